@@ -1,0 +1,110 @@
+//! How operations reach the numbers of candle's arrays.
+
+use candle_core::{DType, Layout, Storage, WithDType};
+
+use super::Array;
+use crate::error::Result;
+use crate::kernel::{self, View};
+
+/// Evaluates `$body` with `$t` standing for `f32` or `f64`, whichever `$dtype` is; the caller has checked that it is one.
+macro_rules! with_float {
+    ($dtype:expr, $t:ident => $body:expr) => {
+        if $dtype == candle_core::DType::F64 {
+            type $t = f64;
+            $body
+        } else {
+            type $t = f32;
+            $body
+        }
+    };
+}
+pub(crate) use with_float;
+
+/// Whether our own kernels can read the array: f32 or f64, in main memory.
+pub(crate) fn on_cpu(x: &Array) -> bool {
+    matches!(x.dtype(), DType::F32 | DType::F64) && x.device().is_cpu()
+}
+
+/// Calls `f` with the storage and the layout of each array. All must be of type `T`, in main memory.
+pub(crate) fn read<T: WithDType, R, const N: usize>(
+    arrays: [&Array; N],
+    f: impl FnOnce([(&[T], &Layout); N]) -> R,
+) -> Result<R> {
+    let guards = arrays.map(|array| array.storage_and_layout());
+    let mut parts: [(&[T], &Layout); N] = std::array::from_fn(|i| (&[][..], guards[i].1));
+    for (part, (storage, layout)) in parts.iter_mut().zip(&guards) {
+        let Storage::Cpu(storage) = &**storage else {
+            return Err(candle_core::Error::Msg("expected an array in main memory".into()).into());
+        };
+        part.0 = &T::cpu_storage_as_slice(storage)?[layout.start_offset()..];
+    }
+    Ok(f(parts))
+}
+
+/// An array of our own making.
+pub(crate) fn make<T: WithDType>(data: Vec<T>, dims: &[usize], like: &Array) -> Result<Array> {
+    Ok(Array::from_vec(data, dims, like.device())?)
+}
+
+/// A view of an array, broadcast to `out`.
+pub(crate) fn view<'a, T>((data, layout): (&'a [T], &Layout), out: &[usize]) -> View<'a, T> {
+    View::broadcast(data, layout.dims(), layout.stride(), out)
+}
+
+/// The elements in row-major order, copied only if they are not there already.
+pub(crate) fn contiguous(x: &Array) -> Result<Array> {
+    if x.is_contiguous() {
+        return Ok(x.clone());
+    }
+    if !on_cpu(x) {
+        return Ok(x.contiguous()?);
+    }
+    with_float!(x.dtype(), T => {
+        let data = read::<T, _, 1>([x], |[source]| {
+            kernel::map(x.dims(), kernel::sources([view(source, x.dims())]), |[x, ..]| x)
+        })?;
+        make(data, x.dims(), x)
+    })
+}
+
+/// Calls `f` with the elements of a CPU array in row-major order.
+pub(crate) fn with_slice<T: WithDType, R>(x: &Array, f: impl FnOnce(&[T]) -> R) -> Result<R> {
+    let x = contiguous(x)?;
+    let n = x.elem_count();
+    read([&x], |[(data, _)]| f(&data[..n]))
+}
+
+/// The sums over `axes` (ascending), which stay with length 1.
+pub(crate) fn sum_axes(x: &Array, axes: &[usize]) -> Result<Array> {
+    if axes.is_empty() {
+        return Ok(x.clone());
+    }
+    match x.dtype() {
+        // candle accumulates in the narrow type: a mean of 1,000 ones would be 0.256.
+        DType::F16 | DType::BF16 => {
+            return Ok(sum_axes(&x.to_dtype(DType::F32)?, axes)?.to_dtype(x.dtype())?);
+        }
+        // A sum of u8 would wrap at 256.
+        DType::U8 => return sum_axes(&x.to_dtype(DType::U32)?, axes),
+        _ if !on_cpu(x) => return Ok(x.sum_keepdim(axes)?),
+        _ => {}
+    }
+    let mut dims = x.dims().to_vec();
+    let mut x = contiguous(x)?;
+    let mut rest = axes;
+    while let Some(&last) = rest.last() {
+        // Neighbouring axes are summed as one.
+        let run = rest.iter().rev().enumerate().take_while(|&(i, &axis)| axis + i == last).count();
+        let first = last + 1 - run;
+        rest = &rest[..rest.len() - run];
+        let outer = dims[..first].iter().product();
+        let inner = dims[last + 1..].iter().product();
+        let length = dims[first..=last].iter().product();
+        dims[first..=last].fill(1);
+        x = with_float!(x.dtype(), T => {
+            let sums = with_slice(&x, |data: &[T]| kernel::sum_axis(data, outer, length, inner))?;
+            make(sums, &dims, &x)?
+        });
+    }
+    Ok(x)
+}

@@ -1,0 +1,165 @@
+//! The walk from a result back to what it depends on.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use super::broadcast::{Accumulate, add_in_place, sum_to};
+use super::gradients::Gradients;
+use super::node::{Call, Node};
+use super::op::Op;
+use super::{Tensor, mode};
+use crate::error::{Error, Result};
+
+/// A node whose gradient is being gathered.
+struct Pending {
+    node: Arc<Node>,
+    grad: Tensor,
+    /// Whether the walk made the gradient's buffer, so that nobody else sees it and it can be added to in place.
+    owned: bool,
+}
+
+impl Pending {
+    fn add(&mut self, other: Tensor) -> Result<()> {
+        if mode::is_recording() {
+            self.grad = Accumulate.apply([&self.grad, &other])?;
+        } else if self.owned {
+            add_in_place(&mut self.grad.array, &other.array)?;
+        } else {
+            self.grad = Tensor::constant((&self.grad.array + &other.array)?);
+            self.owned = true;
+        }
+        Ok(())
+    }
+}
+
+/// Takes `seed`, the gradient of `root`, back to all nodes that `found` claims: leaves, or the inputs asked for.
+///
+/// `useful` tells which nodes lead to one of them. Nodes are visited by decreasing id, so each once, when its
+/// gradient is complete; a gradient is let go as soon as it was passed on.
+fn walk(
+    root: &Tensor,
+    seed: Tensor,
+    useful: &dyn Fn(u64) -> bool,
+    found: &mut dyn FnMut(&Node, &Tensor),
+) -> Result<()> {
+    let Some(start) = root.node.clone().filter(|node| useful(node.id)) else { return Ok(()) };
+    let mut pending = BTreeMap::new();
+    pending.insert(start.id, Pending { node: start, grad: seed, owned: false });
+    while let Some((_, Pending { node, grad, .. })) = pending.pop_last() {
+        found(&node, &grad);
+        let wanted = |i: usize| matches!(node.edges.get(i), Some(Some(input)) if useful(input.id));
+        if !(0..node.edges.len()).any(wanted) {
+            continue;
+        }
+        let grads = node.rule.backward(&Call { node: &node, wanted: &wanted }, &grad)?;
+        drop(grad);
+        for (i, grad) in grads.into_iter().enumerate() {
+            let (Some(grad), true) = (grad, wanted(i)) else { continue };
+            let Some(Some(input)) = node.edges.get(i) else { continue };
+            let grad = sum_to(&grad, &input.dims).map_err(|error| error.within(node.rule.name()))?;
+            match pending.get_mut(&input.id) {
+                Some(known) => known.add(grad)?,
+                None => {
+                    pending.insert(input.id, Pending { node: input.clone(), grad, owned: false });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Tensor {
+    /// The gradient of this scalar with respect to every parameter that it depends on.
+    ///
+    /// The graph stays, so it can be asked again; nothing is added up between two calls.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?.into_array());
+    /// let gradients = x.sqr()?.sum_all()?.backward()?;
+    /// assert_eq!(gradients.get(&x).unwrap().to_vec1::<f64>()?, [2.0, 4.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If there is more than one element, or no parameter that this tensor depends on.
+    pub fn backward(&self) -> Result<Gradients> {
+        if self.elem_count() != 1 {
+            let expected = "a scalar (reduce it with mean_all or sum_all, or see autograd::vjp)";
+            return Err(Error::shape("backward", expected, &[self.dims()]));
+        }
+        if self.node.is_none() {
+            let reason = "this tensor depends on no parameter (make one with Tensor::parameter; \
+                          detach, no_grad and comparisons end a history)";
+            return Err(Error::no_gradient("backward", reason));
+        }
+        mode::with_recording(false, || {
+            let mut gradients = Gradients::default();
+            walk(self, ones(self)?, &|_| true, &mut |node, grad| {
+                if node.is_leaf() {
+                    gradients.by_node.insert(node.id, grad.clone());
+                }
+            })?;
+            Ok(gradients)
+        })
+    }
+}
+
+pub(super) fn ones(like: &Tensor) -> Result<Tensor> {
+    Ok(Tensor::constant(like.array.ones_like()?))
+}
+
+/// The gradients of `y`, weighted with `seed`, with respect to `xs`; `None` where y does not depend on x.
+pub(super) fn gradients_of(y: &Tensor, xs: &[&Tensor], seed: Tensor) -> Result<Vec<Option<Tensor>>> {
+    let mut targets = BTreeSet::new();
+    for (i, x) in xs.iter().enumerate() {
+        let reason = || format!("input {i} does not require a gradient (make it with Tensor::parameter)");
+        let node = x.node.as_ref().ok_or_else(|| Error::no_gradient("grad", reason()))?;
+        targets.insert(node.id);
+    }
+    let useful = leading_to(y, &targets);
+    let mut found = BTreeMap::new();
+    walk(y, seed, &|id| useful.contains(&id), &mut |node, grad| {
+        if targets.contains(&node.id) {
+            found.insert(node.id, grad.clone());
+        }
+    })?;
+    Ok(xs.iter().map(|x| found.get(&x.node.as_ref()?.id).cloned()).collect())
+}
+
+/// The nodes of y's history from which a target is reached.
+fn leading_to(y: &Tensor, targets: &BTreeSet<u64>) -> HashSet<u64> {
+    let mut useful = HashSet::new();
+    let (Some(root), Some(&oldest)) = (&y.node, targets.first()) else { return useful };
+    let mut nodes = BTreeMap::new();
+    let mut waiting = vec![root];
+    while let Some(node) = waiting.pop() {
+        // What is older than every target cannot depend on one.
+        if node.id >= oldest && nodes.insert(node.id, node).is_none() {
+            waiting.extend(node.edges.iter().flatten());
+        }
+    }
+    for (id, node) in nodes {
+        let leads = node.edges.iter().flatten().any(|input| useful.contains(&input.id));
+        if leads || targets.contains(&id) {
+            useful.insert(id);
+        }
+    }
+    useful
+}
+
+/// The names of the operations in y's history, each once, the newest first.
+pub(super) fn op_names(y: &Tensor) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    let mut seen = HashSet::new();
+    let mut waiting: Vec<&Arc<Node>> = y.node.iter().collect();
+    while let Some(node) = waiting.pop() {
+        if seen.insert(node.id) {
+            if !node.is_leaf() && !names.contains(&node.rule.name()) {
+                names.push(node.rule.name());
+            }
+            waiting.extend(node.edges.iter().flatten());
+        }
+    }
+    names
+}

@@ -1,0 +1,171 @@
+//! Tensors as text: numpy's layout for `{}`, one short line for `{:?}`.
+
+use std::fmt;
+
+use candle_core::DType;
+
+use super::{Array, Tensor};
+use crate::error::Result;
+
+/// From this many elements on, only the edges are shown.
+const ELIDE_FROM: usize = 1000;
+
+/// How many entries at either end of an axis are shown then.
+const EDGE: usize = 3;
+
+impl fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tensor({:?}, {}", self.dims(), self.dtype().as_str())?;
+        if let Some(op) = self.op_name() {
+            write!(f, ", {op}")?;
+        }
+        if self.elem_count() <= 8
+            && let Ok(numbers) = numbers(self.array())
+        {
+            write!(f, ", {numbers:?}")?;
+        }
+        #[cfg(feature = "approx")]
+        if let Some(note) = super::approx::note(self) {
+            write!(f, ", {note}")?;
+        }
+        write!(f, ")")
+    }
+}
+
+fn numbers(x: &Array) -> Result<Vec<f64>> {
+    Ok(x.to_device(&candle_core::Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
+}
+
+/// How to write every number of one tensor, so that columns align.
+struct Style {
+    integer: bool,
+    scientific: bool,
+    decimals: usize,
+    width: usize,
+}
+
+impl Style {
+    fn of(numbers: &[f64], dtype: DType, precision: Option<usize>) -> Self {
+        let finite = || numbers.iter().copied().filter(|x| x.is_finite());
+        let largest = finite().map(f64::abs).fold(0.0, f64::max);
+        let smallest = finite().map(f64::abs).filter(|&x| x > 0.0).fold(f64::INFINITY, f64::min);
+        let integer = dtype.is_int();
+        let scientific =
+            !integer && (largest >= 1e8 || smallest < 1e-4 || largest > 1e3 * smallest && largest >= 1e5);
+        let most = precision.unwrap_or(if dtype == DType::F64 { 8 } else { 6 });
+        let mut style = Style { integer, scientific, decimals: most, width: 0 };
+        if precision.is_none() {
+            // As few decimals as show every number as well as `most` would.
+            let needed = |x: f64| {
+                let text = style.text(x);
+                let digits = text.split('e').next().unwrap_or_default();
+                digits.trim_end_matches('0').split('.').nth(1).map_or(0, str::len)
+            };
+            style.decimals = finite().map(needed).max().unwrap_or(0);
+        }
+        style.width = numbers.iter().map(|&x| style.text(x).len()).max().unwrap_or(0);
+        style
+    }
+
+    fn text(&self, x: f64) -> String {
+        if !x.is_finite() {
+            return if x.is_nan() { "nan".into() } else { format!("{x}") };
+        }
+        if self.integer {
+            return format!("{x:.0}");
+        }
+        let decimals = self.decimals;
+        let text = if self.scientific { format!("{x:.decimals$e}") } else { format!("{x:.decimals$}") };
+        // numpy's mark of a float: 1. is no integer.
+        if decimals > 0 || self.scientific { text } else { text + "." }
+    }
+}
+
+/// numpy's layout: aligned columns, only the edges from 1,000 elements on; `{:.3}` asks for three decimals.
+impl fmt::Display for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let elide = self.elem_count() >= ELIDE_FROM;
+        let shown: Vec<Vec<Option<usize>>> = self
+            .dims()
+            .iter()
+            .map(|&size| match size {
+                size if elide && size > 2 * EDGE => {
+                    (0..EDGE).map(Some).chain([None]).chain((size - EDGE..size).map(Some)).collect()
+                }
+                size => (0..size).map(Some).collect(),
+            })
+            .collect();
+        let values = numbers(self.array()).map_err(|_| fmt::Error)?;
+        let mut visible = Vec::new();
+        visit(&shown, self.dims(), 0, 0, &mut |i| visible.push(values[i]));
+        let style = Style::of(&visible, self.dtype(), f.precision());
+        write_axis(f, &shown, self.dims(), &values, &style, 0, 0)
+    }
+}
+
+/// Calls `f` with the position of each shown element. The depth is the rank, which is small.
+fn visit(shown: &[Vec<Option<usize>>], dims: &[usize], axis: usize, at: usize, f: &mut impl FnMut(usize)) {
+    if axis == dims.len() {
+        return f(at);
+    }
+    for i in shown[axis].iter().flatten() {
+        visit(shown, dims, axis + 1, at * dims[axis] + i, f);
+    }
+}
+
+fn write_axis(
+    f: &mut fmt::Formatter<'_>,
+    shown: &[Vec<Option<usize>>],
+    dims: &[usize],
+    values: &[f64],
+    style: &Style,
+    axis: usize,
+    at: usize,
+) -> fmt::Result {
+    if axis == dims.len() {
+        return write!(f, "{:>width$}", style.text(values[at]), width = style.width);
+    }
+    write!(f, "[")?;
+    for (position, entry) in shown[axis].iter().enumerate() {
+        if position > 0 {
+            let innermost = axis + 1 == dims.len();
+            let gap = if innermost {
+                " ".into()
+            } else {
+                "\n".repeat(dims.len() - axis - 1) + &" ".repeat(axis + 1)
+            };
+            write!(f, "{gap}")?;
+        }
+        match entry {
+            Some(i) => write_axis(f, shown, dims, values, style, axis + 1, at * dims[axis] + i)?,
+            None => write!(f, "...")?,
+        }
+    }
+    write!(f, "]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Array, Tensor};
+    use candle_core::{DType, Device::Cpu};
+
+    fn show(array: candle_core::Result<Array>) -> String {
+        Tensor::constant(array.unwrap()).to_string()
+    }
+
+    #[test]
+    fn like_numpy() {
+        assert_eq!(show(Array::new(&[1.0, 2.5, -3.0], &Cpu)), "[ 1.0  2.5 -3.0]");
+        assert_eq!(show(Array::new(&[1.0, 2.0], &Cpu)), "[1. 2.]");
+        assert_eq!(show(Array::new(3.0, &Cpu)), "3.");
+        assert_eq!(show(Array::new(&[[1u32, 20], [300, 4]], &Cpu)), "[[  1  20]\n [300   4]]");
+        assert_eq!(show(Array::new(&[f64::NAN, f64::INFINITY, 1.0], &Cpu)), "[nan inf  1.]");
+        assert_eq!(show(Array::new(&[1e-9, 1.0], &Cpu)), "[1e-9  1e0]");
+        assert_eq!(show(Array::zeros((2, 0), DType::F32, &Cpu)), "[[]\n []]");
+        assert_eq!(show(Array::arange(0u32, 1000, &Cpu)), "[  0   1   2 ... 997 998 999]");
+        let third = Tensor::constant(Array::new(&[1.0 / 3.0], &Cpu).unwrap());
+        assert_eq!(third.to_string(), "[0.33333333]");
+        assert_eq!(format!("{third:.3}"), "[0.333]");
+        assert_eq!(format!("{third:?}"), "Tensor([1], f64, [0.3333333333333333])");
+    }
+}

@@ -1,0 +1,66 @@
+//! Derivatives as functions: what comes back can be differentiated again.
+
+use super::backward::{gradients_of, ones};
+use super::{Tensor, mode};
+use crate::error::{Error, Result};
+
+/// The gradient of the scalar `y` with respect to each of `xs`, recorded, so that it can be differentiated again.
+///
+/// Where `y` does not depend on an input, the gradient is zero. Only the part of the graph between `y` and `xs` is walked.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let x = Tensor::parameter(Tensor::new(2.0, &Device::Cpu)?.into_array());
+/// let [first] = autograd::grad(&x.powf(3.0)?, [&x])?;
+/// let [second] = autograd::grad(&first, [&x])?;
+/// let [third] = autograd::grad(&second, [&x])?;
+/// assert_eq!(first.to_scalar::<f64>()?, 12.0); // 3x²
+/// assert_eq!(second.to_scalar::<f64>()?, 12.0); // 6x
+/// assert_eq!(third.to_scalar::<f64>()?, 6.0);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
+/// # Errors
+/// If `y` is no scalar, or an input does not require a gradient.
+pub fn grad<const N: usize>(y: &Tensor, xs: [&Tensor; N]) -> Result<[Tensor; N]> {
+    if y.elem_count() != 1 {
+        let expected = "a scalar (reduce it with mean_all or sum_all, or see autograd::vjp)";
+        return Err(Error::shape("grad", expected, &[y.dims()]));
+    }
+    vjp(y, xs, &ones(y)?)
+}
+
+/// The product of `v`, which has y's shape, with the Jacobian of `y`: the gradient of Σ v·y, recorded.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?.into_array());
+/// let v = Tensor::new(&[10.0, 1.0], &Device::Cpu)?;
+/// let [product] = autograd::vjp(&x.sqr()?, [&x], &v)?;
+/// assert_eq!(product.to_vec1::<f64>()?, [20.0, 4.0]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
+/// # Errors
+/// If the shapes of `y` and `v` differ, or an input does not require a gradient.
+pub fn vjp<const N: usize>(y: &Tensor, xs: [&Tensor; N], v: &Tensor) -> Result<[Tensor; N]> {
+    let mut grads = products(y, &xs, v, true)?.into_iter();
+    let mut all = Vec::with_capacity(N);
+    all.extend(grads.by_ref());
+    all.try_into().map_err(|_| Error::argument("vjp", format!("{N} gradients"), "another number"))
+}
+
+/// [`vjp`] for any number of inputs, recorded or not.
+pub(super) fn products(y: &Tensor, xs: &[&Tensor], v: &Tensor, recording: bool) -> Result<Vec<Tensor>> {
+    if y.dims() != v.dims() {
+        return Err(Error::shape("vjp", "a vector of the shape of y", &[y.dims(), v.dims()]));
+    }
+    mode::with_recording(recording, || {
+        let grads = gradients_of(y, xs, v.clone())?;
+        grads
+            .into_iter()
+            .zip(xs)
+            .map(|(grad, x)| grad.map_or_else(|| Ok(Tensor::constant(x.array.zeros_like()?)), Ok))
+            .collect()
+    })
+}

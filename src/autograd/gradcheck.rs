@@ -1,0 +1,214 @@
+//! [`gradcheck`]: a gradient against finite differences.
+
+use std::fmt;
+
+use super::backward::op_names;
+use super::functional::products;
+use super::{Array, Tensor};
+use crate::error::{Error, Result};
+
+/// How far a derivative may be off, relative to itself.
+const TOLERANCE: f64 = 1e-9;
+
+/// Step widths, relative to max(1, |x|): whichever suits the function best decides. A wrong derivative fits none.
+const STEPS: [f64; 4] = [1e-3, 1e-2, 1e-4, 3e-3];
+
+/// What [`gradcheck`] measured: the largest difference from finite differences, relative to the derivative.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Check {
+    /// Of the gradient.
+    pub first: f64,
+    /// Of the gradient's gradient.
+    pub second: f64,
+}
+
+/// A derivative that disagrees with finite differences.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mismatch {
+    /// The operations of the function.
+    pub ops: String,
+    /// 1 for the gradient, 2 for the gradient's gradient.
+    pub order: usize,
+    /// Which pass: `backward` or `grad`.
+    pub pass: &'static str,
+    /// Which input.
+    pub input: usize,
+    /// Which element of it, by its index along each axis.
+    pub element: Vec<usize>,
+    /// The input there.
+    pub at: f64,
+    /// The derivative that the backward pass gave.
+    pub given: f64,
+    /// The derivative by finite differences.
+    pub numeric: f64,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.order == 1 { "gradient" } else { "second derivative" };
+        let Mismatch { ops, pass, input, element, at, given, numeric, .. } = self;
+        let off = (given - numeric).abs() / given.abs().max(numeric.abs());
+        write!(f, "{ops}: {kind} ({pass}) of input {input} at element {element:?}, x = {at}: ")?;
+        write!(f, "expected {numeric:e} by finite differences, got {given:e} (relative difference {off:.1e})")
+    }
+}
+
+/// Checks the gradient of `f` at `inputs`, and the gradient's gradient, against five-point finite differences in f64.
+///
+/// `f` may return a tensor of any shape. The ordinary backward pass and the recorded one are both checked, at a relative
+/// 1e-9. Stay away from kinks: no derivative is right there.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let x = Tensor::new(&[-1.0, 0.5, 2.0], &Device::Cpu)?;
+/// autograd::gradcheck(|x| x[0].sigmoid(), &[x])?;
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::GradCheck`] names the operations, the input, the element and both numbers; [`Error::Dtype`] if an input is
+/// not f64; [`Error::NoGradient`] if the result does not depend on any input.
+pub fn gradcheck(f: impl Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor]) -> Result<Check> {
+    for input in inputs {
+        if input.dtype() != candle_core::DType::F64 {
+            return Err(Error::dtype("gradcheck", "inputs of dtype f64", &[input.dtype()]));
+        }
+    }
+    let leaves = leaves(inputs)?;
+    let y = f(&leaves)?;
+    if !y.requires_grad() {
+        return Err(Error::no_gradient("gradcheck", "the result depends on none of the inputs"));
+    }
+    let ops = op_names(&y).join(", ");
+    let v = weights(&y, 1)?;
+    let directions = leaves.iter().enumerate().map(|(i, x)| weights(x, i + 2)).collect::<Result<Vec<_>>>()?;
+    let wrong = |order, pass, mut mismatch: Mismatch| {
+        (mismatch.order, mismatch.pass, mismatch.ops) = (order, pass, ops.clone());
+        Error::GradCheck(Box::new(mismatch))
+    };
+
+    let value = |x: &[Tensor]| super::no_grad(|| Ok(vec![f(x)?]));
+    let weighted = [v.clone()];
+    let plain = gradient(&y, &leaves, &v, false)?;
+    let first = compare(&value, inputs, &weighted, &plain)?.map_err(|m| wrong(1, "backward", m))?;
+    let recorded = gradient(&y, &leaves, &v, true)?;
+    compare(&value, inputs, &weighted, &recorded)?.map_err(|m| wrong(1, "grad", m))?;
+
+    // The gradient, weighted with a direction, is a function of the inputs in its turn.
+    let slope = |x: &[Tensor]| {
+        let leaves = self::leaves(x)?;
+        gradient(&f(&leaves)?, &leaves, &v, false)
+    };
+    let mut exact = leaves.iter().map(|x| Ok(x.array().zeros_like()?)).collect::<Result<Vec<_>>>()?;
+    for (part, direction) in recorded.iter().zip(&directions) {
+        for (sum, term) in exact.iter_mut().zip(gradient(part, &leaves, direction, false)?) {
+            *sum = (&*sum + term.array())?;
+        }
+    }
+    let exact: Vec<Tensor> = exact.into_iter().map(Tensor::constant).collect();
+    let second = compare(&slope, inputs, &directions, &exact)?.map_err(|m| wrong(2, "grad of grad", m))?;
+    Ok(Check { first, second })
+}
+
+fn leaves(inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+    inputs.iter().map(|x| Ok(Tensor::parameter(x.array().clone()))).collect()
+}
+
+fn gradient(y: &Tensor, leaves: &[Tensor], v: &Tensor, recording: bool) -> Result<Vec<Tensor>> {
+    products(y, &leaves.iter().collect::<Vec<_>>(), v, recording)
+}
+
+/// Numbers between 0.5 and 1.5, of both signs, in no simple relation to each other.
+fn weights(like: &Tensor, salt: usize) -> Result<Tensor> {
+    let numbers: Vec<f64> = (0..like.elem_count())
+        .map(|i| {
+            let turn =
+                ((i + 1) as f64 * 0.618_033_988_749_894_8 + salt as f64 * 0.754_877_666_246_692_7).fract();
+            if i % 3 == 2 { -(0.5 + turn) } else { 0.5 + turn }
+        })
+        .collect();
+    Ok(Tensor::constant(Array::from_vec(numbers, like.dims(), like.device())?))
+}
+
+fn numbers(x: &Tensor) -> Result<Vec<f64>> {
+    Ok(x.array().flatten_all()?.to_vec1()?)
+}
+
+type Function<'a> = &'a dyn Fn(&[Tensor]) -> Result<Vec<Tensor>>;
+
+/// The worst relative difference between `given` and the differences of Σ weights · f, or the first that is too large.
+fn compare(
+    f: Function,
+    inputs: &[Tensor],
+    weights: &[Tensor],
+    given: &[Tensor],
+) -> Result<Result<f64, Mismatch>> {
+    let weights = weights.iter().map(numbers).collect::<Result<Vec<_>>>()?.concat();
+    let mut worst: f64 = 0.0;
+    for (input, given) in given.iter().enumerate() {
+        let (x, given) = (numbers(&inputs[input])?, numbers(given)?);
+        // A derivative that is zero has no relative error: the largest of its neighbours gives the scale.
+        let least = 1e-3 * given.iter().fold(1e-9, |most: f64, x| most.max(x.abs()));
+        for (i, &given) in given.iter().enumerate() {
+            let at = |value: f64| -> Result<Vec<f64>> {
+                let mut moved = x.clone();
+                moved[i] = value;
+                let like = &inputs[input];
+                let mut all = inputs.to_vec();
+                all[input] = Tensor::constant(Array::from_vec(moved, like.dims(), like.device())?);
+                Ok(f(&all)?.iter().map(numbers).collect::<Result<Vec<_>>>()?.concat())
+            };
+            let (difference, numeric) = closest(&at, x[i], given, least, &weights)?;
+            if let Some(numeric) = numeric {
+                let element = index(i, inputs[input].dims());
+                let (ops, pass) = (String::new(), "");
+                return Ok(Err(Mismatch { ops, order: 0, pass, input, element, at: x[i], given, numeric }));
+            }
+            worst = worst.max(difference);
+        }
+    }
+    Ok(Ok(worst))
+}
+
+/// The smallest relative difference over all step widths, and the numeric derivative if even that is too large.
+fn closest(
+    at: &dyn Fn(f64) -> Result<Vec<f64>>,
+    x: f64,
+    given: f64,
+    least: f64,
+    weights: &[f64],
+) -> Result<(f64, Option<f64>)> {
+    let mut best = (f64::INFINITY, f64::NAN);
+    for step in STEPS {
+        let h = step * x.abs().max(1.0);
+        let (a, b, c, d) = (at(x - 2.0 * h)?, at(x - h)?, at(x + h)?, at(x + 2.0 * h)?);
+        let (mut sum, mut scale) = (0.0, 0.0_f64);
+        for (i, weight) in weights.iter().enumerate() {
+            // The differences are formed before they are summed: that loses the fewest digits.
+            sum += weight * (8.0 * (c[i] - b[i]) - (d[i] - a[i])) / (12.0 * h);
+            if c[i] != b[i] {
+                scale = scale.max((weight * c[i]).abs());
+            }
+        }
+        // What rounding in f leaves of a difference, however right the derivative is.
+        let rounding = 4e-16 * scale / h;
+        let off = (sum - given).abs();
+        let difference = if off <= rounding { 0.0 } else { (off - rounding) / sum.abs().max(given.abs()).max(least) };
+        if difference < best.0 || best.1.is_nan() {
+            best = (difference, sum);
+        }
+        if difference <= TOLERANCE {
+            return Ok((difference, None));
+        }
+    }
+    Ok((best.0, Some(best.1)))
+}
+
+pub(super) fn index(mut flat: usize, dims: &[usize]) -> Vec<usize> {
+    let mut index = vec![0; dims.len()];
+    for (slot, &size) in index.iter_mut().zip(dims).rev() {
+        *slot = flat % size;
+        flat /= size;
+    }
+    index
+}

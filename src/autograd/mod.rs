@@ -1,0 +1,32 @@
+//! Tensors with a history, and the gradients that follow from it.
+//!
+//! Every operation on a [`Tensor`] that needs a gradient records a node: its inputs, and what its backward rule will
+//! want. [`Tensor::backward`] walks the nodes from the newest to the oldest; [`grad`] does the same and records that
+//! walk, so that a gradient can be differentiated again.
+
+#[cfg(feature = "approx")]
+mod approx;
+pub(crate) mod array;
+mod backward;
+mod broadcast;
+mod display;
+mod functional;
+mod gradcheck;
+mod gradients;
+mod mode;
+mod node;
+mod op;
+mod saved;
+mod tensor;
+
+pub use functional::{grad, vjp};
+pub use gradcheck::{Check, Mismatch, gradcheck};
+pub use gradients::Gradients;
+pub use mode::{is_recording, no_grad};
+pub use op::Op;
+pub use saved::{Keep, Saved};
+pub use tensor::{Array, Tensor};
+
+pub(crate) use broadcast::broadcast_to;
+pub(crate) use node::{Call, Grads, Rule, record};
+pub(crate) use saved::Stash;

@@ -1,0 +1,128 @@
+//! The graph: nodes, and how they are made and let go.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use smallvec::SmallVec;
+
+use super::saved::Stash;
+use super::{Array, Tensor, mode};
+use crate::error::Result;
+use crate::kernel::Dims;
+
+/// One gradient for each input, `None` where nobody waits for it.
+pub(crate) type Grads = SmallVec<[Option<Tensor>; 2]>;
+
+/// What a node knows about its operation: how to take a gradient back through it.
+pub(crate) trait Rule: Debug + Send + Sync {
+    fn name(&self) -> &'static str;
+    fn backward(&self, call: &Call, grad: &Tensor) -> Result<Grads>;
+}
+
+/// One recorded operation, in a single allocation with what it saved.
+///
+/// Ids grow, so an input's id is smaller than its user's: decreasing id is a topological order.
+pub(crate) struct Node<R: ?Sized = dyn Rule> {
+    pub(super) id: u64,
+    /// The shape of the output.
+    pub(super) dims: Dims,
+    /// The nodes that made the inputs; `None` for a constant.
+    pub(super) edges: SmallVec<[Option<Arc<Node>>; 2]>,
+    pub(super) stash: Stash,
+    pub(super) rule: R,
+}
+
+/// A backward rule's view of the node it is called for.
+pub(crate) struct Call<'a> {
+    pub(super) node: &'a Arc<Node>,
+    /// Whether anybody waits for the gradient of input i.
+    pub(super) wanted: &'a dyn Fn(usize) -> bool,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+/// A leaf: nothing came before it, and its gradient is collected.
+#[derive(Debug)]
+pub(super) struct Leaf;
+
+impl Rule for Leaf {
+    fn name(&self) -> &'static str {
+        "parameter"
+    }
+    fn backward(&self, _: &Call, _: &Tensor) -> Result<Grads> {
+        Ok(Grads::new())
+    }
+}
+
+impl<R: Rule + 'static> Node<R> {
+    pub(super) fn new(
+        rule: R,
+        dims: &[usize],
+        edges: SmallVec<[Option<Arc<Node>>; 2]>,
+        stash: Stash,
+    ) -> Arc<Node> {
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Node { id, dims: Dims::from_slice(dims), edges, stash, rule })
+    }
+}
+
+impl Node {
+    pub(super) fn is_leaf(&self) -> bool {
+        self.edges.is_empty()
+    }
+}
+
+impl Call<'_> {
+    pub(crate) fn wants(&self, i: usize) -> bool {
+        (self.wanted)(i)
+    }
+
+    pub(crate) fn recording(&self) -> bool {
+        mode::is_recording()
+    }
+
+    /// The shape of input i, which the node that made it knows; of a constant nobody needs it.
+    pub(crate) fn dims(&self, i: usize) -> Option<&[usize]> {
+        Some(&self.node.edges.get(i)?.as_ref()?.dims)
+    }
+
+    pub(super) fn with_history(&self, array: &Array, edge: Option<&Arc<Node>>) -> Tensor {
+        Tensor { array: array.clone(), node: edge.filter(|_| self.recording()).cloned() }
+    }
+}
+
+/// The result of an operation: `array`, with a node if the history is recorded and any input has one.
+///
+/// `rule` is only called in that case.
+pub(crate) fn record<R: Rule + 'static>(
+    inputs: &[&Tensor],
+    array: Array,
+    stash: Stash,
+    rule: impl FnOnce() -> R,
+) -> Tensor {
+    if !needs_grad(inputs) {
+        return Tensor::constant(array);
+    }
+    let edges = inputs.iter().map(|input| input.node.clone()).collect();
+    let node = Node::new(rule(), array.dims(), edges, stash);
+    Tensor { array, node: Some(node) }
+}
+
+/// Whether an operation on these inputs is recorded.
+pub(super) fn needs_grad(inputs: &[&Tensor]) -> bool {
+    mode::is_recording() && inputs.iter().any(|input| input.node.is_some())
+}
+
+impl<R: ?Sized> Drop for Node<R> {
+    /// Lets a whole graph go without recursion: a chain of a million operations would overflow the stack.
+    fn drop(&mut self) {
+        let mut waiting: Vec<Arc<Node>> = self.edges.drain(..).flatten().collect();
+        while let Some(mut node) = waiting.pop() {
+            // Whoever else holds the node will drop it; otherwise it goes now, with no edges left.
+            if let Some(node) = Arc::get_mut(&mut node) {
+                waiting.extend(node.edges.drain(..).flatten());
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! [`Op`]: what to implement when no formula fits.
+
+use std::fmt::Debug;
+
+use super::node::{Call, Grads, Rule, needs_grad, record};
+use super::saved::{Keep, Saved, Stash};
+use super::{Array, Tensor};
+use crate::error::Result;
+
+/// A differentiable operation of N tensors.
+///
+/// `forward` computes with plain arrays on any device and says what to keep; `backward` is written in tensor
+/// operations, which makes it differentiable in its turn. A gradient may have any shape that the output has: the graph
+/// sums it to the shape of the input, so broadcasting is none of an operation's business.
+///
+/// ```
+/// use tealight::prelude::*;
+/// use tealight::autograd::{Array, Keep, Op, Saved};
+///
+/// /// The cube of a tensor.
+/// #[derive(Debug)]
+/// struct Cube;
+/// impl Op<1> for Cube {
+///     const NAME: &'static str = "cube";
+///     fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
+///         keep.input(0);
+///         Ok((x.sqr()? * x)?)
+///     }
+///     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+///         let x = saved.input(0)?;
+///         Ok([Some((grad * (x.sqr()? * 3.0))?)])
+///     }
+/// }
+///
+/// let x = Tensor::parameter(Tensor::new(2.0, &Device::Cpu)?.into_array());
+/// let [first] = autograd::grad(&Cube.apply([&x])?, [&x])?;
+/// let [second] = autograd::grad(&first, [&x])?;
+/// assert_eq!((first.to_scalar::<f64>()?, second.to_scalar::<f64>()?), (12.0, 12.0));
+/// # Ok::<(), tealight::Error>(())
+/// ```
+pub trait Op<const N: usize>: Debug + Send + Sync + 'static {
+    /// The name in error messages and graphs.
+    const NAME: &'static str;
+
+    /// Computes the output from the inputs, and tells `keep` what `backward` will want.
+    ///
+    /// # Errors
+    /// Whatever the operation refuses: see [`Error`](crate::Error).
+    fn forward(&self, inputs: [&Array; N], keep: &mut Keep) -> Result<Array>;
+
+    /// The gradient of each input from `grad`, the gradient of the output.
+    ///
+    /// `None` is for an input nobody waits for (`saved.wants(i)` is false), or whose gradient is zero everywhere.
+    ///
+    /// # Errors
+    /// [`Error::NoGradient`](crate::Error::NoGradient) if there is no gradient to give.
+    fn backward(&self, saved: &Saved<N>, grad: &Tensor) -> Result<[Option<Tensor>; N]>;
+
+    /// Runs the operation, and records it if an input needs a gradient.
+    ///
+    /// # Errors
+    /// Those of `forward`.
+    fn apply(self, inputs: [&Tensor; N]) -> Result<Tensor>
+    where
+        Self: Sized,
+    {
+        const { assert!(N <= 32, "an operation takes at most 32 inputs") };
+        let recording = needs_grad(&inputs);
+        let mut keep = Keep::new(recording);
+        let output = self.forward(inputs.map(Tensor::array), &mut keep)?;
+        if !recording {
+            return Ok(Tensor::constant(output));
+        }
+        let stash = Stash {
+            inputs: inputs
+                .iter()
+                .enumerate()
+                .map(|(i, input)| (keep.inputs & (1 << i) != 0).then(|| input.array().clone()))
+                .collect(),
+            output: keep.output.then(|| output.clone()),
+            extra: keep.extra,
+        };
+        Ok(record(&inputs, output, stash, || Fixed::<Self, N>(self)))
+    }
+}
+
+/// An [`Op`] of N inputs as a rule of a node.
+#[derive(Debug)]
+struct Fixed<O, const N: usize>(O);
+
+impl<O: Op<N>, const N: usize> Rule for Fixed<O, N> {
+    fn name(&self) -> &'static str {
+        O::NAME
+    }
+
+    fn backward(&self, call: &Call, grad: &Tensor) -> Result<Grads> {
+        Ok(self.0.backward(&Saved { call }, grad)?.into_iter().collect())
+    }
+}

@@ -1,0 +1,111 @@
+//! What a recorded operation keeps for its backward pass.
+
+use smallvec::SmallVec;
+
+use super::node::Call;
+use super::{Array, Tensor};
+use crate::error::{Error, Result};
+
+/// The arrays that a node holds.
+#[derive(Debug, Default)]
+pub(crate) struct Stash {
+    pub(crate) inputs: SmallVec<[Option<Array>; 2]>,
+    pub(crate) output: Option<Array>,
+    pub(crate) extra: SmallVec<[Array; 1]>,
+}
+
+/// Told by [`Op::forward`](super::Op::forward) what the backward pass will want; nothing else is held.
+#[derive(Debug)]
+pub struct Keep {
+    recording: bool,
+    pub(super) inputs: u32,
+    pub(super) output: bool,
+    pub(super) extra: SmallVec<[Array; 1]>,
+}
+
+impl Keep {
+    pub(super) fn new(recording: bool) -> Self {
+        Keep { recording, inputs: 0, output: false, extra: SmallVec::new() }
+    }
+
+    /// Whether anything is kept at all: false under [`no_grad`](super::no_grad) and where no input needs a gradient.
+    pub fn recording(&self) -> bool {
+        self.recording
+    }
+
+    /// Keeps input `i` (below 32).
+    pub fn input(&mut self, i: usize) {
+        self.inputs |= 1 << i;
+    }
+
+    /// Keeps the output.
+    pub fn output(&mut self) {
+        self.output = true;
+    }
+
+    /// Keeps something else: a mask, indices, a statistic. It comes back from [`Saved::extra`] in the order given, as
+    /// a constant.
+    pub fn extra(&mut self, array: Array) {
+        if self.recording {
+            self.extra.push(array);
+        }
+    }
+}
+
+/// What [`Op::backward`](super::Op::backward) has to work with.
+pub struct Saved<'a, const N: usize> {
+    pub(super) call: &'a Call<'a>,
+}
+
+impl<const N: usize> Saved<'_, N> {
+    fn missing(&self, what: &str) -> Error {
+        let name = self.call.node.rule.name();
+        Error::no_gradient(name, format!("the backward rule asks for {what}, which forward did not keep"))
+    }
+
+    /// Input `i`, with its history, so that what is computed from it can be differentiated again.
+    ///
+    /// # Errors
+    /// If `forward` did not keep it.
+    pub fn input(&self, i: usize) -> Result<Tensor> {
+        let node = self.call.node;
+        let kept = node.stash.inputs.get(i).and_then(Option::as_ref);
+        let array = kept.ok_or_else(|| self.missing(&format!("input {i}")))?;
+        Ok(self.call.with_history(array, node.edges[i].as_ref()))
+    }
+
+    /// The output, with its history.
+    ///
+    /// # Errors
+    /// If `forward` did not keep it.
+    pub fn output(&self) -> Result<Tensor> {
+        let array = self.call.node.stash.output.as_ref().ok_or_else(|| self.missing("the output"))?;
+        Ok(self.call.with_history(array, Some(self.call.node)))
+    }
+
+    /// The `i`-th of the other arrays that `forward` kept.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn extra(&self, i: usize) -> Result<&Array> {
+        self.call.node.stash.extra.get(i).ok_or_else(|| self.missing(&format!("extra array {i}")))
+    }
+
+    /// The shape of input `i`, whether it was kept or not.
+    ///
+    /// # Errors
+    /// If input `i` is a constant, whose gradient nobody wants.
+    pub fn input_dims(&self, i: usize) -> Result<&[usize]> {
+        self.call.dims(i).ok_or_else(|| self.missing(&format!("the shape of input {i}")))
+    }
+
+    /// Whether anybody waits for the gradient of input `i`; if not, answer `None` and save the work.
+    pub fn wants(&self, i: usize) -> bool {
+        self.call.wants(i)
+    }
+
+    /// Whether this backward pass is itself recorded. In an ordinary one a fused kernel may do the work.
+    pub fn recording(&self) -> bool {
+        self.call.recording()
+    }
+}

@@ -1,0 +1,179 @@
+//! [`Tensor`]: an array and the node that made it.
+
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Shape, WithDType};
+use smallvec::SmallVec;
+
+use super::node::{Leaf, Node};
+use super::saved::Stash;
+use crate::error::{Error, Result};
+
+/// Numbers without a history: candle's tensor, of which only the numbers are used.
+pub type Array = candle_core::Tensor;
+
+/// An array of numbers that remembers how it was computed, so that it can be differentiated.
+///
+/// Cloning is cheap: the numbers and the history are shared. A tensor never changes.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0, 3.0], &Device::Cpu)?.into_array());
+/// let y = x.sigmoid()?.sum_all()?;
+/// let gradients = y.backward()?;
+/// let slope = gradients.get(&x).unwrap().to_vec1::<f64>()?;
+/// assert!((slope[0] - 0.19661193).abs() < 1e-8);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Tensor {
+    pub(super) array: Array,
+    pub(super) node: Option<Arc<Node>>,
+}
+
+impl Tensor {
+    /// A tensor that is not differentiated.
+    pub fn constant(array: Array) -> Self {
+        // A history of candle's own would keep its inputs alive for nobody.
+        let array = if array.track_op() { array.detach() } else { array };
+        Tensor { array, node: None }
+    }
+
+    /// A leaf whose gradient [`backward`](Tensor::backward) collects. Integers have no gradient: one of theirs is a
+    /// constant.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let w = Tensor::parameter(Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?.into_array());
+    /// assert!(w.requires_grad());
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn parameter(array: Array) -> Self {
+        let mut tensor = Tensor::constant(array);
+        if tensor.dtype().is_float() {
+            tensor.node = Some(Node::new(Leaf, tensor.dims(), SmallVec::new(), Stash::default()));
+        }
+        tensor
+    }
+
+    /// The length of each axis.
+    pub fn dims(&self) -> &[usize] {
+        self.array.dims()
+    }
+
+    /// How many axes there are; 0 for a scalar.
+    pub fn rank(&self) -> usize {
+        self.array.rank()
+    }
+
+    /// The shape, as candle writes it.
+    pub fn shape(&self) -> &Shape {
+        self.array.shape()
+    }
+
+    /// The type of the elements.
+    pub fn dtype(&self) -> DType {
+        self.array.dtype()
+    }
+
+    /// Where the numbers are.
+    pub fn device(&self) -> &Device {
+        self.array.device()
+    }
+
+    /// How many elements there are.
+    pub fn elem_count(&self) -> usize {
+        self.array.elem_count()
+    }
+
+    /// The numbers.
+    pub fn array(&self) -> &Array {
+        &self.array
+    }
+
+    /// The numbers; the history is let go.
+    pub fn into_array(self) -> Array {
+        self.array
+    }
+
+    /// The one number of a tensor with one element.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// assert_eq!(Tensor::new(2.5_f32, &Device::Cpu)?.to_scalar::<f32>()?, 2.5);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If there is not exactly one element, or `T` is another type than the tensor's.
+    pub fn to_scalar<T: WithDType>(&self) -> Result<T> {
+        if self.elem_count() != 1 {
+            return Err(Error::shape("to_scalar", "one element", &[self.dims()]));
+        }
+        self.typed::<T>("to_scalar")?;
+        Ok(self.array.flatten_all()?.get(0)?.to_scalar()?)
+    }
+
+    /// The elements of a vector.
+    ///
+    /// # Errors
+    /// If the tensor has another rank than 1, or `T` is another type than the tensor's.
+    pub fn to_vec1<T: WithDType>(&self) -> Result<Vec<T>> {
+        self.of_rank("to_vec1", 1)?.typed::<T>("to_vec1")?;
+        Ok(self.array.to_vec1()?)
+    }
+
+    /// The elements of a matrix, row by row.
+    ///
+    /// # Errors
+    /// If the tensor has another rank than 2, or `T` is another type than the tensor's.
+    pub fn to_vec2<T: WithDType>(&self) -> Result<Vec<Vec<T>>> {
+        self.of_rank("to_vec2", 2)?.typed::<T>("to_vec2")?;
+        Ok(self.array.to_vec2()?)
+    }
+
+    /// The elements of a tensor of rank 3.
+    ///
+    /// # Errors
+    /// If the tensor has another rank than 3, or `T` is another type than the tensor's.
+    pub fn to_vec3<T: WithDType>(&self) -> Result<Vec<Vec<Vec<T>>>> {
+        self.of_rank("to_vec3", 3)?.typed::<T>("to_vec3")?;
+        Ok(self.array.to_vec3()?)
+    }
+
+    /// The same numbers without the history.
+    pub fn detach(&self) -> Self {
+        Tensor { array: self.array.clone(), node: None }
+    }
+
+    /// Whether this tensor depends on a parameter, so that a gradient flows back through it.
+    pub fn requires_grad(&self) -> bool {
+        self.node.is_some()
+    }
+
+    /// The name of the operation that made this tensor, if it was recorded.
+    pub fn op_name(&self) -> Option<&'static str> {
+        self.node.as_ref().map(|node| node.rule.name())
+    }
+
+    fn typed<T: WithDType>(&self, op: &'static str) -> Result<&Self> {
+        if T::DTYPE == self.dtype() {
+            return Ok(self);
+        }
+        let expected = format!("a tensor of dtype {} (see to_dtype)", T::DTYPE.as_str());
+        Err(Error::dtype(op, expected, &[self.dtype()]))
+    }
+
+    fn of_rank(&self, op: &'static str, rank: usize) -> Result<&Self> {
+        if self.rank() == rank {
+            return Ok(self);
+        }
+        Err(Error::shape(op, format!("a tensor of rank {rank}"), &[self.dims()]))
+    }
+}
+
+impl From<Array> for Tensor {
+    fn from(array: Array) -> Self {
+        Tensor::constant(array)
+    }
+}

@@ -1,0 +1,176 @@
+//! What can go wrong, said as "what: expected …, got …".
+
+use std::path::PathBuf;
+
+use candle_core::DType;
+
+/// The result of every fallible function of the crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong.
+///
+/// Each variant names the operation (or the file), what it expected and what it got.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let a = Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?;
+/// let b = Tensor::zeros(4, DType::F32, &Device::Cpu)?;
+/// let error = (&a + &b).unwrap_err();
+/// assert_eq!(error.to_string(), "add: expected shapes that broadcast together, got [2, 3] and [4]");
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The shapes of the operands do not fit the operation.
+    #[error("{op}: expected {expected}, got {}", join(got, "and"))]
+    Shape {
+        /// The operation that refused.
+        op: &'static str,
+        /// What it would have taken.
+        expected: String,
+        /// The shape of each operand.
+        got: Vec<Vec<usize>>,
+    },
+    /// The element types of the operands do not fit the operation.
+    #[error("{op}: expected {expected}, got {}", names(got))]
+    Dtype {
+        /// The operation that refused.
+        op: &'static str,
+        /// What it would have taken.
+        expected: String,
+        /// The dtype of each operand.
+        got: Vec<DType>,
+    },
+    /// An axis that the tensor does not have.
+    #[error("{op}: expected {}, got axis {axis} of shape {shape:?}", axes(shape.len()))]
+    Axis {
+        /// The operation that refused.
+        op: &'static str,
+        /// The axis asked for.
+        axis: i64,
+        /// The shape of the tensor.
+        shape: Vec<usize>,
+    },
+    /// An argument outside its domain.
+    #[error("{op}: expected {expected}, got {got}")]
+    Argument {
+        /// The function that refused.
+        op: &'static str,
+        /// What it would have taken.
+        expected: String,
+        /// What came.
+        got: String,
+    },
+    /// Operands that live on different devices.
+    #[error("{op}: expected all tensors on one device, got {got}")]
+    Device {
+        /// The operation that refused.
+        op: &'static str,
+        /// The devices.
+        got: String,
+    },
+    /// A gradient was asked for that does not exist.
+    #[error("{op}: {reason}")]
+    NoGradient {
+        /// The operation, or the function that was asked.
+        op: &'static str,
+        /// Why there is none, and what to do about it.
+        reason: String,
+    },
+    /// A derivative disagrees with finite differences.
+    #[error("gradcheck: {0}")]
+    GradCheck(Box<crate::autograd::Mismatch>),
+    /// A file could not be read or written, or does not hold what it should.
+    #[error("{}: {message}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A parameter is missing, unexpected or of another shape.
+    #[error("{name}: {message}")]
+    Parameter {
+        /// The parameter's full name, such as `0.weight`.
+        name: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Where in a model the error arose.
+    #[error("{place}: {source}")]
+    In {
+        /// The layer's path, such as `fc1`.
+        place: String,
+        /// What went wrong there.
+        source: Box<Error>,
+    },
+    /// An error of candle's that none of our checks foresaw.
+    #[error("{0}")]
+    Candle(String),
+}
+
+impl Error {
+    pub(crate) fn shape(op: &'static str, expected: impl Into<String>, got: &[&[usize]]) -> Self {
+        Error::Shape { op, expected: expected.into(), got: got.iter().map(|s| s.to_vec()).collect() }
+    }
+
+    pub(crate) fn dtype(op: &'static str, expected: impl Into<String>, got: &[DType]) -> Self {
+        Error::Dtype { op, expected: expected.into(), got: got.to_vec() }
+    }
+
+    pub(crate) fn argument(
+        op: &'static str,
+        expected: impl Into<String>,
+        got: impl std::fmt::Display,
+    ) -> Self {
+        Error::Argument { op, expected: expected.into(), got: got.to_string() }
+    }
+
+    pub(crate) fn no_gradient(op: &'static str, reason: impl Into<String>) -> Self {
+        Error::NoGradient { op, reason: reason.into() }
+    }
+
+    /// The same error, with the place in a model where it arose put before it.
+    pub fn within(self, place: impl Into<String>) -> Self {
+        match self {
+            Error::In { place: inner, source } => {
+                Error::In { place: format!("{}.{inner}", place.into()), source }
+            }
+            other => Error::In { place: place.into(), source: Box::new(other) },
+        }
+    }
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        // candle puts the whole backtrace into the message when RUST_BACKTRACE is set.
+        fn bare(error: candle_core::Error) -> String {
+            match error {
+                candle_core::Error::WithBacktrace { inner, .. } => bare(*inner),
+                candle_core::Error::Context { inner, context } => format!("{context}: {}", bare(*inner)),
+                candle_core::Error::WithPath { inner, path } => {
+                    format!("{}: {}", path.display(), bare(*inner))
+                }
+                other => other.to_string(),
+            }
+        }
+        Error::Candle(bare(error))
+    }
+}
+
+fn join(shapes: &[Vec<usize>], word: &str) -> String {
+    let shapes: Vec<String> = shapes.iter().map(|s| format!("{s:?}")).collect();
+    shapes.join(&format!(" {word} "))
+}
+
+fn names(dtypes: &[DType]) -> String {
+    dtypes.iter().map(|d| d.as_str()).collect::<Vec<_>>().join(" and ")
+}
+
+fn axes(rank: usize) -> String {
+    match rank {
+        0 => "no axis (a scalar has none)".into(),
+        rank => format!("an axis from -{rank} to {}", rank - 1),
+    }
+}

@@ -1,0 +1,165 @@
+//! `exp` and `exp_m1`.
+//!
+//! Both write x = n·ln 2 + r with a whole n and |r| ≤ ln 2 / 2, and need only e^r − 1 − r = r²·P(r) from a polynomial.
+
+/// 1.5·2²³: adding it rounds a small float to a whole number, which is then found in the low bits of the sum.
+pub(super) const MAGIC_F32: f32 = 12_582_912.0;
+/// 1.5·2⁵²: as [`MAGIC_F32`].
+pub(super) const MAGIC_F64: f64 = 6_755_399_441_055_744.0;
+
+const LOG2_E_F32: f32 = core::f32::consts::LOG2_E;
+const LOG2_E_F64: f64 = core::f64::consts::LOG2_E;
+
+// ln 2 in two floats. n·HI needs more bits than a float has, but x − n·HI does not, so one fused step gives it exactly.
+const LN2_HI_F32: f32 = core::f32::consts::LN_2;
+const LN2_LO_F32: f32 = -1.904_654_2e-9;
+const LN2_HI_F64: f64 = core::f64::consts::LN_2;
+const LN2_LO_F64: f64 = 2.319_046_813_846_299_6e-17;
+
+/// `EXP_TAIL_4` of `tests/reference/math_coefficients.py`.
+const TAIL_F32: [f32; 5] = [0.5, 1.666_654_5e-1, 4.166_644_07e-2, 8.366_399_44e-3, 1.393_714_57e-3];
+
+/// `EXP_TAIL_9` of `tests/reference/math_coefficients.py`.
+const TAIL_F64: [f64; 10] = [
+    5.000_000_000_000_005_6e-1,
+    1.666_666_666_666_667_1e-1,
+    4.166_666_666_657_349_6e-2,
+    8.333_333_333_324_711_6e-3,
+    1.388_888_893_242_937_3e-3,
+    1.984_126_987_991_363_9e-4,
+    2.480_150_438_023_158_3e-5,
+    2.755_724_944_782_165_0e-6,
+    2.762_635_394_143_257_3e-7,
+    2.510_745_717_237_148_7e-8,
+];
+
+/// P(r) = (e^r − 1 − r) / r².
+#[inline(always)]
+fn tail_f32(r: f32) -> f32 {
+    let [c0, c1, c2, c3, c4] = TAIL_F32;
+    c4.mul_add(r, c3).mul_add(r, c2).mul_add(r, c1).mul_add(r, c0)
+}
+
+/// P(r) = (e^r − 1 − r) / r².
+#[inline(always)]
+fn tail_f64(r: f64) -> f64 {
+    let [c0, c1, c2, c3, c4, c5, c6, c7, c8, c9] = TAIL_F64;
+    let high = c9.mul_add(r, c8).mul_add(r, c7).mul_add(r, c6).mul_add(r, c5);
+    high.mul_add(r, c4).mul_add(r, c3).mul_add(r, c2).mul_add(r, c1).mul_add(r, c0)
+}
+
+/// y·2ⁿ, where `shifted` is n + 254 + [`MAGIC_F32`] and −254 < n < 256. Two factors, because 2ⁿ itself may be no float;
+/// only the second product can round, so a subnormal result is rounded once.
+#[inline(always)]
+pub(super) fn scale_f32(y: f32, shifted: f32) -> f32 {
+    let exponents = shifted.to_bits();
+    let half = exponents >> 1;
+    let first = f32::from_bits(half << 23);
+    let second = f32::from_bits(exponents.wrapping_sub(half) << 23);
+    y * first * second
+}
+
+/// y·2ⁿ, where `shifted` is n + 2046 + [`MAGIC_F64`] and −2046 < n < 2048; see [`scale_f32`].
+#[inline(always)]
+pub(super) fn scale_f64(y: f64, shifted: f64) -> f64 {
+    let exponents = shifted.to_bits();
+    let half = exponents >> 1;
+    let first = f64::from_bits(half << 52);
+    let second = f64::from_bits(exponents.wrapping_sub(half) << 52);
+    y * first * second
+}
+
+/// eˣ.
+///
+/// x = n·ln 2 + r; eˣ = 2ⁿ·(1 + r + r²·P(r)) with P of degree 4. Outside [−104, 89] the result is settled, so x is
+/// held inside and needs no special case.
+///
+/// # Precision
+///
+/// At most [`EXP_F32_ULP`](super::EXP_F32_ULP) ulp, subnormal results too. e^−∞ = 0, e^∞ = ∞, NaN stays NaN.
+#[inline(always)]
+pub(crate) fn exp_f32(x: f32) -> f32 {
+    const BIAS: f32 = MAGIC_F32 + 254.0;
+    // Comparisons this way round let NaN through, and are one instruction each.
+    let x = if x < -104.0 { -104.0 } else { x };
+    let x = if x > 89.0 { 89.0 } else { x };
+    let shifted = x.mul_add(LOG2_E_F32, BIAS);
+    let n = shifted - BIAS;
+    let r = n.mul_add(-LN2_LO_F32, n.mul_add(-LN2_HI_F32, x));
+    let y = tail_f32(r).mul_add(r, 1.0).mul_add(r, 1.0);
+    scale_f32(y, shifted)
+}
+
+/// eˣ.
+///
+/// As [`exp_f32`], with P of degree 9; x is held inside [−746, 710].
+///
+/// # Precision
+///
+/// At most [`EXP_F64_ULP`](super::EXP_F64_ULP) ulp, subnormal results too. e^−∞ = 0, e^∞ = ∞, NaN stays NaN.
+#[inline(always)]
+pub(crate) fn exp_f64(x: f64) -> f64 {
+    const BIAS: f64 = MAGIC_F64 + 2046.0;
+    let x = if x < -746.0 { -746.0 } else { x };
+    let x = if x > 710.0 { 710.0 } else { x };
+    let shifted = x.mul_add(LOG2_E_F64, BIAS);
+    let n = shifted - BIAS;
+    let r = n.mul_add(-LN2_LO_F64, n.mul_add(-LN2_HI_F64, x));
+    let y = tail_f64(r).mul_add(r, 1.0).mul_add(r, 1.0);
+    scale_f64(y, shifted)
+}
+
+/// eˣ − 1 for x ≤ 89, not yet exact for a subnormal or negative zero x.
+#[inline(always)]
+pub(super) fn exp_m1_below_f32(x: f32) -> f32 {
+    const BIAS: f32 = MAGIC_F32 + 126.0;
+    let x = if x < -20.0 { -20.0 } else { x };
+    let shifted = x.mul_add(LOG2_E_F32, BIAS);
+    let n = shifted - BIAS;
+    let r = n.mul_add(-LN2_LO_F32, n.mul_add(-LN2_HI_F32, x));
+    let m = tail_f32(r).mul_add(r * r, r);
+    // 2ⁿ⁻¹ instead of 2ⁿ, because n = 128 occurs.
+    let half = f32::from_bits(shifted.to_bits() << 23);
+    m.mul_add(half, half - 0.5) * 2.0
+}
+
+/// eˣ − 1.
+///
+/// x = n·ln 2 + r; 2ⁿ·(e^r − 1) + (2ⁿ − 1), where only the last addition can cancel, and there both parts are exact enough.
+/// Below 2⁻²⁵ the answer is x itself, which keeps −0.
+///
+/// # Precision
+///
+/// At most [`EXP_M1_F32_ULP`](super::EXP_M1_F32_ULP) ulp. −∞ gives −1, ∞ gives ∞, NaN stays NaN.
+#[inline(always)]
+pub(crate) fn exp_m1_f32(x: f32) -> f32 {
+    let y = exp_m1_below_f32(if x > 89.0 { 89.0 } else { x });
+    if x.abs() < 2.980_232_2e-8 { x } else { y }
+}
+
+/// eˣ − 1 for x ≤ 710, not yet exact for a subnormal or negative zero x.
+#[inline(always)]
+pub(super) fn exp_m1_below_f64(x: f64) -> f64 {
+    const BIAS: f64 = MAGIC_F64 + 1022.0;
+    let x = if x < -40.0 { -40.0 } else { x };
+    let shifted = x.mul_add(LOG2_E_F64, BIAS);
+    let n = shifted - BIAS;
+    let r = n.mul_add(-LN2_LO_F64, n.mul_add(-LN2_HI_F64, x));
+    let m = tail_f64(r).mul_add(r * r, r);
+    // 2ⁿ⁻¹ instead of 2ⁿ, because n = 1024 occurs.
+    let half = f64::from_bits(shifted.to_bits() << 52);
+    m.mul_add(half, half - 0.5) * 2.0
+}
+
+/// eˣ − 1.
+///
+/// As [`exp_m1_f32`]; below 2⁻⁵⁴ the answer is x itself.
+///
+/// # Precision
+///
+/// At most [`EXP_M1_F64_ULP`](super::EXP_M1_F64_ULP) ulp. −∞ gives −1, ∞ gives ∞, NaN stays NaN.
+#[inline(always)]
+pub(crate) fn exp_m1_f64(x: f64) -> f64 {
+    let y = exp_m1_below_f64(if x > 710.0 { 710.0 } else { x });
+    if x.abs() < 5.551_115_123_125_783e-17 { x } else { y }
+}

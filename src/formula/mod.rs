@@ -1,0 +1,60 @@
+//! A formula is written once, generic over [`Real`], and read in several ways.
+//!
+//! | read with | gives |
+//! |---|---|
+//! | `f32`, `f64` | the CPU kernels |
+//! | [`Dual`] | the exact derivative |
+//! | [`Expr`] | the formula written down: as candle ops for other devices, as recorded tensor ops for higher derivatives, as text |
+//! | [`Uses`] | which values the backward pass must keep |
+
+mod dual;
+mod expr;
+pub mod math;
+mod program;
+mod real;
+mod uses;
+
+use std::fmt::Debug;
+
+pub use dual::Dual;
+pub use expr::Expr;
+pub use program::{Binary, Machine, Program, Unary};
+pub use real::Real;
+pub use uses::Uses;
+
+/// y = f(x₁, …, x_N), element by element.
+///
+/// `value` is the only method one has to write; see [`Activation`](crate::activation::Activation) for the most common
+/// case, N = 1. Mark both methods `#[inline]`: they are compiled into vector loops.
+///
+/// ```
+/// use tealight::formula::{Formula, Program, Real};
+/// #[derive(Clone, Debug)]
+/// struct Hypot;
+/// impl Formula<2> for Hypot {
+///     const NAME: &'static str = "hypot";
+///     fn value<R: Real>(&self, [a, b]: [R; 2]) -> R { (a * a + b * b).sqrt() }
+/// }
+/// assert_eq!(Hypot.value([3.0, 4.0]), 5.0);
+/// assert_eq!(Hypot.derivative([3.0, 4.0], 5.0), [0.6, 0.8]);
+/// assert_eq!(Program::of(&Hypot).to_string(), "sqrt(a * a + b * b)");
+/// ```
+pub trait Formula<const N: usize>: Clone + Debug + Send + Sync + 'static {
+    /// The name in error messages and graphs.
+    const NAME: &'static str;
+
+    /// f(x)
+    fn value<R: Real>(&self, x: [R; N]) -> R;
+
+    /// ∂f/∂xᵢ from x and y = f(x). The default differentiates `value` with dual numbers: exact. Writing it by hand pays
+    /// where y makes it cheaper.
+    #[inline(always)]
+    fn derivative<R: Real>(&self, x: [R; N], y: R) -> [R; N] {
+        let _ = y;
+        std::array::from_fn(|i| {
+            let seeded =
+                std::array::from_fn(|j| if i == j { Dual::variable(x[j]) } else { Dual::fixed(x[j]) });
+            self.value(seeded).slope()
+        })
+    }
+}

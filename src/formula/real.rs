@@ -1,0 +1,148 @@
+//! [`Real`], the kind of number that a formula is written for.
+
+use std::fmt::Debug;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use super::math;
+
+/// A number that a formula can be evaluated with.
+///
+/// `f32` and `f64` compute it, [`Dual`](super::Dual) differentiates it, [`Expr`](super::Expr) writes it down, and
+/// [`Uses`](super::Uses) finds out which inputs it reads. A formula is a function that is generic over `Real`:
+///
+/// ```
+/// use tealight::formula::{Dual, Real};
+/// fn softplus<R: Real>(x: R) -> R { x.exp().ln_1p() }
+/// assert!((softplus(0.0_f64) - 2.0_f64.ln()).abs() < 1e-15);
+/// assert!((softplus(Dual::variable(0.0_f64)).slope() - 0.5).abs() < 1e-15);
+/// ```
+///
+/// # Precision
+/// `f32` and `f64` use this crate's own branch-free functions ([`math`](super::math)), the same bits on every machine,
+/// each with its error bound.
+///
+/// # Kinks
+/// `signum(0) = 0`, so that `abs′(0) = 0`; in a tie `max` and `min` give each side half of the slope. NaN in, NaN out.
+pub trait Real:
+    Copy
+    + Debug
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+{
+    /// The number `value`.
+    fn constant(value: f64) -> Self;
+    /// eˣ
+    fn exp(self) -> Self;
+    /// eˣ − 1, exact near 0.
+    fn exp_m1(self) -> Self;
+    /// The natural logarithm.
+    fn ln(self) -> Self;
+    /// ln(1 + x), exact near 0.
+    fn ln_1p(self) -> Self;
+    /// √x
+    fn sqrt(self) -> Self;
+    /// The hyperbolic tangent.
+    fn tanh(self) -> Self;
+    /// The error function 2/√π ∫₀ˣ exp(−t²) dt.
+    fn erf(self) -> Self;
+    /// The sine of x radians.
+    fn sin(self) -> Self;
+    /// The cosine of x radians.
+    fn cos(self) -> Self;
+    /// |x|
+    fn abs(self) -> Self;
+    /// −1, 0 or 1 (0 at 0, unlike `f64::signum`).
+    fn signum(self) -> Self;
+    /// selfᵉ for a number `exponent`; NaN where self < 0 and `exponent` is no integer.
+    fn powf(self, exponent: Self) -> Self;
+    /// selfⁿ for an integer n.
+    fn powi(self, n: i32) -> Self;
+    /// The larger of two; NaN if either is.
+    fn max(self, other: Self) -> Self;
+    /// The smaller of two; NaN if either is.
+    fn min(self, other: Self) -> Self;
+    /// `yes` where `self > other`, else `no` (also where either is NaN): a selection, never a branch.
+    fn select_gt(self, other: Self, yes: Self, no: Self) -> Self;
+    /// 1/x
+    #[inline(always)]
+    fn recip(self) -> Self {
+        Self::constant(1.0) / self
+    }
+}
+
+macro_rules! real {
+    ($t:ident, $($own:ident => $f:path),*; $pow:path) => {
+        impl Real for $t {
+            #[inline(always)]
+            fn constant(value: f64) -> Self { value as $t }
+            $(#[inline(always)] fn $own(self) -> Self { $f(self) })*
+            #[inline(always)]
+            fn sqrt(self) -> Self { $t::sqrt(self) }
+            #[inline(always)]
+            fn abs(self) -> Self { $t::abs(self) }
+            #[inline(always)]
+            fn signum(self) -> Self {
+                // x itself is the answer at ±0 and NaN.
+                let sign = $t::copysign(1.0, self);
+                if self > 0.0 || self < 0.0 { sign } else { self }
+            }
+            #[inline(always)]
+            fn powf(self, exponent: Self) -> Self { $pow(self, exponent) }
+            #[inline(always)]
+            fn powi(self, n: i32) -> Self {
+                match n {
+                    0 => 1.0,
+                    1 => self,
+                    2 => self * self,
+                    3 => self * self * self,
+                    -1 => 1.0 / self,
+                    _ => $pow(self, n as $t),
+                }
+            }
+            #[inline(always)]
+            fn max(self, other: Self) -> Self {
+                let larger = if self > other { self } else { other };
+                if self.is_nan() { self } else { larger }
+            }
+            #[inline(always)]
+            fn min(self, other: Self) -> Self {
+                let smaller = if self < other { self } else { other };
+                if self.is_nan() { self } else { smaller }
+            }
+            #[inline(always)]
+            fn select_gt(self, other: Self, yes: Self, no: Self) -> Self {
+                if self > other { yes } else { no }
+            }
+        }
+    };
+}
+
+real!(f32, exp => math::exp_f32, exp_m1 => math::exp_m1_f32, ln => math::ln_f32, ln_1p => math::ln_1p_f32,
+      tanh => math::tanh_f32, erf => math::erf_f32, sin => math::sin_f32, cos => math::cos_f32; math::powf_f32);
+real!(f64, exp => math::exp_f64, exp_m1 => math::exp_m1_f64, ln => math::ln_f64, ln_1p => math::ln_1p_f64,
+      tanh => math::tanh_f64, erf => math::erf_f64, sin => math::sin_f64, cos => math::cos_f64; math::powf_f64);
+
+#[cfg(test)]
+mod tests {
+    use super::Real;
+
+    #[test]
+    fn kinks_and_nan() {
+        for x in [f64::NAN] {
+            assert!(Real::max(x, 1.0).is_nan() && Real::max(1.0, x).is_nan());
+            assert!(Real::min(x, 1.0).is_nan() && Real::min(1.0, x).is_nan());
+            assert!(Real::signum(x).is_nan());
+        }
+        assert_eq!(Real::signum(0.0_f32), 0.0);
+        assert_eq!(Real::signum(-3.0_f32), -1.0);
+        assert_eq!(Real::signum(f64::INFINITY), 1.0);
+        assert_eq!(f64::NAN.select_gt(0.0, 1.0, 2.0), 2.0);
+        for n in [-3, -1, 0, 1, 2, 3, 5] {
+            let (ours, std) = (Real::powi(-1.7_f64, n), f64::powi(-1.7, n));
+            assert!((ours - std).abs() < 1e-14 * std.abs(), "{n}: {ours} {std}");
+        }
+    }
+}

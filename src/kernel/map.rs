@@ -1,0 +1,198 @@
+//! Element-by-element loops over several arrays at once.
+
+use std::mem::MaybeUninit;
+
+use rayon::prelude::*;
+
+use super::buffer::{self, Uninit};
+use super::parallel::{PIECE, vectorize, worthwhile};
+use super::view::{View, Walk, coalesce};
+
+/// How many arrays one loop reads at most: three inputs, the output and its gradient.
+pub(crate) const SOURCES: usize = 5;
+
+/// `N` views and placeholders for the rest.
+pub(crate) fn sources<'a, T, const N: usize>(views: [View<'a, T>; N]) -> [View<'a, T>; SOURCES] {
+    let mut views = views.into_iter();
+    std::array::from_fn(|_| views.next().unwrap_or_else(View::unused))
+}
+
+/// Elements per block where an array has to be gathered first: all blocks of a loop stay in level-1 cache.
+const BLOCK: usize = 512;
+
+/// `f(sources[0][i], sources[1][i], …)` for every element i of the shape `dims`, in row-major order.
+///
+/// Arrays that are not contiguous are gathered block by block, so that the loop itself is always over plain slices.
+/// `f` must be inlined (closures over `#[inline(always)]` functions are).
+pub(crate) fn map<T, F>(dims: &[usize], mut sources: [View<'_, T>; SOURCES], f: F) -> Vec<T>
+where
+    T: Copy + Send + Sync,
+    F: Fn([T; SOURCES]) -> T + Send + Sync,
+{
+    let n = dims.iter().product();
+    if n == 0 {
+        return Vec::new();
+    }
+    let dims = coalesce(dims, &mut sources);
+    let contiguous = dims.len() <= 1
+        && sources.iter().all(|view| {
+            view.is_unused() || view.strides.iter().all(|&stride| stride == 1) && view.data.len() >= n
+        });
+    let piece = |start: usize, out: &mut [Uninit<T>]| {
+        if contiguous {
+            straight(&sources, start, out, &f)
+        } else {
+            gathered(&sources, &dims, start, out, &f)
+        }
+    };
+    // SAFETY: both loops write every element of the pieces, and the pieces cover the whole slice.
+    #[allow(unsafe_code)]
+    unsafe {
+        buffer::written(n, |out| {
+            if worthwhile(n) {
+                out.par_chunks_mut(PIECE).enumerate().for_each(|(i, part)| piece(i * PIECE, part));
+            } else {
+                piece(0, out);
+            }
+        })
+    }
+}
+
+fn straight<T, F>(sources: &[View<'_, T>; SOURCES], start: usize, out: &mut [Uninit<T>], f: &F)
+where
+    T: Copy,
+    F: Fn([T; SOURCES]) -> T,
+{
+    let n = out.len();
+    let Some(any) = sources.iter().find(|view| !view.is_unused()) else { return };
+    let slices = sources.each_ref().map(|view| {
+        let data = if view.is_unused() { any.data } else { view.data };
+        &data[start..start + n]
+    });
+    vectorize(
+        #[inline(always)]
+        || body(out, slices, f),
+    );
+}
+
+fn gathered<T, F>(
+    sources: &[View<'_, T>; SOURCES],
+    dims: &[usize],
+    start: usize,
+    out: &mut [Uninit<T>],
+    f: &F,
+) where
+    T: Copy,
+    F: Fn([T; SOURCES]) -> T,
+{
+    let mut blocks = [[MaybeUninit::<T>::uninit(); BLOCK]; SOURCES];
+    let constant = sources.each_ref().map(|view| view.strides.iter().all(|&stride| stride == 0));
+    let straight = sources.each_ref().map(|view| dims.len() == 1 && view.strides[..] == [1]);
+    let Some(used) = sources.iter().position(|view| !view.is_unused()) else { return };
+    let mut walks = sources.each_ref().map(|view| (!view.is_unused()).then(|| Walk::new(view, dims, start)));
+    for (number, part) in out.chunks_mut(BLOCK).enumerate() {
+        let (n, from) = (part.len(), start + number * BLOCK);
+        for i in 0..SOURCES {
+            // A number is copied out once: the first block is the longest.
+            if straight[i] || constant[i] && number > 0 {
+                continue;
+            }
+            if let Some(walk) = &mut walks[i] {
+                walk.fill(&mut blocks[i][..n]);
+            }
+        }
+        let slices: [&[T]; SOURCES] = std::array::from_fn(|i| {
+            let i = if sources[i].is_unused() { used } else { i };
+            if straight[i] {
+                return &sources[i].data[from..from + n];
+            }
+            // SAFETY: source i is in use, so its walk has just written the first n elements of block i
+            // (or, for a number, all elements of the first and longest block).
+            #[allow(unsafe_code)]
+            unsafe {
+                buffer::assume_written(&blocks[i][..n])
+            }
+        });
+        vectorize(
+            #[inline(always)]
+            || body(part, slices, f),
+        );
+    }
+}
+
+#[inline(always)]
+fn body<T: Copy, F: Fn([T; SOURCES]) -> T>(out: &mut [Uninit<T>], [a, b, c, d, e]: [&[T]; SOURCES], f: &F) {
+    let n = out.len();
+    let (a, b, c, d, e) = (&a[..n], &b[..n], &c[..n], &d[..n], &e[..n]);
+    for i in 0..n {
+        out[i].write(f([a[i], b[i], c[i], d[i], e[i]]));
+    }
+}
+
+/// `target[i] += other[i]`, in place.
+pub(crate) fn add_assign<T>(target: &mut [T], other: &[T])
+where
+    T: Copy + Send + Sync + std::ops::Add<Output = T>,
+{
+    let add = |target: &mut [T], other: &[T]| {
+        vectorize(
+            #[inline(always)]
+            || target.iter_mut().zip(other).for_each(|(a, &b)| *a = *a + b),
+        );
+    };
+    if worthwhile(target.len()) {
+        target.par_chunks_mut(PIECE).zip(other.par_chunks(PIECE)).for_each(|(a, b)| add(a, b));
+    } else {
+        add(target, other);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::view::{Dims, View};
+    use super::{add_assign, map, sources};
+
+    fn view<'a>(data: &'a [f32], strides: &[usize]) -> View<'a, f32> {
+        View { data, strides: Dims::from_slice(strides) }
+    }
+
+    #[test]
+    fn every_layout_against_plain_indexing() {
+        let data: Vec<f32> = (0..200_000).map(|i| i as f32).collect();
+        let shapes: [[usize; 3]; 6] =
+            [[1, 1, 1], [2, 3, 4], [7, 1, 600], [600, 3, 5], [40, 50, 60], [0, 3, 4]];
+        for dims in shapes {
+            let [x, y, z] = dims;
+            let layouts: [[usize; 3]; 6] =
+                [[y * z, z, 1], [1, x, x * y], [0, 0, 0], [0, 0, 1], [1, 0, 0], [0, 1, y]];
+            for sa in layouts {
+                for sb in layouts {
+                    let at = |s: [usize; 3], i: usize| i / (y * z) * s[0] + i / z % y * s[1] + i % z * s[2];
+                    let expected: Vec<f32> =
+                        (0..x * y * z).map(|i| data[at(sa, i)] - 2.0 * data[at(sb, i)]).collect();
+                    let got =
+                        map(&dims, sources([view(&data, &sa), view(&data, &sb)]), |[a, b, ..]| a - 2.0 * b);
+                    assert_eq!(got, expected, "{dims:?} {sa:?} {sb:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn scalars_and_nothing() {
+        let one = [3.0];
+        let one = || sources([view(&one, &[])]);
+        assert_eq!(map(&[], one(), |[a, ..]| a * a), [9.0]);
+        assert!(map(&[0, 5], one(), |[a, ..]| a).is_empty());
+    }
+
+    #[test]
+    fn adding_in_place() {
+        for n in [0, 1, 5, 100_003] {
+            let mut a: Vec<f64> = (0..n).map(|i| i as f64).collect();
+            let b: Vec<f64> = (0..n).map(|i| 2.0 * i as f64).collect();
+            add_assign(&mut a, &b);
+            assert!(a.iter().enumerate().all(|(i, &x)| x == 3.0 * i as f64));
+        }
+    }
+}

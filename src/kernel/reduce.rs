@@ -1,0 +1,266 @@
+//! Sums and folds, along an axis or over everything.
+//!
+//! A sum runs in [`LANES`] accumulators over blocks of [`BLOCK`] elements, and the blocks are added in f64: no
+//! accumulator ever adds more than 16 elements in f32, so the relative error of a sum of positive numbers stays under
+//! 1e-6 for any length. The order of additions depends on the length alone, never on threads or instruction set.
+
+use rayon::prelude::*;
+
+use super::Element;
+use super::parallel::{PIECE, for_each_row, vectorize, worthwhile};
+
+/// Accumulators in flight: enough to hide the latency of an addition at any vector width.
+const LANES: usize = 64;
+
+/// Elements per block: 16 additions a lane.
+const BLOCK: usize = 1024;
+
+/// Σ f(aᵢ, bᵢ), rounded to T at the very end by the caller.
+fn sum_of<T: Element, F: Fn(T, T) -> T + Send + Sync>(a: &[T], b: &[T], f: F) -> f64 {
+    let piece = |a: &[T], b: &[T]| {
+        vectorize(
+            #[inline(always)]
+            || lanes(a, b, &f),
+        )
+    };
+    if worthwhile(a.len()) {
+        let sums: Vec<f64> = a.par_chunks(PIECE).zip(b.par_chunks(PIECE)).map(|(a, b)| piece(a, b)).collect();
+        sums.into_iter().sum()
+    } else {
+        a.chunks(PIECE).zip(b.chunks(PIECE)).map(|(a, b)| piece(a, b)).sum()
+    }
+}
+
+#[inline(always)]
+fn lanes<T: Element, F: Fn(T, T) -> T>(a: &[T], b: &[T], f: &F) -> f64 {
+    let mut total = [0.0; LANES];
+    for (a, b) in a.chunks(BLOCK).zip(b.chunks(BLOCK)) {
+        let mut lane = [T::default(); LANES];
+        let (wide_a, wide_b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+        let (rest_a, rest_b) = (wide_a.remainder(), wide_b.remainder());
+        for (a, b) in wide_a.zip(wide_b) {
+            for i in 0..LANES {
+                lane[i] = lane[i] + f(a[i], b[i]);
+            }
+        }
+        for i in 0..rest_a.len() {
+            lane[i] = lane[i] + f(rest_a[i], rest_b[i]);
+        }
+        for i in 0..LANES {
+            total[i] += lane[i].to_f64();
+        }
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for i in 0..width {
+            total[i] += total[i + width];
+        }
+        width /= 2;
+    }
+    total[0]
+}
+
+#[inline(always)]
+fn first<T>(a: T, _: T) -> T {
+    a
+}
+
+#[inline(always)]
+fn product<T: Element>(a: T, b: T) -> T {
+    a * b
+}
+
+/// The sum of all elements.
+pub(crate) fn sum<T: Element>(x: &[T]) -> T {
+    T::from_f64(sum_of(x, x, first))
+}
+
+/// Σ aᵢ·bᵢ of two arrays of one length.
+pub(crate) fn dot<T: Element>(a: &[T], b: &[T]) -> T {
+    T::from_f64(sum_of(a, b, product))
+}
+
+/// The sums along the middle axis of an array of shape (outer, axis, inner): an array of shape (outer, inner).
+pub(crate) fn sum_axis<T: Element>(x: &[T], outer: usize, axis: usize, inner: usize) -> Vec<T> {
+    let mut out = vec![T::default(); outer * inner];
+    if axis == 0 || out.is_empty() {
+        return out;
+    }
+    if inner == 1 {
+        if outer == 1 {
+            return vec![sum(x)];
+        }
+        let rows = |i: usize, slot: &mut T| {
+            let row = &x[i * axis..(i + 1) * axis];
+            *slot = T::from_f64(lanes(row, row, &first));
+        };
+        let some = |first: usize, slots: &mut [T]| {
+            vectorize(
+                #[inline(always)]
+                || slots.iter_mut().enumerate().for_each(|(i, slot)| rows(first + i, slot)),
+            );
+        };
+        if worthwhile(x.len()) {
+            let rows = PIECE.div_ceil(axis);
+            out.par_chunks_mut(rows).enumerate().for_each(|(i, part)| some(i * rows, part));
+        } else {
+            some(0, &mut out);
+        }
+        return out;
+    }
+    let column = |o: usize, start: usize, out: &mut [T]| {
+        vectorize(
+            #[inline(always)]
+            || columns(&x[o * axis * inner..], axis, inner, start, out),
+        );
+    };
+    if worthwhile(x.len()) && outer > 1 {
+        out.par_chunks_mut(inner).enumerate().for_each(|(o, row)| blocks(o, row, &column));
+    } else if worthwhile(x.len()) {
+        out.par_chunks_mut(WIDTH).enumerate().for_each(|(i, part)| column(0, i * WIDTH, part));
+    } else {
+        out.chunks_mut(inner).enumerate().for_each(|(o, row)| blocks(o, row, &column));
+    }
+    out
+}
+
+/// Columns that are summed together: their accumulators stay in level-1 cache.
+const WIDTH: usize = 256;
+
+fn blocks<T>(o: usize, row: &mut [T], column: &impl Fn(usize, usize, &mut [T])) {
+    row.chunks_mut(WIDTH).enumerate().for_each(|(i, part)| column(o, i * WIDTH, part));
+}
+
+/// Columns start.. of an array (axis, inner), summed into `out`, 16 rows at a time in T and these in f64.
+#[inline(always)]
+fn columns<T: Element>(x: &[T], axis: usize, inner: usize, start: usize, out: &mut [T]) {
+    let n = out.len();
+    let mut total = [0.0; WIDTH];
+    let total = &mut total[..n];
+    for from in (0..axis).step_by(16) {
+        out.fill(T::default());
+        for row in from..axis.min(from + 16) {
+            let row = &x[row * inner + start..][..n];
+            for i in 0..n {
+                out[i] = out[i] + row[i];
+            }
+        }
+        for i in 0..n {
+            total[i] += out[i].to_f64();
+        }
+    }
+    for i in 0..n {
+        out[i] = T::from_f64(total[i]);
+    }
+}
+
+/// `x[o, 0, i] ∘ x[o, 1, i] ∘ …` along the middle axis of an array of shape (outer, axis, inner), axis > 0, for an
+/// operation whose result does not depend on the order (maximum, minimum).
+pub(crate) fn fold_axis<T, F>(x: &[T], outer: usize, axis: usize, inner: usize, f: F) -> Vec<T>
+where
+    T: Element,
+    F: Fn(T, T) -> T + Send + Sync,
+{
+    let mut out = vec![T::default(); outer * inner];
+    for_each_row(&mut out, inner, |o, out| {
+        let block = &x[o * axis * inner..(o + 1) * axis * inner];
+        vectorize(
+            #[inline(always)]
+            || {
+                if inner == 1 {
+                    out[0] = fold(block, &f);
+                    return;
+                }
+                out.copy_from_slice(&block[..inner]);
+                for row in block.chunks_exact(inner).skip(1) {
+                    for i in 0..inner {
+                        out[i] = f(out[i], row[i]);
+                    }
+                }
+            },
+        );
+    });
+    out
+}
+
+#[inline(always)]
+fn fold<T: Element>(x: &[T], f: &impl Fn(T, T) -> T) -> T {
+    let mut lane = [x[0]; LANES];
+    let wide = x.chunks_exact(LANES);
+    let rest = wide.remainder();
+    for part in wide {
+        for i in 0..LANES {
+            lane[i] = f(lane[i], part[i]);
+        }
+    }
+    for i in 0..rest.len() {
+        lane[i] = f(lane[i], rest[i]);
+    }
+    lane.into_iter().fold(x[0], f)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Element;
+    use super::{dot, fold_axis, sum, sum_axis};
+
+    #[test]
+    fn ten_million_f32_stay_exact_to_1e_6() {
+        for value in [0.1_f32, 1.0 / 3.0, 16_777.21] {
+            let x = vec![value; 10_000_000];
+            let exact = f64::from(value) * 1e7;
+            assert!((f64::from(sum(&x)) - exact).abs() < 1e-6 * exact, "{value}: {} {exact}", sum(&x));
+            let columns = sum_axis(&x, 1, 5_000_000, 2);
+            assert!((f64::from(columns[1]) - exact / 2.0).abs() < 1e-6 * exact);
+        }
+        let x: Vec<f32> = (0..10_000_000).map(|i| 1.0 + (i % 1009) as f32 * 1e-3).collect();
+        let exact: f64 = x.iter().map(|&x| f64::from(x)).sum();
+        assert!((f64::from(sum(&x)) - exact).abs() < 1e-6 * exact);
+    }
+
+    fn along<T: Element>(x: &[T], outer: usize, axis: usize, inner: usize) -> Vec<f64> {
+        (0..outer * inner)
+            .map(|i| (0..axis).map(|k| x[(i / inner * axis + k) * inner + i % inner].to_f64()).sum())
+            .collect()
+    }
+
+    #[test]
+    fn axes_against_plain_sums() {
+        for (outer, axis, inner) in [
+            (1, 1, 1),
+            (1, 0, 3),
+            (0, 3, 2),
+            (3, 5, 0),
+            (2, 3, 4),
+            (1, 70, 1),
+            (5, 1030, 1),
+            (3, 17, 300),
+            (1, 40, 2000),
+            (300, 300, 1),
+            (2, 300, 300),
+        ] {
+            let x: Vec<f64> = (0..outer * axis * inner).map(|i| (i as f64 * 0.37).sin()).collect();
+            let got = sum_axis(&x, outer, axis, inner);
+            let expected = along(&x, outer, axis, inner);
+            assert_eq!(got.len(), expected.len());
+            for (a, b) in got.iter().zip(&expected) {
+                assert!((a - b).abs() < 1e-11, "{outer} {axis} {inner}: {a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn maxima_and_products() {
+        let x: Vec<f32> = (0..3 * 130 * 7).map(|i| ((i * 7919) % 1013) as f32).collect();
+        for (outer, axis, inner) in [(3, 130, 7), (21, 130, 1), (1, 2730, 1)] {
+            let expected: Vec<f32> = (0..outer * inner)
+                .map(|i| {
+                    (0..axis).map(|k| x[(i / inner * axis + k) * inner + i % inner]).fold(-1.0, f32::max)
+                })
+                .collect();
+            assert_eq!(fold_axis(&x, outer, axis, inner, |a, b| if a > b { a } else { b }), expected);
+        }
+        assert_eq!(dot(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]), 32.0);
+        assert_eq!(dot::<f64>(&[], &[]), 0.0);
+    }
+}

@@ -1,0 +1,157 @@
+//! The larger and the smaller of two, absolute value, sign, and clamping.
+//!
+//! # Formula
+//! max(a, b), min(a, b), |x|, sign x, min(max(x, low), high)
+//!
+//! # Gradient
+//! 1 for the one that is taken and 0 for the other; sign x; 0; 1 inside the bounds and 0 outside
+//!
+//! # Kinks
+//! In a tie of max or min each side gets half. |x|′(0) = 0. At a bound of clamp the slope is 1, as in PyTorch.
+//! NaN in, NaN out.
+//!
+//! # Errors
+//! A dtype that is no float; for `maximum` and `minimum`, shapes that do not broadcast.
+
+use super::apply;
+use super::pointwise::formula;
+use crate::autograd::Tensor;
+use crate::error::{Error, Result};
+use crate::formula::{Formula, Real};
+
+formula!(Abs = "abs", [x] => x.abs(), y => [x.signum()]);
+formula!(Sign = "sign", [x] => x.signum(), y => [R::constant(0.0)]);
+
+/// The larger of two; the dual numbers know how ties share.
+#[derive(Clone, Copy, Debug)]
+struct Maximum;
+
+impl Formula<2> for Maximum {
+    const NAME: &'static str = "maximum";
+    #[inline(always)]
+    fn value<R: Real>(&self, [a, b]: [R; 2]) -> R {
+        a.max(b)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Minimum;
+
+impl Formula<2> for Minimum {
+    const NAME: &'static str = "minimum";
+    #[inline(always)]
+    fn value<R: Real>(&self, [a, b]: [R; 2]) -> R {
+        a.min(b)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Clamp {
+    low: f64,
+    high: f64,
+}
+
+impl Formula<1> for Clamp {
+    const NAME: &'static str = "clamp";
+    #[inline(always)]
+    fn value<R: Real>(&self, [x]: [R; 1]) -> R {
+        x.max(R::constant(self.low)).min(R::constant(self.high))
+    }
+    #[inline(always)]
+    fn derivative<R: Real>(&self, [x]: [R; 1], _: R) -> [R; 1] {
+        let (zero, one) = (R::constant(0.0), R::constant(1.0));
+        let below = R::constant(self.low).select_gt(x, zero, one);
+        [x.select_gt(R::constant(self.high), zero, below)]
+    }
+}
+
+impl Tensor {
+    /// The larger of two, element by element; NaN if either is.
+    ///
+    /// # Shapes
+    /// Any two that broadcast together.
+    ///
+    /// # Kinks
+    /// In a tie each side gets half of the gradient.
+    ///
+    /// # Errors
+    /// Shapes that do not broadcast; dtypes or devices that differ.
+    pub fn maximum(&self, other: &Tensor) -> Result<Tensor> {
+        apply(Maximum, [self, other])
+    }
+
+    /// The smaller of two, element by element; NaN if either is.
+    ///
+    /// # Shapes
+    /// Any two that broadcast together.
+    ///
+    /// # Kinks
+    /// In a tie each side gets half of the gradient.
+    ///
+    /// # Errors
+    /// Shapes that do not broadcast; dtypes or devices that differ.
+    pub fn minimum(&self, other: &Tensor) -> Result<Tensor> {
+        apply(Minimum, [self, other])
+    }
+
+    /// |x|
+    ///
+    /// # Kinks
+    /// The slope at 0 is 0.
+    ///
+    /// # Errors
+    /// A dtype that is no float.
+    pub fn abs(&self) -> Result<Tensor> {
+        apply(Abs, [self])
+    }
+
+    /// Every element, but none below `low` or above `high`.
+    ///
+    /// # Kinks
+    /// At a bound the slope is 1.
+    ///
+    /// # Errors
+    /// A dtype that is no float; bounds that are NaN or the wrong way round.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[-5.0, 0.5, 5.0], &Device::Cpu)?;
+    /// assert_eq!(x.clamp(-1.0, 1.0)?.to_vec1::<f64>()?, [-1.0, 0.5, 1.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "clip")]
+    pub fn clamp(&self, low: f64, high: f64) -> Result<Tensor> {
+        if low <= high {
+            return apply(Clamp { low, high }, [self]);
+        }
+        Err(Error::argument("clamp", "low <= high", format!("low = {low} and high = {high}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, check2, grad_at, tensor};
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients() {
+        check2(|a, b| a.sqr()?.maximum(b));
+        check2(|a, b| a.sqr()?.minimum(b));
+        check(&[-2.0, 0.5, 3.0], |x| x.abs());
+        check(&[-2.0, 0.5, 3.0], |x| x.sqr()?.clamp(0.1, 3.5));
+    }
+
+    #[test]
+    fn kinks() -> Result<()> {
+        assert_eq!(grad_at(0.0, |x| x.abs())?, 0.0);
+        assert_eq!(grad_at(1.0, |x| x.clamp(-1.0, 1.0))?, 1.0);
+        assert_eq!(grad_at(1.1, |x| x.clamp(-1.0, 1.0))?, 0.0);
+        assert_eq!(grad_at(2.0, |x| x.maximum(&tensor(&[2.0])))?, 0.5);
+        assert_eq!(grad_at(2.0, |x| x.minimum(x))?, 1.0);
+        let nan = tensor(&[f64::NAN]);
+        assert!(nan.maximum(&tensor(&[1.0]))?.to_vec1::<f64>()?[0].is_nan());
+        assert!(nan.clamp(0.0, 1.0)?.to_vec1::<f64>()?[0].is_nan());
+        assert!(matches!(nan.clamp(1.0, 0.0), Err(Error::Argument { .. })));
+        Ok(())
+    }
+}

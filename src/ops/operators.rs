@@ -1,0 +1,59 @@
+//! `+ - * /` and unary `-` between `&Tensor`, `Tensor`, `f64`, and `Result<Tensor>` on the right.
+//!
+//! The operations themselves, with formula, gradient and errors, are in `arithmetic.rs`.
+//!
+//! ```
+//! use tealight::prelude::*;
+//! let x = Tensor::new(&[1.0, 2.0], &Device::Cpu)?;
+//! let y = (1.0 + (&x * &x)?)? / (2.0 * &x); // a Result may stand on the right: its error comes through
+//! assert_eq!(y?.to_vec1::<f64>()?, [1.0, 1.25]);
+//! # Ok::<(), tealight::Error>(())
+//! ```
+
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use super::apply;
+use super::arithmetic as op;
+use crate::autograd::Tensor;
+use crate::error::Result;
+
+macro_rules! operators {
+    ($($trait:ident $method:ident $number_right:ident $number_left:ident),*) => {$(
+        operators!(@pair $trait $method, Tensor, &Tensor, |a, b| apply(op::$trait, [&a, b]));
+        operators!(@pair $trait $method, &Tensor, &Tensor, |a, b| apply(op::$trait, [a, b]));
+        operators!(@pair $trait $method, Tensor, Tensor, |a, b| apply(op::$trait, [&a, &b]));
+        operators!(@pair $trait $method, &Tensor, Tensor, |a, b| apply(op::$trait, [a, &b]));
+        operators!(@pair $trait $method, Tensor, Result<Tensor>, |a, b| apply(op::$trait, [&a, &b?]));
+        operators!(@pair $trait $method, &Tensor, Result<Tensor>, |a, b| apply(op::$trait, [a, &b?]));
+        operators!(@pair $trait $method, Tensor, f64, |a, c| apply(op::$number_right(c), [&a]));
+        operators!(@pair $trait $method, &Tensor, f64, |a, c| apply(op::$number_right(c), [a]));
+        operators!(@pair $trait $method, f64, Tensor, |c, b| apply(op::$number_left(c), [&b]));
+        operators!(@pair $trait $method, f64, &Tensor, |c, b| apply(op::$number_left(c), [b]));
+    )*};
+    (@pair $trait:ident $method:ident, $left:ty, $right:ty, |$a:ident, $b:ident| $body:expr) => {
+        impl $trait<$right> for $left {
+            type Output = Result<Tensor>;
+            fn $method(self, other: $right) -> Result<Tensor> {
+                let ($a, $b) = (self, other);
+                $body
+            }
+        }
+    };
+}
+
+operators!(Add add AddNumber AddNumber, Sub sub SubNumber NumberSub,
+           Mul mul MulNumber MulNumber, Div div DivNumber NumberDiv);
+
+impl Neg for &Tensor {
+    type Output = Result<Tensor>;
+    fn neg(self) -> Result<Tensor> {
+        apply(op::Neg, [self])
+    }
+}
+
+impl Neg for Tensor {
+    type Output = Result<Tensor>;
+    fn neg(self) -> Result<Tensor> {
+        apply(op::Neg, [&self])
+    }
+}

@@ -1,0 +1,146 @@
+//! Powers, roots and the reciprocal.
+//!
+//! # Formula
+//! aᵇ, xᶜ, xⁿ, x², √x, 1/x
+//!
+//! # Gradient
+//! (b·aᵇ⁻¹, aᵇ·ln a), c·xᶜ⁻¹, n·xⁿ⁻¹, 2x, 1/(2y), −y²
+//!
+//! # Kinks
+//! (√x)′(0) = ∞, as in PyTorch. A power of 0 is flat in its exponent.
+//!
+//! # Errors
+//! A dtype that is no float; for `pow`, shapes that do not broadcast.
+
+use super::apply;
+use super::pointwise::formula;
+use crate::autograd::Tensor;
+use crate::error::Result;
+use crate::formula::{Formula, Real};
+
+formula!(PowNumber(c: f64) = "powf", [x] => x.powf(R::constant(c)),
+    y => [R::constant(c) * x.powf(R::constant(c - 1.0))]);
+formula!(Powi(n: i32) = "powi", [x] => x.powi(n), y => [R::constant(f64::from(n)) * x.powi(n.saturating_sub(1))]);
+formula!(Sqr = "sqr", [x] => x * x, y => [R::constant(2.0) * x]);
+formula!(Sqrt = "sqrt", [x] => x.sqrt(), y => [R::constant(0.5) / y]);
+formula!(Recip = "recip", [x] => x.recip(), y => [-(y * y)]);
+
+/// aᵇ; its derivative is that of the dual numbers.
+#[derive(Clone, Copy, Debug)]
+struct Pow;
+
+impl Formula<2> for Pow {
+    const NAME: &'static str = "pow";
+    #[inline(always)]
+    fn value<R: Real>(&self, [a, b]: [R; 2]) -> R {
+        a.powf(b)
+    }
+}
+
+impl Tensor {
+    /// aᵇ element by element; NaN where a < 0 and b is no integer.
+    ///
+    /// # Shapes
+    /// Any two that broadcast together.
+    ///
+    /// # Gradient
+    /// (b·aᵇ⁻¹, aᵇ·ln a)
+    ///
+    /// # Errors
+    /// Shapes that do not broadcast; dtypes or devices that differ.
+    pub fn pow(&self, exponent: &Tensor) -> Result<Tensor> {
+        apply(Pow, [self, exponent])
+    }
+
+    /// xᶜ for a number c; NaN where x < 0 and c is no integer.
+    ///
+    /// # Gradient
+    /// c·xᶜ⁻¹
+    ///
+    /// # Errors
+    /// A dtype that is no float.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[-2.0, 4.0], &Device::Cpu)?;
+    /// assert_eq!(x.powf(3.0)?.to_vec1::<f64>()?, [-8.0, 64.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn powf(&self, exponent: f64) -> Result<Tensor> {
+        // Whole numbers are the common case, and a product is much faster than a power.
+        if exponent.fract() == 0.0 && exponent.abs() <= f64::from(i32::MAX) {
+            return match exponent as i32 {
+                0 => apply(Powi(0), [self]),
+                1 => Ok(self.clone()),
+                2 => apply(Sqr, [self]),
+                n => apply(Powi(n), [self]),
+            };
+        }
+        apply(PowNumber(exponent), [self])
+    }
+
+    /// x²
+    ///
+    /// # Gradient
+    /// 2x
+    ///
+    /// # Errors
+    /// A dtype that is no float.
+    #[doc(alias = "square")]
+    pub fn sqr(&self) -> Result<Tensor> {
+        apply(Sqr, [self])
+    }
+
+    /// √x; NaN below 0.
+    ///
+    /// # Gradient
+    /// 1/(2y)
+    ///
+    /// # Errors
+    /// A dtype that is no float.
+    pub fn sqrt(&self) -> Result<Tensor> {
+        apply(Sqrt, [self])
+    }
+
+    /// 1/x
+    ///
+    /// # Gradient
+    /// −y²
+    ///
+    /// # Errors
+    /// A dtype that is no float.
+    #[doc(alias = "reciprocal")]
+    pub fn recip(&self) -> Result<Tensor> {
+        apply(Recip, [self])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, check2, grad_at, tensor};
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients() {
+        for c in [-2.0, -0.5, 1.0, 2.0, 3.0, 7.0, 2.5] {
+            check(&[0.3, 1.0, 2.2], |x| x.powf(c));
+        }
+        check(&[-2.0, 0.5], |x| x.powf(3.0));
+        check(&[-2.0, 0.5], |x| x.sqr());
+        check(&[0.3, 1.0, 5.0], |x| x.sqrt());
+        check(&[-0.3, 1.0, 5.0], |x| x.recip());
+        check2(|a, b| a.sqr()?.pow(b));
+    }
+
+    #[test]
+    fn edges() -> Result<()> {
+        assert_eq!(tensor(&[0.0, -2.0, f64::NAN]).powf(2.0)?.to_vec1::<f64>()?[..2], [0.0, 4.0]);
+        assert!(tensor(&[-2.0]).powf(0.5)?.to_vec1::<f64>()?[0].is_nan());
+        // candle: NaN.
+        assert_eq!(grad_at(0.0, |x| x.powf(3.0))?, 0.0);
+        assert_eq!(grad_at(-2.0, |x| x.powf(3.0))?, 12.0);
+        assert_eq!(grad_at(2.0, |x| x.powf(0.0))?, 0.0);
+        assert_eq!(grad_at(0.0, |x| x.sqrt())?, f64::INFINITY);
+        Ok(())
+    }
+}

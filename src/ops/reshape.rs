@@ -1,0 +1,155 @@
+//! Another shape for the same elements in the same order.
+//!
+//! # Formula
+//! y in row-major order = x in row-major order
+//!
+//! # Gradient
+//! The gradient in the input's shape.
+//!
+//! # Errors
+//! Another number of elements.
+
+use candle_core::Shape;
+
+use super::axis::Axis;
+use super::create::checked;
+use crate::autograd::array::contiguous;
+use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::error::{Error, Result};
+use crate::kernel::Dims;
+
+/// Shape and squeezing are all the same to the numbers: this is the op behind every method here.
+#[derive(Debug)]
+pub(super) struct Reshape(Dims);
+
+impl Op<1> for Reshape {
+    const NAME: &'static str = "reshape";
+
+    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+        Ok(contiguous(x)?.reshape(&self.0[..])?)
+    }
+
+    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        Ok([Some(Reshape(Dims::from_slice(saved.input_dims(0)?)).apply([grad])?)])
+    }
+}
+
+/// `x` with the shape `dims`, which has as many elements.
+pub(super) fn reshaped(x: &Tensor, dims: &[usize]) -> Result<Tensor> {
+    if x.dims() == dims { Ok(x.clone()) } else { Reshape(Dims::from_slice(dims)).apply([x]) }
+}
+
+impl Tensor {
+    /// The same elements in another shape.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::arange(0.0, 6.0, &Device::Cpu)?.reshape((2, 3))?;
+    /// assert_eq!(x.to_vec2::<f64>()?, [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Gradient
+    /// The gradient in this tensor's shape.
+    ///
+    /// # Errors
+    /// A shape with another number of elements.
+    #[doc(alias = "view")]
+    pub fn reshape(&self, shape: impl Into<Shape>) -> Result<Tensor> {
+        let shape = checked("reshape", shape.into(), 1)?;
+        if shape.elem_count() != self.elem_count() {
+            let expected = format!("a shape of {} elements for {:?}", self.elem_count(), self.dims());
+            return Err(Error::shape("reshape", expected, &[shape.dims()]));
+        }
+        reshaped(self, shape.dims())
+    }
+
+    /// The axes from `start` to `end`, both included, as one.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::zeros((2, 3, 4, 5), DType::F32, &Device::Cpu)?;
+    /// assert_eq!(x.flatten(1, -1)?.dims(), [2, 60]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An axis that does not exist; `end` before `start`.
+    pub fn flatten(&self, start: impl Axis, end: impl Axis) -> Result<Tensor> {
+        if self.rank() == 0 && [start.number(), end.number()].iter().all(|n| (-1..=0).contains(n)) {
+            return reshaped(self, &[1]);
+        }
+        let (start, end) = (start.of("flatten", self.dims())?, end.of("flatten", self.dims())?);
+        if start > end {
+            return Err(Error::argument("flatten", "start <= end", format!("axes {start} to {end}")));
+        }
+        let mut dims = Dims::from_slice(&self.dims()[..start]);
+        dims.push(self.dims()[start..=end].iter().product());
+        dims.extend_from_slice(&self.dims()[end + 1..]);
+        reshaped(self, &dims)
+    }
+
+    /// Without `axis`, which has length 1.
+    ///
+    /// # Errors
+    /// An axis that does not exist, or is longer than 1.
+    pub fn squeeze(&self, axis: impl Axis) -> Result<Tensor> {
+        let axis = axis.of("squeeze", self.dims())?;
+        if self.dims()[axis] != 1 {
+            return Err(Error::shape("squeeze", format!("axis {axis} to have length 1"), &[self.dims()]));
+        }
+        let mut dims = Dims::from_slice(self.dims());
+        dims.remove(axis);
+        reshaped(self, &dims)
+    }
+
+    /// With a new axis of length 1 at the position `axis`; −1 puts it last.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::zeros(3, DType::F32, &Device::Cpu)?;
+    /// assert_eq!((x.unsqueeze(0)?.dims(), x.unsqueeze(-1)?.dims()), (&[1, 3][..], &[3, 1][..]));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A position beyond the rank.
+    pub fn unsqueeze(&self, axis: impl Axis) -> Result<Tensor> {
+        let mut dims = Dims::from_slice(self.dims());
+        dims.push(1);
+        let axis = axis.of("unsqueeze", &dims)?;
+        dims.pop();
+        dims.insert(axis, 1);
+        reshaped(self, &dims)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check;
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients() {
+        let x = [0.3, -1.0, 2.0, 0.5, 1.5, -0.7];
+        check(&x, |x| x.flatten(0, -1)?.unsqueeze(0)?.squeeze(0)?.reshape((1, x.elem_count())));
+    }
+
+    #[test]
+    fn shapes() -> Result<()> {
+        let x = Tensor::arange(0u32, 12, &Device::Cpu)?.reshape((3, 4))?;
+        // A strided view is read in its own order.
+        let t: Tensor = x.array().t()?.into();
+        assert_eq!(t.flatten(0, 1)?.to_vec1::<u32>()?[..4], [0, 4, 8, 1]);
+        assert_eq!(Tensor::zeros((2, 0), DType::F32, &Device::Cpu)?.reshape((0, 7))?.dims(), [0, 7]);
+        assert_eq!(Tensor::new(1.0, &Device::Cpu)?.flatten(0, -1)?.dims(), [1]);
+        let error = x.reshape((5, 2)).unwrap_err();
+        assert_eq!(error.to_string(), "reshape: expected a shape of 12 elements for [3, 4], got [5, 2]");
+        assert!(matches!(x.reshape((usize::MAX, 5)), Err(Error::Shape { .. })));
+        assert!(matches!(x.squeeze(0), Err(Error::Shape { .. })));
+        assert!(matches!(x.squeeze(2), Err(Error::Axis { .. })));
+        assert!(matches!(x.unsqueeze(-4), Err(Error::Axis { .. })));
+        assert!(matches!(x.flatten(1, 0), Err(Error::Argument { .. })));
+        Ok(())
+    }
+}

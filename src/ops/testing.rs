@@ -1,0 +1,54 @@
+//! What the tests of the operations share.
+
+use crate::prelude::*;
+
+/// A vector of f64.
+pub(crate) fn tensor(x: &[f64]) -> Tensor {
+    Tensor::new(x, &Device::Cpu).unwrap()
+}
+
+/// Checks the first and second derivative of a function of one tensor: a vector, and a matrix that is a strided view.
+#[track_caller]
+pub(crate) fn check(x: &[f64], f: impl Fn(&Tensor) -> Result<Tensor>) {
+    checked(&f, tensor(x));
+    let pairs: Vec<f64> = x.iter().flat_map(|&x| [x, x * (1.0 + 1e-3) + 1e-4]).collect();
+    let strided = Array::from_vec(pairs, (x.len(), 2), &Device::Cpu).unwrap().t().unwrap();
+    checked(&f, strided.into());
+}
+
+#[track_caller]
+fn checked(f: &impl Fn(&Tensor) -> Result<Tensor>, x: Tensor) {
+    // The cube of the result makes the second derivative depend on the gradient's own history.
+    if let Err(error) = autograd::gradcheck(|x| f(&x[0]), std::slice::from_ref(&x)) {
+        panic!("{error}");
+    }
+    if let Err(error) = autograd::gradcheck(|x| f(&x[0])?.powf(3.0), &[x]) {
+        panic!("cubed: {error}");
+    }
+}
+
+/// The same for a function of two tensors, in every way of broadcasting.
+#[track_caller]
+pub(crate) fn check2(f: impl Fn(&Tensor, &Tensor) -> Result<Tensor>) {
+    let numbers = |n: usize, shift: f64| (0..n).map(|i| 0.7 + shift + 0.31 * (i * i % 7) as f64).collect();
+    for (a, b) in
+        [(vec![2, 3], vec![2, 3]), (vec![2, 3], vec![3]), (vec![1, 3], vec![2, 1]), (vec![], vec![2, 3])]
+    {
+        let make = |dims: &[usize], shift| {
+            Tensor::from_vec(numbers(dims.iter().product(), shift), dims, &Device::Cpu).unwrap()
+        };
+        let inputs = [make(&a, 0.0), make(&b, 0.13)];
+        for power in [1.0, 3.0] {
+            if let Err(error) = autograd::gradcheck(|x| f(&x[0], &x[1])?.powf(power), &inputs) {
+                panic!("{a:?} {b:?} to the power {power}: {error}");
+            }
+        }
+    }
+}
+
+/// f′(x) by the ordinary backward pass.
+pub(crate) fn grad_at(x: f64, f: impl Fn(&Tensor) -> Result<Tensor>) -> Result<f64> {
+    let x = Tensor::parameter(tensor(&[x]).into_array());
+    let gradients = f(&x)?.sum_all()?.backward()?;
+    gradients.get(&x).unwrap_or(&tensor(&[0.0])).to_scalar()
+}

@@ -1,0 +1,106 @@
+//! A choice between two tensors, element by element.
+//!
+//! # Formula
+//! mask ≠ 0 ? yes : no
+//!
+//! # Gradient
+//! The gradient goes to the one that was taken; the other gets 0.
+//!
+//! # Errors
+//! A mask that is not u8; shapes that do not broadcast; dtypes that differ.
+
+use candle_core::DType;
+
+use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::error::{Error, Result};
+use crate::kernel::broadcast_dims;
+
+#[derive(Debug)]
+struct WhereCond {
+    mask: Array,
+}
+
+impl Op<2> for WhereCond {
+    const NAME: &'static str = "where_cond";
+
+    fn forward(&self, [yes, no]: [&Array; 2], _: &mut Keep) -> Result<Array> {
+        let all = [self.mask.dims(), yes.dims(), no.dims()];
+        if self.mask.dtype() != DType::U8 {
+            return Err(Error::dtype(Self::NAME, "a u8 mask (as comparisons give)", &[self.mask.dtype()]));
+        }
+        if yes.dtype() != no.dtype() {
+            return Err(Error::dtype(Self::NAME, "two tensors of one dtype", &[yes.dtype(), no.dtype()]));
+        }
+        let dims = broadcast_dims(all[1], all[2]).and_then(|dims| broadcast_dims(&dims, all[0]));
+        let dims = dims.ok_or_else(|| Error::shape(Self::NAME, "shapes that broadcast together", &all))?;
+        let spread = |x: &Array| x.broadcast_as(&dims[..]);
+        Ok(spread(&self.mask)?.where_cond(&spread(yes)?, &spread(no)?)?)
+    }
+
+    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+        let zero = Tensor::constant(Array::zeros((), grad.dtype(), grad.device())?);
+        let yes = saved.wants(0).then(|| self.mask_of(grad, &zero)).transpose()?;
+        let no = saved.wants(1).then(|| self.mask_of(&zero, grad)).transpose()?;
+        Ok([yes, no])
+    }
+}
+
+impl WhereCond {
+    fn mask_of(&self, yes: &Tensor, no: &Tensor) -> Result<Tensor> {
+        WhereCond { mask: self.mask.clone() }.apply([yes, no])
+    }
+}
+
+/// a > b ? yes : no
+pub(super) fn where_greater(a: &Tensor, b: &Tensor, yes: &Tensor, no: &Tensor) -> Result<Tensor> {
+    let dims = broadcast_dims(a.dims(), b.dims())
+        .ok_or_else(|| Error::shape("where_cond", "shapes that broadcast together", &[a.dims(), b.dims()]))?;
+    let spread = |x: &Tensor| x.array().broadcast_as(&dims[..]);
+    WhereCond { mask: spread(a)?.gt(&spread(b)?)? }.apply([yes, no])
+}
+
+impl Tensor {
+    /// Where this mask is not 0 the element of `yes`, elsewhere that of `no`.
+    ///
+    /// # Shapes
+    /// Any three that broadcast together.
+    ///
+    /// # Gradient
+    /// It goes to the element that was taken.
+    ///
+    /// # Errors
+    /// A mask that is not u8; shapes that do not broadcast; dtypes that differ.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[-1.0, 2.0], &Device::Cpu)?;
+    /// let zero = Tensor::zeros((), DType::F64, &Device::Cpu)?;
+    /// let y = x.gt(&zero)?.where_cond(&x, &zero)?;
+    /// assert_eq!(y.to_vec1::<f64>()?, [0.0, 2.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "where")]
+    pub fn where_cond(&self, yes: &Tensor, no: &Tensor) -> Result<Tensor> {
+        WhereCond { mask: self.array().clone() }.apply([yes, no])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check2, tensor};
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients() -> Result<()> {
+        let mask = Tensor::new(&[[1u8, 0, 1], [0, 0, 1]], &Device::Cpu)?;
+        check2(|a, b| mask.where_cond(&a.sqr()?, b));
+        // What is not taken may be NaN or infinite: nothing of it comes through.
+        let x = Tensor::parameter(tensor(&[0.0, 4.0]).into_array());
+        let one = tensor(&[1.0, 1.0]);
+        let y = x.gt(&tensor(&[0.0]))?.where_cond(&x.ln()?, &one)?;
+        assert_eq!(y.to_vec1::<f64>()?[0], 1.0);
+        let error = one.where_cond(&one, &one).unwrap_err();
+        assert!(matches!(error, Error::Dtype { .. }), "{error}");
+        Ok(())
+    }
+}
