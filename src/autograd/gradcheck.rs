@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 const TOLERANCE: f64 = 1e-9;
 
 /// Step widths, relative to max(1, |x|): whichever suits the function best decides. A wrong derivative fits none.
-const STEPS: [f64; 4] = [1e-3, 1e-2, 1e-4, 3e-3];
+const STEPS: [f64; 5] = [1e-3, 1e-2, 1e-4, 3e-3, 1e-5];
 
 /// What [`gradcheck`] measured: the largest difference from finite differences, relative to the derivative.
 #[derive(Clone, Copy, Debug, PartialEq)]
