@@ -32,7 +32,7 @@ fn sum_of<T: Element, F: Fn(T, T) -> T + Send + Sync>(a: &[T], b: &[T], f: F) ->
 }
 
 #[inline(always)]
-fn lanes<T: Element, F: Fn(T, T) -> T>(a: &[T], b: &[T], f: &F) -> f64 {
+pub(super) fn lanes<T: Element, F: Fn(T, T) -> T>(a: &[T], b: &[T], f: &F) -> f64 {
     let mut total = [0.0; LANES];
     for (a, b) in a.chunks(BLOCK).zip(b.chunks(BLOCK)) {
         let mut lane = [T::default(); LANES];
@@ -184,7 +184,7 @@ where
 }
 
 #[inline(always)]
-fn fold<T: Element>(x: &[T], f: &impl Fn(T, T) -> T) -> T {
+pub(super) fn fold<T: Element>(x: &[T], f: &impl Fn(T, T) -> T) -> T {
     let mut lane = [x[0]; LANES];
     let wide = x.chunks_exact(LANES);
     let rest = wide.remainder();
