@@ -14,15 +14,16 @@ pub(crate) mod pointwise;
 mod powers;
 mod random;
 mod reshape;
+mod sigmoid;
 mod softmax;
 mod sum;
-mod tanh;
 mod trig;
 mod where_cond;
 
 pub use axis::Axis;
 pub use pointwise::apply;
 pub use random::Rng;
+pub use sigmoid::sigmoid_derivative;
 
 #[cfg(test)]
 pub(crate) mod testing;
