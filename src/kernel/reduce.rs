@@ -75,6 +75,16 @@ pub(crate) fn sum<T: Element>(x: &[T]) -> T {
     T::from_f64(sum_of(x, x, first))
 }
 
+/// Whether no element is NaN or infinite: these times 0 are NaN.
+pub(crate) fn is_finite<T: Element>(x: &[T]) -> bool {
+    sum_of(
+        x,
+        x,
+        #[inline(always)]
+        |a, _| a * T::default(),
+    ) == 0.0
+}
+
 /// Σ aᵢ·bᵢ of two arrays of one length.
 pub(crate) fn dot<T: Element>(a: &[T], b: &[T]) -> T {
     T::from_f64(sum_of(a, b, product))

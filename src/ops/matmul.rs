@@ -65,8 +65,8 @@ impl Op<2> for MatMul {
     }
 
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
-        let a = if saved.wants(0) { Some(MatMul.apply([grad, &swapped(&saved.input(1)?)?])?) } else { None };
-        let b = if saved.wants(1) { Some(MatMul.apply([&swapped(&saved.input(0)?)?, grad])?) } else { None };
+        let a = if saved.wants(0) { Some(MatMul.apply([grad, &saved.input(1)?.t()?])?) } else { None };
+        let b = if saved.wants(1) { Some(MatMul.apply([&saved.input(0)?.t()?, grad])?) } else { None };
         Ok([a, b])
     }
 }
@@ -79,26 +79,6 @@ fn starts(dims: &[usize], strides: &[usize], out: &[usize]) -> Vec<usize> {
         starts = starts.iter().flat_map(|start| (0..size).map(move |i| start + i * stride)).collect();
     }
     starts
-}
-
-/// The last two axes exchanged: a view.
-fn swapped(x: &Tensor) -> Result<Tensor> {
-    Swap.apply([x])
-}
-
-#[derive(Debug)]
-struct Swap;
-
-impl Op<1> for Swap {
-    const NAME: &'static str = "transpose";
-
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
-        Ok(x.t()?)
-    }
-
-    fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-        Ok([Some(Swap.apply([grad])?)])
-    }
 }
 
 /// Σ aᵢ·bᵢ of two vectors, without the array of products.

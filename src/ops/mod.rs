@@ -17,6 +17,7 @@ mod reshape;
 mod sigmoid;
 mod softmax;
 mod sum;
+mod transpose;
 mod trig;
 mod where_cond;
 
