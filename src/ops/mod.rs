@@ -2,11 +2,13 @@
 
 mod arithmetic;
 mod axis;
+mod broadcast_to;
 mod compare;
 mod create;
 mod exp;
 mod extrema;
 mod lower;
+mod narrow;
 mod operators;
 pub(crate) mod pointwise;
 mod powers;
@@ -14,6 +16,7 @@ mod random;
 mod reshape;
 mod sum;
 mod tanh;
+mod transpose;
 mod trig;
 mod where_cond;
 
