@@ -3,6 +3,7 @@
 mod arithmetic;
 mod axis;
 mod broadcast_to;
+mod cat;
 mod compare;
 mod create;
 mod exp;
