@@ -126,8 +126,8 @@ impl Tensor {
             return Ok(only.clone());
         }
         let array = joined(all.iter().map(|x| Ok(x.array().clone())), axis)?;
-        let lengths = |all: &[&Tensor]| all.iter().map(|x| x.dims()[axis]).collect();
-        Ok(record(&all, array, Stash::default(), || Cat { axis, lengths: lengths(&all) }))
+        let rule = || Cat { axis, lengths: all.iter().map(|x| x.dims()[axis]).collect() };
+        Ok(record(&all, array, Stash::default(), rule))
     }
 
     /// The tensors side by side along a new axis at the position `axis`; −1 puts it last.

@@ -8,6 +8,9 @@ mod compare;
 mod create;
 mod exp;
 mod extrema;
+mod gather;
+mod index;
+mod index_select;
 mod lower;
 mod narrow;
 mod operators;
@@ -22,6 +25,7 @@ mod trig;
 mod where_cond;
 
 pub use axis::Axis;
+pub use index::{Index, Indices, Part};
 pub use pointwise::apply;
 pub use random::Rng;
 
