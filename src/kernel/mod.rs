@@ -11,7 +11,7 @@ mod view;
 
 pub(crate) use map::{SOURCES, add_assign, map, sources};
 pub(crate) use parallel::{for_each_row, vectorize};
-pub(crate) use reduce::{dot, fold_axis, sum, sum_axis};
+pub(crate) use reduce::{dot, find_axis, fold_axis, sum, sum_axis};
 pub(crate) use view::{Dims, View, broadcast_dims};
 
 use candle_core::WithDType;

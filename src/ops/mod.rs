@@ -12,6 +12,7 @@ mod gather;
 mod index;
 mod index_select;
 mod lower;
+mod max;
 mod narrow;
 mod operators;
 pub(crate) mod pointwise;
