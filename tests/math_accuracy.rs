@@ -6,6 +6,9 @@
 
 #![allow(clippy::unwrap_used)] // in a helper of tests
 
+use std::f32::consts::{FRAC_PI_2, PI, SQRT_2};
+use std::marker::PhantomData;
+
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use tealight::formula::{Real, math};
@@ -21,7 +24,7 @@ trait Function: Sync {
 }
 
 /// The loop the kernels run.
-struct Map<'a, F, R>(&'a [R], &'a [R], &'a mut [R], std::marker::PhantomData<F>);
+struct Map<'a, F, R>(&'a [R], &'a [R], &'a mut [R], PhantomData<F>);
 
 impl<F: Function, R: Real> WithSimd for Map<'_, F, R> {
     type Output = ();
@@ -37,7 +40,7 @@ impl<F: Function, R: Real> WithSimd for Map<'_, F, R> {
 
 fn map<F: Function, R: Real>(xs: &[R], ys: &[R]) -> Vec<R> {
     let mut out = xs.to_vec();
-    Arch::new().dispatch(Map::<F, R>(xs, ys, &mut out, std::marker::PhantomData));
+    Arch::new().dispatch(Map::<F, R>(xs, ys, &mut out, PhantomData));
     out
 }
 
@@ -72,15 +75,8 @@ fn error_f64(got: f64, golden: f64, residual: f64) -> f64 {
     }
     // At half scale the overflow threshold 2¹⁰²⁴ is a number; the smallest floats must not be halved.
     let infinite = got.is_infinite() || golden.is_infinite();
-    let scaled = |x: f64| {
-        if x.is_infinite() {
-            2f64.powi(1023).copysign(x)
-        } else if infinite {
-            x / 2.0
-        } else {
-            x
-        }
-    };
+    let halved = |x: f64| if x.is_infinite() { 2f64.powi(1023).copysign(x) } else { x / 2.0 };
+    let scaled = |x: f64| if infinite { halved(x) } else { x };
     let ulp = ulp_at(golden.clamp(f64::MIN, f64::MAX), 52, -1022) / if infinite { 2.0 } else { 1.0 };
     ((scaled(got) - scaled(golden)) / ulp - residual).abs()
 }
@@ -94,13 +90,17 @@ struct Worst<R> {
     got: R,
 }
 
+/// Nothing seen yet.
+fn none<R: Default>() -> Worst<R> {
+    Worst { ulp: 0.0, x: R::default(), y: R::default(), got: R::default() }
+}
+
 fn worse<R>(a: Worst<R>, b: Worst<R>) -> Worst<R> {
     if b.ulp > a.ulp { b } else { a }
 }
 
 fn worst_f32<F: Function>(xs: &[f32], ys: &[f32]) -> Worst<f32> {
-    let none = Worst { ulp: 0.0, x: 0.0, y: 0.0, got: 0.0 };
-    map::<F, f32>(xs, ys).iter().zip(xs.iter().zip(ys)).fold(none, |worst, (&got, (&x, &y))| {
+    map::<F, f32>(xs, ys).iter().zip(xs.iter().zip(ys)).fold(none(), |worst, (&got, (&x, &y))| {
         let ulp = error_f32(got, F::exact(x.into(), y.into()));
         worse(worst, Worst { ulp, x, y, got })
     })
@@ -114,29 +114,10 @@ fn keeps_f32_bound<F: Function>(worst: Worst<f32>) {
 /// Every 4099th f32, and the neighbours of every power of two, of zero, of infinity and of the places where a result
 /// overflows, underflows, saturates, or a method changes.
 fn sample() -> Vec<f32> {
-    let places = [
-        0.0,
-        88.722_84,
-        87.336_54,
-        103.278_93,
-        103.972_08,
-        17.328_68,
-        9.010_913,
-        3.919_206,
-        0.346_573_6,
-        0.707_106_77,
-    ];
-    let more = [
-        std::f32::consts::SQRT_2,
-        std::f32::consts::PI,
-        std::f32::consts::FRAC_PI_2,
-        f32::INFINITY,
-        10.0,
-        3.0,
-        1e6,
-    ];
+    let overflow = [88.722_84, 87.336_54, 103.278_93, 103.972_08, 17.328_68, 9.010_913, 3.919_206];
+    let method = [0.346_573_6, 0.707_106_77, SQRT_2, PI, FRAC_PI_2, 0.0, f32::INFINITY, 10.0, 3.0, 1e6];
     let powers = (-149..128).map(|e| 2f32.powi(e));
-    let near = places.into_iter().chain(more).chain(powers).flat_map(|x| {
+    let near = overflow.into_iter().chain(method).chain(powers).flat_map(|x| {
         let bits = x.to_bits();
         (bits.saturating_sub(40)..=bits + 40).flat_map(|b| [f32::from_bits(b), -f32::from_bits(b)])
     });
@@ -153,8 +134,7 @@ fn exhaustive<F: Function>() {
         let xs: Vec<f32> = (0..1 << 16).map(|low| f32::from_bits(high << 16 | low)).collect();
         worst_f32::<F>(&xs, &xs)
     });
-    let none = Worst { ulp: 0.0, x: 0.0, y: 0.0, got: 0.0 };
-    keeps_f32_bound::<F>(worst.reduce(|| none, worse));
+    keeps_f32_bound::<F>(worst.reduce(none, worse));
 }
 
 /// Arguments and results of one function in `reference/math.csv`: x, y, the correctly rounded result, what rounding lost in ulp.
@@ -175,9 +155,8 @@ fn against_golden<F: Function>() {
     assert!(rows.len() >= 300, "{} golden points", rows.len());
     let xs: Vec<f64> = rows.iter().map(|r| r.0).collect();
     let ys: Vec<f64> = rows.iter().map(|r| r.1).collect();
-    let none = Worst { ulp: 0.0, x: 0.0, y: 0.0, got: 0.0 };
     let worst =
-        map::<F, f64>(&xs, &ys).iter().zip(&rows).fold(none, |worst, (&got, &(x, y, exact, residual))| {
+        map::<F, f64>(&xs, &ys).iter().zip(&rows).fold(none(), |worst, (&got, &(x, y, exact, residual))| {
             worse(worst, Worst { ulp: error_f64(got, exact, residual), x, y, got })
         });
     println!("{} f64: {worst:?}", F::NAME);
@@ -191,23 +170,16 @@ fn same_bits<F: Function>() {
         let scalar: Vec<u64> = xs.iter().zip(ys).map(|(&x, &y)| bits(F::value(x, y))).collect();
         let check = |out: &[R], level: &str| {
             for (i, (&got, &want)) in out.iter().zip(&scalar).enumerate() {
-                assert_eq!(
-                    bits(got),
-                    want,
-                    "{} at {:#x} {:#x} with {level}",
-                    F::NAME,
-                    bits(xs[i]),
-                    bits(ys[i])
-                );
+                assert_eq!(bits(got), want, "{} at {:#x}, {level}", F::NAME, bits(xs[i]));
             }
         };
         let mut out = xs.to_vec();
         if let Some(simd) = pulp::x86::V3::try_new() {
-            Simd::vectorize(simd, Map::<F, R>(xs, ys, &mut out, std::marker::PhantomData));
+            Simd::vectorize(simd, Map::<F, R>(xs, ys, &mut out, PhantomData));
             check(&out, "AVX2");
         }
         if let Some(simd) = pulp::x86::V4::try_new() {
-            Simd::vectorize(simd, Map::<F, R>(xs, ys, &mut out, std::marker::PhantomData));
+            Simd::vectorize(simd, Map::<F, R>(xs, ys, &mut out, PhantomData));
             check(&out, "AVX-512");
         }
     }
@@ -242,7 +214,7 @@ macro_rules! functions {
             fn f32_sample() { $sampled::<$type>(); }
 
             #[test]
-            #[ignore = "all 2^32 arguments: about a minute in release mode"]
+            #[ignore = "all 2^32 arguments: a minute or two in release mode"]
             fn f32_exhaustive() { $exhaustive::<$type>(); }
 
             #[test]
@@ -295,8 +267,7 @@ fn all_bases<F: Function>() {
             bits.map(|b| exponent(b.into(), f32::from_bits(b.wrapping_mul(0x9e37_79b1)))).collect();
         worst_f32::<F>(&xs, &ys)
     });
-    let none = Worst { ulp: 0.0, x: 0.0, y: 0.0, got: 0.0 };
-    keeps_f32_bound::<F>(worst.reduce(|| none, worse));
+    keeps_f32_bound::<F>(worst.reduce(none, worse));
 }
 
 #[test]

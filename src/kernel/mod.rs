@@ -13,7 +13,7 @@ mod view;
 
 pub(crate) use gemm::{Matrix, matmul};
 pub(crate) use map::{SOURCES, add_assign, map, sources};
-pub(crate) use reduce::{dot, fold_axis, is_finite, sum_axis};
+pub(crate) use reduce::{dot, find_axis, fold_axis, is_finite, sum_axis};
 pub(crate) use view::{Dims, View, broadcast_dims};
 
 use candle_core::WithDType;

@@ -5,6 +5,7 @@
 //! 1e-6 for any length. The order of additions depends on the length alone, never on threads or instruction set.
 
 use rayon::prelude::*;
+use smallvec::SmallVec;
 
 use super::Element;
 use super::parallel::{PIECE, for_each_row, vectorize, worthwhile};
@@ -209,10 +210,41 @@ pub(super) fn fold<T: Element>(x: &[T], f: &impl Fn(T, T) -> T) -> T {
     lane.into_iter().fold(x[0], f)
 }
 
+/// Where along the middle axis of an array of shape (outer, axis, inner), axis > 0, the element is that comes first in
+/// the order `before`; of equals the first. A NaN, which equals nothing, comes before every number.
+pub(crate) fn find_axis<T, F>(x: &[T], outer: usize, axis: usize, inner: usize, before: F) -> Vec<u32>
+where
+    T: Copy + PartialEq + Send + Sync,
+    F: Fn(T, T) -> bool + Send + Sync,
+{
+    let mut out = vec![0; outer * inner];
+    for_each_row(&mut out, inner, |o, out| {
+        let block = &x[o * axis * inner..(o + 1) * axis * inner];
+        // Most often inner is 1, and the best element stays in a register.
+        let mut best: SmallVec<[T; 1]> = block[..inner].iter().copied().collect();
+        vectorize(
+            #[inline(always)]
+            || {
+                let (best, out) = (&mut best[..inner], &mut out[..inner]);
+                for (place, row) in (0..).zip(block.chunks_exact(inner)) {
+                    for i in 0..inner {
+                        // A selection, no branch.
+                        let nan = (row[i] != row[i]) & (best[i] == best[i]);
+                        let better = before(row[i], best[i]) | nan;
+                        best[i] = if better { row[i] } else { best[i] };
+                        out[i] = if better { place } else { out[i] };
+                    }
+                }
+            },
+        );
+    });
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Element;
-    use super::{dot, fold_axis, sum, sum_axis};
+    use super::{dot, find_axis, fold_axis, sum, sum_axis};
 
     #[test]
     fn ten_million_f32_stay_exact_to_1e_6() {
@@ -270,6 +302,9 @@ mod tests {
                 .collect();
             assert_eq!(fold_axis(&x, outer, axis, inner, |a, b| if a > b { a } else { b }), expected);
         }
+        let places = find_axis(&[3, 1, 4, 1, 5, 9, 2, 6], 2, 2, 2, |a, b| a > b);
+        assert_eq!(places, [1, 0, 0, 0]);
+        assert_eq!(find_axis(&[1.0, f64::NAN, 7.0, f64::NAN], 1, 4, 1, |a, b| a > b), [1]);
         assert_eq!(dot(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]), 32.0);
         assert_eq!(dot::<f64>(&[], &[]), 0.0);
     }

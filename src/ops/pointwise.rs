@@ -204,7 +204,13 @@ impl<F> Pointwise<F> {
                     None => View::unused(),
                 });
                 kernel::map(dims, sources, #[inline(always)] |s| {
-                    s[GRAD] * formula.derivative(std::array::from_fn(|j| s[j]), s[OUTPUT])[i]
+                    let slopes = formula.derivative(std::array::from_fn(|j| s[j]), s[OUTPUT]);
+                    // Not slopes[i]: an index that is not known beforehand would keep the loop from being vectorised.
+                    let mut slope = slopes[0];
+                    for (j, &other) in slopes.iter().enumerate().skip(1) {
+                        slope = if i == j { other } else { slope };
+                    }
+                    s[GRAD] * slope
                 })
             })?;
             make(data, dims, grad)

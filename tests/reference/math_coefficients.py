@@ -7,7 +7,7 @@ It prints Rust arrays, lowest power first, and the approximation error that is l
 import struct
 import sys
 
-from mpmath import mp, mpf, matrix, lu_solve, exp, log, sin, cos, erf, erfc, pi, sqrt, tanh, inf
+from mpmath import mp, mpf, matrix, lu_solve, exp, log, sin, cos, erf, erfc, pi, sqrt
 
 mp.dps = 60
 
@@ -133,10 +133,8 @@ def job_trig():
     show("SIN_TAIL", *rounded_fit(tail, lambda z: z, mpf("1e-8"), top, range(6), [f64] * 6), "f64")
     for n in (6, 7):
         show("COS_TAIL", *rounded_fit(lambda z: (cos(half_pi * u(z)) - 1) / z, lambda z: z, mpf("1e-8"), top, range(n), [f64] * n), "f64")
-    bits = int(mp.floor(2 / pi * mpf(2) ** 1280)) if mp.prec > 1300 else None
-    if bits is None:
-        with mp.workprec(1400):
-            bits = int(mp.floor(2 / pi * mpf(2) ** 1280))
+    with mp.workprec(1400):
+        bits = int(mp.floor(2 / pi * mpf(2) ** 1280))
     words = [bits >> (1280 - 64 * (i + 1)) & (1 << 64) - 1 for i in range(20)]
     print("const TWO_OVER_PI: [u64; 20] = [" + ", ".join(f"{w:#018x}" for w in words) + "];\n")
 

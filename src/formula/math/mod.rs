@@ -11,19 +11,19 @@
 //!
 //! The largest error in units in the last place (ulp) of the exact result, over all arguments, subnormal arguments and
 //! results included. f32: measured over all 2³² arguments (`powf`: all bases, an exponent each). f64: measured at the
-//! golden values of `tests/reference/math_golden.py` and a million random arguments, and rounded up. The constants below, which
+//! golden values of `tests/reference/math_golden.py` and a million random arguments of each function, and rounded up. The constants below, which
 //! `tests/math_accuracy.rs` holds the functions to, are the bounds.
 //!
 //! | function | f32 | f64 |
 //! |---|---|---|
 //! | `exp` | 1.0 | 1.0 |
-//! | `exp_m1` | 1.6 | 1.7 |
+//! | `exp_m1` | 1.6 | 2.3 |
 //! | `ln` | 1.0 | 1.0 |
 //! | `ln_1p` | 1.6 | 1.7 |
-//! | `tanh` | 2.6 | 2.7 |
-//! | `erf` | 2.0 | 1.0 |
-//! | `sin` | 0.6 | 1.0 |
-//! | `cos` | 0.6 | 1.0 |
+//! | `tanh` | 2.6 | 2.8 |
+//! | `erf` | 2.0 | 1.5 |
+//! | `sin` | 0.6 | 1.2 |
+//! | `cos` | 0.6 | 1.2 |
 //! | `powf` | 0.6 | 1.0 |
 //!
 //! Polynomial coefficients are made by `tests/reference/math_coefficients.py`.
@@ -50,7 +50,7 @@ pub const EXP_F64_ULP: f64 = 1.0;
 /// The bound on the error of `exp_m1` for f32, in ulp.
 pub const EXP_M1_F32_ULP: f64 = 1.6;
 /// The bound on the error of `exp_m1` for f64, in ulp.
-pub const EXP_M1_F64_ULP: f64 = 1.7;
+pub const EXP_M1_F64_ULP: f64 = 2.3;
 /// The bound on the error of `ln` for f32, in ulp.
 pub const LN_F32_ULP: f64 = 1.0;
 /// The bound on the error of `ln` for f64, in ulp.
@@ -62,19 +62,19 @@ pub const LN_1P_F64_ULP: f64 = 1.7;
 /// The bound on the error of `tanh` for f32, in ulp.
 pub const TANH_F32_ULP: f64 = 2.6;
 /// The bound on the error of `tanh` for f64, in ulp.
-pub const TANH_F64_ULP: f64 = 2.7;
+pub const TANH_F64_ULP: f64 = 2.8;
 /// The bound on the error of `erf` for f32, in ulp.
 pub const ERF_F32_ULP: f64 = 2.0;
 /// The bound on the error of `erf` for f64, in ulp.
-pub const ERF_F64_ULP: f64 = 1.0;
+pub const ERF_F64_ULP: f64 = 1.5;
 /// The bound on the error of `sin` for f32, in ulp.
 pub const SIN_F32_ULP: f64 = 0.6;
 /// The bound on the error of `sin` for f64, in ulp.
-pub const SIN_F64_ULP: f64 = 1.0;
+pub const SIN_F64_ULP: f64 = 1.2;
 /// The bound on the error of `cos` for f32, in ulp.
 pub const COS_F32_ULP: f64 = 0.6;
 /// The bound on the error of `cos` for f64, in ulp.
-pub const COS_F64_ULP: f64 = 1.0;
+pub const COS_F64_ULP: f64 = 1.2;
 /// The bound on the error of `powf` for f32, in ulp.
 pub const POWF_F32_ULP: f64 = 0.6;
 /// The bound on the error of `powf` for f64, in ulp.
