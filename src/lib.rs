@@ -2,7 +2,10 @@
 
 pub mod activation;
 pub mod autograd;
+pub mod data;
 pub mod error;
+#[cfg(feature = "image")]
+mod file;
 pub mod formula;
 pub mod io;
 mod kernel;
@@ -18,6 +21,7 @@ pub use error::{Error, Result};
 pub mod prelude {
     pub use crate::activation::{Activation, Relu, Sigmoid, Tanh};
     pub use crate::autograd::{self, Array, Gradients, Tensor, no_grad};
+    pub use crate::data::unroll::image_to_vector;
     pub use crate::error::{Error, Result};
     pub use crate::formula::Real;
     pub use crate::layer::{Flatten, Layer, Linear, Parameter, Sequential, Softmax};

@@ -1,0 +1,50 @@
+//! Iris: four lengths of a flower, and its species.
+
+use super::Labelled;
+use crate::error::Result;
+
+/// The 150 flowers of three species that Fisher measured in 1936.
+///
+/// # Shapes
+/// Inputs (150, 4); the classes are 0 setosa, 1 versicolor, 2 virginica, 50 flowers each, in this order.
+///
+/// # Units
+/// Centimetres.
+///
+/// # Errors
+/// None: the numbers are in the binary.
+///
+/// # Source
+/// R. A. Fisher, "The use of multiple measurements in taxonomic problems", 1936; UCI Machine Learning Repository, CC BY
+/// 4.0.
+///
+/// ```
+/// let iris = tealight::data::iris()?;
+/// assert_eq!(iris.inputs.dims(), [150, 4]);
+/// assert_eq!(iris.names, ["setosa", "versicolor", "virginica"]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+pub fn iris() -> Result<Labelled> {
+    let text = include_str!("../../data/iris.csv");
+    Labelled::from_csv("iris.csv", text, &["setosa", "versicolor", "virginica"])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+
+    #[test]
+    fn known_facts() -> Result<()> {
+        let iris = super::iris()?;
+        assert_eq!(iris.features, ["sepal_length", "sepal_width", "petal_length", "petal_width"]);
+        assert_eq!(iris.counts()?, [50, 50, 50]);
+        let x = iris.inputs.to_vec2::<f32>()?;
+        assert_eq!((&x[0], &x[149]), (&vec![5.1, 3.5, 1.4, 0.2], &vec![5.9, 3.0, 5.1, 1.8]));
+        // The means that every description of the data set gives.
+        let mean = iris.inputs.to_dtype(DType::F64)?.mean(0)?.to_vec1::<f64>()?;
+        for (mean, known) in mean.iter().zip([5.843333, 3.057333, 3.758, 1.199333]) {
+            assert!((mean - known).abs() < 1e-6, "{mean} {known}");
+        }
+        Ok(())
+    }
+}
