@@ -4,9 +4,9 @@ pub mod activation;
 pub mod autograd;
 pub mod data;
 pub mod error;
-#[cfg(feature = "image")]
 mod file;
 pub mod formula;
+pub mod functional;
 pub mod io;
 mod kernel;
 pub mod layer;
@@ -14,6 +14,7 @@ pub mod loss;
 pub mod normalize;
 pub mod ops;
 pub mod optim;
+pub mod train;
 
 pub use error::{Error, Result};
 
@@ -21,7 +22,7 @@ pub use error::{Error, Result};
 pub mod prelude {
     pub use crate::activation::{Activation, Relu, Sigmoid, Tanh};
     pub use crate::autograd::{self, Array, Gradients, Tensor, no_grad};
-    pub use crate::data::unroll::image_to_vector;
+    pub use crate::data::image_to_vector;
     pub use crate::error::{Error, Result};
     pub use crate::formula::Real;
     pub use crate::layer::{Flatten, Layer, Linear, Parameter, Sequential, Softmax};

@@ -11,11 +11,8 @@ use candle_core::Device;
 
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
+use crate::file::{file_error, read_at_most, replace};
 use crate::layer::Layer;
-
-fn refuse(path: &Path, message: impl std::fmt::Display) -> Error {
-    Error::File { path: path.into(), message: message.to_string() }
-}
 
 /// Writes tensors under their names. The file is complete or is not there: it is written beside its place and renamed.
 ///
@@ -25,22 +22,9 @@ pub fn write(path: impl AsRef<Path>, tensors: &BTreeMap<String, Tensor>) -> Resu
     let path = path.as_ref();
     let arrays: HashMap<&str, Array> =
         tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.array().clone())).collect();
-    let part = path.with_extension("safetensors.part");
-    let written = candle_core::safetensors::save(&arrays, &part).map_err(Error::from);
-    let done = written.and_then(|()| {
-        std::fs::File::open(&part)
-            .and_then(|file| file.sync_all())
-            .and_then(|()| std::fs::rename(&part, path))
-            .map_err(|error| refuse(path, format!("cannot be written: {error}")))
-    });
-    done.map_err(|error| {
-        // The half-written file is of no use to anyone; that it cannot be removed either changes nothing.
-        let _ = std::fs::remove_file(&part);
-        match error {
-            Error::Candle(message) => refuse(path, format!("cannot be written: {message}")),
-            other => other,
-        }
-    })
+    let bytes = safetensors::serialize(&arrays, None)
+        .map_err(|error| file_error(path, format!("cannot be written: {error}")))?;
+    replace(path, |file| file.write_all(&bytes))
 }
 
 /// Reads all tensors of a file, by name.
@@ -49,9 +33,9 @@ pub fn write(path: impl AsRef<Path>, tensors: &BTreeMap<String, Tensor>) -> Resu
 /// A file that cannot be read, or is no safetensors file.
 pub fn read(path: impl AsRef<Path>, device: &Device) -> Result<BTreeMap<String, Tensor>> {
     let path = path.as_ref();
-    let bytes = std::fs::read(path).map_err(|error| refuse(path, format!("cannot be read: {error}")))?;
+    let bytes = read_at_most(path, u64::MAX)?;
     let arrays = candle_core::safetensors::load_buffer(&bytes, device)
-        .map_err(|error| refuse(path, format!("expected a safetensors file: {}", Error::from(error))))?;
+        .map_err(|error| file_error(path, format!("expected a safetensors file: {}", Error::from(error))))?;
     Ok(arrays.into_iter().map(|(name, array)| (name, Tensor::from(array))).collect())
 }
 
@@ -140,9 +124,9 @@ mod tests {
             let text = message(&file, &model);
             assert!(text.contains("model.safetensors: expected a safetensors file"), "{length}: {text}");
         }
-        assert!(message(&dir.path().join("none"), &model).contains("cannot be read"));
+        assert!(message(&dir.path().join("none"), &model).contains("can be read, got"));
         let nowhere = dir.path().join("no/such/dir/model.safetensors");
-        assert!(save(&nowhere, &model).unwrap_err().to_string().contains("cannot be written"));
+        assert!(save(&nowhere, &model).unwrap_err().to_string().contains("can be written, got"));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         Ok(())
     }
