@@ -33,7 +33,7 @@ fn sum_of<T: Element, F: Fn(T, T) -> T + Send + Sync>(a: &[T], b: &[T], f: F) ->
 }
 
 #[inline(always)]
-fn lanes<T: Element, F: Fn(T, T) -> T>(a: &[T], b: &[T], f: &F) -> f64 {
+pub(super) fn lanes<T: Element, F: Fn(T, T) -> T>(a: &[T], b: &[T], f: &F) -> f64 {
     let mut total = [0.0; LANES];
     for (a, b) in a.chunks(BLOCK).zip(b.chunks(BLOCK)) {
         let mut lane = [T::default(); LANES];
@@ -74,6 +74,16 @@ fn product<T: Element>(a: T, b: T) -> T {
 /// The sum of all elements.
 pub(crate) fn sum<T: Element>(x: &[T]) -> T {
     T::from_f64(sum_of(x, x, first))
+}
+
+/// Whether no element is NaN or infinite: these times 0 are NaN.
+pub(crate) fn is_finite<T: Element>(x: &[T]) -> bool {
+    sum_of(
+        x,
+        x,
+        #[inline(always)]
+        |a, _| a * T::default(),
+    ) == 0.0
 }
 
 /// Σ aᵢ·bᵢ of two arrays of one length.
@@ -185,7 +195,7 @@ where
 }
 
 #[inline(always)]
-fn fold<T: Element>(x: &[T], f: &impl Fn(T, T) -> T) -> T {
+pub(super) fn fold<T: Element>(x: &[T], f: &impl Fn(T, T) -> T) -> T {
     let mut lane = [x[0]; LANES];
     let wide = x.chunks_exact(LANES);
     let rest = wide.remainder();

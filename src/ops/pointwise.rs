@@ -110,7 +110,7 @@ impl<F: Formula<N>, const N: usize> Op<N> for Pointwise<F> {
         const { assert!(N >= 1 && N <= OUTPUT, "a formula on tensors has one to three inputs") };
         let dims = broadcast(F::NAME, inputs)?;
         let mut used = Uses::constant(0.0);
-        for i in 0..N {
+        for i in (0..N).filter(|&i| keep.wants(i)) {
             used = used | read_by(&self.0, i);
         }
         (0..N).filter(|&i| used.has(i)).for_each(|i| keep.input(i));
