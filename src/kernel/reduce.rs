@@ -210,6 +210,13 @@ pub(super) fn fold<T: Element>(x: &[T], f: &impl Fn(T, T) -> T) -> T {
     lane.into_iter().fold(x[0], f)
 }
 
+/// Whether x is a NaN, of any type: no integer is.
+#[inline(always)]
+#[allow(clippy::eq_op)]
+fn is_nan<T: PartialEq>(x: T) -> bool {
+    x != x
+}
+
 /// Where along the middle axis of an array of shape (outer, axis, inner), axis > 0, the element is that comes first in
 /// the order `before`; of equals the first. A NaN, which equals nothing, comes before every number.
 pub(crate) fn find_axis<T, F>(x: &[T], outer: usize, axis: usize, inner: usize, before: F) -> Vec<u32>
@@ -229,7 +236,7 @@ where
                 for (place, row) in (0..).zip(block.chunks_exact(inner)) {
                     for i in 0..inner {
                         // A selection, no branch.
-                        let nan = (row[i] != row[i]) & (best[i] == best[i]);
+                        let nan = is_nan(row[i]) & !is_nan(best[i]);
                         let better = before(row[i], best[i]) | nan;
                         best[i] = if better { row[i] } else { best[i] };
                         out[i] = if better { place } else { out[i] };

@@ -82,9 +82,9 @@ impl<const LARGEST: bool> Op<1> for Extremum<LARGEST> {
         with_float!(x.dtype(), T => {
             let extrema = with_slice(x, |x: &[T]| {
                 if LARGEST {
-                    kernel::fold_axis(x, outer, size, inner, #[inline(always)] |a, b| Real::max(a, b))
+                    kernel::fold_axis(x, outer, size, inner, Real::max)
                 } else {
-                    kernel::fold_axis(x, outer, size, inner, #[inline(always)] |a, b| Real::min(a, b))
+                    kernel::fold_axis(x, outer, size, inner, Real::min)
                 }
             })?;
             make(extrema, &dims, x)
