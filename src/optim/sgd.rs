@@ -20,7 +20,7 @@ use crate::layer::Parameter;
 /// ```
 /// use tealight::prelude::*;
 /// let model = Linear::new(1, 1, &mut Rng::seed(1))?;
-/// let mut optimizer = Sgd::new(model.parameters(), 0.3)?;
+/// let mut optimizer = Sgd::new(model.parameters(), 0.2)?;
 /// let x = Tensor::new(&[[1.0_f32], [2.0]], &Device::Cpu)?;
 /// let target = Tensor::new(&[[5.0_f32], [8.0]], &Device::Cpu)?; // 3x + 2
 /// for _ in 0..400 {
