@@ -30,7 +30,6 @@ use crate::ops;
 /// struct Mish;
 /// impl Activation for Mish {
 ///     const NAME: &'static str = "mish";
-///     #[inline(always)] // into the vector loop
 ///     fn value<R: Real>(&self, x: R) -> R { x * x.exp().ln_1p().tanh() }
 /// }
 ///
@@ -42,7 +41,10 @@ pub trait Activation: Clone + Debug + Send + Sync + 'static {
     /// The name in error messages and graphs.
     const NAME: &'static str;
 
-    /// f(x). Mark it `#[inline(always)]`: it is compiled into vector loops, and outside of one it runs many times slower.
+    /// Whether both methods are marked `#[inline(always)]`; see [`Formula::FUSED`].
+    const FUSED: bool = false;
+
+    /// f(x)
     fn value<R: Real>(&self, x: R) -> R;
 
     /// f′(x) from x and y = f(x). The default differentiates `value` with dual numbers: exact, no finite differences.
@@ -65,6 +67,7 @@ pub trait Activation: Clone + Debug + Send + Sync + 'static {
 
 impl<A: Activation> Formula<1> for A {
     const NAME: &'static str = A::NAME;
+    const FUSED: bool = A::FUSED;
 
     #[inline(always)]
     fn value<R: Real>(&self, [x]: [R; 1]) -> R {

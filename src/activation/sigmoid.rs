@@ -25,6 +25,7 @@ pub struct Sigmoid;
 
 impl Activation for Sigmoid {
     const NAME: &'static str = "sigmoid";
+    const FUSED: bool = true;
 
     #[inline(always)]
     fn value<R: Real>(&self, x: R) -> R {

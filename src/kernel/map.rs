@@ -4,6 +4,8 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
+use super::Element;
+use super::block::{Block, WIDTH};
 use super::buffer::{self, Uninit};
 use super::parallel::{PIECE, vectorize, worthwhile};
 use super::view::{View, Walk, coalesce};
@@ -23,12 +25,47 @@ const BLOCK: usize = 512;
 /// `f(sources[0][i], sources[1][i], …)` for every element i of the shape `dims`, in row-major order.
 ///
 /// Arrays that are not contiguous are gathered block by block, so that the loop itself is always over plain slices.
-/// `f` must be inlined (closures over `#[inline(always)]` functions are).
-pub(crate) fn map<T, F>(dims: &[usize], mut sources: [View<'_, T>; SOURCES], f: F) -> Vec<T>
-where
-    T: Copy + Send + Sync,
-    F: Fn([T; SOURCES]) -> T + Send + Sync,
-{
+/// `f` must be inlined (closures over `#[inline(always)]` functions are); if it cannot be, see [`map_blocks`].
+pub(crate) fn map<T: Element>(
+    dims: &[usize],
+    sources: [View<'_, T>; SOURCES],
+    f: impl Fn([T; SOURCES]) -> T + Send + Sync,
+) -> Vec<T> {
+    run(dims, sources, |out, slices| {
+        vectorize(
+            #[inline(always)]
+            || body(out, slices, &f),
+        );
+    })
+}
+
+/// [`map`] for a function that is not inlined: it is handed [`Block`]s instead of numbers.
+pub(crate) fn map_blocks<T: Element>(
+    dims: &[usize],
+    sources: [View<'_, T>; SOURCES],
+    f: impl Fn([Block<T>; SOURCES]) -> Block<T> + Send + Sync,
+) -> Vec<T> {
+    let used = sources.each_ref().map(|view| !view.is_unused());
+    run(dims, sources, |out, slices| {
+        let mut blocks = [Block::zero(); SOURCES];
+        for (number, part) in out.chunks_mut(WIDTH).enumerate() {
+            let range = number * WIDTH..number * WIDTH + part.len();
+            for i in (0..SOURCES).filter(|&i| used[i]) {
+                blocks[i].load(&slices[i][range.clone()]);
+            }
+            for (slot, &value) in part.iter_mut().zip(f(blocks).numbers()) {
+                slot.write(value);
+            }
+        }
+    })
+}
+
+/// Calls `body` for piece after piece of the output, with plain slices of the sources, until all of it is written.
+fn run<T: Element>(
+    dims: &[usize],
+    mut sources: [View<'_, T>; SOURCES],
+    body: impl Fn(&mut [Uninit<T>], [&[T]; SOURCES]) + Send + Sync,
+) -> Vec<T> {
     let n = dims.iter().product();
     if n == 0 {
         return Vec::new();
@@ -38,8 +75,8 @@ where
         && sources.iter().all(|view| {
             view.is_unused() || view.strides.iter().all(|&stride| stride == 1) && view.data.len() >= n
         });
-    let piece = |start: usize, out: &mut [Uninit<T>]| blocks(&sources, &dims, contiguous, start, out, &f);
-    // SAFETY: `blocks` writes every element of its piece, and the pieces cover the whole slice.
+    let piece = |start: usize, out: &mut [Uninit<T>]| blocks(&sources, &dims, contiguous, start, out, &body);
+    // SAFETY: both bodies write every element of the slice they are given, and the pieces cover the whole output.
     #[allow(unsafe_code)]
     unsafe {
         buffer::written(n, |out| {
@@ -52,19 +89,15 @@ where
     }
 }
 
-/// The elements from `start` on, block by block. (In one place for all layouts: the loop is compiled for every formula,
-/// type and instruction set.)
-fn blocks<T, F>(
+/// The elements from `start` on, block by block.
+fn blocks<T: Element>(
     sources: &[View<'_, T>; SOURCES],
     dims: &[usize],
     contiguous: bool,
     start: usize,
     out: &mut [Uninit<T>],
-    f: &F,
-) where
-    T: Copy,
-    F: Fn([T; SOURCES]) -> T,
-{
+    body: &impl Fn(&mut [Uninit<T>], [&[T]; SOURCES]),
+) {
     let mut blocks = [[MaybeUninit::<T>::uninit(); BLOCK]; SOURCES];
     let constant = sources.each_ref().map(|view| view.strides.iter().all(|&stride| stride == 0));
     let straight = sources.each_ref().map(|view| contiguous || dims.len() == 1 && view.strides[..] == [1]);
@@ -97,10 +130,7 @@ fn blocks<T, F>(
                 buffer::assume_written(&blocks[i][..n])
             }
         });
-        vectorize(
-            #[inline(always)]
-            || body(part, slices, f),
-        );
+        body(part, slices);
     }
 }
 

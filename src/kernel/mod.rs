@@ -3,6 +3,7 @@
 //! [`map`] evaluates a closure over several arrays at once, element by element; [`reduce`] sums and finds maxima along
 //! an axis. The instruction set is chosen when the program runs (AVX-512, AVX2, NEON, or what the compiler targets).
 
+mod block;
 mod buffer;
 mod gemm;
 mod map;
@@ -12,7 +13,7 @@ pub(crate) mod rows;
 mod view;
 
 pub(crate) use gemm::{Matrix, matmul};
-pub(crate) use map::{SOURCES, add_assign, map, sources};
+pub(crate) use map::{SOURCES, add_assign, map, map_blocks, sources};
 pub(crate) use reduce::{dot, find_axis, fold_axis, is_finite, sum_axis};
 pub(crate) use view::{Dims, View, broadcast_dims};
 

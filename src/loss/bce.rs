@@ -29,6 +29,7 @@ fn logs<R: Real>(p: R) -> (R, R) {
 
 impl PointwiseLoss for Bce {
     const NAME: &'static str = "bce";
+    const FUSED: bool = true;
 
     #[inline(always)]
     fn value<R: Real>(&self, prediction: R, target: R) -> R {

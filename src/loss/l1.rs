@@ -23,6 +23,7 @@ pub struct L1;
 
 impl PointwiseLoss for L1 {
     const NAME: &'static str = "l1";
+    const FUSED: bool = true;
 
     #[inline(always)]
     fn value<R: Real>(&self, prediction: R, target: R) -> R {

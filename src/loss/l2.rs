@@ -21,6 +21,7 @@ pub struct L2;
 
 impl PointwiseLoss for L2 {
     const NAME: &'static str = "l2";
+    const FUSED: bool = true;
 
     #[inline(always)]
     fn value<R: Real>(&self, prediction: R, target: R) -> R {

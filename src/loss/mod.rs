@@ -40,7 +40,6 @@ pub trait Loss: Debug + Send + Sync {
 /// struct LogCosh;
 /// impl PointwiseLoss for LogCosh {
 ///     const NAME: &'static str = "log_cosh";
-///     #[inline(always)]
 ///     fn value<R: Real>(&self, prediction: R, target: R) -> R {
 ///         let d = (prediction - target).abs();
 ///         d + (R::constant(-2.0) * d).exp().ln_1p() - R::constant(2.0).ln()
@@ -54,7 +53,10 @@ pub trait PointwiseLoss: Clone + Debug + Send + Sync + 'static {
     /// The name in error messages and graphs.
     const NAME: &'static str;
 
-    /// The loss of one element. Mark it `#[inline(always)]`.
+    /// Whether both methods are marked `#[inline(always)]`; see [`Formula::FUSED`].
+    const FUSED: bool = false;
+
+    /// The loss of one element.
     fn value<R: Real>(&self, prediction: R, target: R) -> R;
 
     /// The derivatives by prediction and target. The default differentiates `value` with dual numbers.
@@ -68,6 +70,7 @@ pub trait PointwiseLoss: Clone + Debug + Send + Sync + 'static {
 
 impl<L: PointwiseLoss> Formula<2> for L {
     const NAME: &'static str = L::NAME;
+    const FUSED: bool = L::FUSED;
 
     #[inline(always)]
     fn value<R: Real>(&self, [prediction, target]: [R; 2]) -> R {

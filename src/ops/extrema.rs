@@ -28,6 +28,7 @@ struct Maximum;
 
 impl Formula<2> for Maximum {
     const NAME: &'static str = "maximum";
+    const FUSED: bool = true;
     #[inline(always)]
     fn value<R: Real>(&self, [a, b]: [R; 2]) -> R {
         a.max(b)
@@ -39,6 +40,7 @@ struct Minimum;
 
 impl Formula<2> for Minimum {
     const NAME: &'static str = "minimum";
+    const FUSED: bool = true;
     #[inline(always)]
     fn value<R: Real>(&self, [a, b]: [R; 2]) -> R {
         a.min(b)
@@ -53,6 +55,7 @@ struct Clamp {
 
 impl Formula<1> for Clamp {
     const NAME: &'static str = "clamp";
+    const FUSED: bool = true;
     #[inline(always)]
     fn value<R: Real>(&self, [x]: [R; 1]) -> R {
         x.max(R::constant(self.low)).min(R::constant(self.high))

@@ -52,6 +52,7 @@ macro_rules! formula {
         pub(super) struct $name $((pub(super) $type))?;
         impl $crate::formula::Formula<{ [$(stringify!($x)),*].len() }> for $name {
             const NAME: &'static str = $label;
+            const FUSED: bool = true;
             #[inline(always)]
             fn value<R: $crate::formula::Real>(&self, [$($x),*]: [R; [$(stringify!($x)),*].len()]) -> R {
                 $(let $field = self.0;)?
@@ -101,6 +102,18 @@ fn broadcast<const N: usize>(op: &'static str, inputs: [&Array; N]) -> Result<Di
 #[inline(always)]
 fn read_by<F: Formula<N>, const N: usize>(formula: &F, i: usize) -> Uses {
     formula.derivative(std::array::from_fn(Uses::input), Uses::input(N))[i]
+}
+
+/// grad · ∂f/∂xᵢ
+#[inline(always)]
+fn pull<F: Formula<N>, const N: usize, R: Real>(formula: &F, s: [R; SOURCES], i: usize) -> R {
+    let slopes = formula.derivative(std::array::from_fn(|j| s[j]), s[OUTPUT]);
+    // Not slopes[i]: an index that is not known beforehand would keep the loop from being vectorised.
+    let mut slope = slopes[0];
+    for (j, &other) in slopes.iter().enumerate().skip(1) {
+        slope = if i == j { other } else { slope };
+    }
+    s[GRAD] * slope
 }
 
 impl<F: Formula<N>, const N: usize> Op<N> for Pointwise<F> {
@@ -172,7 +185,11 @@ impl<F> Pointwise<F> {
         with_float!(first.dtype(), T => {
             let data = read(inputs, |parts| {
                 let sources = kernel::sources(parts.map(|part| view::<T>(part, dims)));
-                kernel::map(dims, sources, #[inline(always)] |x| formula.value(std::array::from_fn(|i| x[i])))
+                if F::FUSED {
+                    kernel::map(dims, sources, #[inline(always)] |x| formula.value(std::array::from_fn(|i| x[i])))
+                } else {
+                    kernel::map_blocks(dims, sources, |x| formula.value(std::array::from_fn(|i| x[i])))
+                }
             })?;
             make(data, dims, first)
         })
@@ -203,15 +220,11 @@ impl<F> Pointwise<F> {
                     Some(_) => view::<T>(parts[j], dims),
                     None => View::unused(),
                 });
-                kernel::map(dims, sources, #[inline(always)] |s| {
-                    let slopes = formula.derivative(std::array::from_fn(|j| s[j]), s[OUTPUT]);
-                    // Not slopes[i]: an index that is not known beforehand would keep the loop from being vectorised.
-                    let mut slope = slopes[0];
-                    for (j, &other) in slopes.iter().enumerate().skip(1) {
-                        slope = if i == j { other } else { slope };
-                    }
-                    s[GRAD] * slope
-                })
+                if F::FUSED {
+                    kernel::map(dims, sources, #[inline(always)] |s| pull(formula, s, i))
+                } else {
+                    kernel::map_blocks(dims, sources, |s| pull(formula, s, i))
+                }
             })?;
             make(data, dims, grad)
         })
@@ -240,5 +253,89 @@ impl<F> Pointwise<F> {
             Some(Operand::Number(0.0)) | None => Ok(None),
             Some(Operand::Number(factor)) => Ok(Some((grad * factor)?)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::apply;
+    use crate::formula::{Formula, Real};
+    use crate::prelude::*;
+
+    /// Something of everything.
+    #[inline(always)]
+    fn mixture<R: Real>(a: R, b: R) -> R {
+        let c = (a * b).sin().exp() / (b.abs() + R::constant(0.5)).sqrt();
+        c.select_gt(a, c.tanh() - a.erf(), a.max(b).sigmoid()) + b.powi(2).ln_1p().min(c) + b.abs().powf(a)
+    }
+
+    #[derive(Clone, Debug)]
+    struct Fused;
+    impl Formula<2> for Fused {
+        const NAME: &'static str = "fused";
+        const FUSED: bool = true;
+        #[inline(always)]
+        fn value<R: Real>(&self, [a, b]: [R; 2]) -> R {
+            mixture(a, b)
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    struct Blocks;
+    impl Formula<2> for Blocks {
+        const NAME: &'static str = "blocks";
+        fn value<R: Real>(&self, [a, b]: [R; 2]) -> R {
+            mixture(a, b)
+        }
+    }
+
+    fn both<D: candle_core::WithDType>(dtype: DType) -> Result<()> {
+        let rng = &mut Rng::seed(9);
+        for (da, db) in [
+            (vec![3, 700], vec![700]),
+            (vec![70_000], vec![70_000]),
+            (vec![5, 1], vec![1, 3]),
+            (vec![0], vec![1]),
+        ] {
+            let a = Tensor::parameter(Tensor::randn(0.0, 1.0, da, rng)?.to_dtype(dtype)?.into_array());
+            let b = Tensor::parameter(Tensor::randn(0.0, 1.0, db, rng)?.to_dtype(dtype)?.into_array());
+            let run = |y: Tensor| -> Result<[Vec<D>; 3]> {
+                let gradients = y.sum_all()?.backward()?;
+                let numbers =
+                    |x: Option<&Tensor>| x.map_or(Ok(Vec::new()), |x| x.flatten(0, -1)?.to_vec1::<D>());
+                Ok([numbers(Some(&y))?, numbers(gradients.get(&a))?, numbers(gradients.get(&b))?])
+            };
+            assert!(run(apply(Fused, [&a, &b])?)? == run(apply(Blocks, [&a, &b])?)?, "{dtype:?}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn fused_loops_and_blocks_give_the_same_bits() -> Result<()> {
+        both::<f32>(DType::F32)?;
+        both::<f64>(DType::F64)
+    }
+
+    #[test]
+    fn candle_ops_and_tensor_ops_give_the_same_numbers() -> Result<()> {
+        use super::super::lower::{Lower, Operand, Record};
+        use crate::formula::Program;
+        let rng = &mut Rng::seed(4);
+        let (a, b) = (Tensor::randn(0.0, 1.0, 500, rng)?, Tensor::randn(0.0, 1.0, 500, rng)?);
+        let expected = apply(Fused, [&a, &b])?.to_vec1::<f64>()?;
+        let program = Program::of(&Fused);
+        let operands = [&a, &b].map(|x| Operand::Is(x.array().clone()));
+        let lowered =
+            program.run(&mut Lower { op: "fused" }, &operands)?.remove(0).into_array(a.array(), &[500])?;
+        let Operand::Is(recorded) = program.run(&mut Record, &[Operand::Is(a), Operand::Is(b)])?.remove(0)
+        else {
+            panic!("a number")
+        };
+        for (other, limit) in [(lowered.to_vec1::<f64>()?, 1e-9), (recorded.to_vec1()?, 1e-13)] {
+            for (x, y) in other.iter().zip(&expected) {
+                assert!((x - y).abs() <= limit * y.abs().max(1.0), "{x} {y}");
+            }
+        }
+        Ok(())
     }
 }

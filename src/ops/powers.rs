@@ -31,6 +31,7 @@ struct Pow;
 
 impl Formula<2> for Pow {
     const NAME: &'static str = "pow";
+    const FUSED: bool = true;
     #[inline(always)]
     fn value<R: Real>(&self, [a, b]: [R; 2]) -> R {
         a.powf(b)
