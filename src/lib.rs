@@ -8,6 +8,8 @@ mod file;
 pub mod formula;
 mod kernel;
 pub mod ops;
+#[cfg(feature = "plot")]
+pub mod plot;
 
 pub use error::{Error, Result};
 

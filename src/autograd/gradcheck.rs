@@ -193,7 +193,8 @@ fn closest(
         // What rounding in f leaves of a difference, however right the derivative is.
         let rounding = 4e-16 * scale / h;
         let off = (sum - given).abs();
-        let difference = if off <= rounding { 0.0 } else { (off - rounding) / sum.abs().max(given.abs()).max(least) };
+        let difference =
+            if off <= rounding { 0.0 } else { (off - rounding) / sum.abs().max(given.abs()).max(least) };
         if difference < best.0 || best.1.is_nan() {
             best = (difference, sum);
         }
