@@ -108,3 +108,12 @@ pub(crate) fn sum_axes(x: &Array, axes: &[usize]) -> Result<Array> {
     }
     Ok(x)
 }
+
+/// Whether no element is NaN or infinite.
+pub(crate) fn is_finite(x: &Array) -> Result<bool> {
+    if !on_cpu(x) {
+        let zero: f64 = (x * 0.0)?.sum_all()?.to_dtype(DType::F64)?.to_scalar()?;
+        return Ok(zero == 0.0);
+    }
+    with_float!(x.dtype(), T => with_slice(x, |x: &[T]| kernel::is_finite(x)))
+}

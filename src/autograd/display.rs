@@ -41,6 +41,8 @@ struct Style {
     integer: bool,
     scientific: bool,
     decimals: usize,
+    /// Whether zeros at the end are left out, which nobody asked for by a precision.
+    trimmed: bool,
     width: usize,
 }
 
@@ -53,13 +55,13 @@ impl Style {
         let scientific =
             !integer && (largest >= 1e8 || smallest < 1e-4 || largest > 1e3 * smallest && largest >= 1e5);
         let most = precision.unwrap_or(if dtype == DType::F64 { 8 } else { 6 });
-        let mut style = Style { integer, scientific, decimals: most, width: 0 };
+        let mut style = Style { integer, scientific, decimals: most, trimmed: precision.is_none(), width: 0 };
         if precision.is_none() {
             // As few decimals as show every number as well as `most` would.
             let needed = |x: f64| {
                 let text = style.text(x);
                 let digits = text.split('e').next().unwrap_or_default();
-                digits.trim_end_matches('0').split('.').nth(1).map_or(0, str::len)
+                digits.trim_end().trim_end_matches('0').split('.').nth(1).map_or(0, str::len)
             };
             style.decimals = finite().map(needed).max().unwrap_or(0);
         }
@@ -75,9 +77,17 @@ impl Style {
             return format!("{x:.0}");
         }
         let decimals = self.decimals;
-        let text = if self.scientific { format!("{x:.decimals$e}") } else { format!("{x:.decimals$}") };
-        // numpy's mark of a float: 1. is no integer.
-        if decimals > 0 || self.scientific { text } else { text + "." }
+        if self.scientific {
+            return format!("{x:.decimals$e}");
+        }
+        let text = format!("{x:.decimals$}");
+        if decimals == 0 {
+            // numpy's mark of a float: 1. is no integer.
+            return text + ".";
+        }
+        // As in numpy, zeros at the end are blanks: 2.5 beside 0.33333333 was not rounded to eight digits.
+        let digits = text.trim_end_matches('0').len();
+        if self.trimmed { format!("{:<width$}", &text[..digits], width = text.len()) } else { text }
     }
 }
 
@@ -155,7 +165,7 @@ mod tests {
 
     #[test]
     fn like_numpy() {
-        assert_eq!(show(Array::new(&[1.0, 2.5, -3.0], &Cpu)), "[ 1.0  2.5 -3.0]");
+        assert_eq!(show(Array::new(&[1.0, 2.5, -3.0], &Cpu)), "[ 1.   2.5 -3. ]");
         assert_eq!(show(Array::new(&[1.0, 2.0], &Cpu)), "[1. 2.]");
         assert_eq!(show(Array::new(3.0, &Cpu)), "3.");
         assert_eq!(show(Array::new(&[[1u32, 20], [300, 4]], &Cpu)), "[[  1  20]\n [300   4]]");

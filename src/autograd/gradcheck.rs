@@ -148,7 +148,7 @@ fn compare(
     for (input, given) in given.iter().enumerate() {
         let (x, given) = (numbers(&inputs[input])?, numbers(given)?);
         // A derivative that is zero has no relative error: the largest of its neighbours gives the scale.
-        let least = 1e-3 * given.iter().fold(1e-9, |most: f64, x| most.max(x.abs()));
+        let least = 1e-2 * given.iter().fold(1e-9, |most: f64, x| most.max(x.abs()));
         for (i, &given) in given.iter().enumerate() {
             let at = |value: f64| -> Result<Vec<f64>> {
                 let mut moved = x.clone();
@@ -191,7 +191,7 @@ fn closest(
             }
         }
         // What rounding in f leaves of a difference, however right the derivative is.
-        let rounding = 4e-16 * scale / h;
+        let rounding = 1e-15 * scale / h;
         let off = (sum - given).abs();
         let difference =
             if off <= rounding { 0.0 } else { (off - rounding) / sum.abs().max(given.abs()).max(least) };

@@ -66,7 +66,8 @@ pub trait Op<const N: usize>: Debug + Send + Sync + 'static {
     {
         const { assert!(N <= 32, "an operation takes at most 32 inputs") };
         let recording = needs_grad(&inputs);
-        let mut keep = Keep::new(recording);
+        let wants = |i: usize| u32::from(recording && inputs[i].requires_grad()) << i;
+        let mut keep = Keep::new((0..N).map(wants).sum());
         let output = self.forward(inputs.map(Tensor::array), &mut keep)?;
         if !recording {
             return Ok(Tensor::constant(output));

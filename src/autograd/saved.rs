@@ -17,20 +17,25 @@ pub(crate) struct Stash {
 /// Told by [`Op::forward`](super::Op::forward) what the backward pass will want; nothing else is held.
 #[derive(Debug)]
 pub struct Keep {
-    recording: bool,
+    wanted: u32,
     pub(super) inputs: u32,
     pub(super) output: bool,
     pub(super) extra: SmallVec<[Array; 1]>,
 }
 
 impl Keep {
-    pub(super) fn new(recording: bool) -> Self {
-        Keep { recording, inputs: 0, output: false, extra: SmallVec::new() }
+    pub(super) fn new(wanted: u32) -> Self {
+        Keep { wanted, inputs: 0, output: false, extra: SmallVec::new() }
     }
 
     /// Whether anything is kept at all: false under [`no_grad`](super::no_grad) and where no input needs a gradient.
     pub fn recording(&self) -> bool {
-        self.recording
+        self.wanted != 0
+    }
+
+    /// Whether input `i` will need a gradient: what only the gradients of others read need not be kept.
+    pub fn wants(&self, i: usize) -> bool {
+        self.wanted & (1 << i) != 0
     }
 
     /// Keeps input `i` (below 32).
@@ -46,7 +51,7 @@ impl Keep {
     /// Keeps something else: a mask, indices, a statistic. It comes back from [`Saved::extra`] in the order given, as
     /// a constant.
     pub fn extra(&mut self, array: Array) {
-        if self.recording {
+        if self.recording() {
             self.extra.push(array);
         }
     }

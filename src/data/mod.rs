@@ -13,7 +13,7 @@ pub mod image;
 #[cfg(feature = "csv")]
 mod iris;
 mod labelled;
-pub(crate) mod unroll;
+mod unroll;
 
 #[cfg(feature = "csv")]
 pub use breast_cancer::breast_cancer;
@@ -24,3 +24,4 @@ pub use folder::{ImageFolder, image_folder};
 #[cfg(feature = "csv")]
 pub use iris::iris;
 pub use labelled::Labelled;
+pub use unroll::image_to_vector;

@@ -144,6 +144,11 @@ impl<R: Real> Real for Dual<R> {
         self.chain(y, || R::constant(1.0) - y * y)
     }
     #[inline(always)]
+    fn sigmoid(self) -> Self {
+        let y = self.value.sigmoid();
+        self.chain(y, || y * (R::constant(1.0) - y))
+    }
+    #[inline(always)]
     fn erf(self) -> Self {
         let x = self.value;
         self.chain(x.erf(), || R::constant(std::f64::consts::FRAC_2_SQRT_PI) * (-(x * x)).exp())
@@ -233,13 +238,14 @@ mod tests {
     #[test]
     fn every_function_against_differences() {
         type F = (&'static str, fn(Dual<f64>) -> Dual<f64>);
-        let functions: [F; 17] = [
+        let functions: [F; 18] = [
             ("exp", |x| x.exp()),
             ("exp_m1", |x| x.exp_m1()),
             ("ln", |x| x.ln()),
             ("ln_1p", |x| x.ln_1p()),
             ("sqrt", |x| x.sqrt()),
             ("tanh", |x| x.tanh()),
+            ("sigmoid", |x| x.sigmoid()),
             ("erf", |x| x.erf()),
             ("sin", |x| x.sin()),
             ("cos", |x| x.cos()),

@@ -120,7 +120,7 @@ impl Real for Expr {
     fn constant(value: f64) -> Self {
         push(Instruction::Constant(value))
     }
-    function!(exp Exp, exp_m1 ExpM1, ln Ln, ln_1p Ln1p, sqrt Sqrt, tanh Tanh, erf Erf, sin Sin, cos Cos, abs Abs);
+    function!(exp Exp, exp_m1 ExpM1, ln Ln, ln_1p Ln1p, sqrt Sqrt, tanh Tanh, sigmoid Sigmoid, erf Erf, sin Sin, cos Cos, abs Abs);
     function!(signum Signum, recip Recip);
     fn powf(self, exponent: Self) -> Self {
         self.binary(Binary::Pow, exponent)

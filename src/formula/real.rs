@@ -46,6 +46,12 @@ pub trait Real:
     fn sqrt(self) -> Self;
     /// The hyperbolic tangent.
     fn tanh(self) -> Self;
+    /// 1/(1 + e⁻ˣ). Its derivative y(1 − y) never overflows, which that of the quotient does at x = −1000.
+    #[inline(always)]
+    fn sigmoid(self) -> Self {
+        let one = Self::constant(1.0);
+        one / (one + (-self).exp())
+    }
     /// The error function 2/√π ∫₀ˣ exp(−t²) dt.
     fn erf(self) -> Self;
     /// The sine of x radians.

@@ -69,7 +69,7 @@ impl Real for Uses {
     fn constant(_: f64) -> Self {
         Uses(0)
     }
-    same!(exp exp_m1 ln ln_1p sqrt tanh erf sin cos abs signum recip);
+    same!(exp exp_m1 ln ln_1p sqrt tanh sigmoid erf sin cos abs signum recip);
     #[inline(always)]
     fn powf(self, exponent: Self) -> Self {
         self | exponent

@@ -38,14 +38,8 @@ where
         && sources.iter().all(|view| {
             view.is_unused() || view.strides.iter().all(|&stride| stride == 1) && view.data.len() >= n
         });
-    let piece = |start: usize, out: &mut [Uninit<T>]| {
-        if contiguous {
-            straight(&sources, start, out, &f)
-        } else {
-            gathered(&sources, &dims, start, out, &f)
-        }
-    };
-    // SAFETY: both loops write every element of the pieces, and the pieces cover the whole slice.
+    let piece = |start: usize, out: &mut [Uninit<T>]| blocks(&sources, &dims, contiguous, start, out, &f);
+    // SAFETY: `blocks` writes every element of its piece, and the pieces cover the whole slice.
     #[allow(unsafe_code)]
     unsafe {
         buffer::written(n, |out| {
@@ -58,26 +52,12 @@ where
     }
 }
 
-fn straight<T, F>(sources: &[View<'_, T>; SOURCES], start: usize, out: &mut [Uninit<T>], f: &F)
-where
-    T: Copy,
-    F: Fn([T; SOURCES]) -> T,
-{
-    let n = out.len();
-    let Some(any) = sources.iter().find(|view| !view.is_unused()) else { return };
-    let slices = sources.each_ref().map(|view| {
-        let data = if view.is_unused() { any.data } else { view.data };
-        &data[start..start + n]
-    });
-    vectorize(
-        #[inline(always)]
-        || body(out, slices, f),
-    );
-}
-
-fn gathered<T, F>(
+/// The elements from `start` on, block by block. (In one place for all layouts: the loop is compiled for every formula,
+/// type and instruction set.)
+fn blocks<T, F>(
     sources: &[View<'_, T>; SOURCES],
     dims: &[usize],
+    contiguous: bool,
     start: usize,
     out: &mut [Uninit<T>],
     f: &F,
@@ -87,14 +67,18 @@ fn gathered<T, F>(
 {
     let mut blocks = [[MaybeUninit::<T>::uninit(); BLOCK]; SOURCES];
     let constant = sources.each_ref().map(|view| view.strides.iter().all(|&stride| stride == 0));
-    let straight = sources.each_ref().map(|view| dims.len() == 1 && view.strides[..] == [1]);
+    let straight = sources.each_ref().map(|view| contiguous || dims.len() == 1 && view.strides[..] == [1]);
     let Some(used) = sources.iter().position(|view| !view.is_unused()) else { return };
-    let mut walks = sources.each_ref().map(|view| (!view.is_unused()).then(|| Walk::new(view, dims, start)));
-    for (number, part) in out.chunks_mut(BLOCK).enumerate() {
-        let (n, from) = (part.len(), start + number * BLOCK);
+    let mut walks = [const { None }; SOURCES];
+    for i in (0..SOURCES).filter(|&i| !straight[i] && !sources[i].is_unused()) {
+        walks[i] = Some(Walk::new(&sources[i], dims, start));
+    }
+    let step = if contiguous { out.len() } else { BLOCK };
+    for (number, part) in out.chunks_mut(step).enumerate() {
+        let (n, from) = (part.len(), start + number * step);
         for i in 0..SOURCES {
             // A number is copied out once: the first block is the longest.
-            if straight[i] || constant[i] && number > 0 {
+            if constant[i] && number > 0 {
                 continue;
             }
             if let Some(walk) = &mut walks[i] {
@@ -106,8 +90,8 @@ fn gathered<T, F>(
             if straight[i] {
                 return &sources[i].data[from..from + n];
             }
-            // SAFETY: source i is in use, so its walk has just written the first n elements of block i
-            // (or, for a number, all elements of the first and longest block).
+            // SAFETY: source i is in use and not straight, so its walk has just written the first n elements of
+            // block i (or, for a number, all elements of the first and longest block).
             #[allow(unsafe_code)]
             unsafe {
                 buffer::assume_written(&blocks[i][..n])

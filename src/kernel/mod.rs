@@ -4,14 +4,16 @@
 //! an axis. The instruction set is chosen when the program runs (AVX-512, AVX2, NEON, or what the compiler targets).
 
 mod buffer;
+mod gemm;
 mod map;
 mod parallel;
 mod reduce;
+pub(crate) mod rows;
 mod view;
 
+pub(crate) use gemm::{Matrix, matmul};
 pub(crate) use map::{SOURCES, add_assign, map, sources};
-pub(crate) use parallel::{for_each_row, vectorize};
-pub(crate) use reduce::{dot, fold_axis, sum, sum_axis};
+pub(crate) use reduce::{dot, find_axis, fold_axis, is_finite, sum_axis};
 pub(crate) use view::{Dims, View, broadcast_dims};
 
 use candle_core::WithDType;
@@ -19,6 +21,15 @@ use candle_core::WithDType;
 use crate::formula::Real;
 
 /// The element types that the kernels are compiled for.
-pub(crate) trait Element: Real + WithDType + Default + PartialOrd {}
-impl Element for f32 {}
-impl Element for f64 {}
+pub(crate) trait Element: Real + WithDType + Default + PartialOrd {
+    /// Sums of squares between this and its inverse neither overflow nor lose digits.
+    const SMALL_SQUARE: f64;
+}
+
+impl Element for f32 {
+    const SMALL_SQUARE: f64 = 1e-28;
+}
+
+impl Element for f64 {
+    const SMALL_SQUARE: f64 = 1e-280;
+}

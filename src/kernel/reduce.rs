@@ -5,6 +5,7 @@
 //! 1e-6 for any length. The order of additions depends on the length alone, never on threads or instruction set.
 
 use rayon::prelude::*;
+use smallvec::SmallVec;
 
 use super::Element;
 use super::parallel::{PIECE, for_each_row, vectorize, worthwhile};
@@ -32,7 +33,7 @@ fn sum_of<T: Element, F: Fn(T, T) -> T + Send + Sync>(a: &[T], b: &[T], f: F) ->
 }
 
 #[inline(always)]
-fn lanes<T: Element, F: Fn(T, T) -> T>(a: &[T], b: &[T], f: &F) -> f64 {
+pub(super) fn lanes<T: Element, F: Fn(T, T) -> T>(a: &[T], b: &[T], f: &F) -> f64 {
     let mut total = [0.0; LANES];
     for (a, b) in a.chunks(BLOCK).zip(b.chunks(BLOCK)) {
         let mut lane = [T::default(); LANES];
@@ -73,6 +74,16 @@ fn product<T: Element>(a: T, b: T) -> T {
 /// The sum of all elements.
 pub(crate) fn sum<T: Element>(x: &[T]) -> T {
     T::from_f64(sum_of(x, x, first))
+}
+
+/// Whether no element is NaN or infinite: these times 0 are NaN.
+pub(crate) fn is_finite<T: Element>(x: &[T]) -> bool {
+    sum_of(
+        x,
+        x,
+        #[inline(always)]
+        |a, _| a * T::default(),
+    ) == 0.0
 }
 
 /// Σ aᵢ·bᵢ of two arrays of one length.
@@ -184,7 +195,7 @@ where
 }
 
 #[inline(always)]
-fn fold<T: Element>(x: &[T], f: &impl Fn(T, T) -> T) -> T {
+pub(super) fn fold<T: Element>(x: &[T], f: &impl Fn(T, T) -> T) -> T {
     let mut lane = [x[0]; LANES];
     let wide = x.chunks_exact(LANES);
     let rest = wide.remainder();
@@ -199,10 +210,48 @@ fn fold<T: Element>(x: &[T], f: &impl Fn(T, T) -> T) -> T {
     lane.into_iter().fold(x[0], f)
 }
 
+/// Whether x is a NaN, of any type: no integer is.
+#[inline(always)]
+#[allow(clippy::eq_op)]
+fn is_nan<T: PartialEq>(x: T) -> bool {
+    x != x
+}
+
+/// Where along the middle axis of an array of shape (outer, axis, inner), axis > 0, the element is that comes first in
+/// the order `before`; of equals the first. A NaN, which equals nothing, comes before every number.
+pub(crate) fn find_axis<T, F>(x: &[T], outer: usize, axis: usize, inner: usize, before: F) -> Vec<u32>
+where
+    T: Copy + PartialEq + Send + Sync,
+    F: Fn(T, T) -> bool + Send + Sync,
+{
+    let mut out = vec![0; outer * inner];
+    for_each_row(&mut out, inner, |o, out| {
+        let block = &x[o * axis * inner..(o + 1) * axis * inner];
+        // Most often inner is 1, and the best element stays in a register.
+        let mut best: SmallVec<[T; 1]> = block[..inner].iter().copied().collect();
+        vectorize(
+            #[inline(always)]
+            || {
+                let (best, out) = (&mut best[..inner], &mut out[..inner]);
+                for (place, row) in (0..).zip(block.chunks_exact(inner)) {
+                    for i in 0..inner {
+                        // A selection, no branch.
+                        let nan = is_nan(row[i]) & !is_nan(best[i]);
+                        let better = before(row[i], best[i]) | nan;
+                        best[i] = if better { row[i] } else { best[i] };
+                        out[i] = if better { place } else { out[i] };
+                    }
+                }
+            },
+        );
+    });
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Element;
-    use super::{dot, fold_axis, sum, sum_axis};
+    use super::{dot, find_axis, fold_axis, sum, sum_axis};
 
     #[test]
     fn ten_million_f32_stay_exact_to_1e_6() {
@@ -260,6 +309,9 @@ mod tests {
                 .collect();
             assert_eq!(fold_axis(&x, outer, axis, inner, |a, b| if a > b { a } else { b }), expected);
         }
+        let places = find_axis(&[3, 1, 4, 1, 5, 9, 2, 6], 2, 2, 2, |a, b| a > b);
+        assert_eq!(places, [1, 0, 0, 0]);
+        assert_eq!(find_axis(&[1.0, f64::NAN, 7.0, f64::NAN], 1, 4, 1, |a, b| a > b), [1]);
         assert_eq!(dot(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]), 32.0);
         assert_eq!(dot::<f64>(&[], &[]), 0.0);
     }

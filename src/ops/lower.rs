@@ -1,7 +1,7 @@
 //! The two machines that carry out a captured formula: on candle's arrays, and on tensors with a history.
 
 use super::where_cond::where_greater;
-use super::{exp, extrema, powers, tanh, trig};
+use super::{exp, extrema, powers, trig};
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::formula::{Binary, Machine, Unary};
@@ -69,6 +69,7 @@ impl Machine for Lower {
             }
             Unary::Sqrt => x.sqrt()?,
             Unary::Tanh => x.tanh()?,
+            Unary::Sigmoid => (x.neg()?.exp()? + 1.0)?.recip()?,
             Unary::Erf => x.erf()?,
             Unary::Sin => x.sin()?,
             Unary::Cos => x.cos()?,
@@ -149,7 +150,8 @@ impl Machine for Record {
             Unary::Ln => x.ln(),
             Unary::Ln1p => super::apply(exp::Ln1p, [x]),
             Unary::Sqrt => x.sqrt(),
-            Unary::Tanh => super::apply(tanh::Tanh, [x]),
+            Unary::Tanh => x.tanh(),
+            Unary::Sigmoid => x.sigmoid(),
             Unary::Erf => x.erf(),
             Unary::Sin => super::apply(trig::Sin, [x]),
             Unary::Cos => super::apply(trig::Cos, [x]),

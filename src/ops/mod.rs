@@ -2,24 +2,37 @@
 
 mod arithmetic;
 mod axis;
+mod broadcast_to;
+mod cat;
 mod compare;
 mod create;
 mod exp;
 mod extrema;
+mod gather;
+mod index;
+mod index_select;
 mod lower;
+mod matmul;
+mod max;
+mod narrow;
+mod normalize_rows;
 mod operators;
 pub(crate) mod pointwise;
 mod powers;
 mod random;
 mod reshape;
+mod sigmoid;
+mod softmax;
 mod sum;
-mod tanh;
+mod transpose;
 mod trig;
 mod where_cond;
 
 pub use axis::Axis;
+pub use index::{Index, Indices, Part};
 pub use pointwise::apply;
 pub use random::Rng;
+pub use sigmoid::sigmoid_derivative;
 
 #[cfg(test)]
 pub(crate) mod testing;

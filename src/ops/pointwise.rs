@@ -110,7 +110,7 @@ impl<F: Formula<N>, const N: usize> Op<N> for Pointwise<F> {
         const { assert!(N >= 1 && N <= OUTPUT, "a formula on tensors has one to three inputs") };
         let dims = broadcast(F::NAME, inputs)?;
         let mut used = Uses::constant(0.0);
-        for i in 0..N {
+        for i in (0..N).filter(|&i| keep.wants(i)) {
             used = used | read_by(&self.0, i);
         }
         (0..N).filter(|&i| used.has(i)).for_each(|i| keep.input(i));
@@ -204,7 +204,13 @@ impl<F> Pointwise<F> {
                     None => View::unused(),
                 });
                 kernel::map(dims, sources, #[inline(always)] |s| {
-                    s[GRAD] * formula.derivative(std::array::from_fn(|j| s[j]), s[OUTPUT])[i]
+                    let slopes = formula.derivative(std::array::from_fn(|j| s[j]), s[OUTPUT]);
+                    // Not slopes[i]: an index that is not known beforehand would keep the loop from being vectorised.
+                    let mut slope = slopes[0];
+                    for (j, &other) in slopes.iter().enumerate().skip(1) {
+                        slope = if i == j { other } else { slope };
+                    }
+                    s[GRAD] * slope
                 })
             })?;
             make(data, dims, grad)

@@ -12,25 +12,25 @@ const LOG2_E_F64: f64 = core::f64::consts::LOG2_E;
 
 // ln 2 in two floats. n·HI needs more bits than a float has, but x − n·HI does not, so one fused step gives it exactly.
 const LN2_HI_F32: f32 = core::f32::consts::LN_2;
-const LN2_LO_F32: f32 = -1.904_654_2e-9;
+const LN2_LO_F32: f32 = -1.9046542e-09;
 const LN2_HI_F64: f64 = core::f64::consts::LN_2;
-const LN2_LO_F64: f64 = 2.319_046_813_846_299_6e-17;
+const LN2_LO_F64: f64 = 2.3190468138462996e-17;
 
 /// `EXP_TAIL_4` of `tests/reference/math_coefficients.py`.
-const TAIL_F32: [f32; 5] = [0.5, 1.666_654_5e-1, 4.166_644_07e-2, 8.366_399_44e-3, 1.393_714_57e-3];
+const TAIL_F32: [f32; 5] = [0.5, 0.16666545, 0.04166644, 0.008366399, 0.0013937146];
 
 /// `EXP_TAIL_9` of `tests/reference/math_coefficients.py`.
 const TAIL_F64: [f64; 10] = [
-    5.000_000_000_000_005_6e-1,
-    1.666_666_666_666_667_1e-1,
-    4.166_666_666_657_349_6e-2,
-    8.333_333_333_324_711_6e-3,
-    1.388_888_893_242_937_3e-3,
-    1.984_126_987_991_363_9e-4,
-    2.480_150_438_023_158_3e-5,
-    2.755_724_944_782_165_0e-6,
-    2.762_635_394_143_257_3e-7,
-    2.510_745_717_237_148_7e-8,
+    0.5000000000000006,
+    0.1666666666666667,
+    0.041666666666573496,
+    0.008333333333324712,
+    0.0013888888932429373,
+    0.0001984126987991364,
+    2.4801504380231583e-05,
+    2.755724944782165e-06,
+    2.7626353941432573e-07,
+    2.5107457172371487e-08,
 ];
 
 /// P(r) = (e^r − 1 − r) / r².
@@ -109,18 +109,22 @@ pub(crate) fn exp_f64(x: f64) -> f64 {
     scale_f64(y, shifted)
 }
 
-/// eˣ − 1 for x ≤ 89, not yet exact for a subnormal or negative zero x.
+/// e^r − 1 and n + bias + [`MAGIC_F32`], for x = n·ln 2 + r.
 #[inline(always)]
-pub(super) fn exp_m1_below_f32(x: f32) -> f32 {
-    const BIAS: f32 = MAGIC_F32 + 126.0;
+fn exp_m1_parts_f32(x: f32, bias: f32) -> (f32, f32) {
     let x = if x < -20.0 { -20.0 } else { x };
-    let shifted = x.mul_add(LOG2_E_F32, BIAS);
-    let n = shifted - BIAS;
+    let shifted = x.mul_add(LOG2_E_F32, MAGIC_F32 + bias);
+    let n = shifted - (MAGIC_F32 + bias);
     let r = n.mul_add(-LN2_LO_F32, n.mul_add(-LN2_HI_F32, x));
-    let m = tail_f32(r).mul_add(r * r, r);
-    // 2ⁿ⁻¹ instead of 2ⁿ, because n = 128 occurs.
-    let half = f32::from_bits(shifted.to_bits() << 23);
-    m.mul_add(half, half - 0.5) * 2.0
+    (tail_f32(r).mul_add(r * r, r), shifted)
+}
+
+/// eˣ − 1 for x ≤ 0; the sign of a zero is the caller's business.
+#[inline(always)]
+pub(super) fn exp_m1_negative_f32(x: f32) -> f32 {
+    let (m, shifted) = exp_m1_parts_f32(x, 127.0);
+    let power = f32::from_bits(shifted.to_bits() << 23);
+    m.mul_add(power, power - 1.0)
 }
 
 /// eˣ − 1.
@@ -133,22 +137,29 @@ pub(super) fn exp_m1_below_f32(x: f32) -> f32 {
 /// At most [`EXP_M1_F32_ULP`](super::EXP_M1_F32_ULP) ulp. −∞ gives −1, ∞ gives ∞, NaN stays NaN.
 #[inline(always)]
 pub(crate) fn exp_m1_f32(x: f32) -> f32 {
-    let y = exp_m1_below_f32(if x > 89.0 { 89.0 } else { x });
-    if x.abs() < 2.980_232_2e-8 { x } else { y }
+    let (m, shifted) = exp_m1_parts_f32(if x > 89.0 { 89.0 } else { x }, 126.0);
+    // 2ⁿ⁻¹ instead of 2ⁿ, because n = 128 occurs.
+    let half = f32::from_bits(shifted.to_bits() << 23);
+    let y = m.mul_add(half, half - 0.5) * 2.0;
+    if x.abs() < 2.9802322e-8 { x } else { y }
 }
 
-/// eˣ − 1 for x ≤ 710, not yet exact for a subnormal or negative zero x.
+/// e^r − 1 and n + bias + [`MAGIC_F64`], for x = n·ln 2 + r.
 #[inline(always)]
-pub(super) fn exp_m1_below_f64(x: f64) -> f64 {
-    const BIAS: f64 = MAGIC_F64 + 1022.0;
+fn exp_m1_parts_f64(x: f64, bias: f64) -> (f64, f64) {
     let x = if x < -40.0 { -40.0 } else { x };
-    let shifted = x.mul_add(LOG2_E_F64, BIAS);
-    let n = shifted - BIAS;
+    let shifted = x.mul_add(LOG2_E_F64, MAGIC_F64 + bias);
+    let n = shifted - (MAGIC_F64 + bias);
     let r = n.mul_add(-LN2_LO_F64, n.mul_add(-LN2_HI_F64, x));
-    let m = tail_f64(r).mul_add(r * r, r);
-    // 2ⁿ⁻¹ instead of 2ⁿ, because n = 1024 occurs.
-    let half = f64::from_bits(shifted.to_bits() << 52);
-    m.mul_add(half, half - 0.5) * 2.0
+    (tail_f64(r).mul_add(r * r, r), shifted)
+}
+
+/// eˣ − 1 for x ≤ 0; the sign of a zero is the caller's business.
+#[inline(always)]
+pub(super) fn exp_m1_negative_f64(x: f64) -> f64 {
+    let (m, shifted) = exp_m1_parts_f64(x, 1023.0);
+    let power = f64::from_bits(shifted.to_bits() << 52);
+    m.mul_add(power, power - 1.0)
 }
 
 /// eˣ − 1.
@@ -160,6 +171,9 @@ pub(super) fn exp_m1_below_f64(x: f64) -> f64 {
 /// At most [`EXP_M1_F64_ULP`](super::EXP_M1_F64_ULP) ulp. −∞ gives −1, ∞ gives ∞, NaN stays NaN.
 #[inline(always)]
 pub(crate) fn exp_m1_f64(x: f64) -> f64 {
-    let y = exp_m1_below_f64(if x > 710.0 { 710.0 } else { x });
-    if x.abs() < 5.551_115_123_125_783e-17 { x } else { y }
+    let (m, shifted) = exp_m1_parts_f64(if x > 710.0 { 710.0 } else { x }, 1022.0);
+    // 2ⁿ⁻¹ instead of 2ⁿ, because n = 1024 occurs.
+    let half = f64::from_bits(shifted.to_bits() << 52);
+    let y = m.mul_add(half, half - 0.5) * 2.0;
+    if x.abs() < 5.551115123125783e-17 { x } else { y }
 }

@@ -5,36 +5,28 @@
 use super::exp::MAGIC_F64;
 
 // ln 2 in two floats; k·HI is exact, because HI has few bits.
-const LN2_HI_F32: f32 = 0.693_145_75;
-const LN2_LO_F32: f32 = 1.428_606_8e-6;
-pub(super) const LN2_HI_F64: f64 = 0.693_147_180_559_890_3;
-pub(super) const LN2_LO_F64: f64 = 5.497_923_018_708_371e-14;
+const LN2_HI_F32: f32 = 0.69314575;
+const LN2_LO_F32: f32 = 1.4286068e-6;
+pub(super) const LN2_HI_F64: f64 = 0.6931471805598903;
+pub(super) const LN2_LO_F64: f64 = 5.497923018708371e-14;
 
 /// The bits of √½ rounded: subtracting them puts the border between two exponents at √½ instead of 1.
 const SQRT_HALF_BITS_F32: u32 = 0x3f35_04f3;
 const SQRT_HALF_BITS_F64: u64 = 0x3fe6_a09e_667f_3bcd;
 
 /// `LN_TAIL_7` (f32) of `tests/reference/math_coefficients.py`.
-const TAIL_F32: [f32; 8] = [
-    3.333_333_1e-1,
-    -2.500_082_0e-1,
-    2.000_124_2e-1,
-    -1.662_340_46e-1,
-    1.420_159_04e-1,
-    -1.315_970_42e-1,
-    1.276_213_53e-1,
-    -7.635_975_63e-2,
-];
+const TAIL_F32: [f32; 8] =
+    [0.3333333, -0.2500082, 0.20001242, -0.16623405, 0.1420159, -0.13159704, 0.12762135, -0.07635976];
 
 /// `LN_TAIL_6` (f64) of `tests/reference/math_coefficients.py`.
 const TAIL_F64: [f64; 7] = [
-    6.666_666_666_666_734_0e-1,
-    3.999_999_999_941_669_1e-1,
-    2.857_142_874_201_525_9e-1,
-    2.222_219_860_625_760_9e-1,
-    1.818_356_280_100_331_4e-1,
-    1.531_408_576_046_973_7e-1,
-    1.479_562_799_504_610_1e-1,
+    0.6666666666666734,
+    0.3999999999941669,
+    0.2857142874201526,
+    0.2222219860625761,
+    0.18183562801003314,
+    0.15314085760469737,
+    0.147956279950461,
 ];
 
 /// k·ln 2 + ln(1 + f). The sum of k·ln 2 and f is kept with its rounding error: for k ≠ 0 the first is the larger.
@@ -143,7 +135,7 @@ pub(crate) fn ln_1p_f32(x: f32) -> f32 {
     let y = if x < f32::INFINITY { y } else { x };
     let y = if x < -1.0 { f32::NAN } else { y };
     let y = if x == -1.0 { f32::NEG_INFINITY } else { y };
-    if x.abs() < 2.980_232_2e-8 { x } else { y }
+    if x.abs() < 2.9802322e-8 { x } else { y }
 }
 
 /// ln(1 + x), exact for small x too.
@@ -162,5 +154,5 @@ pub(crate) fn ln_1p_f64(x: f64) -> f64 {
     let y = if x < f64::INFINITY { y } else { x };
     let y = if x < -1.0 { f64::NAN } else { y };
     let y = if x == -1.0 { f64::NEG_INFINITY } else { y };
-    if x.abs() < 5.551_115_123_125_783e-17 { x } else { y }
+    if x.abs() < 5.551115123125783e-17 { x } else { y }
 }

@@ -1,6 +1,6 @@
 //! `tanh`.
 
-use super::exp::{exp_m1_below_f32, exp_m1_below_f64};
+use super::exp::{exp_m1_negative_f32, exp_m1_negative_f64};
 
 /// The hyperbolic tangent.
 ///
@@ -11,7 +11,7 @@ use super::exp::{exp_m1_below_f32, exp_m1_below_f64};
 /// At most [`TANH_F32_ULP`](super::TANH_F32_ULP) ulp. ±∞ gives ±1, −0 stays −0, NaN stays NaN.
 #[inline(always)]
 pub(crate) fn tanh_f32(x: f32) -> f32 {
-    let t = exp_m1_below_f32(-2.0 * x.abs());
+    let t = exp_m1_negative_f32(-2.0 * x.abs());
     (t / (t + 2.0)).copysign(x)
 }
 
@@ -24,6 +24,6 @@ pub(crate) fn tanh_f32(x: f32) -> f32 {
 /// At most [`TANH_F64_ULP`](super::TANH_F64_ULP) ulp. ±∞ gives ±1, −0 stays −0, NaN stays NaN.
 #[inline(always)]
 pub(crate) fn tanh_f64(x: f64) -> f64 {
-    let t = exp_m1_below_f64(-2.0 * x.abs());
+    let t = exp_m1_negative_f64(-2.0 * x.abs());
     (t / (t + 2.0)).copysign(x)
 }

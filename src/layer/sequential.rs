@@ -1,0 +1,64 @@
+//! Layers one after the other.
+//!
+//! # Errors
+//! Those of the layers, with the number of the layer put before them.
+
+use std::fmt;
+
+use super::{Layer, Parts, Pass};
+use crate::autograd::Tensor;
+use crate::error::Result;
+
+/// Layers one after the other; their names are their numbers, as in PyTorch.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let rng = &mut Rng::seed(1);
+/// let model = Sequential::new().push(Linear::new(4, 16, rng)?).push(Relu).push(Linear::new(16, 3, rng)?);
+/// let names: Vec<String> = model.parameters().into_iter().map(|(name, _)| name).collect();
+/// assert_eq!(names, ["0.weight", "0.bias", "2.weight", "2.bias"]);
+/// let error = model.predict(&Tensor::zeros((2, 5), DType::F32, &Device::Cpu)?).unwrap_err();
+/// assert_eq!(error.to_string(), "0: linear: expected inputs of shape [.., 4] for 16 outputs, got [2, 5]");
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[derive(Default)]
+pub struct Sequential {
+    layers: Vec<Box<dyn Layer>>,
+}
+
+impl Sequential {
+    /// No layers yet: the identity.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With one more layer.
+    #[must_use]
+    pub fn push(mut self, layer: impl Layer + 'static) -> Self {
+        self.layers.push(Box::new(layer));
+        self
+    }
+}
+
+impl Layer for Sequential {
+    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+        let mut x = x.clone();
+        for (i, layer) in self.layers.iter().enumerate() {
+            x = layer.forward(&x, pass).map_err(|error| error.within(i.to_string()))?;
+        }
+        Ok(x)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        for (i, layer) in self.layers.iter().enumerate() {
+            parts.layer(&i.to_string(), layer.as_ref());
+        }
+    }
+}
+
+impl fmt::Debug for Sequential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.parameters().into_iter().map(|(name, _)| name).collect();
+        write!(f, "Sequential({} layers, parameters {})", self.layers.len(), names.join(", "))
+    }
+}

@@ -1,0 +1,73 @@
+//! The absolute difference.
+//!
+//! # Formula
+//! |p − t|
+//!
+//! # Gradient
+//! sign(p − t) and its negative
+//!
+//! # Kinks
+//! 0 where p = t.
+//!
+//! # Errors
+//! Shapes or dtypes that differ.
+
+use super::{Loss, PointwiseLoss, Sum};
+use crate::autograd::Tensor;
+use crate::error::Result;
+use crate::formula::Real;
+
+/// |prediction − target|
+#[derive(Clone, Copy, Debug, Default)]
+pub struct L1;
+
+impl PointwiseLoss for L1 {
+    const NAME: &'static str = "l1";
+
+    #[inline(always)]
+    fn value<R: Real>(&self, prediction: R, target: R) -> R {
+        (prediction - target).abs()
+    }
+}
+
+/// The sum of the absolute differences, Σ |p − t|.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let yhat = Tensor::new(&[0.9, 0.2, 0.1, 0.4, 0.9], &Device::Cpu)?;
+/// let y = Tensor::new(&[1.0, 0.0, 0.0, 1.0, 1.0], &Device::Cpu)?;
+/// assert!((l1(&yhat, &y)?.to_scalar::<f64>()? - 1.1).abs() < 1e-15);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
+/// # Errors
+/// Shapes or dtypes that differ.
+pub fn l1(prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
+    Sum(L1).loss(prediction, target)
+}
+
+impl Tensor {
+    /// The sum of the absolute differences from `target`, as [`l1`].
+    ///
+    /// # Errors
+    /// Shapes or dtypes that differ.
+    pub fn l1(&self, target: &Tensor) -> Result<Tensor> {
+        l1(self, target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ops::testing::{grad_at, tensor};
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients() -> Result<()> {
+        let (p, t) = (tensor(&[0.3, -1.0, 2.0]), tensor(&[1.0, -2.0, 0.5]));
+        autograd::gradcheck(|x| l1(&x[0].sqr()?, &x[1]), &[p.clone(), t])?;
+        assert_eq!(grad_at(2.0, |x| l1(x, &tensor(&[2.0])))?, 0.0);
+        let column = p.unsqueeze(1)?;
+        assert!(matches!(l1(&p, &column), Err(Error::Shape { .. })));
+        Ok(())
+    }
+}

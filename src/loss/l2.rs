@@ -1,0 +1,69 @@
+//! The squared difference.
+//!
+//! # Formula
+//! (p − t)²
+//!
+//! # Gradient
+//! 2(p − t) and its negative
+//!
+//! # Errors
+//! Shapes or dtypes that differ.
+
+use super::{Loss, PointwiseLoss, Sum};
+use crate::autograd::Tensor;
+use crate::error::Result;
+use crate::formula::Real;
+
+/// (prediction − target)²
+#[derive(Clone, Copy, Debug, Default)]
+#[doc(alias = "Mse")]
+pub struct L2;
+
+impl PointwiseLoss for L2 {
+    const NAME: &'static str = "l2";
+
+    #[inline(always)]
+    fn value<R: Real>(&self, prediction: R, target: R) -> R {
+        let d = prediction - target;
+        d * d
+    }
+}
+
+/// The sum of the squared differences, Σ (p − t)².
+///
+/// ```
+/// use tealight::prelude::*;
+/// let yhat = Tensor::new(&[0.9, 0.2, 0.1, 0.4, 0.9], &Device::Cpu)?;
+/// let y = Tensor::new(&[1.0, 0.0, 0.0, 1.0, 1.0], &Device::Cpu)?;
+/// assert!((l2(&yhat, &y)?.to_scalar::<f64>()? - 0.43).abs() < 1e-15);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
+/// # Errors
+/// Shapes or dtypes that differ.
+pub fn l2(prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
+    Sum(L2).loss(prediction, target)
+}
+
+impl Tensor {
+    /// The sum of the squared differences from `target`, as [`l2`].
+    ///
+    /// # Errors
+    /// Shapes or dtypes that differ.
+    pub fn l2(&self, target: &Tensor) -> Result<Tensor> {
+        l2(self, target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ops::testing::tensor;
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients() -> Result<()> {
+        let (p, t) = (tensor(&[0.3, -1.0, 2.0]), tensor(&[1.0, -2.0, 0.5]));
+        autograd::gradcheck(|x| l2(&x[0].sqr()?, &x[1]), &[p, t])?;
+        Ok(())
+    }
+}

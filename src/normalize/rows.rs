@@ -1,0 +1,28 @@
+//! Rows of length 1.
+//!
+//! # Formula
+//! x / ‖x‖ along the last axis; see [`Tensor::normalize_rows`]
+//!
+//! # Errors
+//! A scalar; a dtype that is no float.
+
+use super::Normalize;
+use crate::autograd::Tensor;
+use crate::error::Result;
+
+/// Every row divided by its length.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let x = Tensor::new(&[[0.0, 3.0, 4.0], [1.0, 6.0, 4.0]], &Device::Cpu)?;
+/// assert_eq!(NormalizeRows.normalize(&x)?.to_vec2::<f64>()?[0], [0.0, 0.6, 0.8]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NormalizeRows;
+
+impl Normalize for NormalizeRows {
+    fn normalize(&self, x: &Tensor) -> Result<Tensor> {
+        x.normalize_rows()
+    }
+}

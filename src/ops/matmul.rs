@@ -1,0 +1,304 @@
+//! Products of matrices and vectors.
+//!
+//! # Formula
+//! yᵢⱼ = Σₖ aᵢₖ bₖⱼ, for every pair of a batch
+//!
+//! # Gradient
+//! g·bᵀ and aᵀ·g, summed over the batches along which an operand was repeated.
+//!
+//! # Errors
+//! Inner sizes that differ, batches that do not broadcast, scalars, dtypes that differ or are no float.
+
+use candle_core::DType;
+
+use super::reshape::reshaped;
+use crate::autograd::array::{contiguous, make, on_cpu, read, with_float, with_slice};
+use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::error::{Error, Result};
+use crate::kernel::{self, Dims, Matrix, View, broadcast_dims};
+
+/// Of matrices (.., m, k) and (.., k, n).
+#[derive(Debug)]
+struct MatMul;
+
+impl Op<2> for MatMul {
+    const NAME: &'static str = "matmul";
+
+    fn forward(&self, [a, b]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
+        if keep.wants(0) {
+            keep.input(1);
+        }
+        if keep.wants(1) {
+            keep.input(0);
+        }
+        let (da, db) = (a.dims(), b.dims());
+        let mismatch = |expected: String| Error::shape("matmul", expected, &[da, db]);
+        let ([.., m, k], [.., inner, n]) = (da, db) else {
+            return Err(mismatch("matrices".into()));
+        };
+        if k != inner {
+            return Err(mismatch(format!("inner sizes to be equal ({k} and {inner})")));
+        }
+        let (batch_a, batch_b) = (&da[..da.len() - 2], &db[..db.len() - 2]);
+        let batch = broadcast_dims(batch_a, batch_b)
+            .ok_or_else(|| mismatch("batch sizes that broadcast together".into()))?;
+        let mut dims = batch.clone();
+        dims.extend_from_slice(&[*m, *n]);
+        if !(on_cpu(a) && on_cpu(b)) {
+            // candle's own rules for what it can multiply in place are narrow.
+            return Ok(contiguous(a)?.broadcast_matmul(&contiguous(b)?)?);
+        }
+        with_float!(a.dtype(), T => {
+            let product = read::<T, _, 2>([a, b], |[(a, la), (b, lb)]| {
+                let starts = |dims: &[usize], strides: &[usize]| starts(dims, strides, &batch);
+                let (starts_a, starts_b) = (starts(batch_a, la.stride()), starts(batch_b, lb.stride()));
+                let matrix = |data, strides: &[usize]| match strides {
+                    [.., rows, columns] => Matrix { data, rows: *rows, columns: *columns },
+                    _ => Matrix { data, rows: 0, columns: 0 },
+                };
+                kernel::matmul(starts_a.len(), [*m, *k, *n], |i| {
+                    (matrix(&a[starts_a[i]..], la.stride()), matrix(&b[starts_b[i]..], lb.stride()))
+                })
+            })?;
+            make(product, &dims, a)
+        })
+    }
+
+    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+        let a = if saved.wants(0) { Some(MatMul.apply([grad, &saved.input(1)?.t()?])?) } else { None };
+        let b = if saved.wants(1) { Some(MatMul.apply([&saved.input(0)?.t()?, grad])?) } else { None };
+        Ok([a, b])
+    }
+}
+
+/// Where each matrix of a batch starts, when the batch is repeated to `out`.
+fn starts(dims: &[usize], strides: &[usize], out: &[usize]) -> Vec<usize> {
+    let view = View::broadcast(&[()], dims, &strides[..dims.len()], out);
+    let mut starts = vec![0];
+    for (&size, stride) in out.iter().zip(&view.strides) {
+        starts = starts.iter().flat_map(|start| (0..size).map(move |i| start + i * stride)).collect();
+    }
+    starts
+}
+
+/// Σ aᵢ·bᵢ of two vectors, without the array of products.
+#[derive(Debug)]
+struct Dot;
+
+impl Op<2> for Dot {
+    const NAME: &'static str = "dot";
+
+    fn forward(&self, [a, b]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
+        if keep.wants(0) {
+            keep.input(1);
+        }
+        if keep.wants(1) {
+            keep.input(0);
+        }
+        if !on_cpu(a) {
+            return Ok((a * b)?.sum_all()?);
+        }
+        with_float!(a.dtype(), T => {
+            let dot = with_slice(a, |a: &[T]| with_slice(b, |b: &[T]| kernel::dot(a, b)))??;
+            make(vec![dot], &[], a)
+        })
+    }
+
+    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+        let a = if saved.wants(0) { Some((grad * saved.input(1)?)?) } else { None };
+        let b = if saved.wants(1) { Some((grad * saved.input(0)?)?) } else { None };
+        Ok([a, b])
+    }
+}
+
+/// Refuses what candle would panic on or answer with nonsense.
+fn floats(op: &'static str, a: &Tensor, b: &Tensor) -> Result<()> {
+    let got = [a.dtype(), b.dtype()];
+    let known = matches!(got[0], DType::F32 | DType::F64 | DType::F16 | DType::BF16);
+    if got[0] != got[1] || !known {
+        return Err(Error::dtype(op, "float tensors of one dtype (see to_dtype)", &got));
+    }
+    if !a.device().same_device(b.device()) {
+        let got = format!("{:?} and {:?}", a.device().location(), b.device().location());
+        return Err(Error::Device { op, got });
+    }
+    Ok(())
+}
+
+impl Tensor {
+    /// The matrix product, by numpy's rules: vectors are rows on the left and columns on the right, leading axes are
+    /// batches and broadcast.
+    ///
+    /// # Shapes
+    /// (.., m, k) and (.., k, n) give (.., m, n); (k) and (k) give a scalar.
+    ///
+    /// # Gradient
+    /// g·bᵀ and aᵀ·g
+    ///
+    /// # Errors
+    /// Inner sizes that differ, batches that do not broadcast, scalars, dtypes that differ or are no float.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let a = Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?;
+    /// let b = Tensor::new(&[[1.0], [10.0]], &Device::Cpu)?;
+    /// assert_eq!(a.matmul(&b)?.to_vec2::<f64>()?, [[21.0], [43.0]]);
+    /// let error = a.matmul(&Tensor::zeros((3, 2), DType::F64, &Device::Cpu)?).unwrap_err();
+    /// assert_eq!(error.to_string(), "matmul: expected inner sizes to be equal (2 and 3), got [2, 2] and [3, 2]");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn matmul(&self, other: &Tensor) -> Result<Tensor> {
+        floats("matmul", self, other)?;
+        let (a, b) = (self.dims(), other.dims());
+        match (a.len(), b.len()) {
+            (0, _) | (_, 0) => Err(Error::shape("matmul", "vectors or matrices", &[a, b])),
+            (1, 1) => self.dot(other),
+            (1, _) => self.unsqueeze(0)?.matmul(other)?.squeeze(-2),
+            (_, 1) => self.matmul(&other.unsqueeze(1)?)?.squeeze(-1),
+            (2, _) => MatMul.apply([self, other]),
+            // One product of many rows is faster than many products, and its gradient needs no sum over batches.
+            (rank, 2) if a[rank - 1] == b[0] && self.array().is_contiguous() => {
+                let rows = a[..rank - 1].iter().product();
+                let flat = reshaped(self, &[rows, a[rank - 1]])?;
+                let mut dims = Dims::from_slice(&a[..rank - 1]);
+                dims.push(b[1]);
+                reshaped(&MatMul.apply([&flat, other])?, &dims)
+            }
+            _ => MatMul.apply([self, other]),
+        }
+    }
+
+    /// Σ aᵢ·bᵢ of two vectors, a scalar.
+    ///
+    /// # Shapes
+    /// (k) and (k)
+    ///
+    /// # Gradient
+    /// g·b and g·a
+    ///
+    /// # Errors
+    /// Anything but two vectors of one length and one float dtype.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let a = Tensor::new(&[1.0, 2.0, 3.0], &Device::Cpu)?;
+    /// assert_eq!(a.dot(&a)?.to_scalar::<f64>()?, 14.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "inner")]
+    pub fn dot(&self, other: &Tensor) -> Result<Tensor> {
+        floats("dot", self, other)?;
+        if self.rank() != 1 || self.dims() != other.dims() {
+            return Err(Error::shape("dot", "two vectors of one length", &[self.dims(), other.dims()]));
+        }
+        Dot.apply([self, other])
+    }
+
+    /// The matrix of all products aᵢ·bⱼ of two vectors.
+    ///
+    /// # Shapes
+    /// (m) and (n) give (m, n)
+    ///
+    /// # Gradient
+    /// Σⱼ gᵢⱼ·bⱼ and Σᵢ gᵢⱼ·aᵢ
+    ///
+    /// # Errors
+    /// Anything but two vectors of one float dtype.
+    pub fn outer(&self, other: &Tensor) -> Result<Tensor> {
+        if self.rank() != 1 || other.rank() != 1 {
+            return Err(Error::shape("outer", "two vectors", &[self.dims(), other.dims()]));
+        }
+        self.unsqueeze(1)?.mul(&other.unsqueeze(0)?)
+    }
+
+    /// The product of a matrix with a vector.
+    ///
+    /// # Shapes
+    /// (m, k) and (k) give (m)
+    ///
+    /// # Gradient
+    /// As for [`matmul`](Tensor::matmul).
+    ///
+    /// # Errors
+    /// Anything but a matrix and a vector that fit, of one float dtype.
+    #[doc(alias = "mv")]
+    pub fn matvec(&self, vector: &Tensor) -> Result<Tensor> {
+        if self.rank() != 2 || vector.rank() != 1 {
+            return Err(Error::shape("matvec", "a matrix and a vector", &[self.dims(), vector.dims()]));
+        }
+        self.matmul(vector)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::tensor;
+    use crate::prelude::*;
+
+    fn numbers(dims: &[usize]) -> Tensor {
+        let n = dims.iter().product::<usize>();
+        Tensor::from_vec((0..n).map(|i| (i as f64 * 1.7).sin()).collect(), dims, &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn gradients() -> Result<()> {
+        for (a, b) in [
+            (&[2, 3][..], &[3, 2][..]),
+            (&[3], &[3, 2]),
+            (&[2, 3], &[3]),
+            (&[3], &[3]),
+            (&[2, 2, 3], &[3, 2]),
+            (&[2, 3], &[2, 3, 2]),
+            (&[2, 1, 2, 3], &[3, 3, 1]),
+        ] {
+            let inputs = [numbers(a), numbers(b)];
+            autograd::gradcheck(|x| x[0].matmul(&x[1]), &inputs)?;
+            autograd::gradcheck(|x| x[0].matmul(&x[1])?.powf(3.0), &inputs)?;
+        }
+        autograd::gradcheck(|x| x[0].outer(&x[1])?.sqr(), &[numbers(&[2]), numbers(&[3])])?;
+        autograd::gradcheck(|x| x[0].matvec(&x[1])?.sqr(), &[numbers(&[2, 3]), numbers(&[3])])?;
+        Ok(())
+    }
+
+    #[test]
+    fn strided_operands() -> Result<()> {
+        let (a, b) = (numbers(&[4, 3]), numbers(&[5, 4]));
+        let transposed = |x: &Tensor| -> Result<Tensor> { Ok(x.array().t()?.into()) };
+        let expected = transposed(&b.matmul(&a)?)?.array().contiguous()?;
+        let got = transposed(&a)?.matmul(&transposed(&b)?)?;
+        let (x, y): (Vec<Vec<f64>>, Vec<Vec<f64>>) = (expected.to_vec2()?, got.to_vec2()?);
+        assert!(x.concat().iter().zip(y.concat()).all(|(x, y)| (x - y).abs() < 1e-14));
+        // A row that is repeated: stride 0.
+        let ones = tensor(&[1.0]).array().broadcast_as((3, 4))?.into();
+        let sums = Tensor::matmul(&ones, &numbers(&[4, 2]))?;
+        assert_eq!(sums.dims(), [3, 2]);
+        Ok(())
+    }
+
+    #[test]
+    fn edges() -> Result<()> {
+        let cpu = &Device::Cpu;
+        let empty =
+            Tensor::zeros((2, 0), DType::F32, cpu)?.matmul(&Tensor::zeros((0, 3), DType::F32, cpu)?)?;
+        assert_eq!(empty.to_vec2::<f32>()?, [[0.0; 3]; 2]);
+        assert_eq!(
+            Tensor::zeros((0, 2), DType::F32, cpu)?.matmul(&Tensor::zeros((2, 3), DType::F32, cpu)?)?.dims(),
+            [0, 3]
+        );
+        assert_eq!(
+            Tensor::zeros((0, 2, 2), DType::F32, cpu)?
+                .matmul(&Tensor::zeros((2, 3), DType::F32, cpu)?)?
+                .dims(),
+            [0, 2, 3]
+        );
+        assert!(matches!(numbers(&[2, 3]).matmul(&numbers(&[2, 3])), Err(Error::Shape { .. })));
+        assert!(matches!(numbers(&[2, 2, 3]).matmul(&numbers(&[3, 3, 2])), Err(Error::Shape { .. })));
+        assert!(matches!(numbers(&[]).matmul(&numbers(&[2])), Err(Error::Shape { .. })));
+        assert!(matches!(numbers(&[2]).dot(&numbers(&[3])), Err(Error::Shape { .. })));
+        let narrow = numbers(&[2, 2]).to_dtype(DType::F32)?;
+        assert!(matches!(numbers(&[2, 2]).matmul(&narrow), Err(Error::Dtype { .. })));
+        let half = narrow.to_dtype(DType::F16)?;
+        assert_eq!(half.matmul(&half)?.dtype(), DType::F16);
+        Ok(())
+    }
+}

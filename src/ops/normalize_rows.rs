@@ -1,0 +1,136 @@
+//! Rows of length 1.
+//!
+//! # Formula
+//! y = x / ‖x‖ with ‖x‖ = √Σ x² along the last axis
+//!
+//! # Gradient
+//! (g − y·Σ g·y) / ‖x‖
+//!
+//! # Kinks
+//! A row of zeros has no direction: it stays zero, and its gradient is zero.
+//!
+//! # Errors
+//! A scalar; a dtype that is no float.
+
+use candle_core::DType;
+
+use crate::autograd::array::{make, on_cpu, with_float, with_slice};
+use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::error::{Error, Result};
+use crate::kernel::rows;
+
+#[derive(Debug)]
+struct NormalizeRows;
+
+impl Op<1> for NormalizeRows {
+    const NAME: &'static str = "normalize_rows";
+
+    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
+        keep.input(0);
+        keep.output();
+        let width = match x.dims() {
+            [.., width] if x.dtype().is_float() => *width,
+            [..] if !x.dtype().is_float() => {
+                return Err(Error::dtype(Self::NAME, "a float tensor (see to_dtype)", &[x.dtype()]));
+            }
+            dims => return Err(Error::shape(Self::NAME, "one axis or more", &[dims])),
+        };
+        if x.elem_count() == 0 {
+            return Ok(x.clone());
+        }
+        if !on_cpu(x) {
+            let wide = if x.dtype() == DType::F64 { x.clone() } else { x.to_dtype(DType::F32)? };
+            let length = wide.sqr()?.sum_keepdim(x.rank() - 1)?.sqrt()?;
+            let length = length.eq(0.0)?.where_cond(&length.ones_like()?, &length)?;
+            return Ok(wide.broadcast_div(&length)?.to_dtype(x.dtype())?);
+        }
+        with_float!(x.dtype(), T => make(with_slice(x, |x: &[T]| rows::normalize(x, width))?, x.dims(), x))
+    }
+
+    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        let (x, y) = (saved.input(0)?, saved.output()?);
+        let Some(&width) = x.dims().last() else { return Ok([None]) };
+        if !saved.recording() && on_cpu(grad.array()) && x.elem_count() > 0 {
+            let (x, y, g) = (x.array(), y.array(), grad.array());
+            let data = with_float!(x.dtype(), T => {
+                let data = with_slice(x, |x: &[T]| {
+                    with_slice(y, |y: &[T]| with_slice(g, |g: &[T]| rows::normalize_backward(x, y, g, width)))
+                })???;
+                make(data, x.dims(), x)?
+            });
+            return Ok([Some(Tensor::constant(data))]);
+        }
+        // ‖x‖ = Σ x·y, with the history of both; 1 where it is 0, and those rows are masked out.
+        let length = (&x * &y)?.sum_keepdim(-1)?;
+        let zero = Tensor::zeros((), x.dtype(), x.device())?;
+        let one = Tensor::ones((), x.dtype(), x.device())?;
+        let some = length.ne(&zero)?;
+        let slope = ((grad - &y * (grad * &y)?.sum_keepdim(-1)?)? / some.where_cond(&length, &one)?)?;
+        Ok([Some(some.where_cond(&slope, &zero)?)])
+    }
+}
+
+impl Tensor {
+    /// Every row (along the last axis) divided by its length, so that it has length 1; a row of zeros stays zero.
+    ///
+    /// # Shapes
+    /// (.., d); the shape stays.
+    ///
+    /// # Gradient
+    /// (g − y·Σ g·y) / ‖x‖; zero for a row of zeros.
+    ///
+    /// # Precision
+    /// Lengths that overflow or vanish when squared are right too.
+    ///
+    /// # Errors
+    /// A scalar; a dtype that is no float.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[0.0, 3.0, 4.0], [0.0, 0.0, 0.0]], &Device::Cpu)?;
+    /// assert_eq!(x.normalize_rows()?.to_vec2::<f64>()?, [[0.0, 0.6, 0.8], [0.0; 3]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn normalize_rows(&self) -> Result<Tensor> {
+        NormalizeRows.apply([self])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, tensor};
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients() {
+        check(&[0.3, -1.0, 2.0, 0.5], |x| x.normalize_rows());
+    }
+
+    #[test]
+    fn extremes() -> Result<()> {
+        for scale in [1e-300, 1e-160, 1.0, 1e160, 1e300] {
+            let y = tensor(&[3.0 * scale, -4.0 * scale]).normalize_rows()?.to_vec1::<f64>()?;
+            assert!((y[0] - 0.6).abs() < 1e-15 && (y[1] + 0.8).abs() < 1e-15, "{scale}: {y:?}");
+        }
+        for scale in [1e-37_f32, 1e-20, 1e20, 1e37] {
+            let y = Tensor::new(&[3.0 * scale, -4.0 * scale], &Device::Cpu)?
+                .normalize_rows()?
+                .to_vec1::<f32>()?;
+            assert!((y[0] - 0.6).abs() < 1e-7 && (y[1] + 0.8).abs() < 1e-7, "{scale}: {y:?}");
+        }
+        // candle and numpy: NaN.
+        let zero = Tensor::parameter(Tensor::zeros((2, 3), DType::F64, &Device::Cpu)?.into_array());
+        let y = zero.normalize_rows()?;
+        assert_eq!(y.to_vec2::<f64>()?, [[0.0; 3]; 2]);
+        let slope = y.sum_all()?.backward()?.get(&zero).unwrap().to_vec2::<f64>()?;
+        assert_eq!(slope, [[0.0; 3]; 2]);
+        let [first] = autograd::grad(&y.sum_all()?, [&zero])?;
+        let [second] = autograd::grad(&first.sum_all()?, [&zero])?;
+        assert_eq!(second.to_vec2::<f64>()?, [[0.0; 3]; 2]);
+        assert!(tensor(&[f64::NAN, 1.0]).normalize_rows()?.to_vec1::<f64>()?.iter().all(|x| x.is_nan()));
+        assert_eq!(Tensor::zeros((2, 0), DType::F32, &Device::Cpu)?.normalize_rows()?.dims(), [2, 0]);
+        assert!(matches!(Tensor::new(1.0, &Device::Cpu)?.normalize_rows(), Err(Error::Shape { .. })));
+        assert!(matches!(Tensor::new(&[1u8], &Device::Cpu)?.normalize_rows(), Err(Error::Dtype { .. })));
+        Ok(())
+    }
+}

@@ -1,0 +1,95 @@
+//! The two saturating functions, sigmoid and the hyperbolic tangent, as elementary ones; as layers they are
+//! [`Sigmoid`](crate::activation::Sigmoid) and [`Tanh`](crate::activation::Tanh).
+//!
+//! # Formula
+//! 1/(1 + e⁻ˣ), (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ)
+//!
+//! # Gradient
+//! y(1 − y), 1 − y²
+//!
+//! # Errors
+//! A dtype that is no float.
+
+use super::apply;
+use super::pointwise::formula;
+use crate::autograd::Tensor;
+use crate::error::Result;
+
+formula!(Sigmoid = "sigmoid", [x] => x.sigmoid(), y => [y * (R::constant(1.0) - y)]);
+formula!(Tanh = "tanh", [x] => x.tanh(), y => [R::constant(1.0) - y * y]);
+
+impl Tensor {
+    /// 1/(1 + e⁻ˣ): a number between 0 and 1.
+    ///
+    /// # Gradient
+    /// y(1 − y)
+    ///
+    /// # Errors
+    /// A dtype that is no float.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let y = Tensor::new(&[1.0, 2.0, 3.0], &Device::Cpu)?.sigmoid()?;
+    /// assert_eq!(y.to_string(), "[0.73105858 0.88079708 0.95257413]");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "expit")]
+    pub fn sigmoid(&self) -> Result<Tensor> {
+        apply(Sigmoid, [self])
+    }
+
+    /// The hyperbolic tangent.
+    ///
+    /// # Gradient
+    /// 1 − y²
+    ///
+    /// # Errors
+    /// A dtype that is no float.
+    pub fn tanh(&self) -> Result<Tensor> {
+        apply(Tanh, [self])
+    }
+}
+
+/// The derivative of the sigmoid, s(1 − s) with s = sigmoid(x), as a function of its own.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let slope = sigmoid_derivative(&Tensor::new(&[1.0, 2.0, 3.0], &Device::Cpu)?)?;
+/// assert_eq!(slope.to_string(), "[0.19661193 0.10499359 0.04517666]");
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
+/// # Errors
+/// A dtype that is no float.
+pub fn sigmoid_derivative(x: &Tensor) -> Result<Tensor> {
+    let s = x.sigmoid()?;
+    &s * (1.0 - &s)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, tensor};
+    use super::sigmoid_derivative;
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients() {
+        check(&[-2.0, 0.0, 0.7, 3.0], |x| x.sigmoid());
+        check(&[-2.0, 0.0, 0.7, 3.0], |x| x.tanh());
+        check(&[-2.0, 0.1, 0.7, 3.0], sigmoid_derivative);
+    }
+
+    #[test]
+    fn extremes_to_the_third_derivative() -> Result<()> {
+        let x = Tensor::parameter(tensor(&[-1e4, -1000.0, 0.0, 1000.0, f64::INFINITY]).into_array());
+        let y = x.sigmoid()?;
+        assert_eq!(y.to_vec1::<f64>()?, [0.0, 0.0, 0.5, 1.0, 1.0]);
+        let [first] = autograd::grad(&y.sum_all()?, [&x])?;
+        let [second] = autograd::grad(&first.sum_all()?, [&x])?;
+        let [third] = autograd::grad(&second.sum_all()?, [&x])?;
+        assert_eq!(first.to_vec1::<f64>()?, [0.0, 0.0, 0.25, 0.0, 0.0]);
+        assert_eq!(second.to_vec1::<f64>()?, [0.0; 5]);
+        assert_eq!(third.to_vec1::<f64>()?, [0.0, 0.0, -0.125, 0.0, 0.0]);
+        Ok(())
+    }
+}

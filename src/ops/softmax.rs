@@ -1,0 +1,202 @@
+//! Softmax and its logarithm along an axis.
+//!
+//! # Formula
+//! yᵢ = exp(xᵢ) / Σⱼ exp(xⱼ), and ln yᵢ = xᵢ − ln Σⱼ exp(xⱼ); the largest x is subtracted first, so nothing overflows.
+//!
+//! # Gradient
+//! y·(g − Σ g·y), and g − exp(ln y)·Σ g
+//!
+//! # Errors
+//! An axis that does not exist; a dtype that is no float.
+
+use candle_core::DType;
+
+use super::axis::Axis;
+use crate::autograd::array::{contiguous, make, on_cpu, with_float, with_slice};
+use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::error::{Error, Result};
+use crate::kernel::rows;
+
+#[derive(Clone, Copy, Debug)]
+struct Softmax {
+    axis: usize,
+    log: bool,
+}
+
+impl Softmax {
+    fn of(op: &'static str, x: &Tensor, axis: impl Axis, log: bool) -> Result<Tensor> {
+        if !x.dtype().is_float() {
+            return Err(Error::dtype(op, "a float tensor (see to_dtype)", &[x.dtype()]));
+        }
+        let softmax = Softmax { axis: axis.of(op, x.dims())?, log };
+        if log { Log(softmax).apply([x]) } else { softmax.apply([x]) }
+    }
+
+    /// Calls `f` with every array's softmax axis last and contiguous, and puts the axis of the result back.
+    fn along<const N: usize>(
+        &self,
+        arrays: [&Array; N],
+        f: impl FnOnce([&Array; N]) -> Result<Array>,
+    ) -> Result<Array> {
+        let last = arrays[0].rank() - 1;
+        let mut rows = Vec::with_capacity(N);
+        for array in arrays {
+            rows.push(contiguous(&array.transpose(self.axis, last)?)?);
+        }
+        Ok(f(std::array::from_fn(|i| &rows[i]))?.transpose(self.axis, last)?)
+    }
+
+    fn value(&self, x: &Array) -> Result<Array> {
+        if x.elem_count() == 0 {
+            return Ok(x.clone());
+        }
+        if matches!(x.dtype(), DType::F16 | DType::BF16) && x.device().is_cpu() {
+            return Ok(self.value(&x.to_dtype(DType::F32)?)?.to_dtype(x.dtype())?);
+        }
+        if !on_cpu(x) {
+            let shifted = x.broadcast_sub(&x.max_keepdim(self.axis)?)?;
+            let exp = shifted.exp()?;
+            let total = exp.sum_keepdim(self.axis)?;
+            return Ok(if self.log {
+                shifted.broadcast_sub(&total.log()?)?
+            } else {
+                exp.broadcast_div(&total)?
+            });
+        }
+        let width = x.dims()[self.axis];
+        self.along([x], |[x]| {
+            with_float!(x.dtype(), T => {
+                let kernel = if self.log { rows::log_softmax::<T> } else { rows::softmax::<T> };
+                make(with_slice(x, |data| kernel(data, width))?, x.dims(), x)
+            })
+        })
+    }
+
+    /// The gradient in one pass over each row.
+    fn fused(&self, y: &Array, grad: &Array) -> Result<Array> {
+        let width = y.dims()[self.axis];
+        self.along([y, grad], |[y, grad]| {
+            with_float!(y.dtype(), T => {
+                let kernel = if self.log { rows::log_softmax_backward::<T> } else { rows::softmax_backward::<T> };
+                let data = with_slice(y, |y| with_slice(grad, |grad| kernel(y, grad, width)))??;
+                make(data, y.dims(), y)
+            })
+        })
+    }
+}
+
+impl Op<1> for Softmax {
+    const NAME: &'static str = "softmax";
+
+    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
+        keep.output();
+        self.value(x)
+    }
+
+    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        let y = saved.output()?;
+        if !saved.recording() && on_cpu(grad.array()) && y.elem_count() > 0 {
+            return Ok([Some(Tensor::constant(self.fused(y.array(), grad.array())?))]);
+        }
+        let mean = (grad * &y)?.sum_keepdim(self.axis)?;
+        Ok([Some((y * (grad - mean))?)])
+    }
+}
+
+/// The logarithm of the softmax.
+#[derive(Debug)]
+struct Log(Softmax);
+
+impl Op<1> for Log {
+    const NAME: &'static str = "log_softmax";
+
+    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
+        keep.output();
+        self.0.value(x)
+    }
+
+    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        let y = saved.output()?;
+        if !saved.recording() && on_cpu(grad.array()) && y.elem_count() > 0 {
+            return Ok([Some(Tensor::constant(self.0.fused(y.array(), grad.array())?))]);
+        }
+        let total = grad.sum_keepdim(self.0.axis)?;
+        Ok([Some((grad - y.exp()? * total)?)])
+    }
+}
+
+impl Tensor {
+    /// exp(x) / Σ exp(x) along `axis`: positive numbers that add up to 1.
+    ///
+    /// # Shapes
+    /// Any of rank 1 or more; the shape stays.
+    ///
+    /// # Gradient
+    /// y·(g − Σ g·y)
+    ///
+    /// # Errors
+    /// An axis that does not exist; a dtype that is no float.
+    ///
+    /// # Source
+    /// J. S. Bridle 1990
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[0.0, 3.0, 4.0], [1.0, 6.0, 4.0]], &Device::Cpu)?;
+    /// let y = x.softmax(-1)?.to_vec2::<f64>()?;
+    /// assert!((y[0][0] - 0.01321289).abs() < 1e-8);
+    /// assert!((y[1].iter().sum::<f64>() - 1.0).abs() < 1e-15);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn softmax(&self, axis: impl Axis) -> Result<Tensor> {
+        Softmax::of("softmax", self, axis, false)
+    }
+
+    /// The logarithm of [`softmax`](Tensor::softmax), finite where the softmax itself is too small for a float.
+    ///
+    /// # Gradient
+    /// g − exp(y)·Σ g
+    ///
+    /// # Errors
+    /// An axis that does not exist; a dtype that is no float.
+    pub fn log_softmax(&self, axis: impl Axis) -> Result<Tensor> {
+        Softmax::of("log_softmax", self, axis, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, tensor};
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients() -> Result<()> {
+        let x = [0.3, -1.0, 2.0, 0.5];
+        for axis in [0, -1] {
+            check(&x, |x| x.softmax(axis));
+            check(&x, |x| x.log_softmax(axis));
+        }
+        let cube = Tensor::randn(0.0, 2.0, (2, 3, 2), &mut Rng::seed(3))?;
+        for axis in 0..3 {
+            autograd::gradcheck(|x| x[0].softmax(axis)?.sqr(), std::slice::from_ref(&cube))?;
+            autograd::gradcheck(|x| x[0].log_softmax(axis)?.sqr(), std::slice::from_ref(&cube))?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn extremes() -> Result<()> {
+        let x = tensor(&[1e4, -1e4, 0.0]);
+        assert_eq!(x.softmax(0)?.to_vec1::<f64>()?, [1.0, 0.0, 0.0]);
+        assert_eq!(x.log_softmax(0)?.to_vec1::<f64>()?, [0.0, -2e4, -1e4]);
+        assert_eq!(tensor(&[5.0]).softmax(0)?.to_vec1::<f64>()?, [1.0]);
+        assert!(tensor(&[1.0, f64::NAN]).softmax(0)?.to_vec1::<f64>()?.iter().all(|x| x.is_nan()));
+        assert_eq!(tensor(&[f64::NEG_INFINITY, 0.0]).softmax(0)?.to_vec1::<f64>()?, [0.0, 1.0]);
+        assert_eq!(Tensor::zeros((0, 3), DType::F32, &Device::Cpu)?.softmax(1)?.dims(), [0, 3]);
+        assert_eq!(Tensor::zeros((3, 0), DType::F32, &Device::Cpu)?.softmax(1)?.dims(), [3, 0]);
+        assert!(matches!(tensor(&[1.0]).softmax(1), Err(Error::Axis { .. })));
+        assert!(matches!(Tensor::new(1.0, &Device::Cpu)?.softmax(0), Err(Error::Axis { .. })));
+        assert!(matches!(Tensor::new(&[1u32], &Device::Cpu)?.softmax(0), Err(Error::Dtype { .. })));
+        Ok(())
+    }
+}
