@@ -14,6 +14,8 @@ pub mod loss;
 pub mod normalize;
 pub mod ops;
 pub mod optim;
+#[cfg(feature = "plot")]
+pub mod plot;
 pub mod train;
 
 pub use error::{Error, Result};

@@ -1,0 +1,204 @@
+//! [`Canvas`]: an rgb picture in memory, with smooth lines and text, that ends as a PNG file.
+
+use std::path::Path;
+
+use candle_core::Device;
+
+use super::text::{Anchor, Letters};
+use super::{Rgb, WHITE};
+use crate::autograd::Tensor;
+use crate::data::image::write_png;
+use crate::error::Result;
+
+/// A place, in pixels from the left and the top.
+pub(super) type Point = (f32, f32);
+
+/// A rectangle by its left, top, right and bottom edges.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Area {
+    pub(super) left: f32,
+    pub(super) top: f32,
+    pub(super) right: f32,
+    pub(super) bottom: f32,
+}
+
+impl Area {
+    pub(super) fn width(self) -> f32 {
+        self.right - self.left
+    }
+
+    pub(super) fn height(self) -> f32 {
+        self.bottom - self.top
+    }
+
+    pub(super) fn middle(self) -> Point {
+        ((self.left + self.right) / 2.0, (self.top + self.bottom) / 2.0)
+    }
+}
+
+pub(super) struct Canvas {
+    pub(super) letters: Letters,
+    width: usize,
+    height: usize,
+    pixels: Vec<Rgb>,
+}
+
+impl Canvas {
+    pub(super) fn new(width: usize, height: usize) -> Result<Canvas> {
+        Ok(Canvas { letters: Letters::new()?, width, height, pixels: vec![WHITE; width * height] })
+    }
+
+    /// A line of text.
+    pub(super) fn text(&mut self, text: &str, size: f32, place: Point, anchor: Anchor, color: Rgb) {
+        self.letters.clone().draw(text, size, place, anchor, |x, y, cover| self.blend(x, y, color, cover));
+    }
+
+    /// A line of text around `place` that runs upwards.
+    pub(super) fn text_up(&mut self, text: &str, size: f32, (x, y): Point, anchor: Anchor, color: Rgb) {
+        let (x, y) = (x.round() as i32, y.round() as i32);
+        self.letters.clone().draw(text, size, (0.0, 0.0), anchor, |dx, dy, cover| {
+            self.blend(x.saturating_add(dy), y.saturating_sub(dx), color, cover)
+        });
+    }
+
+    /// A filled rectangle, to the nearest pixel.
+    pub(super) fn fill(&mut self, area: Area, color: Rgb) {
+        let edge = |x: f32, limit: usize| (x.round().max(0.0) as usize).min(limit);
+        let columns = edge(area.left, self.width)..edge(area.right, self.width);
+        for y in edge(area.top, self.height)..edge(area.bottom, self.height) {
+            if let Some(row) = self.pixels[y * self.width..].get_mut(columns.clone()) {
+                row.fill(color);
+            }
+        }
+    }
+
+    /// A picture, row by row, that fills `area`, which is whole pixels.
+    pub(super) fn picture(&mut self, area: Area, pixels: &[Rgb]) {
+        let (left, top) = (area.left as usize, area.top as usize);
+        for (y, row) in pixels.chunks_exact((area.width() as usize).max(1)).enumerate() {
+            row.iter().enumerate().for_each(|(x, &color)| self.set(left + x, top + y, color));
+        }
+    }
+
+    /// One pixel.
+    pub(super) fn set(&mut self, x: usize, y: usize, color: Rgb) {
+        if x < self.width && y < self.height {
+            self.pixels[y * self.width + x] = color;
+        }
+    }
+
+    /// The outline of a rectangle, one pixel wide, just outside it.
+    pub(super) fn frame(&mut self, area: Area, color: Rgb) {
+        let Area { left, top, right, bottom } = area;
+        self.fill(Area { left: left - 1.0, top: top - 1.0, right: right + 1.0, bottom: top }, color);
+        self.fill(Area { left: left - 1.0, top: bottom, right: right + 1.0, bottom: bottom + 1.0 }, color);
+        self.fill(Area { left: left - 1.0, right: left, ..area }, color);
+        self.fill(Area { left: right, right: right + 1.0, ..area }, color);
+    }
+
+    pub(super) fn disc(&mut self, centre: Point, radius: f32, color: Rgb) {
+        // A line that goes nowhere is a disc.
+        self.line(&[centre], 2.0 * radius, color);
+    }
+
+    /// A line through `points`, with round ends. Where it crosses itself it is no darker.
+    pub(super) fn line(&mut self, points: &[Point], width: f32, color: Rgb) {
+        let reach = width / 2.0 + 1.0;
+        // The pixels near the numbers given; none if all are outside.
+        let near = |low: f32, high: f32, size: usize| {
+            let end = ((high + reach).ceil().max(0.0) as usize).min(size);
+            ((low - reach).floor().max(0.0) as usize).min(end)..end
+        };
+        let span = |pick: fn(&Point) -> f32, points: &[Point], size: usize| {
+            let low = points.iter().map(pick).fold(f32::INFINITY, f32::min);
+            near(low, points.iter().map(pick).fold(f32::NEG_INFINITY, f32::max), size)
+        };
+        let (columns, rows) = (span(|p| p.0, points, self.width), span(|p| p.1, points, self.height));
+        let mut mask = vec![0.0_f32; columns.len() * rows.len()];
+        for (i, &a) in points.iter().enumerate() {
+            let b = *points.get(i + 1).unwrap_or(&a);
+            for y in near(a.1.min(b.1), a.1.max(b.1), self.height) {
+                for x in near(a.0.min(b.0), a.0.max(b.0), self.width) {
+                    // The place of a pixel is its centre.
+                    let from = distance((x as f32 + 0.5, y as f32 + 0.5), a, b);
+                    let cover = (width / 2.0 + 0.5 - from).clamp(0.0, 1.0);
+                    let place = &mut mask[(y - rows.start) * columns.len() + x - columns.start];
+                    *place = place.max(cover);
+                }
+            }
+        }
+        for (i, cover) in mask.into_iter().enumerate().filter(|(_, cover)| *cover > 0.0) {
+            let (x, y) = (columns.start + i % columns.len(), rows.start + i / columns.len());
+            let pixel = &mut self.pixels[y * self.width + x];
+            *pixel = mix(*pixel, color, cover);
+        }
+    }
+
+    pub(super) fn save(self, path: &Path) -> Result<()> {
+        let bytes = self.pixels.into_iter().flatten().collect();
+        write_png(path, &Tensor::from_vec(bytes, (self.height, self.width, 3), &Device::Cpu)?)
+    }
+
+    fn blend(&mut self, x: i32, y: i32, color: Rgb, cover: f32) {
+        let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else { return };
+        if x < self.width && y < self.height {
+            let pixel = &mut self.pixels[y * self.width + x];
+            *pixel = mix(*pixel, color, cover);
+        }
+    }
+}
+
+/// `under`, with a part of it covered by `over`.
+pub(super) fn mix(under: Rgb, over: Rgb, part: f32) -> Rgb {
+    std::array::from_fn(|i| {
+        let [under, over] = [under[i], over[i]].map(f32::from);
+        (under + (over - under) * part).round() as u8
+    })
+}
+
+/// How far a point is from the line between two others.
+fn distance(p: Point, a: Point, b: Point) -> f32 {
+    let (to, along) = ((p.0 - a.0, p.1 - a.1), (b.0 - a.0, b.1 - a.1));
+    let square = along.0 * along.0 + along.1 * along.1;
+    let t = if square > 0.0 { ((to.0 * along.0 + to.1 * along.1) / square).clamp(0.0, 1.0) } else { 0.0 };
+    (to.0 - t * along.0).hypot(to.1 - t * along.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLACK: Rgb = [0, 0, 0];
+
+    fn darkness(canvas: &Canvas) -> f32 {
+        canvas.pixels.iter().map(|p| 1.0 - f32::from(p[0]) / 255.0).sum()
+    }
+
+    #[test]
+    fn lines_cover_their_area_once() -> Result<()> {
+        let mut canvas = Canvas::new(40, 30)?;
+        canvas.line(&[(5.3, 8.7), (25.3, 8.7)], 3.0, BLACK);
+        let once = darkness(&canvas);
+        assert!((once - (20.0 * 3.0 + std::f32::consts::PI * 2.25)).abs() < 2.0, "{once}");
+        let mut canvas = Canvas::new(40, 30)?;
+        canvas.line(&[(5.3, 8.7), (25.3, 8.7), (5.3, 8.7)], 3.0, BLACK);
+        assert_eq!(darkness(&canvas), once);
+        Ok(())
+    }
+
+    #[test]
+    fn what_lies_outside_is_not_drawn() -> Result<()> {
+        let mut canvas = Canvas::new(10, 8)?;
+        for far in [-1e30, -50.0, 50.0, 1e30] {
+            canvas.line(&[(far, far), (far, far + 1.0)], 2.0, BLACK);
+            canvas.fill(Area { left: far, top: far, right: far + 1.0, bottom: far + 1.0 }, BLACK);
+            canvas.text("a", 14.0, (far, far), crate::plot::text::MIDDLE, BLACK);
+            canvas.text_up("a", 14.0, (far, far), crate::plot::text::MIDDLE, BLACK);
+        }
+        assert_eq!(darkness(&canvas), 0.0);
+        canvas.line(&[(-20.0, 4.0), (20.0, 4.0)], 1.0, BLACK);
+        canvas.fill(Area { left: 4.0, top: -3.0, right: 5.0, bottom: 99.0 }, BLACK);
+        assert!(darkness(&canvas) > 15.0);
+        Ok(())
+    }
+}

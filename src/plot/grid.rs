@@ -1,0 +1,218 @@
+//! Small pictures side by side, with a caption under each.
+
+use std::path::Path;
+
+use candle_core::{DType, Device};
+
+use super::canvas::{Area, Canvas};
+use super::text::MIDDLE;
+use super::{FRAME, INK, LABEL, TICK, TITLE};
+use crate::autograd::Tensor;
+use crate::data::image::resize;
+use crate::error::{Error, Result};
+
+/// A small tile is enlarged to about this many pixels, a large one is made smaller than `LARGEST`.
+const TILE: usize = 96;
+const LARGEST: usize = 256;
+/// The width that tiles are wrapped at, and the most that a caption widens them to.
+const PAGE: f32 = 1040.0;
+const CAPTION: f32 = 168.0;
+const HIGHEST: usize = 16_384;
+const ROOM: f32 = 20.0;
+const GAP: f32 = 14.0;
+const LINE: f32 = 18.0;
+
+/// Writes a picture of pictures, with a caption under each: digits and what was made of them, for example.
+///
+/// Small pictures are enlarged without smoothing, so that their pixels can be seen. A caption may have several lines; what
+/// does not fit is cut. No pictures at all is a picture that says so.
+///
+/// ```
+/// use tealight::prelude::*;
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path().join("digits.png");
+/// let digits = tealight::data::digits()?;
+/// let first: Tensor = digits.inputs.array().narrow(0, 0, 4)?.into();
+/// tealight::plot::grid(&path, "Digits", &first, &["zero", "one", "two", "three"])?;
+/// assert!(path.exists());
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
+/// # Shapes
+/// Images (n, h, w), or (n, h, w, c) with 1 channel for grey or 3 for rgb.
+///
+/// # Units
+/// Floats from 0 (black) to 1 (white).
+///
+/// # Errors
+/// Another shape; a number outside [0, 1] or NaN; another number of captions than n, unless there are none; more images than
+/// fit into 16,384 rows of pixels; a file that cannot be written.
+pub fn grid<S: AsRef<str>>(
+    path: impl AsRef<Path>,
+    title: &str,
+    images: &Tensor,
+    captions: &[S],
+) -> Result<()> {
+    let (n, tiles, [height, width]) = tiles(images)?;
+    if !captions.is_empty() && captions.len() != n {
+        return Err(Error::argument("grid", format!("{n} captions, or none"), captions.len()));
+    }
+    let captions: Vec<Vec<&str>> =
+        captions.iter().map(|caption| caption.as_ref().lines().collect()).collect();
+    let lines = captions.iter().map(Vec::len).max().unwrap_or(0);
+
+    let mut canvas = Canvas::new(1, 1)?;
+    let longest = captions
+        .iter()
+        .flatten()
+        .map(|line| canvas.letters.width(line, TICK))
+        .fold(0.0, f32::max)
+        .min(CAPTION);
+    let across = (width as f32).max(longest.ceil()) + GAP;
+    let down = height as f32 + lines as f32 * LINE + GAP;
+    // As many columns as fit, but no row much shorter than the others.
+    let fitting = (((PAGE - 2.0 * ROOM) / across) as usize).max(1);
+    let columns = n.div_ceil(n.div_ceil(fitting).max(1)).max(1);
+    let rows = n.div_ceil(columns);
+
+    let top = TITLE + 2.0 * ROOM;
+    let total = top + rows as f32 * down + ROOM;
+    if total > HIGHEST as f32 {
+        let most = ((HIGHEST as f32 - top - ROOM) / down) as usize * columns;
+        return Err(Error::argument("grid", format!("at most {most} images of this size"), n));
+    }
+    let title = canvas.letters.fit(title, TITLE, PAGE - 2.0 * ROOM);
+    let wide = (columns as f32 * across).max(canvas.letters.width(&title, TITLE)).max(200.0) + 2.0 * ROOM;
+    let total = if n == 0 { total + 4.0 * ROOM } else { total };
+    canvas = Canvas::new(wide.ceil() as usize, total.ceil() as usize)?;
+    canvas.text(&title, TITLE, (wide / 2.0, top / 2.0), MIDDLE, INK);
+    if n == 0 {
+        canvas.text("no pictures to show", LABEL, (wide / 2.0, (top + total) / 2.0), MIDDLE, FRAME);
+    }
+    let start = (wide - columns as f32 * across) / 2.0;
+    for (i, tile) in tiles.enumerate() {
+        let middle = start + (i % columns) as f32 * across + across / 2.0;
+        let left = (middle - width as f32 / 2.0).round();
+        let above = (top + (i / columns) as f32 * down).round();
+        let area = Area { left, top: above, right: left + width as f32, bottom: above + height as f32 };
+        canvas.picture(area, &tile?);
+        canvas.frame(area, FRAME);
+        for (k, line) in captions.get(i).into_iter().flatten().enumerate() {
+            let line = canvas.letters.fit(line, TICK, across - GAP / 2.0);
+            canvas.text(&line, TICK, (middle, area.bottom + 3.0 + (k as f32 + 0.5) * LINE), MIDDLE, INK);
+        }
+    }
+    canvas.save(path.as_ref())
+}
+
+/// How many images there are, each in rgb at the size it is shown, and that size.
+type Tiles<'a> = (usize, Box<dyn Iterator<Item = Result<Vec<[u8; 3]>>> + 'a>, [usize; 2]);
+
+fn tiles(images: &Tensor) -> Result<Tiles<'_>> {
+    let (n, height, width, channels) = match *images.dims() {
+        [n, height, width] => (n, height, width, 1),
+        [n, height, width, channels @ (1 | 3)] => (n, height, width, channels),
+        _ => (1, 0, 0, 0),
+    };
+    if n > 0 && (height == 0 || width == 0) {
+        let expected = "images (n, h, w), (n, h, w, 1) or (n, h, w, 3), not empty";
+        return Err(Error::shape("grid", expected, &[images.dims()]));
+    }
+    if !images.dtype().is_float() {
+        return Err(Error::dtype("grid", "images of floats (see data::image::to_float)", &[images.dtype()]));
+    }
+    let numbers: Vec<f64> = images.array().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+    if let Some(bad) = numbers.iter().find(|x| !(0.0..=1.0).contains(*x)) {
+        return Err(Error::argument("grid", "numbers from 0 to 1", bad));
+    }
+    let bytes: Vec<u8> = numbers.iter().map(|x| (x * 255.0).round() as u8).collect();
+    let side = height.max(width).max(1);
+    let shown = match TILE / side {
+        0 if side > LARGEST => [height, width].map(|x| (x * LARGEST / side).max(1)),
+        factor => [height, width].map(|x| x * factor.max(1)),
+    };
+    let one = move |i: usize| {
+        let size = height * width * channels;
+        let bytes = &bytes[i * size..(i + 1) * size];
+        let bytes = if shown[0] >= height {
+            enlarged(bytes, width, channels, shown[0] / height)
+        } else {
+            let image = Tensor::from_vec(bytes.to_vec(), (height, width, channels), &Device::Cpu)?;
+            resize(&image, shown[0], shown[1])?.flatten(0, -1)?.to_vec1()?
+        };
+        Ok(bytes.chunks_exact(channels).map(|p| std::array::from_fn(|i| p[i % channels])).collect())
+    };
+    Ok((n, Box::new((0..n).map(one)), shown))
+}
+
+/// Every pixel as a square of `factor` by `factor`.
+fn enlarged(bytes: &[u8], width: usize, channels: usize, factor: usize) -> Vec<u8> {
+    let wide = bytes.chunks_exact(width * channels).flat_map(|row| {
+        let row: Vec<u8> = row.chunks_exact(channels).flat_map(|p| p.repeat(factor)).collect();
+        row.repeat(factor)
+    });
+    wide.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::image::read;
+    use crate::prelude::*;
+
+    fn drawn(images: &Tensor, captions: &[&str]) -> Result<Tensor> {
+        let directory = tempfile::tempdir().unwrap();
+        grid(directory.path().join("grid.png"), "A title", images, captions)?;
+        read(directory.path().join("grid.png"))
+    }
+
+    #[test]
+    fn pixels_become_squares() -> Result<()> {
+        let image = Tensor::new(&[[[0.2, 0.4], [0.6, 0.8]]], &Device::Cpu)?;
+        let picture = drawn(&image, &[])?.to_vec3::<u8>()?;
+        let count = |value: u8| picture.iter().flatten().filter(|p| **p == [value; 3]).count();
+        for value in [51, 102, 153, 204] {
+            assert!((48 * 48..48 * 48 + 40).contains(&count(value)), "{value} {}", count(value));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn all_kinds_of_images() -> Result<()> {
+        let rng = &mut Rng::seed(1);
+        for shape in
+            [&[1, 1, 1][..], &[3, 1, 500], &[30, 28, 28], &[2, 300, 400, 3], &[5, 8, 8, 1], &[1, 2000, 1]]
+        {
+            let images = Tensor::rand(0f32, 1.0, shape, rng)?;
+            let dims =
+                drawn(&images, &vec!["one\ntwo, and a long line that is cut"; shape[0]])?.dims().to_vec();
+            assert!(dims[0] < 1000 && dims[1] <= PAGE as usize, "{shape:?} {dims:?}");
+            drawn(&images, &[])?;
+        }
+        for shape in [&[0, 8, 8][..], &[0, 0, 0], &[0, 8, 8, 3]] {
+            drawn(&Tensor::zeros(shape, DType::F32, &Device::Cpu)?, &[])?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_cannot_be_drawn() -> Result<()> {
+        let cpu = &Device::Cpu;
+        for shape in [&[8, 8][..], &[1, 0, 8], &[1, 8, 8, 2], &[]] {
+            let error = drawn(&Tensor::zeros(shape, DType::F32, cpu)?, &[]);
+            assert!(matches!(error, Err(Error::Shape { .. })), "{shape:?}");
+        }
+        for bad in [1.5, -0.1, f64::NAN] {
+            let error = drawn(&Tensor::full(bad, (1, 2, 2), cpu)?, &[]).unwrap_err();
+            assert_eq!(error.to_string(), format!("grid: expected numbers from 0 to 1, got {bad}"));
+        }
+        let one = Tensor::zeros((1, 2, 2), DType::F32, cpu)?;
+        let error = drawn(&one, &["a", "b"]).unwrap_err();
+        assert_eq!(error.to_string(), "grid: expected 1 captions, or none, got 2");
+        assert!(matches!(drawn(&one.to_dtype(DType::U8)?, &[]), Err(Error::Dtype { .. })));
+        let many = Tensor::zeros((5000, 2, 2), DType::F32, cpu)?;
+        assert!(matches!(drawn(&many, &[]), Err(Error::Argument { .. })));
+        assert!(matches!(grid::<&str>("no/such/place.png", "", &one, &[]), Err(Error::File { .. })));
+        Ok(())
+    }
+}

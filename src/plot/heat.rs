@@ -1,0 +1,208 @@
+//! A matrix as coloured cells.
+
+use std::path::Path;
+
+use candle_core::DType;
+
+use super::axis::{Axis, Scale, TINY};
+use super::canvas::{Area, Canvas, mix};
+use super::text::{LEFT, MIDDLE, RIGHT, TOP};
+use super::{FRAME, INK, Rgb, TICK, TITLE, WHITE};
+use crate::autograd::Tensor;
+use crate::error::{Error, Result};
+
+const WIDEST: f32 = 640.0;
+const HIGHEST: f32 = 480.0;
+/// A longer matrix has cells that are no squares.
+const NARROWEST: f32 = 96.0;
+const LARGEST_CELL: f32 = 48.0;
+const ROOM: f32 = 24.0;
+const BAR: f32 = 22.0;
+const SHORTEST_BAR: f32 = 180.0;
+
+const NEGATIVE: [Rgb; 2] = [[103, 169, 207], [5, 48, 97]];
+const POSITIVE: [Rgb; 2] = [[239, 138, 98], [103, 0, 31]];
+const NOT_FINITE: Rgb = [150, 150, 150];
+
+/// Writes a picture of a matrix: blue below 0, white at 0, red above, with a bar that tells the numbers.
+///
+/// The darkest colours are ± the largest absolute value. A number that is not finite is grey, and the picture says how many
+/// there are.
+///
+/// ```no_run
+/// use tealight::prelude::*;
+/// let weights = Tensor::randn(0f32, 1., (8, 8), &mut Rng::seed(1))?;
+/// tealight::plot::heat("weights.png", "Weights of class 3", &weights)?;
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
+/// # Shapes
+/// (h, w), of any dtype; row 0 is at the top.
+///
+/// # Errors
+/// Another rank; no elements; numbers beyond ±1e300; a file that cannot be written.
+pub fn heat(path: impl AsRef<Path>, title: &str, matrix: &Tensor) -> Result<()> {
+    let (rows, columns) = match *matrix.dims() {
+        [rows, columns] if rows > 0 && columns > 0 => (rows, columns),
+        _ => return Err(Error::shape("heat", "a matrix (h, w), not empty", &[matrix.dims()])),
+    };
+    let numbers: Vec<f64> = matrix.array().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+    let odd = numbers.iter().filter(|x| !x.is_finite()).count();
+    let largest = numbers.iter().filter(|x| x.is_finite()).fold(0.0_f64, |m, x| m.max(x.abs()));
+    if largest > 1e300 {
+        return Err(Error::argument("heat", "numbers within ±1e300", format!("{largest:e}")));
+    }
+    // Zeros alone have a bar too.
+    let largest = if largest < TINY { 1.0 } else { largest };
+    let bar = Axis::new(Scale::Linear, -largest, largest, 8);
+
+    let mut canvas = Canvas::new(1, 1)?;
+    let labels = bar.ticks.iter().map(|(_, label)| canvas.letters.width(label, TICK)).fold(0.0, f32::max);
+    let (width, height) = size(rows, columns);
+    let left = canvas.letters.width(&(rows - 1).to_string(), TICK) + 2.0 * ROOM;
+    let top = TITLE + 2.0 * ROOM;
+    // Beside a low matrix stands a bar that is high enough for its numbers.
+    let tall = height.max(SHORTEST_BAR);
+    let above = top + ((tall - height) / 2.0).floor();
+    let area = Area { left: left.ceil(), top: above, right: left.ceil() + width, bottom: above + height };
+    let scale = Area { left: area.right + ROOM, right: area.right + ROOM + BAR, top, bottom: top + tall };
+    let natural = scale.right + 9.0 + labels + ROOM;
+    let across = natural.max(canvas.letters.width(title, TITLE) + 2.0 * ROOM).min(natural.max(WIDEST));
+    let note = if odd > 0 { 2.0 * TICK } else { 0.0 };
+    let down = scale.bottom.max(area.bottom + TICK) + ROOM + note;
+    canvas = Canvas::new(across.ceil() as usize, down.ceil() as usize)?;
+
+    let title = canvas.letters.fit(title, TITLE, across - ROOM);
+    canvas.text(&title, TITLE, (across / 2.0, top / 2.0), MIDDLE, INK);
+    let cell = |i: f32, from: f32, room: f32, count: usize| {
+        (((i + 0.5 - from) / room * count as f32) as usize).min(count - 1)
+    };
+    for y in area.top as usize..area.bottom as usize {
+        let row = cell(y as f32, area.top, height, rows);
+        for x in area.left as usize..area.right as usize {
+            let column = cell(x as f32, area.left, width, columns);
+            canvas.set(x, y, color(numbers[row * columns + column] / largest));
+        }
+    }
+    canvas.frame(area, FRAME);
+    for (i, place) in indices(columns, width) {
+        canvas.text(&i.to_string(), TICK, (area.left + place, area.bottom + 9.0), TOP, INK);
+    }
+    for (i, place) in indices(rows, height) {
+        canvas.text(&i.to_string(), TICK, (area.left - 9.0, area.top + place), RIGHT, INK);
+    }
+    for y in scale.top as usize..scale.bottom as usize {
+        let part = 1.0 - 2.0 * (y as f32 + 0.5 - scale.top) / scale.height();
+        let line = Area { top: y as f32, bottom: y as f32 + 1.0, ..scale };
+        canvas.fill(line, color(f64::from(part)));
+    }
+    canvas.frame(scale, FRAME);
+    for (number, label) in &bar.ticks {
+        let y = scale.bottom - ((number / largest + 1.0) / 2.0) as f32 * scale.height();
+        canvas.text(label, TICK, (scale.right + 9.0, y), LEFT, INK);
+    }
+    if odd > 0 {
+        let text = format!("{odd} not finite (grey)");
+        let text = canvas.letters.fit(&text, TICK, across - area.left);
+        canvas.text(&text, TICK, (area.left, down - TICK), LEFT, INK);
+    }
+    canvas.save(path.as_ref())
+}
+
+/// The colour of a number from −1 to 1.
+fn color(x: f64) -> Rgb {
+    if !x.is_finite() {
+        return NOT_FINITE;
+    }
+    let [half, full] = if x < 0.0 { NEGATIVE } else { POSITIVE };
+    let strength = x.abs().min(1.0) as f32 * 2.0;
+    if strength <= 1.0 { mix(WHITE, half, strength) } else { mix(half, full, strength - 1.0) }
+}
+
+/// The width and height of the cells together, in whole pixels.
+fn size(rows: usize, columns: usize) -> (f32, f32) {
+    let [rows, columns] = [rows as f32, columns as f32];
+    let cell = (WIDEST / columns).min(HIGHEST / rows).min(LARGEST_CELL);
+    // Cells of whole pixels have equal widths.
+    let cell = if cell > 2.0 { cell.floor() } else { cell };
+    let side = |count: f32| (cell * count).max(NARROWEST).floor();
+    (side(columns), side(rows))
+}
+
+/// The numbers that are written along an axis of `count` cells, and where.
+fn indices(count: usize, length: f32) -> impl Iterator<Item = (usize, f32)> {
+    let cell = length / count as f32;
+    let most = (length / 48.0).max(1.0);
+    let steps = (0..).flat_map(|p| [1, 2, 5].map(|f| f * 10_usize.pow(p)));
+    let step = if cell >= 20.0 && count <= 100 {
+        1
+    } else {
+        steps.into_iter().find(|&step| count as f32 / step as f32 <= most).unwrap_or(1)
+    };
+    (0..count).step_by(step).map(move |i| (i, (i as f32 + 0.5) * cell))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::image::read;
+    use crate::prelude::*;
+
+    fn drawn(matrix: &Tensor) -> Result<Tensor> {
+        let directory = tempfile::tempdir().unwrap();
+        heat(directory.path().join("heat.png"), "A title", matrix)?;
+        read(directory.path().join("heat.png"))
+    }
+
+    #[test]
+    fn colours() {
+        assert_eq!((color(0.0), color(-0.0)), (WHITE, WHITE));
+        assert_eq!((color(1.0), color(-1.0)), (POSITIVE[1], NEGATIVE[1]));
+        assert_eq!((color(0.5), color(-0.5)), (POSITIVE[0], NEGATIVE[0]));
+        assert_eq!((color(f64::NAN), color(f64::INFINITY)), (NOT_FINITE, NOT_FINITE));
+    }
+
+    #[test]
+    fn cells_are_where_they_belong() -> Result<()> {
+        let picture = drawn(&Tensor::new(&[[1.0, -1.0], [0.5, f64::NAN]], &Device::Cpu)?)?.to_vec3::<u8>()?;
+        let places = |color: Rgb| {
+            let at = |(y, row): (usize, &Vec<Vec<u8>>)| {
+                let columns: Vec<usize> = (0..row.len()).filter(|&x| row[x] == color).collect();
+                (columns.len() == 48).then(|| (columns[0], y))
+            };
+            picture.iter().enumerate().filter_map(at).next().unwrap()
+        };
+        let (positive, negative) = (places(POSITIVE[1]), places(NEGATIVE[1]));
+        let (half, odd) = (places(POSITIVE[0]), places(NOT_FINITE));
+        assert_eq!((negative.0 - positive.0, negative.1, positive.1), (48, odd.1 - 48, half.1 - 48));
+        assert_eq!((half.0, odd.0), (positive.0, negative.0));
+        Ok(())
+    }
+
+    #[test]
+    fn all_kinds_of_matrices() -> Result<()> {
+        let cpu = &Device::Cpu;
+        for shape in [(1, 1), (1, 3000), (3000, 1), (700, 900), (28, 28), (1, 2)] {
+            let dims = drawn(&Tensor::randn(0f32, 1.0, shape, &mut Rng::seed(1))?)?.dims().to_vec();
+            assert!(dims[0] < 700 && dims[1] < 900, "{dims:?}");
+        }
+        for x in [0.0, f64::NAN, f64::INFINITY, 1e300, 1e-310, -7.0, 1e-200] {
+            drawn(&Tensor::full(x, (2, 3), cpu)?)?;
+        }
+        drawn(&Tensor::full(200u8, (2, 3), cpu)?)?;
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_no_matrix() -> Result<()> {
+        for shape in [&[3][..], &[0, 3], &[3, 0], &[1, 2, 3], &[]] {
+            let error = drawn(&Tensor::zeros(shape, DType::F32, &Device::Cpu)?);
+            assert!(matches!(error, Err(Error::Shape { .. })), "{shape:?}");
+        }
+        let matrix = Tensor::full(1e301, (2, 2), &Device::Cpu)?;
+        assert!(matches!(drawn(&matrix), Err(Error::Argument { .. })));
+        let matrix = Tensor::zeros((2, 2), DType::F32, &Device::Cpu)?;
+        assert!(matches!(heat("no/such/place.png", "", &matrix), Err(Error::File { .. })));
+        Ok(())
+    }
+}
