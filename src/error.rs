@@ -1,5 +1,6 @@
 //! What can go wrong, said as "what: expected …, got …".
 
+use std::fmt;
 use std::path::PathBuf;
 
 use candle_core::DType;
@@ -78,9 +79,9 @@ pub enum Error {
         /// Why there is none, and what to do about it.
         reason: String,
     },
-    /// A derivative disagrees with finite differences.
+    /// [`gradcheck`](crate::autograd::gradcheck) found a derivative that disagrees with finite differences.
     #[error("gradcheck: {0}")]
-    GradCheck(Box<crate::autograd::Mismatch>),
+    GradCheck(Box<Mismatch>),
     /// A file could not be read or written, or does not hold what it should.
     #[error("{}: {message}", path.display())]
     File {
@@ -156,6 +157,37 @@ impl From<candle_core::Error> for Error {
             }
         }
         Error::Candle(bare(error))
+    }
+}
+
+/// A derivative that disagrees with finite differences.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mismatch {
+    /// The operations of the function.
+    pub ops: String,
+    /// 1 for the gradient, 2 for the gradient's gradient.
+    pub order: usize,
+    /// Which pass: `backward` or `grad`.
+    pub pass: &'static str,
+    /// Which input.
+    pub input: usize,
+    /// Which element of it, by its index along each axis.
+    pub element: Vec<usize>,
+    /// The input there.
+    pub at: f64,
+    /// The derivative that the backward pass gave.
+    pub given: f64,
+    /// The derivative by finite differences.
+    pub numeric: f64,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.order == 1 { "gradient" } else { "second derivative" };
+        let Mismatch { ops, pass, input, element, at, given, numeric, .. } = self;
+        let off = (given - numeric).abs() / given.abs().max(numeric.abs());
+        write!(f, "{ops}: {kind} ({pass}) of input {input} at element {element:?}, x = {at}: ")?;
+        write!(f, "expected {numeric:e} by finite differences, got {given:e} (relative difference {off:.1e})")
     }
 }
 

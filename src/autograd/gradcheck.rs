@@ -1,11 +1,9 @@
 //! [`gradcheck`]: a gradient against finite differences.
 
-use std::fmt;
-
 use super::backward::op_names;
 use super::functional::products;
 use super::{Array, Tensor};
-use crate::error::{Error, Result};
+use crate::error::{Error, Mismatch, Result};
 
 /// How far a derivative may be off, relative to itself.
 const TOLERANCE: f64 = 1e-9;
@@ -20,37 +18,6 @@ pub struct Check {
     pub first: f64,
     /// Of the gradient's gradient.
     pub second: f64,
-}
-
-/// A derivative that disagrees with finite differences.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Mismatch {
-    /// The operations of the function.
-    pub ops: String,
-    /// 1 for the gradient, 2 for the gradient's gradient.
-    pub order: usize,
-    /// Which pass: `backward` or `grad`.
-    pub pass: &'static str,
-    /// Which input.
-    pub input: usize,
-    /// Which element of it, by its index along each axis.
-    pub element: Vec<usize>,
-    /// The input there.
-    pub at: f64,
-    /// The derivative that the backward pass gave.
-    pub given: f64,
-    /// The derivative by finite differences.
-    pub numeric: f64,
-}
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = if self.order == 1 { "gradient" } else { "second derivative" };
-        let Mismatch { ops, pass, input, element, at, given, numeric, .. } = self;
-        let off = (given - numeric).abs() / given.abs().max(numeric.abs());
-        write!(f, "{ops}: {kind} ({pass}) of input {input} at element {element:?}, x = {at}: ")?;
-        write!(f, "expected {numeric:e} by finite differences, got {given:e} (relative difference {off:.1e})")
-    }
 }
 
 /// Checks the gradient of `f` at `inputs`, and the gradient's gradient, against five-point finite differences in f64.

@@ -20,12 +20,14 @@ mod saved;
 mod tensor;
 
 pub use functional::{grad, vjp};
-pub use gradcheck::{Check, Mismatch, gradcheck};
+pub use gradcheck::{Check, gradcheck};
 pub use gradients::Gradients;
 pub use mode::{is_recording, no_grad};
 pub use op::Op;
 pub use saved::{Keep, Saved};
 pub use tensor::{Array, Tensor};
+
+pub use crate::error::Mismatch;
 
 pub(crate) use broadcast::broadcast_to;
 pub(crate) use node::{Call, Grads, Rule, record};
