@@ -24,6 +24,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("data", &["ops", "file"]),
     ("plot", &["data"]),
     ("layer", &["activation", "loss", "normalize"]),
+    ("functional", &["data", "loss"]), // the operations of the document once more, as plain functions
     ("optim", &["layer"]),
     ("io", &["optim", "file"]),
     ("train", &["optim", "data", "io"]),
