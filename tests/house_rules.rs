@@ -23,6 +23,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("normalize", &["ops"]),
     ("data", &["ops", "file"]),
     ("plot", &["data"]),
+    ("functional", &["data", "loss", "normalize"]), // the document's operations as functions, defined elsewhere
     ("layer", &["activation", "loss", "normalize"]),
     ("functional", &["data", "loss"]), // the operations of the document once more, as plain functions
     ("optim", &["layer"]),

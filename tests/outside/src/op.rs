@@ -1,0 +1,138 @@
+//! Operations of one's own, for what is no formula of single elements.
+
+use tealight::autograd::{Keep, Op, Saved};
+use tealight::prelude::*;
+
+/// The distance of two points, √Σ(a − b)², along the last axis. (n, d) and (n, d) to (n).
+#[derive(Debug)]
+pub struct Distance;
+
+impl Op<2> for Distance {
+    const NAME: &'static str = "distance";
+
+    fn forward(&self, [a, b]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
+        if a.dims() != b.dims() || a.rank() != 2 {
+            let got = vec![a.dims().to_vec(), b.dims().to_vec()];
+            return Err(Error::Shape { op: Self::NAME, expected: "two matrices of one shape".into(), got });
+        }
+        keep.input(0);
+        keep.input(1);
+        keep.output();
+        Ok((a - b)?.sqr()?.sum(1)?.sqrt()?)
+    }
+
+    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+        let along = (saved.input(0)? - &saved.input(1)?)?;
+        let by_a = (along * (grad / &saved.output()?)?.unsqueeze(1)?)?;
+        let by_b = if saved.wants(1) { Some((-&by_a)?) } else { None };
+        Ok([Some(by_a), by_b])
+    }
+}
+
+/// The square. `factor` is 1 if its gradient is right; `dropped` forgets it.
+#[derive(Debug)]
+pub struct Square {
+    pub factor: f64,
+    pub dropped: bool,
+}
+
+impl Op<1> for Square {
+    const NAME: &'static str = "square_of_mine";
+
+    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
+        keep.input(0);
+        Ok(x.sqr()?)
+    }
+
+    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        if self.dropped {
+            return Ok([None]);
+        }
+        Ok([Some((grad * (saved.input(0)? * (2.0 * self.factor))?)?)])
+    }
+}
+
+/// The cube, whose gradient is right and cannot be differentiated again: it is computed with plain arrays.
+#[derive(Debug)]
+pub struct Cube;
+
+impl Op<1> for Cube {
+    const NAME: &'static str = "cube_of_mine";
+
+    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
+        keep.input(0);
+        Ok((x.sqr()? * x)?)
+    }
+
+    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        let x = saved.input(0)?.into_array();
+        Ok([Some(Tensor::constant(((x.sqr()? * 3.0)? * grad.array())?))])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cube, Distance, Square};
+    use tealight::autograd::Op;
+    use tealight::prelude::*;
+
+    fn points() -> Result<Tensor> {
+        Tensor::new(&[-1.5, 0.4, 3.0], &Device::Cpu)
+    }
+
+    fn rejected(result: Result<autograd::Check>, name: &str) -> tealight::autograd::Mismatch {
+        let error = result.expect_err("a planted fault");
+        assert!(error.to_string().contains(name), "{error}");
+        let Error::GradCheck(mismatch) = error else { panic!("{error}") };
+        assert!(mismatch.ops.contains(name), "{mismatch}");
+        *mismatch
+    }
+
+    #[test]
+    fn two_inputs() -> Result<()> {
+        let a = Tensor::new(&[[0.0, 3.0], [1.0, 1.0]], &Device::Cpu)?;
+        let b = Tensor::new(&[[4.0, 0.0], [1.0, 3.0]], &Device::Cpu)?;
+        assert_eq!(Distance.apply([&a, &b])?.to_vec1::<f64>()?, [5.0, 2.0]);
+        autograd::gradcheck(|x| Distance.apply([&x[0], &x[1]]), &[a.clone(), b.clone()])?;
+        autograd::gradcheck(|x| Distance.apply([&x[0], &x[0].sqr()?]), &[b.clone()])?;
+        // The gradient that nobody waits for is not asked for.
+        autograd::gradcheck(|x| Distance.apply([&x[0], &b])?.exp(), &[a])?;
+        Ok(())
+    }
+
+    #[test]
+    fn its_refusal_is_an_error_of_the_crate() -> Result<()> {
+        let error = Distance.apply([&points()?, &points()?]).unwrap_err();
+        assert_eq!(error.to_string(), "distance: expected two matrices of one shape, got [3] and [3]");
+        Ok(())
+    }
+
+    #[test]
+    fn a_wrong_factor_is_rejected_by_name() -> Result<()> {
+        let op = |factor| Square { factor, dropped: false };
+        autograd::gradcheck(|x| op(1.0).apply([&x[0]]), &[points()?])?;
+        for factor in [1.0 + 1e-7, 1.0 - 1e-7, -1.0] {
+            let mismatch =
+                rejected(autograd::gradcheck(|x| op(factor).apply([&x[0]]), &[points()?]), Square::NAME);
+            assert_eq!(mismatch.order, 1);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_dropped_gradient_is_rejected_by_name() -> Result<()> {
+        let op = || Square { factor: 1.0, dropped: true };
+        let mismatch = rejected(autograd::gradcheck(|x| op().apply([&x[0]]), &[points()?]), Square::NAME);
+        assert_eq!((mismatch.order, mismatch.given), (1, 0.0));
+        // On one of two ways from the input to the result too.
+        rejected(autograd::gradcheck(|x| op().apply([&x[0]])? + &x[0], &[points()?]), Square::NAME);
+        Ok(())
+    }
+
+    #[test]
+    fn a_gradient_that_cannot_be_differentiated_again_is_rejected_by_name() -> Result<()> {
+        let mismatch = rejected(autograd::gradcheck(|x| Cube.apply([&x[0]]), &[points()?]), Cube::NAME);
+        assert_eq!(mismatch.order, 2);
+        Ok(())
+    }
+}
