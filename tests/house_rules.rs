@@ -25,7 +25,6 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("plot", &["data"]),
     ("functional", &["data", "loss", "normalize"]), // the document's operations as functions, defined elsewhere
     ("layer", &["activation", "loss", "normalize"]),
-    ("functional", &["data", "loss"]), // the operations of the document once more, as plain functions
     ("optim", &["layer"]),
     ("io", &["optim", "file"]),
     ("train", &["optim", "data", "io"]),
