@@ -22,10 +22,10 @@ struct Options {
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
     /// Passes over the training images
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 500)]
     epochs: u64,
     /// How far each step goes
-    #[arg(long, default_value_t = 30.0)]
+    #[arg(long, default_value_t = 10.0)]
     learning_rate: f64,
     /// The seed of all random numbers
     #[arg(long, default_value_t = 42)]
@@ -146,7 +146,7 @@ fn run(options: &Options) -> Result<()> {
 
 /// Prints what the model got right and wrong, and draws what it learned.
 fn show(model: &Sequential, task: &Task, out: &Path, curve: Vec<(f64, f64)>) -> Result<()> {
-    let counts @ [[no, false_yes], [false_no, yes]] = confusion(model, &task.test)?;
+    let [[no, false_yes], [false_no, yes]] = confusion(model, &task.test)?;
     let [other, name] = &task.names;
     println!("train accuracy {:.4}", accuracy(confusion(model, &task.train)?));
     println!("of the test images:       said {other:<10} said {name:<10}");
@@ -154,7 +154,6 @@ fn show(model: &Sequential, task: &Task, out: &Path, curve: Vec<(f64, f64)>) -> 
     println!("  {name:<18} {false_no:>12} {yes:>15}");
     println!("precision {:.4}", yes as f64 / (yes + false_yes).max(1) as f64);
     println!("recall {:.4}", yes as f64 / (yes + false_no).max(1) as f64);
-    debug_assert_eq!(counts, [[no, false_yes], [false_no, yes]]);
 
     plot::curve(out.join("loss.png"), "Training", "epoch", "loss", &[("loss", curve)])?;
 

@@ -24,13 +24,14 @@ fn main() -> Result<()> {
     }
 
     println!("\n2. Images to vectors\n");
-    let numbers: Vec<u8> = (0..450 * 800 * 3).map(|i| (i / 7 % 256) as u8).collect();
-    let file = std::env::temp_dir().join(format!("tealight-numpy-basics-{}.png", std::process::id()));
-    image::write_png(&file, &Tensor::from_vec(numbers, (450, 800, 3), cpu)?)?;
-    let photo = image::read(&file);
-    std::fs::remove_file(&file).ok();
-    let photo = photo?;
-    println!("an image of shape {:?} becomes {:?}", photo.dims(), image_to_vector(&photo)?.dims());
+    let photo = image::read(concat!(env!("CARGO_MANIFEST_DIR"), "/data/candle.jpg"))?;
+    println!("a JPEG of shape {:?} becomes {:?}", photo.dims(), image_to_vector(&photo)?.dims());
+    let png = std::env::temp_dir().join(format!("tealight-numpy-basics-{}.png", std::process::id()));
+    image::write_png(&png, &photo)?;
+    let same = image::read(&png);
+    std::fs::remove_file(&png).ok();
+    let same = same?;
+    println!("a PNG of shape {:?} becomes {:?}", same.dims(), image_to_vector(&same)?.dims());
     let small = Tensor::new(
         &[
             [[0.67826139, 0.29380381], [0.90714982, 0.52835647], [0.4215251, 0.45017551]],

@@ -1,4 +1,55 @@
-//! tealight
+//! Build and train small models on candle's tensors.
+//!
+//! One formula, written once, gives the forward pass at SIMD speed, the exact gradient of any order, and its own check.
+//!
+//! # Tensors remember how they were made
+//!
+//! ```
+//! use tealight::prelude::*;
+//! let x = Tensor::parameter(Tensor::new(&[1.0, 2.0, 3.0], &Device::Cpu)?.into_array());
+//! let y = (x.sigmoid()? * 2.0)?.sum_all()?;
+//! let gradients = y.backward()?;
+//! assert_eq!(gradients.get(&x).unwrap().to_string(), "[0.39322387 0.20998717 0.09035332]");
+//! # Ok::<(), tealight::Error>(())
+//! ```
+//!
+//! # A formula is differentiated exactly, as often as one likes
+//!
+//! ```
+//! use tealight::formula::Program;
+//! use tealight::prelude::*;
+//! let x = Tensor::parameter(Tensor::new(0.0, &Device::Cpu)?.into_array());
+//! let [first] = autograd::grad(&x.sigmoid()?, [&x])?;
+//! let [second] = autograd::grad(&first, [&x])?;
+//! let [third] = autograd::grad(&second, [&x])?;
+//! assert_eq!((first.to_scalar::<f64>()?, third.to_scalar::<f64>()?), (0.25, -0.125));
+//! assert_eq!(Program::of(&Sigmoid).to_string(), "1 / (1 + exp(-x))");
+//! # Ok::<(), tealight::Error>(())
+//! ```
+//!
+//! # A model is layers, a loss and an optimizer
+//!
+//! ```
+//! use tealight::layer::Pass;
+//! use tealight::prelude::*;
+//! let iris = tealight::data::iris()?;
+//! let inputs = Standardize::fit(&iris.inputs)?.normalize(&iris.inputs)?;
+//! let model = Linear::new(4, 3, &mut Rng::seed(1))?;
+//! let mut optimizer = Sgd::new(model.parameters(), 1.0)?;
+//! for _ in 0..50 {
+//!     let scores = model.forward(&inputs, &mut Pass::eval())?;
+//!     optimizer.step(&CrossEntropy.loss(&scores, &iris.targets)?.backward()?)?;
+//! }
+//! let right = model.predict(&inputs)?.argmax(1)?.eq(&iris.targets)?.sum_all()?;
+//! assert!(right.to_scalar::<u32>()? >= 140);
+//! # Ok::<(), tealight::Error>(())
+//! ```
+//!
+//! # Where things are
+//!
+//! [`autograd`] has the tensor and its gradients, [`ops`] the operations, [`formula`] the mechanism behind activations and
+//! losses. [`layer`], [`activation`], [`loss`], [`normalize`] and [`optim`] are what models are made of and trained with,
+//! [`data`] is what they are trained on, and `io`, `plot` and [`train`] is what surrounds them.
 
 pub mod activation;
 pub mod autograd;
@@ -34,3 +85,7 @@ pub mod prelude {
     pub use crate::optim::{Optimizer, Sgd};
     pub use candle_core::{DType, Device};
 }
+
+#[cfg(all(doctest, feature = "image"))]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

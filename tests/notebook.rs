@@ -1,4 +1,5 @@
 //! The notebook "Python basics with numpy", cell by cell: every result it prints, from our own functions, in f64.
+#![allow(clippy::unwrap_used, clippy::approx_constant)] // the notebook prints e as 2.71828183
 
 use approx::{assert_abs_diff_eq, assert_relative_eq};
 use tealight::data::image;
@@ -58,6 +59,22 @@ fn an_image_unrolled_to_a_vector() -> Result<()> {
     for (y, x, c) in [(0, 0, 0), (0, 0, 2), (0, 1, 0), (1, 0, 0), (449, 799, 2), (200, 333, 1)] {
         assert_eq!(numbers[(y * 800 + x) * 3 + c], pixel(y, x, c), "row-major order at {y} {x} {c}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_jpeg_unrolled_to_a_vector() -> Result<()> {
+    let photo = image::read(concat!(env!("CARGO_MANIFEST_DIR"), "/data/candle.jpg"))?;
+    assert_eq!((photo.dims(), photo.dtype()), (&[450, 800, 3][..], DType::U8));
+    let vector = image_to_vector(&photo)?;
+    assert_eq!(vector.dims(), [1_080_000, 1]);
+    let numbers: Vec<u8> = vector.flatten(0, -1)?.to_vec1()?;
+    let pixel = |y: usize, x: usize| &numbers[(y * 800 + x) * 3..][..3];
+    // The flame is more red than blue; the corner is dark and more blue than red; the wax is bright.
+    let (flame, corner, wax) = (pixel(165, 400), pixel(449, 0), pixel(280, 385));
+    assert!(flame[0] > 220 && flame[2] < 160, "{flame:?}");
+    assert!(corner.iter().all(|&c| c < 50) && corner[2] > corner[0], "{corner:?}");
+    assert!(wax.iter().all(|&c| c > 180), "{wax:?}");
     Ok(())
 }
 

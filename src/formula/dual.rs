@@ -95,6 +95,7 @@ impl<R: Real> Mul for Dual<R> {
 impl<R: Real> Div for Dual<R> {
     type Output = Self;
     #[inline(always)]
+    #[allow(clippy::suspicious_arithmetic_impl)] // the quotient rule has a product in it
     fn div(self, other: Self) -> Self {
         let value = self.value / other.value;
         let slope = sum(self.slope.map(|s| s / other.value), other.slope.map(|s| -(value * s / other.value)));

@@ -46,6 +46,7 @@ macro_rules! either {
         impl $trait for Uses {
             type Output = Self;
             #[inline(always)]
+            #[allow(clippy::suspicious_arithmetic_impl)] // whatever is done to two inputs, both are read
             fn $method(self, other: Self) -> Self { self | other }
         }
     )*};

@@ -146,12 +146,12 @@ fn body<T: Copy, F: Fn([T; SOURCES]) -> T>(out: &mut [Uninit<T>], [a, b, c, d, e
 /// `target[i] += other[i]`, in place.
 pub(crate) fn add_assign<T>(target: &mut [T], other: &[T])
 where
-    T: Copy + Send + Sync + std::ops::Add<Output = T>,
+    T: Element,
 {
     let add = |target: &mut [T], other: &[T]| {
         vectorize(
             #[inline(always)]
-            || target.iter_mut().zip(other).for_each(|(a, &b)| *a = *a + b),
+            || target.iter_mut().zip(other).for_each(|(a, &b)| *a += b),
         );
     };
     if worthwhile(target.len()) {

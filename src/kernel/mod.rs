@@ -3,6 +3,9 @@
 //! [`map`] evaluates a closure over several arrays at once, element by element; [`reduce`] sums and finds maxima along
 //! an axis. The instruction set is chosen when the program runs (AVX-512, AVX2, NEON, or what the compiler targets).
 
+// One index for several arrays: that is what the vectoriser knows best.
+#![allow(clippy::needless_range_loop)]
+
 mod block;
 mod buffer;
 mod gemm;

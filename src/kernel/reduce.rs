@@ -41,11 +41,11 @@ pub(super) fn lanes<T: Element, F: Fn(T, T) -> T>(a: &[T], b: &[T], f: &F) -> f6
         let (rest_a, rest_b) = (wide_a.remainder(), wide_b.remainder());
         for (a, b) in wide_a.zip(wide_b) {
             for i in 0..LANES {
-                lane[i] = lane[i] + f(a[i], b[i]);
+                lane[i] += f(a[i], b[i]);
             }
         }
         for i in 0..rest_a.len() {
-            lane[i] = lane[i] + f(rest_a[i], rest_b[i]);
+            lane[i] += f(rest_a[i], rest_b[i]);
         }
         for i in 0..LANES {
             total[i] += lane[i].to_f64();
@@ -153,7 +153,7 @@ fn columns<T: Element>(x: &[T], axis: usize, inner: usize, start: usize, out: &m
         for row in from..axis.min(from + 16) {
             let row = &x[row * inner + start..][..n];
             for i in 0..n {
-                out[i] = out[i] + row[i];
+                out[i] += row[i];
             }
         }
         for i in 0..n {

@@ -51,7 +51,7 @@ pub(crate) fn softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
         #[inline(always)]
         |[x], out| {
             let total = exponentials(x, largest(x), out);
-            out.iter_mut().for_each(|y| *y = *y / total);
+            out.iter_mut().for_each(|y| *y /= total);
         },
     )
 }
@@ -132,9 +132,9 @@ pub(crate) fn cross_entropy_backward<T: Element>(
             #[inline(always)]
             || {
                 let scale = g / exponentials(x, largest(x), out);
-                out.iter_mut().for_each(|y| *y = *y * scale);
+                out.iter_mut().for_each(|y| *y *= scale);
                 let class = &mut out[classes[i] as usize];
-                *class = *class - g;
+                *class -= g;
             },
         );
     });

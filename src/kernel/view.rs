@@ -193,7 +193,7 @@ mod tests {
             let (head, tail) = out[start..].split_at_mut((24 - start) / 3);
             walk.fill(head);
             walk.fill(tail);
-            let got: Vec<usize> = out[start..].iter().map(|slot| unsafe_read(slot)).collect();
+            let got: Vec<usize> = out[start..].iter().map(unsafe_read).collect();
             assert_eq!(got, expected[start..]);
         }
     }

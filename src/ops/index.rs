@@ -186,6 +186,7 @@ fn range(start: Bound<i64>, end: Bound<i64>) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::reversed_empty_ranges)] // they are what is tested
 mod tests {
     use super::super::testing::check;
     use crate::prelude::*;

@@ -20,7 +20,9 @@ use crate::formula::{Formula, Real};
 
 formula!(PowNumber(c: f64) = "powf", [x] => x.powf(R::constant(c)),
     y => [R::constant(c) * x.powf(R::constant(c - 1.0))]);
-formula!(Powi(n: i32) = "powi", [x] => x.powi(n), y => [R::constant(f64::from(n)) * x.powi(n.saturating_sub(1))]);
+formula!(Powi(n: i32) = "powi", [x] => x.powi(n),
+    // x⁰ is flat also at 0, where 0 · x⁻¹ would be NaN.
+    y => [if n == 0 { R::constant(0.0) } else { R::constant(f64::from(n)) * x.powi(n.saturating_sub(1)) }]);
 formula!(Sqr = "sqr", [x] => x * x, y => [R::constant(2.0) * x]);
 formula!(Sqrt = "sqrt", [x] => x.sqrt(), y => [R::constant(0.5) / y]);
 formula!(Recip = "recip", [x] => x.recip(), y => [-(y * y)]);
@@ -141,6 +143,7 @@ mod tests {
         assert_eq!(grad_at(0.0, |x| x.powf(3.0))?, 0.0);
         assert_eq!(grad_at(-2.0, |x| x.powf(3.0))?, 12.0);
         assert_eq!(grad_at(2.0, |x| x.powf(0.0))?, 0.0);
+        assert_eq!(grad_at(0.0, |x| x.powf(0.0))?, 0.0);
         assert_eq!(grad_at(0.0, |x| x.sqrt())?, f64::INFINITY);
         Ok(())
     }
