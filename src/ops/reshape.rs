@@ -26,7 +26,20 @@ impl Op<1> for Reshape {
     const NAME: &'static str = "reshape";
 
     fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
-        Ok(contiguous(x)?.reshape(&self.0[..])?)
+        let dims = &self.0[..];
+        let longer = |dims: &[usize]| dims.iter().copied().filter(|&size| size != 1).collect::<Dims>();
+        if x.is_contiguous() || longer(x.dims()) != longer(dims) {
+            return Ok(contiguous(x)?.reshape(dims)?);
+        }
+        // Axes of length 1 come and go without a copy, however x is laid out.
+        let mut y = x.clone();
+        for axis in (0..x.rank()).rev().filter(|&axis| x.dims()[axis] == 1) {
+            y = y.squeeze(axis)?;
+        }
+        for (axis, _) in dims.iter().enumerate().filter(|&(_, &size)| size == 1) {
+            y = y.unsqueeze(axis)?;
+        }
+        Ok(y)
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -141,6 +154,10 @@ mod tests {
         // A strided view is read in its own order.
         let t: Tensor = x.array().t()?.into();
         assert_eq!(t.flatten(0, 1)?.to_vec1::<u32>()?[..4], [0, 4, 8, 1]);
+        let view = t.unsqueeze(1)?.unsqueeze(0)?.unsqueeze(-1)?;
+        assert_eq!((view.dims(), view.array().is_contiguous()), (&[1, 4, 1, 3, 1][..], false));
+        let back = view.reshape((4, 1, 3))?.squeeze(1)?;
+        assert_eq!(back.to_vec2::<u32>()?, t.to_vec2::<u32>()?);
         assert_eq!(Tensor::zeros((2, 0), DType::F32, &Device::Cpu)?.reshape((0, 7))?.dims(), [0, 7]);
         assert_eq!(Tensor::new(1.0, &Device::Cpu)?.flatten(0, -1)?.dims(), [1]);
         let error = x.reshape((5, 2)).unwrap_err();

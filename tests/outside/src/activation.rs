@@ -9,7 +9,6 @@ pub struct Softsign;
 impl Activation for Softsign {
     const NAME: &'static str = "softsign";
 
-    #[inline(always)]
     fn value<R: Real>(&self, x: R) -> R {
         x / (R::constant(1.0) + x.abs())
     }
@@ -24,12 +23,10 @@ pub struct Mish {
 impl Activation for Mish {
     const NAME: &'static str = "mish_by_hand";
 
-    #[inline(always)]
     fn value<R: Real>(&self, x: R) -> R {
         x * x.exp().ln_1p().tanh()
     }
 
-    #[inline(always)]
     fn derivative<R: Real>(&self, x: R, _: R) -> R {
         let one = R::constant(1.0);
         let t = x.exp().ln_1p().tanh();

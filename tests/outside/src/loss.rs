@@ -9,7 +9,6 @@ pub struct SquaredHinge;
 impl PointwiseLoss for SquaredHinge {
     const NAME: &'static str = "squared_hinge";
 
-    #[inline(always)]
     fn value<R: Real>(&self, prediction: R, target: R) -> R {
         let gap = (R::constant(1.0) - target * prediction).max(R::constant(0.0));
         gap * gap
