@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use tealight::data::{self, ImageFolder, Labelled};
-use tealight::layer::Pass;
 use tealight::prelude::*;
 use tealight::train::Progress;
 use tealight::{io, plot};

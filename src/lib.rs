@@ -30,7 +30,6 @@
 //! # A model is layers, a loss and an optimizer
 //!
 //! ```
-//! use tealight::layer::Pass;
 //! use tealight::prelude::*;
 //! let iris = tealight::data::iris()?;
 //! let inputs = Standardize::fit(&iris.inputs)?.normalize(&iris.inputs)?;
@@ -74,11 +73,11 @@ pub use error::{Error, Result};
 /// Everything that most programs use: `use tealight::prelude::*;`.
 pub mod prelude {
     pub use crate::activation::{Activation, Relu, Sigmoid, Tanh};
-    pub use crate::autograd::{self, Array, Gradients, Tensor, no_grad};
+    pub use crate::autograd::{self, Array, Gradients, Keep, Op, Saved, Tensor, no_grad};
     pub use crate::data::image_to_vector;
     pub use crate::error::{Error, Result};
     pub use crate::formula::Real;
-    pub use crate::layer::{Flatten, Layer, Linear, Parameter, Sequential, Softmax};
+    pub use crate::layer::{Flatten, Layer, Linear, Parameter, Parts, Pass, Sequential, Softmax};
     pub use crate::loss::{Bce, BceWithLogits, CrossEntropy, L1, L2, Loss, Mean, PointwiseLoss, Sum, l1, l2};
     pub use crate::normalize::{Normalize, NormalizeRows, Standardize};
     pub use crate::ops::{Rng, sigmoid_derivative};

@@ -15,7 +15,6 @@ use crate::error::Result;
 ///
 /// ```
 /// use tealight::prelude::*;
-/// use tealight::autograd::{Array, Keep, Op, Saved};
 ///
 /// /// The cube of a tensor.
 /// #[derive(Debug)]

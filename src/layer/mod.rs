@@ -29,7 +29,6 @@ use crate::normalize::{NormalizeRows, Standardize};
 ///
 /// ```
 /// use tealight::prelude::*;
-/// use tealight::layer::{Parts, Pass};
 ///
 /// struct Scale { factor: Parameter }
 /// impl Layer for Scale {

@@ -28,7 +28,6 @@ use crate::layer::Parameter;
 ///     optimizer.step(&loss.backward()?)?;
 /// }
 /// assert!((model.weight.get().to_scalar::<f32>()? - 3.0).abs() < 1e-2);
-/// # use tealight::layer::Pass;
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Debug)]
