@@ -2,7 +2,7 @@
 //! to find out how many threads there are.
 
 use super::buffer;
-use super::parallel::worthwhile;
+use super::parallel::product_worthwhile;
 
 /// A matrix inside a slice: element (i, j) is `data[i·rows + j·columns]`.
 #[derive(Clone, Copy)]
@@ -32,7 +32,7 @@ where
     if k == 0 {
         return vec![zero; batch * m * n];
     }
-    let threads = match worthwhile(m.saturating_mul(n).saturating_mul(k)) {
+    let threads = match product_worthwhile(m.saturating_mul(n).saturating_mul(k)) {
         true => gemm::Parallelism::Rayon(0),
         false => gemm::Parallelism::None,
     };

@@ -16,8 +16,12 @@ pub(crate) fn vectorize<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(Body(f))
 }
 
-/// Below this many elements a second thread costs more than it gains.
-pub(super) const PARALLEL_FROM: usize = 1 << 16;
+/// Below this many elements a second thread costs more than it gains: to wake it takes as long as 100,000 elements do, and
+/// page faults of two threads wait for each other. (The crate's own tests use threads from few elements on.)
+const PARALLEL_FROM: usize = if cfg!(test) { 1 << 14 } else { 1 << 20 };
+
+/// The same for the multiplications of a matrix product.
+const PARALLEL_PRODUCTS_FROM: usize = 32 * PARALLEL_FROM;
 
 /// Elements that a thread takes at a time: few enough for its level-2 cache.
 pub(super) const PIECE: usize = 1 << 15;
@@ -25,6 +29,11 @@ pub(super) const PIECE: usize = 1 << 15;
 /// Whether `n` elements are worth more than one thread.
 pub(super) fn worthwhile(n: usize) -> bool {
     n >= PARALLEL_FROM && rayon::current_num_threads() > 1
+}
+
+/// Whether a matrix product of `n` multiplications is worth more than one thread.
+pub(super) fn product_worthwhile(n: usize) -> bool {
+    n >= PARALLEL_PRODUCTS_FROM && rayon::current_num_threads() > 1
 }
 
 /// Calls `f(i, row i)` for each row of `width` elements, on several threads if that pays.
