@@ -1,8 +1,10 @@
 //! [`Progress`]: how far a long job is, for a person to see.
 
+#[cfg(feature = "progress")]
 use std::io::IsTerminal;
 
-/// How far a training run is: a bar with the latest message on a terminal, about ten plain lines elsewhere.
+/// How far a training run is: a bar with the latest message on a terminal, about ten plain lines elsewhere
+/// (and everywhere without the feature `progress`).
 ///
 /// ```
 /// use tealight::train::Progress;
@@ -52,7 +54,7 @@ impl Progress {
             return;
         }
         let tenth = (self.total / 10).max(1);
-        if !std::io::stderr().is_terminal() && (self.done.is_multiple_of(tenth) || self.done == self.total) {
+        if self.done.is_multiple_of(tenth) || self.done == self.total {
             eprintln!("{}/{}  {}", self.done, self.total, message());
         }
     }
