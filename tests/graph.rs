@@ -266,6 +266,45 @@ fn the_checker_rejects_planted_faults() -> Result<()> {
 }
 
 #[test]
+fn odd_arguments_are_errors_not_panics() -> Result<()> {
+    use tealight::formula::{Binary, Machine, Program, Unary, Uses};
+    assert_eq!(Uses::input(40), Uses::constant(0.0));
+    assert!(!Uses::input(3).has(usize::MAX));
+
+    // A result that is longer on one side of x than on the other.
+    let x = Tensor::new(&[1.0], &Device::Cpu)?;
+    let longer = |x: &[Tensor]| {
+        let extra = x[0].to_vec1::<f64>()?[0] > 1.0;
+        if extra { Tensor::cat(&[&x[0], &x[0]], 0) } else { Ok(x[0].clone()) }
+    };
+    let error = gradcheck(|x| longer(x)? * 1.0, &[x]).unwrap_err();
+    assert!(matches!(error, Error::Argument { op: "gradcheck", .. }), "{error}");
+
+    struct Numbers;
+    impl Machine for Numbers {
+        type Value = f64;
+        type Error = Error;
+        fn constant(&mut self, value: f64) -> Result<f64> {
+            Ok(value)
+        }
+        fn unary(&mut self, f: Unary, a: &f64) -> Result<f64> {
+            Ok(f.apply(*a))
+        }
+        fn binary(&mut self, f: Binary, a: &f64, b: &f64) -> Result<f64> {
+            Ok(f.apply(*a, *b))
+        }
+        fn select_gt(&mut self, [a, b, yes, no]: [&f64; 4]) -> Result<f64> {
+            Ok(if a > b { *yes } else { *no })
+        }
+    }
+    let program = Program::of(&Sigmoid);
+    assert_eq!(program.run(&mut Numbers, &[0.0])?, [0.5]);
+    let error = program.run(&mut Numbers, &[]).unwrap_err();
+    assert_eq!(error.to_string(), "Program::run: expected 1 inputs, got 0");
+    Ok(())
+}
+
+#[test]
 fn gradients_of_one_tensor_from_many_threads() {
     let w = parameter(&[0.1, 0.2, 0.3]);
     let slopes: Vec<Vec<f64>> = std::thread::scope(|scope| {

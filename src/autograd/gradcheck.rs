@@ -149,6 +149,16 @@ fn closest(
     for step in STEPS {
         let h = step * x.abs().max(1.0);
         let (a, b, c, d) = (at(x - 2.0 * h)?, at(x - h)?, at(x + h)?, at(x + 2.0 * h)?);
+        for y in [&a, &b, &c, &d] {
+            if y.len() != weights.len() {
+                let expected = format!("a function whose result keeps its {} elements", weights.len());
+                return Err(Error::argument(
+                    "gradcheck",
+                    expected,
+                    format!("{} elements at another x", y.len()),
+                ));
+            }
+        }
         let (mut sum, mut scale) = (0.0, 0.0_f64);
         for (i, weight) in weights.iter().enumerate() {
             // The differences are formed before they are summed: that loses the fewest digits.

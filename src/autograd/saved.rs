@@ -23,6 +23,11 @@ pub struct Keep {
     pub(super) extra: SmallVec<[Array; 1]>,
 }
 
+/// The mark of input `i`; an operation has at most 32.
+fn bit(i: usize) -> u32 {
+    1_u32.checked_shl(i as u32).unwrap_or(0)
+}
+
 impl Keep {
     pub(super) fn new(wanted: u32) -> Self {
         Keep { wanted, inputs: 0, output: false, extra: SmallVec::new() }
@@ -35,12 +40,12 @@ impl Keep {
 
     /// Whether input `i` will need a gradient: what only the gradients of others read need not be kept.
     pub fn wants(&self, i: usize) -> bool {
-        self.wanted & (1 << i) != 0
+        self.wanted & bit(i) != 0
     }
 
-    /// Keeps input `i` (below 32).
+    /// Keeps input `i`; one that the operation does not have is no input to keep.
     pub fn input(&mut self, i: usize) {
-        self.inputs |= 1 << i;
+        self.inputs |= bit(i);
     }
 
     /// Keeps the output.

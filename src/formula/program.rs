@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::expr::{self, Expr};
 use super::{Formula, Real};
+use crate::error::Error;
 
 /// A function of one number.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -157,8 +158,15 @@ impl Program {
     /// Carries the program out, one value for each output.
     ///
     /// # Errors
-    /// Those of the machine.
-    pub fn run<M: Machine>(&self, machine: &mut M, inputs: &[M::Value]) -> Result<Vec<M::Value>, M::Error> {
+    /// Those of the machine; another number of inputs than the program has.
+    pub fn run<M: Machine>(&self, machine: &mut M, inputs: &[M::Value]) -> Result<Vec<M::Value>, M::Error>
+    where
+        M::Error: From<Error>,
+    {
+        if inputs.len() != self.names.len() {
+            let expected = format!("{} inputs", self.names.len());
+            return Err(Error::argument("Program::run", expected, inputs.len()).into());
+        }
         let mut values: Vec<M::Value> = Vec::with_capacity(self.instructions.len());
         for instruction in &self.instructions {
             let value = match *instruction {

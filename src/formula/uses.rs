@@ -20,16 +20,16 @@ use super::Real;
 pub struct Uses(u32);
 
 impl Uses {
-    /// Input number `i` (below 32).
+    /// Input number `i`; from 32 on, none.
     #[inline(always)]
     pub fn input(i: usize) -> Self {
-        Uses(1 << i)
+        Uses(1_u32.checked_shl(i as u32).unwrap_or(0))
     }
 
     /// Whether input `i` was read.
     #[inline(always)]
     pub fn has(self, i: usize) -> bool {
-        self.0 & (1 << i) != 0
+        self.0 & Uses::input(i).0 != 0
     }
 }
 
