@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::broadcast::{Accumulate, add_in_place, sum_to};
 use super::gradients::Gradients;
 use super::node::{Call, Node};
 use super::op::Op;
-use super::{Tensor, mode};
+use super::{Tensor, anomaly, mode};
 use crate::error::{Error, Result};
 
 /// A node whose gradient is being gathered.
@@ -46,12 +47,20 @@ fn walk(
     let mut pending = BTreeMap::new();
     pending.insert(start.id, Pending { node: start, grad: seed, owned: false });
     while let Some((_, Pending { node, grad, .. })) = pending.pop_last() {
+        if node.outdated.load(Ordering::Relaxed) {
+            let reason = format!(
+                "a parameter of shape {:?} was changed after the forward pass that read it: run forward again",
+                node.dims
+            );
+            return Err(Error::no_gradient("backward", reason));
+        }
         found(&node, &grad);
         let wanted = |i: usize| matches!(node.edges.get(i), Some(Some(input)) if useful(input.id));
         if !(0..node.edges.len()).any(wanted) {
             continue;
         }
-        let grads = node.rule.backward(&Call { node: &node, wanted: &wanted }, &grad)?;
+        let call = Call { node: &node, wanted: &wanted };
+        let grads = anomaly::check_backward(&node, &grad, || node.rule.backward(&call, &grad))?;
         drop(grad);
         for (i, grad) in grads.into_iter().enumerate() {
             let (Some(grad), true) = (grad, wanted(i)) else { continue };
@@ -96,7 +105,7 @@ impl Tensor {
         mode::with_recording(false, || {
             let mut gradients = Gradients::default();
             walk(self, ones(self)?, &|_| true, &mut |node, grad| {
-                if node.is_leaf() {
+                if node.is_collected() {
                     gradients.by_node.insert(node.id, grad.clone());
                 }
             })?;

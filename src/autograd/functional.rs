@@ -44,13 +44,17 @@ pub fn grad<const N: usize>(y: &Tensor, xs: [&Tensor; N]) -> Result<[Tensor; N]>
 /// # Errors
 /// If the shapes of `y` and `v` differ, or an input does not require a gradient.
 pub fn vjp<const N: usize>(y: &Tensor, xs: [&Tensor; N], v: &Tensor) -> Result<[Tensor; N]> {
-    let mut grads = products(y, &xs, v, true)?.into_iter();
-    let mut all = Vec::with_capacity(N);
-    all.extend(grads.by_ref());
-    all.try_into().map_err(|_| Error::argument("vjp", format!("{N} gradients"), "another number"))
+    let grads = products(y, &xs, v, true)?;
+    each(|i| Ok(grads[i].clone()))
 }
 
 /// [`vjp`] for any number of inputs, recorded or not.
+/// An array of what `f` makes for each place, or the first error.
+pub(super) fn each<T, const N: usize>(f: impl FnMut(usize) -> Result<T>) -> Result<[T; N]> {
+    let all = (0..N).map(f).collect::<Result<Vec<T>>>()?;
+    all.try_into().map_err(|_| Error::argument("autograd", format!("{N} results"), "another number"))
+}
+
 pub(super) fn products(y: &Tensor, xs: &[&Tensor], v: &Tensor, recording: bool) -> Result<Vec<Tensor>> {
     if y.dims() != v.dims() {
         return Err(Error::shape("vjp", "a vector of the shape of y", &[y.dims(), v.dims()]));

@@ -16,14 +16,15 @@ const STEPS: [f64; 5] = [1e-3, 1e-2, 1e-4, 3e-3, 1e-5];
 pub struct Check {
     /// Of the gradient.
     pub first: f64,
-    /// Of the gradient's gradient.
+    /// Of the gradient's gradient; 0 if it was not asked for.
     pub second: f64,
 }
 
 /// Checks the gradient of `f` at `inputs`, and the gradient's gradient, against five-point finite differences in f64.
 ///
 /// `f` may return a tensor of any shape. The ordinary backward pass and the recorded one are both checked, at a relative
-/// 1e-9. Stay away from kinks: no derivative is right there.
+/// 1e-9, and so is that strided inputs give the same result. Stay away from kinks: no derivative is right there.
+/// [`GradCheck`] has settings; a whole layer is checked by [`layer::gradcheck`](crate::layer::gradcheck).
 ///
 /// ```
 /// use tealight::prelude::*;
@@ -36,49 +37,257 @@ pub struct Check {
 /// [`Error::GradCheck`] names the operations, the input, the element and both numbers; [`Error::Dtype`] if an input is
 /// not f64; [`Error::NoGradient`] if the result does not depend on any input.
 pub fn gradcheck(f: impl Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor]) -> Result<Check> {
-    for input in inputs {
-        if input.dtype() != candle_core::DType::F64 {
-            return Err(Error::dtype("gradcheck", "inputs of dtype f64", &[input.dtype()]));
-        }
-    }
-    let leaves = leaves(inputs)?;
-    let y = f(&leaves)?;
-    if !y.requires_grad() {
-        return Err(Error::no_gradient("gradcheck", "the result depends on none of the inputs"));
-    }
-    let ops = op_names(&y).join(", ");
-    let v = weights(&y, 1)?;
-    let directions = leaves.iter().enumerate().map(|(i, x)| weights(x, i + 2)).collect::<Result<Vec<_>>>()?;
-    let wrong = |order, pass, mut mismatch: Mismatch| {
-        (mismatch.order, mismatch.pass, mismatch.ops) = (order, pass, ops.clone());
-        Error::GradCheck(Box::new(mismatch))
-    };
-
-    let value = |x: &[Tensor]| super::no_grad(|| Ok(vec![f(x)?]));
-    let weighted = [v.clone()];
-    let plain = gradient(&y, &leaves, &v, false)?;
-    let first = compare(&value, inputs, &weighted, &plain)?.map_err(|m| wrong(1, "backward", m))?;
-    let recorded = gradient(&y, &leaves, &v, true)?;
-    compare(&value, inputs, &weighted, &recorded)?.map_err(|m| wrong(1, "grad", m))?;
-
-    // The gradient, weighted with a direction, is a function of the inputs in its turn.
-    let slope = |x: &[Tensor]| {
-        let leaves = self::leaves(x)?;
-        gradient(&f(&leaves)?, &leaves, &v, false)
-    };
-    let mut exact = leaves.iter().map(|x| Ok(x.array().zeros_like()?)).collect::<Result<Vec<_>>>()?;
-    for (part, direction) in recorded.iter().zip(&directions) {
-        for (sum, term) in exact.iter_mut().zip(gradient(part, &leaves, direction, false)?) {
-            *sum = (&*sum + term.array())?;
-        }
-    }
-    let exact: Vec<Tensor> = exact.into_iter().map(Tensor::constant).collect();
-    let second = compare(&slope, inputs, &directions, &exact)?.map_err(|m| wrong(2, "grad of grad", m))?;
-    Ok(Check { first, second })
+    GradCheck::new().run(f, inputs)
 }
 
-fn leaves(inputs: &[Tensor]) -> Result<Vec<Tensor>> {
-    inputs.iter().map(|x| Ok(Tensor::parameter(x.array().clone()))).collect()
+/// [`gradcheck`] with settings.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let x = Tensor::zeros((2, 3), DType::F64, &Device::Cpu)?;
+/// // At numbers from 0.1 to 5, wherever x is.
+/// autograd::GradCheck::new().domain(0.1, 5.0).run(|x| x[0].ln(), &[x])?;
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct GradCheck {
+    order: usize,
+    tolerance: f64,
+    domain: Option<(f64, f64)>,
+}
+
+impl Default for GradCheck {
+    fn default() -> Self {
+        GradCheck { order: 2, tolerance: TOLERANCE, domain: None }
+    }
+}
+
+impl GradCheck {
+    /// First and second order, at a relative 1e-9, at the inputs as they are.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// 1 for the gradient alone, 2 for the gradient's gradient as well.
+    #[must_use]
+    pub fn order(mut self, order: usize) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// How far a derivative may be off, relative to itself.
+    #[must_use]
+    pub fn tolerance(mut self, tolerance: f64) -> Self {
+        self.tolerance = tolerance;
+        self
+    }
+
+    /// Takes of the inputs their shapes only: their numbers are spread over the domain from `low` to `high`.
+    #[must_use]
+    pub fn domain(mut self, low: f64, high: f64) -> Self {
+        self.domain = Some((low, high));
+        self
+    }
+
+    /// Checks the gradient of `f` at `inputs`: see [`gradcheck`].
+    ///
+    /// # Errors
+    /// Those of [`gradcheck`]; settings that make no sense.
+    pub fn run(&self, f: impl Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor]) -> Result<Check> {
+        if !matches!(self.order, 1 | 2) {
+            return Err(Error::argument("gradcheck", "order 1 or 2", self.order));
+        }
+        if !(self.tolerance >= 0.0) {
+            return Err(Error::argument("gradcheck", "a tolerance of 0 or more", self.tolerance));
+        }
+        for input in inputs {
+            if input.dtype() != candle_core::DType::F64 {
+                return Err(Error::dtype("gradcheck", "inputs of dtype f64", &[input.dtype()]));
+            }
+        }
+        match self.domain {
+            None => self.at(&f, inputs),
+            Some((low, high)) if low < high && (high - low).is_finite() => {
+                let spread = |(i, x): (usize, &Tensor)| spread(x, i, low, high);
+                self.at(&f, &inputs.iter().enumerate().map(spread).collect::<Result<Vec<_>>>()?)
+            }
+            Some((low, high)) => {
+                Err(Error::argument("gradcheck", "a domain with low < high", format!("{low} to {high}")))
+            }
+        }
+    }
+
+    fn at(&self, f: &dyn Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor]) -> Result<Check> {
+        let leaves = leaves(inputs);
+        let y = f(&leaves)?;
+        if !y.requires_grad() {
+            return Err(Error::no_gradient("gradcheck", "the result depends on none of the inputs"));
+        }
+        let ops = op_names(&y).join(", ");
+        let v = weights(&y, 1)?;
+        let wrong = |order, pass, mut mismatch: Mismatch| {
+            (mismatch.order, mismatch.pass, mismatch.ops) = (order, pass, ops.clone());
+            Error::GradCheck(Box::new(mismatch))
+        };
+
+        let value = |x: &[Tensor]| super::no_grad(|| Ok(vec![f(x)?]));
+        let weighted = [v.clone()];
+        let plain = gradient(&y, &leaves, &v, false)?;
+        let against = |given: &[Tensor]| self.compare(&value, inputs, &weighted, given);
+        let first = against(&plain)?.map_err(|m| wrong(1, "backward", m))?;
+        let recorded = gradient(&y, &leaves, &v, true)?;
+        against(&recorded)?.map_err(|m| wrong(1, "grad", m))?;
+
+        // The same numbers laid out otherwise: the gradients are at the same points, so they are compared as they are.
+        let strided = self::leaves(&inputs.iter().map(strided).collect::<Result<Vec<_>>>()?);
+        let there = gradient(&f(&strided)?, &strided, &v, false)?;
+        self.same(inputs, &plain, &there)?.map_err(|m| wrong(1, "backward of strided inputs", m))?;
+        if self.order == 1 {
+            return Ok(Check { first, second: 0.0 });
+        }
+
+        // The gradient, weighted with a direction, is a function of the inputs in its turn.
+        let slope = |x: &[Tensor]| {
+            let leaves = self::leaves(x);
+            gradient(&f(&leaves)?, &leaves, &v, false)
+        };
+        let directions =
+            leaves.iter().enumerate().map(|(i, x)| weights(x, i + 2)).collect::<Result<Vec<_>>>()?;
+        let mut exact = leaves.iter().map(|x| Ok(x.array().zeros_like()?)).collect::<Result<Vec<_>>>()?;
+        for (part, direction) in recorded.iter().zip(&directions) {
+            for (sum, term) in exact.iter_mut().zip(gradient(part, &leaves, direction, false)?) {
+                *sum = (&*sum + term.array())?;
+            }
+        }
+        let exact: Vec<Tensor> = exact.into_iter().map(Tensor::constant).collect();
+        let second = self.compare(&slope, inputs, &directions, &exact)?;
+        Ok(Check { first, second: second.map_err(|m| wrong(2, "grad of grad", m))? })
+    }
+
+    /// Whether two gradients are the same but for rounding.
+    fn same(&self, inputs: &[Tensor], given: &[Tensor], there: &[Tensor]) -> Result<Result<(), Mismatch>> {
+        for (input, (given, there)) in given.iter().zip(there).enumerate() {
+            let (at, given, there) = (numbers(&inputs[input])?, numbers(given)?, numbers(there)?);
+            let scale = given.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+            let differ = |i: &usize| (given[*i] - there[*i]).abs() > self.tolerance * scale;
+            if let Some(i) = (0..given.len()).find(differ) {
+                let element = index(i, inputs[input].dims());
+                let (ops, pass, given, numeric) = (String::new(), "", there[i], given[i]);
+                return Ok(Err(Mismatch { ops, order: 0, pass, input, element, at: at[i], given, numeric }));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// The worst relative difference between `given` and the differences of Σ weights · f, or the first that is too large.
+    fn compare(
+        &self,
+        f: Function,
+        inputs: &[Tensor],
+        weights: &[Tensor],
+        given: &[Tensor],
+    ) -> Result<Result<f64, Mismatch>> {
+        let weights = weights.iter().map(numbers).collect::<Result<Vec<_>>>()?.concat();
+        let mut worst: f64 = 0.0;
+        for (input, given) in given.iter().enumerate() {
+            let (x, given) = (numbers(&inputs[input])?, numbers(given)?);
+            // A derivative that is zero has no relative error: the largest of its neighbours gives the scale.
+            let least = 1e-2 * given.iter().fold(1e-9, |most: f64, x| most.max(x.abs()));
+            for (i, &given) in given.iter().enumerate() {
+                let at = |value: f64| -> Result<Vec<f64>> {
+                    let mut moved = x.clone();
+                    moved[i] = value;
+                    let like = &inputs[input];
+                    let mut all = inputs.to_vec();
+                    all[input] = Tensor::constant(Array::from_vec(moved, like.dims(), like.device())?);
+                    Ok(f(&all)?.iter().map(numbers).collect::<Result<Vec<_>>>()?.concat())
+                };
+                let (difference, numeric) = self.closest(&at, x[i], given, least, &weights)?;
+                if let Some(numeric) = numeric {
+                    let element = index(i, inputs[input].dims());
+                    let (ops, pass) = (String::new(), "");
+                    return Ok(Err(Mismatch {
+                        ops,
+                        order: 0,
+                        pass,
+                        input,
+                        element,
+                        at: x[i],
+                        given,
+                        numeric,
+                    }));
+                }
+                worst = worst.max(difference);
+            }
+        }
+        Ok(Ok(worst))
+    }
+
+    /// The smallest relative difference over all step widths, and the numeric derivative if even that is too large.
+    fn closest(
+        &self,
+        at: &dyn Fn(f64) -> Result<Vec<f64>>,
+        x: f64,
+        given: f64,
+        least: f64,
+        weights: &[f64],
+    ) -> Result<(f64, Option<f64>)> {
+        let mut best = (f64::INFINITY, f64::NAN);
+        for step in STEPS {
+            let h = step * x.abs().max(1.0);
+            let (a, b, c, d) = (at(x - 2.0 * h)?, at(x - h)?, at(x + h)?, at(x + 2.0 * h)?);
+            for y in [&a, &b, &c, &d] {
+                if y.len() != weights.len() {
+                    let expected = format!("a function whose result keeps its {} elements", weights.len());
+                    return Err(Error::argument(
+                        "gradcheck",
+                        expected,
+                        format!("{} elements at another x", y.len()),
+                    ));
+                }
+            }
+            let (mut sum, mut scale) = (0.0, 0.0_f64);
+            for (i, weight) in weights.iter().enumerate() {
+                // The differences are formed before they are summed: that loses the fewest digits.
+                sum += weight * (8.0 * (c[i] - b[i]) - (d[i] - a[i])) / (12.0 * h);
+                if c[i] != b[i] {
+                    scale = scale.max((weight * c[i]).abs());
+                }
+            }
+            // What rounding in f leaves of a difference, however right the derivative is.
+            let rounding = 1e-15 * scale / h;
+            let off = (sum - given).abs();
+            let difference =
+                if off <= rounding { 0.0 } else { (off - rounding) / sum.abs().max(given.abs()).max(least) };
+            if difference < best.0 || best.1.is_nan() {
+                best = (difference, sum);
+            }
+            if difference <= self.tolerance {
+                return Ok((difference, None));
+            }
+        }
+        Ok((best.0, Some(best.1)))
+    }
+}
+
+fn leaves(inputs: &[Tensor]) -> Vec<Tensor> {
+    inputs.iter().map(|x| Tensor::parameter(x.array().clone())).collect()
+}
+
+/// Numbers all over the domain, in the shape of x, no two alike.
+fn spread(x: &Tensor, salt: usize, low: f64, high: f64) -> Result<Tensor> {
+    let number =
+        |i: usize| low + (high - low) * (0.5 + (i + 7 * salt) as f64 * 0.618_033_988_749_894_8).fract();
+    let numbers: Vec<f64> = (0..x.elem_count()).map(number).collect();
+    Ok(Tensor::constant(Array::from_vec(numbers, x.dims(), x.device())?))
+}
+
+/// The same numbers with the axes laid out in reverse, and a gap after each number.
+fn strided(x: &Tensor) -> Result<Tensor> {
+    let back: Vec<usize> = (0..x.rank()).rev().collect();
+    let reversed = x.array().permute(&back[..])?.contiguous()?.unsqueeze(x.rank())?;
+    let padded = reversed.pad_with_zeros(x.rank(), 0, 1)?;
+    Ok(Tensor::constant(padded.narrow(x.rank(), 0, 1)?.squeeze(x.rank())?.permute(&back[..])?))
 }
 
 fn gradient(y: &Tensor, leaves: &[Tensor], v: &Tensor, recording: bool) -> Result<Vec<Tensor>> {
@@ -102,85 +311,6 @@ fn numbers(x: &Tensor) -> Result<Vec<f64>> {
 }
 
 type Function<'a> = &'a dyn Fn(&[Tensor]) -> Result<Vec<Tensor>>;
-
-/// The worst relative difference between `given` and the differences of Σ weights · f, or the first that is too large.
-fn compare(
-    f: Function,
-    inputs: &[Tensor],
-    weights: &[Tensor],
-    given: &[Tensor],
-) -> Result<Result<f64, Mismatch>> {
-    let weights = weights.iter().map(numbers).collect::<Result<Vec<_>>>()?.concat();
-    let mut worst: f64 = 0.0;
-    for (input, given) in given.iter().enumerate() {
-        let (x, given) = (numbers(&inputs[input])?, numbers(given)?);
-        // A derivative that is zero has no relative error: the largest of its neighbours gives the scale.
-        let least = 1e-2 * given.iter().fold(1e-9, |most: f64, x| most.max(x.abs()));
-        for (i, &given) in given.iter().enumerate() {
-            let at = |value: f64| -> Result<Vec<f64>> {
-                let mut moved = x.clone();
-                moved[i] = value;
-                let like = &inputs[input];
-                let mut all = inputs.to_vec();
-                all[input] = Tensor::constant(Array::from_vec(moved, like.dims(), like.device())?);
-                Ok(f(&all)?.iter().map(numbers).collect::<Result<Vec<_>>>()?.concat())
-            };
-            let (difference, numeric) = closest(&at, x[i], given, least, &weights)?;
-            if let Some(numeric) = numeric {
-                let element = index(i, inputs[input].dims());
-                let (ops, pass) = (String::new(), "");
-                return Ok(Err(Mismatch { ops, order: 0, pass, input, element, at: x[i], given, numeric }));
-            }
-            worst = worst.max(difference);
-        }
-    }
-    Ok(Ok(worst))
-}
-
-/// The smallest relative difference over all step widths, and the numeric derivative if even that is too large.
-fn closest(
-    at: &dyn Fn(f64) -> Result<Vec<f64>>,
-    x: f64,
-    given: f64,
-    least: f64,
-    weights: &[f64],
-) -> Result<(f64, Option<f64>)> {
-    let mut best = (f64::INFINITY, f64::NAN);
-    for step in STEPS {
-        let h = step * x.abs().max(1.0);
-        let (a, b, c, d) = (at(x - 2.0 * h)?, at(x - h)?, at(x + h)?, at(x + 2.0 * h)?);
-        for y in [&a, &b, &c, &d] {
-            if y.len() != weights.len() {
-                let expected = format!("a function whose result keeps its {} elements", weights.len());
-                return Err(Error::argument(
-                    "gradcheck",
-                    expected,
-                    format!("{} elements at another x", y.len()),
-                ));
-            }
-        }
-        let (mut sum, mut scale) = (0.0, 0.0_f64);
-        for (i, weight) in weights.iter().enumerate() {
-            // The differences are formed before they are summed: that loses the fewest digits.
-            sum += weight * (8.0 * (c[i] - b[i]) - (d[i] - a[i])) / (12.0 * h);
-            if c[i] != b[i] {
-                scale = scale.max((weight * c[i]).abs());
-            }
-        }
-        // What rounding in f leaves of a difference, however right the derivative is.
-        let rounding = 1e-15 * scale / h;
-        let off = (sum - given).abs();
-        let difference =
-            if off <= rounding { 0.0 } else { (off - rounding) / sum.abs().max(given.abs()).max(least) };
-        if difference < best.0 || best.1.is_nan() {
-            best = (difference, sum);
-        }
-        if difference <= TOLERANCE {
-            return Ok((difference, None));
-        }
-    }
-    Ok((best.0, Some(best.1)))
-}
 
 pub(super) fn index(mut flat: usize, dims: &[usize]) -> Vec<usize> {
     let mut index = vec![0; dims.len()];

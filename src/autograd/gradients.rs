@@ -4,24 +4,25 @@ use std::collections::BTreeMap;
 
 use super::Tensor;
 
-/// The gradients of the parameters that a scalar depends on.
+/// The gradients of the parameters that a scalar depends on, and of the tensors with [`retain_grad`](Tensor::retain_grad).
 #[derive(Debug, Default)]
 pub struct Gradients {
     pub(super) by_node: BTreeMap<u64, Tensor>,
 }
 
 impl Gradients {
-    /// The gradient of a parameter; `None` if the scalar does not depend on it, or if it is no parameter.
+    /// The gradient of a parameter; `None` if the scalar does not depend on it, or if it is neither a parameter nor
+    /// retained.
     pub fn get(&self, parameter: &Tensor) -> Option<&Tensor> {
         self.by_node.get(&parameter.node.as_ref()?.id)
     }
 
-    /// How many parameters have a gradient.
+    /// How many tensors have a gradient.
     pub fn len(&self) -> usize {
         self.by_node.len()
     }
 
-    /// Whether no parameter has one.
+    /// Whether none has one.
     pub fn is_empty(&self) -> bool {
         self.by_node.is_empty()
     }

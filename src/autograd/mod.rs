@@ -4,24 +4,33 @@
 //! want. [`Tensor::backward`] walks the nodes from the newest to the oldest; [`grad`] does the same and records that
 //! walk, so that a gradient can be differentiated again.
 
+mod anomaly;
 #[cfg(feature = "approx")]
 mod approx;
 pub(crate) mod array;
 mod backward;
 mod broadcast;
+mod candle;
 mod display;
 mod functional;
 mod gradcheck;
 mod gradients;
+mod graph;
+mod hook;
+mod jacobian;
 mod mode;
 mod node;
 mod op;
 mod saved;
 mod tensor;
 
+pub use anomaly::{anomaly, within};
+pub use candle::{FromCandle, from_candle};
 pub use functional::{grad, vjp};
-pub use gradcheck::{Check, gradcheck};
+pub use gradcheck::{Check, GradCheck, gradcheck};
 pub use gradients::Gradients;
+pub use graph::Graph;
+pub use jacobian::{hessian, hvp, jacobian, jvp};
 pub use mode::{is_recording, no_grad};
 pub use op::Op;
 pub use saved::{Keep, Saved};

@@ -2,12 +2,12 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use smallvec::SmallVec;
 
 use super::saved::Stash;
-use super::{Array, Tensor, mode};
+use super::{Array, Tensor, anomaly, mode};
 use crate::error::Result;
 use crate::kernel::Dims;
 
@@ -18,6 +18,11 @@ pub(crate) type Grads = SmallVec<[Option<Tensor>; 2]>;
 pub(crate) trait Rule: Debug + Send + Sync {
     fn name(&self) -> &'static str;
     fn backward(&self, call: &Call, grad: &Tensor) -> Result<Grads>;
+
+    /// The derivative as a formula, for [`Graph`](super::Graph).
+    fn derivative(&self) -> Option<String> {
+        None
+    }
 }
 
 /// One recorded operation, in a single allocation with what it saved.
@@ -30,6 +35,10 @@ pub(crate) struct Node<R: ?Sized = dyn Rule> {
     /// The nodes that made the inputs; `None` for a constant.
     pub(super) edges: SmallVec<[Option<Arc<Node>>; 2]>,
     pub(super) stash: Stash,
+    /// Whether somebody asked for the gradient of this node, which is no leaf.
+    pub(super) retained: AtomicBool,
+    /// Whether the parameter that this leaf was has another value by now.
+    pub(super) outdated: AtomicBool,
     pub(super) rule: R,
 }
 
@@ -63,13 +72,19 @@ impl<R: Rule + 'static> Node<R> {
         stash: Stash,
     ) -> Arc<Node> {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Node { id, dims: Dims::from_slice(dims), edges, stash, rule })
+        let (retained, outdated) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Node { id, dims: Dims::from_slice(dims), edges, stash, retained, outdated, rule })
     }
 }
 
 impl Node {
     pub(super) fn is_leaf(&self) -> bool {
         self.edges.is_empty()
+    }
+
+    /// Whether [`Gradients`](super::Gradients) is to have the gradient of this node.
+    pub(super) fn is_collected(&self) -> bool {
+        self.is_leaf() || self.retained.load(Ordering::Relaxed)
     }
 }
 
@@ -106,6 +121,7 @@ pub(crate) fn record<R: Rule + 'static>(
     }
     let edges = inputs.iter().map(|input| input.node.clone()).collect();
     let node = Node::new(rule(), array.dims(), edges, stash);
+    anomaly::remember_place(node.id);
     Tensor { array, node: Some(node) }
 }
 

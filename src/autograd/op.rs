@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use super::node::{Call, Grads, Rule, needs_grad, record};
 use super::saved::{Keep, Saved, Stash};
-use super::{Array, Tensor};
+use super::{Array, Tensor, anomaly};
 use crate::error::Result;
 
 /// A differentiable operation of N tensors.
@@ -55,6 +55,11 @@ pub trait Op<const N: usize>: Debug + Send + Sync + 'static {
     /// [`Error::NoGradient`](crate::Error::NoGradient) if there is no gradient to give.
     fn backward(&self, saved: &Saved<N>, grad: &Tensor) -> Result<[Option<Tensor>; N]>;
 
+    /// The derivative as a formula, for [`Tensor::graph`]; `None` where there is no short one.
+    fn derivative(&self) -> Option<String> {
+        None
+    }
+
     /// Runs the operation, and records it if an input needs a gradient.
     ///
     /// # Errors
@@ -68,6 +73,7 @@ pub trait Op<const N: usize>: Debug + Send + Sync + 'static {
         let wants = |i: usize| u32::from(recording && inputs[i].requires_grad()) << i;
         let mut keep = Keep::new((0..N).map(wants).sum());
         let output = self.forward(inputs.map(Tensor::array), &mut keep)?;
+        anomaly::check_forward(Self::NAME, &inputs, &output)?;
         if !recording {
             return Ok(Tensor::constant(output));
         }
@@ -95,5 +101,9 @@ impl<O: Op<N>, const N: usize> Rule for Fixed<O, N> {
 
     fn backward(&self, call: &Call, grad: &Tensor) -> Result<Grads> {
         Ok(self.0.backward(&Saved { call }, grad)?.into_iter().collect())
+    }
+
+    fn derivative(&self) -> Option<String> {
+        self.0.derivative()
     }
 }

@@ -1,6 +1,7 @@
 //! [`Tensor`]: an array and the node that made it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use candle_core::{DType, Device, Shape, WithDType};
 use smallvec::SmallVec;
@@ -149,6 +150,36 @@ impl Tensor {
     /// Whether this tensor depends on a parameter, so that a gradient flows back through it.
     pub fn requires_grad(&self) -> bool {
         self.node.is_some()
+    }
+
+    /// Collects the gradient of this tensor, which is no parameter, in every later
+    /// [`backward`](Tensor::backward) through it.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::parameter(Tensor::new(3.0, &Device::Cpu)?.into_array());
+    /// let y = (&x * &x)?;
+    /// y.retain_grad()?;
+    /// let gradients = (&y * &y)?.backward()?;
+    /// assert_eq!(gradients.get(&y).unwrap().to_scalar::<f64>()?, 18.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A tensor that depends on no parameter.
+    pub fn retain_grad(&self) -> Result<()> {
+        let reason = "this tensor depends on no parameter, so no gradient comes by";
+        let node = self.node.as_ref().ok_or_else(|| Error::no_gradient("retain_grad", reason))?;
+        node.retained.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Says that this leaf was the value of a parameter that has another one by now: a backward pass that arrives here
+    /// is an error.
+    pub(crate) fn outdate(&self) {
+        if let Some(node) = &self.node {
+            node.outdated.store(true, Ordering::Relaxed);
+        }
     }
 
     /// The name of the operation that made this tensor, if it was recorded.

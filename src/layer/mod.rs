@@ -4,6 +4,7 @@
 //! writes, and from it come its parameters and their names.
 
 mod flatten;
+mod gradcheck;
 mod linear;
 mod parameter;
 mod parts;
@@ -12,6 +13,7 @@ mod sequential;
 mod softmax;
 
 pub use flatten::Flatten;
+pub use gradcheck::gradcheck;
 pub use linear::Linear;
 pub use parameter::Parameter;
 pub use parts::Parts;

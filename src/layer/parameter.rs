@@ -7,8 +7,8 @@ use crate::error::{Error, Result};
 
 /// A shared handle on one learnable tensor: clones are the same parameter, which is how weights are tied.
 ///
-/// Setting it makes a new leaf. A history that was recorded before still refers to the old one, whose gradients an
-/// optimizer refuses: a parameter changed between forward and backward is an error, not a wrong number.
+/// Setting it makes a new leaf. A history that was recorded before still refers to the old one, and a backward pass that
+/// arrives there is an error: a parameter changed between forward and backward never gives a wrong number.
 ///
 /// ```
 /// use tealight::prelude::*;
@@ -46,8 +46,15 @@ impl Parameter {
             let expected = format!("a value of the parameter's dtype {}", leaf.dtype().as_str());
             return Err(Error::dtype("Parameter::set", expected, &[value.dtype()]));
         }
+        // A backward pass through what was computed from the old value would give the gradient of no value that is.
+        leaf.outdate();
         *leaf = Tensor::parameter(value);
         Ok(())
+    }
+
+    /// Puts this very tensor in the place of the value, and returns what was there.
+    pub(super) fn replace(&self, tensor: Tensor) -> Tensor {
+        std::mem::replace(&mut *self.0.write().unwrap_or_else(PoisonError::into_inner), tensor)
     }
 
     /// Whether both are handles on the same parameter.

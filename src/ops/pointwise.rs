@@ -142,6 +142,18 @@ impl<F: Formula<N>, const N: usize> Op<N> for Pointwise<F> {
         self.values(inputs, &dims)
     }
 
+    fn derivative(&self) -> Option<String> {
+        let program = Program::capture_slice(N + 1, |x| {
+            self.0.derivative(std::array::from_fn(|i| x[i]), x[N]).to_vec()
+        });
+        let names: &[&str] = match N {
+            1 => &["x", "y"],
+            2 => &["a", "b", "y"],
+            _ => &["a", "b", "c", "y"],
+        };
+        Some(program.named(names).to_string())
+    }
+
     fn backward(&self, saved: &Saved<N>, grad: &Tensor) -> Result<[Option<Tensor>; N]> {
         let mut grads = [const { None }; N];
         for (i, slot) in grads.iter_mut().enumerate() {
