@@ -56,7 +56,7 @@ pub fn read(path: impl AsRef<Path>, device: &Device) -> Result<BTreeMap<String, 
 /// # Errors
 /// A file that cannot be written.
 pub fn save(path: impl AsRef<Path>, model: &dyn Layer) -> Result<()> {
-    let tensors = model.parameters().into_iter().map(|(name, parameter)| (name, parameter.get().detach()));
+    let tensors = model.state().into_iter().map(|(name, held)| (name, held.get()));
     write(path, &tensors.collect())
 }
 
@@ -68,12 +68,12 @@ pub fn load(path: impl AsRef<Path>, model: &dyn Layer) -> Result<()> {
     let path = path.as_ref();
     let mut tensors = read(path, &Device::Cpu)?;
     let mut updates = Vec::new();
-    for (name, parameter) in model.parameters() {
+    for (name, held) in model.state() {
         let refuse = |message: String| Error::Parameter { name: name.clone(), message };
         let tensor = tensors
             .remove(&name)
             .ok_or_else(|| refuse(format!("expected in {}, but it is not there", path.display())))?;
-        let own = parameter.get();
+        let own = held.get();
         if tensor.dims() != own.dims() || tensor.dtype() != own.dtype() {
             let text = |x: &Tensor| format!("{:?} of {}", x.dims(), x.dtype().as_str());
             return Err(refuse(format!(
@@ -83,14 +83,14 @@ pub fn load(path: impl AsRef<Path>, model: &dyn Layer) -> Result<()> {
                 path.display()
             )));
         }
-        updates.push((parameter, tensor.array().to_device(own.device())?));
+        updates.push((held, Tensor::from(tensor.array().to_device(own.device())?)));
     }
     if let Some(name) = tensors.into_keys().next() {
         let message = format!("in {}, but the model has no such parameter", path.display());
         return Err(Error::Parameter { name, message });
     }
-    for (parameter, value) in updates {
-        parameter.set(value)?;
+    for (held, value) in updates {
+        held.set(&value)?;
     }
     Ok(())
 }

@@ -36,8 +36,8 @@ impl Drop for Restore {
 pub fn gradcheck(layer: &(impl Layer + ?Sized), x: &Tensor, pass: &Pass) -> Result<Check> {
     let mut parameters: Vec<(String, Parameter)> = Vec::new();
     for (name, parameter) in layer.parameters() {
-        // A tied weight is one input.
-        if !parameters.iter().any(|(_, known)| known.same(&parameter)) {
+        // A tied weight is one input, and a frozen one is none.
+        if !parameter.is_frozen() && !parameters.iter().any(|(_, known)| known.same(&parameter)) {
             parameters.push((name, parameter));
         }
     }

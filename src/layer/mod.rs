@@ -11,19 +11,24 @@ mod parts;
 mod pass;
 mod sequential;
 mod softmax;
+mod summary;
 
 pub use flatten::Flatten;
 pub use gradcheck::gradcheck;
 pub use linear::Linear;
-pub use parameter::Parameter;
-pub use parts::Parts;
+pub use parameter::{Buffer, Held, Parameter};
+pub use parts::{Part, Parts};
 pub use pass::Pass;
 pub use sequential::Sequential;
 pub use softmax::Softmax;
+pub use summary::Summary;
 
+use candle_core::{DType, Device};
+
+use self::summary::Recorder;
 use crate::activation::Activation;
 use crate::autograd::{Tensor, no_grad};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::normalize::Normalize;
 use crate::normalize::{NormalizeRows, Standardize};
 
@@ -61,13 +66,115 @@ pub trait Layer: Send + Sync {
         no_grad(|| self.forward(x, &mut Pass::eval()))
     }
 
-    /// Every parameter with its full name, such as `0.weight`, in the order of [`parts`](Layer::parts). The handles are
-    /// shared: setting one changes the model.
-    fn parameters(&self) -> Vec<(String, Parameter)> {
+    /// Every parameter and buffer with its full name, such as `0.weight`, in the order of [`parts`](Layer::parts). The
+    /// handles are shared: setting one changes the model.
+    fn state(&self) -> Vec<(String, Held)> {
         let mut parts = Parts::default();
         self.parts(&mut parts);
-        parts.into_parameters()
+        parts.into_held()
     }
+
+    /// Every parameter with its full name.
+    fn parameters(&self) -> Vec<(String, Parameter)> {
+        let parameter = |(name, held)| match held {
+            Held::Parameter(parameter) => Some((name, parameter)),
+            Held::Buffer(_) => None,
+        };
+        self.state().into_iter().filter_map(parameter).collect()
+    }
+
+    /// Freezes the parameters whose full names fit `pattern`, in which `*` stands for any text: they have no gradients
+    /// any more, and optimizers pass them over. Returns how many there are.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let rng = &mut Rng::seed(1);
+    /// let model = Sequential::new().push(Linear::new(3, 4, rng)?).push(Tanh).push(Linear::new(4, 2, rng)?);
+    /// assert_eq!(model.freeze("0.*")?, 2);
+    /// let y = model.forward(&Tensor::ones((1, 3), DType::F32, &Device::Cpu)?, &mut Pass::eval())?;
+    /// assert_eq!(y.sum_all()?.backward()?.len(), 2);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A pattern that no name fits.
+    fn freeze(&self, pattern: &str) -> Result<usize> {
+        set_frozen("freeze", self.parameters(), pattern, true)
+    }
+
+    /// Lets the parameters whose names fit `pattern` learn again: see [`freeze`](Layer::freeze).
+    ///
+    /// # Errors
+    /// A pattern that no name fits.
+    fn unfreeze(&self, pattern: &str) -> Result<usize> {
+        set_frozen("unfreeze", self.parameters(), pattern, false)
+    }
+
+    /// The table of the layers, their output shapes and parameters, for an input of this shape.
+    ///
+    /// The layers inside a layer have rows if they are run by [`Pass::call`], as those of a [`Sequential`] are.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let model = Sequential::new().push(Linear::new(3, 4, &mut Rng::seed(1))?).push(Tanh);
+    /// let summary = model.summary(&[10, 3])?;
+    /// assert_eq!(summary.parameters(), 16);
+    /// println!("{summary}");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `forward` for a tensor of zeros of this shape.
+    fn summary(&self, input_shape: &[usize]) -> Result<Summary> {
+        let dtype = self.parameters().first().map_or(DType::F32, |(_, parameter)| parameter.get().dtype());
+        let x = Tensor::zeros(input_shape, dtype, &Device::Cpu)?;
+        let mut pass = Pass::eval();
+        pass.recorder = Some(Recorder::default());
+        let before = pass.recorder.as_mut().map(|recorder| recorder.enter("model", self.kind()));
+        let y = no_grad(|| self.forward(&x, &mut pass))?;
+        let mut recorder = pass.recorder.unwrap_or_default();
+        if let Some(row) = before {
+            recorder.leave(row, self.parameters(), &y);
+        }
+        Ok(recorder.into_summary())
+    }
+
+    /// The name of the layer's type, without its path: what a summary calls it.
+    fn kind(&self) -> &'static str {
+        let name = std::any::type_name::<Self>().split('<').next().unwrap_or_default();
+        name.rsplit("::").next().unwrap_or_default()
+    }
+}
+
+fn set_frozen(
+    op: &'static str,
+    parameters: Vec<(String, Parameter)>,
+    pattern: &str,
+    frozen: bool,
+) -> Result<usize> {
+    let fitting = parameters.iter().filter(|(name, _)| fits(name, pattern));
+    let count = fitting.inspect(|(_, parameter)| parameter.set_frozen(frozen)).count();
+    if count == 0 {
+        let names: Vec<&str> = parameters.iter().map(|(name, _)| name.as_str()).collect();
+        let expected = format!("a pattern that a parameter fits ({})", names.join(", "));
+        return Err(Error::argument(op, expected, format!("{pattern:?}")));
+    }
+    Ok(count)
+}
+
+/// Whether `name` is `pattern`, in which `*` stands for any text.
+fn fits(name: &str, pattern: &str) -> bool {
+    let mut pieces = pattern.split('*');
+    let first = pieces.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let Some(last) = pieces.next_back() else { return rest.is_empty() };
+    for piece in pieces {
+        match rest.find(piece) {
+            Some(at) => rest = &rest[at + piece.len()..],
+            None => return false,
+        }
+    }
+    rest.len() >= last.len() && rest.ends_with(last)
 }
 
 impl<A: Activation> Layer for A {
@@ -89,3 +196,44 @@ macro_rules! normalizers {
     )*};
 }
 normalizers!(NormalizeRows Standardize);
+
+#[cfg(test)]
+mod tests {
+    use super::fits;
+    use crate::prelude::*;
+
+    #[test]
+    fn patterns() {
+        for pattern in ["fc1.weight", "fc1.*", "*", "*weight", "fc*.w*t", "*1*", "**"] {
+            assert!(fits("fc1.weight", pattern), "{pattern}");
+        }
+        for pattern in ["", "fc1", "fc1.weight*x", "weight", "fc2.*", "*bias", "fc1.weight.*", "fc1.weight*t"]
+        {
+            assert!(!fits("fc1.weight", pattern), "{pattern}");
+        }
+        let model = Sequential::new().push(Linear::new(2, 1, &mut Rng::seed(1)).unwrap());
+        let error = model.freeze("fc1.*").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "freeze: expected a pattern that a parameter fits (0.weight, 0.bias), got \"fc1.*\""
+        );
+    }
+
+    #[test]
+    fn what_is_frozen_stays() -> Result<()> {
+        let model = Sequential::new().push(Linear::new(2, 1, &mut Rng::seed(1))?);
+        let mut optimizer = Sgd::new(model.parameters(), 0.1)?;
+        let x = Tensor::ones((1, 2), DType::F32, &Device::Cpu)?;
+        let mut step = || -> Result<bool> {
+            let before = model.parameters()[0].1.get().to_vec2::<f32>()?;
+            optimizer.step(&model.forward(&x, &mut Pass::eval())?.sum_all()?.backward()?)?;
+            Ok(model.parameters()[0].1.get().to_vec2::<f32>()? == before)
+        };
+        assert!(!step()?);
+        model.freeze("*.weight")?;
+        assert!(step()?);
+        model.unfreeze("*")?;
+        assert!(!step()?);
+        Ok(())
+    }
+}

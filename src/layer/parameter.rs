@@ -1,5 +1,6 @@
-//! [`Parameter`]: a shared handle on one learnable tensor.
+//! [`Parameter`] and [`Buffer`]: shared handles on what a layer holds.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::autograd::{Array, Tensor};
@@ -19,17 +20,25 @@ use crate::error::{Error, Result};
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Parameter(Arc<RwLock<Tensor>>);
+pub struct Parameter(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    leaf: RwLock<Tensor>,
+    frozen: AtomicBool,
+}
 
 impl Parameter {
     /// A parameter that starts as `value`.
     pub fn new(value: Tensor) -> Self {
-        Parameter(Arc::new(RwLock::new(Tensor::parameter(value.into_array()))))
+        let leaf = RwLock::new(Tensor::parameter(value.into_array()));
+        Parameter(Arc::new(Inner { leaf, frozen: AtomicBool::new(false) }))
     }
 
-    /// The leaf: what a layer computes with, and what a gradient is looked up by.
+    /// The leaf: what a layer computes with, and what a gradient is looked up by. A frozen one has no gradient.
     pub fn get(&self) -> Tensor {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        let leaf = self.0.leaf.read().unwrap_or_else(PoisonError::into_inner);
+        if self.is_frozen() { leaf.detach() } else { leaf.clone() }
     }
 
     /// Replaces the numbers.
@@ -37,15 +46,8 @@ impl Parameter {
     /// # Errors
     /// Another shape or dtype.
     pub fn set(&self, value: Array) -> Result<()> {
-        let mut leaf = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if value.dims() != leaf.dims() {
-            let expected = format!("a value of the parameter's shape {:?}", leaf.dims());
-            return Err(Error::shape("Parameter::set", expected, &[value.dims()]));
-        }
-        if value.dtype() != leaf.dtype() {
-            let expected = format!("a value of the parameter's dtype {}", leaf.dtype().as_str());
-            return Err(Error::dtype("Parameter::set", expected, &[value.dtype()]));
-        }
+        let mut leaf = self.0.leaf.write().unwrap_or_else(PoisonError::into_inner);
+        same_kind("Parameter::set", &leaf, &value)?;
         // A backward pass through what was computed from the old value would give the gradient of no value that is.
         leaf.outdate();
         *leaf = Tensor::parameter(value);
@@ -54,11 +56,99 @@ impl Parameter {
 
     /// Puts this very tensor in the place of the value, and returns what was there.
     pub(super) fn replace(&self, tensor: Tensor) -> Tensor {
-        std::mem::replace(&mut *self.0.write().unwrap_or_else(PoisonError::into_inner), tensor)
+        std::mem::replace(&mut *self.0.leaf.write().unwrap_or_else(PoisonError::into_inner), tensor)
     }
 
     /// Whether both are handles on the same parameter.
     pub fn same(&self, other: &Parameter) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Whether it is left as it is: it has no gradient then, and optimizers pass it over.
+    pub fn is_frozen(&self) -> bool {
+        self.0.frozen.load(Ordering::Relaxed)
+    }
+
+    /// Freezes it, or lets it learn again.
+    pub fn set_frozen(&self, frozen: bool) {
+        self.0.frozen.store(frozen, Ordering::Relaxed);
+    }
+}
+
+/// A shared handle on a tensor that belongs to a model but is not learned, such as running statistics. It is saved with
+/// the parameters.
+///
+/// ```
+/// use tealight::layer::Buffer;
+/// use tealight::prelude::*;
+/// let mean = Buffer::new(Tensor::zeros(3, DType::F32, &Device::Cpu)?);
+/// mean.set(&Tensor::ones(3, DType::F32, &Device::Cpu)?)?;
+/// assert_eq!(mean.get().to_vec1::<f32>()?, [1.0; 3]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Buffer(Arc<RwLock<Tensor>>);
+
+impl Buffer {
+    /// A buffer that starts as `value`.
+    pub fn new(value: Tensor) -> Self {
+        Buffer(Arc::new(RwLock::new(value.detach())))
+    }
+
+    /// The value, a constant.
+    pub fn get(&self) -> Tensor {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces the value. A history of `value` is let go.
+    ///
+    /// # Errors
+    /// Another shape or dtype.
+    pub fn set(&self, value: &Tensor) -> Result<()> {
+        let mut own = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        same_kind("Buffer::set", &own, value.array())?;
+        *own = value.detach();
+        Ok(())
+    }
+}
+
+fn same_kind(op: &'static str, own: &Tensor, value: &Array) -> Result<()> {
+    if value.dims() != own.dims() {
+        return Err(Error::shape(op, format!("a value of the shape {:?}", own.dims()), &[value.dims()]));
+    }
+    if value.dtype() != own.dtype() {
+        let expected = format!("a value of dtype {}", own.dtype().as_str());
+        return Err(Error::dtype(op, expected, &[value.dtype()]));
+    }
+    Ok(())
+}
+
+/// What a layer holds under a name: see [`Layer::state`](super::Layer::state).
+#[derive(Clone, Debug)]
+pub enum Held {
+    /// A learnable tensor.
+    Parameter(Parameter),
+    /// A tensor that is not learned.
+    Buffer(Buffer),
+}
+
+impl Held {
+    /// The value, without a history.
+    pub fn get(&self) -> Tensor {
+        match self {
+            Held::Parameter(parameter) => parameter.get().detach(),
+            Held::Buffer(buffer) => buffer.get(),
+        }
+    }
+
+    /// Replaces the value.
+    ///
+    /// # Errors
+    /// Another shape or dtype.
+    pub fn set(&self, value: &Tensor) -> Result<()> {
+        match self {
+            Held::Parameter(parameter) => parameter.set(value.array().clone()),
+            Held::Buffer(buffer) => buffer.set(value),
+        }
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::{Layer, Parts, Pass};
-use crate::autograd::{Tensor, within};
+use crate::autograd::Tensor;
 use crate::error::Result;
 
 /// Layers one after the other; their names are their numbers, as in PyTorch.
@@ -44,7 +44,7 @@ impl Layer for Sequential {
     fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
         let mut x = x.clone();
         for (i, layer) in self.layers.iter().enumerate() {
-            x = within(&i.to_string(), || layer.forward(&x, pass))?;
+            x = pass.call(&i.to_string(), layer.as_ref(), &x)?;
         }
         Ok(x)
     }

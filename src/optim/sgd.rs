@@ -67,6 +67,10 @@ impl Optimizer for Sgd {
             // Everything is computed before anything is set: a step happens whole or not at all.
             let mut updates = Vec::with_capacity(self.parameters.len());
             for ((name, parameter), velocity) in self.parameters.iter().zip(&self.velocities) {
+                if parameter.is_frozen() {
+                    updates.push(None);
+                    continue;
+                }
                 let leaf = parameter.get();
                 let refuse = |message: &str| Error::Parameter { name: name.clone(), message: message.into() };
                 let grad = gradients.get(&leaf).ok_or_else(|| {
@@ -82,11 +86,12 @@ impl Optimizer for Sgd {
                     None => grad.clone(),
                 };
                 let value = (&leaf - (&push * self.rate)?)?;
-                updates.push((value.into_array(), push.into_array()));
+                updates.push(Some((value.into_array(), push.into_array())));
             }
-            for (((_, parameter), velocity), (value, push)) in
+            for (((_, parameter), velocity), update) in
                 self.parameters.iter().zip(&mut self.velocities).zip(updates)
             {
+                let Some((value, push)) = update else { continue };
                 parameter.set(value)?;
                 *velocity = (self.momentum > 0.0).then_some(push);
             }

@@ -1,0 +1,164 @@
+//! [`Summary`]: the table of a model's layers.
+
+use std::fmt;
+
+use super::Parameter;
+use crate::autograd::Tensor;
+
+/// What a pass notes of the layers that it comes through.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Recorder {
+    rows: Vec<Row>,
+    depth: usize,
+    /// The parameters of the rows that are done.
+    counted: Vec<Parameter>,
+}
+
+#[derive(Clone, Debug)]
+struct Row {
+    depth: usize,
+    name: String,
+    kind: &'static str,
+    dims: Vec<usize>,
+    parameters: usize,
+    /// The bytes of the output.
+    bytes: usize,
+}
+
+impl Recorder {
+    /// A row for a layer that is entered.
+    pub(super) fn enter(&mut self, name: &str, kind: &'static str) -> usize {
+        let (depth, name) = (self.depth, name.to_string());
+        self.rows.push(Row { depth, name, kind, dims: Vec::new(), parameters: 0, bytes: 0 });
+        self.depth += 1;
+        self.rows.len() - 1
+    }
+
+    /// Fills the row of a layer that is left: its output, and the parameters that no layer inside it has.
+    pub(super) fn leave(&mut self, row: usize, parameters: Vec<(String, Parameter)>, y: &Tensor) {
+        self.depth -= 1;
+        let mut own = 0;
+        for (_, parameter) in parameters {
+            if !self.counted.iter().any(|known| known.same(&parameter)) {
+                own += parameter.get().elem_count();
+                self.counted.push(parameter);
+            }
+        }
+        if let Some(row) = self.rows.get_mut(row) {
+            (row.dims, row.parameters) = (y.dims().to_vec(), own);
+            row.bytes = y.elem_count() * y.dtype().size_in_bytes();
+        }
+    }
+
+    pub(super) fn into_summary(self) -> Summary {
+        let frozen = self.counted.iter().filter(|p| p.is_frozen()).map(|p| p.get().elem_count()).sum();
+        let size = |p: &Parameter| p.get().elem_count() * p.get().dtype().size_in_bytes();
+        let parameter_bytes = self.counted.iter().map(size).sum();
+        Summary { rows: self.rows, frozen, parameter_bytes }
+    }
+}
+
+/// A model's layers with their outputs and parameters, as [`Layer::summary`](super::Layer::summary) makes it; `{}`
+/// prints a table.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    rows: Vec<Row>,
+    frozen: usize,
+    parameter_bytes: usize,
+}
+
+impl Summary {
+    /// How many numbers the parameters have together; a tied one counts once.
+    pub fn parameters(&self) -> usize {
+        self.rows.iter().map(|row| row.parameters).sum()
+    }
+
+    /// How many of them learn.
+    pub fn trainable(&self) -> usize {
+        self.parameters() - self.frozen
+    }
+}
+
+/// 12345678 as 12,345,678.
+fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn size(bytes: usize) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let heading = ["Layer", "Output shape", "Parameters"].map(String::from);
+        let mut table = vec![heading];
+        for row in &self.rows {
+            let name = format!("{}{} ({})", "  ".repeat(row.depth), row.name, row.kind);
+            let parameters = if row.parameters == 0 { "-".into() } else { grouped(row.parameters) };
+            table.push([name, format!("{:?}", row.dims), parameters]);
+        }
+        let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths = [0, 1, 2].map(width);
+        let line = "─".repeat(widths.iter().sum::<usize>() + 4);
+        for (i, [name, dims, parameters]) in table.iter().enumerate() {
+            let [a, b, c] = widths;
+            writeln!(f, "{name:<a$}  {dims:<b$}  {parameters:>c$}")?;
+            if i == 0 {
+                writeln!(f, "{line}")?;
+            }
+        }
+        writeln!(f, "{line}")?;
+        let (all, learning) = (grouped(self.parameters()), grouped(self.trainable()));
+        writeln!(f, "Parameters: {all} ({learning} trainable), {}", size(self.parameter_bytes))?;
+        // A container's output is its last layer's.
+        let nested = |i: usize| self.rows.get(i + 1).is_some_and(|next| next.depth > self.rows[i].depth);
+        let outputs = (0..self.rows.len()).filter(|&i| !nested(i)).map(|i| self.rows[i].bytes).sum();
+        write!(f, "Outputs of one pass: {}", size(outputs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+
+    #[test]
+    fn a_table_of_layers() -> Result<()> {
+        let rng = &mut Rng::seed(1);
+        let tied = Linear::new(16, 16, rng)?;
+        let inner =
+            Sequential::new().push(Linear::new(64, 16, rng)?).push(Relu).push(tied.clone()).push(tied);
+        let model = Sequential::new().push(Flatten).push(inner).push(Linear::new(16, 1000, rng)?);
+        assert_eq!(model.freeze("1.0.*")?, 2);
+        let summary = model.summary(&[2, 8, 8])?;
+        assert_eq!((summary.parameters(), summary.trainable()), (18_312, 17_272));
+        let expected = "\
+Layer               Output shape  Parameters
+────────────────────────────────────────────
+model (Sequential)  [2, 1000]              -
+  0 (Flatten)       [2, 64]                -
+  1 (Sequential)    [2, 16]                -
+    0 (Linear)      [2, 16]            1,040
+    1 (Relu)        [2, 16]                -
+    2 (Linear)      [2, 16]              272
+    3 (Linear)      [2, 16]                -
+  2 (Linear)        [2, 1000]         17,000
+────────────────────────────────────────────
+Parameters: 18,312 (17,272 trainable), 71.5 KiB
+Outputs of one pass: 8.8 KiB";
+        assert_eq!(summary.to_string(), expected);
+        assert!(model.summary(&[2, 8, 7]).unwrap_err().to_string().starts_with("1.0: linear: expected"));
+        Ok(())
+    }
+}
