@@ -97,7 +97,7 @@ impl GradCheck {
         if !matches!(self.order, 1 | 2) {
             return Err(Error::argument("gradcheck", "order 1 or 2", self.order));
         }
-        if !(self.tolerance >= 0.0) {
+        if self.tolerance.is_nan() || self.tolerance < 0.0 {
             return Err(Error::argument("gradcheck", "a tolerance of 0 or more", self.tolerance));
         }
         for input in inputs {

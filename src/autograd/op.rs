@@ -13,6 +13,9 @@ use crate::error::Result;
 /// operations, which makes it differentiable in its turn. A gradient may have any shape that the output has: the graph
 /// sums it to the shape of the input, so broadcasting is none of an operation's business.
 ///
+/// An operation with several results returns them side by side in one array, and [`i`](Tensor::i) or
+/// [`narrow`](Tensor::narrow) takes them apart: their gradients come back in one piece.
+///
 /// ```
 /// use tealight::prelude::*;
 ///

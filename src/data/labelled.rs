@@ -2,6 +2,7 @@
 
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
+use crate::ops::Rng;
 
 /// Examples with one class each, in main memory.
 #[derive(Clone, Debug)]
@@ -51,6 +52,48 @@ impl Labelled {
             }
         }
         Ok(counts)
+    }
+
+    /// The examples that `rows` names, in its order.
+    ///
+    /// # Errors
+    /// A row that does not exist.
+    pub fn select(&self, rows: &[usize]) -> Result<Labelled> {
+        let fits = |&row: &usize| u32::try_from(row).ok().filter(|_| row < self.len());
+        let rows = rows.iter().map(|row| {
+            let expected = || Error::argument("select", format!("rows below {}", self.len()), row);
+            fits(row).ok_or_else(expected)
+        });
+        let rows = Tensor::new(&rows.collect::<Result<Vec<u32>>>()?[..], &candle_core::Device::Cpu)?;
+        let (inputs, targets) = (self.inputs.index_select(0, &rows)?, self.targets.index_select(0, &rows)?);
+        Ok(Labelled { inputs, targets, names: self.names.clone(), features: self.features.clone() })
+    }
+
+    /// Two parts, chosen at random: the second one has the share `test` of the examples, at least one.
+    ///
+    /// ```
+    /// # #[cfg(feature = "csv")] {
+    /// use tealight::prelude::*;
+    /// let (train, test) = tealight::data::iris()?.split(0.2, &mut Rng::seed(1))?;
+    /// assert_eq!((train.len(), test.len()), (120, 30));
+    /// # }
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A share that is not between 0 and 1; fewer than two examples.
+    #[doc(alias = "train_test_split")]
+    pub fn split(&self, test: f64, rng: &mut Rng) -> Result<(Labelled, Labelled)> {
+        if !(test > 0.0 && test < 1.0) {
+            return Err(Error::argument("split", "a share between 0 and 1", test));
+        }
+        let n = self.len();
+        if n < 2 {
+            return Err(Error::argument("split", "two examples or more", n));
+        }
+        let tests = ((n as f64 * test).round() as usize).clamp(1, n - 1);
+        let order = rng.permutation(n);
+        Ok((self.select(&order[tests..])?, self.select(&order[..tests])?))
     }
 
     /// A table with one header line: numbers, then the name of the class in the last column. The classes are numbered in
@@ -107,6 +150,31 @@ mod tests {
         assert_eq!((data.len(), data.is_empty(), data.counts()?), (3, false, vec![1, 2, 0]));
         data.names.truncate(1);
         assert_eq!(data.counts().unwrap_err().to_string(), "counts: expected class numbers below 1, got 1");
+        Ok(())
+    }
+
+    #[test]
+    fn parts() -> Result<()> {
+        let data = Labelled {
+            inputs: Tensor::arange(0.0_f32, 20.0, &Device::Cpu)?.reshape((10, 2))?,
+            targets: Tensor::arange(0u32, 10, &Device::Cpu)?,
+            names: (0..10).map(|i| i.to_string()).collect(),
+            features: vec!["a".into(), "b".into()],
+        };
+        let (train, test) = data.split(0.25, &mut Rng::seed(1))?;
+        assert_eq!((train.len(), test.len()), (7, 3));
+        let mut all = [train.targets.to_vec1::<u32>()?, test.targets.to_vec1()?].concat();
+        // Each example is in one part, with its own target.
+        assert_eq!(test.inputs.to_vec2::<f32>()?[2][0], 2.0 * all[9] as f32);
+        all.sort_unstable();
+        assert_eq!(all, (0..10).collect::<Vec<_>>());
+        assert_eq!(data.split(0.001, &mut Rng::seed(1))?.1.len(), 1);
+        for share in [0.0, 1.0, f64::NAN] {
+            assert!(matches!(data.split(share, &mut Rng::seed(1)), Err(Error::Argument { .. })));
+        }
+        assert!(data.select(&[0])?.split(0.5, &mut Rng::seed(1)).is_err());
+        assert_eq!(data.select(&[10]).unwrap_err().to_string(), "select: expected rows below 10, got 10");
+        assert!(data.select(&[])?.is_empty());
         Ok(())
     }
 

@@ -1,6 +1,5 @@
 //! A layer of one's own, with parameters and a layer inside.
 
-use tealight::layer::{Parts, Pass};
 use tealight::prelude::*;
 
 /// x + scale · tanh(inner(x))
@@ -19,51 +18,24 @@ impl Residual {
 
 impl Layer for Residual {
     fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
-        let inner = self.inner.forward(x, pass).map_err(|error| error.within("inner"))?;
+        let inner = pass.call("inner", &self.inner, x)?;
         x + (inner.tanh()? * &self.scale.get())?
     }
 
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.parameter("scale", &self.scale).layer("inner", &self.inner);
-    }
+    tealight::parts!(scale, inner);
 }
 
 #[cfg(test)]
 mod tests {
     use super::Residual;
-    use tealight::layer::Pass;
+    use tealight::layer::gradcheck;
     use tealight::prelude::*;
-
-    fn f64(x: Result<Tensor>) -> Result<Tensor> {
-        x?.to_dtype(DType::F64)
-    }
 
     #[test]
     fn every_parameter_passes_gradcheck() -> Result<()> {
-        let rng = &mut Rng::seed(7);
-        let inputs = [
-            f64(Tensor::randn(0.0, 1.0, (2, 3), rng))?,
-            f64(Tensor::randn(0.0, 1.0, 3, rng))?,
-            f64(Tensor::randn(0.0, 1.0, (3, 3), rng))?,
-            f64(Tensor::randn(0.0, 1.0, 3, rng))?,
-        ];
-        // A parameter is a leaf of its own, so the layer is checked at its input, and its formula at the rest.
-        let handle = |x: &Tensor| Parameter::new(x.detach());
-        let inner = Linear { weight: handle(&inputs[2]), bias: Some(handle(&inputs[3])) };
-        let layer = Residual { inner, scale: handle(&inputs[1]) };
-        autograd::gradcheck(|x| layer.forward(&x[0], &mut Pass::eval()), &inputs[..1])?;
-        let formula = |x: &[Tensor]| &x[0] + ((x[0].matmul(&x[2].t()?)? + &x[3])?.tanh()? * &x[1])?;
-        autograd::gradcheck(formula, &inputs)?;
-
-        // And what the layer gives its parameters is what the formula gives.
-        let leaves = inputs.each_ref().map(|x| Tensor::parameter(x.array().clone()));
-        let expected = formula(&leaves)?.powf(2.0)?.sum_all()?.backward()?;
-        let given = layer.forward(&inputs[0], &mut Pass::eval())?.powf(2.0)?.sum_all()?.backward()?;
-        for ((name, parameter), leaf) in layer.parameters().iter().zip(&leaves[1..]) {
-            let difference = (given.get(&parameter.get()).expect(name) - expected.get(leaf).expect(name))?;
-            let worst = difference.abs()?.sum_all()?.to_scalar::<f64>()?;
-            assert!(worst < 1e-12, "{name}: {worst:e}");
-        }
+        let layer = Residual::new(3, &mut Rng::seed(7))?;
+        let x = Tensor::randn(0.0, 1.0, (2, 3), &mut Rng::seed(8))?;
+        gradcheck(&layer, &x, &Pass::eval())?;
         Ok(())
     }
 

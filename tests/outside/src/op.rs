@@ -29,6 +29,53 @@ impl Op<2> for Distance {
     }
 }
 
+/// The numbers above a threshold, the rest 0. What it saves is neither input nor output: which ones were taken.
+#[derive(Debug)]
+pub struct Above(pub f64);
+
+impl Op<1> for Above {
+    const NAME: &'static str = "above";
+
+    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
+        let taken = x.gt(self.0)?.to_dtype(x.dtype())?;
+        keep.extra(taken.clone());
+        Ok((x * taken)?)
+    }
+
+    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        Ok([Some((grad * Tensor::constant(saved.extra(0)?.clone()))?)])
+    }
+}
+
+/// (r cos φ, r sin φ): two results, side by side.
+#[derive(Debug)]
+struct Polar;
+
+impl Op<2> for Polar {
+    const NAME: &'static str = "polar";
+
+    fn forward(&self, [r, angle]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
+        keep.input(0);
+        keep.input(1);
+        Ok(Array::stack(&[(r * angle.cos()?)?, (r * angle.sin()?)?], 0)?)
+    }
+
+    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+        let (r, angle) = (saved.input(0)?, saved.input(1)?);
+        let (by_x, by_y) = (grad.i(0)?, grad.i(1)?);
+        let (cos, sin) = (angle.cos()?, angle.sin()?);
+        let by_r = ((&by_x * &cos)? + (&by_y * &sin)?)?;
+        let by_angle = (r * (by_y * cos - (by_x * sin)?)?)?;
+        Ok([Some(by_r), Some(by_angle)])
+    }
+}
+
+/// The point at the distance `r` and the angle `angle`.
+pub fn polar(r: &Tensor, angle: &Tensor) -> Result<(Tensor, Tensor)> {
+    let both = Polar.apply([r, angle])?;
+    Ok((both.i(0)?, both.i(1)?))
+}
+
 /// The square. `factor` is 1 if its gradient is right; `dropped` forgets it.
 #[derive(Debug)]
 pub struct Square {
@@ -72,7 +119,7 @@ impl Op<1> for Cube {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cube, Distance, Square};
+    use super::{Above, Cube, Distance, Square, polar};
     use tealight::autograd::Op;
     use tealight::prelude::*;
 
@@ -97,6 +144,26 @@ mod tests {
         autograd::gradcheck(|x| Distance.apply([&x[0], &x[0].sqr()?]), std::slice::from_ref(&b))?;
         // The gradient that nobody waits for is not asked for.
         autograd::gradcheck(|x| Distance.apply([&x[0], &b])?.exp(), &[a])?;
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_saved_is_neither_input_nor_output() -> Result<()> {
+        assert_eq!(Above(0.0).apply([&points()?])?.to_vec1::<f64>()?, [0.0, 0.4, 3.0]);
+        autograd::gradcheck(|x| Above(0.0).apply([&x[0]])?.powf(3.0), &[points()?])?;
+        Ok(())
+    }
+
+    #[test]
+    fn two_results() -> Result<()> {
+        let (r, angle) = (Tensor::new(&[1.0, 2.0], &Device::Cpu)?, Tensor::new(&[0.3, -2.0], &Device::Cpu)?);
+        let (x, y) = polar(&r, &angle)?;
+        let length = (x.sqr()? + y.sqr()?)?.sqrt()?.to_vec1::<f64>()?;
+        assert!((length[0] - 1.0).abs() < 1e-15 && (length[1] - 2.0).abs() < 1e-15);
+        let inputs = [r, angle];
+        autograd::gradcheck(|v| polar(&v[0], &v[1]).and_then(|(x, y)| x.powf(3.0)? * y), &inputs)?;
+        // One of the two alone is differentiated as well.
+        autograd::gradcheck(|v| polar(&v[0], &v[1])?.1.exp(), &inputs)?;
         Ok(())
     }
 

@@ -1,0 +1,91 @@
+//! Logistic regression in under ten steps: Newton's method, with second derivatives that nobody had to write.
+//!
+//! `cargo run --release --example newton` finds the minimum on breast_cancer to the last digits, and writes `newton.png` with
+//! the length of the gradient at each step, beside that of gradient descent. The Hessian is never formed: conjugate
+//! gradients need its product with a vector alone, which is `autograd::hvp`.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use tealight::plot::{Axes, curve_on};
+use tealight::prelude::*;
+
+/// Fits a logistic regression by Newton's method.
+#[derive(Parser)]
+struct Options {
+    /// Where the picture is written
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+}
+
+fn number(x: &Tensor) -> Result<f64> {
+    x.to_scalar()
+}
+
+/// The x with H·x = b, by conjugate gradients.
+fn solve(product: impl Fn(&Tensor) -> Result<Tensor>, b: &Tensor) -> Result<Tensor> {
+    let mut x = (b * 0.0)?;
+    let (mut rest, mut direction) = (b.clone(), b.clone());
+    let mut size = number(&rest.dot(&rest)?)?;
+    let goal = 1e-24 * size;
+    for _ in 0..10 * b.elem_count() {
+        if size <= goal {
+            break;
+        }
+        let along = product(&direction)?;
+        let step = size / number(&direction.dot(&along)?)?;
+        x = (x + (&direction * step)?)?;
+        rest = (rest - (along * step)?)?;
+        let new = number(&rest.dot(&rest)?)?;
+        direction = (&rest + (direction * (new / size))?)?;
+        size = new;
+    }
+    Ok(x)
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    let data = tealight::data::breast_cancer()?;
+    let x = Standardize::fit(&data.inputs)?.normalize(&data.inputs)?.to_dtype(DType::F64)?;
+    // A column of ones, whose weight is the bias.
+    let x = Tensor::cat(&[&x, &Tensor::ones((x.dims()[0], 1), DType::F64, &Device::Cpu)?], 1)?;
+    let targets = data.targets.to_dtype(DType::F64)?;
+    // A little weight decay: without it a perfect separation would have no minimum.
+    let loss = |w: &Tensor| Mean(BceWithLogits).loss(&x.matvec(w)?, &targets)? + (w.dot(w)? * 5e-3)?;
+
+    let mut curves = Vec::new();
+    for (name, newton, steps) in [("Newton", true, 10), ("gradient descent", false, 60)] {
+        let mut w = Tensor::zeros(x.dims()[1], DType::F64, &Device::Cpu)?;
+        let mut curve = Vec::new();
+        for step in 0..=steps {
+            let leaf = Tensor::parameter(w.into_array());
+            let value = loss(&leaf)?;
+            let [slope] = autograd::grad(&value, [&leaf])?;
+            let length = number(&slope.dot(&slope)?.sqrt()?)?;
+            if newton || step % 20 == 0 {
+                println!("{name} {step}: loss {:.15}, gradient {length:.1e}", number(&value)?);
+            }
+            curve.push((step as f64, length));
+            let push = match newton {
+                true => solve(
+                    |v| {
+                        let [hv] = autograd::hvp(&value, [&leaf], [v])?;
+                        Ok(hv.detach())
+                    },
+                    &slope.detach(),
+                )?,
+                false => (slope * 0.5)?,
+            };
+            w = no_grad(|| leaf - push)?;
+            if length < 1e-10 {
+                break;
+            }
+        }
+        assert!(!newton || curve.len() < 10, "Newton takes under ten steps");
+        curves.push((name, curve));
+    }
+    let file = options.out.join("newton.png");
+    curve_on(&file, "Two ways down", &Axes::new("step", "length of the gradient").log_y(), &curves)?;
+    println!("wrote {}", file.display());
+    Ok(())
+}
