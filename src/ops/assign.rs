@@ -28,8 +28,9 @@ pub(super) fn assigned(
     if broadcast_dims(source.dims(), &part).as_deref() != Some(&part[..]) {
         return Err(Error::shape(op, format!("a source that broadcasts to {part:?}"), &[source.dims()]));
     }
+    let source = if source.dims() == part { source.clone() } else { autograd::broadcast_to(source, &part)? };
     if part.contains(&0) {
-        return Ok(x.clone());
+        return written(x, &source, Places { starts: [].into(), block: 1, period: x.elem_count() });
     }
     let steps = strides(x.dims());
     // The last axes are written in blocks, as far as they are taken whole, and one span before them.
@@ -44,7 +45,6 @@ pub(super) fn assigned(
     }
     let scaled = lists.into_iter().zip(&steps).map(|(list, step)| list.iter().map(|at| at * step).collect());
     let places = Places { starts: sums(scaled).into(), block, period: x.elem_count() };
-    let source = if source.dims() == part { source.clone() } else { autograd::broadcast_to(source, &part)? };
     written(x, &source, places)
 }
 

@@ -123,6 +123,13 @@ impl Tensor {
 
     /// Zeros, of this tensor's shape and dtype and on its device.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[5.0, 6.0], &Device::Cpu)?;
+    /// assert_eq!(x.zeros_like()?.to_vec1::<f64>()?, [0.0, 0.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A shape that does not fit in memory.
     pub fn zeros_like(&self) -> Result<Tensor> {
@@ -130,6 +137,13 @@ impl Tensor {
     }
 
     /// Ones, of this tensor's shape and dtype and on its device.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[5.0, 6.0], &Device::Cpu)?;
+    /// assert_eq!(x.ones_like()?.to_vec1::<f64>()?, [1.0, 1.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A shape that does not fit in memory.

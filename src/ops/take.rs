@@ -25,7 +25,7 @@ macro_rules! with_data {
         let span = layout.start_offset()..layout.start_offset() + x.elem_count();
         match &*storage {
             $(candle_core::Storage::Cpu(candle_core::CpuStorage::$kind(data)) => {
-                let $data = &data[span];
+                let $data = data.get(span).unwrap_or(&[]);
                 $body
             })*
             _ => Err($crate::error::Error::dtype("take", "an ordinary dtype (see to_dtype)", &[x.dtype()])),
@@ -84,16 +84,15 @@ struct Put {
 impl Op<1> for Put {
     const NAME: &'static str = "put";
 
-    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
         if !x.device().is_cpu() {
             return self.on_device(x);
         }
-        if is_narrow(x) {
-            let wide = self.forward([&x.to_dtype(DType::F32)?], keep)?;
-            return Ok(wide.to_dtype(x.dtype())?);
-        }
         let n = self.dims.iter().product();
-        with_data!([U8 U32 I16 I32 I64 F32 F64] x, data => make(self.places.put(data, n), &self.dims, x))
+        let out = with_data!([U8 U32 I16 I32 I64 F32 F64] &wide(x)?, data => {
+            make(self.places.put(data, n), &self.dims, x)
+        })?;
+        Ok(out.to_dtype(x.dtype())?)
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -116,9 +115,12 @@ impl Put {
     }
 }
 
-/// Whether sums of such numbers are too coarse to be added to: they are added up in f32.
-fn is_narrow(x: &Array) -> bool {
-    matches!(x.dtype(), DType::F16 | DType::BF16 | DType::F8E4M3)
+/// The numbers in f32 where they are too coarse to be added up.
+fn wide(x: &Array) -> Result<Array> {
+    match x.dtype() {
+        DType::F16 | DType::BF16 | DType::F8E4M3 => Ok(x.to_dtype(DType::F32)?),
+        _ => Ok(x.clone()),
+    }
 }
 
 /// The places as candle takes them, and how long its blocks are.
@@ -141,13 +143,11 @@ impl Op<2> for Add {
             let put = Put { places: self.0.clone(), dims: Dims::from_slice(x.dims()) };
             return Ok((x + put.forward([source], keep)?)?);
         }
-        if is_narrow(x) {
-            let [wide, source] = [x, source].map(|x| x.to_dtype(DType::F32));
-            return Ok(self.forward([&wide?, &source?], keep)?.to_dtype(x.dtype())?);
-        }
-        with_data!([U8 U32 I16 I32 I64 F32 F64] x, data => {
-            changed(data, x, source, |out, source| self.0.add(out, source))
-        })
+        let source = wide(source)?;
+        let out = with_data!([U8 U32 I16 I32 I64 F32 F64] &wide(x)?, data => {
+            changed(data, x, &source, |out, source| self.0.add(out, source))
+        })?;
+        Ok(out.to_dtype(x.dtype())?)
     }
 
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
@@ -164,12 +164,11 @@ struct Write(Places);
 impl Op<2> for Write {
     const NAME: &'static str = "write";
 
-    fn forward(&self, [x, source]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
-        if !x.device().is_cpu() {
-            let [on_cpu, source] = [x, source].map(|x| x.to_device(&Device::Cpu));
-            return Ok(self.forward([&on_cpu?, &source?], keep)?.to_device(x.device())?);
-        }
-        with_data!(x, data => changed(data, x, source, |out, source| self.0.set(out, source)))
+    fn forward(&self, [x, source]: [&Array; 2], _: &mut Keep) -> Result<Array> {
+        let home = x.device();
+        let (x, source) = (x.to_device(&Device::Cpu)?, source.to_device(&Device::Cpu)?);
+        let out = with_data!(&x, data => changed(data, &x, &source, |out, source| self.0.set(out, source)))?;
+        Ok(out.to_device(home)?)
     }
 
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
