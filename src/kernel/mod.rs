@@ -9,6 +9,7 @@
 mod block;
 mod buffer;
 mod gemm;
+mod index;
 mod map;
 mod parallel;
 mod reduce;
@@ -16,6 +17,7 @@ pub(crate) mod rows;
 mod view;
 
 pub(crate) use gemm::{Matrix, matmul};
+pub(crate) use index::{Places, nonzero, strides, sums};
 pub(crate) use map::{SOURCES, add_assign, map, map_blocks, sources};
 pub(crate) use reduce::{dot, find_axis, fold_axis, is_finite, sum_axis};
 pub(crate) use view::{Dims, View, broadcast_dims};

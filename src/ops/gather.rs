@@ -1,72 +1,61 @@
-//! One element of an axis for each index, as PyTorch's `gather`.
+//! One element of an axis for each index: taken, written over or added to, as PyTorch does.
 //!
 //! # Formula
-//! y\[…, i, …, k\] = x\[…, indices\[…, i, …, k\], …, k\], the index replacing i alone
+//! gather: y\[…, i, …, k\] = x\[…, indices\[…, i, …, k\], …, k\], the index replacing i alone; scatter: y = x and
+//! y\[…, indices\[…, i, …, k\], …, k\] = source\[…, i, …, k\]; scatter_add: the same with +=
 //!
 //! # Gradient
-//! The gradient, added at the places that were taken: a place taken twice gets both.
+//! gather: the gradient, added at the places that were taken: a place taken twice gets both. scatter: to x the gradient,
+//! but 0 where it was written over, to the source what is there; where two were written the last counts. scatter_add: the
+//! gradient to x, and what is at the places to the source.
 //!
 //! # Errors
-//! An axis that does not exist; indices of another rank or longer than x along another axis; indices that are no u8,
-//! u32 or i64, negative or beyond the axis.
+//! An axis that does not exist; indices of another rank, or longer along another axis; indices that are no u8, u32 or
+//! i64, or beyond the axis; a source of another dtype, or shorter than the indices.
 
 use super::axis::Axis;
-use super::index_select::{accumulated, checked_indices};
 use super::narrow::narrowed;
-use crate::autograd::array::contiguous;
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use super::take::{added, checked_indices, same_kind, taken, written};
+use crate::autograd::Tensor;
 use crate::error::{Error, Result};
-use crate::kernel::Dims;
+use crate::kernel::{Places, strides, sums};
 
-/// The elements `indices` of `axis`; the shapes agree but for it.
-#[derive(Debug)]
-struct Gather {
-    axis: usize,
-    indices: Array,
+/// The element of `x` for each index.
+fn places(op: &'static str, x: &Tensor, axis: impl Axis, indices: &Tensor) -> Result<Places> {
+    let axis = axis.of(op, x.dims())?;
+    let (own, other) = (x.dims(), indices.dims());
+    if own.len() != other.len() || (0..own.len()).any(|i| i != axis && other[i] > own[i]) {
+        let expected = format!("indices no longer than the tensor, but for axis {axis}");
+        return Err(Error::shape(op, expected, &[own, other]));
+    }
+    let numbers = checked_indices(op, own, axis, indices)?;
+    let mut starts = Vec::new();
+    if !numbers.is_empty() {
+        let steps = strides(own);
+        // Along `axis` the index alone says where.
+        let step = |i: usize| if i == axis { 0 } else { steps[i] };
+        let lists = (0..own.len()).map(|i| (0..other[i]).map(|place| place * step(i)).collect());
+        starts = sums(lists);
+        starts.iter_mut().zip(numbers).for_each(|(start, index)| *start += index * steps[axis]);
+    }
+    Ok(Places { starts: starts.into(), block: 1, period: x.elem_count() })
 }
 
-impl Op<1> for Gather {
-    const NAME: &'static str = "gather";
-
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
-        Ok(contiguous(x)?.gather(&self.indices, self.axis)?)
+/// The part of `source` for which there are indices.
+fn part(op: &'static str, x: &Tensor, indices: &Tensor, source: &Tensor) -> Result<Tensor> {
+    same_kind(op, x, source)?;
+    let (own, other) = (source.dims(), indices.dims());
+    if own.len() != other.len() || own.iter().zip(other).any(|(own, other)| own < other) {
+        return Err(Error::shape(op, "a source no shorter than the indices", &[own, other]));
     }
-
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-        let &Gather { axis, ref indices } = self;
-        let size = saved.input_dims(0)?[axis];
-        Ok([Some(ScatterAdd { axis, size, indices: indices.clone() }.apply([grad])?)])
-    }
-}
-
-/// The transpose of [`Gather`]: zeros along an axis of `size`, and the input added at the places `indices`.
-#[derive(Debug)]
-struct ScatterAdd {
-    axis: usize,
-    size: usize,
-    indices: Array,
-}
-
-impl Op<1> for ScatterAdd {
-    const NAME: &'static str = "scatter_add";
-
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
-        let mut dims = Dims::from_slice(x.dims());
-        dims[self.axis] = self.size;
-        accumulated(x, |x| {
-            let sums = Array::zeros(&dims[..], x.dtype(), x.device())?;
-            sums.scatter_add_set(&self.indices, x, self.axis)?;
-            Ok(sums)
-        })
-    }
-
-    fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-        Ok([Some(Gather { axis: self.axis, indices: self.indices.clone() }.apply([grad])?)])
-    }
+    let narrow = |x: Tensor, (axis, &len): (usize, &usize)| narrowed(&x, axis, 0, len);
+    other.iter().enumerate().try_fold(source.clone(), narrow)
 }
 
 impl Tensor {
     /// For each element of `indices` the element of this tensor at the same place, but for `axis`, where the index says.
+    ///
+    /// Negative indices count from the end.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -84,22 +73,66 @@ impl Tensor {
     ///
     /// # Errors
     /// An axis that does not exist; indices of another rank or longer along another axis; indices that are no u8, u32 or
-    /// i64, negative or beyond the axis.
+    /// i64, or beyond the axis.
     #[doc(alias = "take_along_axis")]
     pub fn gather(&self, axis: impl Axis, indices: &Tensor) -> Result<Tensor> {
-        let axis = axis.of("gather", self.dims())?;
-        let (own, other) = (self.dims(), indices.dims());
-        if own.len() != other.len() || (0..own.len()).any(|i| i != axis && other[i] > own[i]) {
-            let expected = format!("indices no longer than the tensor, but for axis {axis}");
-            return Err(Error::shape("gather", expected, &[own, other]));
-        }
-        let indices = checked_indices("gather", self, axis, indices)?;
-        let mut x = self.clone();
-        // candle's kernel walks both alike, so it would take the wrong elements of a longer tensor.
-        for (i, &len) in indices.dims().iter().enumerate().filter(|&(i, _)| i != axis) {
-            x = narrowed(&x, i, 0, len)?;
-        }
-        Gather { axis, indices }.apply([&x])
+        taken(self, places("gather", self, axis, indices)?, indices.dims())
+    }
+
+    /// A copy with each element of `source` written at its own place, but for `axis`, where its index says.
+    ///
+    /// Of several that come to one place the last stays, in row-major order. Negative indices count from the end.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let zeros = Tensor::zeros((2, 3), DType::F64, &Device::Cpu)?;
+    /// let at = Tensor::new(&[[2_u32], [0]], &Device::Cpu)?;
+    /// let ones = Tensor::ones((2, 1), DType::F64, &Device::Cpu)?;
+    /// assert_eq!(zeros.scatter(1, &at, &ones)?.to_vec2::<f64>()?, [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Shapes
+    /// `indices` is at most as long as this tensor along every axis but `axis`, and at most as long as the source along
+    /// every axis.
+    ///
+    /// # Gradient
+    /// To this tensor the gradient, but 0 where it was written over; to the source what is there, and 0 to those that
+    /// did not stay.
+    ///
+    /// # Errors
+    /// An axis that does not exist; indices of another rank or too long; indices that are no u8, u32 or i64, or beyond the
+    /// axis; a source of another dtype.
+    #[doc(alias = "put_along_axis")]
+    pub fn scatter(&self, axis: impl Axis, indices: &Tensor, source: &Tensor) -> Result<Tensor> {
+        let places = places("scatter", self, axis, indices)?;
+        written(self, &part("scatter", self, indices, source)?, places)
+    }
+
+    /// A copy with each element of `source` added at its own place, but for `axis`, where its index says.
+    ///
+    /// Negative indices count from the end. Integers wrap around.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let zeros = Tensor::zeros(3, DType::F64, &Device::Cpu)?;
+    /// let at = Tensor::new(&[2_u32, 0, 2], &Device::Cpu)?;
+    /// let x = Tensor::new(&[1.0, 10.0, 100.0], &Device::Cpu)?;
+    /// assert_eq!(zeros.scatter_add(0, &at, &x)?.to_vec1::<f64>()?, [10.0, 0.0, 101.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Shapes
+    /// As for [`scatter`](Tensor::scatter).
+    ///
+    /// # Gradient
+    /// To this tensor the gradient, to the source what it has at the places.
+    ///
+    /// # Errors
+    /// As for [`scatter`](Tensor::scatter).
+    pub fn scatter_add(&self, axis: impl Axis, indices: &Tensor, source: &Tensor) -> Result<Tensor> {
+        let places = places("scatter_add", self, axis, indices)?;
+        added(self, &part("scatter_add", self, indices, source)?, places)
     }
 }
 
@@ -117,6 +150,19 @@ mod tests {
         check(&x, |x| x.reshape((x.elem_count() / 6, 6))?.gather(1, &long)?.exp());
         let short = Tensor::new(&[[2_i64, 0], [2, 1]], cpu)?;
         check(&x, |x| x.sqr()?.reshape((3, x.elem_count() / 3))?.gather(0, &short));
+        // 2 is written twice, 0 is kept.
+        let twice = Tensor::new(&[[2_i64, 1, -1]], cpu)?;
+        for add in [false, true] {
+            check(&x, |x| {
+                let x = x.reshape((x.elem_count() / 3, 3))?;
+                let source = x.sqr()?;
+                if add {
+                    x.exp()?.scatter_add(1, &twice, &source)
+                } else {
+                    x.exp()?.scatter(1, &twice, &source)
+                }
+            });
+        }
         Ok(())
     }
 
@@ -170,6 +216,61 @@ mod tests {
     }
 
     #[test]
+    fn scattered_against_loops() -> Result<()> {
+        let cpu = &Device::Cpu;
+        for dtype in [DType::U8, DType::U32, DType::I64, DType::F16, DType::BF16, DType::F32, DType::F64] {
+            let x = Tensor::arange(0.0, 12.0, cpu)?.reshape((4, 3))?.to_dtype(dtype)?;
+            let source = Tensor::arange(20.0, 32.0, cpu)?.reshape((4, 3))?.t()?.to_dtype(dtype)?; // (3, 4)
+            let indices = Tensor::new(&[[0_i64, -1], [0, 2], [3, 2]], cpu)?;
+            let mut set = x.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+            let mut sum = set.clone();
+            let from = source.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+            for (i, row) in indices.to_vec2::<i64>()?.iter().enumerate() {
+                for (j, &index) in row.iter().enumerate() {
+                    let at = if index < 0 { index + 4 } else { index } as usize;
+                    set[at][j] = from[i][j];
+                    sum[at][j] += from[i][j];
+                }
+            }
+            let numbers = |x: Tensor| x.to_dtype(DType::F64)?.to_vec2::<f64>();
+            assert_eq!(numbers(x.scatter(0, &indices, &source)?)?, set, "{dtype:?}");
+            assert_eq!(numbers(x.scatter_add(-2, &indices, &source)?)?, sum, "{dtype:?}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn only_the_last_written_has_a_gradient() -> Result<()> {
+        let [x, source] =
+            [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]].map(|x| Tensor::parameter(tensor(&x).into_array()));
+        let y = x.scatter(0, &Tensor::new(&[1_u32, 1, 0], &Device::Cpu)?, &source)?;
+        assert_eq!(y.to_vec1::<f64>()?, [6.0, 5.0, 3.0]);
+        let gradients = y.sqr()?.sum_all()?.backward()?;
+        assert_eq!(gradients.get(&x).unwrap().to_vec1::<f64>()?, [0.0, 0.0, 6.0]);
+        assert_eq!(gradients.get(&source).unwrap().to_vec1::<f64>()?, [0.0, 10.0, 12.0]);
+        Ok(())
+    }
+
+    #[test]
+    fn scatter_refuses() -> Result<()> {
+        let x = Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?;
+        let indices = Tensor::zeros((2, 4), DType::U32, &Device::Cpu)?;
+        let error = x.scatter(1, &indices, &x).unwrap_err();
+        let message = "scatter: expected a source no shorter than the indices, got [2, 3] and [2, 4]";
+        assert_eq!(error.to_string(), message);
+        assert!(matches!(x.scatter(0, &indices, &x), Err(Error::Shape { .. })));
+        assert!(matches!(x.scatter_add(0, &x, &x), Err(Error::Dtype { .. })));
+        let short = indices.narrow(1, 0, 1)?;
+        assert!(matches!(x.scatter_add(0, &short, &x.to_dtype(DType::F64)?), Err(Error::Dtype { .. })));
+        assert!(matches!(x.scatter(2, &short, &x), Err(Error::Axis { .. })));
+        let none = Tensor::zeros((0, 3), DType::U32, &Device::Cpu)?;
+        assert_eq!(x.scatter(0, &none, &x)?.to_vec2::<f32>()?, [[0.0; 3]; 2]);
+        let far = Tensor::new(&[[2_u32]], &Device::Cpu)?;
+        assert!(matches!(x.scatter(0, &far, &x), Err(Error::Argument { .. })));
+        Ok(())
+    }
+
+    #[test]
     fn edges() -> Result<()> {
         let cpu = &Device::Cpu;
         let x = Tensor::zeros((2, 3), DType::F32, cpu)?;
@@ -180,9 +281,11 @@ mod tests {
             Tensor::zeros((2, 0), DType::F32, cpu)?.gather(0, &none.t()?.i((..1, ..))?)?.dims(),
             [1, 0]
         );
-        let error = x.gather(1, &Tensor::new(&[[0_i64, -1]], cpu)?).unwrap_err().to_string();
-        let message = "gather: expected indices from 0 and below 3 (axis 1 of shape [2, 3]), \
-                       got -1 (element 1 of the indices)";
+        let ends = Tensor::new(&[[1.0, 2.0, 3.0]], cpu)?.gather(1, &Tensor::new(&[[-1_i64, -3]], cpu)?)?;
+        assert_eq!(ends.to_vec2::<f64>()?, [[3.0, 1.0]]);
+        let error = x.gather(1, &Tensor::new(&[[0_i64, -4]], cpu)?).unwrap_err().to_string();
+        let message = "gather: expected indices from -3 and below 3 (axis 1 of shape [2, 3]), \
+                       got -4 (element 1 of the indices)";
         assert_eq!(error, message);
         let error = x.gather(1, &Tensor::zeros((3, 1), DType::U32, cpu)?).unwrap_err();
         let message =

@@ -7,12 +7,14 @@
 //! The gradient at the places that were taken, 0 elsewhere; where a place was taken twice, their sum.
 //!
 //! # Errors
-//! More indices than axes; an index or the end of a range beyond its axis.
+//! More indices than axes; an index or the end of a range beyond its axis; steps of 0.
 
 use std::ops::{Bound, Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 
 use super::axis::Axis;
+use super::index_select::vector;
 use super::narrow::{narrowed, selected};
+use super::take::taken_along;
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
@@ -23,6 +25,8 @@ pub enum Part {
     At(i64),
     /// The places of a range, whose bounds may be negative as well.
     Range(Bound<i64>, Bound<i64>),
+    /// Every so-many-th place of a range, from its end if the number is negative.
+    Step(Bound<i64>, Bound<i64>, i64),
     /// The places that a vector of indices names.
     Pick(Tensor),
 }
@@ -45,9 +49,54 @@ impl<A: Axis> Index for A {
     }
 }
 
+/// A range of integers, of any of Rust's kinds.
+pub trait Bounds {
+    /// The first place and the last.
+    fn bounds(self) -> (Bound<i64>, Bound<i64>);
+}
+
+impl Bounds for RangeFull {
+    fn bounds(self) -> (Bound<i64>, Bound<i64>) {
+        (Bound::Unbounded, Bound::Unbounded)
+    }
+}
+
 impl Index for RangeFull {
     fn part(self) -> Part {
         Part::Range(Bound::Unbounded, Bound::Unbounded)
+    }
+}
+
+/// What [`step`] gives.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    bounds: (Bound<i64>, Bound<i64>),
+    by: i64,
+}
+
+/// Every `by`-th place of a range, for [`Tensor::i`] and [`Tensor::assign`].
+///
+/// The range says which places, `by` how they are walked: from the first on, or with a negative `by` from the last on
+/// backwards. numpy's `x[5:0:-2]` is `step(1..=5, -2)`.
+///
+/// ```
+/// use tealight::ops::step;
+/// use tealight::prelude::*;
+/// let x = Tensor::arange(0.0, 6.0, &Device::Cpu)?;
+/// assert_eq!(x.i(step(1.., 2))?.to_vec1::<f64>()?, [1.0, 3.0, 5.0]);
+/// assert_eq!(x.i(step(.., -1))?.to_vec1::<f64>()?, [5.0, 4.0, 3.0, 2.0, 1.0, 0.0]);
+/// assert_eq!(x.i(step(..4, -2))?.to_vec1::<f64>()?, [3.0, 1.0]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
+/// Steps of 0 are an error where they are used.
+pub fn step(range: impl Bounds, by: i64) -> Step {
+    Step { bounds: range.bounds(), by }
+}
+
+impl Index for Step {
+    fn part(self) -> Part {
+        Part::Step(self.bounds.0, self.bounds.1, self.by)
     }
 }
 
@@ -59,9 +108,16 @@ impl Index for &Tensor {
 
 macro_rules! ranges {
     ($($range:ident: $self:ident => $start:expr, $end:expr;)*) => {$(
+        impl<A: Axis> Bounds for $range<A> {
+            fn bounds($self) -> (Bound<i64>, Bound<i64>) {
+                ($start, $end)
+            }
+        }
+
         impl<A: Axis> Index for $range<A> {
-            fn part($self) -> Part {
-                Part::Range($start, $end)
+            fn part(self) -> Part {
+                let (start, end) = self.bounds();
+                Part::Range(start, end)
             }
         }
     )*};
@@ -80,6 +136,12 @@ impl<T: Index> Indices for T {
     }
 }
 
+impl Indices for () {
+    fn parts(self) -> Vec<Part> {
+        Vec::new()
+    }
+}
+
 macro_rules! tuples {
     ($(($($index:ident)*))*) => {$(
         impl<$($index: Index),*> Indices for ($($index,)*) {
@@ -93,12 +155,85 @@ macro_rules! tuples {
 }
 tuples!((A) (A B) (A B C) (A B C D) (A B C D E) (A B C D E F));
 
+/// What is taken along an axis, whose length is known.
+pub(super) enum Taken {
+    One(usize),
+    /// From the first on so many.
+    Span(usize, usize),
+    List(Vec<usize>),
+}
+
+impl Taken {
+    pub(super) fn list(&self) -> Vec<usize> {
+        match self {
+            &Taken::One(at) => vec![at],
+            &Taken::Span(start, len) => (start..start + len).collect(),
+            Taken::List(list) => list.clone(),
+        }
+    }
+
+    /// The length of the axis of the part, if it has one.
+    pub(super) fn len(&self) -> Option<usize> {
+        match self {
+            Taken::One(_) => None,
+            &Taken::Span(_, len) => Some(len),
+            Taken::List(list) => Some(list.len()),
+        }
+    }
+}
+
+/// What the indices name, axis by axis.
+pub(super) fn resolved(op: &'static str, x: &Tensor, indices: impl Indices) -> Result<Vec<Taken>> {
+    let parts = indices.parts();
+    if parts.len() > x.rank() {
+        let expected = format!("at most {} indices for shape {:?}", x.rank(), x.dims());
+        return Err(Error::argument(op, expected, parts.len()));
+    }
+    parts.iter().enumerate().map(|(axis, part)| part.on(op, x, axis)).collect()
+}
+
+impl Part {
+    fn on(&self, op: &'static str, x: &Tensor, axis: usize) -> Result<Taken> {
+        let size = x.dims()[axis];
+        let beyond = |got: String| {
+            let expected = format!("places of the {size} on axis {axis} of shape {:?}", x.dims());
+            Error::argument(op, expected, got)
+        };
+        let inside = |start, end| bounds(start, end, size).ok_or_else(|| beyond(range(start, end)));
+        match self {
+            &Part::At(at) => {
+                let place = place(at, size).filter(|&place| place < size);
+                Ok(Taken::One(place.ok_or_else(|| beyond(format!("index {at}")))?))
+            }
+            &Part::Range(start, end) => {
+                let (start, end) = inside(start, end)?;
+                Ok(Taken::Span(start, end - start))
+            }
+            &Part::Step(_, _, 0) => Err(Error::argument(op, "steps of another size than 0", 0)),
+            &Part::Step(start, end, by) => {
+                let (start, end) = inside(start, end)?;
+                let stride = usize::try_from(by.unsigned_abs()).unwrap_or(usize::MAX);
+                let len = (end - start).div_ceil(stride);
+                // Of nothing all parts of a length are alike, and none needs a list.
+                Ok(if by == 1 || x.elem_count() == 0 {
+                    Taken::Span(start, len)
+                } else if by > 0 {
+                    Taken::List((start..end).step_by(stride).collect())
+                } else {
+                    Taken::List((start..end).rev().step_by(stride).collect())
+                })
+            }
+            Part::Pick(indices) => Ok(Taken::List(vector(op, x.dims(), axis, indices)?)),
+        }
+    }
+}
+
 impl Tensor {
     /// The part of this tensor that integers and ranges name, axis by axis: a view, no copy.
     ///
-    /// An integer takes one place, and its axis goes away; a range takes several; a vector of indices takes the places
-    /// that it names, in its order, and copies them. Negative integers count from the end, as they do for axes. Axes
-    /// that are not mentioned are taken whole.
+    /// An integer takes one place, and its axis goes away; a range takes several. A vector of indices takes the places that
+    /// it names, in its order, and [`step`] every so-many-th of a range: these two copy. Negative integers count from the
+    /// end, as they do for axes. Axes that are not mentioned are taken whole.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -114,30 +249,18 @@ impl Tensor {
     /// The gradient at the places that were taken, 0 elsewhere.
     ///
     /// # Errors
-    /// More indices than axes; an index or the end of a range beyond its axis; a range whose end is before its start.
+    /// More indices than axes; an index or the end of a range beyond its axis; a range whose end is before its start; steps
+    /// of 0.
     #[doc(alias = "index")]
     #[doc(alias = "slice")]
     pub fn i(&self, indices: impl Indices) -> Result<Tensor> {
-        let parts = indices.parts();
-        if parts.len() > self.rank() {
-            let expected = format!("at most {} indices for shape {:?}", self.rank(), self.dims());
-            return Err(Error::argument("i", expected, parts.len()));
-        }
         let mut x = self.clone();
         // From the last axis on, so that an axis that goes away moves none that is still to come.
-        for (axis, part) in parts.iter().enumerate().rev() {
-            x = match part {
-                &Part::At(at) => {
-                    let place = place(at, self.dims()[axis]);
-                    let place = place.filter(|&place| place < self.dims()[axis]);
-                    selected(&x, axis, place.ok_or_else(|| beyond(self, axis, format!("index {at}")))?)?
-                }
-                &Part::Range(start, end) => {
-                    let (start, end) = bounds(start, end, self.dims()[axis])
-                        .ok_or_else(|| beyond(self, axis, range(start, end)))?;
-                    narrowed(&x, axis, start, end - start)?
-                }
-                Part::Pick(indices) => x.index_select(axis, indices)?,
+        for (axis, taken) in resolved("i", self, indices)?.into_iter().enumerate().rev() {
+            x = match taken {
+                Taken::One(at) => selected(&x, axis, at)?,
+                Taken::Span(start, len) => narrowed(&x, axis, start, len)?,
+                Taken::List(list) => taken_along("i", &x, axis, list.into_iter())?,
             };
         }
         Ok(x)
@@ -166,12 +289,6 @@ fn bounds(start: Bound<i64>, end: Bound<i64>, size: usize) -> Option<(usize, usi
     (start <= end && end <= size).then_some((start, end))
 }
 
-fn beyond(x: &Tensor, axis: usize, got: String) -> Error {
-    let size = x.dims()[axis];
-    let expected = format!("places of the {size} on axis {axis} of shape {:?}", x.dims());
-    Error::argument("i", expected, got)
-}
-
 /// The range as it is written.
 fn range(start: Bound<i64>, end: Bound<i64>) -> String {
     let start = match start {
@@ -189,6 +306,7 @@ fn range(start: Bound<i64>, end: Bound<i64>) -> String {
 #[allow(clippy::reversed_empty_ranges)] // they are what is tested
 mod tests {
     use super::super::testing::check;
+    use super::step;
     use crate::prelude::*;
 
     #[test]
@@ -199,6 +317,7 @@ mod tests {
         check(&x, |x| x.unsqueeze(0)?.i((.., -1)));
         let twice = Tensor::new(&[1u32, 0, 1], &Device::Cpu).unwrap();
         check(&x, |x| x.unsqueeze(0)?.reshape((2, x.elem_count() / 2))?.i((&twice, ..-1)));
+        check(&x, |x| x.exp()?.i(step(.., -1))?.unsqueeze(0)?.i((0, step(1.., 2)))?.sqr());
     }
 
     #[test]
@@ -213,6 +332,11 @@ mod tests {
         assert_eq!(x.i((..=0, 2..=-1, 1..1))?.dims(), [1, 2, 0]);
         assert_eq!(x.i((0..3, 3..4, ..))?.dims(), [3, 1, 5]);
         assert_eq!(x.i((0..3,))?.dims(), [3, 4, 5]);
+        let steps = x.i((step(.., -2), step(1..=3, 2), step(-4.., i64::MIN)))?;
+        let expected = [2, 0].map(|i| [1, 3].map(|j| [at(i, j, 4)]));
+        assert_eq!(steps.to_vec3::<u32>()?, expected);
+        let ends = Tensor::new(&[-1_i64, 0], &Device::Cpu)?;
+        assert_eq!(x.i((&ends, 0, 0))?.to_vec1::<u32>()?, [at(2, 0, 0), at(0, 0, 0)]);
         Ok(())
     }
 
@@ -227,6 +351,9 @@ mod tests {
         assert!(matches!(x.i(i64::MIN..), Err(Error::Argument { .. })));
         assert!(matches!(x.i(..=u64::MAX), Err(Error::Argument { .. })));
         assert!(matches!(x.i(2..1), Err(Error::Argument { .. })));
+        let error = x.i(step(.., 0)).unwrap_err();
+        assert_eq!(error.to_string(), "i: expected steps of another size than 0, got 0");
+        assert!(matches!(x.i(step(..5, -1)), Err(Error::Argument { .. })));
         assert!(matches!(x.i((0, 0, 0)), Err(Error::Argument { .. })));
         assert!(matches!(Tensor::new(1.0, &Device::Cpu)?.i(0), Err(Error::Argument { .. })));
         Ok(())

@@ -1,122 +1,37 @@
-//! The places of an axis that a vector of indices names.
+//! The places of an axis that a vector of indices names: taken, or added to.
 //!
 //! # Formula
-//! y\[…, i, …\] = x\[…, indices\[i\], …\]
+//! index_select: y\[…, i, …\] = x\[…, indices\[i\], …\]; index_add: y = x and y\[…, indices\[i\], …\] += source\[…, i, …\]
 //!
 //! # Gradient
-//! The gradient, added at the places that were taken: a place taken twice gets both.
+//! index_select: the gradient, added at the places that were taken: a place taken twice gets both. index_add: the gradient
+//! to x, and what is at the places to the source.
 //!
 //! # Errors
-//! An axis that does not exist; indices that are no vector, no u8, u32 or i64, negative or beyond the axis.
-
-use candle_core::DType;
+//! An axis that does not exist; indices that are no vector, no u8, u32 or i64, or beyond the axis.
 
 use super::axis::Axis;
-use crate::autograd::array::{contiguous, with_slice};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use super::take::{added, checked_indices, places_along, same_kind, taken_along};
+use crate::autograd::Tensor;
 use crate::error::{Error, Result};
-use crate::kernel::Dims;
 
-/// The places `indices` of `axis`.
-#[derive(Debug)]
-struct IndexSelect {
-    axis: usize,
-    indices: Array,
-}
-
-impl Op<1> for IndexSelect {
-    const NAME: &'static str = "index_select";
-
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
-        Ok(contiguous(x)?.index_select(&self.indices, self.axis)?)
+/// The numbers of a vector of indices, as places from the start of `axis`.
+pub(super) fn vector(op: &'static str, dims: &[usize], axis: usize, indices: &Tensor) -> Result<Vec<usize>> {
+    if indices.rank() != 1 {
+        return Err(Error::shape(op, "a vector of indices", &[indices.dims()]));
     }
-
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-        let &IndexSelect { axis, ref indices } = self;
-        let size = saved.input_dims(0)?[axis];
-        Ok([Some(IndexAdd { axis, size, indices: indices.clone() }.apply([grad])?)])
-    }
-}
-
-/// The transpose of [`IndexSelect`]: zeros along an axis of `size`, and the input added at the places `indices`.
-#[derive(Debug)]
-struct IndexAdd {
-    axis: usize,
-    size: usize,
-    indices: Array,
-}
-
-impl Op<1> for IndexAdd {
-    const NAME: &'static str = "index_add";
-
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
-        let mut dims = Dims::from_slice(x.dims());
-        dims[self.axis] = self.size;
-        accumulated(x, |x| {
-            let zeros = Array::zeros(&dims[..], x.dtype(), x.device())?;
-            Ok(zeros.index_add(&self.indices, x, self.axis)?)
-        })
-    }
-
-    fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-        Ok([Some(IndexSelect { axis: self.axis, indices: self.indices.clone() }.apply([grad])?)])
-    }
-}
-
-/// `add(x)` of the contiguous x: in f32 where candle would accumulate in a narrow type.
-pub(super) fn accumulated(x: &Array, add: impl FnOnce(&Array) -> Result<Array>) -> Result<Array> {
-    let narrow = matches!(x.dtype(), DType::F16 | DType::BF16) && x.device().is_cpu();
-    if narrow {
-        return Ok(add(&x.to_dtype(DType::F32)?.contiguous()?)?.to_dtype(x.dtype())?);
-    }
-    add(&contiguous(x)?)
-}
-
-/// The indices as candle's kernels want them: contiguous, u32 or i64, and in main memory all on the axis of `x`.
-pub(super) fn checked_indices(op: &'static str, x: &Tensor, axis: usize, indices: &Tensor) -> Result<Array> {
-    if !indices.device().same_device(x.device()) {
-        let got = [x, indices].map(|x| format!("{:?}", x.device().location())).join(" and ");
-        return Err(Error::Device { op, got });
-    }
-    let indices = match indices.dtype() {
-        // candle takes the largest number of a type for "nowhere", and 255 may well be a place.
-        DType::U8 => indices.array().to_dtype(DType::U32)?,
-        DType::U32 | DType::I64 => indices.array().clone(),
-        dtype => return Err(Error::dtype(op, "indices of dtype u8, u32 or i64", &[dtype])),
-    };
-    let indices = contiguous(&indices)?;
-    if indices.device().is_cpu() {
-        let size = x.dims()[axis];
-        let wrong = match indices.dtype() {
-            DType::U32 => first_beyond(&indices, |i: u32| (i as usize) < size)?,
-            _ => first_beyond(&indices, |i: i64| usize::try_from(i).is_ok_and(|i| i < size))?,
-        };
-        if let Some((index, place)) = wrong {
-            let expected = format!("indices from 0 and below {size} (axis {axis} of shape {:?})", x.dims());
-            return Err(Error::argument(op, expected, format!("{index} (element {place} of the indices)")));
-        }
-    }
-    Ok(indices)
-}
-
-/// The first index that does not fit, and where it is.
-fn first_beyond<T>(indices: &Array, fits: impl Fn(T) -> bool) -> Result<Option<(i64, usize)>>
-where
-    T: candle_core::WithDType + Into<i64>,
-{
-    with_slice(indices, |indices: &[T]| {
-        let place = indices.iter().position(|&index| !fits(index))?;
-        Some((indices[place].into(), place))
-    })
+    checked_indices(op, dims, axis, indices)
 }
 
 impl Tensor {
     /// The places of `axis` that a vector of `indices` names, in its order; one may be named any number of times.
     ///
+    /// Negative indices count from the end.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let words = Tensor::new(&[[0.0, 0.1], [1.0, 1.1], [2.0, 2.1]], &Device::Cpu)?;
-    /// let text = Tensor::new(&[2_u32, 0, 2], &Device::Cpu)?;
+    /// let text = Tensor::new(&[2_i64, 0, -1], &Device::Cpu)?;
     /// assert_eq!(words.index_select(0, &text)?.to_vec2::<f64>()?, [[2.0, 2.1], [0.0, 0.1], [2.0, 2.1]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -128,22 +43,54 @@ impl Tensor {
     /// The gradient, added at the places that were taken.
     ///
     /// # Errors
-    /// An axis that does not exist; indices that are no vector, no u8, u32 or i64, negative or beyond the axis.
+    /// An axis that does not exist; indices that are no vector, no u8, u32 or i64, or beyond the axis.
     #[doc(alias = "embedding")]
     #[doc(alias = "take")]
     pub fn index_select(&self, axis: impl Axis, indices: &Tensor) -> Result<Tensor> {
         let axis = axis.of("index_select", self.dims())?;
-        if indices.rank() != 1 {
-            return Err(Error::shape("index_select", "a vector of indices", &[indices.dims()]));
+        let indices = vector("index_select", self.dims(), axis, indices)?;
+        taken_along("index_select", self, axis, indices.into_iter())
+    }
+
+    /// A copy with slice i of `source` added to the place `indices[i]` of `axis`; a place named twice gets both.
+    ///
+    /// Negative indices count from the end. Integers wrap around.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let counts = Tensor::zeros(3, DType::F64, &Device::Cpu)?;
+    /// let votes = Tensor::new(&[2_u32, 0, 2], &Device::Cpu)?;
+    /// let weights = Tensor::new(&[1.0, 10.0, 100.0], &Device::Cpu)?;
+    /// assert_eq!(counts.index_add(0, &votes, &weights)?.to_vec1::<f64>()?, [10.0, 0.0, 101.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Shapes
+    /// (…, n, …), (k) and (…, k, …) to (…, n, …)
+    ///
+    /// # Gradient
+    /// To this tensor the gradient, to the source what it has at the places.
+    ///
+    /// # Errors
+    /// An axis that does not exist; indices that are no vector, no u8, u32 or i64, or beyond the axis; a source of another
+    /// shape or dtype.
+    pub fn index_add(&self, axis: impl Axis, indices: &Tensor, source: &Tensor) -> Result<Tensor> {
+        const OP: &str = "index_add";
+        let axis = axis.of(OP, self.dims())?;
+        same_kind(OP, self, source)?;
+        let indices = vector(OP, self.dims(), axis, indices)?;
+        let mut dims = self.dims().to_vec();
+        dims[axis] = indices.len();
+        if source.dims() != dims {
+            return Err(Error::shape(OP, format!("a source of shape {dims:?}"), &[source.dims()]));
         }
-        let indices = checked_indices("index_select", self, axis, indices)?;
-        IndexSelect { axis, indices }.apply([self])
+        added(self, source, places_along(self.dims(), axis, indices.into_iter()))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{check, tensor};
+    use super::super::testing::{check, check2, tensor};
     use crate::prelude::*;
 
     fn indices(numbers: &[u32]) -> Tensor {
@@ -160,6 +107,43 @@ mod tests {
         check(&x, |x| x.unsqueeze(-1)?.index_select(-2, &twice)?.index_select(1, &indices(&[0, 0])));
         check(&x, |x| x.reshape((3, x.elem_count() / 3))?.index_select(0, &indices(&[2, 0, 2])));
         check(&x, |x| x + x.index_select(-1, &indices(&[]))?.sum_all());
+        check(&x, |x| x.exp()?.index_add(-1, &indices(&[4, 0, 4]), &x.sqr()?.narrow(-1, 1, 3)?));
+        check2(|a, b| {
+            let (a, b) = ((a + b)?, (a * b)?);
+            a.index_add(0, &Tensor::full(1_u8, 2, &Device::Cpu)?, &b)
+        });
+    }
+
+    #[test]
+    fn index_add_against_loops() -> Result<()> {
+        let places = Tensor::new(&[1_i64, -1, -3, 1], &Device::Cpu)?;
+        for dtype in [DType::U8, DType::U32, DType::I64, DType::F16, DType::BF16, DType::F32, DType::F64] {
+            let x = Tensor::arange(0.0, 6.0, &Device::Cpu)?.reshape((2, 3))?.to_dtype(dtype)?;
+            // A strided source.
+            let source = Tensor::arange(10.0, 18.0, &Device::Cpu)?.reshape((4, 2))?.t()?.to_dtype(dtype)?;
+            let y = x.index_add(1, &places, &source)?.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+            assert_eq!(y, [[14.0, 1.0 + 10.0 + 16.0, 14.0], [18.0, 4.0 + 11.0 + 17.0, 18.0]], "{dtype:?}");
+        }
+        let bytes = Tensor::new(&[250_u8], &Device::Cpu)?;
+        let y = bytes.index_add(0, &indices(&[0]), &Tensor::new(&[10_u8], &Device::Cpu)?)?;
+        assert_eq!(y.to_vec1::<u8>()?, [4]);
+        Ok(())
+    }
+
+    #[test]
+    fn index_add_refuses() -> Result<()> {
+        let x = Tensor::zeros((2, 3), DType::F64, &Device::Cpu)?;
+        let error = x.index_add(1, &indices(&[0, 1]), &x).unwrap_err();
+        assert_eq!(error.to_string(), "index_add: expected a source of shape [2, 2], got [2, 3]");
+        assert!(matches!(x.index_add(0, &indices(&[0, 2]), &x), Err(Error::Argument { .. })));
+        assert!(matches!(x.index_add(0, &x, &x), Err(Error::Shape { .. })));
+        assert!(matches!(x.index_add(2, &indices(&[0]), &x), Err(Error::Axis { .. })));
+        let floats = x.to_dtype(DType::F32)?;
+        assert!(matches!(x.index_add(0, &indices(&[0, 1]), &floats), Err(Error::Dtype { .. })));
+        let none = Tensor::zeros((2, 0), DType::F64, &Device::Cpu)?;
+        assert_eq!(x.index_add(1, &indices(&[]), &none)?.to_vec2::<f64>()?, [[0.0; 3]; 2]);
+        assert_eq!(none.index_add(0, &indices(&[1, 1]), &none)?.dims(), [2, 0]);
+        Ok(())
     }
 
     #[test]
@@ -214,12 +198,14 @@ mod tests {
         assert!(matches!(x.index_select(0, &indices(&[0])), Err(Error::Argument { .. })));
         assert!(matches!(x.index_select(2, &indices(&[0])), Err(Error::Axis { axis: 2, .. })));
         let error = x.index_select(1, &indices(&[1, 3])).unwrap_err().to_string();
-        let message = "index_select: expected indices from 0 and below 3 (axis 1 of shape [0, 3]), \
+        let message = "index_select: expected indices from -3 and below 3 (axis 1 of shape [0, 3]), \
                        got 3 (element 1 of the indices)";
         assert_eq!(error, message);
-        let negative = Tensor::new(&[-1_i64], &Device::Cpu)?;
-        assert!(matches!(x.index_select(1, &negative), Err(Error::Argument { .. })));
-        for nowhere in [Tensor::new(&[u32::MAX], &Device::Cpu)?, Tensor::new(&[i64::MAX], &Device::Cpu)?] {
+        let negative = Tensor::new(&[-1_i64, 0, -3], &Device::Cpu)?;
+        assert_eq!(tensor(&[1.0, 2.0, 3.0]).index_select(0, &negative)?.to_vec1::<f64>()?, [3.0, 1.0, 1.0]);
+        let nowhere = [i64::MAX, i64::MIN, -4, u32::MAX.into()].map(|i| Tensor::new(&[i], &Device::Cpu));
+        for nowhere in nowhere.into_iter().chain([Tensor::new(&[u32::MAX], &Device::Cpu)]) {
+            let nowhere = nowhere?;
             assert!(matches!(x.index_select(1, &nowhere), Err(Error::Argument { .. })));
         }
         assert!(matches!(x.index_select(1, &tensor(&[1.0])), Err(Error::Dtype { .. })));

@@ -27,7 +27,7 @@ impl Op<1> for Narrow {
     const NAME: &'static str = "narrow";
 
     fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
-        Ok(x.narrow(self.axis, self.start, self.len)?)
+        view(x, self.axis, self.start, self.len)
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -35,6 +35,12 @@ impl Op<1> for Narrow {
         let to = saved.input_dims(0)?[axis];
         Ok([Some(Embed { axis, start, to }.apply([grad])?)])
     }
+}
+
+/// Places `start`.. of `axis`. Nothing is taken at the beginning, for its place may be beyond the end of the data.
+fn view(x: &Array, axis: usize, start: usize, len: usize) -> Result<Array> {
+    let start = if len == 0 || x.elem_count() == 0 { 0 } else { start };
+    Ok(x.narrow(axis, start, len)?)
 }
 
 /// The place `at` of `axis`, which goes away.
@@ -48,7 +54,7 @@ impl Op<1> for Select {
     const NAME: &'static str = "select";
 
     fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
-        Ok(x.narrow(self.axis, self.at, 1)?.squeeze(self.axis)?)
+        Ok(view(x, self.axis, self.at, 1)?.squeeze(self.axis)?)
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -205,6 +211,9 @@ mod tests {
     fn edges() -> Result<()> {
         let x = Tensor::arange(0u32, 12, &Device::Cpu)?.reshape((3, 4))?;
         assert_eq!(x.narrow(0, 3, 0)?.dims(), [0, 4]);
+        // An empty part of an empty part, which would begin behind the end.
+        let nothing = x.to_dtype(DType::F64)?.narrow(0, 3, 0)?.i((.., 3))?.exp()?;
+        assert_eq!(nothing.to_vec1::<f64>()?, [0.0; 0]);
         let error = x.narrow(1, 3, 2).unwrap_err();
         let message =
             "narrow: expected start + len <= 4 on axis 1 of shape [3, 4], got start = 3 and len = 2";

@@ -27,7 +27,6 @@ impl Op<1> for Reshape {
 
     fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
         let dims = &self.0[..];
-        let longer = |dims: &[usize]| dims.iter().copied().filter(|&size| size != 1).collect::<Dims>();
         if x.is_contiguous() || longer(x.dims()) != longer(dims) {
             return Ok(contiguous(x)?.reshape(dims)?);
         }
@@ -45,6 +44,11 @@ impl Op<1> for Reshape {
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         Ok([Some(Reshape(Dims::from_slice(saved.input_dims(0)?)).apply([grad])?)])
     }
+}
+
+/// The shape without axes of length 1.
+fn longer(dims: &[usize]) -> Dims {
+    dims.iter().copied().filter(|&size| size != 1).collect()
 }
 
 /// `x` with the shape `dims`, which has as many elements.
@@ -116,6 +120,21 @@ impl Tensor {
         reshaped(self, &dims)
     }
 
+    /// Without the axes of length 1.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::zeros((1, 2, 1, 3), DType::F32, &Device::Cpu)?;
+    /// assert_eq!(x.squeeze_all()?.dims(), [2, 3]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// None for a tensor that exists.
+    pub fn squeeze_all(&self) -> Result<Tensor> {
+        reshaped(self, &longer(self.dims()))
+    }
+
     /// With a new axis of length 1 at the position `axis`; −1 puts it last.
     ///
     /// ```
@@ -146,6 +165,7 @@ mod tests {
     fn gradients() {
         let x = [0.3, -1.0, 2.0, 0.5, 1.5, -0.7];
         check(&x, |x| x.flatten(0, -1)?.unsqueeze(0)?.squeeze(0)?.reshape((1, x.elem_count())));
+        check(&x, |x| x.unsqueeze(0)?.unsqueeze(-1)?.sqr()?.squeeze_all());
     }
 
     #[test]
@@ -156,6 +176,9 @@ mod tests {
         assert_eq!(t.flatten(0, 1)?.to_vec1::<u32>()?[..4], [0, 4, 8, 1]);
         let view = t.unsqueeze(1)?.unsqueeze(0)?.unsqueeze(-1)?;
         assert_eq!((view.dims(), view.array().is_contiguous()), (&[1, 4, 1, 3, 1][..], false));
+        assert_eq!(view.squeeze_all()?.to_vec2::<u32>()?, t.to_vec2::<u32>()?);
+        assert_eq!(Tensor::zeros((1, 1), DType::U8, &Device::Cpu)?.squeeze_all()?.rank(), 0);
+        assert_eq!(Tensor::zeros((1, 0), DType::U8, &Device::Cpu)?.squeeze_all()?.dims(), [0]);
         let back = view.reshape((4, 1, 3))?.squeeze(1)?;
         assert_eq!(back.to_vec2::<u32>()?, t.to_vec2::<u32>()?);
         assert_eq!(Tensor::zeros((2, 0), DType::F32, &Device::Cpu)?.reshape((0, 7))?.dims(), [0, 7]);

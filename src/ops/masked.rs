@@ -1,0 +1,254 @@
+//! The elements that a mask marks: taken, replaced, counted off.
+//!
+//! # Formula
+//! masked_select: x where mask ≠ 0, in row-major order; masked_fill: mask ≠ 0 ? value : x; masked_scatter: x, but where
+//! mask ≠ 0 the next element of source; nonzero: the places where x ≠ 0
+//!
+//! # Gradient
+//! masked_select: the gradient where the mask is, 0 elsewhere. The other two: the gradient where the mask is not; to the
+//! elements of the source, what is where they went. nonzero has none: places are integers.
+//!
+//! # Errors
+//! A mask that is not u8; shapes that do not broadcast; a source that is too short or of another dtype.
+
+use candle_core::{DType, Device};
+
+use super::create::{checked, number};
+use super::narrow::narrowed;
+use super::take::{same_kind, taken, with_data, written};
+use crate::autograd::{self, Array, Tensor};
+use crate::error::{Error, Result};
+use crate::kernel::{self, Places, broadcast_dims};
+
+/// Where `mask`, broadcast to `dims`, is not 0.
+fn places(mask: &Tensor, dims: &[usize]) -> Result<Places> {
+    Ok(Places {
+        starts: nonzero(&mask.array().broadcast_as(dims)?)?.into(),
+        block: 1,
+        period: dims.iter().product(),
+    })
+}
+
+/// The numbers of the elements that are not 0.
+fn nonzero(x: &Array) -> Result<Vec<usize>> {
+    let x = x.to_device(&Device::Cpu)?;
+    with_data!(&x, data => Ok(kernel::nonzero(data)))
+}
+
+/// The shape of x and mask, broadcast together.
+fn together(op: &'static str, x: &Tensor, mask: &Tensor) -> Result<Vec<usize>> {
+    if mask.dtype() != DType::U8 {
+        return Err(Error::dtype(op, "a u8 mask (as comparisons give)", &[mask.dtype()]));
+    }
+    let all = [x.dims(), mask.dims()];
+    let dims = broadcast_dims(all[0], all[1]);
+    let dims = dims.ok_or_else(|| Error::shape(op, "a mask that broadcasts with the tensor", &all))?;
+    checked(op, dims[..].into(), x.dtype().size_in_bytes())?;
+    Ok(dims.into_vec())
+}
+
+/// The mask, if it broadcasts to x.
+fn onto(op: &'static str, x: &Tensor, mask: &Tensor) -> Result<()> {
+    if together(op, x, mask)? != x.dims() {
+        let got = [x.dims(), mask.dims()];
+        return Err(Error::shape(op, "a mask that broadcasts to the tensor's shape", &got));
+    }
+    Ok(())
+}
+
+impl Tensor {
+    /// The elements where the mask is not 0, as a vector in row-major order.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?;
+    /// let mask = Tensor::new(&[[1_u8, 0], [0, 1]], &Device::Cpu)?;
+    /// assert_eq!(x.masked_select(&mask)?.to_vec1::<f64>()?, [1.0, 4.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Shapes
+    /// Any two that broadcast together, to a vector.
+    ///
+    /// # Gradient
+    /// The gradient where the mask is not 0, 0 elsewhere.
+    ///
+    /// # Errors
+    /// A mask that is not u8; shapes that do not broadcast.
+    #[doc(alias = "extract")]
+    pub fn masked_select(&self, mask: &Tensor) -> Result<Tensor> {
+        let dims = together("masked_select", self, mask)?;
+        let places = places(mask, &dims)?;
+        let count = places.count();
+        let x = if self.dims() == dims { self.clone() } else { autograd::broadcast_to(self, &dims)? };
+        taken(&x, places, &[count])
+    }
+
+    /// A copy with `value` where the mask is not 0.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?;
+    /// let mask = Tensor::new(&[1_u8, 0], &Device::Cpu)?;
+    /// assert_eq!(x.masked_fill(&mask, -1.0)?.to_vec2::<f64>()?, [[-1.0, 2.0], [-1.0, 4.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Shapes
+    /// The mask broadcasts to the tensor's shape.
+    ///
+    /// # Gradient
+    /// The gradient where the mask is 0, 0 elsewhere.
+    ///
+    /// # Errors
+    /// A mask that is not u8, or does not broadcast to this shape; a value that an integer dtype cannot hold.
+    #[doc(alias = "putmask")]
+    pub fn masked_fill(&self, mask: &Tensor, value: f64) -> Result<Tensor> {
+        onto("masked_fill", self, mask)?;
+        mask.where_cond(&number("masked_fill", value, self.dtype(), self.device())?, self)
+    }
+
+    /// A copy with the elements of `source`, in its order, where the mask is not 0; what is left of them is not used.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::zeros(4, DType::F64, &Device::Cpu)?;
+    /// let mask = Tensor::new(&[0_u8, 1, 0, 1], &Device::Cpu)?;
+    /// let source = Tensor::new(&[5.0, 6.0, 7.0], &Device::Cpu)?;
+    /// assert_eq!(x.masked_scatter(&mask, &source)?.to_vec1::<f64>()?, [0.0, 5.0, 0.0, 6.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Shapes
+    /// The mask broadcasts to the tensor's shape; the source has any shape.
+    ///
+    /// # Gradient
+    /// To this tensor the gradient where the mask is 0; to each element of the source what is where it went.
+    ///
+    /// # Errors
+    /// A mask that is not u8, or does not broadcast to this shape; a source with fewer elements than the mask marks, or of
+    /// another dtype.
+    #[doc(alias = "place")]
+    pub fn masked_scatter(&self, mask: &Tensor, source: &Tensor) -> Result<Tensor> {
+        const OP: &str = "masked_scatter";
+        onto(OP, self, mask)?;
+        same_kind(OP, self, source)?;
+        let places = places(mask, self.dims())?;
+        let count = places.count();
+        if source.elem_count() < count {
+            let expected = format!("at least {count} elements in the source, as many as the mask marks");
+            return Err(Error::argument(OP, expected, source.elem_count()));
+        }
+        let source = source.reshape(source.elem_count())?;
+        written(self, &narrowed(&source, 0, 0, count)?, places)
+    }
+
+    /// The places of the elements that are not 0, one in each row, in row-major order. NaN is not 0.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[0.0, 2.0], [3.0, 0.0]], &Device::Cpu)?;
+    /// assert_eq!(x.nonzero()?.to_vec2::<i64>()?, [[0, 1], [1, 0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Shapes
+    /// (…) to (count, rank), as i64
+    ///
+    /// # Errors
+    /// A tensor larger than memory.
+    #[doc(alias = "argwhere")]
+    pub fn nonzero(&self) -> Result<Tensor> {
+        checked("nonzero", self.shape().into(), self.dtype().size_in_bytes())?;
+        let found = nonzero(self.array())?;
+        let shape = checked("nonzero", (found.len(), self.rank()).into(), size_of::<i64>())?;
+        let steps = kernel::strides(self.dims());
+        let places = found.iter().flat_map(|flat| {
+            let along = move |(step, size): (&usize, &usize)| (flat / step % size) as i64;
+            steps.iter().zip(self.dims()).map(along)
+        });
+        Ok(Array::from_vec(places.collect::<Vec<i64>>(), shape, self.device())?.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, check2, tensor};
+    use crate::prelude::*;
+
+    fn mask(marks: &[u8]) -> Tensor {
+        Tensor::new(marks, &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn gradients() {
+        let x = [0.3, -1.0, 2.0, 0.5, 1.5, -0.7];
+        let marks = mask(&[0, 1, 1, 0, 255, 0]);
+        check(&x, |x| x.exp()?.masked_select(&marks)?.sqr());
+        check(&x, |x| x.exp()?.masked_fill(&marks, 3.0)? * x);
+        check(&x, |x| x.exp()?.masked_scatter(&marks, &x.sqr()?));
+        // The tensor, or the mask, is repeated.
+        let rows = marks.reshape((3, 2)).unwrap();
+        check(&x, |x| x.flatten(0, -1)?.unsqueeze(-1)?.unsqueeze(-1)?.sqr()?.masked_select(&rows));
+        check2(|a, b| {
+            let x = (a * b)?;
+            let marks = x.gt(&x.mean_all()?)?;
+            x.masked_scatter(&marks, &(a + b)?)?.masked_fill(&marks.eq(&marks.zeros_like()?)?, 2.0)
+        });
+    }
+
+    #[test]
+    fn every_dtype() -> Result<()> {
+        let marks = Tensor::new(&[[1_u8], [0]], &Device::Cpu)?;
+        for dtype in [DType::U8, DType::U32, DType::I64, DType::F16, DType::BF16, DType::F32, DType::F64] {
+            // A strided view: [[0, 2, 4], [1, 3, 5]].
+            let x = Tensor::arange(0.0, 6.0, &Device::Cpu)?.reshape((3, 2))?.t()?.to_dtype(dtype)?;
+            let wide = |x: Tensor| x.to_dtype(DType::F64);
+            assert_eq!(wide(x.masked_select(&marks)?)?.to_vec1::<f64>()?, [0.0, 2.0, 4.0], "{dtype:?}");
+            let filled = wide(x.masked_fill(&marks, 9.0)?)?.to_vec2::<f64>()?;
+            assert_eq!(filled, [[9.0; 3], [1.0, 3.0, 5.0]]);
+            let scattered = wide(x.masked_scatter(&marks, &x.t()?)?)?.to_vec2::<f64>()?;
+            assert_eq!(scattered, [[0.0, 1.0, 2.0], [1.0, 3.0, 5.0]]);
+            assert_eq!(x.nonzero()?.to_vec2::<i64>()?, [[0, 1], [0, 2], [1, 0], [1, 1], [1, 2]]);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_replaced_does_not_matter() -> Result<()> {
+        let x = Tensor::parameter(tensor(&[f64::NAN, f64::INFINITY, 1.0]).into_array());
+        let y = x.masked_fill(&mask(&[1, 1, 0]), f64::NEG_INFINITY)?;
+        assert_eq!(y.to_vec1::<f64>()?, [f64::NEG_INFINITY, f64::NEG_INFINITY, 1.0]);
+        let gradients = y.exp()?.sum_all()?.backward()?;
+        assert_eq!(gradients.get(&x).unwrap().to_vec1::<f64>()?, [0.0, 0.0, 1_f64.exp()]);
+        assert_eq!(tensor(&[f64::NAN, -0.0, 0.0]).nonzero()?.to_vec2::<i64>()?, [[0]]);
+        Ok(())
+    }
+
+    #[test]
+    fn edges() -> Result<()> {
+        let x = tensor(&[1.0, 2.0, 3.0]);
+        assert_eq!(x.masked_select(&mask(&[0]))?.dims(), [0]);
+        assert_eq!(x.i(0)?.masked_select(&mask(&[1, 0, 1]))?.to_vec1::<f64>()?, [1.0, 1.0]);
+        assert_eq!(tensor(&[]).masked_select(&mask(&[1]))?.dims(), [0]);
+        assert_eq!(tensor(&[]).masked_scatter(&mask(&[1]), &x)?.dims(), [0]);
+        for (number, rows) in [(0.0, 0), (2.0, 1)] {
+            let scalar = Tensor::new(number, &Device::Cpu)?;
+            assert_eq!(scalar.nonzero()?.dims(), [rows, 0]);
+        }
+        assert_eq!(Tensor::zeros((0, 3), DType::F32, &Device::Cpu)?.nonzero()?.dims(), [0, 2]);
+        let error = x.masked_scatter(&mask(&[1]), &x.i(..2)?).unwrap_err();
+        let message =
+            "masked_scatter: expected at least 3 elements in the source, as many as the mask marks, got 2";
+        assert_eq!(error.to_string(), message);
+        let error = x.masked_fill(&Tensor::ones((2, 3), DType::U8, &Device::Cpu)?, 0.0).unwrap_err();
+        let message =
+            "masked_fill: expected a mask that broadcasts to the tensor's shape, got [3] and [2, 3]";
+        assert_eq!(error.to_string(), message);
+        assert!(matches!(x.masked_select(&mask(&[1, 0])), Err(Error::Shape { .. })));
+        assert!(matches!(x.masked_select(&x), Err(Error::Dtype { .. })));
+        assert!(matches!(x.masked_scatter(&mask(&[1]), &mask(&[1, 2, 3])), Err(Error::Dtype { .. })));
+        assert!(matches!(mask(&[1]).masked_fill(&mask(&[1]), 0.5), Err(Error::Argument { .. })));
+        Ok(())
+    }
+}

@@ -1,0 +1,165 @@
+//! More places before and after those of an axis.
+//!
+//! # Formula
+//! y\[…, before + i, …\] = x\[…, i, …\], and elsewhere a number, the nearest element (replicate) or the one as far inside as
+//! the place is outside (reflect)
+//!
+//! # Gradient
+//! The gradient without the padding; what was copied into the padding gets its gradient as well.
+//!
+//! # Errors
+//! More pairs than axes; a shape beyond memory; a reflection of as many places as the axis has, a copy of none.
+
+use super::assign::assigned;
+use super::create::{checked, number};
+use super::index::Taken;
+use super::take::taken_along;
+use crate::autograd::Tensor;
+use crate::error::{Error, Result};
+
+/// What [`Tensor::pad`] puts around a tensor.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pad {
+    /// A number.
+    Constant(f64),
+    /// The elements next to the edge in reverse order, without the edge: c b \[a b c\] b a.
+    Reflect,
+    /// The element at the edge: a a \[a b c\] c c.
+    Replicate,
+}
+
+impl Tensor {
+    /// With so many places (before, after) added to the last axes, one pair for each, in the order of the axes.
+    ///
+    /// ```
+    /// use tealight::ops::Pad;
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 2.0, 3.0]], &Device::Cpu)?;
+    /// assert_eq!(x.pad(&[(1, 2)], Pad::Constant(0.0))?.to_vec2::<f64>()?, [[0.0, 1.0, 2.0, 3.0, 0.0, 0.0]]);
+    /// assert_eq!(x.pad(&[(2, 1)], Pad::Reflect)?.to_vec2::<f64>()?, [[3.0, 2.0, 1.0, 2.0, 3.0, 2.0]]);
+    /// assert_eq!(x.pad(&[(0, 1), (1, 0)], Pad::Replicate)?.to_vec2::<f64>()?, [[1.0, 1.0, 2.0, 3.0]; 2]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Shapes
+    /// (…, n, m) and \[(a, b), (c, d)\] to (…, a + n + b, c + m + d)
+    ///
+    /// # Gradient
+    /// The gradient without the padding; what was copied into the padding gets its gradient as well.
+    ///
+    /// # Errors
+    /// More pairs than axes; a shape that does not fit in memory; a reflection of as many places as the axis has, or a copy
+    /// of the edge of an empty axis; a number that an integer dtype cannot hold.
+    pub fn pad(&self, pairs: &[(usize, usize)], pad: Pad) -> Result<Tensor> {
+        let Some(first) = self.rank().checked_sub(pairs.len()) else {
+            let expected = format!("at most {} pairs for shape {:?}", self.rank(), self.dims());
+            return Err(Error::argument("pad", expected, pairs.len()));
+        };
+        let mut dims = self.dims().to_vec();
+        for (size, &(before, after)) in dims[first..].iter_mut().zip(pairs) {
+            *size = size.saturating_add(before).saturating_add(after);
+        }
+        let shape = checked("pad", dims.into(), self.dtype().size_in_bytes())?;
+        if let Pad::Constant(value) = pad {
+            let value = number("pad", value, self.dtype(), self.device())?;
+            let around: Tensor = value.array().broadcast_as(shape)?.into();
+            let whole = self.dims()[..first].iter().map(|&size| Taken::Span(0, size));
+            let inner = self.dims()[first..].iter().zip(pairs).map(|(&size, pair)| Taken::Span(pair.0, size));
+            return assigned("pad", &around, whole.chain(inner).collect(), self);
+        }
+        let mut x = self.clone();
+        for (axis, &(before, after)) in (first..).zip(pairs).filter(|&(_, &pair)| pair != (0, 0)) {
+            let size = x.dims()[axis];
+            let most = if pad == Pad::Reflect { size.saturating_sub(1) } else { usize::MAX };
+            if size == 0 || before.max(after) > most {
+                let expected =
+                    format!("at most {} places of axis {axis} of shape {:?}", most.min(size), self.dims());
+                return Err(Error::argument("pad", expected, format!("{:?}", (before, after))));
+            }
+            let place = |i: usize| match i.checked_sub(before) {
+                Some(i) if i < size => i,
+                Some(i) if pad == Pad::Reflect => 2 * (size - 1) - i,
+                Some(_) => size - 1,
+                None if pad == Pad::Reflect => before - i,
+                None => 0,
+            };
+            x = taken_along("pad", &x, axis, (0..before + size + after).map(place))?;
+        }
+        Ok(x)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, tensor};
+    use super::Pad;
+    use crate::prelude::*;
+
+    const ALL: [Pad; 3] = [Pad::Constant(0.7), Pad::Reflect, Pad::Replicate];
+
+    #[test]
+    fn gradients() {
+        let x = [0.3, -1.0, 2.0, 0.5, 1.5, -0.7];
+        for pad in ALL {
+            check(&x, |x| x.exp()?.pad(&[(3, 2)], pad)?.sqr());
+            check(&x, |x| x.sqr()?.reshape((2, x.elem_count() / 2))?.pad(&[(1, 0), (0, 2)], pad));
+        }
+    }
+
+    /// The number at place `i` of a row of `row`, or the constant.
+    fn expected(row: &[f64], i: i64, pad: Pad) -> f64 {
+        let n = row.len() as i64;
+        let place = match pad {
+            Pad::Constant(value) if i < 0 || i >= n => return value,
+            Pad::Constant(_) => i,
+            Pad::Replicate => i.clamp(0, n - 1),
+            // |i| mirrors at the first, and the same from the other end.
+            Pad::Reflect => n - 1 - (n - 1 - i.abs()).abs(),
+        };
+        row[place as usize]
+    }
+
+    #[test]
+    fn against_a_row_at_a_time() -> Result<()> {
+        for dtype in [DType::U8, DType::U32, DType::I64, DType::F16, DType::BF16, DType::F32, DType::F64] {
+            let x = Tensor::arange(1.0, 13.0, &Device::Cpu)?.reshape((4, 3))?.t()?.to_dtype(dtype)?;
+            let rows = x.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+            for pad in [Pad::Constant(9.0), Pad::Reflect, Pad::Replicate] {
+                let y = x.pad(&[(2, 1), (0, 3)], pad)?;
+                assert_eq!((y.dims(), y.dtype()), (&[6, 7][..], dtype));
+                let wide: Vec<Vec<f64>> =
+                    rows.iter().map(|row| (0..7).map(|j| expected(row, j, pad)).collect()).collect();
+                for (i, row) in y.to_dtype(DType::F64)?.to_vec2::<f64>()?.iter().enumerate() {
+                    for (j, &value) in row.iter().enumerate() {
+                        let column: Vec<f64> = wide.iter().map(|row| row[j]).collect();
+                        assert_eq!(value, expected(&column, i as i64 - 2, pad), "{dtype:?} {pad:?}");
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn edges() -> Result<()> {
+        let x = tensor(&[1.0, 2.0, 3.0]);
+        for pad in ALL {
+            assert_eq!(x.pad(&[], pad)?.to_vec1::<f64>()?, [1.0, 2.0, 3.0]);
+            assert_eq!(x.pad(&[(0, 0)], pad)?.to_vec1::<f64>()?, [1.0, 2.0, 3.0]);
+            assert!(matches!(x.pad(&[(usize::MAX, usize::MAX)], pad), Err(Error::Shape { .. })));
+            assert!(matches!(x.pad(&[(0, 0), (1, 1)], pad), Err(Error::Argument { .. })));
+            assert!(matches!(x.i(0)?.pad(&[(1, 1)], pad), Err(Error::Argument { .. })));
+            let none = Tensor::zeros((0, 2), DType::F64, &Device::Cpu)?;
+            assert_eq!(none.pad(&[(1, 1)], pad)?.dims(), [0, 4]);
+            assert_eq!(none.pad(&[(1, 0), (0, 0)], pad).is_ok(), matches!(pad, Pad::Constant(_)));
+        }
+        let none = tensor(&[]).pad(&[(1, 1)], Pad::Constant(f64::NAN))?.to_vec1::<f64>()?;
+        assert!(none[0].is_nan() && none[1].is_nan());
+        assert_eq!(x.pad(&[(2, 2)], Pad::Reflect)?.to_vec1::<f64>()?, [3.0, 2.0, 1.0, 2.0, 3.0, 2.0, 1.0]);
+        let error = x.pad(&[(0, 3)], Pad::Reflect).unwrap_err();
+        assert_eq!(error.to_string(), "pad: expected at most 2 places of axis 0 of shape [3], got (0, 3)");
+        let bytes = x.to_dtype(DType::U8)?.pad(&[(1, 1)], Pad::Constant(-1.0)).unwrap_err();
+        assert_eq!(bytes.to_string(), "pad: expected a number of dtype u8, got -1");
+        Ok(())
+    }
+}

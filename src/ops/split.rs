@@ -1,0 +1,124 @@
+//! A tensor cut into parts along an axis, without a copy.
+//!
+//! # Formula
+//! yₖ\[…, i, …\] = x\[…, s(k) + i, …\], where part k begins at s(k)
+//!
+//! # Gradient
+//! The gradients of the parts, each at its place.
+//!
+//! # Errors
+//! An axis that does not exist; parts of length 0; places that are not in order or beyond the axis.
+
+use super::axis::Axis;
+use super::narrow::narrowed;
+use crate::autograd::Tensor;
+use crate::error::{Error, Result};
+
+impl Tensor {
+    /// Parts of `size` places along `axis`, the last one shorter if it does not come out even.
+    ///
+    /// For a number of parts see [`chunk`](Tensor::chunk), for given places [`split_at`](Tensor::split_at). An empty axis is
+    /// one empty part.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let parts = Tensor::arange(0.0, 5.0, &Device::Cpu)?.split(2, 0)?;
+    /// assert_eq!(parts.len(), 3);
+    /// assert_eq!(parts[1].to_vec1::<f64>()?, [2.0, 3.0]);
+    /// assert_eq!(parts[2].to_vec1::<f64>()?, [4.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Gradient
+    /// As for [`narrow`](Tensor::narrow).
+    ///
+    /// # Errors
+    /// An axis that does not exist; a size of 0.
+    pub fn split(&self, size: usize, axis: impl Axis) -> Result<Vec<Tensor>> {
+        let axis = axis.of("split", self.dims())?;
+        if size == 0 {
+            return Err(Error::argument("split", "parts of at least one place", size));
+        }
+        let length = self.dims()[axis];
+        let starts = (0..length.max(1)).step_by(size);
+        starts.map(|start| narrowed(self, axis, start, size.min(length - start))).collect()
+    }
+
+    /// The parts along `axis` that begin at the given places, and before them the one that begins at 0.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let parts = Tensor::arange(0.0, 5.0, &Device::Cpu)?.split_at(&[1, 4], 0)?;
+    /// assert_eq!(parts[0].to_vec1::<f64>()?, [0.0]);
+    /// assert_eq!(parts[1].to_vec1::<f64>()?, [1.0, 2.0, 3.0]);
+    /// assert_eq!(parts[2].to_vec1::<f64>()?, [4.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Gradient
+    /// As for [`narrow`](Tensor::narrow).
+    ///
+    /// # Errors
+    /// An axis that does not exist; places that do not ascend or are beyond the axis (equal ones make an empty part).
+    #[doc(alias = "tensor_split")]
+    pub fn split_at(&self, places: &[usize], axis: impl Axis) -> Result<Vec<Tensor>> {
+        let axis = axis.of("split_at", self.dims())?;
+        let length = self.dims()[axis];
+        if !places.is_sorted() || places.last().is_some_and(|&last| last > length) {
+            let expected =
+                format!("ascending places up to {length} (axis {axis} of shape {:?})", self.dims());
+            return Err(Error::argument("split_at", expected, format!("{places:?}")));
+        }
+        let starts = [0].iter().chain(places);
+        let ends = places.iter().chain([&length]);
+        starts.zip(ends).map(|(&start, &end)| narrowed(self, axis, start, end - start)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, tensor};
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients() {
+        let x = [0.3, -1.0, 2.0, 0.5, 1.5, -0.7];
+        check(&x, |x| {
+            let parts = x.sqr()?.split(4, -1)?;
+            &parts[0].narrow(-1, 1, 2)? * &parts[1]
+        });
+        check(&x, |x| Tensor::cat(&x.exp()?.split_at(&[2, 2, 5], -1)?, -1));
+    }
+
+    #[test]
+    fn lengths() -> Result<()> {
+        let x = Tensor::arange(0u32, 14, &Device::Cpu)?.reshape((2, 7))?;
+        let lengths = |parts: Vec<Tensor>| parts.iter().map(|part| part.dims()[1]).collect::<Vec<_>>();
+        assert_eq!(lengths(x.split(3, 1)?), [3, 3, 1]);
+        assert_eq!(lengths(x.split(7, -1)?), [7]);
+        assert_eq!(lengths(x.split(usize::MAX, 1)?), [7]);
+        assert_eq!(lengths(x.split_at(&[], 1)?), [7]);
+        assert_eq!(lengths(x.split_at(&[0, 3, 3, 7], 1)?), [0, 3, 0, 4, 0]);
+        assert_eq!(x.split_at(&[5], 1)?[1].to_vec2::<u32>()?, [[5, 6], [12, 13]]);
+        assert_eq!(x.split(1, 0)?[1].to_vec2::<u32>()?[0][0], 7);
+        let none = Tensor::zeros((2, 0), DType::F32, &Device::Cpu)?;
+        assert_eq!(lengths(none.split(2, 1)?), [0]);
+        Ok(())
+    }
+
+    #[test]
+    fn errors() -> Result<()> {
+        let x = tensor(&[1.0, 2.0, 3.0]);
+        assert_eq!(
+            x.split(0, 0).unwrap_err().to_string(),
+            "split: expected parts of at least one place, got 0"
+        );
+        let error = x.split_at(&[2, 4], 0).unwrap_err();
+        let message = "split_at: expected ascending places up to 3 (axis 0 of shape [3]), got [2, 4]";
+        assert_eq!(error.to_string(), message);
+        assert!(matches!(x.split_at(&[2, 1], 0), Err(Error::Argument { .. })));
+        assert!(matches!(x.split(1, 1), Err(Error::Axis { axis: 1, .. })));
+        assert!(matches!(x.i(0)?.split_at(&[], 0), Err(Error::Axis { .. })));
+        Ok(())
+    }
+}

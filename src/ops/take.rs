@@ -1,0 +1,340 @@
+//! Elements by a list of places: what indexing, gathering, padding and sliding windows are made of.
+//!
+//! # Formula
+//! take: y\[i\] = x\[p(i)\]; put: y\[p(i)\] += x\[i\] on zeros; add: the same on another tensor; write: y\[p(i)\] = x\[i\]
+//!
+//! # Gradient
+//! Take and put are each other's transpose. What is written over gets none.
+//!
+//! # Errors
+//! A dtype whose elements are no whole bytes; indices that are no integers or beyond their axis.
+
+use candle_core::{DType, Device, WithDType};
+
+use super::create::checked;
+use crate::autograd::array::{contiguous, make, with_slice};
+use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::error::{Error, Result};
+use crate::kernel::{Dims, Places};
+
+/// Evaluates `$body` with `$data` standing for the elements of a CPU array in row-major order, whatever their type is.
+macro_rules! with_data {
+    ([$($kind:ident)*] $x:expr, $data:ident => $body:expr) => {{
+        let x = $crate::autograd::array::contiguous($x)?;
+        let (storage, layout) = x.storage_and_layout();
+        let span = layout.start_offset()..layout.start_offset() + x.elem_count();
+        match &*storage {
+            $(candle_core::Storage::Cpu(candle_core::CpuStorage::$kind(data)) => {
+                let $data = data.get(span).unwrap_or(&[]);
+                $body
+            })*
+            _ => Err($crate::error::Error::dtype("take", "an ordinary dtype (see to_dtype)", &[x.dtype()])),
+        }
+    }};
+    ($x:expr, $data:ident => $body:expr) => {
+        $crate::ops::take::with_data!([U8 U32 I16 I32 I64 F16 BF16 F32 F64 F8E4M3] $x, $data => $body)
+    };
+}
+pub(super) use with_data;
+
+/// What is at the places, in the shape `dims`.
+#[derive(Debug)]
+struct Take {
+    places: Places,
+    dims: Dims,
+}
+
+impl Op<1> for Take {
+    const NAME: &'static str = "take";
+
+    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+        checked(Self::NAME, self.dims[..].into(), x.dtype().size_in_bytes())?;
+        if !x.device().is_cpu() {
+            return self.on_device(x);
+        }
+        with_data!(x, data => make(self.places.take(data), &self.dims, x))
+    }
+
+    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        let dims = Dims::from_slice(saved.input_dims(0)?);
+        Ok([Some(Put { places: self.places.clone(), dims }.apply([grad])?)])
+    }
+}
+
+impl Take {
+    /// The same by candle.
+    fn on_device(&self, x: &Array) -> Result<Array> {
+        if self.places.count() == 0 || x.elem_count() == 0 {
+            return Ok(Array::zeros(&self.dims[..], x.dtype(), x.device())?);
+        }
+        let (places, block) = indices_on(x, &self.places)?;
+        let period = self.places.period;
+        let x = x.contiguous()?.reshape((x.elem_count() / period, period / block, block))?;
+        Ok(x.index_select(&places, 1)?.reshape(&self.dims[..])?)
+    }
+}
+
+/// Zeros of the shape `dims`, and the input added at the places.
+#[derive(Debug)]
+struct Put {
+    places: Places,
+    dims: Dims,
+}
+
+impl Op<1> for Put {
+    const NAME: &'static str = "put";
+
+    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+        if !x.device().is_cpu() {
+            return self.on_device(x);
+        }
+        let n = self.dims.iter().product();
+        let out = with_data!([U8 U32 I16 I32 I64 F32 F64] &wide(x)?, data => {
+            make(self.places.put(data, n), &self.dims, x)
+        })?;
+        Ok(out.to_dtype(x.dtype())?)
+    }
+
+    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        Ok([Some(taken(grad, self.places.clone(), saved.input_dims(0)?)?)])
+    }
+}
+
+impl Put {
+    /// The same by candle.
+    fn on_device(&self, x: &Array) -> Result<Array> {
+        let zeros = Array::zeros(&self.dims[..], x.dtype(), x.device())?;
+        if x.elem_count() == 0 {
+            return Ok(zeros);
+        }
+        let (places, block) = indices_on(x, &self.places)?;
+        let period = self.places.period;
+        let shape = (zeros.elem_count() / period, period / block, block);
+        let x = x.contiguous()?.reshape((shape.0, places.elem_count(), block))?;
+        Ok(zeros.reshape(shape)?.index_add(&places, &x, 1)?.reshape(&self.dims[..])?)
+    }
+}
+
+/// The numbers in f32 where they are too coarse to be added up.
+fn wide(x: &Array) -> Result<Array> {
+    match x.dtype() {
+        DType::F16 | DType::BF16 | DType::F8E4M3 => Ok(x.to_dtype(DType::F32)?),
+        _ => Ok(x.clone()),
+    }
+}
+
+/// The places as candle takes them, and how long its blocks are.
+fn indices_on(x: &Array, places: &Places) -> Result<(Array, usize)> {
+    let (places, block) = places.in_blocks();
+    let places: Vec<i64> = places.into_iter().map(|place| place as i64).collect();
+    let n = places.len();
+    Ok((Array::from_vec(places, n, x.device())?, block))
+}
+
+/// The first input with the second added at the places.
+#[derive(Debug)]
+struct Add(Places);
+
+impl Op<2> for Add {
+    const NAME: &'static str = "add_at";
+
+    fn forward(&self, [x, source]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
+        if !x.device().is_cpu() {
+            let put = Put { places: self.0.clone(), dims: Dims::from_slice(x.dims()) };
+            return Ok((x + put.forward([source], keep)?)?);
+        }
+        let source = wide(source)?;
+        let out = with_data!([U8 U32 I16 I32 I64 F32 F64] &wide(x)?, data => {
+            changed(data, x, &source, |out, source| self.0.add(out, source))
+        })?;
+        Ok(out.to_dtype(x.dtype())?)
+    }
+
+    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+        let source = || taken(grad, self.0.clone(), saved.input_dims(1)?);
+        let source = saved.wants(1).then(source).transpose()?;
+        Ok([Some(grad.clone()), source])
+    }
+}
+
+/// The first input with the second written at the places, none of which is named twice.
+#[derive(Debug)]
+struct Write(Places);
+
+impl Op<2> for Write {
+    const NAME: &'static str = "write";
+
+    fn forward(&self, [x, source]: [&Array; 2], _: &mut Keep) -> Result<Array> {
+        let home = x.device();
+        let (x, source) = (x.to_device(&Device::Cpu)?, source.to_device(&Device::Cpu)?);
+        let out = with_data!(&x, data => changed(data, &x, &source, |out, source| self.0.set(out, source)))?;
+        Ok(out.to_device(home)?)
+    }
+
+    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+        let source = || taken(grad, self.0.clone(), saved.input_dims(1)?);
+        let source = saved.wants(1).then(source).transpose()?;
+        let rest = || {
+            let pieces = grad.elem_count().checked_div(self.0.period).unwrap_or(0);
+            let zeros = Array::zeros(pieces * self.0.count(), grad.dtype(), grad.device())?;
+            Write(self.0.clone()).apply([grad, &zeros.into()])
+        };
+        Ok([saved.wants(0).then(rest).transpose()?, source])
+    }
+}
+
+/// A copy of `data`, the elements of x, as `change` leaves it.
+fn changed<T: WithDType>(
+    data: &[T],
+    x: &Array,
+    source: &Array,
+    change: impl FnOnce(&mut [T], &[T]),
+) -> Result<Array> {
+    let mut out = data.to_vec();
+    with_slice(source, |source: &[T]| change(&mut out, source))?;
+    make(out, x.dims(), x)
+}
+
+/// What is at the places of `x`, in the shape `dims`.
+pub(super) fn taken(x: &Tensor, places: Places, dims: &[usize]) -> Result<Tensor> {
+    Take { places, dims: Dims::from_slice(dims) }.apply([x])
+}
+
+/// The places `indices` of `axis`, all of which it has.
+pub(super) fn taken_along(
+    op: &'static str,
+    x: &Tensor,
+    axis: usize,
+    indices: impl ExactSizeIterator<Item = usize>,
+) -> Result<Tensor> {
+    let mut dims = Dims::from_slice(x.dims());
+    dims[axis] = indices.len();
+    let shape = checked(op, dims[..].into(), x.dtype().size_in_bytes())?;
+    // Of nothing any number of places may be named without a list of them.
+    let places = places_along(x.dims(), axis, indices.take(shape.elem_count()));
+    taken(x, places, &dims)
+}
+
+/// Where the slices `indices` of `axis` are.
+pub(super) fn places_along(dims: &[usize], axis: usize, indices: impl Iterator<Item = usize>) -> Places {
+    let block = dims[axis + 1..].iter().product();
+    Places { starts: indices.map(|index| index * block).collect(), block, period: dims[axis] * block }
+}
+
+/// A copy of `x` with `source` added at the places.
+pub(super) fn added(x: &Tensor, source: &Tensor, places: Places) -> Result<Tensor> {
+    Add(places).apply([x, source])
+}
+
+/// A copy of `x` with `source` written at the places; of a place that is named twice the last stays.
+pub(super) fn written(x: &Tensor, source: &Tensor, places: Places) -> Result<Tensor> {
+    // The others have no influence, so they get no gradient.
+    let last = if source.requires_grad() { places.last_of_each() } else { None };
+    let Some((places, from)) = last else { return Write(places).apply([x, source]) };
+    let pieces = source.elem_count().checked_div(from.period).unwrap_or(0);
+    let count = pieces * from.count();
+    Write(places).apply([x, &taken(source, from, &[count])?])
+}
+
+/// The indices of an axis as places from its start; negative ones count from its end.
+pub(super) fn checked_indices(
+    op: &'static str,
+    dims: &[usize],
+    axis: usize,
+    indices: &Tensor,
+) -> Result<Vec<usize>> {
+    let size = dims[axis];
+    if !matches!(indices.dtype(), DType::U8 | DType::U32 | DType::I64) {
+        return Err(Error::dtype(op, "indices of dtype u8, u32 or i64", &[indices.dtype()]));
+    }
+    let numbers = indices.array().to_device(&Device::Cpu)?.to_dtype(DType::I64)?;
+    let place = |(element, &index): (usize, &i64)| {
+        let from_start = if index < 0 { index.saturating_add_unsigned(size as u64) } else { index };
+        let place = usize::try_from(from_start).ok().filter(|&place| place < size);
+        place.ok_or_else(|| {
+            let from = -(size as i64);
+            let expected = format!("indices from {from} and below {size} (axis {axis} of shape {dims:?})");
+            Error::argument(op, expected, format!("{index} (element {element} of the indices)"))
+        })
+    };
+    with_slice(&contiguous(&numbers)?, |numbers: &[i64]| numbers.iter().enumerate().map(place).collect())?
+}
+
+/// Refuses two tensors of which one cannot be put into the other.
+pub(super) fn same_kind(op: &'static str, x: &Tensor, source: &Tensor) -> Result<()> {
+    if x.dtype() != source.dtype() {
+        return Err(Error::dtype(op, "a source of the tensor's dtype", &[x.dtype(), source.dtype()]));
+    }
+    if !x.device().same_device(source.device()) {
+        let got = [x, source].map(|x| format!("{:?}", x.device().location())).join(" and ");
+        return Err(Error::Device { op, got });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check;
+    use super::{Put, Take, added, taken, written};
+    use crate::kernel::{Dims, Places};
+    use crate::prelude::*;
+
+    fn places(starts: &[usize], block: usize, period: usize) -> Places {
+        Places { starts: starts.into(), block, period }
+    }
+
+    #[test]
+    fn gradients() {
+        let x = [0.3, -1.0, 2.0, 0.5, 1.5, -0.7];
+        // Overlapping blocks, a place named three times and one never.
+        check(&x, |x| taken(x, places(&[3, 0, 3, 2], 2, 6), &[x.elem_count() / 6, 8]));
+        check(&x, |x| {
+            let flat = x.flatten(0, -1)?;
+            added(&flat.exp()?, &flat.i(..4)?.sqr()?, places(&[1, 1], 2, flat.elem_count()))
+        });
+        check(&x, |x| {
+            let flat = x.flatten(0, -1)?;
+            written(&flat.exp()?, &flat.i(..6)?.sqr()?, places(&[1, 3, 1], 2, flat.elem_count()))
+        });
+    }
+
+    #[test]
+    fn other_devices_do_the_same() -> Result<()> {
+        let x = Tensor::arange(0.0, 24.0, &Device::Cpu)?.reshape((2, 12))?;
+        for places in [places(&[4, 0, 4], 2, 12), places(&[5, 0], 3, 12), places(&[1, 1], 1, 24)] {
+            let n = 24 / places.period * places.count();
+            let take = Take { places: places.clone(), dims: Dims::from_slice(&[n]) };
+            let put = Put { places, dims: Dims::from_slice(&[2, 12]) };
+            let there = take.on_device(x.array())?;
+            let back = put.on_device(&there)?.to_vec2::<f64>()?;
+            let y = take.apply([&x])?;
+            assert_eq!(y.to_vec1::<f64>()?, there.to_vec1::<f64>()?);
+            assert_eq!(put.apply([&y])?.to_vec2::<f64>()?, back);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn every_dtype_moves() -> Result<()> {
+        for dtype in [DType::U8, DType::U32, DType::I64, DType::F16, DType::BF16, DType::F32, DType::F64] {
+            let x = Tensor::new(&[1.0, 2.0, 3.0, 4.0], &Device::Cpu)?.to_dtype(dtype)?;
+            let numbers = |x: Tensor| x.to_dtype(DType::F64)?.to_vec1::<f64>();
+            assert_eq!(numbers(taken(&x, places(&[3, 0, 3], 1, 4), &[3])?)?, [4.0, 1.0, 4.0]);
+            let two = x.i(..2)?;
+            assert_eq!(numbers(added(&x, &two, places(&[3, 3], 1, 4))?)?, [1.0, 2.0, 3.0, 7.0], "{dtype:?}");
+            assert_eq!(numbers(written(&x, &two, places(&[3, 3], 1, 4))?)?, [1.0, 2.0, 3.0, 2.0]);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn sums_of_narrow_numbers_are_exact() -> Result<()> {
+        for dtype in [DType::F16, DType::BF16] {
+            let ones = Tensor::ones(1000, dtype, &Device::Cpu)?;
+            let zero = Tensor::zeros(1, dtype, &Device::Cpu)?;
+            let y = added(&zero, &ones, places(&[0; 1000], 1, 1))?;
+            assert_eq!(y.to_dtype(DType::F64)?.to_vec1::<f64>()?, [1000.0]);
+        }
+        Ok(())
+    }
+}
