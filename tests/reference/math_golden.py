@@ -101,7 +101,7 @@ def later():
     return {
         # Beyond 40 it is 0 or 2, and mpmath gives up.
         "erfc": (lambda x: mpmath.erfc(max(min(x, 40), -40)), COMMON + between(-1, 1, 100) + between(-6.2, 6.2, 80) + between(0.5, 28, 160) + between(26, 27.3, 40)
-                 + wild(40, -60, 2) + near(0.5) + near(-0.5) + near(26.543258430632299) + near(27.226017111108366) + [30.0, -30.0, MAX]),
+                 + wild(40, -60, 2) + near(0.5) + near(-0.5) + near(26.543258430632299) + near(27.226017111108366) + [30.0, -30.0, MAX, 1.5262489301925124]),
         "atan": (mpmath.atan, COMMON + between(-1, 1, 130) + between(-3, 3, 100) + wild(100) + between(-100, 100, 40)
                  + near(math.sqrt(2) - 1, 5) + near(math.sqrt(2) + 1, 5) + near(1.0, 2) + [MAX, -MAX]),
     }
