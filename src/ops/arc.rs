@@ -45,8 +45,8 @@ fn angle<R: Real>(y: R, x: R) -> R {
     let quarter = R::constant(std::f64::consts::FRAC_PI_2);
     let (across, up) = (x.abs(), y.abs());
     let (low, high) = (across.min(up), across.max(up));
-    // ∞ − ∞ is NaN, which is not below 1: two infinities are as long as each other. Two zeros have the angle 0.
-    let slope = one.select_gt(low - low, low / high, one);
+    // ∞ · 0 is NaN, which is not below 1: two infinities are as long as each other. Two zeros have the angle 0.
+    let slope = one.select_gt(low * zero, low / high, one);
     let slope = high.select_gt(zero, slope, high);
     let angle = slope.atan();
     let angle = up.select_gt(across, quarter - angle, angle);

@@ -90,17 +90,18 @@ mod tests {
         for holds in [x.eq(f64::NAN)?, x.lt(f64::NAN)?, x.ge(f64::NAN)?] {
             assert_eq!(holds.to_vec1::<u8>()?, [0, 0]);
         }
-        assert!(matches!(x.eq(&tensor(&[1.0, 2.0, 3.0])), Err(Error::Shape { .. })));
+        assert!(matches!(x.eq(tensor(&[1.0, 2.0, 3.0])), Err(Error::Shape { .. })));
         assert!(matches!(x.eq(&Tensor::new(1u8, &Device::Cpu)?), Err(Error::Dtype { .. })));
         Ok(())
     }
 
     type Tensors = fn(&Tensor, &Tensor) -> Result<Tensor>;
     type Number = fn(&Tensor, f64) -> Result<Tensor>;
+    type Plain = fn(&f64, &f64) -> bool;
 
     #[test]
     fn every_comparison_on_views() -> Result<()> {
-        let all: [(Tensors, Number, fn(&f64, &f64) -> bool); 6] = [
+        let all: [(Tensors, Number, Plain); 6] = [
             (|a, b| a.eq(b), |a, c| a.eq(c), f64::eq),
             (|a, b| a.ne(b), |a, c| a.ne(c), f64::ne),
             (|a, b| a.lt(b), |a, c| a.lt(c), f64::lt),

@@ -31,7 +31,7 @@ impl Tensor {
     /// ```
     /// use tealight::prelude::*;
     /// let y = Tensor::new(&[0.0, 1.0, 10.0], &Device::Cpu)?.erf()?;
-    /// assert_eq!(y.to_string(), "[        0. 0.84270079         1.]");
+    /// assert_eq!(y.to_string(), "[0.         0.84270079 1.        ]");
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn erf(&self) -> Result<Tensor> {

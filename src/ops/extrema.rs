@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(grad_at(0.0, |x| x.abs())?, 0.0);
         assert_eq!(grad_at(1.0, |x| x.clamp(-1.0, 1.0))?, 1.0);
         assert_eq!(grad_at(1.1, |x| x.clamp(-1.0, 1.0))?, 0.0);
-        assert_eq!(grad_at(2.0, |x| x.maximum(&tensor(&[2.0])))?, 0.5);
+        assert_eq!(grad_at(2.0, |x| x.maximum(tensor(&[2.0])))?, 0.5);
         assert_eq!(grad_at(2.0, |x| x.minimum(x))?, 1.0);
         for x in [1.0, 2.0, 3.0] {
             let two = tensor(&[2.0]);
@@ -210,7 +210,7 @@ mod tests {
         }
         assert_eq!(grad_at(3.0, |x| x.sign())?, 0.0);
         let nan = tensor(&[f64::NAN]);
-        assert!(nan.maximum(&tensor(&[1.0]))?.to_vec1::<f64>()?[0].is_nan());
+        assert!(nan.maximum(tensor(&[1.0]))?.to_vec1::<f64>()?[0].is_nan());
         assert!(nan.minimum(1.0)?.to_vec1::<f64>()?[0].is_nan());
         assert!(tensor(&[1.0]).maximum(f64::NAN)?.to_vec1::<f64>()?[0].is_nan());
         assert!(nan.sign()?.to_vec1::<f64>()?[0].is_nan());

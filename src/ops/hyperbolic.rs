@@ -57,7 +57,7 @@ impl Tensor {
     /// ```
     /// use tealight::prelude::*;
     /// let y = Tensor::new(&[0.0, 1.0], &Device::Cpu)?.sinh()?;
-    /// assert_eq!(y.to_string(), "[        0. 1.17520119]");
+    /// assert_eq!(y.to_string(), "[0.         1.17520119]");
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn sinh(&self) -> Result<Tensor> {
@@ -75,7 +75,7 @@ impl Tensor {
     /// ```
     /// use tealight::prelude::*;
     /// let y = Tensor::new(&[0.0, 1.0], &Device::Cpu)?.cosh()?;
-    /// assert_eq!(y.to_string(), "[        1. 1.54308063]");
+    /// assert_eq!(y.to_string(), "[1.         1.54308063]");
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn cosh(&self) -> Result<Tensor> {

@@ -77,7 +77,7 @@ mod tests {
         }
         // 6/0.1 rounds to 60.
         assert_eq!(grad_at(0.1, |b| tensor(&[6.0]).rem(b))?, -59.0);
-        assert!(matches!(tensor(&[1.0; 2]).rem(&tensor(&[1.0; 3])), Err(Error::Shape { .. })));
+        assert!(matches!(tensor(&[1.0; 2]).rem(tensor(&[1.0; 3])), Err(Error::Shape { .. })));
         Ok(())
     }
 }

@@ -61,7 +61,7 @@ impl Tensor {
     /// ```
     /// use tealight::prelude::*;
     /// let y = Tensor::new(&[0.0, 1.0], &Device::Cpu)?.tan()?;
-    /// assert_eq!(y.to_string(), "[        0. 1.55740772]");
+    /// assert_eq!(y.to_string(), "[0.         1.55740772]");
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn tan(&self) -> Result<Tensor> {
