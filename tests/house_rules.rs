@@ -38,6 +38,7 @@ const DOCUMENTED: &[&str] = &["src/ops/", "src/activation/", "src/loss/"];
 const HELPERS: &[(&str, &str)] = &[
     ("src/ops/axis.rs", "names an axis and touches no number"),
     ("src/ops/lower.rs", "runs a formula's program as candle ops or tensor ops: pointwise.rs"),
+    ("src/ops/operand.rs", "a tensor or a number, whichever it is; the operations that take one test it"),
     ("src/ops/operators.rs", "+ - * / for the methods that arithmetic.rs defines and tests"),
     ("src/ops/pointwise.rs", "makes an op of any formula: the gradient test of every formula is its test"),
 ];

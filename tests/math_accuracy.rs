@@ -1,6 +1,6 @@
 //! The elementary functions keep the bounds that `formula::math` states.
 //!
-//! f32 is compared with std's f64 functions (erf: libm's), which are good to 10⁻⁹ f32 ulp: a sample by default, all 2³² values with
+//! f32 is compared with std's f64 functions (erf, erfc: libm's), which are good to 10⁻⁹ f32 ulp: a sample by default, all 2³² values with
 //! `cargo test --release --test math_accuracy -- --ignored`. f64 is compared with `reference/math.csv`, made by mpmath
 //! (`reference/math_golden.py`). Loops run through pulp, as the kernels do, so that `mul_add` is an instruction.
 
@@ -234,6 +234,8 @@ functions! {
     ln_1p, Ln1p, LN_1P_F32_ULP, LN_1P_F64_ULP, sampled, exhaustive, |x, _y| Real::ln_1p(x), x.ln_1p();
     tanh, Tanh, TANH_F32_ULP, TANH_F64_ULP, sampled, exhaustive, |x, _y| Real::tanh(x), x.tanh();
     erf, Erf, ERF_F32_ULP, ERF_F64_ULP, sampled, exhaustive, |x, _y| Real::erf(x), libm::erf(x);
+    erfc, Erfc, ERFC_F32_ULP, ERFC_F64_ULP, sampled, exhaustive, |x, _y| Real::erfc(x), libm::erfc(x);
+    atan, Atan, ATAN_F32_ULP, ATAN_F64_ULP, sampled, exhaustive, |x, _y| Real::atan(x), x.atan();
     sin, Sin, SIN_F32_ULP, SIN_F64_ULP, sampled, exhaustive, |x, _y| Real::sin(x), x.sin();
     cos, Cos, COS_F32_ULP, COS_F64_ULP, sampled, exhaustive, |x, _y| Real::cos(x), x.cos();
     powf, Powf, POWF_F32_ULP, POWF_F64_ULP, sampled_pairs, all_bases, |x, y| Real::powf(x, y), x.powf(y);
@@ -276,7 +278,7 @@ fn special_values() {
     const NAN: f64 = f64::NAN;
     const MAX: f64 = f64::MAX;
     type Unary = (&'static str, fn(f64) -> f64, fn(f32) -> f32, &'static [(f64, f64)]);
-    let unary: [Unary; 8] = [
+    let unary: [Unary; 10] = [
         (
             "exp",
             Real::exp,
@@ -313,6 +315,13 @@ fn special_values() {
             Real::erf,
             &[(0.0, 0.0), (-0.0, -0.0), (INF, 1.0), (-INF, -1.0), (MAX, 1.0), (-7.0, -1.0)],
         ),
+        (
+            "erfc",
+            Real::erfc,
+            Real::erfc,
+            &[(0.0, 1.0), (-0.0, 1.0), (INF, 0.0), (-INF, 2.0), (MAX, 0.0), (-7.0, 2.0), (28.0, 0.0)],
+        ),
+        ("atan", Real::atan, Real::atan, &[(0.0, 0.0), (-0.0, -0.0)]),
         ("sin", Real::sin, Real::sin, &[(0.0, 0.0), (-0.0, -0.0), (INF, NAN), (-INF, NAN)]),
         ("cos", Real::cos, Real::cos, &[(0.0, 1.0), (-0.0, 1.0), (INF, NAN), (-INF, NAN)]),
     ];
@@ -329,7 +338,9 @@ fn special_values() {
         }
     }
     for tiny in [f64::from_bits(1), f64::from_bits(3), f64::MIN_POSITIVE, -1e-310, 1e-300] {
-        for (name, f64, _, _) in unary.iter().filter(|f| ["exp_m1", "ln_1p", "tanh", "sin"].contains(&f.0)) {
+        for (name, f64, _, _) in
+            unary.iter().filter(|f| ["exp_m1", "ln_1p", "tanh", "atan", "sin"].contains(&f.0))
+        {
             check(name, tiny, f64(tiny), tiny);
         }
     }

@@ -155,6 +155,31 @@ impl<R: Real> Real for Dual<R> {
         self.chain(x.erf(), || R::constant(std::f64::consts::FRAC_2_SQRT_PI) * (-(x * x)).exp())
     }
     #[inline(always)]
+    fn erfc(self) -> Self {
+        let x = self.value;
+        self.chain(x.erfc(), || R::constant(-std::f64::consts::FRAC_2_SQRT_PI) * (-(x * x)).exp())
+    }
+    #[inline(always)]
+    fn atan(self) -> Self {
+        let x = self.value;
+        self.chain(x.atan(), || (R::constant(1.0) + x * x).recip())
+    }
+    #[inline(always)]
+    fn floor(self) -> Self {
+        Dual::fixed(self.value.floor())
+    }
+    #[inline(always)]
+    fn round_ties_even(self) -> Self {
+        Dual::fixed(self.value.round_ties_even())
+    }
+    #[inline(always)]
+    fn rem(self, divisor: Self) -> Self {
+        let value = self.value.rem(divisor.value);
+        // How often it was subtracted. The quotient's floor would be one too many where it rounds up.
+        let times = || ((self.value - value) / divisor.value).round_ties_even();
+        Dual { value, slope: sum(self.slope, divisor.slope.map(|s| -(times() * s))) }
+    }
+    #[inline(always)]
     fn sin(self) -> Self {
         self.chain(self.value.sin(), || self.value.cos())
     }
@@ -239,7 +264,7 @@ mod tests {
     #[test]
     fn every_function_against_differences() {
         type F = (&'static str, fn(Dual<f64>) -> Dual<f64>);
-        let functions: [F; 18] = [
+        let functions: [F; 22] = [
             ("exp", |x| x.exp()),
             ("exp_m1", |x| x.exp_m1()),
             ("ln", |x| x.ln()),
@@ -248,6 +273,10 @@ mod tests {
             ("tanh", |x| x.tanh()),
             ("sigmoid", |x| x.sigmoid()),
             ("erf", |x| x.erf()),
+            ("erfc", |x| x.erfc()),
+            ("atan", |x| x.atan()),
+            ("rem", |x| x.rem(Dual::constant(0.4))),
+            ("divisor", |x| Dual::constant(7.0).rem(x)),
             ("sin", |x| x.sin()),
             ("cos", |x| x.cos()),
             ("abs", |x| x.abs()),
@@ -282,6 +311,7 @@ mod tests {
         assert_eq!(slope(|x| x.max(Dual::constant(1.0)), 1.0), 0.5);
         assert_eq!(slope(|x| x.min(Dual::constant(1.0)), 1.0), 0.5);
         assert_eq!(slope(|x| x.max(x), 1.0), 1.0);
+        assert_eq!(slope(|x| x.floor() + x.round_ties_even(), 1.3), 0.0);
         assert_eq!(slope(|x| Dual::constant(2.0) * x, f64::INFINITY), 2.0);
         assert_eq!(slope(|x| Dual::constant(0.0).powf(x), 2.0), 0.0);
         assert_eq!(slope(|x| x.powf(Dual::constant(2.0)), 0.0), 0.0);

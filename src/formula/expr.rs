@@ -120,8 +120,8 @@ impl Real for Expr {
     fn constant(value: f64) -> Self {
         push(Instruction::Constant(value))
     }
-    function!(exp Exp, exp_m1 ExpM1, ln Ln, ln_1p Ln1p, sqrt Sqrt, tanh Tanh, sigmoid Sigmoid, erf Erf, sin Sin, cos Cos, abs Abs);
-    function!(signum Signum, recip Recip);
+    function!(exp Exp, exp_m1 ExpM1, ln Ln, ln_1p Ln1p, sqrt Sqrt, tanh Tanh, sigmoid Sigmoid, erf Erf, erfc Erfc, atan Atan, sin Sin, cos Cos, abs Abs);
+    function!(floor Floor, round_ties_even Round, signum Signum, recip Recip);
     fn powf(self, exponent: Self) -> Self {
         self.binary(Binary::Pow, exponent)
     }
@@ -131,6 +131,9 @@ impl Real for Expr {
             1 => self,
             _ => self.unary(Unary::Powi(n)),
         }
+    }
+    fn rem(self, divisor: Self) -> Self {
+        self.binary(Binary::Rem, divisor)
     }
     fn max(self, other: Self) -> Self {
         self.binary(Binary::Max, other)
@@ -167,6 +170,8 @@ mod tests {
         assert_eq!(show(|x| Expr::constant(2.0) * Expr::constant(3.0) * x), "6 * x");
         assert_eq!(show(|x| x.select_gt(Expr::constant(0.0), x, -x)), "(x > 0 ? x : -x)");
         assert_eq!(show(|x| x.max(Expr::constant(-1.5)).abs()), "|max(x, -1.5)|");
+        assert_eq!(show(|x| x.rem(x.floor().atan())), "rem(x, atan(floor(x)))");
+        assert_eq!(show(|_| Expr::constant(-7.0).rem(Expr::constant(4.0))), "1");
         assert_eq!(show(|_| Expr::constant(f64::NAN)), "NaN");
     }
 

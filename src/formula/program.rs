@@ -19,6 +19,10 @@ pub enum Unary {
     Tanh,
     Sigmoid,
     Erf,
+    Erfc,
+    Atan,
+    Floor,
+    Round,
     Sin,
     Cos,
     Abs,
@@ -36,6 +40,7 @@ pub enum Binary {
     Mul,
     Div,
     Pow,
+    Rem,
     Max,
     Min,
 }
@@ -195,6 +200,10 @@ impl Unary {
             Unary::Tanh => x.tanh(),
             Unary::Sigmoid => x.sigmoid(),
             Unary::Erf => x.erf(),
+            Unary::Erfc => x.erfc(),
+            Unary::Atan => x.atan(),
+            Unary::Floor => x.floor(),
+            Unary::Round => x.round_ties_even(),
             Unary::Sin => x.sin(),
             Unary::Cos => x.cos(),
             Unary::Abs => x.abs(),
@@ -215,6 +224,10 @@ impl Unary {
             Unary::Tanh => "tanh",
             Unary::Sigmoid => "sigmoid",
             Unary::Erf => "erf",
+            Unary::Erfc => "erfc",
+            Unary::Atan => "atan",
+            Unary::Floor => "floor",
+            Unary::Round => "round",
             Unary::Sin => "sin",
             Unary::Cos => "cos",
             Unary::Abs => "abs",
@@ -234,6 +247,7 @@ impl Binary {
             Binary::Mul => a * b,
             Binary::Div => a / b,
             Binary::Pow => a.powf(b),
+            Binary::Rem => a.rem(b),
             Binary::Max => a.max(b),
             Binary::Min => a.min(b),
         }
@@ -288,6 +302,7 @@ impl Program {
                 Instruction::Binary(Binary::Pow, a, b) => {
                     (format!("{}^{}", within(a, ATOM), within(b, ATOM)), SIGN)
                 }
+                Instruction::Binary(Binary::Rem, a, b) => (format!("rem({}, {})", bare(a), bare(b)), ATOM),
                 Instruction::Binary(Binary::Max, a, b) => (format!("max({}, {})", bare(a), bare(b)), ATOM),
                 Instruction::Binary(Binary::Min, a, b) => (format!("min({}, {})", bare(a), bare(b)), ATOM),
                 Instruction::Select([a, b, yes, no]) => (

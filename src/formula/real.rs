@@ -54,10 +54,18 @@ pub trait Real:
     }
     /// The error function 2/√π ∫₀ˣ exp(−t²) dt.
     fn erf(self) -> Self;
+    /// 1 − erf x, with all its digits where erf x is nearly 1.
+    fn erfc(self) -> Self;
     /// The sine of x radians.
     fn sin(self) -> Self;
     /// The cosine of x radians.
     fn cos(self) -> Self;
+    /// The arc tangent, from −π/2 to π/2.
+    fn atan(self) -> Self;
+    /// The largest whole number that is not above x; flat.
+    fn floor(self) -> Self;
+    /// The nearest whole number, the even one of two that are as near; flat.
+    fn round_ties_even(self) -> Self;
     /// |x|
     fn abs(self) -> Self;
     /// −1, 0 or 1 (0 at 0, unlike `f64::signum`).
@@ -66,6 +74,9 @@ pub trait Real:
     fn powf(self, exponent: Self) -> Self;
     /// selfⁿ for an integer n.
     fn powi(self, n: i32) -> Self;
+    /// What is left of self after subtracting a whole number of `divisor`s: exact, from 0 up to `divisor`, with its sign.
+    /// NaN where `divisor` is 0 or self is infinite.
+    fn rem(self, divisor: Self) -> Self;
     /// The larger of two; NaN if either is.
     fn max(self, other: Self) -> Self;
     /// The smaller of two; NaN if either is.
@@ -109,6 +120,17 @@ macro_rules! real {
                 }
             }
             #[inline(always)]
+            fn rem(self, divisor: Self) -> Self {
+                let left = self % divisor;
+                let wrong_sign = (left > 0.0) & (divisor < 0.0) | (left < 0.0) & (divisor > 0.0);
+                let moved = if wrong_sign { left + divisor } else { left };
+                if left == 0.0 { moved.copysign(divisor) } else { moved }
+            }
+            #[inline(always)]
+            fn floor(self) -> Self { $t::floor(self) }
+            #[inline(always)]
+            fn round_ties_even(self) -> Self { $t::round_ties_even(self) }
+            #[inline(always)]
             fn max(self, other: Self) -> Self {
                 let larger = if self > other { self } else { other };
                 if self.is_nan() { self } else { larger }
@@ -127,13 +149,41 @@ macro_rules! real {
 }
 
 real!(f32, exp => math::exp_f32, exp_m1 => math::exp_m1_f32, ln => math::ln_f32, ln_1p => math::ln_1p_f32,
-      tanh => math::tanh_f32, erf => math::erf_f32, sin => math::sin_f32, cos => math::cos_f32; math::powf_f32);
+      tanh => math::tanh_f32, erf => math::erf_f32, erfc => math::erfc_f32, atan => math::atan_f32, sin => math::sin_f32, cos => math::cos_f32; math::powf_f32);
 real!(f64, exp => math::exp_f64, exp_m1 => math::exp_m1_f64, ln => math::ln_f64, ln_1p => math::ln_1p_f64,
-      tanh => math::tanh_f64, erf => math::erf_f64, sin => math::sin_f64, cos => math::cos_f64; math::powf_f64);
+      tanh => math::tanh_f64, erf => math::erf_f64, erfc => math::erfc_f64, atan => math::atan_f64, sin => math::sin_f64, cos => math::cos_f64; math::powf_f64);
 
 #[cfg(test)]
 mod tests {
     use super::Real;
+
+    #[test]
+    fn remainders_have_the_sign_of_the_divisor() {
+        const INF: f64 = f64::INFINITY;
+        // numpy.remainder
+        let table = [
+            (5.5, 2.0, 1.5),
+            (-5.5, 2.0, 0.5),
+            (5.5, -2.0, -0.5),
+            (-5.5, -2.0, -1.5),
+            (6.0, 0.1, 0.09999999999999967),
+            (1e300, 7.0, 1.0),
+            (1.0, INF, 1.0),
+            (-1.0, INF, INF),
+            (1.0, -INF, -INF),
+            (f64::MIN_POSITIVE, -1.0, -1.0),
+            (4.0, 2.0, 0.0),
+            (-4.0, 2.0, 0.0),
+            (4.0, -2.0, -0.0),
+        ];
+        for (a, b, expected) in table {
+            let got = Real::rem(a, b);
+            assert_eq!(got.to_bits(), f64::to_bits(expected), "{a} rem {b} = {got}");
+        }
+        for (a, b) in [(1.0, 0.0), (INF, 2.0), (INF, INF), (f64::NAN, 1.0), (1.0, f64::NAN)] {
+            assert!(Real::rem(a, b).is_nan(), "{a} rem {b}");
+        }
+    }
 
     #[test]
     fn kinks_and_nan() {

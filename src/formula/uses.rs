@@ -70,7 +70,7 @@ impl Real for Uses {
     fn constant(_: f64) -> Self {
         Uses(0)
     }
-    same!(exp exp_m1 ln ln_1p sqrt tanh sigmoid erf sin cos abs signum recip);
+    same!(exp exp_m1 ln ln_1p sqrt tanh sigmoid erf erfc atan floor round_ties_even sin cos abs signum recip);
     #[inline(always)]
     fn powf(self, exponent: Self) -> Self {
         self | exponent
@@ -78,6 +78,10 @@ impl Real for Uses {
     #[inline(always)]
     fn powi(self, n: i32) -> Self {
         if n == 0 { Uses(0) } else { self }
+    }
+    #[inline(always)]
+    fn rem(self, divisor: Self) -> Self {
+        self | divisor
     }
     #[inline(always)]
     fn max(self, other: Self) -> Self {

@@ -93,7 +93,7 @@ macro_rules! real {
             fn constant(value: f64) -> Self {
                 Block([value as $t; WIDTH])
             }
-            functions!($t: exp exp_m1 ln ln_1p sqrt tanh sigmoid erf sin cos abs signum recip);
+            functions!($t: exp exp_m1 ln ln_1p sqrt tanh sigmoid erf erfc atan floor round_ties_even sin cos abs signum recip);
             #[inline(never)]
             fn powf(self, exponent: Self) -> Self {
                 self.pair(exponent, #[inline(always)] |a, b| Real::powf(a, b))
@@ -101,6 +101,10 @@ macro_rules! real {
             #[inline(never)]
             fn powi(self, n: i32) -> Self {
                 self.each(#[inline(always)] |x| Real::powi(x, n))
+            }
+            #[inline(never)]
+            fn rem(self, divisor: Self) -> Self {
+                self.pair(divisor, #[inline(always)] |a, b| Real::rem(a, b))
             }
             #[inline(never)]
             fn max(self, other: Self) -> Self {

@@ -7,46 +7,72 @@
 //! None: a comparison is constant almost everywhere, so its result has no history.
 //!
 //! # Errors
-//! Shapes that do not broadcast; dtypes that differ.
+//! Shapes that do not broadcast; dtypes that differ; a number that an integer tensor cannot have.
 
-use crate::autograd::Tensor;
+use candle_core::{DType, Device};
+
+use super::operand::{Operand, Side};
+use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::broadcast_dims;
 
 macro_rules! comparisons {
     ($($method:ident $sign:literal),*) => {
         impl Tensor {$(
-            #[doc = concat!("Whether self ", $sign, " other, element by element: a u8 tensor of 0 and 1.")]
+            #[doc = concat!("Whether self ", $sign, " other, a tensor or a number, element by element: a u8 tensor of 0 and 1.")]
             ///
             /// # Shapes
             /// Any two that broadcast together.
             ///
             /// # Errors
-            /// Shapes that do not broadcast; dtypes that differ.
+            /// Shapes that do not broadcast; dtypes that differ; tensors on different devices; a number that an integer
+            /// tensor cannot have, such as 0.5.
             ///
             /// ```
             /// use tealight::prelude::*;
             /// let x = Tensor::new(&[1.0, 2.0, 3.0], &Device::Cpu)?;
-            #[doc = concat!("let mask = x.", stringify!($method), "(&Tensor::new(2.0, &Device::Cpu)?)?;")]
+            #[doc = concat!("let mask = x.", stringify!($method), "(2.0)?;")]
             #[doc = concat!("assert_eq!(mask.to_vec1::<u8>()?, [1.0, 2.0, 3.0].map(|x| (x ", $sign, " 2.0) as u8));")]
             /// # Ok::<(), tealight::Error>(())
             /// ```
-            pub fn $method(&self, other: &Tensor) -> Result<Tensor> {
-                let (a, b) = (self.array(), other.array());
-                if a.dtype() != b.dtype() {
-                    let got = [a.dtype(), b.dtype()];
-                    return Err(Error::dtype(stringify!($method), "two tensors of one dtype", &got));
-                }
-                let dims = broadcast_dims(a.dims(), b.dims()).ok_or_else(|| {
-                    Error::shape(stringify!($method), "shapes that broadcast together", &[a.dims(), b.dims()])
-                })?;
-                let (a, b) = (a.broadcast_as(&dims[..])?, b.broadcast_as(&dims[..])?);
+            pub fn $method(&self, other: impl Operand) -> Result<Tensor> {
+                let (a, b) = both(stringify!($method), self.array(), other.side())?;
                 Ok(Tensor::constant(a.$method(&b)?))
             }
         )*}
     };
 }
 comparisons!(eq "==", ne "!=", lt "<", le "<=", gt ">", ge ">=");
+
+/// Both sides in one shape.
+fn both(op: &'static str, a: &Array, other: Side) -> Result<(Array, Array)> {
+    let b = match other {
+        Side::Tensor(other) => other.array().clone(),
+        Side::Number(c) => number(op, c, a)?,
+    };
+    if a.dtype() != b.dtype() {
+        return Err(Error::dtype(op, "two tensors of one dtype", &[a.dtype(), b.dtype()]));
+    }
+    if !a.device().same_device(b.device()) {
+        let got = format!("{:?} and {:?}", a.device().location(), b.device().location());
+        return Err(Error::Device { op, got });
+    }
+    let dims = broadcast_dims(a.dims(), b.dims())
+        .ok_or_else(|| Error::shape(op, "shapes that broadcast together", &[a.dims(), b.dims()]))?;
+    Ok((a.broadcast_as(&dims[..])?, b.broadcast_as(&dims[..])?))
+}
+
+/// A number in the type of `like`: a float rounds it, an integer has it or not.
+fn number(op: &'static str, c: f64, like: &Array) -> Result<Array> {
+    let own = Array::full(c, (), &Device::Cpu)?.to_dtype(like.dtype())?;
+    // 2⁶³ would become the largest i64, and that 2⁶³ again.
+    let kept = own.to_dtype(DType::F64)?.to_scalar::<f64>()? == c && c < 2f64.powi(63);
+    if !like.dtype().is_float() && !kept {
+        let expected = format!("a number that a tensor of dtype {} can have", like.dtype().as_str());
+        return Err(Error::argument(op, expected, c));
+    }
+    Ok(own.to_device(like.device())?)
+}
 
 #[cfg(test)]
 mod tests {
@@ -60,8 +86,58 @@ mod tests {
         assert_eq!(x.eq(&y)?.to_vec2::<u8>()?, [[1, 0], [0, 0]]);
         assert_eq!(x.ne(&y)?.to_vec2::<u8>()?, [[0, 1], [1, 1]]);
         assert!(!x.ge(&y)?.requires_grad());
-        assert!(matches!(x.eq(&tensor(&[1.0, 2.0, 3.0])), Err(Error::Shape { .. })));
+        assert_eq!(x.ge(1.0)?.to_vec1::<u8>()?, [1, 0]);
+        for holds in [x.eq(f64::NAN)?, x.lt(f64::NAN)?, x.ge(f64::NAN)?] {
+            assert_eq!(holds.to_vec1::<u8>()?, [0, 0]);
+        }
+        assert!(matches!(x.eq(tensor(&[1.0, 2.0, 3.0])), Err(Error::Shape { .. })));
         assert!(matches!(x.eq(&Tensor::new(1u8, &Device::Cpu)?), Err(Error::Dtype { .. })));
+        Ok(())
+    }
+
+    type Tensors = fn(&Tensor, &Tensor) -> Result<Tensor>;
+    type Number = fn(&Tensor, f64) -> Result<Tensor>;
+    type Plain = fn(&f64, &f64) -> bool;
+
+    #[test]
+    fn every_comparison_on_views() -> Result<()> {
+        let all: [(Tensors, Number, Plain); 6] = [
+            (|a, b| a.eq(b), |a, c| a.eq(c), f64::eq),
+            (|a, b| a.ne(b), |a, c| a.ne(c), f64::ne),
+            (|a, b| a.lt(b), |a, c| a.lt(c), f64::lt),
+            (|a, b| a.le(b), |a, c| a.le(c), f64::le),
+            (|a, b| a.gt(b), |a, c| a.gt(c), f64::gt),
+            (|a, b| a.ge(b), |a, c| a.ge(c), f64::ge),
+        ];
+        let numbers = [[0.0, 1.0, f64::NAN], [-0.0, 2.0, f64::INFINITY]];
+        let strided = Tensor::new(&numbers, &Device::Cpu)?.t()?;
+        let row = tensor(&[1.0, 2.0]).broadcast_to((3, 2))?;
+        for (tensors, number, plain) in all {
+            let pairs = tensors(&strided, &row)?.to_vec2::<u8>()?;
+            let ones = number(&strided, 1.0)?.to_vec2::<u8>()?;
+            for (i, j) in (0..3).flat_map(|i| [(i, 0), (i, 1)]) {
+                assert_eq!(pairs[i][j], u8::from(plain(&numbers[j][i], &[1.0, 2.0][j])));
+                assert_eq!(ones[i][j], u8::from(plain(&numbers[j][i], &1.0)));
+            }
+            let empty = Tensor::zeros((0, 2), DType::F32, &Device::Cpu)?;
+            assert_eq!(number(&empty, 1.0)?.dims(), [0, 2]);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn numbers_beside_integers() -> Result<()> {
+        let x = Tensor::new(&[1_u8, 2, 255], &Device::Cpu)?;
+        assert_eq!(x.ge(2.0)?.to_vec1::<u8>()?, [0, 1, 1]);
+        let x = Tensor::new(&[-1_i64, 2, i64::MAX], &Device::Cpu)?;
+        assert_eq!(x.lt(-0.0)?.to_vec1::<u8>()?, [1, 0, 0]);
+        let error = x.gt(0.5).unwrap_err().to_string();
+        assert_eq!(error, "gt: expected a number that a tensor of dtype i64 can have, got 0.5");
+        for c in [2f64.powi(63), f64::NAN, f64::INFINITY] {
+            assert!(matches!(x.eq(c), Err(Error::Argument { .. })), "{c}");
+        }
+        // A float is compared with the nearest number that it can be.
+        assert_eq!(Tensor::new(&[0.1_f32], &Device::Cpu)?.eq(0.1)?.to_vec1::<u8>()?, [1]);
         Ok(())
     }
 }

@@ -7,13 +7,14 @@
 //! 1 for the one that is taken and 0 for the other; sign x; 0; 1 inside the bounds and 0 outside
 //!
 //! # Kinks
-//! In a tie of max or min each side gets half. |x|′(0) = 0. At a bound of clamp the slope is 1, as in PyTorch.
+//! In a tie of max or min each side gets half. |x|′(0) = 0. The sign is flat everywhere: nothing flows back. At a bound of clamp the slope is 1, as in PyTorch.
 //! NaN in, NaN out.
 //!
 //! # Errors
 //! A dtype that is no float; for `maximum` and `minimum`, shapes that do not broadcast.
 
 use super::apply;
+use super::operand::{Operand, Side};
 use super::pointwise::formula;
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
@@ -47,6 +48,16 @@ impl Formula<2> for Minimum {
     }
 }
 
+formula!(MaximumNumber(c: f64) = "maximum", [x] => x.max(R::constant(c)), y => [above(x, R::constant(c))]);
+formula!(MinimumNumber(c: f64) = "minimum", [x] => x.min(R::constant(c)), y => [above(R::constant(c), x)]);
+
+/// 1 where a > b, ½ in a tie, else 0.
+#[inline(always)]
+fn above<R: Real>(a: R, b: R) -> R {
+    let [zero, half, one] = [0.0, 0.5, 1.0].map(R::constant);
+    a.select_gt(b, one, b.select_gt(a, zero, half))
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Clamp {
     low: f64,
@@ -69,7 +80,7 @@ impl Formula<1> for Clamp {
 }
 
 impl Tensor {
-    /// The larger of two, element by element; NaN if either is.
+    /// The larger of two, element by element, the other a tensor or a number; NaN if either is.
     ///
     /// # Shapes
     /// Any two that broadcast together.
@@ -79,11 +90,21 @@ impl Tensor {
     ///
     /// # Errors
     /// Shapes that do not broadcast; dtypes or devices that differ.
-    pub fn maximum(&self, other: &Tensor) -> Result<Tensor> {
-        apply(Maximum, [self, other])
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[-1.0, 2.0], &Device::Cpu)?;
+    /// assert_eq!(x.maximum(0.5)?.to_vec1::<f64>()?, [0.5, 2.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn maximum(&self, other: impl Operand) -> Result<Tensor> {
+        match other.side() {
+            Side::Tensor(other) => apply(Maximum, [self, other]),
+            Side::Number(c) => apply(MaximumNumber(c), [self]),
+        }
     }
 
-    /// The smaller of two, element by element; NaN if either is.
+    /// The smaller of two, element by element, the other a tensor or a number; NaN if either is.
     ///
     /// # Shapes
     /// Any two that broadcast together.
@@ -93,8 +114,18 @@ impl Tensor {
     ///
     /// # Errors
     /// Shapes that do not broadcast; dtypes or devices that differ.
-    pub fn minimum(&self, other: &Tensor) -> Result<Tensor> {
-        apply(Minimum, [self, other])
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[-1.0, 2.0], &Device::Cpu)?;
+    /// assert_eq!(x.minimum(0.5)?.to_vec1::<f64>()?, [-1.0, 0.5]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn minimum(&self, other: impl Operand) -> Result<Tensor> {
+        match other.side() {
+            Side::Tensor(other) => apply(Minimum, [self, other]),
+            Side::Number(c) => apply(MinimumNumber(c), [self]),
+        }
     }
 
     /// |x|
@@ -106,6 +137,24 @@ impl Tensor {
     /// A dtype that is no float.
     pub fn abs(&self) -> Result<Tensor> {
         apply(Abs, [self])
+    }
+
+    /// −1, 0 or 1, as the element is below, at or above 0; NaN stays NaN.
+    ///
+    /// # Gradient
+    /// 0
+    ///
+    /// # Errors
+    /// A dtype that is no float.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[-3.0, 0.0, 0.1], &Device::Cpu)?;
+    /// assert_eq!(x.sign()?.to_vec1::<f64>()?, [-1.0, 0.0, 1.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn sign(&self) -> Result<Tensor> {
+        apply(Sign, [self])
     }
 
     /// Every element, but none below `low` or above `high`.
@@ -140,6 +189,9 @@ mod tests {
     fn gradients() {
         check2(|a, b| a.sqr()?.maximum(b));
         check2(|a, b| a.sqr()?.minimum(b));
+        check(&[-2.0, 0.5, 3.0], |x| x.sqr()?.maximum(0.7));
+        check(&[-2.0, 0.5, 3.0], |x| x.sqr()?.minimum(0.7));
+        check(&[-2.0, 0.5, 3.0], |x| x * x.sign()?);
         check(&[-2.0, 0.5, 3.0], |x| x.abs());
         check(&[-2.0, 0.5, 3.0], |x| x.sqr()?.clamp(0.1, 3.5));
     }
@@ -149,10 +201,19 @@ mod tests {
         assert_eq!(grad_at(0.0, |x| x.abs())?, 0.0);
         assert_eq!(grad_at(1.0, |x| x.clamp(-1.0, 1.0))?, 1.0);
         assert_eq!(grad_at(1.1, |x| x.clamp(-1.0, 1.0))?, 0.0);
-        assert_eq!(grad_at(2.0, |x| x.maximum(&tensor(&[2.0])))?, 0.5);
+        assert_eq!(grad_at(2.0, |x| x.maximum(tensor(&[2.0])))?, 0.5);
         assert_eq!(grad_at(2.0, |x| x.minimum(x))?, 1.0);
+        for x in [1.0, 2.0, 3.0] {
+            let two = tensor(&[2.0]);
+            assert_eq!(grad_at(x, |x| x.maximum(2.0))?, grad_at(x, |x| x.maximum(&two))?);
+            assert_eq!(grad_at(x, |x| x.minimum(2.0))?, grad_at(x, |x| x.minimum(&two))?);
+        }
+        assert_eq!(grad_at(3.0, |x| x.sign())?, 0.0);
         let nan = tensor(&[f64::NAN]);
-        assert!(nan.maximum(&tensor(&[1.0]))?.to_vec1::<f64>()?[0].is_nan());
+        assert!(nan.maximum(tensor(&[1.0]))?.to_vec1::<f64>()?[0].is_nan());
+        assert!(nan.minimum(1.0)?.to_vec1::<f64>()?[0].is_nan());
+        assert!(tensor(&[1.0]).maximum(f64::NAN)?.to_vec1::<f64>()?[0].is_nan());
+        assert!(nan.sign()?.to_vec1::<f64>()?[0].is_nan());
         assert!(nan.clamp(0.0, 1.0)?.to_vec1::<f64>()?[0].is_nan());
         assert!(matches!(nan.clamp(1.0, 0.0), Err(Error::Argument { .. })));
         Ok(())

@@ -1,14 +1,16 @@
 //! The two machines that carry out a captured formula: on candle's arrays, and on tensors with a history.
 
+use candle_core::{DType, Device};
+
+use super::powers;
 use super::where_cond::where_greater;
-use super::{exp, extrema, powers, trig};
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::formula::{Binary, Machine, Unary};
 
 /// A value of a program: a number, or an array.
 #[derive(Clone, Debug)]
-pub(super) enum Operand<A> {
+pub(super) enum Value<A> {
     Number(f64),
     Is(A),
 }
@@ -18,37 +20,37 @@ pub(super) struct Lower {
     pub(super) op: &'static str,
 }
 
-impl Operand<Array> {
+impl Value<Array> {
     /// As an array like `like`, of shape `dims`.
     pub(super) fn into_array(self, like: &Array, dims: &[usize]) -> Result<Array> {
         match self {
-            Operand::Is(array) if array.dims() == dims => Ok(array),
-            Operand::Is(array) => Ok(array.broadcast_as(dims)?.contiguous()?),
-            Operand::Number(c) => Ok(Array::full(c, dims, like.device())?.to_dtype(like.dtype())?),
+            Value::Is(array) if array.dims() == dims => Ok(array),
+            Value::Is(array) => Ok(array.broadcast_as(dims)?.contiguous()?),
+            Value::Number(c) => Ok(Array::full(c, dims, like.device())?.to_dtype(like.dtype())?),
         }
     }
 
     /// As an array that broadcasts against `like`.
     fn spread(&self, like: &Array) -> Result<Array> {
         match self {
-            Operand::Is(array) => Ok(array.clone()),
-            Operand::Number(c) => Ok(Array::full(*c, (), like.device())?.to_dtype(like.dtype())?),
+            Value::Is(array) => Ok(array.clone()),
+            Value::Number(c) => Ok(Array::full(*c, (), like.device())?.to_dtype(like.dtype())?),
         }
     }
 }
 
 impl Machine for Lower {
-    type Value = Operand<Array>;
+    type Value = Value<Array>;
     type Error = Error;
 
-    fn constant(&mut self, value: f64) -> Result<Operand<Array>> {
-        Ok(Operand::Number(value))
+    fn constant(&mut self, value: f64) -> Result<Value<Array>> {
+        Ok(Value::Number(value))
     }
 
-    fn unary(&mut self, f: Unary, a: &Operand<Array>) -> Result<Operand<Array>> {
+    fn unary(&mut self, f: Unary, a: &Value<Array>) -> Result<Value<Array>> {
         let x = match a {
-            Operand::Number(c) => return Ok(Operand::Number(f.apply(*c))),
-            Operand::Is(x) => x,
+            Value::Number(c) => return Ok(Value::Number(f.apply(*c))),
+            Value::Is(x) => x,
         };
         let y = match f {
             Unary::Neg => x.neg()?,
@@ -71,6 +73,8 @@ impl Machine for Lower {
             Unary::Tanh => x.tanh()?,
             Unary::Sigmoid => (x.neg()?.exp()? + 1.0)?.recip()?,
             Unary::Erf => x.erf()?,
+            Unary::Floor => x.floor()?,
+            Unary::Erfc | Unary::Atan | Unary::Round => on_the_cpu([x], |[x]| f.apply(x))?,
             Unary::Sin => x.sin()?,
             Unary::Cos => x.cos()?,
             Unary::Abs => x.abs()?,
@@ -81,11 +85,11 @@ impl Machine for Lower {
                 if n % 2 == 0 { power } else { power.mul(&x.sign()?)? }
             }
         };
-        Ok(Operand::Is(y))
+        Ok(Value::Is(y))
     }
 
-    fn binary(&mut self, f: Binary, a: &Operand<Array>, b: &Operand<Array>) -> Result<Operand<Array>> {
-        use Operand::{Is, Number};
+    fn binary(&mut self, f: Binary, a: &Value<Array>, b: &Value<Array>) -> Result<Value<Array>> {
+        use Value::{Is, Number};
         let like = match (a, b) {
             (Number(a), Number(b)) => return Ok(Number(f.apply(*a, *b))),
             (Is(x), _) | (_, Is(x)) => x,
@@ -103,15 +107,16 @@ impl Machine for Lower {
             Binary::Mul => a.broadcast_mul(&b)?,
             Binary::Div => a.broadcast_div(&b)?,
             Binary::Pow => a.broadcast_pow(&b)?,
+            Binary::Rem => on_the_cpu([&a, &b], |[a, b]| f.apply(a, b))?,
             Binary::Max => a.broadcast_maximum(&b)?,
             Binary::Min => a.broadcast_minimum(&b)?,
         }))
     }
 
-    fn select_gt(&mut self, [a, b, yes, no]: [&Operand<Array>; 4]) -> Result<Operand<Array>> {
+    fn select_gt(&mut self, [a, b, yes, no]: [&Value<Array>; 4]) -> Result<Value<Array>> {
         let like = [a, b, yes, no].into_iter().find_map(|x| match x {
-            Operand::Is(array) => Some(array),
-            Operand::Number(_) => None,
+            Value::Is(array) => Some(array),
+            Value::Number(_) => None,
         });
         let like =
             like.ok_or_else(|| Error::argument(self.op, "a formula of its input", "constants only"))?;
@@ -123,48 +128,68 @@ impl Machine for Lower {
         let [a, b, yes, no] = &all;
         let [a, b] = [a.broadcast_as(&dims)?, b.broadcast_as(&dims)?];
         let (yes, no) = (yes.broadcast_as(&dims)?, no.broadcast_as(&dims)?);
-        Ok(Operand::Is(a.gt(&b)?.where_cond(&yes, &no)?))
+        Ok(Value::Is(a.gt(&b)?.where_cond(&yes, &no)?))
     }
+}
+
+/// What candle has no op for is computed in main memory, and moved back.
+fn on_the_cpu<const N: usize>(inputs: [&Array; N], f: impl Fn([f64; N]) -> f64) -> Result<Array> {
+    let mut dims = inputs[0].shape().clone();
+    for x in &inputs[1..] {
+        dims = dims.broadcast_shape_binary_op(x.shape(), "broadcast")?;
+    }
+    let mut numbers = [const { Vec::new() }; N];
+    for (numbers, x) in numbers.iter_mut().zip(inputs) {
+        let x = x.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.broadcast_as(&dims)?;
+        *numbers = x.flatten_all()?.to_vec1()?;
+    }
+    let values = (0..dims.elem_count()).map(|i| f(numbers.each_ref().map(|x| x[i]))).collect();
+    let y = Array::from_vec(values, dims, &Device::Cpu)?;
+    Ok(y.to_dtype(inputs[0].dtype())?.to_device(inputs[0].device())?)
 }
 
 /// Runs a program as tensor operations, which record themselves.
 pub(super) struct Record;
 
 impl Machine for Record {
-    type Value = Operand<Tensor>;
+    type Value = Value<Tensor>;
     type Error = Error;
 
-    fn constant(&mut self, value: f64) -> Result<Operand<Tensor>> {
-        Ok(Operand::Number(value))
+    fn constant(&mut self, value: f64) -> Result<Value<Tensor>> {
+        Ok(Value::Number(value))
     }
 
-    fn unary(&mut self, f: Unary, a: &Operand<Tensor>) -> Result<Operand<Tensor>> {
+    fn unary(&mut self, f: Unary, a: &Value<Tensor>) -> Result<Value<Tensor>> {
         let x = match a {
-            Operand::Number(c) => return Ok(Operand::Number(f.apply(*c))),
-            Operand::Is(x) => x,
+            Value::Number(c) => return Ok(Value::Number(f.apply(*c))),
+            Value::Is(x) => x,
         };
         let y = match f {
             Unary::Neg => x.neg(),
             Unary::Exp => x.exp(),
-            Unary::ExpM1 => super::apply(exp::ExpM1, [x]),
+            Unary::ExpM1 => x.expm1(),
             Unary::Ln => x.ln(),
-            Unary::Ln1p => super::apply(exp::Ln1p, [x]),
+            Unary::Ln1p => x.log1p(),
             Unary::Sqrt => x.sqrt(),
             Unary::Tanh => x.tanh(),
             Unary::Sigmoid => x.sigmoid(),
             Unary::Erf => x.erf(),
-            Unary::Sin => super::apply(trig::Sin, [x]),
-            Unary::Cos => super::apply(trig::Cos, [x]),
+            Unary::Erfc => x.erfc(),
+            Unary::Atan => x.atan(),
+            Unary::Floor => x.floor(),
+            Unary::Round => x.round(),
+            Unary::Sin => x.sin(),
+            Unary::Cos => x.cos(),
             Unary::Abs => x.abs(),
-            Unary::Signum => super::apply(extrema::Sign, [x]),
+            Unary::Signum => x.sign(),
             Unary::Recip => x.recip(),
             Unary::Powi(n) => super::apply(powers::Powi(n), [x]),
         };
-        Ok(Operand::Is(y?))
+        Ok(Value::Is(y?))
     }
 
-    fn binary(&mut self, f: Binary, a: &Operand<Tensor>, b: &Operand<Tensor>) -> Result<Operand<Tensor>> {
-        use Operand::{Is, Number};
+    fn binary(&mut self, f: Binary, a: &Value<Tensor>, b: &Value<Tensor>) -> Result<Value<Tensor>> {
+        use Value::{Is, Number};
         let y = match (f, a, b) {
             (f, Number(a), Number(b)) => return Ok(Number(f.apply(*a, *b))),
             (Binary::Add, Is(a), Is(b)) => a + b,
@@ -178,11 +203,15 @@ impl Machine for Record {
             (Binary::Div, Is(x), Number(c)) => x / *c,
             (Binary::Div, Number(c), Is(x)) => *c / x,
             (Binary::Pow, Is(x), Number(c)) => x.powf(*c),
+            (Binary::Rem, Is(x), Number(c)) => x.rem(*c),
+            (Binary::Max, Is(x), Number(c)) | (Binary::Max, Number(c), Is(x)) => x.maximum(*c),
+            (Binary::Min, Is(x), Number(c)) | (Binary::Min, Number(c), Is(x)) => x.minimum(*c),
             (f, a, b) => {
                 let (a, b) = both(a, b)?;
                 match f {
                     Binary::Max => a.maximum(&b),
                     Binary::Min => a.minimum(&b),
+                    Binary::Rem => a.rem(&b),
                     _ => a.pow(&b),
                 }
             }
@@ -190,26 +219,26 @@ impl Machine for Record {
         Ok(Is(y?))
     }
 
-    fn select_gt(&mut self, [a, b, yes, no]: [&Operand<Tensor>; 4]) -> Result<Operand<Tensor>> {
+    fn select_gt(&mut self, [a, b, yes, no]: [&Value<Tensor>; 4]) -> Result<Value<Tensor>> {
         let (a, b) = both(a, b)?;
         let (yes, no) = both_like(yes, no, &a)?;
-        Ok(Operand::Is(where_greater(&a, &b, &yes, &no)?))
+        Ok(Value::Is(where_greater(&a, &b, &yes, &no)?))
     }
 }
 
 /// Both as tensors; at least one is.
-fn both(a: &Operand<Tensor>, b: &Operand<Tensor>) -> Result<(Tensor, Tensor)> {
+fn both(a: &Value<Tensor>, b: &Value<Tensor>) -> Result<(Tensor, Tensor)> {
     let like = match (a, b) {
-        (Operand::Is(x), _) | (_, Operand::Is(x)) => x.clone(),
-        (Operand::Number(a), _) => Tensor::new(*a, &candle_core::Device::Cpu)?,
+        (Value::Is(x), _) | (_, Value::Is(x)) => x.clone(),
+        (Value::Number(a), _) => Tensor::new(*a, &Device::Cpu)?,
     };
     both_like(a, b, &like)
 }
 
-fn both_like(a: &Operand<Tensor>, b: &Operand<Tensor>, like: &Tensor) -> Result<(Tensor, Tensor)> {
-    let tensor = |operand: &Operand<Tensor>| match operand {
-        Operand::Is(x) => Ok(x.clone()),
-        Operand::Number(c) => {
+fn both_like(a: &Value<Tensor>, b: &Value<Tensor>, like: &Tensor) -> Result<(Tensor, Tensor)> {
+    let tensor = |operand: &Value<Tensor>| match operand {
+        Value::Is(x) => Ok(x.clone()),
+        Value::Number(c) => {
             let number = Array::full(*c, (), like.device())?;
             Ok::<_, Error>(Tensor::constant(number.to_dtype(like.dtype())?))
         }

@@ -2,7 +2,7 @@
 
 use candle_core::DType;
 
-use super::lower::{Lower, Operand, Record};
+use super::lower::{Lower, Record, Value};
 use crate::autograd::array::{make, on_cpu, read, view, with_float};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
@@ -43,16 +43,19 @@ pub fn apply<F: Formula<N>, const N: usize>(formula: F, inputs: [&Tensor; N]) ->
     Pointwise(formula).apply(inputs)
 }
 
-/// Defines a formula of this crate's own: its name, value, and derivative from the inputs and `y`.
+/// Defines a formula of this crate's own: its name, value, and derivative from the inputs and `y`. One loop for all of it
+/// costs time to compile, so what is used seldom is marked `blocks`: a loop for each of its operations, which are there
+/// already.
 macro_rules! formula {
-    ($(#[$doc:meta])* $name:ident $(($field:ident: $type:ty))? = $label:literal,
+    (blocks $($rest:tt)*) => { formula!(@ false, $($rest)*); };
+    (@ $fused:literal, $(#[$doc:meta])* $name:ident $(($field:ident: $type:ty))? = $label:literal,
      [$($x:ident),*] => $value:expr, $y:ident => $derivative:expr) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
         pub(super) struct $name $((pub(super) $type))?;
         impl $crate::formula::Formula<{ [$(stringify!($x)),*].len() }> for $name {
             const NAME: &'static str = $label;
-            const FUSED: bool = true;
+            const FUSED: bool = $fused;
             #[inline(always)]
             fn value<R: $crate::formula::Real>(&self, [$($x),*]: [R; [$(stringify!($x)),*].len()]) -> R {
                 $(let $field = self.0;)?
@@ -70,6 +73,7 @@ macro_rules! formula {
             }
         }
     };
+    ($($rest:tt)*) => { formula!(@ true, $($rest)*); };
 }
 pub(super) use formula;
 
@@ -188,7 +192,7 @@ impl<F> Pointwise<F> {
     {
         let first = inputs[0];
         if !on_cpu(first) {
-            let operands = inputs.map(|x| Operand::Is(x.clone()));
+            let operands = inputs.map(|x| Value::Is(x.clone()));
             let mut outputs = Program::of(&self.0).run(&mut Lower { op: F::NAME }, &operands)?;
             let output = outputs.pop().map(|y| y.into_array(first, dims)).transpose()?;
             return output.ok_or_else(|| Error::argument(F::NAME, "one output", "none"));
@@ -256,14 +260,14 @@ impl<F> Pointwise<F> {
         let program = Program::capture_slice(N + 1, |x| {
             vec![self.0.derivative(std::array::from_fn(|j| x[j]), x[N])[i]]
         });
-        let mut operands = vec![Operand::Number(f64::NAN); N + 1];
+        let mut operands = vec![Value::Number(f64::NAN); N + 1];
         for (j, operand) in operands.iter_mut().enumerate().filter(|(j, _)| uses.has(*j)) {
-            *operand = Operand::Is(if j == N { saved.output()? } else { saved.input(j)? });
+            *operand = Value::Is(if j == N { saved.output()? } else { saved.input(j)? });
         }
         match program.run(&mut Record, &operands)?.pop() {
-            Some(Operand::Is(slope)) => Ok(Some((grad * slope)?)),
-            Some(Operand::Number(0.0)) | None => Ok(None),
-            Some(Operand::Number(factor)) => Ok(Some((grad * factor)?)),
+            Some(Value::Is(slope)) => Ok(Some((grad * slope)?)),
+            Some(Value::Number(0.0)) | None => Ok(None),
+            Some(Value::Number(factor)) => Ok(Some((grad * factor)?)),
         }
     }
 }
@@ -278,7 +282,10 @@ mod tests {
     #[inline(always)]
     fn mixture<R: Real>(a: R, b: R) -> R {
         let c = (a * b).sin().exp() / (b.abs() + R::constant(0.5)).sqrt();
-        c.select_gt(a, c.tanh() - a.erf(), a.max(b).sigmoid()) + b.powi(2).ln_1p().min(c) + b.abs().powf(a)
+        let d = (a * R::constant(3.0)).round_ties_even() + b.floor() + a.rem(b) * b.erfc() - c.atan();
+        d + c.select_gt(a, c.tanh() - a.erf(), a.max(b).sigmoid())
+            + b.powi(2).ln_1p().min(c)
+            + b.abs().powf(a)
     }
 
     #[derive(Clone, Debug)]
@@ -330,17 +337,16 @@ mod tests {
 
     #[test]
     fn candle_ops_and_tensor_ops_give_the_same_numbers() -> Result<()> {
-        use super::super::lower::{Lower, Operand, Record};
+        use super::super::lower::{Lower, Record, Value};
         use crate::formula::Program;
         let rng = &mut Rng::seed(4);
         let (a, b) = (Tensor::randn(0.0, 1.0, 500, rng)?, Tensor::randn(0.0, 1.0, 500, rng)?);
         let expected = apply(Fused, [&a, &b])?.to_vec1::<f64>()?;
         let program = Program::of(&Fused);
-        let operands = [&a, &b].map(|x| Operand::Is(x.array().clone()));
+        let operands = [&a, &b].map(|x| Value::Is(x.array().clone()));
         let lowered =
             program.run(&mut Lower { op: "fused" }, &operands)?.remove(0).into_array(a.array(), &[500])?;
-        let Operand::Is(recorded) = program.run(&mut Record, &[Operand::Is(a), Operand::Is(b)])?.remove(0)
-        else {
+        let Value::Is(recorded) = program.run(&mut Record, &[Value::Is(a), Value::Is(b)])?.remove(0) else {
             panic!("a number")
         };
         for (other, limit) in [(lowered.to_vec1::<f64>()?, 1e-9), (recorded.to_vec1()?, 1e-13)] {

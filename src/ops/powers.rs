@@ -1,18 +1,19 @@
 //! Powers, roots and the reciprocal.
 //!
 //! # Formula
-//! aᵇ, xᶜ, xⁿ, x², √x, 1/x
+//! aᵇ, xᶜ, xⁿ, x², √x, 1/√x, 1/x
 //!
 //! # Gradient
-//! (b·aᵇ⁻¹, aᵇ·ln a), c·xᶜ⁻¹, n·xⁿ⁻¹, 2x, 1/(2y), −y²
+//! (b·aᵇ⁻¹, aᵇ·ln a), c·xᶜ⁻¹, n·xⁿ⁻¹, 2x, 1/(2y), −y³/2, −y²
 //!
 //! # Kinks
-//! (√x)′(0) = ∞, as in PyTorch. A power of 0 is flat in its exponent.
+//! (√x)′(0) = ∞ and (1/√x)′(0) = −∞, as in PyTorch. A power of 0 is flat in its exponent.
 //!
 //! # Errors
 //! A dtype that is no float; for `pow`, shapes that do not broadcast.
 
 use super::apply;
+use super::operand::{Operand, Side};
 use super::pointwise::formula;
 use crate::autograd::Tensor;
 use crate::error::Result;
@@ -25,6 +26,7 @@ formula!(Powi(n: i32) = "powi", [x] => x.powi(n),
     y => [if n == 0 { R::constant(0.0) } else { R::constant(f64::from(n)) * x.powi(n.saturating_sub(1)) }]);
 formula!(Sqr = "sqr", [x] => x * x, y => [R::constant(2.0) * x]);
 formula!(Sqrt = "sqrt", [x] => x.sqrt(), y => [R::constant(0.5) / y]);
+formula!(Rsqrt = "rsqrt", [x] => x.sqrt().recip(), y => [R::constant(-0.5) * y * (y * y)]);
 formula!(Recip = "recip", [x] => x.recip(), y => [-(y * y)]);
 
 /// aᵇ; its derivative is that of the dual numbers.
@@ -41,7 +43,7 @@ impl Formula<2> for Pow {
 }
 
 impl Tensor {
-    /// aᵇ element by element; NaN where a < 0 and b is no integer.
+    /// aᵇ element by element, where b is a tensor or a number; NaN where a < 0 and b is no integer.
     ///
     /// # Shapes
     /// Any two that broadcast together.
@@ -51,8 +53,19 @@ impl Tensor {
     ///
     /// # Errors
     /// Shapes that do not broadcast; dtypes or devices that differ.
-    pub fn pow(&self, exponent: &Tensor) -> Result<Tensor> {
-        apply(Pow, [self, exponent])
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[2.0, 3.0], &Device::Cpu)?;
+    /// assert_eq!(x.pow(&x)?.to_vec1::<f64>()?, [4.0, 27.0]);
+    /// assert_eq!(x.pow(2.0)?.to_vec1::<f64>()?, [4.0, 9.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn pow(&self, exponent: impl Operand) -> Result<Tensor> {
+        match exponent.side() {
+            Side::Tensor(exponent) => apply(Pow, [self, exponent]),
+            Side::Number(exponent) => self.powf(exponent),
+        }
     }
 
     /// xᶜ for a number c; NaN where x < 0 and c is no integer.
@@ -105,6 +118,24 @@ impl Tensor {
         apply(Sqrt, [self])
     }
 
+    /// 1/√x; ∞ at 0, NaN below.
+    ///
+    /// # Gradient
+    /// −y³/2
+    ///
+    /// # Errors
+    /// A dtype that is no float.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[0.25, 4.0], &Device::Cpu)?;
+    /// assert_eq!(x.rsqrt()?.to_vec1::<f64>()?, [2.0, 0.5]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn rsqrt(&self) -> Result<Tensor> {
+        apply(Rsqrt, [self])
+    }
+
     /// 1/x
     ///
     /// # Gradient
@@ -131,6 +162,8 @@ mod tests {
         check(&[-2.0, 0.5], |x| x.powf(3.0));
         check(&[-2.0, 0.5], |x| x.sqr());
         check(&[0.3, 1.0, 5.0], |x| x.sqrt());
+        check(&[0.3, 1.0, 5.0], |x| x.rsqrt());
+        check(&[0.3, 1.0, 5.0], |x| x.pow(1.7));
         check(&[-0.3, 1.0, 5.0], |x| x.recip());
         check2(|a, b| a.sqr()?.pow(b));
     }
@@ -145,6 +178,9 @@ mod tests {
         assert_eq!(grad_at(2.0, |x| x.powf(0.0))?, 0.0);
         assert_eq!(grad_at(0.0, |x| x.powf(0.0))?, 0.0);
         assert_eq!(grad_at(0.0, |x| x.sqrt())?, f64::INFINITY);
+        assert_eq!(grad_at(0.0, |x| x.rsqrt())?, f64::NEG_INFINITY);
+        assert_eq!(tensor(&[0.0, f64::INFINITY]).rsqrt()?.to_vec1::<f64>()?, [f64::INFINITY, 0.0]);
+        assert!(tensor(&[-1.0]).rsqrt()?.to_vec1::<f64>()?[0].is_nan());
         Ok(())
     }
 }

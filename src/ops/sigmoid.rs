@@ -1,11 +1,11 @@
-//! The two saturating functions, sigmoid and the hyperbolic tangent, as elementary ones; as layers they are
-//! [`Sigmoid`](crate::activation::Sigmoid) and [`Tanh`](crate::activation::Tanh).
+//! The two saturating functions, sigmoid and the hyperbolic tangent, as elementary ones (as layers they are
+//! [`Sigmoid`](crate::activation::Sigmoid) and [`Tanh`](crate::activation::Tanh)), and softplus, whose slope is the sigmoid.
 //!
 //! # Formula
-//! 1/(1 + e⁻ˣ), (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ)
+//! 1/(1 + e⁻ˣ), (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ), ln(1 + eˣ)
 //!
 //! # Gradient
-//! y(1 − y), 1 − y²
+//! y(1 − y), 1 − y², 1/(1 + e⁻ˣ)
 //!
 //! # Errors
 //! A dtype that is no float.
@@ -17,6 +17,8 @@ use crate::error::Result;
 
 formula!(Sigmoid = "sigmoid", [x] => x.sigmoid(), y => [y * (R::constant(1.0) - y)]);
 formula!(Tanh = "tanh", [x] => x.tanh(), y => [R::constant(1.0) - y * y]);
+// eˣ itself would overflow.
+formula!(Softplus = "softplus", [x] => x.max(R::constant(0.0)) + (-x.abs()).exp().ln_1p(), y => [x.sigmoid()]);
 
 impl Tensor {
     /// 1/(1 + e⁻ˣ): a number between 0 and 1.
@@ -48,6 +50,24 @@ impl Tensor {
     pub fn tanh(&self) -> Result<Tensor> {
         apply(Tanh, [self])
     }
+
+    /// ln(1 + eˣ), which is nearly 0 far below 0 and nearly x far above.
+    ///
+    /// # Gradient
+    /// 1/(1 + e⁻ˣ)
+    ///
+    /// # Errors
+    /// A dtype that is no float.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let y = Tensor::new(&[-1e4, 0.0, 1e4], &Device::Cpu)?.softplus()?;
+    /// assert_eq!(y.to_vec1::<f64>()?, [0.0, std::f64::consts::LN_2, 1e4]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn softplus(&self) -> Result<Tensor> {
+        apply(Softplus, [self])
+    }
 }
 
 /// The derivative of the sigmoid, s(1 − s) with s = sigmoid(x), as a function of its own.
@@ -68,7 +88,7 @@ pub fn sigmoid_derivative(x: &Tensor) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{check, tensor};
+    use super::super::testing::{check, close, tensor};
     use super::sigmoid_derivative;
     use crate::prelude::*;
 
@@ -77,6 +97,22 @@ mod tests {
         check(&[-2.0, 0.0, 0.7, 3.0], |x| x.sigmoid());
         check(&[-2.0, 0.0, 0.7, 3.0], |x| x.tanh());
         check(&[-2.0, 0.1, 0.7, 3.0], sigmoid_derivative);
+        check(&[-4.0, 0.0, 0.7, 30.0], |x| x.softplus());
+    }
+
+    #[test]
+    fn softplus_and_two_derivatives_at_extremes() -> Result<()> {
+        close(|x| x.softplus(), |x| x.exp().ln_1p(), &[-700.0, -40.0, -1.0, 0.0, 0.5, 3.0, 30.0, 80.0], 3.0)?;
+        let x = [f64::NEG_INFINITY, -1e4, -1000.0, 1000.0, 1e4, f64::INFINITY];
+        let x = Tensor::parameter(tensor(&x).into_array());
+        let y = x.softplus()?;
+        assert_eq!(y.to_vec1::<f64>()?, [0.0, 0.0, 0.0, 1000.0, 1e4, f64::INFINITY]);
+        let [first] = autograd::grad(&y.sum_all()?, [&x])?;
+        let [second] = autograd::grad(&first.sum_all()?, [&x])?;
+        assert_eq!(first.to_vec1::<f64>()?, [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
+        assert_eq!(second.to_vec1::<f64>()?, [0.0; 6]);
+        assert!(tensor(&[f64::NAN]).softplus()?.to_vec1::<f64>()?[0].is_nan());
+        Ok(())
     }
 
     #[test]

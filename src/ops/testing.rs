@@ -46,6 +46,27 @@ pub(crate) fn check2(f: impl Fn(&Tensor, &Tensor) -> Result<Tensor>) {
     }
 }
 
+/// Holds f to `ulp` units of 2⁻⁵² of the exact value in f64, and to 3 units of 2⁻²³ in f32.
+pub(crate) fn close(
+    f: impl Fn(&Tensor) -> Result<Tensor>,
+    exact: impl Fn(f64) -> f64,
+    x: &[f64],
+    ulp: f64,
+) -> Result<()> {
+    for (y, &x) in f(&tensor(x))?.to_vec1::<f64>()?.into_iter().zip(x) {
+        let exact = exact(x);
+        let limit = ulp * f64::EPSILON * exact.abs() + f64::from_bits(1);
+        assert!(y == exact || (y - exact).abs() <= limit, "f64 {x}: {y}, not {exact}");
+    }
+    let x: Vec<f32> = x.iter().map(|&x| x as f32).collect();
+    for (y, x) in f(&Tensor::new(&x[..], &Device::Cpu)?)?.to_vec1::<f32>()?.into_iter().zip(x) {
+        let exact = exact(x.into());
+        let limit = 3.0 * f64::from(f32::EPSILON) * exact.abs() + f64::from(f32::from_bits(1));
+        assert!(y == exact as f32 || (f64::from(y) - exact).abs() <= limit, "f32 {x}: {y}, not {exact}");
+    }
+    Ok(())
+}
+
 /// f′(x) by the ordinary backward pass.
 pub(crate) fn grad_at(x: f64, f: impl Fn(&Tensor) -> Result<Tensor>) -> Result<f64> {
     let x = Tensor::parameter(tensor(&[x]).into_array());

@@ -1,10 +1,10 @@
-//! Sine, cosine and the error function.
+//! Sine, cosine and tangent.
 //!
 //! # Formula
-//! sin x, cos x (x in radians), erf x = 2/√π ∫₀ˣ exp(−t²) dt
+//! sin x, cos x, sin x / cos x (x in radians)
 //!
 //! # Gradient
-//! cos x, −sin x, 2/√π exp(−x²)
+//! cos x, −sin x, 1 + y²
 //!
 //! # Errors
 //! A dtype that is no float.
@@ -16,8 +16,7 @@ use crate::error::Result;
 
 formula!(Sin = "sin", [x] => x.sin(), y => [x.cos()]);
 formula!(Cos = "cos", [x] => x.cos(), y => [-x.sin()]);
-formula!(Erf = "erf", [x] => x.erf(),
-    y => [R::constant(std::f64::consts::FRAC_2_SQRT_PI) * (-(x * x)).exp()]);
+formula!(blocks Tan = "tan", [x] => x.sin() / x.cos(), y => [R::constant(1.0) + y * y]);
 
 impl Tensor {
     /// The sine, exact for arguments of any size.
@@ -48,26 +47,51 @@ impl Tensor {
         apply(Cos, [self])
     }
 
-    /// The error function.
+    /// The tangent, exact for arguments of any size.
     ///
     /// # Gradient
-    /// 2/√π exp(−x²)
+    /// 1 + y²
+    ///
+    /// # Units
+    /// Radians.
     ///
     /// # Errors
     /// A dtype that is no float.
-    pub fn erf(&self) -> Result<Tensor> {
-        apply(Erf, [self])
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let y = Tensor::new(&[0.0, 1.0], &Device::Cpu)?.tan()?;
+    /// assert_eq!(y.to_string(), "[0.         1.55740772]");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn tan(&self) -> Result<Tensor> {
+        apply(Tan, [self])
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::check;
+    use super::super::testing::{check, close, tensor};
+    use crate::prelude::*;
 
     #[test]
     fn gradients() {
         check(&[-4.0, 0.0, 0.7, 100.0], |x| x.sin());
         check(&[-4.0, 0.0, 0.7, 100.0], |x| x.cos());
-        check(&[-1.5, 0.1, 0.7, 2.0], |x| x.erf());
+        check(&[-4.0, 0.0, 0.7, 100.0], |x| x.tan());
+    }
+
+    #[test]
+    fn tangents() -> Result<()> {
+        let x: Vec<f64> = (-500..500).map(|i| f64::from(i) * 0.77).chain([1e22, f64::MAX, 1e-310]).collect();
+        close(
+            |x| if x.dtype() == DType::F64 { x.tan() } else { x.narrow(0, 0, 1000)?.tan() },
+            f64::tan,
+            &x,
+            4.0,
+        )?;
+        let extremes = tensor(&[-0.0, f64::INFINITY, f64::NAN]).tan()?.to_vec1::<f64>()?;
+        assert!(extremes[0].is_sign_negative() && extremes[1].is_nan() && extremes[2].is_nan());
+        Ok(())
     }
 }

@@ -97,7 +97,7 @@ mod tests {
         // What is not taken may be NaN or infinite: nothing of it comes through.
         let x = Tensor::parameter(tensor(&[0.0, 4.0]).into_array());
         let one = tensor(&[1.0, 1.0]);
-        let y = x.gt(&tensor(&[0.0]))?.where_cond(&x.ln()?, &one)?;
+        let y = x.gt(0.0)?.where_cond(&x.ln()?, &one)?;
         assert_eq!(y.to_vec1::<f64>()?[0], 1.0);
         let error = one.where_cond(&one, &one).unwrap_err();
         assert!(matches!(error, Error::Dtype { .. }), "{error}");

@@ -7,7 +7,7 @@ It prints Rust arrays, lowest power first, and the approximation error that is l
 import struct
 import sys
 
-from mpmath import mp, mpf, matrix, lu_solve, exp, log, sin, cos, erf, erfc, pi, sqrt
+from mpmath import mp, mpf, matrix, lu_solve, exp, log, sin, cos, atan, erf, erfc, pi, sqrt
 
 mp.dps = 60
 
@@ -151,6 +151,23 @@ def job_erf():
     show("NEAR", *rounded_fit(lambda z: (f(z) - two) / z, lambda z: z / f(z), mpf("1e-8"), mpf(1), range(12), [f64] * 12), "f64")
     # f64, from 1: erf x = 1 - e^H(x).
     show("FAR", *rounded_fit(lambda x: log(erfc(x)), lambda x: erfc(x) / erf(x), mpf(1), mpf("5.95"), range(18), [f64] * 18), "f64")
+
+
+def job_erfc():
+    # erfc x = e^(-x^2) / (1 + 2x) times a polynomial in q = (x - 3)/(x + 3).
+    at = lambda q: 3 * (1 + q) / (1 - q)
+    scaled = lambda q: (1 + 2 * at(q)) * exp(at(q) ** 2) * erfc(at(q))
+    place = lambda x: (x - 3) / (x + 3)
+    show("TAIL", *rounded_fit(scaled, lambda q: 1 / scaled(q), place(mpf("0.499")), place(mpf("27.4")), range(22), [f64] * 22), "f64")
+
+
+def job_atan():
+    # atan t = t + t z P(z), z = t^2, up to tan(pi/8).
+    f = lambda z: atan(sqrt(z)) / sqrt(z)
+    top = mpf("0.41422") ** 2
+    show("ATAN", *rounded_fit(lambda z: (f(z) - 1) / z, lambda z: z / f(z), mpf("1e-8"), top, range(11), [f64] * 11), "f64")
+    for n in (4, 5):
+        show(f"ATAN_F32 ({n})", *rounded_fit(lambda z: (f(z) - 1) / z, lambda z: z / f(z), mpf("1e-8"), top, range(n), [f32] * n), "f32")
 
 
 def job_pow():

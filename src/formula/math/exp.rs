@@ -99,14 +99,20 @@ pub(crate) fn exp_f32(x: f32) -> f32 {
 /// At most [`EXP_F64_ULP`](super::EXP_F64_ULP) ulp, subnormal results too. e^−∞ = 0, e^∞ = ∞, NaN stays NaN.
 #[inline(always)]
 pub(crate) fn exp_f64(x: f64) -> f64 {
+    exp_times_f64(x, 0.0, 1.0)
+}
+
+/// e^(x − low)·factor with a small `low`, rounded once where the result is subnormal.
+#[inline(always)]
+pub(super) fn exp_times_f64(x: f64, low: f64, factor: f64) -> f64 {
     const BIAS: f64 = MAGIC_F64 + 2046.0;
     let x = if x < -746.0 { -746.0 } else { x };
     let x = if x > 710.0 { 710.0 } else { x };
     let shifted = x.mul_add(LOG2_E_F64, BIAS);
     let n = shifted - BIAS;
-    let r = n.mul_add(-LN2_LO_F64, n.mul_add(-LN2_HI_F64, x));
+    let r = n.mul_add(-LN2_LO_F64, n.mul_add(-LN2_HI_F64, x)) - low;
     let y = tail_f64(r).mul_add(r, 1.0).mul_add(r, 1.0);
-    scale_f64(y, shifted)
+    scale_f64(y * factor, shifted)
 }
 
 /// e^r − 1 and n + bias + [`MAGIC_F32`], for x = n·ln 2 + r.

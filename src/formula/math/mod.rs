@@ -22,12 +22,15 @@
 //! | `ln_1p` | 1.6 | 1.7 |
 //! | `tanh` | 2.6 | 2.8 |
 //! | `erf` | 2.0 | 1.5 |
+//! | `erfc` | 0.6 | 4.0 |
 //! | `sin` | 0.6 | 1.2 |
 //! | `cos` | 0.6 | 1.2 |
+//! | `atan` | 0.6 | 2.0 |
 //! | `powf` | 0.6 | 1.0 |
 //!
 //! Polynomial coefficients are made by `tests/reference/math_coefficients.py`.
 
+mod atan;
 mod erf;
 mod exp;
 mod ln;
@@ -36,7 +39,8 @@ mod reduce;
 mod tanh;
 mod trig;
 
-pub(crate) use erf::{erf_f32, erf_f64};
+pub(crate) use atan::{atan_f32, atan_f64};
+pub(crate) use erf::{erf_f32, erf_f64, erfc_f32, erfc_f64};
 pub(crate) use exp::{exp_f32, exp_f64, exp_m1_f32, exp_m1_f64};
 pub(crate) use ln::{ln_1p_f32, ln_1p_f64, ln_f32, ln_f64};
 pub(crate) use pow::{powf_f32, powf_f64};
@@ -67,6 +71,10 @@ pub const TANH_F64_ULP: f64 = 2.8;
 pub const ERF_F32_ULP: f64 = 2.0;
 /// The bound on the error of `erf` for f64, in ulp.
 pub const ERF_F64_ULP: f64 = 1.5;
+/// The bound on the error of `erfc` for f32, in ulp.
+pub const ERFC_F32_ULP: f64 = 0.6;
+/// The bound on the error of `erfc` for f64, in ulp.
+pub const ERFC_F64_ULP: f64 = 4.0;
 /// The bound on the error of `sin` for f32, in ulp.
 pub const SIN_F32_ULP: f64 = 0.6;
 /// The bound on the error of `sin` for f64, in ulp.
@@ -75,6 +83,10 @@ pub const SIN_F64_ULP: f64 = 1.2;
 pub const COS_F32_ULP: f64 = 0.6;
 /// The bound on the error of `cos` for f64, in ulp.
 pub const COS_F64_ULP: f64 = 1.2;
+/// The bound on the error of `atan` for f32, in ulp.
+pub const ATAN_F32_ULP: f64 = 0.6;
+/// The bound on the error of `atan` for f64, in ulp.
+pub const ATAN_F64_ULP: f64 = 2.0;
 /// The bound on the error of `powf` for f32, in ulp.
 pub const POWF_F32_ULP: f64 = 0.6;
 /// The bound on the error of `powf` for f64, in ulp.

@@ -1,0 +1,107 @@
+//! Sums with weights: a way between two tensors, and a product added.
+//!
+//! # Formula
+//! a + w·(b − a), x + c·a·b
+//!
+//! # Gradient
+//! (1 − w, w, b − a), (1, c·b, c·a)
+//!
+//! # Errors
+//! Shapes that do not broadcast; dtypes that differ or are no float.
+
+use super::apply;
+use super::operand::{Operand, Side};
+use super::pointwise::formula;
+use crate::autograd::{Array, Tensor};
+use crate::error::Result;
+
+formula!(Lerp = "lerp", [a, b, w] => {
+    // From the nearer end: both are met exactly.
+    let (step, one) = (b - a, R::constant(1.0));
+    R::constant(0.5).select_gt(w.abs(), a + w * step, b - step * (one - w))
+}, y => [R::constant(1.0) - w, w, b - a]);
+formula!(AddCMul(c: f64) = "addcmul", [x, a, b] => x + R::constant(c) * (a * b),
+    y => [R::constant(1.0), R::constant(c) * b, R::constant(c) * a]);
+
+impl Tensor {
+    /// The way from this tensor to `end` after `weight` of it, a tensor or a number: 0 is this one and 1 is `end`, exactly.
+    ///
+    /// # Shapes
+    /// Any three that broadcast together.
+    ///
+    /// # Gradient
+    /// (1 − w, w, end − self)
+    ///
+    /// # Errors
+    /// Shapes that do not broadcast; dtypes that differ or are no float; tensors on different devices.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let (a, b) = (Tensor::new(&[0.0, 10.0], &Device::Cpu)?, Tensor::new(&[4.0, 20.0], &Device::Cpu)?);
+    /// assert_eq!(a.lerp(&b, 0.25)?.to_vec1::<f64>()?, [1.0, 12.5]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn lerp(&self, end: &Tensor, weight: impl Operand) -> Result<Tensor> {
+        match weight.side() {
+            Side::Tensor(weight) => apply(Lerp, [self, end, weight]),
+            Side::Number(weight) => {
+                let weight = Array::full(weight, (), self.device())?.to_dtype(self.dtype())?;
+                apply(Lerp, [self, end, &weight.into()])
+            }
+        }
+    }
+
+    /// x + value·a·b
+    ///
+    /// # Shapes
+    /// Any three that broadcast together.
+    ///
+    /// # Gradient
+    /// (1, value·b, value·a)
+    ///
+    /// # Errors
+    /// Shapes that do not broadcast; dtypes that differ or are no float; tensors on different devices.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[1.0, 2.0], &Device::Cpu)?;
+    /// assert_eq!(x.addcmul(&x, &x, 0.5)?.to_vec1::<f64>()?, [1.5, 4.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn addcmul(&self, a: &Tensor, b: &Tensor, value: f64) -> Result<Tensor> {
+        apply(AddCMul(value), [self, a, b])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, check2, tensor};
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients() {
+        let third = tensor(&[0.3, -1.0, 2.0]);
+        check2(|a, b| a.lerp(b, &third));
+        check2(|a, b| third.lerp(a, b));
+        check2(|a, b| a.lerp(b, 0.7));
+        check2(|a, b| third.addcmul(a, b, -1.5));
+        check(&[-1.0, 0.5, 2.0], |x| x.addcmul(x, x, 2.0));
+    }
+
+    #[test]
+    fn both_ends_are_met() -> Result<()> {
+        let (a, b) = (tensor(&[0.1, 1e20, -3.0]), tensor(&[0.7, 1.0, f64::MIN_POSITIVE]));
+        for dtype in [DType::F32, DType::F64, DType::BF16] {
+            let (a, b) = (a.to_dtype(dtype)?, b.to_dtype(dtype)?);
+            assert_eq!(a.lerp(&b, 0.0)?.to_string(), a.to_string());
+            assert_eq!(a.lerp(&b, 1.0)?.to_string(), b.to_string());
+        }
+        let weights = tensor(&[0.25, 0.75, 2.0]);
+        assert_eq!(tensor(&[4.0]).lerp(&tensor(&[8.0]), weights)?.to_vec1::<f64>()?, [5.0, 7.0, 12.0]);
+        assert!(matches!(a.lerp(&tensor(&[1.0; 2]), 0.5), Err(Error::Shape { .. })));
+        let integer = Tensor::new(&[1_u32, 2, 3], &Device::Cpu)?;
+        assert!(matches!(integer.lerp(&integer, 0.5), Err(Error::Dtype { .. })));
+        assert!(matches!(a.addcmul(&integer, &b, 1.0), Err(Error::Dtype { .. })));
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! What is left of a division.
+//!
+//! # Formula
+//! a − b·⌊a/b⌋, exactly
+//!
+//! # Gradient
+//! (1, −⌊a/b⌋)
+//!
+//! # Kinks
+//! At a multiple of b the slopes are those to its right (for b > 0).
+//!
+//! # Errors
+//! A dtype that is no float; shapes that do not broadcast.
+
+use super::apply;
+use super::operand::{Operand, Side};
+use super::pointwise::formula;
+use crate::autograd::Tensor;
+use crate::error::Result;
+
+formula!(blocks Rem = "rem", [a, b] => a.rem(b),
+    // ⌊a/b⌋ of the rounded quotient would be one too many where it rounds up.
+    y => [R::constant(1.0), -((a - y) / b).round_ties_even()]);
+formula!(blocks RemNumber(c: f64) = "rem", [x] => x.rem(R::constant(c)), y => [R::constant(1.0)]);
+
+impl Tensor {
+    /// The remainder of a division by `divisor`, a tensor or a number: from 0 up to the divisor, and with its sign.
+    ///
+    /// It is exact. NaN where the divisor is 0 or this tensor infinite.
+    ///
+    /// # Shapes
+    /// Any two that broadcast together.
+    ///
+    /// # Gradient
+    /// (1, −⌊a/b⌋)
+    ///
+    /// # Errors
+    /// Shapes that do not broadcast; dtypes that differ or are no float; tensors on different devices.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[-1.0, 5.5], &Device::Cpu)?;
+    /// assert_eq!(x.rem(3.0)?.to_vec1::<f64>()?, [2.0, 2.5]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "remainder")]
+    #[doc(alias = "mod")]
+    pub fn rem(&self, divisor: impl Operand) -> Result<Tensor> {
+        match divisor.side() {
+            Side::Tensor(divisor) => apply(Rem, [self, divisor]),
+            Side::Number(c) => apply(RemNumber(c), [self]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, check2, grad_at, tensor};
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients() {
+        check2(|a, b| (a * 3.1)?.rem(b));
+        check(&[-1.7, 0.2, 2.6], |x| x.rem(-0.9));
+    }
+
+    #[test]
+    fn numpy_remainders() -> Result<()> {
+        let (a, b) = (tensor(&[5.5, -5.5, 5.5, -5.5, 1e300, -1.0, 1.0]), [2.0, 2.0, -2.0, -2.0, 7.0]);
+        let b = tensor(&[&b[..], &[f64::INFINITY, f64::INFINITY]].concat());
+        let expected = [1.5, 0.5, -0.5, -1.5, 1.0, f64::INFINITY, 1.0];
+        assert_eq!(a.rem(&b)?.to_vec1::<f64>()?, expected);
+        assert_eq!(a.rem(b)?.to_vec1::<f64>()?, expected);
+        assert_eq!(tensor(&[7.5, -7.5]).to_dtype(DType::F32)?.rem(2.0)?.to_vec1::<f32>()?, [1.5, 0.5]);
+        for (a, b) in [(1.0, 0.0), (f64::NEG_INFINITY, 2.0), (f64::NAN, 1.0), (1.0, f64::NAN)] {
+            assert!(tensor(&[a]).rem(b)?.to_vec1::<f64>()?[0].is_nan(), "{a} rem {b}");
+        }
+        // 6/0.1 rounds to 60.
+        assert_eq!(grad_at(0.1, |b| tensor(&[6.0]).rem(b))?, -59.0);
+        assert!(matches!(tensor(&[1.0; 2]).rem(tensor(&[1.0; 3])), Err(Error::Shape { .. })));
+        Ok(())
+    }
+}

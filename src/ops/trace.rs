@@ -1,0 +1,89 @@
+//! The diagonal of a matrix and its sum.
+//!
+//! # Formula
+//! xᵢᵢ, Σ xᵢᵢ
+//!
+//! # Gradient
+//! The gradient on the diagonal, and 0 elsewhere.
+//!
+//! # Errors
+//! A tensor that is no matrix.
+
+use super::reshape::reshaped;
+use crate::autograd::Tensor;
+use crate::error::{Error, Result};
+use crate::kernel::Dims;
+
+/// The diagonal of the last two axes, which become one: only its elements are read.
+pub(super) fn diagonal(x: &Tensor) -> Result<Tensor> {
+    let [outer @ .., n, m] = x.dims() else {
+        return Err(Error::shape("diagonal", "a tensor of rank 2 or more", &[x.dims()]));
+    };
+    let (n, m) = (*n, *m);
+    let mut dims = Dims::from_slice(outer);
+    // An empty axis may stand beside one of any length.
+    dims.push(n.checked_mul(m).ok_or_else(|| Error::shape("diagonal", "a smaller matrix", &[x.dims()]))?);
+    let places: Vec<i64> = (0..n.min(m)).map(|i| (i * (m + 1)) as i64).collect();
+    let length = places.len();
+    reshaped(x, &dims)?.index_select(-1, &Tensor::from_vec(places, length, x.device())?)
+}
+
+impl Tensor {
+    /// The sum of the diagonal of a matrix.
+    ///
+    /// # Shapes
+    /// (n, m) to a scalar.
+    ///
+    /// # Gradient
+    /// The gradient on the diagonal, and 0 elsewhere.
+    ///
+    /// # Errors
+    /// A tensor that is no matrix.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?;
+    /// assert_eq!(x.trace()?.to_scalar::<f64>()?, 5.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn trace(&self) -> Result<Tensor> {
+        match self.rank() {
+            2 => diagonal(self)?.sum_all(),
+            _ => Err(Error::shape("trace", "a matrix", &[self.dims()])),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check;
+    use super::diagonal;
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients() {
+        let x = [0.3, -1.0, 2.0, 0.5, 1.5, -0.7, 0.1, 1.1, -2.0];
+        check(&x, |x| x.reshape((3, x.elem_count() / 3))?.exp()?.trace());
+        check(&x, |x| x.reshape((3, x.elem_count() / 3))?.t()?.trace());
+        check(&x, |x| diagonal(&x.reshape((x.elem_count() / 9, 3, 3))?.t()?)?.sqr());
+    }
+
+    #[test]
+    fn edges() -> Result<()> {
+        let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F64, &Device::Cpu);
+        for dims in [[0, 0], [0, 3], [3, 0]] {
+            assert_eq!(zeros(&dims)?.trace()?.to_scalar::<f64>()?, 0.0);
+        }
+        let x = Tensor::arange(0_i64, 6, &Device::Cpu)?.reshape((2, 3))?;
+        assert_eq!(x.trace()?.to_scalar::<i64>()?, 4);
+        assert_eq!(x.t()?.trace()?.to_scalar::<i64>()?, 4);
+        let nan = Tensor::new(&[[1.0, f64::NAN], [f64::INFINITY, 2.0]], &Device::Cpu)?;
+        assert_eq!(nan.trace()?.to_scalar::<f64>()?, 3.0);
+        let error = zeros(&[2, 2, 2])?.trace().unwrap_err();
+        assert_eq!(error.to_string(), "trace: expected a matrix, got [2, 2, 2]");
+        assert!(matches!(zeros(&[])?.trace(), Err(Error::Shape { .. })));
+        let huge = Tensor::zeros((0, 1), DType::F64, &Device::Cpu)?.broadcast_to((0, usize::MAX))?;
+        assert_eq!(huge.trace()?.to_scalar::<f64>()?, 0.0);
+        Ok(())
+    }
+}
