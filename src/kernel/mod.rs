@@ -10,9 +10,12 @@ mod block;
 mod buffer;
 mod gemm;
 mod map;
+pub(crate) mod moments;
+pub(crate) mod order;
 mod parallel;
 mod reduce;
 pub(crate) mod rows;
+pub(crate) mod scan;
 mod view;
 
 pub(crate) use gemm::{Matrix, matmul};

@@ -20,9 +20,9 @@ use crate::kernel::Dims;
 
 /// The elements `indices` of `axis`; the shapes agree but for it.
 #[derive(Debug)]
-struct Gather {
-    axis: usize,
-    indices: Array,
+pub(super) struct Gather {
+    pub(super) axis: usize,
+    pub(super) indices: Array,
 }
 
 impl Op<1> for Gather {
