@@ -279,3 +279,46 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn no_shape_is_too_absurd() -> Result<()> {
+    for dtype in [DType::U8, DType::I64, DType::F16, DType::F32] {
+        for x in [
+            Tensor::zeros((0, usize::MAX), dtype, &Device::Cpu)?,
+            Tensor::zeros(&[2, 0, 3, 0, 1, 0, 2], dtype, &Device::Cpu)?,
+            Tensor::zeros((), dtype, &Device::Cpu)?,
+        ] {
+            let x = Tensor::parameter(x.into_array());
+            let rank = x.rank() as i64;
+            for axes in [
+                vec![],
+                vec![0],
+                vec![1],
+                vec![-1],
+                vec![0, 1],
+                (0..rank).collect(),
+                vec![i64::MIN, i64::MAX],
+            ] {
+                let mut results: Vec<Result<Tensor>> =
+                    CASES.iter().map(|case| (case.plain)(&x, &axes)).collect();
+                results.extend([x.any(&axes[..]), x.all(&axes[..]), x.count_nonzero(&axes[..])]);
+                for &axis in &axes {
+                    results.extend([x.cumsum(axis), x.cumprod(axis), x.argsort(axis, true)]);
+                    results.extend([x.argmax(axis), x.argmin(axis)]);
+                    results.extend(
+                        [x.topk(2, axis), x.sort(axis, false)].map(|pair| pair.map(|(values, _)| values)),
+                    );
+                }
+                results.extend([x.argmax_all(), x.argmin_all()]);
+                for y in results.into_iter().flatten().filter(Tensor::requires_grad) {
+                    let [slope] = autograd::grad(&y.sum_all()?, [&x])?;
+                    assert_eq!(slope.dims(), x.dims());
+                }
+                for axis in axes.iter().filter(|&&axis| axis > rank) {
+                    assert!(matches!(x.sum(*axis), Err(Error::Axis { .. })));
+                }
+            }
+        }
+    }
+    Ok(())
+}

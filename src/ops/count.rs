@@ -40,7 +40,7 @@ fn tally<O: WithDType + Default>(
 }
 
 macro_rules! counts {
-    ($($one:ident $keepdim:ident $all:ident $what:literal $nothing:literal [$values:literal $value:literal]
+    ($($one:ident $keepdim:ident $all:ident -> $type:ident $what:literal $nothing:literal [$values:literal $value:literal]
        ($start:expr, $step:expr))*) => {
         impl Tensor {$(
             #[doc = concat!($what, ", along `axes`, which go away; ", $nothing, " where there is nothing.")]
@@ -50,8 +50,8 @@ macro_rules! counts {
             /// ```
             /// use tealight::prelude::*;
             /// let x = Tensor::new(&[[0.0, 2.0], [3.0, 4.0], [0.0, 0.0]], &Device::Cpu)?;
-            #[doc = concat!("assert_eq!(x.", stringify!($one), "(1)?.to_vec1()?, ", $values, ");")]
-            #[doc = concat!("assert_eq!(x.", stringify!($all), "()?.to_scalar()?, ", $value, ");")]
+            #[doc = concat!("assert_eq!(x.", stringify!($one), "(1)?.to_vec1::<", stringify!($type), ">()?, ", $values, ");")]
+            #[doc = concat!("assert_eq!(x.", stringify!($all), "()?.to_scalar::<", stringify!($type), ">()?, ", $value, ");")]
             /// # Ok::<(), tealight::Error>(())
             /// ```
             ///
@@ -82,12 +82,12 @@ macro_rules! counts {
     };
 }
 counts! {
-    any any_keepdim any_all "Whether an element is not 0, as a u8 of 0 or 1" "0" ["[1_u8, 1, 0]" "1_u8"]
+    any any_keepdim any_all -> u8 "Whether an element is not 0, as a u8 of 0 or 1" "0" ["[1, 1, 0]" "1"]
         (0_u8, |a, x| a | u8::from(x))
-    all all_keepdim all_all "Whether no element is 0, as a u8 of 0 or 1" "1" ["[0_u8, 1, 0]" "0_u8"]
+    all all_keepdim all_all -> u8 "Whether no element is 0, as a u8 of 0 or 1" "1" ["[0, 1, 0]" "0"]
         (1_u8, |a, x| a & u8::from(x))
-    count_nonzero count_nonzero_keepdim count_nonzero_all "How many elements are not 0, as a u32" "0"
-        ["[1_u32, 2, 0]" "3_u32"] (0_u32, |a: u32, x| a.wrapping_add(u32::from(x)))
+    count_nonzero count_nonzero_keepdim count_nonzero_all -> u32 "How many elements are not 0, as a u32" "0"
+        ["[1, 2, 0]" "3"] (0_u32, |a: u32, x| a.wrapping_add(u32::from(x)))
 }
 
 #[cfg(test)]

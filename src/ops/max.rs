@@ -143,6 +143,7 @@ extrema! {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_range_loop)] // the plainest oracle
 mod tests {
     use super::super::testing::{check, tensor};
     use crate::prelude::*;

@@ -7,7 +7,7 @@
 //! (x − mean) / ((n − ddof)·y)·g
 //!
 //! # Kinks
-//! Equal numbers have the deviation 0, and the gradient 0. (PyTorch's is NaN, which is 0/0.)
+//! Equal numbers have the deviation 0, and the gradient 0, as in PyTorch; so have all further derivatives.
 //!
 //! # Precision
 //! As for the variance; the root is taken in f64, so that no square overflows in f32.
