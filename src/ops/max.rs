@@ -94,7 +94,7 @@ fn equal(x: &Array, y: &Array) -> Result<Array> {
 }
 
 macro_rules! extrema {
-    ($($largest:literal $adjective:literal $one:ident $keepdim:ident $all:ident [$values:literal $value:literal])*) => {
+    ($($largest:literal $adjective:literal $one:ident $keepdim:ident $all:ident $alias:literal [$values:literal $value:literal])*) => {
         impl Tensor {$(
             #[doc = concat!("The ", $adjective, " elements along `axes`, which go away.")]
             ///
@@ -114,6 +114,7 @@ macro_rules! extrema {
             ///
             /// # Errors
             /// An axis that does not exist, is named twice or is empty.
+            #[doc(alias = $alias)]
             pub fn $one(&self, axes: impl Axes) -> Result<Tensor> {
                 Extremum::<$largest>(Reduction::of(stringify!($one), self, axes, false)?).apply([self])
             }
@@ -138,8 +139,8 @@ macro_rules! extrema {
     };
 }
 extrema! {
-    true "largest" max max_keepdim max_all ["[5.0, 7.0]" "7.0"]
-    false "smallest" min min_keepdim min_all ["[1.0, 0.0]" "0.0"]
+    true "largest" max max_keepdim max_all "amax" ["[5.0, 7.0]" "7.0"]
+    false "smallest" min min_keepdim min_all "amin" ["[1.0, 0.0]" "0.0"]
 }
 
 #[cfg(test)]

@@ -106,6 +106,7 @@ impl Tensor {
     /// # Errors
     /// An axis that does not exist or is named twice; a dtype that is no float; p below 0, but for −∞, or NaN; p = −∞ of
     /// nothing.
+    #[doc(alias = "vector_norm")]
     pub fn norm(&self, p: f64, axes: impl Axes) -> Result<Tensor> {
         norm("norm", self, p, Reduction::of("norm", self, axes, false)?)
     }
