@@ -40,6 +40,7 @@ const HELPERS: &[(&str, &str)] = &[
     ("src/ops/lower.rs", "runs a formula's program as candle ops or tensor ops: pointwise.rs"),
     ("src/ops/operand.rs", "a tensor or a number, whichever it is; the operations that take one test it"),
     ("src/ops/operators.rs", "+ - * / for the methods that arithmetic.rs defines and tests"),
+    ("src/ops/reduction.rs", "says which axes go; the ops that reduce are tested"),
     ("src/ops/pointwise.rs", "makes an op of any formula: the gradient test of every formula is its test"),
 ];
 

@@ -2,13 +2,10 @@
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use proptest::prelude::*;
-use tealight::ops::Rng;
 use tealight::prelude::*;
 
-/// Up to four axes of lengths 0 to 4.
-fn shape() -> impl Strategy<Value = Vec<usize>> {
-    prop::collection::vec(0..5_usize, 0..5)
-}
+mod common;
+use common::{flat, index, numbers, shape, strided};
 
 /// A shape and one that broadcasts with it: some axes are 1, some leading ones are gone.
 fn pair() -> impl Strategy<Value = (Vec<usize>, Vec<usize>)> {
@@ -27,35 +24,10 @@ fn pair() -> impl Strategy<Value = (Vec<usize>, Vec<usize>)> {
     )
 }
 
-fn numbers(dims: &[usize], seed: u64) -> Tensor {
-    Tensor::randn(0.0, 1.0, dims, &mut Rng::seed(seed)).unwrap()
-}
-
-/// The same numbers, laid out with the axes in reverse.
-fn strided(x: &Tensor) -> Tensor {
-    let back: Vec<usize> = (0..x.rank()).rev().collect();
-    let reversed = x.array().permute(&back[..]).unwrap().contiguous().unwrap();
-    reversed.permute(&back[..]).unwrap().into()
-}
-
-/// The index along each axis of element number `flat`.
-fn index(mut flat: usize, dims: &[usize]) -> Vec<usize> {
-    let mut index = vec![0; dims.len()];
-    for (slot, &size) in index.iter_mut().zip(dims).rev() {
-        *slot = flat % size;
-        flat /= size;
-    }
-    index
-}
-
 /// The element of a row-major array of shape `dims` at the last axes of `index`; axes of length 1 repeat.
 fn at(data: &[f64], dims: &[usize], index: &[usize]) -> f64 {
     let own = &index[index.len() - dims.len()..];
     data[own.iter().zip(dims).fold(0, |flat, (&i, &size)| flat * size + if size == 1 { 0 } else { i })]
-}
-
-fn flat(x: &Tensor) -> Vec<f64> {
-    x.array().flatten_all().unwrap().to_vec1().unwrap()
 }
 
 fn broadcast(a: &[usize], b: &[usize]) -> Vec<usize> {

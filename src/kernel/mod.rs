@@ -11,9 +11,12 @@ mod buffer;
 mod gemm;
 mod index;
 mod map;
+pub(crate) mod moments;
+pub(crate) mod order;
 mod parallel;
 mod reduce;
 pub(crate) mod rows;
+pub(crate) mod scan;
 mod view;
 
 pub(crate) use gemm::{Matrix, matmul};

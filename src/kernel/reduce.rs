@@ -16,8 +16,11 @@ const LANES: usize = 64;
 /// Elements per block: 16 additions a lane.
 const BLOCK: usize = 1024;
 
-/// Σ f(aᵢ, bᵢ), rounded to T at the very end by the caller.
-fn sum_of<T: Element, F: Fn(T, T) -> T + Send + Sync>(a: &[T], b: &[T], f: F) -> f64 {
+/// Σ f(aᵢ, bᵢ), rounded to T at the very end by the caller. The blocks are summed in the type that `f` gives.
+pub(super) fn sum_of<T: Element, A: Element, F>(a: &[T], b: &[T], f: F) -> f64
+where
+    F: Fn(T, T) -> A + Send + Sync,
+{
     let piece = |a: &[T], b: &[T]| {
         vectorize(
             #[inline(always)]
@@ -33,10 +36,10 @@ fn sum_of<T: Element, F: Fn(T, T) -> T + Send + Sync>(a: &[T], b: &[T], f: F) ->
 }
 
 #[inline(always)]
-pub(super) fn lanes<T: Element, F: Fn(T, T) -> T>(a: &[T], b: &[T], f: &F) -> f64 {
+pub(super) fn lanes<T: Element, A: Element, F: Fn(T, T) -> A>(a: &[T], b: &[T], f: &F) -> f64 {
     let mut total = [0.0; LANES];
     for (a, b) in a.chunks(BLOCK).zip(b.chunks(BLOCK)) {
-        let mut lane = [T::default(); LANES];
+        let mut lane = [A::default(); LANES];
         let (wide_a, wide_b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
         let (rest_a, rest_b) = (wide_a.remainder(), wide_b.remainder());
         for (a, b) in wide_a.zip(wide_b) {

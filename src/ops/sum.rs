@@ -1,69 +1,49 @@
-//! Sums and means, along an axis or over everything.
+//! Sums and means, along axes or over everything.
 //!
 //! # Formula
 //! Σ x, Σ x / n
 //!
 //! # Gradient
-//! The gradient repeated along the axis; divided by n for a mean.
+//! The gradient repeated along the axes; divided by n for a mean.
 //!
 //! # Precision
-//! The relative error of a sum of positive f32 stays under 1e-6 for any length; f16 and bf16 accumulate in f32.
+//! The relative error of a sum of positive f32 stays under 1e-6 for any length; f16 and bf16 accumulate in f32. Integers
+//! wrap around, as in numpy; u8 are summed as u32.
 //!
 //! # Errors
-//! An axis that does not exist; a mean of integers.
+//! An axis that does not exist or is named twice; a mean of integers.
 
 use candle_core::DType;
 
-use super::axis::Axis;
-use super::reshape::reshaped;
+use super::axis::Axes;
+use super::reduction::{Reduction, float, integers};
 use crate::autograd::array::sum_axes;
 use crate::autograd::{Array, Keep, Op, Saved, Tensor, broadcast_to};
-use crate::error::{Error, Result};
-use crate::kernel::Dims;
+use crate::error::Result;
 
-/// A sum or mean over `axes` (ascending).
 #[derive(Debug)]
-struct Sum {
-    axes: Dims,
-    keepdim: bool,
-}
+pub(super) struct Sum(pub(super) Reduction);
 
 #[derive(Debug)]
 struct Mean(Sum);
 
 impl Sum {
-    fn all(x: &Tensor) -> Self {
-        Sum { axes: (0..x.rank()).collect(), keepdim: false }
-    }
-
-    fn one(op: &'static str, x: &Tensor, axis: impl Axis, keepdim: bool) -> Result<Self> {
-        Ok(Sum { axes: Dims::from_slice(&[axis.of(op, x.dims())?]), keepdim })
-    }
-
-    /// The shape of the result with the summed axes left in, or out.
-    fn dims(&self, input: &[usize], keepdim: bool) -> Dims {
-        let mut dims = Dims::new();
-        for (axis, &size) in input.iter().enumerate() {
-            match self.axes.contains(&axis) {
-                true if keepdim => dims.push(1),
-                true => {}
-                false => dims.push(size),
-            }
+    fn total(&self, op: &'static str, x: &Array) -> Result<Array> {
+        let Sum(over) = self;
+        let dims = over.output(op, x)?;
+        if x.dtype().is_int() {
+            let add = |x: &Array| over.fold(x, &dims, 0, u32::wrapping_add);
+            return integers(x, add, |x| over.fold(x, &dims, 0, i64::wrapping_add));
         }
-        dims
-    }
-
-    fn count(&self, input: &[usize]) -> usize {
-        self.axes.iter().map(|&axis| input[axis]).product()
-    }
-
-    fn total(&self, x: &Array) -> Result<Array> {
-        Ok(sum_axes(x, &self.axes)?.reshape(&self.dims(x.dims(), self.keepdim)[..])?)
+        if x.elem_count() == 0 {
+            return Ok(Array::zeros(&dims[..], x.dtype(), x.device())?);
+        }
+        Ok(sum_axes(x, &over.axes)?.reshape(&dims[..])?)
     }
 
     /// The gradient, repeated along the summed axes.
     fn spread(&self, grad: &Tensor, input: &[usize]) -> Result<Tensor> {
-        broadcast_to(&reshaped(grad, &self.dims(input, true))?, input)
+        broadcast_to(&self.0.kept(grad, input)?, input)
     }
 }
 
@@ -71,7 +51,7 @@ impl Op<1> for Sum {
     const NAME: &'static str = "sum";
 
     fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
-        self.total(x)
+        self.total(Self::NAME, x)
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -84,54 +64,51 @@ impl Op<1> for Mean {
 
     fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
         let Mean(sum) = self;
-        match x.dtype() {
+        let count = sum.0.count(x.dims()) as f64;
+        if matches!(x.dtype(), DType::F16 | DType::BF16) {
             // Their sums overflow long before their means do.
-            DType::F16 | DType::BF16 => {
-                let mean = (sum.total(&x.to_dtype(DType::F32)?)? / sum.count(x.dims()) as f64)?;
-                Ok(mean.to_dtype(x.dtype())?)
-            }
-            dtype if dtype.is_float() => {
-                // A product would round 1/n; candle has no division by a number.
-                let count = Array::new(sum.count(x.dims()) as f64, x.device())?.to_dtype(dtype)?;
-                Ok(sum.total(x)?.broadcast_div(&count)?)
-            }
-            dtype => Err(Error::dtype("mean", "a float tensor (see to_dtype)", &[dtype])),
+            let mean = (sum.total(Self::NAME, &x.to_dtype(DType::F32)?)? / count)?;
+            return Ok(mean.to_dtype(x.dtype())?);
         }
+        // A product would round 1/n; candle has no division by a number.
+        let count = Array::new(count, x.device())?.to_dtype(x.dtype())?;
+        Ok(sum.total(Self::NAME, x)?.broadcast_div(&count)?)
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        let Mean(sum) = self;
         let dims = saved.input_dims(0)?;
-        let grad = (grad / self.0.count(dims) as f64)?;
-        Ok([Some(self.0.spread(&grad, dims)?)])
+        Ok([Some(sum.spread(&(grad / sum.0.count(dims) as f64)?, dims)?)])
     }
 }
 
 impl Tensor {
-    /// The sums along `axis`, which goes away; 0 for an empty axis.
+    /// The sums along `axes`, which go away; 0 where there is nothing to add.
     ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?;
     /// assert_eq!(x.sum(0)?.to_vec1::<f64>()?, [4.0, 6.0]);
     /// assert_eq!(x.sum(-1)?.to_vec1::<f64>()?, [3.0, 7.0]);
+    /// assert_eq!(x.sum([0, 1])?.to_scalar::<f64>()?, 10.0);
     /// # Ok::<(), tealight::Error>(())
     /// ```
     ///
     /// # Gradient
-    /// The gradient repeated along the axis.
+    /// The gradient repeated along the axes.
     ///
     /// # Errors
-    /// An axis that does not exist.
-    pub fn sum(&self, axis: impl Axis) -> Result<Tensor> {
-        Sum::one("sum", self, axis, false)?.apply([self])
+    /// An axis that does not exist or is named twice.
+    pub fn sum(&self, axes: impl Axes) -> Result<Tensor> {
+        Sum(Reduction::of("sum", self, axes, false)?).apply([self])
     }
 
-    /// [`sum`](Tensor::sum), with the axis kept at length 1, so that the result broadcasts against this tensor.
+    /// [`sum`](Tensor::sum), with the axes kept at length 1, so that the result broadcasts against this tensor.
     ///
     /// # Errors
-    /// An axis that does not exist.
-    pub fn sum_keepdim(&self, axis: impl Axis) -> Result<Tensor> {
-        Sum::one("sum_keepdim", self, axis, true)?.apply([self])
+    /// An axis that does not exist or is named twice.
+    pub fn sum_keepdim(&self, axes: impl Axes) -> Result<Tensor> {
+        Sum(Reduction::of("sum_keepdim", self, axes, true)?).apply([self])
     }
 
     /// The sum of all elements, a scalar.
@@ -139,26 +116,28 @@ impl Tensor {
     /// # Errors
     /// None on the CPU.
     pub fn sum_all(&self) -> Result<Tensor> {
-        Sum::all(self).apply([self])
+        Sum(Reduction::all(self)).apply([self])
     }
 
-    /// The means along `axis`, which goes away; NaN for an empty axis.
+    /// The means along `axes`, which go away; NaN where there is nothing to add.
     ///
     /// # Gradient
-    /// The gradient divided by n and repeated along the axis.
+    /// The gradient divided by n and repeated along the axes.
     ///
     /// # Errors
-    /// An axis that does not exist; integers.
-    pub fn mean(&self, axis: impl Axis) -> Result<Tensor> {
-        Mean(Sum::one("mean", self, axis, false)?).apply([self])
+    /// An axis that does not exist or is named twice; integers.
+    pub fn mean(&self, axes: impl Axes) -> Result<Tensor> {
+        float("mean", self)?;
+        Mean(Sum(Reduction::of("mean", self, axes, false)?)).apply([self])
     }
 
-    /// [`mean`](Tensor::mean), with the axis kept at length 1.
+    /// [`mean`](Tensor::mean), with the axes kept at length 1.
     ///
     /// # Errors
-    /// An axis that does not exist; integers.
-    pub fn mean_keepdim(&self, axis: impl Axis) -> Result<Tensor> {
-        Mean(Sum::one("mean_keepdim", self, axis, true)?).apply([self])
+    /// An axis that does not exist or is named twice; integers.
+    pub fn mean_keepdim(&self, axes: impl Axes) -> Result<Tensor> {
+        float("mean_keepdim", self)?;
+        Mean(Sum(Reduction::of("mean_keepdim", self, axes, true)?)).apply([self])
     }
 
     /// The mean of all elements, a scalar; NaN if there are none.
@@ -166,7 +145,8 @@ impl Tensor {
     /// # Errors
     /// Integers.
     pub fn mean_all(&self) -> Result<Tensor> {
-        Mean(Sum::all(self)).apply([self])
+        float("mean_all", self)?;
+        Mean(Sum(Reduction::all(self))).apply([self])
     }
 }
 
@@ -184,6 +164,9 @@ mod tests {
         check(&x, |x| x.mean(0));
         check(&x, |x| x * x.mean_keepdim(-1));
         check(&x, |x| x.exp()?.mean_all());
+        check(&x, |x| x.reshape((3, 2, x.elem_count() / 6))?.exp()?.sum([2, 0]));
+        check(&x, |x| x.reshape((3, 2, x.elem_count() / 6))?.sqr()?.mean_keepdim([0, 1]));
+        check(&x, |x| x.exp()?.sum([0; 0]));
     }
 
     #[test]
@@ -202,8 +185,25 @@ mod tests {
         let half = Tensor::ones(70_000, DType::F16, &Device::Cpu)?;
         assert_eq!(half.mean_all()?.to_dtype(DType::F32)?.to_scalar::<f32>()?, 1.0);
         assert!(matches!(ones.sum(1), Err(Error::Axis { axis: 1, .. })));
+        assert!(matches!(ones.sum([0, -1]), Err(Error::Argument { op: "sum", .. })));
+        // No array has that many elements.
+        let nothing = Tensor::zeros((0, usize::MAX), DType::F32, &Device::Cpu)?;
+        assert!(matches!(nothing.sum(0), Err(Error::Shape { op: "sum", .. })));
+        assert_eq!(nothing.sum(1)?.dims(), [0]);
         let infinities = tensor(&[1.0, f64::INFINITY, f64::NEG_INFINITY]);
         assert!(infinities.sum(0)?.to_scalar::<f64>()?.is_nan());
+        Ok(())
+    }
+
+    #[test]
+    fn integers_wrap_around() -> Result<()> {
+        let most = Tensor::new(&[[u32::MAX, 2], [3, 4]], &Device::Cpu)?;
+        assert_eq!(most.sum(0)?.to_vec1::<u32>()?, [2, 6]);
+        let most = Tensor::new(&[i64::MAX, 1], &Device::Cpu)?;
+        assert_eq!(most.sum_all()?.to_scalar::<i64>()?, i64::MIN);
+        let bytes = Tensor::new(&[[200_u8, 100]], &Device::Cpu)?;
+        assert_eq!(bytes.sum_keepdim(1)?.to_vec2::<u32>()?, [[300]]);
+        assert_eq!(Tensor::zeros((2, 0), DType::I64, &Device::Cpu)?.sum(1)?.to_vec1::<i64>()?, [0, 0]);
         Ok(())
     }
 }

@@ -1,0 +1,156 @@
+//! Rows to numbers: variances, lengths, log-sum-exps, and the rows that their gradients are made of.
+//!
+//! Everything is computed in f64, whatever the rows are made of, and rounded once.
+
+use rayon::prelude::*;
+
+use super::Element;
+use super::parallel::{PIECE, for_each_row, vectorize, worthwhile};
+use super::reduce::{fold, sum_of};
+use crate::formula::Real;
+
+/// `f` of each of `n` rows of `width` elements.
+fn each_row<T: Element>(x: &[T], n: usize, width: usize, f: impl Fn(&[T]) -> f64 + Send + Sync) -> Vec<T> {
+    let one = |i: usize| T::from_f64(f(&x[i * width..(i + 1) * width]));
+    if n > 1 && worthwhile(x.len()) {
+        return (0..n).into_par_iter().with_min_len(PIECE.div_ceil(width.max(1))).map(one).collect();
+    }
+    (0..n).map(one).collect()
+}
+
+/// `f(row, slots)` for each row of `width` elements.
+fn map_rows<T: Element>(x: &[T], width: usize, f: impl Fn(&[T], &mut [T]) + Send + Sync) -> Vec<T> {
+    let mut out = vec![T::default(); x.len()];
+    for_each_row(&mut out, width, |i, out| f(&x[i * width..(i + 1) * width], out));
+    out
+}
+
+/// Σ f(x)
+fn sum<T: Element>(x: &[T], f: impl Fn(f64) -> f64 + Send + Sync) -> f64 {
+    sum_of(
+        x,
+        x,
+        #[inline(always)]
+        |x: T, _| f(x.to_f64()),
+    )
+}
+
+/// The mean of a row that has elements. That of equal numbers is exact: the first is subtracted from all.
+fn mean<T: Element>(x: &[T]) -> f64 {
+    let (first, n) = (x[0].to_f64(), x.len() as f64);
+    let mean = first + sum(x, |x| x - first) / n;
+    // A difference may overflow where the mean does not.
+    if mean.is_finite() { mean } else { sum(x, |x| x / n) }
+}
+
+/// Σ (x − mean)² / (n − ddof) of each row, or its square root.
+pub(crate) fn variances<T: Element>(x: &[T], n: usize, width: usize, ddof: usize, root: bool) -> Vec<T> {
+    let free = width.saturating_sub(ddof) as f64;
+    each_row(x, n, width, |x| {
+        if x.is_empty() {
+            return f64::NAN;
+        }
+        let mean = mean(x);
+        let squares = sum(x, |x| (x - mean) * (x - mean));
+        // What the rounding of the mean added.
+        let off = sum(x, |x| x - mean);
+        let squares =
+            if squares.is_finite() { (squares - off * off / width as f64).max(0.0) } else { squares };
+        if root { (squares / free).sqrt() } else { squares / free }
+    })
+}
+
+/// x − mean of each row.
+pub(crate) fn centered<T: Element>(x: &[T], width: usize) -> Vec<T> {
+    map_rows(x, width, |x, out| {
+        let mean = mean(x);
+        vectorize(
+            #[inline(always)]
+            || {
+                for i in 0..out.len() {
+                    out[i] = T::from_f64(x[i].to_f64() - mean);
+                }
+            },
+        );
+    })
+}
+
+/// The largest |x| of a row that has elements; NaN if there is one.
+fn largest<T: Element>(x: &[T]) -> f64 {
+    vectorize(
+        #[inline(always)]
+        || fold(x, &|a: T, b: T| Real::max(a.abs(), b.abs())).abs().to_f64(),
+    )
+}
+
+/// (Σ |x|ᵖ)^(1/p) of each row, p > 0 and finite.
+pub(crate) fn norms<T: Element>(x: &[T], n: usize, width: usize, p: f64) -> Vec<T> {
+    each_row(x, n, width, |x| {
+        if x.is_empty() {
+            return 0.0;
+        }
+        if p == 2.0 {
+            let squares = sum(x, |x| x * x);
+            if squares > f64::SMALL_SQUARE && squares < 1.0 / f64::SMALL_SQUARE {
+                return squares.sqrt();
+            }
+        }
+        let largest = largest(x);
+        if largest == 0.0 || !largest.is_finite() {
+            return largest;
+        }
+        // A subnormal number has no finite reciprocal: hence the quotient.
+        if p == 2.0 {
+            return largest * sum(x, |x| (x / largest) * (x / largest)).sqrt();
+        }
+        largest * sum(x, |x| Real::powf((x / largest).abs(), p)).powf(p.recip())
+    })
+}
+
+/// The largest element of a row that has some; NaN if there is one.
+fn peak<T: Element>(x: &[T]) -> T {
+    vectorize(
+        #[inline(always)]
+        || fold(x, &|a: T, b: T| Real::max(a, b)),
+    )
+}
+
+/// ln Σ eˣ of each row.
+pub(crate) fn log_sum_exps<T: Element>(x: &[T], n: usize, width: usize) -> Vec<T> {
+    each_row(x, n, width, |x| {
+        if x.is_empty() {
+            return f64::NEG_INFINITY;
+        }
+        let peak = peak(x);
+        if !peak.to_f64().is_finite() {
+            return peak.to_f64();
+        }
+        let total = sum_of(
+            x,
+            x,
+            #[inline(always)]
+            |x, _| (x - peak).exp(),
+        );
+        peak.to_f64() + total.ln()
+    })
+}
+
+/// eˣ / Σ eˣ of each row; 0 in a row of −∞.
+pub(crate) fn shares<T: Element>(x: &[T], width: usize) -> Vec<T> {
+    map_rows(x, width, |x, out| {
+        let peak = peak(x);
+        if peak.to_f64() == f64::NEG_INFINITY {
+            return;
+        }
+        vectorize(
+            #[inline(always)]
+            || {
+                for i in 0..out.len() {
+                    out[i] = (x[i] - peak).exp();
+                }
+            },
+        );
+        let total = T::from_f64(sum_of(out, out, |e: T, _| e));
+        out.iter_mut().for_each(|e| *e /= total);
+    })
+}

@@ -1,0 +1,185 @@
+//! Where the largest and the smallest element is, along an axis or of all.
+//!
+//! # Formula
+//! The first i with xᵢ = max x or min x
+//!
+//! # Gradient
+//! None: a place is an integer, and has no history.
+//!
+//! # Kinks
+//! A NaN counts as the extremum, as in numpy. (Other devices than the CPU may pass over it.)
+//!
+//! # Errors
+//! An axis that does not exist; an extremum of nothing, or of 2³² elements.
+
+use candle_core::{DType, WithDType};
+
+use super::axis::Axis;
+use super::reduction::{around, with_number};
+use crate::autograd::array::{make, with_slice};
+use crate::autograd::{Array, Tensor};
+use crate::error::{Error, Result};
+use crate::kernel::{self, Dims};
+
+fn find<T: WithDType>(x: &Array, [outer, size, inner]: [usize; 3], largest: bool) -> Result<Vec<u32>> {
+    with_slice(x, |x: &[T]| {
+        if largest {
+            kernel::find_axis(x, outer, size, inner, |a, b| a > b)
+        } else {
+            kernel::find_axis(x, outer, size, inner, |a, b| a < b)
+        }
+    })
+}
+
+/// Where along an axis the extremum is, or among all elements in row-major order.
+fn place(op: &'static str, x: &Tensor, axis: Option<usize>, largest: bool) -> Result<Tensor> {
+    let x = x.array();
+    let mut dims = Dims::from_slice(x.dims());
+    let shape @ [outer, size, inner] = match axis {
+        Some(axis) => around(x.dims(), axis),
+        None => [1, x.elem_count(), 1],
+    };
+    if size == 0 || u32::try_from(size).is_err() {
+        let along = axis.map_or(String::new(), |axis| format!(" along axis {axis}"));
+        let expected = format!("at least one element{along}, and fewer than 2^32");
+        return Err(Error::shape(op, expected, &[x.dims()]));
+    }
+    match axis {
+        Some(axis) => drop(dims.remove(axis)),
+        None => dims.clear(),
+    }
+    if x.elem_count() == 0 {
+        return Ok(Tensor::constant(Array::zeros(&dims[..], DType::U32, x.device())?));
+    }
+    if !x.device().is_cpu() {
+        let x = x.contiguous()?.reshape((outer, size, inner))?;
+        let places = if largest { x.argmax(1)? } else { x.argmin(1)? };
+        return Ok(Tensor::constant(places.reshape(&dims[..])?));
+    }
+    let places = with_number!(x, T => find::<T>(x, shape, largest)?);
+    Ok(Tensor::constant(make(places, &dims, x)?))
+}
+
+macro_rules! places {
+    ($($largest:literal $adjective:literal $one:ident $all:ident [$values:literal $value:literal])*) => {
+        impl Tensor {$(
+            #[doc = concat!("Where along `axis`, which goes away, the ", $adjective, " element is; of equal ones the first.")]
+            ///
+            /// A NaN counts as the extremum, as in numpy. The result is u32 and has no history.
+            ///
+            /// ```
+            /// use tealight::prelude::*;
+            /// let x = Tensor::new(&[[1.0, 5.0, 2.0], [7.0, 0.0, 7.0]], &Device::Cpu)?;
+            #[doc = concat!("assert_eq!(x.", stringify!($one), "(1)?.to_vec1::<u32>()?, ", $values, ");")]
+            /// # Ok::<(), tealight::Error>(())
+            /// ```
+            ///
+            /// # Errors
+            /// An axis that does not exist or is empty.
+            pub fn $one(&self, axis: impl Axis) -> Result<Tensor> {
+                let op = stringify!($one);
+                place(op, self, Some(axis.of(op, self.dims())?), $largest)
+            }
+
+            #[doc = concat!("Where the ", $adjective, " element of all is, counted in row-major order; of equal ones the first.")]
+            ///
+            /// ```
+            /// use tealight::prelude::*;
+            /// let x = Tensor::new(&[[1.0, 5.0, 2.0], [7.0, 0.0, 7.0]], &Device::Cpu)?;
+            #[doc = concat!("assert_eq!(x.", stringify!($all), "()?.to_scalar::<u32>()?, ", $value, ");")]
+            /// # Ok::<(), tealight::Error>(())
+            /// ```
+            ///
+            /// # Errors
+            /// A tensor without elements, or with 2³² and more.
+            pub fn $all(&self) -> Result<Tensor> {
+                place(stringify!($all), self, None, $largest)
+            }
+        )*}
+    };
+}
+places! {
+    true "largest" argmax argmax_all ["[1, 0]" "3"]
+    false "smallest" argmin argmin_all ["[0, 1]" "4"]
+}
+
+#[cfg(test)]
+#[allow(clippy::needless_range_loop)] // the plainest oracle
+mod tests {
+    use super::super::testing::{check, tensor};
+    use crate::prelude::*;
+
+    #[test]
+    fn a_place_has_no_gradient() {
+        check(&[0.3, -1.0, 2.0], |x| x * x.argmax(-1)?.to_dtype(DType::F64)?.sum_all()?);
+        let x = Tensor::parameter(tensor(&[1.0]).into_array());
+        assert!(!x.argmax(0).unwrap().requires_grad());
+    }
+
+    #[test]
+    fn against_plain_loops() -> Result<()> {
+        for dtype in [DType::U8, DType::U32, DType::I64, DType::F16, DType::BF16, DType::F32, DType::F64] {
+            let numbers: Vec<f64> = (0..150).map(|i| f64::from(i * 37 % 23)).collect();
+            let plain = Tensor::from_vec(numbers, (5, 6, 5), &Device::Cpu)?.to_dtype(dtype)?;
+            let repeated = plain.narrow(1, 2, 1)?.broadcast_to((5, 3, 5))?;
+            for x in [plain.permute(&[2, 0, 1])?, plain.narrow(1, 1, 4)?, plain, repeated] {
+                let numbers = x.to_dtype(DType::F64)?.to_vec3::<f64>()?;
+                for axis in 0..3 {
+                    let [a, b] = [[1, 2], [0, 2], [0, 1]][axis];
+                    let (most, least) = (x.argmax(axis)?, x.argmin(axis)?);
+                    assert_eq!(most.dims(), [x.dims()[a], x.dims()[b]]);
+                    let (most, least) = (most.to_vec2::<u32>()?, least.to_vec2::<u32>()?);
+                    for i in 0..x.dims()[a] {
+                        for j in 0..x.dims()[b] {
+                            let along = |k: usize| match axis {
+                                0 => numbers[k][i][j],
+                                1 => numbers[i][k][j],
+                                _ => numbers[i][j][k],
+                            };
+                            let size = x.dims()[axis];
+                            // Reversed, so that of equal ones the first is the last.
+                            let by = |a: &usize, b: &usize| along(*a).total_cmp(&along(*b));
+                            assert_eq!(most[i][j] as usize, (0..size).rev().max_by(by).unwrap(), "{dtype:?}");
+                            assert_eq!(least[i][j] as usize, (0..size).min_by(by).unwrap(), "{dtype:?}");
+                        }
+                    }
+                }
+                let flat = x.flatten(0, -1)?;
+                assert_eq!(x.argmax_all()?.to_scalar::<u32>()?, flat.argmax(0)?.to_scalar::<u32>()?);
+                assert_eq!(x.argmin_all()?.to_scalar::<u32>()?, flat.argmin(0)?.to_scalar::<u32>()?);
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_first_nan_is_the_place() -> Result<()> {
+        for dtype in [DType::F16, DType::BF16, DType::F32, DType::F64] {
+            for at in [0, 1, 70, 149] {
+                let mut numbers: Vec<f64> = (0..150).map(f64::from).collect();
+                (numbers[at], numbers[149]) = (f64::NAN, f64::NAN);
+                let x = tensor(&numbers).to_dtype(dtype)?;
+                for place in [x.argmax(0)?, x.argmin(0)?, x.argmax_all()?, x.argmin_all()?] {
+                    assert_eq!(place.to_scalar::<u32>()?, at as u32);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn edges() -> Result<()> {
+        let x = Tensor::zeros((2, 0), DType::F32, &Device::Cpu)?;
+        assert_eq!(x.argmin(0)?.dims(), [0]);
+        let error = x.argmax(1).unwrap_err();
+        let message = "argmax: expected at least one element along axis 1, and fewer than 2^32, got [2, 0]";
+        assert_eq!(error.to_string(), message);
+        let error = x.argmin_all().unwrap_err();
+        let message = "argmin_all: expected at least one element, and fewer than 2^32, got [2, 0]";
+        assert_eq!(error.to_string(), message);
+        let scalar = Tensor::new(3.0, &Device::Cpu)?;
+        assert_eq!(scalar.argmax_all()?.to_scalar::<u32>()?, 0);
+        assert!(matches!(scalar.argmax(0), Err(Error::Axis { op: "argmax", .. })));
+        Ok(())
+    }
+}

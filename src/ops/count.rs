@@ -1,0 +1,148 @@
+//! How many elements are not 0: any, all, or a number.
+//!
+//! # Formula
+//! x₀ ≠ 0 or x₁ ≠ 0 or …; x₀ ≠ 0 and x₁ ≠ 0 and …; Σ (x ≠ 0)
+//!
+//! # Gradient
+//! None: a count is an integer, and has no history.
+//!
+//! # Kinks
+//! A NaN is not 0, as in numpy; −0 is.
+//!
+//! # Errors
+//! An axis that does not exist or is named twice.
+
+use candle_core::{Device, WithDType};
+
+use super::axis::Axes;
+use super::reduction::{Reduction, with_number};
+use crate::autograd::Tensor;
+use crate::autograd::array::{make, with_slice};
+use crate::error::Result;
+use crate::kernel::scan::reduce_axis;
+
+/// `step` from `start` over what is not 0, along the axes.
+fn tally<O: WithDType + Default>(
+    op: &'static str,
+    x: &Tensor,
+    over: &Reduction,
+    start: O,
+    step: impl Fn(O, bool) -> O + Copy + Send + Sync,
+) -> Result<Tensor> {
+    let dims = over.output(op, x.array())?;
+    let (own, shape) = over.grouped(&x.array().to_device(&Device::Cpu)?)?;
+    let x_own = &own;
+    let counts = with_number!(x_own, T => {
+        let zero = T::from_f64(0.0);
+        with_slice(x_own, |x: &[T]| reduce_axis(x, shape, start, |a, x| step(a, x != zero), |a| a))?
+    });
+    Ok(Tensor::constant(make::<O>(counts, &dims, &own)?.to_device(x.device())?))
+}
+
+macro_rules! counts {
+    ($($one:ident $keepdim:ident $all:ident -> $type:ident $what:literal $nothing:literal [$values:literal $value:literal]
+       ($start:expr, $step:expr))*) => {
+        impl Tensor {$(
+            #[doc = concat!($what, ", along `axes`, which go away; ", $nothing, " where there is nothing.")]
+            ///
+            /// Every dtype will do. A NaN is not 0. The result has no history.
+            ///
+            /// ```
+            /// use tealight::prelude::*;
+            /// let x = Tensor::new(&[[0.0, 2.0], [3.0, 4.0], [0.0, 0.0]], &Device::Cpu)?;
+            #[doc = concat!("assert_eq!(x.", stringify!($one), "(1)?.to_vec1::<", stringify!($type), ">()?, ", $values, ");")]
+            #[doc = concat!("assert_eq!(x.", stringify!($all), "()?.to_scalar::<", stringify!($type), ">()?, ", $value, ");")]
+            /// # Ok::<(), tealight::Error>(())
+            /// ```
+            ///
+            /// # Errors
+            /// An axis that does not exist or is named twice.
+            pub fn $one(&self, axes: impl Axes) -> Result<Tensor> {
+                let op = stringify!($one);
+                tally(op, self, &Reduction::of(op, self, axes, false)?, $start, $step)
+            }
+
+            #[doc = concat!("[`", stringify!($one), "`](Tensor::", stringify!($one), "), with the axes kept at length 1.")]
+            ///
+            /// # Errors
+            /// An axis that does not exist or is named twice.
+            pub fn $keepdim(&self, axes: impl Axes) -> Result<Tensor> {
+                let op = stringify!($keepdim);
+                tally(op, self, &Reduction::of(op, self, axes, true)?, $start, $step)
+            }
+
+            #[doc = concat!($what, ", among all, a scalar.")]
+            ///
+            /// # Errors
+            /// None on the CPU.
+            pub fn $all(&self) -> Result<Tensor> {
+                tally(stringify!($all), self, &Reduction::all(self), $start, $step)
+            }
+        )*}
+    };
+}
+counts! {
+    any any_keepdim any_all -> u8 "Whether an element is not 0, as a u8 of 0 or 1" "0" ["[1, 1, 0]" "1"]
+        (0_u8, |a, x| a | u8::from(x))
+    all all_keepdim all_all -> u8 "Whether no element is 0, as a u8 of 0 or 1" "1" ["[0, 1, 0]" "0"]
+        (1_u8, |a, x| a & u8::from(x))
+    count_nonzero count_nonzero_keepdim count_nonzero_all -> u32 "How many elements are not 0, as a u32" "0"
+        ["[1, 2, 0]" "3"] (0_u32, |a: u32, x| a.wrapping_add(u32::from(x)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, tensor};
+    use crate::prelude::*;
+
+    #[test]
+    fn a_count_has_no_gradient() -> Result<()> {
+        check(&[0.3, -1.0, 2.0], |x| x * x.count_nonzero_all()?.to_dtype(DType::F64)?);
+        let x = Tensor::parameter(tensor(&[1.0, 0.0]).into_array());
+        assert!(!x.any(0)?.requires_grad() && !x.count_nonzero_all()?.requires_grad());
+        Ok(())
+    }
+
+    #[test]
+    fn every_dtype_and_layout_against_plain_loops() -> Result<()> {
+        for dtype in [DType::U8, DType::U32, DType::I64, DType::F16, DType::BF16, DType::F32, DType::F64] {
+            let numbers: Vec<f64> = (0..120).map(|i| f64::from(i * 37 % 23 / 9)).collect();
+            let plain = Tensor::from_vec(numbers, (4, 5, 6), &Device::Cpu)?.to_dtype(dtype)?;
+            for x in [plain.permute(&[2, 0, 1])?, plain.narrow(1, 1, 3)?, plain] {
+                let numbers = x.to_dtype(DType::F64)?.to_vec3::<f64>()?;
+                let (any, all) = (x.any([0, 2])?.to_vec1::<u8>()?, x.all([0, 2])?.to_vec1::<u8>()?);
+                let count = x.count_nonzero([2, 0])?.to_vec1::<u32>()?;
+                for j in 0..x.dims()[1] {
+                    let row: Vec<f64> = numbers.iter().flat_map(|part| part[j].clone()).collect();
+                    assert_eq!(any[j], u8::from(row.iter().any(|&x| x != 0.0)));
+                    assert_eq!(all[j], u8::from(row.iter().all(|&x| x != 0.0)));
+                    assert_eq!(count[j] as usize, row.iter().filter(|&&x| x != 0.0).count(), "{dtype:?}");
+                }
+                assert_eq!(x.all_keepdim(1)?.dims()[1], 1);
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn edges() -> Result<()> {
+        let x = tensor(&[f64::NAN, -0.0, 5e-324]);
+        assert_eq!(x.count_nonzero(0)?.to_scalar::<u32>()?, 2);
+        assert_eq!((x.any_all()?.to_scalar::<u8>()?, x.all_all()?.to_scalar::<u8>()?), (1, 0));
+        let empty = Tensor::zeros((2, 0), DType::U8, &Device::Cpu)?;
+        assert_eq!(empty.any(1)?.to_vec1::<u8>()?, [0, 0]);
+        assert_eq!(empty.all(1)?.to_vec1::<u8>()?, [1, 1]);
+        assert_eq!(empty.count_nonzero_all()?.to_scalar::<u32>()?, 0);
+        assert_eq!(empty.any_keepdim(0)?.dims(), [1, 0]);
+        // Of no axes: each element by itself.
+        assert_eq!(x.any([0; 0])?.to_vec1::<u8>()?, [1, 0, 1]);
+        assert_eq!(x.i(0)?.all([0; 0])?.to_scalar::<u8>()?, 1);
+        // A sum of u8 would wrap here.
+        let many = Tensor::full(1_u8, 512, &Device::Cpu)?;
+        assert_eq!(many.count_nonzero_keepdim(0)?.to_vec1::<u32>()?, [512]);
+        let error = x.any([0, -1]).unwrap_err();
+        assert_eq!(error.to_string(), "any: expected each axis at most once, got [0, -1]");
+        assert!(matches!(x.all_keepdim(1), Err(Error::Axis { op: "all_keepdim", .. })));
+        Ok(())
+    }
+}

@@ -1,0 +1,229 @@
+//! Running products.
+//!
+//! # Formula
+//! yᵢ = x₀ · … · xᵢ along an axis
+//!
+//! # Gradient
+//! yᵢ₋₁·hᵢ, where hᵢ = gᵢ + xᵢ₊₁·hᵢ₊₁ is a recurrence from the end. Nothing is divided, so zeros are no exception.
+//!
+//! # Precision
+//! f16, bf16 and f32 are multiplied in f64. Integers wrap around, as in numpy; u8 are multiplied as u32.
+//!
+//! # Errors
+//! An axis that does not exist.
+
+use candle_core::WithDType;
+
+use super::axis::Axis;
+use super::cumsum::running;
+use super::reduction::{around, in_memory, integers};
+use crate::autograd::array::{make, with_float, with_slice};
+use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::error::Result;
+use crate::kernel::scan::{Walk, scan};
+
+/// The running products along `axis`, from its start or from its end.
+#[derive(Debug)]
+struct CumProd {
+    axis: usize,
+    reverse: bool,
+}
+
+impl Op<1> for CumProd {
+    const NAME: &'static str = "cumprod";
+
+    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
+        keep.input(0);
+        keep.output();
+        let &CumProd { axis, reverse } = self;
+        if x.dtype().is_int() {
+            let times = |x: &Array| running(x, axis, 1, u32::wrapping_mul);
+            return integers(x, times, |x| running(x, axis, 1, i64::wrapping_mul));
+        }
+        in_memory(x, |x| {
+            let (shape, walk) = (around(x.dims(), axis), Walk { reverse, exclusive: false });
+            with_float!(x.dtype(), T => {
+                let products = |x: &[T]| scan([x], shape, walk, 1.0, |a, [x]| a * x.to_f64(), T::from_f64);
+                make(with_slice(x, products)?, x.dims(), x)
+            })
+        })
+    }
+
+    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        let &CumProd { axis, reverse } = self;
+        let next = Shift { axis, reverse: !reverse, fill: 0.0 }.apply([&saved.input(0)?])?;
+        let h = Recurrence { axis, reverse: !reverse }.apply([&next, grad])?;
+        let before = Shift { axis, reverse, fill: 1.0 }.apply([&saved.output()?])?;
+        Ok([Some((before * h)?)])
+    }
+}
+
+/// Every element one place on along `axis`, towards its end or its start, where the last falls off; `fill` comes in.
+#[derive(Debug)]
+struct Shift {
+    axis: usize,
+    reverse: bool,
+    fill: f64,
+}
+
+impl Op<1> for Shift {
+    const NAME: &'static str = "shift";
+
+    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+        in_memory(x, |x| {
+            let (shape, walk) =
+                (around(x.dims(), self.axis), Walk { reverse: self.reverse, exclusive: true });
+            with_float!(x.dtype(), T => {
+                let moved = |x: &[T]| scan([x], shape, walk, self.fill as T, |_, [x]| x, |a| a);
+                make(with_slice(x, moved)?, x.dims(), x)
+            })
+        })
+    }
+
+    fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        let back = Shift { axis: self.axis, reverse: !self.reverse, fill: 0.0 };
+        Ok([Some(back.apply([grad])?)])
+    }
+}
+
+/// hᵢ = bᵢ + aᵢ·hᵢ₋₁ along `axis`, or from its end with hᵢ₊₁. There is none before the first, whose a is not infinite.
+#[derive(Debug)]
+struct Recurrence {
+    axis: usize,
+    reverse: bool,
+}
+
+impl Op<2> for Recurrence {
+    const NAME: &'static str = "recurrence";
+
+    fn forward(&self, [a, b]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
+        keep.input(0);
+        keep.output();
+        let (shape, walk) = (around(a.dims(), self.axis), Walk { reverse: self.reverse, exclusive: false });
+        in_memory(a, |a| {
+            in_memory(b, |b| {
+                with_float!(a.dtype(), T => {
+                    let step = |h: f64, [a, b]: [T; 2]| b.to_f64() + a.to_f64() * h;
+                    let h = |a: &[T], b: &[T]| scan([a, b], shape, walk, 0.0, step, T::from_f64);
+                    make(with_slice(a, |a| with_slice(b, |b| h(a, b)))??, a.dims(), a)
+                })
+            })
+        })
+    }
+
+    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+        let &Recurrence { axis, reverse } = self;
+        let next = Shift { axis, reverse: !reverse, fill: 0.0 }.apply([&saved.input(0)?])?;
+        let u = Recurrence { axis, reverse: !reverse }.apply([&next, grad])?;
+        if !saved.wants(0) {
+            return Ok([None, Some(u)]);
+        }
+        let before = Shift { axis, reverse, fill: 0.0 }.apply([&saved.output()?])?;
+        Ok([Some((&u * before)?), Some(u)])
+    }
+}
+
+/// For each element the product of all others along `axis`, with a history.
+pub(super) fn others(x: &Tensor, axis: usize) -> Result<Tensor> {
+    let side = |reverse| {
+        let products = CumProd { axis, reverse }.apply([x])?;
+        Shift { axis, reverse, fill: 1.0 }.apply([&products])
+    };
+    side(false)? * side(true)?
+}
+
+impl Tensor {
+    /// The running products along `axis`: each element times all before it.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 2.0, 3.0], [4.0, 0.0, 6.0]], &Device::Cpu)?;
+    /// assert_eq!(x.cumprod(1)?.to_vec2::<f64>()?, [[1.0, 2.0, 6.0], [4.0, 0.0, 0.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Shapes
+    /// Any of rank 1 or more; the shape stays.
+    ///
+    /// # Gradient
+    /// Σ over k ≥ i of gₖ times the product up to k without xᵢ; exact also where elements are 0.
+    ///
+    /// # Errors
+    /// An axis that does not exist.
+    pub fn cumprod(&self, axis: impl Axis) -> Result<Tensor> {
+        CumProd { axis: axis.of("cumprod", self.dims())?, reverse: false }.apply([self])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, check2, tensor};
+    use super::{CumProd, Recurrence, Shift, others};
+    use crate::prelude::*;
+
+    const X: [f64; 6] = [0.3, -1.0, 2.0, 0.5, 1.5, -0.7];
+
+    #[test]
+    fn gradients() {
+        check(&X, |x| x.cumprod(-1));
+        check(&X, |x| x.exp()?.cumprod(0));
+        check(&X, |x| x.reshape((x.elem_count() / 6, 3, 2))?.cumprod(1)?.sqr());
+        check(&X, |x| CumProd { axis: x.rank() - 1, reverse: true }.apply([x]));
+        check(&X, |x| Shift { axis: 0, reverse: true, fill: 2.0 }.apply([&x.sqr()?]));
+        check(&X, |x| others(x, x.rank() - 1));
+        // One zero, and several.
+        check(&[0.5, 0.0, 2.0, -1.5], |x| x.cumprod(-1)?.sum_all()?.exp());
+        check(&[0.5, 0.0, 2.0, 0.0, 3.0], |x| x.cumprod(-1)?.sum_all()?.exp());
+        for reverse in [false, true] {
+            check2(|a, b| {
+                let (a, b) = (a.broadcast_to((2, 3))?, b.broadcast_to((2, 3))?);
+                Recurrence { axis: 1, reverse }.apply([&a, &b])
+            });
+        }
+    }
+
+    #[test]
+    fn third_order_and_zeros() -> Result<()> {
+        // y = x₀ + x₀x₁ + x₀x₁x₂ at a zero: the only third derivative is 1.
+        let x = Tensor::parameter(tensor(&[0.0, 0.0, 5.0]).into_array());
+        let y = x.cumprod(0)?.sum_all()?;
+        let [first] = autograd::grad(&y, [&x])?;
+        assert_eq!(first.to_vec1::<f64>()?, [1.0, 0.0, 0.0]);
+        let [second] = autograd::grad(&first.i(0)?, [&x])?;
+        assert_eq!(second.to_vec1::<f64>()?, [0.0, 6.0, 0.0]);
+        let [third] = autograd::grad(&second.i(1)?, [&x])?;
+        assert_eq!(third.to_vec1::<f64>()?, [0.0, 0.0, 1.0]);
+        Ok(())
+    }
+
+    #[test]
+    fn edges() -> Result<()> {
+        let products = tensor(&[2.0, -0.0, f64::INFINITY, 1.0]).cumprod(0)?.to_vec1::<f64>()?;
+        assert!(products[0] == 2.0 && products[1] == 0.0 && products[1].is_sign_negative());
+        assert!(products[2..].iter().all(|x| x.is_nan()));
+        // In f32 the second product is infinite; the third is not.
+        let far = Tensor::new(&[1e30_f32, 1e30, 1e-30], &Device::Cpu)?.cumprod(0)?.to_vec1::<f32>()?;
+        assert!(far[1] == f32::INFINITY && (far[2] / 1e30 - 1.0).abs() < 1e-6);
+        for dtype in [DType::F16, DType::BF16, DType::F32] {
+            let x = Tensor::new(&[[1.0, 2.0], [4.0, 8.0]], &Device::Cpu)?.to_dtype(dtype)?;
+            let x = Tensor::parameter(x.into_array());
+            let y = x.t()?.cumprod(1)?;
+            assert_eq!(y.to_dtype(DType::F64)?.to_vec2::<f64>()?, [[1.0, 4.0], [2.0, 16.0]]);
+            let slope = y.sum_all()?.backward()?.get(&x).unwrap().to_dtype(DType::F64)?;
+            assert_eq!(slope.to_vec2::<f64>()?, [[5.0, 9.0], [1.0, 2.0]], "{dtype:?}");
+        }
+        let bytes = Tensor::new(&[200_u8, 100], &Device::Cpu)?;
+        assert_eq!(bytes.cumprod(0)?.to_vec1::<u32>()?, [200, 20_000]);
+        let large = Tensor::new(&[i64::MAX, 2], &Device::Cpu)?;
+        assert_eq!(large.cumprod(0)?.to_vec1::<i64>()?, [i64::MAX, -2]);
+        let empty = Tensor::parameter(Array::zeros((2, 0), DType::F32, &Device::Cpu)?);
+        let y = empty.cumprod(1)?;
+        assert_eq!(y.sum_all()?.backward()?.get(&empty).unwrap().dims(), [2, 0]);
+        let error = tensor(&[1.0]).i(0)?.cumprod(0).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cumprod: expected no axis (a scalar has none), got axis 0 of shape []"
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,190 @@
+//! [`Reduction`]: the axes that go, what is left of a shape, and how the kernels see an array.
+
+use candle_core::{DType, Device, Shape, WithDType};
+
+use super::axis::Axes;
+use super::create::checked;
+use super::reshape::reshaped;
+use crate::autograd::array::{contiguous, make, on_cpu, with_slice};
+use crate::autograd::{Array, Tensor};
+use crate::error::{Error, Result};
+use crate::kernel::{self, Dims};
+
+/// What is reduced: the axes, ascending, and whether they stay with length 1.
+#[derive(Clone, Debug)]
+pub(super) struct Reduction {
+    pub(super) axes: Dims,
+    pub(super) keepdim: bool,
+}
+
+/// The number of elements of a shape. It may be the shape of a part of an empty array, and larger than any number.
+fn product(dims: impl IntoIterator<Item = usize>) -> usize {
+    dims.into_iter().fold(1, usize::saturating_mul)
+}
+
+/// What an axis is to the kernels: the middle one of three.
+pub(super) fn around(dims: &[usize], axis: usize) -> [usize; 3] {
+    let of = |dims: &[usize]| product(dims.iter().copied());
+    [of(&dims[..axis]), dims[axis], of(&dims[axis + 1..])]
+}
+
+impl Reduction {
+    pub(super) fn of(op: &'static str, x: &Tensor, axes: impl Axes, keepdim: bool) -> Result<Self> {
+        Ok(Reduction { axes: axes.of_all(op, x.dims())?, keepdim })
+    }
+
+    pub(super) fn all(x: &Tensor) -> Self {
+        Reduction { axes: (0..x.rank()).collect(), keepdim: false }
+    }
+
+    /// The shape of the result with the axes left in, or out.
+    pub(super) fn dims(&self, input: &[usize], keepdim: bool) -> Dims {
+        let mut dims = Dims::new();
+        for (axis, &size) in input.iter().enumerate() {
+            match self.axes.contains(&axis) {
+                true if keepdim => dims.push(1),
+                true => {}
+                false => dims.push(size),
+            }
+        }
+        dims
+    }
+
+    /// How many elements are reduced to one.
+    pub(super) fn count(&self, input: &[usize]) -> usize {
+        product(self.axes.iter().map(|&axis| input[axis]))
+    }
+
+    /// The shape of the result, which may be too large for memory if `x` is empty.
+    pub(super) fn output(&self, op: &'static str, x: &Array) -> Result<Dims> {
+        let dims = self.dims(x.dims(), self.keepdim);
+        checked(op, Shape::from(&dims[..]), x.dtype().size_in_bytes().max(4))?;
+        Ok(dims)
+    }
+
+    /// The result, or its gradient, in the shape that broadcasts against the input.
+    pub(super) fn kept(&self, y: &Tensor, input: &[usize]) -> Result<Tensor> {
+        reshaped(y, &self.dims(input, true))
+    }
+
+    /// The axes that stay, and after them those that go.
+    fn order(&self, rank: usize) -> Dims {
+        (0..rank).filter(|axis| !self.axes.contains(axis)).chain(self.axes.iter().copied()).collect()
+    }
+
+    /// `x` with the axes that go last: what is reduced to one number is a row.
+    pub(super) fn rows(&self, x: &Array) -> Result<Array> {
+        contiguous(&permuted(x, &self.order(x.rank()))?)
+    }
+
+    /// The same array with its axes back where they were.
+    pub(super) fn unrows(&self, rows: &Array) -> Result<Array> {
+        let mut back = Dims::from_elem(0, rows.rank());
+        for (i, &axis) in self.order(rows.rank()).iter().enumerate() {
+            back[axis] = i;
+        }
+        permuted(rows, &back)
+    }
+
+    /// `x` as an array of three axes of which the middle one goes. Only axes that are no neighbours cost a copy.
+    pub(super) fn grouped(&self, x: &Array) -> Result<(Array, [usize; 3])> {
+        let dims = x.dims();
+        let count = self.count(dims);
+        match (self.axes.first(), self.axes.last()) {
+            (Some(&first), Some(&last)) if last - first + 1 == self.axes.len() => {
+                let [outer, ..] = around(dims, first);
+                let [.., inner] = around(dims, last);
+                Ok((x.clone(), [outer, count, inner]))
+            }
+            (None, _) => Ok((x.clone(), [product(dims.iter().copied()), 1, 1])),
+            _ => Ok((self.rows(x)?, [product(self.dims(dims, false)), count, 1])),
+        }
+    }
+
+    /// The reduction of integers in main memory to integers of the same type.
+    pub(super) fn fold<T: WithDType + Default>(
+        &self,
+        x: &Array,
+        dims: &[usize],
+        start: T,
+        step: impl Fn(T, T) -> T + Send + Sync,
+    ) -> Result<Array> {
+        let (x, shape) = self.grouped(x)?;
+        let data = with_slice(&x, |x: &[T]| kernel::scan::reduce_axis(x, shape, start, step, |a| a))?;
+        make(data, dims, &x)
+    }
+}
+
+fn permuted(x: &Array, order: &[usize]) -> Result<Array> {
+    if order.iter().copied().eq(0..x.rank()) { Ok(x.clone()) } else { Ok(x.permute(order)?) }
+}
+
+/// Refuses what is no float.
+pub(super) fn float(op: &'static str, x: &Tensor) -> Result<()> {
+    if x.dtype().is_float() {
+        return Ok(());
+    }
+    Err(Error::dtype(op, "a float tensor (see to_dtype)", &[x.dtype()]))
+}
+
+/// `f` of `x` as f32 or f64 in main memory; the result goes back to the type and the device that `x` has.
+pub(super) fn in_memory(x: &Array, f: impl FnOnce(&Array) -> Result<Array>) -> Result<Array> {
+    if on_cpu(x) {
+        return f(x);
+    }
+    let wide = if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+    let y = f(&x.to_device(&Device::Cpu)?.to_dtype(wide)?)?;
+    Ok(y.to_dtype(x.dtype())?.to_device(x.device())?)
+}
+
+/// One of two functions of integers in main memory: u8 count as u32, all others but u32 as i64.
+pub(super) fn integers(
+    x: &Array,
+    unsigned: impl FnOnce(&Array) -> Result<Array>,
+    signed: impl FnOnce(&Array) -> Result<Array>,
+) -> Result<Array> {
+    let own = x.to_device(&Device::Cpu)?;
+    let y = match x.dtype() {
+        DType::U8 | DType::U32 => unsigned(&own.to_dtype(DType::U32)?)?,
+        dtype => signed(&own.to_dtype(DType::I64)?)?.to_dtype(dtype)?,
+    };
+    Ok(y.to_device(x.device())?)
+}
+
+/// Evaluates `$body` with `$x`, an array in main memory, of the type `$t`: every dtype is a part of one of these.
+macro_rules! with_number {
+    ($x:ident, $t:ident => $body:expr) => {
+        match $x.dtype() {
+            candle_core::DType::U8 => {
+                type $t = u8;
+                $body
+            }
+            candle_core::DType::U32 => {
+                type $t = u32;
+                $body
+            }
+            candle_core::DType::I64 => {
+                type $t = i64;
+                $body
+            }
+            candle_core::DType::F32 | candle_core::DType::F16 | candle_core::DType::BF16 => {
+                type $t = f32;
+                let $x = &$x.to_dtype(candle_core::DType::F32)?;
+                $body
+            }
+            _ => {
+                type $t = f64;
+                let $x = &$x.to_dtype(candle_core::DType::F64)?;
+                $body
+            }
+        }
+    };
+}
+pub(super) use with_number;
+
+/// y, and ∞ where y = 0: what is divided by it is 0 there, and so are all its derivatives.
+pub(super) fn or_infinite(y: &Tensor) -> Result<Tensor> {
+    let zero = Tensor::zeros((), y.dtype(), y.device())?;
+    let infinite = Tensor::full(f64::INFINITY, (), y.device())?.to_dtype(y.dtype())?;
+    y.eq(&zero)?.where_cond(&infinite, y)
+}
