@@ -44,13 +44,13 @@ for key, f, shape in [
     ("x.tile(&[2])", lambda x: x.tile(2), (2, 3)),
     ("x.tile(&[2, 3])", lambda x: x.tile(2, 3), (2, 2)),
     ("x.tile(&[2, 1, 2])", lambda x: x.tile(2, 1, 2), (2, 2)),
-    ("Ok(x.chunk(2, 0)?.remove(0))", lambda x: x.tensor_split(2, 0)[0], (3, 2)),
-    ("Ok(x.chunk(3, -1)?.remove(2))", lambda x: x.tensor_split(3, -1)[2], (2, 5)),
-    ("Ok(x.split(2, 0)?.remove(1))", lambda x: x.split(2, 0)[1], (3, 2)),
-    ("Ok(x.split(2, -1)?.remove(0))", lambda x: x.split(2, -1)[0], (2, 5)),
-    ("Ok(x.split_at(&[1, 3], 1)?.remove(1))", lambda x: x.tensor_split([1, 3], 1)[1], (2, 5)),
-    ("Ok(x.split_at(&[1, 3], 1)?.remove(2))", lambda x: x.tensor_split([1, 3], 1)[2], (2, 5)),
-    ("Ok(x.split_at(&[2, 2], 0)?.remove(1))", lambda x: x.tensor_split([2, 2], 0)[1], (3, 2)),
+    ("part(x.chunk(2, 0), 0)", lambda x: x.tensor_split(2, 0)[0], (3, 2)),
+    ("part(x.chunk(3, -1), 2)", lambda x: x.tensor_split(3, -1)[2], (2, 5)),
+    ("part(x.split(2, 0), 1)", lambda x: x.split(2, 0)[1], (3, 2)),
+    ("part(x.split(2, -1), 0)", lambda x: x.split(2, -1)[0], (2, 5)),
+    ("part(x.split_at(&[1, 3], 1), 1)", lambda x: x.tensor_split([1, 3], 1)[1], (2, 5)),
+    ("part(x.split_at(&[1, 3], 1), 2)", lambda x: x.tensor_split([1, 3], 1)[2], (2, 5)),
+    ("part(x.split_at(&[2, 2], 0), 1)", lambda x: x.tensor_split([2, 2], 0)[1], (3, 2)),
     ("x.narrow(0, 1, 2)", lambda x: x.narrow(0, 1, 2), (3, 2)),
     ("x.narrow(-1, 0, 1)", lambda x: x.narrow(-1, 0, 1), (2, 3)),
     ("x.narrow(1, 2, 0)", lambda x: x.narrow(1, 2, 0), (2, 3)),
@@ -103,9 +103,9 @@ for axis in [0, 1, -1]:
 case("Tensor::stack(&[a, b], 0)", lambda a, b: torch.stack([a, b]), N(), N(), label="scalars")
 for k in [0, 1]:
     f = functools.partial(lambda k, a, b: torch.meshgrid(a, b, indexing="ij")[k], k)
-    case(f"Ok(Tensor::meshgrid(&[a, b])?.remove({k}))", f, N(2), N(3))
+    case(f"part(Tensor::meshgrid(&[a, b]), {k})", f, N(2), N(3))
 f = lambda a, b, c: torch.meshgrid(a, b, c, indexing="ij")[1]  # noqa: E731
-case("Ok(Tensor::meshgrid(&[a, b, c])?.remove(1))", f, N(2), N(3), N(1))
+case("part(Tensor::meshgrid(&[a, b, c]), 1)", f, N(2), N(3), N(1))
 
 # ---- indices
 
