@@ -53,7 +53,8 @@ fn key(text: &str) -> String {
 
 /// All expressions by their key.
 fn table() -> BTreeMap<String, Eval> {
-    let all = [pointwise::TABLE, reduce::TABLE, products::TABLE, shape::TABLE, index::TABLE, conv::TABLE].concat();
+    let all =
+        [pointwise::TABLE, reduce::TABLE, products::TABLE, shape::TABLE, index::TABLE, conv::TABLE].concat();
     let count = all.len();
     let table: BTreeMap<_, _> = all.into_iter().map(|(text, eval)| (key(text), eval)).collect();
     assert_eq!(table.len(), count, "an expression stands there twice");
@@ -74,7 +75,7 @@ fn samples(cases: &[Case]) -> BTreeMap<String, (Eval, &Case)> {
 /// The name of the operation of an expression: "sum" of "x.sum(0)", "+" of "x + 2.5".
 fn name(key: &str) -> &str {
     let word = |c: char| !(c.is_alphanumeric() || c == '_');
-    let key = key.strip_prefix("Ok(").unwrap_or(key);
+    let key = ["Ok(", "part("].iter().find_map(|wrapper| key.strip_prefix(wrapper)).unwrap_or(key);
     let key = key.strip_prefix("positive(x)?").unwrap_or(key);
     if let Some(rest) = key.strip_prefix("Tensor::") {
         return rest.split(word).next().unwrap();
@@ -83,7 +84,9 @@ fn name(key: &str) -> &str {
         return "sigmoid_derivative";
     }
     match key.split_once('.') {
-        Some((input, rest)) if input.len() == 1 && input.starts_with(char::is_alphabetic) => rest.split(word).next().unwrap(),
+        Some((input, rest)) if input.len() == 1 && input.starts_with(char::is_alphabetic) => {
+            rest.split(word).next().unwrap()
+        }
         _ => key.matches(['+', '-', '*', '/']).next().unwrap(),
     }
 }
@@ -92,13 +95,15 @@ fn name(key: &str) -> &str {
 fn every_case_has_an_expression_and_every_expression_a_case() {
     let (cases, table) = (cases::read(), table());
     assert!(cases.len() > 800, "{} cases", cases.len());
-    let lost: Vec<_> = cases.iter().filter(|case| !table.contains_key(&case.key)).map(|case| &case.key).collect();
+    let lost: Vec<_> =
+        cases.iter().filter(|case| !table.contains_key(&case.key)).map(|case| &case.key).collect();
     let bare: Vec<_> = table.keys().filter(|&key| !cases.iter().any(|case| case.key == *key)).collect();
     assert!(lost.is_empty() && bare.is_empty(), "no expression for {lost:#?}\nno case for {bare:#?}");
 }
 
 #[test]
 fn names_of_expressions() {
-    let names = ["x.sum(0)", "Ok(x.sort(0,true)?.0)", "2.5*x", "-x", "Tensor::cat(&[a,b],0)", "2.5-x"].map(name);
+    let names =
+        ["x.sum(0)", "Ok(x.sort(0,true)?.0)", "2.5*x", "-x", "Tensor::cat(&[a,b],0)", "2.5-x"].map(name);
     assert_eq!(names, ["sum", "sort", "*", "-", "cat", "-"]);
 }

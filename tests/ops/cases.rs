@@ -78,7 +78,8 @@ fn case(block: &str) -> Case {
         assert!(lines.is_empty() || lines.len() == floats.len(), "{word} of {block}");
         lines.iter().zip(&floats).map(|(line, &count)| list(line.strip_prefix(':').unwrap(), count)).collect()
     };
-    let (key, label) = lines("case")[0].split_once(" | ").map(|(a, b)| (a.to_string(), b.to_string())).unwrap();
+    let (key, label) =
+        lines("case")[0].split_once(" | ").map(|(a, b)| (a.to_string(), b.to_string())).unwrap();
     Case {
         key: crate::key(&key),
         label,

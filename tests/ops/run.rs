@@ -17,6 +17,16 @@ pub(crate) struct Outcome {
     pub(crate) grads: Result<Vec<Vec<f64>>, String>,
 }
 
+/// One of several results.
+pub(crate) fn part(parts: Result<Vec<Tensor>>, i: usize) -> Result<Tensor> {
+    let parts = parts?;
+    parts.get(i).cloned().ok_or(Error::Argument {
+        op: "part",
+        expected: format!("part {i}"),
+        got: parts.len().to_string(),
+    })
+}
+
 /// The result of `f`, or the words of its panic.
 pub(crate) fn caught<R>(f: impl FnOnce() -> R) -> Result<R, String> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|panic| {
@@ -79,7 +89,9 @@ pub(crate) fn attempt(eval: Eval, inputs: &[Array]) -> Result<Result<Outcome>, S
         assert_eq!(data.len(), y.elem_count(), "elements of the result");
         let v: Vec<f64> = (0..data.len()).map(|i| 0.5 + (i * 7 % 5) as f64 / 4.0).collect();
         let grads = match y.dtype().is_float() {
-            true => like(&v, &y).and_then(|v| gradients(&y, &v, &floats(&inputs))).map_err(|error| error.to_string()),
+            true => like(&v, &y)
+                .and_then(|v| gradients(&y, &v, &floats(&inputs)))
+                .map_err(|error| error.to_string()),
             false => Ok(vec![]),
         };
         Ok(Outcome { dtype: y.dtype(), dims: y.dims().to_vec(), data, grads })
@@ -95,9 +107,15 @@ pub(crate) fn difference(expected: &[f64], got: &[f64], bound: f64, each: bool) 
     let floor = 1e-3 * finite.fold(0.0, |most: f64, x| most.max(x.abs()));
     let off = |(&e, &g): (&f64, &f64)| {
         let same = e == g || (e.is_nan() && g.is_nan());
-        !same && !(e.is_finite() && (e - g).abs() <= bound * e.abs().max(floor))
+        let near = e.is_finite() && (e - g).abs() <= bound * e.abs().max(floor);
+        !(same || near)
     };
     let count = expected.iter().zip(got).filter(|&pair| off(pair)).count();
     let at = expected.iter().zip(got).position(off)?;
-    Some(format!("element {at} ({count} of {}): expected {:?}, got {:?}", expected.len(), expected[at], got[at]))
+    Some(format!(
+        "element {at} ({count} of {}): expected {:?}, got {:?}",
+        expected.len(),
+        expected[at],
+        got[at]
+    ))
 }
