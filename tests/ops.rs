@@ -76,7 +76,6 @@ fn samples(cases: &[Case]) -> BTreeMap<String, (Eval, &Case)> {
 fn name(key: &str) -> &str {
     let word = |c: char| !(c.is_alphanumeric() || c == '_');
     let key = ["Ok(", "part("].iter().find_map(|wrapper| key.strip_prefix(wrapper)).unwrap_or(key);
-    let key = key.strip_prefix("positive(x)?").unwrap_or(key);
     if let Some(rest) = key.strip_prefix("Tensor::") {
         return rest.split(word).next().unwrap();
     }
