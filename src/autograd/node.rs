@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use smallvec::SmallVec;
 
 use super::saved::Stash;
+use super::tensor::placed;
 use super::{Array, Tensor, anomaly, mode};
 use crate::error::Result;
 use crate::kernel::Dims;
@@ -122,7 +123,7 @@ pub(crate) fn record<R: Rule + 'static>(
     let edges = inputs.iter().map(|input| input.node.clone()).collect();
     let node = Node::new(rule(), array.dims(), edges, stash);
     anomaly::remember_place(node.id);
-    Tensor { array, node: Some(node) }
+    Tensor { array: placed(array), node: Some(node) }
 }
 
 /// Whether an operation on these inputs is recorded.

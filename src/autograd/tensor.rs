@@ -37,7 +37,7 @@ impl Tensor {
     pub fn constant(array: Array) -> Self {
         // A history of candle's own would keep its inputs alive for nobody.
         let array = if array.track_op() { array.detach() } else { array };
-        Tensor { array, node: None }
+        Tensor { array: placed(array), node: None }
     }
 
     /// A leaf whose gradient [`backward`](Tensor::backward) collects. Integers have no gradient: one of theirs is a
@@ -203,8 +203,34 @@ impl Tensor {
     }
 }
 
+/// An array without elements lets go of its place in a larger one: candle cuts the storage at that place, which may lie
+/// behind its end.
+pub(super) fn placed(array: Array) -> Array {
+    if array.elem_count() > 0 || array.layout().start_offset() == 0 {
+        return array;
+    }
+    Array::zeros(array.shape(), array.dtype(), array.device()).unwrap_or(array)
+}
+
 impl From<Array> for Tensor {
     fn from(array: Array) -> Self {
         Tensor::constant(array)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+
+    #[test]
+    fn parts_of_nothing() -> Result<()> {
+        // candle panics when it reads a view that begins behind the end of its storage.
+        let x = Array::zeros((0, 5), DType::F64, &Device::Cpu)?.narrow(1, 4, 1)?;
+        assert_eq!(Tensor::constant(x.clone()).to_vec2::<f64>()?, Vec::<Vec<f64>>::new());
+        let x = Tensor::parameter(x);
+        assert_eq!(x.exp()?.sum_all()?.to_scalar::<f64>()?, 0.0);
+        let part = Tensor::parameter(Array::zeros((0, 3), DType::F64, &Device::Cpu)?).narrow(1, 2, 1)?;
+        assert_eq!(part.squeeze(1)?.to_vec1::<f64>()?, Vec::<f64>::new());
+        Ok(())
     }
 }

@@ -87,7 +87,7 @@ impl Tensor {
         if exponent.fract() == 0.0 && exponent.abs() <= f64::from(i32::MAX) {
             return match exponent as i32 {
                 0 => apply(Powi(0), [self]),
-                1 => Ok(self.clone()),
+                1 if self.dtype().is_float() => Ok(self.clone()),
                 2 => apply(Sqr, [self]),
                 n => apply(Powi(n), [self]),
             };
@@ -172,6 +172,7 @@ mod tests {
     fn edges() -> Result<()> {
         assert_eq!(tensor(&[0.0, -2.0, f64::NAN]).powf(2.0)?.to_vec1::<f64>()?[..2], [0.0, 4.0]);
         assert!(tensor(&[-2.0]).powf(0.5)?.to_vec1::<f64>()?[0].is_nan());
+        assert!(matches!(Tensor::new(&[3_u32], &Device::Cpu)?.powf(1.0), Err(Error::Dtype { .. })));
         // candle: NaN.
         assert_eq!(grad_at(0.0, |x| x.powf(3.0))?, 0.0);
         assert_eq!(grad_at(-2.0, |x| x.powf(3.0))?, 12.0);

@@ -1,0 +1,18 @@
+//! Products of matrices, and linear algebra.
+
+use tealight::prelude::*;
+
+crate::expressions! {
+    [a, b]:
+        a.matmul(b), a.dot(b), a.outer(b), a.matvec(b),
+        Tensor::einsum("ij,jk->ik", &[a, b]), Tensor::einsum("bij,bjk->bik", &[a, b]),
+        Tensor::einsum("i,j->ij", &[a, b]), Tensor::einsum("i,i->", &[a, b]),
+        Tensor::einsum("ij,ij->j", &[a, b]), Tensor::einsum("ij,kj", &[a, b]),
+        Tensor::einsum("bhid,bhjd->bhij", &[a, b]), Tensor::einsum("...i,...i->...", &[a, b]),
+        Tensor::einsum("ij,j->i", &[a, b]);
+    [x]:
+        Tensor::einsum("ij->ji", &[x]), Tensor::einsum("ii->", &[x]), Tensor::einsum("ii->i", &[x]),
+        Tensor::einsum("ijk->k", &[x]), Tensor::einsum("ij->", &[x]), x.trace();
+    [a, b, c]:
+        Tensor::einsum("i,ij,j->", &[a, b, c]);
+}
