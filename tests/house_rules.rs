@@ -40,6 +40,7 @@ const HELPERS: &[(&str, &str)] = &[
     ("src/ops/lower.rs", "runs a formula's program as candle ops or tensor ops: pointwise.rs"),
     ("src/ops/operators.rs", "+ - * / for the methods that arithmetic.rs defines and tests"),
     ("src/ops/pointwise.rs", "makes an op of any formula: the gradient test of every formula is its test"),
+    ("src/ops/window.rs", "options, and where windows lie: what uses them has the formulas"),
 ];
 
 /// Files without a gradient test.
