@@ -42,6 +42,7 @@ const HELPERS: &[(&str, &str)] = &[
     ("src/ops/operators.rs", "+ - * / for the methods that arithmetic.rs defines and tests"),
     ("src/ops/reduction.rs", "says which axes go; the ops that reduce are tested"),
     ("src/ops/pointwise.rs", "makes an op of any formula: the gradient test of every formula is its test"),
+    ("src/ops/window.rs", "options, and where windows lie: what uses them has the formulas"),
 ];
 
 /// Files without a gradient test.

@@ -1,8 +1,8 @@
 //! The matrix product, by the `gemm` crate: called directly, because candle reads `/proc/cpuinfo` for every product
 //! to find out how many threads there are.
 
-use super::buffer;
 use super::parallel::product_worthwhile;
+use super::{Element, buffer};
 
 /// A matrix inside a slice: element (i, j) is `data[i·rows + j·columns]`.
 #[derive(Clone, Copy)]
@@ -19,52 +19,96 @@ impl<T> Matrix<'_, T> {
     }
 }
 
+/// out ← a·b, or out + a·b if `add`, where a is m × k and b is k × n, on several threads if `threads`.
+///
+/// Element (i, j) of the product is `out[i·rows + j]`.
+pub(super) fn multiply<T: Element>(
+    out: (&mut [T], usize),
+    sizes: [usize; 3],
+    a: Matrix<T>,
+    b: Matrix<T>,
+    add: bool,
+    threads: bool,
+) {
+    let ((out, rows), [m, k, n]) = (out, sizes);
+    if m == 0 || n == 0 {
+        return;
+    }
+    assert!((m - 1) * rows + n <= out.len(), "kernel::multiply: the product reaches beyond its slice");
+    if k == 0 {
+        if !add {
+            out.chunks_mut(rows.max(1)).take(m).for_each(|row| row[..n].fill(T::default()));
+        }
+        return;
+    }
+    // SAFETY: every element of the product was just seen to lie inside the slice, whose elements are all initialised.
+    #[allow(unsafe_code)]
+    unsafe {
+        product(out.as_mut_ptr(), rows, sizes, a, b, add, threads);
+    }
+}
+
+/// out ← a·b, or out + a·b if `add`, where k > 0. Unless `add`, `out` is never read.
+///
+/// # Safety
+/// `out[i·rows + j]` must be valid to write for every i < m and j < n, and to read if `add`.
+#[allow(unsafe_code)]
+unsafe fn product<T: Element>(
+    out: *mut T,
+    rows: usize,
+    [m, k, n]: [usize; 3],
+    a: Matrix<T>,
+    b: Matrix<T>,
+    add: bool,
+    threads: bool,
+) {
+    assert!(a.holds(m, k) && b.holds(k, n), "kernel::matmul: a matrix reaches beyond its slice");
+    let old = if add { T::from_f64(1.0) } else { T::from_f64(0.0) };
+    let threads = if threads { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
+    // SAFETY: by this function's contract `out` may be written, and both operands were just seen to lie inside their
+    // slices.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            out,
+            1,
+            rows as isize,
+            add,
+            a.data.as_ptr(),
+            a.columns as isize,
+            a.rows as isize,
+            b.data.as_ptr(),
+            b.columns as isize,
+            b.rows as isize,
+            old,
+            T::from_f64(1.0),
+            false,
+            false,
+            false,
+            threads,
+        );
+    }
+}
+
 /// The products of `batch` pairs of matrices m × k and k × n, each given by where it starts, one after the other.
-pub(crate) fn matmul<'a, T>(
+pub(crate) fn matmul<'a, T: Element>(
     batch: usize,
     [m, k, n]: [usize; 3],
     pair: impl Fn(usize) -> (Matrix<'a, T>, Matrix<'a, T>),
-) -> Vec<T>
-where
-    T: super::Element,
-{
-    let (zero, one) = (T::from_f64(0.0), T::from_f64(1.0));
+) -> Vec<T> {
     if k == 0 {
-        return vec![zero; batch * m * n];
+        return vec![T::default(); batch * m * n];
     }
-    let threads = match product_worthwhile(m.saturating_mul(n).saturating_mul(k)) {
-        true => gemm::Parallelism::Rayon(0),
-        false => gemm::Parallelism::None,
-    };
-    // SAFETY: gemm writes all m·n elements of each product, because k > 0 and it is told not to read them.
+    let threads = product_worthwhile(m.saturating_mul(n).saturating_mul(k));
+    // SAFETY: each part of `out` has m·n elements, and `product` writes them all, because k > 0, and reads none.
     #[allow(unsafe_code)]
     unsafe {
         buffer::written(batch * m * n, |out| {
             for (i, out) in out.chunks_exact_mut((m * n).max(1)).enumerate() {
                 let (a, b) = pair(i);
-                assert!(a.holds(m, k) && b.holds(k, n), "kernel::matmul: a matrix reaches beyond its slice");
-                // SAFETY: `out` has m·n elements, and both operands were just seen to lie inside their slices.
-                gemm::gemm(
-                    m,
-                    n,
-                    k,
-                    out.as_mut_ptr().cast::<T>(),
-                    1,
-                    n as isize,
-                    false,
-                    a.data.as_ptr(),
-                    a.columns as isize,
-                    a.rows as isize,
-                    b.data.as_ptr(),
-                    b.columns as isize,
-                    b.rows as isize,
-                    zero,
-                    one,
-                    false,
-                    false,
-                    false,
-                    threads,
-                );
+                product(out.as_mut_ptr().cast::<T>(), n, [m, k, n], a, b, false, threads);
             }
         })
     }
@@ -72,7 +116,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::{Matrix, matmul};
+    use super::{Matrix, matmul, multiply};
 
     #[test]
     fn against_plain_loops() {
@@ -97,5 +141,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn into_a_slice_and_onto_it() {
+        let (a, b) = ([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]);
+        let matrix = |data| Matrix { data, rows: 2, columns: 1 };
+        let mut out = [f64::NAN; 8];
+        let mut run = |sizes, add| {
+            multiply((&mut out[1..], 4), sizes, matrix(&a), matrix(&b), add, false);
+            out.map(|x| if x.is_nan() { -1.0 } else { x })
+        };
+        assert_eq!(run([2, 2, 2], false), [-1.0, 19.0, 22.0, -1.0, -1.0, 43.0, 50.0, -1.0]);
+        assert_eq!(run([2, 2, 2], true), [-1.0, 38.0, 44.0, -1.0, -1.0, 86.0, 100.0, -1.0]);
+        assert_eq!(run([2, 0, 2], true), [-1.0, 38.0, 44.0, -1.0, -1.0, 86.0, 100.0, -1.0]);
+        assert_eq!(run([2, 0, 2], false), [-1.0, 0.0, 0.0, -1.0, -1.0, 0.0, 0.0, -1.0]);
     }
 }

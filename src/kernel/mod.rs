@@ -8,22 +8,30 @@
 
 mod block;
 mod buffer;
+mod conv;
 mod gemm;
 mod index;
 mod map;
+mod max_pool;
 pub(crate) mod moments;
 pub(crate) mod order;
 mod parallel;
 mod reduce;
+mod resample;
 pub(crate) mod rows;
 pub(crate) mod scan;
 mod view;
+mod window;
 
+pub(crate) use conv::{Conv, conv, conv_kernel, conv_transpose};
 pub(crate) use gemm::{Matrix, matmul};
 pub(crate) use index::{Places, nonzero, strides, sums};
 pub(crate) use map::{SOURCES, add_assign, map, map_blocks, sources};
+pub(crate) use max_pool::{max_places, scatter_places, take_places};
 pub(crate) use reduce::{dot, find_axis, fold_axis, is_finite, sum_axis};
+pub(crate) use resample::{Rule, resample, resample_transpose};
 pub(crate) use view::{Dims, View, broadcast_dims};
+pub(crate) use window::Side;
 
 use candle_core::WithDType;
 

@@ -33,7 +33,12 @@ pub(super) fn worthwhile(n: usize) -> bool {
 
 /// Whether a matrix product of `n` multiplications is worth more than one thread.
 pub(super) fn product_worthwhile(n: usize) -> bool {
-    n >= PARALLEL_PRODUCTS_FROM && rayon::current_num_threads() > 1
+    large_product(n) && rayon::current_num_threads() > 1
+}
+
+/// The same, were there a second thread: what decides in which order sums are formed asks this, and not for threads.
+pub(super) fn large_product(n: usize) -> bool {
+    n >= PARALLEL_PRODUCTS_FROM
 }
 
 /// Calls `f(i, row i)` for each row of `width` elements, on several threads if that pays.

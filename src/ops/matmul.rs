@@ -112,7 +112,7 @@ impl Op<2> for Dot {
 }
 
 /// Refuses what candle would panic on or answer with nonsense.
-fn floats(op: &'static str, a: &Tensor, b: &Tensor) -> Result<()> {
+pub(super) fn floats(op: &'static str, a: &Tensor, b: &Tensor) -> Result<()> {
     let got = [a.dtype(), b.dtype()];
     let known = matches!(got[0], DType::F32 | DType::F64 | DType::F16 | DType::BF16);
     if got[0] != got[1] || !known {

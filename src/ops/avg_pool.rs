@@ -1,0 +1,225 @@
+//! The mean of every window of an image or a sequence.
+//!
+//! # Formula
+//! yₚ = Σ xₚₛ₊ₖ / n over the n elements k of the window, at stride s. An adaptive pool has a given number of windows, and the
+//! i-th of m reaches from ⌊i·h/m⌋ to ⌈(i + 1)·h/m⌉.
+//!
+//! # Gradient
+//! The gradient divided by n, at every element of the window; an element of several windows gets the gradients of all.
+//!
+//! # Precision
+//! One axis after the other: a NaN or an infinity reaches the windows that hold it, and no other.
+//!
+//! # Errors
+//! A rank that is no image's or sequence's; a kernel, stride or side of 0; a window longer than the padded input; a padding
+//! of more than half the kernel; a dilation; a dtype that is no float.
+
+use super::resample::resampled;
+use super::window::{PoolOptions, images, resized};
+use crate::autograd::Tensor;
+use crate::error::{Error, Result};
+use crate::kernel::Rule;
+
+fn avg_pool<const D: usize>(op: &'static str, x: &Tensor, options: PoolOptions<D>) -> Result<Tensor> {
+    if options.dilation != 1.into() {
+        return Err(Error::argument(op, "a dilation of 1", format!("{:?}", options.dilation.both())));
+    }
+    let (sides, _) = options.sides(op, x)?;
+    let rules = sides.map(|side| (side.output, Rule::Mean { side, padded: options.count_include_pad }));
+    resampled(x, &rules[2_usize.saturating_sub(D)..])
+}
+
+impl Tensor {
+    /// The mean of every window of a sequence.
+    ///
+    /// # Shapes
+    /// (n, c, l) or (c, l), and l becomes ⌊(l + 2·padding − kernel) / stride⌋ + 1.
+    ///
+    /// # Gradient
+    /// As for [`avg_pool2d`](Tensor::avg_pool2d).
+    ///
+    /// # Errors
+    /// As for [`avg_pool2d`](Tensor::avg_pool2d).
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 3.0, 2.0, 6.0, 4.0]], &Device::Cpu)?; // (c, l)
+    /// assert_eq!(x.avg_pool1d(PoolOptions::new(2))?.to_vec2::<f64>()?, [[2.0, 4.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn avg_pool1d(&self, options: PoolOptions<1>) -> Result<Tensor> {
+        avg_pool("avg_pool1d", self, options)
+    }
+
+    /// The mean of every window of an image. The padding is zeros, and counts unless
+    /// [`count_include_pad`](PoolOptions::count_include_pad) is false.
+    ///
+    /// # Shapes
+    /// (n, c, h, w) or (c, h, w), and h becomes ⌊(h + 2·padding − kernel) / stride⌋ + 1, w likewise. Rows and columns that fill
+    /// no window are left out.
+    ///
+    /// # Gradient
+    /// The gradient divided by the number of elements, at each of them; an element of several windows gets the gradients of
+    /// all.
+    ///
+    /// # Errors
+    /// A rank that is no image's; a kernel, stride or side of 0; a window longer than the padded input; a padding of more than
+    /// half the kernel; a dilation; a dtype that is no float.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[[1.0, 2.0], [3.0, 6.0]]], &Device::Cpu)?; // (c, h, w)
+    /// assert_eq!(x.avg_pool2d(PoolOptions::new(2))?.to_vec3::<f64>()?, [[[3.0]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "mean_pool2d")]
+    pub fn avg_pool2d(&self, options: PoolOptions<2>) -> Result<Tensor> {
+        avg_pool("avg_pool2d", self, options)
+    }
+
+    /// The means of `sides[0]` by `sides[1]` windows, as equal as may be, that cover an image.
+    ///
+    /// # Shapes
+    /// (n, c, h, w) or (c, h, w), and the last two become `sides`. The i-th window of m reaches from ⌊i·h/m⌋ to ⌈(i + 1)·h/m⌉.
+    ///
+    /// # Gradient
+    /// As for [`avg_pool2d`](Tensor::avg_pool2d).
+    ///
+    /// # Errors
+    /// A rank that is no image's; an image with a side of 0; a result too large for memory; a dtype that is no float.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[[1.0, 2.0, 6.0]]], &Device::Cpu)?; // (c, h, w)
+    /// assert_eq!(x.adaptive_avg_pool2d([1, 1])?.to_vec3::<f64>()?, [[[3.0]]]);
+    /// assert_eq!(x.adaptive_avg_pool2d([1, 2])?.to_vec3::<f64>()?, [[[1.5, 4.0]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "global_average_pool")]
+    pub fn adaptive_avg_pool2d(&self, sides: [usize; 2]) -> Result<Tensor> {
+        images::<2>("adaptive_avg_pool2d", self)?;
+        resized::<2>("adaptive_avg_pool2d", self, sides)?;
+        resampled(self, &sides.map(|side| (side, Rule::Adaptive)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ops::testing::{check, tensor};
+    use crate::prelude::*;
+
+    fn numbers(dims: &[usize]) -> Tensor {
+        let n = dims.iter().product::<usize>();
+        Tensor::from_vec((0..n).map(|i| (i as f64 * 1.7).sin()).collect(), dims, &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn gradients() {
+        let x: [f64; 20] = std::array::from_fn(|i| (i as f64 * 1.7).sin());
+        for own in [
+            PoolOptions::new(2),
+            PoolOptions::new([3, 2]).stride([1, 2]).padding([1, 0]),
+            PoolOptions::new([2, 3]).stride([3, 1]).padding(1).count_include_pad(false),
+        ] {
+            check(&x, |x| x.reshape((x.elem_count() / 20, 4, 5))?.avg_pool2d(own)?.exp());
+        }
+        check(&x, |x| x.reshape((x.elem_count() / 5, 5))?.sqr()?.avg_pool1d(PoolOptions::new(3).padding(1)));
+        check(&x, |x| x.reshape((2, 1, 5, x.elem_count() / 10))?.sqr()?.adaptive_avg_pool2d([2, 3]));
+    }
+
+    #[test]
+    fn against_plain_loops() -> Result<()> {
+        let x = numbers(&[2, 3, 5, 7]);
+        let strided = numbers(&[7, 5, 3, 2]).permute(&[3, 2, 1, 0])?;
+        let repeated = numbers(&[3, 1, 7]).broadcast_to((2, 3, 5, 7))?;
+        for x in [&x, &strided, &repeated] {
+            let numbers = x.flatten(0, -1)?.to_vec1::<f64>()?;
+            // The mean of rows × columns of an image, divided by n if that is given.
+            let mean = |image: usize, rows: [usize; 2], columns: [usize; 2], n: Option<usize>| {
+                let mut sum = 0.0;
+                for i in rows[0]..rows[1] {
+                    for j in columns[0]..columns[1] {
+                        sum += numbers[(image * 5 + i) * 7 + j];
+                    }
+                }
+                sum / n.unwrap_or((rows[1] - rows[0]) * (columns[1] - columns[0])) as f64
+            };
+            let near = |y: Tensor, at: &dyn Fn(usize, usize, usize) -> f64| -> Result<()> {
+                let [.., oh, ow] = *y.dims() else { panic!("{y}") };
+                for (i, y) in y.flatten(0, -1)?.to_vec1::<f64>()?.into_iter().enumerate() {
+                    let expected = at(i / (oh * ow), i / ow % oh, i % ow);
+                    assert!((y - expected).abs() < 1e-15, "{i}: {y} {expected}");
+                }
+                Ok(())
+            };
+            for (kernel, stride, padding) in [
+                ([2, 2], [2, 2], [0, 0]),
+                ([3, 2], [1, 3], [1, 1]),
+                ([1, 4], [2, 1], [0, 2]),
+                ([5, 7], [1, 1], [0, 0]),
+            ] {
+                let own = PoolOptions::new(kernel).stride(stride).padding(padding);
+                let inside = |o: usize, i: usize, len: usize| {
+                    let start = o * stride[i];
+                    let clipped = |place: usize| place.saturating_sub(padding[i]).min(len);
+                    [clipped(start), clipped(start + kernel[i])]
+                };
+                let n = kernel[0] * kernel[1];
+                near(x.avg_pool2d(own)?, &|image, i, j| {
+                    mean(image, inside(i, 0, 5), inside(j, 1, 7), Some(n))
+                })?;
+                let own = own.count_include_pad(false);
+                near(x.avg_pool2d(own)?, &|image, i, j| mean(image, inside(i, 0, 5), inside(j, 1, 7), None))?;
+            }
+            for [h, w] in [[1, 1], [2, 3], [5, 7], [3, 4], [8, 9]] {
+                near(x.adaptive_avg_pool2d([h, w])?, &|image, i, j| {
+                    let rows = [i * 5 / h, ((i + 1) * 5).div_ceil(h)];
+                    mean(image, rows, [j * 7 / w, ((j + 1) * 7).div_ceil(w)], None)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn edges() -> Result<()> {
+        let x = numbers(&[1, 4, 5]);
+        let two = PoolOptions::<2>::new(2);
+        let error = x.avg_pool2d(two.dilation(2)).unwrap_err().to_string();
+        assert_eq!(error, "avg_pool2d: expected a dilation of 1, got [2, 2]");
+        let error = x.avg_pool2d(PoolOptions::new([2, 6])).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "avg_pool2d: expected a padded input no smaller than the window (2 by 6), got [1, 4, 5]"
+        );
+        for own in [PoolOptions::new(0), two.stride(0), two.padding(2), two.padding(usize::MAX)] {
+            assert!(matches!(x.avg_pool2d(own), Err(Error::Argument { .. })));
+        }
+        assert!(matches!(x.avg_pool2d(PoolOptions::new(usize::MAX)), Err(Error::Shape { .. })));
+        assert_eq!(x.avg_pool2d(two.stride(usize::MAX))?.dims(), [1, 1, 1]);
+        assert!(matches!(x.i(0)?.avg_pool2d(two), Err(Error::Shape { .. })));
+        assert!(matches!(x.i((0, 0))?.avg_pool1d(PoolOptions::new(1)), Err(Error::Shape { .. })));
+        assert!(matches!(x.to_dtype(DType::I64)?.avg_pool2d(two), Err(Error::Dtype { .. })));
+        assert!(matches!(x.adaptive_avg_pool2d([usize::MAX, 1]), Err(Error::Shape { .. })));
+        assert_eq!(x.adaptive_avg_pool2d([0, 3])?.dims(), [1, 0, 3]);
+        for dims in [[1, 2, 0, 3], [0, 2, 0, 0]] {
+            let none = Tensor::zeros(&dims, DType::F32, &Device::Cpu)?;
+            assert!(matches!(none.adaptive_avg_pool2d([1, 1]), Err(Error::Shape { .. })));
+        }
+        let empty = Tensor::zeros((0, 2, 4, 4), DType::F32, &Device::Cpu)?;
+        assert_eq!(empty.avg_pool2d(two)?.dims(), [0, 2, 2, 2]);
+        assert!(matches!(empty.adaptive_avg_pool2d([usize::MAX, 9]), Err(Error::Shape { .. })));
+        // The means of ones are ones, to the last bit, however many.
+        assert_eq!(
+            Tensor::ones((1, 49, 49), DType::F64, &Device::Cpu)?
+                .avg_pool2d(PoolOptions::new(49))?
+                .to_vec3::<f64>()?,
+            [[[1.0]]]
+        );
+        let x = tensor(&[1.0, f64::NAN, 1.0, 1.0, f64::INFINITY, 1.0, 3.0, 5.0]).reshape((1, 2, 4))?;
+        let y = x.avg_pool2d(PoolOptions::new([1, 2]))?.to_vec3::<f64>()?;
+        assert!(y[0][0][0].is_nan());
+        assert_eq!([y[0][0][1], y[0][1][0], y[0][1][1]], [1.0, f64::INFINITY, 4.0]);
+        Ok(())
+    }
+}

@@ -1,0 +1,395 @@
+//! Convolutions (which do not turn the kernel round, as everywhere in machine learning) and their transposes.
+//!
+//! # Formula
+//! yₒₚ = Σ xᵢ,ₚₛ₊ₖ wₒᵢₖ over the input channels i and the elements k of the kernel, at stride s. Along each axis there are
+//! ⌊(input + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1 places p. The transpose brings the gradient of such an
+//! output back to the input: (input − 1)·stride − 2·padding + dilation·(kernel − 1) + output padding + 1 places.
+//!
+//! # Gradient
+//! The form Σ x·w·g is linear in each of its three parts, and the derivative by one is a function of the other two: the
+//! convolution of x with w, the transposed convolution of g with w, and the gradient of the kernel. So the gradients of
+//! each are the other two, and any order is exact.
+//!
+//! # Errors
+//! Ranks, channels or groups that do not fit each other; a stride, dilation, group count or side of 0; a kernel longer
+//! than the padded input; an output without places, or too large for memory; dtypes that differ or are no float.
+
+use super::matmul::floats;
+use super::reshape::reshaped;
+use super::window::{ConvOptions, at_least_one, in_memory, padding_fits, room_for, side, span, span_text};
+use crate::autograd::array::{contiguous, make, with_float, with_slice};
+use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::error::{Error, Result};
+use crate::kernel::{self, Conv, Dims, Side};
+
+/// The parts of the form: the input, the kernel, and the gradient of the output.
+const X: usize = 0;
+const W: usize = 1;
+const G: usize = 2;
+
+/// The derivative of the form by part `P`, from the other two in their order.
+#[derive(Debug)]
+struct Derivative<const P: usize>(Conv);
+
+impl<const P: usize> Derivative<P> {
+    const INPUTS: [usize; 2] = match P {
+        X => [W, G],
+        W => [X, G],
+        _ => [X, W],
+    };
+
+    fn dims(&self) -> [usize; 4] {
+        match P {
+            X => self.0.x_dims(),
+            W => self.0.w_dims(),
+            _ => self.0.y_dims(),
+        }
+    }
+
+    /// By candle's kernels, which know one stride and one dilation, and, backwards, one group. Padding is done here.
+    fn by_candle(&self, a: &Array, b: &Array) -> Result<Option<Array>> {
+        let conv = &self.0;
+        let [high, wide] = &conv.sides;
+        let one = (high.stride, high.dilation) == (wide.stride, wide.dilation);
+        let empty = a.elem_count() == 0 || b.elem_count() == 0;
+        // What the windows reach, from the first place of the padding on.
+        let reach = |side: &Side| (side.output - 1) * side.stride + span(side.kernel, side.dilation);
+        if !one || empty {
+            return Ok(None);
+        }
+        let (mut y, b) = match P {
+            G => (a.clone(), contiguous(b)?),
+            X if conv.groups == 1 && conv.sides.iter().all(|side| reach(side) > side.padding) => (
+                contiguous(b)?.conv_transpose2d(&contiguous(a)?, 0, 0, wide.stride, wide.dilation)?,
+                b.clone(),
+            ),
+            _ => return Ok(None),
+        };
+        for (axis, side) in [(2, high), (3, wide)] {
+            let Side { input, padding, .. } = *side;
+            if P == G {
+                // No more than the windows reach: what an output padding added is on none of them.
+                y = y.pad_with_zeros(axis, padding, padding)?.narrow(axis, 0, reach(side))?;
+            } else {
+                let len = input.min(reach(side) - padding);
+                y = y.narrow(axis, padding, len)?.pad_with_zeros(axis, 0, input - len)?;
+            }
+        }
+        if P == G {
+            y = contiguous(&y)?.conv2d(&b, 0, wide.stride, wide.dilation, conv.groups)?;
+        }
+        Ok(Some(y))
+    }
+}
+
+impl<const P: usize> Op<2> for Derivative<P> {
+    const NAME: &'static str = match P {
+        X => "conv_transpose2d",
+        W => "conv_kernel",
+        _ => "conv2d",
+    };
+
+    fn forward(&self, [a, b]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
+        if keep.wants(0) {
+            keep.input(1);
+        }
+        if keep.wants(1) {
+            keep.input(0);
+        }
+        if !a.device().is_cpu()
+            && let Some(result) = self.by_candle(a, b)?
+        {
+            return Ok(result);
+        }
+        in_memory([a, b], |[a, b]| {
+            with_float!(a.dtype(), T => {
+                let result = with_slice(a, |a: &[T]| {
+                    with_slice(b, |b: &[T]| match P {
+                        X => kernel::conv_transpose(&self.0, a, b),
+                        W => kernel::conv_kernel(&self.0, a, b),
+                        _ => kernel::conv(&self.0, a, b),
+                    })
+                })??;
+                make(result, &self.dims(), a)
+            })
+        })
+    }
+
+    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+        let gradient = |i: usize| {
+            if !saved.wants(i) {
+                return Ok(None);
+            }
+            let other = saved.input(1 - i)?;
+            let inputs = if P < Self::INPUTS[1 - i] { [grad, &other] } else { [&other, grad] };
+            derivative(self.0, Self::INPUTS[i], inputs).map(Some)
+        };
+        Ok([gradient(0)?, gradient(1)?])
+    }
+}
+
+/// The derivative of the form by `part`, from the other two in their order.
+fn derivative(conv: Conv, part: usize, inputs: [&Tensor; 2]) -> Result<Tensor> {
+    match part {
+        X => Derivative::<X>(conv).apply(inputs),
+        W => Derivative::<W>(conv).apply(inputs),
+        _ => Derivative::<G>(conv).apply(inputs),
+    }
+}
+
+/// The convolution of `x` with `weight`, or its transpose, of images or sequences.
+fn convolve<const D: usize>(
+    op: &'static str,
+    x: &Tensor,
+    weight: &Tensor,
+    options: ConvOptions<D>,
+    transposed: bool,
+) -> Result<Tensor> {
+    floats(op, x, weight)?;
+    let wrong = |expected: String| Error::shape(op, expected, &[x.dims(), weight.dims()]);
+    let lead = x.dims().len().wrapping_sub(D + 1);
+    if lead > 1 || weight.rank() != D + 2 {
+        return Err(wrong(format!("an input of rank {} or {} and a weight of rank {}", D + 2, D + 1, D + 2)));
+    }
+    let batch = if lead == 1 { x.dims()[0] } else { 1 };
+    let (channels, weight_dims) = (x.dims()[lead], weight.dims());
+    let groups = options.groups;
+    if groups == 0 || channels % groups != 0 {
+        let expected = format!("a number of groups that divides the {channels} channels of the input");
+        return Err(Error::argument(op, expected, groups));
+    }
+    let (stride, dilation) = (options.stride.both(), options.dilation.both());
+    at_least_one(op, "strides", stride)?;
+    at_least_one(op, "dilations", dilation)?;
+    let (padding, extra) = (options.padding.image(0), options.output_padding.image(0));
+    let image = |dims: &[usize]| match dims[dims.len() - D..] {
+        [.., h, w] => [h, w],
+        [w] => [1, w],
+        [] => [1, 1],
+    };
+    let (own, kernel) = (image(x.dims()), image(weight_dims));
+    if kernel.contains(&0) {
+        return Err(wrong("a kernel with sides of at least 1".into()));
+    }
+
+    let (inputs, outputs, sides) = if transposed {
+        if weight_dims[0] != channels {
+            return Err(wrong(format!("a weight of shape ({channels}, ..)")));
+        }
+        if own.contains(&0) {
+            return Err(wrong("an input with sides of at least 1".into()));
+        }
+        for i in 0..2 {
+            if extra[i] > 0 && extra[i] >= stride[i].max(dilation[i]) {
+                return Err(Error::argument(
+                    op,
+                    "an output padding below the stride or the dilation",
+                    extra[i],
+                ));
+            }
+        }
+        let side = |i| {
+            transposed_side(own[i], kernel[i], stride[i], padding[i], dilation[i], extra[i])
+                .ok_or_else(|| wrong("an output with sides of at least 1 that fits in memory".into()))
+        };
+        (weight_dims[1], channels / groups, [side(0)?, side(1)?])
+    } else {
+        if weight_dims[0] % groups != 0 || weight_dims[1] != channels / groups {
+            let expected = format!(
+                "a weight of shape (o, {}, ..), and groups ({groups}) that divide o",
+                channels / groups
+            );
+            return Err(wrong(expected));
+        }
+        if extra != [0, 0] {
+            return Err(Error::argument(
+                op,
+                "no output padding, which is for the transposed",
+                format!("{extra:?}"),
+            ));
+        }
+        padding_fits(op, own, padding)?;
+        let side = |i: usize| {
+            side(own[i], kernel[i], stride[i], padding[i], dilation[i]).ok_or_else(|| {
+                let spans = span_text::<D>(kernel, dilation);
+                wrong(format!("a kernel no larger than the padded input (it spans {spans})"))
+            })
+        };
+        (channels / groups, weight_dims[0] / groups, [side(0)?, side(1)?])
+    };
+    let conv = Conv { batch, groups, inputs, outputs, sides };
+    let to = if transposed { conv.x_dims() } else { conv.y_dims() };
+    room_for(op, &to)?;
+
+    let from = reshaped(x, &if transposed { conv.y_dims() } else { conv.x_dims() })?;
+    let weight = reshaped(weight, &conv.w_dims())?;
+    let result = if transposed {
+        derivative(conv, X, [&weight, &from])?
+    } else {
+        derivative(conv, G, [&from, &weight])?
+    };
+    let mut dims = Dims::from_slice(&to[1 - lead..2]);
+    dims.extend_from_slice(&to[4 - D..]);
+    reshaped(&result, &dims)
+}
+
+/// The windows along an axis whose outputs are `own`, and which come from `extra` more inputs than they must.
+fn transposed_side(
+    own: usize,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    dilation: usize,
+    extra: usize,
+) -> Option<Side> {
+    let padded =
+        own.checked_sub(1)?.checked_mul(stride)?.checked_add(span(kernel, dilation))?.checked_add(extra)?;
+    isize::try_from(padded).ok()?;
+    let input = padded.checked_sub(padding.checked_mul(2)?).filter(|&input| input > 0)?;
+    Some(Side { input, output: own, kernel, stride, padding, dilation })
+}
+
+impl Tensor {
+    /// The convolution of sequences with `weight`.
+    ///
+    /// # Shapes
+    /// (n, c, l) or (c, l), and a weight (o, c / groups, k), give (n, o, l′) or (o, l′), where
+    /// l′ = ⌊(l + 2·padding − dilation·(k − 1) − 1) / stride⌋ + 1.
+    ///
+    /// # Gradient
+    /// As for [`conv2d`](Tensor::conv2d).
+    ///
+    /// # Errors
+    /// As for [`conv2d`](Tensor::conv2d).
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 2.0, 4.0, 8.0]], &Device::Cpu)?; // (c, l)
+    /// let difference = Tensor::new(&[[[-1.0, 1.0]]], &Device::Cpu)?; // (o, c, k)
+    /// assert_eq!(x.conv1d(&difference, ConvOptions::new())?.to_vec2::<f64>()?, [[1.0, 2.0, 4.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "convolve")]
+    pub fn conv1d(&self, weight: &Tensor, options: ConvOptions<1>) -> Result<Tensor> {
+        convolve("conv1d", self, weight, options, false)
+    }
+
+    /// The convolution of images with `weight`.
+    ///
+    /// # Shapes
+    /// (n, c, h, w) or (c, h, w), and a weight (o, c / groups, kh, kw), give (n, o, h′, w′) or (o, h′, w′), where
+    /// h′ = ⌊(h + 2·padding − dilation·(kh − 1) − 1) / stride⌋ + 1, and w′ likewise.
+    ///
+    /// # Gradient
+    /// For the images the transposed convolution of the gradient with the weight; for the weight, at each of its elements,
+    /// the sum of the gradients times what the element lay on.
+    ///
+    /// # Errors
+    /// Ranks, channels or groups that do not fit each other; a stride, dilation, group count or side of 0; a kernel longer
+    /// than the padded input; dtypes that differ or are no float.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::arange(0.0, 16.0, &Device::Cpu)?.reshape((1, 1, 4, 4))?;
+    /// let blur = Tensor::ones((1, 1, 2, 2), DType::F64, &Device::Cpu)?;
+    /// let y = x.conv2d(&blur, ConvOptions::new().stride(2))?;
+    /// assert_eq!(y.i((0, 0))?.to_vec2::<f64>()?, [[10.0, 18.0], [42.0, 50.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn conv2d(&self, weight: &Tensor, options: ConvOptions<2>) -> Result<Tensor> {
+        convolve("conv2d", self, weight, options, false)
+    }
+
+    /// The transposed convolution of sequences with `weight`.
+    ///
+    /// # Shapes
+    /// (n, c, l) or (c, l), and a weight (c, o / groups, k), give (n, o, l′) or (o, l′), where
+    /// l′ = (l − 1)·stride − 2·padding + dilation·(k − 1) + output padding + 1.
+    ///
+    /// # Gradient
+    /// As for [`conv_transpose2d`](Tensor::conv_transpose2d).
+    ///
+    /// # Errors
+    /// As for [`conv_transpose2d`](Tensor::conv_transpose2d).
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 2.0]], &Device::Cpu)?; // (c, l)
+    /// let weight = Tensor::new(&[[[1.0, 1.0, 0.5]]], &Device::Cpu)?; // (c, o, k)
+    /// let y = x.conv_transpose1d(&weight, ConvOptions::new().stride(2))?;
+    /// assert_eq!(y.to_vec2::<f64>()?, [[1.0, 1.0, 2.5, 2.0, 1.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "deconvolution")]
+    pub fn conv_transpose1d(&self, weight: &Tensor, options: ConvOptions<1>) -> Result<Tensor> {
+        convolve("conv_transpose1d", self, weight, options, true)
+    }
+
+    /// The transposed convolution of images with `weight`: every element of the input puts a multiple of the kernel into
+    /// the output.
+    ///
+    /// # Shapes
+    /// (n, c, h, w) or (c, h, w), and a weight (c, o / groups, kh, kw), give (n, o, h′, w′) or (o, h′, w′), where
+    /// h′ = (h − 1)·stride − 2·padding + dilation·(kh − 1) + output padding + 1, and w′ likewise.
+    ///
+    /// # Gradient
+    /// For the images the convolution of the gradient with the weight; for the weight, at each of its elements, the sum of
+    /// the images times the gradients of what the element was put on.
+    ///
+    /// # Errors
+    /// Ranks, channels or groups that do not fit each other; a stride, dilation, group count or side of 0; an output padding
+    /// that is neither below the stride nor the dilation; an output without places; dtypes that differ or are no float.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[[1.0, 2.0]]], &Device::Cpu)?; // (c, h, w)
+    /// let weight = Tensor::new(&[[[[1.0, 10.0]]]], &Device::Cpu)?; // (c, o, kh, kw)
+    /// let y = x.conv_transpose2d(&weight, ConvOptions::new())?;
+    /// assert_eq!(y.to_vec3::<f64>()?, [[[1.0, 12.0, 20.0]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "deconvolution")]
+    pub fn conv_transpose2d(&self, weight: &Tensor, options: ConvOptions<2>) -> Result<Tensor> {
+        convolve("conv_transpose2d", self, weight, options, true)
+    }
+}
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+mod gradients {
+    use super::tests::{numbers, options};
+    use crate::prelude::*;
+
+    #[test]
+    fn of_any_stride_padding_dilation_and_groups() -> Result<()> {
+        let strided = numbers(&[3, 4, 2, 2]).permute(&[3, 2, 1, 0])?; // (2, 2, 4, 3)
+        let repeated = numbers(&[2, 1, 2, 1]).broadcast_to((2, 2, 2, 2))?;
+        let (one, most) = (ConvOptions::new(), options([2, 3], [1, 0], [1, 2], 1));
+        let three = options([1, 2], [0, 1], [3, 1], 2).output_padding([2, 1]);
+        // Strides that leave a row over, sides that differ, kernels that are no squares.
+        for (transposed, x, w, own) in [
+            (false, numbers(&[1, 2, 3, 4]), numbers(&[2, 2, 2, 2]), one),
+            (false, numbers(&[2, 1, 4, 5]), numbers(&[1, 1, 1, 3]), options([2, 1], [0, 1], [1, 1], 1)),
+            (false, strided.clone(), repeated.clone(), options([2, 2], [1, 1], [1, 2], 1)),
+            (false, strided.clone(), numbers(&[2, 1, 2, 1]), options([3, 1], [0, 0], [2, 1], 2)),
+            (false, numbers(&[2, 2, 2, 3]), numbers(&[2, 2, 1, 1]), one),
+            (true, numbers(&[1, 2, 2, 3]), numbers(&[2, 1, 2, 2]), one),
+            (true, strided.i((.., .., ..2, ..2))?, repeated, most.output_padding([0, 1])),
+            (true, numbers(&[2, 2, 2, 2]), numbers(&[2, 2, 1, 2]), three),
+        ] {
+            let f = |x: &[Tensor]| match transposed {
+                false => x[0].conv2d(&x[1], own),
+                true => x[0].conv_transpose2d(&x[1], own),
+            };
+            autograd::gradcheck(f, &[x.clone(), w.clone()])?;
+            autograd::gradcheck(|x| f(x)?.powf(3.0), &[x, w])?;
+        }
+        let own = ConvOptions::new().stride(2).padding(1);
+        let inputs = [numbers(&[2, 2, 4]), numbers(&[2, 2, 3]).transpose(0, 1)?];
+        autograd::gradcheck(|x| x[0].conv1d(&x[1], own)?.powf(3.0), &inputs)?;
+        autograd::gradcheck(|x| x[0].conv_transpose1d(&x[1], own)?.powf(3.0), &inputs)?;
+        Ok(())
+    }
+}

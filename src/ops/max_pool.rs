@@ -1,0 +1,287 @@
+//! The largest element of every window of an image or a sequence.
+//!
+//! # Formula
+//! yₚ = max xₚₛ₊ₖ over the elements k of the window, at stride s
+//!
+//! # Gradient
+//! The gradient at the element that was taken, 0 elsewhere; what several windows took gets the gradients of all.
+//!
+//! # Kinks
+//! Of equal elements the first has the whole gradient, as in PyTorch. NaN in, NaN out.
+//!
+//! # Errors
+//! A rank that is no image's or sequence's; a kernel, stride, dilation or side of 0; a window longer than the padded input;
+//! a padding of more than half the kernel; a dtype that is no float.
+
+use super::window::{PoolOptions, in_memory};
+use crate::autograd::array::{make, with_float, with_slice};
+use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::error::{Error, Result};
+use crate::kernel::{self, Dims, Side};
+
+/// Over the last two axes, or the last one, of a tensor of `images`; the result has the shape `to`.
+#[derive(Debug)]
+struct MaxPool {
+    sides: [Side; 2],
+    images: usize,
+    to: Dims,
+}
+
+impl Op<1> for MaxPool {
+    const NAME: &'static str = "max_pool";
+
+    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
+        in_memory([x], |[x]| {
+            with_float!(x.dtype(), T => {
+                let (places, values) = with_slice(x, |x: &[T]| {
+                    let places = kernel::max_places(x, &self.sides);
+                    let values = kernel::take_places(x, &places, self.images, T::NEG_INFINITY);
+                    (places, values)
+                })?;
+                if keep.recording() {
+                    keep.extra(make(places, &self.to, x)?);
+                }
+                make(values, &self.to, x)
+            })
+        })
+    }
+
+    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        let (places, to) = (saved.extra(0)?.clone(), Dims::from_slice(saved.input_dims(0)?));
+        Ok([Some(ScatterPlaces { places, images: self.images, to }.apply([grad])?)])
+    }
+}
+
+/// The elements at `places` of each image: linear, as the places stay where they are.
+#[derive(Debug)]
+struct TakePlaces {
+    places: Array,
+    images: usize,
+}
+
+/// The transpose of [`TakePlaces`]: `images` of zeros, in all of shape `to`, with the input added at `places`.
+#[derive(Debug)]
+struct ScatterPlaces {
+    places: Array,
+    images: usize,
+    to: Dims,
+}
+
+impl Op<1> for TakePlaces {
+    const NAME: &'static str = "take_places";
+
+    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+        in_memory([x], |[x]| {
+            with_float!(x.dtype(), T => {
+                let taken = with_slice(x, |x: &[T]| {
+                    with_slice(&self.places, |places| kernel::take_places(x, places, self.images, 0.0))
+                })??;
+                make(taken, self.places.dims(), x)
+            })
+        })
+    }
+
+    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        let (places, to) = (self.places.clone(), Dims::from_slice(saved.input_dims(0)?));
+        Ok([Some(ScatterPlaces { places, images: self.images, to }.apply([grad])?)])
+    }
+}
+
+impl Op<1> for ScatterPlaces {
+    const NAME: &'static str = "scatter_places";
+
+    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+        let size = self.to.iter().fold(1, |size: usize, &side| size.saturating_mul(side));
+        in_memory([x], |[x]| {
+            with_float!(x.dtype(), T => {
+                let sums = with_slice(x, |x: &[T]| {
+                    with_slice(&self.places, |places| kernel::scatter_places(x, places, self.images, size))
+                })??;
+                make(sums, &self.to, x)
+            })
+        })
+    }
+
+    fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        Ok([Some(TakePlaces { places: self.places.clone(), images: self.images }.apply([grad])?)])
+    }
+}
+
+fn max_pool<const D: usize>(op: &'static str, x: &Tensor, options: PoolOptions<D>) -> Result<Tensor> {
+    let (sides, to) = options.sides(op, x)?;
+    let image = sides[0].input.saturating_mul(sides[1].input);
+    if image >= u32::MAX as usize {
+        return Err(Error::shape(op, "sides whose product is below 2^32 - 1", &[x.dims()]));
+    }
+    MaxPool { sides, images: x.elem_count() / image, to }.apply([x])
+}
+
+impl Tensor {
+    /// The largest element of every window of a sequence.
+    ///
+    /// # Shapes
+    /// (n, c, l) or (c, l), and l becomes ⌊(l + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1.
+    ///
+    /// # Gradient
+    /// As for [`max_pool2d`](Tensor::max_pool2d).
+    ///
+    /// # Kinks
+    /// As for [`max_pool2d`](Tensor::max_pool2d).
+    ///
+    /// # Errors
+    /// As for [`max_pool2d`](Tensor::max_pool2d).
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[3.0, 1.0, 2.0, 5.0, 4.0]], &Device::Cpu)?; // (c, l)
+    /// assert_eq!(x.max_pool1d(PoolOptions::new(2))?.to_vec2::<f64>()?, [[3.0, 5.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn max_pool1d(&self, options: PoolOptions<1>) -> Result<Tensor> {
+        max_pool("max_pool1d", self, options)
+    }
+
+    /// The largest element of every window of an image. The padding is below every number and never taken.
+    ///
+    /// # Shapes
+    /// (n, c, h, w) or (c, h, w), and h becomes ⌊(h + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1, w likewise.
+    /// Rows and columns that fill no window are left out.
+    ///
+    /// # Gradient
+    /// The gradient at the element that was taken, 0 elsewhere; what several windows took gets the gradients of all.
+    ///
+    /// # Kinks
+    /// Of equal elements the first has the whole gradient, as in PyTorch. NaN in, NaN out.
+    ///
+    /// # Errors
+    /// A rank that is no image's; a kernel, stride, dilation or side of 0; a window longer than the padded input; a padding of
+    /// more than half the kernel; a dtype that is no float.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::parameter(Tensor::new(&[[[1.0, 2.0], [3.0, 4.0]]], &Device::Cpu)?.into_array()); // (c, h, w)
+    /// let y = x.max_pool2d(PoolOptions::new(2))?;
+    /// assert_eq!(y.to_vec3::<f64>()?, [[[4.0]]]);
+    /// let gradients = y.sum_all()?.backward()?;
+    /// assert_eq!(gradients.get(&x).unwrap().to_vec3::<f64>()?, [[[0.0, 0.0], [0.0, 1.0]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn max_pool2d(&self, options: PoolOptions<2>) -> Result<Tensor> {
+        max_pool("max_pool2d", self, options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ops::testing::{check, tensor};
+    use crate::prelude::*;
+
+    const X: [f64; 20] = [
+        0.3, -1.0, 2.0, 0.5, 1.5, -0.7, 0.9, 1.1, -2.0, 0.1, 2.5, 0.2, -0.4, 0.8, 1.9, -1.5, 0.6, 1.3, -0.2,
+        0.4,
+    ];
+
+    #[test]
+    fn gradients() {
+        // Windows that overlap, leave columns out, and reach into the padding.
+        for own in [
+            PoolOptions::new(2),
+            PoolOptions::new(2).stride(1),
+            PoolOptions::new([3, 2]).stride([1, 2]).padding([1, 0]),
+            PoolOptions::new([2, 3]).stride([3, 1]).padding(1).dilation([2, 1]),
+        ] {
+            check(&X, |x| x.reshape((x.elem_count() / 20, 4, 5))?.max_pool2d(own)?.exp());
+        }
+        check(&X, |x| {
+            x.reshape((x.elem_count() / 5, 5))?.max_pool1d(PoolOptions::new(3).stride(1).padding(1))
+        });
+        check(&X, |x| x.sqr()?.reshape((2, 2, x.elem_count() / 4))?.max_pool1d(PoolOptions::new(2)));
+    }
+
+    #[test]
+    fn the_whole_gradient_goes_to_the_element_that_was_taken() -> Result<()> {
+        let slope = |x: &[f64], own: PoolOptions<1>| -> Result<Vec<f64>> {
+            let x = Tensor::parameter(tensor(x).into_array());
+            let gradients = x.unsqueeze(0)?.max_pool1d(own)?.sum_all()?.backward()?;
+            gradients.get(&x).unwrap().to_vec1()
+        };
+        let two = PoolOptions::new(2);
+        assert_eq!(slope(&[1.0, 1.0, 3.0, 2.0, 9.0], two)?, [1.0, 0.0, 1.0, 0.0, 0.0]);
+        assert_eq!(slope(&[1.0, 3.0, 2.0], two.stride(1))?, [0.0, 2.0, 0.0]);
+        assert_eq!(slope(&[f64::NAN, 3.0], two)?, [1.0, 0.0]);
+        // Four windows of two places that are never both beside the sequence.
+        assert_eq!(slope(&[-5.0, -6.0], PoolOptions::new(3).stride(1).padding(1))?, [2.0, 0.0]);
+        // A window whose elements all lie beside it takes nothing.
+        assert_eq!(slope(&[1.0, 2.0], two.padding(1).dilation(3))?, [0.0, 0.0]);
+        Ok(())
+    }
+
+    #[test]
+    fn known_values() -> Result<()> {
+        for dtype in [DType::F16, DType::BF16, DType::F32, DType::F64] {
+            let x = Tensor::arange(0.0, 24.0, &Device::Cpu)?.reshape((2, 1, 3, 4))?.to_dtype(dtype)?;
+            for x in [
+                x.clone(),
+                x.permute(&[3, 2, 1, 0])?.array().contiguous().map(Tensor::from)?.permute(&[3, 2, 1, 0])?,
+            ] {
+                let values = |own| x.max_pool2d(own)?.i((1, 0))?.to_dtype(DType::F64)?.to_vec2::<f64>();
+                assert_eq!(values(PoolOptions::new(2))?, [[17.0, 19.0]]);
+                assert_eq!(
+                    values(PoolOptions::new([1, 3]).padding([0, 1]))?,
+                    [[13.0], [17.0], [21.0]].map(|row| vec![row[0], row[0] + 2.0])
+                );
+                assert_eq!(values(PoolOptions::new(2).stride(1).dilation([2, 3]))?, [[23.0]]);
+            }
+        }
+        let row = tensor(&[1.0, 2.0, 3.0]).broadcast_to((2, 3, 3))?;
+        assert_eq!(row.max_pool2d(PoolOptions::new([3, 2]).stride(1))?.to_vec3::<f64>()?, [[[2.0, 3.0]]; 2]);
+        let low = tensor(&[f64::NEG_INFINITY; 4]).reshape((1, 4))?;
+        let y = low.max_pool1d(PoolOptions::new(2).padding(1))?;
+        assert_eq!(y.to_vec2::<f64>()?, [[f64::NEG_INFINITY; 3]]);
+        let y = tensor(&[1.0, f64::NAN, 2.0, 3.0]).reshape((1, 4))?.max_pool1d(PoolOptions::new(2))?;
+        let y = y.to_vec2::<f64>()?;
+        assert!(y[0][0].is_nan() && y[0][1] == 3.0);
+        Ok(())
+    }
+
+    #[test]
+    fn edges() -> Result<()> {
+        let x = tensor(&X).reshape((1, 4, 5))?;
+        let two = PoolOptions::<2>::new(2);
+        let says = |own, expected: &str| {
+            let error = x.max_pool2d(own).unwrap_err().to_string();
+            assert_eq!(error, format!("max_pool2d: expected {expected}"));
+        };
+        says(PoolOptions::new(0), "kernel sides of at least 1, got 0");
+        says(two.stride(0), "strides of at least 1, got 0");
+        says(two.dilation([1, 0]), "dilations of at least 1, got 0");
+        says(two.padding([0, 2]), "a padding of at most half the kernel (2), got 2");
+        says(PoolOptions::new(5), "a padded input no smaller than the window (5 by 5), got [1, 4, 5]");
+        says(
+            two.dilation(usize::MAX),
+            &format!("a padded input no smaller than the window ({0} by {0}), got [1, 4, 5]", usize::MAX),
+        );
+        says(
+            PoolOptions::new(usize::MAX).padding(usize::MAX / 2),
+            &format!("a padding that fits in memory, got {}", usize::MAX / 2),
+        );
+        assert_eq!(x.max_pool2d(two.stride(usize::MAX))?.dims(), [1, 1, 1]);
+        // A window far longer than the image looks at no more than the image.
+        let wide = PoolOptions::new(1 << 60).padding(1 << 59).stride(2);
+        assert_eq!(x.max_pool2d(wide)?.to_vec3::<f64>()?, [[[2.5; 3]; 3]]);
+        for empty in [[0, 2, 4, 4], [2, 0, 4, 4]] {
+            let x = Tensor::parameter(Array::zeros(&empty, DType::F32, &Device::Cpu)?);
+            let y = x.max_pool2d(two)?;
+            assert_eq!(y.dims(), [empty[0], empty[1], 2, 2]);
+            assert_eq!(y.sum_all()?.backward()?.get(&x).unwrap().dims(), empty);
+        }
+        for dims in [&[][..], &[4], &[4, 4], &[1; 5], &[1; 7], &[1, 0, 4]] {
+            let x = Tensor::zeros(dims, DType::F32, &Device::Cpu)?;
+            assert!(matches!(x.max_pool2d(two), Err(Error::Shape { .. })), "{dims:?}");
+        }
+        assert!(matches!(tensor(&X).max_pool1d(PoolOptions::new(2)), Err(Error::Shape { .. })));
+        let counts = x.to_dtype(DType::U32)?;
+        assert!(matches!(counts.max_pool2d(two), Err(Error::Dtype { .. })));
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! One axis at another length: the map behind mean pools and upsampling, which treat one axis after the other.
+//!
+//! # Formula
+//! yᵢ = Σ wᵢⱼ xⱼ over a few neighbours j
+//!
+//! # Gradient
+//! The transposed map, whose gradient is the map again.
+//!
+//! # Errors
+//! None: who calls has looked at the lengths.
+
+use super::window::in_memory;
+use crate::autograd::array::{make, with_float, with_slice};
+use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::error::Result;
+use crate::kernel::{self, Dims, Rule};
+
+/// From `from` places of `axis`, at least one, to `to`.
+#[derive(Clone, Copy, Debug)]
+struct Map {
+    axis: usize,
+    from: usize,
+    to: usize,
+    rule: Rule,
+}
+
+impl Map {
+    fn run(self, x: &Array, transposed: bool) -> Result<Array> {
+        let Map { axis, from, to, rule } = self;
+        let mut dims = Dims::from_slice(x.dims());
+        let count = |dims: &[usize]| dims.iter().fold(1, |count: usize, &size| count.saturating_mul(size));
+        let sizes = [count(&dims[..axis]), from, to, count(&dims[axis + 1..])];
+        dims[axis] = if transposed { from } else { to };
+        in_memory([x], |[x]| {
+            with_float!(x.dtype(), T => {
+                let data = with_slice(x, |x: &[T]| match transposed {
+                    true => kernel::resample_transpose(x, rule, sizes),
+                    false => kernel::resample(x, rule, sizes),
+                })?;
+                make(data, &dims, x)
+            })
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Resample(Map);
+
+impl Op<1> for Resample {
+    const NAME: &'static str = "resample";
+
+    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+        self.0.run(x, false)
+    }
+
+    fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        Ok([Some(Transposed(self.0).apply([grad])?)])
+    }
+}
+
+/// The transpose of [`Resample`].
+#[derive(Debug)]
+struct Transposed(Map);
+
+impl Op<1> for Transposed {
+    const NAME: &'static str = "resample_transpose";
+
+    fn forward(&self, [g]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+        self.0.run(g, true)
+    }
+
+    fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        Ok([Some(Resample(self.0).apply([grad])?)])
+    }
+}
+
+/// The last axes of `x` with as many places as `rules` says; no axis is empty that is to have some.
+pub(super) fn resampled(x: &Tensor, rules: &[(usize, Rule)]) -> Result<Tensor> {
+    let lead = x.rank().saturating_sub(rules.len());
+    let mut y = x.clone();
+    // The last axis takes longest, so it has its turn while the other one is short.
+    let grows = rules.first().is_some_and(|rule| rule.0 > x.dims()[lead]);
+    let order = if grows { [1, 0] } else { [0, 1] };
+    for i in order.into_iter().filter(|&i| i < rules.len()) {
+        let (axis, (to, rule)) = (lead + i, rules[i]);
+        let from = y.dims()[axis];
+        if from != to || matches!(rule, Rule::Mean { .. }) {
+            y = Resample(Map { axis, from, to, rule }).apply([&y])?;
+        }
+    }
+    Ok(y)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::resampled;
+    use crate::kernel::{Rule, Side};
+    use crate::ops::testing::{check, tensor};
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients() {
+        let x = [0.3, -1.0, 2.0, 0.5, 1.5, -0.7];
+        let side = Side { input: 3, output: 2, kernel: 2, stride: 2, padding: 1, dilation: 1 };
+        for (to, rule) in [
+            (2, Rule::Mean { side, padded: true }),
+            (2, Rule::Mean { side, padded: false }),
+            (2, Rule::Adaptive),
+            (5, Rule::Adaptive),
+            (4, Rule::Nearest),
+            (5, Rule::Linear { corners: true }),
+            (2, Rule::Linear { corners: false }),
+        ] {
+            check(&x, |x| resampled(&x.reshape((x.elem_count() / 3, 3))?, &[(to, rule)])?.exp());
+            check(&x, |x| {
+                resampled(&x.reshape((3, x.elem_count() / 3))?.sqr()?, &[(to, rule), (1, Rule::Adaptive)])
+            });
+        }
+    }
+
+    #[test]
+    fn strided_narrow_and_empty() -> Result<()> {
+        let x = tensor(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).reshape((2, 3))?;
+        let means = [(1, Rule::Adaptive), (1, Rule::Adaptive)];
+        assert_eq!(resampled(&x.t()?, &means)?.to_vec2::<f64>()?, [[3.5]]);
+        let repeated = tensor(&[1.0, 2.0]).broadcast_to((3, 2))?;
+        assert_eq!(resampled(&repeated, &means)?.to_vec2::<f64>()?, [[1.5]]);
+        for dtype in [DType::F16, DType::BF16, DType::F32] {
+            // In f16 the sum of a row would be infinite.
+            let y = resampled(&Tensor::ones((3, 70000), dtype, &Device::Cpu)?, &means)?;
+            assert_eq!((y.dtype(), y.to_dtype(DType::F64)?.to_vec2::<f64>()?), (dtype, vec![vec![1.0]]));
+        }
+        let empty = Tensor::zeros((0, 2, 3), DType::F32, &Device::Cpu)?;
+        let many = [(1 << 30, Rule::Nearest); 2];
+        assert_eq!(resampled(&empty, &many)?.dims(), [0, 1 << 30, 1 << 30]);
+        assert_eq!(resampled(&x, &[(0, Rule::Adaptive), (2, Rule::Adaptive)])?.dims(), [0, 2]);
+        Ok(())
+    }
+}

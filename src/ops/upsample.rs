@@ -1,0 +1,154 @@
+//! Images of another size.
+//!
+//! # Formula
+//! Nearest: y at i is x at ⌊i·h/h′⌋. Bilinear, along each axis: (1 − f)·x at ⌊t⌋ + f·x at ⌊t⌋ + 1, where f is what ⌊t⌋ leaves
+//! of t = max(0, (i + ½)·h/h′ − ½), or of t = i·(h − 1)/(h′ − 1) if corners are aligned.
+//!
+//! # Gradient
+//! The gradient, with the same weights, to the elements it came from.
+//!
+//! # Errors
+//! A rank that is no image's; a side of 0; a result too large for memory; a dtype that is no float.
+
+use super::resample::resampled;
+use super::window::{at_least_one, images, resized};
+use crate::autograd::Tensor;
+use crate::error::Result;
+use crate::kernel::Rule;
+
+fn upsample(op: &'static str, x: &Tensor, sides: [usize; 2], rule: Rule) -> Result<Tensor> {
+    images::<2>(op, x)?;
+    at_least_one(op, "sides", sides)?;
+    resized::<2>(op, x, sides)?;
+    resampled(x, &sides.map(|side| (side, rule)))
+}
+
+impl Tensor {
+    /// An image of the size `sides`, each element of which is the one of this image on which it lies. (It may be smaller, too.)
+    ///
+    /// # Shapes
+    /// (n, c, h, w) or (c, h, w), and the last two become `sides`.
+    ///
+    /// # Gradient
+    /// At each element the sum of the gradients of all that it became.
+    ///
+    /// # Errors
+    /// A rank that is no image's; a side of 0; a result too large for memory; a dtype that is no float.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[[1.0, 2.0]]], &Device::Cpu)?; // (c, h, w)
+    /// assert_eq!(x.upsample_nearest2d([2, 3])?.to_vec3::<f64>()?, [[[1.0, 1.0, 2.0]; 2]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "interpolate")]
+    pub fn upsample_nearest2d(&self, sides: [usize; 2]) -> Result<Tensor> {
+        upsample("upsample_nearest2d", self, sides, Rule::Nearest)
+    }
+
+    /// An image of the size `sides`, whose elements lie between those of this image. (It may be smaller, too.)
+    ///
+    /// If corners are aligned, the middles of the elements in the corners stay in the corners; else the edges of the images
+    /// lie on each other, and beyond the middles of the outermost elements nothing changes.
+    ///
+    /// # Shapes
+    /// (n, c, h, w) or (c, h, w), and the last two become `sides`.
+    ///
+    /// # Gradient
+    /// The gradient, with the same weights, to the elements that it came from.
+    ///
+    /// # Errors
+    /// A rank that is no image's; a side of 0; a result too large for memory; a dtype that is no float.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[[0.0, 4.0]]], &Device::Cpu)?; // (c, h, w)
+    /// assert_eq!(x.upsample_bilinear2d([1, 4], false)?.to_vec3::<f64>()?, [[[0.0, 1.0, 3.0, 4.0]]]);
+    /// assert_eq!(x.upsample_bilinear2d([1, 3], true)?.to_vec3::<f64>()?, [[[0.0, 2.0, 4.0]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "interpolate")]
+    pub fn upsample_bilinear2d(&self, sides: [usize; 2], align_corners: bool) -> Result<Tensor> {
+        upsample("upsample_bilinear2d", self, sides, Rule::Linear { corners: align_corners })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ops::testing::{check, tensor};
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients() {
+        let x = [0.3, -1.0, 2.0, 0.5, 1.5, -0.7];
+        for sides in [[4, 5], [1, 2], [3, 1]] {
+            let image = |x: &Tensor| x.reshape((x.elem_count() / 6, 2, 3));
+            check(&x, |x| image(x)?.upsample_nearest2d(sides)?.exp());
+            check(&x, |x| image(&x.sqr()?)?.upsample_bilinear2d(sides, false));
+            check(&x, |x| image(&x.sqr()?)?.upsample_bilinear2d(sides, true));
+        }
+    }
+
+    #[test]
+    fn against_plain_loops() -> Result<()> {
+        let x =
+            Tensor::from_vec((0..60).map(|i| (i as f64 * 1.7).sin()).collect(), (2, 2, 3, 5), &Device::Cpu)?;
+        let strided = x.permute(&[3, 2, 1, 0])?.reshape((5, 3, 2, 2))?.permute(&[3, 2, 1, 0])?;
+        for x in [x, strided] {
+            let numbers = x.flatten(0, -1)?.to_vec1::<f64>()?;
+            for [h, w] in [[6, 10], [7, 4], [2, 9], [1, 1], [3, 5]] {
+                let close = |y: Tensor, at: &dyn Fn(usize, usize, &[f64]) -> f64| -> Result<()> {
+                    assert_eq!(y.dims(), [2, 2, h, w]);
+                    for (i, y) in y.flatten(0, -1)?.to_vec1::<f64>()?.into_iter().enumerate() {
+                        let image = &numbers[i / (h * w) * 15..][..15];
+                        let expected = at(i / w % h, i % w, image);
+                        assert!((y - expected).abs() < 1e-14, "{h} {w} {i}: {y} {expected}");
+                    }
+                    Ok(())
+                };
+                close(x.upsample_nearest2d([h, w])?, &|i, j, x| x[i * 3 / h * 5 + j * 5 / w])?;
+                for corners in [false, true] {
+                    let place = |i: usize, from: usize, to: usize| match corners {
+                        true => i as f64 * (from - 1) as f64 / (to.max(2) - 1) as f64,
+                        false => ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).max(0.0),
+                    };
+                    close(x.upsample_bilinear2d([h, w], corners)?, &|i, j, x| {
+                        let (y, z) = (place(i, 3, h), place(j, 5, w));
+                        let (row, column) = ((y as usize).min(2), (z as usize).min(4));
+                        let (below, right) = ((row + 1).min(2), (column + 1).min(4));
+                        let (f, g) = (y - row as f64, z - column as f64);
+                        let at = |i: usize, j: usize| x[i * 5 + j];
+                        (1.0 - f) * ((1.0 - g) * at(row, column) + g * at(row, right))
+                            + f * ((1.0 - g) * at(below, column) + g * at(below, right))
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn edges() -> Result<()> {
+        let x = tensor(&[1.0, 2.0, 3.0, f64::INFINITY]).reshape((1, 2, 2))?;
+        let error = x.upsample_nearest2d([0, 2]).unwrap_err().to_string();
+        assert_eq!(error, "upsample_nearest2d: expected sides of at least 1, got 0");
+        let error = x.i(0)?.upsample_bilinear2d([2, 2], true).unwrap_err().to_string();
+        assert_eq!(error, "upsample_bilinear2d: expected images (n, c, h, w) or (c, h, w), got [2, 2]");
+        assert!(matches!(x.upsample_nearest2d([usize::MAX, 2]), Err(Error::Shape { .. })));
+        assert!(matches!(x.to_dtype(DType::U8)?.upsample_nearest2d([2, 2]), Err(Error::Dtype { .. })));
+        let empty = Tensor::zeros((1, 1, 0, 2), DType::F32, &Device::Cpu)?;
+        assert!(matches!(empty.upsample_bilinear2d([2, 2], false), Err(Error::Shape { .. })));
+        let none = Tensor::zeros((0, 1, 2, 2), DType::F32, &Device::Cpu)?;
+        assert_eq!(none.upsample_bilinear2d([1 << 40, 3], false)?.dims(), [0, 1, 1 << 40, 3]);
+        // An infinity stays where its weight is not 0.
+        let y = x.upsample_bilinear2d([3, 3], true)?.to_vec3::<f64>()?;
+        assert_eq!(y[0][0], [1.0, 1.5, 2.0]);
+        assert_eq!(y[0][2], [3.0, f64::INFINITY, f64::INFINITY]);
+        for dtype in [DType::F16, DType::BF16, DType::F32] {
+            let y = x.to_dtype(dtype)?.upsample_nearest2d([2, 4])?;
+            assert_eq!((y.dtype(), y.dims()), (dtype, &[1, 2, 4][..]));
+            assert_eq!(y.to_dtype(DType::F64)?.to_vec3::<f64>()?[0][0], [1.0, 1.0, 2.0, 2.0]);
+        }
+        Ok(())
+    }
+}
