@@ -72,7 +72,7 @@ pub use error::{Error, Result};
 
 /// Everything that most programs use: `use tealight::prelude::*;`.
 pub mod prelude {
-    pub use crate::activation::{Activation, Relu, Sigmoid, Tanh};
+    pub use crate::activation::{Activation, Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
     pub use crate::autograd::{self, Array, Gradients, Keep, Op, Saved, Tensor, no_grad};
     pub use crate::data::image_to_vector;
     pub use crate::error::{Error, Result};
