@@ -78,7 +78,9 @@ pub mod prelude {
     pub use crate::error::{Error, Result};
     pub use crate::formula::Real;
     pub use crate::layer::{Flatten, Layer, Linear, Parameter, Parts, Pass, Sequential, Softmax};
-    pub use crate::loss::{Bce, BceWithLogits, CrossEntropy, L1, L2, Loss, Mean, PointwiseLoss, Sum, l1, l2};
+    pub use crate::loss::{
+        Bce, BceWithLogits, CrossEntropy, EachLoss, L1, L2, Loss, Mean, PointwiseLoss, Sum, l1, l2,
+    };
     pub use crate::normalize::{Normalize, NormalizeRows, Standardize};
     pub use crate::ops::{Rng, sigmoid_derivative};
     pub use crate::optim::{Optimizer, Sgd};

@@ -14,14 +14,17 @@ mod map;
 pub(crate) mod moments;
 pub(crate) mod order;
 mod parallel;
+mod position;
 mod reduce;
 pub(crate) mod rows;
 pub(crate) mod scan;
+pub(crate) mod soft;
 mod view;
 
 pub(crate) use gemm::{Matrix, matmul};
 pub(crate) use index::{Places, nonzero, strides, sums};
 pub(crate) use map::{SOURCES, add_assign, map, map_blocks, sources};
+pub(crate) use position::position;
 pub(crate) use reduce::{dot, find_axis, fold_axis, is_finite, sum_axis};
 pub(crate) use view::{Dims, View, broadcast_dims};
 

@@ -20,7 +20,7 @@
 
 use candle_core::{DType, Device};
 
-use super::{Layer, Parameter, Pass};
+use super::{Layer, Parameter, Parts, Pass};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::formula::{Formula, Real};
@@ -94,7 +94,9 @@ impl Layer for PRelu {
         ops::apply(Rectify, [x, &slope.reshape(dims)?])
     }
 
-    crate::parts!(weight);
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.parameter("weight", &self.weight);
+    }
 }
 
 #[cfg(test)]
