@@ -88,7 +88,7 @@ fn activations() -> Vec<(&'static str, Box<dyn Layer>)> {
         "hard_tanh": HardTanh::default(), "hard_tanh_bounds": HardTanh { low: -0.6, high: 3.0 },
         "leaky_relu": LeakyRelu::default(), "leaky_relu_slope": LeakyRelu { slope: 0.3 },
         "elu": Elu::default(), "elu_alpha": Elu { alpha: 0.7 }, "selu": Selu,
-        "celu": Celu::default(), "celu_alpha": Celu { alpha: 0.7 },
+        "celu": Celu::default(), "celu_alpha": Celu { alpha: 0.5 },
         "gelu": Gelu, "gelu_tanh": GeluTanh, "silu": Silu, "mish": Mish,
         "softplus": Softplus::default(), "softplus_far": Softplus::default(), "softplus_beta": Softplus { beta: 2.5 },
         "softsign": Softsign, "threshold": Threshold { threshold: 0.5, value: -7.0 }, "tanhshrink": Tanhshrink,

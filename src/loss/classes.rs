@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use candle_core::DType;
+use candle_core::{DType, Device};
 
 use super::check::{self, place};
 use crate::autograd::Tensor;
@@ -41,6 +41,15 @@ pub(super) fn matrix(op: &'static str, x: &Tensor) -> Result<(Tensor, Vec<usize>
             Ok((x.permute(&axes)?.reshape((rows, c))?, dims))
         }
     }
+}
+
+/// A mask of the rows that are ignored; `None` if there are none.
+pub(super) fn ignored(classes: &[u32], device: &Device) -> Result<Option<Tensor>> {
+    if !classes.contains(&IGNORED) {
+        return Ok(None);
+    }
+    let mask: Vec<u8> = classes.iter().map(|&class| u8::from(class == IGNORED)).collect();
+    Tensor::from_vec(mask, classes.len(), device).map(Some)
 }
 
 impl Classes {

@@ -16,7 +16,7 @@
 
 use candle_core::DType;
 
-use super::classes::{self, Classes};
+use super::classes::{self, Classes, ignored};
 use super::{EachLoss, Loss, Mean, check};
 use crate::autograd::array::{make, on_cpu, with_float, with_slice};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
@@ -170,14 +170,11 @@ impl Hard {
 
     /// `losses` or their gradients, with 0 in the rows that are ignored.
     fn counted(&self, rows: Tensor) -> Result<Tensor> {
-        if !self.classes.contains(&IGNORED) {
-            return Ok(rows);
+        match ignored(&self.classes, rows.device())? {
+            None => Ok(rows),
+            Some(mask) if rows.rank() == 1 => rows.masked_fill(&mask, 0.0),
+            Some(mask) => rows.masked_fill(&mask.unsqueeze(1)?, 0.0),
         }
-        let counted: Vec<u8> = self.classes.iter().map(|&class| u8::from(class != IGNORED)).collect();
-        let mut dims = vec![self.classes.len(), 1];
-        dims.truncate(rows.rank());
-        let zero = Tensor::zeros((), rows.dtype(), rows.device())?;
-        Tensor::from_vec(counted, dims, rows.device())?.where_cond(&rows, &zero)
     }
 }
 

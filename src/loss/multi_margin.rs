@@ -95,8 +95,7 @@ impl EachLoss for MultiMargin {
         let own = scores.gather(1, &Tensor::from_vec(classes.clone(), (n, 1), device)?)?;
         let short = ((&scores - own)? + self.margin)?.relu()?;
         let powers = if self.p == 2 { short.sqr()? } else { short };
-        let zero = Tensor::zeros((), powers.dtype(), device)?;
-        let others = Tensor::from_vec(right, (n, width), device)?.where_cond(&zero, &powers)?;
+        let others = powers.masked_fill(&Tensor::from_vec(right, (n, width), device)?, 0.0)?;
         self.classes.weighted((others.sum(1)? / width as f64)?, &classes)?.reshape(dims)
     }
 }

@@ -12,7 +12,7 @@
 //! # Errors
 //! Shapes or dtypes that do not fit; a class that does not exist; nothing to take the mean of.
 
-use super::classes::{Classes, Rows};
+use super::classes::{Classes, Rows, ignored};
 use super::{EachLoss, Loss, Mean};
 use crate::autograd::Tensor;
 use crate::error::Result;
@@ -67,10 +67,8 @@ impl EachLoss for Nll {
         let indices = classes.iter().map(|&class| if class == IGNORED { 0 } else { class }).collect();
         let own = scores.gather(1, &Tensor::from_vec(indices, (n, 1), device)?)?.squeeze(1)?;
         let mut losses = self.classes.weighted(own.neg()?, &classes)?;
-        if classes.contains(&IGNORED) {
-            let counted: Vec<u8> = classes.iter().map(|&class| u8::from(class != IGNORED)).collect();
-            let zero = Tensor::zeros((), losses.dtype(), device)?;
-            losses = Tensor::from_vec(counted, n, device)?.where_cond(&losses, &zero)?;
+        if let Some(ignored) = ignored(&classes, device)? {
+            losses = losses.masked_fill(&ignored, 0.0)?;
         }
         losses.reshape(dims)
     }

@@ -91,7 +91,7 @@ activation("elu", F.elu)
 activation("elu_alpha", nn.ELU(0.7))
 activation("selu", F.selu)
 activation("celu", F.celu)
-activation("celu_alpha", nn.CELU(0.7))
+activation("celu_alpha", nn.CELU(0.5))  # PyTorch has 1/alpha in f32
 activation("gelu", F.gelu)
 activation("gelu_tanh", nn.GELU("tanh"))
 activation("silu", F.silu)
