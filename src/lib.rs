@@ -72,13 +72,15 @@ pub use error::{Error, Result};
 
 /// Everything that most programs use: `use tealight::prelude::*;`.
 pub mod prelude {
-    pub use crate::activation::{Activation, Relu, Sigmoid, Tanh};
+    pub use crate::activation::{Activation, Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
     pub use crate::autograd::{self, Array, Gradients, Keep, Op, Saved, Tensor, no_grad};
     pub use crate::data::image_to_vector;
     pub use crate::error::{Error, Result};
     pub use crate::formula::Real;
     pub use crate::layer::{Flatten, Layer, Linear, Parameter, Parts, Pass, Sequential, Softmax};
-    pub use crate::loss::{Bce, BceWithLogits, CrossEntropy, L1, L2, Loss, Mean, PointwiseLoss, Sum, l1, l2};
+    pub use crate::loss::{
+        Bce, BceWithLogits, CrossEntropy, EachLoss, L1, L2, Loss, Mean, PointwiseLoss, Sum, l1, l2,
+    };
     pub use crate::normalize::{Normalize, NormalizeRows, Standardize};
     pub use crate::ops::{ConvOptions, PoolOptions, Rng, sigmoid_derivative};
     pub use crate::optim::{Optimizer, Sgd};

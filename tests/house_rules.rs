@@ -36,6 +36,8 @@ const DOCUMENTED: &[&str] = &["src/ops/", "src/activation/", "src/loss/"];
 
 /// Files there that are none: no formula, no gradient of their own.
 const HELPERS: &[(&str, &str)] = &[
+    ("src/loss/check.rs", "refuses what is no target, and computes nothing"),
+    ("src/loss/classes.rs", "reads the classes and their weights for the losses that take them"),
     ("src/ops/axis.rs", "names an axis and touches no number"),
     ("src/ops/lower.rs", "runs a formula's program as candle ops or tensor ops: pointwise.rs"),
     ("src/ops/operand.rs", "a tensor or a number, whichever it is; the operations that take one test it"),

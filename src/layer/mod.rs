@@ -4,23 +4,27 @@
 //! writes, and from it come its parameters and their names.
 
 mod flatten;
+mod glu;
 mod gradcheck;
 mod linear;
 mod parameter;
 mod parts;
 mod pass;
+mod prelu;
 mod sequential;
 mod softmax;
 mod summary;
 
 pub use flatten::Flatten;
+pub use glu::Glu;
 pub use gradcheck::gradcheck;
 pub use linear::Linear;
 pub use parameter::{Buffer, Held, Parameter};
 pub use parts::{Part, Parts};
 pub use pass::Pass;
+pub use prelu::PRelu;
 pub use sequential::Sequential;
-pub use softmax::Softmax;
+pub use softmax::{LogSoftmax, Softmax, Softmin};
 pub use summary::Summary;
 
 use candle_core::{DType, Device};
