@@ -81,7 +81,7 @@ pub mod prelude {
     pub use crate::loss::{Bce, BceWithLogits, CrossEntropy, L1, L2, Loss, Mean, PointwiseLoss, Sum, l1, l2};
     pub use crate::normalize::{Normalize, NormalizeRows, Standardize};
     pub use crate::ops::{Rng, sigmoid_derivative};
-    pub use crate::optim::{Optimizer, Sgd};
+    pub use crate::optim::{Adam, AdamW, Optimizer, Sgd};
     pub use candle_core::{DType, Device};
 }
 

@@ -10,6 +10,7 @@ mod block;
 mod buffer;
 mod gemm;
 mod map;
+pub(crate) mod optim;
 mod parallel;
 mod reduce;
 pub(crate) mod rows;
