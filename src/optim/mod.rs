@@ -3,14 +3,30 @@
 //! An optimizer is a [`Rule`], its settings and its formula for one number, in the hands of [`Descent`], which walks the
 //! parameters, checks the gradients, and keeps the rule's memory: [`Adam`] is `Descent` by [`AdamRule`].
 
+mod ada;
 mod adam;
+mod clip;
 mod descent;
+mod ema;
+mod flat;
+mod lbfgs;
+mod line_search;
+mod lion;
+mod nadam;
+mod rms_prop;
 mod rule;
+pub mod schedule;
 mod sgd;
 mod state;
 
+pub use ada::{Adadelta, AdadeltaRule, Adagrad, AdagradRule};
 pub use adam::{Adam, AdamRule, AdamW};
 pub use descent::Descent;
+pub use ema::Ema;
+pub use lbfgs::Lbfgs;
+pub use lion::{Lion, LionRule};
+pub use nadam::{NAdam, NAdamRule};
+pub use rms_prop::{RmsProp, RmsPropRule};
 pub use rule::{Moment, Rule, Update, each};
 pub use sgd::{Sgd, SgdRule};
 
