@@ -156,14 +156,26 @@ fn set_frozen(
     pattern: &str,
     frozen: bool,
 ) -> Result<usize> {
-    let fitting = parameters.iter().filter(|(name, _)| fits(name, pattern));
-    let count = fitting.inspect(|(_, parameter)| parameter.set_frozen(frozen)).count();
-    if count == 0 {
-        let names: Vec<&str> = parameters.iter().map(|(name, _)| name.as_str()).collect();
+    let fitting = fitting(op, parameters.iter().map(|(name, _)| name.as_str()), pattern)?;
+    for &i in &fitting {
+        parameters[i].1.set_frozen(frozen);
+    }
+    Ok(fitting.len())
+}
+
+/// Which of the names fit `pattern`; that none does is an error.
+pub(crate) fn fitting<'a>(
+    op: &'static str,
+    names: impl Iterator<Item = &'a str>,
+    pattern: &str,
+) -> Result<Vec<usize>> {
+    let names: Vec<&str> = names.collect();
+    let fitting: Vec<usize> = (0..names.len()).filter(|&i| fits(names[i], pattern)).collect();
+    if fitting.is_empty() {
         let expected = format!("a pattern that a parameter fits ({})", names.join(", "));
         return Err(Error::argument(op, expected, format!("{pattern:?}")));
     }
-    Ok(count)
+    Ok(fitting)
 }
 
 /// Whether `name` is `pattern`, in which `*` stands for any text.
