@@ -270,3 +270,65 @@ fn every_loss() -> Result<()> {
     }
     Ok(())
 }
+
+/// Of every rank up to 7, empty, infinite, NaN, strided, broadcast, and of every dtype.
+fn odd() -> Result<Vec<Tensor>> {
+    let cpu = &Device::Cpu;
+    let (nan, inf) = (f64::NAN, f64::INFINITY);
+    let matrix = Tensor::new(&[[0.5, 1.0, 0.0], [1.0, 0.0, 0.25]], cpu)?;
+    let mut odd = vec![
+        Tensor::new(0.5, cpu)?,
+        Tensor::new(&[1.0, -1.0], cpu)?,
+        Tensor::new(&[[nan, inf, -inf], [0.0, -0.0, 1e300]], cpu)?,
+        matrix.t()?.reshape((2, 3))?,
+        Tensor::from_vec(vec![0.5, 1.0, 0.0, 0.25, 1.0, 0.0], (3, 2), cpu)?.t()?,
+        Tensor::new(&[0.25, 0.5, 0.25], cpu)?.broadcast_to((2, 3))?,
+        Tensor::new(1.0, cpu)?.broadcast_to((2, 3))?,
+        Tensor::ones(vec![1, 2, 1, 2, 1, 1, 2], DType::F64, cpu)?,
+        Tensor::new(&[0i64, 2], cpu)?,
+        Tensor::new(&[i64::MIN, i64::MAX], cpu)?,
+        Tensor::new(&[0u32, u32::MAX], cpu)?,
+        Tensor::new(1u8, cpu)?,
+    ];
+    for dims in [vec![0], vec![0, 3], vec![2, 0], vec![2, 0, 3], vec![0, 0]] {
+        odd.push(Tensor::zeros(dims.clone(), DType::F64, cpu)?);
+        odd.push(Tensor::zeros(dims, DType::I64, cpu)?);
+    }
+    for dtype in [DType::F16, DType::BF16, DType::F32, DType::U8] {
+        odd.push(matrix.to_dtype(dtype)?);
+    }
+    Ok(odd)
+}
+
+/// What comes is a result or an error; that no test says which is why nothing is asserted.
+#[test]
+fn nothing_panics() -> Result<()> {
+    let odd = odd()?;
+    for (_, layer) in activations() {
+        for x in &odd {
+            let leaf = leaf(x);
+            if let Ok(y) = layer.forward(&leaf, &mut Pass::eval()) {
+                let _ = y.sum_all()?.backward();
+            }
+        }
+    }
+    let golden = cases();
+    for (name, run) in losses() {
+        for a in &odd {
+            for b in &odd {
+                let mut case = golden[name].clone();
+                case.remove("batch_mean");
+                for key in ["p", "a", "c"] {
+                    case.entry(key.into()).and_modify(|x| *x = leaf(a));
+                }
+                for key in ["t", "q", "b"] {
+                    case.entry(key.into()).and_modify(|x| *x = b.clone());
+                }
+                if let Ok(reduced) = run(&case) {
+                    let _ = reduced[1].1.backward();
+                }
+            }
+        }
+    }
+    Ok(())
+}

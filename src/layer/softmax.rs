@@ -51,7 +51,7 @@ macro_rules! along_axis {
 
 along_axis! {
     /// Softmax along the last axis, or [`along`](Softmax::along) another. For training, give the scores to
-    /// [`CrossEntropy`](crate::loss::CrossEntropy) instead.
+    /// [`CrossEntropy`](struct@crate::loss::CrossEntropy) instead.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -62,7 +62,7 @@ along_axis! {
     /// ```
     Softmax: |x, axis| x.softmax(axis);
     /// The logarithm of the softmax along the last axis, or [`along`](LogSoftmax::along) another: what
-    /// [`Nll`](crate::loss::Nll) takes.
+    /// [`Nll`](struct@crate::loss::Nll) takes.
     ///
     /// ```
     /// use tealight::layer::LogSoftmax;

@@ -33,11 +33,11 @@ pub(super) fn matrix(op: &'static str, x: &Tensor) -> Result<(Tensor, Vec<usize>
         [] => Err(Error::shape(op, "scores (n, c) and classes (n)", &[&[]])),
         [_] => Ok((x.unsqueeze(0)?, Vec::new())),
         [n, _] => Ok((x.clone(), vec![n])),
-        [n, c, ..] => {
+        [_, c, ..] => {
             let mut dims = x.dims().to_vec();
             dims.remove(1);
             let axes: Vec<usize> = (0..rank).filter(|&axis| axis != 1).chain([1]).collect();
-            let rows = dims[1..].iter().product::<usize>() * n;
+            let rows = dims.iter().fold(1, |rows: usize, &n| rows.saturating_mul(n));
             Ok((x.permute(&axes)?.reshape((rows, c))?, dims))
         }
     }

@@ -65,7 +65,7 @@ impl GaussianNll {
     /// Shapes or dtypes that differ; targets that are NaN; variances below 0; an ε that is not above 0.
     pub fn gaussians(&self, mean: &Tensor, target: &Tensor, variance: &Tensor) -> Result<Tensor> {
         check::same_shape(NAME, "means and targets", &[mean, target])?;
-        if !(self.eps > 0.0) {
+        if self.eps.is_nan() || self.eps <= 0.0 {
             return Err(Error::argument(NAME, "eps > 0", format!("eps = {}", self.eps)));
         }
         let (dims, got) = (mean.dims(), variance.dims());

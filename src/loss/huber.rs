@@ -54,7 +54,7 @@ impl PointwiseLoss for Huber {
     }
 
     fn check(&self, _: &Tensor, target: &Tensor) -> Result<()> {
-        if !(self.delta > 0.0) {
+        if self.delta.is_nan() || self.delta <= 0.0 {
             return Err(Error::argument("huber", "delta > 0", format!("delta = {}", self.delta)));
         }
         check::no_nan("huber", "targets", target)
@@ -105,7 +105,7 @@ impl PointwiseLoss for SmoothL1 {
     }
 
     fn check(&self, _: &Tensor, target: &Tensor) -> Result<()> {
-        if !(self.beta >= 0.0) {
+        if self.beta.is_nan() || self.beta < 0.0 {
             return Err(Error::argument("smooth_l1", "beta >= 0", format!("beta = {}", self.beta)));
         }
         check::no_nan("smooth_l1", "targets", target)

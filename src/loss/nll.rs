@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::kernel::rows::IGNORED;
 
 /// Minus the predicted logarithm of the right class's probability; the mean over rows as a [`Loss`]. Of scores take
-/// [`CrossEntropy`](super::CrossEntropy) instead, which is this of their `log_softmax` in one pass.
+/// [`CrossEntropy`](struct@super::CrossEntropy) instead, which is this of their `log_softmax` in one pass.
 ///
 /// ```
 /// use tealight::loss::Nll;

@@ -63,7 +63,7 @@ impl TripletMargin {
         if anchor.rank() == 0 {
             return Err(Error::shape(NAME, "vectors (.., d)", &[&[]]));
         }
-        if !(self.p > 0.0) || self.margin.is_nan() || self.eps.is_nan() {
+        if [self.p, self.margin, self.eps].iter().any(|x| x.is_nan()) || self.p <= 0.0 {
             let got = format!("p = {}, margin = {}, eps = {}", self.p, self.margin, self.eps);
             return Err(Error::argument(NAME, "p > 0 and numbers for the rest", got));
         }
