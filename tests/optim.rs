@@ -24,6 +24,9 @@ impl Golden {
             let mut words = line.split(' ');
             (words.next().unwrap().to_string(), words.map(number).collect())
         };
+        let groups = ["problem", "optimizer", "norms", "schedule", "plateau", "training"];
+        let known = |line: &str| groups.iter().any(|group| line.starts_with(group));
+        assert!(text.lines().all(known), "a line of no group");
         Golden { lines: text.lines().map(line).collect(), asked: RefCell::default() }
     }
 
@@ -146,7 +149,9 @@ fn run(problem: &Problem, optimizer: &mut dyn Optimizer, steps: usize) -> Result
     Ok(values)
 }
 
-fn lbfgs() -> [(&'static str, fn(Parameters) -> Result<Lbfgs>); 4] {
+type MakeLbfgs = fn(Parameters) -> Result<Lbfgs>;
+
+fn lbfgs() -> [(&'static str, MakeLbfgs); 4] {
     [
         ("lbfgs", |p| Lbfgs::new(p, 0.2)?.iterations(4)),
         ("lbfgs.wolfe", |p| Lbfgs::new(p, 1.0)?.strong_wolfe().iterations(3)),

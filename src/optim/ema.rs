@@ -67,7 +67,7 @@ impl Ema {
     /// # Errors
     /// The model has the averages at the moment.
     pub fn update(&mut self) -> Result<()> {
-        self.expect(false, "update")?;
+        self.demand(false, "update")?;
         let pairs = self.parameters.iter().zip(&self.averages);
         let moved = |((_, parameter), average): (&(String, Parameter), &Tensor)| {
             no_grad(|| average.add(&((wide(parameter)? - average)? * (1.0 - self.decay))?))
@@ -81,7 +81,7 @@ impl Ema {
     /// # Errors
     /// The model has them already.
     pub fn apply(&mut self) -> Result<()> {
-        self.expect(false, "apply")?;
+        self.demand(false, "apply")?;
         let mut new = Vec::with_capacity(self.averages.len());
         for ((_, parameter), average) in self.parameters.iter().zip(&self.averages) {
             let own = parameter.get();
@@ -97,7 +97,7 @@ impl Ema {
     /// # Errors
     /// The model does not have the averages.
     pub fn restore(&mut self) -> Result<()> {
-        self.expect(true, "restore")?;
+        self.demand(true, "restore")?;
         let weights = self.weights.take().unwrap_or_default();
         self.set(weights)
     }
@@ -153,7 +153,7 @@ impl Ema {
         self.parameters.iter().zip(values).try_for_each(|((_, parameter), value)| parameter.set(value))
     }
 
-    fn expect(&self, applied: bool, doing: &str) -> Result<()> {
+    fn demand(&self, applied: bool, doing: &str) -> Result<()> {
         if self.weights.is_some() == applied {
             return Ok(());
         }

@@ -20,8 +20,7 @@ pub trait Update<T, const N: usize>: Fn(T, T, [T; N]) -> (T, [T; N]) + Send + Sy
 
 impl<T, const N: usize, F: Fn(T, T, [T; N]) -> (T, [T; N]) + Send + Sync> Update<T, N> for F {}
 
-/// The closure itself. Rust takes `#[inline(always)]` before an argument and not before a result, and wants to be told
-/// what a closure's arguments are.
+/// The closure itself: Rust takes `#[inline(always)]` before an argument, and not before a result.
 pub fn each<T, const N: usize, F: Update<T, N>>(formula: F) -> F {
     formula
 }
@@ -43,7 +42,7 @@ pub fn each<T, const N: usize, F: Update<T, N>>(formula: F) -> F {
 ///     fn memory(&self) -> [Option<&'static str>; 1] { [Some("average")] }
 ///     fn formula<T: Real + Send + Sync>(&self, at: Moment) -> impl Update<T, 1> {
 ///         let (rate, keep) = (T::constant(at.rate), T::constant(0.5));
-///         each(#[inline(always)] move |p, g, [m]| {
+///         each(#[inline(always)] move |p: T, g: T, [m]: [T; 1]| {
 ///             let m = m * keep + g * keep;
 ///             (p - rate * m.signum(), [m])
 ///         })

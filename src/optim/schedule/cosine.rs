@@ -124,7 +124,8 @@ impl Schedule for WarmRestarts {
 /// ```
 /// use tealight::optim::schedule::{OneCycle, Schedule};
 /// let schedule = OneCycle::new(100)?;
-/// assert_eq!([0, 29].map(|step| schedule.rate(step)), [0.04, 1.0]);
+/// assert!((schedule.rate(0) - 0.04).abs() < 1e-15);
+/// assert_eq!(schedule.rate(29), 1.0);
 /// assert!(schedule.rate(99) < 1e-5);
 /// # Ok::<(), tealight::Error>(())
 /// ```
