@@ -3,22 +3,35 @@
 //! A model is plain data, a struct of layers or a [`Sequential`]; [`parts`](Layer::parts) is the only list a layer
 //! writes, and from it come its parameters and their names.
 
+mod bilinear;
+mod dropout;
+mod embedding;
 mod flatten;
 mod gradcheck;
+pub mod init;
+mod lambda;
 mod linear;
 mod parameter;
 mod parts;
 mod pass;
+mod reshape;
+mod residual;
 mod sequential;
 mod softmax;
 mod summary;
 
+pub use bilinear::Bilinear;
+pub use dropout::{Dropout, Dropout2d};
+pub use embedding::Embedding;
 pub use flatten::Flatten;
 pub use gradcheck::gradcheck;
+pub use lambda::Lambda;
 pub use linear::Linear;
 pub use parameter::{Buffer, Held, Parameter};
 pub use parts::{Part, Parts};
 pub use pass::Pass;
+pub use reshape::Reshape;
+pub use residual::Residual;
 pub use sequential::Sequential;
 pub use softmax::Softmax;
 pub use summary::Summary;
