@@ -5,12 +5,14 @@
 
 mod bilinear;
 mod dropout;
+mod dtype;
 mod embedding;
 mod flatten;
 mod gradcheck;
 pub mod init;
 mod lambda;
 mod linear;
+mod norm;
 mod parameter;
 mod parts;
 mod pass;
@@ -22,11 +24,13 @@ mod summary;
 
 pub use bilinear::Bilinear;
 pub use dropout::{Dropout, Dropout2d};
+pub use dtype::to_dtype;
 pub use embedding::Embedding;
 pub use flatten::Flatten;
 pub use gradcheck::gradcheck;
 pub use lambda::Lambda;
 pub use linear::Linear;
+pub use norm::{BatchNorm, BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm, LayerNorm, RmsNorm, Running};
 pub use parameter::{Buffer, Held, Parameter};
 pub use parts::{Part, Parts};
 pub use pass::Pass;
@@ -42,8 +46,6 @@ use self::summary::Recorder;
 use crate::activation::Activation;
 use crate::autograd::{Tensor, no_grad};
 use crate::error::{Error, Result};
-use crate::normalize::Normalize;
-use crate::normalize::{NormalizeRows, Standardize};
 
 /// A function of a tensor with parameters that can be learned.
 ///
@@ -197,18 +199,6 @@ impl<A: Activation> Layer for A {
 
     fn parts<'a>(&'a self, _: &mut Parts<'a>) {}
 }
-
-macro_rules! normalizers {
-    ($($t:ty)*) => {$(
-        impl Layer for $t {
-            fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
-                self.normalize(x)
-            }
-            fn parts<'a>(&'a self, _: &mut Parts<'a>) {}
-        }
-    )*};
-}
-normalizers!(NormalizeRows Standardize);
 
 #[cfg(test)]
 mod tests {
