@@ -93,12 +93,18 @@ impl Layer for Dropout2d {
     fn parts<'a>(&'a self, _: &mut Parts<'a>) {}
 }
 
-fn probability(op: &'static str, p: f64) -> Result<f64> {
+pub(super) fn probability(op: &'static str, p: f64) -> Result<f64> {
     if (0.0..=1.0).contains(&p) { Ok(p) } else { Err(Error::argument(op, "p from 0 to 1", p)) }
 }
 
 /// x, times a mask of the shape `dims` if this is a training pass.
-fn dropped(op: &'static str, x: &Tensor, dims: &[usize], p: f64, pass: &mut Pass) -> Result<Tensor> {
+pub(super) fn dropped(
+    op: &'static str,
+    x: &Tensor,
+    dims: &[usize],
+    p: f64,
+    pass: &mut Pass,
+) -> Result<Tensor> {
     if !x.dtype().is_float() {
         return Err(Error::dtype(op, "a float tensor (see to_dtype)", &[x.dtype()]));
     }

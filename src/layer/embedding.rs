@@ -15,7 +15,7 @@
 //! # Source
 //! The rows start normal with deviation 1, as PyTorch's do.
 
-use candle_core::{DType, Device};
+use candle_core::DType;
 
 use super::{Layer, Parameter, Parts, Pass};
 use crate::autograd::Tensor;
@@ -60,11 +60,10 @@ impl Embedding {
         if index >= count {
             return Err(Error::argument("embedding", format!("a padding index below {count}"), index));
         }
-        let mut learning = vec![1_u8; count];
-        learning[index] = 0;
-        let learning = Tensor::from_vec(learning, (count, 1), table.device())?;
-        let zero = Tensor::zeros((), table.dtype(), table.device())?;
-        self.weight.set(learning.where_cond(&table, &zero)?.into_array())?;
+        let mut padded = vec![0_u8; count];
+        padded[index] = 1;
+        let padded = Tensor::from_vec(padded, (count, 1), table.device())?;
+        self.weight.set(table.masked_fill(&padded, 0.0)?.into_array())?;
         Ok(Embedding { padding: Some(index), ..self })
     }
 }
@@ -80,8 +79,7 @@ impl Layer for Embedding {
         };
         let y = weight.index_select(0, &x.reshape(x.elem_count())?)?.reshape([x.dims(), &[d]].concat())?;
         let Some(padding) = self.padding else { return Ok(y) };
-        let padding = Tensor::full(padding as i64, (), &Device::Cpu)?.array().to_device(x.device())?;
-        let padded = x.to_dtype(DType::I64)?.eq(&padding.into())?.unsqueeze(-1)?;
+        let padded = x.to_dtype(DType::I64)?.eq(padding as f64)?.unsqueeze(-1)?;
         padded.where_cond(&y.detach(), &y)
     }
 

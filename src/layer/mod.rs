@@ -3,6 +3,7 @@
 //! A model is plain data, a struct of layers or a [`Sequential`]; [`parts`](Layer::parts) is the only list a layer
 //! writes, and from it come its parameters and their names.
 
+mod attention;
 mod bilinear;
 mod dropout;
 mod dtype;
@@ -18,10 +19,12 @@ mod parts;
 mod pass;
 mod reshape;
 mod residual;
+mod rnn;
 mod sequential;
 mod softmax;
 mod summary;
 
+pub use attention::{AttentionMask, MultiHeadAttention, TransformerEncoderLayer};
 pub use bilinear::Bilinear;
 pub use dropout::{Dropout, Dropout2d};
 pub use dtype::to_dtype;
@@ -36,6 +39,7 @@ pub use parts::{Part, Parts};
 pub use pass::Pass;
 pub use reshape::Reshape;
 pub use residual::Residual;
+pub use rnn::{Cell, Gru, GruCell, Lstm, LstmCell, Recurrence, Recurrent, Rnn, RnnCell, RnnOptions, Weights};
 pub use sequential::Sequential;
 pub use softmax::Softmax;
 pub use summary::Summary;

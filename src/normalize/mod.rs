@@ -43,9 +43,7 @@ fn check_finite(op: &'static str, spread: &Tensor) -> Result<()> {
 
 /// The spreads, with 1 for the 0 of a feature that is constant.
 fn divisors(spread: &Tensor) -> Result<Tensor> {
-    let zero = Tensor::zeros((), spread.dtype(), spread.device())?;
-    let one = Tensor::ones((), spread.dtype(), spread.device())?;
-    spread.gt(&zero)?.where_cond(spread, &one)
+    spread.masked_fill(&spread.eq(0.0)?, 1.0)
 }
 
 /// Refuses inputs with other features than `fitted` has.

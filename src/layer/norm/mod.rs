@@ -15,33 +15,12 @@ use candle_core::{DType, Device, Shape};
 use super::Parameter;
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
-use crate::formula::{Formula, Real};
-use crate::ops;
-
-/// x·w + b in one pass.
-#[derive(Clone, Debug)]
-struct Affine;
-
-impl Formula<3> for Affine {
-    const NAME: &'static str = "affine";
-    const FUSED: bool = true;
-
-    #[inline(always)]
-    fn value<R: Real>(&self, [x, w, b]: [R; 3]) -> R {
-        x * w + b
-    }
-
-    #[inline(always)]
-    fn derivative<R: Real>(&self, [x, w, _]: [R; 3], _: R) -> [R; 3] {
-        [w, x, R::constant(1.0)]
-    }
-}
 
 /// x·w + b, with what there is of w and b in the shape `dims`, which broadcasts.
 fn affine(x: Tensor, weight: &Option<Parameter>, bias: &Option<Parameter>, dims: &[usize]) -> Result<Tensor> {
     let shaped = |parameter: &Parameter| parameter.get().reshape(dims);
     match (weight, bias) {
-        (Some(weight), Some(bias)) => ops::apply(Affine, [&x, &shaped(weight)?, &shaped(bias)?]),
+        (Some(weight), Some(bias)) => shaped(bias)?.addcmul(&x, &shaped(weight)?, 1.0),
         (Some(weight), None) => x * &shaped(weight)?,
         (None, Some(bias)) => x + &shaped(bias)?,
         (None, None) => Ok(x),
