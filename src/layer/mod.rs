@@ -5,6 +5,7 @@
 
 mod attention;
 mod bilinear;
+mod conv;
 mod dropout;
 mod dtype;
 mod embedding;
@@ -26,6 +27,10 @@ mod summary;
 
 pub use attention::{AttentionMask, MultiHeadAttention, TransformerEncoderLayer};
 pub use bilinear::Bilinear;
+pub use conv::{
+    AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, MaxPool1d,
+    MaxPool2d, Upsample,
+};
 pub use dropout::{Dropout, Dropout2d};
 pub use dtype::to_dtype;
 pub use embedding::Embedding;
