@@ -9,10 +9,13 @@ use tealight::layer::*;
 use tealight::ops::{ConvOptions, PoolOptions};
 use tealight::prelude::*;
 
-/// A layer and how to run it on the inputs.
+/// Outputs of inputs.
+type Run = dyn Fn(&[Tensor], &mut Pass) -> Result<Vec<Tensor>>;
+
+/// A layer and how to run it.
 struct Case {
     held: Vec<(String, Held)>,
-    run: Box<dyn Fn(&[Tensor], &mut Pass) -> Result<Vec<Tensor>>>,
+    run: Box<Run>,
 }
 
 /// A layer that is run by a function of its own.

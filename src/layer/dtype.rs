@@ -56,7 +56,7 @@ mod tests {
         to_dtype(&model, DType::F64)?;
         let dtypes: Vec<DType> = model.state().iter().map(|(_, held)| held.get().dtype()).collect();
         assert_eq!(dtypes, [[DType::F64; 6].as_slice(), &[DType::I64]].concat());
-        assert_eq!(model.parameters()[0].1.get().requires_grad(), true);
+        assert!(model.parameters()[0].1.get().requires_grad());
         // What was computed with the old parameters cannot be differentiated any more.
         assert!(old.backward().is_err());
         assert!(to_dtype(&model, DType::U8).is_err());

@@ -63,7 +63,7 @@ impl MultiHeadAttention {
     /// # Errors
     /// A width that the heads do not divide; sizes that do not fit in memory.
     pub fn new(width: usize, heads: usize, rng: &mut Rng) -> Result<Self> {
-        if heads == 0 || width == 0 || width % heads != 0 {
+        if width == 0 || !width.is_multiple_of(heads) {
             let got = format!("a width of {width} and {heads} heads");
             return Err(Error::argument(NAME, "a width that the heads divide", got));
         }

@@ -49,7 +49,7 @@ impl GroupNorm {
     /// # Errors
     /// Channels that the groups do not divide; sizes that do not fit in memory.
     pub fn new(groups: usize, channels: usize) -> Result<Self> {
-        if groups == 0 || channels % groups != 0 {
+        if groups == 0 || !channels.is_multiple_of(groups) {
             let got = format!("{channels} channels in {groups} groups");
             return Err(Error::argument("group_norm", "channels that the groups divide", got));
         }
