@@ -51,8 +51,10 @@ fn main() -> Result<()> {
     let options = Options::parse();
     let length = options.length as usize;
     let rng = &mut Rng::seed(1);
-    let model =
-        Reader { lstm: Lstm::new(SYMBOLS, 32, RnnOptions::new(), rng)?, head: Linear::new(32, SYMBOLS, rng)? };
+    let model = Reader {
+        lstm: Lstm::new(SYMBOLS, 32, RnnOptions::new(), rng)?,
+        head: Linear::new(32, SYMBOLS, rng)?,
+    };
     println!("{}", model.summary(&[32, length, SYMBOLS])?);
     let test = sequences(500, length, rng)?;
     let mut optimizer = Adam::new(model.parameters(), 1e-2)?;

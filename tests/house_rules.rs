@@ -21,11 +21,11 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("ops", &["autograd"]),
     ("activation", &["ops"]),
     ("loss", &["ops"]),
-    ("normalize", &["ops"]),
     ("data", &["ops", "file"]),
     ("plot", &["data"]),
-    ("functional", &["data", "loss", "normalize"]), // the document's operations as functions, defined elsewhere
-    ("layer", &["activation", "loss", "normalize"]),
+    ("functional", &["data", "loss"]), // the document's operations as functions, defined elsewhere
+    ("layer", &["activation", "loss"]),
+    ("normalize", &["layer"]), // what is fitted belongs to the model: buffers
     ("optim", &["layer"]),
     ("io", &["optim", "file"]),
     ("train", &["optim", "data", "io"]),

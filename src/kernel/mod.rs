@@ -14,6 +14,7 @@ mod index;
 mod map;
 mod max_pool;
 pub(crate) mod moments;
+pub(crate) mod norm;
 pub(crate) mod optim;
 pub(crate) mod order;
 mod parallel;
