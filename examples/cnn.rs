@@ -6,7 +6,6 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use tealight::layer::{Conv2d, Dropout, MaxPool2d};
 use tealight::prelude::*;
 use tealight::{data, plot};
 

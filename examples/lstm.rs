@@ -6,7 +6,6 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use tealight::layer::{Lstm, RnnOptions};
 use tealight::plot;
 use tealight::prelude::*;
 
