@@ -18,6 +18,8 @@ mod iris;
 mod labelled;
 mod loader;
 mod split;
+#[cfg(feature = "csv")]
+mod table;
 mod unroll;
 
 pub use augment::{Augment, Then};
@@ -33,4 +35,6 @@ pub use iris::iris;
 pub use labelled::Labelled;
 pub use loader::{DataLoader, Epoch, Position};
 pub use split::{Folds, k_fold, random_split, stratified_k_fold, stratified_split};
+#[cfg(feature = "csv")]
+pub use table::{CsvOptions, CsvSchema, Missing, csv};
 pub use unroll::image_to_vector;
