@@ -23,7 +23,8 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("loss", &["ops"]),
     ("normalize", &["ops"]),
     ("data", &["ops", "file"]),
-    ("plot", &["data"]),
+    ("metrics", &["ops"]),
+    ("plot", &["activation", "data", "metrics"]),
     ("functional", &["data", "loss", "normalize"]), // the document's operations as functions, defined elsewhere
     ("layer", &["activation", "loss", "normalize"]),
     ("optim", &["layer"]),
