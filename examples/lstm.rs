@@ -1,4 +1,4 @@
-//! What came first? An LSTM reads forty symbols and says which the first one was: it has to remember it all along.
+//! What came first? An LSTM reads thirty symbols and says which the first one was: it has to remember it all along.
 //!
 //! `cargo run --release --example lstm` learns from random sequences, tests on new ones, and writes `lstm.png` with the accuracy as it
 //! rises from chance, 0.25.
@@ -16,7 +16,7 @@ struct Options {
     #[arg(long, default_value_t = 400)]
     steps: usize,
     /// How many symbols a sequence has
-    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..10_000))]
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..10_000))]
     length: u32,
     /// Where the picture is written
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -73,7 +73,7 @@ fn main() -> Result<()> {
         let (x, first) = sequences(32, length, rng)?;
         let loss = CrossEntropy.loss(&model.forward(&x, &mut Pass::train(rng.clone()))?, &first)?;
         let mut gradients = loss.backward()?;
-        // Through forty steps a gradient may grow: its length is cut to 1.
+        // Through thirty steps a gradient may grow: its length is cut to 1.
         gradients.clip_norm(1.0, &model.parameters())?;
         optimizer.step(&gradients)?;
         if step % 20 == 0 {
@@ -84,7 +84,7 @@ fn main() -> Result<()> {
         }
     }
     let file = options.out.join("lstm.png");
-    plot::curve(&file, "Remembering the first of forty", "step", "test accuracy", &[("accuracy", curve)])?;
+    plot::curve(&file, "Remembering the first of thirty", "step", "test accuracy", &[("accuracy", curve)])?;
     println!("wrote {}", file.display());
     assert!(options.steps < 400 || accuracy > 0.95, "nothing was remembered");
     Ok(())
