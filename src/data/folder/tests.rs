@@ -62,7 +62,7 @@ fn lazily_the_same_pictures() -> Result<()> {
         fs::create_dir(at(class)).unwrap();
     }
     for i in 0..5_u8 {
-        let pixels = (0..90).map(|p| p.wrapping_mul(i + 1)).collect();
+        let pixels = (0..90_u8).map(|p| p.wrapping_mul(i + 1)).collect();
         let class = if i < 2 { "a" } else { "b" };
         write_png(at(&format!("{class}/{i}.png")), &Tensor::from_vec(pixels, (5, 6, 3), &Device::Cpu)?)?;
     }
