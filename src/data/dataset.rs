@@ -247,11 +247,14 @@ impl Dataset for FromFn {
     }
 }
 
+/// A function that changes an input.
+type Change = dyn Fn(&Tensor) -> Result<Tensor> + Send + Sync;
+
 /// The examples of [`Dataset::map`].
 #[derive(Clone)]
 pub struct Mapped<D> {
     examples: D,
-    change: Arc<dyn Fn(&Tensor) -> Result<Tensor> + Send + Sync>,
+    change: Arc<Change>,
 }
 
 impl<D: Dataset> Dataset for Mapped<D> {

@@ -95,7 +95,6 @@ fn find(directory: &Path, name: &str) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prelude::*;
 
     fn write(path: &Path, shape: &[u32], numbers: &[u8]) {
         let lengths: Vec<u8> = shape.iter().flat_map(|length| length.to_be_bytes()).collect();

@@ -24,14 +24,14 @@ mod split;
 mod table;
 mod unroll;
 
-pub use augment::{Augment, Then};
+pub use augment::{Augment, FlipHorizontal, FlipVertical, Noise, RandomCrop, Rotate, Then};
 #[cfg(feature = "csv")]
 pub use breast_cancer::breast_cancer;
 pub use dataset::{Dataset, FromFn, Mapped, Subset, TensorDataset, from_fn};
 #[cfg(feature = "image")]
 pub use digits::digits;
 #[cfg(feature = "image")]
-pub use folder::{ImageFolder, image_folder};
+pub use folder::{ImageFolder, Pictures, Unreadable, image_folder};
 pub use idx::idx;
 #[cfg(feature = "csv")]
 pub use iris::iris;

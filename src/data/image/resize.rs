@@ -44,14 +44,37 @@ pub fn resize(image: &Tensor, height: usize, width: usize) -> Result<Tensor> {
     if image.rank() == 2 { resized.squeeze(2) } else { Ok(resized) }
 }
 
-/// The bytes of a picture in a file, resized.
+/// The bytes of a picture in a file, resized; or of as much of its middle as has these proportions.
 pub(in crate::data) fn read_resized(
     path: &Path,
     options: &Read,
-    height: usize,
-    width: usize,
+    (height, width): (usize, usize),
+    middle: bool,
 ) -> Result<Vec<u8>> {
-    Ok(resized(&pixels(path, options)?, height, width)?.bytes)
+    let image = pixels(path, options)?;
+    match middle {
+        true => Ok(resized(&middle_of(&image, height, width), height, width)?.bytes),
+        false => Ok(resized(&image, height, width)?.bytes),
+    }
+}
+
+/// The largest part in the middle of a picture that has the proportions of height × width, to a pixel.
+fn middle_of(image: &Pixels, height: usize, width: usize) -> Pixels {
+    let share = |of: usize, part: usize, whole: usize| {
+        let side = (of as f64 * part as f64 / whole as f64).round() as usize;
+        side.max(1)
+    };
+    let h = image.height.min(share(image.width, height, width));
+    let w = image.width.min(share(image.height, width, height));
+    let (top, left) = ((image.height - h) / 2, (image.width - w) / 2);
+    let rows = image.bytes.chunks_exact(image.width * image.channels).skip(top).take(h);
+    let columns = left * image.channels..(left + w) * image.channels;
+    Pixels {
+        height: h,
+        width: w,
+        channels: image.channels,
+        bytes: rows.flat_map(|row| &row[columns.clone()]).copied().collect(),
+    }
 }
 
 fn resized(image: &Pixels, height: usize, width: usize) -> Result<Pixels> {
@@ -187,6 +210,21 @@ mod tests {
         let nothing = picture(2, 2, 2, &[9, 0, 9, 0, 9, 0, 9, 0]);
         assert_eq!(resized(&nothing, 1, 1)?.bytes, [0, 0]);
         Ok(())
+    }
+
+    #[test]
+    fn the_middle() {
+        let bytes: Vec<u8> = (0..15).collect();
+        let image = picture(3, 5, 1, &bytes);
+        assert_eq!(middle_of(&image, 2, 2), picture(3, 3, 1, &[1, 2, 3, 6, 7, 8, 11, 12, 13]));
+        assert_eq!(middle_of(&image, 1, 5), picture(1, 5, 1, &[5, 6, 7, 8, 9]));
+        assert_eq!(middle_of(&image, 1000, 1), picture(3, 1, 1, &[2, 7, 12]));
+        assert_eq!(middle_of(&image, 6, 10), image);
+        for (height, width) in [(0, 0), (0, 3), (3, 0), (usize::MAX, 1), (1, usize::MAX)] {
+            middle_of(&image, height, width);
+        }
+        let colours = picture(2, 4, 2, &(0..16).collect::<Vec<u8>>());
+        assert_eq!(middle_of(&colours, 1, 1).bytes, [2, 3, 4, 5, 10, 11, 12, 13]);
     }
 
     #[test]

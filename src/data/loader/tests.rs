@@ -58,7 +58,7 @@ fn threads_change_nothing() -> Result<()> {
     });
     let epochs = |threads| {
         let mut loader = DataLoader::new(&data, 2)?.shuffle(5).augment(noise, 9).prefetch(threads);
-        Ok::<_, Error>((0..3).map(|_| taken(loader.epoch()?)).collect::<Result<Vec<_>>>()?)
+        (0..3).map(|_| taken(loader.epoch()?)).collect::<Result<Vec<_>>>()
     };
     let plain = epochs(0)?;
     assert_ne!(plain[0][0].1, plain[1][0].1);

@@ -69,7 +69,7 @@ pub(super) fn read(path: &Path, options: &CsvOptions) -> Result<Rows> {
     let Some((line, last)) = rows.last() else {
         return Err(file_error(path, "expected a table, got an empty file"));
     };
-    if last.iter().last().is_some_and(|value| value.contains('\n')) && !text.trim_end().ends_with('"') {
+    if last.iter().next_back().is_some_and(|value| value.contains('\n')) && !text.trim_end().ends_with('"') {
         return Err(at_line(*line, "expected the end of a value in quotes, got the end of the file".into()));
     }
 

@@ -72,7 +72,7 @@ fn written(op: &'static str, tensor: &Tensor) -> Result<(Vec<u8>, Vec<u8>)> {
         let expected = "a dtype that numpy has too (to_dtype changes it)";
         Error::dtype(op, expected, &[array.dtype()])
     })?;
-    Ok((header, (&array).data().into_owned()))
+    Ok((header, array.data().into_owned()))
 }
 
 /// The array in a file, or what is wrong with it.

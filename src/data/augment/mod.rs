@@ -1,4 +1,11 @@
-//! Random changes to inputs.
+//! Random changes to inputs: the same for the same seed.
+//!
+//! # Shapes
+//! A picture is (…, height, width): (h, w) of one channel, or (channels, h, w) as convolutions take it.
+
+mod picture;
+
+pub use picture::{FlipHorizontal, FlipVertical, Noise, RandomCrop, Rotate};
 
 use crate::autograd::Tensor;
 use crate::error::Result;
@@ -7,6 +14,19 @@ use crate::ops::Rng;
 /// A random change to the input of one example; a function `Fn(&Tensor, &mut Rng) -> Result<Tensor>` is one.
 ///
 /// [`DataLoader::augment`](super::DataLoader::augment) applies it.
+///
+/// ```
+/// use tealight::data::{Augment, DataLoader, FlipHorizontal, RandomCrop, Rotate, TensorDataset};
+/// use tealight::prelude::*;
+/// let pictures = Tensor::ones((6, 3, 8, 8), DType::F32, &Device::Cpu)?;
+/// let data = TensorDataset::new(&pictures, &Tensor::arange(0_u32, 6, &Device::Cpu)?)?;
+/// let change = FlipHorizontal(0.5).then(Rotate(10.0)).then(RandomCrop::new(8, 8).padding(1));
+/// let mut loader = DataLoader::new(&data, 3)?.shuffle(1).augment(change, 2);
+/// for batch in loader.epoch()? {
+///     assert_eq!(batch?.0.dims(), [3, 3, 8, 8]);
+/// }
+/// # Ok::<(), tealight::Error>(())
+/// ```
 pub trait Augment: Send + Sync {
     /// The changed input. All that is random comes from `rng`.
     ///
