@@ -62,13 +62,10 @@ impl Canvas {
     }
 
     fn picture(&mut self, area: Area, pixels: &[Rgb]) {
-        let (left, top) = (area.left as usize, area.top as usize);
+        let (left, top) = (area.left as i32, area.top as i32);
         for (y, row) in pixels.chunks_exact((area.width() as usize).max(1)).enumerate() {
             for (x, &color) in row.iter().enumerate() {
-                let (x, y) = (left.saturating_add(x), top.saturating_add(y));
-                if x < self.width && y < self.height {
-                    self.pixels[y * self.width + x] = color;
-                }
+                self.blend(left.saturating_add(x as i32), top.saturating_add(y as i32), color, 1.0);
             }
         }
     }

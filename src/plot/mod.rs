@@ -1,4 +1,4 @@
-//! Pictures of curves, of weights and of examples, as PNG or SVG files: the file's name says which.
+//! Pictures of training, of models and of what they say, as PNG or SVG files: the file's name says which.
 //!
 //! The text of a PNG is drawn from a font in the binary (DejaVu Sans: Latin, Greek and some mathematical signs), so that a
 //! picture is the same on every machine. The text of an SVG stays text, for which the viewer has a font.
@@ -6,19 +6,31 @@
 //! # Errors
 //! A file's name that ends neither in `.png` nor in `.svg` is an [`Error::File`](crate::Error::File). A file that cannot be written is an [`Error::File`](crate::Error::File); there is then no half of a picture.
 
+mod activation;
 mod axis;
+mod boundary;
 mod canvas;
+mod confusion;
 mod curve;
 mod drawing;
 mod grid;
 mod heat;
+mod histogram;
 mod plane;
+mod predictions;
+mod ranking;
 mod svg;
 mod text;
 
+pub use activation::activation;
+pub use boundary::boundary;
+pub use confusion::confusion;
 pub use curve::{Axes, curve, curve_on};
 pub use grid::grid;
 pub use heat::heat;
+pub use histogram::histogram;
+pub use predictions::{predictions, weights};
+pub use ranking::{calibration, roc};
 
 /// Red, green, blue.
 type Rgb = [u8; 3];

@@ -174,7 +174,7 @@ mod tests {
         drawing.text_up("up", 14.0, (10.0, 20.0), MIDDLE, [0; 3]);
         drawing.fill(Area { left: 1.0, top: 2.0, right: 4.5, bottom: 4.0 }, [1, 2, 3]);
         drawing.picture(Area { left: 0.0, top: 0.0, right: 8.0, bottom: 8.0 }, 2, &[[9; 3]; 4]);
-        drawing.line(vec![(1.0, 2.0), (3.0, 4.125)], 2.0, [0; 3]);
+        drawing.line(vec![(1.0, 2.0), (3.0, 4.126)], 2.0, [0; 3]);
         drawing.disc((5.0, 6.0), 3.5, [0; 3]);
         drawing.line(vec![], 2.0, [0; 3]);
         let text = document(&drawing)?;
