@@ -19,6 +19,7 @@ mod histogram;
 mod plane;
 mod predictions;
 mod ranking;
+mod report;
 mod svg;
 mod text;
 
@@ -31,6 +32,7 @@ pub use heat::heat;
 pub use histogram::histogram;
 pub use predictions::{predictions, weights};
 pub use ranking::{calibration, roc};
+pub use report::{Curves, Report, report};
 
 /// Red, green, blue.
 type Rgb = [u8; 3];
