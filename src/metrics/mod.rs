@@ -43,6 +43,8 @@ pub use confusion::ConfusionMatrix;
 pub use log_loss::LogLoss;
 pub use precision::{Average, F1, Precision, Recall};
 pub use ranking::{PrAuc, RocAuc};
+#[cfg(feature = "plot")]
+pub(crate) use read::decided;
 pub use regression::{Mae, R2, Rmse};
 
 use crate::autograd::Tensor;

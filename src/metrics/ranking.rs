@@ -1,5 +1,7 @@
 //! How well scores rank the examples of a class above the others.
 
+use std::ops::Range;
+
 use super::read::scored;
 use super::{Metric, nothing};
 use crate::autograd::Tensor;
@@ -33,6 +35,11 @@ impl RocAuc {
         RocAuc::default()
     }
 
+    /// The classes that have a curve: 1 alone, if there are two.
+    pub(crate) fn classes(&self) -> Range<u32> {
+        if self.0.columns == 1 { 1..2 } else { 0..self.0.columns as u32 }
+    }
+
     /// The points (false positive rate, true positive rate) of this class, from (0, 0) to (1, 1); of two classes, class 1.
     ///
     /// # Errors
@@ -43,7 +50,11 @@ impl RocAuc {
         Ok(steps.iter().map(|&(t, f)| (f as f64 / negative as f64, t as f64 / positive as f64)).collect())
     }
 
-    fn area(&self, class: u32) -> Result<f64> {
+    /// The area of one class alone; of two classes, class 1.
+    ///
+    /// # Errors
+    /// As [`RocAuc::curve`].
+    pub fn of_class(&self, class: u32) -> Result<f64> {
         let steps = self.0.both("roc auc", class)?;
         let (positive, negative) = last(&steps);
         // Whole numbers, so that nothing is rounded before the division.
@@ -88,7 +99,11 @@ impl PrAuc {
         Ok(steps[1..].iter().map(|&(t, f)| (t as f64 / positive as f64, t as f64 / (t + f) as f64)).collect())
     }
 
-    fn area(&self, class: u32) -> Result<f64> {
+    /// The area of one class alone; of two classes, class 1.
+    ///
+    /// # Errors
+    /// As [`PrAuc::curve`].
+    pub fn of_class(&self, class: u32) -> Result<f64> {
         let curve = self.curve(class)?;
         let before = std::iter::once(0.0).chain(curve.iter().map(|point| point.0));
         Ok(curve.iter().zip(before).map(|((recall, precision), before)| (recall - before) * precision).sum())
@@ -109,10 +124,10 @@ macro_rules! metric {
             fn value(&self) -> Result<f64> {
                 match self.0.columns {
                     0 => Err(nothing($name)),
-                    1 => self.area(1),
+                    1 => self.of_class(1),
                     columns => {
                         let areas: Result<Vec<f64>> =
-                            (0..columns as u32).map(|class| self.area(class)).collect();
+                            (0..columns as u32).map(|class| self.of_class(class)).collect();
                         Ok(areas?.iter().sum::<f64>() / columns as f64)
                     }
                 }

@@ -114,15 +114,15 @@ pub(super) fn largest(row: &[f64]) -> usize {
 }
 
 /// The classes that were predicted, those that were right, and how many there are at least.
-pub(super) struct Decided {
-    pub(super) predicted: Vec<u32>,
-    pub(super) targets: Vec<u32>,
+pub(crate) struct Decided {
+    pub(crate) predicted: Vec<u32>,
+    pub(crate) targets: Vec<u32>,
     pub(super) classes: usize,
 }
 
 /// Reads classes, and predictions of them by scores or by number. One score an example means class 1 above `threshold`;
 /// without one it has to be a probability.
-pub(super) fn decided(
+pub(crate) fn decided(
     op: &'static str,
     prediction: &Tensor,
     target: &Tensor,

@@ -1,68 +1,57 @@
-//! [`Canvas`]: an rgb picture in memory, with smooth lines and text, that ends as a PNG file.
+//! [`Canvas`]: a [`Drawing`] as pixels, with smooth lines and text, that ends as a PNG file.
 
 use std::path::Path;
 
 use candle_core::Device;
 
+use super::drawing::{Area, Drawing, Point, Shape};
 use super::text::{Anchor, Letters};
 use super::{Rgb, WHITE};
 use crate::autograd::Tensor;
 use crate::data::image::write_png;
 use crate::error::Result;
 
-/// A place, in pixels from the left and the top.
-pub(super) type Point = (f32, f32);
-
-/// A rectangle by its left, top, right and bottom edges.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Area {
-    pub(super) left: f32,
-    pub(super) top: f32,
-    pub(super) right: f32,
-    pub(super) bottom: f32,
-}
-
-impl Area {
-    pub(super) fn width(self) -> f32 {
-        self.right - self.left
-    }
-
-    pub(super) fn height(self) -> f32 {
-        self.bottom - self.top
-    }
-
-    pub(super) fn middle(self) -> Point {
-        ((self.left + self.right) / 2.0, (self.top + self.bottom) / 2.0)
-    }
-}
-
 pub(super) struct Canvas {
-    pub(super) letters: Letters,
+    letters: Letters,
     width: usize,
     height: usize,
     pixels: Vec<Rgb>,
 }
 
 impl Canvas {
-    pub(super) fn new(width: usize, height: usize) -> Result<Canvas> {
-        Ok(Canvas { letters: Letters::new()?, width, height, pixels: vec![WHITE; width * height] })
+    fn new(letters: Letters, width: usize, height: usize) -> Canvas {
+        Canvas { letters, width, height, pixels: vec![WHITE; width * height] }
     }
 
-    /// A line of text.
-    pub(super) fn text(&mut self, text: &str, size: f32, place: Point, anchor: Anchor, color: Rgb) {
-        self.letters.clone().draw(text, size, place, anchor, |x, y, cover| self.blend(x, y, color, cover));
+    pub(super) fn of(drawing: &Drawing) -> Canvas {
+        let mut canvas = Canvas::new(drawing.letters.clone(), drawing.width, drawing.height);
+        for shape in &drawing.shapes {
+            match shape {
+                Shape::Text { text, size, place, anchor, color, up } => {
+                    canvas.text(text, *size, *place, *anchor, *color, *up)
+                }
+                Shape::Fill { area, color } => canvas.fill(*area, *color),
+                Shape::Picture { area, pixels } => canvas.picture(*area, pixels),
+                Shape::Line { points, width, color } => canvas.line(points, *width, *color),
+            }
+        }
+        canvas
     }
 
-    /// A line of text around `place` that runs upwards.
-    pub(super) fn text_up(&mut self, text: &str, size: f32, (x, y): Point, anchor: Anchor, color: Rgb) {
-        let (x, y) = (x.round() as i32, y.round() as i32);
-        self.letters.clone().draw(text, size, (0.0, 0.0), anchor, |dx, dy, cover| {
-            self.blend(x.saturating_add(dy), y.saturating_sub(dx), color, cover)
-        });
+    fn text(&mut self, text: &str, size: f32, place: Point, anchor: Anchor, color: Rgb, up: bool) {
+        let letters = self.letters.clone();
+        if up {
+            let (x, y) = (place.0.round() as i32, place.1.round() as i32);
+            letters.draw(text, size, (0.0, 0.0), anchor, |dx, dy, cover| {
+                self.blend(x.saturating_add(dy), y.saturating_sub(dx), color, cover)
+            });
+        } else {
+            letters.draw(text, size, place, anchor, |x, y, cover| self.blend(x, y, color, cover));
+        }
     }
 
     /// A filled rectangle, to the nearest pixel.
-    pub(super) fn fill(&mut self, area: Area, color: Rgb) {
+    fn fill(&mut self, area: Area, color: Rgb) {
         let edge = |x: f32, limit: usize| (x.round().max(0.0) as usize).min(limit);
         let columns = edge(area.left, self.width)..edge(area.right, self.width);
         for y in edge(area.top, self.height)..edge(area.bottom, self.height) {
@@ -72,37 +61,17 @@ impl Canvas {
         }
     }
 
-    /// A picture, row by row, that fills `area`, which is whole pixels.
-    pub(super) fn picture(&mut self, area: Area, pixels: &[Rgb]) {
-        let (left, top) = (area.left as usize, area.top as usize);
+    fn picture(&mut self, area: Area, pixels: &[Rgb]) {
+        let (left, top) = (area.left as i32, area.top as i32);
         for (y, row) in pixels.chunks_exact((area.width() as usize).max(1)).enumerate() {
-            row.iter().enumerate().for_each(|(x, &color)| self.set(left + x, top + y, color));
+            for (x, &color) in row.iter().enumerate() {
+                self.blend(left.saturating_add(x as i32), top.saturating_add(y as i32), color, 1.0);
+            }
         }
-    }
-
-    /// One pixel.
-    pub(super) fn set(&mut self, x: usize, y: usize, color: Rgb) {
-        if x < self.width && y < self.height {
-            self.pixels[y * self.width + x] = color;
-        }
-    }
-
-    /// The outline of a rectangle, one pixel wide, just outside it.
-    pub(super) fn frame(&mut self, area: Area, color: Rgb) {
-        let Area { left, top, right, bottom } = area;
-        self.fill(Area { left: left - 1.0, top: top - 1.0, right: right + 1.0, bottom: top }, color);
-        self.fill(Area { left: left - 1.0, top: bottom, right: right + 1.0, bottom: bottom + 1.0 }, color);
-        self.fill(Area { left: left - 1.0, right: left, ..area }, color);
-        self.fill(Area { left: right, right: right + 1.0, ..area }, color);
-    }
-
-    pub(super) fn disc(&mut self, centre: Point, radius: f32, color: Rgb) {
-        // A line that goes nowhere is a disc.
-        self.line(&[centre], 2.0 * radius, color);
     }
 
     /// A line through `points`, with round ends. Where it crosses itself it is no darker.
-    pub(super) fn line(&mut self, points: &[Point], width: f32, color: Rgb) {
+    fn line(&mut self, points: &[Point], width: f32, color: Rgb) {
         let reach = width / 2.0 + 1.0;
         // The pixels near the numbers given; none if all are outside.
         let near = |low: f32, high: f32, size: usize| {
@@ -176,11 +145,11 @@ mod tests {
 
     #[test]
     fn lines_cover_their_area_once() -> Result<()> {
-        let mut canvas = Canvas::new(40, 30)?;
+        let mut canvas = Canvas::new(Letters::new()?, 40, 30);
         canvas.line(&[(5.3, 8.7), (25.3, 8.7)], 3.0, BLACK);
         let once = darkness(&canvas);
         assert!((once - (20.0 * 3.0 + std::f32::consts::PI * 2.25)).abs() < 2.0, "{once}");
-        let mut canvas = Canvas::new(40, 30)?;
+        let mut canvas = Canvas::new(Letters::new()?, 40, 30);
         canvas.line(&[(5.3, 8.7), (25.3, 8.7), (5.3, 8.7)], 3.0, BLACK);
         assert_eq!(darkness(&canvas), once);
         Ok(())
@@ -188,12 +157,15 @@ mod tests {
 
     #[test]
     fn what_lies_outside_is_not_drawn() -> Result<()> {
-        let mut canvas = Canvas::new(10, 8)?;
+        let mut canvas = Canvas::new(Letters::new()?, 10, 8);
         for far in [-1e30, -50.0, 50.0, 1e30] {
             canvas.line(&[(far, far), (far, far + 1.0)], 2.0, BLACK);
+            let area = Area { left: far, top: far, right: far + 1.0, bottom: far + 1.0 };
+            canvas.picture(area, &[BLACK]);
             canvas.fill(Area { left: far, top: far, right: far + 1.0, bottom: far + 1.0 }, BLACK);
-            canvas.text("a", 14.0, (far, far), crate::plot::text::MIDDLE, BLACK);
-            canvas.text_up("a", 14.0, (far, far), crate::plot::text::MIDDLE, BLACK);
+            for up in [false, true] {
+                canvas.text("a", 14.0, (far, far), crate::plot::text::MIDDLE, BLACK, up);
+            }
         }
         assert_eq!(darkness(&canvas), 0.0);
         canvas.line(&[(-20.0, 4.0), (20.0, 4.0)], 1.0, BLACK);

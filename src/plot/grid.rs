@@ -4,9 +4,9 @@ use std::path::Path;
 
 use candle_core::{DType, Device};
 
-use super::canvas::{Area, Canvas};
-use super::text::MIDDLE;
-use super::{FRAME, INK, LABEL, TICK, TITLE};
+use super::drawing::{Area, Drawing};
+use super::text::{Letters, MIDDLE};
+use super::{FRAME, INK, LABEL, Rgb, TICK, TITLE};
 use crate::autograd::Tensor;
 use crate::data::image::resize;
 use crate::error::{Error, Result};
@@ -53,19 +53,34 @@ pub fn grid<S: AsRef<str>>(
     images: &Tensor,
     captions: &[S],
 ) -> Result<()> {
-    let (n, tiles, [height, width]) = tiles(images)?;
+    let (n, tiles, size) = tiles(images)?;
     if !captions.is_empty() && captions.len() != n {
         return Err(Error::argument("grid", format!("{n} captions, or none"), captions.len()));
     }
-    let captions: Vec<Vec<&str>> =
-        captions.iter().map(|caption| caption.as_ref().lines().collect()).collect();
-    let lines = captions.iter().map(Vec::len).max().unwrap_or(0);
+    let captions: Vec<Caption> =
+        captions.iter().map(|caption| Caption { text: caption.as_ref(), color: None }).collect();
+    lay_out(title, (n, tiles, size), &captions)?.save(path)
+}
 
-    let mut canvas = Canvas::new(1, 1)?;
+/// What is written under a picture, and the colour of it and of a frame around the picture.
+pub(super) struct Caption<'a> {
+    pub(super) text: &'a str,
+    pub(super) color: Option<Rgb>,
+}
+
+/// The picture of pictures.
+pub(super) fn lay_out(
+    title: &str,
+    (n, tiles, [height, width]): Tiles,
+    captions: &[Caption],
+) -> Result<Drawing> {
+    let lines = captions.iter().map(|caption| caption.text.lines().count()).max().unwrap_or(0);
+
+    let letters = Letters::new()?;
     let longest = captions
         .iter()
-        .flatten()
-        .map(|line| canvas.letters.width(line, TICK))
+        .flat_map(|caption| caption.text.lines())
+        .map(|line| letters.width(line, TICK))
         .fold(0.0, f32::max)
         .min(CAPTION);
     let across = (width as f32).max(longest.ceil()) + GAP;
@@ -81,13 +96,13 @@ pub fn grid<S: AsRef<str>>(
         let most = ((HIGHEST as f32 - top - ROOM) / down) as usize * columns;
         return Err(Error::argument("grid", format!("at most {most} images of this size"), n));
     }
-    let title = canvas.letters.fit(title, TITLE, PAGE - 2.0 * ROOM);
-    let wide = (columns as f32 * across).max(canvas.letters.width(&title, TITLE)).max(200.0) + 2.0 * ROOM;
+    let title = letters.fit(title, TITLE, PAGE - 2.0 * ROOM);
+    let wide = (columns as f32 * across).max(letters.width(&title, TITLE)).max(200.0) + 2.0 * ROOM;
     let total = if n == 0 { total + 4.0 * ROOM } else { total };
-    canvas = Canvas::new(wide.ceil() as usize, total.ceil() as usize)?;
-    canvas.text(&title, TITLE, (wide / 2.0, top / 2.0), MIDDLE, INK);
+    let mut drawing = Drawing::new(letters, wide, total);
+    drawing.text(&title, TITLE, (wide / 2.0, top / 2.0), MIDDLE, INK);
     if n == 0 {
-        canvas.text("no pictures to show", LABEL, (wide / 2.0, (top + total) / 2.0), MIDDLE, FRAME);
+        drawing.text("no pictures to show", LABEL, (wide / 2.0, (top + total) / 2.0), MIDDLE, FRAME);
     }
     let start = (wide - columns as f32 * across) / 2.0;
     for (i, tile) in tiles.enumerate() {
@@ -95,20 +110,32 @@ pub fn grid<S: AsRef<str>>(
         let left = (middle - width as f32 / 2.0).round();
         let above = (top + (i / columns) as f32 * down).round();
         let area = Area { left, top: above, right: left + width as f32, bottom: above + height as f32 };
-        canvas.picture(area, &tile?);
-        canvas.frame(area, FRAME);
-        for (k, line) in captions.get(i).into_iter().flatten().enumerate() {
-            let line = canvas.letters.fit(line, TICK, across - GAP / 2.0);
-            canvas.text(&line, TICK, (middle, area.bottom + 3.0 + (k as f32 + 0.5) * LINE), MIDDLE, INK);
+        let (columns, pixels) = tile?;
+        drawing.picture(area, columns, &pixels);
+        let caption = captions.get(i);
+        match caption.and_then(|caption| caption.color) {
+            Some(color) => drawing.frame(area, 3.0, color),
+            None => drawing.frame(area, 1.0, FRAME),
+        }
+        for (k, line) in caption.into_iter().flat_map(|caption| caption.text.lines()).enumerate() {
+            let line = drawing.letters.fit(line, TICK, across - GAP / 2.0);
+            let place = (middle, area.bottom + 3.0 + (k as f32 + 0.5) * LINE);
+            drawing.text(
+                &line,
+                TICK,
+                place,
+                MIDDLE,
+                caption.and_then(|caption| caption.color).unwrap_or(INK),
+            );
         }
     }
-    canvas.save(path.as_ref())
+    Ok(drawing)
 }
 
-/// How many images there are, each in rgb at the size it is shown, and that size.
-type Tiles<'a> = (usize, Box<dyn Iterator<Item = Result<Vec<[u8; 3]>>> + 'a>, [usize; 2]);
+/// How many images there are, the width and the pixels of each, and the size at which it is shown.
+pub(super) type Tiles<'a> = (usize, Box<dyn Iterator<Item = Result<(usize, Vec<Rgb>)>> + 'a>, [usize; 2]);
 
-fn tiles(images: &Tensor) -> Result<Tiles<'_>> {
+pub(super) fn tiles(images: &Tensor) -> Result<Tiles<'_>> {
     let (n, height, width, channels) = match *images.dims() {
         [n, height, width] => (n, height, width, 1),
         [n, height, width, channels @ (1 | 3)] => (n, height, width, channels),
@@ -134,24 +161,16 @@ fn tiles(images: &Tensor) -> Result<Tiles<'_>> {
     let one = move |i: usize| {
         let size = height * width * channels;
         let bytes = &bytes[i * size..(i + 1) * size];
-        let bytes = if shown[0] >= height {
-            enlarged(bytes, width, channels, shown[0] / height)
+        let (width, bytes) = if shown[0] >= height {
+            (width, bytes.to_vec())
         } else {
             let image = Tensor::from_vec(bytes.to_vec(), (height, width, channels), &Device::Cpu)?;
-            resize(&image, shown[0], shown[1])?.flatten(0, -1)?.to_vec1()?
+            (shown[1], resize(&image, shown[0], shown[1])?.flatten(0, -1)?.to_vec1()?)
         };
-        Ok(bytes.chunks_exact(channels).map(|p| std::array::from_fn(|i| p[i % channels])).collect())
+        let rgb = |p: &[u8]| std::array::from_fn(|i| p[i % channels]);
+        Ok((width, bytes.chunks_exact(channels).map(rgb).collect()))
     };
     Ok((n, Box::new((0..n).map(one)), shown))
-}
-
-/// Every pixel as a square of `factor` by `factor`.
-fn enlarged(bytes: &[u8], width: usize, channels: usize, factor: usize) -> Vec<u8> {
-    let wide = bytes.chunks_exact(width * channels).flat_map(|row| {
-        let row: Vec<u8> = row.chunks_exact(channels).flat_map(|p| p.repeat(factor)).collect();
-        row.repeat(factor)
-    });
-    wide.collect()
 }
 
 #[cfg(test)]

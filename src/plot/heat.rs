@@ -5,8 +5,9 @@ use std::path::Path;
 use candle_core::DType;
 
 use super::axis::{Axis, Scale, TINY};
-use super::canvas::{Area, Canvas, mix};
-use super::text::{LEFT, MIDDLE, RIGHT, TOP};
+use super::canvas::mix;
+use super::drawing::{Area, Drawing};
+use super::text::{LEFT, Letters, MIDDLE, RIGHT, TOP};
 use super::{FRAME, INK, Rgb, TICK, TITLE, WHITE};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
@@ -56,10 +57,10 @@ pub fn heat(path: impl AsRef<Path>, title: &str, matrix: &Tensor) -> Result<()> 
     let largest = if largest < TINY { 1.0 } else { largest };
     let bar = Axis::new(Scale::Linear, -largest, largest, 8);
 
-    let mut canvas = Canvas::new(1, 1)?;
-    let labels = bar.ticks.iter().map(|(_, label)| canvas.letters.width(label, TICK)).fold(0.0, f32::max);
+    let letters = Letters::new()?;
+    let labels = bar.ticks.iter().map(|(_, label)| letters.width(label, TICK)).fold(0.0, f32::max);
     let (width, height) = size(rows, columns);
-    let left = canvas.letters.width(&(rows - 1).to_string(), TICK) + 2.0 * ROOM;
+    let left = letters.width(&(rows - 1).to_string(), TICK) + 2.0 * ROOM;
     let top = TITLE + 2.0 * ROOM;
     // Beside a low matrix stands a bar that is high enough for its numbers.
     let tall = height.max(SHORTEST_BAR);
@@ -67,50 +68,49 @@ pub fn heat(path: impl AsRef<Path>, title: &str, matrix: &Tensor) -> Result<()> 
     let area = Area { left: left.ceil(), top: above, right: left.ceil() + width, bottom: above + height };
     let scale = Area { left: area.right + ROOM, right: area.right + ROOM + BAR, top, bottom: top + tall };
     let natural = scale.right + 9.0 + labels + ROOM;
-    let across = natural.max(canvas.letters.width(title, TITLE) + 2.0 * ROOM).min(natural.max(WIDEST));
+    let across = natural.max(letters.width(title, TITLE) + 2.0 * ROOM).min(natural.max(WIDEST));
     let note = if odd > 0 { 2.0 * TICK } else { 0.0 };
     let down = scale.bottom.max(area.bottom + TICK) + ROOM + note;
-    canvas = Canvas::new(across.ceil() as usize, down.ceil() as usize)?;
+    let mut drawing = Drawing::new(letters, across, down);
 
-    let title = canvas.letters.fit(title, TITLE, across - ROOM);
-    canvas.text(&title, TITLE, (across / 2.0, top / 2.0), MIDDLE, INK);
-    let cell = |i: f32, from: f32, room: f32, count: usize| {
-        (((i + 0.5 - from) / room * count as f32) as usize).min(count - 1)
+    let title = drawing.letters.fit(title, TITLE, across - ROOM);
+    drawing.text(&title, TITLE, (across / 2.0, top / 2.0), MIDDLE, INK);
+    // More cells than pixels cannot be seen.
+    let sampled = |count: usize, room: f32| {
+        let shown = count.min(room as usize);
+        (0..shown)
+            .map(move |i| ((i as f32 + 0.5) / shown as f32 * count as f32) as usize)
+            .map(move |i| i.min(count - 1))
     };
-    for y in area.top as usize..area.bottom as usize {
-        let row = cell(y as f32, area.top, height, rows);
-        for x in area.left as usize..area.right as usize {
-            let column = cell(x as f32, area.left, width, columns);
-            canvas.set(x, y, color(numbers[row * columns + column] / largest));
-        }
-    }
-    canvas.frame(area, FRAME);
+    let shown = sampled(rows, height)
+        .flat_map(|row| sampled(columns, width).map(move |column| row * columns + column));
+    let cells: Vec<Rgb> = shown.map(|i| color(numbers[i] / largest)).collect();
+    drawing.picture(area, columns.min(width as usize), &cells);
+    drawing.frame(area, 1.0, FRAME);
     for (i, place) in indices(columns, width) {
-        canvas.text(&i.to_string(), TICK, (area.left + place, area.bottom + 9.0), TOP, INK);
+        drawing.text(&i.to_string(), TICK, (area.left + place, area.bottom + 9.0), TOP, INK);
     }
     for (i, place) in indices(rows, height) {
-        canvas.text(&i.to_string(), TICK, (area.left - 9.0, area.top + place), RIGHT, INK);
+        drawing.text(&i.to_string(), TICK, (area.left - 9.0, area.top + place), RIGHT, INK);
     }
-    for y in scale.top as usize..scale.bottom as usize {
-        let part = 1.0 - 2.0 * (y as f32 + 0.5 - scale.top) / scale.height();
-        let line = Area { top: y as f32, bottom: y as f32 + 1.0, ..scale };
-        canvas.fill(line, color(f64::from(part)));
-    }
-    canvas.frame(scale, FRAME);
+    let (steps, high) = (scale.height() as usize, scale.height());
+    let part = |i: usize| 1.0 - 2.0 * (i as f32 + 0.5) / high;
+    drawing.picture(scale, 1, &(0..steps).map(|i| color(f64::from(part(i)))).collect::<Vec<Rgb>>());
+    drawing.frame(scale, 1.0, FRAME);
     for (number, label) in &bar.ticks {
         let y = scale.bottom - ((number / largest + 1.0) / 2.0) as f32 * scale.height();
-        canvas.text(label, TICK, (scale.right + 9.0, y), LEFT, INK);
+        drawing.text(label, TICK, (scale.right + 9.0, y), LEFT, INK);
     }
     if odd > 0 {
         let text = format!("{odd} not finite (grey)");
-        let text = canvas.letters.fit(&text, TICK, across - area.left);
-        canvas.text(&text, TICK, (area.left, down - TICK), LEFT, INK);
+        let text = drawing.letters.fit(&text, TICK, across - area.left);
+        drawing.text(&text, TICK, (area.left, down - TICK), LEFT, INK);
     }
-    canvas.save(path.as_ref())
+    drawing.save(path)
 }
 
 /// The colour of a number from −1 to 1.
-fn color(x: f64) -> Rgb {
+pub(super) fn color(x: f64) -> Rgb {
     if !x.is_finite() {
         return NOT_FINITE;
     }

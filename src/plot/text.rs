@@ -19,7 +19,7 @@ pub(super) const RIGHT: Anchor = Anchor { x: 1.0, y: 0.5 };
 pub(super) const TOP: Anchor = Anchor { x: 0.5, y: 0.0 };
 
 /// The height of a capital letter, in ems: what is centred when a text is.
-const CAPITAL: f32 = 0.73;
+pub(super) const CAPITAL: f32 = 0.73;
 
 #[derive(Clone, Debug)]
 pub(super) struct Letters(FontRef<'static>);

@@ -1,0 +1,162 @@
+//! Pictures with what was made of them.
+
+use std::path::Path;
+
+use candle_core::DType;
+
+use super::Rgb;
+use super::drawing::Drawing;
+use super::grid::{Caption, lay_out, tiles};
+use super::heat::color;
+use crate::autograd::Tensor;
+use crate::data::Labelled;
+use crate::error::{Error, Result};
+use crate::metrics::decided;
+
+/// About how many pixels a picture of weights has.
+const TILE: usize = 96;
+
+const RIGHT: Rgb = [0, 122, 61];
+const WRONG: Rgb = [200, 30, 30];
+
+/// Writes a picture of pictures, each with the class that was predicted: a right one green, a wrong one red with the class that
+/// it is.
+///
+/// ```
+/// use tealight::prelude::*;
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path().join("predictions.png");
+/// let digits = tealight::data::digits()?.select(&[0, 1, 2, 3])?;
+/// let predicted = Tensor::new(&[0u32, 1, 2, 5], &Device::Cpu)?;
+/// tealight::plot::predictions(&path, "Some digits", &digits, &predicted)?;
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
+/// # Shapes
+/// Images as in [`grid`](super::grid()); predictions as in [`metrics`](crate::metrics): scores (n, c), or classes (n).
+///
+/// # Errors
+/// As [`grid`](super::grid()); predictions of another shape.
+pub fn predictions(path: impl AsRef<Path>, title: &str, images: &Labelled, predicted: &Tensor) -> Result<()> {
+    let classes = decided("predictions", predicted, &images.targets, None)?;
+    let tiles = tiles(&images.inputs)?;
+    if tiles.0 != classes.predicted.len() {
+        let expected = format!("a class for each of {} images", tiles.0);
+        return Err(Error::argument("predictions", expected, classes.predicted.len()));
+    }
+    let name = |class: u32| images.names.get(class as usize).map_or(class.to_string(), String::clone);
+    let texts: Vec<(String, Rgb)> = classes
+        .predicted
+        .iter()
+        .zip(&classes.targets)
+        .map(|(&said, &is)| match said == is {
+            true => (format!("✓ {}", name(said)), RIGHT),
+            false => (format!("✗ {}\nis {}", name(said), name(is)), WRONG),
+        })
+        .collect();
+    let captions: Vec<Caption> =
+        texts.iter().map(|(text, color)| Caption { text, color: Some(*color) }).collect();
+    lay_out(title, tiles, &captions)?.save(path)
+}
+
+/// Writes a picture of a layer's weights as pictures: blue below 0, white at 0, red above, one scale for all.
+///
+/// ```
+/// use tealight::prelude::*;
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path().join("weights.png");
+/// let layer = Linear::new(64, 10, &mut Rng::seed(1))?;
+/// // What each output looks for in pictures of 8 by 8.
+/// let weights = layer.weight.get().reshape((10, 8, 8))?;
+/// tealight::plot::weights(&path, "First layer", &weights)?;
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
+/// # Shapes
+/// (n, h, w), or (n, c, h, w) as a convolution has them: n · c pictures.
+///
+/// # Errors
+/// Another shape, or an empty one; numbers beyond ±1e300; more than fit into 16,384 rows of pixels; a file that cannot be
+/// written. What is not finite is grey.
+pub fn weights(path: impl AsRef<Path>, title: &str, weights: &Tensor) -> Result<()> {
+    weighed(title, weights)?.save(path)
+}
+
+fn weighed(title: &str, weights: &Tensor) -> Result<Drawing> {
+    let (inner, height, width) = match *weights.dims() {
+        [_, height, width] => (1, height, width),
+        [_, inner, height, width] => (inner, height, width),
+        _ => (0, 0, 0),
+    };
+    let size = height * width;
+    if weights.elem_count() == 0 || size == 0 {
+        let expected = "weights (n, h, w) or (n, c, h, w), not empty";
+        return Err(Error::shape("weights", expected, &[weights.dims()]));
+    }
+    let numbers: Vec<f64> = weights.array().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+    let largest = numbers.iter().filter(|x| x.is_finite()).fold(0.0_f64, |m, x| m.max(x.abs()));
+    if largest > 1e300 {
+        return Err(Error::argument("weights", "numbers within ±1e300", format!("{largest:e}")));
+    }
+    let scale = if largest < super::axis::TINY { 1.0 } else { largest };
+    let n = numbers.len() / size;
+    let names: Vec<String> = (0..n)
+        .map(|i| if inner == 1 { i.to_string() } else { format!("{}, {}", i / inner, i % inner) })
+        .collect();
+    let captions: Vec<Caption> = names.iter().map(|text| Caption { text, color: None }).collect();
+    let title = format!("{title} (±{largest:.3})");
+    let shown = match TILE / height.max(width) {
+        0 => [height, width].map(|side| (side * TILE).div_ceil(height.max(width))),
+        cell => [height, width].map(|side| side * cell.min(24)),
+    };
+    let tile = |i: usize| {
+        Ok((width, numbers[i * size..(i + 1) * size].iter().map(|x| color(x / scale)).collect::<Vec<Rgb>>()))
+    };
+    lay_out(&title, (n, Box::new((0..n).map(tile)), shown), &captions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::image::read;
+    use crate::prelude::*;
+
+    #[test]
+    fn right_and_wrong() -> Result<()> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.svg");
+        let digits = crate::data::digits()?.select(&[0, 1, 2])?;
+        predictions(&path, "A title", &digits, &Tensor::new(&[0u32, 1, 9], &Device::Cpu)?)?;
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (part, count) in [("✓ 0<", 1), ("✓ 1<", 1), ("✗ 9<", 1), (">is 2<", 1), ("<image", 3)] {
+            assert_eq!(text.matches(part).count(), count, "{part}");
+        }
+        let scores = Tensor::zeros((3, 10), DType::F32, &Device::Cpu)?;
+        predictions(&path, "A title", &digits, &scores)?;
+        let few = Tensor::zeros((2, 10), DType::F32, &Device::Cpu)?;
+        assert!(predictions(&path, "A title", &digits, &few).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn all_kinds_of_weights() -> Result<()> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.png");
+        for shape in [&[1, 1, 1][..], &[10, 8, 8], &[8, 3, 5, 5], &[2, 700, 300], &[3, 1, 900]] {
+            let x = Tensor::randn(0.0, 1.0, shape, &mut Rng::seed(1))?;
+            weights(&path, "A title", &x)?;
+            let dims = read(&path)?.dims().to_vec();
+            assert!(dims[0] < 800 && dims[1] <= 1040, "{shape:?} {dims:?}");
+        }
+        for x in [0.0, f64::NAN, f64::INFINITY, 1e-310] {
+            weights(&path, "A title", &Tensor::full(x, (2, 3, 3), &Device::Cpu)?)?;
+        }
+        for shape in [&[3, 3][..], &[0, 3, 3], &[3, 0, 3, 3], &[]] {
+            assert!(
+                weights(&path, "", &Tensor::zeros(shape, DType::F32, &Device::Cpu)?).is_err(),
+                "{shape:?}"
+            );
+        }
+        Ok(())
+    }
+}
