@@ -344,3 +344,18 @@ for spec, shape in [("ij->ji", (2, 3)), ("ii->", (3, 3)), ("ii->i", (3, 3)), ("i
 case('Tensor::einsum("i,ij,j->", &[a, b, c])', functools.partial(torch.einsum, "i,ij,j->"), N(2), N(2, 3), N(3))
 case("x.trace()", torch.trace, N(3, 3))
 case("x.trace()", torch.trace, T([], (0, 0)), label="empty")
+
+# ---- linear algebra, behind the feature `linalg`
+
+
+def definite(x):
+    return x @ x.T + 2 * torch.eye(x.shape[0], dtype=x.dtype)
+
+
+NO_NAN = "a decomposition may refuse it"
+case("positive(x)?.cholesky()", lambda x: torch.linalg.cholesky(definite(x)), N(3, 3), nan=NO_NAN)
+case("a.solve(b)", torch.linalg.solve, T([[4.0, 1.0, -0.5], [0.5, 3.0, 1.0], [-1.0, 0.25, 5.0]]), N(3, 2), nan=NO_NAN)
+case("x.inv()", torch.linalg.inv, T([[4.0, 1.0, -0.5], [0.5, 3.0, 1.0], [-1.0, 0.25, 5.0]]), nan=NO_NAN)
+case("x.inv()", torch.linalg.inv, T([[0.0, 2.0], [-4.0, 0.0]]), label="needs a pivot")
+case("x.det()", torch.linalg.det, T([[4.0, 1.0, -0.5], [0.5, 3.0, 1.0], [-1.0, 0.25, 5.0]]), nan=NO_NAN)
+case("x.det()", torch.linalg.det, T([[0.0, 2.0], [-4.0, 0.0]]), label="needs a pivot")
