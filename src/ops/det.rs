@@ -123,7 +123,7 @@ mod tests {
         let minor = |j: usize| -> Vec<Vec<f64>> {
             x[1..].iter().map(|row| [&row[..j], &row[j + 1..]].concat()).collect()
         };
-        let sign = |j: usize| if j % 2 == 0 { 1.0 } else { -1.0 };
+        let sign = |j: usize| if j.is_multiple_of(2) { 1.0 } else { -1.0 };
         if x.is_empty() { 1.0 } else { (0..x.len()).map(|j| sign(j) * x[0][j] * laplace(&minor(j))).sum() }
     }
 
