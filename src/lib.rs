@@ -72,16 +72,21 @@ pub use error::{Error, Result};
 
 /// Everything that most programs use: `use tealight::prelude::*;`.
 pub mod prelude {
-    pub use crate::activation::{Activation, Relu, Sigmoid, Tanh};
+    pub use crate::activation::{Activation, Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
     pub use crate::autograd::{self, Array, Gradients, Keep, Op, Saved, Tensor, no_grad};
     pub use crate::data::image_to_vector;
     pub use crate::error::{Error, Result};
     pub use crate::formula::Real;
-    pub use crate::layer::{Flatten, Layer, Linear, Parameter, Parts, Pass, Sequential, Softmax};
-    pub use crate::loss::{Bce, BceWithLogits, CrossEntropy, L1, L2, Loss, Mean, PointwiseLoss, Sum, l1, l2};
+    pub use crate::layer::{
+        BatchNorm1d, BatchNorm2d, Buffer, Conv1d, Conv2d, Dropout, Embedding, Flatten, Gru, Layer, LayerNorm,
+        Linear, Lstm, MaxPool2d, Parameter, Parts, Pass, Residual, RnnOptions, Sequential, Softmax,
+    };
+    pub use crate::loss::{
+        Bce, BceWithLogits, CrossEntropy, EachLoss, L1, L2, Loss, Mean, Mse, PointwiseLoss, Sum, l1, l2,
+    };
     pub use crate::normalize::{Normalize, NormalizeRows, Standardize};
     pub use crate::ops::{ConvOptions, PoolOptions, Rng, sigmoid_derivative};
-    pub use crate::optim::{Optimizer, Sgd};
+    pub use crate::optim::{Adam, AdamW, Optimizer, Sgd};
     pub use candle_core::{DType, Device};
 }
 

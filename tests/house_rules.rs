@@ -21,11 +21,11 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("ops", &["autograd"]),
     ("activation", &["ops"]),
     ("loss", &["ops"]),
-    ("normalize", &["ops"]),
     ("data", &["ops", "file"]),
     ("plot", &["data"]),
-    ("functional", &["data", "loss", "normalize"]), // the document's operations as functions, defined elsewhere
-    ("layer", &["activation", "loss", "normalize"]),
+    ("functional", &["data", "loss"]), // the document's operations as functions, defined elsewhere
+    ("layer", &["activation", "loss"]),
+    ("normalize", &["layer"]), // what is fitted belongs to the model: buffers
     ("optim", &["layer"]),
     ("io", &["optim", "file"]),
     ("train", &["optim", "data", "io"]),
@@ -36,6 +36,8 @@ const DOCUMENTED: &[&str] = &["src/ops/", "src/activation/", "src/loss/"];
 
 /// Files there that are none: no formula, no gradient of their own.
 const HELPERS: &[(&str, &str)] = &[
+    ("src/loss/check.rs", "refuses what is no target, and computes nothing"),
+    ("src/loss/classes.rs", "reads the classes and their weights for the losses that take them"),
     ("src/ops/axis.rs", "names an axis and touches no number"),
     ("src/ops/lower.rs", "runs a formula's program as candle ops or tensor ops: pointwise.rs"),
     ("src/ops/operand.rs", "a tensor or a number, whichever it is; the operations that take one test it"),

@@ -3,15 +3,41 @@
 //! Each is one [`impl Activation`](Activation) in one file, and with that a layer, a vector loop, an exact gradient of
 //! any order and its own check.
 
+mod elu;
+mod gelu;
+mod hard_sigmoid;
+mod hard_swish;
+mod hard_tanh;
+mod leaky_relu;
+mod log_sigmoid;
+mod mish;
 mod relu;
 mod sigmoid;
+mod silu;
+mod softplus;
+mod softsign;
 mod tanh;
+mod tanhshrink;
+mod threshold;
 
 use std::fmt::Debug;
 
+pub use elu::{Celu, Elu, Selu};
+pub use gelu::{Gelu, GeluTanh};
+pub use hard_sigmoid::HardSigmoid;
+pub use hard_swish::HardSwish;
+pub use hard_tanh::{HardTanh, Relu6};
+pub use leaky_relu::LeakyRelu;
+pub use log_sigmoid::LogSigmoid;
+pub use mish::Mish;
 pub use relu::Relu;
 pub use sigmoid::Sigmoid;
+pub use silu::Silu;
+pub use softplus::Softplus;
+pub use softsign::Softsign;
 pub use tanh::Tanh;
+pub use tanhshrink::Tanhshrink;
+pub use threshold::Threshold;
 
 use crate::autograd::Tensor;
 use crate::error::Result;
@@ -25,16 +51,16 @@ use crate::ops;
 /// ```
 /// use tealight::prelude::*;
 ///
-/// /// x · tanh(ln(1 + eˣ))
+/// /// exp(−x²)
 /// #[derive(Clone, Debug)]
-/// struct Mish;
-/// impl Activation for Mish {
-///     const NAME: &'static str = "mish";
-///     fn value<R: Real>(&self, x: R) -> R { x * x.exp().ln_1p().tanh() }
+/// struct Gaussian;
+/// impl Activation for Gaussian {
+///     const NAME: &'static str = "gaussian";
+///     fn value<R: Real>(&self, x: R) -> R { (-(x * x)).exp() }
 /// }
 ///
 /// let x = Tensor::new(&[-1.0, 0.5, 2.0], &Device::Cpu)?;
-/// autograd::gradcheck(|x| Mish.apply(&x[0]), &[x])?;
+/// autograd::gradcheck(|x| Gaussian.apply(&x[0]), &[x])?;
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub trait Activation: Clone + Debug + Send + Sync + 'static {
@@ -79,3 +105,26 @@ impl<A: Activation> Formula<1> for A {
         [Activation::derivative(self, x, y)]
     }
 }
+
+/// x where x < 0, else 0; the slope at 0 is 1, that of the left.
+#[inline(always)]
+fn not_above_0<R: Real>(x: R) -> R {
+    let zero = R::constant(0.0);
+    x.select_gt(zero, zero, x)
+}
+
+/// x, but not below `low` or above `high`: for formulas that are constant or straight from there on.
+#[inline(always)]
+fn bounded<R: Real>(x: R, low: f64, high: f64) -> R {
+    x.max(R::constant(low)).min(R::constant(high))
+}
+
+/// `slope` where low < x < high, else 0.
+#[inline(always)]
+fn inside<R: Real>(x: R, low: f64, high: f64, slope: R) -> R {
+    let zero = R::constant(0.0);
+    x.select_gt(R::constant(low), R::constant(high).select_gt(x, slope, zero), zero)
+}
+
+#[cfg(test)]
+mod testing;

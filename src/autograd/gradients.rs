@@ -17,6 +17,13 @@ impl Gradients {
         self.by_node.get(&parameter.node.as_ref()?.id)
     }
 
+    /// Puts another gradient in the place of a parameter's.
+    pub(crate) fn replace(&mut self, parameter: &Tensor, gradient: Tensor) {
+        if let Some(node) = &parameter.node {
+            self.by_node.insert(node.id, gradient);
+        }
+    }
+
     /// How many tensors have a gradient.
     pub fn len(&self) -> usize {
         self.by_node.len()

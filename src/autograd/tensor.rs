@@ -206,7 +206,7 @@ impl Tensor {
 /// An array without elements lets go of its place in a larger one: candle cuts the storage at that place, which may lie
 /// behind its end.
 pub(super) fn placed(array: Array) -> Array {
-    if array.elem_count() > 0 || array.layout().start_offset() == 0 {
+    if array.layout().start_offset() == 0 || !array.dims().contains(&0) {
         return array;
     }
     Array::zeros(array.shape(), array.dtype(), array.device()).unwrap_or(array)

@@ -1,27 +1,44 @@
-//! Pictures, tables and the small real data sets that ship with the crate.
+//! What models are trained on: pictures, tables, and the small real data sets that ship with the crate.
 //!
-//! A data set is a [`Labelled`]: inputs, a class number for each, and the names of the classes.
+//! A [`Dataset`] has examples, each an input and a target: [`Labelled`] (with the names of the classes), [`TensorDataset`],
+//! [`from_fn`], or one's own. A [`DataLoader`] gives them in batches, epoch after epoch.
 
+mod augment;
 #[cfg(feature = "csv")]
 mod breast_cancer;
+mod dataset;
 #[cfg(feature = "image")]
 mod digits;
 #[cfg(feature = "image")]
 mod folder;
+mod idx;
 #[cfg(feature = "image")]
 pub mod image;
 #[cfg(feature = "csv")]
 mod iris;
 mod labelled;
+mod loader;
+mod mnist;
+mod split;
+#[cfg(feature = "csv")]
+mod table;
 mod unroll;
 
+pub use augment::{Augment, Then};
 #[cfg(feature = "csv")]
 pub use breast_cancer::breast_cancer;
+pub use dataset::{Dataset, FromFn, Mapped, Subset, TensorDataset, from_fn};
 #[cfg(feature = "image")]
 pub use digits::digits;
 #[cfg(feature = "image")]
 pub use folder::{ImageFolder, image_folder};
+pub use idx::idx;
 #[cfg(feature = "csv")]
 pub use iris::iris;
 pub use labelled::Labelled;
+pub use loader::{DataLoader, Epoch, Position};
+pub use mnist::{fashion_mnist, mnist};
+pub use split::{Folds, k_fold, random_split, stratified_k_fold, stratified_split};
+#[cfg(feature = "csv")]
+pub use table::{CsvOptions, CsvSchema, Missing, csv};
 pub use unroll::image_to_vector;

@@ -25,18 +25,18 @@ fn rows<T: Element, const N: usize>(
 
 /// Σ f(aᵢ, bᵢ)
 #[inline(always)]
-fn sum<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
+pub(super) fn sum<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
     T::from_f64(lanes(a, b, &f))
 }
 
 #[inline(always)]
-fn largest<T: Element>(x: &[T]) -> T {
+pub(super) fn largest<T: Element>(x: &[T]) -> T {
     fold(x, &|a: T, b: T| Real::max(a, b))
 }
 
 /// exp(x − max x) into `out`; returns the sum, which is at least 1.
 #[inline(always)]
-fn exponentials<T: Element>(x: &[T], largest: T, out: &mut [T]) -> T {
+pub(super) fn exponentials<T: Element>(x: &[T], largest: T, out: &mut [T]) -> T {
     for i in 0..x.len() {
         out[i] = (x[i] - largest).exp();
     }
@@ -102,10 +102,16 @@ pub(crate) fn log_softmax_backward<T: Element>(y: &[T], grad: &[T], width: usize
     )
 }
 
-/// −(log softmax x)[class] of each row.
+/// No class: the row counts for nothing, whatever its scores.
+pub(crate) const IGNORED: u32 = u32::MAX;
+
+/// −(log softmax x)[class] of each row; 0 where the class is [`IGNORED`].
 pub(crate) fn cross_entropy<T: Element>(x: &[T], classes: &[u32], width: usize) -> Vec<T> {
     let mut out = vec![T::default(); classes.len()];
     for_each_row(&mut out, 1, |i, out| {
+        if classes[i] == IGNORED {
+            return;
+        }
         let (x, mut e) = (&x[i * width..(i + 1) * width], vec![T::default(); width]);
         vectorize(
             #[inline(always)]
@@ -118,7 +124,7 @@ pub(crate) fn cross_entropy<T: Element>(x: &[T], classes: &[u32], width: usize) 
     out
 }
 
-/// (softmax x − one-hot class)·g of each row.
+/// (softmax x − one-hot class)·g of each row; 0 where the class is [`IGNORED`].
 pub(crate) fn cross_entropy_backward<T: Element>(
     x: &[T],
     classes: &[u32],
@@ -127,6 +133,9 @@ pub(crate) fn cross_entropy_backward<T: Element>(
 ) -> Vec<T> {
     let mut out = vec![T::default(); x.len()];
     for_each_row(&mut out, width, |i, out| {
+        if classes[i] == IGNORED {
+            return;
+        }
         let (x, g) = (&x[i * width..(i + 1) * width], grad[i]);
         vectorize(
             #[inline(always)]

@@ -3,24 +3,54 @@
 //! A model is plain data, a struct of layers or a [`Sequential`]; [`parts`](Layer::parts) is the only list a layer
 //! writes, and from it come its parameters and their names.
 
+mod attention;
+mod bilinear;
+mod conv;
+mod dropout;
+mod dtype;
+mod embedding;
 mod flatten;
+mod glu;
 mod gradcheck;
+pub mod init;
+mod lambda;
 mod linear;
+mod norm;
 mod parameter;
 mod parts;
 mod pass;
+mod prelu;
+mod reshape;
+mod residual;
+mod rnn;
 mod sequential;
 mod softmax;
 mod summary;
 
+pub use attention::{AttentionMask, MultiHeadAttention, TransformerEncoderLayer};
+pub use bilinear::Bilinear;
+pub use conv::{
+    AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, MaxPool1d,
+    MaxPool2d, Upsample,
+};
+pub use dropout::{Dropout, Dropout2d};
+pub use dtype::to_dtype;
+pub use embedding::Embedding;
 pub use flatten::Flatten;
+pub use glu::Glu;
 pub use gradcheck::gradcheck;
+pub use lambda::Lambda;
 pub use linear::Linear;
+pub use norm::{BatchNorm, BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm, LayerNorm, RmsNorm, Running};
 pub use parameter::{Buffer, Held, Parameter};
 pub use parts::{Part, Parts};
 pub use pass::Pass;
+pub use prelu::PRelu;
+pub use reshape::Reshape;
+pub use residual::Residual;
+pub use rnn::{Cell, Gru, GruCell, Lstm, LstmCell, Recurrence, Recurrent, Rnn, RnnCell, RnnOptions, Weights};
 pub use sequential::Sequential;
-pub use softmax::Softmax;
+pub use softmax::{LogSoftmax, Softmax, Softmin};
 pub use summary::Summary;
 
 use candle_core::{DType, Device};
@@ -29,8 +59,6 @@ use self::summary::Recorder;
 use crate::activation::Activation;
 use crate::autograd::{Tensor, no_grad};
 use crate::error::{Error, Result};
-use crate::normalize::Normalize;
-use crate::normalize::{NormalizeRows, Standardize};
 
 /// A function of a tensor with parameters that can be learned.
 ///
@@ -152,14 +180,26 @@ fn set_frozen(
     pattern: &str,
     frozen: bool,
 ) -> Result<usize> {
-    let fitting = parameters.iter().filter(|(name, _)| fits(name, pattern));
-    let count = fitting.inspect(|(_, parameter)| parameter.set_frozen(frozen)).count();
-    if count == 0 {
-        let names: Vec<&str> = parameters.iter().map(|(name, _)| name.as_str()).collect();
+    let fitting = fitting(op, parameters.iter().map(|(name, _)| name.as_str()), pattern)?;
+    for &i in &fitting {
+        parameters[i].1.set_frozen(frozen);
+    }
+    Ok(fitting.len())
+}
+
+/// Which of the names fit `pattern`; that none does is an error.
+pub(crate) fn fitting<'a>(
+    op: &'static str,
+    names: impl Iterator<Item = &'a str>,
+    pattern: &str,
+) -> Result<Vec<usize>> {
+    let names: Vec<&str> = names.collect();
+    let fitting: Vec<usize> = (0..names.len()).filter(|&i| fits(names[i], pattern)).collect();
+    if fitting.is_empty() {
         let expected = format!("a pattern that a parameter fits ({})", names.join(", "));
         return Err(Error::argument(op, expected, format!("{pattern:?}")));
     }
-    Ok(count)
+    Ok(fitting)
 }
 
 /// Whether `name` is `pattern`, in which `*` stands for any text.
@@ -184,18 +224,6 @@ impl<A: Activation> Layer for A {
 
     fn parts<'a>(&'a self, _: &mut Parts<'a>) {}
 }
-
-macro_rules! normalizers {
-    ($($t:ty)*) => {$(
-        impl Layer for $t {
-            fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
-                self.normalize(x)
-            }
-            fn parts<'a>(&'a self, _: &mut Parts<'a>) {}
-        }
-    )*};
-}
-normalizers!(NormalizeRows Standardize);
 
 #[cfg(test)]
 mod tests {

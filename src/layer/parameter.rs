@@ -110,6 +110,11 @@ impl Buffer {
         *own = value.detach();
         Ok(())
     }
+
+    /// Puts this very tensor in the place of the value.
+    pub(super) fn replace(&self, tensor: Tensor) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = tensor;
+    }
 }
 
 fn same_kind(op: &'static str, own: &Tensor, value: &Array) -> Result<()> {

@@ -10,9 +10,12 @@
 //! Where p is 0 or 1 the loss is at most 100 and the slope at most 1e12, not infinite.
 //!
 //! # Errors
-//! Shapes or dtypes that differ. A probability outside [0, 1] gives NaN.
+//! Shapes or dtypes that differ; a probability or a target outside of 0 to 1.
 
 use super::PointwiseLoss;
+use super::check;
+use crate::autograd::Tensor;
+use crate::error::Result;
 use crate::formula::Real;
 
 /// −(t·ln p + (1 − t)·ln(1 − p)) of a probability p and a target t from 0 to 1.
@@ -43,6 +46,11 @@ impl PointwiseLoss for Bce {
         let (yes, no) = logs(prediction);
         [(prediction - target) / spread.max(R::constant(1e-12)), no - yes]
     }
+
+    fn check(&self, prediction: &Tensor, target: &Tensor) -> Result<()> {
+        check::within(Self::NAME, "probabilities", prediction, 0.0, 1.0)?;
+        check::within(Self::NAME, "targets", target, 0.0, 1.0)
+    }
 }
 
 #[cfg(test)]
@@ -54,7 +62,7 @@ mod tests {
 
     #[test]
     fn gradients() -> Result<()> {
-        let (p, t) = (tensor(&[0.3, 0.9, 0.01]), tensor(&[1.0, 0.2, 0.0]));
+        let (p, t) = (tensor(&[0.3, 0.9, 0.1]), tensor(&[0.95, 0.2, 0.05]));
         autograd::gradcheck(|x| Mean(Bce).loss(&x[0], &x[1]), &[p, t])?;
         Ok(())
     }
@@ -65,7 +73,11 @@ mod tests {
         assert_eq!(loss.to_vec1::<f64>()?, [0.0, 0.0, 100.0, 100.0]);
         assert_eq!(grad_at(0.0, |p| Bce.each(p, &tensor(&[1.0])))?, -1e12);
         assert_eq!(grad_at(0.0, |p| Bce.each(p, &tensor(&[0.0])))?, 0.0);
-        assert!(Bce.each(&tensor(&[1.5]), &tensor(&[1.0]))?.to_vec1::<f64>()?[0].is_nan());
+        let refusal =
+            |p: f64, t: f64| Bce.each(&tensor(&[0.5, p]), &tensor(&[1.0, t])).unwrap_err().to_string();
+        assert_eq!(refusal(1.5, 1.0), "bce: expected probabilities from 0 to 1, got 1.5 at [1]");
+        assert!(refusal(f64::NAN, 1.0).ends_with("got NaN at [1]"));
+        assert_eq!(refusal(0.5, -1.0), "bce: expected targets from 0 to 1, got -1 at [1]");
         Ok(())
     }
 }

@@ -1,19 +1,23 @@
 //! Binary cross-entropy of logits.
 //!
 //! # Formula
-//! max(z, 0) − z·t + ln(1 + exp(−|z|)), which is −(t·ln p + (1 − t)·ln(1 − p)) with p = sigmoid(z)
+//! max(z, 0) − z·t + ln(1 + exp(−|z|)), which is −(t·ln p + (1 − t)·ln(1 − p)) with p = sigmoid(z); with a weight w of the
+//! ones, −(w·t·ln p + (1 − t)·ln(1 − p))
 //!
 //! # Gradient
-//! sigmoid(z) − t and −z
+//! sigmoid(z) − t and −z; with a weight, 1 − t − (1 + (w − 1)·t)·sigmoid(−z)
 //!
 //! # Precision
 //! Exact for any z: candle's takes the logarithm of the sigmoid, which is inf or NaN from |z| = 17 on.
 //!
 //! # Errors
-//! Shapes or dtypes that differ.
+//! Shapes or dtypes that differ; a target outside of 0 to 1.
 
-use super::PointwiseLoss;
-use crate::formula::Real;
+use super::{EachLoss, PointwiseLoss, check};
+use crate::autograd::Tensor;
+use crate::error::{Error, Result};
+use crate::formula::{Formula, Real};
+use crate::ops;
 
 /// The cross-entropy between a target t from 0 to 1 and the probability sigmoid(z) of a logit z.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,6 +37,77 @@ impl PointwiseLoss for BceWithLogits {
     fn derivative<R: Real>(&self, prediction: R, target: R) -> [R; 2] {
         [prediction.sigmoid() - target, -prediction]
     }
+
+    fn check(&self, _: &Tensor, target: &Tensor) -> Result<()> {
+        check::within(<Self as PointwiseLoss>::NAME, "targets", target, 0.0, 1.0)
+    }
+}
+
+impl BceWithLogits {
+    /// The same with the ones weighed by `weight`, a number or one for each of the last axis: above 1 finds more of them,
+    /// at the price of more false alarms.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let (z, t) = (Tensor::new(&[0.0, 0.0], &Device::Cpu)?, Tensor::new(&[1.0, 0.0], &Device::Cpu)?);
+    /// let loss = Sum(BceWithLogits.pos_weight(&Tensor::new(3.0, &Device::Cpu)?)?).loss(&z, &t)?;
+    /// assert_eq!(loss.to_scalar::<f64>()?, 4.0 * 2.0_f64.ln());
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A weight that is negative, infinite or NaN.
+    pub fn pos_weight(self, weight: &Tensor) -> Result<BceWithPosWeight> {
+        check::within(NAME, "positive weights", weight, 0.0, f64::MAX)?;
+        Ok(BceWithPosWeight { weight: weight.clone() })
+    }
+}
+
+const NAME: &str = <BceWithLogits as PointwiseLoss>::NAME;
+
+/// [`BceWithLogits`] with a weight of the ones: see [`BceWithLogits::pos_weight`].
+#[derive(Clone, Debug)]
+pub struct BceWithPosWeight {
+    weight: Tensor,
+}
+
+impl EachLoss for BceWithPosWeight {
+    fn each(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
+        check::same_shape(NAME, "prediction and target", &[prediction, target])?;
+        let weight = self.weight.to_dtype(prediction.dtype())?;
+        let last = prediction.dims().len().checked_sub(weight.rank());
+        let own = last.map(|last| &prediction.dims()[last..]);
+        if !own.is_some_and(|own| own.iter().zip(weight.dims()).all(|(&n, &w)| w == 1 || w == n)) {
+            let expected = "a positive weight for each of the last axes";
+            return Err(Error::shape(NAME, expected, &[prediction.dims(), weight.dims()]));
+        }
+        check::within(NAME, "targets", target, 0.0, 1.0)?;
+        ops::apply(Weighed, [prediction, target, &weight])
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Weighed;
+
+/// −ln sigmoid(z)
+#[inline(always)]
+fn surprise<R: Real>(z: R) -> R {
+    (-z).max(R::constant(0.0)) + (-z.abs()).exp().ln_1p()
+}
+
+impl Formula<3> for Weighed {
+    const NAME: &'static str = NAME;
+
+    fn value<R: Real>(&self, [z, t, weight]: [R; 3]) -> R {
+        let one = R::constant(1.0);
+        (one - t) * z + (one + (weight - one) * t) * surprise(z)
+    }
+
+    fn derivative<R: Real>(&self, [z, t, weight]: [R; 3], _: R) -> [R; 3] {
+        let one = R::constant(1.0);
+        let by_z = one - t - (one + (weight - one) * t) * (-z).sigmoid();
+        [by_z, (weight - one) * surprise(z) - z, t * surprise(z)]
+    }
 }
 
 #[cfg(test)]
@@ -44,8 +119,31 @@ mod tests {
 
     #[test]
     fn gradients() -> Result<()> {
-        let (z, t) = (tensor(&[0.3, -4.0, 9.0, 0.0]), tensor(&[1.0, 0.2, 0.0, 1.0]));
-        autograd::gradcheck(|x| Mean(BceWithLogits).loss(&x[0], &x[1]), &[z, t])?;
+        let (z, t) = (tensor(&[0.3, -4.0, 9.0, 0.0]), tensor(&[0.9, 0.2, 0.3, 0.7]));
+        let inputs = [z, t, tensor(&[3.0, 0.5, 1.0, 2.0])];
+        autograd::gradcheck(|x| Mean(BceWithLogits).loss(&x[0], &x[1]), &inputs[..2])?;
+        let weighed = |x: &[Tensor]| Mean(BceWithLogits.pos_weight(&x[2])?).loss(&x[0], &x[1])?.sqr();
+        autograd::gradcheck(weighed, &inputs)?;
+        Ok(())
+    }
+
+    #[test]
+    fn weights_of_the_ones() -> Result<()> {
+        let (z, t) = (tensor(&[1e4, -1e4, 0.3, -0.3]), tensor(&[1.0, 0.0, 0.7, 0.0]));
+        let weigh = |weight: &Tensor| {
+            BceWithLogits.pos_weight(weight)?.each(&z.reshape((2, 2))?, &t.reshape((2, 2))?)
+        };
+        let plain = BceWithLogits.each(&z, &t)?.to_vec1::<f64>()?;
+        let same = weigh(&tensor(&[1.0, 1.0]))?.flatten(0, 1)?.to_vec1::<f64>()?;
+        assert!(plain.iter().zip(&same).all(|(a, b)| (a - b).abs() < 1e-15), "{plain:?} {same:?}");
+        assert!(matches!(weigh(&tensor(&[1.0; 3])), Err(Error::Shape { .. })));
+        assert!(matches!(
+            weigh(&Tensor::ones((1, 1, 1), DType::F64, &Device::Cpu)?),
+            Err(Error::Shape { .. })
+        ));
+        assert!(BceWithLogits.pos_weight(&tensor(&[f64::NAN])).is_err());
+        let error = BceWithLogits.each(&z, &z).unwrap_err().to_string();
+        assert_eq!(error, "bce_with_logits: expected targets from 0 to 1, got 10000 at [0]");
         Ok(())
     }
 

@@ -1,25 +1,28 @@
 //! Cross-entropy between scores and classes.
 //!
 //! # Shapes
-//! Scores (n, c), classes (n) as u32 or i64; a loss for each of the n rows.
+//! Scores (n, c), (n, c, d1, ..) or (c); classes (n), (n, d1, ..) or () as integers, or probabilities of the shape of the
+//! scores; a loss for each row.
 //!
 //! # Formula
-//! −ln softmax(x)[class] = ln Σ exp(x) − x[class]
+//! −Σ q·ln softmax(x), where q is w\[class\] at the class and 0 elsewhere, or w·probability; smoothing takes
+//! (1 − ε)·q + ε·w/c. For a class alone it is ln Σ exp(x) − x\[class\].
 //!
 //! # Gradient
-//! softmax(x) − one-hot(class)
+//! softmax(x)·Σ q − q; by a probability −w·ln softmax(x)
 //!
 //! # Errors
-//! Scores that are no float matrix, classes that are no integers, another number of them than rows, a class that is
-//! not below c.
+//! Shapes or dtypes that do not fit; a class that does not exist; a probability outside of 0 to 1; nothing to take the mean of.
 
 use candle_core::DType;
 
-use super::{EachLoss, Loss, Mean};
+use super::classes::{self, Classes, ignored};
+use super::{EachLoss, Loss, Mean, check};
 use crate::autograd::array::{make, on_cpu, with_float, with_slice};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
-use crate::kernel::rows;
+use crate::kernel::rows::{self, IGNORED};
+use crate::kernel::soft;
 
 /// −ln of the probability that softmax gives to the right class; the mean over rows as a [`Loss`].
 ///
@@ -29,62 +32,153 @@ use crate::kernel::rows;
 /// let classes = Tensor::new(&[0u32, 2], &Device::Cpu)?;
 /// let loss = CrossEntropy.loss(&scores, &classes)?.to_scalar::<f64>()?;
 /// assert!((loss - 0.5 * (1.0 + 2.0 * (-2.0_f64).exp()).ln()).abs() < 1e-15);
+/// // Every class gets a little, and the first one counts for nothing.
+/// let loss = CrossEntropy.label_smoothing(0.1)?.ignore_index(0);
+/// assert!((loss.loss(&scores, &classes)?.to_scalar::<f64>()? - 200.0 / 3.0).abs() < 1e-12);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CrossEntropy;
+#[derive(Clone, Debug, Default)]
+pub struct CrossEntropy {
+    classes: Classes,
+    smoothing: f64,
+}
+
+/// Every class weighs the same, and nothing is smoothed.
+#[allow(non_upper_case_globals)] // reads as a struct without fields, as the other losses do
+pub const CrossEntropy: CrossEntropy = CrossEntropy { classes: Classes::NONE, smoothing: 0.0 };
 
 const NAME: &str = "cross_entropy";
 
+impl CrossEntropy {
+    /// With a weight for each class, (c). The mean divides by the sum of the weights of the targets, and for probabilities
+    /// by the number of rows.
+    ///
+    /// # Errors
+    /// Weights that are no float vector, or negative or NaN.
+    pub fn weights(mut self, weights: &Tensor) -> Result<Self> {
+        self.classes.weigh(NAME, weights)?;
+        Ok(self)
+    }
+
+    /// Rows of this class count for nothing, whatever their scores. (PyTorch ignores −100 without being told.)
+    pub fn ignore_index(mut self, class: i64) -> Self {
+        self.classes.ignored = Some(class);
+        self
+    }
+
+    /// The targets are mixed with the same for every class, by this share.
+    ///
+    /// # Errors
+    /// A share outside of 0 to 1.
+    pub fn label_smoothing(mut self, share: f64) -> Result<Self> {
+        if !(0.0..=1.0).contains(&share) {
+            return Err(Error::argument(NAME, "a smoothing from 0 to 1", share));
+        }
+        self.smoothing = share;
+        Ok(self)
+    }
+
+    /// The losses for probabilities.
+    fn probable(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
+        if prediction.dtype() != target.dtype() {
+            let got = [prediction.dtype(), target.dtype()];
+            return Err(Error::dtype(NAME, "scores and probabilities of one dtype", &got));
+        }
+        if let Some(class) = self.classes.ignored {
+            let expected = "classes as targets to ignore one of";
+            return Err(Error::argument(NAME, expected, format!("probabilities and ignore_index({class})")));
+        }
+        check::within(NAME, "probabilities", target, 0.0, 1.0)?;
+        let ((scores, dims), (mut q, _)) =
+            (classes::matrix(NAME, prediction)?, classes::matrix(NAME, target)?);
+        let width = scores.dims()[1];
+        self.classes.check_width(NAME, width)?;
+        if self.smoothing > 0.0 && width > 0 {
+            q = ((q * (1.0 - self.smoothing))? + self.smoothing / width as f64)?;
+        }
+        if let Some(weights) = &self.classes.weights {
+            let weights = Tensor::from_vec(weights.to_vec(), width, q.device())?;
+            q = (q * weights.to_dtype(scores.dtype())?)?;
+        }
+        Soft.apply([&scores, &q])?.reshape(dims)
+    }
+
+    /// The q of rows of classes.
+    fn smooth(&self, rows: &classes::Rows) -> Result<Tensor> {
+        let width = rows.scores.dims()[1];
+        let each: Vec<f64> = (0..width as u32)
+            .map(|class| self.smoothing / width as f64 * self.classes.weight(class))
+            .collect();
+        let mut q = Vec::with_capacity(rows.scores.elem_count());
+        for &class in &rows.classes {
+            let start = q.len();
+            if class == IGNORED {
+                q.resize(start + width, 0.0);
+            } else {
+                q.extend_from_slice(&each);
+                q[start + class as usize] += (1.0 - self.smoothing) * self.classes.weight(class);
+            }
+        }
+        Tensor::from_vec(q, rows.scores.dims(), rows.scores.device())?.to_dtype(rows.scores.dtype())
+    }
+}
+
 impl EachLoss for CrossEntropy {
     fn each(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
-        let &[rows, classes] = prediction.dims() else {
-            let got = [prediction.dims(), target.dims()];
-            return Err(Error::shape(NAME, "scores (n, c) and classes (n)", &got));
+        if target.dtype().is_float() && target.dims() == prediction.dims() {
+            return self.probable(prediction, target);
+        }
+        let rows = self.classes.rows(NAME, prediction, target)?;
+        let losses = if self.smoothing > 0.0 {
+            Soft.apply([&rows.scores, &self.smooth(&rows)?])?
+        } else {
+            let losses = Hard { classes: rows.classes.clone() }.apply([&rows.scores])?;
+            self.classes.weighted(losses, &rows.classes)?
         };
-        if target.dims() != [rows] {
-            let got = [prediction.dims(), target.dims()];
-            return Err(Error::shape(NAME, format!("one class for each of {rows} rows"), &got));
+        losses.reshape(rows.dims)
+    }
+
+    fn divisor(&self, prediction: &Tensor, target: &Tensor) -> Result<Option<f64>> {
+        if target.dtype().is_float() {
+            return Ok(None);
         }
-        let float = matches!(prediction.dtype(), DType::F16 | DType::BF16 | DType::F32 | DType::F64);
-        if !float || !matches!(target.dtype(), DType::U8 | DType::U32 | DType::I64) {
-            let got = [prediction.dtype(), target.dtype()];
-            return Err(Error::dtype(NAME, "float scores and integer classes", &got));
-        }
-        let numbers: Vec<i64> = target.to_dtype(DType::I64)?.to_vec1()?;
-        if let Some((row, class)) = numbers.iter().enumerate().find(|(_, c)| !(0..classes as i64).contains(c))
-        {
-            let got = format!("class {class} in row {row}");
-            return Err(Error::argument(NAME, format!("classes from 0 to {}", classes as i64 - 1), got));
-        }
-        Rows { classes: numbers.into_iter().map(|class| class as u32).collect() }.apply([prediction])
+        self.classes.total(NAME, prediction, target)
     }
 }
 
 impl Loss for CrossEntropy {
     fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
-        Mean(*self).loss(prediction, target)
+        Mean(self.clone()).loss(prediction, target)
     }
 }
 
 /// The loss of each row for classes that were checked.
 #[derive(Debug)]
-struct Rows {
+struct Hard {
     classes: Vec<u32>,
 }
 
-impl Rows {
+impl Hard {
     fn one_hot(&self, x: &Array) -> Result<Array> {
         let width = x.dims()[1];
         let mut ones = vec![0_f32; x.elem_count()];
-        for (row, &class) in self.classes.iter().enumerate() {
+        for (row, &class) in self.classes.iter().enumerate().filter(|&(_, &class)| class != IGNORED) {
             ones[row * width + class as usize] = 1.0;
         }
         Ok(Array::from_vec(ones, x.dims(), x.device())?.to_dtype(x.dtype())?)
     }
+
+    /// `losses` or their gradients, with 0 in the rows that are ignored.
+    fn counted(&self, rows: Tensor) -> Result<Tensor> {
+        match ignored(&self.classes, rows.device())? {
+            None => Ok(rows),
+            Some(mask) if rows.rank() == 1 => rows.masked_fill(&mask, 0.0),
+            Some(mask) => rows.masked_fill(&mask.unsqueeze(1)?, 0.0),
+        }
+    }
 }
 
-impl Op<1> for Rows {
+impl Op<1> for Hard {
     const NAME: &'static str = NAME;
 
     fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
@@ -97,7 +191,8 @@ impl Op<1> for Rows {
             });
         }
         let log = Tensor::constant(x.clone()).log_softmax(1)?;
-        Ok((log.array() * self.one_hot(x)?)?.sum(1)?.neg()?)
+        let losses = (log.array() * self.one_hot(x)?)?.sum(1)?.neg()?;
+        Ok(self.counted(Tensor::constant(losses))?.into_array())
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -112,13 +207,64 @@ impl Op<1> for Rows {
             });
         }
         let one_hot = Tensor::constant(self.one_hot(x.array())?);
-        Ok([Some(((x.softmax(1)? - one_hot)? * grad.unsqueeze(1)?)?)])
+        Ok([Some(self.counted(((x.softmax(1)? - one_hot)? * grad.unsqueeze(1)?)?)?)])
+    }
+}
+
+/// −Σ q·ln softmax(x) of each row.
+#[derive(Debug)]
+struct Soft;
+
+impl Op<2> for Soft {
+    const NAME: &'static str = NAME;
+
+    fn forward(&self, [x, q]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
+        keep.input(0);
+        keep.input(1);
+        let (n, width) = (x.dims()[0], x.dims()[1]);
+        if on_cpu(x) {
+            return with_float!(x.dtype(), T => {
+                let losses = with_slice(x, |x: &[T]| {
+                    with_slice(q, |q: &[T]| soft::soft_cross_entropy(x, q, n, width))
+                })??;
+                make(losses, &[n], x)
+            });
+        }
+        if matches!(x.dtype(), DType::F16 | DType::BF16) && x.device().is_cpu() {
+            let wide = [x.to_dtype(DType::F32)?, q.to_dtype(DType::F32)?];
+            return Ok(self.forward([&wide[0], &wide[1]], keep)?.to_dtype(x.dtype())?);
+        }
+        let log = Tensor::constant(x.clone()).log_softmax(1)?;
+        Ok((log.array() * q)?.sum(1)?.neg()?)
+    }
+
+    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+        let (x, q) = (saved.input(0)?, saved.input(1)?);
+        let g = grad.unsqueeze(1)?;
+        let mut gradients = [None, None];
+        if saved.wants(0) && !saved.recording() && on_cpu(x.array()) {
+            let (width, grad) = (x.dims()[1], grad.array());
+            gradients[0] = with_float!(x.dtype(), T => {
+                let data = with_slice(x.array(), |x: &[T]| {
+                    with_slice(q.array(), |q: &[T]| {
+                        with_slice(grad, |g: &[T]| soft::soft_cross_entropy_backward(x, q, g, width))
+                    })
+                })???;
+                Some(Tensor::constant(make(data, x.dims(), x.array())?))
+            });
+        } else if saved.wants(0) {
+            gradients[0] = Some((((x.softmax(1)? * q.sum_keepdim(1)?)? - &q)? * &g)?);
+        }
+        if saved.wants(1) {
+            gradients[1] = Some((x.log_softmax(1)?.neg()? * g)?);
+        }
+        Ok(gradients)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{EachLoss, Sum};
+    use super::super::{Each, EachLoss, Sum};
     use super::CrossEntropy;
     use crate::prelude::*;
 
@@ -127,7 +273,48 @@ mod tests {
         let x = Tensor::randn(0.0, 2.0, (4, 3), &mut Rng::seed(5))?;
         let classes = Tensor::new(&[0u32, 2, 2, 1], &Device::Cpu)?;
         autograd::gradcheck(|x| CrossEntropy.loss(&x[0], &classes), std::slice::from_ref(&x))?;
-        autograd::gradcheck(|x| Sum(CrossEntropy).loss(&x[0], &classes)?.sqr(), &[x])?;
+        autograd::gradcheck(|x| Sum(CrossEntropy).loss(&x[0], &classes)?.sqr(), std::slice::from_ref(&x))?;
+        let weights = Tensor::new(&[1.0, 2.0, 0.5], &Device::Cpu)?;
+        let some = CrossEntropy.weights(&weights)?.ignore_index(1);
+        let smooth = some.clone().label_smoothing(0.2)?;
+        for loss in [some, smooth.clone()] {
+            autograd::gradcheck(|x| loss.loss(&x[0], &classes)?.sqr(), std::slice::from_ref(&x))?;
+        }
+        let (x, t) = (x.reshape((2, 3, 2))?, Tensor::rand(0.1, 0.9, (2, 3, 2), &mut Rng::seed(6))?);
+        for loss in [CrossEntropy, CrossEntropy.weights(&weights)?.label_smoothing(0.2)?] {
+            autograd::gradcheck(|x| loss.loss(&x[0], &x[1])?.sqr(), &[x.clone(), t.clone()])?;
+            autograd::gradcheck(|x| loss.loss(&x[0], &t), std::slice::from_ref(&x))?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn rows_that_are_ignored_count_for_nothing() -> Result<()> {
+        for smoothing in [0.0, 0.5] {
+            let nan = f64::NAN;
+            let x = Tensor::new(&[[0.0, 0.0], [nan, nan]], &Device::Cpu)?;
+            let x = Tensor::parameter(x.into_array());
+            let classes = Tensor::new(&[1i64, -100], &Device::Cpu)?;
+            let loss = CrossEntropy.ignore_index(-100).label_smoothing(smoothing)?;
+            assert_eq!(Each(loss.clone()).loss(&x, &classes)?.to_vec1::<f64>()?, [2.0_f64.ln(), 0.0]);
+            let y = loss.loss(&x, &classes)?;
+            assert_eq!(y.to_scalar::<f64>()?, 2.0_f64.ln());
+            let by_class = 0.5 - smoothing / 2.0;
+            let expected = [[by_class, -by_class], [0.0, 0.0]];
+            assert_eq!(y.backward()?.get(&x).unwrap().to_vec2::<f64>()?, expected);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_class_that_cannot_be_and_is_not_expected() -> Result<()> {
+        let x = Tensor::new(&[[0.0, 0.0, f64::NEG_INFINITY]], &Device::Cpu)?;
+        let t = Tensor::new(&[[0.5, 0.5, 0.0]], &Device::Cpu)?;
+        assert_eq!(CrossEntropy.loss(&x, &t)?.to_scalar::<f64>()?, 2.0_f64.ln());
+        assert_eq!(
+            CrossEntropy.loss(&x.to_dtype(DType::BF16)?, &t.to_dtype(DType::BF16)?)?.dtype(),
+            DType::BF16
+        );
         Ok(())
     }
 
@@ -156,6 +343,23 @@ mod tests {
             loss(&Tensor::new(&[0u32], cpu)?).contains("one class for each of 2 rows, got [2, 3] and [1]")
         );
         assert!(loss(&Tensor::new(&[0.0, 1.0], cpu)?).contains("integer classes"));
+        let t = Tensor::new(&[[0.0_f32, 1.0, 0.0], [0.5, 0.0, -0.5]], cpu)?;
+        assert_eq!(loss(&t), "cross_entropy: expected probabilities from 0 to 1, got -0.5 at [1, 2]");
+        assert!(loss(&t.to_dtype(DType::F64)?).contains("of one dtype"));
+        assert!(CrossEntropy.ignore_index(1).loss(&x, &t).is_err());
+        assert!(CrossEntropy.label_smoothing(f64::NAN).is_err());
+        assert!(CrossEntropy.weights(&t).is_err());
+        let cube = Tensor::zeros((2, 3, 2), DType::F32, cpu)?;
+        let error =
+            CrossEntropy.loss(&cube, &Tensor::new(&[[0u32, 1], [2, 3]], cpu)?).unwrap_err().to_string();
+        assert_eq!(error, "cross_entropy: expected classes from 0 to 2, got class 3 at [1, 1]");
+        let (none, no) = (Tensor::zeros((0, 3), DType::F32, cpu)?, Tensor::zeros(0, DType::U32, cpu)?);
+        assert_eq!(CrossEntropy.each(&none, &no)?.dims(), [0]);
+        assert_eq!(
+            CrossEntropy.loss(&none, &no).unwrap_err().to_string(),
+            "mean: expected a batch that is not empty, got [0]"
+        );
+        assert!(CrossEntropy.loss(&Tensor::new(1.0, cpu)?, &no).is_err());
         Ok(())
     }
 }

@@ -9,15 +9,29 @@
 //! # Errors
 //! Shapes or dtypes that differ.
 
-use super::{Loss, PointwiseLoss, Sum};
+use super::{Loss, Mean, PointwiseLoss, Sum};
 use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::formula::Real;
 
 /// (prediction − target)²
 #[derive(Clone, Copy, Debug, Default)]
-#[doc(alias = "Mse")]
 pub struct L2;
+
+/// The mean of the squared differences: `Mean(L2)` by its usual name.
+pub type Mse = Mean<L2>;
+
+/// The mean of the squared differences: `Mean(L2)` by its usual name.
+///
+/// ```
+/// use tealight::loss::Mse;
+/// use tealight::prelude::*;
+/// let (p, t) = (Tensor::new(&[1.0, 2.0], &Device::Cpu)?, Tensor::new(&[0.0, 0.0], &Device::Cpu)?);
+/// assert_eq!(Mse.loss(&p, &t)?.to_scalar::<f64>()?, 2.5);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[allow(non_upper_case_globals)] // reads as a struct without fields, as the other losses do
+pub const Mse: Mse = Mean(L2);
 
 impl PointwiseLoss for L2 {
     const NAME: &'static str = "l2";

@@ -1,21 +1,44 @@
 //! Losses: how far a prediction is from its target, as one number to be made small.
 //!
-//! A pointwise loss is a formula of two inputs ([`PointwiseLoss`]); [`Mean`] and [`Sum`] make a scalar of it:
-//! `Mean(BceWithLogits)`, `Sum(L1)`.
+//! A pointwise loss is a formula of two inputs ([`PointwiseLoss`]). A wrapper says what becomes of the losses of all
+//! elements or rows: [`Mean`]`(BceWithLogits)`, [`Sum`]`(L1)`, [`Each`]`(CrossEntropy)`; `weighted` gives each its own weight.
+//!
+//! What is no target is an error: classes that do not exist, probabilities outside of 0 to 1, NaN, and shapes that would
+//! broadcast.
 
 mod bce;
 mod bce_with_logits;
+mod check;
+mod classes;
+mod cosine_embedding;
 mod cross_entropy;
+mod gaussian_nll;
+mod hinge;
+mod huber;
+mod kl_div;
 mod l1;
 mod l2;
+mod multi_margin;
+mod nll;
+mod poisson_nll;
+mod triplet_margin;
 
 use std::fmt::Debug;
 
 pub use bce::Bce;
-pub use bce_with_logits::BceWithLogits;
+pub use bce_with_logits::{BceWithLogits, BceWithPosWeight};
+pub use cosine_embedding::CosineEmbedding;
 pub use cross_entropy::CrossEntropy;
+pub use gaussian_nll::GaussianNll;
+pub use hinge::Hinge;
+pub use huber::{Huber, SmoothL1};
+pub use kl_div::KlDiv;
 pub use l1::{L1, l1};
-pub use l2::{L2, l2};
+pub use l2::{L2, Mse, l2};
+pub use multi_margin::MultiMargin;
+pub use nll::Nll;
+pub use poisson_nll::PoissonNll;
+pub use triplet_margin::TripletMargin;
 
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
@@ -24,10 +47,10 @@ use crate::ops;
 
 /// What training makes small: a scalar from a prediction and its target.
 pub trait Loss: Debug + Send + Sync {
-    /// The loss, a scalar.
+    /// The loss, a scalar; with [`Each`], one for each element or row.
     ///
     /// # Errors
-    /// Shapes or dtypes that do not fit together.
+    /// Shapes or dtypes that do not fit together; what is no target.
     fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor>;
 }
 
@@ -66,6 +89,15 @@ pub trait PointwiseLoss: Clone + Debug + Send + Sync + 'static {
         let by_target = self.value(Dual::fixed(prediction), Dual::variable(target)).slope();
         [by_prediction, by_target]
     }
+
+    /// Refuses what is no prediction or no target of this loss. The default refuses targets that are NaN.
+    ///
+    /// # Errors
+    /// What it refuses.
+    fn check(&self, prediction: &Tensor, target: &Tensor) -> Result<()> {
+        let _ = prediction;
+        check::no_nan(Self::NAME, "targets", target)
+    }
 }
 
 impl<L: PointwiseLoss> Formula<2> for L {
@@ -88,18 +120,72 @@ pub trait EachLoss: Debug + Send + Sync {
     /// The losses, one for each element or row.
     ///
     /// # Errors
-    /// Shapes or dtypes that do not fit together.
+    /// Shapes or dtypes that do not fit together; what is no target.
     fn each(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor>;
+
+    /// What the mean divides the sum by: `None` for the number of losses. With weights for classes it is the sum of the
+    /// weights of the targets.
+    ///
+    /// # Errors
+    /// Targets that have no weight at all.
+    fn divisor(&self, prediction: &Tensor, target: &Tensor) -> Result<Option<f64>> {
+        let _ = (prediction, target);
+        Ok(None)
+    }
+
+    /// The same with a weight for each loss, or for all of each sample.
+    ///
+    /// ```
+    /// use tealight::loss::EachLoss;
+    /// use tealight::prelude::*;
+    /// let p = Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?;
+    /// let weights = Tensor::new(&[1.0, 0.0], &Device::Cpu)?;
+    /// let loss = Sum(L1.weighted(&weights)).loss(&p, &Tensor::zeros((2, 2), DType::F64, &Device::Cpu)?)?;
+    /// assert_eq!(loss.to_scalar::<f64>()?, 3.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    fn weighted(self, weights: &Tensor) -> Weighted<Self>
+    where
+        Self: Sized,
+    {
+        Weighted { loss: self, weights: weights.clone() }
+    }
 }
 
 impl<L: PointwiseLoss> EachLoss for L {
     fn each(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
-        // Broadcasting would make n² losses of [n] and [n, 1].
-        if prediction.dims() != target.dims() {
-            let expected = "prediction and target of one shape";
-            return Err(Error::shape(L::NAME, expected, &[prediction.dims(), target.dims()]));
+        check::same_shape(L::NAME, "prediction and target", &[prediction, target])?;
+        if !target.dtype().is_float() || prediction.dtype() != target.dtype() {
+            let got = [prediction.dtype(), target.dtype()];
+            return Err(Error::dtype(L::NAME, "float tensors of one dtype (see to_dtype)", &got));
         }
+        self.check(prediction, target)?;
         ops::apply(self.clone(), [prediction, target])
+    }
+}
+
+/// A loss with sample weights: see [`EachLoss::weighted`]. The mean still divides by the number of losses, as PyTorch's does.
+#[derive(Clone, Debug)]
+pub struct Weighted<L> {
+    loss: L,
+    weights: Tensor,
+}
+
+impl<L: EachLoss> EachLoss for Weighted<L> {
+    fn each(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
+        let losses = self.loss.each(prediction, target)?;
+        let mut dims = self.weights.dims().to_vec();
+        if !losses.dims().starts_with(&dims) {
+            let expected = format!("weights of shape {:?}, or of its first axes", losses.dims());
+            return Err(Error::shape("weighted", expected, &[&dims]));
+        }
+        dims.resize(losses.rank(), 1);
+        let weights = self.weights.reshape(dims)?.to_dtype(losses.dtype())?;
+        losses * weights
+    }
+
+    fn divisor(&self, prediction: &Tensor, target: &Tensor) -> Result<Option<f64>> {
+        self.loss.divisor(prediction, target)
     }
 }
 
@@ -111,13 +197,27 @@ impl<L: PointwiseLoss> EachLoss for L {
 /// assert_eq!(Mean(L1).loss(&p, &t)?.to_scalar::<f64>()?, 0.25);
 /// # Ok::<(), tealight::Error>(())
 /// ```
+///
+/// # Errors
+/// An empty batch, which has no mean.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Mean<L>(pub L);
 
 impl<L: EachLoss> Loss for Mean<L> {
     fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
-        self.0.each(prediction, target)?.mean_all()
+        let losses = self.0.each(prediction, target)?;
+        match self.0.divisor(prediction, target)? {
+            None => mean(&losses),
+            Some(divisor) => losses.sum_all()? / divisor,
+        }
     }
+}
+
+fn mean(losses: &Tensor) -> Result<Tensor> {
+    if losses.elem_count() == 0 {
+        return Err(Error::shape("mean", "a batch that is not empty", &[losses.dims()]));
+    }
+    losses.mean_all()
 }
 
 /// The sum of the losses of all elements.
@@ -127,5 +227,99 @@ pub struct Sum<L>(pub L);
 impl<L: EachLoss> Loss for Sum<L> {
     fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.0.each(prediction, target)?.sum_all()
+    }
+}
+
+/// The losses of all elements, divided by the number of samples: the length of the first axis.
+///
+/// # Errors
+/// An empty batch, or a scalar, which is none.
+#[derive(Clone, Copy, Debug, Default)]
+#[doc(alias = "batchmean")]
+pub struct BatchMean<L>(pub L);
+
+impl<L: EachLoss> Loss for BatchMean<L> {
+    fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
+        match *prediction.dims() {
+            [n, ..] if n > 0 => self.0.each(prediction, target)?.sum_all()? / n as f64,
+            _ => Err(Error::shape("batch_mean", "a batch that is not empty", &[prediction.dims()])),
+        }
+    }
+}
+
+/// The losses as they are, one for each element or row.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Each<L>(pub L);
+
+impl<L: EachLoss> Loss for Each<L> {
+    fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
+        self.0.each(prediction, target)
+    }
+}
+
+/// The reductions of a loss of three tensors, under the name of the loss's own method.
+macro_rules! reductions {
+    ($loss:ident.$method:ident($a:ident, $b:ident, $c:ident)) => {
+        impl crate::loss::Mean<$loss> {
+            #[doc = concat!("The mean of [`", stringify!($loss), "::", stringify!($method), "`].")]
+            ///
+            /// # Errors
+            /// Those of the loss; an empty batch.
+            pub fn $method(&self, $a: &Tensor, $b: &Tensor, $c: &Tensor) -> Result<Tensor> {
+                crate::loss::mean(&self.0.$method($a, $b, $c)?)
+            }
+        }
+
+        impl crate::loss::Sum<$loss> {
+            #[doc = concat!("The sum of [`", stringify!($loss), "::", stringify!($method), "`].")]
+            ///
+            /// # Errors
+            /// Those of the loss.
+            pub fn $method(&self, $a: &Tensor, $b: &Tensor, $c: &Tensor) -> Result<Tensor> {
+                self.0.$method($a, $b, $c)?.sum_all()
+            }
+        }
+    };
+}
+use reductions;
+
+#[cfg(test)]
+mod tests {
+    use super::{BatchMean, Each, EachLoss, Weighted};
+    use crate::ops::testing::tensor;
+    use crate::prelude::*;
+
+    #[test]
+    fn reductions_and_weights() -> Result<()> {
+        let (p, t) = (tensor(&[1.0, 3.0, 5.0, 8.0]).reshape((2, 2))?, tensor(&[0.0; 4]).reshape((2, 2))?);
+        assert_eq!(Mean(L1).loss(&p, &t)?.to_scalar::<f64>()?, 4.25);
+        assert_eq!(BatchMean(L1).loss(&p, &t)?.to_scalar::<f64>()?, 8.5);
+        assert_eq!(Each(L1).loss(&p, &t)?.to_vec2::<f64>()?, [[1.0, 3.0], [5.0, 8.0]]);
+        let by_sample = Mean(L1.weighted(&Tensor::new(&[2.0_f32, 1.0], &Device::Cpu)?));
+        assert_eq!(by_sample.loss(&p, &t)?.to_scalar::<f64>()?, 5.25);
+        let weights = tensor(&[0.0, 1.0, 0.0, 2.0]).reshape((2, 2))?;
+        let each: Weighted<L1> = L1.weighted(&weights);
+        assert_eq!(Sum(each.clone()).loss(&p, &t)?.to_scalar::<f64>()?, 19.0);
+        autograd::gradcheck(|x| Mean(L2.weighted(&x[1])).loss(&x[0], &t), &[p.clone(), weights])?;
+        let error = L1.weighted(&tensor(&[1.0; 3])).each(&p, &t).unwrap_err().to_string();
+        assert_eq!(error, "weighted: expected weights of shape [2, 2], or of its first axes, got [3]");
+        Ok(())
+    }
+
+    #[test]
+    fn refusals() -> Result<()> {
+        let empty = tensor(&[]);
+        assert_eq!(Sum(L1).loss(&empty, &empty)?.to_scalar::<f64>()?, 0.0);
+        let error = Mean(L1).loss(&empty, &empty).unwrap_err().to_string();
+        assert_eq!(error, "mean: expected a batch that is not empty, got [0]");
+        assert!(matches!(BatchMean(L1).loss(&empty, &empty), Err(Error::Shape { .. })));
+        let p = Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?;
+        let t = Tensor::new(&[[0.0_f32, 1.0, 2.0], [3.0, f32::NAN, 5.0]], &Device::Cpu)?;
+        let error = Mean(L2).loss(&p, &t).unwrap_err().to_string();
+        assert_eq!(error, "l2: expected targets that are no NaN, got NaN at [1, 1]");
+        let error = Mean(L2).loss(&p, &t.to_dtype(DType::BF16)?).unwrap_err().to_string();
+        assert_eq!(error, "l2: expected float tensors of one dtype (see to_dtype), got f32 and bf16");
+        assert!(Mean(L2).loss(&p.to_dtype(DType::F16)?, &t.to_dtype(DType::F16)?).is_err());
+        Ok(())
     }
 }

@@ -1,13 +1,18 @@
-//! Normalisation: inputs brought to a common scale.
+//! Normalisation of a model's inputs: brought to a common scale.
+//!
+//! Those that are fitted keep what they found in buffers: as the first layer of a model they are saved with it. For
+//! normalisation inside a model see [`LayerNorm`](crate::layer::LayerNorm) and its neighbours.
 
+mod min_max;
 mod rows;
 mod standardize;
 
+pub use min_max::MinMax;
 pub use rows::NormalizeRows;
 pub use standardize::Standardize;
 
 use crate::autograd::Tensor;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Brings inputs to a common scale.
 pub trait Normalize {
@@ -16,4 +21,36 @@ pub trait Normalize {
     /// # Errors
     /// Inputs that do not fit.
     fn normalize(&self, x: &Tensor) -> Result<Tensor>;
+}
+
+/// Refuses what nothing can be fitted on.
+fn check_data(op: &'static str, x: &Tensor) -> Result<()> {
+    match *x.dims() {
+        [0, _] => Err(Error::shape(op, "one row or more", &[x.dims()])),
+        [_, _] => Ok(()),
+        _ => Err(Error::shape(op, "a matrix (n, d)", &[x.dims()])),
+    }
+}
+
+/// Refuses a feature that is NaN or infinite, as its spread is then.
+fn check_finite(op: &'static str, spread: &Tensor) -> Result<()> {
+    let wide: Vec<f64> = spread.to_dtype(candle_core::DType::F64)?.to_vec1()?;
+    match wide.iter().position(|x| !x.is_finite()) {
+        Some(i) => Err(Error::argument(op, "finite numbers", format!("feature {i}"))),
+        None => Ok(()),
+    }
+}
+
+/// The spreads, with 1 for the 0 of a feature that is constant.
+fn divisors(spread: &Tensor) -> Result<Tensor> {
+    spread.masked_fill(&spread.eq(0.0)?, 1.0)
+}
+
+/// Refuses inputs with other features than `fitted` has.
+fn check_features(op: &'static str, x: &Tensor, fitted: &Tensor) -> Result<()> {
+    if x.dims().last() == fitted.dims().first() {
+        return Ok(());
+    }
+    let expected = format!("{} features, as it was fitted on", fitted.elem_count());
+    Err(Error::shape(op, expected, &[x.dims()]))
 }

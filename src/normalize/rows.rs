@@ -9,6 +9,7 @@
 use super::Normalize;
 use crate::autograd::Tensor;
 use crate::error::Result;
+use crate::layer::{Layer, Parts, Pass};
 
 /// Every row divided by its length.
 ///
@@ -25,4 +26,12 @@ impl Normalize for NormalizeRows {
     fn normalize(&self, x: &Tensor) -> Result<Tensor> {
         x.normalize_rows()
     }
+}
+
+impl Layer for NormalizeRows {
+    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+        self.normalize(x)
+    }
+
+    fn parts<'a>(&'a self, _: &mut Parts<'a>) {}
 }

@@ -12,11 +12,16 @@
 //! # Errors
 //! Data that is no matrix, has no rows or holds NaN or infinity; another number of features.
 
-use super::Normalize;
+use candle_core::{DType, Device};
+
+use super::{Normalize, check_data, check_features, check_finite, divisors};
 use crate::autograd::{Tensor, no_grad};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::layer::{Buffer, Layer, Parts, Pass};
 
 /// (x − mean) / std of each feature. Fit it on the training data only, and use it for all.
+///
+/// As a layer it stands before the model, and is saved with it.
 ///
 /// ```
 /// use tealight::prelude::*;
@@ -27,8 +32,8 @@ use crate::error::{Error, Result};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Standardize {
-    mean: Tensor,
-    std: Tensor,
+    mean: Buffer,
+    std: Buffer,
 }
 
 impl Standardize {
@@ -37,44 +42,51 @@ impl Standardize {
     /// # Errors
     /// A tensor that is no matrix, has no rows, is no float, or holds NaN or infinity.
     pub fn fit(x: &Tensor) -> Result<Self> {
-        let &[rows, features] = x.dims() else {
-            return Err(Error::shape("Standardize::fit", "a matrix (n, d)", &[x.dims()]));
-        };
-        if rows == 0 {
-            return Err(Error::shape("Standardize::fit", "one row or more", &[x.dims()]));
-        }
+        check_data("Standardize::fit", x)?;
         no_grad(|| {
             let mean = x.mean(0)?;
             let std = (x - &mean)?.sqr()?.mean(0)?.sqrt()?;
-            let wide: Vec<f64> = std.to_dtype(candle_core::DType::F64)?.to_vec1()?;
-            if let Some(i) = wide.iter().position(|x| !x.is_finite()) {
-                return Err(Error::argument("Standardize::fit", "finite numbers", format!("feature {i}")));
-            }
-            let zero = Tensor::zeros(features, std.dtype(), std.device())?;
-            let one = Tensor::ones(features, std.dtype(), std.device())?;
-            let std = std.gt(&zero)?.where_cond(&std, &one)?;
-            Ok(Standardize { mean: mean.detach(), std: std.detach() })
+            check_finite("Standardize::fit", &std)?;
+            Ok(Standardize { mean: Buffer::new(mean), std: Buffer::new(divisors(&std)?) })
         })
     }
 
+    /// One for `features` features that changes nothing, in f32: to be loaded with what another was fitted to.
+    ///
+    /// # Errors
+    /// A size that does not fit in memory.
+    pub fn new(features: usize) -> Result<Self> {
+        let mean = Buffer::new(Tensor::zeros(features, DType::F32, &Device::Cpu)?);
+        let std = Buffer::new(Tensor::ones(features, DType::F32, &Device::Cpu)?);
+        Ok(Standardize { mean, std })
+    }
+
     /// The mean of each feature, (d).
-    pub fn mean(&self) -> &Tensor {
-        &self.mean
+    pub fn mean(&self) -> Tensor {
+        self.mean.get()
     }
 
     /// The deviation of each feature, (d).
-    pub fn std(&self) -> &Tensor {
-        &self.std
+    pub fn std(&self) -> Tensor {
+        self.std.get()
     }
 }
 
 impl Normalize for Standardize {
     fn normalize(&self, x: &Tensor) -> Result<Tensor> {
-        if x.dims().last() != self.mean.dims().first() {
-            let expected = format!("{} features, as it was fitted on", self.mean.elem_count());
-            return Err(Error::shape("Standardize", expected, &[x.dims()]));
-        }
-        (x - &self.mean)? / &self.std
+        let (mean, std) = (self.mean(), self.std());
+        check_features("Standardize", x, &mean)?;
+        (x - mean)? / std
+    }
+}
+
+impl Layer for Standardize {
+    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+        self.normalize(x)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.buffer("mean", &self.mean).buffer("std", &self.std);
     }
 }
 
@@ -95,11 +107,23 @@ mod tests {
             &[Tensor::ones((2, 3), DType::F64, &Device::Cpu)?],
         )?;
         assert!(matches!(scale.normalize(&y.t()?), Err(Error::Shape { .. })));
-        assert!(matches!(
-            Standardize::fit(&Tensor::zeros((0, 3), DType::F32, &Device::Cpu)?),
-            Err(Error::Shape { .. })
-        ));
+        let zeros = Tensor::zeros((0, 3), DType::F32, &Device::Cpu)?;
+        assert!(matches!(Standardize::fit(&zeros), Err(Error::Shape { .. })));
         assert!(matches!(Standardize::fit(&(x / 0.0)?), Err(Error::Argument { .. })));
+        Ok(())
+    }
+
+    #[test]
+    fn it_belongs_to_the_model() -> Result<()> {
+        let x = Tensor::randn(3f32, 2.0, (50, 3), &mut Rng::seed(1))?;
+        let fitted = Sequential::new().push(Standardize::fit(&x)?).push(Tanh);
+        let empty = Sequential::new().push(Standardize::new(3)?).push(Tanh);
+        assert_eq!(empty.predict(&x)?, x.tanh()?);
+        for ((name, from), (_, to)) in fitted.state().into_iter().zip(empty.state()) {
+            assert!(["0.mean", "0.std"].contains(&name.as_str()), "{name}");
+            to.set(&from.get())?;
+        }
+        assert_eq!(empty.predict(&x)?, fitted.predict(&x)?);
         Ok(())
     }
 }

@@ -7,7 +7,7 @@
 //! 1 for the one that is taken and 0 for the other; sign x; 0; 1 inside the bounds and 0 outside
 //!
 //! # Kinks
-//! In a tie of max or min each side gets half. |x|′(0) = 0. The sign is flat everywhere: nothing flows back. At a bound of clamp the slope is 1, as in PyTorch.
+//! In a tie of max or min each side gets half. |x|′(0) = 0. The sign is flat everywhere: nothing flows back. At a bound of clamp the slope is 1.
 //! NaN in, NaN out.
 //!
 //! # Errors

@@ -95,6 +95,10 @@ impl Op<2> for Dot {
         if keep.wants(1) {
             keep.input(0);
         }
+        if is_half(a) {
+            let sum = (a.to_dtype(DType::F32)? * b.to_dtype(DType::F32)?)?.sum_all()?;
+            return Ok(sum.to_dtype(a.dtype())?);
+        }
         if !on_cpu(a) {
             return Ok((a * b)?.sum_all()?);
         }
@@ -109,6 +113,11 @@ impl Op<2> for Dot {
         let b = if saved.wants(1) { Some((grad * saved.input(0)?)?) } else { None };
         Ok([a, b])
     }
+}
+
+/// Whether candle would add up in the narrow type: of 1,000 ones a bf16 sum is 256.
+fn is_half(x: &Array) -> bool {
+    matches!(x.dtype(), DType::F16 | DType::BF16)
 }
 
 /// Refuses what candle would panic on or answer with nonsense.
@@ -257,6 +266,24 @@ mod tests {
         }
         autograd::gradcheck(|x| x[0].outer(&x[1])?.sqr(), &[numbers(&[2]), numbers(&[3])])?;
         autograd::gradcheck(|x| x[0].matvec(&x[1])?.sqr(), &[numbers(&[2, 3]), numbers(&[3])])?;
+        Ok(())
+    }
+
+    #[test]
+    fn half_precision_adds_up_in_f32() -> Result<()> {
+        for dtype in [DType::F16, DType::BF16] {
+            let ones = |dims: &[usize]| Tensor::ones(dims, dtype, &Device::Cpu);
+            let products = [
+                ones(&[1000])?.dot(&ones(&[1000])?)?,
+                ones(&[2, 1000])?.matmul(&ones(&[1000, 2])?)?,
+                ones(&[2, 2, 1000])?.matmul(&ones(&[1000])?)?,
+            ];
+            for product in products {
+                assert_eq!(product.dtype(), dtype);
+                let least = product.to_dtype(DType::F64)?.min_all()?.to_scalar::<f64>()?;
+                assert_eq!(least, 1000.0, "{dtype:?} {:?}", product.dims());
+            }
+        }
         Ok(())
     }
 

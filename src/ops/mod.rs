@@ -59,6 +59,7 @@ mod sigmoid;
 mod softmax;
 mod sort;
 mod split;
+mod standardize;
 mod std_dev;
 mod sum;
 mod take;
@@ -78,6 +79,7 @@ pub use pad::Pad;
 pub use pointwise::apply;
 pub use random::Rng;
 pub use sigmoid::sigmoid_derivative;
+pub(crate) use standardize::standardize;
 pub use window::{ConvOptions, PoolOptions, Sides};
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::kernel::{Dims, Side};
 
 /// A number for each side: `3` for all, or `[3, 5]` for height and width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sides<const D: usize>([usize; D]);
+pub struct Sides<const D: usize>(pub(crate) [usize; D]);
 
 impl<const D: usize> From<usize> for Sides<D> {
     fn from(side: usize) -> Self {
@@ -53,7 +53,7 @@ pub struct ConvOptions<const D: usize> {
     pub(super) padding: Sides<D>,
     pub(super) output_padding: Sides<D>,
     pub(super) dilation: Sides<D>,
-    pub(super) groups: usize,
+    pub(crate) groups: usize,
 }
 
 impl<const D: usize> Default for ConvOptions<D> {

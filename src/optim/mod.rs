@@ -1,16 +1,44 @@
 //! Optimizers: how gradients change parameters.
+//!
+//! An optimizer is a [`Rule`], its settings and its formula for one number, in the hands of [`Descent`], which walks the
+//! parameters, checks the gradients, and keeps the rule's memory: [`Adam`] is `Descent` by [`AdamRule`].
 
+mod ada;
+mod adam;
+mod clip;
+mod descent;
+mod ema;
+mod flat;
+mod lbfgs;
+mod line_search;
+mod lion;
+mod nadam;
+mod rms_prop;
+mod rule;
+pub mod schedule;
 mod sgd;
+mod state;
 
-pub use sgd::Sgd;
+pub use ada::{Adadelta, AdadeltaRule, Adagrad, AdagradRule};
+pub use adam::{Adam, AdamRule, AdamW};
+pub use descent::Descent;
+pub use ema::Ema;
+pub use lbfgs::Lbfgs;
+pub use lion::{Lion, LionRule};
+pub use nadam::{NAdam, NAdamRule};
+pub use rms_prop::{RmsProp, RmsPropRule};
+pub use rule::{Moment, Rule, Update, each};
+pub use sgd::{Sgd, SgdRule};
 
-use crate::autograd::Gradients;
+use std::collections::BTreeMap;
+
+use crate::autograd::{Gradients, Tensor};
 use crate::error::{Error, Result};
 use crate::layer::Parameter;
 
 /// Changes parameters by their gradients.
 pub trait Optimizer {
-    /// One step for every parameter.
+    /// One step for every parameter that is not frozen.
     ///
     /// # Errors
     /// A parameter without a gradient, or with one that is NaN or infinite: the error names it, and no parameter is
@@ -25,14 +53,43 @@ pub trait Optimizer {
     /// # Errors
     /// A rate that is negative or not finite.
     fn set_learning_rate(&mut self, rate: f64) -> Result<()>;
+
+    /// What the optimizer remembers, under names such as `0.weight.exp_avg`, to be saved with
+    /// [`io::write`](crate::io::write). An optimizer that loads it goes on with the same bits.
+    ///
+    /// # Errors
+    /// Two parameters of one name.
+    fn state(&self) -> Result<BTreeMap<String, Tensor>>;
+
+    /// Takes over what [`state`](Optimizer::state) gave. The settings are not in it: give them to the optimizer as before.
+    ///
+    /// # Errors
+    /// Something that is missing, unknown, or of another shape or dtype: the error names it, and nothing is changed.
+    fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()>;
 }
 
-/// A learning rate that makes sense.
-fn checked_rate(op: &'static str, rate: f64) -> Result<f64> {
-    if rate.is_finite() && rate >= 0.0 {
-        return Ok(rate);
+/// A number that is finite and not negative.
+fn not_negative(op: &'static str, what: &str, x: f64) -> Result<f64> {
+    if x.is_finite() && x >= 0.0 {
+        return Ok(x);
     }
-    Err(Error::argument(op, "a learning rate that is finite and not negative", rate))
+    Err(Error::argument(op, format!("{what} that is finite and not negative"), x))
+}
+
+/// A number that is finite and positive.
+fn positive(op: &'static str, what: &str, x: f64) -> Result<f64> {
+    if x.is_finite() && x > 0.0 {
+        return Ok(x);
+    }
+    Err(Error::argument(op, format!("{what} that is finite and positive"), x))
+}
+
+/// A number from 0 to below 1.
+fn fraction(op: &'static str, what: &str, x: f64) -> Result<f64> {
+    if (0.0..1.0).contains(&x) {
+        return Ok(x);
+    }
+    Err(Error::argument(op, format!("{what} from 0 to below 1"), x))
 }
 
 /// The parameters, each once: tied weights take one step, not two.
@@ -44,4 +101,18 @@ fn distinct(parameters: Vec<(String, Parameter)>) -> Vec<(String, Parameter)> {
         }
     }
     all
+}
+
+/// The gradient of a parameter, whose value is `leaf`.
+fn gradient_of<'a>(gradients: &'a Gradients, name: &str, leaf: &Tensor) -> Result<&'a Tensor> {
+    gradients.get(leaf).ok_or_else(|| Error::Parameter {
+        name: name.into(),
+        message: "no gradient: the loss does not depend on it, or it was changed since the forward pass"
+            .into(),
+    })
+}
+
+/// The error for a gradient that would spoil a parameter.
+fn not_finite(name: &str) -> Error {
+    Error::Parameter { name: name.into(), message: "its gradient is NaN or infinite".into() }
 }

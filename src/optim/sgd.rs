@@ -1,19 +1,19 @@
 //! Gradient descent.
 //!
 //! # Formula
-//! v ← μ·v + g, p ← p − η·v, with learning rate η and momentum μ (0 unless one asks for it)
+//! g ← g + λ·p; v ← μ·v + (1 − δ)·g (v ← g at first); p ← p − η·v, or with Nesterov's look ahead p ← p − η·(g + μ·v);
+//! learning rate η, momentum μ, dampening δ and weight decay λ, all 0 unless one asks for them
 //!
 //! # Errors
-//! A parameter without a gradient or with one that is not finite; a rate or momentum outside its range.
+//! A setting outside its range.
 //!
 //! # Source
 //! H. Robbins and S. Monro 1951; momentum as in PyTorch.
 
-use super::{Optimizer, checked_rate, distinct};
-use crate::autograd::array::is_finite;
-use crate::autograd::{Array, Gradients, Tensor, no_grad};
+use super::rule::{Moment, Rule, Update, each};
+use super::{Descent, fraction, not_negative};
 use crate::error::{Error, Result};
-use crate::layer::Parameter;
+use crate::formula::Real;
 
 /// Gradient descent: p ← p − η·g.
 ///
@@ -30,81 +30,96 @@ use crate::layer::Parameter;
 /// assert!((model.weight.get().to_scalar::<f32>()? - 3.0).abs() < 1e-2);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-#[derive(Debug)]
-pub struct Sgd {
-    parameters: Vec<(String, Parameter)>,
-    velocities: Vec<Option<Array>>,
-    rate: f64,
+pub type Sgd = Descent<SgdRule, 1>;
+
+/// The settings of [`Sgd`].
+#[derive(Clone, Debug, Default)]
+pub struct SgdRule {
     momentum: f64,
+    dampening: f64,
+    nesterov: bool,
+    weight_decay: f64,
 }
 
 impl Sgd {
-    /// Descent for the parameters of a model: `Sgd::new(model.parameters(), 0.1)`.
+    /// A momentum from 0 to below 1: earlier gradients keep pushing.
     ///
     /// # Errors
-    /// A learning rate that is negative or not finite.
-    pub fn new(parameters: Vec<(String, Parameter)>, learning_rate: f64) -> Result<Self> {
-        let rate = checked_rate("Sgd::new", learning_rate)?;
-        let parameters = distinct(parameters);
-        Ok(Sgd { velocities: vec![None; parameters.len()], parameters, rate, momentum: 0.0 })
+    /// A momentum outside [0, 1).
+    pub fn momentum(mut self, momentum: f64) -> Result<Self> {
+        self.own.rule.momentum = fraction("Sgd", "a momentum", momentum)?;
+        self.checked()
     }
 
-    /// With a momentum from 0 to below 1: earlier gradients keep pushing.
+    /// The same as [`momentum`](Sgd::momentum).
     ///
     /// # Errors
     /// A momentum outside [0, 1).
     pub fn with_momentum(self, momentum: f64) -> Result<Self> {
-        if (0.0..1.0).contains(&momentum) {
-            return Ok(Sgd { momentum, ..self });
+        self.momentum(momentum)
+    }
+
+    /// How much of a new gradient the momentum leaves out.
+    ///
+    /// # Errors
+    /// A dampening outside [0, 1); one beside Nesterov's momentum.
+    pub fn dampening(mut self, dampening: f64) -> Result<Self> {
+        self.own.rule.dampening = fraction("Sgd", "a dampening", dampening)?;
+        self.checked()
+    }
+
+    /// Nesterov's momentum, which looks one push ahead.
+    ///
+    /// # Errors
+    /// No momentum yet, or a dampening.
+    pub fn nesterov(mut self) -> Result<Self> {
+        self.own.rule.nesterov = true;
+        self.checked()
+    }
+
+    /// λ·p is added to the gradient: long weights shrink.
+    ///
+    /// # Errors
+    /// A decay that is negative or not finite.
+    pub fn weight_decay(mut self, decay: f64) -> Result<Self> {
+        self.own.rule.weight_decay = not_negative("Sgd", "a weight decay", decay)?;
+        Ok(self)
+    }
+
+    fn checked(self) -> Result<Self> {
+        let SgdRule { momentum, dampening, nesterov, .. } = self.own.rule;
+        if nesterov && (momentum == 0.0 || dampening > 0.0) {
+            let got = format!("a momentum of {momentum} and a dampening of {dampening}");
+            return Err(Error::argument("Sgd", "a momentum and no dampening beside nesterov", got));
         }
-        Err(Error::argument("Sgd::with_momentum", "a momentum from 0 to below 1", momentum))
+        Ok(self)
     }
 }
 
-impl Optimizer for Sgd {
-    fn step(&mut self, gradients: &Gradients) -> Result<()> {
-        no_grad(|| {
-            // Everything is computed before anything is set: a step happens whole or not at all.
-            let mut updates = Vec::with_capacity(self.parameters.len());
-            for ((name, parameter), velocity) in self.parameters.iter().zip(&self.velocities) {
-                if parameter.is_frozen() {
-                    updates.push(None);
-                    continue;
-                }
-                let leaf = parameter.get();
-                let refuse = |message: &str| Error::Parameter { name: name.clone(), message: message.into() };
-                let grad = gradients.get(&leaf).ok_or_else(|| {
-                    refuse(
-                        "no gradient: the loss does not depend on it, or it was changed since the forward pass",
-                    )
-                })?;
-                if !is_finite(grad.array())? {
-                    return Err(refuse("its gradient is NaN or infinite"));
-                }
-                let push = match velocity {
-                    Some(velocity) => (Tensor::from(velocity.clone()) * self.momentum)?.add(grad)?,
-                    None => grad.clone(),
+impl Rule<1> for SgdRule {
+    const NAME: &'static str = "Sgd";
+
+    fn memory(&self) -> [Option<&'static str>; 1] {
+        [(self.momentum > 0.0).then_some("momentum_buffer")]
+    }
+
+    fn formula<T: Real + Send + Sync>(&self, at: Moment) -> impl Update<T, 1> {
+        // The first push is the gradient itself.
+        let (keep, add) = if at.step > 1 { (self.momentum, 1.0 - self.dampening) } else { (0.0, 1.0) };
+        let (keep, add) = (T::constant(keep), T::constant(add));
+        let ahead = self.nesterov.then_some(T::constant(self.momentum));
+        let (rate, decay) = (T::constant(at.rate), T::constant(self.weight_decay));
+        each(
+            #[inline(always)]
+            move |p, g, [v]| {
+                let g = g + decay * p;
+                let v = keep * v + add * g;
+                let push = match ahead {
+                    Some(momentum) => g + momentum * v,
+                    None => v,
                 };
-                let value = (&leaf - (&push * self.rate)?)?;
-                updates.push(Some((value.into_array(), push.into_array())));
-            }
-            for (((_, parameter), velocity), update) in
-                self.parameters.iter().zip(&mut self.velocities).zip(updates)
-            {
-                let Some((value, push)) = update else { continue };
-                parameter.set(value)?;
-                *velocity = (self.momentum > 0.0).then_some(push);
-            }
-            Ok(())
-        })
-    }
-
-    fn learning_rate(&self) -> f64 {
-        self.rate
-    }
-
-    fn set_learning_rate(&mut self, rate: f64) -> Result<()> {
-        self.rate = checked_rate("Sgd::set_learning_rate", rate)?;
-        Ok(())
+                (p - rate * push, [v])
+            },
+        )
     }
 }

@@ -2,9 +2,9 @@
 
 use tealight::prelude::*;
 
-use crate::cases::{self, Case};
+use crate::cases::{self, Case, Numbers};
 use crate::run::{Eval, caught, difference, flat, floats, gradients, like, parameters, products};
-use crate::table;
+use crate::{LINALG, name, table};
 
 const VALUE: f64 = 1e-12;
 const GRADIENT: f64 = 1e-10;
@@ -15,6 +15,16 @@ const WIDER: &[(&str, &str, f64, &str)] = &[
     ("x.tanh()", "ordinary", 1e-5, "1 − y² where y is nearly 1"),
     ("a.div(b)", "[] and [2, 2]", 1e-5, "the gradient of the scalar is a sum that nearly cancels"),
     ("x.softmax(-1)", "ordinary", 5e-5, "g − Σ g·y nearly cancels"),
+    ("x.upsample_bilinear2d([3,5],false)", "ordinary", 1e-5, "the gradient is a sum that nearly cancels"),
+];
+
+/// Where the gradient in f16 and bf16 is a sum of rounded parts that nearly cancel: the key and the label.
+const CANCELLING: &[(&str, &str)] = &[
+    ("a.div(b)", "[] and [2, 2]"),
+    ("a.atan2(b)", "[] and [2, 2]"),
+    ("x.addcmul(a,b,-0.5)", "broadcast"),
+    ("x.softmax(0)", "ordinary"),
+    ("x.softmax(-1)", "ordinary"),
 ];
 
 /// Compares one case in f64; what differs goes to `wrong`.
@@ -90,6 +100,45 @@ fn compare_single(case: &Case, eval: Eval, wrong: &mut Vec<String>) -> Result<()
     Ok(())
 }
 
+/// Compares the value and the gradient in f16 and bf16, roughly: relative to the largest element.
+fn compare_half(case: &Case, eval: Eval, wrong: &mut Vec<String>) -> Result<()> {
+    if LINALG.contains(&name(&case.key)) {
+        return Ok(());
+    }
+    for (dtype, bound) in [(DType::F16, 2e-3), (DType::BF16, 1.6e-2)] {
+        let arrays: Vec<_> = case.inputs.iter().map(|x| x.array(dtype)).collect();
+        let same = |(x, array): (&Numbers, &Array)| flat(array).is_ok_and(|data| data == x.data);
+        let exact = case.inputs.iter().zip(&arrays).all(same);
+        if !exact || !case.inputs.iter().any(|x| x.is_float()) || case.out.dtype != DType::F64 {
+            continue;
+        }
+        let inputs = parameters(&arrays);
+        let y = eval(&inputs)?;
+        let mut report = |what: &str, expected: &[f64], got: &[f64], bound: f64| {
+            let most = expected.iter().filter(|x| x.is_finite()).fold(0.0, |most: f64, x| most.max(x.abs()));
+            let off = |(&e, &g): (&f64, &f64)| {
+                !(e == g || e.is_nan() && g.is_nan() || e.is_finite() && (e - g).abs() <= bound * most)
+            };
+            if let Some(at) = expected.iter().zip(got).position(off) {
+                let (key, label, e, g) = (&case.key, &case.label, expected[at], got[at]);
+                wrong.push(format!(
+                    "{key} | {label}: {dtype:?} {what}: element {at}: expected {e:?}, got {g:?}"
+                ));
+            }
+        };
+        if y.dtype() != dtype {
+            continue;
+        }
+        report("value", &case.out.data, &flat(y.array())?, bound);
+        let wider = CANCELLING.contains(&(&case.key, &case.label));
+        let Some(v) = &case.v else { continue };
+        for (i, (e, g)) in case.g.iter().zip(gradients(&y, &like(v, &y)?, &floats(&inputs))?).enumerate() {
+            report(&format!("backward, input {i}"), e, &g, if wider { 8.0 * bound } else { bound });
+        }
+    }
+    Ok(())
+}
+
 fn check(compare: fn(&Case, Eval, &mut Vec<String>) -> Result<()>) {
     let table = table();
     let mut wrong = vec![];
@@ -113,6 +162,11 @@ fn values_and_gradients() {
 #[test]
 fn values_and_gradients_in_f32() {
     check(compare_single);
+}
+
+#[test]
+fn values_and_gradients_in_half_precision() {
+    check(compare_half);
 }
 
 #[test]

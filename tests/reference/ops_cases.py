@@ -344,6 +344,29 @@ for spec, shape in [("ij->ji", (2, 3)), ("ii->", (3, 3)), ("ii->i", (3, 3)), ("i
 case('Tensor::einsum("i,ij,j->", &[a, b, c])', functools.partial(torch.einsum, "i,ij,j->"), N(2), N(2, 3), N(3))
 case("x.trace()", torch.trace, N(3, 3))
 case("x.trace()", torch.trace, T([], (0, 0)), label="empty")
+for spec, shapes in [("ij,jk,kl->il", ((2, 3), (3, 2), (2, 2))), ("i,j,k->kji", ((2,), (3,), (2,)))]:
+    case(f'Tensor::einsum("{spec}", &[a, b, c])', functools.partial(torch.einsum, spec), *(N(*shape) for shape in shapes))
+for spec, a, b in [("ij,jk->ki", (2, 3), (3, 2)), ("bij,j->bi", (2, 2, 3), (3,)), ("ii,ij->j", (3, 3), (3, 2)),
+                   ("...ij,...jk->...ik", (2, 2, 3), (3, 2))]:
+    case(f'Tensor::einsum("{spec}", &[a, b])', functools.partial(torch.einsum, spec), N(*a), N(*b))
+
+# ---- more ranks: what is neither the first axis nor the last
+
+for name, f in [("sum", torch.sum), ("max", torch.amax), ("prod", product), ("logsumexp", torch.logsumexp)]:
+    case(f"x.{name}([1, 3])", functools.partial(lambda f, x: f(x, (1, 3)), f), N(2, 2, 2, 3, 2))
+case("x.var([1, 3], 1)", lambda x: x.var((1, 3), correction=1), N(2, 2, 2, 3, 2))
+case("x.norm(2.0, [1, 3])", lambda x: torch.linalg.vector_norm(x, 2.0, (1, 3)), N(2, 2, 2, 3, 2))
+case("x.mean_keepdim([2, 0])", lambda x: x.mean((2, 0), keepdim=True), N(2, 2, 3, 2))
+for name, shape in [("sum", (3,)), ("mean", (3,)), ("max", (3,)), ("prod", (3,)), ("logsumexp", (3,))]:
+    case(f"x.{name}_all()", {"sum": torch.sum, "mean": torch.mean, "max": torch.amax, "prod": product,
+                             "logsumexp": lambda x: x.logsumexp(0)}[name], N(*shape), label="vector")
+middle = functools.partial(order, axis=1, descending=True)
+case("Ok(x.sort(1, true)?.0)", lambda x: x.gather(1, middle(x)), N(2, 3, 2), label="the middle axis")
+case("x.argsort(1, true)", middle, N(2, 3, 2), label="the middle axis", out="u32")
+case("Ok(x.topk(2, 1)?.0)", lambda x: x.topk(2, 1).values, N(2, 3, 2), label="the middle axis")
+case("Ok(x.topk(0, 0)?.0)", lambda x: x[:0], N(3, 2))
+case("x.softmax(1)", lambda x: x.softmax(1), N(2, 3, 2, 2), label="the middle axis")
+case("x.log_softmax(0)", lambda x: x.log_softmax(0), N(4), label="vector")
 
 # ---- linear algebra, behind the feature `linalg`
 

@@ -303,3 +303,34 @@ for size, shape in [([4, 6], (1, 1, 2, 3)), ([3, 5], (1, 2, 2, 3)), ([2, 2], (1,
     for corners in [False, True]:
         f = functools.partial(lambda s, c, x: F.interpolate(x, s, mode="bilinear", align_corners=c), size, corners)
         case(f"x.upsample_bilinear2d({size}, {str(corners).lower()})", f, N(*shape))
+for shape, groups in [((2, 4, 3, 2), 2), ((2, 2, 3, 3), 1)]:
+    settings = {"stride": (1, 2), "padding": (1, 1), "groups": groups}
+    f = functools.partial(lambda s, x, w: F.conv2d(x, w, **s), settings)
+    case(f"x.conv2d(w, {options('ConvOptions', 2, **settings)})", f, N(*shape), N(4, shape[1] // groups, 2, 2))
+ties = T([[[[1.0, 2.0, 2.0], [2.0, 2.0, 0.0]]]])
+case("x.max_pool2d(PoolOptions::<2>::new([2, 2]).stride(1))", lambda x: F.max_pool2d(x, 2, 1), ties, label="ties: the first")
+low = T([[[-float("inf"), -float("inf"), nan, 1.0]]])
+case("x.max_pool1d(PoolOptions::<1>::new(2))", lambda x: F.max_pool1d(x, 2), low, label="inf and nan", value="not finite")
+
+# ---- more places
+
+case("x.assign(step(.., 2), s)", assigned(slice(None, None, 2)), N(5), N(3))
+case("x.assign((.., step(.., -2)), s)", lambda x, s: torch.stack([x[:, 0], s[:, 1], x[:, 2], s[:, 0]], 1), N(2, 4), N(2, 2))
+case("x.assign(i, s)", lambda x, i, s: x.index_put((i,), s), N(4, 2), u32([3, 0]), N(2, 2))
+case("x.i((step(..4, -2), 0))", lambda x: x[[3, 1], 0], N(5, 2))
+case("x.i((.., i, ..1))", lambda x, i: x[:, i, :1], N(2, 3, 2), u32([2, 2]))
+case("x.gather(1, i)", lambda x, i: x.gather(1, i), N(2, 3, 2), u32([[[0, 2], [1, 1]], [[2, 0], [0, 0]]]), label="the middle axis")
+case("x.index_select(1, i)", lambda x, i: x.index_select(1, i), N(2, 3, 2), u32([2, 2, 0]), label="the middle axis")
+for name, f in [("scatter", scatter), ("scatter_add", scatter_add)]:
+    index = u32([[[0, 2], [0, 1]], [[2, 0], [2, 0]]])
+    case(f"x.{name}(1, i, s)", functools.partial(f, 1), N(2, 3, 2), index, N(2, 2, 2), label="the middle axis")
+case("x.index_add(1, i, s)", functools.partial(index_add, 1), N(2, 3, 2), u32([1, 1]), N(2, 2, 2))
+case("x.masked_select(m)", lambda x, m: x.masked_select(m != 0), N(2, 3), u8([1, 0, 1]), label="broadcast")
+case("x.masked_scatter(m, s)", lambda x, m, s: x.masked_scatter(m != 0, s), N(2, 3), u8([0, 1, 1]), N(2, 2), label="broadcast")
+case("x.pad(&[(1, 1)], Pad::Reflect)", functools.partial(pad, [(1, 1)], "reflect"), N(4))
+case("x.pad(&[(0, 1), (1, 0), (1, 1)], Pad::Constant(-1.0))", constant([(0, 1), (1, 0), (1, 1)], -1.0), N(1, 2, 2))
+case("x.tile(&[0])", lambda x: x[:0], N(3))
+case("x.permute(&[3, 1, 0, 2])", lambda x: x.permute(3, 1, 0, 2), N(2, 1, 3, 2))
+case("x.diag(5)", lambda x: torch.diag(x, 2), N(2, 2), label="outside")
+case("x.tril(-9)", lambda x: x * 0, N(2, 2), label="outside", nan="what is cut off is not read")
+case("x.triu(-9)", lambda x: x.clone(), N(2, 2), label="outside")

@@ -1,0 +1,107 @@
+//! The Gaussian error linear unit, exact and with the hyperbolic tangent.
+//!
+//! # Formula
+//! x·Φ(x) with Φ(x) = erfc(−x/√2)/2; for `GeluTanh` Φ(x) ≈ sigmoid(2√(2/π)(x + 0.044715x³)), which is
+//! (1 + tanh …)/2 of the literature
+//!
+//! # Gradient
+//! Φ(x) + x·Φ′(x)
+//!
+//! # Precision
+//! Beyond ±40 the value is 0 or x in any float: x is bounded there before it is squared or multiplied by 0.
+//!
+//! # Errors
+//! A dtype that is no float.
+//!
+//! # Source
+//! D. Hendrycks and K. Gimpel 2016
+
+use super::{Activation, bounded};
+use crate::formula::Real;
+
+/// From here on Φ is 0 or 1 in f64.
+const FAR: f64 = 40.0;
+
+/// x·Φ(x), where Φ is the normal distribution's.
+///
+/// ```
+/// use tealight::prelude::*;
+/// assert!((Gelu.value(1.0) - 0.8413447460685429_f64).abs() < 1e-15);
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gelu;
+
+/// Φ(x), with all its digits also where it is nearly 0.
+#[inline(always)]
+fn normal<R: Real>(x: R) -> R {
+    R::constant(0.5) * (R::constant(-std::f64::consts::FRAC_1_SQRT_2) * x).erfc()
+}
+
+impl Activation for Gelu {
+    const NAME: &'static str = "gelu";
+    const FUSED: bool = true;
+
+    #[inline(always)]
+    fn value<R: Real>(&self, x: R) -> R {
+        let x = x.max(R::constant(-FAR));
+        x * normal(x)
+    }
+
+    #[inline(always)]
+    fn derivative<R: Real>(&self, x: R, _: R) -> R {
+        const DENSITY_AT_0: f64 = 0.3989422804014327;
+        let x = bounded(x, -FAR, FAR);
+        normal(x) + x * R::constant(DENSITY_AT_0) * (R::constant(-0.5) * x * x).exp()
+    }
+}
+
+/// [`Gelu`] as GPT-2 has it: Φ is approximated to three digits.
+///
+/// ```
+/// use tealight::activation::GeluTanh;
+/// use tealight::prelude::*;
+/// assert!((GeluTanh.value(1.0) - 0.8411919906082768_f64).abs() < 1e-15);
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GeluTanh;
+
+/// 2√(2/π), and that times 0.044715.
+const LINEAR: f64 = 1.5957691216057308;
+const CUBIC: f64 = 0.07135481627260025;
+
+impl Activation for GeluTanh {
+    const NAME: &'static str = "gelu_tanh";
+
+    fn value<R: Real>(&self, x: R) -> R {
+        let x = x.max(R::constant(-FAR));
+        x * (x * (R::constant(LINEAR) + R::constant(CUBIC) * x * x)).sigmoid()
+    }
+
+    fn derivative<R: Real>(&self, x: R, _: R) -> R {
+        let x = bounded(x, -FAR, FAR);
+        let square = R::constant(CUBIC) * x * x;
+        let y = (x * (R::constant(LINEAR) + square)).sigmoid();
+        let inner = x * (R::constant(LINEAR) + R::constant(3.0) * square);
+        y * (R::constant(1.0) + inner * (R::constant(1.0) - y))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::extremes;
+    use super::{Gelu, GeluTanh};
+    use crate::ops::testing::check;
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients() {
+        let x = [-2.0, 0.0, 0.7, 3.0];
+        check(&x, |x| Gelu.apply(x));
+        check(&x, |x| GeluTanh.apply(x));
+        extremes(&Gelu, [0.0; 3], [f64::INFINITY, 1.0, 0.0]);
+        // -10·Φ(-10), of which 1 + erf has no digit.
+        let far = Gelu.value(-10.0_f64);
+        assert!((far / -7.619853024160525e-23 - 1.0).abs() < 1e-13, "{far:e}");
+        extremes(&GeluTanh, [0.0; 3], [f64::INFINITY, 1.0, 0.0]);
+    }
+}

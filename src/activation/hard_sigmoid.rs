@@ -1,0 +1,56 @@
+//! The logistic function as three straight lines.
+//!
+//! # Formula
+//! min(max(x + 3, 0), 6) / 6
+//!
+//! # Gradient
+//! 1/6 between −3 and 3, else 0
+//!
+//! # Kinks
+//! 0 at −3 and 3, as in PyTorch.
+//!
+//! # Errors
+//! A dtype that is no float.
+
+use super::{Activation, inside};
+use crate::formula::Real;
+
+/// 0 up to −3, 1 from 3 on, and a straight line between.
+///
+/// ```
+/// use tealight::activation::HardSigmoid;
+/// use tealight::prelude::*;
+/// assert_eq!([-4.0, 0.0, 1.5, 4.0].map(|x: f64| HardSigmoid.value(x)), [0.0, 0.5, 0.75, 1.0]);
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HardSigmoid;
+
+impl Activation for HardSigmoid {
+    const NAME: &'static str = "hard_sigmoid";
+
+    fn value<R: Real>(&self, x: R) -> R {
+        let six = R::constant(6.0);
+        (x + R::constant(3.0)).max(R::constant(0.0)).min(six) / six
+    }
+
+    fn derivative<R: Real>(&self, x: R, _: R) -> R {
+        inside(x, -3.0, 3.0, R::constant(1.0 / 6.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::extremes;
+    use super::HardSigmoid;
+    use crate::ops::testing::{check, grad_at};
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients() -> Result<()> {
+        check(&[-4.0, -2.0, 0.0, 0.7, 5.0], |x| HardSigmoid.apply(&x.sqr()?)? * x);
+        extremes(&HardSigmoid, [0.0; 3], [1.0, 0.0, 0.0]);
+        assert_eq!(grad_at(3.0, |x| HardSigmoid.apply(x))?, 0.0);
+        assert_eq!(grad_at(-3.0, |x| HardSigmoid.apply(x))?, 0.0);
+        Ok(())
+    }
+}

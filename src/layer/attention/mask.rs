@@ -1,0 +1,109 @@
+//! [`AttentionMask`]: which key a query may see.
+
+use candle_core::{DType, Device};
+
+use super::NAME;
+use crate::autograd::Tensor;
+use crate::error::{Error, Result};
+
+/// Which keys the queries may not see, and by how much others are favoured. As in PyTorch, 1 hides.
+///
+/// ```
+/// use tealight::layer::AttentionMask;
+/// use tealight::prelude::*;
+/// // The second of two sentences ends after one word of three.
+/// let padding = Tensor::new(&[[0_u8, 0, 0], [0, 1, 1]], &Device::Cpu)?;
+/// let mask = AttentionMask::new().causal().padding(&padding);
+/// # let _ = mask;
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct AttentionMask {
+    causal: bool,
+    scores: Option<Tensor>,
+    padding: Option<Tensor>,
+}
+
+impl AttentionMask {
+    /// Every query sees every key.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A query sees no key behind it: query i those up to i.
+    #[must_use]
+    pub fn causal(self) -> Self {
+        AttentionMask { causal: true, ..self }
+    }
+
+    /// For each query and key: of u8, whether the key is hidden (not 0); of floats, what is added to the score.
+    ///
+    /// # Shapes
+    /// (t, s), (n · heads, t, s), or four axes that broadcast to (n, heads, t, s)
+    #[must_use]
+    #[doc(alias = "attn_mask")]
+    pub fn scores(self, mask: &Tensor) -> Self {
+        AttentionMask { scores: Some(mask.clone()), ..self }
+    }
+
+    /// For each key of each input, whether it is hidden (not 0): what sentences are filled up with.
+    ///
+    /// # Shapes
+    /// (n, s), of u8
+    #[must_use]
+    #[doc(alias = "key_padding_mask")]
+    pub fn padding(self, mask: &Tensor) -> Self {
+        AttentionMask { padding: Some(mask.clone()), ..self }
+    }
+
+    /// The scores (n, heads, t, s), with −∞ for what is hidden.
+    pub(super) fn apply(&self, scores: Tensor) -> Result<Tensor> {
+        let &[n, heads, t, s] = scores.dims() else { return Ok(scores) };
+        let mut masked = scores;
+        let hide = |scores: &Tensor, hidden: &Tensor| {
+            let hidden = Tensor::from(hidden.array().to_device(scores.device())?);
+            scores.masked_fill(&hidden.ne(0.0)?, f64::NEG_INFINITY)
+        };
+        if self.causal && masked.elem_count() > 0 {
+            let later: Vec<u8> = (0..t * s).map(|i| u8::from(i % s > i / s)).collect();
+            masked = hide(&masked, &Tensor::from_vec(later, (t, s), &Device::Cpu)?)?;
+        }
+        if let Some(mask) = &self.padding {
+            if mask.dims() != [n, s] || mask.dtype() != DType::U8 {
+                return Err(refused("a padding mask", format!("[{n}, {s}] of u8"), mask));
+            }
+            masked = hide(&masked, &mask.reshape((n, 1, 1, s))?)?;
+        }
+        if let Some(mask) = &self.scores {
+            let sides = [(0, n), (1, heads), (2, t), (3, s)];
+            let fits = match *mask.dims() {
+                [a, b] => [a, b] == [t, s],
+                [a, b, c] => [a, b, c] == [n * heads, t, s],
+                [_, _, _, _] => sides.iter().all(|&(i, full)| [1, full].contains(&mask.dims()[i])),
+                _ => false,
+            };
+            if !fits || ![DType::U8, masked.dtype()].contains(&mask.dtype()) {
+                let (all, dtype) = (n * heads, masked.dtype().as_str());
+                let shapes = format!("[{t}, {s}], [{all}, {t}, {s}] or [{n}, {heads}, {t}, {s}]");
+                return Err(refused("a mask of scores", format!("{shapes} of u8 or {dtype}"), mask));
+            }
+            let mask = if mask.rank() == 3 { &mask.reshape((n, heads, t, s))? } else { mask };
+            masked = if mask.dtype() == DType::U8 { hide(&masked, mask)? } else { (masked + mask)? };
+        }
+        // A softmax over nothing but −∞ would be NaN.
+        let any = self.causal || self.padding.is_some() || self.scores.is_some();
+        if any && masked.elem_count() > 0 {
+            let best = masked.detach().max(-1)?;
+            if best.eq(f64::NEG_INFINITY)?.max_all()?.to_scalar::<u8>()? != 0 {
+                let expected = "a mask that leaves each query a key";
+                return Err(Error::argument(NAME, expected, "a query from which all are hidden"));
+            }
+        }
+        Ok(masked)
+    }
+}
+
+fn refused(what: &str, expected: String, mask: &Tensor) -> Error {
+    let got = format!("{:?} of {}", mask.dims(), mask.dtype().as_str());
+    Error::argument(NAME, format!("{what} {expected}"), got)
+}

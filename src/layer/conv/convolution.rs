@@ -1,0 +1,176 @@
+//! Convolutions with weights that are learned.
+//!
+//! # Formula
+//! y = x ∗ W + b, b for each channel of the output; see [`Tensor::conv2d`] and [`Tensor::conv_transpose2d`]
+//!
+//! # Errors
+//! Groups that do not divide the channels; inputs with other channels, or smaller than the kernel.
+//!
+//! # Source
+//! All parameters start uniform in ±1/√k with k = the weight's second axis · the size of the kernel, as PyTorch's do.
+
+use super::super::{Layer, Parameter, Parts, Pass, init};
+use crate::autograd::Tensor;
+use crate::error::{Error, Result};
+use crate::ops::{ConvOptions, Rng, Sides};
+
+/// The weight, for whose first axis there are `first` channels and for its second `second` in all groups, and the bias.
+fn start<const D: usize>(
+    op: &'static str,
+    [first, second]: [usize; 2],
+    outputs: usize,
+    kernel: Sides<D>,
+    groups: usize,
+    rng: &mut Rng,
+) -> Result<(Parameter, Option<Parameter>)> {
+    if groups == 0 || first % groups != 0 || second % groups != 0 {
+        let expected = format!("groups that divide {first} and {second} channels");
+        return Err(Error::argument(op, expected, groups));
+    }
+    let second = second / groups;
+    let products = kernel.0.iter().fold(second, |product, &side| product.saturating_mul(side));
+    let bound = 1.0 / (products.max(1) as f64).sqrt();
+    let dims = [&[first, second], &kernel.0[..]].concat();
+    let weight = Parameter::new(init::uniform(dims, -bound, bound, rng)?);
+    Ok((weight, Some(Parameter::new(init::uniform(outputs, -bound, bound, rng)?))))
+}
+
+/// y + b, with one number of b for each channel, which D axes follow.
+fn with_bias<const D: usize>(y: Tensor, bias: &Option<Parameter>) -> Result<Tensor> {
+    let Some(bias) = bias else { return Ok(y) };
+    let mut dims = vec![1; 1 + D];
+    dims[0] = bias.get().elem_count();
+    y + bias.get().reshape(dims)?
+}
+
+macro_rules! convolutions {
+    ($($(#[$doc:meta])* $name:ident $sides:literal $method:ident $transposed:literal
+       $shapes:literal $weight:literal $x:literal $y:literal;)*) => {$(
+        $(#[$doc])*
+        ///
+        /// # Shapes
+        #[doc = $shapes]
+        ///
+        /// ```
+        #[doc = concat!("use tealight::layer::", stringify!($name), ";")]
+        /// use tealight::ops::ConvOptions;
+        /// use tealight::prelude::*;
+        #[doc = concat!("let layer = ", stringify!($name),
+            "::new(3, 16, 5, ConvOptions::new().stride(2), &mut Rng::seed(1))?;")]
+        #[doc = concat!("let x = Tensor::zeros(", $x, ", DType::F32, &Device::Cpu)?;")]
+        #[doc = concat!("assert_eq!(layer.predict(&x)?.dims(), ", $y, ");")]
+        /// # Ok::<(), tealight::Error>(())
+        /// ```
+        #[derive(Clone, Debug)]
+        pub struct $name {
+            #[doc = concat!("W, ", $weight, ".")]
+            pub weight: Parameter,
+            /// b, (outputs).
+            pub bias: Option<Parameter>,
+            options: ConvOptions<$sides>,
+        }
+
+        impl $name {
+            /// A layer from `inputs` to `outputs` channels, in f32. The size of the kernel is one number for all sides, or one
+            /// for each.
+            ///
+            /// # Errors
+            /// Groups that do not divide the channels; sizes that do not fit in memory.
+            pub fn new(
+                inputs: usize,
+                outputs: usize,
+                kernel: impl Into<Sides<$sides>>,
+                options: ConvOptions<$sides>,
+                rng: &mut Rng,
+            ) -> Result<Self> {
+                let channels = if $transposed { [inputs, outputs] } else { [outputs, inputs] };
+                let (weight, bias) =
+                    start(stringify!($method), channels, outputs, kernel.into(), options.groups, rng)?;
+                Ok($name { weight, bias, options })
+            }
+
+            /// The same layer without b.
+            pub fn without_bias(self) -> Self {
+                $name { bias: None, ..self }
+            }
+        }
+
+        impl Layer for $name {
+            fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+                with_bias::<$sides>(x.$method(&self.weight.get(), self.options)?, &self.bias)
+            }
+
+            fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+                parts.part("weight", &self.weight).part("bias", &self.bias);
+            }
+        }
+    )*};
+}
+
+convolutions! {
+    /// The convolution of sequences, y = x ∗ W + b; see [`Tensor::conv1d`].
+    Conv1d 1 conv1d false
+        "(n, c, l) or (c, l) to (n, o, l′) or (o, l′)" "(outputs, inputs / groups, k)"
+        "(10, 3, 33)" "[10, 16, 15]";
+    /// The convolution of images, y = x ∗ W + b; see [`Tensor::conv2d`].
+    Conv2d 2 conv2d false
+        "(n, c, h, w) or (c, h, w) to (n, o, h′, w′) or (o, h′, w′)" "(outputs, inputs / groups, kh, kw)"
+        "(10, 3, 33, 21)" "[10, 16, 15, 9]";
+    /// The transposed convolution of sequences: with a stride, y is longer than x; see [`Tensor::conv_transpose1d`].
+    #[doc(alias = "deconvolution")]
+    ConvTranspose1d 1 conv_transpose1d true
+        "(n, c, l) or (c, l) to (n, o, l′) or (o, l′)" "(inputs, outputs / groups, k)"
+        "(10, 3, 15)" "[10, 16, 33]";
+    /// The transposed convolution of images: with a stride, y is larger than x; see [`Tensor::conv_transpose2d`].
+    #[doc(alias = "deconvolution")]
+    ConvTranspose2d 2 conv_transpose2d true
+        "(n, c, h, w) or (c, h, w) to (n, o, h′, w′) or (o, h′, w′)" "(inputs, outputs / groups, kh, kw)"
+        "(10, 3, 15, 9)" "[10, 16, 33, 21]";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d};
+    use crate::layer::gradcheck;
+    use crate::ops::ConvOptions;
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients() -> Result<()> {
+        let rng = &mut Rng::seed(1);
+        let train = Pass::train(Rng::seed(2));
+        let x = Tensor::randn(0.0, 1.0, (2, 2, 4), rng)?;
+        let one = ConvOptions::new().stride(2).padding(1).groups(2);
+        gradcheck(&Sequential::new().push(Conv1d::new(2, 2, 3, one, rng)?).push(Tanh), &x, &train)?;
+        let layer = ConvTranspose1d::new(2, 4, 3, one.output_padding(1), rng)?;
+        gradcheck(&Sequential::new().push(layer).push(Tanh), &x, &train)?;
+        let x = Tensor::randn(0.0, 1.0, (1, 2, 3, 4), rng)?;
+        let two = ConvOptions::new().padding([0, 1]).dilation([1, 2]);
+        let layer = Conv2d::new(2, 2, [2, 3], two, rng)?.without_bias();
+        gradcheck(&Sequential::new().push(layer).push(Tanh), &x, &train)?;
+        gradcheck(&ConvTranspose2d::new(2, 1, 2, two, rng)?, &x, &train)?;
+        Ok(())
+    }
+
+    #[test]
+    fn edges() -> Result<()> {
+        let rng = &mut Rng::seed(1);
+        let grouped = ConvOptions::new().groups(2);
+        let layer = ConvTranspose2d::new(4, 6, [3, 5], grouped, rng)?;
+        assert_eq!(layer.weight.get().dims(), [4, 3, 3, 5]);
+        assert_eq!(Conv2d::new(4, 6, [3, 5], grouped, rng)?.weight.get().dims(), [6, 2, 3, 5]);
+        let error = Conv1d::new(3, 4, 3, ConvOptions::new().groups(2), rng).unwrap_err();
+        assert_eq!(error.to_string(), "conv1d: expected groups that divide 4 and 3 channels, got 2");
+        assert!(Conv1d::new(3, 4, 3, ConvOptions::new().groups(0), rng).is_err());
+        assert!(Conv1d::new(3, 4, usize::MAX, ConvOptions::new(), rng).is_err());
+        let layer = Conv1d::new(3, 4, 3, ConvOptions::new(), rng)?;
+        assert_eq!(layer.parameters().len(), 2);
+        let wrong = Tensor::zeros((2, 4, 7), DType::F32, &Device::Cpu)?;
+        assert!(layer.predict(&wrong).unwrap_err().to_string().starts_with("conv1d: expected"));
+        assert_eq!(layer.predict(&wrong.narrow(1, 0, 3)?.i(0)?)?.dims(), [4, 5]);
+        // Uniform in ±1/√9.
+        let largest = layer.weight.get().abs()?.max_all()?.to_scalar::<f32>()?;
+        assert!((0.2..=1.0 / 3.0).contains(&largest), "{largest}");
+        Ok(())
+    }
+}

@@ -1,0 +1,9 @@
+//! Layers for sequences and images: convolutions, pools, and other sizes.
+
+mod convolution;
+mod pool;
+mod upsample;
+
+pub use convolution::{Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d};
+pub use pool::{AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d};
+pub use upsample::Upsample;

@@ -1,0 +1,169 @@
+//! Layers that leave something out at random.
+//!
+//! # Formula
+//! Training: x·m/(1 − p) with m = 0 with probability p, else 1. Evaluation: x.
+//!
+//! # Gradient
+//! g·m/(1 − p)
+//!
+//! # Errors
+//! A p outside [0, 1]; a dtype that is no float; for [`Dropout2d`] a tensor without channels.
+//!
+//! # Source
+//! N. Srivastava and others 2014.
+
+use super::{Layer, Parts, Pass};
+use crate::autograd::Tensor;
+use crate::error::{Error, Result};
+
+/// Leaves out each number with probability p while training.
+///
+/// ```
+/// use tealight::layer::Dropout;
+/// use tealight::prelude::*;
+/// let layer = Dropout::new(0.5)?;
+/// let x = Tensor::ones(1000, DType::F32, &Device::Cpu)?;
+/// assert_eq!(layer.predict(&x)?, x);
+/// let y = layer.forward(&x, &mut Pass::train(Rng::seed(1)))?.to_vec1::<f32>()?;
+/// assert!(y.iter().all(|&y| y == 0.0 || y == 2.0));
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Dropout {
+    p: f64,
+}
+
+impl Dropout {
+    /// A layer that leaves out each number with probability `p`.
+    ///
+    /// # Errors
+    /// A `p` outside [0, 1].
+    pub fn new(p: f64) -> Result<Self> {
+        Ok(Dropout { p: probability("dropout", p)? })
+    }
+}
+
+impl Layer for Dropout {
+    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+        dropped("dropout", x, x.dims(), self.p, pass)
+    }
+
+    fn parts<'a>(&'a self, _: &mut Parts<'a>) {}
+}
+
+/// Leaves out whole channels with probability p while training: neighbouring pixels say much the same.
+///
+/// # Shapes
+/// (n, c, ..): images (n, c, h, w), sequences (n, c, l)
+///
+/// ```
+/// use tealight::layer::Dropout2d;
+/// use tealight::prelude::*;
+/// let x = Tensor::ones((1, 8, 2, 2), DType::F32, &Device::Cpu)?;
+/// let y = Dropout2d::new(0.5)?.forward(&x, &mut Pass::train(Rng::seed(1)))?;
+/// assert!(y.reshape((8, 4))?.to_vec2::<f32>()?.iter().all(|c| c == &[0.0; 4] || c == &[2.0; 4]));
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[doc(alias = "Dropout1d")]
+pub struct Dropout2d {
+    p: f64,
+}
+
+impl Dropout2d {
+    /// A layer that leaves out each channel of each input with probability `p`.
+    ///
+    /// # Errors
+    /// A `p` outside [0, 1].
+    pub fn new(p: f64) -> Result<Self> {
+        Ok(Dropout2d { p: probability("dropout2d", p)? })
+    }
+}
+
+impl Layer for Dropout2d {
+    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+        let &[n, c, _, ..] = x.dims() else {
+            return Err(Error::shape("dropout2d", "inputs of shape [n, c, h, w] or [n, c, l]", &[x.dims()]));
+        };
+        let mut dims = vec![1; x.rank()];
+        dims[..2].copy_from_slice(&[n, c]);
+        dropped("dropout2d", x, &dims, self.p, pass)
+    }
+
+    fn parts<'a>(&'a self, _: &mut Parts<'a>) {}
+}
+
+pub(super) fn probability(op: &'static str, p: f64) -> Result<f64> {
+    if (0.0..=1.0).contains(&p) { Ok(p) } else { Err(Error::argument(op, "p from 0 to 1", p)) }
+}
+
+/// x, times a mask of the shape `dims` if this is a training pass.
+pub(super) fn dropped(
+    op: &'static str,
+    x: &Tensor,
+    dims: &[usize],
+    p: f64,
+    pass: &mut Pass,
+) -> Result<Tensor> {
+    if !x.dtype().is_float() {
+        return Err(Error::dtype(op, "a float tensor (see to_dtype)", &[x.dtype()]));
+    }
+    // Of no elements the mask could still be large.
+    let Some(rng) = pass.rng().filter(|_| p > 0.0 && x.elem_count() > 0) else { return Ok(x.clone()) };
+    let kept = if p < 1.0 { 1.0 / (1.0 - p) } else { 0.0 };
+    let draw = |_| if rng.uniform() < p { 0.0 } else { kept };
+    let mask: Vec<f64> = (0..dims.iter().product()).map(draw).collect();
+    let mask = Tensor::from_vec(mask, dims, x.device())?.to_dtype(x.dtype())?;
+    x * &mask
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Dropout, Dropout2d};
+    use crate::layer::gradcheck;
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients() -> Result<()> {
+        let x = Tensor::randn(0.0, 1.0, (3, 4, 2), &mut Rng::seed(1))?;
+        for pass in [Pass::eval(), Pass::train(Rng::seed(2))] {
+            gradcheck(&Sequential::new().push(Tanh).push(Dropout::new(0.3)?), &x, &pass)?;
+            gradcheck(&Sequential::new().push(Dropout2d::new(0.3)?).push(Tanh), &x, &pass)?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn how_many_are_left_out() -> Result<()> {
+        let train = || Pass::train(Rng::seed(5));
+        let x = Tensor::ones((100, 1000), DType::F32, &Device::Cpu)?;
+        let y = Dropout::new(0.2)?.forward(&x, &mut train())?;
+        let zeros = y.eq(&Tensor::zeros((), DType::F32, &Device::Cpu)?)?.to_dtype(DType::F64)?;
+        assert!((zeros.mean_all()?.to_scalar::<f64>()? - 0.2).abs() < 0.005);
+        assert!((y.mean_all()?.to_scalar::<f32>()? - 1.0).abs() < 0.005);
+        assert_eq!(Dropout::new(1.0)?.forward(&x, &mut train())?.sum_all()?.to_scalar::<f32>()?, 0.0);
+        assert_eq!(Dropout::new(0.0)?.forward(&x, &mut train())?, x);
+        let empty = Tensor::zeros((0, 3, 2), DType::F16, &Device::Cpu)?;
+        assert_eq!(Dropout2d::new(0.5)?.forward(&empty, &mut train())?.dims(), [0, 3, 2]);
+        let empty = Tensor::zeros((1 << 30, 1 << 20, 0), DType::F32, &Device::Cpu)?;
+        assert_eq!(Dropout2d::new(0.5)?.forward(&empty, &mut train())?.dims(), empty.dims());
+        // Two passes draw two masks.
+        let mut pass = train();
+        let first = Dropout::new(0.5)?.forward(&x, &mut pass)?;
+        assert_ne!(first, Dropout::new(0.5)?.forward(&x, &mut pass)?);
+        Ok(())
+    }
+
+    #[test]
+    fn refusals() -> Result<()> {
+        let error = Dropout::new(1.5).unwrap_err();
+        assert_eq!(error.to_string(), "dropout: expected p from 0 to 1, got 1.5");
+        assert!(Dropout2d::new(f64::NAN).is_err());
+        let x = Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?;
+        let error = Dropout2d::new(0.5)?.predict(&x).unwrap_err();
+        let message = "dropout2d: expected inputs of shape [n, c, h, w] or [n, c, l], got [2, 3]";
+        assert_eq!(error.to_string(), message);
+        assert!(matches!(Dropout::new(0.5)?.predict(&x.to_dtype(DType::U8)?), Err(Error::Dtype { .. })));
+        Ok(())
+    }
+}

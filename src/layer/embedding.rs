@@ -1,0 +1,145 @@
+//! The layer that looks vectors up.
+//!
+//! # Shapes
+//! Indices (..) to vectors (.., d)
+//!
+//! # Formula
+//! y\[…\] = W\[x\[…\]\]
+//!
+//! # Gradient
+//! For W the gradient, added at the rows that were taken; none for the row of the padding.
+//!
+//! # Errors
+//! Indices that are no u8, u32 or i64, negative, or not below the number of rows.
+//!
+//! # Source
+//! The rows start normal with deviation 1, as PyTorch's do.
+
+use candle_core::DType;
+
+use super::{Layer, Parameter, Parts, Pass};
+use crate::autograd::Tensor;
+use crate::error::{Error, Result};
+use crate::ops::Rng;
+
+/// A table of vectors, one for each index.
+///
+/// ```
+/// use tealight::layer::Embedding;
+/// use tealight::prelude::*;
+/// let layer = Embedding::new(1000, 16, &mut Rng::seed(1))?.padding(0)?;
+/// let words = Tensor::new(&[[5_u32, 17, 0], [3, 0, 0]], &Device::Cpu)?;
+/// assert_eq!(layer.predict(&words)?.dims(), [2, 3, 16]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Embedding {
+    /// W, (count, d).
+    pub weight: Parameter,
+    padding: Option<usize>,
+}
+
+impl Embedding {
+    /// A table of `count` vectors of `d` numbers, in f32.
+    ///
+    /// # Errors
+    /// Sizes that do not fit in memory.
+    pub fn new(count: usize, d: usize, rng: &mut Rng) -> Result<Self> {
+        let weight = Parameter::new(Tensor::randn(0f32, 1.0, (count, d), rng)?);
+        Ok(Embedding { weight, padding: None })
+    }
+
+    /// The same layer, with the vector of `index` set to zero: it does not learn. Sentences are filled up with it.
+    ///
+    /// # Errors
+    /// An index beyond the table.
+    #[doc(alias = "padding_idx")]
+    pub fn padding(self, index: usize) -> Result<Self> {
+        let table = self.weight.get().detach();
+        let count = table.dims().first().copied().unwrap_or(0);
+        if index >= count {
+            return Err(Error::argument("embedding", format!("a padding index below {count}"), index));
+        }
+        let mut padded = vec![0_u8; count];
+        padded[index] = 1;
+        let padded = Tensor::from_vec(padded, (count, 1), table.device())?;
+        self.weight.set(table.masked_fill(&padded, 0.0)?.into_array())?;
+        Ok(Embedding { padding: Some(index), ..self })
+    }
+}
+
+impl Layer for Embedding {
+    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+        if !matches!(x.dtype(), DType::U8 | DType::U32 | DType::I64) {
+            return Err(Error::dtype("embedding", "indices of dtype u8, u32 or i64", &[x.dtype()]));
+        }
+        let weight = self.weight.get();
+        let &[_, d] = weight.dims() else {
+            return Err(Error::shape("embedding", "a weight matrix (count, d)", &[weight.dims()]));
+        };
+        let y = weight.index_select(0, &x.reshape(x.elem_count())?)?.reshape([x.dims(), &[d]].concat())?;
+        let Some(padding) = self.padding else { return Ok(y) };
+        let padded = x.to_dtype(DType::I64)?.eq(padding as f64)?.unsqueeze(-1)?;
+        padded.where_cond(&y.detach(), &y)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.parameter("weight", &self.weight);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Embedding;
+    use crate::layer::gradcheck;
+    use crate::prelude::*;
+
+    /// The embedding of fixed indices, times x.
+    struct Fixed(Embedding);
+
+    impl Layer for Fixed {
+        fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+            x * self.0.forward(&Tensor::new(&[[2_u32, 1], [2, 3]], &Device::Cpu)?, pass)?.tanh()?
+        }
+        fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+            parts.layer("table", &self.0);
+        }
+    }
+
+    #[test]
+    fn gradients() -> Result<()> {
+        let table = Embedding::new(4, 3, &mut Rng::seed(1))?;
+        let x = Tensor::randn(0.0, 1.0, (2, 2, 3), &mut Rng::seed(2))?;
+        gradcheck(&Fixed(table), &x, &Pass::train(Rng::seed(3)))?;
+        Ok(())
+    }
+
+    #[test]
+    fn padding_does_not_learn() -> Result<()> {
+        let cpu = &Device::Cpu;
+        let layer = Embedding::new(4, 3, &mut Rng::seed(1))?.padding(2)?;
+        for indices in [Tensor::new(&[2_u8, 0, 2], cpu)?, Tensor::new(&[2_i64, 0, 2], cpu)?] {
+            let y = layer.forward(&indices, &mut Pass::eval())?;
+            assert_eq!(y.to_vec2::<f32>()?[2], [0.0; 3]);
+            let gradients = y.sum_all()?.backward()?;
+            let gradient = gradients.get(&layer.weight.get()).unwrap().to_vec2::<f32>()?;
+            assert_eq!(gradient, [[1.0; 3], [0.0; 3], [0.0; 3], [0.0; 3]]);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn edges() -> Result<()> {
+        let cpu = &Device::Cpu;
+        let layer = Embedding::new(4, 3, &mut Rng::seed(1))?;
+        assert_eq!(layer.predict(&Tensor::new(1_u32, cpu)?)?.dims(), [3]);
+        assert_eq!(layer.predict(&Tensor::zeros((0, 5), DType::U32, cpu)?)?.dims(), [0, 5, 3]);
+        let error = layer.predict(&Tensor::new(&[4_u32], cpu)?).unwrap_err().to_string();
+        assert!(error.contains("below 4") && error.contains("got 4"), "{error}");
+        let error = layer.predict(&Tensor::new(&[1.0], cpu)?).unwrap_err();
+        assert_eq!(error.to_string(), "embedding: expected indices of dtype u8, u32 or i64, got f64");
+        let error = layer.padding(4).unwrap_err();
+        assert_eq!(error.to_string(), "embedding: expected a padding index below 4, got 4");
+        Ok(())
+    }
+}

@@ -1,0 +1,350 @@
+//! What weights start as: distributions named after those who proposed them.
+//!
+//! # Shapes
+//! A weight is (outputs, inputs, window..), as that of `Linear` and of a convolution: each output is a sum of `inputs` ·
+//! window products, and each input goes into `outputs` · window of them. See [`Fan`].
+//!
+//! # Errors
+//! Bounds or deviations that are not finite; shapes that do not fit in memory.
+//!
+//! # Source
+//! PyTorch's `torch.nn.init`, whose distributions these are.
+//!
+//! ```
+//! use tealight::layer::init::{self, Fan};
+//! use tealight::prelude::*;
+//! let mut layer = Linear::new(64, 32, &mut Rng::seed(1))?;
+//! let weight = init::kaiming_normal((32, 64), init::gain::RELU, Fan::In, &mut Rng::seed(2))?;
+//! layer.weight = Parameter::new(weight);
+//! # Ok::<(), tealight::Error>(())
+//! ```
+
+use candle_core::{DType, Device, Shape};
+
+use crate::autograd::Tensor;
+use crate::error::{Error, Result};
+use crate::ops::Rng;
+
+/// Factors that keep the variance of what passes an activation.
+pub mod gain {
+    /// Of a layer without an activation, and of the sigmoid.
+    pub const LINEAR: f64 = 1.0;
+    /// Of tanh, 5/3.
+    pub const TANH: f64 = 5.0 / 3.0;
+    /// Of relu, √2.
+    pub const RELU: f64 = std::f64::consts::SQRT_2;
+    /// Of selu, 3/4.
+    pub const SELU: f64 = 0.75;
+
+    /// Of leaky relu with this slope below 0.
+    ///
+    /// ```
+    /// use tealight::layer::init::gain;
+    /// assert_eq!(gain::leaky_relu(0.0), gain::RELU);
+    /// ```
+    pub fn leaky_relu(slope: f64) -> f64 {
+        (2.0 / (1.0 + slope * slope)).sqrt()
+    }
+}
+
+/// Which products of a weight count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fan {
+    /// Those that an output is the sum of: keeps the variance of the values. It is `Out` for a transposed convolution.
+    In,
+    /// Those that an input goes into: keeps the variance of the gradients.
+    Out,
+}
+
+impl Fan {
+    /// How many products that are, of a weight of the shape (outputs, inputs, window..).
+    ///
+    /// ```
+    /// use tealight::layer::init::Fan;
+    /// assert_eq!((Fan::In.of(&[16, 3, 5, 5])?, Fan::Out.of(&[16, 3, 5, 5])?), (75, 400));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Fewer than two axes.
+    pub fn of(self, dims: &[usize]) -> Result<usize> {
+        let [outputs, inputs, window @ ..] = dims else {
+            return Err(Error::shape("init", "a weight (outputs, inputs, ..)", &[dims]));
+        };
+        let channels = if self == Fan::In { inputs } else { outputs };
+        Ok(window.iter().fold(*channels, |product, &size| product.saturating_mul(size)))
+    }
+}
+
+/// `value` everywhere.
+///
+/// # Errors
+/// A shape that does not fit in memory.
+pub fn constant(shape: impl Into<Shape>, value: f64) -> Result<Tensor> {
+    Tensor::full(value as f32, shape, &Device::Cpu)
+}
+
+/// Uniform in [low, high).
+///
+/// # Errors
+/// Bounds that are not finite, or the wrong way round; a shape that does not fit in memory.
+pub fn uniform(shape: impl Into<Shape>, low: f64, high: f64, rng: &mut Rng) -> Result<Tensor> {
+    Tensor::rand(low as f32, high as f32, shape, rng)
+}
+
+/// Normal, with this mean and deviation.
+///
+/// # Errors
+/// A mean or deviation that is not finite, a negative deviation; a shape that does not fit in memory.
+pub fn normal(shape: impl Into<Shape>, mean: f64, std: f64, rng: &mut Rng) -> Result<Tensor> {
+    Tensor::randn(mean as f32, std as f32, shape, rng)
+}
+
+/// Normal, but only between `low` and `high`; PyTorch's default is mean 0, deviation 1, between −2 and 2.
+///
+/// ```
+/// use tealight::layer::init;
+/// use tealight::prelude::*;
+/// let x = init::truncated_normal(1000, 0.0, 1.0, -2.0..2.0, &mut Rng::seed(1))?;
+/// assert!(x.to_vec1::<f32>()?.iter().all(|x| (-2.0..=2.0).contains(x)));
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
+/// # Errors
+/// A mean that is not finite, a deviation that is not above 0, bounds the wrong way round; a shape that does not fit in
+/// memory.
+#[doc(alias = "trunc_normal_")]
+pub fn truncated_normal(
+    shape: impl Into<Shape>,
+    mean: f64,
+    std: f64,
+    bounds: std::ops::Range<f64>,
+    rng: &mut Rng,
+) -> Result<Tensor> {
+    let (low, high) = ((bounds.start - mean) / std, (bounds.end - mean) / std);
+    // The place in the interval that is likeliest.
+    let mode = 0f64.max(low).min(high);
+    if !(std > 0.0 && std.is_finite() && low <= high && mode.is_finite()) {
+        let got = format!("mean {mean}, std {std}, bounds {bounds:?}");
+        return Err(Error::argument("truncated_normal", "finite numbers, std > 0 and low <= high", got));
+    }
+    // Beyond this the density is e⁻⁴⁰ of what it is there: no draw ever comes so far.
+    let reach = mode.abs() + 80.0 / (mode.abs() + (mode * mode + 80.0).sqrt());
+    let (low, high) = (low.max(-reach), high.min(reach));
+    let mut draw = || {
+        loop {
+            let z = low + (high - low) * rng.uniform();
+            if rng.uniform() < (0.5 * (mode - z) * (mode + z)).exp() {
+                return (mean + std * z).clamp(bounds.start, bounds.end) as f32;
+            }
+        }
+    };
+    let zeros = Tensor::zeros(shape, DType::F32, &Device::Cpu)?;
+    Tensor::from_vec((0..zeros.elem_count()).map(|_| draw()).collect(), zeros.dims(), &Device::Cpu)
+}
+
+/// Uniform with the variance gain² · 2 / (fan in + fan out).
+///
+/// # Errors
+/// Fewer than two axes; a gain that is not finite; a shape that does not fit in memory.
+///
+/// # Source
+/// X. Glorot and Y. Bengio 2010.
+#[doc(alias = "glorot_uniform")]
+pub fn xavier_uniform(shape: impl Into<Shape>, gain: f64, rng: &mut Rng) -> Result<Tensor> {
+    let shape = shape.into();
+    let bound = 3f64.sqrt() * xavier(&shape, gain)?;
+    uniform(shape, -bound, bound, rng)
+}
+
+/// Normal with the variance gain² · 2 / (fan in + fan out).
+///
+/// # Errors
+/// As for [`xavier_uniform`].
+///
+/// # Source
+/// X. Glorot and Y. Bengio 2010.
+#[doc(alias = "glorot_normal")]
+pub fn xavier_normal(shape: impl Into<Shape>, gain: f64, rng: &mut Rng) -> Result<Tensor> {
+    let shape = shape.into();
+    let std = xavier(&shape, gain)?;
+    normal(shape, 0.0, std, rng)
+}
+
+fn xavier(shape: &Shape, gain: f64) -> Result<f64> {
+    let fans = Fan::In.of(shape.dims())? as f64 + Fan::Out.of(shape.dims())? as f64;
+    Ok(gain.abs() * (2.0 / fans.max(1.0)).sqrt())
+}
+
+/// Uniform with the variance gain² / fan.
+///
+/// # Errors
+/// As for [`xavier_uniform`].
+///
+/// # Source
+/// K. He and others 2015.
+#[doc(alias = "he_uniform")]
+pub fn kaiming_uniform(shape: impl Into<Shape>, gain: f64, fan: Fan, rng: &mut Rng) -> Result<Tensor> {
+    let shape = shape.into();
+    let bound = 3f64.sqrt() * kaiming(&shape, gain, fan)?;
+    uniform(shape, -bound, bound, rng)
+}
+
+/// Normal with the variance gain² / fan.
+///
+/// # Errors
+/// As for [`xavier_uniform`].
+///
+/// # Source
+/// K. He and others 2015.
+#[doc(alias = "he_normal")]
+pub fn kaiming_normal(shape: impl Into<Shape>, gain: f64, fan: Fan, rng: &mut Rng) -> Result<Tensor> {
+    let shape = shape.into();
+    let std = kaiming(&shape, gain, fan)?;
+    normal(shape, 0.0, std, rng)
+}
+
+fn kaiming(shape: &Shape, gain: f64, fan: Fan) -> Result<f64> {
+    Ok(gain.abs() / (fan.of(shape.dims())?.max(1) as f64).sqrt())
+}
+
+/// Normal with the variance 1 / fan in.
+///
+/// # Errors
+/// As for [`xavier_uniform`].
+///
+/// # Source
+/// Y. LeCun and others 1998; for selu, G. Klambauer and others 2017.
+pub fn lecun_normal(shape: impl Into<Shape>, rng: &mut Rng) -> Result<Tensor> {
+    kaiming_normal(shape, gain::LINEAR, Fan::In, rng)
+}
+
+/// A matrix whose rows, or whose columns if there are fewer, stand at right angles and have the length `gain`; all such
+/// are equally likely. Further axes count as columns.
+///
+/// ```
+/// use tealight::layer::init;
+/// use tealight::prelude::*;
+/// let q = init::orthogonal((3, 5), 1.0, &mut Rng::seed(1))?;
+/// let distance = (q.matmul(&q.t()?)? - Tensor::eye(3, DType::F32, &Device::Cpu)?)?;
+/// assert!(distance.abs()?.max_all()?.to_scalar::<f32>()? < 1e-6);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
+/// # Errors
+/// Fewer than two axes; a gain that is not finite; a shape that does not fit in memory.
+///
+/// # Source
+/// A. M. Saxe and others 2013.
+pub fn orthogonal(shape: impl Into<Shape>, gain: f64, rng: &mut Rng) -> Result<Tensor> {
+    let zeros = Tensor::zeros(shape, DType::F32, &Device::Cpu)?;
+    let (rows, columns) = match zeros.dims() {
+        [rows, rest @ ..] if !rest.is_empty() => {
+            (*rows, rest.iter().fold(1_usize, |product, &size| product.saturating_mul(size)))
+        }
+        dims => return Err(Error::shape("orthogonal", "a weight (outputs, inputs, ..)", &[dims])),
+    };
+    if !gain.is_finite() {
+        return Err(Error::argument("orthogonal", "a finite gain", gain));
+    }
+    let (count, length) = (rows.min(columns), rows.max(columns));
+    let mut basis: Vec<Vec<f64>> = Vec::with_capacity(count);
+    while basis.len() < count {
+        let mut next: Vec<f64> = (0..length).map(|_| rng.normal()).collect();
+        let before = norm(&next);
+        // Twice is enough: W. Kahan and B. Parlett.
+        for _ in 0..2 {
+            for known in &basis {
+                let along: f64 = known.iter().zip(&next).map(|(a, b)| a * b).sum();
+                next.iter_mut().zip(known).for_each(|(x, k)| *x -= along * k);
+            }
+        }
+        let after = norm(&next);
+        // One that lay in the span of the others by chance is drawn again.
+        if after > 1e-8 * before {
+            next.iter_mut().for_each(|x| *x /= after);
+            basis.push(next);
+        }
+    }
+    let numbers = basis.concat().iter().map(|x| (gain * x) as f32).collect();
+    let matrix = Tensor::from_vec(numbers, (count, length), &Device::Cpu)?;
+    if rows <= columns { matrix.reshape(zeros.dims()) } else { matrix.t()?.reshape(zeros.dims()) }
+}
+
+fn norm(x: &[f64]) -> f64 {
+    x.iter().map(|x| x * x).sum::<f64>().sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moments(x: &Tensor) -> Result<(f64, f64)> {
+        let x = x.flatten(0, -1)?.to_dtype(DType::F64)?;
+        let mean = x.mean_all()?;
+        Ok((mean.to_scalar()?, (&x - &mean)?.sqr()?.mean_all()?.to_scalar()?))
+    }
+
+    #[test]
+    fn variances() -> Result<()> {
+        let rng = &mut Rng::seed(3);
+        let (dims, fan_in, fan_out) = ([40, 50, 5, 5], 1250.0, 1000.0);
+        let near = |x: Result<Tensor>, variance: f64| -> Result<()> {
+            let x = x?;
+            assert_eq!(x.dims(), dims);
+            let (mean, got) = moments(&x)?;
+            assert!(mean.abs() < 0.02 * variance.sqrt() && (got / variance - 1.0).abs() < 0.03, "{got}");
+            Ok(())
+        };
+        near(xavier_uniform(&dims, 2.0, rng), 8.0 / (fan_in + fan_out))?;
+        near(xavier_normal(&dims, 2.0, rng), 8.0 / (fan_in + fan_out))?;
+        near(kaiming_uniform(&dims, gain::RELU, Fan::In, rng), 2.0 / fan_in)?;
+        near(kaiming_normal(&dims, gain::TANH, Fan::Out, rng), 25.0 / 9.0 / fan_out)?;
+        near(lecun_normal(&dims, rng), 1.0 / fan_in)?;
+        near(uniform(&dims, -3.0, 3.0, rng), 3.0)?;
+        near(normal(&dims, 0.0, 0.1, rng), 0.01)?;
+        // The variance of the normal distribution cut at ±2.
+        near(truncated_normal(&dims, 0.0, 3.0, -6.0..6.0, rng), 9.0 * 0.7737413)?;
+        near(truncated_normal(&dims, 0.0, 1.0, f64::NEG_INFINITY..f64::INFINITY, rng), 1.0)
+    }
+
+    #[test]
+    fn far_tails() -> Result<()> {
+        let x = truncated_normal(10_000, 1.0, 2.0, 41.0..f64::INFINITY, &mut Rng::seed(1))?;
+        // From 20 deviations on: the exponential distribution with 1/20 of a deviation, about.
+        let (mean, _) = moments(&x)?;
+        assert!((mean - 41.1).abs() < 0.005, "{mean}");
+        assert!(x.to_vec1::<f32>()?.iter().all(|&x| x >= 41.0));
+        let one = truncated_normal(1, 0.0, 1.0, 1e200..1e201, &mut Rng::seed(1))?;
+        assert_eq!(one.dims(), [1]);
+        Ok(())
+    }
+
+    #[test]
+    fn right_angles() -> Result<()> {
+        let q = orthogonal((7, 2, 2), 3.0, &mut Rng::seed(1))?.reshape((7, 4))?;
+        let product = q.t()?.matmul(&q)?.to_vec2::<f32>()?;
+        for (i, row) in product.iter().enumerate() {
+            for (j, &x) in row.iter().enumerate() {
+                assert!((x - if i == j { 9.0 } else { 0.0 }).abs() < 1e-5, "{i} {j}: {x}");
+            }
+        }
+        assert_eq!(orthogonal((0, 3), 1.0, &mut Rng::seed(1))?.dims(), [0, 3]);
+        Ok(())
+    }
+
+    #[test]
+    fn refusals() {
+        let rng = &mut Rng::seed(1);
+        let error = xavier_normal(3, 1.0, rng).unwrap_err();
+        assert_eq!(error.to_string(), "init: expected a weight (outputs, inputs, ..), got [3]");
+        assert!(matches!(kaiming_uniform((2, 2), f64::NAN, Fan::In, rng), Err(Error::Argument { .. })));
+        assert!(matches!(orthogonal((2, 2), f64::NAN, rng), Err(Error::Argument { .. })));
+        assert!(matches!(orthogonal(2, 1.0, rng), Err(Error::Shape { .. })));
+        for (std, bounds) in [(0.0, 0.0..1.0), (1.0, 1.0..0.0), (1.0, f64::INFINITY..f64::INFINITY)] {
+            assert!(matches!(truncated_normal(1, 0.0, std, bounds, rng), Err(Error::Argument { .. })));
+        }
+        assert!(matches!(truncated_normal(1, f64::NAN, 1.0, 0.0..1.0, rng), Err(Error::Argument { .. })));
+        assert!(matches!(constant((usize::MAX, 2), 1.0), Err(Error::Shape { .. })));
+    }
+}

@@ -1,0 +1,268 @@
+//! Normalisation of each channel over the batch.
+//!
+//! # Shapes
+//! (n, c) or (n, c, l), images (n, c, h, w); the shape stays.
+//!
+//! # Formula
+//! y = (x − mean) / √(var + ε) · w + b for each channel. Training: mean and var (with divisor n) of the batch, and the
+//! running ones come nearer: r ← (1 − momentum)·r + momentum·(that of the batch; for var with divisor n − 1). Evaluation:
+//! the running ones.
+//!
+//! # Gradient
+//! Training: (h − mean h − ŷ·mean h·ŷ) / √(var + ε) for x, with ŷ = (x − mean) / √(var + ε) and h = g·w. Evaluation:
+//! h / √(var + ε). Always Σ g·ŷ for w, Σ g for b.
+//!
+//! # Errors
+//! Another number of channels; in training fewer than two numbers a channel, which have no deviation.
+//!
+//! # Source
+//! S. Ioffe and C. Szegedy 2015.
+
+use candle_core::{DType, Device};
+
+use super::{affine, checked_eps, ones, per_channel, product, zeros};
+use crate::autograd::{Tensor, no_grad};
+use crate::error::{Error, Result};
+use crate::layer::{Buffer, Layer, Parameter, Parts, Pass};
+use crate::ops::standardize;
+
+/// Mean 0 and variance 1 for each channel, over the batch and the D axes after the channels; then a scale and a shift
+/// that are learned. Use it as [`BatchNorm1d`] or [`BatchNorm2d`].
+///
+/// ```
+/// use tealight::layer::BatchNorm2d;
+/// use tealight::prelude::*;
+/// let layer = BatchNorm2d::new(3)?;
+/// let x = Tensor::randn(5f32, 2.0, (4, 3, 8, 8), &mut Rng::seed(1))?;
+/// let y = layer.forward(&x, &mut Pass::train(Rng::seed(2)))?;
+/// assert!(y.mean_all()?.to_scalar::<f32>()?.abs() < 1e-6);
+/// // What evaluation goes by has come a tenth nearer to the mean of 5.
+/// let mean = layer.state()[2].1.get();
+/// assert!((mean.mean_all()?.to_scalar::<f32>()? - 0.5).abs() < 0.05);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct BatchNorm<const D: usize> {
+    /// w, (c); it starts as ones.
+    pub weight: Option<Parameter>,
+    /// b, (c); it starts as zeros.
+    pub bias: Option<Parameter>,
+    /// What evaluation goes by; without it, evaluation goes by the batch too.
+    pub running: Option<Running>,
+    channels: usize,
+    momentum: Option<f64>,
+    eps: f64,
+}
+
+/// [`BatchNorm`] of (n, c) or (n, c, l).
+pub type BatchNorm1d = BatchNorm<1>;
+
+/// [`BatchNorm`] of images (n, c, h, w).
+pub type BatchNorm2d = BatchNorm<2>;
+
+/// The statistics that a [`BatchNorm`] gathers while training.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// (c); zeros at first.
+    pub mean: Buffer,
+    /// (c), with divisor n − 1; ones at first.
+    pub var: Buffer,
+    /// How many batches there were, an i64.
+    pub batches: Buffer,
+}
+
+impl<const D: usize> BatchNorm<D> {
+    const NAME: &'static str = match D {
+        1 => "batch_norm1d",
+        2 => "batch_norm2d",
+        _ => "batch_norm",
+    };
+
+    /// A layer for `channels` channels, with momentum 0.1 and ε = 1e-5.
+    ///
+    /// # Errors
+    /// Sizes that do not fit in memory.
+    pub fn new(channels: usize) -> Result<Self> {
+        let running = Running {
+            mean: Buffer::new(Tensor::zeros(channels, DType::F32, &Device::Cpu)?),
+            var: Buffer::new(Tensor::ones(channels, DType::F32, &Device::Cpu)?),
+            batches: Buffer::new(Tensor::new(0_i64, &Device::Cpu)?),
+        };
+        let (weight, bias, running) = (ones(channels)?, zeros(channels)?, Some(running));
+        Ok(BatchNorm { weight, bias, running, channels, momentum: Some(0.1), eps: 1e-5 })
+    }
+
+    /// The same layer without w and b.
+    pub fn without_affine(self) -> Self {
+        BatchNorm { weight: None, bias: None, ..self }
+    }
+
+    /// The same layer without running statistics: evaluation goes by the batch too.
+    pub fn without_running(self) -> Self {
+        BatchNorm { running: None, ..self }
+    }
+
+    /// The same layer with this share of a batch in the running statistics, or, with `None`, with the mean of all batches.
+    ///
+    /// # Errors
+    /// A momentum outside [0, 1].
+    pub fn momentum(self, momentum: impl Into<Option<f64>>) -> Result<Self> {
+        match momentum.into() {
+            Some(share) if !(0.0..=1.0).contains(&share) => {
+                Err(Error::argument(Self::NAME, "a momentum from 0 to 1", share))
+            }
+            momentum => Ok(BatchNorm { momentum, ..self }),
+        }
+    }
+
+    /// The same layer with this ε.
+    ///
+    /// # Errors
+    /// An ε that is not above 0.
+    pub fn eps(self, eps: f64) -> Result<Self> {
+        Ok(BatchNorm { eps: checked_eps(Self::NAME, eps)?, ..self })
+    }
+
+    /// n and the product of the axes after the channels.
+    fn sizes(&self, x: &Tensor) -> Result<(usize, usize)> {
+        let c = self.channels;
+        match x.dims() {
+            &[n, channels, ref rest @ ..] if channels == c && (rest.len() == D || (D, rest) == (1, &[])) => {
+                Ok((n, product(rest)))
+            }
+            dims => {
+                let expected = match D {
+                    1 => format!("inputs of shape [n, {c}] or [n, {c}, l]"),
+                    2 => format!("inputs of shape [n, {c}, h, w]"),
+                    _ => format!("inputs of shape [n, {c}, ..] with {} axes", D + 2),
+                };
+                Err(Error::shape(Self::NAME, expected, &[dims]))
+            }
+        }
+    }
+}
+
+impl Running {
+    /// Takes in the mean and the variance (with divisor `count`) of a batch.
+    fn update(&self, mean: &Tensor, variance: &Tensor, count: usize, momentum: Option<f64>) -> Result<()> {
+        let batches = self.batches.get().to_scalar::<i64>()?.saturating_add(1);
+        let share = momentum.unwrap_or(1.0 / batches as f64);
+        let unbiased = (variance * (count as f64 / (count as f64 - 1.0)))?;
+        no_grad(|| {
+            for (own, new) in [(&self.mean, mean), (&self.var, &unbiased)] {
+                let old = own.get();
+                own.set(&(&old + (new.to_dtype(old.dtype())? - &old)? * share)?)?;
+            }
+            self.batches.set(&Tensor::new(batches, &Device::Cpu)?)
+        })
+    }
+}
+
+impl<const D: usize> Layer for BatchNorm<D> {
+    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+        let (n, width) = self.sizes(x)?;
+        let channels = per_channel(self.channels, x.rank());
+        let y = match &self.running {
+            Some(running) if !pass.training() => {
+                let scale = (running.var.get() + self.eps)?.powf(-0.5)?;
+                let shaped = |a: &Tensor| a.to_dtype(x.dtype())?.reshape(&channels[..]);
+                ((x - shaped(&running.mean.get())?)? * shaped(&scale)?)?
+            }
+            running => {
+                let count = n.saturating_mul(width);
+                if count == 1 || (count == 0 && pass.training()) {
+                    let expected = "two values or more for each channel (one alone has no deviation)";
+                    return Err(Error::shape(Self::NAME, expected, &[x.dims()]));
+                }
+                let (y, batch) = standardize(&x.reshape((n, self.channels, width))?, self.eps, true)?;
+                if let (Some(running), true) = (running, pass.training()) {
+                    running.update(&batch.mean, &batch.variance, count, self.momentum)?;
+                }
+                y.reshape(x.dims())?
+            }
+        };
+        affine(y, &self.weight, &self.bias, &channels)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.part("weight", &self.weight).part("bias", &self.bias);
+        if let Some(Running { mean, var, batches }) = &self.running {
+            parts.buffer("running_mean", mean).buffer("running_var", var);
+            parts.buffer("num_batches_tracked", batches);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BatchNorm1d, BatchNorm2d};
+    use crate::layer::gradcheck;
+    use crate::prelude::*;
+
+    fn train() -> Pass {
+        Pass::train(Rng::seed(1))
+    }
+
+    #[test]
+    fn gradients() -> Result<()> {
+        for dims in [&[5, 3][..], &[2, 3, 4]] {
+            let x = Tensor::randn(0.5, 1.0, dims, &mut Rng::seed(1))?;
+            for layer in [BatchNorm1d::new(3)?, BatchNorm1d::new(3)?.without_affine().without_running()] {
+                let model = Sequential::new().push(layer).push(Tanh);
+                gradcheck(&model, &x, &train())?;
+                gradcheck(&model, &x, &Pass::eval())?;
+            }
+        }
+        let x = Tensor::randn(0.5, 1.0, (2, 2, 2, 3), &mut Rng::seed(1))?;
+        gradcheck(&Sequential::new().push(BatchNorm2d::new(2)?).push(Tanh), &x, &train())?;
+        Ok(())
+    }
+
+    #[test]
+    fn running_statistics() -> Result<()> {
+        let x = Tensor::new(&[[1.0_f32, -4.0], [3.0, 2.0]], &Device::Cpu)?;
+        let layer = BatchNorm1d::new(2)?.momentum(0.5)?;
+        let names: Vec<String> = layer.state().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]);
+        layer.forward(&x, &mut train())?;
+        layer.predict(&x)?;
+        let running = layer.running.clone().unwrap();
+        assert_eq!(running.mean.get().to_vec1::<f32>()?, [1.0, -0.5]);
+        assert_eq!(running.var.get().to_vec1::<f32>()?, [1.5, 9.5]);
+        assert_eq!(running.batches.get().to_scalar::<i64>()?, 1);
+        // The mean of all batches: of this one and of one shifted by 2.
+        let layer = BatchNorm1d::new(2)?.momentum(None)?;
+        layer.forward(&x, &mut train())?;
+        layer.forward(&(&x + 2.0)?, &mut train())?;
+        assert_eq!(layer.running.clone().unwrap().mean.get().to_vec1::<f32>()?, [3.0, 0.0]);
+        // A model that is only run keeps no history in its buffers, and without them the batch decides.
+        let layer = layer.without_running();
+        assert_eq!(layer.state().len(), 2);
+        let y = layer.predict(&x)?.to_vec2::<f32>()?;
+        assert!((y[0][0] + 1.0).abs() < 1e-4 && (y[1][1] - 1.0).abs() < 1e-4, "{y:?}");
+        Ok(())
+    }
+
+    #[test]
+    fn edges() -> Result<()> {
+        let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu);
+        let layer = BatchNorm1d::new(16)?;
+        let error = layer.predict(&zeros(&[2, 3])?).unwrap_err();
+        let message = "batch_norm1d: expected inputs of shape [n, 16] or [n, 16, l], got [2, 3]";
+        assert_eq!(error.to_string(), message);
+        assert!(layer.predict(&zeros(&[2, 16, 2, 2])?).is_err());
+        let error = layer.forward(&zeros(&[1, 16])?, &mut train()).unwrap_err();
+        let message = "batch_norm1d: expected two values or more for each channel (one alone has no deviation), \
+                       got [1, 16]";
+        assert_eq!(error.to_string(), message);
+        assert!(layer.forward(&zeros(&[0, 16, 2])?, &mut train()).is_err());
+        assert_eq!(layer.running.as_ref().unwrap().batches.get().to_scalar::<i64>()?, 0);
+        assert_eq!(layer.predict(&zeros(&[1, 16])?)?.dims(), [1, 16]);
+        assert_eq!(layer.predict(&zeros(&[0, 16])?)?.dims(), [0, 16]);
+        let half = zeros(&[4, 16])?.to_dtype(DType::F16)?;
+        assert_eq!(layer.clone().without_affine().forward(&half, &mut train())?.dtype(), DType::F16);
+        assert!(BatchNorm2d::new(3)?.predict(&zeros(&[2, 3, 4])?).is_err());
+        assert!(layer.clone().momentum(1.5).is_err() && layer.eps(0.0).is_err());
+        Ok(())
+    }
+}

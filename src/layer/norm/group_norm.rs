@@ -1,0 +1,189 @@
+//! Normalisation of groups of channels, and of single channels.
+//!
+//! # Shapes
+//! (n, c, ..); the shape stays.
+//!
+//! # Formula
+//! y = (x − mean) / √(var + ε) · w + b, mean and var (with divisor n) over the channels of a group and all axes after
+//! them; w and b for each channel
+//!
+//! # Gradient
+//! (h − mean h − ŷ·mean h·ŷ) / √(var + ε) for x, with ŷ = (x − mean) / √(var + ε) and h = g·w; Σ g·ŷ for w, Σ g for b
+//!
+//! # Errors
+//! Another number of channels; channels that the groups do not divide; one number in a group, which has no deviation.
+//!
+//! # Source
+//! Y. Wu and K. He 2018; D. Ulyanov, A. Vedaldi and V. Lempitsky 2016.
+
+use super::{affine, checked_eps, ones, per_channel, product, zeros};
+use crate::autograd::Tensor;
+use crate::error::{Error, Result};
+use crate::layer::{Layer, Parameter, Parts, Pass};
+use crate::ops::standardize;
+
+/// Mean 0 and variance 1 for each group of channels of each input, then a scale and a shift for each channel.
+///
+/// ```
+/// use tealight::layer::GroupNorm;
+/// use tealight::prelude::*;
+/// let layer = GroupNorm::new(2, 6)?;
+/// let x = Tensor::randn(5f32, 2.0, (4, 6, 8, 8), &mut Rng::seed(1))?;
+/// assert!(layer.predict(&x)?.mean_all()?.to_scalar::<f32>()?.abs() < 1e-6);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct GroupNorm {
+    /// w, (c); it starts as ones.
+    pub weight: Option<Parameter>,
+    /// b, (c); it starts as zeros.
+    pub bias: Option<Parameter>,
+    groups: usize,
+    channels: usize,
+    eps: f64,
+}
+
+impl GroupNorm {
+    /// A layer for `channels` channels in `groups` groups, with ε = 1e-5.
+    ///
+    /// # Errors
+    /// Channels that the groups do not divide; sizes that do not fit in memory.
+    pub fn new(groups: usize, channels: usize) -> Result<Self> {
+        if groups == 0 || !channels.is_multiple_of(groups) {
+            let got = format!("{channels} channels in {groups} groups");
+            return Err(Error::argument("group_norm", "channels that the groups divide", got));
+        }
+        Ok(GroupNorm { weight: ones(channels)?, bias: zeros(channels)?, groups, channels, eps: 1e-5 })
+    }
+
+    /// The same layer without w and b.
+    pub fn without_affine(self) -> Self {
+        GroupNorm { weight: None, bias: None, ..self }
+    }
+
+    /// The same layer with this ε.
+    ///
+    /// # Errors
+    /// An ε that is not above 0.
+    pub fn eps(self, eps: f64) -> Result<Self> {
+        Ok(GroupNorm { eps: checked_eps("group_norm", eps)?, ..self })
+    }
+}
+
+impl Layer for GroupNorm {
+    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+        let &GroupNorm { groups, channels, eps, .. } = self;
+        let y = grouped("group_norm", x, groups, channels, eps)?;
+        affine(y, &self.weight, &self.bias, &per_channel(channels, x.rank()))
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.part("weight", &self.weight).part("bias", &self.bias);
+    }
+}
+
+/// Mean 0 and variance 1 for each channel of each input; for images and sequences.
+///
+/// ```
+/// use tealight::layer::InstanceNorm;
+/// use tealight::prelude::*;
+/// let layer = InstanceNorm::new(3);
+/// let x = Tensor::randn(5f32, 2.0, (4, 3, 8, 8), &mut Rng::seed(1))?;
+/// assert!(layer.predict(&x)?.mean_all()?.to_scalar::<f32>()?.abs() < 1e-6);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[doc(alias = "InstanceNorm1d")]
+#[doc(alias = "InstanceNorm2d")]
+pub struct InstanceNorm {
+    /// w, (c), if it is [`affine`](InstanceNorm::affine).
+    pub weight: Option<Parameter>,
+    /// b, (c), if it is [`affine`](InstanceNorm::affine).
+    pub bias: Option<Parameter>,
+    channels: usize,
+    eps: f64,
+}
+
+impl InstanceNorm {
+    /// A layer for `channels` channels, with ε = 1e-5 and without w and b.
+    pub fn new(channels: usize) -> Self {
+        InstanceNorm { weight: None, bias: None, channels, eps: 1e-5 }
+    }
+
+    /// The same layer with a w of ones and a b of zeros, which are learned.
+    ///
+    /// # Errors
+    /// Sizes that do not fit in memory.
+    pub fn affine(self) -> Result<Self> {
+        Ok(InstanceNorm { weight: ones(self.channels)?, bias: zeros(self.channels)?, ..self })
+    }
+
+    /// The same layer with this ε.
+    ///
+    /// # Errors
+    /// An ε that is not above 0.
+    pub fn eps(self, eps: f64) -> Result<Self> {
+        Ok(InstanceNorm { eps: checked_eps("instance_norm", eps)?, ..self })
+    }
+}
+
+impl Layer for InstanceNorm {
+    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+        let y = grouped("instance_norm", x, self.channels, self.channels, self.eps)?;
+        affine(y, &self.weight, &self.bias, &per_channel(self.channels, x.rank()))
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.part("weight", &self.weight).part("bias", &self.bias);
+    }
+}
+
+fn grouped(op: &'static str, x: &Tensor, groups: usize, channels: usize, eps: f64) -> Result<Tensor> {
+    let (n, rest) = match x.dims() {
+        &[n, c, ref rest @ ..] if c == channels => (n, rest),
+        dims => return Err(Error::shape(op, format!("inputs of shape [n, {channels}, ..]"), &[dims])),
+    };
+    // Zero channels are no groups at all.
+    let width = (channels / groups.max(1)).saturating_mul(product(rest));
+    if width == 1 {
+        let expected = "two numbers or more in a group (one alone would always become 0)";
+        return Err(Error::shape(op, expected, &[x.dims()]));
+    }
+    standardize(&x.reshape((1, n.saturating_mul(groups), width))?, eps, true)?.0.reshape(x.dims())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GroupNorm, InstanceNorm};
+    use crate::layer::gradcheck;
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients() -> Result<()> {
+        let x = Tensor::randn(0.5, 1.0, (2, 4, 3), &mut Rng::seed(1))?;
+        let pass = Pass::train(Rng::seed(1));
+        gradcheck(&Sequential::new().push(GroupNorm::new(2, 4)?).push(Tanh), &x, &pass)?;
+        let plain = GroupNorm::new(1, 4)?.without_affine().eps(0.1)?;
+        gradcheck(&Sequential::new().push(plain).push(Tanh), &x, &pass)?;
+        gradcheck(&Sequential::new().push(InstanceNorm::new(4).affine()?).push(Tanh), &x, &pass)?;
+        gradcheck(&InstanceNorm::new(4).eps(0.1)?, &x, &pass)?;
+        Ok(())
+    }
+
+    #[test]
+    fn edges() -> Result<()> {
+        let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu);
+        assert_eq!(GroupNorm::new(2, 4)?.predict(&zeros(&[0, 4, 2])?)?.dims(), [0, 4, 2]);
+        assert_eq!(GroupNorm::new(1, 0)?.predict(&zeros(&[2, 0])?)?.dims(), [2, 0]);
+        assert_eq!(InstanceNorm::new(0).predict(&zeros(&[2, 0, 3])?)?.dims(), [2, 0, 3]);
+        let error = GroupNorm::new(2, 4)?.predict(&zeros(&[2, 3, 5])?).unwrap_err();
+        assert_eq!(error.to_string(), "group_norm: expected inputs of shape [n, 4, ..], got [2, 3, 5]");
+        let error = InstanceNorm::new(3).predict(&zeros(&[2, 3])?).unwrap_err().to_string();
+        assert!(error.ends_with("(one alone would always become 0), got [2, 3]"), "{error}");
+        let error = GroupNorm::new(3, 4).unwrap_err();
+        let message = "group_norm: expected channels that the groups divide, got 4 channels in 3 groups";
+        assert_eq!(error.to_string(), message);
+        assert!(GroupNorm::new(0, 4).is_err());
+        Ok(())
+    }
+}

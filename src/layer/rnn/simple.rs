@@ -1,0 +1,50 @@
+//! The simple recurrent layer.
+//!
+//! # Formula
+//! h′ = f(W·x + b + W_h·h + b_h) with f = tanh or relu
+//!
+//! # Source
+//! J. L. Elman 1990.
+
+use super::{Cell, Recurrence, Recurrent};
+use crate::activation::Activation;
+use crate::autograd::Tensor;
+use crate::error::Result;
+
+/// The simple recurrent layer, h′ = tanh(W·x + b + W_h·h + b_h); see [`Recurrent::run`].
+///
+/// ```
+/// use tealight::layer::{Rnn, RnnOptions};
+/// use tealight::prelude::*;
+/// let layer = Rnn::new(3, 5, RnnOptions::new(), &mut Rng::seed(1))?.relu();
+/// let x = Tensor::ones((2, 7, 3), DType::F32, &Device::Cpu)?;
+/// assert_eq!(layer.predict(&x)?.dims(), [2, 7, 5]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+pub type Rnn = Recurrent<RnnCell, 1>;
+
+/// A step of an [`Rnn`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RnnCell {
+    relu: bool,
+}
+
+impl Rnn {
+    /// The same layer with relu in the place of tanh.
+    #[doc(alias = "nonlinearity")]
+    pub fn relu(self) -> Self {
+        Recurrent { cell: RnnCell { relu: true }, ..self }
+    }
+}
+
+impl Cell<1> for RnnCell {
+    const NAME: &'static str = "rnn";
+    const KIND: &'static str = "Rnn";
+    const GATES: usize = 1;
+    const JOINT_BIAS: bool = true;
+
+    fn step(&self, x: &Tensor, [h]: [Tensor; 1], recurrence: &Recurrence) -> Result<[Tensor; 1]> {
+        let sum = (x + recurrence.gates(&h)?)?;
+        Ok([if self.relu { crate::activation::Relu.apply(&sum)? } else { sum.tanh()? }])
+    }
+}

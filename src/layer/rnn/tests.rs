@@ -1,0 +1,123 @@
+use super::{Cell, Gru, Lstm, Recurrent, Rnn, RnnOptions, steps};
+use crate::layer::{gradcheck, to_dtype};
+use crate::prelude::*;
+
+fn both() -> RnnOptions {
+    RnnOptions::new().layers(2).bidirectional().dropout(0.3)
+}
+
+#[test]
+fn gradients() -> Result<()> {
+    let x = Tensor::randn(0.0, 1.0, (2, 3, 2), &mut Rng::seed(1))?;
+    let rng = &mut Rng::seed(2);
+    let train = Pass::train(Rng::seed(3));
+    gradcheck(&Rnn::new(2, 2, RnnOptions::new().time_first(), rng)?, &x, &train)?;
+    gradcheck(&Rnn::new(2, 2, RnnOptions::new(), rng)?.relu(), &x, &train)?;
+    gradcheck(&Lstm::new(2, 2, RnnOptions::new().without_bias(), rng)?, &x, &train)?;
+    gradcheck(&Gru::new(2, 2, RnnOptions::new(), rng)?, &x, &train)?;
+    let short = x.narrow(1, 0, 2)?;
+    gradcheck(&Rnn::new(2, 1, both(), rng)?, &short, &train)?;
+    gradcheck(&Lstm::new(2, 1, both(), rng)?, &short, &train)?;
+    gradcheck(&Gru::new(2, 1, both(), rng)?, &short, &train)?;
+    Ok(())
+}
+
+/// By the first state and what is run from it.
+fn state_gradients<C: Cell<S>, const S: usize>(layer: &Recurrent<C, S>) -> Result<()> {
+    to_dtype(layer, DType::F64)?;
+    let x = Tensor::randn(0.0, 1.0, (2, 3, 2), &mut Rng::seed(1))?;
+    let mut inputs = vec![x];
+    for seed in 0..S {
+        inputs.push(Tensor::randn(0.0, 1.0, (1, 2, 2), &mut Rng::seed(seed as u64))?);
+    }
+    let run = |inputs: &[Tensor]| {
+        let state = std::array::from_fn(|s| &inputs[1 + s]);
+        let (y, last) = layer.run(&inputs[0], Some(state), &mut Pass::eval())?;
+        let last: Vec<Tensor> = last.into_iter().map(|x| x.flatten(0, -1)).collect::<Result<_>>()?;
+        Tensor::cat(&[&[y.flatten(0, -1)?][..], &last].concat(), 0)
+    };
+    autograd::gradcheck(run, &inputs)?;
+    Ok(())
+}
+
+#[test]
+fn gradients_of_the_state() -> Result<()> {
+    let rng = &mut Rng::seed(4);
+    state_gradients(&Rnn::new(2, 2, RnnOptions::new(), rng)?)?;
+    state_gradients(&Lstm::new(2, 2, RnnOptions::new(), rng)?)?;
+    state_gradients(&Gru::new(2, 2, RnnOptions::new(), rng)?)
+}
+
+#[test]
+fn a_sequence_may_be_cut() -> Result<()> {
+    let layer = Lstm::new(2, 4, RnnOptions::new().layers(2), &mut Rng::seed(1))?;
+    let x = Tensor::randn(0f32, 1.0, (3, 9, 2), &mut Rng::seed(2))?;
+    let pass = &mut Pass::eval();
+    let (whole, [h, c]) = layer.run(&x, None, pass)?;
+    let (first, [h1, c1]) = layer.run(&x.narrow(1, 0, 4)?, None, pass)?;
+    let (second, [h2, c2]) = layer.run(&x.narrow(1, 4, 5)?, Some([&h1, &c1]), pass)?;
+    let near = |a: &Tensor, b: &Tensor| -> Result<()> {
+        assert!((a - b)?.abs()?.max_all()?.to_scalar::<f32>()? < 1e-6);
+        Ok(())
+    };
+    near(&whole, &Tensor::cat(&[first, second], 1)?)?;
+    near(&h, &h2)?;
+    near(&c, &c2)?;
+    // The last output is the last layer's state.
+    near(&whole.i((.., 8))?, &h.i(1)?)
+}
+
+#[test]
+fn thousands_of_steps_need_no_stack() {
+    let train = || -> Result<()> {
+        let layer = Lstm::new(3, 4, RnnOptions::new(), &mut Rng::seed(1))?;
+        let x = Tensor::parameter(Tensor::randn(0f32, 1.0, (2, 2000, 3), &mut Rng::seed(2))?.into_array());
+        let y = layer.forward(&x, &mut Pass::train(Rng::seed(3)))?;
+        assert_eq!(y.dims(), [2, 2000, 4]);
+        let gradients = y.sqr()?.mean_all()?.backward()?;
+        for (name, parameter) in layer.parameters() {
+            let gradient = gradients.get(&parameter.get()).unwrap().abs()?.max_all()?.to_scalar::<f32>()?;
+            assert!(gradient > 0.0 && gradient.is_finite(), "{name}: {gradient}");
+        }
+        assert_eq!(gradients.get(&x).unwrap().dims(), x.dims());
+        Ok(())
+    };
+    let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(train).unwrap();
+    thread.join().unwrap().unwrap();
+}
+
+#[test]
+fn steps_are_the_places_in_order() -> Result<()> {
+    for t in [1, 2, 3, 7, 8] {
+        let x = Tensor::arange(0.0, 2.0 * t as f64, &Device::Cpu)?.reshape((t, 1, 2))?;
+        let parts = steps(x.clone())?;
+        assert_eq!((parts.len(), parts[0].dims()), (t, &[1, 2][..]));
+        assert_eq!(Tensor::stack(&parts, 0)?, x);
+    }
+    Ok(())
+}
+
+#[test]
+fn edges() -> Result<()> {
+    let rng = &mut Rng::seed(1);
+    let layer = Lstm::new(3, 4, both(), rng)?;
+    let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu);
+    assert_eq!(layer.predict(&zeros(&[0, 2, 3])?)?.dims(), [0, 2, 8]);
+    assert_eq!(layer.predict(&zeros(&[0, 1 << 50, 3])?)?.dims(), [0, 1 << 50, 8]);
+    let error = layer.predict(&zeros(&[5, 0, 3])?).unwrap_err();
+    assert_eq!(error.to_string(), "lstm: expected inputs of shape [n, t, 3] with t > 0, got [5, 0, 3]");
+    assert!(layer.predict(&zeros(&[5, 3])?).is_err());
+    let state = zeros(&[4, 5, 4])?;
+    let error = layer.run(&zeros(&[2, 6, 3])?, Some([&state, &state]), &mut Pass::eval()).unwrap_err();
+    assert_eq!(error.to_string(), "lstm: expected a state of shape [4, 2, 4], got [4, 5, 4]");
+    let error = Gru::new(3, 4, RnnOptions::new().layers(0), rng).unwrap_err();
+    assert_eq!(error.to_string(), "gru: expected one layer or more, got 0");
+    assert!(Rnn::new(3, 4, both().dropout(2.0), rng).is_err());
+    assert!(Rnn::new(3, usize::MAX, both(), rng).is_err());
+    assert_eq!(Rnn::new(3, 0, both(), rng)?.predict(&zeros(&[1, 2, 3])?)?.dims(), [1, 2, 0]);
+    let model = Sequential::new().push(Gru::new(3, 4, RnnOptions::new().time_first(), rng)?);
+    assert!(model.summary(&[6, 2, 3])?.to_string().contains("0 (Gru)"));
+    let error = model.predict(&zeros(&[6, 2, 4])?).unwrap_err();
+    assert_eq!(error.to_string(), "0: gru: expected inputs of shape [t, n, 3] with t > 0, got [6, 2, 4]");
+    Ok(())
+}

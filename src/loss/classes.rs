@@ -1,0 +1,148 @@
+//! Scores and the class that each row belongs to, as [`Nll`](super::Nll), [`CrossEntropy`](super::CrossEntropy) and
+//! [`MultiMargin`](super::MultiMargin) take them.
+
+use std::sync::Arc;
+
+use candle_core::{DType, Device};
+
+use super::check::{self, place};
+use crate::autograd::Tensor;
+use crate::error::{Error, Result};
+use crate::kernel::rows::IGNORED;
+
+/// A weight for each class, and the class that means none.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Classes {
+    pub(super) weights: Option<Arc<[f64]>>,
+    pub(super) ignored: Option<i64>,
+}
+
+/// Scores (rows, classes) and the class of each row.
+pub(super) struct Rows {
+    pub(super) scores: Tensor,
+    /// [`IGNORED`] for none.
+    pub(super) classes: Vec<u32>,
+    /// The shape of the losses.
+    pub(super) dims: Vec<usize>,
+}
+
+/// The classes last, as a matrix; and the shape without them.
+pub(super) fn matrix(op: &'static str, x: &Tensor) -> Result<(Tensor, Vec<usize>)> {
+    let rank = x.rank();
+    match *x.dims() {
+        [] => Err(Error::shape(op, "scores (n, c) and classes (n)", &[&[]])),
+        [_] => Ok((x.unsqueeze(0)?, Vec::new())),
+        [n, _] => Ok((x.clone(), vec![n])),
+        [_, c, ..] => {
+            let mut dims = x.dims().to_vec();
+            dims.remove(1);
+            let axes: Vec<usize> = (0..rank).filter(|&axis| axis != 1).chain([1]).collect();
+            let rows = dims.iter().fold(1, |rows: usize, &n| rows.saturating_mul(n));
+            Ok((x.permute(&axes)?.reshape((rows, c))?, dims))
+        }
+    }
+}
+
+/// A mask of the rows that are ignored; `None` if there are none.
+pub(super) fn ignored(classes: &[u32], device: &Device) -> Result<Option<Tensor>> {
+    if !classes.contains(&IGNORED) {
+        return Ok(None);
+    }
+    let mask: Vec<u8> = classes.iter().map(|&class| u8::from(class == IGNORED)).collect();
+    Tensor::from_vec(mask, classes.len(), device).map(Some)
+}
+
+impl Classes {
+    pub(super) const NONE: Self = Classes { weights: None, ignored: None };
+
+    /// Takes the weights of the classes.
+    pub(super) fn weigh(&mut self, op: &'static str, weights: &Tensor) -> Result<()> {
+        if weights.rank() != 1 || !weights.dtype().is_float() {
+            return Err(Error::shape(op, "one weight for each class (c), a float", &[weights.dims()]));
+        }
+        check::within(op, "class weights", weights, 0.0, f64::INFINITY)?;
+        self.weights = Some(weights.to_dtype(DType::F64)?.to_vec1()?.into());
+        Ok(())
+    }
+
+    /// The rows of scores (n, c), (n, c, d1, ..) or (c) and classes (n), (n, d1, ..) or ().
+    pub(super) fn rows(&self, op: &'static str, scores: &Tensor, target: &Tensor) -> Result<Rows> {
+        let (matrix, dims) = matrix(op, scores)?;
+        if target.dims() != dims {
+            let got = [scores.dims(), target.dims()];
+            let rows = match scores.rank() {
+                2 => format!("one class for each of {} rows", dims[0]),
+                _ => format!("classes of shape {dims:?}"),
+            };
+            return Err(Error::shape(op, rows, &got));
+        }
+        let integer = matches!(target.dtype(), DType::U8 | DType::U32 | DType::I64);
+        if !scores.dtype().is_float() || !integer {
+            let got = [scores.dtype(), target.dtype()];
+            return Err(Error::dtype(op, "float scores and integer classes", &got));
+        }
+        let width = matrix.dims()[1];
+        self.check_width(op, width)?;
+        let numbers: Vec<i64> = target.array().flatten_all()?.to_dtype(DType::I64)?.to_vec1()?;
+        let mut classes = Vec::with_capacity(numbers.len());
+        for (row, class) in numbers.into_iter().enumerate() {
+            classes.push(match class {
+                _ if Some(class) == self.ignored => IGNORED,
+                // Fewer than IGNORED: a row of scores that long fits in no memory.
+                _ if (0..width as i64).contains(&class) => class as u32,
+                _ => {
+                    let place = match dims.len() {
+                        0 | 1 => format!("in row {row}"),
+                        _ => format!("at {:?}", place(&dims, row)),
+                    };
+                    let expected = format!("classes from 0 to {}", width as i64 - 1);
+                    return Err(Error::argument(op, expected, format!("class {class} {place}")));
+                }
+            });
+        }
+        Ok(Rows { scores: matrix, classes, dims })
+    }
+
+    pub(super) fn check_width(&self, op: &'static str, width: usize) -> Result<()> {
+        match &self.weights {
+            Some(weights) if weights.len() != width => {
+                let got = format!("{} weights for {width} classes", weights.len());
+                Err(Error::argument(op, "one weight for each class", got))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The weight of a row of this class.
+    pub(super) fn weight(&self, class: u32) -> f64 {
+        match &self.weights {
+            _ if class == IGNORED => 0.0,
+            Some(weights) => weights.get(class as usize).copied().unwrap_or(0.0),
+            None => 1.0,
+        }
+    }
+
+    /// Each loss times the weight of its row.
+    pub(super) fn weighted(&self, losses: Tensor, classes: &[u32]) -> Result<Tensor> {
+        if self.weights.is_none() {
+            return Ok(losses);
+        }
+        let weights: Vec<f64> = classes.iter().map(|&class| self.weight(class)).collect();
+        let weights = Tensor::from_vec(weights, classes.len(), losses.device())?.to_dtype(losses.dtype())?;
+        losses * weights
+    }
+
+    /// The sum of the weights of all rows, which is what their mean divides by.
+    pub(super) fn total(&self, op: &'static str, scores: &Tensor, target: &Tensor) -> Result<Option<f64>> {
+        if self.weights.is_none() && self.ignored.is_none() || target.elem_count() == 0 {
+            return Ok(None);
+        }
+        let classes = self.rows(op, scores, target)?.classes;
+        let total: f64 = classes.iter().map(|&class| self.weight(class)).sum();
+        if total > 0.0 {
+            return Ok(Some(total));
+        }
+        let expected = "a class that has a weight and is not ignored";
+        Err(Error::argument(op, expected, format!("none in {} rows", classes.len())))
+    }
+}

@@ -1,0 +1,228 @@
+//! Mean 0 and variance 1 over some of the axes: what the normalising layers have in common.
+//!
+//! # Shapes
+//! (outer, groups, inner); each group has its own mean and variance, over the first and the last axis.
+//!
+//! # Formula
+//! y = (x − mean) / √(var + ε), var = mean (x − mean)²; or without the mean, y = x / √(mean x² + ε)
+//!
+//! # Gradient
+//! (g − mean g − y·mean g·y) / √(var + ε); without the mean, (g − y·mean g·y) / √(mean x² + ε)
+//!
+//! # Precision
+//! The sums are kept in f64, and what rounding the mean loses is added again.
+//!
+//! # Errors
+//! Another rank than 3; a dtype that is no float.
+
+use candle_core::DType;
+
+use crate::autograd::array::{contiguous, make, on_cpu, read, with_float, with_slice};
+use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::error::{Error, Result};
+use crate::kernel::norm;
+
+/// The mean and the variance (with divisor n) of each group; for halves in f32.
+pub(crate) struct Statistics {
+    pub(crate) mean: Tensor,
+    pub(crate) variance: Tensor,
+}
+
+#[derive(Clone, Debug)]
+struct Standardize {
+    eps: f64,
+    centred: bool,
+    /// mean, scale and shift of each group: y = (x − mean)·scale + shift.
+    moments: [Array; 3],
+}
+
+/// The three sizes of an array that is known to have three.
+fn sizes(x: &Array) -> [usize; 3] {
+    std::array::from_fn(|i| x.dims().get(i).copied().unwrap_or(0))
+}
+
+/// The mean of each group, (1, groups, 1).
+fn mean(x: &Tensor) -> Result<Tensor> {
+    x.mean_keepdim(2)?.mean_keepdim(0)
+}
+
+impl Op<1> for Standardize {
+    const NAME: &'static str = "standardize";
+
+    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
+        keep.input(0);
+        let ([m, scale, shift], dims, x) = (&self.moments, sizes(x), contiguous(x)?);
+        with_float!(x.dtype(), T => {
+            let y = read::<T, _, 4>([&x, m, scale, shift], |[(x, _), (m, _), (scale, _), (shift, _)]| {
+                norm::standardize(x, dims, [m, scale, shift])
+            })?;
+            make(y, &dims, &x)
+        })
+    }
+
+    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        let x = saved.input(0)?;
+        if saved.recording() {
+            let y = self.clone().apply([&x])?;
+            let mut slope = (grad - &y * mean(&(grad * &y)?)?)?;
+            if self.centred {
+                slope = (slope - mean(grad)?)?;
+            }
+            return Ok([Some((slope * (variance(&x, self.centred)? + self.eps)?.powf(-0.5)?)?)]);
+        }
+        let [m, scale, shift] = &self.moments;
+        let (x, g, dims) = (contiguous(x.array())?, contiguous(grad.array())?, sizes(grad.array()));
+        let slope = with_float!(x.dtype(), T => {
+            let slope = read::<T, _, 5>([&x, &g, m, scale, shift], |parts| {
+                let [x, g, m, scale, shift] = parts.map(|(data, _)| data);
+                norm::standardize_backward(x, g, dims, [m, scale, shift], self.centred)
+            })?;
+            make(slope, &dims, &x)?
+        });
+        Ok([Some(slope.into())])
+    }
+}
+
+/// The mean of (x − mean)², or of x², of each group, (1, groups, 1).
+fn variance(x: &Tensor, centred: bool) -> Result<Tensor> {
+    if centred { mean(&(x - mean(x)?)?.sqr()?) } else { mean(&x.sqr()?) }
+}
+
+/// Each group of x, (outer, groups, inner), with mean 0 and variance 1, and what mean and variance were; or with the
+/// mean of squares 1, if it is not to be centred.
+pub(crate) fn standardize(x: &Tensor, eps: f64, centred: bool) -> Result<(Tensor, Statistics)> {
+    let op = Standardize::NAME;
+    if x.rank() != 3 {
+        return Err(Error::shape(op, "three axes (outer, groups, inner)", &[x.dims()]));
+    }
+    match x.dtype() {
+        dtype if !dtype.is_float() => {
+            return Err(Error::dtype(op, "a float tensor (see to_dtype)", &[dtype]));
+        }
+        dtype @ (DType::F16 | DType::BF16) => {
+            let (y, statistics) = standardize(&x.to_dtype(DType::F32)?, eps, centred)?;
+            return Ok((y.to_dtype(dtype)?, statistics));
+        }
+        _ => {}
+    }
+    let groups = sizes(x.array())[1];
+    if x.elem_count() == 0 {
+        // There may be any number of empty groups, so no number is kept for them.
+        let nothing = Tensor::zeros((), x.dtype(), x.device())?.broadcast_to(groups)?;
+        return Ok((x.clone(), Statistics { mean: nothing.clone(), variance: nothing }));
+    }
+    if !on_cpu(x.array()) {
+        let (m, v) = (mean(x)?, variance(x, centred)?);
+        let y = if centred { (x - &m)? } else { x.clone() };
+        let y = (y * (&v + eps)?.powf(-0.5)?)?;
+        let [mean, variance] = [m.reshape(groups)?.detach(), v.reshape(groups)?.detach()];
+        return Ok((y, Statistics { mean, variance }));
+    }
+    let (array, dims) = (x.array(), sizes(x.array()));
+    let (moments, statistics) = with_float!(x.dtype(), T => {
+        let moments = with_slice(array, |x: &[T]| norm::moments(x, dims, eps, centred))?;
+        // The exact mean is where y is 0.
+        let mean = (0..groups).map(|g| moments.mean[g] - moments.shift[g] / moments.scale[g]).collect::<Vec<T>>();
+        let make = |data: Vec<T>| make(data, &[groups], array);
+        let statistics = Statistics { mean: make(mean)?.into(), variance: make(moments.variance)?.into() };
+        ([make(moments.mean)?, make(moments.scale)?, make(moments.shift)?], statistics)
+    });
+    Ok((Standardize { eps, centred, moments }.apply([x])?, statistics))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::standardize;
+    use crate::ops::testing::check;
+    use crate::prelude::*;
+
+    const X: [f64; 12] = [0.3, -1.0, 2.0, 0.5, 1.5, -0.7, 0.1, 3.0, -2.0, 0.9, 1.1, -0.4];
+
+    #[test]
+    fn gradients() {
+        for dims in [[1, 3, 4], [3, 4, 1], [2, 3, 2], [3, 1, 4]] {
+            for centred in [true, false] {
+                // The second of the two tensors has twice as many elements.
+                check(&X, |x| {
+                    let more = x.elem_count() / 12;
+                    let x = x.reshape((dims[0] * more, dims[1], dims[2]))?;
+                    standardize(&x, 0.1, centred).map(|(y, _)| y)
+                });
+            }
+        }
+    }
+
+    /// y, mean and variance by plain loops.
+    fn plain(x: &[f64], [outer, groups, inner]: [usize; 3], eps: f64, centred: bool) -> [Vec<f64>; 3] {
+        let (mut y, mut means, mut variances) = (vec![0.0; x.len()], vec![], vec![]);
+        for g in 0..groups {
+            let places =
+                || (0..outer).flat_map(move |o| (0..inner).map(move |i| (o * groups + g) * inner + i));
+            let n = (outer * inner) as f64;
+            let mean = if centred { places().map(|p| x[p]).sum::<f64>() / n } else { 0.0 };
+            let variance = places().map(|p| (x[p] - mean).powi(2)).sum::<f64>() / n;
+            places().for_each(|p| y[p] = (x[p] - mean) / (variance + eps).sqrt());
+            means.push(mean);
+            variances.push(variance);
+        }
+        [y, means, variances]
+    }
+
+    #[test]
+    fn against_plain_loops() -> Result<()> {
+        for dims in
+            [[1, 5, 700], [64, 300, 1], [3, 4, 7], [8, 3, 1000], [40, 1000, 1], [1, 1, 1], [2, 1, 30_000]]
+        {
+            let x = Tensor::randn(3.0, 2.0, &dims, &mut Rng::seed(1))?;
+            let numbers = x.flatten(0, -1)?.to_vec1::<f64>()?;
+            for centred in [true, false] {
+                let [y, mean, variance] = plain(&numbers, dims, 1e-5, centred);
+                for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 1e-5), (DType::BF16, 0.02)] {
+                    let (got, statistics) = standardize(&x.to_dtype(dtype)?, 1e-5, centred)?;
+                    assert_eq!((got.dims(), got.dtype()), (&dims[..], dtype));
+                    let near = |got: Tensor, expected: &[f64]| -> Result<()> {
+                        let got = got.flatten(0, -1)?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+                        let far = |(a, b): (&f64, &f64)| (a - b).abs() / (1.0 + b.abs());
+                        let far = got.iter().zip(expected).map(far).fold(0.0, f64::max);
+                        assert!(got.len() == expected.len() && far < tolerance, "{dims:?} {dtype:?}: {far}");
+                        Ok(())
+                    };
+                    near(got, &y)?;
+                    near(statistics.mean, &mean)?;
+                    near(statistics.variance, &variance)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn extremes() -> Result<()> {
+        // Far from 0, where the mean has no room for its digits.
+        let x: Vec<f32> = (0..1000).map(|i| 1e4 + (i % 2) as f32 * 0.0625).collect();
+        let (y, statistics) = standardize(&Tensor::from_vec(x, (1, 1, 1000), &Device::Cpu)?, 1e-12, true)?;
+        assert!((statistics.variance.to_vec1::<f32>()?[0] / 0.03125_f32.powi(2) - 1.0).abs() < 1e-5);
+        assert!(y.to_vec3::<f32>()?[0][0].iter().all(|y| (y.abs() - 1.0).abs() < 1e-5));
+        // All the same: 0.
+        let (y, _) = standardize(&Tensor::full(7.0, (2, 3, 2), &Device::Cpu)?, 1e-5, true)?;
+        assert_eq!(y.sqr()?.sum_all()?.to_scalar::<f64>()?, 0.0);
+        // NaN and infinity spoil their group alone.
+        for bad in [f64::NAN, f64::INFINITY] {
+            let x = Tensor::new(&[[[bad, 1.0], [1.0, 3.0]]], &Device::Cpu)?;
+            let y = standardize(&x, 1e-5, true)?.0.to_vec3::<f64>()?;
+            assert!(y[0][0].iter().all(|y| y.is_nan()) && (y[0][1][1] - 1.0).abs() < 1e-4, "{y:?}");
+        }
+        for dims in [[0, 3, 2], [2, 0, 2], [2, 3, 0]] {
+            let zeros = Tensor::parameter(Array::zeros(&dims, DType::F32, &Device::Cpu)?);
+            let y = standardize(&zeros, 1e-5, true)?.0;
+            assert_eq!(y.sum_all()?.backward()?.get(&zeros).unwrap().dims(), dims);
+        }
+        let x = Tensor::zeros((0, 1 << 50, 1), DType::F32, &Device::Cpu)?;
+        assert_eq!(standardize(&x, 1e-5, true)?.0, x);
+        let x = Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?;
+        assert!(matches!(standardize(&x, 1e-5, true), Err(Error::Shape { .. })));
+        let x = Tensor::zeros((2, 3, 1), DType::U8, &Device::Cpu)?;
+        assert!(matches!(standardize(&x, 1e-5, true), Err(Error::Dtype { .. })));
+        Ok(())
+    }
+}

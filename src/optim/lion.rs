@@ -1,0 +1,85 @@
+//! Lion: the sign of a momentum.
+//!
+//! # Formula
+//! p ← (1 − η·λ)·p − η·sign(β₁·m + (1 − β₁)·g), m ← β₂·m + (1 − β₂)·g
+//!
+//! # Kinks
+//! sign 0 = 0
+//!
+//! # Errors
+//! A setting outside its range.
+//!
+//! # Source
+//! X. Chen and others, "Symbolic Discovery of Optimization Algorithms", 2023; the defaults are the paper's.
+
+use super::rule::{Moment, Rule, Update, each};
+use super::{Descent, fraction, not_negative};
+use crate::error::Result;
+use crate::formula::Real;
+
+/// Steps of one length for every number. A good rate is a tenth of Adam's, with ten times its decay.
+///
+/// ```
+/// use tealight::optim::Lion;
+/// use tealight::prelude::*;
+/// let model = Linear::new(3, 2, &mut Rng::seed(1))?;
+/// let optimizer = Lion::new(model.parameters(), 1e-4)?.weight_decay(0.1)?;
+/// # Ok::<(), tealight::Error>(())
+/// ```
+pub type Lion = Descent<LionRule, 1>;
+
+/// The settings of [`Lion`].
+#[derive(Clone, Debug)]
+pub struct LionRule {
+    beta1: f64,
+    beta2: f64,
+    weight_decay: f64,
+}
+
+impl Default for LionRule {
+    fn default() -> Self {
+        LionRule { beta1: 0.9, beta2: 0.99, weight_decay: 0.0 }
+    }
+}
+
+impl Lion {
+    /// How much the momentum counts in a step, and how much of it stays; 0.9 and 0.99 if nothing is said.
+    ///
+    /// # Errors
+    /// One outside [0, 1).
+    pub fn betas(mut self, beta1: f64, beta2: f64) -> Result<Self> {
+        self.own.rule.beta1 = fraction("Lion", "a beta", beta1)?;
+        self.own.rule.beta2 = fraction("Lion", "a beta", beta2)?;
+        Ok(self)
+    }
+
+    /// How much long weights shrink, apart from the gradient.
+    ///
+    /// # Errors
+    /// A decay that is negative or not finite.
+    pub fn weight_decay(mut self, decay: f64) -> Result<Self> {
+        self.own.rule.weight_decay = not_negative("Lion", "a weight decay", decay)?;
+        Ok(self)
+    }
+}
+
+impl Rule<1> for LionRule {
+    const NAME: &'static str = "Lion";
+
+    fn memory(&self) -> [Option<&'static str>; 1] {
+        [Some("exp_avg")]
+    }
+
+    fn formula<T: Real + Send + Sync>(&self, at: Moment) -> impl Update<T, 1> {
+        let (old1, new1) = (T::constant(self.beta1), T::constant(1.0 - self.beta1));
+        let (old2, new2) = (T::constant(self.beta2), T::constant(1.0 - self.beta2));
+        let (rate, shrink) = (T::constant(at.rate), T::constant(1.0 - at.rate * self.weight_decay));
+        each(
+            #[inline(always)]
+            move |p, g, [m]| {
+                let sign = (old1 * m + new1 * g).signum();
+                (shrink * p - rate * sign, [old2 * m + new2 * g])
+            },
+        )
+    }
+}

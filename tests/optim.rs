@@ -1,0 +1,551 @@
+//! Optimizers, schedules and whole trainings against PyTorch: reference/optim.py wrote the numbers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use tealight::optim::schedule::{
+    Cosine, Exponential, MultiStep, OneCycle, Plateau, Polynomial, Ramp, Schedule, StepDecay, WarmRestarts,
+};
+use tealight::optim::{Adadelta, Adagrad, Lbfgs, Lion, NAdam, RmsProp};
+use tealight::prelude::*;
+
+/// The lines of the file; each is to be asked for by a test of its group.
+struct Golden {
+    lines: BTreeMap<String, Vec<f64>>,
+    asked: RefCell<BTreeSet<String>>,
+}
+
+impl Golden {
+    fn read() -> Golden {
+        let text = include_str!("reference/optim.txt");
+        let number = |word: &str| word.parse().unwrap();
+        let line = |line: &str| {
+            let mut words = line.split(' ');
+            (words.next().unwrap().to_string(), words.map(number).collect())
+        };
+        let groups = ["problem", "optimizer", "norms", "schedule", "plateau", "training"];
+        let known = |line: &str| groups.iter().any(|group| line.starts_with(group));
+        assert!(text.lines().all(known), "a line of no group");
+        Golden { lines: text.lines().map(line).collect(), asked: RefCell::default() }
+    }
+
+    fn get(&self, name: &str) -> &[f64] {
+        self.asked.borrow_mut().insert(name.to_string());
+        self.lines.get(name).unwrap_or_else(|| panic!("no {name} in the file"))
+    }
+
+    /// Every line of the group was asked for.
+    fn finish(&self, group: &str) {
+        let asked = self.asked.borrow();
+        let forgotten: Vec<_> =
+            self.lines.keys().filter(|name| name.starts_with(group) && !asked.contains(*name)).collect();
+        assert!(forgotten.is_empty() && !asked.is_empty(), "no case for {forgotten:?}");
+    }
+}
+
+#[track_caller]
+fn close(name: &str, got: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(got.len(), expected.len(), "{name}");
+    let scale = expected.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
+    for (i, (a, b)) in got.iter().zip(expected).enumerate() {
+        assert!((a - b).abs() <= tolerance * scale, "{name}: number {i} is {a}, not {b}");
+    }
+}
+
+fn tensor(data: &[f64], dims: &[usize]) -> Result<Tensor> {
+    Tensor::from_vec(data.to_vec(), dims, &Device::Cpu)
+}
+
+fn linear(numbers: &mut &[f64], outputs: usize, inputs: usize) -> Result<Linear> {
+    let mut next = |dims: &[usize]| {
+        let (own, rest) = numbers.split_at(dims.iter().product());
+        *numbers = rest;
+        Ok::<_, Error>(Parameter::new(tensor(own, dims)?))
+    };
+    Ok(Linear { weight: next(&[outputs, inputs])?, bias: Some(next(&[outputs])?) })
+}
+
+/// What the optimizers are tried on.
+struct Problem {
+    layer: Linear,
+    x: Tensor,
+    y: Tensor,
+}
+
+impl Problem {
+    fn new(golden: &Golden) -> Result<Problem> {
+        let start = [golden.get("problem.weight"), golden.get("problem.bias")].concat();
+        let (x, y) = (tensor(golden.get("problem.x"), &[6, 3])?, tensor(golden.get("problem.y"), &[6, 2])?);
+        Ok(Problem { layer: linear(&mut &start[..], 2, 3)?, x, y })
+    }
+
+    fn loss(&self) -> Result<Tensor> {
+        Mean(L2).loss(&self.layer.forward(&self.x, &mut Pass::eval())?.tanh()?, &self.y)
+    }
+
+    fn values(&self) -> Result<Vec<f64>> {
+        let bias = self.layer.bias.as_ref().unwrap().get().to_vec1()?;
+        Ok([self.layer.weight.get().flatten(0, -1)?.to_vec1()?, bias].concat())
+    }
+}
+
+type Parameters = Vec<(String, Parameter)>;
+type Make = Box<dyn Fn(Parameters) -> Result<Box<dyn Optimizer>>>;
+
+fn optimizers() -> Vec<(&'static str, Make)> {
+    fn case<O: Optimizer + 'static>(
+        name: &'static str,
+        make: impl Fn(Parameters) -> Result<O> + 'static,
+    ) -> (&'static str, Make) {
+        (name, Box::new(move |p| Ok(Box::new(make(p)?))))
+    }
+    vec![
+        case("sgd", |p| Sgd::new(p, 0.3)),
+        case("sgd.momentum", |p| Sgd::new(p, 0.1)?.with_momentum(0.9)),
+        case("sgd.dampening", |p| Sgd::new(p, 0.1)?.momentum(0.9)?.dampening(0.3)),
+        case("sgd.nesterov", |p| Sgd::new(p, 0.1)?.momentum(0.8)?.nesterov()),
+        case("sgd.decay", |p| Sgd::new(p, 0.1)?.momentum(0.9)?.weight_decay(0.1)),
+        case("adam", |p| Adam::new(p, 0.05)),
+        case("adam.options", |p| Adam::new(p, 0.05)?.betas(0.8, 0.95)?.eps(1e-3)?.weight_decay(0.1)),
+        case("adam.amsgrad", |p| Ok(Adam::new(p, 0.1)?.betas(0.9, 0.8)?.amsgrad())),
+        case("adamw", |p| AdamW::new(p, 0.05)),
+        case("adamw.options", |p| {
+            Ok(AdamW::new(p, 0.05)?.betas(0.8, 0.95)?.eps(1e-3)?.weight_decay(0.3)?.amsgrad())
+        }),
+        case("adamw.groups", |p| {
+            AdamW::new(p, 0.02)?
+                .weight_decay(0.2)?
+                .group("*", |g| g.weight_decay(7.0)?.rate_factor(3.0))?
+                .group("weight", Ok)?
+                .group("b*", |g| g.weight_decay(0.0)?.rate_factor(10.0))
+        }),
+        case("nadam", |p| NAdam::new(p, 0.05)),
+        case("nadam.options", |p| {
+            NAdam::new(p, 0.05)?.betas(0.8, 0.95)?.eps(1e-3)?.weight_decay(0.1)?.momentum_decay(0.1)
+        }),
+        case("nadam.decoupled", |p| NAdam::new(p, 0.05)?.decoupled_weight_decay(0.3)),
+        case("rmsprop", |p| RmsProp::new(p, 0.02)),
+        case("rmsprop.options", |p| RmsProp::new(p, 0.02)?.alpha(0.9)?.eps(1e-3)?.weight_decay(0.1)),
+        case("rmsprop.momentum", |p| RmsProp::new(p, 0.01)?.momentum(0.8)),
+        case("rmsprop.centered", |p| Ok(RmsProp::new(p, 0.01)?.momentum(0.5)?.centered())),
+        case("adagrad", |p| Adagrad::new(p, 0.2)),
+        case("adagrad.options", |p| {
+            Adagrad::new(p, 0.2)?.rate_decay(0.1)?.weight_decay(0.1)?.initial_accumulator(0.5)?.eps(1e-3)
+        }),
+        case("adadelta", |p| Adadelta::new(p, 1.0)),
+        case("adadelta.options", |p| Adadelta::new(p, 0.5)?.rho(0.8)?.eps(1e-2)?.weight_decay(0.1)),
+        case("lion", |p| Lion::new(p, 0.02)),
+        case("lion.options", |p| Lion::new(p, 0.02)?.betas(0.8, 0.95)?.weight_decay(0.5)),
+    ]
+}
+
+fn run(problem: &Problem, optimizer: &mut dyn Optimizer, steps: usize) -> Result<Vec<f64>> {
+    let mut values = Vec::new();
+    for _ in 0..steps {
+        optimizer.step(&problem.loss()?.backward()?)?;
+        values.extend(problem.values()?);
+    }
+    Ok(values)
+}
+
+type MakeLbfgs = fn(Parameters) -> Result<Lbfgs>;
+
+fn lbfgs() -> [(&'static str, MakeLbfgs); 4] {
+    [
+        ("lbfgs", |p| Lbfgs::new(p, 0.2)?.iterations(4)),
+        ("lbfgs.wolfe", |p| Lbfgs::new(p, 1.0)?.strong_wolfe().iterations(3)),
+        ("lbfgs.long", |p| Lbfgs::new(p, 20.0)?.strong_wolfe().iterations(3)),
+        ("lbfgs.options", |p| {
+            let short = Lbfgs::new(p, 0.9)?.iterations(6)?.evaluations(7)?.history(2)?;
+            Ok(short.tolerances(1e-3, 1e-5)?.strong_wolfe())
+        }),
+    ]
+}
+
+fn run_lbfgs(problem: &Problem, optimizer: &mut Lbfgs, steps: usize) -> Result<Vec<f64>> {
+    let mut values = Vec::new();
+    for _ in 0..steps {
+        values.push(optimizer.step(|| problem.loss())?);
+        values.extend(problem.values()?);
+    }
+    Ok(values)
+}
+
+#[test]
+fn twenty_steps_of_every_optimizer() -> Result<()> {
+    let golden = Golden::read();
+    for (name, make) in optimizers() {
+        let problem = Problem::new(&golden)?;
+        let values = run(&problem, make(problem.layer.parameters())?.as_mut(), 20)?;
+        close(name, &values, golden.get(&format!("optimizer.{name}")), 1e-10);
+    }
+    for (name, make) in lbfgs() {
+        let problem = Problem::new(&golden)?;
+        let values = run_lbfgs(&problem, &mut make(problem.layer.parameters())?, 5)?;
+        close(name, &values, golden.get(&format!("optimizer.{name}")), 1e-10);
+    }
+    for name in ["clip.norm", "clip.value"] {
+        let (problem, mut values, mut norms) = (Problem::new(&golden)?, Vec::new(), Vec::new());
+        let parameters = problem.layer.parameters();
+        let mut optimizer = Sgd::new(parameters.clone(), 0.5)?;
+        for _ in 0..20 {
+            let mut gradients = problem.loss()?.backward()?;
+            match name {
+                "clip.norm" => norms.push(gradients.clip_norm(0.1, &parameters)?),
+                _ => gradients.clip_value(0.05, &parameters)?,
+            }
+            optimizer.step(&gradients)?;
+            values.extend(problem.values()?);
+        }
+        close(name, &values, golden.get(&format!("optimizer.{name}")), 1e-10);
+        if name == "clip.norm" {
+            close("norms", &norms, golden.get("norms"), 1e-10);
+        }
+    }
+    golden.finish("optimizer");
+    golden.finish("norms");
+    golden.finish("problem");
+    Ok(())
+}
+
+#[test]
+fn training_goes_on_with_the_same_bits() -> Result<()> {
+    let golden = Golden::read();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("state.safetensors");
+    let through_a_file = |state: BTreeMap<String, Tensor>| {
+        tealight::io::write(&file, &state)?;
+        tealight::io::read(&file, &Device::Cpu)
+    };
+    for (name, make) in optimizers() {
+        for at in [0, 1, 7] {
+            let problem = Problem::new(&golden)?;
+            let mut first = make(problem.layer.parameters())?;
+            first.set_learning_rate(0.01)?;
+            run(&problem, first.as_mut(), at)?;
+            let state = through_a_file(first.state()?)?;
+            let start = problem.values()?;
+            let rest = run(&problem, first.as_mut(), 5)?;
+
+            let again = Problem { layer: linear(&mut &start[..], 2, 3)?, ..problem };
+            let mut second = make(again.layer.parameters())?;
+            second.load_state(&state)?;
+            assert_eq!(second.learning_rate(), 0.01);
+            assert_eq!(run(&again, second.as_mut(), 5)?, rest, "{name} from step {at}");
+
+            // Whatever is left out is missed, whatever is too much is noticed, and nothing is changed.
+            let before = format!("{:?}", second.state()?);
+            for key in state.keys() {
+                let mut less = state.clone();
+                let value = less.remove(key).unwrap();
+                let expected = format!("{key}: expected in the state, but not there");
+                assert_eq!(second.load_state(&less).unwrap_err().to_string(), expected);
+                less.insert(key.clone(), Tensor::zeros((7, 7), value.dtype(), &Device::Cpu)?);
+                let error = second.load_state(&less).unwrap_err().to_string();
+                assert!(error.starts_with(&format!("{key}: expected [")), "{error}");
+                less.insert(key.clone(), value.to_dtype(DType::U8)?);
+                assert!(second.load_state(&less).unwrap_err().to_string().contains("got"));
+            }
+            let mut more = state.clone();
+            more.insert("weight.other".into(), Tensor::ones(1, DType::F32, &Device::Cpu)?);
+            let error = second.load_state(&more).unwrap_err().to_string();
+            assert_eq!(error, "weight.other: in the state, but the optimizer has no such thing");
+            assert_eq!(format!("{:?}", second.state()?), before);
+        }
+    }
+    for (name, make) in lbfgs() {
+        for at in [0, 1, 2] {
+            let problem = Problem::new(&golden)?;
+            let mut first = make(problem.layer.parameters())?;
+            run_lbfgs(&problem, &mut first, at)?;
+            let state = through_a_file(first.state()?)?;
+            let start = problem.values()?;
+            let rest = run_lbfgs(&problem, &mut first, 2)?;
+            let again = Problem { layer: linear(&mut &start[..], 2, 3)?, ..problem };
+            let mut second = make(again.layer.parameters())?;
+            second.load_state(&state)?;
+            assert_eq!(run_lbfgs(&again, &mut second, 2)?, rest, "{name} from step {at}");
+            for key in state.keys() {
+                let mut less = state.clone();
+                less.remove(key);
+                assert!(second.load_state(&less).unwrap_err().to_string().contains("in the state"), "{key}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn fifty_steps_of_every_schedule() -> Result<()> {
+    let golden = Golden::read();
+    let quarter = |step: usize| if step < 5 { 0.25 } else { 1.0 };
+    let schedules: [(&str, Box<dyn Schedule>); 15] = [
+        ("constant", Box::new(quarter.times(0.5))),
+        ("step", Box::new(StepDecay::new(7, 0.3)?.times(0.5))),
+        ("multi_step", Box::new(MultiStep::new(&[5, 20, 20, 33], 0.4)?.times(0.5))),
+        ("exponential", Box::new(Exponential::new(0.9)?.times(0.5))),
+        ("polynomial", Box::new(Polynomial::new(30, 1.7)?.times(0.5))),
+        ("ramp", Box::new(Ramp::new(0.1, 0.9, 12)?.times(0.5))),
+        ("cosine", Box::new(Cosine::new(60)?.down_to(0.1)?.times(0.5))),
+        ("cosine.again", Box::new(Cosine::new(15)?.down_to(0.1)?.times(0.5))),
+        ("restarts", Box::new(WarmRestarts::new(8, 1)?.times(0.5))),
+        ("restarts.longer", Box::new(WarmRestarts::new(4, 2)?.down_to(0.02)?.times(0.5))),
+        ("one_cycle", Box::new(OneCycle::new(51)?.times(0.5))),
+        (
+            "one_cycle.linear",
+            Box::new(OneCycle::new(51)?.rising(0.4)?.divisors(10.0, 100.0)?.linear().times(0.5)),
+        ),
+        ("one_cycle.three", Box::new(OneCycle::new(51)?.three_phase().times(0.5))),
+        ("then", Box::new(Ramp::new(0.1, 1.0, 10)?.then(Cosine::new(40)?).times(0.5))),
+        ("times", Box::new(Ramp::new(0.1, 1.0, 10)?.times(Exponential::new(0.95)?).times(0.5))),
+    ];
+    for (name, schedule) in schedules {
+        let rates: Vec<f64> = (0..51).map(|step| schedule.rate(step)).collect();
+        close(name, &rates, golden.get(&format!("schedule.{name}")), 1e-10);
+    }
+    golden.finish("schedule");
+
+    let plateaus = [
+        ("default", Plateau::new(0.5, 0.1)?),
+        ("options", Plateau::new(0.5, 0.5)?.patience(2).threshold(0.3)?.cooldown(3).least(0.02, 1e-8)?),
+        ("absolute", Plateau::new(0.5, 0.5)?.patience(1).threshold(0.6)?.absolute()),
+        ("larger", Plateau::new(0.5, 0.7)?.larger_is_better().patience(3).least(0.0, 0.02)?),
+        (
+            "larger.absolute",
+            Plateau::new(0.5, 0.7)?.larger_is_better().patience(3).threshold(0.01)?.absolute(),
+        ),
+    ];
+    for (name, mut plateau) in plateaus {
+        let observed = golden.get("plateau.observed").iter();
+        let rates: Vec<f64> = observed.map(|&loss| plateau.observe(loss)).collect();
+        close(name, &rates, golden.get(&format!("plateau.{name}")), 1e-10);
+    }
+    golden.finish("plateau");
+    Ok(())
+}
+
+/// The losses of full-batch training, from PyTorch's weights.
+fn train(
+    golden: &Golden,
+    name: &str,
+    sizes: &[[usize; 2]],
+    make: impl Fn(Parameters) -> Result<Box<dyn Optimizer>>,
+    x: &Tensor,
+    loss: impl Fn(&Tensor) -> Result<Tensor>,
+) -> Result<()> {
+    let start = &mut golden.get(&format!("training.{name}.start"));
+    let mut model = Sequential::new();
+    for (i, &[outputs, inputs]) in sizes.iter().enumerate() {
+        if i > 0 {
+            model = model.push(Tanh);
+        }
+        model = model.push(linear(start, outputs, inputs)?);
+    }
+    assert!(start.is_empty());
+    let mut optimizer = make(model.parameters())?;
+    let expected = golden.get(&format!("training.{name}.losses"));
+    let mut losses = Vec::new();
+    for _ in expected {
+        let value = loss(&model.forward(x, &mut Pass::eval())?)?;
+        losses.push(value.to_scalar()?);
+        optimizer.step(&value.backward()?)?;
+    }
+    close(name, &losses, expected, 1e-8);
+    Ok(())
+}
+
+#[test]
+fn the_loss_curves_of_pytorch() -> Result<()> {
+    let golden = Golden::read();
+    let cancer = tealight::data::breast_cancer()?;
+    let x = cancer.inputs.to_dtype(DType::F64)?;
+    let x = Standardize::fit(&x)?.normalize(&x)?;
+    let truth = cancer.targets.to_dtype(DType::F64)?.reshape((569, 1))?;
+    let nesterov =
+        |p| Ok::<_, Error>(Box::new(Sgd::new(p, 0.1)?.momentum(0.9)?.nesterov()?) as Box<dyn Optimizer>);
+    train(&golden, "logistic", &[[1, 30]], nesterov, &x, |y| Mean(BceWithLogits).loss(y, &truth))?;
+
+    let digits = tealight::data::digits()?;
+    let (x, classes) = (digits.inputs.to_dtype(DType::F64)?.reshape((1797, 64))?, digits.targets);
+    let adam = |p| Ok::<_, Error>(Box::new(Adam::new(p, 0.01)?) as Box<dyn Optimizer>);
+    train(&golden, "softmax", &[[10, 64]], adam, &x, |y| CrossEntropy.loss(y, &classes))?;
+
+    let (x, classes) = (x.narrow(0, 0, 500)?, classes.narrow(0, 0, 500)?);
+    let adamw = |p| Ok::<_, Error>(Box::new(AdamW::new(p, 0.01)?) as Box<dyn Optimizer>);
+    train(&golden, "mlp", &[[32, 64], [10, 32]], adamw, &x, |y| CrossEntropy.loss(y, &classes))?;
+    golden.finish("training");
+    Ok(())
+}
+
+#[test]
+fn a_step_happens_whole_or_not_at_all() -> Result<()> {
+    let golden = Golden::read();
+    for (name, make) in optimizers() {
+        let problem = Problem::new(&golden)?;
+        let mut optimizer = make(problem.layer.parameters())?;
+        run(&problem, optimizer.as_mut(), 2)?;
+        let before = (problem.values()?, format!("{:?}", optimizer.state()?));
+        let same = |optimizer: &dyn Optimizer| {
+            assert_eq!((problem.values().unwrap(), format!("{:?}", optimizer.state().unwrap())), before);
+        };
+        // The weight has a good gradient, and the bias one that is NaN, infinite, or none.
+        let [weight, bias] = [0, 1].map(|i| problem.layer.parameters()[i].1.get());
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let gradients = (weight.sum_all()? + (bias.sum_all()? * bad)?)?.backward()?;
+            let error = optimizer.step(&gradients).unwrap_err().to_string();
+            assert_eq!(error, "bias: its gradient is NaN or infinite", "{name}");
+            same(optimizer.as_ref());
+        }
+        let error = optimizer.step(&weight.sum_all()?.backward()?).unwrap_err().to_string();
+        assert!(error.starts_with("bias: no gradient"), "{error}");
+        same(optimizer.as_ref());
+    }
+    Ok(())
+}
+
+#[test]
+fn bad_gradients_can_be_skipped() -> Result<()> {
+    let golden = Golden::read();
+    let problem = Problem::new(&golden)?;
+    // Said in a group, it holds for all.
+    let mut optimizer =
+        Adam::new(problem.layer.parameters(), 0.1)?.group("bias", |g| Ok(g.skip_bad_gradients()))?;
+    let before = problem.values()?;
+    optimizer.step(&(problem.loss()? * f64::NAN)?.backward()?)?;
+    assert_eq!((problem.values()?, optimizer.skipped()), (before, 1));
+    assert_eq!(optimizer.state()?["weight.step"].to_scalar::<i64>()?, 0);
+    optimizer.step(&problem.loss()?.backward()?)?;
+    assert_eq!((optimizer.state()?["weight.step"].to_scalar::<i64>()?, optimizer.skipped()), (1, 1));
+    Ok(())
+}
+
+#[test]
+fn lbfgs_puts_everything_back() -> Result<()> {
+    let golden = Golden::read();
+    for (name, make) in lbfgs() {
+        for (calls, fault) in (0..3).flat_map(|calls| ["error", "nan", "missing"].map(|fault| (calls, fault)))
+        {
+            let problem = Problem::new(&golden)?;
+            let mut optimizer = make(problem.layer.parameters())?;
+            run_lbfgs(&problem, &mut optimizer, 1)?;
+            let before = (problem.values()?, format!("{:?}", optimizer.state()?));
+            let mut call = 0;
+            let result = optimizer.step(|| {
+                call += 1;
+                match fault {
+                    _ if call <= calls => problem.loss(),
+                    "error" => Err(Error::Candle("no luck".into())),
+                    "missing" => problem.layer.weight.get().sum_all(),
+                    _ => problem.loss()? * f64::NAN,
+                }
+            });
+            if fault == "nan" && calls > 0 && name != "lbfgs" {
+                // A line search walks around it, and stays where all is well.
+                result?;
+                let best = problem.loss()?.to_scalar::<f64>()?;
+                let start = Problem { layer: linear(&mut &before.0[..], 2, 3)?, ..problem };
+                assert!(best <= start.loss()?.to_scalar()?, "{name}: {best}");
+                continue;
+            }
+            let error = result.unwrap_err().to_string();
+            let expected = match fault {
+                "error" => "no luck",
+                "nan" => "Lbfgs: expected a finite loss, got NaN",
+                _ => "bias: no gradient",
+            };
+            assert!(error.starts_with(expected), "{name}: {error}");
+            assert_eq!((problem.values()?, format!("{:?}", optimizer.state()?)), before, "{name} {fault}");
+        }
+        // A frozen parameter stays, and what was learned of the curvature with it does not count any more.
+        let problem = Problem::new(&golden)?;
+        let mut optimizer = make(problem.layer.parameters())?;
+        run_lbfgs(&problem, &mut optimizer, 1)?;
+        let before = problem.values()?;
+        problem.layer.freeze("weight")?;
+        optimizer.step(|| problem.loss())?;
+        assert_eq!(problem.values()?[..6], before[..6]);
+        assert_ne!(problem.values()?[6..], before[6..]);
+    }
+    Ok(())
+}
+
+#[test]
+fn frozen_tied_and_small_parameters() -> Result<()> {
+    let weight = Parameter::new(tensor(&[1.0, 2.0], &[2])?);
+    let named = |names: &[&str]| names.iter().map(|name| (name.to_string(), weight.clone())).collect();
+    let mut optimizer = Sgd::new(named(&["a", "tied"]), 0.5)?;
+    optimizer.step(&weight.get().sum_all()?.backward()?)?;
+    assert_eq!(weight.get().to_vec1::<f64>()?, [0.5, 1.5]);
+    weight.set_frozen(true);
+    optimizer.step(&Gradients::default())?;
+    assert_eq!(optimizer.state()?["a.step"].to_scalar::<i64>()?, 1);
+    // Two parameters of one name cannot be saved.
+    let other = Parameter::new(tensor(&[1.0], &[1])?);
+    let twice = Adam::new(vec![("a".into(), weight.clone()), ("a".into(), other)], 0.1)?;
+    assert!(twice.state().unwrap_err().to_string().starts_with("a.step: two parameters"));
+
+    for dtype in [DType::F16, DType::BF16, DType::F32] {
+        for dims in [vec![], vec![0, 3], vec![2, 2]] {
+            let parameter = Parameter::new(Tensor::ones(&dims[..], dtype, &Device::Cpu)?);
+            let mut optimizer = Adam::new(vec![("p".into(), parameter.clone())], 0.25)?;
+            // Its gradient is a broadcast view.
+            optimizer.step(&parameter.get().sum_all()?.backward()?)?;
+            let value = parameter.get();
+            assert_eq!((value.dtype(), value.dims()), (dtype, &dims[..]));
+            assert!(
+                value
+                    .to_dtype(DType::F32)?
+                    .flatten(0, -1)
+                    .map_or(true, |x| { x.to_vec1::<f32>().unwrap().iter().all(|&x| x == 0.75) })
+            );
+            assert_eq!(optimizer.state()?["p.exp_avg"].dtype(), DType::F32);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn settings_out_of_range() -> Result<()> {
+    let none = Vec::new;
+    let mut refused = 0;
+    for bad in [f64::NAN, -0.1, f64::INFINITY] {
+        let adam = || AdamW::new(none(), 0.1);
+        let sgd = || Sgd::new(none(), 0.1);
+        let results = [
+            sgd()?.momentum(bad).err(),
+            sgd()?.dampening(bad).err(),
+            sgd()?.weight_decay(bad).err(),
+            sgd()?.rate_factor(bad).err(),
+            sgd()?.set_learning_rate(bad).err(),
+            Adam::new(none(), bad).err(),
+            adam()?.betas(bad, 0.5).err(),
+            adam()?.betas(0.5, bad).err(),
+            adam()?.eps(bad).err(),
+            adam()?.weight_decay(bad).err(),
+            NAdam::new(none(), 0.1)?.momentum_decay(bad).err(),
+            RmsProp::new(none(), 0.1)?.alpha(bad).err(),
+            Adagrad::new(none(), 0.1)?.rate_decay(bad).err(),
+            Adagrad::new(none(), 0.1)?.initial_accumulator(bad).err(),
+            Adadelta::new(none(), 0.1)?.rho(bad).err(),
+            Lion::new(none(), 0.1)?.betas(bad, 0.5).err(),
+            Lbfgs::new(none(), bad).err(),
+            Lbfgs::new(none(), 1.0)?.tolerances(bad, 0.0).err(),
+        ];
+        for (i, error) in results.into_iter().enumerate() {
+            assert!(matches!(error, Some(Error::Argument { .. })), "{bad}: {i}");
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, 54);
+    assert!(AdamW::new(none(), 0.1)?.betas(0.9, 1.0).is_err() && AdamW::new(none(), 0.1)?.eps(0.0).is_err());
+    assert!(Sgd::new(none(), 0.1)?.nesterov().is_err());
+    assert!(Sgd::new(none(), 0.1)?.momentum(0.9)?.nesterov()?.dampening(0.5).is_err());
+    assert!(Lbfgs::new(none(), 1.0)?.iterations(0).is_err() && Lbfgs::new(none(), 1.0)?.history(0).is_err());
+    let error = AdamW::new(none(), 0.1)?.betas(1.5, 0.9).unwrap_err().to_string();
+    assert_eq!(error, "AdamW: expected a beta from 0 to below 1, got 1.5");
+    let model = Linear::new(1, 1, &mut Rng::seed(1))?;
+    let error = Adam::new(model.parameters(), 0.1)?.group("fc*", Ok).unwrap_err().to_string();
+    assert_eq!(error, "Adam: expected a pattern that a parameter fits (weight, bias), got \"fc*\"");
+    Ok(())
+}
