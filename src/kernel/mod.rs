@@ -11,6 +11,8 @@ mod buffer;
 mod conv;
 mod gemm;
 mod index;
+#[cfg(feature = "linalg")]
+pub(crate) mod linalg;
 mod map;
 mod max_pool;
 pub(crate) mod moments;

@@ -9,12 +9,16 @@ mod axis;
 mod blend;
 mod broadcast_to;
 mod cat;
+#[cfg(feature = "linalg")]
+mod cholesky;
 mod compare;
 mod conv;
 mod count;
 mod create;
 mod cumprod;
 mod cumsum;
+#[cfg(feature = "linalg")]
+mod det;
 mod diag;
 mod einsum;
 mod erf;
@@ -25,6 +29,8 @@ mod gather;
 mod hyperbolic;
 mod index;
 mod index_select;
+#[cfg(feature = "linalg")]
+mod linalg;
 mod logsumexp;
 mod lower;
 mod masked;

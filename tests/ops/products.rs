@@ -1,4 +1,4 @@
-//! Products of matrices, and linear algebra.
+//! Products of matrices.
 
 use tealight::prelude::*;
 

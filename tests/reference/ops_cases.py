@@ -367,3 +367,18 @@ case("Ok(x.topk(2, 1)?.0)", lambda x: x.topk(2, 1).values, N(2, 3, 2), label="th
 case("Ok(x.topk(0, 0)?.0)", lambda x: x[:0], N(3, 2))
 case("x.softmax(1)", lambda x: x.softmax(1), N(2, 3, 2, 2), label="the middle axis")
 case("x.log_softmax(0)", lambda x: x.log_softmax(0), N(4), label="vector")
+
+# ---- linear algebra, behind the feature `linalg`
+
+
+def definite(x):
+    return x @ x.T + 2 * torch.eye(x.shape[0], dtype=x.dtype)
+
+
+NO_NAN = "a decomposition may refuse it"
+case("positive(x)?.cholesky()", lambda x: torch.linalg.cholesky(definite(x)), N(3, 3), nan=NO_NAN)
+case("a.solve(b)", torch.linalg.solve, T([[4.0, 1.0, -0.5], [0.5, 3.0, 1.0], [-1.0, 0.25, 5.0]]), N(3, 2), nan=NO_NAN)
+case("x.inv()", torch.linalg.inv, T([[4.0, 1.0, -0.5], [0.5, 3.0, 1.0], [-1.0, 0.25, 5.0]]), nan=NO_NAN)
+case("x.inv()", torch.linalg.inv, T([[0.0, 2.0], [-4.0, 0.0]]), label="needs a pivot")
+case("x.det()", torch.linalg.det, T([[4.0, 1.0, -0.5], [0.5, 3.0, 1.0], [-1.0, 0.25, 5.0]]), nan=NO_NAN)
+case("x.det()", torch.linalg.det, T([[0.0, 2.0], [-4.0, 0.0]]), label="needs a pivot")
