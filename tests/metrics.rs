@@ -1,12 +1,15 @@
 //! Every metric against scikit-learn, on 1,000 random cases in batches of random sizes.
 //! `tests/reference/metrics.py` writes the numbers and says what they are.
-#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
 use tealight::metrics::*;
 use tealight::prelude::*;
 
 const GOLDEN: &str = include_str!("reference/metrics.txt");
 const BINS: usize = 7;
+
+/// Compares the metrics of a kind of case with its values: where, the case, the values.
+type Check = fn(&str, &[&str], &[&str], &mut Rng);
 
 fn numbers(text: &str) -> Vec<f64> {
     text.split(',').map(|word| word.parse().unwrap()).collect()
@@ -127,7 +130,7 @@ fn as_scikit_learn() {
     for (i, line) in GOLDEN.lines().enumerate() {
         let (place, (case, values)) = (format!("line {}", i + 1), line.split_once(" = ").unwrap());
         let (case, values): (Vec<&str>, Vec<&str>) = (case.split(' ').collect(), values.split(' ').collect());
-        let (kind, run): (usize, fn(&str, &[&str], &[&str], &mut Rng)) = match case[0] {
+        let (kind, run): (usize, Check) = match case[0] {
             "b" => (0, binary),
             "m" => (1, several),
             "r" => (2, regression),

@@ -1,7 +1,5 @@
 //! How well scores rank the examples of a class above the others.
 
-use std::ops::Range;
-
 use super::read::scored;
 use super::{Metric, nothing};
 use crate::autograd::Tensor;
@@ -36,7 +34,8 @@ impl RocAuc {
     }
 
     /// The classes that have a curve: 1 alone, if there are two.
-    pub(crate) fn classes(&self) -> Range<u32> {
+    #[cfg(feature = "plot")]
+    pub(crate) fn classes(&self) -> std::ops::Range<u32> {
         if self.0.columns == 1 { 1..2 } else { 0..self.0.columns as u32 }
     }
 

@@ -16,7 +16,7 @@ const POINTS: usize = 1400;
 /// use tealight::prelude::*;
 /// # let directory = tempfile::tempdir().unwrap();
 /// # let path = directory.path().join("gelu.svg");
-/// tealight::plot::activation(&path, &Gelu::default(), -4.0..4.0)?;
+/// tealight::plot::activation(&path, &Gelu, -4.0..4.0)?;
 /// # Ok::<(), tealight::Error>(())
 /// ```
 ///

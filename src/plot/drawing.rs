@@ -123,3 +123,30 @@ impl Drawing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    #[test]
+    fn the_name_says_which_kind() -> Result<()> {
+        let directory = tempfile::tempdir().unwrap();
+        let mut drawing = Drawing::new(Letters::new()?, 20.0, 10.0);
+        drawing.disc((5.0, 5.0), 3.0, [0; 3]);
+        for (name, start) in [("a.png", &b"\x89PNG"[..]), ("b.SVG", b"<svg"), ("c.d.svg", b"<svg")] {
+            let path = directory.path().join(name);
+            drawing.save(&path)?;
+            assert!(std::fs::read(&path).unwrap().starts_with(start), "{name}");
+        }
+        for name in ["a.jpg", "a", ".png", ""] {
+            let error = drawing.save(directory.path().join(name)).unwrap_err();
+            assert!(matches!(error, Error::File { .. }), "{name}");
+            assert!(
+                error.to_string().ends_with("expected a picture's name, which ends in .png or .svg"),
+                "{name}"
+            );
+        }
+        Ok(())
+    }
+}
