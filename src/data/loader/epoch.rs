@@ -24,7 +24,7 @@ pub(super) fn mix(parts: &[u64]) -> u64 {
     })
 }
 
-/// Where a loader is: what to save, as text, and to [`restore`](DataLoader::restore).
+/// Where a loader is: what to save, as text, and to [`restore`](super::DataLoader::restore).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     /// The number of the epoch, from 0.
@@ -99,7 +99,7 @@ fn ahead(plan: &Arc<Plan>, first: usize, batches: usize, step: usize) -> Option<
     thread::Builder::new().name("data".into()).spawn(work).ok().map(|_| receiver)
 }
 
-/// The batches of one epoch: [`DataLoader::epoch`].
+/// The batches of one epoch: [`DataLoader::epoch`](super::DataLoader::epoch).
 pub struct Epoch {
     plan: Arc<Plan>,
     next: usize,

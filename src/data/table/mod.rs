@@ -24,7 +24,7 @@ pub enum Missing {
     Fill,
 }
 
-/// How [`csv`] reads a table.
+/// How [`csv`](fn@csv) reads a table.
 #[derive(Clone, Debug)]
 pub struct CsvOptions {
     target: Option<String>,
