@@ -1,5 +1,6 @@
 //! [`Labelled`]: examples, each of one class.
 
+use super::split::random_split;
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::ops::Rng;
@@ -54,6 +55,17 @@ impl Labelled {
         Ok(counts)
     }
 
+    /// A weight for each example, 1 over the number of examples of its class: with these,
+    /// [`DataLoader::weighted`](super::DataLoader::weighted) takes every class equally often.
+    ///
+    /// # Errors
+    /// As [`counts`](Labelled::counts).
+    pub fn balancing_weights(&self) -> Result<Vec<f64>> {
+        let counts = self.counts()?;
+        let classes = self.targets.to_vec1::<u32>()?;
+        Ok(classes.iter().map(|&class| 1.0 / counts[class as usize] as f64).collect())
+    }
+
     /// The examples that `rows` names, in its order.
     ///
     /// # Errors
@@ -84,16 +96,8 @@ impl Labelled {
     /// A share that is not between 0 and 1; fewer than two examples.
     #[doc(alias = "train_test_split")]
     pub fn split(&self, test: f64, rng: &mut Rng) -> Result<(Labelled, Labelled)> {
-        if !(test > 0.0 && test < 1.0) {
-            return Err(Error::argument("split", "a share between 0 and 1", test));
-        }
-        let n = self.len();
-        if n < 2 {
-            return Err(Error::argument("split", "two examples or more", n));
-        }
-        let tests = ((n as f64 * test).round() as usize).clamp(1, n - 1);
-        let order = rng.permutation(n);
-        Ok((self.select(&order[tests..])?, self.select(&order[..tests])?))
+        let (train, test) = random_split(self.len(), test, rng)?;
+        Ok((self.select(&train)?, self.select(&test)?))
     }
 
     /// A table with one header line: numbers, then the name of the class in the last column. The classes are numbered in
@@ -148,6 +152,7 @@ mod tests {
             features: Vec::new(),
         };
         assert_eq!((data.len(), data.is_empty(), data.counts()?), (3, false, vec![1, 2, 0]));
+        assert_eq!(data.balancing_weights()?, [0.5, 1.0, 0.5]);
         data.names.truncate(1);
         assert_eq!(data.counts().unwrap_err().to_string(), "counts: expected class numbers below 1, got 1");
         Ok(())

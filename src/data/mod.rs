@@ -1,9 +1,12 @@
-//! Pictures, tables and the small real data sets that ship with the crate.
+//! What models are trained on: pictures, tables, and the small real data sets that ship with the crate.
 //!
-//! A data set is a [`Labelled`]: inputs, a class number for each, and the names of the classes.
+//! A [`Dataset`] has examples, each an input and a target: [`Labelled`] (with the names of the classes), [`TensorDataset`],
+//! [`from_fn`], or one's own. A [`DataLoader`] gives them in batches, epoch after epoch.
 
+mod augment;
 #[cfg(feature = "csv")]
 mod breast_cancer;
+mod dataset;
 #[cfg(feature = "image")]
 mod digits;
 #[cfg(feature = "image")]
@@ -13,10 +16,14 @@ pub mod image;
 #[cfg(feature = "csv")]
 mod iris;
 mod labelled;
+mod loader;
+mod split;
 mod unroll;
 
+pub use augment::{Augment, Then};
 #[cfg(feature = "csv")]
 pub use breast_cancer::breast_cancer;
+pub use dataset::{Dataset, FromFn, Mapped, Subset, TensorDataset, from_fn};
 #[cfg(feature = "image")]
 pub use digits::digits;
 #[cfg(feature = "image")]
@@ -24,4 +31,6 @@ pub use folder::{ImageFolder, image_folder};
 #[cfg(feature = "csv")]
 pub use iris::iris;
 pub use labelled::Labelled;
+pub use loader::{DataLoader, Epoch, Position};
+pub use split::{Folds, k_fold, random_split, stratified_k_fold, stratified_split};
 pub use unroll::image_to_vector;
