@@ -61,6 +61,7 @@ pub mod io;
 mod kernel;
 pub mod layer;
 pub mod loss;
+pub mod metrics;
 pub mod normalize;
 pub mod ops;
 pub mod optim;

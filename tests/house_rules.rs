@@ -22,7 +22,8 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("activation", &["ops"]),
     ("loss", &["ops"]),
     ("data", &["ops", "file"]),
-    ("plot", &["data"]),
+    ("metrics", &["ops"]),
+    ("plot", &["activation", "data", "metrics"]),
     ("functional", &["data", "loss"]), // the document's operations as functions, defined elsewhere
     ("layer", &["activation", "loss"]),
     ("normalize", &["layer"]), // what is fitted belongs to the model: buffers

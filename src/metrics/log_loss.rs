@@ -1,0 +1,90 @@
+//! How surprising the targets are.
+
+use super::read::scored;
+use super::{Metric, nothing};
+use crate::autograd::Tensor;
+use crate::error::{Error, Result};
+
+/// The mean of −ln p over the probabilities p that the targets were given: `log_loss` of scikit-learn.
+///
+/// Probabilities are taken as no closer to 0 and 1 than the precision of their dtype, as there, so that one wrong certainty
+/// is no infinite loss.
+///
+/// ```
+/// use tealight::metrics::{LogLoss, Metric};
+/// use tealight::prelude::*;
+/// let targets = Tensor::new(&[0u32, 1], &Device::Cpu)?;
+/// let mut loss = LogLoss::new();
+/// loss.update(&Tensor::new(&[[0.5, 0.5], [0.2, 0.8]], &Device::Cpu)?, &targets)?;
+/// let mut same = LogLoss::of_logits();
+/// same.update(&Tensor::new(&[0.0, 4_f64.ln()], &Device::Cpu)?, &targets)?;
+/// assert!((loss.value()? - (2_f64.ln() + 1.25_f64.ln()) / 2.0).abs() < 1e-15);
+/// assert!((same.value()? - loss.value()?).abs() < 1e-15);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`metrics`](super) says; what is no probability, where it has to be one.
+#[derive(Clone, Debug, Default)]
+pub struct LogLoss {
+    logits: bool,
+    sum: f64,
+    count: u64,
+}
+
+impl LogLoss {
+    /// Of probabilities; of no examples yet.
+    pub fn new() -> Self {
+        LogLoss::default()
+    }
+
+    /// Of the scores that a softmax, or for one score an example a sigmoid, makes probabilities of.
+    pub fn of_logits() -> Self {
+        LogLoss { logits: true, ..LogLoss::default() }
+    }
+}
+
+impl Metric for LogLoss {
+    fn name(&self) -> String {
+        "log loss".into()
+    }
+
+    fn update(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()> {
+        let batch = scored("log loss", prediction, target)?;
+        if !self.logits {
+            batch.probabilities("log loss")?;
+        }
+        let bounded = |p: f64| p.clamp(batch.epsilon, 1.0 - batch.epsilon);
+        let loss = |(row, class): (&[f64], u32)| match (self.logits, row) {
+            (false, [p]) if class == 0 => -(1.0 - bounded(*p)).ln(),
+            (false, [p]) => -bounded(*p).ln(),
+            (false, _) => -bounded(row[class as usize]).ln(),
+            // softplus(−z) and softplus(z)
+            (true, [z]) => {
+                let z = if class == 0 { *z } else { -z };
+                z.max(0.0) + (-z.abs()).exp().ln_1p()
+            }
+            (true, _) => {
+                let largest = row.iter().fold(f64::NEG_INFINITY, |m, &z| m.max(z));
+                let sum: f64 = row.iter().map(|z| (z - largest).exp()).sum();
+                largest - row[class as usize] + sum.ln()
+            }
+        };
+        let sum: f64 = batch.rows().map(loss).sum();
+        if sum.is_nan() {
+            let expected = "scores without +inf, and not all of an example -inf";
+            return Err(Error::argument("log loss", expected, "infinite scores"));
+        }
+        self.sum += sum;
+        self.count += batch.targets.len() as u64;
+        Ok(())
+    }
+
+    fn value(&self) -> Result<f64> {
+        if self.count == 0 { Err(nothing("log loss")) } else { Ok(self.sum / self.count as f64) }
+    }
+
+    fn reset(&mut self) {
+        (self.sum, self.count) = (0.0, 0);
+    }
+}

@@ -1,0 +1,316 @@
+//! How good a model is: numbers over batches, exact at the end.
+//!
+//! A [`Metric`] takes batch after batch of predictions and targets, and then says what it would say of all of them at once:
+//! the size of the batches changes nothing. The numbers are scikit-learn's.
+//!
+//! ```
+//! use tealight::metrics::{Accuracy, Average, F1, Metric};
+//! use tealight::prelude::*;
+//! let mut metrics: Vec<Box<dyn Metric>> = vec![Box::new(Accuracy::new()), Box::new(F1::new(Average::Macro))];
+//! let scores = Tensor::new(&[[2.0, 1.0], [0.1, 0.3], [1.0, 0.5]], &Device::Cpu)?;
+//! let targets = Tensor::new(&[0u32, 1, 1], &Device::Cpu)?;
+//! for metric in &mut metrics {
+//!     metric.update(&scores, &targets)?;
+//!     println!("{} {:.3}", metric.name(), metric.value()?);
+//! }
+//! assert_eq!(metrics[0].value()?, 2.0 / 3.0);
+//! # Ok::<(), tealight::Error>(())
+//! ```
+//!
+//! # Shapes
+//! Classes are numbers 0, 1, … (n) of any dtype. Predictions of them are scores (n, c), of which the largest counts; or
+//! scores (n) or (n, 1) of class 1, where there are two; or, where no scores are needed, class numbers (n) of integers.
+//! Scores (n, c, ..) go with classes (n, ..), as in [`CrossEntropy`](crate::loss::CrossEntropy).
+//!
+//! # Errors
+//! NaN, a class that does not exist, shapes that do not fit: [`Metric::update`] says what came, and nothing of that batch
+//! is counted. A value that does not exist, of no examples for example, is an error of [`Metric::value`].
+
+mod accuracy;
+mod calibration;
+mod confusion;
+mod log_loss;
+mod precision;
+mod ranking;
+mod read;
+mod regression;
+
+use std::fmt::Debug;
+
+pub use accuracy::{Accuracy, TopK};
+pub use calibration::{Bin, CalibrationError};
+pub use confusion::ConfusionMatrix;
+pub use log_loss::LogLoss;
+pub use precision::{Average, F1, Precision, Recall};
+pub use ranking::{PrAuc, RocAuc};
+pub use regression::{Mae, R2, Rmse};
+
+use crate::autograd::Tensor;
+use crate::error::{Error, Result};
+
+/// A number that says how good predictions are, gathered over batches.
+pub trait Metric: Debug + Send {
+    /// What to call it in tables and files: `accuracy`, `macro f1`.
+    fn name(&self) -> String;
+
+    /// Takes the predictions and the targets of a batch into account.
+    ///
+    /// # Errors
+    /// Another shape or dtype, NaN, or what is no target; the batch is then not counted.
+    fn update(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()>;
+
+    /// The value over all batches since the last reset.
+    ///
+    /// # Errors
+    /// No examples, or none of a kind that the value needs.
+    fn value(&self) -> Result<f64>;
+
+    /// Forgets all batches.
+    fn reset(&mut self);
+}
+
+impl<M: Metric + ?Sized> Metric for &mut M {
+    fn name(&self) -> String {
+        (**self).name()
+    }
+
+    fn update(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()> {
+        (**self).update(prediction, target)
+    }
+
+    fn value(&self) -> Result<f64> {
+        (**self).value()
+    }
+
+    fn reset(&mut self) {
+        (**self).reset();
+    }
+}
+
+/// The error of a value of nothing.
+fn nothing(op: &'static str) -> Error {
+    Error::argument(op, "at least one example", "none")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::*;
+
+    fn all() -> Vec<Box<dyn Metric>> {
+        vec![
+            Box::new(Accuracy::new()),
+            Box::new(TopK::new(1)),
+            Box::new(ConfusionMatrix::new()),
+            Box::new(Precision::new(Average::Micro)),
+            Box::new(Recall::new(Average::Weighted)),
+            Box::new(F1::new(Average::Class(1))),
+            Box::new(RocAuc::new()),
+            Box::new(PrAuc::new()),
+            Box::new(LogLoss::new()),
+            Box::new(CalibrationError::new(10)),
+            Box::new(Mae::new()),
+            Box::new(Rmse::new()),
+            Box::new(R2::new()),
+        ]
+    }
+
+    fn tensor(numbers: &[f64]) -> Tensor {
+        Tensor::new(numbers, &Device::Cpu).unwrap()
+    }
+
+    /// What a metric takes: scores, and targets that are 0 and 1.
+    fn batch(metric: &dyn Metric) -> (Tensor, Tensor) {
+        let scores = tensor(&[0.9, 0.2, 0.6]);
+        match metric.name().starts_with("top") {
+            true => {
+                (Tensor::stack(&[&(1.0 - &scores).unwrap(), &scores], 1).unwrap(), tensor(&[1.0, 0.0, 0.0]))
+            }
+            false => (scores, tensor(&[1.0, 0.0, 0.0])),
+        }
+    }
+
+    #[test]
+    fn nothing_is_an_error_and_a_reset_forgets() -> Result<()> {
+        for mut metric in all() {
+            let none = metric.value().unwrap_err().to_string();
+            assert!(none.ends_with("expected at least one example, got none"), "{none}");
+            let (scores, targets) = batch(&*metric);
+            metric.update(&scores.i(0..0)?, &targets.i(0..0)?)?;
+            assert_eq!(metric.value().unwrap_err().to_string(), none);
+            metric.update(&scores, &targets)?;
+            let value = metric.value()?;
+            metric.reset();
+            assert_eq!(metric.value().unwrap_err().to_string(), none);
+            metric.update(&scores, &targets)?;
+            assert_eq!(metric.value()?, value);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_refused_batch_is_not_counted() -> Result<()> {
+        for mut metric in all() {
+            let name = metric.name();
+            let (scores, targets) = batch(&*metric);
+            metric.update(&scores, &targets)?;
+            let value = metric.value()?;
+            let nan = (&scores * f64::NAN)?;
+            for (scores, targets) in [
+                (&nan, &targets),
+                (&scores, &tensor(&[1.0, f64::NAN, 0.0])),
+                (&scores, &tensor(&[1.0, f64::INFINITY, 0.0])),
+                (&scores, &tensor(&[1.0, 0.0])),
+                (&scores, &tensor(&[1.0, 0.0]).reshape((2, 1))?),
+                (&scores.sum_all()?, &targets.sum_all()?),
+            ] {
+                assert!(metric.update(scores, targets).is_err(), "{name} {scores} {targets}");
+                assert_eq!(metric.value()?, value, "{name}");
+            }
+        }
+        Ok(())
+    }
+
+    fn refused(metric: &mut dyn Metric, prediction: &Tensor, target: &Tensor) -> String {
+        metric.update(prediction, target).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_came_is_said() -> Result<()> {
+        let (scores, classes) = (tensor(&[0.9, 0.2, 0.6]), tensor(&[1.0, 0.0, 0.0]));
+        let rows = Tensor::new(&[[0.5, 0.5, 0.0], [0.1, 0.2, 0.7]], &Device::Cpu)?;
+        let accuracy = &mut Accuracy::new();
+        for (prediction, target, text) in [
+            (
+                &scores,
+                &tensor(&[1.0, 2.0, 0.0]),
+                "expected targets that are classes from 0 to 1, got 2 at [1]",
+            ),
+            (
+                &scores,
+                &tensor(&[1.0, 0.5, 0.0]),
+                "expected targets that are classes from 0 to 1, got 0.5 at [1]",
+            ),
+            (&scores, &(&classes * f64::NAN)?, "expected targets that are no NaN, got NaN at [0]"),
+            (&(&scores * f64::NAN)?, &classes, "expected predictions that are no NaN, got NaN at [0]"),
+            (
+                &(&scores * 4.0)?,
+                &classes,
+                "expected probabilities from 0 to 1, or a threshold for the scores, got 3.6",
+            ),
+            (&rows, &tensor(&[0.0, 3.0]), "expected targets that are classes from 0 to 2, got 3 at [1]"),
+            (&rows, &classes, "expected scores (n, c) or (n) and the class (n) of each, got [2, 3] and [3]"),
+            (&rows, &rows, "expected scores (n, c) or (n) and the class (n) of each, got [2, 3] and [2, 3]"),
+            (
+                &Tensor::new(&[0i64, -1, 0], &Device::Cpu)?,
+                &classes,
+                "expected predictions that are classes from 0 to 4294967295, got -1 at [1]",
+            ),
+        ] {
+            assert_eq!(refused(accuracy, prediction, target), format!("accuracy: {text}"));
+        }
+        assert!(refused(&mut Accuracy::new().threshold(f64::NAN), &scores, &classes).ends_with("got NaN"));
+        for k in [0, 4, usize::MAX] {
+            let error = refused(&mut TopK::new(k), &rows, &tensor(&[0.0, 1.0]));
+            assert_eq!(
+                error,
+                format!("top-k accuracy: expected a k from 1 to 3, the number of scores, got {k}")
+            );
+        }
+        assert!(matches!(TopK::new(1).update(&scores, &classes), Err(Error::Shape { .. })));
+        for metric in
+            [&mut LogLoss::new() as &mut dyn Metric, &mut RocAuc::new(), &mut CalibrationError::new(5)]
+        {
+            let error = refused(metric, &(&rows * 0.9)?, &tensor(&[0.0, 1.0]));
+            assert!(
+                error.ends_with("probabilities of the classes that sum to 1, got 0.9 for example 0"),
+                "{error}"
+            );
+        }
+        for bins in [0, usize::MAX] {
+            assert!(CalibrationError::new(bins).update(&scores, &classes).is_err());
+        }
+        assert!(matches!(
+            LogLoss::new().update(&classes.to_dtype(DType::U8)?, &classes),
+            Err(Error::Dtype { .. })
+        ));
+        let infinite = Tensor::full(f64::INFINITY, (2, 3), &Device::Cpu)?;
+        let error = refused(&mut LogLoss::of_logits(), &infinite, &tensor(&[0.0, 1.0]));
+        assert!(error.ends_with("not all of an example -inf, got infinite scores"), "{error}");
+        let infinite = refused(&mut Mae::new(), &(&scores * f64::INFINITY)?, &classes);
+        assert_eq!(infinite, "mae: expected finite numbers, got inf");
+        Ok(())
+    }
+
+    #[test]
+    fn one_class_only() -> Result<()> {
+        let scores = tensor(&[0.9, 0.2, 0.6]);
+        let text = |metric: &mut dyn Metric, class: f64| {
+            metric
+                .update(&scores, &tensor(&[class; 3]))
+                .and_then(|()| metric.value())
+                .map_err(|e| e.to_string())
+        };
+        let none = "roc auc: expected targets of class 1, got 3 of other classes";
+        assert_eq!(text(&mut RocAuc::new(), 0.0), Err(none.into()));
+        let all = "roc auc: expected targets of other classes than 1, got 3 of class 1";
+        assert_eq!(text(&mut RocAuc::new(), 1.0), Err(all.into()));
+        assert_eq!(text(&mut PrAuc::new(), 1.0), Ok(1.0));
+        assert!(text(&mut PrAuc::new(), 0.0).is_err());
+        assert_eq!(text(&mut Recall::new(Average::Class(1)), 0.0), Ok(0.0));
+        let none = "f1: expected class 2 among the targets or the predictions, got 3 examples without it";
+        assert_eq!(text(&mut F1::new(Average::Class(2)), 0.0), Err(none.into()));
+        assert_eq!(
+            text(&mut R2::new(), 0.1),
+            Err("r2: expected targets that differ, got 0.1 in each of 3".into())
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn large_numbers_take_no_memory_and_lose_no_digits() -> Result<()> {
+        let wide = Tensor::new(&[0u32, 1 << 19, u32::MAX], &Device::Cpu)?;
+        let mut confusion = ConfusionMatrix::new();
+        assert!(confusion.update(&wide, &wide).is_err());
+        confusion.update(&wide.i(0..2)?, &wide.i(0..2)?)?;
+        assert_eq!(confusion.value()?, 1.0);
+        assert!(confusion.counts().is_err());
+        let mut accuracy = Accuracy::new();
+        accuracy.update(&wide, &wide)?;
+        assert_eq!(accuracy.value()?, 1.0);
+        let (mut r2, far) = (R2::new(), tensor(&[1e9, 1e9 + 1.0, 1e9 + 2.0]));
+        r2.update(&(&far + 0.5)?, &far)?;
+        assert_eq!(r2.value()?, 1.0 - 0.75 / 2.0);
+        for metric in [&mut R2::new() as &mut dyn Metric, &mut Rmse::new()] {
+            metric.update(&tensor(&[1e200, 2.0]), &tensor(&[1.0, -1e200]))?;
+            assert!(metric.value().is_err(), "{}", metric.name());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn classes_are_on_the_second_axis() -> Result<()> {
+        // Two examples of three places, each with scores of two classes.
+        let scores =
+            Tensor::new(&[[[3.0, 0.0, 1.0], [1.0, 2.0, 1.5]], [[0.0; 3], [1.0, -1.0, 0.0]]], &Device::Cpu)?;
+        let classes = Tensor::new(&[[0u32, 1, 1], [1, 0, 0]], &Device::Cpu)?;
+        let mut accuracy = Accuracy::new();
+        accuracy.update(&scores, &classes)?;
+        assert_eq!(accuracy.value()?, 1.0);
+        assert!(accuracy.update(&scores, &classes.reshape((3, 2))?).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn curves() -> Result<()> {
+        let (mut roc, mut pr) = (RocAuc::new(), PrAuc::new());
+        let (p, y) = (Tensor::new(&[[0.2, 0.3, 0.5], [0.6, 0.4, 0.0]], &Device::Cpu)?, tensor(&[2.0, 0.0]));
+        roc.update(&p, &y)?;
+        pr.update(&p, &y)?;
+        assert_eq!(roc.curve(2)?, [(0.0, 0.0), (0.0, 1.0), (1.0, 1.0)]);
+        assert_eq!(pr.curve(0)?, [(1.0, 1.0), (1.0, 0.5)]);
+        assert!(roc.curve(1).is_err() && roc.curve(3).is_err() && roc.curve(u32::MAX).is_err());
+        assert!(roc.update(&tensor(&[0.5]), &tensor(&[1.0])).is_err());
+        Ok(())
+    }
+}

@@ -1,0 +1,164 @@
+//! Precision, recall and F1.
+
+use super::confusion::{ConfusionMatrix, Tally};
+use super::{Metric, nothing};
+use crate::autograd::Tensor;
+use crate::error::{Error, Result};
+
+/// How the numbers of the classes become one, with scikit-learn's names.
+///
+/// A class that is neither among the targets nor among the predictions counts for nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Average {
+    /// Of all classes' counts together; for one class an example that is the accuracy.
+    Micro,
+    /// The mean over the classes.
+    Macro,
+    /// The mean over the classes, each as often as it is there.
+    Weighted,
+    /// The number of this class alone: class 1 is scikit-learn's `binary`.
+    Class(u32),
+}
+
+macro_rules! score {
+    ($(#[$doc:meta])* $Score:ident, $name:literal, $value:expr) => {
+        $(#[$doc])*
+        ///
+        /// 0 where it would be 0/0: a class that is there, but was never predicted, for example.
+        ///
+        /// # Errors
+        /// As [`metrics`](super) says; [`Average::Class`] of a class that is neither among the targets nor the predictions.
+        #[derive(Clone, Debug)]
+        pub struct $Score {
+            average: Average,
+            counts: ConfusionMatrix,
+        }
+
+        impl $Score {
+            /// Of no examples yet.
+            pub fn new(average: Average) -> Self {
+                $Score { average, counts: ConfusionMatrix::new() }
+            }
+
+            /// One score an example means class 1 above this; without a threshold the scores are probabilities, and it is 0.5.
+            pub fn threshold(mut self, threshold: f64) -> Self {
+                self.counts = self.counts.threshold(threshold);
+                self
+            }
+
+            /// The number of each class, 0 for one that never came.
+            ///
+            /// # Errors
+            /// No examples.
+            pub fn per_class(&self) -> Result<Vec<f64>> {
+                match &self.counts.tallies()[..] {
+                    tallies if tallies.iter().all(|tally| tally.there == 0) => Err(nothing($name)),
+                    tallies => Ok(tallies.iter().map($value).collect()),
+                }
+            }
+        }
+
+        impl Metric for $Score {
+            fn name(&self) -> String {
+                match self.average {
+                    Average::Micro => concat!("micro ", $name).into(),
+                    Average::Macro => concat!("macro ", $name).into(),
+                    Average::Weighted => concat!("weighted ", $name).into(),
+                    Average::Class(class) => format!(concat!($name, " of class {}"), class),
+                }
+            }
+
+            fn update(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()> {
+                self.counts.add($name, prediction, target)
+            }
+
+            fn value(&self) -> Result<f64> {
+                averaged($name, self.average, &self.counts.tallies(), $value)
+            }
+
+            fn reset(&mut self) {
+                self.counts.reset();
+            }
+        }
+    };
+}
+
+score! {
+    /// How many of the examples that were taken for a class are of it: `precision_score` of scikit-learn.
+    ///
+    /// ```
+    /// use tealight::metrics::{Average, Metric, Precision};
+    /// use tealight::prelude::*;
+    /// let mut precision = Precision::new(Average::Class(1));
+    /// let probabilities = Tensor::new(&[0.9, 0.8, 0.7, 0.1], &Device::Cpu)?;
+    /// precision.update(&probabilities, &Tensor::new(&[1u32, 1, 0, 1], &Device::Cpu)?)?;
+    /// assert_eq!(precision.value()?, 2.0 / 3.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    Precision, "precision", |tally| ratio(tally.right, tally.predicted)
+}
+
+score! {
+    /// How many of the examples of a class were found: `recall_score` of scikit-learn.
+    ///
+    /// ```
+    /// use tealight::metrics::{Average, Metric, Recall};
+    /// use tealight::prelude::*;
+    /// let mut recall = Recall::new(Average::Macro);
+    /// let predicted = Tensor::new(&[0u32, 0, 1, 2], &Device::Cpu)?;
+    /// recall.update(&predicted, &Tensor::new(&[0u32, 1, 1, 2], &Device::Cpu)?)?;
+    /// assert_eq!(recall.per_class()?, [1.0, 0.5, 1.0]);
+    /// assert_eq!(recall.value()?, 2.5 / 3.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    Recall, "recall", |tally| ratio(tally.right, tally.there)
+}
+
+score! {
+    /// The harmonic mean of precision and recall: `f1_score` of scikit-learn.
+    ///
+    /// ```
+    /// use tealight::metrics::{Average, F1, Metric};
+    /// use tealight::prelude::*;
+    /// let mut f1 = F1::new(Average::Weighted);
+    /// let predicted = Tensor::new(&[0u32, 0, 1, 1], &Device::Cpu)?;
+    /// f1.update(&predicted, &Tensor::new(&[0u32, 1, 1, 1], &Device::Cpu)?)?;
+    /// assert_eq!(f1.per_class()?, [2.0 / 3.0, 0.8]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    F1, "f1", |tally| ratio(2 * tally.right, tally.predicted + tally.there)
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+fn averaged(
+    op: &'static str,
+    average: Average,
+    tallies: &[Tally],
+    value: impl Fn(&Tally) -> f64,
+) -> Result<f64> {
+    let seen = || tallies.iter().filter(|tally| tally.there + tally.predicted > 0);
+    let total: u64 = tallies.iter().map(|tally| tally.there).sum();
+    if total == 0 {
+        return Err(nothing(op));
+    }
+    match average {
+        Average::Micro => {
+            let right = tallies.iter().map(|tally| tally.right).sum();
+            Ok(value(&Tally { right, predicted: total, there: total }))
+        }
+        Average::Macro => Ok(seen().map(&value).sum::<f64>() / seen().count() as f64),
+        Average::Weighted => {
+            Ok(tallies.iter().map(|tally| value(tally) * tally.there as f64).sum::<f64>() / total as f64)
+        }
+        Average::Class(class) => match tallies.get(class as usize) {
+            Some(tally) if tally.there + tally.predicted > 0 => Ok(value(tally)),
+            _ => {
+                let expected = format!("class {class} among the targets or the predictions");
+                Err(Error::argument(op, expected, format!("{total} examples without it")))
+            }
+        },
+    }
+}

@@ -1,0 +1,155 @@
+//! What predictions and targets have to be, and their numbers.
+
+use candle_core::{DType, Device};
+
+use crate::autograd::Tensor;
+use crate::error::{Error, Result};
+
+/// The index along each axis of the `i`-th element.
+fn place(dims: &[usize], mut i: usize) -> Vec<usize> {
+    let mut place = vec![0; dims.len()];
+    for (slot, &n) in place.iter_mut().zip(dims).rev() {
+        (*slot, i) = (i % n.max(1), i / n.max(1));
+    }
+    place
+}
+
+/// The elements of `x`, none of which is NaN.
+pub(super) fn numbers(op: &'static str, what: &str, x: &Tensor) -> Result<Vec<f64>> {
+    let array = x.array().to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
+    let numbers: Vec<f64> = array.flatten_all()?.to_vec1()?;
+    match numbers.iter().position(|x| x.is_nan()) {
+        Some(i) => Err(Error::argument(
+            op,
+            format!("{what} that are no NaN"),
+            format!("NaN at {:?}", place(x.dims(), i)),
+        )),
+        None => Ok(numbers),
+    }
+}
+
+/// The elements of `x`, which are class numbers below `count`.
+fn classes(op: &'static str, what: &str, x: &Tensor, count: Option<usize>) -> Result<Vec<u32>> {
+    let last = count.map_or(u32::MAX, |count| u32::try_from(count.saturating_sub(1)).unwrap_or(u32::MAX));
+    let class = |(i, x_i): (usize, f64)| match x_i.fract() == 0.0 && (0.0..=f64::from(last)).contains(&x_i) {
+        true => Ok(x_i as u32),
+        false => Err(Error::argument(
+            op,
+            format!("{what} that are classes from 0 to {last}"),
+            format!("{x_i} at {:?}", place(x.dims(), i)),
+        )),
+    };
+    numbers(op, what, x)?.into_iter().enumerate().map(class).collect()
+}
+
+/// Scores of examples, and their classes.
+pub(super) struct Scored {
+    /// A row for each example.
+    pub(super) scores: Vec<f64>,
+    /// The length of a row: 1 for the scores of class 1 out of two, else the number of classes.
+    pub(super) columns: usize,
+    pub(super) targets: Vec<u32>,
+    /// The distance from 1 to the next number of the dtype that the scores had.
+    pub(super) epsilon: f64,
+}
+
+/// Reads scores (n), (n, 1) or (n, c, ..), and classes.
+pub(super) fn scored(op: &'static str, prediction: &Tensor, target: &Tensor) -> Result<Scored> {
+    let epsilon = match prediction.dtype() {
+        DType::F64 => f64::EPSILON,
+        DType::F32 => f64::from(f32::EPSILON),
+        DType::F16 => 2_f64.powi(-10),
+        DType::BF16 => 2_f64.powi(-7),
+        other => return Err(Error::dtype(op, "scores of floats", &[other])),
+    };
+    let (dims, target_dims) = (prediction.dims(), target.dims());
+    let (columns, inner) = match *dims {
+        [_] if target_dims == dims => (1, 1),
+        [_, 1] if target_dims == dims => (1, 1),
+        [n, c, ref rest @ ..] if c > 0 && target_dims.split_first() == Some((&n, rest)) => {
+            (c, rest.iter().product::<usize>())
+        }
+        _ => {
+            let expected = "scores (n, c) or (n) and the class (n) of each";
+            return Err(Error::shape(op, expected, &[dims, target_dims]));
+        }
+    };
+    let targets = classes(op, "targets", target, Some(columns.max(2)))?;
+    let mut scores = numbers(op, "predictions", prediction)?;
+    if inner > 1 {
+        // The classes last.
+        let block = columns * inner;
+        let from = |i: usize| i / block * block + i % columns * inner + i % block / columns;
+        scores = (0..scores.len()).map(|i| scores[from(i)]).collect();
+    }
+    Ok(Scored { scores, columns, targets, epsilon })
+}
+
+impl Scored {
+    /// Refuses scores that are no probabilities.
+    pub(super) fn probabilities(&self, op: &'static str) -> Result<()> {
+        if let Some(bad) = self.scores.iter().find(|p| !(0.0..=1.0).contains(*p)) {
+            return Err(Error::argument(op, "probabilities from 0 to 1", bad));
+        }
+        let slack = self.epsilon.sqrt().max(1e-3);
+        let mut sums = self.scores.chunks_exact(self.columns).map(|row| row.iter().sum::<f64>()).enumerate();
+        match sums.find(|(_, sum)| self.columns > 1 && (sum - 1.0).abs() > slack) {
+            None => Ok(()),
+            Some((row, sum)) => {
+                let got = format!("{sum} for example {row}");
+                Err(Error::argument(op, "probabilities of the classes that sum to 1", got))
+            }
+        }
+    }
+
+    /// The rows with their classes.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&[f64], u32)> {
+        self.scores.chunks_exact(self.columns).zip(self.targets.iter().copied())
+    }
+}
+
+/// The class of the largest score; the first one of several.
+pub(super) fn largest(row: &[f64]) -> usize {
+    (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
+}
+
+/// The classes that were predicted, those that were right, and how many there are at least.
+pub(super) struct Decided {
+    pub(super) predicted: Vec<u32>,
+    pub(super) targets: Vec<u32>,
+    pub(super) classes: usize,
+}
+
+/// Reads classes, and predictions of them by scores or by number. One score an example means class 1 above `threshold`;
+/// without one it has to be a probability.
+pub(super) fn decided(
+    op: &'static str,
+    prediction: &Tensor,
+    target: &Tensor,
+    threshold: Option<f64>,
+) -> Result<Decided> {
+    if prediction.dtype().is_int() {
+        if prediction.dims() != target.dims() {
+            let expected = "classes (n) and the predictions of them (n)";
+            return Err(Error::shape(op, expected, &[prediction.dims(), target.dims()]));
+        }
+        let predicted = classes(op, "predictions", prediction, None)?;
+        return Ok(Decided { predicted, targets: classes(op, "targets", target, None)?, classes: 0 });
+    }
+    let scored = scored(op, prediction, target)?;
+    let predicted = if scored.columns == 1 {
+        if threshold.is_none()
+            && let Some(bad) = scored.scores.iter().find(|p| !(0.0..=1.0).contains(*p))
+        {
+            return Err(Error::argument(op, "probabilities from 0 to 1, or a threshold for the scores", bad));
+        }
+        let threshold = threshold.unwrap_or(0.5);
+        if threshold.is_nan() {
+            return Err(Error::argument(op, "a threshold that is a number", threshold));
+        }
+        scored.scores.iter().map(|&score| u32::from(score > threshold)).collect()
+    } else {
+        scored.rows().map(|(row, _)| largest(row) as u32).collect()
+    };
+    Ok(Decided { predicted, classes: scored.columns.max(2), targets: scored.targets })
+}

@@ -1,0 +1,185 @@
+//! How far numbers are from what they should be.
+
+use super::read::numbers;
+use super::{Metric, nothing};
+use crate::autograd::Tensor;
+use crate::error::{Error, Result};
+
+/// Sums over the examples, for each number that an example has.
+#[derive(Clone, Debug, Default)]
+struct Sums {
+    /// The shape of an example.
+    dims: Vec<usize>,
+    count: u64,
+    outputs: Vec<Output>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Output {
+    absolute: f64,
+    squared: f64,
+    /// The first target: what the others are counted from, so that a large mean costs no digits.
+    first: f64,
+    /// The mean of the targets, and the sum of the squared distances to it (Welford).
+    mean: f64,
+    spread: f64,
+}
+
+impl Sums {
+    fn add(&mut self, op: &'static str, prediction: &Tensor, target: &Tensor) -> Result<()> {
+        let (dims, targets) = (prediction.dims(), target.dims());
+        let Some((&n, rest)) = dims.split_first().filter(|_| dims == targets) else {
+            return Err(Error::shape(op, "predictions and targets of one shape (n, ..)", &[dims, targets]));
+        };
+        if self.count > 0 && self.dims != rest {
+            let expected = format!("examples of shape {:?}, as before", self.dims);
+            return Err(Error::shape(op, expected, &[dims]));
+        }
+        let predicted = numbers(op, "predictions", prediction)?;
+        let wanted = numbers(op, "targets", target)?;
+        if let Some(bad) = predicted.iter().chain(&wanted).find(|x| x.is_infinite()) {
+            return Err(Error::argument(op, "finite numbers", bad));
+        }
+        if predicted.is_empty() {
+            return Ok(());
+        }
+        let outputs = predicted.len() / n;
+        self.dims = rest.to_vec();
+        self.outputs.resize(outputs, Output::default());
+        for (p, t) in predicted.chunks_exact(outputs).zip(wanted.chunks_exact(outputs)) {
+            self.count += 1;
+            for ((sums, p), t) in self.outputs.iter_mut().zip(p).zip(t) {
+                if self.count == 1 {
+                    sums.first = *t;
+                }
+                let shifted = t - sums.first;
+                let (off, step) = (p - t, shifted - sums.mean);
+                sums.absolute += off.abs();
+                sums.squared += off * off;
+                sums.mean += step / self.count as f64;
+                sums.spread += step * (shifted - sums.mean);
+            }
+        }
+        Ok(())
+    }
+
+    /// The mean over the outputs.
+    fn mean(&self, op: &'static str, value: impl Fn(&Output) -> f64) -> Result<f64> {
+        if self.count == 0 {
+            return Err(nothing(op));
+        }
+        match self.outputs.iter().map(value).sum::<f64>() / self.outputs.len() as f64 {
+            mean if mean.is_finite() => Ok(mean),
+            mean => Err(Error::argument(op, "numbers whose sums and squares are finite", mean)),
+        }
+    }
+}
+
+macro_rules! metric {
+    ($(#[$doc:meta])* $Name:ident, $name:literal) => {
+        $(#[$doc])*
+        ///
+        /// # Shapes
+        /// Predictions and targets (n, ..) of one shape; the mean is taken over the numbers that an example has.
+        ///
+        /// # Errors
+        /// As [`metrics`](super) says; what is not finite.
+        #[derive(Clone, Debug, Default)]
+        pub struct $Name(Sums);
+
+        impl $Name {
+            /// Of no examples yet.
+            pub fn new() -> Self {
+                $Name::default()
+            }
+        }
+
+        impl Metric for $Name {
+            fn name(&self) -> String {
+                $name.into()
+            }
+
+            fn update(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()> {
+                self.0.add($name, prediction, target)
+            }
+
+            fn value(&self) -> Result<f64> {
+                self.of_all()
+            }
+
+            fn reset(&mut self) {
+                self.0 = Sums::default();
+            }
+        }
+    };
+}
+
+metric! {
+    /// The mean absolute error: `mean_absolute_error` of scikit-learn.
+    ///
+    /// ```
+    /// use tealight::metrics::{Mae, Metric};
+    /// use tealight::prelude::*;
+    /// let mut mae = Mae::new();
+    /// mae.update(&Tensor::new(&[1.0, 2.0], &Device::Cpu)?, &Tensor::new(&[1.5, 0.5], &Device::Cpu)?)?;
+    /// assert_eq!(mae.value()?, 1.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    Mae, "mae"
+}
+
+metric! {
+    /// The root of the mean squared error: `root_mean_squared_error` of scikit-learn. The root is that of each of the numbers
+    /// that an example has.
+    ///
+    /// ```
+    /// use tealight::metrics::{Metric, Rmse};
+    /// use tealight::prelude::*;
+    /// let mut rmse = Rmse::new();
+    /// rmse.update(&Tensor::new(&[1.0, 2.0], &Device::Cpu)?, &Tensor::new(&[2.0, 9.0], &Device::Cpu)?)?;
+    /// assert_eq!(rmse.value()?, 5.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    Rmse, "rmse"
+}
+
+metric! {
+    /// R², the share of the targets' variance that the predictions explain: `r2_score` of scikit-learn.
+    ///
+    /// 1 is perfect, 0 no better than the mean of the targets. Targets that are all the same have no variance: an error.
+    ///
+    /// ```
+    /// use tealight::metrics::{Metric, R2};
+    /// use tealight::prelude::*;
+    /// let mut r2 = R2::new();
+    /// r2.update(&Tensor::new(&[1.0, 2.0, 2.0], &Device::Cpu)?, &Tensor::new(&[1.0, 2.0, 3.0], &Device::Cpu)?)?;
+    /// assert_eq!(r2.value()?, 0.5);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    R2, "r2"
+}
+
+impl Mae {
+    fn of_all(&self) -> Result<f64> {
+        self.0.mean("mae", |sums| sums.absolute / self.0.count as f64)
+    }
+}
+
+impl Rmse {
+    fn of_all(&self) -> Result<f64> {
+        self.0.mean("rmse", |sums| (sums.squared / self.0.count as f64).sqrt())
+    }
+}
+
+impl R2 {
+    fn of_all(&self) -> Result<f64> {
+        if let Some(same) = self.0.outputs.iter().find(|sums| sums.spread == 0.0) {
+            let got = format!("{} in each of {}", same.first, self.0.count);
+            return Err(Error::argument("r2", "targets that differ", got));
+        }
+        // An infinite spread would explain everything.
+        self.0.mean("r2", |sums| {
+            1.0 - sums.squared / if sums.spread.is_finite() { sums.spread } else { f64::NAN }
+        })
+    }
+}
