@@ -93,8 +93,10 @@ fn gradients_of_several_batches_are_that_of_a_large_one() -> Result<()> {
 fn metrics_are_measured() -> Result<()> {
     let data = data(40);
     let model = linear();
-    let mut trainer =
-        Trainer::new(&model, Mean(BceWithLogits), sgd(&model)).epochs(2).silent().metric(Accuracy::new().threshold(0.0));
+    let mut trainer = Trainer::new(&model, Mean(BceWithLogits), sgd(&model))
+        .epochs(2)
+        .silent()
+        .metric(Accuracy::new().threshold(0.0));
     let history = trainer.fit(&data, None)?;
     let names: Vec<_> = history.records()[1].scores.names().collect();
     assert_eq!(names, ["loss", "rate", "accuracy"]);
