@@ -1,7 +1,7 @@
 //! Training: what goes around the steps of an optimizer.
 //!
 //! A [`Trainer`] has a model, a loss and an optimizer, and takes them through the epochs. What else is to happen on the way is a
-//! [`Callback`]: [`EarlyStopping`], [`Checkpoints`], a [`Log`], or a closure.
+//! [`Callback`]: [`EarlyStopping`], [`Checkpoints`], a [`Log`], a [`TensorBoard`], or a closure.
 //!
 //! ```
 //! use tealight::prelude::*;
@@ -24,10 +24,15 @@ mod callback;
 mod checkpoints;
 mod early_stopping;
 mod history;
+#[cfg(feature = "ctrlc")]
+mod interrupt;
 mod log;
 mod plateau;
 mod progress;
+mod rate;
 mod resume;
+mod step;
+mod tensor_board;
 #[cfg(test)]
 mod tests;
 mod trainer;
@@ -37,7 +42,11 @@ pub use callback::{Callback, Run};
 pub use checkpoints::Checkpoints;
 pub use early_stopping::EarlyStopping;
 pub use history::{History, Record, Scores};
+#[cfg(feature = "ctrlc")]
+pub use interrupt::OnCtrlC;
 pub use log::Log;
 pub use plateau::OnPlateau;
 pub use progress::Progress;
+pub use rate::RateRange;
+pub use tensor_board::TensorBoard;
 pub use trainer::Trainer;
