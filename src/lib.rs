@@ -78,9 +78,12 @@ pub mod prelude {
     pub use crate::data::image_to_vector;
     pub use crate::error::{Error, Result};
     pub use crate::formula::Real;
-    pub use crate::layer::{Flatten, Layer, Linear, Parameter, Parts, Pass, Sequential, Softmax};
+    pub use crate::layer::{
+        BatchNorm1d, BatchNorm2d, Buffer, Conv1d, Conv2d, Dropout, Embedding, Flatten, Gru, Layer, LayerNorm,
+        Linear, Lstm, MaxPool2d, Parameter, Parts, Pass, Residual, RnnOptions, Sequential, Softmax,
+    };
     pub use crate::loss::{
-        Bce, BceWithLogits, CrossEntropy, EachLoss, L1, L2, Loss, Mean, PointwiseLoss, Sum, l1, l2,
+        Bce, BceWithLogits, CrossEntropy, EachLoss, L1, L2, Loss, Mean, Mse, PointwiseLoss, Sum, l1, l2,
     };
     pub use crate::normalize::{Normalize, NormalizeRows, Standardize};
     pub use crate::ops::{ConvOptions, PoolOptions, Rng, sigmoid_derivative};

@@ -1,18 +1,18 @@
-//! [`Labelled`]: examples, each of one class.
+//! [`Labelled`]: examples in memory, each of one class or with one number to predict.
 
 use super::split::random_split;
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::ops::Rng;
 
-/// Examples with one class each, in main memory.
+/// Examples in main memory, with one class each, or with one number each that is to be predicted.
 #[derive(Clone, Debug)]
 pub struct Labelled {
     /// The examples, f32: the first axis counts them.
     pub inputs: Tensor,
-    /// The class number of each example, u32 of shape (n).
+    /// The class number of each example, u32 of shape (n); or the number to predict, f32 of shape (n, 1).
     pub targets: Tensor,
-    /// The name of each class: class number 0 first.
+    /// The name of each class: class number 0 first. None where numbers are predicted.
     pub names: Vec<String>,
     /// What each column of `inputs` measures; none for pictures.
     pub features: Vec<String>,

@@ -11,13 +11,17 @@ mod dataset;
 mod digits;
 #[cfg(feature = "image")]
 mod folder;
+mod idx;
 #[cfg(feature = "image")]
 pub mod image;
 #[cfg(feature = "csv")]
 mod iris;
 mod labelled;
 mod loader;
+mod mnist;
 mod split;
+#[cfg(feature = "csv")]
+mod table;
 mod unroll;
 
 pub use augment::{Augment, Then};
@@ -28,9 +32,13 @@ pub use dataset::{Dataset, FromFn, Mapped, Subset, TensorDataset, from_fn};
 pub use digits::digits;
 #[cfg(feature = "image")]
 pub use folder::{ImageFolder, image_folder};
+pub use idx::idx;
 #[cfg(feature = "csv")]
 pub use iris::iris;
 pub use labelled::Labelled;
 pub use loader::{DataLoader, Epoch, Position};
+pub use mnist::{fashion_mnist, mnist};
 pub use split::{Folds, k_fold, random_split, stratified_k_fold, stratified_split};
+#[cfg(feature = "csv")]
+pub use table::{CsvOptions, CsvSchema, Missing, csv};
 pub use unroll::image_to_vector;

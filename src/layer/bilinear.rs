@@ -72,9 +72,9 @@ impl Bilinear {
         if batch != batch_b || [*last_a, *last_b] != [k, l] {
             return Err(mismatch([outputs, k, l], &[a.dims(), b.dims()]));
         }
-        let n: usize = batch.iter().product();
+        let n = batch.iter().fold(1_usize, |product, &size| product.saturating_mul(size));
         // Of each a all Wᵀ·a at once, and then their products with b.
-        let joined = weight.permute(&[1, 0, 2])?.reshape((k, outputs * l))?;
+        let joined = weight.permute(&[1, 0, 2])?.reshape((k, outputs.saturating_mul(l)))?;
         let half = a.reshape((n, k))?.matmul(&joined)?.reshape((n, outputs, l))?;
         let y = half.matmul(&b.reshape((n, l, 1))?)?.reshape([batch, &[outputs]].concat())?;
         match &self.bias {
@@ -98,7 +98,7 @@ fn mismatch([outputs, k, l]: [usize; 3], got: &[&[usize]]) -> Error {
 impl Layer for Bilinear {
     fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
         let [outputs, k, l] = sizes(&self.weight.get())?;
-        if x.dims().last() != Some(&(k + l)) {
+        if x.dims().last() != Some(&k.saturating_add(l)) {
             return Err(mismatch([outputs, k, l], &[x.dims()]));
         }
         self.apply(&x.narrow(-1, 0, k)?, &x.narrow(-1, k, l)?)

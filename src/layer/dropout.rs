@@ -108,7 +108,8 @@ pub(super) fn dropped(
     if !x.dtype().is_float() {
         return Err(Error::dtype(op, "a float tensor (see to_dtype)", &[x.dtype()]));
     }
-    let Some(rng) = pass.rng().filter(|_| p > 0.0) else { return Ok(x.clone()) };
+    // Of no elements the mask could still be large.
+    let Some(rng) = pass.rng().filter(|_| p > 0.0 && x.elem_count() > 0) else { return Ok(x.clone()) };
     let kept = if p < 1.0 { 1.0 / (1.0 - p) } else { 0.0 };
     let draw = |_| if rng.uniform() < p { 0.0 } else { kept };
     let mask: Vec<f64> = (0..dims.iter().product()).map(draw).collect();
@@ -144,6 +145,8 @@ mod tests {
         assert_eq!(Dropout::new(0.0)?.forward(&x, &mut train())?, x);
         let empty = Tensor::zeros((0, 3, 2), DType::F16, &Device::Cpu)?;
         assert_eq!(Dropout2d::new(0.5)?.forward(&empty, &mut train())?.dims(), [0, 3, 2]);
+        let empty = Tensor::zeros((1 << 30, 1 << 20, 0), DType::F32, &Device::Cpu)?;
+        assert_eq!(Dropout2d::new(0.5)?.forward(&empty, &mut train())?.dims(), empty.dims());
         // Two passes draw two masks.
         let mut pass = train();
         let first = Dropout::new(0.5)?.forward(&x, &mut pass)?;

@@ -239,7 +239,9 @@ pub fn lecun_normal(shape: impl Into<Shape>, rng: &mut Rng) -> Result<Tensor> {
 pub fn orthogonal(shape: impl Into<Shape>, gain: f64, rng: &mut Rng) -> Result<Tensor> {
     let zeros = Tensor::zeros(shape, DType::F32, &Device::Cpu)?;
     let (rows, columns) = match zeros.dims() {
-        [rows, rest @ ..] if !rest.is_empty() => (*rows, rest.iter().product::<usize>()),
+        [rows, rest @ ..] if !rest.is_empty() => {
+            (*rows, rest.iter().fold(1_usize, |product, &size| product.saturating_mul(size)))
+        }
         dims => return Err(Error::shape("orthogonal", "a weight (outputs, inputs, ..)", &[dims])),
     };
     if !gain.is_finite() {

@@ -106,6 +106,11 @@ pub(crate) fn standardize(x: &Tensor, eps: f64, centred: bool) -> Result<(Tensor
         _ => {}
     }
     let groups = sizes(x.array())[1];
+    if x.elem_count() == 0 {
+        // There may be any number of empty groups, so no number is kept for them.
+        let nothing = Tensor::zeros((), x.dtype(), x.device())?.broadcast_to(groups)?;
+        return Ok((x.clone(), Statistics { mean: nothing.clone(), variance: nothing }));
+    }
     if !on_cpu(x.array()) {
         let (m, v) = (mean(x)?, variance(x, centred)?);
         let y = if centred { (x - &m)? } else { x.clone() };
@@ -212,6 +217,8 @@ mod tests {
             let y = standardize(&zeros, 1e-5, true)?.0;
             assert_eq!(y.sum_all()?.backward()?.get(&zeros).unwrap().dims(), dims);
         }
+        let x = Tensor::zeros((0, 1 << 50, 1), DType::F32, &Device::Cpu)?;
+        assert_eq!(standardize(&x, 1e-5, true)?.0, x);
         let x = Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?;
         assert!(matches!(standardize(&x, 1e-5, true), Err(Error::Shape { .. })));
         let x = Tensor::zeros((2, 3, 1), DType::U8, &Device::Cpu)?;

@@ -77,7 +77,8 @@ fn listen() -> Result<()> {
         .map_err(|error| error.to_string())
     };
     let listening = LISTENING.get_or_init(listen).clone();
-    listening.map_err(|error| Error::argument("OnCtrlC", "a program in which nothing listens to Ctrl-C", error))
+    listening
+        .map_err(|error| Error::argument("OnCtrlC", "a program in which nothing listens to Ctrl-C", error))
 }
 
 impl Callback for OnCtrlC {

@@ -6,8 +6,8 @@
 //! # Source
 //! L. N. Smith 2017, "Cyclical learning rates for training neural networks".
 
-use super::trainer::{State, Trainer};
 use super::Batches;
+use super::trainer::{State, Trainer};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::layer::Held;

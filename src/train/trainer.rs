@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::callback::{Callback, EachStep, Run, Wishes};
 use super::history::Short;
-use super::{Batches, History, Progress, Record, Scores};
 use super::step::scalar;
+use super::{Batches, History, Progress, Record, Scores};
 use crate::autograd::{Tensor, no_grad};
 use crate::data::DataLoader;
 use crate::error::{Error, Result};

@@ -64,7 +64,7 @@ impl AttentionMask {
             let hidden = Tensor::from(hidden.array().to_device(scores.device())?);
             scores.masked_fill(&hidden.ne(0.0)?, f64::NEG_INFINITY)
         };
-        if self.causal {
+        if self.causal && masked.elem_count() > 0 {
             let later: Vec<u8> = (0..t * s).map(|i| u8::from(i % s > i / s)).collect();
             masked = hide(&masked, &Tensor::from_vec(later, (t, s), &Device::Cpu)?)?;
         }

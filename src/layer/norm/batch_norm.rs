@@ -20,7 +20,7 @@
 
 use candle_core::{DType, Device};
 
-use super::{affine, checked_eps, ones, per_channel, zeros};
+use super::{affine, checked_eps, ones, per_channel, product, zeros};
 use crate::autograd::{Tensor, no_grad};
 use crate::error::{Error, Result};
 use crate::layer::{Buffer, Layer, Parameter, Parts, Pass};
@@ -128,7 +128,7 @@ impl<const D: usize> BatchNorm<D> {
         let c = self.channels;
         match x.dims() {
             &[n, channels, ref rest @ ..] if channels == c && (rest.len() == D || (D, rest) == (1, &[])) => {
-                Ok((n, rest.iter().product()))
+                Ok((n, product(rest)))
             }
             dims => {
                 let expected = match D {
@@ -164,13 +164,12 @@ impl<const D: usize> Layer for BatchNorm<D> {
         let channels = per_channel(self.channels, x.rank());
         let y = match &self.running {
             Some(running) if !pass.training() => {
-                let [mean, var] =
-                    [&running.mean, &running.var].map(|buffer| buffer.get().to_dtype(x.dtype()));
-                let scale = (var? + self.eps)?.powf(-0.5)?.reshape(&channels[..])?;
-                ((x - mean?.reshape(&channels[..])?)? * scale)?
+                let scale = (running.var.get() + self.eps)?.powf(-0.5)?;
+                let shaped = |a: &Tensor| a.to_dtype(x.dtype())?.reshape(&channels[..]);
+                ((x - shaped(&running.mean.get())?)? * shaped(&scale)?)?
             }
             running => {
-                let count = n * width;
+                let count = n.saturating_mul(width);
                 if count == 1 || (count == 0 && pass.training()) {
                     let expected = "two values or more for each channel (one alone has no deviation)";
                     return Err(Error::shape(Self::NAME, expected, &[x.dims()]));

@@ -16,7 +16,7 @@
 //! # Source
 //! Y. Wu and K. He 2018; D. Ulyanov, A. Vedaldi and V. Lempitsky 2016.
 
-use super::{affine, checked_eps, ones, per_channel, zeros};
+use super::{affine, checked_eps, ones, per_channel, product, zeros};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::layer::{Layer, Parameter, Parts, Pass};
@@ -144,12 +144,12 @@ fn grouped(op: &'static str, x: &Tensor, groups: usize, channels: usize, eps: f6
         dims => return Err(Error::shape(op, format!("inputs of shape [n, {channels}, ..]"), &[dims])),
     };
     // Zero channels are no groups at all.
-    let width = (channels / groups.max(1)) * rest.iter().product::<usize>();
+    let width = (channels / groups.max(1)).saturating_mul(product(rest));
     if width == 1 {
         let expected = "two numbers or more in a group (one alone would always become 0)";
         return Err(Error::shape(op, expected, &[x.dims()]));
     }
-    standardize(&x.reshape((1, n * groups, width))?, eps, true)?.0.reshape(x.dims())
+    standardize(&x.reshape((1, n.saturating_mul(groups), width))?, eps, true)?.0.reshape(x.dims())
 }
 
 #[cfg(test)]

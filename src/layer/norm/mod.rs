@@ -47,8 +47,12 @@ fn per_channel(channels: usize, rank: usize) -> Vec<usize> {
     dims
 }
 
+/// How many elements there are; of axes that another one leaves empty there may seem to be more than any number.
+fn product(dims: &[usize]) -> usize {
+    dims.iter().fold(1, |product, &size| product.saturating_mul(size))
+}
+
 /// The axes of x as (rows, width): those from `start` on are one.
 fn rows(x: &Tensor, start: usize) -> (usize, usize) {
-    let product = |dims: &[usize]| dims.iter().product();
     (product(&x.dims()[..start]), product(&x.dims()[start..]))
 }

@@ -164,6 +164,11 @@ impl<C: Cell<S>, const S: usize> Recurrent<C, S> {
                 return Err(Error::shape(C::NAME, format!("a state of shape {dims:?}"), &[tensor.dims()]));
             }
         }
+        if n == 0 {
+            // Nothing to do in any number of steps.
+            let dims = [x.dims()[0], x.dims()[1], directions.saturating_mul(self.hidden)];
+            return Ok((Tensor::zeros(&dims[..], x.dtype(), x.device())?, first));
+        }
         let mut last: [Vec<Tensor>; S] = std::array::from_fn(|_| Vec::with_capacity(self.weights.len()));
         for (layer, weights) in self.weights.chunks(directions).enumerate() {
             if layer > 0 {

@@ -103,6 +103,7 @@ fn edges() -> Result<()> {
     let layer = Lstm::new(3, 4, both(), rng)?;
     let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu);
     assert_eq!(layer.predict(&zeros(&[0, 2, 3])?)?.dims(), [0, 2, 8]);
+    assert_eq!(layer.predict(&zeros(&[0, 1 << 50, 3])?)?.dims(), [0, 1 << 50, 8]);
     let error = layer.predict(&zeros(&[5, 0, 3])?).unwrap_err();
     assert_eq!(error.to_string(), "lstm: expected inputs of shape [n, t, 3] with t > 0, got [5, 0, 3]");
     assert!(layer.predict(&zeros(&[5, 3])?).is_err());

@@ -1,0 +1,153 @@
+use super::*;
+use crate::prelude::*;
+
+fn read(text: &str, options: &CsvOptions) -> Result<Labelled> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("t.csv");
+    std::fs::write(&path, text).unwrap();
+    csv(&path, options)
+}
+
+fn said(text: &str, options: &CsvOptions) -> String {
+    let error = read(text, options).unwrap_err().to_string();
+    error.split_once("t.csv: ").unwrap_or_else(|| panic!("no file in {error}")).1.into()
+}
+
+fn inputs(data: &Labelled) -> Vec<Vec<f32>> {
+    data.inputs.to_vec2().unwrap()
+}
+
+#[test]
+fn numbers_names_and_targets() -> Result<()> {
+    let options = CsvOptions::new();
+    let data = read("\u{feff}b, a ,kind\r\n 1,x,yes\r\n\r\n-2.5e1,\"y, \"\"z\"\"\",no\r\n", &options)?;
+    assert_eq!(data.features, ["b", "a=x", "a=y, \"z\""]);
+    assert_eq!(inputs(&data), [[1.0, 1.0, 0.0], [-25.0, 0.0, 1.0]]);
+    assert_eq!((data.names, data.targets.to_vec1::<u32>()?), (vec!["no".into(), "yes".into()], vec![1, 0]));
+
+    let table = "y;x;id\n10;1;a\n9;2;b\n10;3;c";
+    let options = CsvOptions::new().delimiter(b';').target("y").ignore("id");
+    let data = read(table, &options)?;
+    assert_eq!(
+        (data.targets.to_vec2::<f32>()?, data.names.len()),
+        (vec![vec![10.0], vec![9.0], vec![10.0]], 0)
+    );
+    assert_eq!((inputs(&data), data.len()), (vec![vec![1.0], vec![2.0], vec![3.0]], 3));
+    let data = read(table, &options.clone().classes().categorical("x"))?;
+    assert_eq!((data.names, data.targets.to_vec1::<u32>()?), (vec!["9".into(), "10".into()], vec![1, 0, 1]));
+    assert_eq!(data.features, ["x=1", "x=2", "x=3"]);
+
+    let data = read("1,2,a\n3,4,b\n", &CsvOptions::new().no_header())?;
+    assert_eq!((data.len(), data.features), (2, vec!["0".into(), "1".into()]));
+    assert_eq!(
+        read("1,2,a\n3,4,b\n", &CsvOptions::new().no_header().target("0"))?.features,
+        ["1", "2=a", "2=b"]
+    );
+    Ok(())
+}
+
+#[test]
+fn missing_values() -> Result<()> {
+    let table = "x,colour,y\n1,red,1\n,blue,2\n3,NA,3\n5,red,4\n";
+    let options = CsvOptions::new();
+    let error = said(table, &options);
+    assert!(error.starts_with("line 3, column \"x\": expected a value, got \"\""), "{error}");
+    let dropped = read(table, &options.clone().missing(Missing::Drop))?;
+    // Blue is in no row that is left.
+    assert_eq!((inputs(&dropped), dropped.features.len()), (vec![vec![1.0, 1.0], vec![5.0, 1.0]], 2));
+    let filled = read(table, &options.clone().missing(Missing::Fill))?;
+    assert_eq!(inputs(&filled), [[1.0, 0.0, 1.0], [3.0, 1.0, 0.0], [3.0, 0.0, 1.0], [5.0, 0.0, 1.0]]);
+    let error = said("x,y\n1,1\n2,?\n", &options.clone().missing(Missing::Fill));
+    assert!(error.starts_with("line 3, column \"y\": expected a target, got \"?\""), "{error}");
+    assert_eq!(
+        said("x,y\n,1\n2,\n", &options.clone().missing(Missing::Drop)),
+        "expected a row without missing values, got none"
+    );
+    let error = said("x,z,y\n,1,1\n,2,2\n", &options.clone().missing(Missing::Fill));
+    assert!(error.starts_with("column \"x\": expected a value, got none in any row"), "{error}");
+    // Other marks; what is passed over may be missing.
+    let marks = options.missing(Missing::Drop).missing_marks(&["-9"]).ignore("z");
+    assert_eq!(read("x,z,y\n-9,1,NA\n2,,None\n,3,None\n", &marks)?.names, ["None"]);
+    Ok(())
+}
+
+#[test]
+fn a_second_file_is_read_as_the_first() -> Result<()> {
+    let directory = tempfile::tempdir().unwrap();
+    let [first, second] = ["a.csv", "b.csv"].map(|name| directory.path().join(name));
+    std::fs::write(&first, "x,colour,y\n1,red,no\n3,blue,yes\n").unwrap();
+    std::fs::write(&second, "y,more,colour,x\nyes,0,red,\n").unwrap();
+    let schema = CsvSchema::of(&first, &CsvOptions::new().target("y").missing(Missing::Fill))?;
+    let data = schema.read(&second)?;
+    // The mean of the first file, and its names.
+    assert_eq!((inputs(&data), data.targets.to_vec1::<u32>()?), (vec![vec![2.0, 0.0, 1.0]], vec![1]));
+    for (text, message) in [
+        ("x,colour,y\n1,green,no\n", "line 2, column \"colour\": expected one of blue, red, got \"green\""),
+        ("x,colour,y\n1,red,maybe\n", "line 2, column \"y\": expected one of no, yes, got \"maybe\""),
+        ("x,colour,y\none,red,no\n", "line 2, column \"x\": expected a number, got \"one\""),
+        ("x,y\n1,no\n", "expected a column \"colour\", got x, y"),
+    ] {
+        std::fs::write(&second, text).unwrap();
+        let error = schema.read(&second).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("b.csv: {message}")), "{error}");
+    }
+    Ok(())
+}
+
+#[test]
+fn malformed_tables() {
+    let plain = CsvOptions::new();
+    for (text, message) in [
+        ("", "expected a table, got an empty file"),
+        ("\n\n", "expected a table, got an empty file"),
+        ("x,y\n", "expected rows below the header, got none"),
+        ("x,y\n1,2\n\n1\n", "line 4: expected 2 values, got 1"),
+        ("x,y\n1,2,3\n", "line 2: expected 2 values, got 3"),
+        ("x,x,y\n1,2,3\n", "expected one column of each name, got two \"x\""),
+        ("y\n1\n", "expected a column of inputs beside the target, got none"),
+        ("x,y\n1,a\n2,\"b\n3,c\n", "line 3: expected the end of a value in quotes, got the end of the file"),
+        ("x,y\n1,2\ninf,2\n", "line 3, column \"x\": expected a finite number (of 32 bits), got \"inf\""),
+        ("x,y\n1,2\n1e39,2\n", "line 3, column \"x\": expected a finite number (of 32 bits), got \"1e39\""),
+    ] {
+        assert_eq!(said(text, &plain), message, "{text:?}");
+    }
+    let error = said("x,y\n1,2\n\"2\n\",2\n1O,2\n", &plain);
+    assert!(
+        error.starts_with("line 5, column \"x\": expected a number, as in line 2, got \"1O\""),
+        "{error}"
+    );
+    assert_eq!(said("x,y\n1,2\n", &plain.clone().target("z")), "expected a column \"z\", got x, y");
+    assert_eq!(said("x,y\n1,2\n", &plain.clone().ignore("z")), "expected a column \"z\", got x, y");
+    assert!(said("x,y\n1,2\n", &plain.clone().ignore("y")).contains("expected a target that is not ignored"));
+    let many: String = (0..101).map(|i| format!("n{i},1\n")).collect();
+    let error = said(&format!("x,y\n{many}"), &plain);
+    assert!(error.starts_with("column \"x\": expected at most 100 names, got 101"), "{error}");
+    assert!(read(&format!("x,y\n{many}"), &plain.clone().most_categories(101)).is_ok());
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("t.csv");
+    std::fs::write(&path, b"x,y\n1,2\n\xff,2\n").unwrap();
+    let error = csv(&path, &plain).unwrap_err().to_string();
+    assert!(error.ends_with("t.csv: line 3: expected text in UTF-8, got other bytes"), "{error}");
+    assert!(matches!(csv(directory.path().join("none"), &plain), Err(Error::File { .. })));
+}
+
+#[test]
+fn any_bytes_are_a_table_or_an_error() {
+    let rng = &mut Rng::seed(4);
+    let pieces = [",", "\n", "\"", "1", "x", "\r", ";", "é", "NA", " ", "-", "e9"];
+    for round in 0..400 {
+        let text: String = (0..rng.below(40)).map(|_| pieces[rng.below(pieces.len())]).collect();
+        for options in
+            [CsvOptions::new(), CsvOptions::new().no_header().missing(Missing::Drop).delimiter(b'"')]
+        {
+            if let Ok(data) = read(&text, &options) {
+                assert_eq!(
+                    data.inputs.dims(),
+                    [data.targets.dims()[0], data.features.len()],
+                    "{round} {text:?}"
+                );
+                assert!(inputs(&data).concat().iter().all(|x| x.is_finite()), "{text:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Several arrays in a zip file.
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Write};
+use std::path::Path;
+
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
+
+use super::{parse, written};
+use crate::autograd::Tensor;
+use crate::error::Result;
+use crate::file::{file_error, read_at_most, replace};
+
+/// Reads all arrays of an `.npz` file, by name. Compressed or not: `np.savez` or `np.savez_compressed`.
+///
+/// # Errors
+/// A file that cannot be read, or is none of the format; an array that [`read_npy`](super::read_npy) would refuse.
+pub fn read_npz(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
+    let path = path.as_ref();
+    let bytes = read_at_most(path, u64::MAX)?;
+    let failed = |error| file_error(path, format!("expected an .npz file, got: {error}"));
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(failed)?;
+    let mut tensors = BTreeMap::new();
+    for i in 0..archive.len() {
+        let file = archive.by_index(i).map_err(failed)?;
+        let full = file.name().map_err(failed)?.into_owned();
+        let Some(name) = full.strip_suffix(".npy") else {
+            return Err(file_error(path, format!("expected arrays (.npy), got {full:?}")));
+        };
+        let tensor = parse(file).map_err(|message| file_error(path, format!("{name}: {message}")))?;
+        if tensors.insert(name.to_string(), tensor).is_some() {
+            return Err(file_error(path, format!("expected one array of each name, got two {name:?}")));
+        }
+    }
+    Ok(tensors)
+}
+
+/// Writes arrays under their names as an `.npz` file, as `np.savez` does. The file is complete or is not there.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use tealight::io;
+/// use tealight::prelude::*;
+/// let path = std::env::temp_dir().join("tealight-doc.npz");
+/// let x = Tensor::new(&[1.0, 2.0], &Device::Cpu)?;
+/// io::write_npz(&path, &BTreeMap::from([("x".to_string(), x)]))?;
+/// assert_eq!(io::read_npz(&path)?["x"].to_vec1::<f64>()?, [1.0, 2.0]);
+/// # std::fs::remove_file(path).ok();
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`write_npy`](super::write_npy); a name that a zip file cannot have.
+#[doc(alias = "savez")]
+pub fn write_npz(path: impl AsRef<Path>, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+    let path = path.as_ref();
+    let failed = |error: &dyn std::fmt::Display| file_error(path, format!("cannot be written: {error}"));
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, tensor) in tensors {
+        let (header, numbers) = written("write_npz", tensor)?;
+        let large = header.len() + numbers.len() >= u32::MAX as usize;
+        let options =
+            SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(large);
+        zip.start_file(format!("{name}.npy"), options).map_err(|error| failed(&error))?;
+        zip.write_all(&header).and_then(|()| zip.write_all(&numbers)).map_err(|error| failed(&error))?;
+    }
+    let bytes = zip.finish().map_err(|error| failed(&error))?.into_inner();
+    replace(path, |file| file.write_all(&bytes))
+}
