@@ -93,7 +93,7 @@ fn fraction(op: &'static str, what: &str, x: f64) -> Result<f64> {
 }
 
 /// The parameters, each once: tied weights take one step, not two.
-fn distinct(parameters: Vec<(String, Parameter)>) -> Vec<(String, Parameter)> {
+pub(crate) fn distinct(parameters: Vec<(String, Parameter)>) -> Vec<(String, Parameter)> {
     let mut all: Vec<(String, Parameter)> = Vec::with_capacity(parameters.len());
     for (name, parameter) in parameters {
         if !all.iter().any(|(_, known)| known.same(&parameter)) {

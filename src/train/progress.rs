@@ -2,6 +2,13 @@
 
 #[cfg(feature = "progress")]
 use std::io::IsTerminal;
+#[cfg(feature = "progress")]
+use std::time::Duration;
+use std::time::Instant;
+
+/// How often a bar is given a new message.
+#[cfg(feature = "progress")]
+const OFTEN: Duration = Duration::from_millis(50);
 
 /// How far a training run is: a bar with the latest message on a terminal, about ten plain lines elsewhere
 /// (and everywhere without the feature `progress`).
@@ -18,6 +25,11 @@ use std::io::IsTerminal;
 pub struct Progress {
     total: u64,
     done: u64,
+    /// What was done when it began.
+    first: u64,
+    started: Instant,
+    #[cfg(feature = "progress")]
+    shown: Option<Instant>,
     #[cfg(feature = "progress")]
     bar: Option<indicatif::ProgressBar>,
 }
@@ -39,24 +51,50 @@ impl Progress {
         Progress {
             total,
             done: 0,
+            first: 0,
+            started: Instant::now(),
+            #[cfg(feature = "progress")]
+            shown: None,
             #[cfg(feature = "progress")]
             bar,
         }
     }
 
-    /// One step is done; `message` is asked for only if it will be shown.
-    pub fn step(&mut self, message: impl FnOnce() -> String) {
-        self.done += 1;
+    /// The same for a job that goes on: `done` steps were taken before.
+    #[must_use]
+    pub fn after(mut self, done: u64) -> Self {
+        (self.done, self.first) = (done, done);
         #[cfg(feature = "progress")]
         if let Some(bar) = &self.bar {
-            bar.set_message(message());
-            bar.inc(1);
+            bar.set_position(done);
+            bar.reset_eta();
+        }
+        self
+    }
+
+    /// One step is done; `message` is asked for only if it will be shown.
+    pub fn step(&mut self, message: impl FnOnce() -> String) {
+        self.done = self.done.saturating_add(1);
+        #[cfg(feature = "progress")]
+        if let Some(bar) = &self.bar {
+            if self.done >= self.total || self.shown.is_none_or(|shown| shown.elapsed() >= OFTEN) {
+                bar.set_message(message());
+                bar.set_position(self.done);
+                self.shown = Some(Instant::now());
+            }
             return;
         }
         let tenth = (self.total / 10).max(1);
         if self.done.is_multiple_of(tenth) || self.done == self.total {
-            eprintln!("{}/{}  {}", self.done, self.total, message());
+            eprintln!("{}/{}  {}  {}", self.done, self.total, message(), self.time());
         }
+    }
+
+    /// How long it took so far, and how long it will take.
+    fn time(&self) -> String {
+        let (elapsed, steps) = (self.started.elapsed().as_secs_f64(), self.done.saturating_sub(self.first));
+        let left = elapsed / steps.max(1) as f64 * self.total.saturating_sub(self.done) as f64;
+        format!("{elapsed:.1} s (left: {left:.1} s)")
     }
 
     /// The job is done: the bar stays as it is.

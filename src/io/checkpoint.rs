@@ -1,0 +1,198 @@
+//! Checkpoints: a training in a file.
+//!
+//! A checkpoint is a safetensors file whose metadata say where the training was, and whose tensors are in parts: `model.` has the
+//! weights and buffers, `optimizer.` its memory.
+//!
+//! # Errors
+//! A file that cannot be read or written, is cut off, or is no checkpoint; one of a format that is not known here.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+use safetensors::SafeTensors;
+
+use crate::autograd::{Array, Tensor};
+use crate::error::{Error, Result};
+use crate::file::{file_error, read_at_most, replace};
+use crate::layer::Layer;
+
+const FORMAT: &str = "tealight checkpoint";
+const VERSION: &str = "1";
+
+/// A training in a file: tensors, and words about them.
+///
+/// ```
+/// use tealight::io::Checkpoint;
+/// use tealight::prelude::*;
+/// use tealight::train::{Checkpoints, Trainer};
+/// let dir = std::env::temp_dir().join("tealight-doc-checkpoint");
+/// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+/// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
+/// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?)
+///     .silent()
+///     .callback(Checkpoints::new(&dir)?);
+/// trainer.fit(&(x.clone(), x.sum_keepdim(1)?), None)?;
+///
+/// let other = Linear::new(2, 1, &mut Rng::seed(2))?;
+/// Checkpoint::read(dir.join("last.safetensors"))?.load(&other)?;
+/// assert_eq!(other.predict(&x)?, model.predict(&x)?);
+/// # std::fs::remove_dir_all(dir).ok();
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Checkpoint {
+    path: PathBuf,
+    about: BTreeMap<String, String>,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Checkpoint {
+    /// Reads a checkpoint.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is cut off, or is no checkpoint.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let bytes = read_at_most(path, u64::MAX)?;
+        let none = |message: String| file_error(path, format!("expected a whole checkpoint, got {message}"));
+        let (_, metadata) = SafeTensors::read_metadata(&bytes)
+            .map_err(|error| none(format!("a file that is cut off or none of safetensors: {error}")))?;
+        let mut about: BTreeMap<String, String> =
+            metadata.metadata().clone().unwrap_or_default().into_iter().collect();
+        if about.remove("format").as_deref() != Some(FORMAT) {
+            return Err(none(format!("a safetensors file whose metadata have no format {FORMAT:?}")));
+        }
+        match about.remove("version") {
+            Some(version) if version == VERSION => {}
+            version => {
+                let got = version.unwrap_or_else(|| "none".into());
+                return Err(file_error(path, format!("expected version {VERSION} of {FORMAT}, got {got}")));
+            }
+        }
+        let arrays = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
+            .map_err(|error| none(Error::from(error).to_string()))?;
+        let tensors = arrays.into_iter().map(|(name, array)| (name, Tensor::from(array))).collect();
+        Ok(Checkpoint { path: path.into(), about, tensors })
+    }
+
+    /// Writes it: the file is complete or is as it was before.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let about = [("format", FORMAT), ("version", VERSION)].map(|(k, v)| (k.to_string(), v.to_string()));
+        let about: HashMap<String, String> = self.about.clone().into_iter().chain(about).collect();
+        let arrays: BTreeMap<&str, &Array> =
+            self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.array())).collect();
+        let bytes = safetensors::serialize(arrays, Some(about))
+            .map_err(|error| file_error(path, format!("cannot be written: {error}")))?;
+        replace(path, |file| file.write_all(&bytes))
+    }
+
+    /// Adds tensors as a part.
+    pub fn put(&mut self, part: &str, tensors: BTreeMap<String, Tensor>) {
+        self.tensors.extend(tensors.into_iter().map(|(name, tensor)| (format!("{part}.{name}"), tensor)));
+    }
+
+    /// The tensors of a part under the names that they had; none if there is no such part.
+    pub fn part(&self, part: &str) -> BTreeMap<String, Tensor> {
+        let own = |(name, tensor): (&String, &Tensor)| {
+            let name = name.strip_prefix(part)?.strip_prefix('.')?;
+            Some((name.to_string(), tensor.clone()))
+        };
+        self.tensors.iter().filter_map(own).collect()
+    }
+
+    /// Adds a word to the metadata.
+    pub fn say(&mut self, name: &str, value: impl ToString) {
+        self.about.insert(name.into(), value.to_string());
+    }
+
+    /// A word of the metadata as what it stands for.
+    ///
+    /// # Errors
+    /// It is not there, or stands for no such thing.
+    pub fn said<T: std::str::FromStr>(&self, name: &str) -> Result<T> {
+        let text = self.about.get(name);
+        text.and_then(|text| text.parse().ok()).ok_or_else(|| {
+            let got = text.map_or("none".into(), |text| format!("{text:?}"));
+            file_error(&self.path, format!("expected a readable {name:?} in its metadata, got {got}"))
+        })
+    }
+
+    /// Gives the model the weights and buffers of the part `model`. Nothing is changed if anything does not fit.
+    ///
+    /// # Errors
+    /// A tensor that is missing, unknown to the model, or of another shape or dtype.
+    pub fn load(&self, model: &dyn Layer) -> Result<()> {
+        let mut tensors = self.part("model");
+        let mut updates = Vec::new();
+        let place = self.path.display();
+        for (name, held) in model.state() {
+            let refuse = |message: String| Error::Parameter { name: name.clone(), message };
+            let tensor = tensors
+                .remove(&name)
+                .ok_or_else(|| refuse(format!("expected in {place}, but it is not there")))?;
+            let own = held.get();
+            if tensor.dims() != own.dims() || tensor.dtype() != own.dtype() {
+                let text = |x: &Tensor| format!("{:?} of {}", x.dims(), x.dtype().as_str());
+                let (expected, got) = (text(&own), text(&tensor));
+                return Err(refuse(format!("expected {expected}, got {got} in {place}")));
+            }
+            updates.push((held, Tensor::from(tensor.array().to_device(own.device())?)));
+        }
+        if let Some(name) = tensors.into_keys().next() {
+            let message = format!("in {place}, but the model has no such parameter");
+            return Err(Error::Parameter { name, message });
+        }
+        updates.into_iter().try_for_each(|(held, value)| held.set(&value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Checkpoint;
+    use crate::prelude::*;
+
+    #[test]
+    fn round_trip_and_what_is_none() -> Result<()> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.safetensors");
+        let model = Linear::new(3, 2, &mut Rng::seed(1))?;
+        let mut checkpoint = Checkpoint::default();
+        checkpoint.put("model", model.state().into_iter().map(|(name, held)| (name, held.get())).collect());
+        checkpoint.say("step", 7);
+        checkpoint.write(&file)?;
+        let read = Checkpoint::read(&file)?;
+        assert_eq!((read.said::<u64>("step")?, read.part("model").len(), read.part("mod").len()), (7, 2, 0));
+        let text = read.said::<u64>("epoch").unwrap_err().to_string();
+        assert!(text.ends_with("a.safetensors: expected a readable \"epoch\" in its metadata, got none"));
+        let other = Linear::new(3, 2, &mut Rng::seed(2))?;
+        read.load(&other)?;
+        assert_eq!(other.weight.get(), model.weight.get());
+        let wide = read.load(&Linear::new(4, 2, &mut Rng::seed(1))?).unwrap_err().to_string();
+        assert!(wide.starts_with("weight: expected [2, 4] of f32, got [2, 3] of f32 in "), "{wide}");
+        let less = Linear::new(3, 2, &mut Rng::seed(1))?.without_bias();
+        assert!(read.load(&less).unwrap_err().to_string().starts_with("bias: in "));
+
+        let message = |file| Checkpoint::read(file).unwrap_err().to_string();
+        let bytes = std::fs::read(&file).unwrap();
+        for length in 0..bytes.len() {
+            std::fs::write(&file, &bytes[..length]).unwrap();
+            let text = message(&file);
+            assert!(text.contains("a.safetensors: expected a whole checkpoint, got a file"), "{text}");
+        }
+        crate::io::save(&file, &model)?;
+        let text = message(&file);
+        assert!(text.ends_with("whose metadata have no format \"tealight checkpoint\""), "{text}");
+        let at = bytes.windows(11).position(|w| w == b"\"version\":\"").unwrap() + 11;
+        let mut newer = bytes.clone();
+        newer[at] = b'2';
+        std::fs::write(&file, newer).unwrap();
+        assert!(message(&file).ends_with("expected version 1 of tealight checkpoint, got 2"));
+        assert!(message(&dir.path().join("none")).contains("can be read"));
+        Ok(())
+    }
+}

@@ -1,0 +1,190 @@
+//! [`Callback`]: what else happens while a model is trained.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::History;
+use crate::autograd::Tensor;
+use crate::error::{Error, Result};
+use crate::layer::Layer;
+use crate::optim::Optimizer;
+
+/// Something that happens while a model is trained. A closure is a callback, called after each epoch.
+///
+/// Callbacks are called in the order in which they were given to the trainer.
+///
+/// ```
+/// use tealight::prelude::*;
+/// use tealight::train::{Callback, Run, Trainer};
+///
+/// /// Stops when the loss of a step is small.
+/// struct GoodEnough(f64);
+///
+/// impl Callback for GoodEnough {
+///     fn step(&mut self, run: &mut Run) -> Result<()> {
+///         if run.loss < self.0 {
+///             run.stop();
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+/// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
+/// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?)
+///     .epochs(1000)
+///     .silent()
+///     .callback(GoodEnough(1e-3))
+///     .callback(|run: &mut Run| {
+///         println!("epoch {}: {}", run.epoch, run.history.last("loss")?);
+///         Ok(())
+///     });
+/// assert!(trainer.fit(&(x.clone(), x.sum_keepdim(1)?), None)?.len() < 1000);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+pub trait Callback {
+    /// Before the first step. A run that goes on has a history already.
+    ///
+    /// # Errors
+    /// Whatever ends the training.
+    fn begin(&mut self, _: &mut Run) -> Result<()> {
+        Ok(())
+    }
+
+    /// After each step of the optimizer.
+    ///
+    /// # Errors
+    /// Whatever ends the training.
+    fn step(&mut self, _: &mut Run) -> Result<()> {
+        Ok(())
+    }
+
+    /// After each epoch, when the validation is done and the history has it.
+    ///
+    /// # Errors
+    /// Whatever ends the training.
+    fn epoch(&mut self, _: &mut Run) -> Result<()> {
+        Ok(())
+    }
+
+    /// After the last step, unless an error ended the training.
+    ///
+    /// # Errors
+    /// Whatever makes the training end with an error.
+    fn end(&mut self, _: &mut Run) -> Result<()> {
+        Ok(())
+    }
+
+    /// What it has to remember when the training goes on after an interruption: it is saved in every checkpoint.
+    ///
+    /// # Errors
+    /// What cannot be saved.
+    fn state(&self) -> Result<BTreeMap<String, Tensor>> {
+        Ok(BTreeMap::new())
+    }
+
+    /// Takes over what [`state`](Callback::state) gave.
+    ///
+    /// # Errors
+    /// Something that is missing, unknown, or of another kind.
+    fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+        match state.keys().next() {
+            None => Ok(()),
+            Some(name) => {
+                let message = "in the state, but the callback has no such thing";
+                Err(Error::Parameter { name: name.clone(), message: message.into() })
+            }
+        }
+    }
+}
+
+impl<F: FnMut(&mut Run) -> Result<()>> Callback for F {
+    fn epoch(&mut self, run: &mut Run) -> Result<()> {
+        self(run)
+    }
+}
+
+/// A closure that is called after each step.
+pub(super) struct EachStep<F>(pub(super) F);
+
+impl<F: FnMut(&mut Run) -> Result<()>> Callback for EachStep<F> {
+    fn step(&mut self, run: &mut Run) -> Result<()> {
+        (self.0)(run)
+    }
+}
+
+/// The training as a [`Callback`] sees it.
+pub struct Run<'a> {
+    /// The model.
+    pub model: &'a dyn Layer,
+    /// The optimizer: its learning rate may be changed, if no schedule sets it.
+    pub optimizer: &'a mut dyn Optimizer,
+    /// How many epochs are done.
+    pub epoch: u64,
+    /// How many steps are done.
+    pub step: u64,
+    /// The loss of the last step; NaN before the first.
+    pub loss: f64,
+    /// What was measured, epoch by epoch.
+    pub history: &'a History,
+    pub(super) wishes: &'a mut Wishes,
+}
+
+/// What callbacks want to be done when all of them were called.
+#[derive(Debug, Default)]
+pub(super) struct Wishes {
+    pub(super) stop: bool,
+    pub(super) saves: Vec<PathBuf>,
+}
+
+impl Run<'_> {
+    /// No further step is taken. A training that stops within an epoch has no entry for it in its history.
+    pub fn stop(&mut self) {
+        self.wishes.stop = true;
+    }
+
+    /// Writes a checkpoint when all callbacks were called: a training goes on from there with
+    /// [`Trainer::resume`](super::Trainer::resume).
+    pub fn save(&mut self, path: impl AsRef<Path>) {
+        self.wishes.saves.push(path.as_ref().to_path_buf());
+    }
+
+    /// The score of this name in the last epoch.
+    ///
+    /// # Errors
+    /// There is none; the error lists those that there are.
+    pub fn score(&self, name: &str) -> Result<f64> {
+        self.history.last(name)
+    }
+}
+
+/// Whether a score is better than another.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Better {
+    pub(super) larger: bool,
+    pub(super) least_change: f64,
+}
+
+impl Better {
+    pub(super) fn than(self, score: f64, best: f64) -> bool {
+        // The first that is a number is better than none.
+        match (score.is_nan(), best.is_nan()) {
+            (true, _) => false,
+            (false, true) => true,
+            _ if self.larger => score > best + self.least_change,
+            _ => score < best - self.least_change,
+        }
+    }
+}
+
+/// A number as a tensor, for a state.
+pub(super) fn to_tensor(number: f64) -> Result<Tensor> {
+    Tensor::new(number, &candle_core::Device::Cpu)
+}
+
+/// A number of a state.
+pub(super) fn number(state: &BTreeMap<String, Tensor>, name: &str) -> Result<f64> {
+    let missing = |message: &str| Error::Parameter { name: name.into(), message: message.into() };
+    let tensor = state.get(name).ok_or_else(|| missing("expected in the state, but not there"))?;
+    tensor.to_scalar().map_err(|error| error.within(name))
+}

@@ -1,0 +1,131 @@
+//! [`Checkpoints`]: the training in files, so that it can go on.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::callback::{Better, Callback, Run, number, to_tensor};
+use crate::autograd::Tensor;
+use crate::error::Result;
+use crate::file::file_error;
+
+/// Writes checkpoints to a directory: `last.safetensors` after each epoch, and what else one asks for. Each has everything that
+/// [`Trainer::resume`](super::Trainer::resume) needs to go on with the same bits.
+///
+/// ```
+/// use tealight::prelude::*;
+/// use tealight::train::{Checkpoints, Trainer};
+/// let dir = std::env::temp_dir().join("tealight-doc-checkpoints");
+/// let x = Tensor::randn(0_f32, 1.0, (50, 2), &mut Rng::seed(1))?;
+/// let data = (x.clone(), x.sum_keepdim(1)?);
+/// let train = |epochs: u64, resume: bool| {
+///     let model = Linear::new(2, 1, &mut Rng::seed(2))?;
+///     let mut trainer = Trainer::new(&model, Mean(L2), Adam::new(model.parameters(), 0.1)?)
+///         .epochs(epochs)
+///         .silent()
+///         .callback(Checkpoints::new(&dir)?.best("valid_loss").every(2));
+///     if resume {
+///         trainer = trainer.resume(dir.join("last.safetensors"))?;
+///     }
+///     trainer.fit(&data, Some(&data))?.last("loss")
+/// };
+/// let whole = train(4, false)?;
+/// train(3, false)?;
+/// assert_eq!(train(4, true)?, whole);
+/// assert!(dir.join("best.safetensors").exists() && dir.join("epoch-2.safetensors").exists());
+/// # std::fs::remove_dir_all(dir).ok();
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Checkpoints {
+    directory: PathBuf,
+    every: Option<u64>,
+    steps: Option<u64>,
+    best: Option<(String, Better)>,
+    record: f64,
+}
+
+impl Checkpoints {
+    /// Writes to this directory, which is made if it is not there.
+    ///
+    /// # Errors
+    /// A directory that cannot be made.
+    pub fn new(directory: impl AsRef<Path>) -> Result<Self> {
+        let directory = directory.as_ref().to_path_buf();
+        std::fs::create_dir_all(&directory).map_err(|error| {
+            file_error(&directory, format!("expected a directory that can be made, got: {error}"))
+        })?;
+        Ok(Checkpoints { directory, every: None, steps: None, best: None, record: f64::NAN })
+    }
+
+    /// Also `epoch-10.safetensors` after each tenth epoch, or whatever `epochs` is; these stay.
+    #[must_use]
+    pub fn every(mut self, epochs: u64) -> Self {
+        self.every = Some(epochs.max(1));
+        self
+    }
+
+    /// Writes `last.safetensors` also after this many steps, for long epochs.
+    #[must_use]
+    pub fn every_steps(mut self, steps: u64) -> Self {
+        self.steps = Some(steps.max(1));
+        self
+    }
+
+    /// Also `best.safetensors`, whenever the score is smaller than in all epochs before.
+    #[must_use]
+    pub fn best(mut self, score: &str) -> Self {
+        self.best = Some((score.into(), Better::default()));
+        self
+    }
+
+    /// Also `best.safetensors`, whenever the score is larger than in all epochs before.
+    #[must_use]
+    pub fn best_is_largest(mut self, score: &str) -> Self {
+        self.best = Some((score.into(), Better { larger: true, least_change: 0.0 }));
+        self
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(format!("{name}.safetensors"))
+    }
+}
+
+impl Callback for Checkpoints {
+    fn begin(&mut self, run: &mut Run) -> Result<()> {
+        if run.history.is_empty() {
+            self.record = f64::NAN;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, run: &mut Run) -> Result<()> {
+        if self.steps.is_some_and(|steps| run.step.is_multiple_of(steps)) {
+            run.save(self.file("last"));
+        }
+        Ok(())
+    }
+
+    fn epoch(&mut self, run: &mut Run) -> Result<()> {
+        if let Some((name, better)) = &self.best {
+            let score = run.score(name)?;
+            if better.than(score, self.record) {
+                self.record = score;
+                run.save(self.file("best"));
+            }
+        }
+        if self.every.is_some_and(|epochs| run.epoch.is_multiple_of(epochs)) {
+            run.save(self.file(&format!("epoch-{}", run.epoch)));
+        }
+        run.save(self.file("last"));
+        Ok(())
+    }
+
+    fn state(&self) -> Result<BTreeMap<String, Tensor>> {
+        Ok(BTreeMap::from([("best".to_string(), to_tensor(self.record)?)]))
+    }
+
+    fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+        self.record = number(state, "best")?;
+        Ok(())
+    }
+}

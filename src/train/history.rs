@@ -1,0 +1,122 @@
+//! [`History`]: what was measured, epoch by epoch.
+
+use std::fmt;
+
+use crate::error::{Error, Result};
+
+/// Numbers with names: `loss`, `valid_loss`, `valid_accuracy`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scores(Vec<(String, f64)>);
+
+impl Scores {
+    /// The score of this name.
+    ///
+    /// # Errors
+    /// There is none; the error lists those that there are.
+    pub fn get(&self, name: &str) -> Result<f64> {
+        let found = self.0.iter().find(|(known, _)| known == name).map(|(_, score)| *score);
+        found.ok_or_else(|| {
+            let names: Vec<&str> = self.names().collect();
+            Error::argument("Scores", format!("one of {}", names.join(", ")), format!("{name:?}"))
+        })
+    }
+
+    /// All of them, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.0.iter().map(|(name, score)| (name.as_str(), *score))
+    }
+
+    /// Their names, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    pub(super) fn push(&mut self, name: impl Into<String>, score: f64) {
+        self.0.push((name.into(), score));
+    }
+}
+
+impl fmt::Display for Scores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, (name, score)) in self.iter().enumerate() {
+            write!(f, "{}{name} {}", if i == 0 { "" } else { "  " }, Short(score))?;
+        }
+        Ok(())
+    }
+}
+
+/// A number for a person to read.
+pub(super) struct Short(pub(super) f64);
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.abs() {
+            x if x == 0.0 || (1e-2..1e5).contains(&x) => write!(f, "{:.4}", self.0),
+            _ => write!(f, "{:.3e}", self.0),
+        }
+    }
+}
+
+/// One epoch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The number of the epoch, from 1.
+    pub epoch: u64,
+    /// How many steps were taken until its end, from the start of the training.
+    pub step: u64,
+    /// How long it took, with its validation; of an epoch that was interrupted, the rest.
+    pub seconds: f64,
+    /// `loss` (the mean over the examples while the model learned from them), `rate` (the learning rate of the last step),
+    /// and what was measured after the epoch, with `valid_` before its name if it was on the validation data.
+    pub scores: Scores,
+}
+
+/// What was measured, epoch by epoch.
+///
+/// ```
+/// use tealight::prelude::*;
+/// use tealight::train::Trainer;
+/// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+/// let data = (x.clone(), x.sum_keepdim(1)?);
+/// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
+/// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).epochs(3).silent();
+/// let history = trainer.fit(&data, Some(&data))?;
+/// assert_eq!(history.len(), 3);
+/// assert_eq!(history.curve("valid_loss").len(), 3);
+/// assert!(history.last("loss")? < history.curve("loss")[0].1);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History(pub(super) Vec<Record>);
+
+impl History {
+    /// One record an epoch.
+    pub fn records(&self) -> &[Record] {
+        &self.0
+    }
+
+    /// How many epochs there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The points (epoch, score) of the epochs that have a score of this name, as [`plot::curve`](crate::plot::curve) takes
+    /// them.
+    pub fn curve(&self, name: &str) -> Vec<(f64, f64)> {
+        let point = |record: &Record| Some((record.epoch as f64, record.scores.get(name).ok()?));
+        self.0.iter().filter_map(point).collect()
+    }
+
+    /// The score of this name in the last epoch.
+    ///
+    /// # Errors
+    /// There is none; the error lists those that there are.
+    pub fn last(&self, name: &str) -> Result<f64> {
+        self.0.last().map_or(&Scores::default(), |record| &record.scores).get(name)
+    }
+}

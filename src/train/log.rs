@@ -1,0 +1,155 @@
+//! [`Log`]: the history in a file, for other programs.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::callback::{Callback, Run};
+use super::{History, Record};
+use crate::error::Result;
+use crate::file::file_error;
+
+/// Writes the history to a file, a line an epoch, as CSV or as JSON lines: `epoch`, `step`, `seconds`, and the scores.
+///
+/// The file is made anew when a training starts; one that goes on writes the epochs before it again, so none is missing and none
+/// comes twice.
+///
+/// ```
+/// use tealight::prelude::*;
+/// use tealight::train::{Log, Trainer};
+/// let file = std::env::temp_dir().join("tealight-doc-log.csv");
+/// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+/// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
+/// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?)
+///     .epochs(2)
+///     .silent()
+///     .callback(Log::csv(&file));
+/// trainer.fit(&(x.clone(), x.sum_keepdim(1)?), None)?;
+/// let text = std::fs::read_to_string(&file).unwrap();
+/// assert_eq!(text.lines().next(), Some("epoch,step,seconds,loss,rate"));
+/// assert_eq!(text.lines().count(), 3);
+/// # std::fs::remove_file(file).ok();
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Log {
+    path: PathBuf,
+    format: Format,
+    file: Option<File>,
+    /// How many epochs are in the file.
+    written: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Format {
+    Csv,
+    JsonLines,
+}
+
+impl Log {
+    /// Comma-separated values below a line of their names.
+    pub fn csv(path: impl AsRef<Path>) -> Self {
+        Self::new(path.as_ref(), Format::Csv)
+    }
+
+    /// A JSON object a line. What is no finite number is `null`, as JSON has no other.
+    pub fn json_lines(path: impl AsRef<Path>) -> Self {
+        Self::new(path.as_ref(), Format::JsonLines)
+    }
+
+    fn new(path: &Path, format: Format) -> Self {
+        Log { path: path.into(), format, file: None, written: 0 }
+    }
+
+    fn write(&mut self, history: &History) -> Result<()> {
+        let mut text = String::new();
+        for (i, record) in history.records().iter().enumerate().skip(self.written) {
+            match self.format {
+                Format::Csv => {
+                    if i == 0 {
+                        text += &csv(fields(record).map(|(name, _)| quoted(name)));
+                    }
+                    text += &csv(fields(record).map(|(_, value)| value.to_string()));
+                }
+                Format::JsonLines => text += &json(record),
+            }
+        }
+        self.written = history.len();
+        match &mut self.file {
+            Some(file) => file.write_all(text.as_bytes()).map_err(|error| unwritable(&self.path, &error)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> crate::Error {
+    file_error(path, format!("expected a file that can be written, got: {error}"))
+}
+
+/// The numbers of a record with their names.
+fn fields(record: &Record) -> impl Iterator<Item = (&str, f64)> {
+    let own = [("epoch", record.epoch as f64), ("step", record.step as f64), ("seconds", record.seconds)];
+    own.into_iter().chain(record.scores.iter())
+}
+
+fn csv(fields: impl Iterator<Item = String>) -> String {
+    fields.collect::<Vec<_>>().join(",") + "\n"
+}
+
+fn quoted(name: &str) -> String {
+    match name.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", name.replace('"', "\"\"")),
+        false => name.into(),
+    }
+}
+
+fn json(record: &Record) -> String {
+    let field = |(name, value): (&str, f64)| {
+        let value = if value.is_finite() { value.to_string() } else { "null".into() };
+        format!("{}: {value}", json_string(name))
+    };
+    format!("{{{}}}\n", fields(record).map(field).collect::<Vec<_>>().join(", "))
+}
+
+fn json_string(text: &str) -> String {
+    let character = |c: char| match c {
+        '"' | '\\' => format!("\\{c}"),
+        c if c < ' ' => format!("\\u{:04x}", c as u32),
+        c => c.to_string(),
+    };
+    format!("\"{}\"", text.chars().map(character).collect::<String>())
+}
+
+impl Callback for Log {
+    fn begin(&mut self, run: &mut Run) -> Result<()> {
+        let file = File::create(&self.path).map_err(|error| unwritable(&self.path, &error))?;
+        (self.file, self.written) = (Some(file), 0);
+        self.write(run.history)
+    }
+
+    fn epoch(&mut self, run: &mut Run) -> Result<()> {
+        self.write(run.history)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{csv, fields, json, quoted};
+    use crate::train::{Record, Scores};
+
+    #[test]
+    fn lines() {
+        let mut scores = Scores::default();
+        scores.push("a \"b\"\\,\n", 0.1 + 0.2);
+        scores.push("c", f64::NAN);
+        let record = Record { epoch: 3, step: 12, seconds: 0.5, scores };
+        assert_eq!(
+            json(&record),
+            "{\"epoch\": 3, \"step\": 12, \"seconds\": 0.5, \"a \\\"b\\\"\\\\,\\u000a\": 0.30000000000000004, \"c\": null}\n"
+        );
+        let names = csv(fields(&record).map(|(name, _)| quoted(name)));
+        assert_eq!(names, "epoch,step,seconds,\"a \"\"b\"\"\\,\n\",c\n");
+        let values = csv(fields(&record).map(|(_, value)| value.to_string()));
+        assert_eq!(values, "3,12,0.5,0.30000000000000004,NaN\n");
+    }
+}

@@ -1,0 +1,126 @@
+//! A training as a checkpoint, and back.
+
+use std::path::Path;
+
+use candle_core::Device;
+
+use super::trainer::{State, Trainer};
+use super::{History, Record, Scores};
+use crate::autograd::Tensor;
+use crate::data::{DataLoader, Position};
+use crate::error::{Error, Result};
+use crate::io::Checkpoint;
+
+/// What the table of the history has before the scores.
+const COLUMNS: [&str; 3] = ["epoch", "step", "seconds"];
+
+impl Trainer<'_> {
+    pub(super) fn save(&self, path: &Path, state: &State, position: Position) -> Result<()> {
+        let mut checkpoint = Checkpoint::default();
+        let model = self.model.state().into_iter().map(|(name, held)| (name, held.get()));
+        checkpoint.put("model", model.collect());
+        checkpoint.put("optimizer", self.optimizer.state()?);
+        for (i, callback) in self.callbacks.iter().enumerate() {
+            checkpoint.put(&format!("callback{i}"), callback.state()?);
+        }
+        checkpoint.say("callbacks", self.callbacks.len());
+        checkpoint.say("seed", self.seed);
+        checkpoint.say("accumulate", self.accumulate);
+        checkpoint.say("position", position);
+        checkpoint.say("epoch", state.epoch);
+        checkpoint.say("step", state.step);
+        // A number is written with all digits that it needs to be read again as the same.
+        checkpoint.say("loss_sum", state.sum);
+        checkpoint.say("examples", state.examples);
+        put_history(&mut checkpoint, &state.history)?;
+        checkpoint.write(path)
+    }
+
+    /// What `fit` begins with: where the run was, with the loader there, or a new run.
+    pub(super) fn begin(&mut self, loader: &mut DataLoader) -> Result<State> {
+        let Some(checkpoint) = self.resumed.take() else { return Ok(State::default()) };
+        let saved: usize = checkpoint.said("callbacks")?;
+        if saved != self.callbacks.len() {
+            let expected = format!("a checkpoint with {} callbacks", self.callbacks.len());
+            return Err(Error::argument("fit", expected, saved));
+        }
+        loader.restore(checkpoint.said("position")?)?;
+        for (i, callback) in self.callbacks.iter_mut().enumerate() {
+            let place = format!("callback{i}");
+            callback.load_state(&checkpoint.part(&place)).map_err(|error| error.within(place))?;
+        }
+        Ok(State {
+            epoch: checkpoint.said("epoch")?,
+            step: checkpoint.said("step")?,
+            sum: checkpoint.said("loss_sum")?,
+            examples: checkpoint.said("examples")?,
+            history: history(&checkpoint)?,
+        })
+    }
+
+    /// Goes on where a checkpoint was written, with the same bits as if there had been no interruption. The model and the
+    /// optimizer get what they had at once, the data and the callbacks when [`fit`](Trainer::fit) begins, which then takes
+    /// the number of epochs as that of all together.
+    ///
+    /// The trainer is to be made as it was then, with the same data, settings and callbacks, in the same order, before this is
+    /// called.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is cut off, or is no checkpoint; one of another model, optimizer or seed.
+    pub fn resume(mut self, path: impl AsRef<Path>) -> Result<Self> {
+        let checkpoint = Checkpoint::read(path)?;
+        let own = [("seed", self.seed), ("accumulate", self.accumulate as u64)];
+        for (name, own) in own {
+            let saved: u64 = checkpoint.said(name)?;
+            if saved != own {
+                return Err(Error::argument("resume", format!("a checkpoint with {name} {own}"), saved));
+            }
+        }
+        // All of the optimizer or nothing, and then all of the model or nothing.
+        let before = self.optimizer.state()?;
+        self.optimizer.load_state(&checkpoint.part("optimizer"))?;
+        if let Err(error) = checkpoint.load(self.model) {
+            self.optimizer.load_state(&before)?;
+            return Err(error);
+        }
+        self.resumed = Some(checkpoint);
+        Ok(self)
+    }
+}
+
+fn put_history(checkpoint: &mut Checkpoint, History(records): &History) -> Result<()> {
+    let mut names: Vec<&str> = Vec::new();
+    for name in records.iter().flat_map(|record| record.scores.names()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let mut table = Vec::with_capacity(records.len() * (COLUMNS.len() + names.len()));
+    for record in records {
+        table.extend([record.epoch as f64, record.step as f64, record.seconds]);
+        // A score that this epoch does not have is written as one that is not a number.
+        table.extend(names.iter().map(|name| record.scores.get(name).unwrap_or(f64::NAN)));
+    }
+    checkpoint.say("scores", names.join("\n"));
+    let table = Tensor::from_vec(table, (records.len(), COLUMNS.len() + names.len()), &Device::Cpu)?;
+    checkpoint.put("history", [("table".to_string(), table)].into());
+    Ok(())
+}
+
+fn history(checkpoint: &Checkpoint) -> Result<History> {
+    let names: String = checkpoint.said("scores")?;
+    let table = checkpoint.part("history").remove("table");
+    let table = table.ok_or_else(|| Error::argument("resume", "a history in the checkpoint", "none"))?;
+    let record = |row: Vec<f64>| match row.as_slice() {
+        [epoch, step, seconds, values @ ..] if values.len() == names.lines().count() => {
+            let mut scores = Scores::default();
+            names.lines().zip(values).for_each(|(name, &value)| scores.push(name, value));
+            Ok(Record { epoch: *epoch as u64, step: *step as u64, seconds: *seconds, scores })
+        }
+        row => {
+            let expected = format!("{} columns in the history", COLUMNS.len() + names.lines().count());
+            Err(Error::argument("resume", expected, row.len()))
+        }
+    };
+    Ok(History(table.to_vec2::<f64>()?.into_iter().map(record).collect::<Result<_>>()?))
+}

@@ -1,0 +1,221 @@
+//! [`TensorBoard`]: the history as TensorBoard reads it.
+//!
+//! # Formula
+//! A record is its length (u64, little endian), the masked CRC of these eight bytes, the bytes, and their masked CRC. The CRC is
+//! CRC-32C; masked it is turned right by 15 bits, plus 0xa282ead8. The bytes are a protobuf message `Event`.
+//!
+//! # Source
+//! TensorFlow's `record_writer.cc`, `event.proto` and `summary.proto`.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::callback::{Callback, Run};
+use crate::error::{Error, Result};
+use crate::file::file_error;
+
+/// Writes the scores of each epoch, and the loss of each step as `step_loss`, to an event file that TensorBoard shows:
+/// `tensorboard --logdir runs`.
+///
+/// Each training has a file of its own in the directory. The file of one that goes on tells TensorBoard to forget what came after
+/// the checkpoint.
+///
+/// ```
+/// use tealight::prelude::*;
+/// use tealight::train::{TensorBoard, Trainer};
+/// let dir = std::env::temp_dir().join("tealight-doc-runs");
+/// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+/// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
+/// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?)
+///     .silent()
+///     .callback(TensorBoard::new(&dir));
+/// trainer.fit(&(x.clone(), x.sum_keepdim(1)?), None)?;
+/// assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
+/// # std::fs::remove_dir_all(dir).ok();
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct TensorBoard {
+    directory: PathBuf,
+    every: u64,
+    out: Option<(PathBuf, File)>,
+    /// Events of steps, which are written with the next epoch.
+    waiting: Vec<u8>,
+}
+
+/// So many bytes of events do not wait for the end of the epoch.
+const ENOUGH: usize = 1 << 16;
+
+impl TensorBoard {
+    /// Writes to this directory, which is made if it is not there.
+    pub fn new(directory: impl AsRef<Path>) -> Self {
+        TensorBoard { directory: directory.as_ref().into(), every: 1, out: None, waiting: Vec::new() }
+    }
+
+    /// Writes the loss of each `steps`-th step only; of none with 0.
+    #[must_use]
+    pub fn every_steps(mut self, steps: u64) -> Self {
+        self.every = steps;
+        self
+    }
+
+    fn open(&mut self, resumed: Option<u64>) -> Result<()> {
+        let refuse = |path: &Path, error: std::io::Error| {
+            file_error(path, format!("expected a place that can be written, got: {error}"))
+        };
+        std::fs::create_dir_all(&self.directory).map_err(|error| refuse(&self.directory, error))?;
+        // Two trainings may begin in the same second.
+        for number in 0..u32::MAX {
+            let name =
+                format!("events.out.tfevents.{:010}.tealight.{}.{number}", now() as u64, std::process::id());
+            let path = self.directory.join(name);
+            match File::create_new(&path) {
+                Ok(file) => {
+                    self.out = Some((path, file));
+                    break;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(refuse(&path, error)),
+            }
+        }
+        self.waiting = event(now(), 0, &field(3, b"brain.Event:2"));
+        if let Some(step) = resumed {
+            // A session that starts here: what an earlier one wrote for this step and later is no more.
+            let start = varint_field(1, 1);
+            self.waiting.extend(event(now(), step.saturating_add(1), &field(7, &start)));
+        }
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let Some((path, file)) = &mut self.out else {
+            return Err(Error::argument("TensorBoard", "a training that has begun", "none"));
+        };
+        let written = file.write_all(&self.waiting).and_then(|()| file.flush());
+        written.map_err(|e| file_error(path, format!("expected a file that can be written, got: {e}")))?;
+        self.waiting.clear();
+        Ok(())
+    }
+}
+
+impl Callback for TensorBoard {
+    fn begin(&mut self, run: &mut Run) -> Result<()> {
+        self.open((run.step > 0).then_some(run.step))
+    }
+
+    fn step(&mut self, run: &mut Run) -> Result<()> {
+        if run.step.checked_rem(self.every) == Some(0) {
+            self.waiting.extend(scalars(run.step, [("step_loss", run.loss)].into_iter()));
+        }
+        if self.waiting.len() > ENOUGH { self.flush() } else { Ok(()) }
+    }
+
+    fn epoch(&mut self, run: &mut Run) -> Result<()> {
+        if let Some(record) = run.history.records().last() {
+            self.waiting.extend(scalars(run.step, record.scores.iter()));
+        }
+        self.flush()
+    }
+
+    fn end(&mut self, _: &mut Run) -> Result<()> {
+        self.flush()
+    }
+}
+
+/// The seconds since 1970.
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
+}
+
+/// An event with a summary: a value for each score.
+fn scalars<'a>(step: u64, scores: impl Iterator<Item = (&'a str, f64)>) -> Vec<u8> {
+    let value = |(name, score): (&str, f64)| {
+        let simple = [&[2 << 3 | 5][..], &(score as f32).to_le_bytes()].concat();
+        field(1, &[field(1, name.as_bytes()), simple].concat())
+    };
+    let summary: Vec<u8> = scores.flat_map(value).collect();
+    event(now(), step, &field(5, &summary))
+}
+
+/// A record of the file: an event of this time and step, with what else is in it.
+fn event(time: f64, step: u64, rest: &[u8]) -> Vec<u8> {
+    let message = [&[1 << 3 | 1][..], &time.to_le_bytes(), &varint_field(2, step), rest].concat();
+    let length = (message.len() as u64).to_le_bytes();
+    [&length[..], &masked_crc(&length), &message, &masked_crc(&message)].concat()
+}
+
+/// A field of bytes: text, or another message.
+fn field(number: u64, bytes: &[u8]) -> Vec<u8> {
+    [varint(number << 3 | 2), varint(bytes.len() as u64), bytes.to_vec()].concat()
+}
+
+fn varint_field(number: u64, value: u64) -> Vec<u8> {
+    [varint(number << 3), varint(value)].concat()
+}
+
+fn varint(mut value: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+    bytes
+}
+
+fn masked_crc(bytes: &[u8]) -> [u8; 4] {
+    (crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)).to_le_bytes()
+}
+
+fn crc32c(bytes: &[u8]) -> u32 {
+    // The polynomial with its bits turned round, once for each bit of a byte.
+    const TABLE: [u32; 256] = {
+        let mut table = [0; 256];
+        let mut i = 0;
+        while i < 256 {
+            let (mut crc, mut bit) = (i as u32, 0);
+            while bit < 8 {
+                crc = (crc >> 1) ^ (if crc & 1 == 1 { 0x82f6_3b78 } else { 0 });
+                bit += 1;
+            }
+            table[i] = crc;
+            i += 1;
+        }
+        table
+    };
+    !bytes.iter().fold(!0, |crc, &byte| (crc >> 8) ^ TABLE[usize::from(crc as u8 ^ byte)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{crc32c, event, scalars, varint};
+
+    #[test]
+    fn checksums() {
+        // RFC 3720, B.4, and the usual check value.
+        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
+        assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);
+        assert_eq!(crc32c(&[0xff; 32]), 0x62a8_ab43);
+        assert_eq!(crc32c(b""), 0);
+    }
+
+    #[test]
+    fn records() {
+        assert_eq!(
+            (varint(0), varint(127), varint(300), varint(u64::MAX).len()),
+            (vec![0], vec![127], vec![0xac, 2], 10)
+        );
+        // What tensorboard's own writer makes of Event(wall_time=1.5, step=300, file_version="brain.Event:2").
+        let record = event(1.5, 300, &super::field(3, b"brain.Event:2"));
+        assert_eq!(record, GOLDEN);
+        let record = scalars(1, [("a", 0.5)].into_iter());
+        assert_eq!(&record[record.len() - 14..record.len() - 4], b"\x0a\x08\x0a\x01a\x15\0\0\0\x3f");
+    }
+
+    const GOLDEN: &[u8] = &[
+        27, 0, 0, 0, 0, 0, 0, 0, 26, 13, 158, 19, 9, 0, 0, 0, 0, 0, 0, 248, 63, 16, 172, 2, 26, 13, 98, 114,
+        97, 105, 110, 46, 69, 118, 101, 110, 116, 58, 50, 10, 141, 197, 228,
+    ];
+}

@@ -1,0 +1,306 @@
+use std::cell::RefCell;
+
+use super::*;
+use crate::data::{DataLoader, TensorDataset, from_fn};
+use crate::layer::{BatchNorm1d, Dropout};
+use crate::metrics::Accuracy;
+use crate::optim::schedule::{Cosine, Plateau, Schedule};
+use crate::prelude::*;
+
+fn data(n: usize) -> (Tensor, Tensor) {
+    let x = Tensor::randn(0_f32, 1.0, (n, 3), &mut Rng::seed(5)).unwrap();
+    let y = x.sum_keepdim(1).unwrap().gt(0.0).unwrap().to_dtype(DType::F32).unwrap();
+    (x, y)
+}
+
+fn bits(model: &dyn Layer) -> Vec<u32> {
+    let numbers =
+        |held: crate::layer::Held| held.get().to_dtype(DType::F32)?.flatten(0, -1)?.to_vec1::<f32>();
+    model.state().into_iter().flat_map(|(_, held)| numbers(held).unwrap()).map(f32::to_bits).collect()
+}
+
+fn linear() -> Linear {
+    Linear::new(3, 1, &mut Rng::seed(1)).unwrap()
+}
+
+fn sgd(model: &dyn Layer) -> Sgd {
+    Sgd::new(model.parameters(), 0.1).unwrap().momentum(0.9).unwrap()
+}
+
+#[test]
+fn it_is_the_bare_loop() -> Result<()> {
+    let (x, y) = data(50);
+    let (model, bare) = (linear(), linear());
+    let mut trainer = Trainer::new(&model, Mean(BceWithLogits), sgd(&model))
+        .epochs(3)
+        .batch_size(16)
+        .seed(4)
+        .clip_norm(0.5)
+        .schedule(Cosine::new(12)?.times(0.1))
+        .silent();
+    let history = trainer.fit(&(x.clone(), y.clone()), Some(&(x.clone(), y.clone())))?;
+
+    let mut optimizer = sgd(&bare);
+    let mut loader = DataLoader::new(&TensorDataset::new(&x, &y)?, 16)?.shuffle(4);
+    let (mut step, mut means) = (0, Vec::new());
+    for _ in 0..3 {
+        let mut sum = 0.0;
+        for batch in loader.epoch()? {
+            let (x, y) = batch?;
+            optimizer.set_learning_rate(Cosine::new(12)?.times(0.1).rate(step))?;
+            let loss = Mean(BceWithLogits).loss(&bare.forward(&x, &mut Pass::eval())?, &y)?;
+            let mut gradients = loss.backward()?;
+            gradients.clip_norm(0.5, &bare.parameters())?;
+            optimizer.step(&gradients)?;
+            sum += f64::from(loss.to_scalar::<f32>()?) * x.dims()[0] as f64;
+            step += 1;
+        }
+        means.push(sum / 50.0);
+    }
+    assert_eq!(bits(&model), bits(&bare));
+    let curve = history.curve("loss");
+    assert_eq!(curve.iter().map(|point| point.1).collect::<Vec<_>>(), means);
+    assert_eq!((history.len(), history.records()[2].step, curve[0].0), (3, 12, 1.0));
+    let loss = Mean(BceWithLogits).loss(&bare.predict(&x)?, &y)?.to_scalar::<f32>()?;
+    assert!((history.last("valid_loss")? - f64::from(loss)).abs() < 1e-6);
+    assert_eq!(trainer.evaluate(&(x.clone(), y))?.get("loss")?, history.last("valid_loss")?);
+    assert_eq!(trainer.predict(&x)?.dims(), [50, 1]);
+    Ok(())
+}
+
+#[test]
+fn gradients_of_several_batches_are_that_of_a_large_one() -> Result<()> {
+    let (x, y) = data(23);
+    let all = TensorDataset::new(&x, &y)?;
+    let run = |size, parts| {
+        let model = linear();
+        let loader = DataLoader::new(&all, size)?;
+        let mut trainer =
+            Trainer::new(&model, Mean(BceWithLogits), sgd(&model)).epochs(2).accumulate(parts).silent();
+        let history = trainer.fit(&loader, None)?;
+        Ok::<_, Error>((model.weight.get().to_vec2::<f32>()?[0].clone(), history))
+    };
+    // Batches of 4, 4 | 4, 4 | 4, 3 are batches of 8, 8, 7.
+    let ((one, a), (two, b)) = (run(8, 1)?, run(4, 2)?);
+    assert_eq!((a.records()[1].step, b.records()[1].step), (6, 6));
+    assert!((a.last("loss")? - b.last("loss")?).abs() < 1e-6);
+    assert!(one.iter().zip(&two).all(|(a, b)| (a - b).abs() < 1e-6), "{one:?} {two:?}");
+    assert_eq!(run(8, 3)?.1.records()[1].step, 2);
+    Ok(())
+}
+
+#[test]
+fn metrics_are_measured() -> Result<()> {
+    let data = data(40);
+    let model = linear();
+    let mut trainer = Trainer::new(&model, Mean(BceWithLogits), sgd(&model))
+        .epochs(2)
+        .silent()
+        .metric(Accuracy::new().threshold(0.0));
+    let history = trainer.fit(&data, None)?;
+    let names: Vec<_> = history.records()[1].scores.names().collect();
+    assert_eq!(names, ["loss", "rate", "accuracy"]);
+    assert_eq!(trainer.evaluate(&data)?.get("accuracy")?, history.last("accuracy")?);
+    let history = trainer.fit(&data, Some(&data))?;
+    let names: Vec<_> = history.records()[1].scores.names().collect();
+    assert_eq!(names, ["loss", "rate", "valid_loss", "valid_accuracy"]);
+    let text = history.last("accuracy").unwrap_err().to_string();
+    assert_eq!(text, "Scores: expected one of loss, rate, valid_loss, valid_accuracy, got \"accuracy\"");
+    Ok(())
+}
+
+#[test]
+fn callbacks_are_called() -> Result<()> {
+    let data = data(40);
+    let model = linear();
+    let said = RefCell::new(Vec::new());
+    let mut trainer = Trainer::new(&model, Mean(BceWithLogits), sgd(&model))
+        .epochs(5)
+        .silent()
+        .callback(|run: &mut Run| {
+            said.borrow_mut().push(format!("e{} {}", run.epoch, run.history.len()));
+            Ok(())
+        })
+        .each_step(|run| {
+            said.borrow_mut().push(format!("s{}", run.step));
+            if run.step == 3 {
+                run.stop();
+            }
+            Ok(())
+        });
+    assert_eq!(trainer.fit(&data, None)?.len(), 1);
+    drop(trainer);
+    assert_eq!(said.take(), ["s1", "s2", "e1 1", "s3"]);
+    let mut failing = Trainer::new(&model, Mean(BceWithLogits), sgd(&model))
+        .silent()
+        .each_epoch(|_| Err(Error::argument("mine", "luck", "none")));
+    assert_eq!(failing.fit(&data, None).unwrap_err().to_string(), "mine: expected luck, got none");
+    Ok(())
+}
+
+#[test]
+fn it_stops_early_and_restores_the_best() -> Result<()> {
+    // The targets turn to noise after the first epochs, so that the loss goes up again.
+    let data = data(40);
+    let model = linear();
+    let seen = RefCell::new(Vec::new());
+    let mut trainer = Trainer::new(&model, Mean(BceWithLogits), sgd(&model))
+        .epochs(100)
+        .silent()
+        .schedule(|step: usize| if step < 6 { 0.1 } else { 3.0 })
+        .callback(EarlyStopping::new("valid_loss", 2).least_change(1e-3))
+        .each_epoch(|run| {
+            seen.borrow_mut().push((run.score("valid_loss")?, bits(run.model)));
+            // A step backwards spoils everything.
+            let weight = &run.model.parameters()[0].1;
+            if run.epoch >= 3 {
+                weight.set((weight.get().detach() * -2.0)?.into_array())?;
+            }
+            Ok(())
+        });
+    let history = trainer.fit(&data, Some(&data))?;
+    assert_eq!(history.len(), 5);
+    drop(trainer);
+    assert_eq!(bits(&model), seen.take()[2].1);
+    let mut unknown = Trainer::new(&model, Mean(BceWithLogits), sgd(&model))
+        .silent()
+        .callback(EarlyStopping::new("valid_loss", 2));
+    let text = unknown.fit(&data, None).unwrap_err().to_string();
+    assert_eq!(text, "Scores: expected one of loss, rate, got \"valid_loss\"");
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_trained() -> Result<()> {
+    let (x, y) = data(10);
+    let model = linear();
+    let before = bits(&model);
+    let bad = from_fn(40, move |i| {
+        let input = if i == 35 { Tensor::new(&[f32::INFINITY; 3], &Device::Cpu)? } else { x.i(i % 10)? };
+        Ok((input, y.i(i % 10)?))
+    });
+    let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.0)?).silent();
+    let loader = DataLoader::new(&bad, 4)?;
+    let text = trainer.fit(&loader, None).unwrap_err().to_string();
+    assert_eq!(text, "step 9: fit: expected a loss that is finite, got NaN");
+    assert_eq!(bits(&model), before);
+    let empty = from_fn(0, |_| Err(Error::argument("f", "", "")));
+    let text = trainer.fit(&empty, None).unwrap_err().to_string();
+    assert_eq!(text, "fit: expected enough examples for a batch, got 0 examples");
+    assert!(trainer.evaluate(&empty).is_err() && trainer.predict(&empty).is_err());
+    let (x, y) = data(10);
+    let text = trainer.fit(&(x.clone(), y.i(0..9)?), None).unwrap_err().to_string();
+    assert!(text.starts_with("TensorDataset: expected"), "{text}");
+    let each = crate::loss::Each(L2);
+    let mut trainer = Trainer::new(&model, each, sgd(&model)).silent();
+    let text = trainer.fit(&(x.clone(), y.clone()), None).unwrap_err().to_string();
+    assert_eq!(text, "step 1: fit: expected a loss that is one number: Mean(..), Sum(..), got [10, 1]");
+    let mut none = Trainer::new(&model, Mean(L2), sgd(&model)).silent().batch_size(0);
+    assert!(none.fit(&(x.clone(), y.clone()), None).is_err());
+    let mut none = Trainer::new(&model, Mean(L2), sgd(&model)).silent().epochs(0);
+    assert!(none.fit(&(x, y), None)?.is_empty());
+    Ok(())
+}
+
+/// A model with random numbers and buffers, and a trainer with all that has a memory.
+fn net() -> Sequential {
+    let rng = &mut Rng::seed(3);
+    Sequential::new()
+        .push(Linear::new(3, 8, rng).unwrap())
+        .push(BatchNorm1d::new(8).unwrap())
+        .push(Dropout::new(0.3).unwrap())
+        .push(Linear::new(8, 1, rng).unwrap())
+}
+
+fn trainer<'a>(model: &'a Sequential, directory: &std::path::Path, epochs: u64) -> Trainer<'a> {
+    // The checkpoints of every step stay, each under its own name.
+    let directory = directory.to_path_buf();
+    Trainer::new(model, Mean(BceWithLogits), Adam::new(model.parameters(), 0.05).unwrap().amsgrad())
+        .epochs(epochs)
+        .batch_size(7)
+        .accumulate(2)
+        .clip_norm(1.0)
+        .seed(9)
+        .silent()
+        .metric(Accuracy::new().threshold(0.0))
+        .callback(EarlyStopping::new("valid_loss", 100))
+        .callback(OnPlateau::new("valid_loss", Plateau::new(0.05, 0.5).unwrap().patience(0)))
+        .callback(Log::json_lines(directory.join("log")))
+        .callback(Checkpoints::new(&directory).unwrap().best_is_largest("valid_accuracy").every(2))
+        .each_step(move |run| {
+            run.save(directory.join(run.step.to_string()));
+            Ok(())
+        })
+}
+
+#[test]
+fn it_goes_on_with_the_same_bits_from_every_step() -> Result<()> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let (train, valid) = (data(40), data(10));
+    let model = net();
+    let whole = trainer(&model, directory.path(), 4).fit(&train, Some(&valid))?;
+    let text = |name| std::fs::read_to_string(path(name)).unwrap();
+    // Without the times, which differ.
+    let log = || {
+        text("log")
+            .lines()
+            .map(|l| (l[..24].to_string(), l.split("loss").last().unwrap().to_string()))
+            .collect::<Vec<_>>()
+    };
+    let whole_log = log();
+    assert_eq!((whole.len(), whole.records()[3].step, whole_log.len()), (4, 12, 4));
+    let scores = |history: &History| {
+        history.records().iter().map(|r| (r.epoch, r.step, r.scores.clone())).collect::<Vec<_>>()
+    };
+    for step in 1..=12 {
+        let again = net();
+        std::fs::write(path("log"), "spoilt").unwrap();
+        let mut second = trainer(&again, directory.path(), 4).resume(path(&step.to_string()))?;
+        let history = second.fit(&train, Some(&valid))?;
+        assert_eq!(scores(&history), scores(&whole), "{step}");
+        assert_eq!(bits(&again), bits(&model), "{step}");
+        assert_eq!(log(), whole_log, "{step}");
+    }
+    assert!(path("best.safetensors").exists() && path("epoch-4.safetensors").exists());
+    assert!(!path("epoch-3.safetensors").exists());
+
+    // Longer than it was meant to be.
+    let (long, short) = (net(), net());
+    trainer(&long, directory.path(), 6).fit(&train, Some(&valid))?;
+    let first = net();
+    trainer(&first, directory.path(), 4).fit(&train, Some(&valid))?;
+    trainer(&short, directory.path(), 6).resume(path("last.safetensors"))?.fit(&train, Some(&valid))?;
+    assert_eq!(bits(&long), bits(&short));
+    Ok(())
+}
+
+#[test]
+fn a_checkpoint_of_something_else_is_refused() -> Result<()> {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("last.safetensors");
+    let (train, model) = (data(40), linear());
+    let base = |model| Trainer::new(model, Mean(BceWithLogits), sgd(model)).silent();
+    base(&model).callback(Checkpoints::new(directory.path())?).fit(&train, None)?;
+    let said = |trainer: Result<Trainer>| trainer.err().unwrap().to_string();
+
+    let fresh = linear();
+    let before = bits(&fresh);
+    assert_eq!(said(base(&fresh).seed(1).resume(&file)), "resume: expected a checkpoint with seed 1, got 0");
+    let wide = Linear::new(4, 1, &mut Rng::seed(1))?;
+    assert!(said(base(&wide).resume(&file)).starts_with("weight.momentum_buffer: expected [1, 4]"));
+    let adam = Adam::new(fresh.parameters(), 0.1)?;
+    assert!(said(Trainer::new(&fresh, Mean(L2), adam).resume(&file)).contains("in the state"));
+    assert_eq!(bits(&fresh), before);
+    let fit = |trainer: Trainer, data| -> Result<String> {
+        let mut trainer = trainer.resume(&file)?;
+        Ok(trainer.fit(data, None).unwrap_err().to_string())
+    };
+    assert_eq!(fit(base(&fresh), &train)?, "fit: expected a checkpoint with 0 callbacks, got 1");
+    let other = |_: &mut Run| Ok(());
+    let text = fit(base(&fresh).callback(other), &train)?;
+    assert_eq!(text, "callback0: best: in the state, but the callback has no such thing");
+    let text = fit(base(&fresh).callback(Checkpoints::new(directory.path())?), &data(30))?;
+    assert!(text.starts_with("DataLoader: expected a position"), "{text}");
+    Ok(())
+}

@@ -1,0 +1,346 @@
+//! [`Trainer`]: a model, a loss and an optimizer, taken through the epochs.
+
+use std::time::Instant;
+
+use super::callback::{Callback, EachStep, Run, Wishes};
+use super::history::Short;
+use super::step::scalar;
+use super::{Batches, History, Progress, Record, Scores};
+use crate::autograd::{Tensor, no_grad};
+use crate::data::DataLoader;
+use crate::error::{Error, Result};
+use crate::io::Checkpoint;
+use crate::layer::{Layer, Parameter};
+use crate::loss::Loss;
+use crate::metrics::Metric;
+use crate::optim::schedule::Schedule;
+use crate::optim::{Optimizer, distinct};
+
+/// Trains a model: batches, epochs, validation, and the callbacks.
+///
+/// The same data, settings and seed give the same bits, with any number of threads, and also if the training was interrupted and
+/// [resumed](Trainer::resume).
+///
+/// ```
+/// use tealight::optim::schedule::Cosine;
+/// use tealight::optim::schedule::Schedule;
+/// use tealight::prelude::*;
+/// use tealight::train::{EarlyStopping, Trainer};
+/// # #[cfg(feature = "csv")] {
+/// let (train, valid) = tealight::data::iris()?.split(0.2, &mut Rng::seed(1))?;
+/// let scale = Standardize::fit(&train.inputs)?;
+/// let model = Linear::new(4, 3, &mut Rng::seed(1))?;
+/// let mut trainer = Trainer::new(&model, CrossEntropy, AdamW::new(model.parameters(), 0.1)?)
+///     .epochs(40)
+///     .batch_size(16)
+///     .schedule(Cosine::new(40 * 8)?.times(0.1))
+///     .clip_norm(1.0)
+///     .silent()
+///     .callback(EarlyStopping::new("valid_loss", 10));
+/// let data = |part: &tealight::data::Labelled| Ok::<_, Error>((scale.normalize(&part.inputs)?, part.targets.clone()));
+/// let history = trainer.fit(&data(&train)?, Some(&data(&valid)?))?;
+/// assert!(history.last("valid_loss")? < 0.3);
+/// # }
+/// # Ok::<(), tealight::Error>(())
+/// ```
+pub struct Trainer<'a> {
+    pub(super) model: &'a dyn Layer,
+    pub(super) loss: Box<dyn Loss + 'a>,
+    pub(super) optimizer: Box<dyn Optimizer + 'a>,
+    pub(super) callbacks: Vec<Box<dyn Callback + 'a>>,
+    metrics: Vec<Box<dyn Metric + 'a>>,
+    pub(super) schedule: Option<Box<dyn Schedule + 'a>>,
+    pub(super) parameters: Vec<(String, Parameter)>,
+    epochs: u64,
+    pub(super) batch_size: usize,
+    pub(super) accumulate: usize,
+    pub(super) clip: Option<f64>,
+    pub(super) seed: u64,
+    silent: bool,
+    pub(super) resumed: Option<Checkpoint>,
+}
+
+/// Where a run is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct State {
+    /// How many epochs are done.
+    pub(super) epoch: u64,
+    /// How many steps are done.
+    pub(super) step: u64,
+    /// The sum of the losses of this epoch's examples so far, and how many these are.
+    pub(super) sum: f64,
+    pub(super) examples: u64,
+    pub(super) history: History,
+}
+
+impl<'a> Trainer<'a> {
+    /// One epoch in batches of 32, unless one says otherwise.
+    pub fn new(model: &'a dyn Layer, loss: impl Loss + 'a, optimizer: impl Optimizer + 'a) -> Self {
+        Trainer {
+            model,
+            loss: Box::new(loss),
+            optimizer: Box::new(optimizer),
+            callbacks: Vec::new(),
+            metrics: Vec::new(),
+            schedule: None,
+            parameters: distinct(model.parameters()),
+            epochs: 1,
+            batch_size: 32,
+            accumulate: 1,
+            clip: None,
+            seed: 0,
+            silent: false,
+            resumed: None,
+        }
+    }
+
+    /// How many times all examples are gone through.
+    #[must_use]
+    pub fn epochs(mut self, epochs: u64) -> Self {
+        self.epochs = epochs;
+        self
+    }
+
+    /// How many examples a batch has, 32 if nothing is said; `usize::MAX` puts all into one. A
+    /// [`DataLoader`] has a size of its own.
+    #[must_use]
+    pub fn batch_size(mut self, size: usize) -> Self {
+        self.batch_size = size;
+        self
+    }
+
+    /// A step is taken for this many batches together, with the mean of their gradients, in which each batch counts by its
+    /// number of examples. With a mean as the loss that is the gradient of one large batch.
+    #[must_use]
+    pub fn accumulate(mut self, batches: usize) -> Self {
+        self.accumulate = batches.max(1);
+        self
+    }
+
+    /// The learning rate of each step. Without a schedule it is what the optimizer was made with.
+    #[must_use]
+    pub fn schedule(mut self, schedule: impl Schedule + 'a) -> Self {
+        self.schedule = Some(Box::new(schedule));
+        self
+    }
+
+    /// Scales the gradients so that their norm, over all parameters together, is at most this.
+    #[must_use]
+    pub fn clip_norm(mut self, max: f64) -> Self {
+        self.clip = Some(max);
+        self
+    }
+
+    /// The seed of the order of the examples and of what the model does at random, 0 if nothing is said.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Shows no progress.
+    #[must_use]
+    pub fn silent(mut self) -> Self {
+        self.silent = true;
+        self
+    }
+
+    /// Adds a metric: it is measured after each epoch, on the validation data, or on the training data if there are no other.
+    ///
+    /// ```
+    /// use tealight::metrics::Accuracy;
+    /// use tealight::prelude::*;
+    /// use tealight::train::Trainer;
+    /// let x = Tensor::randn(0_f32, 1.0, (100, 2), &mut Rng::seed(1))?;
+    /// let data = (x.clone(), x.gt(0.0)?.all(1)?.to_dtype(DType::U32)?);
+    /// let model = Linear::new(2, 2, &mut Rng::seed(2))?;
+    /// let mut trainer = Trainer::new(&model, CrossEntropy, Adam::new(model.parameters(), 0.1)?)
+    ///     .epochs(20)
+    ///     .silent()
+    ///     .metric(Accuracy::new());
+    /// assert!(trainer.fit(&data, Some(&data))?.last("valid_accuracy")? > 0.8);
+    /// assert!(trainer.evaluate(&data)?.get("accuracy")? > 0.8);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[must_use]
+    pub fn metric(mut self, metric: impl Metric + 'a) -> Self {
+        self.metrics.push(Box::new(metric));
+        self
+    }
+
+    /// Adds a callback, or a closure that is called after each epoch.
+    #[must_use]
+    pub fn callback(mut self, callback: impl Callback + 'a) -> Self {
+        self.callbacks.push(Box::new(callback));
+        self
+    }
+
+    /// Adds a closure that is called after each epoch.
+    #[must_use]
+    pub fn each_epoch(self, f: impl FnMut(&mut Run) -> Result<()> + 'a) -> Self {
+        self.callback(f)
+    }
+
+    /// Adds a closure that is called after each step.
+    #[must_use]
+    pub fn each_step(self, f: impl FnMut(&mut Run) -> Result<()> + 'a) -> Self {
+        self.callback(EachStep(f))
+    }
+
+    /// Trains the model, and measures it after each epoch on `valid`, if there is such data.
+    ///
+    /// Each call is a training of its own, from epoch 0, with the model and the optimizer as they are.
+    ///
+    /// # Errors
+    /// No examples; a loss that is NaN or infinite, said with the number of the step, which is not taken; whatever the data, the
+    /// model, the loss, the optimizer or a callback refuses.
+    pub fn fit(&mut self, train: &dyn Batches, valid: Option<&dyn Batches>) -> Result<History> {
+        let mut loader = train.batches(self.batch_size, Some(self.seed))?;
+        if loader.is_empty() {
+            let got = format!("{} examples", loader.dataset().len());
+            return Err(Error::argument("fit", "enough examples for a batch", got));
+        }
+        let measured = match valid {
+            Some(valid) => Some(("valid_", valid.batches(self.batch_size, None)?)),
+            None if self.metrics.is_empty() => None,
+            None => Some(("", train.batches(self.batch_size, None)?)),
+        };
+        let mut state = self.begin(&mut loader)?;
+        let mut position = loader.position();
+        let mut wishes = Wishes::default();
+        let mut progress = (!self.silent).then(|| {
+            let steps = (loader.len().div_ceil(self.accumulate) as u64).saturating_mul(self.epochs);
+            Progress::new(steps).after(state.step)
+        });
+        self.tell(&state, f64::NAN, &mut wishes, |callback, run| callback.begin(run))?;
+        while state.epoch < self.epochs && !wishes.stop {
+            let (mut batches, started) = (loader.epoch()?, Instant::now());
+            while batches.len() > 0 && !wishes.stop {
+                let step = state.step.saturating_add(1);
+                let loss = self.step(&mut batches, &mut state);
+                let loss = loss.map_err(|error| error.within(format!("step {step}")))?;
+                position = batches.position();
+                self.tell(&state, loss, &mut wishes, |callback, run| callback.step(run))?;
+                if batches.len() == 0 {
+                    self.close_epoch(&mut state, started, measured.as_ref())?;
+                    self.tell(&state, loss, &mut wishes, |callback, run| callback.epoch(run))?;
+                }
+                if let Some(progress) = &mut progress {
+                    progress.step(|| self.message(&state));
+                }
+                // Not before the epoch is closed: a checkpoint is within an epoch or after it.
+                wishes.saves.drain(..).try_for_each(|path| self.save(&path, &state, position))?;
+            }
+        }
+        self.tell(&state, f64::NAN, &mut wishes, |callback, run| callback.end(run))?;
+        wishes.saves.drain(..).try_for_each(|path| self.save(&path, &state, position))?;
+        if let Some(progress) = progress {
+            progress.finish();
+        }
+        Ok(state.history)
+    }
+
+    /// The loss and the metrics on data that the model does not learn from.
+    ///
+    /// # Errors
+    /// No examples; whatever the data, the model or the loss refuses.
+    pub fn evaluate(&mut self, data: &dyn Batches) -> Result<Scores> {
+        self.measure(&data.batches(self.batch_size, None)?)
+    }
+
+    /// What the model predicts for the inputs of the data, batch by batch, in one tensor. Plain inputs are data too.
+    ///
+    /// # Errors
+    /// No examples; whatever the data or the model refuses.
+    pub fn predict(&self, data: &dyn Batches) -> Result<Tensor> {
+        let batches = data.batches(self.batch_size, None)?.epoch()?;
+        let predictions =
+            batches.map(|batch| self.model.predict(&batch?.0)).collect::<Result<Vec<Tensor>>>()?;
+        if predictions.is_empty() {
+            return Err(Error::argument("predict", "one example or more", 0));
+        }
+        Tensor::cat(&predictions, 0)
+    }
+
+    fn close_epoch(
+        &mut self,
+        state: &mut State,
+        started: Instant,
+        measured: Option<&(&str, DataLoader)>,
+    ) -> Result<()> {
+        state.epoch = state.epoch.saturating_add(1);
+        let mut scores = Scores::default();
+        scores.push("loss", state.sum / state.examples as f64);
+        scores.push("rate", self.optimizer.learning_rate());
+        if let Some((prefix, loader)) = measured {
+            // The loss of the training data is known already.
+            for (name, score) in self.measure(loader)?.iter().skip(usize::from(prefix.is_empty())) {
+                scores.push(format!("{prefix}{name}"), score);
+            }
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        state.history.0.push(Record { epoch: state.epoch, step: state.step, seconds, scores });
+        (state.sum, state.examples) = (0.0, 0);
+        Ok(())
+    }
+
+    fn measure(&mut self, loader: &DataLoader) -> Result<Scores> {
+        let (mut sum, mut examples) = (0.0, 0);
+        self.metrics.iter_mut().for_each(|metric| metric.reset());
+        // A clone, so that each time sees the same, whatever the loader does at random.
+        for batch in loader.clone().epoch()? {
+            let (inputs, targets) = batch?;
+            let prediction = self.model.predict(&inputs)?;
+            let rows = inputs.dims().first().map_or(1, |&rows| rows);
+            sum += scalar(&no_grad(|| self.loss.loss(&prediction, &targets))?)? * rows as f64;
+            examples += rows;
+            self.metrics.iter_mut().try_for_each(|metric| metric.update(&prediction, &targets))?;
+        }
+        if examples == 0 {
+            return Err(Error::argument("evaluate", "one example or more", 0));
+        }
+        let mut scores = Scores::default();
+        scores.push("loss", sum / examples as f64);
+        for metric in &self.metrics {
+            scores.push(metric.name(), metric.value()?);
+        }
+        Ok(scores)
+    }
+
+    fn tell(
+        &mut self,
+        state: &State,
+        loss: f64,
+        wishes: &mut Wishes,
+        mut what: impl FnMut(&mut dyn Callback, &mut Run) -> Result<()>,
+    ) -> Result<()> {
+        if self.callbacks.is_empty() {
+            return Ok(());
+        }
+        let mut run = Run {
+            model: self.model,
+            optimizer: &mut *self.optimizer,
+            epoch: state.epoch,
+            step: state.step,
+            loss,
+            history: &state.history,
+            wishes,
+        };
+        self.callbacks.iter_mut().try_for_each(|callback| what(&mut **callback, &mut run))
+    }
+
+    /// What the progress bar says.
+    fn message(&self, state: &State) -> String {
+        let within = state.examples > 0;
+        let epoch = state.epoch + u64::from(within);
+        let mut message = format!("epoch {epoch}/{}  ", self.epochs);
+        if within {
+            message += &format!("loss {}  ", Short(state.sum / state.examples as f64));
+        }
+        let last = state.history.0.last().map(|record| record.scores.clone()).unwrap_or_default();
+        for (name, score) in last.iter().filter(|(name, _)| *name != "rate" && !(within && *name == "loss")) {
+            message += &format!("{name} {}  ", Short(score));
+        }
+        message + &format!("rate {}", Short(self.optimizer.learning_rate()))
+    }
+}

@@ -1,0 +1,142 @@
+//! A training that is killed and taken up again ends with the same bits, whatever it was doing; and so does one with another
+//! number of threads.
+//!
+//! The trainings run in processes of their own: this test program, started again with a variable that says where to train.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tealight::data::DataLoader;
+use tealight::data::TensorDataset;
+use tealight::io;
+use tealight::layer::{BatchNorm1d, Dropout};
+use tealight::optim::schedule::{Cosine, Schedule};
+use tealight::prelude::*;
+use tealight::train::{Checkpoints, EarlyStopping, OnCtrlC, Trainer};
+
+const PLACE: &str = "TEALIGHT_TEST_TRAIN_IN";
+/// Set where Ctrl-C is to be pressed on the way.
+const PRESS: &str = "TEALIGHT_TEST_PRESS";
+const EPOCHS: u64 = 16;
+
+/// Trains in this directory, from the last checkpoint if there is one, and writes the weights when all is done.
+fn train(directory: &Path) -> Result<()> {
+    let rng = &mut Rng::seed(1);
+    let x = Tensor::randn(0_f32, 1.0, (200, 16), rng)?;
+    let y = x.narrow(1, 0, 4)?.sum_keepdim(1)?.gt(0.0)?.to_dtype(DType::F32)?;
+    let part = |start, len| TensorDataset::new(&x.narrow(0, start, len)?, &y.narrow(0, start, len)?);
+    let model = Sequential::new()
+        .push(Linear::new(16, 64, rng)?)
+        .push(BatchNorm1d::new(64)?)
+        .push(Relu)
+        .push(Dropout::new(0.2)?)
+        .push(Linear::new(64, 1, rng)?);
+    let noise = |x: &Tensor, rng: &mut Rng| x + Tensor::randn(0_f32, 0.1, x.dims(), rng)?;
+    let examples = DataLoader::new(&part(0, 160)?, 10)?.shuffle(2).augment(noise, 3).prefetch(2);
+    let mut trainer = Trainer::new(&model, Mean(BceWithLogits), Adam::new(model.parameters(), 0.01)?)
+        .epochs(EPOCHS)
+        .accumulate(2)
+        .clip_norm(1.0)
+        .schedule(Cosine::new(8 * EPOCHS as usize)?.times(0.01))
+        .silent()
+        .callback(EarlyStopping::new("valid_loss", 1000))
+        .each_step(|run| {
+            if run.step == 30 && std::env::var_os(PRESS).is_some() {
+                let id = std::process::id().to_string();
+                assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+            }
+            Ok(())
+        })
+        .callback(OnCtrlC::save(directory.join("last.safetensors"))?)
+        .callback(Checkpoints::new(directory)?.every_steps(1).best("valid_loss"));
+    let last = directory.join("last.safetensors");
+    if last.exists() {
+        trainer = trainer.resume(last)?;
+    }
+    let history = trainer.fit(&examples, Some(&part(160, 40)?))?;
+    drop(trainer);
+    if history.len() < EPOCHS as usize {
+        return Ok(());
+    }
+    let mut state: std::collections::BTreeMap<_, _> =
+        model.state().into_iter().map(|(name, held)| (name, held.get())).collect();
+    for name in ["loss", "valid_loss"] {
+        let curve: Vec<f64> = history.curve(name).into_iter().map(|(_, score)| score).collect();
+        state.insert(format!("history.{name}"), Tensor::new(&curve[..], &Device::Cpu)?);
+    }
+    io::write(directory.join("done.safetensors"), &state)
+}
+
+/// What the other processes run; nothing, where the tests are run.
+#[test]
+fn child() {
+    if let Some(directory) = std::env::var_os(PLACE) {
+        train(Path::new(&directory)).unwrap();
+    }
+}
+
+fn start(directory: &Path, threads: usize) -> Child {
+    command(directory, threads).spawn().unwrap()
+}
+
+fn command(directory: &Path, threads: usize) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "child"])
+        .env(PLACE, directory)
+        .env("RAYON_NUM_THREADS", threads.to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+/// The weights and the history at the end.
+fn done(directory: &Path) -> Vec<u8> {
+    std::fs::read(directory.join("done.safetensors")).unwrap()
+}
+
+#[test]
+fn killed_at_any_moment() {
+    let whole = tempfile::tempdir().unwrap();
+    let started = Instant::now();
+    assert!(start(whole.path(), 1).wait().unwrap().success());
+    let long = started.elapsed();
+    let expected = done(whole.path());
+    let two = tempfile::tempdir().unwrap();
+    assert!(start(two.path(), 2).wait().unwrap().success());
+    assert_eq!(done(two.path()), expected, "two threads");
+    if cfg!(unix) {
+        let pressed = tempfile::tempdir().unwrap();
+        let mut child = command(pressed.path(), 1).env(PRESS, "yes").spawn().unwrap();
+        assert!(child.wait().unwrap().success());
+        assert!(!pressed.path().join("done.safetensors").exists());
+        assert!(start(pressed.path(), 1).wait().unwrap().success());
+        assert_eq!(done(pressed.path()), expected, "after Ctrl-C");
+    }
+
+    let rng = &mut Rng::seed(u64::from(std::process::id()));
+    let (mut kills, mut finished) = (0, 0);
+    while kills < 20 || finished == 0 {
+        let directory = tempfile::tempdir().unwrap();
+        // About six kills a training.
+        loop {
+            let mut child = start(directory.path(), 1 + kills % 2);
+            if kills < 20 {
+                std::thread::sleep(Duration::from_secs_f64(long.as_secs_f64() * rng.uniform() / 3.0));
+                child.kill().unwrap();
+            }
+            let status = child.wait().unwrap();
+            if status.success() {
+                break;
+            }
+            // Anything else than a kill has a code.
+            assert_eq!(status.code(), None, "the training failed");
+            kills += 1;
+        }
+        assert_eq!(done(directory.path()), expected, "after {kills} kills");
+        finished += 1;
+    }
+    println!("{kills} kills, {finished} trainings of {long:?}");
+}
