@@ -343,7 +343,18 @@ fn train(
         model = model.push(linear(start, outputs, inputs)?);
     }
     assert!(start.is_empty());
-    let mut optimizer = make(model.parameters())?;
+    follow(golden, name, &model, make(model.parameters())?, x, loss)
+}
+
+/// Trains on all of `x` at once, and compares each loss with PyTorch's.
+fn follow(
+    golden: &Golden,
+    name: &str,
+    model: &Sequential,
+    mut optimizer: Box<dyn Optimizer>,
+    x: &Tensor,
+    loss: impl Fn(&Tensor) -> Result<Tensor>,
+) -> Result<()> {
     let expected = golden.get(&format!("training.{name}.losses"));
     let mut losses = Vec::new();
     for _ in expected {
@@ -374,6 +385,30 @@ fn the_loss_curves_of_pytorch() -> Result<()> {
     let (x, classes) = (x.narrow(0, 0, 500)?, classes.narrow(0, 0, 500)?);
     let adamw = |p| Ok::<_, Error>(Box::new(AdamW::new(p, 0.01)?) as Box<dyn Optimizer>);
     train(&golden, "mlp", &[[32, 64], [10, 32]], adamw, &x, |y| CrossEntropy.loss(y, &classes))?;
+
+    // Plain gradient descent through convolutions and pools: candle's pool gradient would lead elsewhere.
+    let (x, classes) = (x.narrow(0, 0, 200)?.reshape((200, 1, 8, 8))?, classes.narrow(0, 0, 200)?);
+    let (rng, same) = (&mut Rng::seed(1), ConvOptions::new().padding(1));
+    let lenet = Sequential::new()
+        .push(Conv2d::new(1, 4, 3, same, rng)?)
+        .push(Relu)
+        .push(MaxPool2d::new(PoolOptions::new(2)))
+        .push(Conv2d::new(4, 8, 3, same, rng)?)
+        .push(Relu)
+        .push(MaxPool2d::new(PoolOptions::new(2)))
+        .push(Flatten)
+        .push(Linear::new(32, 10, rng)?);
+    tealight::layer::to_dtype(&lenet, DType::F64)?;
+    let mut start = golden.get("training.lenet.start");
+    for (_, parameter) in lenet.parameters() {
+        let dims = parameter.get().dims().to_vec();
+        let (own, rest) = start.split_at(dims.iter().product());
+        start = rest;
+        parameter.set(Array::from_vec(own.to_vec(), dims, &Device::Cpu)?)?;
+    }
+    assert!(start.is_empty());
+    let sgd = Box::new(Sgd::new(lenet.parameters(), 0.2)?);
+    follow(&golden, "lenet", &lenet, sgd, &x, |y| CrossEntropy.loss(y, &classes))?;
     golden.finish("training");
     Ok(())
 }

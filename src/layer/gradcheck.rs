@@ -2,17 +2,45 @@
 
 use candle_core::DType;
 
-use super::{Layer, Parameter, Pass};
+use super::{Held, Layer, Parameter, Pass};
 use crate::autograd::{Check, GradCheck, Tensor};
 use crate::error::{Error, Result};
 
-/// Puts the parameters back as they were, also when the check fails.
-struct Restore(Vec<(Parameter, Tensor)>);
+/// Puts parameters and buffers back as they were, also when the check fails.
+struct Restore(Vec<(Held, Tensor)>);
+
+impl Restore {
+    /// Remembers all that the layer holds, and makes its floats f64.
+    fn after_widening(layer: &(impl Layer + ?Sized)) -> Result<Self> {
+        let mut restore = Restore(Vec::new());
+        for (_, held) in layer.state() {
+            let value = match &held {
+                Held::Parameter(parameter) => parameter.leaf(),
+                Held::Buffer(buffer) => buffer.get(),
+            };
+            if value.dtype().is_float() {
+                let wide = value.detach().to_dtype(DType::F64)?;
+                match &held {
+                    // A tied one is f64 when it comes again, and put back to f32 by the entry that came first.
+                    Held::Parameter(parameter) => {
+                        drop(parameter.replace(Tensor::parameter(wide.into_array())))
+                    }
+                    Held::Buffer(buffer) => buffer.replace(wide),
+                }
+            }
+            restore.0.push((held, value));
+        }
+        Ok(restore)
+    }
+}
 
 impl Drop for Restore {
     fn drop(&mut self) {
-        for (parameter, value) in self.0.drain(..) {
-            parameter.replace(value);
+        for (held, value) in self.0.drain(..).rev() {
+            match held {
+                Held::Parameter(parameter) => drop(parameter.replace(value)),
+                Held::Buffer(buffer) => buffer.replace(value),
+            }
         }
     }
 }
@@ -21,7 +49,7 @@ impl Drop for Restore {
 /// differences in f64: see [`autograd::gradcheck`](crate::autograd::gradcheck).
 ///
 /// The layer is run with a clone of `pass` each time, so that a training pass draws the same random numbers again. Its
-/// parameters are f64 meanwhile, and are put back afterwards: nobody else may use the layer in between.
+/// parameters and buffers are f64 meanwhile, and are put back afterwards: nobody else may use the layer in between.
 ///
 /// ```
 /// use tealight::prelude::*;
@@ -42,12 +70,8 @@ pub fn gradcheck(layer: &(impl Layer + ?Sized), x: &Tensor, pass: &Pass) -> Resu
         }
     }
     let mut inputs = vec![x.to_dtype(DType::F64)?.detach()];
-    let mut restore = Restore(Vec::new());
-    for (_, parameter) in &parameters {
-        let value = parameter.get();
-        inputs.push(value.to_dtype(DType::F64)?.detach());
-        restore.0.push((parameter.clone(), value));
-    }
+    let _restore = Restore::after_widening(layer)?;
+    inputs.extend(parameters.iter().map(|(_, parameter)| parameter.get().detach()));
     let run = |inputs: &[Tensor]| {
         for ((_, parameter), value) in parameters.iter().zip(&inputs[1..]) {
             parameter.replace(value.clone());
@@ -97,6 +121,21 @@ mod tests {
         // The parameter is what it was.
         assert_eq!(weight.get().to_vec1::<f32>()?, [0.5, -2.0]);
         assert!(weight.get().requires_grad());
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_frozen_or_no_parameter_is_put_back_too() -> Result<()> {
+        let rng = &mut Rng::seed(1);
+        let tied = Linear::new(3, 3, rng)?;
+        let model = Sequential::new().push(tied.clone()).push(BatchNorm1d::new(3)?).push(tied);
+        model.freeze("1.*")?;
+        let state =
+            || model.state().into_iter().map(|(_, held)| format!("{:?}", held.get())).collect::<Vec<_>>();
+        let before = state();
+        gradcheck(&model, &Tensor::randn(0.0, 1.0, (5, 3), rng)?, &Pass::train(Rng::seed(2)))?;
+        assert_eq!(state(), before);
+        assert!(model.parameters()[0].1.get().requires_grad());
         Ok(())
     }
 }

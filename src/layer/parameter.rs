@@ -54,6 +54,11 @@ impl Parameter {
         Ok(())
     }
 
+    /// The leaf, whether it is frozen or not.
+    pub(super) fn leaf(&self) -> Tensor {
+        self.0.leaf.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Puts this very tensor in the place of the value, and returns what was there.
     pub(super) fn replace(&self, tensor: Tensor) -> Tensor {
         std::mem::replace(&mut *self.0.leaf.write().unwrap_or_else(PoisonError::into_inner), tensor)

@@ -235,3 +235,13 @@ train("softmax", 200, [(10, 64), (10,)], lambda p: o.Adam(p, 0.01), lambda w, b:
 x, t = x[:500], t[:500]
 train("mlp", 50, [(32, 64), (32,), (10, 32), (10,)], lambda p: o.AdamW(p, 0.01),
       lambda w, b, v, c: f.cross_entropy(torch.tanh(x @ w.T + b) @ v.T + c, t))
+
+
+def lenet(w, b, v, c, u, d):
+    h = f.max_pool2d(f.relu(f.conv2d(x, w, b, padding=1)), 2)
+    h = f.max_pool2d(f.relu(f.conv2d(h, v, c, padding=1)), 2)
+    return f.cross_entropy(h.flatten(1) @ u.T + d, t)
+
+
+x, t = x[:200].reshape(-1, 1, 8, 8), t[:200]
+train("lenet", 60, [(4, 1, 3, 3), (4,), (8, 4, 3, 3), (8,), (10, 32), (10,)], lambda p: o.SGD(p, 0.2), lenet)
