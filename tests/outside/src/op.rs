@@ -65,7 +65,7 @@ impl Op<2> for Polar {
         let (by_x, by_y) = (grad.i(0)?, grad.i(1)?);
         let (cos, sin) = (angle.cos()?, angle.sin()?);
         let by_r = ((&by_x * &cos)? + (&by_y * &sin)?)?;
-        let by_angle = (r * (by_y * cos - (by_x * sin)?)?)?;
+        let by_angle = (r * ((by_y * cos)? - (by_x * sin)?)?)?;
         Ok([Some(by_r), Some(by_angle)])
     }
 }
