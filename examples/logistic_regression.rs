@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use tealight::data::{self, ImageFolder, Labelled};
 use tealight::prelude::*;
-use tealight::train::Trainer;
+use tealight::train::Progress;
 use tealight::{io, plot};
 
 /// Learns to tell one kind of picture from the others, and shows what it learned.
@@ -110,18 +110,25 @@ fn run(options: &Options) -> Result<()> {
 
     // The model: a picture is unrolled to a vector, its length made 1, and a linear layer gives a score, whose sigmoid is
     // the probability. The loss takes the sigmoid itself, which loses no digits.
-    let pixels = task.train.0.dims()[1..].iter().product();
+    let (images, targets) = &task.train;
+    let pixels = images.dims()[1..].iter().product();
     let build = |rng: &mut Rng| {
         Ok::<_, Error>(Sequential::new().push(Flatten).push(NormalizeRows).push(Linear::new(pixels, 1, rng)?))
     };
     let model = build(rng)?;
-    let optimizer = Sgd::new(model.parameters(), options.learning_rate)?;
-    // All pictures in one batch, in their order.
-    let mut trainer = Trainer::new(&model, Mean(BceWithLogits), optimizer)
-        .epochs(options.epochs)
-        .batch_size(usize::MAX)
-        .seed(options.seed);
-    let curve = trainer.fit(&task.train, None)?.curve("loss");
+    let loss = Mean(BceWithLogits);
+    let mut optimizer = Sgd::new(model.parameters(), options.learning_rate)?;
+
+    let mut curve = Vec::new();
+    let mut progress = Progress::new(options.epochs);
+    for epoch in 1..=options.epochs {
+        let value = loss.loss(&model.forward(images, &mut Pass::train(rng.clone()))?, targets)?;
+        optimizer.step(&value.backward()?)?;
+        let value = f64::from(value.to_scalar::<f32>()?);
+        curve.push((epoch as f64, value));
+        progress.step(|| format!("loss {value:.5}"));
+    }
+    progress.finish();
 
     show(&model, &task, &options.out, curve)?;
     let file = options.out.join("model.safetensors");

@@ -14,11 +14,9 @@ use tealight::io;
 use tealight::layer::{BatchNorm1d, Dropout};
 use tealight::optim::schedule::{Cosine, Schedule};
 use tealight::prelude::*;
-use tealight::train::{Checkpoints, EarlyStopping, OnCtrlC, Trainer};
+use tealight::train::{Checkpoints, EarlyStopping, Trainer};
 
 const PLACE: &str = "TEALIGHT_TEST_TRAIN_IN";
-/// Set where Ctrl-C is to be pressed on the way.
-const PRESS: &str = "TEALIGHT_TEST_PRESS";
 const EPOCHS: u64 = 16;
 
 /// Trains in this directory, from the last checkpoint if there is one, and writes the weights when all is done.
@@ -42,14 +40,6 @@ fn train(directory: &Path) -> Result<()> {
         .schedule(Cosine::new(8 * EPOCHS as usize)?.times(0.01))
         .silent()
         .callback(EarlyStopping::new("valid_loss", 1000))
-        .each_step(|run| {
-            if run.step == 30 && std::env::var_os(PRESS).is_some() {
-                let id = std::process::id().to_string();
-                assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-            }
-            Ok(())
-        })
-        .callback(OnCtrlC::save(directory.join("last.safetensors"))?)
         .callback(Checkpoints::new(directory)?.every_steps(1).best("valid_loss"));
     let last = directory.join("last.safetensors");
     if last.exists() {
@@ -78,18 +68,14 @@ fn child() {
 }
 
 fn start(directory: &Path, threads: usize) -> Child {
-    command(directory, threads).spawn().unwrap()
-}
-
-fn command(directory: &Path, threads: usize) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
+    Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child"])
         .env(PLACE, directory)
         .env("RAYON_NUM_THREADS", threads.to_string())
         .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    command
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 /// The weights and the history at the end.
@@ -107,14 +93,6 @@ fn killed_at_any_moment() {
     let two = tempfile::tempdir().unwrap();
     assert!(start(two.path(), 2).wait().unwrap().success());
     assert_eq!(done(two.path()), expected, "two threads");
-    if cfg!(unix) {
-        let pressed = tempfile::tempdir().unwrap();
-        let mut child = command(pressed.path(), 1).env(PRESS, "yes").spawn().unwrap();
-        assert!(child.wait().unwrap().success());
-        assert!(!pressed.path().join("done.safetensors").exists());
-        assert!(start(pressed.path(), 1).wait().unwrap().success());
-        assert_eq!(done(pressed.path()), expected, "after Ctrl-C");
-    }
 
     let rng = &mut Rng::seed(u64::from(std::process::id()));
     let (mut kills, mut finished) = (0, 0);

@@ -24,8 +24,6 @@ mod callback;
 mod checkpoints;
 mod early_stopping;
 mod history;
-#[cfg(feature = "ctrlc")]
-mod interrupt;
 mod log;
 mod plateau;
 mod progress;
@@ -42,8 +40,6 @@ pub use callback::{Callback, Run};
 pub use checkpoints::Checkpoints;
 pub use early_stopping::EarlyStopping;
 pub use history::{History, Record, Scores};
-#[cfg(feature = "ctrlc")]
-pub use interrupt::OnCtrlC;
 pub use log::Log;
 pub use plateau::OnPlateau;
 pub use progress::Progress;

@@ -25,18 +25,20 @@ pub struct RateRange {
 }
 
 impl RateRange {
-    /// The rate at which the loss falls fastest: a good one to train with, or the largest of a schedule.
+    /// A tenth of the rate at which the loss was least: there it still falls, and it is far from where it runs away. A good rate to
+    /// train with, or the largest of a schedule.
     ///
     /// # Errors
     /// A loss that never falls.
     pub fn suggestion(&self) -> Result<f64> {
-        // The first losses are hardly smoothed, and the last ones turn up.
-        let fall = |pair: &[(f64, f64)]| (pair[0].1 - pair[1].1, pair[0].0);
-        let falls = self.losses.windows(2).map(fall).filter(|(fall, _)| *fall > 0.0);
-        let steepest = falls.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, rate)| rate);
-        steepest.ok_or_else(|| {
-            Error::argument("rate_range", "a loss that falls at some rate: smaller ones, more steps", "none")
-        })
+        let least = self.losses.iter().min_by(|a, b| a.1.total_cmp(&b.1));
+        match (self.losses.first(), least) {
+            (Some(first), Some(least)) if least.1 < first.1 => Ok(least.0 / 10.0),
+            _ => {
+                let expected = "a loss that falls at some rate: smaller ones, more steps";
+                Err(Error::argument("rate_range", expected, "none"))
+            }
+        }
     }
 }
 
