@@ -158,6 +158,8 @@ fn case(key: &str) -> Option<Case> {
         "upsample nearest to" => plain(Ok(Upsample::to([5, 4]))),
         "upsample bilinear" => plain(Ok(Upsample::by([2, 3]).bilinear(false))),
         "upsample corners" => plain(Ok(Upsample::to([3, 5]).bilinear(true))),
+        "prelu" => plain(PRelu::new()),
+        "prelu per channel" => plain(PRelu::per_channel(3)),
         _ => None,
     }
 }

@@ -25,7 +25,7 @@ use crate::file::file_error;
 /// ```
 /// use tealight::prelude::*;
 /// use tealight::train::{TensorBoard, Trainer};
-/// let dir = std::env::temp_dir().join("tealight-doc-runs");
+/// let dir = std::env::temp_dir().join(format!("tealight-doc-runs-{}", std::process::id()));
 /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
 /// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
 /// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?)

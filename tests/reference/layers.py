@@ -176,6 +176,8 @@ case("upsample nearest", lambda: nn.Upsample(scale_factor=2), [N(1, 2, 2, 3)])
 case("upsample nearest to", lambda: nn.Upsample(size=(5, 4)), [N(1, 2, 3, 3)])
 case("upsample bilinear", lambda: nn.Upsample(scale_factor=(2, 3), mode="bilinear"), [N(1, 2, 2, 3)])
 case("upsample corners", lambda: nn.Upsample(size=(3, 5), mode="bilinear", align_corners=True), [N(1, 2, 2, 3)])
+case("prelu", lambda: nn.PReLU(), [N(3, 4)])
+case("prelu per channel", lambda: nn.PReLU(3), [N(2, 3, 2)])
 
 
 def draw(rng, dims, low=-128, high=128):
