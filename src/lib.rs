@@ -70,6 +70,7 @@ pub mod plot;
 pub mod train;
 
 pub use error::{Error, Result};
+pub use kernel::simd;
 
 /// Everything that most programs use: `use tealight::prelude::*;`.
 pub mod prelude {

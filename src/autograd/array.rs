@@ -1,6 +1,9 @@
 //! How operations reach the numbers of candle's arrays.
 
-use candle_core::{DType, Layout, Storage, WithDType};
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use candle_core::{DType, Layout, Storage, StorageRef, WithDType};
 
 use super::Array;
 use crate::error::Result;
@@ -40,6 +43,46 @@ pub(crate) fn read<T: WithDType, R, const N: usize>(
         part.0 = T::cpu_storage_as_slice(storage)?.get(layout.start_offset()..).unwrap_or_default();
     }
     Ok(f(parts))
+}
+
+/// The elements of an array while they are read: those of its storage from the first of the array on.
+pub(crate) struct Elements<'a, T> {
+    storage: StorageRef<'a>,
+    layout: &'a Layout,
+    of: PhantomData<T>,
+}
+
+/// The elements of an array of type `T` in main memory; see [`contiguous`] to have them in order.
+pub(crate) fn elements<T: WithDType>(x: &Array) -> Result<Elements<'_, T>> {
+    let (storage, layout) = x.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(numbers) => T::cpu_storage_as_slice(numbers).map(|_| ())?,
+        _ => return Err(candle_core::Error::Msg("expected an array in main memory".into()).into()),
+    }
+    Ok(Elements { storage, layout, of: PhantomData })
+}
+
+impl<T: WithDType> Deref for Elements<'_, T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        let Storage::Cpu(numbers) = &*self.storage else { return &[] };
+        let numbers = T::cpu_storage_as_slice(numbers).unwrap_or_default();
+        let start = self.layout.start_offset();
+        // A contiguous array ends where its elements do; an empty view may begin behind the data.
+        let end = if self.layout.is_contiguous() {
+            start + self.layout.shape().elem_count()
+        } else {
+            numbers.len()
+        };
+        numbers.get(start..end).unwrap_or_default()
+    }
+}
+
+impl<T: WithDType> Elements<'_, T> {
+    /// The array, broadcast to `out`.
+    pub(crate) fn view(&self, out: &[usize]) -> View<'_, T> {
+        View::broadcast(self, self.layout.dims(), self.layout.stride(), out)
+    }
 }
 
 /// An array of our own making.

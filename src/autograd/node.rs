@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::saved::Stash;
 use super::tensor::placed;
 use super::{Array, Tensor, anomaly, mode};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
 /// One gradient for each input, `None` where nobody waits for it.
@@ -101,6 +101,37 @@ impl Call<'_> {
     /// The shape of input i, which the node that made it knows; of a constant nobody needs it.
     pub(crate) fn dims(&self, i: usize) -> Option<&[usize]> {
         Some(&self.node.edges.get(i)?.as_ref()?.dims)
+    }
+
+    #[cold]
+    fn missing(&self, what: &str) -> Error {
+        let reason = format!("the backward rule asks for {what}, which forward did not keep");
+        Error::no_gradient(self.node.rule.name(), reason)
+    }
+
+    pub(crate) fn input(&self, i: usize) -> Result<&Array> {
+        let kept = self.node.stash.inputs.get(i).and_then(Option::as_ref);
+        kept.ok_or_else(|| self.missing(&format!("input {i}")))
+    }
+
+    pub(crate) fn output(&self) -> Result<&Array> {
+        self.node.stash.output.as_ref().ok_or_else(|| self.missing("the output"))
+    }
+
+    pub(super) fn extra(&self, i: usize) -> Result<&Array> {
+        self.node.stash.extra.get(i).ok_or_else(|| self.missing(&format!("extra array {i}")))
+    }
+
+    pub(super) fn known_dims(&self, i: usize) -> Result<&[usize]> {
+        self.dims(i).ok_or_else(|| self.missing(&format!("the shape of input {i}")))
+    }
+
+    pub(crate) fn input_with_history(&self, i: usize) -> Result<Tensor> {
+        Ok(self.with_history(self.input(i)?, self.node.edges[i].as_ref()))
+    }
+
+    pub(crate) fn output_with_history(&self) -> Result<Tensor> {
+        Ok(self.with_history(self.output()?, Some(self.node)))
     }
 
     pub(super) fn with_history(&self, array: &Array, edge: Option<&Arc<Node>>) -> Tensor {

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use super::node::{Call, Grads, Rule, needs_grad, record};
-use super::saved::{Keep, Saved, Stash};
+use super::saved::{Keep, Saved};
 use super::{Array, Tensor, anomaly};
 use crate::error::Result;
 
@@ -72,25 +72,23 @@ pub trait Op<const N: usize>: Debug + Send + Sync + 'static {
         Self: Sized,
     {
         const { assert!(N <= 32, "an operation takes at most 32 inputs") };
-        let recording = needs_grad(&inputs);
-        let wants = |i: usize| u32::from(recording && inputs[i].requires_grad()) << i;
-        let mut keep = Keep::new((0..N).map(wants).sum());
+        let mut keep = Keep::new(wanted(&inputs));
         let output = self.forward(inputs.map(Tensor::array), &mut keep)?;
         anomaly::check_forward(Self::NAME, &inputs, &output)?;
-        if !recording {
+        if !keep.recording() {
             return Ok(Tensor::constant(output));
         }
-        let stash = Stash {
-            inputs: inputs
-                .iter()
-                .enumerate()
-                .map(|(i, input)| (keep.inputs & (1 << i) != 0).then(|| input.array().clone()))
-                .collect(),
-            output: keep.output.then(|| output.clone()),
-            extra: keep.extra,
-        };
+        let stash = keep.into_stash(&inputs, &output);
         Ok(record(&inputs, output, stash, || Fixed::<Self, N>(self)))
     }
+}
+
+/// Which inputs' gradients will be wanted, as bits.
+fn wanted(inputs: &[&Tensor]) -> u32 {
+    if !needs_grad(inputs) {
+        return 0;
+    }
+    inputs.iter().enumerate().map(|(i, input)| u32::from(input.requires_grad()) << i).sum()
 }
 
 /// An [`Op`] of N inputs as a rule of a node.

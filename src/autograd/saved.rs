@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::node::Call;
 use super::{Array, Tensor};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// The arrays that a node holds.
 #[derive(Debug, Default)]
@@ -31,6 +31,15 @@ fn bit(i: usize) -> u32 {
 impl Keep {
     pub(super) fn new(wanted: u32) -> Self {
         Keep { wanted, inputs: 0, output: false, extra: SmallVec::new() }
+    }
+
+    pub(super) fn into_stash(self, inputs: &[&Tensor], output: &Array) -> Stash {
+        let kept = |(i, input): (usize, &&Tensor)| (self.inputs & bit(i) != 0).then(|| input.array().clone());
+        Stash {
+            inputs: inputs.iter().enumerate().map(kept).collect(),
+            output: self.output.then(|| output.clone()),
+            extra: self.extra,
+        }
     }
 
     /// Whether anything is kept at all: false under [`no_grad`](super::no_grad) and where no input needs a gradient.
@@ -64,24 +73,16 @@ impl Keep {
 
 /// What [`Op::backward`](super::Op::backward) has to work with.
 pub struct Saved<'a, const N: usize> {
-    pub(super) call: &'a Call<'a>,
+    pub(crate) call: &'a Call<'a>,
 }
 
 impl<const N: usize> Saved<'_, N> {
-    fn missing(&self, what: &str) -> Error {
-        let name = self.call.node.rule.name();
-        Error::no_gradient(name, format!("the backward rule asks for {what}, which forward did not keep"))
-    }
-
     /// Input `i`, with its history, so that what is computed from it can be differentiated again.
     ///
     /// # Errors
     /// If `forward` did not keep it.
     pub fn input(&self, i: usize) -> Result<Tensor> {
-        let node = self.call.node;
-        let kept = node.stash.inputs.get(i).and_then(Option::as_ref);
-        let array = kept.ok_or_else(|| self.missing(&format!("input {i}")))?;
-        Ok(self.call.with_history(array, node.edges[i].as_ref()))
+        self.call.input_with_history(i)
     }
 
     /// The output, with its history.
@@ -89,8 +90,7 @@ impl<const N: usize> Saved<'_, N> {
     /// # Errors
     /// If `forward` did not keep it.
     pub fn output(&self) -> Result<Tensor> {
-        let array = self.call.node.stash.output.as_ref().ok_or_else(|| self.missing("the output"))?;
-        Ok(self.call.with_history(array, Some(self.call.node)))
+        self.call.output_with_history()
     }
 
     /// The `i`-th of the other arrays that `forward` kept.
@@ -98,7 +98,7 @@ impl<const N: usize> Saved<'_, N> {
     /// # Errors
     /// If there is none.
     pub fn extra(&self, i: usize) -> Result<&Array> {
-        self.call.node.stash.extra.get(i).ok_or_else(|| self.missing(&format!("extra array {i}")))
+        self.call.extra(i)
     }
 
     /// The shape of input `i`, whether it was kept or not.
@@ -106,7 +106,7 @@ impl<const N: usize> Saved<'_, N> {
     /// # Errors
     /// If input `i` is a constant, whose gradient nobody wants.
     pub fn input_dims(&self, i: usize) -> Result<&[usize]> {
-        self.call.dims(i).ok_or_else(|| self.missing(&format!("the shape of input {i}")))
+        self.call.known_dims(i)
     }
 
     /// Whether anybody waits for the gradient of input `i`; if not, answer `None` and save the work.

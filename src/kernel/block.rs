@@ -7,6 +7,7 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::Element;
+use super::buffer::Uninit;
 use super::parallel::vectorize;
 use crate::formula::Real;
 
@@ -27,8 +28,11 @@ impl<T: Element> Block<T> {
         self.0[..from.len()].copy_from_slice(from);
     }
 
-    pub(super) fn numbers(&self) -> &[T; WIDTH] {
-        &self.0
+    /// Writes as many numbers as there are slots.
+    pub(super) fn store(&self, out: &mut [Uninit<T>]) {
+        for (slot, &value) in out.iter_mut().zip(&self.0) {
+            slot.write(value);
+        }
     }
 
     /// Compiled for the instruction set of the machine; not inlined, so that it is compiled once.

@@ -5,10 +5,8 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::gemm::multiply;
-use super::parallel::{large_product, product_worthwhile, vectorize};
+use super::parallel::{large_product, parts, product_worthwhile, vectorize};
 use super::{Element, Matrix, Side, add_assign};
 
 /// Elements of a matrix of windows that is made and multiplied at a time: few enough for a cache.
@@ -19,6 +17,9 @@ const FEWEST: usize = if cfg!(test) { 5 } else { 256 };
 
 /// The gradient of a large kernel is summed in this many parts, which may run at the same time.
 const PARTS: usize = 8;
+
+/// Into how many shares the images of a large convolution are divided, for threads to take from.
+const SHARES: usize = 32;
 
 /// The sizes of a convolution; `inputs` and `outputs` are the channels of one group.
 #[derive(Clone, Copy, Debug)]
@@ -190,16 +191,17 @@ impl Conv {
         &self,
         out: &mut [T],
         size: usize,
-        f: impl Fn(usize, &mut [T], &mut [T], bool) + Send + Sync,
+        f: impl Fn(usize, &mut [T], &mut [T], bool) + Sync,
     ) {
         let many = product_worthwhile(self.work());
-        if many && out.len() > size {
-            let parts = out.par_chunks_mut(size).enumerate();
-            parts.for_each_init(|| self.buffer(), |buffer, (i, part)| f(i, part, buffer, false));
-        } else {
+        let count = out.len() / size;
+        // A few at a time, so that a buffer serves several.
+        let run = if many && count > 1 { count.div_ceil(SHARES) } else { count };
+        parts(out, run * size, many && count > 1, &|first, some| {
             let mut buffer = self.buffer();
-            out.chunks_mut(size).enumerate().for_each(|(i, part)| f(i, part, &mut buffer, many));
-        }
+            let some = some.chunks_mut(size).enumerate();
+            some.for_each(|(i, part)| f(first * run + i, part, &mut buffer, many && count == 1));
+        });
     }
 }
 

@@ -1,13 +1,14 @@
 //! Element-by-element loops over several arrays at once.
+//!
+//! A formula's own code is one small loop for each type ([`fuse`], [`in_blocks`]); what walks the arrays ([`map_by`]) is
+//! compiled once.
 
 use std::mem::MaybeUninit;
-
-use rayon::prelude::*;
 
 use super::Element;
 use super::block::{Block, WIDTH};
 use super::buffer::{self, Uninit};
-use super::parallel::{PIECE, vectorize, worthwhile};
+use super::parallel::{PIECE, is_scalar, parts, vectorize, worthwhile};
 use super::view::{View, Walk, coalesce};
 
 /// How many arrays one loop reads at most: three inputs, the output and its gradient.
@@ -15,56 +16,89 @@ pub(crate) const SOURCES: usize = 5;
 
 /// `N` views and placeholders for the rest.
 pub(crate) fn sources<'a, T, const N: usize>(views: [View<'a, T>; N]) -> [View<'a, T>; SOURCES] {
-    let mut views = views.into_iter();
-    std::array::from_fn(|_| views.next().unwrap_or_else(View::unused))
+    let mut all = std::array::from_fn(|_| View::unused());
+    all.iter_mut().zip(views).for_each(|(slot, view)| *slot = view);
+    all
 }
 
 /// Elements per block where an array has to be gathered first: all blocks of a loop stay in level-1 cache.
 const BLOCK: usize = 512;
 
-/// `f(sources[0][i], sources[1][i], …)` for every element i of the shape `dims`, in row-major order.
+/// A part of an output that waits for its elements.
+pub(crate) struct Slots<'a, T>(&'a mut [Uninit<T>]);
+
+/// Says that every one of some [`Slots`] was written: only the loops of this file do.
+pub(crate) struct Written(());
+
+/// What computes a part of an output from the same parts of the sources; those that the loop does not read are empty.
+pub(crate) type Loop<'a, T> = &'a (dyn Fn(Slots<T>, [&[T]; SOURCES]) -> Written + Sync);
+
+/// `f(sources[0][i], sources[1][i], …)` in one vector loop, into which `f` must be inlined. Where there are no vectors, `blocks`
+/// does the same.
+#[inline(always)]
+pub(crate) fn fuse<T: Element>(
+    out: Slots<T>,
+    slices: [&[T]; SOURCES],
+    f: impl Fn([T; SOURCES]) -> T,
+    blocks: impl Fn(&[Block<T>; SOURCES]) -> Block<T>,
+) -> Written {
+    if is_scalar() {
+        return in_blocks(out, slices, blocks);
+    }
+    fused(out, slices, f)
+}
+
+#[inline(always)]
+fn fused<T: Element>(
+    Slots(out): Slots<T>,
+    slices: [&[T]; SOURCES],
+    f: impl Fn([T; SOURCES]) -> T,
+) -> Written {
+    vectorize(
+        #[inline(always)]
+        || {
+            let n = out.len();
+            let [a, b, c, d, e] = slices;
+            let read = [a, b, c, d, e].into_iter().find(|x| !x.is_empty()).unwrap_or_default();
+            let [a, b, c, d, e] = [a, b, c, d, e].map(|x| if x.is_empty() { &read[..n] } else { &x[..n] });
+            for i in 0..n {
+                out[i].write(f([a[i], b[i], c[i], d[i], e[i]]));
+            }
+        },
+    );
+    Written(())
+}
+
+/// [`fuse`] for a function that is not inlined: it is handed [`Block`]s instead of numbers.
+pub(crate) fn in_blocks<T: Element>(
+    Slots(out): Slots<T>,
+    slices: [&[T]; SOURCES],
+    f: impl Fn(&[Block<T>; SOURCES]) -> Block<T>,
+) -> Written {
+    let mut blocks = [Block::zero(); SOURCES];
+    for (number, part) in out.chunks_mut(WIDTH).enumerate() {
+        load(&mut blocks, slices, number * WIDTH, part.len());
+        f(&blocks).store(part);
+    }
+    Written(())
+}
+
+#[inline(never)]
+fn load<T: Element>(blocks: &mut [Block<T>; SOURCES], slices: [&[T]; SOURCES], from: usize, n: usize) {
+    for (block, slice) in blocks.iter_mut().zip(slices) {
+        if let Some(part) = slice.get(from..from + n) {
+            block.load(part);
+        }
+    }
+}
+
+/// Every element of an array of the shape `dims`, in row-major order, as `body` computes them from the sources.
 ///
 /// Arrays that are not contiguous are gathered block by block, so that the loop itself is always over plain slices.
-/// `f` must be inlined (closures over `#[inline(always)]` functions are); if it cannot be, see [`map_blocks`].
-pub(crate) fn map<T: Element>(
-    dims: &[usize],
-    sources: [View<'_, T>; SOURCES],
-    f: impl Fn([T; SOURCES]) -> T + Send + Sync,
-) -> Vec<T> {
-    run(dims, sources, |out, slices| {
-        vectorize(
-            #[inline(always)]
-            || body(out, slices, &f),
-        );
-    })
-}
-
-/// [`map`] for a function that is not inlined: it is handed [`Block`]s instead of numbers.
-pub(crate) fn map_blocks<T: Element>(
-    dims: &[usize],
-    sources: [View<'_, T>; SOURCES],
-    f: impl Fn([Block<T>; SOURCES]) -> Block<T> + Send + Sync,
-) -> Vec<T> {
-    let used = sources.each_ref().map(|view| !view.is_unused());
-    run(dims, sources, |out, slices| {
-        let mut blocks = [Block::zero(); SOURCES];
-        for (number, part) in out.chunks_mut(WIDTH).enumerate() {
-            let range = number * WIDTH..number * WIDTH + part.len();
-            for i in (0..SOURCES).filter(|&i| used[i]) {
-                blocks[i].load(&slices[i][range.clone()]);
-            }
-            for (slot, &value) in part.iter_mut().zip(f(blocks).numbers()) {
-                slot.write(value);
-            }
-        }
-    })
-}
-
-/// Calls `body` for piece after piece of the output, with plain slices of the sources, until all of it is written.
-fn run<T: Element>(
+pub(crate) fn map_by<T: Element>(
     dims: &[usize],
     mut sources: [View<'_, T>; SOURCES],
-    body: impl Fn(&mut [Uninit<T>], [&[T]; SOURCES]) + Send + Sync,
+    body: Loop<T>,
 ) -> Vec<T> {
     let n = dims.iter().product();
     if n == 0 {
@@ -75,13 +109,24 @@ fn run<T: Element>(
         && sources.iter().all(|view| {
             view.is_unused() || view.strides.iter().all(|&stride| stride == 1) && view.data.len() >= n
         });
-    let piece = |start: usize, out: &mut [Uninit<T>]| blocks(&sources, &dims, contiguous, start, out, &body);
-    // SAFETY: both bodies write every element of the slice they are given, and the pieces cover the whole output.
+    let piece = |start: usize, out: &mut [Uninit<T>]| {
+        if contiguous {
+            let slices = sources.each_ref().map(|view| match view.is_unused() {
+                true => &[],
+                false => &view.data[start..start + out.len()],
+            });
+            body(Slots(out), slices);
+        } else {
+            blocks(&sources, &dims, start, out, body);
+        }
+    };
+    // SAFETY: a loop writes every element of the slots that it is given, or it could not say so, and the pieces cover the
+    // whole output.
     #[allow(unsafe_code)]
     unsafe {
         buffer::written(n, |out| {
             if worthwhile(n) {
-                out.par_chunks_mut(PIECE).enumerate().for_each(|(i, part)| piece(i * PIECE, part));
+                parts(out, PIECE, true, &|i, part| piece(i * PIECE, part));
             } else {
                 piece(0, out);
             }
@@ -89,26 +134,32 @@ fn run<T: Element>(
     }
 }
 
+/// `f(sources[0][i], sources[1][i], …)` for every element i of the shape `dims`, in row-major order; `f` must be inlined.
+pub(crate) fn map<T: Element>(
+    dims: &[usize],
+    sources: [View<'_, T>; SOURCES],
+    f: impl Fn([T; SOURCES]) -> T + Sync,
+) -> Vec<T> {
+    map_by(dims, sources, &|out, slices| fused(out, slices, &f))
+}
+
 /// The elements from `start` on, block by block.
 fn blocks<T: Element>(
     sources: &[View<'_, T>; SOURCES],
     dims: &[usize],
-    contiguous: bool,
     start: usize,
     out: &mut [Uninit<T>],
-    body: &impl Fn(&mut [Uninit<T>], [&[T]; SOURCES]),
+    body: Loop<T>,
 ) {
     let mut blocks = [[MaybeUninit::<T>::uninit(); BLOCK]; SOURCES];
     let constant = sources.each_ref().map(|view| view.strides.iter().all(|&stride| stride == 0));
-    let straight = sources.each_ref().map(|view| contiguous || dims.len() == 1 && view.strides[..] == [1]);
-    let Some(used) = sources.iter().position(|view| !view.is_unused()) else { return };
+    let straight = sources.each_ref().map(|view| dims.len() == 1 && view.strides[..] == [1]);
     let mut walks = [const { None }; SOURCES];
     for i in (0..SOURCES).filter(|&i| !straight[i] && !sources[i].is_unused()) {
         walks[i] = Some(Walk::new(&sources[i], dims, start));
     }
-    let step = if contiguous { out.len() } else { BLOCK };
-    for (number, part) in out.chunks_mut(step).enumerate() {
-        let (n, from) = (part.len(), start + number * step);
+    for (number, part) in out.chunks_mut(BLOCK).enumerate() {
+        let (n, from) = (part.len(), start + number * BLOCK);
         for i in 0..SOURCES {
             // A number is copied out once: the first block is the longest.
             if constant[i] && number > 0 {
@@ -118,28 +169,20 @@ fn blocks<T: Element>(
                 walk.fill(&mut blocks[i][..n]);
             }
         }
-        let slices: [&[T]; SOURCES] = std::array::from_fn(|i| {
-            let i = if sources[i].is_unused() { used } else { i };
-            if straight[i] {
-                return &sources[i].data[from..from + n];
-            }
-            // SAFETY: source i is in use and not straight, so its walk has just written the first n elements of
-            // block i (or, for a number, all elements of the first and longest block).
-            #[allow(unsafe_code)]
-            unsafe {
-                buffer::assume_written(&blocks[i][..n])
-            }
-        });
-        body(part, slices);
-    }
-}
-
-#[inline(always)]
-fn body<T: Copy, F: Fn([T; SOURCES]) -> T>(out: &mut [Uninit<T>], [a, b, c, d, e]: [&[T]; SOURCES], f: &F) {
-    let n = out.len();
-    let (a, b, c, d, e) = (&a[..n], &b[..n], &c[..n], &d[..n], &e[..n]);
-    for i in 0..n {
-        out[i].write(f([a[i], b[i], c[i], d[i], e[i]]));
+        let mut slices: [&[T]; SOURCES] = [&[]; SOURCES];
+        for i in (0..SOURCES).filter(|&i| !sources[i].is_unused()) {
+            slices[i] = if straight[i] {
+                &sources[i].data[from..from + n]
+            } else {
+                // SAFETY: source i is in use and not straight, so its walk has just written the first n elements of
+                // block i (or, for a number, all elements of the first and longest block).
+                #[allow(unsafe_code)]
+                unsafe {
+                    buffer::assume_written(&blocks[i][..n])
+                }
+            };
+        }
+        body(Slots(part), slices);
     }
 }
 
@@ -155,7 +198,7 @@ where
         );
     };
     if worthwhile(target.len()) {
-        target.par_chunks_mut(PIECE).zip(other.par_chunks(PIECE)).for_each(|(a, b)| add(a, b));
+        parts(target, PIECE, true, &|i, part| add(part, &other[i * PIECE..]));
     } else {
         add(target, other);
     }

@@ -2,20 +2,14 @@
 //!
 //! Everything is computed in f64, whatever the rows are made of, and rounded once.
 
-use rayon::prelude::*;
-
 use super::Element;
-use super::parallel::{PIECE, for_each_row, vectorize, worthwhile};
+use super::parallel::{collect, for_each_row, vectorize};
 use super::reduce::{fold, sum_of};
 use crate::formula::Real;
 
 /// `f` of each of `n` rows of `width` elements.
 fn each_row<T: Element>(x: &[T], n: usize, width: usize, f: impl Fn(&[T]) -> f64 + Send + Sync) -> Vec<T> {
-    let one = |i: usize| T::from_f64(f(&x[i * width..(i + 1) * width]));
-    if n > 1 && worthwhile(x.len()) {
-        return (0..n).into_par_iter().with_min_len(PIECE.div_ceil(width.max(1))).map(one).collect();
-    }
-    (0..n).map(one).collect()
+    collect(n, width, &|i| T::from_f64(f(&x[i * width..(i + 1) * width])))
 }
 
 /// `f(row, slots)` for each row of `width` elements.

@@ -2,10 +2,8 @@
 //!
 //! A group's numbers are those at its place of the middle axis: `outer` rows of `inner`.
 
-use rayon::prelude::*;
-
 use super::Element;
-use super::parallel::{PIECE, for_each_row, vectorize, worthwhile};
+use super::parallel::{PIECE, for_each_row, parts, vectorize, worthwhile};
 use super::reduce::lanes;
 
 /// Rows shorter than this are added one number after the other: the lanes of a longer sum would cost more.
@@ -92,7 +90,7 @@ fn sums<T: Element, F: Fn(T, T) -> T>(
     let mut out = vec![0.0; groups];
     if worthwhile(a.len()) {
         let piece = PIECE.div_ceil((outer * inner).max(1));
-        out.par_chunks_mut(piece).enumerate().for_each(|(i, part)| some(i * piece, part));
+        parts(&mut out, piece, true, &|i, part| some(i * piece, part));
     } else {
         some(0, &mut out);
     }

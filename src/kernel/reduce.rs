@@ -4,11 +4,10 @@
 //! accumulator ever adds more than 16 elements in f32, so the relative error of a sum of positive numbers stays under
 //! 1e-6 for any length. The order of additions depends on the length alone, never on threads or instruction set.
 
-use rayon::prelude::*;
 use smallvec::SmallVec;
 
 use super::Element;
-use super::parallel::{PIECE, for_each_row, vectorize, worthwhile};
+use super::parallel::{PIECE, collect, for_each_row, parts, vectorize, worthwhile};
 
 /// Accumulators in flight: enough to hide the latency of an addition at any vector width.
 const LANES: usize = 64;
@@ -19,20 +18,23 @@ const BLOCK: usize = 1024;
 /// Σ f(aᵢ, bᵢ), rounded to T at the very end by the caller. The blocks are summed in the type that `f` gives.
 pub(super) fn sum_of<T: Element, A: Element, F>(a: &[T], b: &[T], f: F) -> f64
 where
-    F: Fn(T, T) -> A + Send + Sync,
+    F: Fn(T, T) -> A + Sync,
 {
-    let piece = |a: &[T], b: &[T]| {
+    in_pieces(a.len(), &|from, to| {
+        let (a, b) = (&a[from..to], &b[from..to]);
         vectorize(
             #[inline(always)]
             || lanes(a, b, &f),
         )
-    };
-    if worthwhile(a.len()) {
-        let sums: Vec<f64> = a.par_chunks(PIECE).zip(b.par_chunks(PIECE)).map(|(a, b)| piece(a, b)).collect();
-        sums.into_iter().sum()
-    } else {
-        a.chunks(PIECE).zip(b.chunks(PIECE)).map(|(a, b)| piece(a, b)).sum()
+    })
+}
+
+/// The sum of `f(from, to)` over pieces of `n` elements, always in the same order.
+fn in_pieces(n: usize, f: &(dyn Fn(usize, usize) -> f64 + Sync)) -> f64 {
+    if n <= PIECE {
+        return f(0, n);
     }
+    collect(n.div_ceil(PIECE), PIECE, &|i| f(i * PIECE, n.min((i + 1) * PIECE))).into_iter().sum()
 }
 
 #[inline(always)]
@@ -116,7 +118,7 @@ pub(crate) fn sum_axis<T: Element>(x: &[T], outer: usize, axis: usize, inner: us
         };
         if worthwhile(x.len()) {
             let rows = PIECE.div_ceil(axis);
-            out.par_chunks_mut(rows).enumerate().for_each(|(i, part)| some(i * rows, part));
+            parts(&mut out, rows, true, &|i, part| some(i * rows, part));
         } else {
             some(0, &mut out);
         }
@@ -129,9 +131,9 @@ pub(crate) fn sum_axis<T: Element>(x: &[T], outer: usize, axis: usize, inner: us
         );
     };
     if worthwhile(x.len()) && outer > 1 {
-        out.par_chunks_mut(inner).enumerate().for_each(|(o, row)| blocks(o, row, &column));
+        parts(&mut out, inner, true, &|o, row| blocks(o, row, &column));
     } else if worthwhile(x.len()) {
-        out.par_chunks_mut(WIDTH).enumerate().for_each(|(i, part)| column(0, i * WIDTH, part));
+        parts(&mut out, WIDTH, true, &|i, part| column(0, i * WIDTH, part));
     } else {
         out.chunks_mut(inner).enumerate().for_each(|(o, row)| blocks(o, row, &column));
     }

@@ -1,13 +1,13 @@
 //! Any [`Formula`] as an operation on tensors: fused loops on the CPU, candle ops elsewhere, tensor ops when recorded.
 
-use candle_core::DType;
+use candle_core::{DType, Device};
 
 use super::lower::{Lower, Record, Value};
-use crate::autograd::array::{make, on_cpu, read, view, with_float};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::array::{elements, on_cpu, with_float};
+use crate::autograd::{Array, Call, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::formula::{Formula, Program, Real, Uses};
-use crate::kernel::{self, Dims, SOURCES, View, broadcast_dims};
+use crate::kernel::{self, Block, Dims, Element, SOURCES, Slots, View, Written, broadcast_dims};
 
 /// Where the loops find the output and its gradient, after up to three inputs.
 const OUTPUT: usize = 3;
@@ -77,40 +77,52 @@ macro_rules! formula {
 }
 pub(super) use formula;
 
+/// A formula of N inputs.
 #[derive(Debug)]
-struct Pointwise<F>(F);
+struct Pointwise<F, const N: usize>(F);
 
-/// The shape that all inputs broadcast to, once their dtypes and devices agree.
-fn broadcast<const N: usize>(op: &'static str, inputs: [&Array; N]) -> Result<Dims> {
-    let first = inputs[0];
-    if inputs.iter().any(|x| x.dtype() != first.dtype() || !x.dtype().is_float()) {
-        let expected = if N == 1 { "a float tensor" } else { "float tensors of one dtype" };
-        return Err(Error::dtype(op, format!("{expected} (see to_dtype)"), &inputs.map(Array::dtype)));
-    }
-    if inputs.iter().any(|x| !x.device().same_device(first.device())) {
-        let got = inputs.map(|x| format!("{:?}", x.device().location())).join(" and ");
-        return Err(Error::Device { op, got });
-    }
-    let mut dims = Dims::from_slice(first.dims());
-    for x in &inputs[1..] {
-        if x.dims() != &dims[..] {
-            let expected = "shapes that broadcast together";
-            dims = broadcast_dims(&dims, x.dims())
-                .ok_or_else(|| Error::shape(op, expected, &inputs.map(Array::dims)))?;
-        }
-    }
-    Ok(dims)
+/// Which function of a formula.
+#[derive(Clone, Copy, Debug)]
+enum Which {
+    Value,
+    /// The gradient times the derivative by an input.
+    Pull(usize),
 }
 
-/// Which of x₀ … x_{N−1} and y (bit N) the i-th partial derivative reads. Folded by the compiler.
-#[inline(always)]
-fn read_by<F: Formula<N>, const N: usize>(formula: &F, i: usize) -> Uses {
-    formula.derivative(std::array::from_fn(Uses::input), Uses::input(N))[i]
+/// All that an operation wants to know of its formula: what stands behind this is compiled once, and not for each formula.
+trait Formulas: Send + Sync {
+    fn name(&self) -> &'static str;
+    /// Which of the inputs and the output (number N) the derivative by an input reads.
+    fn reads(&self, input: usize) -> Uses;
+    /// The derivatives where they read nothing.
+    fn constant(&self, input: usize) -> f64;
+    fn program(&self) -> Program;
+    fn slopes(&self) -> Program;
+    fn slope(&self, input: usize) -> Program;
+    fn run_f32(&self, which: Which, out: Slots<f32>, slices: [&[f32]; SOURCES]) -> Written;
+    fn run_f64(&self, which: Which, out: Slots<f64>, slices: [&[f64]; SOURCES]) -> Written;
+}
+
+/// The type of a loop's numbers.
+trait Numbers: Element {
+    fn run(formula: &dyn Formulas, which: Which, out: Slots<Self>, slices: [&[Self]; SOURCES]) -> Written;
+}
+
+impl Numbers for f32 {
+    fn run(formula: &dyn Formulas, which: Which, out: Slots<f32>, slices: [&[f32]; SOURCES]) -> Written {
+        formula.run_f32(which, out, slices)
+    }
+}
+
+impl Numbers for f64 {
+    fn run(formula: &dyn Formulas, which: Which, out: Slots<f64>, slices: [&[f64]; SOURCES]) -> Written {
+        formula.run_f64(which, out, slices)
+    }
 }
 
 /// grad · ∂f/∂xᵢ
 #[inline(always)]
-fn pull<F: Formula<N>, const N: usize, R: Real>(formula: &F, s: [R; SOURCES], i: usize) -> R {
+fn pull<F: Formula<N>, const N: usize, R: Real>(formula: &F, s: &[R; SOURCES], i: usize) -> R {
     let slopes = formula.derivative(std::array::from_fn(|j| s[j]), s[OUTPUT]);
     // Not slopes[i]: an index that is not known beforehand would keep the loop from being vectorised.
     let mut slope = slopes[0];
@@ -120,155 +132,214 @@ fn pull<F: Formula<N>, const N: usize, R: Real>(formula: &F, s: [R; SOURCES], i:
     s[GRAD] * slope
 }
 
-impl<F: Formula<N>, const N: usize> Op<N> for Pointwise<F> {
+macro_rules! run {
+    ($name:ident $t:ty) => {
+        fn $name(&self, which: Which, out: Slots<$t>, slices: [&[$t]; SOURCES]) -> Written {
+            let Pointwise(formula) = self;
+            let value = |s: &[Block<$t>; SOURCES]| formula.value(std::array::from_fn(|i| s[i]));
+            match which {
+                Which::Value if F::FUSED => kernel::fuse(
+                    out,
+                    slices,
+                    #[inline(always)]
+                    |s| formula.value(std::array::from_fn(|i| s[i])),
+                    value,
+                ),
+                Which::Value => kernel::in_blocks(out, slices, value),
+                Which::Pull(i) if F::FUSED => kernel::fuse(
+                    out,
+                    slices,
+                    #[inline(always)]
+                    |s| pull(formula, &s, i),
+                    |s| pull(formula, s, i),
+                ),
+                Which::Pull(i) => kernel::in_blocks(out, slices, |s| pull(formula, s, i)),
+            }
+        }
+    };
+}
+
+impl<F: Formula<N>, const N: usize> Formulas for Pointwise<F, N> {
+    fn name(&self) -> &'static str {
+        F::NAME
+    }
+
+    fn reads(&self, input: usize) -> Uses {
+        self.0.derivative(std::array::from_fn(Uses::input), Uses::input(N))[input]
+    }
+
+    fn constant(&self, input: usize) -> f64 {
+        self.0.derivative([1.0_f64; N], 1.0)[input]
+    }
+
+    fn program(&self) -> Program {
+        Program::of(&self.0)
+    }
+
+    fn slopes(&self) -> Program {
+        Program::capture_slice(N + 1, |x| self.0.derivative(std::array::from_fn(|i| x[i]), x[N]).to_vec())
+    }
+
+    fn slope(&self, input: usize) -> Program {
+        Program::capture_slice(N + 1, |x| vec![self.0.derivative(std::array::from_fn(|j| x[j]), x[N])[input]])
+    }
+
+    run!(run_f32 f32);
+    run!(run_f64 f64);
+}
+
+impl<F: Formula<N>, const N: usize> Op<N> for Pointwise<F, N> {
     const NAME: &'static str = F::NAME;
 
     fn forward(&self, inputs: [&Array; N], keep: &mut Keep) -> Result<Array> {
         const { assert!(N >= 1 && N <= OUTPUT, "a formula on tensors has one to three inputs") };
-        let dims = broadcast(F::NAME, inputs)?;
-        let mut used = Uses::constant(0.0);
-        for i in (0..N).filter(|&i| keep.wants(i)) {
-            used = used | read_by(&self.0, i);
-        }
-        (0..N).filter(|&i| used.has(i)).for_each(|i| keep.input(i));
-        if used.has(N) {
-            keep.output();
-        }
-        let narrow = matches!(inputs[0].dtype(), DType::F16 | DType::BF16);
-        if narrow && inputs[0].device().is_cpu() {
-            let mut wide = Vec::with_capacity(N);
-            for x in inputs {
-                wide.push(x.to_dtype(DType::F32)?);
-            }
-            let y = self.values(std::array::from_fn(|i| &wide[i]), &dims)?;
-            return Ok(y.to_dtype(inputs[0].dtype())?);
-        }
-        self.values(inputs, &dims)
+        forward(self, &inputs, keep)
     }
 
     fn derivative(&self) -> Option<String> {
-        let program = Program::capture_slice(N + 1, |x| {
-            self.0.derivative(std::array::from_fn(|i| x[i]), x[N]).to_vec()
-        });
         let names: &[&str] = match N {
             1 => &["x", "y"],
             2 => &["a", "b", "y"],
             _ => &["a", "b", "c", "y"],
         };
-        Some(program.named(names).to_string())
+        Some(self.slopes().named(names).to_string())
     }
 
     fn backward(&self, saved: &Saved<N>, grad: &Tensor) -> Result<[Option<Tensor>; N]> {
         let mut grads = [const { None }; N];
         for (i, slot) in grads.iter_mut().enumerate() {
-            if !saved.wants(i) {
-                continue;
-            }
-            let uses = read_by(&self.0, i);
-            if uses == Uses::constant(0.0) {
-                // A constant: of a sum, say, or a multiple.
-                let factor = self.0.derivative([1.0_f64; N], 1.0)[i];
-                *slot = if factor == 0.0 {
-                    None
-                } else if factor == 1.0 {
-                    Some(grad.clone())
-                } else {
-                    Some((grad * factor)?)
-                };
-            } else if !saved.recording() && on_cpu(grad.array()) {
-                *slot = Some(Tensor::constant(self.fused(saved, grad.array(), i, uses)?));
-            } else {
-                *slot = self.recorded(saved, grad, i, uses)?;
+            if saved.wants(i) {
+                *slot = backward(self, saved.call, N, grad, i)?;
             }
         }
         Ok(grads)
     }
 }
 
-impl<F> Pointwise<F> {
-    fn values<const N: usize>(&self, inputs: [&Array; N], dims: &[usize]) -> Result<Array>
-    where
-        F: Formula<N>,
-    {
-        let first = inputs[0];
-        if !on_cpu(first) {
-            let operands = inputs.map(|x| Value::Is(x.clone()));
-            let mut outputs = Program::of(&self.0).run(&mut Lower { op: F::NAME }, &operands)?;
-            let output = outputs.pop().map(|y| y.into_array(first, dims)).transpose()?;
-            return output.ok_or_else(|| Error::argument(F::NAME, "one output", "none"));
-        }
-        let formula = &self.0;
-        with_float!(first.dtype(), T => {
-            let data = read(inputs, |parts| {
-                let sources = kernel::sources(parts.map(|part| view::<T>(part, dims)));
-                if F::FUSED {
-                    kernel::map(dims, sources, #[inline(always)] |x| formula.value(std::array::from_fn(|i| x[i])))
-                } else {
-                    kernel::map_blocks(dims, sources, |x| formula.value(std::array::from_fn(|i| x[i])))
-                }
-            })?;
-            make(data, dims, first)
-        })
+/// The shape that all inputs broadcast to, once their dtypes and devices agree.
+fn broadcast(op: &'static str, inputs: &[&Array]) -> Result<Dims> {
+    let first = inputs[0];
+    if inputs.iter().any(|x| x.dtype() != first.dtype() || !x.dtype().is_float()) {
+        let expected = if inputs.len() == 1 { "a float tensor" } else { "float tensors of one dtype" };
+        let got: Vec<DType> = inputs.iter().map(|x| x.dtype()).collect();
+        return Err(Error::dtype(op, format!("{expected} (see to_dtype)"), &got));
     }
-
-    /// grad · ∂f/∂xᵢ in one pass.
-    fn fused<const N: usize>(&self, saved: &Saved<N>, grad: &Array, i: usize, uses: Uses) -> Result<Array>
-    where
-        F: Formula<N>,
-    {
-        let dims = grad.dims();
-        // Only what the derivative reads was kept; the gradient stands in for the rest, unread.
-        let mut arrays = [const { None }; SOURCES];
-        for (j, slot) in arrays.iter_mut().enumerate().take(N) {
-            if uses.has(j) {
-                *slot = Some(saved.input(j)?.into_array());
-            }
-        }
-        if uses.has(N) {
-            arrays[OUTPUT] = Some(saved.output()?.into_array());
-        }
-        arrays[GRAD] = Some(grad.clone());
-        let formula = &self.0;
-        with_float!(grad.dtype(), T => {
-            let all: [&Array; SOURCES] = std::array::from_fn(|j| arrays[j].as_ref().unwrap_or(grad));
-            let data = read(all, |parts| {
-                let sources = std::array::from_fn(|j| match arrays[j] {
-                    Some(_) => view::<T>(parts[j], dims),
-                    None => View::unused(),
-                });
-                if F::FUSED {
-                    kernel::map(dims, sources, #[inline(always)] |s| pull(formula, s, i))
-                } else {
-                    kernel::map_blocks(dims, sources, |s| pull(formula, s, i))
-                }
-            })?;
-            make(data, dims, grad)
-        })
+    if inputs.iter().any(|x| !x.device().same_device(first.device())) {
+        let got: Vec<String> = inputs.iter().map(|x| format!("{:?}", x.device().location())).collect();
+        return Err(Error::Device { op, got: got.join(" and ") });
     }
+    let mut dims = Dims::from_slice(first.dims());
+    for x in &inputs[1..] {
+        if x.dims() != &dims[..] {
+            let expected = "shapes that broadcast together";
+            let got = || inputs.iter().map(|x| x.dims()).collect::<Vec<_>>();
+            dims = broadcast_dims(&dims, x.dims()).ok_or_else(|| Error::shape(op, expected, &got()))?;
+        }
+    }
+    Ok(dims)
+}
 
-    /// grad · ∂f/∂xᵢ in tensor operations, which are recorded in their turn (or run on another device).
-    fn recorded<const N: usize>(
-        &self,
-        saved: &Saved<N>,
-        grad: &Tensor,
-        i: usize,
-        uses: Uses,
-    ) -> Result<Option<Tensor>>
-    where
-        F: Formula<N>,
-    {
-        let program = Program::capture_slice(N + 1, |x| {
-            vec![self.0.derivative(std::array::from_fn(|j| x[j]), x[N])[i]]
-        });
-        let mut operands = vec![Value::Number(f64::NAN); N + 1];
-        for (j, operand) in operands.iter_mut().enumerate().filter(|(j, _)| uses.has(*j)) {
-            *operand = Value::Is(if j == N { saved.output()? } else { saved.input(j)? });
+fn forward(formula: &dyn Formulas, inputs: &[&Array], keep: &mut Keep) -> Result<Array> {
+    let dims = broadcast(formula.name(), inputs)?;
+    let n = inputs.len();
+    if keep.recording() {
+        let wanted = (0..n).filter(|&i| keep.wants(i));
+        let used = wanted.fold(Uses::constant(0.0), |used, i| used | formula.reads(i));
+        (0..n).filter(|&i| used.has(i)).for_each(|i| keep.input(i));
+        if used.has(n) {
+            keep.output();
         }
-        match program.run(&mut Record, &operands)?.pop() {
-            Some(Value::Is(slope)) => Ok(Some((grad * slope)?)),
-            Some(Value::Number(0.0)) | None => Ok(None),
-            Some(Value::Number(factor)) => Ok(Some((grad * factor)?)),
-        }
+    }
+    let narrow = matches!(inputs[0].dtype(), DType::F16 | DType::BF16);
+    if narrow && inputs[0].device().is_cpu() {
+        let wide = inputs.iter().map(|x| x.to_dtype(DType::F32)).collect::<candle_core::Result<Vec<_>>>()?;
+        let y = values(formula, &wide.iter().collect::<Vec<_>>(), &dims)?;
+        return Ok(y.to_dtype(inputs[0].dtype())?);
+    }
+    values(formula, inputs, &dims)
+}
+
+fn values(formula: &dyn Formulas, inputs: &[&Array], dims: &[usize]) -> Result<Array> {
+    let first = inputs[0];
+    if !on_cpu(first) {
+        let op = formula.name();
+        let operands: Vec<_> = inputs.iter().map(|&x| Value::Is(x.clone())).collect();
+        let mut outputs = formula.program().run(&mut Lower { op }, &operands)?;
+        let output = outputs.pop().map(|y| y.into_array(first, dims)).transpose()?;
+        return output.ok_or_else(|| Error::argument(op, "one output", "none"));
+    }
+    let mut arrays = [None; SOURCES];
+    arrays.iter_mut().zip(inputs).for_each(|(slot, &x)| *slot = Some(x));
+    with_float!(first.dtype(), T => run::<T>(formula, Which::Value, arrays, dims))
+}
+
+fn run<T: Numbers>(
+    formula: &dyn Formulas,
+    which: Which,
+    arrays: [Option<&Array>; SOURCES],
+    dims: &[usize],
+) -> Result<Array> {
+    let mut opened = [const { None }; SOURCES];
+    for (slot, array) in opened.iter_mut().zip(arrays) {
+        *slot = array.map(elements::<T>).transpose()?;
+    }
+    let sources = opened.each_ref().map(|x| x.as_ref().map_or_else(View::unused, |x| x.view(dims)));
+    let data = kernel::map_by(dims, sources, &|out, slices| T::run(formula, which, out, slices));
+    Ok(Array::from_vec(data, dims, &Device::Cpu)?)
+}
+
+/// The gradient of input i of `n`.
+fn backward(
+    formula: &dyn Formulas,
+    call: &Call,
+    n: usize,
+    grad: &Tensor,
+    i: usize,
+) -> Result<Option<Tensor>> {
+    let uses = formula.reads(i);
+    if uses == Uses::constant(0.0) {
+        // Of a sum, say, or a multiple.
+        let factor = formula.constant(i);
+        return match factor {
+            0.0 => Ok(None),
+            1.0 => Ok(Some(grad.clone())),
+            _ => Ok(Some((grad * factor)?)),
+        };
+    }
+    if call.recording() || !on_cpu(grad.array()) {
+        return recorded(formula, call, n, grad, i);
+    }
+    // Only what the derivative reads was kept.
+    let mut arrays = [None; SOURCES];
+    for j in (0..n).filter(|&j| uses.has(j)) {
+        arrays[j] = Some(call.input(j)?);
+    }
+    if uses.has(n) {
+        arrays[OUTPUT] = Some(call.output()?);
+    }
+    let grad = grad.array();
+    arrays[GRAD] = Some(grad);
+    let data = with_float!(grad.dtype(), T => run::<T>(formula, Which::Pull(i), arrays, grad.dims())?);
+    Ok(Some(Tensor::constant(data)))
+}
+
+/// grad · ∂f/∂xᵢ in tensor operations, which are recorded in their turn (or run on another device).
+fn recorded(
+    formula: &dyn Formulas,
+    call: &Call,
+    n: usize,
+    grad: &Tensor,
+    i: usize,
+) -> Result<Option<Tensor>> {
+    let uses = formula.reads(i);
+    let mut operands = vec![Value::Number(f64::NAN); n + 1];
+    for (j, operand) in operands.iter_mut().enumerate().filter(|(j, _)| uses.has(*j)) {
+        *operand = Value::Is(if j == n { call.output_with_history()? } else { call.input_with_history(j)? });
+    }
+    match formula.slope(i).run(&mut Record, &operands)?.pop() {
+        Some(Value::Is(slope)) => Ok(Some((grad * slope)?)),
+        Some(Value::Number(0.0)) | None => Ok(None),
+        Some(Value::Number(factor)) => Ok(Some((grad * factor)?)),
     }
 }
 
