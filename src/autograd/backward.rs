@@ -97,6 +97,40 @@ impl Tensor {
             let expected = "a scalar (reduce it with mean_all or sum_all, or see autograd::vjp)";
             return Err(Error::shape("backward", expected, &[self.dims()]));
         }
+        self.collect(ones(self)?)
+    }
+
+    /// [`backward`](Tensor::backward) of this tensor of any shape, from the gradient that a later computation has for it: the
+    /// gradient of Σ `gradient` · `self`.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?.into_array());
+    /// let gradient = Tensor::new(&[10.0, 1.0], &Device::Cpu)?;
+    /// let gradients = x.sqr()?.backward_from(&gradient)?;
+    /// assert_eq!(gradients.get(&x).unwrap().to_vec1::<f64>()?, [20.0, 4.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A gradient of another shape or dtype; or no parameter that this tensor depends on.
+    pub fn backward_from(&self, gradient: &Tensor) -> Result<Gradients> {
+        if self.dims() != gradient.dims() {
+            let expected = "a gradient of the tensor's shape";
+            return Err(Error::shape("backward_from", expected, &[self.dims(), gradient.dims()]));
+        }
+        if self.dtype() != gradient.dtype() {
+            let got = [self.dtype(), gradient.dtype()];
+            return Err(Error::dtype(
+                "backward_from",
+                "a gradient of the tensor's dtype (see to_dtype)",
+                &got,
+            ));
+        }
+        self.collect(gradient.detach())
+    }
+
+    fn collect(&self, seed: Tensor) -> Result<Gradients> {
         if self.node.is_none() {
             let reason = "this tensor depends on no parameter (make one with Tensor::parameter; \
                           detach, no_grad and comparisons end a history)";
@@ -104,7 +138,7 @@ impl Tensor {
         }
         mode::with_recording(false, || {
             let mut gradients = Gradients::default();
-            walk(self, ones(self)?, &|_| true, &mut |node, grad| {
+            walk(self, seed, &|_| true, &mut |node, grad| {
                 if node.is_collected() {
                     gradients.by_node.insert(node.id, grad.clone());
                 }

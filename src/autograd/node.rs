@@ -118,7 +118,7 @@ impl Call<'_> {
         self.node.stash.output.as_ref().ok_or_else(|| self.missing("the output"))
     }
 
-    pub(super) fn extra(&self, i: usize) -> Result<&Array> {
+    pub(crate) fn extra(&self, i: usize) -> Result<&Array> {
         self.node.stash.extra.get(i).ok_or_else(|| self.missing(&format!("extra array {i}")))
     }
 

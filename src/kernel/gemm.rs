@@ -1,7 +1,8 @@
 //! The matrix product, by the `gemm` crate: called directly, because candle reads `/proc/cpuinfo` for every product
 //! to find out how many threads there are.
 
-use super::parallel::product_worthwhile;
+use super::parallel::{PIECE, parts, product_worthwhile, vectorize, worthwhile};
+use super::reduce::lanes;
 use super::{Element, buffer};
 
 /// A matrix inside a slice: element (i, j) is `data[i·rows + j·columns]`.
@@ -92,6 +93,94 @@ unsafe fn product<T: Element>(
     }
 }
 
+/// Whether the numbers of a row lie side by side.
+fn in_rows<T>(x: &Matrix<T>) -> bool {
+    x.columns == 1
+}
+
+/// Columns that a row's multiple is added to at a time: they stay in level-1 cache.
+const STRIP: usize = 2048;
+
+/// out ← a·b (+ out, if `add`) where the product is one column, a·v, or one row, v·b, and the matrix is read row by row; `false`
+/// if it is something else.
+fn with_vector<T: Element>(
+    out: &mut [T],
+    [m, k, n]: [usize; 3],
+    a: Matrix<T>,
+    b: Matrix<T>,
+    add: bool,
+    threads: bool,
+) -> bool {
+    if n == 1 && in_rows(&a) && b.rows == 1 {
+        let v = &b.data[..k];
+        parts(out, (PIECE / k).clamp(1, m), threads, &|piece, out| {
+            let first = piece * (PIECE / k).clamp(1, m);
+            vectorize(
+                #[inline(always)]
+                || {
+                    for (i, out) in out.iter_mut().enumerate() {
+                        let row = &a.data[(first + i) * a.rows..][..k];
+                        let sum = T::from_f64(lanes(row, v, &|x, y| x * y));
+                        *out = if add { *out + sum } else { sum };
+                    }
+                },
+            );
+        });
+        return true;
+    }
+    if m == 1 && in_rows(&b) {
+        parts(out, STRIP, threads, &|strip, out| {
+            let (from, width) = (strip * STRIP, out.len());
+            vectorize(
+                #[inline(always)]
+                || {
+                    if !add {
+                        out.fill(T::default());
+                    }
+                    let row = |i: usize| (a.data[i * a.columns], &b.data[i * b.rows + from..][..width]);
+                    let mut i = 0;
+                    // Four rows at a time: the sums are read and written a quarter as often.
+                    while i + 4 <= k {
+                        let [(p, a), (q, b), (r, c), (s, d)] = [row(i), row(i + 1), row(i + 2), row(i + 3)];
+                        for j in 0..width {
+                            out[j] += (p * a[j] + q * b[j]) + (r * c[j] + s * d[j]);
+                        }
+                        i += 4;
+                    }
+                    for i in i..k {
+                        let (p, a) = row(i);
+                        for j in 0..width {
+                            out[j] += p * a[j];
+                        }
+                    }
+                },
+            );
+        });
+        return true;
+    }
+    false
+}
+
+/// x·wᵀ + bias, where x is m × k and w is n × k, both row by row.
+pub(crate) fn affine<T: Element>(x: &[T], w: &[T], bias: &[T], [m, k, n]: [usize; 3]) -> Vec<T> {
+    let mut out = Vec::with_capacity(m * n);
+    (0..m).for_each(|_| out.extend_from_slice(&bias[..n]));
+    let x = Matrix { data: x, rows: k, columns: 1 };
+    into(&mut out, [m, k, n], x, Matrix { data: w, rows: 1, columns: k }, true);
+    out
+}
+
+/// out ← a·b, or out + a·b if `add`, where `out` is m × n, row by row.
+fn into<T: Element>(out: &mut [T], sizes: [usize; 3], a: Matrix<T>, b: Matrix<T>, add: bool) {
+    let [m, k, n] = sizes;
+    assert!(out.len() == m * n && a.holds(m, k) && b.holds(k, n), "kernel::gemm: a matrix of another size");
+    let work = m.saturating_mul(n).saturating_mul(k);
+    if k > 0 && with_vector(out, sizes, a, b, add, worthwhile(work)) {
+        return;
+    }
+    multiply((out, n), sizes, a, b, add, product_worthwhile(work));
+}
+
 /// The products of `batch` pairs of matrices m × k and k × n, each given by where it starts, one after the other.
 pub(crate) fn matmul<'a, T: Element>(
     batch: usize,
@@ -100,6 +189,14 @@ pub(crate) fn matmul<'a, T: Element>(
 ) -> Vec<T> {
     if k == 0 {
         return vec![T::default(); batch * m * n];
+    }
+    if (m == 1 || n == 1) && m * n > 0 {
+        let mut out = vec![T::default(); batch * m * n];
+        for (i, out) in out.chunks_exact_mut(m * n).enumerate() {
+            let (a, b) = pair(i);
+            into(out, [m, k, n], a, b, false);
+        }
+        return out;
     }
     let threads = product_worthwhile(m.saturating_mul(n).saturating_mul(k));
     // SAFETY: each part of `out` has m·n elements, and `product` writes them all, because k > 0, and reads none.

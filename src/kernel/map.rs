@@ -8,8 +8,9 @@ use std::mem::MaybeUninit;
 use super::Element;
 use super::block::{Block, WIDTH};
 use super::buffer::{self, Uninit};
-use super::parallel::{PIECE, is_scalar, parts, vectorize, worthwhile};
-use super::view::{View, Walk, coalesce};
+use super::parallel::{PIECE, Parts, is_scalar, parts, vectorize, worthwhile};
+use super::reduce::{BLOCK as SUMMED, sum_made};
+use super::view::{Dims, View, Walk, coalesce};
 
 /// How many arrays one loop reads at most: three inputs, the output and its gradient.
 pub(crate) const SOURCES: usize = 5;
@@ -48,6 +49,12 @@ pub(crate) fn fuse<T: Element>(
     fused(out, slices, f)
 }
 
+/// What is not read has no elements: another source stands in for it.
+#[inline(always)]
+fn full<'a, T>(x: &'a [T], any: &'a [T], n: usize) -> &'a [T] {
+    if x.is_empty() { &any[..n] } else { &x[..n] }
+}
+
 #[inline(always)]
 fn fused<T: Element>(
     Slots(out): Slots<T>,
@@ -59,8 +66,15 @@ fn fused<T: Element>(
         || {
             let n = out.len();
             let [a, b, c, d, e] = slices;
-            let read = [a, b, c, d, e].into_iter().find(|x| !x.is_empty()).unwrap_or_default();
-            let [a, b, c, d, e] = [a, b, c, d, e].map(|x| if x.is_empty() { &read[..n] } else { &x[..n] });
+            let any = if !a.is_empty() {
+                a
+            } else if !e.is_empty() {
+                e
+            } else {
+                d
+            };
+            let (a, b, c) = (full(a, any, n), full(b, any, n), full(c, any, n));
+            let (d, e) = (full(d, any, n), full(e, any, n));
             for i in 0..n {
                 out[i].write(f([a[i], b[i], c[i], d[i], e[i]]));
             }
@@ -109,8 +123,14 @@ pub(crate) fn map_by<T: Element>(
         && sources.iter().all(|view| {
             view.is_unused() || view.strides.iter().all(|&stride| stride == 1) && view.data.len() >= n
         });
+    let in_rows = dims.last().is_some_and(|&last| last >= LONG)
+        && sources
+            .iter()
+            .all(|view| view.is_unused() || view.strides.last().is_some_and(|&stride| stride < 2));
     let piece = |start: usize, out: &mut [Uninit<T>]| {
-        if contiguous {
+        if in_rows && !contiguous {
+            rows(&sources, &dims, start, out, body);
+        } else if contiguous {
             let slices = sources.each_ref().map(|view| match view.is_unused() {
                 true => &[],
                 false => &view.data[start..start + out.len()],
@@ -134,6 +154,46 @@ pub(crate) fn map_by<T: Element>(
     }
 }
 
+/// Σ `values` over arrays of `n` elements, added as [`sum`](super::sum) does; and what `slopes`, if it is given, computes from
+/// the same elements while they are in cache, with a number as the last source.
+pub(crate) fn total<T: Element>(
+    n: usize,
+    sources: [&[T]; SOURCES],
+    values: Loop<T>,
+    slopes: Option<(Loop<T>, T)>,
+) -> (T, Option<Vec<T>>) {
+    let run = |body: Loop<T>, from: usize, out: &mut [Uninit<T>], number: &[T]| {
+        let mut slices = sources;
+        for slice in slices.iter_mut().filter(|slice| !slice.is_empty()) {
+            *slice = &slice[from..from + out.len()];
+        }
+        if let Some(number) = number.get(..out.len()) {
+            slices[SOURCES - 1] = number;
+        }
+        body(Slots(out), slices);
+    };
+    let make = |from: usize, out: &mut [T]| {
+        // SAFETY: MaybeUninit<T> has T's layout, and a loop writes only numbers.
+        #[allow(unsafe_code)]
+        run(values, from, unsafe { &mut *(std::ptr::from_mut(out) as *mut [Uninit<T>]) }, &[]);
+    };
+    let Some((slopes, number)) = slopes else { return (sum_made(n, &make), None) };
+    let numbers = [number; SUMMED];
+    let mut total = T::default();
+    // SAFETY: `sum_made` comes by every block of the n numbers, and each run writes its block.
+    #[allow(unsafe_code)]
+    let made = unsafe {
+        buffer::written(n, |out| {
+            let blocks = Parts::new(out, SUMMED);
+            total = sum_made(n, &|from, made| {
+                make(from, made);
+                run(slopes, from, blocks.take(from / SUMMED), &numbers);
+            });
+        })
+    };
+    (total, Some(made))
+}
+
 /// `f(sources[0][i], sources[1][i], …)` for every element i of the shape `dims`, in row-major order; `f` must be inlined.
 pub(crate) fn map<T: Element>(
     dims: &[usize],
@@ -141,6 +201,77 @@ pub(crate) fn map<T: Element>(
     f: impl Fn([T; SOURCES]) -> T + Sync,
 ) -> Vec<T> {
     map_by(dims, sources, &|out, slices| fused(out, slices, &f))
+}
+
+/// Rows at least this long are walked one after the other, without a copy.
+const LONG: usize = 48;
+
+/// The elements from `start` on, row by row: along a row every source is one number or has its elements in order.
+fn rows<T: Element>(
+    sources: &[View<'_, T>; SOURCES],
+    dims: &[usize],
+    start: usize,
+    out: &mut [Uninit<T>],
+    body: Loop<T>,
+) {
+    let mut numbers = [[MaybeUninit::<T>::uninit(); BLOCK]; SOURCES];
+    let last = dims.len() - 1;
+    let constant = sources.each_ref().map(|view| !view.is_unused() && view.strides[last] == 0);
+    let step = if constant.contains(&true) { BLOCK } else { usize::MAX };
+    let mut index = Dims::from_elem(0, dims.len());
+    let mut rest = start;
+    for (place, &size) in index.iter_mut().zip(dims).rev() {
+        (*place, rest) = (rest % size, rest / size);
+    }
+    let mut out = out;
+    let mut known: [Option<usize>; SOURCES] = [None; SOURCES];
+    while !out.is_empty() {
+        let mut slices: [&[T]; SOURCES] = [&[]; SOURCES];
+        let n = (dims[last] - index[last]).min(out.len());
+        for i in 0..SOURCES {
+            let view = &sources[i];
+            if view.is_unused() {
+                continue;
+            }
+            let at: usize = index.iter().zip(&view.strides).map(|(place, stride)| place * stride).sum();
+            if !constant[i] {
+                slices[i] = &view.data[at..at + n];
+                continue;
+            }
+            if known[i] != Some(at) {
+                // All of them, however short this first part of a row is.
+                numbers[i][..BLOCK.min(dims[last])].fill(MaybeUninit::new(view.data[at]));
+                known[i] = Some(at);
+            }
+        }
+        let (mut row, later) = out.split_at_mut(n);
+        out = later;
+        let mut from = 0;
+        while !row.is_empty() {
+            let (part, next) = row.split_at_mut(step.min(row.len()));
+            let mut now = slices;
+            for i in 0..SOURCES {
+                if constant[i] {
+                    // SAFETY: the first min(BLOCK, length of a row) numbers were written above, and the part is no longer.
+                    #[allow(unsafe_code)]
+                    let written = unsafe { buffer::assume_written(&numbers[i][..part.len()]) };
+                    now[i] = written;
+                } else if !sources[i].is_unused() {
+                    now[i] = &slices[i][from..from + part.len()];
+                }
+            }
+            from += part.len();
+            body(Slots(part), now);
+            row = next;
+        }
+        index[last] += n;
+        for axis in (1..dims.len()).rev() {
+            if index[axis] == dims[axis] {
+                index[axis] = 0;
+                index[axis - 1] += 1;
+            }
+        }
+    }
 }
 
 /// The elements from `start` on, block by block.

@@ -31,13 +31,15 @@ mod window;
 
 pub(crate) use block::Block;
 pub(crate) use conv::{Conv, conv, conv_kernel, conv_transpose};
-pub(crate) use gemm::{Matrix, matmul};
+pub(crate) use gemm::{Matrix, affine, matmul};
 pub(crate) use index::{Places, nonzero, strides, sums};
-pub(crate) use map::{SOURCES, Slots, Written, add_assign, fuse, in_blocks, map, map_by, sources};
+pub(crate) use map::{
+    Loop, SOURCES, Slots, Written, add_assign, fuse, in_blocks, map, map_by, sources, total,
+};
 pub(crate) use max_pool::{max_places, scatter_places, take_places};
 pub use parallel::simd;
 pub(crate) use position::position;
-pub(crate) use reduce::{dot, find_axis, fold_axis, is_finite, sum_axis};
+pub(crate) use reduce::{dot, find_axis, fold_axis, is_finite, sum, sum_axis};
 pub(crate) use resample::{Rule, resample, resample_transpose};
 pub(crate) use view::{Dims, View, broadcast_dims};
 pub(crate) use window::Side;

@@ -1,7 +1,8 @@
 //! Instruction sets and threads.
 
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
 /// The instruction sets that the loops are compiled for, and how the environment variable `TEALIGHT_SIMD` names them.
@@ -199,9 +200,32 @@ struct Shared<T>(*mut T);
 #[allow(unsafe_code)]
 unsafe impl<T: Send> Sync for Shared<T> {}
 
-impl<T> Shared<T> {
-    fn get(&self) -> *mut T {
-        self.0
+/// A slice in parts of `size` elements (the last may be shorter), each of which one thread has.
+pub(super) struct Parts<'a, T> {
+    start: Shared<T>,
+    len: usize,
+    size: usize,
+    taken: Vec<AtomicBool>,
+    whole: PhantomData<fn(&'a mut [T])>,
+}
+
+impl<'a, T: Send> Parts<'a, T> {
+    pub(super) fn new(data: &'a mut [T], size: usize) -> Self {
+        let size = size.max(1);
+        let taken = (0..data.len().div_ceil(size)).map(|_| AtomicBool::new(false)).collect();
+        Parts { start: Shared(data.as_mut_ptr()), len: data.len(), size, taken, whole: PhantomData }
+    }
+
+    /// Part i, which can be taken once.
+    pub(super) fn take(&self, i: usize) -> &'a mut [T] {
+        assert!(!self.taken[i].swap(true, Relaxed), "kernel::Parts: a part is taken twice");
+        let from = i * self.size;
+        // SAFETY: part i is the elements from i·size to below min((i + 1)·size, len) of a slice that is borrowed mutably for
+        // 'a; parts do not overlap, and each is handed out once.
+        #[allow(unsafe_code)]
+        unsafe {
+            std::slice::from_raw_parts_mut(self.start.0.add(from), self.size.min(self.len - from))
+        }
     }
 }
 
@@ -212,19 +236,11 @@ pub(super) fn parts<T: Send>(
     threads: bool,
     f: &(dyn Fn(usize, &mut [T]) + Sync),
 ) {
-    if data.is_empty() {
-        return;
+    if !threads {
+        return data.chunks_mut(size.max(1)).enumerate().for_each(|(i, part)| f(i, part));
     }
-    let (size, n) = (size.max(1), data.len());
-    let start = Shared(data.as_mut_ptr());
-    for_each(n.div_ceil(size), threads, &|i| {
-        let from = i * size;
-        // SAFETY: part i is the elements from i·size to below min((i + 1)·size, n) of `data`, which is borrowed mutably for
-        // the whole call; parts do not overlap, and `for_each` calls with each i once.
-        #[allow(unsafe_code)]
-        let part = unsafe { std::slice::from_raw_parts_mut(start.get().add(from), size.min(n - from)) };
-        f(i, part);
-    });
+    let parts = Parts::new(data, size);
+    for_each(parts.taken.len(), true, &|i| f(i, parts.take(i)));
 }
 
 /// Calls `f(i, rows)` for runs of rows of `width` elements, of which i is the number of the first, on several threads if

@@ -1,7 +1,7 @@
 //! Sums and folds, along an axis or over everything.
 //!
 //! A sum runs in [`LANES`] accumulators over blocks of [`BLOCK`] elements, and the blocks are added in f64: no
-//! accumulator ever adds more than 16 elements in f32, so the relative error of a sum of positive numbers stays under
+//! accumulator ever adds more than 16 elements in f32 (fewer than a lane each are added in f64 at once), so the relative error of a sum of positive numbers stays under
 //! 1e-6 for any length. The order of additions depends on the length alone, never on threads or instruction set.
 
 use smallvec::SmallVec;
@@ -10,10 +10,10 @@ use super::Element;
 use super::parallel::{PIECE, collect, for_each_row, parts, vectorize, worthwhile};
 
 /// Accumulators in flight: enough to hide the latency of an addition at any vector width.
-const LANES: usize = 64;
+pub(super) const LANES: usize = 64;
 
 /// Elements per block: 16 additions a lane.
-const BLOCK: usize = 1024;
+pub(super) const BLOCK: usize = 1024;
 
 /// Σ f(aᵢ, bᵢ), rounded to T at the very end by the caller. The blocks are summed in the type that `f` gives.
 pub(super) fn sum_of<T: Element, A: Element, F>(a: &[T], b: &[T], f: F) -> f64
@@ -39,23 +39,36 @@ fn in_pieces(n: usize, f: &(dyn Fn(usize, usize) -> f64 + Sync)) -> f64 {
 
 #[inline(always)]
 pub(super) fn lanes<T: Element, A: Element, F: Fn(T, T) -> A>(a: &[T], b: &[T], f: &F) -> f64 {
+    if a.len() < LANES {
+        return a.iter().zip(b).map(|(&a, &b)| f(a, b).to_f64()).sum();
+    }
     let mut total = [0.0; LANES];
     for (a, b) in a.chunks(BLOCK).zip(b.chunks(BLOCK)) {
-        let mut lane = [A::default(); LANES];
-        let (wide_a, wide_b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-        let (rest_a, rest_b) = (wide_a.remainder(), wide_b.remainder());
-        for (a, b) in wide_a.zip(wide_b) {
-            for i in 0..LANES {
-                lane[i] += f(a[i], b[i]);
-            }
-        }
-        for i in 0..rest_a.len() {
-            lane[i] += f(rest_a[i], rest_b[i]);
-        }
+        lane_sums(a, b, &mut total, f);
+    }
+    across(total)
+}
+
+#[inline(always)]
+fn lane_sums<T: Element, A: Element>(a: &[T], b: &[T], total: &mut [f64; LANES], f: &impl Fn(T, T) -> A) {
+    let mut lane = [A::default(); LANES];
+    let (wide_a, wide_b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let (rest_a, rest_b) = (wide_a.remainder(), wide_b.remainder());
+    for (a, b) in wide_a.zip(wide_b) {
         for i in 0..LANES {
-            total[i] += lane[i].to_f64();
+            lane[i] += f(a[i], b[i]);
         }
     }
+    for i in 0..rest_a.len() {
+        lane[i] += f(rest_a[i], rest_b[i]);
+    }
+    for i in 0..LANES {
+        total[i] += lane[i].to_f64();
+    }
+}
+
+#[inline(always)]
+fn across(mut total: [f64; LANES]) -> f64 {
     let mut width = LANES / 2;
     while width > 0 {
         for i in 0..width {
@@ -79,6 +92,35 @@ fn product<T: Element>(a: T, b: T) -> T {
 /// The sum of all elements.
 pub(crate) fn sum<T: Element>(x: &[T]) -> T {
     T::from_f64(sum_of(x, x, first))
+}
+
+/// The sum of `n` numbers that `make(from, numbers)` makes, a block at a time, as [`sum`] adds them.
+pub(crate) fn sum_made<T: Element>(n: usize, make: &(dyn Fn(usize, &mut [T]) + Sync)) -> T {
+    T::from_f64(in_pieces(n, &|from, to| {
+        let mut numbers = [T::default(); BLOCK];
+        if to == from {
+            return 0.0;
+        }
+        if to - from < LANES {
+            make(from, &mut numbers[..to - from]);
+            return numbers[..to - from].iter().map(|x| x.to_f64()).sum();
+        }
+        let mut total = [0.0; LANES];
+        for start in (from..to).step_by(BLOCK) {
+            let numbers = &mut numbers[..BLOCK.min(to - start)];
+            make(start, numbers);
+            add_block(numbers, &mut total);
+        }
+        across(total)
+    }))
+}
+
+/// Adds a block's numbers to the totals, lane by lane.
+fn add_block<T: Element>(block: &[T], total: &mut [f64; LANES]) {
+    vectorize(
+        #[inline(always)]
+        || lane_sums(block, block, total, &first),
+    );
 }
 
 /// Whether no element is NaN or infinite: these times 0 are NaN.
@@ -201,6 +243,9 @@ where
 
 #[inline(always)]
 pub(super) fn fold<T: Element>(x: &[T], f: &impl Fn(T, T) -> T) -> T {
+    if x.len() < LANES {
+        return x[1..].iter().fold(x[0], |a, &b| f(a, b));
+    }
     let mut lane = [x[0]; LANES];
     let wide = x.chunks_exact(LANES);
     let rest = wide.remainder();
@@ -212,7 +257,14 @@ pub(super) fn fold<T: Element>(x: &[T], f: &impl Fn(T, T) -> T) -> T {
     for i in 0..rest.len() {
         lane[i] = f(lane[i], rest[i]);
     }
-    lane.into_iter().fold(x[0], f)
+    let mut width = LANES / 2;
+    while width > 0 {
+        for i in 0..width {
+            lane[i] = f(lane[i], lane[i + width]);
+        }
+        width /= 2;
+    }
+    lane[0]
 }
 
 /// Whether x is a NaN, of any type: no integer is.

@@ -1,26 +1,50 @@
 //! Kernels that work on one row after the other: softmax, normalisation, cross-entropy, and their gradients.
+//!
+//! Rows that are shorter than a vector is long are taken a block at a time, so that the exponentials of many rows are one
+//! vector loop.
 
 use super::Element;
-use super::parallel::{for_each_row, vectorize};
-use super::reduce::{fold, lanes};
+use super::buffer::{self, Uninit, fill};
+use super::parallel::{PIECE, for_each_rows, parts, vectorize, worthwhile};
+use super::reduce::{LANES, fold, lanes};
 use crate::formula::Real;
 
-/// Rows of `width` elements, each computed by `f` from the same row of every input.
+/// Elements of a block of short rows, at most.
+const BLOCK: usize = 1024;
+
+/// Rows of `width` elements, each computed by `f` from the same rows of every input; of short rows `f` is given several.
 #[inline(always)]
 fn rows<T: Element, const N: usize>(
     inputs: [&[T]; N],
     width: usize,
-    f: impl Fn([&[T]; N], &mut [T]) + Send + Sync,
+    f: impl Fn([&[T]; N], &mut [Uninit<T>]) + Sync,
 ) -> Vec<T> {
-    let mut out = vec![T::default(); inputs[0].len()];
-    for_each_row(&mut out, width, |i, out| {
-        let inputs = inputs.map(|input| &input[i * width..(i + 1) * width]);
-        vectorize(
-            #[inline(always)]
-            || f(inputs, out),
-        );
-    });
-    out
+    let n = inputs[0].len();
+    // SAFETY: `f` writes every slot that it is given, as all closures of this file do by calling `fill`; the runs cover the
+    // whole output.
+    #[allow(unsafe_code)]
+    unsafe {
+        buffer::written(n, |out| {
+            for_each_rows(out, width, &|first, out| {
+                let step = together(width) * width;
+                vectorize(
+                    #[inline(always)]
+                    || {
+                        for (i, out) in out.chunks_mut(step).enumerate() {
+                            let from = first * width + i * step;
+                            f(inputs.map(|input| &input[from..from + out.len()]), out);
+                        }
+                    },
+                );
+            });
+        })
+    }
+}
+
+/// How many rows are taken at a time.
+#[inline(always)]
+fn together(width: usize) -> usize {
+    if width < LANES { BLOCK / width.max(1) } else { 1 }
 }
 
 /// Σ f(aᵢ, bᵢ)
@@ -43,6 +67,20 @@ pub(super) fn exponentials<T: Element>(x: &[T], largest: T, out: &mut [T]) -> T 
     sum(out, out, |e, _| e)
 }
 
+/// x − max x of each row.
+#[inline(always)]
+fn shifted<'a, T: Element>(x: &[T], out: &'a mut [Uninit<T>], width: usize) -> &'a mut [T] {
+    for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+        let largest = largest(x);
+        fill(out, |i| x[i] - largest);
+    }
+    // SAFETY: the rows cover all of `out`, whose length is a multiple of `width`, and each was written.
+    #[allow(unsafe_code)]
+    unsafe {
+        buffer::assume_written_mut(out)
+    }
+}
+
 /// exp(x) / Σ exp(x) of each row.
 pub(crate) fn softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
     rows(
@@ -50,8 +88,18 @@ pub(crate) fn softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
         width,
         #[inline(always)]
         |[x], out| {
-            let total = exponentials(x, largest(x), out);
-            out.iter_mut().for_each(|y| *y /= total);
+            let out = if x.len() == width {
+                let largest = largest(x);
+                fill(out, |i| (x[i] - largest).exp())
+            } else {
+                let out = shifted(x, out, width);
+                out.iter_mut().for_each(|x| *x = x.exp());
+                out
+            };
+            for row in out.chunks_exact_mut(width) {
+                let total = sum(row, row, |e, _| e);
+                row.iter_mut().for_each(|y| *y /= total);
+            }
         },
     )
 }
@@ -63,9 +111,10 @@ pub(crate) fn softmax_backward<T: Element>(y: &[T], grad: &[T], width: usize) ->
         width,
         #[inline(always)]
         |[y, g], out| {
-            let mean = sum(g, y, |g, y| g * y);
-            for i in 0..out.len() {
-                out[i] = y[i] * (g[i] - mean);
+            let rows = y.chunks_exact(width).zip(g.chunks_exact(width));
+            for ((y, g), out) in rows.zip(out.chunks_exact_mut(width)) {
+                let mean = sum(g, y, |g, y| g * y);
+                fill(out, |i| y[i] * (g[i] - mean));
             }
         },
     )
@@ -78,10 +127,9 @@ pub(crate) fn log_softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
         width,
         #[inline(always)]
         |[x], out| {
-            let largest = largest(x);
-            let log = exponentials(x, largest, out).ln();
-            for i in 0..out.len() {
-                out[i] = (x[i] - largest) - log;
+            for row in shifted(x, out, width).chunks_exact_mut(width) {
+                let log = T::from_f64(lanes(row, row, &|x: T, _| x.exp())).ln();
+                row.iter_mut().for_each(|x| *x = *x - log);
             }
         },
     )
@@ -94,9 +142,10 @@ pub(crate) fn log_softmax_backward<T: Element>(y: &[T], grad: &[T], width: usize
         width,
         #[inline(always)]
         |[y, g], out| {
-            let total = sum(g, g, |g, _| g);
-            for i in 0..out.len() {
-                out[i] = g[i] - y[i].exp() * total;
+            let rows = y.chunks_exact(width).zip(g.chunks_exact(width));
+            for ((y, g), out) in rows.zip(out.chunks_exact_mut(width)) {
+                let total = sum(g, g, |g, _| g);
+                fill(out, |i| g[i] - y[i].exp() * total);
             }
         },
     )
@@ -105,49 +154,102 @@ pub(crate) fn log_softmax_backward<T: Element>(y: &[T], grad: &[T], width: usize
 /// No class: the row counts for nothing, whatever its scores.
 pub(crate) const IGNORED: u32 = u32::MAX;
 
-/// −(log softmax x)[class] of each row; 0 where the class is [`IGNORED`].
-pub(crate) fn cross_entropy<T: Element>(x: &[T], classes: &[u32], width: usize) -> Vec<T> {
-    let mut out = vec![T::default(); classes.len()];
-    for_each_row(&mut out, 1, |i, out| {
-        if classes[i] == IGNORED {
-            return;
-        }
-        let (x, mut e) = (&x[i * width..(i + 1) * width], vec![T::default(); width]);
+/// −(log softmax x)[class]·factor of each row, of which `factors` has one or one for all rows; 0 where the class is
+/// [`IGNORED`].
+pub(crate) fn cross_entropy<T: Element>(x: &[T], classes: &[u32], factors: &[T], width: usize) -> Vec<T> {
+    let mut losses = vec![T::default(); classes.len()];
+    let rows = PIECE.div_ceil(width.max(1));
+    parts(&mut losses, rows, worthwhile(x.len()), &|piece, losses| {
         vectorize(
             #[inline(always)]
             || {
-                let largest = largest(x);
-                out[0] = exponentials(x, largest, &mut e).ln() - (x[classes[i] as usize] - largest);
+                for (i, loss) in (piece * rows..).zip(losses) {
+                    if classes[i] != IGNORED {
+                        let x = &x[i * width..(i + 1) * width];
+                        let largest = largest(x);
+                        let total = T::from_f64(lanes(x, x, &|x: T, _| (x - largest).exp()));
+                        *loss = (total.ln() - (x[classes[i] as usize] - largest)) * factor(factors, i);
+                    }
+                }
             },
         );
     });
-    out
+    losses
 }
 
-/// (softmax x − one-hot class)·g of each row; 0 where the class is [`IGNORED`].
-pub(crate) fn cross_entropy_backward<T: Element>(
+#[inline(always)]
+fn factor<T: Element>(factors: &[T], row: usize) -> T {
+    if factors.len() == 1 { factors[0] } else { factors[row] }
+}
+
+/// [`cross_entropy`], and its gradient (softmax x − one-hot class)·factor.
+pub(crate) fn cross_entropy_and_slopes<T: Element>(
     x: &[T],
     classes: &[u32],
-    grad: &[T],
+    factors: &[T],
     width: usize,
-) -> Vec<T> {
-    let mut out = vec![T::default(); x.len()];
-    for_each_row(&mut out, width, |i, out| {
-        if classes[i] == IGNORED {
-            return;
+) -> [Vec<T>; 2] {
+    let mut losses = vec![T::default(); classes.len()];
+    let run = PIECE.div_ceil(width.max(1)).next_multiple_of(together(width));
+    let threads = worthwhile(x.len());
+    // SAFETY: every row of every block is written, and the blocks cover the whole output.
+    #[allow(unsafe_code)]
+    let slopes = unsafe {
+        buffer::written(x.len(), |out| {
+            if width == 0 {
+                return;
+            }
+            let losses = super::parallel::Parts::new(&mut losses, run);
+            parts(out, run * width, threads, &|piece, out| {
+                let losses = losses.take(piece);
+                let step = together(width);
+                vectorize(
+                    #[inline(always)]
+                    || {
+                        let blocks = out.chunks_mut(step * width).zip(losses.chunks_mut(step));
+                        for (block, (out, losses)) in blocks.enumerate() {
+                            let first = piece * run + block * step;
+                            let x = &x[first * width..first * width + out.len()];
+                            with_slopes(x, &classes[first..], factors, first, width, out, losses);
+                        }
+                    },
+                );
+            });
+        })
+    };
+    [losses, slopes]
+}
+
+/// A block of rows, of which `first` is the number of the first.
+#[inline(always)]
+fn with_slopes<T: Element>(
+    x: &[T],
+    classes: &[u32],
+    factors: &[T],
+    first: usize,
+    width: usize,
+    out: &mut [Uninit<T>],
+    losses: &mut [T],
+) {
+    let out = shifted(x, out, width);
+    for ((row, loss), &class) in out.chunks_exact(width).zip(&mut *losses).zip(classes) {
+        if class != IGNORED {
+            *loss = -row[class as usize];
         }
-        let (x, g) = (&x[i * width..(i + 1) * width], grad[i]);
-        vectorize(
-            #[inline(always)]
-            || {
-                let scale = g / exponentials(x, largest(x), out);
-                out.iter_mut().for_each(|y| *y *= scale);
-                let class = &mut out[classes[i] as usize];
-                *class -= g;
-            },
-        );
-    });
-    out
+    }
+    out.iter_mut().for_each(|x| *x = x.exp());
+    let rows = out.chunks_exact_mut(width).zip(losses).zip(classes).enumerate();
+    for (i, ((row, loss), &class)) in rows {
+        if class == IGNORED {
+            row.fill(T::default());
+            continue;
+        }
+        let (total, factor) = (sum(row, row, |e, _| e), factor(factors, first + i));
+        let scale = factor / total;
+        *loss = (total.ln() + *loss) * factor;
+        row.iter_mut().for_each(|y| *y *= scale);
+        row[class as usize] -= factor;
+    }
 }
 
 /// The length of a row, also where its squares overflow or vanish.
@@ -158,7 +260,12 @@ fn length<T: Element>(x: &[T]) -> T {
     if squares > small && squares < large {
         return squares.sqrt();
     }
-    // NaN, zero, and the extremes: rare, so this may take longer.
+    extreme_length(x)
+}
+
+/// NaN, zero, and the extremes: rare, so this may take longer.
+#[inline(never)]
+fn extreme_length<T: Element>(x: &[T]) -> T {
     let largest = fold(x, &|a: T, b: T| Real::max(a.abs(), b.abs())).abs();
     if largest.to_f64() == 0.0 || !largest.to_f64().is_finite() {
         return largest;
@@ -167,22 +274,25 @@ fn length<T: Element>(x: &[T]) -> T {
     largest * scaled.sqrt()
 }
 
-/// x / ‖x‖ of each row; a row of zeros stays zero.
+/// x / ‖x‖ of each row, which stays zero if it is.
 pub(crate) fn normalize<T: Element>(x: &[T], width: usize) -> Vec<T> {
     rows(
         [x],
         width,
         #[inline(always)]
         |[x], out| {
-            let length = length(x);
-            if length.to_f64() == 0.0 {
-                return;
-            }
-            for i in 0..out.len() {
-                out[i] = x[i] / length;
+            for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+                let length = divisor(length(x));
+                fill(out, |i| x[i] / length);
             }
         },
     )
+}
+
+/// A row of zeros is divided by 1.
+#[inline(always)]
+fn divisor<T: Element>(length: T) -> T {
+    if length.to_f64() == 0.0 { T::from_f64(1.0) } else { length }
 }
 
 /// (g − y·Σ g·y) / ‖x‖; 0 for a row of zeros.
@@ -192,13 +302,15 @@ pub(crate) fn normalize_backward<T: Element>(x: &[T], y: &[T], grad: &[T], width
         width,
         #[inline(always)]
         |[x, y, g], out| {
-            let length = length(x);
-            if length.to_f64() == 0.0 {
-                return;
-            }
-            let along = sum(g, y, |g, y| g * y);
-            for i in 0..out.len() {
-                out[i] = (g[i] - y[i] * along) / length;
+            let rows = x.chunks_exact(width).zip(y.chunks_exact(width)).zip(g.chunks_exact(width));
+            for (((x, y), g), out) in rows.zip(out.chunks_exact_mut(width)) {
+                let length = length(x);
+                if length.to_f64() == 0.0 {
+                    fill(out, |_| T::default());
+                    continue;
+                }
+                let along = sum(g, y, |g, y| g * y);
+                fill(out, |i| (g[i] - y[i] * along) / length);
             }
         },
     )

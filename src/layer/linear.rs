@@ -19,6 +19,7 @@ use super::{Layer, Parameter, Parts, Pass};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::ops::Rng;
+use crate::ops::affine::affine;
 
 /// y = x·Wᵀ + b, with W of shape (outputs, inputs).
 ///
@@ -65,10 +66,9 @@ impl Layer for Linear {
             let expected = format!("inputs of shape [.., {inputs}] for {outputs} outputs");
             return Err(Error::shape("linear", expected, &[x.dims()]));
         }
-        let y = x.matmul(&weight.t()?)?;
         match &self.bias {
-            Some(bias) => y + &bias.get(),
-            None => Ok(y),
+            Some(bias) => affine(x, &weight, &bias.get()),
+            None => x.matmul(&weight.t()?),
         }
     }
 

@@ -9,6 +9,9 @@ use super::{Layer, Parts, Pass};
 use crate::autograd::Tensor;
 use crate::error::Result;
 
+/// The names of the first layers: to make one for each step costs as much as a small layer.
+const NUMBERS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
 /// Layers one after the other; their names are their numbers, as in PyTorch.
 ///
 /// ```
@@ -44,7 +47,10 @@ impl Layer for Sequential {
     fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
         let mut x = x.clone();
         for (i, layer) in self.layers.iter().enumerate() {
-            x = pass.call(&i.to_string(), layer.as_ref(), &x)?;
+            x = match NUMBERS.get(i) {
+                Some(name) => pass.call(name, layer.as_ref(), &x)?,
+                None => pass.call(&i.to_string(), layer.as_ref(), &x)?,
+            };
         }
         Ok(x)
     }

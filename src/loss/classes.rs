@@ -4,9 +4,11 @@
 use std::sync::Arc;
 
 use candle_core::{DType, Device};
+use smallvec::SmallVec;
 
 use super::check::{self, place};
 use crate::autograd::Tensor;
+use crate::autograd::array::{contiguous, elements};
 use crate::error::{Error, Result};
 use crate::kernel::rows::IGNORED;
 
@@ -52,6 +54,43 @@ pub(super) fn ignored(classes: &[u32], device: &Device) -> Result<Option<Tensor>
     Tensor::from_vec(mask, classes.len(), device).map(Some)
 }
 
+/// Reads classes one after the other.
+struct Classed<'a> {
+    op: &'static str,
+    width: usize,
+    ignored: Option<i64>,
+    dims: &'a [usize],
+    found: Vec<u32>,
+}
+
+impl Classed<'_> {
+    fn read(&mut self, numbers: impl IntoIterator<Item: Into<i64>>) -> Result<()> {
+        let numbers = numbers.into_iter();
+        self.found.reserve(numbers.size_hint().0);
+        for class in numbers {
+            let class = class.into();
+            self.found.push(match class {
+                _ if Some(class) == self.ignored => IGNORED,
+                // Fewer than IGNORED: a row of scores that long fits in no memory.
+                _ if (0..self.width as i64).contains(&class) => class as u32,
+                _ => return Err(self.unknown(class)),
+            });
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn unknown(&self, class: i64) -> Error {
+        let row = self.found.len();
+        let place = match self.dims.len() {
+            0 | 1 => format!("in row {row}"),
+            _ => format!("at {:?}", place(self.dims, row)),
+        };
+        let expected = format!("classes from 0 to {}", self.width as i64 - 1);
+        Error::argument(self.op, expected, format!("class {class} {place}"))
+    }
+}
+
 impl Classes {
     pub(super) const NONE: Self = Classes { weights: None, ignored: None };
 
@@ -83,23 +122,17 @@ impl Classes {
         }
         let width = matrix.dims()[1];
         self.check_width(op, width)?;
-        let numbers: Vec<i64> = target.array().flatten_all()?.to_dtype(DType::I64)?.to_vec1()?;
-        let mut classes = Vec::with_capacity(numbers.len());
-        for (row, class) in numbers.into_iter().enumerate() {
-            classes.push(match class {
-                _ if Some(class) == self.ignored => IGNORED,
-                // Fewer than IGNORED: a row of scores that long fits in no memory.
-                _ if (0..width as i64).contains(&class) => class as u32,
-                _ => {
-                    let place = match dims.len() {
-                        0 | 1 => format!("in row {row}"),
-                        _ => format!("at {:?}", place(&dims, row)),
-                    };
-                    let expected = format!("classes from 0 to {}", width as i64 - 1);
-                    return Err(Error::argument(op, expected, format!("class {class} {place}")));
-                }
-            });
+        let mut classes = Classed { op, width, ignored: self.ignored, dims: &dims, found: Vec::new() };
+        let target = contiguous(target.array())?;
+        match target.dtype() {
+            _ if !target.device().is_cpu() => {
+                classes.read(target.flatten_all()?.to_dtype(DType::I64)?.to_vec1::<i64>()?)?
+            }
+            DType::U8 => classes.read(elements::<u8>(&target)?.iter().copied())?,
+            DType::U32 => classes.read(elements::<u32>(&target)?.iter().copied())?,
+            _ => classes.read(elements::<i64>(&target)?.iter().copied())?,
         }
+        let classes = classes.found;
         Ok(Rows { scores: matrix, classes, dims })
     }
 
@@ -110,6 +143,14 @@ impl Classes {
                 Err(Error::argument(op, "one weight for each class", got))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// The weight of each row, over `divisor`; one for all rows if they weigh the same.
+    pub(super) fn factors(&self, classes: &[u32], divisor: f64) -> SmallVec<[f64; 1]> {
+        match self.weights {
+            None => SmallVec::from_elem(1.0 / divisor, 1),
+            Some(_) => classes.iter().map(|&class| self.weight(class) / divisor).collect(),
         }
     }
 
@@ -137,10 +178,17 @@ impl Classes {
         if self.weights.is_none() && self.ignored.is_none() || target.elem_count() == 0 {
             return Ok(None);
         }
-        let classes = self.rows(op, scores, target)?.classes;
+        self.weight_of(op, &self.rows(op, scores, target)?.classes).map(Some)
+    }
+
+    /// The sum of the classes' weights, by which a mean divides.
+    pub(super) fn weight_of(&self, op: &'static str, classes: &[u32]) -> Result<f64> {
+        if self.weights.is_none() && self.ignored.is_none() {
+            return Ok(classes.len() as f64);
+        }
         let total: f64 = classes.iter().map(|&class| self.weight(class)).sum();
         if total > 0.0 {
-            return Ok(Some(total));
+            return Ok(total);
         }
         let expected = "a class that has a weight and is not ignored";
         Err(Error::argument(op, expected, format!("none in {} rows", classes.len())))

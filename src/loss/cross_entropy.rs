@@ -15,14 +15,16 @@
 //! Shapes or dtypes that do not fit; a class that does not exist; a probability outside of 0 to 1; nothing to take the mean of.
 
 use candle_core::DType;
+use smallvec::SmallVec;
 
 use super::classes::{self, Classes, ignored};
 use super::{EachLoss, Loss, Mean, check};
-use crate::autograd::array::{make, on_cpu, with_float, with_slice};
+use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float, with_slice};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::rows::{self, IGNORED};
-use crate::kernel::soft;
+use crate::kernel::{self, soft};
+use crate::ops;
 
 /// −ln of the probability that softmax gives to the right class; the mean over rows as a [`Loss`].
 ///
@@ -123,6 +125,13 @@ impl CrossEntropy {
     }
 }
 
+impl CrossEntropy {
+    /// Whether the targets are probabilities, or become some.
+    fn is_soft(&self, prediction: &Tensor, target: &Tensor) -> bool {
+        self.smoothing > 0.0 || target.dtype().is_float() && target.dims() == prediction.dims()
+    }
+}
+
 impl EachLoss for CrossEntropy {
     fn each(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
         if target.dtype().is_float() && target.dims() == prediction.dims() {
@@ -132,8 +141,8 @@ impl EachLoss for CrossEntropy {
         let losses = if self.smoothing > 0.0 {
             Soft.apply([&rows.scores, &self.smooth(&rows)?])?
         } else {
-            let losses = Hard { classes: rows.classes.clone() }.apply([&rows.scores])?;
-            self.classes.weighted(losses, &rows.classes)?
+            let factors = self.classes.factors(&rows.classes, 1.0);
+            Hard { classes: rows.classes, factors, total: false }.apply([&rows.scores])?
         };
         losses.reshape(rows.dims)
     }
@@ -144,6 +153,19 @@ impl EachLoss for CrossEntropy {
         }
         self.classes.total(NAME, prediction, target)
     }
+
+    fn total(&self, prediction: &Tensor, target: &Tensor, mean: bool) -> Result<Tensor> {
+        if self.is_soft(prediction, target) {
+            return super::total_of_each(self, prediction, target, mean);
+        }
+        let rows = self.classes.rows(NAME, prediction, target)?;
+        if mean && rows.classes.is_empty() {
+            return Err(super::empty(target));
+        }
+        let divisor = if mean { self.classes.weight_of(NAME, &rows.classes)? } else { 1.0 };
+        let factors = self.classes.factors(&rows.classes, divisor);
+        Hard { classes: rows.classes, factors, total: true }.apply([&rows.scores])
+    }
 }
 
 impl Loss for CrossEntropy {
@@ -152,13 +174,20 @@ impl Loss for CrossEntropy {
     }
 }
 
-/// The loss of each row for classes that were checked.
+/// The loss of each row for classes that were checked, times its factor; or their sum.
 #[derive(Debug)]
 struct Hard {
     classes: Vec<u32>,
+    factors: SmallVec<[f64; 1]>,
+    total: bool,
 }
 
 impl Hard {
+    /// The factors, one for each row or one for all.
+    fn weights(&self, x: &Array) -> Result<Tensor> {
+        Tensor::from_vec(self.factors.to_vec(), self.factors.len(), x.device())?.to_dtype(x.dtype())
+    }
+
     fn one_hot(&self, x: &Array) -> Result<Array> {
         let width = x.dims()[1];
         let mut ones = vec![0_f32; x.elem_count()];
@@ -185,29 +214,37 @@ impl Op<1> for Hard {
         keep.input(0);
         if on_cpu(x) {
             let width = x.dims()[1];
+            let x = &contiguous(x)?;
             return with_float!(x.dtype(), T => {
-                let losses = with_slice(x, |x: &[T]| rows::cross_entropy(x, &self.classes, width))?;
-                make(losses, &[self.classes.len()], x)
+                let factors: SmallVec<[T; 1]> = self.factors.iter().map(|&factor| factor as T).collect();
+                let numbers = elements::<T>(x)?;
+                let losses = if keep.wants(0) {
+                    let [losses, slopes] =
+                        rows::cross_entropy_and_slopes(&numbers, &self.classes, &factors, width);
+                    keep.extra(make(slopes, x.dims(), x)?);
+                    losses
+                } else {
+                    rows::cross_entropy(&numbers, &self.classes, &factors, width)
+                };
+                if self.total { make(vec![kernel::sum(&losses)], &[], x) } else { make(losses, &[self.classes.len()], x) }
             });
         }
         let log = Tensor::constant(x.clone()).log_softmax(1)?;
-        let losses = (log.array() * self.one_hot(x)?)?.sum(1)?.neg()?;
-        Ok(self.counted(Tensor::constant(losses))?.into_array())
+        let losses = Tensor::constant((log.array() * self.one_hot(x)?)?.sum(1)?.neg()?);
+        let losses = self.counted((losses * self.weights(x)?)?)?;
+        Ok(if self.total { losses.sum_all()? } else { losses }.into_array())
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-        let x = saved.input(0)?;
-        if !saved.recording() && on_cpu(x.array()) {
-            let (width, g) = (x.dims()[1], grad.array());
-            return with_float!(x.dtype(), T => {
-                let data = with_slice(x.array(), |x: &[T]| {
-                    with_slice(g, |g: &[T]| rows::cross_entropy_backward(x, &self.classes, g, width))
-                })??;
-                Ok([Some(Tensor::constant(make(data, x.dims(), x.array())?))])
-            });
+        if let (false, Ok(slopes)) = (saved.recording(), saved.extra(0)) {
+            let grad = if self.total { grad.clone() } else { grad.unsqueeze(1)? };
+            return Ok([Some(ops::pointwise::scaled(slopes, &grad)?)]);
         }
+        let x = saved.input(0)?;
         let one_hot = Tensor::constant(self.one_hot(x.array())?);
-        Ok([Some(self.counted(((x.softmax(1)? - one_hot)? * grad.unsqueeze(1)?)?)?)])
+        let grad = if self.total { grad.clone() } else { grad.unsqueeze(1)? };
+        let grad = (grad * self.weights(x.array())?.unsqueeze(-1)?)?;
+        Ok([Some(self.counted(((x.softmax(1)? - one_hot)? * grad)?)?)])
     }
 }
 

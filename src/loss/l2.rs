@@ -36,6 +36,7 @@ pub const Mse: Mse = Mean(L2);
 impl PointwiseLoss for L2 {
     const NAME: &'static str = "l2";
     const FUSED: bool = true;
+    const NAN_SHOWS: bool = true;
 
     #[inline(always)]
     fn value<R: Real>(&self, prediction: R, target: R) -> R {

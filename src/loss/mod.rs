@@ -41,6 +41,7 @@ pub use poisson_nll::PoissonNll;
 pub use triplet_margin::TripletMargin;
 
 use crate::autograd::Tensor;
+use crate::autograd::array::is_finite;
 use crate::error::{Error, Result};
 use crate::formula::{Dual, Formula, Real};
 use crate::ops;
@@ -78,6 +79,10 @@ pub trait PointwiseLoss: Clone + Debug + Send + Sync + 'static {
 
     /// Whether both methods are marked `#[inline(always)]`; see [`Formula::FUSED`].
     const FUSED: bool = false;
+
+    /// Whether a target that is NaN always makes the loss NaN: then [`check`](Self::check) looks at the targets of a sum or
+    /// mean only if that is NaN.
+    const NAN_SHOWS: bool = false;
 
     /// The loss of one element.
     fn value<R: Real>(&self, prediction: R, target: R) -> R;
@@ -133,6 +138,14 @@ pub trait EachLoss: Debug + Send + Sync {
         Ok(None)
     }
 
+    /// The sum of the losses, or their mean. The default adds what [`each`](Self::each) gives.
+    ///
+    /// # Errors
+    /// As for `each`; a mean of nothing.
+    fn total(&self, prediction: &Tensor, target: &Tensor, mean: bool) -> Result<Tensor> {
+        total_of_each(self, prediction, target, mean)
+    }
+
     /// The same with a weight for each loss, or for all of each sample.
     ///
     /// ```
@@ -154,14 +167,36 @@ pub trait EachLoss: Debug + Send + Sync {
 
 impl<L: PointwiseLoss> EachLoss for L {
     fn each(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
-        check::same_shape(L::NAME, "prediction and target", &[prediction, target])?;
-        if !target.dtype().is_float() || prediction.dtype() != target.dtype() {
-            let got = [prediction.dtype(), target.dtype()];
-            return Err(Error::dtype(L::NAME, "float tensors of one dtype (see to_dtype)", &got));
-        }
+        alike(L::NAME, prediction, target)?;
         self.check(prediction, target)?;
         ops::apply(self.clone(), [prediction, target])
     }
+
+    fn total(&self, prediction: &Tensor, target: &Tensor, mean: bool) -> Result<Tensor> {
+        alike(L::NAME, prediction, target)?;
+        let n = prediction.elem_count();
+        if mean && n == 0 {
+            return Err(empty(prediction));
+        }
+        if !L::NAN_SHOWS {
+            self.check(prediction, target)?;
+        }
+        let total =
+            ops::pointwise::total(self.clone(), [prediction, target], if mean { n as f64 } else { 1.0 })?;
+        if L::NAN_SHOWS && !is_finite(total.array())? {
+            self.check(prediction, target)?;
+        }
+        Ok(total)
+    }
+}
+
+fn alike(op: &'static str, prediction: &Tensor, target: &Tensor) -> Result<()> {
+    check::same_shape(op, "prediction and target", &[prediction, target])?;
+    if !target.dtype().is_float() || prediction.dtype() != target.dtype() {
+        let got = [prediction.dtype(), target.dtype()];
+        return Err(Error::dtype(op, "float tensors of one dtype (see to_dtype)", &got));
+    }
+    Ok(())
 }
 
 /// A loss with sample weights: see [`EachLoss::weighted`]. The mean still divides by the number of losses, as PyTorch's does.
@@ -205,19 +240,32 @@ pub struct Mean<L>(pub L);
 
 impl<L: EachLoss> Loss for Mean<L> {
     fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
-        let losses = self.0.each(prediction, target)?;
-        match self.0.divisor(prediction, target)? {
-            None => mean(&losses),
-            Some(divisor) => losses.sum_all()? / divisor,
-        }
+        self.0.total(prediction, target, true)
+    }
+}
+
+fn total_of_each<L: EachLoss + ?Sized>(
+    loss: &L,
+    prediction: &Tensor,
+    target: &Tensor,
+    mean: bool,
+) -> Result<Tensor> {
+    let losses = loss.each(prediction, target)?;
+    if !mean {
+        return losses.sum_all();
+    }
+    match loss.divisor(prediction, target)? {
+        None => self::mean(&losses),
+        Some(divisor) => losses.sum_all()? / divisor,
     }
 }
 
 fn mean(losses: &Tensor) -> Result<Tensor> {
-    if losses.elem_count() == 0 {
-        return Err(Error::shape("mean", "a batch that is not empty", &[losses.dims()]));
-    }
-    losses.mean_all()
+    if losses.elem_count() == 0 { Err(empty(losses)) } else { losses.mean_all() }
+}
+
+fn empty(losses: &Tensor) -> Error {
+    Error::shape("mean", "a batch that is not empty", &[losses.dims()])
 }
 
 /// The sum of the losses of all elements.
@@ -226,7 +274,7 @@ pub struct Sum<L>(pub L);
 
 impl<L: EachLoss> Loss for Sum<L> {
     fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
-        self.0.each(prediction, target)?.sum_all()
+        self.0.total(prediction, target, false)
     }
 }
 
@@ -241,7 +289,7 @@ pub struct BatchMean<L>(pub L);
 impl<L: EachLoss> Loss for BatchMean<L> {
     fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
         match *prediction.dims() {
-            [n, ..] if n > 0 => self.0.each(prediction, target)?.sum_all()? / n as f64,
+            [n, ..] if n > 0 => self.0.total(prediction, target, false)? / n as f64,
             _ => Err(Error::shape("batch_mean", "a batch that is not empty", &[prediction.dims()])),
         }
     }

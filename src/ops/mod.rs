@@ -1,5 +1,6 @@
 //! The operations on tensors: one op, or one tight family, a file, with its formula, gradient, methods and tests.
 
+pub(crate) mod affine;
 mod arc;
 mod argmax;
 mod arithmetic;

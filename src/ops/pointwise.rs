@@ -3,8 +3,8 @@
 use candle_core::{DType, Device};
 
 use super::lower::{Lower, Record, Value};
-use crate::autograd::array::{elements, on_cpu, with_float};
-use crate::autograd::{Array, Call, Keep, Op, Saved, Tensor};
+use crate::autograd::array::{contiguous, elements, on_cpu, with_float};
+use crate::autograd::{Array, Call, Keep, Op, Saved, Tensor, broadcast_to};
 use crate::error::{Error, Result};
 use crate::formula::{Formula, Program, Real, Uses};
 use crate::kernel::{self, Block, Dims, Element, SOURCES, Slots, View, Written, broadcast_dims};
@@ -41,6 +41,16 @@ const GRAD: usize = 4;
 /// Shapes that do not broadcast; dtypes that differ or are no float; tensors on different devices.
 pub fn apply<F: Formula<N>, const N: usize>(formula: F, inputs: [&Tensor; N]) -> Result<Tensor> {
     Pointwise(formula).apply(inputs)
+}
+
+/// The sum of a formula over all elements of tensors of one shape, divided by `divisor`; value and gradient by the first input
+/// in one pass. No derivative may read the formula's value, which is not kept.
+pub(crate) fn total<F: Formula<N>, const N: usize>(
+    formula: F,
+    inputs: [&Tensor; N],
+    divisor: f64,
+) -> Result<Tensor> {
+    Total { formula: Pointwise(formula), divisor }.apply(inputs)
 }
 
 /// Defines a formula of this crate's own: its name, value, and derivative from the inputs and `y`. One loop for all of it
@@ -120,16 +130,33 @@ impl Numbers for f64 {
     }
 }
 
-/// grad · ∂f/∂xᵢ
+/// grad · ∂f/∂xᵢ; i is known to the compiler, or the loop would not be vectorised.
 #[inline(always)]
-fn pull<F: Formula<N>, const N: usize, R: Real>(formula: &F, s: &[R; SOURCES], i: usize) -> R {
-    let slopes = formula.derivative(std::array::from_fn(|j| s[j]), s[OUTPUT]);
-    // Not slopes[i]: an index that is not known beforehand would keep the loop from being vectorised.
-    let mut slope = slopes[0];
-    for (j, &other) in slopes.iter().enumerate().skip(1) {
-        slope = if i == j { other } else { slope };
+fn pull<const I: usize, F: Formula<N>, const N: usize, R: Real>(formula: &F, s: &[R; SOURCES]) -> R {
+    s[GRAD] * formula.derivative(std::array::from_fn(|j| s[j]), s[OUTPUT])[I % N]
+}
+
+#[inline(always)]
+fn pull_all<const I: usize, F, const N: usize, T>(
+    formula: &F,
+    out: Slots<T>,
+    slices: [&[T]; SOURCES],
+) -> Written
+where
+    F: Formula<N>,
+    T: Element,
+    Block<T>: Real,
+{
+    if !F::FUSED {
+        return kernel::in_blocks(out, slices, |s| pull::<I, F, N, _>(formula, s));
     }
-    s[GRAD] * slope
+    kernel::fuse(
+        out,
+        slices,
+        #[inline(always)]
+        |s| pull::<I, F, N, _>(formula, &s),
+        |s| pull::<I, F, N, _>(formula, s),
+    )
 }
 
 macro_rules! run {
@@ -146,14 +173,9 @@ macro_rules! run {
                     value,
                 ),
                 Which::Value => kernel::in_blocks(out, slices, value),
-                Which::Pull(i) if F::FUSED => kernel::fuse(
-                    out,
-                    slices,
-                    #[inline(always)]
-                    |s| pull(formula, &s, i),
-                    |s| pull(formula, s, i),
-                ),
-                Which::Pull(i) => kernel::in_blocks(out, slices, |s| pull(formula, s, i)),
+                Which::Pull(1) if N > 1 => pull_all::<1, F, N, $t>(formula, out, slices),
+                Which::Pull(2) if N > 2 => pull_all::<2, F, N, $t>(formula, out, slices),
+                Which::Pull(_) => pull_all::<0, F, N, $t>(formula, out, slices),
             }
         }
     };
@@ -210,6 +232,31 @@ impl<F: Formula<N>, const N: usize> Op<N> for Pointwise<F, N> {
         for (i, slot) in grads.iter_mut().enumerate() {
             if saved.wants(i) {
                 *slot = backward(self, saved.call, N, grad, i)?;
+            }
+        }
+        Ok(grads)
+    }
+}
+
+/// Σ formula / divisor, which is the mean if that is n.
+#[derive(Debug)]
+struct Total<F, const N: usize> {
+    formula: Pointwise<F, N>,
+    divisor: f64,
+}
+
+impl<F: Formula<N>, const N: usize> Op<N> for Total<F, N> {
+    const NAME: &'static str = F::NAME;
+
+    fn forward(&self, inputs: [&Array; N], keep: &mut Keep) -> Result<Array> {
+        total_forward(&self.formula, &inputs, self.divisor, keep)
+    }
+
+    fn backward(&self, saved: &Saved<N>, grad: &Tensor) -> Result<[Option<Tensor>; N]> {
+        let mut grads = [const { None }; N];
+        for (i, slot) in grads.iter_mut().enumerate() {
+            if saved.wants(i) {
+                *slot = total_backward(&self.formula, saved.call, N, grad, i, self.divisor)?;
             }
         }
         Ok(grads)
@@ -286,6 +333,68 @@ fn run<T: Numbers>(
     let sources = opened.each_ref().map(|x| x.as_ref().map_or_else(View::unused, |x| x.view(dims)));
     let data = kernel::map_by(dims, sources, &|out, slices| T::run(formula, which, out, slices));
     Ok(Array::from_vec(data, dims, &Device::Cpu)?)
+}
+
+fn total_forward(formula: &dyn Formulas, inputs: &[&Array], divisor: f64, keep: &mut Keep) -> Result<Array> {
+    let first = inputs[0];
+    let (dims, n) = (first.dims(), inputs.len());
+    if keep.recording() {
+        (0..n).for_each(|i| keep.input(i));
+    }
+    if !inputs.iter().all(|x| on_cpu(x) && x.dtype() == first.dtype() && x.dims() == dims) {
+        let each = forward(formula, inputs, keep)?;
+        // A sum of half precision overflows long before a mean does.
+        let wide = if each.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+        let total = (Tensor::constant(each.to_dtype(wide)?).sum_all()? / divisor)?;
+        return Ok(total.array().to_dtype(each.dtype())?);
+    }
+    let mut arrays = [const { None }; OUTPUT];
+    for (slot, x) in arrays.iter_mut().zip(inputs) {
+        *slot = Some(contiguous(x)?);
+    }
+    let slopes = keep.wants(0);
+    with_float!(first.dtype(), T => {
+        let mut opened = [const { None }; OUTPUT];
+        for (slot, array) in opened.iter_mut().zip(&arrays) {
+            *slot = array.as_ref().map(elements::<T>).transpose()?;
+        }
+        let mut slices: [&[T]; SOURCES] = [&[]; SOURCES];
+        for (slice, x) in slices.iter_mut().zip(&opened) {
+            *slice = x.as_deref().unwrap_or_default();
+        }
+        let value = |out: Slots<T>, slices: [&[T]; SOURCES]| T::run(formula, Which::Value, out, slices);
+        let pull = |out: Slots<T>, slices: [&[T]; SOURCES]| T::run(formula, Which::Pull(0), out, slices);
+        let slopes: Option<(kernel::Loop<T>, T)> = if slopes { Some((&pull, 1.0 / divisor as T)) } else { None };
+        let (total, slopes) = kernel::total(first.elem_count(), slices, &value, slopes);
+        if let Some(slopes) = slopes {
+            keep.extra(Array::from_vec(slopes, dims, &Device::Cpu)?);
+        }
+        Ok(Array::from_vec(vec![total / divisor as T], &[] as &[usize], &Device::Cpu)?)
+    })
+}
+
+fn total_backward(
+    formula: &dyn Formulas,
+    call: &Call,
+    n: usize,
+    grad: &Tensor,
+    i: usize,
+    divisor: f64,
+) -> Result<Option<Tensor>> {
+    if let (0, false, Ok(slopes)) = (i, call.recording(), call.extra(0)) {
+        return scaled(slopes, grad).map(Some);
+    }
+    let dims = call.input(i)?.dims();
+    let grad = broadcast_to(&(grad / divisor)?, dims)?;
+    backward(formula, call, n, &grad, i)
+}
+
+/// An array of slopes, times the gradient of a scalar, which most often is 1.
+pub(crate) fn scaled(slopes: &Array, grad: &Tensor) -> Result<Tensor> {
+    let slopes = Tensor::constant(slopes.clone());
+    let one = on_cpu(grad.array())
+        && with_float!(grad.dtype(), T => elements::<T>(grad.array())?.first() == Some(&1.0));
+    if one { Ok(slopes) } else { slopes * grad }
 }
 
 /// The gradient of input i of `n`.

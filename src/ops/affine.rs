@@ -1,0 +1,119 @@
+//! A linear map and a shift, which is what a linear layer computes.
+//!
+//! # Formula
+//! y = x·wᵀ + b
+//!
+//! # Gradient
+//! g·w, gᵀ·x and the column sums of g
+//!
+//! # Errors
+//! Shapes that do not fit together, dtypes that differ or are no float.
+
+use super::matmul::floats;
+use super::reshape::reshaped;
+use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
+use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::error::{Error, Result};
+use crate::kernel::{self, Dims};
+
+/// Of a matrix x (n, k), a matrix w (m, k) and a vector b (m), on the CPU.
+#[derive(Debug)]
+struct Affine;
+
+impl Op<3> for Affine {
+    const NAME: &'static str = "linear";
+
+    fn forward(&self, [x, w, b]: [&Array; 3], keep: &mut Keep) -> Result<Array> {
+        if keep.wants(0) {
+            keep.input(1);
+        }
+        if keep.wants(1) {
+            keep.input(0);
+        }
+        let sizes = [x.dims()[0], x.dims()[1], w.dims()[0]];
+        let (x, w, b) = (contiguous(x)?, contiguous(w)?, contiguous(b)?);
+        with_float!(x.dtype(), T => {
+            let y = kernel::affine(&*elements::<T>(&x)?, &elements::<T>(&w)?, &elements::<T>(&b)?, sizes);
+            make(y, &[sizes[0], sizes[2]], &x)
+        })
+    }
+
+    fn backward(&self, saved: &Saved<3>, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
+        let x = if saved.wants(0) { Some(grad.matmul(&saved.input(1)?)?) } else { None };
+        let w = if saved.wants(1) { Some(grad.t()?.matmul(&saved.input(0)?)?) } else { None };
+        let b = if saved.wants(2) { Some(grad.sum(0)?) } else { None };
+        Ok([x, w, b])
+    }
+}
+
+/// x·wᵀ + b for x of any rank, w (m, k) and b (m).
+pub(crate) fn affine(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    floats("linear", x, weight)?;
+    floats("linear", x, bias)?;
+    let mismatch = || {
+        let expected = "inputs (.., k), a weight (m, k) and a bias (m)";
+        Error::shape("linear", expected, &[x.dims(), weight.dims(), bias.dims()])
+    };
+    let ([.., k], [m, inner]) = (x.dims(), weight.dims()) else { return Err(mismatch()) };
+    if k != inner || bias.dims() != [*m] {
+        return Err(mismatch());
+    }
+    if !on_cpu(x.array()) {
+        return x.matmul(&weight.t()?)? + bias;
+    }
+    if x.rank() == 2 {
+        return Affine.apply([x, weight, bias]);
+    }
+    let mut dims = Dims::from_slice(x.dims());
+    let rows = dims[..dims.len() - 1].iter().product();
+    let y = Affine.apply([&reshaped(x, &[rows, *k])?, weight, bias])?;
+    if let Some(last) = dims.last_mut() {
+        *last = *m;
+    }
+    reshaped(&y, &dims)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::affine;
+    use crate::prelude::*;
+
+    fn inputs(dims: &[&[usize]]) -> Vec<Tensor> {
+        let rng = &mut Rng::seed(3);
+        dims.iter().map(|&dims| Tensor::randn(0.0, 1.0, dims, rng).unwrap()).collect()
+    }
+
+    #[test]
+    fn gradients() -> Result<()> {
+        for x in [&[3, 4][..], &[4], &[2, 3, 4], &[1, 4]] {
+            for m in [1, 2] {
+                let inputs = inputs(&[x, &[m, 4], &[m]]);
+                autograd::gradcheck(|v| affine(&v[0], &v[1], &v[2])?.powf(3.0), &inputs)?;
+                let parts = (inputs[0].matmul(&inputs[1].t()?)? + &inputs[2])?;
+                let off = (affine(&inputs[0], &inputs[1], &inputs[2])? - parts)?.abs()?.max_all()?;
+                assert!(off.to_scalar::<f64>()? < 1e-14);
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn edges() -> Result<()> {
+        let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu);
+        assert_eq!(affine(&zeros(&[0, 4])?, &zeros(&[2, 4])?, &zeros(&[2])?)?.dims(), [0, 2]);
+        let ones = Tensor::ones(2, DType::F32, &Device::Cpu)?;
+        assert_eq!(affine(&zeros(&[3, 0])?, &zeros(&[2, 0])?, &ones)?.to_vec2::<f32>()?, [[1.0; 2]; 3]);
+        let error = affine(&zeros(&[3, 4])?, &zeros(&[2, 3])?, &ones).unwrap_err().to_string();
+        let expected =
+            "linear: expected inputs (.., k), a weight (m, k) and a bias (m), got [3, 4] and [2, 3] and [2]";
+        assert_eq!(error, expected);
+        assert!(affine(&zeros(&[])?, &zeros(&[2, 3])?, &ones).is_err());
+        assert!(affine(&zeros(&[3, 4])?, &zeros(&[2, 4])?, &ones.to_dtype(DType::F64)?).is_err());
+        let half = |x: &Tensor| x.to_dtype(DType::F16);
+        assert_eq!(
+            affine(&half(&zeros(&[3, 4])?)?, &half(&zeros(&[2, 4])?)?, &half(&ones)?)?.dtype(),
+            DType::F16
+        );
+        Ok(())
+    }
+}
