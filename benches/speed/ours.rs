@@ -1,0 +1,182 @@
+//! Tealight's jobs, written as a user would write them.
+
+use tealight::ops::{ConvOptions, PoolOptions};
+use tealight::prelude::*;
+
+use crate::job::{self, INPUT, Job, OTHER, Outcome, Spec, Total, classes, job, wave};
+
+impl Total for Tensor {
+    fn total(&self) -> Outcome<f64> {
+        Ok(self.to_dtype(DType::F64)?.abs()?.sum_all()?.to_scalar()?)
+    }
+}
+
+fn array(numbers: Vec<f64>, dims: &[usize], dtype: DType) -> Outcome<Array> {
+    Ok(Array::from_vec(numbers, dims, &Device::Cpu)?.to_dtype(dtype)?)
+}
+
+fn labels(rows: usize, count: usize) -> Result<Tensor> {
+    Tensor::from_vec(classes(rows, count), rows, &Device::Cpu)
+}
+
+/// The gradient of the scalar f(x) by x.
+fn gradient(x: Array, f: impl Fn(&Tensor) -> Result<Tensor> + 'static) -> Box<dyn Job> {
+    let x = Tensor::parameter(x);
+    job(move || -> Outcome<Tensor> {
+        let gradients = f(&x)?.backward()?;
+        Ok(gradients.get(&x).cloned().ok_or("no gradient")?)
+    })
+}
+
+/// Gives the model the weights that every peer starts from.
+fn started<M: Layer>(model: M) -> Outcome<M> {
+    for (_, parameter) in model.parameters() {
+        let dims = parameter.get().dims().to_vec();
+        parameter.set(array(job::start(&dims), &dims, DType::F32)?)?;
+    }
+    Ok(model)
+}
+
+fn training(
+    model: impl Layer + 'static,
+    loss: impl Loss + 'static,
+    mut optimizer: impl Optimizer + 'static,
+    x: Tensor,
+    target: Tensor,
+) -> Box<dyn Job> {
+    job(move || -> Result<Tensor> {
+        let scores = model.forward(&x, &mut Pass::eval())?;
+        let loss = loss.loss(&scores, &target)?;
+        optimizer.step(&loss.backward()?)?;
+        Ok(loss)
+    })
+}
+
+fn perceptron() -> Outcome<Sequential> {
+    let rng = &mut Rng::seed(1);
+    started(Sequential::new().push(Linear::new(784, 128, rng)?).push(Relu).push(Linear::new(128, 10, rng)?))
+}
+
+fn convolutions() -> Outcome<Sequential> {
+    let rng = &mut Rng::seed(1);
+    let pool = || MaxPool2d::new(PoolOptions::new(2));
+    let model = Sequential::new()
+        .push(Conv2d::new(1, 8, 3, ConvOptions::new(), rng)?)
+        .push(Relu)
+        .push(pool())
+        .push(Conv2d::new(8, 16, 3, ConvOptions::new(), rng)?)
+        .push(Relu)
+        .push(pool())
+        .push(Flatten)
+        .push(Linear::new(400, 10, rng)?);
+    started(model)
+}
+
+/// The loss after a thousand steps of softmax regression.
+pub(crate) fn iris() -> Outcome<f64> {
+    let x = Tensor::constant(array(wave(600, INPUT, 1.0), &[150, 4], DType::F32)?);
+    let target = labels(150, 3)?;
+    let model = started(Linear::new(4, 3, &mut Rng::seed(1))?)?;
+    let mut optimizer = Sgd::new(model.parameters(), job::IRIS_RATE)?;
+    let mut last = 0.0;
+    for step in 1..=job::IRIS_STEPS {
+        let loss = CrossEntropy.loss(&model.forward(&x, &mut Pass::eval())?, &target)?;
+        optimizer.step(&loss.backward()?)?;
+        if step == job::IRIS_STEPS {
+            last = loss.to_scalar::<f32>()?.into();
+        }
+    }
+    Ok(last)
+}
+
+pub(crate) fn make(name: &str) -> Outcome<Option<Box<dyn Job>>> {
+    let spec = Spec::of(name)?;
+    let dims = &spec.dims[..];
+    let dtype = if spec.double { DType::F64 } else { DType::F32 };
+    let input = |scale| array(wave(spec.count(), INPUT, scale), dims, dtype);
+    let other = || {
+        Ok::<_, Box<dyn std::error::Error>>(Tensor::constant(array(
+            wave(spec.count(), OTHER, 1.0),
+            dims,
+            dtype,
+        )?))
+    };
+    let rng = &mut Rng::seed(1);
+    Ok(Some(match spec.kind {
+        "sigmoid" => {
+            let x = Tensor::constant(input(3.0)?);
+            job(move || x.sigmoid())
+        }
+        "sigmoid-grad" => gradient(input(3.0)?, |x| x.sigmoid()?.sum_all()),
+        "softmax-grad" => {
+            let w = other()?;
+            gradient(input(1.0)?, move |x| (x.softmax(-1)? * &w)?.sum_all())
+        }
+        "normalize-rows-grad" => {
+            let w = other()?;
+            gradient(input(1.0)?, move |x| (x.normalize_rows()? * &w)?.sum_all())
+        }
+        "l1-grad" => {
+            let target = other()?;
+            gradient(input(1.0)?, move |x| l1(x, &target))
+        }
+        "l2-grad" => {
+            let target = other()?;
+            gradient(input(1.0)?, move |x| l2(x, &target))
+        }
+        "cross-entropy-grad" => {
+            let target = labels(dims[0], dims[1])?;
+            gradient(input(1.0)?, move |x| CrossEntropy.loss(x, &target))
+        }
+        "dot" => {
+            let (a, b) = (Tensor::constant(input(1.0)?), other()?);
+            job(move || a.dot(&b))
+        }
+        "outer" => {
+            let [a, b] =
+                [(dims[0], INPUT), (dims[1], OTHER)].map(|(n, f)| array(wave(n, f, 1.0), &[n], dtype));
+            let (a, b) = (Tensor::constant(a?), Tensor::constant(b?));
+            job(move || a.outer(&b))
+        }
+        "matvec" => {
+            let a = Tensor::constant(input(1.0)?);
+            let v = Tensor::constant(array(wave(dims[1], OTHER, 1.0), &dims[1..], dtype)?);
+            job(move || a.matvec(&v))
+        }
+        "sgemm" => {
+            let (a, b) = (Tensor::constant(input(1.0)?), other()?);
+            job(move || a.matmul(&b))
+        }
+        "logistic-sgd" => {
+            let model = started(Linear::new(dims[1], 1, rng)?)?;
+            let target = labels(dims[0], 2)?.to_dtype(DType::F32)?.unsqueeze(1)?;
+            let optimizer = Sgd::new(model.parameters(), 1e-4)?;
+            training(model, Mean(BceWithLogits), optimizer, Tensor::constant(input(1.0)?), target)
+        }
+        "mlp-sgd" => {
+            let model = perceptron()?;
+            let optimizer = Sgd::new(model.parameters(), 0.1)?;
+            training(model, CrossEntropy, optimizer, Tensor::constant(input(1.0)?), labels(dims[0], 10)?)
+        }
+        "mlp-adamw" => {
+            let model = perceptron()?;
+            let optimizer = AdamW::new(model.parameters(), 1e-3)?;
+            training(model, CrossEntropy, optimizer, Tensor::constant(input(1.0)?), labels(dims[0], 10)?)
+        }
+        "cnn-sgd" => {
+            let model = convolutions()?;
+            let optimizer = Sgd::new(model.parameters(), 0.1)?;
+            let x = Tensor::constant(input(1.0)?).unsqueeze(1)?;
+            training(model, CrossEntropy, optimizer, x, labels(dims[0], 10)?)
+        }
+        "tiny-mlp-sgd" => {
+            let model =
+                Sequential::new().push(Linear::new(4, 16, rng)?).push(Tanh).push(Linear::new(16, 3, rng)?);
+            let model = started(model)?;
+            let optimizer = Sgd::new(model.parameters(), 0.1)?;
+            training(model, CrossEntropy, optimizer, Tensor::constant(input(1.0)?), labels(dims[0], 3)?)
+        }
+        "iris-process" => job::process(&["--iris", "tealight"]),
+        _ => return Ok(None),
+    }))
+}
