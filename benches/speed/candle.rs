@@ -141,7 +141,7 @@ pub(crate) fn make(name: &str) -> Outcome<Option<Box<dyn Job>>> {
             gradient(&input(1.0)?, move |x| candle_nn::loss::cross_entropy(x, &target))?
         }
         "dot" => {
-            let (a, b) = (input(1.0)?, other()?);
+            let (a, b) = (input(1.0)?, input(1.0)?);
             forward(move || a.dot(&b))
         }
         "outer" => {
