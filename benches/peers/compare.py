@@ -121,17 +121,19 @@ def environment(threads):
 
 def servers(arguments):
     env = environment(arguments.threads)
-    manifest = str(HERE / "Cargo.toml")
+    peers = ["--release", "--manifest-path", str(HERE / "Cargo.toml")]
+    if arguments.peers_target:
+        peers += ["--target-dir", arguments.peers_target]
     ours = ["cargo", "bench", "--quiet", "--bench", "speed"]
     subprocess.run([*ours, "--no-run"], cwd=ROOT, check=True)
     found = [Server("ours", [*ours, "--", "--serve"], env)]
     wanted = arguments.peers.split(",") if arguments.peers else RUST + PYTHON
     if set(wanted) & set(RUST):
-        built = subprocess.run(["cargo", "build", "--release", "--manifest-path", manifest], cwd=ROOT)
+        built = subprocess.run(["cargo", "build", *peers], cwd=ROOT)
         if built.returncode != 0:
             print("the Rust peers do not build: left out", file=sys.stderr)
             wanted = [name for name in wanted if name not in RUST]
-    run = ["cargo", "run", "--quiet", "--release", "--manifest-path", manifest, "--bin"]
+    run = ["cargo", "run", "--quiet", *peers, "--bin"]
     for name in wanted:
         if name in RUST:
             peer = name.removesuffix("-mimalloc")
@@ -231,6 +233,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=31)
     parser.add_argument("--peers", default="", help="these alone, by commas: " + " ".join(RUST + PYTHON))
     parser.add_argument("--python", default=sys.executable, help="the Python that has requirements.txt installed")
+    parser.add_argument("--peers-target", help="where the Rust peers are built, if not where cargo would")
     parser.add_argument("--json", help="where the figures go too")
     arguments = parser.parse_args()
 

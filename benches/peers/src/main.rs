@@ -1,1 +1,5 @@
-fn main(){}
+//! The peers with the allocator of the system.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    peers::run()
+}
