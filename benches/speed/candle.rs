@@ -81,12 +81,8 @@ fn convolutions(x: Tensor) -> Result<(Vec<Var>, impl Fn() -> Result<Tensor>)> {
     let target = labels(x.dim(0)?, 10)?;
     let loss = move || {
         let x = first.forward(&x)?.relu()?.max_pool2d(2)?;
-<<<<<<< HEAD
-        // The gradient of candle's pool is wrong where a side is no multiple of the window: 11 → 10.
-=======
         // Candle's gradient of a pool needs sides that are multiples of the window: 11 → 10. It divides the gradient by the
         // window's size too, so that this training learns more slowly; the work is the same.
->>>>>>> peers
         let x = second.forward(&x)?.relu()?.narrow(2, 0, 10)?.narrow(3, 0, 10)?.max_pool2d(2)?;
         candle_nn::loss::cross_entropy(&last.forward(&x.flatten_from(1)?)?, &target)
     };
@@ -146,11 +142,7 @@ pub(crate) fn make(name: &str) -> Outcome<Option<Box<dyn Job>>> {
             gradient(&input(1.0)?, move |x| candle_nn::loss::cross_entropy(x, &target))?
         }
         "dot" => {
-<<<<<<< HEAD
-            let (a, b) = (input(1.0)?, other()?);
-=======
             let (a, b) = (input(1.0)?, input(1.0)?);
->>>>>>> peers
             forward(move || a.dot(&b))
         }
         "outer" => {

@@ -138,12 +138,8 @@ pub(crate) fn make(name: &str) -> Outcome<Option<Box<dyn Job>>> {
             gradient(input(1.0)?, move |x| CrossEntropy.loss(x, &target))
         }
         "dot" => {
-<<<<<<< HEAD
-            let (a, b) = (Tensor::constant(input(1.0)?), other()?);
-=======
             // The other operand has the same numbers: a sum that cancels could not be compared.
             let [a, b] = [input(1.0)?, input(1.0)?].map(Tensor::constant);
->>>>>>> peers
             job(move || a.dot(&b))
         }
         "outer" => {
