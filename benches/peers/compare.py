@@ -124,9 +124,13 @@ def servers(arguments):
     peers = ["--release", "--manifest-path", str(HERE / "Cargo.toml")]
     if arguments.peers_target:
         peers += ["--target-dir", arguments.peers_target]
-    ours = ["cargo", "bench", "--quiet", "--bench", "speed"]
-    subprocess.run([*ours, "--no-run"], cwd=ROOT, check=True)
-    found = [Server("ours", [*ours, "--", "--serve"], env)]
+    if arguments.ours:
+        ours = [arguments.ours]
+    else:
+        ours = ["cargo", "bench", "--quiet", "--bench", "speed"]
+        subprocess.run([*ours, "--no-run"], cwd=ROOT, check=True)
+        ours += ["--"]
+    found = [Server("ours", [*ours, "--serve"], env)]
     wanted = arguments.peers.split(",") if arguments.peers else RUST + PYTHON
     if set(wanted) & set(RUST):
         built = subprocess.run(["cargo", "build", *peers], cwd=ROOT)
@@ -232,6 +236,7 @@ def main():
     parser.add_argument("--filter", default="", help="jobs whose names contain one of these words, by commas")
     parser.add_argument("--rounds", type=int, default=31)
     parser.add_argument("--peers", default="", help="these alone, by commas: " + " ".join(RUST + PYTHON))
+    parser.add_argument("--ours", help="our bench program, if it is built already")
     parser.add_argument("--python", default=sys.executable, help="the Python that has requirements.txt installed")
     parser.add_argument("--peers-target", help="where the Rust peers are built, if not where cargo would")
     parser.add_argument("--json", help="where the figures go too")

@@ -148,7 +148,7 @@ macro_rules! real {
     };
 }
 
-real!(f32, exp => math::exp_f32, exp_m1 => math::exp_m1_f32, ln => math::ln_f32, ln_1p => math::ln_1p_f32,
+real!(f32, exp => math::exp_f32, sigmoid => math::sigmoid_f32, exp_m1 => math::exp_m1_f32, ln => math::ln_f32, ln_1p => math::ln_1p_f32,
       tanh => math::tanh_f32, erf => math::erf_f32, erfc => math::erfc_f32, atan => math::atan_f32, sin => math::sin_f32, cos => math::cos_f32; math::powf_f32);
 real!(f64, exp => math::exp_f64, exp_m1 => math::exp_m1_f64, ln => math::ln_f64, ln_1p => math::ln_1p_f64,
       tanh => math::tanh_f64, erf => math::erf_f64, erfc => math::erfc_f64, atan => math::atan_f64, sin => math::sin_f64, cos => math::cos_f64; math::powf_f64);

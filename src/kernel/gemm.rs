@@ -1,7 +1,8 @@
 //! The matrix product, by the `gemm` crate: called directly, because candle reads `/proc/cpuinfo` for every product
 //! to find out how many threads there are.
 
-use super::parallel::{PIECE, parts, product_worthwhile, vectorize, worthwhile};
+use super::buffer::fill;
+use super::parallel::{PIECE, for_each_rows, parts, product_worthwhile, vectorize, worthwhile};
 use super::reduce::lanes;
 use super::{Element, buffer};
 
@@ -99,7 +100,57 @@ fn in_rows<T>(x: &Matrix<T>) -> bool {
 }
 
 /// Columns that a row's multiple is added to at a time: they stay in level-1 cache.
-const STRIP: usize = 2048;
+const STRIP: usize = 4096;
+
+/// Elements that are multiplied and added in the element's own type, lane by lane, before the sums go on in f64.
+const SPAN: usize = 1024;
+
+/// A vector of so few numbers stays in level-1 cache, and rows are read fastest one after the other.
+const SHORT: usize = 4096;
+
+/// Accumulators of one row; those of four rows stay in registers.
+const LANES: usize = 16;
+
+/// The products of four rows with one vector, of which each number is read once.
+#[inline(always)]
+fn dots<T: Element>([a, b, c, d]: [&[T]; 4], v: &[T]) -> [T; 4] {
+    let mut total = [[0.0; LANES]; 4];
+    let spans =
+        a.chunks(SPAN).zip(b.chunks(SPAN)).zip(c.chunks(SPAN)).zip(d.chunks(SPAN)).zip(v.chunks(SPAN));
+    for ((((a, b), c), d), v) in spans {
+        let zero = [T::default(); LANES];
+        let (mut p, mut q, mut r, mut s) = (zero, zero, zero, zero);
+        let wide = v.len() / LANES * LANES;
+        for at in (0..wide).step_by(LANES) {
+            let v = &v[at..at + LANES];
+            add_products(&mut p, &a[at..at + LANES], v);
+            add_products(&mut q, &b[at..at + LANES], v);
+            add_products(&mut r, &c[at..at + LANES], v);
+            add_products(&mut s, &d[at..at + LANES], v);
+        }
+        let v = &v[wide..];
+        for (i, (lane, row)) in [(&mut p, a), (&mut q, b), (&mut r, c), (&mut s, d)].into_iter().enumerate() {
+            let row = &row[wide..];
+            for j in 0..v.len() {
+                lane[j] = row[j].mul_add(v[j], lane[j]);
+            }
+            for j in 0..LANES {
+                total[i][j] += lane[j].to_f64();
+            }
+        }
+    }
+    total.map(
+        #[inline(always)]
+        |lanes| T::from_f64(lanes.iter().sum()),
+    )
+}
+
+#[inline(always)]
+fn add_products<T: Element>(lane: &mut [T; LANES], row: &[T], v: &[T]) {
+    for i in 0..LANES {
+        lane[i] = row[i].mul_add(v[i], lane[i]);
+    }
+}
 
 /// out ← a·b (+ out, if `add`) where the product is one column, a·v, or one row, v·b, and the matrix is read row by row; `false`
 /// if it is something else.
@@ -113,15 +164,26 @@ fn with_vector<T: Element>(
 ) -> bool {
     if n == 1 && in_rows(&a) && b.rows == 1 {
         let v = &b.data[..k];
-        parts(out, (PIECE / k).clamp(1, m), threads, &|piece, out| {
-            let first = piece * (PIECE / k).clamp(1, m);
+        let size = (PIECE / k).clamp(1, m).next_multiple_of(4);
+        parts(out, size, threads, &|piece, out| {
+            let row = |i: usize| &a.data[(piece * size + i) * a.rows..][..k];
             vectorize(
                 #[inline(always)]
                 || {
-                    for (i, out) in out.iter_mut().enumerate() {
-                        let row = &a.data[(first + i) * a.rows..][..k];
-                        let sum = T::from_f64(lanes(row, v, &|x, y| x * y));
-                        *out = if add { *out + sum } else { sum };
+                    if k <= SHORT {
+                        for (i, out) in out.iter_mut().enumerate() {
+                            let sum = T::from_f64(lanes(row(i), v, &|a: T, b: T| a * b));
+                            *out = if add { *out + sum } else { sum };
+                        }
+                        return;
+                    }
+                    for (i, out) in out.chunks_mut(4).enumerate() {
+                        // A row that is not there is another one.
+                        let last = out.len() - 1;
+                        let rows = [0, 1, 2, 3].map(|j| row(4 * i + last.min(j)));
+                        for (out, sum) in out.iter_mut().zip(dots(rows, v)) {
+                            *out = if add { *out + sum } else { sum };
+                        }
                     }
                 },
             );
@@ -159,6 +221,26 @@ fn with_vector<T: Element>(
         return true;
     }
     false
+}
+
+/// aᵢ·bⱼ
+pub(crate) fn outer<T: Element>(a: &[T], b: &[T]) -> Vec<T> {
+    // SAFETY: the rows cover the whole output, and `fill` writes all of a row.
+    #[allow(unsafe_code)]
+    unsafe {
+        buffer::written(a.len() * b.len(), |out| {
+            for_each_rows(out, b.len(), &|first, out| {
+                vectorize(
+                    #[inline(always)]
+                    || {
+                        for (out, &a) in out.chunks_exact_mut(b.len()).zip(&a[first..]) {
+                            fill(out, |j| a * b[j]);
+                        }
+                    },
+                );
+            });
+        })
+    }
 }
 
 /// x·wᵀ + bias, where x is m × k and w is n × k, both row by row.

@@ -206,6 +206,9 @@ pub(crate) fn map<T: Element>(
 /// Rows at least this long are walked one after the other, without a copy.
 const LONG: usize = 48;
 
+/// Elements of a row that are taken at a time beside a source that is one number.
+const RUN: usize = 1024;
+
 /// The elements from `start` on, row by row: along a row every source is one number or has its elements in order.
 fn rows<T: Element>(
     sources: &[View<'_, T>; SOURCES],
@@ -214,10 +217,10 @@ fn rows<T: Element>(
     out: &mut [Uninit<T>],
     body: Loop<T>,
 ) {
-    let mut numbers = [[MaybeUninit::<T>::uninit(); BLOCK]; SOURCES];
+    let mut numbers = [[MaybeUninit::<T>::uninit(); RUN]; SOURCES];
     let last = dims.len() - 1;
     let constant = sources.each_ref().map(|view| !view.is_unused() && view.strides[last] == 0);
-    let step = if constant.contains(&true) { BLOCK } else { usize::MAX };
+    let step = if constant.contains(&true) { RUN } else { usize::MAX };
     let mut index = Dims::from_elem(0, dims.len());
     let mut rest = start;
     for (place, &size) in index.iter_mut().zip(dims).rev() {
@@ -240,7 +243,7 @@ fn rows<T: Element>(
             }
             if known[i] != Some(at) {
                 // All of them, however short this first part of a row is.
-                numbers[i][..BLOCK.min(dims[last])].fill(MaybeUninit::new(view.data[at]));
+                numbers[i][..RUN.min(dims[last])].fill(MaybeUninit::new(view.data[at]));
                 known[i] = Some(at);
             }
         }
@@ -252,7 +255,7 @@ fn rows<T: Element>(
             let mut now = slices;
             for i in 0..SOURCES {
                 if constant[i] {
-                    // SAFETY: the first min(BLOCK, length of a row) numbers were written above, and the part is no longer.
+                    // SAFETY: the first min(RUN, length of a row) numbers were written above, and the part is no longer.
                     #[allow(unsafe_code)]
                     let written = unsafe { buffer::assume_written(&numbers[i][..part.len()]) };
                     now[i] = written;

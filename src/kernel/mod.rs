@@ -31,7 +31,7 @@ mod window;
 
 pub(crate) use block::Block;
 pub(crate) use conv::{Conv, conv, conv_kernel, conv_transpose};
-pub(crate) use gemm::{Matrix, affine, matmul};
+pub(crate) use gemm::{Matrix, affine, matmul, outer};
 pub(crate) use index::{Places, nonzero, strides, sums};
 pub(crate) use map::{
     Loop, SOURCES, Slots, Written, add_assign, fuse, in_blocks, map, map_by, sources, total,
@@ -46,18 +46,44 @@ pub(crate) use window::Side;
 
 use candle_core::WithDType;
 
-use crate::formula::Real;
+use crate::formula::{Real, math};
 
 /// The element types that the kernels are compiled for.
 pub(crate) trait Element: Real + WithDType + Default + PartialOrd {
     /// Sums of squares between this and its inverse neither overflow nor lose digits.
     const SMALL_SQUARE: f64;
+
+    /// self·a + b, rounded once.
+    fn mul_add(self, a: Self, b: Self) -> Self;
+
+    /// eˣ for x ≤ 0; in f32 it is 0 where the result would be subnormal.
+    fn exp_negative(self) -> Self;
 }
 
 impl Element for f32 {
     const SMALL_SQUARE: f64 = 1e-28;
+
+    #[inline(always)]
+    fn mul_add(self, a: Self, b: Self) -> Self {
+        f32::mul_add(self, a, b)
+    }
+
+    #[inline(always)]
+    fn exp_negative(self) -> Self {
+        math::exp_negative_f32(self)
+    }
 }
 
 impl Element for f64 {
     const SMALL_SQUARE: f64 = 1e-280;
+
+    #[inline(always)]
+    fn mul_add(self, a: Self, b: Self) -> Self {
+        f64::mul_add(self, a, b)
+    }
+
+    #[inline(always)]
+    fn exp_negative(self) -> Self {
+        Real::exp(self)
+    }
 }

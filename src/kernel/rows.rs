@@ -62,9 +62,49 @@ pub(super) fn largest<T: Element>(x: &[T]) -> T {
 #[inline(always)]
 pub(super) fn exponentials<T: Element>(x: &[T], largest: T, out: &mut [T]) -> T {
     for i in 0..x.len() {
-        out[i] = (x[i] - largest).exp();
+        out[i] = (x[i] - largest).exp_negative();
     }
     sum(out, out, |e, _| e)
+}
+
+/// Accumulators of a sum of exponentials: more would not stay in registers.
+const FEW: usize = 32;
+
+/// exp(x − max x) into `out`, and the sum, which is at least 1.
+#[inline(always)]
+fn exp_sum<'a, T: Element>(x: &[T], largest: T, out: &'a mut [Uninit<T>]) -> (&'a mut [T], T) {
+    let mut total = [0.0; FEW];
+    for (x, out) in x.chunks(BLOCK).zip(out.chunks_mut(BLOCK)) {
+        let mut lane = [T::default(); FEW];
+        let (wide, rest) = (x.chunks_exact(FEW), x.len() / FEW * FEW);
+        for (x, out) in wide.zip(out.chunks_exact_mut(FEW)) {
+            for i in 0..FEW {
+                let e = (x[i] - largest).exp_negative();
+                out[i].write(e);
+                lane[i] += e;
+            }
+        }
+        for i in rest..x.len() {
+            let e = (x[i] - largest).exp_negative();
+            out[i].write(e);
+            lane[i - rest] += e;
+        }
+        for i in 0..FEW {
+            total[i] += lane[i].to_f64();
+        }
+    }
+    let mut width = FEW / 2;
+    while width > 0 {
+        for i in 0..width {
+            total[i] += total[i + width];
+        }
+        width /= 2;
+    }
+    // SAFETY: the blocks cover all of `out`, which is as long as x, and each element of a block was written, in the vectors of
+    // FEW elements or after them.
+    #[allow(unsafe_code)]
+    let out = unsafe { buffer::assume_written_mut(out) };
+    (out, T::from_f64(total[0]))
 }
 
 /// x − max x of each row.
@@ -88,14 +128,13 @@ pub(crate) fn softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
         width,
         #[inline(always)]
         |[x], out| {
-            let out = if x.len() == width {
-                let largest = largest(x);
-                fill(out, |i| (x[i] - largest).exp())
-            } else {
-                let out = shifted(x, out, width);
-                out.iter_mut().for_each(|x| *x = x.exp());
-                out
-            };
+            if width >= LANES {
+                let (out, total) = exp_sum(x, largest(x), out);
+                out.iter_mut().for_each(|y| *y /= total);
+                return;
+            }
+            let out = shifted(x, out, width);
+            out.iter_mut().for_each(|x| *x = x.exp_negative());
             for row in out.chunks_exact_mut(width) {
                 let total = sum(row, row, |e, _| e);
                 row.iter_mut().for_each(|y| *y /= total);
@@ -128,7 +167,7 @@ pub(crate) fn log_softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
         #[inline(always)]
         |[x], out| {
             for row in shifted(x, out, width).chunks_exact_mut(width) {
-                let log = T::from_f64(lanes(row, row, &|x: T, _| x.exp())).ln();
+                let log = T::from_f64(lanes(row, row, &|x: T, _| x.exp_negative())).ln();
                 row.iter_mut().for_each(|x| *x = *x - log);
             }
         },
@@ -167,7 +206,7 @@ pub(crate) fn cross_entropy<T: Element>(x: &[T], classes: &[u32], factors: &[T],
                     if classes[i] != IGNORED {
                         let x = &x[i * width..(i + 1) * width];
                         let largest = largest(x);
-                        let total = T::from_f64(lanes(x, x, &|x: T, _| (x - largest).exp()));
+                        let total = T::from_f64(lanes(x, x, &|x: T, _| (x - largest).exp_negative()));
                         *loss = (total.ln() - (x[classes[i] as usize] - largest)) * factor(factors, i);
                     }
                 }
@@ -231,13 +270,28 @@ fn with_slopes<T: Element>(
     out: &mut [Uninit<T>],
     losses: &mut [T],
 ) {
+    if width >= LANES {
+        // One row.
+        let (class, largest) = (classes[0], largest(x));
+        let (out, total) = exp_sum(x, largest, out);
+        if class == IGNORED {
+            out.fill(T::default());
+            return;
+        }
+        let factor = factor(factors, first);
+        let scale = factor / total;
+        losses[0] = (total.ln() - (x[class as usize] - largest)) * factor;
+        out.iter_mut().for_each(|y| *y *= scale);
+        out[class as usize] -= factor;
+        return;
+    }
     let out = shifted(x, out, width);
     for ((row, loss), &class) in out.chunks_exact(width).zip(&mut *losses).zip(classes) {
         if class != IGNORED {
             *loss = -row[class as usize];
         }
     }
-    out.iter_mut().for_each(|x| *x = x.exp());
+    out.iter_mut().for_each(|x| *x = x.exp_negative());
     let rows = out.chunks_exact_mut(width).zip(losses).zip(classes).enumerate();
     for (i, ((row, loss), &class)) in rows {
         if class == IGNORED {

@@ -14,7 +14,7 @@ use super::reshape::reshaped;
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
-use crate::kernel::{self, Dims};
+use crate::kernel::{self, Dims, Element, Matrix};
 
 /// Of a matrix x (n, k), a matrix w (m, k) and a vector b (m), on the CPU.
 #[derive(Debug)]
@@ -39,11 +39,38 @@ impl Op<3> for Affine {
     }
 
     fn backward(&self, saved: &Saved<3>, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
+        if !saved.recording() && grad.array().is_contiguous() {
+            return with_float!(grad.dtype(), T => fused::<T>(saved, grad.array()));
+        }
         let x = if saved.wants(0) { Some(grad.matmul(&saved.input(1)?)?) } else { None };
         let w = if saved.wants(1) { Some(grad.t()?.matmul(&saved.input(0)?)?) } else { None };
         let b = if saved.wants(2) { Some(grad.sum(0)?) } else { None };
         Ok([x, w, b])
     }
+}
+
+/// The gradients as arrays, without a view or a history on the way.
+fn fused<T: Element>(saved: &Saved<3>, grad: &Array) -> Result<[Option<Tensor>; 3]> {
+    let g = elements::<T>(grad)?;
+    let (n, m) = (grad.dims()[0], grad.dims()[1]);
+    let array = |data, dims: &[usize]| Ok::<_, Error>(Some(Tensor::constant(make(data, dims, grad)?)));
+    let mut grads = [None, None, None];
+    if saved.wants(0) {
+        let w = &contiguous(saved.call.input(1)?)?;
+        let (k, w) = (w.dims()[1], elements::<T>(w)?);
+        let sides = (Matrix { data: &*g, rows: m, columns: 1 }, Matrix { data: &*w, rows: k, columns: 1 });
+        grads[0] = array(kernel::matmul(1, [n, m, k], |_| sides), &[n, k])?;
+    }
+    if saved.wants(1) {
+        let x = &contiguous(saved.call.input(0)?)?;
+        let (k, x) = (x.dims()[1], elements::<T>(x)?);
+        let sides = (Matrix { data: &*g, rows: 1, columns: m }, Matrix { data: &*x, rows: k, columns: 1 });
+        grads[1] = array(kernel::matmul(1, [m, n, k], |_| sides), &[m, k])?;
+    }
+    if saved.wants(2) {
+        grads[2] = array(kernel::sum_axis(&g, 1, n, m), &[m])?;
+    }
+    Ok(grads)
 }
 
 /// x·wᵀ + b for x of any rank, w (m, k) and b (m).

@@ -12,7 +12,7 @@
 use candle_core::DType;
 
 use super::reshape::reshaped;
-use crate::autograd::array::{contiguous, make, on_cpu, read, with_float, with_slice};
+use crate::autograd::array::{contiguous, elements, make, on_cpu, read, with_float, with_slice};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims, Matrix, View, broadcast_dims};
@@ -111,6 +111,33 @@ impl Op<2> for Dot {
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let a = if saved.wants(0) { Some((grad * saved.input(1)?)?) } else { None };
         let b = if saved.wants(1) { Some((grad * saved.input(0)?)?) } else { None };
+        Ok([a, b])
+    }
+}
+
+#[derive(Debug)]
+struct Outer;
+
+impl Op<2> for Outer {
+    const NAME: &'static str = "outer";
+
+    fn forward(&self, [a, b]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
+        if keep.wants(0) {
+            keep.input(1);
+        }
+        if keep.wants(1) {
+            keep.input(0);
+        }
+        let (a, b) = (contiguous(a)?, contiguous(b)?);
+        with_float!(a.dtype(), T => {
+            let product = kernel::outer(&elements::<T>(&a)?, &elements::<T>(&b)?);
+            make(product, &[a.elem_count(), b.elem_count()], &a)
+        })
+    }
+
+    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+        let a = if saved.wants(0) { Some(grad.matmul(&saved.input(1)?)?) } else { None };
+        let b = if saved.wants(1) { Some(saved.input(0)?.matmul(grad)?) } else { None };
         Ok([a, b])
     }
 }
@@ -217,7 +244,11 @@ impl Tensor {
         if self.rank() != 1 || other.rank() != 1 {
             return Err(Error::shape("outer", "two vectors", &[self.dims(), other.dims()]));
         }
-        self.unsqueeze(1)?.mul(&other.unsqueeze(0)?)
+        floats("outer", self, other)?;
+        if !(on_cpu(self.array()) && on_cpu(other.array())) {
+            return self.unsqueeze(1)?.mul(&other.unsqueeze(0)?);
+        }
+        Outer.apply([self, other])
     }
 
     /// The product of a matrix with a vector.

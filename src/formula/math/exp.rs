@@ -40,6 +40,15 @@ fn tail_f32(r: f32) -> f32 {
     c4.mul_add(r, c3).mul_add(r, c2).mul_add(r, c1).mul_add(r, c0)
 }
 
+/// e^r for |r| ≤ ln 2 / 2 within 1 ulp: as 1 + r + r²·P(r), but in fewer steps that wait for one another.
+#[inline(always)]
+fn short_exp_f32(r: f32) -> f32 {
+    let [c0, c1, c2, c3, c4] = TAIL_F32;
+    let square = r * r;
+    let tail = c4.mul_add(square, c3.mul_add(r, c2)).mul_add(square, c1.mul_add(r, c0));
+    tail.mul_add(square, 1.0 + r)
+}
+
 /// P(r) = (e^r − 1 − r) / r².
 #[inline(always)]
 fn tail_f64(r: f64) -> f64 {
@@ -100,6 +109,40 @@ pub(crate) fn exp_f32(x: f32) -> f32 {
 #[inline(always)]
 pub(crate) fn exp_f64(x: f64) -> f64 {
     exp_times_f64(x, 0.0, 1.0)
+}
+
+/// eˣ for x ≤ 0, but 0 where the result would be subnormal: one factor is enough to scale the rest.
+///
+/// # Precision
+///
+/// At most 1.5 ulp where it is not 0. NaN stays NaN.
+#[inline(always)]
+pub(crate) fn exp_negative_f32(x: f32) -> f32 {
+    const BIAS: f32 = MAGIC_F32 + 127.0;
+    let shifted = x.mul_add(LOG2_E_F32, BIAS);
+    let n = shifted - BIAS;
+    let r = n.mul_add(-LN2_LO_F32, n.mul_add(-LN2_HI_F32, x));
+    let y = short_exp_f32(r) * f32::from_bits(shifted.to_bits() << 23);
+    if x < -87.0 { 0.0 } else { y }
+}
+
+/// 1 / (1 + e⁻ˣ), as ½ / (½ + ½·e⁻ˣ): ½·e⁻ˣ overflows later, and where it is subnormal it does not count, so that one factor
+/// is enough to scale it.
+///
+/// # Precision
+///
+/// At most [`SIGMOID_F32_ULP`](super::SIGMOID_F32_ULP) ulp where the result is no subnormal number. NaN stays NaN.
+#[inline(always)]
+pub(crate) fn sigmoid_f32(x: f32) -> f32 {
+    const BIAS: f32 = MAGIC_F32 + 126.0;
+    let z = -x;
+    let z = if z < -86.0 { -86.0 } else { z };
+    let z = if z > 89.5 { 89.5 } else { z };
+    let shifted = z.mul_add(LOG2_E_F32, BIAS);
+    let n = shifted - BIAS;
+    let r = n.mul_add(-LN2_LO_F32, n.mul_add(-LN2_HI_F32, z));
+    let y = short_exp_f32(r);
+    0.5 / y.mul_add(f32::from_bits(shifted.to_bits() << 23), 0.5)
 }
 
 /// e^(x − low)·factor with a small `low`, rounded once where the result is subnormal.
@@ -182,4 +225,45 @@ pub(crate) fn exp_m1_f64(x: f64) -> f64 {
     let half = f64::from_bits(shifted.to_bits() << 52);
     let y = m.mul_add(half, half - 0.5) * 2.0;
     if x.abs() < 5.551115123125783e-17 { x } else { y }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{exp_negative_f32, sigmoid_f32};
+    use crate::formula::math::SIGMOID_F32_ULP;
+
+    /// The largest error of `f`, in ulp of the exact results that are normal numbers.
+    fn worst(range: std::ops::Range<f32>, f: fn(f32) -> f32, exact: fn(f64) -> f64) -> f64 {
+        let n = 2_000_003;
+        let mut worst: f64 = 0.0;
+        for i in 0..=n {
+            let x = range.start + (range.end - range.start) * (i as f32 / n as f32);
+            let (got, exact) = (f64::from(f(x)), exact(x.into()));
+            if exact >= f64::from(f32::MIN_POSITIVE) {
+                let ulp = 2_f64.powf(exact.log2().floor() - 23.0);
+                worst = worst.max((got - exact).abs() / ulp);
+            }
+        }
+        worst
+    }
+
+    #[test]
+    fn as_exact_as_stated() {
+        assert!(worst(-87.0..0.0, exp_negative_f32, f64::exp) < 1.5);
+        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        for range in [-88.0..88.0, -1.0..1.0, -20.0..-5.0] {
+            assert!(worst(range, sigmoid_f32, sigmoid) < SIGMOID_F32_ULP);
+        }
+    }
+
+    #[test]
+    fn extremes() {
+        let inf = f32::INFINITY;
+        assert_eq!([0.0, -0.0, -100.0, -inf].map(exp_negative_f32), [1.0, 1.0, 0.0, 0.0]);
+        assert_eq!(
+            [-inf, -1e30, -90.0, 0.0, 40.0, 1e30, inf].map(sigmoid_f32),
+            [0.0, 0.0, 0.0, 0.5, 1.0, 1.0, 1.0]
+        );
+        assert!(exp_negative_f32(f32::NAN).is_nan() && sigmoid_f32(f32::NAN).is_nan());
+    }
 }

@@ -18,6 +18,7 @@
 //! |---|---|---|
 //! | `exp` | 1.0 | 1.0 |
 //! | `exp_m1` | 1.6 | 2.3 |
+//! | `sigmoid` | 2.0 | – |
 //! | `ln` | 1.0 | 1.0 |
 //! | `ln_1p` | 1.6 | 1.7 |
 //! | `tanh` | 2.6 | 2.8 |
@@ -41,7 +42,7 @@ mod trig;
 
 pub(crate) use atan::{atan_f32, atan_f64};
 pub(crate) use erf::{erf_f32, erf_f64, erfc_f32, erfc_f64};
-pub(crate) use exp::{exp_f32, exp_f64, exp_m1_f32, exp_m1_f64};
+pub(crate) use exp::{exp_f32, exp_f64, exp_m1_f32, exp_m1_f64, exp_negative_f32, sigmoid_f32};
 pub(crate) use ln::{ln_1p_f32, ln_1p_f64, ln_f32, ln_f64};
 pub(crate) use pow::{powf_f32, powf_f64};
 pub(crate) use tanh::{tanh_f32, tanh_f64};
@@ -51,6 +52,8 @@ pub(crate) use trig::{cos_f32, cos_f64, sin_f32, sin_f64};
 pub const EXP_F32_ULP: f64 = 1.0;
 /// The bound on the error of `exp` for f64, in ulp.
 pub const EXP_F64_ULP: f64 = 1.0;
+/// The bound on the error of `sigmoid` for f32, in ulp.
+pub const SIGMOID_F32_ULP: f64 = 2.0;
 /// The bound on the error of `exp_m1` for f32, in ulp.
 pub const EXP_M1_F32_ULP: f64 = 1.6;
 /// The bound on the error of `exp_m1` for f64, in ulp.
