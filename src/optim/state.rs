@@ -45,7 +45,11 @@ pub(super) struct Reader<'a>(BTreeMap<&'a str, &'a Tensor>);
 
 impl<'a> Reader<'a> {
     pub(super) fn new(state: &'a BTreeMap<String, Tensor>) -> Self {
-        Reader(state.iter().map(|(name, value)| (name.as_str(), value)).collect())
+        let mut all = BTreeMap::new();
+        for (name, value) in state {
+            all.insert(name.as_str(), value);
+        }
+        Reader(all)
     }
 
     /// The dims of what is there under this name.
