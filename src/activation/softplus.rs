@@ -39,15 +39,12 @@ impl Default for Softplus {
 
 impl Activation for Softplus {
     const NAME: &'static str = "softplus";
-    const FUSED: bool = true;
 
-    #[inline(always)]
     fn value<R: Real>(&self, x: R) -> R {
         let beta = R::constant(self.beta);
         x.max(R::constant(0.0)) + (-(beta * x).abs()).exp().ln_1p() / beta
     }
 
-    #[inline(always)]
     fn derivative<R: Real>(&self, x: R, _: R) -> R {
         (R::constant(self.beta) * x).sigmoid()
     }

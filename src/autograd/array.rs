@@ -90,11 +90,6 @@ pub(crate) fn make<T: WithDType>(data: Vec<T>, dims: &[usize], like: &Array) -> 
     Ok(Array::from_vec(data, dims, like.device())?)
 }
 
-/// A view of an array, broadcast to `out`.
-pub(crate) fn view<'a, T>((data, layout): (&'a [T], &Layout), out: &[usize]) -> View<'a, T> {
-    View::broadcast(data, layout.dims(), layout.stride(), out)
-}
-
 /// The elements in row-major order, copied only if they are not there already.
 pub(crate) fn contiguous(x: &Array) -> Result<Array> {
     if x.is_contiguous() {
@@ -104,18 +99,14 @@ pub(crate) fn contiguous(x: &Array) -> Result<Array> {
         return Ok(x.contiguous()?);
     }
     with_float!(x.dtype(), T => {
-        let data = read::<T, _, 1>([x], |[source]| {
-            kernel::map(x.dims(), kernel::sources([view(source, x.dims())]), |[x, ..]| x)
-        })?;
-        make(data, x.dims(), x)
+        let source = elements::<T>(x)?;
+        make(kernel::map(x.dims(), kernel::sources([source.view(x.dims())]), |[x, ..]| x), x.dims(), x)
     })
 }
 
 /// Calls `f` with the elements of a CPU array in row-major order.
 pub(crate) fn with_slice<T: WithDType, R>(x: &Array, f: impl FnOnce(&[T]) -> R) -> Result<R> {
-    let x = contiguous(x)?;
-    let n = x.elem_count();
-    read([&x], |[(data, _)]| f(&data[..n]))
+    Ok(f(&elements::<T>(&contiguous(x)?)?))
 }
 
 /// The sums over `axes` (ascending), which stay with length 1.
@@ -146,8 +137,7 @@ pub(crate) fn sum_axes(x: &Array, axes: &[usize]) -> Result<Array> {
         let length = dims[first..=last].iter().product();
         dims[first..=last].fill(1);
         x = with_float!(x.dtype(), T => {
-            let sums = with_slice(&x, |data: &[T]| kernel::sum_axis(data, outer, length, inner))?;
-            make(sums, &dims, &x)?
+            make(kernel::sum_axis(&elements::<T>(&x)?, outer, length, inner), &dims, &x)?
         });
     }
     Ok(x)
@@ -159,5 +149,5 @@ pub(crate) fn is_finite(x: &Array) -> Result<bool> {
         let zero: f64 = (x * 0.0)?.sum_all()?.to_dtype(DType::F64)?.to_scalar()?;
         return Ok(zero == 0.0);
     }
-    with_float!(x.dtype(), T => with_slice(x, |x: &[T]| kernel::is_finite(x)))
+    with_float!(x.dtype(), T => Ok(kernel::is_finite::<T>(&elements(&contiguous(x)?)?)))
 }

@@ -32,8 +32,8 @@ impl Graph {
                 waiting.extend(node.edges.iter().flatten());
             }
         }
-        let numbers: BTreeMap<u64, usize> = nodes.keys().enumerate().map(|(i, &id)| (id, i)).collect();
-        let number = |input: &Option<Arc<Node>>| numbers.get(&input.as_ref()?.id).copied();
+        let ids: Vec<u64> = nodes.keys().copied().collect();
+        let number = |input: &Option<Arc<Node>>| ids.binary_search(&input.as_ref()?.id).ok();
         let step = |node: &Arc<Node>| Step {
             name: node.rule.name(),
             dims: node.dims.clone(),

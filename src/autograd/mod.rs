@@ -24,6 +24,8 @@ mod op;
 mod saved;
 mod tensor;
 
+use std::collections::BTreeMap;
+
 pub use anomaly::{anomaly, within};
 pub use candle::{FromCandle, from_candle};
 pub use functional::{grad, vjp};
@@ -41,3 +43,12 @@ pub use crate::error::Mismatch;
 pub(crate) use broadcast::broadcast_to;
 pub(crate) use node::{Call, Grads, Rule, record};
 pub(crate) use saved::Stash;
+
+/// Tensors under names. To `collect` them would be to sort them, with a sort compiled for each caller.
+pub(crate) fn named(tensors: impl Iterator<Item = (String, Tensor)>) -> BTreeMap<String, Tensor> {
+    let mut all = BTreeMap::new();
+    for (name, tensor) in tensors {
+        all.insert(name, tensor);
+    }
+    all
+}

@@ -30,7 +30,10 @@ impl Drop for Capture {
 }
 
 /// The instructions of `f`, the inputs first, and which of them are the outputs.
-pub(super) fn record(inputs: usize, f: impl FnOnce(&[Expr]) -> Vec<Expr>) -> (Vec<Instruction>, Vec<usize>) {
+pub(super) fn record(
+    inputs: usize,
+    f: &mut dyn FnMut(&[Expr]) -> Vec<Expr>,
+) -> (Vec<Instruction>, Vec<usize>) {
     CAPTURES.with_borrow_mut(|captures| captures.push((0..inputs).map(Instruction::Input).collect()));
     let _guard = Capture;
     let inputs: Vec<Expr> = (0..inputs).map(Expr).collect();

@@ -119,6 +119,12 @@ impl Program {
 
     /// [`capture`](Program::capture) for a number of inputs and outputs that is known at run time only.
     pub fn capture_slice(inputs: usize, f: impl FnOnce(&[Expr]) -> Vec<Expr>) -> Self {
+        // What follows is compiled once, and not for each formula.
+        let mut f = Some(f);
+        Self::captured(inputs, &mut |x| f.take().map(|f| f(x)).unwrap_or_default())
+    }
+
+    fn captured(inputs: usize, f: &mut dyn FnMut(&[Expr]) -> Vec<Expr>) -> Self {
         let (instructions, outputs) = expr::record(inputs, f);
         let names = match inputs {
             1 => vec!["x".to_string()],

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 use safetensors::SafeTensors;
 
-use crate::autograd::{Array, Tensor};
+use crate::autograd::{Array, Tensor, named};
 use crate::error::{Error, Result};
 use crate::file::{file_error, read_at_most, replace};
 use crate::layer::Layer;
@@ -72,7 +72,7 @@ impl Checkpoint {
         }
         let arrays = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
             .map_err(|error| none(Error::from(error).to_string()))?;
-        let tensors = arrays.into_iter().map(|(name, array)| (name, Tensor::from(array))).collect();
+        let tensors = named(arrays.into_iter().map(|(name, array)| (name, Tensor::from(array))));
         Ok(Checkpoint { path: path.into(), about, tensors })
     }
 
@@ -84,7 +84,7 @@ impl Checkpoint {
         let path = path.as_ref();
         let about = [("format", FORMAT), ("version", VERSION)].map(|(k, v)| (k.to_string(), v.to_string()));
         let about: HashMap<String, String> = self.about.clone().into_iter().chain(about).collect();
-        let arrays: BTreeMap<&str, &Array> =
+        let arrays: Vec<(&str, &Array)> =
             self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.array())).collect();
         let bytes = safetensors::serialize(arrays, Some(about))
             .map_err(|error| file_error(path, format!("cannot be written: {error}")))?;
@@ -102,7 +102,7 @@ impl Checkpoint {
             let name = name.strip_prefix(part)?.strip_prefix('.')?;
             Some((name.to_string(), tensor.clone()))
         };
-        self.tensors.iter().filter_map(own).collect()
+        named(self.tensors.iter().filter_map(own))
     }
 
     /// Adds a word to the metadata.

@@ -4,12 +4,12 @@
 //! A file that cannot be read or written, or is none of the format; a parameter that is missing, unexpected, or of
 //! another shape or dtype. Each names the file or the parameter.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::Device;
 
-use crate::autograd::{Array, Tensor};
+use crate::autograd::{Array, Tensor, named};
 use crate::error::{Error, Result};
 use crate::file::{file_error, read_at_most, replace};
 use crate::layer::Layer;
@@ -20,9 +20,9 @@ use crate::layer::Layer;
 /// A file that cannot be written.
 pub fn write(path: impl AsRef<Path>, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
     let path = path.as_ref();
-    let arrays: HashMap<&str, Array> =
-        tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.array().clone())).collect();
-    let bytes = safetensors::serialize(&arrays, None)
+    let arrays: Vec<(&str, &Array)> =
+        tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.array())).collect();
+    let bytes = safetensors::serialize(arrays, None)
         .map_err(|error| file_error(path, format!("cannot be written: {error}")))?;
     replace(path, |file| file.write_all(&bytes))
 }
@@ -36,7 +36,7 @@ pub fn read(path: impl AsRef<Path>, device: &Device) -> Result<BTreeMap<String, 
     let bytes = read_at_most(path, u64::MAX)?;
     let arrays = candle_core::safetensors::load_buffer(&bytes, device)
         .map_err(|error| file_error(path, format!("expected a safetensors file: {}", Error::from(error))))?;
-    Ok(arrays.into_iter().map(|(name, array)| (name, Tensor::from(array))).collect())
+    Ok(named(arrays.into_iter().map(|(name, array)| (name, Tensor::from(array)))))
 }
 
 /// Writes the parameters of a model under PyTorch's names: `0.weight`, `fc1.bias`.
@@ -57,7 +57,7 @@ pub fn read(path: impl AsRef<Path>, device: &Device) -> Result<BTreeMap<String, 
 /// A file that cannot be written.
 pub fn save(path: impl AsRef<Path>, model: &dyn Layer) -> Result<()> {
     let tensors = model.state().into_iter().map(|(name, held)| (name, held.get()));
-    write(path, &tensors.collect())
+    write(path, &named(tensors))
 }
 
 /// Reads the parameters of a model. Nothing is changed if anything does not fit.

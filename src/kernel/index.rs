@@ -90,7 +90,7 @@ impl Places {
             return None;
         }
         let mut order: Vec<usize> = (0..self.starts.len()).collect();
-        order.sort_by_key(|&i| (self.starts[i], i));
+        order.sort_unstable_by_key(|&i| (self.starts[i], i));
         let last =
             |k: &usize| order.get(k + 1).is_none_or(|&next| self.starts[next] != self.starts[order[*k]]);
         let last: Vec<usize> = (0..order.len()).filter(last).map(|k| order[k]).collect();

@@ -38,7 +38,7 @@ pub(crate) use map::{
 };
 pub(crate) use max_pool::{max_places, scatter_places, take_places};
 pub use parallel::simd;
-pub(crate) use position::position;
+pub(crate) use position::outside;
 pub(crate) use reduce::{dot, find_axis, fold_axis, is_finite, sum, sum_axis};
 pub(crate) use resample::{Rule, resample, resample_transpose};
 pub(crate) use view::{Dims, View, broadcast_dims};

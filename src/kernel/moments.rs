@@ -4,7 +4,7 @@
 
 use super::Element;
 use super::parallel::{collect, for_each_row, vectorize};
-use super::reduce::{fold, sum_of};
+use super::reduce::{fold, sum, sum_of};
 use crate::formula::Real;
 
 /// `f` of each of `n` rows of `width` elements.
@@ -19,22 +19,32 @@ fn map_rows<T: Element>(x: &[T], width: usize, f: impl Fn(&[T], &mut [T]) + Send
     out
 }
 
-/// Σ f(x)
-fn sum<T: Element>(x: &[T], f: impl Fn(f64) -> f64 + Send + Sync) -> f64 {
+/// Σ (x − from)
+fn differences<T: Element>(x: &[T], from: f64) -> f64 {
     sum_of(
         x,
         x,
         #[inline(always)]
-        |x: T, _| f(x.to_f64()),
+        |x: T, _| x.to_f64() - from,
+    )
+}
+
+/// Σ (x − from)²
+fn squares<T: Element>(x: &[T], from: f64) -> f64 {
+    sum_of(
+        x,
+        x,
+        #[inline(always)]
+        |x: T, _| (x.to_f64() - from) * (x.to_f64() - from),
     )
 }
 
 /// The mean of a row that has elements. That of equal numbers is exact: the first is subtracted from all.
 fn mean<T: Element>(x: &[T]) -> f64 {
     let (first, n) = (x[0].to_f64(), x.len() as f64);
-    let mean = first + sum(x, |x| x - first) / n;
-    // A difference may overflow where the mean does not.
-    if mean.is_finite() { mean } else { sum(x, |x| x / n) }
+    let mean = first + differences(x, first) / n;
+    // A difference may overflow where the mean does not: rare, so this may take longer.
+    if mean.is_finite() { mean } else { x.iter().map(|x| x.to_f64() / n).sum() }
 }
 
 /// Σ (x − mean)² / (n − ddof) of each row, or its square root.
@@ -45,9 +55,9 @@ pub(crate) fn variances<T: Element>(x: &[T], n: usize, width: usize, ddof: usize
             return f64::NAN;
         }
         let mean = mean(x);
-        let squares = sum(x, |x| (x - mean) * (x - mean));
+        let squares = squares(x, mean);
         // What the rounding of the mean added.
-        let off = sum(x, |x| x - mean);
+        let off = differences(x, mean);
         let squares =
             if squares.is_finite() { (squares - off * off / width as f64).max(0.0) } else { squares };
         if root { (squares / free).sqrt() } else { squares / free }
@@ -84,7 +94,7 @@ pub(crate) fn norms<T: Element>(x: &[T], n: usize, width: usize, p: f64) -> Vec<
             return 0.0;
         }
         if p == 2.0 {
-            let squares = sum(x, |x| x * x);
+            let squares = squares(x, 0.0);
             if squares > f64::SMALL_SQUARE && squares < 1.0 / f64::SMALL_SQUARE {
                 return squares.sqrt();
             }
@@ -95,9 +105,15 @@ pub(crate) fn norms<T: Element>(x: &[T], n: usize, width: usize, p: f64) -> Vec<
         }
         // A subnormal number has no finite reciprocal: hence the quotient.
         if p == 2.0 {
-            return largest * sum(x, |x| (x / largest) * (x / largest)).sqrt();
+            return largest * x.iter().map(|x| (x.to_f64() / largest).powi(2)).sum::<f64>().sqrt();
         }
-        largest * sum(x, |x| Real::powf((x / largest).abs(), p)).powf(p.recip())
+        let powers = sum_of(
+            x,
+            x,
+            #[inline(always)]
+            |x: T, _| Real::powf((x.to_f64() / largest).abs(), p),
+        );
+        largest * powers.powf(p.recip())
     })
 }
 
@@ -144,7 +160,7 @@ pub(crate) fn shares<T: Element>(x: &[T], width: usize) -> Vec<T> {
                 }
             },
         );
-        let total = T::from_f64(sum_of(out, out, |e: T, _| e));
+        let total = sum(out);
         out.iter_mut().for_each(|e| *e /= total);
     })
 }

@@ -26,13 +26,9 @@ pub(crate) fn moments<T: Element>(x: &[T], dims: [usize; 3], eps: f64, centred: 
     let mut mean = vec![T::default(); groups];
     let mut rest = vec![0.0; groups];
     if centred {
-        let total = sums(x, x, dims, |_| |x: T, _| x);
+        let total = differences(x, dims, &mean);
         mean = total.iter().map(|total| T::from_f64(total / n)).collect();
-        let left = sums(x, x, dims, |g| {
-            let mean = mean[g];
-            move |x: T, _| x - mean
-        });
-        rest = left.iter().map(|left| left / n).collect();
+        rest = differences(x, dims, &mean).iter().map(|left| left / n).collect();
     }
     let squares = sums(x, x, dims, |g| {
         let mean = mean[g];
@@ -49,6 +45,14 @@ pub(crate) fn moments<T: Element>(x: &[T], dims: [usize; 3], eps: f64, centred: 
         shift[g] *= -factor;
     }
     Moments { mean, scale, shift: shift.into_iter().map(T::from_f64).collect(), variance }
+}
+
+/// Σ (x − from) over the numbers of each group.
+fn differences<T: Element>(x: &[T], dims: [usize; 3], from: &[T]) -> Vec<f64> {
+    sums(x, x, dims, |g| {
+        let from = from[g];
+        move |x: T, _| x - from
+    })
 }
 
 /// Σ f(group)(aᵢ, bᵢ) over the numbers of each group.
@@ -104,21 +108,16 @@ fn elements<T: Element>(
     f: impl Fn(usize, usize) -> T + Send + Sync,
 ) -> Vec<T> {
     let mut out = vec![T::default(); outer * groups * inner];
-    if inner == 1 {
-        for_each_row(&mut out, groups, |o, row| {
-            vectorize(
-                #[inline(always)]
-                || (0..groups).for_each(|g| row[g] = f(g, o * groups + g)),
-            );
-        });
-    } else {
-        for_each_row(&mut out, inner, |r, row| {
-            vectorize(
-                #[inline(always)]
-                || (0..inner).for_each(|i| row[i] = f(r % groups, r * inner + i)),
-            );
-        });
-    }
+    let width = if inner == 1 { groups } else { inner };
+    for_each_row(&mut out, width, |r, row| {
+        vectorize(
+            #[inline(always)]
+            || match inner {
+                1 => (0..width).for_each(|g| row[g] = f(g, r * width + g)),
+                _ => (0..width).for_each(|i| row[i] = f(r % groups, r * width + i)),
+            },
+        );
+    });
     out
 }
 
@@ -142,10 +141,10 @@ pub(crate) fn standardize_backward<T: Element>(
     let [outer, groups, inner] = dims;
     let n = (outer * inner) as f64;
     let average = |sums: Vec<f64>| -> Vec<T> { sums.iter().map(|sum| T::from_f64(sum / n)).collect() };
-    let plain = match centred {
-        true => average(sums(grad, grad, dims, |_| |g: T, _| g)),
-        false => vec![T::default(); groups],
-    };
+    let mut plain = vec![T::default(); groups];
+    if centred {
+        plain = average(differences(grad, dims, &plain));
+    }
     let along = average(sums(x, grad, dims, |g| {
         let (mean, scale, shift) = (mean[g], scale[g], shift[g]);
         move |x: T, grad: T| ((x - mean) * scale + shift) * grad

@@ -1,7 +1,7 @@
 //! The loops of the optimizers.
 
 use super::Element;
-use super::parallel::{PIECE, vectorize, worthwhile};
+use super::parallel::{PIECE, parts, vectorize, worthwhile};
 use super::reduce::dot;
 
 /// Numbers that are copied out, computed with and copied back together. The loop over them is over arrays of its own, so
@@ -16,43 +16,40 @@ pub(crate) fn update<T: Element, const N: usize>(
     memory: [Option<&mut [T]>; N],
     f: impl Fn(T, T, [T; N]) -> (T, [T; N]) + Send + Sync,
 ) -> Vec<T> {
-    let mut out = vec![T::default(); value.len()];
-    parts(&mut out, value, grad, memory, worthwhile(value.len()), &f);
+    let n = value.len();
+    let (mut out, threads) = (vec![T::default(); n], worthwhile(n));
+    let mut rest = memory;
+    let mut pieces = Vec::new();
+    for (i, out) in out.chunks_mut(if threads { PIECE } else { n.max(1) }).enumerate() {
+        let (from, to) = (i * PIECE, i * PIECE + out.len());
+        let mut memory = [const { None }; N];
+        for (own, rest) in memory.iter_mut().zip(&mut rest) {
+            (*own, *rest) = rest.take().map(|rest| rest.split_at_mut(out.len())).unzip();
+        }
+        pieces.push(Piece { out, value: &value[from..to], grad: &grad[from..to], memory });
+    }
+    parts(&mut pieces, 1, threads, &|_, pieces| {
+        for piece in pieces {
+            vectorize(
+                #[inline(always)]
+                || blocks(piece, &f),
+            );
+        }
+    });
     out
 }
 
-fn parts<T: Element, const N: usize>(
-    out: &mut [T],
-    value: &[T],
-    grad: &[T],
-    memory: [Option<&mut [T]>; N],
-    threads: bool,
-    f: &(impl Fn(T, T, [T; N]) -> (T, [T; N]) + Send + Sync),
-) {
-    if !threads || out.len() <= PIECE {
-        return vectorize(
-            #[inline(always)]
-            || blocks(out, value, grad, memory, f),
-        );
-    }
-    let middle = (out.len() / 2).next_multiple_of(PIECE);
-    let (mut left, mut right) = ([const { None }; N], [const { None }; N]);
-    for (k, memory) in memory.into_iter().enumerate() {
-        (left[k], right[k]) = memory.map(|memory| memory.split_at_mut(middle)).unzip();
-    }
-    let (out, values, grads) = (out.split_at_mut(middle), value.split_at(middle), grad.split_at(middle));
-    rayon::join(
-        || parts(out.0, values.0, grads.0, left, threads, f),
-        || parts(out.1, values.1, grads.1, right, threads, f),
-    );
+/// What one thread takes at a time.
+struct Piece<'a, T, const N: usize> {
+    out: &'a mut [T],
+    value: &'a [T],
+    grad: &'a [T],
+    memory: [Option<&'a mut [T]>; N],
 }
 
 #[inline(always)]
 fn blocks<T: Element, const N: usize>(
-    out: &mut [T],
-    value: &[T],
-    grad: &[T],
-    mut memory: [Option<&mut [T]>; N],
+    Piece { out, value, grad, memory }: &mut Piece<'_, T, N>,
     f: &impl Fn(T, T, [T; N]) -> (T, [T; N]),
 ) {
     let zero = [T::default(); WIDTH];

@@ -21,17 +21,19 @@ where
     let mut out = vec![O::default(); outer * inner];
     for_each_row(&mut out, inner, |o, out| {
         let block = &x[o * axis * inner..(o + 1) * axis * inner];
-        if inner == 1 {
-            out[0] = vectorize(
-                #[inline(always)]
-                || end(block.iter().fold(start, |a, &x| step(a, x))),
-            );
-            return;
-        }
-        let mut folds = vec![start; inner];
+        // Most often inner is 1, and the one value stays in a register.
+        let mut folds: SmallVec<[A; 1]> = SmallVec::from_elem(start, inner);
         vectorize(
             #[inline(always)]
             || {
+                if inner == 1 {
+                    let mut fold = start;
+                    for i in 0..axis {
+                        fold = step(fold, block[i]);
+                    }
+                    out[0] = end(fold);
+                    return;
+                }
                 let folds = &mut folds[..inner];
                 for row in block.chunks_exact(inner) {
                     for i in 0..inner {
@@ -56,13 +58,15 @@ pub(crate) struct Walk {
     pub(crate) exclusive: bool,
 }
 
-/// All that [`reduce_axis`] passes through, of N arrays side by side: the value after each element, or before it.
-pub(crate) fn scan<T, A, O, const N: usize>(
-    x: [&[T]; N],
+/// All that [`reduce_axis`] passes through, of two arrays side by side: the value after each element, or before it.
+///
+/// Each value waits for the one before: wide vectors would gain little, and cost as much to compile as elsewhere.
+pub(crate) fn scan<T, A, O>(
+    [a, b]: [&[T]; 2],
     [outer, axis, inner]: [usize; 3],
     walk: Walk,
     start: A,
-    step: impl Fn(A, [T; N]) -> A + Send + Sync,
+    step: impl Fn(A, T, T) -> A + Send + Sync,
     end: impl Fn(A) -> O + Send + Sync,
 ) -> Vec<O>
 where
@@ -72,25 +76,19 @@ where
 {
     let mut out = vec![O::default(); outer * axis * inner];
     for_each_row(&mut out, axis * inner, |o, out| {
-        let x = x.map(|x| &x[o * axis * inner..(o + 1) * axis * inner]);
-        // Most often inner is 1, and the one value stays in a register.
+        let block = o * axis * inner..(o + 1) * axis * inner;
+        let (a, b) = (&a[block.clone()], &b[block]);
         let mut values: SmallVec<[A; 1]> = SmallVec::from_elem(start, inner);
-        vectorize(
-            #[inline(always)]
-            || {
-                let values = &mut values[..inner];
-                for k in 0..axis {
-                    let row = if walk.reverse { axis - 1 - k } else { k };
-                    let range = row * inner..(row + 1) * inner;
-                    let (x, out) = (x.map(|x| &x[range.clone()]), &mut out[range]);
-                    for i in 0..inner {
-                        let before = values[i];
-                        values[i] = step(before, x.map(|x| x[i]));
-                        out[i] = end(if walk.exclusive { before } else { values[i] });
-                    }
-                }
-            },
-        );
+        let values = &mut values[..inner];
+        for k in 0..axis {
+            let from = if walk.reverse { axis - 1 - k } else { k } * inner;
+            let (a, b, out) = (&a[from..][..inner], &b[from..][..inner], &mut out[from..][..inner]);
+            for i in 0..inner {
+                let before = values[i];
+                values[i] = step(before, a[i], b[i]);
+                out[i] = end(if walk.exclusive { before } else { values[i] });
+            }
+        }
     });
     out
 }
@@ -104,7 +102,7 @@ pub(crate) fn products<T: Element>(x: &[T], shape: [usize; 3]) -> Vec<T> {
 pub(crate) fn other_products<T: Element>(x: &[T], shape: [usize; 3]) -> Vec<T> {
     let side = |reverse| {
         let walk = Walk { reverse, exclusive: true };
-        scan([x], shape, walk, 1.0, |a, [x]: [T; 1]| a * x.to_f64(), |a| a)
+        scan([x, x], shape, walk, 1.0, |a, x: T, _| a * x.to_f64(), |a| a)
     };
     side(false).into_iter().zip(side(true)).map(|(before, after)| T::from_f64(before * after)).collect()
 }
@@ -130,7 +128,7 @@ mod tests {
             }
             for (reverse, exclusive) in [(false, false), (true, false), (false, true), (true, true)] {
                 let walk = Walk { reverse, exclusive };
-                let got = scan([&x, &y], shape, walk, 1, |a, [x, y]| step(a, x) ^ y, |a| a);
+                let got = scan([&x, &y], shape, walk, 1, |a, x, y| step(a, x) ^ y, |a| a);
                 assert_eq!(got.len(), x.len());
                 for flat in 0..outer * inner {
                     let (o, i) = (flat / inner, flat % inner);

@@ -24,7 +24,6 @@ use crate::formula::Real;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bce;
 
-#[inline(always)]
 fn logs<R: Real>(p: R) -> (R, R) {
     let floor = R::constant(-100.0);
     (p.ln().max(floor), (-p).ln_1p().max(floor))
@@ -32,15 +31,12 @@ fn logs<R: Real>(p: R) -> (R, R) {
 
 impl PointwiseLoss for Bce {
     const NAME: &'static str = "bce";
-    const FUSED: bool = true;
 
-    #[inline(always)]
     fn value<R: Real>(&self, prediction: R, target: R) -> R {
         let (yes, no) = logs(prediction);
         -(target * yes + (R::constant(1.0) - target) * no)
     }
 
-    #[inline(always)]
     fn derivative<R: Real>(&self, prediction: R, target: R) -> [R; 2] {
         let spread = prediction * (R::constant(1.0) - prediction);
         let (yes, no) = logs(prediction);

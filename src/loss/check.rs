@@ -2,10 +2,9 @@
 
 use candle_core::{DType, Device};
 
-use crate::autograd::array::{contiguous, on_cpu, with_float, with_slice};
+use crate::autograd::array::{contiguous, elements, on_cpu, with_float};
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
-use crate::formula::Real;
 use crate::kernel;
 
 /// Shapes that differ would broadcast by accident: n² losses of [n] and [n, 1].
@@ -19,26 +18,20 @@ pub(super) fn same_shape(op: &'static str, what: &str, tensors: &[&Tensor]) -> R
 
 /// Refuses NaN.
 pub(super) fn no_nan(op: &'static str, what: &str, x: &Tensor) -> Result<()> {
-    let text = || format!("{what} that are no NaN");
-    with_float!(wide(x)?.dtype(), T => refuse(op, x, #[inline(always)] |x: T| x.is_nan(), text))
+    refuse(op, x, [f64::NEG_INFINITY, f64::INFINITY], false, &|| format!("{what} that are no NaN"))
 }
 
 /// Refuses elements that are not from `low` to `high`; NaN never is.
 pub(super) fn within(op: &'static str, what: &str, x: &Tensor, low: f64, high: f64) -> Result<()> {
-    let text = || match high.is_finite() {
+    refuse(op, x, [low, high], false, &|| match high.is_finite() {
         true => format!("{what} from {low} to {high}"),
         false => format!("{what} of {low} or more"),
-    };
-    with_float!(wide(x)?.dtype(), T => {
-        let (low, high) = (low as T, high as T);
-        refuse(op, x, #[inline(always)] |x: T| !(low <= x && x <= high), text)
     })
 }
 
 /// Refuses elements that are neither −1 nor 1.
 pub(super) fn signs(op: &'static str, what: &str, x: &Tensor) -> Result<()> {
-    let text = || format!("{what} that are -1 or 1");
-    with_float!(wide(x)?.dtype(), T => refuse(op, x, #[inline(always)] |x: T| Real::abs(x) != 1.0, text))
+    refuse(op, x, [1.0, 1.0], true, &|| format!("{what} that are -1 or 1"))
 }
 
 /// The array where the kernels can read it.
@@ -47,14 +40,19 @@ fn wide(x: &Tensor) -> Result<Array> {
     if on_cpu(x) { Ok(x.clone()) } else { Ok(x.to_device(&Device::Cpu)?.to_dtype(DType::F32)?) }
 }
 
-fn refuse<T: kernel::Element>(
+/// Refuses elements that are not between the bounds, or whose absolute values are not.
+fn refuse(
     op: &'static str,
     x: &Tensor,
-    wrong: impl Fn(T) -> bool,
-    expected: impl Fn() -> String,
+    [low, high]: [f64; 2],
+    absolute: bool,
+    expected: &dyn Fn() -> String,
 ) -> Result<()> {
     let array = contiguous(&wide(x)?)?;
-    let found = with_slice(&array, |data: &[T]| kernel::position(data, wrong).map(|i| (i, data[i])))?;
+    let found = with_float!(array.dtype(), T => {
+        let numbers = elements::<T>(&array)?;
+        kernel::outside(&numbers, low as T, high as T, absolute).map(|i| (i, numbers[i].to_string()))
+    });
     match found {
         None => Ok(()),
         Some((i, value)) => {

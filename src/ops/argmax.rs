@@ -16,19 +16,18 @@ use candle_core::{DType, WithDType};
 
 use super::axis::Axis;
 use super::reduction::{around, with_number};
-use crate::autograd::array::{make, with_slice};
+use crate::autograd::array::{contiguous, elements, make};
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims};
 
 fn find<T: WithDType>(x: &Array, [outer, size, inner]: [usize; 3], largest: bool) -> Result<Vec<u32>> {
-    with_slice(x, |x: &[T]| {
-        if largest {
-            kernel::find_axis(x, outer, size, inner, |a, b| a > b)
-        } else {
-            kernel::find_axis(x, outer, size, inner, |a, b| a < b)
-        }
-    })
+    // A selection, and one loop for both.
+    let before = |a: T, b: T| {
+        let (a, b) = if largest { (a, b) } else { (b, a) };
+        a > b
+    };
+    Ok(kernel::find_axis(&elements::<T>(&contiguous(x)?)?, outer, size, inner, before))
 }
 
 /// Where along an axis the extremum is, or among all elements in row-major order.

@@ -15,12 +15,12 @@ use super::pointwise::formula;
 use crate::autograd::{Array, Tensor};
 use crate::error::Result;
 
-formula!(Lerp = "lerp", [a, b, w] => {
+formula!(blocks Lerp = "lerp", [a, b, w] => {
     // From the nearer end: both are met exactly.
     let (step, one) = (b - a, R::constant(1.0));
     R::constant(0.5).select_gt(w.abs(), a + w * step, b - step * (one - w))
 }, y => [R::constant(1.0) - w, w, b - a]);
-formula!(AddCMul(c: f64) = "addcmul", [x, a, b] => x + R::constant(c) * (a * b),
+formula!(blocks AddCMul(c: f64) = "addcmul", [x, a, b] => x + R::constant(c) * (a * b),
     y => [R::constant(1.0), R::constant(c) * b, R::constant(c) * a]);
 
 impl Tensor {

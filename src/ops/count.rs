@@ -17,31 +17,39 @@ use candle_core::{Device, WithDType};
 use super::axis::Axes;
 use super::reduction::{Reduction, with_number};
 use crate::autograd::Tensor;
-use crate::autograd::array::{make, with_slice};
+use crate::autograd::array::{contiguous, elements, make};
 use crate::error::Result;
 use crate::kernel::scan::reduce_axis;
 
-/// `step` from `start` over what is not 0, along the axes.
-fn tally<O: WithDType + Default>(
-    op: &'static str,
-    x: &Tensor,
-    over: &Reduction,
-    start: O,
-    step: impl Fn(O, bool) -> O + Copy + Send + Sync,
-) -> Result<Tensor> {
+/// What is said of a group of elements, of which some are not 0.
+#[derive(Clone, Copy, Debug)]
+enum Said {
+    Any,
+    All,
+    Count,
+}
+
+/// Counts what is not 0.
+fn tally(op: &'static str, x: &Tensor, over: &Reduction, said: Said) -> Result<Tensor> {
     let dims = over.output(op, x.array())?;
     let (own, shape) = over.grouped(&x.array().to_device(&Device::Cpu)?)?;
-    let x_own = &own;
-    let counts = with_number!(x_own, T => {
+    let own = &contiguous(&own)?;
+    let counts: Vec<u64> = with_number!(own, T => {
         let zero = T::from_f64(0.0);
-        with_slice(x_own, |x: &[T]| reduce_axis(x, shape, start, |a, x| step(a, x != zero), |a| a))?
+        reduce_axis(&elements::<T>(own)?, shape, 0, |n, x| n + u64::from(x != zero), |n| n)
     });
-    Ok(Tensor::constant(make::<O>(counts, &dims, &own)?.to_device(x.device())?))
+    let [_, size, _] = shape;
+    let result = match said {
+        Said::Any => make(counts.into_iter().map(|n| u8::from(n > 0)).collect(), &dims, own),
+        Said::All => make(counts.into_iter().map(|n| u8::from(n == size as u64)).collect(), &dims, own),
+        Said::Count => make(counts.into_iter().map(|n| n as u32).collect(), &dims, own),
+    };
+    Ok(Tensor::constant(result?.to_device(x.device())?))
 }
 
 macro_rules! counts {
     ($($one:ident $keepdim:ident $all:ident -> $type:ident $what:literal $nothing:literal [$values:literal $value:literal]
-       ($start:expr, $step:expr))*) => {
+       $said:ident)*) => {
         impl Tensor {$(
             #[doc = concat!($what, ", along `axes`, which go away; ", $nothing, " where there is nothing.")]
             ///
@@ -59,7 +67,7 @@ macro_rules! counts {
             /// An axis that does not exist or is named twice.
             pub fn $one(&self, axes: impl Axes) -> Result<Tensor> {
                 let op = stringify!($one);
-                tally(op, self, &Reduction::of(op, self, axes, false)?, $start, $step)
+                tally(op, self, &Reduction::of(op, self, axes, false)?, Said::$said)
             }
 
             #[doc = concat!("[`", stringify!($one), "`](Tensor::", stringify!($one), "), with the axes kept at length 1.")]
@@ -68,7 +76,7 @@ macro_rules! counts {
             /// An axis that does not exist or is named twice.
             pub fn $keepdim(&self, axes: impl Axes) -> Result<Tensor> {
                 let op = stringify!($keepdim);
-                tally(op, self, &Reduction::of(op, self, axes, true)?, $start, $step)
+                tally(op, self, &Reduction::of(op, self, axes, true)?, Said::$said)
             }
 
             #[doc = concat!($what, ", among all, a scalar.")]
@@ -76,18 +84,16 @@ macro_rules! counts {
             /// # Errors
             /// None on the CPU.
             pub fn $all(&self) -> Result<Tensor> {
-                tally(stringify!($all), self, &Reduction::all(self), $start, $step)
+                tally(stringify!($all), self, &Reduction::all(self), Said::$said)
             }
         )*}
     };
 }
 counts! {
-    any any_keepdim any_all -> u8 "Whether an element is not 0, as a u8 of 0 or 1" "0" ["[1, 1, 0]" "1"]
-        (0_u8, |a, x| a | u8::from(x))
-    all all_keepdim all_all -> u8 "Whether no element is 0, as a u8 of 0 or 1" "1" ["[0, 1, 0]" "0"]
-        (1_u8, |a, x| a & u8::from(x))
+    any any_keepdim any_all -> u8 "Whether an element is not 0, as a u8 of 0 or 1" "0" ["[1, 1, 0]" "1"] Any
+    all all_keepdim all_all -> u8 "Whether no element is 0, as a u8 of 0 or 1" "1" ["[0, 1, 0]" "0"] All
     count_nonzero count_nonzero_keepdim count_nonzero_all -> u32 "How many elements are not 0, as a u32" "0"
-        ["[1, 2, 0]" "3"] (0_u32, |a: u32, x| a.wrapping_add(u32::from(x)))
+        ["[1, 2, 0]" "3"] Count
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use candle_core::WithDType;
 use super::axis::Axis;
 use super::cumsum::running;
 use super::reduction::{around, in_memory, integers};
-use crate::autograd::array::{make, with_float, with_slice};
+use crate::autograd::array::{contiguous, elements, make, with_float};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::scan::{Walk, scan};
@@ -43,8 +43,10 @@ impl Op<1> for CumProd {
         in_memory(x, |x| {
             let (shape, walk) = (around(x.dims(), axis), Walk { reverse, exclusive: false });
             with_float!(x.dtype(), T => {
-                let products = |x: &[T]| scan([x], shape, walk, 1.0, |a, [x]| a * x.to_f64(), T::from_f64);
-                make(with_slice(x, products)?, x.dims(), x)
+                let own = contiguous(x)?;
+                let numbers = &elements::<T>(&own)?[..];
+                let step = |a: f64, x: T, _| a * x.to_f64();
+                make(scan([numbers, numbers], shape, walk, 1.0, step, T::from_f64), x.dims(), x)
             })
         })
     }
@@ -74,8 +76,9 @@ impl Op<1> for Shift {
             let (shape, walk) =
                 (around(x.dims(), self.axis), Walk { reverse: self.reverse, exclusive: true });
             with_float!(x.dtype(), T => {
-                let moved = |x: &[T]| scan([x], shape, walk, self.fill as T, |_, [x]| x, |a| a);
-                make(with_slice(x, moved)?, x.dims(), x)
+                let own = contiguous(x)?;
+                let numbers = &elements::<T>(&own)?[..];
+                make(scan([numbers, numbers], shape, walk, self.fill as T, |_, x, _| x, |a| a), x.dims(), x)
             })
         })
     }
@@ -103,9 +106,11 @@ impl Op<2> for Recurrence {
         in_memory(a, |a| {
             in_memory(b, |b| {
                 with_float!(a.dtype(), T => {
-                    let step = |h: f64, [a, b]: [T; 2]| b.to_f64() + a.to_f64() * h;
-                    let h = |a: &[T], b: &[T]| scan([a, b], shape, walk, 0.0, step, T::from_f64);
-                    make(with_slice(a, |a| with_slice(b, |b| h(a, b)))??, a.dims(), a)
+                    let (a, b) = (contiguous(a)?, contiguous(b)?);
+                    let numbers = (elements::<T>(&a)?, elements(&b)?);
+                    let step = |h: f64, a: T, b: T| b.to_f64() + a.to_f64() * h;
+                    let h = scan([&numbers.0, &numbers.1], shape, walk, 0.0, step, T::from_f64);
+                    make(h, a.dims(), &a)
                 })
             })
         })

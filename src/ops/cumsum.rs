@@ -17,7 +17,7 @@ use candle_core::WithDType;
 
 use super::axis::Axis;
 use super::reduction::{around, in_memory, integers};
-use crate::autograd::array::{make, with_float, with_slice};
+use crate::autograd::array::{contiguous, elements, make, with_float};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::scan::{Walk, scan};
@@ -37,8 +37,10 @@ pub(super) fn running<T: WithDType + Default>(
     step: impl Fn(T, T) -> T + Send + Sync,
 ) -> Result<Array> {
     let shape = around(x.dims(), axis);
-    let all = |x: &[T]| scan([x], shape, Walk::default(), start, |a, [x]| step(a, x), |a| a);
-    make(with_slice(x, all)?, x.dims(), x)
+    let own = contiguous(x)?;
+    let numbers = elements::<T>(&own)?;
+    let all = scan([&numbers, &numbers], shape, Walk::default(), start, |a, x, _| step(a, x), |a| a);
+    make(all, x.dims(), x)
 }
 
 impl Op<1> for CumSum {
@@ -54,8 +56,10 @@ impl Op<1> for CumSum {
             let (shape, walk) = (around(x.dims(), axis), Walk { reverse, exclusive: false });
             with_float!(x.dtype(), T => {
                 // −0 is what a sum starts with if that of zeros is to keep their sign.
-                let sums = |x: &[T]| scan([x], shape, walk, -0.0, |a, [x]| a + x.to_f64(), T::from_f64);
-                make(with_slice(x, sums)?, x.dims(), x)
+                let own = contiguous(x)?;
+                let numbers = &elements::<T>(&own)?[..];
+                let step = |a: f64, x: T, _| a + x.to_f64();
+                make(scan([numbers, numbers], shape, walk, -0.0, step, T::from_f64), x.dims(), x)
             })
         })
     }

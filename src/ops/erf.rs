@@ -16,7 +16,7 @@ use super::pointwise::formula;
 use crate::autograd::Tensor;
 use crate::error::Result;
 
-formula!(Erf = "erf", [x] => x.erf(), y => [R::constant(FRAC_2_SQRT_PI) * (-(x * x)).exp()]);
+formula!(blocks Erf = "erf", [x] => x.erf(), y => [R::constant(FRAC_2_SQRT_PI) * (-(x * x)).exp()]);
 formula!(blocks Erfc = "erfc", [x] => x.erfc(), y => [R::constant(-FRAC_2_SQRT_PI) * (-(x * x)).exp()]);
 
 impl Tensor {

@@ -18,9 +18,9 @@ use crate::error::Result;
 use crate::formula::Real;
 
 formula!(Exp = "exp", [x] => x.exp(), y => [y]);
-formula!(ExpM1 = "expm1", [x] => x.exp_m1(), y => [y + R::constant(1.0)]);
-formula!(Ln = "ln", [x] => x.ln(), y => [x.recip()]);
-formula!(Ln1p = "log1p", [x] => x.ln_1p(), y => [(x + R::constant(1.0)).recip()]);
+formula!(blocks ExpM1 = "expm1", [x] => x.exp_m1(), y => [y + R::constant(1.0)]);
+formula!(blocks Ln = "ln", [x] => x.ln(), y => [x.recip()]);
+formula!(blocks Ln1p = "log1p", [x] => x.ln_1p(), y => [(x + R::constant(1.0)).recip()]);
 formula!(blocks Log2 = "log2", [x] => log(x, 2.0, LOG2_E), y => [R::constant(LOG2_E) / x]);
 formula!(blocks Log10 = "log10", [x] => log(x, 10.0, LOG10_E), y => [R::constant(LOG10_E) / x]);
 

@@ -20,8 +20,8 @@ use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::formula::{Formula, Real};
 
-formula!(Abs = "abs", [x] => x.abs(), y => [x.signum()]);
-formula!(Sign = "sign", [x] => x.signum(), y => [R::constant(0.0)]);
+formula!(blocks Abs = "abs", [x] => x.abs(), y => [x.signum()]);
+formula!(blocks Sign = "sign", [x] => x.signum(), y => [R::constant(0.0)]);
 
 /// The larger of two; the dual numbers know how ties share.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +29,6 @@ struct Maximum;
 
 impl Formula<2> for Maximum {
     const NAME: &'static str = "maximum";
-    const FUSED: bool = true;
-    #[inline(always)]
     fn value<R: Real>(&self, [a, b]: [R; 2]) -> R {
         a.max(b)
     }
@@ -41,18 +39,15 @@ struct Minimum;
 
 impl Formula<2> for Minimum {
     const NAME: &'static str = "minimum";
-    const FUSED: bool = true;
-    #[inline(always)]
     fn value<R: Real>(&self, [a, b]: [R; 2]) -> R {
         a.min(b)
     }
 }
 
-formula!(MaximumNumber(c: f64) = "maximum", [x] => x.max(R::constant(c)), y => [above(x, R::constant(c))]);
-formula!(MinimumNumber(c: f64) = "minimum", [x] => x.min(R::constant(c)), y => [above(R::constant(c), x)]);
+formula!(blocks MaximumNumber(c: f64) = "maximum", [x] => x.max(R::constant(c)), y => [above(x, R::constant(c))]);
+formula!(blocks MinimumNumber(c: f64) = "minimum", [x] => x.min(R::constant(c)), y => [above(R::constant(c), x)]);
 
 /// 1 where a > b, ½ in a tie, else 0.
-#[inline(always)]
 fn above<R: Real>(a: R, b: R) -> R {
     let [zero, half, one] = [0.0, 0.5, 1.0].map(R::constant);
     a.select_gt(b, one, b.select_gt(a, zero, half))
@@ -66,12 +61,9 @@ struct Clamp {
 
 impl Formula<1> for Clamp {
     const NAME: &'static str = "clamp";
-    const FUSED: bool = true;
-    #[inline(always)]
     fn value<R: Real>(&self, [x]: [R; 1]) -> R {
         x.max(R::constant(self.low)).min(R::constant(self.high))
     }
-    #[inline(always)]
     fn derivative<R: Real>(&self, [x]: [R; 1], _: R) -> [R; 1] {
         let (zero, one) = (R::constant(0.0), R::constant(1.0));
         let below = R::constant(self.low).select_gt(x, zero, one);

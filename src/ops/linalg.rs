@@ -16,7 +16,7 @@ use candle_core::{DType, Device};
 
 use super::create::checked;
 use super::matmul::floats;
-use crate::autograd::array::{contiguous, with_slice};
+use crate::autograd::array::{contiguous, elements};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{Dims, broadcast_dims, linalg};
@@ -35,7 +35,7 @@ pub(super) fn side(op: &'static str, x: &Tensor) -> Result<usize> {
 /// Calls `f` with the elements of `x`, broadcast to `dims`, in row-major order.
 pub(super) fn with_elements<R>(x: &Array, dims: &[usize], f: impl FnOnce(&[f64]) -> R) -> Result<R> {
     let x = x.to_device(&Device::Cpu)?.broadcast_as(dims)?;
-    with_slice(&contiguous(&x)?.to_dtype(DType::F64)?, f)
+    Ok(f(&elements::<f64>(&contiguous(&x)?.to_dtype(DType::F64)?)?))
 }
 
 /// The array of these elements, of the kind of `like`.

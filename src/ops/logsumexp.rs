@@ -15,7 +15,7 @@
 
 use super::axis::Axes;
 use super::reduction::{Reduction, float, in_memory, or_infinite};
-use crate::autograd::array::{make, with_float, with_slice};
+use crate::autograd::array::{elements, make, with_float};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::moments;
@@ -29,7 +29,7 @@ impl LogSumExp {
         in_memory(x, |x| {
             let (rows, width) = (self.0.rows(x)?, self.0.count(x.dims()));
             let shares = with_float!(x.dtype(), T => {
-                make(with_slice(&rows, |x: &[T]| moments::shares(x, width))?, rows.dims(), x)?
+                make(moments::shares::<T>(&elements(&rows)?, width), rows.dims(), x)?
             });
             self.0.unrows(&shares)
         })
@@ -58,7 +58,7 @@ impl Op<1> for LogSumExp {
             let (n, width) = (dims.iter().product(), over.count(x.dims()));
             let rows = over.rows(x)?;
             with_float!(x.dtype(), T => {
-                make(with_slice(&rows, |x: &[T]| moments::log_sum_exps(x, n, width))?, &dims, x)
+                make(moments::log_sum_exps::<T>(&elements(&rows)?, n, width), &dims, x)
             })
         })
     }

@@ -17,7 +17,7 @@ use candle_core::DType;
 
 use super::axis::Axes;
 use super::reduction::Reduction;
-use crate::autograd::array::{contiguous, make, on_cpu, read, sum_axes, view, with_float, with_slice};
+use crate::autograd::array::{contiguous, elements, make, on_cpu, sum_axes, with_float};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::formula::Real;
@@ -49,21 +49,20 @@ impl<const LARGEST: bool> Op<1> for Extremum<LARGEST> {
             // candle refuses to reduce it.
             return Ok(Array::zeros(&dims[..], x.dtype(), x.device())?);
         }
-        let (x, shape @ [outer, size, inner]) = over.grouped(x)?;
+        let (x, [outer, size, inner]) = over.grouped(x)?;
         if !on_cpu(&x) {
             let x = contiguous(&x)?.reshape((outer, size, inner))?;
             let extrema = if LARGEST { x.max(1)? } else { x.min(1)? };
             return Ok(extrema.reshape(&dims[..])?);
         }
         with_float!(x.dtype(), T => {
-            let extrema = with_slice(&x, |x: &[T]| {
-                let [outer, size, inner] = shape;
-                if LARGEST {
-                    kernel::fold_axis(x, outer, size, inner, Real::max)
-                } else {
-                    kernel::fold_axis(x, outer, size, inner, Real::min)
-                }
-            })?;
+            let own = contiguous(&x)?;
+            let numbers = &elements::<T>(&own)?[..];
+            let extrema = if LARGEST {
+                kernel::fold_axis(numbers, outer, size, inner, Real::max)
+            } else {
+                kernel::fold_axis(numbers, outer, size, inner, Real::min)
+            };
             make(extrema, &dims, &x)
         })
     }
@@ -85,11 +84,9 @@ fn equal(x: &Array, y: &Array) -> Result<Array> {
         return Ok(x.broadcast_eq(y)?.to_dtype(x.dtype())?);
     }
     with_float!(x.dtype(), T => {
-        let mask = read::<T, _, 2>([x, y], |parts| {
-            let sources = kernel::sources(parts.map(|part| view(part, x.dims())));
-            kernel::map(x.dims(), sources, |[x, y, ..]| if x == y { 1.0 } else { 0.0 })
-        })?;
-        make(mask, x.dims(), x)
+        let (a, b) = (elements::<T>(x)?, elements::<T>(y)?);
+        let sources = kernel::sources([a.view(x.dims()), b.view(x.dims())]);
+        make(kernel::map(x.dims(), sources, |[a, b, ..]| if a == b { 1.0 } else { 0.0 }), x.dims(), x)
     })
 }
 

@@ -10,7 +10,7 @@
 //! An axis that does not exist; a part that reaches beyond it; zero chunks.
 
 use super::axis::Axis;
-use crate::autograd::array::{make, on_cpu, with_float, with_slice};
+use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
@@ -88,10 +88,10 @@ impl Op<1> for Embed {
             // Fresh zeros cost nothing until they are read.
             let mut out: Vec<T> = vec![0.0; dims.iter().product()];
             if len * inner > 0 {
-                with_slice(x, |data: &[T]| {
-                    let rows = out.chunks_exact_mut(to * inner).zip(data.chunks_exact(len * inner));
-                    rows.for_each(|(out, row)| out[start * inner..][..row.len()].copy_from_slice(row));
-                })?;
+                let own = contiguous(x)?;
+                let data = elements::<T>(&own)?;
+                let rows = out.chunks_exact_mut(to * inner).zip(data.chunks_exact(len * inner));
+                rows.for_each(|(out, row)| out[start * inner..][..row.len()].copy_from_slice(row));
             }
             make(out, &dims, x)
         })

@@ -19,7 +19,7 @@ use super::axis::Axes;
 use super::max::Extremum;
 use super::reduction::{Reduction, float, in_memory, or_infinite};
 use super::sum::Sum;
-use crate::autograd::array::{make, with_float, with_slice};
+use crate::autograd::array::{elements, make, with_float};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::moments;
@@ -42,7 +42,7 @@ impl Op<1> for Norm {
             let (n, width) = (dims.iter().product(), self.over.count(x.dims()));
             let rows = self.over.rows(x)?;
             with_float!(x.dtype(), T => {
-                make(with_slice(&rows, |x: &[T]| moments::norms(x, n, width, self.p))?, &dims, x)
+                make(moments::norms::<T>(&elements(&rows)?, n, width, self.p), &dims, x)
             })
         })
     }

@@ -12,7 +12,7 @@
 use candle_core::{DType, Device};
 
 use super::create::checked;
-use crate::autograd::array::{contiguous, with_slice};
+use crate::autograd::array::{contiguous, elements};
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 
@@ -49,7 +49,7 @@ impl Tensor {
                 Err(Error::argument("one_hot", format!("classes from 0 and below {classes}"), got))
             }
         };
-        with_slice(&contiguous(&numbers)?, |x: &[i64]| x.iter().enumerate().try_for_each(&mut set))??;
+        elements::<i64>(&contiguous(&numbers)?)?.iter().enumerate().try_for_each(&mut set)?;
         Ok(Array::from_vec(ones, shape, self.device())?.to_dtype(dtype)?.into())
     }
 }

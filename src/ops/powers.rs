@@ -19,15 +19,15 @@ use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::formula::{Formula, Real};
 
-formula!(PowNumber(c: f64) = "powf", [x] => x.powf(R::constant(c)),
+formula!(blocks PowNumber(c: f64) = "powf", [x] => x.powf(R::constant(c)),
     y => [R::constant(c) * x.powf(R::constant(c - 1.0))]);
-formula!(Powi(n: i32) = "powi", [x] => x.powi(n),
+formula!(blocks Powi(n: i32) = "powi", [x] => x.powi(n),
     // x⁰ is flat also at 0, where 0 · x⁻¹ would be NaN.
     y => [if n == 0 { R::constant(0.0) } else { R::constant(f64::from(n)) * x.powi(n.saturating_sub(1)) }]);
 formula!(Sqr = "sqr", [x] => x * x, y => [R::constant(2.0) * x]);
 formula!(Sqrt = "sqrt", [x] => x.sqrt(), y => [R::constant(0.5) / y]);
-formula!(Rsqrt = "rsqrt", [x] => x.sqrt().recip(), y => [R::constant(-0.5) * y * (y * y)]);
-formula!(Recip = "recip", [x] => x.recip(), y => [-(y * y)]);
+formula!(blocks Rsqrt = "rsqrt", [x] => x.sqrt().recip(), y => [R::constant(-0.5) * y * (y * y)]);
+formula!(blocks Recip = "recip", [x] => x.recip(), y => [-(y * y)]);
 
 /// aᵇ; its derivative is that of the dual numbers.
 #[derive(Clone, Copy, Debug)]
@@ -35,8 +35,6 @@ struct Pow;
 
 impl Formula<2> for Pow {
     const NAME: &'static str = "pow";
-    const FUSED: bool = true;
-    #[inline(always)]
     fn value<R: Real>(&self, [a, b]: [R; 2]) -> R {
         a.powf(b)
     }

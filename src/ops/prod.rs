@@ -16,7 +16,7 @@ use super::axis::Axes;
 use super::cumprod::others;
 use super::reduction::{Reduction, around, in_memory, integers};
 use super::reshape::reshaped;
-use crate::autograd::array::{make, with_float, with_slice};
+use crate::autograd::array::{contiguous, elements, make, with_float};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::{Dims, scan};
@@ -41,7 +41,7 @@ impl Op<1> for Prod {
         in_memory(x, |x| {
             let shape = around(x.dims(), self.axis);
             with_float!(x.dtype(), T => {
-                make(with_slice(x, |x: &[T]| scan::products(x, shape))?, &dims, x)
+                make(scan::products::<T>(&elements(&contiguous(x)?)?, shape), &dims, x)
             })
         })
     }
@@ -54,7 +54,7 @@ impl Op<1> for Prod {
         let others = in_memory(x.array(), |x| {
             let shape = around(x.dims(), self.axis);
             with_float!(x.dtype(), T => {
-                make(with_slice(x, |x: &[T]| scan::other_products(x, shape))?, x.dims(), x)
+                make(scan::other_products::<T>(&elements(&contiguous(x)?)?, shape), x.dims(), x)
             })
         });
         Ok([Some((Tensor::constant(others?) * grad)?)])

@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Shape, WithDType};
 use super::axis::Axes;
 use super::create::checked;
 use super::reshape::reshaped;
-use crate::autograd::array::{contiguous, make, on_cpu, with_slice};
+use crate::autograd::array::{contiguous, elements, make, on_cpu};
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims};
@@ -110,8 +110,8 @@ impl Reduction {
         step: impl Fn(T, T) -> T + Send + Sync,
     ) -> Result<Array> {
         let (x, shape) = self.grouped(x)?;
-        let data = with_slice(&x, |x: &[T]| kernel::scan::reduce_axis(x, shape, start, step, |a| a))?;
-        make(data, dims, &x)
+        let own = contiguous(&x)?;
+        make(kernel::scan::reduce_axis(&elements::<T>(&own)?, shape, start, step, |a| a), dims, &x)
     }
 }
 

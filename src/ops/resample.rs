@@ -10,7 +10,7 @@
 //! None: who calls has looked at the lengths.
 
 use super::window::in_memory;
-use crate::autograd::array::{make, with_float, with_slice};
+use crate::autograd::array::{contiguous, elements, make, with_float};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::{self, Dims, Rule};
@@ -33,10 +33,12 @@ impl Map {
         dims[axis] = if transposed { from } else { to };
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {
-                let data = with_slice(x, |x: &[T]| match transposed {
-                    true => kernel::resample_transpose(x, rule, sizes),
-                    false => kernel::resample(x, rule, sizes),
-                })?;
+                let own = contiguous(x)?;
+                let source = elements::<T>(&own)?;
+                let data = match transposed {
+                    true => kernel::resample_transpose::<T>(&source, rule, sizes),
+                    false => kernel::resample::<T>(&source, rule, sizes),
+                };
                 make(data, &dims, x)
             })
         })

@@ -17,8 +17,8 @@ use super::pointwise::formula;
 use crate::autograd::Tensor;
 use crate::error::Result;
 
-formula!(Floor = "floor", [x] => x.floor(), y => [R::constant(0.0)]);
-formula!(Round = "round", [x] => x.round_ties_even(), y => [R::constant(0.0)]);
+formula!(blocks Floor = "floor", [x] => x.floor(), y => [R::constant(0.0)]);
+formula!(blocks Round = "round", [x] => x.round_ties_even(), y => [R::constant(0.0)]);
 formula!(blocks Ceil = "ceil", [x] => -(-x).floor(), y => [R::constant(0.0)]);
 formula!(blocks Trunc = "trunc", [x] => x.select_gt(R::constant(0.0), x.floor(), -(-x).floor()),
     y => [R::constant(0.0)]);

@@ -18,7 +18,7 @@ use crate::error::Result;
 formula!(Sigmoid = "sigmoid", [x] => x.sigmoid(), y => [y * (R::constant(1.0) - y)]);
 formula!(Tanh = "tanh", [x] => x.tanh(), y => [R::constant(1.0) - y * y]);
 // eˣ itself would overflow.
-formula!(Softplus = "softplus", [x] => x.max(R::constant(0.0)) + (-x.abs()).exp().ln_1p(), y => [x.sigmoid()]);
+formula!(blocks Softplus = "softplus", [x] => x.max(R::constant(0.0)) + (-x.abs()).exp().ln_1p(), y => [x.sigmoid()]);
 
 impl Tensor {
     /// 1/(1 + e⁻ˣ): a number between 0 and 1.

@@ -16,16 +16,16 @@ use candle_core::{DType, Device, WithDType};
 
 use super::axis::Axis;
 use super::reduction::with_number;
-use crate::autograd::array::{contiguous, make, with_slice};
+use crate::autograd::array::{contiguous, elements, make};
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
-use crate::kernel::order::{Order, places};
+use crate::kernel::order::{Order, Rank, places};
 
 /// The indices of the first `k` elements along `axis`.
 fn indices(op: &'static str, x: &Tensor, axis: usize, k: usize, order: Order) -> Result<Array> {
-    fn find<T: WithDType>(x: &Array, width: usize, k: usize, order: Order) -> Result<Vec<u32>> {
-        with_slice(x, |x: &[T]| places(x, width, k, order))
+    fn find<T: WithDType + Rank>(x: &Array, width: usize, k: usize, order: Order) -> Result<Vec<u32>> {
+        Ok(places(&elements::<T>(&contiguous(x)?)?, width, k, order))
     }
     let (dims, width) = (x.dims(), x.dims()[axis]);
     if u32::try_from(width).is_err() {

@@ -17,7 +17,7 @@
 
 use candle_core::DType;
 
-use crate::autograd::array::{contiguous, make, on_cpu, read, with_float, with_slice};
+use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::norm;
@@ -38,7 +38,10 @@ struct Standardize {
 
 /// The three sizes of an array that is known to have three.
 fn sizes(x: &Array) -> [usize; 3] {
-    std::array::from_fn(|i| x.dims().get(i).copied().unwrap_or(0))
+    match *x.dims() {
+        [outer, groups, inner] => [outer, groups, inner],
+        _ => [0; 3],
+    }
 }
 
 /// The mean of each group, (1, groups, 1).
@@ -53,10 +56,8 @@ impl Op<1> for Standardize {
         keep.input(0);
         let ([m, scale, shift], dims, x) = (&self.moments, sizes(x), contiguous(x)?);
         with_float!(x.dtype(), T => {
-            let y = read::<T, _, 4>([&x, m, scale, shift], |[(x, _), (m, _), (scale, _), (shift, _)]| {
-                norm::standardize(x, dims, [m, scale, shift])
-            })?;
-            make(y, &dims, &x)
+            let (m, scale, shift) = (elements::<T>(m)?, elements(scale)?, elements(shift)?);
+            make(norm::standardize(&elements(&x)?, dims, [&m, &scale, &shift]), &dims, &x)
         })
     }
 
@@ -73,11 +74,10 @@ impl Op<1> for Standardize {
         let [m, scale, shift] = &self.moments;
         let (x, g, dims) = (contiguous(x.array())?, contiguous(grad.array())?, sizes(grad.array()));
         let slope = with_float!(x.dtype(), T => {
-            let slope = read::<T, _, 5>([&x, &g, m, scale, shift], |parts| {
-                let [x, g, m, scale, shift] = parts.map(|(data, _)| data);
-                norm::standardize_backward(x, g, dims, [m, scale, shift], self.centred)
-            })?;
-            make(slope, &dims, &x)?
+            let (x_own, g) = (elements::<T>(&x)?, elements(&g)?);
+            let (m, scale, shift) = (elements(m)?, elements(scale)?, elements(shift)?);
+            let moments = [&m[..], &scale, &shift];
+            make(norm::standardize_backward(&x_own, &g, dims, moments, self.centred), &dims, &x)?
         });
         Ok([Some(slope.into())])
     }
@@ -120,7 +120,7 @@ pub(crate) fn standardize(x: &Tensor, eps: f64, centred: bool) -> Result<(Tensor
     }
     let (array, dims) = (x.array(), sizes(x.array()));
     let (moments, statistics) = with_float!(x.dtype(), T => {
-        let moments = with_slice(array, |x: &[T]| norm::moments(x, dims, eps, centred))?;
+        let moments = norm::moments::<T>(&elements(&contiguous(array)?)?, dims, eps, centred);
         // The exact mean is where y is 0.
         let mean = (0..groups).map(|g| moments.mean[g] - moments.shift[g] / moments.scale[g]).collect::<Vec<T>>();
         let make = |data: Vec<T>| make(data, &[groups], array);

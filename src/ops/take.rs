@@ -12,7 +12,7 @@
 use candle_core::{DType, Device, WithDType};
 
 use super::create::checked;
-use crate::autograd::array::{contiguous, make, with_slice};
+use crate::autograd::array::{contiguous, elements, make};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{Dims, Places};
@@ -191,7 +191,7 @@ fn changed<T: WithDType>(
     change: impl FnOnce(&mut [T], &[T]),
 ) -> Result<Array> {
     let mut out = data.to_vec();
-    with_slice(source, |source: &[T]| change(&mut out, source))?;
+    change(&mut out, &elements::<T>(&contiguous(source)?)?);
     make(out, x.dims(), x)
 }
 
@@ -257,7 +257,7 @@ pub(super) fn checked_indices(
             Error::argument(op, expected, format!("{index} (element {element} of the indices)"))
         })
     };
-    with_slice(&contiguous(&numbers)?, |numbers: &[i64]| numbers.iter().enumerate().map(place).collect())?
+    elements::<i64>(&contiguous(&numbers)?)?.iter().enumerate().map(place).collect()
 }
 
 /// Refuses two tensors of which one cannot be put into the other.

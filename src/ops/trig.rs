@@ -14,8 +14,8 @@ use super::pointwise::formula;
 use crate::autograd::Tensor;
 use crate::error::Result;
 
-formula!(Sin = "sin", [x] => x.sin(), y => [x.cos()]);
-formula!(Cos = "cos", [x] => x.cos(), y => [-x.sin()]);
+formula!(blocks Sin = "sin", [x] => x.sin(), y => [x.cos()]);
+formula!(blocks Cos = "cos", [x] => x.cos(), y => [-x.sin()]);
 formula!(blocks Tan = "tan", [x] => x.sin() / x.cos(), y => [R::constant(1.0) + y * y]);
 
 impl Tensor {

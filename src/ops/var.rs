@@ -15,7 +15,7 @@
 
 use super::axis::Axes;
 use super::reduction::{Reduction, float, in_memory};
-use crate::autograd::array::{make, with_float, with_slice};
+use crate::autograd::array::{elements, make, with_float};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::moments;
@@ -35,8 +35,7 @@ impl Var {
             let (n, width) = (dims.iter().product(), self.over.count(x.dims()));
             let rows = self.over.rows(x)?;
             with_float!(x.dtype(), T => {
-                let variances = |x: &[T]| moments::variances(x, n, width, self.ddof, root);
-                make(with_slice(&rows, variances)?, &dims, x)
+                make(moments::variances::<T>(&elements(&rows)?, n, width, self.ddof, root), &dims, x)
             })
         })
     }
@@ -73,7 +72,7 @@ impl Op<1> for Center {
         in_memory(x, |x| {
             let (rows, width) = (self.0.rows(x)?, self.0.count(x.dims()));
             let centered = with_float!(x.dtype(), T => {
-                make(with_slice(&rows, |x: &[T]| moments::centered(x, width))?, rows.dims(), x)?
+                make(moments::centered::<T>(&elements(&rows)?, width), rows.dims(), x)?
             });
             self.0.unrows(&centered)
         })

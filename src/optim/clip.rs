@@ -10,7 +10,7 @@
 //! R. Pascanu, T. Mikolov and Y. Bengio 2013; the 1e-6 is PyTorch's.
 
 use super::distinct;
-use crate::autograd::array::{on_cpu, with_float, with_slice};
+use crate::autograd::array::{contiguous, elements, on_cpu, with_float};
 use crate::autograd::{Array, Gradients, Tensor, no_grad};
 use crate::error::{Error, Result};
 use crate::kernel::optim::norm;
@@ -97,10 +97,10 @@ fn checked(op: &'static str, max: f64, parameters: &[(String, Parameter)]) -> Re
 
 fn length(x: &Array) -> Result<f64> {
     if on_cpu(x) {
-        return with_float!(x.dtype(), T => with_slice(x, |x: &[T]| norm(x)));
+        return with_float!(x.dtype(), T => Ok(norm::<T>(&elements(&contiguous(x)?)?)));
     }
     let x = super::descent::numbers(x, candle_core::DType::F32)?;
-    with_slice(&x, |x: &[f32]| norm(x))
+    Ok(norm::<f32>(&elements(&x)?))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use candle_core::{DType, Device};
 
 use super::rule::{Moment, Rule};
 use super::{Optimizer, distinct, gradient_of, not_finite, not_negative};
-use crate::autograd::array::{contiguous, is_finite, make, with_slice};
+use crate::autograd::array::{contiguous, elements, is_finite, make};
 use crate::autograd::{Array, Gradients, Tensor};
 use crate::error::Result;
 use crate::kernel::{self, Element};
@@ -223,9 +223,7 @@ fn moved<T: Element, R: Rule<N>, const N: usize>(
         }
     }
     let formula = rule.formula::<T>(at);
-    let data = with_slice(value, |value: &[T]| {
-        with_slice(grad, |grad: &[T]| kernel::optim::update(value, grad, slices, formula))
-    })??;
+    let data = kernel::optim::update(&elements::<T>(value)?, &elements::<T>(grad)?, slices, formula);
     make(data, value.dims(), value)
 }
 

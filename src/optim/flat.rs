@@ -4,7 +4,7 @@ use candle_core::{DType, Device};
 
 use super::descent::numbers;
 use super::{gradient_of, not_finite};
-use crate::autograd::array::with_slice;
+use crate::autograd::array::elements;
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::layer::Parameter;
@@ -66,7 +66,8 @@ impl<'a> Flat<'a> {
 }
 
 fn extend(all: &mut Vec<f64>, x: &Array) -> Result<()> {
-    with_slice(&numbers(x, DType::F64)?, |x: &[f64]| all.extend_from_slice(x))
+    all.extend_from_slice(&elements::<f64>(&numbers(x, DType::F64)?)?);
+    Ok(())
 }
 
 /// a + t·b

@@ -11,7 +11,7 @@ use super::descent::{Descent, Memory, Numbers, numbers};
 use super::not_negative;
 use super::rule::Rule;
 use crate::autograd::Tensor;
-use crate::autograd::array::with_slice;
+use crate::autograd::array::elements;
 use crate::error::{Error, Result};
 
 pub(super) const RATE: &str = "learning_rate";
@@ -45,7 +45,11 @@ pub(super) struct Reader<'a>(BTreeMap<&'a str, &'a Tensor>);
 
 impl<'a> Reader<'a> {
     pub(super) fn new(state: &'a BTreeMap<String, Tensor>) -> Self {
-        Reader(state.iter().map(|(name, value)| (name.as_str(), value)).collect())
+        let mut all = BTreeMap::new();
+        for (name, value) in state {
+            all.insert(name.as_str(), value);
+        }
+        Reader(all)
     }
 
     /// The dims of what is there under this name.
@@ -67,7 +71,7 @@ impl<'a> Reader<'a> {
 
     pub(super) fn vec<T: WithDType>(&mut self, name: &str, dims: &[usize]) -> Result<Vec<T>> {
         let value = self.take(name, dims, T::DTYPE)?;
-        with_slice(&numbers(value.array(), T::DTYPE)?, |x: &[T]| x.to_vec())
+        Ok(elements::<T>(&numbers(value.array(), T::DTYPE)?)?.to_vec())
     }
 
     pub(super) fn number<T: WithDType>(&mut self, name: &str) -> Result<T> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::callback::{Better, Callback, Run, number, to_tensor};
-use crate::autograd::Tensor;
+use crate::autograd::{Tensor, named};
 use crate::error::{Error, Result};
 
 /// Stops when a score has not become better for a while, and gives the model the weights (and buffers) of the best epoch.
@@ -78,7 +78,7 @@ impl Callback for EarlyStopping {
         let score = run.score(&self.score)?;
         if self.better.than(score, self.best) {
             (self.best, self.bad) = (score, 0);
-            self.weights = run.model.state().into_iter().map(|(name, held)| (name, held.get())).collect();
+            self.weights = named(run.model.state().into_iter().map(|(name, held)| (name, held.get())));
         } else {
             self.bad += 1;
         }
@@ -99,7 +99,7 @@ impl Callback for EarlyStopping {
 
     fn state(&self) -> Result<BTreeMap<String, Tensor>> {
         let weights = self.weights.iter().map(|(name, value)| (format!("weights.{name}"), value.clone()));
-        let mut state: BTreeMap<_, _> = weights.collect();
+        let mut state = named(weights);
         state.insert("best".into(), to_tensor(self.best)?);
         state.insert("bad".into(), to_tensor(self.bad as f64)?);
         Ok(state)
@@ -114,7 +114,7 @@ impl Callback for EarlyStopping {
             Some((name.strip_prefix("weights.")?.to_string(), value.clone()))
         };
         (self.best, self.bad) = (best, bad as u64);
-        self.weights = state.iter().filter_map(weight).collect();
+        self.weights = named(state.iter().filter_map(weight));
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use candle_core::Device;
 
 use super::trainer::{State, Trainer};
 use super::{History, Record, Scores};
-use crate::autograd::Tensor;
+use crate::autograd::{Tensor, named};
 use crate::data::{DataLoader, Position};
 use crate::error::{Error, Result};
 use crate::io::Checkpoint;
@@ -18,7 +18,7 @@ impl Trainer<'_> {
     pub(super) fn save(&self, path: &Path, state: &State, position: Position) -> Result<()> {
         let mut checkpoint = Checkpoint::default();
         let model = self.model.state().into_iter().map(|(name, held)| (name, held.get()));
-        checkpoint.put("model", model.collect());
+        checkpoint.put("model", named(model));
         checkpoint.put("optimizer", self.optimizer.state()?);
         for (i, callback) in self.callbacks.iter().enumerate() {
             checkpoint.put(&format!("callback{i}"), callback.state()?);
