@@ -34,7 +34,7 @@ pub(crate) use conv::{Conv, conv, conv_kernel, conv_transpose};
 pub(crate) use gemm::{Matrix, matmul};
 pub(crate) use index::{Places, nonzero, strides, sums};
 pub(crate) use map::{SOURCES, Slots, Written, add_assign, fuse, in_blocks, map, map_by, sources};
-pub(crate) use max_pool::{max_places, scatter_places, take_places};
+pub(crate) use max_pool::{max_pool, scatter_places, take_places};
 pub use parallel::simd;
 pub(crate) use position::position;
 pub(crate) use reduce::{dot, find_axis, fold_axis, is_finite, sum_axis};
