@@ -210,7 +210,8 @@ pub(crate) fn scatter_places<T: Element>(x: &[T], places: &[u32], images: usize,
 
 #[cfg(test)]
 mod tests {
-    use super::{Element, NOWHERE, Side, max_pool, scatter_places, take_places};
+    use super::{Element, NOWHERE, Side, Uninit, any, max_pool, scatter_places, take_places};
+    use crate::kernel::buffer::assume_written;
 
     fn max_places<T: Element>(x: &[T], sides: &[Side; 2]) -> Vec<u32> {
         let (values, places) = max_pool(x, sides);
@@ -252,6 +253,31 @@ mod tests {
             let back = scatter_places(&taken, &places, 2, 80);
             assert_eq!(back.iter().sum::<f32>(), taken.iter().sum::<f32>());
             assert!(back.iter().zip(&x).all(|(sum, x)| sum % x == 0.0));
+        }
+    }
+
+    #[test]
+    fn two_by_two_as_any_other() {
+        let two = |input| Side { input, output: input / 2, kernel: 2, stride: 2, padding: 0, dilation: 1 };
+        for (high, wide) in (2..8).flat_map(|high| (2..36).map(move |wide| (high, wide))) {
+            // Ties, and a NaN now and then.
+            let number = |i: usize| if i % 7 == 3 { f32::NAN } else { (i * i % 5) as f32 };
+            let (sides, size) = ([two(high), two(wide)], (high / 2) * (wide / 2));
+            let x: Vec<f32> = (0..3 * high * wide).map(number).collect();
+            let places = max_places(&x, &sides);
+            for (x, places) in x.chunks(high * wide).zip(places.chunks(size)) {
+                let (mut best, mut expected) = (vec![Uninit::new(0.0); size], vec![Uninit::new(0); size]);
+                any(x, &sides, &mut best, &mut expected);
+                assert_eq!(places, numbers_of(&expected), "{high} {wide}");
+            }
+        }
+    }
+
+    fn numbers_of(slots: &[Uninit<u32>]) -> &[u32] {
+        // SAFETY: the vector was made of numbers.
+        #[allow(unsafe_code)]
+        unsafe {
+            assume_written(slots)
         }
     }
 

@@ -6,7 +6,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::super::parallel::{is_scalar, simd};
+use super::super::parallel::{is_scalar, large_product, simd};
 use super::super::{Element, buffer::Uninit};
 use super::Conv;
 
@@ -19,7 +19,8 @@ const VECTORS: usize = 2;
 /// Elements of the kernel whose gradients are summed side by side, for each of the channels.
 const TAPS: usize = 2;
 
-/// An image, and four channels of an output, have at most this many elements: a level-2 cache holds them.
+/// An image with four channels of an output, and the kernel, have at most this many elements: a level-2 cache holds them, and
+/// a matrix product would gain little by its order.
 const SMALL: usize = 1 << 15;
 
 /// Numbers in a level-1 cache.
@@ -131,7 +132,7 @@ fn copy_row<T: Copy, U: Copy>(from: &[T], to: &mut [U], f: impl Fn(T) -> U) {
 /// A convolution as sums over long rows.
 pub(super) struct Direct {
     conv: Conv,
-    /// The length of a padded row.
+    /// From the start of a padded row to the next.
     pitch: usize,
     /// The elements of a padded channel.
     channel: usize,
@@ -153,14 +154,18 @@ impl Direct {
                 && side.output > 0
                 && (side.kernel - 1) * side.dilation + side.output == side.input + 2 * side.padding
         });
-        if !fits || is_scalar() || conv.is_plain() {
+        // Of one image the matrix product makes work for several threads.
+        let one = conv.batch * conv.groups == 1 && large_product(conv.work());
+        if !fits || one || is_scalar() || conv.is_plain() {
             return None;
         }
-        let (rows, pitch) = (high.input + 2 * high.padding, wide.input + 2 * wide.padding);
-        let channel = rows.saturating_mul(pitch);
+        // The padding behind a row is that before the next.
+        let pitch = wide.output.max(wide.input + wide.padding);
+        let channel = (high.input + 2 * high.padding).saturating_mul(pitch).saturating_add(wide.padding);
         let places = high.output.saturating_mul(pitch);
         let size = channel.saturating_mul(conv.inputs).saturating_add(places.saturating_mul(CHANNELS));
-        if size > SMALL || places > 2 * conv.windows() {
+        let kernel = conv.depth().saturating_mul(conv.outputs);
+        if size.max(kernel) > SMALL || places > 2 * conv.windows() {
             return None;
         }
         let used = places - (pitch - wide.output);
