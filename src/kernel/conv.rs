@@ -5,9 +5,13 @@
 
 use std::ops::Range;
 
+mod columns;
+mod direct;
+
 use super::gemm::multiply;
-use super::parallel::{large_product, parts, product_worthwhile, vectorize};
-use super::{Element, Matrix, Side, add_assign};
+use super::parallel::{large_product, parts, product_worthwhile};
+use super::{Element, Matrix, Side, add_assign, buffer, is_finite};
+use direct::{Direct, Fused};
 
 /// Elements of a matrix of windows that is made and multiplied at a time: few enough for a cache.
 const BLOCK: usize = if cfg!(test) { 64 } else { 1 << 17 };
@@ -29,16 +33,6 @@ pub(crate) struct Conv {
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
     pub(crate) sides: [Side; 2],
-}
-
-/// Neighbouring windows under one element of the kernel.
-struct Run {
-    /// Where in the matrix of windows they are.
-    columns: Range<usize>,
-    /// Those of them that lie on the image, counted from the first.
-    inside: Range<usize>,
-    /// What the first of these lies on.
-    at: usize,
 }
 
 impl Conv {
@@ -107,274 +101,235 @@ impl Conv {
         vec![T::default(); if self.is_plain() { 0 } else { self.depth() * self.step() }]
     }
 
-    /// Calls `f` for every element of the kernel and every row of `windows`.
-    #[inline(always)]
-    fn runs(&self, windows: &Range<usize>, mut f: impl FnMut(Run)) {
-        let [high, wide] = self.sides;
-        let mut start = 0;
-        for channel in 0..self.inputs {
-            for ky in 0..high.kernel {
-                let rows = high.outputs(ky);
-                for kx in 0..wide.kernel {
-                    let places = wide.outputs(kx);
-                    let (mut oy, mut ox) = (windows.start / wide.output, windows.start % wide.output);
-                    let end = start + windows.len();
-                    while start < end {
-                        let len = (wide.output - ox).min(end - start);
-                        let mut run = Run { columns: start..start + len, inside: 0..0, at: 0 };
-                        let first = places.start.max(ox);
-                        let last = places.end.min(ox + len);
-                        if rows.contains(&oy) && first < last {
-                            run.inside = first - ox..last - ox;
-                            run.at = (channel * high.input + high.place(oy, ky)) * wide.input
-                                + wide.place(first, kx);
-                        }
-                        f(run);
-                        start += len;
-                        (oy, ox) = (oy + 1, 0);
-                    }
-                }
-            }
-        }
-    }
-
-    /// The matrix of `windows` of an image.
-    fn gather<T: Element>(&self, image: &[T], windows: &Range<usize>, columns: &mut [T]) {
-        let stride = self.sides[1].stride;
-        vectorize(
-            #[inline(always)]
-            || {
-                self.runs(
-                    windows,
-                    #[inline(always)]
-                    |Run { columns: range, inside, at }| {
-                        let columns = &mut columns[range];
-                        columns[..inside.start].fill(T::default());
-                        columns[inside.end..].fill(T::default());
-                        let columns = &mut columns[inside];
-                        if stride == 1 {
-                            columns.copy_from_slice(&image[at..at + columns.len()]);
-                        } else if let Some(image) = image.get(at..) {
-                            columns.iter_mut().zip(image.iter().step_by(stride)).for_each(|(to, x)| *to = *x);
-                        }
-                    },
-                );
-            },
-        );
-    }
-
-    /// Adds a matrix of `windows` to the image, where they lie on it.
-    fn scatter<T: Element>(&self, columns: &[T], windows: &Range<usize>, image: &mut [T]) {
-        let stride = self.sides[1].stride;
-        vectorize(
-            #[inline(always)]
-            || {
-                self.runs(
-                    windows,
-                    #[inline(always)]
-                    |Run { columns: range, inside, at }| {
-                        let columns = &columns[range][inside];
-                        if stride == 1 {
-                            let image = &mut image[at..at + columns.len()];
-                            image.iter_mut().zip(columns).for_each(|(x, &from)| *x += from);
-                        } else if let Some(image) = image.get_mut(at..) {
-                            image.iter_mut().step_by(stride).zip(columns).for_each(|(x, &from)| *x += from);
-                        }
-                    },
-                );
-            },
-        );
+    /// The convolution of which the transpose of this one is an instance, if the stride is 1: the same windows, seen from
+    /// the other side.
+    fn turned(&self) -> Option<Conv> {
+        let turned = |side: Side| {
+            let padding = ((side.kernel - 1) * side.dilation).checked_sub(side.padding)?;
+            Some(Side { input: side.output, output: side.input, padding, ..side })
+        };
+        let sides = [turned(self.sides[0])?, turned(self.sides[1])?];
+        Some(Conv { inputs: self.outputs, outputs: self.inputs, sides, ..*self })
     }
 
     /// Calls `f(i, part i, buffer, threads)` for every part of `size` elements, on several threads if that pays.
-    fn for_each_part<T: Element>(
+    fn for_each_part<T: Send, B>(
         &self,
         out: &mut [T],
         size: usize,
-        f: impl Fn(usize, &mut [T], &mut [T], bool) + Sync,
+        buffer: impl Fn() -> B + Sync,
+        f: impl Fn(usize, &mut [T], &mut B, bool) + Sync,
     ) {
         let many = product_worthwhile(self.work());
         let count = out.len() / size;
         // A few at a time, so that a buffer serves several.
         let run = if many && count > 1 { count.div_ceil(SHARES) } else { count };
         parts(out, run * size, many && count > 1, &|first, some| {
-            let mut buffer = self.buffer();
+            let mut buffer = buffer();
             let some = some.chunks_mut(size).enumerate();
             some.for_each(|(i, part)| f(first * run + i, part, &mut buffer, many && count == 1));
         });
     }
 }
 
-/// The convolution of x with w.
-pub(crate) fn conv<T: Element>(conv: &Conv, x: &[T], w: &[T]) -> Vec<T> {
+/// The convolution of x with the kernel, of which `at(o, d)` is element d of output o.
+fn directly<T: Fused>(
+    direct: &Direct,
+    conv: &Conv,
+    x: &[T],
+    at: impl Fn(usize, usize) -> T,
+    bias: Option<&[T]>,
+) -> Vec<T> {
+    let (kernel, size) = (direct.pack(at), conv.outputs * conv.windows());
+    let length = kernel.len() / conv.groups;
+    // SAFETY: the parts are all of the output, and `convolve` writes every element of its part.
+    #[allow(unsafe_code)]
+    unsafe {
+        buffer::written(Conv::count(conv.y_dims()), |y| {
+            conv.for_each_part(
+                y,
+                size,
+                || direct.buffer(),
+                |i, y, buffer, _| {
+                    let group = i % conv.groups;
+                    let kernel = &kernel[group * length..][..length];
+                    let bias = bias.map(|bias| &bias[group * conv.outputs..][..conv.outputs]);
+                    direct.convolve(&x[i * conv.image()..][..conv.image()], kernel, bias, buffer, y);
+                },
+            );
+        })
+    }
+}
+
+/// Adds one number to each channel of an image.
+fn add_bias<T: Element>(image: &mut [T], bias: &[T]) {
+    let size = (image.len() / bias.len().max(1)).max(1);
+    for (channel, &b) in image.chunks_exact_mut(size).zip(bias) {
+        channel.iter_mut().for_each(|y| *y += b);
+    }
+}
+
+/// The convolution of x with w, and a number for each channel added.
+pub(crate) fn conv<T: Fused>(conv: &Conv, x: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
     let (m, depth, windows) = (conv.outputs, conv.depth(), conv.windows());
-    let mut y = vec![T::default(); Conv::count(conv.y_dims())];
-    if y.is_empty() || depth == 0 {
+    let size = Conv::count(conv.y_dims());
+    if size > 0
+        && depth > 0
+        && let Some(direct) = Direct::new::<T>(conv)
+    {
+        return directly(&direct, conv, x, |o, d| w[o * depth + d], bias);
+    }
+    let mut y = vec![T::default(); size];
+    if y.is_empty() {
         return y;
     }
-    conv.for_each_part(&mut y, m * windows, |i, y, columns, threads| {
-        let image = &x[i * conv.image()..][..conv.image()];
-        let kernel = Matrix { data: &w[i % conv.groups * m * depth..], rows: depth, columns: 1 };
-        if conv.is_plain() {
-            let image = Matrix { data: image, rows: windows, columns: 1 };
-            return multiply((y, windows), [m, depth, windows], kernel, image, false, threads);
-        }
-        for block in conv.blocks() {
-            let n = block.len();
-            conv.gather(image, &block, columns);
-            let columns = Matrix { data: columns, rows: n, columns: 1 };
-            multiply((&mut y[block.start..], windows), [m, depth, n], kernel, columns, false, threads);
-        }
-    });
+    conv.for_each_part(
+        &mut y,
+        m * windows,
+        || conv.buffer(),
+        |i, y, columns, threads| {
+            let group = i % conv.groups;
+            let image = &x[i * conv.image()..][..conv.image()];
+            let kernel = Matrix { data: &w[group * m * depth..], rows: depth, columns: 1 };
+            if conv.is_plain() {
+                let image = Matrix { data: image, rows: windows, columns: 1 };
+                multiply((&mut *y, windows), [m, depth, windows], kernel, image, false, threads);
+            } else if depth > 0 {
+                for block in conv.blocks() {
+                    let n = block.len();
+                    conv.gather(image, &block, columns);
+                    let columns = Matrix { data: columns, rows: n, columns: 1 };
+                    multiply(
+                        (&mut y[block.start..], windows),
+                        [m, depth, n],
+                        kernel,
+                        columns,
+                        false,
+                        threads,
+                    );
+                }
+            }
+            if let Some(bias) = bias {
+                add_bias(y, &bias[group * m..][..m]);
+            }
+        },
+    );
     y
 }
 
-/// The transposed convolution of g with w: the gradient of x.
-pub(crate) fn conv_transpose<T: Element>(conv: &Conv, w: &[T], g: &[T]) -> Vec<T> {
+/// The transposed convolution of g with w: the gradient of x; and a number for each channel added.
+pub(crate) fn conv_transpose<T: Fused>(conv: &Conv, w: &[T], g: &[T], bias: Option<&[T]>) -> Vec<T> {
     let (m, depth, windows) = (conv.outputs, conv.depth(), conv.windows());
-    let mut x = vec![T::default(); Conv::count(conv.x_dims())];
-    if x.is_empty() || m == 0 {
+    let size = Conv::count(conv.x_dims());
+    // The direct way multiplies with the padding of g, too, and gives NaN where an infinity of w meets it.
+    if size > 0
+        && m > 0
+        && let Some(turned) = conv.turned()
+        && let Some(direct) = Direct::new::<T>(&turned)
+        && is_finite(w)
+    {
+        let taps = depth / conv.inputs;
+        let at = |i: usize, d: usize| {
+            let (group, i) = (i / conv.inputs, i % conv.inputs);
+            w[((group * m + d / taps) * conv.inputs + i) * taps + (taps - 1 - d % taps)]
+        };
+        return directly(&direct, &turned, g, at, bias);
+    }
+    let mut x = vec![T::default(); size];
+    if x.is_empty() {
         return x;
     }
-    conv.for_each_part(&mut x, conv.image(), |i, image, columns, threads| {
-        let g = &g[i * m * windows..][..m * windows];
-        let kernel = Matrix { data: &w[i % conv.groups * m * depth..], rows: 1, columns: depth };
-        let from = |start| Matrix { data: &g[start..], rows: windows, columns: 1 };
-        if conv.is_plain() {
-            return multiply((image, windows), [depth, m, windows], kernel, from(0), false, threads);
-        }
-        for block in conv.blocks() {
-            let n = block.len();
-            multiply((columns, n), [depth, m, n], kernel, from(block.start), false, threads);
-            conv.scatter(columns, &block, image);
-        }
-    });
+    conv.for_each_part(
+        &mut x,
+        conv.image(),
+        || conv.buffer(),
+        |i, image, columns, threads| {
+            let group = i % conv.groups;
+            let g = &g[i * m * windows..][..m * windows];
+            let kernel = Matrix { data: &w[group * m * depth..], rows: 1, columns: depth };
+            let from = |start| Matrix { data: &g[start..], rows: windows, columns: 1 };
+            if conv.is_plain() {
+                multiply((&mut *image, windows), [depth, m, windows], kernel, from(0), false, threads);
+            } else if m > 0 {
+                for block in conv.blocks() {
+                    let n = block.len();
+                    multiply((columns, n), [depth, m, n], kernel, from(block.start), false, threads);
+                    conv.scatter(columns, &block, image);
+                }
+            }
+            if let Some(bias) = bias {
+                add_bias(image, &bias[group * conv.inputs..][..conv.inputs]);
+            }
+        },
+    );
     x
 }
 
 /// The gradient of the kernel.
-pub(crate) fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
+pub(crate) fn conv_kernel<T: Fused>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
     let (m, depth, windows) = (conv.outputs, conv.depth(), conv.windows());
     let size = Conv::count(conv.w_dims());
     if size == 0 || conv.batch == 0 {
         return vec![T::default(); size];
     }
     let parts = if large_product(conv.work()) { PARTS.min(conv.batch) } else { 1 };
+    let images = |part: usize| part * conv.batch / parts..(part + 1) * conv.batch / parts;
+    let total = |mut sums: Vec<T>| {
+        let (sum, rest) = sums.split_at_mut(size);
+        rest.chunks_exact(size).for_each(|part| add_assign(sum, part));
+        sums.truncate(size);
+        sums
+    };
     let mut sums = vec![T::default(); parts * size];
-    conv.for_each_part(&mut sums, size, |part, sums, columns, threads| {
-        let images = part * conv.batch / parts..(part + 1) * conv.batch / parts;
-        for i in images.start * conv.groups..images.end * conv.groups {
-            let image = &x[i * conv.image()..][..conv.image()];
-            let g = &g[i * m * windows..][..m * windows];
-            let from = |start| Matrix { data: &g[start..], rows: windows, columns: 1 };
-            let sum = &mut sums[i % conv.groups * m * depth..][..m * depth];
-            if conv.is_plain() {
-                let image = Matrix { data: image, rows: 1, columns: windows };
-                multiply((sum, depth), [m, windows, depth], from(0), image, true, threads);
-                continue;
-            }
-            for block in conv.blocks() {
-                let n = block.len();
-                conv.gather(image, &block, columns);
-                let columns = Matrix { data: columns, rows: 1, columns: n };
-                multiply((&mut *sum, depth), [m, n, depth], from(block.start), columns, true, threads);
-            }
+    if let Some(direct) = Direct::new::<T>(conv) {
+        conv.for_each_part(
+            &mut sums,
+            size,
+            || direct.kernel_buffer(),
+            |part, sums, buffer, _| {
+                for (group, sum) in sums.chunks_exact_mut(m * depth).enumerate() {
+                    let pairs = images(part).map(|image| {
+                        let i = image * conv.groups + group;
+                        (&x[i * conv.image()..][..conv.image()], &g[i * m * windows..][..m * windows])
+                    });
+                    direct.kernel(pairs, buffer, sum);
+                }
+            },
+        );
+        let sum = total(sums);
+        // What lies between the rows is multiplied with zeros, and gives NaN if it is infinite: then it must be left out.
+        if is_finite(&sum) {
+            return sum;
         }
-    });
-    let (sum, rest) = sums.split_at_mut(size);
-    rest.chunks_exact(size).for_each(|part| add_assign(sum, part));
-    sums.truncate(size);
-    sums
+        sums = vec![T::default(); parts * size];
+    }
+    conv.for_each_part(
+        &mut sums,
+        size,
+        || conv.buffer(),
+        |part, sums, columns, threads| {
+            let images = images(part);
+            for i in images.start * conv.groups..images.end * conv.groups {
+                let image = &x[i * conv.image()..][..conv.image()];
+                let g = &g[i * m * windows..][..m * windows];
+                let from = |start| Matrix { data: &g[start..], rows: windows, columns: 1 };
+                let sum = &mut sums[i % conv.groups * m * depth..][..m * depth];
+                if conv.is_plain() {
+                    let image = Matrix { data: image, rows: 1, columns: windows };
+                    multiply((sum, depth), [m, windows, depth], from(0), image, true, threads);
+                    continue;
+                }
+                for block in conv.blocks() {
+                    let n = block.len();
+                    conv.gather(image, &block, columns);
+                    let columns = Matrix { data: columns, rows: 1, columns: n };
+                    multiply((&mut *sum, depth), [m, n, depth], from(block.start), columns, true, threads);
+                }
+            }
+        },
+    );
+    total(sums)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Conv, PARTS, Side, conv, conv_kernel, conv_transpose};
-
-    /// Σ x·w·g with every index written out, as a derivative by x, w and g.
-    fn plain(c: &Conv, x: &[f64], w: &[f64], g: &[f64]) -> [Vec<f64>; 3] {
-        let [n, channels, h, width] = c.x_dims();
-        let [_, inner, kh, kw] = c.w_dims();
-        let [_, outer, oh, ow] = c.y_dims();
-        let mut out = [vec![0.0; x.len()], vec![0.0; w.len()], vec![0.0; g.len()]];
-        let [high, wide] = c.sides;
-        for image in 0..n {
-            for o in 0..outer {
-                for place in 0..oh * ow {
-                    for i in 0..inner {
-                        for k in 0..kh * kw {
-                            let y = (place / ow * high.stride + k / kw * high.dilation)
-                                .wrapping_sub(high.padding);
-                            let x_at = (place % ow * wide.stride + k % kw * wide.dilation)
-                                .wrapping_sub(wide.padding);
-                            if y >= h || x_at >= width {
-                                continue;
-                            }
-                            let channel = o / c.outputs * inner + i;
-                            let a = ((image * channels + channel) * h + y) * width + x_at;
-                            let b = (o * inner + i) * kh * kw + k;
-                            let p = (image * outer + o) * oh * ow + place;
-                            out[0][a] += w[b] * g[p];
-                            out[1][b] += x[a] * g[p];
-                            out[2][p] += x[a] * w[b];
-                        }
-                    }
-                }
-            }
-        }
-        out
-    }
-
-    fn side(input: usize, kernel: usize, stride: usize, padding: usize, dilation: usize) -> Side {
-        let output = (input + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
-        Side { input, output, kernel, stride, padding, dilation }
-    }
-
-    fn numbers(n: usize, salt: f64) -> Vec<f64> {
-        (0..n).map(|i| (i as f64 * 1.7 + salt).sin()).collect()
-    }
-
-    fn agrees(c: &Conv) {
-        let (x, w) = (numbers(Conv::count(c.x_dims()), 0.1), numbers(Conv::count(c.w_dims()), 0.2));
-        let g = numbers(Conv::count(c.y_dims()), 0.3);
-        let got = [conv_transpose(c, &w, &g), conv_kernel(c, &x, &g), conv(c, &x, &w)];
-        for (part, (got, expected)) in got.iter().zip(plain(c, &x, &w, &g)).enumerate() {
-            assert_eq!(got.len(), expected.len());
-            let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-10;
-            assert!(got.iter().zip(&expected).all(near), "derivative by part {part} of {c:?}");
-        }
-    }
-
-    #[test]
-    fn against_plain_loops() {
-        for stride in 1..=3 {
-            for padding in 0..=2 {
-                for dilation in 1..=2 {
-                    for groups in [1, 2] {
-                        let sides =
-                            [side(6, 2, stride, padding, 1), side(7, 3, 4 - stride, 2 - padding, dilation)];
-                        agrees(&Conv { batch: 2, groups, inputs: 2, outputs: 3, sides });
-                    }
-                }
-            }
-        }
-        // The image is the matrix; and what looks like it and is not.
-        for sides in [[side(3, 1, 1, 0, 1); 2], [side(3, 1, 1, 1, 1); 2], [side(3, 1, 2, 0, 1); 2]] {
-            agrees(&Conv { batch: 2, groups: 2, inputs: 3, outputs: 2, sides });
-        }
-        for (batch, inputs, outputs) in [(0, 1, 1), (1, 0, 2), (2, 3, 0)] {
-            agrees(&Conv { batch, groups: 1, inputs, outputs, sides: [side(4, 3, 1, 1, 1); 2] });
-        }
-    }
-
-    #[test]
-    fn the_same_bits_on_any_number_of_threads() {
-        let c = Conv { batch: PARTS + 3, groups: 2, inputs: 8, outputs: 8, sides: [side(12, 3, 1, 1, 1); 2] };
-        assert!(super::large_product(c.work()));
-        agrees(&c);
-        let (x, w) = (numbers(Conv::count(c.x_dims()), 0.1), numbers(Conv::count(c.w_dims()), 0.2));
-        let all = || [conv(&c, &x, &w), conv_transpose(&c, &w, &x), conv_kernel(&c, &x, &x)];
-        let on = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(all);
-        assert_eq!(on(1), on(3));
-    }
-}
+mod tests;

@@ -1,32 +1,141 @@
 //! The largest element of every window of an image, and the pair of linear maps that its gradients are made of.
 
-use super::parallel::{for_each_row, vectorize};
+use super::buffer::{Uninit, written};
+use super::parallel::{PIECE, for_each_row, parts, vectorize, worthwhile};
 use super::{Element, Side};
 
 /// The place of a window that lies on padding alone.
 const NOWHERE: u32 = u32::MAX;
 
-/// Where in its image, of fewer than 2³² elements, the largest element of every window is: of equals the first, and a NaN
-/// before every number.
-pub(crate) fn max_places<T: Element>(x: &[T], sides: &[Side; 2]) -> Vec<u32> {
+/// The largest element of every window, and where in its image, of fewer than 2³² elements, it is: of equals the first, and a
+/// NaN before every number.
+pub(crate) fn max_pool<T: Element>(x: &[T], sides: &[Side; 2]) -> (Vec<T>, Vec<u32>) {
     let [high, wide] = sides;
-    let image = high.input * wide.input;
-    let mut out = vec![NOWHERE; x.len() / image.max(1) * high.output * wide.output];
-    for_each_row(&mut out, high.output * wide.output, |i, out| {
-        let x = &x[i * image..(i + 1) * image];
-        let mut best = vec![T::default(); wide.output];
-        vectorize(
-            #[inline(always)]
-            || {
-                for (oy, out) in out.chunks_exact_mut(wide.output).enumerate() {
-                    for ky in high.elements(oy) {
-                        row_of_windows(x, high.place(oy, ky) * wide.input, wide, &mut best, out);
+    let (image, size) = (high.input * wide.input, high.output * wide.output);
+    let images = x.len() / image.max(1);
+    if size == 0 || images == 0 {
+        return (vec![], vec![]);
+    }
+    let halves = sides.iter().all(|side| {
+        (side.kernel, side.stride, side.padding, side.dilation) == (2, 2, 0, 1)
+            && 2 * side.output <= side.input
+    });
+    let pool = |i: usize, best: &mut [Uninit<T>], places: &mut [Uninit<u32>]| {
+        let x = &x[i * image..][..image];
+        if halves { two_by_two(x, wide, best, places) } else { any(x, sides, best, places) }
+    };
+    let threads = worthwhile(images * size);
+    let run = if threads { PIECE.div_ceil(size) } else { images } * size;
+    let mut values = vec![];
+    // SAFETY: `pool` writes every slot of both of its slices, which together are all.
+    #[allow(unsafe_code)]
+    let places = unsafe {
+        written(images * size, |places| {
+            values = written(images * size, |values| {
+                let mut both: Vec<_> = values.chunks_mut(run).zip(places.chunks_mut(run)).collect();
+                parts(&mut both, 1, threads, &|piece, both| {
+                    for (values, places) in both {
+                        let images = values.chunks_exact_mut(size).zip(places.chunks_exact_mut(size));
+                        images
+                            .enumerate()
+                            .for_each(|(i, (best, at))| pool(piece * (run / size) + i, best, at));
+                    }
+                });
+            });
+        })
+    };
+    (values, places)
+}
+
+/// The windows of an image, one after the other.
+fn any<T: Element>(x: &[T], sides: &[Side; 2], best: &mut [Uninit<T>], places: &mut [Uninit<u32>]) {
+    let [high, wide] = sides;
+    vectorize(
+        #[inline(always)]
+        || {
+            let best = filled(best, T::from_f64(f64::NEG_INFINITY));
+            let places = filled(places, NOWHERE);
+            let rows = best.chunks_exact_mut(wide.output).zip(places.chunks_exact_mut(wide.output));
+            for (oy, (best, places)) in rows.enumerate() {
+                for ky in high.elements(oy) {
+                    row_of_windows(x, high.place(oy, ky) * wide.input, wide, best, places);
+                }
+            }
+        },
+    );
+}
+
+/// The slots, with `x` in each.
+#[inline(always)]
+fn filled<T: Copy>(slots: &mut [Uninit<T>], x: T) -> &mut [T] {
+    slots.fill(Uninit::new(x));
+    // SAFETY: MaybeUninit<T> has T's layout, and every slot was just written.
+    #[allow(unsafe_code)]
+    unsafe {
+        &mut *(std::ptr::from_mut(slots) as *mut [T])
+    }
+}
+
+/// Windows of two by two elements, side by side.
+fn two_by_two<T: Element>(x: &[T], wide: &Side, best: &mut [Uninit<T>], places: &mut [Uninit<u32>]) {
+    const AT_ONCE: usize = 8;
+    let (width, n) = (wide.input, wide.output);
+    vectorize(
+        #[inline(always)]
+        || {
+            for first in (0..best.len()).step_by(n) {
+                let start = 2 * width * (first / n);
+                // Some windows twice, or a few of the next row too early, so that there are always as many.
+                for i in (0..n).step_by(AT_ONCE) {
+                    let i = i.min(n.saturating_sub(AT_ONCE));
+                    if !some::<T, AT_ONCE>(x, width, start + 2 * i, first + i, best, places) {
+                        (0..n).for_each(|i| {
+                            some::<T, 1>(x, width, start + 2 * i, first + i, best, places);
+                        });
                     }
                 }
-            },
-        );
-    });
-    out
+            }
+        },
+    );
+}
+
+/// N windows from number `first` on, whose elements begin at `start` in the image, if there are so many.
+#[inline(always)]
+fn some<T: Element, const N: usize>(
+    x: &[T],
+    width: usize,
+    start: usize,
+    first: usize,
+    best: &mut [Uninit<T>],
+    places: &mut [Uninit<u32>],
+) -> bool {
+    let row = |from: usize| x.get(from..).and_then(|x| x.as_chunks::<2>().0.first_chunk::<N>());
+    let (Some(upper), Some(lower)) = (row(start), row(start + width)) else { return false };
+    let (Some(best), Some(places)) = (best[first..].first_chunk_mut(), places[first..].first_chunk_mut())
+    else {
+        return false;
+    };
+    let (start, below) = (start as u32, width as u32);
+    let (mut most, mut at) = ([T::default(); N], [0; N]);
+    for i in 0..N {
+        let ([a, b], [c, d]) = (upper[i], lower[i]);
+        let (mut best, mut place) = (a, 0);
+        for (x, step) in [(b, 1), (c, below), (d, below + 1)] {
+            let better = exceeds(x, best);
+            best = if better { x } else { best };
+            place = if better { step } else { place };
+        }
+        (most[i], at[i]) = (best, start + 2 * i as u32 + place);
+    }
+    (*best, *places) = (most.map(Uninit::new), at.map(Uninit::new));
+    true
+}
+
+/// What is not below or equal is larger, or NaN. The first NaN is never exceeded.
+#[inline(always)]
+#[allow(clippy::eq_op, clippy::neg_cmp_op_on_partial_ord)]
+fn exceeds<T: Element>(x: T, best: T) -> bool {
+    (best == best) & !(x <= best)
 }
 
 /// Looks at the row of the image that begins at `start`: at one element of every window, and then at the next.
@@ -59,10 +168,8 @@ fn row_of_windows<T: Element>(x: &[T], start: usize, side: &Side, best: &mut [T]
 
 /// A selection, no branch.
 #[inline(always)]
-#[allow(clippy::eq_op)]
 fn look<T: Element>(x: T, place: u32, best: &mut T, best_place: &mut u32) {
-    let nan = (x != x) & (*best == *best);
-    let better = (x > *best) | nan | (*best_place == NOWHERE);
+    let better = exceeds(x, *best) | (*best_place == NOWHERE);
     *best = if better { x } else { *best };
     *best_place = if better { place } else { *best_place };
 }
@@ -82,21 +189,39 @@ pub(crate) fn take_places<T: Element>(x: &[T], places: &[u32], images: usize, no
 
 /// Images of zeros and `size` elements in all, with the elements of x added at `places`.
 pub(crate) fn scatter_places<T: Element>(x: &[T], places: &[u32], images: usize, size: usize) -> Vec<T> {
-    let mut out = vec![T::default(); size];
-    let width = places.len() / images.max(1);
-    for_each_row(&mut out, size / images.max(1), |i, out| {
-        for (&x, &place) in x[i * width..(i + 1) * width].iter().zip(&places[i * width..]) {
-            if place != NOWHERE {
-                out[place as usize] += x;
-            }
-        }
-    });
-    out
+    let (width, image) = (places.len() / images.max(1), size / images.max(1));
+    // SAFETY: every slot is filled before anything is added, those behind the last image too.
+    #[allow(unsafe_code)]
+    unsafe {
+        written(size, |out| {
+            let (out, rest) = out.split_at_mut(images * image);
+            filled(rest, T::default());
+            for_each_row(out, image, |i, out| {
+                let out = filled(out, T::default());
+                for (&x, &place) in x[i * width..(i + 1) * width].iter().zip(&places[i * width..]) {
+                    if place != NOWHERE {
+                        out[place as usize] += x;
+                    }
+                }
+            });
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{NOWHERE, Side, max_places, scatter_places, take_places};
+    use super::{Element, NOWHERE, Side, Uninit, any, max_pool, scatter_places, take_places};
+    use crate::kernel::buffer::assume_written;
+
+    #[allow(clippy::eq_op)]
+    fn max_places<T: Element>(x: &[T], sides: &[Side; 2]) -> Vec<u32> {
+        let (values, places) = max_pool(x, sides);
+        let images = x.len() / (sides[0].input * sides[1].input);
+        let same = |(a, b): (&T, &T)| a == b || (a != a && b != b);
+        let taken = take_places(x, &places, images, T::from_f64(f64::NEG_INFINITY));
+        assert!(values.len() == taken.len() && values.iter().zip(&taken).all(same));
+        places
+    }
 
     #[test]
     fn against_plain_loops() {
@@ -129,6 +254,31 @@ mod tests {
             let back = scatter_places(&taken, &places, 2, 80);
             assert_eq!(back.iter().sum::<f32>(), taken.iter().sum::<f32>());
             assert!(back.iter().zip(&x).all(|(sum, x)| sum % x == 0.0));
+        }
+    }
+
+    #[test]
+    fn two_by_two_as_any_other() {
+        let two = |input| Side { input, output: input / 2, kernel: 2, stride: 2, padding: 0, dilation: 1 };
+        for (high, wide) in (2..8).flat_map(|high| (2..36).map(move |wide| (high, wide))) {
+            // Ties, and a NaN now and then.
+            let number = |i: usize| if i % 7 == 3 { f32::NAN } else { (i * i % 5) as f32 };
+            let (sides, size) = ([two(high), two(wide)], (high / 2) * (wide / 2));
+            let x: Vec<f32> = (0..3 * high * wide).map(number).collect();
+            let places = max_places(&x, &sides);
+            for (x, places) in x.chunks(high * wide).zip(places.chunks(size)) {
+                let (mut best, mut expected) = (vec![Uninit::new(0.0); size], vec![Uninit::new(0); size]);
+                any(x, &sides, &mut best, &mut expected);
+                assert_eq!(places, numbers_of(&expected), "{high} {wide}");
+            }
+        }
+    }
+
+    fn numbers_of(slots: &[Uninit<u32>]) -> &[u32] {
+        // SAFETY: the vector was made of numbers.
+        #[allow(unsafe_code)]
+        unsafe {
+            assume_written(slots)
         }
     }
 

@@ -36,7 +36,7 @@ pub(crate) use index::{Places, nonzero, strides, sums};
 pub(crate) use map::{
     Loop, SOURCES, Slots, Written, add_assign, fuse, in_blocks, map, map_by, sources, total,
 };
-pub(crate) use max_pool::{max_places, scatter_places, take_places};
+pub(crate) use max_pool::{max_pool, scatter_places, take_places};
 pub use parallel::simd;
 pub(crate) use position::outside;
 pub(crate) use reduce::{dot, find_axis, fold_axis, is_finite, sum, sum_axis};

@@ -14,13 +14,18 @@
 //! Ranks, channels or groups that do not fit each other; a stride, dilation, group count or side of 0; a kernel longer
 //! than the padded input; an output without places, or too large for memory; dtypes that differ or are no float.
 
+mod bias;
+
 use super::matmul::floats;
 use super::reshape::reshaped;
-use super::window::{ConvOptions, at_least_one, in_memory, padding_fits, room_for, side, span, span_text};
+use super::window::{
+    ConvOptions, at_least_one, in_memory, padding_fits, room_for, side, span, span_text, transposed_side,
+};
 use crate::autograd::array::{contiguous, make, with_float, with_slice};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Conv, Dims, Side};
+use bias::derivative_plus;
 
 /// The parts of the form: the input, the kernel, and the gradient of the output.
 const X: usize = 0;
@@ -105,9 +110,9 @@ impl<const P: usize> Op<2> for Derivative<P> {
             with_float!(a.dtype(), T => {
                 let result = with_slice(a, |a: &[T]| {
                     with_slice(b, |b: &[T]| match P {
-                        X => kernel::conv_transpose(&self.0, a, b),
+                        X => kernel::conv_transpose(&self.0, a, b, None),
                         W => kernel::conv_kernel(&self.0, a, b),
-                        _ => kernel::conv(&self.0, a, b),
+                        _ => kernel::conv(&self.0, a, b, None),
                     })
                 })??;
                 make(result, &self.dims(), a)
@@ -116,16 +121,26 @@ impl<const P: usize> Op<2> for Derivative<P> {
     }
 
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
-        let gradient = |i: usize| {
-            if !saved.wants(i) {
-                return Ok(None);
-            }
-            let other = saved.input(1 - i)?;
-            let inputs = if P < Self::INPUTS[1 - i] { [grad, &other] } else { [&other, grad] };
-            derivative(self.0, Self::INPUTS[i], inputs).map(Some)
-        };
-        Ok([gradient(0)?, gradient(1)?])
+        gradients::<P, 2>(self.0, saved, grad)
     }
+}
+
+/// The gradients of the first two inputs of a derivative by part `P`.
+fn gradients<const P: usize, const N: usize>(
+    conv: Conv,
+    saved: &Saved<N>,
+    grad: &Tensor,
+) -> Result<[Option<Tensor>; 2]> {
+    let parts = Derivative::<P>::INPUTS;
+    let gradient = |i: usize| {
+        if !saved.wants(i) {
+            return Ok(None);
+        }
+        let other = saved.input(1 - i)?;
+        let inputs = if P < parts[1 - i] { [grad, &other] } else { [&other, grad] };
+        derivative(conv, parts[i], inputs).map(Some)
+    };
+    Ok([gradient(0)?, gradient(1)?])
 }
 
 /// The derivative of the form by `part`, from the other two in their order.
@@ -137,11 +152,12 @@ fn derivative(conv: Conv, part: usize, inputs: [&Tensor; 2]) -> Result<Tensor> {
     }
 }
 
-/// The convolution of `x` with `weight`, or its transpose, of images or sequences.
+/// The convolution of `x` with `weight`, or its transpose, of images or sequences, and a number for each channel.
 fn convolve<const D: usize>(
     op: &'static str,
     x: &Tensor,
     weight: &Tensor,
+    bias: Option<&Tensor>,
     options: ConvOptions<D>,
     transposed: bool,
 ) -> Result<Tensor> {
@@ -224,29 +240,13 @@ fn convolve<const D: usize>(
     let from = reshaped(x, &if transposed { conv.y_dims() } else { conv.x_dims() })?;
     let weight = reshaped(weight, &conv.w_dims())?;
     let result = if transposed {
-        derivative(conv, X, [&weight, &from])?
+        derivative_plus::<X>(conv, [&weight, &from], bias)?
     } else {
-        derivative(conv, G, [&from, &weight])?
+        derivative_plus::<G>(conv, [&from, &weight], bias)?
     };
     let mut dims = Dims::from_slice(&to[1 - lead..2]);
     dims.extend_from_slice(&to[4 - D..]);
     reshaped(&result, &dims)
-}
-
-/// The windows along an axis whose outputs are `own`, and which come from `extra` more inputs than they must.
-fn transposed_side(
-    own: usize,
-    kernel: usize,
-    stride: usize,
-    padding: usize,
-    dilation: usize,
-    extra: usize,
-) -> Option<Side> {
-    let padded =
-        own.checked_sub(1)?.checked_mul(stride)?.checked_add(span(kernel, dilation))?.checked_add(extra)?;
-    isize::try_from(padded).ok()?;
-    let input = padded.checked_sub(padding.checked_mul(2)?).filter(|&input| input > 0)?;
-    Some(Side { input, output: own, kernel, stride, padding, dilation })
 }
 
 impl Tensor {
@@ -271,7 +271,7 @@ impl Tensor {
     /// ```
     #[doc(alias = "convolve")]
     pub fn conv1d(&self, weight: &Tensor, options: ConvOptions<1>) -> Result<Tensor> {
-        convolve("conv1d", self, weight, options, false)
+        convolve("conv1d", self, weight, None, options, false)
     }
 
     /// The convolution of images with `weight`.
@@ -297,7 +297,7 @@ impl Tensor {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn conv2d(&self, weight: &Tensor, options: ConvOptions<2>) -> Result<Tensor> {
-        convolve("conv2d", self, weight, options, false)
+        convolve("conv2d", self, weight, None, options, false)
     }
 
     /// The transposed convolution of sequences with `weight`.
@@ -322,7 +322,7 @@ impl Tensor {
     /// ```
     #[doc(alias = "deconvolution")]
     pub fn conv_transpose1d(&self, weight: &Tensor, options: ConvOptions<1>) -> Result<Tensor> {
-        convolve("conv_transpose1d", self, weight, options, true)
+        convolve("conv_transpose1d", self, weight, None, options, true)
     }
 
     /// The transposed convolution of images with `weight`: every element of the input puts a multiple of the kernel into
@@ -350,7 +350,7 @@ impl Tensor {
     /// ```
     #[doc(alias = "deconvolution")]
     pub fn conv_transpose2d(&self, weight: &Tensor, options: ConvOptions<2>) -> Result<Tensor> {
-        convolve("conv_transpose2d", self, weight, options, true)
+        convolve("conv_transpose2d", self, weight, None, options, true)
     }
 }
 

@@ -33,11 +33,7 @@ impl Op<1> for MaxPool {
     fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {
-                let (places, values) = with_slice(x, |x: &[T]| {
-                    let places = kernel::max_places(x, &self.sides);
-                    let values = kernel::take_places(x, &places, self.images, T::NEG_INFINITY);
-                    (places, values)
-                })?;
+                let (values, places) = with_slice(x, |x: &[T]| kernel::max_pool(x, &self.sides))?;
                 if keep.recording() {
                     keep.extra(make(places, &self.to, x)?);
                 }

@@ -209,6 +209,22 @@ pub(super) fn side(
     Some(Side { input, output, kernel, stride, padding, dilation })
 }
 
+/// The windows along an axis whose outputs are `own`, and which come from `extra` more inputs than they must.
+pub(super) fn transposed_side(
+    own: usize,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    dilation: usize,
+    extra: usize,
+) -> Option<Side> {
+    let padded =
+        own.checked_sub(1)?.checked_mul(stride)?.checked_add(span(kernel, dilation))?.checked_add(extra)?;
+    isize::try_from(padded).ok()?;
+    let input = padded.checked_sub(padding.checked_mul(2)?).filter(|&input| input > 0)?;
+    Some(Side { input, output: own, kernel, stride, padding, dilation })
+}
+
 /// Height and width of float images (.., c, h, w), or height 1 and the length of float sequences (.., c, l).
 pub(super) fn images<const D: usize>(op: &'static str, x: &Tensor) -> Result<[usize; 2]> {
     if !matches!(x.dtype(), DType::F16 | DType::BF16 | DType::F32 | DType::F64) {

@@ -35,14 +35,6 @@ fn start<const D: usize>(
     Ok((weight, Some(Parameter::new(init::uniform(outputs, -bound, bound, rng)?))))
 }
 
-/// y + b, with one number of b for each channel, which D axes follow.
-fn with_bias<const D: usize>(y: Tensor, bias: &Option<Parameter>) -> Result<Tensor> {
-    let Some(bias) = bias else { return Ok(y) };
-    let mut dims = vec![1; 1 + D];
-    dims[0] = bias.get().elem_count();
-    y + bias.get().reshape(dims)?
-}
-
 macro_rules! convolutions {
     ($($(#[$doc:meta])* $name:ident $sides:literal $method:ident $transposed:literal
        $shapes:literal $weight:literal $x:literal $y:literal;)*) => {$(
@@ -97,7 +89,8 @@ macro_rules! convolutions {
 
         impl Layer for $name {
             fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
-                with_bias::<$sides>(x.$method(&self.weight.get(), self.options)?, &self.bias)
+                let bias = self.bias.as_ref().map(Parameter::get);
+                x.conv_plus(stringify!($method), &self.weight.get(), bias.as_ref(), self.options, $transposed)
             }
 
             fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -1,0 +1,380 @@
+//! Convolutions of small images at stride 1, without a matrix of windows.
+//!
+//! An image with its padding is one long row, and so is the output, if every row of it is as long as a padded row of the
+//! image: then element k of the kernel lies `offsets[k]` behind the window's first place, wherever that is. Places between
+//! the rows of the output are computed, too, and left out.
+
+use pulp::{Simd, WithSimd};
+
+use super::super::parallel::{is_scalar, large_product, simd};
+use super::super::{Element, buffer::Uninit};
+use super::Conv;
+
+/// Channels of the output that are summed side by side.
+const CHANNELS: usize = 4;
+
+/// Vectors of an output that are summed side by side, so that no sum waits for another.
+const VECTORS: usize = 2;
+
+/// Elements of the kernel whose gradients are summed side by side, for each of the channels.
+const TAPS: usize = 2;
+
+/// An image with four channels of an output, and the kernel, have at most this many elements: a level-2 cache holds them, and
+/// a matrix product would gain little by its order.
+const SMALL: usize = 1 << 15;
+
+/// Numbers in a level-1 cache.
+const CACHE: usize = 1 << 13;
+
+/// Floats and their vectors.
+pub(crate) trait Fused: Element {
+    /// A vector. It may lie anywhere in memory.
+    type Vector<S: Simd>: Copy;
+
+    /// A vector of one number.
+    fn splat<S: Simd>(simd: S, x: Self) -> Self::Vector<S>;
+
+    /// Whole vectors.
+    fn vectors<S: Simd>(numbers: &[Self]) -> &[Self::Vector<S>];
+
+    /// The same, to write.
+    fn vectors_mut<S: Simd>(numbers: &mut [Self]) -> &mut [Self::Vector<S>];
+
+    /// a·b + c.
+    fn fused<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>)
+    -> Self::Vector<S>;
+
+    /// The sum of a vector's numbers.
+    fn total<S: Simd>(simd: S, x: Self::Vector<S>) -> Self;
+}
+
+macro_rules! fused {
+    ($($t:ident $vector:ident $splat:ident $vectors:ident $mutable:ident $fused:ident $total:ident;)*) => {$(
+        impl Fused for $t {
+            type Vector<S: Simd> = S::$vector;
+
+            #[inline(always)]
+            fn splat<S: Simd>(simd: S, x: Self) -> S::$vector {
+                simd.$splat(x)
+            }
+
+            #[inline(always)]
+            fn vectors<S: Simd>(numbers: &[Self]) -> &[S::$vector] {
+                S::$vectors(numbers).0
+            }
+
+            #[inline(always)]
+            fn vectors_mut<S: Simd>(numbers: &mut [Self]) -> &mut [S::$vector] {
+                S::$mutable(numbers).0
+            }
+
+            #[inline(always)]
+            fn fused<S: Simd>(simd: S, a: S::$vector, b: S::$vector, c: S::$vector) -> S::$vector {
+                simd.$fused(a, b, c)
+            }
+
+            #[inline(always)]
+            fn total<S: Simd>(simd: S, x: S::$vector) -> Self {
+                simd.$total(x)
+            }
+        }
+    )*};
+}
+
+fused! {
+    f32 f32s splat_f32s as_simd_f32s as_mut_simd_f32s mul_add_e_f32s reduce_sum_f32s;
+    f64 f64s splat_f64s as_simd_f64s as_mut_simd_f64s mul_add_e_f64s reduce_sum_f64s;
+}
+
+/// Runs `f` on the instruction set in use, which has vectors.
+fn run<F: WithSimd>(f: F) -> F::Output {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if simd() == "avx512"
+            && let Some(simd) = pulp::x86::V4::try_new()
+        {
+            return Simd::vectorize(simd, f);
+        }
+        if let Some(simd) = pulp::x86::V3::try_new() {
+            return Simd::vectorize(simd, f);
+        }
+        Simd::vectorize(pulp::Scalar::new(), f)
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    pulp::Arch::new().dispatch(f)
+}
+
+/// The numbers of the vectors of an output that are summed side by side.
+fn together<T>() -> usize {
+    let bytes = match simd() {
+        "avx512" => 64,
+        "avx2" => 32,
+        _ => 16,
+    };
+    VECTORS * bytes / size_of::<T>()
+}
+
+/// Copies a short row, for which a call of `memcpy` takes longer than the copy.
+#[inline(always)]
+fn copy_row<T: Copy, U: Copy>(from: &[T], to: &mut [U], f: impl Fn(T) -> U) {
+    const AT_ONCE: usize = 8;
+    let n = from.len().min(to.len());
+    let (from, to) = (&from[..n], &mut to[..n]);
+    let chunks = to.as_chunks_mut::<AT_ONCE>().0.iter_mut().zip(from.as_chunks().0);
+    chunks.for_each(|(to, from)| *to = from.map(&f));
+    match (to.last_chunk_mut::<AT_ONCE>(), from.last_chunk()) {
+        // Some of them once more.
+        (Some(to), Some(from)) => *to = from.map(f),
+        _ => to.iter_mut().zip(from).for_each(|(to, &from)| *to = f(from)),
+    }
+}
+
+/// A convolution as sums over long rows.
+pub(super) struct Direct {
+    conv: Conv,
+    /// From the start of a padded row to the next.
+    pitch: usize,
+    /// The elements of a padded channel.
+    channel: usize,
+    /// The places of an output channel, with those between its rows.
+    used: usize,
+    /// As many, rounded up to whole vectors.
+    places: usize,
+    /// Where the elements of the kernel lie, from the place of the first.
+    offsets: Vec<usize>,
+}
+
+impl Direct {
+    /// None, if the general way is better.
+    pub(super) fn new<T: Fused>(conv: &Conv) -> Option<Direct> {
+        let [high, wide] = conv.sides;
+        // Where a transposed convolution adds places to its result, the rows do not fit.
+        let fits = conv.sides.iter().all(|side| {
+            side.stride == 1
+                && side.output > 0
+                && (side.kernel - 1) * side.dilation + side.output == side.input + 2 * side.padding
+        });
+        // Of one image the matrix product makes work for several threads.
+        let one = conv.batch * conv.groups == 1 && large_product(conv.work());
+        if !fits || one || is_scalar() || conv.is_plain() {
+            return None;
+        }
+        // The padding behind a row is that before the next.
+        let pitch = wide.output.max(wide.input + wide.padding);
+        let channel = (high.input + 2 * high.padding).saturating_mul(pitch).saturating_add(wide.padding);
+        let places = high.output.saturating_mul(pitch);
+        let size = channel.saturating_mul(conv.inputs).saturating_add(places.saturating_mul(CHANNELS));
+        let kernel = conv.depth().saturating_mul(conv.outputs);
+        if size.max(kernel) > SMALL || places > 2 * conv.windows() {
+            return None;
+        }
+        let used = places - (pitch - wide.output);
+        let places = used.next_multiple_of(together::<T>());
+        let mut offsets = Vec::with_capacity(conv.depth());
+        for input in 0..conv.inputs {
+            for ky in 0..high.kernel {
+                let row = input * channel + ky * high.dilation * pitch;
+                offsets.extend((0..wide.kernel).map(|kx| row + kx * wide.dilation));
+            }
+        }
+        Some(Direct { conv: *conv, pitch, channel, used, places, offsets })
+    }
+
+    /// The elements of a padded image, and room behind it for the last vector.
+    fn image(&self) -> usize {
+        self.conv.inputs * self.channel + self.places - self.used
+    }
+
+    /// Copies an image between its padding, which is there already.
+    fn pad<T: Element>(&self, image: &[T], padded: &mut [T]) {
+        let [high, wide] = self.conv.sides;
+        if high.padding + wide.padding == 0 {
+            padded[..image.len()].copy_from_slice(image);
+            return;
+        }
+        let channels = image.chunks_exact((high.input * wide.input).max(1));
+        for (image, padded) in channels.zip(padded.chunks_exact_mut(self.channel)) {
+            let rows = padded.chunks_exact_mut(self.pitch).skip(high.padding);
+            for (row, to) in image.chunks_exact(wide.input.max(1)).zip(rows) {
+                copy_row(row, &mut to[wide.padding..], |x| x);
+            }
+        }
+    }
+
+    /// The kernel of all groups, of which `at(o, d)` is element d of output o: four outputs beside each other, and zeros for
+    /// outputs that there are not.
+    pub(super) fn pack<T: Element>(&self, at: impl Fn(usize, usize) -> T) -> Vec<T> {
+        let Conv { groups, outputs, .. } = self.conv;
+        let mut packed = Vec::with_capacity(groups * outputs.next_multiple_of(CHANNELS) * self.offsets.len());
+        for group in 0..groups {
+            for first in (0..outputs).step_by(CHANNELS) {
+                for d in 0..self.offsets.len() {
+                    packed.extend(
+                        (first..first + CHANNELS)
+                            .map(|o| if o < outputs { at(group * outputs + o, d) } else { T::default() }),
+                    );
+                }
+            }
+        }
+        packed
+    }
+
+    /// What [`Direct::convolve`] works in.
+    pub(super) fn buffer<T: Element>(&self) -> (Vec<T>, Vec<T>) {
+        (vec![T::default(); self.image()], vec![T::default(); CHANNELS * self.places])
+    }
+
+    /// The outputs of one group of one image, every one of which is written.
+    pub(super) fn convolve<T: Fused>(
+        &self,
+        image: &[T],
+        kernel: &[T],
+        bias: Option<&[T]>,
+        (padded, rows): &mut (Vec<T>, Vec<T>),
+        out: &mut [Uninit<T>],
+    ) {
+        self.pad(image, padded);
+        let [height, width] = self.conv.sides.map(|side| side.output);
+        let depth = self.offsets.len() * CHANNELS;
+        for (block, out) in out.chunks_mut(CHANNELS * height * width).enumerate() {
+            let kernel = &kernel[block * depth..][..depth];
+            let start = std::array::from_fn(|o| {
+                bias.and_then(|bias| bias.get(block * CHANNELS + o)).copied().unwrap_or_default()
+            });
+            run(Sums { direct: self, x: padded, kernel, start, rows });
+            for (out, rows) in out.chunks_mut(height * width).zip(rows.chunks_exact(self.places)) {
+                for (oy, out) in out.chunks_exact_mut(width).enumerate() {
+                    copy_row(&rows[oy * self.pitch..], out, Uninit::new);
+                }
+            }
+        }
+    }
+
+    /// Images whose gradients of the kernel are summed at a time, few enough for a cache.
+    fn batch(&self) -> usize {
+        (CACHE / (self.image() + CHANNELS * self.places)).clamp(1, 8)
+    }
+
+    /// What [`Direct::kernel`] works in.
+    pub(super) fn kernel_buffer<T: Element>(&self) -> (Vec<T>, Vec<T>) {
+        let gradients = self.conv.outputs.next_multiple_of(CHANNELS) * self.places;
+        let n = self.batch();
+        (vec![T::default(); n * self.image()], vec![T::default(); n * gradients])
+    }
+
+    /// Adds the gradient of one group's kernel by some images, each a pair of the image and the gradient of its output.
+    pub(super) fn kernel<'a, T: Fused>(
+        &self,
+        mut images: impl Iterator<Item = (&'a [T], &'a [T])>,
+        (xs, gs): &mut (Vec<T>, Vec<T>),
+        sum: &mut [T],
+    ) {
+        let width = self.conv.sides[1].output;
+        let gradients = self.conv.outputs.next_multiple_of(CHANNELS) * self.places;
+        loop {
+            let places = xs.chunks_exact_mut(self.image()).zip(gs.chunks_exact_mut(gradients));
+            let mut count = 0;
+            for (xs, gs) in places {
+                let Some((x, g)) = images.next() else { break };
+                self.pad(x, xs);
+                let channels = g.chunks_exact(self.conv.windows()).zip(gs.chunks_exact_mut(self.places));
+                for (g, gs) in channels {
+                    for (oy, g) in g.chunks_exact(width).enumerate() {
+                        copy_row(g, &mut gs[oy * self.pitch..], |g| g);
+                    }
+                }
+                count += 1;
+            }
+            if count == 0 {
+                return;
+            }
+            let (xs, gs) = (&xs[..count * self.image()], &gs[..count * gradients]);
+            run(Products { direct: self, xs, gs, sum });
+        }
+    }
+}
+
+/// Four channels of an output, as long rows.
+struct Sums<'a, T> {
+    direct: &'a Direct,
+    x: &'a [T],
+    kernel: &'a [T],
+    start: [T; CHANNELS],
+    rows: &'a mut [T],
+}
+
+impl<T: Fused> WithSimd for Sums<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Sums { direct, x, kernel, start, rows } = self;
+        let (kernel, _) = kernel.as_chunks::<CHANNELS>();
+        let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
+        for place in (0..direct.used).step_by(VECTORS * lanes) {
+            let x = &x[place..];
+            let mut sums = start.map(|start| [T::splat(simd, start); VECTORS]);
+            for (&offset, w) in direct.offsets.iter().zip(kernel) {
+                let x = T::vectors::<S>(&x[offset..offset + VECTORS * lanes]);
+                for o in 0..CHANNELS {
+                    let w = T::splat(simd, w[o]);
+                    for v in 0..VECTORS {
+                        sums[o][v] = T::fused(simd, x[v], w, sums[o][v]);
+                    }
+                }
+            }
+            for o in 0..CHANNELS {
+                let row = &mut rows[o * direct.places + place..][..VECTORS * lanes];
+                T::vectors_mut::<S>(row).copy_from_slice(&sums[o]);
+            }
+        }
+    }
+}
+
+/// Adds the products of the long rows of images with those of gradients.
+struct Products<'a, T> {
+    direct: &'a Direct,
+    xs: &'a [T],
+    gs: &'a [T],
+    sum: &'a mut [T],
+}
+
+impl<T: Fused> WithSimd for Products<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Products { direct, xs, gs, sum } = self;
+        let (outputs, depth, places) = (direct.conv.outputs, direct.offsets.len(), direct.places);
+        let n = direct.used.div_ceil(size_of::<T::Vector<S>>() / size_of::<T>());
+        for first in (0..outputs).step_by(CHANNELS) {
+            for (tap, offsets) in direct.offsets.chunks(TAPS).enumerate() {
+                let mut sums = [[T::splat(simd, T::default()); TAPS]; CHANNELS];
+                let gs = gs.chunks_exact(outputs.next_multiple_of(CHANNELS) * places);
+                for (x, g) in xs.chunks_exact(direct.image()).zip(gs) {
+                    let x = |t| {
+                        let offset = offsets.get(t).copied().unwrap_or_default();
+                        &T::vectors::<S>(&x[offset..])[..n]
+                    };
+                    let g = |o| &T::vectors::<S>(&g[(first + o) * places..])[..n];
+                    // Iterators, because what an index costs is more than what it finds.
+                    let x = x(0).iter().zip(x(1));
+                    let g = g(0).iter().zip(g(1)).zip(g(2)).zip(g(3));
+                    for ((&x0, &x1), (((&g0, &g1), &g2), &g3)) in x.zip(g) {
+                        let (x, g) = ([x0, x1], [g0, g1, g2, g3]);
+                        for o in 0..CHANNELS {
+                            for t in 0..TAPS {
+                                sums[o][t] = T::fused(simd, g[o], x[t], sums[o][t]);
+                            }
+                        }
+                    }
+                }
+                for o in 0..CHANNELS.min(outputs - first) {
+                    for t in 0..offsets.len() {
+                        sum[(first + o) * depth + tap * TAPS + t] += T::total(simd, sums[o][t]);
+                    }
+                }
+            }
+        }
+    }
+}

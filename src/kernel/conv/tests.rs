@@ -1,0 +1,173 @@
+use super::{Conv, Direct, PARTS, Side, conv, conv_kernel, conv_transpose};
+
+/// Σ x·w·g with every index written out, as a derivative by x, w and g.
+fn plain(c: &Conv, x: &[f64], w: &[f64], g: &[f64]) -> [Vec<f64>; 3] {
+    let [n, channels, h, width] = c.x_dims();
+    let [_, inner, kh, kw] = c.w_dims();
+    let [_, outer, oh, ow] = c.y_dims();
+    let mut out = [vec![0.0; x.len()], vec![0.0; w.len()], vec![0.0; g.len()]];
+    let [high, wide] = c.sides;
+    for image in 0..n {
+        for o in 0..outer {
+            for place in 0..oh * ow {
+                for i in 0..inner {
+                    for k in 0..kh * kw {
+                        let y =
+                            (place / ow * high.stride + k / kw * high.dilation).wrapping_sub(high.padding);
+                        let x_at =
+                            (place % ow * wide.stride + k % kw * wide.dilation).wrapping_sub(wide.padding);
+                        if y >= h || x_at >= width {
+                            continue;
+                        }
+                        let channel = o / c.outputs * inner + i;
+                        let a = ((image * channels + channel) * h + y) * width + x_at;
+                        let b = (o * inner + i) * kh * kw + k;
+                        let p = (image * outer + o) * oh * ow + place;
+                        out[0][a] += w[b] * g[p];
+                        out[1][b] += x[a] * g[p];
+                        out[2][p] += x[a] * w[b];
+                    }
+                }
+            }
+        }
+    }
+    out
+}
+
+fn side(input: usize, kernel: usize, stride: usize, padding: usize, dilation: usize) -> Side {
+    let output = (input + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
+    Side { input, output, kernel, stride, padding, dilation }
+}
+
+fn numbers(n: usize, salt: f64) -> Vec<f64> {
+    (0..n).map(|i| (i as f64 * 1.7 + salt).sin()).collect()
+}
+
+fn agrees(c: &Conv) {
+    let (x, w) = (numbers(Conv::count(c.x_dims()), 0.1), numbers(Conv::count(c.w_dims()), 0.2));
+    let g = numbers(Conv::count(c.y_dims()), 0.3);
+    let got = [conv_transpose(c, &w, &g, None), conv_kernel(c, &x, &g), conv(c, &x, &w, None)];
+    for (part, (got, expected)) in got.iter().zip(plain(c, &x, &w, &g)).enumerate() {
+        assert_eq!(got.len(), expected.len());
+        let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-10;
+        assert!(got.iter().zip(&expected).all(near), "derivative by part {part} of {c:?}");
+    }
+}
+
+#[test]
+fn against_plain_loops() {
+    for stride in 1..=3 {
+        for padding in 0..=2 {
+            for dilation in 1..=2 {
+                for groups in [1, 2] {
+                    let sides =
+                        [side(6, 2, stride, padding, 1), side(7, 3, 4 - stride, 2 - padding, dilation)];
+                    agrees(&Conv { batch: 2, groups, inputs: 2, outputs: 3, sides });
+                }
+            }
+        }
+    }
+    // The image is the matrix; and what looks like it and is not.
+    for sides in [[side(3, 1, 1, 0, 1); 2], [side(3, 1, 1, 1, 1); 2], [side(3, 1, 2, 0, 1); 2]] {
+        agrees(&Conv { batch: 2, groups: 2, inputs: 3, outputs: 2, sides });
+    }
+    for (batch, inputs, outputs) in [(0, 1, 1), (1, 0, 2), (2, 3, 0)] {
+        agrees(&Conv { batch, groups: 1, inputs, outputs, sides: [side(4, 3, 1, 1, 1); 2] });
+    }
+}
+
+#[test]
+fn the_same_bits_on_any_number_of_threads() {
+    let c = Conv { batch: PARTS + 3, groups: 2, inputs: 8, outputs: 8, sides: [side(12, 3, 1, 1, 1); 2] };
+    assert!(super::large_product(c.work()));
+    agrees(&c);
+    let (x, w) = (numbers(Conv::count(c.x_dims()), 0.1), numbers(Conv::count(c.w_dims()), 0.2));
+    let all = || [conv(&c, &x, &w, None), conv_transpose(&c, &w, &x, None), conv_kernel(&c, &x, &x)];
+    let on = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(all);
+    assert_eq!(on(1), on(3));
+}
+
+#[test]
+fn directly_of_many_sizes() {
+    let mut direct = 0;
+    let mut see = |c: Conv| {
+        direct += usize::from(Direct::new::<f64>(&c).is_some());
+        agrees(&c);
+    };
+    // Outputs narrower than a vector, of one element, of odd widths, longer than several vectors.
+    for (high, wide) in [(1, 1), (1, 2), (3, 3), (2, 9), (5, 13), (4, 33), (1, 200), (40, 3)] {
+        for kernel in [1, 2, 3, 5] {
+            for padding in 0..=2 {
+                let long = |input: usize| input + 2 * padding >= kernel;
+                if long(high) && long(wide) {
+                    let sides = [side(high, kernel, 1, padding, 1), side(wide, kernel, 1, padding, 1)];
+                    see(Conv { batch: 2, groups: 1, inputs: 2, outputs: 3, sides });
+                }
+            }
+        }
+    }
+    // Kernels of two sides, dilations, groups; channels that fill blocks, and that do not.
+    for (groups, inputs, outputs) in [(1, 1, 1), (1, 3, 4), (2, 2, 5), (5, 1, 1), (1, 9, 8), (3, 0, 2)] {
+        for dilation in 1..=3 {
+            let sides = [side(9, 3, 1, 1, 1), side(11, 2, 1, 1, dilation)];
+            see(Conv { batch: 11, groups, inputs, outputs, sides });
+            see(Conv { batch: 0, groups, inputs, outputs, sides });
+        }
+    }
+    assert!(direct > 60 || crate::kernel::parallel::is_scalar(), "{direct}");
+}
+
+#[test]
+fn single_precision_and_bias() {
+    for stride in [1, 2] {
+        let c = Conv { batch: 3, groups: 2, inputs: 3, outputs: 6, sides: [side(9, 3, stride, 1, 1); 2] };
+        let [x, w, g] = [(c.x_dims(), 0.1), (c.w_dims(), 0.2), (c.y_dims(), 0.3)]
+            .map(|(dims, salt)| numbers(Conv::count(dims), salt));
+        let [gx, gw, y] = plain(&c, &x, &w, &g);
+        let single = |x: &[f64]| x.iter().map(|&x| x as f32).collect::<Vec<f32>>();
+        let [x32, w32, g32] = [&x, &w, &g].map(|x| single(x));
+        for (dims, got, plain) in [
+            (c.y_dims(), conv(&c, &x32, &w32, Some(&single(&numbers(12, 0.5)))), y),
+            (c.x_dims(), conv_transpose(&c, &w32, &g32, Some(&single(&numbers(6, 0.5)))), gx),
+            (c.w_dims(), conv_kernel(&c, &x32, &g32), gw),
+        ] {
+            let bias = if dims == c.w_dims() { vec![0.0; dims[1]] } else { numbers(dims[1], 0.5) };
+            for (i, (&got, plain)) in got.iter().zip(plain).enumerate() {
+                let expected = plain + bias[i / (dims[2] * dims[3]) % dims[1]];
+                assert!((f64::from(got) - expected).abs() < 1e-4, "{stride} {dims:?} {i}");
+            }
+        }
+        let empty = Conv { inputs: 0, ..c };
+        let bias = numbers(12, 0.5);
+        let y = conv(&empty, &[], &[], Some(&bias));
+        assert!(y.iter().enumerate().all(|(i, &y)| y == bias[i / (y_size(&c)) % 12]));
+    }
+}
+
+fn y_size(c: &Conv) -> usize {
+    c.y_dims()[2] * c.y_dims()[3]
+}
+
+#[test]
+fn what_is_infinite_stays_where_it_is() {
+    let c = Conv { batch: 1, groups: 1, inputs: 1, outputs: 2, sides: [side(5, 3, 1, 0, 1); 2] };
+    let (x, w, g) = (numbers(25, 0.1), numbers(18, 0.2), numbers(18, 0.3));
+    for place in 0..18 {
+        for value in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+            let (mut x, mut w, mut g) = (x.clone(), w.clone(), g.clone());
+            (x[place], x[24 - place / 2]) = (value, value);
+            (w[place], g[17 - place]) = (value, value);
+            let finite =
+                [(&x, &w, &numbers(18, 0.3)), (&x, &numbers(18, 0.2), &g), (&numbers(25, 0.1), &w, &g)];
+            for (x, w, g) in finite {
+                let got = [conv_transpose(&c, w, g, None), conv_kernel(&c, x, g), conv(&c, x, w, None)];
+                for (part, (got, expected)) in got.iter().zip(plain(&c, x, w, g)).enumerate() {
+                    let same = |(&a, &b): (&f64, &f64)| {
+                        (a - b).abs() < 1e-10 || a == b || (a.is_nan() && b.is_nan())
+                    };
+                    assert!(got.iter().zip(&expected).all(same), "{part} {place} {value}");
+                }
+            }
+        }
+    }
+}

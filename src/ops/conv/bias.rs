@@ -1,0 +1,141 @@
+//! Convolutions with a number added to each channel, in one pass.
+//!
+//! # Formula
+//! yₒₚ + bₒ, of a convolution or its transpose y
+//!
+//! # Gradient
+//! For b the sums of the gradient over images and places; for the others what y gives.
+//!
+//! # Errors
+//! Those of the convolution; a bias that does not fit the channels.
+
+use super::super::reshape::reshaped;
+use super::{ConvOptions, Derivative, G, convolve, gradients};
+use crate::autograd::array::{make, on_cpu, with_float, with_slice};
+use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::error::Result;
+use crate::kernel::{self, Conv};
+
+/// A [`Derivative`] of images, and the bias of its channels.
+#[derive(Debug)]
+struct Biased<const P: usize>(Conv);
+
+impl<const P: usize> Op<3> for Biased<P> {
+    const NAME: &'static str = Derivative::<P>::NAME;
+
+    fn forward(&self, [a, b, bias]: [&Array; 3], keep: &mut Keep) -> Result<Array> {
+        if keep.wants(0) {
+            keep.input(1);
+        }
+        if keep.wants(1) {
+            keep.input(0);
+        }
+        with_float!(a.dtype(), T => {
+            let result = with_slice(a, |a: &[T]| {
+                with_slice(b, |b: &[T]| {
+                    with_slice(bias, |bias: &[T]| match P {
+                        G => kernel::conv(&self.0, a, b, Some(bias)),
+                        _ => kernel::conv_transpose(&self.0, a, b, Some(bias)),
+                    })
+                })
+            })???;
+            make(result, &Derivative::<P>(self.0).dims(), a)
+        })
+    }
+
+    fn backward(&self, saved: &Saved<3>, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
+        let [a, b] = gradients::<P, 3>(self.0, saved, grad)?;
+        let [images, channels, h, w] = Derivative::<P>(self.0).dims();
+        let sums = || reshaped(grad, &[images, channels, h * w])?.sum(2)?.sum(0);
+        Ok([a, b, if saved.wants(2) { Some(sums()?) } else { None }])
+    }
+}
+
+/// The derivative by the images `P`, with a number for each channel added if there is a bias.
+pub(super) fn derivative_plus<const P: usize>(
+    conv: Conv,
+    inputs: [&Tensor; 2],
+    bias: Option<&Tensor>,
+) -> Result<Tensor> {
+    let own = Derivative::<P>(conv);
+    let Some(bias) = bias else { return own.apply(inputs) };
+    let [a, b] = inputs;
+    let channels = own.dims()[1];
+    let same = bias.dims() == [channels] && bias.dtype() == a.dtype();
+    if same && [a, b, bias].iter().all(|x| on_cpu(x.array())) {
+        return Biased::<P>(conv).apply([a, b, bias]);
+    }
+    own.apply(inputs)? + bias.reshape((bias.elem_count(), 1, 1))?
+}
+
+impl Tensor {
+    /// [`conv2d`](Tensor::conv2d) or its like of that name, and a number for each channel.
+    pub(crate) fn conv_plus<const D: usize>(
+        &self,
+        op: &'static str,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        options: ConvOptions<D>,
+        transposed: bool,
+    ) -> Result<Tensor> {
+        convolve(op, self, weight, bias, options, transposed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{numbers, options};
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients() -> Result<()> {
+        // By the direct way and by the general one.
+        for own in [ConvOptions::new(), options([2, 1], [1, 0], [1, 2], 1)] {
+            for transposed in [false, true] {
+                let inputs = [numbers(&[2, 2, 3, 4]), numbers(&[2, 2, 2, 2]), numbers(&[2])];
+                let f = |x: &[Tensor]| x[0].conv_plus("conv2d", &x[1], Some(&x[2]), own, transposed);
+                autograd::gradcheck(f, &inputs)?;
+                autograd::gradcheck(|x| f(x)?.powf(3.0), &inputs)?;
+            }
+        }
+        let inputs = [numbers(&[2, 5]), numbers(&[4, 1, 2]), numbers(&[4])];
+        let own = ConvOptions::<1>::new().groups(2);
+        autograd::gradcheck(|x| x[0].conv_plus("conv1d", &x[1], Some(&x[2]), own, false)?.exp(), &inputs)?;
+        Ok(())
+    }
+
+    #[test]
+    fn as_a_sum() -> Result<()> {
+        for dtype in [DType::F16, DType::BF16, DType::F32, DType::F64] {
+            let [x, w, b] = [numbers(&[2, 3, 5, 6]), numbers(&[4, 3, 3, 2]), numbers(&[4])]
+                .map(|x| x.to_dtype(dtype).unwrap());
+            let own = ConvOptions::<2>::new().padding(1);
+            for bias in [b.clone(), b.i(..1)?, b.to_dtype(DType::F32)?] {
+                let near = |x: Result<Tensor>| x?.to_dtype(DType::F64)?.flatten(0, -1)?.to_vec1::<f64>();
+                let y = near(x.conv_plus("conv2d", &w, Some(&bias), own, false));
+                let sum = near(x.conv2d(&w, own)? + bias.reshape((bias.elem_count(), 1, 1))?);
+                match (y, sum) {
+                    (Ok(y), Ok(sum)) => assert!(y.iter().zip(&sum).all(|(a, b)| (a - b).abs() < 1e-5)),
+                    (y, sum) => assert!(y.is_err() && sum.is_err()),
+                }
+            }
+            assert!(x.conv_plus("conv2d", &w, Some(&b.i(..3)?), own, false).is_err());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn edges() -> Result<()> {
+        let bias = numbers(&[3]);
+        for dims in [[0, 2, 4, 4], [1, 0, 4, 4]] {
+            let w = Tensor::parameter(Array::zeros(&[3, dims[1], 3, 3], DType::F64, &Device::Cpu)?);
+            let y = numbers(&dims).conv_plus("conv2d", &w, Some(&bias), ConvOptions::<2>::new(), false)?;
+            assert_eq!(y.dims(), [dims[0], 3, 2, 2]);
+            assert_eq!(y.sum_all()?.backward()?.get(&w).unwrap().dims(), w.dims());
+            if dims[0] > 0 {
+                assert_eq!(y.i((0, .., 1, 1))?.to_vec1::<f64>()?, bias.to_vec1::<f64>()?);
+            }
+        }
+        Ok(())
+    }
+}
