@@ -13,7 +13,10 @@ use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
 /// One gradient for each input, `None` where nobody waits for it.
-pub(crate) type Grads = SmallVec<[Option<Tensor>; 2]>;
+pub(crate) type Grads = SmallVec<[Option<Tensor>; 3]>;
+
+/// The nodes that made the inputs; `None` for a constant.
+pub(super) type Edges = SmallVec<[Option<Arc<Node>>; 3]>;
 
 /// What a node knows about its operation: how to take a gradient back through it.
 pub(crate) trait Rule: Debug + Send + Sync {
@@ -33,8 +36,7 @@ pub(crate) struct Node<R: ?Sized = dyn Rule> {
     pub(super) id: u64,
     /// The shape of the output.
     pub(super) dims: Dims,
-    /// The nodes that made the inputs; `None` for a constant.
-    pub(super) edges: SmallVec<[Option<Arc<Node>>; 2]>,
+    pub(super) edges: Edges,
     pub(super) stash: Stash,
     /// Whether somebody asked for the gradient of this node, which is no leaf.
     pub(super) retained: AtomicBool,
@@ -66,12 +68,7 @@ impl Rule for Leaf {
 }
 
 impl<R: Rule + 'static> Node<R> {
-    pub(super) fn new(
-        rule: R,
-        dims: &[usize],
-        edges: SmallVec<[Option<Arc<Node>>; 2]>,
-        stash: Stash,
-    ) -> Arc<Node> {
+    pub(super) fn new(rule: R, dims: &[usize], edges: Edges, stash: Stash) -> Arc<Node> {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let (retained, outdated) = (AtomicBool::new(false), AtomicBool::new(false));
         Arc::new(Node { id, dims: Dims::from_slice(dims), edges, stash, retained, outdated, rule })
@@ -151,8 +148,14 @@ pub(crate) fn record<R: Rule + 'static>(
     if !needs_grad(inputs) {
         return Tensor::constant(array);
     }
-    let edges = inputs.iter().map(|input| input.node.clone()).collect();
-    let node = Node::new(rule(), array.dims(), edges, stash);
+    attach(Node::new(rule(), array.dims(), edges(inputs), stash), array)
+}
+
+fn edges(inputs: &[&Tensor]) -> Edges {
+    inputs.iter().map(|input| input.node.clone()).collect()
+}
+
+fn attach(node: Arc<Node>, array: Array) -> Tensor {
     anomaly::remember_place(node.id);
     Tensor { array: placed(array), node: Some(node) }
 }

@@ -9,7 +9,7 @@ use crate::error::Result;
 /// The arrays that a node holds.
 #[derive(Debug, Default)]
 pub(crate) struct Stash {
-    pub(crate) inputs: SmallVec<[Option<Array>; 2]>,
+    pub(crate) inputs: SmallVec<[Option<Array>; 3]>,
     pub(crate) output: Option<Array>,
     pub(crate) extra: SmallVec<[Array; 1]>,
 }

@@ -114,35 +114,35 @@ const LANES: usize = 16;
 /// The products of four rows with one vector, of which each number is read once.
 #[inline(always)]
 fn dots<T: Element>([a, b, c, d]: [&[T]; 4], v: &[T]) -> [T; 4] {
-    let mut total = [[0.0; LANES]; 4];
+    let mut total = [0.0; 4];
     let spans =
         a.chunks(SPAN).zip(b.chunks(SPAN)).zip(c.chunks(SPAN)).zip(d.chunks(SPAN)).zip(v.chunks(SPAN));
     for ((((a, b), c), d), v) in spans {
-        let zero = [T::default(); LANES];
-        let (mut p, mut q, mut r, mut s) = (zero, zero, zero, zero);
+        let lanes = wide_products([a, b, c, d], v);
         let wide = v.len() / LANES * LANES;
-        for at in (0..wide).step_by(LANES) {
-            let v = &v[at..at + LANES];
-            add_products(&mut p, &a[at..at + LANES], v);
-            add_products(&mut q, &b[at..at + LANES], v);
-            add_products(&mut r, &c[at..at + LANES], v);
-            add_products(&mut s, &d[at..at + LANES], v);
-        }
-        let v = &v[wide..];
-        for (i, (lane, row)) in [(&mut p, a), (&mut q, b), (&mut r, c), (&mut s, d)].into_iter().enumerate() {
-            let row = &row[wide..];
-            for j in 0..v.len() {
-                lane[j] = row[j].mul_add(v[j], lane[j]);
-            }
-            for j in 0..LANES {
-                total[i][j] += lane[j].to_f64();
+        for (i, row) in [a, b, c, d].into_iter().enumerate() {
+            total[i] += lanes[i].iter().map(|lane| lane.to_f64()).sum::<f64>();
+            for (&x, &v) in row[wide..].iter().zip(&v[wide..]) {
+                total[i] += (x * v).to_f64();
             }
         }
     }
-    total.map(
-        #[inline(always)]
-        |lanes| T::from_f64(lanes.iter().sum()),
-    )
+    [T::from_f64(total[0]), T::from_f64(total[1]), T::from_f64(total[2]), T::from_f64(total[3])]
+}
+
+/// The sums of whole runs of lanes. Nothing else may touch them here, or they do not stay in registers.
+#[inline(always)]
+fn wide_products<T: Element>([a, b, c, d]: [&[T]; 4], v: &[T]) -> [[T; LANES]; 4] {
+    let zero = [T::default(); LANES];
+    let (mut p, mut q, mut r, mut s) = (zero, zero, zero, zero);
+    for at in (0..v.len() / LANES * LANES).step_by(LANES) {
+        let v = &v[at..at + LANES];
+        add_products(&mut p, &a[at..at + LANES], v);
+        add_products(&mut q, &b[at..at + LANES], v);
+        add_products(&mut r, &c[at..at + LANES], v);
+        add_products(&mut s, &d[at..at + LANES], v);
+    }
+    [p, q, r, s]
 }
 
 #[inline(always)]

@@ -41,7 +41,7 @@ pub(crate) fn fuse<T: Element>(
     out: Slots<T>,
     slices: [&[T]; SOURCES],
     f: impl Fn([T; SOURCES]) -> T,
-    blocks: impl Fn(&[Block<T>; SOURCES]) -> Block<T>,
+    blocks: &dyn Fn(&[Block<T>; SOURCES]) -> Block<T>,
 ) -> Written {
     if is_scalar() {
         return in_blocks(out, slices, blocks);
@@ -87,7 +87,7 @@ fn fused<T: Element>(
 pub(crate) fn in_blocks<T: Element>(
     Slots(out): Slots<T>,
     slices: [&[T]; SOURCES],
-    f: impl Fn(&[Block<T>; SOURCES]) -> Block<T>,
+    f: &dyn Fn(&[Block<T>; SOURCES]) -> Block<T>,
 ) -> Written {
     let mut blocks = [Block::zero(); SOURCES];
     for (number, part) in out.chunks_mut(WIDTH).enumerate() {

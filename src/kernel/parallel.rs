@@ -24,7 +24,7 @@ fn arch() -> pulp::Arch {
     static ARCH: OnceLock<pulp::Arch> = OnceLock::new();
     *ARCH.get_or_init(|| {
         let named = std::env::var("TEALIGHT_SIMD").ok().and_then(|name| by_name(&name));
-        named.unwrap_or_else(pulp::Arch::new)
+        named.unwrap_or_default()
     })
 }
 
@@ -214,6 +214,11 @@ impl<'a, T: Send> Parts<'a, T> {
         let size = size.max(1);
         let taken = (0..data.len().div_ceil(size)).map(|_| AtomicBool::new(false)).collect();
         Parts { start: Shared(data.as_mut_ptr()), len: data.len(), size, taken, whole: PhantomData }
+    }
+
+    /// Whether there is nothing to take.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// Part i, which can be taken once.

@@ -54,20 +54,26 @@ pub(super) fn lanes<T: Element, A: Element, F: Fn(T, T) -> A>(a: &[T], b: &[T], 
 
 #[inline(always)]
 fn lane_sums<T: Element, A: Element>(a: &[T], b: &[T], total: &mut [f64; HALF], f: &impl Fn(T, T) -> A) {
+    let lane = wide_sums(a, b, f);
+    for i in 0..HALF {
+        total[i] += (lane[i] + lane[i + HALF]).to_f64();
+    }
+    let rest = a.len() / LANES * LANES;
+    for (i, (&a, &b)) in a[rest..].iter().zip(&b[rest..]).enumerate() {
+        total[i % HALF] += f(a, b).to_f64();
+    }
+}
+
+/// The sums of whole runs of lanes. Nothing else may touch them here, or they do not stay in registers.
+#[inline(always)]
+fn wide_sums<T: Element, A: Element>(a: &[T], b: &[T], f: &impl Fn(T, T) -> A) -> [A; LANES] {
     let mut lane = [A::default(); LANES];
-    let (wide_a, wide_b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let (rest_a, rest_b) = (wide_a.remainder(), wide_b.remainder());
-    for (a, b) in wide_a.zip(wide_b) {
+    for (a, b) in a.chunks_exact(LANES).zip(b.chunks_exact(LANES)) {
         for i in 0..LANES {
             lane[i] += f(a[i], b[i]);
         }
     }
-    for i in 0..rest_a.len() {
-        lane[i] += f(rest_a[i], rest_b[i]);
-    }
-    for i in 0..HALF {
-        total[i] += (lane[i] + lane[i + HALF]).to_f64();
-    }
+    lane
 }
 
 #[inline(always)]

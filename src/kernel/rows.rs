@@ -5,34 +5,48 @@
 
 use super::Element;
 use super::buffer::{self, Uninit, fill};
-use super::parallel::{PIECE, for_each_rows, parts, vectorize, worthwhile};
+use super::parallel::{PIECE, Parts, parts, vectorize, worthwhile};
 use super::reduce::{LANES, fold, lanes};
 use crate::formula::Real;
 
 /// Elements of a block of short rows, at most.
 const BLOCK: usize = 1024;
 
-/// Rows of `width` elements, each computed by `f` from the same rows of every input; of short rows `f` is given several.
+/// Rows of `width` elements, each computed by `f` from the same rows of every input; of short rows `f` is given several. It is
+/// told the number of the first, and may write a number for each row into `numbers`, unless there are none.
 #[inline(always)]
 fn rows<T: Element, const N: usize>(
     inputs: [&[T]; N],
     width: usize,
-    f: impl Fn([&[T]; N], &mut [Uninit<T>]) + Sync,
+    numbers: &mut [T],
+    f: impl Fn(usize, [&[T]; N], &mut [Uninit<T>], &mut [T]) + Sync,
 ) -> Vec<T> {
     let n = inputs[0].len();
-    // SAFETY: `f` writes every slot that it is given, as all closures of this file do by calling `fill`; the runs cover the
-    // whole output.
+    if n == 0 {
+        return Vec::new();
+    }
+    let threads = worthwhile(n);
+    let step = together(width);
+    let run = if threads { PIECE.div_ceil(width).next_multiple_of(step) } else { n / width };
+    let numbers = Parts::new(numbers, run);
+    // SAFETY: `f` writes every slot that it is given, as all closures of this file do by calling `fill` and its like; the runs
+    // cover the whole output.
     #[allow(unsafe_code)]
     unsafe {
         buffer::written(n, |out| {
-            for_each_rows(out, width, &|first, out| {
-                let step = together(width) * width;
+            parts(out, run * width, threads, &|piece, out| {
+                let numbers = if numbers.is_empty() { &mut [] } else { numbers.take(piece) };
                 vectorize(
                     #[inline(always)]
                     || {
-                        for (i, out) in out.chunks_mut(step).enumerate() {
-                            let from = first * width + i * step;
-                            f(inputs.map(|input| &input[from..from + out.len()]), out);
+                        for (i, out) in out.chunks_mut(step * width).enumerate() {
+                            let first = piece * run + i * step;
+                            let (from, count) = (first * width, out.len());
+                            let numbers = match numbers.len() {
+                                0 => &mut [],
+                                _ => &mut numbers[i * step..i * step + count / width],
+                            };
+                            f(first, inputs.map(|input| &input[from..from + count]), out, numbers);
                         }
                     },
                 );
@@ -53,9 +67,10 @@ pub(super) fn sum<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
     T::from_f64(lanes(a, b, &f))
 }
 
+/// The largest number. A NaN is no number here: it shows in the exponentials.
 #[inline(always)]
 pub(super) fn largest<T: Element>(x: &[T]) -> T {
-    fold(x, &|a: T, b: T| Real::max(a, b))
+    fold(x, &|a: T, b: T| if b > a { b } else { a })
 }
 
 /// exp(x − max x) into `out`; returns the sum, which is at least 1.
@@ -73,38 +88,35 @@ const FEW: usize = 32;
 /// exp(x − max x) into `out`, and the sum, which is at least 1.
 #[inline(always)]
 fn exp_sum<'a, T: Element>(x: &[T], largest: T, out: &'a mut [Uninit<T>]) -> (&'a mut [T], T) {
-    let mut total = [0.0; FEW];
+    let mut total = 0.0;
     for (x, out) in x.chunks(BLOCK).zip(out.chunks_mut(BLOCK)) {
-        let mut lane = [T::default(); FEW];
-        let (wide, rest) = (x.chunks_exact(FEW), x.len() / FEW * FEW);
-        for (x, out) in wide.zip(out.chunks_exact_mut(FEW)) {
-            for i in 0..FEW {
-                let e = (x[i] - largest).exp_negative();
-                out[i].write(e);
-                lane[i] += e;
-            }
-        }
-        for i in rest..x.len() {
+        let lanes = wide_exponentials(x, largest, out);
+        total += lanes.iter().map(|lane| lane.to_f64()).sum::<f64>();
+        for i in x.len() / FEW * FEW..x.len() {
             let e = (x[i] - largest).exp_negative();
             out[i].write(e);
-            lane[i - rest] += e;
+            total += e.to_f64();
         }
-        for i in 0..FEW {
-            total[i] += lane[i].to_f64();
-        }
-    }
-    let mut width = FEW / 2;
-    while width > 0 {
-        for i in 0..width {
-            total[i] += total[i + width];
-        }
-        width /= 2;
     }
     // SAFETY: the blocks cover all of `out`, which is as long as x, and each element of a block was written, in the vectors of
     // FEW elements or after them.
     #[allow(unsafe_code)]
     let out = unsafe { buffer::assume_written_mut(out) };
-    (out, T::from_f64(total[0]))
+    (out, T::from_f64(total))
+}
+
+/// The sums of whole runs of lanes. Nothing else may touch them here, or they do not stay in registers.
+#[inline(always)]
+fn wide_exponentials<T: Element>(x: &[T], largest: T, out: &mut [Uninit<T>]) -> [T; FEW] {
+    let mut lane = [T::default(); FEW];
+    for (x, out) in x.chunks_exact(FEW).zip(out.chunks_exact_mut(FEW)) {
+        for i in 0..FEW {
+            let e = (x[i] - largest).exp_negative();
+            out[i].write(e);
+            lane[i] += e;
+        }
+    }
+    lane
 }
 
 /// x − max x of each row.
@@ -126,8 +138,9 @@ pub(crate) fn softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
     rows(
         [x],
         width,
+        &mut [],
         #[inline(always)]
-        |[x], out| {
+        |_, [x], out, _| {
             if width >= LANES {
                 let (out, total) = exp_sum(x, largest(x), out);
                 out.iter_mut().for_each(|y| *y /= total);
@@ -148,8 +161,9 @@ pub(crate) fn softmax_backward<T: Element>(y: &[T], grad: &[T], width: usize) ->
     rows(
         [y, grad],
         width,
+        &mut [],
         #[inline(always)]
-        |[y, g], out| {
+        |_, [y, g], out, _| {
             let rows = y.chunks_exact(width).zip(g.chunks_exact(width));
             for ((y, g), out) in rows.zip(out.chunks_exact_mut(width)) {
                 let mean = sum(g, y, |g, y| g * y);
@@ -164,8 +178,9 @@ pub(crate) fn log_softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
     rows(
         [x],
         width,
+        &mut [],
         #[inline(always)]
-        |[x], out| {
+        |_, [x], out, _| {
             for row in shifted(x, out, width).chunks_exact_mut(width) {
                 let log = T::from_f64(lanes(row, row, &|x: T, _| x.exp_negative())).ln();
                 row.iter_mut().for_each(|x| *x = *x - log);
@@ -179,8 +194,9 @@ pub(crate) fn log_softmax_backward<T: Element>(y: &[T], grad: &[T], width: usize
     rows(
         [y, grad],
         width,
+        &mut [],
         #[inline(always)]
-        |[y, g], out| {
+        |_, [y, g], out, _| {
             let rows = y.chunks_exact(width).zip(g.chunks_exact(width));
             for ((y, g), out) in rows.zip(out.chunks_exact_mut(width)) {
                 let total = sum(g, g, |g, _| g);
@@ -229,33 +245,13 @@ pub(crate) fn cross_entropy_and_slopes<T: Element>(
     width: usize,
 ) -> [Vec<T>; 2] {
     let mut losses = vec![T::default(); classes.len()];
-    let run = PIECE.div_ceil(width.max(1)).next_multiple_of(together(width));
-    let threads = worthwhile(x.len());
-    // SAFETY: every row of every block is written, and the blocks cover the whole output.
-    #[allow(unsafe_code)]
-    let slopes = unsafe {
-        buffer::written(x.len(), |out| {
-            if width == 0 {
-                return;
-            }
-            let losses = super::parallel::Parts::new(&mut losses, run);
-            parts(out, run * width, threads, &|piece, out| {
-                let losses = losses.take(piece);
-                let step = together(width);
-                vectorize(
-                    #[inline(always)]
-                    || {
-                        let blocks = out.chunks_mut(step * width).zip(losses.chunks_mut(step));
-                        for (block, (out, losses)) in blocks.enumerate() {
-                            let first = piece * run + block * step;
-                            let x = &x[first * width..first * width + out.len()];
-                            with_slopes(x, &classes[first..], factors, first, width, out, losses);
-                        }
-                    },
-                );
-            });
-        })
-    };
+    let slopes = rows(
+        [x],
+        width,
+        &mut losses,
+        #[inline(always)]
+        |first, [x], out, losses| with_slopes(x, &classes[first..], factors, first, width, out, losses),
+    );
     [losses, slopes]
 }
 
@@ -328,43 +324,45 @@ fn extreme_length<T: Element>(x: &[T]) -> T {
     largest * scaled.sqrt()
 }
 
-/// x / ‖x‖ of each row, which stays zero if it is.
-pub(crate) fn normalize<T: Element>(x: &[T], width: usize) -> Vec<T> {
-    rows(
+/// x / ‖x‖ of each row, which stays zero if it is; and ‖x‖.
+pub(crate) fn normalize<T: Element>(x: &[T], width: usize) -> [Vec<T>; 2] {
+    let mut lengths = vec![T::default(); x.len() / width.max(1)];
+    let y = rows(
         [x],
         width,
+        &mut lengths,
         #[inline(always)]
-        |[x], out| {
-            for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-                let length = divisor(length(x));
-                fill(out, |i| x[i] / length);
+        |_, [x], out, lengths| {
+            let rows = x.chunks_exact(width).zip(out.chunks_exact_mut(width)).zip(lengths);
+            for ((x, out), number) in rows {
+                *number = length(x);
+                let divisor = if *number == T::default() { T::from_f64(1.0) } else { *number };
+                fill(out, |i| x[i] / divisor);
             }
         },
-    )
-}
-
-/// A row of zeros is divided by 1.
-#[inline(always)]
-fn divisor<T: Element>(length: T) -> T {
-    if length.to_f64() == 0.0 { T::from_f64(1.0) } else { length }
+    );
+    [y, lengths]
 }
 
 /// (g − y·Σ g·y) / ‖x‖; 0 for a row of zeros.
-pub(crate) fn normalize_backward<T: Element>(x: &[T], y: &[T], grad: &[T], width: usize) -> Vec<T> {
+pub(crate) fn normalize_backward<T: Element>(y: &[T], lengths: &[T], grad: &[T], width: usize) -> Vec<T> {
     rows(
-        [x, y, grad],
+        [y, grad],
         width,
+        &mut [],
         #[inline(always)]
-        |[x, y, g], out| {
-            let rows = x.chunks_exact(width).zip(y.chunks_exact(width)).zip(g.chunks_exact(width));
-            for (((x, y), g), out) in rows.zip(out.chunks_exact_mut(width)) {
-                let length = length(x);
-                if length.to_f64() == 0.0 {
-                    fill(out, |_| T::default());
-                    continue;
-                }
+        |first, [y, g], out, _| {
+            let rows = y.chunks_exact(width).zip(g.chunks_exact(width)).zip(out.chunks_exact_mut(width));
+            for (((y, g), out), &length) in rows.zip(&lengths[first..]) {
+                let scale = T::from_f64(1.0) / length;
                 let along = sum(g, y, |g, y| g * y);
-                fill(out, |i| (g[i] - y[i] * along) / length);
+                if length == T::default() {
+                    fill(out, |_| T::default());
+                } else if scale.to_f64().is_finite() {
+                    fill(out, |i| (g[i] - y[i] * along) * scale);
+                } else {
+                    fill(out, |i| (g[i] - y[i] * along) / length);
+                }
             }
         },
     )

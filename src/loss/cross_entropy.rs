@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 
 use super::classes::{self, Classes, ignored};
 use super::{EachLoss, Loss, Mean, check};
-use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float, with_slice};
+use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::rows::{self, IGNORED};
@@ -260,11 +260,9 @@ impl Op<2> for Soft {
         keep.input(1);
         let (n, width) = (x.dims()[0], x.dims()[1]);
         if on_cpu(x) {
+            let (x, q) = (contiguous(x)?, contiguous(q)?);
             return with_float!(x.dtype(), T => {
-                let losses = with_slice(x, |x: &[T]| {
-                    with_slice(q, |q: &[T]| soft::soft_cross_entropy(x, q, n, width))
-                })??;
-                make(losses, &[n], x)
+                make(soft::soft_cross_entropy(&*elements::<T>(&x)?, &elements::<T>(&q)?, n, width), &[n], &x)
             });
         }
         if matches!(x.dtype(), DType::F16 | DType::BF16) && x.device().is_cpu() {
@@ -280,14 +278,12 @@ impl Op<2> for Soft {
         let g = grad.unsqueeze(1)?;
         let mut gradients = [None, None];
         if saved.wants(0) && !saved.recording() && on_cpu(x.array()) {
-            let (width, grad) = (x.dims()[1], grad.array());
+            let (width, grad) = (x.dims()[1], contiguous(grad.array())?);
+            let (x, q) = (contiguous(x.array())?, contiguous(q.array())?);
             gradients[0] = with_float!(x.dtype(), T => {
-                let data = with_slice(x.array(), |x: &[T]| {
-                    with_slice(q.array(), |q: &[T]| {
-                        with_slice(grad, |g: &[T]| soft::soft_cross_entropy_backward(x, q, g, width))
-                    })
-                })???;
-                Some(Tensor::constant(make(data, x.dims(), x.array())?))
+                let (numbers, q, grad) = (elements::<T>(&x)?, elements::<T>(&q)?, elements::<T>(&grad)?);
+                let data = soft::soft_cross_entropy_backward(&*numbers, &q, &grad, width);
+                Some(Tensor::constant(make(data, x.dims(), &x)?))
             });
         } else if saved.wants(0) {
             gradients[0] = Some((((x.softmax(1)? * q.sum_keepdim(1)?)? - &q)? * &g)?);

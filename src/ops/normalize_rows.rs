@@ -14,7 +14,7 @@
 
 use candle_core::DType;
 
-use crate::autograd::array::{make, on_cpu, with_float, with_slice};
+use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::rows;
@@ -44,19 +44,25 @@ impl Op<1> for NormalizeRows {
             let length = length.eq(0.0)?.where_cond(&length.ones_like()?, &length)?;
             return Ok(wide.broadcast_div(&length)?.to_dtype(x.dtype())?);
         }
-        with_float!(x.dtype(), T => make(with_slice(x, |x: &[T]| rows::normalize(x, width))?, x.dims(), x))
+        let x = &contiguous(x)?;
+        with_float!(x.dtype(), T => {
+            let [y, lengths] = rows::normalize(&*elements::<T>(x)?, width);
+            if keep.recording() {
+                let n = lengths.len();
+                keep.extra(make(lengths, &[n], x)?);
+            }
+            make(y, x.dims(), x)
+        })
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let (x, y) = (saved.input(0)?, saved.output()?);
         let Some(&width) = x.dims().last() else { return Ok([None]) };
         if !saved.recording() && on_cpu(grad.array()) && x.elem_count() > 0 {
-            let (x, y, g) = (x.array(), y.array(), grad.array());
-            let data = with_float!(x.dtype(), T => {
-                let data = with_slice(x, |x: &[T]| {
-                    with_slice(y, |y: &[T]| with_slice(g, |g: &[T]| rows::normalize_backward(x, y, g, width)))
-                })???;
-                make(data, x.dims(), x)?
+            let (y, g, lengths) = (contiguous(y.array())?, contiguous(grad.array())?, saved.extra(0)?);
+            let data = with_float!(y.dtype(), T => {
+                let (y, g, lengths) = (elements::<T>(&y)?, elements::<T>(&g)?, elements::<T>(lengths)?);
+                make(rows::normalize_backward(&y, &lengths, &g, width), x.dims(), x.array())?
             });
             return Ok([Some(Tensor::constant(data))]);
         }

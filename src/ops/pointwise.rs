@@ -148,14 +148,14 @@ where
     Block<T>: Real,
 {
     if !F::FUSED {
-        return kernel::in_blocks(out, slices, |s| pull::<I, F, N, _>(formula, s));
+        return kernel::in_blocks(out, slices, &|s| pull::<I, F, N, _>(formula, s));
     }
     kernel::fuse(
         out,
         slices,
         #[inline(always)]
         |s| pull::<I, F, N, _>(formula, &s),
-        |s| pull::<I, F, N, _>(formula, s),
+        &|s| pull::<I, F, N, _>(formula, s),
     )
 }
 
@@ -170,9 +170,9 @@ macro_rules! run {
                     slices,
                     #[inline(always)]
                     |s| formula.value(std::array::from_fn(|i| s[i])),
-                    value,
+                    &value,
                 ),
-                Which::Value => kernel::in_blocks(out, slices, value),
+                Which::Value => kernel::in_blocks(out, slices, &value),
                 Which::Pull(1) if N > 1 => pull_all::<1, F, N, $t>(formula, out, slices),
                 Which::Pull(2) if N > 2 => pull_all::<2, F, N, $t>(formula, out, slices),
                 Which::Pull(_) => pull_all::<0, F, N, $t>(formula, out, slices),

@@ -12,7 +12,7 @@
 use candle_core::DType;
 
 use super::axis::Axis;
-use crate::autograd::array::{contiguous, make, on_cpu, with_float, with_slice};
+use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::rows;
@@ -67,7 +67,7 @@ impl Softmax {
         self.along([x], |[x]| {
             with_float!(x.dtype(), T => {
                 let kernel = if self.log { rows::log_softmax::<T> } else { rows::softmax::<T> };
-                make(with_slice(x, |data| kernel(data, width))?, x.dims(), x)
+                make(kernel(&elements(x)?, width), x.dims(), x)
             })
         })
     }
@@ -78,8 +78,7 @@ impl Softmax {
         self.along([y, grad], |[y, grad]| {
             with_float!(y.dtype(), T => {
                 let kernel = if self.log { rows::log_softmax_backward::<T> } else { rows::softmax_backward::<T> };
-                let data = with_slice(y, |y| with_slice(grad, |grad| kernel(y, grad, width)))??;
-                make(data, y.dims(), y)
+                make(kernel(&elements(y)?, &elements(grad)?, width), y.dims(), y)
             })
         })
     }
