@@ -10,7 +10,7 @@ mod direct;
 
 use super::gemm::multiply;
 use super::parallel::{large_product, parts, product_worthwhile};
-use super::{Element, Matrix, Side, add_assign, buffer};
+use super::{Element, Matrix, Side, add_assign, buffer, is_finite};
 use direct::{Direct, Fused};
 
 /// Elements of a matrix of windows that is made and multiplied at a time: few enough for a cache.
@@ -226,7 +226,7 @@ pub(crate) fn conv_transpose<T: Fused>(conv: &Conv, w: &[T], g: &[T], bias: Opti
         && m > 0
         && let Some(turned) = conv.turned()
         && let Some(direct) = Direct::new::<T>(&turned)
-        && w.iter().all(|w| (*w - *w) == T::default())
+        && is_finite(w)
     {
         let taps = depth / conv.inputs;
         let at = |i: usize, d: usize| {
@@ -298,7 +298,7 @@ pub(crate) fn conv_kernel<T: Fused>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
         );
         let sum = total(sums);
         // What lies between the rows is multiplied with zeros, and gives NaN if it is infinite: then it must be left out.
-        if sum.iter().all(|x| (*x - *x) == T::default()) {
+        if is_finite(&sum) {
             return sum;
         }
         sums = vec![T::default(); parts * size];

@@ -213,6 +213,7 @@ mod tests {
     use super::{Element, NOWHERE, Side, Uninit, any, max_pool, scatter_places, take_places};
     use crate::kernel::buffer::assume_written;
 
+    #[allow(clippy::eq_op)]
     fn max_places<T: Element>(x: &[T], sides: &[Side; 2]) -> Vec<u32> {
         let (values, places) = max_pool(x, sides);
         let images = x.len() / (sides[0].input * sides[1].input);
