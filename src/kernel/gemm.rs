@@ -171,9 +171,9 @@ fn with_vector<T: Element>(
                 #[inline(always)]
                 || {
                     if k <= SHORT {
-                        for (i, out) in out.iter_mut().enumerate() {
+                        for i in 0..out.len() {
                             let sum = T::from_f64(lanes(row(i), v, &|a: T, b: T| a * b));
-                            *out = if add { *out + sum } else { sum };
+                            out[i] = if add { out[i] + sum } else { sum };
                         }
                         return;
                     }

@@ -9,7 +9,7 @@ use super::Element;
 use super::block::{Block, WIDTH};
 use super::buffer::{self, Uninit};
 use super::parallel::{PIECE, Parts, is_scalar, parts, vectorize, worthwhile};
-use super::reduce::{BLOCK as SUMMED, sum_made};
+use super::reduce::{MADE, sum_made};
 use super::view::{Dims, View, Walk, coalesce};
 
 /// How many arrays one loop reads at most: three inputs, the output and its gradient.
@@ -178,16 +178,16 @@ pub(crate) fn total<T: Element>(
         run(values, from, unsafe { &mut *(std::ptr::from_mut(out) as *mut [Uninit<T>]) }, &[]);
     };
     let Some((slopes, number)) = slopes else { return (sum_made(n, &make), None) };
-    let numbers = [number; SUMMED];
+    let numbers = [number; MADE];
     let mut total = T::default();
     // SAFETY: `sum_made` comes by every block of the n numbers, and each run writes its block.
     #[allow(unsafe_code)]
     let made = unsafe {
         buffer::written(n, |out| {
-            let blocks = Parts::new(out, SUMMED);
+            let blocks = Parts::new(out, MADE);
             total = sum_made(n, &|from, made| {
                 make(from, made);
-                run(slopes, from, blocks.take(from / SUMMED), &numbers);
+                run(slopes, from, blocks.take(from / MADE), &numbers);
             });
         })
     };

@@ -9,14 +9,15 @@ use smallvec::SmallVec;
 use super::Element;
 use super::parallel::{PIECE, collect, for_each_row, parts, vectorize, worthwhile};
 
-/// Accumulators in flight: enough to hide the latency of an addition at any vector width.
-pub(super) const LANES: usize = 64;
+/// Accumulators in flight: enough to hide the latency of an addition. A loop over more is unrolled too late to keep them in
+/// registers.
+pub(super) const LANES: usize = 32;
 
 /// What is left of them when they are added in pairs, before they go on in f64.
 const HALF: usize = LANES / 2;
 
 /// Elements per block: 16 additions a lane.
-pub(super) const BLOCK: usize = 1024;
+pub(super) const BLOCK: usize = 512;
 
 /// Σ f(aᵢ, bᵢ), rounded to T at the very end by the caller. The blocks are summed in the type that `f` gives.
 pub(super) fn sum_of<T: Element, A: Element, F>(a: &[T], b: &[T], f: F) -> f64
@@ -103,32 +104,39 @@ pub(crate) fn sum<T: Element>(x: &[T]) -> T {
     T::from_f64(sum_of(x, x, first))
 }
 
-/// The sum of `n` numbers that `make(from, numbers)` makes, a block at a time, as [`sum`] adds them.
+/// Numbers that are made at a time to be added.
+pub(super) const MADE: usize = 4 * BLOCK;
+
+/// The sum of `n` numbers that `make(from, numbers)` makes, [`MADE`] at a time, as [`sum`] adds them.
 pub(crate) fn sum_made<T: Element>(n: usize, make: &(dyn Fn(usize, &mut [T]) + Sync)) -> T {
     T::from_f64(in_pieces(n, &|from, to| {
-        let mut numbers = [T::default(); BLOCK];
-        if to == from {
-            return 0.0;
-        }
+        let mut numbers = [T::default(); MADE];
         if to - from < LANES {
-            make(from, &mut numbers[..to - from]);
-            return numbers[..to - from].iter().map(|x| x.to_f64()).sum();
+            let numbers = &mut numbers[..to - from];
+            if to > from {
+                make(from, numbers);
+            }
+            return numbers.iter().map(|x| x.to_f64()).sum();
         }
         let mut total = [0.0; HALF];
-        for start in (from..to).step_by(BLOCK) {
-            let numbers = &mut numbers[..BLOCK.min(to - start)];
+        for start in (from..to).step_by(MADE) {
+            let numbers = &mut numbers[..MADE.min(to - start)];
             make(start, numbers);
-            add_block(numbers, &mut total);
+            add_numbers(numbers, &mut total);
         }
         across(total)
     }))
 }
 
-/// Adds a block's numbers to the totals, lane by lane.
-fn add_block<T: Element>(block: &[T], total: &mut [f64; HALF]) {
+/// Adds numbers to the totals, lane by lane.
+fn add_numbers<T: Element>(x: &[T], total: &mut [f64; HALF]) {
     vectorize(
         #[inline(always)]
-        || lane_sums(block, block, total, &first),
+        || {
+            for block in x.chunks(BLOCK) {
+                lane_sums(block, block, total, &first);
+            }
+        },
     );
 }
 
@@ -157,14 +165,16 @@ pub(crate) fn sum_axis<T: Element>(x: &[T], outer: usize, axis: usize, inner: us
         if outer == 1 {
             return vec![sum(x)];
         }
-        let rows = |i: usize, slot: &mut T| {
-            let row = &x[i * axis..(i + 1) * axis];
-            *slot = T::from_f64(lanes(row, row, &first));
-        };
-        let some = |first: usize, slots: &mut [T]| {
+        let some = |from: usize, slots: &mut [T]| {
             vectorize(
                 #[inline(always)]
-                || slots.iter_mut().enumerate().for_each(|(i, slot)| rows(first + i, slot)),
+                || {
+                    // A loop, no iterator: its closure would not be inlined into the vector code.
+                    for i in 0..slots.len() {
+                        let row = &x[(from + i) * axis..(from + i + 1) * axis];
+                        slots[i] = T::from_f64(lanes(row, row, &first));
+                    }
+                },
             );
         };
         if worthwhile(x.len()) {
@@ -265,16 +275,10 @@ pub(super) fn fold<T: Element>(x: &[T], f: &impl Fn(T, T) -> T) -> T {
     if x.len() < LANES {
         return x[1..].iter().fold(x[0], |a, &b| f(a, b));
     }
-    let mut lane = [x[0]; LANES];
-    let wide = x.chunks_exact(LANES);
-    let rest = wide.remainder();
-    for part in wide {
-        for i in 0..LANES {
-            lane[i] = f(lane[i], part[i]);
-        }
-    }
-    for i in 0..rest.len() {
-        lane[i] = f(lane[i], rest[i]);
+    let mut lane = wide_fold(x, f);
+    let rest = x.len() / LANES * LANES;
+    for (i, &x) in x[rest..].iter().enumerate() {
+        lane[i] = f(lane[i], x);
     }
     let mut width = LANES / 2;
     while width > 0 {
@@ -284,6 +288,18 @@ pub(super) fn fold<T: Element>(x: &[T], f: &impl Fn(T, T) -> T) -> T {
         width /= 2;
     }
     lane[0]
+}
+
+/// As [`wide_sums`].
+#[inline(always)]
+fn wide_fold<T: Element>(x: &[T], f: &impl Fn(T, T) -> T) -> [T; LANES] {
+    let mut lane = [x[0]; LANES];
+    for part in x.chunks_exact(LANES) {
+        for i in 0..LANES {
+            lane[i] = f(lane[i], part[i]);
+        }
+    }
+    lane
 }
 
 /// Whether x is a NaN, of any type: no integer is.

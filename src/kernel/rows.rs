@@ -143,14 +143,20 @@ pub(crate) fn softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
         |_, [x], out, _| {
             if width >= LANES {
                 let (out, total) = exp_sum(x, largest(x), out);
-                out.iter_mut().for_each(|y| *y /= total);
+                for y in out.iter_mut() {
+                    *y /= total;
+                }
                 return;
             }
             let out = shifted(x, out, width);
-            out.iter_mut().for_each(|x| *x = x.exp_negative());
+            for x in out.iter_mut() {
+                *x = x.exp_negative();
+            }
             for row in out.chunks_exact_mut(width) {
                 let total = sum(row, row, |e, _| e);
-                row.iter_mut().for_each(|y| *y /= total);
+                for y in row.iter_mut() {
+                    *y /= total;
+                }
             }
         },
     )
@@ -183,7 +189,9 @@ pub(crate) fn log_softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
         |_, [x], out, _| {
             for row in shifted(x, out, width).chunks_exact_mut(width) {
                 let log = T::from_f64(lanes(row, row, &|x: T, _| x.exp_negative())).ln();
-                row.iter_mut().for_each(|x| *x = *x - log);
+                for x in row.iter_mut() {
+                    *x = *x - log;
+                }
             }
         },
     )
@@ -277,7 +285,9 @@ fn with_slopes<T: Element>(
         let factor = factor(factors, first);
         let scale = factor / total;
         losses[0] = (total.ln() - (x[class as usize] - largest)) * factor;
-        out.iter_mut().for_each(|y| *y *= scale);
+        for y in out.iter_mut() {
+            *y *= scale;
+        }
         out[class as usize] -= factor;
         return;
     }
@@ -287,7 +297,9 @@ fn with_slopes<T: Element>(
             *loss = -row[class as usize];
         }
     }
-    out.iter_mut().for_each(|x| *x = x.exp_negative());
+    for x in out.iter_mut() {
+        *x = x.exp_negative();
+    }
     let rows = out.chunks_exact_mut(width).zip(losses).zip(classes).enumerate();
     for (i, ((row, loss), &class)) in rows {
         if class == IGNORED {
@@ -297,7 +309,9 @@ fn with_slopes<T: Element>(
         let (total, factor) = (sum(row, row, |e, _| e), factor(factors, first + i));
         let scale = factor / total;
         *loss = (total.ln() + *loss) * factor;
-        row.iter_mut().for_each(|y| *y *= scale);
+        for y in row.iter_mut() {
+            *y *= scale;
+        }
         row[class as usize] -= factor;
     }
 }
