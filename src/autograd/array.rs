@@ -28,23 +28,6 @@ pub(crate) fn on_cpu(x: &Array) -> bool {
     matches!(x.dtype(), DType::F32 | DType::F64) && x.device().is_cpu()
 }
 
-/// Calls `f` with the storage and the layout of each array. All must be of type `T`, in main memory.
-pub(crate) fn read<T: WithDType, R, const N: usize>(
-    arrays: [&Array; N],
-    f: impl FnOnce([(&[T], &Layout); N]) -> R,
-) -> Result<R> {
-    let guards = arrays.map(|array| array.storage_and_layout());
-    let mut parts: [(&[T], &Layout); N] = std::array::from_fn(|i| (&[][..], guards[i].1));
-    for (part, (storage, layout)) in parts.iter_mut().zip(&guards) {
-        let Storage::Cpu(storage) = &**storage else {
-            return Err(candle_core::Error::Msg("expected an array in main memory".into()).into());
-        };
-        // An empty view may begin behind the data.
-        part.0 = T::cpu_storage_as_slice(storage)?.get(layout.start_offset()..).unwrap_or_default();
-    }
-    Ok(f(parts))
-}
-
 /// The elements of an array while they are read: those of its storage from the first of the array on.
 pub(crate) struct Elements<'a, T> {
     storage: StorageRef<'a>,
@@ -102,11 +85,6 @@ pub(crate) fn contiguous(x: &Array) -> Result<Array> {
         let source = elements::<T>(x)?;
         make(kernel::map(x.dims(), kernel::sources([source.view(x.dims())]), |[x, ..]| x), x.dims(), x)
     })
-}
-
-/// Calls `f` with the elements of a CPU array in row-major order.
-pub(crate) fn with_slice<T: WithDType, R>(x: &Array, f: impl FnOnce(&[T]) -> R) -> Result<R> {
-    Ok(f(&elements::<T>(&contiguous(x)?)?))
 }
 
 /// The sums over `axes` (ascending), which stay with length 1.

@@ -11,7 +11,7 @@ mod direct;
 use super::gemm::multiply;
 use super::parallel::{large_product, parts, product_worthwhile};
 use super::{Element, Matrix, Side, add_assign, buffer, is_finite};
-use direct::{Direct, Fused};
+use direct::Direct;
 
 /// Elements of a matrix of windows that is made and multiplied at a time: few enough for a cache.
 const BLOCK: usize = if cfg!(test) { 64 } else { 1 << 17 };
@@ -133,7 +133,7 @@ impl Conv {
 }
 
 /// The convolution of x with the kernel, of which `at(o, d)` is element d of output o.
-fn directly<T: Fused>(
+fn directly<T: Element>(
     direct: &Direct,
     conv: &Conv,
     x: &[T],
@@ -170,7 +170,7 @@ fn add_bias<T: Element>(image: &mut [T], bias: &[T]) {
 }
 
 /// The convolution of x with w, and a number for each channel added.
-pub(crate) fn conv<T: Fused>(conv: &Conv, x: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
+pub(crate) fn conv<T: Element>(conv: &Conv, x: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
     let (m, depth, windows) = (conv.outputs, conv.depth(), conv.windows());
     let size = Conv::count(conv.y_dims());
     if size > 0
@@ -218,7 +218,7 @@ pub(crate) fn conv<T: Fused>(conv: &Conv, x: &[T], w: &[T], bias: Option<&[T]>) 
 }
 
 /// The transposed convolution of g with w: the gradient of x; and a number for each channel added.
-pub(crate) fn conv_transpose<T: Fused>(conv: &Conv, w: &[T], g: &[T], bias: Option<&[T]>) -> Vec<T> {
+pub(crate) fn conv_transpose<T: Element>(conv: &Conv, w: &[T], g: &[T], bias: Option<&[T]>) -> Vec<T> {
     let (m, depth, windows) = (conv.outputs, conv.depth(), conv.windows());
     let size = Conv::count(conv.x_dims());
     // The direct way multiplies with the padding of g, too, and gives NaN where an infinity of w meets it.
@@ -266,7 +266,7 @@ pub(crate) fn conv_transpose<T: Fused>(conv: &Conv, w: &[T], g: &[T], bias: Opti
 }
 
 /// The gradient of the kernel.
-pub(crate) fn conv_kernel<T: Fused>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
+pub(crate) fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
     let (m, depth, windows) = (conv.outputs, conv.depth(), conv.windows());
     let size = Conv::count(conv.w_dims());
     if size == 0 || conv.batch == 0 {

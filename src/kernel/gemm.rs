@@ -3,7 +3,7 @@
 
 use super::buffer::fill;
 use super::parallel::{PIECE, for_each_rows, parts, product_worthwhile, vectorize, worthwhile};
-use super::reduce::lanes;
+use super::products::rows;
 use super::{Element, buffer};
 
 /// A matrix inside a slice: element (i, j) is `data[i·rows + j·columns]`.
@@ -102,56 +102,6 @@ fn in_rows<T>(x: &Matrix<T>) -> bool {
 /// Columns that a row's multiple is added to at a time: they stay in level-1 cache.
 const STRIP: usize = 4096;
 
-/// Elements that are multiplied and added in the element's own type, lane by lane, before the sums go on in f64.
-const SPAN: usize = 1024;
-
-/// A vector of so few numbers stays in level-1 cache, and rows are read fastest one after the other.
-const SHORT: usize = 4096;
-
-/// Accumulators of one row; those of four rows stay in registers.
-const LANES: usize = 16;
-
-/// The products of four rows with one vector, of which each number is read once.
-#[inline(always)]
-fn dots<T: Element>([a, b, c, d]: [&[T]; 4], v: &[T]) -> [T; 4] {
-    let mut total = [0.0; 4];
-    let spans =
-        a.chunks(SPAN).zip(b.chunks(SPAN)).zip(c.chunks(SPAN)).zip(d.chunks(SPAN)).zip(v.chunks(SPAN));
-    for ((((a, b), c), d), v) in spans {
-        let lanes = wide_products([a, b, c, d], v);
-        let wide = v.len() / LANES * LANES;
-        for (i, row) in [a, b, c, d].into_iter().enumerate() {
-            total[i] += lanes[i].iter().map(|lane| lane.to_f64()).sum::<f64>();
-            for (&x, &v) in row[wide..].iter().zip(&v[wide..]) {
-                total[i] += (x * v).to_f64();
-            }
-        }
-    }
-    [T::from_f64(total[0]), T::from_f64(total[1]), T::from_f64(total[2]), T::from_f64(total[3])]
-}
-
-/// The sums of whole runs of lanes. Nothing else may touch them here, or they do not stay in registers.
-#[inline(always)]
-fn wide_products<T: Element>([a, b, c, d]: [&[T]; 4], v: &[T]) -> [[T; LANES]; 4] {
-    let zero = [T::default(); LANES];
-    let (mut p, mut q, mut r, mut s) = (zero, zero, zero, zero);
-    for at in (0..v.len() / LANES * LANES).step_by(LANES) {
-        let v = &v[at..at + LANES];
-        add_products(&mut p, &a[at..at + LANES], v);
-        add_products(&mut q, &b[at..at + LANES], v);
-        add_products(&mut r, &c[at..at + LANES], v);
-        add_products(&mut s, &d[at..at + LANES], v);
-    }
-    [p, q, r, s]
-}
-
-#[inline(always)]
-fn add_products<T: Element>(lane: &mut [T; LANES], row: &[T], v: &[T]) {
-    for i in 0..LANES {
-        lane[i] = row[i].mul_add(v[i], lane[i]);
-    }
-}
-
 /// out ← a·b (+ out, if `add`) where the product is one column, a·v, or one row, v·b, and the matrix is read row by row; `false`
 /// if it is something else.
 fn with_vector<T: Element>(
@@ -166,27 +116,7 @@ fn with_vector<T: Element>(
         let v = &b.data[..k];
         let size = (PIECE / k).clamp(1, m).next_multiple_of(4);
         parts(out, size, threads, &|piece, out| {
-            let row = |i: usize| &a.data[(piece * size + i) * a.rows..][..k];
-            vectorize(
-                #[inline(always)]
-                || {
-                    if k <= SHORT {
-                        for i in 0..out.len() {
-                            let sum = T::from_f64(lanes(row(i), v, &|a: T, b: T| a * b));
-                            out[i] = if add { out[i] + sum } else { sum };
-                        }
-                        return;
-                    }
-                    for (i, out) in out.chunks_mut(4).enumerate() {
-                        // A row that is not there is another one.
-                        let last = out.len() - 1;
-                        let rows = [0, 1, 2, 3].map(|j| row(4 * i + last.min(j)));
-                        for (out, sum) in out.iter_mut().zip(dots(rows, v)) {
-                            *out = if add { *out + sum } else { sum };
-                        }
-                    }
-                },
-            );
+            rows(&a.data[piece * size * a.rows..], a.rows, v, out, add);
         });
         return true;
     }

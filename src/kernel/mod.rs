@@ -9,6 +9,7 @@
 mod block;
 mod buffer;
 mod conv;
+mod find;
 mod gemm;
 mod index;
 #[cfg(feature = "linalg")]
@@ -21,16 +22,19 @@ pub(crate) mod optim;
 pub(crate) mod order;
 mod parallel;
 mod position;
+mod products;
 mod reduce;
 mod resample;
 pub(crate) mod rows;
 pub(crate) mod scan;
+mod simd;
 pub(crate) mod soft;
 mod view;
 mod window;
 
 pub(crate) use block::Block;
 pub(crate) use conv::{Conv, conv, conv_kernel, conv_transpose};
+pub(crate) use find::find_axis;
 pub(crate) use gemm::{Matrix, affine, matmul, outer};
 pub(crate) use index::{Places, nonzero, strides, sums};
 pub(crate) use map::{
@@ -39,7 +43,7 @@ pub(crate) use map::{
 pub(crate) use max_pool::{max_pool, scatter_places, take_places};
 pub use parallel::simd;
 pub(crate) use position::outside;
-pub(crate) use reduce::{dot, find_axis, fold_axis, is_finite, sum, sum_axis};
+pub(crate) use reduce::{dot, fold_axis, is_finite, sum, sum_axis};
 pub(crate) use resample::{Rule, resample, resample_transpose};
 pub(crate) use view::{Dims, View, broadcast_dims};
 pub(crate) use window::Side;
@@ -49,12 +53,9 @@ use candle_core::WithDType;
 use crate::formula::{Real, math};
 
 /// The element types that the kernels are compiled for.
-pub(crate) trait Element: Real + WithDType + Default + PartialOrd {
+pub(crate) trait Element: Real + WithDType + simd::Vectors + Default + PartialOrd {
     /// Sums of squares between this and its inverse neither overflow nor lose digits.
     const SMALL_SQUARE: f64;
-
-    /// self·a + b, rounded once.
-    fn mul_add(self, a: Self, b: Self) -> Self;
 
     /// eˣ for x ≤ 0; in f32 it is 0 where the result would be subnormal.
     fn exp_negative(self) -> Self;
@@ -64,11 +65,6 @@ impl Element for f32 {
     const SMALL_SQUARE: f64 = 1e-28;
 
     #[inline(always)]
-    fn mul_add(self, a: Self, b: Self) -> Self {
-        f32::mul_add(self, a, b)
-    }
-
-    #[inline(always)]
     fn exp_negative(self) -> Self {
         math::exp_negative_f32(self)
     }
@@ -76,11 +72,6 @@ impl Element for f32 {
 
 impl Element for f64 {
     const SMALL_SQUARE: f64 = 1e-280;
-
-    #[inline(always)]
-    fn mul_add(self, a: Self, b: Self) -> Self {
-        f64::mul_add(self, a, b)
-    }
 
     #[inline(always)]
     fn exp_negative(self) -> Self {

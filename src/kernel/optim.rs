@@ -1,6 +1,9 @@
 //! The loops of the optimizers.
 
+use smallvec::SmallVec;
+
 use super::Element;
+use super::buffer::{self, Uninit, fill};
 use super::parallel::{PIECE, parts, vectorize, worthwhile};
 use super::reduce::dot;
 
@@ -17,31 +20,36 @@ pub(crate) fn update<T: Element, const N: usize>(
     f: impl Fn(T, T, [T; N]) -> (T, [T; N]) + Send + Sync,
 ) -> Vec<T> {
     let n = value.len();
-    let (mut out, threads) = (vec![T::default(); n], worthwhile(n));
+    let threads = worthwhile(n);
     let mut rest = memory;
-    let mut pieces = Vec::new();
-    for (i, out) in out.chunks_mut(if threads { PIECE } else { n.max(1) }).enumerate() {
-        let (from, to) = (i * PIECE, i * PIECE + out.len());
-        let mut memory = [const { None }; N];
-        for (own, rest) in memory.iter_mut().zip(&mut rest) {
-            (*own, *rest) = rest.take().map(|rest| rest.split_at_mut(out.len())).unzip();
-        }
-        pieces.push(Piece { out, value: &value[from..to], grad: &grad[from..to], memory });
+    // SAFETY: the pieces cover the whole output, and `blocks` writes all of its piece.
+    #[allow(unsafe_code)]
+    unsafe {
+        buffer::written(n, |out| {
+            let mut pieces = SmallVec::<[_; 1]>::new();
+            for (i, out) in out.chunks_mut(if threads { PIECE } else { n.max(1) }).enumerate() {
+                let (from, to) = (i * PIECE, i * PIECE + out.len());
+                let mut memory = [const { None }; N];
+                for (own, rest) in memory.iter_mut().zip(&mut rest) {
+                    (*own, *rest) = rest.take().map(|rest| rest.split_at_mut(out.len())).unzip();
+                }
+                pieces.push(Piece { out, value: &value[from..to], grad: &grad[from..to], memory });
+            }
+            parts(&mut pieces, 1, threads, &|_, pieces| {
+                for piece in pieces {
+                    vectorize(
+                        #[inline(always)]
+                        || blocks(piece, &f),
+                    );
+                }
+            });
+        })
     }
-    parts(&mut pieces, 1, threads, &|_, pieces| {
-        for piece in pieces {
-            vectorize(
-                #[inline(always)]
-                || blocks(piece, &f),
-            );
-        }
-    });
-    out
 }
 
 /// What one thread takes at a time.
 struct Piece<'a, T, const N: usize> {
-    out: &'a mut [T],
+    out: &'a mut [Uninit<T>],
     value: &'a [T],
     grad: &'a [T],
     memory: [Option<&'a mut [T]>; N],
@@ -55,14 +63,14 @@ fn blocks<T: Element, const N: usize>(
     let zero = [T::default(); WIDTH];
     let (mut p, mut g, mut m) = (zero, zero, [zero; N]);
     for (number, out) in out.chunks_mut(WIDTH).enumerate() {
-        let n = out.len();
-        let range = number * WIDTH..number * WIDTH + n;
-        p[..n].copy_from_slice(&value[range.clone()]);
-        g[..n].copy_from_slice(&grad[range.clone()]);
+        let range = number * WIDTH..number * WIDTH + out.len();
+        load(&mut p, &value[range.clone()]);
+        load(&mut g, &grad[range.clone()]);
         for k in 0..N {
-            match &memory[k] {
-                Some(memory) => m[k][..n].copy_from_slice(&memory[range.clone()]),
-                None => m[k] = zero,
+            if let Some(memory) = &memory[k] {
+                load(&mut m[k], &memory[range.clone()]);
+            } else {
+                m[k] = zero;
             }
         }
         for i in 0..WIDTH {
@@ -76,12 +84,30 @@ fn blocks<T: Element, const N: usize>(
                 m[k][i] = new[k];
             }
         }
-        out.copy_from_slice(&p[..n]);
+        fill(out, |i| p[i]);
         for k in 0..N {
             if let Some(memory) = &mut memory[k] {
-                memory[range.clone()].copy_from_slice(&m[k][..n]);
+                store(&m[k], &mut memory[range.clone()]);
             }
         }
+    }
+}
+
+/// Copies as many numbers as there are; a whole block without a call.
+#[inline(always)]
+fn load<T: Copy>(block: &mut [T; WIDTH], from: &[T]) {
+    match from.try_into() {
+        Ok(whole) => *block = whole,
+        Err(_) => block[..from.len()].copy_from_slice(from),
+    }
+}
+
+/// As [`load`].
+#[inline(always)]
+fn store<T: Copy>(block: &[T; WIDTH], to: &mut [T]) {
+    match <&mut [T; WIDTH]>::try_from(&mut *to) {
+        Ok(whole) => *whole = *block,
+        Err(_) => to.copy_from_slice(&block[..to.len()]),
     }
 }
 

@@ -20,7 +20,7 @@ fn by_name(name: &str) -> Option<pulp::Arch> {
 }
 
 /// The best instruction set of this machine, or the one that `TEALIGHT_SIMD` names if the machine has it.
-fn arch() -> pulp::Arch {
+pub(super) fn arch() -> pulp::Arch {
     static ARCH: OnceLock<pulp::Arch> = OnceLock::new();
     *ARCH.get_or_init(|| {
         let named = std::env::var("TEALIGHT_SIMD").ok().and_then(|name| by_name(&name));

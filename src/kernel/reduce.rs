@@ -8,13 +8,14 @@ use smallvec::SmallVec;
 
 use super::Element;
 use super::parallel::{PIECE, collect, for_each_row, parts, vectorize, worthwhile};
+use super::products;
 
 /// Accumulators in flight: enough to hide the latency of an addition. A loop over more is unrolled too late to keep them in
 /// registers.
 pub(super) const LANES: usize = 32;
 
 /// What is left of them when they are added in pairs, before they go on in f64.
-const HALF: usize = LANES / 2;
+pub(super) const HALF: usize = LANES / 2;
 
 /// Elements per block: 16 additions a lane.
 pub(super) const BLOCK: usize = 512;
@@ -78,7 +79,7 @@ fn wide_sums<T: Element, A: Element>(a: &[T], b: &[T], f: &impl Fn(T, T) -> A) -
 }
 
 #[inline(always)]
-fn across(mut total: [f64; HALF]) -> f64 {
+pub(super) fn across(mut total: [f64; HALF]) -> f64 {
     let mut width = HALF / 2;
     while width > 0 {
         for i in 0..width {
@@ -94,65 +95,36 @@ fn first<T>(a: T, _: T) -> T {
     a
 }
 
-#[inline(always)]
-fn product<T: Element>(a: T, b: T) -> T {
-    a * b
-}
-
 /// The sum of all elements.
 pub(crate) fn sum<T: Element>(x: &[T]) -> T {
-    T::from_f64(sum_of(x, x, first))
+    T::from_f64(in_pieces(x.len(), &|from, to| products::sum(&x[from..to], T::from_f64(1.0))))
 }
 
 /// Numbers that are made at a time to be added.
 pub(super) const MADE: usize = 4 * BLOCK;
 
-/// The sum of `n` numbers that `make(from, numbers)` makes, [`MADE`] at a time, as [`sum`] adds them.
+/// The sum of `n` numbers that `make(from, numbers)` makes, [`MADE`] at a time.
 pub(crate) fn sum_made<T: Element>(n: usize, make: &(dyn Fn(usize, &mut [T]) + Sync)) -> T {
     T::from_f64(in_pieces(n, &|from, to| {
         let mut numbers = [T::default(); MADE];
-        if to - from < LANES {
-            let numbers = &mut numbers[..to - from];
-            if to > from {
-                make(from, numbers);
-            }
-            return numbers.iter().map(|x| x.to_f64()).sum();
-        }
-        let mut total = [0.0; HALF];
+        let mut total = 0.0;
         for start in (from..to).step_by(MADE) {
             let numbers = &mut numbers[..MADE.min(to - start)];
             make(start, numbers);
-            add_numbers(numbers, &mut total);
+            total += products::sum(numbers, T::from_f64(1.0));
         }
-        across(total)
+        total
     }))
-}
-
-/// Adds numbers to the totals, lane by lane.
-fn add_numbers<T: Element>(x: &[T], total: &mut [f64; HALF]) {
-    vectorize(
-        #[inline(always)]
-        || {
-            for block in x.chunks(BLOCK) {
-                lane_sums(block, block, total, &first);
-            }
-        },
-    );
 }
 
 /// Whether no element is NaN or infinite: these times 0 are NaN.
 pub(crate) fn is_finite<T: Element>(x: &[T]) -> bool {
-    sum_of(
-        x,
-        x,
-        #[inline(always)]
-        |a, _| a * T::default(),
-    ) == 0.0
+    in_pieces(x.len(), &|from, to| products::sum(&x[from..to], T::default())) == 0.0
 }
 
 /// Σ aᵢ·bᵢ of two arrays of one length.
 pub(crate) fn dot<T: Element>(a: &[T], b: &[T]) -> T {
-    T::from_f64(sum_of(a, b, product))
+    T::from_f64(in_pieces(a.len(), &|from, to| products::dot(&a[from..to], &b[from..to])))
 }
 
 /// The sums along the middle axis of an array of shape (outer, axis, inner): an array of shape (outer, inner).
@@ -302,48 +274,10 @@ fn wide_fold<T: Element>(x: &[T], f: &impl Fn(T, T) -> T) -> [T; LANES] {
     lane
 }
 
-/// Whether x is a NaN, of any type: no integer is.
-#[inline(always)]
-#[allow(clippy::eq_op)]
-fn is_nan<T: PartialEq>(x: T) -> bool {
-    x != x
-}
-
-/// Where along the middle axis of an array of shape (outer, axis, inner), axis > 0, the element is that comes first in
-/// the order `before`; of equals the first. A NaN, which equals nothing, comes before every number.
-pub(crate) fn find_axis<T, F>(x: &[T], outer: usize, axis: usize, inner: usize, before: F) -> Vec<u32>
-where
-    T: Copy + PartialEq + Send + Sync,
-    F: Fn(T, T) -> bool + Send + Sync,
-{
-    let mut out = vec![0; outer * inner];
-    for_each_row(&mut out, inner, |o, out| {
-        let block = &x[o * axis * inner..(o + 1) * axis * inner];
-        // Most often inner is 1, and the best element stays in a register.
-        let mut best: SmallVec<[T; 1]> = block[..inner].iter().copied().collect();
-        vectorize(
-            #[inline(always)]
-            || {
-                let (best, out) = (&mut best[..inner], &mut out[..inner]);
-                for (place, row) in (0..).zip(block.chunks_exact(inner)) {
-                    for i in 0..inner {
-                        // A selection, no branch.
-                        let nan = is_nan(row[i]) & !is_nan(best[i]);
-                        let better = before(row[i], best[i]) | nan;
-                        best[i] = if better { row[i] } else { best[i] };
-                        out[i] = if better { place } else { out[i] };
-                    }
-                }
-            },
-        );
-    });
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Element;
-    use super::{dot, find_axis, fold_axis, sum, sum_axis};
+    use super::{dot, fold_axis, sum, sum_axis};
 
     #[test]
     fn ten_million_f32_stay_exact_to_1e_6() {
@@ -401,9 +335,6 @@ mod tests {
                 .collect();
             assert_eq!(fold_axis(&x, outer, axis, inner, |a, b| if a > b { a } else { b }), expected);
         }
-        let places = find_axis(&[3, 1, 4, 1, 5, 9, 2, 6], 2, 2, 2, |a, b| a > b);
-        assert_eq!(places, [1, 0, 0, 0]);
-        assert_eq!(find_axis(&[1.0, f64::NAN, 7.0, f64::NAN], 1, 4, 1, |a, b| a > b), [1]);
         assert_eq!(dot(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]), 32.0);
         assert_eq!(dot::<f64>(&[], &[]), 0.0);
     }

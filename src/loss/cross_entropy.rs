@@ -238,7 +238,7 @@ impl Op<1> for Hard {
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         if let (false, Ok(slopes)) = (saved.recording(), saved.extra(0)) {
             let grad = if self.total { grad.clone() } else { grad.unsqueeze(1)? };
-            return Ok([Some(ops::pointwise::scaled(slopes, &grad)?)]);
+            return Ok([Some(ops::total::scaled(slopes, &grad)?)]);
         }
         let x = saved.input(0)?;
         let one_hot = Tensor::constant(self.one_hot(x.array())?);

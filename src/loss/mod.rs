@@ -181,8 +181,7 @@ impl<L: PointwiseLoss> EachLoss for L {
         if !L::NAN_SHOWS {
             self.check(prediction, target)?;
         }
-        let total =
-            ops::pointwise::total(self.clone(), [prediction, target], if mean { n as f64 } else { 1.0 })?;
+        let total = ops::total::total(self.clone(), [prediction, target], if mean { n as f64 } else { 1.0 })?;
         if L::NAN_SHOWS && !is_finite(total.array())? {
             self.check(prediction, target)?;
         }

@@ -21,7 +21,7 @@ use super::reshape::reshaped;
 use super::window::{
     ConvOptions, at_least_one, in_memory, padding_fits, room_for, side, span, span_text, transposed_side,
 };
-use crate::autograd::array::{contiguous, make, with_float, with_slice};
+use crate::autograd::array::{contiguous, elements, make, with_float};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Conv, Dims, Side};
@@ -108,13 +108,13 @@ impl<const P: usize> Op<2> for Derivative<P> {
         }
         in_memory([a, b], |[a, b]| {
             with_float!(a.dtype(), T => {
-                let result = with_slice(a, |a: &[T]| {
-                    with_slice(b, |b: &[T]| match P {
-                        X => kernel::conv_transpose(&self.0, a, b, None),
-                        W => kernel::conv_kernel(&self.0, a, b),
-                        _ => kernel::conv(&self.0, a, b, None),
-                    })
-                })??;
+                let (a, b) = (&contiguous(a)?, &contiguous(b)?);
+                let (x, w) = (elements::<T>(a)?, elements::<T>(b)?);
+                let result = match P {
+                    X => kernel::conv_transpose(&self.0, &*x, &w, None),
+                    W => kernel::conv_kernel(&self.0, &*x, &w),
+                    _ => kernel::conv(&self.0, &*x, &w, None),
+                };
                 make(result, &self.dims(), a)
             })
         })

@@ -12,7 +12,7 @@
 use candle_core::DType;
 
 use super::reshape::reshaped;
-use crate::autograd::array::{contiguous, elements, make, on_cpu, read, with_float, with_slice};
+use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims, Matrix, View, broadcast_dims};
@@ -49,17 +49,16 @@ impl Op<2> for MatMul {
             return Ok(contiguous(a)?.broadcast_matmul(&contiguous(b)?)?);
         }
         with_float!(a.dtype(), T => {
-            let product = read::<T, _, 2>([a, b], |[(a, la), (b, lb)]| {
-                let starts = |dims: &[usize], strides: &[usize]| starts(dims, strides, &batch);
-                let (starts_a, starts_b) = (starts(batch_a, la.stride()), starts(batch_b, lb.stride()));
-                let matrix = |data, strides: &[usize]| match strides {
-                    [.., rows, columns] => Matrix { data, rows: *rows, columns: *columns },
-                    _ => Matrix { data, rows: 0, columns: 0 },
-                };
-                kernel::matmul(starts_a.len(), [*m, *k, *n], |i| {
-                    (matrix(&a[starts_a[i]..], la.stride()), matrix(&b[starts_b[i]..], lb.stride()))
-                })
-            })?;
+            let (la, lb) = (a.layout().stride(), b.layout().stride());
+            let (starts_a, starts_b) = (starts(batch_a, la, &batch), starts(batch_b, lb, &batch));
+            let (numbers_a, numbers_b) = (elements::<T>(a)?, elements::<T>(b)?);
+            let matrix = |data, strides: &[usize]| match strides {
+                [.., rows, columns] => Matrix { data, rows: *rows, columns: *columns },
+                _ => Matrix { data, rows: 0, columns: 0 },
+            };
+            let product = kernel::matmul(starts_a.len(), [*m, *k, *n], |i| {
+                (matrix(&numbers_a[starts_a[i]..], la), matrix(&numbers_b[starts_b[i]..], lb))
+            });
             make(product, &dims, a)
         })
     }
@@ -103,7 +102,8 @@ impl Op<2> for Dot {
             return Ok((a * b)?.sum_all()?);
         }
         with_float!(a.dtype(), T => {
-            let dot = with_slice(a, |a: &[T]| with_slice(b, |b: &[T]| kernel::dot(a, b)))??;
+            let (a, b) = (&contiguous(a)?, &contiguous(b)?);
+            let dot = kernel::dot(&*elements::<T>(a)?, &elements::<T>(b)?);
             make(vec![dot], &[], a)
         })
     }

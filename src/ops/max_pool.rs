@@ -14,7 +14,7 @@
 //! a padding of more than half the kernel; a dtype that is no float.
 
 use super::window::{PoolOptions, in_memory};
-use crate::autograd::array::{make, with_float, with_slice};
+use crate::autograd::array::{contiguous, elements, make, with_float};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims, Side};
@@ -33,7 +33,8 @@ impl Op<1> for MaxPool {
     fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {
-                let (values, places) = with_slice(x, |x: &[T]| kernel::max_pool(x, &self.sides))?;
+                let x = &contiguous(x)?;
+                let (values, places) = kernel::max_pool(&*elements::<T>(x)?, &self.sides);
                 if keep.recording() {
                     keep.extra(make(places, &self.to, x)?);
                 }
@@ -69,9 +70,8 @@ impl Op<1> for TakePlaces {
     fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {
-                let taken = with_slice(x, |x: &[T]| {
-                    with_slice(&self.places, |places| kernel::take_places(x, places, self.images, 0.0))
-                })??;
+                let (x, places) = (&contiguous(x)?, &contiguous(&self.places)?);
+                let taken = kernel::take_places(&*elements::<T>(x)?, &elements(places)?, self.images, 0.0);
                 make(taken, self.places.dims(), x)
             })
         })
@@ -90,9 +90,8 @@ impl Op<1> for ScatterPlaces {
         let size = self.to.iter().fold(1, |size: usize, &side| size.saturating_mul(side));
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {
-                let sums = with_slice(x, |x: &[T]| {
-                    with_slice(&self.places, |places| kernel::scatter_places(x, places, self.images, size))
-                })??;
+                let (x, places) = (&contiguous(x)?, &contiguous(&self.places)?);
+                let sums = kernel::scatter_places(&*elements::<T>(x)?, &elements(places)?, self.images, size);
                 make(sums, &self.to, x)
             })
         })

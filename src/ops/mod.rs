@@ -64,6 +64,7 @@ mod standardize;
 mod std_dev;
 mod sum;
 mod take;
+pub(crate) mod total;
 mod trace;
 mod transpose;
 mod trig;

@@ -3,14 +3,14 @@
 use candle_core::{DType, Device};
 
 use super::lower::{Lower, Record, Value};
-use crate::autograd::array::{contiguous, elements, on_cpu, with_float};
-use crate::autograd::{Array, Call, Keep, Op, Saved, Tensor, broadcast_to};
+use crate::autograd::array::{elements, on_cpu, with_float};
+use crate::autograd::{Array, Call, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::formula::{Formula, Program, Real, Uses};
 use crate::kernel::{self, Block, Dims, Element, SOURCES, Slots, View, Written, broadcast_dims};
 
 /// Where the loops find the output and its gradient, after up to three inputs.
-const OUTPUT: usize = 3;
+pub(super) const OUTPUT: usize = 3;
 const GRAD: usize = 4;
 
 /// Applies a formula to tensors element by element, with numpy's broadcasting.
@@ -41,16 +41,6 @@ const GRAD: usize = 4;
 /// Shapes that do not broadcast; dtypes that differ or are no float; tensors on different devices.
 pub fn apply<F: Formula<N>, const N: usize>(formula: F, inputs: [&Tensor; N]) -> Result<Tensor> {
     Pointwise(formula).apply(inputs)
-}
-
-/// The sum of a formula over all elements of tensors of one shape, divided by `divisor`; value and gradient by the first input
-/// in one pass. No derivative may read the formula's value, which is not kept.
-pub(crate) fn total<F: Formula<N>, const N: usize>(
-    formula: F,
-    inputs: [&Tensor; N],
-    divisor: f64,
-) -> Result<Tensor> {
-    Total { formula: Pointwise(formula), divisor }.apply(inputs)
 }
 
 /// Defines a formula of this crate's own: its name, value, and derivative from the inputs and `y`. One loop for all of it
@@ -89,18 +79,18 @@ pub(super) use formula;
 
 /// A formula of N inputs.
 #[derive(Debug)]
-struct Pointwise<F, const N: usize>(F);
+pub(super) struct Pointwise<F, const N: usize>(pub(super) F);
 
 /// Which function of a formula.
 #[derive(Clone, Copy, Debug)]
-enum Which {
+pub(super) enum Which {
     Value,
     /// The gradient times the derivative by an input.
     Pull(usize),
 }
 
 /// All that an operation wants to know of its formula: what stands behind this is compiled once, and not for each formula.
-trait Formulas: Send + Sync {
+pub(super) trait Formulas: Send + Sync {
     fn name(&self) -> &'static str;
     /// Which of the inputs and the output (number N) the derivative by an input reads.
     fn reads(&self, input: usize) -> Uses;
@@ -114,7 +104,7 @@ trait Formulas: Send + Sync {
 }
 
 /// The type of a loop's numbers.
-trait Numbers: Element {
+pub(super) trait Numbers: Element {
     fn run(formula: &dyn Formulas, which: Which, out: Slots<Self>, slices: [&[Self]; SOURCES]) -> Written;
 }
 
@@ -238,33 +228,8 @@ impl<F: Formula<N>, const N: usize> Op<N> for Pointwise<F, N> {
     }
 }
 
-/// Σ formula / divisor, which is the mean if that is n.
-#[derive(Debug)]
-struct Total<F, const N: usize> {
-    formula: Pointwise<F, N>,
-    divisor: f64,
-}
-
-impl<F: Formula<N>, const N: usize> Op<N> for Total<F, N> {
-    const NAME: &'static str = F::NAME;
-
-    fn forward(&self, inputs: [&Array; N], keep: &mut Keep) -> Result<Array> {
-        total_forward(&self.formula, &inputs, self.divisor, keep)
-    }
-
-    fn backward(&self, saved: &Saved<N>, grad: &Tensor) -> Result<[Option<Tensor>; N]> {
-        let mut grads = [const { None }; N];
-        for (i, slot) in grads.iter_mut().enumerate() {
-            if saved.wants(i) {
-                *slot = total_backward(&self.formula, saved.call, N, grad, i, self.divisor)?;
-            }
-        }
-        Ok(grads)
-    }
-}
-
 /// The shape that all inputs broadcast to, once their dtypes and devices agree.
-fn broadcast(op: &'static str, inputs: &[&Array]) -> Result<Dims> {
+pub(super) fn broadcast(op: &'static str, inputs: &[&Array]) -> Result<Dims> {
     let first = inputs[0];
     if inputs.iter().any(|x| x.dtype() != first.dtype() || !x.dtype().is_float()) {
         let expected = if inputs.len() == 1 { "a float tensor" } else { "float tensors of one dtype" };
@@ -286,7 +251,7 @@ fn broadcast(op: &'static str, inputs: &[&Array]) -> Result<Dims> {
     Ok(dims)
 }
 
-fn forward(formula: &dyn Formulas, inputs: &[&Array], keep: &mut Keep) -> Result<Array> {
+pub(super) fn forward(formula: &dyn Formulas, inputs: &[&Array], keep: &mut Keep) -> Result<Array> {
     let dims = broadcast(formula.name(), inputs)?;
     let n = inputs.len();
     if keep.recording() {
@@ -335,70 +300,8 @@ fn run<T: Numbers>(
     Ok(Array::from_vec(data, dims, &Device::Cpu)?)
 }
 
-fn total_forward(formula: &dyn Formulas, inputs: &[&Array], divisor: f64, keep: &mut Keep) -> Result<Array> {
-    let first = inputs[0];
-    let (dims, n) = (first.dims(), inputs.len());
-    if keep.recording() {
-        (0..n).for_each(|i| keep.input(i));
-    }
-    if !inputs.iter().all(|x| on_cpu(x) && x.dtype() == first.dtype() && x.dims() == dims) {
-        let each = forward(formula, inputs, keep)?;
-        // A sum of half precision overflows long before a mean does.
-        let wide = if each.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
-        let total = (Tensor::constant(each.to_dtype(wide)?).sum_all()? / divisor)?;
-        return Ok(total.array().to_dtype(each.dtype())?);
-    }
-    let mut arrays = [const { None }; OUTPUT];
-    for (slot, x) in arrays.iter_mut().zip(inputs) {
-        *slot = Some(contiguous(x)?);
-    }
-    let slopes = keep.wants(0);
-    with_float!(first.dtype(), T => {
-        let mut opened = [const { None }; OUTPUT];
-        for (slot, array) in opened.iter_mut().zip(&arrays) {
-            *slot = array.as_ref().map(elements::<T>).transpose()?;
-        }
-        let mut slices: [&[T]; SOURCES] = [&[]; SOURCES];
-        for (slice, x) in slices.iter_mut().zip(&opened) {
-            *slice = x.as_deref().unwrap_or_default();
-        }
-        let value = |out: Slots<T>, slices: [&[T]; SOURCES]| T::run(formula, Which::Value, out, slices);
-        let pull = |out: Slots<T>, slices: [&[T]; SOURCES]| T::run(formula, Which::Pull(0), out, slices);
-        let slopes: Option<(kernel::Loop<T>, T)> = if slopes { Some((&pull, 1.0 / divisor as T)) } else { None };
-        let (total, slopes) = kernel::total(first.elem_count(), slices, &value, slopes);
-        if let Some(slopes) = slopes {
-            keep.extra(Array::from_vec(slopes, dims, &Device::Cpu)?);
-        }
-        Ok(Array::from_vec(vec![total / divisor as T], &[] as &[usize], &Device::Cpu)?)
-    })
-}
-
-fn total_backward(
-    formula: &dyn Formulas,
-    call: &Call,
-    n: usize,
-    grad: &Tensor,
-    i: usize,
-    divisor: f64,
-) -> Result<Option<Tensor>> {
-    if let (0, false, Ok(slopes)) = (i, call.recording(), call.extra(0)) {
-        return scaled(slopes, grad).map(Some);
-    }
-    let dims = call.input(i)?.dims();
-    let grad = broadcast_to(&(grad / divisor)?, dims)?;
-    backward(formula, call, n, &grad, i)
-}
-
-/// An array of slopes, times the gradient of a scalar, which most often is 1.
-pub(crate) fn scaled(slopes: &Array, grad: &Tensor) -> Result<Tensor> {
-    let slopes = Tensor::constant(slopes.clone());
-    let one = on_cpu(grad.array())
-        && with_float!(grad.dtype(), T => elements::<T>(grad.array())?.first() == Some(&1.0));
-    if one { Ok(slopes) } else { slopes * grad }
-}
-
 /// The gradient of input i of `n`.
-fn backward(
+pub(super) fn backward(
     formula: &dyn Formulas,
     call: &Call,
     n: usize,
@@ -453,87 +356,4 @@ fn recorded(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::apply;
-    use crate::formula::{Formula, Real};
-    use crate::prelude::*;
-
-    /// Something of everything.
-    #[inline(always)]
-    fn mixture<R: Real>(a: R, b: R) -> R {
-        let c = (a * b).sin().exp() / (b.abs() + R::constant(0.5)).sqrt();
-        let d = (a * R::constant(3.0)).round_ties_even() + b.floor() + a.rem(b) * b.erfc() - c.atan();
-        d + c.select_gt(a, c.tanh() - a.erf(), a.max(b).sigmoid())
-            + b.powi(2).ln_1p().min(c)
-            + b.abs().powf(a)
-    }
-
-    #[derive(Clone, Debug)]
-    struct Fused;
-    impl Formula<2> for Fused {
-        const NAME: &'static str = "fused";
-        const FUSED: bool = true;
-        #[inline(always)]
-        fn value<R: Real>(&self, [a, b]: [R; 2]) -> R {
-            mixture(a, b)
-        }
-    }
-
-    #[derive(Clone, Debug)]
-    struct Blocks;
-    impl Formula<2> for Blocks {
-        const NAME: &'static str = "blocks";
-        fn value<R: Real>(&self, [a, b]: [R; 2]) -> R {
-            mixture(a, b)
-        }
-    }
-
-    fn both<D: candle_core::WithDType>(dtype: DType) -> Result<()> {
-        let rng = &mut Rng::seed(9);
-        for (da, db) in [
-            (vec![3, 700], vec![700]),
-            (vec![40_000], vec![40_000]),
-            (vec![5, 1], vec![1, 3]),
-            (vec![0], vec![1]),
-        ] {
-            let a = Tensor::parameter(Tensor::randn(0.0, 1.0, da, rng)?.to_dtype(dtype)?.into_array());
-            let b = Tensor::parameter(Tensor::randn(0.0, 1.0, db, rng)?.to_dtype(dtype)?.into_array());
-            let run = |y: Tensor| -> Result<[Vec<D>; 3]> {
-                let gradients = y.sum_all()?.backward()?;
-                let numbers =
-                    |x: Option<&Tensor>| x.map_or(Ok(Vec::new()), |x| x.flatten(0, -1)?.to_vec1::<D>());
-                Ok([numbers(Some(&y))?, numbers(gradients.get(&a))?, numbers(gradients.get(&b))?])
-            };
-            assert!(run(apply(Fused, [&a, &b])?)? == run(apply(Blocks, [&a, &b])?)?, "{dtype:?}");
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn fused_loops_and_blocks_give_the_same_bits() -> Result<()> {
-        both::<f32>(DType::F32)?;
-        both::<f64>(DType::F64)
-    }
-
-    #[test]
-    fn candle_ops_and_tensor_ops_give_the_same_numbers() -> Result<()> {
-        use super::super::lower::{Lower, Record, Value};
-        use crate::formula::Program;
-        let rng = &mut Rng::seed(4);
-        let (a, b) = (Tensor::randn(0.0, 1.0, 500, rng)?, Tensor::randn(0.0, 1.0, 500, rng)?);
-        let expected = apply(Fused, [&a, &b])?.to_vec1::<f64>()?;
-        let program = Program::of(&Fused);
-        let operands = [&a, &b].map(|x| Value::Is(x.array().clone()));
-        let lowered =
-            program.run(&mut Lower { op: "fused" }, &operands)?.remove(0).into_array(a.array(), &[500])?;
-        let Value::Is(recorded) = program.run(&mut Record, &[Value::Is(a), Value::Is(b)])?.remove(0) else {
-            panic!("a number")
-        };
-        for (other, limit) in [(lowered.to_vec1::<f64>()?, 1e-9), (recorded.to_vec1()?, 1e-13)] {
-            for (x, y) in other.iter().zip(&expected) {
-                assert!((x - y).abs() <= limit * y.abs().max(1.0), "{x} {y}");
-            }
-        }
-        Ok(())
-    }
-}
+mod tests;

@@ -6,8 +6,10 @@
 
 use pulp::{Simd, WithSimd};
 
+use super::super::Element;
+use super::super::buffer::Uninit;
 use super::super::parallel::{is_scalar, large_product, simd};
-use super::super::{Element, buffer::Uninit};
+use super::super::simd::run;
 use super::Conv;
 
 /// Channels of the output that are summed side by side.
@@ -25,84 +27,6 @@ const SMALL: usize = 1 << 15;
 
 /// Numbers in a level-1 cache.
 const CACHE: usize = 1 << 13;
-
-/// Floats and their vectors.
-pub(crate) trait Fused: Element {
-    /// A vector. It may lie anywhere in memory.
-    type Vector<S: Simd>: Copy;
-
-    /// A vector of one number.
-    fn splat<S: Simd>(simd: S, x: Self) -> Self::Vector<S>;
-
-    /// Whole vectors.
-    fn vectors<S: Simd>(numbers: &[Self]) -> &[Self::Vector<S>];
-
-    /// The same, to write.
-    fn vectors_mut<S: Simd>(numbers: &mut [Self]) -> &mut [Self::Vector<S>];
-
-    /// a·b + c.
-    fn fused<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>)
-    -> Self::Vector<S>;
-
-    /// The sum of a vector's numbers.
-    fn total<S: Simd>(simd: S, x: Self::Vector<S>) -> Self;
-}
-
-macro_rules! fused {
-    ($($t:ident $vector:ident $splat:ident $vectors:ident $mutable:ident $fused:ident $total:ident;)*) => {$(
-        impl Fused for $t {
-            type Vector<S: Simd> = S::$vector;
-
-            #[inline(always)]
-            fn splat<S: Simd>(simd: S, x: Self) -> S::$vector {
-                simd.$splat(x)
-            }
-
-            #[inline(always)]
-            fn vectors<S: Simd>(numbers: &[Self]) -> &[S::$vector] {
-                S::$vectors(numbers).0
-            }
-
-            #[inline(always)]
-            fn vectors_mut<S: Simd>(numbers: &mut [Self]) -> &mut [S::$vector] {
-                S::$mutable(numbers).0
-            }
-
-            #[inline(always)]
-            fn fused<S: Simd>(simd: S, a: S::$vector, b: S::$vector, c: S::$vector) -> S::$vector {
-                simd.$fused(a, b, c)
-            }
-
-            #[inline(always)]
-            fn total<S: Simd>(simd: S, x: S::$vector) -> Self {
-                simd.$total(x)
-            }
-        }
-    )*};
-}
-
-fused! {
-    f32 f32s splat_f32s as_simd_f32s as_mut_simd_f32s mul_add_e_f32s reduce_sum_f32s;
-    f64 f64s splat_f64s as_simd_f64s as_mut_simd_f64s mul_add_e_f64s reduce_sum_f64s;
-}
-
-/// Runs `f` on the instruction set in use, which has vectors.
-fn run<F: WithSimd>(f: F) -> F::Output {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if simd() == "avx512"
-            && let Some(simd) = pulp::x86::V4::try_new()
-        {
-            return Simd::vectorize(simd, f);
-        }
-        if let Some(simd) = pulp::x86::V3::try_new() {
-            return Simd::vectorize(simd, f);
-        }
-        Simd::vectorize(pulp::Scalar::new(), f)
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    pulp::Arch::new().dispatch(f)
-}
 
 /// The numbers of the vectors of an output that are summed side by side.
 fn together<T>() -> usize {
@@ -146,7 +70,7 @@ pub(super) struct Direct {
 
 impl Direct {
     /// None, if the general way is better.
-    pub(super) fn new<T: Fused>(conv: &Conv) -> Option<Direct> {
+    pub(super) fn new<T: Element>(conv: &Conv) -> Option<Direct> {
         let [high, wide] = conv.sides;
         // Where a transposed convolution adds places to its result, the rows do not fit.
         let fits = conv.sides.iter().all(|side| {
@@ -225,7 +149,7 @@ impl Direct {
     }
 
     /// The outputs of one group of one image, every one of which is written.
-    pub(super) fn convolve<T: Fused>(
+    pub(super) fn convolve<T: Element>(
         &self,
         image: &[T],
         kernel: &[T],
@@ -263,7 +187,7 @@ impl Direct {
     }
 
     /// Adds the gradient of one group's kernel by some images, each a pair of the image and the gradient of its output.
-    pub(super) fn kernel<'a, T: Fused>(
+    pub(super) fn kernel<'a, T: Element>(
         &self,
         mut images: impl Iterator<Item = (&'a [T], &'a [T])>,
         (xs, gs): &mut (Vec<T>, Vec<T>),
@@ -303,7 +227,7 @@ struct Sums<'a, T> {
     rows: &'a mut [T],
 }
 
-impl<T: Fused> WithSimd for Sums<'_, T> {
+impl<T: Element> WithSimd for Sums<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -339,7 +263,7 @@ struct Products<'a, T> {
     sum: &'a mut [T],
 }
 
-impl<T: Fused> WithSimd for Products<'_, T> {
+impl<T: Element> WithSimd for Products<'_, T> {
     type Output = ();
 
     #[inline(always)]

@@ -11,7 +11,7 @@
 
 use super::super::reshape::reshaped;
 use super::{ConvOptions, Derivative, G, convolve, gradients};
-use crate::autograd::array::{make, on_cpu, with_float, with_slice};
+use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::{self, Conv};
@@ -31,14 +31,12 @@ impl<const P: usize> Op<3> for Biased<P> {
             keep.input(0);
         }
         with_float!(a.dtype(), T => {
-            let result = with_slice(a, |a: &[T]| {
-                with_slice(b, |b: &[T]| {
-                    with_slice(bias, |bias: &[T]| match P {
-                        G => kernel::conv(&self.0, a, b, Some(bias)),
-                        _ => kernel::conv_transpose(&self.0, a, b, Some(bias)),
-                    })
-                })
-            })???;
+            let (a, b, bias) = (&contiguous(a)?, &contiguous(b)?, &contiguous(bias)?);
+            let (x, w, shifts) = (elements::<T>(a)?, elements::<T>(b)?, elements::<T>(bias)?);
+            let result = match P {
+                G => kernel::conv(&self.0, &*x, &w, Some(&shifts)),
+                _ => kernel::conv_transpose(&self.0, &*x, &w, Some(&shifts)),
+            };
             make(result, &Derivative::<P>(self.0).dims(), a)
         })
     }

@@ -1,0 +1,161 @@
+//! The sum of a formula over all elements, or its mean: what most losses are.
+//!
+//! # Formula
+//! y = Σ f(a, b, …) / divisor
+//!
+//! # Gradient
+//! g · ∂f/∂aᵢ / divisor; that by the first input is computed beside the value, while the numbers are in cache.
+//!
+//! # Errors
+//! Dtypes that differ or are no float.
+
+use candle_core::{DType, Device};
+
+use super::pointwise::{Formulas, Numbers, OUTPUT, Pointwise, Which, backward, forward};
+use crate::autograd::array::{contiguous, elements, on_cpu, with_float};
+use crate::autograd::{Array, Call, Keep, Op, Saved, Tensor, broadcast_to};
+use crate::error::Result;
+use crate::formula::Formula;
+use crate::kernel::{self, SOURCES, Slots};
+
+/// The sum of a formula over all elements of tensors of one shape, divided by `divisor`; value and gradient by the first input
+/// in one pass. No derivative may read the formula's value, which is not kept.
+pub(crate) fn total<F: Formula<N>, const N: usize>(
+    formula: F,
+    inputs: [&Tensor; N],
+    divisor: f64,
+) -> Result<Tensor> {
+    Total { formula: Pointwise(formula), divisor }.apply(inputs)
+}
+
+/// Σ formula / divisor, which is the mean if that is n.
+#[derive(Debug)]
+struct Total<F, const N: usize> {
+    formula: Pointwise<F, N>,
+    divisor: f64,
+}
+
+impl<F: Formula<N>, const N: usize> Op<N> for Total<F, N> {
+    const NAME: &'static str = F::NAME;
+
+    fn forward(&self, inputs: [&Array; N], keep: &mut Keep) -> Result<Array> {
+        total_forward(&self.formula, &inputs, self.divisor, keep)
+    }
+
+    fn backward(&self, saved: &Saved<N>, grad: &Tensor) -> Result<[Option<Tensor>; N]> {
+        let mut grads = [const { None }; N];
+        for (i, slot) in grads.iter_mut().enumerate() {
+            if saved.wants(i) {
+                *slot = total_backward(&self.formula, saved.call, N, grad, i, self.divisor)?;
+            }
+        }
+        Ok(grads)
+    }
+}
+
+fn total_forward(formula: &dyn Formulas, inputs: &[&Array], divisor: f64, keep: &mut Keep) -> Result<Array> {
+    let first = inputs[0];
+    let (dims, n) = (first.dims(), inputs.len());
+    if keep.recording() {
+        (0..n).for_each(|i| keep.input(i));
+    }
+    if !inputs.iter().all(|x| on_cpu(x) && x.dtype() == first.dtype() && x.dims() == dims) {
+        let each = forward(formula, inputs, keep)?;
+        // A sum of half precision overflows long before a mean does.
+        let wide = if each.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+        let total = (Tensor::constant(each.to_dtype(wide)?).sum_all()? / divisor)?;
+        return Ok(total.array().to_dtype(each.dtype())?);
+    }
+    let mut arrays = [const { None }; OUTPUT];
+    for (slot, x) in arrays.iter_mut().zip(inputs) {
+        *slot = Some(contiguous(x)?);
+    }
+    let slopes = keep.wants(0);
+    with_float!(first.dtype(), T => {
+        let mut opened = [const { None }; OUTPUT];
+        for (slot, array) in opened.iter_mut().zip(&arrays) {
+            *slot = array.as_ref().map(elements::<T>).transpose()?;
+        }
+        let mut slices: [&[T]; SOURCES] = [&[]; SOURCES];
+        for (slice, x) in slices.iter_mut().zip(&opened) {
+            *slice = x.as_deref().unwrap_or_default();
+        }
+        let value = |out: Slots<T>, slices: [&[T]; SOURCES]| T::run(formula, Which::Value, out, slices);
+        let pull = |out: Slots<T>, slices: [&[T]; SOURCES]| T::run(formula, Which::Pull(0), out, slices);
+        let slopes: Option<(kernel::Loop<T>, T)> = if slopes { Some((&pull, 1.0 / divisor as T)) } else { None };
+        let (total, slopes) = kernel::total(first.elem_count(), slices, &value, slopes);
+        if let Some(slopes) = slopes {
+            keep.extra(Array::from_vec(slopes, dims, &Device::Cpu)?);
+        }
+        Ok(Array::from_vec(vec![total / divisor as T], &[] as &[usize], &Device::Cpu)?)
+    })
+}
+
+fn total_backward(
+    formula: &dyn Formulas,
+    call: &Call,
+    n: usize,
+    grad: &Tensor,
+    i: usize,
+    divisor: f64,
+) -> Result<Option<Tensor>> {
+    if let (0, false, Ok(slopes)) = (i, call.recording(), call.extra(0)) {
+        return scaled(slopes, grad).map(Some);
+    }
+    let dims = call.input(i)?.dims();
+    let grad = broadcast_to(&(grad / divisor)?, dims)?;
+    backward(formula, call, n, &grad, i)
+}
+
+/// An array of slopes, times the gradient of a scalar, which most often is 1.
+pub(crate) fn scaled(slopes: &Array, grad: &Tensor) -> Result<Tensor> {
+    let slopes = Tensor::constant(slopes.clone());
+    let one = on_cpu(grad.array())
+        && with_float!(grad.dtype(), T => elements::<T>(grad.array())?.first() == Some(&1.0));
+    if one { Ok(slopes) } else { slopes * grad }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::tensor;
+    use super::total;
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients() -> Result<()> {
+        let inputs = [tensor(&[0.3, -1.0, 2.0]), tensor(&[1.0, -2.5, 0.5])];
+        for divisor in [1.0, 3.0] {
+            autograd::gradcheck(|x| total(L2, [&x[0], &x[1]], divisor)?.sqr(), &inputs)?;
+            autograd::gradcheck(|x| total(BceWithLogits, [&x[0], &x[1]], divisor), &inputs)?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn as_the_sum_of_each() -> Result<()> {
+        let rng = &mut Rng::seed(4);
+        for n in [0, 1, 31, 32, 1000, 40_000] {
+            let x = Tensor::parameter(Tensor::randn(0.0, 1.0, n, rng)?.into_array());
+            let t = Tensor::randn(0.0, 1.0, n, rng)?;
+            let (y, each) = (total(L2, [&x, &t], 1.0)?, super::super::apply(L2, [&x, &t])?.sum_all()?);
+            let (a, b) = (y.to_scalar::<f64>()?, each.to_scalar::<f64>()?);
+            assert!((a - b).abs() <= 1e-12 * b, "{n}: {a} {b}");
+            let [own, other] =
+                [y, each].map(|y| y.backward().unwrap().get(&x).unwrap().to_vec1::<f64>().unwrap());
+            assert_eq!(own, other, "{n}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn half_precision_and_views() -> Result<()> {
+        let ones = Tensor::ones((3, 500), DType::F16, &Device::Cpu)?;
+        let zeros = Tensor::zeros((3, 500), DType::F16, &Device::Cpu)?;
+        assert_eq!(total(L2, [&ones, &zeros], 1500.0)?.to_dtype(DType::F32)?.to_scalar::<f32>()?, 1.0);
+        let (x, t) =
+            (Tensor::randn(0.0, 1.0, (4, 3), &mut Rng::seed(1))?, tensor(&[0.5; 12]).reshape((3, 4))?);
+        let by_view = total(L2, [&x.t()?, &t], 1.0)?.to_scalar::<f64>()?;
+        assert!((by_view - total(L2, [&x, &t.t()?], 1.0)?.to_scalar::<f64>()?).abs() < 1e-14);
+        Ok(())
+    }
+}
