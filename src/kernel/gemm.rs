@@ -2,7 +2,7 @@
 //! to find out how many threads there are.
 
 use super::buffer::fill;
-use super::parallel::{PIECE, for_each_rows, parts, product_worthwhile, vectorize, worthwhile};
+use super::parallel::{PIECE, for_each_rows, gemm_worthwhile, parts, vectorize, worthwhile};
 use super::products::rows;
 use super::{Element, buffer};
 
@@ -190,7 +190,7 @@ fn into<T: Element>(out: &mut [T], sizes: [usize; 3], a: Matrix<T>, b: Matrix<T>
     if k > 0 && with_vector(out, sizes, a, b, add, worthwhile(work)) {
         return;
     }
-    multiply((out, n), sizes, a, b, add, product_worthwhile(work));
+    multiply((out, n), sizes, a, b, add, gemm_worthwhile(work));
 }
 
 /// The products of `batch` pairs of matrices m × k and k × n, each given by where it starts, one after the other.
@@ -210,7 +210,7 @@ pub(crate) fn matmul<'a, T: Element>(
         }
         return out;
     }
-    let threads = product_worthwhile(m.saturating_mul(n).saturating_mul(k));
+    let threads = gemm_worthwhile(m.saturating_mul(n).saturating_mul(k));
     // SAFETY: each part of `out` has m·n elements, and `product` writes them all, because k > 0, and reads none.
     #[allow(unsafe_code)]
     unsafe {

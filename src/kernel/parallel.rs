@@ -74,8 +74,11 @@ pub(crate) fn vectorize<R>(f: impl FnOnce() -> R) -> R {
 /// (The crate's own tests use threads from few elements on.)
 const PARALLEL_FROM: usize = if cfg!(test) { 1 << 14 } else { 1 << 18 };
 
-/// The same for the multiplications of a matrix product.
-const PARALLEL_PRODUCTS_FROM: usize = if cfg!(test) { 1 << 19 } else { 1 << 25 };
+/// The same for the multiplications of a convolution.
+const PARALLEL_PRODUCTS_FROM: usize = if cfg!(test) { 1 << 19 } else { 1 << 22 };
+
+/// The same for those of one matrix product, where threads wait for one another more often.
+const PARALLEL_GEMM_FROM: usize = if cfg!(test) { 1 << 19 } else { 1 << 25 };
 
 /// Elements that a thread takes at a time: few enough for its level-2 cache.
 pub(super) const PIECE: usize = 1 << 15;
@@ -86,6 +89,11 @@ pub(super) fn worthwhile(n: usize) -> bool {
 }
 
 /// Whether a matrix product of `n` multiplications is worth more than one thread.
+pub(super) fn gemm_worthwhile(n: usize) -> bool {
+    n >= PARALLEL_GEMM_FROM && rayon::current_num_threads() > 1
+}
+
+/// Whether a convolution of `n` multiplications is worth more than one thread.
 pub(super) fn product_worthwhile(n: usize) -> bool {
     large_product(n) && rayon::current_num_threads() > 1
 }

@@ -190,7 +190,7 @@ pub(crate) fn log_softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
             for row in shifted(x, out, width).chunks_exact_mut(width) {
                 let log = T::from_f64(lanes(row, row, &|x: T, _| x.exp_negative())).ln();
                 for x in row.iter_mut() {
-                    *x = *x - log;
+                    *x -= log;
                 }
             }
         },

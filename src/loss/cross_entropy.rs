@@ -262,7 +262,7 @@ impl Op<2> for Soft {
         if on_cpu(x) {
             let (x, q) = (contiguous(x)?, contiguous(q)?);
             return with_float!(x.dtype(), T => {
-                make(soft::soft_cross_entropy(&*elements::<T>(&x)?, &elements::<T>(&q)?, n, width), &[n], &x)
+                make(soft::soft_cross_entropy(&elements::<T>(&x)?, &elements::<T>(&q)?, n, width), &[n], &x)
             });
         }
         if matches!(x.dtype(), DType::F16 | DType::BF16) && x.device().is_cpu() {
@@ -282,7 +282,7 @@ impl Op<2> for Soft {
             let (x, q) = (contiguous(x.array())?, contiguous(q.array())?);
             gradients[0] = with_float!(x.dtype(), T => {
                 let (numbers, q, grad) = (elements::<T>(&x)?, elements::<T>(&q)?, elements::<T>(&grad)?);
-                let data = soft::soft_cross_entropy_backward(&*numbers, &q, &grad, width);
+                let data = soft::soft_cross_entropy_backward(&numbers, &q, &grad, width);
                 Some(Tensor::constant(make(data, x.dims(), &x)?))
             });
         } else if saved.wants(0) {

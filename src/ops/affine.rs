@@ -33,7 +33,7 @@ impl Op<3> for Affine {
         let sizes = [x.dims()[0], x.dims()[1], w.dims()[0]];
         let (x, w, b) = (contiguous(x)?, contiguous(w)?, contiguous(b)?);
         with_float!(x.dtype(), T => {
-            let y = kernel::affine(&*elements::<T>(&x)?, &elements::<T>(&w)?, &elements::<T>(&b)?, sizes);
+            let y = kernel::affine(&elements::<T>(&x)?, &elements::<T>(&w)?, &elements::<T>(&b)?, sizes);
             make(y, &[sizes[0], sizes[2]], &x)
         })
     }
@@ -58,13 +58,13 @@ fn fused<T: Element>(saved: &Saved<3>, grad: &Array) -> Result<[Option<Tensor>; 
     if saved.wants(0) {
         let w = &contiguous(saved.call.input(1)?)?;
         let (k, w) = (w.dims()[1], elements::<T>(w)?);
-        let sides = (Matrix { data: &*g, rows: m, columns: 1 }, Matrix { data: &*w, rows: k, columns: 1 });
+        let sides = (Matrix { data: &g, rows: m, columns: 1 }, Matrix { data: &w, rows: k, columns: 1 });
         grads[0] = array(kernel::matmul(1, [n, m, k], |_| sides), &[n, k])?;
     }
     if saved.wants(1) {
         let x = &contiguous(saved.call.input(0)?)?;
         let (k, x) = (x.dims()[1], elements::<T>(x)?);
-        let sides = (Matrix { data: &*g, rows: 1, columns: m }, Matrix { data: &*x, rows: k, columns: 1 });
+        let sides = (Matrix { data: &g, rows: 1, columns: m }, Matrix { data: &x, rows: k, columns: 1 });
         grads[1] = array(kernel::matmul(1, [m, n, k], |_| sides), &[m, k])?;
     }
     if saved.wants(2) {

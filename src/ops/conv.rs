@@ -111,9 +111,9 @@ impl<const P: usize> Op<2> for Derivative<P> {
                 let (a, b) = (&contiguous(a)?, &contiguous(b)?);
                 let (x, w) = (elements::<T>(a)?, elements::<T>(b)?);
                 let result = match P {
-                    X => kernel::conv_transpose(&self.0, &*x, &w, None),
-                    W => kernel::conv_kernel(&self.0, &*x, &w),
-                    _ => kernel::conv(&self.0, &*x, &w, None),
+                    X => kernel::conv_transpose(&self.0, &x, &w, None),
+                    W => kernel::conv_kernel(&self.0, &x, &w),
+                    _ => kernel::conv(&self.0, &x, &w, None),
                 };
                 make(result, &self.dims(), a)
             })

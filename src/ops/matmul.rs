@@ -103,7 +103,7 @@ impl Op<2> for Dot {
         }
         with_float!(a.dtype(), T => {
             let (a, b) = (&contiguous(a)?, &contiguous(b)?);
-            let dot = kernel::dot(&*elements::<T>(a)?, &elements::<T>(b)?);
+            let dot = kernel::dot(&elements::<T>(a)?, &elements::<T>(b)?);
             make(vec![dot], &[], a)
         })
     }

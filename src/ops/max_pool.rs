@@ -34,7 +34,7 @@ impl Op<1> for MaxPool {
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {
                 let x = &contiguous(x)?;
-                let (values, places) = kernel::max_pool(&*elements::<T>(x)?, &self.sides);
+                let (values, places) = kernel::max_pool(&elements::<T>(x)?, &self.sides);
                 if keep.recording() {
                     keep.extra(make(places, &self.to, x)?);
                 }
@@ -71,7 +71,7 @@ impl Op<1> for TakePlaces {
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {
                 let (x, places) = (&contiguous(x)?, &contiguous(&self.places)?);
-                let taken = kernel::take_places(&*elements::<T>(x)?, &elements(places)?, self.images, 0.0);
+                let taken = kernel::take_places(&elements::<T>(x)?, &elements(places)?, self.images, 0.0);
                 make(taken, self.places.dims(), x)
             })
         })
@@ -91,7 +91,7 @@ impl Op<1> for ScatterPlaces {
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {
                 let (x, places) = (&contiguous(x)?, &contiguous(&self.places)?);
-                let sums = kernel::scatter_places(&*elements::<T>(x)?, &elements(places)?, self.images, size);
+                let sums = kernel::scatter_places(&elements::<T>(x)?, &elements(places)?, self.images, size);
                 make(sums, &self.to, x)
             })
         })

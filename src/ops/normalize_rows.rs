@@ -46,7 +46,7 @@ impl Op<1> for NormalizeRows {
         }
         let x = &contiguous(x)?;
         with_float!(x.dtype(), T => {
-            let [y, lengths] = rows::normalize(&*elements::<T>(x)?, width);
+            let [y, lengths] = rows::normalize(&elements::<T>(x)?, width);
             if keep.recording() {
                 let n = lengths.len();
                 keep.extra(make(lengths, &[n], x)?);

@@ -34,8 +34,8 @@ impl<const P: usize> Op<3> for Biased<P> {
             let (a, b, bias) = (&contiguous(a)?, &contiguous(b)?, &contiguous(bias)?);
             let (x, w, shifts) = (elements::<T>(a)?, elements::<T>(b)?, elements::<T>(bias)?);
             let result = match P {
-                G => kernel::conv(&self.0, &*x, &w, Some(&shifts)),
-                _ => kernel::conv_transpose(&self.0, &*x, &w, Some(&shifts)),
+                G => kernel::conv(&self.0, &x, &w, Some(&shifts)),
+                _ => kernel::conv_transpose(&self.0, &x, &w, Some(&shifts)),
             };
             make(result, &Derivative::<P>(self.0).dims(), a)
         })
