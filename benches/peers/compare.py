@@ -108,7 +108,7 @@ class Server:
 def environment(threads):
     count = str(threads)
     made = {**os.environ}
-    for name in ["RAYON", "OMP", "MKL", "OPENBLAS"]:
+    for name in ["MATMUL", "RAYON", "OMP", "MKL", "OPENBLAS"]:
         made[f"{name}_NUM_THREADS"] = count
     made["NPROC"] = count  # the size of jax's pool
     if threads == 1:

@@ -40,7 +40,13 @@ impl<T: Element> Block<T> {
     fn each(self, f: impl Fn(T) -> T) -> Self {
         vectorize(
             #[inline(always)]
-            || Block(self.0.map(f)),
+            || {
+                let mut out = self.0;
+                for i in 0..WIDTH {
+                    out[i] = f(out[i]);
+                }
+                Block(out)
+            },
         )
     }
 

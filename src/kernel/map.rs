@@ -178,20 +178,20 @@ pub(crate) fn total<T: Element>(
         run(values, from, unsafe { &mut *(std::ptr::from_mut(out) as *mut [Uninit<T>]) }, &[]);
     };
     let Some((slopes, number)) = slopes else { return (sum_made(n, &make), None) };
-    let numbers = [number; MADE];
+    let numbers = vec![number; n.min(MADE)];
     let mut total = T::default();
     // SAFETY: `sum_made` comes by every block of the n numbers, and each run writes its block.
     #[allow(unsafe_code)]
-    let made = unsafe {
+    let slopes = unsafe {
         buffer::written(n, |out| {
             let blocks = Parts::new(out, MADE);
-            total = sum_made(n, &|from, made| {
-                make(from, made);
+            total = sum_made(n, &|from, values| {
+                make(from, values);
                 run(slopes, from, blocks.take(from / MADE), &numbers);
             });
         })
     };
-    (total, Some(made))
+    (total, Some(slopes))
 }
 
 /// `f(sources[0][i], sources[1][i], …)` for every element i of the shape `dims`, in row-major order; `f` must be inlined.

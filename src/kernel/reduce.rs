@@ -100,13 +100,13 @@ pub(crate) fn sum<T: Element>(x: &[T]) -> T {
     T::from_f64(in_pieces(x.len(), &|from, to| products::sum(&x[from..to], T::from_f64(1.0))))
 }
 
-/// Numbers that are made at a time to be added.
+/// Numbers that are made at a time to be added: enough for the processor to see that they are read in order.
 pub(super) const MADE: usize = 4 * BLOCK;
 
 /// The sum of `n` numbers that `make(from, numbers)` makes, [`MADE`] at a time.
 pub(crate) fn sum_made<T: Element>(n: usize, make: &(dyn Fn(usize, &mut [T]) + Sync)) -> T {
     T::from_f64(in_pieces(n, &|from, to| {
-        let mut numbers = [T::default(); MADE];
+        let mut numbers = vec![T::default(); MADE.min(to - from)];
         let mut total = 0.0;
         for start in (from..to).step_by(MADE) {
             let numbers = &mut numbers[..MADE.min(to - start)];

@@ -120,10 +120,16 @@ impl Numbers for f64 {
     }
 }
 
+/// The first N of some numbers. Each closure of its own for this would be compiled for every formula.
+#[inline(always)]
+fn first<R: Copy, const N: usize>(numbers: &[R]) -> [R; N] {
+    std::array::from_fn(|i| numbers[i])
+}
+
 /// grad · ∂f/∂xᵢ; i is known to the compiler, or the loop would not be vectorised.
 #[inline(always)]
 fn pull<const I: usize, F: Formula<N>, const N: usize, R: Real>(formula: &F, s: &[R; SOURCES]) -> R {
-    s[GRAD] * formula.derivative(std::array::from_fn(|j| s[j]), s[OUTPUT])[I % N]
+    s[GRAD] * formula.derivative(first(s), s[OUTPUT])[I % N]
 }
 
 #[inline(always)]
@@ -153,13 +159,13 @@ macro_rules! run {
     ($name:ident $t:ty) => {
         fn $name(&self, which: Which, out: Slots<$t>, slices: [&[$t]; SOURCES]) -> Written {
             let Pointwise(formula) = self;
-            let value = |s: &[Block<$t>; SOURCES]| formula.value(std::array::from_fn(|i| s[i]));
+            let value = |s: &[Block<$t>; SOURCES]| formula.value(first(s));
             match which {
                 Which::Value if F::FUSED => kernel::fuse(
                     out,
                     slices,
                     #[inline(always)]
-                    |s| formula.value(std::array::from_fn(|i| s[i])),
+                    |s| formula.value(first(&s)),
                     &value,
                 ),
                 Which::Value => kernel::in_blocks(out, slices, &value),
@@ -189,11 +195,11 @@ impl<F: Formula<N>, const N: usize> Formulas for Pointwise<F, N> {
     }
 
     fn slopes(&self) -> Program {
-        Program::capture_slice(N + 1, |x| self.0.derivative(std::array::from_fn(|i| x[i]), x[N]).to_vec())
+        Program::capture_slice(N + 1, |x| self.0.derivative(first(x), x[N]).to_vec())
     }
 
     fn slope(&self, input: usize) -> Program {
-        Program::capture_slice(N + 1, |x| vec![self.0.derivative(std::array::from_fn(|j| x[j]), x[N])[input]])
+        Program::capture_slice(N + 1, |x| vec![self.0.derivative(first(x), x[N])[input]])
     }
 
     run!(run_f32 f32);
