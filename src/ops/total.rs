@@ -107,10 +107,11 @@ fn total_backward(
     backward(formula, call, n, &grad, i)
 }
 
-/// An array of slopes, times the gradient of a scalar, which most often is 1.
+/// An array of slopes, times a gradient, which most often is that of a scalar, and 1.
 pub(crate) fn scaled(slopes: &Array, grad: &Tensor) -> Result<Tensor> {
     let slopes = Tensor::constant(slopes.clone());
-    let one = on_cpu(grad.array())
+    let one = grad.elem_count() == 1
+        && on_cpu(grad.array())
         && with_float!(grad.dtype(), T => elements::<T>(grad.array())?.first() == Some(&1.0));
     if one { Ok(slopes) } else { slopes * grad }
 }
@@ -144,6 +145,16 @@ mod tests {
                 [y, each].map(|y| y.backward().unwrap().get(&x).unwrap().to_vec1::<f64>().unwrap());
             assert_eq!(own, other, "{n}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn only_a_scalar_of_one_leaves_the_slopes_alone() -> Result<()> {
+        let x = Tensor::parameter(Tensor::zeros((3, 2), DType::F64, &Device::Cpu)?.into_array());
+        let losses = CrossEntropy.each(&x, &Tensor::new(&[0u32, 1, 0], &Device::Cpu)?)?;
+        let slopes = losses.backward_from(&Tensor::new(&[1.0, 2.0, 0.0], &Device::Cpu)?)?;
+        let expected = [[-0.5, 0.5], [1.0, -1.0], [0.0, 0.0]];
+        assert_eq!(slopes.get(&x).unwrap().to_vec2::<f64>()?, expected);
         Ok(())
     }
 
