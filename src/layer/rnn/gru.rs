@@ -35,7 +35,9 @@ struct Candidate;
 
 impl Formula<3> for Candidate {
     const NAME: &'static str = "gru_candidate";
+    const FUSED: bool = true;
 
+    #[inline(always)]
     fn value<R: Real>(&self, [x, r, h]: [R; 3]) -> R {
         (x + r.sigmoid() * h).tanh()
     }
@@ -47,7 +49,9 @@ struct Update;
 
 impl Formula<3> for Update {
     const NAME: &'static str = "gru_update";
+    const FUSED: bool = true;
 
+    #[inline(always)]
     fn value<R: Real>(&self, [n, z, h]: [R; 3]) -> R {
         n + z.sigmoid() * (h - n)
     }

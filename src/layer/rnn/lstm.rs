@@ -34,7 +34,9 @@ struct Gated;
 
 impl Formula<2> for Gated {
     const NAME: &'static str = "lstm_gate";
+    const FUSED: bool = true;
 
+    #[inline(always)]
     fn value<R: Real>(&self, [a, b]: [R; 2]) -> R {
         a.sigmoid() * b.tanh()
     }
@@ -46,7 +48,9 @@ struct Kept;
 
 impl Formula<3> for Kept {
     const NAME: &'static str = "lstm_keep";
+    const FUSED: bool = true;
 
+    #[inline(always)]
     fn value<R: Real>(&self, [f, c, w]: [R; 3]) -> R {
         f.sigmoid() * c + w
     }
