@@ -98,6 +98,14 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
+    /// Somebody interrupted the training (Ctrl-C), and it was saved.
+    #[error("fit: interrupted after step {step}; {} has all that `resume` needs to go on", saved.display())]
+    Interrupted {
+        /// How many steps were taken.
+        step: u64,
+        /// The checkpoint.
+        saved: PathBuf,
+    },
     /// Where in a model the error arose.
     #[error("{place}: {source}")]
     In {

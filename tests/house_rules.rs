@@ -29,7 +29,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("normalize", &["layer"]), // what is fitted belongs to the model: buffers
     ("optim", &["layer"]),
     ("io", &["optim", "file"]),
-    ("train", &["optim", "data", "io", "metrics"]),
+    ("train", &["optim", "data", "io", "metrics", "plot"]),
 ];
 
 /// Folders where a file is an op, an activation or a loss.

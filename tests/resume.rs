@@ -17,7 +17,11 @@ use tealight::prelude::*;
 use tealight::train::{Checkpoints, EarlyStopping, Trainer};
 
 const PLACE: &str = "TEALIGHT_TEST_TRAIN_IN";
+const SLOW: &str = "TEALIGHT_TEST_TRAIN_SLOWLY_IN";
+const AFTER: &str = "TEALIGHT_TEST_WAIT_AFTER_TRAINING_IN";
 const EPOCHS: u64 = 16;
+/// The exit code of a training that was interrupted.
+const INTERRUPTED: i32 = 130;
 
 /// Trains in this directory, from the last checkpoint if there is one, and writes the weights when all is done.
 fn train(directory: &Path) -> Result<()> {
@@ -62,15 +66,54 @@ fn train(directory: &Path) -> Result<()> {
 /// What the other processes run; nothing, where the tests are run.
 #[test]
 fn child() {
-    if let Some(directory) = std::env::var_os(PLACE) {
-        train(Path::new(&directory)).unwrap();
+    let Some(directory) = std::env::var_os(PLACE) else { return };
+    match train(Path::new(&directory)) {
+        Err(Error::Interrupted { step, saved }) => {
+            assert!(step > 0 && saved.ends_with("last.safetensors"));
+            std::process::exit(INTERRUPTED);
+        }
+        trained => trained.unwrap(),
     }
 }
 
+/// Training with a batch that takes for ever, after it has told so by a file.
+#[test]
+fn slow_child() {
+    let Some(directory) = std::env::var_os(SLOW).map(std::path::PathBuf::from) else { return };
+    let number = Tensor::ones(1, DType::F32, &Device::Cpu).unwrap();
+    let place = directory.clone();
+    let slow = tealight::data::from_fn(8, move |i| {
+        if i == 5 {
+            std::fs::write(place.join("slow"), "").unwrap();
+            std::thread::sleep(Duration::from_secs(60));
+        }
+        Ok((number.clone(), number.clone()))
+    });
+    let model = Linear::new(1, 1, &mut Rng::seed(1)).unwrap();
+    let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1).unwrap())
+        .callback(Checkpoints::new(&directory).unwrap())
+        .silent();
+    let fitted = trainer.fit(&DataLoader::new(&slow, 2).unwrap(), None);
+    panic!("the batch that takes for ever: {fitted:?}");
+}
+
+/// What waits when the training is done, for a signal that is to end it.
+#[test]
+fn child_after_training() {
+    let Some(directory) = std::env::var_os(AFTER).map(std::path::PathBuf::from) else { return };
+    train(&directory).unwrap();
+    std::fs::write(directory.join("after"), "").unwrap();
+    std::thread::sleep(Duration::from_secs(60));
+}
+
 fn start(directory: &Path, threads: usize) -> Child {
+    start_test("child", PLACE, directory, threads)
+}
+
+fn start_test(name: &str, place: &str, directory: &Path, threads: usize) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child"])
-        .env(PLACE, directory)
+        .args(["--exact", name])
+        .env(place, directory)
         .env("RAYON_NUM_THREADS", threads.to_string())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -117,4 +160,75 @@ fn killed_at_any_moment() {
         finished += 1;
     }
     println!("{kills} kills, {finished} trainings of {long:?}");
+}
+
+/// What Ctrl-C does, on systems that have signals.
+#[cfg(all(unix, feature = "interrupt"))]
+mod interrupts {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    const SIGINT: i32 = 2;
+
+    fn interrupt(child: &Child) {
+        let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    fn wait_for(file: &Path) {
+        let started = Instant::now();
+        while !file.exists() {
+            assert!(started.elapsed() < Duration::from_secs(60), "{} never came", file.display());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn a_training_is_saved_and_goes_on() {
+        let whole = tempfile::tempdir().unwrap();
+        let started = Instant::now();
+        assert!(start(whole.path(), 1).wait().unwrap().success());
+        let long = started.elapsed();
+        let rng = &mut Rng::seed(u64::from(std::process::id()));
+        let mut saved = 0;
+        while saved < 3 {
+            let directory = tempfile::tempdir().unwrap();
+            loop {
+                let mut child = start(directory.path(), 1);
+                std::thread::sleep(Duration::from_secs_f64(long.as_secs_f64() * rng.uniform()));
+                // It may have ended by itself.
+                let _ = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+                let status = child.wait().unwrap();
+                match status.code() {
+                    Some(0) => break,
+                    Some(INTERRUPTED) => saved += 1,
+                    // Before the training or after it, Ctrl-C ends the program as ever.
+                    _ => assert_eq!(status.signal(), Some(SIGINT)),
+                }
+            }
+            assert_eq!(done(directory.path()), done(whole.path()));
+        }
+    }
+
+    #[test]
+    fn a_second_one_ends_the_program_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut child = start_test("slow_child", SLOW, directory.path(), 1);
+        wait_for(&directory.path().join("slow"));
+        interrupt(&child);
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(child.try_wait().unwrap().is_none(), "the first one ended it");
+        interrupt(&child);
+        assert_eq!(child.wait().unwrap().signal(), Some(SIGINT));
+    }
+
+    #[test]
+    fn after_a_training_it_ends_the_program() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut child = start_test("child_after_training", AFTER, directory.path(), 1);
+        wait_for(&directory.path().join("after"));
+        interrupt(&child);
+        assert_eq!(child.wait().unwrap().signal(), Some(SIGINT));
+    }
 }

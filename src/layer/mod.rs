@@ -55,7 +55,6 @@ pub use summary::Summary;
 
 use candle_core::{DType, Device};
 
-use self::summary::Recorder;
 use crate::activation::Activation;
 use crate::autograd::{Tensor, no_grad};
 use crate::error::{Error, Result};
@@ -156,15 +155,7 @@ pub trait Layer: Send + Sync {
     fn summary(&self, input_shape: &[usize]) -> Result<Summary> {
         let dtype = self.parameters().first().map_or(DType::F32, |(_, parameter)| parameter.get().dtype());
         let x = Tensor::zeros(input_shape, dtype, &Device::Cpu)?;
-        let mut pass = Pass::eval();
-        pass.recorder = Some(Recorder::default());
-        let before = pass.recorder.as_mut().map(|recorder| recorder.enter("model", self.kind()));
-        let y = no_grad(|| self.forward(&x, &mut pass))?;
-        let mut recorder = pass.recorder.unwrap_or_default();
-        if let Some(row) = before {
-            recorder.leave(row, self.parameters(), &y);
-        }
-        Ok(recorder.into_summary())
+        Ok(no_grad(|| Pass::eval().summarised(self, &x))?.1)
     }
 
     /// The name of the layer's type, without its path: what a summary calls it.

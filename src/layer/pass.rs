@@ -1,7 +1,7 @@
 //! [`Pass`]: what a layer is told about the pass it takes part in.
 
 use super::Layer;
-use super::summary::Recorder;
+use super::summary::{Recorder, Summary};
 use crate::autograd::{Tensor, within};
 use crate::error::Result;
 use crate::ops::Rng;
@@ -32,6 +32,21 @@ impl Pass {
     /// The random numbers of a training pass.
     pub fn rng(&mut self) -> Option<&mut Rng> {
         self.rng.as_mut()
+    }
+
+    /// The output of a whole model, and the table of its layers.
+    pub(crate) fn summarised(
+        mut self,
+        model: &(impl Layer + ?Sized),
+        x: &Tensor,
+    ) -> Result<(Tensor, Summary)> {
+        let mut recorder = Recorder::default();
+        let row = recorder.enter("model", model.kind());
+        self.recorder = Some(recorder);
+        let y = model.forward(x, &mut self)?;
+        let mut recorder = self.recorder.unwrap_or_default();
+        recorder.leave(row, model.parameters(), &y);
+        Ok((y, recorder.into_summary()))
     }
 
     /// The output of a layer inside a layer, under its name: an error says where it arose, and

@@ -135,4 +135,8 @@ impl Metric for ConfusionMatrix {
         self.classes = 0;
         self.cells.clear();
     }
+
+    fn confusion(&self) -> Option<&ConfusionMatrix> {
+        Some(self)
+    }
 }

@@ -69,6 +69,11 @@ pub trait Metric: Debug + Send {
 
     /// Forgets all batches.
     fn reset(&mut self);
+
+    /// Which class was taken for which, if the metric counts that.
+    fn confusion(&self) -> Option<&ConfusionMatrix> {
+        None
+    }
 }
 
 impl<M: Metric + ?Sized> Metric for &mut M {
@@ -86,6 +91,10 @@ impl<M: Metric + ?Sized> Metric for &mut M {
 
     fn reset(&mut self) {
         (**self).reset();
+    }
+
+    fn confusion(&self) -> Option<&ConfusionMatrix> {
+        (**self).confusion()
     }
 }
 

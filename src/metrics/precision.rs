@@ -79,6 +79,10 @@ macro_rules! score {
             fn reset(&mut self) {
                 self.counts.reset();
             }
+
+            fn confusion(&self) -> Option<&ConfusionMatrix> {
+                Some(&self.counts)
+            }
         }
     };
 }

@@ -248,4 +248,8 @@ impl<R: Rule<N>, const N: usize> Optimizer for Descent<R, N> {
     fn load_state(&mut self, state: &std::collections::BTreeMap<String, Tensor>) -> Result<()> {
         self.restore(state)
     }
+
+    fn name(&self) -> String {
+        R::NAME.into()
+    }
 }

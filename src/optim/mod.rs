@@ -66,6 +66,17 @@ pub trait Optimizer {
     /// # Errors
     /// Something that is missing, unknown, or of another shape or dtype: the error names it, and nothing is changed.
     fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()>;
+
+    /// What it is called in reports.
+    fn name(&self) -> String {
+        short(std::any::type_name::<Self>())
+    }
+}
+
+/// The name of a type without its paths: `Mean<BceWithLogits>`.
+pub(crate) fn short(name: &str) -> String {
+    let words = name.split_inclusive(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
+    words.map(|word| word.rsplit("::").next().unwrap_or_default()).collect()
 }
 
 /// A number that is finite and not negative.

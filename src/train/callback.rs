@@ -75,6 +75,12 @@ pub trait Callback {
         Ok(())
     }
 
+    /// Where a checkpoint is to be written when somebody interrupts the training (Ctrl-C); the first callback that says a place has
+    /// its way. If none does, an interrupt ends the program at once, as ever.
+    fn on_interrupt(&self) -> Option<PathBuf> {
+        None
+    }
+
     /// What it has to remember when the training goes on after an interruption: it is saved in every checkpoint.
     ///
     /// # Errors

@@ -11,6 +11,10 @@ use crate::file::file_error;
 /// Writes checkpoints to a directory: `last.safetensors` after each epoch, and what else one asks for. Each has everything that
 /// [`Trainer::resume`](super::Trainer::resume) needs to go on with the same bits.
 ///
+/// Ctrl-C while [`fit`](super::Trainer::fit) runs writes `last.safetensors` after the step that is being taken, and ends `fit` with
+/// [`Error::Interrupted`](crate::Error::Interrupted) (feature `interrupt`); a second one ends the program at once. Before and after,
+/// Ctrl-C does what it always did.
+///
 /// ```
 /// use tealight::prelude::*;
 /// use tealight::train::{Checkpoints, Trainer};
@@ -118,6 +122,10 @@ impl Callback for Checkpoints {
         }
         run.save(self.file("last"));
         Ok(())
+    }
+
+    fn on_interrupt(&self) -> Option<PathBuf> {
+        Some(self.file("last"))
     }
 
     fn state(&self) -> Result<BTreeMap<String, Tensor>> {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::{Error, Result};
+use crate::metrics::ConfusionMatrix;
 
 /// Numbers with names: `loss`, `valid_loss`, `valid_accuracy`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -86,30 +87,51 @@ pub struct Record {
 /// assert!(history.last("loss")? < history.curve("loss")[0].1);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct History(pub(super) Vec<Record>);
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    pub(super) records: Vec<Record>,
+    pub(super) settings: Vec<(String, String)>,
+    pub(super) summary: String,
+    pub(super) confusion: Option<ConfusionMatrix>,
+}
 
 impl History {
     /// One record an epoch.
     pub fn records(&self) -> &[Record] {
-        &self.0
+        &self.records
+    }
+
+    /// How the training was set up, names and values: the loss, the optimizer, the numbers of examples and epochs, …
+    pub fn settings(&self) -> &[(String, String)] {
+        &self.settings
+    }
+
+    /// The table of the model's layers, as [`Layer::summary`](crate::layer::Layer::summary) prints it, for the first batch.
+    pub fn summary(&self) -> &str {
+        &self.summary
+    }
+
+    /// Which class was taken for which after the last epoch, if one of the trainer's metrics counts that:
+    /// [`ConfusionMatrix`], precision, recall or F1.
+    pub fn confusion(&self) -> Option<&ConfusionMatrix> {
+        self.confusion.as_ref()
     }
 
     /// How many epochs there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.records.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.records.is_empty()
     }
 
     /// The points (epoch, score) of the epochs that have a score of this name, as [`plot::curve`](crate::plot::curve) takes
     /// them.
     pub fn curve(&self, name: &str) -> Vec<(f64, f64)> {
         let point = |record: &Record| Some((record.epoch as f64, record.scores.get(name).ok()?));
-        self.0.iter().filter_map(point).collect()
+        self.records.iter().filter_map(point).collect()
     }
 
     /// The score of this name in the last epoch.
@@ -117,6 +139,6 @@ impl History {
     /// # Errors
     /// There is none; the error lists those that there are.
     pub fn last(&self, name: &str) -> Result<f64> {
-        self.0.last().map_or(&Scores::default(), |record| &record.scores).get(name)
+        self.records.last().map_or(&Scores::default(), |record| &record.scores).get(name)
     }
 }

@@ -24,11 +24,16 @@ mod callback;
 mod checkpoints;
 mod early_stopping;
 mod history;
+#[cfg(feature = "interrupt")]
+mod interrupt;
 mod log;
 mod plateau;
 mod progress;
 mod rate;
+#[cfg(feature = "plot")]
+mod report;
 mod resume;
+mod settings;
 mod step;
 mod tensor_board;
 #[cfg(test)]

@@ -32,7 +32,7 @@ impl Trainer<'_> {
         // A number is written with all digits that it needs to be read again as the same.
         checkpoint.say("loss_sum", state.sum);
         checkpoint.say("examples", state.examples);
-        put_history(&mut checkpoint, &state.history)?;
+        put_history(&mut checkpoint, state.history.records())?;
         checkpoint.write(path)
     }
 
@@ -88,7 +88,7 @@ impl Trainer<'_> {
     }
 }
 
-fn put_history(checkpoint: &mut Checkpoint, History(records): &History) -> Result<()> {
+fn put_history(checkpoint: &mut Checkpoint, records: &[Record]) -> Result<()> {
     let mut names: Vec<&str> = Vec::new();
     for name in records.iter().flat_map(|record| record.scores.names()) {
         if !names.contains(&name) {
@@ -122,5 +122,6 @@ fn history(checkpoint: &Checkpoint) -> Result<History> {
             Err(Error::argument("resume", expected, row.len()))
         }
     };
-    Ok(History(table.to_vec2::<f64>()?.into_iter().map(record).collect::<Result<_>>()?))
+    let records = table.to_vec2::<f64>()?.into_iter().map(record).collect::<Result<_>>()?;
+    Ok(History { records, ..History::default() })
 }

@@ -20,7 +20,8 @@ impl Trainer<'_> {
         for (part, batch) in batches.by_ref().take(self.accumulate).enumerate() {
             let (inputs, targets) = batch?;
             let number = state.step.wrapping_mul(self.accumulate as u64).wrapping_add(part as u64);
-            let (loss, gradients) = self.gradients(&inputs, &targets, &mut Pass::train(self.rng(number)))?;
+            let pass = Pass::train(self.rng(number));
+            let (loss, gradients) = self.gradients(&inputs, &targets, pass, &mut state.history.summary)?;
             let rows = inputs.dims().first().map_or(1, |&rows| rows as u64);
             sum += loss * rows as f64;
             examples += rows;
@@ -49,13 +50,23 @@ impl Trainer<'_> {
         Rng::seed(base ^ batch)
     }
 
+    /// The loss of a batch and its gradients; where there is no table of the model yet, it is made on the way.
     pub(super) fn gradients(
         &self,
         inputs: &Tensor,
         targets: &Tensor,
-        pass: &mut Pass,
+        mut pass: Pass,
+        summary: &mut String,
     ) -> Result<(f64, Gradients)> {
-        let loss = self.loss.loss(&self.model.forward(inputs, pass)?, targets)?;
+        let prediction = match summary.is_empty() {
+            true => {
+                let (prediction, table) = pass.summarised(self.model, inputs)?;
+                *summary = table.to_string();
+                prediction
+            }
+            false => self.model.forward(inputs, &mut pass)?,
+        };
+        let loss = self.loss.loss(&prediction, targets)?;
         let value = scalar(&loss)?;
         if !value.is_finite() {
             return Err(Error::argument("fit", "a loss that is finite", value));

@@ -3,7 +3,7 @@ use std::cell::RefCell;
 use super::*;
 use crate::data::{DataLoader, TensorDataset, from_fn};
 use crate::layer::{BatchNorm1d, Dropout};
-use crate::metrics::Accuracy;
+use crate::metrics::{Accuracy, Average, F1};
 use crate::optim::schedule::{Cosine, Plateau, Schedule};
 use crate::prelude::*;
 
@@ -106,6 +106,51 @@ fn metrics_are_measured() -> Result<()> {
     assert_eq!(names, ["loss", "rate", "valid_loss", "valid_accuracy"]);
     let text = history.last("accuracy").unwrap_err().to_string();
     assert_eq!(text, "Scores: expected one of loss, rate, valid_loss, valid_accuracy, got \"accuracy\"");
+    Ok(())
+}
+
+#[test]
+fn the_history_says_how_it_was_made() -> Result<()> {
+    let data = data(40);
+    let model = Sequential::new().push(linear());
+    let mut trainer = Trainer::new(&model, Mean(BceWithLogits), sgd(&model))
+        .epochs(2)
+        .batch_size(100)
+        .schedule(Cosine::new(2)?.times(0.1))
+        .seed(3)
+        .silent()
+        .metric(Accuracy::new().threshold(0.0))
+        .metric(F1::new(Average::Macro).threshold(0.0));
+    let history = trainer.fit(&data, Some(&data))?;
+    let settings: Vec<_> = history.settings().iter().map(|(name, value)| format!("{name} {value}")).collect();
+    assert_eq!(
+        settings,
+        [
+            "loss Mean(BceWithLogits)",
+            "optimizer Sgd",
+            "learning rate 0.1",
+            "schedule Times<Cosine, f64>",
+            "epochs 2",
+            "batch size 40",
+            "batches a step 1",
+            "training examples 40",
+            "validation examples 40",
+            "seed 3"
+        ]
+    );
+    assert_eq!(crate::optim::short("a::b::Mean<(u8, a::c::Bce)>"), "Mean<(u8, Bce)>");
+    assert_eq!(history.summary(), model.summary(&[40, 3])?.to_string());
+    let right: u64 = history.confusion().unwrap().counts()?.iter().enumerate().map(|(i, row)| row[i]).sum();
+    assert_eq!(right as f64 / 40.0, history.last("valid_accuracy")?);
+    #[cfg(feature = "plot")]
+    {
+        let page = history.page();
+        let titles: Vec<&str> = page.curves.iter().map(|curves| curves.title.as_str()).collect();
+        assert_eq!(titles, ["Loss", "Learning rate", "Accuracy", "Macro f1"]);
+        assert_eq!(page.curves[0].series.len(), 2);
+        assert_eq!(page.metrics[1], ("Loss (validation)".to_string(), history.last("valid_loss")?));
+        assert!(History::default().page().curves.is_empty());
+    }
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! [`Trainer`]: a model, a loss and an optimizer, taken through the epochs.
 
+use std::any::type_name;
 use std::time::Instant;
 
 use super::callback::{Callback, EachStep, Run, Wishes};
@@ -14,7 +15,7 @@ use crate::layer::{Layer, Parameter};
 use crate::loss::Loss;
 use crate::metrics::Metric;
 use crate::optim::schedule::Schedule;
-use crate::optim::{Optimizer, distinct};
+use crate::optim::{Optimizer, distinct, short};
 
 /// Trains a model: batches, epochs, validation, and the callbacks.
 ///
@@ -51,12 +52,13 @@ pub struct Trainer<'a> {
     metrics: Vec<Box<dyn Metric + 'a>>,
     pub(super) schedule: Option<Box<dyn Schedule + 'a>>,
     pub(super) parameters: Vec<(String, Parameter)>,
-    epochs: u64,
+    pub(super) epochs: u64,
     pub(super) batch_size: usize,
     pub(super) accumulate: usize,
     pub(super) clip: Option<f64>,
     pub(super) seed: u64,
     silent: bool,
+    pub(super) schedule_name: String,
     pub(super) resumed: Option<Checkpoint>,
 }
 
@@ -90,6 +92,7 @@ impl<'a> Trainer<'a> {
             clip: None,
             seed: 0,
             silent: false,
+            schedule_name: String::new(),
             resumed: None,
         }
     }
@@ -119,7 +122,8 @@ impl<'a> Trainer<'a> {
 
     /// The learning rate of each step. Without a schedule it is what the optimizer was made with.
     #[must_use]
-    pub fn schedule(mut self, schedule: impl Schedule + 'a) -> Self {
+    pub fn schedule<S: Schedule + 'a>(mut self, schedule: S) -> Self {
+        self.schedule_name = short(type_name::<S>());
         self.schedule = Some(Box::new(schedule));
         self
     }
@@ -193,7 +197,8 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// No examples; a loss that is NaN or infinite, said with the number of the step, which is not taken; whatever the data, the
-    /// model, the loss, the optimizer or a callback refuses.
+    /// model, the loss, the optimizer or a callback refuses. [`Error::Interrupted`] after Ctrl-C, if a callback saves the training
+    /// then, as [`Checkpoints`](super::Checkpoints) does.
     pub fn fit(&mut self, train: &dyn Batches, valid: Option<&dyn Batches>) -> Result<History> {
         let mut loader = train.batches(self.batch_size, Some(self.seed))?;
         if loader.is_empty() {
@@ -206,6 +211,12 @@ impl<'a> Trainer<'a> {
             None => Some(("", train.batches(self.batch_size, None)?)),
         };
         let mut state = self.begin(&mut loader)?;
+        state.history.settings = self.settings(loader.dataset().len(), measured.as_ref());
+        #[cfg(feature = "interrupt")]
+        let watch = match self.callbacks.iter().find_map(|callback| callback.on_interrupt()) {
+            Some(place) => Some((super::interrupt::Watch::start()?, place)),
+            None => None,
+        };
         let mut position = loader.position();
         let mut wishes = Wishes::default();
         let mut progress = (!self.silent).then(|| {
@@ -230,6 +241,11 @@ impl<'a> Trainer<'a> {
                 }
                 // Not before the epoch is closed: a checkpoint is within an epoch or after it.
                 wishes.saves.drain(..).try_for_each(|path| self.save(&path, &state, position))?;
+                #[cfg(feature = "interrupt")]
+                if let Some((_, saved)) = watch.as_ref().filter(|(watch, _)| watch.interrupted()) {
+                    self.save(saved, &state, position)?;
+                    return Err(Error::Interrupted { step: state.step, saved: saved.clone() });
+                }
             }
         }
         self.tell(&state, f64::NAN, &mut wishes, |callback, run| callback.end(run))?;
@@ -279,7 +295,8 @@ impl<'a> Trainer<'a> {
             }
         }
         let seconds = started.elapsed().as_secs_f64();
-        state.history.0.push(Record { epoch: state.epoch, step: state.step, seconds, scores });
+        state.history.records.push(Record { epoch: state.epoch, step: state.step, seconds, scores });
+        state.history.confusion = self.metrics.iter().find_map(|metric| metric.confusion()).cloned();
         (state.sum, state.examples) = (0.0, 0);
         Ok(())
     }
@@ -337,7 +354,7 @@ impl<'a> Trainer<'a> {
         if within {
             message += &format!("loss {}  ", Short(state.sum / state.examples as f64));
         }
-        let last = state.history.0.last().map(|record| record.scores.clone()).unwrap_or_default();
+        let last = state.history.records.last().map(|record| record.scores.clone()).unwrap_or_default();
         for (name, score) in last.iter().filter(|(name, _)| *name != "rate" && !(within && *name == "loss")) {
             message += &format!("{name} {}  ", Short(score));
         }
