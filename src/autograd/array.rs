@@ -6,7 +6,7 @@ use std::ops::Deref;
 use candle_core::{DType, Layout, Storage, StorageRef, WithDType};
 
 use super::Array;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::{self, View};
 
 /// Evaluates `$body` with `$t` standing for `f32` or `f64`, whichever `$dtype` is; the caller has checked that it is one.
@@ -73,6 +73,23 @@ pub(crate) fn make<T: WithDType>(data: Vec<T>, dims: &[usize], like: &Array) -> 
     Ok(Array::from_vec(data, dims, like.device())?)
 }
 
+/// So many bytes are asked for before they are needed: an allocator that has not got them ends the program.
+const ASKED: usize = 1 << 30;
+
+/// Refuses a shape whose elements, of so many bytes each, do not fit in memory; of 0 bytes are those that take none, as in a view.
+pub(crate) fn fits(op: &'static str, dims: &[usize], bytes: usize) -> Result<()> {
+    let view = bytes == 0;
+    let count = dims.iter().try_fold(bytes.max(1), |count, &size| count.checked_mul(size.max(1)));
+    let fits = |bytes: &usize| {
+        *bytes < ASKED
+            || isize::try_from(*bytes).is_ok() && (view || Vec::<u8>::new().try_reserve_exact(*bytes).is_ok())
+    };
+    match count.filter(fits) {
+        Some(_) => Ok(()),
+        None => Err(Error::shape(op, "a shape whose elements fit in memory", &[dims])),
+    }
+}
+
 /// The elements in row-major order, copied only if they are not there already.
 pub(crate) fn contiguous(x: &Array) -> Result<Array> {
     if x.is_contiguous() {
@@ -81,6 +98,7 @@ pub(crate) fn contiguous(x: &Array) -> Result<Array> {
     if !on_cpu(x) {
         return Ok(x.contiguous()?);
     }
+    fits("copy", x.dims(), x.dtype().size_in_bytes())?;
     with_float!(x.dtype(), T => {
         let source = elements::<T>(x)?;
         make(kernel::map(x.dims(), kernel::sources([source.view(x.dims())]), |[x, ..]| x), x.dims(), x)

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use candle_core::{DType, Device, Shape, WithDType};
 use smallvec::SmallVec;
 
+use super::array::fits;
 use super::node::{Leaf, Node};
 use super::saved::Stash;
 use crate::error::{Error, Result};
@@ -121,6 +122,7 @@ impl Tensor {
     /// If the tensor has another rank than 1, or `T` is another type than the tensor's.
     pub fn to_vec1<T: WithDType>(&self) -> Result<Vec<T>> {
         self.of_rank("to_vec1", 1)?.typed::<T>("to_vec1")?;
+        fits("to_vec1", self.dims(), size_of::<T>())?;
         Ok(self.array.to_vec1()?)
     }
 
@@ -130,6 +132,7 @@ impl Tensor {
     /// If the tensor has another rank than 2, or `T` is another type than the tensor's.
     pub fn to_vec2<T: WithDType>(&self) -> Result<Vec<Vec<T>>> {
         self.of_rank("to_vec2", 2)?.typed::<T>("to_vec2")?;
+        fits("to_vec2", self.dims(), size_of::<T>())?;
         Ok(self.array.to_vec2()?)
     }
 
@@ -139,6 +142,7 @@ impl Tensor {
     /// If the tensor has another rank than 3, or `T` is another type than the tensor's.
     pub fn to_vec3<T: WithDType>(&self) -> Result<Vec<Vec<Vec<T>>>> {
         self.of_rank("to_vec3", 3)?.typed::<T>("to_vec3")?;
+        fits("to_vec3", self.dims(), size_of::<T>())?;
         Ok(self.array.to_vec3()?)
     }
 

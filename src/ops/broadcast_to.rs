@@ -32,7 +32,7 @@ impl Tensor {
     /// A shape to which this one does not broadcast.
     #[doc(alias = "expand")]
     pub fn broadcast_to(&self, shape: impl Into<Shape>) -> Result<Tensor> {
-        let shape = checked("broadcast_to", shape.into(), 1)?;
+        let shape = checked("broadcast_to", shape.into(), 0)?;
         if self.dims() == shape.dims() {
             return Ok(self.clone());
         }

@@ -12,6 +12,7 @@
 use candle_core::{DType, Device};
 
 use super::operand::{Operand, Side};
+use crate::autograd::array::fits;
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::broadcast_dims;
@@ -59,6 +60,7 @@ fn both(op: &'static str, a: &Array, other: Side) -> Result<(Array, Array)> {
     }
     let dims = broadcast_dims(a.dims(), b.dims())
         .ok_or_else(|| Error::shape(op, "shapes that broadcast together", &[a.dims(), b.dims()]))?;
+    fits(op, &dims, a.dtype().size_in_bytes())?;
     Ok((a.broadcast_as(&dims[..])?, b.broadcast_as(&dims[..])?))
 }
 

@@ -11,6 +11,7 @@
 
 use candle_core::{DType, Device, FloatDType, NdArray, Shape, WithDType};
 
+use crate::autograd::array::fits;
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 
@@ -18,11 +19,8 @@ use crate::error::{Error, Result};
 ///
 /// As in numpy, an axis of length 0 makes no room for the others: the product of some axes never overflows either.
 pub(super) fn checked(op: &'static str, shape: Shape, bytes: usize) -> Result<Shape> {
-    let count = shape.dims().iter().try_fold(1_usize, |count, &size| count.checked_mul(size.max(1)));
-    match count.and_then(|count| count.checked_mul(bytes.max(1))) {
-        Some(size) if isize::try_from(size).is_ok() => Ok(shape),
-        _ => Err(Error::shape(op, "a shape whose elements fit in memory", &[shape.dims()])),
-    }
+    fits(op, shape.dims(), bytes)?;
+    Ok(shape)
 }
 
 /// `value` as a scalar of `dtype`, which must be able to hold it; a float rounds it.
@@ -244,6 +242,7 @@ impl Tensor {
         if dtype == self.dtype() {
             return Ok(self.clone());
         }
+        checked("to_dtype", self.shape().into(), dtype.size_in_bytes())?;
         if !dtype.is_float() {
             return Ok(self.array().to_dtype(dtype)?.into());
         }
@@ -260,6 +259,7 @@ fn arange<T: WithDType>(op: &'static str, start: T, end: T, step: f64, device: &
     if !(low.is_finite() && high.is_finite() && count < 2f64.powi(48)) {
         return Err(Error::argument(op, "finite bounds", format!("{start} to {end}")));
     }
+    checked(op, (count as usize).into(), size_of::<T>())?;
     let numbers: Vec<T> = (0..count as usize).map(|i| T::from_f64(low + i as f64 * step)).collect();
     let length = numbers.len();
     Ok(Array::from_vec(numbers, length, device)?.into())

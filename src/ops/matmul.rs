@@ -12,7 +12,7 @@
 use candle_core::DType;
 
 use super::reshape::reshaped;
-use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
+use crate::autograd::array::{contiguous, elements, fits, make, on_cpu, with_float};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims, Matrix, View, broadcast_dims};
@@ -44,6 +44,7 @@ impl Op<2> for MatMul {
             .ok_or_else(|| mismatch("batch sizes that broadcast together".into()))?;
         let mut dims = batch.clone();
         dims.extend_from_slice(&[*m, *n]);
+        fits(Self::NAME, &dims, a.dtype().size_in_bytes())?;
         if !(on_cpu(a) && on_cpu(b)) {
             // candle's own rules for what it can multiply in place are narrow.
             return Ok(contiguous(a)?.broadcast_matmul(&contiguous(b)?)?);
@@ -129,6 +130,7 @@ impl Op<2> for Outer {
             keep.input(0);
         }
         let (a, b) = (contiguous(a)?, contiguous(b)?);
+        fits(Self::NAME, &[a.elem_count(), b.elem_count()], a.dtype().size_in_bytes())?;
         with_float!(a.dtype(), T => {
             let product = kernel::outer(&elements::<T>(&a)?, &elements::<T>(&b)?);
             make(product, &[a.elem_count(), b.elem_count()], &a)

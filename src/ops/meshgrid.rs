@@ -45,7 +45,7 @@ impl Tensor {
             return Err(Error::shape("meshgrid", "vectors", &[other.dims()]));
         }
         let dims: Vec<usize> = vectors.iter().map(|x| x.elem_count()).collect();
-        let shape = checked("meshgrid", dims.into(), 1)?;
+        let shape = checked("meshgrid", dims.into(), 0)?;
         let spread = |(axis, x): (usize, &&Tensor)| {
             let mut own = vec![1; vectors.len()];
             own[axis] = x.elem_count();

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device};
 
 use super::lower::{Lower, Record, Value};
-use crate::autograd::array::{elements, on_cpu, with_float};
+use crate::autograd::array::{elements, fits, on_cpu, with_float};
 use crate::autograd::{Array, Call, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::formula::{Formula, Program, Real, Uses};
@@ -254,6 +254,7 @@ pub(super) fn broadcast(op: &'static str, inputs: &[&Array]) -> Result<Dims> {
             dims = broadcast_dims(&dims, x.dims()).ok_or_else(|| Error::shape(op, expected, &got()))?;
         }
     }
+    fits(op, &dims, first.dtype().size_in_bytes())?;
     Ok(dims)
 }
 

@@ -73,7 +73,7 @@ impl Tensor {
     /// A shape with another number of elements.
     #[doc(alias = "view")]
     pub fn reshape(&self, shape: impl Into<Shape>) -> Result<Tensor> {
-        let shape = checked("reshape", shape.into(), 1)?;
+        let shape = checked("reshape", shape.into(), 0)?;
         if shape.elem_count() != self.elem_count() {
             let expected = format!("a shape of {} elements for {:?}", self.elem_count(), self.dims());
             return Err(Error::shape("reshape", expected, &[shape.dims()]));

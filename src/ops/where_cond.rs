@@ -11,6 +11,7 @@
 
 use candle_core::DType;
 
+use crate::autograd::array::fits;
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::broadcast_dims;
@@ -33,6 +34,7 @@ impl Op<2> for WhereCond {
         }
         let dims = broadcast_dims(all[1], all[2]).and_then(|dims| broadcast_dims(&dims, all[0]));
         let dims = dims.ok_or_else(|| Error::shape(Self::NAME, "shapes that broadcast together", &all))?;
+        fits(Self::NAME, &dims, yes.dtype().size_in_bytes())?;
         let spread = |x: &Array| x.broadcast_as(&dims[..]);
         Ok(spread(&self.mask)?.where_cond(&spread(yes)?, &spread(no)?)?)
     }
