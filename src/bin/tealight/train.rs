@@ -197,7 +197,20 @@ fn fit(
         trainer = trainer.resume(checkpoint.join("last.safetensors"))?;
     }
     let valid = (valid.inputs.clone(), valid.targets.clone());
-    Ok(trainer.fit(&loader, Some(&valid))?)
+    match trainer.fit(&loader, Some(&valid)) {
+        Err(error) if !matches!(error, Error::Interrupted { .. }) && !is_finite(net, &valid.0)? => {
+            said(format!(
+                "the training came to numbers that are not finite: try a smaller --learning-rate than {rate} ({error})"
+            ))
+        }
+        done => Ok(done?),
+    }
+}
+
+/// Whether a model's scores are numbers still.
+fn is_finite(net: &Sequential, inputs: &Tensor) -> Result<bool> {
+    let scores = net.predict(inputs)?.flatten(0, -1)?.to_vec1::<f32>()?;
+    Ok(scores.iter().all(|score| score.is_finite()))
 }
 
 /// What is kept of the training with the model.
