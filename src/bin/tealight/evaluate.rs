@@ -74,12 +74,14 @@ pub(super) fn run(options: &Evaluate) -> Result<()> {
 
 /// Columns one under the other, the first to the left, the others to the right.
 pub(super) fn aligned(table: &[Vec<String>]) -> String {
+    let one_line = |text: &String| text.replace(char::is_control, " ");
+    let table: Vec<Vec<String>> = table.iter().map(|row| row.iter().map(one_line).collect()).collect();
     let columns = table.iter().map(Vec::len).max().unwrap_or(0);
     let wide = |text: &String| text.chars().count();
     let width = |column: usize| table.iter().filter_map(|row| row.get(column)).map(wide).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
-    for row in table {
+    for row in &table {
         let cells = row.iter().zip(&widths).enumerate().map(|(i, (cell, &width))| {
             if i == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
         });

@@ -28,8 +28,7 @@ pub(super) fn run(options: &Inspect) -> Result<()> {
         let (row, unusual) = statistics(tensor)?;
         all += tensor.elem_count();
         odd += unusual;
-        let start =
-            [name.replace(['\n', '\r'], " "), format!("{:?}", tensor.dims()), tensor.dtype().as_str().into()];
+        let start = [name.clone(), format!("{:?}", tensor.dims()), tensor.dtype().as_str().into()];
         table.push(start.into_iter().chain(row).collect());
     }
     text += &aligned(&table);
@@ -76,7 +75,8 @@ fn about(model: &Model) -> String {
     }
     lines.extend(model.about.iter().map(|(name, value)| vec![name.clone(), value.clone()]));
     let width = lines.iter().map(|line| line[0].chars().count()).max().unwrap_or(0);
-    let line = |line: &Vec<String>| format!("{:<width$}  {}\n", line[0], line[1].replace(['\n', '\r'], " "));
+    let line =
+        |line: &Vec<String>| format!("{:<width$}  {}\n", line[0], line[1].replace(char::is_control, " "));
     lines.iter().map(line).collect::<String>() + "\n"
 }
 

@@ -61,6 +61,12 @@ impl Plan {
         [inputs].into_iter().chain(self.hidden.iter().copied()).chain([self.classes.len()]).collect()
     }
 
+    /// About how many weights the model has: those of the dense layers.
+    pub(super) fn size(&self) -> usize {
+        let widths = self.widths();
+        widths.windows(2).map(|pair| pair[0].saturating_mul(pair[1])).fold(0, usize::saturating_add)
+    }
+
     /// The model with weights that have learned nothing yet.
     pub(super) fn build(&self, scale: Standardize, rng: &mut Rng) -> Result<Sequential> {
         let mut net = Sequential::new().push(scale);

@@ -167,7 +167,7 @@ pub(super) struct Train {
     /// Go on with a training that was interrupted, or make it longer with more --epochs: otherwise the same command
     #[arg(long)]
     pub(super) resume: bool,
-    /// Say nothing but errors
+    /// Say nothing but errors, and which files were skipped
     #[arg(long)]
     pub(super) quiet: bool,
     /// How many processor cores to use [default: all]

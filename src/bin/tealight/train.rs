@@ -9,13 +9,15 @@ use tealight::prelude::*;
 use tealight::train::{Checkpoints, EarlyStopping, History, Trainer};
 
 use super::examples::{Examples, Inputs};
-use super::failure::{Failure, Result, print, said};
+use super::failure::{Failure, Result, plain, print, said};
 use super::model::{Model, Plan};
 use super::options::{Kind, Train};
 use super::pictures::{self, Judged};
 
 /// A layer wider than this is no small model's.
 const WIDEST: usize = 16_384;
+/// A gigabyte of them, and the optimizer keeps twice as much.
+const MOST_WEIGHTS: usize = 1 << 28;
 
 pub(super) fn run(options: &Train) -> Result<()> {
     check(options)?;
@@ -45,6 +47,10 @@ pub(super) fn run(options: &Train) -> Result<()> {
         return said("--size: expected 2 pixels or more for a cnn, got 1");
     }
     let plan = Plan { kind, inputs, hidden, classes: examples.classes.clone() };
+    if plan.size() > MOST_WEIGHTS {
+        let expected = format!("expected a model of at most {MOST_WEIGHTS} weights");
+        return said(format!("{expected}, got {}: try a smaller --hidden or --size", plan.size()));
+    }
     let rng = &mut Rng::seed(options.seed);
     let (train, valid) = divided(&examples, options.valid, rng)?;
     if !options.quiet {
@@ -142,17 +148,22 @@ fn learned(options: &Train, plan: Plan, train: &Examples, valid: &Examples, rng:
     let mut wrote = vec!["model.safetensors".to_string()];
     wrote.extend(pictures::write(out, &model, &history, &on_train, &on_valid)?);
     let unit = model.plan.inputs.unit();
-    let epochs = history.len();
+    let first = (0.0, f64::INFINITY);
+    let (best, _) = history
+        .curve("valid_loss")
+        .into_iter()
+        .fold(first, |best, point| if point.1 < best.1 { point } else { best });
     let example = match &model.plan.inputs {
         Inputs::Pictures { .. } => "photo.jpg",
         Inputs::Table(_) => "new.csv",
     };
     Ok(format!(
-        "learned in {epochs} epochs\n\
+        "{} epochs; the best was number {best}, which is kept\n\
          {:>6.1} % right of the {unit} that it learned from ({})\n\
          {:>6.1} % right of the {unit} that it had not seen ({})\n\
          wrote to {}: {}\n\
          next: tealight predict {} {example}\n",
+        history.len(),
         100.0 * on_train.accuracy(),
         on_train.of(),
         100.0 * on_valid.accuracy(),
@@ -194,10 +205,14 @@ fn fit(
         trainer = trainer.silent();
     }
     if options.resume {
-        trainer = trainer.resume(checkpoint.join("last.safetensors"))?;
+        trainer = match trainer.resume(checkpoint.join("last.safetensors")) {
+            Err(error) if !matches!(error, Error::File { .. }) => return Err(of_another(&error)),
+            resumed => resumed?,
+        };
     }
     let valid = (valid.inputs.clone(), valid.targets.clone());
     match trainer.fit(&loader, Some(&valid)) {
+        Err(error @ Error::Argument { op: "DataLoader", .. }) if options.resume => Err(of_another(&error)),
         Err(error) if !matches!(error, Error::Interrupted { .. }) && !is_finite(net, &valid.0)? => {
             said(format!(
                 "the training came to numbers that are not finite: try a smaller --learning-rate than {rate} ({error})"
@@ -205,6 +220,11 @@ fn fit(
         }
         done => Ok(done?),
     }
+}
+
+/// The failure of a checkpoint that does not fit.
+fn of_another(error: &Error) -> Failure {
+    Failure::Said(format!("--resume: expected what the same command left, got another's ({})", plain(error)))
 }
 
 /// Whether a model's scores are numbers still.
