@@ -1,13 +1,13 @@
 //! What came first? An LSTM reads thirty symbols and says which the first one was: it has to remember it all along.
 //!
-//! `cargo run --release --example lstm` learns from random sequences, tests on new ones, and writes `lstm.png` with the accuracy as it
-//! rises from chance, 0.25.
+//! `cargo run --release --example lstm` learns from random sequences, tests on new ones, and writes the model, and `lstm.png` with the
+//! accuracy as it rises from chance, 0.25.
 
 use std::path::PathBuf;
 
 use clap::Parser;
-use tealight::plot;
 use tealight::prelude::*;
+use tealight::{io, plot};
 
 /// Learns to remember the first symbol of a sequence.
 #[derive(Parser)]
@@ -18,7 +18,7 @@ struct Options {
     /// How many symbols a sequence has
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..10_000))]
     length: u32,
-    /// Where the picture is written
+    /// Where the model and the picture are written
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
 }
@@ -85,7 +85,8 @@ fn main() -> Result<()> {
     }
     let file = options.out.join("lstm.png");
     plot::curve(&file, "Remembering the first of thirty", "step", "test accuracy", &[("accuracy", curve)])?;
-    println!("wrote {}", file.display());
+    io::save(options.out.join("lstm.safetensors"), &model)?;
+    println!("wrote {} and lstm.safetensors beside it", file.display());
     assert!(options.steps < 400 || accuracy > 0.95, "nothing was remembered");
     Ok(())
 }

@@ -4,16 +4,18 @@
 //! the length of the gradient at each step, beside that of gradient descent. The Hessian is never formed: conjugate
 //! gradients need its product with a vector alone, which is `autograd::hvp`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Parser;
+use tealight::io;
 use tealight::plot::{Axes, curve_on};
 use tealight::prelude::*;
 
 /// Fits a logistic regression by Newton's method.
 #[derive(Parser)]
 struct Options {
-    /// Where the picture is written
+    /// Where the weights and the picture are written
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
 }
@@ -53,7 +55,7 @@ fn main() -> Result<()> {
     // A little weight decay: without it a perfect separation would have no minimum.
     let loss = |w: &Tensor| Mean(BceWithLogits).loss(&x.matvec(w)?, &targets)? + (w.dot(w)? * 5e-3)?;
 
-    let mut curves = Vec::new();
+    let (mut curves, mut found) = (Vec::new(), BTreeMap::new());
     for (name, newton, steps) in [("Newton", true, 10), ("gradient descent", false, 60)] {
         let mut w = Tensor::zeros(x.dims()[1], DType::F64, &Device::Cpu)?;
         let mut curve = Vec::new();
@@ -82,10 +84,12 @@ fn main() -> Result<()> {
             }
         }
         assert!(!newton || curve.len() < 10, "Newton takes under ten steps");
+        found.insert(name.to_string(), w);
         curves.push((name, curve));
     }
     let file = options.out.join("newton.png");
     curve_on(&file, "Two ways down", &Axes::new("step", "length of the gradient").log_y(), &curves)?;
-    println!("wrote {}", file.display());
+    io::write(options.out.join("newton.safetensors"), &found)?;
+    println!("wrote {} and newton.safetensors beside it", file.display());
     Ok(())
 }

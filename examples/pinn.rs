@@ -1,14 +1,14 @@
 //! A network that solves a differential equation: its loss holds second derivatives of the network by its input.
 //!
 //! `cargo run --release --example pinn` finds the swing of a damped oscillator, u″ + 2δ·u′ + ω²·u = 0 with u(0) = 1 and
-//! u′(0) = 0, from the equation alone, compares it with the exact solution and draws both in `pinn.png`.
+//! u′(0) = 0, from the equation alone, compares it with the exact solution, and writes the network and both in `pinn.png`.
 
 use std::path::PathBuf;
 
 use clap::Parser;
 use tealight::optim::Lbfgs;
 use tealight::prelude::*;
-use tealight::{layer, plot, train::Progress};
+use tealight::{io, layer, plot, train::Progress};
 
 /// Solves a differential equation with a small network.
 #[derive(Parser)]
@@ -16,7 +16,7 @@ struct Options {
     /// Steps of L-BFGS, of up to 20 iterations each
     #[arg(long, default_value_t = 40)]
     steps: u64,
-    /// Where the picture is written
+    /// Where the network and the picture are written
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
 }
@@ -72,7 +72,8 @@ fn main() -> Result<()> {
     let points = times.iter().zip(&found).map(|(&t, &u)| (t, u)).collect();
     let file = options.out.join("pinn.png");
     plot::curve(&file, "A damped oscillator", "time", "u", &[("exact", curve), ("network", points)])?;
-    println!("wrote {}", file.display());
+    io::save(options.out.join("pinn.safetensors"), &network)?;
+    println!("wrote {} and pinn.safetensors beside it", file.display());
     assert!(options.steps < 40 || worst < 1e-3, "the equation was not solved");
     Ok(())
 }

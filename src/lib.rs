@@ -89,6 +89,7 @@ pub mod prelude {
     pub use crate::normalize::{Normalize, NormalizeRows, Standardize};
     pub use crate::ops::{ConvOptions, PoolOptions, Rng, sigmoid_derivative};
     pub use crate::optim::{Adam, AdamW, Optimizer, Sgd};
+    pub use crate::train::Trainer;
     pub use candle_core::{DType, Device};
 }
 

@@ -48,13 +48,13 @@ pub fn vjp<const N: usize>(y: &Tensor, xs: [&Tensor; N], v: &Tensor) -> Result<[
     each(|i| Ok(grads[i].clone()))
 }
 
-/// [`vjp`] for any number of inputs, recorded or not.
 /// An array of what `f` makes for each place, or the first error.
 pub(super) fn each<T, const N: usize>(f: impl FnMut(usize) -> Result<T>) -> Result<[T; N]> {
     let all = (0..N).map(f).collect::<Result<Vec<T>>>()?;
     all.try_into().map_err(|_| Error::argument("autograd", format!("{N} results"), "another number"))
 }
 
+/// [`vjp`] for any number of inputs, recorded or not.
 pub(super) fn products(y: &Tensor, xs: &[&Tensor], v: &Tensor, recording: bool) -> Result<Vec<Tensor>> {
     if y.dims() != v.dims() {
         return Err(Error::shape("vjp", "a vector of the shape of y", &[y.dims(), v.dims()]));

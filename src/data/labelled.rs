@@ -81,6 +81,55 @@ impl Labelled {
         Ok(Labelled { inputs, targets, names: self.names.clone(), features: self.features.clone() })
     }
 
+    /// One class against all others: the targets are 1 where it is, else 0, f32 of shape (n, 1), as a model with one score takes
+    /// them.
+    ///
+    /// ```
+    /// let digits = tealight::data::digits()?;
+    /// let zeros = digits.against_rest(0)?;
+    /// assert_eq!((zeros.targets.dims(), &zeros.names[..]), (&[1797, 1][..], &["not 0".to_string(), "0".into()][..]));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A class without a name; targets that are not a vector of u32.
+    #[doc(alias = "one_vs_rest")]
+    pub fn against_rest(&self, class: usize) -> Result<Labelled> {
+        let Some(name) = self.names.get(class) else {
+            let expected = format!("a class below {}", self.names.len());
+            return Err(Error::argument("against_rest", expected, class));
+        };
+        let is = |target| f32::from(u8::from(target as usize == class));
+        let targets: Vec<f32> = self.targets.to_vec1::<u32>()?.into_iter().map(is).collect();
+        let n = targets.len();
+        Ok(Labelled {
+            inputs: self.inputs.clone(),
+            targets: Tensor::from_vec(targets, (n, 1), &candle_core::Device::Cpu)?,
+            names: vec![format!("not {name}"), name.clone()],
+            features: self.features.clone(),
+        })
+    }
+
+    /// The first `n` examples, and the rest.
+    ///
+    /// # Errors
+    /// More than there are.
+    pub fn split_at(&self, n: usize) -> Result<(Labelled, Labelled)> {
+        let rest = self
+            .len()
+            .checked_sub(n)
+            .ok_or_else(|| Error::argument("split_at", format!("at most {} examples", self.len()), n))?;
+        let part = |start, len| {
+            Ok::<_, Error>(Labelled {
+                inputs: self.inputs.narrow(0, start, len)?,
+                targets: self.targets.narrow(0, start, len)?,
+                names: self.names.clone(),
+                features: self.features.clone(),
+            })
+        };
+        Ok((part(0, n)?, part(n, rest)?))
+    }
+
     /// Two parts, chosen at random: the second one has the share `test` of the examples, at least one.
     ///
     /// ```
@@ -180,6 +229,29 @@ mod tests {
         assert!(data.select(&[0])?.split(0.5, &mut Rng::seed(1)).is_err());
         assert_eq!(data.select(&[10]).unwrap_err().to_string(), "select: expected rows below 10, got 10");
         assert!(data.select(&[])?.is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn one_class_and_the_others() -> Result<()> {
+        let data = Labelled {
+            inputs: Tensor::zeros((3, 2), DType::F32, &Device::Cpu)?,
+            targets: Tensor::new(&[1u32, 0, 2], &Device::Cpu)?,
+            names: vec!["a".into(), "b".into(), "c".into()],
+            features: Vec::new(),
+        };
+        let (first, rest) = data.against_rest(2)?.split_at(2)?;
+        assert_eq!(
+            (first.len(), rest.targets.to_vec2::<f32>()?, &rest.names[1][..]),
+            (2, vec![vec![1.0]], "c")
+        );
+        assert!(data.split_at(3)?.1.is_empty());
+        assert_eq!(data.split_at(4).unwrap_err().to_string(), "split_at: expected at most 3 examples, got 4");
+        assert_eq!(
+            data.against_rest(3).unwrap_err().to_string(),
+            "against_rest: expected a class below 3, got 3"
+        );
+        assert!(data.against_rest(1)?.against_rest(1).is_err());
         Ok(())
     }
 

@@ -75,6 +75,11 @@ use crate::error::{Error, Result};
 /// assert_eq!(layer.parameters()[0].0, "factor");
 /// # Ok::<(), tealight::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no layer",
+    label = "a layer was expected here",
+    note = "a layer has `forward` and `parts` (see `parts!`); an activation is a layer, and a function becomes one by `Lambda`"
+)]
 pub trait Layer: Send + Sync {
     /// The output for `x`.
     ///

@@ -110,7 +110,7 @@ impl Classes {
         if target.dims() != dims {
             let got = [scores.dims(), target.dims()];
             let rows = match scores.rank() {
-                2 => format!("one class for each of {} rows", dims[0]),
+                2 => format!("one class for each of {} rows (see squeeze)", dims[0]),
                 _ => format!("classes of shape {dims:?}"),
             };
             return Err(Error::shape(op, rows, &got));
@@ -118,7 +118,7 @@ impl Classes {
         let integer = matches!(target.dtype(), DType::U8 | DType::U32 | DType::I64);
         if !scores.dtype().is_float() || !integer {
             let got = [scores.dtype(), target.dtype()];
-            return Err(Error::dtype(op, "float scores and integer classes", &got));
+            return Err(Error::dtype(op, "float scores and integer classes (see to_dtype)", &got));
         }
         let width = matrix.dims()[1];
         self.check_width(op, width)?;

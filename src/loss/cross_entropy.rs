@@ -373,7 +373,8 @@ mod tests {
         );
         assert!(loss(&Tensor::new(&[0i64, -1], cpu)?).contains("class -1"));
         assert!(
-            loss(&Tensor::new(&[0u32], cpu)?).contains("one class for each of 2 rows, got [2, 3] and [1]")
+            loss(&Tensor::new(&[0u32], cpu)?)
+                .contains("one class for each of 2 rows (see squeeze), got [2, 3] and [1]")
         );
         assert!(loss(&Tensor::new(&[0.0, 1.0], cpu)?).contains("integer classes"));
         let t = Tensor::new(&[[0.0_f32, 1.0, 0.0], [0.5, 0.0, -0.5]], cpu)?;

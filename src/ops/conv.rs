@@ -210,12 +210,15 @@ fn convolve<const D: usize>(
         };
         (weight_dims[1], channels / groups, [side(0)?, side(1)?])
     } else {
-        if weight_dims[0] % groups != 0 || weight_dims[1] != channels / groups {
-            let expected = format!(
-                "a weight of shape (o, {}, ..), and groups ({groups}) that divide o",
-                channels / groups
-            );
-            return Err(wrong(expected));
+        if weight_dims[1] != channels / groups {
+            // Images from files have their channels last.
+            let wanted = weight_dims[1].saturating_mul(groups);
+            let last = x.dims().last() == Some(&wanted);
+            let hint = if last { " (is it the last axis? see permute)" } else { "" };
+            return Err(wrong(format!("inputs of {wanted} channels for this weight{hint}")));
+        }
+        if weight_dims[0] % groups != 0 {
+            return Err(wrong(format!("a weight whose first axis {groups} groups divide")));
         }
         if extra != [0, 0] {
             return Err(Error::argument(

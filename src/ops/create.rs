@@ -48,7 +48,10 @@ impl Tensor {
     /// Nested vectors of unequal lengths.
     #[doc(alias = "array")]
     pub fn new<D: NdArray>(data: D, device: &Device) -> Result<Tensor> {
-        Ok(Array::new(data, device)?.into())
+        let array = Array::new(data, device);
+        Ok(array
+            .map_err(|error| Error::argument("new", "nested numbers of equal lengths", Error::from(error)))?
+            .into())
     }
 
     /// A tensor of the elements of a `Vec`, in row-major order.

@@ -125,5 +125,8 @@ fn gradient_of<'a>(gradients: &'a Gradients, name: &str, leaf: &Tensor) -> Resul
 
 /// The error for a gradient that would spoil a parameter.
 fn not_finite(name: &str) -> Error {
-    Error::Parameter { name: name.into(), message: "its gradient is NaN or infinite".into() }
+    Error::Parameter {
+        name: name.into(),
+        message: "its gradient is NaN or infinite (autograd::anomaly finds the operation)".into(),
+    }
 }

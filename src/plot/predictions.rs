@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use candle_core::DType;
+use candle_core::{DType, Device};
 
 use super::Rgb;
 use super::drawing::Drawing;
@@ -57,6 +57,43 @@ pub fn predictions(path: impl AsRef<Path>, title: &str, images: &Labelled, predi
     let captions: Vec<Caption> =
         texts.iter().map(|(text, color)| Caption { text, color: Some(*color) }).collect();
     lay_out(title, tiles, &captions)?.save(path)
+}
+
+/// No more mistakes than these are shown.
+const MISTAKES: usize = 100;
+
+/// Writes a picture of the pictures whose class was predicted wrongly, at most 100 of them, with the class that was predicted and
+/// the one that it is.
+///
+/// ```
+/// use tealight::prelude::*;
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path().join("mistakes.png");
+/// let digits = tealight::data::digits()?.select(&[0, 1, 2, 3])?;
+/// tealight::plot::mistakes(&path, &digits, &Tensor::new(&[0u32, 1, 2, 5], &Device::Cpu)?)?;
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
+/// # Shapes
+/// As [`predictions`].
+///
+/// # Errors
+/// As [`predictions`].
+pub fn mistakes(path: impl AsRef<Path>, images: &Labelled, predicted: &Tensor) -> Result<()> {
+    let classes = decided("mistakes", predicted, &images.targets, None)?;
+    let pairs = classes.predicted.iter().zip(&classes.targets).enumerate();
+    let wrong: Vec<usize> = pairs.filter(|(_, (said, is))| said != is).map(|(i, _)| i).collect();
+    let mut title = format!("{} of {} are wrong", wrong.len(), images.len());
+    let shown = &wrong[..wrong.len().min(MISTAKES)];
+    if shown.len() < wrong.len() {
+        title += &format!(", the first {MISTAKES}");
+    }
+    let tensor = |classes: &[u32]| {
+        Tensor::new(&shown.iter().map(|&i| classes[i]).collect::<Vec<u32>>()[..], &Device::Cpu)
+    };
+    let mut images = images.select(shown)?;
+    images.targets = tensor(&classes.targets)?;
+    predictions(path, &title, &images, &tensor(&classes.predicted)?)
 }
 
 /// Writes a picture of a layer's weights as pictures: blue below 0, white at 0, red above, one scale for all.
@@ -135,6 +172,29 @@ mod tests {
         predictions(&path, "A title", &digits, &scores)?;
         let few = Tensor::zeros((2, 10), DType::F32, &Device::Cpu)?;
         assert!(predictions(&path, "A title", &digits, &few).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn what_was_wrong() -> Result<()> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.svg");
+        let all = crate::data::digits()?;
+        let digits = all.select(&(0..200).collect::<Vec<_>>())?;
+        let drawn = |images: &Labelled, predicted: &Tensor| -> Result<String> {
+            mistakes(&path, images, predicted)?;
+            Ok(std::fs::read_to_string(&path).unwrap())
+        };
+        assert!(drawn(&digits, &digits.targets)?.contains("0 of 200 are wrong"));
+        let zeros = Tensor::zeros(200, DType::U32, &Device::Cpu)?;
+        let text = drawn(&digits, &zeros)?;
+        assert_eq!(text.matches("<image").count(), 100);
+        let others = 200 - digits.counts()?[0];
+        assert!(text.contains(&format!("{others} of 200 are wrong, the first 100")));
+        // Probabilities of one class.
+        let half = Tensor::full(0.6_f32, (200, 1), &Device::Cpu)?;
+        assert!(drawn(&digits.against_rest(3)?, &half)?.contains("of 200 are wrong"));
+        assert!(mistakes(&path, &digits, &zeros.narrow(0, 0, 3)?).is_err());
         Ok(())
     }
 

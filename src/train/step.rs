@@ -9,6 +9,8 @@ use crate::error::{Error, Result};
 use crate::layer::Pass;
 use crate::ops::Rng;
 
+const FINITE: &str = "a loss that is finite (a smaller learning rate? autograd::anomaly finds the operation)";
+
 impl Trainer<'_> {
     /// One step of the optimizer.
     pub(super) fn step(&mut self, batches: &mut Epoch, state: &mut State) -> Result<f64> {
@@ -69,7 +71,7 @@ impl Trainer<'_> {
         let loss = self.loss.loss(&prediction, targets)?;
         let value = scalar(&loss)?;
         if !value.is_finite() {
-            return Err(Error::argument("fit", "a loss that is finite", value));
+            return Err(Error::argument("fit", FINITE, value));
         }
         Ok((value, loss.backward()?))
     }

@@ -72,7 +72,7 @@ fn too_large(path: &Path, got: &str) -> Error {
 fn explain(path: &Path, format: ImageFormat, error: ImageError) -> Error {
     match error {
         ImageError::Limits(_) => too_large(path, "a larger one"),
-        error => file_error(path, format!("expected a readable {format:?} picture, got: {error}")),
+        error => file_error(path, format!("expected a readable picture ({format:?}), got: {error}")),
     }
 }
 

@@ -244,7 +244,7 @@ fn errors() {
     let groups = "a number of groups that divides the 4 channels of the input";
     says(x.conv2d(&w, one().groups(0)), &format!("conv2d: expected {groups}, got 0"));
     says(x.conv2d(&w, one().groups(3)), &format!("conv2d: expected {groups}, got 3"));
-    let weight = "a weight of shape (o, 2, ..), and groups (2) that divide o";
+    let weight = "inputs of 8 channels for this weight";
     says(x.conv2d(&w, one().groups(2)), &format!("conv2d: expected {weight}, {both}"));
     says(
         x.conv_transpose2d(&w, one()),

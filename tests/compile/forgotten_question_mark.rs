@@ -1,0 +1,9 @@
+//! A tensor is asked for, and a result is there.
+use tealight::prelude::*;
+
+fn main() -> Result<()> {
+    let x = Tensor::new(1.0, &Device::Cpu)?;
+    let y: Tensor = x.exp();
+    println!("{y}");
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! An op of two inputs that is applied to one.
+use tealight::prelude::*;
+
+#[derive(Debug)]
+struct Add;
+
+impl Op<2> for Add {
+    const NAME: &'static str = "add";
+    fn forward(&self, [a, b]: [&Array; 2], _: &mut Keep) -> Result<Array> {
+        Ok((a + b)?)
+    }
+    fn backward(&self, _: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+        Ok([Some(grad.clone()), Some(grad.clone())])
+    }
+}
+
+fn main() -> Result<()> {
+    let x = Tensor::new(1.0, &Device::Cpu)?;
+    Add.apply([&x])?;
+    Ok(())
+}
