@@ -548,6 +548,8 @@ fn nobody_has_to_read_on() {
         drop(child.stderr.take());
         assert_eq!(child.wait().unwrap().code(), Some(0), "{arguments:?}");
     }
+    // The training went on to its end.
+    assert!(here.join("other/model.safetensors").exists());
 }
 
 #[test]

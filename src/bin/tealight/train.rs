@@ -54,13 +54,21 @@ pub(super) fn run(options: &Train) -> Result<()> {
     let rng = &mut Rng::seed(options.seed);
     let (train, valid) = divided(&examples, options.valid, rng)?;
     if !options.quiet {
-        print(&introduction(&plan, &examples, &train, &valid)?)?;
+        tell(&introduction(&plan, &examples, &train, &valid)?)?;
     }
-    let model = learned(options, plan, &train, &valid, rng)?;
+    let summary = learned(options, plan, &train, &valid, rng)?;
     if !options.quiet {
-        print(&model)?;
+        tell(&summary)?;
     }
     Ok(())
+}
+
+/// Says how it goes. A training ends no sooner because nobody reads that.
+fn tell(text: &str) -> Result<()> {
+    match print(text) {
+        Err(Failure::Closed) => Ok(()),
+        done => done,
+    }
 }
 
 /// Refuses what cannot be meant.
