@@ -30,6 +30,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("optim", &["layer"]),
     ("io", &["optim", "file"]),
     ("train", &["optim", "data", "io", "metrics", "plot"]),
+    ("bin", &[]), // programs: they use the crate by its public names, as every other program does
 ];
 
 /// Folders where a file is an op, an activation or a loss.

@@ -6,7 +6,7 @@
 //! # Errors
 //! A file that cannot be read or written, is cut off, or is no checkpoint; one of a format that is not known here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
@@ -83,11 +83,12 @@ impl Checkpoint {
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let about = [("format", FORMAT), ("version", VERSION)].map(|(k, v)| (k.to_string(), v.to_string()));
-        let about: HashMap<String, String> = self.about.clone().into_iter().chain(about).collect();
+        let about: BTreeMap<String, String> = self.about.clone().into_iter().chain(about).collect();
         let arrays: Vec<(&str, &Array)> =
             self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.array())).collect();
-        let bytes = safetensors::serialize(arrays, Some(about))
-            .map_err(|error| file_error(path, format!("cannot be written: {error}")))?;
+        let failed = |error: String| file_error(path, format!("cannot be written: {error}"));
+        let bytes = safetensors::serialize(arrays, None).map_err(|error| failed(error.to_string()))?;
+        let bytes = with_metadata(&bytes, &about).map_err(failed)?;
         replace(path, |file| file.write_all(&bytes))
     }
 
@@ -151,6 +152,22 @@ impl Checkpoint {
     }
 }
 
+/// A safetensors file with metadata in the order of their names: the crate `safetensors` would write them in an order that is
+/// another one each time, and a file that is the same has to have the same bytes.
+fn with_metadata(bytes: &[u8], about: &BTreeMap<String, String>) -> Result<Vec<u8>, String> {
+    let (length, rest) = bytes.split_first_chunk().ok_or("no header")?;
+    let (header, tensors) =
+        rest.split_at_checked(u64::from_le_bytes(*length) as usize).ok_or("half a header")?;
+    let entries = header.strip_prefix(b"{").ok_or("a header that is no object")?.trim_ascii_end();
+    let about = serde_json::to_string(about).map_err(|error| error.to_string())?;
+    let comma = if entries == b"}" { "" } else { "," };
+    let mut header = format!("{{\"__metadata__\":{about}{comma}").into_bytes();
+    header.extend_from_slice(entries);
+    // The tensors begin at a multiple of eight bytes.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    Ok([&(header.len() as u64).to_le_bytes()[..], &header, tensors].concat())
+}
+
 #[cfg(test)]
 mod tests {
     use super::Checkpoint;
@@ -172,6 +189,18 @@ mod tests {
         let other = Linear::new(3, 2, &mut Rng::seed(2))?;
         read.load(&other)?;
         assert_eq!(other.weight.get(), model.weight.get());
+        // The same bytes each time, and what JSON has to escape comes back.
+        let mut checkpoint = Checkpoint::default();
+        let words = ["", "a\nb", "\"\\", "é\u{1}", "}"];
+        words.iter().enumerate().for_each(|(i, word)| checkpoint.say(&format!("{word}{i}"), word));
+        let (first, second) = (dir.path().join("1"), dir.path().join("2"));
+        checkpoint.write(&first)?;
+        checkpoint.clone().write(&second)?;
+        assert_eq!(std::fs::read(&first).unwrap(), std::fs::read(second).unwrap());
+        let again = Checkpoint::read(first)?;
+        for (i, word) in words.iter().enumerate() {
+            assert_eq!(&again.said::<String>(&format!("{word}{i}"))?, word);
+        }
         let wide = read.load(&Linear::new(4, 2, &mut Rng::seed(1))?).unwrap_err().to_string();
         assert!(wide.starts_with("weight: expected [2, 4] of f32, got [2, 3] of f32 in "), "{wide}");
         let less = Linear::new(3, 2, &mut Rng::seed(1))?.without_bias();

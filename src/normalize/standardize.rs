@@ -1,22 +1,22 @@
 //! Features with mean 0 and deviation 1.
 //!
 //! # Shapes
-//! (n, d), fitted on (m, d)
+//! (n, d), fitted on (m, d); images (n, c, h, w), fitted on (m, c, h′, w′)
 //!
 //! # Formula
-//! (x − mean) / std of each feature, both taken from the data it was fitted on
+//! (x − mean) / std of each feature, or of each channel of images, both taken from the data it was fitted on
 //!
 //! # Kinks
 //! A feature that is constant in that data is only shifted: its deviation counts as 1.
 //!
 //! # Errors
-//! Data that is no matrix, has no rows or holds NaN or infinity; another number of features.
+//! Data that is no matrix, or no images, has no rows or holds NaN or infinity; another number of features or channels.
 
 use candle_core::{DType, Device};
 
 use super::{Normalize, check_data, check_features, check_finite, divisors};
 use crate::autograd::{Tensor, no_grad};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layer::{Buffer, Layer, Parts, Pass};
 
 /// (x − mean) / std of each feature. Fit it on the training data only, and use it for all.
@@ -61,12 +61,59 @@ impl Standardize {
         Ok(Standardize { mean, std })
     }
 
-    /// The mean of each feature, (d).
+    /// Takes mean and deviation of each channel of images (n, c, h, w), over all their pixels.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let images = Tensor::rand(0f32, 1.0, (10, 3, 8, 8), &mut Rng::seed(1))?;
+    /// let scale = Standardize::fit_channels(&images)?;
+    /// assert_eq!(scale.mean().dims(), [3, 1, 1]);
+    /// assert_eq!(scale.normalize(&Tensor::ones((2, 3, 5, 5), DType::F32, &Device::Cpu)?)?.dims(), [2, 3, 5, 5]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Another rank, no pixels, no floats, or NaN or infinity among them.
+    pub fn fit_channels(x: &Tensor) -> Result<Self> {
+        const NAME: &str = "Standardize::fit_channels";
+        let [_, channels, _, _] = *x.dims() else {
+            return Err(Error::shape(NAME, "images (n, c, h, w)", &[x.dims()]));
+        };
+        if x.elem_count() == 0 {
+            return Err(Error::shape(NAME, "one pixel or more", &[x.dims()]));
+        }
+        let dtype = x.dtype();
+        if !dtype.is_float() {
+            return Err(Error::dtype(NAME, "floats", &[dtype]));
+        }
+        no_grad(|| {
+            // In f64: a million pixels of f32 would lose three of its digits.
+            let by_channel = x.to_dtype(DType::F64)?.transpose(0, 1)?.flatten(1, -1)?;
+            let mean = by_channel.mean_keepdim(1)?;
+            let std = (by_channel - &mean)?.sqr()?.mean(1)?.sqrt()?;
+            check_finite(NAME, &std)?;
+            let held =
+                |x: &Tensor| Ok::<_, Error>(Buffer::new(x.to_dtype(dtype)?.reshape((channels, 1, 1))?));
+            Ok(Standardize { mean: held(&mean)?, std: held(&divisors(&std)?)? })
+        })
+    }
+
+    /// One for images of so many channels that changes nothing, in f32: to be loaded with what another was fitted to.
+    ///
+    /// # Errors
+    /// A size that does not fit in memory.
+    pub fn new_channels(channels: usize) -> Result<Self> {
+        let one = Standardize::new(channels)?;
+        let held = |x: Tensor| Ok::<_, Error>(Buffer::new(x.reshape((channels, 1, 1))?));
+        Ok(Standardize { mean: held(one.mean())?, std: held(one.std())? })
+    }
+
+    /// The mean of each feature, (d), or of each channel, (c, 1, 1).
     pub fn mean(&self) -> Tensor {
         self.mean.get()
     }
 
-    /// The deviation of each feature, (d).
+    /// The deviation of each feature, (d), or of each channel, (c, 1, 1).
     pub fn std(&self) -> Tensor {
         self.std.get()
     }
@@ -75,7 +122,14 @@ impl Standardize {
 impl Normalize for Standardize {
     fn normalize(&self, x: &Tensor) -> Result<Tensor> {
         let (mean, std) = (self.mean(), self.std());
-        check_features("Standardize", x, &mean)?;
+        match (x.dims(), mean.rank()) {
+            (&[.., channels, _, _], 3) if channels == mean.elem_count() => {}
+            (_, 3) => {
+                let expected = format!("images (.., {}, h, w), as it was fitted on", mean.elem_count());
+                return Err(Error::shape("Standardize", expected, &[x.dims()]));
+            }
+            _ => check_features("Standardize", x, &mean)?,
+        }
         (x - mean)? / std
     }
 }
@@ -110,6 +164,30 @@ mod tests {
         let zeros = Tensor::zeros((0, 3), DType::F32, &Device::Cpu)?;
         assert!(matches!(Standardize::fit(&zeros), Err(Error::Shape { .. })));
         assert!(matches!(Standardize::fit(&(x / 0.0)?), Err(Error::Argument { .. })));
+        Ok(())
+    }
+
+    #[test]
+    fn channels_of_images() -> Result<()> {
+        let one = |mean, rng: &mut Rng| Tensor::randn(mean, 2f32, (6, 1, 4, 5), rng);
+        let rng = &mut Rng::seed(1);
+        let x = Tensor::cat(&[one(3.0, rng)?, one(-1.0, rng)?], 1)?;
+        let scale = Standardize::fit_channels(&x)?;
+        let y = scale.normalize(&x)?.transpose(0, 1)?.flatten(1, -1)?;
+        assert!(y.mean(1)?.to_vec1::<f32>()?.iter().all(|m| m.abs() < 1e-5));
+        assert!(y.sqr()?.mean(1)?.to_vec1::<f32>()?.iter().all(|v| (v - 1.0).abs() < 1e-5));
+        assert_eq!(Standardize::new_channels(2)?.normalize(&x)?, x);
+        // One image alone, but no other number of channels, and no constant divided by 0.
+        assert_eq!(scale.normalize(&x.narrow(0, 0, 1)?.squeeze(0)?)?.dims(), [2, 4, 5]);
+        for wrong in [x.narrow(1, 0, 1)?, x.flatten(1, -1)?, x.transpose(1, 3)?] {
+            assert!(matches!(scale.normalize(&wrong), Err(Error::Shape { .. })), "{:?}", wrong.dims());
+        }
+        let ones = Tensor::ones((1, 1, 2, 2), DType::F32, &Device::Cpu)?;
+        assert_eq!(Standardize::fit_channels(&ones)?.normalize(&ones)?.sum_all()?.to_scalar::<f32>()?, 0.0);
+        assert!(matches!(Standardize::fit_channels(&(&ones / 0.0)?), Err(Error::Argument { .. })));
+        assert!(matches!(Standardize::fit_channels(&ones.narrow(0, 0, 0)?), Err(Error::Shape { .. })));
+        assert!(matches!(Standardize::fit_channels(&ones.squeeze(0)?), Err(Error::Shape { .. })));
+        assert!(matches!(Standardize::fit_channels(&ones.to_dtype(DType::U8)?), Err(Error::Dtype { .. })));
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "progress")]
 use std::io::IsTerminal;
+use std::io::Write;
 #[cfg(feature = "progress")]
 use std::time::Duration;
 use std::time::Instant;
@@ -86,7 +87,9 @@ impl Progress {
         }
         let tenth = (self.total / 10).max(1);
         if self.done.is_multiple_of(tenth) || self.done == self.total {
-            eprintln!("{}/{}  {}  {}", self.done, self.total, message(), self.time());
+            // Not `eprintln!`, which panics where nobody reads standard error any more.
+            let _ =
+                writeln!(std::io::stderr(), "{}/{}  {}  {}", self.done, self.total, message(), self.time());
         }
     }
 

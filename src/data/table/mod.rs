@@ -4,6 +4,7 @@ mod raw;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::path::Path;
 

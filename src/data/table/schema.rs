@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::file::file_error;
 
 /// What the columns of a table are, found in one file and used for others: a test set is read with the names, the classes
-/// and the means of the training set.
+/// and the means of the training set. As a text (`to_string`, `parse`) it can be kept with a model.
 ///
 /// ```
 /// use tealight::data::{CsvOptions, CsvSchema};
@@ -31,19 +31,19 @@ use crate::file::file_error;
 /// ```
 #[derive(Clone, Debug)]
 pub struct CsvSchema {
-    options: CsvOptions,
-    inputs: Vec<Column>,
-    target: Column,
+    pub(super) options: CsvOptions,
+    pub(super) inputs: Vec<Column>,
+    pub(super) target: Column,
 }
 
-#[derive(Clone, Debug)]
-struct Column {
-    name: String,
-    kind: Kind,
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) kind: Kind,
 }
 
-#[derive(Clone, Debug)]
-enum Kind {
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Kind {
     Numbers { mean: f64 },
     Names { names: Vec<String>, most_frequent: usize },
 }
@@ -67,6 +67,56 @@ impl CsvSchema {
     /// As [`csv`](super::csv); a name that was not in the first file.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Labelled> {
         self.encode(raw::read(path.as_ref(), &self.options)?)
+    }
+
+    /// The inputs alone of a table in a file, (n, columns): its columns may come in another order, and the target need not be
+    /// among them. No row is left out: a missing value is filled, or else an error.
+    ///
+    /// ```
+    /// use tealight::data::{CsvOptions, CsvSchema};
+    /// let [known, new] = ["known", "new"].map(|part| std::env::temp_dir().join(format!("tealight-doc-{part}.csv")));
+    /// std::fs::write(&known, "size,colour,kind\n1,red,a\n2,blue,b\n")?;
+    /// std::fs::write(&new, "colour,size\nblue,3\n")?;
+    /// let schema = CsvSchema::of(&known, &CsvOptions::new().target("kind"))?;
+    /// assert_eq!(schema.inputs(&new)?.to_vec2::<f32>()?, [[3.0, 1.0, 0.0]]);
+    /// # std::fs::remove_file(known).ok();
+    /// # std::fs::remove_file(new).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A file that cannot be read or has no rows, a column that is not there, a name that was not in the first file, a missing
+    /// value that is not filled. Each names the file, the line and the column.
+    pub fn inputs(&self, path: impl AsRef<Path>) -> Result<Tensor> {
+        let rows = raw::read(path.as_ref(), &self.options)?;
+        let places = self.inputs.iter().map(|column| rows.find(&column.name)).collect::<Result<Vec<_>>>()?;
+        let mut inputs = Vec::new();
+        for (row, (line, record)) in rows.rows.iter().enumerate() {
+            let gap = places.iter().find(|&&place| is_missing(&self.options, &record[place]));
+            if let Some(&place) = gap.filter(|_| self.options.missing != Missing::Fill) {
+                return Err(rows.wrong(*line, place, format!("expected a value, got {:?}", &record[place])));
+            }
+            self.row(&rows, row, &places, &mut inputs)?;
+        }
+        Tensor::from_vec(inputs, (rows.rows.len(), self.features().len()), &Device::Cpu)
+    }
+
+    /// What each column of the inputs measures.
+    pub fn features(&self) -> Vec<String> {
+        self.inputs.iter().flat_map(Column::features).collect()
+    }
+
+    /// The column that is to be predicted.
+    pub fn target(&self) -> &str {
+        &self.target.name
+    }
+
+    /// The names of the classes; none if numbers are predicted.
+    pub fn classes(&self) -> &[String] {
+        match &self.target.kind {
+            Kind::Numbers { .. } => &[],
+            Kind::Names { names, .. } => names,
+        }
     }
 
     pub(super) fn infer(rows: &Rows, options: &CsvOptions) -> Result<Self> {
@@ -116,22 +166,14 @@ impl CsvSchema {
         let kept = kept(&rows, &self.options, &places, target)?;
         let (mut inputs, mut numbers, mut classes) = (Vec::new(), Vec::new(), Vec::new());
         for &row in &kept {
-            for (&place, column) in places.iter().zip(&self.inputs) {
-                match &column.kind {
-                    Kind::Numbers { mean } => inputs.push(self.number(&rows, row, place, *mean)?),
-                    Kind::Names { names, most_frequent } => {
-                        let which = self.which(&rows, row, place, names, *most_frequent)?;
-                        inputs.extend((0..names.len()).map(|i| f32::from(u8::from(i == which))));
-                    }
-                }
-            }
+            self.row(&rows, row, &places, &mut inputs)?;
             // A missing target was refused or dropped, so that nothing stands in for it.
             match &self.target.kind {
                 Kind::Numbers { .. } => numbers.push(self.number(&rows, row, target, f64::NAN)?),
                 Kind::Names { names, .. } => classes.push(self.which(&rows, row, target, names, 0)? as u32),
             }
         }
-        let features: Vec<String> = self.inputs.iter().flat_map(Column::features).collect();
+        let features = self.features();
         let (targets, names) = match &self.target.kind {
             Kind::Numbers { .. } => (Tensor::from_vec(numbers, (kept.len(), 1), &Device::Cpu)?, Vec::new()),
             Kind::Names { names, .. } => {
@@ -140,6 +182,20 @@ impl CsvSchema {
         };
         let inputs = Tensor::from_vec(inputs, (kept.len(), features.len()), &Device::Cpu)?;
         Ok(Labelled { inputs, targets, names, features })
+    }
+
+    /// Adds the inputs of a row.
+    fn row(&self, rows: &Rows, row: usize, places: &[usize], inputs: &mut Vec<f32>) -> Result<()> {
+        for (&place, column) in places.iter().zip(&self.inputs) {
+            match &column.kind {
+                Kind::Numbers { mean } => inputs.push(self.number(rows, row, place, *mean)?),
+                Kind::Names { names, most_frequent } => {
+                    let which = self.which(rows, row, place, names, *most_frequent)?;
+                    inputs.extend((0..names.len()).map(|i| f32::from(u8::from(i == which))));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn number(&self, rows: &Rows, row: usize, column: usize, mean: f64) -> Result<f32> {

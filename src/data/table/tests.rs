@@ -151,3 +151,54 @@ fn any_bytes_are_a_table_or_an_error() {
         }
     }
 }
+
+#[test]
+fn a_schema_is_kept_as_a_text() -> Result<()> {
+    let directory = tempfile::tempdir().unwrap();
+    let (known, new) = (directory.path().join("known.csv"), directory.path().join("new.csv"));
+    let table = "x;\"a \"\"b\"\"\";kind\n0.1;\"one\ntwo\";1\n?;;2\n0.3;é;2\n";
+    std::fs::write(&known, table).unwrap();
+    let options = CsvOptions::new().delimiter(b';').classes();
+    let filling = CsvSchema::of(&known, &options.clone().missing(Missing::Fill))?;
+    let again: CsvSchema = filling.to_string().parse()?;
+    assert_eq!((&again.inputs, &again.target), (&filling.inputs, &filling.target));
+    assert_eq!((again.classes(), again.target()), (&["1".to_string(), "2".into()][..], "kind"));
+    let (first, second) = (filling.read(&known)?, again.read(&known)?);
+    assert_eq!((first.inputs, first.targets), (second.inputs, second.targets));
+
+    std::fs::write(&new, "\"a \"\"b\"\"\";more;x\n\"one\ntwo\";;1\n;5;\n").unwrap();
+    // The mean of 0.1 and 0.3, and the first of two names that are as frequent.
+    assert_eq!(again.inputs(&new)?.to_vec2::<f32>()?, [[1.0, 1.0, 0.0], [0.2, 1.0, 0.0]]);
+    let dropping: CsvSchema =
+        CsvSchema::of(&known, &options.clone().missing(Missing::Drop))?.to_string().parse()?;
+    let said = |schema: &CsvSchema, text: &str| {
+        std::fs::write(&new, text).unwrap();
+        let error = schema.inputs(&new).unwrap_err().to_string();
+        error.split_once("new.csv: ").unwrap_or_else(|| panic!("no file in {error}")).1.to_string()
+    };
+    let head = "x;\"a \"\"b\"\"\"\n";
+    assert_eq!(said(&dropping, &format!("{head}?;é\n")), "line 2, column \"x\": expected a value, got \"?\"");
+    assert!(
+        said(&again, &format!("{head}1;z\n")).starts_with("line 2, column \"a \\\"b\\\"\": expected one of")
+    );
+    assert!(said(&again, "x;b\n1;2\n").starts_with("expected a column \"a"));
+    assert_eq!(said(&again, head), "expected rows below the header, got none");
+
+    let text = again.to_string();
+    for length in 0..text.len() - 1 {
+        // Some cuts leave a schema, with fewer names; no cut panics.
+        let _ = text.get(..length).map(str::parse::<CsvSchema>);
+    }
+    let lines = [
+        "",
+        "table,header,44,fill,",
+        "table,header,44,fill\nnumbers,x,1",
+        "table,header,300,fill\nnumbers,x,1\n",
+    ];
+    let columns = ["numbers,x,NaN", "numbers,x,1,2", "names,x,0", "names,x,1,a", "words,x,1", "names"];
+    let columns = columns.map(|column| format!("table,header,44,fill,\n{column}\nnames,y,0,a\n"));
+    for text in lines.iter().map(|line| line.to_string()).chain(columns) {
+        assert!(matches!(text.parse::<CsvSchema>(), Err(Error::Argument { .. })), "{text}");
+    }
+    Ok(())
+}

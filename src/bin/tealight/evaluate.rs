@@ -1,0 +1,92 @@
+//! `tealight evaluate`: how good a model is.
+
+use serde_json::json;
+use tealight::metrics::{Average, F1, LogLoss, Metric, Precision, Recall};
+
+use super::failure::{Result, print};
+use super::model::Model;
+use super::options::Evaluate;
+use super::pictures::Judged;
+
+/// More columns than this fit on no screen.
+const MOST_COLUMNS: usize = 30;
+
+pub(super) fn run(options: &Evaluate) -> Result<()> {
+    let model = Model::read(&options.model)?;
+    let classes = &model.plan.classes;
+    let examples = model.plan.inputs.read(&options.data, classes)?;
+    let judged = Judged::new(&model, &examples)?;
+    let (mut precision, mut recall) = (Precision::new(Average::Macro), Recall::new(Average::Macro));
+    let (mut f1, mut loss) = (F1::new(Average::Macro), LogLoss::new());
+    let metrics: [&mut dyn Metric; 4] = [&mut precision, &mut recall, &mut f1, &mut loss];
+    for metric in metrics {
+        metric.update(&judged.probabilities, &examples.targets)?;
+    }
+    let loss = loss.value()?;
+    let per_class = [precision.per_class()?, recall.per_class()?, f1.per_class()?];
+    let counts = examples.counts()?;
+    let confusion = judged.confusion.counts()?;
+    let row = |i: usize| {
+        let score = |scores: &Vec<f64>| scores.get(i).copied().unwrap_or(0.0);
+        (per_class.each_ref().map(score), counts.get(i).copied().unwrap_or(0))
+    };
+
+    if options.json {
+        let class = |(i, class): (usize, &String)| {
+            let ([precision, recall, f1], examples) = row(i);
+            json!({"class": class, "precision": precision, "recall": recall, "f1": f1, "examples": examples})
+        };
+        let all: Vec<_> = classes.iter().enumerate().map(class).collect();
+        let all = json!({
+            "examples": examples.len(),
+            "accuracy": judged.accuracy(),
+            "log_loss": loss,
+            "classes": all,
+            "confusion": confusion,
+        });
+        return print(&format!("{all}\n"));
+    }
+    let mut table = vec![["class", "precision", "recall", "F1", "examples"].map(String::from).to_vec()];
+    for (i, class) in classes.iter().enumerate() {
+        let (scores, count) = row(i);
+        let numbers = scores.iter().map(|score| format!("{score:.4}")).chain([count.to_string()]);
+        table.push([class.clone()].into_iter().chain(numbers).collect());
+    }
+    let mut text = format!(
+        "{} {}, {} right: accuracy {:.4}, log loss {loss:.4}\n\n{}",
+        examples.len(),
+        model.plan.inputs.unit(),
+        judged.of().split(' ').next().unwrap_or_default(),
+        judged.accuracy(),
+        aligned(&table)
+    );
+    if classes.len() <= MOST_COLUMNS {
+        let mut table =
+            vec![["↓ is, → was taken for".to_string()].into_iter().chain(classes.clone()).collect()];
+        for (class, counts) in classes.iter().zip(&confusion) {
+            let counts = counts.iter().map(u64::to_string);
+            table.push([class.clone()].into_iter().chain(counts).collect::<Vec<_>>());
+        }
+        text += &format!("\n{}", aligned(&table));
+    }
+    print(&text)
+}
+
+/// Columns one under the other, the first to the left, the others to the right.
+pub(super) fn aligned(table: &[Vec<String>]) -> String {
+    let one_line = |text: &String| text.replace(char::is_control, " ");
+    let table: Vec<Vec<String>> = table.iter().map(|row| row.iter().map(one_line).collect()).collect();
+    let columns = table.iter().map(Vec::len).max().unwrap_or(0);
+    let wide = |text: &String| text.chars().count();
+    let width = |column: usize| table.iter().filter_map(|row| row.get(column)).map(wide).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in &table {
+        let cells = row.iter().zip(&widths).enumerate().map(|(i, (cell, &width))| {
+            if i == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+        });
+        text += cells.collect::<Vec<_>>().join("  ").trim_end();
+        text.push('\n');
+    }
+    text
+}

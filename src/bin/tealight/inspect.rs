@@ -1,0 +1,111 @@
+//! `tealight inspect`: what is in a file of tensors.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tealight::io;
+use tealight::prelude::*;
+
+use super::evaluate::aligned;
+use super::examples::{Inputs, listed};
+use super::failure::{Result, print, said};
+use super::model::Model;
+use super::options::Inspect;
+
+pub(super) fn run(options: &Inspect) -> Result<()> {
+    let path = &options.file;
+    let tensors = tensors(path)?;
+    let mut text = Model::read(path).map(|model| about(&model)).unwrap_or_default();
+    let head = ["tensor", "shape", "dtype", "numbers", "min", "max", "mean", "std", "NaN", "inf"];
+    let mut table = vec![head.map(String::from).to_vec()];
+    let (mut all, mut odd) = (0, 0);
+    let mut tensors: Vec<(String, Tensor)> = tensors.into_iter().collect();
+    // Layer 4 comes before layer 12.
+    tensors.sort_by_cached_key(|(name, _)| {
+        name.split('.').map(|part| (part.parse().unwrap_or(u64::MAX), part.to_string())).collect::<Vec<_>>()
+    });
+    for (name, tensor) in &tensors {
+        let (row, unusual) = statistics(tensor)?;
+        all += tensor.elem_count();
+        odd += unusual;
+        let start = [name.clone(), format!("{:?}", tensor.dims()), tensor.dtype().as_str().into()];
+        table.push(start.into_iter().chain(row).collect());
+    }
+    text += &aligned(&table);
+    text += &format!("\n{} tensors, {all} numbers", tensors.len());
+    text += &if odd > 0 { format!(", {odd} of them NaN or infinite\n") } else { "\n".into() };
+    print(&text)
+}
+
+fn tensors(path: &Path) -> Result<BTreeMap<String, Tensor>> {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    Ok(match extension.as_deref() {
+        Some("npz") => io::read_npz(path)?,
+        Some("npy") => BTreeMap::from([("array".to_string(), io::read_npy(path)?)]),
+        // MERGE: `Some("pth" | "pt") => io::read_pth(path)?,` when the library has it.
+        Some("pth" | "pt" | "bin" | "onnx" | "gguf") => {
+            let expected = "expected a file of safetensors or of numpy (.npz, .npy)";
+            return said(format!("{}: {expected}, got {:?}", path.display(), extension.unwrap_or_default()));
+        }
+        _ => io::read(path, &Device::Cpu)?,
+    })
+}
+
+/// What our own models tell of themselves.
+fn about(model: &Model) -> String {
+    let plan = &model.plan;
+    let inputs = match &plan.inputs {
+        Inputs::Pictures { size, .. } => {
+            let colour = if plan.inputs.channels() == 1 { "grey" } else { "rgb" };
+            format!("pictures of {size} × {size} pixels, {colour}")
+        }
+        Inputs::Table(schema) => format!("rows of {}", listed(&schema.features())),
+    };
+    let mut lines = vec![
+        vec!["model".to_string(), plan.kind.to_string()],
+        vec!["inputs".to_string(), inputs],
+        vec!["classes".to_string(), plan.classes.join(", ")],
+    ];
+    if let Inputs::Table(schema) = &plan.inputs {
+        lines.push(vec!["predicts".into(), schema.target().into()]);
+    }
+    if !plan.hidden.is_empty() {
+        let widths: Vec<String> = plan.hidden.iter().map(usize::to_string).collect();
+        lines.push(vec!["hidden layers".into(), widths.join(", ")]);
+    }
+    lines.extend(model.about.iter().map(|(name, value)| vec![name.clone(), value.clone()]));
+    let width = lines.iter().map(|line| line[0].chars().count()).max().unwrap_or(0);
+    let line =
+        |line: &Vec<String>| format!("{:<width$}  {}\n", line[0], line[1].replace(char::is_control, " "));
+    lines.iter().map(line).collect::<String>() + "\n"
+}
+
+/// The numbers of a row, and how many elements are not finite.
+fn statistics(tensor: &Tensor) -> Result<(Vec<String>, usize)> {
+    let numbers: Vec<f64> = tensor.to_dtype(DType::F64)?.flatten(0, -1)?.to_vec1()?;
+    let nan = numbers.iter().filter(|x| x.is_nan()).count();
+    let infinite = numbers.iter().filter(|x| x.is_infinite()).count();
+    let finite: Vec<f64> = numbers.iter().copied().filter(|x| x.is_finite()).collect();
+    let mut row = vec![numbers.len().to_string()];
+    if finite.is_empty() {
+        row.extend(["-"; 4].map(String::from));
+    } else {
+        let n = finite.len() as f64;
+        let (min, max) =
+            finite.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &x| (a.min(x), b.max(x)));
+        let mean = finite.iter().map(|x| x / n).sum::<f64>();
+        let std = finite.iter().map(|x| (x - mean).powi(2) / n).sum::<f64>().sqrt();
+        row.extend([min, max, mean, std].map(short));
+    }
+    row.extend([nan, infinite].map(|count| count.to_string()));
+    Ok((row, nan + infinite))
+}
+
+/// Four digits or so.
+fn short(x: f64) -> String {
+    match x.abs() {
+        _ if x == 0.0 => "0".into(),
+        a if (1e-3..1e5).contains(&a) => format!("{x:.4}"),
+        _ => format!("{x:.2e}"),
+    }
+}

@@ -1,0 +1,121 @@
+//! What a training leaves to look at.
+
+use std::path::Path;
+
+use tealight::data::Labelled;
+use tealight::metrics::{ConfusionMatrix, Metric, RocAuc};
+use tealight::plot;
+use tealight::prelude::*;
+use tealight::train::History;
+
+use super::examples::{Examples, Inputs, channels_last};
+use super::failure::Result;
+use super::model::Model;
+
+/// How many pictures are shown with what the model said.
+const SHOWN: usize = 24;
+/// A matrix of more classes is nothing to look at.
+const MOST_CLASSES: usize = 200;
+
+/// What a model says of examples.
+pub(super) struct Judged<'a> {
+    examples: &'a Examples,
+    /// (n, c)
+    pub(super) probabilities: Tensor,
+    pub(super) confusion: ConfusionMatrix,
+    predicted: Vec<u32>,
+    targets: Vec<u32>,
+}
+
+impl<'a> Judged<'a> {
+    pub(super) fn new(model: &Model, examples: &'a Examples) -> Result<Self> {
+        let probabilities = model.probabilities(&examples.inputs)?;
+        let mut confusion = ConfusionMatrix::new();
+        confusion.update(&probabilities, &examples.targets)?;
+        let predicted = probabilities.argmax(1)?.to_vec1::<u32>()?;
+        let targets = examples.targets.to_vec1::<u32>()?;
+        Ok(Judged { examples, probabilities, confusion, predicted, targets })
+    }
+
+    fn is_right(&self) -> impl Iterator<Item = bool> {
+        self.predicted.iter().zip(&self.targets).map(|(said, is)| said == is)
+    }
+
+    pub(super) fn accuracy(&self) -> f64 {
+        self.is_right().filter(|right| *right).count() as f64 / self.targets.len() as f64
+    }
+
+    /// `3 of 4`.
+    pub(super) fn of(&self) -> String {
+        format!("{} of {}", self.is_right().filter(|right| *right).count(), self.targets.len())
+    }
+}
+
+/// Writes the pictures and the page; the names of the files.
+pub(super) fn write(
+    out: &Path,
+    model: &Model,
+    history: &History,
+    train: &Judged,
+    valid: &Judged,
+) -> Result<Vec<String>> {
+    let classes = &model.plan.classes;
+    let mut names = vec!["report.html", "loss.png"];
+    let curves = [("training", history.curve("loss")), ("validation", history.curve("valid_loss"))];
+    plot::curve(out.join("loss.png"), "How wrong the model was", "epoch", "loss", &curves)?;
+    let few = classes.len() <= MOST_CLASSES;
+    if few {
+        plot::confusion(out.join("confusion.png"), "On validation data", &valid.confusion, classes)?;
+        names.push("confusion.png");
+    }
+    if matches!(model.plan.inputs, Inputs::Pictures { .. }) {
+        predictions(&out.join("predictions.png"), valid)?;
+        names.push("predictions.png");
+    }
+    let there = |class: u32| valid.targets.contains(&class);
+    if classes.len() == 2 && there(0) && there(1) {
+        let mut auc = RocAuc::new();
+        auc.update(&valid.probabilities, &valid.examples.targets)?;
+        let title = format!("{} or not, on validation data", classes[1]);
+        plot::roc(out.join("roc.png"), &title, &[("model", &auc)])?;
+        names.push("roc.png");
+    }
+
+    let mut page = history.page();
+    page.title = format!("{}, {}", model.plan.kind, classes_in_short(classes));
+    page.metrics = vec![
+        ("Accuracy (validation)".into(), valid.accuracy()),
+        ("Accuracy (training)".into(), train.accuracy()),
+    ];
+    page.settings = model.about.clone();
+    page.confusion = few.then(|| valid.confusion.clone());
+    page.classes = if few { classes.clone() } else { Vec::new() };
+    plot::report(out.join("report.html"), &page)?;
+    Ok(names.into_iter().map(String::from).collect())
+}
+
+fn classes_in_short(classes: &[String]) -> String {
+    match classes {
+        [one, other] => format!("{one} or {other}"),
+        _ => format!("{} classes", classes.len()),
+    }
+}
+
+/// Validation pictures with what the model said, the wrong answers first.
+fn predictions(path: &Path, valid: &Judged) -> Result<()> {
+    let mut order: Vec<(bool, usize)> = valid.is_right().zip(0..).collect();
+    order.sort();
+    let wrong = order.iter().filter(|(right, _)| !right).count();
+    let rows: Vec<usize> = order.into_iter().map(|(_, row)| row).take(SHOWN).collect();
+    let some = valid.examples.select(&rows)?;
+    let predicted: Vec<u32> = rows.iter().filter_map(|&row| valid.predicted.get(row).copied()).collect();
+    let images = Labelled {
+        inputs: channels_last(&some.inputs)?,
+        targets: some.targets,
+        names: some.classes,
+        features: Vec::new(),
+    };
+    let predicted = Tensor::from_vec(predicted, rows.len(), &Device::Cpu)?;
+    let title = format!("Validation pictures: {wrong} of {} wrong", valid.targets.len());
+    Ok(plot::predictions(path, &title, &images, &predicted)?)
+}

@@ -1,0 +1,606 @@
+//! The program `tealight`, as someone at a terminal uses it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tealight::prelude::*;
+
+fn tealight(folder: &Path, arguments: &[&str]) -> Output {
+    let program = Command::new(env!("CARGO_BIN_EXE_tealight")).current_dir(folder).args(arguments).output();
+    program.unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// What a command says that does all it should.
+fn said(folder: &Path, arguments: &[&str]) -> String {
+    let output = tealight(folder, arguments);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// The one line of a command that fails.
+fn error(folder: &Path, arguments: &[&str]) -> String {
+    let output = tealight(folder, arguments);
+    let line = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {line}");
+    assert!(line.starts_with("error: ") && line.matches('\n').count() == 1, "{arguments:?}: {line}");
+    assert!(output.stdout.is_empty(), "{arguments:?}: {}", text(&output.stdout));
+    line.trim_end()["error: ".len()..].to_string()
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// Warm pictures with a bright middle, and cold ones with a dark one.
+fn photos(folder: &Path, each: u64) -> PathBuf {
+    let place = folder.join("photos");
+    for (class, name) in ["night", "sun"].iter().enumerate() {
+        fs::create_dir_all(place.join(name)).unwrap();
+        for i in 0..each {
+            photo(&place.join(name).join(format!("{i}.png")), class == 1, i);
+        }
+    }
+    place
+}
+
+fn photo(path: &Path, sun: bool, seed: u64) {
+    let rng = &mut Rng::seed(2 * seed + u64::from(sun));
+    let (height, width) = (20 + rng.below(8), 24);
+    let noise = Tensor::rand(0f32, 0.2, (height, width, 3), rng).unwrap().flatten(0, -1).unwrap();
+    let mut pixels = noise.to_vec1::<f32>().unwrap();
+    for (i, pixel) in pixels.chunks_mut(3).enumerate() {
+        let (y, x) = ((i / width) as f32 - height as f32 / 2.0, (i % width) as f32 - 12.0);
+        let middle = x.hypot(y) < 7.0;
+        pixel[0] += if sun == middle { 0.7 } else { 0.2 };
+        pixel[2] += if sun { 0.1 } else { 0.6 };
+    }
+    let picture = Tensor::from_vec(pixels, (height, width, 3), &Device::Cpu).unwrap();
+    tealight::data::image::write_png(path, &picture).unwrap();
+}
+
+/// Rows whose kind is told by a length and a colour; a third column says nothing, and a few values are missing.
+fn flowers(folder: &Path, rows: u64) -> PathBuf {
+    let rng = &mut Rng::seed(5);
+    let mut lines = String::from("id,length,colour,weight,kind\n");
+    for id in 0..rows {
+        let kind = id % 3;
+        let length = kind as f64 * 2.0 + rng.uniform();
+        let colour = if kind == 1 { "blue, pale" } else { ["red", "white"][rng.below(2)] };
+        let weight = if id % 17 == 5 { String::new() } else { format!("{:.2}", rng.uniform()) };
+        lines +=
+            &format!("{id},{length:.3},\"{colour}\",{weight},{}\n", ["iris", "lily", "rose"][kind as usize]);
+    }
+    let path = folder.join("flowers.csv");
+    fs::write(&path, lines).unwrap();
+    path
+}
+
+const TABLE: [&str; 8] =
+    ["train", "flowers.csv", "--target", "kind", "--ignore", "id", "--learning-rate", "0.01"];
+
+#[test]
+fn pictures_from_training_to_answers() {
+    let here = folder();
+    let here = here.path();
+    photos(here, 14);
+    fs::write(here.join("photos/sun/broken.jpg"), "no picture").unwrap();
+    fs::write(here.join("photos/note.txt"), "no folder").unwrap();
+    let output = tealight(here, &["train", "photos", "--size", "16", "--out", "pets", "--flip"]);
+    let (out, notes) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{notes}");
+    assert!(
+        notes.contains("skipped: photos/note.txt: expected a directory of one class, got a file\n"),
+        "{notes}"
+    );
+    assert!(notes.contains("skipped: photos/sun/broken.jpg: expected a PNG,"), "{notes}");
+    assert!(notes.contains("2 of 30 files skipped\n"), "{notes}");
+    assert!(
+        out.starts_with(
+            "28 pictures of 2 classes: night (14), sun (14)\n22 to learn from, 6 to check with\n"
+        ),
+        "{out}"
+    );
+    assert!(out.contains(" 100.0 % right of the pictures that it had not seen (6 of 6)\n"), "{out}");
+    assert!(out.ends_with("next: tealight predict pets/model.safetensors photo.jpg\n"), "{out}");
+    for name in ["loss.png", "confusion.png", "predictions.png", "roc.png"] {
+        assert!(
+            tealight::data::image::read(here.join("pets").join(name)).unwrap().elem_count() > 10_000,
+            "{name}"
+        );
+    }
+    let page = fs::read_to_string(here.join("pets/report.html")).unwrap();
+    assert!(
+        ["night or sun", "Confusion matrix", "trained on", "Conv2d"].iter().all(|word| page.contains(word))
+    );
+
+    fs::create_dir_all(here.join("new/more")).unwrap();
+    photo(&here.join("new/a.png"), true, 100);
+    photo(&here.join("new/more/b.png"), false, 101);
+    fs::write(here.join("new/.hidden"), "").unwrap();
+    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/data/candle.jpg"), here.join("candle.jpg")).unwrap();
+    let model = "pets/model.safetensors";
+    let answers = said(here, &["predict", model, "new", "candle.jpg"]);
+    let lines: Vec<Vec<&str>> = answers.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!(
+        (lines[0][..2].to_vec(), lines[1][..2].to_vec()),
+        (vec!["new/a.png", "sun"], vec!["new/more/b.png", "night"])
+    );
+    assert_eq!((lines.len(), lines[2][0]), (3, "candle.jpg"));
+    assert!(
+        lines.iter().all(|line| line.len() == 3 && (0.5..=1.0).contains(&line[2].parse::<f64>().unwrap())),
+        "{answers}"
+    );
+
+    let output = tealight(here, &["predict", model, "photos/note.txt", "none.png", "new/a.png", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let notes = text(&output.stderr);
+    assert!(
+        notes.contains("error: photos/note.txt: ")
+            && notes.contains("error: none.png: expected a picture, got nothing"),
+        "{notes}"
+    );
+    let answer: serde_json::Value = serde_json::from_str(&text(&output.stdout)).unwrap();
+    assert_eq!((&answer["path"], &answer["class"]), (&"new/a.png".into(), &"sun".into()));
+    assert_eq!(answer["probabilities"]["sun"], answer["probability"]);
+
+    said(here, &["predict", model, "new/a.png", "--out", "answers.tsv"]);
+    assert!(fs::read_to_string(here.join("answers.tsv")).unwrap().starts_with("new/a.png\tsun\t"));
+    fs::create_dir(here.join("empty")).unwrap();
+    assert_eq!(error(here, &["predict", model, "empty"]), "empty: expected pictures, got an empty folder");
+
+    let scores = text(&tealight(here, &["evaluate", model, "photos"]).stdout);
+    assert!(scores.starts_with("28 pictures, 28 right: accuracy 1.0000, log loss "), "{scores}");
+    assert!(scores.contains("sun       1.0000  1.0000  1.0000        14\n"), "{scores}");
+    // A folder of one known class will do; an unknown one will not.
+    fs::rename(here.join("new/more"), here.join("new/night")).unwrap();
+    let scores = said(here, &["evaluate", model, "new", "--json"]);
+    let scores: serde_json::Value = serde_json::from_str(&scores).unwrap();
+    assert_eq!(
+        (&scores["accuracy"], &scores["confusion"]),
+        (&1.0.into(), &serde_json::json!([[1, 0], [0, 0]]))
+    );
+    fs::rename(here.join("new/night"), here.join("new/moon")).unwrap();
+    let line = text(&tealight(here, &["evaluate", model, "new"]).stderr);
+    assert!(line.ends_with("error: new: expected folders named night, sun, got \"moon\"\n"), "{line}");
+
+    let about = said(here, &["inspect", model]);
+    assert!(about.contains("inputs                 pictures of 16 × 16 pixels, rgb\n"), "{about}");
+    assert!(
+        about.contains("classes                night, sun\n")
+            && about.contains("mirror images          yes\n"),
+        "{about}"
+    );
+    assert!(about.contains("[64, 32, 3, 3]    f32    18432") && about.contains(" 0    0\n"), "{about}");
+}
+
+#[test]
+fn kinds_of_models_for_pictures() {
+    let here = folder();
+    let here = here.path();
+    photos(here, 10);
+    for model in ["logistic", "mlp"] {
+        let out = said(
+            here,
+            &["train", "photos", "--size", "8", "--model", model, "--colour", "grey", "--out", model],
+        );
+        assert!(out.contains("(4 of 4)"), "{out}");
+        let about = said(here, &["inspect", &format!("{model}/model.safetensors")]);
+        assert!(about.contains("8 × 8 pixels, grey") && about.contains("model.0.mean"), "{about}");
+    }
+    // Grey pictures are seen to be grey, and the smallest network for pictures has one stage.
+    for (class, level) in [("dark", 10u8), ("light", 200)] {
+        fs::create_dir_all(here.join("levels").join(class)).unwrap();
+        for i in 0..6 {
+            let picture = Tensor::full(level + i, (3, 5, 1), &Device::Cpu).unwrap();
+            tealight::data::image::write_png(here.join(format!("levels/{class}/{i}.png")), &picture).unwrap();
+        }
+    }
+    said(
+        here,
+        &["train", "levels", "--size", "2", "--hidden", "4", "--out", "levels-model", "--epochs", "2"],
+    );
+    let about = said(here, &["inspect", "levels-model/model.safetensors"]);
+    assert!(
+        about.contains("pictures of 2 × 2 pixels, grey") && about.contains("hidden layers          4\n"),
+        "{about}"
+    );
+}
+
+#[test]
+fn a_table_from_training_to_answers() {
+    let here = folder();
+    let here = here.path();
+    flowers(here, 90);
+    let out = said(here, &[&TABLE[..], &["--out", "with space"]].concat());
+    assert!(out.starts_with("90 rows of 3 classes: iris (30), lily (30), rose (30)\n"), "{out}");
+    assert!(
+        out.contains(
+            "to be predicted: column \"kind\", from 5 numbers a row\n72 to learn from, 18 to check with\n"
+        ),
+        "{out}"
+    );
+    assert!(out.contains(" 100.0 % right of the rows that it had not seen (18 of 18)\n"), "{out}");
+    assert!(out.ends_with("next: tealight predict 'with space/model.safetensors' new.csv\n"), "{out}");
+    assert!(!here.join("with space/predictions.png").exists() && !here.join("with space/roc.png").exists());
+
+    let model = "with space/model.safetensors";
+    // Other columns, in another order, without the target; a weight is missing.
+    fs::write(
+        here.join("new.csv"),
+        "colour,more,length,weight\n\"blue, pale\",x,2.5,\nred,y,4.5,0.5\nwhite,z,0.5,0.5\n",
+    )
+    .unwrap();
+    let answers = said(here, &["predict", model, "new.csv"]);
+    let rows: Vec<Vec<&str>> = answers.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows[0], ["class", "iris", "lily", "rose"]);
+    assert_eq!([rows[1][0], rows[2][0], rows[3][0]], ["lily", "rose", "iris"]);
+    for row in &rows[1..] {
+        let sum: f64 = row[1..].iter().map(|p| p.parse::<f64>().unwrap()).sum();
+        assert!((sum - 1.0).abs() < 1e-5, "{answers}");
+    }
+    said(here, &["predict", model, "new.csv", "new.csv", "--out", "answers.csv"]);
+    assert_eq!(fs::read_to_string(here.join("answers.csv")).unwrap().lines().count(), 7);
+    let line = said(here, &["predict", model, "new.csv", "--json"]);
+    let answer: serde_json::Value = serde_json::from_str(line.lines().nth(1).unwrap()).unwrap();
+    assert_eq!((&answer["class"], &answer["row"]), (&"rose".into(), &2.into()));
+
+    let scores: serde_json::Value =
+        serde_json::from_str(&said(here, &["evaluate", model, "flowers.csv", "--json"])).unwrap();
+    assert_eq!((&scores["examples"], &scores["classes"][1]["class"]), (&90.into(), &"lily".into()));
+    assert!(
+        scores["accuracy"].as_f64().unwrap() > 0.97 && scores["log_loss"].as_f64().unwrap() < 0.2,
+        "{scores}"
+    );
+    let scores = said(here, &["evaluate", model, "flowers.csv"]);
+    assert!(scores.contains("class  precision  recall      F1  examples\niris "), "{scores}");
+
+    let wrong = |table: &str| {
+        fs::write(here.join("wrong.csv"), table).unwrap();
+        error(here, &["predict", model, "wrong.csv"])
+    };
+    assert_eq!(wrong("length,weight\n1,2\n"), "wrong.csv: expected a column \"colour\", got length, weight");
+    let line = wrong("length,colour,weight\n1,red,2\n1,pink,2\n");
+    assert!(
+        line.starts_with(
+            "wrong.csv: line 3, column \"colour\": expected one of blue, pale, red, white, got \"pink\""
+        ),
+        "{line}"
+    );
+    assert!(
+        wrong("length,colour,weight\nx,red,2\n")
+            .starts_with("wrong.csv: line 2, column \"length\": expected a number")
+    );
+    let line = error(here, &["evaluate", model, "new.csv"]);
+    assert_eq!(line, "new.csv: expected a column \"kind\", got colour, more, length, weight");
+    assert!(error(here, &["predict", "flowers.csv", "new.csv"]).contains("expected a whole checkpoint"));
+    let line = error(here, &["predict", "with space/checkpoint/last.safetensors", "new.csv"]);
+    assert!(
+        line.ends_with("expected a model that `tealight train` wrote, got the checkpoint of a training"),
+        "{line}"
+    );
+    let about = said(here, &["inspect", model]);
+    let told = "rows of length, colour=blue, pale, colour=red, colour=white, weight\n";
+    assert!(about.contains(told) && about.contains("predicts               kind\n"), "{about}");
+}
+
+#[test]
+fn breast_cancer_without_any_tuning() {
+    let here = folder();
+    let table = concat!(env!("CARGO_MANIFEST_DIR"), "/data/breast_cancer.csv");
+    for model in ["mlp", "logistic"] {
+        said(here.path(), &["train", table, "--model", model]);
+        let about = said(here.path(), &["inspect", "model/model.safetensors"]);
+        let accuracy = about.lines().find_map(|line| line.strip_prefix("accuracy (validation)")).unwrap();
+        assert!(accuracy.trim().parse::<f64>().unwrap() >= 0.95, "{model}: {accuracy}");
+        assert!(here.path().join("model/roc.png").exists());
+    }
+}
+
+#[test]
+fn the_same_bits_on_any_number_of_threads_and_after_an_interruption() {
+    let here = folder();
+    let here = here.path();
+    photos(here, 8);
+    flowers(here, 60);
+    let train = |arguments: &[&str], threads: &str, out: &str| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_tealight"));
+        program.current_dir(here).env("RAYON_NUM_THREADS", threads).args(arguments);
+        let output = program.args(["--seed", "3", "--quiet", "--out", out]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert!(output.stdout.is_empty() && output.stderr.is_empty(), "{}", text(&output.stderr));
+    };
+    let same = |a: &str, b: &str, name: &str| {
+        let read = |folder: &str| fs::read(here.join(folder).join(name)).unwrap();
+        assert!(read(a) == read(b), "{name} of {a} and {b}");
+    };
+    let pictures = ["train", "photos", "--size", "16", "--flip"];
+    for arguments in [&pictures[..], &TABLE] {
+        let six = [arguments, &["--epochs", "6"]].concat();
+        train(&six, "1", "one");
+        train(&six, "2", "two");
+        for name in ["model.safetensors", "report.html", "loss.png", "confusion.png"] {
+            same("one", "two", name);
+        }
+        train(&[arguments, &["--epochs", "3"]].concat(), "1", "three");
+        train(&[&six[..], &["--resume", "--threads", "2"]].concat(), "1", "three");
+        same("one", "three", "model.safetensors");
+        same("one", "three", "report.html");
+        let line =
+            error(here, &[&six[..], &["--resume", "--seed", "4", "--quiet", "--out", "three"]].concat());
+        let another = "--resume: expected what the same command left, got another's (resume: expected a checkpoint with seed 4";
+        assert!(line.starts_with(another), "{line}");
+        let arguments =
+            [&six[..], &["--resume", "--batch-size", "5", "--seed", "3", "--quiet", "--out", "three"]]
+                .concat();
+        assert!(
+            error(here, &arguments)
+                .starts_with("--resume: expected what the same command left, got another's (DataLoader")
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn interrupted_and_resumed() {
+    let here = folder();
+    let here = here.path();
+    flowers(here, 60);
+    let long = [&TABLE[..], &["--epochs", "1000000", "--patience", "1000000", "--quiet"]].concat();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_tealight"));
+    let child = program.current_dir(here).args(&long).stderr(Stdio::piped()).spawn().unwrap();
+    let started = std::time::Instant::now();
+    while !here.join("model/checkpoint/last.safetensors").exists() {
+        assert!(started.elapsed().as_secs() < 60, "no checkpoint");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let line = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{line}");
+    assert!(line.starts_with("error: interrupted after step ") && line.matches('\n').count() == 1, "{line}");
+    let out = text(&tealight(here, &[&TABLE[..], &["--epochs", "1", "--resume"]].concat()).stdout);
+    assert!(
+        out.contains(" epochs; the best was number ") && here.join("model/model.safetensors").exists(),
+        "{out}"
+    );
+}
+
+#[test]
+fn what_cannot_be_meant_is_said_on_one_line() {
+    let here = folder();
+    let here = here.path();
+    flowers(here, 30);
+    photos(here, 3);
+    for (name, table) in [
+        ("one-row", "x,y\n1,a\n"),
+        ("one-class", "x,y\n1,a\n2,a\n"),
+        ("ids", "x,y\n1,a\n2,b\n3,c\n"),
+        ("rare", "x,y\n1,a\n2,a\n3,b\n"),
+        ("real", "x,y\n1,0.5\n2,0.7\n3,0.5\n4,0.7\n"),
+        ("empty", ""),
+        ("header", "x,y\n"),
+        ("ragged", "x,y\n1,a\n2\n"),
+        ("constant", "y,z\na,1\nb,1\na,1\nb,1\n"),
+        ("huge", "x,y\n1e38,a\n-1e38,b\n1e38,a\n-1e38,b\n"),
+    ] {
+        fs::write(here.join(format!("{name}.csv")), table).unwrap();
+    }
+    for place in ["nothing", "single/cat", "hollow/cat", "hollow/dog", "half/dog", "half/cat"] {
+        fs::create_dir_all(here.join(place)).unwrap();
+    }
+    for place in ["single/cat/1.png", "single/cat/2.png", "half/dog/1.png", "half/dog/2.png"] {
+        photo(&here.join(place), true, 1);
+    }
+    fs::create_dir_all(here.join("lonely")).unwrap();
+    fs::rename(here.join("half/cat"), here.join("lonely/cat")).unwrap();
+    fs::create_dir_all(here.join("lonely/dog")).unwrap();
+    ["lonely/cat/1.png", "lonely/dog/1.png", "lonely/dog/2.png"]
+        .iter()
+        .for_each(|p| photo(&here.join(p), true, 1));
+    fs::create_dir_all(here.join("half/ant")).unwrap();
+
+    let cases: &[(&str, &str)] = &[
+        ("flowers.csv --epochs 0", "--epochs: expected 1 or more, got 0"),
+        ("flowers.csv --batch-size 0", "--batch-size: expected 1 or more, got 0"),
+        ("flowers.csv --patience 0", "--patience: expected 1 or more, got 0"),
+        ("flowers.csv --threads 0", "--threads: expected 1 or more, got 0"),
+        ("flowers.csv --threads 99999", "--threads: expected at most 1024, got 99999"),
+        ("flowers.csv --learning-rate nan", "--learning-rate: expected a number above 0"),
+        ("flowers.csv --learning-rate -1", "--learning-rate: expected a number above 0"),
+        ("flowers.csv --learning-rate inf", "--learning-rate: expected a number above 0"),
+        (
+            "flowers.csv --learning-rate 1e30 --target kind",
+            "the training came to numbers that are not finite: try a smaller --learning-rate",
+        ),
+        ("flowers.csv --valid 1.5", "--valid: expected a share between 0 and 1"),
+        ("flowers.csv --valid 0", "--valid: expected a share between 0 and 1"),
+        ("flowers.csv --valid nan", "--valid: expected a share between 0 and 1"),
+        (
+            "flowers.csv --valid 0.99",
+            "--valid 0.99: expected a share that leaves some examples of each class",
+        ),
+        ("flowers.csv --hidden 8,0", "--hidden: expected widths from 1 to 16384, got 0"),
+        ("flowers.csv --hidden 99999999999", "--hidden: expected widths from 1 to 16384, got 99999999999"),
+        ("flowers.csv --hidden 4 --model logistic", "--hidden: expected a model with layers inside"),
+        ("flowers.csv --model cnn", "--model cnn: expected pictures, got a table"),
+        ("flowers.csv --size 32", "flowers.csv: expected a folder for the options of pictures, got a file"),
+        ("flowers.csv --flip", "flowers.csv: expected a folder for the options of pictures, got a file"),
+        (
+            "flowers.csv --target species",
+            "flowers.csv: expected a column \"species\", got id, length, colour, weight, kind",
+        ),
+        (
+            "flowers.csv --target length",
+            "flowers.csv: column \"length\": expected classes (words or whole numbers), got ",
+        ),
+        ("flowers.csv --target id", "flowers.csv: column \"id\": expected classes that several rows share"),
+        ("flowers.csv --ignore none", "flowers.csv: expected a column \"none\""),
+        (
+            "flowers.csv --missing error",
+            "flowers.csv: line 7, column \"weight\": expected a value, got \"\" (--missing drop",
+        ),
+        ("flowers.csv --delimiter ab", "--delimiter: expected one character or `tab`, got \"ab\""),
+        ("flowers.csv --delimiter ;", "flowers.csv: expected a column of inputs beside the target, got none"),
+        (
+            "flowers.csv --out flowers.csv",
+            "--out flowers.csv: expected a folder, or nothing there yet, got a file",
+        ),
+        ("flowers.csv --out flowers.csv/model", "flowers.csv/model"),
+        (
+            "flowers.csv --resume --out new",
+            "new/checkpoint/last.safetensors: expected a file that can be read",
+        ),
+        ("one-row.csv", "one-row.csv: column \"y\": expected two classes or more, got \"a\" in every row"),
+        (
+            "one-class.csv",
+            "one-class.csv: column \"y\": expected two classes or more, got \"a\" in every row",
+        ),
+        (
+            "ids.csv",
+            "ids.csv: column \"y\": expected classes that several rows share, got another one in each of 3 rows",
+        ),
+        ("rare.csv", "rare.csv: column \"y\": expected two rows or more of each class, got one of \"b\""),
+        ("real.csv", "real.csv: column \"y\": expected classes (words or whole numbers), got \"0.5\""),
+        ("empty.csv", "empty.csv: expected a table, got an empty file"),
+        ("header.csv", "header.csv: expected rows below the header, got none"),
+        ("ragged.csv", "ragged.csv: line 3: expected 2 values, got 1"),
+        (
+            "constant.csv --target z",
+            "constant.csv: column \"z\": expected two classes or more, got \"1\" in every row",
+        ),
+        ("huge.csv", "Standardize::fit: expected finite numbers"),
+        ("photos/sun/0.png", "photos/sun/0.png: line 1: expected text in UTF-8"),
+        (
+            "photos --size 512 --model mlp --hidden 16384",
+            "expected a model of at most 268435456 weights, got ",
+        ),
+        ("photos --size 0", "--size: expected 1 to 512 pixels, got 0"),
+        ("photos --size 100000", "--size: expected 1 to 512 pixels, got 100000"),
+        ("photos --size 1", "--size: expected 2 pixels or more for a cnn, got 1"),
+        ("photos --target kind", "photos: expected a CSV file for the options of tables, got a folder"),
+        ("nothing", "nothing: expected a sub-directory for each class, got none"),
+        ("single/cat", "single/cat: expected a sub-directory for each class, got none"),
+        ("single", "single: expected two folders or more, one for each class, got one (cat)"),
+        ("hollow", "hollow: expected pictures in its 2 classes, got none that can be read"),
+        ("half", "half/ant: expected pictures of this class, got none"),
+        ("lonely", "lonely/cat: expected two pictures or more of each class, got one"),
+        ("nowhere", "nowhere: expected a folder of pictures or a CSV file, got nothing of this name"),
+    ];
+    for (arguments, expected) in cases {
+        let arguments: Vec<&str> = ["train", "--quiet"].into_iter().chain(arguments.split(' ')).collect();
+        let line = error(here, &arguments);
+        assert!(line.starts_with(expected), "{arguments:?}: {line}");
+    }
+    assert!(error(here, &["inspect", "flowers.csv"]).starts_with("flowers.csv: expected a safetensors file"));
+    assert!(
+        error(here, &["inspect", "x.onnx"]).starts_with("x.onnx: expected a file of safetensors or of numpy")
+    );
+    assert!(error(here, &["predict", "none", "none"]).starts_with("none: expected a file that can be read"));
+}
+
+#[test]
+fn usage_and_help() {
+    let here = folder();
+    let here = here.path();
+    for arguments in [
+        &[][..],
+        &["traim"],
+        &["train"],
+        &["train", "x", "--epochs", "ten"],
+        &["predict", "x"],
+        &["export", "x"],
+    ] {
+        let output = tealight(here, arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");
+    }
+    for command in ["train", "predict", "evaluate", "inspect", "export"] {
+        let help = said(here, &[command, "--help"]);
+        assert!(help.contains(&format!("  tealight {command} ")) && help.contains("Examples:"), "{help}");
+    }
+    assert!(said(here, &["--version"]).starts_with("tealight 0."));
+}
+
+#[test]
+fn nobody_has_to_read_on() {
+    let here = folder();
+    let here = here.path();
+    flowers(here, 60);
+    said(here, &[&TABLE[..], &["--epochs", "2"]].concat());
+    let rows: String = (0..5000).map(|i| format!("{i},red,1\n")).collect();
+    fs::write(here.join("many.csv"), format!("length,colour,weight\n{rows}")).unwrap();
+    let commands: [&[&str]; 3] = [
+        &["predict", "model/model.safetensors", "many.csv"],
+        &["inspect", "model/model.safetensors"],
+        &[&TABLE[..], &["--out", "other"]].concat(),
+    ];
+    for arguments in commands {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_tealight"));
+        program.current_dir(here).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = program.spawn().unwrap();
+        drop(child.stdout.take());
+        drop(child.stderr.take());
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{arguments:?}");
+    }
+    // The training went on to its end.
+    assert!(here.join("other/model.safetensors").exists());
+}
+
+#[test]
+fn any_file_of_tensors_is_inspected() {
+    let here = folder();
+    let here = here.path();
+    let x = Tensor::new(&[[1.0, f64::NAN], [f64::INFINITY, 3.0]], &Device::Cpu).unwrap();
+    let nothing = Tensor::zeros((0, 2), DType::F32, &Device::Cpu).unwrap();
+    let count = Tensor::new(&[7i64], &Device::Cpu).unwrap();
+    let tensors =
+        [("10.x", x), ("9.nothing", nothing), ("9.count", count)].map(|(name, x)| (name.to_string(), x));
+    let tensors = std::collections::BTreeMap::from(tensors);
+    tealight::io::write(here.join("a.safetensors"), &tensors).unwrap();
+    tealight::io::write_npz(here.join("a.npz"), &tensors).unwrap();
+    for file in ["a.safetensors", "a.npz"] {
+        let lines = said(here, &["inspect", file]);
+        let lines: Vec<Vec<&str>> = lines.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(lines[1], ["9.count", "[1]", "i64", "1", "7.0000", "7.0000", "7.0000", "0", "0", "0"]);
+        assert_eq!(lines[2], ["9.nothing", "[0,", "2]", "f32", "0", "-", "-", "-", "-", "0", "0"]);
+        assert_eq!(
+            lines[3],
+            ["10.x", "[2,", "2]", "f64", "4", "1.0000", "3.0000", "2.0000", "1.0000", "1", "1"]
+        );
+        assert_eq!(lines[5].join(" "), "3 tensors, 5 numbers, 2 of them NaN or infinite");
+    }
+}
+
+#[test]
+fn a_damaged_model_is_an_error_and_no_panic() {
+    let here = folder();
+    let here = here.path();
+    flowers(here, 30);
+    said(here, &[&TABLE[..], &["--epochs", "1", "--hidden", "2"]].concat());
+    fs::write(here.join("new.csv"), "colour,length,weight\nred,4.5,0.5\n").unwrap();
+    let good = fs::read(here.join("model/model.safetensors")).unwrap();
+    let check = |bytes: &[u8]| {
+        fs::write(here.join("bad"), bytes).unwrap();
+        let output = tealight(here, &["predict", "bad", "new.csv"]);
+        let line = text(&output.stderr);
+        let told =
+            output.status.code() == Some(1) && line.starts_with("error: ") && line.matches('\n').count() == 1;
+        assert!(told || output.status.code() == Some(0), "{:?}: {line}", output.status);
+    };
+    let header = 8 + u64::from_le_bytes(good[..8].try_into().unwrap()) as usize;
+    for length in (0..good.len()).step_by(97) {
+        check(&good[..length]);
+    }
+    for place in (0..header).step_by(7) {
+        let mut bad = good.clone();
+        // Digits become other digits, letters other letters.
+        bad[place] ^= 1;
+        check(&bad);
+    }
+}
