@@ -78,7 +78,7 @@ const ASKED: usize = 1 << 30;
 
 /// Refuses a shape whose elements, of so many bytes each, do not fit in memory; of 0 bytes are those that take none, as in a view.
 pub(crate) fn fits(op: &'static str, dims: &[usize], bytes: usize) -> Result<()> {
-    let view = bytes == 0;
+    let view = bytes == 0 || dims.contains(&0);
     let count = dims.iter().try_fold(bytes.max(1), |count, &size| count.checked_mul(size.max(1)));
     let fits = |bytes: &usize| {
         *bytes < ASKED
