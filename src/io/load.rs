@@ -11,6 +11,7 @@ use std::fmt;
 use std::path::Path;
 
 use candle_core::{DType, Device};
+use safetensors::View;
 
 use super::pth::{begins_like_one, read_state};
 use super::safetensors::read;
@@ -214,14 +215,15 @@ impl Load {
                 expected: format!("{name} on the model's device"),
                 got: Error::from(error).to_string(),
             })?;
+            if updates.iter().any(|(other, value)| same(other, &held) && value.array().data() != array.data())
+            {
+                let expected = format!("one value for {name}, which has another name in the model, too");
+                return Err(Misfit { expected, got: "two values under these names".into() });
+            }
             updates.push((held, Tensor::from(array)));
             done.loaded.push(name);
         }
-        let tied = |held: &Held| {
-            let same =
-                |other: &Held| matches!((held, other), (Held::Parameter(a), Held::Parameter(b)) if a.same(b));
-            updates.iter().any(|(other, _)| same(other))
-        };
+        let tied = |held: &Held| updates.iter().any(|(other, _)| same(other, held));
         absent.retain(|(name, held)| !is_count(name) && !tied(held));
         done.missing.extend(absent.into_iter().map(|(name, _)| name));
         done.unexpected.extend(named.into_values().map(|(name, _)| name).filter(|name| !is_count(name)));
@@ -271,6 +273,11 @@ impl Load {
             None => Ok(targets),
         }
     }
+}
+
+/// Whether both are the same parameter.
+fn same(a: &Held, b: &Held) -> bool {
+    matches!((a, b), (Held::Parameter(a), Held::Parameter(b)) if a.same(b))
 }
 
 fn unfit<'a>(op: &str, pattern: &str, names: impl Iterator<Item = &'a String>) -> Misfit {

@@ -145,6 +145,12 @@ fn counts_of_batches_and_tied_weights() -> Result<()> {
     let tied = Sequential::new().push(first).push(second);
     assert!(Load::new().load_tensors(tensors(&[("1.weight", &[2, 2])]), &tied)?.is_complete());
     assert_eq!(numbers(&tied), [[1.0; 4], [1.0; 4]]);
+    let mut both = tensors(&[("0.weight", &[2, 2]), ("1.weight", &[2, 2])]);
+    assert_eq!(Load::new().load_tensors(both.clone(), &tied)?.loaded.len(), 2);
+    both.insert("1.weight".into(), Tensor::zeros((2, 2), DType::F32, &Device::Cpu)?);
+    let text = Load::new().strict(false).load_tensors(both, &tied).unwrap_err().to_string();
+    assert!(text.starts_with("Load: expected one value for 1.weight, which has another name"), "{text}");
+    assert_eq!(numbers(&tied), [[1.0; 4], [1.0; 4]]);
     Ok(())
 }
 

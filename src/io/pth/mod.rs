@@ -113,6 +113,8 @@ struct Archive<'a> {
     zip: ZipArchive<Cursor<&'a [u8]>>,
     /// The folder that everything is in, with its slash.
     folder: String,
+    /// How many bytes records can still have, if no two of them are the same bytes of the file.
+    left: usize,
     /// Whether the numbers' first byte is the one that is last here.
     swapped: bool,
 }
@@ -150,7 +152,7 @@ impl<'a> Archive<'a> {
                 .into());
         }
         let has_order = names.iter().any(|name| *name == format!("{folder}byteorder"));
-        let mut archive = Archive { zip, folder, swapped: false };
+        let mut archive = Archive { zip, folder, left: bytes.len(), swapped: false };
         if has_order {
             archive.swapped = match &archive.record("byteorder")?[..] {
                 b"little" => cfg!(target_endian = "big"),
@@ -173,7 +175,12 @@ impl<'a> Archive<'a> {
             return Err(refuse("one that is compressed (torch.save compresses nothing)".into()));
         }
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|error| refuse(error.to_string()))?;
+        let read = file.by_ref().take(self.left as u64 + 1).read_to_end(&mut bytes);
+        read.map_err(|error| refuse(error.to_string()))?;
+        self.left = self
+            .left
+            .checked_sub(bytes.len())
+            .ok_or_else(|| refuse("records that share their bytes".into()))?;
         Ok(bytes)
     }
 }
