@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 use safetensors::SafeTensors;
 
+use super::load::Load;
+use super::safetensors::parse;
 use crate::autograd::{Array, Tensor, named};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::file::{file_error, read_at_most, replace};
 use crate::layer::Layer;
 
@@ -70,9 +72,7 @@ impl Checkpoint {
                 return Err(file_error(path, format!("expected version {VERSION} of {FORMAT}, got {got}")));
             }
         }
-        let arrays = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
-            .map_err(|error| none(Error::from(error).to_string()))?;
-        let tensors = named(arrays.into_iter().map(|(name, array)| (name, Tensor::from(array))));
+        let tensors = parse(&bytes, &Device::Cpu).map_err(none)?;
         Ok(Checkpoint { path: path.into(), about, tensors })
     }
 
@@ -128,27 +128,7 @@ impl Checkpoint {
     /// # Errors
     /// A tensor that is missing, unknown to the model, or of another shape or dtype.
     pub fn load(&self, model: &dyn Layer) -> Result<()> {
-        let mut tensors = self.part("model");
-        let mut updates = Vec::new();
-        let place = self.path.display();
-        for (name, held) in model.state() {
-            let refuse = |message: String| Error::Parameter { name: name.clone(), message };
-            let tensor = tensors
-                .remove(&name)
-                .ok_or_else(|| refuse(format!("expected in {place}, but it is not there")))?;
-            let own = held.get();
-            if tensor.dims() != own.dims() || tensor.dtype() != own.dtype() {
-                let text = |x: &Tensor| format!("{:?} of {}", x.dims(), x.dtype().as_str());
-                let (expected, got) = (text(&own), text(&tensor));
-                return Err(refuse(format!("expected {expected}, got {got} in {place}")));
-            }
-            updates.push((held, Tensor::from(tensor.array().to_device(own.device())?)));
-        }
-        if let Some(name) = tensors.into_keys().next() {
-            let message = format!("in {place}, but the model has no such parameter");
-            return Err(Error::Parameter { name, message });
-        }
-        updates.into_iter().try_for_each(|(held, value)| held.set(&value))
+        Load::new().fit(self.part("model"), model).map(drop).map_err(|error| error.of_file(&self.path))
     }
 }
 
@@ -202,9 +182,10 @@ mod tests {
             assert_eq!(&again.said::<String>(&format!("{word}{i}"))?, word);
         }
         let wide = read.load(&Linear::new(4, 2, &mut Rng::seed(1))?).unwrap_err().to_string();
-        assert!(wide.starts_with("weight: expected [2, 4] of f32, got [2, 3] of f32 in "), "{wide}");
+        assert!(wide.contains("a.safetensors: expected all tensors of the model and no other"), "{wide}");
+        assert!(wide.ends_with("weight (expected [2, 4] of f32, got [2, 3] of f32)"), "{wide}");
         let less = Linear::new(3, 2, &mut Rng::seed(1))?.without_bias();
-        assert!(read.load(&less).unwrap_err().to_string().starts_with("bias: in "));
+        assert!(read.load(&less).unwrap_err().to_string().ends_with("1 unexpected: bias"));
 
         let message = |file| Checkpoint::read(file).unwrap_err().to_string();
         let bytes = std::fs::read(&file).unwrap();

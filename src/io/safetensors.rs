@@ -1,5 +1,9 @@
 //! The safetensors format.
 //!
+//! # Precision
+//! f16, bf16, f32, f64, u8, u32, i16, i32 and i64 are read as they are; booleans become u8, 8 bit signed integers i64, 16 bit
+//! unsigned ones u32.
+//!
 //! # Errors
 //! A file that cannot be read or written, or is none of the format; a parameter that is missing, unexpected, or of
 //! another shape or dtype. Each names the file or the parameter.
@@ -8,7 +12,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::Device;
+use candle_core::safetensors::Load as _;
+use safetensors::{Dtype, SafeTensors};
 
+use super::load::Load;
+use super::pth::{begins_like_one, read_state};
+use super::shape::elements;
 use crate::autograd::{Array, Tensor, named};
 use crate::error::{Error, Result};
 use crate::file::{file_error, read_at_most, replace};
@@ -27,16 +36,51 @@ pub fn write(path: impl AsRef<Path>, tensors: &BTreeMap<String, Tensor>) -> Resu
     replace(path, |file| file.write_all(&bytes))
 }
 
-/// Reads all tensors of a file, by name.
+/// Reads all tensors of a file, by name: a safetensors file, or one of PyTorch's, as [`read_pth`](super::read_pth) does.
 ///
 /// # Errors
-/// A file that cannot be read, or is no safetensors file.
+/// A file that cannot be read, or is neither; a tensor of a dtype that there is not here.
 pub fn read(path: impl AsRef<Path>, device: &Device) -> Result<BTreeMap<String, Tensor>> {
     let path = path.as_ref();
     let bytes = read_at_most(path, u64::MAX)?;
-    let arrays = candle_core::safetensors::load_buffer(&bytes, device)
-        .map_err(|error| file_error(path, format!("expected a safetensors file: {}", Error::from(error))))?;
-    Ok(named(arrays.into_iter().map(|(name, array)| (name, Tensor::from(array)))))
+    if begins_like_one(&bytes) {
+        return read_state(path, &bytes, None, device);
+    }
+    parse(&bytes, device).map_err(|got| {
+        file_error(path, format!("expected a safetensors file, or a state dict of PyTorch's, got {got}"))
+    })
+}
+
+/// The tensors in the bytes of a file, or what is wrong with them.
+pub(super) fn parse(bytes: &[u8], device: &Device) -> Result<BTreeMap<String, Tensor>, String> {
+    let file = SafeTensors::deserialize(bytes)
+        .map_err(|error| format!("a file that is cut off or none of safetensors: {error}"))?;
+    let mut tensors = BTreeMap::new();
+    for (name, view) in file.iter() {
+        let shape = view.shape();
+        if elements(shape).is_none() {
+            return Err(format!("one whose tensor {name} has the shape {shape:?}, which fits in no memory"));
+        }
+        let array = match view.dtype() {
+            Dtype::U8 | Dtype::U16 | Dtype::U32 | Dtype::I16 | Dtype::I32 | Dtype::I64 => view.load(device),
+            Dtype::F8_E4M3 | Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64 => view.load(device),
+            Dtype::BOOL => {
+                let bits = view.data().iter().map(|&byte| u8::from(byte != 0)).collect();
+                Array::from_vec(bits, shape, device)
+            }
+            Dtype::I8 => {
+                let wide = view.data().iter().map(|&byte| i64::from(byte.cast_signed())).collect();
+                Array::from_vec(wide, shape, device)
+            }
+            other => {
+                let what = "which is not read: convert it to f32 or i64 before it is saved";
+                return Err(format!("one whose tensor {name} is of dtype {other}, {what}"));
+            }
+        };
+        let array = array.map_err(|error| format!("{name}: {}", Error::from(error)))?;
+        tensors.insert(name.to_string(), Tensor::from(array));
+    }
+    Ok(tensors)
 }
 
 /// Writes the parameters of a model under PyTorch's names: `0.weight`, `fc1.bias`.
@@ -60,44 +104,19 @@ pub fn save(path: impl AsRef<Path>, model: &dyn Layer) -> Result<()> {
     write(path, &named(tensors))
 }
 
-/// Reads the parameters of a model. Nothing is changed if anything does not fit.
+/// Reads the parameters of a model, from a safetensors file or a state dict of PyTorch's (`model.pth`). Nothing is changed if
+/// anything does not fit. [`Load`] has settings: names that differ, parts that are left as they are.
 ///
 /// # Errors
-/// A file that cannot be read; a parameter that is missing in it, unknown to the model, or of another shape or dtype.
+/// A file that cannot be read; parameters that are missing in it, unknown to the model, or of another shape or dtype: the error
+/// names them.
 pub fn load(path: impl AsRef<Path>, model: &dyn Layer) -> Result<()> {
-    let path = path.as_ref();
-    let mut tensors = read(path, &Device::Cpu)?;
-    let mut updates = Vec::new();
-    for (name, held) in model.state() {
-        let refuse = |message: String| Error::Parameter { name: name.clone(), message };
-        let tensor = tensors
-            .remove(&name)
-            .ok_or_else(|| refuse(format!("expected in {}, but it is not there", path.display())))?;
-        let own = held.get();
-        if tensor.dims() != own.dims() || tensor.dtype() != own.dtype() {
-            let text = |x: &Tensor| format!("{:?} of {}", x.dims(), x.dtype().as_str());
-            return Err(refuse(format!(
-                "expected {}, got {} in {}",
-                text(&own),
-                text(&tensor),
-                path.display()
-            )));
-        }
-        updates.push((held, Tensor::from(tensor.array().to_device(own.device())?)));
-    }
-    if let Some(name) = tensors.into_keys().next() {
-        let message = format!("in {}, but the model has no such parameter", path.display());
-        return Err(Error::Parameter { name, message });
-    }
-    for (held, value) in updates {
-        held.set(&value)?;
-    }
-    Ok(())
+    Load::new().load(path, model).map(drop)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{load, read, save};
+    use super::{load, parse, read, save};
     use crate::prelude::*;
 
     #[test]
@@ -111,15 +130,20 @@ mod tests {
 
         let wide = Sequential::new().push(Linear::new(4, 2, &mut Rng::seed(1))?);
         let before = wide.parameters()[1].1.get().to_vec1::<f32>()?;
-        assert!(message(&file, &wide).starts_with("0.weight: expected [2, 4] of f32, got [2, 3] of f32"));
+        let text = message(&file, &wide);
+        assert!(text.contains("model.safetensors: expected all tensors of the model and no other"), "{text}");
+        let one =
+            "1 that fit; 1 of another shape or dtype: 0.weight (expected [2, 4] of f32, got [2, 3] of f32)";
+        assert!(text.ends_with(one), "{text}");
         assert_eq!(wide.parameters()[1].1.get().to_vec1::<f32>()?, before);
         let more = Sequential::new().push(Linear::new(3, 2, &mut Rng::seed(1))?.without_bias());
-        assert!(message(&file, &more).starts_with("0.bias: in "));
+        assert!(message(&file, &more).ends_with("got 1 that fit; 1 unexpected: 0.bias"));
         let deep = Sequential::new().push(Relu).push(Linear::new(3, 2, &mut Rng::seed(1))?);
-        assert!(message(&file, &deep).starts_with("1.weight: expected in "));
+        let both = "got 0 that fit; 2 missing: 1.weight, 1.bias; 2 unexpected: 0.bias, 0.weight";
+        assert!(message(&file, &deep).ends_with(both));
 
         let bytes = std::fs::read(&file).unwrap();
-        for length in [0, 5, 20, bytes.len() - 1] {
+        for length in 0..bytes.len() {
             std::fs::write(&file, &bytes[..length]).unwrap();
             let text = message(&file, &model);
             assert!(text.contains("model.safetensors: expected a safetensors file"), "{length}: {text}");
@@ -129,5 +153,79 @@ mod tests {
         assert!(save(&nowhere, &model).unwrap_err().to_string().contains("can be written, got"));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         Ok(())
+    }
+
+    /// A file with this header, and so many bytes after it.
+    fn file(header: &str, bytes: usize) -> Vec<u8> {
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![1; bytes]].concat()
+    }
+
+    #[test]
+    fn every_dtype_is_read_or_refused() -> Result<()> {
+        let read = |dtype: &str, shape: &str, bytes| {
+            let header =
+                format!(r#"{{"x":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[0,{bytes}]}}}}"#);
+            parse(&file(&header, bytes), &Device::Cpu).map(|mut tensors| tensors.remove("x").unwrap())
+        };
+        for (dtype, bytes, expected) in [
+            ("BOOL", 2, DType::U8),
+            ("U8", 2, DType::U8),
+            ("I8", 2, DType::I64),
+            ("U16", 4, DType::U32),
+            ("U32", 8, DType::U32),
+            ("I16", 4, DType::I16),
+            ("I32", 8, DType::I32),
+            ("I64", 16, DType::I64),
+            ("F8_E4M3", 2, DType::F8E4M3),
+            ("F16", 4, DType::F16),
+            ("BF16", 4, DType::BF16),
+            ("F32", 8, DType::F32),
+            ("F64", 16, DType::F64),
+        ] {
+            let x = read(dtype, "[1,2]", bytes).unwrap();
+            assert_eq!((x.dims(), x.dtype()), (&[1, 2][..], expected), "{dtype}");
+            assert!(read(dtype, "[0,2]", 0).unwrap().dims() == [0, 2]);
+        }
+        assert_eq!(read("I8", "[2]", 2).unwrap().to_vec1::<i64>()?, [1, 1]);
+        for (dtype, shape, bytes) in [
+            ("U64", "[1]", 8),
+            ("C64", "[1]", 8),
+            ("F8_E5M2", "[1]", 1),
+            ("F4", "[2]", 1),
+            ("F8_E8M0", "[1]", 1),
+        ] {
+            let text = read(dtype, shape, bytes).unwrap_err();
+            assert!(text.contains("tensor x is of dtype") && text.contains("convert it"), "{dtype}: {text}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn headers_that_lie() {
+        let x = r#""x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}"#;
+        for (header, bytes) in [
+            (format!("{{{x}}}"), 7),
+            (format!("{{{x}}}"), 9),
+            (format!("{{{x},{}}}", x.replace("\"x\"", "\"y\"")), 8),
+            (format!("{{{x},{}}}", x.replace("[0,8]", "[8,16]")), 16),
+            (format!("{{{}}}", x.replace("[0,8]", "[0,4]")), 4),
+            (format!("{{{}}}", x.replace("[0,8]", "[8,0]")), 8),
+            (format!("{{{}}}", x.replace("[0,8]", "[1,9]")), 9),
+            (format!("{{{}}}", x.replace("[0,8]", "[-8,0]")), 8),
+            (format!("{{{}}}", x.replace("[2]", "[4611686018427387904,4]")), 8),
+            (format!("{{{}}}", x.replace("[2]", "[3]")), 8),
+            (format!("{{{}}}", x.replace("F32", "F33")), 8),
+            ("[]".into(), 0),
+            ("{".into(), 0),
+        ] {
+            let text = parse(&file(&header, bytes), &Device::Cpu).unwrap_err();
+            assert!(text.starts_with("a file that is cut off or none of safetensors: "), "{header}: {text}");
+        }
+        let empty =
+            format!("{{{}}}", x.replace("[2]", "[0,4611686018427387904,4]").replace("[0,8]", "[0,0]"));
+        assert!(parse(&file(&empty, 0), &Device::Cpu).unwrap_err().contains("x has the shape [0, 4611"));
+        let endless = [&u64::MAX.to_le_bytes()[..], b"{}"].concat();
+        assert!(parse(&endless, &Device::Cpu).is_err());
+        assert!(parse(&file("{}", 0), &Device::Cpu).unwrap().is_empty());
     }
 }

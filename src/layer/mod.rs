@@ -199,18 +199,23 @@ pub(crate) fn fitting<'a>(
 }
 
 /// Whether `name` is `pattern`, in which `*` stands for any text.
-fn fits(name: &str, pattern: &str) -> bool {
+pub(crate) fn fits(name: &str, pattern: &str) -> bool {
+    captures(name, pattern).is_some()
+}
+
+/// What each `*` of `pattern` stands for in `name`, the first ones as short as can be; none if it does not fit.
+pub(crate) fn captures<'a>(name: &'a str, pattern: &str) -> Option<Vec<&'a str>> {
     let mut pieces = pattern.split('*');
-    let first = pieces.next().unwrap_or_default();
-    let Some(mut rest) = name.strip_prefix(first) else { return false };
-    let Some(last) = pieces.next_back() else { return rest.is_empty() };
+    let mut rest = name.strip_prefix(pieces.next().unwrap_or_default())?;
+    let Some(last) = pieces.next_back() else { return rest.is_empty().then(Vec::new) };
+    let mut captured = Vec::new();
     for piece in pieces {
-        match rest.find(piece) {
-            Some(at) => rest = &rest[at + piece.len()..],
-            None => return false,
-        }
+        let (before, after) = rest.split_once(piece)?;
+        captured.push(before);
+        rest = after;
     }
-    rest.len() >= last.len() && rest.ends_with(last)
+    captured.push(rest.strip_suffix(last)?);
+    Some(captured)
 }
 
 impl<A: Activation> Layer for A {
@@ -223,7 +228,7 @@ impl<A: Activation> Layer for A {
 
 #[cfg(test)]
 mod tests {
-    use super::fits;
+    use super::{captures, fits};
     use crate::prelude::*;
 
     #[test]
@@ -235,6 +240,10 @@ mod tests {
         {
             assert!(!fits("fc1.weight", pattern), "{pattern}");
         }
+        assert_eq!(captures("a.1.b.2", "a.*.b.*").unwrap(), ["1", "2"]);
+        assert_eq!(captures("a.1.b", "*.*").unwrap(), ["a", "1.b"]);
+        assert_eq!(captures("ab", "**b*").unwrap(), ["", "a", ""]);
+        assert_eq!(captures("a", "a").unwrap(), [""; 0]);
         let model = Sequential::new().push(Linear::new(2, 1, &mut Rng::seed(1)).unwrap());
         let error = model.freeze("fc1.*").unwrap_err().to_string();
         assert_eq!(

@@ -257,8 +257,7 @@ pub(super) fn resized<const D: usize>(op: &'static str, x: &Tensor, sides: [usiz
 
 /// Refuses a shape that is too large; an empty one too, if it would be without its zeros: its strides would overflow.
 pub(super) fn room_for(op: &'static str, dims: &[usize]) -> Result<()> {
-    let some: Vec<usize> = dims.iter().map(|&size| size.max(1)).collect();
-    match checked(op, some.into(), 8) {
+    match checked(op, dims.into(), 8) {
         Ok(_) => Ok(()),
         Err(_) => Err(Error::shape(op, "a result whose elements fit in memory", &[dims])),
     }

@@ -20,6 +20,7 @@ use std::path::Path;
 use candle_core::{DType, Device};
 use safetensors::View;
 
+use super::shape::elements;
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::file::{file_error, read_at_most, replace};
@@ -79,7 +80,7 @@ fn written(op: &'static str, tensor: &Tensor) -> Result<(Vec<u8>, Vec<u8>)> {
 fn parse(mut file: impl Read) -> Result<Tensor, String> {
     let (header, offset) = Header::read(&mut file)?;
     let Header { kind, width, swapped, fortran, shape } = header;
-    let bytes = shape.iter().try_fold(width, |n, &length| n.checked_mul(length));
+    let bytes = elements(&shape).and_then(|count| count.checked_mul(width));
     let bytes = bytes.filter(|&bytes| isize::try_from(bytes).is_ok_and(|bytes| bytes < isize::MAX));
     let bytes = bytes.ok_or_else(|| format!("expected a shape that fits in memory, got {shape:?}"))?;
     // One more is asked for: none may be left, and a compressed array has its checksum at the end.

@@ -125,8 +125,12 @@ fn malformed() {
         array("<u8", "(1,)", &[255; 8]).unwrap_err(),
         format!("expected numbers below 2^63, got {} at 0", u64::MAX)
     );
-    for shape in ["(4611686018427387904, 2)", "(18446744073709551615,)", "(1152921504606846975, 0, 9, 9, 9)"]
-    {
+    for shape in [
+        "(4611686018427387904, 2)",
+        "(18446744073709551615,)",
+        "(1152921504606846975, 0, 9, 9, 9)",
+        "(0, 4611686018427387904, 4)",
+    ] {
         assert!(array("<f8", shape, &[]).is_err(), "{shape}");
     }
     // A length that the file does not have takes no memory.

@@ -1,0 +1,331 @@
+//! [`Load`]: what of a file goes where in a model.
+//!
+//! # Errors
+//! Tensors that are missing in the file, unknown to the model, or of another shape or dtype: the first ten of each by name.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use candle_core::{DType, Device};
+use safetensors::View;
+
+use super::pth::{begins_like_one, read_state};
+use super::safetensors::read;
+use crate::autograd::Tensor;
+use crate::error::{Error, Result};
+use crate::file::{file_error, read_at_most};
+use crate::layer::{Held, Layer, captures, fits};
+
+/// How the tensors of a file are given to a model: names that differ are mapped, parts are left out.
+///
+/// In a pattern `*` stands for any text. Nothing is changed if there is an error.
+///
+/// ```
+/// use tealight::io::{self, Load};
+/// use tealight::prelude::*;
+/// let path = std::env::temp_dir().join("tealight-doc-load.safetensors");
+/// let rng = &mut Rng::seed(1);
+/// let theirs = Sequential::new().push(Linear::new(3, 8, rng)?).push(Relu).push(Linear::new(8, 1000, rng)?);
+/// io::save(&path, &theirs)?;
+///
+/// struct Ours { encoder: Linear, head: Linear }
+/// impl Layer for Ours {
+///     fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+///         self.head.forward(&self.encoder.forward(x, pass)?.relu()?, pass)
+///     }
+///     tealight::parts!(encoder, head);
+/// }
+/// let ours = Ours { encoder: Linear::new(3, 8, rng)?, head: Linear::new(8, 10, rng)? };
+/// let loaded = Load::new().rename("0.*", "encoder.*").rename("2.*", "head.*").skip("head.*").load(&path, &ours)?;
+/// assert_eq!(loaded.loaded, ["encoder.weight", "encoder.bias"]);
+/// assert_eq!(ours.encoder.weight.get(), theirs.parameters()[0].1.get());
+/// # std::fs::remove_file(path).ok();
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Load {
+    renames: Vec<(String, String)>,
+    skips: Vec<String>,
+    lenient: bool,
+    convert: bool,
+    key: Option<String>,
+}
+
+/// What became of the tensors of a file, and of the parameters and buffers of a model.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Loaded {
+    /// The model's names of what was loaded.
+    pub loaded: Vec<String>,
+    /// The model's names of what the file does not have.
+    pub missing: Vec<String>,
+    /// The file's names of what the model does not have.
+    pub unexpected: Vec<String>,
+    /// What is in both, and is another shape or dtype.
+    pub mismatched: Vec<Mismatched>,
+    /// The file's names of what [`Load::skip`] left out.
+    pub skipped: Vec<String>,
+}
+
+/// A tensor that is in the file and in the model, and does not fit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mismatched {
+    /// The model's name of it.
+    pub name: String,
+    /// Its shape and dtype in the model.
+    pub expected: (Vec<usize>, DType),
+    /// Its shape and dtype in the file.
+    pub got: (Vec<usize>, DType),
+}
+
+/// What was expected of a file, and what is in it.
+#[derive(Debug)]
+pub(super) struct Misfit {
+    expected: String,
+    got: String,
+}
+
+impl Misfit {
+    pub(super) fn of_file(self, path: &Path) -> Error {
+        file_error(path, format!("expected {}, got {}", self.expected, self.got))
+    }
+}
+
+impl Load {
+    /// All tensors of the file under their own names, and none may be missing, unexpected, or of another shape or dtype.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Gives a tensor whose name in the file fits `from` the name `to`, in which each `*` is what it stood for in `from`. The first
+    /// pattern that fits counts.
+    #[must_use]
+    pub fn rename(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
+        self.renames.push((from.into(), to.into()));
+        self
+    }
+
+    /// Leaves out what fits `pattern` in the file or in the model: the model's part stays as it is.
+    #[must_use]
+    pub fn skip(mut self, pattern: impl Into<String>) -> Self {
+        self.skips.push(pattern.into());
+        self
+    }
+
+    /// Whether everything has to fit. If not, what fits is loaded, and [`Loaded`] names the rest.
+    #[must_use]
+    pub fn strict(self, strict: bool) -> Self {
+        Load { lenient: !strict, ..self }
+    }
+
+    /// Whether floats of another width are converted: those of an f16 file for an f32 model.
+    #[must_use]
+    pub fn convert(self, convert: bool) -> Self {
+        Load { convert, ..self }
+    }
+
+    /// Where in a file of PyTorch's the state dict is, if it has several: `"model"` of `{"model": …, "ema": …}`.
+    #[must_use]
+    pub fn key(self, key: impl Into<String>) -> Self {
+        Load { key: Some(key.into()), ..self }
+    }
+
+    /// Reads the tensors of a safetensors file, or of a state dict of PyTorch's, into a model.
+    ///
+    /// `num_batches_tracked`, which batch normalization counts in PyTorch, may be in the file alone or in the model alone. A
+    /// parameter that has several names in the model has to be in the file under one of them.
+    ///
+    /// # Errors
+    /// A file that cannot be read; a pattern that no name fits, or two names that become one; tensors that do not fit, if that is
+    /// not allowed.
+    pub fn load(&self, path: impl AsRef<Path>, model: &dyn Layer) -> Result<Loaded> {
+        let path = path.as_ref();
+        let tensors = self.read(path, &Device::Cpu)?;
+        self.fit(tensors, model).map_err(|misfit| misfit.of_file(path))
+    }
+
+    /// The tensors of a file under the names that they have there, from the [`key`](Load::key) if there is one.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or has no such key.
+    pub fn read(&self, path: impl AsRef<Path>, device: &Device) -> Result<BTreeMap<String, Tensor>> {
+        let path = path.as_ref();
+        let Some(key) = &self.key else { return read(path, device) };
+        let bytes = read_at_most(path, u64::MAX)?;
+        if !begins_like_one(&bytes) {
+            return Err(file_error(
+                path,
+                format!("expected a file of PyTorch's with the key {key:?}, got another file"),
+            ));
+        }
+        read_state(path, &bytes, Some(key), device)
+    }
+
+    /// Gives tensors that are read already to a model: as [`load`](Load::load).
+    ///
+    /// # Errors
+    /// Those of `load`, but for those of a file.
+    pub fn load_tensors(&self, tensors: BTreeMap<String, Tensor>, model: &dyn Layer) -> Result<Loaded> {
+        self.fit(tensors, model).map_err(|misfit| Error::argument("Load", misfit.expected, misfit.got))
+    }
+
+    pub(super) fn fit(&self, tensors: BTreeMap<String, Tensor>, model: &dyn Layer) -> Result<Loaded, Misfit> {
+        let state = model.state();
+        let mut done = Loaded::default();
+        let mut spared = Vec::new();
+        let mut named: BTreeMap<String, (String, Tensor)> = BTreeMap::new();
+        for ((name, tensor), target) in tensors.clone().into_iter().zip(self.targets(&tensors)?) {
+            if self.skips.iter().any(|pattern| fits(&name, pattern) || fits(&target, pattern)) {
+                done.skipped.push(name);
+                spared.push(target);
+            } else if let Some((other, _)) = named.insert(target.clone(), (name.clone(), tensor)) {
+                let got = format!("{other} and {name}, which both become {target}");
+                return Err(Misfit { expected: "a name of its own for each tensor".into(), got });
+            }
+        }
+        let known = || tensors.keys().chain(&spared).chain(state.iter().map(|(name, _)| name));
+        for pattern in &self.skips {
+            if !known().any(|name| fits(name, pattern)) {
+                return Err(unfit("skip", pattern, known()));
+            }
+        }
+
+        let mut updates: Vec<(Held, Tensor)> = Vec::new();
+        let mut absent = Vec::new();
+        for (name, held) in state {
+            if spared.contains(&name) || self.skips.iter().any(|pattern| fits(&name, pattern)) {
+                continue;
+            }
+            let Some((_, tensor)) = named.remove(&name) else {
+                absent.push((name, held));
+                continue;
+            };
+            let own = held.get();
+            let floats = tensor.dtype().is_float() && own.dtype().is_float();
+            if tensor.dims() != own.dims() || (tensor.dtype() != own.dtype() && !(self.convert && floats)) {
+                let kind = |x: &Tensor| (x.dims().to_vec(), x.dtype());
+                done.mismatched.push(Mismatched { name, expected: kind(&own), got: kind(&tensor) });
+                continue;
+            }
+            let array = tensor.array().to_dtype(own.dtype()).and_then(|array| array.to_device(own.device()));
+            let array = array.map_err(|error| Misfit {
+                expected: format!("{name} on the model's device"),
+                got: Error::from(error).to_string(),
+            })?;
+            if updates.iter().any(|(other, value)| same(other, &held) && value.array().data() != array.data())
+            {
+                let expected = format!("one value for {name}, which has another name in the model, too");
+                return Err(Misfit { expected, got: "two values under these names".into() });
+            }
+            updates.push((held, Tensor::from(array)));
+            done.loaded.push(name);
+        }
+        let tied = |held: &Held| updates.iter().any(|(other, _)| same(other, held));
+        absent.retain(|(name, held)| !is_count(name) && !tied(held));
+        done.missing.extend(absent.into_iter().map(|(name, _)| name));
+        done.unexpected.extend(named.into_values().map(|(name, _)| name).filter(|name| !is_count(name)));
+        if !self.lenient && !done.is_complete() {
+            let expected = "all tensors of the model and no other (io::Load renames, skips, converts, or loads what fits)";
+            return Err(Misfit { expected: expected.into(), got: done.to_string() });
+        }
+        for (held, value) in updates {
+            held.set(&value)
+                .map_err(|error| Misfit { expected: "a value that fits".into(), got: error.to_string() })?;
+        }
+        Ok(done)
+    }
+
+    /// The name that each tensor has in the model.
+    fn targets(&self, tensors: &BTreeMap<String, Tensor>) -> Result<Vec<String>, Misfit> {
+        let stars = |pattern: &str| pattern.matches('*').count();
+        let mut used = vec![false; self.renames.len()];
+        for (from, to) in &self.renames {
+            if stars(from) != stars(to) {
+                let got = format!("rename({from:?}, {to:?})");
+                return Err(Misfit { expected: "as many * in the new name as in the old".into(), got });
+            }
+        }
+        let target = |name: &String| {
+            let fitting = self
+                .renames
+                .iter()
+                .enumerate()
+                .filter_map(|(i, rule)| Some((i, rule, captures(name, &rule.0)?)));
+            // Those after the first are of use, too, if only to somebody else.
+            let mut found = None;
+            for (i, (_, to), captured) in fitting {
+                used[i] = true;
+                found.get_or_insert_with(|| {
+                    let mut captured = captured.into_iter();
+                    let mut pieces = to.split('*');
+                    let first = pieces.next().unwrap_or_default().to_string();
+                    pieces.fold(first, |text, piece| text + captured.next().unwrap_or_default() + piece)
+                });
+            }
+            found.unwrap_or_else(|| name.clone())
+        };
+        let targets = tensors.keys().map(target).collect();
+        match used.iter().zip(&self.renames).find(|(used, _)| !**used) {
+            Some((_, (from, _))) => Err(unfit("rename", from, tensors.keys())),
+            None => Ok(targets),
+        }
+    }
+}
+
+/// Whether both are the same parameter.
+fn same(a: &Held, b: &Held) -> bool {
+    matches!((a, b), (Held::Parameter(a), Held::Parameter(b)) if a.same(b))
+}
+
+fn unfit<'a>(op: &str, pattern: &str, names: impl Iterator<Item = &'a String>) -> Misfit {
+    let names: Vec<&str> = names.map(String::as_str).collect();
+    Misfit {
+        expected: format!("a pattern that a name fits ({})", first(&names)),
+        got: format!("{op}({pattern:?})"),
+    }
+}
+
+/// How many batches batch normalization has seen: only a mean over all batches needs it, and many files do not have it.
+fn is_count(name: &str) -> bool {
+    name.rsplit('.').next() == Some("num_batches_tracked")
+}
+
+/// The first ten, and how many more there are.
+fn first<T: fmt::Display>(items: &[T]) -> String {
+    let shown: Vec<String> = items.iter().take(10).map(T::to_string).collect();
+    let more = if items.len() > 10 { format!(" and {} more", items.len() - 10) } else { String::new() };
+    shown.join(", ") + &more
+}
+
+impl Loaded {
+    /// Whether nothing is missing, unexpected or of another shape or dtype.
+    pub fn is_complete(&self) -> bool {
+        self.missing.is_empty() && self.unexpected.is_empty() && self.mismatched.is_empty()
+    }
+}
+
+impl fmt::Display for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} that fit", self.loaded.len())?;
+        let parts = [
+            ("missing", self.missing.len(), first(&self.missing)),
+            ("unexpected", self.unexpected.len(), first(&self.unexpected)),
+            ("of another shape or dtype", self.mismatched.len(), first(&self.mismatched)),
+            ("skipped", self.skipped.len(), first(&self.skipped)),
+        ];
+        for (what, count, names) in parts.into_iter().filter(|(_, count, _)| *count > 0) {
+            write!(f, "; {count} {what}: {names}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Mismatched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |(shape, dtype): &(Vec<usize>, DType)| format!("{shape:?} of {}", dtype.as_str());
+        write!(f, "{} (expected {}, got {})", self.name, text(&self.expected), text(&self.got))
+    }
+}

@@ -1,0 +1,236 @@
+//! PyTorch's files: a zip archive with a pickle, which says what there is, and the numbers of each storage.
+//!
+//! # Precision
+//! f16, bf16, f32, f64, u8, u32, i16, i32 and i64 are read as they are; booleans become u8, 8 bit signed integers i64, 16 bit
+//! unsigned ones u32.
+//!
+//! # Errors
+//! A file that cannot be read, is cut off or damaged, or is none of PyTorch's since 1.6; a file without a state dict, or with
+//! several; a tensor that is not written as plain numbers. Each names the file, and the tensor.
+
+mod pickle;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read};
+use std::path::Path;
+
+use candle_core::{DType, Device};
+use zip::{CompressionMethod, ZipArchive};
+
+use super::shape::elements;
+use crate::autograd::{Array, Tensor};
+use crate::error::{Error, Result};
+use crate::file::{file_error, read_at_most};
+use pickle::Pickle;
+use state::{Numbers, View, state_dict};
+
+/// Reads the tensors of a state dict that `torch.save` wrote, by name.
+///
+/// The state dict is what was saved, or an entry of the dict that was saved, `{"epoch": 7, "state_dict": {…}}`, if one of them has
+/// tensors; [`Load::key`](super::Load::key) chooses if there are several. What is no tensor and has none in it is left out.
+///
+/// Views are read as what they show, and each tensor has memory of its own, whatever it shared with others in PyTorch. Nothing in
+/// the file is run.
+///
+/// ```
+/// use tealight::io;
+/// use tealight::prelude::*;
+/// let tensors = io::read_pth("tests/interop/fixtures/tensors.pth", &Device::Cpu)?;
+/// assert_eq!(tensors["view.whole"].dims(), [2, 3, 4]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
+/// # Errors
+/// A file that cannot be read, is cut off or damaged, or is none of PyTorch's since 1.6; no state dict, or several; a tensor that is
+/// complex, sparse, quantized or negated lazily; tensors far larger than the file.
+#[doc(alias = "torch")]
+#[doc(alias = "pt")]
+pub fn read_pth(path: impl AsRef<Path>, device: &Device) -> Result<BTreeMap<String, Tensor>> {
+    let path = path.as_ref();
+    read_state(path, &read_at_most(path, u64::MAX)?, None, device)
+}
+
+/// How a file of PyTorch's before 1.6 begins: with a number in a pickle of its own.
+const OLD: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+
+/// Whether a file begins as PyTorch's do.
+pub(super) fn begins_like_one(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(OLD)
+}
+
+/// The state dict in a file, or under this key of the dict in it.
+pub(super) fn read_state(
+    path: &Path,
+    bytes: &[u8],
+    key: Option<&str>,
+    device: &Device,
+) -> Result<BTreeMap<String, Tensor>> {
+    let mut tensors = BTreeMap::new();
+    for (name, array) in arrays(bytes, key).map_err(|message| file_error(path, message))? {
+        tensors.insert(name, Tensor::from(array.to_device(device)?));
+    }
+    Ok(tensors)
+}
+
+fn arrays(bytes: &[u8], key: Option<&str>) -> Result<Vec<(String, Array)>, String> {
+    let mut archive = Archive::open(bytes)?;
+    let pickle = archive.record("data.pkl")?;
+    let pickle =
+        Pickle::read(&pickle).map_err(|got| format!("expected a file of PyTorch, got one with {got}"))?;
+    let views = state_dict(&pickle, key)?;
+
+    // A storage of one number can be shown a billion times, and a storage by a thousand tensors.
+    let bytes_of = |view: &View| view.numbers.dtype().size_in_bytes().checked_mul(elements(&view.shape)?);
+    let all = views.iter().try_fold(0_usize, |sum, (_, view)| sum.checked_add(bytes_of(view)?));
+    let most = bytes.len().saturating_mul(16).saturating_add(64 << 20);
+    if all.is_none_or(|all| all > most) {
+        let got = all.map_or("more than fits in memory".into(), |all| all.to_string());
+        return Err(format!(
+            "expected tensors of at most {most} bytes in a file of {}, got {got}",
+            bytes.len()
+        ));
+    }
+
+    let mut storages: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
+    let mut arrays = Vec::new();
+    for (name, view) in &views {
+        let within = |message: String| format!("{name}: {message}");
+        if !storages.contains_key(&*view.storage) {
+            let record = archive.record(&format!("data/{}", view.storage)).map_err(within)?;
+            storages.insert(&view.storage, record);
+        }
+        let storage = storages.get(&*view.storage).map_or(&[][..], Vec::as_slice);
+        arrays.push((name.clone(), array(view, storage, archive.swapped).map_err(within)?));
+    }
+    Ok(arrays)
+}
+
+/// The zip archive around a pickle.
+struct Archive<'a> {
+    zip: ZipArchive<Cursor<&'a [u8]>>,
+    /// The folder that everything is in, with its slash.
+    folder: String,
+    /// How many bytes records can still have, if no two of them are the same bytes of the file.
+    left: usize,
+    /// Whether the numbers' first byte is the one that is last here.
+    swapped: bool,
+}
+
+impl<'a> Archive<'a> {
+    fn open(bytes: &'a [u8]) -> Result<Self, String> {
+        const EXPECTED: &str = "expected a file that torch.save wrote";
+        if bytes.starts_with(OLD) {
+            return Err(
+                "expected PyTorch's format since 1.6, got the one before (no zip archive): read it with \
+                        torch.load and write it again with torch.save"
+                    .into(),
+            );
+        }
+        let zip = ZipArchive::new(Cursor::new(bytes)).map_err(|error| {
+            let whole = if bytes.starts_with(b"PK") { "a whole file" } else { "a zip archive" };
+            format!("{EXPECTED}, {whole}, got: {error}")
+        })?;
+        let names = zip.file_names().map(|name| name.map(|name| name.into_owned()));
+        let names: Vec<String> =
+            names.collect::<Result<_, _>>().map_err(|e| format!("{EXPECTED}, got: {e}"))?;
+        let mut folders = names.iter().filter_map(|name| {
+            let folder = name.strip_suffix("data.pkl")?;
+            (folder.ends_with('/') && folder.matches('/').count() == 1).then_some(folder)
+        });
+        let (Some(folder), None) = (folders.next(), folders.next()) else {
+            let some: Vec<&str> = names.iter().take(3).map(String::as_str).collect();
+            return Err(format!("{EXPECTED}, got a zip archive of other files: {}", some.join(", ")));
+        };
+        let folder = folder.to_string();
+        // TorchScript has code, too, and its tensors are attributes of objects.
+        if names.iter().any(|name| *name == format!("{folder}constants.pkl")) {
+            return Err("expected a state dict, got TorchScript: read it with torch.jit.load, and write \
+                        its state_dict() with torch.save"
+                .into());
+        }
+        let has_order = names.iter().any(|name| *name == format!("{folder}byteorder"));
+        let mut archive = Archive { zip, folder, left: bytes.len(), swapped: false };
+        if has_order {
+            archive.swapped = match &archive.record("byteorder")?[..] {
+                b"little" => cfg!(target_endian = "big"),
+                b"big" => cfg!(target_endian = "little"),
+                other => {
+                    let got = String::from_utf8_lossy(other).chars().take(20).collect::<String>();
+                    return Err(format!("{EXPECTED}, with the byte order little or big, got {got:?}"));
+                }
+            };
+        }
+        Ok(archive)
+    }
+
+    fn record(&mut self, name: &str) -> Result<Vec<u8>, String> {
+        let refuse =
+            |got: String| format!("expected a file that torch.save wrote, whole, with {name}, got: {got}");
+        let file = self.zip.by_name(&format!("{}{name}", self.folder));
+        let mut file = file.map_err(|error| refuse(error.to_string()))?;
+        if file.compression() != CompressionMethod::Stored {
+            return Err(refuse("one that is compressed (torch.save compresses nothing)".into()));
+        }
+        let mut bytes = Vec::new();
+        let read = file.by_ref().take(self.left as u64 + 1).read_to_end(&mut bytes);
+        read.map_err(|error| refuse(error.to_string()))?;
+        self.left = self
+            .left
+            .checked_sub(bytes.len())
+            .ok_or_else(|| refuse("records that share their bytes".into()))?;
+        Ok(bytes)
+    }
+}
+
+/// The numbers that a view shows.
+fn array(view: &View, storage: &[u8], swapped: bool) -> Result<Array, String> {
+    let width = view.numbers.width();
+    if storage.len() / width != view.length {
+        let (expected, got) = (view.length, storage.len());
+        return Err(format!("expected a storage of {expected} numbers of {width} bytes, got {got} bytes"));
+    }
+    let mut bytes = view.gather(storage)?;
+    if swapped {
+        bytes.chunks_exact_mut(width).for_each(<[u8]>::reverse);
+    }
+    let array = match view.numbers {
+        Numbers::Plain(dtype) => Array::from_raw_buffer(&bytes, dtype, &view.shape, &Device::Cpu),
+        Numbers::Bool => {
+            let bits = bytes.into_iter().map(|byte| u8::from(byte != 0)).collect();
+            Array::from_vec(bits, &view.shape[..], &Device::Cpu)
+        }
+        Numbers::I8 => {
+            let wide = bytes.into_iter().map(|byte| i64::from(byte.cast_signed())).collect();
+            Array::from_vec(wide, &view.shape[..], &Device::Cpu)
+        }
+        Numbers::U16 => {
+            let words = bytes.as_chunks::<2>().0.iter().map(|&word| u32::from(u16::from_ne_bytes(word)));
+            Array::from_vec(words.collect::<Vec<u32>>(), &view.shape[..], &Device::Cpu)
+        }
+    };
+    array.map_err(|error| Error::from(error).to_string())
+}
+
+impl Numbers {
+    /// What they are read as.
+    fn dtype(self) -> DType {
+        match self {
+            Numbers::Plain(dtype) => dtype,
+            Numbers::Bool => DType::U8,
+            Numbers::I8 => DType::I64,
+            Numbers::U16 => DType::U32,
+        }
+    }
+
+    /// The bytes of one in the file.
+    fn width(self) -> usize {
+        match self {
+            Numbers::Plain(dtype) => dtype.size_in_bytes(),
+            Numbers::Bool | Numbers::I8 => 1,
+            Numbers::U16 => 2,
+        }
+    }
+}

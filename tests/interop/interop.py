@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+"""The other side of interop.rs: reads what it wrote, and writes what it reads. tests/interop/run runs both.
+
+    interop.py DIR
+"""
+import pathlib
+import sys
+
+import numpy as np
+import safetensors.torch
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
+
+DTYPES = {
+    "u8": torch.uint8, "u32": torch.uint32, "i16": torch.int16, "i32": torch.int32, "i64": torch.int64,
+    "f16": torch.float16, "bf16": torch.bfloat16, "f32": torch.float32, "f64": torch.float64,
+}
+SHAPES = {"scalar": (), "one": (1,), "empty": (2, 0, 3), "matrix": (3, 5), "five": (2, 1, 3, 2, 4), "many": (41, 37)}
+
+
+def tensors():
+    """The same as `tensors` in interop.rs, made by PyTorch; views are views."""
+    found = {}
+    for name, dtype in DTYPES.items():
+        def filled(*shape):
+            low = 0 if name.startswith("u") else -3
+            return (torch.arange(int(np.prod(shape, dtype=int))) * 7 % 11 + low).reshape(shape).to(dtype)
+        for shape, sizes in SHAPES.items():
+            found[f"{name}.{shape}"] = filled(*sizes)
+        found[f"{name}.turned"] = filled(3, 4, 5).transpose(0, 2)
+        found[f"{name}.part"] = filled(6, 7)[:, 2:5]
+        found[f"{name}.repeated"] = filled(4).expand(3, 4)
+    special = torch.tensor([np.nan, np.inf, -np.inf, -0.0, 0.1, -1e-7, 65504.0, 6e-8], dtype=torch.float64)
+    for name in ["f16", "bf16", "f32", "f64"]:
+        found[f"{name}.special"] = special.to(DTYPES[name])
+    found["i64.extremes"] = torch.tensor([-2**63, 2**63 - 1, -1])
+    found["u32.extremes"] = torch.tensor([0, 2**32 - 1], dtype=torch.uint32)
+    return found
+
+
+def bits(x):
+    return x.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+
+
+def assert_same(what, got, expected):
+    assert got.keys() == expected.keys(), (what, got.keys() ^ expected.keys())
+    for name, x in expected.items():
+        y = got[name]
+        assert (y.dtype, y.shape) == (x.dtype, x.shape), (what, name, y.dtype, y.shape, x.dtype, x.shape)
+        assert bits(y) == bits(x), (what, name, y, x)
+    print(f"{what}: {len(expected)} tensors, the same bits")
+
+
+def plain(found):
+    """Without views, which safetensors does not write."""
+    return {name: x.contiguous().clone() for name, x in found.items()}
+
+
+def numpy(found):
+    return {name: x.numpy() for name, x in found.items() if x.dtype != torch.bfloat16}
+
+
+def check_tensors(d):
+    assert_same("our safetensors", safetensors.torch.load_file(d / "ours.safetensors"), tensors())
+    expected = {name: x for name, x in tensors().items() if x.dtype != torch.bfloat16}
+    of_numpy = lambda arrays: {name: torch.from_numpy(np.array(x)) for name, x in arrays.items()}
+    assert_same("our npz", of_numpy(np.load(d / "ours.npz")), expected)
+    files = {path.stem: np.load(path) for path in (d / "npy").iterdir()}
+    assert_same("our npy", of_numpy(files), expected)
+
+
+def views():
+    """Tensors of one storage, seen in every way, and modules' own."""
+    rng = np.random.default_rng(1)
+    found = {}
+    for dtype in ["float32", "float64", "float16", "int64", "uint8"]:
+        base = torch.arange(4 * 5 * 6 * 7).remainder(251).to(getattr(torch, dtype)).reshape(4, 5, 6, 7)
+        for i in range(60):
+            x = base.permute(*rng.permutation(4).tolist())
+            for axis in range(4):
+                start, step = rng.integers(0, x.shape[axis]), rng.integers(1, 4)
+                x = x.movedim(axis, 0)[start::step].movedim(0, axis)
+            for _ in range(rng.integers(0, 3)):
+                x = x.select(int(rng.integers(0, x.dim())), 0)
+            if rng.integers(0, 4) == 0:
+                x = x.unsqueeze(0).expand(2, *x.shape)
+            found[f"{dtype}.{i}"] = nn.Parameter(x, False) if rng.integers(0, 4) == 0 and x.is_floating_point() else x
+    return found
+
+
+def write_tensors(d):
+    safetensors.torch.save_file(plain(tensors()), d / "theirs.safetensors")
+    torch.save(tensors(), d / "theirs.pth")
+    torch.save({"epoch": 3, "state_dict": tensors(), "best": [1.0, None], "by": "x"}, d / "nested.pth")
+    torch.save(views(), d / "views.pth")
+    safetensors.torch.save_file(plain(views()), d / "views.safetensors")
+    arrays = numpy(tensors())
+    np.savez(d / "theirs.npz", **arrays)
+    np.savez_compressed(d / "small.npz", **arrays)
+    for folder, changed in {
+        "npy-plain": lambda x: x,
+        "npy-big-endian": lambda x: x.astype(x.dtype.newbyteorder(">")),
+        "npy-fortran": lambda x: np.array(x, order="F"),
+    }.items():
+        (d / folder).mkdir(exist_ok=True)
+        for name, x in arrays.items():
+            np.save(d / folder / f"{name}.npy", changed(x))
+
+
+def layers():
+    """The same as `layers` in interop.rs."""
+    lstm, gru = (kind(3, 4, 2, bidirectional=True, batch_first=True) for kind in [nn.LSTM, nn.GRU])
+    return {
+        "mlp": nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 3)),
+        "cnn": nn.Sequential(
+            nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(4, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 4 * 4, 5)),
+        "linear": nn.Linear(5, 3),
+        "linear_without_bias": nn.Linear(5, 3, bias=False),
+        "conv1d": nn.Conv1d(3, 4, 3, stride=2),
+        "conv_transpose1d": nn.ConvTranspose1d(3, 4, 3, padding=1),
+        "conv2d": nn.Conv2d(3, 4, (3, 2), padding=1),
+        "conv_transpose2d": nn.ConvTranspose2d(3, 4, 3, stride=2),
+        "batch_norm1d": nn.BatchNorm1d(3),
+        "batch_norm2d": nn.BatchNorm2d(3),
+        "batch_norm_plain": nn.BatchNorm1d(3, affine=False),
+        "layer_norm": nn.LayerNorm((3, 4)),
+        "group_norm": nn.GroupNorm(2, 6),
+        "rms_norm": nn.RMSNorm(4),
+        "lstm": lstm,
+        "rnn": nn.RNN(3, 4, bias=False, batch_first=True),
+        "gru": gru,
+        "attention": nn.MultiheadAttention(8, 2, batch_first=True),
+        "encoder": nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True),
+        "prelu": nn.PReLU(3),
+        "embedding": nn.Embedding(7, 4),
+    }
+
+
+def output(layer, x):
+    with torch.no_grad():
+        y = layer.eval()(x, x, x) if isinstance(layer, nn.MultiheadAttention) else layer.eval()(x)
+    return y[0] if isinstance(y, tuple) else y
+
+
+def check_layers(d):
+    """Our weights under our names in PyTorch's layers."""
+    worst = 0.0
+    for name, layer in layers().items():
+        layer.load_state_dict(safetensors.torch.load_file(d / "layers" / f"{name}.safetensors"), strict=True)
+        ours = np.load(d / "layers" / f"{name}.npz")
+        y = output(layer, torch.from_numpy(ours["x"])).numpy()
+        assert y.shape == ours["y"].shape, (name, y.shape, ours["y"].shape)
+        off = float(np.abs(y - ours["y"]).max())
+        assert off <= 1e-5, (name, off)
+        worst = max(worst, off)
+    print(f"{len(layers())} of PyTorch's layers with our weights: outputs within {worst:e}")
+
+
+def write_layers(d):
+    (d / "torch").mkdir(exist_ok=True)
+    torch.manual_seed(4)
+    for name, layer in layers().items():
+        x = torch.from_numpy(np.load(d / "layers" / f"{name}.npz")["x"])
+        if x.is_floating_point():
+            x = torch.randn(x.shape)
+        # Other weights than those that a layer begins with, and batches that a normalization remembers.
+        with torch.no_grad():
+            for parameter in layer.parameters():
+                parameter.add_(torch.randn(parameter.shape) * 0.1)
+            layer.train()(x, x, x) if isinstance(layer, nn.MultiheadAttention) else layer.train()(x)
+        torch.save(layer.state_dict(), d / "torch" / f"{name}.pth")
+        safetensors.torch.save_file(layer.state_dict(), d / "torch" / f"{name}.safetensors")
+        np.savez(d / "torch" / f"{name}.npz", x=x.numpy(), y=output(layer, x).numpy())
+
+
+def check_training(d):
+    """TensorBoard's own reader, without TensorFlow."""
+    events = EventAccumulator(str(d / "runs"))
+    events.Reload()
+    history = dict(np.load(d / "history.npz"))
+    steps = history.pop("step")
+    assert set(events.Tags()["scalars"]) == set(history) | {"step_loss"}, events.Tags()
+    for name, curve in history.items():
+        found = events.Scalars(name)
+        assert [event.step for event in found] == list(steps), (name, found)
+        assert [np.float32(event.value) for event in found] == list(curve.astype(np.float32)), (name, found)
+    assert [event.step for event in events.Scalars("step_loss")] == list(range(1, int(steps[-1]) + 1))
+    print(f"TensorBoard: {len(history)} curves of {len(steps)} epochs, and {int(steps[-1])} steps, the same numbers")
+
+
+def main():
+    d = pathlib.Path(sys.argv[1])
+    torch.set_num_threads(1)
+    check_tensors(d)
+    check_layers(d)
+    check_training(d)
+    write_tensors(d)
+    write_layers(d)
+
+
+main()
