@@ -22,10 +22,10 @@ use super::window::{
     ConvOptions, at_least_one, in_memory, padding_fits, room_for, side, span, span_text, transposed_side,
 };
 use crate::autograd::array::{contiguous, elements, make, with_float};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Conv, Dims, Side};
-use bias::derivative_plus;
+use bias::{derivative_plus, form};
 
 /// The parts of the form: the input, the kernel, and the gradient of the output.
 const X: usize = 0;
@@ -118,6 +118,10 @@ impl<const P: usize> Op<2> for Derivative<P> {
                 make(result, &self.dims(), a)
             })
         })
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        form::<P>(&self.0, onnx)
     }
 
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
