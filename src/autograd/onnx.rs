@@ -2,8 +2,8 @@
 
 use candle_core::{DType, Device};
 
-use super::trace::{Source, Trace};
 use super::Array;
+use super::trace::{Source, Trace};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 

@@ -32,16 +32,20 @@ fn find<T: WithDType>(x: &Array, [outer, size, inner]: [usize; 3], largest: bool
 
 /// [`found`], which is a node in ONNX.
 fn place(op: &'static str, x: &Tensor, axis: Option<usize>, largest: bool) -> Result<Tensor> {
-    traced(&[x], || found(op, x, axis, largest), |onnx| {
-        let mut x = onnx.input(0);
-        if axis.is_none() {
-            let all = onnx.ints(&[-1]);
-            x = onnx.node("Reshape", &[x, all], &[]);
-        }
-        let operator = if largest { "ArgMax" } else { "ArgMin" };
-        let axis = OnnxAttribute::Int(axis.unwrap_or(0) as i64);
-        Ok(onnx.node(operator, &[x], &[("axis", axis), ("keepdims", OnnxAttribute::Int(0))]))
-    })
+    traced(
+        &[x],
+        || found(op, x, axis, largest),
+        |onnx| {
+            let mut x = onnx.input(0);
+            if axis.is_none() {
+                let all = onnx.ints(&[-1]);
+                x = onnx.node("Reshape", &[x, all], &[]);
+            }
+            let operator = if largest { "ArgMax" } else { "ArgMin" };
+            let axis = OnnxAttribute::Int(axis.unwrap_or(0) as i64);
+            Ok(onnx.node(operator, &[x], &[("axis", axis), ("keepdims", OnnxAttribute::Int(0))]))
+        },
+    )
 }
 
 /// Where along an axis the extremum is, or among all elements in row-major order.

@@ -27,11 +27,15 @@ fn avg_pool<const D: usize>(op: &'static str, x: &Tensor, options: PoolOptions<D
     }
     let (sides, _) = options.sides(op, x)?;
     let rules = sides.map(|side| (side.output, Rule::Mean { side, padded: options.count_include_pad }));
-    traced(&[x], || resampled(x, &rules[2_usize.saturating_sub(D)..]), |onnx| {
-        let mut attributes = windows::<D>(&sides);
-        attributes.push(("count_include_pad", OnnxAttribute::Int(i64::from(options.count_include_pad))));
-        batched::<D>(onnx, |onnx, x| Ok(onnx.node("AveragePool", &[x], &attributes)))
-    })
+    traced(
+        &[x],
+        || resampled(x, &rules[2_usize.saturating_sub(D)..]),
+        |onnx| {
+            let mut attributes = windows::<D>(&sides);
+            attributes.push(("count_include_pad", OnnxAttribute::Int(i64::from(options.count_include_pad))));
+            batched::<D>(onnx, |onnx, x| Ok(onnx.node("AveragePool", &[x], &attributes)))
+        },
+    )
 }
 
 impl Tensor {

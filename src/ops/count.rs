@@ -16,8 +16,8 @@ use candle_core::{DType, Device, WithDType};
 
 use super::axis::Axes;
 use super::reduction::{Reduction, with_number};
-use crate::autograd::{Tensor, traced};
 use crate::autograd::array::{contiguous, elements, make};
+use crate::autograd::{Tensor, traced};
 use crate::error::Result;
 use crate::kernel::scan::reduce_axis;
 
@@ -31,18 +31,22 @@ enum Said {
 
 /// Counts what is not 0.
 fn tally(op: &'static str, x: &Tensor, over: &Reduction, said: Said) -> Result<Tensor> {
-    traced(&[x], || tallied(op, x, over, said), |onnx| {
-        let x = onnx.input(0);
-        let some = onnx.condition(x);
-        let ones = onnx.cast(some, DType::I64)?;
-        let operator = match said {
-            Said::Any => "ReduceMax",
-            Said::All => "ReduceMin",
-            Said::Count => "ReduceSum",
-        };
-        let y = over.onnx_of(operator, ones, over.keepdim, onnx);
-        if matches!(said, Said::Count) { Ok(y) } else { onnx.cast(y, DType::U8) }
-    })
+    traced(
+        &[x],
+        || tallied(op, x, over, said),
+        |onnx| {
+            let x = onnx.input(0);
+            let some = onnx.condition(x);
+            let ones = onnx.cast(some, DType::I64)?;
+            let operator = match said {
+                Said::Any => "ReduceMax",
+                Said::All => "ReduceMin",
+                Said::Count => "ReduceSum",
+            };
+            let y = over.onnx_of(operator, ones, over.keepdim, onnx);
+            if matches!(said, Said::Count) { Ok(y) } else { onnx.cast(y, DType::U8) }
+        },
+    )
 }
 
 fn tallied(op: &'static str, x: &Tensor, over: &Reduction, said: Said) -> Result<Tensor> {

@@ -10,14 +10,9 @@ use crate::kernel::Side;
 
 /// The formula of all inputs, or one operator that is the same function.
 pub(super) fn formula(program: &Program, inputs: usize, onnx: &mut Onnx) -> Result<OnnxValue> {
-    let named = match program.to_string().as_str() {
-        "max(x, 0)" => Some("Relu"),
-        "x / (1 + |x|)" => Some("Softsign"),
-        _ => None,
-    };
-    if let Some(operator) = named {
+    if let Some((operator, attributes)) = named(&program.to_string(), onnx.dtype(0)) {
         let x = onnx.input(0);
-        return Ok(onnx.node(operator, &[x], &[]));
+        return Ok(onnx.node(operator, &[x], &attributes));
     }
     let operands: Vec<Value> = (0..inputs).map(|i| Value { is: onnx.input(i), reads: 1 << i }).collect();
     let dtype = onnx.dtype(0);
@@ -30,6 +25,19 @@ pub(super) fn formula(program: &Program, inputs: usize, onnx: &mut Onnx) -> Resu
     let shape = onnx.output_dims().to_vec();
     let shape = onnx.shape(&shape);
     Ok(onnx.node("Expand", &[y.is, shape], &[]))
+}
+
+/// The operator that is this function of x, and its attributes.
+fn named(formula: &str, dtype: DType) -> Option<(&'static str, Vec<(&'static str, OnnxAttribute)>)> {
+    // An attribute is an f32, too short for a number of f64.
+    let slope = || formula.strip_prefix("(x > 0 ? x : ")?.strip_suffix(" * x)")?.parse::<f32>().ok();
+    match formula {
+        "(0 > x ? 0 : x)" => Some(("Relu", vec![])),
+        "1 / (1 + exp(-x))" => Some(("Sigmoid", vec![])),
+        "max(x, 0) + ln_1p(exp(-|x|))" => Some(("Softplus", vec![])),
+        _ if dtype != DType::F32 => None,
+        _ => slope().map(|slope| ("LeakyRelu", vec![("alpha", OnnxAttribute::Float(slope))])),
+    }
 }
 
 /// A value, and which inputs it was computed from.
@@ -195,7 +203,9 @@ pub(super) fn counted(value: OnnxValue, dtype: DType, onnx: &mut Onnx) -> Result
 
 /// The attributes of windows along two axes, or the last of them alone.
 pub(super) fn windows<const D: usize>(sides: &[Side; 2]) -> Vec<(&'static str, OnnxAttribute)> {
-    let of = |number: fn(&Side) -> usize| sides[2_usize.saturating_sub(D)..].iter().map(move |side| number(side) as i64);
+    let of = |number: fn(&Side) -> usize| {
+        sides[2_usize.saturating_sub(D)..].iter().map(move |side| number(side) as i64)
+    };
     let padding = || of(|side| side.padding);
     vec![
         ("kernel_shape", OnnxAttribute::Ints(of(|side| side.kernel).collect())),

@@ -62,22 +62,26 @@ impl Tensor {
             *size = size.saturating_add(before).saturating_add(after);
         }
         let shape = checked("pad", dims.into(), self.dtype().size_in_bytes())?;
-        traced(&[self], || self.padded(first, pairs, pad, shape), |onnx| {
-            let mut places = vec![0; 2 * (first + pairs.len())];
-            for (axis, &(before, after)) in (first..).zip(pairs) {
-                (places[axis], places[first + pairs.len() + axis]) = (before as i64, after as i64);
-            }
-            let mut inputs = vec![onnx.input(0), onnx.ints(&places)];
-            let mode = match pad {
-                Pad::Constant(value) => {
-                    inputs.push(onnx.number(value, onnx.dtype(0))?);
-                    "constant"
+        traced(
+            &[self],
+            || self.padded(first, pairs, pad, shape),
+            |onnx| {
+                let mut places = vec![0; 2 * (first + pairs.len())];
+                for (axis, &(before, after)) in (first..).zip(pairs) {
+                    (places[axis], places[first + pairs.len() + axis]) = (before as i64, after as i64);
                 }
-                Pad::Reflect => "reflect",
-                Pad::Replicate => "edge",
-            };
-            Ok(onnx.node("Pad", &inputs, &[("mode", OnnxAttribute::Text(mode))]))
-        })
+                let mut inputs = vec![onnx.input(0), onnx.ints(&places)];
+                let mode = match pad {
+                    Pad::Constant(value) => {
+                        inputs.push(onnx.number(value, onnx.dtype(0))?);
+                        "constant"
+                    }
+                    Pad::Reflect => "reflect",
+                    Pad::Replicate => "edge",
+                };
+                Ok(onnx.node("Pad", &inputs, &[("mode", OnnxAttribute::Text(mode))]))
+            },
+        )
     }
 
     /// The axes from `first` on, padded to this shape.

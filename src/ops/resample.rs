@@ -97,7 +97,12 @@ pub(super) fn resampled(x: &Tensor, rules: &[(usize, Rule)]) -> Result<Tensor> {
 
 /// The last two axes, of these sizes, resampled to others in ONNX, which has no operator for it: each along its axis is linear, and
 /// so a product with a matrix, which is what becomes of the identity.
-pub(super) fn by_matrices(onnx: &mut Onnx, from: [usize; 2], to: [usize; 2], rule: Rule) -> Result<OnnxValue> {
+pub(super) fn by_matrices(
+    onnx: &mut Onnx,
+    from: [usize; 2],
+    to: [usize; 2],
+    rule: Rule,
+) -> Result<OnnxValue> {
     let (mut y, dtype) = (onnx.input(0), onnx.dtype(0));
     let matrix = |axis: usize, onnx: &mut Onnx| -> Result<OnnxValue> {
         let identity = Tensor::eye(from[axis], dtype, &Device::Cpu)?;

@@ -56,7 +56,8 @@ fn resize(onnx: &mut Onnx, own: [usize; 2], sides: [usize; 2], rule: Rule) -> Re
 fn nearest(onnx: &mut Onnx, own: [usize; 2], sides: [usize; 2]) -> OnnxValue {
     let mut y = onnx.input(0);
     for (i, (from, to)) in own.into_iter().zip(sides).enumerate() {
-        let places: Vec<i64> = (0..to).map(|place| (place as u128 * from as u128 / to as u128) as i64).collect();
+        let places: Vec<i64> =
+            (0..to).map(|place| (place as u128 * from as u128 / to as u128) as i64).collect();
         let places = onnx.ints(&places);
         y = onnx.node("Gather", &[y, places], &[("axis", OnnxAttribute::Int(i as i64 - 2))]);
     }

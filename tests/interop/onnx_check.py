@@ -15,7 +15,7 @@ def difference(found, expected):
         raise ValueError(f"expected {expected.dtype}{expected.shape}, got {found.dtype}{found.shape}")
     if found.size == 0:
         return 0.0
-    found, expected = found.astype(numpy.float64), expected.astype(numpy.float64)
+    found, expected = (numpy.atleast_1d(x).astype(numpy.float64) for x in (found, expected))
     if not numpy.array_equal(numpy.isnan(found), numpy.isnan(expected)):
         return float("inf")
     with numpy.errstate(invalid="ignore"):
@@ -28,7 +28,6 @@ def check_one(path):
     """The number of nodes and the worst difference of a model."""
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
-    onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
     [(domain, version)] = [(opset.domain, opset.version) for opset in model.opset_import]
     if (domain, version) != ("", 17):
         raise ValueError(f"expected opset 17, got {domain!r} {version}")

@@ -30,7 +30,12 @@ impl Formula<2> for Everything {
         let c = R::constant;
         let small = (a * c(0.01)).exp_m1() + (b * c(1e-4)).ln_1p() + a.sin() * b.cos() + a.erfc() - b.erf();
         let whole = (a * c(3.0)).floor() + (b * c(3.0)).round_ties_even() + a.signum() + a.atan();
-        let rest = a.rem(c(0.7)) + a.rem(c(-0.7)) + a.abs().powf(b) + (b * b + c(1.0)).recip() + a.powi(3) + a.powi(-2).min(c(2.0));
+        let rest = a.rem(c(0.7))
+            + a.rem(c(-0.7))
+            + a.abs().powf(b)
+            + (b * b + c(1.0)).recip()
+            + a.powi(3)
+            + a.powi(-2).min(c(2.0));
         let chosen = a.select_gt(b, a.max(b).sqrt(), a.min(b).tanh().sigmoid());
         small + whole + rest + a.select_gt(c(0.0), chosen.max(c(0.0)), (b.abs() + c(0.1)).ln())
     }
@@ -57,7 +62,7 @@ impl Layer for Own {
         let y = pass.call("inner", &self.inner, x)?.tanh()?;
         let y = ((&y * &self.scale.get())? + x.mean_keepdim(1)?)?;
         let y = (y.clamp(-0.9, 0.9)? / (x.sqr()?.sum_keepdim(1)? + 1.0)?)?;
-        pass.call("norm", &self.norm, &Bell.apply(&y)?)
+        Bell.apply(&pass.call("norm", &self.norm, &y)?)
     }
     tealight::parts!(inner, scale, norm);
 }
@@ -148,13 +153,16 @@ impl Case {
         if self.fixed {
             export = export.fixed_batch();
         }
-        export.write(dir.join(format!("{}.onnx", self.name)), self.model.as_ref()).map_err(|e| e.within(self.name.as_str()))?;
+        export
+            .write(dir.join(format!("{}.onnx", self.name)), self.model.as_ref())
+            .map_err(|e| e.within(self.name.as_str()))?;
         let own = self.shape[self.axis];
         let batches = if self.fixed { vec![own; 3] } else { vec![1, own, own + 4] };
         let mut arrays = BTreeMap::new();
         for (i, batch) in batches.into_iter().enumerate() {
             let x = self.input(batch, rng)?;
-            let file = |x: &Tensor| if x.dtype() == DType::U32 { x.to_dtype(DType::I64) } else { Ok(x.clone()) };
+            let file =
+                |x: &Tensor| if x.dtype() == DType::U32 { x.to_dtype(DType::I64) } else { Ok(x.clone()) };
             arrays.insert(format!("input_{i}"), file(&x)?);
             arrays.insert(format!("output_{i}"), file(&self.model.predict(&x)?)?);
         }
@@ -217,22 +225,46 @@ fn layers(rng: &mut Rng) -> Result<Vec<Case>> {
     let (line, conv) = (ConvOptions::<1>::new, ConvOptions::<2>::new);
     Ok(vec![
         case("linear", Linear::new(6, 4, rng)?, &[2, 6]),
-        case("linear_f64", Linear::new(6, 4, rng)?, &[2, 6]).wide()?,
+        case("linear", Linear::new(6, 4, rng)?, &[2, 6]).wide()?,
         case("linear_no_bias", Linear::new(6, 4, rng)?.without_bias(), &[2, 6]),
         case("linear_of_sequences", Linear::new(6, 4, rng)?, &[2, 3, 6]),
         case("conv1d", Conv1d::new(4, 6, 3, line().stride(2).padding(1), rng)?, &[2, 4, 11]),
         case("conv1d_dilated", Conv1d::new(4, 6, 3, line().dilation(2).groups(2), rng)?, &[2, 4, 11]),
         case("conv2d", Conv2d::new(4, 6, 3, conv().padding(1), rng)?, image),
-        case("conv2d_options", Conv2d::new(4, 6, [3, 2], conv().stride([2, 1]).padding([1, 0]).dilation([1, 2]).groups(2), rng)?, image),
+        case(
+            "conv2d_options",
+            Conv2d::new(4, 6, [3, 2], conv().stride([2, 1]).padding([1, 0]).dilation([1, 2]).groups(2), rng)?,
+            image,
+        ),
         case("conv2d_no_bias", Conv2d::new(4, 6, 3, conv(), rng)?.without_bias(), image),
-        case("conv_transpose1d", ConvTranspose1d::new(4, 6, 3, line().stride(2).output_padding(1), rng)?, &[2, 4, 5]),
-        case("conv_transpose2d", ConvTranspose2d::new(4, 6, 3, conv().stride(2).padding(1).output_padding(1).groups(2), rng)?, image),
-        case("conv_transpose2d_dilated", ConvTranspose2d::new(4, 3, [3, 2], conv().stride([1, 3]).dilation([2, 1]), rng)?.without_bias(), image),
+        case(
+            "conv_transpose1d",
+            ConvTranspose1d::new(4, 6, 3, line().stride(2).output_padding(1), rng)?,
+            &[2, 4, 5],
+        ),
+        case(
+            "conv_transpose2d",
+            ConvTranspose2d::new(4, 6, 3, conv().stride(2).padding(1).output_padding(1).groups(2), rng)?,
+            image,
+        ),
+        case(
+            "conv_transpose2d_dilated",
+            ConvTranspose2d::new(4, 3, [3, 2], conv().stride([1, 3]).dilation([2, 1]), rng)?.without_bias(),
+            image,
+        ),
         case("max_pool1d", MaxPool1d::new(PoolOptions::new(3).stride(2).padding(1)), &[2, 4, 11]),
-        case("max_pool2d", MaxPool2d::new(PoolOptions::new([3, 2]).stride([2, 1]).padding([1, 1]).dilation([1, 2])), image),
+        case(
+            "max_pool2d",
+            MaxPool2d::new(PoolOptions::new([3, 2]).stride([2, 1]).padding([1, 1]).dilation([1, 2])),
+            image,
+        ),
         case("avg_pool1d", AvgPool1d::new(PoolOptions::new(3).stride(2).padding(1)), &[2, 4, 11]),
         case("avg_pool2d", AvgPool2d::new(PoolOptions::new(3).stride([2, 1]).padding(1)), image),
-        case("avg_pool2d_inside", AvgPool2d::new(PoolOptions::new(3).stride(2).padding(1).count_include_pad(false)), image),
+        case(
+            "avg_pool2d_inside",
+            AvgPool2d::new(PoolOptions::new(3).stride(2).padding(1).count_include_pad(false)),
+            image,
+        ),
         case("adaptive_avg_pool2d", AdaptiveAvgPool2d::new([4, 3]), image),
         case("adaptive_avg_pool2d_one", AdaptiveAvgPool2d::new([1, 1]), image),
         case("upsample_nearest", Upsample::by([2, 3]), image),
@@ -272,13 +304,20 @@ fn layers(rng: &mut Rng) -> Result<Vec<Case>> {
         case("lstm", Lstm::new(3, 5, RnnOptions::new(), rng)?, &[2, 6, 3]),
         case("lstm_deep", Lstm::new(3, 5, RnnOptions::new().layers(2).bidirectional(), rng)?, &[2, 6, 3]),
         case("gru", Gru::new(3, 5, RnnOptions::new(), rng)?, &[2, 6, 3]),
-        case("gru_f64", Gru::new(3, 5, RnnOptions::new(), rng)?, &[2, 6, 3]).wide()?,
-        Case { axis: 1, ..case("gru_time_first", Gru::new(3, 5, RnnOptions::new().time_first(), rng)?, &[6, 2, 3]) },
+        case("gru", Gru::new(3, 5, RnnOptions::new(), rng)?, &[2, 6, 3]).wide()?,
+        Case {
+            axis: 1,
+            ..case("gru_time_first", Gru::new(3, 5, RnnOptions::new().time_first(), rng)?, &[6, 2, 3])
+        },
         case("attention", MultiHeadAttention::new(8, 2, rng)?, &[2, 5, 8]),
         case("attention_causal", Causal(MultiHeadAttention::new(8, 2, rng)?), &[2, 5, 8]),
         case("transformer", TransformerEncoderLayer::new(8, 2, 16, rng)?, &[2, 5, 8]),
-        case("transformer_norm_first", TransformerEncoderLayer::new(8, 2, 16, rng)?.norm_first().activation(Gelu), &[2, 5, 8]),
-        case("transformer_f64", TransformerEncoderLayer::new(8, 2, 16, rng)?, &[2, 5, 8]).wide()?,
+        case(
+            "transformer_norm_first",
+            TransformerEncoderLayer::new(8, 2, 16, rng)?.norm_first().activation(Gelu),
+            &[2, 5, 8],
+        ),
+        case("transformer", TransformerEncoderLayer::new(8, 2, 16, rng)?, &[2, 5, 8]).wide()?,
     ])
 }
 
@@ -295,7 +334,18 @@ fn operations() -> Vec<Case> {
         all("op_var", |x| x.var(1, 0)? + x.var(1, 1)?),
         all("op_std", |x| x.std_keepdim([1, 2], 1)? * x),
         all("op_logsumexp", |x| (x * 50.0)?.logsumexp(1)? + x.logsumexp_all()?),
-        all("op_norm", |x| Tensor::stack(&[x.norm(2.0, 1)?, x.norm(1.0, 1)?, x.norm(3.0, 1)?, x.norm(f64::INFINITY, 1)?, x.norm(0.0, 1)?], 1)),
+        all("op_norm", |x| {
+            Tensor::stack(
+                &[
+                    x.norm(2.0, 1)?,
+                    x.norm(1.0, 1)?,
+                    x.norm(3.0, 1)?,
+                    x.norm(f64::INFINITY, 1)?,
+                    x.norm(0.0, 1)?,
+                ],
+                1,
+            )
+        }),
         all("op_cumsum", |x| x.cumsum(1)),
         all("op_matmul", |x| x.matmul(&x.t()?)),
         all("op_matvec", |x| x.matmul(&Tensor::arange(0f32, 4.0, &Device::Cpu)?)),
@@ -310,13 +360,30 @@ fn operations() -> Vec<Case> {
         all("op_flip_roll", |x| x.flip(&[1, 2])? + x.roll(1, 2)?),
         all("op_repeat", |x| Ok(x.repeat(2, 1)?.tile(&[1, 1, 2])?)),
         all("op_pad", |x| x.pad(&[(1, 2), (0, 1)], Pad::Constant(0.5))),
-        all("op_pad_reflect", |x| x.pad(&[(1, 2), (2, 1)], Pad::Reflect)? + x.pad(&[(1, 2), (2, 1)], Pad::Replicate)?),
+        all("op_pad_reflect", |x| {
+            x.pad(&[(1, 2), (2, 1)], Pad::Reflect)? + x.pad(&[(1, 2), (2, 1)], Pad::Replicate)?
+        }),
         all("op_index_select", |x| x.index_select(2, &Tensor::new(&[3_u32, 0, 0], &Device::Cpu)?)),
         all("op_gather", |x| x.gather(1, &x.argmax(1)?.unsqueeze(1)?)),
         all("op_where", |x| x.gt(0.5)?.where_cond(x, &x.neg()?)? + x.masked_fill(&x.le(0.0)?, -2.0)?),
-        all("op_compare", |x| (((x.ge(0.0)?.to_dtype(DType::F32)? + x.lt(1.0)?.to_dtype(DType::F32)?)? + x.ne(x)?.to_dtype(DType::F32)?)? + x.eq(x)?.ne(0.0)?.to_dtype(DType::F32)?)? * 2.0),
+        all("op_compare", |x| {
+            (((x.ge(0.0)?.to_dtype(DType::F32)? + x.lt(1.0)?.to_dtype(DType::F32)?)?
+                + x.ne(x)?.to_dtype(DType::F32)?)?
+                + x.eq(x)?.ne(0.0)?.to_dtype(DType::F32)?)?
+                * 2.0
+        }),
         all("op_mask", |x| x.gt(0.0)),
-        all("op_counts", |x| Tensor::stack(&[x.gt(0.0)?.sum(1)?, x.gt(0.5)?.any(1)?.to_dtype(DType::U32)?, x.lt(1.5)?.all(1)?.to_dtype(DType::U32)?, x.gt(-1.0)?.count_nonzero(1)?], 1)),
+        all("op_counts", |x| {
+            Tensor::stack(
+                &[
+                    x.gt(0.0)?.sum(1)?,
+                    x.gt(0.5)?.any(1)?.to_dtype(DType::U32)?,
+                    x.lt(1.5)?.all(1)?.to_dtype(DType::U32)?,
+                    x.gt(-1.0)?.count_nonzero(1)?,
+                ],
+                1,
+            )
+        }),
         all("op_mask_max", |x| x.gt(0.0)?.max(1)),
         all("op_minmax", |x| x.maximum(0.25)? * x.minimum(&x.neg()?)?),
         all("op_powers", |x| ((x.sqr()?.sqrt()? + x.abs()?.powf(1.5)?)? + x.exp()?.ln()?)? + x.rem(0.7)?),
@@ -380,7 +447,8 @@ fn models(rng: &mut Rng) -> Result<Vec<Case>> {
 /// Writes `dir/onnx/NAME.onnx` of each, and `NAME.npz` with inputs of several batch sizes and the outputs for them.
 pub fn write(dir: &Path) -> Result<()> {
     let dir = &dir.join("onnx");
-    std::fs::create_dir_all(dir).map_err(|error| Error::File { path: dir.clone(), message: error.to_string() })?;
+    std::fs::create_dir_all(dir)
+        .map_err(|error| Error::File { path: dir.clone(), message: error.to_string() })?;
     let rng = &mut Rng::seed(1);
     let all = [activations(), layers(rng)?, operations(), models(rng)?];
     all.iter().flatten().try_for_each(|case| case.write(dir))

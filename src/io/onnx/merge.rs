@@ -65,7 +65,9 @@ pub(super) fn merged(runs: [Run; 2], batch: Option<(usize, [usize; 2])>) -> Resu
         }
         let place = |error: Error| if by.is_empty() { error } else { error.within(by.as_str()) };
         if let Source::Missing(_) = a.values[i] {
-            let Source::Missing(error) = std::mem::replace(&mut a.values[i], Source::Absent) else { continue };
+            let Source::Missing(error) = std::mem::replace(&mut a.values[i], Source::Absent) else {
+                continue;
+            };
             return Err(error);
         }
         let found = value(&a.values[i], &b.values[i], sizes).map_err(place)?;

@@ -100,14 +100,8 @@ impl<'a> Writer<'a> {
             writer.node("Identity", &[&last], &[], "", Some(output.clone()))?;
         }
         let [first, end] = [(input, 0), (output, 1)].map(|(name, i)| value_info(name, &graph.ends[i]));
-        Ok([
-            writer.nodes,
-            field(2, b"tealight"),
-            writer.initializers,
-            field(11, &first?),
-            field(12, &end?),
-        ]
-        .concat())
+        Ok([writer.nodes, field(2, b"tealight"), writer.initializers, field(11, &first?), field(12, &end?)]
+            .concat())
     }
 
     /// A name that nothing else has.
@@ -134,7 +128,9 @@ impl<'a> Writer<'a> {
         let own = self.free(place, kind);
         let output = name.unwrap_or_else(|| own.clone());
         let mut message: Vec<u8> = inputs.iter().flat_map(|input| field(1, input.as_bytes())).collect();
-        message.extend([field(2, output.as_bytes()), field(3, own.as_bytes()), field(4, kind.as_bytes())].concat());
+        message.extend(
+            [field(2, output.as_bytes()), field(3, own.as_bytes()), field(4, kind.as_bytes())].concat(),
+        );
         for (name, value) in attributes.iter().filter(|(name, _)| *name != FROM_BOOL) {
             let (number, value) = match value {
                 OnnxAttribute::Float(value) => (1, float_field(2, *value)),
@@ -154,7 +150,9 @@ impl<'a> Writer<'a> {
         let mut message: Vec<u8> =
             array.dims().iter().flat_map(|&size| varint_field(1, size as u64)).collect();
         let number = type_number(array.dtype()).ok_or_else(|| no_type(array.dtype()))?;
-        message.extend([varint_field(2, number as u64), field(8, name.as_bytes()), field(9, &bytes(array)?)].concat());
+        message.extend(
+            [varint_field(2, number as u64), field(8, name.as_bytes()), field(9, &bytes(array)?)].concat(),
+        );
         self.initializers.extend(field(5, &message));
         Ok(())
     }
@@ -164,7 +162,9 @@ impl<'a> Writer<'a> {
         const SMALL: usize = 256;
         let number = type_number(array.dtype()).ok_or_else(|| no_type(array.dtype()))?;
         let small = array.elem_count() * array.dtype().size_in_bytes() <= SMALL;
-        let key = small.then(|| Ok::<_, crate::Error>((number, array.dims().to_vec(), bytes(array)?))).transpose()?;
+        let key = small
+            .then(|| Ok::<_, crate::Error>((number, array.dims().to_vec(), bytes(array)?)))
+            .transpose()?;
         if let Some(name) = key.as_ref().and_then(|key| self.constants.get(key)) {
             return Ok(name.clone());
         }
@@ -246,11 +246,14 @@ impl Size {
 /// The name, the type and the shape of the input or the output.
 fn value_info(name: &str, (sizes, dtype): &(Vec<Size>, DType)) -> Result<Vec<u8>> {
     let size = |size: &Size| {
-        field(1, &match *size {
-            Size::Fixed(size) => varint_field(1, size as u64),
-            Size::Batches(1) => field(2, BATCH.as_bytes()),
-            Size::Batches(count) => field(2, format!("{count}*{BATCH}").as_bytes()),
-        })
+        field(
+            1,
+            &match *size {
+                Size::Fixed(size) => varint_field(1, size as u64),
+                Size::Batches(1) => field(2, BATCH.as_bytes()),
+                Size::Batches(count) => field(2, format!("{count}*{BATCH}").as_bytes()),
+            },
+        )
     };
     let shape: Vec<u8> = sizes.iter().flat_map(size).collect();
     let number = type_number(*dtype).ok_or_else(|| no_type(*dtype))?;

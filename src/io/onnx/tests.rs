@@ -86,7 +86,7 @@ fn written(export: &OnnxExport, model: &dyn Layer) -> Result<Read> {
     Ok(read(&onnx::message::model(&export.graph(model)?, &export.names)?))
 }
 
-fn refused(shape: &[usize], f: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync) -> String {
+fn refused(shape: &[usize], f: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static) -> String {
     let model = Sequential::new().push(Lambda::new(f));
     OnnxExport::new(shape).graph(&model).unwrap_err().to_string()
 }
@@ -140,7 +140,10 @@ fn sizes_that_follow_the_batch() -> Result<()> {
     assert_eq!(file.nodes, ["Reshape(input, constant) -> output"]);
     assert_eq!(file.ends[1], "output: 1 [2*batch, 3]");
     // Rows for each of the batch, from a constant that knew its size.
-    let file = written(&export, &Lambda::new(|x| Tensor::full(2f32, (2 * x.dims()[0], 3), x.device())? * x.flatten(0, 1)?))?;
+    let file = written(
+        &export,
+        &Lambda::new(|x| Tensor::full(2f32, (2 * x.dims()[0], 3), x.device())? * x.flatten(0, 1)?),
+    )?;
     let nodes = file.nodes.join("; ");
     assert!(nodes.contains("Shape(input) -> batch.Shape; Mul(batch.Shape, constant"), "{nodes}");
     assert!(nodes.contains("Expand("), "{nodes}");
@@ -163,7 +166,8 @@ fn nothing_but_what_is_needed() -> Result<()> {
     assert_eq!(file.nodes, ["Identity(input) -> output"]);
     // No node between a comparison and what it decides.
     let file = written(&OnnxExport::new(&[1, 3]), &Lambda::new(|x| x.gt(0.0)?.where_cond(x, &x.neg()?)))?;
-    assert_eq!(file.nodes.iter().filter(|node| node.starts_with("Cast")).count(), 1);
+    let operators: Vec<&str> = file.nodes.iter().filter_map(|node| node.split('(').next()).collect();
+    assert_eq!(operators, ["Greater", "Neg", "Where"]);
     Ok(())
 }
 
@@ -183,7 +187,8 @@ fn refusals() {
                     say), got one of shape [] that does";
     assert_eq!(text, expected);
     // Numbers that the batch counts.
-    let text = refused(&[1, 3], |x| x + Tensor::arange(0f32, x.dims()[0] as f32, x.device())?.unsqueeze(1)?);
+    let text =
+        refused(&[1, 3], |x| x + Tensor::arange(0f32, x.dims()[0] as f32, x.device())?.unsqueeze(1)?);
     let expected = "0: export_onnx: expected constants that do not depend on the input (numbers read out of a tensor, \
                     say), got one of shape [5, 1] that does";
     assert_eq!(text, expected);
@@ -194,7 +199,7 @@ fn refusals() {
     assert_eq!(text, expected);
     let text = refused(&[2, 3], |x| x.reshape((3, 2)));
     let expected = "export_onnx: expected a model that takes a batch of 5 as well (see fixed_batch), got 0: reshape: \
-                    expected a shape of 6 elements for [5, 3], got [3, 2]";
+                    expected a shape of 15 elements for [5, 3], got [3, 2]";
     assert_eq!(text, expected);
     let text = refused(&[1, 3], |x| x.narrow(0, 0, x.dims()[0] - 1));
     let expected = "0: export_onnx: expected sizes that stay, or are a multiple of the batch (see fixed_batch), got [4] \
@@ -211,7 +216,8 @@ fn refused_options() -> Result<()> {
     let text = |export: OnnxExport| export.graph(&model).unwrap_err().to_string();
     let export = || OnnxExport::new(&[1, 4]);
     for (input, output) in [("x", "x"), ("0.weight", "y"), ("x", "")] {
-        let expected = "export_onnx: expected two names for the input and the output that no parameter has, got";
+        let expected =
+            "export_onnx: expected two names for the input and the output that no parameter has, got";
         assert_eq!(text(export().names(input, output)), format!("{expected} {input:?} and {output:?}"));
     }
     let expected = "export_onnx: expected one integer or more of u8, u32 or i64, got";

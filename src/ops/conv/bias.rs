@@ -73,7 +73,8 @@ pub(super) fn derivative_plus<const P: usize>(
 
 /// A convolution or its transpose, of images, as a node; the transpose has its inputs the other way round.
 pub(super) fn form<const P: usize>(conv: &Conv, onnx: &mut Onnx) -> Result<OnnxValue> {
-    let mut inputs: Vec<OnnxValue> = (0..if onnx.dims(2).is_empty() { 2 } else { 3 }).map(|i| onnx.input(i)).collect();
+    let mut inputs: Vec<OnnxValue> =
+        (0..if onnx.dims(2).is_empty() { 2 } else { 3 }).map(|i| onnx.input(i)).collect();
     let mut attributes = windows::<2>(&conv.sides);
     attributes.push(dilations::<2>(&conv.sides));
     attributes.push(("group", OnnxAttribute::Int(conv.groups as i64)));
