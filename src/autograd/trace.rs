@@ -162,6 +162,21 @@ pub(super) fn watch(op: &'static str, inputs: &[&Tensor], output: &Array, form: 
     Ok(())
 }
 
+/// Refuses a tensor whose numbers are about to be read, if they depend on the input of a trace.
+pub(crate) fn read(what: &str, x: &Tensor) -> Result<()> {
+    if watched() & TRACE == 0 {
+        return Ok(());
+    }
+    let depends = RUNNING.with_borrow(|running| {
+        let trace = running.as_ref()?;
+        trace.depends.get(trace.known.get(&x.array().id())?.0).copied()
+    });
+    if depends != Some(true) {
+        return Ok(());
+    }
+    Err(Error::argument("export_onnx", format!("{what} that do not depend on the input"), "some that do"))
+}
+
 /// `compute()`, which a trace sees as one operation of `inputs`: for what looks at numbers, or is one node in ONNX.
 pub(crate) fn traced(
     inputs: &[&Tensor],

@@ -28,7 +28,7 @@ fn upsample(op: &'static str, x: &Tensor, sides: [usize; 2], rule: Rule) -> Resu
 
 /// By the operator `Resize` where its places are these exactly: a quotient may round to the wrong side of a whole number.
 fn resize(onnx: &mut Onnx, own: [usize; 2], sides: [usize; 2], rule: Rule) -> Result<OnnxValue> {
-    if (0..2).any(|i| sides[i] % own[i] != 0) {
+    if (0..2).any(|i| !sides[i].is_multiple_of(own[i])) {
         return match rule {
             Rule::Nearest => Ok(nearest(onnx, own, sides)),
             _ => by_matrices(onnx, own, sides, rule),

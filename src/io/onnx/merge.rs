@@ -141,7 +141,7 @@ fn constant(a: &Array, b: &Array, batches: Option<[usize; 2]>) -> Result<Value> 
 /// The elements as ONNX has them.
 pub(super) fn bytes(array: &Array) -> Result<Vec<u8>> {
     let array = if array.dtype() == DType::U32 { array.to_dtype(DType::I64)? } else { array.clone() };
-    Ok((&array.contiguous()?).data().into_owned())
+    Ok(array.contiguous()?.data().into_owned())
 }
 
 /// Two runs that did not do the same.

@@ -182,14 +182,28 @@ impl OnnxExport {
                 return Err(Error::argument(OP, "one integer or more of u8, u32 or i64", got));
             }
         };
-        let state = model.state().into_iter().map(|(name, held)| (name, held.get())).collect();
+        let state: Vec<(String, Tensor)> =
+            model.state().into_iter().map(|(name, held)| (name, held.get())).collect();
+        let x = match state.first() {
+            Some((_, first)) => Tensor::from(x.array().to_device(first.device())?),
+            None => x,
+        };
         let (trace, output, y) = Trace::of(&x, state, |x| model.predict(x))?;
         Ok((trace, output, x, y))
     }
 
     fn check_names(&self, model: &(impl Layer + ?Sized)) -> Result<()> {
+        let mut names: Vec<String> = model.state().into_iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(Error::argument(
+                OP,
+                "parameters of different names",
+                format!("two of {:?}", pair[0]),
+            ));
+        }
         let [input, output] = &self.names;
-        let taken = |name: &String| name.is_empty() || model.state().iter().any(|(own, _)| own == name);
+        let taken = |name: &String| name.is_empty() || names.contains(name);
         if input == output || taken(input) || taken(output) {
             let expected = "two names for the input and the output that no parameter has";
             return Err(Error::argument(OP, expected, format!("{input:?} and {output:?}")));

@@ -192,6 +192,9 @@ fn refusals() {
     let expected = "0: export_onnx: expected constants that do not depend on the input (numbers read out of a tensor, \
                     say), got one of shape [5, 1] that does";
     assert_eq!(text, expected);
+    let text = refused(&[1, 3], |x| x.i(&x.argmax(1)?));
+    let expected = "0: export_onnx: expected indices (see index_select) that do not depend on the input, got some that do";
+    assert_eq!(text, expected);
     // Another way for another batch.
     let text = refused(&[1, 3], |x| if x.dims()[0] > 5 { x.exp() } else { x.sin() });
     let expected = "export_onnx: expected the same operations for every input (see fixed_batch), got Sin (in 0) and Exp \
@@ -225,6 +228,38 @@ fn refused_options() -> Result<()> {
     assert_eq!(text(export().integers(DType::F32, 5)), format!("{expected} 5 of f32"));
     let expected = "export_onnx: expected an example of the input with an axis 2, the batch, got [1, 4]";
     assert_eq!(text(export().batch_axis(2)), expected);
+    Ok(())
+}
+
+#[test]
+fn two_parameters_of_one_name() -> Result<()> {
+    struct Twins(Linear, Linear);
+    impl Layer for Twins {
+        fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+            self.1.forward(&self.0.forward(x, pass)?, pass)
+        }
+        fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+            parts.layer("fc", &self.0).layer("fc", &self.1);
+        }
+    }
+    let rng = &mut Rng::seed(1);
+    let (a, b) = (Linear::new(3, 3, rng)?.without_bias(), Linear::new(3, 3, rng)?.without_bias());
+    let error = OnnxExport::new(&[1, 3]).graph(&Twins(a, b)).unwrap_err().to_string();
+    assert_eq!(error, "export_onnx: expected parameters of different names, got two of \"fc.weight\"");
+    Ok(())
+}
+
+#[test]
+fn norms_are_one_operator() -> Result<()> {
+    let file = written(
+        &OnnxExport::new(&[1, 3]),
+        &Sequential::new().push(LayerNorm::new(3)?).push(BatchNorm1d::new(3)?),
+    )?;
+    let nodes = [
+        "LayerNormalization(input, 0.weight, 0.bias) -> 0.LayerNormalization",
+        "BatchNormalization(0.LayerNormalization, 1.weight, 1.bias, 1.running_mean, 1.running_var) -> output",
+    ];
+    assert_eq!(file.nodes, nodes);
     Ok(())
 }
 
