@@ -362,7 +362,7 @@ fn operations() -> Vec<Case> {
         all("op_slices", |x| x.i((.., 1.., ops::step(.., 2)))? + x.narrow(1, 0, 2)?.narrow(2, 1, 2)?),
         all("op_select", |x| x.i((.., -1))? + x.i((.., 0))?),
         all("op_flip_roll", |x| x.flip(&[1, 2])? + x.roll(1, 2)?),
-        all("op_repeat", |x| Ok(x.repeat(2, 1)?.tile(&[1, 1, 2])?)),
+        all("op_repeat", |x| x.repeat(2, 1)?.tile(&[1, 1, 2])),
         all("op_pad", |x| x.pad(&[(1, 2), (0, 1)], Pad::Constant(0.5))),
         all("op_pad_reflect", |x| {
             x.pad(&[(1, 2), (2, 1)], Pad::Reflect)? + x.pad(&[(1, 2), (2, 1)], Pad::Replicate)?
@@ -449,7 +449,7 @@ fn models(rng: &mut Rng) -> Result<Vec<Case>> {
 }
 
 /// Writes `dir/onnx/NAME.onnx` of each, and `NAME.npz` with inputs of several batch sizes and the outputs for them.
-pub fn write(dir: &Path) -> Result<()> {
+pub(crate) fn write(dir: &Path) -> Result<()> {
     let dir = &dir.join("onnx");
     std::fs::create_dir_all(dir)
         .map_err(|error| Error::File { path: dir.clone(), message: error.to_string() })?;
