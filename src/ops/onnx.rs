@@ -34,8 +34,9 @@ fn named(formula: &str, dtype: DType) -> Option<(&'static str, Vec<(&'static str
     match formula {
         "(0 > x ? 0 : x)" => Some(("Relu", vec![])),
         "1 / (1 + exp(-x))" => Some(("Sigmoid", vec![])),
-        "max(x, 0) + ln_1p(exp(-|x|))" => Some(("Softplus", vec![])),
         _ if dtype != DType::F32 => None,
+        // onnxruntime has it in f32 alone.
+        "max(x, 0) + ln_1p(exp(-|x|))" => Some(("Softplus", vec![])),
         _ => slope().map(|slope| ("LeakyRelu", vec![("alpha", OnnxAttribute::Float(slope))])),
     }
 }

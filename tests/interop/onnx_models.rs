@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use tealight::activation::*;
+use tealight::autograd::{Onnx, OnnxValue};
 use tealight::formula::Formula;
 use tealight::io::{OnnxExport, write_npz};
 use tealight::layer::*;
@@ -107,6 +108,24 @@ impl Layer for Token {
         pass.call("block", &self.block, &all)?.i((.., 0))
     }
     tealight::parts!(class, block);
+}
+
+/// An operation of a user's own, which says itself what it is: x³.
+#[derive(Debug)]
+struct Cube;
+impl Op<1> for Cube {
+    const NAME: &'static str = "cube";
+    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
+        keep.input(0);
+        Ok((x.sqr()? * x)?)
+    }
+    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        Ok([Some((grad * (saved.input(0)?.sqr()? * 3.0)?)?)])
+    }
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        let (x, three) = (onnx.input(0), onnx.number(3.0, onnx.dtype(0))?);
+        Ok(onnx.node("Pow", &[x, three], &[]))
+    }
 }
 
 /// What is exported: the model, its input, and how.
@@ -397,6 +416,7 @@ fn operations() -> Vec<Case> {
         all("op_tril", |x| x.tril(0)? + x.triu(1)?),
         all("op_normalize_rows", |x| x.normalize_rows()? - x.relu()?.normalize_rows()?),
         all("op_to_dtype", |x| x.to_dtype(DType::F64)?.sin()?.to_dtype(DType::F32)),
+        all("op_own", |x| Cube.apply([x])? + x),
         all("op_identity", |x| Ok(x.clone())),
         lambda("op_image_alone", &[3, 8, 6], |x| {
             let part = x.i(0)?.unsqueeze(0)?;

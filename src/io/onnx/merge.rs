@@ -117,7 +117,8 @@ fn same_sizes(a: &[usize], b: &[usize], batches: Option<[usize; 2]>) -> Result<V
 /// A constant that both runs have. One that is a row repeated as often as the batch is that row.
 fn constant(a: &Array, b: &Array, batches: Option<[usize; 2]>) -> Result<Value> {
     let changed = || {
-        let expected = "constants that do not depend on the input (numbers read out of a tensor, say)";
+        let expected =
+            "constants that depend on neither the input nor the batch (numbers read out of a tensor, say)";
         Error::argument(OP, expected, format!("one of shape {:?} that does", a.dims()))
     };
     if a.dtype() != b.dtype() || a.rank() != b.rank() {

@@ -35,9 +35,10 @@ use merge::{Graph, merged};
 /// ```
 ///
 /// # Precision
-/// Within rounding of what the model computes itself. The engine has functions of its own, and may not have all in
-/// every type: onnxruntime knows convolutions, pools and erf in f32, and not in f64 (see
-/// [`layer::to_dtype`](crate::layer::to_dtype)). NaN may be treated otherwise.
+/// Within rounding of what the model computes itself. The engine has functions of its own, and may not have all in every
+/// type: onnxruntime 1.32 knows convolutions, mean pools, upsampling and erf (for [`Gelu`](crate::activation::Gelu)) in f32
+/// and not in f64 (see [`layer::to_dtype`](crate::layer::to_dtype)), and little in bf16. NaN may be treated otherwise, and
+/// [`normalize_rows`](Tensor::normalize_rows) and norms square numbers that may overflow.
 ///
 /// # Errors
 /// Inputs that the model refuses, and what cannot be exported:

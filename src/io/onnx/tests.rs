@@ -183,13 +183,13 @@ fn refusals() {
     assert_eq!(text, "0: export_onnx: expected an operation with an ONNX form, got own");
     // A number that was read out of a tensor.
     let text = refused(&[1, 3], |x| x * f64::from(x.sum_all()?.to_scalar::<f32>()?));
-    let expected = "0: export_onnx: expected constants that do not depend on the input (numbers read out of a tensor, \
+    let expected = "0: export_onnx: expected constants that depend on neither the input nor the batch (numbers read out of a tensor, \
                     say), got one of shape [] that does";
     assert_eq!(text, expected);
     // Numbers that the batch counts.
     let text =
         refused(&[1, 3], |x| x + Tensor::arange(0f32, x.dims()[0] as f32, x.device())?.unsqueeze(1)?);
-    let expected = "0: export_onnx: expected constants that do not depend on the input (numbers read out of a tensor, \
+    let expected = "0: export_onnx: expected constants that depend on neither the input nor the batch (numbers read out of a tensor, \
                     say), got one of shape [5, 1] that does";
     assert_eq!(text, expected);
     let text = refused(&[1, 3], |x| x.i(&x.argmax(1)?));
