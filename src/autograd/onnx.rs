@@ -71,7 +71,10 @@ impl Onnx<'_> {
     pub fn input(&mut self, i: usize) -> OnnxValue {
         match self.inputs.get(i) {
             Some(array) => self.trace.value(array),
-            None => self.ints(&[]),
+            None => {
+                let error = Error::argument("export_onnx", "an input that the operation has", i);
+                self.trace.push(Source::Missing(error), true)
+            }
         }
     }
 

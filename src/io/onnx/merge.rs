@@ -54,6 +54,10 @@ pub(super) fn merged(runs: [Run; 2], batch: Option<(usize, [usize; 2])>) -> Resu
     if a.values.len() != b.values.len() || output != other {
         return Err(differ(&a, &b));
     }
+    let foreign = || Error::argument(OP, "values of this graph", "one of another (see Op::onnx)");
+    if output.0 >= a.values.len() {
+        return Err(foreign());
+    }
     // The layer that wants each value, from the last one on.
     let mut wanted: Vec<Option<String>> = a.values.iter().map(|_| None).collect();
     wanted[output.0] = Some(String::new());
@@ -61,6 +65,9 @@ pub(super) fn merged(runs: [Run; 2], batch: Option<(usize, [usize; 2])>) -> Resu
     for i in (0..values.len()).rev() {
         let Some(by) = wanted[i].take() else { continue };
         if let Source::Node { inputs, place, .. } = &a.values[i] {
+            if inputs.iter().any(|input| input.0 >= i) {
+                return Err(foreign());
+            }
             inputs.iter().for_each(|input| wanted[input.0] = Some(place.clone()));
         }
         let place = |error: Error| if by.is_empty() { error } else { error.within(by.as_str()) };

@@ -250,6 +250,44 @@ fn two_parameters_of_one_name() -> Result<()> {
 }
 
 #[test]
+fn an_operation_that_names_what_is_not_there() {
+    use std::sync::Mutex;
+
+    use crate::autograd::{Onnx, OnnxValue};
+
+    /// A value of an earlier graph, which was longer.
+    static OLD: Mutex<Option<OnnxValue>> = Mutex::new(None);
+    #[derive(Debug)]
+    struct Wrong(&'static str);
+    impl Op<1> for Wrong {
+        const NAME: &'static str = "wrong";
+        fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+            Ok((x * 2.0)?)
+        }
+        fn backward(&self, _: &Saved<1>, _: &Tensor) -> Result<[Option<Tensor>; 1]> {
+            Ok([None])
+        }
+        fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+            match self.0 {
+                "missing" => Ok(onnx.input(1)),
+                "old" => Ok(OLD.lock().unwrap().unwrap_or(onnx.input(0))),
+                _ => {
+                    (0..50).for_each(|_| *OLD.lock().unwrap() = Some(onnx.absent()));
+                    Ok(onnx.input(0))
+                }
+            }
+        }
+    }
+    let text = refused(&[1, 3], |x| Wrong("missing").apply([x]));
+    assert_eq!(text, "export_onnx: expected an input that the operation has, got 1");
+    let first = written(&OnnxExport::new(&[1, 3]), &Lambda::new(|x| Wrong("first").apply([x])));
+    assert_eq!(first.unwrap().nodes, ["Identity(input) -> output"]);
+    let expected = "export_onnx: expected values of this graph, got one of another (see Op::onnx)";
+    assert_eq!(refused(&[1, 3], |x| Wrong("old").apply([x])), expected);
+    assert_eq!(refused(&[1, 3], |x| Wrong("old").apply([x])?.exp()), expected);
+}
+
+#[test]
 fn norms_are_one_operator() -> Result<()> {
     let file = written(
         &OnnxExport::new(&[1, 3]),
