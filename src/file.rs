@@ -1,5 +1,7 @@
 //! Files, read up to a limit and written whole or not at all.
 
+pub(crate) mod protobuf;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};

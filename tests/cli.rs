@@ -192,6 +192,15 @@ fn kinds_of_models_for_pictures() {
         assert!(out.contains("(4 of 4)"), "{out}");
         let about = said(here, &["inspect", &format!("{model}/model.safetensors")]);
         assert!(about.contains("8 × 8 pixels, grey") && about.contains("model.0.mean"), "{about}");
+        let (file, onnx) = (format!("{model}/model.safetensors"), format!("{model}.onnx"));
+        let wrote = said(here, &["export", &file, "--onnx", &onnx]);
+        let expected = "input: [1, 1, 8, 8]\noutput: a score for each of night, sun\n";
+        assert_eq!(wrote, format!("wrote {onnx}\n{expected}"));
+        // tests/interop has what is in such a file computed by another engine.
+        let bytes = fs::read(here.join(onnx)).unwrap();
+        for name in ["batch", "input", "output", "0.mean", "MatMul"] {
+            assert!(bytes.windows(name.len()).any(|bytes| bytes == name.as_bytes()), "{name}");
+        }
     }
     // Grey pictures are seen to be grey, and the smallest network for pictures has one stage.
     for (class, level) in [("dark", 10u8), ("light", 200)] {
@@ -499,7 +508,7 @@ fn what_cannot_be_meant_is_said_on_one_line() {
     }
     assert!(error(here, &["inspect", "flowers.csv"]).starts_with("flowers.csv: expected a safetensors file"));
     assert!(
-        error(here, &["inspect", "x.onnx"]).starts_with("x.onnx: expected a file of safetensors or of numpy")
+        error(here, &["inspect", "x.onnx"]).starts_with("x.onnx: expected a file of safetensors, of PyTorch")
     );
     assert!(error(here, &["predict", "none", "none"]).starts_with("none: expected a file that can be read"));
 }

@@ -1,30 +1,33 @@
 //! Anomaly mode: the first operation that makes a NaN or an infinity is an error that says where.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use candle_core::DType;
 
+use super::mode::{ANOMALY, Watch, watched};
 use super::node::{Grads, Node};
 use super::{Array, Tensor};
 use crate::error::{Error, Result};
 
 thread_local! {
-    static ON: Cell<bool> = const { Cell::new(false) };
     /// The layers that are running just now, from the outermost on.
     static PLACE: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     /// The layer that each node was made in: a backward pass has left it long ago.
     static PLACES: RefCell<BTreeMap<u64, String>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// Restores the mode, also when a panic unwinds.
-struct Restore(bool);
+fn is_on() -> bool {
+    watched() & ANOMALY != 0
+}
 
-impl Drop for Restore {
+/// Forgets the places when the outermost anomaly mode ends, also when a panic unwinds.
+struct Forget(bool);
+
+impl Drop for Forget {
     fn drop(&mut self) {
-        ON.set(self.0);
-        if !self.0 {
+        if self.0 {
             PLACES.take();
         }
     }
@@ -46,7 +49,8 @@ impl Drop for Restore {
 /// ```
 #[doc(alias = "detect_anomaly")]
 pub fn anomaly<R>(f: impl FnOnce() -> R) -> R {
-    let _restore = Restore(ON.replace(true));
+    let _forget = Forget(!is_on());
+    let _watch = Watch::set(ANOMALY, true);
     f()
 }
 
@@ -72,7 +76,7 @@ pub fn within<R>(place: &str, f: impl FnOnce() -> Result<R>) -> Result<R> {
             PLACE.with_borrow_mut(Vec::pop);
         }
     }
-    let leave = ON.get().then(|| {
+    let leave = (watched() != 0).then(|| {
         PLACE.with_borrow_mut(|places| places.push(place.to_string()));
         Leave
     });
@@ -81,10 +85,15 @@ pub fn within<R>(place: &str, f: impl FnOnce() -> Result<R>) -> Result<R> {
     result.map_err(|error| error.within(place))
 }
 
+/// The layer that is running just now, `encoder.fc1`, while anybody watches.
+pub(super) fn place() -> String {
+    PLACE.with_borrow(|places| places.join("."))
+}
+
 /// Notes the layer that a new node is made in.
 pub(super) fn remember_place(id: u64) {
-    if ON.get() {
-        let place = PLACE.with_borrow(|places| places.join("."));
+    if is_on() {
+        let place = place();
         if !place.is_empty() {
             PLACES.with_borrow_mut(|places| places.insert(id, place));
         }
@@ -161,7 +170,7 @@ fn check(op: &'static str, pass: &str, inputs: &[(String, &Array)], output: &Arr
 }
 
 pub(super) fn check_forward(op: &'static str, inputs: &[&Tensor], output: &Array) -> Result<()> {
-    if !ON.get() {
+    if !is_on() {
         return Ok(());
     }
     let named = |(i, x): (usize, &&Tensor)| (format!("input {i}"), x.array().clone());
@@ -173,11 +182,11 @@ pub(super) fn check_forward(op: &'static str, inputs: &[&Tensor], output: &Array
 /// Runs the backward rule of a node, and checks what it returns. The rule's own operations are not looked at: the node
 /// is what the user wrote.
 pub(super) fn check_backward(node: &Node, grad: &Tensor, f: impl FnOnce() -> Result<Grads>) -> Result<Grads> {
-    if !ON.get() {
+    if !is_on() {
         return f();
     }
     let grads = {
-        let _restore = Silence(ON.replace(false));
+        let _watch = Watch::set(ANOMALY, false);
         f()?
     };
     for found in grads.iter().flatten() {
@@ -196,15 +205,6 @@ pub(super) fn check_backward(node: &Node, grad: &Tensor, f: impl FnOnce() -> Res
         })?;
     }
     Ok(grads)
-}
-
-/// [`Restore`] that forgets no place.
-struct Silence(bool);
-
-impl Drop for Silence {
-    fn drop(&mut self) {
-        ON.set(self.0);
-    }
 }
 
 #[cfg(test)]

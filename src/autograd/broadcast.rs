@@ -3,7 +3,7 @@
 use super::array::{contiguous, on_cpu, sum_axes};
 use super::op::Op;
 use super::saved::{Keep, Saved};
-use super::{Array, Tensor};
+use super::{Array, Onnx, OnnxValue, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
@@ -59,6 +59,11 @@ impl Op<1> for BroadcastTo {
             return Err(Error::shape(Self::NAME, expected, &[x.dims()]));
         }
         Ok(x.broadcast_as(dims)?)
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        let (x, to) = (onnx.input(0), onnx.shape(&self.0));
+        Ok(onnx.node("Expand", &[x, to], &[]))
     }
 
     /// The graph sums the gradient to the input's shape.

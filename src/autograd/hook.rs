@@ -13,7 +13,7 @@ use std::fmt;
 
 use super::op::Op;
 use super::saved::{Keep, Saved};
-use super::{Array, Tensor};
+use super::{Array, Onnx, OnnxValue, Tensor};
 use crate::error::{Error, Result};
 
 struct Hook<F>(F);
@@ -29,6 +29,10 @@ impl<F: Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static> Op<1> for Hook<F>
 
     fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
         Ok(x.clone())
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        Ok(onnx.input(0))
     }
 
     fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

@@ -20,9 +20,11 @@ mod hook;
 mod jacobian;
 mod mode;
 mod node;
+pub(crate) mod onnx;
 mod op;
 mod saved;
 mod tensor;
+pub(crate) mod trace;
 
 use std::collections::BTreeMap;
 
@@ -34,6 +36,7 @@ pub use gradients::Gradients;
 pub use graph::Graph;
 pub use jacobian::{hessian, hvp, jacobian, jvp};
 pub use mode::{is_recording, no_grad};
+pub use onnx::{Onnx, OnnxAttribute, OnnxValue};
 pub use op::Op;
 pub use saved::{Keep, Saved};
 pub use tensor::{Array, Tensor};
@@ -43,6 +46,7 @@ pub use crate::error::Mismatch;
 pub(crate) use broadcast::broadcast_to;
 pub(crate) use node::{Call, Grads, Rule, record};
 pub(crate) use saved::Stash;
+pub(crate) use trace::traced;
 
 /// Tensors under names. To `collect` them would be to sort them, with a sort compiled for each caller.
 pub(crate) fn named(tensors: impl Iterator<Item = (String, Tensor)>) -> BTreeMap<String, Tensor> {

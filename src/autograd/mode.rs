@@ -1,8 +1,40 @@
-//! Whether operations record their history, for each thread.
+//! Whether operations record their history, and who watches them, for each thread.
 
 use std::cell::Cell;
 
-thread_local!(static RECORDING: Cell<bool> = const { Cell::new(true) });
+thread_local! {
+    static RECORDING: Cell<bool> = const { Cell::new(true) };
+    /// Who looks at every operation: nobody, most of the time, and to know that is one look.
+    static WATCHED: Cell<u8> = const { Cell::new(0) };
+}
+
+/// The mark of [`anomaly`](super::anomaly) mode.
+pub(super) const ANOMALY: u8 = 1;
+/// The mark of a trace.
+pub(super) const TRACE: u8 = 2;
+
+/// The marks of those who watch.
+pub(super) fn watched() -> u8 {
+    WATCHED.get()
+}
+
+/// Puts the marks back as they were, also when a panic unwinds.
+pub(super) struct Watch(u8);
+
+impl Watch {
+    /// Sets or clears a mark until this is dropped.
+    pub(super) fn set(mark: u8, on: bool) -> Self {
+        let before = WATCHED.get();
+        WATCHED.set(if on { before | mark } else { before & !mark });
+        Watch(before)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        WATCHED.set(self.0);
+    }
+}
 
 /// Restores the mode, also when a panic unwinds.
 struct Restore(bool);

@@ -3,8 +3,9 @@
 use std::fmt::Debug;
 
 use super::node::{Call, Grads, Rule, needs_grad, record};
+use super::onnx::{Onnx, OnnxValue};
 use super::saved::{Keep, Saved};
-use super::{Array, Tensor, anomaly};
+use super::{Array, Tensor, mode, trace};
 use crate::error::Result;
 
 /// A differentiable operation of N tensors.
@@ -63,6 +64,14 @@ pub trait Op<const N: usize>: Debug + Send + Sync + 'static {
         None
     }
 
+    /// The operation as nodes of an ONNX graph, for [`io::export_onnx`](crate::io::export_onnx).
+    ///
+    /// # Errors
+    /// An operation without an ONNX form, which it is unless it has this method.
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        Err(onnx.no_form(Self::NAME))
+    }
+
     /// Runs the operation, and records it if an input needs a gradient.
     ///
     /// # Errors
@@ -74,7 +83,9 @@ pub trait Op<const N: usize>: Debug + Send + Sync + 'static {
         const { assert!(N <= 32, "an operation takes at most 32 inputs") };
         let mut keep = Keep::new(wanted(&inputs));
         let output = self.forward(inputs.map(Tensor::array), &mut keep)?;
-        anomaly::check_forward(Self::NAME, &inputs, &output)?;
+        if mode::watched() != 0 {
+            trace::watch(Self::NAME, &inputs, &output, &mut |onnx| self.onnx(onnx))?;
+        }
         if !keep.recording() {
             return Ok(Tensor::constant(output));
         }

@@ -1,9 +1,10 @@
-//! Models and tensors in files: safetensors, which PyTorch and candle read and write too, PyTorch's own state dicts, and numpy's
-//! `.npy` and `.npz`.
+//! Models and tensors in files: safetensors, which PyTorch and candle read and write too, PyTorch's own state dicts, numpy's
+//! `.npy` and `.npz`, and ONNX, which other engines run.
 
 mod checkpoint;
 mod load;
 mod npy;
+mod onnx;
 mod pth;
 mod safetensors;
 mod shape;
@@ -13,5 +14,6 @@ pub use load::{Load, Loaded, Mismatched};
 pub use npy::{read_npy, write_npy};
 #[cfg(feature = "compress")]
 pub use npy::{read_npz, write_npz};
+pub use onnx::{OnnxExport, export_onnx};
 pub use pth::read_pth;
 pub use safetensors::{load, read, save, write};

@@ -12,7 +12,7 @@
 use super::matmul::floats;
 use super::reshape::reshaped;
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Keep, Onnx, OnnxAttribute, OnnxValue, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims, Element, Matrix};
 
@@ -36,6 +36,11 @@ impl Op<3> for Affine {
             let y = kernel::affine(&elements::<T>(&x)?, &elements::<T>(&w)?, &elements::<T>(&b)?, sizes);
             make(y, &[sizes[0], sizes[2]], &x)
         })
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        let inputs = [onnx.input(0), onnx.input(1), onnx.input(2)];
+        Ok(onnx.node("Gemm", &inputs, &[("transB", OnnxAttribute::Int(1))]))
     }
 
     fn backward(&self, saved: &Saved<3>, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {

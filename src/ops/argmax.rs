@@ -17,7 +17,7 @@ use candle_core::{DType, WithDType};
 use super::axis::Axis;
 use super::reduction::{around, with_number};
 use crate::autograd::array::{contiguous, elements, make};
-use crate::autograd::{Array, Tensor};
+use crate::autograd::{Array, OnnxAttribute, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims};
 
@@ -30,8 +30,26 @@ fn find<T: WithDType>(x: &Array, [outer, size, inner]: [usize; 3], largest: bool
     Ok(kernel::find_axis(&elements::<T>(&contiguous(x)?)?, outer, size, inner, before))
 }
 
-/// Where along an axis the extremum is, or among all elements in row-major order.
+/// [`found`], which is a node in ONNX.
 fn place(op: &'static str, x: &Tensor, axis: Option<usize>, largest: bool) -> Result<Tensor> {
+    traced(
+        &[x],
+        || found(op, x, axis, largest),
+        |onnx| {
+            let mut x = onnx.input(0);
+            if axis.is_none() {
+                let all = onnx.ints(&[-1]);
+                x = onnx.node("Reshape", &[x, all], &[]);
+            }
+            let operator = if largest { "ArgMax" } else { "ArgMin" };
+            let axis = OnnxAttribute::Int(axis.unwrap_or(0) as i64);
+            Ok(onnx.node(operator, &[x], &[("axis", axis), ("keepdims", OnnxAttribute::Int(0))]))
+        },
+    )
+}
+
+/// Where along an axis the extremum is, or among all elements in row-major order.
+fn found(op: &'static str, x: &Tensor, axis: Option<usize>, largest: bool) -> Result<Tensor> {
     let x = x.array();
     let mut dims = Dims::from_slice(x.dims());
     let shape @ [outer, size, inner] = match axis {

@@ -14,9 +14,10 @@
 //! A rank that is no image's or sequence's; a kernel, stride or side of 0; a window longer than the padded input; a padding
 //! of more than half the kernel; a dilation; a dtype that is no float.
 
-use super::resample::resampled;
+use super::onnx::{batched, windows};
+use super::resample::{by_matrices, resampled};
 use super::window::{PoolOptions, images, resized};
-use crate::autograd::Tensor;
+use crate::autograd::{OnnxAttribute, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::Rule;
 
@@ -26,7 +27,15 @@ fn avg_pool<const D: usize>(op: &'static str, x: &Tensor, options: PoolOptions<D
     }
     let (sides, _) = options.sides(op, x)?;
     let rules = sides.map(|side| (side.output, Rule::Mean { side, padded: options.count_include_pad }));
-    resampled(x, &rules[2_usize.saturating_sub(D)..])
+    traced(
+        &[x],
+        || resampled(x, &rules[2_usize.saturating_sub(D)..]),
+        |onnx| {
+            let mut attributes = windows::<D>(&sides);
+            attributes.push(("count_include_pad", OnnxAttribute::Int(i64::from(options.count_include_pad))));
+            batched::<D>(onnx, |onnx, x| Ok(onnx.node("AveragePool", &[x], &attributes)))
+        },
+    )
 }
 
 impl Tensor {
@@ -97,9 +106,15 @@ impl Tensor {
     /// ```
     #[doc(alias = "global_average_pool")]
     pub fn adaptive_avg_pool2d(&self, sides: [usize; 2]) -> Result<Tensor> {
-        images::<2>("adaptive_avg_pool2d", self)?;
+        let own = images::<2>("adaptive_avg_pool2d", self)?;
         resized::<2>("adaptive_avg_pool2d", self, sides)?;
-        resampled(self, &sides.map(|side| (side, Rule::Adaptive)))
+        let compute = || resampled(self, &sides.map(|side| (side, Rule::Adaptive)));
+        traced(&[self], compute, |onnx| {
+            if sides == [1, 1] {
+                return batched::<2>(onnx, |onnx, x| Ok(onnx.node("GlobalAveragePool", &[x], &[])));
+            }
+            by_matrices(onnx, own, sides, Rule::Adaptive)
+        })
     }
 }
 

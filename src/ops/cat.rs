@@ -14,7 +14,7 @@ use std::borrow::Borrow;
 use super::axis::Axis;
 use super::narrow::{narrowed, selected};
 use crate::autograd::array::contiguous;
-use crate::autograd::{Array, Call, Grads, Rule, Stash, Tensor, record};
+use crate::autograd::{Array, Call, Grads, OnnxAttribute, OnnxValue, Rule, Stash, Tensor, record, traced};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
@@ -125,9 +125,15 @@ impl Tensor {
         if let [only] = all[..] {
             return Ok(only.clone());
         }
-        let array = joined(all.iter().map(|x| Ok(x.array().clone())), axis)?;
-        let rule = || Cat { axis, lengths: all.iter().map(|x| x.dims()[axis]).collect() };
-        Ok(record(&all, array, Stash::default(), rule))
+        let compute = || {
+            let array = joined(all.iter().map(|x| Ok(x.array().clone())), axis)?;
+            let rule = || Cat { axis, lengths: all.iter().map(|x| x.dims()[axis]).collect() };
+            Ok(record(&all, array, Stash::default(), rule))
+        };
+        traced(&all, compute, |onnx| {
+            let inputs: Vec<OnnxValue> = (0..all.len()).map(|i| onnx.input(i)).collect();
+            Ok(onnx.node("Concat", &inputs, &[("axis", OnnxAttribute::Int(axis as i64))]))
+        })
     }
 
     /// The tensors side by side along a new axis at the position `axis`; −1 puts it last.
@@ -154,8 +160,19 @@ impl Tensor {
         let mut dims = Dims::from_slice(all[0].dims());
         dims.push(1);
         let axis = axis.of("stack", &dims)?;
-        let array = joined(all.iter().map(|x| Ok(x.array().unsqueeze(axis)?)), axis)?;
-        Ok(record(&all, array, Stash::default(), || Stack { axis, count: all.len() }))
+        let compute = || {
+            let array = joined(all.iter().map(|x| Ok(x.array().unsqueeze(axis)?)), axis)?;
+            Ok(record(&all, array, Stash::default(), || Stack { axis, count: all.len() }))
+        };
+        traced(&all, compute, |onnx| {
+            let at = onnx.ints(&[axis as i64]);
+            let mut inputs = Vec::with_capacity(all.len());
+            for i in 0..all.len() {
+                let input = onnx.input(i);
+                inputs.push(onnx.node("Unsqueeze", &[input, at], &[]));
+            }
+            Ok(onnx.node("Concat", &inputs, &[("axis", OnnxAttribute::Int(axis as i64))]))
+        })
     }
 }
 

@@ -11,14 +11,15 @@
 
 use candle_core::{DType, Device};
 
+use super::onnx::counted;
 use super::operand::{Operand, Side};
 use crate::autograd::array::fits;
-use crate::autograd::{Array, Tensor};
+use crate::autograd::{Array, Onnx, OnnxValue, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::broadcast_dims;
 
 macro_rules! comparisons {
-    ($($method:ident $sign:literal),*) => {
+    ($($method:ident $sign:literal $operator:literal),*) => {
         impl Tensor {$(
             #[doc = concat!("Whether self ", $sign, " other, a tensor or a number, element by element: a u8 tensor of 0 and 1.")]
             ///
@@ -37,19 +38,19 @@ macro_rules! comparisons {
             /// # Ok::<(), tealight::Error>(())
             /// ```
             pub fn $method(&self, other: impl Operand) -> Result<Tensor> {
-                let (a, b) = both(stringify!($method), self.array(), other.side())?;
-                Ok(Tensor::constant(a.$method(&b)?))
+                let (b, [x, y]) = both(stringify!($method), self, other.side())?;
+                traced(&[self, &b], || Ok(Tensor::constant(x.$method(&y)?)), |onnx| form($operator, onnx))
             }
         )*}
     };
 }
-comparisons!(eq "==", ne "!=", lt "<", le "<=", gt ">", ge ">=");
+comparisons!(eq "==" "Equal", ne "!=" "", lt "<" "Less", le "<=" "LessOrEqual", gt ">" "Greater", ge ">=" "GreaterOrEqual");
 
 /// Both sides in one shape.
-fn both(op: &'static str, a: &Array, other: Side) -> Result<(Array, Array)> {
+fn both(op: &'static str, a: &Tensor, other: Side) -> Result<(Tensor, [Array; 2])> {
     let b = match other {
-        Side::Tensor(other) => other.array().clone(),
-        Side::Number(c) => number(op, c, a)?,
+        Side::Tensor(other) => other.detach(),
+        Side::Number(c) => Tensor::constant(number(op, c, a.array())?),
     };
     if a.dtype() != b.dtype() {
         return Err(Error::dtype(op, "two tensors of one dtype", &[a.dtype(), b.dtype()]));
@@ -61,7 +62,24 @@ fn both(op: &'static str, a: &Array, other: Side) -> Result<(Array, Array)> {
     let dims = broadcast_dims(a.dims(), b.dims())
         .ok_or_else(|| Error::shape(op, "shapes that broadcast together", &[a.dims(), b.dims()]))?;
     fits(op, &dims, a.dtype().size_in_bytes())?;
-    Ok((a.broadcast_as(&dims[..])?, b.broadcast_as(&dims[..])?))
+    let spread = |x: &Tensor| x.array().broadcast_as(&dims[..]);
+    let arrays = [spread(a)?, spread(&b)?];
+    Ok((b, arrays))
+}
+
+/// A comparison as a node; "" is the opposite of `Equal`.
+fn form(operator: &'static str, onnx: &mut Onnx) -> Result<OnnxValue> {
+    let dtype = onnx.dtype(0);
+    let [a, b] = [0, 1].map(|i| onnx.input(i));
+    let inputs = [counted(a, dtype, onnx)?, counted(b, dtype, onnx)?];
+    let condition = match operator {
+        "" => {
+            let equal = onnx.node("Equal", &inputs, &[]);
+            onnx.node("Not", &[equal], &[])
+        }
+        _ => onnx.node(operator, &inputs, &[]),
+    };
+    Ok(onnx.mask(condition))
 }
 
 /// A number in the type of `like`: a float rounds it, an integer has it or not.

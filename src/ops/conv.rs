@@ -22,10 +22,10 @@ use super::window::{
     ConvOptions, at_least_one, in_memory, padding_fits, room_for, side, span, span_text, transposed_side,
 };
 use crate::autograd::array::{contiguous, elements, make, with_float};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Conv, Dims, Side};
-use bias::derivative_plus;
+use bias::{derivative_plus, form};
 
 /// The parts of the form: the input, the kernel, and the gradient of the output.
 const X: usize = 0;
@@ -120,6 +120,10 @@ impl<const P: usize> Op<2> for Derivative<P> {
         })
     }
 
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        form::<P>(&self.0, onnx)
+    }
+
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         gradients::<P, 2>(self.0, saved, grad)
     }
@@ -211,8 +215,8 @@ fn convolve<const D: usize>(
         (weight_dims[1], channels / groups, [side(0)?, side(1)?])
     } else {
         if weight_dims[1] != channels / groups {
-            // Images from files have their channels last.
             let wanted = weight_dims[1].saturating_mul(groups);
+            // Images from files have their channels last.
             let last = x.dims().last() == Some(&wanted);
             let hint = if last { " (is it the last axis? see permute)" } else { "" };
             return Err(wrong(format!("inputs of {wanted} channels for this weight{hint}")));
@@ -221,11 +225,8 @@ fn convolve<const D: usize>(
             return Err(wrong(format!("a weight whose first axis {groups} groups divide")));
         }
         if extra != [0, 0] {
-            return Err(Error::argument(
-                op,
-                "no output padding, which is for the transposed",
-                format!("{extra:?}"),
-            ));
+            let expected = "no output padding, which is for the transposed";
+            return Err(Error::argument(op, expected, format!("{extra:?}")));
         }
         padding_fits(op, own, padding)?;
         let side = |i: usize| {

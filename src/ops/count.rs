@@ -12,12 +12,12 @@
 //! # Errors
 //! An axis that does not exist or is named twice.
 
-use candle_core::{Device, WithDType};
+use candle_core::{DType, Device, WithDType};
 
 use super::axis::Axes;
 use super::reduction::{Reduction, with_number};
-use crate::autograd::Tensor;
 use crate::autograd::array::{contiguous, elements, make};
+use crate::autograd::{Tensor, traced};
 use crate::error::Result;
 use crate::kernel::scan::reduce_axis;
 
@@ -31,6 +31,25 @@ enum Said {
 
 /// Counts what is not 0.
 fn tally(op: &'static str, x: &Tensor, over: &Reduction, said: Said) -> Result<Tensor> {
+    traced(
+        &[x],
+        || tallied(op, x, over, said),
+        |onnx| {
+            let x = onnx.input(0);
+            let some = onnx.condition(x);
+            let ones = onnx.cast(some, DType::I64)?;
+            let operator = match said {
+                Said::Any => "ReduceMax",
+                Said::All => "ReduceMin",
+                Said::Count => "ReduceSum",
+            };
+            let y = over.onnx_of(operator, ones, over.keepdim, onnx);
+            if matches!(said, Said::Count) { Ok(y) } else { onnx.cast(y, DType::U8) }
+        },
+    )
+}
+
+fn tallied(op: &'static str, x: &Tensor, over: &Reduction, said: Said) -> Result<Tensor> {
     let dims = over.output(op, x.array())?;
     let (own, shape) = over.grouped(&x.array().to_device(&Device::Cpu)?)?;
     let own = &contiguous(&own)?;

@@ -12,7 +12,7 @@
 use candle_core::{DType, Device, FloatDType, NdArray, Shape, WithDType};
 
 use crate::autograd::array::fits;
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor, traced};
 use crate::error::{Error, Result};
 
 /// The shape, if an array of it can exist at all.
@@ -244,7 +244,11 @@ impl Tensor {
         }
         checked("to_dtype", self.shape().into(), dtype.size_in_bytes())?;
         if !dtype.is_float() {
-            return Ok(self.array().to_dtype(dtype)?.into());
+            let compute = || Ok(self.array().to_dtype(dtype)?.into());
+            return traced(&[self], compute, |onnx| {
+                let x = onnx.input(0);
+                onnx.cast(x, dtype)
+            });
         }
         ToDtype { from: self.dtype(), to: dtype }.apply([self])
     }
@@ -276,6 +280,11 @@ impl Op<1> for ToDtype {
 
     fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
         Ok(x.to_dtype(self.to)?)
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        let x = onnx.input(0);
+        onnx.cast(x, self.to)
     }
 
     fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

@@ -16,9 +16,10 @@
 use candle_core::WithDType;
 
 use super::axis::Axis;
+use super::onnx::counted;
 use super::reduction::{around, in_memory, integers};
 use crate::autograd::array::{contiguous, elements, make, with_float};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Keep, Onnx, OnnxAttribute, OnnxValue, Op, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::scan::{Walk, scan};
 
@@ -62,6 +63,13 @@ impl Op<1> for CumSum {
                 make(scan([numbers, numbers], shape, walk, -0.0, step, T::from_f64), x.dims(), x)
             })
         })
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        let x = onnx.input(0);
+        let x = counted(x, onnx.dtype(0), onnx)?;
+        let axis = onnx.int(self.axis as i64);
+        Ok(onnx.node("CumSum", &[x, axis], &[("reverse", OnnxAttribute::Int(i64::from(self.reverse)))]))
     }
 
     fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

@@ -15,8 +15,9 @@
 
 use super::axis::Axis;
 use super::narrow::narrowed;
+use super::onnx::counted;
 use super::take::{added, checked_indices, same_kind, taken, written};
-use crate::autograd::Tensor;
+use crate::autograd::{OnnxAttribute, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::{Places, strides, sums};
 
@@ -76,7 +77,13 @@ impl Tensor {
     /// i64, or beyond the axis.
     #[doc(alias = "take_along_axis")]
     pub fn gather(&self, axis: impl Axis, indices: &Tensor) -> Result<Tensor> {
-        taken(self, places("gather", self, axis, indices)?, indices.dims())
+        let along = axis.of("gather", self.dims())?;
+        let compute = || taken(self, places("gather", self, along, indices)?, indices.dims());
+        traced(&[self, indices], compute, |onnx| {
+            let (x, at) = (onnx.input(0), onnx.input(1));
+            let at = counted(at, onnx.dtype(1), onnx)?;
+            Ok(onnx.node("GatherElements", &[x, at], &[("axis", OnnxAttribute::Int(along as i64))]))
+        })
     }
 
     /// A copy with each element of `source` written at its own place, but for `axis`, where its index says.
@@ -106,7 +113,8 @@ impl Tensor {
     #[doc(alias = "put_along_axis")]
     pub fn scatter(&self, axis: impl Axis, indices: &Tensor, source: &Tensor) -> Result<Tensor> {
         let places = places("scatter", self, axis, indices)?;
-        written(self, &part("scatter", self, indices, source)?, places)
+        let compute = || written(self, &part("scatter", self, indices, source)?, places);
+        traced(&[self, indices, source], compute, |onnx| Err(onnx.no_form("scatter")))
     }
 
     /// A copy with each element of `source` added at its own place, but for `axis`, where its index says.
@@ -132,7 +140,8 @@ impl Tensor {
     /// As for [`scatter`](Tensor::scatter).
     pub fn scatter_add(&self, axis: impl Axis, indices: &Tensor, source: &Tensor) -> Result<Tensor> {
         let places = places("scatter_add", self, axis, indices)?;
-        added(self, &part("scatter_add", self, indices, source)?, places)
+        let compute = || added(self, &part("scatter_add", self, indices, source)?, places);
+        traced(&[self, indices, source], compute, |onnx| Err(onnx.no_form("scatter_add")))
     }
 }
 

@@ -15,7 +15,7 @@ use super::axis::Axis;
 use super::index_select::vector;
 use super::narrow::{narrowed, selected};
 use super::take::taken_along;
-use crate::autograd::Tensor;
+use crate::autograd::{Tensor, trace};
 use crate::error::{Error, Result};
 
 /// What to take along one axis.
@@ -223,7 +223,10 @@ impl Part {
                     Taken::List((start..end).rev().step_by(stride).collect())
                 })
             }
-            Part::Pick(indices) => Ok(Taken::List(vector(op, x.dims(), axis, indices)?)),
+            Part::Pick(indices) => {
+                trace::read("indices (see index_select)", indices)?;
+                Ok(Taken::List(vector(op, x.dims(), axis, indices)?))
+            }
         }
     }
 }

@@ -11,8 +11,9 @@
 //! An axis that does not exist; indices that are no vector, no u8, u32 or i64, or beyond the axis.
 
 use super::axis::Axis;
+use super::onnx::counted;
 use super::take::{added, checked_indices, places_along, same_kind, taken_along};
-use crate::autograd::Tensor;
+use crate::autograd::{OnnxAttribute, Tensor, traced};
 use crate::error::{Error, Result};
 
 /// The numbers of a vector of indices, as places from the start of `axis`.
@@ -48,8 +49,13 @@ impl Tensor {
     #[doc(alias = "take")]
     pub fn index_select(&self, axis: impl Axis, indices: &Tensor) -> Result<Tensor> {
         let axis = axis.of("index_select", self.dims())?;
-        let indices = vector("index_select", self.dims(), axis, indices)?;
-        taken_along("index_select", self, axis, indices.into_iter())
+        let places = vector("index_select", self.dims(), axis, indices)?;
+        let compute = || taken_along("index_select", self, axis, places.into_iter());
+        traced(&[self, indices], compute, |onnx| {
+            let (x, at) = (onnx.input(0), onnx.input(1));
+            let at = counted(at, onnx.dtype(1), onnx)?;
+            Ok(onnx.node("Gather", &[x, at], &[("axis", OnnxAttribute::Int(axis as i64))]))
+        })
     }
 
     /// A copy with slice i of `source` added to the place `indices[i]` of `axis`; a place named twice gets both.
@@ -78,13 +84,14 @@ impl Tensor {
         const OP: &str = "index_add";
         let axis = axis.of(OP, self.dims())?;
         same_kind(OP, self, source)?;
-        let indices = vector(OP, self.dims(), axis, indices)?;
+        let places = vector(OP, self.dims(), axis, indices)?;
         let mut dims = self.dims().to_vec();
-        dims[axis] = indices.len();
+        dims[axis] = places.len();
         if source.dims() != dims {
             return Err(Error::shape(OP, format!("a source of shape {dims:?}"), &[source.dims()]));
         }
-        added(self, source, places_along(self.dims(), axis, indices.into_iter()))
+        let compute = || added(self, source, places_along(self.dims(), axis, places.into_iter()));
+        traced(&[self, indices, source], compute, |onnx| Err(onnx.no_form(OP)))
     }
 }
 

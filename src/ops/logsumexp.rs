@@ -16,7 +16,7 @@
 use super::axis::Axes;
 use super::reduction::{Reduction, float, in_memory, or_infinite};
 use crate::autograd::array::{elements, make, with_float};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::moments;
 
@@ -61,6 +61,10 @@ impl Op<1> for LogSumExp {
                 make(moments::log_sum_exps::<T>(&elements(&rows)?, n, width), &dims, x)
             })
         })
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        Ok(self.0.onnx("ReduceLogSumExp", onnx))
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

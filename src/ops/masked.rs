@@ -16,7 +16,7 @@ use candle_core::{DType, Device};
 use super::create::{checked, number};
 use super::narrow::narrowed;
 use super::take::{same_kind, taken, with_data, written};
-use crate::autograd::{self, Array, Tensor};
+use crate::autograd::{self, Array, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Places, broadcast_dims};
 
@@ -81,7 +81,8 @@ impl Tensor {
         let places = places(mask, &dims)?;
         let count = places.count();
         let x = if self.dims() == dims { self.clone() } else { autograd::broadcast_to(self, &dims)? };
-        taken(&x, places, &[count])
+        let compute = || taken(&x, places, &[count]);
+        traced(&[self, mask], compute, |onnx| Err(onnx.no_form("masked_select")))
     }
 
     /// A copy with `value` where the mask is not 0.
@@ -140,7 +141,8 @@ impl Tensor {
             return Err(Error::argument(OP, expected, source.elem_count()));
         }
         let source = source.reshape(source.elem_count())?;
-        written(self, &narrowed(&source, 0, 0, count)?, places)
+        let compute = || written(self, &narrowed(&source, 0, 0, count)?, places);
+        traced(&[self, mask, &source], compute, |onnx| Err(onnx.no_form(OP)))
     }
 
     /// The places of the elements that are not 0, one in each row, in row-major order. NaN is not 0.
@@ -167,7 +169,8 @@ impl Tensor {
             let along = move |(step, size): (&usize, &usize)| (flat / step % size) as i64;
             steps.iter().zip(self.dims()).map(along)
         });
-        Ok(Array::from_vec(places.collect::<Vec<i64>>(), shape, self.device())?.into())
+        let places = Array::from_vec(places.collect::<Vec<i64>>(), shape, self.device())?;
+        traced(&[self], || Ok(places.into()), |onnx| Err(onnx.no_form("nonzero")))
     }
 }
 

@@ -13,7 +13,7 @@ use candle_core::DType;
 
 use super::reshape::reshaped;
 use crate::autograd::array::{contiguous, elements, fits, make, on_cpu, with_float};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims, Matrix, View, broadcast_dims};
 
@@ -64,6 +64,11 @@ impl Op<2> for MatMul {
         })
     }
 
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        let inputs = [onnx.input(0), onnx.input(1)];
+        Ok(onnx.node("MatMul", &inputs, &[]))
+    }
+
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let a = if saved.wants(0) { Some(MatMul.apply([grad, &saved.input(1)?.t()?])?) } else { None };
         let b = if saved.wants(1) { Some(MatMul.apply([&saved.input(0)?.t()?, grad])?) } else { None };
@@ -109,6 +114,11 @@ impl Op<2> for Dot {
         })
     }
 
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        let inputs = [onnx.input(0), onnx.input(1)];
+        Ok(onnx.node("MatMul", &inputs, &[]))
+    }
+
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let a = if saved.wants(0) { Some((grad * saved.input(1)?)?) } else { None };
         let b = if saved.wants(1) { Some((grad * saved.input(0)?)?) } else { None };
@@ -135,6 +145,12 @@ impl Op<2> for Outer {
             let product = kernel::outer(&elements::<T>(&a)?, &elements::<T>(&b)?);
             make(product, &[a.elem_count(), b.elem_count()], &a)
         })
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        let (a, b, axis) = (onnx.input(0), onnx.input(1), onnx.ints(&[1]));
+        let column = onnx.node("Unsqueeze", &[a, axis], &[]);
+        Ok(onnx.node("Mul", &[column, b], &[]))
     }
 
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {

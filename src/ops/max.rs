@@ -16,9 +16,10 @@
 use candle_core::DType;
 
 use super::axis::Axes;
+use super::onnx::counted;
 use super::reduction::Reduction;
 use crate::autograd::array::{contiguous, elements, make, on_cpu, sum_axes, with_float};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::formula::Real;
 use crate::kernel;
@@ -65,6 +66,14 @@ impl<const LARGEST: bool> Op<1> for Extremum<LARGEST> {
             };
             make(extrema, &dims, &x)
         })
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        let (x, dtype) = (onnx.input(0), onnx.dtype(0));
+        let x = counted(x, dtype, onnx)?;
+        let operator = if LARGEST { "ReduceMax" } else { "ReduceMin" };
+        let y = self.0.onnx_of(operator, x, self.0.keepdim, onnx);
+        if dtype == DType::U8 { onnx.cast(y, dtype) } else { Ok(y) }
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

@@ -13,9 +13,10 @@
 //! A rank that is no image's or sequence's; a kernel, stride, dilation or side of 0; a window longer than the padded input;
 //! a padding of more than half the kernel; a dtype that is no float.
 
+use super::onnx::{batched, dilations, windows};
 use super::window::{PoolOptions, in_memory};
 use crate::autograd::array::{contiguous, elements, make, with_float};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Keep, Op, Saved, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims, Side};
 
@@ -108,7 +109,12 @@ fn max_pool<const D: usize>(op: &'static str, x: &Tensor, options: PoolOptions<D
     if image >= u32::MAX as usize {
         return Err(Error::shape(op, "sides whose product is below 2^32 - 1", &[x.dims()]));
     }
-    MaxPool { sides, images: x.elem_count() / image, to }.apply([x])
+    let compute = || MaxPool { sides, images: x.elem_count() / image, to }.apply([x]);
+    traced(&[x], compute, |onnx| {
+        let mut attributes = windows::<D>(&sides);
+        attributes.push(dilations::<D>(&sides));
+        batched::<D>(onnx, |onnx, x| Ok(onnx.node("MaxPool", &[x], &attributes)))
+    })
 }
 
 impl Tensor {

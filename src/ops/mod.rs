@@ -43,6 +43,7 @@ mod narrow;
 mod norm;
 mod normalize_rows;
 mod one_hot;
+mod onnx;
 mod operand;
 mod operators;
 mod pad;

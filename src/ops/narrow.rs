@@ -11,7 +11,7 @@
 
 use super::axis::Axis;
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Keep, Onnx, OnnxAttribute, OnnxValue, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
@@ -28,6 +28,13 @@ impl Op<1> for Narrow {
 
     fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
         view(x, self.axis, self.start, self.len)
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        let &Narrow { axis, start, len } = self;
+        let (x, along) = (onnx.input(0), onnx.ints(&[axis as i64]));
+        let bounds = [onnx.shape(&[start]), onnx.shape(&[start + len])];
+        Ok(onnx.node("Slice", &[x, bounds[0], bounds[1], along], &[]))
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -55,6 +62,12 @@ impl Op<1> for Select {
 
     fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
         Ok(view(x, self.axis, self.at, 1)?.squeeze(self.axis)?)
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        let x = onnx.input(0);
+        let at = onnx.int(self.at as i64);
+        Ok(onnx.node("Gather", &[x, at], &[("axis", OnnxAttribute::Int(self.axis as i64))]))
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

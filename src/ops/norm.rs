@@ -20,7 +20,7 @@ use super::max::Extremum;
 use super::reduction::{Reduction, float, in_memory, or_infinite};
 use super::sum::Sum;
 use crate::autograd::array::{elements, make, with_float};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::moments;
 
@@ -45,6 +45,18 @@ impl Op<1> for Norm {
                 make(moments::norms::<T>(&elements(&rows)?, n, width, self.p), &dims, x)
             })
         })
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        if self.p == 2.0 {
+            return Ok(self.over.onnx("ReduceL2", onnx));
+        }
+        let (x, dtype) = (onnx.input(0), onnx.dtype(0));
+        let (p, root) = (onnx.number(self.p, dtype)?, onnx.number(self.p.recip(), dtype)?);
+        let sizes = onnx.node("Abs", &[x], &[]);
+        let powers = onnx.node("Pow", &[sizes, p], &[]);
+        let sum = self.over.onnx_of("ReduceSum", powers, self.over.keepdim, onnx);
+        Ok(onnx.node("Pow", &[sum, root], &[]))
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

@@ -14,8 +14,9 @@
 
 use candle_core::DType;
 
+use super::reduction::Reduction;
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::rows;
 
@@ -53,6 +54,16 @@ impl Op<1> for NormalizeRows {
             }
             make(y, x.dims(), x)
         })
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        let over = Reduction { axes: [onnx.dims(0).len() - 1].into_iter().collect(), keepdim: true };
+        let (x, dtype) = (onnx.input(0), onnx.dtype(0));
+        let length = over.onnx("ReduceL2", onnx);
+        let (zero, one) = (onnx.number(0.0, dtype)?, onnx.number(1.0, dtype)?);
+        let nothing = onnx.node("Equal", &[length, zero], &[]);
+        let length = onnx.node("Where", &[nothing, one, length], &[]);
+        Ok(onnx.node("Div", &[x, length], &[]))
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

@@ -9,11 +9,12 @@
 //! # Errors
 //! Classes that are no u8, u32 or i64, negative or not below their number.
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Shape};
 
 use super::create::checked;
+use super::onnx::counted;
 use crate::autograd::array::{contiguous, elements};
-use crate::autograd::{Array, Tensor};
+use crate::autograd::{Array, Tensor, traced};
 use crate::error::{Error, Result};
 
 impl Tensor {
@@ -37,21 +38,37 @@ impl Tensor {
         }
         let shape = [self.dims(), &[classes]].concat();
         let shape = checked("one_hot", shape.into(), dtype.size_in_bytes())?;
-        let numbers = self.array().to_device(&Device::Cpu)?.to_dtype(DType::I64)?;
-        let mut ones = vec![0_u8; shape.elem_count()];
-        let mut set = |(element, &class): (usize, &i64)| match usize::try_from(class) {
-            Ok(at) if at < classes => {
-                ones[element * classes + at] = 1;
-                Ok(())
-            }
-            _ => {
-                let got = format!("{class} (element {element})");
-                Err(Error::argument("one_hot", format!("classes from 0 and below {classes}"), got))
-            }
-        };
-        elements::<i64>(&contiguous(&numbers)?)?.iter().enumerate().try_for_each(&mut set)?;
-        Ok(Array::from_vec(ones, shape, self.device())?.to_dtype(dtype)?.into())
+        traced(
+            &[self],
+            || ones(self, classes, shape, dtype),
+            |onnx| {
+                let (x, last) = (onnx.input(0), onnx.ints(&[-1]));
+                let x = counted(x, onnx.dtype(0), onnx)?;
+                let x = onnx.node("Unsqueeze", &[x, last], &[]);
+                let all = onnx.ints(&(0..classes as i64).collect::<Vec<_>>());
+                let equal = onnx.node("Equal", &[x, all], &[]);
+                onnx.cast(equal, dtype)
+            },
+        )
     }
+}
+
+/// The vectors, in numbers of `dtype`.
+fn ones(classes_of: &Tensor, classes: usize, shape: Shape, dtype: DType) -> Result<Tensor> {
+    let numbers = classes_of.array().to_device(&Device::Cpu)?.to_dtype(DType::I64)?;
+    let mut ones = vec![0_u8; shape.elem_count()];
+    let mut set = |(element, &class): (usize, &i64)| match usize::try_from(class) {
+        Ok(at) if at < classes => {
+            ones[element * classes + at] = 1;
+            Ok(())
+        }
+        _ => {
+            let got = format!("{class} (element {element})");
+            Err(Error::argument("one_hot", format!("classes from 0 and below {classes}"), got))
+        }
+    };
+    elements::<i64>(&contiguous(&numbers)?)?.iter().enumerate().try_for_each(&mut set)?;
+    Ok(Array::from_vec(ones, shape, classes_of.device())?.to_dtype(dtype)?.into())
 }
 
 #[cfg(test)]

@@ -10,11 +10,13 @@
 //! # Errors
 //! More pairs than axes; a shape beyond memory; a reflection of as many places as the axis has, a copy of none.
 
+use candle_core::Shape;
+
 use super::assign::assigned;
 use super::create::{checked, number};
 use super::index::Taken;
 use super::take::taken_along;
-use crate::autograd::Tensor;
+use crate::autograd::{OnnxAttribute, Tensor, traced};
 use crate::error::{Error, Result};
 
 /// What [`Tensor::pad`] puts around a tensor.
@@ -60,6 +62,30 @@ impl Tensor {
             *size = size.saturating_add(before).saturating_add(after);
         }
         let shape = checked("pad", dims.into(), self.dtype().size_in_bytes())?;
+        traced(
+            &[self],
+            || self.padded(first, pairs, pad, shape),
+            |onnx| {
+                let mut places = vec![0; 2 * (first + pairs.len())];
+                for (axis, &(before, after)) in (first..).zip(pairs) {
+                    (places[axis], places[first + pairs.len() + axis]) = (before as i64, after as i64);
+                }
+                let mut inputs = vec![onnx.input(0), onnx.ints(&places)];
+                let mode = match pad {
+                    Pad::Constant(value) => {
+                        inputs.push(onnx.number(value, onnx.dtype(0))?);
+                        "constant"
+                    }
+                    Pad::Reflect => "reflect",
+                    Pad::Replicate => "edge",
+                };
+                Ok(onnx.node("Pad", &inputs, &[("mode", OnnxAttribute::Text(mode))]))
+            },
+        )
+    }
+
+    /// The axes from `first` on, padded to this shape.
+    fn padded(&self, first: usize, pairs: &[(usize, usize)], pad: Pad, shape: Shape) -> Result<Tensor> {
         if let Pad::Constant(value) = pad {
             let value = number("pad", value, self.dtype(), self.device())?;
             let around: Tensor = value.array().broadcast_as(shape)?.into();

@@ -4,7 +4,7 @@ use candle_core::{DType, Device};
 
 use super::lower::{Lower, Record, Value};
 use crate::autograd::array::{elements, fits, on_cpu, with_float};
-use crate::autograd::{Array, Call, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Call, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::formula::{Formula, Program, Real, Uses};
 use crate::kernel::{self, Block, Dims, Element, SOURCES, Slots, View, Written, broadcast_dims};
@@ -221,6 +221,10 @@ impl<F: Formula<N>, const N: usize> Op<N> for Pointwise<F, N> {
             _ => &["a", "b", "c", "y"],
         };
         Some(self.slopes().named(names).to_string())
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        super::onnx::formula(&self.program(), N, onnx)
     }
 
     fn backward(&self, saved: &Saved<N>, grad: &Tensor) -> Result<[Option<Tensor>; N]> {

@@ -17,7 +17,7 @@ use super::cumprod::others;
 use super::reduction::{Reduction, around, in_memory, integers};
 use super::reshape::reshaped;
 use crate::autograd::array::{contiguous, elements, make, with_float};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::{Dims, scan};
 
@@ -44,6 +44,14 @@ impl Op<1> for Prod {
                 make(scan::products::<T>(&elements(&contiguous(x)?)?, shape), &dims, x)
             })
         })
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        if onnx.dtype(0) == candle_core::DType::U8 {
+            return Err(onnx.no_form("prod of u8"));
+        }
+        let over = Reduction { axes: Dims::from_slice(&[self.axis]), keepdim: true };
+        Ok(over.onnx("ReduceProd", onnx))
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

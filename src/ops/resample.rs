@@ -9,9 +9,11 @@
 //! # Errors
 //! None: who calls has looked at the lengths.
 
+use candle_core::Device;
+
 use super::window::in_memory;
 use crate::autograd::array::{contiguous, elements, make, with_float};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::{self, Dims, Rule};
 
@@ -89,6 +91,31 @@ pub(super) fn resampled(x: &Tensor, rules: &[(usize, Rule)]) -> Result<Tensor> {
         if from != to || matches!(rule, Rule::Mean { .. }) {
             y = Resample(Map { axis, from, to, rule }).apply([&y])?;
         }
+    }
+    Ok(y)
+}
+
+/// The last two axes, of these sizes, resampled to others in ONNX, which has no operator for it: each along its axis is linear, and
+/// so a product with a matrix, which is what becomes of the identity.
+pub(super) fn by_matrices(
+    onnx: &mut Onnx,
+    from: [usize; 2],
+    to: [usize; 2],
+    rule: Rule,
+) -> Result<OnnxValue> {
+    let (mut y, dtype) = (onnx.input(0), onnx.dtype(0));
+    let matrix = |axis: usize, onnx: &mut Onnx| -> Result<OnnxValue> {
+        let identity = Tensor::eye(from[axis], dtype, &Device::Cpu)?;
+        let map = Map { axis, from: from[axis], to: to[axis], rule };
+        Ok(onnx.constant(&map.run(identity.array(), false)?))
+    };
+    if from[1] != to[1] {
+        let right = matrix(1, onnx)?;
+        y = onnx.node("MatMul", &[y, right], &[]);
+    }
+    if from[0] != to[0] {
+        let left = matrix(0, onnx)?;
+        y = onnx.node("MatMul", &[left, y], &[]);
     }
     Ok(y)
 }

@@ -14,7 +14,7 @@ use candle_core::Shape;
 use super::axis::Axis;
 use super::create::checked;
 use crate::autograd::array::contiguous;
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
@@ -39,6 +39,11 @@ impl Op<1> for Reshape {
             y = y.unsqueeze(axis)?;
         }
         Ok(y)
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        let x = onnx.input(0);
+        Ok(onnx.reshape(x, &self.0))
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

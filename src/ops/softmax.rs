@@ -13,7 +13,7 @@ use candle_core::DType;
 
 use super::axis::Axis;
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Keep, Onnx, OnnxAttribute, OnnxValue, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::rows;
 
@@ -72,6 +72,11 @@ impl Softmax {
         })
     }
 
+    fn onnx_node(&self, operator: &'static str, onnx: &mut Onnx) -> OnnxValue {
+        let x = onnx.input(0);
+        onnx.node(operator, &[x], &[("axis", OnnxAttribute::Int(self.axis as i64))])
+    }
+
     /// The gradient in one pass over each row.
     fn fused(&self, y: &Array, grad: &Array) -> Result<Array> {
         let width = y.dims()[self.axis];
@@ -90,6 +95,10 @@ impl Op<1> for Softmax {
     fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
         keep.output();
         self.value(x)
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        Ok(self.onnx_node("Softmax", onnx))
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -112,6 +121,10 @@ impl Op<1> for Log {
     fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
         keep.output();
         self.0.value(x)
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        Ok(self.0.onnx_node("LogSoftmax", onnx))
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

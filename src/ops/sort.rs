@@ -17,7 +17,7 @@ use candle_core::{DType, Device, WithDType};
 use super::axis::Axis;
 use super::reduction::with_number;
 use crate::autograd::array::{contiguous, elements, make};
-use crate::autograd::{Array, Tensor};
+use crate::autograd::{Array, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 use crate::kernel::order::{Order, Rank, places};
@@ -47,7 +47,7 @@ fn indices(op: &'static str, x: &Tensor, axis: usize, k: usize, order: Order) ->
 }
 
 fn taken(x: &Tensor, axis: usize, indices: Array) -> Result<(Tensor, Tensor)> {
-    let indices = Tensor::constant(indices);
+    let indices = traced(&[x], || Ok(Tensor::constant(indices)), |onnx| Err(onnx.no_form("sort")))?;
     Ok((x.gather(axis, &indices)?, indices))
 }
 
@@ -122,7 +122,8 @@ impl Tensor {
     pub fn argsort(&self, axis: impl Axis, descending: bool) -> Result<Tensor> {
         let axis = axis.of("argsort", self.dims())?;
         let order = Order { descending, nan_first: false };
-        Ok(Tensor::constant(indices("argsort", self, axis, self.dims()[axis], order)?))
+        let compute = || Ok(Tensor::constant(indices("argsort", self, axis, self.dims()[axis], order)?));
+        traced(&[self], compute, |onnx| Err(onnx.no_form("argsort")))
     }
 }
 

@@ -17,10 +17,11 @@
 
 use candle_core::DType;
 
+use super::reduction::Reduction;
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
 use crate::error::{Error, Result};
-use crate::kernel::norm;
+use crate::kernel::{Dims, norm};
 
 /// The mean and the variance (with divisor n) of each group; for halves in f32.
 pub(crate) struct Statistics {
@@ -59,6 +60,24 @@ impl Op<1> for Standardize {
             let (m, scale, shift) = (elements::<T>(m)?, elements(scale)?, elements(shift)?);
             make(norm::standardize(&elements(&x)?, dims, [&m, &scale, &shift]), &dims, &x)
         })
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        let over = Reduction { axes: Dims::from_slice(&[0, 2]), keepdim: true };
+        let x = onnx.input(0);
+        let centred = match self.centred {
+            true => {
+                let mean = over.onnx_of("ReduceMean", x, true, onnx);
+                onnx.node("Sub", &[x, mean], &[])
+            }
+            false => x,
+        };
+        let squares = onnx.node("Mul", &[centred, centred], &[]);
+        let variance = over.onnx_of("ReduceMean", squares, true, onnx);
+        let eps = onnx.number(self.eps, onnx.dtype(0))?;
+        let sum = onnx.node("Add", &[variance, eps], &[]);
+        let root = onnx.node("Sqrt", &[sum], &[]);
+        Ok(onnx.node("Div", &[centred, root], &[]))
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

@@ -18,7 +18,7 @@
 use super::axis::Axes;
 use super::reduction::{Reduction, float, or_infinite};
 use super::var::{Center, Var};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
 use crate::error::Result;
 
 #[derive(Debug)]
@@ -31,6 +31,11 @@ impl Op<1> for Std {
         keep.input(0);
         keep.output();
         self.0.value(Self::NAME, x, true)
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        let variance = self.0.onnx_value(onnx)?;
+        Ok(onnx.node("Sqrt", &[variance], &[]))
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

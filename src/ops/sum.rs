@@ -16,9 +16,10 @@
 use candle_core::DType;
 
 use super::axis::Axes;
+use super::onnx::counted;
 use super::reduction::{Reduction, float, integers};
 use crate::autograd::array::sum_axes;
-use crate::autograd::{Array, Keep, Op, Saved, Tensor, broadcast_to};
+use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor, broadcast_to};
 use crate::error::Result;
 
 #[derive(Debug)]
@@ -54,6 +55,15 @@ impl Op<1> for Sum {
         self.total(Self::NAME, x)
     }
 
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        if onnx.dtype(0) != DType::U8 {
+            return Ok(self.0.onnx("ReduceSum", onnx));
+        }
+        let x = onnx.input(0);
+        let x = counted(x, DType::U8, onnx)?;
+        Ok(self.0.onnx_of("ReduceSum", x, self.0.keepdim, onnx))
+    }
+
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         Ok([Some(self.spread(grad, saved.input_dims(0)?)?)])
     }
@@ -73,6 +83,10 @@ impl Op<1> for Mean {
         // A product would round 1/n; candle has no division by a number.
         let count = Array::new(count, x.device())?.to_dtype(x.dtype())?;
         Ok(sum.total(Self::NAME, x)?.broadcast_div(&count)?)
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        Ok(self.0.0.onnx("ReduceMean", onnx))
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

@@ -13,7 +13,7 @@ use candle_core::{DType, Device, WithDType};
 
 use super::create::checked;
 use crate::autograd::array::{contiguous, elements, make};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Keep, OnnxAttribute, Op, Saved, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::{Dims, Places};
 
@@ -211,8 +211,13 @@ pub(super) fn taken_along(
     dims[axis] = indices.len();
     let shape = checked(op, dims[..].into(), x.dtype().size_in_bytes())?;
     // Of nothing any number of places may be named without a list of them.
-    let places = places_along(x.dims(), axis, indices.take(shape.elem_count()));
-    taken(x, places, &dims)
+    let indices: Vec<usize> = indices.take(shape.elem_count()).collect();
+    let compute = || taken(x, places_along(x.dims(), axis, indices.iter().copied()), &dims);
+    traced(&[x], compute, |onnx| {
+        let at = onnx.ints(&indices.iter().map(|&index| index as i64).collect::<Vec<_>>());
+        let x = onnx.input(0);
+        Ok(onnx.node("Gather", &[x, at], &[("axis", OnnxAttribute::Int(axis as i64))]))
+    })
 }
 
 /// Where the slices `indices` of `axis` are.

@@ -10,7 +10,7 @@
 //! An axis that does not exist, is named twice or is left out.
 
 use super::axis::Axis;
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Keep, Onnx, OnnxAttribute, OnnxValue, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
@@ -23,6 +23,11 @@ impl Op<1> for Permute {
 
     fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
         Ok(x.permute(&self.0[..])?)
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        let (x, order) = (onnx.input(0), self.0.iter().map(|&axis| axis as i64).collect());
+        Ok(onnx.node("Transpose", &[x], &[("perm", OnnxAttribute::Ints(order))]))
     }
 
     fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

@@ -10,17 +10,58 @@
 //! # Errors
 //! A rank that is no image's; a side of 0; a result too large for memory; a dtype that is no float.
 
-use super::resample::resampled;
+use candle_core::Device;
+
+use super::onnx::batched;
+use super::resample::{by_matrices, resampled};
 use super::window::{at_least_one, images, resized};
-use crate::autograd::Tensor;
+use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Tensor, traced};
 use crate::error::Result;
 use crate::kernel::Rule;
 
 fn upsample(op: &'static str, x: &Tensor, sides: [usize; 2], rule: Rule) -> Result<Tensor> {
-    images::<2>(op, x)?;
+    let own = images::<2>(op, x)?;
     at_least_one(op, "sides", sides)?;
     resized::<2>(op, x, sides)?;
-    resampled(x, &sides.map(|side| (side, rule)))
+    traced(&[x], || resampled(x, &sides.map(|side| (side, rule))), |onnx| resize(onnx, own, sides, rule))
+}
+
+/// By the operator `Resize` where its places are these exactly: a quotient may round to the wrong side of a whole number.
+fn resize(onnx: &mut Onnx, own: [usize; 2], sides: [usize; 2], rule: Rule) -> Result<OnnxValue> {
+    if (0..2).any(|i| !sides[i].is_multiple_of(own[i])) {
+        return match rule {
+            Rule::Nearest => Ok(nearest(onnx, own, sides)),
+            _ => by_matrices(onnx, own, sides, rule),
+        };
+    }
+    let (mode, places) = match rule {
+        Rule::Nearest => ("nearest", "asymmetric"),
+        Rule::Linear { corners: true } => ("linear", "align_corners"),
+        _ => ("linear", "half_pixel"),
+    };
+    let attributes = [
+        ("mode", OnnxAttribute::Text(mode)),
+        ("coordinate_transformation_mode", OnnxAttribute::Text(places)),
+        ("nearest_mode", OnnxAttribute::Text("floor")),
+    ];
+    batched::<2>(onnx, |onnx, x| {
+        let factors = [1.0, 1.0, (sides[0] / own[0]) as f32, (sides[1] / own[1]) as f32];
+        let factors = onnx.constant(&Array::new(&factors, &Device::Cpu)?);
+        let absent = onnx.absent();
+        Ok(onnx.node("Resize", &[x, absent, factors], &attributes))
+    })
+}
+
+/// The nearest places of both axes, one after the other.
+fn nearest(onnx: &mut Onnx, own: [usize; 2], sides: [usize; 2]) -> OnnxValue {
+    let mut y = onnx.input(0);
+    for (i, (from, to)) in own.into_iter().zip(sides).enumerate() {
+        let places: Vec<i64> =
+            (0..to).map(|place| (place as u128 * from as u128 / to as u128) as i64).collect();
+        let places = onnx.ints(&places);
+        y = onnx.node("Gather", &[y, places], &[("axis", OnnxAttribute::Int(i as i64 - 2))]);
+    }
+    y
 }
 
 impl Tensor {

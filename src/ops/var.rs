@@ -16,7 +16,7 @@
 use super::axis::Axes;
 use super::reduction::{Reduction, float, in_memory};
 use crate::autograd::array::{elements, make, with_float};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::moments;
 
@@ -40,6 +40,17 @@ impl Var {
         })
     }
 
+    /// The variance; where a ddof makes it depend on how many numbers there are, their number must not be the batch's.
+    pub(super) fn onnx_value(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        let variance = self.over.onnx_variance(self.over.keepdim, onnx);
+        if self.ddof == 0 {
+            return Ok(variance);
+        }
+        let count = self.over.count(onnx.dims(0)) as f64;
+        let factor = onnx.number(count / self.free(onnx.dims(0)), onnx.dtype(0))?;
+        Ok(onnx.node("Mul", &[variance, factor], &[]))
+    }
+
     /// n − ddof, at least 0: what is divided by it then is infinite or NaN.
     pub(super) fn free(&self, dims: &[usize]) -> f64 {
         self.over.count(dims).saturating_sub(self.ddof) as f64
@@ -52,6 +63,10 @@ impl Op<1> for Var {
     fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
         keep.input(0);
         self.value(Self::NAME, x, false)
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        self.onnx_value(onnx)
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

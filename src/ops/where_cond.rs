@@ -12,7 +12,7 @@
 use candle_core::DType;
 
 use crate::autograd::array::fits;
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Keep, Op, Saved, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::broadcast_dims;
 
@@ -58,7 +58,12 @@ pub(super) fn where_greater(a: &Tensor, b: &Tensor, yes: &Tensor, no: &Tensor) -
     let dims = broadcast_dims(a.dims(), b.dims())
         .ok_or_else(|| Error::shape("where_cond", "shapes that broadcast together", &[a.dims(), b.dims()]))?;
     let spread = |x: &Tensor| x.array().broadcast_as(&dims[..]);
-    WhereCond { mask: spread(a)?.gt(&spread(b)?)? }.apply([yes, no])
+    let compute = || WhereCond { mask: spread(a)?.gt(&spread(b)?)? }.apply([yes, no]);
+    traced(&[a, b, yes, no], compute, |onnx| {
+        let [a, b, yes, no] = [0, 1, 2, 3].map(|i| onnx.input(i));
+        let greater = onnx.node("Greater", &[a, b], &[]);
+        Ok(onnx.node("Where", &[greater, yes, no], &[]))
+    })
 }
 
 impl Tensor {
@@ -83,7 +88,12 @@ impl Tensor {
     /// ```
     #[doc(alias = "where")]
     pub fn where_cond(&self, yes: &Tensor, no: &Tensor) -> Result<Tensor> {
-        WhereCond { mask: self.array().clone() }.apply([yes, no])
+        let compute = || WhereCond { mask: self.array().clone() }.apply([yes, no]);
+        traced(&[self, yes, no], compute, |onnx| {
+            let [mask, yes, no] = [0, 1, 2].map(|i| onnx.input(i));
+            let condition = onnx.condition(mask);
+            Ok(onnx.node("Where", &[condition, yes, no], &[]))
+        })
     }
 }
 

@@ -15,6 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::callback::{Callback, Run};
 use crate::error::{Error, Result};
 use crate::file::file_error;
+use crate::file::protobuf::{field, float_field, varint_field};
 
 /// Writes the scores of each epoch, and the loss of each step as `step_loss`, to an event file that TensorBoard shows:
 /// `tensorboard --logdir runs`.
@@ -132,8 +133,7 @@ fn now() -> f64 {
 /// An event with a summary: a value for each score.
 fn scalars<'a>(step: u64, scores: impl Iterator<Item = (&'a str, f64)>) -> Vec<u8> {
     let value = |(name, score): (&str, f64)| {
-        let simple = [&[2 << 3 | 5][..], &(score as f32).to_le_bytes()].concat();
-        field(1, &[field(1, name.as_bytes()), simple].concat())
+        field(1, &[field(1, name.as_bytes()), float_field(2, score as f32)].concat())
     };
     let summary: Vec<u8> = scores.flat_map(value).collect();
     event(now(), step, &field(5, &summary))
@@ -144,25 +144,6 @@ fn event(time: f64, step: u64, rest: &[u8]) -> Vec<u8> {
     let message = [&[1 << 3 | 1][..], &time.to_le_bytes(), &varint_field(2, step), rest].concat();
     let length = (message.len() as u64).to_le_bytes();
     [&length[..], &masked_crc(&length), &message, &masked_crc(&message)].concat()
-}
-
-/// A field of bytes: text, or another message.
-fn field(number: u64, bytes: &[u8]) -> Vec<u8> {
-    [varint(number << 3 | 2), varint(bytes.len() as u64), bytes.to_vec()].concat()
-}
-
-fn varint_field(number: u64, value: u64) -> Vec<u8> {
-    [varint(number << 3), varint(value)].concat()
-}
-
-fn varint(mut value: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-    bytes
 }
 
 fn masked_crc(bytes: &[u8]) -> [u8; 4] {
@@ -190,7 +171,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{crc32c, event, scalars, varint};
+    use super::{crc32c, event, scalars};
 
     #[test]
     fn checksums() {
@@ -203,10 +184,6 @@ mod tests {
 
     #[test]
     fn records() {
-        assert_eq!(
-            (varint(0), varint(127), varint(300), varint(u64::MAX).len()),
-            (vec![0], vec![127], vec![0xac, 2], 10)
-        );
         // What tensorboard's own writer makes of Event(wall_time=1.5, step=300, file_version="brain.Event:2").
         let record = event(1.5, 300, &super::field(3, b"brain.Event:2"));
         assert_eq!(record, GOLDEN);

@@ -7,6 +7,7 @@ import pathlib
 import sys
 
 import numpy as np
+import onnx_check
 import safetensors.torch
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -196,6 +197,7 @@ def main():
     check_tensors(d)
     check_layers(d)
     check_training(d)
+    onnx_check.check(d)
     write_tensors(d)
     write_layers(d)
 

@@ -17,6 +17,9 @@ use tealight::layer::{
 use tealight::prelude::*;
 use tealight::train::{TensorBoard, Trainer};
 
+#[path = "onnx_models.rs"]
+mod onnx_models;
+
 type Tensors = BTreeMap<String, Tensor>;
 
 fn main() -> Result<()> {
@@ -36,7 +39,8 @@ fn main() -> Result<()> {
 fn write(dir: &Path) -> Result<()> {
     write_tensors(dir)?;
     write_layers(dir)?;
-    write_training(dir)
+    write_training(dir)?;
+    onnx_models::write(dir)
 }
 
 fn check(dir: &Path) -> Result<()> {

@@ -42,11 +42,11 @@ fn tensors(path: &Path) -> Result<BTreeMap<String, Tensor>> {
     Ok(match extension.as_deref() {
         Some("npz") => io::read_npz(path)?,
         Some("npy") => BTreeMap::from([("array".to_string(), io::read_npy(path)?)]),
-        // MERGE: `Some("pth" | "pt") => io::read_pth(path)?,` when the library has it.
-        Some("pth" | "pt" | "bin" | "onnx" | "gguf") => {
-            let expected = "expected a file of safetensors or of numpy (.npz, .npy)";
+        Some("onnx" | "gguf") => {
+            let expected = "expected a file of safetensors, of PyTorch (.pth, .pt) or of numpy (.npz, .npy)";
             return said(format!("{}: {expected}, got {:?}", path.display(), extension.unwrap_or_default()));
         }
+        // PyTorch's files are known by what is in them.
         _ => io::read(path, &Device::Cpu)?,
     })
 }

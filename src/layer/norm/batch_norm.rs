@@ -20,8 +20,8 @@
 
 use candle_core::{DType, Device};
 
-use super::{affine, checked_eps, ones, per_channel, product, zeros};
-use crate::autograd::{Tensor, no_grad};
+use super::{affine, checked_eps, one_operator, ones, per_channel, product, zeros};
+use crate::autograd::{OnnxAttribute, Tensor, no_grad};
 use crate::error::{Error, Result};
 use crate::layer::{Buffer, Layer, Parameter, Parts, Pass};
 use crate::ops::standardize;
@@ -142,24 +142,8 @@ impl<const D: usize> BatchNorm<D> {
     }
 }
 
-impl Running {
-    /// Takes in the mean and the variance (with divisor `count`) of a batch.
-    fn update(&self, mean: &Tensor, variance: &Tensor, count: usize, momentum: Option<f64>) -> Result<()> {
-        let batches = self.batches.get().to_scalar::<i64>()?.saturating_add(1);
-        let share = momentum.unwrap_or(1.0 / batches as f64);
-        let unbiased = (variance * (count as f64 / (count as f64 - 1.0)))?;
-        no_grad(|| {
-            for (own, new) in [(&self.mean, mean), (&self.var, &unbiased)] {
-                let old = own.get();
-                own.set(&(&old + (new.to_dtype(old.dtype())? - &old)? * share)?)?;
-            }
-            self.batches.set(&Tensor::new(batches, &Device::Cpu)?)
-        })
-    }
-}
-
-impl<const D: usize> Layer for BatchNorm<D> {
-    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+impl<const D: usize> BatchNorm<D> {
+    fn standardized(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let (n, width) = self.sizes(x)?;
         let channels = per_channel(self.channels, x.rank());
         let y = match &self.running {
@@ -182,6 +166,36 @@ impl<const D: usize> Layer for BatchNorm<D> {
             }
         };
         affine(y, &self.weight, &self.bias, &channels)
+    }
+}
+
+impl Running {
+    /// Takes in the mean and the variance (with divisor `count`) of a batch.
+    fn update(&self, mean: &Tensor, variance: &Tensor, count: usize, momentum: Option<f64>) -> Result<()> {
+        let batches = self.batches.get().to_scalar::<i64>()?.saturating_add(1);
+        let share = momentum.unwrap_or(1.0 / batches as f64);
+        let unbiased = (variance * (count as f64 / (count as f64 - 1.0)))?;
+        no_grad(|| {
+            for (own, new) in [(&self.mean, mean), (&self.var, &unbiased)] {
+                let old = own.get();
+                own.set(&(&old + (new.to_dtype(old.dtype())? - &old)? * share)?)?;
+            }
+            self.batches.set(&Tensor::new(batches, &Device::Cpu)?)
+        })
+    }
+}
+
+impl<const D: usize> Layer for BatchNorm<D> {
+    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+        let (Some(running), Some(weight), Some(bias)) = (&self.running, &self.weight, &self.bias) else {
+            return self.standardized(x, pass);
+        };
+        let rest = [running.mean.get(), running.var.get()];
+        if pass.training() || rest.iter().chain([x]).any(|tensor| tensor.dtype() != DType::F32) {
+            return self.standardized(x, pass);
+        }
+        let operator = ("BatchNormalization", &[("epsilon", OnnxAttribute::Float(self.eps as f32))][..]);
+        one_operator(operator, x, [weight, bias], &rest, || self.standardized(x, pass))
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -15,10 +15,10 @@
 //! # Source
 //! J. L. Ba, J. R. Kiros and G. E. Hinton 2016.
 
-use candle_core::Shape;
+use candle_core::{DType, Shape};
 
-use super::{affine, checked_eps, ones, rows, zeros};
-use crate::autograd::Tensor;
+use super::{affine, checked_eps, one_operator, ones, rows, zeros};
+use crate::autograd::{OnnxAttribute, Tensor};
 use crate::error::{Error, Result};
 use crate::layer::{Layer, Parameter, Parts, Pass};
 use crate::ops::standardize;
@@ -82,9 +82,21 @@ impl Layer for LayerNorm {
             let expected = format!("inputs of shape [.., {}]", sizes.join(", "));
             return Err(Error::shape("layer_norm", expected, &[x.dims()]));
         }
-        let (n, width) = rows(x, x.rank() - self.shape.len());
-        let (y, _) = standardize(&x.reshape((1, n, width))?, self.eps, true)?;
-        affine(y.reshape(x.dims())?, &self.weight, &self.bias, &self.shape)
+        let compute = || {
+            let (n, width) = rows(x, x.rank() - self.shape.len());
+            let (y, _) = standardize(&x.reshape((1, n, width))?, self.eps, true)?;
+            affine(y.reshape(x.dims())?, &self.weight, &self.bias, &self.shape)
+        };
+        match (&self.weight, &self.bias) {
+            // The operator's ε is an f32, and so may be what it computes with.
+            (Some(weight), Some(bias)) if x.dtype() == DType::F32 && !self.shape.is_empty() => {
+                let axis = OnnxAttribute::Int(-(self.shape.len() as i64));
+                let eps = OnnxAttribute::Float(self.eps as f32);
+                let operator = ("LayerNormalization", &[("axis", axis), ("epsilon", eps)][..]);
+                one_operator(operator, x, [weight, bias], &[], compute)
+            }
+            _ => compute(),
+        }
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -13,7 +13,7 @@ pub use rms_norm::RmsNorm;
 use candle_core::{DType, Device, Shape};
 
 use super::Parameter;
-use crate::autograd::Tensor;
+use crate::autograd::{OnnxAttribute, Tensor, traced};
 use crate::error::{Error, Result};
 
 /// x·w + b, with what there is of w and b in the shape `dims`, which broadcasts.
@@ -25,6 +25,26 @@ fn affine(x: Tensor, weight: &Option<Parameter>, bias: &Option<Parameter>, dims:
         (None, Some(bias)) => x + &shaped(bias)?,
         (None, None) => Ok(x),
     }
+}
+
+/// `compute()`, which in an exported model is one operator of x, w, b and the `rest`, which engines fuse.
+fn one_operator(
+    operator: (&'static str, &[(&'static str, OnnxAttribute)]),
+    x: &Tensor,
+    [weight, bias]: [&Parameter; 2],
+    rest: &[Tensor],
+    compute: impl FnOnce() -> Result<Tensor>,
+) -> Result<Tensor> {
+    let (weight, bias) = (weight.get(), bias.get());
+    let mut inputs = vec![x, &weight, &bias];
+    inputs.extend(rest);
+    traced(&inputs, compute, |onnx| {
+        let mut values = Vec::with_capacity(inputs.len());
+        for i in 0..inputs.len() {
+            values.push(onnx.input(i));
+        }
+        Ok(onnx.node(operator.0, &values, operator.1))
+    })
 }
 
 fn ones(shape: impl Into<Shape>) -> Result<Option<Parameter>> {

@@ -9,12 +9,13 @@
 //! # Errors
 //! Those of the convolution; a bias that does not fit the channels.
 
+use super::super::onnx::{dilations, windows};
 use super::super::reshape::reshaped;
-use super::{ConvOptions, Derivative, G, convolve, gradients};
+use super::{ConvOptions, Derivative, G, X, convolve, gradients};
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Keep, Onnx, OnnxAttribute, OnnxValue, Op, Saved, Tensor};
 use crate::error::Result;
-use crate::kernel::{self, Conv};
+use crate::kernel::{self, Conv, Side};
 
 /// A [`Derivative`] of images, and the bias of its channels.
 #[derive(Debug)]
@@ -41,6 +42,10 @@ impl<const P: usize> Op<3> for Biased<P> {
         })
     }
 
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        form::<P>(&self.0, onnx)
+    }
+
     fn backward(&self, saved: &Saved<3>, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
         let [a, b] = gradients::<P, 3>(self.0, saved, grad)?;
         let [images, channels, h, w] = Derivative::<P>(self.0).dims();
@@ -64,6 +69,30 @@ pub(super) fn derivative_plus<const P: usize>(
         return Biased::<P>(conv).apply([a, b, bias]);
     }
     own.apply(inputs)? + bias.reshape((bias.elem_count(), 1, 1))?
+}
+
+/// A convolution or its transpose, of images, as a node; the transpose has its inputs the other way round.
+pub(super) fn form<const P: usize>(conv: &Conv, onnx: &mut Onnx) -> Result<OnnxValue> {
+    let mut inputs: Vec<OnnxValue> =
+        (0..if onnx.dims(2).is_empty() { 2 } else { 3 }).map(|i| onnx.input(i)).collect();
+    let mut attributes = windows::<2>(&conv.sides);
+    attributes.push(dilations::<2>(&conv.sides));
+    attributes.push(("group", OnnxAttribute::Int(conv.groups as i64)));
+    let operator = match P {
+        G => "Conv",
+        X => {
+            inputs.swap(0, 1);
+            let extra = |side: &Side| {
+                let span = side.dilation * (side.kernel - 1) + 1;
+                (side.input + 2 * side.padding) as i64 - ((side.output - 1) * side.stride + span) as i64
+            };
+            let extra = conv.sides.iter().map(extra).collect();
+            attributes.push(("output_padding", OnnxAttribute::Ints(extra)));
+            "ConvTranspose"
+        }
+        _ => return Err(onnx.no_form(Derivative::<P>::NAME)),
+    };
+    Ok(onnx.node(operator, &inputs, &attributes))
 }
 
 impl Tensor {

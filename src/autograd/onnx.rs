@@ -1,0 +1,210 @@
+//! [`Onnx`]: with what an operation writes itself down as nodes of an ONNX graph.
+
+use candle_core::{DType, Device};
+
+use super::Array;
+use super::trace::{Source, Trace};
+use crate::error::{Error, Result};
+use crate::kernel::Dims;
+
+/// A value of an ONNX graph: an input, a constant, or what a node computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnnxValue(pub(crate) usize);
+
+/// An attribute of a node.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum OnnxAttribute {
+    Int(i64),
+    Ints(Vec<i64>),
+    Float(f32),
+    Text(&'static str),
+}
+
+/// The graph that an operation writes itself into: see [`Op::onnx`](super::Op::onnx).
+///
+/// The types of values follow from those of tensors: f32, f64, f16 and bf16 stay; u8 is uint8, and both i64 and u32 are
+/// int64.
+///
+/// ```
+/// use tealight::autograd::{Onnx, OnnxValue};
+/// use tealight::prelude::*;
+///
+/// /// The cube of a tensor.
+/// #[derive(Debug)]
+/// struct Cube;
+/// impl Op<1> for Cube {
+///     const NAME: &'static str = "cube";
+///     fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
+///         keep.input(0);
+///         Ok((x.sqr()? * x)?)
+///     }
+///     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+///         Ok([Some((grad * (saved.input(0)?.sqr()? * 3.0)?)?)])
+///     }
+///     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+///         let x = onnx.input(0);
+///         let square = onnx.node("Mul", &[x, x], &[]);
+///         Ok(onnx.node("Mul", &[square, x], &[]))
+///     }
+/// }
+///
+/// struct Cubes;
+/// impl Layer for Cubes {
+///     fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> { Cube.apply([x]) }
+///     tealight::parts!();
+/// }
+/// let path = std::env::temp_dir().join(format!("tealight-doc-cube-{}.onnx", std::process::id()));
+/// tealight::io::export_onnx(&path, &Cubes, &[1, 3])?;
+/// # std::fs::remove_file(path).ok();
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Onnx<'a> {
+    pub(super) trace: &'a mut Trace,
+    pub(super) inputs: &'a [&'a Array],
+    pub(super) output: &'a Array,
+}
+
+impl Onnx<'_> {
+    /// Input `i` of the operation.
+    pub fn input(&mut self, i: usize) -> OnnxValue {
+        match self.inputs.get(i) {
+            Some(array) => self.trace.value(array),
+            None => {
+                let error = Error::argument("export_onnx", "an input that the operation has", i);
+                self.trace.push(Source::Missing(error), true)
+            }
+        }
+    }
+
+    /// The shape of input `i`; its first axis may be the batch.
+    pub fn dims(&self, i: usize) -> &[usize] {
+        self.inputs.get(i).map_or(&[], |array| array.dims())
+    }
+
+    /// The type of input `i`.
+    pub fn dtype(&self, i: usize) -> DType {
+        self.inputs.get(i).map_or(DType::F32, |array| array.dtype())
+    }
+
+    /// The shape of the output.
+    pub fn output_dims(&self) -> &[usize] {
+        self.output.dims()
+    }
+
+    /// The type of the output.
+    pub fn output_dtype(&self) -> DType {
+        self.output.dtype()
+    }
+
+    /// The result of a new node, of an operator of opset 17.
+    pub fn node(
+        &mut self,
+        operator: &'static str,
+        inputs: &[OnnxValue],
+        attributes: &[(&'static str, OnnxAttribute)],
+    ) -> OnnxValue {
+        self.trace.node(operator, inputs, attributes)
+    }
+
+    /// A constant array. One whose numbers depend on the model's input cannot be exported.
+    pub fn constant(&mut self, array: &Array) -> OnnxValue {
+        self.trace.push(Source::Constant(array.clone()), false)
+    }
+
+    /// In the place of an optional input that is not given.
+    pub fn absent(&mut self) -> OnnxValue {
+        self.trace.push(Source::Absent, false)
+    }
+
+    /// A scalar constant.
+    ///
+    /// # Errors
+    /// A type that the CPU does not have.
+    pub fn number(&mut self, number: f64, dtype: DType) -> Result<OnnxValue> {
+        let array = Array::new(number, &Device::Cpu)?.to_dtype(dtype)?;
+        Ok(self.constant(&array))
+    }
+
+    /// A constant vector of int64.
+    pub fn ints(&mut self, numbers: &[i64]) -> OnnxValue {
+        match Array::from_slice(numbers, numbers.len(), &Device::Cpu) {
+            Ok(array) => self.constant(&array),
+            Err(error) => self.trace.push(Source::Missing(error.into()), false),
+        }
+    }
+
+    /// A constant scalar of int64.
+    pub fn int(&mut self, number: i64) -> OnnxValue {
+        match Array::new(number, &Device::Cpu) {
+            Ok(array) => self.constant(&array),
+            Err(error) => self.trace.push(Source::Missing(error.into()), false),
+        }
+    }
+
+    /// Sizes, such as a shape to reshape to, as a vector of int64. Those that grow with the batch will do so in the file.
+    pub fn shape(&mut self, sizes: &[usize]) -> OnnxValue {
+        self.trace.push(Source::Sizes(Dims::from_slice(sizes)), false)
+    }
+
+    /// `x` in another shape.
+    pub fn reshape(&mut self, x: OnnxValue, sizes: &[usize]) -> OnnxValue {
+        let to = self.shape(sizes);
+        // Without this mark 0 would be the size that the axis has.
+        let zero = [("allowzero", OnnxAttribute::Int(1))];
+        self.node("Reshape", &[x, to], if sizes.contains(&0) { &zero } else { &[] })
+    }
+
+    /// `x` in another type.
+    ///
+    /// # Errors
+    /// A type that ONNX does not have.
+    pub fn cast(&mut self, x: OnnxValue, dtype: DType) -> Result<OnnxValue> {
+        let number = type_number(dtype).ok_or_else(|| no_type(dtype))?;
+        Ok(self.node("Cast", &[x], &[("to", OnnxAttribute::Int(number))]))
+    }
+
+    /// Whether the elements of a value of dtype u8 are other than 0, as the bool that ONNX's conditions are.
+    pub fn condition(&mut self, mask: OnnxValue) -> OnnxValue {
+        // A comparison was one before.
+        if let Some(Source::Node { kind: "Cast", inputs, attributes, .. }) = self.trace.values.get(mask.0)
+            && let ([condition], [_, (FROM_BOOL, _)]) = (&inputs[..], &attributes[..])
+        {
+            return *condition;
+        }
+        self.node("Cast", &[mask], &[("to", OnnxAttribute::Int(BOOL))])
+    }
+
+    /// A bool as the u8 that comparisons give here.
+    pub fn mask(&mut self, condition: OnnxValue) -> OnnxValue {
+        let mark = (FROM_BOOL, OnnxAttribute::Int(1));
+        self.node("Cast", &[condition], &[("to", OnnxAttribute::Int(UINT8)), mark])
+    }
+
+    pub(crate) fn no_form(&self, name: &str) -> Error {
+        Error::argument("export_onnx", "an operation with an ONNX form", name)
+    }
+}
+
+/// Marks a cast from bool; it is not written.
+pub(crate) const FROM_BOOL: &str = "_from_bool";
+const UINT8: i64 = 2;
+const BOOL: i64 = 9;
+
+/// ONNX's number of the type that stands for `dtype`.
+pub(crate) fn type_number(dtype: DType) -> Option<i64> {
+    match dtype {
+        DType::F32 => Some(1),
+        DType::U8 => Some(UINT8),
+        DType::U32 | DType::I64 => Some(7),
+        DType::F16 => Some(10),
+        DType::F64 => Some(11),
+        DType::BF16 => Some(16),
+        _ => None,
+    }
+}
+
+pub(crate) fn no_type(dtype: DType) -> Error {
+    Error::dtype("export_onnx", "a dtype of f32, f64, f16, bf16, u8, u32 or i64", &[dtype])
+}

@@ -1,0 +1,312 @@
+use std::collections::BTreeMap;
+
+use super::{OnnxExport, export_onnx};
+use crate::io::onnx;
+use crate::layer::Lambda;
+use crate::prelude::*;
+
+/// The fields of a protobuf message: number and, of a number, its value, of anything else its bytes.
+fn fields(mut bytes: &[u8]) -> Vec<(u64, u64, &[u8])> {
+    fn varint(bytes: &mut &[u8]) -> u64 {
+        let (mut value, mut shift) = (0, 0);
+        loop {
+            let byte = bytes[0];
+            *bytes = &bytes[1..];
+            value |= u64::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte < 0x80 {
+                return value;
+            }
+        }
+    }
+    let mut all = Vec::new();
+    while !bytes.is_empty() {
+        let key = varint(&mut bytes);
+        let (mut value, mut length) = (0, 0);
+        match key & 7 {
+            0 => value = varint(&mut bytes),
+            2 => length = varint(&mut bytes) as usize,
+            5 => length = 4,
+            other => panic!("wire type {other}"),
+        }
+        let (own, rest) = bytes.split_at(length);
+        all.push((key >> 3, value, own));
+        bytes = rest;
+    }
+    all
+}
+
+fn of(message: &[u8], number: u64) -> Vec<&[u8]> {
+    fields(message).into_iter().filter(|field| field.0 == number).map(|field| field.2).collect()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// What a file holds: the nodes as "Operator(inputs) -> output", the initializers' shapes, and both ends.
+struct Read {
+    nodes: Vec<String>,
+    initializers: BTreeMap<String, Vec<u64>>,
+    ends: [String; 2],
+}
+
+fn read(bytes: &[u8]) -> Read {
+    let model = fields(bytes);
+    assert!(model.contains(&(1, 8, b"")), "IR version");
+    assert_eq!(fields(of(bytes, 8)[0])[1], (2, 17, &b""[..]), "opset");
+    let graph = of(bytes, 7)[0];
+    let node = |node: &[u8]| {
+        let texts = |number| of(node, number).into_iter().map(text).collect::<Vec<_>>().join(", ");
+        format!("{}({}) -> {}", texts(4), texts(1), texts(2))
+    };
+    let initializer = |tensor: &[u8]| {
+        let dims = fields(tensor).into_iter().filter(|field| field.0 == 1).map(|field| field.1);
+        (text(of(tensor, 8)[0]), dims.collect())
+    };
+    let end = |number| {
+        let info = of(graph, number)[0];
+        let tensor = of(of(info, 2)[0], 1)[0];
+        let dim = |dim: &[u8]| match fields(dim)[..] {
+            [(1, value, _)] => value.to_string(),
+            [(2, _, name)] => text(name),
+            _ => panic!("{dim:?}"),
+        };
+        let dims: Vec<String> = of(of(tensor, 2)[0], 1).into_iter().map(dim).collect();
+        format!("{}: {} [{}]", text(of(info, 1)[0]), fields(tensor)[0].1, dims.join(", "))
+    };
+    Read {
+        nodes: of(graph, 1).into_iter().map(node).collect(),
+        initializers: of(graph, 5).into_iter().map(initializer).collect(),
+        ends: [end(11), end(12)],
+    }
+}
+
+fn written(export: &OnnxExport, model: &dyn Layer) -> Result<Read> {
+    Ok(read(&onnx::message::model(&export.graph(model)?, &export.names)?))
+}
+
+fn refused(shape: &[usize], f: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static) -> String {
+    let model = Sequential::new().push(Lambda::new(f));
+    OnnxExport::new(shape).graph(&model).unwrap_err().to_string()
+}
+
+#[test]
+fn a_file() -> Result<()> {
+    let rng = &mut Rng::seed(1);
+    let model = Sequential::new().push(Linear::new(4, 3, rng)?).push(Relu).push(Linear::new(3, 2, rng)?);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model.onnx");
+    export_onnx(&path, &model, &[1, 4])?;
+    let file = read(&std::fs::read(&path).unwrap());
+    let nodes = [
+        "Gemm(input, 0.weight, 0.bias) -> 0.Gemm",
+        "Relu(0.Gemm) -> 1.Relu",
+        "Gemm(1.Relu, 2.weight, 2.bias) -> output",
+    ];
+    assert_eq!(file.nodes, nodes);
+    let shapes: Vec<(&str, &[u64])> = file.initializers.iter().map(|(a, b)| (a.as_str(), &b[..])).collect();
+    let expected: [(&str, &[u64]); 4] =
+        [("0.bias", &[3]), ("0.weight", &[3, 4]), ("2.bias", &[2]), ("2.weight", &[2, 3])];
+    assert_eq!(shapes, expected);
+    assert_eq!(file.ends, ["input: 1 [batch, 4]", "output: 1 [batch, 2]"]);
+    // A path that cannot be written.
+    let error = export_onnx(dir.path().join("none/model.onnx"), &model, &[1, 4]).unwrap_err();
+    assert!(matches!(error, Error::File { .. }), "{error}");
+    Ok(())
+}
+
+#[test]
+fn options() -> Result<()> {
+    let model = Sequential::new().push(Linear::new(4, 3, &mut Rng::seed(1))?);
+    let file = written(&OnnxExport::new(&[2, 4]).fixed_batch().names("x", "y"), &model)?;
+    assert_eq!(file.ends, ["x: 1 [2, 4]", "y: 1 [2, 3]"]);
+    let words = Embedding::new(9, 3, &mut Rng::seed(1))?;
+    let file = written(&OnnxExport::new(&[1, 5]).integers(DType::U32, 9), &words)?;
+    assert_eq!(file.ends, ["input: 7 [batch, 5]", "output: 1 [batch, 5, 3]"]);
+    let turned = Lambda::new(|x| x.t()? * 2.0);
+    let file = written(&OnnxExport::new(&[3, 1]).batch_axis(1), &turned)?;
+    assert_eq!(file.ends, ["input: 1 [3, batch]", "output: 1 [batch, 3]"]);
+    crate::layer::to_dtype(&model, DType::F64)?;
+    assert_eq!(written(&OnnxExport::new(&[1, 4]), &model)?.ends[0], "input: 11 [batch, 4]");
+    Ok(())
+}
+
+#[test]
+fn sizes_that_follow_the_batch() -> Result<()> {
+    let export = OnnxExport::new(&[1, 2, 3]);
+    // One size follows from the others.
+    let file = written(&export, &Lambda::new(|x| x.flatten(0, 1)))?;
+    assert_eq!(file.nodes, ["Reshape(input, constant) -> output"]);
+    assert_eq!(file.ends[1], "output: 1 [2*batch, 3]");
+    // Rows for each of the batch, from a constant that knew its size.
+    let file = written(
+        &export,
+        &Lambda::new(|x| Tensor::full(2f32, (2 * x.dims()[0], 3), x.device())? * x.flatten(0, 1)?),
+    )?;
+    let nodes = file.nodes.join("; ");
+    assert!(nodes.contains("Shape(input) -> batch.Shape; Mul(batch.Shape, constant"), "{nodes}");
+    assert!(nodes.contains("Expand("), "{nodes}");
+    Ok(())
+}
+
+#[test]
+fn nothing_but_what_is_needed() -> Result<()> {
+    // A result that nobody uses, of an operation that has no form, does not matter.
+    let file = written(
+        &OnnxExport::new(&[1, 3]),
+        &Lambda::new(|x| {
+            x.sort(1, false)?;
+            let constant = Tensor::new(&[3f32, 1.0, 2.0], x.device())?.cumprod(0)?;
+            x + constant
+        }),
+    )?;
+    assert_eq!(file.nodes, ["Add(input, constant) -> output"]);
+    let file = written(&OnnxExport::new(&[1, 3]), &Lambda::new(|x| Ok(x.clone())))?;
+    assert_eq!(file.nodes, ["Identity(input) -> output"]);
+    // No node between a comparison and what it decides.
+    let file = written(&OnnxExport::new(&[1, 3]), &Lambda::new(|x| x.gt(0.0)?.where_cond(x, &x.neg()?)))?;
+    let operators: Vec<&str> = file.nodes.iter().filter_map(|node| node.split('(').next()).collect();
+    assert_eq!(operators, ["Greater", "Neg", "Where"]);
+    Ok(())
+}
+
+#[test]
+fn refusals() {
+    let text = refused(&[1, 3], |x| x.cumprod(1));
+    assert_eq!(text, "0: export_onnx: expected an operation with an ONNX form, got cumprod");
+    let text = refused(&[1, 3], |x| Ok(x.sort(1, false)?.0));
+    assert_eq!(text, "0: export_onnx: expected an operation with an ONNX form, got sort");
+    let text = refused(&[1, 3], |x| x.masked_select(&x.gt(0.0)?));
+    assert_eq!(text, "0: export_onnx: expected an operation with an ONNX form, got masked_select");
+    let text = refused(&[1, 3], |x| autograd::from_candle("own", |[x]: [&Array; 1]| x.exp()).apply([x]));
+    assert_eq!(text, "0: export_onnx: expected an operation with an ONNX form, got own");
+    // A number that was read out of a tensor.
+    let text = refused(&[1, 3], |x| x * f64::from(x.sum_all()?.to_scalar::<f32>()?));
+    let expected = "0: export_onnx: expected constants that depend on neither the input nor the batch (numbers read out of a tensor, \
+                    say), got one of shape [] that does";
+    assert_eq!(text, expected);
+    // Numbers that the batch counts.
+    let text =
+        refused(&[1, 3], |x| x + Tensor::arange(0f32, x.dims()[0] as f32, x.device())?.unsqueeze(1)?);
+    let expected = "0: export_onnx: expected constants that depend on neither the input nor the batch (numbers read out of a tensor, \
+                    say), got one of shape [5, 1] that does";
+    assert_eq!(text, expected);
+    let text = refused(&[1, 3], |x| x.i(&x.argmax(1)?));
+    let expected = "0: export_onnx: expected indices (see index_select) that do not depend on the input, got some that do";
+    assert_eq!(text, expected);
+    // Another way for another batch.
+    let text = refused(&[1, 3], |x| if x.dims()[0] > 5 { x.exp() } else { x.sin() });
+    let expected = "export_onnx: expected the same operations for every input (see fixed_batch), got Sin (in 0) and Exp \
+                    (in 0) for two of them";
+    assert_eq!(text, expected);
+    let text = refused(&[2, 3], |x| x.reshape((3, 2)));
+    let expected = "export_onnx: expected a model that takes a batch of 5 as well (see fixed_batch), got 0: reshape: \
+                    expected a shape of 15 elements for [5, 3], got [3, 2]";
+    assert_eq!(text, expected);
+    let text = refused(&[1, 3], |x| x.narrow(0, 0, x.dims()[0] - 1));
+    let expected = "0: export_onnx: expected sizes that stay, or are a multiple of the batch (see fixed_batch), got [4] \
+                    and [6] for batches of 5 and 7";
+    assert_eq!(text, expected);
+    // What the model itself refuses is said as it says it.
+    let text = refused(&[1, 3], |x| x.matmul(x));
+    assert_eq!(text, "0: matmul: expected inner sizes to be equal (3 and 1), got [1, 3] and [1, 3]");
+}
+
+#[test]
+fn refused_options() -> Result<()> {
+    let model = Sequential::new().push(Linear::new(4, 3, &mut Rng::seed(1))?);
+    let text = |export: OnnxExport| export.graph(&model).unwrap_err().to_string();
+    let export = || OnnxExport::new(&[1, 4]);
+    for (input, output) in [("x", "x"), ("0.weight", "y"), ("x", "")] {
+        let expected =
+            "export_onnx: expected two names for the input and the output that no parameter has, got";
+        assert_eq!(text(export().names(input, output)), format!("{expected} {input:?} and {output:?}"));
+    }
+    let expected = "export_onnx: expected one integer or more of u8, u32 or i64, got";
+    assert_eq!(text(export().integers(DType::U32, 0)), format!("{expected} 0 of u32"));
+    assert_eq!(text(export().integers(DType::F32, 5)), format!("{expected} 5 of f32"));
+    let expected = "export_onnx: expected an example of the input with an axis 2, the batch, got [1, 4]";
+    assert_eq!(text(export().batch_axis(2)), expected);
+    Ok(())
+}
+
+#[test]
+fn two_parameters_of_one_name() -> Result<()> {
+    struct Twins(Linear, Linear);
+    impl Layer for Twins {
+        fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+            self.1.forward(&self.0.forward(x, pass)?, pass)
+        }
+        fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+            parts.layer("fc", &self.0).layer("fc", &self.1);
+        }
+    }
+    let rng = &mut Rng::seed(1);
+    let (a, b) = (Linear::new(3, 3, rng)?.without_bias(), Linear::new(3, 3, rng)?.without_bias());
+    let error = OnnxExport::new(&[1, 3]).graph(&Twins(a, b)).unwrap_err().to_string();
+    assert_eq!(error, "export_onnx: expected parameters of different names, got two of \"fc.weight\"");
+    Ok(())
+}
+
+#[test]
+fn an_operation_that_names_what_is_not_there() {
+    use std::sync::Mutex;
+
+    use crate::autograd::{Onnx, OnnxValue};
+
+    /// A value of an earlier graph, which was longer.
+    static OLD: Mutex<Option<OnnxValue>> = Mutex::new(None);
+    #[derive(Debug)]
+    struct Wrong(&'static str);
+    impl Op<1> for Wrong {
+        const NAME: &'static str = "wrong";
+        fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+            Ok((x * 2.0)?)
+        }
+        fn backward(&self, _: &Saved<1>, _: &Tensor) -> Result<[Option<Tensor>; 1]> {
+            Ok([None])
+        }
+        fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+            match self.0 {
+                "missing" => Ok(onnx.input(1)),
+                "old" => Ok(OLD.lock().unwrap().unwrap_or(onnx.input(0))),
+                _ => {
+                    (0..50).for_each(|_| *OLD.lock().unwrap() = Some(onnx.absent()));
+                    Ok(onnx.input(0))
+                }
+            }
+        }
+    }
+    let text = refused(&[1, 3], |x| Wrong("missing").apply([x]));
+    assert_eq!(text, "export_onnx: expected an input that the operation has, got 1");
+    let first = written(&OnnxExport::new(&[1, 3]), &Lambda::new(|x| Wrong("first").apply([x])));
+    assert_eq!(first.unwrap().nodes, ["Identity(input) -> output"]);
+    let expected = "export_onnx: expected values of this graph, got one of another (see Op::onnx)";
+    assert_eq!(refused(&[1, 3], |x| Wrong("old").apply([x])), expected);
+    assert_eq!(refused(&[1, 3], |x| Wrong("old").apply([x])?.exp()), expected);
+}
+
+#[test]
+fn norms_are_one_operator() -> Result<()> {
+    let file = written(
+        &OnnxExport::new(&[1, 3]),
+        &Sequential::new().push(LayerNorm::new(3)?).push(BatchNorm1d::new(3)?),
+    )?;
+    let nodes = [
+        "LayerNormalization(input, 0.weight, 0.bias) -> 0.LayerNormalization",
+        "BatchNormalization(0.LayerNormalization, 1.weight, 1.bias, 1.running_mean, 1.running_var) -> output",
+    ];
+    assert_eq!(file.nodes, nodes);
+    Ok(())
+}
+
+#[test]
+fn a_trace_ends_with_the_run() {
+    let broken = Lambda::new(|_: &Tensor| -> Result<Tensor> { panic!("on purpose") });
+    let run = std::panic::AssertUnwindSafe(|| OnnxExport::new(&[1, 3]).graph(&broken).map(|_| ()));
+    assert!(std::panic::catch_unwind(run).is_err());
+    assert_eq!(refused(&[1, 3], |x| x.cumprod(1)).split(": ").next(), Some("0"));
+    let file = written(&OnnxExport::new(&[1, 3]), &Tanh).unwrap();
+    assert_eq!(file.nodes, ["Tanh(input) -> output"]);
+}

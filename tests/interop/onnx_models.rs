@@ -1,0 +1,479 @@
+//! Every layer, every activation and some whole models as ONNX files, each with inputs and what tealight makes of them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tealight::activation::*;
+use tealight::autograd::{Onnx, OnnxValue};
+use tealight::formula::Formula;
+use tealight::io::{OnnxExport, write_npz};
+use tealight::layer::*;
+use tealight::normalize::MinMax;
+use tealight::ops::{self, Pad};
+use tealight::prelude::*;
+
+/// An activation of a user's own.
+#[derive(Clone, Debug)]
+struct Bell;
+impl Activation for Bell {
+    const NAME: &'static str = "bell";
+    fn value<R: Real>(&self, x: R) -> R {
+        (-(x * x)).exp()
+    }
+}
+
+/// All that a formula can be made of.
+#[derive(Clone, Debug)]
+struct Everything;
+impl Formula<2> for Everything {
+    const NAME: &'static str = "everything";
+    fn value<R: Real>(&self, [a, b]: [R; 2]) -> R {
+        let c = R::constant;
+        let small = (a * c(0.01)).exp_m1() + (b * c(1e-4)).ln_1p() + a.sin() * b.cos() + a.erfc() - b.erf();
+        let whole = (a * c(3.0)).floor() + (b * c(3.0)).round_ties_even() + a.signum() + a.atan();
+        let rest = a.rem(c(0.7))
+            + a.rem(c(-0.7))
+            + a.abs().powf(b)
+            + (b * b + c(1.0)).recip()
+            + a.powi(3)
+            + a.powi(-2).min(c(2.0));
+        let chosen = a.select_gt(b, a.max(b).sqrt(), a.min(b).tanh().sigmoid());
+        small + whole + rest + a.select_gt(c(0.0), chosen.max(c(0.0)), (b.abs() + c(0.1)).ln())
+    }
+}
+
+/// The first half of the columns and the second, through [`Everything`].
+struct Formulas;
+impl Layer for Formulas {
+    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+        let halves = x.chunk(2, 1)?;
+        ops::apply(Everything, [&halves[0], &halves[1]])
+    }
+    tealight::parts!();
+}
+
+/// A layer of a user's own, of tensor methods and two layers.
+struct Own {
+    inner: Linear,
+    scale: Parameter,
+    norm: LayerNorm,
+}
+impl Layer for Own {
+    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+        let y = pass.call("inner", &self.inner, x)?.tanh()?;
+        let y = ((&y * &self.scale.get())? + x.mean_keepdim(1)?)?;
+        let y = (y.clamp(-0.9, 0.9)? / (x.sqr()?.sum_keepdim(1)? + 1.0)?)?;
+        Bell.apply(&pass.call("norm", &self.norm, &y)?)
+    }
+    tealight::parts!(inner, scale, norm);
+}
+
+/// Self-attention that looks back only.
+struct Causal(MultiHeadAttention);
+impl Layer for Causal {
+    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+        Ok(self.0.attend(x, x, x, &AttentionMask::new().causal(), pass)?.0)
+    }
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.layer("attention", &self.0);
+    }
+}
+
+/// The last step of a recurrent layer, classified.
+struct Reader {
+    words: Embedding,
+    lstm: Lstm,
+    head: Linear,
+}
+impl Layer for Reader {
+    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+        let y = pass.call("words", &self.words, x)?;
+        let y = pass.call("lstm", &self.lstm, &y)?.i((.., -1))?;
+        pass.call("head", &self.head, &y)
+    }
+    tealight::parts!(words, lstm, head);
+}
+
+/// A class token in front of each sequence, whose parameter is repeated for the batch.
+struct Token {
+    class: Parameter,
+    block: TransformerEncoderLayer,
+}
+impl Layer for Token {
+    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+        let (n, d) = (x.dims()[0], x.dims()[2]);
+        let class = self.class.get().broadcast_to((n, 1, d))?;
+        let places = Tensor::arange(0f32, d as f32, &Device::Cpu)?.broadcast_to((n, 1, d))?;
+        let all = Tensor::cat(&[(class + places)?, x.clone()], 1)?;
+        pass.call("block", &self.block, &all)?.i((.., 0))
+    }
+    tealight::parts!(class, block);
+}
+
+/// An operation of a user's own, which says itself what it is: x³.
+#[derive(Debug)]
+struct Cube;
+impl Op<1> for Cube {
+    const NAME: &'static str = "cube";
+    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
+        keep.input(0);
+        Ok((x.sqr()? * x)?)
+    }
+    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        Ok([Some((grad * (saved.input(0)?.sqr()? * 3.0)?)?)])
+    }
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        let (x, three) = (onnx.input(0), onnx.number(3.0, onnx.dtype(0))?);
+        Ok(onnx.node("Pow", &[x, three], &[]))
+    }
+}
+
+/// What is exported: the model, its input, and how.
+struct Case {
+    name: String,
+    model: Box<dyn Layer>,
+    shape: Vec<usize>,
+    integers: Option<(DType, usize)>,
+    dtype: DType,
+    fixed: bool,
+    axis: usize,
+}
+
+impl Case {
+    fn words(self, dtype: DType, count: usize) -> Self {
+        Case { integers: Some((dtype, count)), ..self }
+    }
+
+    /// The same in f64.
+    fn wide(self) -> Result<Self> {
+        to_dtype(self.model.as_ref(), DType::F64)?;
+        Ok(Case { name: format!("{}_f64", self.name), dtype: DType::F64, ..self })
+    }
+
+    fn input(&self, batch: usize, rng: &mut Rng) -> Result<Tensor> {
+        let mut shape = self.shape.clone();
+        shape[self.axis] = batch;
+        match self.integers {
+            None => Tensor::randn(0.0, 1.0, shape, rng)?.to_dtype(self.dtype),
+            Some((dtype, count)) => {
+                let numbers: Vec<i64> =
+                    (0..shape.iter().product()).map(|_| rng.below(count) as i64).collect();
+                Tensor::from_vec(numbers, shape, &Device::Cpu)?.to_dtype(dtype)
+            }
+        }
+    }
+
+    fn write(&self, dir: &Path) -> Result<()> {
+        let rng = &mut Rng::seed(7);
+        let mut export = OnnxExport::new(&self.shape).batch_axis(self.axis);
+        if let Some((dtype, count)) = self.integers {
+            export = export.integers(dtype, count);
+        }
+        if self.fixed {
+            export = export.fixed_batch();
+        }
+        export
+            .write(dir.join(format!("{}.onnx", self.name)), self.model.as_ref())
+            .map_err(|e| e.within(self.name.as_str()))?;
+        let own = self.shape[self.axis];
+        let batches = if self.fixed { vec![own; 3] } else { vec![1, own, own + 4] };
+        let mut arrays = BTreeMap::new();
+        for (i, batch) in batches.into_iter().enumerate() {
+            let x = self.input(batch, rng)?;
+            let file =
+                |x: &Tensor| if x.dtype() == DType::U32 { x.to_dtype(DType::I64) } else { Ok(x.clone()) };
+            arrays.insert(format!("input_{i}"), file(&x)?);
+            arrays.insert(format!("output_{i}"), file(&self.model.predict(&x)?)?);
+        }
+        write_npz(dir.join(format!("{}.npz", self.name)), &arrays)
+    }
+}
+
+fn case(name: &str, model: impl Layer + 'static, shape: &[usize]) -> Case {
+    let (name, shape) = (name.to_string(), shape.to_vec());
+    Case { name, model: Box::new(model), shape, integers: None, dtype: DType::F32, fixed: false, axis: 0 }
+}
+
+fn lambda(
+    name: &str,
+    shape: &[usize],
+    f: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,
+) -> Case {
+    case(name, Lambda::new(f), shape)
+}
+
+/// One whose buffers have seen some data.
+fn used(case: Case) -> Result<Case> {
+    let x = case.input(6, &mut Rng::seed(3))?;
+    for _ in 0..5 {
+        case.model.forward(&((&x * 2.0)? + 0.5)?, &mut Pass::train(Rng::seed(4)))?;
+    }
+    Ok(case)
+}
+
+fn activations() -> Vec<Case> {
+    let x = &[2, 200];
+    vec![
+        case("act_elu", Elu::default(), x),
+        case("act_selu", Selu, x),
+        case("act_celu", Celu::default(), x),
+        case("act_gelu", Gelu, x),
+        case("act_gelu_tanh", GeluTanh, x),
+        case("act_hard_sigmoid", HardSigmoid, x),
+        case("act_hard_swish", HardSwish, x),
+        case("act_hard_tanh", HardTanh::default(), x),
+        case("act_relu6", Relu6, x),
+        case("act_leaky_relu", LeakyRelu::default(), x),
+        case("act_log_sigmoid", LogSigmoid, x),
+        case("act_mish", Mish, x),
+        case("act_relu", Relu, x),
+        case("act_sigmoid", Sigmoid, x),
+        case("act_silu", Silu, x),
+        case("act_softplus", Softplus::default(), x),
+        case("act_softsign", Softsign, x),
+        case("act_tanh", Tanh, x),
+        case("act_tanhshrink", Tanhshrink, x),
+        case("act_threshold", Threshold { threshold: 0.3, value: -1.5 }, x),
+        case("act_own", Bell, x),
+        case("formulas", Formulas, &[3, 40]),
+    ]
+}
+
+fn layers(rng: &mut Rng) -> Result<Vec<Case>> {
+    let image = &[2, 4, 9, 7];
+    let (line, conv) = (ConvOptions::<1>::new, ConvOptions::<2>::new);
+    Ok(vec![
+        case("linear", Linear::new(6, 4, rng)?, &[2, 6]),
+        case("linear", Linear::new(6, 4, rng)?, &[2, 6]).wide()?,
+        case("linear_no_bias", Linear::new(6, 4, rng)?.without_bias(), &[2, 6]),
+        case("linear_of_sequences", Linear::new(6, 4, rng)?, &[2, 3, 6]),
+        case("conv1d", Conv1d::new(4, 6, 3, line().stride(2).padding(1), rng)?, &[2, 4, 11]),
+        case("conv1d_dilated", Conv1d::new(4, 6, 3, line().dilation(2).groups(2), rng)?, &[2, 4, 11]),
+        case("conv2d", Conv2d::new(4, 6, 3, conv().padding(1), rng)?, image),
+        case(
+            "conv2d_options",
+            Conv2d::new(4, 6, [3, 2], conv().stride([2, 1]).padding([1, 0]).dilation([1, 2]).groups(2), rng)?,
+            image,
+        ),
+        case("conv2d_no_bias", Conv2d::new(4, 6, 3, conv(), rng)?.without_bias(), image),
+        case(
+            "conv_transpose1d",
+            ConvTranspose1d::new(4, 6, 3, line().stride(2).output_padding(1), rng)?,
+            &[2, 4, 5],
+        ),
+        case(
+            "conv_transpose2d",
+            ConvTranspose2d::new(4, 6, 3, conv().stride(2).padding(1).output_padding(1).groups(2), rng)?,
+            image,
+        ),
+        case(
+            "conv_transpose2d_dilated",
+            ConvTranspose2d::new(4, 3, [3, 2], conv().stride([1, 3]).dilation([2, 1]), rng)?.without_bias(),
+            image,
+        ),
+        case("max_pool1d", MaxPool1d::new(PoolOptions::new(3).stride(2).padding(1)), &[2, 4, 11]),
+        case(
+            "max_pool2d",
+            MaxPool2d::new(PoolOptions::new([3, 2]).stride([2, 1]).padding([1, 1]).dilation([1, 2])),
+            image,
+        ),
+        case("avg_pool1d", AvgPool1d::new(PoolOptions::new(3).stride(2).padding(1)), &[2, 4, 11]),
+        case("avg_pool2d", AvgPool2d::new(PoolOptions::new(3).stride([2, 1]).padding(1)), image),
+        case(
+            "avg_pool2d_inside",
+            AvgPool2d::new(PoolOptions::new(3).stride(2).padding(1).count_include_pad(false)),
+            image,
+        ),
+        case("adaptive_avg_pool2d", AdaptiveAvgPool2d::new([4, 3]), image),
+        case("adaptive_avg_pool2d_one", AdaptiveAvgPool2d::new([1, 1]), image),
+        case("upsample_nearest", Upsample::by([2, 3]), image),
+        case("upsample_nearest_to", Upsample::to([13, 5]), image),
+        case("upsample_bilinear", Upsample::by(2).bilinear(false), image),
+        case("upsample_bilinear_corners", Upsample::by([2, 3]).bilinear(true), image),
+        case("upsample_bilinear_to", Upsample::to([13, 10]).bilinear(false), image),
+        case("upsample_bilinear_corners_to", Upsample::to([13, 5]).bilinear(true), image),
+        used(case("batch_norm1d", BatchNorm1d::new(5)?, &[3, 5]))?,
+        used(case("batch_norm2d", BatchNorm2d::new(4)?, image))?,
+        used(case("batch_norm2d_plain", BatchNorm2d::new(4)?.without_affine(), image))?,
+        used(case("batch_norm1d", BatchNorm1d::new(5)?, &[3, 5]).wide()?)?,
+        case("layer_norm", LayerNorm::new(6)?, &[2, 3, 6]).wide()?,
+        case("layer_norm_plain", LayerNorm::new(6)?.without_affine(), &[2, 3, 6]),
+        case("batch_norm2d_of_the_batch", BatchNorm2d::new(4)?.without_running(), image),
+        case("layer_norm", LayerNorm::new(6)?, &[2, 3, 6]),
+        case("layer_norm_two_axes", LayerNorm::new((3, 6))?, &[2, 3, 6]),
+        case("rms_norm", RmsNorm::new(6)?, &[2, 3, 6]),
+        case("group_norm", GroupNorm::new(2, 4)?, image),
+        case("instance_norm", InstanceNorm::new(4).affine()?, image),
+        case("prelu", PRelu::new()?, &[2, 5]),
+        case("prelu_channels", PRelu::per_channel(4)?, image),
+        case("glu", Glu::along(-1), &[2, 8]),
+        case("glu_channels", Glu::along(1), image),
+        case("softmax", Softmax::along(-1), &[2, 5]),
+        case("log_softmax", LogSoftmax::along(1), image),
+        case("softmin", Softmin::along(1), &[2, 5]),
+        case("dropout", Sequential::new().push(Dropout::new(0.5)?).push(Linear::new(3, 2, rng)?), &[2, 3]),
+        case("dropout_alone", Dropout::new(0.5)?, &[2, 3]),
+        case("flatten", Flatten, image),
+        case("reshape", Reshape::new([2, 3]), &[2, 6]),
+        case("residual", Residual::new(Sequential::new().push(Linear::new(6, 6, rng)?).push(Gelu)), &[2, 6]),
+        case("normalize_rows", NormalizeRows, &[2, 6]),
+        case("standardize", Standardize::fit(&Tensor::randn(3f32, 2.0, (50, 6), rng)?)?, &[2, 6]),
+        case("min_max", MinMax::fit(&Tensor::randn(3f32, 2.0, (50, 6), rng)?)?, &[2, 6]),
+        case("embedding_u32", Embedding::new(20, 5, rng)?, &[2, 7]).words(DType::U32, 20),
+        case("embedding_i64", Embedding::new(20, 5, rng)?.padding(0)?, &[2, 7]).words(DType::I64, 20),
+        case("embedding_u8", Embedding::new(20, 5, rng)?, &[2, 7]).words(DType::U8, 20),
+        case("rnn", Rnn::new(3, 5, RnnOptions::new(), rng)?, &[2, 6, 3]),
+        case("rnn_relu", Rnn::new(3, 5, RnnOptions::new().without_bias(), rng)?.relu(), &[2, 6, 3]),
+        case("lstm", Lstm::new(3, 5, RnnOptions::new(), rng)?, &[2, 6, 3]),
+        case("lstm_deep", Lstm::new(3, 5, RnnOptions::new().layers(2).bidirectional(), rng)?, &[2, 6, 3]),
+        case("gru", Gru::new(3, 5, RnnOptions::new(), rng)?, &[2, 6, 3]),
+        case("gru", Gru::new(3, 5, RnnOptions::new(), rng)?, &[2, 6, 3]).wide()?,
+        Case {
+            axis: 1,
+            ..case("gru_time_first", Gru::new(3, 5, RnnOptions::new().time_first(), rng)?, &[6, 2, 3])
+        },
+        case("attention", MultiHeadAttention::new(8, 2, rng)?, &[2, 5, 8]),
+        case("attention_causal", Causal(MultiHeadAttention::new(8, 2, rng)?), &[2, 5, 8]),
+        case("transformer", TransformerEncoderLayer::new(8, 2, 16, rng)?, &[2, 5, 8]),
+        case(
+            "transformer_norm_first",
+            TransformerEncoderLayer::new(8, 2, 16, rng)?.norm_first().activation(Gelu),
+            &[2, 5, 8],
+        ),
+        case("transformer", TransformerEncoderLayer::new(8, 2, 16, rng)?, &[2, 5, 8]).wide()?,
+    ])
+}
+
+fn operations() -> Vec<Case> {
+    let x = &[2, 3, 4];
+    let all = |name: &str, f: fn(&Tensor) -> Result<Tensor>| lambda(name, x, f);
+    vec![
+        all("op_sum", |x| x.sum(1)),
+        all("op_sum_axes", |x| x.sum_keepdim([1, 2])),
+        all("op_sum_all", |x| x.sum_all()),
+        all("op_mean", |x| x.mean_all()? * x),
+        all("op_max", |x| x.max(2)? - x.min(2)?),
+        all("op_prod", |x| x.prod([1, 2])),
+        all("op_var", |x| x.var(1, 0)? + x.var(1, 1)?),
+        all("op_std", |x| x.std_keepdim([1, 2], 1)? * x),
+        all("op_logsumexp", |x| (x * 50.0)?.logsumexp(1)? + x.logsumexp_all()?),
+        all("op_norm", |x| {
+            Tensor::stack(
+                &[
+                    x.norm(2.0, 1)?,
+                    x.norm(1.0, 1)?,
+                    x.norm(3.0, 1)?,
+                    x.norm(f64::INFINITY, 1)?,
+                    x.norm(0.0, 1)?,
+                ],
+                1,
+            )
+        }),
+        all("op_cumsum", |x| x.cumsum(1)),
+        all("op_matmul", |x| x.matmul(&x.t()?)),
+        all("op_matvec", |x| x.matmul(&Tensor::arange(0f32, 4.0, &Device::Cpu)?)),
+        all("op_dot", |x| x.sum([0, 1])?.dot(&x.max([0, 1])?)? * x.mean(0)?),
+        all("op_outer", |x| x.sum([0, 1])?.outer(&x.max([0, 2])?)),
+        all("op_einsum", |x| Tensor::einsum("bij,bkj->bik", &[x, x])),
+        all("op_shapes", |x| x.flatten(0, 1)?.unsqueeze(1)?.transpose(0, 2)?.squeeze(1)?.permute(&[1, 0])),
+        all("op_cat_stack", |x| Tensor::cat(&[Tensor::stack(&[x, x], 1)?, x.unsqueeze(1)?], 1)),
+        all("op_cat_batch", |x| Tensor::cat(&[x, &(x * 2.0)?], 0)),
+        all("op_slices", |x| x.i((.., 1.., ops::step(.., 2)))? + x.narrow(1, 0, 2)?.narrow(2, 1, 2)?),
+        all("op_select", |x| x.i((.., -1))? + x.i((.., 0))?),
+        all("op_flip_roll", |x| x.flip(&[1, 2])? + x.roll(1, 2)?),
+        all("op_repeat", |x| x.repeat(2, 1)?.tile(&[1, 1, 2])),
+        all("op_pad", |x| x.pad(&[(1, 2), (0, 1)], Pad::Constant(0.5))),
+        all("op_pad_reflect", |x| {
+            x.pad(&[(1, 2), (2, 1)], Pad::Reflect)? + x.pad(&[(1, 2), (2, 1)], Pad::Replicate)?
+        }),
+        all("op_index_select", |x| x.index_select(2, &Tensor::new(&[3_u32, 0, 0], &Device::Cpu)?)),
+        all("op_gather", |x| x.gather(1, &x.argmax(1)?.unsqueeze(1)?)),
+        all("op_where", |x| x.gt(0.5)?.where_cond(x, &x.neg()?)? + x.masked_fill(&x.le(0.0)?, -2.0)?),
+        all("op_compare", |x| {
+            (((x.ge(0.0)?.to_dtype(DType::F32)? + x.lt(1.0)?.to_dtype(DType::F32)?)?
+                + x.ne(x)?.to_dtype(DType::F32)?)?
+                + x.eq(x)?.ne(0.0)?.to_dtype(DType::F32)?)?
+                * 2.0
+        }),
+        all("op_mask", |x| x.gt(0.0)),
+        all("op_counts", |x| {
+            Tensor::stack(
+                &[
+                    x.gt(0.0)?.sum(1)?,
+                    x.gt(0.5)?.any(1)?.to_dtype(DType::U32)?,
+                    x.lt(1.5)?.all(1)?.to_dtype(DType::U32)?,
+                    x.gt(-1.0)?.count_nonzero(1)?,
+                ],
+                1,
+            )
+        }),
+        all("op_mask_max", |x| x.gt(0.0)?.max(1)),
+        all("op_minmax", |x| x.maximum(0.25)? * x.minimum(&x.neg()?)?),
+        all("op_powers", |x| ((x.sqr()?.sqrt()? + x.abs()?.powf(1.5)?)? + x.exp()?.ln()?)? + x.rem(0.7)?),
+        all("op_argmax", |x| x.argmax(2)),
+        all("op_argmin_all", |x| x.argmin_all()),
+        all("op_one_hot", |x| x.argmax(2)?.one_hot(4, DType::F32)? * x),
+        all("op_tril", |x| x.tril(0)? + x.triu(1)?),
+        all("op_normalize_rows", |x| x.normalize_rows()? - x.relu()?.normalize_rows()?),
+        all("op_to_dtype", |x| x.to_dtype(DType::F64)?.sin()?.to_dtype(DType::F32)),
+        all("op_own", |x| Cube.apply([x])? + x),
+        all("op_identity", |x| Ok(x.clone())),
+        lambda("op_image_alone", &[3, 8, 6], |x| {
+            let part = x.i(0)?.unsqueeze(0)?;
+            part.max_pool2d(PoolOptions::new(2))? + part.avg_pool2d(PoolOptions::new(2))?
+        }),
+        Case { fixed: true, ..lambda("op_fixed", &[4, 3], |x| x.t()?.reshape((2, 6))?.softmax(0)) },
+    ]
+}
+
+fn models(rng: &mut Rng) -> Result<Vec<Case>> {
+    let mlp = Sequential::new()
+        .push(Linear::new(64, 32, rng)?)
+        .push(Relu)
+        .push(Dropout::new(0.2)?)
+        .push(Linear::new(32, 10, rng)?);
+    let conv = |i, o, rng: &mut Rng| Conv2d::new(i, o, 3, ConvOptions::new().padding(1), rng);
+    let cnn = Sequential::new()
+        .push(conv(1, 8, rng)?)
+        .push(BatchNorm2d::new(8)?)
+        .push(Relu)
+        .push(MaxPool2d::new(PoolOptions::new(2)))
+        .push(conv(8, 16, rng)?)
+        .push(BatchNorm2d::new(16)?)
+        .push(Silu)
+        .push(AdaptiveAvgPool2d::new([1, 1]))
+        .push(Flatten)
+        .push(Linear::new(16, 10, rng)?)
+        .push(LogSoftmax::along(1));
+    let reader = Reader {
+        words: Embedding::new(50, 8, rng)?,
+        lstm: Lstm::new(8, 12, RnnOptions::new(), rng)?,
+        head: Linear::new(12, 3, rng)?,
+    };
+    let own = Own {
+        inner: Linear::new(6, 6, rng)?,
+        scale: Parameter::new(Tensor::randn(1f32, 0.5, 6, rng)?),
+        norm: LayerNorm::new(6)?,
+    };
+    let token = Token {
+        class: Parameter::new(Tensor::randn(0f32, 1.0, (1, 1, 8), rng)?),
+        block: TransformerEncoderLayer::new(8, 2, 16, rng)?,
+    };
+    Ok(vec![
+        case("model_mlp", mlp, &[1, 64]),
+        used(case("model_cnn", cnn, &[2, 1, 12, 12]))?,
+        case("model_reader", reader, &[2, 9]).words(DType::U32, 50),
+        case("model_own_layer", own, &[2, 6]),
+        case("model_token", token, &[2, 5, 8]),
+    ])
+}
+
+/// Writes `dir/onnx/NAME.onnx` of each, and `NAME.npz` with inputs of several batch sizes and the outputs for them.
+pub(crate) fn write(dir: &Path) -> Result<()> {
+    let dir = &dir.join("onnx");
+    std::fs::create_dir_all(dir)
+        .map_err(|error| Error::File { path: dir.clone(), message: error.to_string() })?;
+    let rng = &mut Rng::seed(1);
+    let all = [activations(), layers(rng)?, operations(), models(rng)?];
+    all.iter().flatten().try_for_each(|case| case.write(dir))
+}
