@@ -358,7 +358,7 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
         ),
         (
             "picture cut off",
-            "DIR/cut.png: expected a readable picture (Png), got: unexpected end of file",
+            "DIR/cut.png: expected a readable picture (PNG), got: unexpected end of file",
             say(data::image::read(&png)),
         ),
         (

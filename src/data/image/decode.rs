@@ -28,7 +28,7 @@ pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<Pixels> {
     })?;
     let failed = |error| explain(path, format, error);
     if format == ImageFormat::Jpeg && !jpeg::is_whole(bytes) {
-        return Err(file_error(path, "expected a whole Jpeg picture, got one that is cut off"));
+        return Err(file_error(path, "expected a whole JPEG picture, got one that is cut off"));
     }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits());
@@ -69,10 +69,15 @@ fn too_large(path: &Path, got: &str) -> Error {
     )
 }
 
+/// PNG, JPEG: as people write them.
+fn shown(format: ImageFormat) -> String {
+    format!("{format:?}").to_uppercase()
+}
+
 fn explain(path: &Path, format: ImageFormat, error: ImageError) -> Error {
     match error {
         ImageError::Limits(_) => too_large(path, "a larger one"),
-        error => file_error(path, format!("expected a readable picture ({format:?}), got: {error}")),
+        error => file_error(path, format!("expected a readable picture ({}), got: {error}", shown(format))),
     }
 }
 
