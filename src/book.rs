@@ -1,0 +1,24 @@
+//! The book in `docs/`: `cargo test` compiles and runs the code of every page.
+
+macro_rules! pages {
+    ($($name:ident = $path:literal),* $(,)?) => {
+        $(
+            #[doc = include_str!(concat!("../docs/", $path))]
+            struct $name;
+        )*
+    };
+}
+
+pages! {
+    Introduction = "introduction.md",
+    Formulas = "01-formulas.md",
+    Broadcasting = "02-broadcasting.md",
+    Images = "03-images.md",
+    Normalising = "04-normalising.md",
+    Softmax = "05-softmax.md",
+    Products = "06-products.md",
+    Losses = "07-losses.md",
+    Graph = "08-graph.md",
+    LogisticRegression = "09-logistic-regression.md",
+    HiddenLayers = "10-mlp.md",
+}
