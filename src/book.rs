@@ -21,4 +21,7 @@ pages! {
     Graph = "08-graph.md",
     LogisticRegression = "09-logistic-regression.md",
     HiddenLayers = "10-mlp.md",
+    Convolutions = "11-cnn.md",
+    SecondDerivatives = "12-second-derivatives.md",
+    SavingAndServing = "13-saving-and-serving.md",
 }
