@@ -1,5 +1,5 @@
 //! The book's pages hang together: links lead somewhere, and the lists are complete. Their code is run by src/book.rs.
-#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
 use std::collections::BTreeSet;
 use std::fs;
