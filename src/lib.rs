@@ -52,6 +52,8 @@
 
 pub mod activation;
 pub mod autograd;
+#[cfg(all(doctest, feature = "plot", feature = "csv", feature = "compress"))]
+mod book;
 pub mod data;
 pub mod error;
 mod file;
