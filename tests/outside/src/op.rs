@@ -15,8 +15,7 @@ impl Op<2> for Distance {
             let got = vec![a.dims().to_vec(), b.dims().to_vec()];
             return Err(Error::Shape { op: Self::NAME, expected: "two matrices of one shape".into(), got });
         }
-        keep.input(0);
-        keep.input(1);
+        (0..2).for_each(|i| keep.input(i));
         keep.output();
         Ok((a - b)?.sqr()?.sum(1)?.sqrt()?)
     }
