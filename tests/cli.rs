@@ -613,3 +613,38 @@ fn a_damaged_model_is_an_error_and_no_panic() {
         check(&bad);
     }
 }
+
+#[test]
+fn a_small_model_file_asks_for_no_memory() {
+    let here = folder();
+    let path = here.path().join("m.safetensors");
+    let message = |hidden: &str, classes: usize, size: usize, shapes: &[[usize; 2]]| {
+        let mut file = tealight::io::Checkpoint::default();
+        for (name, word) in [
+            ("tealight model", "1"),
+            ("kind", "mlp"),
+            ("hidden", hidden),
+            ("colour", "grey"),
+            ("class 0", "a"),
+        ] {
+            file.say(name, word);
+        }
+        file.say("classes", classes);
+        file.say("size", size);
+        let weight = |(i, &[outputs, inputs]): (usize, &[usize; 2])| {
+            let weight = Tensor::zeros((outputs, inputs), DType::F32, &Device::Cpu).unwrap();
+            (format!("{}.weight", 2 * i + 2), weight)
+        };
+        file.put("model", shapes.iter().enumerate().map(weight).collect());
+        file.write(&path).unwrap();
+        error(here.path(), &["predict", "m.safetensors", "none.png"])
+    };
+    // Where one width is 0, the next may be any number without a weight in the file.
+    let said = "m.safetensors: expected a readable \"hidden\" in its metadata, got \"0 3\"";
+    assert_eq!(message("0 3", 1, 1, &[[0, 1], [3, 0], [1, 3]]), said);
+    let said = "m.safetensors: expected a readable \"classes\" in its metadata, got \"0\"";
+    assert_eq!(message("3", 0, 1, &[[3, 1], [0, 3]]), said);
+    // A gigabyte for each picture.
+    assert!(message("", 1, 513, &[[1, 513 * 513]]).ends_with("\"size\" in its metadata, got \"513\""));
+    assert!(message("3", 1, 1, &[[3, 1], [1, 4]]).contains("expected weights of shapes [[3, 1], [1, 3]]"));
+}

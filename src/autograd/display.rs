@@ -94,6 +94,11 @@ impl Style {
 /// numpy's layout: aligned columns, only the edges from 1,000 elements on; `{:.3}` asks for three decimals.
 impl fmt::Display for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What is empty can have more rows than there is memory for. numpy writes anything empty like this.
+        let rows = self.dims().iter().fold(1_usize, |rows, &size| rows.saturating_mul(size.max(1)));
+        if self.elem_count() == 0 && rows >= ELIDE_FROM {
+            return write!(f, "[]");
+        }
         let elide = self.elem_count() >= ELIDE_FROM;
         let shown: Vec<Vec<Option<usize>>> = self
             .dims()
@@ -172,6 +177,9 @@ mod tests {
         assert_eq!(show(Array::new(&[f64::NAN, f64::INFINITY, 1.0], &Cpu)), "[nan inf  1.]");
         assert_eq!(show(Array::new(&[1e-9, 1.0], &Cpu)), "[1e-9  1e0]");
         assert_eq!(show(Array::zeros((2, 0), DType::F32, &Cpu)), "[[]\n []]");
+        for rows in [vec![1 << 40, 0], vec![0, 1 << 40], vec![2; 60].into_iter().chain([0]).collect()] {
+            assert_eq!(show(Array::zeros(rows, DType::F32, &Cpu)), "[]");
+        }
         assert_eq!(show(Array::arange(0u32, 1000, &Cpu)), "[  0   1   2 ... 997 998 999]");
         let third = Tensor::constant(Array::new(&[1.0 / 3.0], &Cpu).unwrap());
         assert_eq!(third.to_string(), "[0.33333333]");

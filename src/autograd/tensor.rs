@@ -133,6 +133,8 @@ impl Tensor {
     pub fn to_vec2<T: WithDType>(&self) -> Result<Vec<Vec<T>>> {
         self.of_rank("to_vec2", 2)?.typed::<T>("to_vec2")?;
         fits("to_vec2", self.dims(), size_of::<T>())?;
+        // Rows of nothing take memory, too.
+        fits("to_vec2", &self.dims()[..1], size_of::<Vec<T>>())?;
         Ok(self.array.to_vec2()?)
     }
 
@@ -143,6 +145,7 @@ impl Tensor {
     pub fn to_vec3<T: WithDType>(&self) -> Result<Vec<Vec<Vec<T>>>> {
         self.of_rank("to_vec3", 3)?.typed::<T>("to_vec3")?;
         fits("to_vec3", self.dims(), size_of::<T>())?;
+        fits("to_vec3", &self.dims()[..2], size_of::<Vec<T>>())?;
         Ok(self.array.to_vec3()?)
     }
 
@@ -231,6 +234,9 @@ mod tests {
         // candle panics when it reads a view that begins behind the end of its storage.
         let x = Array::zeros((0, 5), DType::F64, &Device::Cpu)?.narrow(1, 4, 1)?;
         assert_eq!(Tensor::constant(x.clone()).to_vec2::<f64>()?, Vec::<Vec<f64>>::new());
+        let rows = Tensor::constant(Array::zeros((1_usize << 44, 0), DType::F64, &Device::Cpu)?);
+        assert!(rows.to_vec2::<f64>().is_err());
+        assert!(rows.unsqueeze(0)?.to_vec3::<f64>().is_err());
         let x = Tensor::parameter(x);
         assert_eq!(x.exp()?.sum_all()?.to_scalar::<f64>()?, 0.0);
         let part = Tensor::parameter(Array::zeros((0, 3), DType::F64, &Device::Cpu)?).narrow(1, 2, 1)?;

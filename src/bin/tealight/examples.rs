@@ -10,7 +10,7 @@ use super::failure::{Failure, Result, note, plain, said};
 use super::options::{Colour, Gap, Train};
 
 /// More pixels a side than this are no small model's.
-const LARGEST: usize = 512;
+pub(super) const LARGEST: usize = 512;
 
 /// How a model's inputs are made of files.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use tealight::data::image::Color;
 use tealight::io::Checkpoint;
 use tealight::prelude::*;
 
-use super::examples::Inputs;
+use super::examples::{Inputs, LARGEST};
 use super::failure::{Result, said};
 use super::options::Kind;
 
@@ -147,8 +147,13 @@ impl Model {
         };
         let Ok(kind) = word("kind")?.parse() else { return refuse("kind", &word("kind")?) };
         let hidden: Result<Vec<usize>, _> = word("hidden")?.split_whitespace().map(str::parse).collect();
-        let Ok(hidden) = hidden else { return refuse("hidden", &word("hidden")?) };
+        // Beside a width of 0 another could be any number, and the file would have no weights for it.
+        let hidden = hidden.ok().filter(|widths| !widths.contains(&0));
+        let Some(hidden) = hidden else { return refuse("hidden", &word("hidden")?) };
         let count: usize = file.said("classes")?;
+        if count == 0 {
+            return refuse("classes", "0");
+        }
         let classes =
             (0..count).map(|i| word(&format!("class {i}"))).collect::<tealight::Result<Vec<_>>>()?;
         let inputs = match word("columns") {
@@ -160,8 +165,7 @@ impl Model {
                     "rgb" => Color::Rgb,
                     other => return refuse("colour", other),
                 };
-                // A larger one would only be an overflow.
-                if !(1..=1 << 15).contains(&size) {
+                if !(1..=LARGEST).contains(&size) {
                     return refuse("size", &size.to_string());
                 }
                 Inputs::Pictures { size, color }

@@ -1,5 +1,6 @@
 //! The text of a table.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use csv::{ReaderBuilder, StringRecord, Trim};
@@ -12,6 +13,8 @@ use crate::file::{file_error, read_at_most};
 pub(super) struct Rows {
     pub(super) path: PathBuf,
     pub(super) names: Vec<String>,
+    /// Where each name is: there may be many.
+    places: HashMap<String, usize>,
     /// Each row with its line in the file, from 1.
     pub(super) rows: Vec<(usize, StringRecord)>,
 }
@@ -29,7 +32,7 @@ impl Rows {
 
     /// Where the column of this name is.
     pub(super) fn find(&self, name: &str) -> Result<usize> {
-        self.names.iter().position(|known| known == name).ok_or_else(|| {
+        self.places.get(name).copied().ok_or_else(|| {
             file_error(&self.path, format!("expected a column {name:?}, got {}", self.names.join(", ")))
         })
     }
@@ -77,13 +80,16 @@ pub(super) fn read(path: &Path, options: &CsvOptions) -> Result<Rows> {
         true => rows.remove(0).1.iter().map(String::from).collect(),
         false => (0..last.len()).map(|column| column.to_string()).collect(),
     };
-    if let Some(twice) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
-        return Err(file_error(path, format!("expected one column of each name, got two {:?}", twice.1)));
+    let mut places = HashMap::with_capacity(names.len());
+    for (place, name) in names.iter().enumerate() {
+        if places.insert(name.clone(), place).is_some() {
+            return Err(file_error(path, format!("expected one column of each name, got two {name:?}")));
+        }
     }
     if rows.is_empty() {
         return Err(file_error(path, "expected rows below the header, got none"));
     }
-    Ok(Rows { path: path.into(), names, rows })
+    Ok(Rows { path: path.into(), names, places, rows })
 }
 
 fn lines(bytes: &[u8]) -> usize {

@@ -1,6 +1,6 @@
 //! What the columns of a table are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use candle_core::Device;
@@ -165,12 +165,18 @@ impl CsvSchema {
         let target = rows.find(&self.target.name)?;
         let kept = kept(&rows, &self.options, &places, target)?;
         let (mut inputs, mut numbers, mut classes) = (Vec::new(), Vec::new(), Vec::new());
+        // There may be as many classes as rows. The first of two that are the same counts.
+        let known: HashMap<&str, usize> =
+            self.classes().iter().enumerate().rev().map(|(i, name)| (name.as_str(), i)).collect();
         for &row in &kept {
             self.row(&rows, row, &places, &mut inputs)?;
             // A missing target was refused or dropped, so that nothing stands in for it.
             match &self.target.kind {
                 Kind::Numbers { .. } => numbers.push(self.number(&rows, row, target, f64::NAN)?),
-                Kind::Names { names, .. } => classes.push(self.which(&rows, row, target, names, 0)? as u32),
+                Kind::Names { names, .. } => classes.push(match known.get(&rows.rows[row].1[target]) {
+                    Some(&class) => class as u32,
+                    None => self.which(&rows, row, target, names, 0)? as u32,
+                }),
             }
         }
         let features = self.features();

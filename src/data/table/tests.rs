@@ -119,6 +119,14 @@ fn malformed_tables() {
     assert_eq!(said("x,y\n1,2\n", &plain.clone().target("z")), "expected a column \"z\", got x, y");
     assert_eq!(said("x,y\n1,2\n", &plain.clone().ignore("z")), "expected a column \"z\", got x, y");
     assert!(said("x,y\n1,2\n", &plain.clone().ignore("y")).contains("expected a target that is not ignored"));
+    // Many columns, and many classes, are found without a search through all of them for each.
+    let wide: Vec<String> = (0..50_000).map(|i| format!("c{i}")).collect();
+    let (start, ones) = (std::time::Instant::now(), vec!["1"; wide.len()].join(","));
+    let data = read(&format!("{}\n{ones}\n", wide.join(",")), &plain).unwrap();
+    assert_eq!(data.features, wide[..wide.len() - 1]);
+    let long: String = wide.iter().map(|name| format!("1,{name}\n")).collect();
+    assert_eq!(read(&format!("x,y\n{long}"), &plain).unwrap().names.len(), wide.len());
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     let many: String = (0..101).map(|i| format!("n{i},1\n")).collect();
     let error = said(&format!("x,y\n{many}"), &plain);
     assert!(error.starts_with("column \"x\": expected at most 100 names, got 101"), "{error}");
@@ -195,7 +203,15 @@ fn a_schema_is_kept_as_a_text() -> Result<()> {
         "table,header,44,fill\nnumbers,x,1",
         "table,header,300,fill\nnumbers,x,1\n",
     ];
-    let columns = ["numbers,x,NaN", "numbers,x,1,2", "names,x,0", "names,x,1,a", "words,x,1", "names"];
+    let columns = [
+        "numbers,x,NaN",
+        "numbers,x,1e39",
+        "numbers,x,1,2",
+        "names,x,0",
+        "names,x,1,a",
+        "words,x,1",
+        "names",
+    ];
     let columns = columns.map(|column| format!("table,header,44,fill,\n{column}\nnames,y,0,a\n"));
     for text in lines.iter().map(|line| line.to_string()).chain(columns) {
         assert!(matches!(text.parse::<CsvSchema>(), Err(Error::Argument { .. })), "{text}");

@@ -97,7 +97,8 @@ fn column(record: &StringRecord) -> Option<Column> {
     let names: Vec<String> = fields.map(String::from).collect();
     let kind = match kind {
         "numbers" if names.is_empty() => {
-            Kind::Numbers { mean: number.parse().ok().filter(|mean: &f64| mean.is_finite())? }
+            // It fills gaps between numbers of 32 bits.
+            Kind::Numbers { mean: number.parse().ok().filter(|&mean: &f64| (mean as f32).is_finite())? }
         }
         "names" => {
             let most_frequent = number.parse().ok().filter(|&most| most < names.len())?;

@@ -15,11 +15,13 @@ use crate::file::{file_error, read_at_most, replace};
 /// Reads all arrays of an `.npz` file, by name. Compressed or not: `np.savez` or `np.savez_compressed`.
 ///
 /// # Errors
-/// A file that cannot be read, or is none of the format; an array that [`read_npy`](super::read_npy) would refuse.
+/// A file that cannot be read, or is none of the format, or whose records share their bytes; an array that [`read_npy`](super::read_npy) would refuse.
 pub fn read_npz(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
     let path = path.as_ref();
     let bytes = read_at_most(path, u64::MAX)?;
     let failed = |error| file_error(path, format!("expected an .npz file, got: {error}"));
+    // No two records may have the same bytes of the file: a small one could have any number of arrays.
+    let mut left = bytes.len() as u64;
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(failed)?;
     let mut tensors = BTreeMap::new();
     for i in 0..archive.len() {
@@ -28,6 +30,9 @@ pub fn read_npz(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
         let Some(name) = full.strip_suffix(".npy") else {
             return Err(file_error(path, format!("expected arrays (.npy), got {full:?}")));
         };
+        left = left.checked_sub(file.compressed_size()).ok_or_else(|| {
+            file_error(path, format!("expected an .npz file, got records that share their bytes: {name}"))
+        })?;
         let tensor = parse(file).map_err(|message| file_error(path, format!("{name}: {message}")))?;
         if tensors.insert(name.to_string(), tensor).is_some() {
             return Err(file_error(path, format!("expected one array of each name, got two {name:?}")));

@@ -182,6 +182,19 @@ fn archives() -> Result<()> {
     assert!(said(&zipped("a.npy", &good[..1000])).starts_with("a: expected 1000 bytes from offset "));
     assert_eq!(said(&zipped("a.txt", b"hello")), "expected arrays (.npy), got \"a.txt\"");
     assert!(said(b"no zip").starts_with("expected an .npz file, got: "));
+    // Twenty-six names for one record: a small file could have thousands.
+    let array = file("{'descr': '|u1', 'fortran_order': False, 'shape': (9000,)}", &[5; 9000]);
+    let shared = zipped("a.npy", &array);
+    let directory = shared.windows(4).position(|bytes| bytes == b"PK\x01\x02").unwrap();
+    let (records, rest) = shared.split_at(directory);
+    let (entry, end) = rest.split_at(rest.windows(4).position(|bytes| bytes == b"PK\x05\x06").unwrap());
+    let named = |name: u8| entry.iter().map(|&byte| if byte == b'a' { name } else { byte }).collect();
+    let entries: Vec<u8> = (b'a'..=b'z').map(named).collect::<Vec<Vec<u8>>>().concat();
+    let mut end = end.to_vec();
+    [end[8], end[10]] = [26; 2];
+    end[12..16].copy_from_slice(&(entries.len() as u32).to_le_bytes());
+    let error = said(&[records, &entries, &end].concat());
+    assert!(error.starts_with("expected an .npz file, got records that share their bytes: "), "{error}");
     for end in 0..whole.len() {
         said(&whole[..end]);
     }

@@ -1,0 +1,350 @@
+//! What the fuzz targets and tests/fuzz.rs check, one function a reader: of any bytes it makes an answer that holds together, or an
+//! error that names the file.
+//!
+//! Checksums and lengths keep most changes of a file away from the code behind them. So some readers also get what their bytes
+//! are wrapped in, made right again: numbers in gzip, an array in a zip archive, a pickle in PyTorch's, a header with its length.
+
+mod program;
+mod seeds;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+
+use tealight::data::image::{Color, MAX_BYTES, MAX_SIDE, Read};
+use tealight::data::{CsvOptions, CsvSchema, Labelled, Missing};
+use tealight::io::{Checkpoint, Load};
+use tealight::prelude::*;
+use tealight::train::{Checkpoints, EarlyStopping, Trainer};
+use tealight::{data, io};
+use tempfile::TempDir;
+
+pub use seeds::{NAMES, seeds};
+
+/// What is larger is not written again: it would take all the time.
+const LARGE: usize = 1 << 16;
+
+/// Writes the seeds of a target where cargo-fuzz looks for them.
+pub fn seed(target: &str) {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    fs::create_dir_all(&corpus).unwrap();
+    for (i, bytes) in seeds(target).into_iter().enumerate() {
+        fs::write(corpus.join(format!("seed-{i}")), bytes).unwrap();
+    }
+}
+
+/// Checks the reader of this name.
+pub fn check(target: &str, bytes: &[u8]) {
+    match target {
+        "image" => image(bytes),
+        "idx" => idx(bytes),
+        "csv" => csv(bytes),
+        "npy" => npy(bytes),
+        "npz" => npz(bytes),
+        "safetensors" => safetensors(bytes),
+        "pth" => pth(bytes),
+        "checkpoint" => checkpoint(bytes),
+        "model" => model(bytes),
+        other => panic!("no target {other}"),
+    }
+}
+
+/// A folder with a file: in memory where there is such a place, since files are written through to the disk.
+fn file(bytes: &[u8]) -> (TempDir, PathBuf) {
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.unwrap();
+    let path = folder.path().join("file");
+    fs::write(&path, bytes).unwrap();
+    (folder, path)
+}
+
+/// What was read, if it was; an error has to name the file.
+fn answer<T>(result: Result<T>, path: &Path) -> Option<T> {
+    let text = result.as_ref().err().map(ToString::to_string);
+    let place = path.display().to_string();
+    assert!(text.as_ref().is_none_or(|text| text.contains(&place)), "no file in: {text:?}");
+    result.ok()
+}
+
+fn size(x: &Tensor) -> usize {
+    x.elem_count() * x.dtype().size_in_bytes()
+}
+
+/// A tensor has as many numbers as its shape says, and no more memory than `most` bytes.
+fn whole(x: &Tensor, most: usize) {
+    assert!(x.dims().contains(&0) == (x.elem_count() == 0));
+    assert!(size(x) <= most, "{:?} of {:?} in {most} bytes", x.dims(), x.dtype());
+    if size(x) <= LARGE {
+        let all = x.array().flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap();
+        assert_eq!(all.len(), x.elem_count());
+        assert!(!x.to_string().is_empty());
+    }
+}
+
+/// All bits of tensors and their names.
+fn bits(tensors: &BTreeMap<String, Tensor>) -> Vec<u8> {
+    let (_folder, path) = file(&[]);
+    io::write(&path, tensors).unwrap();
+    fs::read(path).unwrap()
+}
+
+fn one(x: &Tensor) -> BTreeMap<String, Tensor> {
+    BTreeMap::from([("x".to_string(), x.clone())])
+}
+
+fn same(x: &Tensor, y: &Tensor) {
+    assert!(bits(&one(x)) == bits(&one(y)), "{x} is not {y}");
+}
+
+pub fn image(bytes: &[u8]) {
+    let (_folder, path) = file(bytes);
+    let Some(picture) = answer(data::image::from_bytes(&path, bytes), &path) else { return };
+    let &[height, width, channels] = picture.dims() else { panic!("{:?}", picture.dims()) };
+    assert!(height.min(width) > 0 && height.max(width) <= MAX_SIDE && (1..=4).contains(&channels));
+    whole(&picture, MAX_BYTES);
+    if size(&picture) > LARGE {
+        return;
+    }
+    same(&picture, &data::image::read(&path).unwrap());
+    for (options, expected) in [
+        (Read::new().color(Color::Grey), 1),
+        (Read::new().color(Color::Rgb), 3),
+        (Read::new().without_alpha(), (channels - 1) | 1),
+    ] {
+        let other = data::image::from_bytes_with(&path, bytes, &options).unwrap();
+        assert_eq!(other.dims(), [height, width, expected]);
+    }
+    data::image::write_png(&path, &picture).unwrap();
+    same(&picture, &data::image::read(&path).unwrap());
+}
+
+pub fn idx(bytes: &[u8]) {
+    let (_folder, path) = file(bytes);
+    let plain = answer(data::idx(&path), &path);
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        // A thousandfold, at most.
+        return plain.iter().for_each(|x| whole(x, bytes.len() * 1100 * 8));
+    }
+    plain.iter().for_each(|x| whole(x, bytes.len() * 8));
+    let mut zip =
+        flate2::write::GzEncoder::new(fs::File::create(&path).unwrap(), flate2::Compression::fast());
+    zip.write_all(bytes).unwrap();
+    zip.finish().unwrap();
+    match (plain, answer(data::idx(&path), &path)) {
+        (Some(plain), Some(zipped)) => same(&plain, &zipped),
+        (plain, zipped) => assert_eq!(plain.is_some(), zipped.is_some()),
+    }
+}
+
+/// The first byte has the options. Bit 7: what follows up to a zero is a schema.
+pub fn csv(bytes: &[u8]) {
+    let Some((&bits, bytes)) = bytes.split_first() else { return };
+    if bits & 0x80 != 0 {
+        let at = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+        return schema(&bytes[..at], bytes.get(at + 1..).unwrap_or_default());
+    }
+    let missing = [Missing::Error, Missing::Drop, Missing::Fill, Missing::Fill][usize::from(bits & 3)];
+    let mut options = CsvOptions::new().missing(missing);
+    options = if bits & 4 != 0 { options.classes() } else { options };
+    options = if bits & 8 != 0 { options.no_header() } else { options };
+    options = if bits & 16 != 0 { options.delimiter(b';') } else { options };
+    options = if bits & 32 != 0 { options.categorical("a").missing_marks(&["-"]) } else { options };
+
+    let (_folder, path) = file(bytes);
+    let table = answer(data::csv(&path, &options), &path);
+    let schema = answer(CsvSchema::of(&path, &options), &path);
+    assert_eq!(table.is_some(), schema.is_some());
+    let (Some(table), Some(schema)) = (table, schema) else { return };
+    table_is_whole(&table);
+    let again: CsvSchema = schema.to_string().parse().unwrap();
+    assert_eq!(again.to_string(), schema.to_string());
+    for schema in [schema, again] {
+        let other = schema.read(&path).unwrap();
+        same(&table.inputs, &other.inputs);
+        same(&table.targets, &other.targets);
+        assert_eq!((&table.names, &table.features), (&other.names, &other.features));
+        match answer(schema.inputs(&path), &path) {
+            Some(inputs) => same(&inputs, &table.inputs),
+            None => assert_eq!(missing, Missing::Drop),
+        }
+    }
+}
+
+fn table_is_whole(table: &Labelled) {
+    let n = table.targets.dims()[0];
+    assert_eq!(table.inputs.dims(), [n, table.features.len()]);
+    assert_eq!(table.len(), n);
+    finite(&table.inputs);
+    match table.targets.dtype() {
+        DType::U32 => {
+            let classes = table.targets.to_vec1::<u32>().unwrap();
+            assert!(classes.iter().all(|&class| (class as usize) < table.names.len()));
+        }
+        _ => finite(&table.targets),
+    }
+}
+
+fn finite(x: &Tensor) {
+    assert!(x.to_vec2::<f32>().unwrap().iter().flatten().all(|x| x.is_finite()), "{x}");
+}
+
+fn schema(text: &[u8], table: &[u8]) {
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    let Ok(schema) = text.parse::<CsvSchema>() else { return };
+    let again: CsvSchema = schema.to_string().parse().unwrap();
+    assert_eq!(again.to_string(), schema.to_string());
+    let (_folder, path) = file(table);
+    if let Some(inputs) = answer(schema.inputs(&path), &path) {
+        assert_eq!(inputs.dims()[1], schema.features().len());
+        finite(&inputs);
+    }
+    if let Some(table) = answer(schema.read(&path), &path) {
+        table_is_whole(&table);
+    }
+}
+
+pub fn npy(bytes: &[u8]) {
+    let (_folder, path) = file(bytes);
+    let Some(x) = answer(io::read_npy(&path), &path) else { return };
+    whole(&x, bytes.len() * 8);
+    io::write_npy(&path, &x).unwrap();
+    same(&x, &io::read_npy(&path).unwrap());
+}
+
+/// A zip archive, or an array that is put into one.
+pub fn npz(bytes: &[u8]) {
+    let (_folder, path) = file(bytes);
+    if bytes.starts_with(b"\x93NUMPY") {
+        let plain = answer(io::read_npy(&path), &path);
+        fs::write(&path, zipped(&[("x.npy", bytes), ("y.npy", bytes)])).unwrap();
+        let arrays = answer(io::read_npz(&path), &path);
+        assert_eq!(plain.is_some(), arrays.is_some());
+        if let (Some(plain), Some(arrays)) = (plain, arrays) {
+            assert_eq!(arrays.len(), 2);
+            arrays.values().for_each(|x| same(x, &plain));
+        }
+        return;
+    }
+    let Some(arrays) = answer(io::read_npz(&path), &path) else { return };
+    let all: usize = arrays.values().map(size).sum();
+    arrays.values().for_each(|x| whole(x, usize::MAX));
+    assert!(all <= bytes.len() * 1100 * 8, "{all} bytes of numbers in a file of {}", bytes.len());
+    if all <= LARGE {
+        io::write_npz(&path, &arrays).unwrap();
+        assert!(bits(&arrays) == bits(&io::read_npz(&path).unwrap()));
+    }
+}
+
+/// An archive in which nothing is compressed.
+fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let plain = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, bytes) in files {
+        zip.start_file(*name, plain).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+/// A safetensors file. Of one that begins with its header the length is put before it.
+fn measured(bytes: &[u8]) -> Vec<u8> {
+    if !bytes.starts_with(b"{") {
+        return bytes.to_vec();
+    }
+    let end = bytes.iter().rposition(|&byte| byte == b'}').map_or(bytes.len(), |end| end + 1);
+    [&(end as u64).to_le_bytes()[..], bytes].concat()
+}
+
+pub fn safetensors(bytes: &[u8]) {
+    let bytes = &measured(bytes)[..];
+    let (_folder, path) = file(bytes);
+    let model = seeds::net();
+    let before = bits(&state(&model));
+    let Some(tensors) = answer(io::read(&path, &Device::Cpu), &path) else {
+        assert!(answer(io::load(&path, &model), &path).is_none() && before == bits(&state(&model)));
+        return;
+    };
+    let all: usize = tensors.values().map(size).sum();
+    assert!(all <= 16 * bytes.len() + (64 << 20), "{all} bytes of numbers in a file of {}", bytes.len());
+    tensors.values().for_each(|x| whole(x, usize::MAX));
+    if answer(io::load(&path, &model), &path).is_none() {
+        assert!(before == bits(&state(&model)));
+    }
+    let loaded = Load::new().strict(false).convert(true).load(&path, &model).unwrap();
+    assert_eq!(loaded.loaded.len() + loaded.missing.len() + loaded.mismatched.len(), 4);
+    if all <= LARGE {
+        let first = bits(&tensors);
+        fs::write(&path, &first).unwrap();
+        assert!(first == bits(&io::read(&path, &Device::Cpu).unwrap()));
+    }
+}
+
+fn state(model: &dyn Layer) -> BTreeMap<String, Tensor> {
+    model.state().into_iter().map(|(name, held)| (name, held.get())).collect()
+}
+
+/// PyTorch's file, or a pickle that is put into one.
+pub fn pth(bytes: &[u8]) {
+    let numbers: Vec<u8> = (0..16_u8).flat_map(|i| f32::from(i).to_le_bytes()).collect();
+    let wrapped = bytes
+        .starts_with(b"\x80")
+        .then(|| zipped(&[("a/data.pkl", bytes), ("a/byteorder", b"little"), ("a/data/0", &numbers)]));
+    let bytes = wrapped.as_deref().unwrap_or(bytes);
+    let (_folder, path) = file(bytes);
+    answer(Load::new().key("model").read(&path, &Device::Cpu), &path);
+    let Some(tensors) = answer(io::read_pth(&path, &Device::Cpu), &path) else { return };
+    let all: usize = tensors.values().map(size).sum();
+    assert!(all <= 16 * bytes.len() + (64 << 20), "{all} bytes of numbers in a file of {}", bytes.len());
+    tensors.values().for_each(|x| whole(x, usize::MAX));
+    if all <= LARGE {
+        fs::write(&path, bits(&tensors)).unwrap();
+        assert!(bits(&tensors) == bits(&io::read(&path, &Device::Cpu).unwrap()));
+    }
+}
+
+fn trainer<'a>(model: &'a Linear, folder: &Path) -> Trainer<'a> {
+    let adam = Adam::new(model.parameters(), 0.1).unwrap();
+    Trainer::new(model, Mean(L2), adam)
+        .epochs(2)
+        .batch_size(2)
+        .silent()
+        .callback(EarlyStopping::new("valid_loss", 3))
+        .callback(Checkpoints::new(folder).unwrap().best("loss"))
+}
+
+fn examples() -> (Tensor, Tensor) {
+    let x = Tensor::randn(0_f32, 1.0, (4, 2), &mut Rng::seed(1)).unwrap();
+    let y = x.sum_keepdim(1).unwrap();
+    (x, y)
+}
+
+pub fn checkpoint(bytes: &[u8]) {
+    let bytes = &measured(bytes)[..];
+    let (folder, path) = file(bytes);
+    let model = Linear::new(2, 1, &mut Rng::seed(1)).unwrap();
+    let before = bits(&state(&model));
+    let trainer = trainer(&model, &folder.path().join("made"));
+    let Some(read) = answer(Checkpoint::read(&path), &path) else {
+        assert!(trainer.resume(&path).is_err() && before == bits(&state(&model)));
+        return;
+    };
+    for part in ["model", "optimizer", "history", "callback0"] {
+        read.part(part).values().for_each(|x| whole(x, bytes.len() * 8));
+    }
+    match trainer.resume(&path) {
+        // What comes of damaged numbers is all the same.
+        Ok(mut trainer) => drop(trainer.fit(&examples(), Some(&examples()))),
+        Err(_) => assert!(before == bits(&state(&model))),
+    }
+    read.write(&path).unwrap();
+    let first = fs::read(&path).unwrap();
+    Checkpoint::read(&path).unwrap().write(&path).unwrap();
+    assert!(first == fs::read(&path).unwrap());
+}
+
+/// A file of the program's.
+pub fn model(bytes: &[u8]) {
+    let (_folder, path) = file(&measured(bytes));
+    program::check(&path);
+}

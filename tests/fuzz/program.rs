@@ -1,0 +1,69 @@
+//! The program's model files: its own code, since a program has no names to call.
+#![allow(dead_code)] // most of that code is for commands
+
+#[path = "../../src/bin/tealight/examples.rs"]
+mod examples;
+#[path = "../../src/bin/tealight/failure.rs"]
+mod failure;
+#[path = "../../src/bin/tealight/model.rs"]
+mod model;
+#[path = "../../src/bin/tealight/options.rs"]
+mod options;
+
+use std::fs;
+use std::path::Path;
+
+use tealight::data::image::Color;
+use tealight::data::{CsvOptions, CsvSchema, Missing};
+use tealight::prelude::*;
+
+use super::file;
+use examples::Inputs;
+use failure::{Failure, plain};
+use model::{Model, Plan};
+use options::Kind;
+
+pub(super) fn check(path: &Path) {
+    let model = match Model::read(path) {
+        Ok(model) => model,
+        Err(Failure::Said(text)) => return assert!(text.contains("file: "), "{text}"),
+        Err(Failure::Library(error)) => return assert!(!plain(&error).contains('\n'), "{error}"),
+        Err(other) => panic!("{other:?}"),
+    };
+    let shape = model.plan.inputs.shape();
+    if shape.iter().product::<usize>() < 1 << 12 {
+        let shape = [&[2][..], &shape].concat();
+        let probabilities = model.probabilities(&Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap());
+        assert_eq!(probabilities.unwrap().dims(), [2, model.plan.classes.len()]);
+    }
+    model.write(path).unwrap();
+    let first = fs::read(path).unwrap();
+    Model::read(path).unwrap().write(path).unwrap();
+    assert!(first == fs::read(path).unwrap());
+}
+
+/// Model files of every kind.
+pub(super) fn seeds() -> Vec<Vec<u8>> {
+    let (_folder, path) = file(b"size,colour,kind\n1,red,a\n2,\"blue, pale\",b\n");
+    let options = CsvOptions::new().classes().missing(Missing::Fill);
+    let table = Inputs::Table(Box::new(CsvSchema::of(&path, &options).unwrap()));
+    let picture = |size, color| Inputs::Pictures { size, color };
+    let made = |(kind, inputs, hidden): (Kind, Inputs, Vec<usize>)| {
+        let plan = Plan { kind, inputs, hidden, classes: vec!["a".into(), "b".into()] };
+        let scale = match &plan.inputs {
+            Inputs::Table(schema) => Standardize::new(schema.features().len()),
+            Inputs::Pictures { .. } => Standardize::new_channels(plan.inputs.channels()),
+        };
+        let net = plan.build(scale.unwrap(), &mut Rng::seed(1)).unwrap();
+        Model { plan, net, about: vec![("epochs".into(), "3".into())] }.write(&path).unwrap();
+        fs::read(&path).unwrap()
+    };
+    [
+        (Kind::Logistic, table.clone(), vec![]),
+        (Kind::Mlp, table, vec![3, 2]),
+        (Kind::Cnn, picture(2, Color::Grey), vec![]),
+        (Kind::Logistic, picture(2, Color::Rgb), vec![]),
+    ]
+    .map(made)
+    .into()
+}
