@@ -15,6 +15,23 @@ pub(crate) fn file_error(path: &Path, message: impl Into<String>) -> Error {
     Error::File { path: path.to_path_buf(), message: message.into() }
 }
 
+/// The error of a file that cannot be written, and what to do about it.
+pub(crate) fn unwritable(path: &Path, error: &std::io::Error) -> Error {
+    file_error(path, format!("expected a file that can be written, got: {error}{}", advice(error)))
+}
+
+/// What to do where the system says only what is wrong.
+pub(crate) fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; free some space and try again",
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "; allow writing there, or name another place"
+        }
+        ErrorKind::NotFound => "; make its directory first, or name another place",
+        _ => "",
+    }
+}
+
 /// The bytes of a file that has no more than `limit` of them.
 pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let unreadable = |error| file_error(path, format!("expected a file that can be read, got: {error}"));
@@ -34,7 +51,7 @@ pub(crate) fn replace<F>(path: &Path, write: F) -> Result<()>
 where
     F: FnOnce(&mut dyn Write) -> std::io::Result<()>,
 {
-    let unwritable = |error| file_error(path, format!("expected a file that can be written, got: {error}"));
+    let unwritable = |error| unwritable(path, &error);
     // A link stays a link: what it points to is replaced.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     match fs::metadata(&target) {

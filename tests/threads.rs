@@ -1,7 +1,17 @@
-//! The same bits on any number of threads, for whatever is large enough to be divided.
+//! The same bits on any number of threads, for whatever is large enough to be divided; and from trainings and evaluations that
+//! run at once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
+use std::process::{Command, Stdio};
+use std::sync::{OnceLock, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+use tealight::layer::Dropout;
 use tealight::ops::{ConvOptions, PoolOptions};
 use tealight::prelude::*;
+use tealight::train::Trainer;
 
 fn bits(x: &Tensor) -> Result<Vec<u32>> {
     Ok(x.flatten(0, -1)?.to_vec1::<f32>()?.into_iter().map(f32::to_bits).collect())
@@ -57,4 +67,175 @@ fn the_same_bits_on_any_number_of_threads() {
             assert!(*a == b, "case {i} on {threads} threads");
         }
     }
+}
+
+/// Runs `f`; what hangs fails after a minute.
+fn within_a_minute<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
+    let (done, wait) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        let result = f();
+        let _ = done.send(());
+        result
+    });
+    match wait.recv_timeout(Duration::from_secs(60)) {
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("a deadlock: nothing came for a minute"),
+        // A panic inside closes the channel, too.
+        _ => thread.join().unwrap_or_else(|failure| std::panic::resume_unwind(failure)),
+    }
+}
+
+fn wide(seed: u64) -> Result<Sequential> {
+    let rng = &mut Rng::seed(seed);
+    // As wide as it takes for a product to be divided among threads.
+    Ok(Sequential::new()
+        .push(Linear::new(256, 256, rng)?)
+        .push(Relu)
+        .push(Dropout::new(0.1)?)
+        .push(Linear::new(256, 4, rng)?))
+}
+
+fn inputs(seed: u64) -> Result<Tensor> {
+    Tensor::randn(0_f32, 1.0, (512, 256), &mut Rng::seed(seed))
+}
+
+/// Trains a model of its own, with the shared one evaluated in between: what came out of both.
+fn train_beside(shared: &Sequential, x: &Tensor, seed: u64) -> Result<Vec<Vec<u32>>> {
+    let (own, mut out) = (wide(seed)?, vec![]);
+    let data = (inputs(seed + 100)?, inputs(seed + 200)?.narrow(1, 0, 4)?);
+    let mut trainer = Trainer::new(&own, Mean(L2), Adam::new(own.parameters(), 0.01)?)
+        .epochs(2)
+        .batch_size(512)
+        .seed(seed)
+        .silent()
+        .each_epoch(|_| {
+            assert!(autograd::is_recording(), "no_grad of another task");
+            out.push(bits(&shared.predict(x)?)?);
+            Ok(())
+        });
+    trainer.fit(&data, Some(&data))?;
+    drop(trainer);
+    out.extend(own.parameters().iter().map(|(_, held)| bits(&held.get())).collect::<Result<Vec<_>>>()?);
+    Ok(out)
+}
+
+const TRAININGS: u64 = 4;
+
+/// Each training alone, on one thread.
+fn one_by_one() -> &'static Vec<Vec<Vec<u32>>> {
+    static RESULTS: OnceLock<Vec<Vec<Vec<u32>>>> = OnceLock::new();
+    RESULTS.get_or_init(|| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        pool.install(|| {
+            let (shared, x) = (wide(0).unwrap(), inputs(1).unwrap());
+            (0..TRAININGS).map(|seed| train_beside(&shared, &x, seed).unwrap()).collect()
+        })
+    })
+}
+
+#[test]
+fn models_trained_at_once_beside_a_shared_one() {
+    within_a_minute(|| {
+        let expected = one_by_one();
+        let (shared, x) = (wide(0).unwrap(), inputs(1).unwrap());
+        for round in 0..2 {
+            let got: Vec<_> = thread::scope(|scope| {
+                let threads: Vec<_> = (0..TRAININGS)
+                    .map(|seed| {
+                        scope.spawn({
+                            let (shared, x) = (&shared, &x);
+                            move || train_beside(shared, x, seed).unwrap()
+                        })
+                    })
+                    .collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            assert!(got == *expected, "round {round}");
+        }
+    });
+}
+
+#[test]
+fn the_same_inside_a_rayon_pool() {
+    within_a_minute(|| {
+        let expected = one_by_one();
+        let (shared, x) = (wide(0).unwrap(), inputs(1).unwrap());
+        for threads in [1, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let got: Vec<_> = pool.install(|| {
+                // A thread that waits may take up another training meanwhile: nothing of the one may reach the other.
+                (0..TRAININGS).into_par_iter().map(|seed| train_beside(&shared, &x, seed).unwrap()).collect()
+            });
+            assert!(got == *expected, "{threads} threads");
+        }
+    });
+}
+
+/// The tests above in a process whose rayon has a single thread.
+#[test]
+fn the_same_with_one_rayon_thread() {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "models_trained_at_once_beside_a_shared_one",
+            "the_same_inside_a_rayon_pool",
+            "tensors_sent",
+        ])
+        .env("RAYON_NUM_THREADS", "1")
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success());
+            return;
+        }
+        if started.elapsed() > Duration::from_secs(120) {
+            child.kill().unwrap();
+            panic!("a deadlock with one thread");
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A graph that is begun on one thread, continued on a second, and whose gradient a third one takes.
+#[test]
+fn tensors_sent() {
+    within_a_minute(|| {
+        let (model, x) = (wide(3).unwrap(), inputs(4).unwrap());
+        let weight = model.parameters()[0].1.get();
+        let expected = {
+            let y = model.predict(&x).unwrap();
+            let y = model.forward(&x, &mut Pass::eval()).and_then(|h| {
+                assert_eq!(bits(&h)?, bits(&y)?);
+                h.sqr()?.sum_all()
+            });
+            bits(y.unwrap().backward().unwrap().get(&weight).unwrap()).unwrap()
+        };
+        let (to_second, second) = mpsc::channel::<Tensor>();
+        let (to_third, third) = mpsc::channel::<Tensor>();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    to_second.send(model.forward(&x, &mut Pass::eval()).unwrap()).unwrap();
+                }
+                drop(to_second);
+            });
+            scope.spawn(|| {
+                for hidden in second {
+                    to_third.send(hidden.sqr().unwrap().sum_all().unwrap()).unwrap();
+                }
+                drop(to_third);
+            });
+            let taken = scope.spawn(|| {
+                third
+                    .into_iter()
+                    .map(|y| y.backward().unwrap().get(&weight).map(|g| bits(g).unwrap()))
+                    .collect::<Vec<_>>()
+            });
+            let taken = taken.join().unwrap();
+            assert_eq!(taken.len(), 20);
+            assert!(taken.iter().all(|gradient| gradient.as_ref() == Some(&expected)));
+        });
+    });
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::callback::{Better, Callback, Run, number, to_tensor};
 use crate::autograd::Tensor;
 use crate::error::Result;
-use crate::file::file_error;
+use crate::file::{advice, file_error};
 
 /// Writes checkpoints to a directory: `last.safetensors` after each epoch, and what else one asks for. Each has everything that
 /// [`Trainer::resume`](super::Trainer::resume) needs to go on with the same bits.
@@ -56,7 +56,8 @@ impl Checkpoints {
     pub fn new(directory: impl AsRef<Path>) -> Result<Self> {
         let directory = directory.as_ref().to_path_buf();
         std::fs::create_dir_all(&directory).map_err(|error| {
-            file_error(&directory, format!("expected a directory that can be made, got: {error}"))
+            let advice = advice(&error);
+            file_error(&directory, format!("expected a directory that can be made, got: {error}{advice}"))
         })?;
         Ok(Checkpoints { directory, every: None, steps: None, best: None, record: f64::NAN })
     }

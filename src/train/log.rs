@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::callback::{Callback, Run};
 use super::{History, Record};
 use crate::error::Result;
-use crate::file::file_error;
+use crate::file::unwritable;
 
 /// Writes the history to a file, a line an epoch, as CSV or as JSON lines: `epoch`, `step`, `seconds`, and the scores.
 ///
@@ -80,10 +80,6 @@ impl Log {
             None => Ok(()),
         }
     }
-}
-
-fn unwritable(path: &Path, error: &std::io::Error) -> crate::Error {
-    file_error(path, format!("expected a file that can be written, got: {error}"))
 }
 
 /// The numbers of a record with their names.

@@ -14,6 +14,23 @@ use crate::io::Checkpoint;
 /// What the table of the history has before the scores.
 const COLUMNS: [&str; 3] = ["epoch", "step", "seconds"];
 
+/// The error of a checkpoint that was not written, with what is left of the training.
+fn stopped(error: Error, step: u64) -> Error {
+    match error {
+        Error::File { path, message } => {
+            let left = if path.is_file() {
+                "the one from before is whole: `resume` from it"
+            } else {
+                "there is none from before"
+            };
+            let message =
+                format!("{message}; training stopped after step {step} without this checkpoint, {left}");
+            Error::File { path, message }
+        }
+        other => other,
+    }
+}
+
 impl Trainer<'_> {
     pub(super) fn save(&self, path: &Path, state: &State, position: Position) -> Result<()> {
         let mut checkpoint = Checkpoint::default();
@@ -33,7 +50,7 @@ impl Trainer<'_> {
         checkpoint.say("loss_sum", state.sum);
         checkpoint.say("examples", state.examples);
         put_history(&mut checkpoint, state.history.records())?;
-        checkpoint.write(path)
+        checkpoint.write(path).map_err(|error| stopped(error, state.step))
     }
 
     /// What `fit` begins with: where the run was, with the loader there, or a new run.

@@ -14,8 +14,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::callback::{Callback, Run};
 use crate::error::{Error, Result};
-use crate::file::file_error;
 use crate::file::protobuf::{field, float_field, varint_field};
+use crate::file::unwritable;
 
 /// Writes the scores of each epoch, and the loss of each step as `step_loss`, to an event file that TensorBoard shows:
 /// `tensorboard --logdir runs`.
@@ -63,10 +63,7 @@ impl TensorBoard {
     }
 
     fn open(&mut self, resumed: Option<u64>) -> Result<()> {
-        let refuse = |path: &Path, error: std::io::Error| {
-            file_error(path, format!("expected a place that can be written, got: {error}"))
-        };
-        std::fs::create_dir_all(&self.directory).map_err(|error| refuse(&self.directory, error))?;
+        std::fs::create_dir_all(&self.directory).map_err(|error| unwritable(&self.directory, &error))?;
         // Two trainings may begin in the same second.
         for number in 0..u32::MAX {
             let name =
@@ -78,7 +75,7 @@ impl TensorBoard {
                     break;
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(refuse(&path, error)),
+                Err(error) => return Err(unwritable(&path, &error)),
             }
         }
         self.waiting = event(now(), 0, &field(3, b"brain.Event:2"));
@@ -95,7 +92,7 @@ impl TensorBoard {
             return Err(Error::argument("TensorBoard", "a training that has begun", "none"));
         };
         let written = file.write_all(&self.waiting).and_then(|()| file.flush());
-        written.map_err(|e| file_error(path, format!("expected a file that can be written, got: {e}")))?;
+        written.map_err(|error| unwritable(path, &error))?;
         self.waiting.clear();
         Ok(())
     }

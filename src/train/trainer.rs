@@ -231,16 +231,18 @@ impl<'a> Trainer<'a> {
                 let loss = self.step(&mut batches, &mut state);
                 let loss = loss.map_err(|error| error.within(format!("step {step}")))?;
                 position = batches.position();
-                self.tell(&state, loss, &mut wishes, |callback, run| callback.step(run))?;
-                if batches.len() == 0 {
+                let mut told = self.tell(&state, loss, &mut wishes, |callback, run| callback.step(run));
+                if batches.len() == 0 && told.is_ok() {
                     self.close_epoch(&mut state, started, measured.as_ref())?;
-                    self.tell(&state, loss, &mut wishes, |callback, run| callback.epoch(run))?;
+                    told = self.tell(&state, loss, &mut wishes, |callback, run| callback.epoch(run));
                 }
                 if let Some(progress) = &mut progress {
                     progress.step(|| self.message(&state));
                 }
                 // Not before the epoch is closed: a checkpoint is within an epoch or after it.
                 wishes.saves.drain(..).try_for_each(|path| self.save(&path, &state, position))?;
+                // Not before: a log on a full disk costs no checkpoint elsewhere.
+                told?;
                 #[cfg(feature = "interrupt")]
                 if let Some((_, saved)) = watch.as_ref().filter(|(watch, _)| watch.interrupted()) {
                     self.save(saved, &state, position)?;
@@ -343,7 +345,8 @@ impl<'a> Trainer<'a> {
             history: &state.history,
             wishes,
         };
-        self.callbacks.iter_mut().try_for_each(|callback| what(&mut **callback, &mut run))
+        // All are told, whatever one of them refuses; the first error is the one to tell.
+        self.callbacks.iter_mut().fold(Ok(()), |told, callback| told.and(what(&mut **callback, &mut run)))
     }
 
     /// What the progress bar says.

@@ -66,8 +66,13 @@ pub(super) fn print(text: &str) -> Result<()> {
 /// Writes results to a file, or to standard output if there is none.
 pub(super) fn write(out: Option<&Path>, text: &str) -> Result<()> {
     let Some(path) = out else { return print(text) };
-    let unwritable = |error| {
-        Failure::Said(format!("{}: expected a file that can be written, got: {error}", path.display()))
+    let unwritable = |error: std::io::Error| {
+        let advice = match error.kind() {
+            ErrorKind::StorageFull => "; free some space and try again",
+            _ => "",
+        };
+        let message = format!("expected a file that can be written, got: {error}{advice}");
+        Failure::Said(format!("{}: {message}", path.display()))
     };
     std::fs::write(path, text).map_err(unwritable)
 }

@@ -151,7 +151,7 @@ impl ImageFolder {
     /// The numbers of one picture, (height, width, channels).
     fn read(&self, path: &Path) -> Result<Vec<f32>> {
         // A pipe would be waited for, perhaps for ever.
-        if !path.is_file() {
+        if path.exists() && !path.is_file() {
             return Err(file_error(path, "expected a picture, got something that is no file"));
         }
         let bytes =

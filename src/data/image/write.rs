@@ -4,13 +4,13 @@ use std::path::Path;
 
 use candle_core::DType;
 use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder, ImageError};
+use image::{ExtendedColorType, ImageEncoder};
 
 use super::decode::MAX_SIDE;
 use super::pixels::{Pixels, dims};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
-use crate::file::replace;
+use crate::file::{file_error, replace};
 
 /// Writes a picture as a PNG file: u8, or floats from 0 to 1, which are rounded to the nearest of 256 steps.
 ///
@@ -48,13 +48,11 @@ pub(super) fn write_pixels(path: &Path, pixels: &Pixels) -> Result<()> {
         3 => ExtendedColorType::Rgb8,
         _ => ExtendedColorType::Rgba8,
     };
-    replace(path, |writer| {
-        let encoder = PngEncoder::new(writer);
-        encoder.write_image(&pixels.bytes, width as u32, height as u32, color).map_err(|error| match error {
-            ImageError::IoError(error) => error,
-            error => std::io::Error::other(error),
-        })
-    })
+    let mut bytes = Vec::new();
+    PngEncoder::new(&mut bytes)
+        .write_image(&pixels.bytes, width as u32, height as u32, color)
+        .map_err(|error| file_error(path, format!("expected a picture that PNG can hold, got: {error}")))?;
+    replace(path, |file| file.write_all(&bytes))
 }
 
 fn to_pixels(image: &Tensor) -> Result<Pixels> {
