@@ -1,7 +1,7 @@
-//! What came first? An LSTM reads thirty symbols and says which the first one was: it has to remember it all along.
+//! Example 7: what came first? An LSTM reads thirty symbols and says which the first one was: it has to remember it all along.
 //!
-//! `cargo run --release --example lstm` learns from random sequences, tests on new ones, and writes the model, and `lstm.png` with the
-//! accuracy as it rises from chance, 0.25.
+//! `cargo run --release --example lstm` learns from random sequences and tests on new ones: the accuracy rises from chance, 0.25, to
+//! above 0.95. It writes the model, and `lstm.png` with the accuracy.
 
 use std::path::PathBuf;
 
@@ -46,25 +46,13 @@ impl Layer for Reader {
     tealight::parts!(lstm, head);
 }
 
-const HIDDEN: usize = 32;
-
-/// A model whose forget gates begin nearly open, so that memories last about as long as a sequence: their bias is
-/// ln(length − 1), after C. Tallec and Y. Ollivier 2018. With PyTorch's default it does not learn to remember.
-fn build(length: usize, rng: &mut Rng) -> Result<Reader> {
-    let lstm = Lstm::new(SYMBOLS, HIDDEN, RnnOptions::new(), rng)?;
-    for (_, bias) in lstm.parameters().iter().filter(|(name, _)| name == "bias_ih_l0") {
-        let open = Tensor::full((length.max(3) as f32 - 1.0).ln(), HIDDEN, &Device::Cpu)?;
-        // The gates stand in PyTorch's order: input, forget, cell, output.
-        bias.set(bias.get().assign(HIDDEN..2 * HIDDEN, &open)?.into_array())?;
-    }
-    Ok(Reader { lstm, head: Linear::new(HIDDEN, SYMBOLS, rng)? })
-}
-
 fn main() -> Result<()> {
     let options = Options::parse();
-    let length = options.length as usize;
-    let rng = &mut Rng::seed(1);
-    let model = build(length, rng)?;
+    let (length, rng) = (options.length as usize, &mut Rng::seed(1));
+    let lstm = Lstm::new(SYMBOLS, 32, RnnOptions::new(), rng)?;
+    // The forget gates begin nearly open: with PyTorch's default it does not learn to remember.
+    lstm.remember(length.max(3))?;
+    let model = Reader { lstm, head: Linear::new(32, SYMBOLS, rng)? };
     println!("{}", model.summary(&[32, length, SYMBOLS])?);
     let test = sequences(500, length, rng)?;
     let mut optimizer = Adam::new(model.parameters(), 1e-2)?;
@@ -72,8 +60,8 @@ fn main() -> Result<()> {
     for step in 0..=options.steps {
         let (x, first) = sequences(32, length, rng)?;
         let loss = CrossEntropy.loss(&model.forward(&x, &mut Pass::train(rng.clone()))?, &first)?;
-        let mut gradients = loss.backward()?;
         // Through thirty steps a gradient may grow: its length is cut to 1.
+        let mut gradients = loss.backward()?;
         gradients.clip_norm(1.0, &model.parameters())?;
         optimizer.step(&gradients)?;
         if step % 20 == 0 {

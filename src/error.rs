@@ -140,6 +140,18 @@ impl Error {
         Error::NoGradient { op, reason: reason.into() }
     }
 
+    /// The error of a file, with what is wrong with it: for what a program reads and writes itself.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let path = "no/such/place.txt";
+    /// let error = std::fs::write(path, "text").map_err(|error| Error::file(path, error)).unwrap_err();
+    /// assert!(error.to_string().starts_with("no/such/place.txt: "));
+    /// ```
+    pub fn file(path: impl Into<PathBuf>, message: impl fmt::Display) -> Self {
+        Error::File { path: path.into(), message: message.to_string() }
+    }
+
     /// The same error, with the place in a model where it arose put before it.
     pub fn within(self, place: impl Into<String>) -> Self {
         match self {

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 
 /// The error of a file.
 pub(crate) fn file_error(path: &Path, message: impl Into<String>) -> Error {
-    Error::File { path: path.to_path_buf(), message: message.into() }
+    Error::file(path, message.into())
 }
 
 /// The error of a file that cannot be written, and what to do about it.

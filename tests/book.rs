@@ -1,4 +1,5 @@
-//! The book's pages hang together: links lead somewhere, and the lists are complete. Their code is run by src/book.rs.
+//! The pages hang together: links lead somewhere, the lists are complete, and the gallery of examples is as the examples are. The
+//! code of the book is run by src/book.rs.
 #![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
 use std::collections::BTreeSet;
@@ -6,6 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const GALLERY: &str = "examples/README.md";
+/// The lines of an example, at most.
+const LONGEST: usize = 80;
+/// Programs in examples/ that are none.
+const TOOLS: &[(&str, &str)] = &[("figures", "draws the pictures of the book, and teaches nothing")];
 
 fn read(path: impl AsRef<Path>) -> String {
     let path = Path::new(ROOT).join(path);
@@ -85,7 +91,7 @@ fn broken(page: &str, text: &str) -> Vec<String> {
 fn every_link_and_picture_is_there() {
     let mut pages = markdown("docs");
     assert!(pages.len() > 20, "the pages were not found");
-    pages.extend(["README.md", "CONTRIBUTING.md", "benches/README.md"].map(String::from));
+    pages.extend(["README.md", "CONTRIBUTING.md", "benches/README.md", GALLERY].map(String::from));
     let wrong: Vec<String> = pages.iter().flat_map(|page| broken(page, &read(page))).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -165,7 +171,7 @@ fn the_list_of_layers_is_complete() {
 
 #[test]
 fn pictures_are_small_and_used() {
-    let text: String = markdown("docs").iter().map(read).chain([read("README.md")]).collect();
+    let text: String = markdown("docs").iter().map(read).chain([read("README.md"), read(GALLERY)]).collect();
     let mut together = 0;
     for entry in fs::read_dir(Path::new(ROOT).join("docs/images")).unwrap() {
         let entry = entry.unwrap();
@@ -176,4 +182,99 @@ fn pictures_are_small_and_used() {
         together += size;
     }
     assert!(together < 1_000_000, "{together} bytes of pictures");
+}
+
+/// The names of the programs in examples/, without the tools.
+fn examples() -> Vec<String> {
+    let entries = fs::read_dir(Path::new(ROOT).join("examples")).unwrap();
+    let files = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> =
+        files.filter_map(|file| Some(file.strip_suffix(".rs")?.to_string())).collect();
+    names.sort();
+    for (tool, _) in TOOLS {
+        assert!(names.iter().any(|name| name == tool), "there is no {tool}");
+    }
+    names.retain(|name| TOOLS.iter().all(|(tool, _)| tool != name));
+    names
+}
+
+fn command(name: &str) -> String {
+    format!("cargo run --release --example {name}")
+}
+
+/// What is wrong with an example that has this number in the gallery.
+fn faults(number: usize, name: &str, text: &str) -> Vec<String> {
+    let docs: Vec<&str> = text.lines().map_while(|line| line.strip_prefix("//!")).collect();
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>();
+    // The last statement but `Ok(())` and what is printed; one that is long has lines of its own.
+    let asserted = code.iter().rev().take(8).any(|line| line.trim_start().starts_with("assert"));
+    let wrong = [
+        (text.lines().count() > LONGEST, format!("more than {LONGEST} lines")),
+        (!docs.first().is_some_and(|first| first.starts_with(&format!(" Example {number}: "))), {
+            format!("its docs do not begin with `Example {number}: `")
+        }),
+        (
+            !docs.iter().any(|line| line.contains(&format!("`{}`", command(name)))),
+            "its docs do not say how to run it".into(),
+        ),
+        (!asserted, "it does not end in an assertion".into()),
+    ];
+    wrong.into_iter().filter(|(is, _)| *is).map(|(_, what)| format!("examples/{name}.rs: {what}")).collect()
+}
+
+#[test]
+fn the_gallery_is_as_the_examples_are() {
+    let gallery = read(GALLERY);
+    let (mut shown, mut wrong) = (Vec::new(), Vec::new());
+    for (i, section) in gallery.split("\n## ").skip(1).enumerate() {
+        let heading = section.lines().next().unwrap();
+        let (number, name) = heading.split_once(". ").unwrap_or_else(|| panic!("{heading}: no number"));
+        assert_eq!(number, (i + 1).to_string(), "{heading}");
+        let commands = section.lines().filter(|line| *line == command(name)).count();
+        let seen = section.contains("![") || section.contains("```text");
+        if commands != 1 || !seen {
+            wrong.push(format!("{GALLERY}: {heading}: its command once, and a picture or what it prints"));
+        }
+        wrong.extend(faults(i + 1, name, &read(format!("examples/{name}.rs"))));
+        shown.push(name.to_string());
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+
+    // The table in README.md has the same order.
+    let readme = read("README.md");
+    let places: Vec<usize> = shown
+        .iter()
+        .map(|name| {
+            readme.find(&format!("| `{name}` |")).unwrap_or_else(|| panic!("README.md has no {name}"))
+        })
+        .collect();
+    assert!(places.is_sorted(), "README.md lists the examples in another order");
+    shown.sort();
+    assert_eq!(shown, examples(), "the gallery and examples/");
+}
+
+#[test]
+fn a_faulty_example_is_found() {
+    let good = "//! Example 3: a.\n//!\n//! `cargo run --release --example a` prints.\n\nfn main() {\n    assert!(true);\n}\n";
+    assert_eq!(faults(3, "a", good), [""; 0]);
+    assert_eq!(faults(2, "a", good), ["examples/a.rs: its docs do not begin with `Example 2: `"]);
+    assert_eq!(faults(3, "b", good), ["examples/b.rs: its docs do not say how to run it"]);
+    let early = good.replace("}\n", &"    println!();\n".repeat(9));
+    assert_eq!(faults(3, "a", &early), ["examples/a.rs: it does not end in an assertion"]);
+    let long = good.replace("//!\n", &"//!\n".repeat(80));
+    assert_eq!(faults(3, "a", &long), ["examples/a.rs: more than 80 lines"]);
+}
+
+#[test]
+fn the_checks_run_every_example() {
+    let checks = read(".ci/run");
+    let (_, list) = checks.split_once("case \"$name\" in").unwrap();
+    let (list, _) = list.split_once("esac").unwrap();
+    let listed: BTreeSet<&str> = list
+        .lines()
+        .filter_map(|line| line.split_once(") settings="))
+        .flat_map(|(names, _)| names.split('|').map(str::trim))
+        .collect();
+    let missing: Vec<_> = examples().into_iter().filter(|name| !listed.contains(name.as_str())).collect();
+    assert!(missing.is_empty(), "no settings in .ci/run: {missing:?}");
 }

@@ -6,6 +6,7 @@
 mod ada;
 mod adam;
 mod clip;
+mod conjugate_gradient;
 mod descent;
 mod ema;
 mod flat;
@@ -21,6 +22,7 @@ mod state;
 
 pub use ada::{Adadelta, AdadeltaRule, Adagrad, AdagradRule};
 pub use adam::{Adam, AdamRule, AdamW};
+pub use conjugate_gradient::conjugate_gradient;
 pub use descent::Descent;
 pub use ema::Ema;
 pub use lbfgs::Lbfgs;

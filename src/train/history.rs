@@ -134,6 +134,22 @@ impl History {
         self.records.iter().filter_map(point).collect()
     }
 
+    /// The curves of `loss` and, where there was validation, of `valid_loss`, as [`plot::curve`](crate::plot::curve) takes them.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let data = (Tensor::ones((8, 2), DType::F32, &Device::Cpu)?, Tensor::ones((8, 1), DType::F32, &Device::Cpu)?);
+    /// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
+    /// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).epochs(3).silent();
+    /// assert_eq!(trainer.fit(&data, None)?.losses().len(), 1);
+    /// assert_eq!(trainer.fit(&data, Some(&data))?.losses()[1].0, "valid_loss");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn losses(&self) -> Vec<(&'static str, Vec<(f64, f64)>)> {
+        let curves = ["loss", "valid_loss"].map(|name| (name, self.curve(name)));
+        curves.into_iter().filter(|(_, points)| !points.is_empty()).collect()
+    }
+
     /// The score of this name in the last epoch.
     ///
     /// # Errors

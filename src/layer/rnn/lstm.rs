@@ -8,7 +8,7 @@
 
 use super::{Cell, Recurrence, Recurrent};
 use crate::autograd::Tensor;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::formula::{Formula, Real};
 use crate::ops;
 
@@ -23,6 +23,42 @@ use crate::ops;
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub type Lstm = Recurrent<LstmCell, 2>;
+
+impl Lstm {
+    /// Opens the forget gates so far that memories last about so many steps: their first bias becomes ln(steps − 1). With the
+    /// biases that a new layer has, a memory is halved at every step.
+    ///
+    /// # Errors
+    /// Fewer than two steps; a layer without biases.
+    ///
+    /// # Source
+    /// C. Tallec and Y. Ollivier, "Can recurrent neural networks warp time?", 2018.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let layer = Lstm::new(3, 5, RnnOptions::new(), &mut Rng::seed(1))?;
+    /// layer.remember(30)?;
+    /// let bias = layer.weights[0].bias_ih.as_ref().map(|bias| bias.get().i(5));
+    /// assert_eq!(bias.transpose()?.map(|bias| bias.to_scalar::<f32>()).transpose()?, Some(29_f32.ln()));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn remember(&self, steps: usize) -> Result<()> {
+        if steps < 2 {
+            return Err(Error::argument("remember", "two steps or more", steps));
+        }
+        for weights in &self.weights {
+            let Some(bias) = &weights.bias_ih else {
+                return Err(Error::argument("remember", "a layer with biases", "one without"));
+            };
+            let value = bias.get();
+            // The gates stand in PyTorch's order: input, forget, cell, output.
+            let forget = self.hidden..2 * self.hidden;
+            let open = value.narrow(0, self.hidden, self.hidden)?.full_like(((steps - 1) as f64).ln())?;
+            bias.set(value.assign(forget, &open)?.into_array())?;
+        }
+        Ok(())
+    }
+}
 
 /// A step of an [`Lstm`].
 #[derive(Clone, Copy, Debug, Default)]

@@ -121,3 +121,33 @@ fn edges() -> Result<()> {
     assert_eq!(error.to_string(), "0: gru: expected inputs of shape [t, n, 3] with t > 0, got [6, 2, 4]");
     Ok(())
 }
+
+#[test]
+fn forget_gates_open() -> Result<()> {
+    let rng = &mut Rng::seed(1);
+    let layer = Lstm::new(3, 4, both(), rng)?;
+    let before: Vec<Tensor> =
+        layer.parameters().iter().map(|(_, parameter)| parameter.get().detach()).collect();
+    layer.remember(11)?;
+    let mut opened = 0;
+    for ((name, parameter), before) in layer.parameters().iter().zip(&before) {
+        let after = parameter.get().detach();
+        if name.starts_with("bias_ih") {
+            assert_eq!(after.narrow(0, 4, 4)?.to_vec1::<f32>()?, [10_f32.ln(); 4]);
+            assert_eq!(after.narrow(0, 0, 4)?, before.narrow(0, 0, 4)?);
+            assert_eq!(after.narrow(0, 8, 8)?, before.narrow(0, 8, 8)?);
+            opened += 1;
+        } else {
+            assert_eq!(&after, before, "{name}");
+        }
+    }
+    assert_eq!(opened, layer.weights.len());
+    Lstm::new(3, 0, both(), rng)?.remember(2)?;
+    assert_eq!(layer.remember(1).unwrap_err().to_string(), "remember: expected two steps or more, got 1");
+    let bare = Lstm::new(3, 4, RnnOptions::new().without_bias(), rng)?;
+    assert_eq!(
+        bare.remember(5).unwrap_err().to_string(),
+        "remember: expected a layer with biases, got one without"
+    );
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! Linear equations whose matrix is known by its products alone.
+//!
+//! # Source
+//! M. Hestenes and E. Stiefel 1952.
+
+use candle_core::DType;
+
+use crate::autograd::Tensor;
+use crate::error::{Error, Result};
+
+/// How many times as many steps as there are unknowns are taken at most; without rounding, once would do.
+const MOST: usize = 10;
+
+/// The x with A·x = b, for a symmetric, positive definite A of which `product` gives A·v for any v: a Hessian by
+/// [`hvp`](crate::autograd::hvp), for example.
+///
+/// It ends when ‖b − A·x‖ is at most `tolerance` · ‖b‖, or after ten steps for each unknown. x has no history.
+///
+/// ```
+/// use tealight::{optim::conjugate_gradient, prelude::*};
+/// let a = Tensor::new(&[[4.0, 1.0], [1.0, 3.0]], &Device::Cpu)?;
+/// let x = conjugate_gradient(|v| a.matvec(v), &Tensor::new(&[1.0, 2.0], &Device::Cpu)?, 1e-12)?;
+/// let gap = (x - Tensor::new(&[1.0 / 11.0, 7.0 / 11.0], &Device::Cpu)?)?.abs()?.max_all()?;
+/// assert!(gap.to_scalar::<f64>()? < 1e-12);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
+/// # Shapes
+/// b and x are vectors (n), as `product` takes and gives them.
+///
+/// # Errors
+/// No vector; a product of another shape or dtype; a matrix that is found not to be positive definite, or numbers that
+/// are not finite.
+pub fn conjugate_gradient(
+    product: impl Fn(&Tensor) -> Result<Tensor>,
+    b: &Tensor,
+    tolerance: f64,
+) -> Result<Tensor> {
+    const NAME: &str = "conjugate_gradient";
+    let number = |x: Tensor| x.to_dtype(DType::F64)?.to_scalar::<f64>();
+    let b = b.detach();
+    if b.rank() != 1 {
+        return Err(Error::shape(NAME, "a vector", &[b.dims()]));
+    }
+    let mut x = b.zeros_like()?;
+    let (mut rest, mut direction) = (b.clone(), b.clone());
+    let mut size = number(rest.dot(&rest)?)?;
+    let goal = tolerance * tolerance * size;
+    for _ in 0..b.elem_count().saturating_mul(MOST) {
+        if size <= goal {
+            break;
+        }
+        let along = product(&direction)?.detach();
+        let curvature = number(direction.dot(&along)?)?;
+        // NaN is not above 0 either.
+        if !(curvature > 0.0 && curvature.is_finite() && size.is_finite()) {
+            let expected = "a positive definite matrix and finite numbers";
+            return Err(Error::argument(NAME, expected, format!("v·A·v = {curvature}, ‖b − A·x‖² = {size}")));
+        }
+        let step = size / curvature;
+        x = (x + (&direction * step)?)?;
+        rest = (rest - (along * step)?)?;
+        let new = number(rest.dot(&rest)?)?;
+        direction = (&rest + (direction * (new / size))?)?;
+        size = new;
+    }
+    Ok(x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::conjugate_gradient;
+    use crate::prelude::*;
+
+    #[test]
+    fn solves_what_a_product_gives() -> Result<()> {
+        let rng = &mut Rng::seed(1);
+        let root = Tensor::randn(0.0, 1.0, (12, 12), rng)?;
+        let a = root.t()?.matmul(&root)?;
+        let x = Tensor::randn(0.0, 1.0, 12, rng)?;
+        let found = conjugate_gradient(|v| a.matvec(v), &a.matvec(&x)?, 1e-14)?;
+        assert!((found - x)?.abs()?.max_all()?.to_scalar::<f64>()? < 1e-6);
+
+        let two = Tensor::new(&[3.0_f32], &Device::Cpu)?;
+        assert_eq!(conjugate_gradient(|v| v * 2.0, &two, 1e-6)?.to_vec1::<f32>()?, [1.5]);
+        Ok(())
+    }
+
+    #[test]
+    fn edges() -> Result<()> {
+        let zeros = |n| Tensor::zeros(n, DType::F64, &Device::Cpu);
+        assert_eq!(conjugate_gradient(|v| Ok(v.clone()), &zeros(0)?, 0.0)?.dims(), [0]);
+        assert_eq!(conjugate_gradient(|v| Ok(v.clone()), &zeros(3)?, 0.0)?, zeros(3)?);
+        let ones = (zeros(2)? + 1.0)?;
+        for factor in [-1.0, 0.0, f64::NAN, f64::INFINITY] {
+            let error = conjugate_gradient(|v| v * factor, &ones, 1e-9).unwrap_err().to_string();
+            assert!(error.starts_with("conjugate_gradient: expected a positive definite matrix"), "{error}");
+        }
+        let error = conjugate_gradient(|v| Ok(v.clone()), &(&ones * f64::NAN)?, 1e-9).unwrap_err();
+        assert!(matches!(error, Error::Argument { .. }), "{error}");
+        assert!(matches!(conjugate_gradient(|_| zeros(3), &ones, 1e-9), Err(Error::Shape { .. })));
+        let matrix = ones.reshape((1, 2))?;
+        assert!(matches!(conjugate_gradient(|v| Ok(v.clone()), &matrix, 1e-9), Err(Error::Shape { .. })));
+        Ok(())
+    }
+}
