@@ -32,10 +32,15 @@ pub(crate) fn advice(error: &std::io::Error) -> &'static str {
     }
 }
 
+/// What is no file on a disk may have no end: `/dev/zero`. No more than this is read of it.
+const MOST_OF_A_STREAM: u64 = 256 << 20;
+
 /// The bytes of a file that has no more than `limit` of them.
 pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let unreadable = |error| file_error(path, format!("expected a file that can be read, got: {error}"));
     let file = File::open(path).map_err(unreadable)?;
+    let stream = !file.metadata().map_err(unreadable)?.is_file();
+    let limit = if stream { limit.min(MOST_OF_A_STREAM) } else { limit };
     let mut bytes = Vec::new();
     // The length is not asked for: a device has none, and another program may be writing.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
@@ -174,6 +179,10 @@ mod tests {
         assert_eq!(read_at_most(&path, 5)?, b"12345");
         for (path, limit) in [(path.as_path(), 4), (directory.path(), 9), (Path::new("none"), 9)] {
             assert!(matches!(read_at_most(path, limit), Err(Error::File { .. })));
+        }
+        if cfg!(target_os = "linux") {
+            let error = read_at_most(Path::new("/dev/zero"), u64::MAX).unwrap_err().to_string();
+            assert_eq!(error, "/dev/zero: expected a file of at most 268435456 bytes, got more");
         }
         Ok(())
     }
