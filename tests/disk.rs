@@ -199,6 +199,30 @@ fn logs_on_a_full_disk_cost_no_checkpoint() {
     }
 }
 
+/// A refusal ends the training, with the checkpoint of that epoch; nobody is told of a later one.
+#[test]
+fn a_callback_that_refuses_costs_no_checkpoint() {
+    let place = tempfile::tempdir().unwrap();
+    let (trained, log) = (model(), place.path().join("log"));
+    let full = |epoch: u64| match epoch {
+        3 => Err(Error::File { path: log.clone(), message: "full".into() }),
+        _ => Ok(()),
+    };
+    let mut told = 0;
+    let mut training = trainer(&trained, 5)
+        .each_epoch(|run| full(run.epoch))
+        .callback(Checkpoints::new(place.path()).unwrap())
+        .each_epoch(|run| {
+            told = run.epoch;
+            full(run.epoch).map_err(|_| Error::Candle("not the first".into()))
+        });
+    refused(training.fit(&examples(), None), &log, &["full"]);
+    drop(training);
+    assert_eq!(told, 3);
+    let last = Checkpoint::read(place.path().join("last.safetensors")).unwrap();
+    assert_eq!(last.said::<u64>("epoch").unwrap(), 3);
+}
+
 #[test]
 fn a_disk_that_becomes_read_only() {
     let Some(disk) = Disk::new() else { return };
