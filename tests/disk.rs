@@ -162,7 +162,8 @@ fn logs_on_a_full_disk_cost_no_checkpoint() {
     let full = ["No space left on device", "free some space"];
     let elsewhere = tempfile::tempdir().unwrap();
     let last = elsewhere.path().join("last.safetensors");
-    let logs: [fn(&Path) -> Box<dyn FnOnce(Trainer<'static>) -> Trainer<'static>>; 3] = [
+    type With = Box<dyn FnOnce(Trainer<'static>) -> Trainer<'static>>;
+    let logs: [fn(&Path) -> With; 3] = [
         |at| {
             let at = at.join("log.csv");
             Box::new(move |t| t.callback(Log::csv(at)))
@@ -197,6 +198,30 @@ fn logs_on_a_full_disk_cost_no_checkpoint() {
             let _ = fs::remove_dir_all(disk.path().join(&name));
         }
     }
+}
+
+/// A refusal ends the training, with the checkpoint of that epoch; nobody is told of a later one.
+#[test]
+fn a_callback_that_refuses_costs_no_checkpoint() {
+    let place = tempfile::tempdir().unwrap();
+    let (trained, log) = (model(), place.path().join("log"));
+    let full = |epoch: u64| match epoch {
+        3 => Err(Error::File { path: log.clone(), message: "full".into() }),
+        _ => Ok(()),
+    };
+    let mut told = 0;
+    let mut training = trainer(&trained, 5)
+        .each_epoch(|run| full(run.epoch))
+        .callback(Checkpoints::new(place.path()).unwrap())
+        .each_epoch(|run| {
+            told = run.epoch;
+            full(run.epoch).map_err(|_| Error::Candle("not the first".into()))
+        });
+    refused(training.fit(&examples(), None), &log, &["full"]);
+    drop(training);
+    assert_eq!(told, 3);
+    let last = Checkpoint::read(place.path().join("last.safetensors")).unwrap();
+    assert_eq!(last.said::<u64>("epoch").unwrap(), 3);
 }
 
 #[test]
@@ -288,7 +313,8 @@ fn pictures_that_vanish_or_are_cut_off_while_a_model_learns_from_them() {
         data::image::write_png(place.path().join(class).join(format!("{i}.png")), &picture).unwrap();
     }
     let victim = place.path().join("b/1.png");
-    let hurt: [(&str, &str, fn(&Path)); 3] = [
+    type Hurt = (&'static str, &'static str, fn(&Path));
+    let hurt: [Hurt; 3] = [
         ("cut", "unexpected end of file", |file| fs::write(file, &fs::read(file).unwrap()[..30]).unwrap()),
         ("emptied", "an empty file", |file| fs::write(file, "").unwrap()),
         ("deleted", "No such file or directory", |file| fs::remove_file(file).unwrap()),
@@ -351,7 +377,7 @@ fn files_that_change_while_they_are_read() {
                 while !done.load(Ordering::Relaxed) {
                     let kept = (rng.uniform() * whole.len() as f64) as usize;
                     fs::write(&file, &whole[..kept]).unwrap();
-                    if kept % 3 == 0 {
+                    if kept.is_multiple_of(3) {
                         fs::remove_file(&file).unwrap();
                     }
                     fs::write(&file, &whole).unwrap();

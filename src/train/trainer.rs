@@ -346,7 +346,11 @@ impl<'a> Trainer<'a> {
             wishes,
         };
         // All are told, whatever one of them refuses; the first error is the one to tell.
-        self.callbacks.iter_mut().fold(Ok(()), |told, callback| told.and(what(&mut **callback, &mut run)))
+        let mut told = Ok(());
+        for callback in &mut self.callbacks {
+            told = told.and(what(&mut **callback, &mut run));
+        }
+        told
     }
 
     /// What the progress bar says.
