@@ -76,13 +76,14 @@ pub(crate) fn make<T: WithDType>(data: Vec<T>, dims: &[usize], like: &Array) -> 
 /// So many bytes are asked for before they are needed: an allocator that has not got them ends the program.
 const ASKED: usize = 1 << 30;
 
-/// Refuses a shape whose elements, of so many bytes each, do not fit in memory; of 0 bytes are those that take none, as in a view.
+/// Refuses a shape whose elements, of so many bytes each, do not fit in memory.
 pub(crate) fn fits(op: &'static str, dims: &[usize], bytes: usize) -> Result<()> {
-    let view = bytes == 0 || dims.contains(&0);
-    let count = dims.iter().try_fold(bytes.max(1), |count, &size| count.checked_mul(size.max(1)));
-    let fits = |bytes: &usize| {
-        *bytes < ASKED
-            || isize::try_from(*bytes).is_ok() && (view || Vec::<u8>::new().try_reserve_exact(*bytes).is_ok())
+    if dims.contains(&0) {
+        return Ok(());
+    }
+    let count = dims.iter().try_fold(bytes, |count, &size| count.checked_mul(size));
+    let fits = |&bytes: &usize| {
+        bytes < ASKED || isize::try_from(bytes).is_ok() && Vec::<u8>::new().try_reserve_exact(bytes).is_ok()
     };
     match count.filter(fits) {
         Some(_) => Ok(()),

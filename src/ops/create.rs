@@ -15,11 +15,16 @@ use crate::autograd::array::fits;
 use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor, traced};
 use crate::error::{Error, Result};
 
-/// The shape, if an array of it can exist at all.
-///
-/// As in numpy, an axis of length 0 makes no room for the others: the product of some axes never overflows either.
+/// The shape, if an array of it can exist at all; elements of 0 bytes are those of a view, which take no memory.
 pub(super) fn checked(op: &'static str, shape: Shape, bytes: usize) -> Result<Shape> {
-    fits(op, shape.dims(), bytes)?;
+    // As in numpy, an axis of length 0 makes no room for the others: candle multiplies the sizes for its strides.
+    let count = shape.dims().iter().try_fold(bytes.max(1), |count, &size| count.checked_mul(size.max(1)));
+    if count.is_none_or(|count| isize::try_from(count).is_err()) {
+        return Err(Error::shape(op, "a shape whose elements fit in memory", &[shape.dims()]));
+    }
+    if bytes > 0 {
+        fits(op, shape.dims(), bytes)?;
+    }
     Ok(shape)
 }
 
