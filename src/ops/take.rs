@@ -205,16 +205,16 @@ pub(super) fn taken_along(
     op: &'static str,
     x: &Tensor,
     axis: usize,
-    indices: impl ExactSizeIterator<Item = usize>,
+    indices: impl ExactSizeIterator<Item = usize> + Clone,
 ) -> Result<Tensor> {
     let mut dims = Dims::from_slice(x.dims());
     dims[axis] = indices.len();
     let shape = checked(op, dims[..].into(), x.dtype().size_in_bytes())?;
     // Of nothing any number of places may be named without a list of them.
-    let indices: Vec<usize> = indices.take(shape.elem_count()).collect();
-    let compute = || taken(x, places_along(x.dims(), axis, indices.iter().copied()), &dims);
+    let indices = indices.take(shape.elem_count());
+    let compute = || taken(x, places_along(x.dims(), axis, indices.clone()), &dims);
     traced(&[x], compute, |onnx| {
-        let at = onnx.ints(&indices.iter().map(|&index| index as i64).collect::<Vec<_>>());
+        let at = onnx.ints(&indices.clone().map(|index| index as i64).collect::<Vec<_>>());
         let x = onnx.input(0);
         Ok(onnx.node("Gather", &[x, at], &[("axis", OnnxAttribute::Int(axis as i64))]))
     })
