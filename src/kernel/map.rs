@@ -8,8 +8,7 @@ use std::mem::MaybeUninit;
 use super::Element;
 use super::block::{Block, WIDTH};
 use super::buffer::{self, Uninit};
-use super::parallel::{PIECE, Parts, is_scalar, parts, vectorize, worthwhile};
-use super::reduce::{MADE, sum_made};
+use super::parallel::{PIECE, is_scalar, parts, vectorize, worthwhile};
 use super::view::{Dims, View, Walk, coalesce};
 
 /// How many arrays one loop reads at most: three inputs, the output and its gradient.
@@ -26,10 +25,10 @@ pub(crate) fn sources<'a, T, const N: usize>(views: [View<'a, T>; N]) -> [View<'
 const BLOCK: usize = 512;
 
 /// A part of an output that waits for its elements.
-pub(crate) struct Slots<'a, T>(&'a mut [Uninit<T>]);
+pub(crate) struct Slots<'a, T>(pub(super) &'a mut [Uninit<T>]);
 
-/// Says that every one of some [`Slots`] was written: only the loops of this file do.
-pub(crate) struct Written(());
+/// Says that every one of some [`Slots`] was written: only the loops of this file and of `total` do.
+pub(crate) struct Written(pub(super) ());
 
 /// What computes a part of an output from the same parts of the sources; those that the loop does not read are empty.
 pub(crate) type Loop<'a, T> = &'a (dyn Fn(Slots<T>, [&[T]; SOURCES]) -> Written + Sync);
@@ -152,46 +151,6 @@ pub(crate) fn map_by<T: Element>(
             }
         })
     }
-}
-
-/// Σ `values` over arrays of `n` elements, added as [`sum`](super::sum) does; and what `slopes`, if it is given, computes from
-/// the same elements while they are in cache, with a number as the last source.
-pub(crate) fn total<T: Element>(
-    n: usize,
-    sources: [&[T]; SOURCES],
-    values: Loop<T>,
-    slopes: Option<(Loop<T>, T)>,
-) -> (T, Option<Vec<T>>) {
-    let run = |body: Loop<T>, from: usize, out: &mut [Uninit<T>], number: &[T]| {
-        let mut slices = sources;
-        for slice in slices.iter_mut().filter(|slice| !slice.is_empty()) {
-            *slice = &slice[from..from + out.len()];
-        }
-        if let Some(number) = number.get(..out.len()) {
-            slices[SOURCES - 1] = number;
-        }
-        body(Slots(out), slices);
-    };
-    let make = |from: usize, out: &mut [T]| {
-        // SAFETY: MaybeUninit<T> has T's layout, and a loop writes only numbers.
-        #[allow(unsafe_code)]
-        run(values, from, unsafe { &mut *(std::ptr::from_mut(out) as *mut [Uninit<T>]) }, &[]);
-    };
-    let Some((slopes, number)) = slopes else { return (sum_made(n, &make), None) };
-    let numbers = vec![number; n.min(MADE)];
-    let mut total = T::default();
-    // SAFETY: `sum_made` comes by every block of the n numbers, and each run writes its block.
-    #[allow(unsafe_code)]
-    let slopes = unsafe {
-        buffer::written(n, |out| {
-            let blocks = Parts::new(out, MADE);
-            total = sum_made(n, &|from, values| {
-                make(from, values);
-                run(slopes, from, blocks.take(from / MADE), &numbers);
-            });
-        })
-    };
-    (total, Some(slopes))
 }
 
 /// `f(sources[0][i], sources[1][i], …)` for every element i of the shape `dims`, in row-major order; `f` must be inlined.

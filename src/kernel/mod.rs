@@ -29,6 +29,7 @@ pub(crate) mod rows;
 pub(crate) mod scan;
 mod simd;
 pub(crate) mod soft;
+mod total;
 mod view;
 mod window;
 
@@ -37,14 +38,13 @@ pub(crate) use conv::{Conv, conv, conv_kernel, conv_transpose};
 pub(crate) use find::find_axis;
 pub(crate) use gemm::{Matrix, affine, matmul, outer};
 pub(crate) use index::{Places, nonzero, strides, sums};
-pub(crate) use map::{
-    Loop, SOURCES, Slots, Written, add_assign, fuse, in_blocks, map, map_by, sources, total,
-};
+pub(crate) use map::{Loop, SOURCES, Slots, Written, add_assign, fuse, in_blocks, map, map_by, sources};
 pub(crate) use max_pool::{max_pool, scatter_places, take_places};
 pub use parallel::simd;
 pub(crate) use position::outside;
 pub(crate) use reduce::{dot, fold_axis, is_finite, sum, sum_axis};
 pub(crate) use resample::{Rule, resample, resample_transpose};
+pub(crate) use total::{both, total, total_at_once};
 pub(crate) use view::{Dims, View, broadcast_dims};
 pub(crate) use window::Side;
 

@@ -35,7 +35,7 @@ where
 }
 
 /// The sum of `f(from, to)` over pieces of `n` elements, always in the same order.
-fn in_pieces(n: usize, f: &(dyn Fn(usize, usize) -> f64 + Sync)) -> f64 {
+pub(super) fn in_pieces(n: usize, f: &(dyn Fn(usize, usize) -> f64 + Sync)) -> f64 {
     if n <= PIECE {
         return f(0, n);
     }

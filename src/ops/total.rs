@@ -16,7 +16,7 @@ use crate::autograd::array::{contiguous, elements, on_cpu, with_float};
 use crate::autograd::{Array, Call, Keep, Op, Saved, Tensor, broadcast_to};
 use crate::error::Result;
 use crate::formula::Formula;
-use crate::kernel::{self, SOURCES, Slots};
+use crate::kernel::{self, SOURCES, Slots, Written};
 
 /// The sum of a formula over all elements of tensors of one shape, divided by `divisor`; value and gradient by the first input
 /// in one pass. No derivative may read the formula's value, which is not kept.
@@ -26,6 +26,53 @@ pub(crate) fn total<F: Formula<N>, const N: usize>(
     divisor: f64,
 ) -> Result<Tensor> {
     Total { formula: Pointwise(formula), divisor }.apply(inputs)
+}
+
+/// Values and slopes in one loop, for a formula of two inputs that is inlined into it.
+trait AtOnce: Sync {
+    fn both_f32(&self, factor: f32, out: Slots<f32>, inputs: [&[f32]; 2]) -> (f64, Written);
+    fn both_f64(&self, factor: f64, out: Slots<f64>, inputs: [&[f64]; 2]) -> (f64, Written);
+}
+
+macro_rules! both {
+    ($name:ident $t:ty) => {
+        #[inline(always)]
+        fn $name(&self, factor: $t, out: Slots<$t>, inputs: [&[$t]; 2]) -> (f64, Written) {
+            let formula = &self.0;
+            kernel::both(
+                out,
+                inputs,
+                #[inline(always)]
+                |a, b| {
+                    let inputs = std::array::from_fn(|i| if i == 0 { a } else { b });
+                    let value = formula.value(inputs);
+                    [value, factor * formula.derivative(inputs, value)[0]]
+                },
+            )
+        }
+    };
+}
+
+impl<F: Formula<N>, const N: usize> AtOnce for Pointwise<F, N> {
+    both!(both_f32 f32);
+    both!(both_f64 f64);
+}
+
+/// The type of such a loop's numbers.
+trait Number: Numbers {
+    fn both(loops: &dyn AtOnce, factor: Self, out: Slots<Self>, inputs: [&[Self]; 2]) -> (f64, Written);
+}
+
+impl Number for f32 {
+    fn both(loops: &dyn AtOnce, factor: f32, out: Slots<f32>, inputs: [&[f32]; 2]) -> (f64, Written) {
+        loops.both_f32(factor, out, inputs)
+    }
+}
+
+impl Number for f64 {
+    fn both(loops: &dyn AtOnce, factor: f64, out: Slots<f64>, inputs: [&[f64]; 2]) -> (f64, Written) {
+        loops.both_f64(factor, out, inputs)
+    }
 }
 
 /// Σ formula / divisor, which is the mean if that is n.
@@ -39,7 +86,10 @@ impl<F: Formula<N>, const N: usize> Op<N> for Total<F, N> {
     const NAME: &'static str = F::NAME;
 
     fn forward(&self, inputs: [&Array; N], keep: &mut Keep) -> Result<Array> {
-        total_forward(&self.formula, &inputs, self.divisor, keep)
+        // No loop is compiled for the other formulas.
+        let at_once: Option<&dyn AtOnce> =
+            if const { F::FUSED && N == 2 } { Some(&self.formula) } else { None };
+        total_forward(&self.formula, at_once, &inputs, self.divisor, keep)
     }
 
     fn backward(&self, saved: &Saved<N>, grad: &Tensor) -> Result<[Option<Tensor>; N]> {
@@ -53,7 +103,13 @@ impl<F: Formula<N>, const N: usize> Op<N> for Total<F, N> {
     }
 }
 
-fn total_forward(formula: &dyn Formulas, inputs: &[&Array], divisor: f64, keep: &mut Keep) -> Result<Array> {
+fn total_forward(
+    formula: &dyn Formulas,
+    at_once: Option<&dyn AtOnce>,
+    inputs: &[&Array],
+    divisor: f64,
+    keep: &mut Keep,
+) -> Result<Array> {
     let first = inputs[0];
     let (dims, n) = (first.dims(), inputs.len());
     if keep.recording() {
@@ -80,10 +136,18 @@ fn total_forward(formula: &dyn Formulas, inputs: &[&Array], divisor: f64, keep: 
         for (slice, x) in slices.iter_mut().zip(&opened) {
             *slice = x.as_deref().unwrap_or_default();
         }
+        let factor = 1.0 / divisor as T;
+        let in_one_loop = at_once.filter(|_| slopes).and_then(|loops| {
+            let both = |out: Slots<T>, inputs: [&[T]; 2]| T::both(loops, factor, out, inputs);
+            kernel::total_at_once([slices[0], slices[1]], &both)
+        });
         let value = |out: Slots<T>, slices: [&[T]; SOURCES]| T::run(formula, Which::Value, out, slices);
         let pull = |out: Slots<T>, slices: [&[T]; SOURCES]| T::run(formula, Which::Pull(0), out, slices);
-        let slopes: Option<(kernel::Loop<T>, T)> = if slopes { Some((&pull, 1.0 / divisor as T)) } else { None };
-        let (total, slopes) = kernel::total(first.elem_count(), slices, &value, slopes);
+        let slopes: Option<(kernel::Loop<T>, T)> = if slopes { Some((&pull, factor)) } else { None };
+        let (total, slopes) = match in_one_loop {
+            Some((total, slopes)) => (total, Some(slopes)),
+            None => kernel::total(first.elem_count(), slices, &value, slopes),
+        };
         if let Some(slopes) = slopes {
             keep.extra(Array::from_vec(slopes, dims, &Device::Cpu)?);
         }
