@@ -135,12 +135,12 @@ pub(crate) fn exp_negative_f32(x: f32) -> f32 {
 #[inline(always)]
 pub(crate) fn sigmoid_f32(x: f32) -> f32 {
     const BIAS: f32 = MAGIC_F32 + 126.0;
-    let z = -x;
-    let z = if z < -86.0 { -86.0 } else { z };
-    let z = if z > 89.5 { 89.5 } else { z };
-    let shifted = z.mul_add(LOG2_E_F32, BIAS);
+    // x is held inside before its sign is turned, which then costs no instruction.
+    let x = if x > 86.0 { 86.0 } else { x };
+    let x = if x < -89.5 { -89.5 } else { x };
+    let shifted = x.mul_add(-LOG2_E_F32, BIAS);
     let n = shifted - BIAS;
-    let r = n.mul_add(-LN2_LO_F32, n.mul_add(-LN2_HI_F32, z));
+    let r = n.mul_add(-LN2_LO_F32, n.mul_add(-LN2_HI_F32, -x));
     let y = short_exp_f32(r);
     0.5 / y.mul_add(f32::from_bits(shifted.to_bits() << 23), 0.5)
 }
