@@ -9,6 +9,7 @@
 mod block;
 mod buffer;
 mod conv;
+mod exponentials;
 mod find;
 mod gemm;
 mod index;
@@ -59,6 +60,9 @@ pub(crate) trait Element: Real + WithDType + simd::Vectors + Default + PartialOr
 
     /// eˣ for x ≤ 0; in f32 it is 0 where the result would be subnormal.
     fn exp_negative(self) -> Self;
+
+    /// exp(x − max x) into all of `out`, which is as long; the largest and the sum.
+    fn exponentials(x: &[Self], out: &mut [buffer::Uninit<Self>]) -> (Self, f64);
 }
 
 impl Element for f32 {
@@ -68,6 +72,11 @@ impl Element for f32 {
     fn exp_negative(self) -> Self {
         math::exp_negative_f32(self)
     }
+
+    #[inline(always)]
+    fn exponentials(x: &[f32], out: &mut [buffer::Uninit<f32>]) -> (f32, f64) {
+        exponentials::singles(x, out)
+    }
 }
 
 impl Element for f64 {
@@ -76,5 +85,10 @@ impl Element for f64 {
     #[inline(always)]
     fn exp_negative(self) -> Self {
         Real::exp(self)
+    }
+
+    #[inline(always)]
+    fn exponentials(x: &[f64], out: &mut [buffer::Uninit<f64>]) -> (f64, f64) {
+        exponentials::plain(x, out)
     }
 }

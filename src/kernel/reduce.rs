@@ -214,7 +214,7 @@ fn columns<T: Element>(x: &[T], axis: usize, inner: usize, start: usize, out: &m
 }
 
 /// `x[o, 0, i] ∘ x[o, 1, i] ∘ …` along the middle axis of an array of shape (outer, axis, inner), axis > 0, for an
-/// operation whose result does not depend on the order (maximum, minimum).
+/// operation whose result depends neither on the order nor on how often a number comes (maximum, minimum).
 pub(crate) fn fold_axis<T, F>(x: &[T], outer: usize, axis: usize, inner: usize, f: F) -> Vec<T>
 where
     T: Element,
@@ -248,9 +248,10 @@ pub(super) fn fold<T: Element>(x: &[T], f: &impl Fn(T, T) -> T) -> T {
         return x[1..].iter().fold(x[0], |a, &b| f(a, b));
     }
     let mut lane = wide_fold(x, f);
-    let rest = x.len() / LANES * LANES;
-    for (i, &x) in x[rest..].iter().enumerate() {
-        lane[i] = f(lane[i], x);
+    // The last numbers, of which some may come twice.
+    let last = &x[x.len() - LANES..];
+    for i in 0..LANES {
+        lane[i] = f(lane[i], last[i]);
     }
     let mut width = LANES / 2;
     while width > 0 {

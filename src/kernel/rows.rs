@@ -5,6 +5,7 @@
 
 use super::Element;
 use super::buffer::{self, Uninit, fill};
+use super::exponentials::exponentials;
 use super::parallel::{PIECE, Parts, parts, vectorize, worthwhile};
 use super::reduce::{LANES, fold, lanes};
 use crate::formula::Real;
@@ -73,50 +74,13 @@ pub(super) fn largest<T: Element>(x: &[T]) -> T {
     fold(x, &|a: T, b: T| if b > a { b } else { a })
 }
 
-/// exp(x − max x) into `out`; returns the sum, which is at least 1.
+/// exp(x − largest) into `out`; returns the sum, which is at least 1.
 #[inline(always)]
-pub(super) fn exponentials<T: Element>(x: &[T], largest: T, out: &mut [T]) -> T {
+pub(super) fn shifted_exponentials<T: Element>(x: &[T], largest: T, out: &mut [T]) -> T {
     for i in 0..x.len() {
         out[i] = (x[i] - largest).exp_negative();
     }
     sum(out, out, |e, _| e)
-}
-
-/// Accumulators of a sum of exponentials: more would not stay in registers.
-const FEW: usize = 32;
-
-/// exp(x − max x) into `out`, and the sum, which is at least 1.
-#[inline(always)]
-fn exp_sum<'a, T: Element>(x: &[T], largest: T, out: &'a mut [Uninit<T>]) -> (&'a mut [T], T) {
-    let mut total = 0.0;
-    for (x, out) in x.chunks(BLOCK).zip(out.chunks_mut(BLOCK)) {
-        let lanes = wide_exponentials(x, largest, out);
-        total += lanes.iter().map(|lane| lane.to_f64()).sum::<f64>();
-        for i in x.len() / FEW * FEW..x.len() {
-            let e = (x[i] - largest).exp_negative();
-            out[i].write(e);
-            total += e.to_f64();
-        }
-    }
-    // SAFETY: the blocks cover all of `out`, which is as long as x, and each element of a block was written, in the vectors of
-    // FEW elements or after them.
-    #[allow(unsafe_code)]
-    let out = unsafe { buffer::assume_written_mut(out) };
-    (out, T::from_f64(total))
-}
-
-/// The sums of whole runs of lanes. Nothing else may touch them here, or they do not stay in registers.
-#[inline(always)]
-fn wide_exponentials<T: Element>(x: &[T], largest: T, out: &mut [Uninit<T>]) -> [T; FEW] {
-    let mut lane = [T::default(); FEW];
-    for (x, out) in x.chunks_exact(FEW).zip(out.chunks_exact_mut(FEW)) {
-        for i in 0..FEW {
-            let e = (x[i] - largest).exp_negative();
-            out[i].write(e);
-            lane[i] += e;
-        }
-    }
-    lane
 }
 
 /// x − max x of each row.
@@ -142,9 +106,9 @@ pub(crate) fn softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
         #[inline(always)]
         |_, [x], out, _| {
             if width >= LANES {
-                let (out, total) = exp_sum(x, largest(x), out);
-                for y in out.iter_mut() {
-                    *y /= total;
+                let row = exponentials(x, out);
+                for y in row.e.iter_mut() {
+                    *y /= row.sum;
                 }
                 return;
             }
@@ -276,19 +240,18 @@ fn with_slopes<T: Element>(
 ) {
     if width >= LANES {
         // One row.
-        let (class, largest) = (classes[0], largest(x));
-        let (out, total) = exp_sum(x, largest, out);
+        let (class, row) = (classes[0], exponentials(x, out));
         if class == IGNORED {
-            out.fill(T::default());
+            row.e.fill(T::default());
             return;
         }
         let factor = factor(factors, first);
-        let scale = factor / total;
-        losses[0] = (total.ln() - (x[class as usize] - largest)) * factor;
-        for y in out.iter_mut() {
+        let scale = factor / row.sum;
+        losses[0] = (row.sum.ln() - (x[class as usize] - row.largest)) * factor;
+        for y in row.e.iter_mut() {
             *y *= scale;
         }
-        out[class as usize] -= factor;
+        row.e[class as usize] -= factor;
         return;
     }
     let out = shifted(x, out, width);

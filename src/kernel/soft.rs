@@ -2,7 +2,7 @@
 
 use super::Element;
 use super::parallel::{for_each_row, vectorize};
-use super::rows::{exponentials, largest, sum};
+use super::rows::{largest, shifted_exponentials, sum};
 
 /// Σ q·(ln Σ exp(x) − x) of each row. A class whose weight is 0 counts for nothing, whatever its score.
 pub(crate) fn soft_cross_entropy<T: Element>(x: &[T], q: &[T], rows: usize, width: usize) -> Vec<T> {
@@ -17,7 +17,7 @@ pub(crate) fn soft_cross_entropy<T: Element>(x: &[T], q: &[T], rows: usize, widt
             #[inline(always)]
             || {
                 let largest = largest(x);
-                let log = exponentials(x, largest, &mut e).ln();
+                let log = shifted_exponentials(x, largest, &mut e).ln();
                 let zero = T::default();
                 out[0] = sum(x, q, |x, q| q.select_gt(zero, q * (log - (x - largest)), zero));
             },
@@ -38,7 +38,7 @@ pub(crate) fn soft_cross_entropy_backward<T: Element>(x: &[T], q: &[T], grad: &[
                 if total == T::default() {
                     return;
                 }
-                let scale = total / exponentials(x, largest(x), out);
+                let scale = total / shifted_exponentials(x, largest(x), out);
                 for j in 0..out.len() {
                     out[j] = grad[i] * (out[j] * scale - q[j]);
                 }

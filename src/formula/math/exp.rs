@@ -40,13 +40,66 @@ fn tail_f32(r: f32) -> f32 {
     c4.mul_add(r, c3).mul_add(r, c2).mul_add(r, c1).mul_add(r, c0)
 }
 
+/// One f32, or several that take each step together: the steps of one wait for one another, those of several do not.
+pub(crate) trait Singles: Copy {
+    /// This number in each place.
+    fn all(self, number: f32) -> Self;
+    fn plus(self, other: Self) -> Self;
+    fn minus(self, other: Self) -> Self;
+    fn times(self, other: Self) -> Self;
+    /// self·a + b, rounded once.
+    fn fused(self, a: Self, b: Self) -> Self;
+    /// 2ⁿ, where n + 127 is in the lowest bits.
+    fn power(self) -> Self;
+    /// 0 where `x` is below the limit.
+    fn zero_below(self, x: Self, limit: f32) -> Self;
+}
+
+impl Singles for f32 {
+    #[inline(always)]
+    fn all(self, number: f32) -> f32 {
+        number
+    }
+
+    #[inline(always)]
+    fn plus(self, other: f32) -> f32 {
+        self + other
+    }
+
+    #[inline(always)]
+    fn minus(self, other: f32) -> f32 {
+        self - other
+    }
+
+    #[inline(always)]
+    fn times(self, other: f32) -> f32 {
+        self * other
+    }
+
+    #[inline(always)]
+    fn fused(self, a: f32, b: f32) -> f32 {
+        self.mul_add(a, b)
+    }
+
+    #[inline(always)]
+    fn power(self) -> f32 {
+        f32::from_bits(self.to_bits() << 23)
+    }
+
+    #[inline(always)]
+    fn zero_below(self, x: f32, limit: f32) -> f32 {
+        if x < limit { 0.0 } else { self }
+    }
+}
+
 /// e^r for |r| ≤ ln 2 / 2 within 1 ulp: as 1 + r + r²·P(r), but in fewer steps that wait for one another.
 #[inline(always)]
-fn short_exp_f32(r: f32) -> f32 {
+fn short_exp_f32<X: Singles>(r: X) -> X {
     let [c0, c1, c2, c3, c4] = TAIL_F32;
-    let square = r * r;
-    let tail = c4.mul_add(square, c3.mul_add(r, c2)).mul_add(square, c1.mul_add(r, c0));
-    tail.mul_add(square, 1.0 + r)
+    let (c0, c1, c2, c3, c4) = (r.all(c0), r.all(c1), r.all(c2), r.all(c3), r.all(c4));
+    let square = r.times(r);
+    let tail = c4.fused(square, c3.fused(r, c2)).fused(square, c1.fused(r, c0));
+    tail.fused(square, r.all(1.0).plus(r))
 }
 
 /// P(r) = (e^r − 1 − r) / r².
@@ -117,13 +170,12 @@ pub(crate) fn exp_f64(x: f64) -> f64 {
 ///
 /// At most 1.5 ulp where it is not 0. NaN stays NaN.
 #[inline(always)]
-pub(crate) fn exp_negative_f32(x: f32) -> f32 {
-    const BIAS: f32 = MAGIC_F32 + 127.0;
-    let shifted = x.mul_add(LOG2_E_F32, BIAS);
-    let n = shifted - BIAS;
-    let r = n.mul_add(-LN2_LO_F32, n.mul_add(-LN2_HI_F32, x));
-    let y = short_exp_f32(r) * f32::from_bits(shifted.to_bits() << 23);
-    if x < -87.0 { 0.0 } else { y }
+pub(crate) fn exp_negative_f32<X: Singles>(x: X) -> X {
+    let bias = x.all(MAGIC_F32 + 127.0);
+    let shifted = x.fused(x.all(LOG2_E_F32), bias);
+    let n = shifted.minus(bias);
+    let r = n.fused(x.all(-LN2_LO_F32), n.fused(x.all(-LN2_HI_F32), x));
+    short_exp_f32(r).times(shifted.power()).zero_below(x, -87.0)
 }
 
 /// 1 / (1 + e⁻ˣ), as ½ / (½ + ½·e⁻ˣ): ½·e⁻ˣ overflows later, and where it is subnormal it does not count, so that one factor

@@ -42,7 +42,7 @@ mod trig;
 
 pub(crate) use atan::{atan_f32, atan_f64};
 pub(crate) use erf::{erf_f32, erf_f64, erfc_f32, erfc_f64};
-pub(crate) use exp::{exp_f32, exp_f64, exp_m1_f32, exp_m1_f64, exp_negative_f32, sigmoid_f32};
+pub(crate) use exp::{Singles, exp_f32, exp_f64, exp_m1_f32, exp_m1_f64, exp_negative_f32, sigmoid_f32};
 pub(crate) use ln::{ln_1p_f32, ln_1p_f64, ln_f32, ln_f64};
 pub(crate) use pow::{powf_f32, powf_f64};
 pub(crate) use tanh::{tanh_f32, tanh_f64};
