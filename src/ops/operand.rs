@@ -3,6 +3,11 @@
 use crate::autograd::Tensor;
 
 /// The right side of an operation.
+///
+/// ```
+/// use tealight::ops::{Operand, Side};
+/// assert!(matches!(2.5_f64.side(), Side::Number(2.5)));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Side<'a> {
     /// A tensor, which broadcasts.
