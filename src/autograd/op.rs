@@ -41,6 +41,7 @@ use crate::error::Result;
 /// assert_eq!((first.to_scalar::<f64>()?, second.to_scalar::<f64>()?), (12.0, 12.0));
 /// # Ok::<(), tealight::Error>(())
 /// ```
+#[doc(alias = "Function")]
 pub trait Op<const N: usize>: Debug + Send + Sync + 'static {
     /// The name in error messages and graphs.
     const NAME: &'static str;
