@@ -62,7 +62,8 @@ macro_rules! onnx {
             "# tealight::io::export_onnx(&path, &Model, &[2, 3])?;\n",
             "# let file = std::fs::read(&path).map_err(|error| Error::file(&path, error))?;\n",
             "# std::fs::remove_file(&path).map_err(|error| Error::file(&path, error))?;\n",
-            "# let file = String::from_utf8_lossy(&file);"
+            "# let file = String::from_utf8_lossy(&file);\n",
+            "\n// in the file that was exported:"
         )
     };
 }

@@ -27,6 +27,14 @@ pub enum Side<'a> {
 /// ```
 pub trait Operand {
     /// Which of the two it is.
+    ///
+    /// ```
+    /// use tealight::ops::{Operand, Side};
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[1.0, 2.0], &Device::Cpu)?;
+    /// assert!(matches!(x.side(), Side::Tensor(x) if x.dims() == [2]));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     fn side(&self) -> Side<'_>;
 }
 
