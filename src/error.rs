@@ -6,6 +6,13 @@ use std::path::PathBuf;
 use candle_core::DType;
 
 /// The result of every fallible function of the crate.
+///
+/// ```
+/// use tealight::prelude::*;
+/// fn half(x: &Tensor) -> tealight::Result<Tensor> { x / 2.0 }
+/// assert_eq!(half(&Tensor::new(3.0, &Device::Cpu)?)?.to_scalar::<f64>()?, 1.5);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Everything that can go wrong.
@@ -153,6 +160,14 @@ impl Error {
     }
 
     /// The same error, with the place in a model where it arose put before it.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?;
+    /// let error = x.squeeze(0).unwrap_err().within("fc1").within("encoder");
+    /// assert!(error.to_string().starts_with("encoder.fc1: squeeze: "));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn within(self, place: impl Into<String>) -> Self {
         match self {
             Error::In { place: inner, source } => {
@@ -181,6 +196,17 @@ impl From<candle_core::Error> for Error {
 }
 
 /// A derivative that disagrees with finite differences.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let x = Tensor::new(&[1.0, 3.0], &Device::Cpu)?;
+/// // x·x with half of its history cut off: the gradient is x instead of 2x.
+/// let result = autograd::gradcheck(|x| &x[0] * x[0].detach(), &[x]);
+/// let Err(Error::GradCheck(mismatch)) = result else { panic!("a wrong gradient passed") };
+/// assert_eq!((mismatch.order, mismatch.input, &mismatch.element[..]), (1, 0, &[0][..]));
+/// assert!((mismatch.numeric / mismatch.given - 2.0).abs() < 1e-6);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mismatch {
     /// The operations of the function.

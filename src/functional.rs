@@ -17,7 +17,15 @@ use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::ops::Axis;
 
-/// [`Tensor::sigmoid`]
+/// 1/(1 + e⁻ˣ) of every element: [`Tensor::sigmoid`] as a function.
+///
+/// ```
+/// use tealight::functional::sigmoid;
+/// use tealight::prelude::*;
+///
+/// assert_eq!(sigmoid(&Tensor::new(&[0.0, 1000.0], &Device::Cpu)?)?.to_vec1::<f64>()?, [0.5, 1.0]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 ///
 /// # Errors
 /// A dtype that is no float.
@@ -25,7 +33,15 @@ pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
     x.sigmoid()
 }
 
-/// [`Tensor::tanh`]
+/// The hyperbolic tangent of every element: [`Tensor::tanh`] as a function.
+///
+/// ```
+/// use tealight::functional::tanh;
+/// use tealight::prelude::*;
+///
+/// assert_eq!(tanh(&Tensor::new(&[0.0, -1000.0], &Device::Cpu)?)?.to_vec1::<f64>()?, [0.0, -1.0]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 ///
 /// # Errors
 /// A dtype that is no float.
@@ -33,7 +49,16 @@ pub fn tanh(x: &Tensor) -> Result<Tensor> {
     x.tanh()
 }
 
-/// [`Tensor::relu`]
+/// max(x, 0) of every element: [`Tensor::relu`] as a function.
+///
+/// ```
+/// use tealight::functional::relu;
+/// use tealight::prelude::*;
+///
+/// let f: fn(&Tensor) -> Result<Tensor> = relu; // a function may stand where a closure may
+/// assert_eq!(f(&Tensor::new(&[-2.0, 3.0], &Device::Cpu)?)?.to_vec1::<f64>()?, [0.0, 3.0]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 ///
 /// # Errors
 /// A dtype that is no float.
@@ -41,7 +66,16 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
     x.relu()
 }
 
-/// [`Tensor::softmax`]
+/// The share of each exp(x) in their sum along an axis: [`Tensor::softmax`] as a function.
+///
+/// ```
+/// use tealight::functional::softmax;
+/// use tealight::prelude::*;
+///
+/// let x = Tensor::new(&[[0.0, 0.0], [1.0, 1.0]], &Device::Cpu)?;
+/// assert_eq!(softmax(&x, 1)?.to_vec2::<f64>()?, [[0.5, 0.5], [0.5, 0.5]]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 ///
 /// # Errors
 /// An axis that does not exist; a dtype that is no float.
@@ -49,7 +83,16 @@ pub fn softmax(x: &Tensor, axis: impl Axis) -> Result<Tensor> {
     x.softmax(axis)
 }
 
-/// [`Tensor::log_softmax`]
+/// The logarithm of the softmax along an axis: [`Tensor::log_softmax`] as a function.
+///
+/// ```
+/// use tealight::functional::log_softmax;
+/// use tealight::prelude::*;
+///
+/// let x = Tensor::new(&[-1000.0, 0.0], &Device::Cpu)?;
+/// assert_eq!(log_softmax(&x, 0)?.to_vec1::<f64>()?, [-1000.0, 0.0]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 ///
 /// # Errors
 /// An axis that does not exist; a dtype that is no float.
@@ -57,7 +100,16 @@ pub fn log_softmax(x: &Tensor, axis: impl Axis) -> Result<Tensor> {
     x.log_softmax(axis)
 }
 
-/// [`Tensor::normalize_rows`]
+/// Every row divided by its length: [`Tensor::normalize_rows`] as a function.
+///
+/// ```
+/// use tealight::functional::normalize_rows;
+/// use tealight::prelude::*;
+///
+/// let x = Tensor::new(&[[3.0, 4.0]], &Device::Cpu)?;
+/// assert_eq!(normalize_rows(&x)?.to_vec2::<f64>()?, [[0.6, 0.8]]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 ///
 /// # Errors
 /// A scalar; a dtype that is no float.

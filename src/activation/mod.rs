@@ -71,11 +71,21 @@ pub trait Activation: Clone + Debug + Send + Sync + 'static {
     const FUSED: bool = false;
 
     /// f(x)
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// assert_eq!((Sigmoid.value(0.0), Tanh.value(0.0)), (0.5, 0.0));
+    /// ```
     fn value<R: Real>(&self, x: R) -> R;
 
     /// f′(x) from x and y = f(x). The default differentiates `value` with dual numbers: exact, no finite differences.
     ///
     /// Written by hand it may be cheaper; if it reads only `y`, then `x` is not kept for the backward pass.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// assert_eq!(Sigmoid.derivative(0.0, 0.5), 0.25); // y(1 − y)
+    /// ```
     #[inline(always)]
     fn derivative<R: Real>(&self, x: R, y: R) -> R {
         let _ = y;
@@ -83,6 +93,13 @@ pub trait Activation: Clone + Debug + Send + Sync + 'static {
     }
 
     /// f of every element of `x`.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[-2.0, 3.0]], &Device::Cpu)?;
+    /// assert_eq!(Relu.apply(&x)?.to_vec2::<f64>()?, [[0.0, 3.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A dtype that is no float.

@@ -18,6 +18,14 @@ use crate::error::Result;
 use crate::formula::Real;
 
 /// max(x, 0)
+///
+/// ```
+/// use tealight::prelude::*;
+/// let model = Sequential::new().push(Linear::new(3, 2, &mut Rng::seed(1))?).push(Relu);
+/// let y = model.predict(&Tensor::ones((4, 3), DType::F32, &Device::Cpu)?)?;
+/// assert!(y.min_all()?.to_scalar::<f32>()? >= 0.0);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Relu;
 
@@ -40,6 +48,12 @@ impl Activation for Relu {
 
 impl Tensor {
     /// max(x, 0)
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// assert_eq!(Tensor::new(&[-2.0, 0.0, 3.0], &Device::Cpu)?.relu()?.to_vec1::<f64>()?, [0.0, 0.0, 3.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Gradient
     /// 1 where x > 0, else 0

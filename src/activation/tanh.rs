@@ -13,6 +13,12 @@ use super::Activation;
 use crate::formula::Real;
 
 /// The hyperbolic tangent: any number to one between −1 and 1.
+///
+/// ```
+/// use tealight::prelude::*;
+/// assert_eq!([0.0, 1000.0, -1000.0].map(|x: f64| Tanh.value(x)), [0.0, 1.0, -1.0]);
+/// assert_eq!(Tanh.derivative(0.0, 0.0), 1.0);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tanh;
 

@@ -12,6 +12,12 @@ use super::{Array, Tensor, mode, trace};
 use crate::error::{Error, Result};
 
 /// A function on candle's tensors that tensors with a history can pass through: see [`from_candle`].
+///
+/// ```
+/// use tealight::prelude::*;
+/// let cubes = autograd::from_candle("cubes", |[x]: [&Array; 1]| x.sqr()?.mul(x));
+/// assert_eq!(format!("{cubes:?}"), "FromCandle(cubes)");
+/// ```
 pub struct FromCandle<F> {
     name: &'static str,
     f: Arc<F>,
@@ -53,6 +59,14 @@ where
 
 impl<F> FromCandle<F> {
     /// Runs the function, and records it if an input needs a gradient.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let product = autograd::from_candle("product", |[a, b]: [&Array; 2]| a.mul(b));
+    /// let (a, b) = (Tensor::new(&[2.0, 3.0], &Device::Cpu)?, Tensor::new(&[5.0, 7.0], &Device::Cpu)?);
+    /// assert_eq!(product.apply([&a, &b])?.to_vec1::<f64>()?, [10.0, 21.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Gradient
     /// Candle's. Differentiating that gradient again is an error.

@@ -12,6 +12,14 @@ const TOLERANCE: f64 = 1e-9;
 const STEPS: [f64; 5] = [1e-3, 1e-2, 1e-4, 3e-3, 1e-5];
 
 /// What [`gradcheck`] measured: the largest difference from finite differences, relative to the derivative.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let x = Tensor::new(&[0.3, 2.0], &Device::Cpu)?;
+/// let check = autograd::gradcheck(|x| x[0].exp(), &[x])?;
+/// assert!(check.first < 1e-9 && check.second < 1e-9);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Check {
     /// Of the gradient.
@@ -64,11 +72,29 @@ impl Default for GradCheck {
 
 impl GradCheck {
     /// First and second order, at a relative 1e-9, at the inputs as they are.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[0.3, 2.0], &Device::Cpu)?;
+    /// let check = autograd::GradCheck::new().run(|x| x[0].sin(), std::slice::from_ref(&x))?;
+    /// assert_eq!(check, autograd::gradcheck(|x| x[0].sin(), &[x])?);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// 1 for the gradient alone, 2 for the gradient's gradient as well.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let cubes = autograd::from_candle("cubes", |[x]: [&Array; 1]| x.sqr()?.mul(x));
+    /// let x = [Tensor::new(&[0.3, 2.0], &Device::Cpu)?];
+    /// // What candle differentiates has a first derivative only.
+    /// assert_eq!(autograd::GradCheck::new().order(1).run(|x| cubes.apply([&x[0]]), &x)?.second, 0.0);
+    /// assert!(autograd::GradCheck::new().run(|x| cubes.apply([&x[0]]), &x).is_err());
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     pub fn order(mut self, order: usize) -> Self {
         self.order = order;
@@ -76,6 +102,15 @@ impl GradCheck {
     }
 
     /// How far a derivative may be off, relative to itself.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = [Tensor::new(&[0.3, 2.0], &Device::Cpu)?];
+    /// let off = |x: &[Tensor]| x[0].exp()? + (x[0].sin()? * 1e-6)?.detach(); // by about 1e-6
+    /// assert!(autograd::GradCheck::new().tolerance(1e-5).run(off, &x).is_ok());
+    /// assert!(autograd::GradCheck::new().run(off, &x).is_err());
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     pub fn tolerance(mut self, tolerance: f64) -> Self {
         self.tolerance = tolerance;
@@ -83,6 +118,14 @@ impl GradCheck {
     }
 
     /// Takes of the inputs their shapes only: their numbers are spread over the domain from `low` to `high`.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = [Tensor::zeros(5, DType::F64, &Device::Cpu)?];
+    /// autograd::GradCheck::new().domain(1.0, 2.0).run(|x| x[0].sqrt(), &x)?;
+    /// assert!(autograd::GradCheck::new().run(|x| x[0].sqrt(), &x).is_err()); // at 0, where the slope is infinite
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     pub fn domain(mut self, low: f64, high: f64) -> Self {
         self.domain = Some((low, high));
@@ -90,6 +133,14 @@ impl GradCheck {
     }
 
     /// Checks the gradient of `f` at `inputs`: see [`gradcheck`].
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = [Tensor::new(&[1_f32], &Device::Cpu)?];
+    /// let error = autograd::GradCheck::new().run(|x| x[0].exp(), &x).unwrap_err();
+    /// assert_eq!(error.to_string(), "gradcheck: expected inputs of dtype f64, got f32");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`gradcheck`]; settings that make no sense.

@@ -9,6 +9,13 @@ use super::node::Node;
 use crate::kernel::Dims;
 
 /// The operations that a tensor was recorded from, oldest first. Made by [`Tensor::graph`].
+///
+/// ```
+/// use tealight::prelude::*;
+/// let x = Tensor::parameter(Tensor::new(0.5, &Device::Cpu)?.into_array());
+/// assert_eq!(x.exp()?.graph().to_string(), "0: parameter []\n1: exp(0) []  ∂ y\n");
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Graph {
     steps: Vec<Step>,
@@ -44,11 +51,25 @@ impl Graph {
     }
 
     /// How many operations and parameters there are.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?.into_array());
+    /// assert_eq!((&x * &x)?.graph().len(), 2); // the parameter and the product
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn len(&self) -> usize {
         self.steps.len()
     }
 
     /// Whether nothing was recorded.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?.into_array());
+    /// assert!(!x.exp()?.graph().is_empty() && x.exp()?.detach().graph().is_empty());
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }

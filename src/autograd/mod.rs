@@ -4,6 +4,9 @@
 //! want. [`Tensor::backward`] walks the nodes from the newest to the oldest; [`grad`] does the same and records that
 //! walk, so that a gradient can be differentiated again.
 
+#[macro_use]
+mod example;
+
 mod anomaly;
 #[cfg(feature = "approx")]
 mod approx;

@@ -64,6 +64,13 @@ pub fn no_grad<R>(f: impl FnOnce() -> R) -> R {
 }
 
 /// Whether operations on this thread record their history just now.
+///
+/// ```
+/// use tealight::prelude::*;
+/// assert!(autograd::is_recording());
+/// assert!(!no_grad(autograd::is_recording));
+/// ```
+#[doc(alias = "is_grad_enabled")]
 pub fn is_recording() -> bool {
     RECORDING.get()
 }

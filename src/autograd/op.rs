@@ -41,6 +41,7 @@ use crate::error::Result;
 /// assert_eq!((first.to_scalar::<f64>()?, second.to_scalar::<f64>()?), (12.0, 12.0));
 /// # Ok::<(), tealight::Error>(())
 /// ```
+#[doc(alias = "Function")]
 pub trait Op<const N: usize>: Debug + Send + Sync + 'static {
     /// The name in error messages and graphs.
     const NAME: &'static str;
@@ -60,6 +61,17 @@ pub trait Op<const N: usize>: Debug + Send + Sync + 'static {
     fn backward(&self, saved: &Saved<N>, grad: &Tensor) -> Result<[Option<Tensor>; N]>;
 
     /// The derivative as a formula, for [`Tensor::graph`]; `None` where there is no short one.
+    ///
+    /// ```
+    #[doc = own!(begin 1)]
+    #[doc = own!(forward)]
+    #[doc = own!(backward 1)]
+    ///     fn derivative(&self) -> Option<String> { Some("1".into()) }
+    /// }
+    /// let x = Tensor::parameter(Tensor::new(3.0, &Device::Cpu)?.into_array());
+    /// assert_eq!(Own.apply([&x])?.graph().to_string(), "0: parameter []\n1: own(0) []  ∂ 1\n");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     fn derivative(&self) -> Option<String> {
         None
     }
@@ -73,6 +85,18 @@ pub trait Op<const N: usize>: Debug + Send + Sync + 'static {
     }
 
     /// Runs the operation, and records it if an input needs a gradient.
+    ///
+    /// ```
+    #[doc = own!(begin 1)]
+    #[doc = own!(backward 1)]
+    ///     fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> { Ok(x.sqr()?) }
+    /// }
+    /// let x = Tensor::parameter(Tensor::new(3.0, &Device::Cpu)?.into_array());
+    /// let y = Own.apply([&x])?;
+    /// assert_eq!((y.to_scalar::<f64>()?, y.op_name()), (9.0, Some("own")));
+    /// assert!(!Own.apply([&x.detach()])?.requires_grad());
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Those of `forward`.

@@ -12,6 +12,13 @@ use super::saved::Stash;
 use crate::error::{Error, Result};
 
 /// Numbers without a history: candle's tensor, of which only the numbers are used.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let array: Array = Array::new(&[1.0, 2.0], &Device::Cpu)?;
+/// assert!(!Tensor::from(array.clone()).requires_grad() && Tensor::parameter(array).requires_grad());
+/// # Ok::<(), tealight::Error>(())
+/// ```
 pub type Array = candle_core::Tensor;
 
 /// An array of numbers that remembers how it was computed, so that it can be differentiated.
@@ -35,6 +42,13 @@ pub struct Tensor {
 
 impl Tensor {
     /// A tensor that is not differentiated.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::constant(Array::new(&[1.0, 2.0], &Device::Cpu)?);
+    /// assert!(!x.requires_grad());
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn constant(array: Array) -> Self {
         // A history of candle's own would keep its inputs alive for nobody.
         let array = if array.track_op() { array.detach() } else { array };
@@ -59,41 +73,103 @@ impl Tensor {
     }
 
     /// The length of each axis.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?;
+    /// assert_eq!(x.t()?.dims(), [3, 2]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "size")]
     pub fn dims(&self) -> &[usize] {
         self.array.dims()
     }
 
     /// How many axes there are; 0 for a scalar.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// assert_eq!(Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?.rank(), 2);
+    /// assert_eq!(Tensor::new(7.0, &Device::Cpu)?.rank(), 0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "ndim")]
     pub fn rank(&self) -> usize {
         self.array.rank()
     }
 
     /// The shape, as candle writes it.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?;
+    /// assert_eq!(Tensor::ones(x.shape(), DType::U8, x.device())?.dims(), [2, 3]);
+    /// assert_eq!(x.shape().dims2()?, (2, 3));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn shape(&self) -> &Shape {
         self.array.shape()
     }
 
     /// The type of the elements.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// assert_eq!(Tensor::new(&[1.0], &Device::Cpu)?.dtype(), DType::F64);
+    /// assert_eq!(Tensor::new(&[1u32], &Device::Cpu)?.dtype(), DType::U32);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn dtype(&self) -> DType {
         self.array.dtype()
     }
 
     /// Where the numbers are.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?;
+    /// assert!(x.device().is_cpu());
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn device(&self) -> &Device {
         self.array.device()
     }
 
     /// How many elements there are.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?;
+    /// assert_eq!((x.elem_count(), x.sum_all()?.elem_count()), (6, 1));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "numel")]
     pub fn elem_count(&self) -> usize {
         self.array.elem_count()
     }
 
     /// The numbers.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?;
+    /// let array: &Array = x.array(); // for what candle does and we do not
+    /// assert_eq!(array.stride(), [3, 1]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn array(&self) -> &Array {
         &self.array
     }
 
     /// The numbers; the history is let go.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?;
+    /// let w = Tensor::parameter(x.into_array());
+    /// assert_eq!(w.exp()?.into_array().to_vec2::<f32>()?, [[1.0; 3]; 2]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn into_array(self) -> Array {
         self.array
     }
@@ -108,6 +184,7 @@ impl Tensor {
     ///
     /// # Errors
     /// If there is not exactly one element, or `T` is another type than the tensor's.
+    #[doc(alias = "item")]
     pub fn to_scalar<T: WithDType>(&self) -> Result<T> {
         if self.elem_count() != 1 {
             return Err(Error::shape("to_scalar", "one element", &[self.dims()]));
@@ -118,8 +195,18 @@ impl Tensor {
 
     /// The elements of a vector.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[1.0_f32, 2.0], &Device::Cpu)?;
+    /// assert_eq!(x.to_vec1::<f32>()?, [1.0, 2.0]);
+    /// let error = x.to_vec1::<f64>().unwrap_err().to_string();
+    /// assert_eq!(error, "to_vec1: expected a tensor of dtype f64 (see to_dtype), got f32");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// If the tensor has another rank than 1, or `T` is another type than the tensor's.
+    #[doc(alias = "tolist")]
     pub fn to_vec1<T: WithDType>(&self) -> Result<Vec<T>> {
         self.of_rank("to_vec1", 1)?.typed::<T>("to_vec1")?;
         fits("to_vec1", self.dims(), size_of::<T>())?;
@@ -127,6 +214,13 @@ impl Tensor {
     }
 
     /// The elements of a matrix, row by row.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1u8, 2], [3, 4]], &Device::Cpu)?;
+    /// assert_eq!(x.t()?.to_vec2::<u8>()?, [[1, 3], [2, 4]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// If the tensor has another rank than 2, or `T` is another type than the tensor's.
@@ -140,6 +234,14 @@ impl Tensor {
 
     /// The elements of a tensor of rank 3.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[[1u8], [2]]], &Device::Cpu)?;
+    /// assert_eq!(x.to_vec3::<u8>()?, [[[1], [2]]]);
+    /// assert_eq!(x.to_vec2::<u8>().unwrap_err().to_string(), "to_vec2: expected a tensor of rank 2, got [1, 2, 1]");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// If the tensor has another rank than 3, or `T` is another type than the tensor's.
     pub fn to_vec3<T: WithDType>(&self) -> Result<Vec<Vec<Vec<T>>>> {
@@ -150,11 +252,28 @@ impl Tensor {
     }
 
     /// The same numbers without the history.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::parameter(Tensor::new(3.0, &Device::Cpu)?.into_array());
+    /// let gradients = (&x * x.detach())?.backward()?;
+    /// assert_eq!(gradients.get(&x).unwrap().to_scalar::<f64>()?, 3.0); // not 6: one factor counts as a constant
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "stop_gradient")]
     pub fn detach(&self) -> Self {
         Tensor { array: self.array.clone(), node: None }
     }
 
     /// Whether this tensor depends on a parameter, so that a gradient flows back through it.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::parameter(Tensor::new(3.0, &Device::Cpu)?.into_array());
+    /// assert!((&x + 1.0)?.requires_grad());
+    /// assert!(!x.gt(1.0)?.requires_grad()); // a comparison is no function that one differentiates
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn requires_grad(&self) -> bool {
         self.node.is_some()
     }
@@ -190,6 +309,15 @@ impl Tensor {
     }
 
     /// The name of the operation that made this tensor, if it was recorded.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::parameter(Tensor::new(3.0, &Device::Cpu)?.into_array());
+    /// assert_eq!((x.op_name(), x.exp()?.op_name()), (Some("parameter"), Some("exp")));
+    /// assert_eq!(x.exp()?.detach().op_name(), None);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "grad_fn")]
     pub fn op_name(&self) -> Option<&'static str> {
         self.node.as_ref().map(|node| node.rule.name())
     }

@@ -26,18 +26,37 @@ pub struct Dual<R> {
 
 impl<R: Real> Dual<R> {
     /// The variable that one differentiates by: its slope is 1.
+    ///
+    /// ```
+    /// use tealight::formula::{Dual, Real};
+    /// let x = Dual::variable(3.0_f64);
+    /// assert_eq!((x * x * x).slope(), 27.0);
+    /// assert_eq!(Real::recip(Dual::variable(2.0_f64)).slope(), -0.25);
+    /// ```
     #[inline(always)]
     pub fn variable(value: R) -> Self {
         Dual { value, slope: Some(R::constant(1.0)) }
     }
 
     /// A value that does not depend on the variable.
+    ///
+    /// ```
+    /// use tealight::formula::Dual;
+    /// let product = Dual::variable(3.0_f64) * Dual::fixed(5.0);
+    /// assert_eq!((product.value, product.slope()), (15.0, 5.0));
+    /// ```
     #[inline(always)]
     pub fn fixed(value: R) -> Self {
         Dual { value, slope: None }
     }
 
     /// f′(x)
+    ///
+    /// ```
+    /// use tealight::formula::{Dual, Real};
+    /// assert_eq!(Dual::variable(9.0_f64).sqrt().slope(), 0.5 / 3.0);
+    /// assert_eq!(Dual::fixed(9.0_f64).sqrt().slope(), 0.0);
+    /// ```
     #[inline(always)]
     pub fn slope(self) -> R {
         match self.slope {

@@ -10,6 +10,12 @@ use super::program::{Binary, Instruction, Unary};
 ///
 /// It is made by [`Program::capture`](super::Program::capture). It is `Copy`, and means something only until that
 /// capture ends: outside of one, an `Expr` stands for an unknown number, and what is done to it is forgotten.
+///
+/// ```
+/// use tealight::formula::{Expr, Program, Real};
+/// let square = |x: Expr| x * x + Expr::constant(1.0);
+/// assert_eq!(Program::capture(|[x]| [square(x)]).to_string(), "x * x + 1");
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Expr(usize);
 

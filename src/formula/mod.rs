@@ -51,10 +51,22 @@ pub trait Formula<const N: usize>: Clone + Debug + Send + Sync + 'static {
     const FUSED: bool = false;
 
     /// f(x)
+    ///
+    /// ```
+    /// use tealight::activation::Sigmoid;
+    /// use tealight::formula::Formula;
+    /// assert_eq!(Formula::value(&Sigmoid, [0.0_f64]), 0.5);
+    /// ```
     fn value<R: Real>(&self, x: [R; N]) -> R;
 
     /// ∂f/∂xᵢ from x and y = f(x). The default differentiates `value` with dual numbers: exact. Writing it by hand pays
     /// where y makes it cheaper.
+    ///
+    /// ```
+    /// use tealight::formula::Formula;
+    /// use tealight::loss::L2;
+    /// assert_eq!(Formula::derivative(&L2, [1.0_f64, 3.0], 4.0), [-4.0, 4.0]); // of (a − b)²
+    /// ```
     #[inline(always)]
     fn derivative<R: Real>(&self, x: [R; N], y: R) -> [R; N] {
         let _ = y;

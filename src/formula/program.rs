@@ -7,6 +7,10 @@ use super::{Formula, Real};
 use crate::error::Error;
 
 /// A function of one number.
+///
+/// ```
+/// assert_eq!(tealight::formula::Unary::Recip.apply(4.0_f64), 0.25);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(missing_docs)]
 pub enum Unary {
@@ -32,6 +36,10 @@ pub enum Unary {
 }
 
 /// A function of two numbers.
+///
+/// ```
+/// assert_eq!(tealight::formula::Binary::Max.apply(2.0_f64, 3.0), 3.0);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Binary {
@@ -96,6 +104,23 @@ pub struct Program {
 }
 
 /// Something that carries out a [`Program`].
+///
+/// ```
+/// use tealight::formula::{Binary, Machine, Program, Unary};
+/// use tealight::prelude::*;
+/// struct Count(usize); // counts the operations
+/// impl Machine for Count {
+///     type Value = (); type Error = Error;
+///     fn constant(&mut self, _: f64) -> Result<()> { Ok(()) }
+///     fn unary(&mut self, _: Unary, _: &()) -> Result<()> { Ok(self.0 += 1) }
+///     fn binary(&mut self, _: Binary, _: &(), _: &()) -> Result<()> { Ok(self.0 += 1) }
+///     fn select_gt(&mut self, _: [&(); 4]) -> Result<()> { Ok(self.0 += 1) }
+/// }
+/// let mut count = Count(0);
+/// Program::of(&Sigmoid).run(&mut count, &[()])?; // 1 / (1 + exp(-x))
+/// assert_eq!(count.0, 4);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 pub trait Machine {
     /// What an instruction yields.
     type Value: Clone;
@@ -113,11 +138,21 @@ pub trait Machine {
 
 impl Program {
     /// Records what `f` does to its N inputs.
+    ///
+    /// ```
+    /// use tealight::formula::Program;
+    /// assert_eq!(Program::capture(|[a, b]| [a + b, a - b]).to_string(), "[a + b, a - b]");
+    /// ```
     pub fn capture<const N: usize, const M: usize>(f: impl FnOnce([Expr; N]) -> [Expr; M]) -> Self {
         Self::capture_slice(N, |inputs| f(std::array::from_fn(|i| inputs[i])).to_vec())
     }
 
     /// [`capture`](Program::capture) for a number of inputs and outputs that is known at run time only.
+    ///
+    /// ```
+    /// use tealight::formula::Program;
+    /// assert_eq!(Program::capture_slice(2, |x| vec![x[0] / x[1]]).to_string(), "a / b");
+    /// ```
     pub fn capture_slice(inputs: usize, f: impl FnOnce(&[Expr]) -> Vec<Expr>) -> Self {
         // What follows is compiled once, and not for each formula.
         let mut f = Some(f);
@@ -154,11 +189,20 @@ impl Program {
     }
 
     /// The formula itself, y = f(x).
+    ///
+    /// ```
+    /// assert_eq!(tealight::formula::Program::of(&tealight::activation::Tanh).to_string(), "tanh(x)");
+    /// ```
     pub fn of<F: Formula<N>, const N: usize>(formula: &F) -> Self {
         Self::capture(|x: [Expr; N]| [formula.value(x)])
     }
 
     /// The same program, with names for its inputs when it is printed.
+    ///
+    /// ```
+    /// let ratio = tealight::formula::Program::capture(|[a, b]| [a / b]);
+    /// assert_eq!(ratio.named(&["mass", "volume"]).to_string(), "mass / volume");
+    /// ```
     pub fn named(mut self, names: &[&str]) -> Self {
         for (own, name) in self.names.iter_mut().zip(names) {
             *own = (*name).to_string();
@@ -166,7 +210,7 @@ impl Program {
         self
     }
 
-    /// Carries the program out, one value for each output.
+    /// Carries the program out, one value for each output: see the example of [`Machine`].
     ///
     /// # Errors
     /// Those of the machine; another number of inputs than the program has.
@@ -195,6 +239,10 @@ impl Program {
 
 impl Unary {
     /// f(x) of a number.
+    ///
+    /// ```
+    /// assert_eq!(tealight::formula::Unary::Powi(3).apply(2.0_f64), 8.0);
+    /// ```
     pub fn apply<R: Real>(self, x: R) -> R {
         match self {
             Unary::Neg => -x,
@@ -246,6 +294,10 @@ impl Unary {
 
 impl Binary {
     /// f(a, b) of two numbers.
+    ///
+    /// ```
+    /// assert_eq!(tealight::formula::Binary::Rem.apply(-5.5_f64, 2.0), 0.5);
+    /// ```
     pub fn apply<R: Real>(self, a: R, b: R) -> R {
         match self {
             Binary::Add => a + b,

@@ -33,57 +33,180 @@ pub trait Real:
     + Neg<Output = Self>
 {
     /// The number `value`.
+    ///
+    /// ```
+    /// use tealight::formula::Real;
+    /// assert_eq!(<f32 as Real>::constant(0.1), 0.1_f32);
+    /// ```
     fn constant(value: f64) -> Self;
     /// eˣ
+    ///
+    /// ```
+    /// use tealight::formula::Real;
+    /// assert_eq!((Real::exp(0.0_f64), Real::exp(1000.0_f64)), (1.0, f64::INFINITY));
+    /// ```
     fn exp(self) -> Self;
     /// eˣ − 1, exact near 0.
+    ///
+    /// ```
+    /// use tealight::formula::Real;
+    /// assert_eq!((Real::exp_m1(1e-20_f64), Real::exp(1e-20_f64) - 1.0), (1e-20, 0.0));
+    /// ```
     fn exp_m1(self) -> Self;
     /// The natural logarithm.
+    ///
+    /// ```
+    /// use tealight::formula::Real;
+    /// assert_eq!((Real::ln(1.0_f64), Real::ln(0.0_f64)), (0.0, f64::NEG_INFINITY));
+    /// ```
     fn ln(self) -> Self;
     /// ln(1 + x), exact near 0.
+    ///
+    /// ```
+    /// use tealight::formula::Real;
+    /// assert_eq!((Real::ln_1p(1e-20_f64), Real::ln(1.0 + 1e-20_f64)), (1e-20, 0.0));
+    /// ```
     fn ln_1p(self) -> Self;
     /// √x
+    ///
+    /// ```
+    /// use tealight::formula::Real;
+    /// assert!(Real::sqrt(9.0_f64) == 3.0 && Real::sqrt(-1.0_f64).is_nan());
+    /// ```
     fn sqrt(self) -> Self;
     /// The hyperbolic tangent.
+    ///
+    /// ```
+    /// use tealight::formula::Real;
+    /// assert_eq!((Real::tanh(0.0_f64), Real::tanh(-1000.0_f64)), (0.0, -1.0));
+    /// ```
     fn tanh(self) -> Self;
     /// 1/(1 + e⁻ˣ). Its derivative y(1 − y) never overflows, which that of the quotient does at x = −1000.
+    ///
+    /// ```
+    /// use tealight::formula::{Dual, Real};
+    /// assert_eq!(Real::sigmoid(0.0_f64), 0.5);
+    /// assert_eq!(Dual::variable(-1000.0_f64).sigmoid().slope(), 0.0);
+    /// ```
     #[inline(always)]
     fn sigmoid(self) -> Self {
         let one = Self::constant(1.0);
         one / (one + (-self).exp())
     }
     /// The error function 2/√π ∫₀ˣ exp(−t²) dt.
+    ///
+    /// ```
+    /// use tealight::formula::Real;
+    /// assert_eq!((Real::erf(0.0_f64), Real::erf(10.0_f64)), (0.0, 1.0));
+    /// ```
     fn erf(self) -> Self;
     /// 1 − erf x, with all its digits where erf x is nearly 1.
+    ///
+    /// ```
+    /// use tealight::formula::Real;
+    /// assert!((Real::erfc(10.0_f64) / 2.088487583762545e-45 - 1.0).abs() < 1e-14); // where 1 − erf(10) is 0
+    /// ```
     fn erfc(self) -> Self;
     /// The sine of x radians.
+    ///
+    /// ```
+    /// use tealight::formula::Real;
+    /// assert!((Real::sin(std::f64::consts::PI / 6.0) - 0.5).abs() < 1e-15);
+    /// ```
     fn sin(self) -> Self;
     /// The cosine of x radians.
+    ///
+    /// ```
+    /// use tealight::formula::Real;
+    /// assert_eq!(Real::cos(std::f64::consts::PI), -1.0);
+    /// ```
     fn cos(self) -> Self;
     /// The arc tangent, from −π/2 to π/2.
+    ///
+    /// ```
+    /// use tealight::formula::Real;
+    /// assert_eq!(Real::atan(f64::INFINITY), std::f64::consts::FRAC_PI_2);
+    /// ```
     fn atan(self) -> Self;
     /// The largest whole number that is not above x; flat.
+    ///
+    /// ```
+    /// use tealight::formula::{Dual, Real};
+    /// assert_eq!(Real::floor(-1.5_f64), -2.0);
+    /// assert_eq!(Dual::variable(-1.5_f64).floor().slope(), 0.0);
+    /// ```
     fn floor(self) -> Self;
     /// The nearest whole number, the even one of two that are as near; flat.
+    ///
+    /// ```
+    /// use tealight::formula::Real;
+    /// assert_eq!([0.5, 1.5, 2.6].map(|x: f64| Real::round_ties_even(x)), [0.0, 2.0, 3.0]);
+    /// ```
     fn round_ties_even(self) -> Self;
     /// |x|
+    ///
+    /// ```
+    /// use tealight::formula::{Dual, Real};
+    /// assert_eq!([-3.0, 0.0].map(|x: f64| Dual::variable(x).abs().slope()), [-1.0, 0.0]);
+    /// ```
     fn abs(self) -> Self;
     /// −1, 0 or 1 (0 at 0, unlike `f64::signum`).
+    ///
+    /// ```
+    /// use tealight::formula::Real;
+    /// assert_eq!([-3.0, 0.0, 2.0].map(|x: f64| Real::signum(x)), [-1.0, 0.0, 1.0]);
+    /// ```
     fn signum(self) -> Self;
     /// selfᵉ for a number `exponent`; NaN where self < 0 and `exponent` is no integer.
+    ///
+    /// ```
+    /// use tealight::formula::Real;
+    /// assert!(Real::powf(4.0_f64, 0.5) == 2.0 && Real::powf(-4.0_f64, 0.5).is_nan());
+    /// ```
     fn powf(self, exponent: Self) -> Self;
     /// selfⁿ for an integer n.
+    ///
+    /// ```
+    /// use tealight::formula::Real;
+    /// assert_eq!((Real::powi(-1.5_f64, 2), Real::powi(4.0_f64, -1)), (2.25, 0.25));
+    /// ```
     fn powi(self, n: i32) -> Self;
     /// What is left of self after subtracting a whole number of `divisor`s: exact, from 0 up to `divisor`, with its sign.
     /// NaN where `divisor` is 0 or self is infinite.
+    ///
+    /// ```
+    /// use tealight::formula::Real;
+    /// assert_eq!((Real::rem(-5.5_f64, 2.0), Real::rem(5.5_f64, -2.0)), (0.5, -0.5));
+    /// ```
     fn rem(self, divisor: Self) -> Self;
     /// The larger of two; NaN if either is.
+    ///
+    /// ```
+    /// use tealight::formula::{Dual, Real};
+    /// assert_eq!(Real::max(2.0_f64, 3.0), 3.0);
+    /// assert_eq!(Dual::variable(1.0_f64).max(Dual::fixed(1.0)).slope(), 0.5);
+    /// ```
     fn max(self, other: Self) -> Self;
     /// The smaller of two; NaN if either is.
+    ///
+    /// ```
+    /// use tealight::formula::Real;
+    /// assert!(Real::min(2.0_f64, 3.0) == 2.0 && Real::min(2.0, f64::NAN).is_nan());
+    /// ```
     fn min(self, other: Self) -> Self;
     /// `yes` where `self > other`, else `no` (also where either is NaN): a selection, never a branch.
+    ///
+    /// ```
+    /// use tealight::formula::Real;
+    /// assert_eq!([3.0, f64::NAN].map(|x| x.select_gt(0.0, 1.0, -1.0)), [1.0, -1.0]);
+    /// ```
     fn select_gt(self, other: Self, yes: Self, no: Self) -> Self;
     /// 1/x
+    ///
+    /// ```
+    /// use tealight::formula::Real;
+    /// assert_eq!(Real::recip(4.0_f64), 0.25);
+    /// ```
     #[inline(always)]
     fn recip(self) -> Self {
         Self::constant(1.0) / self

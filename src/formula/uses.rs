@@ -21,12 +21,24 @@ pub struct Uses(u32);
 
 impl Uses {
     /// Input number `i`; from 32 on, none.
+    ///
+    /// ```
+    /// use tealight::formula::{Real, Uses};
+    /// assert_eq!(Uses::input(0) * Uses::input(1), Uses::input(0) | Uses::input(1));
+    /// assert_eq!(Uses::input(32), Uses::constant(1.0));
+    /// ```
     #[inline(always)]
     pub fn input(i: usize) -> Self {
         Uses(1_u32.checked_shl(i as u32).unwrap_or(0))
     }
 
     /// Whether input `i` was read.
+    ///
+    /// ```
+    /// use tealight::formula::{Real, Uses};
+    /// let read = Uses::input(0).max(Uses::input(2));
+    /// assert_eq!([0, 1, 2].map(|i| read.has(i)), [true, false, true]);
+    /// ```
     #[inline(always)]
     pub fn has(self, i: usize) -> bool {
         self.0 & Uses::input(i).0 != 0

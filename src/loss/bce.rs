@@ -21,7 +21,16 @@ use crate::formula::Real;
 /// −(t·ln p + (1 − t)·ln(1 − p)) of a probability p and a target t from 0 to 1.
 ///
 /// For logits use [`BceWithLogits`](super::BceWithLogits): it loses no digits where p is close to 0 or 1.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let (p, t) = (Tensor::new(&[0.5, 1.0], &Device::Cpu)?, Tensor::new(&[1.0, 1.0], &Device::Cpu)?);
+/// assert!((Sum(Bce).loss(&p, &t)?.to_scalar::<f64>()? - 2.0_f64.ln()).abs() < 1e-15);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
+#[doc(alias = "BCELoss")]
+#[doc(alias = "binary_crossentropy")]
 pub struct Bce;
 
 fn logs<R: Real>(p: R) -> (R, R) {

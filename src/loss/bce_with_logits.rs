@@ -20,7 +20,15 @@ use crate::formula::{Formula, Real};
 use crate::ops;
 
 /// The cross-entropy between a target t from 0 to 1 and the probability sigmoid(z) of a logit z.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let (z, t) = (Tensor::new(&[1000.0, 1000.0], &Device::Cpu)?, Tensor::new(&[1.0, 0.0], &Device::Cpu)?);
+/// assert_eq!(BceWithLogits.each(&z, &t)?.to_vec1::<f64>()?, [0.0, 1000.0]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
+#[doc(alias = "BCEWithLogitsLoss")]
 pub struct BceWithLogits;
 
 impl PointwiseLoss for BceWithLogits {
@@ -66,6 +74,16 @@ impl BceWithLogits {
 const NAME: &str = <BceWithLogits as PointwiseLoss>::NAME;
 
 /// [`BceWithLogits`] with a weight of the ones: see [`BceWithLogits::pos_weight`].
+///
+/// ```
+/// use tealight::loss::BceWithPosWeight;
+/// use tealight::prelude::*;
+/// let loss: BceWithPosWeight = BceWithLogits.pos_weight(&Tensor::new(&[1.0, 5.0], &Device::Cpu)?)?;
+/// let (z, t) = (Tensor::zeros((1, 2), DType::F64, &Device::Cpu)?, Tensor::ones((1, 2), DType::F64, &Device::Cpu)?);
+/// let each = loss.each(&z, &t)?.to_vec2::<f64>()?;
+/// assert_eq!(each[0][1], 5.0 * each[0][0]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct BceWithPosWeight {
     weight: Tensor,

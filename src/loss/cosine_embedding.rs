@@ -30,6 +30,7 @@ use crate::error::{Error, Result};
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
+#[doc(alias = "CosineEmbeddingLoss")]
 pub struct CosineEmbedding {
     /// The cosine that unlike vectors may have, 0 unless said otherwise.
     pub margin: f64,
@@ -39,6 +40,16 @@ const NAME: &str = "cosine_embedding";
 
 impl CosineEmbedding {
     /// The losses, one for each pair of vectors.
+    ///
+    /// ```
+    /// use tealight::loss::CosineEmbedding;
+    /// use tealight::prelude::*;
+    /// let a = Tensor::new(&[[1.0, 0.0], [1.0, 0.0]], &Device::Cpu)?;
+    /// let b = Tensor::new(&[[0.0, 2.0], [0.0, 2.0]], &Device::Cpu)?; // at right angles
+    /// let losses = CosineEmbedding::default().pairs(&a, &b, &Tensor::new(&[1.0, -1.0], &Device::Cpu)?)?;
+    /// assert_eq!(losses.to_vec1::<f64>()?, [1.0, 0.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Shapes
     /// Two of (n, d) and targets (n), or two of (d) and a scalar.

@@ -30,6 +30,7 @@ use crate::ops;
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
+#[doc(alias = "GaussianNLLLoss")]
 pub struct GaussianNll {
     /// Whether ln(2π)/2 is added.
     pub full: bool,
@@ -57,6 +58,15 @@ impl Formula<3> for GaussianNll {
 
 impl GaussianNll {
     /// The losses, one for each element of `mean`.
+    ///
+    /// ```
+    /// use tealight::loss::GaussianNll;
+    /// use tealight::prelude::*;
+    /// let [mean, target, variance] = [[0.0], [2.0], [4.0]].map(|x| Tensor::new(&x, &Device::Cpu));
+    /// let loss = GaussianNll::default().gaussians(&mean?, &target?, &variance?)?;
+    /// assert!((loss.to_scalar::<f64>()? - (4.0_f64.ln() + 1.0) / 2.0).abs() < 1e-15);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Shapes
     /// `mean` and `target` of one shape; `variance` of that shape too, or with 1 for the last axis, or without it.

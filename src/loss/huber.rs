@@ -27,6 +27,7 @@ use crate::formula::Real;
 /// # Source
 /// P. J. Huber 1964
 #[derive(Clone, Copy, Debug)]
+#[doc(alias = "HuberLoss")]
 pub struct Huber {
     /// δ: the difference from which on the loss is straight.
     pub delta: f64,
@@ -74,6 +75,7 @@ impl PointwiseLoss for Huber {
 /// # Source
 /// R. Girshick 2015, "Fast R-CNN"
 #[derive(Clone, Copy, Debug)]
+#[doc(alias = "SmoothL1Loss")]
 pub struct SmoothL1 {
     /// β: the difference from which on the loss is straight.
     pub beta: f64,

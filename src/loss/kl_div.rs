@@ -29,6 +29,7 @@ use crate::formula::Real;
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
+#[doc(alias = "KLDivLoss")]
 pub struct KlDiv {
     /// Whether the targets are logarithms too.
     pub log_target: bool,

@@ -18,7 +18,16 @@ use crate::error::Result;
 use crate::formula::Real;
 
 /// |prediction − target|
+///
+/// ```
+/// use tealight::prelude::*;
+/// let (p, t) = (Tensor::new(&[1.0, 5.0], &Device::Cpu)?, Tensor::new(&[2.0, 2.0], &Device::Cpu)?);
+/// assert_eq!(L1.each(&p, &t)?.to_vec1::<f64>()?, [1.0, 3.0]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
+#[doc(alias = "L1Loss")]
+#[doc(alias = "mean_absolute_error")]
 pub struct L1;
 
 impl PointwiseLoss for L1 {
@@ -50,6 +59,13 @@ pub fn l1(prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
 
 impl Tensor {
     /// The sum of the absolute differences from `target`, as [`l1`].
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let (p, t) = (Tensor::new(&[1.0, 5.0], &Device::Cpu)?, Tensor::new(&[2.0, 2.0], &Device::Cpu)?);
+    /// assert_eq!(p.l1(&t)?.to_scalar::<f64>()?, 4.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Shapes or dtypes that differ.

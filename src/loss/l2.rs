@@ -15,10 +15,27 @@ use crate::error::Result;
 use crate::formula::Real;
 
 /// (prediction − target)²
+///
+/// ```
+/// use tealight::prelude::*;
+/// let (p, t) = (Tensor::new(&[1.0, 5.0], &Device::Cpu)?, Tensor::new(&[2.0, 2.0], &Device::Cpu)?);
+/// assert_eq!(L2.each(&p, &t)?.to_vec1::<f64>()?, [1.0, 9.0]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct L2;
 
 /// The mean of the squared differences: `Mean(L2)` by its usual name.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let loss: Mse = Mean(L2);
+/// let (p, t) = (Tensor::new(&[1.0, 5.0], &Device::Cpu)?, Tensor::new(&[2.0, 2.0], &Device::Cpu)?);
+/// assert_eq!(loss.loss(&p, &t)?.to_scalar::<f64>()?, 5.0);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[doc(alias = "MSELoss")]
+#[doc(alias = "mean_squared_error")]
 pub type Mse = Mean<L2>;
 
 /// The mean of the squared differences: `Mean(L2)` by its usual name.
@@ -63,6 +80,13 @@ pub fn l2(prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
 
 impl Tensor {
     /// The sum of the squared differences from `target`, as [`l2`].
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let (p, t) = (Tensor::new(&[1.0, 5.0], &Device::Cpu)?, Tensor::new(&[2.0, 2.0], &Device::Cpu)?);
+    /// assert_eq!(p.l2(&t)?.to_scalar::<f64>()?, 10.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Shapes or dtypes that differ.

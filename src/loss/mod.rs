@@ -47,6 +47,15 @@ use crate::formula::{Dual, Formula, Real};
 use crate::ops;
 
 /// What training makes small: a scalar from a prediction and its target.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let (p, t) = (Tensor::new(&[1.0, 3.0], &Device::Cpu)?, Tensor::new(&[0.0, 0.0], &Device::Cpu)?);
+/// let losses: [&dyn Loss; 2] = [&Mean(L1), &Sum(L2)];
+/// assert_eq!(losses[0].loss(&p, &t)?.to_scalar::<f64>()?, 2.0);
+/// assert_eq!(losses[1].loss(&p, &t)?.to_scalar::<f64>()?, 10.0);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 pub trait Loss: Debug + Send + Sync {
     /// The loss, a scalar; with [`Each`], one for each element or row.
     ///
@@ -279,6 +288,14 @@ impl<L: EachLoss> Loss for Sum<L> {
 
 /// The losses of all elements, divided by the number of samples: the length of the first axis.
 ///
+/// ```
+/// use tealight::prelude::*;
+/// let p = Tensor::ones((2, 3), DType::F64, &Device::Cpu)?;
+/// let loss = tealight::loss::BatchMean(L1).loss(&p, &p.zeros_like()?)?;
+/// assert_eq!(loss.to_scalar::<f64>()?, 3.0);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
 /// # Errors
 /// An empty batch, or a scalar, which is none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -295,6 +312,13 @@ impl<L: EachLoss> Loss for BatchMean<L> {
 }
 
 /// The losses as they are, one for each element or row.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let (p, t) = (Tensor::new(&[1.0, 3.0], &Device::Cpu)?, Tensor::new(&[0.0, 0.0], &Device::Cpu)?);
+/// assert_eq!(tealight::loss::Each(L2).loss(&p, &t)?.to_vec1::<f64>()?, [1.0, 9.0]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Each<L>(pub L);
 

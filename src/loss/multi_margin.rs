@@ -31,6 +31,7 @@ use crate::error::{Error, Result};
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[doc(alias = "MultiMarginLoss")]
 pub struct MultiMargin {
     p: usize,
     margin: f64,
@@ -48,6 +49,15 @@ const NAME: &str = "multi_margin";
 impl MultiMargin {
     /// With the power p, 1 (the default) or 2.
     ///
+    /// ```
+    /// use tealight::loss::MultiMargin;
+    /// use tealight::prelude::*;
+    /// let (scores, class) = (Tensor::new(&[[3.0, 2.5, 0.0]], &Device::Cpu)?, Tensor::new(&[0u32], &Device::Cpu)?);
+    /// let loss = MultiMargin::default().p(2)?.loss(&scores, &class)?;
+    /// assert_eq!(loss.to_scalar::<f64>()?, 0.5 * 0.5 / 3.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Another power.
     pub fn p(self, p: usize) -> Result<Self> {
@@ -59,6 +69,15 @@ impl MultiMargin {
 
     /// With a margin other than 1.
     ///
+    /// ```
+    /// use tealight::loss::MultiMargin;
+    /// use tealight::prelude::*;
+    /// let (scores, class) = (Tensor::new(&[[3.0, 2.5, 0.0]], &Device::Cpu)?, Tensor::new(&[0u32], &Device::Cpu)?);
+    /// assert_eq!(MultiMargin::default().margin(0.5)?.loss(&scores, &class)?.to_scalar::<f64>()?, 0.0);
+    /// assert_eq!(MultiMargin::default().margin(2.0)?.loss(&scores, &class)?.to_scalar::<f64>()?, 0.5);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// NaN.
     pub fn margin(self, margin: f64) -> Result<Self> {
@@ -69,6 +88,15 @@ impl MultiMargin {
     }
 
     /// With a weight for each class, (c).
+    ///
+    /// ```
+    /// use tealight::loss::MultiMargin;
+    /// use tealight::prelude::*;
+    /// let (scores, class) = (Tensor::new(&[[3.0, 2.5, 0.0]], &Device::Cpu)?, Tensor::new(&[0u32], &Device::Cpu)?);
+    /// let loss = MultiMargin::default().weights(&Tensor::new(&[6.0, 1.0, 1.0], &Device::Cpu)?)?;
+    /// assert_eq!(loss.each(&scores, &class)?.to_vec1::<f64>()?, [1.0]); // 6 · 0.5/3
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Weights that are no float vector, or negative or NaN.

@@ -30,6 +30,7 @@ use crate::kernel::rows::IGNORED;
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
+#[doc(alias = "NLLLoss")]
 pub struct Nll {
     classes: Classes,
 }
@@ -43,6 +44,15 @@ const NAME: &str = "nll";
 impl Nll {
     /// With a weight for each class, (c).
     ///
+    /// ```
+    /// use tealight::loss::Nll;
+    /// use tealight::prelude::*;
+    /// let (x, classes) = (Tensor::new(&[[-1.0, -2.0], [-3.0, -4.0]], &Device::Cpu)?, Tensor::new(&[0u32, 1], &Device::Cpu)?);
+    /// let loss = Nll.weights(&Tensor::new(&[1.0, 3.0], &Device::Cpu)?)?.loss(&x, &classes)?;
+    /// assert_eq!(loss.to_scalar::<f64>()?, 3.25); // (1·1 + 3·4)/(1 + 3)
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Weights that are no float vector, or negative or NaN.
     pub fn weights(mut self, weights: &Tensor) -> Result<Self> {
@@ -51,6 +61,14 @@ impl Nll {
     }
 
     /// Rows of this class count for nothing. (PyTorch ignores −100 without being told.)
+    ///
+    /// ```
+    /// use tealight::loss::Nll;
+    /// use tealight::prelude::*;
+    /// let (x, classes) = (Tensor::new(&[[-1.0, -2.0], [-3.0, -4.0]], &Device::Cpu)?, Tensor::new(&[0u32, 1], &Device::Cpu)?);
+    /// assert_eq!(Nll.ignore_index(0).loss(&x, &classes)?.to_scalar::<f64>()?, 4.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn ignore_index(mut self, class: i64) -> Self {
         self.classes.ignored = Some(class);
         self

@@ -26,6 +26,7 @@ use crate::formula::Real;
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
+#[doc(alias = "PoissonNLLLoss")]
 pub struct PoissonNll {
     /// Whether the prediction is the rate's logarithm.
     pub log_input: bool,

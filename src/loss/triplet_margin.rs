@@ -31,6 +31,7 @@ use crate::error::{Error, Result};
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
+#[doc(alias = "TripletMarginLoss")]
 pub struct TripletMargin {
     /// How much closer it should be.
     pub margin: f64,
@@ -52,6 +53,16 @@ const NAME: &str = "triplet_margin";
 
 impl TripletMargin {
     /// The losses, one for each triplet of vectors.
+    ///
+    /// ```
+    /// use tealight::loss::TripletMargin;
+    /// use tealight::prelude::*;
+    /// let anchor = Tensor::zeros((2, 1), DType::F64, &Device::Cpu)?;
+    /// let (near, far) = (Tensor::new(&[[3.0], [3.0]], &Device::Cpu)?, Tensor::new(&[[3.5], [9.0]], &Device::Cpu)?);
+    /// let losses = TripletMargin::default().triplets(&anchor, &near, &far)?.to_vec1::<f64>()?;
+    /// assert!((losses[0] - 0.5).abs() < 1e-5 && losses[1] == 0.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Shapes
     /// Three of (.., d), to (..).

@@ -33,6 +33,7 @@ use crate::layer::{Buffer, Layer, Parts, Pass};
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[doc(alias = "MinMaxScaler")]
 pub struct MinMax {
     min: Buffer,
     range: Buffer,
@@ -40,6 +41,14 @@ pub struct MinMax {
 
 impl MinMax {
     /// Takes the smallest and the largest number of each column of `x`.
+    ///
+    /// ```
+    /// use tealight::normalize::MinMax;
+    /// use tealight::prelude::*;
+    /// let scale = MinMax::fit(&Tensor::new(&[[1.0, -2.0], [5.0, 0.0], [3.0, -1.0]], &Device::Cpu)?)?;
+    /// assert_eq!((scale.min().to_vec1::<f64>()?, scale.range().to_vec1::<f64>()?), (vec![1.0, -2.0], vec![4.0, 2.0]));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A tensor that is no matrix, has no rows, is no float, or holds NaN or infinity.
@@ -55,6 +64,14 @@ impl MinMax {
 
     /// One for `features` features that changes nothing, in f32: to be loaded with what another was fitted to.
     ///
+    /// ```
+    /// use tealight::normalize::MinMax;
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[3.0_f32, 7.0]], &Device::Cpu)?;
+    /// assert_eq!(MinMax::new(2)?.normalize(&x)?, x);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A size that does not fit in memory.
     pub fn new(features: usize) -> Result<Self> {
@@ -64,11 +81,27 @@ impl MinMax {
     }
 
     /// The smallest number of each feature, (d).
+    ///
+    /// ```
+    /// use tealight::normalize::MinMax;
+    /// use tealight::prelude::*;
+    /// let scale = MinMax::fit(&Tensor::new(&[[1.0], [5.0]], &Device::Cpu)?)?;
+    /// assert_eq!(scale.min().to_vec1::<f64>()?, [1.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn min(&self) -> Tensor {
         self.min.get()
     }
 
     /// How far above it the largest is, (d).
+    ///
+    /// ```
+    /// use tealight::normalize::MinMax;
+    /// use tealight::prelude::*;
+    /// let scale = MinMax::fit(&Tensor::new(&[[1.0, 3.0], [5.0, 3.0]], &Device::Cpu)?)?;
+    /// assert_eq!(scale.range().to_vec1::<f64>()?, [4.0, 1.0]); // 1 where the feature is constant
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn range(&self) -> Tensor {
         self.range.get()
     }

@@ -15,8 +15,27 @@ use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
 /// Brings inputs to a common scale.
+///
+/// ```
+/// use tealight::prelude::*;
+/// /// From the 0 to 255 of a byte to 0 to 1.
+/// struct Bytes;
+/// impl Normalize for Bytes {
+///     fn normalize(&self, x: &Tensor) -> Result<Tensor> { x.to_dtype(DType::F32)? / 255.0 }
+/// }
+/// let pixels = Tensor::new(&[[0_u8, 51, 255]], &Device::Cpu)?;
+/// assert_eq!(Bytes.normalize(&pixels)?.to_vec2::<f32>()?, [[0.0, 0.2, 1.0]]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 pub trait Normalize {
     /// The inputs on the common scale; the shape stays.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let scale = Standardize::fit(&Tensor::new(&[[1.0], [3.0]], &Device::Cpu)?)?;
+    /// assert_eq!(scale.normalize(&Tensor::new(&[[5.0], [2.0]], &Device::Cpu)?)?.to_vec2::<f64>()?, [[3.0], [0.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Inputs that do not fit.

@@ -20,6 +20,7 @@ use crate::layer::{Layer, Parts, Pass};
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
+#[doc(alias = "Normalizer")]
 pub struct NormalizeRows;
 
 impl Normalize for NormalizeRows {

@@ -31,6 +31,7 @@ use crate::layer::{Buffer, Layer, Parts, Pass};
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[doc(alias = "StandardScaler")]
 pub struct Standardize {
     mean: Buffer,
     std: Buffer,
@@ -38,6 +39,13 @@ pub struct Standardize {
 
 impl Standardize {
     /// Takes mean and deviation (with divisor n) of each column of `x`.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let scale = Standardize::fit(&Tensor::new(&[[1.0, 0.0], [3.0, 10.0]], &Device::Cpu)?)?;
+    /// assert_eq!((scale.mean().to_vec1::<f64>()?, scale.std().to_vec1::<f64>()?), (vec![2.0, 5.0], vec![1.0, 5.0]));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A tensor that is no matrix, has no rows, is no float, or holds NaN or infinity.
@@ -52,6 +60,13 @@ impl Standardize {
     }
 
     /// One for `features` features that changes nothing, in f32: to be loaded with what another was fitted to.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[3.0_f32, 7.0]], &Device::Cpu)?;
+    /// assert_eq!(Standardize::new(2)?.normalize(&x)?, x);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A size that does not fit in memory.
@@ -100,6 +115,13 @@ impl Standardize {
 
     /// One for images of so many channels that changes nothing, in f32: to be loaded with what another was fitted to.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let scale = Standardize::new_channels(3)?;
+    /// assert_eq!(scale.std().to_vec3::<f32>()?, [[[1.0]], [[1.0]], [[1.0]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A size that does not fit in memory.
     pub fn new_channels(channels: usize) -> Result<Self> {
@@ -109,11 +131,25 @@ impl Standardize {
     }
 
     /// The mean of each feature, (d), or of each channel, (c, 1, 1).
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let scale = Standardize::fit(&Tensor::new(&[[1.0, 0.0], [3.0, 10.0]], &Device::Cpu)?)?;
+    /// assert_eq!(scale.mean().to_vec1::<f64>()?, [2.0, 5.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn mean(&self) -> Tensor {
         self.mean.get()
     }
 
     /// The deviation of each feature, (d), or of each channel, (c, 1, 1).
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let scale = Standardize::fit(&Tensor::new(&[[1.0, 7.0], [3.0, 7.0]], &Device::Cpu)?)?;
+    /// assert_eq!(scale.std().to_vec1::<f64>()?, [1.0, 1.0]); // 1 where the feature is constant
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn std(&self) -> Tensor {
         self.std.get()
     }

@@ -31,8 +31,18 @@ formula!(NumberDiv(c: f64) = "div", [x] => R::constant(c) / x, y => [-(R::consta
 impl Tensor {
     /// The sum, the same as `self + other`.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let (a, b) = (Tensor::new(&[[1.0], [2.0]], &Device::Cpu)?, Tensor::new(&[10.0, 20.0], &Device::Cpu)?);
+    /// assert_eq!(a.add(&b)?.to_vec2::<f64>()?, [[11.0, 21.0], [12.0, 22.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Shapes
     /// Any two that broadcast together.
+    ///
+    /// # Gradient
+    /// 1 for both
     ///
     /// # Errors
     /// Shapes that do not broadcast; dtypes or devices that differ.
@@ -42,8 +52,22 @@ impl Tensor {
 
     /// The difference, the same as `self - other`.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let (a, b) = (Tensor::new(&[5.0, 7.0], &Device::Cpu)?, Tensor::new(&[1.0, 10.0], &Device::Cpu)?);
+    /// assert_eq!(a.sub(&b)?.to_vec1::<f64>()?, [4.0, -3.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Shapes
+    /// Any two that broadcast together.
+    ///
+    /// # Gradient
+    /// 1 and −1
+    ///
     /// # Errors
     /// As for [`add`](Tensor::add).
+    #[doc(alias = "subtract")]
     pub fn sub(&self, other: &Tensor) -> Result<Tensor> {
         apply(Sub, [self, other])
     }
@@ -51,24 +75,63 @@ impl Tensor {
     /// The product element by element, the same as `self * other`. For the matrix product see
     /// [`matmul`](Tensor::matmul).
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let (a, b) = (Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?, Tensor::new(&[1.0, 10.0], &Device::Cpu)?);
+    /// assert_eq!(a.mul(&b)?.to_vec2::<f64>()?, [[1.0, 20.0], [3.0, 40.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Shapes
+    /// Any two that broadcast together.
+    ///
+    /// # Gradient
+    /// b and a
+    ///
     /// # Errors
     /// As for [`add`](Tensor::add).
+    #[doc(alias = "multiply")]
     pub fn mul(&self, other: &Tensor) -> Result<Tensor> {
         apply(Mul, [self, other])
     }
 
     /// The quotient element by element, the same as `self / other`.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let (a, b) = (Tensor::new(&[1.0, -6.0, 1.0], &Device::Cpu)?, Tensor::new(&[4.0, 4.0, 0.0], &Device::Cpu)?);
+    /// assert_eq!(a.div(&b)?.to_vec1::<f64>()?, [0.25, -1.5, f64::INFINITY]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Shapes
+    /// Any two that broadcast together.
+    ///
+    /// # Gradient
+    /// 1/b and −a/b²
+    ///
     /// # Errors
     /// As for [`add`](Tensor::add).
+    #[doc(alias = "divide")]
     pub fn div(&self, other: &Tensor) -> Result<Tensor> {
         apply(Div, [self, other])
     }
 
     /// −x
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[1.0, -2.0], &Device::Cpu)?;
+    /// assert_eq!(x.neg()?.to_vec1::<f64>()?, [-1.0, 2.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Gradient
+    /// −1
+    ///
     /// # Errors
     /// A dtype that is no float.
+    #[doc(alias = "negative")]
     pub fn neg(&self) -> Result<Tensor> {
         apply(Neg, [self])
     }

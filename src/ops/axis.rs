@@ -4,8 +4,20 @@ use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
 /// An integer that names an axis: 0 is the first, −1 the last.
+///
+/// ```
+/// use tealight::ops::Axis;
+/// assert_eq!((-1).of("op", &[2, 3, 4])?, 2);
+/// let error = 3_usize.of("op", &[2, 3, 4]).unwrap_err().to_string();
+/// assert_eq!(error, "op: expected an axis from -3 to 2, got axis 3 of shape [2, 3, 4]");
+/// # Ok::<(), tealight::Error>(())
+/// ```
 pub trait Axis: Copy {
     /// The number as given.
+    ///
+    /// ```
+    /// assert_eq!(tealight::ops::Axis::number(-1_i8), -1);
+    /// ```
     fn number(self) -> i64;
 
     /// The axis of a tensor of shape `dims`, from 0 on.
@@ -44,6 +56,12 @@ integers!(i8 i16 i32 i64 isize u8 u16 u32 u64 usize);
 /// ```
 pub trait Axes {
     /// The axes of a tensor of shape `dims`, from 0 on and in ascending order.
+    ///
+    /// ```
+    /// use tealight::ops::Axes;
+    /// assert_eq!([-1, 0].of_all("op", &[2, 3, 4])?[..], [0, 2]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Axis`] for an axis that does not exist, [`Error::Argument`] for one that is named twice.

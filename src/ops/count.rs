@@ -91,6 +91,13 @@ macro_rules! counts {
 
             #[doc = concat!("[`", stringify!($one), "`](Tensor::", stringify!($one), "), with the axes kept at length 1.")]
             ///
+            /// ```
+            /// use tealight::prelude::*;
+            /// let x = Tensor::new(&[[0.0, 2.0], [3.0, 4.0], [0.0, 0.0]], &Device::Cpu)?;
+            #[doc = concat!("assert_eq!(x.", stringify!($keepdim), "(1)?.squeeze(1)?.to_vec1::<", stringify!($type), ">()?, ", $values, ");")]
+            /// # Ok::<(), tealight::Error>(())
+            /// ```
+            ///
             /// # Errors
             /// An axis that does not exist or is named twice.
             pub fn $keepdim(&self, axes: impl Axes) -> Result<Tensor> {
@@ -99,6 +106,15 @@ macro_rules! counts {
             }
 
             #[doc = concat!($what, ", among all, a scalar.")]
+            ///
+            /// ```
+            /// use tealight::prelude::*;
+            /// let x = Tensor::new(&[3.0, 0.0, -1.0, f64::NAN], &Device::Cpu)?;
+            #[doc = concat!("assert_eq!(x.", stringify!($all), "()?.to_scalar::<", stringify!($type), ">()?, ", $value, ");")]
+            /// let nothing = Tensor::zeros(0, DType::F64, &Device::Cpu)?;
+            #[doc = concat!("assert_eq!(nothing.", stringify!($all), "()?.to_scalar::<", stringify!($type), ">()?, ", $nothing, ");")]
+            /// # Ok::<(), tealight::Error>(())
+            /// ```
             ///
             /// # Errors
             /// None on the CPU.

@@ -96,6 +96,12 @@ impl Tensor {
 
     /// Zeros.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// assert_eq!(Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?.to_vec2::<f32>()?, [[0.0; 3]; 2]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A shape that does not fit in memory.
     pub fn zeros(shape: impl Into<Shape>, dtype: DType, device: &Device) -> Result<Tensor> {
@@ -104,6 +110,12 @@ impl Tensor {
     }
 
     /// Ones.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// assert_eq!(Tensor::ones(3, DType::U8, &Device::Cpu)?.to_vec1::<u8>()?, [1, 1, 1]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A shape that does not fit in memory.
@@ -227,6 +239,12 @@ impl Tensor {
 
     /// The n × n matrix with ones on the diagonal.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// assert_eq!(Tensor::eye(2, DType::F64, &Device::Cpu)?.to_vec2::<f64>()?, [[1.0, 0.0], [0.0, 1.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A size that does not fit in memory.
     pub fn eye(n: usize, dtype: DType, device: &Device) -> Result<Tensor> {
@@ -238,11 +256,19 @@ impl Tensor {
 
     /// The same numbers in another type, rounded or truncated as Rust's `as` does.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[2.7, -1.5, 300.0], &Device::Cpu)?;
+    /// assert_eq!(x.to_dtype(DType::I64)?.to_vec1::<i64>()?, [2, -1, 300]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Gradient
     /// The gradient, in this tensor's type. An integer result has no history.
     ///
     /// # Errors
     /// A type that the device does not have.
+    #[doc(alias = "astype")]
     pub fn to_dtype(&self, dtype: DType) -> Result<Tensor> {
         if dtype == self.dtype() {
             return Ok(self.clone());

@@ -58,6 +58,13 @@ impl Tensor {
 
     /// The natural logarithm; −∞ at 0, NaN below.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let y = Tensor::new(&[1.0, 0.0, -1.0], &Device::Cpu)?.ln()?.to_vec1::<f64>()?;
+    /// assert!(y[..2] == [0.0, f64::NEG_INFINITY] && y[2].is_nan());
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Gradient
     /// 1/x
     ///

@@ -122,11 +122,23 @@ impl Tensor {
 
     /// |x|
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::parameter(Tensor::new(&[-3.0, 0.0, 2.0], &Device::Cpu)?.into_array());
+    /// let gradients = x.abs()?.sum_all()?.backward()?;
+    /// assert_eq!(gradients.get(&x).unwrap().to_vec1::<f64>()?, [-1.0, 0.0, 1.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Gradient
+    /// The sign of x
+    ///
     /// # Kinks
     /// The slope at 0 is 0.
     ///
     /// # Errors
     /// A dtype that is no float.
+    #[doc(alias = "absolute")]
     pub fn abs(&self) -> Result<Tensor> {
         apply(Abs, [self])
     }

@@ -19,6 +19,11 @@ use crate::autograd::{Tensor, trace};
 use crate::error::{Error, Result};
 
 /// What to take along one axis.
+///
+/// ```
+/// use tealight::ops::{Index, Part};
+/// assert!(matches!((-1).part(), Part::At(-1)));
+/// ```
 #[derive(Clone, Debug)]
 pub enum Part {
     /// One place; the axis goes away. Negative ones count from the end.
@@ -32,12 +37,25 @@ pub enum Part {
 }
 
 /// An integer, a range of integers, or a tensor of indices: what [`Tensor::i`] takes for one axis.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let x = Tensor::arange(0.0, 4.0, &Device::Cpu)?;
+/// let picked = Tensor::new(&[3_u32, 0], &Device::Cpu)?;
+/// assert_eq!(x.i(&picked)?.to_vec1::<f64>()?, [3.0, 0.0]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 pub trait Index {
     /// What to take.
     fn part(self) -> Part;
 }
 
 /// One [`Index`], or a tuple of up to six, one for each axis from the first on.
+///
+/// ```
+/// use tealight::ops::Indices;
+/// assert_eq!((0, 1..3, ..).parts().len(), 3);
+/// ```
 pub trait Indices {
     /// What to take along each axis.
     fn parts(self) -> Vec<Part>;
@@ -50,6 +68,12 @@ impl<A: Axis> Index for A {
 }
 
 /// A range of integers, of any of Rust's kinds.
+///
+/// ```
+/// use std::ops::Bound;
+/// use tealight::ops::Bounds;
+/// assert_eq!((1..-1).bounds(), (Bound::Included(1), Bound::Excluded(-1)));
+/// ```
 pub trait Bounds {
     /// The first place and the last.
     fn bounds(self) -> (Bound<i64>, Bound<i64>);
@@ -68,6 +92,14 @@ impl Index for RangeFull {
 }
 
 /// What [`step`] gives.
+///
+/// ```
+/// use tealight::ops::step;
+/// use tealight::prelude::*;
+/// let odd = step(1.., 2);
+/// assert_eq!(Tensor::eye(5, DType::F32, &Device::Cpu)?.i((odd, odd))?.dims(), [2, 2]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
     bounds: (Bound<i64>, Bound<i64>),

@@ -103,6 +103,14 @@ impl Tensor {
 
     /// [`logsumexp`](Tensor::logsumexp), with the axes kept at length 1.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[0.0, 1.0], [5.0, 5.0]], &Device::Cpu)?;
+    /// let shares = (&x - x.logsumexp_keepdim(1)?)?.exp()?;
+    /// assert!((shares.i((1, 0))?.to_scalar::<f64>()? - 0.5).abs() < 1e-15);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As for [`logsumexp`](Tensor::logsumexp).
     pub fn logsumexp_keepdim(&self, axes: impl Axes) -> Result<Tensor> {
@@ -111,6 +119,13 @@ impl Tensor {
     }
 
     /// ln Σ exp(x) of all elements, a scalar.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1000.0], [1000.0]], &Device::Cpu)?;
+    /// assert!((x.logsumexp_all()?.to_scalar::<f64>()? - (1000.0 + 2.0_f64.ln())).abs() < 1e-12);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A dtype that is no float.

@@ -250,6 +250,13 @@ impl Tensor {
 
     /// The matrix of all products aᵢ·bⱼ of two vectors.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let (a, b) = (Tensor::new(&[1.0, 2.0], &Device::Cpu)?, Tensor::new(&[10.0, 20.0, 30.0], &Device::Cpu)?);
+    /// assert_eq!(a.outer(&b)?.to_vec2::<f64>()?, [[10.0, 20.0, 30.0], [20.0, 40.0, 60.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Shapes
     /// (m) and (n) give (m, n)
     ///
@@ -270,6 +277,13 @@ impl Tensor {
     }
 
     /// The product of a matrix with a vector.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let (m, v) = (Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?, Tensor::new(&[1.0, 10.0], &Device::Cpu)?);
+    /// assert_eq!(m.matvec(&v)?.to_vec1::<f64>()?, [21.0, 43.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Shapes
     /// (m, k) and (k) give (m)

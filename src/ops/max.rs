@@ -128,6 +128,14 @@ macro_rules! extrema {
             #[doc = concat!("[`", stringify!($one), "`](Tensor::", stringify!($one), "), with the axes kept at length 1, ")]
             /// so that the result broadcasts against this tensor.
             ///
+            /// ```
+            /// use tealight::prelude::*;
+            /// let x = Tensor::new(&[[1.0, 5.0, 2.0], [7.0, 0.0, 7.0]], &Device::Cpu)?;
+            #[doc = concat!("let distance = (&x - x.", stringify!($keepdim), "(1)?)?;")]
+            #[doc = concat!("assert_eq!(distance.", stringify!($one), "(1)?.to_vec1::<f64>()?, [0.0, 0.0]);")]
+            /// # Ok::<(), tealight::Error>(())
+            /// ```
+            ///
             /// # Errors
             /// An axis that does not exist, is named twice or is empty.
             pub fn $keepdim(&self, axes: impl Axes) -> Result<Tensor> {
@@ -135,6 +143,13 @@ macro_rules! extrema {
             }
 
             #[doc = concat!("The ", $adjective, " element of all, a scalar.")]
+            ///
+            /// ```
+            /// use tealight::prelude::*;
+            /// let x = Tensor::new(&[[0.0, 3.0], [7.0, 2.0]], &Device::Cpu)?;
+            #[doc = concat!("assert_eq!(x.", stringify!($all), "()?.to_scalar::<f64>()?, ", $value, ");")]
+            /// # Ok::<(), tealight::Error>(())
+            /// ```
             ///
             /// # Errors
             /// A tensor without elements.

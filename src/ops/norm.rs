@@ -125,6 +125,13 @@ impl Tensor {
 
     /// [`norm`](Tensor::norm), with the axes kept at length 1, so that the result broadcasts against this tensor.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[3.0, 4.0], [0.0, 2.0]], &Device::Cpu)?;
+    /// assert_eq!((&x / x.norm_keepdim(2.0, 1)?)?.to_vec2::<f64>()?, [[0.6, 0.8], [0.0, 1.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As for [`norm`](Tensor::norm).
     pub fn norm_keepdim(&self, p: f64, axes: impl Axes) -> Result<Tensor> {
@@ -132,6 +139,14 @@ impl Tensor {
     }
 
     /// The p-norm of all elements, a scalar: of a matrix with p = 2 it is Frobenius'.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, -2.0], [2.0, 4.0]], &Device::Cpu)?;
+    /// assert_eq!(x.norm_all(2.0)?.to_scalar::<f64>()?, 5.0);
+    /// assert_eq!(x.norm_all(1.0)?.to_scalar::<f64>()?, 9.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A dtype that is no float; p as for [`norm`](Tensor::norm).

@@ -3,6 +3,11 @@
 use crate::autograd::Tensor;
 
 /// The right side of an operation.
+///
+/// ```
+/// use tealight::ops::{Operand, Side};
+/// assert!(matches!(2.5_f64.side(), Side::Number(2.5)));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Side<'a> {
     /// A tensor, which broadcasts.
@@ -22,6 +27,14 @@ pub enum Side<'a> {
 /// ```
 pub trait Operand {
     /// Which of the two it is.
+    ///
+    /// ```
+    /// use tealight::ops::{Operand, Side};
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[1.0, 2.0], &Device::Cpu)?;
+    /// assert!(matches!(x.side(), Side::Tensor(x) if x.dims() == [2]));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     fn side(&self) -> Side<'_>;
 }
 

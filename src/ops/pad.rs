@@ -20,6 +20,15 @@ use crate::autograd::{OnnxAttribute, Tensor, traced};
 use crate::error::{Error, Result};
 
 /// What [`Tensor::pad`] puts around a tensor.
+///
+/// ```
+/// use tealight::ops::Pad;
+/// use tealight::prelude::*;
+/// let x = Tensor::new(&[1.0, 2.0, 3.0], &Device::Cpu)?;
+/// assert_eq!(x.pad(&[(0, 2)], Pad::Reflect)?.to_vec1::<f64>()?, [1.0, 2.0, 3.0, 2.0, 1.0]);
+/// assert_eq!(x.pad(&[(0, 2)], Pad::Replicate)?.to_vec1::<f64>()?, [1.0, 2.0, 3.0, 3.0, 3.0]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pad {
     /// A number.

@@ -103,6 +103,13 @@ impl Tensor {
 
     /// [`prod`](Tensor::prod), with the axes kept at length 1, so that the result broadcasts against this tensor.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[2.0, 3.0], [4.0, 0.5]], &Device::Cpu)?;
+    /// assert_eq!(x.prod_keepdim(1)?.to_vec2::<f64>()?, [[6.0], [2.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// An axis that does not exist or is named twice.
     pub fn prod_keepdim(&self, axes: impl Axes) -> Result<Tensor> {
@@ -110,6 +117,13 @@ impl Tensor {
     }
 
     /// The product of all elements, a scalar; 1 if there are none.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[2.0, 3.0], [4.0, 0.5]], &Device::Cpu)?;
+    /// assert_eq!(x.prod_all()?.to_scalar::<f64>()?, 12.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// None on the CPU.

@@ -36,16 +36,39 @@ pub struct Rng(ChaCha8Rng);
 
 impl Rng {
     /// The generator of this seed.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let (mut one, mut same, mut other) = (Rng::seed(1), Rng::seed(1), Rng::seed(2));
+    /// let number = one.uniform();
+    /// assert!(number == same.uniform() && number != other.uniform());
+    /// ```
+    #[doc(alias = "manual_seed")]
+    #[doc(alias = "default_rng")]
     pub fn seed(seed: u64) -> Self {
         Rng(ChaCha8Rng::seed_from_u64(seed))
     }
 
     /// A number in [0, 1), of 53 random bits.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let mut rng = Rng::seed(1);
+    /// let mean = (0..1000).map(|_| rng.uniform()).sum::<f64>() / 1000.0;
+    /// assert!((mean - 0.5).abs() < 0.05);
+    /// ```
     pub fn uniform(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 * 2f64.powi(-53)
     }
 
     /// A number of the normal distribution with mean 0 and deviation 1.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let mut rng = Rng::seed(1);
+    /// let within_one = (0..1000).filter(|_| rng.normal().abs() < 1.0).count();
+    /// assert!((640..730).contains(&within_one)); // 683 are to be expected
+    /// ```
     pub fn normal(&mut self) -> f64 {
         // 1 − u is never 0, and our own functions give the same bits everywhere.
         let radius = Real::sqrt(-2.0 * Real::ln(1.0 - self.uniform()));
@@ -53,6 +76,15 @@ impl Rng {
     }
 
     /// A whole number below `n`, each equally likely; 0 if n is 0.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let mut rng = Rng::seed(1);
+    /// let mut seen = [0; 6];
+    /// (0..600).for_each(|_| seen[rng.below(6)] += 1);
+    /// assert!(seen.iter().all(|count| (70..130).contains(count)));
+    /// ```
+    #[doc(alias = "randint")]
     pub fn below(&mut self, n: usize) -> usize {
         // Lemire's method: the few values that would favour some results are drawn again.
         let n = n as u64;
@@ -72,6 +104,7 @@ impl Rng {
     /// order.sort();
     /// assert_eq!(order, [0, 1, 2, 3, 4]);
     /// ```
+    #[doc(alias = "randperm")]
     pub fn permutation(&mut self, n: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..n).collect();
         for i in (1..n).rev() {
@@ -108,8 +141,17 @@ impl Tensor {
 
     /// Random numbers of a normal distribution, of the type of `mean` and `std` (f32 or f64), in main memory.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::randn(5.0, 0.1, 1000, &mut Rng::seed(1))?;
+    /// assert!((x.mean_all()?.to_scalar::<f64>()? - 5.0).abs() < 0.02);
+    /// assert!((x.std_all(0)?.to_scalar::<f64>()? - 0.1).abs() < 0.02);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A mean or deviation that is not finite, a negative deviation; a shape that does not fit in memory.
+    #[doc(alias = "standard_normal")]
     pub fn randn<T: FloatDType>(mean: T, std: T, shape: impl Into<Shape>, rng: &mut Rng) -> Result<Tensor> {
         let (m, s) = (mean.to_f64(), std.to_f64());
         if !(s >= 0.0 && s.is_finite() && m.is_finite()) {

@@ -113,6 +113,15 @@ impl Tensor {
 
     /// Without `axis`, which has length 1.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::zeros((2, 1, 3), DType::F32, &Device::Cpu)?;
+    /// assert_eq!(x.squeeze(1)?.dims(), [2, 3]);
+    /// let error = x.squeeze(0).unwrap_err().to_string();
+    /// assert_eq!(error, "squeeze: expected axis 0 to have length 1, got [2, 1, 3]");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// An axis that does not exist, or is longer than 1.
     pub fn squeeze(&self, axis: impl Axis) -> Result<Tensor> {

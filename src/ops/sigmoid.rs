@@ -42,6 +42,13 @@ impl Tensor {
 
     /// The hyperbolic tangent.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[0.0, 1000.0, -1000.0], &Device::Cpu)?;
+    /// assert_eq!(x.tanh()?.to_vec1::<f64>()?, [0.0, 1.0, -1.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Gradient
     /// 1 − y²
     ///

@@ -166,6 +166,14 @@ impl Tensor {
 
     /// The logarithm of [`softmax`](Tensor::softmax), finite where the softmax itself is too small for a float.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[0.0, -1000.0], &Device::Cpu)?;
+    /// assert_eq!(x.log_softmax(0)?.to_vec1::<f64>()?, [0.0, -1000.0]);
+    /// assert_eq!(x.softmax(0)?.ln()?.to_vec1::<f64>()?, [0.0, f64::NEG_INFINITY]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Gradient
     /// g − exp(y)·Σ g
     ///

@@ -72,6 +72,13 @@ impl Tensor {
 
     /// [`std`](Tensor::std), with the axes kept at length 1, so that the result broadcasts against this tensor.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 3.0], [2.0, 10.0]], &Device::Cpu)?;
+    /// assert_eq!(x.std_keepdim(1, 0)?.to_vec2::<f64>()?, [[1.0], [4.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As for [`std`](Tensor::std).
     pub fn std_keepdim(&self, axes: impl Axes, ddof: usize) -> Result<Tensor> {
@@ -80,6 +87,13 @@ impl Tensor {
     }
 
     /// The standard deviation of all elements, a scalar.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 2.0, 3.0]], &Device::Cpu)?;
+    /// assert_eq!(x.std_all(1)?.to_scalar::<f64>()?, 1.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A dtype that is no float.

@@ -119,6 +119,13 @@ impl Tensor {
 
     /// [`sum`](Tensor::sum), with the axes kept at length 1, so that the result broadcasts against this tensor.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 3.0], [2.0, 2.0]], &Device::Cpu)?;
+    /// assert_eq!((&x / x.sum_keepdim(1)?)?.to_vec2::<f64>()?, [[0.25, 0.75], [0.5, 0.5]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// An axis that does not exist or is named twice.
     pub fn sum_keepdim(&self, axes: impl Axes) -> Result<Tensor> {
@@ -127,6 +134,13 @@ impl Tensor {
 
     /// The sum of all elements, a scalar.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 3.0], [2.0, 2.0]], &Device::Cpu)?;
+    /// assert_eq!(x.sum_all()?.to_scalar::<f64>()?, 8.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// None on the CPU.
     pub fn sum_all(&self) -> Result<Tensor> {
@@ -134,6 +148,14 @@ impl Tensor {
     }
 
     /// The means along `axes`, which go away; NaN where there is nothing to add.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 3.0], [2.0, 6.0]], &Device::Cpu)?;
+    /// assert_eq!(x.mean(0)?.to_vec1::<f64>()?, [1.5, 4.5]);
+    /// assert_eq!(x.mean([0, 1])?.to_scalar::<f64>()?, 3.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Gradient
     /// The gradient divided by n and repeated along the axes.
@@ -147,6 +169,13 @@ impl Tensor {
 
     /// [`mean`](Tensor::mean), with the axes kept at length 1.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 3.0], [2.0, 6.0]], &Device::Cpu)?;
+    /// assert_eq!((&x - x.mean_keepdim(1)?)?.to_vec2::<f64>()?, [[-1.0, 1.0], [-2.0, 2.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// An axis that does not exist or is named twice; integers.
     pub fn mean_keepdim(&self, axes: impl Axes) -> Result<Tensor> {
@@ -155,6 +184,14 @@ impl Tensor {
     }
 
     /// The mean of all elements, a scalar; NaN if there are none.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 3.0], [2.0, 6.0]], &Device::Cpu)?;
+    /// assert_eq!(x.mean_all()?.to_scalar::<f64>()?, 3.0);
+    /// assert!(x.to_dtype(DType::U8)?.mean_all().is_err());
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Integers.

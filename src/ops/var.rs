@@ -125,6 +125,13 @@ impl Tensor {
 
     /// [`var`](Tensor::var), with the axes kept at length 1, so that the result broadcasts against this tensor.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 3.0], [2.0, 10.0]], &Device::Cpu)?;
+    /// assert_eq!(x.var_keepdim(0, 0)?.to_vec2::<f64>()?, [[0.25, 12.25]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As for [`var`](Tensor::var).
     pub fn var_keepdim(&self, axes: impl Axes, ddof: usize) -> Result<Tensor> {
@@ -133,6 +140,14 @@ impl Tensor {
     }
 
     /// The variance of all elements, a scalar.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 3.0]], &Device::Cpu)?;
+    /// assert_eq!(x.var_all(0)?.to_scalar::<f64>()?, 1.0);
+    /// assert_eq!(x.var_all(1)?.to_scalar::<f64>()?, 2.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A dtype that is no float.

@@ -9,6 +9,11 @@ use crate::error::{Error, Result};
 use crate::kernel::{Dims, Side};
 
 /// A number for each side: `3` for all, or `[3, 5]` for height and width.
+///
+/// ```
+/// use tealight::ops::Sides;
+/// assert_eq!(Sides::<2>::from(3), Sides::from([3, 3]));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sides<const D: usize>(pub(crate) [usize; D]);
 
@@ -43,9 +48,12 @@ impl<const D: usize> Sides<D> {
 /// How a kernel moves over its input: [`Tensor::conv1d`], [`Tensor::conv2d`] and their transposes.
 ///
 /// ```
-/// use tealight::ops::ConvOptions;
-/// let options = ConvOptions::<2>::new().stride(2).padding([1, 0]).groups(3);
-/// # let _ = options;
+/// use tealight::prelude::*;
+/// let options = ConvOptions::new().stride(2).padding([1, 0]);
+/// let image = Tensor::ones((1, 1, 5, 5), DType::F32, &Device::Cpu)?;
+/// let kernel = Tensor::ones((1, 1, 3, 3), DType::F32, &Device::Cpu)?;
+/// assert_eq!(image.conv2d(&kernel, options)?.dims(), [1, 1, 3, 2]);
+/// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvOptions<const D: usize> {
@@ -64,17 +72,41 @@ impl<const D: usize> Default for ConvOptions<D> {
 
 impl<const D: usize> ConvOptions<D> {
     /// One place at a time, without padding, in one group.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[[1.0, 2.0, 3.0, 4.0, 5.0]]], &Device::Cpu)?;
+    /// let kernel = Tensor::new(&[[[1.0, 1.0]]], &Device::Cpu)?;
+    /// assert_eq!(x.conv1d(&kernel, ConvOptions::new())?.to_vec3::<f64>()?, [[[3.0, 5.0, 7.0, 9.0]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new() -> Self {
         let (zero, one) = (Sides([0; D]), Sides([1; D]));
         ConvOptions { stride: one, padding: zero, output_padding: zero, dilation: one, groups: 1 }
     }
 
     /// How far the kernel moves from one place to the next.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[[1.0, 2.0, 3.0, 4.0, 5.0]]], &Device::Cpu)?;
+    /// let kernel = Tensor::new(&[[[1.0, 1.0]]], &Device::Cpu)?;
+    /// assert_eq!(x.conv1d(&kernel, ConvOptions::new().stride(2))?.to_vec3::<f64>()?, [[[3.0, 7.0]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn stride(self, stride: impl Into<Sides<D>>) -> Self {
         ConvOptions { stride: stride.into(), ..self }
     }
 
     /// How many zeros are put before and behind every row and column of the input.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[[1.0, 2.0, 3.0]]], &Device::Cpu)?;
+    /// let kernel = Tensor::new(&[[[1.0, 1.0]]], &Device::Cpu)?;
+    /// assert_eq!(x.conv1d(&kernel, ConvOptions::new().padding(1))?.to_vec3::<f64>()?, [[[1.0, 3.0, 5.0, 3.0]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn padding(self, padding: impl Into<Sides<D>>) -> Self {
         ConvOptions { padding: padding.into(), ..self }
     }
@@ -83,16 +115,43 @@ impl<const D: usize> ConvOptions<D> {
     ///
     /// With a stride there are several inputs of different lengths that a convolution brings to one length; this says
     /// which of them the transposed convolution gives.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::ones((1, 1, 3), DType::F32, &Device::Cpu)?;
+    /// let options = ConvOptions::new().stride(2);
+    /// assert_eq!(x.conv_transpose1d(&x, options)?.dims(), [1, 1, 7]);
+    /// assert_eq!(x.conv_transpose1d(&x, options.output_padding(1))?.dims(), [1, 1, 8]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn output_padding(self, output_padding: impl Into<Sides<D>>) -> Self {
         ConvOptions { output_padding: output_padding.into(), ..self }
     }
 
     /// How far neighbouring elements of the kernel lie apart.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[[1.0, 2.0, 3.0, 4.0, 5.0]]], &Device::Cpu)?;
+    /// let kernel = Tensor::new(&[[[1.0, 1.0]]], &Device::Cpu)?;
+    /// assert_eq!(x.conv1d(&kernel, ConvOptions::new().dilation(3))?.to_vec3::<f64>()?, [[[5.0, 7.0]]]); // 1 + 4, 2 + 5
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "dilation_rate")]
     pub fn dilation(self, dilation: impl Into<Sides<D>>) -> Self {
         ConvOptions { dilation: dilation.into(), ..self }
     }
 
     /// In how many groups the channels are; each is convolved by itself.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[[1.0, 2.0], [10.0, 20.0]]], &Device::Cpu)?;
+    /// let kernel = Tensor::new(&[[[3.0]], [[5.0]]], &Device::Cpu)?; // one of its own for each channel
+    /// assert_eq!(x.conv1d(&kernel, ConvOptions::new().groups(2))?.to_vec3::<f64>()?, [[[3.0, 6.0], [50.0, 100.0]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "depthwise")]
     pub fn groups(self, groups: usize) -> Self {
         ConvOptions { groups, ..self }
     }
@@ -101,9 +160,11 @@ impl<const D: usize> ConvOptions<D> {
 /// Which windows a pool looks at: [`Tensor::max_pool2d`], [`Tensor::avg_pool2d`] and those of sequences.
 ///
 /// ```
-/// use tealight::ops::PoolOptions;
-/// let options = PoolOptions::<2>::new(3).stride(2).padding([1, 0]);
-/// # let _ = options;
+/// use tealight::prelude::*;
+/// let options = PoolOptions::new(3).stride(2).padding([1, 0]);
+/// let image = Tensor::ones((1, 1, 5, 5), DType::F32, &Device::Cpu)?;
+/// assert_eq!(image.max_pool2d(options)?.dims(), [1, 1, 3, 2]);
+/// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolOptions<const D: usize> {
@@ -116,6 +177,13 @@ pub struct PoolOptions<const D: usize> {
 
 impl<const D: usize> PoolOptions<D> {
     /// Windows of the size `kernel`, side by side.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[[1.0, 2.0, 3.0, 4.0, 5.0]]], &Device::Cpu)?;
+    /// assert_eq!(x.max_pool1d(PoolOptions::new(2))?.to_vec3::<f64>()?, [[[2.0, 4.0]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(kernel: impl Into<Sides<D>>) -> Self {
         let kernel = kernel.into();
         let (zero, one) = (Sides([0; D]), Sides([1; D]));
@@ -123,21 +191,51 @@ impl<const D: usize> PoolOptions<D> {
     }
 
     /// How far one window lies from the next: as far as it is long, if nothing else is said.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[[1.0, 2.0, 3.0, 4.0, 5.0]]], &Device::Cpu)?;
+    /// assert_eq!(x.max_pool1d(PoolOptions::new(2).stride(1))?.to_vec3::<f64>()?, [[[2.0, 3.0, 4.0, 5.0]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn stride(self, stride: impl Into<Sides<D>>) -> Self {
         PoolOptions { stride: stride.into(), ..self }
     }
 
     /// How many places are put before and behind every row and column: they are never the largest, and 0 to a mean.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[[1.0, 2.0, 3.0, 4.0, 5.0]]], &Device::Cpu)?;
+    /// assert_eq!(x.max_pool1d(PoolOptions::new(2).padding(1))?.to_vec3::<f64>()?, [[[1.0, 3.0, 5.0]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn padding(self, padding: impl Into<Sides<D>>) -> Self {
         PoolOptions { padding: padding.into(), ..self }
     }
 
     /// How far neighbouring elements of a window lie apart; for the largest element only.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[[1.0, 2.0, 3.0, 4.0, 5.0]]], &Device::Cpu)?;
+    /// assert_eq!(x.max_pool1d(PoolOptions::new(2).dilation(3).stride(1))?.to_vec3::<f64>()?, [[[4.0, 5.0]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn dilation(self, dilation: impl Into<Sides<D>>) -> Self {
         PoolOptions { dilation: dilation.into(), ..self }
     }
 
     /// Whether a mean divides by the size of the window (as if nothing is said), or by its elements on the input alone.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[[2.0, 4.0, 6.0]]], &Device::Cpu)?;
+    /// let options = PoolOptions::new(2).padding(1);
+    /// assert_eq!(x.avg_pool1d(options)?.to_vec3::<f64>()?, [[[1.0, 5.0]]]);
+    /// assert_eq!(x.avg_pool1d(options.count_include_pad(false))?.to_vec3::<f64>()?, [[[2.0, 5.0]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn count_include_pad(self, count_include_pad: bool) -> Self {
         PoolOptions { count_include_pad, ..self }
     }
