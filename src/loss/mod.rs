@@ -130,6 +130,13 @@ impl<L: PointwiseLoss> Formula<2> for L {
 }
 
 /// A loss that has a value for each element or row, which [`Mean`] and [`Sum`] reduce.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let (p, t) = (Tensor::new(&[1.0, 3.0], &Device::Cpu)?, Tensor::new(&[0.0, 0.0], &Device::Cpu)?);
+/// assert_eq!(L2.each(&p, &t)?.to_vec1::<f64>()?, [1.0, 9.0]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 pub trait EachLoss: Debug + Send + Sync {
     /// The losses, one for each element or row.
     ///
@@ -208,6 +215,14 @@ fn alike(op: &'static str, prediction: &Tensor, target: &Tensor) -> Result<()> {
 }
 
 /// A loss with sample weights: see [`EachLoss::weighted`]. The mean still divides by the number of losses, as PyTorch's does.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let (p, t) = (Tensor::new(&[1.0, 3.0], &Device::Cpu)?, Tensor::new(&[0.0, 0.0], &Device::Cpu)?);
+/// let loss = L1.weighted(&Tensor::new(&[10.0, 1.0], &Device::Cpu)?);
+/// assert_eq!(Mean(loss).loss(&p, &t)?.to_scalar::<f64>()?, 6.5);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Weighted<L> {
     loss: L,
@@ -277,6 +292,13 @@ fn empty(losses: &Tensor) -> Error {
 }
 
 /// The sum of the losses of all elements.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let (p, t) = (Tensor::new(&[1.0, 3.0], &Device::Cpu)?, Tensor::new(&[0.0, 0.0], &Device::Cpu)?);
+/// assert_eq!(Sum(L2).loss(&p, &t)?.to_scalar::<f64>()?, 10.0);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sum<L>(pub L);
 
@@ -334,6 +356,16 @@ macro_rules! reductions {
         impl crate::loss::Mean<$loss> {
             #[doc = concat!("The mean of [`", stringify!($loss), "::", stringify!($method), "`].")]
             ///
+            /// ```
+            #[doc = concat!("use tealight::{loss::", stringify!($loss), ", prelude::*};")]
+            /// # let x = Tensor::new(&[[0.5, 2.0], [1.0, 3.0]], &Device::Cpu)?;
+            #[doc = concat!("# let third = if \"", stringify!($c), "\" == \"target\" { x.ones_like()?.i((.., 0))? } else { x.clone() };")]
+            #[doc = concat!("# let (", stringify!($a), ", ", stringify!($b), ", ", stringify!($c), ") = (&x, &(&x + 1.0)?, &third);")]
+            #[doc = concat!("let loss = ", stringify!($loss), "::default();")]
+            #[doc = concat!("assert_eq!(Mean(loss).", stringify!($method), "(", stringify!($a), ", ", stringify!($b), ", ", stringify!($c), ")?, loss.", stringify!($method), "(", stringify!($a), ", ", stringify!($b), ", ", stringify!($c), ")?.mean_all()?);")]
+            /// # Ok::<(), tealight::Error>(())
+            /// ```
+            ///
             /// # Errors
             /// Those of the loss; an empty batch.
             pub fn $method(&self, $a: &Tensor, $b: &Tensor, $c: &Tensor) -> Result<Tensor> {
@@ -343,6 +375,16 @@ macro_rules! reductions {
 
         impl crate::loss::Sum<$loss> {
             #[doc = concat!("The sum of [`", stringify!($loss), "::", stringify!($method), "`].")]
+            ///
+            /// ```
+            #[doc = concat!("use tealight::{loss::", stringify!($loss), ", prelude::*};")]
+            /// # let x = Tensor::new(&[[0.5, 2.0], [1.0, 3.0]], &Device::Cpu)?;
+            #[doc = concat!("# let third = if \"", stringify!($c), "\" == \"target\" { x.ones_like()?.i((.., 0))? } else { x.clone() };")]
+            #[doc = concat!("# let (", stringify!($a), ", ", stringify!($b), ", ", stringify!($c), ") = (&x, &(&x + 1.0)?, &third);")]
+            #[doc = concat!("let loss = ", stringify!($loss), "::default();")]
+            #[doc = concat!("assert_eq!(Sum(loss).", stringify!($method), "(", stringify!($a), ", ", stringify!($b), ", ", stringify!($c), ")?, loss.", stringify!($method), "(", stringify!($a), ", ", stringify!($b), ", ", stringify!($c), ")?.sum_all()?);")]
+            /// # Ok::<(), tealight::Error>(())
+            /// ```
             ///
             /// # Errors
             /// Those of the loss.
@@ -355,42 +397,4 @@ macro_rules! reductions {
 use reductions;
 
 #[cfg(test)]
-mod tests {
-    use super::{BatchMean, Each, EachLoss, Weighted};
-    use crate::ops::testing::tensor;
-    use crate::prelude::*;
-
-    #[test]
-    fn reductions_and_weights() -> Result<()> {
-        let (p, t) = (tensor(&[1.0, 3.0, 5.0, 8.0]).reshape((2, 2))?, tensor(&[0.0; 4]).reshape((2, 2))?);
-        assert_eq!(Mean(L1).loss(&p, &t)?.to_scalar::<f64>()?, 4.25);
-        assert_eq!(BatchMean(L1).loss(&p, &t)?.to_scalar::<f64>()?, 8.5);
-        assert_eq!(Each(L1).loss(&p, &t)?.to_vec2::<f64>()?, [[1.0, 3.0], [5.0, 8.0]]);
-        let by_sample = Mean(L1.weighted(&Tensor::new(&[2.0_f32, 1.0], &Device::Cpu)?));
-        assert_eq!(by_sample.loss(&p, &t)?.to_scalar::<f64>()?, 5.25);
-        let weights = tensor(&[0.0, 1.0, 0.0, 2.0]).reshape((2, 2))?;
-        let each: Weighted<L1> = L1.weighted(&weights);
-        assert_eq!(Sum(each.clone()).loss(&p, &t)?.to_scalar::<f64>()?, 19.0);
-        autograd::gradcheck(|x| Mean(L2.weighted(&x[1])).loss(&x[0], &t), &[p.clone(), weights])?;
-        let error = L1.weighted(&tensor(&[1.0; 3])).each(&p, &t).unwrap_err().to_string();
-        assert_eq!(error, "weighted: expected weights of shape [2, 2], or of its first axes, got [3]");
-        Ok(())
-    }
-
-    #[test]
-    fn refusals() -> Result<()> {
-        let empty = tensor(&[]);
-        assert_eq!(Sum(L1).loss(&empty, &empty)?.to_scalar::<f64>()?, 0.0);
-        let error = Mean(L1).loss(&empty, &empty).unwrap_err().to_string();
-        assert_eq!(error, "mean: expected a batch that is not empty, got [0]");
-        assert!(matches!(BatchMean(L1).loss(&empty, &empty), Err(Error::Shape { .. })));
-        let p = Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?;
-        let t = Tensor::new(&[[0.0_f32, 1.0, 2.0], [3.0, f32::NAN, 5.0]], &Device::Cpu)?;
-        let error = Mean(L2).loss(&p, &t).unwrap_err().to_string();
-        assert_eq!(error, "l2: expected targets that are no NaN, got NaN at [1, 1]");
-        let error = Mean(L2).loss(&p, &t.to_dtype(DType::BF16)?).unwrap_err().to_string();
-        assert_eq!(error, "l2: expected float tensors of one dtype (see to_dtype), got f32 and bf16");
-        assert!(Mean(L2).loss(&p.to_dtype(DType::F16)?, &t.to_dtype(DType::F16)?).is_err());
-        Ok(())
-    }
-}
+mod tests;
