@@ -15,6 +15,16 @@ pub(super) const SIZE: (f32, f32) = (780.0, 560.0);
 const FEW: usize = 40;
 
 /// What the two axes of a picture mean, and how they are divided.
+///
+/// ```
+/// use tealight::plot::{Axes, curve_on};
+/// let path = std::env::temp_dir().join("tealight-doc-axes.png");
+/// let axes = Axes::new("rows", "seconds").log_x().log_y();
+/// curve_on(&path, "Time of a product", &axes, &[("f32", vec![(10.0, 1e-6), (100.0, 1e-3)])])?;
+/// assert!(path.exists());
+/// # std::fs::remove_file(path).ok();
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Axes {
     x_label: String,
@@ -25,17 +35,38 @@ pub struct Axes {
 
 impl Axes {
     /// Two axes in equal steps, with what is written beside them.
+    ///
+    /// ```
+    /// use tealight::plot::Axes;
+    /// let axes = format!("{:?}", Axes::new("epoch", "loss"));
+    /// assert_eq!(axes, "Axes { x_label: \"epoch\", y_label: \"loss\", x: Linear, y: Linear }");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(x_label: impl Into<String>, y_label: impl Into<String>) -> Self {
         Axes { x_label: x_label.into(), y_label: y_label.into(), ..Axes::default() }
     }
 
     /// With powers of ten in equal steps along x.
+    ///
+    /// ```
+    /// use tealight::plot::Axes;
+    /// assert!(format!("{:?}", Axes::new("rate", "loss").log_x()).ends_with("x: Log, y: Linear }"));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "semilogx")]
     pub fn log_x(mut self) -> Self {
         self.x = Scale::Log;
         self
     }
 
     /// With powers of ten in equal steps along y.
+    ///
+    /// ```
+    /// use tealight::plot::Axes;
+    /// assert!(format!("{:?}", Axes::new("epoch", "loss").log_y()).ends_with("x: Linear, y: Log }"));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "semilogy")]
     pub fn log_y(mut self) -> Self {
         self.y = Scale::Log;
         self
