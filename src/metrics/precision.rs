@@ -56,8 +56,8 @@ macro_rules! score {
             /// Of no examples yet.
             ///
             /// ```
-            #[doc = concat!(" use tealight::metrics::{Average, Metric, ", stringify!($Score), "};")]
-            #[doc = concat!(" assert_eq!(", stringify!($Score), "::new(Average::Macro).name(), \"macro ", $name, "\");")]
+            #[doc = concat!("use tealight::metrics::{Average, Metric, ", stringify!($Score), "};")]
+            #[doc = concat!("assert_eq!(", stringify!($Score), "::new(Average::Macro).name(), \"macro ", $name, "\");")]
             /// ```
             pub fn new(average: Average) -> Self {
                 $Score { average, counts: ConfusionMatrix::new() }
@@ -66,9 +66,9 @@ macro_rules! score {
             /// One score an example means class 1 above this; without a threshold the scores are probabilities, and it is 0.5.
             ///
             /// ```
-            #[doc = concat!(" use tealight::metrics::{Average, Metric, ", stringify!($Score), "};")]
+            #[doc = concat!("use tealight::metrics::{Average, Metric, ", stringify!($Score), "};")]
             /// use tealight::prelude::*;
-            #[doc = concat!(" let mut score = ", stringify!($Score), "::new(Average::Class(0)).threshold(2.0);")]
+            #[doc = concat!("let mut score = ", stringify!($Score), "::new(Average::Class(0)).threshold(2.0);")]
             /// let logits = Tensor::new(&[-1.0, 1.0, 3.0], &Device::Cpu)?;
             /// score.update(&logits, &Tensor::new(&[0_u32, 0, 1], &Device::Cpu)?)?;
             /// assert_eq!(score.value()?, 1.0);
@@ -82,9 +82,9 @@ macro_rules! score {
             /// The number of each class, 0 for one that never came.
             ///
             /// ```
-            #[doc = concat!(" use tealight::metrics::{Average, Metric, ", stringify!($Score), "};")]
+            #[doc = concat!("use tealight::metrics::{Average, Metric, ", stringify!($Score), "};")]
             /// use tealight::prelude::*;
-            #[doc = concat!(" let mut score = ", stringify!($Score), "::new(Average::Micro);")]
+            #[doc = concat!("let mut score = ", stringify!($Score), "::new(Average::Micro);")]
             /// let classes = Tensor::new(&[0_u32, 2], &Device::Cpu)?;
             /// score.update(&classes, &classes)?;
             /// assert_eq!(score.per_class()?, [1.0, 0.0, 1.0]); // class 1 never came

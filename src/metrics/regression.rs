@@ -91,9 +91,9 @@ macro_rules! metric {
             /// Of no examples yet.
             ///
             /// ```
-            #[doc = concat!(" use tealight::metrics::{Metric, ", stringify!($Name), "};")]
-            #[doc = concat!(" let error = ", stringify!($Name), "::new().value().unwrap_err();")]
-            #[doc = concat!(" assert_eq!(error.to_string(), \"", $name, ": expected at least one example, got none\");")]
+            #[doc = concat!("use tealight::metrics::{Metric, ", stringify!($Name), "};")]
+            #[doc = concat!("let error = ", stringify!($Name), "::new().value().unwrap_err();")]
+            #[doc = concat!("assert_eq!(error.to_string(), \"", $name, ": expected at least one example, got none\");")]
             /// ```
             pub fn new() -> Self {
                 $Name::default()

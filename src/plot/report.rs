@@ -81,8 +81,7 @@ svg { max-width: 100%; height: auto; display: block }";
 ///
 /// ```
 /// use tealight::plot::{Axes, Curves, Report, report};
-/// # let directory = tempfile::tempdir().unwrap();
-/// # let path = directory.path().join("report.html");
+/// let path = std::env::temp_dir().join("tealight-doc-report-fn.html");
 /// let loss = vec![("training".to_string(), vec![(1.0, 0.9), (2.0, 0.4), (3.0, 0.25)])];
 /// report(&path, &Report {
 ///     title: "Digits".into(),
@@ -91,6 +90,9 @@ svg { max-width: 100%; height: auto; display: block }";
 ///     curves: vec![Curves { title: "Loss".into(), axes: Axes::new("epoch", "loss"), series: loss }],
 ///     ..Report::default()
 /// })?;
+/// let page = std::fs::read_to_string(&path).unwrap();
+/// assert!(page.contains("<dt>accuracy</dt><dd>0.9300</dd>") && page.contains("<td>0.01</td>"));
+/// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
 ///

@@ -20,7 +20,9 @@ const OFTEN: Duration = Duration::from_millis(50);
 /// for step in 0..100 {
 ///     progress.step(|| format!("loss {:.3}", 1.0 / (1.0 + step as f64)));
 /// }
+/// assert!(format!("{progress:?}").contains("total: 100, done: 100"));
 /// progress.finish();
+/// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Debug)]
 #[doc(alias = "tqdm")]

@@ -166,16 +166,18 @@ impl ImageFolder {
     /// The classes are numbered by name, and the pictures of a class come in the order of their names, on every machine.
     /// Hidden files and directories (`.name`) are passed over.
     ///
-    /// ```no_run
-    /// use tealight::data::{DataLoader, FlipHorizontal, ImageFolder, Unreadable};
-    /// let options = ImageFolder::new(64, 64).crop_middle().unreadable(Unreadable::Skip);
-    /// let pets = options.normalize(&[0.5; 3], &[0.25; 3]).open("pets")?;
-    /// println!("{} files are no pictures", pets.skipped().len());
+    /// ```
+    /// use tealight::data::{DataLoader, FlipHorizontal, ImageFolder};
+    /// let dir = std::env::temp_dir().join("tealight-doc-folder-open");
+    /// std::fs::create_dir_all(dir.join("cats"))?;
+    /// std::fs::write(dir.join("cats/1.pgm"), "P2 2 1 255 0 51\n")?;
+    /// let pets = ImageFolder::new(8, 8).crop_middle().normalize(&[0.5; 3], &[0.25; 3]).open(&dir)?;
     /// let mut loader = DataLoader::new(&pets, 32)?.shuffle(1).augment(FlipHorizontal(0.5), 1).prefetch(4);
     /// for batch in loader.epoch()? {
-    ///     assert_eq!(batch?.0.dims()[1..], [3, 64, 64]);
+    ///     assert_eq!(batch?.0.dims(), [1, 3, 8, 8]);
     /// }
-    /// # Ok::<(), tealight::Error>(())
+    /// # std::fs::remove_dir_all(dir).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Shapes
@@ -262,14 +264,17 @@ impl ImageFolder {
 /// Hidden files and directories (`.name`) are passed over; every other file is tried. Alpha is discarded.
 /// [`ImageFolder::open`] gives the same pictures without holding them all.
 ///
-/// ```no_run
+/// ```
 /// use tealight::data::{ImageFolder, image_folder};
-/// let (pets, unreadable) = image_folder("pets", &ImageFolder::new(64, 64))?;
-/// for error in &unreadable {
-///     eprintln!("skipped: {error}");
-/// }
-/// assert_eq!(pets.inputs.dims()[1..], [64, 64, 3]);
-/// # Ok::<(), tealight::Error>(())
+/// let dir = std::env::temp_dir().join("tealight-doc-image-folder");
+/// std::fs::create_dir_all(dir.join("cats"))?;
+/// std::fs::write(dir.join("cats/1.pgm"), "P2 2 1 255 0 51\n")?;
+/// std::fs::write(dir.join("cats/2.txt"), "asleep")?;
+/// let (pets, unreadable) = image_folder(&dir, &ImageFolder::new(8, 8))?;
+/// assert_eq!(pets.inputs.dims(), [1, 8, 8, 3]);
+/// assert!(unreadable[0].to_string().contains("2.txt: expected a PNG, JPEG, "));
+/// # std::fs::remove_dir_all(dir).ok();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Shapes

@@ -91,7 +91,7 @@ impl Pictures {
         self.files.iter().map(|(_, path)| path.as_path())
     }
 
-    /// An error for each file that was left out ([`Unreadable::Skip`]).
+    /// An error for each file that was left out ([`Unreadable::Skip`](super::Unreadable::Skip)).
     ///
     /// ```
     /// use tealight::data::{ImageFolder, Unreadable};

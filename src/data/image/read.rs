@@ -29,10 +29,12 @@ pub enum Color {
 
 /// How to read a picture: as the file has it, unless told otherwise.
 ///
-/// ```no_run
-/// use tealight::data::image::{Color, Read, read_with};
-/// let cat = read_with("cat.png", &Read::new().color(Color::Rgb))?;
-/// assert_eq!(cat.dims()[2], 3);
+/// ```
+/// use tealight::data::image::{Color, Read, from_bytes_with};
+/// let red = from_bytes_with("red.ppm", b"P3 1 1 255 255 0 0\n", &Read::new())?;
+/// assert_eq!(red.to_vec3::<u8>()?, [[[255, 0, 0]]]);
+/// let grey = from_bytes_with("red.ppm", b"P3 1 1 255 255 0 0\n", &Read::new().color(Color::Grey))?;
+/// assert_eq!(grey.dims(), [1, 1, 1]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -28,7 +28,7 @@ pub struct Loaded {
     pub unexpected: Vec<String>,
     /// What is in both, and is another shape or dtype.
     pub mismatched: Vec<Mismatched>,
-    /// The file's names of what [`Load::skip`] left out.
+    /// The file's names of what [`Load::skip`](super::Load::skip) left out.
     pub skipped: Vec<String>,
 }
 

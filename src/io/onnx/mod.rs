@@ -28,8 +28,10 @@ use merge::{Graph, merged};
 /// use tealight::prelude::*;
 /// let rng = &mut Rng::seed(1);
 /// let model = Sequential::new().push(Linear::new(64, 32, rng)?).push(Relu).push(Linear::new(32, 10, rng)?);
-/// # let path = std::env::temp_dir().join(format!("tealight-doc-{}.onnx", std::process::id()));
+/// let path = std::env::temp_dir().join(format!("tealight-doc-{}.onnx", std::process::id()));
 /// tealight::io::export_onnx(&path, &model, &[1, 64])?;
+/// let bytes = std::fs::read(&path).unwrap();
+/// assert!(["Gemm", "Relu"].iter().all(|node| bytes.windows(4).any(|word| word == node.as_bytes())));
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
@@ -62,9 +64,10 @@ pub fn export_onnx(path: impl AsRef<Path>, model: &(impl Layer + ?Sized), shape:
 /// use tealight::io::OnnxExport;
 /// use tealight::prelude::*;
 /// let model = Sequential::new().push(Embedding::new(1000, 16, &mut Rng::seed(1))?);
-/// # let path = std::env::temp_dir().join(format!("tealight-doc-words-{}.onnx", std::process::id()));
+/// let path = std::env::temp_dir().join(format!("tealight-doc-words-{}.onnx", std::process::id()));
 /// // A batch of sentences of 12 words.
 /// OnnxExport::new(&[1, 12]).integers(DType::U32, 1000).names("words", "vectors").write(&path, &model)?;
+/// assert!(std::fs::read(&path).unwrap().windows(5).any(|word| word == b"words"));
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
