@@ -40,15 +40,43 @@ use crate::error::{Error, Result};
 /// ```
 pub trait Dataset: Send + Sync {
     /// How many examples there are.
+    ///
+    /// ```
+    /// use tealight::data::{Dataset, TensorDataset};
+    /// use tealight::prelude::*;
+    /// let x = Tensor::zeros((5, 3), DType::F32, &Device::Cpu)?;
+    /// assert_eq!(TensorDataset::new(&x, &x)?.len(), 5);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     fn len(&self) -> usize;
 
     /// One example: its input and its target.
+    ///
+    /// ```
+    /// use tealight::data::{Dataset, TensorDataset};
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?;
+    /// let data = TensorDataset::new(&x, &Tensor::new(&[7_u32, 8], &Device::Cpu)?)?;
+    /// let (input, target) = data.get(1)?;
+    /// assert_eq!((input.to_vec1::<f64>()?, target.to_scalar::<u32>()?), (vec![3.0, 4.0], 8));
+    /// assert_eq!(data.get(2).unwrap_err().to_string(), "get: expected an example below 2, got 2");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// An index beyond the examples, and whatever keeps the example from being made.
     fn get(&self, index: usize) -> Result<(Tensor, Tensor)>;
 
     /// Several examples: their inputs and their targets, each stacked along a new first axis.
+    ///
+    /// ```
+    /// use tealight::data::{Dataset, TensorDataset};
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[1.0, 2.0, 3.0], &Device::Cpu)?;
+    /// let (inputs, targets) = TensorDataset::new(&x, &(&x * 10.0)?)?.batch(&[2, 0])?;
+    /// assert_eq!((inputs.to_vec1::<f64>()?, targets.to_vec1::<f64>()?), (vec![3.0, 1.0], vec![30.0, 10.0]));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get`](Dataset::get), with the number of the example before it; examples of different shapes or dtypes; no
@@ -59,6 +87,15 @@ pub trait Dataset: Send + Sync {
     }
 
     /// Whether there are no examples.
+    ///
+    /// ```
+    /// use tealight::data::{Dataset, TensorDataset};
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[1.0, 2.0], &Device::Cpu)?;
+    /// let data = TensorDataset::new(&x, &x)?;
+    /// assert!(data.subset(vec![])?.is_empty() && !data.is_empty());
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -171,6 +208,16 @@ pub struct TensorDataset {
 impl TensorDataset {
     /// The examples of these inputs and targets.
     ///
+    /// ```
+    /// use tealight::data::TensorDataset;
+    /// use tealight::prelude::*;
+    /// let x = Tensor::zeros((3, 2), DType::F32, &Device::Cpu)?;
+    /// assert_eq!(TensorDataset::new(&x, &x.sum(1)?)?.targets.dims(), [3]);
+    /// let error = TensorDataset::new(&x, &x.t()?).unwrap_err().to_string();
+    /// assert_eq!(error, "TensorDataset: expected inputs (n, ..) and targets (n, ..), got [3, 2] and [2, 3]");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Tensors whose first axes have different lengths, or that have none.
     pub fn new(inputs: &Tensor, targets: &Tensor) -> Result<Self> {
@@ -214,13 +261,25 @@ impl Dataset for Labelled {
 type Make = dyn Fn(usize) -> Result<(Tensor, Tensor)> + Send + Sync;
 
 /// The examples of [`from_fn`].
+///
+/// ```
+/// use tealight::data::{Dataset, FromFn, from_fn};
+/// use tealight::prelude::*;
+/// let squares: FromFn = from_fn(10, |i| {
+///     let x = Tensor::new(i as f64, &Device::Cpu)?;
+///     Ok((x.clone(), x.sqr()?))
+/// });
+/// assert_eq!(squares.get(3)?.1.to_scalar::<f64>()?, 9.0);
+/// assert_eq!(squares.get(10).unwrap_err().to_string(), "get: expected an example below 10, got 10");
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct FromFn {
     len: usize,
     make: Arc<Make>,
 }
 
-/// `len` examples that `f` makes of their numbers, whenever one is asked for.
+/// `len` examples that `f` makes of their numbers, whenever one is asked for. An error from `f` is told then.
 ///
 /// ```
 /// use tealight::data::{Dataset, from_fn};
@@ -251,6 +310,16 @@ impl Dataset for FromFn {
 type Change = dyn Fn(&Tensor) -> Result<Tensor> + Send + Sync;
 
 /// The examples of [`Dataset::map`].
+///
+/// ```
+/// use tealight::data::{Dataset, Mapped, TensorDataset};
+/// use tealight::prelude::*;
+/// let x = Tensor::new(&[1.0, 2.0], &Device::Cpu)?;
+/// let tenfold: Mapped<TensorDataset> = TensorDataset::new(&x, &x)?.map(|x| x * 10.0);
+/// let (input, target) = tenfold.get(1)?;
+/// assert_eq!((input.to_scalar::<f64>()?, target.to_scalar::<f64>()?), (20.0, 2.0)); // targets stay
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Mapped<D> {
     examples: D,
@@ -269,6 +338,15 @@ impl<D: Dataset> Dataset for Mapped<D> {
 }
 
 /// The examples of [`Dataset::subset`].
+///
+/// ```
+/// use tealight::data::{Dataset, Subset, TensorDataset};
+/// use tealight::prelude::*;
+/// let x = Tensor::new(&[5.0, 6.0, 7.0], &Device::Cpu)?;
+/// let part: Subset<TensorDataset> = TensorDataset::new(&x, &x)?.subset(vec![2, 0])?;
+/// assert_eq!(part.get(0)?.0.to_scalar::<f64>()?, 7.0);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Subset<D> {
     examples: D,
@@ -277,6 +355,14 @@ pub struct Subset<D> {
 
 impl<D> Subset<D> {
     /// Which of the examples these are.
+    ///
+    /// ```
+    /// use tealight::data::{Dataset, TensorDataset};
+    /// use tealight::prelude::*;
+    /// let x = Tensor::zeros(9, DType::F32, &Device::Cpu)?;
+    /// assert_eq!(TensorDataset::new(&x, &x)?.subset(vec![8, 0, 8])?.indices(), [8, 0, 8]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn indices(&self) -> &[usize] {
         &self.indices
     }
@@ -303,67 +389,4 @@ impl<D: Dataset> Dataset for Subset<D> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::prelude::*;
-
-    fn numbers(n: usize) -> TensorDataset {
-        let x = Tensor::arange(0.0, 2.0 * n as f64, &Device::Cpu).unwrap().reshape((n, 2)).unwrap();
-        TensorDataset::new(&x, &Tensor::arange(0, n as u32, &Device::Cpu).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn batches_are_stacked_examples() -> Result<()> {
-        let plain = numbers(5);
-        let lazy = from_fn(5, {
-            let plain = plain.clone();
-            move |i| plain.get(i)
-        });
-        let arc: Arc<dyn Dataset> = Arc::new(plain.clone());
-        let subset = plain.subset(vec![4, 0, 0, 1, 2])?;
-        let order = [3, 0, 3];
-        let want = |x: (Tensor, Tensor)| Ok::<_, Error>((x.0.to_vec2::<f64>()?, x.1.to_vec1::<u32>()?));
-        let expected = (vec![vec![6.0, 7.0], vec![0.0, 1.0], vec![6.0, 7.0]], vec![3, 0, 3]);
-        assert_eq!(want(plain.batch(&order)?)?, expected);
-        assert_eq!(want(lazy.batch(&order)?)?, expected);
-        assert_eq!(want(arc.batch(&order)?)?, expected);
-        assert_eq!(want(lazy.map(|x| x + 1.0).map(|x| x - 1.0).batch(&order)?)?, expected);
-        assert_eq!(want(subset.batch(&order)?)?.1, [1, 4, 1]);
-        assert_eq!((subset.get(0)?.1.to_scalar::<u32>()?, subset.indices()), (4, &[4, 0, 0, 1, 2][..]));
-        assert_eq!((arc.len(), subset.len(), numbers(0).is_empty()), (5, 5, true));
-        Ok(())
-    }
-
-    #[test]
-    fn refusals() -> Result<()> {
-        let plain = numbers(3);
-        let said = |x: Result<(Tensor, Tensor)>| x.unwrap_err().to_string();
-        assert_eq!(said(plain.get(3)), "get: expected an example below 3, got 3");
-        assert_eq!(
-            said(plain.batch(&[0, usize::MAX])),
-            format!("batch: expected an example below 3, got {}", usize::MAX)
-        );
-        assert_eq!(
-            said(plain.map(|x| x * 2.0).batch(&[9])),
-            "example 9: get: expected an example below 3, got 9"
-        );
-        let error = plain.subset(vec![0, 3]).unwrap_err().to_string();
-        assert_eq!(error, "subset: expected an example below 3, got 3");
-        assert!(plain.subset(vec![])?.get(0).is_err());
-        let ragged = from_fn(3, |i| {
-            let x = Tensor::zeros(i, DType::F32, &Device::Cpu)?;
-            Ok((x.clone(), x))
-        });
-        assert!(said(ragged.batch(&[1, 2])).starts_with("inputs: stack: "));
-        assert!(ragged.batch(&[]).is_err() && ragged.get(3).is_err());
-        let x = &plain.inputs;
-        let error = TensorDataset::new(x, &x.narrow(0, 0, 2)?).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "TensorDataset: expected inputs (n, ..) and targets (n, ..), got [3, 2] and [2, 2]"
-        );
-        let scalar = Tensor::new(1.0, &Device::Cpu)?;
-        assert!(TensorDataset::new(&scalar, &scalar).is_err());
-        Ok(())
-    }
-}
+mod tests;

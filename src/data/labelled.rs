@@ -6,6 +6,19 @@ use crate::error::{Error, Result};
 use crate::ops::Rng;
 
 /// Examples in main memory, with one class each, or with one number each that is to be predicted.
+///
+/// ```
+/// use tealight::data::Labelled;
+/// use tealight::prelude::*;
+/// let fruit = Labelled {
+///     inputs: Tensor::new(&[[0.1_f32, 7.0], [0.2, 8.0], [1.5, 20.0]], &Device::Cpu)?,
+///     targets: Tensor::new(&[0_u32, 0, 1], &Device::Cpu)?,
+///     names: vec!["apple".into(), "melon".into()],
+///     features: vec!["kg".into(), "cm".into()],
+/// };
+/// assert_eq!(fruit.counts()?, [2, 1]); // apples and melons
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Labelled {
     /// The examples, f32: the first axis counts them.
@@ -20,11 +33,27 @@ pub struct Labelled {
 
 impl Labelled {
     /// How many examples there are.
+    ///
+    /// ```
+    /// # #[cfg(feature = "csv")] {
+    /// let iris = tealight::data::iris()?;
+    /// assert_eq!((iris.len(), iris.inputs.dims()), (150, &[150, 4][..]));
+    /// # }
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn len(&self) -> usize {
         self.inputs.dims().first().copied().unwrap_or(0)
     }
 
     /// Whether there are no examples.
+    ///
+    /// ```
+    /// # #[cfg(feature = "csv")] {
+    /// let iris = tealight::data::iris()?;
+    /// assert!(!iris.is_empty() && iris.select(&[])?.is_empty());
+    /// # }
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -58,6 +87,14 @@ impl Labelled {
     /// A weight for each example, 1 over the number of examples of its class: with these,
     /// [`DataLoader::weighted`](super::DataLoader::weighted) takes every class equally often.
     ///
+    /// ```
+    /// # #[cfg(feature = "csv")] {
+    /// let few = tealight::data::iris()?.select(&[0, 1, 100])?; // two setosas, one virginica
+    /// assert_eq!(few.balancing_weights()?, [0.5, 0.5, 1.0]);
+    /// # }
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`counts`](Labelled::counts).
     pub fn balancing_weights(&self) -> Result<Vec<f64>> {
@@ -67,6 +104,15 @@ impl Labelled {
     }
 
     /// The examples that `rows` names, in its order.
+    ///
+    /// ```
+    /// # #[cfg(feature = "csv")] {
+    /// let iris = tealight::data::iris()?;
+    /// assert_eq!(iris.select(&[149, 0])?.targets.to_vec1::<u32>()?, [2, 0]);
+    /// assert_eq!(iris.select(&[150]).unwrap_err().to_string(), "select: expected rows below 150, got 150");
+    /// # }
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A row that does not exist.
@@ -111,6 +157,14 @@ impl Labelled {
     }
 
     /// The first `n` examples, and the rest.
+    ///
+    /// ```
+    /// # #[cfg(feature = "csv")] {
+    /// let (first, rest) = tealight::data::iris()?.split_at(50)?;
+    /// assert_eq!((first.counts()?, rest.counts()?), (vec![50, 0, 0], vec![0, 50, 50])); // they are in order
+    /// # }
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// More than there are.

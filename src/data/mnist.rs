@@ -12,10 +12,19 @@ use crate::file::file_error;
 /// The 60,000 handwritten digits to train on and the 10,000 to test with, from a directory that has the four files
 /// `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`, plain or .gz.
 ///
-/// ```no_run
-/// let (train, test) = tealight::data::mnist("mnist")?;
-/// assert_eq!(train.inputs.dims(), [60_000, 28, 28]);
-/// # Ok::<(), tealight::Error>(())
+/// ```
+/// # let dir = std::env::temp_dir().join("tealight-doc-mnist");
+/// # std::fs::create_dir_all(&dir)?;
+/// # for part in ["train", "t10k"] {
+/// #     let images = [&[0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28][..], &[0; 784]].concat();
+/// #     std::fs::write(dir.join(format!("{part}-images-idx3-ubyte")), images)?;
+/// #     std::fs::write(dir.join(format!("{part}-labels-idx1-ubyte")), [0, 0, 8, 1, 0, 0, 0, 1, 7])?;
+/// # }
+/// let (train, test) = tealight::data::mnist(&dir)?;
+/// assert_eq!(train.inputs.dims()[1..], [28, 28]);
+/// println!("{} pictures to train on, {} to test with", train.len(), test.len()); // 60,000 and 10,000
+/// # std::fs::remove_dir_all(dir).ok();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Shapes
@@ -33,6 +42,21 @@ pub fn mnist(directory: impl AsRef<Path>) -> Result<(Labelled, Labelled)> {
 }
 
 /// The pictures of clothes that take MNIST's place, from files of the same names: [`mnist`].
+///
+/// ```
+/// # let dir = std::env::temp_dir().join("tealight-doc-fashion");
+/// # std::fs::create_dir_all(&dir)?;
+/// # for part in ["train", "t10k"] {
+/// #     let images = [&[0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28][..], &[0; 784]].concat();
+/// #     std::fs::write(dir.join(format!("{part}-images-idx3-ubyte")), images)?;
+/// #     std::fs::write(dir.join(format!("{part}-labels-idx1-ubyte")), [0, 0, 8, 1, 0, 0, 0, 1, 9])?;
+/// # }
+/// let (train, test) = tealight::data::fashion_mnist(&dir)?;
+/// assert_eq!(train.inputs.dims()[1..], [28, 28]);
+/// assert_eq!(test.names[9], "ankle boot");
+/// # std::fs::remove_dir_all(dir).ok();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Shapes
 /// Inputs (n, 28, 28), f32 from 0 to 1; ten classes, from `t-shirt` to `ankle boot`.

@@ -6,6 +6,17 @@ use crate::ops::Rng;
 
 /// The numbers below `n` in two parts, chosen at random: the second one has the share `test` of them, at least one.
 ///
+/// ```
+/// use tealight::data::random_split;
+/// use tealight::prelude::*;
+/// let (train, test) = random_split(10, 0.3, &mut Rng::seed(1))?;
+/// assert_eq!((train.len(), test.len()), (7, 3));
+/// let mut all = [train, test].concat();
+/// all.sort();
+/// assert!(all.into_iter().eq(0..10)); // each is in one of them
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
 /// # Errors
 /// A share that is not between 0 and 1; fewer than two examples.
 #[doc(alias = "train_test_split")]
@@ -75,6 +86,17 @@ pub fn k_fold(n: usize, k: usize, rng: &mut Rng) -> Result<Folds> {
 
 /// As [`k_fold`], with every class in every part equally often, to within one example.
 ///
+/// ```
+/// use tealight::data::stratified_k_fold;
+/// use tealight::prelude::*;
+/// let classes = Tensor::new(&[0_u32, 0, 0, 1, 1, 1], &Device::Cpu)?;
+/// for (_, test) in stratified_k_fold(&classes, 3, &mut Rng::seed(1))? {
+///     assert_eq!(test.iter().filter(|&&i| i < 3).count(), 1); // one of class 0, and one of class 1
+///     assert_eq!(test.len(), 2);
+/// }
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`k_fold`]; classes that are no vector of u32.
 pub fn stratified_k_fold(classes: &Tensor, k: usize, rng: &mut Rng) -> Result<Folds> {
@@ -85,6 +107,15 @@ pub fn stratified_k_fold(classes: &Tensor, k: usize, rng: &mut Rng) -> Result<Fo
 }
 
 /// The parts of [`k_fold`]: pairs of the examples to train on and those to test with.
+///
+/// ```
+/// use tealight::data::{Folds, k_fold};
+/// use tealight::prelude::*;
+/// let mut folds: Folds = k_fold(6, 3, &mut Rng::seed(1))?;
+/// let (train, test) = folds.next().unwrap();
+/// assert_eq!((train.len(), test.len(), folds.len()), (4, 2, 2)); // two parts are still to come
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Folds {
     /// The example at place i belongs to part i mod k.

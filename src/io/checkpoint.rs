@@ -52,6 +52,17 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Reads a checkpoint.
     ///
+    /// ```
+    /// use tealight::io::{self, Checkpoint};
+    /// use tealight::prelude::*;
+    /// let file = std::env::temp_dir().join("tealight-doc-checkpoint-read.safetensors");
+    /// io::save(&file, &Linear::new(3, 2, &mut Rng::seed(1))?)?; // a model alone is no checkpoint
+    /// let error = Checkpoint::read(&file).unwrap_err().to_string();
+    /// assert!(error.ends_with("whose metadata have no format \"tealight checkpoint\""));
+    /// # std::fs::remove_file(file).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A file that cannot be read, is cut off, or is no checkpoint.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
@@ -78,6 +89,17 @@ impl Checkpoint {
 
     /// Writes it: the file is complete or is as it was before.
     ///
+    /// ```
+    /// use tealight::io::Checkpoint;
+    /// let file = std::env::temp_dir().join("tealight-doc-checkpoint-write.safetensors");
+    /// let mut checkpoint = Checkpoint::default();
+    /// checkpoint.say("step", 7);
+    /// checkpoint.write(&file)?;
+    /// assert_eq!(Checkpoint::read(&file)?.said::<u64>("step")?, 7);
+    /// # std::fs::remove_file(file).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A file that cannot be written.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
@@ -93,11 +115,30 @@ impl Checkpoint {
     }
 
     /// Adds tensors as a part.
+    ///
+    /// ```
+    /// use tealight::io::Checkpoint;
+    /// use tealight::prelude::*;
+    /// let mut checkpoint = Checkpoint::default();
+    /// checkpoint.put("ema", [("weight".to_string(), Tensor::new(&[1.0, 2.0], &Device::Cpu)?)].into());
+    /// assert_eq!(checkpoint.part("ema")["weight"].to_vec1::<f64>()?, [1.0, 2.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn put(&mut self, part: &str, tensors: BTreeMap<String, Tensor>) {
         self.tensors.extend(tensors.into_iter().map(|(name, tensor)| (format!("{part}.{name}"), tensor)));
     }
 
     /// The tensors of a part under the names that they had; none if there is no such part.
+    ///
+    /// ```
+    /// use tealight::io::Checkpoint;
+    /// use tealight::prelude::*;
+    /// let mut checkpoint = Checkpoint::default();
+    /// checkpoint.put("model", [("0.weight".to_string(), Tensor::new(1.0, &Device::Cpu)?)].into());
+    /// assert!(checkpoint.part("model").keys().eq(["0.weight"]));
+    /// assert!(checkpoint.part("optimizer").is_empty());
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn part(&self, part: &str) -> BTreeMap<String, Tensor> {
         let own = |(name, tensor): (&String, &Tensor)| {
             let name = name.strip_prefix(part)?.strip_prefix('.')?;
@@ -107,11 +148,30 @@ impl Checkpoint {
     }
 
     /// Adds a word to the metadata.
+    ///
+    /// ```
+    /// use tealight::io::Checkpoint;
+    /// let mut checkpoint = Checkpoint::default();
+    /// checkpoint.say("rate", 0.1 + 0.2);
+    /// assert_eq!(checkpoint.said::<String>("rate")?, "0.30000000000000004"); // all its digits
+    /// assert_eq!(checkpoint.said::<f64>("rate")?, 0.1 + 0.2);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn say(&mut self, name: &str, value: impl ToString) {
         self.about.insert(name.into(), value.to_string());
     }
 
     /// A word of the metadata as what it stands for.
+    ///
+    /// ```
+    /// use tealight::io::Checkpoint;
+    /// let mut checkpoint = Checkpoint::default();
+    /// checkpoint.say("step", 12);
+    /// assert_eq!(checkpoint.said::<u64>("step")?, 12);
+    /// let error = checkpoint.said::<bool>("step").unwrap_err().to_string();
+    /// assert!(error.ends_with("expected a readable \"step\" in its metadata, got \"12\""));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// It is not there, or stands for no such thing.
@@ -124,6 +184,18 @@ impl Checkpoint {
     }
 
     /// Gives the model the weights and buffers of the part `model`. Nothing is changed if anything does not fit.
+    ///
+    /// ```
+    /// use tealight::io::Checkpoint;
+    /// use tealight::prelude::*;
+    /// let (model, other) = (Linear::new(3, 2, &mut Rng::seed(1))?, Linear::new(3, 2, &mut Rng::seed(2))?);
+    /// let mut checkpoint = Checkpoint::default();
+    /// checkpoint.put("model", model.state().into_iter().map(|(name, held)| (name, held.get())).collect());
+    /// checkpoint.load(&other)?;
+    /// assert_eq!(other.weight.get(), model.weight.get());
+    /// assert!(checkpoint.load(&Linear::new(4, 2, &mut Rng::seed(1))?).is_err()); // another shape
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A tensor that is missing, unknown to the model, or of another shape or dtype.

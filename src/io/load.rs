@@ -3,15 +3,17 @@
 //! # Errors
 //! Tensors that are missing in the file, unknown to the model, or of another shape or dtype: the first ten of each by name.
 
+mod loaded;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
 
-use candle_core::{DType, Device};
+use candle_core::Device;
 use safetensors::View;
+
+pub use loaded::{Loaded, Mismatched};
 
 use super::pth::{begins_like_one, read_state};
 use super::safetensors::read;
@@ -19,6 +21,7 @@ use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::file::{file_error, read_at_most};
 use crate::layer::{Held, Layer, captures, fits};
+use loaded::first;
 
 /// How the tensors of a file are given to a model: names that differ are mapped, parts are left out.
 ///
@@ -55,32 +58,6 @@ pub struct Load {
     key: Option<String>,
 }
 
-/// What became of the tensors of a file, and of the parameters and buffers of a model.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Loaded {
-    /// The model's names of what was loaded.
-    pub loaded: Vec<String>,
-    /// The model's names of what the file does not have.
-    pub missing: Vec<String>,
-    /// The file's names of what the model does not have.
-    pub unexpected: Vec<String>,
-    /// What is in both, and is another shape or dtype.
-    pub mismatched: Vec<Mismatched>,
-    /// The file's names of what [`Load::skip`] left out.
-    pub skipped: Vec<String>,
-}
-
-/// A tensor that is in the file and in the model, and does not fit.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Mismatched {
-    /// The model's name of it.
-    pub name: String,
-    /// Its shape and dtype in the model.
-    pub expected: (Vec<usize>, DType),
-    /// Its shape and dtype in the file.
-    pub got: (Vec<usize>, DType),
-}
-
 /// What was expected of a file, and what is in it.
 #[derive(Debug)]
 pub(super) struct Misfit {
@@ -96,12 +73,33 @@ impl Misfit {
 
 impl Load {
     /// All tensors of the file under their own names, and none may be missing, unexpected, or of another shape or dtype.
+    ///
+    /// ```
+    /// use tealight::io::Load;
+    /// use tealight::prelude::*;
+    /// let model = Linear::new(3, 2, &mut Rng::seed(1))?;
+    /// let error = Load::new().load_tensors([].into(), &model).unwrap_err().to_string();
+    /// assert!(error.ends_with("got 0 that fit; 2 missing: weight, bias"));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Gives a tensor whose name in the file fits `from` the name `to`, in which each `*` is what it stood for in `from`. The first
     /// pattern that fits counts.
+    ///
+    /// ```
+    /// use tealight::io::Load;
+    /// use tealight::prelude::*;
+    /// let model = Linear::new(1, 1, &mut Rng::seed(1))?;
+    /// let one = Tensor::ones((1, 1), DType::F32, &Device::Cpu)?;
+    /// let theirs = [("fc.weight".to_string(), one.clone()), ("fc.bias".to_string(), one.squeeze(0)?)].into();
+    /// let loaded = Load::new().rename("fc.*", "*").load_tensors(theirs, &model)?;
+    /// assert_eq!(loaded.loaded, ["weight", "bias"]);
+    /// assert_eq!(model.weight.get(), one);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     pub fn rename(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
         self.renames.push((from.into(), to.into()));
@@ -109,6 +107,17 @@ impl Load {
     }
 
     /// Leaves out what fits `pattern` in the file or in the model: the model's part stays as it is.
+    ///
+    /// ```
+    /// use tealight::io::Load;
+    /// use tealight::prelude::*;
+    /// let model = Linear::new(1, 1, &mut Rng::seed(1))?;
+    /// let bias = model.bias.as_ref().unwrap().get();
+    /// let tensors = [("weight".to_string(), Tensor::ones((1, 1), DType::F32, &Device::Cpu)?)].into();
+    /// Load::new().skip("bias").load_tensors(tensors, &model)?;
+    /// assert_eq!(model.bias.as_ref().unwrap().get(), bias); // as it was, and no error that it is missing
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     pub fn skip(mut self, pattern: impl Into<String>) -> Self {
         self.skips.push(pattern.into());
@@ -116,18 +125,50 @@ impl Load {
     }
 
     /// Whether everything has to fit. If not, what fits is loaded, and [`Loaded`] names the rest.
+    ///
+    /// ```
+    /// use tealight::io::Load;
+    /// use tealight::prelude::*;
+    /// let model = Linear::new(1, 1, &mut Rng::seed(1))?;
+    /// let tensors = || Ok::<_, Error>([("weight".to_string(), Tensor::ones((1, 1), DType::F32, &Device::Cpu)?)].into());
+    /// assert!(Load::new().load_tensors(tensors()?, &model).is_err());
+    /// let loaded = Load::new().strict(false).load_tensors(tensors()?, &model)?;
+    /// assert_eq!((loaded.loaded, loaded.missing), (vec!["weight".to_string()], vec!["bias".to_string()]));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     pub fn strict(self, strict: bool) -> Self {
         Load { lenient: !strict, ..self }
     }
 
     /// Whether floats of another width are converted: those of an f16 file for an f32 model.
+    ///
+    /// ```
+    /// use tealight::io::Load;
+    /// use tealight::prelude::*;
+    /// let model = Linear::new(1, 1, &mut Rng::seed(1))?.without_bias();
+    /// let half = [("weight".to_string(), Tensor::ones((1, 1), DType::F16, &Device::Cpu)?)].into();
+    /// Load::new().convert(true).load_tensors(half, &model)?;
+    /// assert_eq!(model.weight.get().to_vec2::<f32>()?, [[1.0]]); // the model's own dtype stays
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     pub fn convert(self, convert: bool) -> Self {
         Load { convert, ..self }
     }
 
     /// Where in a file of PyTorch's the state dict is, if it has several: `"model"` of `{"model": …, "ema": …}`.
+    ///
+    /// ```
+    /// use tealight::io::{self, Load};
+    /// use tealight::prelude::*;
+    /// let file = std::env::temp_dir().join("tealight-doc-key.safetensors");
+    /// io::save(&file, &Linear::new(3, 2, &mut Rng::seed(1))?)?;
+    /// let error = Load::new().key("ema").read(&file, &Device::Cpu).unwrap_err().to_string();
+    /// assert!(error.ends_with("expected a file of PyTorch's with the key \"ema\", got another file"));
+    /// # std::fs::remove_file(file).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     pub fn key(self, key: impl Into<String>) -> Self {
         Load { key: Some(key.into()), ..self }
@@ -137,6 +178,19 @@ impl Load {
     ///
     /// `num_batches_tracked`, which batch normalization counts in PyTorch, may be in the file alone or in the model alone. A
     /// parameter that has several names in the model has to be in the file under one of them.
+    ///
+    /// ```
+    /// use tealight::io::{self, Load};
+    /// use tealight::prelude::*;
+    /// let file = std::env::temp_dir().join("tealight-doc-load-fn.safetensors");
+    /// let (model, other) = (Linear::new(3, 2, &mut Rng::seed(1))?, Linear::new(3, 2, &mut Rng::seed(2))?);
+    /// io::save(&file, &model)?;
+    /// let loaded = Load::new().load(&file, &other)?;
+    /// assert_eq!(loaded.loaded, ["weight", "bias"]);
+    /// assert_eq!(other.weight.get(), model.weight.get());
+    /// # std::fs::remove_file(file).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A file that cannot be read; a pattern that no name fits, or two names that become one; tensors that do not fit, if that is
@@ -148,6 +202,17 @@ impl Load {
     }
 
     /// The tensors of a file under the names that they have there, from the [`key`](Load::key) if there is one.
+    ///
+    /// ```
+    /// use tealight::io::{self, Load};
+    /// use tealight::prelude::*;
+    /// let file = std::env::temp_dir().join("tealight-doc-load-read.safetensors");
+    /// io::save(&file, &Linear::new(3, 2, &mut Rng::seed(1))?)?;
+    /// let load = Load::new().rename("weight", "w"); // names change when a model is loaded, not before
+    /// assert!(load.read(&file, &Device::Cpu)?.keys().eq(["bias", "weight"]));
+    /// # std::fs::remove_file(file).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A file that cannot be read, or has no such key.
@@ -165,6 +230,16 @@ impl Load {
     }
 
     /// Gives tensors that are read already to a model: as [`load`](Load::load).
+    ///
+    /// ```
+    /// use tealight::io::Load;
+    /// use tealight::prelude::*;
+    /// let model = Linear::new(2, 1, &mut Rng::seed(1))?.without_bias();
+    /// let tensors = [("weight".to_string(), Tensor::new(&[[3_f32, 4.0]], &Device::Cpu)?)].into();
+    /// Load::new().load_tensors(tensors, &model)?;
+    /// assert_eq!(model.weight.get().to_vec2::<f32>()?, [[3.0, 4.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Those of `load`, but for those of a file.
@@ -291,41 +366,4 @@ fn unfit<'a>(op: &str, pattern: &str, names: impl Iterator<Item = &'a String>) -
 /// How many batches batch normalization has seen: only a mean over all batches needs it, and many files do not have it.
 fn is_count(name: &str) -> bool {
     name.rsplit('.').next() == Some("num_batches_tracked")
-}
-
-/// The first ten, and how many more there are.
-fn first<T: fmt::Display>(items: &[T]) -> String {
-    let shown: Vec<String> = items.iter().take(10).map(T::to_string).collect();
-    let more = if items.len() > 10 { format!(" and {} more", items.len() - 10) } else { String::new() };
-    shown.join(", ") + &more
-}
-
-impl Loaded {
-    /// Whether nothing is missing, unexpected or of another shape or dtype.
-    pub fn is_complete(&self) -> bool {
-        self.missing.is_empty() && self.unexpected.is_empty() && self.mismatched.is_empty()
-    }
-}
-
-impl fmt::Display for Loaded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} that fit", self.loaded.len())?;
-        let parts = [
-            ("missing", self.missing.len(), first(&self.missing)),
-            ("unexpected", self.unexpected.len(), first(&self.unexpected)),
-            ("of another shape or dtype", self.mismatched.len(), first(&self.mismatched)),
-            ("skipped", self.skipped.len(), first(&self.skipped)),
-        ];
-        for (what, count, names) in parts.into_iter().filter(|(_, count, _)| *count > 0) {
-            write!(f, "; {count} {what}: {names}")?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Mismatched {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |(shape, dtype): &(Vec<usize>, DType)| format!("{shape:?} of {}", dtype.as_str());
-        write!(f, "{} (expected {}, got {})", self.name, text(&self.expected), text(&self.got))
-    }
 }

@@ -25,8 +25,19 @@ use crate::layer::Layer;
 
 /// Writes tensors under their names. The file is complete or is not there: it is written beside its place and renamed.
 ///
+/// ```
+/// use tealight::io;
+/// use tealight::prelude::*;
+/// let file = std::env::temp_dir().join("tealight-doc-write.safetensors");
+/// io::write(&file, &[("x".to_string(), Tensor::new(&[1_u32, 2], &Device::Cpu)?)].into())?;
+/// assert_eq!(io::read(&file, &Device::Cpu)?["x"].to_vec1::<u32>()?, [1, 2]);
+/// # std::fs::remove_file(file).ok();
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
 /// # Errors
 /// A file that cannot be written.
+#[doc(alias = "save_file")]
 pub fn write(path: impl AsRef<Path>, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
     let path = path.as_ref();
     let arrays: Vec<(&str, &Array)> =
@@ -38,8 +49,21 @@ pub fn write(path: impl AsRef<Path>, tensors: &BTreeMap<String, Tensor>) -> Resu
 
 /// Reads all tensors of a file, by name: a safetensors file, or one of PyTorch's, as [`read_pth`](super::read_pth) does.
 ///
+/// ```
+/// use tealight::io;
+/// use tealight::prelude::*;
+/// let file = std::env::temp_dir().join("tealight-doc-read.safetensors");
+/// io::save(&file, &Linear::new(3, 2, &mut Rng::seed(1))?)?;
+/// let tensors = io::read(&file, &Device::Cpu)?;
+/// assert!(tensors.keys().eq(["bias", "weight"]));
+/// assert_eq!(tensors["weight"].dims(), [2, 3]);
+/// # std::fs::remove_file(file).ok();
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
 /// # Errors
 /// A file that cannot be read, or is neither; a tensor of a dtype that there is not here.
+#[doc(alias = "load_file")]
 pub fn read(path: impl AsRef<Path>, device: &Device) -> Result<BTreeMap<String, Tensor>> {
     let path = path.as_ref();
     let bytes = read_at_most(path, u64::MAX)?;
@@ -99,6 +123,7 @@ pub(super) fn parse(bytes: &[u8], device: &Device) -> Result<BTreeMap<String, Te
 ///
 /// # Errors
 /// A file that cannot be written.
+#[doc(alias = "save_weights")]
 pub fn save(path: impl AsRef<Path>, model: &dyn Layer) -> Result<()> {
     let tensors = model.state().into_iter().map(|(name, held)| (name, held.get()));
     write(path, &named(tensors))
@@ -107,9 +132,22 @@ pub fn save(path: impl AsRef<Path>, model: &dyn Layer) -> Result<()> {
 /// Reads the parameters of a model, from a safetensors file or a state dict of PyTorch's (`model.pth`). Nothing is changed if
 /// anything does not fit. [`Load`] has settings: names that differ, parts that are left as they are.
 ///
+/// ```
+/// use tealight::io;
+/// use tealight::prelude::*;
+/// let file = std::env::temp_dir().join("tealight-doc-load-model.safetensors");
+/// io::save(&file, &Linear::new(3, 2, &mut Rng::seed(1))?)?;
+/// let error = io::load(&file, &Linear::new(4, 2, &mut Rng::seed(1))?).unwrap_err().to_string();
+/// assert!(error.ends_with("weight (expected [2, 4] of f32, got [2, 3] of f32)"));
+/// # std::fs::remove_file(file).ok();
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
 /// # Errors
 /// A file that cannot be read; parameters that are missing in it, unknown to the model, or of another shape or dtype: the error
 /// names them.
+#[doc(alias = "load_weights")]
+#[doc(alias = "load_state_dict")]
 pub fn load(path: impl AsRef<Path>, model: &dyn Layer) -> Result<()> {
     Load::new().load(path, model).map(drop)
 }

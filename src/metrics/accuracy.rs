@@ -25,6 +25,9 @@ use crate::error::{Error, Result};
 /// # Errors
 /// As [`metrics`](super) says; one score an example that is no probability, without a threshold.
 #[derive(Clone, Debug, Default)]
+#[doc(alias = "accuracy_score")]
+#[doc(alias = "BinaryAccuracy")]
+#[doc(alias = "CategoricalAccuracy")]
 pub struct Accuracy {
     threshold: Option<f64>,
     right: u64,
@@ -33,11 +36,28 @@ pub struct Accuracy {
 
 impl Accuracy {
     /// Of no examples yet.
+    ///
+    /// ```
+    /// use tealight::metrics::{Accuracy, Metric};
+    /// let error = Accuracy::new().value().unwrap_err();
+    /// assert_eq!(error.to_string(), "accuracy: expected at least one example, got none");
+    /// ```
     pub fn new() -> Self {
         Accuracy::default()
     }
 
     /// One score an example means class 1 above this; without a threshold the scores are probabilities, and it is 0.5.
+    ///
+    /// ```
+    /// use tealight::metrics::{Accuracy, Metric};
+    /// use tealight::prelude::*;
+    /// let (logits, targets) = (Tensor::new(&[-2.0, 0.1], &Device::Cpu)?, Tensor::new(&[0_u32, 1], &Device::Cpu)?);
+    /// let mut accuracy = Accuracy::new().threshold(0.0);
+    /// accuracy.update(&logits, &targets)?;
+    /// assert_eq!(accuracy.value()?, 1.0);
+    /// assert!(Accuracy::new().update(&logits, &targets).is_err()); // -2 is no probability
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn threshold(mut self, threshold: f64) -> Self {
         self.threshold = Some(threshold);
         self
@@ -85,6 +105,8 @@ impl Metric for Accuracy {
 /// # Errors
 /// As [`metrics`](super) says; k of 0, or above c.
 #[derive(Clone, Debug)]
+#[doc(alias = "top_k_accuracy_score")]
+#[doc(alias = "TopKCategoricalAccuracy")]
 pub struct TopK {
     k: usize,
     right: u64,
@@ -93,6 +115,15 @@ pub struct TopK {
 
 impl TopK {
     /// Of no examples yet.
+    ///
+    /// ```
+    /// use tealight::metrics::{Metric, TopK};
+    /// use tealight::prelude::*;
+    /// let (scores, targets) = (Tensor::new(&[[0.4, 0.6]], &Device::Cpu)?, Tensor::new(&[0_u32], &Device::Cpu)?);
+    /// let error = TopK::new(3).update(&scores, &targets).unwrap_err().to_string();
+    /// assert_eq!(error, "top-k accuracy: expected a k from 1 to 2, the number of scores, got 3");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(k: usize) -> Self {
         TopK { k, right: 0, count: 0 }
     }

@@ -31,6 +31,7 @@ const MOST_BINS: usize = 10_000;
 /// # Errors
 /// As [`metrics`](super) says; what is no probability; no bins, or more than 10,000.
 #[derive(Clone, Debug)]
+#[doc(alias = "ECE")]
 pub struct CalibrationError {
     bins: usize,
     /// For each bin the sum of the probabilities, how many came true, and how many there are.
@@ -38,6 +39,16 @@ pub struct CalibrationError {
 }
 
 /// The examples whose probabilities are about the same.
+///
+/// ```
+/// use tealight::metrics::{Bin, CalibrationError, Metric};
+/// use tealight::prelude::*;
+/// let mut error = CalibrationError::new(2);
+/// let probabilities = Tensor::new(&[0.25, 0.75, 1.0], &Device::Cpu)?;
+/// error.update(&probabilities, &Tensor::new(&[0_u32, 1, 0], &Device::Cpu)?)?;
+/// assert_eq!(error.curve()?[1], Bin { probability: 0.875, frequency: 0.5, count: 2 });
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bin {
     /// The mean of their probabilities.
@@ -50,14 +61,39 @@ pub struct Bin {
 
 impl CalibrationError {
     /// Of no examples yet, with so many bins from 0 to 1.
+    ///
+    /// ```
+    /// use tealight::metrics::{CalibrationError, Metric};
+    /// use tealight::prelude::*;
+    /// let (probabilities, targets) = (Tensor::new(&[0.25, 0.5], &Device::Cpu)?, Tensor::new(&[0_u32, 1], &Device::Cpu)?);
+    /// let mut values = Vec::new();
+    /// for bins in [1, 4] {
+    ///     let mut error = CalibrationError::new(bins);
+    ///     error.update(&probabilities, &targets)?;
+    ///     values.push(error.value()?);
+    /// }
+    /// assert_eq!(values, [0.125, 0.375]); // |0.375 - 0.5|, and the mean of 0.25 and 0.5
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(bins: usize) -> Self {
         CalibrationError { bins, sums: Vec::new() }
     }
 
     /// The bins that have examples, by rising probability.
     ///
+    /// ```
+    /// use tealight::metrics::{CalibrationError, Metric};
+    /// use tealight::prelude::*;
+    /// let mut error = CalibrationError::new(10);
+    /// let probabilities = Tensor::new(&[0.95, 0.15, 0.12], &Device::Cpu)?;
+    /// error.update(&probabilities, &Tensor::new(&[1_u32, 0, 1], &Device::Cpu)?)?;
+    /// assert!(error.curve()?.iter().map(|bin| (bin.frequency, bin.count)).eq([(0.5, 2), (1.0, 1)]));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// No examples.
+    #[doc(alias = "calibration_curve")]
     pub fn curve(&self) -> Result<Vec<Bin>> {
         let bin = |&(sum, right, count): &(f64, u64, u64)| {
             let n = count as f64;

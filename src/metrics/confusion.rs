@@ -41,11 +41,27 @@ pub struct ConfusionMatrix {
 
 impl ConfusionMatrix {
     /// Of no examples yet.
+    ///
+    /// ```
+    /// use tealight::metrics::ConfusionMatrix;
+    /// let error = ConfusionMatrix::new().counts().unwrap_err();
+    /// assert_eq!(error.to_string(), "confusion matrix: expected at least one example, got none");
+    /// ```
     pub fn new() -> Self {
         ConfusionMatrix::default()
     }
 
     /// One score an example means class 1 above this; without a threshold the scores are probabilities, and it is 0.5.
+    ///
+    /// ```
+    /// use tealight::metrics::{ConfusionMatrix, Metric};
+    /// use tealight::prelude::*;
+    /// let mut confusion = ConfusionMatrix::new().threshold(0.2);
+    /// let probabilities = Tensor::new(&[0.3, 0.6], &Device::Cpu)?;
+    /// confusion.update(&probabilities, &Tensor::new(&[0_u32, 1], &Device::Cpu)?)?;
+    /// assert_eq!(confusion.counts()?, [[0, 1], [0, 1]]); // both are taken for class 1
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn threshold(mut self, threshold: f64) -> Self {
         self.threshold = Some(threshold);
         self
@@ -54,6 +70,16 @@ impl ConfusionMatrix {
     /// A row for each class, a column for each predicted class.
     ///
     /// There are as many classes as scores an example, or as the largest class number says.
+    ///
+    /// ```
+    /// use tealight::metrics::{ConfusionMatrix, Metric};
+    /// use tealight::prelude::*;
+    /// let mut confusion = ConfusionMatrix::new();
+    /// let scores = Tensor::new(&[[0.1, 0.7, 0.2]], &Device::Cpu)?;
+    /// confusion.update(&scores, &Tensor::new(&[0_u32], &Device::Cpu)?)?;
+    /// assert_eq!(confusion.counts()?, [[0, 1, 0], [0, 0, 0], [0, 0, 0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// No examples; more than 4096 classes.
@@ -73,6 +99,16 @@ impl ConfusionMatrix {
     }
 
     /// [`ConfusionMatrix::counts`] as a tensor (c, c) of i64.
+    ///
+    /// ```
+    /// use tealight::metrics::{ConfusionMatrix, Metric};
+    /// use tealight::prelude::*;
+    /// let mut confusion = ConfusionMatrix::new();
+    /// let predicted = Tensor::new(&[1_u32, 1, 0], &Device::Cpu)?;
+    /// confusion.update(&predicted, &Tensor::new(&[0_u32, 1, 0], &Device::Cpu)?)?;
+    /// assert_eq!(confusion.tensor()?.sum(0)?.to_vec1::<i64>()?, [1, 2]); // how often each class was predicted
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As there.

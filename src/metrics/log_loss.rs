@@ -34,11 +34,29 @@ pub struct LogLoss {
 
 impl LogLoss {
     /// Of probabilities; of no examples yet.
+    ///
+    /// ```
+    /// use tealight::metrics::{LogLoss, Metric};
+    /// use tealight::prelude::*;
+    /// let mut loss = LogLoss::new();
+    /// loss.update(&Tensor::new(&[[0.25, 0.75]], &Device::Cpu)?, &Tensor::new(&[0_u32], &Device::Cpu)?)?;
+    /// assert!((loss.value()? - 4_f64.ln()).abs() < 1e-15); // -ln 0.25
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new() -> Self {
         LogLoss::default()
     }
 
     /// Of the scores that a softmax, or for one score an example a sigmoid, makes probabilities of.
+    ///
+    /// ```
+    /// use tealight::metrics::{LogLoss, Metric};
+    /// use tealight::prelude::*;
+    /// let mut loss = LogLoss::of_logits();
+    /// loss.update(&Tensor::new(&[[5.0, 5.0, 5.0]], &Device::Cpu)?, &Tensor::new(&[2_u32], &Device::Cpu)?)?;
+    /// assert!((loss.value()? - 3_f64.ln()).abs() < 1e-15); // equal scores are probabilities of 1/3
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn of_logits() -> Self {
         LogLoss { logits: true, ..LogLoss::default() }
     }

@@ -51,26 +51,83 @@ use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
 /// A number that says how good predictions are, gathered over batches.
+///
+/// ```
+/// use tealight::metrics::{Metric, Rmse};
+/// use tealight::prelude::*;
+/// let mut metric = Rmse::new();
+/// for off in [1.0, 7.0] {
+///     metric.update(&Tensor::new(&[off], &Device::Cpu)?, &Tensor::new(&[0.0], &Device::Cpu)?)?;
+/// }
+/// assert_eq!(metric.value()?, 5.0); // of both batches together, and not the mean of 1 and 7
+/// # Ok::<(), tealight::Error>(())
+/// ```
 pub trait Metric: Debug + Send {
     /// What to call it in tables and files: `accuracy`, `macro f1`.
+    ///
+    /// ```
+    /// use tealight::metrics::{Average, F1, Metric, TopK};
+    /// assert_eq!((TopK::new(5).name(), F1::new(Average::Macro).name()), ("top-5 accuracy".into(), "macro f1".into()));
+    /// ```
     fn name(&self) -> String;
 
     /// Takes the predictions and the targets of a batch into account.
     ///
+    /// ```
+    /// use tealight::metrics::{Accuracy, Metric};
+    /// use tealight::prelude::*;
+    /// let mut accuracy = Accuracy::new();
+    /// let classes = Tensor::new(&[0_u32, 1], &Device::Cpu)?;
+    /// accuracy.update(&classes, &classes)?;
+    /// assert!(accuracy.update(&Tensor::new(&[f64::NAN, 0.5], &Device::Cpu)?, &classes).is_err());
+    /// assert_eq!(accuracy.value()?, 1.0); // the batch that was refused is not counted
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Another shape or dtype, NaN, or what is no target; the batch is then not counted.
+    #[doc(alias = "update_state")]
     fn update(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()>;
 
     /// The value over all batches since the last reset.
     ///
+    /// ```
+    /// use tealight::metrics::{Metric, RocAuc};
+    /// use tealight::prelude::*;
+    /// let mut auc = RocAuc::new();
+    /// auc.update(&Tensor::new(&[0.2, 0.9], &Device::Cpu)?, &Tensor::new(&[1_u32, 1], &Device::Cpu)?)?;
+    /// let error = auc.value().unwrap_err().to_string();
+    /// assert_eq!(error, "roc auc: expected targets of other classes than 1, got 2 of class 1");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// No examples, or none of a kind that the value needs.
+    #[doc(alias = "compute")]
     fn value(&self) -> Result<f64>;
 
     /// Forgets all batches.
+    ///
+    /// ```
+    /// use tealight::metrics::{Accuracy, Metric};
+    /// use tealight::prelude::*;
+    /// let mut accuracy = Accuracy::new();
+    /// let (zero, one) = (Tensor::new(&[0_u32], &Device::Cpu)?, Tensor::new(&[1_u32], &Device::Cpu)?);
+    /// accuracy.update(&zero, &one)?;
+    /// accuracy.reset();
+    /// accuracy.update(&one, &one)?;
+    /// assert_eq!(accuracy.value()?, 1.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "reset_state")]
     fn reset(&mut self);
 
     /// Which class was taken for which, if the metric counts that.
+    ///
+    /// ```
+    /// use tealight::metrics::{Accuracy, Average, Metric, Precision};
+    /// assert!(Precision::new(Average::Micro).confusion().is_some() && Accuracy::new().confusion().is_none());
+    /// ```
     fn confusion(&self) -> Option<&ConfusionMatrix> {
         None
     }

@@ -8,6 +8,24 @@ use crate::error::{Error, Result};
 /// How the numbers of the classes become one, with scikit-learn's names.
 ///
 /// A class that is neither among the targets nor among the predictions counts for nothing.
+///
+/// ```
+/// use tealight::metrics::{Average, Metric, Recall};
+/// use tealight::prelude::*;
+/// let predicted = Tensor::new(&[0_u32, 0, 1, 0], &Device::Cpu)?;
+/// let targets = Tensor::new(&[0_u32, 1, 1, 1], &Device::Cpu)?;
+/// for (average, value) in [
+///     (Average::Class(1), 1.0 / 3.0),
+///     (Average::Macro, (1.0 + 1.0 / 3.0) / 2.0),
+///     (Average::Weighted, 0.5), // (1 · 1 + 3 · 1/3) / 4
+///     (Average::Micro, 0.5),
+/// ] {
+///     let mut recall = Recall::new(average);
+///     recall.update(&predicted, &targets)?;
+///     assert_eq!(recall.value()?, value);
+/// }
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Average {
     /// Of all classes' counts together; for one class an example that is the accuracy.
@@ -36,17 +54,42 @@ macro_rules! score {
 
         impl $Score {
             /// Of no examples yet.
+            ///
+            /// ```
+            #[doc = concat!("use tealight::metrics::{Average, Metric, ", stringify!($Score), "};")]
+            #[doc = concat!("assert_eq!(", stringify!($Score), "::new(Average::Macro).name(), \"macro ", $name, "\");")]
+            /// ```
             pub fn new(average: Average) -> Self {
                 $Score { average, counts: ConfusionMatrix::new() }
             }
 
             /// One score an example means class 1 above this; without a threshold the scores are probabilities, and it is 0.5.
+            ///
+            /// ```
+            #[doc = concat!("use tealight::metrics::{Average, Metric, ", stringify!($Score), "};")]
+            /// use tealight::prelude::*;
+            #[doc = concat!("let mut score = ", stringify!($Score), "::new(Average::Class(0)).threshold(2.0);")]
+            /// let logits = Tensor::new(&[-1.0, 1.0, 3.0], &Device::Cpu)?;
+            /// score.update(&logits, &Tensor::new(&[0_u32, 0, 1], &Device::Cpu)?)?;
+            /// assert_eq!(score.value()?, 1.0);
+            /// # Ok::<(), tealight::Error>(())
+            /// ```
             pub fn threshold(mut self, threshold: f64) -> Self {
                 self.counts = self.counts.threshold(threshold);
                 self
             }
 
             /// The number of each class, 0 for one that never came.
+            ///
+            /// ```
+            #[doc = concat!("use tealight::metrics::{Average, Metric, ", stringify!($Score), "};")]
+            /// use tealight::prelude::*;
+            #[doc = concat!("let mut score = ", stringify!($Score), "::new(Average::Micro);")]
+            /// let classes = Tensor::new(&[0_u32, 2], &Device::Cpu)?;
+            /// score.update(&classes, &classes)?;
+            /// assert_eq!(score.per_class()?, [1.0, 0.0, 1.0]); // class 1 never came
+            /// # Ok::<(), tealight::Error>(())
+            /// ```
             ///
             /// # Errors
             /// No examples.
@@ -99,6 +142,7 @@ score! {
     /// assert_eq!(precision.value()?, 2.0 / 3.0);
     /// # Ok::<(), tealight::Error>(())
     /// ```
+    #[doc(alias = "precision_score")]
     Precision, "precision", |tally| ratio(tally.right, tally.predicted)
 }
 
@@ -115,6 +159,7 @@ score! {
     /// assert_eq!(recall.value()?, 2.5 / 3.0);
     /// # Ok::<(), tealight::Error>(())
     /// ```
+    #[doc(alias = "recall_score")]
     Recall, "recall", |tally| ratio(tally.right, tally.there)
 }
 
@@ -130,6 +175,7 @@ score! {
     /// assert_eq!(f1.per_class()?, [2.0 / 3.0, 0.8]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
+    #[doc(alias = "f1_score")]
     F1, "f1", |tally| ratio(2 * tally.right, tally.predicted + tally.there)
 }
 

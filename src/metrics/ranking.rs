@@ -25,10 +25,18 @@ use crate::error::{Error, Result};
 /// # Errors
 /// As [`metrics`](super) says; scores (n, c) that are no probabilities; a value without examples of every class.
 #[derive(Clone, Debug, Default)]
+#[doc(alias = "roc_auc_score")]
+#[doc(alias = "AUROC")]
 pub struct RocAuc(Ranking);
 
 impl RocAuc {
     /// Of no examples yet.
+    ///
+    /// ```
+    /// use tealight::metrics::{Metric, RocAuc};
+    /// let error = RocAuc::new().value().unwrap_err();
+    /// assert_eq!(error.to_string(), "roc auc: expected at least one example, got none");
+    /// ```
     pub fn new() -> Self {
         RocAuc::default()
     }
@@ -41,8 +49,18 @@ impl RocAuc {
 
     /// The points (false positive rate, true positive rate) of this class, from (0, 0) to (1, 1); of two classes, class 1.
     ///
+    /// ```
+    /// use tealight::metrics::{Metric, RocAuc};
+    /// use tealight::prelude::*;
+    /// let mut auc = RocAuc::new();
+    /// auc.update(&Tensor::new(&[0.2, 0.9], &Device::Cpu)?, &Tensor::new(&[0_u32, 1], &Device::Cpu)?)?;
+    /// assert_eq!(auc.curve(1)?, [(0.0, 0.0), (0.0, 1.0), (1.0, 1.0)]); // a perfect ranking
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A class that does not exist; targets without this class, or without others.
+    #[doc(alias = "roc_curve")]
     pub fn curve(&self, class: u32) -> Result<Vec<(f64, f64)>> {
         let steps = self.0.both("roc auc", class)?;
         let (positive, negative) = last(&steps);
@@ -50,6 +68,16 @@ impl RocAuc {
     }
 
     /// The area of one class alone; of two classes, class 1.
+    ///
+    /// ```
+    /// use tealight::metrics::{Metric, RocAuc};
+    /// use tealight::prelude::*;
+    /// let mut auc = RocAuc::new();
+    /// let probabilities = [[0.8, 0.1, 0.1], [0.3, 0.5, 0.2], [0.9, 0.05, 0.05]];
+    /// auc.update(&Tensor::new(&probabilities, &Device::Cpu)?, &Tensor::new(&[0_u32, 1, 2], &Device::Cpu)?)?;
+    /// assert_eq!([auc.of_class(0)?, auc.of_class(1)?], [0.5, 1.0]); // 0.8 is above 0.3 and below 0.9
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`RocAuc::curve`].
@@ -80,18 +108,35 @@ impl RocAuc {
 /// # Errors
 /// As [`metrics`](super) says; scores (n, c) that are no probabilities; a value without examples of a class.
 #[derive(Clone, Debug, Default)]
+#[doc(alias = "average_precision_score")]
 pub struct PrAuc(Ranking);
 
 impl PrAuc {
     /// Of no examples yet.
+    ///
+    /// ```
+    /// use tealight::metrics::{Metric, PrAuc};
+    /// let error = PrAuc::new().value().unwrap_err();
+    /// assert_eq!(error.to_string(), "pr auc: expected at least one example, got none");
+    /// ```
     pub fn new() -> Self {
         PrAuc::default()
     }
 
     /// The points (recall, precision) of this class, by falling score; of two classes, class 1.
     ///
+    /// ```
+    /// use tealight::metrics::{Metric, PrAuc};
+    /// use tealight::prelude::*;
+    /// let mut auc = PrAuc::new();
+    /// auc.update(&Tensor::new(&[0.9, 0.5, 0.1], &Device::Cpu)?, &Tensor::new(&[1_u32, 0, 1], &Device::Cpu)?)?;
+    /// assert_eq!(auc.curve(1)?, [(0.5, 1.0), (0.5, 0.5), (1.0, 2.0 / 3.0)]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A class that does not exist; targets without this class.
+    #[doc(alias = "precision_recall_curve")]
     pub fn curve(&self, class: u32) -> Result<Vec<(f64, f64)>> {
         let steps = self.0.some("pr auc", class)?;
         let (positive, _) = last(&steps);
@@ -99,6 +144,16 @@ impl PrAuc {
     }
 
     /// The area of one class alone; of two classes, class 1.
+    ///
+    /// ```
+    /// use tealight::metrics::{Metric, PrAuc};
+    /// use tealight::prelude::*;
+    /// let mut auc = PrAuc::new();
+    /// let probabilities = [[0.8, 0.1, 0.1], [0.3, 0.5, 0.2], [0.9, 0.05, 0.05]];
+    /// auc.update(&Tensor::new(&probabilities, &Device::Cpu)?, &Tensor::new(&[0_u32, 1, 2], &Device::Cpu)?)?;
+    /// assert_eq!([auc.of_class(0)?, auc.of_class(1)?], [0.5, 1.0]); // of 0.9 and 0.8 one is of class 0
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`PrAuc::curve`].

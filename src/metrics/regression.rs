@@ -89,6 +89,12 @@ macro_rules! metric {
 
         impl $Name {
             /// Of no examples yet.
+            ///
+            /// ```
+            #[doc = concat!("use tealight::metrics::{Metric, ", stringify!($Name), "};")]
+            #[doc = concat!("let error = ", stringify!($Name), "::new().value().unwrap_err();")]
+            #[doc = concat!("assert_eq!(error.to_string(), \"", $name, ": expected at least one example, got none\");")]
+            /// ```
             pub fn new() -> Self {
                 $Name::default()
             }
@@ -125,6 +131,7 @@ metric! {
     /// assert_eq!(mae.value()?, 1.0);
     /// # Ok::<(), tealight::Error>(())
     /// ```
+    #[doc(alias = "mean_absolute_error")]
     Mae, "mae"
 }
 
@@ -140,6 +147,7 @@ metric! {
     /// assert_eq!(rmse.value()?, 5.0);
     /// # Ok::<(), tealight::Error>(())
     /// ```
+    #[doc(alias = "root_mean_squared_error")]
     Rmse, "rmse"
 }
 
@@ -156,6 +164,7 @@ metric! {
     /// assert_eq!(r2.value()?, 0.5);
     /// # Ok::<(), tealight::Error>(())
     /// ```
+    #[doc(alias = "r2_score")]
     R2, "r2"
 }
 

@@ -14,9 +14,11 @@ const POINTS: usize = 1400;
 ///
 /// ```
 /// use tealight::prelude::*;
-/// # let directory = tempfile::tempdir().unwrap();
-/// # let path = directory.path().join("gelu.svg");
+/// let path = std::env::temp_dir().join("tealight-doc-activation.svg");
 /// tealight::plot::activation(&path, &Gelu, -4.0..4.0)?;
+/// let picture = std::fs::read_to_string(&path).unwrap();
+/// assert!(picture.contains(">gelu</text>") && picture.contains(">f′(x)</text>"));
+/// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
 ///

@@ -23,10 +23,21 @@ const BLOCK: f32 = 2.0;
 /// `predict` takes points (n, 2) of f32, and gives what [`metrics`](crate::metrics) take: scores (n, c), probabilities of
 /// class 1 (n) or (n, 1), or classes (n) of integers.
 ///
-/// ```no_run
+/// ```
+/// use tealight::data::Labelled;
 /// use tealight::prelude::*;
-/// # let (points, model) = (tealight::data::iris()?, Linear::new(2, 3, &mut Rng::seed(1))?);
-/// tealight::plot::boundary("boundary.png", "Two classes", &points, |x| model.predict(x))?;
+/// let path = std::env::temp_dir().join("tealight-doc-boundary.svg");
+/// let points = Labelled {
+///     inputs: Tensor::new(&[[0_f32, 0.0], [1.0, 1.0]], &Device::Cpu)?,
+///     targets: Tensor::new(&[0_u32, 1], &Device::Cpu)?,
+///     names: vec!["near".into(), "far".into()],
+///     features: vec!["x".into(), "y".into()],
+/// };
+/// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+/// tealight::plot::boundary(&path, "Two classes", &points, |x| model.predict(x))?;
+/// let picture = std::fs::read_to_string(&path).unwrap();
+/// assert!(picture.contains(">near</text>") && picture.contains(">far</text>"));
+/// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
 ///

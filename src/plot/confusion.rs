@@ -32,12 +32,14 @@ const FULL: Rgb = [8, 48, 107];
 /// ```
 /// use tealight::metrics::{ConfusionMatrix, Metric};
 /// use tealight::prelude::*;
-/// # let directory = tempfile::tempdir().unwrap();
-/// # let path = directory.path().join("confusion.svg");
+/// let path = std::env::temp_dir().join("tealight-doc-confusion.svg");
 /// let mut matrix = ConfusionMatrix::new();
 /// let (predicted, targets) = (Tensor::new(&[0u32, 1, 1], &Device::Cpu)?, Tensor::new(&[0u32, 0, 1], &Device::Cpu)?);
 /// matrix.update(&predicted, &targets)?;
 /// tealight::plot::confusion(&path, "Cats and dogs", &matrix, &["cat", "dog"])?;
+/// let picture = std::fs::read_to_string(&path).unwrap();
+/// assert!(picture.contains(">cat</text>") && picture.contains("2 of 3 right"));
+/// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
 ///

@@ -15,6 +15,17 @@ pub(super) const SIZE: (f32, f32) = (780.0, 560.0);
 const FEW: usize = 40;
 
 /// What the two axes of a picture mean, and how they are divided.
+///
+/// ```
+/// use tealight::plot::{Axes, curve_on};
+/// let path = std::env::temp_dir().join("tealight-doc-axes.svg");
+/// let axes = Axes::new("rows", "seconds");
+/// curve_on(&path, "Time of a product", &axes, &[("f32", vec![(10.0, 1.0), (100.0, 8.0)])])?;
+/// let picture = std::fs::read_to_string(&path).unwrap();
+/// assert!(picture.contains(">rows</text>") && picture.contains(">seconds</text>"));
+/// # std::fs::remove_file(path).ok();
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Axes {
     x_label: String,
@@ -25,17 +36,44 @@ pub struct Axes {
 
 impl Axes {
     /// Two axes in equal steps, with what is written beside them.
+    ///
+    /// ```
+    /// use tealight::plot::Axes;
+    /// let axes = format!("{:?}", Axes::new("epoch", "loss"));
+    /// assert_eq!(axes, "Axes { x_label: \"epoch\", y_label: \"loss\", x: Linear, y: Linear }");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(x_label: impl Into<String>, y_label: impl Into<String>) -> Self {
         Axes { x_label: x_label.into(), y_label: y_label.into(), ..Axes::default() }
     }
 
     /// With powers of ten in equal steps along x.
+    ///
+    /// ```
+    /// use tealight::plot::{Axes, curve_on};
+    /// let path = std::env::temp_dir().join("tealight-doc-log-x.svg");
+    /// curve_on(&path, "", &Axes::new("rate", "loss").log_x(), &[("sgd", vec![(0.001, 2.0), (1.0, 3.0)])])?;
+    /// assert!(std::fs::read_to_string(&path).unwrap().contains(">10⁻³</text>"));
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "semilogx")]
     pub fn log_x(mut self) -> Self {
         self.x = Scale::Log;
         self
     }
 
     /// With powers of ten in equal steps along y.
+    ///
+    /// ```
+    /// use tealight::plot::{Axes, curve_on};
+    /// let path = std::env::temp_dir().join("tealight-doc-log-y.svg");
+    /// curve_on(&path, "", &Axes::new("epoch", "loss").log_y(), &[("training", vec![(1.0, 10.0), (2.0, 0.01)])])?;
+    /// assert!(std::fs::read_to_string(&path).unwrap().contains(">10⁻²</text>"));
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "semilogy")]
     pub fn log_y(mut self) -> Self {
         self.y = Scale::Log;
         self
@@ -47,11 +85,15 @@ impl Axes {
 /// A point that is not finite has no place: its line has a gap there. Lines of fewer than 40 points have the points
 /// marked. No points at all is a picture that says so.
 ///
-/// ```no_run
+/// ```
+/// let path = std::env::temp_dir().join("tealight-doc-curve.svg");
 /// let training = vec![(1.0, 0.9), (2.0, 0.4), (3.0, 0.25)];
 /// let validation = vec![(1.0, 1.0), (2.0, 0.6), (3.0, 0.5)];
 /// let series = [("training", training), ("validation", validation)];
-/// tealight::plot::curve("loss.png", "Loss", "epoch", "cross-entropy", &series)?;
+/// tealight::plot::curve(&path, "Loss", "epoch", "cross-entropy", &series)?;
+/// let picture = std::fs::read_to_string(&path).unwrap();
+/// assert!(["Loss", "cross-entropy", "validation"].iter().all(|text| picture.contains(&format!(">{text}</text>"))));
+/// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
 ///
@@ -69,10 +111,14 @@ pub fn curve<S: AsRef<str>>(
 
 /// [`curve`] over axes of one's own, logarithmic ones for example; on these, what is not above 0 has no place.
 ///
-/// ```no_run
+/// ```
 /// use tealight::plot::{Axes, curve_on};
+/// let path = std::env::temp_dir().join("tealight-doc-curve-on.svg");
 /// let axes = Axes::new("elements", "seconds").log_x().log_y();
-/// curve_on("times.png", "Time of a dot product", &axes, &[("loop", vec![(10.0, 2e-9), (1e6, 1e-3)])])?;
+/// curve_on(&path, "Time of a dot product", &axes, &[("loop", vec![(10.0, 2e-9), (1e6, 1e-3)])])?;
+/// let picture = std::fs::read_to_string(&path).unwrap();
+/// assert!(picture.contains(">10⁶</text>") && picture.contains(">10⁻⁸</text>"));
+/// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
 ///

@@ -30,10 +30,14 @@ const NOT_FINITE: Rgb = [150, 150, 150];
 /// The darkest colours are ± the largest absolute value. A number that is not finite is grey, and the picture says how many
 /// there are.
 ///
-/// ```no_run
+/// ```
 /// use tealight::prelude::*;
-/// let weights = Tensor::randn(0f32, 1., (8, 8), &mut Rng::seed(1))?;
-/// tealight::plot::heat("weights.png", "Weights of class 3", &weights)?;
+/// let path = std::env::temp_dir().join("tealight-doc-heat.svg");
+/// let weights = Tensor::new(&[[-1.0, 0.0], [f64::NAN, 1.0]], &Device::Cpu)?;
+/// tealight::plot::heat(&path, "Weights of class 3", &weights)?;
+/// let picture = std::fs::read_to_string(&path).unwrap();
+/// assert!(picture.contains(">1 not finite (grey)</text>"));
+/// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
 ///

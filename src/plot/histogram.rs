@@ -29,11 +29,13 @@ const GRID: Rgb = [216, 216, 216];
 ///
 /// ```
 /// use tealight::prelude::*;
-/// # let directory = tempfile::tempdir().unwrap();
-/// # let path = directory.path().join("weights.svg");
+/// let path = std::env::temp_dir().join("tealight-doc-histogram.svg");
 /// let model = Linear::new(64, 10, &mut Rng::seed(1))?;
 /// let weights: Vec<(String, Tensor)> = model.parameters().iter().map(|(name, p)| (name.clone(), p.get())).collect();
-/// tealight::plot::histogram(&path, "Weights at the start", "weight", &weights)?;
+/// tealight::plot::histogram(&path, "Weights at the start", "value", &weights)?;
+/// let picture = std::fs::read_to_string(&path).unwrap();
+/// assert!(picture.contains(">640 numbers</text>") && picture.contains(">10 numbers</text>")); // weight and bias
+/// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
 ///

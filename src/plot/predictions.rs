@@ -24,11 +24,13 @@ const WRONG: Rgb = [200, 30, 30];
 ///
 /// ```
 /// use tealight::prelude::*;
-/// # let directory = tempfile::tempdir().unwrap();
-/// # let path = directory.path().join("predictions.png");
+/// let path = std::env::temp_dir().join("tealight-doc-predictions.svg");
 /// let digits = tealight::data::digits()?.select(&[0, 1, 2, 3])?;
 /// let predicted = Tensor::new(&[0u32, 1, 2, 5], &Device::Cpu)?;
 /// tealight::plot::predictions(&path, "Some digits", &digits, &predicted)?;
+/// let picture = std::fs::read_to_string(&path).unwrap();
+/// assert!(picture.contains(">✓ 2</text>") && picture.contains(">✗ 5</text>") && picture.contains(">is 3</text>"));
+/// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
 ///
@@ -67,10 +69,12 @@ const MISTAKES: usize = 100;
 ///
 /// ```
 /// use tealight::prelude::*;
-/// # let directory = tempfile::tempdir().unwrap();
-/// # let path = directory.path().join("mistakes.png");
+/// let path = std::env::temp_dir().join("tealight-doc-mistakes.svg");
 /// let digits = tealight::data::digits()?.select(&[0, 1, 2, 3])?;
 /// tealight::plot::mistakes(&path, &digits, &Tensor::new(&[0u32, 1, 2, 5], &Device::Cpu)?)?;
+/// let picture = std::fs::read_to_string(&path).unwrap();
+/// assert!(picture.contains(">1 of 4 are wrong</text>") && picture.contains(">is 3</text>"));
+/// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
 ///
@@ -100,12 +104,14 @@ pub fn mistakes(path: impl AsRef<Path>, images: &Labelled, predicted: &Tensor) -
 ///
 /// ```
 /// use tealight::prelude::*;
-/// # let directory = tempfile::tempdir().unwrap();
-/// # let path = directory.path().join("weights.png");
+/// let path = std::env::temp_dir().join("tealight-doc-weights.svg");
 /// let layer = Linear::new(64, 10, &mut Rng::seed(1))?;
 /// // What each output looks for in pictures of 8 by 8.
 /// let weights = layer.weight.get().reshape((10, 8, 8))?;
 /// tealight::plot::weights(&path, "First layer", &weights)?;
+/// let picture = std::fs::read_to_string(&path).unwrap();
+/// assert!(picture.contains("First layer (±0.125)")); // the largest: at the start they are within 1/√64
+/// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
 ///

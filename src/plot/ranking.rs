@@ -19,12 +19,14 @@ const SIZE: (f32, f32) = (524.0, 560.0);
 /// ```
 /// use tealight::metrics::{Metric, RocAuc};
 /// use tealight::prelude::*;
-/// # let directory = tempfile::tempdir().unwrap();
-/// # let path = directory.path().join("roc.svg");
+/// let path = std::env::temp_dir().join("tealight-doc-roc.svg");
 /// let mut auc = RocAuc::new();
 /// let scores = Tensor::new(&[0.1, 0.4, 0.35, 0.8], &Device::Cpu)?;
 /// auc.update(&scores, &Tensor::new(&[0u32, 0, 1, 1], &Device::Cpu)?)?;
 /// tealight::plot::roc(&path, "Malignant or not", &[("model", &auc)])?;
+/// let picture = std::fs::read_to_string(&path).unwrap();
+/// assert!(picture.contains(">model (0.750)</text>")); // the area
+/// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
 ///
@@ -54,12 +56,14 @@ pub fn roc<S: AsRef<str>>(path: impl AsRef<Path>, title: &str, series: &[(S, &Ro
 /// ```
 /// use tealight::metrics::{CalibrationError, Metric};
 /// use tealight::prelude::*;
-/// # let directory = tempfile::tempdir().unwrap();
-/// # let path = directory.path().join("calibration.svg");
+/// let path = std::env::temp_dir().join("tealight-doc-calibration.svg");
 /// let mut error = CalibrationError::new(10);
 /// let probabilities = Tensor::new(&[0.1, 0.4, 0.35, 0.8], &Device::Cpu)?;
 /// error.update(&probabilities, &Tensor::new(&[0u32, 0, 1, 1], &Device::Cpu)?)?;
 /// tealight::plot::calibration(&path, "Calibration", &[("model", &error)])?;
+/// let picture = std::fs::read_to_string(&path).unwrap();
+/// assert!(picture.contains(">model (off by 0.137)</text>"));
+/// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
 ///

@@ -12,6 +12,18 @@ use crate::file::replace;
 use crate::metrics::ConfusionMatrix;
 
 /// What stands on the page of [`report`]; what is empty is left out.
+///
+/// ```
+/// use tealight::plot::{Report, report};
+/// let path = std::env::temp_dir().join("tealight-doc-plot-report.html");
+/// let metrics = vec![("accuracy".to_string(), 0.93456)];
+/// report(&path, &Report { title: "Digits".into(), metrics, ..Report::default() })?;
+/// let page = std::fs::read_to_string(&path).unwrap();
+/// assert!(page.contains("<h1>Digits</h1>") && page.contains("<dd>0.9346</dd>"));
+/// assert!(!page.contains("<h2>")); // no curves, no settings, no model
+/// # std::fs::remove_file(path).ok();
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// What the page is about.
@@ -31,6 +43,19 @@ pub struct Report {
 }
 
 /// A picture as [`curve_on`](super::curve_on) draws it.
+///
+/// ```
+/// use tealight::plot::{Axes, Curves, Report, report};
+/// let path = std::env::temp_dir().join("tealight-doc-plot-curves.html");
+/// let series = vec![("training".to_string(), vec![(1.0, 0.9), (2.0, 0.4)])];
+/// let loss = Curves { title: "Loss".into(), axes: Axes::new("epoch", "nats").log_y(), series };
+/// report(&path, &Report { curves: vec![loss], ..Report::default() })?;
+/// let page = std::fs::read_to_string(&path).unwrap();
+/// assert_eq!(page.matches("<svg").count(), 1);
+/// assert!(page.contains(">epoch</text>") && page.contains(">nats</text>"));
+/// # std::fs::remove_file(path).ok();
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Curves {
     /// What stands above it.
@@ -56,8 +81,7 @@ svg { max-width: 100%; height: auto; display: block }";
 ///
 /// ```
 /// use tealight::plot::{Axes, Curves, Report, report};
-/// # let directory = tempfile::tempdir().unwrap();
-/// # let path = directory.path().join("report.html");
+/// let path = std::env::temp_dir().join("tealight-doc-report-fn.html");
 /// let loss = vec![("training".to_string(), vec![(1.0, 0.9), (2.0, 0.4), (3.0, 0.25)])];
 /// report(&path, &Report {
 ///     title: "Digits".into(),
@@ -66,6 +90,9 @@ svg { max-width: 100%; height: auto; display: block }";
 ///     curves: vec![Curves { title: "Loss".into(), axes: Axes::new("epoch", "loss"), series: loss }],
 ///     ..Report::default()
 /// })?;
+/// let page = std::fs::read_to_string(&path).unwrap();
+/// assert!(page.contains("<dt>accuracy</dt><dd>0.9300</dd>") && page.contains("<td>0.01</td>"));
+/// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
 ///

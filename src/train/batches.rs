@@ -22,6 +22,15 @@ use crate::error::Result;
 pub trait Batches {
     /// The examples in batches of this size, in an order from this seed or, without one, as they are.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// use tealight::train::Batches;
+    /// let x = Tensor::ones((10, 2), DType::F32, &Device::Cpu)?;
+    /// assert_eq!(x.batches(4, Some(1))?.len(), 3); // 4, 4 and 2 examples
+    /// assert!(x.batches(0, None).is_err());
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A size of 0.
     fn batches(&self, size: usize, seed: Option<u64>) -> Result<DataLoader>;

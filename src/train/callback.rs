@@ -45,43 +45,137 @@ use crate::optim::Optimizer;
 pub trait Callback {
     /// Before the first step. A run that goes on has a history already.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// use tealight::train::{Callback, Run};
+    /// struct Tenth;
+    /// impl Callback for Tenth {
+    ///     fn begin(&mut self, run: &mut Run) -> Result<()> {
+    ///         run.optimizer.set_learning_rate(run.optimizer.learning_rate() / 10.0)
+    ///     }
+    /// }
+    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+    /// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 1.0)?).silent().callback(Tenth);
+    /// assert_eq!(trainer.fit(&x, None)?.last("rate")?, 0.1);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Whatever ends the training.
+    #[doc(alias = "on_train_begin")]
     fn begin(&mut self, _: &mut Run) -> Result<()> {
         Ok(())
     }
 
     /// After each step of the optimizer.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// use tealight::train::{Callback, Run};
+    /// struct AtMost(u64);
+    /// impl Callback for AtMost {
+    ///     fn step(&mut self, run: &mut Run) -> Result<()> {
+    ///         if run.step >= self.0 {
+    ///             let got = run.step.to_string();
+    ///             return Err(Error::Argument { op: "AtMost", expected: "fewer steps".into(), got });
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+    /// let sgd = Sgd::new(model.parameters(), 0.1)?;
+    /// let mut trainer = Trainer::new(&model, Mean(L2), sgd).batch_size(1).silent().callback(AtMost(3));
+    /// assert_eq!(trainer.fit(&x, None).unwrap_err().to_string(), "AtMost: expected fewer steps, got 3");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Whatever ends the training.
+    #[doc(alias = "on_train_batch_end")]
     fn step(&mut self, _: &mut Run) -> Result<()> {
         Ok(())
     }
 
     /// After each epoch, when the validation is done and the history has it.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// use tealight::train::{Callback, Run};
+    /// struct Perfect;
+    /// impl Callback for Perfect {
+    ///     fn epoch(&mut self, run: &mut Run) -> Result<()> {
+    ///         if run.score("valid_loss")? == 0.0 {
+    ///             run.stop();
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    /// let x = Tensor::eye(2, DType::F32, &Device::Cpu)?;
+    /// let model = Linear { weight: Parameter::new(x.clone()), bias: None }; // y = x
+    /// let sgd = Sgd::new(model.parameters(), 0.1)?;
+    /// let mut trainer = Trainer::new(&model, Mean(L2), sgd).epochs(9).silent().callback(Perfect);
+    /// assert_eq!(trainer.fit(&x, Some(&x))?.len(), 1);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Whatever ends the training.
+    #[doc(alias = "on_epoch_end")]
     fn epoch(&mut self, _: &mut Run) -> Result<()> {
         Ok(())
     }
 
     /// After the last step, unless an error ended the training.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// use tealight::train::{Callback, Run};
+    /// struct Steps<'a>(&'a mut u64);
+    /// impl Callback for Steps<'_> {
+    ///     fn end(&mut self, run: &mut Run) -> Result<()> {
+    ///         *self.0 = run.step;
+    ///         Ok(())
+    ///     }
+    /// }
+    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+    /// let (sgd, mut steps) = (Sgd::new(model.parameters(), 0.1)?, 0);
+    /// Trainer::new(&model, Mean(L2), sgd).epochs(3).silent().callback(Steps(&mut steps)).fit(&x, None)?;
+    /// assert_eq!(steps, 3);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Whatever makes the training end with an error.
+    #[doc(alias = "on_train_end")]
     fn end(&mut self, _: &mut Run) -> Result<()> {
         Ok(())
     }
 
     /// Where a checkpoint is to be written when somebody interrupts the training (Ctrl-C); the first callback that says a place has
     /// its way. If none does, an interrupt ends the program at once, as ever.
+    ///
+    /// ```
+    /// use tealight::train::{Callback, Checkpoints};
+    /// let dir = std::env::temp_dir().join("tealight-doc-interrupt");
+    /// assert_eq!(Checkpoints::new(&dir)?.on_interrupt(), Some(dir.join("last.safetensors")));
+    /// # std::fs::remove_dir_all(dir).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     fn on_interrupt(&self) -> Option<PathBuf> {
         None
     }
 
     /// What it has to remember when the training goes on after an interruption: it is saved in every checkpoint.
+    ///
+    /// ```
+    /// use tealight::train::{Callback, EarlyStopping};
+    /// let state = EarlyStopping::new("valid_loss", 5).state()?;
+    /// assert!(state.keys().eq(["bad", "best"])); // how many epochs in a row were no better, and the best score
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// What cannot be saved.
@@ -90,6 +184,15 @@ pub trait Callback {
     }
 
     /// Takes over what [`state`](Callback::state) gave.
+    ///
+    /// ```
+    /// use tealight::train::{Callback, EarlyStopping};
+    /// let mut state = EarlyStopping::new("valid_loss", 5).state()?;
+    /// state.remove("best");
+    /// let error = EarlyStopping::new("valid_loss", 5).load_state(&state).unwrap_err();
+    /// assert_eq!(error.to_string(), "best: expected in the state, but not there");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Something that is missing, unknown, or of another kind.
@@ -120,6 +223,17 @@ impl<F: FnMut(&mut Run) -> Result<()>> Callback for EachStep<F> {
 }
 
 /// The training as a [`Callback`] sees it.
+///
+/// ```
+/// use tealight::prelude::*;
+/// use tealight::train::Run;
+/// let halve = |run: &mut Run| run.optimizer.set_learning_rate(run.optimizer.learning_rate() / 2.0);
+/// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+/// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+/// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.4)?).epochs(3).silent().callback(halve);
+/// assert_eq!(trainer.fit(&x, None)?.curve("rate"), [(1.0, 0.4), (2.0, 0.2), (3.0, 0.1)]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 pub struct Run<'a> {
     /// The model.
     pub model: &'a dyn Layer,
@@ -145,17 +259,66 @@ pub(super) struct Wishes {
 
 impl Run<'_> {
     /// No further step is taken. A training that stops within an epoch has no entry for it in its history.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// use tealight::train::Run;
+    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+    /// let stop = |run: &mut Run| {
+    ///     if run.step == 6 {
+    ///         run.stop();
+    ///     }
+    ///     Ok(())
+    /// };
+    /// let sgd = Sgd::new(model.parameters(), 0.1)?;
+    /// let mut trainer = Trainer::new(&model, Mean(L2), sgd).epochs(9).batch_size(2).silent().each_step(stop);
+    /// assert_eq!(trainer.fit(&x, None)?.len(), 1); // the second epoch had two of its four steps
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "stop_training")]
     pub fn stop(&mut self) {
         self.wishes.stop = true;
     }
 
     /// Writes a checkpoint when all callbacks were called: a training goes on from there with
     /// [`Trainer::resume`](super::Trainer::resume).
+    ///
+    /// ```
+    /// use tealight::io::Checkpoint;
+    /// use tealight::prelude::*;
+    /// use tealight::train::Run;
+    /// let file = std::env::temp_dir().join("tealight-doc-run-save.safetensors");
+    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+    /// let save = |run: &mut Run| {
+    ///     run.save(&file);
+    ///     Ok(())
+    /// };
+    /// let sgd = Sgd::new(model.parameters(), 0.1)?;
+    /// Trainer::new(&model, Mean(L2), sgd).epochs(2).silent().each_epoch(save).fit(&x, None)?;
+    /// assert_eq!(Checkpoint::read(&file)?.said::<u64>("epoch")?, 2);
+    /// # std::fs::remove_file(file).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn save(&mut self, path: impl AsRef<Path>) {
         self.wishes.saves.push(path.as_ref().to_path_buf());
     }
 
     /// The score of this name in the last epoch.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// use tealight::train::Run;
+    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+    /// let ask = |run: &mut Run| run.score("valid_loss").map(|loss| println!("{loss}"));
+    /// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).silent().callback(ask);
+    /// assert!(trainer.fit(&x, Some(&x)).is_ok());
+    /// let error = trainer.fit(&x, None).unwrap_err().to_string();
+    /// assert_eq!(error, "Scores: expected one of loss, rate, got \"valid_loss\"");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// There is none; the error lists those that there are.

@@ -40,6 +40,7 @@ use crate::file::{advice, file_error};
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[doc(alias = "ModelCheckpoint")]
 pub struct Checkpoints {
     directory: PathBuf,
     every: Option<u64>,
@@ -50,6 +51,15 @@ pub struct Checkpoints {
 
 impl Checkpoints {
     /// Writes to this directory, which is made if it is not there.
+    ///
+    /// ```
+    /// use tealight::train::Checkpoints;
+    /// let dir = std::env::temp_dir().join("tealight-doc-checkpoints-new");
+    /// Checkpoints::new(&dir)?;
+    /// assert!(dir.is_dir());
+    /// # std::fs::remove_dir_all(dir).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A directory that cannot be made.
@@ -63,6 +73,20 @@ impl Checkpoints {
     }
 
     /// Also `epoch-10.safetensors` after each tenth epoch, or whatever `epochs` is; these stay.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// use tealight::train::Checkpoints;
+    /// let dir = std::env::temp_dir().join("tealight-doc-checkpoints-every");
+    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+    /// let (sgd, files) = (Sgd::new(model.parameters(), 0.1)?, Checkpoints::new(&dir)?.every(2));
+    /// Trainer::new(&model, Mean(L2), sgd).epochs(4).silent().callback(files).fit(&x, None)?;
+    /// let there = |epoch: u64| dir.join(format!("epoch-{epoch}.safetensors")).exists();
+    /// assert_eq!([1, 2, 3, 4].map(there), [false, true, false, true]);
+    /// # std::fs::remove_dir_all(dir).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     pub fn every(mut self, epochs: u64) -> Self {
         self.every = Some(epochs.max(1));
@@ -70,20 +94,73 @@ impl Checkpoints {
     }
 
     /// Writes `last.safetensors` also after this many steps, for long epochs.
+    ///
+    /// ```
+    /// use tealight::io::Checkpoint;
+    /// use tealight::prelude::*;
+    /// use tealight::train::{Checkpoints, Run};
+    /// let dir = std::env::temp_dir().join("tealight-doc-checkpoints-steps");
+    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+    /// let (sgd, files) = (Sgd::new(model.parameters(), 0.1)?, Checkpoints::new(&dir)?.every_steps(2));
+    /// let stop = |run: &mut Run| {
+    ///     if run.step == 5 {
+    ///         run.stop(); // of eight
+    ///     }
+    ///     Ok(())
+    /// };
+    /// Trainer::new(&model, Mean(L2), sgd).batch_size(1).silent().callback(files).each_step(stop).fit(&x, None)?;
+    /// assert_eq!(Checkpoint::read(dir.join("last.safetensors"))?.said::<u64>("step")?, 4);
+    /// # std::fs::remove_dir_all(dir).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
+    #[doc(alias = "save_freq")]
     pub fn every_steps(mut self, steps: u64) -> Self {
         self.steps = Some(steps.max(1));
         self
     }
 
     /// Also `best.safetensors`, whenever the score is smaller than in all epochs before.
+    ///
+    /// ```
+    /// use tealight::io::Checkpoint;
+    /// use tealight::prelude::*;
+    /// use tealight::train::Checkpoints;
+    /// let dir = std::env::temp_dir().join("tealight-doc-checkpoints-best");
+    /// let x = Tensor::eye(2, DType::F32, &Device::Cpu)?;
+    /// let model = Linear { weight: Parameter::new(x.clone()), bias: None }; // y = x: the loss is 0 from the start
+    /// let (sgd, files) = (Sgd::new(model.parameters(), 0.1)?, Checkpoints::new(&dir)?.best("loss"));
+    /// Trainer::new(&model, Mean(L2), sgd).epochs(3).silent().callback(files).fit(&x, None)?;
+    /// assert_eq!(Checkpoint::read(dir.join("best.safetensors"))?.said::<u64>("epoch")?, 1);
+    /// # std::fs::remove_dir_all(dir).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
+    #[doc(alias = "save_best_only")]
     pub fn best(mut self, score: &str) -> Self {
         self.best = Some((score.into(), Better::default()));
         self
     }
 
     /// Also `best.safetensors`, whenever the score is larger than in all epochs before.
+    ///
+    /// ```
+    /// use tealight::io::Checkpoint;
+    /// use tealight::metrics::Accuracy;
+    /// use tealight::prelude::*;
+    /// use tealight::train::Checkpoints;
+    /// let dir = std::env::temp_dir().join("tealight-doc-checkpoints-largest");
+    /// let x = Tensor::eye(2, DType::F32, &Device::Cpu)?;
+    /// let data = (x.clone(), Tensor::new(&[0_u32, 1], &Device::Cpu)?);
+    /// let model = Linear { weight: Parameter::new((x * -1.0)?), bias: None }; // at first it takes each class for the other
+    /// let (sgd, files) = (Sgd::new(model.parameters(), 1.0)?, Checkpoints::new(&dir)?.best_is_largest("accuracy"));
+    /// let mut trainer = Trainer::new(&model, CrossEntropy, sgd).epochs(5).silent().metric(Accuracy::new()).callback(files);
+    /// assert_eq!(trainer.fit(&data, None)?.curve("accuracy")[..3], [(1.0, 0.0), (2.0, 1.0), (3.0, 1.0)]);
+    /// assert_eq!(Checkpoint::read(dir.join("best.safetensors"))?.said::<u64>("epoch")?, 2);
+    /// # std::fs::remove_dir_all(dir).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     pub fn best_is_largest(mut self, score: &str) -> Self {
         self.best = Some((score.into(), Better { larger: true, least_change: 0.0 }));

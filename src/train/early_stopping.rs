@@ -36,6 +36,17 @@ pub struct EarlyStopping {
 
 impl EarlyStopping {
     /// Stops after `patience` epochs in a row (at least one) in which the score was not smaller than the smallest before.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// use tealight::train::EarlyStopping;
+    /// let x = Tensor::eye(2, DType::F32, &Device::Cpu)?;
+    /// let model = Linear { weight: Parameter::new(x.clone()), bias: None }; // y = x: the loss stays 0
+    /// let sgd = Sgd::new(model.parameters(), 0.1)?;
+    /// let mut trainer = Trainer::new(&model, Mean(L2), sgd).epochs(99).silent().callback(EarlyStopping::new("loss", 3));
+    /// assert_eq!(trainer.fit(&x, None)?.len(), 4); // the best one, and three that are no better
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(score: &str, patience: u64) -> Self {
         EarlyStopping {
             score: score.into(),
@@ -48,6 +59,19 @@ impl EarlyStopping {
     }
 
     /// The score is better the larger it is, such as an accuracy.
+    ///
+    /// ```
+    /// use tealight::metrics::Accuracy;
+    /// use tealight::prelude::*;
+    /// use tealight::train::EarlyStopping;
+    /// let x = Tensor::eye(2, DType::F32, &Device::Cpu)?;
+    /// let data = (x.clone(), Tensor::new(&[0_u32, 1], &Device::Cpu)?);
+    /// let model = Linear { weight: Parameter::new((x * -1.0)?), bias: None }; // at first it takes each class for the other
+    /// let (sgd, stop) = (Sgd::new(model.parameters(), 1.0)?, EarlyStopping::new("accuracy", 2).larger_is_better());
+    /// let mut trainer = Trainer::new(&model, CrossEntropy, sgd).epochs(99).silent().metric(Accuracy::new()).callback(stop);
+    /// assert_eq!(trainer.fit(&data, None)?.curve("accuracy"), [(1.0, 0.0), (2.0, 1.0), (3.0, 1.0), (4.0, 1.0)]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     pub fn larger_is_better(mut self) -> Self {
         self.better.larger = true;
@@ -55,6 +79,17 @@ impl EarlyStopping {
     }
 
     /// A score counts as better only if it is so by more than this; 0 if nothing is said.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// use tealight::train::EarlyStopping;
+    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+    /// let (sgd, stop) = (Sgd::new(model.parameters(), 0.1)?, EarlyStopping::new("loss", 2).least_change(1000.0));
+    /// let mut trainer = Trainer::new(&model, Mean(L2), sgd).epochs(99).silent().callback(stop);
+    /// assert_eq!(trainer.fit(&x, None)?.len(), 3); // the loss falls, but never by 1000
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     #[doc(alias = "min_delta")]
     pub fn least_change(mut self, change: f64) -> Self {

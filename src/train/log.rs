@@ -48,11 +48,38 @@ enum Format {
 
 impl Log {
     /// Comma-separated values below a line of their names.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// use tealight::train::Log;
+    /// let file = std::env::temp_dir().join("tealight-doc-log-fn.csv");
+    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+    /// let sgd = Sgd::new(model.parameters(), 0.1)?;
+    /// Trainer::new(&model, Mean(L2), sgd).batch_size(2).silent().callback(Log::csv(&file)).fit(&x, None)?;
+    /// assert!(std::fs::read_to_string(&file).unwrap().starts_with("epoch,step,seconds,loss,rate\n1,4,"));
+    /// # std::fs::remove_file(file).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "CSVLogger")]
     pub fn csv(path: impl AsRef<Path>) -> Self {
         Self::new(path.as_ref(), Format::Csv)
     }
 
     /// A JSON object a line. What is no finite number is `null`, as JSON has no other.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// use tealight::train::Log;
+    /// let file = std::env::temp_dir().join("tealight-doc-log.jsonl");
+    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+    /// let sgd = Sgd::new(model.parameters(), 0.1)?;
+    /// Trainer::new(&model, Mean(L2), sgd).batch_size(2).silent().callback(Log::json_lines(&file)).fit(&x, None)?;
+    /// assert!(std::fs::read_to_string(&file).unwrap().starts_with("{\"epoch\": 1, \"step\": 4, \"seconds\": "));
+    /// # std::fs::remove_file(file).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn json_lines(path: impl AsRef<Path>) -> Self {
         Self::new(path.as_ref(), Format::JsonLines)
     }

@@ -27,6 +27,7 @@ mod history;
 #[cfg(feature = "interrupt")]
 mod interrupt;
 mod log;
+mod options;
 mod plateau;
 mod progress;
 mod rate;

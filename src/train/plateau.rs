@@ -32,6 +32,18 @@ pub struct OnPlateau {
 
 impl OnPlateau {
     /// Watches the score of this name.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::Plateau;
+    /// use tealight::prelude::*;
+    /// use tealight::train::OnPlateau;
+    /// let x = Tensor::eye(2, DType::F32, &Device::Cpu)?;
+    /// let model = Linear { weight: Parameter::new(x.clone()), bias: None }; // y = x: the loss stays 0
+    /// let (sgd, halve) = (Sgd::new(model.parameters(), 0.1)?, OnPlateau::new("loss", Plateau::new(0.4, 0.5)?.patience(0)));
+    /// let mut trainer = Trainer::new(&model, Mean(L2), sgd).epochs(4).silent().callback(halve);
+    /// assert_eq!(trainer.fit(&x, None)?.curve("rate"), [(1.0, 0.4), (2.0, 0.4), (3.0, 0.2), (4.0, 0.1)]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(score: &str, plateau: Plateau) -> Self {
         OnPlateau { score: score.into(), plateau }
     }

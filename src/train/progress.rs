@@ -20,9 +20,12 @@ const OFTEN: Duration = Duration::from_millis(50);
 /// for step in 0..100 {
 ///     progress.step(|| format!("loss {:.3}", 1.0 / (1.0 + step as f64)));
 /// }
+/// assert!(format!("{progress:?}").contains("total: 100, done: 100"));
 /// progress.finish();
+/// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Debug)]
+#[doc(alias = "tqdm")]
 pub struct Progress {
     total: u64,
     done: u64,
@@ -37,6 +40,12 @@ pub struct Progress {
 
 impl Progress {
     /// A job of `total` steps. It writes to standard error.
+    ///
+    /// ```
+    /// use tealight::train::Progress;
+    /// assert!(format!("{:?}", Progress::new(10)).contains("total: 10, done: 0"));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(total: u64) -> Self {
         #[cfg(feature = "progress")]
         let bar = std::io::stderr().is_terminal().then(|| {
@@ -62,6 +71,13 @@ impl Progress {
     }
 
     /// The same for a job that goes on: `done` steps were taken before.
+    ///
+    /// ```
+    /// use tealight::train::Progress;
+    /// let progress = Progress::new(10).after(4); // the time left is that of 6 steps
+    /// assert!(format!("{progress:?}").contains("done: 4, first: 4"));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     pub fn after(mut self, done: u64) -> Self {
         (self.done, self.first) = (done, done);
@@ -74,6 +90,18 @@ impl Progress {
     }
 
     /// One step is done; `message` is asked for only if it will be shown.
+    ///
+    /// ```
+    /// use tealight::train::Progress;
+    /// let (mut progress, mut asked) = (Progress::new(1000), 0);
+    /// for step in 0..1000 {
+    ///     progress.step(|| {
+    ///         asked += 1;
+    ///         format!("step {step}")
+    ///     });
+    /// }
+    /// assert!(asked < 100);
+    /// ```
     pub fn step(&mut self, message: impl FnOnce() -> String) {
         self.done = self.done.saturating_add(1);
         #[cfg(feature = "progress")]
@@ -101,6 +129,19 @@ impl Progress {
     }
 
     /// The job is done: the bar stays as it is.
+    ///
+    /// ```
+    /// use tealight::train::Progress;
+    /// let (mut progress, mut shown) = (Progress::new(25), 0);
+    /// for step in 1..=25 {
+    ///     progress.step(|| {
+    ///         shown = step;
+    ///         format!("step {step}")
+    ///     });
+    /// }
+    /// progress.finish();
+    /// assert_eq!(shown, 25); // the message of the last step stays
+    /// ```
     pub fn finish(self) {
         #[cfg(feature = "progress")]
         if let Some(bar) = self.bar {

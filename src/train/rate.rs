@@ -18,6 +18,17 @@ const KEPT: f64 = 0.9;
 const TOO_MUCH: f64 = 4.0;
 
 /// The losses at rates that grow: [`Trainer::rate_range`].
+///
+/// ```
+/// use tealight::prelude::*;
+/// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+/// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+/// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).silent();
+/// let range = trainer.rate_range(&x, 1e-4, 1e-2, 3)?;
+/// assert_eq!((range.losses.len(), range.losses[0].0), (3, 1e-4));
+/// assert!((range.losses[1].0 - 1e-3).abs() < 1e-12); // ten times as large at each step
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct RateRange {
     /// Pairs of a rate and the smoothed loss after the steps up to it, as [`plot::curve`](crate::plot::curve) takes them.
@@ -27,6 +38,14 @@ pub struct RateRange {
 impl RateRange {
     /// A tenth of the rate at which the loss was least: there it still falls, and it is far from where it runs away. A good rate to
     /// train with, or the largest of a schedule.
+    ///
+    /// ```
+    /// use tealight::train::RateRange;
+    /// let range = RateRange { losses: vec![(0.01, 1.0), (0.1, 0.5), (1.0, 3.0)] };
+    /// assert_eq!(range.suggestion()?, 0.01); // a tenth of 0.1, where the loss is 0.5
+    /// assert!(RateRange { losses: vec![(0.1, 1.0), (1.0, 2.0)] }.suggestion().is_err());
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A loss that never falls.

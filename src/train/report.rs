@@ -37,6 +37,21 @@ impl History {
     }
 
     /// What [`report`](History::report) writes, to be added to.
+    ///
+    /// ```
+    /// use tealight::plot::report;
+    /// use tealight::prelude::*;
+    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+    /// let history = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).silent().fit(&x, None)?;
+    /// let mut page = history.page();
+    /// page.settings.push(("data".into(), "eight ones".into()));
+    /// let file = std::env::temp_dir().join("tealight-doc-page.html");
+    /// report(&file, &page)?;
+    /// assert!(std::fs::read_to_string(&file).unwrap().contains("<td>eight ones</td>"));
+    /// # std::fs::remove_file(file).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn page(&self) -> Report {
         let mut names: Vec<&str> = Vec::new();
         for name in self.records.iter().flat_map(|record| record.scores.names()) {

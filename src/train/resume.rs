@@ -82,6 +82,23 @@ impl Trainer<'_> {
     /// The trainer is to be made as it was then, with the same data, settings and callbacks, in the same order, before this is
     /// called.
     ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// use tealight::train::Checkpoints;
+    /// let dir = std::env::temp_dir().join("tealight-doc-resume");
+    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+    /// let trainer = |epochs| {
+    ///     let (sgd, files) = (Sgd::new(model.parameters(), 0.1)?, Checkpoints::new(&dir)?);
+    ///     Ok::<_, Error>(Trainer::new(&model, Mean(L2), sgd).epochs(epochs).silent().callback(files))
+    /// };
+    /// trainer(2)?.fit(&x, None)?;
+    /// let history = trainer(5)?.resume(dir.join("last.safetensors"))?.fit(&x, None)?;
+    /// assert_eq!(history.len(), 5); // two from before and three more
+    /// # std::fs::remove_dir_all(dir).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A file that cannot be read, is cut off, or is no checkpoint; one of another model, optimizer or seed.
     pub fn resume(mut self, path: impl AsRef<Path>) -> Result<Self> {

@@ -51,12 +51,41 @@ const ENOUGH: usize = 1 << 16;
 
 impl TensorBoard {
     /// Writes to this directory, which is made if it is not there.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// use tealight::train::TensorBoard;
+    /// let dir = std::env::temp_dir().join(format!("tealight-doc-board-{}", std::process::id()));
+    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+    /// let sgd = Sgd::new(model.parameters(), 0.1)?;
+    /// Trainer::new(&model, Mean(L2), sgd).silent().callback(TensorBoard::new(&dir)).fit(&x, None)?;
+    /// let file = std::fs::read_dir(&dir).unwrap().next().unwrap().unwrap().file_name();
+    /// assert!(file.to_string_lossy().starts_with("events.out.tfevents."));
+    /// # std::fs::remove_dir_all(dir).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(directory: impl AsRef<Path>) -> Self {
         TensorBoard { directory: directory.as_ref().into(), every: 1, out: None, waiting: Vec::new() }
     }
 
     /// Writes the loss of each `steps`-th step only; of none with 0.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// use tealight::train::TensorBoard;
+    /// let dir = std::env::temp_dir().join(format!("tealight-doc-board-steps-{}", std::process::id()));
+    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+    /// let (sgd, board) = (Sgd::new(model.parameters(), 0.1)?, TensorBoard::new(&dir).every_steps(2));
+    /// Trainer::new(&model, Mean(L2), sgd).batch_size(1).silent().callback(board).fit(&x, None)?;
+    /// let bytes = std::fs::read(std::fs::read_dir(&dir).unwrap().next().unwrap().unwrap().path()).unwrap();
+    /// assert_eq!(bytes.windows(9).filter(|word| word == b"step_loss").count(), 4); // of eight steps
+    /// # std::fs::remove_dir_all(dir).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
+    #[doc(alias = "update_freq")]
     pub fn every_steps(mut self, steps: u64) -> Self {
         self.every = steps;
         self

@@ -1,9 +1,8 @@
 //! [`Trainer`]: a model, a loss and an optimizer, taken through the epochs.
 
-use std::any::type_name;
 use std::time::Instant;
 
-use super::callback::{Callback, EachStep, Run, Wishes};
+use super::callback::{Callback, Run, Wishes};
 use super::history::Short;
 use super::step::scalar;
 use super::{Batches, History, Progress, Record, Scores};
@@ -15,7 +14,7 @@ use crate::layer::{Layer, Parameter};
 use crate::loss::Loss;
 use crate::metrics::Metric;
 use crate::optim::schedule::Schedule;
-use crate::optim::{Optimizer, distinct, short};
+use crate::optim::{Optimizer, distinct};
 
 /// Trains a model: batches, epochs, validation, and the callbacks.
 ///
@@ -49,7 +48,7 @@ pub struct Trainer<'a> {
     pub(super) loss: Box<dyn Loss + 'a>,
     pub(super) optimizer: Box<dyn Optimizer + 'a>,
     pub(super) callbacks: Vec<Box<dyn Callback + 'a>>,
-    metrics: Vec<Box<dyn Metric + 'a>>,
+    pub(super) metrics: Vec<Box<dyn Metric + 'a>>,
     pub(super) schedule: Option<Box<dyn Schedule + 'a>>,
     pub(super) parameters: Vec<(String, Parameter)>,
     pub(super) epochs: u64,
@@ -57,7 +56,7 @@ pub struct Trainer<'a> {
     pub(super) accumulate: usize,
     pub(super) clip: Option<f64>,
     pub(super) seed: u64,
-    silent: bool,
+    pub(super) silent: bool,
     pub(super) schedule_name: String,
     pub(super) resumed: Option<Checkpoint>,
 }
@@ -77,6 +76,16 @@ pub(super) struct State {
 
 impl<'a> Trainer<'a> {
     /// One epoch in batches of 32, unless one says otherwise.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::ones((40, 2), DType::F32, &Device::Cpu)?;
+    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+    /// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).silent();
+    /// let history = trainer.fit(&x, None)?; // one tensor is its own target
+    /// assert_eq!((history.len(), history.records()[0].step), (1, 2)); // batches of 32 and of 8
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(model: &'a dyn Layer, loss: impl Loss + 'a, optimizer: impl Optimizer + 'a) -> Self {
         Trainer {
             model,
@@ -97,103 +106,22 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// How many times all examples are gone through.
-    #[must_use]
-    pub fn epochs(mut self, epochs: u64) -> Self {
-        self.epochs = epochs;
-        self
-    }
-
-    /// How many examples a batch has, 32 if nothing is said; `usize::MAX` puts all into one. A
-    /// [`DataLoader`] has a size of its own.
-    #[must_use]
-    pub fn batch_size(mut self, size: usize) -> Self {
-        self.batch_size = size;
-        self
-    }
-
-    /// A step is taken for this many batches together, with the mean of their gradients, in which each batch counts by its
-    /// number of examples. With a mean as the loss that is the gradient of one large batch.
-    #[must_use]
-    pub fn accumulate(mut self, batches: usize) -> Self {
-        self.accumulate = batches.max(1);
-        self
-    }
-
-    /// The learning rate of each step. Without a schedule it is what the optimizer was made with.
-    #[must_use]
-    pub fn schedule<S: Schedule + 'a>(mut self, schedule: S) -> Self {
-        self.schedule_name = short(type_name::<S>());
-        self.schedule = Some(Box::new(schedule));
-        self
-    }
-
-    /// Scales the gradients so that their norm, over all parameters together, is at most this.
-    #[must_use]
-    pub fn clip_norm(mut self, max: f64) -> Self {
-        self.clip = Some(max);
-        self
-    }
-
-    /// The seed of the order of the examples and of what the model does at random, 0 if nothing is said.
-    #[must_use]
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-
-    /// Shows no progress.
-    #[must_use]
-    pub fn silent(mut self) -> Self {
-        self.silent = true;
-        self
-    }
-
-    /// Adds a metric: it is measured after each epoch, on the validation data, or on the training data if there are no other.
-    ///
-    /// ```
-    /// use tealight::metrics::Accuracy;
-    /// use tealight::prelude::*;
-    /// use tealight::train::Trainer;
-    /// let x = Tensor::randn(0_f32, 1.0, (100, 2), &mut Rng::seed(1))?;
-    /// let data = (x.clone(), x.gt(0.0)?.all(1)?.to_dtype(DType::U32)?);
-    /// let model = Linear::new(2, 2, &mut Rng::seed(2))?;
-    /// let mut trainer = Trainer::new(&model, CrossEntropy, Adam::new(model.parameters(), 0.1)?)
-    ///     .epochs(20)
-    ///     .silent()
-    ///     .metric(Accuracy::new());
-    /// assert!(trainer.fit(&data, Some(&data))?.last("valid_accuracy")? > 0.8);
-    /// assert!(trainer.evaluate(&data)?.get("accuracy")? > 0.8);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    #[must_use]
-    pub fn metric(mut self, metric: impl Metric + 'a) -> Self {
-        self.metrics.push(Box::new(metric));
-        self
-    }
-
-    /// Adds a callback, or a closure that is called after each epoch.
-    #[must_use]
-    pub fn callback(mut self, callback: impl Callback + 'a) -> Self {
-        self.callbacks.push(Box::new(callback));
-        self
-    }
-
-    /// Adds a closure that is called after each epoch.
-    #[must_use]
-    pub fn each_epoch(self, f: impl FnMut(&mut Run) -> Result<()> + 'a) -> Self {
-        self.callback(f)
-    }
-
-    /// Adds a closure that is called after each step.
-    #[must_use]
-    pub fn each_step(self, f: impl FnMut(&mut Run) -> Result<()> + 'a) -> Self {
-        self.callback(EachStep(f))
-    }
-
     /// Trains the model, and measures it after each epoch on `valid`, if there is such data.
     ///
     /// Each call is a training of its own, from epoch 0, with the model and the optimizer as they are.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+    /// let valid = Tensor::zeros((4, 2), DType::F32, &Device::Cpu)?;
+    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+    /// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).silent();
+    /// let history = trainer.fit(&x, Some(&valid))?;
+    /// assert!(history.records()[0].scores.names().eq(["loss", "rate", "valid_loss"]));
+    /// let error = trainer.fit(&(x * 1e30)?, None).unwrap_err().to_string();
+    /// assert!(error.starts_with("step 1: fit: expected a loss that is finite"));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// No examples; a loss that is NaN or infinite, said with the number of the step, which is not taken; whatever the data, the
@@ -260,6 +188,17 @@ impl<'a> Trainer<'a> {
 
     /// The loss and the metrics on data that the model does not learn from.
     ///
+    /// ```
+    /// use tealight::metrics::Mae;
+    /// use tealight::prelude::*;
+    /// let model = Linear { weight: Parameter::new(Tensor::eye(2, DType::F32, &Device::Cpu)?), bias: None }; // y = x
+    /// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).metric(Mae::new());
+    /// let x = Tensor::zeros((40, 2), DType::F32, &Device::Cpu)?;
+    /// let scores = trainer.evaluate(&(x.clone(), (x + 2.0)?))?;
+    /// assert_eq!((scores.get("loss")?, scores.get("mae")?), (4.0, 2.0));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// No examples; whatever the data, the model or the loss refuses.
     pub fn evaluate(&mut self, data: &dyn Batches) -> Result<Scores> {
@@ -267,6 +206,15 @@ impl<'a> Trainer<'a> {
     }
 
     /// What the model predicts for the inputs of the data, batch by batch, in one tensor. Plain inputs are data too.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let model = Linear::new(2, 3, &mut Rng::seed(1))?;
+    /// let trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).batch_size(4);
+    /// let x = Tensor::ones((10, 2), DType::F32, &Device::Cpu)?;
+    /// assert_eq!(trainer.predict(&x)?.dims(), [10, 3]); // of three batches
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// No examples; whatever the data or the model refuses.

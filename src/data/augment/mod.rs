@@ -30,11 +30,31 @@ use crate::ops::Rng;
 pub trait Augment: Send + Sync {
     /// The changed input. All that is random comes from `rng`.
     ///
+    /// ```
+    /// use tealight::data::{Augment, FlipHorizontal};
+    /// use tealight::prelude::*;
+    /// let row = Tensor::new(&[[1.0, 2.0, 3.0]], &Device::Cpu)?;
+    /// let flipped = FlipHorizontal(0.5).apply(&row, &mut Rng::seed(1))?;
+    /// assert_eq!(flipped, FlipHorizontal(0.5).apply(&row, &mut Rng::seed(1))?); // the same seed, the same change
+    /// assert!(FlipHorizontal(0.5).apply(&row.sum_all()?, &mut Rng::seed(1)).is_err()); // a number has no sides
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// An input that it does not fit.
     fn apply(&self, input: &Tensor, rng: &mut Rng) -> Result<Tensor>;
 
     /// This change, and then another.
+    ///
+    /// ```
+    /// use tealight::data::{Augment, FlipHorizontal, RandomCrop};
+    /// use tealight::prelude::*;
+    /// let change = RandomCrop::new(2, 2).padding(1).then(FlipHorizontal(0.5));
+    /// let picture = Tensor::ones((3, 1, 1), DType::F32, &Device::Cpu)?;
+    /// assert_eq!(change.apply(&picture, &mut Rng::seed(1))?.dims(), [3, 2, 2]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "Compose")]
     fn then<B: Augment>(self, next: B) -> Then<Self, B>
     where
         Self: Sized,
@@ -50,6 +70,15 @@ impl<F: Fn(&Tensor, &mut Rng) -> Result<Tensor> + Send + Sync> Augment for F {
 }
 
 /// One change after the other: [`Augment::then`].
+///
+/// ```
+/// use tealight::data::{Augment, FlipHorizontal, FlipVertical, Then};
+/// use tealight::prelude::*;
+/// let half_turn: Then<FlipHorizontal, FlipVertical> = FlipHorizontal(1.0).then(FlipVertical(1.0));
+/// let x = Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?;
+/// assert_eq!(half_turn.apply(&x, &mut Rng::seed(1))?.to_vec2::<f64>()?, [[4.0, 3.0], [2.0, 1.0]]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Then<A, B>(A, B);
 

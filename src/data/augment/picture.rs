@@ -9,7 +9,20 @@ use crate::formula::Real;
 use crate::ops::{Pad, Rng};
 
 /// Left and right change places, with this probability.
+///
+/// ```
+/// use tealight::data::{Augment, FlipHorizontal};
+/// use tealight::prelude::*;
+/// let x = Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?;
+/// let flipped = FlipHorizontal(1.0).apply(&x, &mut Rng::seed(1))?;
+/// assert_eq!(flipped.to_vec2::<f64>()?, [[2.0, 1.0], [4.0, 3.0]]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
+/// # Errors
+/// A probability that is not from 0 to 1; an input without two axes.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[doc(alias = "RandomHorizontalFlip")]
 pub struct FlipHorizontal(pub f64);
 
 impl Augment for FlipHorizontal {
@@ -19,7 +32,20 @@ impl Augment for FlipHorizontal {
 }
 
 /// Top and bottom change places, with this probability.
+///
+/// ```
+/// use tealight::data::{Augment, FlipVertical};
+/// use tealight::prelude::*;
+/// let x = Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?;
+/// let flipped = FlipVertical(1.0).apply(&x, &mut Rng::seed(1))?;
+/// assert_eq!(flipped.to_vec2::<f64>()?, [[3.0, 4.0], [1.0, 2.0]]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
+/// # Errors
+/// A probability that is not from 0 to 1; an input without two axes.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[doc(alias = "RandomVerticalFlip")]
 pub struct FlipVertical(pub f64);
 
 impl Augment for FlipVertical {
@@ -37,6 +63,19 @@ fn flip(op: &'static str, probability: f64, x: &Tensor, axis: i64, rng: &mut Rng
 }
 
 /// A part of this size, from any place of the picture, each equally likely.
+///
+/// ```
+/// use tealight::data::{Augment, RandomCrop};
+/// use tealight::prelude::*;
+/// let x = Tensor::arange(0.0, 9.0, &Device::Cpu)?.reshape((3, 3))?;
+/// let part = RandomCrop::new(2, 2).apply(&x, &mut Rng::seed(1))?.to_vec2::<f64>()?;
+/// let corner = part[0][0];
+/// assert_eq!(part, [[corner, corner + 1.0], [corner + 3.0, corner + 4.0]]); // neighbours stay neighbours
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
+/// # Errors
+/// A picture that is smaller than the part, with its padding; an input without two axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RandomCrop {
     height: usize,
@@ -46,11 +85,30 @@ pub struct RandomCrop {
 
 impl RandomCrop {
     /// A part of this size.
+    ///
+    /// ```
+    /// use tealight::data::{Augment, RandomCrop};
+    /// use tealight::prelude::*;
+    /// let picture = Tensor::zeros((3, 32, 32), DType::F32, &Device::Cpu)?;
+    /// assert_eq!(RandomCrop::new(28, 20).apply(&picture, &mut Rng::seed(1))?.dims(), [3, 28, 20]);
+    /// let error = RandomCrop::new(40, 20).apply(&picture, &mut Rng::seed(1)).unwrap_err().to_string();
+    /// assert_eq!(error, "RandomCrop: expected pictures of at least 40 × 20 with the padding, got [3, 32, 32]");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(height: usize, width: usize) -> Self {
         RandomCrop { height, width, padding: 0 }
     }
 
     /// With so many zeros on each side of the picture before the part is taken.
+    ///
+    /// ```
+    /// use tealight::data::{Augment, RandomCrop};
+    /// use tealight::prelude::*;
+    /// let pixel = Tensor::ones((1, 1), DType::F64, &Device::Cpu)?;
+    /// let padded = RandomCrop::new(3, 3).padding(1).apply(&pixel, &mut Rng::seed(1))?;
+    /// assert_eq!(padded.to_vec2::<f64>()?, [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn padding(mut self, padding: usize) -> Self {
         self.padding = padding;
         self
@@ -75,7 +133,21 @@ impl Augment for RandomCrop {
 
 /// Turned about the middle by a random angle, at most so many degrees either way. Between pixels the four around are blended,
 /// outside the picture there is 0.
+///
+/// ```
+/// use tealight::data::{Augment, Rotate};
+/// use tealight::prelude::*;
+/// let x = Tensor::arange(0.0, 9.0, &Device::Cpu)?.reshape((3, 3))?;
+/// let turned = Rotate(30.0).apply(&x, &mut Rng::seed(1))?.to_vec2::<f64>()?;
+/// assert_eq!(turned[1][1], 4.0); // the middle stays
+/// assert_ne!(turned, x.to_vec2::<f64>()?);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
+/// # Errors
+/// An angle that is negative or not finite; an input without two axes, or of a dtype that is no float.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[doc(alias = "RandomRotation")]
 pub struct Rotate(pub f64);
 
 impl Augment for Rotate {
@@ -123,7 +195,20 @@ fn rotated(x: &Tensor, degrees: f64) -> Result<Tensor> {
 }
 
 /// A random number of the normal distribution with this deviation is added to each element, of an input of any shape.
+///
+/// ```
+/// use tealight::data::{Augment, Noise};
+/// use tealight::prelude::*;
+/// let zeros = Tensor::zeros(100, DType::F64, &Device::Cpu)?;
+/// let largest = Noise(0.1).apply(&zeros, &mut Rng::seed(1))?.abs()?.max_all()?.to_scalar::<f64>()?;
+/// assert!(largest > 0.1 && largest < 0.6); // some are beyond one deviation, none beyond six
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
+/// # Errors
+/// A deviation that is negative; an input of a dtype that is no float.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[doc(alias = "GaussianNoise")]
 pub struct Noise(pub f64);
 
 impl Augment for Noise {

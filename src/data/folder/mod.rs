@@ -1,23 +1,41 @@
 //! A directory of pictures, one sub-directory a class.
 
-use std::ffi::OsString;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod listing;
+mod pictures;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
 
 use candle_core::Device;
 use rayon::prelude::*;
 
+pub use pictures::Pictures;
+
 use super::Labelled;
-use super::dataset::{Dataset, check, stacked};
 use super::image::{Color, Read, read_resized};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::file::file_error;
+use listing::{listed, nothing};
 
 /// How pictures are read from a directory that has one sub-directory a class (`cats/1.jpg`, `cats/2.png`, `dogs/1.jpg`, …):
 /// one at a time as they are needed ([`open`](ImageFolder::open)), or all at once ([`image_folder`]).
+///
+/// ```
+/// use tealight::data::ImageFolder;
+/// let dir = std::env::temp_dir().join("tealight-doc-folder");
+/// for class in ["dogs", "cats"] {
+///     std::fs::create_dir_all(dir.join(class))?;
+///     std::fs::write(dir.join(class).join("1.pgm"), "P2 2 1 255 0 51\n")?;
+/// }
+/// let pets = ImageFolder::new(64, 64).open(&dir)?;
+/// assert_eq!((pets.names(), pets.classes()?.to_vec1::<u32>()?), (&["cats".to_string(), "dogs".into()][..], vec![0, 1]));
+/// # std::fs::remove_dir_all(dir).ok();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
+#[doc(alias = "image_dataset_from_directory")]
 pub struct ImageFolder {
     height: usize,
     width: usize,
@@ -28,6 +46,19 @@ pub struct ImageFolder {
 }
 
 /// What [`ImageFolder::open`] does with files that are no picture.
+///
+/// ```
+/// use tealight::data::{Dataset, ImageFolder, Unreadable};
+/// let dir = std::env::temp_dir().join("tealight-doc-folder-enum");
+/// std::fs::create_dir_all(dir.join("cats"))?;
+/// std::fs::write(dir.join("cats/1.pgm"), "P2 2 1 255 0 51\n")?;
+/// std::fs::write(dir.join("cats/2.txt"), "asleep")?;
+/// let strict = ImageFolder::new(8, 8).open(&dir)?;
+/// assert!(strict.len() == 2 && strict.get(0).is_ok() && strict.get(1).is_err());
+/// assert_eq!(ImageFolder::new(8, 8).unreadable(Unreadable::Skip).open(&dir)?.len(), 1);
+/// # std::fs::remove_dir_all(dir).ok();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unreadable {
     /// An error, when the file is reached.
@@ -40,18 +71,52 @@ pub enum Unreadable {
 
 impl ImageFolder {
     /// Pictures of this size, in rgb, whatever their proportions were.
+    ///
+    /// ```
+    /// use tealight::data::{Dataset, ImageFolder};
+    /// let dir = std::env::temp_dir().join("tealight-doc-folder-new");
+    /// std::fs::create_dir_all(dir.join("cats"))?;
+    /// std::fs::write(dir.join("cats/1.pgm"), "P2 2 1 255 0 51\n")?;
+    /// assert_eq!(ImageFolder::new(4, 6).open(&dir)?.get(0)?.0.dims(), [3, 4, 6]);
+    /// # std::fs::remove_dir_all(dir).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(height: usize, width: usize) -> Self {
         let (color, unreadable) = (Color::Rgb, Unreadable::Error);
         ImageFolder { height, width, color, middle: false, scale: None, unreadable }
     }
 
     /// In this colour.
+    ///
+    /// ```
+    /// use tealight::data::image::Color;
+    /// use tealight::data::{Dataset, ImageFolder};
+    /// let dir = std::env::temp_dir().join("tealight-doc-folder-color");
+    /// std::fs::create_dir_all(dir.join("cats"))?;
+    /// std::fs::write(dir.join("cats/1.pgm"), "P2 2 1 255 0 51\n")?;
+    /// let (input, _) = ImageFolder::new(1, 2).color(Color::Grey).open(&dir)?.get(0)?;
+    /// assert_eq!(input.to_vec3::<f32>()?, [[[0.0, 0.2]]]); // one channel
+    /// # std::fs::remove_dir_all(dir).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn color(mut self, color: Color) -> Self {
         self.color = color;
         self
     }
 
     /// The middle of each picture: what is too wide or too high is cut off before it is resized, so that proportions stay.
+    ///
+    /// ```
+    /// use tealight::data::image::Color;
+    /// use tealight::data::{Dataset, ImageFolder};
+    /// let dir = std::env::temp_dir().join("tealight-doc-folder-middle");
+    /// std::fs::create_dir_all(dir.join("cats"))?;
+    /// std::fs::write(dir.join("cats/1.pgm"), "P2 3 1 255 0 51 255\n")?;
+    /// let (input, _) = ImageFolder::new(1, 1).color(Color::Grey).crop_middle().open(&dir)?.get(0)?;
+    /// assert_eq!(input.to_vec3::<f32>()?, [[[0.2]]]); // the pixel in the middle, 51 of 255
+    /// # std::fs::remove_dir_all(dir).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "CenterCrop")]
     pub fn crop_middle(mut self) -> Self {
         self.middle = true;
@@ -59,12 +124,37 @@ impl ImageFolder {
     }
 
     /// (x − mean) / std of each channel, with x from 0 to 1.
+    ///
+    /// ```
+    /// use tealight::data::image::Color;
+    /// use tealight::data::{Dataset, ImageFolder};
+    /// let dir = std::env::temp_dir().join("tealight-doc-folder-normalize");
+    /// std::fs::create_dir_all(dir.join("cats"))?;
+    /// std::fs::write(dir.join("cats/1.pgm"), "P2 2 1 255 0 255\n")?;
+    /// let grey = ImageFolder::new(1, 2).color(Color::Grey);
+    /// let (input, _) = grey.normalize(&[0.5], &[0.25]).open(&dir)?.get(0)?;
+    /// assert_eq!(input.to_vec3::<f32>()?, [[[-2.0, 2.0]]]);
+    /// # std::fs::remove_dir_all(dir).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn normalize(mut self, mean: &[f32], std: &[f32]) -> Self {
         self.scale = Some((mean.to_vec(), std.to_vec()));
         self
     }
 
     /// What happens to files that are no picture.
+    ///
+    /// ```
+    /// use tealight::data::{ImageFolder, Unreadable};
+    /// let dir = std::env::temp_dir().join("tealight-doc-folder-unreadable");
+    /// std::fs::create_dir_all(dir.join("cats"))?;
+    /// std::fs::write(dir.join("cats/1.pgm"), "P2 2 1 255 0 51\n")?;
+    /// std::fs::write(dir.join("notes.txt"), "a stray file")?;
+    /// assert!(ImageFolder::new(8, 8).open(&dir).is_err());
+    /// assert_eq!(ImageFolder::new(8, 8).unreadable(Unreadable::Skip).open(&dir)?.skipped().len(), 1);
+    /// # std::fs::remove_dir_all(dir).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn unreadable(mut self, unreadable: Unreadable) -> Self {
         self.unreadable = unreadable;
         self
@@ -76,16 +166,18 @@ impl ImageFolder {
     /// The classes are numbered by name, and the pictures of a class come in the order of their names, on every machine.
     /// Hidden files and directories (`.name`) are passed over.
     ///
-    /// ```no_run
-    /// use tealight::data::{DataLoader, FlipHorizontal, ImageFolder, Unreadable};
-    /// let options = ImageFolder::new(64, 64).crop_middle().unreadable(Unreadable::Skip);
-    /// let pets = options.normalize(&[0.5; 3], &[0.25; 3]).open("pets")?;
-    /// println!("{} files are no pictures", pets.skipped().len());
+    /// ```
+    /// use tealight::data::{DataLoader, FlipHorizontal, ImageFolder};
+    /// let dir = std::env::temp_dir().join("tealight-doc-folder-open");
+    /// std::fs::create_dir_all(dir.join("cats"))?;
+    /// std::fs::write(dir.join("cats/1.pgm"), "P2 2 1 255 0 51\n")?;
+    /// let pets = ImageFolder::new(8, 8).crop_middle().normalize(&[0.5; 3], &[0.25; 3]).open(&dir)?;
     /// let mut loader = DataLoader::new(&pets, 32)?.shuffle(1).augment(FlipHorizontal(0.5), 1).prefetch(4);
     /// for batch in loader.epoch()? {
-    ///     assert_eq!(batch?.0.dims()[1..], [3, 64, 64]);
+    ///     assert_eq!(batch?.0.dims(), [1, 3, 8, 8]);
     /// }
-    /// # Ok::<(), tealight::Error>(())
+    /// # std::fs::remove_dir_all(dir).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Shapes
@@ -166,76 +258,23 @@ impl ImageFolder {
     }
 }
 
-/// The pictures of a directory, each read when it is asked for: [`ImageFolder::open`].
-#[derive(Clone, Debug)]
-pub struct Pictures {
-    options: ImageFolder,
-    files: Arc<[(u32, PathBuf)]>,
-    names: Vec<String>,
-    skipped: Arc<[Error]>,
-}
-
-impl Pictures {
-    /// The name of each class: class number 0 first.
-    pub fn names(&self) -> &[String] {
-        &self.names
-    }
-
-    /// The class number of each picture, (n) of u32: for a stratified split.
-    ///
-    /// # Errors
-    /// None in practice.
-    pub fn classes(&self) -> Result<Tensor> {
-        Tensor::from_vec(self.files.iter().map(|(class, _)| *class).collect(), self.files.len(), &Device::Cpu)
-    }
-
-    /// Where the pictures are.
-    pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.files.iter().map(|(_, path)| path.as_path())
-    }
-
-    /// An error for each file that was left out ([`Unreadable::Skip`]).
-    pub fn skipped(&self) -> &[Error] {
-        &self.skipped
-    }
-}
-
-impl Dataset for Pictures {
-    fn len(&self) -> usize {
-        self.files.len()
-    }
-
-    fn get(&self, index: usize) -> Result<(Tensor, Tensor)> {
-        check("get", index, self.files.len())?;
-        let (class, path) = &self.files[index];
-        let (pixels, channels) = (self.options.read(path)?, self.options.channels());
-        let planes = (0..channels).flat_map(|channel| pixels.iter().skip(channel).step_by(channels));
-        let shape = (channels, self.options.height, self.options.width);
-        let input = Tensor::from_vec(planes.copied().collect(), shape, &Device::Cpu)?;
-        Ok((input, Tensor::new(*class, &Device::Cpu)?))
-    }
-
-    /// Decoded in parallel.
-    fn batch(&self, indices: &[usize]) -> Result<(Tensor, Tensor)> {
-        let examples: Vec<_> = indices.par_iter().map(|&index| self.get(index)).collect();
-        stacked(examples.into_iter())
-    }
-}
-
 /// The pictures of a directory, all at once, and an error for each file that could not be read.
 ///
 /// The classes are numbered by name, and the pictures of a class come in the order of their names, on every machine.
 /// Hidden files and directories (`.name`) are passed over; every other file is tried. Alpha is discarded.
 /// [`ImageFolder::open`] gives the same pictures without holding them all.
 ///
-/// ```no_run
+/// ```
 /// use tealight::data::{ImageFolder, image_folder};
-/// let (pets, unreadable) = image_folder("pets", &ImageFolder::new(64, 64))?;
-/// for error in &unreadable {
-///     eprintln!("skipped: {error}");
-/// }
-/// assert_eq!(pets.inputs.dims()[1..], [64, 64, 3]);
-/// # Ok::<(), tealight::Error>(())
+/// let dir = std::env::temp_dir().join("tealight-doc-image-folder");
+/// std::fs::create_dir_all(dir.join("cats"))?;
+/// std::fs::write(dir.join("cats/1.pgm"), "P2 2 1 255 0 51\n")?;
+/// std::fs::write(dir.join("cats/2.txt"), "asleep")?;
+/// let (pets, unreadable) = image_folder(&dir, &ImageFolder::new(8, 8))?;
+/// assert_eq!(pets.inputs.dims(), [1, 8, 8, 3]);
+/// assert!(unreadable[0].to_string().contains("2.txt: expected a PNG, JPEG, "));
+/// # std::fs::remove_dir_all(dir).ok();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Shapes
@@ -274,47 +313,3 @@ pub fn image_folder(directory: impl AsRef<Path>, options: &ImageFolder) -> Resul
     };
     Ok((labelled, errors))
 }
-
-/// The error of a directory without a picture.
-fn nothing(directory: &Path, classes: &[String], errors: &[Error]) -> Error {
-    let message = format!("expected pictures in its {} classes, got none that can be read", classes.len());
-    let first = errors.first().map(|error| format!("; the first: {error}")).unwrap_or_default();
-    file_error(directory, message + &first)
-}
-
-/// The classes, each file with its class, and an error for each file that is in none.
-type Listing = (Vec<String>, Vec<(u32, PathBuf)>, Vec<Error>);
-
-fn listed(directory: &Path) -> Result<Listing> {
-    let (classes, strays): (Vec<_>, Vec<_>) =
-        entries(directory)?.into_iter().partition(|name| directory.join(name).is_dir());
-    if classes.is_empty() {
-        return Err(file_error(directory, "expected a sub-directory for each class, got none"));
-    }
-    let stray = |name| file_error(&directory.join(name), "expected a directory of one class, got a file");
-    let errors = strays.iter().map(stray).collect();
-    let mut files: Vec<(u32, PathBuf)> = Vec::new();
-    for (class, name) in classes.iter().enumerate() {
-        let place = directory.join(name);
-        files.extend(entries(&place)?.into_iter().map(|file| (class as u32, place.join(file))));
-    }
-    let names = classes.iter().map(|name| name.to_string_lossy().into_owned()).collect();
-    Ok((names, files, errors))
-}
-
-/// The names in a directory that are not hidden, sorted.
-fn entries(directory: &Path) -> Result<Vec<OsString>> {
-    let unreadable = |error| file_error(directory, format!("expected a directory, got: {error}"));
-    let mut names = Vec::new();
-    for entry in fs::read_dir(directory).map_err(unreadable)? {
-        let name = entry.map_err(unreadable)?.file_name();
-        if !name.as_encoded_bytes().starts_with(b".") {
-            names.push(name);
-        }
-    }
-    names.sort();
-    Ok(names)
-}
-
-#[cfg(test)]
-mod tests;

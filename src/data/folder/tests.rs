@@ -1,6 +1,9 @@
+use std::fs;
+use std::path::PathBuf;
+
 use super::*;
 use crate::data::image::write_png;
-use crate::data::{DataLoader, FlipHorizontal};
+use crate::data::{DataLoader, Dataset, FlipHorizontal};
 use crate::prelude::*;
 
 #[test]

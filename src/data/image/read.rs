@@ -11,6 +11,14 @@ use crate::error::{Error, Result};
 use crate::file::read_at_most;
 
 /// Which channels a picture is wanted in.
+///
+/// ```
+/// use tealight::data::image::{Color, Read, from_bytes_with};
+/// let green = b"P3 1 1 255 0 255 0\n";
+/// let grey = from_bytes_with("green.ppm", green, &Read::new().color(Color::Grey))?;
+/// assert_eq!(grey.to_vec3::<u8>()?, [[[150]]]); // 0.587 · 255, rounded
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Color {
     /// One channel, the brightness: 0.299 r + 0.587 g + 0.114 b, rounded.
@@ -21,10 +29,12 @@ pub enum Color {
 
 /// How to read a picture: as the file has it, unless told otherwise.
 ///
-/// ```no_run
-/// use tealight::data::image::{Color, Read, read_with};
-/// let cat = read_with("cat.png", &Read::new().color(Color::Rgb))?;
-/// assert_eq!(cat.dims()[2], 3);
+/// ```
+/// use tealight::data::image::{Color, Read, from_bytes_with};
+/// let red = from_bytes_with("red.ppm", b"P3 1 1 255 255 0 0\n", &Read::new())?;
+/// assert_eq!(red.to_vec3::<u8>()?, [[[255, 0, 0]]]);
+/// let grey = from_bytes_with("red.ppm", b"P3 1 1 255 255 0 0\n", &Read::new().color(Color::Grey))?;
+/// assert_eq!(grey.dims(), [1, 1, 1]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,17 +45,42 @@ pub struct Read {
 
 impl Read {
     /// As the file has it.
+    ///
+    /// ```
+    /// use tealight::data::image::{Read, from_bytes_with};
+    /// let (grey, rgb) = (b"P2 1 1 255 7\n", b"P3 1 1 255 7 8 9\n");
+    /// assert_eq!(from_bytes_with("grey.pgm", grey, &Read::new())?.dims(), [1, 1, 1]);
+    /// assert_eq!(from_bytes_with("rgb.ppm", rgb, &Read::new())?.dims(), [1, 1, 3]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new() -> Self {
         Read::default()
     }
 
     /// In this colour. Alpha is discarded: a pixel that was transparent shows the colour that the file has for it.
+    ///
+    /// ```
+    /// use tealight::data::image::{Color, Read, from_bytes_with};
+    /// let picture = from_bytes_with("grey.pgm", b"P2 1 1 255 7\n", &Read::new().color(Color::Rgb))?;
+    /// assert_eq!(picture.to_vec3::<u8>()?, [[[7, 7, 7]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn color(mut self, color: Color) -> Self {
         self.color = Some(color);
         self
     }
 
     /// Without the alpha channel, if there is one: it is discarded, and nothing is blended with a background.
+    ///
+    /// ```
+    /// use tealight::data::image::{Read, read_with, write_png};
+    /// use tealight::prelude::*;
+    /// let file = std::env::temp_dir().join("tealight-doc-alpha.png");
+    /// write_png(&file, &Tensor::new(&[[[50_u8, 0], [60, 255]]], &Device::Cpu)?)?; // grey and alpha
+    /// assert_eq!(read_with(&file, &Read::new().without_alpha())?.to_vec3::<u8>()?, [[[50], [60]]]);
+    /// # std::fs::remove_file(file).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn without_alpha(mut self) -> Self {
         self.opaque = true;
         self
@@ -99,6 +134,16 @@ pub fn read(path: impl AsRef<Path>) -> Result<Tensor> {
 
 /// [`read`], with the channels asked for.
 ///
+/// ```
+/// use tealight::data::image::{Color, Read, read_with};
+/// let file = std::env::temp_dir().join("tealight-doc-read-with.pgm");
+/// std::fs::write(&file, "P2 2 1 255 7 9\n")?;
+/// let picture = read_with(&file, &Read::new().color(Color::Rgb))?;
+/// assert_eq!(picture.to_vec3::<u8>()?, [[[7, 7, 7], [9, 9, 9]]]);
+/// # std::fs::remove_file(file).ok();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// As [`read`].
 pub fn read_with(path: impl AsRef<Path>, options: &Read) -> Result<Tensor> {
@@ -121,6 +166,15 @@ pub fn from_bytes(name: impl AsRef<Path>, bytes: &[u8]) -> Result<Tensor> {
 }
 
 /// [`from_bytes`], with the channels asked for.
+///
+/// ```
+/// use tealight::data::image::{Color, Read, from_bytes_with};
+/// let options = Read::new().color(Color::Grey);
+/// assert_eq!(from_bytes_with("red.ppm", b"P3 1 1 255 255 0 0\n", &options)?.to_vec3::<u8>()?, [[[76]]]);
+/// let error = from_bytes_with("upload 3", b"", &options).unwrap_err().to_string();
+/// assert_eq!(error, "upload 3: expected a picture, got an empty file");
+/// # Ok::<(), tealight::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`read`].

@@ -16,10 +16,13 @@ use crate::file::{file_error, replace};
 ///
 /// The file appears when it is whole; a full disk leaves what was there before.
 ///
-/// ```no_run
+/// ```
+/// use tealight::data::image::{read, write_png};
 /// use tealight::prelude::*;
-/// let noise = Tensor::rand(0f32, 1., (32, 32, 3), &mut Rng::seed(1))?;
-/// tealight::data::image::write_png("noise.png", &noise)?;
+/// let file = std::env::temp_dir().join("tealight-doc-write.png");
+/// write_png(&file, &Tensor::new(&[[0_f32, 0.5, 1.0]], &Device::Cpu)?)?;
+/// assert_eq!(read(&file)?.to_vec3::<u8>()?, [[[0], [128], [255]]]);
+/// # std::fs::remove_file(file).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
 ///

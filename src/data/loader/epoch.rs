@@ -25,6 +25,17 @@ pub(super) fn mix(parts: &[u64]) -> u64 {
 }
 
 /// Where a loader is: what to save, as text, and to [`restore`](super::DataLoader::restore).
+///
+/// ```
+/// use tealight::data::{DataLoader, Position, TensorDataset};
+/// use tealight::prelude::*;
+/// let x = Tensor::arange(0.0, 5.0, &Device::Cpu)?;
+/// let loader = DataLoader::new(&TensorDataset::new(&x, &x)?, 2)?;
+/// let text = loader.position().to_string();
+/// assert!(text.starts_with("epoch 0 batch 0 of loader "));
+/// assert_eq!(text.parse::<Position>()?, loader.position());
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     /// The number of the epoch, from 0.
@@ -100,6 +111,16 @@ fn ahead(plan: &Arc<Plan>, first: usize, batches: usize, step: usize) -> Option<
 }
 
 /// The batches of one epoch: [`DataLoader::epoch`](super::DataLoader::epoch).
+///
+/// ```
+/// use tealight::data::{DataLoader, Epoch, TensorDataset};
+/// use tealight::prelude::*;
+/// let x = Tensor::arange(0.0, 5.0, &Device::Cpu)?;
+/// let mut epoch: Epoch = DataLoader::new(&TensorDataset::new(&x, &x)?, 2)?.epoch()?;
+/// let (inputs, _) = epoch.next().unwrap()?;
+/// assert_eq!((inputs.to_vec1::<f64>()?, epoch.len()), (vec![0.0, 1.0], 2)); // two batches are left
+/// # Ok::<(), tealight::Error>(())
+/// ```
 pub struct Epoch {
     plan: Arc<Plan>,
     next: usize,
@@ -117,6 +138,18 @@ impl Epoch {
     }
 
     /// Where to go on after the batches that were taken: in this epoch, or at the start of the next.
+    ///
+    /// ```
+    /// use tealight::data::{DataLoader, TensorDataset};
+    /// use tealight::prelude::*;
+    /// let x = Tensor::arange(0.0, 5.0, &Device::Cpu)?;
+    /// let mut epoch = DataLoader::new(&TensorDataset::new(&x, &x)?, 2)?.epoch()?;
+    /// epoch.next();
+    /// assert_eq!((epoch.position().epoch, epoch.position().batch), (0, 1));
+    /// epoch.by_ref().count();
+    /// assert_eq!((epoch.position().epoch, epoch.position().batch), (1, 0)); // all three are taken
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn position(&self) -> Position {
         let (epoch, batch) = match self.next < self.batches {
             true => (self.plan.epoch, self.next),

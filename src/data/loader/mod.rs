@@ -68,6 +68,16 @@ impl DataLoader {
     /// Cloning a data set of tensors is cheap. One that cannot be cloned, or whose type is not known, is passed in an `Arc`:
     /// `DataLoader::new(&Arc::new(data), 32)`, `&Arc<dyn Dataset>`.
     ///
+    /// ```
+    /// use tealight::data::{DataLoader, TensorDataset};
+    /// use tealight::prelude::*;
+    /// let x = Tensor::arange(0.0, 5.0, &Device::Cpu)?;
+    /// let mut loader = DataLoader::new(&TensorDataset::new(&x, &x)?, 2)?;
+    /// let last = loader.epoch()?.last().unwrap()?;
+    /// assert_eq!(last.0.to_vec1::<f64>()?, [4.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A batch size of 0.
     pub fn new<D: Dataset + Clone + 'static>(data: &D, batch_size: usize) -> Result<Self> {
@@ -87,6 +97,17 @@ impl DataLoader {
     }
 
     /// In random order, another one each epoch.
+    ///
+    /// ```
+    /// use tealight::data::{DataLoader, TensorDataset};
+    /// use tealight::prelude::*;
+    /// let x = Tensor::arange(0.0, 100.0, &Device::Cpu)?;
+    /// let mut loader = DataLoader::new(&TensorDataset::new(&x, &x)?, 100)?.shuffle(1);
+    /// let (first, second) = (loader.epoch()?.next().unwrap()?.0, loader.epoch()?.next().unwrap()?.0);
+    /// assert_ne!(first, second); // two orders
+    /// assert_eq!(first.sum_all()?, second.sum_all()?); // of the same numbers
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn shuffle(mut self, seed: u64) -> Self {
         self.order = Order::Shuffled(seed);
         self
@@ -133,6 +154,16 @@ impl DataLoader {
     }
 
     /// Without the last batch of an epoch if it is smaller than the others.
+    ///
+    /// ```
+    /// use tealight::data::{DataLoader, TensorDataset};
+    /// use tealight::prelude::*;
+    /// let x = Tensor::arange(0.0, 10.0, &Device::Cpu)?;
+    /// let loader = DataLoader::new(&TensorDataset::new(&x, &x)?, 4)?;
+    /// assert_eq!((loader.len(), loader.drop_last().len()), (3, 2));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "drop_remainder")]
     pub fn drop_last(mut self) -> Self {
         self.drop_last = true;
         self
@@ -140,6 +171,19 @@ impl DataLoader {
 
     /// On `threads` threads in the background, each of which makes one batch ahead; with 0, a batch is made when it is asked
     /// for. The batches and their order are the same, bit for bit.
+    ///
+    /// ```
+    /// use tealight::data::{DataLoader, TensorDataset};
+    /// use tealight::prelude::*;
+    /// let x = Tensor::arange(0.0, 10.0, &Device::Cpu)?;
+    /// let data = TensorDataset::new(&x, &x)?;
+    /// let plain = DataLoader::new(&data, 4)?.shuffle(1).epoch()?;
+    /// let ahead = DataLoader::new(&data, 4)?.shuffle(1).prefetch(2).epoch()?;
+    /// for (a, b) in plain.zip(ahead) {
+    ///     assert_eq!(a?.0, b?.0);
+    /// }
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "num_workers")]
     pub fn prefetch(mut self, threads: usize) -> Self {
         self.threads = threads.min(MOST_THREADS);
@@ -164,28 +208,72 @@ impl DataLoader {
     }
 
     /// How many batches an epoch has.
+    ///
+    /// ```
+    /// use tealight::data::{DataLoader, TensorDataset};
+    /// use tealight::prelude::*;
+    /// let x = Tensor::arange(0.0, 9.0, &Device::Cpu)?;
+    /// assert_eq!(DataLoader::new(&TensorDataset::new(&x, &x)?, 4)?.len(), 3); // 4, 4 and 1
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn len(&self) -> usize {
         let n = self.examples.len();
         if self.drop_last { n / self.batch_size } else { n.div_ceil(self.batch_size) }
     }
 
     /// Whether an epoch has no batches.
+    ///
+    /// ```
+    /// use tealight::data::{DataLoader, TensorDataset};
+    /// use tealight::prelude::*;
+    /// let x = Tensor::arange(0.0, 3.0, &Device::Cpu)?;
+    /// let loader = DataLoader::new(&TensorDataset::new(&x, &x)?, 4)?;
+    /// assert!(!loader.is_empty() && loader.drop_last().is_empty()); // too few for a whole batch
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// The data set.
+    ///
+    /// ```
+    /// use tealight::data::{DataLoader, TensorDataset};
+    /// use tealight::prelude::*;
+    /// let x = Tensor::arange(0.0, 9.0, &Device::Cpu)?;
+    /// let loader = DataLoader::new(&TensorDataset::new(&x, &x)?, 4)?;
+    /// assert_eq!(loader.dataset().len(), 9); // examples; the loader has three batches
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn dataset(&self) -> &Arc<dyn Dataset> {
         &self.examples
     }
 
     /// How many examples a batch has; the last one of an epoch may have fewer.
+    ///
+    /// ```
+    /// use tealight::data::{DataLoader, TensorDataset};
+    /// use tealight::prelude::*;
+    /// let x = Tensor::arange(0.0, 9.0, &Device::Cpu)?;
+    /// assert_eq!(DataLoader::new(&TensorDataset::new(&x, &x)?, 4)?.batch_size(), 4);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn batch_size(&self) -> usize {
         self.batch_size
     }
 
     /// The next epoch: all of it, or after [`restore`](DataLoader::restore) the rest of it. The loader goes on to the epoch
     /// after it at once, so that an iterator that is not used up costs nothing.
+    ///
+    /// ```
+    /// use tealight::data::{DataLoader, TensorDataset};
+    /// use tealight::prelude::*;
+    /// let x = Tensor::arange(0.0, 5.0, &Device::Cpu)?;
+    /// let mut loader = DataLoader::new(&TensorDataset::new(&x, &x)?, 2)?;
+    /// let sizes = loader.epoch()?.map(|batch| Ok(batch?.0.dims()[0])).collect::<Result<Vec<_>>>()?;
+    /// assert_eq!((sizes, loader.position().epoch), (vec![2, 2, 1], 1));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// More examples than can be shuffled (2³² − 1).
@@ -203,6 +291,16 @@ impl DataLoader {
     }
 
     /// Where the next [`epoch`](DataLoader::epoch) begins. [`Epoch::position`] is the place within one.
+    ///
+    /// ```
+    /// use tealight::data::{DataLoader, TensorDataset};
+    /// use tealight::prelude::*;
+    /// let x = Tensor::arange(0.0, 5.0, &Device::Cpu)?;
+    /// let mut loader = DataLoader::new(&TensorDataset::new(&x, &x)?, 2)?;
+    /// loader.epoch()?.next();
+    /// assert_eq!((loader.position().epoch, loader.position().batch), (1, 0)); // the rest of epoch 0 is passed over
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn position(&self) -> Position {
         Position { epoch: self.epoch, batch: self.batch, loader: self.fingerprint() }
     }

@@ -14,6 +14,18 @@ use super::Labelled;
 use crate::error::Result;
 
 /// What is done where a value is missing.
+///
+/// ```
+/// use tealight::data::{CsvOptions, Missing, csv};
+/// let path = std::env::temp_dir().join("tealight-doc-missing-enum.csv");
+/// std::fs::write(&path, "x,y\n1,5\nNA,6\n3,7\n")?;
+/// let read = |missing| csv(&path, &CsvOptions::new().missing(missing));
+/// assert!(read(Missing::Error).unwrap_err().to_string().contains("line 3"));
+/// assert_eq!(read(Missing::Drop)?.inputs.to_vec2::<f32>()?, [[1.0], [3.0]]);
+/// assert_eq!(read(Missing::Fill)?.inputs.to_vec2::<f32>()?, [[1.0], [2.0], [3.0]]);
+/// # std::fs::remove_file(path).ok();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Missing {
     /// It is an error, which names the line and the column.
@@ -26,6 +38,16 @@ pub enum Missing {
 }
 
 /// How [`csv`](fn@csv) reads a table.
+///
+/// ```
+/// use tealight::data::{CsvOptions, csv};
+/// let path = std::env::temp_dir().join("tealight-doc-options.csv");
+/// std::fs::write(&path, "1;0.5;a\n2;0.25;b\n")?;
+/// let data = csv(&path, &CsvOptions::new().delimiter(b';').no_header().ignore("0"))?;
+/// assert_eq!((data.features, data.names), (vec!["1".to_string()], vec!["a".to_string(), "b".into()]));
+/// # std::fs::remove_file(path).ok();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct CsvOptions {
     target: Option<String>,
@@ -47,6 +69,16 @@ impl Default for CsvOptions {
 
 impl CsvOptions {
     /// A table with a header, whose last column is the target and in which nothing is missing.
+    ///
+    /// ```
+    /// use tealight::data::{CsvOptions, csv};
+    /// let path = std::env::temp_dir().join("tealight-doc-options-new.csv");
+    /// std::fs::write(&path, "width,height,price\n1,2,3\n")?;
+    /// let data = csv(&path, &CsvOptions::new())?;
+    /// assert_eq!((data.features.len(), data.targets.to_vec2::<f32>()?), (2, vec![vec![3.0]])); // the price
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new() -> Self {
         // What pandas takes for missing, and the question mark of the UCI repository.
         let marks = "|NA|N/A|n/a|#N/A|<NA>|NaN|nan|-NaN|-nan|NULL|null|None|?";
@@ -64,30 +96,79 @@ impl CsvOptions {
     }
 
     /// The column that is to be predicted. Numbers are targets of a regression, names are classes.
+    ///
+    /// ```
+    /// use tealight::data::{CsvOptions, csv};
+    /// let path = std::env::temp_dir().join("tealight-doc-options-target.csv");
+    /// std::fs::write(&path, "kind,size\na,1\nb,2\n")?;
+    /// let data = csv(&path, &CsvOptions::new().target("kind"))?;
+    /// assert_eq!((data.features, data.targets.to_vec1::<u32>()?), (vec!["size".to_string()], vec![0, 1]));
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn target(mut self, column: &str) -> Self {
         self.target = Some(column.into());
         self
     }
 
     /// The target's numbers are the names of classes.
+    ///
+    /// ```
+    /// use tealight::data::{CsvOptions, csv};
+    /// let path = std::env::temp_dir().join("tealight-doc-options-classes.csv");
+    /// std::fs::write(&path, "size,stars\n1,5\n2,3\n3,5\n")?;
+    /// let data = csv(&path, &CsvOptions::new().classes())?;
+    /// assert_eq!((data.names, data.targets.to_vec1::<u32>()?), (vec!["3".to_string(), "5".into()], vec![1, 0, 1]));
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn classes(mut self) -> Self {
         self.classes = true;
         self
     }
 
     /// The first line holds values: the columns are called `0`, `1`, `2`, ….
+    ///
+    /// ```
+    /// use tealight::data::{CsvOptions, csv};
+    /// let path = std::env::temp_dir().join("tealight-doc-options-header.csv");
+    /// std::fs::write(&path, "1,2\n3,4\n")?;
+    /// let data = csv(&path, &CsvOptions::new().no_header())?;
+    /// assert_eq!((data.len(), data.features), (2, vec!["0".to_string()]));
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn no_header(mut self) -> Self {
         self.header = false;
         self
     }
 
     /// What stands between two values: `b';'`, `b'\t'`. At first a comma.
+    ///
+    /// ```
+    /// use tealight::data::{CsvOptions, csv};
+    /// let path = std::env::temp_dir().join("tealight-doc-options-delimiter.tsv");
+    /// std::fs::write(&path, "x\ty\n1\t2\n")?;
+    /// assert_eq!(csv(&path, &CsvOptions::new().delimiter(b'\t'))?.inputs.to_vec2::<f32>()?, [[1.0]]);
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "sep")]
     pub fn delimiter(mut self, delimiter: u8) -> Self {
         self.delimiter = delimiter;
         self
     }
 
     /// What is done where a value is missing.
+    ///
+    /// ```
+    /// use tealight::data::{CsvOptions, Missing, csv};
+    /// let path = std::env::temp_dir().join("tealight-doc-options-missing.csv");
+    /// std::fs::write(&path, "x,y\n1,5\n?,6\n")?;
+    /// assert_eq!(csv(&path, &CsvOptions::new().missing(Missing::Drop))?.len(), 1);
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn missing(mut self, missing: Missing) -> Self {
         self.missing = missing;
         self
@@ -95,24 +176,65 @@ impl CsvOptions {
 
     /// The texts that say that a value is missing, in place of `NA`, `NaN`, `null`, `None`, `?` and the like. Nothing at all
     /// is always one.
+    ///
+    /// ```
+    /// use tealight::data::{CsvOptions, Missing, csv};
+    /// let path = std::env::temp_dir().join("tealight-doc-options-marks.csv");
+    /// std::fs::write(&path, "x,y\n1,5\n-999,6\n,7\n")?;
+    /// let options = CsvOptions::new().missing(Missing::Drop).missing_marks(&["-999"]);
+    /// assert_eq!(csv(&path, &options)?.targets.to_vec2::<f32>()?, [[5.0]]);
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "na_values")]
     pub fn missing_marks(mut self, marks: &[&str]) -> Self {
         self.marks = marks.iter().map(|mark| mark.to_string()).chain([String::new()]).collect();
         self
     }
 
     /// This column holds names, even where they look like numbers: post codes.
+    ///
+    /// ```
+    /// use tealight::data::{CsvOptions, csv};
+    /// let path = std::env::temp_dir().join("tealight-doc-options-categorical.csv");
+    /// std::fs::write(&path, "code,price\n10115,2\n80331,3\n")?;
+    /// let data = csv(&path, &CsvOptions::new().categorical("code"))?;
+    /// assert_eq!(data.features, ["code=10115", "code=80331"]);
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn categorical(mut self, column: &str) -> Self {
         self.categorical.push(column.into());
         self
     }
 
     /// This column is passed over: a row's number, a free text.
+    ///
+    /// ```
+    /// use tealight::data::{CsvOptions, csv};
+    /// let path = std::env::temp_dir().join("tealight-doc-options-ignore.csv");
+    /// std::fs::write(&path, "id,x,y\n7,1,2\n8,3,4\n")?;
+    /// assert_eq!(csv(&path, &CsvOptions::new().ignore("id"))?.features, ["x"]);
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "usecols")]
     pub fn ignore(mut self, column: &str) -> Self {
         self.ignored.push(column.into());
         self
     }
 
     /// A column of more names than this is an error, since each takes a column of inputs. At first 100.
+    ///
+    /// ```
+    /// use tealight::data::{CsvOptions, csv};
+    /// let path = std::env::temp_dir().join("tealight-doc-options-most.csv");
+    /// std::fs::write(&path, "name,y\nada,1\nbob,2\ncid,3\n")?;
+    /// let error = csv(&path, &CsvOptions::new().most_categories(2)).unwrap_err().to_string();
+    /// assert!(error.contains("expected at most 2 names, got 3"));
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn most_categories(mut self, most: usize) -> Self {
         self.most_names = most;
         self

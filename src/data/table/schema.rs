@@ -51,6 +51,16 @@ pub(super) enum Kind {
 impl CsvSchema {
     /// The columns of the table in a file.
     ///
+    /// ```
+    /// use tealight::data::{CsvOptions, CsvSchema};
+    /// let path = std::env::temp_dir().join("tealight-doc-schema-of.csv");
+    /// std::fs::write(&path, "size,price\nsmall,1\nlarge,2\n")?;
+    /// assert_eq!(CsvSchema::of(&path, &CsvOptions::new())?.target(), "price");
+    /// assert!(CsvSchema::of(&path, &CsvOptions::new().target("colour")).is_err());
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`csv`](super::csv).
     pub fn of(path: impl AsRef<Path>, options: &CsvOptions) -> Result<Self> {
@@ -62,6 +72,18 @@ impl CsvSchema {
     }
 
     /// The table in a file that has the same columns, perhaps in another order; other columns are passed over.
+    ///
+    /// ```
+    /// use tealight::data::{CsvOptions, CsvSchema};
+    /// let [old, new] = ["old", "new"].map(|name| std::env::temp_dir().join(format!("tealight-doc-schema-{name}.csv")));
+    /// std::fs::write(&old, "size,kind\n1,a\n2,b\n")?;
+    /// std::fs::write(&new, "kind,size\nb,3\nc,4\n")?;
+    /// let schema = CsvSchema::of(&old, &CsvOptions::new().target("kind"))?;
+    /// assert!(schema.read(&new).unwrap_err().to_string().contains("expected one of a, b, got \"c\""));
+    /// # std::fs::remove_file(old).ok();
+    /// # std::fs::remove_file(new).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`csv`](super::csv); a name that was not in the first file.
@@ -102,16 +124,45 @@ impl CsvSchema {
     }
 
     /// What each column of the inputs measures.
+    ///
+    /// ```
+    /// use tealight::data::{CsvOptions, CsvSchema};
+    /// let path = std::env::temp_dir().join("tealight-doc-schema-features.csv");
+    /// std::fs::write(&path, "size,colour,price\n1,red,5\n2,blue,6\n")?;
+    /// let schema = CsvSchema::of(&path, &CsvOptions::new())?;
+    /// assert_eq!(schema.features(), ["size", "colour=blue", "colour=red"]);
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn features(&self) -> Vec<String> {
         self.inputs.iter().flat_map(Column::features).collect()
     }
 
     /// The column that is to be predicted.
+    ///
+    /// ```
+    /// use tealight::data::{CsvOptions, CsvSchema};
+    /// let path = std::env::temp_dir().join("tealight-doc-schema-target.csv");
+    /// std::fs::write(&path, "size,price\n1,5\n2,6\n")?;
+    /// assert_eq!(CsvSchema::of(&path, &CsvOptions::new())?.target(), "price"); // the last column
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn target(&self) -> &str {
         &self.target.name
     }
 
     /// The names of the classes; none if numbers are predicted.
+    ///
+    /// ```
+    /// use tealight::data::{CsvOptions, CsvSchema};
+    /// let path = std::env::temp_dir().join("tealight-doc-schema-classes.csv");
+    /// std::fs::write(&path, "size,kind\n1,dog\n2,cat\n")?;
+    /// assert_eq!(CsvSchema::of(&path, &CsvOptions::new())?.classes(), ["cat", "dog"]);
+    /// assert!(CsvSchema::of(&path, &CsvOptions::new().target("size"))?.classes().is_empty());
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn classes(&self) -> &[String] {
         match &self.target.kind {
             Kind::Numbers { .. } => &[],

@@ -32,6 +32,17 @@ pub use npz::{read_npz, write_npz};
 ///
 /// Versions 1 to 3 of the format are read, both byte orders, and rows (C) or columns (Fortran) first.
 ///
+/// ```
+/// use tealight::io;
+/// let path = std::env::temp_dir().join("tealight-doc-read.npy");
+/// let header = "{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }\n"; // what np.save writes
+/// let start = [&b"\x93NUMPY\x01\x00"[..], &[header.len() as u8, 0], header.as_bytes()].concat();
+/// std::fs::write(&path, [start, 1.5_f64.to_le_bytes().to_vec()].concat())?;
+/// assert_eq!(io::read_npy(&path)?.to_vec1::<f64>()?, [1.5]);
+/// # std::fs::remove_file(path).ok();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// A file that cannot be read, is none of the format, or has fewer or more bytes than its header says; complex numbers, texts
 /// or objects; an unsigned number of 64 bits beyond i64.

@@ -14,6 +14,19 @@ use crate::file::{file_error, read_at_most, replace};
 
 /// Reads all arrays of an `.npz` file, by name. Compressed or not: `np.savez` or `np.savez_compressed`.
 ///
+/// ```
+/// use tealight::io;
+/// use tealight::prelude::*;
+/// let path = std::env::temp_dir().join("tealight-doc-read.npz");
+/// let [a, b] = [1.0, 2.0].map(|x| Tensor::new(x, &Device::Cpu));
+/// io::write_npz(&path, &[("a".to_string(), a?), ("b".to_string(), b?)].into())?;
+/// let arrays = io::read_npz(&path)?;
+/// assert!(arrays.keys().eq(["a", "b"]));
+/// assert_eq!(arrays["b"].to_scalar::<f64>()?, 2.0);
+/// # std::fs::remove_file(path).ok();
+/// # Ok::<(), tealight::Error>(())
+/// ```
+///
 /// # Errors
 /// A file that cannot be read, or is none of the format, or whose records share their bytes; an array that [`read_npy`](super::read_npy) would refuse.
 pub fn read_npz(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {

@@ -28,8 +28,10 @@ use merge::{Graph, merged};
 /// use tealight::prelude::*;
 /// let rng = &mut Rng::seed(1);
 /// let model = Sequential::new().push(Linear::new(64, 32, rng)?).push(Relu).push(Linear::new(32, 10, rng)?);
-/// # let path = std::env::temp_dir().join(format!("tealight-doc-{}.onnx", std::process::id()));
+/// let path = std::env::temp_dir().join(format!("tealight-doc-{}.onnx", std::process::id()));
 /// tealight::io::export_onnx(&path, &model, &[1, 64])?;
+/// let bytes = std::fs::read(&path).unwrap();
+/// assert!(["Gemm", "Relu"].iter().all(|node| bytes.windows(4).any(|word| word == node.as_bytes())));
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
@@ -62,9 +64,10 @@ pub fn export_onnx(path: impl AsRef<Path>, model: &(impl Layer + ?Sized), shape:
 /// use tealight::io::OnnxExport;
 /// use tealight::prelude::*;
 /// let model = Sequential::new().push(Embedding::new(1000, 16, &mut Rng::seed(1))?);
-/// # let path = std::env::temp_dir().join(format!("tealight-doc-words-{}.onnx", std::process::id()));
+/// let path = std::env::temp_dir().join(format!("tealight-doc-words-{}.onnx", std::process::id()));
 /// // A batch of sentences of 12 words.
 /// OnnxExport::new(&[1, 12]).integers(DType::U32, 1000).names("words", "vectors").write(&path, &model)?;
+/// assert!(std::fs::read(&path).unwrap().windows(5).any(|word| word == b"words"));
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
@@ -78,6 +81,16 @@ pub struct OnnxExport {
 
 impl OnnxExport {
     /// For an input of this shape, whose first axis is the batch.
+    ///
+    /// ```
+    /// use tealight::io::OnnxExport;
+    /// use tealight::prelude::*;
+    /// let path = std::env::temp_dir().join(format!("tealight-doc-onnx-new-{}.onnx", std::process::id()));
+    /// let model = Linear::new(64, 10, &mut Rng::seed(1))?;
+    /// let error = OnnxExport::new(&[1, 63]).write(&path, &model).unwrap_err().to_string();
+    /// assert_eq!(error, "linear: expected inputs of shape [.., 64] for 10 outputs, got [1, 63]");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(shape: &[usize]) -> Self {
         OnnxExport {
             shape: shape.to_vec(),
@@ -88,6 +101,18 @@ impl OnnxExport {
     }
 
     /// The names of the input and the output.
+    ///
+    /// ```
+    /// use tealight::io::OnnxExport;
+    /// use tealight::prelude::*;
+    /// let path = std::env::temp_dir().join(format!("tealight-doc-onnx-names-{}.onnx", std::process::id()));
+    /// let model = Linear::new(4, 2, &mut Rng::seed(1))?;
+    /// OnnxExport::new(&[1, 4]).names("pixels", "scores").write(&path, &model)?;
+    /// let bytes = std::fs::read(&path).unwrap();
+    /// assert!(bytes.windows(6).any(|word| word == b"pixels") && !bytes.windows(5).any(|word| word == b"input"));
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     #[doc(alias = "input_names")]
     pub fn names(self, input: &str, output: &str) -> Self {
@@ -96,18 +121,64 @@ impl OnnxExport {
 
     /// The input has integers of this type (u8, u32 or i64), from 0 and below `count`: words, or other classes. u32 is int64 in
     /// the file.
+    ///
+    /// ```
+    /// use tealight::io::OnnxExport;
+    /// use tealight::prelude::*;
+    /// let path = std::env::temp_dir().join(format!("tealight-doc-onnx-integers-{}.onnx", std::process::id()));
+    /// let words = Embedding::new(100, 16, &mut Rng::seed(1))?;
+    /// let sentences = OnnxExport::new(&[1, 12]);
+    /// assert!(sentences.write(&path, &words).is_err()); // floats are no words
+    /// sentences.integers(DType::U32, 100).write(&path, &words)?;
+    /// assert!(path.exists());
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     pub fn integers(self, dtype: DType, count: usize) -> Self {
         OnnxExport { integers: Some((dtype, count)), ..self }
     }
 
     /// The file takes inputs of exactly the shape given.
+    ///
+    /// ```
+    /// use tealight::io::OnnxExport;
+    /// use tealight::prelude::*;
+    /// let path = std::env::temp_dir().join(format!("tealight-doc-onnx-fixed-{}.onnx", std::process::id()));
+    /// struct Fixed; // takes a batch of 4 alone
+    /// impl Layer for Fixed {
+    ///     fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+    ///         x.reshape((2, 6))
+    ///     }
+    ///     tealight::parts!();
+    /// }
+    /// let export = OnnxExport::new(&[4, 3]);
+    /// assert!(export.write(&path, &Fixed).unwrap_err().to_string().contains("fixed_batch"));
+    /// export.fixed_batch().write(&path, &Fixed)?;
+    /// assert!(path.exists());
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     pub fn fixed_batch(self) -> Self {
         OnnxExport { batch: None, ..self }
     }
 
     /// Another axis of the input is the batch: 1 for sequences with the time first.
+    ///
+    /// ```
+    /// use tealight::io::OnnxExport;
+    /// use tealight::prelude::*;
+    /// let path = std::env::temp_dir().join(format!("tealight-doc-onnx-axis-{}.onnx", std::process::id()));
+    /// let model = Linear::new(4, 2, &mut Rng::seed(1))?;
+    /// let sequences = OnnxExport::new(&[12, 1, 4]); // 12 points in time, one sequence
+    /// sequences.clone().batch_axis(1).write(&path, &model)?;
+    /// assert!(path.exists());
+    /// let error = sequences.batch_axis(3).write(&path, &model).unwrap_err().to_string();
+    /// assert!(error.contains("expected an example of the input with an axis 3, the batch"));
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     #[doc(alias = "dynamic_axes")]
     pub fn batch_axis(self, axis: usize) -> Self {
@@ -115,6 +186,17 @@ impl OnnxExport {
     }
 
     /// Writes the file.
+    ///
+    /// ```
+    /// use tealight::io::OnnxExport;
+    /// use tealight::prelude::*;
+    /// let path = std::env::temp_dir().join(format!("tealight-doc-onnx-write-{}.onnx", std::process::id()));
+    /// let model = Linear::new(4, 2, &mut Rng::seed(1))?;
+    /// let error = OnnxExport::new(&[1, 4]).names("weight", "y").write(&path, &model).unwrap_err().to_string();
+    /// assert!(error.contains("expected two names for the input and the output that no parameter has"));
+    /// assert!(!path.exists()); // a file is whole or is not there
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`export_onnx`]; names that are alike, or that a parameter has; integers of another type, or none.
