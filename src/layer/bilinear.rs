@@ -24,6 +24,9 @@ use crate::ops::Rng;
 ///
 /// As a [`Layer`] it takes both inputs in one tensor, the one after the other along the last axis.
 ///
+/// # Shapes
+/// (.., k) and (.., l) to (.., m); in one tensor (.., k + l) to (.., m)
+///
 /// ```
 /// use tealight::layer::Bilinear;
 /// use tealight::prelude::*;
@@ -47,6 +50,14 @@ impl Bilinear {
     ///
     /// # Errors
     /// Sizes that do not fit in memory.
+    ///
+    /// ```
+    /// use tealight::layer::Bilinear;
+    /// use tealight::prelude::*;
+    /// let layer = Bilinear::new(3, 4, 2, &mut Rng::seed(1))?;
+    /// assert_eq!(layer.weight.get().dims(), [2, 3, 4]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(k: usize, l: usize, outputs: usize, rng: &mut Rng) -> Result<Self> {
         let bound = 1.0 / (k.max(1) as f64).sqrt();
         let weight = Parameter::new(init::uniform((outputs, k, l), -bound, bound, rng)?);
@@ -55,14 +66,36 @@ impl Bilinear {
     }
 
     /// The same layer without c.
+    ///
+    /// ```
+    /// use tealight::layer::Bilinear;
+    /// use tealight::prelude::*;
+    /// let layer = Bilinear::new(3, 4, 2, &mut Rng::seed(1))?.without_bias();
+    /// let zeros = Tensor::zeros((1, 7), DType::F32, &Device::Cpu)?;
+    /// assert_eq!(layer.predict(&zeros)?.to_vec2::<f32>()?, [[0.0, 0.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn without_bias(self) -> Self {
         Bilinear { bias: None, ..self }
     }
 
     /// The output for `a` and `b`.
     ///
+    /// # Shapes
+    /// (.., k) and (.., l) to (.., m)
+    ///
     /// # Errors
     /// Inputs whose last axes are not k and l, or whose other axes differ.
+    ///
+    /// ```
+    /// use tealight::layer::Bilinear;
+    /// use tealight::prelude::*;
+    /// let layer = Bilinear::new(1, 2, 1, &mut Rng::seed(1))?.without_bias();
+    /// layer.weight.set(Tensor::new(&[[[1_f32, 2.0]]], &Device::Cpu)?.into_array())?;
+    /// let y = layer.apply(&Tensor::new(&[3_f32], &Device::Cpu)?, &Tensor::new(&[10_f32, 1.0], &Device::Cpu)?)?;
+    /// assert_eq!(y.to_vec1::<f32>()?, [36.0]); // 3 · (1 · 10 + 2 · 1)
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn apply(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         let weight = self.weight.get();
         let [outputs, k, l] = sizes(&weight)?;

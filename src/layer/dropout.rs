@@ -18,6 +18,12 @@ use crate::error::{Error, Result};
 
 /// Leaves out each number with probability p while training.
 ///
+/// # Shapes
+/// Any; the shape stays.
+///
+/// # Formula
+/// Training: x·m / (1 − p) with m = 0 with probability p, else 1. Evaluation: x.
+///
 /// ```
 /// use tealight::layer::Dropout;
 /// use tealight::prelude::*;
@@ -38,6 +44,16 @@ impl Dropout {
     ///
     /// # Errors
     /// A `p` outside [0, 1].
+    ///
+    /// ```
+    /// use tealight::layer::Dropout;
+    /// use tealight::prelude::*;
+    /// let x = Tensor::ones(3, DType::F32, &Device::Cpu)?;
+    /// let y = Dropout::new(1.0)?.forward(&x, &mut Pass::train(Rng::seed(1)))?;
+    /// assert_eq!(y.to_vec1::<f32>()?, [0.0; 3]);
+    /// assert_eq!(Dropout::new(1.5).unwrap_err().to_string(), "dropout: expected p from 0 to 1, got 1.5");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(p: f64) -> Result<Self> {
         Ok(Dropout { p: probability("dropout", p)? })
     }
@@ -56,6 +72,9 @@ impl Layer for Dropout {
 /// # Shapes
 /// (n, c, ..): images (n, c, h, w), sequences (n, c, l)
 ///
+/// # Formula
+/// Training: x·m / (1 − p) with one m for each channel of each input. Evaluation: x.
+///
 /// ```
 /// use tealight::layer::Dropout2d;
 /// use tealight::prelude::*;
@@ -64,6 +83,7 @@ impl Layer for Dropout {
 /// assert!(y.reshape((8, 4))?.to_vec2::<f32>()?.iter().all(|c| c == &[0.0; 4] || c == &[2.0; 4]));
 /// # Ok::<(), tealight::Error>(())
 /// ```
+#[doc(alias = "SpatialDropout2D")]
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "Dropout1d")]
 pub struct Dropout2d {
@@ -75,6 +95,15 @@ impl Dropout2d {
     ///
     /// # Errors
     /// A `p` outside [0, 1].
+    ///
+    /// ```
+    /// use tealight::layer::Dropout2d;
+    /// use tealight::prelude::*;
+    /// let rows = Tensor::ones((2, 8), DType::F32, &Device::Cpu)?;
+    /// let error = Dropout2d::new(0.5)?.predict(&rows).unwrap_err();
+    /// assert!(error.to_string().ends_with("expected inputs of shape [n, c, h, w] or [n, c, l], got [2, 8]"));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(p: f64) -> Result<Self> {
         Ok(Dropout2d { p: probability("dropout2d", p)? })
     }

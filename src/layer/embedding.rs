@@ -24,6 +24,9 @@ use crate::ops::Rng;
 
 /// A table of vectors, one for each index.
 ///
+/// # Shapes
+/// Indices (..) to vectors (.., d)
+///
 /// ```
 /// use tealight::layer::Embedding;
 /// use tealight::prelude::*;
@@ -44,6 +47,15 @@ impl Embedding {
     ///
     /// # Errors
     /// Sizes that do not fit in memory.
+    ///
+    /// ```
+    /// use tealight::layer::Embedding;
+    /// use tealight::prelude::*;
+    /// let layer = Embedding::new(10, 4, &mut Rng::seed(1))?;
+    /// let vector = layer.predict(&Tensor::new(7_u32, &Device::Cpu)?)?;
+    /// assert_eq!(vector, layer.weight.get().i(7)?);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(count: usize, d: usize, rng: &mut Rng) -> Result<Self> {
         let weight = Parameter::new(Tensor::randn(0f32, 1.0, (count, d), rng)?);
         Ok(Embedding { weight, padding: None })
@@ -53,6 +65,16 @@ impl Embedding {
     ///
     /// # Errors
     /// An index beyond the table.
+    ///
+    /// ```
+    /// use tealight::layer::Embedding;
+    /// use tealight::prelude::*;
+    /// let layer = Embedding::new(10, 3, &mut Rng::seed(1))?.padding(0)?;
+    /// assert_eq!(layer.predict(&Tensor::new(&[0_u32], &Device::Cpu)?)?.to_vec2::<f32>()?, [[0.0; 3]]);
+    /// let error = layer.padding(10).unwrap_err();
+    /// assert_eq!(error.to_string(), "embedding: expected a padding index below 10, got 10");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "padding_idx")]
     pub fn padding(self, index: usize) -> Result<Self> {
         let table = self.weight.get().detach();

@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 
 /// Each of n inputs as one row.
 ///
+/// # Shapes
+/// (n, ..) to (n, d)
+///
 /// ```
 /// use tealight::prelude::*;
 /// let x = Tensor::zeros((10, 8, 8), DType::F32, &Device::Cpu)?;

@@ -22,6 +22,12 @@ use crate::ops::Axis;
 
 /// The first half of the features, each gated by one of the second half.
 ///
+/// # Shapes
+/// 2d features along an axis to d
+///
+/// # Formula
+/// a·sigmoid(b), where a is the first half along the axis and b the second
+///
 /// ```
 /// use tealight::layer::Glu;
 /// use tealight::prelude::*;
@@ -43,6 +49,14 @@ pub const Glu: Glu = Glu { axis: -1 };
 
 impl Glu {
     /// Along `axis`, counted from the end if it is negative.
+    ///
+    /// ```
+    /// use tealight::layer::Glu;
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[3.0, 5.0], [0.0, 800.0]], &Device::Cpu)?;
+    /// assert_eq!(Glu::along(0).predict(&x)?.to_vec2::<f64>()?, [[1.5, 5.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn along(axis: i64) -> Self {
         Glu { axis }
     }

@@ -24,6 +24,14 @@ pub struct Lambda<F>(F);
 
 impl<F: Fn(&Tensor) -> Result<Tensor> + Send + Sync> Lambda<F> {
     /// The layer whose output is f(x).
+    ///
+    /// ```
+    /// use tealight::layer::Lambda;
+    /// use tealight::prelude::*;
+    /// let double = Lambda::new(|x| x * 2.0);
+    /// assert_eq!(double.predict(&Tensor::new(&[1.0, 2.0], &Device::Cpu)?)?.to_vec1::<f64>()?, [2.0, 4.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(f: F) -> Self {
         Lambda(f)
     }

@@ -23,6 +23,9 @@ use crate::ops::affine::affine;
 
 /// y = x·Wᵀ + b, with W of shape (outputs, inputs).
 ///
+/// # Shapes
+/// (.., k) to (.., m)
+///
 /// ```
 /// use tealight::prelude::*;
 /// let layer = Linear::new(784, 10, &mut Rng::seed(1))?;
@@ -30,6 +33,7 @@ use crate::ops::affine::affine;
 /// assert_eq!(layer.predict(&x)?.dims(), [64, 10]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
+#[doc(alias = "Dense")]
 #[derive(Clone, Debug)]
 pub struct Linear {
     /// W, (outputs, inputs).
@@ -43,6 +47,14 @@ impl Linear {
     ///
     /// # Errors
     /// Sizes that do not fit in memory.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let layer = Linear::new(4, 100, &mut Rng::seed(1))?;
+    /// assert_eq!(layer.weight.get().dims(), [100, 4]);
+    /// assert!(layer.weight.get().abs()?.max_all()?.to_scalar::<f32>()? <= 0.5); // 1 / √4
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(inputs: usize, outputs: usize, rng: &mut Rng) -> Result<Self> {
         let bound = 1.0 / (inputs.max(1) as f32).sqrt();
         let weight = Parameter::new(Tensor::rand(-bound, bound, (outputs, inputs), rng)?);
@@ -51,6 +63,14 @@ impl Linear {
     }
 
     /// The same layer without b.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let layer = Linear::new(3, 2, &mut Rng::seed(1))?.without_bias();
+    /// let zeros = Tensor::zeros((1, 3), DType::F32, &Device::Cpu)?;
+    /// assert_eq!(layer.predict(&zeros)?.to_vec2::<f32>()?, [[0.0, 0.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn without_bias(self) -> Self {
         Linear { bias: None, ..self }
     }

@@ -85,28 +85,74 @@ pub trait Layer: Send + Sync {
     ///
     /// # Errors
     /// Inputs that the layer was not made for.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::ones(2, DType::F32, &Device::Cpu)?;
+    /// // What a layer does can depend on the pass.
+    /// let y = Dropout::new(1.0)?.forward(&x, &mut Pass::train(Rng::seed(1)))?;
+    /// assert_eq!(y.to_vec1::<f32>()?, [0.0, 0.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor>;
 
-    /// Names the layer's parameters and inner layers, in order.
+    /// Names the layer's parameters and inner layers, in order. [`parts!`](crate::parts) writes it.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// struct Block { fc: Linear }
+    /// impl Layer for Block {
+    ///     fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> { pass.call("fc", &self.fc, x)?.relu() }
+    ///     fn parts<'a>(&'a self, parts: &mut Parts<'a>) { parts.layer("fc", &self.fc); }
+    /// }
+    /// let block = Block { fc: Linear::new(3, 2, &mut Rng::seed(1))? };
+    /// assert_eq!(block.parameters()[1].0, "fc.bias");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     fn parts<'a>(&'a self, parts: &mut Parts<'a>);
 
     /// The output for `x` as when the model is used: an evaluating [`Pass`], and no history.
     ///
     /// # Errors
     /// Those of `forward`.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let layer = Linear::new(3, 2, &mut Rng::seed(1))?;
+    /// let y = layer.predict(&Tensor::ones((1, 3), DType::F32, &Device::Cpu)?)?;
+    /// assert!(!y.requires_grad());
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     fn predict(&self, x: &Tensor) -> Result<Tensor> {
         no_grad(|| self.forward(x, &mut Pass::eval()))
     }
 
     /// Every parameter and buffer with its full name, such as `0.weight`, in the order of [`parts`](Layer::parts). The
     /// handles are shared: setting one changes the model.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let names: Vec<String> = BatchNorm1d::new(3)?.state().into_iter().map(|(name, _)| name).collect();
+    /// assert_eq!(names, ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "state_dict")]
     fn state(&self) -> Vec<(String, Held)> {
         let mut parts = Parts::default();
         self.parts(&mut parts);
         parts.into_held()
     }
 
-    /// Every parameter with its full name.
+    /// Every parameter with its full name; buffers are left out.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let names: Vec<String> = BatchNorm1d::new(3)?.parameters().into_iter().map(|(name, _)| name).collect();
+    /// assert_eq!(names, ["weight", "bias"]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "named_parameters")]
+    #[doc(alias = "trainable_weights")]
     fn parameters(&self) -> Vec<(String, Parameter)> {
         let parameter = |(name, held)| match held {
             Held::Parameter(parameter) => Some((name, parameter)),
@@ -130,6 +176,7 @@ pub trait Layer: Send + Sync {
     ///
     /// # Errors
     /// A pattern that no name fits.
+    #[doc(alias = "requires_grad_")]
     fn freeze(&self, pattern: &str) -> Result<usize> {
         set_frozen("freeze", self.parameters(), pattern, true)
     }
@@ -138,6 +185,15 @@ pub trait Layer: Send + Sync {
     ///
     /// # Errors
     /// A pattern that no name fits.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let layer = Linear::new(3, 2, &mut Rng::seed(1))?;
+    /// layer.freeze("*")?;
+    /// assert_eq!(layer.unfreeze("bias")?, 1);
+    /// assert_eq!(layer.parameters().iter().filter(|(_, parameter)| parameter.is_frozen()).count(), 1);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     fn unfreeze(&self, pattern: &str) -> Result<usize> {
         set_frozen("unfreeze", self.parameters(), pattern, false)
     }
@@ -164,6 +220,12 @@ pub trait Layer: Send + Sync {
     }
 
     /// The name of the layer's type, without its path: what a summary calls it.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// assert_eq!((Relu.kind(), Linear::new(3, 2, &mut Rng::seed(1))?.kind()), ("Relu", "Linear"));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     fn kind(&self) -> &'static str {
         let name = std::any::type_name::<Self>().split('<').next().unwrap_or_default();
         name.rsplit("::").next().unwrap_or_default()

@@ -3,6 +3,24 @@
 use super::{Buffer, Held, Layer, Parameter};
 
 /// Collects the parameters and buffers of a model under their full names, `fc1.weight`.
+///
+/// ```
+/// use tealight::prelude::*;
+/// struct Net { fc1: Linear, scale: Parameter }
+/// impl Layer for Net {
+///     fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+///         pass.call("fc1", &self.fc1, x)? * &self.scale.get()
+///     }
+///     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+///         parts.layer("fc1", &self.fc1).parameter("scale", &self.scale);
+///     }
+/// }
+/// let scale = Parameter::new(Tensor::ones(2, DType::F32, &Device::Cpu)?);
+/// let net = Net { fc1: Linear::new(3, 2, &mut Rng::seed(1))?.without_bias(), scale };
+/// let names: Vec<String> = net.parameters().into_iter().map(|(name, _)| name).collect();
+/// assert_eq!(names, ["fc1.weight", "scale"]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Default)]
 pub struct Parts<'a> {
     path: String,
@@ -16,23 +34,79 @@ enum Found<'a> {
 
 impl<'a> Parts<'a> {
     /// A parameter of this layer.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// struct Shift(Parameter);
+    /// impl Layer for Shift {
+    ///     fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> { x + &self.0.get() }
+    ///     fn parts<'a>(&'a self, parts: &mut Parts<'a>) { parts.parameter("by", &self.0); }
+    /// }
+    /// let shift = Shift(Parameter::new(Tensor::new(2.0, &Device::Cpu)?));
+    /// assert!(shift.parameters()[0].1.same(&shift.0));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "register_parameter")]
     pub fn parameter(&mut self, name: &str, parameter: &'a Parameter) -> &mut Self {
         self.held.push((format!("{}{name}", self.path), Found::Parameter(parameter)));
         self
     }
 
     /// A tensor of this layer that is not learned.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// struct Centre(Buffer);
+    /// impl Layer for Centre {
+    ///     fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> { x - &self.0.get() }
+    ///     fn parts<'a>(&'a self, parts: &mut Parts<'a>) { parts.buffer("mean", &self.0); }
+    /// }
+    /// let centre = Centre(Buffer::new(Tensor::new(5.0, &Device::Cpu)?));
+    /// assert_eq!((centre.state().len(), centre.parameters().len()), (1, 0)); // saved, and not learned
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "register_buffer")]
     pub fn buffer(&mut self, name: &str, buffer: &'a Buffer) -> &mut Self {
         self.held.push((format!("{}{name}", self.path), Found::Buffer(buffer)));
         self
     }
 
-    /// A layer inside this layer.
+    /// A layer inside this layer: the names of its parts come after its own, `fc1.weight`.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// struct Twice(Linear);
+    /// impl Layer for Twice {
+    ///     fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+    ///         let y = pass.call("inner", &self.0, x)?;
+    ///         pass.call("inner", &self.0, &y)
+    ///     }
+    ///     fn parts<'a>(&'a self, parts: &mut Parts<'a>) { parts.layer("inner", &self.0); }
+    /// }
+    /// assert_eq!(Twice(Linear::new(2, 2, &mut Rng::seed(1))?).parameters()[0].0, "inner.weight");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "add_module")]
     pub fn layer(&mut self, name: &str, layer: &'a (impl Layer + ?Sized)) -> &mut Self {
         self.under(name, |parts| layer.parts(parts))
     }
 
     /// Whatever it is: a parameter, a buffer, a layer, or an `Option` or a `Vec` of one.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// struct Blocks(Vec<Linear>, Option<Parameter>);
+    /// impl Layer for Blocks {
+    ///     fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+    ///         self.0.iter().try_fold(x.clone(), |x, block| block.forward(&x, pass))
+    ///     }
+    ///     fn parts<'a>(&'a self, parts: &mut Parts<'a>) { parts.part("blocks", &self.0).part("scale", &self.1); }
+    /// }
+    /// let block = Linear::new(2, 2, &mut Rng::seed(1))?.without_bias();
+    /// let names: Vec<String> = Blocks(vec![block], None).parameters().into_iter().map(|(name, _)| name).collect();
+    /// assert_eq!(names, ["blocks.0.weight"]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn part(&mut self, name: &str, part: &'a (impl Part + ?Sized)) -> &mut Self {
         part.add(name, self);
         self
@@ -57,6 +131,30 @@ impl<'a> Parts<'a> {
 }
 
 /// What a layer can consist of: what [`parts!`](crate::parts) takes.
+///
+/// ```
+/// use tealight::layer::Part;
+/// use tealight::prelude::*;
+/// // A part of a layer that is no layer itself.
+/// struct Range { low: Parameter, high: Parameter }
+/// impl Part for Range {
+///     fn add<'a>(&'a self, name: &str, parts: &mut Parts<'a>) {
+///         parts.parameter(&format!("{name}_low"), &self.low).parameter(&format!("{name}_high"), &self.high);
+///     }
+/// }
+/// struct Clamp { range: Range }
+/// impl Layer for Clamp {
+///     fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+///         x.maximum(&self.range.low.get())?.minimum(&self.range.high.get())
+///     }
+///     tealight::parts!(range);
+/// }
+/// let [low, high] = [Tensor::new(0.0, &Device::Cpu)?, Tensor::new(1.0, &Device::Cpu)?].map(Parameter::new);
+/// let clamp = Clamp { range: Range { low, high } };
+/// assert_eq!(clamp.parameters()[1].0, "range_high");
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[doc(alias = "ModuleList")]
 pub trait Part {
     /// Adds itself to the list.
     fn add<'a>(&'a self, name: &str, parts: &mut Parts<'a>);

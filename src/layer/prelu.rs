@@ -29,6 +29,12 @@ use crate::ops;
 /// [`LeakyRelu`](crate::activation::LeakyRelu) with a slope that is learned: one for all, or one for each channel. It
 /// starts as 0.25.
 ///
+/// # Shapes
+/// (n, c, ..) for a slope per channel, any for a single one; the shape stays.
+///
+/// # Formula
+/// x where x > 0, else slope·x
+///
 /// ```
 /// use tealight::layer::PRelu;
 /// use tealight::prelude::*;
@@ -48,6 +54,15 @@ impl PRelu {
     ///
     /// # Errors
     /// None that one can do anything about.
+    ///
+    /// ```
+    /// use tealight::layer::PRelu;
+    /// use tealight::prelude::*;
+    /// let layer = PRelu::new()?;
+    /// layer.weight.set(Tensor::new(&[0.5_f32], &Device::Cpu)?.into_array())?;
+    /// assert_eq!(layer.predict(&Tensor::new(&[-4_f32, 4.0], &Device::Cpu)?)?.to_vec1::<f32>()?, [-2.0, 4.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new() -> Result<Self> {
         PRelu::per_channel(1)
     }
@@ -56,6 +71,15 @@ impl PRelu {
     ///
     /// # Errors
     /// A size that does not fit in memory.
+    ///
+    /// ```
+    /// use tealight::layer::PRelu;
+    /// use tealight::prelude::*;
+    /// let layer = PRelu::per_channel(2)?;
+    /// layer.weight.set(Tensor::new(&[0.5_f32, 0.125], &Device::Cpu)?.into_array())?;
+    /// assert_eq!(layer.predict(&Tensor::new(&[[-8_f32, -8.0]], &Device::Cpu)?)?.to_vec2::<f32>()?, [[-4.0, -1.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn per_channel(channels: usize) -> Result<Self> {
         let ones = Tensor::ones(channels, DType::F32, &Device::Cpu)?;
         Ok(PRelu { weight: Parameter::new((ones * 0.25)?) })

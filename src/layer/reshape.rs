@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 
 /// Each of n inputs in another shape.
 ///
+/// # Shapes
+/// (n, ..) to (n, shape..)
+///
 /// ```
 /// use tealight::layer::Reshape;
 /// use tealight::prelude::*;
@@ -27,6 +30,16 @@ pub struct Reshape {
 
 impl Reshape {
     /// A layer that gives each input this shape.
+    ///
+    /// ```
+    /// use tealight::layer::Reshape;
+    /// use tealight::prelude::*;
+    /// let layer = Reshape::new([2, 3]);
+    /// assert_eq!(layer.predict(&Tensor::zeros((10, 6), DType::F32, &Device::Cpu)?)?.dims(), [10, 2, 3]);
+    /// let error = layer.predict(&Tensor::zeros((10, 5), DType::F32, &Device::Cpu)?).unwrap_err();
+    /// assert!(error.to_string().ends_with("inputs [n, ..] with the elements of [2, 3] each, got [10, 5]"));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(shape: impl Into<Vec<usize>>) -> Self {
         Reshape { shape: shape.into() }
     }

@@ -21,6 +21,9 @@ use crate::error::{Error, Result};
 
 /// x + f(x), for any layer f; its parameters have the names that they have in f.
 ///
+/// # Shapes
+/// Those of the layer, which must not change the shape.
+///
 /// ```
 /// use tealight::layer::Residual;
 /// use tealight::prelude::*;
@@ -39,6 +42,14 @@ pub struct Residual<L> {
 
 impl<L: Layer> Residual<L> {
     /// A way around `layer`.
+    ///
+    /// ```
+    /// use tealight::layer::Residual;
+    /// use tealight::prelude::*;
+    /// let block = Residual::new(Relu);
+    /// assert_eq!(block.predict(&Tensor::new(&[-1.0, 2.0], &Device::Cpu)?)?.to_vec1::<f64>()?, [-1.0, 4.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(layer: L) -> Self {
         Residual { layer }
     }

@@ -14,6 +14,9 @@ const NUMBERS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 /// Layers one after the other; their names are their numbers, as in PyTorch.
 ///
+/// # Shapes
+/// What the first layer takes to what the last one gives.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let rng = &mut Rng::seed(1);
@@ -31,11 +34,27 @@ pub struct Sequential {
 
 impl Sequential {
     /// No layers yet: the identity.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[1.0, 2.0], &Device::Cpu)?;
+    /// assert_eq!(Sequential::new().predict(&x)?, x);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// With one more layer.
+    ///
+    /// ```
+    /// use tealight::layer::Lambda;
+    /// use tealight::prelude::*;
+    /// let model = Sequential::new().push(Lambda::new(|x| x - 1.0)).push(Relu);
+    /// assert_eq!(model.predict(&Tensor::new(&[0.5, 3.0], &Device::Cpu)?)?.to_vec1::<f64>()?, [0.0, 2.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "append")]
     #[must_use]
     pub fn push(mut self, layer: impl Layer + 'static) -> Self {
         self.layers.push(Box::new(layer));

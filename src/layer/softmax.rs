@@ -14,6 +14,9 @@ macro_rules! along_axis {
     ($($(#[$doc:meta])* $name:ident: |$x:ident, $axis:ident| $value:expr;)*) => {$(
         $(#[$doc])*
         ///
+        /// # Shapes
+        /// Any; the shape stays.
+        ///
         /// # Errors
         /// An axis that the input does not have; a dtype that is no float.
         #[derive(Clone, Copy, Debug)]
@@ -27,6 +30,16 @@ macro_rules! along_axis {
 
         impl $name {
             /// Along `axis`, counted from the end if it is negative.
+            ///
+            /// ```
+            #[doc = concat!("use tealight::layer::", stringify!($name), ";")]
+            /// use tealight::prelude::*;
+            /// let x = Tensor::new(&[[0.0, 1.0], [2.0, 4.0]], &Device::Cpu)?;
+            #[doc = concat!("let down = ", stringify!($name), "::along(0).predict(&x)?;")]
+            /// // The first axis is the last one of the transpose.
+            #[doc = concat!("assert_eq!(down.t()?, ", stringify!($name), ".predict(&x.t()?)?);")]
+            /// # Ok::<(), tealight::Error>(())
+            /// ```
             pub fn along(axis: i64) -> Self {
                 $name { axis }
             }

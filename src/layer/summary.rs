@@ -60,6 +60,15 @@ impl Recorder {
 
 /// A model's layers with their outputs and parameters, as [`Layer::summary`](super::Layer::summary) makes it; `{}`
 /// prints a table.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let model = Sequential::new().push(Linear::new(3, 4, &mut Rng::seed(1))?).push(Tanh);
+/// let table = model.summary(&[10, 3])?.to_string();
+/// assert!(table.contains("0 (Linear)") && table.contains("[10, 4]"));
+/// assert!(table.contains("Parameters: 16 (16 trainable), 64 B"));
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Summary {
     rows: Vec<Row>,
@@ -69,11 +78,27 @@ pub struct Summary {
 
 impl Summary {
     /// How many numbers the parameters have together; a tied one counts once.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let layer = Linear::new(3, 3, &mut Rng::seed(1))?;
+    /// let model = Sequential::new().push(layer.clone()).push(layer); // the same weights twice
+    /// assert_eq!(model.summary(&[1, 3])?.parameters(), 3 * 3 + 3);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn parameters(&self) -> usize {
         self.rows.iter().map(|row| row.parameters).sum()
     }
 
     /// How many of them learn.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let layer = Linear::new(3, 2, &mut Rng::seed(1))?;
+    /// layer.freeze("weight")?;
+    /// assert_eq!(layer.summary(&[1, 3])?.trainable(), 2);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn trainable(&self) -> usize {
         self.parameters() - self.frozen
     }

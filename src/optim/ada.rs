@@ -18,16 +18,31 @@ use crate::formula::Real;
 
 /// Descent whose steps shrink with the sum of the squares of all gradients so far. PyTorch's learning rate is 1e-2.
 ///
+/// # Formula
+/// g ← g + λ·p; s ← s + g², p ← p − η / (1 + (n − 1)·κ) · g / (√s + ε) in step n
+///
 /// ```
 /// use tealight::optim::Adagrad;
 /// use tealight::prelude::*;
-/// let model = Linear::new(3, 2, &mut Rng::seed(1))?;
-/// let optimizer = Adagrad::new(model.parameters(), 1e-2)?.initial_accumulator(0.1)?;
+/// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+/// let mut optimizer = Adagrad::new(vec![("p".into(), p.clone())], 0.25)?;
+/// for _ in 0..2 {
+///     optimizer.step(&(p.get() * 3.0)?.backward()?)?;
+/// }
+/// // The first step is as long as the rate, the second one by √2 shorter.
+/// assert!((p.get().to_scalar::<f64>()? - (0.75 - 0.25 / 2_f64.sqrt())).abs() < 1e-9);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub type Adagrad = Descent<AdagradRule, 1>;
 
 /// The settings of [`Adagrad`].
+///
+/// ```
+/// use tealight::optim::AdagradRule;
+/// let defaults = format!("{:?}", AdagradRule::default());
+/// assert_eq!(defaults, "AdagradRule { rate_decay: 0.0, weight_decay: 0.0, start: 0.0, eps: 1e-10 }");
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct AdagradRule {
     rate_decay: f64,
@@ -47,16 +62,39 @@ impl Adagrad {
     ///
     /// # Errors
     /// A decay that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::optim::Adagrad;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = Adagrad::new(vec![("p".into(), p.clone())], 0.5)?.rate_decay(1.0)?;
+    /// for _ in 0..2 {
+    ///     optimizer.step(&(p.get() * 3.0)?.backward()?)?;
+    /// }
+    /// // The second step has half the rate.
+    /// assert!((p.get().to_scalar::<f64>()? - (0.5 - 0.25 / 2_f64.sqrt())).abs() < 1e-9);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "lr_decay")]
     pub fn rate_decay(mut self, decay: f64) -> Result<Self> {
         self.own.rule.rate_decay = not_negative("Adagrad", "a rate decay", decay)?;
         Ok(self)
     }
 
-    /// λ·p is added to the gradient.
+    /// λ·p is added to the gradient: long weights shrink.
     ///
     /// # Errors
     /// A decay that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::optim::Adagrad;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(4.0, &Device::Cpu)?);
+    /// let mut optimizer = Adagrad::new(vec![("p".into(), p.clone())], 0.5)?.weight_decay(0.5)?;
+    /// optimizer.step(&(p.get() * -1.0)?.backward()?)?;
+    /// assert!((p.get().to_scalar::<f64>()? - 3.5).abs() < 1e-8); // down, since 0.5 · 4 outweighs −1
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn weight_decay(mut self, decay: f64) -> Result<Self> {
         self.own.rule.weight_decay = not_negative("Adagrad", "a weight decay", decay)?;
         Ok(self)
@@ -66,6 +104,16 @@ impl Adagrad {
     ///
     /// # Errors
     /// One that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::optim::Adagrad;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = Adagrad::new(vec![("p".into(), p.clone())], 0.5)?.initial_accumulator(16.0)?;
+    /// optimizer.step(&(p.get() * 3.0)?.backward()?)?;
+    /// assert!((p.get().to_scalar::<f64>()? - 0.7).abs() < 1e-9); // 1 − 0.5 · 3 / √(16 + 9)
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "initial_accumulator_value")]
     pub fn initial_accumulator(mut self, start: f64) -> Result<Self> {
         self.own.rule.start = not_negative("Adagrad", "an initial accumulator", start)?;
@@ -76,6 +124,16 @@ impl Adagrad {
     ///
     /// # Errors
     /// One that is not positive.
+    ///
+    /// ```
+    /// use tealight::optim::Adagrad;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = Adagrad::new(vec![("p".into(), p.clone())], 0.5)?.eps(1.0)?;
+    /// optimizer.step(&(p.get() * 3.0)?.backward()?)?;
+    /// assert_eq!(p.get().to_scalar::<f64>()?, 0.625); // 1 − 0.5 · 3 / (3 + 1)
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn eps(mut self, eps: f64) -> Result<Self> {
         self.own.rule.eps = positive("Adagrad", "an eps", eps)?;
         Ok(self)
@@ -109,16 +167,29 @@ impl Rule<1> for AdagradRule {
 
 /// Descent whose steps are as long as its own earlier ones. PyTorch's learning rate is 1.
 ///
+/// # Formula
+/// g ← g + λ·p; v ← ρ·v + (1 − ρ)·g², d = g·√(u + ε) / √(v + ε), u ← ρ·u + (1 − ρ)·d², p ← p − η·d
+///
 /// ```
 /// use tealight::optim::Adadelta;
 /// use tealight::prelude::*;
-/// let model = Linear::new(3, 2, &mut Rng::seed(1))?;
-/// let optimizer = Adadelta::new(model.parameters(), 1.0)?.rho(0.95)?;
+/// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+/// let mut optimizer = Adadelta::new(vec![("p".into(), p.clone())], 1.0)?;
+/// optimizer.step(&(p.get() * 3.0)?.backward()?)?;
+/// // √(ε / (1 − ρ)), whatever the gradient.
+/// assert!((p.get().to_scalar::<f64>()? - (1.0 - 1e-5_f64.sqrt())).abs() < 1e-8);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub type Adadelta = Descent<AdadeltaRule, 2>;
 
 /// The settings of [`Adadelta`].
+///
+/// ```
+/// use tealight::optim::AdadeltaRule;
+/// let defaults = format!("{:?}", AdadeltaRule::default());
+/// assert_eq!(defaults, "AdadeltaRule { rho: 0.9, eps: 1e-6, weight_decay: 0.0 }");
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct AdadeltaRule {
     rho: f64,
@@ -137,6 +208,16 @@ impl Adadelta {
     ///
     /// # Errors
     /// One outside [0, 1).
+    ///
+    /// ```
+    /// use tealight::optim::Adadelta;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = Adadelta::new(vec![("p".into(), p.clone())], 1.0)?.rho(0.75)?;
+    /// optimizer.step(&(p.get() * 2.0)?.backward()?)?;
+    /// assert!((p.get().to_scalar::<f64>()? - 0.998).abs() < 1e-8); // √ε · 2 / √(0.25 · 2²)
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn rho(mut self, rho: f64) -> Result<Self> {
         self.own.rule.rho = fraction("Adadelta", "a rho", rho)?;
         Ok(self)
@@ -146,15 +227,35 @@ impl Adadelta {
     ///
     /// # Errors
     /// One that is not positive.
+    ///
+    /// ```
+    /// use tealight::optim::Adadelta;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = Adadelta::new(vec![("p".into(), p.clone())], 1.0)?.rho(0.0)?.eps(16.0)?;
+    /// optimizer.step(&(p.get() * 3.0)?.backward()?)?;
+    /// assert!((p.get().to_scalar::<f64>()? - (1.0 - 4.0 * 3.0 / 5.0)).abs() < 1e-12); // √16 · 3 / √(3² + 16)
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn eps(mut self, eps: f64) -> Result<Self> {
         self.own.rule.eps = positive("Adadelta", "an eps", eps)?;
         Ok(self)
     }
 
-    /// λ·p is added to the gradient.
+    /// λ·p is added to the gradient: long weights shrink.
     ///
     /// # Errors
     /// A decay that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::optim::Adadelta;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(4.0, &Device::Cpu)?);
+    /// let mut optimizer = Adadelta::new(vec![("p".into(), p.clone())], 1.0)?.weight_decay(0.5)?;
+    /// optimizer.step(&(p.get() * -1.0)?.backward()?)?;
+    /// assert!((p.get().to_scalar::<f64>()? - (4.0 - 1e-5_f64.sqrt())).abs() < 1e-6); // down, since 0.5 · 4 outweighs −1
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn weight_decay(mut self, decay: f64) -> Result<Self> {
         self.own.rule.weight_decay = not_negative("Adadelta", "a weight decay", decay)?;
         Ok(self)

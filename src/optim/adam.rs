@@ -18,6 +18,10 @@ use crate::formula::Real;
 
 /// Adam: steps as long as the gradient is steady.
 ///
+/// # Formula
+/// m ← β₁·m + (1 − β₁)·g, v ← β₂·v + (1 − β₂)·g², p ← p − η·m̂ / (√v̂ + ε) with m̂ = m / (1 − β₁ⁿ) and
+/// v̂ = v / (1 − β₂ⁿ) in step n; a [weight decay](Adam::weight_decay) λ adds λ·p to g first
+///
 /// ```
 /// use tealight::optim::Adam;
 /// use tealight::prelude::*;
@@ -35,9 +39,29 @@ use crate::formula::Real;
 pub type Adam = Descent<AdamRule<false>, 3>;
 
 /// Adam with a weight decay (of 0.01 unless one says otherwise) that does not go through the gradient.
+///
+/// # Formula
+/// p ← (1 − η·λ)·p, then as [`Adam`] without λ
+///
+/// ```
+/// use tealight::prelude::*;
+/// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+/// let mut optimizer = AdamW::new(vec![("p".into(), p.clone())], 0.1)?;
+/// optimizer.step(&(p.get() * 2.0)?.backward()?)?;
+/// assert!((p.get().to_scalar::<f64>()? - 0.899).abs() < 1e-8); // (1 − 0.1 · 0.01) · 1 − 0.1
+/// # Ok::<(), tealight::Error>(())
+/// ```
 pub type AdamW = Descent<AdamRule<true>, 3>;
 
 /// The settings of [`Adam`] and, decoupled, of [`AdamW`].
+///
+/// ```
+/// use tealight::optim::AdamRule;
+/// let defaults = format!("{:?}", AdamRule::<false>::default());
+/// assert_eq!(defaults, "AdamRule { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, amsgrad: false }");
+/// assert!(format!("{:?}", AdamRule::<true>::default()).contains("weight_decay: 0.01"));
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct AdamRule<const DECOUPLED: bool> {
     beta1: f64,
@@ -61,6 +85,18 @@ impl<const DECOUPLED: bool> Descent<AdamRule<DECOUPLED>, 3> {
     ///
     /// # Errors
     /// One outside [0, 1).
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = Adam::new(vec![("p".into(), p.clone())], 0.5)?.betas(0.0, 0.0)?;
+    /// // Without a memory every step is as long as the rate.
+    /// for slope in [200.0, -1.0] {
+    ///     optimizer.step(&(p.get() * slope)?.backward()?)?;
+    /// }
+    /// assert!((p.get().to_scalar::<f64>()? - 1.0).abs() < 1e-8);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Result<Self> {
         self.own.rule.beta1 = fraction(Self::OP, "a beta", beta1)?;
         self.own.rule.beta2 = fraction(Self::OP, "a beta", beta2)?;
@@ -71,21 +107,51 @@ impl<const DECOUPLED: bool> Descent<AdamRule<DECOUPLED>, 3> {
     ///
     /// # Errors
     /// One that is not positive.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = Adam::new(vec![("p".into(), p.clone())], 0.5)?.eps(2.0)?;
+    /// optimizer.step(&(p.get() * 2.0)?.backward()?)?;
+    /// assert!((p.get().to_scalar::<f64>()? - 0.75).abs() < 1e-12); // 1 − 0.5 · 2 / (2 + 2)
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn eps(mut self, eps: f64) -> Result<Self> {
         self.own.rule.eps = positive(Self::OP, "an eps", eps)?;
         Ok(self)
     }
 
-    /// How much long weights shrink: see the formula.
+    /// How much long weights shrink: Adam adds λ·p to the gradient, AdamW makes p ← (1 − η·λ)·p before each step.
     ///
     /// # Errors
     /// A decay that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(4.0, &Device::Cpu)?);
+    /// let mut optimizer = AdamW::new(vec![("p".into(), p.clone())], 0.5)?.weight_decay(0.5)?;
+    /// optimizer.step(&(p.get() * -1.0)?.backward()?)?;
+    /// assert!((p.get().to_scalar::<f64>()? - 3.5).abs() < 1e-8); // (1 − 0.5 · 0.5) · 4 + 0.5
+    /// let mut optimizer = Adam::new(vec![("p".into(), p.clone())], 0.5)?.weight_decay(0.5)?;
+    /// optimizer.step(&(p.get() * -1.0)?.backward()?)?;
+    /// assert!((p.get().to_scalar::<f64>()? - 3.0).abs() < 1e-8); // down, since 0.5 · 3.5 outweighs −1
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn weight_decay(mut self, decay: f64) -> Result<Self> {
         self.own.rule.weight_decay = not_negative(Self::OP, "a weight decay", decay)?;
         Ok(self)
     }
 
-    /// AMSGrad: steps never grow again.
+    /// AMSGrad: the largest average of the squares so far counts, so a step does not grow when gradients become small.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = Adam::new(vec![("p".into(), p.clone())], 0.5)?.amsgrad();
+    /// optimizer.step(&(p.get() * 2.0)?.backward()?)?;
+    /// assert!(optimizer.state()?.contains_key("p.max_exp_avg_sq"));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     pub fn amsgrad(mut self) -> Self {
         self.own.rule.amsgrad = true;

@@ -31,6 +31,7 @@ const MOST: usize = 10;
 /// # Errors
 /// No vector; a product of another shape or dtype; a matrix that is found not to be positive definite, or numbers that
 /// are not finite.
+#[doc(alias = "cg")]
 pub fn conjugate_gradient(
     product: impl Fn(&Tensor) -> Result<Tensor>,
     b: &Tensor,

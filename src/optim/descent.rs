@@ -18,6 +18,16 @@ use crate::layer::{Parameter, fitting};
 /// A step happens whole or not at all: the gradients are checked before anything is changed. A parameter that is frozen
 /// is passed over, and a tied one takes one step. The memory is f64 for f64 parameters and f32 for all others; f16 and
 /// bf16 are computed in f32.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+/// let mut optimizer = Sgd::new(vec![("p".into(), p.clone())], 0.5)?; // `Descent` by `SgdRule`
+/// let error = optimizer.step(&(p.get() * f64::NAN)?.backward()?).unwrap_err();
+/// assert!(error.to_string().starts_with("p: its gradient is NaN or infinite"));
+/// assert_eq!(p.get().to_scalar::<f64>()?, 1.0);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Descent<R, const N: usize> {
     pub(super) entries: Vec<Entry<N>>,
@@ -80,6 +90,15 @@ impl<R: Rule<N>, const N: usize> Descent<R, N> {
     ///
     /// # Errors
     /// A learning rate that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let model = Linear::new(3, 2, &mut Rng::seed(1))?;
+    /// assert_eq!(Adam::new(model.parameters(), 1e-3)?.learning_rate(), 1e-3);
+    /// let error = Adam::new(model.parameters(), -1.0).unwrap_err();
+    /// assert_eq!(error.to_string(), "Adam: expected a learning rate that is finite and not negative, got -1");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(parameters: Vec<(String, Parameter)>, learning_rate: f64) -> Result<Self>
     where
         R: Default,
@@ -91,6 +110,16 @@ impl<R: Rule<N>, const N: usize> Descent<R, N> {
     ///
     /// # Errors
     /// A learning rate that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::optim::{Descent, SgdRule};
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = Descent::by(SgdRule::default(), vec![("p".into(), p.clone())], 0.25)?;
+    /// optimizer.step(&(p.get() * 2.0)?.backward()?)?;
+    /// assert_eq!(p.get().to_scalar::<f64>()?, 0.5);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn by(rule: R, parameters: Vec<(String, Parameter)>, learning_rate: f64) -> Result<Self> {
         let rate = not_negative(R::NAME, "a learning rate", learning_rate)?;
         let entry = |(name, parameter): (String, Parameter)| {
@@ -106,18 +135,20 @@ impl<R: Rule<N>, const N: usize> Descent<R, N> {
     ///
     /// They start from the settings made so far, so groups come last. Where several groups fit, the last one counts.
     ///
-    /// ```
-    /// use tealight::optim::AdamW;
-    /// use tealight::prelude::*;
-    /// let model = Linear::new(3, 2, &mut Rng::seed(1))?;
-    /// let optimizer = AdamW::new(model.parameters(), 1e-3)?
-    ///     .betas(0.9, 0.99)?
-    ///     .group("*bias", |g| g.weight_decay(0.0)?.rate_factor(10.0))?;
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Errors
     /// A pattern that no parameter fits; those of the settings.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let [weight, bias] = [Tensor::new(1.0, &Device::Cpu)?, Tensor::new(1.0, &Device::Cpu)?].map(Parameter::new);
+    /// let all = vec![("fc.weight".into(), weight.clone()), ("fc.bias".into(), bias.clone())];
+    /// let mut optimizer = Sgd::new(all, 0.5)?.weight_decay(0.5)?.group("*bias", |g| g.weight_decay(0.0))?;
+    /// optimizer.step(&(weight.get() + bias.get())?.backward()?)?;
+    /// assert_eq!(weight.get().to_scalar::<f64>()?, 0.25); // 1 − 0.5 · (1 + 0.5 · 1)
+    /// assert_eq!(bias.get().to_scalar::<f64>()?, 0.5); // 1 − 0.5 · 1
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "param_groups")]
     pub fn group(mut self, pattern: &str, settings: impl FnOnce(Self) -> Result<Self>) -> Result<Self> {
         let fitting = fitting(R::NAME, self.entries.iter().map(|entry| entry.name.as_str()), pattern)?;
         let none = Descent { entries: Vec::new(), groups: Vec::new(), own: self.own.clone(), ..self };
@@ -134,12 +165,32 @@ impl<R: Rule<N>, const N: usize> Descent<R, N> {
     ///
     /// # Errors
     /// A factor that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let [weight, bias] = [Tensor::new(1.0, &Device::Cpu)?, Tensor::new(1.0, &Device::Cpu)?].map(Parameter::new);
+    /// let all = vec![("weight".into(), weight.clone()), ("bias".into(), bias.clone())];
+    /// let mut optimizer = Sgd::new(all, 0.125)?.group("bias", |g| g.rate_factor(4.0))?;
+    /// optimizer.step(&(weight.get() + bias.get())?.backward()?)?;
+    /// assert_eq!((weight.get().to_scalar::<f64>()?, bias.get().to_scalar::<f64>()?), (0.875, 0.5));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn rate_factor(mut self, factor: f64) -> Result<Self> {
         self.own.factor = not_negative(R::NAME, "a factor", factor)?;
         Ok(self)
     }
 
     /// A step with a gradient that is NaN or infinite is left out, and counted; without this it is an error.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = Sgd::new(vec![("p".into(), p.clone())], 0.5)?.skip_bad_gradients();
+    /// optimizer.step(&(p.get() * f64::NAN)?.backward()?)?;
+    /// optimizer.step(&(p.get() * 1.0)?.backward()?)?;
+    /// assert_eq!(p.get().to_scalar::<f64>()?, 0.5);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     pub fn skip_bad_gradients(mut self) -> Self {
         self.skip = true;
@@ -147,6 +198,17 @@ impl<R: Rule<N>, const N: usize> Descent<R, N> {
     }
 
     /// How many steps were left out.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = Sgd::new(vec![("p".into(), p.clone())], 0.5)?.skip_bad_gradients();
+    /// for slope in [1.0, f64::NAN, f64::INFINITY] {
+    ///     optimizer.step(&(p.get() * slope)?.backward()?)?;
+    /// }
+    /// assert_eq!(optimizer.skipped(), 2);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn skipped(&self) -> u64 {
         self.skipped
     }

@@ -23,6 +23,9 @@ use crate::layer::Parameter;
 ///
 /// It starts as the weights are; frozen ones are averaged too. The averages are f64 for f64 parameters and f32 for others.
 ///
+/// # Formula
+/// a ← d·a + (1 − d)·p at each [`update`](Ema::update)
+///
 /// ```
 /// use tealight::optim::Ema;
 /// use tealight::prelude::*;
@@ -41,6 +44,8 @@ use crate::layer::Parameter;
 /// assert_eq!(model.weight.get().to_vec2::<f32>()?, weight);
 /// # Ok::<(), tealight::Error>(())
 /// ```
+#[doc(alias = "AveragedModel")]
+#[doc(alias = "ExponentialMovingAverage")]
 #[derive(Debug)]
 pub struct Ema {
     parameters: Vec<(String, Parameter)>,
@@ -55,6 +60,16 @@ impl Ema {
     ///
     /// # Errors
     /// A decay outside [0, 1).
+    ///
+    /// ```
+    /// use tealight::optim::Ema;
+    /// use tealight::prelude::*;
+    /// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
+    /// let average = Ema::new(model.parameters(), 0.9)?;
+    /// assert_eq!(average.state()?["weight"], model.weight.get());
+    /// assert!(Ema::new(model.parameters(), 1.0).is_err()); // nothing would ever change
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(parameters: Vec<(String, Parameter)>, decay: f64) -> Result<Self> {
         let decay = fraction("Ema", "a decay", decay)?;
         let parameters = distinct(parameters);
@@ -66,6 +81,17 @@ impl Ema {
     ///
     /// # Errors
     /// The model has the averages at the moment.
+    ///
+    /// ```
+    /// use tealight::optim::Ema;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(0.0, &Device::Cpu)?);
+    /// let mut average = Ema::new(vec![("p".into(), p.clone())], 0.75)?;
+    /// p.set(Tensor::new(1.0, &Device::Cpu)?.into_array())?;
+    /// average.update()?;
+    /// assert_eq!(average.state()?["p"].to_scalar::<f64>()?, 0.25); // 0.75 · 0 + 0.25 · 1
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn update(&mut self) -> Result<()> {
         self.demand(false, "update")?;
         let pairs = self.parameters.iter().zip(&self.averages);
@@ -80,6 +106,19 @@ impl Ema {
     ///
     /// # Errors
     /// The model has them already.
+    ///
+    /// ```
+    /// use tealight::optim::Ema;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(0.0, &Device::Cpu)?);
+    /// let mut average = Ema::new(vec![("p".into(), p.clone())], 0.75)?;
+    /// p.set(Tensor::new(1.0, &Device::Cpu)?.into_array())?;
+    /// average.apply()?;
+    /// assert_eq!(p.get().to_scalar::<f64>()?, 0.0);
+    /// let error = average.update().unwrap_err().to_string();
+    /// assert_eq!(error, "Ema: expected a model with its own weights to update, got one with the averages");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn apply(&mut self) -> Result<()> {
         self.demand(false, "apply")?;
         let mut new = Vec::with_capacity(self.averages.len());
@@ -96,6 +135,18 @@ impl Ema {
     ///
     /// # Errors
     /// The model does not have the averages.
+    ///
+    /// ```
+    /// use tealight::optim::Ema;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(0.0, &Device::Cpu)?);
+    /// let mut average = Ema::new(vec![("p".into(), p.clone())], 0.75)?;
+    /// p.set(Tensor::new(1.0, &Device::Cpu)?.into_array())?;
+    /// average.apply()?;
+    /// average.restore()?;
+    /// assert_eq!(p.get().to_scalar::<f64>()?, 1.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn restore(&mut self) -> Result<()> {
         self.demand(true, "restore")?;
         let weights = self.weights.take().unwrap_or_default();
@@ -106,6 +157,17 @@ impl Ema {
     ///
     /// # Errors
     /// Those of `f`; the model has the averages already.
+    ///
+    /// ```
+    /// use tealight::optim::Ema;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(0.0, &Device::Cpu)?);
+    /// let mut average = Ema::new(vec![("p".into(), p.clone())], 0.75)?;
+    /// p.set(Tensor::new(1.0, &Device::Cpu)?.into_array())?;
+    /// assert_eq!(average.evaluate(|| p.get().to_scalar::<f64>())?, 0.0);
+    /// assert_eq!(p.get().to_scalar::<f64>()?, 1.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn evaluate<T>(&mut self, f: impl FnOnce() -> Result<T>) -> Result<T> {
         /// Puts the weights back also when `f` panics.
         struct Guard<'a>(&'a mut Ema);
@@ -125,6 +187,15 @@ impl Ema {
     ///
     /// # Errors
     /// Two parameters of one name.
+    ///
+    /// ```
+    /// use tealight::optim::Ema;
+    /// use tealight::prelude::*;
+    /// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
+    /// let names: Vec<String> = Ema::new(model.parameters(), 0.9)?.state()?.into_keys().collect();
+    /// assert_eq!(names, ["bias", "weight"]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut writer = Writer::default();
         for ((name, _), average) in self.parameters.iter().zip(&self.averages) {
@@ -137,6 +208,18 @@ impl Ema {
     ///
     /// # Errors
     /// An average that is missing, unknown, or of another shape or dtype: the error names it, and nothing is changed.
+    ///
+    /// ```
+    /// use tealight::optim::Ema;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(0.0, &Device::Cpu)?);
+    /// let saved = Ema::new(vec![("p".into(), p.clone())], 0.75)?.state()?;
+    /// p.set(Tensor::new(1.0, &Device::Cpu)?.into_array())?;
+    /// let mut average = Ema::new(vec![("p".into(), p.clone())], 0.75)?; // it starts from 1 …
+    /// average.load_state(&saved)?; // … and goes on from 0
+    /// assert_eq!(average.state()?["p"].to_scalar::<f64>()?, 0.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         let mut reader = Reader::new(state);
         let mut averages = Vec::with_capacity(self.averages.len());

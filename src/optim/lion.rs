@@ -19,16 +19,28 @@ use crate::formula::Real;
 
 /// Steps of one length for every number. A good rate is a tenth of Adam's, with ten times its decay.
 ///
+/// # Formula
+/// p ← (1 − η·λ)·p − η·sign(β₁·m + (1 − β₁)·g), m ← β₂·m + (1 − β₂)·g
+///
 /// ```
 /// use tealight::optim::Lion;
 /// use tealight::prelude::*;
-/// let model = Linear::new(3, 2, &mut Rng::seed(1))?;
-/// let optimizer = Lion::new(model.parameters(), 1e-4)?.weight_decay(0.1)?;
+/// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+/// let mut optimizer = Lion::new(vec![("p".into(), p.clone())], 0.25)?;
+/// optimizer.step(&(p.get() * 300.0)?.backward()?)?;
+/// assert_eq!(p.get().to_scalar::<f64>()?, 0.75);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub type Lion = Descent<LionRule, 1>;
 
 /// The settings of [`Lion`].
+///
+/// ```
+/// use tealight::optim::LionRule;
+/// let defaults = format!("{:?}", LionRule::default());
+/// assert_eq!(defaults, "LionRule { beta1: 0.9, beta2: 0.99, weight_decay: 0.0 }");
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct LionRule {
     beta1: f64,
@@ -47,16 +59,39 @@ impl Lion {
     ///
     /// # Errors
     /// One outside [0, 1).
+    ///
+    /// ```
+    /// use tealight::optim::Lion;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = Lion::new(vec![("p".into(), p.clone())], 0.25)?.betas(0.0, 0.0)?;
+    /// // Without a memory each gradient decides its own step, so the second step undoes the first.
+    /// for slope in [100.0, -1.0] {
+    ///     optimizer.step(&(p.get() * slope)?.backward()?)?;
+    /// }
+    /// assert_eq!(p.get().to_scalar::<f64>()?, 1.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Result<Self> {
         self.own.rule.beta1 = fraction("Lion", "a beta", beta1)?;
         self.own.rule.beta2 = fraction("Lion", "a beta", beta2)?;
         Ok(self)
     }
 
-    /// How much long weights shrink, apart from the gradient.
+    /// How much long weights shrink, apart from the gradient: p ← (1 − η·λ)·p.
     ///
     /// # Errors
     /// A decay that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::optim::Lion;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(4.0, &Device::Cpu)?);
+    /// let mut optimizer = Lion::new(vec![("p".into(), p.clone())], 0.5)?.weight_decay(0.5)?;
+    /// optimizer.step(&(p.get() * -1.0)?.backward()?)?;
+    /// assert_eq!(p.get().to_scalar::<f64>()?, 3.5); // (1 − 0.5 · 0.5) · 4 + 0.5
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn weight_decay(mut self, decay: f64) -> Result<Self> {
         self.own.rule.weight_decay = not_negative("Lion", "a weight decay", decay)?;
         Ok(self)

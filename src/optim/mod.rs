@@ -39,21 +39,61 @@ use crate::error::{Error, Result};
 use crate::layer::Parameter;
 
 /// Changes parameters by their gradients.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let p = Parameter::new(Tensor::new(4.0, &Device::Cpu)?);
+/// let all = vec![("p".to_string(), p.clone())];
+/// let optimizers: [Box<dyn Optimizer>; 2] =
+///     [Box::new(Sgd::new(all.clone(), 0.25)?), Box::new(Adam::new(all, 0.5)?)];
+/// for mut optimizer in optimizers {
+///     optimizer.step(&(p.get() * 2.0)?.backward()?)?;
+/// }
+/// assert!((p.get().to_scalar::<f64>()? - 3.0).abs() < 1e-8); // Sgd goes as far as 0.25 · 2, Adam as its rate
+/// # Ok::<(), tealight::Error>(())
+/// ```
 pub trait Optimizer {
     /// One step for every parameter that is not frozen.
     ///
     /// # Errors
     /// A parameter without a gradient, or with one that is NaN or infinite: the error names it, and no parameter is
     /// changed.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = Sgd::new(vec![("p".into(), p.clone())], 0.25)?;
+    /// optimizer.step(&(p.get() * 2.0)?.backward()?)?;
+    /// assert_eq!(p.get().to_scalar::<f64>()?, 0.5);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     fn step(&mut self, gradients: &Gradients) -> Result<()>;
 
     /// How far a step goes.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let model = Linear::new(3, 2, &mut Rng::seed(1))?;
+    /// assert_eq!(Sgd::new(model.parameters(), 0.1)?.learning_rate(), 0.1);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     fn learning_rate(&self) -> f64;
 
     /// Changes how far a step goes.
     ///
     /// # Errors
     /// A rate that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = Sgd::new(vec![("p".into(), p.clone())], 0.25)?;
+    /// optimizer.set_learning_rate(0.125)?;
+    /// optimizer.step(&(p.get() * 2.0)?.backward()?)?;
+    /// assert_eq!(p.get().to_scalar::<f64>()?, 0.75);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "lr")]
     fn set_learning_rate(&mut self, rate: f64) -> Result<()>;
 
     /// What the optimizer remembers, under names such as `0.weight.exp_avg`, to be saved with
@@ -61,15 +101,46 @@ pub trait Optimizer {
     ///
     /// # Errors
     /// Two parameters of one name.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = Sgd::new(vec![("p".into(), p.clone())], 0.25)?.momentum(0.5)?;
+    /// optimizer.step(&(p.get() * 2.0)?.backward()?)?;
+    /// let names: Vec<String> = optimizer.state()?.into_keys().collect();
+    /// assert_eq!(names, ["learning_rate", "p.momentum_buffer", "p.step"]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "state_dict")]
     fn state(&self) -> Result<BTreeMap<String, Tensor>>;
 
     /// Takes over what [`state`](Optimizer::state) gave. The settings are not in it: give them to the optimizer as before.
     ///
     /// # Errors
     /// Something that is missing, unknown, or of another shape or dtype: the error names it, and nothing is changed.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = Sgd::new(vec![("p".into(), p.clone())], 0.25)?.momentum(0.5)?;
+    /// optimizer.step(&(p.get() * 1.0)?.backward()?)?;
+    /// let mut resumed = Sgd::new(vec![("p".into(), p.clone())], 0.25)?.momentum(0.5)?;
+    /// resumed.load_state(&optimizer.state()?)?;
+    /// resumed.step(&(p.get() * 1.0)?.backward()?)?;
+    /// assert_eq!(p.get().to_scalar::<f64>()?, 0.375); // 0.75 − 0.25 · (0.5 · 1 + 1)
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "load_state_dict")]
     fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()>;
 
     /// What it is called in reports.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let model = Linear::new(3, 2, &mut Rng::seed(1))?;
+    /// assert_eq!(AdamW::new(model.parameters(), 1e-3)?.name(), "AdamW");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     fn name(&self) -> String {
         short(std::any::type_name::<Self>())
     }

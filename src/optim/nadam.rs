@@ -17,16 +17,31 @@ use crate::formula::Real;
 
 /// Adam that looks one push of its momentum ahead. PyTorch's learning rate is 2e-3.
 ///
+/// # Formula
+/// m, v and v̂ as in [`Adam`](super::Adam); μₙ = β₁·(1 − 0.96^(nψ) / 2), πₙ = Π μᵢ;
+/// p ← p − η·((1 − μₙ)·g / (1 − πₙ) + μₙ₊₁·m / (1 − πₙ·μₙ₊₁)) / (√v̂ + ε)
+///
 /// ```
 /// use tealight::optim::NAdam;
 /// use tealight::prelude::*;
-/// let model = Linear::new(3, 2, &mut Rng::seed(1))?;
-/// let optimizer = NAdam::new(model.parameters(), 2e-3)?.momentum_decay(0.01)?;
+/// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+/// let mut optimizer = NAdam::new(vec![("p".into(), p.clone())], 0.5)?;
+/// optimizer.step(&(p.get() * 3.0)?.backward()?)?;
+/// // Adam's first step is as long as the rate; this one goes farther.
+/// assert!((0.4..0.5).contains(&p.get().to_scalar::<f64>()?));
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub type NAdam = Descent<NAdamRule, 2>;
 
 /// The settings of [`NAdam`].
+///
+/// ```
+/// use tealight::optim::NAdamRule;
+/// let defaults = format!("{:?}", NAdamRule::default());
+/// assert!(defaults.starts_with("NAdamRule { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0"));
+/// assert!(defaults.ends_with("momentum_decay: 0.004 }"));
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct NAdamRule {
     beta1: f64,
@@ -56,6 +71,19 @@ impl NAdam {
     ///
     /// # Errors
     /// One outside [0, 1).
+    ///
+    /// ```
+    /// use tealight::optim::NAdam;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = NAdam::new(vec![("p".into(), p.clone())], 0.5)?.betas(0.0, 0.0)?;
+    /// // Without a memory every step is as long as the rate.
+    /// for slope in [200.0, -1.0] {
+    ///     optimizer.step(&(p.get() * slope)?.backward()?)?;
+    /// }
+    /// assert!((p.get().to_scalar::<f64>()? - 1.0).abs() < 1e-8);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Result<Self> {
         self.own.rule.beta1 = fraction("NAdam", "a beta", beta1)?;
         self.own.rule.beta2 = fraction("NAdam", "a beta", beta2)?;
@@ -66,15 +94,35 @@ impl NAdam {
     ///
     /// # Errors
     /// One that is not positive.
+    ///
+    /// ```
+    /// use tealight::optim::NAdam;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = NAdam::new(vec![("p".into(), p.clone())], 0.5)?.betas(0.0, 0.0)?.eps(2.0)?;
+    /// optimizer.step(&(p.get() * 2.0)?.backward()?)?;
+    /// assert_eq!(p.get().to_scalar::<f64>()?, 0.75); // 1 − 0.5 · 2 / (2 + 2)
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn eps(mut self, eps: f64) -> Result<Self> {
         self.own.rule.eps = positive("NAdam", "an eps", eps)?;
         Ok(self)
     }
 
-    /// λ·p is added to the gradient.
+    /// λ·p is added to the gradient: long weights shrink.
     ///
     /// # Errors
     /// A decay that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::optim::NAdam;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(4.0, &Device::Cpu)?);
+    /// let mut optimizer = NAdam::new(vec![("p".into(), p.clone())], 0.5)?.betas(0.0, 0.0)?.weight_decay(0.5)?;
+    /// optimizer.step(&(p.get() * -1.0)?.backward()?)?;
+    /// assert!((p.get().to_scalar::<f64>()? - 3.5).abs() < 1e-8); // down, since 0.5 · 4 outweighs −1
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn weight_decay(mut self, decay: f64) -> Result<Self> {
         self.own.rule.weight_decay = not_negative("NAdam", "a weight decay", decay)?;
         self.own.rule.decoupled = false;
@@ -85,6 +133,16 @@ impl NAdam {
     ///
     /// # Errors
     /// A decay that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::optim::NAdam;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(4.0, &Device::Cpu)?);
+    /// let mut optimizer = NAdam::new(vec![("p".into(), p.clone())], 0.5)?.betas(0.0, 0.0)?.decoupled_weight_decay(0.5)?;
+    /// optimizer.step(&(p.get() * -1.0)?.backward()?)?;
+    /// assert!((p.get().to_scalar::<f64>()? - 3.5).abs() < 1e-8); // (1 − 0.5 · 0.5) · 4 + 0.5
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn decoupled_weight_decay(mut self, decay: f64) -> Result<Self> {
         self = self.weight_decay(decay)?;
         self.own.rule.decoupled = true;
@@ -95,6 +153,17 @@ impl NAdam {
     ///
     /// # Errors
     /// One that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::optim::NAdam;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = NAdam::new(vec![("p".into(), p.clone())], 0.5)?.momentum_decay(1e3)?;
+    /// optimizer.step(&(p.get() * 3.0)?.backward()?)?;
+    /// // β₁ in full from the first step on; it would begin with half of it.
+    /// assert_eq!(optimizer.state()?["p.mu_product"].to_scalar::<f64>()?, 0.9);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn momentum_decay(mut self, decay: f64) -> Result<Self> {
         self.own.rule.momentum_decay = not_negative("NAdam", "a momentum decay", decay)?;
         Ok(self)

@@ -17,17 +17,31 @@ use crate::formula::Real;
 
 /// Descent by the gradient divided by its average size. PyTorch's learning rate is 1e-2.
 ///
+/// # Formula
+/// g ← g + λ·p; v ← α·v + (1 − α)·g²; d = √v + ε, or centred √(v − a²) + ε with a ← α·a + (1 − α)·g; p ← p − η·g / d,
+/// or with momentum u ← μ·u + g / d and p ← p − η·u
+///
 /// ```
 /// use tealight::optim::RmsProp;
 /// use tealight::prelude::*;
-/// let model = Linear::new(3, 2, &mut Rng::seed(1))?;
-/// let optimizer = RmsProp::new(model.parameters(), 1e-2)?.momentum(0.9)?.centered();
+/// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+/// let mut optimizer = RmsProp::new(vec![("p".into(), p.clone())], 0.05)?;
+/// optimizer.step(&(p.get() * 3.0)?.backward()?)?;
+/// // The average begins with a hundredth of 3², so the first step is ten times as long as the rate.
+/// assert!((p.get().to_scalar::<f64>()? - 0.5).abs() < 1e-6);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "RMSprop")]
 pub type RmsProp = Descent<RmsPropRule, 3>;
 
 /// The settings of [`RmsProp`].
+///
+/// ```
+/// use tealight::optim::RmsPropRule;
+/// let defaults = format!("{:?}", RmsPropRule::default());
+/// assert!(defaults.starts_with("RmsPropRule { alpha: 0.99, eps: 1e-8, weight_decay: 0.0, momentum: 0.0"));
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct RmsPropRule {
     alpha: f64,
@@ -48,6 +62,16 @@ impl RmsProp {
     ///
     /// # Errors
     /// One outside [0, 1).
+    ///
+    /// ```
+    /// use tealight::optim::RmsProp;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = RmsProp::new(vec![("p".into(), p.clone())], 0.25)?.alpha(0.75)?;
+    /// optimizer.step(&(p.get() * 3.0)?.backward()?)?;
+    /// assert!((p.get().to_scalar::<f64>()? - 0.5).abs() < 1e-8); // 1 − 0.25 · 3 / √(0.25 · 3²)
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn alpha(mut self, alpha: f64) -> Result<Self> {
         self.own.rule.alpha = fraction("RmsProp", "an alpha", alpha)?;
         Ok(self)
@@ -57,30 +81,72 @@ impl RmsProp {
     ///
     /// # Errors
     /// One that is not positive.
+    ///
+    /// ```
+    /// use tealight::optim::RmsProp;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = RmsProp::new(vec![("p".into(), p.clone())], 0.5)?.alpha(0.0)?.eps(2.0)?;
+    /// optimizer.step(&(p.get() * 2.0)?.backward()?)?;
+    /// assert_eq!(p.get().to_scalar::<f64>()?, 0.75); // 1 − 0.5 · 2 / (2 + 2)
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn eps(mut self, eps: f64) -> Result<Self> {
         self.own.rule.eps = positive("RmsProp", "an eps", eps)?;
         Ok(self)
     }
 
-    /// λ·p is added to the gradient.
+    /// λ·p is added to the gradient: long weights shrink.
     ///
     /// # Errors
     /// A decay that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::optim::RmsProp;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(4.0, &Device::Cpu)?);
+    /// let mut optimizer = RmsProp::new(vec![("p".into(), p.clone())], 0.5)?.alpha(0.0)?.weight_decay(0.5)?;
+    /// optimizer.step(&(p.get() * -1.0)?.backward()?)?;
+    /// assert!((p.get().to_scalar::<f64>()? - 3.5).abs() < 1e-8); // down, since 0.5 · 4 outweighs −1
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn weight_decay(mut self, decay: f64) -> Result<Self> {
         self.own.rule.weight_decay = not_negative("RmsProp", "a weight decay", decay)?;
         Ok(self)
     }
 
-    /// Earlier steps keep pushing.
+    /// A momentum from 0 to below 1: earlier steps keep pushing.
     ///
     /// # Errors
     /// A momentum outside [0, 1).
+    ///
+    /// ```
+    /// use tealight::optim::RmsProp;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = RmsProp::new(vec![("p".into(), p.clone())], 0.25)?.alpha(0.0)?.momentum(0.5)?;
+    /// for _ in 0..2 {
+    ///     optimizer.step(&(p.get() * 2.0)?.backward()?)?;
+    /// }
+    /// assert!((p.get().to_scalar::<f64>()? - 0.375).abs() < 1e-8); // pushes of 1 and 1.5
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn momentum(mut self, momentum: f64) -> Result<Self> {
         self.own.rule.momentum = fraction("RmsProp", "a momentum", momentum)?;
         Ok(self)
     }
 
-    /// The size is that of the gradient's deviation from its average.
+    /// Gradients are divided by their deviation from their average, not by their size.
+    ///
+    /// ```
+    /// use tealight::optim::RmsProp;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = RmsProp::new(vec![("p".into(), p.clone())], 0.25)?.alpha(0.5)?.centered();
+    /// optimizer.step(&(p.get() * 2.0)?.backward()?)?;
+    /// assert!((p.get().to_scalar::<f64>()? - 0.5).abs() < 1e-8); // 1 − 0.25 · 2 / √(2 − 1²)
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     pub fn centered(mut self) -> Self {
         self.own.rule.centered = true;

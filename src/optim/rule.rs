@@ -5,6 +5,13 @@ use std::fmt::Debug;
 use crate::formula::Real;
 
 /// What a formula may ask about the step that is taken.
+///
+/// ```
+/// use tealight::optim::{Moment, Rule, SgdRule};
+/// let rule = SgdRule::default();
+/// let update = rule.formula::<f64>(Moment { rate: 0.25, step: 1, carried: 1.0 });
+/// assert_eq!(update(1.0, 2.0, [0.0]), (0.5, [2.0]));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     /// The learning rate of the parameter.
@@ -16,11 +23,25 @@ pub struct Moment {
 }
 
 /// A formula for one number: (value, gradient, memory) to (new value, new memory).
+///
+/// ```
+/// use tealight::optim::Update;
+/// fn step(update: impl Update<f64, 1>) -> (f64, [f64; 1]) {
+///     update(1.0, 0.25, [3.0])
+/// }
+/// assert_eq!(step(|p: f64, g: f64, [count]: [f64; 1]| (p - g, [count + 1.0])), (0.75, [4.0]));
+/// ```
 pub trait Update<T, const N: usize>: Fn(T, T, [T; N]) -> (T, [T; N]) + Send + Sync {}
 
 impl<T, const N: usize, F: Fn(T, T, [T; N]) -> (T, [T; N]) + Send + Sync> Update<T, N> for F {}
 
 /// The closure itself: Rust takes `#[inline(always)]` before an argument, and not before a result.
+///
+/// ```
+/// use tealight::optim::each;
+/// let descend = each(#[inline(always)] |p: f64, g: f64, [count]: [f64; 1]| (p - g, [count + 1.0]));
+/// assert_eq!(descend(1.0, 0.25, [3.0]), (0.75, [4.0]));
+/// ```
 pub fn each<T, const N: usize, F: Update<T, N>>(formula: F) -> F {
     formula
 }
@@ -66,20 +87,44 @@ pub trait Rule<const N: usize>: Clone + Debug + Send + Sync {
     const CARRIED: Option<&'static str> = None;
 
     /// The names of the N numbers; `None` for one that these settings do not use, which then reads as 0.
+    ///
+    /// ```
+    /// use tealight::optim::{RmsPropRule, Rule};
+    /// assert_eq!(RmsPropRule::default().memory(), [Some("square_avg"), None, None]);
+    /// ```
     fn memory(&self) -> [Option<&'static str>; N];
 
-    /// What the memory holds before the first step.
+    /// What the memory holds before the first step: 0 if nothing is said.
+    ///
+    /// ```
+    /// use tealight::optim::{AdagradRule, Rule};
+    /// assert_eq!(AdagradRule::default().start(), 0.0);
+    /// ```
     fn start(&self) -> f64 {
         0.0
     }
 
     /// A number that a parameter carries from step to step (from 1 on), such as a product of what changes with the step.
+    ///
+    /// ```
+    /// use tealight::optim::{NAdamRule, Rule};
+    /// // Nearly half of β₁ = 0.9 in the first step.
+    /// assert!((NAdamRule::default().carry(1, 1.0) - 0.45).abs() < 1e-3);
+    /// ```
     fn carry(&self, step: u64, carried: f64) -> f64 {
         let _ = step;
         carried
     }
 
     /// The formula for one step.
+    ///
+    /// ```
+    /// use tealight::optim::{LionRule, Moment, Rule};
+    /// let rule = LionRule::default();
+    /// let update = rule.formula::<f64>(Moment { rate: 0.25, step: 1, carried: 1.0 });
+    /// let (value, _) = update(1.0, -30.0, [0.0]);
+    /// assert_eq!(value, 1.25); // against the gradient, by the rate
+    /// ```
     fn formula<T: Real + Send + Sync>(&self, at: Moment) -> impl Update<T, N>;
 }
 

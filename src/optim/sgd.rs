@@ -17,6 +17,10 @@ use crate::formula::Real;
 
 /// Gradient descent: p ← p − η·g.
 ///
+/// # Formula
+/// g ← g + λ·p; v ← μ·v + (1 − δ)·g (v ← g at first); p ← p − η·v, or with Nesterov's look ahead p ← p − η·(g + μ·v);
+/// learning rate η, [momentum](Sgd::momentum) μ, [dampening](Sgd::dampening) δ and [weight decay](Sgd::weight_decay) λ
+///
 /// ```
 /// use tealight::prelude::*;
 /// let model = Linear::new(1, 1, &mut Rng::seed(1))?;
@@ -33,6 +37,13 @@ use crate::formula::Real;
 pub type Sgd = Descent<SgdRule, 1>;
 
 /// The settings of [`Sgd`].
+///
+/// ```
+/// use tealight::optim::SgdRule;
+/// let defaults = format!("{:?}", SgdRule::default());
+/// assert_eq!(defaults, "SgdRule { momentum: 0.0, dampening: 0.0, nesterov: false, weight_decay: 0.0 }");
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct SgdRule {
     momentum: f64,
@@ -46,6 +57,17 @@ impl Sgd {
     ///
     /// # Errors
     /// A momentum outside [0, 1).
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = Sgd::new(vec![("p".into(), p.clone())], 0.25)?.momentum(0.5)?;
+    /// for _ in 0..2 {
+    ///     optimizer.step(&(p.get() * 1.0)?.backward()?)?;
+    /// }
+    /// assert_eq!(p.get().to_scalar::<f64>()?, 0.375); // pushes of 1 and 1.5
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn momentum(mut self, momentum: f64) -> Result<Self> {
         self.own.rule.momentum = fraction("Sgd", "a momentum", momentum)?;
         self.checked()
@@ -55,6 +77,14 @@ impl Sgd {
     ///
     /// # Errors
     /// A momentum outside [0, 1).
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let model = Linear::new(3, 2, &mut Rng::seed(1))?;
+    /// let error = Sgd::new(model.parameters(), 0.1)?.with_momentum(1.0).unwrap_err();
+    /// assert_eq!(error.to_string(), "Sgd: expected a momentum from 0 to below 1, got 1");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn with_momentum(self, momentum: f64) -> Result<Self> {
         self.momentum(momentum)
     }
@@ -63,6 +93,17 @@ impl Sgd {
     ///
     /// # Errors
     /// A dampening outside [0, 1); one beside Nesterov's momentum.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = Sgd::new(vec![("p".into(), p.clone())], 0.25)?.momentum(0.5)?.dampening(0.5)?;
+    /// for _ in 0..2 {
+    ///     optimizer.step(&(p.get() * 1.0)?.backward()?)?;
+    /// }
+    /// assert_eq!(p.get().to_scalar::<f64>()?, 0.5); // pushes of 1 and 0.5 · 1 + 0.5 · 1
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn dampening(mut self, dampening: f64) -> Result<Self> {
         self.own.rule.dampening = fraction("Sgd", "a dampening", dampening)?;
         self.checked()
@@ -72,6 +113,15 @@ impl Sgd {
     ///
     /// # Errors
     /// No momentum yet, or a dampening.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let mut optimizer = Sgd::new(vec![("p".into(), p.clone())], 0.25)?.momentum(0.5)?.nesterov()?;
+    /// optimizer.step(&(p.get() * 1.0)?.backward()?)?;
+    /// assert_eq!(p.get().to_scalar::<f64>()?, 0.625); // 1 − 0.25 · (1 + 0.5 · 1)
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn nesterov(mut self) -> Result<Self> {
         self.own.rule.nesterov = true;
         self.checked()
@@ -81,6 +131,15 @@ impl Sgd {
     ///
     /// # Errors
     /// A decay that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(4.0, &Device::Cpu)?);
+    /// let mut optimizer = Sgd::new(vec![("p".into(), p.clone())], 0.5)?.weight_decay(0.5)?;
+    /// optimizer.step(&(p.get() * 1.0)?.backward()?)?;
+    /// assert_eq!(p.get().to_scalar::<f64>()?, 2.5); // 4 − 0.5 · (1 + 0.5 · 4)
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn weight_decay(mut self, decay: f64) -> Result<Self> {
         self.own.rule.weight_decay = not_negative("Sgd", "a weight decay", decay)?;
         Ok(self)

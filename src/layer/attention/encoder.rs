@@ -59,6 +59,15 @@ impl TransformerEncoderLayer {
     ///
     /// # Errors
     /// A width that the heads do not divide; sizes that do not fit in memory.
+    ///
+    /// ```
+    /// use tealight::layer::TransformerEncoderLayer;
+    /// use tealight::prelude::*;
+    /// let layer = TransformerEncoderLayer::new(8, 2, 32, &mut Rng::seed(1))?;
+    /// assert_eq!(layer.linear1.weight.get().dims(), [32, 8]);
+    /// assert_eq!(layer.linear2.weight.get().dims(), [8, 32]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(width: usize, heads: usize, feed_forward: usize, rng: &mut Rng) -> Result<Self> {
         let layer = TransformerEncoderLayer {
             self_attn: MultiHeadAttention::new(width, heads, rng)?,
@@ -77,25 +86,73 @@ impl TransformerEncoderLayer {
     ///
     /// # Errors
     /// A probability outside [0, 1].
+    ///
+    /// ```
+    /// use tealight::layer::TransformerEncoderLayer;
+    /// use tealight::prelude::*;
+    /// let layer = TransformerEncoderLayer::new(8, 2, 32, &mut Rng::seed(1))?.dropout(0.0)?;
+    /// let x = Tensor::ones((1, 5, 8), DType::F32, &Device::Cpu)?;
+    /// // Nothing is left to chance, so training gives what evaluation gives.
+    /// assert_eq!(layer.forward(&x, &mut Pass::train(Rng::seed(2)))?, layer.predict(&x)?);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn dropout(self, dropout: f64) -> Result<Self> {
         let dropout = probability(NAME, dropout)?;
         Ok(TransformerEncoderLayer { self_attn: self.self_attn.dropout(dropout)?, dropout, ..self })
     }
 
     /// The same layer with the normalisations before attention and linear layers.
+    ///
+    /// ```
+    /// use tealight::layer::TransformerEncoderLayer;
+    /// use tealight::prelude::*;
+    /// let layer = TransformerEncoderLayer::new(8, 2, 32, &mut Rng::seed(1))?;
+    /// let x = Tensor::full(5f32, (1, 1, 8), &Device::Cpu)?;
+    /// let mean = |y: Tensor| y.mean_all()?.to_scalar::<f32>();
+    /// assert!(mean(layer.predict(&x)?)?.abs() < 1e-6); // norm2 comes last
+    /// assert!(mean(layer.norm_first().predict(&x)?)? > 4.0); // x goes around both norms
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn norm_first(self) -> Self {
         TransformerEncoderLayer { norm_first: true, ..self }
     }
 
     /// The same layer with another activation than relu.
+    ///
+    /// ```
+    /// use tealight::layer::{PRelu, TransformerEncoderLayer};
+    /// use tealight::prelude::*;
+    /// let layer = TransformerEncoderLayer::new(8, 2, 32, &mut Rng::seed(1))?.activation(PRelu::new()?);
+    /// // Its slope is learned with the rest.
+    /// assert!(layer.parameters().iter().any(|(name, _)| name == "activation.weight"));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn activation(self, activation: impl Layer + 'static) -> Self {
         TransformerEncoderLayer { activation: Box::new(activation), ..self }
     }
 
     /// The output for x, in which the places see each other as the mask allows.
     ///
+    /// # Shapes
+    /// (n, t, e); the shape stays.
+    ///
     /// # Errors
     /// Inputs of another shape; masks that do not fit, or that leave a place nothing to see.
+    ///
+    /// ```
+    /// use tealight::layer::{AttentionMask, TransformerEncoderLayer};
+    /// use tealight::prelude::*;
+    /// let layer = TransformerEncoderLayer::new(8, 2, 32, &mut Rng::seed(1))?;
+    /// let x = Tensor::randn(0f32, 1.0, (1, 5, 8), &mut Rng::seed(2))?;
+    /// let mask = AttentionMask::new().causal();
+    /// let whole = layer.encode(&x, &mask, &mut Pass::eval())?;
+    /// let start = layer.encode(&x.narrow(1, 0, 3)?, &mask, &mut Pass::eval())?;
+    /// // What comes later changes nothing at the first three places.
+    /// let change = (whole.narrow(1, 0, 3)? - start)?.abs()?.max_all()?;
+    /// assert!(change.to_scalar::<f32>()? < 1e-5);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "src_mask")]
     pub fn encode(&self, x: &Tensor, mask: &AttentionMask, pass: &mut Pass) -> Result<Tensor> {
         if self.norm_first {
             let a = (x + self.attention(&pass.call("norm1", &self.norm1, x)?, mask, pass)?)?;

@@ -9,12 +9,15 @@ use crate::error::{Error, Result};
 /// Which keys the queries may not see, and by how much others are favoured. As in PyTorch, 1 hides.
 ///
 /// ```
-/// use tealight::layer::AttentionMask;
+/// use tealight::layer::{AttentionMask, MultiHeadAttention};
 /// use tealight::prelude::*;
 /// // The second of two sentences ends after one word of three.
 /// let padding = Tensor::new(&[[0_u8, 0, 0], [0, 1, 1]], &Device::Cpu)?;
 /// let mask = AttentionMask::new().causal().padding(&padding);
-/// # let _ = mask;
+/// let layer = MultiHeadAttention::new(4, 1, &mut Rng::seed(1))?;
+/// let x = Tensor::ones((2, 3, 4), DType::F32, &Device::Cpu)?;
+/// let (_, weights) = layer.attend(&x, &x, &x, &mask, &mut Pass::eval())?;
+/// assert_eq!(weights.i((1, 0))?.to_vec2::<f32>()?, [[1.0, 0.0, 0.0]; 3]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -26,11 +29,33 @@ pub struct AttentionMask {
 
 impl AttentionMask {
     /// Every query sees every key.
+    ///
+    /// ```
+    /// use tealight::layer::{AttentionMask, MultiHeadAttention};
+    /// use tealight::prelude::*;
+    /// let layer = MultiHeadAttention::new(4, 1, &mut Rng::seed(1))?;
+    /// let x = Tensor::ones((1, 2, 4), DType::F32, &Device::Cpu)?;
+    /// let (_, weights) = layer.attend(&x, &x, &x, &AttentionMask::new(), &mut Pass::eval())?;
+    /// assert_eq!(weights.i((0, 0))?.to_vec2::<f32>()?, [[0.5, 0.5], [0.5, 0.5]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A query sees no key behind it: query i those up to i.
+    /// A query sees no key that comes after it: query i sees those up to i.
+    ///
+    /// ```
+    /// use tealight::layer::{AttentionMask, MultiHeadAttention};
+    /// use tealight::prelude::*;
+    /// let layer = MultiHeadAttention::new(4, 1, &mut Rng::seed(1))?;
+    /// let x = Tensor::ones((1, 2, 4), DType::F32, &Device::Cpu)?;
+    /// let (_, weights) = layer.attend(&x, &x, &x, &AttentionMask::new().causal(), &mut Pass::eval())?;
+    /// assert_eq!(weights.i((0, 0))?.to_vec2::<f32>()?, [[1.0, 0.0], [0.5, 0.5]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "is_causal")]
+    #[doc(alias = "generate_square_subsequent_mask")]
     #[must_use]
     pub fn causal(self) -> Self {
         AttentionMask { causal: true, ..self }
@@ -40,6 +65,18 @@ impl AttentionMask {
     ///
     /// # Shapes
     /// (t, s), (n · heads, t, s), or four axes that broadcast to (n, heads, t, s)
+    ///
+    /// ```
+    /// use tealight::layer::{AttentionMask, MultiHeadAttention};
+    /// use tealight::prelude::*;
+    /// let layer = MultiHeadAttention::new(4, 1, &mut Rng::seed(1))?;
+    /// let x = Tensor::ones((1, 2, 4), DType::F32, &Device::Cpu)?;
+    /// // A score that is 800 higher leaves nothing for the others.
+    /// let mask = AttentionMask::new().scores(&Tensor::new(&[[0_f32, 800.0], [0.0, 0.0]], &Device::Cpu)?);
+    /// let (_, weights) = layer.attend(&x, &x, &x, &mask, &mut Pass::eval())?;
+    /// assert_eq!(weights.i((0, 0))?.to_vec2::<f32>()?, [[0.0, 1.0], [0.5, 0.5]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     #[doc(alias = "attn_mask")]
     pub fn scores(self, mask: &Tensor) -> Self {
@@ -50,6 +87,17 @@ impl AttentionMask {
     ///
     /// # Shapes
     /// (n, s), of u8
+    ///
+    /// ```
+    /// use tealight::layer::{AttentionMask, MultiHeadAttention};
+    /// use tealight::prelude::*;
+    /// let layer = MultiHeadAttention::new(4, 1, &mut Rng::seed(1))?;
+    /// let x = Tensor::ones((1, 2, 4), DType::F32, &Device::Cpu)?;
+    /// let mask = AttentionMask::new().padding(&Tensor::new(&[[0_u8, 1]], &Device::Cpu)?);
+    /// let (_, weights) = layer.attend(&x, &x, &x, &mask, &mut Pass::eval())?;
+    /// assert_eq!(weights.i((0, 0))?.to_vec2::<f32>()?, [[1.0, 0.0], [1.0, 0.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     #[doc(alias = "key_padding_mask")]
     pub fn padding(self, mask: &Tensor) -> Self {

@@ -62,6 +62,16 @@ impl MultiHeadAttention {
     ///
     /// # Errors
     /// A width that the heads do not divide; sizes that do not fit in memory.
+    ///
+    /// ```
+    /// use tealight::layer::MultiHeadAttention;
+    /// use tealight::prelude::*;
+    /// let layer = MultiHeadAttention::new(8, 2, &mut Rng::seed(1))?;
+    /// assert_eq!(layer.in_proj_weight.get().dims(), [24, 8]);
+    /// let error = MultiHeadAttention::new(8, 3, &mut Rng::seed(1)).unwrap_err().to_string();
+    /// assert!(error.ends_with("expected a width that the heads divide, got a width of 8 and 3 heads"));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(width: usize, heads: usize, rng: &mut Rng) -> Result<Self> {
         if width == 0 || !width.is_multiple_of(heads) {
             let got = format!("a width of {width} and {heads} heads");
@@ -76,6 +86,15 @@ impl MultiHeadAttention {
     }
 
     /// The same layer without biases.
+    ///
+    /// ```
+    /// use tealight::layer::MultiHeadAttention;
+    /// use tealight::prelude::*;
+    /// let layer = MultiHeadAttention::new(8, 2, &mut Rng::seed(1))?.without_bias();
+    /// let names: Vec<String> = layer.parameters().into_iter().map(|(name, _)| name).collect();
+    /// assert_eq!(names, ["in_proj_weight", "out_proj.weight"]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn without_bias(self) -> Self {
         MultiHeadAttention { in_proj_bias: None, out_proj: self.out_proj.without_bias(), ..self }
     }
@@ -84,14 +103,41 @@ impl MultiHeadAttention {
     ///
     /// # Errors
     /// A probability outside [0, 1].
+    ///
+    /// ```
+    /// use tealight::layer::{AttentionMask, MultiHeadAttention};
+    /// use tealight::prelude::*;
+    /// let layer = MultiHeadAttention::new(4, 1, &mut Rng::seed(1))?.dropout(0.5)?;
+    /// let x = Tensor::ones((1, 2, 4), DType::F32, &Device::Cpu)?;
+    /// let pass = &mut Pass::train(Rng::seed(2));
+    /// let (_, weights) = layer.attend(&x, &x, &x, &AttentionMask::new(), pass)?;
+    /// // Each half is left out or doubled.
+    /// assert!(weights.flatten(0, -1)?.to_vec1::<f32>()?.iter().all(|&w| w == 0.0 || w == 1.0));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn dropout(self, dropout: f64) -> Result<Self> {
         Ok(MultiHeadAttention { dropout: probability(NAME, dropout)?, ..self })
     }
 
     /// The output for these queries, keys and values, and how much of each value was taken, (n, heads, t, s).
     ///
+    /// # Shapes
+    /// Queries (n, t, e), keys and values (n, s, e) to outputs (n, t, e) and weights (n, heads, t, s)
+    ///
     /// # Errors
     /// Inputs of other shapes; masks that do not fit, or that leave a query without a key.
+    ///
+    /// ```
+    /// use tealight::layer::{AttentionMask, MultiHeadAttention};
+    /// use tealight::prelude::*;
+    /// let layer = MultiHeadAttention::new(8, 2, &mut Rng::seed(1))?;
+    /// let query = Tensor::ones((3, 4, 8), DType::F32, &Device::Cpu)?;
+    /// let text = Tensor::ones((3, 5, 8), DType::F32, &Device::Cpu)?;
+    /// let (y, weights) = layer.attend(&query, &text, &text, &AttentionMask::new(), &mut Pass::eval())?;
+    /// assert_eq!((y.dims(), weights.dims()), (&[3, 4, 8][..], &[3, 2, 4, 5][..]));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "need_weights")]
     pub fn attend(
         &self,
         query: &Tensor,

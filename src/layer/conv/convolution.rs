@@ -68,6 +68,17 @@ macro_rules! convolutions {
             ///
             /// # Errors
             /// Groups that do not divide the channels; sizes that do not fit in memory.
+            ///
+            /// ```
+            #[doc = concat!("use tealight::layer::", stringify!($name), ";")]
+            /// use tealight::ops::ConvOptions;
+            /// use tealight::prelude::*;
+            /// let options = ConvOptions::new().groups(2);
+            #[doc = concat!("let layer = ", stringify!($name), "::new(4, 6, 3, options, &mut Rng::seed(1))?;")]
+            /// // A kernel for each pair of channels in the same group.
+            #[doc = concat!("assert_eq!(layer.weight.get().elem_count(), 4 * 6 / 2 * 3_usize.pow(", $sides, "));")]
+            /// # Ok::<(), tealight::Error>(())
+            /// ```
             pub fn new(
                 inputs: usize,
                 outputs: usize,
@@ -82,6 +93,17 @@ macro_rules! convolutions {
             }
 
             /// The same layer without b.
+            ///
+            /// ```
+            #[doc = concat!("use tealight::layer::", stringify!($name), ";")]
+            /// use tealight::ops::ConvOptions;
+            /// use tealight::prelude::*;
+            #[doc = concat!("let layer = ", stringify!($name),
+                "::new(3, 16, 5, ConvOptions::new(), &mut Rng::seed(1))?.without_bias();")]
+            /// let names: Vec<String> = layer.parameters().into_iter().map(|(name, _)| name).collect();
+            /// assert_eq!(names, ["weight"]);
+            /// # Ok::<(), tealight::Error>(())
+            /// ```
             pub fn without_bias(self) -> Self {
                 $name { bias: None, ..self }
             }
@@ -111,11 +133,13 @@ convolutions! {
         "(10, 3, 33, 21)" "[10, 16, 15, 9]";
     /// The transposed convolution of sequences: with a stride, y is longer than x; see [`Tensor::conv_transpose1d`].
     #[doc(alias = "deconvolution")]
+    #[doc(alias = "Conv1DTranspose")]
     ConvTranspose1d 1 conv_transpose1d true
         "(n, c, l) or (c, l) to (n, o, l′) or (o, l′)" "(inputs, outputs / groups, k)"
         "(10, 3, 15)" "[10, 16, 33]";
     /// The transposed convolution of images: with a stride, y is larger than x; see [`Tensor::conv_transpose2d`].
     #[doc(alias = "deconvolution")]
+    #[doc(alias = "Conv2DTranspose")]
     ConvTranspose2d 2 conv_transpose2d true
         "(n, c, h, w) or (c, h, w) to (n, o, h′, w′) or (o, h′, w′)" "(inputs, outputs / groups, kh, kw)"
         "(10, 3, 15, 9)" "[10, 16, 33, 21]";

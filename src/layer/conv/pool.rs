@@ -34,6 +34,17 @@ macro_rules! pools {
 
         impl $name {
             /// A layer with these windows.
+            ///
+            /// ```
+            #[doc = concat!("use tealight::layer::", stringify!($name), ";")]
+            /// use tealight::ops::PoolOptions;
+            /// use tealight::prelude::*;
+            #[doc = concat!("let layer = ", stringify!($name), "::new(PoolOptions::new(3));")]
+            #[doc = concat!("let x = Tensor::zeros(", $x, ", DType::F32, &Device::Cpu)?;")]
+            /// // 9 places in windows of 3, side by side.
+            /// assert_eq!(layer.predict(&x)?.dims()[2], 3);
+            /// # Ok::<(), tealight::Error>(())
+            /// ```
             pub fn new(options: PoolOptions<$sides>) -> Self {
                 $name { options }
             }
@@ -51,13 +62,17 @@ macro_rules! pools {
 
 pools! {
     /// The largest number of each window of a sequence; see [`Tensor::max_pool1d`].
+    #[doc(alias = "MaxPooling1D")]
     MaxPool1d 1 max_pool1d "(n, c, l) or (c, l) to (n, c, l′) or (c, l′)" "(10, 3, 9)" "[10, 3, 4]";
     /// The largest number of each window of an image; see [`Tensor::max_pool2d`].
+    #[doc(alias = "MaxPooling2D")]
     MaxPool2d 2 max_pool2d "(n, c, h, w) or (c, h, w) to (n, c, h′, w′) or (c, h′, w′)"
         "(10, 3, 9, 5)" "[10, 3, 4, 2]";
     /// The mean of each window of a sequence; see [`Tensor::avg_pool1d`].
+    #[doc(alias = "AveragePooling1D")]
     AvgPool1d 1 avg_pool1d "(n, c, l) or (c, l) to (n, c, l′) or (c, l′)" "(10, 3, 9)" "[10, 3, 4]";
     /// The mean of each window of an image; see [`Tensor::avg_pool2d`].
+    #[doc(alias = "AveragePooling2D")]
     AvgPool2d 2 avg_pool2d "(n, c, h, w) or (c, h, w) to (n, c, h′, w′) or (c, h′, w′)"
         "(10, 3, 9, 5)" "[10, 3, 4, 2]";
 }
@@ -74,6 +89,7 @@ pools! {
 /// assert_eq!(AdaptiveAvgPool2d::new([1, 1]).predict(&x)?.dims(), [10, 64, 1, 1]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
+#[doc(alias = "GlobalAveragePooling2D")]
 #[derive(Clone, Copy, Debug)]
 pub struct AdaptiveAvgPool2d {
     sides: [usize; 2],
@@ -81,6 +97,15 @@ pub struct AdaptiveAvgPool2d {
 
 impl AdaptiveAvgPool2d {
     /// A layer whose outputs have these sides.
+    ///
+    /// ```
+    /// use tealight::layer::AdaptiveAvgPool2d;
+    /// use tealight::prelude::*;
+    /// let image = Tensor::new(&[[[1.0, 2.0], [3.0, 4.0]]], &Device::Cpu)?;
+    /// assert_eq!(AdaptiveAvgPool2d::new([1, 1]).predict(&image)?.to_vec3::<f64>()?, [[[2.5]]]);
+    /// assert_eq!(AdaptiveAvgPool2d::new([2, 1]).predict(&image)?.to_vec3::<f64>()?, [[[1.5], [3.5]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(sides: [usize; 2]) -> Self {
         AdaptiveAvgPool2d { sides }
     }

@@ -23,6 +23,9 @@ enum Size {
 
 /// Images in another size, of their nearest elements or bilinear.
 ///
+/// # Shapes
+/// (n, c, h, w) or (c, h, w) to (n, c, h′, w′) or (c, h′, w′)
+///
 /// ```
 /// use tealight::layer::Upsample;
 /// use tealight::prelude::*;
@@ -31,6 +34,7 @@ enum Size {
 /// assert_eq!(Upsample::to([7, 9]).bilinear(true).predict(&x)?.dims(), [10, 3, 7, 9]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
+#[doc(alias = "UpSampling2D")]
 #[derive(Clone, Copy, Debug)]
 pub struct Upsample {
     size: Size,
@@ -39,18 +43,46 @@ pub struct Upsample {
 
 impl Upsample {
     /// To these sides, of the nearest elements.
+    ///
+    /// ```
+    /// use tealight::layer::Upsample;
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[[1.0, 2.0]]], &Device::Cpu)?;
+    /// assert_eq!(Upsample::to([1, 4]).predict(&x)?.to_vec3::<f64>()?, [[[1.0, 1.0, 2.0, 2.0]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "size")]
     pub fn to(sides: [usize; 2]) -> Self {
         Upsample { size: Size::To(sides), bilinear: None }
     }
 
     /// To sides that are this many times as long, of the nearest elements.
+    ///
+    /// ```
+    /// use tealight::layer::Upsample;
+    /// use tealight::prelude::*;
+    /// let x = Tensor::zeros((3, 4, 5), DType::F32, &Device::Cpu)?;
+    /// assert_eq!(Upsample::by(2).predict(&x)?.dims(), [3, 8, 10]);
+    /// assert_eq!(Upsample::by([1, 3]).predict(&x)?.dims(), [3, 4, 15]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "scale_factor")]
     pub fn by(factors: impl Into<Sides<2>>) -> Self {
         Upsample { size: Size::By(factors.into().0), bilinear: None }
     }
 
     /// The same layer, bilinear: `align_corners` says whether the middles of the corners stay in the corners, or their edges.
+    ///
+    /// ```
+    /// use tealight::layer::Upsample;
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[[1.0, 2.0]]], &Device::Cpu)?;
+    /// let y = Upsample::to([1, 3]).bilinear(true).predict(&x)?;
+    /// assert_eq!(y.to_vec3::<f64>()?, [[[1.0, 1.5, 2.0]]]);
+    /// let y = Upsample::to([1, 4]).bilinear(false).predict(&x)?;
+    /// assert_eq!(y.to_vec3::<f64>()?, [[[1.0, 1.25, 1.75, 2.0]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     pub fn bilinear(self, align_corners: bool) -> Self {
         Upsample { bilinear: Some(align_corners), ..self }

@@ -29,6 +29,14 @@ use crate::ops::standardize;
 /// Mean 0 and variance 1 for each channel, over the batch and the D axes after the channels; then a scale and a shift
 /// that are learned. Use it as [`BatchNorm1d`] or [`BatchNorm2d`].
 ///
+/// # Shapes
+/// (n, c) or (n, c, l), images (n, c, h, w); the shape stays.
+///
+/// # Formula
+/// y = (x − mean) / √(var + ε) · w + b for each channel. Training: mean and var (with divisor n) of the batch, and the
+/// running ones come nearer: r ← (1 − momentum)·r + momentum·(that of the batch; for var with divisor n − 1). Evaluation:
+/// the running ones.
+///
 /// ```
 /// use tealight::layer::BatchNorm2d;
 /// use tealight::prelude::*;
@@ -41,6 +49,7 @@ use crate::ops::standardize;
 /// assert!((mean.mean_all()?.to_scalar::<f32>()? - 0.5).abs() < 0.05);
 /// # Ok::<(), tealight::Error>(())
 /// ```
+#[doc(alias = "BatchNormalization")]
 #[derive(Clone, Debug)]
 pub struct BatchNorm<const D: usize> {
     /// w, (c); it starts as ones.
@@ -55,12 +64,38 @@ pub struct BatchNorm<const D: usize> {
 }
 
 /// [`BatchNorm`] of (n, c) or (n, c, l).
+///
+/// ```
+/// use tealight::prelude::*;
+/// let x = Tensor::new(&[[1_f32, 10.0], [3.0, 30.0]], &Device::Cpu)?;
+/// let y = BatchNorm1d::new(2)?.forward(&x, &mut Pass::train(Rng::seed(1)))?;
+/// assert_eq!(y.round()?.to_vec2::<f32>()?, [[-1.0, -1.0], [1.0, 1.0]]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 pub type BatchNorm1d = BatchNorm<1>;
 
 /// [`BatchNorm`] of images (n, c, h, w).
+///
+/// ```
+/// use tealight::prelude::*;
+/// let error = BatchNorm2d::new(3)?.predict(&Tensor::zeros((4, 3), DType::F32, &Device::Cpu)?).unwrap_err();
+/// assert_eq!(error.to_string(), "batch_norm2d: expected inputs of shape [n, 3, h, w], got [4, 3]");
+/// # Ok::<(), tealight::Error>(())
+/// ```
 pub type BatchNorm2d = BatchNorm<2>;
 
 /// The statistics that a [`BatchNorm`] gathers while training.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let layer = BatchNorm1d::new(1)?;
+/// layer.forward(&Tensor::new(&[[0_f32], [10.0]], &Device::Cpu)?, &mut Pass::train(Rng::seed(1)))?;
+/// let running = layer.running.as_ref().unwrap();
+/// // A tenth of the way from 0 to the batch's mean.
+/// assert_eq!(running.mean.get().to_vec1::<f32>()?, [0.5]);
+/// assert_eq!(running.batches.get().to_scalar::<i64>()?, 1);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Running {
     /// (c); zeros at first.
@@ -68,6 +103,7 @@ pub struct Running {
     /// (c), with divisor n − 1; ones at first.
     pub var: Buffer,
     /// How many batches there were, an i64.
+    #[doc(alias = "num_batches_tracked")]
     pub batches: Buffer,
 }
 
@@ -82,6 +118,14 @@ impl<const D: usize> BatchNorm<D> {
     ///
     /// # Errors
     /// Sizes that do not fit in memory.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// // Before any training, evaluation changes next to nothing: mean 0, variance 1.
+    /// let x = Tensor::new(&[[1_f32, 2.0, 3.0]], &Device::Cpu)?;
+    /// assert_eq!(BatchNorm1d::new(3)?.predict(&x)?.round()?, x);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(channels: usize) -> Result<Self> {
         let running = Running {
             mean: Buffer::new(Tensor::zeros(channels, DType::F32, &Device::Cpu)?),
@@ -93,19 +137,47 @@ impl<const D: usize> BatchNorm<D> {
     }
 
     /// The same layer without w and b.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let layer = BatchNorm1d::new(3)?.without_affine();
+    /// assert!(layer.parameters().is_empty());
+    /// assert_eq!(layer.state()[0].0, "running_mean");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn without_affine(self) -> Self {
         BatchNorm { weight: None, bias: None, ..self }
     }
 
     /// The same layer without running statistics: evaluation goes by the batch too.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let layer = BatchNorm1d::new(1)?.without_running();
+    /// let y = layer.predict(&Tensor::new(&[[1_f32], [3.0]], &Device::Cpu)?)?;
+    /// assert_eq!(y.round()?.to_vec2::<f32>()?, [[-1.0], [1.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "track_running_stats")]
     pub fn without_running(self) -> Self {
         BatchNorm { running: None, ..self }
     }
 
-    /// The same layer with this share of a batch in the running statistics, or, with `None`, with the mean of all batches.
+    /// The same layer with this share of a batch in the running statistics; with `None` they are the mean of all batches.
     ///
     /// # Errors
     /// A momentum outside [0, 1].
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let layer = BatchNorm1d::new(1)?.momentum(None)?;
+    /// for batch in [[[0_f32], [2.0]], [[4.0], [10.0]]] {
+    ///     layer.forward(&Tensor::new(&batch, &Device::Cpu)?, &mut Pass::train(Rng::seed(1)))?;
+    /// }
+    /// // The mean of 1 and 7.
+    /// assert_eq!(layer.running.as_ref().unwrap().mean.get().to_vec1::<f32>()?, [4.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn momentum(self, momentum: impl Into<Option<f64>>) -> Result<Self> {
         match momentum.into() {
             Some(share) if !(0.0..=1.0).contains(&share) => {
@@ -119,6 +191,14 @@ impl<const D: usize> BatchNorm<D> {
     ///
     /// # Errors
     /// An ε that is not above 0.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let layer = BatchNorm1d::new(1)?.eps(3.0)?;
+    /// let y = layer.forward(&Tensor::new(&[[1_f32], [3.0]], &Device::Cpu)?, &mut Pass::train(Rng::seed(1)))?;
+    /// assert_eq!(y.to_vec2::<f32>()?, [[-0.5], [0.5]]); // ±1 / √(1 + 3)
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn eps(self, eps: f64) -> Result<Self> {
         Ok(BatchNorm { eps: checked_eps(Self::NAME, eps)?, ..self })
     }

@@ -24,6 +24,13 @@ use crate::ops::standardize;
 
 /// Mean 0 and variance 1 for each group of channels of each input, then a scale and a shift for each channel.
 ///
+/// # Shapes
+/// (n, c, ..); the shape stays.
+///
+/// # Formula
+/// y = (x − mean) / √(var + ε) · w + b, mean and var (with divisor n) over the channels of a group and all axes after
+/// them; w and b for each channel
+///
 /// ```
 /// use tealight::layer::GroupNorm;
 /// use tealight::prelude::*;
@@ -32,6 +39,7 @@ use crate::ops::standardize;
 /// assert!(layer.predict(&x)?.mean_all()?.to_scalar::<f32>()?.abs() < 1e-6);
 /// # Ok::<(), tealight::Error>(())
 /// ```
+#[doc(alias = "GroupNormalization")]
 #[derive(Clone, Debug)]
 pub struct GroupNorm {
     /// w, (c); it starts as ones.
@@ -48,6 +56,16 @@ impl GroupNorm {
     ///
     /// # Errors
     /// Channels that the groups do not divide; sizes that do not fit in memory.
+    ///
+    /// ```
+    /// use tealight::layer::GroupNorm;
+    /// use tealight::prelude::*;
+    /// // Two groups of two channels, each with numbers of its own size.
+    /// let y = GroupNorm::new(2, 4)?.predict(&Tensor::new(&[[1_f32, 3.0, 100.0, 300.0]], &Device::Cpu)?)?;
+    /// assert_eq!(y.round()?.to_vec2::<f32>()?, [[-1.0, 1.0, -1.0, 1.0]]);
+    /// assert!(GroupNorm::new(4, 6).is_err());
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(groups: usize, channels: usize) -> Result<Self> {
         if groups == 0 || !channels.is_multiple_of(groups) {
             let got = format!("{channels} channels in {groups} groups");
@@ -57,6 +75,14 @@ impl GroupNorm {
     }
 
     /// The same layer without w and b.
+    ///
+    /// ```
+    /// use tealight::layer::GroupNorm;
+    /// use tealight::prelude::*;
+    /// assert_eq!(GroupNorm::new(2, 6)?.parameters().len(), 2);
+    /// assert_eq!(GroupNorm::new(2, 6)?.without_affine().parameters().len(), 0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn without_affine(self) -> Self {
         GroupNorm { weight: None, bias: None, ..self }
     }
@@ -65,6 +91,14 @@ impl GroupNorm {
     ///
     /// # Errors
     /// An ε that is not above 0.
+    ///
+    /// ```
+    /// use tealight::layer::GroupNorm;
+    /// use tealight::prelude::*;
+    /// let y = GroupNorm::new(1, 2)?.eps(3.0)?.predict(&Tensor::new(&[[1_f32, 3.0]], &Device::Cpu)?)?;
+    /// assert_eq!(y.to_vec2::<f32>()?, [[-0.5, 0.5]]); // ±1 / √(1 + 3)
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn eps(self, eps: f64) -> Result<Self> {
         Ok(GroupNorm { eps: checked_eps("group_norm", eps)?, ..self })
     }
@@ -83,6 +117,13 @@ impl Layer for GroupNorm {
 }
 
 /// Mean 0 and variance 1 for each channel of each input; for images and sequences.
+///
+/// # Shapes
+/// (n, c, ..); the shape stays.
+///
+/// # Formula
+/// y = (x − mean) / √(var + ε), mean and var (with divisor n) over the axes after the channels; then · w + b if it is
+/// [`affine`](InstanceNorm::affine)
 ///
 /// ```
 /// use tealight::layer::InstanceNorm;
@@ -106,6 +147,14 @@ pub struct InstanceNorm {
 
 impl InstanceNorm {
     /// A layer for `channels` channels, with ε = 1e-5 and without w and b.
+    ///
+    /// ```
+    /// use tealight::layer::InstanceNorm;
+    /// use tealight::prelude::*;
+    /// let y = InstanceNorm::new(2).predict(&Tensor::new(&[[[1_f32, 3.0], [100.0, 300.0]]], &Device::Cpu)?)?;
+    /// assert_eq!(y.round()?.to_vec3::<f32>()?, [[[-1.0, 1.0], [-1.0, 1.0]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(channels: usize) -> Self {
         InstanceNorm { weight: None, bias: None, channels, eps: 1e-5 }
     }
@@ -114,6 +163,15 @@ impl InstanceNorm {
     ///
     /// # Errors
     /// Sizes that do not fit in memory.
+    ///
+    /// ```
+    /// use tealight::layer::InstanceNorm;
+    /// use tealight::prelude::*;
+    /// let layer = InstanceNorm::new(2).affine()?;
+    /// let names: Vec<String> = layer.parameters().into_iter().map(|(name, _)| name).collect();
+    /// assert_eq!(names, ["weight", "bias"]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn affine(self) -> Result<Self> {
         Ok(InstanceNorm { weight: ones(self.channels)?, bias: zeros(self.channels)?, ..self })
     }
@@ -122,6 +180,14 @@ impl InstanceNorm {
     ///
     /// # Errors
     /// An ε that is not above 0.
+    ///
+    /// ```
+    /// use tealight::layer::InstanceNorm;
+    /// use tealight::prelude::*;
+    /// let y = InstanceNorm::new(1).eps(3.0)?.predict(&Tensor::new(&[[[1_f32, 3.0]]], &Device::Cpu)?)?;
+    /// assert_eq!(y.to_vec3::<f32>()?, [[[-0.5, 0.5]]]); // ±1 / √(1 + 3)
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn eps(self, eps: f64) -> Result<Self> {
         Ok(InstanceNorm { eps: checked_eps("instance_norm", eps)?, ..self })
     }

@@ -25,6 +25,12 @@ use crate::ops::standardize;
 
 /// Mean 0 and variance 1 over the last axes, then a scale and a shift that are learned.
 ///
+/// # Shapes
+/// (.., shape..); the shape stays.
+///
+/// # Formula
+/// y = (x − mean) / √(var + ε) · w + b, mean and var (with divisor n) over the last axes
+///
 /// ```
 /// use tealight::layer::LayerNorm;
 /// use tealight::prelude::*;
@@ -33,6 +39,7 @@ use crate::ops::standardize;
 /// assert!(y.mean(1)?.abs()?.max_all()?.to_scalar::<f32>()? < 1e-6);
 /// # Ok::<(), tealight::Error>(())
 /// ```
+#[doc(alias = "LayerNormalization")]
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
     /// w, of the normalised shape; it starts as ones.
@@ -48,6 +55,15 @@ impl LayerNorm {
     ///
     /// # Errors
     /// No axes; a shape that does not fit in memory.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// // Over the last two axes together.
+    /// let x = Tensor::new(&[[[1_f32, 1.0], [3.0, 3.0]]], &Device::Cpu)?;
+    /// let y = LayerNorm::new((2, 2))?.predict(&x)?;
+    /// assert_eq!(y.round()?.to_vec3::<f32>()?, [[[-1.0, -1.0], [1.0, 1.0]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(shape: impl Into<Shape>) -> Result<Self> {
         let shape = shape.into().into_dims();
         if shape.is_empty() {
@@ -57,11 +73,27 @@ impl LayerNorm {
     }
 
     /// The same layer without b.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let layer = LayerNorm::new(3)?.without_bias();
+    /// let names: Vec<String> = layer.parameters().into_iter().map(|(name, _)| name).collect();
+    /// assert_eq!(names, ["weight"]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn without_bias(self) -> Self {
         LayerNorm { bias: None, ..self }
     }
 
     /// The same layer without w and b.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// assert_eq!(LayerNorm::new(3)?.parameters().len(), 2);
+    /// assert_eq!(LayerNorm::new(3)?.without_affine().parameters().len(), 0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "elementwise_affine")]
     pub fn without_affine(self) -> Self {
         LayerNorm { weight: None, bias: None, ..self }
     }
@@ -70,6 +102,13 @@ impl LayerNorm {
     ///
     /// # Errors
     /// An ε that is not above 0.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let y = LayerNorm::new(2)?.eps(3.0)?.predict(&Tensor::new(&[1_f32, 3.0], &Device::Cpu)?)?;
+    /// assert_eq!(y.to_vec1::<f32>()?, [-0.5, 0.5]); // ±1 / √(1 + 3)
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn eps(self, eps: f64) -> Result<Self> {
         Ok(LayerNorm { eps: checked_eps("layer_norm", eps)?, ..self })
     }

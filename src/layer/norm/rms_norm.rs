@@ -25,6 +25,12 @@ use crate::ops::standardize;
 
 /// Mean of squares 1 over the last axes, then a scale that is learned.
 ///
+/// # Shapes
+/// (.., shape..); the shape stays.
+///
+/// # Formula
+/// y = x / √(mean x² + ε) · w over the last axes
+///
 /// ```
 /// use tealight::layer::RmsNorm;
 /// use tealight::prelude::*;
@@ -32,6 +38,7 @@ use crate::ops::standardize;
 /// assert_eq!(y.to_vec2::<f32>()?, [[0.2, 1.4]]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
+#[doc(alias = "RMSNormalization")]
 #[derive(Clone, Debug)]
 pub struct RmsNorm {
     /// w, of the normalised shape; it starts as ones.
@@ -46,6 +53,15 @@ impl RmsNorm {
     ///
     /// # Errors
     /// No axes; a shape that does not fit in memory.
+    ///
+    /// ```
+    /// use tealight::layer::RmsNorm;
+    /// use tealight::prelude::*;
+    /// // A LayerNorm would take the mean away and give zeros.
+    /// let y = RmsNorm::new(2)?.predict(&Tensor::new(&[2_f32, 2.0], &Device::Cpu)?)?;
+    /// assert_eq!(y.to_vec1::<f32>()?, [1.0, 1.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(shape: impl Into<Shape>) -> Result<Self> {
         let shape = shape.into().into_dims();
         if shape.is_empty() {
@@ -55,6 +71,15 @@ impl RmsNorm {
     }
 
     /// The same layer without w.
+    ///
+    /// ```
+    /// use tealight::layer::RmsNorm;
+    /// use tealight::prelude::*;
+    /// assert_eq!(RmsNorm::new(3)?.parameters().len(), 1);
+    /// assert_eq!(RmsNorm::new(3)?.without_affine().parameters().len(), 0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "elementwise_affine")]
     pub fn without_affine(self) -> Self {
         RmsNorm { weight: None, ..self }
     }
@@ -63,6 +88,14 @@ impl RmsNorm {
     ///
     /// # Errors
     /// An ε that is not above 0.
+    ///
+    /// ```
+    /// use tealight::layer::RmsNorm;
+    /// use tealight::prelude::*;
+    /// let y = RmsNorm::new(2)?.eps(12.0)?.predict(&Tensor::new(&[2_f32, 2.0], &Device::Cpu)?)?;
+    /// assert_eq!(y.to_vec1::<f32>()?, [0.5, 0.5]); // 2 / √(4 + 12)
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn eps(self, eps: f64) -> Result<Self> {
         Ok(RmsNorm { eps: Some(checked_eps("rms_norm", eps)?), ..self })
     }

@@ -15,6 +15,10 @@ use crate::ops;
 
 /// The gated recurrent unit; see [`Recurrent::run`].
 ///
+/// # Formula
+/// h′ = (1 − σ(z))·n + σ(z)·h, n = tanh(xₙ + σ(r)·hₙ); r and z are W·x + b + W_h·h + b_h, xₙ = W·x + b and
+/// hₙ = W_h·h + b_h, in the order r, z, n
+///
 /// ```
 /// use tealight::layer::{Gru, RnnOptions};
 /// use tealight::prelude::*;
@@ -26,6 +30,15 @@ use crate::ops;
 pub type Gru = Recurrent<GruCell, 1>;
 
 /// A step of a [`Gru`].
+///
+/// ```
+/// use tealight::layer::{Cell, GruCell};
+/// use tealight::prelude::*;
+/// let layer = Gru::new(3, 5, RnnOptions::new(), &mut Rng::seed(1))?;
+/// assert_eq!(GruCell::GATES, 3); // r, z and n
+/// assert_eq!(layer.weights[0].weight_ih.get().dims(), [3 * 5, 3]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GruCell;
 

@@ -14,6 +14,9 @@ use crate::ops;
 
 /// The long short-term memory; its state is [h, c]. See [`Recurrent::run`].
 ///
+/// # Formula
+/// c′ = σ(f)·c + σ(i)·tanh(g), h′ = σ(o)·tanh(c′); i, f, g, o are W·x + b + W_h·h + b_h, in this order
+///
 /// ```
 /// use tealight::layer::{Lstm, RnnOptions};
 /// use tealight::prelude::*;
@@ -61,6 +64,15 @@ impl Lstm {
 }
 
 /// A step of an [`Lstm`].
+///
+/// ```
+/// use tealight::layer::{Cell, LstmCell};
+/// use tealight::prelude::*;
+/// let layer = Lstm::new(3, 5, RnnOptions::new(), &mut Rng::seed(1))?;
+/// assert_eq!(LstmCell::GATES, 4); // i, f, g and o
+/// assert_eq!(layer.weights[0].weight_ih.get().dims(), [4 * 5, 3]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LstmCell;
 

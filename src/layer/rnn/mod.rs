@@ -7,11 +7,13 @@
 //! # Errors
 //! Inputs of another shape, or without a step; a first state that does not fit.
 
+mod cell;
 mod gru;
 mod lstm;
 mod options;
 mod simple;
 
+pub use cell::{Cell, Recurrence};
 pub use gru::{Gru, GruCell};
 pub use lstm::{Lstm, LstmCell};
 pub use options::RnnOptions;
@@ -23,55 +25,15 @@ use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::ops::Rng;
 
-/// One step of a recurrent layer, whose state is S tensors of shape (n, h); the first of them is the output.
-pub trait Cell<const S: usize>: Clone + std::fmt::Debug + Send + Sync {
-    /// The name in error messages.
-    const NAME: &'static str;
-    /// The name of the layer's type.
-    const KIND: &'static str;
-    /// How many times h numbers the weights make of the input.
-    const GATES: usize;
-    /// Whether the second bias is added to the input's share, once for all steps.
-    const JOINT_BIAS: bool;
-
-    /// The state after a step: `x` is the input's share of the gates, `recurrent` makes the state's.
-    ///
-    /// # Errors
-    /// Those of the operations.
-    fn step(&self, x: &Tensor, state: [Tensor; S], recurrent: &Recurrence) -> Result<[Tensor; S]>;
-}
-
-/// What a step does with the output of the one before: h·Wᵀ + b.
-#[derive(Debug)]
-pub struct Recurrence {
-    weight: Tensor,
-    bias: Option<Tensor>,
-    hidden: usize,
-}
-
-impl Recurrence {
-    /// h·Wᵀ + b, (n, gates · h); b only if the cell does not have it added once for all.
-    ///
-    /// # Errors
-    /// An output of another shape.
-    pub fn gates(&self, h: &Tensor) -> Result<Tensor> {
-        let gates = h.matmul(&self.weight)?;
-        match &self.bias {
-            Some(bias) => gates + bias,
-            None => Ok(gates),
-        }
-    }
-
-    /// The k-th of all gates, (n, h).
-    ///
-    /// # Errors
-    /// A gate that there is not.
-    pub fn gate(&self, gates: &Tensor, k: usize) -> Result<Tensor> {
-        gates.narrow(1, k.saturating_mul(self.hidden), self.hidden)
-    }
-}
-
 /// The parameters of one layer in one direction; the gates follow each other in PyTorch's order.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let layer = Lstm::new(3, 5, RnnOptions::new().bidirectional(), &mut Rng::seed(1))?;
+/// assert_eq!(layer.weights.len(), 2); // one for each direction
+/// assert_eq!(layer.weights[1].weight_hh.get().dims(), [20, 5]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Weights {
     /// For the input, (gates · h, inputs).
@@ -85,6 +47,18 @@ pub struct Weights {
 }
 
 /// A recurrent layer of cells C, whose state is S tensors. Use it as [`Rnn`], [`Lstm`] or [`Gru`].
+///
+/// # Shapes
+/// (n, t, d) to (n, t, h), or 2h in both directions; (t, n, d) to (t, n, h) with [`RnnOptions::time_first`]
+///
+/// ```
+/// use tealight::layer::{LstmCell, Recurrent};
+/// use tealight::prelude::*;
+/// // What `Lstm` is short for.
+/// let layer = Recurrent::<LstmCell, 2>::new(3, 5, RnnOptions::new(), &mut Rng::seed(1))?;
+/// assert_eq!(layer.kind(), "Lstm");
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Recurrent<C, const S: usize> {
     /// Of each layer, and in it of each direction.
@@ -101,6 +75,16 @@ impl<C: Cell<S> + Default, const S: usize> Recurrent<C, S> {
     ///
     /// # Errors
     /// Options without a layer, or with a dropout outside [0, 1]; sizes that do not fit in memory.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let layer = Gru::new(3, 4, RnnOptions::new(), &mut Rng::seed(1))?;
+    /// // 1 / √4
+    /// assert!(layer.weights[0].weight_hh.get().abs()?.max_all()?.to_scalar::<f32>()? <= 0.5);
+    /// let error = Gru::new(3, 4, RnnOptions::new().layers(0), &mut Rng::seed(1)).unwrap_err();
+    /// assert_eq!(error.to_string(), "gru: expected one layer or more, got 0");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(inputs: usize, hidden: usize, options: RnnOptions, rng: &mut Rng) -> Result<Self> {
         options.check(C::NAME)?;
         let bound = 1.0 / (hidden.max(1) as f64).sqrt();
@@ -126,6 +110,9 @@ impl<C: Cell<S> + Default, const S: usize> Recurrent<C, S> {
 
 impl<C: Cell<S>, const S: usize> Recurrent<C, S> {
     /// The outputs of all steps, and the state after the last; it begins with `state`, or with zeros.
+    ///
+    /// # Shapes
+    /// Inputs (n, t, d) to outputs (n, t, h), or 2h in both directions; each tensor of a state is (layers · directions, n, h).
     ///
     /// ```
     /// use tealight::layer::{Lstm, RnnOptions};

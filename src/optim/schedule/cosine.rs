@@ -37,6 +37,15 @@ impl Cosine {
     ///
     /// # Errors
     /// No steps.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::{Cosine, Schedule};
+    /// let schedule = Cosine::new(6)?;
+    /// assert_eq!([0, 3, 6].map(|step| schedule.rate(step)), [1.0, 0.5, 0.0]);
+    /// assert_eq!(schedule.steps(), 6);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "T_max")]
     pub fn new(steps: usize) -> Result<Self> {
         Ok(Cosine { steps: some_steps("Cosine", steps)?, floor: 0.0 })
     }
@@ -45,6 +54,13 @@ impl Cosine {
     ///
     /// # Errors
     /// A floor that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::{Cosine, Schedule};
+    /// assert_eq!(Cosine::new(6)?.down_to(0.25)?.rate(6), 0.25);
+    /// assert!(Cosine::new(6)?.down_to(-0.25).is_err());
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "eta_min")]
     pub fn down_to(mut self, floor: f64) -> Result<Self> {
         self.floor = not_negative("Cosine", "a floor", floor)?;
@@ -86,6 +102,15 @@ impl WarmRestarts {
     ///
     /// # Errors
     /// No steps; a factor of 0.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::{Schedule, WarmRestarts};
+    /// let schedule = WarmRestarts::new(4, 1)?;
+    /// assert_eq!([0, 2, 4, 8].map(|step| schedule.rate(step)), [1.0, 0.5, 1.0, 1.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "T_0")]
+    #[doc(alias = "T_mult")]
     pub fn new(first: usize, factor: usize) -> Result<Self> {
         let first = some_steps("WarmRestarts", first)?;
         match factor {
@@ -98,6 +123,12 @@ impl WarmRestarts {
     ///
     /// # Errors
     /// A floor that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::{Schedule, WarmRestarts};
+    /// assert_eq!(WarmRestarts::new(4, 1)?.down_to(0.5)?.rate(2), 0.75); // half of the way to 0.5
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "eta_min")]
     pub fn down_to(mut self, floor: f64) -> Result<Self> {
         self.floor = not_negative("WarmRestarts", "a floor", floor)?;
@@ -148,6 +179,14 @@ impl OneCycle {
     ///
     /// # Errors
     /// No steps.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::{OneCycle, Schedule};
+    /// let schedule = OneCycle::new(100)?;
+    /// assert_eq!(schedule.rate(99), schedule.rate(500));
+    /// assert_eq!(OneCycle::new(0).unwrap_err().to_string(), "OneCycle: expected one step or more, got 0");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(steps: usize) -> Result<Self> {
         let steps = some_steps("OneCycle", steps)?;
         Ok(OneCycle { steps, share: 0.3, first: 25.0, last: 1e4, linear: false, three: false })
@@ -157,6 +196,12 @@ impl OneCycle {
     ///
     /// # Errors
     /// A part outside [0, 1].
+    ///
+    /// ```
+    /// use tealight::optim::schedule::{OneCycle, Schedule};
+    /// assert_eq!(OneCycle::new(100)?.rising(0.5)?.rate(49), 1.0); // the last of the first 50 steps
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "pct_start")]
     pub fn rising(mut self, share: f64) -> Result<Self> {
         if !(0.0..=1.0).contains(&share) {
@@ -170,6 +215,13 @@ impl OneCycle {
     ///
     /// # Errors
     /// One that is not positive.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::{OneCycle, Schedule};
+    /// let schedule = OneCycle::new(100)?.divisors(4.0, 2.0)?;
+    /// assert_eq!((schedule.rate(0), schedule.rate(99)), (0.25, 0.125));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "div_factor")]
     #[doc(alias = "final_div_factor")]
     pub fn divisors(mut self, first: f64, last: f64) -> Result<Self> {
@@ -179,6 +231,14 @@ impl OneCycle {
     }
 
     /// Along straight lines instead of cosines.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::{OneCycle, Schedule};
+    /// let schedule = OneCycle::new(10)?.rising(0.5)?.divisors(2.0, 1.0)?.linear();
+    /// assert_eq!([0, 1, 2, 4].map(|step| schedule.rate(step)), [0.5, 0.625, 0.75, 1.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "anneal_strategy")]
     #[must_use]
     pub fn linear(mut self) -> Self {
         self.linear = true;
@@ -186,6 +246,13 @@ impl OneCycle {
     }
 
     /// Down to the start in as many steps as up, and then on to the end.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::{OneCycle, Schedule};
+    /// let schedule = OneCycle::new(20)?.divisors(4.0, 2.0)?.three_phase();
+    /// assert_eq!([0, 5, 10, 19].map(|step| schedule.rate(step)), [0.25, 1.0, 0.25, 0.125]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     pub fn three_phase(mut self) -> Self {
         self.three = true;

@@ -35,6 +35,13 @@ impl Ramp {
     ///
     /// # Errors
     /// A factor that is negative or not finite; no steps.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::{Ramp, Schedule};
+    /// assert_eq!(Ramp::new(1.0, 0.5, 4)?.rate(2), 0.75);
+    /// assert_eq!(Ramp::new(1.0, 0.5, 0).unwrap_err().to_string(), "Ramp: expected one step or more, got 0");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(start: f64, end: f64, steps: usize) -> Result<Self> {
         let start = not_negative("Ramp", "a factor", start)?;
         let end = not_negative("Ramp", "a factor", end)?;
@@ -72,6 +79,13 @@ impl StepDecay {
     ///
     /// # Errors
     /// A factor that is negative or not finite; no steps.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::{Schedule, StepDecay};
+    /// assert_eq!(StepDecay::new(10, 0.5)?.rate(25), 0.25);
+    /// assert!(StepDecay::new(10, -0.5).is_err());
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(every: usize, factor: f64) -> Result<Self> {
         let factor = not_negative("StepDecay", "a factor", factor)?;
         Ok(StepDecay { every: some_steps("StepDecay", every)?, factor })
@@ -104,6 +118,13 @@ impl MultiStep {
     ///
     /// # Errors
     /// A factor that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::{MultiStep, Schedule};
+    /// let schedule = MultiStep::new(&[1, 2, 3], 2.0)?; // a factor above 1 makes it rise
+    /// assert_eq!([0, 1, 2, 9].map(|step| schedule.rate(step)), [1.0, 2.0, 4.0, 8.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(milestones: &[usize], factor: f64) -> Result<Self> {
         let factor = not_negative("MultiStep", "a factor", factor)?;
         Ok(MultiStep { milestones: milestones.to_vec(), factor })
@@ -132,6 +153,13 @@ impl Exponential {
     ///
     /// # Errors
     /// A factor that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::{Exponential, Schedule};
+    /// let schedule = Exponential::new(0.5)?;
+    /// assert_eq!([0, 1, 2].map(|step| schedule.rate(step)), [1.0, 0.5, 0.25]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(factor: f64) -> Result<Self> {
         Ok(Exponential(not_negative("Exponential", "a factor", factor)?))
     }
@@ -163,6 +191,13 @@ impl Polynomial {
     ///
     /// # Errors
     /// A power that is negative or not finite; no steps.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::{Polynomial, Schedule};
+    /// assert_eq!(Polynomial::new(4, 1.0)?.rate(1), 0.75);
+    /// assert_eq!(Polynomial::new(4, 2.0)?.rate(1), 0.5625); // 0.75²
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(steps: usize, power: f64) -> Result<Self> {
         let power = not_negative("Polynomial", "a power", power)?;
         Ok(Polynomial { steps: some_steps("Polynomial", steps)?, power })

@@ -32,16 +32,38 @@ use crate::error::{Error, Result};
 /// assert_eq!((schedule.rate(0), schedule.rate(5), schedule.steps()), (0.1 * 0.1, 0.1, 50));
 /// # Ok::<(), tealight::Error>(())
 /// ```
+#[doc(alias = "LRScheduler")]
+#[doc(alias = "LambdaLR")]
 pub trait Schedule {
     /// The rate of this step.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::Schedule;
+    /// let slower = |step: usize| 1.0 / (step + 1) as f64;
+    /// assert_eq!((slower.rate(0), slower.rate(3)), (1.0, 0.25));
+    /// ```
     fn rate(&self, step: usize) -> f64;
 
     /// After how many steps the next schedule [follows](Schedule::then).
+    ///
+    /// ```
+    /// use tealight::optim::schedule::{Ramp, Schedule};
+    /// assert_eq!(Ramp::new(0.0, 1.0, 5)?.steps(), 5);
+    /// assert_eq!(0.1_f64.steps(), usize::MAX); // nothing ever follows a number
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     fn steps(&self) -> usize {
         usize::MAX
     }
 
     /// This schedule for its [`steps`](Schedule::steps), then `next` from its beginning.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::{Ramp, Schedule};
+    /// let schedule = Ramp::new(0.0, 1.0, 2)?.then(0.5);
+    /// assert_eq!([0, 1, 2, 9].map(|step| schedule.rate(step)), [0.0, 0.5, 0.5, 0.5]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "SequentialLR")]
     fn then<S: Schedule>(self, next: S) -> Then<Self, S>
     where
@@ -51,6 +73,13 @@ pub trait Schedule {
     }
 
     /// The product of two schedules, or of one and a number.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::{Schedule, StepDecay};
+    /// let schedule = StepDecay::new(3, 0.5)?.times(0.25);
+    /// assert_eq!((schedule.rate(0), schedule.rate(3)), (0.25, 0.125));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "ChainedScheduler")]
     fn times<S: Schedule>(self, other: S) -> Times<Self, S>
     where
@@ -60,6 +89,12 @@ pub trait Schedule {
     }
 
     /// This schedule with another number of [`steps`](Schedule::steps).
+    ///
+    /// ```
+    /// use tealight::optim::schedule::Schedule;
+    /// let schedule = 1_f64.take(3).then(0.5);
+    /// assert_eq!((schedule.rate(2), schedule.rate(3)), (1.0, 0.5));
+    /// ```
     fn take(self, steps: usize) -> Take<Self>
     where
         Self: Sized,
@@ -82,6 +117,13 @@ impl<F: Fn(usize) -> f64> Schedule for F {
 }
 
 /// One schedule after the other: see [`Schedule::then`].
+///
+/// ```
+/// use tealight::optim::schedule::{Exponential, Ramp, Schedule, Then};
+/// let schedule: Then<Ramp, Exponential> = Ramp::new(0.5, 1.0, 2)?.then(Exponential::new(0.5)?);
+/// assert_eq!([0, 1, 2, 3].map(|step| schedule.rate(step)), [0.5, 0.75, 1.0, 0.5]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Then<A, B>(A, B);
 
@@ -99,6 +141,14 @@ impl<A: Schedule, B: Schedule> Schedule for Then<A, B> {
 }
 
 /// The product of two schedules: see [`Schedule::times`].
+///
+/// ```
+/// use tealight::optim::schedule::{Ramp, Schedule, StepDecay, Times};
+/// let schedule: Times<StepDecay, Ramp> = StepDecay::new(2, 0.5)?.times(Ramp::new(0.0, 1.0, 4)?);
+/// assert_eq!(schedule.rate(2), 0.25); // 0.5 · 0.5
+/// assert_eq!(schedule.steps(), 4); // the smaller number
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Times<A, B>(A, B);
 
@@ -113,6 +163,13 @@ impl<A: Schedule, B: Schedule> Schedule for Times<A, B> {
 }
 
 /// A schedule with another number of steps: see [`Schedule::take`].
+///
+/// ```
+/// use tealight::optim::schedule::{Exponential, Schedule, Take};
+/// let schedule: Take<Exponential> = Exponential::new(0.5)?.take(3);
+/// assert_eq!((schedule.steps(), schedule.rate(3)), (3, 0.125)); // without a successor it goes on
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Take<A>(A, usize);
 

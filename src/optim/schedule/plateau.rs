@@ -45,6 +45,14 @@ impl Plateau {
     ///
     /// # Errors
     /// A rate that is negative or not finite; a factor outside [0, 1).
+    ///
+    /// ```
+    /// use tealight::optim::schedule::Plateau;
+    /// assert_eq!(Plateau::new(0.1, 0.5)?.rate(), 0.1);
+    /// let error = Plateau::new(0.1, 1.0).unwrap_err();
+    /// assert_eq!(error.to_string(), "Plateau: expected a factor from 0 to below 1, got 1");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(rate: f64, factor: f64) -> Result<Self> {
         Ok(Plateau {
             rate: not_negative("Plateau", "a rate", rate)?,
@@ -63,12 +71,27 @@ impl Plateau {
     }
 
     /// How many bad observations in a row are borne, 10 if nothing is said.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::Plateau;
+    /// let mut plateau = Plateau::new(0.8, 0.5)?.patience(1);
+    /// assert_eq!([1.0, 1.0, 1.0].map(|loss| plateau.observe(loss)), [0.8, 0.8, 0.4]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     pub fn patience(self, patience: u64) -> Self {
         Plateau { patience, ..self }
     }
 
     /// For how many observations after a change nothing counts as bad, 0 if nothing is said.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::Plateau;
+    /// let mut plateau = Plateau::new(0.8, 0.5)?.patience(0).cooldown(1);
+    /// // The third observation is let pass.
+    /// assert_eq!([1.0; 4].map(|loss| plateau.observe(loss)), [0.8, 0.4, 0.4, 0.2]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     pub fn cooldown(self, cooldown: u64) -> Self {
         Plateau { cooldown, ..self }
@@ -78,18 +101,42 @@ impl Plateau {
     ///
     /// # Errors
     /// One that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::Plateau;
+    /// let mut plateau = Plateau::new(0.8, 0.5)?.patience(0).threshold(0.1)?;
+    /// // 0.95 is not better than 1 by a tenth, 0.85 is.
+    /// assert_eq!([1.0, 0.95, 0.85].map(|loss| plateau.observe(loss)), [0.8, 0.4, 0.4]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn threshold(mut self, threshold: f64) -> Result<Self> {
         self.threshold = not_negative("Plateau", "a threshold", threshold)?;
         Ok(self)
     }
 
-    /// The threshold is a difference and no part.
+    /// The threshold is a difference, not a part of the best.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::Plateau;
+    /// let mut plateau = Plateau::new(0.8, 0.5)?.patience(0).threshold(0.5)?.absolute();
+    /// // Better by 1, and then by 0.25.
+    /// assert_eq!([10.0, 9.0, 8.75].map(|loss| plateau.observe(loss)), [0.8, 0.8, 0.4]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "threshold_mode")]
     #[must_use]
     pub fn absolute(self) -> Self {
         Plateau { absolute: true, ..self }
     }
 
     /// What is observed is better the larger it is, such as an accuracy.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::Plateau;
+    /// let mut plateau = Plateau::new(0.8, 0.5)?.patience(0).larger_is_better();
+    /// assert_eq!([0.6, 0.7, 0.7].map(|accuracy| plateau.observe(accuracy)), [0.8, 0.8, 0.4]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[must_use]
     pub fn larger_is_better(self) -> Self {
         Plateau { larger_is_better: true, best: f64::NEG_INFINITY, ..self }
@@ -99,6 +146,13 @@ impl Plateau {
     ///
     /// # Errors
     /// One that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::Plateau;
+    /// let mut plateau = Plateau::new(0.8, 0.5)?.patience(0).least(0.5, 0.0)?;
+    /// assert_eq!([1.0, 1.0, 1.0].map(|loss| plateau.observe(loss)), [0.8, 0.5, 0.5]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "min_lr")]
     pub fn least(mut self, rate: f64, change: f64) -> Result<Self> {
         self.least_rate = not_negative("Plateau", "a least rate", rate)?;
@@ -106,12 +160,29 @@ impl Plateau {
         Ok(self)
     }
 
-    /// The rate at the moment.
+    /// The rate at the moment: what the last [`observe`](Plateau::observe) returned.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::Plateau;
+    /// let mut plateau = Plateau::new(0.8, 0.5)?.patience(0);
+    /// plateau.observe(1.0);
+    /// plateau.observe(2.0);
+    /// assert_eq!(plateau.rate(), 0.4);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn rate(&self) -> f64 {
         self.rate
     }
 
     /// Takes note of a loss, and returns the rate from now on.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::Plateau;
+    /// let mut plateau = Plateau::new(0.8, 0.5)?.patience(0);
+    /// assert_eq!(plateau.observe(1.0), 0.8);
+    /// assert_eq!(plateau.observe(f64::NAN), 0.4); // no better than 1
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn observe(&mut self, loss: f64) -> f64 {
         let sign = if self.larger_is_better { 1.0 } else { -1.0 };
         let bound = match self.absolute {
@@ -140,6 +211,13 @@ impl Plateau {
     ///
     /// # Errors
     /// None that are known.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::Plateau;
+    /// let names: Vec<String> = Plateau::new(0.1, 0.5)?.state()?.into_keys().collect();
+    /// assert_eq!(names, ["best", "cooldown_counter", "learning_rate", "num_bad_epochs"]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut writer = Writer::default();
         writer.number(RATE.into(), self.rate)?;
@@ -153,6 +231,16 @@ impl Plateau {
     ///
     /// # Errors
     /// Something that is missing, unknown or no number: the error names it, and nothing is changed.
+    ///
+    /// ```
+    /// use tealight::optim::schedule::Plateau;
+    /// let mut plateau = Plateau::new(0.8, 0.5)?.patience(1);
+    /// [1.0, 1.0].map(|loss| plateau.observe(loss));
+    /// let mut resumed = Plateau::new(0.8, 0.5)?.patience(1);
+    /// resumed.load_state(&plateau.state()?)?;
+    /// assert_eq!(resumed.observe(1.0), 0.4); // its second bad observation
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         let mut reader = Reader::new(state);
         let rate = not_negative("Plateau", "a rate", reader.number(RATE)?)?;

@@ -9,14 +9,12 @@
 //! # Source
 //! D. Liu and J. Nocedal 1989; steps, tests and defaults as in PyTorch. All is computed in f64.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+mod past;
+mod state;
 
-use candle_core::Device;
-
+use self::past::{Past, largest};
 use super::flat::{Flat, along};
 use super::line_search::{Point, strong_wolfe};
-use super::state::{RATE, Reader, Writer};
 use super::{distinct, not_negative};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
@@ -56,32 +54,21 @@ pub struct Lbfgs {
     past: Past,
 }
 
-/// A step and the change of the gradient along it.
-#[derive(Clone, Debug)]
-struct Pair {
-    step: Arc<[f64]>,
-    change: Arc<[f64]>,
-    /// 1 / (step · change)
-    inverse: f64,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Past {
-    iterations: u64,
-    evaluations: u64,
-    pairs: VecDeque<Pair>,
-    /// The curvature before any pair: H = scale·I.
-    scale: f64,
-    direction: Arc<[f64]>,
-    grad: Arc<[f64]>,
-    t: f64,
-}
-
 impl Lbfgs {
     /// The optimizer for the parameters of a model.
     ///
     /// # Errors
     /// A learning rate that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::optim::Lbfgs;
+    /// use tealight::prelude::*;
+    /// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
+    /// assert_eq!(Lbfgs::new(model.parameters(), 1.0)?.learning_rate(), 1.0);
+    /// let error = Lbfgs::new(model.parameters(), -1.0).unwrap_err();
+    /// assert_eq!(error.to_string(), "Lbfgs: expected a learning rate that is finite and not negative, got -1");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn new(parameters: Vec<(String, Parameter)>, learning_rate: f64) -> Result<Self> {
         let rate = not_negative("Lbfgs", "a learning rate", learning_rate)?;
         Ok(Lbfgs {
@@ -99,6 +86,18 @@ impl Lbfgs {
     }
 
     /// Finds the length of each step with a line search for the strong Wolfe conditions.
+    ///
+    /// ```
+    /// use tealight::optim::Lbfgs;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(103.0, &Device::Cpu)?);
+    /// let optimizer = Lbfgs::new(vec![("p".into(), p.clone())], 1.0)?.iterations(1)?.evaluations(9)?;
+    /// let mut optimizer = optimizer.strong_wolfe();
+    /// optimizer.step(|| (p.get() - 3.0)?.sqr())?;
+    /// assert!(p.get().to_scalar::<f64>()? < 102.0); // without the search the first iteration is 1 long
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "line_search_fn")]
     #[must_use]
     pub fn strong_wolfe(mut self) -> Self {
         self.line_search = true;
@@ -108,7 +107,17 @@ impl Lbfgs {
     /// How many iterations a step has at most, 20 if nothing is said.
     ///
     /// # Errors
-    /// None at all.
+    /// 0 iterations.
+    ///
+    /// ```
+    /// use tealight::optim::Lbfgs;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(5.0, &Device::Cpu)?);
+    /// let mut optimizer = Lbfgs::new(vec![("p".into(), p.clone())], 1.0)?.iterations(1)?;
+    /// optimizer.step(|| (p.get() - 3.0)?.sqr())?;
+    /// assert_eq!(p.get().to_scalar::<f64>()?, 4.0); // the first iteration is 1 long
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "max_iter")]
     pub fn iterations(mut self, most: usize) -> Result<Self> {
         self.iterations = at_least_one("an iteration or more", most)?;
@@ -118,7 +127,20 @@ impl Lbfgs {
     /// How often a step evaluates the loss at most, 5/4 of the iterations if nothing is said.
     ///
     /// # Errors
-    /// Not once.
+    /// 0 evaluations.
+    ///
+    /// ```
+    /// use tealight::optim::Lbfgs;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(5.0, &Device::Cpu)?);
+    /// let (mut optimizer, mut calls) = (Lbfgs::new(vec![("p".into(), p.clone())], 0.1)?.evaluations(3)?, 0);
+    /// optimizer.step(|| {
+    ///     calls += 1;
+    ///     (p.get() - 3.0)?.sqr()
+    /// })?;
+    /// assert_eq!(calls, 3);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "max_eval")]
     pub fn evaluations(mut self, most: usize) -> Result<Self> {
         self.evaluations = Some(at_least_one("an evaluation or more", most)?);
@@ -130,6 +152,18 @@ impl Lbfgs {
     ///
     /// # Errors
     /// One that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::optim::Lbfgs;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(5.0, &Device::Cpu)?);
+    /// let mut optimizer = Lbfgs::new(vec![("p".into(), p.clone())], 1.0)?.tolerances(4.0, 1e-9)?;
+    /// optimizer.step(|| (p.get() - 3.0)?.sqr())?;
+    /// assert_eq!(p.get().to_scalar::<f64>()?, 5.0); // where it starts the gradient is 4
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "tolerance_grad")]
+    #[doc(alias = "tolerance_change")]
     pub fn tolerances(mut self, gradient: f64, change: f64) -> Result<Self> {
         self.tolerance_gradient = not_negative("Lbfgs", "a tolerance", gradient)?;
         self.tolerance_change = not_negative("Lbfgs", "a tolerance", change)?;
@@ -139,7 +173,17 @@ impl Lbfgs {
     /// How many earlier iterations count, 100 if nothing is said.
     ///
     /// # Errors
-    /// None at all.
+    /// A history of 0.
+    ///
+    /// ```
+    /// use tealight::optim::Lbfgs;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(5.0, &Device::Cpu)?);
+    /// let mut optimizer = Lbfgs::new(vec![("p".into(), p.clone())], 1.0)?.strong_wolfe().history(2)?;
+    /// optimizer.step(|| (p.get() - 3.0)?.sqr()?.sqr())?;
+    /// assert_eq!(optimizer.state()?["old_stps"].dims(), [2, 1]); // two steps of one number
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "history_size")]
     pub fn history(mut self, most: usize) -> Result<Self> {
         self.history = at_least_one("a history of one or more", most)?;
@@ -147,6 +191,14 @@ impl Lbfgs {
     }
 
     /// The learning rate.
+    ///
+    /// ```
+    /// use tealight::optim::Lbfgs;
+    /// use tealight::prelude::*;
+    /// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
+    /// assert_eq!(Lbfgs::new(model.parameters(), 0.5)?.learning_rate(), 0.5);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn learning_rate(&self) -> f64 {
         self.rate
     }
@@ -155,6 +207,17 @@ impl Lbfgs {
     ///
     /// # Errors
     /// A rate that is negative or not finite.
+    ///
+    /// ```
+    /// use tealight::optim::Lbfgs;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(5.0, &Device::Cpu)?);
+    /// let mut optimizer = Lbfgs::new(vec![("p".into(), p.clone())], 1.0)?.iterations(1)?;
+    /// optimizer.set_learning_rate(0.5)?;
+    /// optimizer.step(|| (p.get() - 3.0)?.sqr())?;
+    /// assert_eq!(p.get().to_scalar::<f64>()?, 4.5); // the first iteration is as long as the rate
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn set_learning_rate(&mut self, rate: f64) -> Result<()> {
         self.rate = not_negative("Lbfgs", "a learning rate", rate)?;
         Ok(())
@@ -166,6 +229,16 @@ impl Lbfgs {
     /// # Errors
     /// Those of `loss`; a parameter that it does not depend on; a loss or gradient that is NaN or infinite (a line search
     /// walks around these). The parameters are what they were, and so is what the optimizer remembers.
+    ///
+    /// ```
+    /// use tealight::optim::Lbfgs;
+    /// use tealight::prelude::*;
+    /// let p = Parameter::new(Tensor::new(5.0, &Device::Cpu)?);
+    /// let mut optimizer = Lbfgs::new(vec![("p".into(), p.clone())], 1.0)?.strong_wolfe();
+    /// assert_eq!(optimizer.step(|| (p.get() - 3.0)?.sqr())?, 4.0); // (5 − 3)²
+    /// assert!((p.get().to_scalar::<f64>()? - 3.0).abs() < 1e-6);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn step(&mut self, mut loss: impl FnMut() -> Result<Tensor>) -> Result<f64> {
         let learning: Vec<bool> = self.parameters.iter().map(|(_, p)| !p.is_frozen()).collect();
         let mut past = if learning == self.learning { self.past.clone() } else { Past::default() };
@@ -244,103 +317,6 @@ impl Lbfgs {
         }
         Ok(first)
     }
-
-    /// What the optimizer remembers, under names of its own, to be saved.
-    ///
-    /// # Errors
-    /// None that are known.
-    pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
-        let (mut writer, past) = (Writer::default(), &self.past);
-        writer.number(RATE.into(), self.rate)?;
-        writer.count("n_iter".into(), past.iterations)?;
-        writer.count("func_evals".into(), past.evaluations)?;
-        if past.iterations > 0 {
-            let (n, k) = (past.grad.len(), past.pairs.len());
-            let rows = |row: fn(&Pair) -> &[f64]| {
-                let data = past.pairs.iter().flat_map(row).copied().collect();
-                Tensor::from_vec::<f64>(data, (k, n), &Device::Cpu)
-            };
-            writer.put("old_dirs".into(), rows(|pair| &pair.change)?)?;
-            writer.put("old_stps".into(), rows(|pair| &pair.step)?)?;
-            writer.put("d".into(), Tensor::from_vec(past.direction.to_vec(), n, &Device::Cpu)?)?;
-            writer.put("prev_flat_grad".into(), Tensor::from_vec(past.grad.to_vec(), n, &Device::Cpu)?)?;
-            let inverses = past.pairs.iter().map(|pair| pair.inverse).collect::<Vec<f64>>();
-            writer.put("ro".into(), Tensor::from_vec(inverses, k, &Device::Cpu)?)?;
-            writer.number("H_diag".into(), past.scale)?;
-            writer.number("t".into(), past.t)?;
-        }
-        Ok(writer.0)
-    }
-
-    /// Takes over what [`state`](Lbfgs::state) gave, for the parameters that are not frozen now.
-    ///
-    /// # Errors
-    /// Something that is missing, unknown, or of another shape or dtype: the error names it, and nothing is changed.
-    pub fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
-        let mut reader = Reader::new(state);
-        let rate = not_negative("Lbfgs", "a learning rate", reader.number(RATE)?)?;
-        let (iterations, evaluations) = (reader.count("n_iter")?, reader.count("func_evals")?);
-        let learning: Vec<bool> = self.parameters.iter().map(|(_, p)| !p.is_frozen()).collect();
-        let mut past = Past { iterations, evaluations, ..Past::default() };
-        if iterations > 0 {
-            let own = self.parameters.iter().filter(|(_, p)| !p.is_frozen());
-            let n = own.map(|(_, p)| p.get().elem_count()).sum();
-            let k = reader.dims("old_dirs").and_then(|dims| dims.first()).copied().unwrap_or(0);
-            let (changes, steps) =
-                (reader.vec("old_dirs", &[k, n])?, reader.vec::<f64>("old_stps", &[k, n])?);
-            let inverses = reader.vec("ro", &[k])?;
-            let row = |data: &[f64], i: usize| data.iter().skip(i * n).take(n).copied().collect();
-            let pair = |(i, inverse)| Pair { step: row(&steps, i), change: row(&changes, i), inverse };
-            past.pairs = inverses.into_iter().enumerate().map(pair).collect();
-            past.direction = reader.vec("d", &[n])?.into();
-            past.grad = reader.vec("prev_flat_grad", &[n])?.into();
-            (past.scale, past.t) = (reader.number("H_diag")?, reader.number("t")?);
-        }
-        reader.finish()?;
-        (self.rate, self.past, self.learning) = (rate, past, learning);
-        Ok(())
-    }
-}
-
-impl Past {
-    /// The next direction, at a place with this gradient; what the last step has shown is noted first.
-    fn turn(&mut self, grad: &[f64], history: usize) {
-        let mut d: Vec<f64> = grad.iter().map(|g| -g).collect();
-        if self.iterations == 1 {
-            self.scale = 1.0;
-        } else {
-            let change: Arc<[f64]> = grad.iter().zip(&*self.grad).map(|(new, old)| new - old).collect();
-            let step: Arc<[f64]> = self.direction.iter().map(|d| d * self.t).collect();
-            let product = dot(&change, &step);
-            if product > 1e-10 {
-                self.scale = product / dot(&change, &change);
-                self.pairs.push_back(Pair { step, change, inverse: 1.0 / product });
-                while self.pairs.len() > history {
-                    self.pairs.pop_front();
-                }
-            }
-            let mut shares = Vec::with_capacity(self.pairs.len());
-            for pair in self.pairs.iter().rev() {
-                let share = dot(&pair.step, &d) * pair.inverse;
-                add(&mut d, -share, &pair.change);
-                shares.push(share);
-            }
-            d.iter_mut().for_each(|d| *d *= self.scale);
-            for (pair, share) in self.pairs.iter().zip(shares.into_iter().rev()) {
-                let other = dot(&pair.change, &d) * pair.inverse;
-                add(&mut d, share - other, &pair.step);
-            }
-        }
-        (self.direction, self.grad) = (d.into(), grad.into());
-    }
-}
-
-fn add(a: &mut [f64], t: f64, b: &[f64]) {
-    a.iter_mut().zip(b).for_each(|(a, b)| *a += t * b);
-}
-
-fn largest(x: &[f64]) -> f64 {
-    x.iter().fold(0.0, |most, x| most.max(x.abs()))
 }
 
 fn at_least_one(what: &str, n: usize) -> Result<usize> {

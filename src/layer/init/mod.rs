@@ -16,6 +16,8 @@
 //! let mut layer = Linear::new(64, 32, &mut Rng::seed(1))?;
 //! let weight = init::kaiming_normal((32, 64), init::gain::RELU, Fan::In, &mut Rng::seed(2))?;
 //! layer.weight = Parameter::new(weight);
+//! let variance = layer.weight.get().sqr()?.mean_all()?.to_scalar::<f32>()?;
+//! assert!((variance - 2.0 / 64.0).abs() < 0.005);
 //! # Ok::<(), tealight::Error>(())
 //! ```
 
@@ -26,6 +28,7 @@ use crate::error::{Error, Result};
 use crate::ops::Rng;
 
 /// Factors that keep the variance of what passes an activation.
+#[doc(alias = "calculate_gain")]
 pub mod gain {
     /// Of a layer without an activation, and of the sigmoid.
     pub const LINEAR: f64 = 1.0;
@@ -48,11 +51,24 @@ pub mod gain {
 }
 
 /// Which products of a weight count.
+///
+/// ```
+/// use tealight::layer::init::{self, Fan};
+/// use tealight::prelude::*;
+/// // 3 numbers go in and 300 come out: the bounds are √(3/3) and √(3/300).
+/// let forward = init::kaiming_uniform((300, 3), 1.0, Fan::In, &mut Rng::seed(1))?;
+/// let backward = init::kaiming_uniform((300, 3), 1.0, Fan::Out, &mut Rng::seed(1))?;
+/// assert!((0.99..=1.0).contains(&forward.abs()?.max_all()?.to_scalar::<f32>()?));
+/// assert!((0.099..=0.1).contains(&backward.abs()?.max_all()?.to_scalar::<f32>()?));
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fan {
     /// Those that an output is the sum of: keeps the variance of the values. It is `Out` for a transposed convolution.
+    #[doc(alias = "fan_in")]
     In,
     /// Those that an input goes into: keeps the variance of the gradients.
+    #[doc(alias = "fan_out")]
     Out,
 }
 
@@ -80,6 +96,12 @@ impl Fan {
 ///
 /// # Errors
 /// A shape that does not fit in memory.
+///
+/// ```
+/// use tealight::layer::init;
+/// assert_eq!(init::constant((2, 3), 0.5)?.to_vec2::<f32>()?, [[0.5; 3]; 2]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 pub fn constant(shape: impl Into<Shape>, value: f64) -> Result<Tensor> {
     Tensor::full(value as f32, shape, &Device::Cpu)
 }
@@ -88,6 +110,14 @@ pub fn constant(shape: impl Into<Shape>, value: f64) -> Result<Tensor> {
 ///
 /// # Errors
 /// Bounds that are not finite, or the wrong way round; a shape that does not fit in memory.
+///
+/// ```
+/// use tealight::layer::init;
+/// use tealight::prelude::*;
+/// let weight = init::uniform((20, 30), 0.25, 0.5, &mut Rng::seed(1))?;
+/// assert!(weight.flatten(0, 1)?.to_vec1::<f32>()?.iter().all(|x| (0.25..0.5).contains(x)));
+/// # Ok::<(), tealight::Error>(())
+/// ```
 pub fn uniform(shape: impl Into<Shape>, low: f64, high: f64, rng: &mut Rng) -> Result<Tensor> {
     Tensor::rand(low as f32, high as f32, shape, rng)
 }
@@ -96,6 +126,14 @@ pub fn uniform(shape: impl Into<Shape>, low: f64, high: f64, rng: &mut Rng) -> R
 ///
 /// # Errors
 /// A mean or deviation that is not finite, a negative deviation; a shape that does not fit in memory.
+///
+/// ```
+/// use tealight::layer::init;
+/// use tealight::prelude::*;
+/// let mean = init::normal((100, 100), 5.0, 2.0, &mut Rng::seed(1))?.mean_all()?.to_scalar::<f32>()?;
+/// assert!((mean - 5.0).abs() < 0.1);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 pub fn normal(shape: impl Into<Shape>, mean: f64, std: f64, rng: &mut Rng) -> Result<Tensor> {
     Tensor::randn(mean as f32, std as f32, shape, rng)
 }
@@ -150,6 +188,15 @@ pub fn truncated_normal(
 ///
 /// # Source
 /// X. Glorot and Y. Bengio 2010.
+///
+/// ```
+/// use tealight::layer::init;
+/// use tealight::prelude::*;
+/// // √3 · √(2 / (50 + 100)) = 0.2
+/// let weight = init::xavier_uniform((100, 50), init::gain::LINEAR, &mut Rng::seed(1))?;
+/// assert!((0.19..=0.2).contains(&weight.abs()?.max_all()?.to_scalar::<f32>()?));
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[doc(alias = "glorot_uniform")]
 pub fn xavier_uniform(shape: impl Into<Shape>, gain: f64, rng: &mut Rng) -> Result<Tensor> {
     let shape = shape.into();
@@ -164,6 +211,15 @@ pub fn xavier_uniform(shape: impl Into<Shape>, gain: f64, rng: &mut Rng) -> Resu
 ///
 /// # Source
 /// X. Glorot and Y. Bengio 2010.
+///
+/// ```
+/// use tealight::layer::init;
+/// use tealight::prelude::*;
+/// let weight = init::xavier_normal((150, 50), init::gain::LINEAR, &mut Rng::seed(1))?;
+/// let variance = weight.sqr()?.mean_all()?.to_scalar::<f32>()?;
+/// assert!((variance - 0.01).abs() < 0.001); // 2 / (50 + 150)
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[doc(alias = "glorot_normal")]
 pub fn xavier_normal(shape: impl Into<Shape>, gain: f64, rng: &mut Rng) -> Result<Tensor> {
     let shape = shape.into();
@@ -183,6 +239,15 @@ fn xavier(shape: &Shape, gain: f64) -> Result<f64> {
 ///
 /// # Source
 /// K. He and others 2015.
+///
+/// ```
+/// use tealight::layer::init::{self, Fan};
+/// use tealight::prelude::*;
+/// // √3 · √2 / √24 = 0.5
+/// let weight = init::kaiming_uniform((100, 24), init::gain::RELU, Fan::In, &mut Rng::seed(1))?;
+/// assert!((0.49..=0.5).contains(&weight.abs()?.max_all()?.to_scalar::<f32>()?));
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[doc(alias = "he_uniform")]
 pub fn kaiming_uniform(shape: impl Into<Shape>, gain: f64, fan: Fan, rng: &mut Rng) -> Result<Tensor> {
     let shape = shape.into();
@@ -197,6 +262,16 @@ pub fn kaiming_uniform(shape: impl Into<Shape>, gain: f64, fan: Fan, rng: &mut R
 ///
 /// # Source
 /// K. He and others 2015.
+///
+/// ```
+/// use tealight::layer::init::{self, Fan};
+/// use tealight::prelude::*;
+/// // A convolution with windows of 5 by 5: each output is a sum of 2 · 25 products.
+/// let weight = init::kaiming_normal((100, 2, 5, 5), init::gain::RELU, Fan::In, &mut Rng::seed(1))?;
+/// let variance = weight.sqr()?.mean_all()?.to_scalar::<f32>()?;
+/// assert!((variance - 0.04).abs() < 0.004); // 2 / 50
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[doc(alias = "he_normal")]
 pub fn kaiming_normal(shape: impl Into<Shape>, gain: f64, fan: Fan, rng: &mut Rng) -> Result<Tensor> {
     let shape = shape.into();
@@ -215,6 +290,14 @@ fn kaiming(shape: &Shape, gain: f64, fan: Fan) -> Result<f64> {
 ///
 /// # Source
 /// Y. LeCun and others 1998; for selu, G. Klambauer and others 2017.
+///
+/// ```
+/// use tealight::layer::init;
+/// use tealight::prelude::*;
+/// let variance = init::lecun_normal((50, 200), &mut Rng::seed(1))?.sqr()?.mean_all()?.to_scalar::<f32>()?;
+/// assert!((variance - 0.005).abs() < 0.0005); // 1 / 200
+/// # Ok::<(), tealight::Error>(())
+/// ```
 pub fn lecun_normal(shape: impl Into<Shape>, rng: &mut Rng) -> Result<Tensor> {
     kaiming_normal(shape, gain::LINEAR, Fan::In, rng)
 }
@@ -276,75 +359,4 @@ fn norm(x: &[f64]) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn moments(x: &Tensor) -> Result<(f64, f64)> {
-        let x = x.flatten(0, -1)?.to_dtype(DType::F64)?;
-        let mean = x.mean_all()?;
-        Ok((mean.to_scalar()?, (&x - &mean)?.sqr()?.mean_all()?.to_scalar()?))
-    }
-
-    #[test]
-    fn variances() -> Result<()> {
-        let rng = &mut Rng::seed(3);
-        let (dims, fan_in, fan_out) = ([40, 50, 5, 5], 1250.0, 1000.0);
-        let near = |x: Result<Tensor>, variance: f64| -> Result<()> {
-            let x = x?;
-            assert_eq!(x.dims(), dims);
-            let (mean, got) = moments(&x)?;
-            assert!(mean.abs() < 0.02 * variance.sqrt() && (got / variance - 1.0).abs() < 0.03, "{got}");
-            Ok(())
-        };
-        near(xavier_uniform(&dims, 2.0, rng), 8.0 / (fan_in + fan_out))?;
-        near(xavier_normal(&dims, 2.0, rng), 8.0 / (fan_in + fan_out))?;
-        near(kaiming_uniform(&dims, gain::RELU, Fan::In, rng), 2.0 / fan_in)?;
-        near(kaiming_normal(&dims, gain::TANH, Fan::Out, rng), 25.0 / 9.0 / fan_out)?;
-        near(lecun_normal(&dims, rng), 1.0 / fan_in)?;
-        near(uniform(&dims, -3.0, 3.0, rng), 3.0)?;
-        near(normal(&dims, 0.0, 0.1, rng), 0.01)?;
-        // The variance of the normal distribution cut at ±2.
-        near(truncated_normal(&dims, 0.0, 3.0, -6.0..6.0, rng), 9.0 * 0.7737413)?;
-        near(truncated_normal(&dims, 0.0, 1.0, f64::NEG_INFINITY..f64::INFINITY, rng), 1.0)
-    }
-
-    #[test]
-    fn far_tails() -> Result<()> {
-        let x = truncated_normal(10_000, 1.0, 2.0, 41.0..f64::INFINITY, &mut Rng::seed(1))?;
-        // From 20 deviations on: the exponential distribution with 1/20 of a deviation, about.
-        let (mean, _) = moments(&x)?;
-        assert!((mean - 41.1).abs() < 0.005, "{mean}");
-        assert!(x.to_vec1::<f32>()?.iter().all(|&x| x >= 41.0));
-        let one = truncated_normal(1, 0.0, 1.0, 1e200..1e201, &mut Rng::seed(1))?;
-        assert_eq!(one.dims(), [1]);
-        Ok(())
-    }
-
-    #[test]
-    fn right_angles() -> Result<()> {
-        let q = orthogonal((7, 2, 2), 3.0, &mut Rng::seed(1))?.reshape((7, 4))?;
-        let product = q.t()?.matmul(&q)?.to_vec2::<f32>()?;
-        for (i, row) in product.iter().enumerate() {
-            for (j, &x) in row.iter().enumerate() {
-                assert!((x - if i == j { 9.0 } else { 0.0 }).abs() < 1e-5, "{i} {j}: {x}");
-            }
-        }
-        assert_eq!(orthogonal((0, 3), 1.0, &mut Rng::seed(1))?.dims(), [0, 3]);
-        Ok(())
-    }
-
-    #[test]
-    fn refusals() {
-        let rng = &mut Rng::seed(1);
-        let error = xavier_normal(3, 1.0, rng).unwrap_err();
-        assert_eq!(error.to_string(), "init: expected a weight (outputs, inputs, ..), got [3]");
-        assert!(matches!(kaiming_uniform((2, 2), f64::NAN, Fan::In, rng), Err(Error::Argument { .. })));
-        assert!(matches!(orthogonal((2, 2), f64::NAN, rng), Err(Error::Argument { .. })));
-        assert!(matches!(orthogonal(2, 1.0, rng), Err(Error::Shape { .. })));
-        for (std, bounds) in [(0.0, 0.0..1.0), (1.0, 1.0..0.0), (1.0, f64::INFINITY..f64::INFINITY)] {
-            assert!(matches!(truncated_normal(1, 0.0, std, bounds, rng), Err(Error::Argument { .. })));
-        }
-        assert!(matches!(truncated_normal(1, f64::NAN, 1.0, 0.0..1.0, rng), Err(Error::Argument { .. })));
-        assert!(matches!(constant((usize::MAX, 2), 1.0), Err(Error::Shape { .. })));
-    }
-}
+mod tests;
