@@ -9,6 +9,7 @@
 
 mod dual;
 mod expr;
+mod machine;
 pub mod math;
 mod program;
 mod real;
@@ -18,7 +19,8 @@ use std::fmt::Debug;
 
 pub use dual::Dual;
 pub use expr::Expr;
-pub use program::{Binary, Machine, Program, Unary};
+pub use machine::Machine;
+pub use program::{Binary, Program, Unary};
 pub use real::Real;
 pub use uses::Uses;
 

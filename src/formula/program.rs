@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::expr::{self, Expr};
-use super::{Formula, Real};
+use super::{Formula, Machine, Real};
 use crate::error::Error;
 
 /// A function of one number.
@@ -103,39 +103,6 @@ pub struct Program {
     names: Vec<String>,
 }
 
-/// Something that carries out a [`Program`].
-///
-/// ```
-/// use tealight::formula::{Binary, Machine, Program, Unary};
-/// use tealight::prelude::*;
-/// struct Count(usize); // counts the operations
-/// impl Machine for Count {
-///     type Value = (); type Error = Error;
-///     fn constant(&mut self, _: f64) -> Result<()> { Ok(()) }
-///     fn unary(&mut self, _: Unary, _: &()) -> Result<()> { Ok(self.0 += 1) }
-///     fn binary(&mut self, _: Binary, _: &(), _: &()) -> Result<()> { Ok(self.0 += 1) }
-///     fn select_gt(&mut self, _: [&(); 4]) -> Result<()> { Ok(self.0 += 1) }
-/// }
-/// let mut count = Count(0);
-/// Program::of(&Sigmoid).run(&mut count, &[()])?; // 1 / (1 + exp(-x))
-/// assert_eq!(count.0, 4);
-/// # Ok::<(), tealight::Error>(())
-/// ```
-pub trait Machine {
-    /// What an instruction yields.
-    type Value: Clone;
-    /// How it can fail.
-    type Error;
-    /// A constant.
-    fn constant(&mut self, value: f64) -> Result<Self::Value, Self::Error>;
-    /// f(a)
-    fn unary(&mut self, f: Unary, a: &Self::Value) -> Result<Self::Value, Self::Error>;
-    /// f(a, b)
-    fn binary(&mut self, f: Binary, a: &Self::Value, b: &Self::Value) -> Result<Self::Value, Self::Error>;
-    /// a > b ? yes : no
-    fn select_gt(&mut self, operands: [&Self::Value; 4]) -> Result<Self::Value, Self::Error>;
-}
-
 impl Program {
     /// Records what `f` does to its N inputs.
     ///
@@ -210,7 +177,22 @@ impl Program {
         self
     }
 
-    /// Carries the program out, one value for each output: see the example of [`Machine`].
+    /// Carries the program out, one value for each output.
+    ///
+    /// ```
+    /// use tealight::formula::{Binary, Machine, Program, Unary};
+    /// use tealight::prelude::*;
+    /// struct Numbers;
+    /// impl Machine for Numbers {
+    ///     type Value = f64; type Error = Error;
+    ///     fn constant(&mut self, c: f64) -> Result<f64> { Ok(c) }
+    ///     fn unary(&mut self, f: Unary, x: &f64) -> Result<f64> { Ok(f.apply(*x)) }
+    ///     fn binary(&mut self, f: Binary, a: &f64, b: &f64) -> Result<f64> { Ok(f.apply(*a, *b)) }
+    ///     fn select_gt(&mut self, [a, b, yes, no]: [&f64; 4]) -> Result<f64> { Ok(if a > b { *yes } else { *no }) }
+    /// }
+    /// assert_eq!(Program::of(&Relu).run(&mut Numbers, &[-3.0])?, [0.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Those of the machine; another number of inputs than the program has.

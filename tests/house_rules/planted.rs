@@ -167,3 +167,31 @@ fn a_feature_without_a_comment_is_found() {
     let manifest = "[package]\nname = \"x\"\n[features]\n# All.\ndefault = [\n    \"a\",\n]\n# A.\na = []\nb = [\"a\"] # B\n[lib]\nc = 1\n";
     assert_eq!(features_are_explained(manifest), ["Cargo.toml:10: no comment above `b = [\"a\"]`"]);
 }
+
+#[test]
+fn a_public_item_without_an_example_is_found() {
+    let shown = "/// One.\n///\n/// ```\n/// assert_eq!(one(), 1);\n/// ```\n";
+    let failing = "/// One.\n///\n/// # Errors\n/// Never.\n///\n/// ```\n/// one()?;\n/// ```\n";
+    for text in [
+        format!("{shown}pub fn one() -> u8 {{\n    1\n}}\n"),
+        format!("{shown}#[derive(\n    Debug,\n)]\npub struct One;\n"),
+        format!("{shown}pub fn one(f: impl Fn() -> Result<()>) -> u8 {{\n    1\n}}\n"),
+        format!("{failing}pub fn one() -> Result<u8> {{\n    Ok(1)\n}}\n"),
+        "pub(crate) fn one() {}\npub const ONE: u8 = 1;\n/* pub fn one() {} */\n".into(),
+        "macro_rules! m { ($(#[$doc:meta])* $name:ident) => {\n$(#[$doc])*\npub struct $name;\n} }\n".into(),
+        "#[cfg(test)]\nmod tests {\n    pub fn one() {}\n}\n".into(),
+    ] {
+        planted(&[("src/layer/new.rs", &text)], &[]);
+    }
+    for (text, line, what) in [
+        ("/// One.\npub fn one() {}\n".to_string(), 2, "example"),
+        (format!("{shown}pub struct One;\n/// Two.\npub enum One {{}}\n"), 8, "example"),
+        (format!("{shown}pub fn one(\n    a: u8,\n) -> Result<u8> {{\n    Ok(a)\n}}\n"), 6, "`# Errors`"),
+    ] {
+        let name = if text.contains("fn one") { "one" } else { "One" };
+        planted(
+            &[("src/layer/new.rs", &text)],
+            &[&format!("src/layer/new.rs:{line}: `{name}` has no {what}")],
+        );
+    }
+}
