@@ -48,6 +48,7 @@ impl Drop for Forget {
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "detect_anomaly")]
+#[doc(alias = "set_detect_anomaly")]
 pub fn anomaly<R>(f: impl FnOnce() -> R) -> R {
     let _forget = Forget(!is_on());
     let _watch = Watch::set(ANOMALY, true);

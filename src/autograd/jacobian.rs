@@ -69,6 +69,7 @@ pub fn hessian<const N: usize>(y: &Tensor, xs: [&Tensor; N]) -> Result<[[Tensor;
 ///
 /// # Errors
 /// Those of [`hessian`]; a v of another shape than its x.
+#[doc(alias = "vhp")]
 pub fn hvp<const N: usize>(y: &Tensor, xs: [&Tensor; N], vs: [&Tensor; N]) -> Result<[Tensor; N]> {
     let slopes = grad(y, xs)?;
     match along("hvp", slopes.each_ref(), vs)? {

@@ -59,6 +59,8 @@ pub(super) fn with_recording<R>(recording: bool, f: impl FnOnce() -> R) -> R {
 /// assert!(!y.requires_grad());
 /// # Ok::<(), tealight::Error>(())
 /// ```
+#[doc(alias = "set_grad_enabled")]
+#[doc(alias = "inference_mode")]
 pub fn no_grad<R>(f: impl FnOnce() -> R) -> R {
     with_recording(false, f)
 }

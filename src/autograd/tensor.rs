@@ -207,6 +207,7 @@ impl Tensor {
     /// # Errors
     /// If the tensor has another rank than 1, or `T` is another type than the tensor's.
     #[doc(alias = "tolist")]
+    #[doc(alias = "numpy")]
     pub fn to_vec1<T: WithDType>(&self) -> Result<Vec<T>> {
         self.of_rank("to_vec1", 1)?.typed::<T>("to_vec1")?;
         fits("to_vec1", self.dims(), size_of::<T>())?;
@@ -274,6 +275,7 @@ impl Tensor {
     /// assert!(!x.gt(1.0)?.requires_grad()); // a comparison is no function that one differentiates
     /// # Ok::<(), tealight::Error>(())
     /// ```
+    #[doc(alias = "is_leaf")]
     pub fn requires_grad(&self) -> bool {
         self.node.is_some()
     }

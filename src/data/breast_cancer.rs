@@ -23,6 +23,7 @@ use crate::error::Result;
 /// assert_eq!(cancer.names, ["malignant", "benign"]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
+#[doc(alias = "load_breast_cancer")]
 pub fn breast_cancer() -> Result<Labelled> {
     let text = include_str!("../../data/breast_cancer.csv");
     Labelled::from_csv("breast_cancer.csv", text, &["malignant", "benign"])

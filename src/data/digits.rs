@@ -26,6 +26,7 @@ const SIDE: usize = 8;
 /// assert_eq!(digits.targets.to_vec1::<u32>()?[..4], [0, 1, 2, 3]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
+#[doc(alias = "load_digits")]
 pub fn digits() -> Result<Labelled> {
     let sheet = image::from_bytes("digits.png", include_bytes!("../../data/digits.png"))?;
     let labels = include_str!("../../data/digits-labels.txt").trim_end().as_bytes();

@@ -24,6 +24,7 @@ use crate::error::Result;
 /// assert_eq!(iris.names, ["setosa", "versicolor", "virginica"]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
+#[doc(alias = "load_iris")]
 pub fn iris() -> Result<Labelled> {
     let text = include_str!("../../data/iris.csv");
     Labelled::from_csv("iris.csv", text, &["setosa", "versicolor", "virginica"])

@@ -86,6 +86,7 @@ impl Summary {
     /// assert_eq!(model.summary(&[1, 3])?.parameters(), 3 * 3 + 3);
     /// # Ok::<(), tealight::Error>(())
     /// ```
+    #[doc(alias = "num_parameters")]
     pub fn parameters(&self) -> usize {
         self.rows.iter().map(|row| row.parameters).sum()
     }

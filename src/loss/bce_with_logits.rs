@@ -29,6 +29,7 @@ use crate::ops;
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 #[doc(alias = "BCEWithLogitsLoss")]
+#[doc(alias = "binary_cross_entropy_with_logits")]
 pub struct BceWithLogits;
 
 impl PointwiseLoss for BceWithLogits {

@@ -113,6 +113,7 @@ impl Tensor {
     /// # Errors
     /// As for [`add`](Tensor::add).
     #[doc(alias = "divide")]
+    #[doc(alias = "true_divide")]
     pub fn div(&self, other: &Tensor) -> Result<Tensor> {
         apply(Div, [self, other])
     }

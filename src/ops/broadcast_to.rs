@@ -31,6 +31,7 @@ impl Tensor {
     /// # Errors
     /// A shape to which this one does not broadcast.
     #[doc(alias = "expand")]
+    #[doc(alias = "expand_as")]
     pub fn broadcast_to(&self, shape: impl Into<Shape>) -> Result<Tensor> {
         let shape = checked("broadcast_to", shape.into(), 0)?;
         if self.dims() == shape.dims() {

@@ -118,6 +118,8 @@ impl Tensor {
     /// # Errors
     /// No tensors at all; an axis that does not exist; shapes that differ elsewhere; dtypes or devices that differ.
     #[doc(alias = "concatenate")]
+    #[doc(alias = "hstack")]
+    #[doc(alias = "vstack")]
     pub fn cat(tensors: &[impl Borrow<Tensor>], axis: impl Axis) -> Result<Tensor> {
         let first = tensors.first().map(|x| x.borrow().dims()).unwrap_or(&[1]);
         let axis = axis.of("cat", first)?;

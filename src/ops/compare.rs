@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::kernel::broadcast_dims;
 
 macro_rules! comparisons {
-    ($($method:ident $sign:literal $operator:literal),*) => {
+    ($($method:ident $alias:literal $sign:literal $operator:literal),*) => {
         impl Tensor {$(
             #[doc = concat!("Whether self ", $sign, " other, a tensor or a number, element by element: a u8 tensor of 0 and 1.")]
             ///
@@ -37,6 +37,7 @@ macro_rules! comparisons {
             #[doc = concat!("assert_eq!(mask.to_vec1::<u8>()?, [1.0, 2.0, 3.0].map(|x| (x ", $sign, " 2.0) as u8));")]
             /// # Ok::<(), tealight::Error>(())
             /// ```
+            #[doc(alias = $alias)]
             pub fn $method(&self, other: impl Operand) -> Result<Tensor> {
                 let (b, [x, y]) = both(stringify!($method), self, other.side())?;
                 traced(&[self, &b], || Ok(Tensor::constant(x.$method(&y)?)), |onnx| form($operator, onnx))
@@ -44,7 +45,14 @@ macro_rules! comparisons {
         )*}
     };
 }
-comparisons!(eq "==" "Equal", ne "!=" "", lt "<" "Less", le "<=" "LessOrEqual", gt ">" "Greater", ge ">=" "GreaterOrEqual");
+comparisons!(
+    eq "equal" "==" "Equal",
+    ne "not_equal" "!=" "",
+    lt "less" "<" "Less",
+    le "less_equal" "<=" "LessOrEqual",
+    gt "greater" ">" "Greater",
+    ge "greater_equal" ">=" "GreaterOrEqual"
+);
 
 /// Both sides in one shape.
 fn both(op: &'static str, a: &Tensor, other: Side) -> Result<(Tensor, [Array; 2])> {

@@ -89,6 +89,7 @@ impl Tensor {
     /// assert_eq!(x.maximum(0.5)?.to_vec1::<f64>()?, [0.5, 2.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
+    #[doc(alias = "fmax")]
     pub fn maximum(&self, other: impl Operand) -> Result<Tensor> {
         match other.side() {
             Side::Tensor(other) => apply(Maximum, [self, other]),
@@ -113,6 +114,7 @@ impl Tensor {
     /// assert_eq!(x.minimum(0.5)?.to_vec1::<f64>()?, [-1.0, 0.5]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
+    #[doc(alias = "fmin")]
     pub fn minimum(&self, other: impl Operand) -> Result<Tensor> {
         match other.side() {
             Side::Tensor(other) => apply(Minimum, [self, other]),
@@ -139,6 +141,7 @@ impl Tensor {
     /// # Errors
     /// A dtype that is no float.
     #[doc(alias = "absolute")]
+    #[doc(alias = "fabs")]
     pub fn abs(&self) -> Result<Tensor> {
         apply(Abs, [self])
     }
@@ -176,6 +179,8 @@ impl Tensor {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "clip")]
+    #[doc(alias = "clamp_min")]
+    #[doc(alias = "clamp_max")]
     pub fn clamp(&self, low: f64, high: f64) -> Result<Tensor> {
         if low <= high {
             return apply(Clamp { low, high }, [self]);

@@ -31,6 +31,8 @@ impl Tensor {
     ///
     /// # Errors
     /// An axis that does not exist, or is named twice.
+    #[doc(alias = "fliplr")]
+    #[doc(alias = "flipud")]
     pub fn flip(&self, axes: &[impl Axis]) -> Result<Tensor> {
         let order = axes.iter().map(|axis| axis.of("flip", self.dims())).collect::<Result<Dims>>()?;
         if (1..order.len()).any(|i| order[..i].contains(&order[i])) {

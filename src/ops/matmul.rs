@@ -201,6 +201,7 @@ impl Tensor {
     /// assert_eq!(error.to_string(), "matmul: expected inner sizes to be equal (2 and 3), got [2, 2] and [3, 2]");
     /// # Ok::<(), tealight::Error>(())
     /// ```
+    #[doc(alias = "bmm")]
     pub fn matmul(&self, other: &Tensor) -> Result<Tensor> {
         floats("matmul", self, other)?;
         let (a, b) = (self.dims(), other.dims());

@@ -171,6 +171,7 @@ impl Tensor {
     /// # Errors
     /// An axis that does not exist; n = 0.
     #[doc(alias = "split")]
+    #[doc(alias = "array_split")]
     pub fn chunk(&self, n: usize, axis: impl Axis) -> Result<Vec<Tensor>> {
         let axis = axis.of("chunk", self.dims())?;
         if n == 0 {

@@ -61,6 +61,11 @@ impl Tensor {
     /// # Errors
     /// More pairs than axes; a shape that does not fit in memory; a reflection of as many places as the axis has, or a copy
     /// of the edge of an empty axis; a number that an integer dtype cannot hold.
+    #[doc(alias = "ZeroPad2d")]
+    #[doc(alias = "ConstantPad2d")]
+    #[doc(alias = "ReflectionPad2d")]
+    #[doc(alias = "ReplicationPad2d")]
+    #[doc(alias = "CircularPad2d")]
     pub fn pad(&self, pairs: &[(usize, usize)], pad: Pad) -> Result<Tensor> {
         let Some(first) = self.rank().checked_sub(pairs.len()) else {
             let expected = format!("at most {} pairs for shape {:?}", self.rank(), self.dims());

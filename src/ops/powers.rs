@@ -59,6 +59,7 @@ impl Tensor {
     /// assert_eq!(x.pow(2.0)?.to_vec1::<f64>()?, [4.0, 9.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
+    #[doc(alias = "power")]
     pub fn pow(&self, exponent: impl Operand) -> Result<Tensor> {
         match exponent.side() {
             Side::Tensor(exponent) => apply(Pow, [self, exponent]),

@@ -45,6 +45,7 @@ impl Tensor {
     /// ```
     #[doc(alias = "remainder")]
     #[doc(alias = "mod")]
+    #[doc(alias = "fmod")]
     pub fn rem(&self, divisor: impl Operand) -> Result<Tensor> {
         match divisor.side() {
             Side::Tensor(divisor) => apply(Rem, [self, divisor]),

@@ -97,6 +97,7 @@ impl Tensor {
     ///
     /// # Errors
     /// An axis that does not exist; `end` before `start`.
+    #[doc(alias = "ravel")]
     pub fn flatten(&self, start: impl Axis, end: impl Axis) -> Result<Tensor> {
         if self.rank() == 0 && [start.number(), end.number()].iter().all(|n| (-1..=0).contains(n)) {
             return reshaped(self, &[1]);
@@ -160,6 +161,8 @@ impl Tensor {
     ///
     /// # Errors
     /// A position beyond the rank.
+    #[doc(alias = "expand_dims")]
+    #[doc(alias = "newaxis")]
     pub fn unsqueeze(&self, axis: impl Axis) -> Result<Tensor> {
         let mut dims = Dims::from_slice(self.dims());
         dims.push(1);

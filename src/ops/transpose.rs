@@ -55,6 +55,7 @@ impl Tensor {
     /// # Errors
     /// An axis that does not exist.
     #[doc(alias = "swapaxes")]
+    #[doc(alias = "swapdims")]
     pub fn transpose(&self, a: impl Axis, b: impl Axis) -> Result<Tensor> {
         let (a, b) = (a.of("transpose", self.dims())?, b.of("transpose", self.dims())?);
         let mut axes: Dims = (0..self.rank()).collect();
@@ -76,6 +77,7 @@ impl Tensor {
     ///
     /// # Errors
     /// A rank below 2.
+    #[doc(alias = "mT")]
     pub fn t(&self) -> Result<Tensor> {
         let rank = self.rank();
         if rank < 2 {
@@ -100,6 +102,8 @@ impl Tensor {
     ///
     /// # Errors
     /// An axis that does not exist, is named twice or is left out.
+    #[doc(alias = "moveaxis")]
+    #[doc(alias = "movedim")]
     pub fn permute(&self, axes: &[impl Axis]) -> Result<Tensor> {
         let order = axes.iter().map(|axis| axis.of("permute", self.dims())).collect::<Result<Dims>>()?;
         if order.len() != self.rank() || (0..self.rank()).any(|axis| !order.contains(&axis)) {

@@ -83,6 +83,7 @@ impl Tensor {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "interpolate")]
+    #[doc(alias = "UpsamplingNearest2d")]
     pub fn upsample_nearest2d(&self, sides: [usize; 2]) -> Result<Tensor> {
         upsample("upsample_nearest2d", self, sides, Rule::Nearest)
     }
@@ -109,6 +110,7 @@ impl Tensor {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "interpolate")]
+    #[doc(alias = "UpsamplingBilinear2d")]
     pub fn upsample_bilinear2d(&self, sides: [usize; 2], align_corners: bool) -> Result<Tensor> {
         upsample("upsample_bilinear2d", self, sides, Rule::Linear { corners: align_corners })
     }

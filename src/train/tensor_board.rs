@@ -38,6 +38,7 @@ use crate::file::unwritable;
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Debug)]
+#[doc(alias = "SummaryWriter")]
 pub struct TensorBoard {
     directory: PathBuf,
     every: u64,
