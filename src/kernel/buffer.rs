@@ -31,6 +31,27 @@ fn keep_freed_memory() {
     }
 }
 
+/// From this many bytes on an array is worth pages of 2 MiB.
+const HUGE: usize = 3 << 20;
+
+/// Asks Linux for pages of 2 MiB: an array in them takes fewer page faults, and is read up to a third faster, because the
+/// processor reads ahead within a page and looks up fewer of them. Where the system has none to give, nothing changes.
+fn ask_for_huge_pages(from: usize, bytes: usize) {
+    #[cfg(target_os = "linux")]
+    {
+        const PAGE: usize = 1 << 21;
+        let (start, end) = (from & !(PAGE - 1), (from + bytes).next_multiple_of(PAGE));
+        // SAFETY: this advice changes no memory's content, whoever it belongs to; an address that is not mapped is an error,
+        // which is ignored.
+        #[allow(unsafe_code)]
+        unsafe {
+            libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_HUGEPAGE);
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (from, bytes);
+}
+
 /// A vector of `n` elements that `write` fills; it is handed every slot and must write them all.
 ///
 /// # Safety
@@ -41,6 +62,9 @@ pub(super) unsafe fn written<T: Copy>(n: usize, write: impl FnOnce(&mut [Uninit<
         keep_freed_memory();
     }
     let mut data: Vec<T> = Vec::with_capacity(n);
+    if n * size_of::<T>() >= HUGE {
+        ask_for_huge_pages(data.as_ptr() as usize, n * size_of::<T>());
+    }
     write(&mut data.spare_capacity_mut()[..n]);
     // SAFETY: the capacity is at least n, and by this function's contract all n elements were written.
     unsafe { data.set_len(n) };

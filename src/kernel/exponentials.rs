@@ -78,7 +78,7 @@ pub(super) fn plain<T: Element>(x: &[T], out: &mut [Uninit<T>]) -> (T, f64) {
 fn lanes<T: Element>(x: &[T], ahead: usize, largest: T, out: &mut [Uninit<T>]) -> [T; LANES] {
     let mut lane = [T::default(); LANES];
     for (x, out) in x.chunks_exact(LANES).zip(out.chunks_exact_mut(LANES)) {
-        prefetch::<T, LANES>(x.as_ptr().wrapping_add(ahead));
+        prefetch(x.as_ptr().wrapping_add(ahead), LANES);
         for i in 0..LANES {
             let e = (x[i] - largest).exp_negative();
             out[i].write(e);
@@ -125,7 +125,7 @@ impl Row<'_> {
             let mut sums = [simd.splat_f32s(0.0); V];
             let runs = S::as_simd_f32s(whole).0.chunks_exact(V);
             for (x, out) in runs.zip(S::as_uninit_mut_simd_f32s(out).0.chunks_exact_mut(V)) {
-                prefetch::<f32, LANES>(x.as_ptr().cast::<f32>().wrapping_add(ahead));
+                prefetch(x.as_ptr().cast::<f32>().wrapping_add(ahead), LANES);
                 step(largest, &mut sums, x, out);
             }
             if !rest.is_empty() {

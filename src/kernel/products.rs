@@ -126,19 +126,18 @@ fn in_vectors<S: Simd, T: Element, const N: usize, const ALONE: bool>(
 /// The products of four rows with one vector, of which each number is read once. Four rows are read faster than one, too.
 #[inline(always)]
 fn four<S: Simd, T: Element>(simd: S, rows: [&[T]; 4], vector: &[T]) -> [f64; 4] {
-    let width = 2 * size_of::<T::Vector<S>>() / size_of::<T>();
+    let width = size_of::<T::Vector<S>>() / size_of::<T>();
     let mut total = [0.0; 4];
     for from in (0..vector.len()).step_by(2 * BLOCK) {
         let to = vector.len().min(from + 2 * BLOCK);
-        let rest = from + (to - from) / width * width;
         let zero = T::splat(simd, T::default());
         let mut sums = [[zero; 2]; 4];
-        let v = T::vectors::<S>(&vector[from..rest]);
-        let [a, b, c, d] =
-            [&rows[0][from..rest], &rows[1][from..rest], &rows[2][from..rest], &rows[3][from..rest]];
+        let v = T::vectors::<S>(&vector[from..to]);
+        let [a, b, c, d] = [&rows[0][from..to], &rows[1][from..to], &rows[2][from..to], &rows[3][from..to]];
         let (a, b) = (T::vectors::<S>(a), T::vectors::<S>(b));
         let (c, d) = (T::vectors::<S>(c), T::vectors::<S>(d));
-        for i in (0..v.len()).step_by(2) {
+        let pairs = v.len() / 2 * 2;
+        for i in (0..pairs).step_by(2) {
             for j in 0..2 {
                 sums[0][j] = T::fused(simd, a[i + j], v[i + j], sums[0][j]);
                 sums[1][j] = T::fused(simd, b[i + j], v[i + j], sums[1][j]);
@@ -146,9 +145,15 @@ fn four<S: Simd, T: Element>(simd: S, rows: [&[T]; 4], vector: &[T]) -> [f64; 4]
                 sums[3][j] = T::fused(simd, d[i + j], v[i + j], sums[3][j]);
             }
         }
+        for i in pairs..v.len() {
+            sums[0][0] = T::fused(simd, a[i], v[i], sums[0][0]);
+            sums[1][0] = T::fused(simd, b[i], v[i], sums[1][0]);
+            sums[2][0] = T::fused(simd, c[i], v[i], sums[2][0]);
+            sums[3][0] = T::fused(simd, d[i], v[i], sums[3][0]);
+        }
         for i in 0..4 {
             total[i] += T::total(simd, sums[i][0]).to_f64() + T::total(simd, sums[i][1]).to_f64();
-            for j in rest..to {
+            for j in from + v.len() * width..to {
                 total[i] += (rows[i][j] * vector[j]).to_f64();
             }
         }

@@ -165,12 +165,12 @@ pub(crate) fn run<F: WithSimd>(f: F) -> F::Output {
     arch().dispatch(f)
 }
 
-/// Asks for the `N` numbers from here on, which are read soon: the processor itself looks no further ahead than to the end
-/// of a page. They need not exist.
+/// Asks for some numbers from here on, which are read soon: the processor itself looks no further ahead than to the end of a
+/// page. They need not exist.
 #[inline(always)]
-pub(super) fn prefetch<T, const N: usize>(from: *const T) {
+pub(super) fn prefetch<T>(from: *const T, count: usize) {
     #[cfg(target_arch = "x86_64")]
-    for line in 0..(N * size_of::<T>()).div_ceil(64) {
+    for line in 0..(count * size_of::<T>()).div_ceil(64) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         let address = from.cast::<i8>().wrapping_add(64 * line);
         // SAFETY: a prefetch is a hint: it reads nothing, and does not fail at any address.
@@ -180,5 +180,5 @@ pub(super) fn prefetch<T, const N: usize>(from: *const T) {
         }
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = from;
+    let _ = (from, count);
 }
