@@ -25,9 +25,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// let b = Tensor::zeros(4, DType::F32, &Device::Cpu)?;
 /// let error = (&a + &b).unwrap_err();
 /// assert_eq!(error.to_string(), "add: expected shapes that broadcast together, got [2, 3] and [4]");
+/// assert_eq!(format!("{error:?}"), error.to_string());
 /// # Ok::<(), tealight::Error>(())
 /// ```
-#[derive(Debug, thiserror::Error)]
+///
+/// `Debug` says the same as `Display`: that is what a program prints whose `main` gives a `Result`, and what `unwrap` says.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The shapes of the operands do not fit the operation.
@@ -124,6 +127,12 @@ pub enum Error {
     /// An error of candle's that none of our checks foresaw.
     #[error("{0}")]
     Candle(String),
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Error {

@@ -63,7 +63,7 @@ pub(super) fn print(text: &str) -> Result<()> {
     })
 }
 
-/// Writes results to a file, or to standard output if there is none.
+/// Writes results to a file, which is whole or as it was before, or to standard output if there is none.
 pub(super) fn write(out: Option<&Path>, text: &str) -> Result<()> {
     let Some(path) = out else { return print(text) };
     let unwritable = |error: std::io::Error| {
@@ -74,7 +74,19 @@ pub(super) fn write(out: Option<&Path>, text: &str) -> Result<()> {
         let message = format!("expected a file that can be written, got: {error}{advice}");
         Failure::Said(format!("{}: {message}", path.display()))
     };
-    std::fs::write(path, text).map_err(unwritable)
+    // A device or a pipe has no place beside it, and what is written there is gone.
+    if path.exists() && !path.is_file() {
+        return std::fs::write(path, text).map_err(unwritable);
+    }
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = folder.join(format!(".{name}.{}", std::process::id()));
+    let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, &path));
+    written.map_err(|error| {
+        let _ = std::fs::remove_file(&beside);
+        unwritable(error)
+    })
 }
 
 pub(super) fn exit_code(done: Result<()>) -> ExitCode {

@@ -1,7 +1,7 @@
 //! Several arrays in a zip file.
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Read, Write};
 use std::path::Path;
 
 use zip::write::SimpleFileOptions;
@@ -11,6 +11,13 @@ use super::{parse, written};
 use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::file::{file_error, read_at_most, replace};
+
+/// Arrays may be this large together, or [`MOST_TIMES`] as large as the file: numbers that were measured or learned compress
+/// to a half or a tenth, and what was made to fill the memory to a thousandth.
+const MOST_BYTES: u64 = 4 << 30;
+
+/// See [`MOST_BYTES`].
+const MOST_TIMES: u64 = 64;
 
 /// Reads all arrays of an `.npz` file, by name. Compressed or not: `np.savez` or `np.savez_compressed`.
 ///
@@ -28,13 +35,19 @@ use crate::file::{file_error, read_at_most, replace};
 /// ```
 ///
 /// # Errors
-/// A file that cannot be read, or is none of the format, or whose records share their bytes; an array that [`read_npy`](super::read_npy) would refuse.
+/// A file that cannot be read, or is none of the format, or whose records share their bytes; arrays of more than 4 GiB together
+/// and 64 times the file; an array that [`read_npy`](super::read_npy) would refuse.
 pub fn read_npz(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
-    let path = path.as_ref();
+    read_up_to(path.as_ref(), MOST_BYTES)
+}
+
+pub(super) fn read_up_to(path: &Path, most: u64) -> Result<BTreeMap<String, Tensor>> {
     let bytes = read_at_most(path, u64::MAX)?;
     let failed = |error| file_error(path, format!("expected an .npz file, got: {error}"));
     // No two records may have the same bytes of the file: a small one could have any number of arrays.
     let mut left = bytes.len() as u64;
+    let most = most.max(left.saturating_mul(MOST_TIMES));
+    let mut room = most;
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(failed)?;
     let mut tensors = BTreeMap::new();
     for i in 0..archive.len() {
@@ -46,7 +59,13 @@ pub fn read_npz(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
         left = left.checked_sub(file.compressed_size()).ok_or_else(|| {
             file_error(path, format!("expected an .npz file, got records that share their bytes: {name}"))
         })?;
-        let tensor = parse(file).map_err(|message| file_error(path, format!("{name}: {message}")))?;
+        let mut file = file.take(room + 1);
+        let tensor = parse(&mut file);
+        room = file.limit().checked_sub(1).ok_or_else(|| {
+            let got = "more; np.savez writes them without compression";
+            file_error(path, format!("expected arrays of at most {most} bytes together, got {got}"))
+        })?;
+        let tensor = tensor.map_err(|message| file_error(path, format!("{name}: {message}")))?;
         if tensors.insert(name.to_string(), tensor).is_some() {
             return Err(file_error(path, format!("expected one array of each name, got two {name:?}")));
         }

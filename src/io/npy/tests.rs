@@ -195,6 +195,18 @@ fn archives() -> Result<()> {
     end[12..16].copy_from_slice(&(entries.len() as u32).to_le_bytes());
     let error = said(&[records, &entries, &end].concat());
     assert!(error.starts_with("expected an .npz file, got records that share their bytes: "), "{error}");
+    // A million zeros in a kilobyte: refused from some bytes on, whatever the header claims.
+    let zeros = file("{'descr': '|u1', 'fortran_order': False, 'shape': (1000000,)}", &[0; 1_000_000]);
+    let bomb = zipped("a.npy", &zeros);
+    std::fs::write(&path, &bomb).unwrap();
+    assert_eq!(read_npz(&path)?["a"].elem_count(), 1_000_000);
+    assert_eq!(super::npz::read_up_to(&path, zeros.len() as u64)?.len(), 1);
+    for most in [0, 500_000, zeros.len() as u64 - 1] {
+        let error = super::npz::read_up_to(&path, most).unwrap_err().to_string();
+        let most = most.max(64 * bomb.len() as u64);
+        let expected = format!("expected arrays of at most {most} bytes together, got more; np.savez writes");
+        assert!(error.contains(&expected), "{error}");
+    }
     for end in 0..whole.len() {
         said(&whole[..end]);
     }
