@@ -12,7 +12,7 @@ impl Total for Tensor {
 }
 
 fn array(numbers: Vec<f64>, dims: &[usize], dtype: DType) -> Outcome<Array> {
-    Ok(Array::from_vec(numbers, dims, &Device::Cpu)?.to_dtype(dtype)?)
+    Ok(Tensor::from_vec(numbers, dims, &Device::Cpu)?.to_dtype(dtype)?.into_array())
 }
 
 fn labels(rows: usize, count: usize) -> Result<Tensor> {

@@ -279,6 +279,28 @@ fn blocks<T: Element>(
     }
 }
 
+/// `f(x[i])` for every i, in another type.
+pub(crate) fn cast<T: Element, U: Element>(x: &[T], f: impl Fn(T) -> U + Sync) -> Vec<U> {
+    let piece = |start: usize, out: &mut [Uninit<U>]| {
+        let x = &x[start..start + out.len()];
+        vectorize(
+            #[inline(always)]
+            || {
+                for i in 0..x.len() {
+                    out[i].write(f(x[i]));
+                }
+            },
+        );
+    };
+    // SAFETY: each piece writes all of its slots, and the pieces cover the whole output.
+    #[allow(unsafe_code)]
+    unsafe {
+        buffer::written(x.len(), |out| {
+            parts(out, PIECE, worthwhile(x.len()), &|i, part| piece(i * PIECE, part));
+        })
+    }
+}
+
 /// `target[i] += other[i]`, in place.
 pub(crate) fn add_assign<T>(target: &mut [T], other: &[T])
 where

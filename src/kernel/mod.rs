@@ -39,7 +39,9 @@ pub(crate) use conv::{Conv, conv, conv_kernel, conv_transpose};
 pub(crate) use find::find_axis;
 pub(crate) use gemm::{Matrix, affine, matmul, outer};
 pub(crate) use index::{Places, nonzero, strides, sums};
-pub(crate) use map::{Loop, SOURCES, Slots, Written, add_assign, fuse, in_blocks, map, map_by, sources};
+pub(crate) use map::{
+    Loop, SOURCES, Slots, Written, add_assign, cast, fuse, in_blocks, map, map_by, sources,
+};
 pub(crate) use max_pool::{max_pool, scatter_places, take_places};
 pub use parallel::simd;
 pub(crate) use position::outside;

@@ -1,10 +1,10 @@
-//! Tensors from data, from nothing, and of another type.
+//! Tensors from data and from nothing.
 //!
 //! # Formula
 //! None: numbers are laid out.
 //!
 //! # Gradient
-//! `to_dtype` converts its gradient back; the rest make constants.
+//! None: these are constants.
 //!
 //! # Errors
 //! A number of elements that does not fit the shape, or memory.
@@ -12,7 +12,7 @@
 use candle_core::{DType, Device, FloatDType, NdArray, Shape, WithDType};
 
 use crate::autograd::array::fits;
-use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor, traced};
+use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 
 /// The shape, if an array of it can exist at all; elements of 0 bytes are those of a view, which take no memory.
@@ -253,36 +253,6 @@ impl Tensor {
         ones.iter_mut().step_by(n + 1).for_each(|one| *one = 1);
         Ok(Array::from_vec(ones, (n, n), device)?.to_dtype(dtype)?.into())
     }
-
-    /// The same numbers in another type, rounded or truncated as Rust's `as` does.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[2.7, -1.5, 300.0], &Device::Cpu)?;
-    /// assert_eq!(x.to_dtype(DType::I64)?.to_vec1::<i64>()?, [2, -1, 300]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
-    /// # Gradient
-    /// The gradient, in this tensor's type. An integer result has no history.
-    ///
-    /// # Errors
-    /// A type that the device does not have.
-    #[doc(alias = "astype")]
-    pub fn to_dtype(&self, dtype: DType) -> Result<Tensor> {
-        if dtype == self.dtype() {
-            return Ok(self.clone());
-        }
-        checked("to_dtype", self.shape().into(), dtype.size_in_bytes())?;
-        if !dtype.is_float() {
-            let compute = || Ok(self.array().to_dtype(dtype)?.into());
-            return traced(&[self], compute, |onnx| {
-                let x = onnx.input(0);
-                onnx.cast(x, dtype)
-            });
-        }
-        ToDtype { from: self.dtype(), to: dtype }.apply([self])
-    }
 }
 
 fn arange<T: WithDType>(op: &'static str, start: T, end: T, step: f64, device: &Device) -> Result<Tensor> {
@@ -298,29 +268,6 @@ fn arange<T: WithDType>(op: &'static str, start: T, end: T, step: f64, device: &
     let numbers: Vec<T> = (0..count as usize).map(|i| T::from_f64(low + i as f64 * step)).collect();
     let length = numbers.len();
     Ok(Array::from_vec(numbers, length, device)?.into())
-}
-
-#[derive(Debug)]
-struct ToDtype {
-    from: DType,
-    to: DType,
-}
-
-impl Op<1> for ToDtype {
-    const NAME: &'static str = "to_dtype";
-
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
-        Ok(x.to_dtype(self.to)?)
-    }
-
-    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
-        let x = onnx.input(0);
-        onnx.cast(x, self.to)
-    }
-
-    fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-        Ok([Some(grad.to_dtype(self.from)?)])
-    }
 }
 
 #[cfg(test)]
@@ -386,15 +333,6 @@ mod tests {
         for step in [0.0, f64::NAN, 1e-300] {
             assert!(matches!(Tensor::arange_step(0.0, 1.0, step, cpu), Err(Error::Argument { .. })));
         }
-        Ok(())
-    }
-
-    #[test]
-    fn gradients_change_their_type_back() -> Result<()> {
-        let x = Tensor::parameter(Tensor::new(&[1.0_f32, 2.0], &Device::Cpu)?.into_array());
-        let y = x.to_dtype(DType::F64)?.sqr()?.sum_all()?;
-        assert_eq!(y.backward()?.get(&x).unwrap().to_vec1::<f32>()?, [2.0, 4.0]);
-        assert!(!x.to_dtype(DType::U32)?.requires_grad());
         Ok(())
     }
 }

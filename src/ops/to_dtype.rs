@@ -1,0 +1,114 @@
+//! The same numbers in another type.
+//!
+//! # Formula
+//! y = x, rounded to what the type has
+//!
+//! # Gradient
+//! That of y, in the type of x.
+//!
+//! # Errors
+//! A type that the device does not have.
+
+use candle_core::DType;
+
+use super::create::checked;
+use crate::autograd::array::{contiguous, elements, make, on_cpu};
+use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor, traced};
+use crate::error::Result;
+use crate::kernel;
+
+#[derive(Debug)]
+struct ToDtype {
+    from: DType,
+    to: DType,
+}
+
+impl Op<1> for ToDtype {
+    const NAME: &'static str = "to_dtype";
+
+    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+        // Between these two by our own loop, whose results lie in large pages.
+        match (x.dtype(), self.to) {
+            (DType::F64, DType::F32) if on_cpu(x) => {
+                let x = contiguous(x)?;
+                make(kernel::cast::<f64, f32>(&elements(&x)?, |x| x as f32), x.dims(), &x)
+            }
+            (DType::F32, DType::F64) if on_cpu(x) => {
+                let x = contiguous(x)?;
+                make(kernel::cast::<f32, f64>(&elements(&x)?, f64::from), x.dims(), &x)
+            }
+            _ => Ok(x.to_dtype(self.to)?),
+        }
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        let x = onnx.input(0);
+        onnx.cast(x, self.to)
+    }
+
+    fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        Ok([Some(grad.to_dtype(self.from)?)])
+    }
+}
+
+impl Tensor {
+    /// The same numbers in another type, rounded or truncated as Rust's `as` does.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[2.7, -1.5, 300.0], &Device::Cpu)?;
+    /// assert_eq!(x.to_dtype(DType::I64)?.to_vec1::<i64>()?, [2, -1, 300]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    ///
+    /// # Gradient
+    /// The gradient, in this tensor's type. An integer result has no history.
+    ///
+    /// # Errors
+    /// A type that the device does not have.
+    #[doc(alias = "astype")]
+    pub fn to_dtype(&self, dtype: DType) -> Result<Tensor> {
+        if dtype == self.dtype() {
+            return Ok(self.clone());
+        }
+        checked("to_dtype", self.shape().into(), dtype.size_in_bytes())?;
+        if !dtype.is_float() {
+            let compute = || Ok(self.array().to_dtype(dtype)?.into());
+            return traced(&[self], compute, |onnx| {
+                let x = onnx.input(0);
+                onnx.cast(x, dtype)
+            });
+        }
+        ToDtype { from: self.dtype(), to: dtype }.apply([self])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients_change_their_type_back() -> Result<()> {
+        let x = Tensor::parameter(Tensor::new(&[1.0_f32, 2.0], &Device::Cpu)?.into_array());
+        let y = x.to_dtype(DType::F64)?.sqr()?.sum_all()?;
+        assert_eq!(y.backward()?.get(&x).unwrap().to_vec1::<f32>()?, [2.0, 4.0]);
+        assert!(!x.to_dtype(DType::U32)?.requires_grad());
+        Ok(())
+    }
+
+    #[test]
+    fn our_loop_and_the_conversions_of_rust() -> Result<()> {
+        let edges = [0.1, -0.0, 1e-50, 1e50, f64::MIN, f64::INFINITY, f64::NAN, 1.0 + f64::EPSILON];
+        for n in [0, 1, 7, 8, 100_000] {
+            let x: Vec<f64> = edges.iter().cycle().take(n).copied().collect();
+            let single = Tensor::from_vec(x.clone(), n, &Device::Cpu)?.to_dtype(DType::F32)?;
+            let bits = single.to_vec1::<f32>()?.into_iter().map(f32::to_bits);
+            assert!(bits.eq(x.iter().map(|&x| (x as f32).to_bits())), "{n}");
+            let double = single.to_dtype(DType::F64)?.to_vec1::<f64>()?.into_iter().map(f64::to_bits);
+            assert!(double.eq(x.iter().map(|&x| f64::from(x as f32).to_bits())), "{n}");
+        }
+        let view = Tensor::new(&[[1.5, 2.5], [3.5, 4.5]], &Device::Cpu)?.t()?;
+        assert_eq!(view.to_dtype(DType::F32)?.to_vec2::<f32>()?, [[1.5, 3.5], [2.5, 4.5]]);
+        Ok(())
+    }
+}
