@@ -34,16 +34,16 @@ pub struct Check {
 /// 1e-9, and so is that strided inputs give the same result. Stay away from kinks: no derivative is right there.
 /// [`GradCheck`] has settings; a whole layer is checked by [`layer::gradcheck`](crate::layer::gradcheck).
 ///
+/// # Errors
+/// [`Error::GradCheck`] names the operations, the input, the element and both numbers; [`Error::Dtype`] if an input is
+/// not f64; [`Error::NoGradient`] if the result does not depend on any input.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let x = Tensor::new(&[-1.0, 0.5, 2.0], &Device::Cpu)?;
 /// autograd::gradcheck(|x| x[0].sigmoid(), &[x])?;
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// [`Error::GradCheck`] names the operations, the input, the element and both numbers; [`Error::Dtype`] if an input is
-/// not f64; [`Error::NoGradient`] if the result does not depend on any input.
 pub fn gradcheck(f: impl Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor]) -> Result<Check> {
     GradCheck::new().run(f, inputs)
 }
@@ -134,6 +134,9 @@ impl GradCheck {
 
     /// Checks the gradient of `f` at `inputs`: see [`gradcheck`].
     ///
+    /// # Errors
+    /// Those of [`gradcheck`]; settings that make no sense.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = [Tensor::new(&[1_f32], &Device::Cpu)?];
@@ -141,9 +144,6 @@ impl GradCheck {
     /// assert_eq!(error.to_string(), "gradcheck: expected inputs of dtype f64, got f32");
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Those of [`gradcheck`]; settings that make no sense.
     pub fn run(&self, f: impl Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor]) -> Result<Check> {
         if !matches!(self.order, 1 | 2) {
             return Err(Error::argument("gradcheck", "order 1 or 2", self.order));

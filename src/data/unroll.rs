@@ -6,6 +6,12 @@ use crate::error::{Error, Result};
 /// The numbers of a picture (h, w, c) as a column (h·w·c, 1), in row-major order: the channels of the first pixel
 /// first, then those of the pixel to its right.
 ///
+/// # Gradient
+/// The gradient in the picture's shape.
+///
+/// # Errors
+/// A tensor of another rank than 3.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let image = Tensor::arange(0.0, 12.0, &Device::Cpu)?.reshape((2, 2, 3))?;
@@ -14,12 +20,6 @@ use crate::error::{Error, Result};
 /// assert_eq!(column.to_vec2::<f64>()?[3], [3.0]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Gradient
-/// The gradient in the picture's shape.
-///
-/// # Errors
-/// A tensor of another rank than 3.
 #[doc(alias = "image2vector")]
 pub fn image_to_vector(image: &Tensor) -> Result<Tensor> {
     if image.rank() != 3 {

@@ -179,6 +179,10 @@ impl Load {
     /// `num_batches_tracked`, which batch normalization counts in PyTorch, may be in the file alone or in the model alone. A
     /// parameter that has several names in the model has to be in the file under one of them.
     ///
+    /// # Errors
+    /// A file that cannot be read; a pattern that no name fits, or two names that become one; tensors that do not fit, if that is
+    /// not allowed.
+    ///
     /// ```
     /// use tealight::io::{self, Load};
     /// use tealight::prelude::*;
@@ -191,10 +195,6 @@ impl Load {
     /// # std::fs::remove_file(file).ok();
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A file that cannot be read; a pattern that no name fits, or two names that become one; tensors that do not fit, if that is
-    /// not allowed.
     pub fn load(&self, path: impl AsRef<Path>, model: &dyn Layer) -> Result<Loaded> {
         let path = path.as_ref();
         let tensors = self.read(path, &Device::Cpu)?;
@@ -202,6 +202,9 @@ impl Load {
     }
 
     /// The tensors of a file under the names that they have there, from the [`key`](Load::key) if there is one.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or has no such key.
     ///
     /// ```
     /// use tealight::io::{self, Load};
@@ -213,9 +216,6 @@ impl Load {
     /// # std::fs::remove_file(file).ok();
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A file that cannot be read, or has no such key.
     pub fn read(&self, path: impl AsRef<Path>, device: &Device) -> Result<BTreeMap<String, Tensor>> {
         let path = path.as_ref();
         let Some(key) = &self.key else { return read(path, device) };
@@ -231,6 +231,9 @@ impl Load {
 
     /// Gives tensors that are read already to a model: as [`load`](Load::load).
     ///
+    /// # Errors
+    /// Those of `load`, but for those of a file.
+    ///
     /// ```
     /// use tealight::io::Load;
     /// use tealight::prelude::*;
@@ -240,9 +243,6 @@ impl Load {
     /// assert_eq!(model.weight.get().to_vec2::<f32>()?, [[3.0, 4.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Those of `load`, but for those of a file.
     pub fn load_tensors(&self, tensors: BTreeMap<String, Tensor>, model: &dyn Layer) -> Result<Loaded> {
         self.fit(tensors, model).map_err(|misfit| Error::argument("Load", misfit.expected, misfit.got))
     }

@@ -164,6 +164,9 @@ pub trait Layer: Send + Sync {
     /// Freezes the parameters whose full names fit `pattern`, in which `*` stands for any text: they have no gradients
     /// any more, and optimizers pass them over. Returns how many there are.
     ///
+    /// # Errors
+    /// A pattern that no name fits.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let rng = &mut Rng::seed(1);
@@ -173,9 +176,6 @@ pub trait Layer: Send + Sync {
     /// assert_eq!(y.sum_all()?.backward()?.len(), 2);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A pattern that no name fits.
     #[doc(alias = "requires_grad_")]
     fn freeze(&self, pattern: &str) -> Result<usize> {
         set_frozen("freeze", self.parameters(), pattern, true)
@@ -202,6 +202,9 @@ pub trait Layer: Send + Sync {
     ///
     /// The layers inside a layer have rows if they are run by [`Pass::call`], as those of a [`Sequential`] are.
     ///
+    /// # Errors
+    /// Those of `forward` for a tensor of zeros of this shape.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let model = Sequential::new().push(Linear::new(3, 4, &mut Rng::seed(1))?).push(Tanh);
@@ -210,9 +213,6 @@ pub trait Layer: Send + Sync {
     /// println!("{summary}");
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Those of `forward` for a tensor of zeros of this shape.
     fn summary(&self, input_shape: &[usize]) -> Result<Summary> {
         let dtype = self.parameters().first().map_or(DType::F32, |(_, parameter)| parameter.get().dtype());
         let x = Tensor::zeros(input_shape, dtype, &Device::Cpu)?;

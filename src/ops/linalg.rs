@@ -115,16 +115,6 @@ impl Tensor {
     ///
     /// With the feature `linalg`.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let a = Tensor::new(&[[2.0, 1.0], [0.0, 4.0]], &Device::Cpu)?;
-    /// let b = Tensor::new(&[5.0, 8.0], &Device::Cpu)?;
-    /// assert_eq!(a.solve(&b)?.to_vec1::<f64>()?, [1.5, 2.0]);
-    /// let error = (a * 0.0)?.solve(&b).unwrap_err();
-    /// assert_eq!(error.to_string(), "solve: expected an invertible matrix, got a singular one");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Shapes
     /// (.., n, n) and (n) give (.., n); (.., n, n) and (.., n, k) give (.., n, k). Leading axes are batches and broadcast.
     ///
@@ -134,6 +124,16 @@ impl Tensor {
     /// # Errors
     /// A matrix that is not square, or whose elimination meets a pivot of 0: the error says which of the batch. Shapes that
     /// do not fit; dtypes that differ or are not f32 or f64. NaN is no error: it makes a result of NaN.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let a = Tensor::new(&[[2.0, 1.0], [0.0, 4.0]], &Device::Cpu)?;
+    /// let b = Tensor::new(&[5.0, 8.0], &Device::Cpu)?;
+    /// assert_eq!(a.solve(&b)?.to_vec1::<f64>()?, [1.5, 2.0]);
+    /// let error = (a * 0.0)?.solve(&b).unwrap_err();
+    /// assert_eq!(error.to_string(), "solve: expected an invertible matrix, got a singular one");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn solve(&self, b: &Tensor) -> Result<Tensor> {
         let n = side("solve", self)?;
         floats("solve", self, b)?;
@@ -151,13 +151,6 @@ impl Tensor {
     ///
     /// With the feature `linalg`.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[0.0, 2.0], [-4.0, 0.0]], &Device::Cpu)?;
-    /// assert_eq!(x.inv()?.to_vec2::<f64>()?, [[0.0, -0.25], [0.5, 0.0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Shapes
     /// (.., n, n), every matrix by itself.
     ///
@@ -167,6 +160,13 @@ impl Tensor {
     /// # Errors
     /// A matrix that is not square, or whose elimination meets a pivot of 0: the error says which of the batch. A dtype
     /// other than f32 and f64. NaN is no error: it makes an inverse of NaN.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[0.0, 2.0], [-4.0, 0.0]], &Device::Cpu)?;
+    /// assert_eq!(x.inv()?.to_vec2::<f64>()?, [[0.0, -0.25], [0.5, 0.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "inverse")]
     pub fn inv(&self) -> Result<Tensor> {
         side("inv", self)?;

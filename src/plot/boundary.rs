@@ -23,6 +23,9 @@ const BLOCK: f32 = 2.0;
 /// `predict` takes points (n, 2) of f32, and gives what [`metrics`](crate::metrics) take: scores (n, c), probabilities of
 /// class 1 (n) or (n, 1), or classes (n) of integers.
 ///
+/// # Errors
+/// Examples that are not (n, 2), none at all, or not finite; a prediction of another shape; a file that cannot be written.
+///
 /// ```
 /// use tealight::data::Labelled;
 /// use tealight::prelude::*;
@@ -40,9 +43,6 @@ const BLOCK: f32 = 2.0;
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// Examples that are not (n, 2), none at all, or not finite; a prediction of another shape; a file that cannot be written.
 pub fn boundary(
     path: impl AsRef<Path>,
     title: &str,

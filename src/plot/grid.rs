@@ -27,6 +27,16 @@ const LINE: f32 = 18.0;
 /// Small pictures are enlarged without smoothing, so that their pixels can be seen. A caption may have several lines; what
 /// does not fit is cut. No pictures at all is a picture that says so.
 ///
+/// # Shapes
+/// Images (n, h, w), or (n, h, w, c) with 1 channel for grey or 3 for rgb.
+///
+/// # Units
+/// Floats from 0 (black) to 1 (white).
+///
+/// # Errors
+/// Another shape; a number outside [0, 1] or NaN; another number of captions than n, unless there are none; more images than
+/// fit into 16,384 rows of pixels; a file that cannot be written.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let path = std::env::temp_dir().join("tealight-doc-grid.svg");
@@ -38,16 +48,6 @@ const LINE: f32 = 18.0;
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Shapes
-/// Images (n, h, w), or (n, h, w, c) with 1 channel for grey or 3 for rgb.
-///
-/// # Units
-/// Floats from 0 (black) to 1 (white).
-///
-/// # Errors
-/// Another shape; a number outside [0, 1] or NaN; another number of captions than n, unless there are none; more images than
-/// fit into 16,384 rows of pixels; a file that cannot be written.
 pub fn grid<S: AsRef<str>>(
     path: impl AsRef<Path>,
     title: &str,

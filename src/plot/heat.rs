@@ -30,6 +30,12 @@ const NOT_FINITE: Rgb = [150, 150, 150];
 /// The darkest colours are ± the largest absolute value. A number that is not finite is grey, and the picture says how many
 /// there are.
 ///
+/// # Shapes
+/// (h, w), of any dtype; row 0 is at the top.
+///
+/// # Errors
+/// Another rank; no elements; numbers beyond ±1e300; a file that cannot be written.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let path = std::env::temp_dir().join("tealight-doc-heat.svg");
@@ -40,12 +46,6 @@ const NOT_FINITE: Rgb = [150, 150, 150];
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Shapes
-/// (h, w), of any dtype; row 0 is at the top.
-///
-/// # Errors
-/// Another rank; no elements; numbers beyond ±1e300; a file that cannot be written.
 pub fn heat(path: impl AsRef<Path>, title: &str, matrix: &Tensor) -> Result<()> {
     let (rows, columns) = match *matrix.dims() {
         [rows, columns] if rows > 0 && columns > 0 => (rows, columns),

@@ -27,6 +27,9 @@ const GRID: Rgb = [216, 216, 216];
 /// The highest bar of each is as high as there is room; beside it stands how many numbers there are, their mean and their standard
 /// deviation. What is not finite is counted and has no bar.
 ///
+/// # Errors
+/// More than 200 tensors; numbers beyond ±1e300; a file that cannot be written.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let path = std::env::temp_dir().join("tealight-doc-histogram.svg");
@@ -38,9 +41,6 @@ const GRID: Rgb = [216, 216, 216];
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// More than 200 tensors; numbers beyond ±1e300; a file that cannot be written.
 pub fn histogram<S: AsRef<str>>(
     path: impl AsRef<Path>,
     title: &str,

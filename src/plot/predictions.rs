@@ -22,6 +22,12 @@ const WRONG: Rgb = [200, 30, 30];
 /// Writes a picture of pictures, each with the class that was predicted: a right one green, a wrong one red with the class that
 /// it is.
 ///
+/// # Shapes
+/// Images as in [`grid`](super::grid()); predictions as in [`metrics`](crate::metrics): scores (n, c), or classes (n).
+///
+/// # Errors
+/// As [`grid`](super::grid()); predictions of another shape.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let path = std::env::temp_dir().join("tealight-doc-predictions.svg");
@@ -33,12 +39,6 @@ const WRONG: Rgb = [200, 30, 30];
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Shapes
-/// Images as in [`grid`](super::grid()); predictions as in [`metrics`](crate::metrics): scores (n, c), or classes (n).
-///
-/// # Errors
-/// As [`grid`](super::grid()); predictions of another shape.
 pub fn predictions(path: impl AsRef<Path>, title: &str, images: &Labelled, predicted: &Tensor) -> Result<()> {
     let classes = decided("predictions", predicted, &images.targets, None)?;
     let tiles = tiles(&images.inputs)?;
@@ -67,6 +67,12 @@ const MISTAKES: usize = 100;
 /// Writes a picture of the pictures whose class was predicted wrongly, at most 100 of them, with the class that was predicted and
 /// the one that it is.
 ///
+/// # Shapes
+/// As [`predictions`].
+///
+/// # Errors
+/// As [`predictions`].
+///
 /// ```
 /// use tealight::prelude::*;
 /// let path = std::env::temp_dir().join("tealight-doc-mistakes.svg");
@@ -77,12 +83,6 @@ const MISTAKES: usize = 100;
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Shapes
-/// As [`predictions`].
-///
-/// # Errors
-/// As [`predictions`].
 pub fn mistakes(path: impl AsRef<Path>, images: &Labelled, predicted: &Tensor) -> Result<()> {
     let classes = decided("mistakes", predicted, &images.targets, None)?;
     let pairs = classes.predicted.iter().zip(&classes.targets).enumerate();
@@ -102,6 +102,13 @@ pub fn mistakes(path: impl AsRef<Path>, images: &Labelled, predicted: &Tensor) -
 
 /// Writes a picture of a layer's weights as pictures: blue below 0, white at 0, red above, one scale for all.
 ///
+/// # Shapes
+/// (n, h, w), or (n, c, h, w) as a convolution has them: n · c pictures.
+///
+/// # Errors
+/// Another shape, or an empty one; numbers beyond ±1e300; more than fit into 16,384 rows of pixels; a file that cannot be
+/// written. What is not finite is grey.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let path = std::env::temp_dir().join("tealight-doc-weights.svg");
@@ -114,13 +121,6 @@ pub fn mistakes(path: impl AsRef<Path>, images: &Labelled, predicted: &Tensor) -
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Shapes
-/// (n, h, w), or (n, c, h, w) as a convolution has them: n · c pictures.
-///
-/// # Errors
-/// Another shape, or an empty one; numbers beyond ±1e300; more than fit into 16,384 rows of pixels; a file that cannot be
-/// written. What is not finite is grey.
 pub fn weights(path: impl AsRef<Path>, title: &str, weights: &Tensor) -> Result<()> {
     weighed(title, weights)?.save(path)
 }

@@ -79,6 +79,9 @@ svg { max-width: 100%; height: auto; display: block }";
 ///
 /// The page is one file, with the pictures in it as SVG. It has no scripts, and asks for nothing from elsewhere.
 ///
+/// # Errors
+/// What [`curve`](super::curve()) or [`confusion`](super::confusion()) cannot draw; a file that cannot be written.
+///
 /// ```
 /// use tealight::plot::{Axes, Curves, Report, report};
 /// let path = std::env::temp_dir().join("tealight-doc-report-fn.html");
@@ -95,9 +98,6 @@ svg { max-width: 100%; height: auto; display: block }";
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// What [`curve`](super::curve()) or [`confusion`](super::confusion()) cannot draw; a file that cannot be written.
 pub fn report(path: impl AsRef<Path>, report: &Report) -> Result<()> {
     let page = page(report)?;
     replace(path.as_ref(), |file| file.write_all(page.as_bytes()))

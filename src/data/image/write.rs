@@ -16,6 +16,13 @@ use crate::file::{file_error, replace};
 ///
 /// The file appears when it is whole; a full disk leaves what was there before.
 ///
+/// # Shapes
+/// (h, w) or (h, w, c): 1 channel is grey, 2 grey and alpha, 3 rgb, 4 rgb and alpha.
+///
+/// # Errors
+/// A number outside [0, 1] or NaN, which the message names; integers other than u8; an empty picture, or one with more
+/// than [`MAX_SIDE`] pixels a side; a file that cannot be written.
+///
 /// ```
 /// use tealight::data::image::{read, write_png};
 /// use tealight::prelude::*;
@@ -25,13 +32,6 @@ use crate::file::{file_error, replace};
 /// # std::fs::remove_file(file).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Shapes
-/// (h, w) or (h, w, c): 1 channel is grey, 2 grey and alpha, 3 rgb, 4 rgb and alpha.
-///
-/// # Errors
-/// A number outside [0, 1] or NaN, which the message names; integers other than u8; an empty picture, or one with more
-/// than [`MAX_SIDE`] pixels a side; a file that cannot be written.
 #[doc(alias = "imwrite")]
 #[doc(alias = "save")]
 pub fn write_png(path: impl AsRef<Path>, image: &Tensor) -> Result<()> {

@@ -35,6 +35,10 @@ use state::{Numbers, View, state_dict};
 /// Views are read as what they show, and each tensor has memory of its own, whatever it shared with others in PyTorch. Nothing in
 /// the file is run.
 ///
+/// # Errors
+/// A file that cannot be read, is cut off or damaged, or is none of PyTorch's since 1.6; no state dict, or several; a tensor that is
+/// complex, sparse, quantized or negated lazily; tensors far larger than the file.
+///
 /// ```
 /// use tealight::io;
 /// use tealight::prelude::*;
@@ -42,10 +46,6 @@ use state::{Numbers, View, state_dict};
 /// assert_eq!(tensors["view.whole"].dims(), [2, 3, 4]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// A file that cannot be read, is cut off or damaged, or is none of PyTorch's since 1.6; no state dict, or several; a tensor that is
-/// complex, sparse, quantized or negated lazily; tensors far larger than the file.
 #[doc(alias = "torch")]
 #[doc(alias = "pt")]
 pub fn read_pth(path: impl AsRef<Path>, device: &Device) -> Result<BTreeMap<String, Tensor>> {
