@@ -15,12 +15,13 @@ use safetensors::View;
 
 pub use loaded::{Loaded, Mismatched};
 
-use super::pth::{begins_like_one, read_state};
+use super::pth::{looks_like_pth, read_state};
 use super::safetensors::read;
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::file::{file_error, read_at_most};
-use crate::layer::{Held, Layer, captures, fits};
+use crate::layer::pattern::{captures, fits};
+use crate::layer::{Held, Layer};
 use loaded::first;
 
 /// How the tensors of a file are given to a model: names that differ are mapped, parts are left out.
@@ -220,7 +221,7 @@ impl Load {
         let path = path.as_ref();
         let Some(key) = &self.key else { return read(path, device) };
         let bytes = read_at_most(path, u64::MAX)?;
-        if !begins_like_one(&bytes) {
+        if !looks_like_pth(&bytes) {
             return Err(file_error(
                 path,
                 format!("expected a file of PyTorch's with the key {key:?}, got another file"),
@@ -229,7 +230,7 @@ impl Load {
         read_state(path, &bytes, Some(key), device)
     }
 
-    /// Gives tensors that are read already to a model: as [`load`](Load::load).
+    /// Loads tensors that were read already into a model, as [`load`](Load::load) does those of a file.
     ///
     /// # Errors
     /// Those of `load`, but for those of a file.

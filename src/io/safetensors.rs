@@ -16,7 +16,7 @@ use candle_core::safetensors::Load as _;
 use safetensors::{Dtype, SafeTensors};
 
 use super::load::Load;
-use super::pth::{begins_like_one, read_state};
+use super::pth::{looks_like_pth, read_state};
 use super::shape::elements;
 use crate::autograd::{Array, Tensor, named};
 use crate::error::{Error, Result};
@@ -67,7 +67,7 @@ pub fn write(path: impl AsRef<Path>, tensors: &BTreeMap<String, Tensor>) -> Resu
 pub fn read(path: impl AsRef<Path>, device: &Device) -> Result<BTreeMap<String, Tensor>> {
     let path = path.as_ref();
     let bytes = read_at_most(path, u64::MAX)?;
-    if begins_like_one(&bytes) {
+    if looks_like_pth(&bytes) {
         return read_state(path, &bytes, None, device);
     }
     parse(&bytes, device).map_err(|got| {

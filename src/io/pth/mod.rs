@@ -57,7 +57,7 @@ pub fn read_pth(path: impl AsRef<Path>, device: &Device) -> Result<BTreeMap<Stri
 const OLD: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 
 /// Whether a file begins as PyTorch's do.
-pub(super) fn begins_like_one(bytes: &[u8]) -> bool {
+pub(super) fn looks_like_pth(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(OLD)
 }
 
