@@ -150,7 +150,7 @@ fn share(op: &'static str, n: usize, test: f64) -> Result<usize> {
     if n < 2 {
         return Err(Error::argument(op, "two examples or more", n));
     }
-    listed(op, n)?;
+    fits_a_list(op, n)?;
     Ok(((n as f64 * test).round() as usize).clamp(1, n - 1))
 }
 
@@ -158,11 +158,11 @@ fn folds(op: &'static str, n: usize, k: usize) -> Result<()> {
     if k < 2 || k > n {
         return Err(Error::argument(op, format!("2 to {n} parts (the examples)"), k));
     }
-    listed(op, n)
+    fits_a_list(op, n)
 }
 
 /// Refuses more examples than a list of them has room for.
-pub(super) fn listed(op: &'static str, n: usize) -> Result<()> {
+pub(super) fn fits_a_list(op: &'static str, n: usize) -> Result<()> {
     if u32::try_from(n).is_err() {
         return Err(Error::argument(op, format!("at most {} examples", u32::MAX), n));
     }

@@ -10,7 +10,7 @@ pub use epoch::{Epoch, Position};
 
 use super::augment::Augment;
 use super::dataset::Dataset;
-use super::split::listed;
+use super::split::fits_a_list;
 use crate::error::{Error, Result};
 use crate::ops::Rng;
 use epoch::{Plan, mix};
@@ -353,7 +353,7 @@ impl DataLoader {
         match &self.order {
             Order::Straight => Ok(None),
             Order::Shuffled(seed) => {
-                listed(NAME, n)?;
+                fits_a_list(NAME, n)?;
                 Ok(Some(Rng::seed(mix(&[*seed, self.epoch])).permutation(n)))
             }
             Order::Weighted(seed, sums) => {
