@@ -1,5 +1,6 @@
 //! [`gradcheck`]: a gradient against finite differences.
 
+use super::array::{self, place};
 use super::backward::op_names;
 use super::functional::products;
 use super::{Array, Tensor};
@@ -222,7 +223,7 @@ impl GradCheck {
             let scale = given.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
             let differ = |i: &usize| (given[*i] - there[*i]).abs() > self.tolerance * scale;
             if let Some(i) = (0..given.len()).find(differ) {
-                let element = index(i, inputs[input].dims());
+                let element = place(inputs[input].dims(), i).to_vec();
                 let (ops, pass, given, numeric) = (String::new(), "", there[i], given[i]);
                 return Ok(Err(Mismatch { ops, order: 0, pass, input, element, at: at[i], given, numeric }));
             }
@@ -255,7 +256,7 @@ impl GradCheck {
                 };
                 let (difference, numeric) = self.closest(&at, x[i], given, least, &weights)?;
                 if let Some(numeric) = numeric {
-                    let element = index(i, inputs[input].dims());
+                    let element = place(inputs[input].dims(), i).to_vec();
                     let (ops, pass) = (String::new(), "");
                     return Ok(Err(Mismatch {
                         ops,
@@ -358,16 +359,7 @@ fn weights(like: &Tensor, salt: usize) -> Result<Tensor> {
 }
 
 fn numbers(x: &Tensor) -> Result<Vec<f64>> {
-    Ok(x.array().flatten_all()?.to_vec1()?)
+    array::numbers(x.array())
 }
 
 type Function<'a> = &'a dyn Fn(&[Tensor]) -> Result<Vec<Tensor>>;
-
-pub(super) fn index(mut flat: usize, dims: &[usize]) -> Vec<usize> {
-    let mut index = vec![0; dims.len()];
-    for (slot, &size) in index.iter_mut().zip(dims).rev() {
-        *slot = flat % size;
-        flat /= size;
-    }
-    index
-}

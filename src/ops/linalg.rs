@@ -16,10 +16,10 @@ use candle_core::{DType, Device};
 
 use super::create::checked;
 use super::matmul::floats;
-use crate::autograd::array::{contiguous, elements};
+use crate::autograd::array::{contiguous, elements, place};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
-use crate::kernel::{Dims, broadcast_dims, linalg};
+use crate::kernel::{broadcast_dims, linalg};
 
 /// The side of the matrices, if they are square and can be factorised.
 pub(super) fn side(op: &'static str, x: &Tensor) -> Result<usize> {
@@ -44,12 +44,9 @@ pub(super) fn made(data: Vec<f64>, dims: &[usize], like: &Array) -> Result<Array
 }
 
 /// The error of matrix number `at` of those in `dims`, which is not what was expected.
-pub(super) fn refused(op: &'static str, expected: &str, got: &str, dims: &[usize], mut at: usize) -> Error {
-    let mut place = Dims::from_slice(&dims[..dims.len().saturating_sub(2)]);
-    for index in place.iter_mut().rev() {
-        (*index, at) = (at % *index, at / *index);
-    }
-    let batch = if place.is_empty() { String::new() } else { format!(" at {:?} of the batch", &place[..]) };
+pub(super) fn refused(op: &'static str, expected: &str, got: &str, dims: &[usize], at: usize) -> Error {
+    let place = place(&dims[..dims.len().saturating_sub(2)], at);
+    let batch = if place.is_empty() { String::new() } else { format!(" at {place:?} of the batch") };
     Error::argument(op, expected, format!("{got}{batch}"))
 }
 

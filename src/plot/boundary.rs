@@ -9,6 +9,7 @@ use super::canvas::mix;
 use super::drawing::Drawing;
 use super::plane::{Key, Labels, Plane};
 use super::{COLORS, Rgb, WHITE};
+use crate::autograd::array::numbers;
 use crate::autograd::{Tensor, no_grad};
 use crate::data::Labelled;
 use crate::error::{Error, Result};
@@ -64,7 +65,7 @@ fn drawn(title: &str, examples: &Labelled, predict: impl Fn(&Tensor) -> Result<T
             targets.len(),
         ));
     }
-    let numbers: Vec<f64> = examples.inputs.array().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+    let numbers = numbers(examples.inputs.array())?;
     if let Some(bad) = numbers.iter().find(|x| !x.is_finite()) {
         return Err(Error::argument("boundary", "examples that are finite", bad));
     }

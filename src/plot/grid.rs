@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use candle_core::{DType, Device};
+use candle_core::Device;
 
 use super::drawing::{Area, Drawing};
 use super::text::{Letters, MIDDLE};
 use super::{FRAME, INK, LABEL, Rgb, TICK, TITLE};
 use crate::autograd::Tensor;
+use crate::autograd::array::numbers;
 use crate::data::image::resize;
 use crate::error::{Error, Result};
 
@@ -149,7 +150,7 @@ pub(super) fn tiles(images: &Tensor) -> Result<Tiles<'_>> {
     if !images.dtype().is_float() {
         return Err(Error::dtype("grid", "images of floats (see data::image::to_float)", &[images.dtype()]));
     }
-    let numbers: Vec<f64> = images.array().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+    let numbers = numbers(images.array())?;
     if let Some(bad) = numbers.iter().find(|x| !(0.0..=1.0).contains(*x)) {
         return Err(Error::argument("grid", "numbers from 0 to 1", bad));
     }

@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use candle_core::DType;
-
 use super::axis::{Axis, Scale};
 use super::drawing::{Area, Drawing};
 use super::text::{LEFT, Letters, MIDDLE, RIGHT, TOP};
 use super::{COLORS, FRAME, INK, LABEL, Rgb, TICK, TITLE};
 use crate::autograd::Tensor;
+use crate::autograd::array::numbers;
 use crate::error::{Error, Result};
 
 const WIDTH: f32 = 480.0;
@@ -56,7 +55,7 @@ fn drawn<S: AsRef<str>>(title: &str, label: &str, series: &[(S, Tensor)]) -> Res
     }
     let mut all: Vec<(Vec<f64>, usize)> = Vec::new();
     for (_, tensor) in series {
-        let numbers: Vec<f64> = tensor.array().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+        let numbers = numbers(tensor.array())?;
         let finite: Vec<f64> = numbers.iter().copied().filter(|x| x.is_finite()).collect();
         let odd = numbers.len() - finite.len();
         all.push((finite, odd));

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use candle_core::{DType, Device};
+use candle_core::Device;
 
 use super::Rgb;
 use super::drawing::Drawing;
 use super::grid::{Caption, lay_out, tiles};
-use super::heat::color;
+use super::heat::{color, largest};
 use crate::autograd::Tensor;
+use crate::autograd::array::numbers;
 use crate::data::Labelled;
 use crate::error::{Error, Result};
 use crate::metrics::decided;
@@ -136,11 +137,8 @@ fn weighed(title: &str, weights: &Tensor) -> Result<Drawing> {
         let expected = "weights (n, h, w) or (n, c, h, w), not empty";
         return Err(Error::shape("weights", expected, &[weights.dims()]));
     }
-    let numbers: Vec<f64> = weights.array().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
-    let largest = numbers.iter().filter(|x| x.is_finite()).fold(0.0_f64, |m, x| m.max(x.abs()));
-    if largest > 1e300 {
-        return Err(Error::argument("weights", "numbers within ±1e300", format!("{largest:e}")));
-    }
+    let numbers = numbers(weights.array())?;
+    let largest = largest("weights", &numbers)?;
     let scale = if largest < super::axis::TINY { 1.0 } else { largest };
     let n = numbers.len() / size;
     let names: Vec<String> = (0..n)

@@ -1,9 +1,10 @@
 //! Random changes to pictures.
 
-use candle_core::{DType, Device};
+use candle_core::Device;
 
 use super::Augment;
 use crate::autograd::Tensor;
+use crate::autograd::array::numbers;
 use crate::error::{Error, Result};
 use crate::formula::Real;
 use crate::ops::{Pad, Rng};
@@ -163,8 +164,7 @@ impl Augment for Rotate {
 fn rotated(x: &Tensor, degrees: f64) -> Result<Tensor> {
     let (height, width) = sides("Rotate", x)?;
     float("Rotate", x)?;
-    let pixels: Vec<f64> =
-        x.to_dtype(DType::F64)?.array().to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?;
+    let pixels = numbers(x.array())?;
     let angle = degrees.to_radians();
     // The same bits on every machine.
     let (sin, cos) = (Real::sin(angle), Real::cos(angle));

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use candle_core::DType;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 
 use super::decode::MAX_SIDE;
 use super::pixels::{Pixels, dims};
 use crate::autograd::Tensor;
+use crate::autograd::array::numbers;
 use crate::error::{Error, Result};
 use crate::file::{file_error, replace};
 
@@ -63,7 +63,7 @@ fn to_pixels(image: &Tensor) -> Result<Pixels> {
         return Pixels::of("write_png", image);
     }
     let (height, width, channels) = dims("write_png", image)?;
-    let numbers: Vec<f64> = image.array().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+    let numbers = numbers(image.array())?;
     let byte = |&x: &f64| match x {
         x if (0.0..=1.0).contains(&x) => Ok((x * 255.0).round() as u8),
         x => Err(Error::argument("write_png", "floats from 0 to 1", x)),

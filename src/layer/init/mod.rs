@@ -24,6 +24,7 @@
 use candle_core::{DType, Device, Shape};
 
 use crate::autograd::Tensor;
+use crate::autograd::array::count;
 use crate::error::{Error, Result};
 use crate::ops::Rng;
 
@@ -88,7 +89,7 @@ impl Fan {
             return Err(Error::shape("init", "a weight (outputs, inputs, ..)", &[dims]));
         };
         let channels = if self == Fan::In { inputs } else { outputs };
-        Ok(window.iter().fold(*channels, |product, &size| product.saturating_mul(size)))
+        Ok(channels.saturating_mul(count(window)))
     }
 }
 
@@ -322,9 +323,7 @@ pub fn lecun_normal(shape: impl Into<Shape>, rng: &mut Rng) -> Result<Tensor> {
 pub fn orthogonal(shape: impl Into<Shape>, gain: f64, rng: &mut Rng) -> Result<Tensor> {
     let zeros = Tensor::zeros(shape, DType::F32, &Device::Cpu)?;
     let (rows, columns) = match zeros.dims() {
-        [rows, rest @ ..] if !rest.is_empty() => {
-            (*rows, rest.iter().fold(1_usize, |product, &size| product.saturating_mul(size)))
-        }
+        [rows, rest @ ..] if !rest.is_empty() => (*rows, count(rest)),
         dims => return Err(Error::shape("orthogonal", "a weight (outputs, inputs, ..)", &[dims])),
     };
     if !gain.is_finite() {
