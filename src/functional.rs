@@ -1,4 +1,5 @@
-//! The operations of the document as plain functions; each is also a method of [`Tensor`] and a layer.
+//! The functions that a first course on neural networks builds, as plain functions: sigmoid, softmax, normalised rows,
+//! losses. Elsewhere they are methods of [`Tensor`], layers or losses.
 //!
 //! ```
 //! use tealight::functional::{sigmoid, softmax};

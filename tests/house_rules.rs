@@ -18,7 +18,7 @@ use source::{Source, test_files, words};
 const HOUSE: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("book", &[]),        // the code in docs/, for its tests alone
-    ("file", &["error"]), // what data and io say about a file that cannot be read
+    ("file", &["error"]), // reads and writes whole files
     ("formula", &["error"]),
     ("kernel", &["formula"]),
     ("autograd", &["kernel"]),
@@ -28,7 +28,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("data", &["ops", "file"]),
     ("metrics", &["ops"]),
     ("plot", &["activation", "data", "metrics"]),
-    ("functional", &["data", "loss"]), // the document's operations as functions, defined elsewhere
+    ("functional", &["data", "loss"]), // a first course's functions, defined elsewhere
     ("layer", &["activation", "loss"]),
     ("normalize", &["layer"]), // what is fitted belongs to the model: buffers
     ("optim", &["layer"]),

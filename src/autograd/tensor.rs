@@ -148,7 +148,7 @@ impl Tensor {
         self.array.elem_count()
     }
 
-    /// The numbers.
+    /// The numbers without the history, as a tensor of candle's.
     ///
     /// ```
     /// use tealight::prelude::*;

@@ -34,7 +34,7 @@ mod tests {
     use crate::prelude::*;
 
     #[test]
-    fn the_documents_example() -> Result<()> {
+    fn the_notebooks_example() -> Result<()> {
         let numbers = [0.67826139, 0.29380381, 0.90714982, 0.52835647, 0.4215251, 0.45017551];
         let image = Tensor::new(&numbers, &Device::Cpu)?.reshape((3, 1, 2))?;
         let column = image_to_vector(&image)?;
