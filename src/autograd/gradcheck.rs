@@ -2,7 +2,7 @@
 
 use super::array::{self, place};
 use super::backward::op_names;
-use super::functional::products;
+use super::grad::products;
 use super::{Array, Tensor};
 use crate::error::{Error, Mismatch, Result};
 

@@ -2,7 +2,7 @@
 
 use super::array::sum_axes;
 use super::broadcast::Accumulate;
-use super::functional::{each, grad, vjp};
+use super::grad::{each, grad, vjp};
 use super::node::{Call, Grads, Rule, record};
 use super::op::Op;
 use super::saved::{Keep, Saved, Stash};

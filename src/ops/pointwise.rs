@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device};
 
-use super::lower::{Lower, Record, Value};
+use super::machines::{Lower, Record, Value};
 use crate::autograd::array::{elements, fits, on_cpu, with_float};
 use crate::autograd::{Array, Call, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
 use crate::error::{Error, Result};
