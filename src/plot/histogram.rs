@@ -125,12 +125,12 @@ fn notes(numbers: &[f64], odd: usize) -> [String; 2] {
     let count = format!("{} numbers{odd}", numbers.len());
     match numbers.is_empty() {
         true => [count, String::new()],
-        false => [count, format!("{} ± {}", short(mean), short(deviation))],
+        false => [count, format!("{} ± {}", three_digits(mean), three_digits(deviation))],
     }
 }
 
 /// Three digits of a number.
-pub(super) fn short(x: f64) -> String {
+pub(super) fn three_digits(x: f64) -> String {
     let text = match x.abs() {
         0.0 => "0".into(),
         size if (1e-3..1e4).contains(&size) => {
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn three_digits() {
-        let texts = [0.0, 1.0, -12.345, 999.96, 12345.0, 0.001234, -1.5e-7].map(short);
+        let texts = [0.0, 1.0, -12.345, 999.96, 12345.0, 0.001234, -1.5e-7].map(three_digits);
         assert_eq!(texts, ["0", "1.00", "−12.3", "1000", "1.23e4", "0.00123", "−1.50e−7"]);
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::curve::{self, Axes};
-use super::histogram::short;
+use super::histogram::three_digits;
 use super::svg::{document, escaped};
 use super::{confusion, drawing::Drawing};
 use crate::error::Result;
@@ -150,7 +150,7 @@ fn figure(out: &mut String, name: &str, drawing: &Drawing) -> Result<()> {
 
 /// Four digits of a share, three of another number.
 fn digits(x: f64) -> String {
-    if (0.1..1.0).contains(&x) { format!("{x:.4}") } else { short(x) }
+    if (0.1..1.0).contains(&x) { format!("{x:.4}") } else { three_digits(x) }
 }
 
 #[cfg(test)]
