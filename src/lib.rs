@@ -48,7 +48,24 @@
 //!
 //! [`autograd`] has the tensor and its gradients, [`ops`] the operations, [`formula`] the mechanism behind activations and
 //! losses. [`layer`], [`activation`], [`loss`], [`normalize`] and [`optim`] are what models are made of and trained with,
-//! [`data`] is what they are trained on, and `io`, `plot` and [`train`] is what surrounds them.
+//! [`data`] is what they are trained on, [`metrics`] is what they are measured by, and [`io`], `plot` and [`train`] are what
+//! surrounds them. [`functional`] has the functions that a first course builds.
+//!
+//! # Features
+//!
+//! | feature | default | what it brings |
+//! |---|---|---|
+//! | `approx` | yes | `assert_relative_eq!` and friends on tensors |
+//! | `image` | yes | pictures in and out, and the digits that ship |
+//! | `csv` | yes | tables, and the iris and breast cancer data |
+//! | `compress` | yes | compressed files: `.gz` and `.npz` |
+//! | `plot` | yes | pictures and reports |
+//! | `progress` | yes | progress bars on a terminal |
+//! | `interrupt` | yes | Ctrl-C saves a training before it ends it |
+//! | `linalg` | | `cholesky`, `solve`, `inv` and `det` |
+//! | `cli` | | the program `tealight` |
+//! | `cuda`, `metal` | | GPUs, through candle |
+//! | `mkl`, `accelerate` | | other matrix libraries, for candle's own products |
 
 pub mod activation;
 pub mod autograd;

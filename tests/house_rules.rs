@@ -18,7 +18,7 @@ use source::{Source, test_files, words};
 const HOUSE: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("book", &[]),        // the code in docs/, for its tests alone
-    ("file", &["error"]), // what data and io say about a file that cannot be read
+    ("file", &["error"]), // reads and writes whole files
     ("formula", &["error"]),
     ("kernel", &["formula"]),
     ("autograd", &["kernel"]),
@@ -28,7 +28,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("data", &["ops", "file"]),
     ("metrics", &["ops"]),
     ("plot", &["activation", "data", "metrics"]),
-    ("functional", &["data", "loss"]), // the document's operations as functions, defined elsewhere
+    ("functional", &["data", "loss"]), // a first course's functions, defined elsewhere
     ("layer", &["activation", "loss"]),
     ("normalize", &["layer"]), // what is fitted belongs to the model: buffers
     ("optim", &["layer"]),
@@ -45,7 +45,7 @@ const HELPERS: &[(&str, &str)] = &[
     ("src/loss/check.rs", "refuses what is no target, and computes nothing"),
     ("src/loss/classes.rs", "reads the classes and their weights for the losses that take them"),
     ("src/ops/axis.rs", "names an axis and touches no number"),
-    ("src/ops/lower.rs", "runs a formula's program as candle ops or tensor ops: pointwise.rs"),
+    ("src/ops/machines.rs", "runs a formula's program as candle ops or tensor ops: pointwise.rs"),
     ("src/ops/onnx.rs", "writes a formula's program as ONNX nodes: the models in tests/interop test it"),
     ("src/ops/operand.rs", "a tensor or a number, whichever it is; the operations that take one test it"),
     ("src/ops/operators.rs", "+ - * / for the methods that arithmetic.rs defines and tests"),

@@ -20,14 +20,14 @@ use crate::ops;
 
 /// x where x > 0, else α(eˣ − 1); α is 1 unless said otherwise.
 ///
+/// # Source
+/// D.-A. Clevert et al. 2015
+///
 /// ```
 /// use tealight::prelude::*;
 /// use tealight::activation::Elu;
 /// assert_eq!(Elu { alpha: 0.5 }.value(-1e4), -0.5);
 /// ```
-///
-/// # Source
-/// D.-A. Clevert et al. 2015
 #[derive(Clone, Copy, Debug)]
 pub struct Elu {
     /// α: the limit on the left is −α.
@@ -62,14 +62,14 @@ const SELU_SCALE: f64 = 1.0507009873554805;
 
 /// 1.0507 times [`Elu`] with α = 1.6733: numbers of mean 0 and variance 1 stay so.
 ///
+/// # Source
+/// G. Klambauer et al. 2017, "Self-Normalizing Neural Networks"
+///
 /// ```
 /// use tealight::activation::Selu;
 /// use tealight::prelude::*;
 /// assert!((Selu.value(1.0) - 1.0507009873554805_f64).abs() < 1e-15);
 /// ```
-///
-/// # Source
-/// G. Klambauer et al. 2017, "Self-Normalizing Neural Networks"
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Selu;
 
@@ -87,17 +87,17 @@ impl Activation for Selu {
 
 /// x where x > 0, else α(exp(x/α) − 1): an [`Elu`] whose slope is 1 at 0 for every α.
 ///
-/// ```
-/// use tealight::activation::Celu;
-/// use tealight::prelude::*;
-/// assert_eq!(Celu { alpha: 0.5 }.value(-1e4), -0.5);
-/// ```
-///
 /// # Errors
 /// An α that is not above 0.
 ///
 /// # Source
 /// J. T. Barron 2017
+///
+/// ```
+/// use tealight::activation::Celu;
+/// use tealight::prelude::*;
+/// assert_eq!(Celu { alpha: 0.5 }.value(-1e4), -0.5);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Celu {
     /// α: the limit on the left is −α.

@@ -94,15 +94,15 @@ pub trait Activation: Clone + Debug + Send + Sync + 'static {
 
     /// f of every element of `x`.
     ///
+    /// # Errors
+    /// A dtype that is no float.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[[-2.0, 3.0]], &Device::Cpu)?;
     /// assert_eq!(Relu.apply(&x)?.to_vec2::<f64>()?, [[0.0, 3.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A dtype that is no float.
     fn apply(&self, x: &Tensor) -> Result<Tensor> {
         ops::apply(self.clone(), [x])
     }

@@ -49,12 +49,6 @@ impl Activation for Relu {
 impl Tensor {
     /// max(x, 0)
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// assert_eq!(Tensor::new(&[-2.0, 0.0, 3.0], &Device::Cpu)?.relu()?.to_vec1::<f64>()?, [0.0, 0.0, 3.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Gradient
     /// 1 where x > 0, else 0
     ///
@@ -63,6 +57,12 @@ impl Tensor {
     ///
     /// # Errors
     /// A dtype that is no float.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// assert_eq!(Tensor::new(&[-2.0, 0.0, 3.0], &Device::Cpu)?.relu()?.to_vec1::<f64>()?, [0.0, 0.0, 3.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn relu(&self) -> Result<Tensor> {
         Relu.apply(self)
     }

@@ -4,8 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use candle_core::DType;
-
+use super::array::numbers;
 use super::mode::{ANOMALY, Watch, watched};
 use super::node::{Grads, Node};
 use super::{Array, Tensor};
@@ -112,10 +111,9 @@ struct Look {
 
 impl Look {
     fn at(x: &Array) -> Result<Self> {
-        let wide = x.to_device(&candle_core::Device::Cpu)?.to_dtype(DType::F64)?;
         let mut look =
             Look { nan: 0, infinite: 0, low: f64::INFINITY, high: f64::NEG_INFINITY, count: x.elem_count() };
-        for x in wide.flatten_all()?.to_vec1::<f64>()? {
+        for x in numbers(x)? {
             if x.is_nan() {
                 look.nan += 1;
             } else if x.is_infinite() {

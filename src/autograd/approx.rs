@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 
 use approx::{AbsDiffEq, RelativeEq, UlpsEq};
-use candle_core::{DType, TensorId};
+use candle_core::TensorId;
 
 use super::Tensor;
+use super::array::{numbers, place};
 
 // approx prints both sides of a failed assertion with `{:?}` and no more. The comparison leaves word of what it found,
 // and the tensor that it concerns shows it.
@@ -19,7 +20,7 @@ pub(super) fn note(tensor: &Tensor) -> Option<String> {
 
 /// Whether `near` holds for every pair of elements. Remembers why not.
 fn all(a: &Tensor, b: &Tensor, near: impl Fn(&f64, &f64) -> bool) -> bool {
-    let text = match (numbers(a), numbers(b)) {
+    let text = match (numbers(a.array()), numbers(b.array())) {
         _ if a.dims() != b.dims() => format!("shapes differ: {:?} and {:?}", a.dims(), b.dims()),
         _ if a.dtype() != b.dtype() => {
             format!("dtypes differ: {} and {}", a.dtype().as_str(), b.dtype().as_str())
@@ -33,17 +34,13 @@ fn all(a: &Tensor, b: &Tensor, near: impl Fn(&f64, &f64) -> bool) -> bool {
                 if d.is_nan() { f64::INFINITY } else { d }
             };
             let Some((i, (x, y))) = off.max_by(|p, q| size(p).total_cmp(&size(q))) else { return true };
-            let index = super::gradcheck::index(i, a.dims());
-            format!("{count} of {} elements differ, worst at {index:?}: {x} and {y}", left.len())
+            let place = place(a.dims(), i);
+            format!("{count} of {} elements differ, worst at {place:?}: {x} and {y}", left.len())
         }
         _ => "the numbers could not be read".into(),
     };
     LAST.set(Some((b.array().id(), text)));
     false
-}
-
-fn numbers(x: &Tensor) -> candle_core::Result<Vec<f64>> {
-    x.array().to_dtype(DType::F64)?.flatten_all()?.to_vec1()
 }
 
 /// Equality element by element, as `==` on slices: NaN equals nothing. Shape and dtype count, the history does not.

@@ -3,11 +3,11 @@
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-use candle_core::{DType, Layout, Storage, StorageRef, WithDType};
+use candle_core::{DType, Device, Layout, Storage, StorageRef, WithDType};
 
 use super::Array;
 use crate::error::{Error, Result};
-use crate::kernel::{self, View};
+use crate::kernel::{self, Dims, View};
 
 /// Evaluates `$body` with `$t` standing for `f32` or `f64`, whichever `$dtype` is; the caller has checked that it is one.
 macro_rules! with_float {
@@ -66,6 +66,26 @@ impl<T: WithDType> Elements<'_, T> {
     pub(crate) fn view(&self, out: &[usize]) -> View<'_, T> {
         View::broadcast(self, self.layout.dims(), self.layout.stride(), out)
     }
+}
+
+/// All elements of an array of any type, anywhere, in row-major order.
+pub(crate) fn numbers(x: &Array) -> Result<Vec<f64>> {
+    Ok(x.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
+}
+
+/// How many elements a shape has. A part of the shape of an empty array may have more than any number.
+pub(crate) fn count(dims: &[usize]) -> usize {
+    dims.iter().copied().fold(1, usize::saturating_mul)
+}
+
+/// The index along each axis of element number `i`.
+pub(crate) fn place(dims: &[usize], mut i: usize) -> Dims {
+    let mut place = Dims::from_slice(dims);
+    for index in place.iter_mut().rev() {
+        let size = (*index).max(1);
+        (*index, i) = (i % size, i / size);
+    }
+    place
 }
 
 /// An array of our own making.

@@ -82,6 +82,9 @@ impl Tensor {
     ///
     /// The graph stays, so it can be asked again; nothing is added up between two calls.
     ///
+    /// # Errors
+    /// If there is more than one element, or no parameter that this tensor depends on.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?.into_array());
@@ -89,9 +92,6 @@ impl Tensor {
     /// assert_eq!(gradients.get(&x).unwrap().to_vec1::<f64>()?, [2.0, 4.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// If there is more than one element, or no parameter that this tensor depends on.
     pub fn backward(&self) -> Result<Gradients> {
         if self.elem_count() != 1 {
             let expected = "a scalar (reduce it with mean_all or sum_all, or see autograd::vjp)";
@@ -103,6 +103,9 @@ impl Tensor {
     /// [`backward`](Tensor::backward) of this tensor of any shape, from the gradient that a later computation has for it: the
     /// gradient of Σ `gradient` · `self`.
     ///
+    /// # Errors
+    /// A gradient of another shape or dtype; or no parameter that this tensor depends on.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?.into_array());
@@ -111,9 +114,6 @@ impl Tensor {
     /// assert_eq!(gradients.get(&x).unwrap().to_vec1::<f64>()?, [20.0, 4.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A gradient of another shape or dtype; or no parameter that this tensor depends on.
     pub fn backward_from(&self, gradient: &Tensor) -> Result<Gradients> {
         if self.dims() != gradient.dims() {
             let expected = "a gradient of the tensor's shape";

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
 /// The sum of `x` over the axes along which `dims` was broadcast: the transpose of `broadcast_to`.
-pub(crate) fn sum_to(x: &Tensor, dims: &[usize]) -> Result<Tensor> {
+pub(super) fn sum_to(x: &Tensor, dims: &[usize]) -> Result<Tensor> {
     if x.dims() == dims { Ok(x.clone()) } else { SumTo(Dims::from_slice(dims)).apply([x]) }
 }
 

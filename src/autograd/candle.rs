@@ -60,6 +60,12 @@ where
 impl<F> FromCandle<F> {
     /// Runs the function, and records it if an input needs a gradient.
     ///
+    /// # Gradient
+    /// Candle's. Differentiating that gradient again is an error.
+    ///
+    /// # Errors
+    /// Those of the function.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let product = autograd::from_candle("product", |[a, b]: [&Array; 2]| a.mul(b));
@@ -67,12 +73,6 @@ impl<F> FromCandle<F> {
     /// assert_eq!(product.apply([&a, &b])?.to_vec1::<f64>()?, [10.0, 21.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// Candle's. Differentiating that gradient again is an error.
-    ///
-    /// # Errors
-    /// Those of the function.
     pub fn apply<const N: usize>(&self, inputs: [&Tensor; N]) -> Result<Tensor>
     where
         F: Fn([&Array; N]) -> candle_core::Result<Array> + Send + Sync + 'static,

@@ -4,8 +4,8 @@ use std::fmt;
 
 use candle_core::DType;
 
-use super::{Array, Tensor};
-use crate::error::Result;
+use super::Tensor;
+use super::array::numbers;
 
 /// From this many elements on, only the edges are shown.
 const ELIDE_FROM: usize = 1000;
@@ -30,10 +30,6 @@ impl fmt::Debug for Tensor {
         }
         write!(f, ")")
     }
-}
-
-fn numbers(x: &Array) -> Result<Vec<f64>> {
-    Ok(x.to_device(&candle_core::Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
 }
 
 /// How to write every number of one tensor, so that columns align.

@@ -1,7 +1,8 @@
 //! [`gradcheck`]: a gradient against finite differences.
 
+use super::array::{self, place};
 use super::backward::op_names;
-use super::functional::products;
+use super::grad::products;
 use super::{Array, Tensor};
 use crate::error::{Error, Mismatch, Result};
 
@@ -34,16 +35,16 @@ pub struct Check {
 /// 1e-9, and so is that strided inputs give the same result. Stay away from kinks: no derivative is right there.
 /// [`GradCheck`] has settings; a whole layer is checked by [`layer::gradcheck`](crate::layer::gradcheck).
 ///
+/// # Errors
+/// [`Error::GradCheck`] names the operations, the input, the element and both numbers; [`Error::Dtype`] if an input is
+/// not f64; [`Error::NoGradient`] if the result does not depend on any input.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let x = Tensor::new(&[-1.0, 0.5, 2.0], &Device::Cpu)?;
 /// autograd::gradcheck(|x| x[0].sigmoid(), &[x])?;
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// [`Error::GradCheck`] names the operations, the input, the element and both numbers; [`Error::Dtype`] if an input is
-/// not f64; [`Error::NoGradient`] if the result does not depend on any input.
 pub fn gradcheck(f: impl Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor]) -> Result<Check> {
     GradCheck::new().run(f, inputs)
 }
@@ -134,6 +135,9 @@ impl GradCheck {
 
     /// Checks the gradient of `f` at `inputs`: see [`gradcheck`].
     ///
+    /// # Errors
+    /// Those of [`gradcheck`]; settings that make no sense.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = [Tensor::new(&[1_f32], &Device::Cpu)?];
@@ -141,9 +145,6 @@ impl GradCheck {
     /// assert_eq!(error.to_string(), "gradcheck: expected inputs of dtype f64, got f32");
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Those of [`gradcheck`]; settings that make no sense.
     pub fn run(&self, f: impl Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor]) -> Result<Check> {
         if !matches!(self.order, 1 | 2) {
             return Err(Error::argument("gradcheck", "order 1 or 2", self.order));
@@ -222,7 +223,7 @@ impl GradCheck {
             let scale = given.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
             let differ = |i: &usize| (given[*i] - there[*i]).abs() > self.tolerance * scale;
             if let Some(i) = (0..given.len()).find(differ) {
-                let element = index(i, inputs[input].dims());
+                let element = place(inputs[input].dims(), i).to_vec();
                 let (ops, pass, given, numeric) = (String::new(), "", there[i], given[i]);
                 return Ok(Err(Mismatch { ops, order: 0, pass, input, element, at: at[i], given, numeric }));
             }
@@ -255,7 +256,7 @@ impl GradCheck {
                 };
                 let (difference, numeric) = self.closest(&at, x[i], given, least, &weights)?;
                 if let Some(numeric) = numeric {
-                    let element = index(i, inputs[input].dims());
+                    let element = place(inputs[input].dims(), i).to_vec();
                     let (ops, pass) = (String::new(), "");
                     return Ok(Err(Mismatch {
                         ops,
@@ -358,16 +359,7 @@ fn weights(like: &Tensor, salt: usize) -> Result<Tensor> {
 }
 
 fn numbers(x: &Tensor) -> Result<Vec<f64>> {
-    Ok(x.array().flatten_all()?.to_vec1()?)
+    array::numbers(x.array())
 }
 
 type Function<'a> = &'a dyn Fn(&[Tensor]) -> Result<Vec<Tensor>>;
-
-pub(super) fn index(mut flat: usize, dims: &[usize]) -> Vec<usize> {
-    let mut index = vec![0; dims.len()];
-    for (slot, &size) in index.iter_mut().zip(dims).rev() {
-        *slot = flat % size;
-        flat /= size;
-    }
-    index
-}

@@ -53,6 +53,12 @@ impl Tensor {
     /// This tensor, with `f` called for the gradient that comes back through what is returned. What `f` returns goes on
     /// in its place: return the clone to only look.
     ///
+    /// # Gradient
+    /// f(g). In a recorded pass what `f` does is recorded, and differentiated in its turn.
+    ///
+    /// # Errors
+    /// None here; the backward pass has those of `f`, and refuses a gradient of another shape or dtype.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::parameter(Tensor::new(&[1.0, 200.0], &Device::Cpu)?.into_array());
@@ -61,12 +67,6 @@ impl Tensor {
     /// assert_eq!(gradients.get(&x).unwrap().to_vec1::<f64>()?, [2.0, 5.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// f(g). In a recorded pass what `f` does is recorded, and differentiated in its turn.
-    ///
-    /// # Errors
-    /// None here; the backward pass has those of `f`, and refuses a gradient of another shape or dtype.
     #[doc(alias = "register_hook")]
     pub fn on_gradient(
         &self,

@@ -2,7 +2,7 @@
 
 use super::array::sum_axes;
 use super::broadcast::Accumulate;
-use super::functional::{each, grad, vjp};
+use super::grad::{each, grad, vjp};
 use super::node::{Call, Grads, Rule, record};
 use super::op::Op;
 use super::saved::{Keep, Saved, Stash};
@@ -14,6 +14,9 @@ use crate::kernel::Dims;
 ///
 /// One backward pass for each element of y.
 ///
+/// # Errors
+/// An x that does not require a gradient; an operation that has none.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?.into_array());
@@ -21,9 +24,6 @@ use crate::kernel::Dims;
 /// assert_eq!(j.to_vec2::<f64>()?, [[2.0, 0.0], [0.0, 4.0]]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// An x that does not require a gradient; an operation that has none.
 pub fn jacobian<const N: usize>(y: &Tensor, xs: [&Tensor; N]) -> Result<[Tensor; N]> {
     let n = y.elem_count();
     let mut rows: [Vec<Tensor>; N] = std::array::from_fn(|_| Vec::with_capacity(n));
@@ -40,6 +40,9 @@ pub fn jacobian<const N: usize>(y: &Tensor, xs: [&Tensor; N]) -> Result<[Tensor;
 ///
 /// One backward pass for each element of the xs; where [`hvp`] is enough it is one for all.
 ///
+/// # Errors
+/// A y that is no scalar; an x that does not require a gradient; an operation without a second derivative.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?.into_array());
@@ -47,9 +50,6 @@ pub fn jacobian<const N: usize>(y: &Tensor, xs: [&Tensor; N]) -> Result<[Tensor;
 /// assert_eq!(h.to_vec2::<f64>()?, [[6.0, 0.0], [0.0, 12.0]]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// A y that is no scalar; an x that does not require a gradient; an operation without a second derivative.
 pub fn hessian<const N: usize>(y: &Tensor, xs: [&Tensor; N]) -> Result<[[Tensor; N]; N]> {
     let slopes = grad(y, xs)?;
     each(|k| jacobian(&slopes[k], xs))
@@ -57,6 +57,9 @@ pub fn hessian<const N: usize>(y: &Tensor, xs: [&Tensor; N]) -> Result<[[Tensor;
 
 /// The product of the Hessian of the scalar `y` with `vs`, which have the shapes of `xs`: the directional derivative of the
 /// gradient, for the price of two backward passes.
+///
+/// # Errors
+/// Those of [`hessian`]; a v of another shape than its x.
 ///
 /// ```
 /// use tealight::prelude::*;
@@ -66,9 +69,6 @@ pub fn hessian<const N: usize>(y: &Tensor, xs: [&Tensor; N]) -> Result<[[Tensor;
 /// assert_eq!(product.to_vec1::<f64>()?, [6.0, 120.0]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// Those of [`hessian`]; a v of another shape than its x.
 #[doc(alias = "vhp")]
 pub fn hvp<const N: usize>(y: &Tensor, xs: [&Tensor; N], vs: [&Tensor; N]) -> Result<[Tensor; N]> {
     let slopes = grad(y, xs)?;
@@ -80,6 +80,10 @@ pub fn hvp<const N: usize>(y: &Tensor, xs: [&Tensor; N], vs: [&Tensor; N]) -> Re
 
 /// The product of the Jacobian of `y` with `vs`, which have the shapes of `xs`: the derivative of y along that direction.
 ///
+/// # Errors
+/// An x that does not require a gradient; a v of another shape than its x; an operation without a second derivative: the
+/// product is found by differentiating the backward pass.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?.into_array());
@@ -88,10 +92,6 @@ pub fn hvp<const N: usize>(y: &Tensor, xs: [&Tensor; N], vs: [&Tensor; N]) -> Re
 /// assert_eq!(product.to_vec1::<f64>()?, [2.0, 40.0]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// An x that does not require a gradient; a v of another shape than its x; an operation without a second derivative: the
-/// product is found by differentiating the backward pass.
 pub fn jvp<const N: usize>(y: &Tensor, xs: [&Tensor; N], vs: [&Tensor; N]) -> Result<Tensor> {
     // uᵀJ is linear in u, whatever u is: its derivative along v, by u, is J·v.
     let u = Tensor::parameter(y.array.ones_like()?);

@@ -15,7 +15,7 @@ mod backward;
 mod broadcast;
 mod candle;
 mod display;
-mod functional;
+mod grad;
 mod gradcheck;
 mod gradients;
 mod graph;
@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 
 pub use anomaly::{anomaly, within};
 pub use candle::{FromCandle, from_candle};
-pub use functional::{grad, vjp};
+pub use grad::{grad, vjp};
 pub use gradcheck::{Check, GradCheck, gradcheck};
 pub use gradients::Gradients;
 pub use graph::Graph;

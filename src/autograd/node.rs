@@ -32,7 +32,7 @@ pub(crate) trait Rule: Debug + Send + Sync {
 /// One recorded operation, in a single allocation with what it saved.
 ///
 /// Ids grow, so an input's id is smaller than its user's: decreasing id is a topological order.
-pub(crate) struct Node<R: ?Sized = dyn Rule> {
+pub(super) struct Node<R: ?Sized = dyn Rule> {
     pub(super) id: u64,
     /// The shape of the output.
     pub(super) dims: Dims,

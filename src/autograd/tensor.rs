@@ -148,7 +148,7 @@ impl Tensor {
         self.array.elem_count()
     }
 
-    /// The numbers.
+    /// The numbers without the history, as a tensor of candle's.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -176,14 +176,14 @@ impl Tensor {
 
     /// The one number of a tensor with one element.
     ///
+    /// # Errors
+    /// If there is not exactly one element, or `T` is another type than the tensor's.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// assert_eq!(Tensor::new(2.5_f32, &Device::Cpu)?.to_scalar::<f32>()?, 2.5);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// If there is not exactly one element, or `T` is another type than the tensor's.
     #[doc(alias = "item")]
     pub fn to_scalar<T: WithDType>(&self) -> Result<T> {
         if self.elem_count() != 1 {
@@ -195,6 +195,9 @@ impl Tensor {
 
     /// The elements of a vector.
     ///
+    /// # Errors
+    /// If the tensor has another rank than 1, or `T` is another type than the tensor's.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[1.0_f32, 2.0], &Device::Cpu)?;
@@ -203,9 +206,6 @@ impl Tensor {
     /// assert_eq!(error, "to_vec1: expected a tensor of dtype f64 (see to_dtype), got f32");
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// If the tensor has another rank than 1, or `T` is another type than the tensor's.
     #[doc(alias = "tolist")]
     #[doc(alias = "numpy")]
     pub fn to_vec1<T: WithDType>(&self) -> Result<Vec<T>> {
@@ -216,15 +216,15 @@ impl Tensor {
 
     /// The elements of a matrix, row by row.
     ///
+    /// # Errors
+    /// If the tensor has another rank than 2, or `T` is another type than the tensor's.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[[1u8, 2], [3, 4]], &Device::Cpu)?;
     /// assert_eq!(x.t()?.to_vec2::<u8>()?, [[1, 3], [2, 4]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// If the tensor has another rank than 2, or `T` is another type than the tensor's.
     pub fn to_vec2<T: WithDType>(&self) -> Result<Vec<Vec<T>>> {
         self.of_rank("to_vec2", 2)?.typed::<T>("to_vec2")?;
         fits("to_vec2", self.dims(), size_of::<T>())?;
@@ -235,6 +235,9 @@ impl Tensor {
 
     /// The elements of a tensor of rank 3.
     ///
+    /// # Errors
+    /// If the tensor has another rank than 3, or `T` is another type than the tensor's.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[[[1u8], [2]]], &Device::Cpu)?;
@@ -242,9 +245,6 @@ impl Tensor {
     /// assert_eq!(x.to_vec2::<u8>().unwrap_err().to_string(), "to_vec2: expected a tensor of rank 2, got [1, 2, 1]");
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// If the tensor has another rank than 3, or `T` is another type than the tensor's.
     pub fn to_vec3<T: WithDType>(&self) -> Result<Vec<Vec<Vec<T>>>> {
         self.of_rank("to_vec3", 3)?.typed::<T>("to_vec3")?;
         fits("to_vec3", self.dims(), size_of::<T>())?;
@@ -283,6 +283,9 @@ impl Tensor {
     /// Collects the gradient of this tensor, which is no parameter, in every later
     /// [`backward`](Tensor::backward) through it.
     ///
+    /// # Errors
+    /// A tensor that depends on no parameter.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::parameter(Tensor::new(3.0, &Device::Cpu)?.into_array());
@@ -292,9 +295,6 @@ impl Tensor {
     /// assert_eq!(gradients.get(&y).unwrap().to_scalar::<f64>()?, 18.0);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A tensor that depends on no parameter.
     pub fn retain_grad(&self) -> Result<()> {
         let reason = "this tensor depends on no parameter, so no gradient comes by";
         let node = self.node.as_ref().ok_or_else(|| Error::no_gradient("retain_grad", reason))?;

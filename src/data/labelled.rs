@@ -60,6 +60,9 @@ impl Labelled {
 
     /// How many examples each class has.
     ///
+    /// # Errors
+    /// Targets that are not a vector of u32, or a class number without a name.
+    ///
     /// ```
     /// # #[cfg(feature = "csv")] {
     /// let iris = tealight::data::iris()?;
@@ -67,9 +70,6 @@ impl Labelled {
     /// # }
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Targets that are not a vector of u32, or a class number without a name.
     pub fn counts(&self) -> Result<Vec<usize>> {
         let mut counts = vec![0; self.names.len()];
         for class in self.targets.to_vec1::<u32>()? {
@@ -87,6 +87,9 @@ impl Labelled {
     /// A weight for each example, 1 over the number of examples of its class: with these,
     /// [`DataLoader::weighted`](super::DataLoader::weighted) takes every class equally often.
     ///
+    /// # Errors
+    /// As [`counts`](Labelled::counts).
+    ///
     /// ```
     /// # #[cfg(feature = "csv")] {
     /// let few = tealight::data::iris()?.select(&[0, 1, 100])?; // two setosas, one virginica
@@ -94,9 +97,6 @@ impl Labelled {
     /// # }
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// As [`counts`](Labelled::counts).
     pub fn balancing_weights(&self) -> Result<Vec<f64>> {
         let counts = self.counts()?;
         let classes = self.targets.to_vec1::<u32>()?;
@@ -104,6 +104,9 @@ impl Labelled {
     }
 
     /// The examples that `rows` names, in its order.
+    ///
+    /// # Errors
+    /// A row that does not exist.
     ///
     /// ```
     /// # #[cfg(feature = "csv")] {
@@ -113,9 +116,6 @@ impl Labelled {
     /// # }
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A row that does not exist.
     pub fn select(&self, rows: &[usize]) -> Result<Labelled> {
         let fits = |&row: &usize| u32::try_from(row).ok().filter(|_| row < self.len());
         let rows = rows.iter().map(|row| {
@@ -130,15 +130,15 @@ impl Labelled {
     /// One class against all others: the targets are 1 where it is, else 0, f32 of shape (n, 1), as a model with one score takes
     /// them.
     ///
+    /// # Errors
+    /// A class without a name; targets that are not a vector of u32.
+    ///
     /// ```
     /// let digits = tealight::data::digits()?;
     /// let zeros = digits.against_rest(0)?;
     /// assert_eq!((zeros.targets.dims(), &zeros.names[..]), (&[1797, 1][..], &["not 0".to_string(), "0".into()][..]));
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A class without a name; targets that are not a vector of u32.
     #[doc(alias = "one_vs_rest")]
     pub fn against_rest(&self, class: usize) -> Result<Labelled> {
         let Some(name) = self.names.get(class) else {
@@ -158,6 +158,9 @@ impl Labelled {
 
     /// The first `n` examples, and the rest.
     ///
+    /// # Errors
+    /// More than there are.
+    ///
     /// ```
     /// # #[cfg(feature = "csv")] {
     /// let (first, rest) = tealight::data::iris()?.split_at(50)?;
@@ -165,9 +168,6 @@ impl Labelled {
     /// # }
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// More than there are.
     pub fn split_at(&self, n: usize) -> Result<(Labelled, Labelled)> {
         let rest = self
             .len()
@@ -186,6 +186,9 @@ impl Labelled {
 
     /// Two parts, chosen at random: the second one has the share `test` of the examples, at least one.
     ///
+    /// # Errors
+    /// A share that is not between 0 and 1; fewer than two examples.
+    ///
     /// ```
     /// # #[cfg(feature = "csv")] {
     /// use tealight::prelude::*;
@@ -194,9 +197,6 @@ impl Labelled {
     /// # }
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A share that is not between 0 and 1; fewer than two examples.
     #[doc(alias = "train_test_split")]
     pub fn split(&self, test: f64, rng: &mut Rng) -> Result<(Labelled, Labelled)> {
         let (train, test) = random_split(self.len(), test, rng)?;

@@ -12,6 +12,16 @@ use crate::file::file_error;
 /// The 60,000 handwritten digits to train on and the 10,000 to test with, from a directory that has the four files
 /// `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`, plain or .gz.
 ///
+/// # Shapes
+/// Inputs (n, 28, 28), f32 from 0 (paper) to 1 (ink); the classes are the digits 0 to 9.
+///
+/// # Errors
+/// A file that is missing or that [`idx`](fn@idx) refuses; pictures that are not (n, 28, 28) of bytes; labels that are not as
+/// many, or not below 10. Each names the file.
+///
+/// # Source
+/// Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", 1998.
+///
 /// ```
 /// # let dir = std::env::temp_dir().join("tealight-doc-mnist");
 /// # std::fs::create_dir_all(&dir)?;
@@ -26,22 +36,21 @@ use crate::file::file_error;
 /// # std::fs::remove_dir_all(dir).ok();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-///
-/// # Shapes
-/// Inputs (n, 28, 28), f32 from 0 (paper) to 1 (ink); the classes are the digits 0 to 9.
-///
-/// # Errors
-/// A file that is missing or that [`idx`](fn@idx) refuses; pictures that are not (n, 28, 28) of bytes; labels that are not as
-/// many, or not below 10. Each names the file.
-///
-/// # Source
-/// Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", 1998.
 pub fn mnist(directory: impl AsRef<Path>) -> Result<(Labelled, Labelled)> {
     let names: [String; 10] = std::array::from_fn(|digit| digit.to_string());
     both(directory.as_ref(), &names.each_ref().map(String::as_str))
 }
 
 /// The pictures of clothes that take MNIST's place, from files of the same names: [`mnist`].
+///
+/// # Shapes
+/// Inputs (n, 28, 28), f32 from 0 to 1; ten classes, from `t-shirt` to `ankle boot`.
+///
+/// # Errors
+/// As [`mnist`].
+///
+/// # Source
+/// H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST", 2017, <https://arxiv.org/abs/1708.07747>.
 ///
 /// ```
 /// # let dir = std::env::temp_dir().join("tealight-doc-fashion");
@@ -57,15 +66,6 @@ pub fn mnist(directory: impl AsRef<Path>) -> Result<(Labelled, Labelled)> {
 /// # std::fs::remove_dir_all(dir).ok();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-///
-/// # Shapes
-/// Inputs (n, 28, 28), f32 from 0 to 1; ten classes, from `t-shirt` to `ankle boot`.
-///
-/// # Errors
-/// As [`mnist`].
-///
-/// # Source
-/// H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST", 2017, <https://arxiv.org/abs/1708.07747>.
 pub fn fashion_mnist(directory: impl AsRef<Path>) -> Result<(Labelled, Labelled)> {
     let names = "t-shirt,trouser,pullover,dress,coat,sandal,shirt,sneaker,bag,ankle boot";
     both(directory.as_ref(), &names.split(',').collect::<Vec<_>>())

@@ -6,6 +6,9 @@ use crate::ops::Rng;
 
 /// The numbers below `n` in two parts, chosen at random: the second one has the share `test` of them, at least one.
 ///
+/// # Errors
+/// A share that is not between 0 and 1; fewer than two examples.
+///
 /// ```
 /// use tealight::data::random_split;
 /// use tealight::prelude::*;
@@ -16,9 +19,6 @@ use crate::ops::Rng;
 /// assert!(all.into_iter().eq(0..10)); // each is in one of them
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// A share that is not between 0 and 1; fewer than two examples.
 #[doc(alias = "train_test_split")]
 pub fn random_split(n: usize, test: f64, rng: &mut Rng) -> Result<(Vec<usize>, Vec<usize>)> {
     let tests = share("split", n, test)?;
@@ -30,6 +30,9 @@ pub fn random_split(n: usize, test: f64, rng: &mut Rng) -> Result<(Vec<usize>, V
 /// As [`random_split`], with every class in both parts as often as its share is: the counts are exact to within one
 /// example. `classes` has a class number for each example.
 ///
+/// # Errors
+/// As [`random_split`]; classes that are no vector of u32.
+///
 /// ```
 /// use tealight::data::stratified_split;
 /// use tealight::prelude::*;
@@ -39,9 +42,6 @@ pub fn random_split(n: usize, test: f64, rng: &mut Rng) -> Result<(Vec<usize>, V
 /// assert_eq!(test.iter().filter(|&&i| i < 6).count(), 2);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// As [`random_split`]; classes that are no vector of u32.
 pub fn stratified_split(classes: &Tensor, test: f64, rng: &mut Rng) -> Result<(Vec<usize>, Vec<usize>)> {
     let groups = groups(classes, rng)?;
     let n = groups.iter().map(Vec::len).sum();
@@ -65,6 +65,9 @@ pub fn stratified_split(classes: &Tensor, test: f64, rng: &mut Rng) -> Result<(V
 /// The numbers below `n` in `k` parts of equal size (to within one): an iterator that gives, for each part, all the
 /// others and then the part itself.
 ///
+/// # Errors
+/// Fewer than 2 parts, or more than there are examples.
+///
 /// ```
 /// use tealight::data::k_fold;
 /// use tealight::prelude::*;
@@ -75,9 +78,6 @@ pub fn stratified_split(classes: &Tensor, test: f64, rng: &mut Rng) -> Result<(V
 /// }
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// Fewer than 2 parts, or more than there are examples.
 #[doc(alias = "cross_validation")]
 pub fn k_fold(n: usize, k: usize, rng: &mut Rng) -> Result<Folds> {
     folds("k_fold", n, k)?;
@@ -85,6 +85,9 @@ pub fn k_fold(n: usize, k: usize, rng: &mut Rng) -> Result<Folds> {
 }
 
 /// As [`k_fold`], with every class in every part equally often, to within one example.
+///
+/// # Errors
+/// As [`k_fold`]; classes that are no vector of u32.
 ///
 /// ```
 /// use tealight::data::stratified_k_fold;
@@ -96,9 +99,6 @@ pub fn k_fold(n: usize, k: usize, rng: &mut Rng) -> Result<Folds> {
 /// }
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// As [`k_fold`]; classes that are no vector of u32.
 pub fn stratified_k_fold(classes: &Tensor, k: usize, rng: &mut Rng) -> Result<Folds> {
     // Dealt like cards: all of one class, then all of the next.
     let order = groups(classes, rng)?.concat();
@@ -150,7 +150,7 @@ fn share(op: &'static str, n: usize, test: f64) -> Result<usize> {
     if n < 2 {
         return Err(Error::argument(op, "two examples or more", n));
     }
-    listed(op, n)?;
+    fits_a_list(op, n)?;
     Ok(((n as f64 * test).round() as usize).clamp(1, n - 1))
 }
 
@@ -158,11 +158,11 @@ fn folds(op: &'static str, n: usize, k: usize) -> Result<()> {
     if k < 2 || k > n {
         return Err(Error::argument(op, format!("2 to {n} parts (the examples)"), k));
     }
-    listed(op, n)
+    fits_a_list(op, n)
 }
 
 /// Refuses more examples than a list of them has room for.
-pub(super) fn listed(op: &'static str, n: usize) -> Result<()> {
+pub(super) fn fits_a_list(op: &'static str, n: usize) -> Result<()> {
     if u32::try_from(n).is_err() {
         return Err(Error::argument(op, format!("at most {} examples", u32::MAX), n));
     }

@@ -6,6 +6,12 @@ use crate::error::{Error, Result};
 /// The numbers of a picture (h, w, c) as a column (h·w·c, 1), in row-major order: the channels of the first pixel
 /// first, then those of the pixel to its right.
 ///
+/// # Gradient
+/// The gradient in the picture's shape.
+///
+/// # Errors
+/// A tensor of another rank than 3.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let image = Tensor::arange(0.0, 12.0, &Device::Cpu)?.reshape((2, 2, 3))?;
@@ -14,12 +20,6 @@ use crate::error::{Error, Result};
 /// assert_eq!(column.to_vec2::<f64>()?[3], [3.0]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Gradient
-/// The gradient in the picture's shape.
-///
-/// # Errors
-/// A tensor of another rank than 3.
 #[doc(alias = "image2vector")]
 pub fn image_to_vector(image: &Tensor) -> Result<Tensor> {
     if image.rank() != 3 {
@@ -34,7 +34,7 @@ mod tests {
     use crate::prelude::*;
 
     #[test]
-    fn the_documents_example() -> Result<()> {
+    fn the_notebooks_example() -> Result<()> {
         let numbers = [0.67826139, 0.29380381, 0.90714982, 0.52835647, 0.4215251, 0.45017551];
         let image = Tensor::new(&numbers, &Device::Cpu)?.reshape((3, 1, 2))?;
         let column = image_to_vector(&image)?;

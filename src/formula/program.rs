@@ -179,6 +179,9 @@ impl Program {
 
     /// Carries the program out, one value for each output.
     ///
+    /// # Errors
+    /// Those of the machine; another number of inputs than the program has.
+    ///
     /// ```
     /// use tealight::formula::{Binary, Machine, Program, Unary};
     /// use tealight::prelude::*;
@@ -193,9 +196,6 @@ impl Program {
     /// assert_eq!(Program::of(&Relu).run(&mut Numbers, &[-3.0])?, [0.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Those of the machine; another number of inputs than the program has.
     pub fn run<M: Machine>(&self, machine: &mut M, inputs: &[M::Value]) -> Result<Vec<M::Value>, M::Error>
     where
         M::Error: From<Error>,

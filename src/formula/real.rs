@@ -17,12 +17,12 @@ use super::math;
 /// assert!((softplus(Dual::variable(0.0_f64)).slope() - 0.5).abs() < 1e-15);
 /// ```
 ///
+/// # Kinks
+/// `signum(0) = 0`, so that `abs′(0) = 0`; in a tie `max` and `min` give each side half of the slope. NaN in, NaN out.
+///
 /// # Precision
 /// `f32` and `f64` use this crate's own branch-free functions ([`math`](super::math)), the same bits on every machine,
 /// each with its error bound.
-///
-/// # Kinks
-/// `signum(0) = 0`, so that `abs′(0) = 0`; in a tie `max` and `min` give each side half of the slope. NaN in, NaN out.
 pub trait Real:
     Copy
     + Debug

@@ -52,6 +52,9 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Reads a checkpoint.
     ///
+    /// # Errors
+    /// A file that cannot be read, is cut off, or is no checkpoint.
+    ///
     /// ```
     /// use tealight::io::{self, Checkpoint};
     /// use tealight::prelude::*;
@@ -62,9 +65,6 @@ impl Checkpoint {
     /// # std::fs::remove_file(file).ok();
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A file that cannot be read, is cut off, or is no checkpoint.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let bytes = read_at_most(path, u64::MAX)?;
@@ -89,6 +89,9 @@ impl Checkpoint {
 
     /// Writes it: the file is complete or is as it was before.
     ///
+    /// # Errors
+    /// A file that cannot be written.
+    ///
     /// ```
     /// use tealight::io::Checkpoint;
     /// let file = std::env::temp_dir().join("tealight-doc-checkpoint-write.safetensors");
@@ -99,9 +102,6 @@ impl Checkpoint {
     /// # std::fs::remove_file(file).ok();
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A file that cannot be written.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let about = [("format", FORMAT), ("version", VERSION)].map(|(k, v)| (k.to_string(), v.to_string()));
@@ -163,6 +163,9 @@ impl Checkpoint {
 
     /// A word of the metadata as what it stands for.
     ///
+    /// # Errors
+    /// It is not there, or stands for no such thing.
+    ///
     /// ```
     /// use tealight::io::Checkpoint;
     /// let mut checkpoint = Checkpoint::default();
@@ -172,9 +175,6 @@ impl Checkpoint {
     /// assert!(error.ends_with("expected a readable \"step\" in its metadata, got \"12\""));
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// It is not there, or stands for no such thing.
     pub fn said<T: std::str::FromStr>(&self, name: &str) -> Result<T> {
         let text = self.about.get(name);
         text.and_then(|text| text.parse().ok()).ok_or_else(|| {
@@ -184,6 +184,9 @@ impl Checkpoint {
     }
 
     /// Gives the model the weights and buffers of the part `model`. Nothing is changed if anything does not fit.
+    ///
+    /// # Errors
+    /// A tensor that is missing, unknown to the model, or of another shape or dtype.
     ///
     /// ```
     /// use tealight::io::Checkpoint;
@@ -196,9 +199,6 @@ impl Checkpoint {
     /// assert!(checkpoint.load(&Linear::new(4, 2, &mut Rng::seed(1))?).is_err()); // another shape
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A tensor that is missing, unknown to the model, or of another shape or dtype.
     pub fn load(&self, model: &dyn Layer) -> Result<()> {
         Load::new().fit(self.part("model"), model).map(drop).map_err(|error| error.of_file(&self.path))
     }

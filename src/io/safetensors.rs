@@ -16,7 +16,7 @@ use candle_core::safetensors::Load as _;
 use safetensors::{Dtype, SafeTensors};
 
 use super::load::Load;
-use super::pth::{begins_like_one, read_state};
+use super::pth::{looks_like_pth, read_state};
 use super::shape::elements;
 use crate::autograd::{Array, Tensor, named};
 use crate::error::{Error, Result};
@@ -24,6 +24,9 @@ use crate::file::{file_error, read_at_most, replace};
 use crate::layer::Layer;
 
 /// Writes tensors under their names. The file is complete or is not there: it is written beside its place and renamed.
+///
+/// # Errors
+/// A file that cannot be written.
 ///
 /// ```
 /// use tealight::io;
@@ -34,9 +37,6 @@ use crate::layer::Layer;
 /// # std::fs::remove_file(file).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// A file that cannot be written.
 #[doc(alias = "save_file")]
 pub fn write(path: impl AsRef<Path>, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
     let path = path.as_ref();
@@ -49,6 +49,9 @@ pub fn write(path: impl AsRef<Path>, tensors: &BTreeMap<String, Tensor>) -> Resu
 
 /// Reads all tensors of a file, by name: a safetensors file, or one of PyTorch's, as [`read_pth`](super::read_pth) does.
 ///
+/// # Errors
+/// A file that cannot be read, or is neither; a tensor of a dtype that there is not here.
+///
 /// ```
 /// use tealight::io;
 /// use tealight::prelude::*;
@@ -60,14 +63,11 @@ pub fn write(path: impl AsRef<Path>, tensors: &BTreeMap<String, Tensor>) -> Resu
 /// # std::fs::remove_file(file).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// A file that cannot be read, or is neither; a tensor of a dtype that there is not here.
 #[doc(alias = "load_file")]
 pub fn read(path: impl AsRef<Path>, device: &Device) -> Result<BTreeMap<String, Tensor>> {
     let path = path.as_ref();
     let bytes = read_at_most(path, u64::MAX)?;
-    if begins_like_one(&bytes) {
+    if looks_like_pth(&bytes) {
         return read_state(path, &bytes, None, device);
     }
     parse(&bytes, device).map_err(|got| {
@@ -109,6 +109,9 @@ pub(super) fn parse(bytes: &[u8], device: &Device) -> Result<BTreeMap<String, Te
 
 /// Writes the parameters of a model under PyTorch's names: `0.weight`, `fc1.bias`.
 ///
+/// # Errors
+/// A file that cannot be written.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let file = std::env::temp_dir().join("tealight-doc-save.safetensors");
@@ -120,9 +123,6 @@ pub(super) fn parse(bytes: &[u8], device: &Device) -> Result<BTreeMap<String, Te
 /// # std::fs::remove_file(file).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// A file that cannot be written.
 #[doc(alias = "save_weights")]
 pub fn save(path: impl AsRef<Path>, model: &dyn Layer) -> Result<()> {
     let tensors = model.state().into_iter().map(|(name, held)| (name, held.get()));
@@ -131,6 +131,10 @@ pub fn save(path: impl AsRef<Path>, model: &dyn Layer) -> Result<()> {
 
 /// Reads the parameters of a model, from a safetensors file or a state dict of PyTorch's (`model.pth`). Nothing is changed if
 /// anything does not fit. [`Load`] has settings: names that differ, parts that are left as they are.
+///
+/// # Errors
+/// A file that cannot be read; parameters that are missing in it, unknown to the model, or of another shape or dtype: the error
+/// names them.
 ///
 /// ```
 /// use tealight::io;
@@ -142,10 +146,6 @@ pub fn save(path: impl AsRef<Path>, model: &dyn Layer) -> Result<()> {
 /// # std::fs::remove_file(file).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// A file that cannot be read; parameters that are missing in it, unknown to the model, or of another shape or dtype: the error
-/// names them.
 #[doc(alias = "load_weights")]
 #[doc(alias = "load_state_dict")]
 pub fn load(path: impl AsRef<Path>, model: &dyn Layer) -> Result<()> {

@@ -17,6 +17,7 @@
 
 use super::{Layer, Parameter, Parts, Pass, init};
 use crate::autograd::Tensor;
+use crate::autograd::array::count;
 use crate::error::{Error, Result};
 use crate::ops::Rng;
 
@@ -105,7 +106,7 @@ impl Bilinear {
         if batch != batch_b || [*last_a, *last_b] != [k, l] {
             return Err(mismatch([outputs, k, l], &[a.dims(), b.dims()]));
         }
-        let n = batch.iter().fold(1_usize, |product, &size| product.saturating_mul(size));
+        let n = count(batch);
         // Of each a all Wᵀ·a at once, and then their products with b.
         let joined = weight.permute(&[1, 0, 2])?.reshape((k, outputs.saturating_mul(l)))?;
         let half = a.reshape((n, k))?.matmul(&joined)?.reshape((n, outputs, l))?;

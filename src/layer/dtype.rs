@@ -9,6 +9,9 @@ use crate::error::{Error, Result};
 ///
 /// Do it before an optimizer is made: one that knows the old parameters refuses the gradients of the new ones.
 ///
+/// # Errors
+/// A type that is no float, or that the device does not have. Nothing is changed then.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let model = Linear::new(3, 2, &mut Rng::seed(1))?;
@@ -16,9 +19,6 @@ use crate::error::{Error, Result};
 /// assert_eq!(model.predict(&Tensor::ones((1, 3), DType::F64, &Device::Cpu)?)?.dtype(), DType::F64);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// A type that is no float, or that the device does not have. Nothing is changed then.
 #[doc(alias = "double")]
 #[doc(alias = "half")]
 pub fn to_dtype(layer: &(impl Layer + ?Sized), dtype: DType) -> Result<()> {

@@ -28,6 +28,9 @@ use crate::ops::Axis;
 /// # Formula
 /// a·sigmoid(b), where a is the first half along the axis and b the second
 ///
+/// # Errors
+/// An axis that the input does not have or whose length is odd; a dtype that is no float.
+///
 /// ```
 /// use tealight::layer::Glu;
 /// use tealight::prelude::*;
@@ -35,9 +38,6 @@ use crate::ops::Axis;
 /// assert_eq!(Glu.predict(&x)?.to_vec2::<f64>()?, [[1.5, 5.0]]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// An axis that the input does not have or whose length is odd; a dtype that is no float.
 #[derive(Clone, Copy, Debug)]
 pub struct Glu {
     axis: i64,

@@ -51,6 +51,9 @@ impl Drop for Restore {
 /// The layer is run with a clone of `pass` each time, so that a training pass draws the same random numbers again. Its
 /// parameters and buffers are f64 meanwhile, and are put back afterwards: nobody else may use the layer in between.
 ///
+/// # Errors
+/// Those of the layer and of `autograd::gradcheck`; a wrong gradient of a parameter has its name before it.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let layer = Sequential::new().push(Linear::new(3, 2, &mut Rng::seed(1))?).push(Tanh);
@@ -59,9 +62,6 @@ impl Drop for Restore {
 /// assert!(check.first < 1e-9 && check.second < 1e-9);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// Those of the layer and of `autograd::gradcheck`; a wrong gradient of a parameter has its name before it.
 pub fn gradcheck(layer: &(impl Layer + ?Sized), x: &Tensor, pass: &Pass) -> Result<Check> {
     let mut parameters: Vec<(String, Parameter)> = Vec::new();
     for (name, parameter) in layer.parameters() {

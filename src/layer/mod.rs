@@ -19,6 +19,7 @@ mod norm;
 mod parameter;
 mod parts;
 mod pass;
+pub(crate) mod pattern;
 mod prelu;
 mod reshape;
 mod residual;
@@ -57,7 +58,8 @@ use candle_core::{DType, Device};
 
 use crate::activation::Activation;
 use crate::autograd::{Tensor, no_grad};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use pattern::fitting;
 
 /// A function of a tensor with parameters that can be learned.
 ///
@@ -164,6 +166,9 @@ pub trait Layer: Send + Sync {
     /// Freezes the parameters whose full names fit `pattern`, in which `*` stands for any text: they have no gradients
     /// any more, and optimizers pass them over. Returns how many there are.
     ///
+    /// # Errors
+    /// A pattern that no name fits.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let rng = &mut Rng::seed(1);
@@ -173,9 +178,6 @@ pub trait Layer: Send + Sync {
     /// assert_eq!(y.sum_all()?.backward()?.len(), 2);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A pattern that no name fits.
     #[doc(alias = "requires_grad_")]
     fn freeze(&self, pattern: &str) -> Result<usize> {
         set_frozen("freeze", self.parameters(), pattern, true)
@@ -202,6 +204,9 @@ pub trait Layer: Send + Sync {
     ///
     /// The layers inside a layer have rows if they are run by [`Pass::call`], as those of a [`Sequential`] are.
     ///
+    /// # Errors
+    /// Those of `forward` for a tensor of zeros of this shape.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let model = Sequential::new().push(Linear::new(3, 4, &mut Rng::seed(1))?).push(Tanh);
@@ -210,9 +215,6 @@ pub trait Layer: Send + Sync {
     /// println!("{summary}");
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Those of `forward` for a tensor of zeros of this shape.
     fn summary(&self, input_shape: &[usize]) -> Result<Summary> {
         let dtype = self.parameters().first().map_or(DType::F32, |(_, parameter)| parameter.get().dtype());
         let x = Tensor::zeros(input_shape, dtype, &Device::Cpu)?;
@@ -245,41 +247,6 @@ fn set_frozen(
     Ok(fitting.len())
 }
 
-/// Which of the names fit `pattern`; that none does is an error.
-pub(crate) fn fitting<'a>(
-    op: &'static str,
-    names: impl Iterator<Item = &'a str>,
-    pattern: &str,
-) -> Result<Vec<usize>> {
-    let names: Vec<&str> = names.collect();
-    let fitting: Vec<usize> = (0..names.len()).filter(|&i| fits(names[i], pattern)).collect();
-    if fitting.is_empty() {
-        let expected = format!("a pattern that a parameter fits ({})", names.join(", "));
-        return Err(Error::argument(op, expected, format!("{pattern:?}")));
-    }
-    Ok(fitting)
-}
-
-/// Whether `name` is `pattern`, in which `*` stands for any text.
-pub(crate) fn fits(name: &str, pattern: &str) -> bool {
-    captures(name, pattern).is_some()
-}
-
-/// What each `*` of `pattern` stands for in `name`, the first ones as short as can be; none if it does not fit.
-pub(crate) fn captures<'a>(name: &'a str, pattern: &str) -> Option<Vec<&'a str>> {
-    let mut pieces = pattern.split('*');
-    let mut rest = name.strip_prefix(pieces.next().unwrap_or_default())?;
-    let Some(last) = pieces.next_back() else { return rest.is_empty().then(Vec::new) };
-    let mut captured = Vec::new();
-    for piece in pieces {
-        let (before, after) = rest.split_once(piece)?;
-        captured.push(before);
-        rest = after;
-    }
-    captured.push(rest.strip_suffix(last)?);
-    Some(captured)
-}
-
 impl<A: Activation> Layer for A {
     fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
         self.apply(x)
@@ -290,29 +257,7 @@ impl<A: Activation> Layer for A {
 
 #[cfg(test)]
 mod tests {
-    use super::{captures, fits};
     use crate::prelude::*;
-
-    #[test]
-    fn patterns() {
-        for pattern in ["fc1.weight", "fc1.*", "*", "*weight", "fc*.w*t", "*1*", "**"] {
-            assert!(fits("fc1.weight", pattern), "{pattern}");
-        }
-        for pattern in ["", "fc1", "fc1.weight*x", "weight", "fc2.*", "*bias", "fc1.weight.*", "fc1.weight*t"]
-        {
-            assert!(!fits("fc1.weight", pattern), "{pattern}");
-        }
-        assert_eq!(captures("a.1.b.2", "a.*.b.*").unwrap(), ["1", "2"]);
-        assert_eq!(captures("a.1.b", "*.*").unwrap(), ["a", "1.b"]);
-        assert_eq!(captures("ab", "**b*").unwrap(), ["", "a", ""]);
-        assert_eq!(captures("a", "a").unwrap(), [""; 0]);
-        let model = Sequential::new().push(Linear::new(2, 1, &mut Rng::seed(1)).unwrap());
-        let error = model.freeze("fc1.*").unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "freeze: expected a pattern that a parameter fits (0.weight, 0.bias), got \"fc1.*\""
-        );
-    }
 
     #[test]
     fn what_is_frozen_stays() -> Result<()> {

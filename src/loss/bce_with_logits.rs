@@ -56,6 +56,9 @@ impl BceWithLogits {
     /// The same with the ones weighed by `weight`, a number or one for each of the last axis: above 1 finds more of them,
     /// at the price of more false alarms.
     ///
+    /// # Errors
+    /// A weight that is negative, infinite or NaN.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let (z, t) = (Tensor::new(&[0.0, 0.0], &Device::Cpu)?, Tensor::new(&[1.0, 0.0], &Device::Cpu)?);
@@ -63,9 +66,6 @@ impl BceWithLogits {
     /// assert_eq!(loss.to_scalar::<f64>()?, 4.0 * 2.0_f64.ln());
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A weight that is negative, infinite or NaN.
     pub fn pos_weight(self, weight: &Tensor) -> Result<BceWithPosWeight> {
         check::within(NAME, "positive weights", weight, 0.0, f64::MAX)?;
         Ok(BceWithPosWeight { weight: weight.clone() })

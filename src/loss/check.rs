@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device};
 
-use crate::autograd::array::{contiguous, elements, on_cpu, with_float};
+use crate::autograd::array::{contiguous, elements, on_cpu, place, with_float};
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel;
@@ -59,13 +59,4 @@ fn refuse(
             Err(Error::argument(op, expected(), format!("{value} at {:?}", place(x.dims(), i))))
         }
     }
-}
-
-/// The index along each axis of the `i`-th element.
-pub(super) fn place(dims: &[usize], mut i: usize) -> Vec<usize> {
-    let mut place = vec![0; dims.len()];
-    for (slot, &n) in place.iter_mut().zip(dims).rev() {
-        (*slot, i) = (i % n.max(1), i / n.max(1));
-    }
-    place
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 use smallvec::SmallVec;
 
-use super::check::{self, place};
+use super::check;
 use crate::autograd::Tensor;
-use crate::autograd::array::{contiguous, elements};
+use crate::autograd::array::{contiguous, count, elements, place};
 use crate::error::{Error, Result};
 use crate::kernel::rows::IGNORED;
 
@@ -39,8 +39,7 @@ pub(super) fn matrix(op: &'static str, x: &Tensor) -> Result<(Tensor, Vec<usize>
             let mut dims = x.dims().to_vec();
             dims.remove(1);
             let axes: Vec<usize> = (0..rank).filter(|&axis| axis != 1).chain([1]).collect();
-            let rows = dims.iter().fold(1, |rows: usize, &n| rows.saturating_mul(n));
-            Ok((x.permute(&axes)?.reshape((rows, c))?, dims))
+            Ok((x.permute(&axes)?.reshape((count(&dims), c))?, dims))
         }
     }
 }

@@ -41,6 +41,12 @@ const NAME: &str = "cosine_embedding";
 impl CosineEmbedding {
     /// The losses, one for each pair of vectors.
     ///
+    /// # Shapes
+    /// Two of (n, d) and targets (n), or two of (d) and a scalar.
+    ///
+    /// # Errors
+    /// Shapes or dtypes that do not fit; targets that are neither −1 nor 1; a margin that is NaN.
+    ///
     /// ```
     /// use tealight::loss::CosineEmbedding;
     /// use tealight::prelude::*;
@@ -50,12 +56,6 @@ impl CosineEmbedding {
     /// assert_eq!(losses.to_vec1::<f64>()?, [1.0, 0.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Shapes
-    /// Two of (n, d) and targets (n), or two of (d) and a scalar.
-    ///
-    /// # Errors
-    /// Shapes or dtypes that do not fit; targets that are neither −1 nor 1; a margin that is NaN.
     pub fn pairs(&self, a: &Tensor, b: &Tensor, target: &Tensor) -> Result<Tensor> {
         check::same_shape(NAME, "two vectors or two rows of them", &[a, b])?;
         let Some((_, rows)) = a.dims().split_last() else {

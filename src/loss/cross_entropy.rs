@@ -56,6 +56,9 @@ impl CrossEntropy {
     /// With a weight for each class, (c). The mean divides by the sum of the weights of the targets, and for probabilities
     /// by the number of rows.
     ///
+    /// # Errors
+    /// Weights that are no float vector, or negative or NaN.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let scores = Tensor::zeros((2, 3), DType::F64, &Device::Cpu)?;
@@ -64,9 +67,6 @@ impl CrossEntropy {
     /// assert_eq!(each[1], 4.0 * each[0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Weights that are no float vector, or negative or NaN.
     pub fn weights(mut self, weights: &Tensor) -> Result<Self> {
         self.classes.weigh(NAME, weights)?;
         Ok(self)
@@ -88,6 +88,9 @@ impl CrossEntropy {
 
     /// The targets are mixed with the same for every class, by this share.
     ///
+    /// # Errors
+    /// A share outside of 0 to 1.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let (scores, class) = (Tensor::new(&[[0.0, 1000.0]], &Device::Cpu)?, Tensor::new(&[1u32], &Device::Cpu)?);
@@ -95,9 +98,6 @@ impl CrossEntropy {
     /// assert!((loss.to_scalar::<f64>()? - 50.0).abs() < 1e-9); // 0.05 for the other class, of probability e⁻¹⁰⁰⁰
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A share outside of 0 to 1.
     pub fn label_smoothing(mut self, share: f64) -> Result<Self> {
         if !(0.0..=1.0).contains(&share) {
             return Err(Error::argument(NAME, "a smoothing from 0 to 1", share));

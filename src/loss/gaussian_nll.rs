@@ -59,6 +59,12 @@ impl Formula<3> for GaussianNll {
 impl GaussianNll {
     /// The losses, one for each element of `mean`.
     ///
+    /// # Shapes
+    /// `mean` and `target` of one shape; `variance` of that shape too, or with 1 for the last axis, or without it.
+    ///
+    /// # Errors
+    /// Shapes or dtypes that differ; targets that are NaN; variances below 0; an ε that is not above 0.
+    ///
     /// ```
     /// use tealight::loss::GaussianNll;
     /// use tealight::prelude::*;
@@ -67,12 +73,6 @@ impl GaussianNll {
     /// assert!((loss.to_scalar::<f64>()? - (4.0_f64.ln() + 1.0) / 2.0).abs() < 1e-15);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Shapes
-    /// `mean` and `target` of one shape; `variance` of that shape too, or with 1 for the last axis, or without it.
-    ///
-    /// # Errors
-    /// Shapes or dtypes that differ; targets that are NaN; variances below 0; an ε that is not above 0.
     pub fn gaussians(&self, mean: &Tensor, target: &Tensor, variance: &Tensor) -> Result<Tensor> {
         check::same_shape(NAME, "means and targets", &[mean, target])?;
         if self.eps.is_nan() || self.eps <= 0.0 {

@@ -16,6 +16,9 @@ use crate::formula::Real;
 
 /// d²/2 where |d| ≤ δ, else δ(|d| − δ/2): outliers pull with a force of δ at most. δ is 1 unless said otherwise.
 ///
+/// # Source
+/// P. J. Huber 1964
+///
 /// ```
 /// use tealight::loss::Huber;
 /// use tealight::prelude::*;
@@ -23,9 +26,6 @@ use crate::formula::Real;
 /// assert_eq!(Sum(Huber::default()).loss(&p, &t)?.to_scalar::<f64>()?, 0.125 + 9.5);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Source
-/// P. J. Huber 1964
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "HuberLoss")]
 pub struct Huber {
@@ -64,6 +64,9 @@ impl PointwiseLoss for Huber {
 
 /// d²/(2β) where |d| < β, else |d| − β/2. β is 1 unless said otherwise; with 0 it is [`L1`](super::L1).
 ///
+/// # Source
+/// R. Girshick 2015, "Fast R-CNN"
+///
 /// ```
 /// use tealight::loss::SmoothL1;
 /// use tealight::prelude::*;
@@ -71,9 +74,6 @@ impl PointwiseLoss for Huber {
 /// assert_eq!(Sum(SmoothL1 { beta: 0.5 }).loss(&p, &t)?.to_scalar::<f64>()?, 0.25 + 9.75);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Source
-/// R. Girshick 2015, "Fast R-CNN"
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "SmoothL1Loss")]
 pub struct SmoothL1 {

@@ -249,15 +249,15 @@ impl<L: EachLoss> EachLoss for Weighted<L> {
 
 /// The mean of the losses of all elements.
 ///
+/// # Errors
+/// An empty batch, which has no mean.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let (p, t) = (Tensor::new(&[0.5, 1.0], &Device::Cpu)?, Tensor::new(&[1.0, 1.0], &Device::Cpu)?);
 /// assert_eq!(Mean(L1).loss(&p, &t)?.to_scalar::<f64>()?, 0.25);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// An empty batch, which has no mean.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Mean<L>(pub L);
 
@@ -310,6 +310,9 @@ impl<L: EachLoss> Loss for Sum<L> {
 
 /// The losses of all elements, divided by the number of samples: the length of the first axis.
 ///
+/// # Errors
+/// An empty batch, or a scalar, which is none.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let p = Tensor::ones((2, 3), DType::F64, &Device::Cpu)?;
@@ -317,9 +320,6 @@ impl<L: EachLoss> Loss for Sum<L> {
 /// assert_eq!(loss.to_scalar::<f64>()?, 3.0);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// An empty batch, or a scalar, which is none.
 #[derive(Clone, Copy, Debug, Default)]
 #[doc(alias = "batchmean")]
 pub struct BatchMean<L>(pub L);

@@ -49,6 +49,9 @@ const NAME: &str = "multi_margin";
 impl MultiMargin {
     /// With the power p, 1 (the default) or 2.
     ///
+    /// # Errors
+    /// Another power.
+    ///
     /// ```
     /// use tealight::loss::MultiMargin;
     /// use tealight::prelude::*;
@@ -57,9 +60,6 @@ impl MultiMargin {
     /// assert_eq!(loss.to_scalar::<f64>()?, 0.5 * 0.5 / 3.0);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Another power.
     pub fn p(self, p: usize) -> Result<Self> {
         if !matches!(p, 1 | 2) {
             return Err(Error::argument(NAME, "p = 1 or 2", format!("p = {p}")));
@@ -69,6 +69,9 @@ impl MultiMargin {
 
     /// With a margin other than 1.
     ///
+    /// # Errors
+    /// NaN.
+    ///
     /// ```
     /// use tealight::loss::MultiMargin;
     /// use tealight::prelude::*;
@@ -77,9 +80,6 @@ impl MultiMargin {
     /// assert_eq!(MultiMargin::default().margin(2.0)?.loss(&scores, &class)?.to_scalar::<f64>()?, 0.5);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// NaN.
     pub fn margin(self, margin: f64) -> Result<Self> {
         if margin.is_nan() {
             return Err(Error::argument(NAME, "a margin that is a number", margin));
@@ -89,6 +89,9 @@ impl MultiMargin {
 
     /// With a weight for each class, (c).
     ///
+    /// # Errors
+    /// Weights that are no float vector, or negative or NaN.
+    ///
     /// ```
     /// use tealight::loss::MultiMargin;
     /// use tealight::prelude::*;
@@ -97,9 +100,6 @@ impl MultiMargin {
     /// assert_eq!(loss.each(&scores, &class)?.to_vec1::<f64>()?, [1.0]); // 6 · 0.5/3
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Weights that are no float vector, or negative or NaN.
     pub fn weights(mut self, weights: &Tensor) -> Result<Self> {
         self.classes.weigh(NAME, weights)?;
         Ok(self)

@@ -44,6 +44,9 @@ const NAME: &str = "nll";
 impl Nll {
     /// With a weight for each class, (c).
     ///
+    /// # Errors
+    /// Weights that are no float vector, or negative or NaN.
+    ///
     /// ```
     /// use tealight::loss::Nll;
     /// use tealight::prelude::*;
@@ -52,9 +55,6 @@ impl Nll {
     /// assert_eq!(loss.to_scalar::<f64>()?, 3.25); // (1·1 + 3·4)/(1 + 3)
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Weights that are no float vector, or negative or NaN.
     pub fn weights(mut self, weights: &Tensor) -> Result<Self> {
         self.classes.weigh(NAME, weights)?;
         Ok(self)

@@ -54,6 +54,12 @@ const NAME: &str = "triplet_margin";
 impl TripletMargin {
     /// The losses, one for each triplet of vectors.
     ///
+    /// # Shapes
+    /// Three of (.., d), to (..).
+    ///
+    /// # Errors
+    /// Shapes or dtypes that differ; settings that are no numbers, a p that is not above 0.
+    ///
     /// ```
     /// use tealight::loss::TripletMargin;
     /// use tealight::prelude::*;
@@ -63,12 +69,6 @@ impl TripletMargin {
     /// assert!((losses[0] - 0.5).abs() < 1e-5 && losses[1] == 0.0);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Shapes
-    /// Three of (.., d), to (..).
-    ///
-    /// # Errors
-    /// Shapes or dtypes that differ; settings that are no numbers, a p that is not above 0.
     pub fn triplets(&self, anchor: &Tensor, positive: &Tensor, negative: &Tensor) -> Result<Tensor> {
         check::same_shape(NAME, "anchors, positives and negatives", &[anchor, positive, negative])?;
         if anchor.rank() == 0 {

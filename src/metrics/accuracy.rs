@@ -9,6 +9,9 @@ use crate::error::{Error, Result};
 ///
 /// Of equal scores the first counts.
 ///
+/// # Errors
+/// As [`metrics`](super) says; one score an example that is no probability, without a threshold.
+///
 /// ```
 /// use tealight::metrics::{Accuracy, Metric};
 /// use tealight::prelude::*;
@@ -21,9 +24,6 @@ use crate::error::{Error, Result};
 /// assert_eq!(accuracy.value()?, 0.75);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// As [`metrics`](super) says; one score an example that is no probability, without a threshold.
 #[derive(Clone, Debug, Default)]
 #[doc(alias = "accuracy_score")]
 #[doc(alias = "BinaryAccuracy")]
@@ -89,6 +89,12 @@ impl Metric for Accuracy {
 ///
 /// Of equal scores the last ones count first, as there. (That is not what [`Accuracy`] does.)
 ///
+/// # Shapes
+/// Scores (n, c, ..) and classes (n, ..)
+///
+/// # Errors
+/// As [`metrics`](super) says; k of 0, or above c.
+///
 /// ```
 /// use tealight::metrics::{Metric, TopK};
 /// use tealight::prelude::*;
@@ -98,12 +104,6 @@ impl Metric for Accuracy {
 /// assert_eq!((top.name(), top.value()?), ("top-2 accuracy".into(), 0.5));
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Shapes
-/// Scores (n, c, ..) and classes (n, ..)
-///
-/// # Errors
-/// As [`metrics`](super) says; k of 0, or above c.
 #[derive(Clone, Debug)]
 #[doc(alias = "top_k_accuracy_score")]
 #[doc(alias = "TopKCategoricalAccuracy")]

@@ -17,6 +17,9 @@ const MOST_BINS: usize = 10_000;
 /// One probability an example is that of class 1. Of probabilities (n, c) the largest counts, and it comes true where it is
 /// that of the right class.
 ///
+/// # Errors
+/// As [`metrics`](super) says; what is no probability; no bins, or more than 10,000.
+///
 /// ```
 /// use tealight::metrics::{CalibrationError, Metric};
 /// use tealight::prelude::*;
@@ -27,9 +30,6 @@ const MOST_BINS: usize = 10_000;
 /// assert_eq!((error.curve()?[0].frequency, error.curve()?[0].count), (0.5, 4));
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// As [`metrics`](super) says; what is no probability; no bins, or more than 10,000.
 #[derive(Clone, Debug)]
 #[doc(alias = "ECE")]
 pub struct CalibrationError {
@@ -81,6 +81,9 @@ impl CalibrationError {
 
     /// The bins that have examples, by rising probability.
     ///
+    /// # Errors
+    /// No examples.
+    ///
     /// ```
     /// use tealight::metrics::{CalibrationError, Metric};
     /// use tealight::prelude::*;
@@ -90,9 +93,6 @@ impl CalibrationError {
     /// assert!(error.curve()?.iter().map(|bin| (bin.frequency, bin.count)).eq([(0.5, 2), (1.0, 1)]));
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// No examples.
     #[doc(alias = "calibration_curve")]
     pub fn curve(&self) -> Result<Vec<Bin>> {
         let bin = |&(sum, right, count): &(f64, u64, u64)| {

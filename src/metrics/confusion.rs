@@ -18,6 +18,9 @@ const MOST_ROWS: usize = 4096;
 ///
 /// As a [`Metric`] its value is the accuracy.
 ///
+/// # Errors
+/// As [`metrics`](super) says; a class of 1,048,576 or more.
+///
 /// ```
 /// use tealight::metrics::{ConfusionMatrix, Metric};
 /// use tealight::prelude::*;
@@ -28,9 +31,6 @@ const MOST_ROWS: usize = 4096;
 /// assert_eq!(confusion.counts()?, [[1, 1], [0, 2]]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// As [`metrics`](super) says; a class of 1,048,576 or more.
 #[derive(Clone, Debug, Default)]
 pub struct ConfusionMatrix {
     threshold: Option<f64>,
@@ -71,6 +71,9 @@ impl ConfusionMatrix {
     ///
     /// There are as many classes as scores an example, or as the largest class number says.
     ///
+    /// # Errors
+    /// No examples; more than 4096 classes.
+    ///
     /// ```
     /// use tealight::metrics::{ConfusionMatrix, Metric};
     /// use tealight::prelude::*;
@@ -80,9 +83,6 @@ impl ConfusionMatrix {
     /// assert_eq!(confusion.counts()?, [[0, 1, 0], [0, 0, 0], [0, 0, 0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// No examples; more than 4096 classes.
     pub fn counts(&self) -> Result<Vec<Vec<u64>>> {
         if self.cells.is_empty() {
             return Err(nothing("confusion matrix"));
@@ -100,6 +100,9 @@ impl ConfusionMatrix {
 
     /// [`ConfusionMatrix::counts`] as a tensor (c, c) of i64.
     ///
+    /// # Errors
+    /// As there.
+    ///
     /// ```
     /// use tealight::metrics::{ConfusionMatrix, Metric};
     /// use tealight::prelude::*;
@@ -109,9 +112,6 @@ impl ConfusionMatrix {
     /// assert_eq!(confusion.tensor()?.sum(0)?.to_vec1::<i64>()?, [1, 2]); // how often each class was predicted
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// As there.
     pub fn tensor(&self) -> Result<Tensor> {
         let counts: Vec<i64> = self.counts()?.into_iter().flatten().map(|count| count as i64).collect();
         Tensor::from_vec(counts, (self.classes, self.classes), &Device::Cpu)

@@ -10,6 +10,9 @@ use crate::error::{Error, Result};
 /// Probabilities are taken as no closer to 0 and 1 than the precision of their dtype, as there, so that one wrong certainty
 /// is no infinite loss.
 ///
+/// # Errors
+/// As [`metrics`](super) says; what is no probability, where it has to be one.
+///
 /// ```
 /// use tealight::metrics::{LogLoss, Metric};
 /// use tealight::prelude::*;
@@ -22,9 +25,6 @@ use crate::error::{Error, Result};
 /// assert!((same.value()? - loss.value()?).abs() < 1e-15);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// As [`metrics`](super) says; what is no probability, where it has to be one.
 #[derive(Clone, Debug, Default)]
 pub struct LogLoss {
     logits: bool,

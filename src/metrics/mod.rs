@@ -73,6 +73,9 @@ pub trait Metric: Debug + Send {
 
     /// Takes the predictions and the targets of a batch into account.
     ///
+    /// # Errors
+    /// Another shape or dtype, NaN, or what is no target; the batch is then not counted.
+    ///
     /// ```
     /// use tealight::metrics::{Accuracy, Metric};
     /// use tealight::prelude::*;
@@ -83,13 +86,13 @@ pub trait Metric: Debug + Send {
     /// assert_eq!(accuracy.value()?, 1.0); // the batch that was refused is not counted
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Another shape or dtype, NaN, or what is no target; the batch is then not counted.
     #[doc(alias = "update_state")]
     fn update(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()>;
 
     /// The value over all batches since the last reset.
+    ///
+    /// # Errors
+    /// No examples, or none of a kind that the value needs.
     ///
     /// ```
     /// use tealight::metrics::{Metric, RocAuc};
@@ -100,9 +103,6 @@ pub trait Metric: Debug + Send {
     /// assert_eq!(error, "roc auc: expected targets of other classes than 1, got 2 of class 1");
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// No examples, or none of a kind that the value needs.
     #[doc(alias = "compute")]
     fn value(&self) -> Result<f64>;
 

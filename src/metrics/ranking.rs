@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 /// second column. More than two classes are each compared with all the others, and the areas averaged
 /// (`multi_class="ovr"`). All scores are kept until the reset.
 ///
+/// # Errors
+/// As [`metrics`](super) says; scores (n, c) that are no probabilities; a value without examples of every class.
+///
 /// ```
 /// use tealight::metrics::{Metric, RocAuc};
 /// use tealight::prelude::*;
@@ -21,9 +24,6 @@ use crate::error::{Error, Result};
 /// assert_eq!(auc.curve(1)?, [(0.0, 0.0), (0.0, 0.5), (0.5, 0.5), (0.5, 1.0), (1.0, 1.0)]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// As [`metrics`](super) says; scores (n, c) that are no probabilities; a value without examples of every class.
 #[derive(Clone, Debug, Default)]
 #[doc(alias = "roc_auc_score")]
 #[doc(alias = "AUROC")]
@@ -49,6 +49,9 @@ impl RocAuc {
 
     /// The points (false positive rate, true positive rate) of this class, from (0, 0) to (1, 1); of two classes, class 1.
     ///
+    /// # Errors
+    /// A class that does not exist; targets without this class, or without others.
+    ///
     /// ```
     /// use tealight::metrics::{Metric, RocAuc};
     /// use tealight::prelude::*;
@@ -57,9 +60,6 @@ impl RocAuc {
     /// assert_eq!(auc.curve(1)?, [(0.0, 0.0), (0.0, 1.0), (1.0, 1.0)]); // a perfect ranking
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A class that does not exist; targets without this class, or without others.
     #[doc(alias = "roc_curve")]
     pub fn curve(&self, class: u32) -> Result<Vec<(f64, f64)>> {
         let steps = self.0.both("roc auc", class)?;
@@ -68,6 +68,9 @@ impl RocAuc {
     }
 
     /// The area of one class alone; of two classes, class 1.
+    ///
+    /// # Errors
+    /// As [`RocAuc::curve`].
     ///
     /// ```
     /// use tealight::metrics::{Metric, RocAuc};
@@ -78,9 +81,6 @@ impl RocAuc {
     /// assert_eq!([auc.of_class(0)?, auc.of_class(1)?], [0.5, 1.0]); // 0.8 is above 0.3 and below 0.9
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// As [`RocAuc::curve`].
     pub fn of_class(&self, class: u32) -> Result<f64> {
         let steps = self.0.both("roc auc", class)?;
         let (positive, negative) = last(&steps);
@@ -95,6 +95,9 @@ impl RocAuc {
 ///
 /// Classes and scores are as in [`RocAuc`].
 ///
+/// # Errors
+/// As [`metrics`](super) says; scores (n, c) that are no probabilities; a value without examples of a class.
+///
 /// ```
 /// use tealight::metrics::{Metric, PrAuc};
 /// use tealight::prelude::*;
@@ -104,9 +107,6 @@ impl RocAuc {
 /// assert_eq!(auc.value()?, 0.5 + 0.5 * (2.0 / 3.0));
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// As [`metrics`](super) says; scores (n, c) that are no probabilities; a value without examples of a class.
 #[derive(Clone, Debug, Default)]
 #[doc(alias = "average_precision_score")]
 pub struct PrAuc(Ranking);
@@ -125,6 +125,9 @@ impl PrAuc {
 
     /// The points (recall, precision) of this class, by falling score; of two classes, class 1.
     ///
+    /// # Errors
+    /// A class that does not exist; targets without this class.
+    ///
     /// ```
     /// use tealight::metrics::{Metric, PrAuc};
     /// use tealight::prelude::*;
@@ -133,9 +136,6 @@ impl PrAuc {
     /// assert_eq!(auc.curve(1)?, [(0.5, 1.0), (0.5, 0.5), (1.0, 2.0 / 3.0)]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A class that does not exist; targets without this class.
     #[doc(alias = "precision_recall_curve")]
     pub fn curve(&self, class: u32) -> Result<Vec<(f64, f64)>> {
         let steps = self.0.some("pr auc", class)?;
@@ -144,6 +144,9 @@ impl PrAuc {
     }
 
     /// The area of one class alone; of two classes, class 1.
+    ///
+    /// # Errors
+    /// As [`PrAuc::curve`].
     ///
     /// ```
     /// use tealight::metrics::{Metric, PrAuc};
@@ -154,9 +157,6 @@ impl PrAuc {
     /// assert_eq!([auc.of_class(0)?, auc.of_class(1)?], [0.5, 1.0]); // of 0.9 and 0.8 one is of class 0
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// As [`PrAuc::curve`].
     pub fn of_class(&self, class: u32) -> Result<f64> {
         let curve = self.curve(class)?;
         let before = std::iter::once(0.0).chain(curve.iter().map(|point| point.0));

@@ -1,23 +1,14 @@
 //! What predictions and targets have to be, and their numbers.
 
-use candle_core::{DType, Device};
+use candle_core::DType;
 
 use crate::autograd::Tensor;
+use crate::autograd::array::{self, place};
 use crate::error::{Error, Result};
-
-/// The index along each axis of the `i`-th element.
-fn place(dims: &[usize], mut i: usize) -> Vec<usize> {
-    let mut place = vec![0; dims.len()];
-    for (slot, &n) in place.iter_mut().zip(dims).rev() {
-        (*slot, i) = (i % n.max(1), i / n.max(1));
-    }
-    place
-}
 
 /// The elements of `x`, none of which is NaN.
 pub(super) fn numbers(op: &'static str, what: &str, x: &Tensor) -> Result<Vec<f64>> {
-    let array = x.array().to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
-    let numbers: Vec<f64> = array.flatten_all()?.to_vec1()?;
+    let numbers = array::numbers(x.array())?;
     match numbers.iter().position(|x| x.is_nan()) {
         Some(i) => Err(Error::argument(
             op,

@@ -42,6 +42,9 @@ pub struct MinMax {
 impl MinMax {
     /// Takes the smallest and the largest number of each column of `x`.
     ///
+    /// # Errors
+    /// A tensor that is no matrix, has no rows, is no float, or holds NaN or infinity.
+    ///
     /// ```
     /// use tealight::normalize::MinMax;
     /// use tealight::prelude::*;
@@ -49,9 +52,6 @@ impl MinMax {
     /// assert_eq!((scale.min().to_vec1::<f64>()?, scale.range().to_vec1::<f64>()?), (vec![1.0, -2.0], vec![4.0, 2.0]));
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A tensor that is no matrix, has no rows, is no float, or holds NaN or infinity.
     pub fn fit(x: &Tensor) -> Result<Self> {
         check_data("MinMax::fit", x)?;
         no_grad(|| {
@@ -64,6 +64,9 @@ impl MinMax {
 
     /// One for `features` features that changes nothing, in f32: to be loaded with what another was fitted to.
     ///
+    /// # Errors
+    /// A size that does not fit in memory.
+    ///
     /// ```
     /// use tealight::normalize::MinMax;
     /// use tealight::prelude::*;
@@ -71,9 +74,6 @@ impl MinMax {
     /// assert_eq!(MinMax::new(2)?.normalize(&x)?, x);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A size that does not fit in memory.
     pub fn new(features: usize) -> Result<Self> {
         let min = Buffer::new(Tensor::zeros(features, DType::F32, &Device::Cpu)?);
         let range = Buffer::new(Tensor::ones(features, DType::F32, &Device::Cpu)?);

@@ -30,15 +30,15 @@ use crate::error::{Error, Result};
 pub trait Normalize {
     /// The inputs on the common scale; the shape stays.
     ///
+    /// # Errors
+    /// Inputs that do not fit.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let scale = Standardize::fit(&Tensor::new(&[[1.0], [3.0]], &Device::Cpu)?)?;
     /// assert_eq!(scale.normalize(&Tensor::new(&[[5.0], [2.0]], &Device::Cpu)?)?.to_vec2::<f64>()?, [[3.0], [0.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Inputs that do not fit.
     fn normalize(&self, x: &Tensor) -> Result<Tensor>;
 }
 

@@ -40,15 +40,15 @@ pub struct Standardize {
 impl Standardize {
     /// Takes mean and deviation (with divisor n) of each column of `x`.
     ///
+    /// # Errors
+    /// A tensor that is no matrix, has no rows, is no float, or holds NaN or infinity.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let scale = Standardize::fit(&Tensor::new(&[[1.0, 0.0], [3.0, 10.0]], &Device::Cpu)?)?;
     /// assert_eq!((scale.mean().to_vec1::<f64>()?, scale.std().to_vec1::<f64>()?), (vec![2.0, 5.0], vec![1.0, 5.0]));
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A tensor that is no matrix, has no rows, is no float, or holds NaN or infinity.
     pub fn fit(x: &Tensor) -> Result<Self> {
         check_data("Standardize::fit", x)?;
         no_grad(|| {
@@ -61,15 +61,15 @@ impl Standardize {
 
     /// One for `features` features that changes nothing, in f32: to be loaded with what another was fitted to.
     ///
+    /// # Errors
+    /// A size that does not fit in memory.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[[3.0_f32, 7.0]], &Device::Cpu)?;
     /// assert_eq!(Standardize::new(2)?.normalize(&x)?, x);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A size that does not fit in memory.
     pub fn new(features: usize) -> Result<Self> {
         let mean = Buffer::new(Tensor::zeros(features, DType::F32, &Device::Cpu)?);
         let std = Buffer::new(Tensor::ones(features, DType::F32, &Device::Cpu)?);
@@ -77,6 +77,9 @@ impl Standardize {
     }
 
     /// Takes mean and deviation of each channel of images (n, c, h, w), over all their pixels.
+    ///
+    /// # Errors
+    /// Another rank, no pixels, no floats, or NaN or infinity among them.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -86,9 +89,6 @@ impl Standardize {
     /// assert_eq!(scale.normalize(&Tensor::ones((2, 3, 5, 5), DType::F32, &Device::Cpu)?)?.dims(), [2, 3, 5, 5]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Another rank, no pixels, no floats, or NaN or infinity among them.
     pub fn fit_channels(x: &Tensor) -> Result<Self> {
         const NAME: &str = "Standardize::fit_channels";
         let [_, channels, _, _] = *x.dims() else {
@@ -115,15 +115,15 @@ impl Standardize {
 
     /// One for images of so many channels that changes nothing, in f32: to be loaded with what another was fitted to.
     ///
+    /// # Errors
+    /// A size that does not fit in memory.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let scale = Standardize::new_channels(3)?;
     /// assert_eq!(scale.std().to_vec3::<f32>()?, [[[1.0]], [[1.0]], [[1.0]]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A size that does not fit in memory.
     pub fn new_channels(channels: usize) -> Result<Self> {
         let one = Standardize::new(channels)?;
         let held = |x: Tensor| Ok::<_, Error>(Buffer::new(x.reshape((channels, 1, 1))?));

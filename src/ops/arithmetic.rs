@@ -31,13 +31,6 @@ formula!(NumberDiv(c: f64) = "div", [x] => R::constant(c) / x, y => [-(R::consta
 impl Tensor {
     /// The sum, the same as `self + other`.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let (a, b) = (Tensor::new(&[[1.0], [2.0]], &Device::Cpu)?, Tensor::new(&[10.0, 20.0], &Device::Cpu)?);
-    /// assert_eq!(a.add(&b)?.to_vec2::<f64>()?, [[11.0, 21.0], [12.0, 22.0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Shapes
     /// Any two that broadcast together.
     ///
@@ -46,18 +39,18 @@ impl Tensor {
     ///
     /// # Errors
     /// Shapes that do not broadcast; dtypes or devices that differ.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let (a, b) = (Tensor::new(&[[1.0], [2.0]], &Device::Cpu)?, Tensor::new(&[10.0, 20.0], &Device::Cpu)?);
+    /// assert_eq!(a.add(&b)?.to_vec2::<f64>()?, [[11.0, 21.0], [12.0, 22.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn add(&self, other: &Tensor) -> Result<Tensor> {
         apply(Add, [self, other])
     }
 
     /// The difference, the same as `self - other`.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let (a, b) = (Tensor::new(&[5.0, 7.0], &Device::Cpu)?, Tensor::new(&[1.0, 10.0], &Device::Cpu)?);
-    /// assert_eq!(a.sub(&b)?.to_vec1::<f64>()?, [4.0, -3.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     ///
     /// # Shapes
     /// Any two that broadcast together.
@@ -67,6 +60,13 @@ impl Tensor {
     ///
     /// # Errors
     /// As for [`add`](Tensor::add).
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let (a, b) = (Tensor::new(&[5.0, 7.0], &Device::Cpu)?, Tensor::new(&[1.0, 10.0], &Device::Cpu)?);
+    /// assert_eq!(a.sub(&b)?.to_vec1::<f64>()?, [4.0, -3.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "subtract")]
     pub fn sub(&self, other: &Tensor) -> Result<Tensor> {
         apply(Sub, [self, other])
@@ -74,13 +74,6 @@ impl Tensor {
 
     /// The product element by element, the same as `self * other`. For the matrix product see
     /// [`matmul`](Tensor::matmul).
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let (a, b) = (Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?, Tensor::new(&[1.0, 10.0], &Device::Cpu)?);
-    /// assert_eq!(a.mul(&b)?.to_vec2::<f64>()?, [[1.0, 20.0], [3.0, 40.0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     ///
     /// # Shapes
     /// Any two that broadcast together.
@@ -90,19 +83,19 @@ impl Tensor {
     ///
     /// # Errors
     /// As for [`add`](Tensor::add).
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let (a, b) = (Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?, Tensor::new(&[1.0, 10.0], &Device::Cpu)?);
+    /// assert_eq!(a.mul(&b)?.to_vec2::<f64>()?, [[1.0, 20.0], [3.0, 40.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "multiply")]
     pub fn mul(&self, other: &Tensor) -> Result<Tensor> {
         apply(Mul, [self, other])
     }
 
     /// The quotient element by element, the same as `self / other`.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let (a, b) = (Tensor::new(&[1.0, -6.0, 1.0], &Device::Cpu)?, Tensor::new(&[4.0, 4.0, 0.0], &Device::Cpu)?);
-    /// assert_eq!(a.div(&b)?.to_vec1::<f64>()?, [0.25, -1.5, f64::INFINITY]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     ///
     /// # Shapes
     /// Any two that broadcast together.
@@ -112,6 +105,13 @@ impl Tensor {
     ///
     /// # Errors
     /// As for [`add`](Tensor::add).
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let (a, b) = (Tensor::new(&[1.0, -6.0, 1.0], &Device::Cpu)?, Tensor::new(&[4.0, 4.0, 0.0], &Device::Cpu)?);
+    /// assert_eq!(a.div(&b)?.to_vec1::<f64>()?, [0.25, -1.5, f64::INFINITY]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "divide")]
     #[doc(alias = "true_divide")]
     pub fn div(&self, other: &Tensor) -> Result<Tensor> {
@@ -120,18 +120,18 @@ impl Tensor {
 
     /// −x
     ///
+    /// # Gradient
+    /// −1
+    ///
+    /// # Errors
+    /// A dtype that is no float.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[1.0, -2.0], &Device::Cpu)?;
     /// assert_eq!(x.neg()?.to_vec1::<f64>()?, [-1.0, 2.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// −1
-    ///
-    /// # Errors
-    /// A dtype that is no float.
     #[doc(alias = "negative")]
     pub fn neg(&self) -> Result<Tensor> {
         apply(Neg, [self])

@@ -53,6 +53,12 @@ impl Tensor {
     ///
     /// The source broadcasts to the part. Of a place that a vector of indices names twice the last stays.
     ///
+    /// # Gradient
+    /// To this tensor the gradient, but 0 in the part; to the source what is in the part, summed where it was broadcast.
+    ///
+    /// # Errors
+    /// Those of [`i`](Tensor::i); a source that does not broadcast to the part, or of another dtype.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::zeros((2, 3), DType::F64, &Device::Cpu)?;
@@ -60,12 +66,6 @@ impl Tensor {
     /// assert_eq!(y.to_vec2::<f64>()?, [[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// To this tensor the gradient, but 0 in the part; to the source what is in the part, summed where it was broadcast.
-    ///
-    /// # Errors
-    /// Those of [`i`](Tensor::i); a source that does not broadcast to the part, or of another dtype.
     #[doc(alias = "slice_assign")]
     #[doc(alias = "index_put")]
     pub fn assign(&self, indices: impl Indices, source: &Tensor) -> Result<Tensor> {

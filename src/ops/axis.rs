@@ -57,14 +57,14 @@ integers!(i8 i16 i32 i64 isize u8 u16 u32 u64 usize);
 pub trait Axes {
     /// The axes of a tensor of shape `dims`, from 0 on and in ascending order.
     ///
+    /// # Errors
+    /// [`Error::Axis`] for an axis that does not exist, [`Error::Argument`] for one that is named twice.
+    ///
     /// ```
     /// use tealight::ops::Axes;
     /// assert_eq!([-1, 0].of_all("op", &[2, 3, 4])?[..], [0, 2]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// [`Error::Axis`] for an axis that does not exist, [`Error::Argument`] for one that is named twice.
     fn of_all(self, op: &'static str, dims: &[usize]) -> Result<Dims>;
 }
 

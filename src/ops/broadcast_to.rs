@@ -18,18 +18,18 @@ use crate::error::Result;
 impl Tensor {
     /// Repeated along axes of length 1 and along new axes in front, as numpy broadcasts: a view, no copy.
     ///
+    /// # Gradient
+    /// The gradient summed over the axes along which this tensor was repeated.
+    ///
+    /// # Errors
+    /// A shape to which this one does not broadcast.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0], [2.0]], &Device::Cpu)?;
     /// assert_eq!(x.broadcast_to((2, 3))?.to_vec2::<f64>()?, [[1.0; 3], [2.0; 3]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// The gradient summed over the axes along which this tensor was repeated.
-    ///
-    /// # Errors
-    /// A shape to which this one does not broadcast.
     #[doc(alias = "expand")]
     #[doc(alias = "expand_as")]
     pub fn broadcast_to(&self, shape: impl Into<Shape>) -> Result<Tensor> {

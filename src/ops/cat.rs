@@ -100,15 +100,6 @@ fn joined(arrays: impl Iterator<Item = Result<Array>>, axis: usize) -> Result<Ar
 impl Tensor {
     /// The tensors one after the other along `axis`.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let a = Tensor::new(&[[1.0, 2.0]], &Device::Cpu)?;
-    /// let b = Tensor::new(&[[3.0, 4.0], [5.0, 6.0]], &Device::Cpu)?;
-    /// let y = Tensor::cat(&[&a, &b], 0)?;
-    /// assert_eq!(y.to_vec2::<f64>()?, [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Shapes
     /// One rank and, but for `axis`, one shape.
     ///
@@ -117,6 +108,15 @@ impl Tensor {
     ///
     /// # Errors
     /// No tensors at all; an axis that does not exist; shapes that differ elsewhere; dtypes or devices that differ.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let a = Tensor::new(&[[1.0, 2.0]], &Device::Cpu)?;
+    /// let b = Tensor::new(&[[3.0, 4.0], [5.0, 6.0]], &Device::Cpu)?;
+    /// let y = Tensor::cat(&[&a, &b], 0)?;
+    /// assert_eq!(y.to_vec2::<f64>()?, [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "concatenate")]
     #[doc(alias = "hstack")]
     #[doc(alias = "vstack")]
@@ -140,15 +140,6 @@ impl Tensor {
 
     /// The tensors side by side along a new axis at the position `axis`; −1 puts it last.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let a = Tensor::new(&[1.0, 2.0], &Device::Cpu)?;
-    /// let b = Tensor::new(&[3.0, 4.0], &Device::Cpu)?;
-    /// assert_eq!(Tensor::stack(&[&a, &b], 0)?.to_vec2::<f64>()?, [[1.0, 2.0], [3.0, 4.0]]);
-    /// assert_eq!(Tensor::stack(&[a, b], -1)?.to_vec2::<f64>()?, [[1.0, 3.0], [2.0, 4.0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Shapes
     /// One shape.
     ///
@@ -157,6 +148,15 @@ impl Tensor {
     ///
     /// # Errors
     /// No tensors at all; a position beyond the rank; shapes, dtypes or devices that differ.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let a = Tensor::new(&[1.0, 2.0], &Device::Cpu)?;
+    /// let b = Tensor::new(&[3.0, 4.0], &Device::Cpu)?;
+    /// assert_eq!(Tensor::stack(&[&a, &b], 0)?.to_vec2::<f64>()?, [[1.0, 2.0], [3.0, 4.0]]);
+    /// assert_eq!(Tensor::stack(&[a, b], -1)?.to_vec2::<f64>()?, [[1.0, 3.0], [2.0, 4.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn stack(tensors: &[impl Borrow<Tensor>], axis: impl Axis) -> Result<Tensor> {
         let all = agreeing("stack", tensors, None)?;
         let mut dims = Dims::from_slice(all[0].dims());

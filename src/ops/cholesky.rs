@@ -46,15 +46,6 @@ impl Tensor {
     ///
     /// The matrix is taken as symmetric: its upper triangle is not read. With the feature `linalg`.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[4.0, 2.0], [2.0, 10.0]], &Device::Cpu)?;
-    /// assert_eq!(x.cholesky()?.to_vec2::<f64>()?, [[2.0, 0.0], [1.0, 3.0]]);
-    /// let error = x.neg()?.cholesky().unwrap_err();
-    /// assert_eq!(error.to_string(), "cholesky: expected a positive definite matrix, got one that is not");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Shapes
     /// (.., n, n), every matrix by itself.
     ///
@@ -65,6 +56,15 @@ impl Tensor {
     /// # Errors
     /// A matrix that is not square, or not positive definite, which NaN is not either: the error says which of the batch.
     /// A dtype other than f32 and f64.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[4.0, 2.0], [2.0, 10.0]], &Device::Cpu)?;
+    /// assert_eq!(x.cholesky()?.to_vec2::<f64>()?, [[2.0, 0.0], [1.0, 3.0]]);
+    /// let error = x.neg()?.cholesky().unwrap_err();
+    /// assert_eq!(error.to_string(), "cholesky: expected a positive definite matrix, got one that is not");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn cholesky(&self) -> Result<Tensor> {
         side("cholesky", self)?;
         Cholesky.apply([self])

@@ -40,15 +40,15 @@ pub(super) fn number(op: &'static str, value: f64, dtype: DType, device: &Device
 impl Tensor {
     /// A tensor of the numbers given: a number, an array, nested arrays, a slice, a `Vec`.
     ///
+    /// # Errors
+    /// Nested vectors of unequal lengths.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0_f32, 2.0], [3.0, 4.0]], &Device::Cpu)?;
     /// assert_eq!((x.dims(), x.dtype()), (&[2, 2][..], DType::F32));
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Nested vectors of unequal lengths.
     #[doc(alias = "array")]
     pub fn new<D: NdArray>(data: D, device: &Device) -> Result<Tensor> {
         let array = Array::new(data, device);
@@ -59,15 +59,15 @@ impl Tensor {
 
     /// A tensor of the elements of a `Vec`, in row-major order.
     ///
+    /// # Errors
+    /// Another number of elements than the shape has.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::from_vec(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], (2, 3), &Device::Cpu)?;
     /// assert_eq!(x.to_vec2::<f64>()?[1], [4.0, 5.0, 6.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Another number of elements than the shape has.
     pub fn from_vec<T: WithDType>(data: Vec<T>, shape: impl Into<Shape>, device: &Device) -> Result<Tensor> {
         let shape = checked("from_vec", shape.into(), size_of::<T>())?;
         if shape.elem_count() != data.len() {
@@ -79,6 +79,9 @@ impl Tensor {
 
     /// A tensor of the elements of a slice, in row-major order.
     ///
+    /// # Errors
+    /// Another number of elements than the shape has.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let numbers = [1_u32, 2, 3, 4, 5, 6];
@@ -86,9 +89,6 @@ impl Tensor {
     /// assert_eq!(x.to_vec2::<u32>()?, [[3, 4], [5, 6]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Another number of elements than the shape has.
     #[doc(alias = "frombuffer")]
     pub fn from_slice<T: WithDType>(data: &[T], shape: impl Into<Shape>, device: &Device) -> Result<Tensor> {
         Tensor::from_vec(data.to_vec(), shape, device)
@@ -96,14 +96,14 @@ impl Tensor {
 
     /// Zeros.
     ///
+    /// # Errors
+    /// A shape that does not fit in memory.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// assert_eq!(Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?.to_vec2::<f32>()?, [[0.0; 3]; 2]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A shape that does not fit in memory.
     pub fn zeros(shape: impl Into<Shape>, dtype: DType, device: &Device) -> Result<Tensor> {
         let shape = checked("zeros", shape.into(), dtype.size_in_bytes())?;
         Ok(Array::zeros(shape, dtype, device)?.into())
@@ -111,14 +111,14 @@ impl Tensor {
 
     /// Ones.
     ///
+    /// # Errors
+    /// A shape that does not fit in memory.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// assert_eq!(Tensor::ones(3, DType::U8, &Device::Cpu)?.to_vec1::<u8>()?, [1, 1, 1]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A shape that does not fit in memory.
     pub fn ones(shape: impl Into<Shape>, dtype: DType, device: &Device) -> Result<Tensor> {
         let shape = checked("ones", shape.into(), dtype.size_in_bytes())?;
         Ok(Array::ones(shape, dtype, device)?.into())
@@ -126,14 +126,14 @@ impl Tensor {
 
     /// `value` everywhere, of the type of `value`.
     ///
+    /// # Errors
+    /// A shape that does not fit in memory.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// assert_eq!(Tensor::full(7u32, 3, &Device::Cpu)?.to_vec1::<u32>()?, [7, 7, 7]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A shape that does not fit in memory.
     pub fn full<T: WithDType>(value: T, shape: impl Into<Shape>, device: &Device) -> Result<Tensor> {
         let shape = checked("full", shape.into(), size_of::<T>())?;
         Ok(Array::from_vec(vec![value; shape.elem_count()], shape, device)?.into())
@@ -141,20 +141,23 @@ impl Tensor {
 
     /// Zeros, of this tensor's shape and dtype and on its device.
     ///
+    /// # Errors
+    /// A shape that does not fit in memory.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[5.0, 6.0], &Device::Cpu)?;
     /// assert_eq!(x.zeros_like()?.to_vec1::<f64>()?, [0.0, 0.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A shape that does not fit in memory.
     pub fn zeros_like(&self) -> Result<Tensor> {
         Tensor::zeros(self.shape(), self.dtype(), self.device())
     }
 
     /// Ones, of this tensor's shape and dtype and on its device.
+    ///
+    /// # Errors
+    /// A shape that does not fit in memory.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -162,14 +165,14 @@ impl Tensor {
     /// assert_eq!(x.ones_like()?.to_vec1::<f64>()?, [1.0, 1.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A shape that does not fit in memory.
     pub fn ones_like(&self) -> Result<Tensor> {
         Tensor::ones(self.shape(), self.dtype(), self.device())
     }
 
     /// `value` everywhere, of this tensor's shape and dtype and on its device.
+    ///
+    /// # Errors
+    /// A shape that does not fit in memory; a number that an integer dtype cannot hold.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -177,9 +180,6 @@ impl Tensor {
     /// assert_eq!(x.full_like(-7.0)?.to_vec1::<i64>()?, [-7, -7]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A shape that does not fit in memory; a number that an integer dtype cannot hold.
     pub fn full_like(&self, value: f64) -> Result<Tensor> {
         let shape = checked("full_like", self.shape().into(), self.dtype().size_in_bytes())?;
         let value = number("full_like", value, self.dtype(), self.device())?;
@@ -188,42 +188,42 @@ impl Tensor {
 
     /// start, start + 1, … below `end`; empty if `end` is not above `start`.
     ///
+    /// # Errors
+    /// Bounds that are not finite, or further apart than memory is large.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// assert_eq!(Tensor::arange(2.0, 4.5, &Device::Cpu)?.to_vec1::<f64>()?, [2.0, 3.0, 4.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Bounds that are not finite, or further apart than memory is large.
     pub fn arange<T: WithDType>(start: T, end: T, device: &Device) -> Result<Tensor> {
         arange("arange", start, end, 1.0, device)
     }
 
     /// start, start + step, … before `end`; empty if `end` does not lie in the step's direction.
     ///
+    /// # Errors
+    /// Bounds that are not finite, or further apart than memory is large; a step of 0 or NaN.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// assert_eq!(Tensor::arange_step(5_i64, 0, -2, &Device::Cpu)?.to_vec1::<i64>()?, [5, 3, 1]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Bounds that are not finite, or further apart than memory is large; a step of 0 or NaN.
     pub fn arange_step<T: WithDType>(start: T, end: T, step: T, device: &Device) -> Result<Tensor> {
         arange("arange_step", start, end, step.to_f64(), device)
     }
 
     /// `n` numbers at equal distances from `start` to `end`, both included; one is `start`.
     ///
+    /// # Errors
+    /// Bounds that are not finite; more numbers than memory.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// assert_eq!(Tensor::linspace(0.0, 1.0, 5, &Device::Cpu)?.to_vec1::<f64>()?, [0.0, 0.25, 0.5, 0.75, 1.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Bounds that are not finite; more numbers than memory.
     pub fn linspace<T: FloatDType>(start: T, end: T, n: usize, device: &Device) -> Result<Tensor> {
         let shape = checked("linspace", n.into(), size_of::<T>())?;
         let (low, high) = (start.to_f64(), end.to_f64());
@@ -239,14 +239,14 @@ impl Tensor {
 
     /// The n × n matrix with ones on the diagonal.
     ///
+    /// # Errors
+    /// A size that does not fit in memory.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// assert_eq!(Tensor::eye(2, DType::F64, &Device::Cpu)?.to_vec2::<f64>()?, [[1.0, 0.0], [0.0, 1.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A size that does not fit in memory.
     pub fn eye(n: usize, dtype: DType, device: &Device) -> Result<Tensor> {
         checked("eye", (n, n).into(), dtype.size_in_bytes().max(4))?;
         let mut ones = vec![0_u8; n * n];

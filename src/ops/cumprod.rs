@@ -140,13 +140,6 @@ pub(super) fn others(x: &Tensor, axis: usize) -> Result<Tensor> {
 impl Tensor {
     /// The running products along `axis`: each element times all before it.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[1.0, 2.0, 3.0], [4.0, 0.0, 6.0]], &Device::Cpu)?;
-    /// assert_eq!(x.cumprod(1)?.to_vec2::<f64>()?, [[1.0, 2.0, 6.0], [4.0, 0.0, 0.0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Shapes
     /// Any of rank 1 or more; the shape stays.
     ///
@@ -155,6 +148,13 @@ impl Tensor {
     ///
     /// # Errors
     /// An axis that does not exist.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 2.0, 3.0], [4.0, 0.0, 6.0]], &Device::Cpu)?;
+    /// assert_eq!(x.cumprod(1)?.to_vec2::<f64>()?, [[1.0, 2.0, 6.0], [4.0, 0.0, 0.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn cumprod(&self, axis: impl Axis) -> Result<Tensor> {
         CumProd { axis: axis.of("cumprod", self.dims())?, reverse: false }.apply([self])
     }

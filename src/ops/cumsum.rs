@@ -80,13 +80,6 @@ impl Op<1> for CumSum {
 impl Tensor {
     /// The running sums along `axis`: each element plus all before it.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], &Device::Cpu)?;
-    /// assert_eq!(x.cumsum(1)?.to_vec2::<f64>()?, [[1.0, 3.0, 6.0], [4.0, 9.0, 15.0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Shapes
     /// Any of rank 1 or more; the shape stays.
     ///
@@ -95,6 +88,13 @@ impl Tensor {
     ///
     /// # Errors
     /// An axis that does not exist.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], &Device::Cpu)?;
+    /// assert_eq!(x.cumsum(1)?.to_vec2::<f64>()?, [[1.0, 3.0, 6.0], [4.0, 9.0, 15.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn cumsum(&self, axis: impl Axis) -> Result<Tensor> {
         CumSum { axis: axis.of("cumsum", self.dims())?, reverse: false }.apply([self])
     }

@@ -81,6 +81,16 @@ impl Tensor {
     ///
     /// With the feature `linalg`.
     ///
+    /// # Shapes
+    /// (.., n, n) to (..); of a 0×0 matrix it is 1.
+    ///
+    /// # Gradient
+    /// g·det x·x⁻ᵀ, which are the cofactors; those of a singular matrix are right too, to any order.
+    ///
+    /// # Errors
+    /// A matrix that is not square; a dtype other than f32 and f64. A singular matrix is no error, its determinant is 0 or
+    /// nearly so; nor is NaN, which makes NaN.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[[2.0, 1.0], [4.0, 2.0]], &Device::Cpu)?;
@@ -92,16 +102,6 @@ impl Tensor {
     /// assert!((gradient - exact)?.abs()?.max_all()?.to_scalar::<f64>()? < 1e-14);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Shapes
-    /// (.., n, n) to (..); of a 0×0 matrix it is 1.
-    ///
-    /// # Gradient
-    /// g·det x·x⁻ᵀ, which are the cofactors; those of a singular matrix are right too, to any order.
-    ///
-    /// # Errors
-    /// A matrix that is not square; a dtype other than f32 and f64. A singular matrix is no error, its determinant is 0 or
-    /// nearly so; nor is NaN, which makes NaN.
     pub fn det(&self) -> Result<Tensor> {
         side("det", self)?;
         Det.apply([self])

@@ -21,14 +21,6 @@ impl Tensor {
     ///
     /// A negative offset goes to the left; a diagonal outside of the matrix is empty.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[1.0, 2.0], &Device::Cpu)?;
-    /// assert_eq!(x.diag(0)?.to_vec2::<f64>()?, [[1.0, 0.0], [0.0, 2.0]]);
-    /// assert_eq!(x.diag(1)?.diag(1)?.to_vec1::<f64>()?, [1.0, 2.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Shapes
     /// (n) to (n + |offset|, n + |offset|), (n, m) to a vector.
     ///
@@ -37,6 +29,14 @@ impl Tensor {
     ///
     /// # Errors
     /// Another rank than 1 or 2; a matrix larger than memory.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[1.0, 2.0], &Device::Cpu)?;
+    /// assert_eq!(x.diag(0)?.to_vec2::<f64>()?, [[1.0, 0.0], [0.0, 2.0]]);
+    /// assert_eq!(x.diag(1)?.diag(1)?.to_vec1::<f64>()?, [1.0, 2.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "diagonal")]
     pub fn diag(&self, offset: i64) -> Result<Tensor> {
         let away = usize::try_from(offset.unsigned_abs()).unwrap_or(usize::MAX);
@@ -63,12 +63,26 @@ impl Tensor {
 
     /// With 0 above the diagonal that lies `k` places right of the main one.
     ///
+    /// # Shapes
+    /// (…, n, m), every matrix by itself.
+    ///
+    /// # Gradient
+    /// The gradient where this tensor was kept, 0 elsewhere.
+    ///
+    /// # Errors
+    /// A rank below 2.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::ones((2, 3), DType::F64, &Device::Cpu)?;
     /// assert_eq!(x.tril(0)?.to_vec2::<f64>()?, [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
+    pub fn tril(&self, k: i64) -> Result<Tensor> {
+        self.triangle("tril", |right| right <= i128::from(k))
+    }
+
+    /// With 0 below the diagonal that lies `k` places right of the main one.
     ///
     /// # Shapes
     /// (…, n, m), every matrix by itself.
@@ -78,11 +92,6 @@ impl Tensor {
     ///
     /// # Errors
     /// A rank below 2.
-    pub fn tril(&self, k: i64) -> Result<Tensor> {
-        self.triangle("tril", |right| right <= i128::from(k))
-    }
-
-    /// With 0 below the diagonal that lies `k` places right of the main one.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -90,15 +99,6 @@ impl Tensor {
     /// assert_eq!(x.triu(1)?.to_vec2::<f64>()?, [[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Shapes
-    /// (…, n, m), every matrix by itself.
-    ///
-    /// # Gradient
-    /// The gradient where this tensor was kept, 0 elsewhere.
-    ///
-    /// # Errors
-    /// A rank below 2.
     pub fn triu(&self, k: i64) -> Result<Tensor> {
         self.triangle("triu", |right| right >= i128::from(k))
     }

@@ -58,13 +58,6 @@ impl Tensor {
 
     /// The natural logarithm; −∞ at 0, NaN below.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let y = Tensor::new(&[1.0, 0.0, -1.0], &Device::Cpu)?.ln()?.to_vec1::<f64>()?;
-    /// assert!(y[..2] == [0.0, f64::NEG_INFINITY] && y[2].is_nan());
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Gradient
     /// 1/x
     ///
@@ -73,6 +66,13 @@ impl Tensor {
     ///
     /// # Errors
     /// A dtype that is no float.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let y = Tensor::new(&[1.0, 0.0, -1.0], &Device::Cpu)?.ln()?.to_vec1::<f64>()?;
+    /// assert!(y[..2] == [0.0, f64::NEG_INFINITY] && y[2].is_nan());
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "log")]
     pub fn ln(&self) -> Result<Tensor> {
         apply(Ln, [self])

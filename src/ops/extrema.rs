@@ -124,14 +124,6 @@ impl Tensor {
 
     /// |x|
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::parameter(Tensor::new(&[-3.0, 0.0, 2.0], &Device::Cpu)?.into_array());
-    /// let gradients = x.abs()?.sum_all()?.backward()?;
-    /// assert_eq!(gradients.get(&x).unwrap().to_vec1::<f64>()?, [-1.0, 0.0, 1.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Gradient
     /// The sign of x
     ///
@@ -140,6 +132,14 @@ impl Tensor {
     ///
     /// # Errors
     /// A dtype that is no float.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::parameter(Tensor::new(&[-3.0, 0.0, 2.0], &Device::Cpu)?.into_array());
+    /// let gradients = x.abs()?.sum_all()?.backward()?;
+    /// assert_eq!(gradients.get(&x).unwrap().to_vec1::<f64>()?, [-1.0, 0.0, 1.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "absolute")]
     #[doc(alias = "fabs")]
     pub fn abs(&self) -> Result<Tensor> {

@@ -19,18 +19,18 @@ use crate::kernel::Dims;
 impl Tensor {
     /// With the given axes walked backwards: a copy.
     ///
+    /// # Gradient
+    /// The gradient, flipped back.
+    ///
+    /// # Errors
+    /// An axis that does not exist, or is named twice.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], &Device::Cpu)?;
     /// assert_eq!(x.flip(&[-1])?.to_vec2::<f64>()?, [[3.0, 2.0, 1.0], [6.0, 5.0, 4.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// The gradient, flipped back.
-    ///
-    /// # Errors
-    /// An axis that does not exist, or is named twice.
     #[doc(alias = "fliplr")]
     #[doc(alias = "flipud")]
     pub fn flip(&self, axes: &[impl Axis]) -> Result<Tensor> {
@@ -45,6 +45,12 @@ impl Tensor {
 
     /// With every element moved `shift` places along `axis`; what leaves at one end comes in at the other.
     ///
+    /// # Gradient
+    /// The gradient, rolled back.
+    ///
+    /// # Errors
+    /// An axis that does not exist.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::arange(0.0, 5.0, &Device::Cpu)?;
@@ -52,12 +58,6 @@ impl Tensor {
     /// assert_eq!(x.roll(-1, 0)?.to_vec1::<f64>()?, [1.0, 2.0, 3.0, 4.0, 0.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// The gradient, rolled back.
-    ///
-    /// # Errors
-    /// An axis that does not exist.
     pub fn roll(&self, shift: i64, axis: impl Axis) -> Result<Tensor> {
         let axis = axis.of("roll", self.dims())?;
         let size = self.dims()[axis];

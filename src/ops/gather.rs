@@ -58,14 +58,6 @@ impl Tensor {
     ///
     /// Negative indices count from the end.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let scores = Tensor::new(&[[0.1, 0.2, 0.7], [0.8, 0.1, 0.1]], &Device::Cpu)?; // (n, c)
-    /// let labels = Tensor::new(&[[2_u32], [0]], &Device::Cpu)?; // (n, 1)
-    /// assert_eq!(scores.gather(1, &labels)?.to_vec2::<f64>()?, [[0.7], [0.8]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Shapes
     /// The result has the shape of `indices`, which along every axis but `axis` is at most as long as this tensor.
     ///
@@ -75,6 +67,14 @@ impl Tensor {
     /// # Errors
     /// An axis that does not exist; indices of another rank or longer along another axis; indices that are no u8, u32 or
     /// i64, or beyond the axis.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let scores = Tensor::new(&[[0.1, 0.2, 0.7], [0.8, 0.1, 0.1]], &Device::Cpu)?; // (n, c)
+    /// let labels = Tensor::new(&[[2_u32], [0]], &Device::Cpu)?; // (n, 1)
+    /// assert_eq!(scores.gather(1, &labels)?.to_vec2::<f64>()?, [[0.7], [0.8]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "take_along_axis")]
     pub fn gather(&self, axis: impl Axis, indices: &Tensor) -> Result<Tensor> {
         let along = axis.of("gather", self.dims())?;
@@ -90,15 +90,6 @@ impl Tensor {
     ///
     /// Of several that come to one place the last stays, in row-major order. Negative indices count from the end.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let zeros = Tensor::zeros((2, 3), DType::F64, &Device::Cpu)?;
-    /// let at = Tensor::new(&[[2_u32], [0]], &Device::Cpu)?;
-    /// let ones = Tensor::ones((2, 1), DType::F64, &Device::Cpu)?;
-    /// assert_eq!(zeros.scatter(1, &at, &ones)?.to_vec2::<f64>()?, [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Shapes
     /// `indices` is at most as long as this tensor along every axis but `axis`, and at most as long as the source along
     /// every axis.
@@ -110,6 +101,15 @@ impl Tensor {
     /// # Errors
     /// An axis that does not exist; indices of another rank or too long; indices that are no u8, u32 or i64, or beyond the
     /// axis; a source of another dtype.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let zeros = Tensor::zeros((2, 3), DType::F64, &Device::Cpu)?;
+    /// let at = Tensor::new(&[[2_u32], [0]], &Device::Cpu)?;
+    /// let ones = Tensor::ones((2, 1), DType::F64, &Device::Cpu)?;
+    /// assert_eq!(zeros.scatter(1, &at, &ones)?.to_vec2::<f64>()?, [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "put_along_axis")]
     pub fn scatter(&self, axis: impl Axis, indices: &Tensor, source: &Tensor) -> Result<Tensor> {
         let places = places("scatter", self, axis, indices)?;
@@ -121,15 +121,6 @@ impl Tensor {
     ///
     /// Negative indices count from the end. Integers wrap around.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let zeros = Tensor::zeros(3, DType::F64, &Device::Cpu)?;
-    /// let at = Tensor::new(&[2_u32, 0, 2], &Device::Cpu)?;
-    /// let x = Tensor::new(&[1.0, 10.0, 100.0], &Device::Cpu)?;
-    /// assert_eq!(zeros.scatter_add(0, &at, &x)?.to_vec1::<f64>()?, [10.0, 0.0, 101.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Shapes
     /// As for [`scatter`](Tensor::scatter).
     ///
@@ -138,6 +129,15 @@ impl Tensor {
     ///
     /// # Errors
     /// As for [`scatter`](Tensor::scatter).
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let zeros = Tensor::zeros(3, DType::F64, &Device::Cpu)?;
+    /// let at = Tensor::new(&[2_u32, 0, 2], &Device::Cpu)?;
+    /// let x = Tensor::new(&[1.0, 10.0, 100.0], &Device::Cpu)?;
+    /// assert_eq!(zeros.scatter_add(0, &at, &x)?.to_vec1::<f64>()?, [10.0, 0.0, 101.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn scatter_add(&self, axis: impl Axis, indices: &Tensor, source: &Tensor) -> Result<Tensor> {
         let places = places("scatter_add", self, axis, indices)?;
         let compute = || added(self, &part("scatter_add", self, indices, source)?, places);

@@ -270,6 +270,13 @@ impl Tensor {
     /// it names, in its order, and [`step`] every so-many-th of a range: these two copy. Negative integers count from the
     /// end, as they do for axes. Axes that are not mentioned are taken whole.
     ///
+    /// # Gradient
+    /// The gradient at the places that were taken, 0 elsewhere.
+    ///
+    /// # Errors
+    /// More indices than axes; an index or the end of a range beyond its axis; a range whose end is before its start; steps
+    /// of 0.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::arange(0.0, 12.0, &Device::Cpu)?.reshape((3, 4))?;
@@ -279,13 +286,6 @@ impl Tensor {
     /// assert_eq!(x.i((2, 3))?.to_scalar::<f64>()?, 11.0);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// The gradient at the places that were taken, 0 elsewhere.
-    ///
-    /// # Errors
-    /// More indices than axes; an index or the end of a range beyond its axis; a range whose end is before its start; steps
-    /// of 0.
     #[doc(alias = "index")]
     #[doc(alias = "slice")]
     pub fn i(&self, indices: impl Indices) -> Result<Tensor> {

@@ -29,14 +29,6 @@ impl Tensor {
     ///
     /// Negative indices count from the end.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let words = Tensor::new(&[[0.0, 0.1], [1.0, 1.1], [2.0, 2.1]], &Device::Cpu)?;
-    /// let text = Tensor::new(&[2_i64, 0, -1], &Device::Cpu)?;
-    /// assert_eq!(words.index_select(0, &text)?.to_vec2::<f64>()?, [[2.0, 2.1], [0.0, 0.1], [2.0, 2.1]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Shapes
     /// (…, n, …) and (k) to (…, k, …)
     ///
@@ -45,6 +37,14 @@ impl Tensor {
     ///
     /// # Errors
     /// An axis that does not exist; indices that are no vector, no u8, u32 or i64, or beyond the axis.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let words = Tensor::new(&[[0.0, 0.1], [1.0, 1.1], [2.0, 2.1]], &Device::Cpu)?;
+    /// let text = Tensor::new(&[2_i64, 0, -1], &Device::Cpu)?;
+    /// assert_eq!(words.index_select(0, &text)?.to_vec2::<f64>()?, [[2.0, 2.1], [0.0, 0.1], [2.0, 2.1]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "embedding")]
     #[doc(alias = "take")]
     pub fn index_select(&self, axis: impl Axis, indices: &Tensor) -> Result<Tensor> {
@@ -62,15 +62,6 @@ impl Tensor {
     ///
     /// Negative indices count from the end. Integers wrap around.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let counts = Tensor::zeros(3, DType::F64, &Device::Cpu)?;
-    /// let votes = Tensor::new(&[2_u32, 0, 2], &Device::Cpu)?;
-    /// let weights = Tensor::new(&[1.0, 10.0, 100.0], &Device::Cpu)?;
-    /// assert_eq!(counts.index_add(0, &votes, &weights)?.to_vec1::<f64>()?, [10.0, 0.0, 101.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Shapes
     /// (…, n, …), (k) and (…, k, …) to (…, n, …)
     ///
@@ -80,6 +71,15 @@ impl Tensor {
     /// # Errors
     /// An axis that does not exist; indices that are no vector, no u8, u32 or i64, or beyond the axis; a source of another
     /// shape or dtype.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let counts = Tensor::zeros(3, DType::F64, &Device::Cpu)?;
+    /// let votes = Tensor::new(&[2_u32, 0, 2], &Device::Cpu)?;
+    /// let weights = Tensor::new(&[1.0, 10.0, 100.0], &Device::Cpu)?;
+    /// assert_eq!(counts.index_add(0, &votes, &weights)?.to_vec1::<f64>()?, [10.0, 0.0, 101.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn index_add(&self, axis: impl Axis, indices: &Tensor, source: &Tensor) -> Result<Tensor> {
         const OP: &str = "index_add";
         let axis = axis.of(OP, self.dims())?;

@@ -16,10 +16,10 @@ use candle_core::{DType, Device};
 
 use super::create::checked;
 use super::matmul::floats;
-use crate::autograd::array::{contiguous, elements};
+use crate::autograd::array::{contiguous, elements, place};
 use crate::autograd::{Array, Keep, Op, Saved, Tensor};
 use crate::error::{Error, Result};
-use crate::kernel::{Dims, broadcast_dims, linalg};
+use crate::kernel::{broadcast_dims, linalg};
 
 /// The side of the matrices, if they are square and can be factorised.
 pub(super) fn side(op: &'static str, x: &Tensor) -> Result<usize> {
@@ -44,12 +44,9 @@ pub(super) fn made(data: Vec<f64>, dims: &[usize], like: &Array) -> Result<Array
 }
 
 /// The error of matrix number `at` of those in `dims`, which is not what was expected.
-pub(super) fn refused(op: &'static str, expected: &str, got: &str, dims: &[usize], mut at: usize) -> Error {
-    let mut place = Dims::from_slice(&dims[..dims.len().saturating_sub(2)]);
-    for index in place.iter_mut().rev() {
-        (*index, at) = (at % *index, at / *index);
-    }
-    let batch = if place.is_empty() { String::new() } else { format!(" at {:?} of the batch", &place[..]) };
+pub(super) fn refused(op: &'static str, expected: &str, got: &str, dims: &[usize], at: usize) -> Error {
+    let place = place(&dims[..dims.len().saturating_sub(2)], at);
+    let batch = if place.is_empty() { String::new() } else { format!(" at {place:?} of the batch") };
     Error::argument(op, expected, format!("{got}{batch}"))
 }
 
@@ -115,16 +112,6 @@ impl Tensor {
     ///
     /// With the feature `linalg`.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let a = Tensor::new(&[[2.0, 1.0], [0.0, 4.0]], &Device::Cpu)?;
-    /// let b = Tensor::new(&[5.0, 8.0], &Device::Cpu)?;
-    /// assert_eq!(a.solve(&b)?.to_vec1::<f64>()?, [1.5, 2.0]);
-    /// let error = (a * 0.0)?.solve(&b).unwrap_err();
-    /// assert_eq!(error.to_string(), "solve: expected an invertible matrix, got a singular one");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Shapes
     /// (.., n, n) and (n) give (.., n); (.., n, n) and (.., n, k) give (.., n, k). Leading axes are batches and broadcast.
     ///
@@ -134,6 +121,16 @@ impl Tensor {
     /// # Errors
     /// A matrix that is not square, or whose elimination meets a pivot of 0: the error says which of the batch. Shapes that
     /// do not fit; dtypes that differ or are not f32 or f64. NaN is no error: it makes a result of NaN.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let a = Tensor::new(&[[2.0, 1.0], [0.0, 4.0]], &Device::Cpu)?;
+    /// let b = Tensor::new(&[5.0, 8.0], &Device::Cpu)?;
+    /// assert_eq!(a.solve(&b)?.to_vec1::<f64>()?, [1.5, 2.0]);
+    /// let error = (a * 0.0)?.solve(&b).unwrap_err();
+    /// assert_eq!(error.to_string(), "solve: expected an invertible matrix, got a singular one");
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn solve(&self, b: &Tensor) -> Result<Tensor> {
         let n = side("solve", self)?;
         floats("solve", self, b)?;
@@ -151,13 +148,6 @@ impl Tensor {
     ///
     /// With the feature `linalg`.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[0.0, 2.0], [-4.0, 0.0]], &Device::Cpu)?;
-    /// assert_eq!(x.inv()?.to_vec2::<f64>()?, [[0.0, -0.25], [0.5, 0.0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Shapes
     /// (.., n, n), every matrix by itself.
     ///
@@ -167,6 +157,13 @@ impl Tensor {
     /// # Errors
     /// A matrix that is not square, or whose elimination meets a pivot of 0: the error says which of the batch. A dtype
     /// other than f32 and f64. NaN is no error: it makes an inverse of NaN.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[0.0, 2.0], [-4.0, 0.0]], &Device::Cpu)?;
+    /// assert_eq!(x.inv()?.to_vec2::<f64>()?, [[0.0, -0.25], [0.5, 0.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "inverse")]
     pub fn inv(&self) -> Result<Tensor> {
         side("inv", self)?;

@@ -81,13 +81,6 @@ impl Op<1> for LogSumExp {
 impl Tensor {
     /// ln Σ exp(x) along `axes`, which go away, without overflow; −∞ where there is nothing to add.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[1000.0, 1000.0], [0.0, 0.0]], &Device::Cpu)?;
-    /// assert_eq!(x.logsumexp(1)?.to_vec1::<f64>()?, [1000.0 + 2_f64.ln(), 2_f64.ln()]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Gradient
     /// The softmax of x, times the gradient.
     ///
@@ -96,12 +89,22 @@ impl Tensor {
     ///
     /// # Errors
     /// An axis that does not exist or is named twice; a dtype that is no float.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1000.0, 1000.0], [0.0, 0.0]], &Device::Cpu)?;
+    /// assert_eq!(x.logsumexp(1)?.to_vec1::<f64>()?, [1000.0 + 2_f64.ln(), 2_f64.ln()]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn logsumexp(&self, axes: impl Axes) -> Result<Tensor> {
         float("logsumexp", self)?;
         LogSumExp(Reduction::of("logsumexp", self, axes, false)?).apply([self])
     }
 
     /// [`logsumexp`](Tensor::logsumexp), with the axes kept at length 1.
+    ///
+    /// # Errors
+    /// As for [`logsumexp`](Tensor::logsumexp).
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -110,9 +113,6 @@ impl Tensor {
     /// assert!((shares.i((1, 0))?.to_scalar::<f64>()? - 0.5).abs() < 1e-15);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// As for [`logsumexp`](Tensor::logsumexp).
     pub fn logsumexp_keepdim(&self, axes: impl Axes) -> Result<Tensor> {
         float("logsumexp_keepdim", self)?;
         LogSumExp(Reduction::of("logsumexp_keepdim", self, axes, true)?).apply([self])
@@ -120,15 +120,15 @@ impl Tensor {
 
     /// ln Σ exp(x) of all elements, a scalar.
     ///
+    /// # Errors
+    /// A dtype that is no float.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[[1000.0], [1000.0]], &Device::Cpu)?;
     /// assert!((x.logsumexp_all()?.to_scalar::<f64>()? - (1000.0 + 2.0_f64.ln())).abs() < 1e-12);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A dtype that is no float.
     pub fn logsumexp_all(&self) -> Result<Tensor> {
         float("logsumexp_all", self)?;
         LogSumExp(Reduction::all(self)).apply([self])

@@ -59,14 +59,6 @@ fn onto(op: &'static str, x: &Tensor, mask: &Tensor) -> Result<()> {
 impl Tensor {
     /// The elements where the mask is not 0, as a vector in row-major order.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?;
-    /// let mask = Tensor::new(&[[1_u8, 0], [0, 1]], &Device::Cpu)?;
-    /// assert_eq!(x.masked_select(&mask)?.to_vec1::<f64>()?, [1.0, 4.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Shapes
     /// Any two that broadcast together, to a vector.
     ///
@@ -75,6 +67,14 @@ impl Tensor {
     ///
     /// # Errors
     /// A mask that is not u8; shapes that do not broadcast.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?;
+    /// let mask = Tensor::new(&[[1_u8, 0], [0, 1]], &Device::Cpu)?;
+    /// assert_eq!(x.masked_select(&mask)?.to_vec1::<f64>()?, [1.0, 4.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "extract")]
     pub fn masked_select(&self, mask: &Tensor) -> Result<Tensor> {
         let dims = together("masked_select", self, mask)?;
@@ -87,14 +87,6 @@ impl Tensor {
 
     /// A copy with `value` where the mask is not 0.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?;
-    /// let mask = Tensor::new(&[1_u8, 0], &Device::Cpu)?;
-    /// assert_eq!(x.masked_fill(&mask, -1.0)?.to_vec2::<f64>()?, [[-1.0, 2.0], [-1.0, 4.0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Shapes
     /// The mask broadcasts to the tensor's shape.
     ///
@@ -103,6 +95,14 @@ impl Tensor {
     ///
     /// # Errors
     /// A mask that is not u8, or does not broadcast to this shape; a value that an integer dtype cannot hold.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?;
+    /// let mask = Tensor::new(&[1_u8, 0], &Device::Cpu)?;
+    /// assert_eq!(x.masked_fill(&mask, -1.0)?.to_vec2::<f64>()?, [[-1.0, 2.0], [-1.0, 4.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "putmask")]
     pub fn masked_fill(&self, mask: &Tensor, value: f64) -> Result<Tensor> {
         onto("masked_fill", self, mask)?;
@@ -110,15 +110,6 @@ impl Tensor {
     }
 
     /// A copy with the elements of `source`, in its order, where the mask is not 0; what is left of them is not used.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::zeros(4, DType::F64, &Device::Cpu)?;
-    /// let mask = Tensor::new(&[0_u8, 1, 0, 1], &Device::Cpu)?;
-    /// let source = Tensor::new(&[5.0, 6.0, 7.0], &Device::Cpu)?;
-    /// assert_eq!(x.masked_scatter(&mask, &source)?.to_vec1::<f64>()?, [0.0, 5.0, 0.0, 6.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     ///
     /// # Shapes
     /// The mask broadcasts to the tensor's shape; the source has any shape.
@@ -129,6 +120,15 @@ impl Tensor {
     /// # Errors
     /// A mask that is not u8, or does not broadcast to this shape; a source with fewer elements than the mask marks, or of
     /// another dtype.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::zeros(4, DType::F64, &Device::Cpu)?;
+    /// let mask = Tensor::new(&[0_u8, 1, 0, 1], &Device::Cpu)?;
+    /// let source = Tensor::new(&[5.0, 6.0, 7.0], &Device::Cpu)?;
+    /// assert_eq!(x.masked_scatter(&mask, &source)?.to_vec1::<f64>()?, [0.0, 5.0, 0.0, 6.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "place")]
     pub fn masked_scatter(&self, mask: &Tensor, source: &Tensor) -> Result<Tensor> {
         const OP: &str = "masked_scatter";
@@ -147,18 +147,18 @@ impl Tensor {
 
     /// The places of the elements that are not 0, one in each row, in row-major order. NaN is not 0.
     ///
+    /// # Shapes
+    /// (…) to (count, rank), as i64
+    ///
+    /// # Errors
+    /// A tensor larger than memory.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[[0.0, 2.0], [3.0, 0.0]], &Device::Cpu)?;
     /// assert_eq!(x.nonzero()?.to_vec2::<i64>()?, [[0, 1], [1, 0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Shapes
-    /// (…) to (count, rank), as i64
-    ///
-    /// # Errors
-    /// A tensor larger than memory.
     #[doc(alias = "argwhere")]
     pub fn nonzero(&self) -> Result<Tensor> {
         checked("nonzero", self.shape().into(), self.dtype().size_in_bytes())?;

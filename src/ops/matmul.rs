@@ -251,13 +251,6 @@ impl Tensor {
 
     /// The matrix of all products aᵢ·bⱼ of two vectors.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let (a, b) = (Tensor::new(&[1.0, 2.0], &Device::Cpu)?, Tensor::new(&[10.0, 20.0, 30.0], &Device::Cpu)?);
-    /// assert_eq!(a.outer(&b)?.to_vec2::<f64>()?, [[10.0, 20.0, 30.0], [20.0, 40.0, 60.0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Shapes
     /// (m) and (n) give (m, n)
     ///
@@ -266,6 +259,13 @@ impl Tensor {
     ///
     /// # Errors
     /// Anything but two vectors of one float dtype.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let (a, b) = (Tensor::new(&[1.0, 2.0], &Device::Cpu)?, Tensor::new(&[10.0, 20.0, 30.0], &Device::Cpu)?);
+    /// assert_eq!(a.outer(&b)?.to_vec2::<f64>()?, [[10.0, 20.0, 30.0], [20.0, 40.0, 60.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn outer(&self, other: &Tensor) -> Result<Tensor> {
         if self.rank() != 1 || other.rank() != 1 {
             return Err(Error::shape("outer", "two vectors", &[self.dims(), other.dims()]));
@@ -279,13 +279,6 @@ impl Tensor {
 
     /// The product of a matrix with a vector.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let (m, v) = (Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?, Tensor::new(&[1.0, 10.0], &Device::Cpu)?);
-    /// assert_eq!(m.matvec(&v)?.to_vec1::<f64>()?, [21.0, 43.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Shapes
     /// (m, k) and (k) give (m)
     ///
@@ -294,6 +287,13 @@ impl Tensor {
     ///
     /// # Errors
     /// Anything but a matrix and a vector that fit, of one float dtype.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let (m, v) = (Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?, Tensor::new(&[1.0, 10.0], &Device::Cpu)?);
+    /// assert_eq!(m.matvec(&v)?.to_vec1::<f64>()?, [21.0, 43.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "mv")]
     pub fn matvec(&self, vector: &Tensor) -> Result<Tensor> {
         if self.rank() != 2 || vector.rank() != 1 {

@@ -21,6 +21,15 @@ impl Tensor {
     ///
     /// The k-th vector runs along axis k (`indexing="ij"`).
     ///
+    /// # Shapes
+    /// (n), (m), … to (n, m, …) each; scalars are vectors of length 1.
+    ///
+    /// # Gradient
+    /// The gradient summed over all axes but the vector's own.
+    ///
+    /// # Errors
+    /// A tensor of rank 2 or more; a grid that is too large to be counted.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[1.0, 2.0], &Device::Cpu)?;
@@ -30,15 +39,6 @@ impl Tensor {
     /// assert_eq!(grid[1].to_vec2::<f64>()?, [[5.0, 6.0, 7.0], [5.0, 6.0, 7.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Shapes
-    /// (n), (m), … to (n, m, …) each; scalars are vectors of length 1.
-    ///
-    /// # Gradient
-    /// The gradient summed over all axes but the vector's own.
-    ///
-    /// # Errors
-    /// A tensor of rank 2 or more; a grid that is too large to be counted.
     pub fn meshgrid<T: Borrow<Tensor>>(vectors: &[T]) -> Result<Vec<Tensor>> {
         let vectors: Vec<&Tensor> = vectors.iter().map(T::borrow).collect();
         if let Some(other) = vectors.iter().find(|x| x.rank() > 1) {

@@ -33,7 +33,7 @@ mod index_select;
 #[cfg(feature = "linalg")]
 mod linalg;
 mod logsumexp;
-mod lower;
+mod machines;
 mod masked;
 mod matmul;
 mod max;

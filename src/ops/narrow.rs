@@ -130,18 +130,18 @@ pub(super) fn selected(x: &Tensor, axis: usize, at: usize) -> Result<Tensor> {
 impl Tensor {
     /// The `len` places along `axis` from `start` on: a view, no copy.
     ///
+    /// # Gradient
+    /// The gradient, with zeros before and after it.
+    ///
+    /// # Errors
+    /// An axis that does not exist; a part that reaches beyond it.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], &Device::Cpu)?;
     /// assert_eq!(x.narrow(-1, 1, 2)?.to_vec2::<f64>()?, [[2.0, 3.0], [5.0, 6.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// The gradient, with zeros before and after it.
-    ///
-    /// # Errors
-    /// An axis that does not exist; a part that reaches beyond it.
     #[doc(alias = "slice")]
     pub fn narrow(&self, axis: impl Axis, start: usize, len: usize) -> Result<Tensor> {
         let axis = axis.of("narrow", self.dims())?;
@@ -157,6 +157,12 @@ impl Tensor {
     ///
     /// There are fewer than `n` only if the axis is shorter than that; no part is empty unless the axis is.
     ///
+    /// # Gradient
+    /// As for [`narrow`](Tensor::narrow).
+    ///
+    /// # Errors
+    /// An axis that does not exist; n = 0.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let parts = Tensor::arange(0.0, 5.0, &Device::Cpu)?.chunk(2, 0)?;
@@ -164,12 +170,6 @@ impl Tensor {
     /// assert_eq!(parts[1].to_vec1::<f64>()?, [3.0, 4.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// As for [`narrow`](Tensor::narrow).
-    ///
-    /// # Errors
-    /// An axis that does not exist; n = 0.
     #[doc(alias = "split")]
     #[doc(alias = "array_split")]
     pub fn chunk(&self, n: usize, axis: impl Axis) -> Result<Vec<Tensor>> {

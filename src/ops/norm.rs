@@ -101,14 +101,6 @@ impl Tensor {
     /// p = 2 is the Euclidean length and p = 1 the sum of sizes; p = ∞ gives the largest size, −∞ the smallest, and 0
     /// counts what is not 0, which has no history. Of nothing the norm is 0, but for −∞.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[3.0, -4.0], [0.0, 0.0]], &Device::Cpu)?;
-    /// assert_eq!(x.norm(2.0, 1)?.to_vec1::<f64>()?, [5.0, 0.0]);
-    /// assert_eq!(x.norm(f64::INFINITY, 1)?.to_vec1::<f64>()?, [4.0, 0.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Gradient
     /// sign(x)·(|x| / y)ᵖ⁻¹; x / y for p = 2
     ///
@@ -118,6 +110,14 @@ impl Tensor {
     /// # Errors
     /// An axis that does not exist or is named twice; a dtype that is no float; p below 0, but for −∞, or NaN; p = −∞ of
     /// nothing.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[3.0, -4.0], [0.0, 0.0]], &Device::Cpu)?;
+    /// assert_eq!(x.norm(2.0, 1)?.to_vec1::<f64>()?, [5.0, 0.0]);
+    /// assert_eq!(x.norm(f64::INFINITY, 1)?.to_vec1::<f64>()?, [4.0, 0.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "vector_norm")]
     pub fn norm(&self, p: f64, axes: impl Axes) -> Result<Tensor> {
         norm("norm", self, p, Reduction::of("norm", self, axes, false)?)
@@ -125,20 +125,23 @@ impl Tensor {
 
     /// [`norm`](Tensor::norm), with the axes kept at length 1, so that the result broadcasts against this tensor.
     ///
+    /// # Errors
+    /// As for [`norm`](Tensor::norm).
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[[3.0, 4.0], [0.0, 2.0]], &Device::Cpu)?;
     /// assert_eq!((&x / x.norm_keepdim(2.0, 1)?)?.to_vec2::<f64>()?, [[0.6, 0.8], [0.0, 1.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// As for [`norm`](Tensor::norm).
     pub fn norm_keepdim(&self, p: f64, axes: impl Axes) -> Result<Tensor> {
         norm("norm_keepdim", self, p, Reduction::of("norm_keepdim", self, axes, true)?)
     }
 
     /// The p-norm of all elements, a scalar: of a matrix with p = 2 it is Frobenius'.
+    ///
+    /// # Errors
+    /// A dtype that is no float; p as for [`norm`](Tensor::norm).
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -147,9 +150,6 @@ impl Tensor {
     /// assert_eq!(x.norm_all(1.0)?.to_scalar::<f64>()?, 9.0);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A dtype that is no float; p as for [`norm`](Tensor::norm).
     pub fn norm_all(&self, p: f64) -> Result<Tensor> {
         norm("norm_all", self, p, Reduction::all(self))
     }

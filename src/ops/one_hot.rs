@@ -20,18 +20,18 @@ use crate::error::{Error, Result};
 impl Tensor {
     /// For each class of this tensor a vector of `classes` numbers, 1 at the class and 0 elsewhere.
     ///
+    /// # Shapes
+    /// (…) to (…, classes)
+    ///
+    /// # Errors
+    /// Classes that are no u8, u32 or i64, negative or not below `classes`.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[2_u32, 0], &Device::Cpu)?;
     /// assert_eq!(x.one_hot(3, DType::F32)?.to_vec2::<f32>()?, [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Shapes
-    /// (…) to (…, classes)
-    ///
-    /// # Errors
-    /// Classes that are no u8, u32 or i64, negative or not below `classes`.
     pub fn one_hot(&self, classes: usize, dtype: DType) -> Result<Tensor> {
         if !matches!(self.dtype(), DType::U8 | DType::U32 | DType::I64) {
             return Err(Error::dtype("one_hot", "classes of dtype u8, u32 or i64", &[self.dtype()]));

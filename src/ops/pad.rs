@@ -42,16 +42,6 @@ pub enum Pad {
 impl Tensor {
     /// With so many places (before, after) added to the last axes, one pair for each, in the order of the axes.
     ///
-    /// ```
-    /// use tealight::ops::Pad;
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[1.0, 2.0, 3.0]], &Device::Cpu)?;
-    /// assert_eq!(x.pad(&[(1, 2)], Pad::Constant(0.0))?.to_vec2::<f64>()?, [[0.0, 1.0, 2.0, 3.0, 0.0, 0.0]]);
-    /// assert_eq!(x.pad(&[(2, 1)], Pad::Reflect)?.to_vec2::<f64>()?, [[3.0, 2.0, 1.0, 2.0, 3.0, 2.0]]);
-    /// assert_eq!(x.pad(&[(0, 1), (1, 0)], Pad::Replicate)?.to_vec2::<f64>()?, [[1.0, 1.0, 2.0, 3.0]; 2]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Shapes
     /// (…, n, m) and \[(a, b), (c, d)\] to (…, a + n + b, c + m + d)
     ///
@@ -61,6 +51,16 @@ impl Tensor {
     /// # Errors
     /// More pairs than axes; a shape that does not fit in memory; a reflection of as many places as the axis has, or a copy
     /// of the edge of an empty axis; a number that an integer dtype cannot hold.
+    ///
+    /// ```
+    /// use tealight::ops::Pad;
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 2.0, 3.0]], &Device::Cpu)?;
+    /// assert_eq!(x.pad(&[(1, 2)], Pad::Constant(0.0))?.to_vec2::<f64>()?, [[0.0, 1.0, 2.0, 3.0, 0.0, 0.0]]);
+    /// assert_eq!(x.pad(&[(2, 1)], Pad::Reflect)?.to_vec2::<f64>()?, [[3.0, 2.0, 1.0, 2.0, 3.0, 2.0]]);
+    /// assert_eq!(x.pad(&[(0, 1), (1, 0)], Pad::Replicate)?.to_vec2::<f64>()?, [[1.0, 1.0, 2.0, 3.0]; 2]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "ZeroPad2d")]
     #[doc(alias = "ConstantPad2d")]
     #[doc(alias = "ReflectionPad2d")]

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device};
 
-use super::lower::{Lower, Record, Value};
+use super::machines::{Lower, Record, Value};
 use crate::autograd::array::{elements, fits, on_cpu, with_float};
 use crate::autograd::{Array, Call, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
 use crate::error::{Error, Result};
@@ -13,9 +13,13 @@ use crate::kernel::{self, Block, Dims, Element, SOURCES, Slots, View, Written, b
 pub(super) const OUTPUT: usize = 3;
 const GRAD: usize = 4;
 
-/// Applies a formula to tensors element by element, with numpy's broadcasting.
+/// Applies a formula to tensors element by element, with numpy's broadcasting: so a formula of one's own becomes an operation.
 ///
-/// This is how a formula of one's own becomes an operation:
+/// # Shapes
+/// Any that broadcast together.
+///
+/// # Errors
+/// Shapes that do not broadcast; dtypes that differ or are no float; tensors on different devices.
 ///
 /// ```
 /// use tealight::prelude::*;
@@ -33,12 +37,6 @@ const GRAD: usize = 4;
 /// assert_eq!(y.sum_all()?.backward()?.get(&a).unwrap().dims(), [2]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Shapes
-/// Any that broadcast together.
-///
-/// # Errors
-/// Shapes that do not broadcast; dtypes that differ or are no float; tensors on different devices.
 pub fn apply<F: Formula<N>, const N: usize>(formula: F, inputs: [&Tensor; N]) -> Result<Tensor> {
     Pointwise(formula).apply(inputs)
 }

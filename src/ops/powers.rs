@@ -96,17 +96,17 @@ impl Tensor {
 
     /// x²
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// assert_eq!(Tensor::new(&[3.0, -2.0], &Device::Cpu)?.sqr()?.to_vec1::<f64>()?, [9.0, 4.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Gradient
     /// 2x
     ///
     /// # Errors
     /// A dtype that is no float.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// assert_eq!(Tensor::new(&[3.0, -2.0], &Device::Cpu)?.sqr()?.to_vec1::<f64>()?, [9.0, 4.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "square")]
     pub fn sqr(&self) -> Result<Tensor> {
         apply(Sqr, [self])
@@ -114,18 +114,18 @@ impl Tensor {
 
     /// √x; NaN below 0.
     ///
+    /// # Gradient
+    /// 1/(2y)
+    ///
+    /// # Errors
+    /// A dtype that is no float.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let y = Tensor::new(&[9.0, 0.0, -1.0], &Device::Cpu)?.sqrt()?.to_vec1::<f64>()?;
     /// assert!(y[..2] == [3.0, 0.0] && y[2].is_nan());
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// 1/(2y)
-    ///
-    /// # Errors
-    /// A dtype that is no float.
     pub fn sqrt(&self) -> Result<Tensor> {
         apply(Sqrt, [self])
     }
@@ -150,17 +150,17 @@ impl Tensor {
 
     /// 1/x
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// assert_eq!(Tensor::new(&[4.0, 0.0], &Device::Cpu)?.recip()?.to_vec1::<f64>()?, [0.25, f64::INFINITY]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Gradient
     /// −y²
     ///
     /// # Errors
     /// A dtype that is no float.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// assert_eq!(Tensor::new(&[4.0, 0.0], &Device::Cpu)?.recip()?.to_vec1::<f64>()?, [0.25, f64::INFINITY]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "reciprocal")]
     pub fn recip(&self) -> Result<Tensor> {
         apply(Recip, [self])

@@ -85,23 +85,26 @@ fn product(x: &Tensor, over: &Reduction) -> Result<Tensor> {
 impl Tensor {
     /// The products along `axes`, which go away; 1 where there is nothing to multiply.
     ///
+    /// # Gradient
+    /// The product of all other elements; exact also where one or more are 0.
+    ///
+    /// # Errors
+    /// An axis that does not exist or is named twice.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0, 2.0, 3.0], [4.0, 0.0, 6.0]], &Device::Cpu)?;
     /// assert_eq!(x.prod(1)?.to_vec1::<f64>()?, [6.0, 0.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// The product of all other elements; exact also where one or more are 0.
-    ///
-    /// # Errors
-    /// An axis that does not exist or is named twice.
     pub fn prod(&self, axes: impl Axes) -> Result<Tensor> {
         product(self, &Reduction::of("prod", self, axes, false)?)
     }
 
     /// [`prod`](Tensor::prod), with the axes kept at length 1, so that the result broadcasts against this tensor.
+    ///
+    /// # Errors
+    /// An axis that does not exist or is named twice.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -109,14 +112,14 @@ impl Tensor {
     /// assert_eq!(x.prod_keepdim(1)?.to_vec2::<f64>()?, [[6.0], [2.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// An axis that does not exist or is named twice.
     pub fn prod_keepdim(&self, axes: impl Axes) -> Result<Tensor> {
         product(self, &Reduction::of("prod_keepdim", self, axes, true)?)
     }
 
     /// The product of all elements, a scalar; 1 if there are none.
+    ///
+    /// # Errors
+    /// None on the CPU.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -124,9 +127,6 @@ impl Tensor {
     /// assert_eq!(x.prod_all()?.to_scalar::<f64>()?, 12.0);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// None on the CPU.
     pub fn prod_all(&self) -> Result<Tensor> {
         self.flatten(0, -1)?.prod(0)
     }

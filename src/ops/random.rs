@@ -117,15 +117,15 @@ impl Rng {
 impl Tensor {
     /// Random numbers, uniform in [low, high), of the type of the bounds (f32 or f64), in main memory.
     ///
+    /// # Errors
+    /// Bounds that are not finite, or the wrong way round; a shape that does not fit in memory.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::rand(-1f32, 1., (2, 3), &mut Rng::seed(1))?;
     /// assert_eq!(x.dtype(), DType::F32);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Bounds that are not finite, or the wrong way round; a shape that does not fit in memory.
     pub fn rand<T: FloatDType>(low: T, high: T, shape: impl Into<Shape>, rng: &mut Rng) -> Result<Tensor> {
         let (a, b) = (low.to_f64(), high.to_f64());
         if !(a <= b && a.is_finite() && b.is_finite()) {
@@ -141,6 +141,9 @@ impl Tensor {
 
     /// Random numbers of a normal distribution, of the type of `mean` and `std` (f32 or f64), in main memory.
     ///
+    /// # Errors
+    /// A mean or deviation that is not finite, a negative deviation; a shape that does not fit in memory.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::randn(5.0, 0.1, 1000, &mut Rng::seed(1))?;
@@ -148,9 +151,6 @@ impl Tensor {
     /// assert!((x.std_all(0)?.to_scalar::<f64>()? - 0.1).abs() < 0.02);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A mean or deviation that is not finite, a negative deviation; a shape that does not fit in memory.
     #[doc(alias = "standard_normal")]
     pub fn randn<T: FloatDType>(mean: T, std: T, shape: impl Into<Shape>, rng: &mut Rng) -> Result<Tensor> {
         let (m, s) = (mean.to_f64(), std.to_f64());

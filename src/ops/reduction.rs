@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Shape, WithDType};
 use super::axis::Axes;
 use super::create::checked;
 use super::reshape::reshaped;
-use crate::autograd::array::{contiguous, elements, make, on_cpu};
+use crate::autograd::array::{contiguous, count, elements, make, on_cpu};
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims};
@@ -17,15 +17,9 @@ pub(super) struct Reduction {
     pub(super) keepdim: bool,
 }
 
-/// The number of elements of a shape. It may be the shape of a part of an empty array, and larger than any number.
-fn product(dims: impl IntoIterator<Item = usize>) -> usize {
-    dims.into_iter().fold(1, usize::saturating_mul)
-}
-
 /// What an axis is to the kernels: the middle one of three.
 pub(super) fn around(dims: &[usize], axis: usize) -> [usize; 3] {
-    let of = |dims: &[usize]| product(dims.iter().copied());
-    [of(&dims[..axis]), dims[axis], of(&dims[axis + 1..])]
+    [count(&dims[..axis]), dims[axis], count(&dims[axis + 1..])]
 }
 
 impl Reduction {
@@ -52,7 +46,7 @@ impl Reduction {
 
     /// How many elements are reduced to one.
     pub(super) fn count(&self, input: &[usize]) -> usize {
-        product(self.axes.iter().map(|&axis| input[axis]))
+        self.axes.iter().map(|&axis| input[axis]).fold(1, usize::saturating_mul)
     }
 
     /// The shape of the result, which may be too large for memory if `x` is empty.
@@ -89,15 +83,15 @@ impl Reduction {
     /// `x` as an array of three axes of which the middle one goes. Only axes that are no neighbours cost a copy.
     pub(super) fn grouped(&self, x: &Array) -> Result<(Array, [usize; 3])> {
         let dims = x.dims();
-        let count = self.count(dims);
+        let reduced = self.count(dims);
         match (self.axes.first(), self.axes.last()) {
             (Some(&first), Some(&last)) if last - first + 1 == self.axes.len() => {
                 let [outer, ..] = around(dims, first);
                 let [.., inner] = around(dims, last);
-                Ok((x.clone(), [outer, count, inner]))
+                Ok((x.clone(), [outer, reduced, inner]))
             }
-            (None, _) => Ok((x.clone(), [product(dims.iter().copied()), 1, 1])),
-            _ => Ok((self.rows(x)?, [product(self.dims(dims, false)), count, 1])),
+            (None, _) => Ok((x.clone(), [count(dims), 1, 1])),
+            _ => Ok((self.rows(x)?, [count(&self.dims(dims, false)), reduced, 1])),
         }
     }
 

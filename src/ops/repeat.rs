@@ -17,7 +17,13 @@ use crate::error::Result;
 use crate::kernel::Dims;
 
 impl Tensor {
-    /// Every place of `axis` n times in a row.
+    /// Every place of `axis` n times in a row; PyTorch's `repeat` is [`tile`](Tensor::tile).
+    ///
+    /// # Gradient
+    /// The gradient summed over the repetitions.
+    ///
+    /// # Errors
+    /// An axis that does not exist; more elements than memory.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -25,14 +31,6 @@ impl Tensor {
     /// assert_eq!(x.repeat(3, 0)?.to_vec1::<f64>()?, [1.0, 1.0, 1.0, 2.0, 2.0, 2.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// PyTorch's `repeat` is [`tile`](Tensor::tile).
-    ///
-    /// # Gradient
-    /// The gradient summed over the repetitions.
-    ///
-    /// # Errors
-    /// An axis that does not exist; more elements than memory.
     #[doc(alias = "repeat_interleave")]
     pub fn repeat(&self, n: usize, axis: impl Axis) -> Result<Tensor> {
         let axis = axis.of("repeat", self.dims())?;
@@ -46,6 +44,12 @@ impl Tensor {
 
     /// This tensor `times[i]` times along axis i; the axes are counted from the last, missing ones are 1 long.
     ///
+    /// # Gradient
+    /// The gradient summed over the repetitions.
+    ///
+    /// # Errors
+    /// More elements than memory.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[1.0, 2.0], &Device::Cpu)?;
@@ -53,12 +57,6 @@ impl Tensor {
     /// assert_eq!(x.tile(&[2, 1])?.to_vec2::<f64>()?, [[1.0, 2.0], [1.0, 2.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// The gradient summed over the repetitions.
-    ///
-    /// # Errors
-    /// More elements than memory.
     pub fn tile(&self, times: &[usize]) -> Result<Tensor> {
         let rank = times.len().max(self.rank());
         let of = |numbers: &[usize], axis: usize| match (axis + numbers.len()).checked_sub(rank) {

@@ -11,6 +11,7 @@
 
 use candle_core::Device;
 
+use super::reduction::around;
 use super::window::in_memory;
 use crate::autograd::array::{contiguous, elements, make, with_float};
 use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
@@ -30,8 +31,8 @@ impl Map {
     fn run(self, x: &Array, transposed: bool) -> Result<Array> {
         let Map { axis, from, to, rule } = self;
         let mut dims = Dims::from_slice(x.dims());
-        let count = |dims: &[usize]| dims.iter().fold(1, |count: usize, &size| count.saturating_mul(size));
-        let sizes = [count(&dims[..axis]), from, to, count(&dims[axis + 1..])];
+        let [outer, _, inner] = around(&dims, axis);
+        let sizes = [outer, from, to, inner];
         dims[axis] = if transposed { from } else { to };
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {

@@ -64,18 +64,18 @@ pub(super) fn reshaped(x: &Tensor, dims: &[usize]) -> Result<Tensor> {
 impl Tensor {
     /// The same elements in another shape.
     ///
+    /// # Gradient
+    /// The gradient in this tensor's shape.
+    ///
+    /// # Errors
+    /// A shape with another number of elements.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::arange(0.0, 6.0, &Device::Cpu)?.reshape((2, 3))?;
     /// assert_eq!(x.to_vec2::<f64>()?, [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// The gradient in this tensor's shape.
-    ///
-    /// # Errors
-    /// A shape with another number of elements.
     #[doc(alias = "view")]
     pub fn reshape(&self, shape: impl Into<Shape>) -> Result<Tensor> {
         let shape = checked("reshape", shape.into(), 0)?;
@@ -88,15 +88,15 @@ impl Tensor {
 
     /// The axes from `start` to `end`, both included, as one.
     ///
+    /// # Errors
+    /// An axis that does not exist; `end` before `start`.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::zeros((2, 3, 4, 5), DType::F32, &Device::Cpu)?;
     /// assert_eq!(x.flatten(1, -1)?.dims(), [2, 60]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// An axis that does not exist; `end` before `start`.
     #[doc(alias = "ravel")]
     pub fn flatten(&self, start: impl Axis, end: impl Axis) -> Result<Tensor> {
         if self.rank() == 0 && [start.number(), end.number()].iter().all(|n| (-1..=0).contains(n)) {
@@ -114,6 +114,9 @@ impl Tensor {
 
     /// Without `axis`, which has length 1.
     ///
+    /// # Errors
+    /// An axis that does not exist, or is longer than 1.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::zeros((2, 1, 3), DType::F32, &Device::Cpu)?;
@@ -122,9 +125,6 @@ impl Tensor {
     /// assert_eq!(error, "squeeze: expected axis 0 to have length 1, got [2, 1, 3]");
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// An axis that does not exist, or is longer than 1.
     pub fn squeeze(&self, axis: impl Axis) -> Result<Tensor> {
         let axis = axis.of("squeeze", self.dims())?;
         if self.dims()[axis] != 1 {
@@ -137,20 +137,23 @@ impl Tensor {
 
     /// Without the axes of length 1.
     ///
+    /// # Errors
+    /// None for a tensor that exists.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::zeros((1, 2, 1, 3), DType::F32, &Device::Cpu)?;
     /// assert_eq!(x.squeeze_all()?.dims(), [2, 3]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// None for a tensor that exists.
     pub fn squeeze_all(&self) -> Result<Tensor> {
         reshaped(self, &longer(self.dims()))
     }
 
     /// With a new axis of length 1 at the position `axis`; −1 puts it last.
+    ///
+    /// # Errors
+    /// A position beyond the rank.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -158,9 +161,6 @@ impl Tensor {
     /// assert_eq!((x.unsqueeze(0)?.dims(), x.unsqueeze(-1)?.dims()), (&[1, 3][..], &[3, 1][..]));
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A position beyond the rank.
     #[doc(alias = "expand_dims")]
     #[doc(alias = "newaxis")]
     pub fn unsqueeze(&self, axis: impl Axis) -> Result<Tensor> {

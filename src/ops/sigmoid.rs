@@ -42,18 +42,18 @@ impl Tensor {
 
     /// The hyperbolic tangent.
     ///
+    /// # Gradient
+    /// 1 − y²
+    ///
+    /// # Errors
+    /// A dtype that is no float.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[0.0, 1000.0, -1000.0], &Device::Cpu)?;
     /// assert_eq!(x.tanh()?.to_vec1::<f64>()?, [0.0, 1.0, -1.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// 1 − y²
-    ///
-    /// # Errors
-    /// A dtype that is no float.
     pub fn tanh(&self) -> Result<Tensor> {
         apply(Tanh, [self])
     }
@@ -79,15 +79,15 @@ impl Tensor {
 
 /// The derivative of the sigmoid, s(1 − s) with s = sigmoid(x), as a function of its own.
 ///
+/// # Errors
+/// A dtype that is no float.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let slope = sigmoid_derivative(&Tensor::new(&[1.0, 2.0, 3.0], &Device::Cpu)?)?;
 /// assert_eq!(slope.to_string(), "[0.19661193 0.10499359 0.04517666]");
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// A dtype that is no float.
 pub fn sigmoid_derivative(x: &Tensor) -> Result<Tensor> {
     let s = x.sigmoid()?;
     &s * (1.0 - &s)

@@ -166,6 +166,12 @@ impl Tensor {
 
     /// The logarithm of [`softmax`](Tensor::softmax), finite where the softmax itself is too small for a float.
     ///
+    /// # Gradient
+    /// g − exp(y)·Σ g
+    ///
+    /// # Errors
+    /// An axis that does not exist; a dtype that is no float.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[0.0, -1000.0], &Device::Cpu)?;
@@ -173,12 +179,6 @@ impl Tensor {
     /// assert_eq!(x.softmax(0)?.ln()?.to_vec1::<f64>()?, [0.0, f64::NEG_INFINITY]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// g − exp(y)·Σ g
-    ///
-    /// # Errors
-    /// An axis that does not exist; a dtype that is no float.
     pub fn log_softmax(&self, axis: impl Axis) -> Result<Tensor> {
         Softmax::of("log_softmax", self, axis, true)
     }

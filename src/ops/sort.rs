@@ -56,15 +56,6 @@ impl Tensor {
     ///
     /// Of equal elements the first comes first. A NaN counts as the largest.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[1.0, 5.0, 2.0], [7.0, 0.0, 7.0]], &Device::Cpu)?;
-    /// let (values, places) = x.topk(2, 1)?;
-    /// assert_eq!(values.to_vec2::<f64>()?, [[5.0, 2.0], [7.0, 7.0]]);
-    /// assert_eq!(places.to_vec2::<u32>()?, [[1, 2], [0, 2]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Shapes
     /// (.., n, ..) to (.., k, ..)
     ///
@@ -73,6 +64,15 @@ impl Tensor {
     ///
     /// # Errors
     /// An axis that does not exist, or is shorter than k.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 5.0, 2.0], [7.0, 0.0, 7.0]], &Device::Cpu)?;
+    /// let (values, places) = x.topk(2, 1)?;
+    /// assert_eq!(values.to_vec2::<f64>()?, [[5.0, 2.0], [7.0, 7.0]]);
+    /// assert_eq!(places.to_vec2::<u32>()?, [[1, 2], [0, 2]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn topk(&self, k: usize, axis: impl Axis) -> Result<(Tensor, Tensor)> {
         let axis = axis.of("topk", self.dims())?;
         let size = self.dims()[axis];
@@ -88,6 +88,12 @@ impl Tensor {
     ///
     /// Equal elements keep their order. A NaN comes last.
     ///
+    /// # Gradient
+    /// The gradient, at the places that the elements had.
+    ///
+    /// # Errors
+    /// An axis that does not exist.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[3.0, f64::NAN, 1.0, 2.0], &Device::Cpu)?;
@@ -96,12 +102,6 @@ impl Tensor {
     /// assert_eq!(places.to_vec1::<u32>()?, [2, 3, 0, 1]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// The gradient, at the places that the elements had.
-    ///
-    /// # Errors
-    /// An axis that does not exist.
     pub fn sort(&self, axis: impl Axis, descending: bool) -> Result<(Tensor, Tensor)> {
         let axis = axis.of("sort", self.dims())?;
         let order = Order { descending, nan_first: false };
@@ -110,15 +110,15 @@ impl Tensor {
 
     /// The places of the elements in the order of [`sort`](Tensor::sort), as u32; they have no history.
     ///
+    /// # Errors
+    /// An axis that does not exist.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[3.0, 1.0, 2.0], &Device::Cpu)?;
     /// assert_eq!(x.argsort(0, true)?.to_vec1::<u32>()?, [0, 2, 1]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// An axis that does not exist.
     pub fn argsort(&self, axis: impl Axis, descending: bool) -> Result<Tensor> {
         let axis = axis.of("argsort", self.dims())?;
         let order = Order { descending, nan_first: false };

@@ -20,6 +20,12 @@ impl Tensor {
     /// For a number of parts see [`chunk`](Tensor::chunk), for given places [`split_at`](Tensor::split_at). An empty axis is
     /// one empty part.
     ///
+    /// # Gradient
+    /// As for [`narrow`](Tensor::narrow).
+    ///
+    /// # Errors
+    /// An axis that does not exist; a size of 0.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let parts = Tensor::arange(0.0, 5.0, &Device::Cpu)?.split(2, 0)?;
@@ -28,12 +34,6 @@ impl Tensor {
     /// assert_eq!(parts[2].to_vec1::<f64>()?, [4.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// As for [`narrow`](Tensor::narrow).
-    ///
-    /// # Errors
-    /// An axis that does not exist; a size of 0.
     pub fn split(&self, size: usize, axis: impl Axis) -> Result<Vec<Tensor>> {
         let axis = axis.of("split", self.dims())?;
         if size == 0 {
@@ -46,6 +46,12 @@ impl Tensor {
 
     /// The parts along `axis` that begin at the given places, and before them the one that begins at 0.
     ///
+    /// # Gradient
+    /// As for [`narrow`](Tensor::narrow).
+    ///
+    /// # Errors
+    /// An axis that does not exist; places that do not ascend or are beyond the axis (equal ones make an empty part).
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let parts = Tensor::arange(0.0, 5.0, &Device::Cpu)?.split_at(&[1, 4], 0)?;
@@ -54,12 +60,6 @@ impl Tensor {
     /// assert_eq!(parts[2].to_vec1::<f64>()?, [4.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// As for [`narrow`](Tensor::narrow).
-    ///
-    /// # Errors
-    /// An axis that does not exist; places that do not ascend or are beyond the axis (equal ones make an empty part).
     #[doc(alias = "tensor_split")]
     pub fn split_at(&self, places: &[usize], axis: impl Axis) -> Result<Vec<Tensor>> {
         let axis = axis.of("split_at", self.dims())?;

@@ -50,13 +50,6 @@ impl Op<1> for Std {
 impl Tensor {
     /// The standard deviations along `axes`, which go away: the roots of [`var`](Tensor::var), with the same `ddof`.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]], &Device::Cpu)?;
-    /// assert_eq!(x.std(1, 1)?.to_vec1::<f64>()?, [1.0, 0.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Gradient
     /// (x − mean) / ((n − ddof)·y)·g
     ///
@@ -65,6 +58,13 @@ impl Tensor {
     ///
     /// # Errors
     /// An axis that does not exist or is named twice; a dtype that is no float.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]], &Device::Cpu)?;
+    /// assert_eq!(x.std(1, 1)?.to_vec1::<f64>()?, [1.0, 0.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn std(&self, axes: impl Axes, ddof: usize) -> Result<Tensor> {
         float("std", self)?;
         Std(Var { over: Reduction::of("std", self, axes, false)?, ddof }).apply([self])
@@ -72,15 +72,15 @@ impl Tensor {
 
     /// [`std`](Tensor::std), with the axes kept at length 1, so that the result broadcasts against this tensor.
     ///
+    /// # Errors
+    /// As for [`std`](Tensor::std).
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0, 3.0], [2.0, 10.0]], &Device::Cpu)?;
     /// assert_eq!(x.std_keepdim(1, 0)?.to_vec2::<f64>()?, [[1.0], [4.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// As for [`std`](Tensor::std).
     pub fn std_keepdim(&self, axes: impl Axes, ddof: usize) -> Result<Tensor> {
         float("std_keepdim", self)?;
         Std(Var { over: Reduction::of("std_keepdim", self, axes, true)?, ddof }).apply([self])
@@ -88,15 +88,15 @@ impl Tensor {
 
     /// The standard deviation of all elements, a scalar.
     ///
+    /// # Errors
+    /// A dtype that is no float.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0, 2.0, 3.0]], &Device::Cpu)?;
     /// assert_eq!(x.std_all(1)?.to_scalar::<f64>()?, 1.0);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A dtype that is no float.
     pub fn std_all(&self, ddof: usize) -> Result<Tensor> {
         float("std_all", self)?;
         Std(Var { over: Reduction::all(self), ddof }).apply([self])

@@ -99,6 +99,12 @@ impl Op<1> for Mean {
 impl Tensor {
     /// The sums along `axes`, which go away; 0 where there is nothing to add.
     ///
+    /// # Gradient
+    /// The gradient repeated along the axes.
+    ///
+    /// # Errors
+    /// An axis that does not exist or is named twice.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?;
@@ -107,17 +113,14 @@ impl Tensor {
     /// assert_eq!(x.sum([0, 1])?.to_scalar::<f64>()?, 10.0);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// The gradient repeated along the axes.
-    ///
-    /// # Errors
-    /// An axis that does not exist or is named twice.
     pub fn sum(&self, axes: impl Axes) -> Result<Tensor> {
         Sum(Reduction::of("sum", self, axes, false)?).apply([self])
     }
 
     /// [`sum`](Tensor::sum), with the axes kept at length 1, so that the result broadcasts against this tensor.
+    ///
+    /// # Errors
+    /// An axis that does not exist or is named twice.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -125,14 +128,14 @@ impl Tensor {
     /// assert_eq!((&x / x.sum_keepdim(1)?)?.to_vec2::<f64>()?, [[0.25, 0.75], [0.5, 0.5]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// An axis that does not exist or is named twice.
     pub fn sum_keepdim(&self, axes: impl Axes) -> Result<Tensor> {
         Sum(Reduction::of("sum_keepdim", self, axes, true)?).apply([self])
     }
 
     /// The sum of all elements, a scalar.
+    ///
+    /// # Errors
+    /// None on the CPU.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -140,14 +143,17 @@ impl Tensor {
     /// assert_eq!(x.sum_all()?.to_scalar::<f64>()?, 8.0);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// None on the CPU.
     pub fn sum_all(&self) -> Result<Tensor> {
         Sum(Reduction::all(self)).apply([self])
     }
 
     /// The means along `axes`, which go away; NaN where there is nothing to add.
+    ///
+    /// # Gradient
+    /// The gradient divided by n and repeated along the axes.
+    ///
+    /// # Errors
+    /// An axis that does not exist or is named twice; integers.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -156,12 +162,6 @@ impl Tensor {
     /// assert_eq!(x.mean([0, 1])?.to_scalar::<f64>()?, 3.0);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// The gradient divided by n and repeated along the axes.
-    ///
-    /// # Errors
-    /// An axis that does not exist or is named twice; integers.
     pub fn mean(&self, axes: impl Axes) -> Result<Tensor> {
         float("mean", self)?;
         Mean(Sum(Reduction::of("mean", self, axes, false)?)).apply([self])
@@ -169,21 +169,24 @@ impl Tensor {
 
     /// [`mean`](Tensor::mean), with the axes kept at length 1.
     ///
+    /// # Errors
+    /// An axis that does not exist or is named twice; integers.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0, 3.0], [2.0, 6.0]], &Device::Cpu)?;
     /// assert_eq!((&x - x.mean_keepdim(1)?)?.to_vec2::<f64>()?, [[-1.0, 1.0], [-2.0, 2.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// An axis that does not exist or is named twice; integers.
     pub fn mean_keepdim(&self, axes: impl Axes) -> Result<Tensor> {
         float("mean_keepdim", self)?;
         Mean(Sum(Reduction::of("mean_keepdim", self, axes, true)?)).apply([self])
     }
 
     /// The mean of all elements, a scalar; NaN if there are none.
+    ///
+    /// # Errors
+    /// Integers.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -192,9 +195,6 @@ impl Tensor {
     /// assert!(x.to_dtype(DType::U8)?.mean_all().is_err());
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Integers.
     pub fn mean_all(&self) -> Result<Tensor> {
         float("mean_all", self)?;
         Mean(Sum(Reduction::all(self))).apply([self])

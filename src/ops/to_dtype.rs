@@ -54,18 +54,18 @@ impl Op<1> for ToDtype {
 impl Tensor {
     /// The same numbers in another type, rounded or truncated as Rust's `as` does.
     ///
+    /// # Gradient
+    /// The gradient, in this tensor's type. An integer result has no history.
+    ///
+    /// # Errors
+    /// A type that the device does not have.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[2.7, -1.5, 300.0], &Device::Cpu)?;
     /// assert_eq!(x.to_dtype(DType::I64)?.to_vec1::<i64>()?, [2, -1, 300]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// The gradient, in this tensor's type. An integer result has no history.
-    ///
-    /// # Errors
-    /// A type that the device does not have.
     #[doc(alias = "astype")]
     pub fn to_dtype(&self, dtype: DType) -> Result<Tensor> {
         if dtype == self.dtype() {

@@ -42,18 +42,18 @@ impl Op<1> for Permute {
 impl Tensor {
     /// With the axes `a` and `b` exchanged: a view, no copy.
     ///
+    /// # Gradient
+    /// The gradient, exchanged back.
+    ///
+    /// # Errors
+    /// An axis that does not exist.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::zeros((2, 3, 4), DType::F32, &Device::Cpu)?;
     /// assert_eq!(x.transpose(0, -1)?.dims(), [4, 3, 2]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// The gradient, exchanged back.
-    ///
-    /// # Errors
-    /// An axis that does not exist.
     #[doc(alias = "swapaxes")]
     #[doc(alias = "swapdims")]
     pub fn transpose(&self, a: impl Axis, b: impl Axis) -> Result<Tensor> {
@@ -65,18 +65,18 @@ impl Tensor {
 
     /// The matrix transpose: the last two axes exchanged, whatever comes before them.
     ///
+    /// # Shapes
+    /// (…, n, d) to (…, d, n)
+    ///
+    /// # Errors
+    /// A rank below 2.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], &Device::Cpu)?;
     /// assert_eq!(x.t()?.to_vec2::<f64>()?, [[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Shapes
-    /// (…, n, d) to (…, d, n)
-    ///
-    /// # Errors
-    /// A rank below 2.
     #[doc(alias = "mT")]
     pub fn t(&self) -> Result<Tensor> {
         let rank = self.rank();
@@ -90,18 +90,18 @@ impl Tensor {
 
     /// The axes in the order of `axes`, which names each once: a view, no copy.
     ///
+    /// # Gradient
+    /// The gradient with its axes put back.
+    ///
+    /// # Errors
+    /// An axis that does not exist, is named twice or is left out.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let image = Tensor::zeros((28, 20, 3), DType::F32, &Device::Cpu)?; // (h, w, c)
     /// assert_eq!(image.permute(&[-1, 0, 1])?.dims(), [3, 28, 20]); // (c, h, w)
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// The gradient with its axes put back.
-    ///
-    /// # Errors
-    /// An axis that does not exist, is named twice or is left out.
     #[doc(alias = "moveaxis")]
     #[doc(alias = "movedim")]
     pub fn permute(&self, axes: &[impl Axis]) -> Result<Tensor> {

@@ -21,13 +21,6 @@ formula!(blocks Tan = "tan", [x] => x.sin() / x.cos(), y => [R::constant(1.0) + 
 impl Tensor {
     /// The sine, exact for arguments of any size.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let y = Tensor::new(&[0.0, 1e22], &Device::Cpu)?.sin()?.to_vec1::<f64>()?;
-    /// assert!(y[0] == 0.0 && (y[1] + 0.8522008497671888).abs() < 1e-15);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Gradient
     /// cos x
     ///
@@ -36,18 +29,18 @@ impl Tensor {
     ///
     /// # Errors
     /// A dtype that is no float.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let y = Tensor::new(&[0.0, 1e22], &Device::Cpu)?.sin()?.to_vec1::<f64>()?;
+    /// assert!(y[0] == 0.0 && (y[1] + 0.8522008497671888).abs() < 1e-15);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn sin(&self) -> Result<Tensor> {
         apply(Sin, [self])
     }
 
     /// The cosine, exact for arguments of any size.
-    ///
-    /// ```
-    /// use std::f64::consts::PI;
-    /// use tealight::prelude::*;
-    /// assert_eq!(Tensor::new(&[0.0, PI, 2.0 * PI], &Device::Cpu)?.cos()?.to_vec1::<f64>()?, [1.0, -1.0, 1.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     ///
     /// # Gradient
     /// −sin x
@@ -57,6 +50,13 @@ impl Tensor {
     ///
     /// # Errors
     /// A dtype that is no float.
+    ///
+    /// ```
+    /// use std::f64::consts::PI;
+    /// use tealight::prelude::*;
+    /// assert_eq!(Tensor::new(&[0.0, PI, 2.0 * PI], &Device::Cpu)?.cos()?.to_vec1::<f64>()?, [1.0, -1.0, 1.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     pub fn cos(&self) -> Result<Tensor> {
         apply(Cos, [self])
     }

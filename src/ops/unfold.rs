@@ -19,13 +19,6 @@ use crate::kernel::Places;
 impl Tensor {
     /// All windows of `size` places along `axis`, every `step` places one; the places of a window are a new last axis.
     ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::arange(0.0, 5.0, &Device::Cpu)?;
-    /// assert_eq!(x.unfold(0, 3, 2)?.to_vec2::<f64>()?, [[0.0, 1.0, 2.0], [2.0, 3.0, 4.0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
     /// # Shapes
     /// (…, n, …) to (…, (n − size) / step + 1, …, size)
     ///
@@ -34,6 +27,13 @@ impl Tensor {
     ///
     /// # Errors
     /// An axis that does not exist; a size above its length; a step of 0.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::arange(0.0, 5.0, &Device::Cpu)?;
+    /// assert_eq!(x.unfold(0, 3, 2)?.to_vec2::<f64>()?, [[0.0, 1.0, 2.0], [2.0, 3.0, 4.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "sliding_window_view")]
     pub fn unfold(&self, axis: impl Axis, size: usize, step: usize) -> Result<Tensor> {
         let axis = axis.of("unfold", self.dims())?;

@@ -105,6 +105,12 @@ impl Tensor {
     /// sample (PyTorch's). Where n − ddof is 0 or less the squares are divided by 0, as there: NaN for equal numbers or
     /// none, else infinite.
     ///
+    /// # Gradient
+    /// 2·(x − mean) / (n − ddof)·g
+    ///
+    /// # Errors
+    /// An axis that does not exist or is named twice; a dtype that is no float.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0, 2.0, 3.0], [0.0, 0.0, 9.0]], &Device::Cpu)?;
@@ -112,12 +118,6 @@ impl Tensor {
     /// assert_eq!(x.var(1, 0)?.to_vec1::<f64>()?, [2.0 / 3.0, 18.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Gradient
-    /// 2·(x − mean) / (n − ddof)·g
-    ///
-    /// # Errors
-    /// An axis that does not exist or is named twice; a dtype that is no float.
     pub fn var(&self, axes: impl Axes, ddof: usize) -> Result<Tensor> {
         float("var", self)?;
         Var { over: Reduction::of("var", self, axes, false)?, ddof }.apply([self])
@@ -125,21 +125,24 @@ impl Tensor {
 
     /// [`var`](Tensor::var), with the axes kept at length 1, so that the result broadcasts against this tensor.
     ///
+    /// # Errors
+    /// As for [`var`](Tensor::var).
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0, 3.0], [2.0, 10.0]], &Device::Cpu)?;
     /// assert_eq!(x.var_keepdim(0, 0)?.to_vec2::<f64>()?, [[0.25, 12.25]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// As for [`var`](Tensor::var).
     pub fn var_keepdim(&self, axes: impl Axes, ddof: usize) -> Result<Tensor> {
         float("var_keepdim", self)?;
         Var { over: Reduction::of("var_keepdim", self, axes, true)?, ddof }.apply([self])
     }
 
     /// The variance of all elements, a scalar.
+    ///
+    /// # Errors
+    /// A dtype that is no float.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -148,9 +151,6 @@ impl Tensor {
     /// assert_eq!(x.var_all(1)?.to_scalar::<f64>()?, 2.0);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A dtype that is no float.
     pub fn var_all(&self, ddof: usize) -> Result<Tensor> {
         float("var_all", self)?;
         Var { over: Reduction::all(self), ddof }.apply([self])

@@ -23,6 +23,9 @@ impl Gradients {
     /// A norm that is NaN or infinite is returned, and nothing is changed: the optimizer's step will name the parameter. A
     /// parameter without a gradient is passed over. With an infinite `max` the norm is only measured.
     ///
+    /// # Errors
+    /// A `max` that is negative or NaN.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let model = Linear::new(2, 1, &mut Rng::seed(1))?.without_bias();
@@ -33,9 +36,6 @@ impl Gradients {
     /// optimizer.step(&gradients)?;
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A `max` that is negative or NaN.
     #[doc(alias = "clip_grad_norm_")]
     pub fn clip_norm(&mut self, max: f64, parameters: &[(String, Parameter)]) -> Result<f64> {
         let leaves = checked("clip_norm", max, parameters)?;
@@ -54,6 +54,9 @@ impl Gradients {
 
     /// Puts every element of the parameters' gradients into [−max, max].
     ///
+    /// # Errors
+    /// A `max` that is negative or NaN.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
@@ -63,9 +66,6 @@ impl Gradients {
     /// assert_eq!(gradients.get(&model.weight.get()).unwrap().to_vec2::<f32>()?, [[1.0, -0.5]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A `max` that is negative or NaN.
     #[doc(alias = "clip_grad_value_")]
     pub fn clip_value(&mut self, max: f64, parameters: &[(String, Parameter)]) -> Result<()> {
         let leaves = checked("clip_value", max, parameters)?;

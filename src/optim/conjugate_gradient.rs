@@ -16,6 +16,13 @@ const MOST: usize = 10;
 ///
 /// It ends when ‖b − A·x‖ is at most `tolerance` · ‖b‖, or after ten steps for each unknown. x has no history.
 ///
+/// # Shapes
+/// b and x are vectors (n), as `product` takes and gives them.
+///
+/// # Errors
+/// No vector; a product of another shape or dtype; a matrix that is found not to be positive definite, or numbers that
+/// are not finite.
+///
 /// ```
 /// use tealight::{optim::conjugate_gradient, prelude::*};
 /// let a = Tensor::new(&[[4.0, 1.0], [1.0, 3.0]], &Device::Cpu)?;
@@ -24,13 +31,6 @@ const MOST: usize = 10;
 /// assert!(gap.to_scalar::<f64>()? < 1e-12);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Shapes
-/// b and x are vectors (n), as `product` takes and gives them.
-///
-/// # Errors
-/// No vector; a product of another shape or dtype; a matrix that is found not to be positive definite, or numbers that
-/// are not finite.
 #[doc(alias = "cg")]
 pub fn conjugate_gradient(
     product: impl Fn(&Tensor) -> Result<Tensor>,

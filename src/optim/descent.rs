@@ -11,7 +11,8 @@ use crate::autograd::array::{contiguous, elements, is_finite, make};
 use crate::autograd::{Array, Gradients, Tensor};
 use crate::error::Result;
 use crate::kernel::{self, Element};
-use crate::layer::{Parameter, fitting};
+use crate::layer::Parameter;
+use crate::layer::pattern::fitting;
 
 /// An optimizer that changes every number of every parameter by the formula of a [`Rule`].
 ///

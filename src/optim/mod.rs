@@ -9,9 +9,7 @@ mod clip;
 mod conjugate_gradient;
 mod descent;
 mod ema;
-mod flat;
 mod lbfgs;
-mod line_search;
 mod lion;
 mod nadam;
 mod rms_prop;
@@ -142,12 +140,12 @@ pub trait Optimizer {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     fn name(&self) -> String {
-        short(std::any::type_name::<Self>())
+        without_paths(std::any::type_name::<Self>())
     }
 }
 
 /// The name of a type without its paths: `Mean<BceWithLogits>`.
-pub(crate) fn short(name: &str) -> String {
+pub(crate) fn without_paths(name: &str) -> String {
     let words = name.split_inclusive(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
     words.map(|word| word.rsplit("::").next().unwrap_or_default()).collect()
 }

@@ -12,6 +12,9 @@ const POINTS: usize = 1400;
 
 /// Writes a picture of an activation and its derivative.
 ///
+/// # Errors
+/// A range that is empty, or not within ±1e300; a file that cannot be written.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let path = std::env::temp_dir().join("tealight-doc-activation.svg");
@@ -21,9 +24,6 @@ const POINTS: usize = 1400;
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// A range that is empty, or not within ±1e300; a file that cannot be written.
 pub fn activation(path: impl AsRef<Path>, activation: &impl Activation, range: Range<f64>) -> Result<()> {
     let width = range.end - range.start;
     if !(width > 0.0 && width < 1e300) {

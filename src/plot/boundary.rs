@@ -9,6 +9,7 @@ use super::canvas::mix;
 use super::drawing::Drawing;
 use super::plane::{Key, Labels, Plane};
 use super::{COLORS, Rgb, WHITE};
+use crate::autograd::array::numbers;
 use crate::autograd::{Tensor, no_grad};
 use crate::data::Labelled;
 use crate::error::{Error, Result};
@@ -22,6 +23,9 @@ const BLOCK: f32 = 2.0;
 ///
 /// `predict` takes points (n, 2) of f32, and gives what [`metrics`](crate::metrics) take: scores (n, c), probabilities of
 /// class 1 (n) or (n, 1), or classes (n) of integers.
+///
+/// # Errors
+/// Examples that are not (n, 2), none at all, or not finite; a prediction of another shape; a file that cannot be written.
 ///
 /// ```
 /// use tealight::data::Labelled;
@@ -40,9 +44,6 @@ const BLOCK: f32 = 2.0;
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// Examples that are not (n, 2), none at all, or not finite; a prediction of another shape; a file that cannot be written.
 pub fn boundary(
     path: impl AsRef<Path>,
     title: &str,
@@ -64,7 +65,7 @@ fn drawn(title: &str, examples: &Labelled, predict: impl Fn(&Tensor) -> Result<T
             targets.len(),
         ));
     }
-    let numbers: Vec<f64> = examples.inputs.array().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+    let numbers = numbers(examples.inputs.array())?;
     if let Some(bad) = numbers.iter().find(|x| !x.is_finite()) {
         return Err(Error::argument("boundary", "examples that are finite", bad));
     }

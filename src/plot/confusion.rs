@@ -29,6 +29,10 @@ const FULL: Rgb = [8, 48, 107];
 /// The colour of a cell is its share of its row, so that rare classes are seen as well as frequent ones. Numbers that do not
 /// fit into their cells are left out.
 ///
+/// # Errors
+/// No examples, or more than 560 classes; another number of names than classes, unless there are none; a file that cannot be
+/// written.
+///
 /// ```
 /// use tealight::metrics::{ConfusionMatrix, Metric};
 /// use tealight::prelude::*;
@@ -42,10 +46,6 @@ const FULL: Rgb = [8, 48, 107];
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// No examples, or more than 560 classes; another number of names than classes, unless there are none; a file that cannot be
-/// written.
 pub fn confusion<S: AsRef<str>>(
     path: impl AsRef<Path>,
     title: &str,

@@ -85,6 +85,9 @@ impl Axes {
 /// A point that is not finite has no place: its line has a gap there. Lines of fewer than 40 points have the points
 /// marked. No points at all is a picture that says so.
 ///
+/// # Errors
+/// Numbers beyond ±1e300; a file that cannot be written.
+///
 /// ```
 /// let path = std::env::temp_dir().join("tealight-doc-curve.svg");
 /// let training = vec![(1.0, 0.9), (2.0, 0.4), (3.0, 0.25)];
@@ -96,9 +99,6 @@ impl Axes {
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// Numbers beyond ±1e300; a file that cannot be written.
 pub fn curve<S: AsRef<str>>(
     path: impl AsRef<Path>,
     title: &str,
@@ -111,6 +111,9 @@ pub fn curve<S: AsRef<str>>(
 
 /// [`curve`] over axes of one's own, logarithmic ones for example; on these, what is not above 0 has no place.
 ///
+/// # Errors
+/// As [`curve`].
+///
 /// ```
 /// use tealight::plot::{Axes, curve_on};
 /// let path = std::env::temp_dir().join("tealight-doc-curve-on.svg");
@@ -121,9 +124,6 @@ pub fn curve<S: AsRef<str>>(
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// As [`curve`].
 pub fn curve_on<S: AsRef<str>>(
     path: impl AsRef<Path>,
     title: &str,

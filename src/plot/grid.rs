@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use candle_core::{DType, Device};
+use candle_core::Device;
 
 use super::drawing::{Area, Drawing};
 use super::text::{Letters, MIDDLE};
 use super::{FRAME, INK, LABEL, Rgb, TICK, TITLE};
 use crate::autograd::Tensor;
+use crate::autograd::array::numbers;
 use crate::data::image::resize;
 use crate::error::{Error, Result};
 
@@ -27,6 +28,16 @@ const LINE: f32 = 18.0;
 /// Small pictures are enlarged without smoothing, so that their pixels can be seen. A caption may have several lines; what
 /// does not fit is cut. No pictures at all is a picture that says so.
 ///
+/// # Shapes
+/// Images (n, h, w), or (n, h, w, c) with 1 channel for grey or 3 for rgb.
+///
+/// # Units
+/// Floats from 0 (black) to 1 (white).
+///
+/// # Errors
+/// Another shape; a number outside [0, 1] or NaN; another number of captions than n, unless there are none; more images than
+/// fit into 16,384 rows of pixels; a file that cannot be written.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let path = std::env::temp_dir().join("tealight-doc-grid.svg");
@@ -38,16 +49,6 @@ const LINE: f32 = 18.0;
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Shapes
-/// Images (n, h, w), or (n, h, w, c) with 1 channel for grey or 3 for rgb.
-///
-/// # Units
-/// Floats from 0 (black) to 1 (white).
-///
-/// # Errors
-/// Another shape; a number outside [0, 1] or NaN; another number of captions than n, unless there are none; more images than
-/// fit into 16,384 rows of pixels; a file that cannot be written.
 pub fn grid<S: AsRef<str>>(
     path: impl AsRef<Path>,
     title: &str,
@@ -149,7 +150,7 @@ pub(super) fn tiles(images: &Tensor) -> Result<Tiles<'_>> {
     if !images.dtype().is_float() {
         return Err(Error::dtype("grid", "images of floats (see data::image::to_float)", &[images.dtype()]));
     }
-    let numbers: Vec<f64> = images.array().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+    let numbers = numbers(images.array())?;
     if let Some(bad) = numbers.iter().find(|x| !(0.0..=1.0).contains(*x)) {
         return Err(Error::argument("grid", "numbers from 0 to 1", bad));
     }

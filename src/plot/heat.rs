@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use candle_core::DType;
-
 use super::axis::{Axis, Scale, TINY};
 use super::canvas::mix;
 use super::drawing::{Area, Drawing};
 use super::text::{LEFT, Letters, MIDDLE, RIGHT, TOP};
 use super::{FRAME, INK, Rgb, TICK, TITLE, WHITE};
 use crate::autograd::Tensor;
+use crate::autograd::array::numbers;
 use crate::error::{Error, Result};
 
 const WIDEST: f32 = 640.0;
@@ -30,6 +29,12 @@ const NOT_FINITE: Rgb = [150, 150, 150];
 /// The darkest colours are ± the largest absolute value. A number that is not finite is grey, and the picture says how many
 /// there are.
 ///
+/// # Shapes
+/// (h, w), of any dtype; row 0 is at the top.
+///
+/// # Errors
+/// Another rank; no elements; numbers beyond ±1e300; a file that cannot be written.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let path = std::env::temp_dir().join("tealight-doc-heat.svg");
@@ -40,23 +45,14 @@ const NOT_FINITE: Rgb = [150, 150, 150];
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Shapes
-/// (h, w), of any dtype; row 0 is at the top.
-///
-/// # Errors
-/// Another rank; no elements; numbers beyond ±1e300; a file that cannot be written.
 pub fn heat(path: impl AsRef<Path>, title: &str, matrix: &Tensor) -> Result<()> {
     let (rows, columns) = match *matrix.dims() {
         [rows, columns] if rows > 0 && columns > 0 => (rows, columns),
         _ => return Err(Error::shape("heat", "a matrix (h, w), not empty", &[matrix.dims()])),
     };
-    let numbers: Vec<f64> = matrix.array().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+    let numbers = numbers(matrix.array())?;
     let odd = numbers.iter().filter(|x| !x.is_finite()).count();
-    let largest = numbers.iter().filter(|x| x.is_finite()).fold(0.0_f64, |m, x| m.max(x.abs()));
-    if largest > 1e300 {
-        return Err(Error::argument("heat", "numbers within ±1e300", format!("{largest:e}")));
-    }
+    let largest = largest("heat", &numbers)?;
     // Zeros alone have a bar too.
     let largest = if largest < TINY { 1.0 } else { largest };
     let bar = Axis::new(Scale::Linear, -largest, largest, 8);
@@ -111,6 +107,15 @@ pub fn heat(path: impl AsRef<Path>, title: &str, matrix: &Tensor) -> Result<()> 
         drawing.text(&text, TICK, (area.left, down - TICK), LEFT, INK);
     }
     drawing.save(path)
+}
+
+/// The largest absolute value of the finite numbers. Those near the end of f64 cannot be scaled.
+pub(super) fn largest(op: &'static str, numbers: &[f64]) -> Result<f64> {
+    let largest = numbers.iter().filter(|x| x.is_finite()).fold(0.0_f64, |m, x| m.max(x.abs()));
+    if largest > 1e300 {
+        return Err(Error::argument(op, "numbers within ±1e300", format!("{largest:e}")));
+    }
+    Ok(largest)
 }
 
 /// The colour of a number from −1 to 1.

@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use candle_core::DType;
-
 use super::axis::{Axis, Scale};
 use super::drawing::{Area, Drawing};
 use super::text::{LEFT, Letters, MIDDLE, RIGHT, TOP};
 use super::{COLORS, FRAME, INK, LABEL, Rgb, TICK, TITLE};
 use crate::autograd::Tensor;
+use crate::autograd::array::numbers;
 use crate::error::{Error, Result};
 
 const WIDTH: f32 = 480.0;
@@ -27,6 +26,9 @@ const GRID: Rgb = [216, 216, 216];
 /// The highest bar of each is as high as there is room; beside it stands how many numbers there are, their mean and their standard
 /// deviation. What is not finite is counted and has no bar.
 ///
+/// # Errors
+/// More than 200 tensors; numbers beyond ±1e300; a file that cannot be written.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let path = std::env::temp_dir().join("tealight-doc-histogram.svg");
@@ -38,9 +40,6 @@ const GRID: Rgb = [216, 216, 216];
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// More than 200 tensors; numbers beyond ±1e300; a file that cannot be written.
 pub fn histogram<S: AsRef<str>>(
     path: impl AsRef<Path>,
     title: &str,
@@ -56,7 +55,7 @@ fn drawn<S: AsRef<str>>(title: &str, label: &str, series: &[(S, Tensor)]) -> Res
     }
     let mut all: Vec<(Vec<f64>, usize)> = Vec::new();
     for (_, tensor) in series {
-        let numbers: Vec<f64> = tensor.array().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+        let numbers = numbers(tensor.array())?;
         let finite: Vec<f64> = numbers.iter().copied().filter(|x| x.is_finite()).collect();
         let odd = numbers.len() - finite.len();
         all.push((finite, odd));
@@ -126,12 +125,12 @@ fn notes(numbers: &[f64], odd: usize) -> [String; 2] {
     let count = format!("{} numbers{odd}", numbers.len());
     match numbers.is_empty() {
         true => [count, String::new()],
-        false => [count, format!("{} ± {}", short(mean), short(deviation))],
+        false => [count, format!("{} ± {}", three_digits(mean), three_digits(deviation))],
     }
 }
 
 /// Three digits of a number.
-pub(super) fn short(x: f64) -> String {
+pub(super) fn three_digits(x: f64) -> String {
     let text = match x.abs() {
         0.0 => "0".into(),
         size if (1e-3..1e4).contains(&size) => {
@@ -170,8 +169,8 @@ mod tests {
     }
 
     #[test]
-    fn three_digits() {
-        let texts = [0.0, 1.0, -12.345, 999.96, 12345.0, 0.001234, -1.5e-7].map(short);
+    fn three_digits_of_each_size() {
+        let texts = [0.0, 1.0, -12.345, 999.96, 12345.0, 0.001234, -1.5e-7].map(three_digits);
         assert_eq!(texts, ["0", "1.00", "−12.3", "1000", "1.23e4", "0.00123", "−1.50e−7"]);
     }
 }

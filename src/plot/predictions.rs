@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use candle_core::{DType, Device};
+use candle_core::Device;
 
 use super::Rgb;
 use super::drawing::Drawing;
 use super::grid::{Caption, lay_out, tiles};
-use super::heat::color;
+use super::heat::{color, largest};
 use crate::autograd::Tensor;
+use crate::autograd::array::numbers;
 use crate::data::Labelled;
 use crate::error::{Error, Result};
 use crate::metrics::decided;
@@ -22,6 +23,12 @@ const WRONG: Rgb = [200, 30, 30];
 /// Writes a picture of pictures, each with the class that was predicted: a right one green, a wrong one red with the class that
 /// it is.
 ///
+/// # Shapes
+/// Images as in [`grid`](super::grid()); predictions as in [`metrics`](crate::metrics): scores (n, c), or classes (n).
+///
+/// # Errors
+/// As [`grid`](super::grid()); predictions of another shape.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let path = std::env::temp_dir().join("tealight-doc-predictions.svg");
@@ -33,12 +40,6 @@ const WRONG: Rgb = [200, 30, 30];
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Shapes
-/// Images as in [`grid`](super::grid()); predictions as in [`metrics`](crate::metrics): scores (n, c), or classes (n).
-///
-/// # Errors
-/// As [`grid`](super::grid()); predictions of another shape.
 pub fn predictions(path: impl AsRef<Path>, title: &str, images: &Labelled, predicted: &Tensor) -> Result<()> {
     let classes = decided("predictions", predicted, &images.targets, None)?;
     let tiles = tiles(&images.inputs)?;
@@ -67,6 +68,12 @@ const MISTAKES: usize = 100;
 /// Writes a picture of the pictures whose class was predicted wrongly, at most 100 of them, with the class that was predicted and
 /// the one that it is.
 ///
+/// # Shapes
+/// As [`predictions`].
+///
+/// # Errors
+/// As [`predictions`].
+///
 /// ```
 /// use tealight::prelude::*;
 /// let path = std::env::temp_dir().join("tealight-doc-mistakes.svg");
@@ -77,12 +84,6 @@ const MISTAKES: usize = 100;
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Shapes
-/// As [`predictions`].
-///
-/// # Errors
-/// As [`predictions`].
 pub fn mistakes(path: impl AsRef<Path>, images: &Labelled, predicted: &Tensor) -> Result<()> {
     let classes = decided("mistakes", predicted, &images.targets, None)?;
     let pairs = classes.predicted.iter().zip(&classes.targets).enumerate();
@@ -102,6 +103,13 @@ pub fn mistakes(path: impl AsRef<Path>, images: &Labelled, predicted: &Tensor) -
 
 /// Writes a picture of a layer's weights as pictures: blue below 0, white at 0, red above, one scale for all.
 ///
+/// # Shapes
+/// (n, h, w), or (n, c, h, w) as a convolution has them: n · c pictures.
+///
+/// # Errors
+/// Another shape, or an empty one; numbers beyond ±1e300; more than fit into 16,384 rows of pixels; a file that cannot be
+/// written. What is not finite is grey.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let path = std::env::temp_dir().join("tealight-doc-weights.svg");
@@ -114,13 +122,6 @@ pub fn mistakes(path: impl AsRef<Path>, images: &Labelled, predicted: &Tensor) -
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Shapes
-/// (n, h, w), or (n, c, h, w) as a convolution has them: n · c pictures.
-///
-/// # Errors
-/// Another shape, or an empty one; numbers beyond ±1e300; more than fit into 16,384 rows of pixels; a file that cannot be
-/// written. What is not finite is grey.
 pub fn weights(path: impl AsRef<Path>, title: &str, weights: &Tensor) -> Result<()> {
     weighed(title, weights)?.save(path)
 }
@@ -136,11 +137,8 @@ fn weighed(title: &str, weights: &Tensor) -> Result<Drawing> {
         let expected = "weights (n, h, w) or (n, c, h, w), not empty";
         return Err(Error::shape("weights", expected, &[weights.dims()]));
     }
-    let numbers: Vec<f64> = weights.array().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
-    let largest = numbers.iter().filter(|x| x.is_finite()).fold(0.0_f64, |m, x| m.max(x.abs()));
-    if largest > 1e300 {
-        return Err(Error::argument("weights", "numbers within ±1e300", format!("{largest:e}")));
-    }
+    let numbers = numbers(weights.array())?;
+    let largest = largest("weights", &numbers)?;
     let scale = if largest < super::axis::TINY { 1.0 } else { largest };
     let n = numbers.len() / size;
     let names: Vec<String> = (0..n)

@@ -16,6 +16,9 @@ const SIZE: (f32, f32) = (524.0, 560.0);
 ///
 /// More than two classes have a curve each, for that class against all others.
 ///
+/// # Errors
+/// A class without examples, or with all of them; a file that cannot be written.
+///
 /// ```
 /// use tealight::metrics::{Metric, RocAuc};
 /// use tealight::prelude::*;
@@ -29,9 +32,6 @@ const SIZE: (f32, f32) = (524.0, 560.0);
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// A class without examples, or with all of them; a file that cannot be written.
 pub fn roc<S: AsRef<str>>(path: impl AsRef<Path>, title: &str, series: &[(S, &RocAuc)]) -> Result<()> {
     let mut lines = Vec::new();
     for (name, auc) in series {
@@ -53,6 +53,9 @@ pub fn roc<S: AsRef<str>>(path: impl AsRef<Path>, title: &str, series: &[(S, &Ro
 ///
 /// The larger a dot, the more examples it stands for. Below the diagonal a model is too sure of itself.
 ///
+/// # Errors
+/// No examples; a file that cannot be written.
+///
 /// ```
 /// use tealight::metrics::{CalibrationError, Metric};
 /// use tealight::prelude::*;
@@ -66,9 +69,6 @@ pub fn roc<S: AsRef<str>>(path: impl AsRef<Path>, title: &str, series: &[(S, &Ro
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// No examples; a file that cannot be written.
 pub fn calibration<S: AsRef<str>>(
     path: impl AsRef<Path>,
     title: &str,

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::curve::{self, Axes};
-use super::histogram::short;
+use super::histogram::three_digits;
 use super::svg::{document, escaped};
 use super::{confusion, drawing::Drawing};
 use crate::error::Result;
@@ -79,6 +79,9 @@ svg { max-width: 100%; height: auto; display: block }";
 ///
 /// The page is one file, with the pictures in it as SVG. It has no scripts, and asks for nothing from elsewhere.
 ///
+/// # Errors
+/// What [`curve`](super::curve()) or [`confusion`](super::confusion()) cannot draw; a file that cannot be written.
+///
 /// ```
 /// use tealight::plot::{Axes, Curves, Report, report};
 /// let path = std::env::temp_dir().join("tealight-doc-report-fn.html");
@@ -95,9 +98,6 @@ svg { max-width: 100%; height: auto; display: block }";
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// What [`curve`](super::curve()) or [`confusion`](super::confusion()) cannot draw; a file that cannot be written.
 pub fn report(path: impl AsRef<Path>, report: &Report) -> Result<()> {
     let page = page(report)?;
     replace(path.as_ref(), |file| file.write_all(page.as_bytes()))
@@ -150,7 +150,7 @@ fn figure(out: &mut String, name: &str, drawing: &Drawing) -> Result<()> {
 
 /// Four digits of a share, three of another number.
 fn digits(x: f64) -> String {
-    if (0.1..1.0).contains(&x) { format!("{x:.4}") } else { short(x) }
+    if (0.1..1.0).contains(&x) { format!("{x:.4}") } else { three_digits(x) }
 }
 
 #[cfg(test)]

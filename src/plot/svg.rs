@@ -44,7 +44,8 @@ fn element(out: &mut String, drawing: &Drawing, shape: &Shape) -> Result<()> {
                 true => ((place.0 + baseline, place.1), " rotate(-90)"),
                 false => ((place.0, place.1 + baseline), ""),
             };
-            let (x, y, length) = (short(x), short(y), short(drawing.letters.width(text, *size)));
+            let (x, y, length) =
+                (hundredths(x), hundredths(y), hundredths(drawing.letters.width(text, *size)));
             let (color, text) = (hex(*color), escaped(text));
             write!(
                 out,
@@ -53,7 +54,7 @@ fn element(out: &mut String, drawing: &Drawing, shape: &Shape) -> Result<()> {
             )
         }
         Shape::Fill { area, color } => {
-            let [x, y, w, h] = [area.left, area.top, area.width(), area.height()].map(short);
+            let [x, y, w, h] = [area.left, area.top, area.width(), area.height()].map(hundredths);
             let color = hex(*color);
             write!(
                 out,
@@ -61,7 +62,7 @@ fn element(out: &mut String, drawing: &Drawing, shape: &Shape) -> Result<()> {
             )
         }
         Shape::Picture { area, pixels } => {
-            let [x, y, w, h] = [area.left, area.top, area.width(), area.height()].map(short);
+            let [x, y, w, h] = [area.left, area.top, area.width(), area.height()].map(hundredths);
             let png = base64(&png(area.width() as usize, pixels)?);
             write!(
                 out,
@@ -74,11 +75,11 @@ fn element(out: &mut String, drawing: &Drawing, shape: &Shape) -> Result<()> {
             match points[..] {
                 [] => Ok(()),
                 [(x, y), ref rest @ ..] if rest.iter().all(|&point| point == (x, y)) => {
-                    let [x, y, r] = [x, y, width / 2.0].map(short);
+                    let [x, y, r] = [x, y, width / 2.0].map(hundredths);
                     write!(out, "<circle cx=\"{x}\" cy=\"{y}\" r=\"{r}\" fill=\"{color}\"/>")
                 }
                 _ => {
-                    let pair = |&(x, y): &Point| format!("{},{}", short(x), short(y));
+                    let pair = |&(x, y): &Point| format!("{},{}", hundredths(x), hundredths(y));
                     let points: Vec<String> = points.iter().map(pair).collect();
                     let points = points.join(" ");
                     write!(
@@ -94,7 +95,7 @@ fn element(out: &mut String, drawing: &Drawing, shape: &Shape) -> Result<()> {
 }
 
 /// Hundredths of a pixel are enough.
-fn short(x: f32) -> String {
+fn hundredths(x: f32) -> String {
     let text = format!("{x:.2}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     if text == "-0" { "0".into() } else { text.into() }

@@ -22,6 +22,9 @@ use crate::error::Result;
 pub trait Batches {
     /// The examples in batches of this size, in an order from this seed or, without one, as they are.
     ///
+    /// # Errors
+    /// A size of 0.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// use tealight::train::Batches;
@@ -30,9 +33,6 @@ pub trait Batches {
     /// assert!(x.batches(0, None).is_err());
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A size of 0.
     fn batches(&self, size: usize, seed: Option<u64>) -> Result<DataLoader>;
 }
 

@@ -45,6 +45,9 @@ use crate::optim::Optimizer;
 pub trait Callback {
     /// Before the first step. A run that goes on has a history already.
     ///
+    /// # Errors
+    /// Whatever ends the training.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// use tealight::train::{Callback, Run};
@@ -60,15 +63,15 @@ pub trait Callback {
     /// assert_eq!(trainer.fit(&x, None)?.last("rate")?, 0.1);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Whatever ends the training.
     #[doc(alias = "on_train_begin")]
     fn begin(&mut self, _: &mut Run) -> Result<()> {
         Ok(())
     }
 
     /// After each step of the optimizer.
+    ///
+    /// # Errors
+    /// Whatever ends the training.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -90,15 +93,15 @@ pub trait Callback {
     /// assert_eq!(trainer.fit(&x, None).unwrap_err().to_string(), "AtMost: expected fewer steps, got 3");
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Whatever ends the training.
     #[doc(alias = "on_train_batch_end")]
     fn step(&mut self, _: &mut Run) -> Result<()> {
         Ok(())
     }
 
     /// After each epoch, when the validation is done and the history has it.
+    ///
+    /// # Errors
+    /// Whatever ends the training.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -119,15 +122,15 @@ pub trait Callback {
     /// assert_eq!(trainer.fit(&x, Some(&x))?.len(), 1);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Whatever ends the training.
     #[doc(alias = "on_epoch_end")]
     fn epoch(&mut self, _: &mut Run) -> Result<()> {
         Ok(())
     }
 
     /// After the last step, unless an error ended the training.
+    ///
+    /// # Errors
+    /// Whatever makes the training end with an error.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -146,9 +149,6 @@ pub trait Callback {
     /// assert_eq!(steps, 3);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Whatever makes the training end with an error.
     #[doc(alias = "on_train_end")]
     fn end(&mut self, _: &mut Run) -> Result<()> {
         Ok(())
@@ -170,20 +170,23 @@ pub trait Callback {
 
     /// What it has to remember when the training goes on after an interruption: it is saved in every checkpoint.
     ///
+    /// # Errors
+    /// What cannot be saved.
+    ///
     /// ```
     /// use tealight::train::{Callback, EarlyStopping};
     /// let state = EarlyStopping::new("valid_loss", 5).state()?;
     /// assert!(state.keys().eq(["bad", "best"])); // how many epochs in a row were no better, and the best score
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// What cannot be saved.
     fn state(&self) -> Result<BTreeMap<String, Tensor>> {
         Ok(BTreeMap::new())
     }
 
     /// Takes over what [`state`](Callback::state) gave.
+    ///
+    /// # Errors
+    /// Something that is missing, unknown, or of another kind.
     ///
     /// ```
     /// use tealight::train::{Callback, EarlyStopping};
@@ -193,9 +196,6 @@ pub trait Callback {
     /// assert_eq!(error.to_string(), "best: expected in the state, but not there");
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Something that is missing, unknown, or of another kind.
     fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         match state.keys().next() {
             None => Ok(()),
@@ -307,6 +307,9 @@ impl Run<'_> {
 
     /// The score of this name in the last epoch.
     ///
+    /// # Errors
+    /// There is none; the error lists those that there are.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// use tealight::train::Run;
@@ -319,9 +322,6 @@ impl Run<'_> {
     /// assert_eq!(error, "Scores: expected one of loss, rate, got \"valid_loss\"");
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// There is none; the error lists those that there are.
     pub fn score(&self, name: &str) -> Result<f64> {
         self.history.last(name)
     }

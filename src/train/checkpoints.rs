@@ -52,6 +52,9 @@ pub struct Checkpoints {
 impl Checkpoints {
     /// Writes to this directory, which is made if it is not there.
     ///
+    /// # Errors
+    /// A directory that cannot be made.
+    ///
     /// ```
     /// use tealight::train::Checkpoints;
     /// let dir = std::env::temp_dir().join("tealight-doc-checkpoints-new");
@@ -60,9 +63,6 @@ impl Checkpoints {
     /// # std::fs::remove_dir_all(dir).ok();
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A directory that cannot be made.
     pub fn new(directory: impl AsRef<Path>) -> Result<Self> {
         let directory = directory.as_ref().to_path_buf();
         std::fs::create_dir_all(&directory).map_err(|error| {

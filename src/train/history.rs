@@ -22,6 +22,9 @@ pub struct Scores(Vec<(String, f64)>);
 impl Scores {
     /// The score of this name.
     ///
+    /// # Errors
+    /// There is none; the error lists those that there are.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let model = Linear { weight: Parameter::new(Tensor::eye(2, DType::F32, &Device::Cpu)?), bias: None };
@@ -31,9 +34,6 @@ impl Scores {
     /// assert_eq!(scores.get("mae").unwrap_err().to_string(), "Scores: expected one of loss, got \"mae\"");
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// There is none; the error lists those that there are.
     pub fn get(&self, name: &str) -> Result<f64> {
         let found = self.0.iter().find(|(known, _)| known == name).map(|(_, score)| *score);
         found.ok_or_else(|| {
@@ -281,6 +281,9 @@ impl History {
 
     /// The score of this name in the last epoch.
     ///
+    /// # Errors
+    /// There is none; the error lists those that there are.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
@@ -290,9 +293,6 @@ impl History {
     /// assert_eq!(history.last("loss")?, history.curve("loss")[1].1);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// There is none; the error lists those that there are.
     pub fn last(&self, name: &str) -> Result<f64> {
         self.records.last().map_or(&Scores::default(), |record| &record.scores).get(name)
     }

@@ -7,7 +7,7 @@ use super::callback::{Callback, EachStep, Run};
 use crate::error::Result;
 use crate::metrics::Metric;
 use crate::optim::schedule::Schedule;
-use crate::optim::short;
+use crate::optim::without_paths;
 
 impl<'a> Trainer<'a> {
     /// How many times all examples are gone through.
@@ -79,7 +79,7 @@ impl<'a> Trainer<'a> {
     #[doc(alias = "lr_scheduler")]
     #[doc(alias = "LearningRateScheduler")]
     pub fn schedule<S: Schedule + 'a>(mut self, schedule: S) -> Self {
-        self.schedule_name = short(type_name::<S>());
+        self.schedule_name = without_paths(type_name::<S>());
         self.schedule = Some(Box::new(schedule));
         self
     }

@@ -39,6 +39,9 @@ impl RateRange {
     /// A tenth of the rate at which the loss was least: there it still falls, and it is far from where it runs away. A good rate to
     /// train with, or the largest of a schedule.
     ///
+    /// # Errors
+    /// A loss that never falls.
+    ///
     /// ```
     /// use tealight::train::RateRange;
     /// let range = RateRange { losses: vec![(0.01, 1.0), (0.1, 0.5), (1.0, 3.0)] };
@@ -46,9 +49,6 @@ impl RateRange {
     /// assert!(RateRange { losses: vec![(0.1, 1.0), (1.0, 2.0)] }.suggestion().is_err());
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A loss that never falls.
     pub fn suggestion(&self) -> Result<f64> {
         let least = self.losses.iter().min_by(|a, b| a.1.total_cmp(&b.1));
         match (self.losses.first(), least) {
@@ -65,6 +65,9 @@ impl Trainer<'_> {
     /// Trains for `steps` steps with learning rates that grow from `from` to `to`, and puts the model and the optimizer back as
     /// they were. It ends early when the loss becomes very large. Schedule, callbacks and epochs are left aside.
     ///
+    /// # Errors
+    /// Rates that are not positive and growing, fewer than two steps; what [`fit`](Trainer::fit) refuses.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// use tealight::train::Trainer;
@@ -76,9 +79,6 @@ impl Trainer<'_> {
     /// assert!((1e-3..1.0).contains(&range.suggestion()?));
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Rates that are not positive and growing, fewer than two steps; what [`fit`](Trainer::fit) refuses.
     #[doc(alias = "lr_find")]
     pub fn rate_range(&mut self, data: &dyn Batches, from: f64, to: f64, steps: u64) -> Result<RateRange> {
         if !(from > 0.0 && from < to && to.is_finite() && steps > 1) {

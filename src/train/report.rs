@@ -11,6 +11,9 @@ impl History {
     ///
     /// The page is one file, with the pictures in it. The confusion matrix is there if a metric of the trainer counts it.
     ///
+    /// # Errors
+    /// A file that cannot be written.
+    ///
     /// ```
     /// use tealight::metrics::ConfusionMatrix;
     /// use tealight::prelude::*;
@@ -29,9 +32,6 @@ impl History {
     /// # std::fs::remove_file(page).ok();
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A file that cannot be written.
     pub fn report(&self, path: impl AsRef<Path>) -> Result<()> {
         report(path, &self.page())
     }

@@ -82,6 +82,9 @@ impl Trainer<'_> {
     /// The trainer is to be made as it was then, with the same data, settings and callbacks, in the same order, before this is
     /// called.
     ///
+    /// # Errors
+    /// A file that cannot be read, is cut off, or is no checkpoint; one of another model, optimizer or seed.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// use tealight::train::Checkpoints;
@@ -98,9 +101,6 @@ impl Trainer<'_> {
     /// # std::fs::remove_dir_all(dir).ok();
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A file that cannot be read, is cut off, or is no checkpoint; one of another model, optimizer or seed.
     pub fn resume(mut self, path: impl AsRef<Path>) -> Result<Self> {
         let checkpoint = Checkpoint::read(path)?;
         let own = [("seed", self.seed), ("accumulate", self.accumulate as u64)];

@@ -138,7 +138,7 @@ fn the_history_says_how_it_was_made() -> Result<()> {
             "seed 3"
         ]
     );
-    assert_eq!(crate::optim::short("a::b::Mean<(u8, a::c::Bce)>"), "Mean<(u8, Bce)>");
+    assert_eq!(crate::optim::without_paths("a::b::Mean<(u8, a::c::Bce)>"), "Mean<(u8, Bce)>");
     assert_eq!(history.summary(), model.summary(&[40, 3])?.to_string());
     let right: u64 = history.confusion().unwrap().counts()?.iter().enumerate().map(|(i, row)| row[i]).sum();
     assert_eq!(right as f64 / 40.0, history.last("valid_accuracy")?);

@@ -110,6 +110,11 @@ impl<'a> Trainer<'a> {
     ///
     /// Each call is a training of its own, from epoch 0, with the model and the optimizer as they are.
     ///
+    /// # Errors
+    /// No examples; a loss that is NaN or infinite, said with the number of the step, which is not taken; whatever the data, the
+    /// model, the loss, the optimizer or a callback refuses. [`Error::Interrupted`] after Ctrl-C, if a callback saves the training
+    /// then, as [`Checkpoints`](super::Checkpoints) does.
+    ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
@@ -122,11 +127,6 @@ impl<'a> Trainer<'a> {
     /// assert!(error.starts_with("step 1: fit: expected a loss that is finite"));
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// No examples; a loss that is NaN or infinite, said with the number of the step, which is not taken; whatever the data, the
-    /// model, the loss, the optimizer or a callback refuses. [`Error::Interrupted`] after Ctrl-C, if a callback saves the training
-    /// then, as [`Checkpoints`](super::Checkpoints) does.
     pub fn fit(&mut self, train: &dyn Batches, valid: Option<&dyn Batches>) -> Result<History> {
         let mut loader = train.batches(self.batch_size, Some(self.seed))?;
         if loader.is_empty() {
@@ -188,6 +188,9 @@ impl<'a> Trainer<'a> {
 
     /// The loss and the metrics on data that the model does not learn from.
     ///
+    /// # Errors
+    /// No examples; whatever the data, the model or the loss refuses.
+    ///
     /// ```
     /// use tealight::metrics::Mae;
     /// use tealight::prelude::*;
@@ -198,14 +201,14 @@ impl<'a> Trainer<'a> {
     /// assert_eq!((scores.get("loss")?, scores.get("mae")?), (4.0, 2.0));
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// No examples; whatever the data, the model or the loss refuses.
     pub fn evaluate(&mut self, data: &dyn Batches) -> Result<Scores> {
         self.measure(&data.batches(self.batch_size, None)?)
     }
 
     /// What the model predicts for the inputs of the data, batch by batch, in one tensor. Plain inputs are data too.
+    ///
+    /// # Errors
+    /// No examples; whatever the data or the model refuses.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -215,9 +218,6 @@ impl<'a> Trainer<'a> {
     /// assert_eq!(trainer.predict(&x)?.dims(), [10, 3]); // of three batches
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// No examples; whatever the data or the model refuses.
     pub fn predict(&self, data: &dyn Batches) -> Result<Tensor> {
         let batches = data.batches(self.batch_size, None)?.epoch()?;
         let predictions =

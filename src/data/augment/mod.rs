@@ -30,6 +30,9 @@ use crate::ops::Rng;
 pub trait Augment: Send + Sync {
     /// The changed input. All that is random comes from `rng`.
     ///
+    /// # Errors
+    /// An input that it does not fit.
+    ///
     /// ```
     /// use tealight::data::{Augment, FlipHorizontal};
     /// use tealight::prelude::*;
@@ -39,9 +42,6 @@ pub trait Augment: Send + Sync {
     /// assert!(FlipHorizontal(0.5).apply(&row.sum_all()?, &mut Rng::seed(1)).is_err()); // a number has no sides
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// An input that it does not fit.
     fn apply(&self, input: &Tensor, rng: &mut Rng) -> Result<Tensor>;
 
     /// This change, and then another.

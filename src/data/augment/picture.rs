@@ -1,14 +1,18 @@
 //! Random changes to pictures.
 
-use candle_core::{DType, Device};
+use candle_core::Device;
 
 use super::Augment;
 use crate::autograd::Tensor;
+use crate::autograd::array::numbers;
 use crate::error::{Error, Result};
 use crate::formula::Real;
 use crate::ops::{Pad, Rng};
 
 /// Left and right change places, with this probability.
+///
+/// # Errors
+/// A probability that is not from 0 to 1; an input without two axes.
 ///
 /// ```
 /// use tealight::data::{Augment, FlipHorizontal};
@@ -18,9 +22,6 @@ use crate::ops::{Pad, Rng};
 /// assert_eq!(flipped.to_vec2::<f64>()?, [[2.0, 1.0], [4.0, 3.0]]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// A probability that is not from 0 to 1; an input without two axes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[doc(alias = "RandomHorizontalFlip")]
 pub struct FlipHorizontal(pub f64);
@@ -33,6 +34,9 @@ impl Augment for FlipHorizontal {
 
 /// Top and bottom change places, with this probability.
 ///
+/// # Errors
+/// A probability that is not from 0 to 1; an input without two axes.
+///
 /// ```
 /// use tealight::data::{Augment, FlipVertical};
 /// use tealight::prelude::*;
@@ -41,9 +45,6 @@ impl Augment for FlipHorizontal {
 /// assert_eq!(flipped.to_vec2::<f64>()?, [[3.0, 4.0], [1.0, 2.0]]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// A probability that is not from 0 to 1; an input without two axes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[doc(alias = "RandomVerticalFlip")]
 pub struct FlipVertical(pub f64);
@@ -64,6 +65,9 @@ fn flip(op: &'static str, probability: f64, x: &Tensor, axis: i64, rng: &mut Rng
 
 /// A part of this size, from any place of the picture, each equally likely.
 ///
+/// # Errors
+/// A picture that is smaller than the part, with its padding; an input without two axes.
+///
 /// ```
 /// use tealight::data::{Augment, RandomCrop};
 /// use tealight::prelude::*;
@@ -73,9 +77,6 @@ fn flip(op: &'static str, probability: f64, x: &Tensor, axis: i64, rng: &mut Rng
 /// assert_eq!(part, [[corner, corner + 1.0], [corner + 3.0, corner + 4.0]]); // neighbours stay neighbours
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// A picture that is smaller than the part, with its padding; an input without two axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RandomCrop {
     height: usize,
@@ -134,6 +135,9 @@ impl Augment for RandomCrop {
 /// Turned about the middle by a random angle, at most so many degrees either way. Between pixels the four around are blended,
 /// outside the picture there is 0.
 ///
+/// # Errors
+/// An angle that is negative or not finite; an input without two axes, or of a dtype that is no float.
+///
 /// ```
 /// use tealight::data::{Augment, Rotate};
 /// use tealight::prelude::*;
@@ -143,9 +147,6 @@ impl Augment for RandomCrop {
 /// assert_ne!(turned, x.to_vec2::<f64>()?);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// An angle that is negative or not finite; an input without two axes, or of a dtype that is no float.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[doc(alias = "RandomRotation")]
 pub struct Rotate(pub f64);
@@ -163,8 +164,7 @@ impl Augment for Rotate {
 fn rotated(x: &Tensor, degrees: f64) -> Result<Tensor> {
     let (height, width) = sides("Rotate", x)?;
     float("Rotate", x)?;
-    let pixels: Vec<f64> =
-        x.to_dtype(DType::F64)?.array().to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?;
+    let pixels = numbers(x.array())?;
     let angle = degrees.to_radians();
     // The same bits on every machine.
     let (sin, cos) = (Real::sin(angle), Real::cos(angle));
@@ -196,6 +196,9 @@ fn rotated(x: &Tensor, degrees: f64) -> Result<Tensor> {
 
 /// A random number of the normal distribution with this deviation is added to each element, of an input of any shape.
 ///
+/// # Errors
+/// A deviation that is negative; an input of a dtype that is no float.
+///
 /// ```
 /// use tealight::data::{Augment, Noise};
 /// use tealight::prelude::*;
@@ -204,9 +207,6 @@ fn rotated(x: &Tensor, degrees: f64) -> Result<Tensor> {
 /// assert!(largest > 0.1 && largest < 0.6); // some are beyond one deviation, none beyond six
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// A deviation that is negative; an input of a dtype that is no float.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[doc(alias = "GaussianNoise")]
 pub struct Noise(pub f64);

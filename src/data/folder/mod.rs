@@ -166,6 +166,15 @@ impl ImageFolder {
     /// The classes are numbered by name, and the pictures of a class come in the order of their names, on every machine.
     /// Hidden files and directories (`.name`) are passed over.
     ///
+    /// # Shapes
+    /// An input is (channels, height, width), as convolutions take it: f32 from 0 to 1, unless they are
+    /// [normalized](ImageFolder::normalize). Its target is the class number, a u32.
+    ///
+    /// # Errors
+    /// A directory that cannot be read, that has no sub-directory, or in which there are no pictures; files beside the
+    /// sub-directories, unless they are skipped; another number of means or deviations than of channels, or deviations that
+    /// are not above 0; a size that [`resize`](super::image::resize) refuses.
+    ///
     /// ```
     /// use tealight::data::{DataLoader, FlipHorizontal, ImageFolder};
     /// let dir = std::env::temp_dir().join("tealight-doc-folder-open");
@@ -179,15 +188,6 @@ impl ImageFolder {
     /// # std::fs::remove_dir_all(dir).ok();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    ///
-    /// # Shapes
-    /// An input is (channels, height, width), as convolutions take it: f32 from 0 to 1, unless they are
-    /// [normalized](ImageFolder::normalize). Its target is the class number, a u32.
-    ///
-    /// # Errors
-    /// A directory that cannot be read, that has no sub-directory, or in which there are no pictures; files beside the
-    /// sub-directories, unless they are skipped; another number of means or deviations than of channels, or deviations that
-    /// are not above 0; a size that [`resize`](super::image::resize) refuses.
     pub fn open(&self, directory: impl AsRef<Path>) -> Result<Pictures> {
         let directory = directory.as_ref();
         self.check()?;
@@ -264,6 +264,13 @@ impl ImageFolder {
 /// Hidden files and directories (`.name`) are passed over; every other file is tried. Alpha is discarded.
 /// [`ImageFolder::open`] gives the same pictures without holding them all.
 ///
+/// # Shapes
+/// Inputs (n, height, width, channels), f32 from 0 to 1, with 3 channels, or 1 for [`Color::Grey`].
+///
+/// # Errors
+/// A directory that cannot be read, that has no sub-directory, or in which no picture can be read; options that
+/// [`ImageFolder::open`] refuses.
+///
 /// ```
 /// use tealight::data::{ImageFolder, image_folder};
 /// let dir = std::env::temp_dir().join("tealight-doc-image-folder");
@@ -276,13 +283,6 @@ impl ImageFolder {
 /// # std::fs::remove_dir_all(dir).ok();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-///
-/// # Shapes
-/// Inputs (n, height, width, channels), f32 from 0 to 1, with 3 channels, or 1 for [`Color::Grey`].
-///
-/// # Errors
-/// A directory that cannot be read, that has no sub-directory, or in which no picture can be read; options that
-/// [`ImageFolder::open`] refuses.
 #[doc(alias = "ImageFolder")]
 pub fn image_folder(directory: impl AsRef<Path>, options: &ImageFolder) -> Result<(Labelled, Vec<Error>)> {
     let directory = directory.as_ref();

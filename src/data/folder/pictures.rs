@@ -52,6 +52,9 @@ impl Pictures {
 
     /// The class number of each picture, (n) of u32: for a stratified split.
     ///
+    /// # Errors
+    /// None in practice.
+    ///
     /// ```
     /// use tealight::data::{ImageFolder, stratified_split};
     /// use tealight::prelude::*;
@@ -67,9 +70,6 @@ impl Pictures {
     /// # std::fs::remove_dir_all(dir).ok();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    ///
-    /// # Errors
-    /// None in practice.
     pub fn classes(&self) -> Result<Tensor> {
         Tensor::from_vec(self.files.iter().map(|(class, _)| *class).collect(), self.files.len(), &Device::Cpu)
     }

@@ -114,25 +114,28 @@ impl Read {
 /// channel are rounded to 8, a palette is looked up, and of an animation the first picture is taken. A photo that says
 /// which way up it was taken is turned that way.
 ///
-/// ```
-/// use tealight::data::image;
-/// let digits = image::read(concat!(env!("CARGO_MANIFEST_DIR"), "/data/digits.png"))?;
-/// assert_eq!(digits.dims(), [288, 400, 1]);
-/// # Ok::<(), tealight::Error>(())
-/// ```
-///
 /// # Shapes
 /// (height, width, 1 to 4 channels).
 ///
 /// # Errors
 /// A file that is missing, empty, cut off or no picture; one of more than [`MAX_SIDE`](super::MAX_SIDE) pixels a side or
 /// [`MAX_BYTES`]; samples that are neither 8 nor 16 bits, nor fewer. Each names the file.
+///
+/// ```
+/// use tealight::data::image;
+/// let digits = image::read(concat!(env!("CARGO_MANIFEST_DIR"), "/data/digits.png"))?;
+/// assert_eq!(digits.dims(), [288, 400, 1]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 #[doc(alias = "imread")]
 pub fn read(path: impl AsRef<Path>) -> Result<Tensor> {
     read_with(path, &Read::new())
 }
 
 /// [`read`], with the channels asked for.
+///
+/// # Errors
+/// As [`read`].
 ///
 /// ```
 /// use tealight::data::image::{Color, Read, read_with};
@@ -143,14 +146,14 @@ pub fn read(path: impl AsRef<Path>) -> Result<Tensor> {
 /// # std::fs::remove_file(file).ok();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-///
-/// # Errors
-/// As [`read`].
 pub fn read_with(path: impl AsRef<Path>, options: &Read) -> Result<Tensor> {
     pixels(path.as_ref(), options)?.into_tensor()
 }
 
 /// The picture in the bytes of a file, which errors call `name`.
+///
+/// # Errors
+/// As [`read`].
 ///
 /// ```
 /// use tealight::data::image;
@@ -158,14 +161,14 @@ pub fn read_with(path: impl AsRef<Path>, options: &Read) -> Result<Tensor> {
 /// assert_eq!(picture.to_vec3::<u8>()?, [[[7], [9]]]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// As [`read`].
 pub fn from_bytes(name: impl AsRef<Path>, bytes: &[u8]) -> Result<Tensor> {
     from_bytes_with(name, bytes, &Read::new())
 }
 
 /// [`from_bytes`], with the channels asked for.
+///
+/// # Errors
+/// As [`read`].
 ///
 /// ```
 /// use tealight::data::image::{Color, Read, from_bytes_with};
@@ -175,9 +178,6 @@ pub fn from_bytes(name: impl AsRef<Path>, bytes: &[u8]) -> Result<Tensor> {
 /// assert_eq!(error, "upload 3: expected a picture, got an empty file");
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// As [`read`].
 pub fn from_bytes_with(name: impl AsRef<Path>, bytes: &[u8], options: &Read) -> Result<Tensor> {
     options.apply(decode(name.as_ref(), bytes)?).into_tensor()
 }
@@ -188,15 +188,15 @@ pub(super) fn pixels(path: &Path, options: &Read) -> Result<Pixels> {
 
 /// Bytes as f32 from 0 to 1, of any shape.
 ///
+/// # Errors
+/// Another dtype than u8.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let bytes = Tensor::new(&[0u8, 51, 255], &Device::Cpu)?;
 /// assert_eq!(tealight::data::image::to_float(&bytes)?.to_vec1::<f32>()?, [0.0, 0.2, 1.0]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// Another dtype than u8.
 pub fn to_float(image: &Tensor) -> Result<Tensor> {
     if image.dtype() != DType::U8 {
         return Err(Error::dtype("to_float", "a picture of u8", &[image.dtype()]));

@@ -20,14 +20,6 @@ use crate::error::{Error, Result};
 
 /// The picture with `height` × `width` pixels, whatever its proportions were.
 ///
-/// ```
-/// use tealight::prelude::*;
-/// use tealight::data::image;
-/// let picture = Tensor::full(7u8, (2, 2, 3), &Device::Cpu)?;
-/// assert_eq!(image::resize(&picture, 5, 4)?.dims(), [5, 4, 3]);
-/// # Ok::<(), tealight::Error>(())
-/// ```
-///
 /// # Shapes
 /// (h, w, c) to (height, width, c), or (h, w) to (height, width). With 2 or 4 channels the last is alpha: the colour of a
 /// transparent pixel has no weight.
@@ -38,6 +30,14 @@ use crate::error::{Error, Result};
 /// # Errors
 /// A dtype other than u8; an empty picture; a side that is 0 or more than [`MAX_SIDE`], or a result of more than
 /// [`MAX_BYTES`].
+///
+/// ```
+/// use tealight::prelude::*;
+/// use tealight::data::image;
+/// let picture = Tensor::full(7u8, (2, 2, 3), &Device::Cpu)?;
+/// assert_eq!(image::resize(&picture, 5, 4)?.dims(), [5, 4, 3]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
 pub fn resize(image: &Tensor, height: usize, width: usize) -> Result<Tensor> {
     let pixels = Pixels::of("resize", image)?;
     let resized = resized(&pixels, height, width)?.into_tensor()?;

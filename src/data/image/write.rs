@@ -2,19 +2,26 @@
 
 use std::path::Path;
 
-use candle_core::DType;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 
 use super::decode::MAX_SIDE;
 use super::pixels::{Pixels, dims};
 use crate::autograd::Tensor;
+use crate::autograd::array::numbers;
 use crate::error::{Error, Result};
 use crate::file::{file_error, replace};
 
 /// Writes a picture as a PNG file: u8, or floats from 0 to 1, which are rounded to the nearest of 256 steps.
 ///
 /// The file appears when it is whole; a full disk leaves what was there before.
+///
+/// # Shapes
+/// (h, w) or (h, w, c): 1 channel is grey, 2 grey and alpha, 3 rgb, 4 rgb and alpha.
+///
+/// # Errors
+/// A number outside [0, 1] or NaN, which the message names; integers other than u8; an empty picture, or one with more
+/// than [`MAX_SIDE`] pixels a side; a file that cannot be written.
 ///
 /// ```
 /// use tealight::data::image::{read, write_png};
@@ -25,13 +32,6 @@ use crate::file::{file_error, replace};
 /// # std::fs::remove_file(file).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Shapes
-/// (h, w) or (h, w, c): 1 channel is grey, 2 grey and alpha, 3 rgb, 4 rgb and alpha.
-///
-/// # Errors
-/// A number outside [0, 1] or NaN, which the message names; integers other than u8; an empty picture, or one with more
-/// than [`MAX_SIDE`] pixels a side; a file that cannot be written.
 #[doc(alias = "imwrite")]
 #[doc(alias = "save")]
 pub fn write_png(path: impl AsRef<Path>, image: &Tensor) -> Result<()> {
@@ -63,7 +63,7 @@ fn to_pixels(image: &Tensor) -> Result<Pixels> {
         return Pixels::of("write_png", image);
     }
     let (height, width, channels) = dims("write_png", image)?;
-    let numbers: Vec<f64> = image.array().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+    let numbers = numbers(image.array())?;
     let byte = |&x: &f64| match x {
         x if (0.0..=1.0).contains(&x) => Ok((x * 255.0).round() as u8),
         x => Err(Error::argument("write_png", "floats from 0 to 1", x)),

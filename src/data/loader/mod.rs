@@ -10,7 +10,7 @@ pub use epoch::{Epoch, Position};
 
 use super::augment::Augment;
 use super::dataset::Dataset;
-use super::split::listed;
+use super::split::fits_a_list;
 use crate::error::{Error, Result};
 use crate::ops::Rng;
 use epoch::{Plan, mix};
@@ -68,6 +68,9 @@ impl DataLoader {
     /// Cloning a data set of tensors is cheap. One that cannot be cloned, or whose type is not known, is passed in an `Arc`:
     /// `DataLoader::new(&Arc::new(data), 32)`, `&Arc<dyn Dataset>`.
     ///
+    /// # Errors
+    /// A batch size of 0.
+    ///
     /// ```
     /// use tealight::data::{DataLoader, TensorDataset};
     /// use tealight::prelude::*;
@@ -77,9 +80,6 @@ impl DataLoader {
     /// assert_eq!(last.0.to_vec1::<f64>()?, [4.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A batch size of 0.
     pub fn new<D: Dataset + Clone + 'static>(data: &D, batch_size: usize) -> Result<Self> {
         if batch_size == 0 {
             return Err(Error::argument(NAME, "a batch size of 1 or more", 0));
@@ -116,6 +116,9 @@ impl DataLoader {
     /// As many examples an epoch as there are, each drawn at random (so one may come twice), with a probability in
     /// proportion to its weight.
     ///
+    /// # Errors
+    /// Another number of weights than of examples; a weight that is negative or not finite; weights that are all 0.
+    ///
     /// ```
     /// use tealight::data::{DataLoader, TensorDataset};
     /// use tealight::prelude::*;
@@ -126,9 +129,6 @@ impl DataLoader {
     /// assert_eq!(inputs.to_vec1::<f64>()?, [2.0; 4]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Another number of weights than of examples; a weight that is negative or not finite; weights that are all 0.
     #[doc(alias = "WeightedRandomSampler")]
     pub fn weighted(mut self, weights: &[f64], seed: u64) -> Result<Self> {
         let n = self.examples.len();
@@ -265,6 +265,9 @@ impl DataLoader {
     /// The next epoch: all of it, or after [`restore`](DataLoader::restore) the rest of it. The loader goes on to the epoch
     /// after it at once, so that an iterator that is not used up costs nothing.
     ///
+    /// # Errors
+    /// More examples than can be shuffled (2³² − 1).
+    ///
     /// ```
     /// use tealight::data::{DataLoader, TensorDataset};
     /// use tealight::prelude::*;
@@ -274,9 +277,6 @@ impl DataLoader {
     /// assert_eq!((sizes, loader.position().epoch), (vec![2, 2, 1], 1));
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// More examples than can be shuffled (2³² − 1).
     pub fn epoch(&mut self) -> Result<Epoch> {
         let plan = Arc::new(Plan {
             order: self.listed_order()?,
@@ -308,6 +308,9 @@ impl DataLoader {
     /// Goes to a position that was saved: the next [`epoch`](DataLoader::epoch) begins there, and gives the batches that were
     /// left, bit for bit.
     ///
+    /// # Errors
+    /// A position of a loader with another number of examples, batch size, order or seed: its batches are others.
+    ///
     /// ```
     /// use tealight::data::{DataLoader, TensorDataset};
     /// use tealight::prelude::*;
@@ -324,9 +327,6 @@ impl DataLoader {
     /// assert_eq!(again.epoch()?.next().unwrap()?.0.to_vec1::<f64>()?, rest);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A position of a loader with another number of examples, batch size, order or seed: its batches are others.
     pub fn restore(&mut self, position: Position) -> Result<()> {
         if position.loader != self.fingerprint() || position.batch > self.len() {
             let expected = "a position of a loader with the same examples, batch size, order and seeds";
@@ -353,7 +353,7 @@ impl DataLoader {
         match &self.order {
             Order::Straight => Ok(None),
             Order::Shuffled(seed) => {
-                listed(NAME, n)?;
+                fits_a_list(NAME, n)?;
                 Ok(Some(Rng::seed(mix(&[*seed, self.epoch])).permutation(n)))
             }
             Order::Weighted(seed, sums) => {

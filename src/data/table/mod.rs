@@ -247,6 +247,14 @@ impl CsvOptions {
 /// A column is one of numbers or one of names: one that mixes them is an error, which names the first odd value. Values in
 /// double quotes may hold delimiters. For a second file, such as a test set, use [`CsvSchema`]: it reads both alike.
 ///
+/// # Shapes
+/// Inputs (n, columns), f32. Targets: u32 (n) of classes; f32 (n, 1) of numbers, as a model with one output gives them, and
+/// then no names.
+///
+/// # Errors
+/// A file that cannot be read, has no rows, or whose rows have different lengths; a column that is not there; a value that is
+/// missing, or none of its column. Each names the file, the line and the column.
+///
 /// ```
 /// use tealight::data::{CsvOptions, csv};
 /// let path = std::env::temp_dir().join("tealight-doc-csv.csv");
@@ -258,14 +266,6 @@ impl CsvOptions {
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-///
-/// # Shapes
-/// Inputs (n, columns), f32. Targets: u32 (n) of classes; f32 (n, 1) of numbers, as a model with one output gives them, and
-/// then no names.
-///
-/// # Errors
-/// A file that cannot be read, has no rows, or whose rows have different lengths; a column that is not there; a value that is
-/// missing, or none of its column. Each names the file, the line and the column.
 #[doc(alias = "read_csv")]
 pub fn csv(path: impl AsRef<Path>, options: &CsvOptions) -> Result<Labelled> {
     let rows = raw::read(path.as_ref(), options)?;

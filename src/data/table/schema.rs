@@ -51,6 +51,9 @@ pub(super) enum Kind {
 impl CsvSchema {
     /// The columns of the table in a file.
     ///
+    /// # Errors
+    /// As [`csv`](super::csv).
+    ///
     /// ```
     /// use tealight::data::{CsvOptions, CsvSchema};
     /// let path = std::env::temp_dir().join("tealight-doc-schema-of.csv");
@@ -60,9 +63,6 @@ impl CsvSchema {
     /// # std::fs::remove_file(path).ok();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    ///
-    /// # Errors
-    /// As [`csv`](super::csv).
     pub fn of(path: impl AsRef<Path>, options: &CsvOptions) -> Result<Self> {
         let rows = raw::read(path.as_ref(), options)?;
         let schema = CsvSchema::infer(&rows, options)?;
@@ -72,6 +72,9 @@ impl CsvSchema {
     }
 
     /// The table in a file that has the same columns, perhaps in another order; other columns are passed over.
+    ///
+    /// # Errors
+    /// As [`csv`](super::csv); a name that was not in the first file.
     ///
     /// ```
     /// use tealight::data::{CsvOptions, CsvSchema};
@@ -84,15 +87,16 @@ impl CsvSchema {
     /// # std::fs::remove_file(new).ok();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    ///
-    /// # Errors
-    /// As [`csv`](super::csv); a name that was not in the first file.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Labelled> {
         self.encode(raw::read(path.as_ref(), &self.options)?)
     }
 
     /// The inputs alone of a table in a file, (n, columns): its columns may come in another order, and the target need not be
     /// among them. No row is left out: a missing value is filled, or else an error.
+    ///
+    /// # Errors
+    /// A file that cannot be read or has no rows, a column that is not there, a name that was not in the first file, a missing
+    /// value that is not filled. Each names the file, the line and the column.
     ///
     /// ```
     /// use tealight::data::{CsvOptions, CsvSchema};
@@ -105,10 +109,6 @@ impl CsvSchema {
     /// # std::fs::remove_file(new).ok();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    ///
-    /// # Errors
-    /// A file that cannot be read or has no rows, a column that is not there, a name that was not in the first file, a missing
-    /// value that is not filled. Each names the file, the line and the column.
     pub fn inputs(&self, path: impl AsRef<Path>) -> Result<Tensor> {
         let rows = raw::read(path.as_ref(), &self.options)?;
         let places = self.inputs.iter().map(|column| rows.find(&column.name)).collect::<Result<Vec<_>>>()?;

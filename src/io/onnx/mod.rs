@@ -24,18 +24,6 @@ use merge::{Graph, merged};
 /// be a layer of this crate, one of your own, or a formula. The input is `input` and the output `output`; parameters keep
 /// their names, such as `0.weight`. The file is of opset 17 (2022). [`OnnxExport`] has options.
 ///
-/// ```
-/// use tealight::prelude::*;
-/// let rng = &mut Rng::seed(1);
-/// let model = Sequential::new().push(Linear::new(64, 32, rng)?).push(Relu).push(Linear::new(32, 10, rng)?);
-/// let path = std::env::temp_dir().join(format!("tealight-doc-{}.onnx", std::process::id()));
-/// tealight::io::export_onnx(&path, &model, &[1, 64])?;
-/// let bytes = std::fs::read(&path).unwrap();
-/// assert!(["Gemm", "Relu"].iter().all(|node| bytes.windows(4).any(|word| word == node.as_bytes())));
-/// # std::fs::remove_file(path).ok();
-/// # Ok::<(), tealight::Error>(())
-/// ```
-///
 /// # Precision
 /// Within rounding of what the model computes itself. The engine has functions of its own, and may not have all in every
 /// type: onnxruntime 1.32 knows convolutions, mean pools, upsampling and erf (for [`Gelu`](crate::activation::Gelu)) in f32
@@ -54,6 +42,18 @@ use merge::{Graph, merged};
 /// * a model that cannot take batches of several sizes: see [`OnnxExport::fixed_batch`].
 ///
 /// A file that cannot be written; a model of 2 GiB or more.
+///
+/// ```
+/// use tealight::prelude::*;
+/// let rng = &mut Rng::seed(1);
+/// let model = Sequential::new().push(Linear::new(64, 32, rng)?).push(Relu).push(Linear::new(32, 10, rng)?);
+/// let path = std::env::temp_dir().join(format!("tealight-doc-{}.onnx", std::process::id()));
+/// tealight::io::export_onnx(&path, &model, &[1, 64])?;
+/// let bytes = std::fs::read(&path).unwrap();
+/// assert!(["Gemm", "Relu"].iter().all(|node| bytes.windows(4).any(|word| word == node.as_bytes())));
+/// # std::fs::remove_file(path).ok();
+/// # Ok::<(), tealight::Error>(())
+/// ```
 pub fn export_onnx(path: impl AsRef<Path>, model: &(impl Layer + ?Sized), shape: &[usize]) -> Result<()> {
     OnnxExport::new(shape).write(path, model)
 }
@@ -187,6 +187,9 @@ impl OnnxExport {
 
     /// Writes the file.
     ///
+    /// # Errors
+    /// Those of [`export_onnx`]; names that are alike, or that a parameter has; integers of another type, or none.
+    ///
     /// ```
     /// use tealight::io::OnnxExport;
     /// use tealight::prelude::*;
@@ -197,9 +200,6 @@ impl OnnxExport {
     /// assert!(!path.exists()); // a file is whole or is not there
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Those of [`export_onnx`]; names that are alike, or that a parameter has; integers of another type, or none.
     pub fn write(&self, path: impl AsRef<Path>, model: &(impl Layer + ?Sized)) -> Result<()> {
         let path = path.as_ref();
         let graph = self.graph(model)?;

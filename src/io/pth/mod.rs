@@ -35,6 +35,10 @@ use state::{Numbers, View, state_dict};
 /// Views are read as what they show, and each tensor has memory of its own, whatever it shared with others in PyTorch. Nothing in
 /// the file is run.
 ///
+/// # Errors
+/// A file that cannot be read, is cut off or damaged, or is none of PyTorch's since 1.6; no state dict, or several; a tensor that is
+/// complex, sparse, quantized or negated lazily; tensors far larger than the file.
+///
 /// ```
 /// use tealight::io;
 /// use tealight::prelude::*;
@@ -42,10 +46,6 @@ use state::{Numbers, View, state_dict};
 /// assert_eq!(tensors["view.whole"].dims(), [2, 3, 4]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// A file that cannot be read, is cut off or damaged, or is none of PyTorch's since 1.6; no state dict, or several; a tensor that is
-/// complex, sparse, quantized or negated lazily; tensors far larger than the file.
 #[doc(alias = "torch")]
 #[doc(alias = "pt")]
 pub fn read_pth(path: impl AsRef<Path>, device: &Device) -> Result<BTreeMap<String, Tensor>> {
@@ -57,7 +57,7 @@ pub fn read_pth(path: impl AsRef<Path>, device: &Device) -> Result<BTreeMap<Stri
 const OLD: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 
 /// Whether a file begins as PyTorch's do.
-pub(super) fn begins_like_one(bytes: &[u8]) -> bool {
+pub(super) fn looks_like_pth(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(OLD)
 }
 

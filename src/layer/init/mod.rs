@@ -24,6 +24,7 @@
 use candle_core::{DType, Device, Shape};
 
 use crate::autograd::Tensor;
+use crate::autograd::array::count;
 use crate::error::{Error, Result};
 use crate::ops::Rng;
 
@@ -75,20 +76,20 @@ pub enum Fan {
 impl Fan {
     /// How many products that are, of a weight of the shape (outputs, inputs, window..).
     ///
+    /// # Errors
+    /// Fewer than two axes.
+    ///
     /// ```
     /// use tealight::layer::init::Fan;
     /// assert_eq!((Fan::In.of(&[16, 3, 5, 5])?, Fan::Out.of(&[16, 3, 5, 5])?), (75, 400));
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Fewer than two axes.
     pub fn of(self, dims: &[usize]) -> Result<usize> {
         let [outputs, inputs, window @ ..] = dims else {
             return Err(Error::shape("init", "a weight (outputs, inputs, ..)", &[dims]));
         };
         let channels = if self == Fan::In { inputs } else { outputs };
-        Ok(window.iter().fold(*channels, |product, &size| product.saturating_mul(size)))
+        Ok(channels.saturating_mul(count(window)))
     }
 }
 
@@ -140,6 +141,10 @@ pub fn normal(shape: impl Into<Shape>, mean: f64, std: f64, rng: &mut Rng) -> Re
 
 /// Normal, but only between `low` and `high`; PyTorch's default is mean 0, deviation 1, between −2 and 2.
 ///
+/// # Errors
+/// A mean that is not finite, a deviation that is not above 0, bounds the wrong way round; a shape that does not fit in
+/// memory.
+///
 /// ```
 /// use tealight::layer::init;
 /// use tealight::prelude::*;
@@ -147,10 +152,6 @@ pub fn normal(shape: impl Into<Shape>, mean: f64, std: f64, rng: &mut Rng) -> Re
 /// assert!(x.to_vec1::<f32>()?.iter().all(|x| (-2.0..=2.0).contains(x)));
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// A mean that is not finite, a deviation that is not above 0, bounds the wrong way round; a shape that does not fit in
-/// memory.
 #[doc(alias = "trunc_normal_")]
 pub fn truncated_normal(
     shape: impl Into<Shape>,
@@ -305,6 +306,12 @@ pub fn lecun_normal(shape: impl Into<Shape>, rng: &mut Rng) -> Result<Tensor> {
 /// A matrix whose rows, or whose columns if there are fewer, stand at right angles and have the length `gain`; all such
 /// are equally likely. Further axes count as columns.
 ///
+/// # Errors
+/// Fewer than two axes; a gain that is not finite; a shape that does not fit in memory.
+///
+/// # Source
+/// A. M. Saxe and others 2013.
+///
 /// ```
 /// use tealight::layer::init;
 /// use tealight::prelude::*;
@@ -313,18 +320,10 @@ pub fn lecun_normal(shape: impl Into<Shape>, rng: &mut Rng) -> Result<Tensor> {
 /// assert!(distance.abs()?.max_all()?.to_scalar::<f32>()? < 1e-6);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// Fewer than two axes; a gain that is not finite; a shape that does not fit in memory.
-///
-/// # Source
-/// A. M. Saxe and others 2013.
 pub fn orthogonal(shape: impl Into<Shape>, gain: f64, rng: &mut Rng) -> Result<Tensor> {
     let zeros = Tensor::zeros(shape, DType::F32, &Device::Cpu)?;
     let (rows, columns) = match zeros.dims() {
-        [rows, rest @ ..] if !rest.is_empty() => {
-            (*rows, rest.iter().fold(1_usize, |product, &size| product.saturating_mul(size)))
-        }
+        [rows, rest @ ..] if !rest.is_empty() => (*rows, count(rest)),
         dims => return Err(Error::shape("orthogonal", "a weight (outputs, inputs, ..)", &[dims])),
     };
     if !gain.is_finite() {

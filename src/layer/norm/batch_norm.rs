@@ -20,7 +20,8 @@
 
 use candle_core::{DType, Device};
 
-use super::{affine, checked_eps, one_operator, ones, per_channel, product, zeros};
+use super::{affine, checked_eps, one_operator, ones, per_channel, zeros};
+use crate::autograd::array::count;
 use crate::autograd::{OnnxAttribute, Tensor, no_grad};
 use crate::error::{Error, Result};
 use crate::layer::{Buffer, Layer, Parameter, Parts, Pass};
@@ -208,7 +209,7 @@ impl<const D: usize> BatchNorm<D> {
         let c = self.channels;
         match x.dims() {
             &[n, channels, ref rest @ ..] if channels == c && (rest.len() == D || (D, rest) == (1, &[])) => {
-                Ok((n, product(rest)))
+                Ok((n, count(rest)))
             }
             dims => {
                 let expected = match D {

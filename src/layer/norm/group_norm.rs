@@ -16,8 +16,9 @@
 //! # Source
 //! Y. Wu and K. He 2018; D. Ulyanov, A. Vedaldi and V. Lempitsky 2016.
 
-use super::{affine, checked_eps, ones, per_channel, product, zeros};
+use super::{affine, checked_eps, ones, per_channel, zeros};
 use crate::autograd::Tensor;
+use crate::autograd::array::count;
 use crate::error::{Error, Result};
 use crate::layer::{Layer, Parameter, Parts, Pass};
 use crate::ops::standardize;
@@ -210,7 +211,7 @@ fn grouped(op: &'static str, x: &Tensor, groups: usize, channels: usize, eps: f6
         dims => return Err(Error::shape(op, format!("inputs of shape [n, {channels}, ..]"), &[dims])),
     };
     // Zero channels are no groups at all.
-    let width = (channels / groups.max(1)).saturating_mul(product(rest));
+    let width = (channels / groups.max(1)).saturating_mul(count(rest));
     if width == 1 {
         let expected = "two numbers or more in a group (one alone would always become 0)";
         return Err(Error::shape(op, expected, &[x.dims()]));

@@ -13,6 +13,7 @@ pub use rms_norm::RmsNorm;
 use candle_core::{DType, Device, Shape};
 
 use super::Parameter;
+use crate::autograd::array::count;
 use crate::autograd::{OnnxAttribute, Tensor, traced};
 use crate::error::{Error, Result};
 
@@ -67,12 +68,7 @@ fn per_channel(channels: usize, rank: usize) -> Vec<usize> {
     dims
 }
 
-/// How many elements there are; of axes that another one leaves empty there may seem to be more than any number.
-fn product(dims: &[usize]) -> usize {
-    dims.iter().fold(1, |product, &size| product.saturating_mul(size))
-}
-
 /// The axes of x as (rows, width): those from `start` on are one.
 fn rows(x: &Tensor, start: usize) -> (usize, usize) {
-    (product(&x.dims()[..start]), product(&x.dims()[start..]))
+    (count(&x.dims()[..start]), count(&x.dims()[start..]))
 }

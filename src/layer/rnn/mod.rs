@@ -114,6 +114,9 @@ impl<C: Cell<S>, const S: usize> Recurrent<C, S> {
     /// # Shapes
     /// Inputs (n, t, d) to outputs (n, t, h), or 2h in both directions; each tensor of a state is (layers · directions, n, h).
     ///
+    /// # Errors
+    /// Inputs of another shape, or without a step; a state that does not fit.
+    ///
     /// ```
     /// use tealight::layer::{Lstm, RnnOptions};
     /// use tealight::prelude::*;
@@ -126,9 +129,6 @@ impl<C: Cell<S>, const S: usize> Recurrent<C, S> {
     /// assert_eq!(more.dims(), [2, 7, 5]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Inputs of another shape, or without a step; a state that does not fit.
     pub fn run(
         &self,
         x: &Tensor,

@@ -60,7 +60,7 @@ fn fused_loops_and_blocks_give_the_same_bits() -> Result<()> {
 
 #[test]
 fn candle_ops_and_tensor_ops_give_the_same_numbers() -> Result<()> {
-    use super::super::lower::{Lower, Record, Value};
+    use super::super::machines::{Lower, Record, Value};
     use crate::formula::Program;
     let rng = &mut Rng::seed(4);
     let (a, b) = (Tensor::randn(0.0, 1.0, 500, rng)?, Tensor::randn(0.0, 1.0, 500, rng)?);

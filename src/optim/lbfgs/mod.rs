@@ -9,12 +9,14 @@
 //! # Source
 //! D. Liu and J. Nocedal 1989; steps, tests and defaults as in PyTorch. All is computed in f64.
 
+mod flat;
+mod line_search;
 mod past;
 mod state;
 
+use self::flat::{Flat, along};
+use self::line_search::{Point, strong_wolfe};
 use self::past::{Past, largest};
-use super::flat::{Flat, along};
-use super::line_search::{Point, strong_wolfe};
 use super::{distinct, not_negative};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};

@@ -152,6 +152,9 @@ impl Schedule for WarmRestarts {
 
 /// Up to 1 and down to nearly nothing: one cycle for the whole training, with a high rate in its middle.
 ///
+/// # Source
+/// L. Smith and N. Topin 2017; details and defaults as in PyTorch.
+///
 /// ```
 /// use tealight::optim::schedule::{OneCycle, Schedule};
 /// let schedule = OneCycle::new(100)?;
@@ -160,9 +163,6 @@ impl Schedule for WarmRestarts {
 /// assert!(schedule.rate(99) < 1e-5);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Source
-/// L. Smith and N. Topin 2017; details and defaults as in PyTorch.
 #[doc(alias = "OneCycleLR")]
 #[derive(Clone, Copy, Debug)]
 pub struct OneCycle {

@@ -15,12 +15,13 @@ use safetensors::View;
 
 pub use loaded::{Loaded, Mismatched};
 
-use super::pth::{begins_like_one, read_state};
+use super::pth::{looks_like_pth, read_state};
 use super::safetensors::read;
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::file::{file_error, read_at_most};
-use crate::layer::{Held, Layer, captures, fits};
+use crate::layer::pattern::{captures, fits};
+use crate::layer::{Held, Layer};
 use loaded::first;
 
 /// How the tensors of a file are given to a model: names that differ are mapped, parts are left out.
@@ -179,6 +180,10 @@ impl Load {
     /// `num_batches_tracked`, which batch normalization counts in PyTorch, may be in the file alone or in the model alone. A
     /// parameter that has several names in the model has to be in the file under one of them.
     ///
+    /// # Errors
+    /// A file that cannot be read; a pattern that no name fits, or two names that become one; tensors that do not fit, if that is
+    /// not allowed.
+    ///
     /// ```
     /// use tealight::io::{self, Load};
     /// use tealight::prelude::*;
@@ -191,10 +196,6 @@ impl Load {
     /// # std::fs::remove_file(file).ok();
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A file that cannot be read; a pattern that no name fits, or two names that become one; tensors that do not fit, if that is
-    /// not allowed.
     pub fn load(&self, path: impl AsRef<Path>, model: &dyn Layer) -> Result<Loaded> {
         let path = path.as_ref();
         let tensors = self.read(path, &Device::Cpu)?;
@@ -202,6 +203,9 @@ impl Load {
     }
 
     /// The tensors of a file under the names that they have there, from the [`key`](Load::key) if there is one.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or has no such key.
     ///
     /// ```
     /// use tealight::io::{self, Load};
@@ -213,14 +217,11 @@ impl Load {
     /// # std::fs::remove_file(file).ok();
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// A file that cannot be read, or has no such key.
     pub fn read(&self, path: impl AsRef<Path>, device: &Device) -> Result<BTreeMap<String, Tensor>> {
         let path = path.as_ref();
         let Some(key) = &self.key else { return read(path, device) };
         let bytes = read_at_most(path, u64::MAX)?;
-        if !begins_like_one(&bytes) {
+        if !looks_like_pth(&bytes) {
             return Err(file_error(
                 path,
                 format!("expected a file of PyTorch's with the key {key:?}, got another file"),
@@ -229,7 +230,10 @@ impl Load {
         read_state(path, &bytes, Some(key), device)
     }
 
-    /// Gives tensors that are read already to a model: as [`load`](Load::load).
+    /// Loads tensors that were read already into a model, as [`load`](Load::load) does those of a file.
+    ///
+    /// # Errors
+    /// Those of `load`, but for those of a file.
     ///
     /// ```
     /// use tealight::io::Load;
@@ -240,9 +244,6 @@ impl Load {
     /// assert_eq!(model.weight.get().to_vec2::<f32>()?, [[3.0, 4.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Those of `load`, but for those of a file.
     pub fn load_tensors(&self, tensors: BTreeMap<String, Tensor>, model: &dyn Layer) -> Result<Loaded> {
         self.fit(tensors, model).map_err(|misfit| Error::argument("Load", misfit.expected, misfit.got))
     }

@@ -2,8 +2,8 @@
 
 use candle_core::{DType, Device};
 
-use super::descent::numbers;
-use super::{gradient_of, not_finite};
+use super::super::descent::numbers;
+use super::super::{gradient_of, not_finite};
 use crate::autograd::array::elements;
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};

@@ -8,6 +8,9 @@ use crate::error::{Error, Result};
 ///
 /// Where `y` does not depend on an input, the gradient is zero. Only the part of the graph between `y` and `xs` is walked.
 ///
+/// # Errors
+/// If `y` is no scalar, or an input does not require a gradient.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let x = Tensor::parameter(Tensor::new(2.0, &Device::Cpu)?.into_array());
@@ -19,9 +22,6 @@ use crate::error::{Error, Result};
 /// assert_eq!(third.to_scalar::<f64>()?, 6.0);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// If `y` is no scalar, or an input does not require a gradient.
 pub fn grad<const N: usize>(y: &Tensor, xs: [&Tensor; N]) -> Result<[Tensor; N]> {
     if y.elem_count() != 1 {
         let expected = "a scalar (reduce it with mean_all or sum_all, or see autograd::vjp)";
@@ -32,6 +32,9 @@ pub fn grad<const N: usize>(y: &Tensor, xs: [&Tensor; N]) -> Result<[Tensor; N]>
 
 /// The product of `v`, which has y's shape, with the Jacobian of `y`: the gradient of Σ v·y, recorded.
 ///
+/// # Errors
+/// If the shapes of `y` and `v` differ, or an input does not require a gradient.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?.into_array());
@@ -40,9 +43,6 @@ pub fn grad<const N: usize>(y: &Tensor, xs: [&Tensor; N]) -> Result<[Tensor; N]>
 /// assert_eq!(product.to_vec1::<f64>()?, [20.0, 4.0]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// If the shapes of `y` and `v` differ, or an input does not require a gradient.
 pub fn vjp<const N: usize>(y: &Tensor, xs: [&Tensor; N], v: &Tensor) -> Result<[Tensor; N]> {
     let grads = products(y, &xs, v, true)?;
     each(|i| Ok(grads[i].clone()))

@@ -52,6 +52,9 @@ pub trait Dataset: Send + Sync {
 
     /// One example: its input and its target.
     ///
+    /// # Errors
+    /// An index beyond the examples, and whatever keeps the example from being made.
+    ///
     /// ```
     /// use tealight::data::{Dataset, TensorDataset};
     /// use tealight::prelude::*;
@@ -62,12 +65,13 @@ pub trait Dataset: Send + Sync {
     /// assert_eq!(data.get(2).unwrap_err().to_string(), "get: expected an example below 2, got 2");
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// An index beyond the examples, and whatever keeps the example from being made.
     fn get(&self, index: usize) -> Result<(Tensor, Tensor)>;
 
     /// Several examples: their inputs and their targets, each stacked along a new first axis.
+    ///
+    /// # Errors
+    /// As [`get`](Dataset::get), with the number of the example before it; examples of different shapes or dtypes; no
+    /// indices, where nothing tells the shape.
     ///
     /// ```
     /// use tealight::data::{Dataset, TensorDataset};
@@ -77,10 +81,6 @@ pub trait Dataset: Send + Sync {
     /// assert_eq!((inputs.to_vec1::<f64>()?, targets.to_vec1::<f64>()?), (vec![3.0, 1.0], vec![30.0, 10.0]));
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// As [`get`](Dataset::get), with the number of the example before it; examples of different shapes or dtypes; no
-    /// indices, where nothing tells the shape.
     fn batch(&self, indices: &[usize]) -> Result<(Tensor, Tensor)> {
         let one = |&index: &usize| self.get(index).map_err(|error| error.within(format!("example {index}")));
         stacked(indices.iter().map(one))
@@ -122,6 +122,9 @@ pub trait Dataset: Send + Sync {
 
     /// The examples that `indices` names, in its order; one may come more than once.
     ///
+    /// # Errors
+    /// An index beyond the examples.
+    ///
     /// ```
     /// use tealight::data::{Dataset, TensorDataset, random_split};
     /// use tealight::prelude::*;
@@ -132,9 +135,6 @@ pub trait Dataset: Send + Sync {
     /// assert_eq!((train.len(), test.len()), (8, 2));
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// An index beyond the examples.
     fn subset(&self, indices: Vec<usize>) -> Result<Subset<Self>>
     where
         Self: Sized + Clone,
@@ -208,6 +208,9 @@ pub struct TensorDataset {
 impl TensorDataset {
     /// The examples of these inputs and targets.
     ///
+    /// # Errors
+    /// Tensors whose first axes have different lengths, or that have none.
+    ///
     /// ```
     /// use tealight::data::TensorDataset;
     /// use tealight::prelude::*;
@@ -217,9 +220,6 @@ impl TensorDataset {
     /// assert_eq!(error, "TensorDataset: expected inputs (n, ..) and targets (n, ..), got [3, 2] and [2, 3]");
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// Tensors whose first axes have different lengths, or that have none.
     pub fn new(inputs: &Tensor, targets: &Tensor) -> Result<Self> {
         if inputs.rank() == 0 || inputs.dims().first() != targets.dims().first() {
             let expected = "inputs (n, ..) and targets (n, ..)";
