@@ -20,6 +20,18 @@ use crate::ops;
 
 /// x where x > 0, else α(eˣ − 1); α is 1 unless said otherwise.
 ///
+/// # Formula
+/// x where x > 0, else α(eˣ − 1); for `Selu` the same, times a constant; for `Celu` α(exp(x/α) − 1)
+///
+/// # Gradient
+/// 1 where x > 0, else α·eˣ; for `Celu` exp(x/α)
+///
+/// # Kinks
+/// At 0 everything is as just below it, as in PyTorch: the slope of `Elu` is α.
+///
+/// # Errors
+/// A dtype that is no float; for `Celu`, an α that is not above 0.
+///
 /// # Source
 /// D.-A. Clevert et al. 2015
 ///

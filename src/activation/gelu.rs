@@ -24,6 +24,22 @@ const FAR: f64 = 40.0;
 
 /// x·Φ(x), where Φ is the normal distribution's.
 ///
+/// # Formula
+/// x·Φ(x) with Φ(x) = erfc(−x/√2)/2; for `GeluTanh` Φ(x) ≈ sigmoid(2√(2/π)(x + 0.044715x³)), which is
+/// (1 + tanh …)/2 of the literature
+///
+/// # Gradient
+/// Φ(x) + x·Φ′(x)
+///
+/// # Precision
+/// Beyond ±40 the value is 0 or x in any float: x is bounded there before it is squared or multiplied by 0.
+///
+/// # Errors
+/// A dtype that is no float.
+///
+/// # Source
+/// D. Hendrycks and K. Gimpel 2016
+///
 /// ```
 /// use tealight::prelude::*;
 /// assert!((Gelu.value(1.0) - 0.8413447460685429_f64).abs() < 1e-15);

@@ -17,6 +17,18 @@ use crate::formula::Real;
 
 /// 0 up to −3, 1 from 3 on, and a straight line between.
 ///
+/// # Formula
+/// min(max(x + 3, 0), 6) / 6
+///
+/// # Gradient
+/// 1/6 between −3 and 3, else 0
+///
+/// # Kinks
+/// 0 at −3 and 3, as in PyTorch.
+///
+/// # Errors
+/// A dtype that is no float.
+///
 /// ```
 /// use tealight::activation::HardSigmoid;
 /// use tealight::prelude::*;

@@ -20,6 +20,21 @@ use crate::formula::Real;
 
 /// x times the [`HardSigmoid`](super::HardSigmoid) of x.
 ///
+/// # Formula
+/// x·min(max(x + 3, 0), 6) / 6
+///
+/// # Gradient
+/// 0 up to −3, x/3 + 1/2 between, 1 from 3 on
+///
+/// # Kinks
+/// 0 at −3 and 1 at 3, as in PyTorch.
+///
+/// # Errors
+/// A dtype that is no float.
+///
+/// # Source
+/// A. Howard et al. 2019, "Searching for MobileNetV3"
+///
 /// ```
 /// use tealight::activation::HardSwish;
 /// use tealight::prelude::*;

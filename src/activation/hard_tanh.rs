@@ -20,6 +20,18 @@ use crate::ops;
 
 /// min(max(x, low), high), from −1 to 1 unless said otherwise.
 ///
+/// # Formula
+/// min(max(x, low), high); for `Relu6` the bounds are 0 and 6
+///
+/// # Gradient
+/// 1 between the bounds, else 0
+///
+/// # Kinks
+/// 0 at the bounds, as in PyTorch. ([`Tensor::clamp`](crate::autograd::Tensor::clamp) has 1 there, as PyTorch's has.)
+///
+/// # Errors
+/// A dtype that is no float; bounds that are NaN or the wrong way round.
+///
 /// ```
 /// use tealight::activation::HardTanh;
 /// use tealight::prelude::*;

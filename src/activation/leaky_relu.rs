@@ -17,6 +17,18 @@ use crate::formula::Real;
 
 /// x where x > 0, else slope·x; the slope is 0.01 unless said otherwise.
 ///
+/// # Formula
+/// x where x > 0, else slope·x
+///
+/// # Gradient
+/// 1 where x > 0, else slope
+///
+/// # Kinks
+/// The slope at 0 is `slope`, as in PyTorch.
+///
+/// # Errors
+/// A dtype that is no float.
+///
 /// ```
 /// use tealight::prelude::*;
 /// assert_eq!(LeakyRelu::default().value(-3.0), -0.03);

@@ -17,6 +17,18 @@ use crate::formula::Real;
 
 /// ln sigmoid(x), a logarithm of a probability: never above 0.
 ///
+/// # Formula
+/// −ln(1 + e⁻ˣ), computed as min(x, 0) − ln(1 + exp(−|x|))
+///
+/// # Gradient
+/// sigmoid(−x)
+///
+/// # Precision
+/// Every digit also where the sigmoid itself is 0 or 1 in floats.
+///
+/// # Errors
+/// A dtype that is no float.
+///
 /// ```
 /// use tealight::activation::LogSigmoid;
 /// use tealight::prelude::*;

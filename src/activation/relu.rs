@@ -19,6 +19,18 @@ use crate::formula::Real;
 
 /// max(x, 0)
 ///
+/// # Formula
+/// max(x, 0)
+///
+/// # Gradient
+/// 1 where y > 0, else 0: it needs the output only.
+///
+/// # Kinks
+/// relu′(0) = 0, as in PyTorch (candle: 1). NaN stays NaN.
+///
+/// # Errors
+/// A dtype that is no float.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let model = Sequential::new().push(Linear::new(3, 2, &mut Rng::seed(1))?).push(Relu);

@@ -14,6 +14,15 @@ use crate::formula::Real;
 
 /// 1 / (1 + e⁻ˣ): any number to one between 0 and 1.
 ///
+/// # Formula
+/// 1 / (1 + e⁻ˣ)
+///
+/// # Gradient
+/// y(1 − y), recorded by hand: it needs the output only.
+///
+/// # Errors
+/// A dtype that is no float.
+///
 /// ```
 /// use tealight::prelude::*;
 /// assert_eq!(Sigmoid.value(3.0), 0.9525741268224334);

@@ -23,6 +23,21 @@ const FAR: f64 = 800.0;
 
 /// x·sigmoid(x)
 ///
+/// # Formula
+/// x·sigmoid(x)
+///
+/// # Gradient
+/// s(1 + x(1 − s)) with s = sigmoid(x)
+///
+/// # Precision
+/// Beyond ±800 the value is 0 or x in any float: x is bounded there before it is multiplied by 0.
+///
+/// # Errors
+/// A dtype that is no float.
+///
+/// # Source
+/// S. Elfwing et al. 2017; P. Ramachandran et al. 2017, as Swish
+///
 /// ```
 /// use tealight::prelude::*;
 /// assert_eq!([-1e4, 0.0, 1e4].map(|x: f64| Silu.value(x)), [0.0, 0.0, 1e4]);

@@ -20,6 +20,18 @@ use crate::ops;
 
 /// ln(1 + exp(βx))/β: always above 0, and close to max(x, 0) for a large β. β is 1 unless said otherwise.
 ///
+/// # Formula
+/// ln(1 + exp(βx))/β, computed as max(x, 0) + ln(1 + exp(−|βx|))/β
+///
+/// # Gradient
+/// sigmoid(βx)
+///
+/// # Precision
+/// Exact for every x: PyTorch's threshold, from which on it takes x itself, is not needed.
+///
+/// # Errors
+/// A dtype that is no float; a β that is not above 0.
+///
 /// ```
 /// use tealight::prelude::*;
 /// assert_eq!(Softplus::default().value(1e4), 1e4);

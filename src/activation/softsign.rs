@@ -17,6 +17,18 @@ use crate::formula::Real;
 
 /// x/(1 + |x|): from −1 to 1, as tanh, but much slower to get there.
 ///
+/// # Formula
+/// x/(1 + |x|)
+///
+/// # Gradient
+/// 1/(1 + |x|)²
+///
+/// # Precision
+/// Beyond ±1e30 the value is ±1 in any float: x is bounded there before ∞ is divided by ∞.
+///
+/// # Errors
+/// A dtype that is no float.
+///
 /// ```
 /// use tealight::activation::Softsign;
 /// use tealight::prelude::*;

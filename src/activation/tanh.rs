@@ -14,6 +14,15 @@ use crate::formula::Real;
 
 /// The hyperbolic tangent: any number to one between −1 and 1.
 ///
+/// # Formula
+/// (eˣ − e⁻ˣ) / (eˣ + e⁻ˣ)
+///
+/// # Gradient
+/// 1 − y²: it needs the output only.
+///
+/// # Errors
+/// A dtype that is no float.
+///
 /// ```
 /// use tealight::prelude::*;
 /// assert_eq!([0.0, 1000.0, -1000.0].map(|x: f64| Tanh.value(x)), [0.0, 1.0, -1.0]);

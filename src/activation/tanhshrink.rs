@@ -14,6 +14,15 @@ use crate::formula::Real;
 
 /// x − tanh x
 ///
+/// # Formula
+/// x − tanh x
+///
+/// # Gradient
+/// tanh² x
+///
+/// # Errors
+/// A dtype that is no float.
+///
 /// ```
 /// use tealight::activation::Tanhshrink;
 /// use tealight::prelude::*;

@@ -17,6 +17,18 @@ use crate::formula::Real;
 
 /// x where x > threshold, else value.
 ///
+/// # Formula
+/// x where x > threshold, else value
+///
+/// # Gradient
+/// 1 where x > threshold, else 0
+///
+/// # Kinks
+/// 0 at the threshold. NaN stays NaN.
+///
+/// # Errors
+/// A dtype that is no float.
+///
 /// ```
 /// use tealight::activation::Threshold;
 /// use tealight::prelude::*;

@@ -22,6 +22,18 @@ use crate::formula::Real;
 ///
 /// For logits use [`BceWithLogits`](super::BceWithLogits): it loses no digits where p is close to 0 or 1.
 ///
+/// # Formula
+/// −(t·ln p + (1 − t)·ln(1 − p)), each logarithm at least −100, as in PyTorch
+///
+/// # Gradient
+/// (p − t) / max(p(1 − p), 1e-12) and ln(1 − p) − ln p
+///
+/// # Kinks
+/// Where p is 0 or 1 the loss is at most 100 and the slope at most 1e12, not infinite.
+///
+/// # Errors
+/// Shapes or dtypes that differ; a probability or a target outside of 0 to 1.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let (p, t) = (Tensor::new(&[0.5, 1.0], &Device::Cpu)?, Tensor::new(&[1.0, 1.0], &Device::Cpu)?);

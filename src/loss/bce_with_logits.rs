@@ -21,6 +21,19 @@ use crate::ops;
 
 /// The cross-entropy between a target t from 0 to 1 and the probability sigmoid(z) of a logit z.
 ///
+/// # Formula
+/// max(z, 0) − z·t + ln(1 + exp(−|z|)), which is −(t·ln p + (1 − t)·ln(1 − p)) with p = sigmoid(z); with a weight w of the
+/// ones, −(w·t·ln p + (1 − t)·ln(1 − p))
+///
+/// # Gradient
+/// sigmoid(z) − t and −z; with a weight, 1 − t − (1 + (w − 1)·t)·sigmoid(−z)
+///
+/// # Precision
+/// Exact for any z: candle's takes the logarithm of the sigmoid, which is inf or NaN from |z| = 17 on.
+///
+/// # Errors
+/// Shapes or dtypes that differ; a target outside of 0 to 1.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let (z, t) = (Tensor::new(&[1000.0, 1000.0], &Device::Cpu)?, Tensor::new(&[1.0, 0.0], &Device::Cpu)?);

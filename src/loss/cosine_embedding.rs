@@ -19,6 +19,19 @@ use crate::error::{Error, Result};
 
 /// Pairs of vectors should point the same way where the target is 1, and not where it is −1.
 ///
+/// # Formula
+/// 1 − cos(a, b) where the target is 1, max(0, cos(a, b) − margin) where it is −1;
+/// cos(a, b) = Σ a·b / √((Σ a² + ε)(Σ b² + ε)) with ε = 1e-12
+///
+/// # Gradient
+/// That of the cosine, of either sign
+///
+/// # Kinks
+/// Where the cosine is the margin the slope is as above it.
+///
+/// # Errors
+/// Vectors of different shapes; targets that are not one −1 or 1 for each pair.
+///
 /// ```
 /// use tealight::loss::CosineEmbedding;
 /// use tealight::prelude::*;

@@ -28,6 +28,20 @@ use crate::ops;
 
 /// −ln of the probability that softmax gives to the right class; the mean over rows as a [`Loss`].
 ///
+/// # Shapes
+/// Scores (n, c), (n, c, d1, ..) or (c); classes (n), (n, d1, ..) or () as integers, or probabilities of the shape of the
+/// scores; a loss for each row.
+///
+/// # Formula
+/// −Σ q·ln softmax(x), where q is w\[class\] at the class and 0 elsewhere, or w·probability; smoothing takes
+/// (1 − ε)·q + ε·w/c. For a class alone it is ln Σ exp(x) − x\[class\].
+///
+/// # Gradient
+/// softmax(x)·Σ q − q; by a probability −w·ln softmax(x)
+///
+/// # Errors
+/// Shapes or dtypes that do not fit; a class that does not exist; a probability outside of 0 to 1; nothing to take the mean of.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let scores = Tensor::new(&[[2.0, 0.0, 0.0], [0.0, 0.0, 1000.0]], &Device::Cpu)?;

@@ -20,6 +20,18 @@ use crate::ops;
 
 /// How unlikely the targets are if they are normally distributed with the predicted means and variances.
 ///
+/// # Formula
+/// (ln v + (m − t)²/v)/2 with v = max(variance, ε); `full` adds ln(2π)/2
+///
+/// # Gradient
+/// (m − t)/v, its negative, and (1/v − (m − t)²/v²)/2
+///
+/// # Kinks
+/// Below ε the slope by the variance is that at ε, as in PyTorch: so it can grow again.
+///
+/// # Errors
+/// Shapes or dtypes that differ; targets that are NaN; variances below 0; an ε that is not above 0.
+///
 /// ```
 /// use tealight::loss::GaussianNll;
 /// use tealight::prelude::*;

@@ -19,6 +19,18 @@ use crate::formula::Real;
 
 /// max(0, 1 − t·p): what a support vector machine makes small. The targets are −1 and 1.
 ///
+/// # Formula
+/// max(0, 1 − t·p) for targets t that are −1 or 1
+///
+/// # Gradient
+/// −t and −p where t·p < 1, else 0
+///
+/// # Kinks
+/// 0 where t·p = 1.
+///
+/// # Errors
+/// Shapes or dtypes that differ; targets that are neither −1 nor 1.
+///
 /// ```
 /// use tealight::loss::Hinge;
 /// use tealight::prelude::*;

@@ -16,6 +16,15 @@ use crate::formula::Real;
 
 /// d²/2 where |d| ≤ δ, else δ(|d| − δ/2): outliers pull with a force of δ at most. δ is 1 unless said otherwise.
 ///
+/// # Formula
+/// With d = p − t: d²/2 where |d| ≤ δ, else δ(|d| − δ/2); `SmoothL1` is that divided by β = δ
+///
+/// # Gradient
+/// d where |d| ≤ δ, else ±δ, and its negative
+///
+/// # Errors
+/// Shapes or dtypes that differ; targets that are NaN; a δ that is not above 0, a β below 0.
+///
 /// # Source
 /// P. J. Huber 1964
 ///

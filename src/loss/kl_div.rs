@@ -20,6 +20,18 @@ use crate::formula::Real;
 /// How far the distribution whose logarithms are predicted is from that of the targets, element by element. As in PyTorch
 /// the prediction is [`log_softmax`](Tensor::log_softmax) of scores, and [`BatchMean`](super::BatchMean) is the mean to take.
 ///
+/// # Formula
+/// t(ln t − x) of a logarithm x of a probability and a probability t, with 0·ln 0 = 0; exp(t)(t − x) if t is a logarithm too
+///
+/// # Gradient
+/// −t and ln t + 1 − x; −exp(t) and exp(t)(t + 1 − x)
+///
+/// # Kinks
+/// The slope by a target of 0 is 0, not −∞.
+///
+/// # Errors
+/// Shapes or dtypes that differ; targets outside of 0 to 1, or logarithms that are NaN.
+///
 /// ```
 /// use tealight::loss::{BatchMean, KlDiv};
 /// use tealight::prelude::*;

@@ -19,6 +19,18 @@ use crate::formula::Real;
 
 /// |prediction − target|
 ///
+/// # Formula
+/// |p − t|
+///
+/// # Gradient
+/// sign(p − t) and its negative
+///
+/// # Kinks
+/// 0 where p = t.
+///
+/// # Errors
+/// Shapes or dtypes that differ.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let (p, t) = (Tensor::new(&[1.0, 5.0], &Device::Cpu)?, Tensor::new(&[2.0, 2.0], &Device::Cpu)?);

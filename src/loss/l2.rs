@@ -16,6 +16,15 @@ use crate::formula::Real;
 
 /// (prediction − target)²
 ///
+/// # Formula
+/// (p − t)²
+///
+/// # Gradient
+/// 2(p − t) and its negative
+///
+/// # Errors
+/// Shapes or dtypes that differ.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let (p, t) = (Tensor::new(&[1.0, 5.0], &Device::Cpu)?, Tensor::new(&[2.0, 2.0], &Device::Cpu)?);

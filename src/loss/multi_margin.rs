@@ -22,6 +22,21 @@ use crate::error::{Error, Result};
 
 /// The score of the right class should be above all others, by a margin; the mean over rows as a [`Loss`].
 ///
+/// # Shapes
+/// Scores (n, c) or (c), classes (n) or () as integers
+///
+/// # Formula
+/// w\[class\]/c · Σ max(0, margin − x\[class\] + x\[j\])ᵖ over the other classes j
+///
+/// # Gradient
+/// p·w/c · max(0, …)ᵖ⁻¹ for the other classes, and minus their sum for the class itself
+///
+/// # Kinks
+/// 0 where a margin is just kept.
+///
+/// # Errors
+/// Shapes or dtypes that do not fit; a class that does not exist; a p that is neither 1 nor 2; a margin that is NaN.
+///
 /// ```
 /// use tealight::loss::MultiMargin;
 /// use tealight::prelude::*;

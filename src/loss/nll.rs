@@ -21,6 +21,18 @@ use crate::kernel::rows::IGNORED;
 /// Minus the predicted logarithm of the right class's probability; the mean over rows as a [`Loss`]. Of scores take
 /// [`CrossEntropy`](struct@super::CrossEntropy) instead, which is this of their `log_softmax` in one pass.
 ///
+/// # Shapes
+/// Logarithms of probabilities (n, c), (n, c, d1, ..) or (c), classes (n), (n, d1, ..) or () as integers
+///
+/// # Formula
+/// −w\[class\]·x\[class\]; the mean divides by the sum of the weights
+///
+/// # Gradient
+/// −w\[class\] at the class, else 0
+///
+/// # Errors
+/// Shapes or dtypes that do not fit; a class that does not exist; nothing to take the mean of.
+///
 /// ```
 /// use tealight::loss::Nll;
 /// use tealight::prelude::*;

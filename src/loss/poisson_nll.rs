@@ -18,6 +18,16 @@ use crate::formula::Real;
 /// How unlikely the counts are if they are Poisson distributed with the predicted rates, up to what depends on the counts
 /// alone. The defaults are PyTorch's: the logarithm of the rate is predicted.
 ///
+/// # Formula
+/// exp(x) − t·x of the logarithm x of a rate and a count t, or x − t·ln(x + ε) of a rate x; `full` adds Stirling's
+/// t·ln t − t + ln(2πt)/2 where t > 1
+///
+/// # Gradient
+/// exp(x) − t, or 1 − t/(x + ε); by the count −x, or −ln(x + ε), and with `full` ln t + 1/(2t) more
+///
+/// # Errors
+/// Shapes or dtypes that differ; counts or rates below 0.
+///
 /// ```
 /// use tealight::loss::PoissonNll;
 /// use tealight::prelude::*;

@@ -21,6 +21,21 @@ use crate::error::{Error, Result};
 
 /// An anchor should be closer to the positive vector than to the negative one, by a margin. The defaults are PyTorch's.
 ///
+/// # Formula
+/// max(0, d(a, p) − d(a, n) + margin) with d(x, y) = ‖x − y + ε‖ₚ; with `swap` d(p, n) stands for d(a, n) where it is smaller
+///
+/// # Gradient
+/// That of the distances where the loss is above 0
+///
+/// # Kinks
+/// The norm of 0 has slope 0. Where the loss just reaches 0 the slope is as above it.
+///
+/// # Errors
+/// Shapes or dtypes that differ; a p that is not above 0; a margin or ε that is NaN.
+///
+/// # Source
+/// V. Balntas et al. 2016
+///
 /// ```
 /// use tealight::loss::TripletMargin;
 /// use tealight::prelude::*;

@@ -23,6 +23,18 @@ use crate::layer::{Buffer, Layer, Parts, Pass};
 ///
 /// As a layer it stands before the model, and is saved with it.
 ///
+/// # Shapes
+/// (n, d), fitted on (m, d)
+///
+/// # Formula
+/// (x − min) / (max − min) of each feature, both taken from the data it was fitted on
+///
+/// # Kinks
+/// A feature that is constant in that data is only shifted: its range counts as 1.
+///
+/// # Errors
+/// Data that is no matrix, has no rows or holds NaN or infinity; another number of features.
+///
 /// ```
 /// use tealight::normalize::MinMax;
 /// use tealight::prelude::*;

@@ -13,6 +13,12 @@ use crate::layer::{Layer, Parts, Pass};
 
 /// Every row divided by its length.
 ///
+/// # Formula
+/// x / ‖x‖ along the last axis; see [`Tensor::normalize_rows`]
+///
+/// # Errors
+/// A scalar; a dtype that is no float.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let x = Tensor::new(&[[0.0, 3.0, 4.0], [1.0, 6.0, 4.0]], &Device::Cpu)?;

@@ -23,6 +23,18 @@ use crate::layer::{Buffer, Layer, Parts, Pass};
 ///
 /// As a layer it stands before the model, and is saved with it.
 ///
+/// # Shapes
+/// (n, d), fitted on (m, d); images (n, c, h, w), fitted on (m, c, h′, w′)
+///
+/// # Formula
+/// (x − mean) / std of each feature, or of each channel of images, both taken from the data it was fitted on
+///
+/// # Kinks
+/// A feature that is constant in that data is only shifted: its deviation counts as 1.
+///
+/// # Errors
+/// Data that is no matrix, or no images, has no rows or holds NaN or infinity; another number of features or channels.
+///
 /// ```
 /// use tealight::prelude::*;
 /// let train = Tensor::new(&[[1.0, 5.0], [3.0, 5.0]], &Device::Cpu)?;

@@ -77,6 +77,9 @@ impl Tensor {
     /// # Shapes
     /// Any two that broadcast together.
     ///
+    /// # Gradient
+    /// g for the one that is taken, 0 for the other.
+    ///
     /// # Kinks
     /// In a tie each side gets half of the gradient.
     ///
@@ -101,6 +104,9 @@ impl Tensor {
     ///
     /// # Shapes
     /// Any two that broadcast together.
+    ///
+    /// # Gradient
+    /// g for the one that is taken, 0 for the other.
     ///
     /// # Kinks
     /// In a tie each side gets half of the gradient.
@@ -165,6 +171,9 @@ impl Tensor {
     }
 
     /// Every element, but none below `low` or above `high`.
+    ///
+    /// # Gradient
+    /// g inside the bounds, 0 outside.
     ///
     /// # Kinks
     /// At a bound the slope is 1.

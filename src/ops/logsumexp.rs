@@ -103,6 +103,9 @@ impl Tensor {
 
     /// [`logsumexp`](Tensor::logsumexp), with the axes kept at length 1.
     ///
+    /// # Gradient
+    /// The softmax of x, times the gradient.
+    ///
     /// # Errors
     /// As for [`logsumexp`](Tensor::logsumexp).
     ///
@@ -119,6 +122,9 @@ impl Tensor {
     }
 
     /// ln Σ exp(x) of all elements, a scalar.
+    ///
+    /// # Gradient
+    /// The softmax of all elements, times the gradient.
     ///
     /// # Errors
     /// A dtype that is no float.

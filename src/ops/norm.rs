@@ -125,6 +125,9 @@ impl Tensor {
 
     /// [`norm`](Tensor::norm), with the axes kept at length 1, so that the result broadcasts against this tensor.
     ///
+    /// # Gradient
+    /// sign(x)·(|x| / y)ᵖ⁻¹; x / y for p = 2
+    ///
     /// # Errors
     /// As for [`norm`](Tensor::norm).
     ///
@@ -139,6 +142,9 @@ impl Tensor {
     }
 
     /// The p-norm of all elements, a scalar: of a matrix with p = 2 it is Frobenius'.
+    ///
+    /// # Gradient
+    /// sign(x)·(|x| / y)ᵖ⁻¹; x / y for p = 2
     ///
     /// # Errors
     /// A dtype that is no float; p as for [`norm`](Tensor::norm).

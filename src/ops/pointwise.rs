@@ -18,6 +18,9 @@ const GRAD: usize = 4;
 /// # Shapes
 /// Any that broadcast together.
 ///
+/// # Gradient
+/// g · ∂f/∂xᵢ, summed over what was broadcast.
+///
 /// # Errors
 /// Shapes that do not broadcast; dtypes that differ or are no float; tensors on different devices.
 ///

@@ -103,6 +103,9 @@ impl Tensor {
 
     /// [`prod`](Tensor::prod), with the axes kept at length 1, so that the result broadcasts against this tensor.
     ///
+    /// # Gradient
+    /// The product of all other elements; exact also where one or more are 0.
+    ///
     /// # Errors
     /// An axis that does not exist or is named twice.
     ///
@@ -117,6 +120,9 @@ impl Tensor {
     }
 
     /// The product of all elements, a scalar; 1 if there are none.
+    ///
+    /// # Gradient
+    /// The product of all other elements; exact also where one or more are 0.
     ///
     /// # Errors
     /// None on the CPU.

@@ -88,6 +88,9 @@ impl Tensor {
 
     /// The axes from `start` to `end`, both included, as one.
     ///
+    /// # Gradient
+    /// g in the shape of this tensor.
+    ///
     /// # Errors
     /// An axis that does not exist; `end` before `start`.
     ///
@@ -114,6 +117,9 @@ impl Tensor {
 
     /// Without `axis`, which has length 1.
     ///
+    /// # Gradient
+    /// g in the shape of this tensor.
+    ///
     /// # Errors
     /// An axis that does not exist, or is longer than 1.
     ///
@@ -137,6 +143,9 @@ impl Tensor {
 
     /// Without the axes of length 1.
     ///
+    /// # Gradient
+    /// g in the shape of this tensor.
+    ///
     /// # Errors
     /// None for a tensor that exists.
     ///
@@ -151,6 +160,9 @@ impl Tensor {
     }
 
     /// With a new axis of length 1 at the position `axis`; −1 puts it last.
+    ///
+    /// # Gradient
+    /// g in the shape of this tensor.
     ///
     /// # Errors
     /// A position beyond the rank.

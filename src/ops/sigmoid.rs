@@ -79,6 +79,9 @@ impl Tensor {
 
 /// The derivative of the sigmoid, s(1 − s) with s = sigmoid(x), as a function of its own.
 ///
+/// # Gradient
+/// s(1 − s)(1 − 2s)·g
+///
 /// # Errors
 /// A dtype that is no float.
 ///

@@ -72,6 +72,9 @@ impl Tensor {
 
     /// [`std`](Tensor::std), with the axes kept at length 1, so that the result broadcasts against this tensor.
     ///
+    /// # Gradient
+    /// (x − mean) / ((n − ddof)·y)·g
+    ///
     /// # Errors
     /// As for [`std`](Tensor::std).
     ///
@@ -87,6 +90,9 @@ impl Tensor {
     }
 
     /// The standard deviation of all elements, a scalar.
+    ///
+    /// # Gradient
+    /// (x − mean) / ((n − ddof)·y)·g
     ///
     /// # Errors
     /// A dtype that is no float.

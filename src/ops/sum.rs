@@ -119,6 +119,9 @@ impl Tensor {
 
     /// [`sum`](Tensor::sum), with the axes kept at length 1, so that the result broadcasts against this tensor.
     ///
+    /// # Gradient
+    /// g for every element of the sum.
+    ///
     /// # Errors
     /// An axis that does not exist or is named twice.
     ///
@@ -133,6 +136,9 @@ impl Tensor {
     }
 
     /// The sum of all elements, a scalar.
+    ///
+    /// # Gradient
+    /// g for every element.
     ///
     /// # Errors
     /// None on the CPU.
@@ -169,6 +175,9 @@ impl Tensor {
 
     /// [`mean`](Tensor::mean), with the axes kept at length 1.
     ///
+    /// # Gradient
+    /// g / n for every element of the mean.
+    ///
     /// # Errors
     /// An axis that does not exist or is named twice; integers.
     ///
@@ -184,6 +193,9 @@ impl Tensor {
     }
 
     /// The mean of all elements, a scalar; NaN if there are none.
+    ///
+    /// # Gradient
+    /// g / n for every element.
     ///
     /// # Errors
     /// Integers.

@@ -68,6 +68,9 @@ impl Tensor {
     /// # Shapes
     /// (…, n, d) to (…, d, n)
     ///
+    /// # Gradient
+    /// The transpose of g.
+    ///
     /// # Errors
     /// A rank below 2.
     ///

@@ -125,6 +125,9 @@ impl Tensor {
 
     /// [`var`](Tensor::var), with the axes kept at length 1, so that the result broadcasts against this tensor.
     ///
+    /// # Gradient
+    /// 2·(x − mean) / (n − ddof)·g
+    ///
     /// # Errors
     /// As for [`var`](Tensor::var).
     ///
@@ -140,6 +143,9 @@ impl Tensor {
     }
 
     /// The variance of all elements, a scalar.
+    ///
+    /// # Gradient
+    /// 2·(x − mean) / (n − ddof)·g
     ///
     /// # Errors
     /// A dtype that is no float.
