@@ -11,7 +11,16 @@ use crate::activation::Activation;
 use crate::autograd::Tensor;
 use crate::error::Result;
 
-/// The simple recurrent layer, h′ = tanh(W·x + b + W_h·h + b_h); see [`Recurrent::run`].
+/// The simple recurrent layer, for sequences; see [`Recurrent::run`].
+///
+/// # Shapes
+/// (n, steps, inputs) to (n, steps, outputs)
+///
+/// # Formula
+/// h′ = f(W·x + b + W_h·h + b_h) with f = tanh or relu
+///
+/// # Source
+/// J. L. Elman 1990
 ///
 /// ```
 /// use tealight::layer::{Rnn, RnnOptions};

@@ -28,6 +28,13 @@ use crate::layer::Parameter;
 /// PyTorch's learning rate is 1. Its steps are as long as the rate says; with [`strong_wolfe`](Lbfgs::strong_wolfe) a line
 /// search finds out how long they should be, which is what one nearly always wants.
 ///
+/// # Formula
+/// p ← p + t·d with d = −H·g; H is the limited-memory BFGS inverse of the last pairs of step and change of gradient. All is
+/// computed in f64.
+///
+/// # Source
+/// D. Liu and J. Nocedal 1989; steps, tests and defaults as in PyTorch.
+///
 /// ```
 /// use tealight::optim::Lbfgs;
 /// use tealight::prelude::*;
