@@ -22,8 +22,9 @@ pub(super) struct Exponentials<'a, T> {
 /// exp(x − max x) into `out`.
 #[inline(always)]
 pub(super) fn exponentials<'a, T: Element>(x: &[T], out: &'a mut [Uninit<T>]) -> Exponentials<'a, T> {
-    let (largest, sum) = T::exponentials(x, &mut out[..x.len()]);
-    // SAFETY: both implementations, `plain` and `singles`, write every slot.
+    let out = &mut out[..x.len()];
+    let (largest, sum) = T::exponentials(x, out);
+    // SAFETY: both implementations, `plain` and `singles`, write every slot; there are as many as numbers.
     #[allow(unsafe_code)]
     let e = unsafe { buffer::assume_written_mut(out) };
     Exponentials { e, largest, sum: T::from_f64(sum) }
@@ -41,15 +42,22 @@ impl<T: Element> WithSimd for Largest<'_, T> {
     }
 }
 
+/// The row is no shorter than a vector, but may be shorter than four of them.
 #[inline(always)]
 fn largest<S: Simd, T: Element>(simd: S, x: &[T]) -> T {
     let mut most = [T::splat(simd, T::from_f64(f64::NEG_INFINITY)); 4];
-    // The last run may have numbers again that another had.
-    let run = 4 * size_of::<T::Vector<S>>() / size_of::<T>();
     let runs = T::vectors::<S>(x).chunks_exact(4);
-    for run in runs.chain([T::vectors::<S>(&x[x.len() - run..])]) {
+    let rest = runs.remainder();
+    for run in runs {
         for i in 0..4 {
             most[i] = T::larger(simd, run[i], most[i]);
+        }
+    }
+    // The last vector may have numbers again that another had.
+    let width = size_of::<T::Vector<S>>() / size_of::<T>();
+    for part in [rest, T::vectors::<S>(&x[x.len() - width..])] {
+        for (i, &vector) in part.iter().enumerate() {
+            most[i] = T::larger(simd, vector, most[i]);
         }
     }
     let [a, b, c, d] = most;

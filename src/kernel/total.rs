@@ -77,6 +77,8 @@ pub(crate) fn both<T: Element>(
     [a, b]: [&[T]; 2],
     f: impl Fn(T, T) -> [T; 2],
 ) -> (f64, Written) {
+    // As many as slots, or this ends here: every slot is written.
+    let (a, b) = (&a[..out.len()], &b[..out.len()]);
     let sum = vectorize(
         #[inline(always)]
         || {
