@@ -177,8 +177,11 @@ fn step<S: Simd, const V: usize, const G: usize>(
 mod tests {
     use std::mem::MaybeUninit;
 
+    use pulp::{Simd, WithSimd};
+
     use super::super::Element;
-    use super::{exponentials, plain};
+    use super::super::buffer::assume_written_mut;
+    use super::{Row, exponentials, largest, plain};
 
     #[test]
     fn named_vectors_and_the_plain_loop_give_the_same_exponentials() {
@@ -195,6 +198,33 @@ mod tests {
             let (same, sum) = plain(&x, other);
             assert!(same == largest && (sum - exact).abs() <= 1e-6 * exact, "{n}");
         }
+    }
+
+    /// Vectors of 512, 256 and 128 bits, which pulp imitates where the machine has none.
+    #[test]
+    fn every_width_of_a_vector() {
+        fn check<S: Simd>(simd: S) {
+            for n in [32, 33, 47, 48, 63, 64, 65, 127, 1000] {
+                for most in [0, 17, 31, n - 1] {
+                    let mut x: Vec<f32> = (0..n).map(|i| -(i as f32 * 0.37) % 50.0).collect();
+                    x[most] = 3.0;
+                    let mut slots = vec![MaybeUninit::uninit(); n];
+                    let (number, sum) = Row { x: &x, out: &mut slots }.with_simd(simd);
+                    let expected: Vec<f32> = x.iter().map(|x| (x - 3.0).exp_negative()).collect();
+                    let exact: f64 = expected.iter().map(|&e| f64::from(e)).sum();
+                    assert!(number == 3.0 && (sum - exact).abs() <= 1e-6 * exact, "{n} {most}");
+                    // SAFETY: `by` writes every slot, as `exponentials` relies on.
+                    #[allow(unsafe_code)]
+                    let e = unsafe { assume_written_mut(&mut slots) };
+                    assert_eq!(e, expected, "{n} {most}");
+                    let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+                    assert_eq!(largest(simd, &wide), 3.0);
+                }
+            }
+        }
+        check(pulp::Scalar512b);
+        check(pulp::Scalar256b);
+        check(pulp::Scalar128b);
     }
 
     #[test]
