@@ -23,7 +23,7 @@
 //! let [second] = autograd::grad(&first, [&x])?;
 //! let [third] = autograd::grad(&second, [&x])?;
 //! assert_eq!((first.to_scalar::<f64>()?, third.to_scalar::<f64>()?), (0.25, -0.125));
-//! assert_eq!(Program::of(&Sigmoid).to_string(), "1 / (1 + exp(-x))");
+//! assert_eq!(Sigmoid.tape().to_string(), "1 / (1 + exp(-x))");
 //! # Ok::<(), tealight::Error>(())
 //! ```
 //!
@@ -77,7 +77,6 @@ mod file;
 pub mod formula;
 pub mod functional;
 pub mod io;
-mod kernel;
 pub mod layer;
 pub mod loss;
 pub mod metrics;
@@ -90,6 +89,7 @@ pub mod train;
 
 pub use error::{Error, Result};
 pub use kernel::simd;
+use tealight_kernels::kernel;
 
 /// Everything that most programs use: `use tealight::prelude::*;`.
 pub mod prelude {

@@ -297,7 +297,7 @@ fn odd_arguments_are_errors_not_panics() -> Result<()> {
             Ok(if a > b { *yes } else { *no })
         }
     }
-    let program = Program::of(&Sigmoid);
+    let program = Sigmoid.tape();
     assert_eq!(program.run(&mut Numbers, &[0.0])?, [0.5]);
     let error = program.run(&mut Numbers, &[]).unwrap_err();
     assert_eq!(error.to_string(), "Program::run: expected 1 inputs, got 0");

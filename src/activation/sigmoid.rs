@@ -26,7 +26,7 @@ use crate::formula::Real;
 /// ```
 /// use tealight::prelude::*;
 /// assert_eq!(Sigmoid.value(3.0), 0.9525741268224334);
-/// assert_eq!(Program::of(&Sigmoid).to_string(), "1 / (1 + exp(-x))");
+/// assert_eq!(Sigmoid.tape().to_string(), "1 / (1 + exp(-x))");
 /// # use tealight::formula::Program;
 /// ```
 #[derive(Clone, Copy, Debug, Default)]

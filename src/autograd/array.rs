@@ -9,6 +9,11 @@ use super::Array;
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims, View};
 
+/// The float types that have kernels of their own on the CPU.
+pub(crate) trait Element: kernel::Element + WithDType {}
+impl Element for f32 {}
+impl Element for f64 {}
+
 /// Evaluates `$body` with `$t` standing for `f32` or `f64`, whichever `$dtype` is; the caller has checked that it is one.
 macro_rules! with_float {
     ($dtype:expr, $t:ident => $body:expr) => {

@@ -46,6 +46,7 @@ pub use tensor::{Array, Tensor};
 
 pub use crate::error::Mismatch;
 
+pub(crate) use array::Element;
 pub(crate) use broadcast::broadcast_to;
 pub(crate) use node::{Call, Grads, Rule, record};
 pub(crate) use saved::Stash;

@@ -11,10 +11,11 @@
 
 use super::matmul::floats;
 use super::reshape::reshaped;
+use crate::autograd::Element;
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
 use crate::autograd::{Array, Keep, Onnx, OnnxAttribute, OnnxValue, Op, Saved, Tensor};
 use crate::error::{Error, Result};
-use crate::kernel::{self, Dims, Element, Matrix};
+use crate::kernel::{self, Dims, Matrix};
 
 /// Of a matrix x (n, k), a matrix w (m, k) and a vector b (m), on the CPU.
 #[derive(Debug)]

@@ -3,11 +3,12 @@
 use candle_core::{DType, Device};
 
 use super::machines::{Lower, Record, Value};
+use crate::autograd::Element;
 use crate::autograd::array::{elements, fits, on_cpu, with_float};
 use crate::autograd::{Array, Call, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::formula::{Formula, Program, Real, Uses};
-use crate::kernel::{self, Block, Dims, Element, SOURCES, Slots, View, Written, broadcast_dims};
+use crate::kernel::{self, Block, Dims, SOURCES, Slots, View, Written, broadcast_dims};
 
 /// Where the loops find the output and its gradient, after up to three inputs.
 pub(super) const OUTPUT: usize = 3;
@@ -192,7 +193,7 @@ impl<F: Formula<N>, const N: usize> Formulas for Pointwise<F, N> {
     }
 
     fn program(&self) -> Program {
-        Program::of(&self.0)
+        self.0.tape()
     }
 
     fn slopes(&self) -> Program {

@@ -7,10 +7,11 @@ use candle_core::{DType, Device};
 
 use super::rule::{Moment, Rule};
 use super::{Optimizer, distinct, gradient_of, not_finite, not_negative};
+use crate::autograd::Element;
 use crate::autograd::array::{contiguous, elements, is_finite, make};
 use crate::autograd::{Array, Gradients, Tensor};
 use crate::error::Result;
-use crate::kernel::{self, Element};
+use crate::kernel;
 use crate::layer::Parameter;
 use crate::layer::pattern::fitting;
 

@@ -65,7 +65,7 @@ fn candle_ops_and_tensor_ops_give_the_same_numbers() -> Result<()> {
     let rng = &mut Rng::seed(4);
     let (a, b) = (Tensor::randn(0.0, 1.0, 500, rng)?, Tensor::randn(0.0, 1.0, 500, rng)?);
     let expected = apply(Fused, [&a, &b])?.to_vec1::<f64>()?;
-    let program = Program::of(&Fused);
+    let program = Fused.tape();
     let operands = [&a, &b].map(|x| Value::Is(x.array().clone()));
     let lowered =
         program.run(&mut Lower { op: "fused" }, &operands)?.remove(0).into_array(a.array(), &[500])?;

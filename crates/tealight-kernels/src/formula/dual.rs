@@ -1,0 +1,351 @@
+//! [`Dual`] numbers: a formula evaluated with them yields its exact derivative.
+
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use super::Real;
+
+/// A value and its slope: `f(Dual::variable(x))` is f(x) and f′(x), exactly, without finite differences.
+///
+/// A slope of `None` is a zero that is known beforehand: what does not depend on the variable costs nothing, and
+/// 2·x has the slope 2 even where x is infinite (0 · ∞ is never formed).
+///
+/// ```
+/// # use tealight_kernels as tealight;
+/// use tealight::formula::{Dual, Real};
+/// let x = Dual::variable(3.0_f64);
+/// let y = x * x + Dual::constant(1.0);
+/// assert_eq!((y.value, y.slope()), (10.0, 6.0));
+/// ```
+///
+/// Duals nest: with `R = Dual<f64>` one gets second derivatives.
+#[derive(Clone, Copy, Debug)]
+pub struct Dual<R> {
+    /// f(x)
+    pub value: R,
+    slope: Option<R>,
+}
+
+impl<R: Real> Dual<R> {
+    /// The variable that one differentiates by: its slope is 1.
+    ///
+    /// ```
+    /// # use tealight_kernels as tealight;
+    /// use tealight::formula::{Dual, Real};
+    /// let x = Dual::variable(3.0_f64);
+    /// assert_eq!((x * x * x).slope(), 27.0);
+    /// assert_eq!(Real::recip(Dual::variable(2.0_f64)).slope(), -0.25);
+    /// ```
+    #[inline(always)]
+    pub fn variable(value: R) -> Self {
+        Dual { value, slope: Some(R::constant(1.0)) }
+    }
+
+    /// A value that does not depend on the variable.
+    ///
+    /// ```
+    /// # use tealight_kernels as tealight;
+    /// use tealight::formula::Dual;
+    /// let product = Dual::variable(3.0_f64) * Dual::fixed(5.0);
+    /// assert_eq!((product.value, product.slope()), (15.0, 5.0));
+    /// ```
+    #[inline(always)]
+    pub fn fixed(value: R) -> Self {
+        Dual { value, slope: None }
+    }
+
+    /// f′(x)
+    ///
+    /// ```
+    /// # use tealight_kernels as tealight;
+    /// use tealight::formula::{Dual, Real};
+    /// assert_eq!(Dual::variable(9.0_f64).sqrt().slope(), 0.5 / 3.0);
+    /// assert_eq!(Dual::fixed(9.0_f64).sqrt().slope(), 0.0);
+    /// ```
+    #[inline(always)]
+    pub fn slope(self) -> R {
+        match self.slope {
+            Some(slope) => slope,
+            None => R::constant(0.0),
+        }
+    }
+
+    /// The chain rule: `value` = g(self), `derivative` = g′(self).
+    #[inline(always)]
+    fn chain(self, value: R, derivative: impl FnOnce() -> R) -> Self {
+        Dual { value, slope: self.slope.map(|slope| derivative() * slope) }
+    }
+}
+
+/// a + b of two slopes.
+#[inline(always)]
+fn sum<R: Real>(a: Option<R>, b: Option<R>) -> Option<R> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a + b),
+        (a, None) => a,
+        (None, b) => b,
+    }
+}
+
+impl<R: Real> Add for Dual<R> {
+    type Output = Self;
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        Dual { value: self.value + other.value, slope: sum(self.slope, other.slope) }
+    }
+}
+
+impl<R: Real> Sub for Dual<R> {
+    type Output = Self;
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        let slope = match (self.slope, other.slope) {
+            (Some(a), Some(b)) => Some(a - b),
+            (a, b) => sum(a, b.map(|b| -b)),
+        };
+        Dual { value: self.value - other.value, slope }
+    }
+}
+
+impl<R: Real> Mul for Dual<R> {
+    type Output = Self;
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        let slope = sum(self.slope.map(|s| s * other.value), other.slope.map(|s| self.value * s));
+        Dual { value: self.value * other.value, slope }
+    }
+}
+
+impl<R: Real> Div for Dual<R> {
+    type Output = Self;
+    #[inline(always)]
+    #[allow(clippy::suspicious_arithmetic_impl)] // the quotient rule has a product in it
+    fn div(self, other: Self) -> Self {
+        let value = self.value / other.value;
+        let slope = sum(self.slope.map(|s| s / other.value), other.slope.map(|s| -(value * s / other.value)));
+        Dual { value, slope }
+    }
+}
+
+impl<R: Real> Neg for Dual<R> {
+    type Output = Self;
+    #[inline(always)]
+    fn neg(self) -> Self {
+        Dual { value: -self.value, slope: self.slope.map(|s| -s) }
+    }
+}
+
+impl<R: Real> Real for Dual<R> {
+    #[inline(always)]
+    fn constant(value: f64) -> Self {
+        Dual::fixed(R::constant(value))
+    }
+    #[inline(always)]
+    fn exp(self) -> Self {
+        let y = self.value.exp();
+        self.chain(y, || y)
+    }
+    #[inline(always)]
+    fn exp_m1(self) -> Self {
+        let y = self.value.exp_m1();
+        self.chain(y, || y + R::constant(1.0))
+    }
+    #[inline(always)]
+    fn ln(self) -> Self {
+        self.chain(self.value.ln(), || self.value.recip())
+    }
+    #[inline(always)]
+    fn ln_1p(self) -> Self {
+        self.chain(self.value.ln_1p(), || (R::constant(1.0) + self.value).recip())
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        let y = self.value.sqrt();
+        self.chain(y, || R::constant(0.5) / y)
+    }
+    #[inline(always)]
+    fn tanh(self) -> Self {
+        let y = self.value.tanh();
+        self.chain(y, || R::constant(1.0) - y * y)
+    }
+    #[inline(always)]
+    fn sigmoid(self) -> Self {
+        let y = self.value.sigmoid();
+        self.chain(y, || y * (R::constant(1.0) - y))
+    }
+    #[inline(always)]
+    fn erf(self) -> Self {
+        let x = self.value;
+        self.chain(x.erf(), || R::constant(std::f64::consts::FRAC_2_SQRT_PI) * (-(x * x)).exp())
+    }
+    #[inline(always)]
+    fn erfc(self) -> Self {
+        let x = self.value;
+        self.chain(x.erfc(), || R::constant(-std::f64::consts::FRAC_2_SQRT_PI) * (-(x * x)).exp())
+    }
+    #[inline(always)]
+    fn atan(self) -> Self {
+        let x = self.value;
+        self.chain(x.atan(), || (R::constant(1.0) + x * x).recip())
+    }
+    #[inline(always)]
+    fn floor(self) -> Self {
+        Dual::fixed(self.value.floor())
+    }
+    #[inline(always)]
+    fn round_ties_even(self) -> Self {
+        Dual::fixed(self.value.round_ties_even())
+    }
+    #[inline(always)]
+    fn rem(self, divisor: Self) -> Self {
+        let value = self.value.rem(divisor.value);
+        // How often it was subtracted. The quotient's floor would be one too many where it rounds up.
+        let times = || ((self.value - value) / divisor.value).round_ties_even();
+        Dual { value, slope: sum(self.slope, divisor.slope.map(|s| -(times() * s))) }
+    }
+    #[inline(always)]
+    fn sin(self) -> Self {
+        self.chain(self.value.sin(), || self.value.cos())
+    }
+    #[inline(always)]
+    fn cos(self) -> Self {
+        self.chain(self.value.cos(), || -self.value.sin())
+    }
+    #[inline(always)]
+    fn abs(self) -> Self {
+        self.chain(self.value.abs(), || self.value.signum())
+    }
+    #[inline(always)]
+    fn signum(self) -> Self {
+        Dual::fixed(self.value.signum())
+    }
+    #[inline(always)]
+    fn powf(self, exponent: Self) -> Self {
+        let (x, e) = (self.value, exponent.value);
+        let y = x.powf(e);
+        let (zero, one) = (R::constant(0.0), R::constant(1.0));
+        let by_x = self.slope.map(|s| e * x.powf(e - one) * s);
+        // xᵉ is flat in e where x = 0 and e > 0; ln(0) would turn the 0 into NaN.
+        let by_e = exponent.slope.map(|s| {
+            let log = x.abs().select_gt(zero, x, one).ln();
+            y * log * s
+        });
+        Dual { value: y, slope: sum(by_x, by_e) }
+    }
+    #[inline(always)]
+    fn powi(self, n: i32) -> Self {
+        let y = self.value.powi(n);
+        if n == 0 {
+            return Dual::fixed(y);
+        }
+        self.chain(y, || R::constant(f64::from(n)) * self.value.powi(n.saturating_sub(1)))
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        let value = self.value.max(other.value);
+        Dual { value, slope: share(self.value, other.value, self.slope, other.slope) }
+    }
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        let value = self.value.min(other.value);
+        Dual { value, slope: share(other.value, self.value, self.slope, other.slope) }
+    }
+    #[inline(always)]
+    fn select_gt(self, other: Self, yes: Self, no: Self) -> Self {
+        let slope = match (yes.slope, no.slope) {
+            (None, None) => None,
+            _ => Some(self.value.select_gt(other.value, yes.slope(), no.slope())),
+        };
+        Dual { value: self.value.select_gt(other.value, yes.value, no.value), slope }
+    }
+    #[inline(always)]
+    fn recip(self) -> Self {
+        let y = self.value.recip();
+        self.chain(y, || -(y * y))
+    }
+}
+
+/// `a` where left > right, `b` where left < right, half of each in a tie.
+#[inline(always)]
+fn share<R: Real>(left: R, right: R, a: Option<R>, b: Option<R>) -> Option<R> {
+    if a.is_none() && b.is_none() {
+        return None;
+    }
+    let zero = R::constant(0.0);
+    let (a, b) = (a.unwrap_or(zero), b.unwrap_or(zero));
+    let tie = R::constant(0.5) * (a + b);
+    Some(left.select_gt(right, a, right.select_gt(left, b, tie)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Dual, Real};
+
+    fn slope(f: impl Fn(Dual<f64>) -> Dual<f64>, x: f64) -> f64 {
+        f(Dual::variable(x)).slope()
+    }
+
+    #[test]
+    fn every_function_against_differences() {
+        type F = (&'static str, fn(Dual<f64>) -> Dual<f64>);
+        let functions: [F; 22] = [
+            ("exp", |x| x.exp()),
+            ("exp_m1", |x| x.exp_m1()),
+            ("ln", |x| x.ln()),
+            ("ln_1p", |x| x.ln_1p()),
+            ("sqrt", |x| x.sqrt()),
+            ("tanh", |x| x.tanh()),
+            ("sigmoid", |x| x.sigmoid()),
+            ("erf", |x| x.erf()),
+            ("erfc", |x| x.erfc()),
+            ("atan", |x| x.atan()),
+            ("rem", |x| x.rem(Dual::constant(0.4))),
+            ("divisor", |x| Dual::constant(7.0).rem(x)),
+            ("sin", |x| x.sin()),
+            ("cos", |x| x.cos()),
+            ("abs", |x| x.abs()),
+            ("recip", |x| x.recip()),
+            ("powf", |x| x.powf(Dual::constant(2.5))),
+            ("exponent", |x| Dual::constant(1.5).powf(x)),
+            ("x^x", |x| x.powf(x)),
+            ("powi", |x| x.powi(-3) + x.powi(4)),
+            ("quotient", |x| (x * x - Dual::constant(3.0)) / (x + x.exp())),
+            ("select", |x| {
+                x.max(Dual::constant(0.5)) * x.min(Dual::constant(9.0)) - (-x).select_gt(x, x, x * x)
+            }),
+        ];
+        for (name, f) in functions {
+            for x in [0.3, 0.9, 2.1] {
+                let at = |x: f64| f(Dual::fixed(x)).value;
+                let h = 1e-3;
+                let numeric =
+                    (8.0 * (at(x + h) - at(x - h)) - (at(x + 2.0 * h) - at(x - 2.0 * h))) / (12.0 * h);
+                let exact = slope(f, x);
+                assert!(
+                    (numeric - exact).abs() < 1e-8 * exact.abs().max(1.0),
+                    "{name}({x}): {exact} {numeric}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn kinks() {
+        assert_eq!(slope(|x| x.abs(), 0.0), 0.0);
+        assert_eq!(slope(|x| x.max(Dual::constant(1.0)), 1.0), 0.5);
+        assert_eq!(slope(|x| x.min(Dual::constant(1.0)), 1.0), 0.5);
+        assert_eq!(slope(|x| x.max(x), 1.0), 1.0);
+        assert_eq!(slope(|x| x.floor() + x.round_ties_even(), 1.3), 0.0);
+        assert_eq!(slope(|x| Dual::constant(2.0) * x, f64::INFINITY), 2.0);
+        assert_eq!(slope(|x| Dual::constant(0.0).powf(x), 2.0), 0.0);
+        assert_eq!(slope(|x| x.powf(Dual::constant(2.0)), 0.0), 0.0);
+        assert_eq!(slope(|x| x.powf(Dual::constant(2.0)), -3.0), -6.0);
+    }
+
+    #[test]
+    fn second_derivative_by_nesting() {
+        let x = Dual::variable(Dual::variable(0.7_f64));
+        let y = x.sin() * x;
+        let exact = 2.0 * 0.7_f64.cos() - 0.7 * 0.7_f64.sin();
+        assert!((y.slope().slope() - exact).abs() < 1e-14);
+    }
+}

@@ -1,0 +1,57 @@
+//! `atan`.
+
+const HALF_PI_HI: f64 = core::f64::consts::FRAC_PI_2;
+const HALF_PI_LO: f64 = 6.123233995736766e-17;
+
+/// `ATAN` of `tests/reference/math_coefficients.py`: (atan t / t − 1) / t² in powers of t².
+const ATAN: [f64; 11] = [
+    -0.333333333333332,
+    0.1999999999995368,
+    -0.14285714280200482,
+    0.11111110783542508,
+    -0.09090897758956407,
+    0.07692060235332089,
+    -0.06663104373220816,
+    0.05847892718061663,
+    -0.050393257373031956,
+    0.03806525108635971,
+    -0.017908142612240056,
+];
+
+/// The arc tangent: [`atan_f64`] of the same number.
+///
+/// # Precision
+///
+/// At most [`ATAN_F32_ULP`](super::ATAN_F32_ULP) ulp. ±∞ gives ±π/2, −0 stays −0, NaN stays NaN.
+#[inline(always)]
+pub fn atan_f32(x: f32) -> f32 {
+    atan_f64(x.into()) as f32
+}
+
+/// The arc tangent.
+///
+/// atan |x| is a whole number n of eighth turns and the arc tangent of a t between −0.4143 and 0.4143: t = x for n = 0,
+/// (x − 1)/(x + 1) for n = 1, −1/x for n = 2; there it is an odd polynomial.
+///
+/// # Precision
+///
+/// At most [`ATAN_F64_ULP`](super::ATAN_F64_ULP) ulp. ±∞ gives ±π/2, −0 stays −0, NaN stays NaN.
+#[inline(always)]
+pub fn atan_f64(x: f64) -> f64 {
+    const TAN_EIGHTH: f64 = 0.41421356237309503;
+    const TAN_THREE_EIGHTHS: f64 = 2.414213562373095;
+    let a = x.abs();
+    let (top, bottom, quarters) = if a > TAN_EIGHTH { (a - 1.0, a + 1.0, 0.5) } else { (a, 1.0, 0.0) };
+    let (top, bottom, quarters) =
+        if a > TAN_THREE_EIGHTHS { (-1.0, a, 1.0) } else { (top, bottom, quarters) };
+    let t = top / bottom;
+    let z = t * t;
+    let [c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10] = ATAN;
+    let p = c10.mul_add(z, c9).mul_add(z, c8).mul_add(z, c7).mul_add(z, c6).mul_add(z, c5);
+    let p = p.mul_add(z, c4).mul_add(z, c3).mul_add(z, c2).mul_add(z, c1).mul_add(z, c0);
+    let small = p.mul_add(t * z, quarters * HALF_PI_LO);
+    // `quarters` is a power of two or 0, so its product is exact.
+    let large = quarters * HALF_PI_HI;
+    let sum = large + t;
+    (sum + (t - (sum - large) + small)).copysign(x)
+}

@@ -1,0 +1,335 @@
+//! Convolution: the windows of an image are the columns of a matrix, and what remains is a matrix product.
+//!
+//! The three functions are the three derivatives of one trilinear form Σ x·w·g over every place where a window's element
+//! lies on an input. What is computed does not depend on the number of threads.
+
+use std::ops::Range;
+
+mod columns;
+mod direct;
+
+use super::gemm::multiply;
+use super::parallel::{large_product, parts, product_worthwhile};
+use super::{Element, Matrix, Side, add_assign, buffer, is_finite};
+use direct::Direct;
+
+/// Elements of a matrix of windows that is made and multiplied at a time: few enough for a cache.
+const BLOCK: usize = if cfg!(test) { 64 } else { 1 << 17 };
+
+/// But at least this many windows, so that a large kernel is worth reading.
+const FEWEST: usize = if cfg!(test) { 5 } else { 256 };
+
+/// The gradient of a large kernel is summed in this many parts, which may run at the same time.
+const PARTS: usize = 8;
+
+/// Into how many shares the images of a large convolution are divided, for threads to take from.
+const SHARES: usize = 32;
+
+/// The sizes of a convolution; `inputs` and `outputs` are the channels of one group.
+#[derive(Clone, Copy, Debug)]
+pub struct Conv {
+    pub batch: usize,
+    pub groups: usize,
+    pub inputs: usize,
+    pub outputs: usize,
+    pub sides: [Side; 2],
+}
+
+impl Conv {
+    pub fn x_dims(&self) -> [usize; 4] {
+        let [high, wide] = self.sides;
+        [self.batch, self.groups * self.inputs, high.input, wide.input]
+    }
+
+    pub fn w_dims(&self) -> [usize; 4] {
+        let [high, wide] = self.sides;
+        [self.groups * self.outputs, self.inputs, high.kernel, wide.kernel]
+    }
+
+    pub fn y_dims(&self) -> [usize; 4] {
+        let [high, wide] = self.sides;
+        [self.batch, self.groups * self.outputs, high.output, wide.output]
+    }
+
+    /// The elements of an array; at most `usize::MAX`, which only an empty one of odd shape would exceed on the way.
+    pub fn count(dims: [usize; 4]) -> usize {
+        dims.iter().fold(1, |count, &size| count.saturating_mul(size))
+    }
+
+    /// The elements of a window.
+    fn depth(&self) -> usize {
+        self.sides.iter().fold(self.inputs, |depth, side| depth.saturating_mul(side.kernel))
+    }
+
+    /// The windows of an image.
+    fn windows(&self) -> usize {
+        self.sides[0].output * self.sides[1].output
+    }
+
+    /// The elements of one group's channels of an image.
+    fn image(&self) -> usize {
+        self.inputs * self.sides[0].input * self.sides[1].input
+    }
+
+    /// Multiplications of the whole convolution.
+    fn work(&self) -> usize {
+        [self.batch, self.groups, self.outputs, self.windows()]
+            .iter()
+            .fold(self.depth(), |product, &n| product.saturating_mul(n))
+    }
+
+    /// Whether the matrix of windows is the image itself.
+    fn is_plain(&self) -> bool {
+        self.sides
+            .iter()
+            .all(|side| (side.kernel, side.stride, side.padding) == (1, 1, 0) && side.input == side.output)
+    }
+
+    /// Windows that are made at a time.
+    fn step(&self) -> usize {
+        (BLOCK / self.depth().max(1)).max(FEWEST).min(self.windows()).max(1)
+    }
+
+    /// The blocks of windows of an image.
+    fn blocks(&self) -> impl Iterator<Item = Range<usize>> {
+        let (windows, step) = (self.windows(), self.step());
+        (0..windows).step_by(step).map(move |start| start..windows.min(start + step))
+    }
+
+    /// A matrix of windows, still empty.
+    fn buffer<T: Element>(&self) -> Vec<T> {
+        vec![T::default(); if self.is_plain() { 0 } else { self.depth() * self.step() }]
+    }
+
+    /// The convolution of which the transpose of this one is an instance, if the stride is 1: the same windows, seen from
+    /// the other side.
+    fn turned(&self) -> Option<Conv> {
+        let turned = |side: Side| {
+            let padding = ((side.kernel - 1) * side.dilation).checked_sub(side.padding)?;
+            Some(Side { input: side.output, output: side.input, padding, ..side })
+        };
+        let sides = [turned(self.sides[0])?, turned(self.sides[1])?];
+        Some(Conv { inputs: self.outputs, outputs: self.inputs, sides, ..*self })
+    }
+
+    /// Calls `f(i, part i, buffer, threads)` for every part of `size` elements, on several threads if that pays.
+    fn for_each_part<T: Send, B>(
+        &self,
+        out: &mut [T],
+        size: usize,
+        buffer: impl Fn() -> B + Sync,
+        f: impl Fn(usize, &mut [T], &mut B, bool) + Sync,
+    ) {
+        let many = product_worthwhile(self.work());
+        let count = out.len() / size;
+        // A few at a time, so that a buffer serves several.
+        let run = if many && count > 1 { count.div_ceil(SHARES) } else { count };
+        parts(out, run * size, many && count > 1, &|first, some| {
+            let mut buffer = buffer();
+            let some = some.chunks_mut(size).enumerate();
+            some.for_each(|(i, part)| f(first * run + i, part, &mut buffer, many && count == 1));
+        });
+    }
+}
+
+/// The convolution of x with the kernel, of which `at(o, d)` is element d of output o.
+fn directly<T: Element>(
+    direct: &Direct,
+    conv: &Conv,
+    x: &[T],
+    at: impl Fn(usize, usize) -> T,
+    bias: Option<&[T]>,
+) -> Vec<T> {
+    let (kernel, size) = (direct.pack(at), conv.outputs * conv.windows());
+    let length = kernel.len() / conv.groups;
+    // SAFETY: the parts are all of the output, and `convolve` writes every element of its part.
+    #[allow(unsafe_code)]
+    unsafe {
+        buffer::written(Conv::count(conv.y_dims()), |y| {
+            conv.for_each_part(
+                y,
+                size,
+                || direct.buffer(),
+                |i, y, buffer, _| {
+                    let group = i % conv.groups;
+                    let kernel = &kernel[group * length..][..length];
+                    let bias = bias.map(|bias| &bias[group * conv.outputs..][..conv.outputs]);
+                    direct.convolve(&x[i * conv.image()..][..conv.image()], kernel, bias, buffer, y);
+                },
+            );
+        })
+    }
+}
+
+/// Adds one number to each channel of an image.
+fn add_bias<T: Element>(image: &mut [T], bias: &[T]) {
+    let size = (image.len() / bias.len().max(1)).max(1);
+    for (channel, &b) in image.chunks_exact_mut(size).zip(bias) {
+        channel.iter_mut().for_each(|y| *y += b);
+    }
+}
+
+/// The convolution of x with w, and a number for each channel added.
+pub fn conv<T: Element>(conv: &Conv, x: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
+    let (m, depth, windows) = (conv.outputs, conv.depth(), conv.windows());
+    let size = Conv::count(conv.y_dims());
+    if size > 0
+        && depth > 0
+        && let Some(direct) = Direct::new::<T>(conv)
+    {
+        return directly(&direct, conv, x, |o, d| w[o * depth + d], bias);
+    }
+    let mut y = vec![T::default(); size];
+    if y.is_empty() {
+        return y;
+    }
+    conv.for_each_part(
+        &mut y,
+        m * windows,
+        || conv.buffer(),
+        |i, y, columns, threads| {
+            let group = i % conv.groups;
+            let image = &x[i * conv.image()..][..conv.image()];
+            let kernel = Matrix { data: &w[group * m * depth..], rows: depth, columns: 1 };
+            if conv.is_plain() {
+                let image = Matrix { data: image, rows: windows, columns: 1 };
+                multiply((&mut *y, windows), [m, depth, windows], kernel, image, false, threads);
+            } else if depth > 0 {
+                for block in conv.blocks() {
+                    let n = block.len();
+                    conv.gather(image, &block, columns);
+                    let columns = Matrix { data: columns, rows: n, columns: 1 };
+                    multiply(
+                        (&mut y[block.start..], windows),
+                        [m, depth, n],
+                        kernel,
+                        columns,
+                        false,
+                        threads,
+                    );
+                }
+            }
+            if let Some(bias) = bias {
+                add_bias(y, &bias[group * m..][..m]);
+            }
+        },
+    );
+    y
+}
+
+/// The transposed convolution of g with w: the gradient of x; and a number for each channel added.
+pub fn conv_transpose<T: Element>(conv: &Conv, w: &[T], g: &[T], bias: Option<&[T]>) -> Vec<T> {
+    let (m, depth, windows) = (conv.outputs, conv.depth(), conv.windows());
+    let size = Conv::count(conv.x_dims());
+    // The direct way multiplies with the padding of g, too, and gives NaN where an infinity of w meets it.
+    if size > 0
+        && m > 0
+        && let Some(turned) = conv.turned()
+        && let Some(direct) = Direct::new::<T>(&turned)
+        && is_finite(w)
+    {
+        let taps = depth / conv.inputs;
+        let at = |i: usize, d: usize| {
+            let (group, i) = (i / conv.inputs, i % conv.inputs);
+            w[((group * m + d / taps) * conv.inputs + i) * taps + (taps - 1 - d % taps)]
+        };
+        return directly(&direct, &turned, g, at, bias);
+    }
+    let mut x = vec![T::default(); size];
+    if x.is_empty() {
+        return x;
+    }
+    conv.for_each_part(
+        &mut x,
+        conv.image(),
+        || conv.buffer(),
+        |i, image, columns, threads| {
+            let group = i % conv.groups;
+            let g = &g[i * m * windows..][..m * windows];
+            let kernel = Matrix { data: &w[group * m * depth..], rows: 1, columns: depth };
+            let from = |start| Matrix { data: &g[start..], rows: windows, columns: 1 };
+            if conv.is_plain() {
+                multiply((&mut *image, windows), [depth, m, windows], kernel, from(0), false, threads);
+            } else if m > 0 {
+                for block in conv.blocks() {
+                    let n = block.len();
+                    multiply((columns, n), [depth, m, n], kernel, from(block.start), false, threads);
+                    conv.scatter(columns, &block, image);
+                }
+            }
+            if let Some(bias) = bias {
+                add_bias(image, &bias[group * conv.inputs..][..conv.inputs]);
+            }
+        },
+    );
+    x
+}
+
+/// The gradient of the kernel.
+pub fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
+    let (m, depth, windows) = (conv.outputs, conv.depth(), conv.windows());
+    let size = Conv::count(conv.w_dims());
+    if size == 0 || conv.batch == 0 {
+        return vec![T::default(); size];
+    }
+    let parts = if large_product(conv.work()) { PARTS.min(conv.batch) } else { 1 };
+    let images = |part: usize| part * conv.batch / parts..(part + 1) * conv.batch / parts;
+    let total = |mut sums: Vec<T>| {
+        let (sum, rest) = sums.split_at_mut(size);
+        rest.chunks_exact(size).for_each(|part| add_assign(sum, part));
+        sums.truncate(size);
+        sums
+    };
+    let mut sums = vec![T::default(); parts * size];
+    if let Some(direct) = Direct::new::<T>(conv) {
+        conv.for_each_part(
+            &mut sums,
+            size,
+            || direct.kernel_buffer(),
+            |part, sums, buffer, _| {
+                for (group, sum) in sums.chunks_exact_mut(m * depth).enumerate() {
+                    let pairs = images(part).map(|image| {
+                        let i = image * conv.groups + group;
+                        (&x[i * conv.image()..][..conv.image()], &g[i * m * windows..][..m * windows])
+                    });
+                    direct.kernel(pairs, buffer, sum);
+                }
+            },
+        );
+        let sum = total(sums);
+        // What lies between the rows is multiplied with zeros, and gives NaN if it is infinite: then it must be left out.
+        if is_finite(&sum) {
+            return sum;
+        }
+        sums = vec![T::default(); parts * size];
+    }
+    conv.for_each_part(
+        &mut sums,
+        size,
+        || conv.buffer(),
+        |part, sums, columns, threads| {
+            let images = images(part);
+            for i in images.start * conv.groups..images.end * conv.groups {
+                let image = &x[i * conv.image()..][..conv.image()];
+                let g = &g[i * m * windows..][..m * windows];
+                let from = |start| Matrix { data: &g[start..], rows: windows, columns: 1 };
+                let sum = &mut sums[i % conv.groups * m * depth..][..m * depth];
+                if conv.is_plain() {
+                    let image = Matrix { data: image, rows: 1, columns: windows };
+                    multiply((sum, depth), [m, windows, depth], from(0), image, true, threads);
+                    continue;
+                }
+                for block in conv.blocks() {
+                    let n = block.len();
+                    conv.gather(image, &block, columns);
+                    let columns = Matrix { data: columns, rows: 1, columns: n };
+                    multiply((&mut *sum, depth), [m, n, depth], from(block.start), columns, true, threads);
+                }
+            }
+        },
+    );
+    total(sums)
+}
+
+#[cfg(test)]
+mod tests;

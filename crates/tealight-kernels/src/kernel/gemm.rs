@@ -1,0 +1,269 @@
+//! The matrix product, by the `gemm` crate: called directly, because candle reads `/proc/cpuinfo` for every product
+//! to find out how many threads there are.
+
+use super::buffer::fill;
+use super::parallel::{PIECE, for_each_rows, gemm_worthwhile, parts, vectorize, worthwhile};
+use super::products::rows;
+use super::{Element, buffer};
+
+/// A matrix inside a slice: element (i, j) is `data[i·rows + j·columns]`.
+#[derive(Clone, Copy)]
+pub struct Matrix<'a, T> {
+    pub data: &'a [T],
+    pub rows: usize,
+    pub columns: usize,
+}
+
+impl<T> Matrix<'_, T> {
+    /// Whether every element of an m × n matrix lies inside the slice.
+    fn holds(&self, m: usize, n: usize) -> bool {
+        m == 0 || n == 0 || (m - 1) * self.rows + (n - 1) * self.columns < self.data.len()
+    }
+}
+
+/// out ← a·b, or out + a·b if `add`, where a is m × k and b is k × n, on several threads if `threads`.
+///
+/// Element (i, j) of the product is `out[i·rows + j]`.
+pub(super) fn multiply<T: Element>(
+    out: (&mut [T], usize),
+    sizes: [usize; 3],
+    a: Matrix<T>,
+    b: Matrix<T>,
+    add: bool,
+    threads: bool,
+) {
+    let ((out, rows), [m, k, n]) = (out, sizes);
+    if m == 0 || n == 0 {
+        return;
+    }
+    assert!((m - 1) * rows + n <= out.len(), "kernel::multiply: the product reaches beyond its slice");
+    if k == 0 {
+        if !add {
+            out.chunks_mut(rows.max(1)).take(m).for_each(|row| row[..n].fill(T::default()));
+        }
+        return;
+    }
+    // SAFETY: every element of the product was just seen to lie inside the slice, whose elements are all initialised.
+    #[allow(unsafe_code)]
+    unsafe {
+        product(out.as_mut_ptr(), rows, sizes, a, b, add, threads);
+    }
+}
+
+/// out ← a·b, or out + a·b if `add`, where k > 0. Unless `add`, `out` is never read.
+///
+/// # Safety
+/// `out[i·rows + j]` must be valid to write for every i < m and j < n, and to read if `add`.
+#[allow(unsafe_code)]
+unsafe fn product<T: Element>(
+    out: *mut T,
+    rows: usize,
+    [m, k, n]: [usize; 3],
+    a: Matrix<T>,
+    b: Matrix<T>,
+    add: bool,
+    threads: bool,
+) {
+    assert!(a.holds(m, k) && b.holds(k, n), "kernel::matmul: a matrix reaches beyond its slice");
+    let old = if add { T::constant(1.0) } else { T::constant(0.0) };
+    let threads = if threads { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
+    // SAFETY: by this function's contract `out` may be written, and both operands were just seen to lie inside their
+    // slices.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            out,
+            1,
+            rows as isize,
+            add,
+            a.data.as_ptr(),
+            a.columns as isize,
+            a.rows as isize,
+            b.data.as_ptr(),
+            b.columns as isize,
+            b.rows as isize,
+            old,
+            T::constant(1.0),
+            false,
+            false,
+            false,
+            threads,
+        );
+    }
+}
+
+/// Whether the numbers of a row lie side by side.
+fn in_rows<T>(x: &Matrix<T>) -> bool {
+    x.columns == 1
+}
+
+/// Columns that a row's multiple is added to at a time: they stay in level-1 cache.
+const STRIP: usize = 4096;
+
+/// out ← a·b (+ out, if `add`) where the product is one column, a·v, or one row, v·b, and the matrix is read row by row; `false`
+/// if it is something else.
+fn with_vector<T: Element>(
+    out: &mut [T],
+    [m, k, n]: [usize; 3],
+    a: Matrix<T>,
+    b: Matrix<T>,
+    add: bool,
+    threads: bool,
+) -> bool {
+    if n == 1 && in_rows(&a) && b.rows == 1 {
+        let v = &b.data[..k];
+        let size = (PIECE / k).clamp(1, m).next_multiple_of(4);
+        parts(out, size, threads, &|piece, out| {
+            rows(&a.data[piece * size * a.rows..], a.rows, v, out, add);
+        });
+        return true;
+    }
+    if m == 1 && in_rows(&b) {
+        parts(out, STRIP, threads, &|strip, out| {
+            let (from, width) = (strip * STRIP, out.len());
+            vectorize(
+                #[inline(always)]
+                || {
+                    if !add {
+                        out.fill(T::default());
+                    }
+                    let row = |i: usize| (a.data[i * a.columns], &b.data[i * b.rows + from..][..width]);
+                    let mut i = 0;
+                    // Four rows at a time: the sums are read and written a quarter as often.
+                    while i + 4 <= k {
+                        let [(p, a), (q, b), (r, c), (s, d)] = [row(i), row(i + 1), row(i + 2), row(i + 3)];
+                        for j in 0..width {
+                            out[j] += (p * a[j] + q * b[j]) + (r * c[j] + s * d[j]);
+                        }
+                        i += 4;
+                    }
+                    for i in i..k {
+                        let (p, a) = row(i);
+                        for j in 0..width {
+                            out[j] += p * a[j];
+                        }
+                    }
+                },
+            );
+        });
+        return true;
+    }
+    false
+}
+
+/// aᵢ·bⱼ
+pub fn outer<T: Element>(a: &[T], b: &[T]) -> Vec<T> {
+    // SAFETY: the rows cover the whole output, and `fill` writes all of a row.
+    #[allow(unsafe_code)]
+    unsafe {
+        buffer::written(a.len() * b.len(), |out| {
+            for_each_rows(out, b.len(), &|first, out| {
+                vectorize(
+                    #[inline(always)]
+                    || {
+                        for (out, &a) in out.chunks_exact_mut(b.len()).zip(&a[first..]) {
+                            fill(out, |j| a * b[j]);
+                        }
+                    },
+                );
+            });
+        })
+    }
+}
+
+/// x·wᵀ + bias, where x is m × k and w is n × k, both row by row.
+pub fn affine<T: Element>(x: &[T], w: &[T], bias: &[T], [m, k, n]: [usize; 3]) -> Vec<T> {
+    let mut out = Vec::with_capacity(m * n);
+    (0..m).for_each(|_| out.extend_from_slice(&bias[..n]));
+    let x = Matrix { data: x, rows: k, columns: 1 };
+    into(&mut out, [m, k, n], x, Matrix { data: w, rows: 1, columns: k }, true);
+    out
+}
+
+/// out ← a·b, or out + a·b if `add`, where `out` is m × n, row by row.
+fn into<T: Element>(out: &mut [T], sizes: [usize; 3], a: Matrix<T>, b: Matrix<T>, add: bool) {
+    let [m, k, n] = sizes;
+    assert!(out.len() == m * n && a.holds(m, k) && b.holds(k, n), "kernel::gemm: a matrix of another size");
+    let work = m.saturating_mul(n).saturating_mul(k);
+    if k > 0 && with_vector(out, sizes, a, b, add, worthwhile(work)) {
+        return;
+    }
+    multiply((out, n), sizes, a, b, add, gemm_worthwhile(work));
+}
+
+/// The products of `batch` pairs of matrices m × k and k × n, each given by where it starts, one after the other.
+pub fn matmul<'a, T: Element>(
+    batch: usize,
+    [m, k, n]: [usize; 3],
+    pair: impl Fn(usize) -> (Matrix<'a, T>, Matrix<'a, T>),
+) -> Vec<T> {
+    if k == 0 {
+        return vec![T::default(); batch * m * n];
+    }
+    if (m == 1 || n == 1) && m * n > 0 {
+        let mut out = vec![T::default(); batch * m * n];
+        for (i, out) in out.chunks_exact_mut(m * n).enumerate() {
+            let (a, b) = pair(i);
+            into(out, [m, k, n], a, b, false);
+        }
+        return out;
+    }
+    let threads = gemm_worthwhile(m.saturating_mul(n).saturating_mul(k));
+    // SAFETY: each part of `out` has m·n elements, and `product` writes them all, because k > 0, and reads none.
+    #[allow(unsafe_code)]
+    unsafe {
+        buffer::written(batch * m * n, |out| {
+            for (i, out) in out.chunks_exact_mut((m * n).max(1)).enumerate() {
+                let (a, b) = pair(i);
+                product(out.as_mut_ptr().cast::<T>(), n, [m, k, n], a, b, false, threads);
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Matrix, matmul, multiply};
+
+    #[test]
+    fn against_plain_loops() {
+        let data: Vec<f64> = (0..5000).map(|i| (i as f64 * 0.7).sin()).collect();
+        for (batch, m, k, n) in
+            [(1, 1, 1, 1), (2, 3, 4, 5), (1, 0, 3, 2), (3, 2, 0, 2), (2, 33, 17, 9), (1, 7, 64, 1)]
+        {
+            for (row_a, column_a) in [(k, 1), (1, m)] {
+                let a = |i: usize| Matrix { data: &data[i * m * k..], rows: row_a, columns: column_a };
+                let b = |i: usize| Matrix { data: &data[i * k * n + 100..], rows: n, columns: 1 };
+                let got = matmul(batch, [m, k, n], |i| (a(i), b(i)));
+                let at = |x: Matrix<f64>, i: usize, j: usize| x.data[i * x.rows + j * x.columns];
+                let expected: Vec<f64> = (0..batch * m * n)
+                    .map(|flat| {
+                        let (i, row, column) = (flat / (m * n), flat / n % m, flat % n);
+                        (0..k).map(|l| at(a(i), row, l) * at(b(i), l, column)).sum()
+                    })
+                    .collect();
+                assert_eq!(got.len(), expected.len());
+                for (x, y) in got.iter().zip(&expected) {
+                    assert!((x - y).abs() < 1e-12, "{batch} {m} {k} {n}: {x} {y}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn into_a_slice_and_onto_it() {
+        let (a, b) = ([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]);
+        let matrix = |data| Matrix { data, rows: 2, columns: 1 };
+        let mut out = [f64::NAN; 8];
+        let mut run = |sizes, add| {
+            multiply((&mut out[1..], 4), sizes, matrix(&a), matrix(&b), add, false);
+            out.map(|x| if x.is_nan() { -1.0 } else { x })
+        };
+        assert_eq!(run([2, 2, 2], false), [-1.0, 19.0, 22.0, -1.0, -1.0, 43.0, 50.0, -1.0]);
+        assert_eq!(run([2, 2, 2], true), [-1.0, 38.0, 44.0, -1.0, -1.0, 86.0, 100.0, -1.0]);
+        assert_eq!(run([2, 0, 2], true), [-1.0, 38.0, 44.0, -1.0, -1.0, 86.0, 100.0, -1.0]);
+        assert_eq!(run([2, 0, 2], false), [-1.0, 0.0, 0.0, -1.0, -1.0, 0.0, 0.0, -1.0]);
+    }
+}

@@ -1,0 +1,193 @@
+//! Blocks of an array by a list of places: taken out, added there, written there.
+
+use std::sync::Arc;
+
+/// Where blocks of `block` neighbours begin, the same in every `period` elements of an array.
+///
+/// All other kinds of places are cases of this: single elements (`block` = 1) of a whole array (`period` = its length),
+/// or whole slices along an axis. A block lies within its period; blocks may overlap, and one may be named twice.
+#[derive(Clone, Debug)]
+pub struct Places {
+    pub starts: Arc<[usize]>,
+    pub block: usize,
+    pub period: usize,
+}
+
+/// Elements that can be added up: integers wrap around.
+pub trait Plus: Copy + Default {
+    fn plus(self, other: Self) -> Self;
+}
+
+macro_rules! plus {
+    ($(($($t:ty)*) $add:expr;)*) => {$($(
+        impl Plus for $t {
+            fn plus(self, other: Self) -> Self {
+                let add: fn($t, $t) -> $t = $add;
+                add(self, other)
+            }
+        }
+    )*)*};
+}
+plus! {
+    (u8 u32 i16 i32 i64) |a, b| a.wrapping_add(b);
+    (f32 f64) |a, b| a + b;
+}
+
+impl Places {
+    /// How many elements of each period are named.
+    pub fn count(&self) -> usize {
+        self.starts.len() * self.block
+    }
+
+    /// The elements of all blocks, one block after the other.
+    pub fn take<T: Copy>(&self, data: &[T]) -> Vec<T> {
+        if self.count() == 0 {
+            return Vec::new();
+        }
+        let mut out = Vec::with_capacity(data.len() / self.period * self.count());
+        for piece in data.chunks_exact(self.period) {
+            match self.block {
+                1 => out.extend(self.starts.iter().map(|&start| piece[start])),
+                n => self.starts.iter().for_each(|&start| out.extend_from_slice(&piece[start..start + n])),
+            }
+        }
+        out
+    }
+
+    /// `n` zeros, and the elements of `source` added at their places: the transpose of [`take`](Places::take).
+    pub fn put<T: Plus>(&self, source: &[T], n: usize) -> Vec<T> {
+        let mut out = vec![T::default(); n];
+        self.add(&mut out, source);
+        out
+    }
+
+    /// Adds the elements of `source` at their places.
+    pub fn add<T: Plus>(&self, out: &mut [T], source: &[T]) {
+        self.each(out, source, |out, row| out.iter_mut().zip(row).for_each(|(a, &b)| *a = a.plus(b)));
+    }
+
+    /// Writes the elements of `source` at their places; the last one stays.
+    pub fn set<T: Copy>(&self, out: &mut [T], source: &[T]) {
+        self.each(out, source, |out, row| out.copy_from_slice(row));
+    }
+
+    fn each<T>(&self, out: &mut [T], source: &[T], write: impl Fn(&mut [T], &[T])) {
+        if self.count() == 0 {
+            return;
+        }
+        for (piece, part) in out.chunks_exact_mut(self.period).zip(source.chunks_exact(self.count())) {
+            for (&start, row) in self.starts.iter().zip(part.chunks_exact(self.block)) {
+                write(&mut piece[start..start + self.block], row);
+            }
+        }
+    }
+
+    /// Where a block is named more than once: the places with only the last of each, and where those are in the source.
+    pub fn last_of_each(&self) -> Option<(Places, Places)> {
+        if self.starts.is_sorted_by(|a, b| a < b) {
+            return None;
+        }
+        let mut order: Vec<usize> = (0..self.starts.len()).collect();
+        order.sort_unstable_by_key(|&i| (self.starts[i], i));
+        let last =
+            |k: &usize| order.get(k + 1).is_none_or(|&next| self.starts[next] != self.starts[order[*k]]);
+        let last: Vec<usize> = (0..order.len()).filter(last).map(|k| order[k]).collect();
+        if last.len() == order.len() {
+            return None;
+        }
+        let kept = Places { starts: last.iter().map(|&i| self.starts[i]).collect(), ..*self };
+        let from = last.iter().map(|&i| i * self.block).collect();
+        Some((kept, Places { starts: from, block: self.block, period: self.count() }))
+    }
+
+    /// The same places as multiples of one block length, in blocks: (places, block length).
+    pub fn in_blocks(&self) -> (Vec<usize>, usize) {
+        let n = self.block.max(1);
+        if self.period.is_multiple_of(n) && self.starts.iter().all(|start| start.is_multiple_of(n)) {
+            return (self.starts.iter().map(|start| start / n).collect(), n);
+        }
+        (self.starts.iter().flat_map(|&start| start..start + self.block).collect(), 1)
+    }
+}
+
+/// How far apart neighbours along each axis are in an array in row-major order.
+pub fn strides(dims: &[usize]) -> Vec<usize> {
+    (0..dims.len())
+        .map(|axis| dims[axis + 1..].iter().fold(1, |n: usize, &size| n.saturating_mul(size)))
+        .collect()
+}
+
+/// Every sum of one number of each list, in row-major order of the lists.
+pub fn sums(lists: impl IntoIterator<Item = Vec<usize>>) -> Vec<usize> {
+    lists.into_iter().fold(vec![0], |sums, list| {
+        sums.iter().flat_map(|&sum| list.iter().map(move |&number| sum + number)).collect()
+    })
+}
+
+/// The numbers of the elements that are not zero; NaN is not.
+pub fn nonzero<T: Copy + PartialEq + Default>(data: &[T]) -> Vec<usize> {
+    data.iter().enumerate().filter(|&(_, &x)| x != T::default()).map(|(i, _)| i).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Places, nonzero, strides, sums};
+
+    fn places(starts: &[usize], block: usize, period: usize) -> Places {
+        Places { starts: starts.into(), block, period }
+    }
+
+    #[test]
+    fn blocks_come_and_go() {
+        let data = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11_i64];
+        let twice = places(&[3, 0, 3], 2, 6);
+        assert_eq!(twice.take(&data), [3, 4, 0, 1, 3, 4, 9, 10, 6, 7, 9, 10]);
+        let source = [1, 2, 3, 4, 5, 6_i64];
+        assert_eq!(places(&[3, 0, 3], 2, 6).put(&source, 6), [3, 4, 0, 6, 8, 0]);
+        assert_eq!(places(&[0, 1], 2, 3).put(&source[..4], 3), [1, 5, 4]);
+        let mut out = [9; 6];
+        twice.set(&mut out, &source);
+        assert_eq!(out, [3, 4, 9, 5, 6, 9]);
+        let mut bytes = [250_u8];
+        places(&[0, 0], 1, 1).add(&mut bytes, &[3, 4]);
+        assert_eq!(bytes, [1]);
+    }
+
+    #[test]
+    fn nothing_is_taken_of_nothing() {
+        let none: [f32; 0] = [];
+        for nothing in [places(&[], 3, 6), places(&[0, 0], 0, 0), places(&[], 0, 0)] {
+            assert_eq!(nothing.take(&none), none);
+            assert_eq!(nothing.put(&none, 2), [0.0, 0.0]);
+        }
+        assert_eq!(places(&[0, 1], 1, 2).take(&none), none);
+    }
+
+    #[test]
+    fn the_last_of_each() {
+        assert!(places(&[0, 4, 6], 2, 8).last_of_each().is_none());
+        assert!(places(&[6, 0, 4], 2, 8).last_of_each().is_none());
+        let (kept, from) = places(&[4, 0, 4, 6, 0], 2, 8).last_of_each().unwrap();
+        assert_eq!((&kept.starts[..], &from.starts[..], from.period), (&[0, 4, 6][..], &[8, 4, 6][..], 10));
+    }
+
+    #[test]
+    fn places_in_whole_blocks() {
+        assert_eq!(places(&[6, 0], 3, 9).in_blocks(), (vec![2, 0], 3));
+        assert_eq!(places(&[1, 0], 2, 4).in_blocks(), (vec![1, 2, 0, 1], 1));
+    }
+
+    #[test]
+    fn sums_of_lists_and_strides() {
+        assert_eq!(sums([vec![0, 10], vec![0, 1, 2]]), [0, 1, 2, 10, 11, 12]);
+        assert_eq!(sums([]), [0]);
+        assert_eq!(sums([vec![1], vec![]]), [0_usize; 0]);
+        assert_eq!(strides(&[2, 3, 4]), [12, 4, 1]);
+        assert_eq!(strides(&[]), [0_usize; 0]);
+    }
+
+    #[test]
+    fn what_is_not_zero() {
+        assert_eq!(nonzero(&[0.0, -0.0, 1.0, f64::NAN]), [2, 3]);
+    }
+}

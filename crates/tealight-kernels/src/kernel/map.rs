@@ -1,0 +1,366 @@
+//! Element-by-element loops over several arrays at once.
+//!
+//! A formula's own code is one small loop for each type ([`fuse`], [`in_blocks`]); what walks the arrays ([`map_by`]) is
+//! compiled once.
+
+use std::mem::MaybeUninit;
+
+use super::Element;
+use super::block::{Block, WIDTH};
+use super::buffer::{self, Uninit};
+use super::parallel::{PIECE, is_scalar, parts, vectorize, worthwhile};
+use super::view::{Dims, View, Walk, coalesce};
+
+/// How many arrays one loop reads at most: three inputs, the output and its gradient.
+pub const SOURCES: usize = 5;
+
+/// `N` views and placeholders for the rest.
+pub fn sources<'a, T, const N: usize>(views: [View<'a, T>; N]) -> [View<'a, T>; SOURCES] {
+    let mut all = std::array::from_fn(|_| View::unused());
+    all.iter_mut().zip(views).for_each(|(slot, view)| *slot = view);
+    all
+}
+
+/// Elements per block where an array has to be gathered first: all blocks of a loop stay in level-1 cache.
+const BLOCK: usize = 512;
+
+/// A part of an output that waits for its elements.
+pub struct Slots<'a, T>(pub(super) &'a mut [Uninit<T>]);
+
+/// Says that every one of some [`Slots`] was written: only the loops of this file and of `total` do.
+pub struct Written(pub(super) ());
+
+/// What computes a part of an output from the same parts of the sources; those that the loop does not read are empty.
+pub type Loop<'a, T> = &'a (dyn Fn(Slots<T>, [&[T]; SOURCES]) -> Written + Sync);
+
+/// `f(sources[0][i], sources[1][i], …)` in one vector loop, into which `f` must be inlined. Where there are no vectors, `blocks`
+/// does the same.
+#[inline(always)]
+pub fn fuse<T: Element>(
+    out: Slots<T>,
+    slices: [&[T]; SOURCES],
+    f: impl Fn([T; SOURCES]) -> T,
+    blocks: &dyn Fn(&[Block<T>; SOURCES]) -> Block<T>,
+) -> Written {
+    if is_scalar() {
+        return in_blocks(out, slices, blocks);
+    }
+    fused(out, slices, f)
+}
+
+/// What is not read has no elements: another source stands in for it.
+#[inline(always)]
+fn full<'a, T>(x: &'a [T], any: &'a [T], n: usize) -> &'a [T] {
+    if x.is_empty() { &any[..n] } else { &x[..n] }
+}
+
+#[inline(always)]
+fn fused<T: Element>(
+    Slots(out): Slots<T>,
+    slices: [&[T]; SOURCES],
+    f: impl Fn([T; SOURCES]) -> T,
+) -> Written {
+    vectorize(
+        #[inline(always)]
+        || {
+            let n = out.len();
+            let [a, b, c, d, e] = slices;
+            let any = if !a.is_empty() {
+                a
+            } else if !e.is_empty() {
+                e
+            } else {
+                d
+            };
+            let (a, b, c) = (full(a, any, n), full(b, any, n), full(c, any, n));
+            let (d, e) = (full(d, any, n), full(e, any, n));
+            for i in 0..n {
+                out[i].write(f([a[i], b[i], c[i], d[i], e[i]]));
+            }
+        },
+    );
+    Written(())
+}
+
+/// [`fuse`] for a function that is not inlined: it is handed [`Block`]s instead of numbers.
+pub fn in_blocks<T: Element>(
+    Slots(out): Slots<T>,
+    slices: [&[T]; SOURCES],
+    f: &dyn Fn(&[Block<T>; SOURCES]) -> Block<T>,
+) -> Written {
+    let mut blocks = [Block::zero(); SOURCES];
+    for (number, part) in out.chunks_mut(WIDTH).enumerate() {
+        load(&mut blocks, slices, number * WIDTH, part.len());
+        f(&blocks).store(part);
+    }
+    Written(())
+}
+
+#[inline(never)]
+fn load<T: Element>(blocks: &mut [Block<T>; SOURCES], slices: [&[T]; SOURCES], from: usize, n: usize) {
+    for (block, slice) in blocks.iter_mut().zip(slices) {
+        if let Some(part) = slice.get(from..from + n) {
+            block.load(part);
+        }
+    }
+}
+
+/// Every element of an array of the shape `dims`, in row-major order, as `body` computes them from the sources.
+///
+/// Arrays that are not contiguous are gathered block by block, so that the loop itself is always over plain slices.
+pub fn map_by<T: Element>(dims: &[usize], mut sources: [View<'_, T>; SOURCES], body: Loop<T>) -> Vec<T> {
+    let n = dims.iter().product();
+    if n == 0 {
+        return Vec::new();
+    }
+    let dims = coalesce(dims, &mut sources);
+    let contiguous = dims.len() <= 1
+        && sources.iter().all(|view| {
+            view.is_unused() || view.strides.iter().all(|&stride| stride == 1) && view.data.len() >= n
+        });
+    let in_rows = dims.last().is_some_and(|&last| last >= LONG)
+        && sources
+            .iter()
+            .all(|view| view.is_unused() || view.strides.last().is_some_and(|&stride| stride < 2));
+    let piece = |start: usize, out: &mut [Uninit<T>]| {
+        if in_rows && !contiguous {
+            rows(&sources, &dims, start, out, body);
+        } else if contiguous {
+            let slices = sources.each_ref().map(|view| match view.is_unused() {
+                true => &[],
+                false => &view.data[start..start + out.len()],
+            });
+            body(Slots(out), slices);
+        } else {
+            blocks(&sources, &dims, start, out, body);
+        }
+    };
+    // SAFETY: a loop writes every element of the slots that it is given, or it could not say so, and the pieces cover the
+    // whole output.
+    #[allow(unsafe_code)]
+    unsafe {
+        buffer::written(n, |out| {
+            if worthwhile(n) {
+                parts(out, PIECE, true, &|i, part| piece(i * PIECE, part));
+            } else {
+                piece(0, out);
+            }
+        })
+    }
+}
+
+/// `f(sources[0][i], sources[1][i], …)` for every element i of the shape `dims`, in row-major order; `f` must be inlined.
+pub fn map<T: Element>(
+    dims: &[usize],
+    sources: [View<'_, T>; SOURCES],
+    f: impl Fn([T; SOURCES]) -> T + Sync,
+) -> Vec<T> {
+    map_by(dims, sources, &|out, slices| fused(out, slices, &f))
+}
+
+/// Rows at least this long are walked one after the other, without a copy.
+const LONG: usize = 48;
+
+/// Elements of a row that are taken at a time beside a source that is one number.
+const RUN: usize = 1024;
+
+/// The elements from `start` on, row by row: along a row every source is one number or has its elements in order.
+fn rows<T: Element>(
+    sources: &[View<'_, T>; SOURCES],
+    dims: &[usize],
+    start: usize,
+    out: &mut [Uninit<T>],
+    body: Loop<T>,
+) {
+    let mut numbers = [[MaybeUninit::<T>::uninit(); RUN]; SOURCES];
+    let last = dims.len() - 1;
+    let constant = sources.each_ref().map(|view| !view.is_unused() && view.strides[last] == 0);
+    let step = if constant.contains(&true) { RUN } else { usize::MAX };
+    let mut index = Dims::from_elem(0, dims.len());
+    let mut rest = start;
+    for (place, &size) in index.iter_mut().zip(dims).rev() {
+        (*place, rest) = (rest % size, rest / size);
+    }
+    let mut out = out;
+    let mut known: [Option<usize>; SOURCES] = [None; SOURCES];
+    while !out.is_empty() {
+        let mut slices: [&[T]; SOURCES] = [&[]; SOURCES];
+        let n = (dims[last] - index[last]).min(out.len());
+        for i in 0..SOURCES {
+            let view = &sources[i];
+            if view.is_unused() {
+                continue;
+            }
+            let at: usize = index.iter().zip(&view.strides).map(|(place, stride)| place * stride).sum();
+            if !constant[i] {
+                slices[i] = &view.data[at..at + n];
+                continue;
+            }
+            if known[i] != Some(at) {
+                // All of them, however short this first part of a row is.
+                numbers[i][..RUN.min(dims[last])].fill(MaybeUninit::new(view.data[at]));
+                known[i] = Some(at);
+            }
+        }
+        let (mut row, later) = out.split_at_mut(n);
+        out = later;
+        let mut from = 0;
+        while !row.is_empty() {
+            let (part, next) = row.split_at_mut(step.min(row.len()));
+            let mut now = slices;
+            for i in 0..SOURCES {
+                if constant[i] {
+                    // SAFETY: the first min(RUN, length of a row) numbers were written above, and the part is no longer.
+                    #[allow(unsafe_code)]
+                    let written = unsafe { buffer::assume_written(&numbers[i][..part.len()]) };
+                    now[i] = written;
+                } else if !sources[i].is_unused() {
+                    now[i] = &slices[i][from..from + part.len()];
+                }
+            }
+            from += part.len();
+            body(Slots(part), now);
+            row = next;
+        }
+        index[last] += n;
+        for axis in (1..dims.len()).rev() {
+            if index[axis] == dims[axis] {
+                index[axis] = 0;
+                index[axis - 1] += 1;
+            }
+        }
+    }
+}
+
+/// The elements from `start` on, block by block.
+fn blocks<T: Element>(
+    sources: &[View<'_, T>; SOURCES],
+    dims: &[usize],
+    start: usize,
+    out: &mut [Uninit<T>],
+    body: Loop<T>,
+) {
+    let mut blocks = [[MaybeUninit::<T>::uninit(); BLOCK]; SOURCES];
+    let constant = sources.each_ref().map(|view| view.strides.iter().all(|&stride| stride == 0));
+    let straight = sources.each_ref().map(|view| dims.len() == 1 && view.strides[..] == [1]);
+    let mut walks = [const { None }; SOURCES];
+    for i in (0..SOURCES).filter(|&i| !straight[i] && !sources[i].is_unused()) {
+        walks[i] = Some(Walk::new(&sources[i], dims, start));
+    }
+    for (number, part) in out.chunks_mut(BLOCK).enumerate() {
+        let (n, from) = (part.len(), start + number * BLOCK);
+        for i in 0..SOURCES {
+            // A number is copied out once: the first block is the longest.
+            if constant[i] && number > 0 {
+                continue;
+            }
+            if let Some(walk) = &mut walks[i] {
+                walk.fill(&mut blocks[i][..n]);
+            }
+        }
+        let mut slices: [&[T]; SOURCES] = [&[]; SOURCES];
+        for i in (0..SOURCES).filter(|&i| !sources[i].is_unused()) {
+            slices[i] = if straight[i] {
+                &sources[i].data[from..from + n]
+            } else {
+                // SAFETY: source i is in use and not straight, so its walk has just written the first n elements of
+                // block i (or, for a number, all elements of the first and longest block).
+                #[allow(unsafe_code)]
+                unsafe {
+                    buffer::assume_written(&blocks[i][..n])
+                }
+            };
+        }
+        body(Slots(part), slices);
+    }
+}
+
+/// `f(x[i])` for every i, in another type.
+pub fn cast<T: Element, U: Element>(x: &[T], f: impl Fn(T) -> U + Sync) -> Vec<U> {
+    let piece = |start: usize, out: &mut [Uninit<U>]| {
+        let x = &x[start..start + out.len()];
+        vectorize(
+            #[inline(always)]
+            || {
+                for i in 0..x.len() {
+                    out[i].write(f(x[i]));
+                }
+            },
+        );
+    };
+    // SAFETY: each piece writes all of its slots, and the pieces cover the whole output.
+    #[allow(unsafe_code)]
+    unsafe {
+        buffer::written(x.len(), |out| {
+            parts(out, PIECE, worthwhile(x.len()), &|i, part| piece(i * PIECE, part));
+        })
+    }
+}
+
+/// `target[i] += other[i]`, in place.
+pub fn add_assign<T>(target: &mut [T], other: &[T])
+where
+    T: Element,
+{
+    let add = |target: &mut [T], other: &[T]| {
+        vectorize(
+            #[inline(always)]
+            || target.iter_mut().zip(other).for_each(|(a, &b)| *a += b),
+        );
+    };
+    if worthwhile(target.len()) {
+        parts(target, PIECE, true, &|i, part| add(part, &other[i * PIECE..]));
+    } else {
+        add(target, other);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::view::{Dims, View};
+    use super::{add_assign, map, sources};
+
+    fn view<'a>(data: &'a [f32], strides: &[usize]) -> View<'a, f32> {
+        View { data, strides: Dims::from_slice(strides) }
+    }
+
+    #[test]
+    fn every_layout_against_plain_indexing() {
+        let data: Vec<f32> = (0..200_000).map(|i| i as f32).collect();
+        let shapes: [[usize; 3]; 6] =
+            [[1, 1, 1], [2, 3, 4], [7, 1, 600], [600, 3, 5], [40, 50, 60], [0, 3, 4]];
+        for dims in shapes {
+            let [x, y, z] = dims;
+            let layouts: [[usize; 3]; 6] =
+                [[y * z, z, 1], [1, x, x * y], [0, 0, 0], [0, 0, 1], [1, 0, 0], [0, 1, y]];
+            for sa in layouts {
+                for sb in layouts {
+                    let at = |s: [usize; 3], i: usize| i / (y * z) * s[0] + i / z % y * s[1] + i % z * s[2];
+                    let expected: Vec<f32> =
+                        (0..x * y * z).map(|i| data[at(sa, i)] - 2.0 * data[at(sb, i)]).collect();
+                    let got =
+                        map(&dims, sources([view(&data, &sa), view(&data, &sb)]), |[a, b, ..]| a - 2.0 * b);
+                    assert_eq!(got, expected, "{dims:?} {sa:?} {sb:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn scalars_and_nothing() {
+        let one = [3.0];
+        let one = || sources([view(&one, &[])]);
+        assert_eq!(map(&[], one(), |[a, ..]| a * a), [9.0]);
+        assert!(map(&[0, 5], one(), |[a, ..]| a).is_empty());
+    }
+
+    #[test]
+    fn adding_in_place() {
+        for n in [0, 1, 5, 100_003] {
+            let mut a: Vec<f64> = (0..n).map(|i| i as f64).collect();
+            let b: Vec<f64> = (0..n).map(|i| 2.0 * i as f64).collect();
+            add_assign(&mut a, &b);
+            assert!(a.iter().enumerate().all(|(i, &x)| x == 3.0 * i as f64));
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! The largest element of every window of an image, and the pair of linear maps that its gradients are made of.
+
+use super::buffer::{Uninit, written};
+use super::parallel::{PIECE, for_each_row, parts, vectorize, worthwhile};
+use super::{Element, Side};
+
+/// The place of a window that lies on padding alone.
+const NOWHERE: u32 = u32::MAX;
+
+/// The largest element of every window, and where in its image, of fewer than 2³² elements, it is: of equals the first, and a
+/// NaN before every number.
+pub fn max_pool<T: Element>(x: &[T], sides: &[Side; 2]) -> (Vec<T>, Vec<u32>) {
+    let [high, wide] = sides;
+    let (image, size) = (high.input * wide.input, high.output * wide.output);
+    let images = x.len() / image.max(1);
+    if size == 0 || images == 0 {
+        return (vec![], vec![]);
+    }
+    let halves = sides.iter().all(|side| {
+        (side.kernel, side.stride, side.padding, side.dilation) == (2, 2, 0, 1)
+            && 2 * side.output <= side.input
+    });
+    let pool = |i: usize, best: &mut [Uninit<T>], places: &mut [Uninit<u32>]| {
+        let x = &x[i * image..][..image];
+        if halves { two_by_two(x, wide, best, places) } else { any(x, sides, best, places) }
+    };
+    let threads = worthwhile(images * size);
+    let run = if threads { PIECE.div_ceil(size) } else { images } * size;
+    let mut values = vec![];
+    // SAFETY: `pool` writes every slot of both of its slices, which together are all.
+    #[allow(unsafe_code)]
+    let places = unsafe {
+        written(images * size, |places| {
+            values = written(images * size, |values| {
+                let mut both: Vec<_> = values.chunks_mut(run).zip(places.chunks_mut(run)).collect();
+                parts(&mut both, 1, threads, &|piece, both| {
+                    for (values, places) in both {
+                        let images = values.chunks_exact_mut(size).zip(places.chunks_exact_mut(size));
+                        images
+                            .enumerate()
+                            .for_each(|(i, (best, at))| pool(piece * (run / size) + i, best, at));
+                    }
+                });
+            });
+        })
+    };
+    (values, places)
+}
+
+/// The windows of an image, one after the other.
+fn any<T: Element>(x: &[T], sides: &[Side; 2], best: &mut [Uninit<T>], places: &mut [Uninit<u32>]) {
+    let [high, wide] = sides;
+    vectorize(
+        #[inline(always)]
+        || {
+            let best = filled(best, T::constant(f64::NEG_INFINITY));
+            let places = filled(places, NOWHERE);
+            let rows = best.chunks_exact_mut(wide.output).zip(places.chunks_exact_mut(wide.output));
+            for (oy, (best, places)) in rows.enumerate() {
+                for ky in high.elements(oy) {
+                    row_of_windows(x, high.place(oy, ky) * wide.input, wide, best, places);
+                }
+            }
+        },
+    );
+}
+
+/// The slots, with `x` in each.
+#[inline(always)]
+fn filled<T: Copy>(slots: &mut [Uninit<T>], x: T) -> &mut [T] {
+    slots.fill(Uninit::new(x));
+    // SAFETY: MaybeUninit<T> has T's layout, and every slot was just written.
+    #[allow(unsafe_code)]
+    unsafe {
+        &mut *(std::ptr::from_mut(slots) as *mut [T])
+    }
+}
+
+/// Windows of two by two elements, side by side.
+fn two_by_two<T: Element>(x: &[T], wide: &Side, best: &mut [Uninit<T>], places: &mut [Uninit<u32>]) {
+    const AT_ONCE: usize = 8;
+    let (width, n) = (wide.input, wide.output);
+    vectorize(
+        #[inline(always)]
+        || {
+            for first in (0..best.len()).step_by(n) {
+                let start = 2 * width * (first / n);
+                // Some windows twice, or a few of the next row too early, so that there are always as many.
+                for i in (0..n).step_by(AT_ONCE) {
+                    let i = i.min(n.saturating_sub(AT_ONCE));
+                    if !some::<T, AT_ONCE>(x, width, start + 2 * i, first + i, best, places) {
+                        (0..n).for_each(|i| {
+                            some::<T, 1>(x, width, start + 2 * i, first + i, best, places);
+                        });
+                    }
+                }
+            }
+        },
+    );
+}
+
+/// N windows from number `first` on, whose elements begin at `start` in the image, if there are so many.
+#[inline(always)]
+fn some<T: Element, const N: usize>(
+    x: &[T],
+    width: usize,
+    start: usize,
+    first: usize,
+    best: &mut [Uninit<T>],
+    places: &mut [Uninit<u32>],
+) -> bool {
+    let row = |from: usize| x.get(from..).and_then(|x| x.as_chunks::<2>().0.first_chunk::<N>());
+    let (Some(upper), Some(lower)) = (row(start), row(start + width)) else { return false };
+    let (Some(best), Some(places)) = (best[first..].first_chunk_mut(), places[first..].first_chunk_mut())
+    else {
+        return false;
+    };
+    let (start, below) = (start as u32, width as u32);
+    let (mut most, mut at) = ([T::default(); N], [0; N]);
+    for i in 0..N {
+        let ([a, b], [c, d]) = (upper[i], lower[i]);
+        let (mut best, mut place) = (a, 0);
+        for (x, step) in [(b, 1), (c, below), (d, below + 1)] {
+            let better = exceeds(x, best);
+            best = if better { x } else { best };
+            place = if better { step } else { place };
+        }
+        (most[i], at[i]) = (best, start + 2 * i as u32 + place);
+    }
+    (*best, *places) = (most.map(Uninit::new), at.map(Uninit::new));
+    true
+}
+
+/// What is not below or equal is larger, or NaN. The first NaN is never exceeded.
+#[inline(always)]
+#[allow(clippy::eq_op, clippy::neg_cmp_op_on_partial_ord)]
+fn exceeds<T: Element>(x: T, best: T) -> bool {
+    (best == best) & !(x <= best)
+}
+
+/// Looks at the row of the image that begins at `start`: at one element of every window, and then at the next.
+#[inline(always)]
+fn row_of_windows<T: Element>(x: &[T], start: usize, side: &Side, best: &mut [T], out: &mut [u32]) {
+    if side.output == 0 {
+        return;
+    }
+    // The last window has the first element that any has on the image, and the first window the last.
+    for k in side.elements(side.output - 1).start..side.elements(0).end {
+        let windows = side.outputs(k);
+        if windows.is_empty() {
+            continue;
+        }
+        let first = start + side.place(windows.start, k);
+        let (best, out) = (&mut best[windows.clone()], &mut out[windows]);
+        if side.stride == 1 {
+            let x = &x[first..first + out.len()];
+            for i in 0..out.len() {
+                look(x[i], (first + i) as u32, &mut best[i], &mut out[i]);
+            }
+        } else {
+            for i in 0..out.len() {
+                let place = first + i * side.stride;
+                look(x[place], place as u32, &mut best[i], &mut out[i]);
+            }
+        }
+    }
+}
+
+/// A selection, no branch.
+#[inline(always)]
+fn look<T: Element>(x: T, place: u32, best: &mut T, best_place: &mut u32) {
+    let better = exceeds(x, *best) | (*best_place == NOWHERE);
+    *best = if better { x } else { *best };
+    *best_place = if better { place } else { *best_place };
+}
+
+/// The elements at `places` of every image; `nowhere` where a place is none.
+pub fn take_places<T: Element>(x: &[T], places: &[u32], images: usize, nowhere: T) -> Vec<T> {
+    let mut out = vec![T::default(); places.len()];
+    let (image, width) = (x.len() / images.max(1), places.len() / images.max(1));
+    for_each_row(&mut out, width, |i, out| {
+        let x = &x[i * image..(i + 1) * image];
+        for (y, &place) in out.iter_mut().zip(&places[i * width..]) {
+            *y = if place == NOWHERE { nowhere } else { x[place as usize] };
+        }
+    });
+    out
+}
+
+/// Images of zeros and `size` elements in all, with the elements of x added at `places`.
+pub fn scatter_places<T: Element>(x: &[T], places: &[u32], images: usize, size: usize) -> Vec<T> {
+    let (width, image) = (places.len() / images.max(1), size / images.max(1));
+    // SAFETY: every slot is filled before anything is added, those behind the last image too.
+    #[allow(unsafe_code)]
+    unsafe {
+        written(size, |out| {
+            let (out, rest) = out.split_at_mut(images * image);
+            filled(rest, T::default());
+            for_each_row(out, image, |i, out| {
+                let out = filled(out, T::default());
+                for (&x, &place) in x[i * width..(i + 1) * width].iter().zip(&places[i * width..]) {
+                    if place != NOWHERE {
+                        out[place as usize] += x;
+                    }
+                }
+            });
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Element, NOWHERE, Side, Uninit, any, max_pool, scatter_places, take_places};
+    use crate::kernel::buffer::assume_written;
+
+    #[allow(clippy::eq_op)]
+    fn max_places<T: Element>(x: &[T], sides: &[Side; 2]) -> Vec<u32> {
+        let (values, places) = max_pool(x, sides);
+        let images = x.len() / (sides[0].input * sides[1].input);
+        let same = |(a, b): (&T, &T)| a == b || (a != a && b != b);
+        let taken = take_places(x, &places, images, T::constant(f64::NEG_INFINITY));
+        assert!(values.len() == taken.len() && values.iter().zip(&taken).all(same));
+        places
+    }
+
+    #[test]
+    fn against_plain_loops() {
+        for (stride, padding, dilation) in [(1, 0, 1), (2, 1, 1), (3, 1, 2), (1, 1, 2)] {
+            let side = |input, kernel| {
+                let output = (input + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
+                Side { input, output, kernel, stride, padding, dilation }
+            };
+            let sides = [side(5, 2), side(8, 3)];
+            let [oh, ow] = [sides[0].output, sides[1].output];
+            // Few different numbers, so that there are ties, all of them below the padding that is never chosen.
+            let x: Vec<f32> = (0..80).map(|i| -1.0 - (i * i % 5) as f32).collect();
+            let places = max_places(&x, &sides);
+            assert_eq!(places.len(), 2 * oh * ow);
+            for (i, &place) in places.iter().enumerate() {
+                let (image, oy, ox) = (i / (oh * ow), i / ow % oh, i % ow);
+                let mut best: Option<usize> = None;
+                for k in 0..6 {
+                    let y = (oy * stride + k / 3 * dilation).wrapping_sub(padding);
+                    let wide = (ox * stride + k % 3 * dilation).wrapping_sub(padding);
+                    let at = y.wrapping_mul(8).wrapping_add(wide);
+                    if y < 5 && wide < 8 && best.is_none_or(|best| x[image * 40 + at] > x[image * 40 + best])
+                    {
+                        best = Some(at);
+                    }
+                }
+                assert_eq!(Some(place as usize), best, "{stride} {padding} {dilation}: {i}");
+            }
+            let taken = take_places(&x, &places, 2, 0.0);
+            let back = scatter_places(&taken, &places, 2, 80);
+            assert_eq!(back.iter().sum::<f32>(), taken.iter().sum::<f32>());
+            assert!(back.iter().zip(&x).all(|(sum, x)| sum % x == 0.0));
+        }
+    }
+
+    #[test]
+    fn two_by_two_as_any_other() {
+        let two = |input| Side { input, output: input / 2, kernel: 2, stride: 2, padding: 0, dilation: 1 };
+        for (high, wide) in (2..8).flat_map(|high| (2..36).map(move |wide| (high, wide))) {
+            // Ties, and a NaN now and then.
+            let number = |i: usize| if i % 7 == 3 { f32::NAN } else { (i * i % 5) as f32 };
+            let (sides, size) = ([two(high), two(wide)], (high / 2) * (wide / 2));
+            let x: Vec<f32> = (0..3 * high * wide).map(number).collect();
+            let places = max_places(&x, &sides);
+            for (x, places) in x.chunks(high * wide).zip(places.chunks(size)) {
+                let (mut best, mut expected) = (vec![Uninit::new(0.0); size], vec![Uninit::new(0); size]);
+                any(x, &sides, &mut best, &mut expected);
+                assert_eq!(places, numbers_of(&expected), "{high} {wide}");
+            }
+        }
+    }
+
+    fn numbers_of(slots: &[Uninit<u32>]) -> &[u32] {
+        // SAFETY: the vector was made of numbers.
+        #[allow(unsafe_code)]
+        unsafe {
+            assume_written(slots)
+        }
+    }
+
+    #[test]
+    fn extremes() {
+        let side = Side { input: 4, output: 2, kernel: 2, stride: 2, padding: 0, dilation: 1 };
+        let one = Side { input: 1, output: 1, kernel: 1, stride: 1, padding: 0, dilation: 1 };
+        let (nan, low) = (f64::NAN, f64::NEG_INFINITY);
+        assert_eq!(max_places(&[1.0, nan, nan, nan], &[one, side]), [1, 2]);
+        assert_eq!(max_places(&[low, low, nan, f64::INFINITY], &[one, side]), [0, 2]);
+        assert_eq!(max_places(&[1.0, 1.0, -0.0, 0.0], &[one, side]), [0, 2]);
+        assert!(max_places::<f64>(&[], &[one, side]).is_empty());
+        // Every element of the window lies beside the image.
+        let beside = Side { input: 2, output: 1, kernel: 2, stride: 1, padding: 1, dilation: 3 };
+        let places = max_places(&[1.0, 2.0], &[one, beside]);
+        assert_eq!(places, [NOWHERE]);
+        assert_eq!(take_places(&[1.0, 2.0], &places, 1, low), [low]);
+        assert_eq!(scatter_places(&[5.0], &places, 1, 2), [0.0, 0.0]);
+        assert!(scatter_places::<f64>(&[], &[], 0, 0).is_empty());
+    }
+}

@@ -1,0 +1,121 @@
+//! Slices in, slices out: the CPU loops. Threads and SIMD live here and nowhere else; no tensor is known.
+//!
+//! [`map`] evaluates a closure over several arrays at once, element by element; [`reduce`] sums and finds maxima along
+//! an axis. The instruction set is chosen when the program runs (AVX-512, AVX2, NEON, or what the compiler targets).
+
+// One index for several arrays: that is what the vectoriser knows best.
+#![allow(clippy::needless_range_loop)]
+// Fields and methods whose names say it all; nothing here is for users.
+#![allow(missing_docs)]
+
+mod block;
+mod buffer;
+mod conv;
+mod exponentials;
+mod find;
+mod gemm;
+mod index;
+#[cfg(feature = "linalg")]
+pub mod linalg;
+mod map;
+mod max_pool;
+pub mod moments;
+pub mod norm;
+pub mod optim;
+pub mod order;
+mod parallel;
+mod position;
+mod products;
+mod reduce;
+mod resample;
+pub mod rows;
+pub mod scan;
+mod simd;
+pub mod soft;
+mod total;
+mod view;
+mod window;
+
+pub use block::Block;
+pub use conv::{Conv, conv, conv_kernel, conv_transpose};
+pub use find::find_axis;
+pub use gemm::{Matrix, affine, matmul, outer};
+pub use index::{Places, nonzero, strides, sums};
+pub use map::{Loop, SOURCES, Slots, Written, add_assign, cast, fuse, in_blocks, map, map_by, sources};
+pub use max_pool::{max_pool, scatter_places, take_places};
+pub use parallel::simd;
+pub use position::outside;
+pub use reduce::{dot, fold_axis, is_finite, sum, sum_axis};
+pub use resample::{Rule, resample, resample_transpose};
+pub use total::{both, total, total_at_once};
+pub use view::{Dims, View, broadcast_dims};
+pub use window::Side;
+
+use std::ops::{AddAssign, DivAssign, MulAssign, SubAssign};
+
+use crate::formula::{Real, math};
+
+/// The element types that the kernels are compiled for.
+pub trait Element:
+    Real
+    + simd::Vectors
+    + Default
+    + PartialOrd
+    + AddAssign
+    + SubAssign
+    + MulAssign
+    + DivAssign
+    + Send
+    + Sync
+    + 'static
+{
+    /// Sums of squares between this and its inverse neither overflow nor lose digits.
+    const SMALL_SQUARE: f64;
+
+    /// The same number as an f64.
+    fn to_f64(self) -> f64;
+
+    /// eˣ for x ≤ 0; in f32 it is 0 where the result would be subnormal.
+    fn exp_negative(self) -> Self;
+
+    /// exp(x − max x) into all of `out`, which is as long; the largest and the sum.
+    fn exponentials(x: &[Self], out: &mut [buffer::Uninit<Self>]) -> (Self, f64);
+}
+
+impl Element for f32 {
+    const SMALL_SQUARE: f64 = 1e-28;
+
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        self.into()
+    }
+
+    #[inline(always)]
+    fn exp_negative(self) -> Self {
+        math::exp_negative_f32(self)
+    }
+
+    #[inline(always)]
+    fn exponentials(x: &[f32], out: &mut [buffer::Uninit<f32>]) -> (f32, f64) {
+        exponentials::singles(x, out)
+    }
+}
+
+impl Element for f64 {
+    const SMALL_SQUARE: f64 = 1e-280;
+
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        self
+    }
+
+    #[inline(always)]
+    fn exp_negative(self) -> Self {
+        Real::exp(self)
+    }
+
+    #[inline(always)]
+    fn exponentials(x: &[f64], out: &mut [buffer::Uninit<f64>]) -> (f64, f64) {
+        exponentials::plain(x, out)
+    }
+}

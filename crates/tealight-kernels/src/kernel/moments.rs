@@ -1,0 +1,166 @@
+//! Rows to numbers: variances, lengths, log-sum-exps, and the rows that their gradients are made of.
+//!
+//! Everything is computed in f64, whatever the rows are made of, and rounded once.
+
+use super::Element;
+use super::parallel::{collect, for_each_row, vectorize};
+use super::reduce::{fold, sum, sum_of};
+use crate::formula::Real;
+
+/// `f` of each of `n` rows of `width` elements.
+fn each_row<T: Element>(x: &[T], n: usize, width: usize, f: impl Fn(&[T]) -> f64 + Send + Sync) -> Vec<T> {
+    collect(n, width, &|i| T::constant(f(&x[i * width..(i + 1) * width])))
+}
+
+/// `f(row, slots)` for each row of `width` elements.
+fn map_rows<T: Element>(x: &[T], width: usize, f: impl Fn(&[T], &mut [T]) + Send + Sync) -> Vec<T> {
+    let mut out = vec![T::default(); x.len()];
+    for_each_row(&mut out, width, |i, out| f(&x[i * width..(i + 1) * width], out));
+    out
+}
+
+/// Σ (x − from)
+fn differences<T: Element>(x: &[T], from: f64) -> f64 {
+    sum_of(
+        x,
+        x,
+        #[inline(always)]
+        |x: T, _| x.to_f64() - from,
+    )
+}
+
+/// Σ (x − from)²
+fn squares<T: Element>(x: &[T], from: f64) -> f64 {
+    sum_of(
+        x,
+        x,
+        #[inline(always)]
+        |x: T, _| (x.to_f64() - from) * (x.to_f64() - from),
+    )
+}
+
+/// The mean of a row that has elements. That of equal numbers is exact: the first is subtracted from all.
+fn mean<T: Element>(x: &[T]) -> f64 {
+    let (first, n) = (x[0].to_f64(), x.len() as f64);
+    let mean = first + differences(x, first) / n;
+    // A difference may overflow where the mean does not: rare, so this may take longer.
+    if mean.is_finite() { mean } else { x.iter().map(|x| x.to_f64() / n).sum() }
+}
+
+/// Σ (x − mean)² / (n − ddof) of each row, or its square root.
+pub fn variances<T: Element>(x: &[T], n: usize, width: usize, ddof: usize, root: bool) -> Vec<T> {
+    let free = width.saturating_sub(ddof) as f64;
+    each_row(x, n, width, |x| {
+        if x.is_empty() {
+            return f64::NAN;
+        }
+        let mean = mean(x);
+        let squares = squares(x, mean);
+        // What the rounding of the mean added.
+        let off = differences(x, mean);
+        let squares =
+            if squares.is_finite() { (squares - off * off / width as f64).max(0.0) } else { squares };
+        if root { (squares / free).sqrt() } else { squares / free }
+    })
+}
+
+/// x − mean of each row.
+pub fn centered<T: Element>(x: &[T], width: usize) -> Vec<T> {
+    map_rows(x, width, |x, out| {
+        let mean = mean(x);
+        vectorize(
+            #[inline(always)]
+            || {
+                for i in 0..out.len() {
+                    out[i] = T::constant(x[i].to_f64() - mean);
+                }
+            },
+        );
+    })
+}
+
+/// The largest |x| of a row that has elements; NaN if there is one.
+fn largest<T: Element>(x: &[T]) -> f64 {
+    vectorize(
+        #[inline(always)]
+        || fold(x, &|a: T, b: T| Real::max(a.abs(), b.abs())).abs().to_f64(),
+    )
+}
+
+/// (Σ |x|ᵖ)^(1/p) of each row, p > 0 and finite.
+pub fn norms<T: Element>(x: &[T], n: usize, width: usize, p: f64) -> Vec<T> {
+    each_row(x, n, width, |x| {
+        if x.is_empty() {
+            return 0.0;
+        }
+        if p == 2.0 {
+            let squares = squares(x, 0.0);
+            if squares > f64::SMALL_SQUARE && squares < 1.0 / f64::SMALL_SQUARE {
+                return squares.sqrt();
+            }
+        }
+        let largest = largest(x);
+        if largest == 0.0 || !largest.is_finite() {
+            return largest;
+        }
+        // A subnormal number has no finite reciprocal: hence the quotient.
+        if p == 2.0 {
+            return largest * x.iter().map(|x| (x.to_f64() / largest).powi(2)).sum::<f64>().sqrt();
+        }
+        let powers = sum_of(
+            x,
+            x,
+            #[inline(always)]
+            |x: T, _| Real::powf((x.to_f64() / largest).abs(), p),
+        );
+        largest * powers.powf(p.recip())
+    })
+}
+
+/// The largest element of a row that has some; NaN if there is one.
+fn peak<T: Element>(x: &[T]) -> T {
+    vectorize(
+        #[inline(always)]
+        || fold(x, &|a: T, b: T| Real::max(a, b)),
+    )
+}
+
+/// ln Σ eˣ of each row.
+pub fn log_sum_exps<T: Element>(x: &[T], n: usize, width: usize) -> Vec<T> {
+    each_row(x, n, width, |x| {
+        if x.is_empty() {
+            return f64::NEG_INFINITY;
+        }
+        let peak = peak(x);
+        if !peak.to_f64().is_finite() {
+            return peak.to_f64();
+        }
+        let total = sum_of(
+            x,
+            x,
+            #[inline(always)]
+            |x, _| (x - peak).exp(),
+        );
+        peak.to_f64() + total.ln()
+    })
+}
+
+/// eˣ / Σ eˣ of each row; 0 in a row of −∞.
+pub fn shares<T: Element>(x: &[T], width: usize) -> Vec<T> {
+    map_rows(x, width, |x, out| {
+        let peak = peak(x);
+        if peak.to_f64() == f64::NEG_INFINITY {
+            return;
+        }
+        vectorize(
+            #[inline(always)]
+            || {
+                for i in 0..out.len() {
+                    out[i] = (x[i] - peak).exp();
+                }
+            },
+        );
+        let total = sum(out);
+        out.iter_mut().for_each(|e| *e /= total);
+    })
+}

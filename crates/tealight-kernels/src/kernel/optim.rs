@@ -1,0 +1,164 @@
+//! The loops of the optimizers.
+
+use smallvec::SmallVec;
+
+use super::Element;
+use super::buffer::{self, Uninit, fill};
+use super::parallel::{PIECE, parts, vectorize, worthwhile};
+use super::reduce::dot;
+
+/// Numbers that are copied out, computed with and copied back together. The loop over them is over arrays of its own, so
+/// the compiler sees that none overlaps another, however many there are.
+const WIDTH: usize = 64;
+
+/// `f(value, gradient, memory)` for each element: returns the new values and writes the new memory to where the old was.
+/// What of the memory is `None` reads as 0. All slices have the length of `value`.
+pub fn update<T: Element, const N: usize>(
+    value: &[T],
+    grad: &[T],
+    memory: [Option<&mut [T]>; N],
+    f: impl Fn(T, T, [T; N]) -> (T, [T; N]) + Send + Sync,
+) -> Vec<T> {
+    let n = value.len();
+    let threads = worthwhile(n);
+    let mut rest = memory;
+    // SAFETY: the pieces cover the whole output, and `blocks` writes all of its piece.
+    #[allow(unsafe_code)]
+    unsafe {
+        buffer::written(n, |out| {
+            let mut pieces = SmallVec::<[_; 1]>::new();
+            for (i, out) in out.chunks_mut(if threads { PIECE } else { n.max(1) }).enumerate() {
+                let (from, to) = (i * PIECE, i * PIECE + out.len());
+                let mut memory = [const { None }; N];
+                for (own, rest) in memory.iter_mut().zip(&mut rest) {
+                    (*own, *rest) = rest.take().map(|rest| rest.split_at_mut(out.len())).unzip();
+                }
+                pieces.push(Piece { out, value: &value[from..to], grad: &grad[from..to], memory });
+            }
+            parts(&mut pieces, 1, threads, &|_, pieces| {
+                for piece in pieces {
+                    vectorize(
+                        #[inline(always)]
+                        || blocks(piece, &f),
+                    );
+                }
+            });
+        })
+    }
+}
+
+/// What one thread takes at a time.
+struct Piece<'a, T, const N: usize> {
+    out: &'a mut [Uninit<T>],
+    value: &'a [T],
+    grad: &'a [T],
+    memory: [Option<&'a mut [T]>; N],
+}
+
+#[inline(always)]
+fn blocks<T: Element, const N: usize>(
+    Piece { out, value, grad, memory }: &mut Piece<'_, T, N>,
+    f: &impl Fn(T, T, [T; N]) -> (T, [T; N]),
+) {
+    let zero = [T::default(); WIDTH];
+    let (mut p, mut g, mut m) = (zero, zero, [zero; N]);
+    for (number, out) in out.chunks_mut(WIDTH).enumerate() {
+        let range = number * WIDTH..number * WIDTH + out.len();
+        load(&mut p, &value[range.clone()]);
+        load(&mut g, &grad[range.clone()]);
+        for k in 0..N {
+            if let Some(memory) = &memory[k] {
+                load(&mut m[k], &memory[range.clone()]);
+            } else {
+                m[k] = zero;
+            }
+        }
+        for i in 0..WIDTH {
+            let mut old = [T::default(); N];
+            for k in 0..N {
+                old[k] = m[k][i];
+            }
+            let (value, new) = f(p[i], g[i], old);
+            p[i] = value;
+            for k in 0..N {
+                m[k][i] = new[k];
+            }
+        }
+        fill(out, |i| p[i]);
+        for k in 0..N {
+            if let Some(memory) = &mut memory[k] {
+                store(&m[k], &mut memory[range.clone()]);
+            }
+        }
+    }
+}
+
+/// Copies as many numbers as there are; a whole block without a call.
+#[inline(always)]
+fn load<T: Copy>(block: &mut [T; WIDTH], from: &[T]) {
+    match from.try_into() {
+        Ok(whole) => *block = whole,
+        Err(_) => block[..from.len()].copy_from_slice(from),
+    }
+}
+
+/// As [`load`].
+#[inline(always)]
+fn store<T: Copy>(block: &[T; WIDTH], to: &mut [T]) {
+    match <&mut [T; WIDTH]>::try_from(&mut *to) {
+        Ok(whole) => *whole = *block,
+        Err(_) => to.copy_from_slice(&block[..to.len()]),
+    }
+}
+
+/// √Σ x², also where the squares overflow or vanish.
+pub fn norm<T: Element>(x: &[T]) -> f64 {
+    let squares = dot(x, x).to_f64();
+    if squares > T::SMALL_SQUARE && squares < 1.0 / T::SMALL_SQUARE {
+        return squares.sqrt();
+    }
+    // NaN, zero, and the extremes: rare, so this may take longer.
+    let larger = |a: f64, b: f64| if b > a || b.is_nan() { b } else { a };
+    let largest = x.iter().map(|x| x.to_f64().abs()).fold(0.0, larger);
+    if largest == 0.0 || !largest.is_finite() {
+        return largest;
+    }
+    let squares: f64 = x.iter().map(|x| (x.to_f64() / largest).powi(2)).sum();
+    largest * squares.sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{norm, update};
+
+    #[test]
+    fn every_length_against_a_plain_loop() {
+        for n in [0_usize, 1, 63, 64, 65, 1000, 70_001] {
+            let value: Vec<f64> = (0..n).map(|i| i as f64).collect();
+            let grad: Vec<f64> = (0..n).map(|i| (i % 7) as f64).collect();
+            let mut memory: Vec<f64> = (0..n).map(|i| (i % 11) as f64).collect();
+            let out = update(&value, &grad, [Some(&mut memory[..]), None], |p, g, [m, unused]| {
+                (p - g + unused, [m + g, unused + 1.0])
+            });
+            for i in 0..n {
+                assert_eq!(out[i], i as f64 - (i % 7) as f64, "{n} {i}");
+                assert_eq!(memory[i], (i % 11 + i % 7) as f64, "{n} {i}");
+            }
+        }
+    }
+
+    #[test]
+    fn norms_at_the_extremes() {
+        for scale in [1e-300, 1e-160, 1.0, 1e160, 1e300] {
+            assert!((norm(&[3.0 * scale, -4.0 * scale]) / (5.0 * scale) - 1.0).abs() < 1e-15, "{scale}");
+        }
+        for scale in [1e-37_f32, 1e-20, 1.0, 1e20, 3e37] {
+            let exact = 5.0 * f64::from(scale);
+            assert!((norm(&[3.0 * scale, -4.0 * scale]) / exact - 1.0).abs() < 2e-7, "{scale}");
+        }
+        assert_eq!(norm::<f32>(&[]), 0.0);
+        assert_eq!(norm(&[0.0, -0.0]), 0.0);
+        assert_eq!(norm(&[1.0, f64::NEG_INFINITY]), f64::INFINITY);
+        assert!(norm(&[f64::INFINITY, f64::NAN, 1.0]).is_nan());
+    }
+}

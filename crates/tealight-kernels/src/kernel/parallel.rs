@@ -1,0 +1,344 @@
+//! Instruction sets and threads.
+
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+
+/// The instruction sets that the loops are compiled for, and how the environment variable `TEALIGHT_SIMD` names them.
+fn by_name(name: &str) -> Option<pulp::Arch> {
+    match name {
+        "scalar" => Some(pulp::Arch::Scalar),
+        #[cfg(target_arch = "x86_64")]
+        "avx2" => pulp::x86::V3::try_new().map(pulp::Arch::V3),
+        #[cfg(target_arch = "x86_64")]
+        "avx512" => pulp::x86::V4::try_new().map(pulp::Arch::V4),
+        #[cfg(target_arch = "aarch64")]
+        "neon" => pulp::aarch64::Neon::try_new().map(pulp::Arch::Neon),
+        _ => None,
+    }
+}
+
+/// The best instruction set of this machine, or the one that `TEALIGHT_SIMD` names if the machine has it.
+pub(super) fn arch() -> pulp::Arch {
+    static ARCH: OnceLock<pulp::Arch> = OnceLock::new();
+    *ARCH.get_or_init(|| {
+        let named = std::env::var("TEALIGHT_SIMD").ok().and_then(|name| by_name(&name));
+        named.unwrap_or_default()
+    })
+}
+
+/// The instruction set in use: `"avx512"`, `"avx2"`, `"neon"` or `"scalar"`.
+///
+/// It is the best that the machine has. The environment variable `TEALIGHT_SIMD` names another when the program starts, for
+/// tests; what the machine has not is not taken. The results are the same, to the bit, but for matrix products.
+///
+/// ```
+/// # use tealight_kernels as tealight;
+/// assert!(["avx512", "avx2", "neon", "scalar"].contains(&tealight::kernel::simd()));
+/// ```
+pub fn simd() -> &'static str {
+    match arch() {
+        #[cfg(target_arch = "x86_64")]
+        pulp::Arch::V3(_) => "avx2",
+        #[cfg(target_arch = "x86_64")]
+        pulp::Arch::V4(_) => "avx512",
+        #[cfg(target_arch = "aarch64")]
+        pulp::Arch::Neon(_) => "neon",
+        _ => "scalar",
+    }
+}
+
+/// Whether there are no vector instructions.
+pub(super) fn is_scalar() -> bool {
+    matches!(arch(), pulp::Arch::Scalar)
+}
+
+/// A closure for pulp.
+struct Body<F>(F);
+
+impl<R, F: FnOnce() -> R> pulp::WithSimd for Body<F> {
+    type Output = R;
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) -> R {
+        (self.0)()
+    }
+}
+
+/// Runs `f` compiled for the best instruction set of this machine. Everything that `f` calls must be inlined into it.
+#[inline(always)]
+pub fn vectorize<R>(f: impl FnOnce() -> R) -> R {
+    arch().dispatch(Body(f))
+}
+
+/// Below this many elements a second thread costs more than it gains: to wake it takes as long as 100,000 elements do.
+/// (The crate's own tests use threads from few elements on.)
+const PARALLEL_FROM: usize = if cfg!(test) { 1 << 14 } else { 1 << 18 };
+
+/// The same for the multiplications of a convolution.
+const PARALLEL_PRODUCTS_FROM: usize = if cfg!(test) { 1 << 19 } else { 1 << 22 };
+
+/// The same for those of one matrix product, where threads wait for one another more often.
+const PARALLEL_GEMM_FROM: usize = if cfg!(test) { 1 << 19 } else { 1 << 25 };
+
+/// Elements that a thread takes at a time: few enough for its level-2 cache.
+pub(super) const PIECE: usize = 1 << 15;
+
+/// Whether `n` elements are worth more than one thread.
+pub(super) fn worthwhile(n: usize) -> bool {
+    n >= PARALLEL_FROM && rayon::current_num_threads() > 1
+}
+
+/// Whether a matrix product of `n` multiplications is worth more than one thread.
+pub(super) fn gemm_worthwhile(n: usize) -> bool {
+    n >= PARALLEL_GEMM_FROM && rayon::current_num_threads() > 1
+}
+
+/// Whether a convolution of `n` multiplications is worth more than one thread.
+pub(super) fn product_worthwhile(n: usize) -> bool {
+    large_product(n) && rayon::current_num_threads() > 1
+}
+
+/// The same, were there a second thread: what decides in which order sums are formed asks this, and not for threads.
+pub(super) fn large_product(n: usize) -> bool {
+    n >= PARALLEL_PRODUCTS_FROM
+}
+
+/// Work that several threads take from, number after number.
+struct Team {
+    next: AtomicUsize,
+    count: usize,
+    /// Valid as long as the team is open or somebody is inside.
+    work: *const (dyn Fn(usize) + Sync),
+    state: Mutex<State>,
+    left: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    closed: bool,
+    inside: usize,
+    failure: Option<Box<dyn std::any::Any + Send>>,
+}
+
+// SAFETY: the work may be shared (it is Sync), and is called only while it is valid, as `help` and `for_each` see to.
+#[allow(unsafe_code)]
+unsafe impl Send for Team {}
+// SAFETY: as above; the rest of a team is atomic or behind a lock.
+#[allow(unsafe_code)]
+unsafe impl Sync for Team {}
+
+impl Team {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self, work: &(dyn Fn(usize) + Sync)) {
+        loop {
+            let i = self.next.fetch_add(1, Relaxed);
+            if i >= self.count {
+                return;
+            }
+            work(i);
+        }
+    }
+
+    /// What a thread that was called does; nothing, if it comes too late.
+    fn help(&self) {
+        {
+            let mut state = self.state();
+            if state.closed {
+                return;
+            }
+            state.inside += 1;
+        }
+        // SAFETY: the team was open when this thread came inside, so `for_each`, whose argument this is, has not returned,
+        // and will not before this thread has left.
+        #[allow(unsafe_code)]
+        let result = catch_unwind(AssertUnwindSafe(|| self.run(unsafe { &*self.work })));
+        let mut state = self.state();
+        state.inside -= 1;
+        if let Err(failure) = result {
+            state.failure = Some(failure);
+        }
+        drop(state);
+        self.left.notify_one();
+    }
+}
+
+/// Calls `work(i)` for every i below `count`, on several threads if `threads`.
+///
+/// The calling thread begins at once, and the others help when they have woken: it never waits for one that has nothing in
+/// hand.
+pub(super) fn for_each(count: usize, threads: bool, work: &(dyn Fn(usize) + Sync)) {
+    let helpers = if threads { rayon::current_num_threads().min(count).saturating_sub(1) } else { 0 };
+    if helpers == 0 {
+        return (0..count).for_each(work);
+    }
+    // SAFETY: only the lifetime is changed. The work is called by threads inside the team, and this function does not
+    // return before the team is closed and the last of them has left.
+    #[allow(unsafe_code)]
+    let endless: &'static (dyn Fn(usize) + Sync) = unsafe { std::mem::transmute(work) };
+    let team = Arc::new(Team {
+        next: AtomicUsize::new(0),
+        count,
+        work: endless,
+        state: Mutex::default(),
+        left: Condvar::new(),
+    });
+    for _ in 0..helpers {
+        let team = team.clone();
+        rayon::spawn(move || team.help());
+    }
+    let result = catch_unwind(AssertUnwindSafe(|| team.run(work)));
+    let mut state = team.state();
+    state.closed = true;
+    while state.inside > 0 {
+        state = team.left.wait(state).unwrap_or_else(PoisonError::into_inner);
+    }
+    let failure = state.failure.take().or(result.err());
+    drop(state);
+    if let Some(failure) = failure {
+        resume_unwind(failure);
+    }
+}
+
+/// A pointer that threads may share.
+struct Shared<T>(*mut T);
+// SAFETY: whoever uses the pointer gives each thread other elements.
+#[allow(unsafe_code)]
+unsafe impl<T: Send> Sync for Shared<T> {}
+
+/// A slice in parts of `size` elements (the last may be shorter), each of which one thread has.
+pub(super) struct Parts<'a, T> {
+    start: Shared<T>,
+    len: usize,
+    size: usize,
+    taken: Vec<AtomicBool>,
+    whole: PhantomData<fn(&'a mut [T])>,
+}
+
+impl<'a, T: Send> Parts<'a, T> {
+    pub(super) fn new(data: &'a mut [T], size: usize) -> Self {
+        let size = size.max(1);
+        let taken = (0..data.len().div_ceil(size)).map(|_| AtomicBool::new(false)).collect();
+        Parts { start: Shared(data.as_mut_ptr()), len: data.len(), size, taken, whole: PhantomData }
+    }
+
+    /// Whether there is nothing to take.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Part i, which can be taken once.
+    pub(super) fn take(&self, i: usize) -> &'a mut [T] {
+        assert!(!self.taken[i].swap(true, Relaxed), "kernel::Parts: a part is taken twice");
+        let from = i * self.size;
+        // SAFETY: part i is the elements from i·size to below min((i + 1)·size, len) of a slice that is borrowed mutably for
+        // 'a; parts do not overlap, and each is handed out once.
+        #[allow(unsafe_code)]
+        unsafe {
+            std::slice::from_raw_parts_mut(self.start.0.add(from), self.size.min(self.len - from))
+        }
+    }
+}
+
+/// Calls `f(i, part i)` for each part of `size` elements (the last may be shorter), on several threads if `threads`.
+pub(super) fn parts<T: Send>(
+    data: &mut [T],
+    size: usize,
+    threads: bool,
+    f: &(dyn Fn(usize, &mut [T]) + Sync),
+) {
+    if !threads {
+        return data.chunks_mut(size.max(1)).enumerate().for_each(|(i, part)| f(i, part));
+    }
+    let parts = Parts::new(data, size);
+    for_each(parts.taken.len(), true, &|i| f(i, parts.take(i)));
+}
+
+/// Calls `f(i, rows)` for runs of rows of `width` elements, of which i is the number of the first, on several threads if
+/// that pays.
+pub fn for_each_rows<T: Send>(data: &mut [T], width: usize, f: &(dyn Fn(usize, &mut [T]) + Sync)) {
+    if width == 0 {
+        return;
+    }
+    let threads = worthwhile(data.len());
+    let rows = if threads { PIECE.div_ceil(width) } else { data.len() / width };
+    parts(data, rows * width, threads, &|piece, part| f(piece * rows, part));
+}
+
+/// [`for_each_rows`], one row at a time.
+pub fn for_each_row<T: Send>(data: &mut [T], width: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+    for_each_rows(data, width, &|first, part| {
+        part.chunks_mut(width).enumerate().for_each(|(i, row)| f(first + i, row));
+    });
+}
+
+/// `f(i)` for every i below `n`, of which each costs `each` elements, on several threads if that pays.
+pub(super) fn collect<R: Default + Clone + Send>(
+    n: usize,
+    each: usize,
+    f: &(dyn Fn(usize) -> R + Sync),
+) -> Vec<R> {
+    let mut out = vec![R::default(); n];
+    let threads = n > 1 && worthwhile(n.saturating_mul(each));
+    parts(&mut out, PIECE.div_ceil(each.max(1)), threads, &|piece, part| {
+        let first = piece * PIECE.div_ceil(each.max(1));
+        part.iter_mut().enumerate().for_each(|(i, slot)| *slot = f(first + i));
+    });
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::{collect, for_each, parts};
+
+    fn on<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(f)
+    }
+
+    #[test]
+    fn every_number_once_on_any_number_of_threads() {
+        for threads in [1, 2, 5] {
+            for count in [0, 1, 2, 1000] {
+                let calls: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
+                on(threads, || {
+                    for_each(count, true, &|i| {
+                        calls[i].fetch_add(1, Ordering::Relaxed);
+                    });
+                });
+                assert!(calls.iter().all(|calls| calls.load(Ordering::Relaxed) == 1));
+            }
+        }
+    }
+
+    #[test]
+    fn parts_cover_the_whole() {
+        let mut data = vec![0; 103];
+        on(3, || parts(&mut data, 10, true, &|i, part| part.iter_mut().for_each(|x| *x += i + 1)));
+        assert!(data.iter().enumerate().all(|(i, &x)| x == i / 10 + 1));
+        assert_eq!(on(3, || collect(70_000, 3, &|i| i)), (0..70_000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn within_one_another_and_from_many_threads() {
+        let total = AtomicUsize::new(0);
+        let add = |n| {
+            total.fetch_add(n, Ordering::Relaxed);
+        };
+        let outer = || for_each(20, true, &|i| for_each(30, true, &|j| add(i * j)));
+        std::thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(outer))));
+        assert_eq!(total.into_inner(), 8 * 190 * 435);
+    }
+
+    #[test]
+    fn a_panic_arrives() {
+        for bad in 0..40 {
+            let run = || for_each(40, true, &|i| assert!(i != bad, "{i}"));
+            assert!(std::panic::catch_unwind(run).is_err());
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Where an array has something that it should not have.
+
+use super::Element;
+use super::parallel::vectorize;
+use crate::formula::Real;
+
+/// Elements that are looked at before it is asked whether one of them was found.
+const PIECE: usize = 4096;
+
+/// Whether x, or its absolute value, is not from `low` to `high`, as NaN never is.
+#[inline(always)]
+fn is_outside<T: Element>(x: T, low: T, high: T, absolute: bool) -> bool {
+    let x = if absolute { Real::abs(x) } else { x };
+    !(low <= x && x <= high)
+}
+
+/// The place of the first element that is not from `low` to `high`, or whose absolute value is not.
+pub fn outside<T: Element>(x: &[T], low: T, high: T, absolute: bool) -> Option<usize> {
+    let any = |piece: &[T]| {
+        vectorize(
+            #[inline(always)]
+            || piece.iter().fold(false, |any, &x| any | is_outside(x, low, high, absolute)),
+        )
+    };
+    let start = x.chunks(PIECE).position(any)? * PIECE;
+    x[start..].iter().position(|&x| is_outside(x, low, high, absolute)).map(|i| start + i)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::outside;
+
+    #[test]
+    fn the_first_of_several() {
+        let mut x = vec![0.5_f32; 10_000];
+        let found = |x: &[f32]| outside(x, 0.0, 1.0, false);
+        assert_eq!(found(&x), None);
+        assert_eq!(found(&x[..0]), None);
+        x[9_999] = f32::NAN;
+        assert_eq!(found(&x), Some(9_999));
+        x[5_000] = 2.0;
+        x[5_001] = 2.0;
+        assert_eq!(found(&x), Some(5_000));
+    }
+
+    #[test]
+    fn absolute_values_and_infinite_bounds() {
+        assert_eq!(outside(&[1.0, -1.0, 0.5], 1.0, 1.0, true), Some(2));
+        assert_eq!(outside(&[1.0, -1.0, f64::NAN], 1.0, 1.0, true), Some(2));
+        let all = [f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
+        assert_eq!(outside(&all, f64::NEG_INFINITY, f64::INFINITY, false), Some(2));
+    }
+}

@@ -1,0 +1,190 @@
+//! Products of vectors, added in the same lanes whatever the vectors' length.
+
+use pulp::{Simd, WithSimd};
+
+use super::Element;
+use super::reduce::{BLOCK, HALF, LANES, across};
+use super::simd::run;
+
+/// Σ aᵢ·bᵢ
+struct Dot<'a, T> {
+    a: &'a [T],
+    b: &'a [T],
+}
+
+impl<T: Element> WithSimd for Dot<'_, T> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> f64 {
+        of::<S, T, false>(simd, self.a, self.b, T::default())
+    }
+}
+
+/// Σ xᵢ·factor
+struct Sum<'a, T> {
+    x: &'a [T],
+    factor: T,
+}
+
+impl<T: Element> WithSimd for Sum<'_, T> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> f64 {
+        of::<S, T, true>(simd, self.x, self.x, self.factor)
+    }
+}
+
+/// The product of a matrix, row after row, with a vector.
+struct Rows<'a, T> {
+    rows: &'a [T],
+    stride: usize,
+    vector: &'a [T],
+    out: &'a mut [T],
+    add: bool,
+}
+
+impl<T: Element> WithSimd for Rows<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Rows { rows, stride, vector, out, add } = self;
+        let row = |i: usize| &rows[i * stride..][..vector.len()];
+        for (number, out) in out.chunks_mut(4).enumerate() {
+            let (first, last) = (4 * number, 4 * number + out.len() - 1);
+            // A row that is not there is another one.
+            let some = [row(first), row(last.min(first + 1)), row(last.min(first + 2)), row(last)];
+            let sums = four(simd, some, vector);
+            for i in 0..out.len() {
+                let sum = T::constant(sums[if i + 1 == out.len() { 3 } else { i }]);
+                out[i] = if add { out[i] + sum } else { sum };
+            }
+        }
+    }
+}
+
+/// Σ aᵢ·bᵢ
+pub(super) fn dot<T: Element>(a: &[T], b: &[T]) -> f64 {
+    run(Dot { a, b })
+}
+
+/// Σ xᵢ·factor
+pub(super) fn sum<T: Element>(x: &[T], factor: T) -> f64 {
+    run(Sum { x, factor })
+}
+
+/// out ← rows·vector, or out + rows·vector if `add`.
+pub(super) fn rows<T: Element>(rows: &[T], stride: usize, vector: &[T], out: &mut [T], add: bool) {
+    run(Rows { rows, stride, vector, out, add });
+}
+
+#[inline(always)]
+fn of<S: Simd, T: Element, const ALONE: bool>(simd: S, a: &[T], b: &[T], factor: T) -> f64 {
+    // As many vectors as hold the lanes.
+    match LANES * size_of::<T>() / size_of::<T::Vector<S>>() {
+        2 => in_vectors::<S, T, 2, ALONE>(simd, a, b, factor),
+        4 => in_vectors::<S, T, 4, ALONE>(simd, a, b, factor),
+        8 => in_vectors::<S, T, 8, ALONE>(simd, a, b, factor),
+        16 => in_vectors::<S, T, 16, ALONE>(simd, a, b, factor),
+        _ => in_vectors::<S, T, LANES, ALONE>(simd, a, b, factor),
+    }
+}
+
+#[inline(always)]
+fn in_vectors<S: Simd, T: Element, const N: usize, const ALONE: bool>(
+    simd: S,
+    a: &[T],
+    b: &[T],
+    factor: T,
+) -> f64 {
+    let mut total = [0.0; HALF];
+    let factors = T::splat(simd, factor);
+    for (a, b) in a.chunks(BLOCK).zip(b.chunks(BLOCK)) {
+        let rest = a.len() / LANES * LANES;
+        let mut sums = [T::splat(simd, T::default()); N];
+        let vectors =
+            T::vectors::<S>(&a[..rest]).chunks_exact(N).zip(T::vectors::<S>(&b[..rest]).chunks_exact(N));
+        for (a, b) in vectors {
+            for i in 0..N {
+                sums[i] = T::fused(simd, a[i], if ALONE { factors } else { b[i] }, sums[i]);
+            }
+        }
+        let mut lane = [T::default(); LANES];
+        T::vectors_mut::<S>(&mut lane)[..N].copy_from_slice(&sums);
+        for i in 0..HALF {
+            total[i] += (lane[i] + lane[i + HALF]).to_f64();
+        }
+        for (i, (&a, &b)) in a[rest..].iter().zip(&b[rest..]).enumerate() {
+            total[i % HALF] += (a * if ALONE { factor } else { b }).to_f64();
+        }
+    }
+    across(total)
+}
+
+/// The products of four rows with one vector, of which each number is read once. Four rows are read faster than one, too.
+#[inline(always)]
+fn four<S: Simd, T: Element>(simd: S, rows: [&[T]; 4], vector: &[T]) -> [f64; 4] {
+    let width = size_of::<T::Vector<S>>() / size_of::<T>();
+    let mut total = [0.0; 4];
+    for from in (0..vector.len()).step_by(2 * BLOCK) {
+        let to = vector.len().min(from + 2 * BLOCK);
+        let zero = T::splat(simd, T::default());
+        let mut sums = [[zero; 2]; 4];
+        let v = T::vectors::<S>(&vector[from..to]);
+        let [a, b, c, d] = [&rows[0][from..to], &rows[1][from..to], &rows[2][from..to], &rows[3][from..to]];
+        let (a, b) = (T::vectors::<S>(a), T::vectors::<S>(b));
+        let (c, d) = (T::vectors::<S>(c), T::vectors::<S>(d));
+        let pairs = v.len() / 2 * 2;
+        for i in (0..pairs).step_by(2) {
+            for j in 0..2 {
+                sums[0][j] = T::fused(simd, a[i + j], v[i + j], sums[0][j]);
+                sums[1][j] = T::fused(simd, b[i + j], v[i + j], sums[1][j]);
+                sums[2][j] = T::fused(simd, c[i + j], v[i + j], sums[2][j]);
+                sums[3][j] = T::fused(simd, d[i + j], v[i + j], sums[3][j]);
+            }
+        }
+        for i in pairs..v.len() {
+            sums[0][0] = T::fused(simd, a[i], v[i], sums[0][0]);
+            sums[1][0] = T::fused(simd, b[i], v[i], sums[1][0]);
+            sums[2][0] = T::fused(simd, c[i], v[i], sums[2][0]);
+            sums[3][0] = T::fused(simd, d[i], v[i], sums[3][0]);
+        }
+        for i in 0..4 {
+            total[i] += T::total(simd, sums[i][0]).to_f64() + T::total(simd, sums[i][1]).to_f64();
+            for j in from + v.len() * width..to {
+                total[i] += (rows[i][j] * vector[j]).to_f64();
+            }
+        }
+    }
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{dot, rows, sum};
+
+    #[test]
+    fn every_length_against_a_plain_loop() {
+        let a: Vec<f64> = (0..3000).map(|i| (i as f64 * 0.7).sin()).collect();
+        let b: Vec<f64> = (0..3000).map(|i| (i as f64 * 0.3).cos()).collect();
+        for n in [0, 1, 7, 31, 32, 33, 511, 512, 513, 1100, 3000] {
+            let exact: f64 = a[..n].iter().zip(&b[..n]).map(|(a, b)| a * b).sum();
+            assert!((dot(&a[..n], &b[..n]) - exact).abs() < 1e-12, "{n}");
+            let (narrow_a, narrow_b): (Vec<f32>, Vec<f32>) =
+                a[..n].iter().zip(&b[..n]).map(|(&a, &b)| (a as f32, b as f32)).unzip();
+            assert!((dot(&narrow_a, &narrow_b) - exact).abs() < 1e-4, "{n}");
+        }
+        assert!((sum(&a, 2.0) - 2.0 * a.iter().sum::<f64>()).abs() < 1e-10);
+        for count in [1, 2, 3, 4, 5, 9] {
+            for k in [1, 40, 700] {
+                let mut out = vec![1.0; count];
+                rows(&a, 200, &b[..k], &mut out, true);
+                for (i, out) in out.into_iter().enumerate() {
+                    assert!((out - 1.0 - dot(&a[200 * i..][..k], &b[..k])).abs() < 1e-12, "{count} {k} {i}");
+                }
+            }
+        }
+    }
+}

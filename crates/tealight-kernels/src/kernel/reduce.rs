@@ -1,0 +1,342 @@
+//! Sums and folds, along an axis or over everything.
+//!
+//! A sum runs in [`LANES`] accumulators over blocks of [`BLOCK`] elements, and the blocks are added in f64: no
+//! accumulator ever adds more than 17 numbers in f32 (fewer than a lane each are added in f64 at once), so the relative error of a sum of positive numbers stays under
+//! 1e-6 for any length. The order of additions depends on the length alone, never on threads or instruction set.
+
+use smallvec::SmallVec;
+
+use super::Element;
+use super::parallel::{PIECE, collect, for_each_row, parts, vectorize, worthwhile};
+use super::products;
+
+/// Accumulators in flight: enough to hide the latency of an addition. A loop over more is unrolled too late to keep them in
+/// registers.
+pub(super) const LANES: usize = 32;
+
+/// What is left of them when they are added in pairs, before they go on in f64.
+pub(super) const HALF: usize = LANES / 2;
+
+/// Elements per block: 16 additions a lane.
+pub(super) const BLOCK: usize = 512;
+
+/// Σ f(aᵢ, bᵢ), rounded to T at the very end by the caller. The blocks are summed in the type that `f` gives.
+pub(super) fn sum_of<T: Element, A: Element, F>(a: &[T], b: &[T], f: F) -> f64
+where
+    F: Fn(T, T) -> A + Sync,
+{
+    in_pieces(a.len(), &|from, to| {
+        let (a, b) = (&a[from..to], &b[from..to]);
+        vectorize(
+            #[inline(always)]
+            || lanes(a, b, &f),
+        )
+    })
+}
+
+/// The sum of `f(from, to)` over pieces of `n` elements, always in the same order.
+pub(super) fn in_pieces(n: usize, f: &(dyn Fn(usize, usize) -> f64 + Sync)) -> f64 {
+    if n <= PIECE {
+        return f(0, n);
+    }
+    collect(n.div_ceil(PIECE), PIECE, &|i| f(i * PIECE, n.min((i + 1) * PIECE))).into_iter().sum()
+}
+
+#[inline(always)]
+pub(super) fn lanes<T: Element, A: Element, F: Fn(T, T) -> A>(a: &[T], b: &[T], f: &F) -> f64 {
+    if a.len() < LANES {
+        return a.iter().zip(b).map(|(&a, &b)| f(a, b).to_f64()).sum();
+    }
+    let mut total = [0.0; HALF];
+    for (a, b) in a.chunks(BLOCK).zip(b.chunks(BLOCK)) {
+        lane_sums(a, b, &mut total, f);
+    }
+    across(total)
+}
+
+#[inline(always)]
+fn lane_sums<T: Element, A: Element>(a: &[T], b: &[T], total: &mut [f64; HALF], f: &impl Fn(T, T) -> A) {
+    let lane = wide_sums(a, b, f);
+    for i in 0..HALF {
+        total[i] += (lane[i] + lane[i + HALF]).to_f64();
+    }
+    let rest = a.len() / LANES * LANES;
+    for (i, (&a, &b)) in a[rest..].iter().zip(&b[rest..]).enumerate() {
+        total[i % HALF] += f(a, b).to_f64();
+    }
+}
+
+/// The sums of whole runs of lanes. Nothing else may touch them here, or they do not stay in registers.
+#[inline(always)]
+fn wide_sums<T: Element, A: Element>(a: &[T], b: &[T], f: &impl Fn(T, T) -> A) -> [A; LANES] {
+    let mut lane = [A::default(); LANES];
+    for (a, b) in a.chunks_exact(LANES).zip(b.chunks_exact(LANES)) {
+        for i in 0..LANES {
+            lane[i] += f(a[i], b[i]);
+        }
+    }
+    lane
+}
+
+#[inline(always)]
+pub(super) fn across(mut total: [f64; HALF]) -> f64 {
+    let mut width = HALF / 2;
+    while width > 0 {
+        for i in 0..width {
+            total[i] += total[i + width];
+        }
+        width /= 2;
+    }
+    total[0]
+}
+
+#[inline(always)]
+fn first<T>(a: T, _: T) -> T {
+    a
+}
+
+/// The sum of all elements.
+pub fn sum<T: Element>(x: &[T]) -> T {
+    T::constant(in_pieces(x.len(), &|from, to| products::sum(&x[from..to], T::constant(1.0))))
+}
+
+/// Numbers that are made at a time to be added: enough for the processor to see that they are read in order.
+pub(super) const MADE: usize = 4 * BLOCK;
+
+/// The sum of `n` numbers that `make(from, numbers)` makes, [`MADE`] at a time.
+pub fn sum_made<T: Element>(n: usize, make: &(dyn Fn(usize, &mut [T]) + Sync)) -> T {
+    T::constant(in_pieces(n, &|from, to| {
+        let mut numbers = vec![T::default(); MADE.min(to - from)];
+        let mut total = 0.0;
+        for start in (from..to).step_by(MADE) {
+            let numbers = &mut numbers[..MADE.min(to - start)];
+            make(start, numbers);
+            total += products::sum(numbers, T::constant(1.0));
+        }
+        total
+    }))
+}
+
+/// Whether no element is NaN or infinite: these times 0 are NaN.
+pub fn is_finite<T: Element>(x: &[T]) -> bool {
+    in_pieces(x.len(), &|from, to| products::sum(&x[from..to], T::default())) == 0.0
+}
+
+/// Σ aᵢ·bᵢ of two arrays of one length.
+pub fn dot<T: Element>(a: &[T], b: &[T]) -> T {
+    T::constant(in_pieces(a.len(), &|from, to| products::dot(&a[from..to], &b[from..to])))
+}
+
+/// The sums along the middle axis of an array of shape (outer, axis, inner): an array of shape (outer, inner).
+pub fn sum_axis<T: Element>(x: &[T], outer: usize, axis: usize, inner: usize) -> Vec<T> {
+    let mut out = vec![T::default(); outer * inner];
+    if axis == 0 || out.is_empty() {
+        return out;
+    }
+    if inner == 1 {
+        if outer == 1 {
+            return vec![sum(x)];
+        }
+        let some = |from: usize, slots: &mut [T]| {
+            vectorize(
+                #[inline(always)]
+                || {
+                    // A loop, no iterator: its closure would not be inlined into the vector code.
+                    for i in 0..slots.len() {
+                        let row = &x[(from + i) * axis..(from + i + 1) * axis];
+                        slots[i] = T::constant(lanes(row, row, &first));
+                    }
+                },
+            );
+        };
+        if worthwhile(x.len()) {
+            let rows = PIECE.div_ceil(axis);
+            parts(&mut out, rows, true, &|i, part| some(i * rows, part));
+        } else {
+            some(0, &mut out);
+        }
+        return out;
+    }
+    let column = |o: usize, start: usize, out: &mut [T]| {
+        vectorize(
+            #[inline(always)]
+            || columns(&x[o * axis * inner..], axis, inner, start, out),
+        );
+    };
+    if worthwhile(x.len()) && outer > 1 {
+        parts(&mut out, inner, true, &|o, row| blocks(o, row, &column));
+    } else if worthwhile(x.len()) {
+        parts(&mut out, WIDTH, true, &|i, part| column(0, i * WIDTH, part));
+    } else {
+        out.chunks_mut(inner).enumerate().for_each(|(o, row)| blocks(o, row, &column));
+    }
+    out
+}
+
+/// Columns that are summed together: their accumulators stay in level-1 cache.
+const WIDTH: usize = 256;
+
+fn blocks<T>(o: usize, row: &mut [T], column: &impl Fn(usize, usize, &mut [T])) {
+    row.chunks_mut(WIDTH).enumerate().for_each(|(i, part)| column(o, i * WIDTH, part));
+}
+
+/// Columns start.. of an array (axis, inner), summed into `out`, 16 rows at a time in T and these in f64.
+#[inline(always)]
+fn columns<T: Element>(x: &[T], axis: usize, inner: usize, start: usize, out: &mut [T]) {
+    let n = out.len();
+    if axis <= 16 {
+        out.copy_from_slice(&x[start..][..n]);
+        for row in 1..axis {
+            let row = &x[row * inner + start..][..n];
+            for i in 0..n {
+                out[i] += row[i];
+            }
+        }
+        return;
+    }
+    let mut total = SmallVec::<[f64; 16]>::from_elem(0.0, n);
+    let total = &mut total[..];
+    for from in (0..axis).step_by(16) {
+        out.fill(T::default());
+        for row in from..axis.min(from + 16) {
+            let row = &x[row * inner + start..][..n];
+            for i in 0..n {
+                out[i] += row[i];
+            }
+        }
+        for i in 0..n {
+            total[i] += out[i].to_f64();
+        }
+    }
+    for i in 0..n {
+        out[i] = T::constant(total[i]);
+    }
+}
+
+/// `x[o, 0, i] ∘ x[o, 1, i] ∘ …` along the middle axis of an array of shape (outer, axis, inner), axis > 0, for an
+/// operation whose result depends neither on the order nor on how often a number comes (maximum, minimum).
+pub fn fold_axis<T, F>(x: &[T], outer: usize, axis: usize, inner: usize, f: F) -> Vec<T>
+where
+    T: Element,
+    F: Fn(T, T) -> T + Send + Sync,
+{
+    let mut out = vec![T::default(); outer * inner];
+    for_each_row(&mut out, inner, |o, out| {
+        let block = &x[o * axis * inner..(o + 1) * axis * inner];
+        vectorize(
+            #[inline(always)]
+            || {
+                if inner == 1 {
+                    out[0] = fold(block, &f);
+                    return;
+                }
+                out.copy_from_slice(&block[..inner]);
+                for row in block.chunks_exact(inner).skip(1) {
+                    for i in 0..inner {
+                        out[i] = f(out[i], row[i]);
+                    }
+                }
+            },
+        );
+    });
+    out
+}
+
+#[inline(always)]
+pub(super) fn fold<T: Element>(x: &[T], f: &impl Fn(T, T) -> T) -> T {
+    if x.len() < LANES {
+        return x[1..].iter().fold(x[0], |a, &b| f(a, b));
+    }
+    let mut lane = wide_fold(x, f);
+    // The last numbers, of which some may come twice.
+    let last = &x[x.len() - LANES..];
+    for i in 0..LANES {
+        lane[i] = f(lane[i], last[i]);
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for i in 0..width {
+            lane[i] = f(lane[i], lane[i + width]);
+        }
+        width /= 2;
+    }
+    lane[0]
+}
+
+/// As [`wide_sums`].
+#[inline(always)]
+fn wide_fold<T: Element>(x: &[T], f: &impl Fn(T, T) -> T) -> [T; LANES] {
+    let mut lane = [x[0]; LANES];
+    for part in x.chunks_exact(LANES) {
+        for i in 0..LANES {
+            lane[i] = f(lane[i], part[i]);
+        }
+    }
+    lane
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Element;
+    use super::{dot, fold_axis, sum, sum_axis};
+
+    #[test]
+    fn ten_million_f32_stay_exact_to_1e_6() {
+        for value in [0.1_f32, 1.0 / 3.0, 16_777.21] {
+            let x = vec![value; 10_000_000];
+            let exact = f64::from(value) * 1e7;
+            assert!((f64::from(sum(&x)) - exact).abs() < 1e-6 * exact, "{value}: {} {exact}", sum(&x));
+            let columns = sum_axis(&x, 1, 5_000_000, 2);
+            assert!((f64::from(columns[1]) - exact / 2.0).abs() < 1e-6 * exact);
+        }
+        let x: Vec<f32> = (0..10_000_000).map(|i| 1.0 + (i % 1009) as f32 * 1e-3).collect();
+        let exact: f64 = x.iter().map(|&x| f64::from(x)).sum();
+        assert!((f64::from(sum(&x)) - exact).abs() < 1e-6 * exact);
+    }
+
+    fn along<T: Element>(x: &[T], outer: usize, axis: usize, inner: usize) -> Vec<f64> {
+        (0..outer * inner)
+            .map(|i| (0..axis).map(|k| x[(i / inner * axis + k) * inner + i % inner].to_f64()).sum())
+            .collect()
+    }
+
+    #[test]
+    fn axes_against_plain_sums() {
+        for (outer, axis, inner) in [
+            (1, 1, 1),
+            (1, 0, 3),
+            (0, 3, 2),
+            (3, 5, 0),
+            (2, 3, 4),
+            (1, 70, 1),
+            (5, 1030, 1),
+            (3, 17, 300),
+            (1, 40, 2000),
+            (300, 300, 1),
+            (2, 300, 300),
+        ] {
+            let x: Vec<f64> = (0..outer * axis * inner).map(|i| (i as f64 * 0.37).sin()).collect();
+            let got = sum_axis(&x, outer, axis, inner);
+            let expected = along(&x, outer, axis, inner);
+            assert_eq!(got.len(), expected.len());
+            for (a, b) in got.iter().zip(&expected) {
+                assert!((a - b).abs() < 1e-11, "{outer} {axis} {inner}: {a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn maxima_and_products() {
+        let x: Vec<f32> = (0..3 * 130 * 7).map(|i| ((i * 7919) % 1013) as f32).collect();
+        for (outer, axis, inner) in [(3, 130, 7), (21, 130, 1), (1, 2730, 1)] {
+            let expected: Vec<f32> = (0..outer * inner)
+                .map(|i| {
+                    (0..axis).map(|k| x[(i / inner * axis + k) * inner + i % inner]).fold(-1.0, f32::max)
+                })
+                .collect();
+            assert_eq!(fold_axis(&x, outer, axis, inner, |a, b| if a > b { a } else { b }), expected);
+        }
+        assert_eq!(dot(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]), 32.0);
+        assert_eq!(dot::<f64>(&[], &[]), 0.0);
+    }
+}
