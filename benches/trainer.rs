@@ -31,10 +31,10 @@ fn main() -> Result<()> {
         let (a, b) = (model()?, model()?);
         bare = bare.min(timed(|| {
             let mut optimizer = Sgd::new(a.parameters(), 0.1)?;
-            let mut pass = Pass::train(Rng::seed(3));
+            let mut ctx = ForwardContext::train(Rng::seed(3));
             for batch in DataLoader::new(&data, BATCH)?.shuffle(0).epoch()? {
                 let (x, y) = batch?;
-                let loss = CrossEntropy.loss(&a.forward(&x, &mut pass)?, &y)?;
+                let loss = CrossEntropy.loss(&a.forward(&x, &mut ctx)?, &y)?;
                 optimizer.step(&loss.backward()?)?;
             }
             Ok(())

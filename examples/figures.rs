@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Parser;
-use tealight::data::{self, Labelled};
-use tealight::loss::{Each, Huber};
+use tealight::data::{self, LabeledDataset};
+use tealight::loss::{Huber, Unreduced};
 use tealight::metrics::{Accuracy, ConfusionMatrix, Metric, RocAuc};
 use tealight::plot;
 use tealight::prelude::*;
@@ -55,14 +55,14 @@ fn formulas(out: &Path) -> Result<()> {
     let p = Tensor::linspace(-3.0, 3.0, 301, &Device::Cpu)?;
     let t = p.zeros_like()?;
     let curves = [
-        ("L1", points(&p, &Each(L1).loss(&p, &t)?)?),
-        ("L2", points(&p, &Each(L2).loss(&p, &t)?)?),
-        ("Huber", points(&p, &Each(Huber::default()).loss(&p, &t)?)?),
+        ("L1", points(&p, &Unreduced(L1).loss(&p, &t)?)?),
+        ("L2", points(&p, &Unreduced(L2).loss(&p, &t)?)?),
+        ("Huber", points(&p, &Unreduced(Huber::default()).loss(&p, &t)?)?),
     ];
     plot::curve(out.join("losses.svg"), "What a difference costs", "prediction − target", "loss", &curves)?;
 
     let z = Tensor::linspace(-6.0, 6.0, 301, &Device::Cpu)?;
-    let cost = |target| points(&z, &Each(BceWithLogits).loss(&z, &z.full_like(target)?)?);
+    let cost = |target| points(&z, &Unreduced(BceWithLogits).loss(&z, &z.full_like(target)?)?);
     let curves = [("target 1", cost(1.0)?), ("target 0", cost(0.0)?)];
     plot::curve(out.join("cross-entropy.svg"), "What a score costs", "score", "cross-entropy", &curves)
 }
@@ -114,8 +114,8 @@ fn graphs(out: &Path) -> Result<()> {
 
     let model =
         Sequential::new().push(Flatten).push(NormalizeRows).push(Linear::new(64, 1, &mut Rng::seed(42))?);
-    let zeros = data::digits()?.against_rest(0)?;
-    let scores = model.forward(&zeros.inputs, &mut Pass::eval())?;
+    let zeros = data::digits()?.one_vs_rest(0)?;
+    let scores = model.forward(&zeros.inputs, &mut ForwardContext::eval())?;
     graph(out, "graph-logistic", &Mean(BceWithLogits).loss(&scores, &zeros.targets)?)
 }
 
@@ -124,9 +124,9 @@ fn losses(history: &History) -> [(&'static str, Vec<(f64, f64)>); 2] {
 }
 
 /// The model of the example `logistic_regression`, with its settings.
-fn zero_or_not(out: &Path, digits: &Labelled) -> Result<()> {
+fn zero_or_not(out: &Path, digits: &LabeledDataset) -> Result<()> {
     let rng = &mut Rng::seed(42);
-    let (train, test) = digits.against_rest(0)?.split_at(1437)?;
+    let (train, test) = digits.one_vs_rest(0)?.split_at(1437)?;
     let model = Sequential::new().push(Flatten).push(NormalizeRows).push(Linear::new(64, 1, rng)?);
     let optimizer = Sgd::new(model.parameters(), 10.0)?;
     let mut trainer =
@@ -137,7 +137,7 @@ fn zero_or_not(out: &Path, digits: &Labelled) -> Result<()> {
     plot::heat(out.join("weights.png"), title, &model.parameters()[0].1.get().reshape((8, 8))?)?;
 
     // An 8 among the other digits is harder to find than a 0, so that its curve leaves the corner.
-    let (train, test) = digits.against_rest(8)?.split_at(1437)?;
+    let (train, test) = digits.one_vs_rest(8)?.split_at(1437)?;
     let model = Sequential::new().push(Flatten).push(NormalizeRows).push(Linear::new(64, 1, rng)?);
     let optimizer = Sgd::new(model.parameters(), 10.0)?;
     let mut trainer =
@@ -149,7 +149,7 @@ fn zero_or_not(out: &Path, digits: &Labelled) -> Result<()> {
 }
 
 /// Points in a disc and in a ring around it: no straight line parts them.
-fn rings(n: usize, rng: &mut Rng) -> Result<Labelled> {
+fn rings(n: usize, rng: &mut Rng) -> Result<LabeledDataset> {
     let angle = Tensor::rand(0_f32, std::f32::consts::TAU, n, rng)?;
     let inside = Tensor::rand(0_f32, 1.0, n, rng)?.gt(0.5)?;
     let outwards = (1.2 - (inside.to_dtype(DType::F32)? * 1.2)?)?;
@@ -157,7 +157,7 @@ fn rings(n: usize, rng: &mut Rng) -> Result<Labelled> {
     let inputs = Tensor::stack(&[(&radius * angle.cos()?)?, (&radius * angle.sin()?)?], 1)?;
     let names = ["ring", "disc"].map(String::from).to_vec();
     let targets = inside.to_dtype(DType::U32)?;
-    Ok(Labelled { inputs, targets, names, features: vec!["x".into(), "y".into()] })
+    Ok(LabeledDataset { inputs, targets, names, features: vec!["x".into(), "y".into()] })
 }
 
 fn two_rings(out: &Path) -> Result<()> {
@@ -176,7 +176,7 @@ fn two_rings(out: &Path) -> Result<()> {
 }
 
 /// A short training of the model of the example `cnn`.
-fn which_digit(out: &Path, mut digits: Labelled) -> Result<()> {
+fn which_digit(out: &Path, mut digits: LabeledDataset) -> Result<()> {
     let rng = &mut Rng::seed(1);
     digits.inputs = digits.inputs.reshape((digits.len(), 1, 8, 8))?;
     let (train, test) = digits.split(0.2, rng)?;

@@ -47,9 +47,9 @@ fn run(Options { digit, images, epochs, learning_rate, seed, out }: Options) -> 
             let (pictures, unreadable) = data::image_folder(directory, &data::ImageFolder::new(32, 32))?;
             unreadable.iter().for_each(|error| eprintln!("skipped: {error}"));
             println!("{} pictures: {}", pictures.len(), pictures.names.join(" and "));
-            pictures.against_rest(1)?.split(0.2, rng)?
+            pictures.one_vs_rest(1)?.split(0.2, rng)?
         }
-        None => data::digits()?.against_rest(digit)?.split_at(1437)?,
+        None => data::digits()?.one_vs_rest(digit)?.split_at(1437)?,
     };
     let (rows, columns) = (train.inputs.dims()[1], train.inputs.dims()[2]);
     let pixels = train.inputs.elem_count() / train.len(); // three times as many with colours
@@ -66,12 +66,15 @@ fn run(Options { digit, images, epochs, learning_rate, seed, out }: Options) -> 
     let loaded = network(Linear::new(pixels, 1, rng)?);
     io::load(out.join("model.safetensors"), &loaded)?;
     assert_eq!(loaded.predict(&test.inputs)?, model.predict(&test.inputs)?, "the saved model is another one");
-    plot::report(out.join("report.html"), &plot::Report { classes: test.names.clone(), ..history.page() })?;
+    plot::report(
+        out.join("report.html"),
+        &plot::Report { classes: test.names.clone(), ..history.to_html() },
+    )?;
     plot::curve(out.join("loss.png"), "Training", "epoch", "loss", &history.losses())?;
     let weights = loaded.parameters()[0].1.get().reshape((rows, columns, pixels / (rows * columns)))?;
     let title = format!("What speaks for {} (+) or against it (−)", test.names[1]);
     plot::heat(out.join("weights.png"), &title, &weights.mean(-1)?)?;
-    plot::mistakes(out.join("mistakes.png"), &test, &model.predict(&test.inputs)?.sigmoid()?)?;
+    plot::misclassified(out.join("mistakes.png"), &test, &model.predict(&test.inputs)?.sigmoid()?)?;
     println!("wrote model.safetensors, report.html and three pictures to {}", out.display());
     println!("test accuracy {:.4}", history.last("valid_accuracy")?);
     let recall = history.last("valid_recall of class 1")?;

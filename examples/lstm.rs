@@ -39,11 +39,11 @@ struct Reader {
 }
 
 impl Layer for Reader {
-    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
-        let shown = pass.call("lstm", &self.lstm, x)?;
-        pass.call("head", &self.head, &shown.i((.., -1))?)
+    fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+        let shown = ctx.call("lstm", &self.lstm, x)?;
+        ctx.call("head", &self.head, &shown.i((.., -1))?)
     }
-    tealight::parts!(lstm, head);
+    tealight::fields!(lstm, head);
 }
 
 fn main() -> Result<()> {
@@ -51,7 +51,7 @@ fn main() -> Result<()> {
     let (length, rng) = (options.length as usize, &mut Rng::seed(1));
     let lstm = Lstm::new(SYMBOLS, 32, RnnOptions::new(), rng)?;
     // The forget gates begin nearly open: with PyTorch's default it does not learn to remember.
-    lstm.remember(length.max(3))?;
+    lstm.init_forget_bias(length.max(3))?;
     let model = Reader { lstm, head: Linear::new(32, SYMBOLS, rng)? };
     println!("{}", model.summary(&[32, length, SYMBOLS])?);
     let test = sequences(500, length, rng)?;
@@ -59,7 +59,7 @@ fn main() -> Result<()> {
     let (mut curve, mut accuracy) = (Vec::new(), 0.0);
     for step in 0..=options.steps {
         let (x, first) = sequences(32, length, rng)?;
-        let loss = CrossEntropy.loss(&model.forward(&x, &mut Pass::train(rng.clone()))?, &first)?;
+        let loss = CrossEntropy.loss(&model.forward(&x, &mut ForwardContext::train(rng.clone()))?, &first)?;
         // Through thirty steps a gradient may grow: its length is cut to 1.
         let mut gradients = loss.backward()?;
         gradients.clip_norm(1.0, &model.parameters())?;

@@ -46,7 +46,7 @@ fn main() -> Result<()> {
 
     let out = |name| options.out.join(name);
     io::save(out("mlp.safetensors"), &model)?;
-    plot::mistakes(out("mlp.png"), &test, &model.predict(&test.inputs)?)?;
+    plot::misclassified(out("mlp.png"), &test, &model.predict(&test.inputs)?)?;
     println!("wrote mlp.safetensors and mlp.png to {}", options.out.display());
     let accuracy = history.last("valid_accuracy")?;
     println!("test accuracy {accuracy:.4}");

@@ -25,17 +25,17 @@ impl Slopes {
 }
 
 impl Layer for Slopes {
-    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
         let both = Tensor::cat(&[x, &differences(x)?], -1)?;
-        pass.call("linear", &self.linear, &both)? * &self.scale.get()
+        ctx.call("linear", &self.linear, &both)? * &self.scale.get()
     }
-    tealight::parts!(linear, scale);
+    tealight::fields!(linear, scale);
 }
 
 fn main() -> Result<()> {
     let rng = &mut Rng::seed(1);
     let x = Tensor::randn(0.0, 1.0, (3, 4), rng)?;
-    println!("slopes {:?}", layer::gradcheck(&Slopes::new(4, 2, rng)?, &x, &Pass::eval())?);
+    println!("slopes {:?}", layer::gradcheck(&Slopes::new(4, 2, rng)?, &x, &ForwardContext::eval())?);
 
     // Σ|difference| of eight numbers.
     let inputs = Tensor::randn(0.0_f32, 1.0, (256, 8), rng)?;
@@ -48,7 +48,8 @@ fn main() -> Result<()> {
     let mut optimizer = Sgd::new(model.parameters(), 0.02)?.with_momentum(0.9)?;
     let mut last = f32::INFINITY;
     for step in 0..=500 {
-        let loss = Mean(L2).loss(&model.forward(&inputs, &mut Pass::train(rng.clone()))?, &targets)?;
+        let loss =
+            Mean(L2).loss(&model.forward(&inputs, &mut ForwardContext::train(rng.clone()))?, &targets)?;
         optimizer.step(&loss.backward()?)?;
         last = loss.to_scalar()?;
         if step % 100 == 0 {

@@ -22,7 +22,7 @@ fn slope(loss: impl Loss, x: &Tensor, y: &Tensor) -> Result<f32> {
     let line = Linear::new(1, 1, &mut Rng::seed(1))?;
     let mut optimizer = Sgd::new(line.parameters(), 0.1)?;
     for _ in 0..500 {
-        let gradients = loss.loss(&line.forward(x, &mut Pass::eval())?, y)?.backward()?;
+        let gradients = loss.loss(&line.forward(x, &mut ForwardContext::eval())?, y)?.backward()?;
         optimizer.step(&gradients)?;
     }
     line.weight.get().sum_all()?.to_scalar()

@@ -12,7 +12,7 @@ struct Differences;
 impl Op<1> for Differences {
     const NAME: &'static str = "differences";
 
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         let (axis, n) = match x.dims() {
             [.., n] if *n > 1 => (x.rank() - 1, *n),
             dims => {

@@ -31,8 +31,8 @@ fn exact(t: f64) -> f64 {
 }
 
 /// u = 1 + t²·N(t): whatever the network N is, it starts at 1 and at rest.
-fn solution(network: &Sequential, t: &Tensor, pass: &mut Pass) -> Result<Tensor> {
-    1.0 + (t.sqr()? * network.forward(t, pass)?)?
+fn solution(network: &Sequential, t: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+    1.0 + (t.sqr()? * network.forward(t, ctx)?)?
 }
 
 fn main() -> Result<()> {
@@ -49,7 +49,7 @@ fn main() -> Result<()> {
     let t = Tensor::parameter(times.array().clone());
     // What is left of the equation: its mean square is 0 for the solution alone.
     let loss = || {
-        let u = solution(&network, &t, &mut Pass::eval())?;
+        let u = solution(&network, &t, &mut ForwardContext::eval())?;
         // Each u depends on its own t alone, so the gradient of the sum is the derivative of each.
         let [speed] = autograd::grad(&u.sum_all()?, [&t])?;
         let [acceleration] = autograd::grad(&speed.sum_all()?, [&t])?;
@@ -64,8 +64,9 @@ fn main() -> Result<()> {
     }
     progress.finish();
 
-    let found =
-        no_grad(|| solution(&network, &times, &mut Pass::eval()))?.flatten(0, -1)?.to_vec1::<f64>()?;
+    let found = no_grad(|| solution(&network, &times, &mut ForwardContext::eval()))?
+        .flatten(0, -1)?
+        .to_vec1::<f64>()?;
     let times = times.flatten(0, -1)?.to_vec1::<f64>()?;
     let worst = times.iter().zip(&found).map(|(&t, &u)| (u - exact(t)).abs()).fold(0.0, f64::max);
     println!("largest difference from the exact solution: {worst:.1e}");

@@ -4,15 +4,15 @@
 //! |---|---|
 //! | `f32`, `f64` | the CPU kernels |
 //! | [`Dual`] | the exact derivative |
-//! | [`Expr`] | the formula as a [`Program`]: candle ops for other devices, recorded tensor ops for higher derivatives, text |
-//! | [`Uses`] | which values the backward pass must keep |
+//! | [`Expr`] | the formula as a [`Tape`]: candle ops for other devices, recorded tensor ops for higher derivatives, text |
+//! | [`InputSet`] | which values the backward pass must keep |
 
 use std::fmt::Debug;
 
 #[doc(inline)]
-pub use tealight_kernels::formula::{Dual, Expr, Program, Real, Uses, math};
+pub use tealight_kernels::formula::{Dual, Expr, InputSet, Real, Tape, math};
 
-pub(crate) use tealight_kernels::formula::{Binary, Machine, Unary};
+pub(crate) use tealight_kernels::formula::{Binary, Interpreter, Unary};
 
 /// y = f(x₁, …, x_N), element by element.
 ///
@@ -76,7 +76,7 @@ pub trait Formula<const N: usize>: Clone + Debug + Send + Sync + 'static {
     /// use tealight::formula::Formula;
     /// assert_eq!(Tanh.tape().to_string(), "tanh(x)");
     /// ```
-    fn tape(&self) -> Program {
-        Program::capture(|x| [self.value(x)])
+    fn tape(&self) -> Tape {
+        Tape::capture(|x| [self.value(x)])
     }
 }

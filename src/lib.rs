@@ -16,7 +16,7 @@
 //! # A formula is differentiated exactly, as often as one likes
 //!
 //! ```
-//! use tealight::formula::Program;
+//! use tealight::formula::Tape;
 //! use tealight::prelude::*;
 //! let x = Tensor::parameter(Tensor::new(0.0, &Device::Cpu)?.into_array());
 //! let [first] = autograd::grad(&x.sigmoid()?, [&x])?;
@@ -36,7 +36,7 @@
 //! let model = Linear::new(4, 3, &mut Rng::seed(1))?;
 //! let mut optimizer = Sgd::new(model.parameters(), 1.0)?;
 //! for _ in 0..50 {
-//!     let scores = model.forward(&inputs, &mut Pass::eval())?;
+//!     let scores = model.forward(&inputs, &mut ForwardContext::eval())?;
 //!     optimizer.step(&CrossEntropy.loss(&scores, &iris.targets)?.backward()?)?;
 //! }
 //! let right = model.predict(&inputs)?.argmax(1)?.eq(&iris.targets)?.sum_all()?;
@@ -94,16 +94,18 @@ use tealight_kernels::kernel;
 /// Everything that most programs use: `use tealight::prelude::*;`.
 pub mod prelude {
     pub use crate::activation::{Activation, Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
-    pub use crate::autograd::{self, Array, Gradients, Keep, Op, Saved, Tensor, no_grad};
+    pub use crate::autograd::{self, Array, Gradients, Op, SaveContext, Saved, Tensor, no_grad};
     pub use crate::data::image_to_vector;
     pub use crate::error::{Error, Result};
     pub use crate::formula::Real;
     pub use crate::layer::{
-        BatchNorm1d, BatchNorm2d, Buffer, Conv1d, Conv2d, Dropout, Embedding, Flatten, Gru, Layer, LayerNorm,
-        Linear, Lstm, MaxPool2d, Parameter, Parts, Pass, Residual, RnnOptions, Sequential, Softmax,
+        BatchNorm1d, BatchNorm2d, Buffer, Conv1d, Conv2d, Dropout, Embedding, Fields, Flatten,
+        ForwardContext, Gru, Layer, LayerNorm, Linear, Lstm, MaxPool2d, Parameter, Residual, RnnOptions,
+        Sequential, Softmax,
     };
     pub use crate::loss::{
-        Bce, BceWithLogits, CrossEntropy, EachLoss, L1, L2, Loss, Mean, Mse, PointwiseLoss, Sum, l1, l2,
+        Bce, BceWithLogits, CrossEntropy, ElementwiseLoss, L1, L2, Loss, Mean, Mse, PointwiseLoss, Sum, l1,
+        l2,
     };
     pub use crate::normalize::{Normalize, NormalizeRows, Standardize};
     pub use crate::ops::{ConvOptions, PoolOptions, Rng, sigmoid_derivative};

@@ -627,15 +627,15 @@ fn a_small_model_file_asks_for_no_memory() {
             ("colour", "grey"),
             ("class 0", "a"),
         ] {
-            file.say(name, word);
+            file.set_meta(name, word);
         }
-        file.say("classes", classes);
-        file.say("size", size);
+        file.set_meta("classes", classes);
+        file.set_meta("size", size);
         let weight = |(i, &[outputs, inputs]): (usize, &[usize; 2])| {
             let weight = Tensor::zeros((outputs, inputs), DType::F32, &Device::Cpu).unwrap();
             (format!("{}.weight", 2 * i + 2), weight)
         };
-        file.put("model", shapes.iter().enumerate().map(weight).collect());
+        file.insert("model", shapes.iter().enumerate().map(weight).collect());
         file.write(&path).unwrap();
         error(here.path(), &["predict", "m.safetensors", "none.png"])
     };

@@ -117,7 +117,7 @@ fn a_disk_that_fills_up_costs_no_checkpoint() {
     let step = "training stopped after step 6 without this checkpoint, the one from before is whole: `resume` from it";
     refused(full, &last, &["No space left on device", "free some space", step]);
     assert_eq!(disk.names(), ["ballast", "last.safetensors"]);
-    assert_eq!(Checkpoint::read(&last).unwrap().said::<u64>("epoch").unwrap(), 2);
+    assert_eq!(Checkpoint::read(&last).unwrap().meta::<u64>("epoch").unwrap(), 2);
 
     fs::remove_file(disk.path().join("ballast")).unwrap();
     let second = model();
@@ -191,7 +191,7 @@ fn logs_on_a_full_disk_cost_no_checkpoint() {
                 Ok(())
             });
         refused(training.fit(&examples(), None), disk.path(), &full);
-        let saved: u64 = Checkpoint::read(&last).unwrap().said("epoch").unwrap();
+        let saved: u64 = Checkpoint::read(&last).unwrap().meta("epoch").unwrap();
         assert!((2..300).contains(&saved), "{saved}");
         for name in disk.names() {
             let _ = fs::remove_file(disk.path().join(&name));
@@ -221,7 +221,7 @@ fn a_callback_that_refuses_costs_no_checkpoint() {
     drop(training);
     assert_eq!(told, 3);
     let last = Checkpoint::read(place.path().join("last.safetensors")).unwrap();
-    assert_eq!(last.said::<u64>("epoch").unwrap(), 3);
+    assert_eq!(last.meta::<u64>("epoch").unwrap(), 3);
 }
 
 #[test]

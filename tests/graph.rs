@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tealight::autograd::{self, Array, Keep, Op, Saved, grad, gradcheck, is_recording, vjp};
+use tealight::autograd::{self, Array, Op, SaveContext, Saved, grad, gradcheck, is_recording, vjp};
 use tealight::prelude::*;
 
 fn parameter(x: &[f64]) -> Tensor {
@@ -21,15 +21,15 @@ struct Counted {
 impl Op<2> for Counted {
     const NAME: &'static str = "counted";
 
-    fn forward(&self, [a, b]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
-        keep.input(0);
+    fn forward(&self, [a, b]: [&Array; 2], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
         Ok((a * b)?)
     }
 
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         self.backward.fetch_add(1, Ordering::Relaxed);
-        let a = saved.wants(0);
-        let b = saved.wants(1);
+        let a = saved.needs_input_grad(0);
+        let b = saved.needs_input_grad(1);
         self.wanted.fetch_add(usize::from(a) + usize::from(b), Ordering::Relaxed);
         // Only what input 1's gradient needs was kept, so input 0 must not be asked for.
         assert!(!a, "nobody wants the gradient of input 0");
@@ -110,10 +110,10 @@ fn gradients_that_nobody_wants_cost_nothing() -> Result<()> {
 #[test]
 fn what_the_graph_lets_go_is_freed() -> Result<()> {
     #[derive(Debug)]
-    struct Held(#[allow(dead_code)] Arc<()>);
-    impl Op<1> for Held {
+    struct StateEntry(#[allow(dead_code)] Arc<()>);
+    impl Op<1> for StateEntry {
         const NAME: &'static str = "held";
-        fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+        fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
             Ok((x + 1.0)?)
         }
         fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -124,7 +124,7 @@ fn what_the_graph_lets_go_is_freed() -> Result<()> {
     let x = parameter(&[1.0]);
     let mut y = x.clone();
     for _ in 0..100 {
-        y = Held(token.clone()).apply([&y])?.sigmoid()?;
+        y = StateEntry(token.clone()).apply([&y])?.sigmoid()?;
     }
     assert_eq!(Arc::strong_count(&token), 101);
     let [slope] = grad(&y.sum_all()?, [&x])?;
@@ -133,7 +133,7 @@ fn what_the_graph_lets_go_is_freed() -> Result<()> {
     assert!(slope.requires_grad());
     drop(slope);
     assert_eq!(Arc::strong_count(&token), 1);
-    no_grad(|| Held(token.clone()).apply([&x]))?;
+    no_grad(|| StateEntry(token.clone()).apply([&x]))?;
     assert_eq!(Arc::strong_count(&token), 1);
     Ok(())
 }
@@ -189,7 +189,7 @@ fn a_gradient_of_a_wrong_shape_names_the_operation() -> Result<()> {
     struct Wrong;
     impl Op<1> for Wrong {
         const NAME: &'static str = "wrong_shape";
-        fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+        fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
             Ok(x.sum_all()?)
         }
         fn backward(&self, _: &Saved<1>, _: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -207,7 +207,7 @@ fn what_was_not_kept_is_an_error() -> Result<()> {
     struct Forgetful;
     impl Op<1> for Forgetful {
         const NAME: &'static str = "forgetful";
-        fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+        fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
             Ok(x.sqr()?)
         }
         fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -227,8 +227,8 @@ fn the_checker_rejects_planted_faults() -> Result<()> {
     struct Cube(Option<f64>);
     impl Op<1> for Cube {
         const NAME: &'static str = "faulty_cube";
-        fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-            keep.input(0);
+        fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+            ctx.save_input(0);
             Ok((x.sqr()? * x)?)
         }
         fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -252,8 +252,8 @@ fn the_checker_rejects_planted_faults() -> Result<()> {
     struct Cut;
     impl Op<1> for Cut {
         const NAME: &'static str = "cut";
-        fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-            keep.input(0);
+        fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+            ctx.save_input(0);
             Ok(x.sqr()?)
         }
         fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -267,9 +267,9 @@ fn the_checker_rejects_planted_faults() -> Result<()> {
 
 #[test]
 fn odd_arguments_are_errors_not_panics() -> Result<()> {
-    use tealight::formula::{Binary, Machine, Program, Unary, Uses};
-    assert_eq!(Uses::input(40), Uses::constant(0.0));
-    assert!(!Uses::input(3).has(usize::MAX));
+    use tealight::formula::{InputSet, Real};
+    assert_eq!(InputSet::input(40), InputSet::constant(0.0));
+    assert!(!InputSet::input(3).has(usize::MAX));
 
     // A result that is longer on one side of x than on the other.
     let x = Tensor::new(&[1.0], &Device::Cpu)?;
@@ -279,28 +279,6 @@ fn odd_arguments_are_errors_not_panics() -> Result<()> {
     };
     let error = gradcheck(|x| longer(x)? * 1.0, &[x]).unwrap_err();
     assert!(matches!(error, Error::Argument { op: "gradcheck", .. }), "{error}");
-
-    struct Numbers;
-    impl Machine for Numbers {
-        type Value = f64;
-        type Error = Error;
-        fn constant(&mut self, value: f64) -> Result<f64> {
-            Ok(value)
-        }
-        fn unary(&mut self, f: Unary, a: &f64) -> Result<f64> {
-            Ok(f.apply(*a))
-        }
-        fn binary(&mut self, f: Binary, a: &f64, b: &f64) -> Result<f64> {
-            Ok(f.apply(*a, *b))
-        }
-        fn select_gt(&mut self, [a, b, yes, no]: [&f64; 4]) -> Result<f64> {
-            Ok(if a > b { *yes } else { *no })
-        }
-    }
-    let program = Sigmoid.tape();
-    assert_eq!(program.run(&mut Numbers, &[0.0])?, [0.5]);
-    let error = program.run(&mut Numbers, &[]).unwrap_err();
-    assert_eq!(error.to_string(), "Program::run: expected 1 inputs, got 0");
     Ok(())
 }
 
@@ -329,7 +307,7 @@ fn a_parameter_that_changed_since_the_forward_pass_is_an_error() -> Result<()> {
     let model = Linear::new(2, 1, &mut Rng::seed(1))?;
     let mut optimizer = Sgd::new(model.parameters(), 0.1)?;
     let x = Tensor::ones((3, 2), DType::F32, &Device::Cpu)?;
-    let loss = model.forward(&x, &mut tealight::layer::Pass::eval())?.sum_all()?;
+    let loss = model.forward(&x, &mut tealight::layer::ForwardContext::eval())?.sum_all()?;
     let before = loss.backward()?;
     model.weight.set(Tensor::zeros((1, 2), DType::F32, &Device::Cpu)?.into_array())?;
     let error = loss.backward().unwrap_err().to_string();
@@ -340,7 +318,7 @@ fn a_parameter_that_changed_since_the_forward_pass_is_an_error() -> Result<()> {
     // Nothing was changed, not even the bias, whose gradient was there.
     let again = optimizer.step(&before).unwrap_err();
     assert!(matches!(again, Error::Parameter { .. }));
-    let loss = model.forward(&x, &mut tealight::layer::Pass::eval())?.sum_all()?;
+    let loss = model.forward(&x, &mut tealight::layer::ForwardContext::eval())?.sum_all()?;
     optimizer.step(&loss.backward()?)
 }
 
@@ -350,11 +328,11 @@ fn nan_and_infinite_gradients_are_refused_by_name() -> Result<()> {
     let mut optimizer = Sgd::new(model.parameters(), 0.1)?;
     for bad in [f32::NAN, f32::INFINITY] {
         let x = Tensor::new(&[[bad]], &Device::Cpu)?;
-        let loss = model.forward(&x, &mut tealight::layer::Pass::eval())?.sum_all()?;
+        let loss = model.forward(&x, &mut tealight::layer::ForwardContext::eval())?.sum_all()?;
         let error = optimizer.step(&loss.backward()?).unwrap_err().to_string();
         assert_eq!(
             error,
-            "0.weight: its gradient is NaN or infinite (autograd::anomaly finds the operation)"
+            "0.weight: its gradient is NaN or infinite (autograd::detect_anomaly finds the operation)"
         );
     }
     assert!(matches!(Sgd::new(model.parameters(), f64::NAN), Err(Error::Argument { .. })));

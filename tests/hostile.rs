@@ -7,7 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof};
-use tealight::data::{self, DataLoader, Labelled, TensorDataset};
+use tealight::data::{self, DataLoader, LabeledDataset, TensorDataset};
 use tealight::layer::{self, *};
 use tealight::loss::*;
 use tealight::metrics::*;
@@ -382,7 +382,7 @@ fn more_elements_than_memory() {
             x.where_cond(x, x),
             x.normalize_rows(),
             x.nonzero(),
-            Each(L2).loss(x, x),
+            Unreduced(L2).loss(x, x),
             Relu.apply(x),
             x.zeros_like(),
             x.log_softmax(-1),
@@ -509,7 +509,8 @@ fn layers() {
     ];
     for (name, model) in &models {
         for x in &tensors() {
-            let trained = || model.forward(x, &mut Pass::train(Rng::seed(1)))?.sum_all()?.backward();
+            let trained =
+                || model.forward(x, &mut ForwardContext::train(Rng::seed(1)))?.sum_all()?.backward();
             calls!(calls, [name, x], model.predict(x), trained(), model.summary(x.dims()));
         }
         for x in &endless() {
@@ -528,7 +529,7 @@ fn losses_and_metrics() {
         Box::new(Nll),
         Box::new(Mean(L1)),
         Box::new(Sum(L2)),
-        Box::new(Each(L2)),
+        Box::new(Unreduced(L2)),
         Box::new(BatchMean(L2)),
         Box::new(Mse),
         Box::new(Mean(Bce)),
@@ -609,7 +610,7 @@ fn optimizers_and_schedules() {
     let step = |optimizer: Result<Box<dyn Optimizer>>| {
         let mut optimizer = optimizer?;
         let x = Tensor::ones((1, 2), DType::F32, &Device::Cpu)?;
-        let gradients = model.forward(&x, &mut Pass::eval())?.sum_all()?.backward()?;
+        let gradients = model.forward(&x, &mut ForwardContext::eval())?.sum_all()?.backward()?;
         optimizer.step(&gradients)?;
         optimizer.set_learning_rate(f64::NAN).unwrap_err();
         let state = optimizer.state()?;
@@ -651,7 +652,7 @@ fn optimizers_and_schedules() {
                     Cosine::new(n).and_then(|s| Ok(s.down_to(f)?.rate(at))),
                     WarmRestarts::new(n, at).map(|s| s.rate(at)),
                     OneCycle::new(n).and_then(|s| Ok(s.rising(f)?.rate(at))),
-                    Ramp::new(f, 1.0, n).map(|s| s.rate(at)),
+                    LinearLr::new(f, 1.0, n).map(|s| s.rate(at)),
                     StepDecay::new(n, f).map(|s| s.rate(at)),
                     MultiStep::new(&[n, at], f).map(|s| s.rate(at)),
                     Polynomial::new(n, f).map(|s| s.rate(at)),
@@ -671,7 +672,7 @@ fn data_and_plots() {
     let all = tensors();
     for x in &all {
         for y in &all {
-            let labelled = Labelled {
+            let labelled = LabeledDataset {
                 inputs: x.0.clone(),
                 targets: y.0.clone(),
                 names: vec!["a".into()],
@@ -684,7 +685,7 @@ fn data_and_plots() {
                     .and_then(|d| DataLoader::new(&d, 2)?.epoch()?.collect::<Result<Vec<_>>>()),
                 labelled.counts(),
                 labelled.split(0.5, &mut Rng::seed(1)),
-                labelled.against_rest(0),
+                labelled.one_vs_rest(0),
                 labelled.balancing_weights(),
                 labelled.split_at(1),
                 labelled.select(&[0, 9])
@@ -696,7 +697,7 @@ fn data_and_plots() {
                     calls,
                     [x, y],
                     tealight::plot::predictions(&path, "", &labelled, y),
-                    tealight::plot::mistakes(&path, &labelled, y),
+                    tealight::plot::misclassified(&path, &labelled, y),
                     tealight::plot::boundary(&path, "", &labelled, |_| Ok(y.0.clone()))
                 );
             }

@@ -45,7 +45,7 @@ const HELPERS: &[(&str, &str)] = &[
     ("src/loss/check.rs", "refuses what is no target, and computes nothing"),
     ("src/loss/classes.rs", "reads the classes and their weights for the losses that take them"),
     ("src/ops/axis.rs", "names an axis and touches no number"),
-    ("src/ops/machines.rs", "runs a formula's program as candle ops or tensor ops: pointwise.rs"),
+    ("src/ops/interpreters.rs", "runs a formula's program as candle ops or tensor ops: pointwise.rs"),
     ("src/ops/onnx.rs", "writes a formula's program as ONNX nodes: the models in tests/interop test it"),
     ("src/ops/operand.rs", "a tensor or a number, whichever it is; the operations that take one test it"),
     ("src/ops/operators.rs", "+ - * / for the methods that arithmetic.rs defines and tests"),

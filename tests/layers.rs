@@ -10,18 +10,18 @@ use tealight::ops::{ConvOptions, PoolOptions};
 use tealight::prelude::*;
 
 /// Outputs of inputs.
-type Run = dyn Fn(&[Tensor], &mut Pass) -> Result<Vec<Tensor>>;
+type Run = dyn Fn(&[Tensor], &mut ForwardContext) -> Result<Vec<Tensor>>;
 
 /// A layer and how to run it.
 struct Case {
-    held: Vec<(String, Held)>,
+    held: Vec<(String, StateEntry)>,
     run: Box<Run>,
 }
 
 /// A layer that is run by a function of its own.
 fn by<L: Layer + 'static>(
     layer: Result<L>,
-    run: impl Fn(&L, &[Tensor], &mut Pass) -> Result<Vec<Tensor>> + 'static,
+    run: impl Fn(&L, &[Tensor], &mut ForwardContext) -> Result<Vec<Tensor>> + 'static,
 ) -> Option<Case> {
     let layer = Arc::new(layer.unwrap());
     to_dtype(layer.as_ref(), DType::F64).unwrap();
@@ -193,7 +193,7 @@ fn near(what: &str, got: &Tensor, expected: &str) {
 /// One block of the file, with the layer in this mode.
 fn check(block: &[&str], key: &str, mode: &str) {
     let Some(Case { held, run }) = case(key) else { panic!("{key}: no layer in tests/layers.rs") };
-    let held: BTreeMap<String, Held> = held.into_iter().collect();
+    let held: BTreeMap<String, StateEntry> = held.into_iter().collect();
     let mut named = BTreeSet::new();
     let (mut inputs, mut outputs, mut cotangents, mut gradients) = (vec![], vec![], vec![], vec![]);
     let (mut by_parameter, mut after) = (vec![], vec![]);
@@ -223,7 +223,7 @@ fn check(block: &[&str], key: &str, mode: &str) {
     let before: BTreeMap<&String, Tensor> = held.iter().map(|(name, held)| (name, held.get())).collect();
     let what = |of: &str| format!("{key} ({mode}): {of}");
 
-    let mut pass = if mode == "train" { Pass::train(Rng::seed(1)) } else { Pass::eval() };
+    let mut pass = if mode == "train" { ForwardContext::train(Rng::seed(1)) } else { ForwardContext::eval() };
     let got = run(&inputs, &mut pass).unwrap_or_else(|error| panic!("{}", what(&error.to_string())));
     assert_eq!((got.len(), cotangents.len()), (outputs.len(), outputs.len()), "{key}");
     let mut total = Tensor::zeros((), DType::F64, &Device::Cpu).unwrap();
@@ -239,10 +239,10 @@ fn check(block: &[&str], key: &str, mode: &str) {
         for (i, (x, numbers)) in floats().zip(gradients).enumerate() {
             near(&what(&format!("gradient of input {i}")), found.get(x).unwrap(), numbers);
         }
-        let parameters = held.values().filter(|held| matches!(held, Held::Parameter(_))).count();
+        let parameters = held.values().filter(|held| matches!(held, StateEntry::Parameter(_))).count();
         assert_eq!(parameters, by_parameter.len(), "{key}");
         for (name, numbers) in by_parameter {
-            let Held::Parameter(parameter) = &held[name] else { panic!("{key}: {name}") };
+            let StateEntry::Parameter(parameter) = &held[name] else { panic!("{key}: {name}") };
             near(&what(&format!("gradient of {name}")), found.get(&parameter.get()).unwrap(), numbers);
         }
     }

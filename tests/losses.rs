@@ -112,7 +112,7 @@ fn every_activation() -> Result<()> {
     for (name, layer) in table {
         let case = &golden[name];
         let x = leaf(&case["x"]);
-        let y = layer.forward(&x, &mut Pass::eval())?;
+        let y = layer.forward(&x, &mut ForwardContext::eval())?;
         compare(&format!("{name}: value"), &y, &case["y"], EACH);
         // Elements have the gradient of the sum, rows that of a weighted one: the sum of a softmax is always 1.
         let total = if x.rank() > 1 { (weights_like(&y) * &y)?.sum_all()? } else { y.sum_all()? };
@@ -134,12 +134,12 @@ type Reduced = [(&'static str, Tensor); 3];
 type Run = Box<dyn Fn(&Case) -> Result<Reduced>>;
 
 /// A loss of a prediction p and a target t, or q if that has a gradient too.
-fn two<L: EachLoss + Clone + 'static>(make: impl Fn(&Case) -> Result<L> + 'static) -> Run {
+fn two<L: ElementwiseLoss + Clone + 'static>(make: impl Fn(&Case) -> Result<L> + 'static) -> Run {
     Box::new(move |case| {
         let (loss, p) = (make(case)?, &case["p"]);
         let t = case.get("t").or(case.get("q")).unwrap();
         let reduced = [
-            ("each", Each(loss.clone()).loss(p, t)?),
+            ("each", Unreduced(loss.clone()).loss(p, t)?),
             ("mean", Mean(loss.clone()).loss(p, t)?),
             ("sum", Sum(loss.clone()).loss(p, t)?),
         ];
@@ -162,7 +162,7 @@ macro_rules! three {
 }
 
 fn losses() -> Vec<(&'static str, Run)> {
-    fn always<L: EachLoss + Clone + 'static>(loss: L) -> Run {
+    fn always<L: ElementwiseLoss + Clone + 'static>(loss: L) -> Run {
         two(move |_| Ok(loss.clone()))
     }
     let entropy = || CrossEntropy.ignore_index(-100);
@@ -307,7 +307,7 @@ fn nothing_panics() -> Result<()> {
     for (_, layer) in activations() {
         for x in &odd {
             let leaf = leaf(x);
-            if let Ok(y) = layer.forward(&leaf, &mut Pass::eval()) {
+            if let Ok(y) = layer.forward(&leaf, &mut ForwardContext::eval()) {
                 let _ = y.sum_all()?.backward();
             }
         }

@@ -7,7 +7,7 @@ use std::path::Path;
 use tealight::data::{self, CsvOptions, DataLoader, ImageFolder, TensorDataset};
 use tealight::io::{self, Checkpoint};
 use tealight::layer::MultiHeadAttention;
-use tealight::loss::Each;
+use tealight::loss::Unreduced;
 use tealight::prelude::*;
 use tealight::train::EarlyStopping;
 
@@ -262,9 +262,9 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
         ),
         (
             "NaN gradient",
-            "weight: its gradient is NaN or infinite (autograd::anomaly finds the operation)",
+            "weight: its gradient is NaN or infinite (autograd::detect_anomaly finds the operation)",
             {
-                let y = layer.forward(&nan(&zeros(&[1, 4])).unwrap(), &mut Pass::eval()).unwrap();
+                let y = layer.forward(&nan(&zeros(&[1, 4])).unwrap(), &mut ForwardContext::eval()).unwrap();
                 unit(sgd.step(&y.sum_all().unwrap().backward().unwrap()))
             },
         ),
@@ -273,7 +273,7 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
             "backward: a parameter of shape [3, 4] was changed after the forward pass that read it: run forward again",
             {
                 let y = layer
-                    .forward(&zeros(&[1, 4]), &mut Pass::eval())
+                    .forward(&zeros(&[1, 4]), &mut ForwardContext::eval())
                     .unwrap()
                     .sqr()
                     .unwrap()
@@ -291,7 +291,7 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
         // Training.
         (
             "NaN loss",
-            "step 1: fit: expected a loss that is finite (a smaller learning rate? autograd::anomaly finds the operation), got NaN",
+            "step 1: fit: expected a loss that is finite (a smaller learning rate? autograd::detect_anomaly finds the operation), got NaN",
             unit(step(&model, &nan(&zeros(&[2, 4])).unwrap(), &classes(&[0, 1]))),
         ),
         (
@@ -304,7 +304,7 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
             "step 1: fit: expected a loss that is one number: Mean(..), Sum(..), got [2, 3]",
             {
                 let mut trainer =
-                    Trainer::new(&model, Each(L2), Sgd::new(model.parameters(), 0.1).unwrap()).silent();
+                    Trainer::new(&model, Unreduced(L2), Sgd::new(model.parameters(), 0.1).unwrap()).silent();
                 said(trainer.fit(&(zeros(&[2, 4]), zeros(&[2, 3])), None), d)
             },
         ),

@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tealight::optim::schedule::{
-    Cosine, Exponential, MultiStep, OneCycle, Plateau, Polynomial, Ramp, Schedule, StepDecay, WarmRestarts,
+    Cosine, Exponential, LinearLr, MultiStep, OneCycle, Plateau, Polynomial, Schedule, StepDecay,
+    WarmRestarts,
 };
 use tealight::optim::{Adadelta, Adagrad, Lbfgs, Lion, NAdam, RmsProp};
 use tealight::prelude::*;
@@ -81,7 +82,7 @@ impl Problem {
     }
 
     fn loss(&self) -> Result<Tensor> {
-        Mean(L2).loss(&self.layer.forward(&self.x, &mut Pass::eval())?.tanh()?, &self.y)
+        Mean(L2).loss(&self.layer.forward(&self.x, &mut ForwardContext::eval())?.tanh()?, &self.y)
     }
 
     fn values(&self) -> Result<Vec<f64>> {
@@ -286,7 +287,7 @@ fn fifty_steps_of_every_schedule() -> Result<()> {
         ("multi_step", Box::new(MultiStep::new(&[5, 20, 20, 33], 0.4)?.times(0.5))),
         ("exponential", Box::new(Exponential::new(0.9)?.times(0.5))),
         ("polynomial", Box::new(Polynomial::new(30, 1.7)?.times(0.5))),
-        ("ramp", Box::new(Ramp::new(0.1, 0.9, 12)?.times(0.5))),
+        ("ramp", Box::new(LinearLr::new(0.1, 0.9, 12)?.times(0.5))),
         ("cosine", Box::new(Cosine::new(60)?.down_to(0.1)?.times(0.5))),
         ("cosine.again", Box::new(Cosine::new(15)?.down_to(0.1)?.times(0.5))),
         ("restarts", Box::new(WarmRestarts::new(8, 1)?.times(0.5))),
@@ -297,8 +298,8 @@ fn fifty_steps_of_every_schedule() -> Result<()> {
             Box::new(OneCycle::new(51)?.rising(0.4)?.divisors(10.0, 100.0)?.linear().times(0.5)),
         ),
         ("one_cycle.three", Box::new(OneCycle::new(51)?.three_phase().times(0.5))),
-        ("then", Box::new(Ramp::new(0.1, 1.0, 10)?.then(Cosine::new(40)?).times(0.5))),
-        ("times", Box::new(Ramp::new(0.1, 1.0, 10)?.times(Exponential::new(0.95)?).times(0.5))),
+        ("then", Box::new(LinearLr::new(0.1, 1.0, 10)?.then(Cosine::new(40)?).times(0.5))),
+        ("times", Box::new(LinearLr::new(0.1, 1.0, 10)?.times(Exponential::new(0.95)?).times(0.5))),
     ];
     for (name, schedule) in schedules {
         let rates: Vec<f64> = (0..51).map(|step| schedule.rate(step)).collect();
@@ -358,7 +359,7 @@ fn follow(
     let expected = golden.get(&format!("training.{name}.losses"));
     let mut losses = Vec::new();
     for _ in expected {
-        let value = loss(&model.forward(x, &mut Pass::eval())?)?;
+        let value = loss(&model.forward(x, &mut ForwardContext::eval())?)?;
         losses.push(value.to_scalar()?);
         optimizer.step(&value.backward()?)?;
     }
@@ -430,7 +431,7 @@ fn a_step_happens_whole_or_not_at_all() -> Result<()> {
             let gradients = (weight.sum_all()? + (bias.sum_all()? * bad)?)?.backward()?;
             let error = optimizer.step(&gradients).unwrap_err().to_string();
             assert_eq!(
-                error, "bias: its gradient is NaN or infinite (autograd::anomaly finds the operation)",
+                error, "bias: its gradient is NaN or infinite (autograd::detect_anomaly finds the operation)",
                 "{name}"
             );
             same(optimizer.as_ref());

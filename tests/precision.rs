@@ -14,7 +14,7 @@ use tealight::activation::{
     Celu, Elu, GeluTanh, HardSigmoid, HardSwish, HardTanh, LogSigmoid, Mish, Relu6, Selu, Softsign,
     Tanhshrink, Threshold,
 };
-use tealight::loss::{Bce, EachLoss, Hinge, Huber, KlDiv, PoissonNll, SmoothL1};
+use tealight::loss::{Bce, ElementwiseLoss, Hinge, Huber, KlDiv, PoissonNll, SmoothL1};
 use tealight::prelude::*;
 
 const PAGE: &str = "docs/precision.md";

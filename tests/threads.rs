@@ -51,7 +51,7 @@ fn everything() -> Result<Vec<Vec<Vec<u32>>>> {
         with_gradients(|x| x[0].outer(&x[1]), &[&[700], &[500]])?,
         with_gradients(|x| x[0].matmul(&x[1]), &[&[400, 300], &[300, 350]])?,
         with_gradients(|x| x[0].conv2d(&x[1], ConvOptions::new()), &[&[40, 4, 24, 24], &[8, 4, 3, 3]])?,
-        with_gradients(|x| pool.forward(&x[0], &mut Pass::eval()), &[&[40, 8, 40, 40]])?,
+        with_gradients(|x| pool.forward(&x[0], &mut ForwardContext::eval()), &[&[40, 8, 40, 40]])?,
     ])
 }
 
@@ -206,7 +206,7 @@ fn tensors_sent() {
         let weight = model.parameters()[0].1.get();
         let expected = {
             let y = model.predict(&x).unwrap();
-            let y = model.forward(&x, &mut Pass::eval()).and_then(|h| {
+            let y = model.forward(&x, &mut ForwardContext::eval()).and_then(|h| {
                 assert_eq!(bits(&h)?, bits(&y)?);
                 h.sqr()?.sum_all()
             });
@@ -217,7 +217,7 @@ fn tensors_sent() {
         thread::scope(|scope| {
             scope.spawn(|| {
                 for _ in 0..20 {
-                    to_second.send(model.forward(&x, &mut Pass::eval()).unwrap()).unwrap();
+                    to_second.send(model.forward(&x, &mut ForwardContext::eval()).unwrap()).unwrap();
                 }
                 drop(to_second);
             });

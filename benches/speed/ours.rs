@@ -54,7 +54,7 @@ fn training(
     target: Tensor,
 ) -> Box<dyn Job> {
     job(move || -> Result<Tensor> {
-        let scores = model.forward(&x, &mut Pass::eval())?;
+        let scores = model.forward(&x, &mut ForwardContext::eval())?;
         let loss = loss.loss(&scores, &target)?;
         optimizer.step(&loss.backward()?)?;
         Ok(loss)
@@ -89,7 +89,7 @@ pub(crate) fn iris() -> Outcome<f64> {
     let mut optimizer = Sgd::new(model.parameters(), job::IRIS_RATE)?;
     let mut last = 0.0;
     for step in 1..=job::IRIS_STEPS {
-        let loss = CrossEntropy.loss(&model.forward(&x, &mut Pass::eval())?, &target)?;
+        let loss = CrossEntropy.loss(&model.forward(&x, &mut ForwardContext::eval())?, &target)?;
         optimizer.step(&loss.backward()?)?;
         if step == job::IRIS_STEPS {
             last = loss.to_scalar::<f32>()?.into();

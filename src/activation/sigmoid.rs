@@ -27,7 +27,7 @@ use crate::formula::Real;
 /// use tealight::prelude::*;
 /// assert_eq!(Sigmoid.value(3.0), 0.9525741268224334);
 /// assert_eq!(Sigmoid.tape().to_string(), "1 / (1 + exp(-x))");
-/// # use tealight::formula::Program;
+/// # use tealight::formula::Tape;
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sigmoid;
@@ -68,8 +68,8 @@ mod tests {
 
     #[test]
     fn keeps_only_the_output() {
-        use crate::formula::Uses;
-        let uses = Sigmoid.derivative(Uses::input(0), Uses::input(1));
+        use crate::formula::InputSet;
+        let uses = Sigmoid.derivative(InputSet::input(0), InputSet::input(1));
         assert!(!uses.has(0) && uses.has(1));
     }
 }

@@ -41,14 +41,13 @@ impl Drop for Forget {
 /// ```
 /// use tealight::prelude::*;
 /// let x = Tensor::parameter(Tensor::new(&[1.0, -1.0], &Device::Cpu)?.into_array());
-/// let error = autograd::anomaly(|| x.ln()?.sum_all()).unwrap_err();
+/// let error = autograd::detect_anomaly(|| x.ln()?.sum_all()).unwrap_err();
 /// assert_eq!(error.to_string(), "ln: expected finite numbers in the forward pass, got 1 NaN among 2 elements; \
 ///     input 0 of shape [2] is within -1..=1");
 /// # Ok::<(), tealight::Error>(())
 /// ```
-#[doc(alias = "detect_anomaly")]
 #[doc(alias = "set_detect_anomaly")]
-pub fn anomaly<R>(f: impl FnOnce() -> R) -> R {
+pub fn detect_anomaly<R>(f: impl FnOnce() -> R) -> R {
     let _forget = Forget(!is_on());
     let _watch = Watch::set(ANOMALY, true);
     f()
@@ -62,14 +61,14 @@ pub fn anomaly<R>(f: impl FnOnce() -> R) -> R {
 /// ```
 /// use tealight::prelude::*;
 /// let x = Tensor::new(&[[1.0, 2.0, 3.0]], &Device::Cpu)?;
-/// let error = autograd::within("fc1", || x.matmul(&x)).unwrap_err();
+/// let error = autograd::named_scope("fc1", || x.matmul(&x)).unwrap_err();
 /// assert!(error.to_string().starts_with("fc1: matmul: "));
 /// # Ok::<(), tealight::Error>(())
 /// ```
 ///
 /// # Errors
 /// Those of `f`, with the name before them.
-pub fn within<R>(place: &str, f: impl FnOnce() -> Result<R>) -> Result<R> {
+pub fn named_scope<R>(place: &str, f: impl FnOnce() -> Result<R>) -> Result<R> {
     struct Leave;
     impl Drop for Leave {
         fn drop(&mut self) {
@@ -190,9 +189,9 @@ pub(super) fn check_backward(node: &Node, grad: &Tensor, f: impl FnOnce() -> Res
     };
     for found in grads.iter().flatten() {
         let mut inputs = vec![("the gradient".to_string(), &grad.array)];
-        let kept = node.stash.inputs.iter().enumerate();
+        let kept = node.saved_arrays.inputs.iter().enumerate();
         inputs.extend(kept.filter_map(|(i, x)| Some((format!("input {i}"), x.as_ref()?))));
-        if let Some(output) = &node.stash.output {
+        if let Some(output) = &node.saved_arrays.output {
             inputs.push(("the output".into(), output));
         }
         check(node.rule.name(), "backward", &inputs, &found.array).map_err(|error| {
@@ -221,15 +220,19 @@ mod tests {
         let backward = || x.sqrt()?.sum_all()?.backward();
         let slopes = backward()?;
         assert_eq!(slopes.get(&x).unwrap().to_vec1::<f64>()?, [f64::INFINITY, 0.25]);
-        let error = autograd::anomaly(backward).unwrap_err().to_string();
-        let expected = "sqrt: expected finite numbers in the backward pass, got 1 infinity among 2 elements; \
+        let error = autograd::detect_anomaly(backward).unwrap_err().to_string();
+        let expected = "sqrt: expected finite numbers in the backward ctx, got 1 infinity among 2 elements; \
                         the gradient of shape [2] is within 1..=1; the output of shape [2] is within 0..=2";
         assert_eq!(error, expected);
         // What was infinite before is no news, a NaN is.
         let infinite = parameter(&[f64::INFINITY]);
-        autograd::anomaly(|| &infinite * 2.0)?;
-        assert!(autograd::anomaly(|| &infinite - &infinite).unwrap_err().to_string().starts_with("sub: "));
-        assert!(autograd::anomaly(|| no_grad(|| infinite.neg()?.exp()?.ln()?.exp()?.recip())).is_err());
+        autograd::detect_anomaly(|| &infinite * 2.0)?;
+        assert!(
+            autograd::detect_anomaly(|| &infinite - &infinite).unwrap_err().to_string().starts_with("sub: ")
+        );
+        assert!(
+            autograd::detect_anomaly(|| no_grad(|| infinite.neg()?.exp()?.ln()?.exp()?.recip())).is_err()
+        );
         backward()?;
         Ok(())
     }
@@ -237,7 +240,7 @@ mod tests {
     #[test]
     fn a_recorded_backward_is_looked_at_too() {
         let x = parameter(&[0.0]);
-        let error = autograd::anomaly(|| autograd::grad(&x.sqrt()?.sum_all()?, [&x])).unwrap_err();
+        let error = autograd::detect_anomaly(|| autograd::grad(&x.sqrt()?.sum_all()?, [&x])).unwrap_err();
         assert!(
             error.to_string().starts_with("sqrt: expected finite numbers in the backward pass"),
             "{error}"
@@ -248,13 +251,14 @@ mod tests {
     fn places_come_with_both_passes() -> Result<()> {
         let x = parameter(&[0.0, 4.0]);
         let run = || {
-            let y = autograd::within("model", || autograd::within("root", || x.sqrt()))?;
-            autograd::within("head", || y.sum_all())?.backward()
+            let y = autograd::named_scope("model", || autograd::named_scope("root", || x.sqrt()))?;
+            autograd::named_scope("head", || y.sum_all())?.backward()
         };
-        let error = autograd::anomaly(run).unwrap_err().to_string();
+        let error = autograd::detect_anomaly(run).unwrap_err().to_string();
         assert!(error.starts_with("model.root: sqrt: expected finite"), "{error}");
-        let forward = || autograd::within("a", || autograd::within("b", || parameter(&[-1.0]).ln()));
-        let error = autograd::anomaly(forward).unwrap_err().to_string();
+        let forward =
+            || autograd::named_scope("a", || autograd::named_scope("b", || parameter(&[-1.0]).ln()));
+        let error = autograd::detect_anomaly(forward).unwrap_err().to_string();
         assert!(error.starts_with("a.b: ln: expected finite"), "{error}");
         // Without the mode nothing is remembered, and nothing is wrong.
         run()?;

@@ -2,7 +2,7 @@
 
 use super::array::{contiguous, on_cpu, sum_axes};
 use super::op::Op;
-use super::saved::{Keep, Saved};
+use super::saved::{SaveContext, Saved};
 use super::{Array, Onnx, OnnxValue, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
@@ -19,7 +19,7 @@ struct SumTo(Dims);
 impl Op<1> for SumTo {
     const NAME: &'static str = "sum_to";
 
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         let dims = &self.0[..];
         let fits = x.rank() >= dims.len();
         let lead = x.rank().saturating_sub(dims.len());
@@ -48,7 +48,7 @@ struct BroadcastTo(Dims);
 impl Op<1> for BroadcastTo {
     const NAME: &'static str = "broadcast_to";
 
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         let dims = &self.0[..];
         let lead = dims.len().checked_sub(x.rank());
         let fits = lead.is_some_and(|lead| {
@@ -79,7 +79,7 @@ pub(super) struct Accumulate;
 impl Op<2> for Accumulate {
     const NAME: &'static str = "accumulate";
 
-    fn forward(&self, [a, b]: [&Array; 2], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [a, b]: [&Array; 2], _: &mut SaveContext) -> Result<Array> {
         Ok((a + b)?)
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use candle_core::Var;
 use smallvec::SmallVec;
 
-use super::node::{Call, Grads, Rule, needs_grad, record};
-use super::saved::Stash;
+use super::node::{BackwardRule, Call, Grads, needs_grad, record};
+use super::saved::SavedArrays;
 use super::{Array, Tensor, mode, trace};
 use crate::error::{Error, Result};
 
@@ -86,9 +86,9 @@ impl<F> FromCandle<F> {
             return Ok(Tensor::constant(output));
         }
         let kept = inputs.iter().map(|x| Some(x.array().clone())).collect();
-        let stash = Stash { inputs: kept, output: None, extra: SmallVec::new() };
+        let saved_arrays = SavedArrays { inputs: kept, output: None, extra: SmallVec::new() };
         // A history of candle's own would be kept alive for nobody.
-        Ok(record(&inputs, output.detach(), stash, || Piece::<F, N>(self.clone())))
+        Ok(record(&inputs, output.detach(), saved_arrays, || Piece::<F, N>(self.clone())))
     }
 }
 
@@ -101,7 +101,7 @@ impl<F, const N: usize> fmt::Debug for Piece<F, N> {
     }
 }
 
-impl<F, const N: usize> Rule for Piece<F, N>
+impl<F, const N: usize> BackwardRule for Piece<F, N>
 where
     F: Fn([&Array; N]) -> candle_core::Result<Array> + Send + Sync + 'static,
 {
@@ -112,7 +112,7 @@ where
     fn backward(&self, call: &Call, grad: &Tensor) -> Result<Grads> {
         let FromCandle { name, f } = &self.0;
         let place = |error: candle_core::Error| Error::from(error).within(*name);
-        let arrays: Vec<Array> = call.node.stash.inputs.iter().flatten().cloned().collect();
+        let arrays: Vec<Array> = call.node.saved_arrays.inputs.iter().flatten().cloned().collect();
         let (mut leaves, mut variables) = (arrays.clone(), Vec::new());
         for (i, leaf) in leaves.iter_mut().enumerate().filter(|(i, _)| call.wants(*i)) {
             let variable = Var::from_tensor(leaf).map_err(place)?;
@@ -136,7 +136,7 @@ where
                 )
             };
             let found = found.get(&variable).ok_or_else(|| Error::no_gradient(name, reason()))?;
-            grads[i] = Some(record(&all, found.detach(), Stash::default(), || Once(name)));
+            grads[i] = Some(record(&all, found.detach(), SavedArrays::default(), || Once(name)));
         }
         Ok(grads)
     }
@@ -146,7 +146,7 @@ where
 #[derive(Debug)]
 struct Once(&'static str);
 
-impl Rule for Once {
+impl BackwardRule for Once {
     fn name(&self) -> &'static str {
         self.0
     }

@@ -16,7 +16,7 @@ macro_rules! own {
         )
     };
     (forward) => {
-        "# fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> { Ok(x.clone()) }"
+        "# fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> { Ok(x.clone()) }"
     };
     (backward $inputs:literal) => {
         concat!(
@@ -53,8 +53,8 @@ macro_rules! onnx {
             "# }\n",
             "# struct Model;\n",
             "# impl Layer for Model {\n",
-            "#     fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> { Own.apply([x]) }\n",
-            "#     tealight::parts!();\n",
+            "#     fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> { Own.apply([x]) }\n",
+            "#     tealight::fields!();\n",
             "# }\n",
             "# let path = std::env::temp_dir().join(format!(\"tealight-doc-",
             $name,

@@ -12,7 +12,7 @@
 use std::fmt;
 
 use super::op::Op;
-use super::saved::{Keep, Saved};
+use super::saved::{SaveContext, Saved};
 use super::{Array, Onnx, OnnxValue, Tensor};
 use crate::error::{Error, Result};
 
@@ -25,9 +25,9 @@ impl<F> fmt::Debug for Hook<F> {
 }
 
 impl<F: Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static> Op<1> for Hook<F> {
-    const NAME: &'static str = "on_gradient";
+    const NAME: &'static str = "register_hook";
 
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         Ok(x.clone())
     }
 
@@ -62,13 +62,12 @@ impl Tensor {
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::parameter(Tensor::new(&[1.0, 200.0], &Device::Cpu)?.into_array());
-    /// let clipped = x.on_gradient(|g| g.clamp(-5.0, 5.0))?;
+    /// let clipped = x.register_hook(|g| g.clamp(-5.0, 5.0))?;
     /// let gradients = clipped.sqr()?.sum_all()?.backward()?;
     /// assert_eq!(gradients.get(&x).unwrap().to_vec1::<f64>()?, [2.0, 5.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    #[doc(alias = "register_hook")]
-    pub fn on_gradient(
+    pub fn register_hook(
         &self,
         f: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,
     ) -> Result<Tensor> {
@@ -86,7 +85,7 @@ mod tests {
     fn a_hook_sees_the_whole_gradient_once() -> Result<()> {
         static SEEN: AtomicUsize = AtomicUsize::new(0);
         let x = Tensor::parameter(Array::new(3.0, &Device::Cpu)?);
-        let h = x.on_gradient(|g| {
+        let h = x.register_hook(|g| {
             SEEN.fetch_add(g.to_scalar::<f64>()? as usize, Ordering::Relaxed);
             Ok(g.clone())
         })?;
@@ -101,20 +100,20 @@ mod tests {
     fn gradients_of_any_order() -> Result<()> {
         let x = Tensor::parameter(Array::new(3.0, &Device::Cpu)?);
         // With g² for g the slope of x² is 4x²; that one's slope, 8x, comes through the hook in its turn.
-        let y = x.on_gradient(|g| g.sqr())?.sqr()?;
+        let y = x.register_hook(|g| g.sqr())?.sqr()?;
         let [first] = autograd::grad(&y, [&x])?;
         assert_eq!(first.to_scalar::<f64>()?, 36.0);
         let [second] = autograd::grad(&first, [&x])?;
         assert_eq!(second.to_scalar::<f64>()?, 576.0);
         autograd::gradcheck(
-            |x| x[0].on_gradient(|g| Ok(g.clone()))?.powf(3.0),
+            |x| x[0].register_hook(|g| Ok(g.clone()))?.powf(3.0),
             &[Tensor::new(0.7, &Device::Cpu)?],
         )?;
-        let wrong = x.on_gradient(|g| g.unsqueeze(0))?.backward().unwrap_err();
-        assert_eq!(wrong.to_string(), "on_gradient: expected a gradient of shape [], got [1]");
-        let wrong = x.on_gradient(|g| g.to_dtype(DType::F32))?.backward().unwrap_err();
-        assert_eq!(wrong.to_string(), "on_gradient: expected a gradient of dtype f64, got f32");
-        assert!(!x.detach().on_gradient(|g| Ok(g.clone()))?.requires_grad());
+        let wrong = x.register_hook(|g| g.unsqueeze(0))?.backward().unwrap_err();
+        assert_eq!(wrong.to_string(), "register_hook: expected a gradient of shape [], got [1]");
+        let wrong = x.register_hook(|g| g.to_dtype(DType::F32))?.backward().unwrap_err();
+        assert_eq!(wrong.to_string(), "register_hook: expected a gradient of dtype f64, got f32");
+        assert!(!x.detach().register_hook(|g| Ok(g.clone()))?.requires_grad());
         Ok(())
     }
 }

@@ -3,9 +3,9 @@
 use super::array::sum_axes;
 use super::broadcast::Accumulate;
 use super::grad::{each, grad, vjp};
-use super::node::{Call, Grads, Rule, record};
+use super::node::{BackwardRule, Call, Grads, record};
 use super::op::Op;
-use super::saved::{Keep, Saved, Stash};
+use super::saved::{SaveContext, Saved, SavedArrays};
 use super::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
@@ -131,16 +131,16 @@ struct Inner;
 impl Op<2> for Inner {
     const NAME: &'static str = "inner";
 
-    fn forward(&self, [a, b]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
-        keep.input(0);
-        keep.input(1);
+    fn forward(&self, [a, b]: [&Array; 2], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
+        ctx.save_input(1);
         let product = (a * b)?;
         Ok(sum_axes(&product, &(0..product.rank()).collect::<Dims>())?.reshape(())?)
     }
 
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let other = |i: usize| Scale.apply([grad, &saved.input(1 - i)?]);
-        let [a, b] = [0, 1].map(|i| saved.wants(i).then(|| other(i)).transpose());
+        let [a, b] = [0, 1].map(|i| saved.needs_input_grad(i).then(|| other(i)).transpose());
         Ok([a?, b?])
     }
 }
@@ -152,15 +152,15 @@ struct Scale;
 impl Op<2> for Scale {
     const NAME: &'static str = "scale";
 
-    fn forward(&self, [s, x]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
-        keep.input(0);
-        keep.input(1);
+    fn forward(&self, [s, x]: [&Array; 2], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
+        ctx.save_input(1);
         Ok(x.broadcast_mul(s)?)
     }
 
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
-        let s = saved.wants(0).then(|| Inner.apply([grad, &saved.input(1)?])).transpose()?;
-        let x = saved.wants(1).then(|| Scale.apply([&saved.input(0)?, grad])).transpose()?;
+        let s = saved.needs_input_grad(0).then(|| Inner.apply([grad, &saved.input(1)?])).transpose()?;
+        let x = saved.needs_input_grad(1).then(|| Scale.apply([&saved.input(0)?, grad])).transpose()?;
         Ok([s, x])
     }
 }
@@ -174,14 +174,14 @@ fn stacked(rows: &[Tensor], y: &[usize], x: &Tensor) -> Result<Tensor> {
     let arrays: Vec<Array> = rows.iter().map(|row| row.array.contiguous()).collect::<Result<_, _>>()?;
     let array = Array::stack(&arrays, 0)?.reshape(&dims[..])?;
     let rows: Vec<&Tensor> = rows.iter().collect();
-    Ok(record(&rows, array, Stash::default(), || Rows(Dims::from_slice(x.dims()))))
+    Ok(record(&rows, array, SavedArrays::default(), || Rows(Dims::from_slice(x.dims()))))
 }
 
 /// Tensors of one shape as the rows of one.
 #[derive(Debug)]
 struct Rows(Dims);
 
-impl Rule for Rows {
+impl BackwardRule for Rows {
     fn name(&self) -> &'static str {
         "rows"
     }
@@ -204,7 +204,7 @@ struct Row {
 impl Op<1> for Row {
     const NAME: &'static str = "row";
 
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         let length = self.dims.iter().product::<usize>();
         Ok(x.reshape((self.n, length))?.narrow(0, self.i, 1)?.reshape(&self.dims[..])?)
     }
@@ -226,7 +226,7 @@ struct AtRow {
 impl Op<1> for AtRow {
     const NAME: &'static str = "at_row";
 
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         Ok(at_row(x, self.i, self.n)?.reshape(&self.dims[..])?)
     }
 

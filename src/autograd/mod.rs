@@ -31,7 +31,7 @@ pub(crate) mod trace;
 
 use std::collections::BTreeMap;
 
-pub use anomaly::{anomaly, within};
+pub use anomaly::{detect_anomaly, named_scope};
 pub use candle::{FromCandle, from_candle};
 pub use grad::{grad, vjp};
 pub use gradcheck::{Check, GradCheck, gradcheck};
@@ -41,15 +41,15 @@ pub use jacobian::{hessian, hvp, jacobian, jvp};
 pub use mode::{is_recording, no_grad};
 pub use onnx::{Onnx, OnnxAttribute, OnnxValue};
 pub use op::Op;
-pub use saved::{Keep, Saved};
+pub use saved::{SaveContext, Saved};
 pub use tensor::{Array, Tensor};
 
 pub use crate::error::Mismatch;
 
 pub(crate) use array::Element;
 pub(crate) use broadcast::broadcast_to;
-pub(crate) use node::{Call, Grads, Rule, record};
-pub(crate) use saved::Stash;
+pub(crate) use node::{BackwardRule, Call, Grads, record};
+pub(crate) use saved::SavedArrays;
 pub(crate) use trace::traced;
 
 /// Tensors under names. To `collect` them would be to sort them, with a sort compiled for each caller.

@@ -8,7 +8,7 @@ thread_local! {
     static WATCHED: Cell<u8> = const { Cell::new(0) };
 }
 
-/// The mark of [`anomaly`](super::anomaly) mode.
+/// The mark of [`detect_anomaly`](super::anomaly) mode.
 pub(super) const ANOMALY: u8 = 1;
 /// The mark of a trace.
 pub(super) const TRACE: u8 = 2;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use smallvec::SmallVec;
 
-use super::saved::Stash;
+use super::saved::SavedArrays;
 use super::tensor::placed;
 use super::{Array, Tensor, anomaly, mode};
 use crate::error::{Error, Result};
@@ -19,7 +19,7 @@ pub(crate) type Grads = SmallVec<[Option<Tensor>; 3]>;
 pub(super) type Edges = SmallVec<[Option<Arc<Node>>; 3]>;
 
 /// What a node knows about its operation: how to take a gradient back through it.
-pub(crate) trait Rule: Debug + Send + Sync {
+pub(crate) trait BackwardRule: Debug + Send + Sync {
     fn name(&self) -> &'static str;
     fn backward(&self, call: &Call, grad: &Tensor) -> Result<Grads>;
 
@@ -32,12 +32,12 @@ pub(crate) trait Rule: Debug + Send + Sync {
 /// One recorded operation, in a single allocation with what it saved.
 ///
 /// Ids grow, so an input's id is smaller than its user's: decreasing id is a topological order.
-pub(super) struct Node<R: ?Sized = dyn Rule> {
+pub(super) struct Node<R: ?Sized = dyn BackwardRule> {
     pub(super) id: u64,
     /// The shape of the output.
     pub(super) dims: Dims,
     pub(super) edges: Edges,
-    pub(super) stash: Stash,
+    pub(super) saved_arrays: SavedArrays,
     /// Whether somebody asked for the gradient of this node, which is no leaf.
     pub(super) retained: AtomicBool,
     /// Whether the parameter that this leaf was has another value by now.
@@ -58,7 +58,7 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug)]
 pub(super) struct Leaf;
 
-impl Rule for Leaf {
+impl BackwardRule for Leaf {
     fn name(&self) -> &'static str {
         "parameter"
     }
@@ -67,11 +67,11 @@ impl Rule for Leaf {
     }
 }
 
-impl<R: Rule + 'static> Node<R> {
-    pub(super) fn new(rule: R, dims: &[usize], edges: Edges, stash: Stash) -> Arc<Node> {
+impl<R: BackwardRule + 'static> Node<R> {
+    pub(super) fn new(rule: R, dims: &[usize], edges: Edges, saved_arrays: SavedArrays) -> Arc<Node> {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let (retained, outdated) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Node { id, dims: Dims::from_slice(dims), edges, stash, retained, outdated, rule })
+        Arc::new(Node { id, dims: Dims::from_slice(dims), edges, saved_arrays, retained, outdated, rule })
     }
 }
 
@@ -107,16 +107,16 @@ impl Call<'_> {
     }
 
     pub(crate) fn input(&self, i: usize) -> Result<&Array> {
-        let kept = self.node.stash.inputs.get(i).and_then(Option::as_ref);
+        let kept = self.node.saved_arrays.inputs.get(i).and_then(Option::as_ref);
         kept.ok_or_else(|| self.missing(&format!("input {i}")))
     }
 
     pub(crate) fn output(&self) -> Result<&Array> {
-        self.node.stash.output.as_ref().ok_or_else(|| self.missing("the output"))
+        self.node.saved_arrays.output.as_ref().ok_or_else(|| self.missing("the output"))
     }
 
     pub(crate) fn extra(&self, i: usize) -> Result<&Array> {
-        self.node.stash.extra.get(i).ok_or_else(|| self.missing(&format!("extra array {i}")))
+        self.node.saved_arrays.extra.get(i).ok_or_else(|| self.missing(&format!("extra array {i}")))
     }
 
     pub(super) fn known_dims(&self, i: usize) -> Result<&[usize]> {
@@ -139,16 +139,16 @@ impl Call<'_> {
 /// The result of an operation: `array`, with a node if the history is recorded and any input has one.
 ///
 /// `rule` is only called in that case.
-pub(crate) fn record<R: Rule + 'static>(
+pub(crate) fn record<R: BackwardRule + 'static>(
     inputs: &[&Tensor],
     array: Array,
-    stash: Stash,
+    saved_arrays: SavedArrays,
     rule: impl FnOnce() -> R,
 ) -> Tensor {
     if !needs_grad(inputs) {
         return Tensor::constant(array);
     }
-    attach(Node::new(rule(), array.dims(), edges(inputs), stash), array)
+    attach(Node::new(rule(), array.dims(), edges(inputs), saved_arrays), array)
 }
 
 fn edges(inputs: &[&Tensor]) -> Edges {

@@ -56,8 +56,8 @@ pub enum OnnxAttribute {
 /// struct Cube;
 /// impl Op<1> for Cube {
 ///     const NAME: &'static str = "cube";
-///     fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-///         keep.input(0);
+///     fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+///         ctx.save_input(0);
 ///         Ok((x.sqr()? * x)?)
 ///     }
 ///     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -72,8 +72,8 @@ pub enum OnnxAttribute {
 ///
 /// struct Cubes;
 /// impl Layer for Cubes {
-///     fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> { Cube.apply([x]) }
-///     tealight::parts!();
+///     fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> { Cube.apply([x]) }
+///     tealight::fields!();
 /// }
 /// let path = std::env::temp_dir().join(format!("tealight-doc-cube-{}.onnx", std::process::id()));
 /// tealight::io::export_onnx(&path, &Cubes, &[1, 3])?;

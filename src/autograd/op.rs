@@ -2,9 +2,9 @@
 
 use std::fmt::Debug;
 
-use super::node::{Call, Grads, Rule, needs_grad, record};
+use super::node::{BackwardRule, Call, Grads, needs_grad, record};
 use super::onnx::{Onnx, OnnxValue};
-use super::saved::{Keep, Saved};
+use super::saved::{SaveContext, Saved};
 use super::{Array, Tensor, mode, trace};
 use crate::error::Result;
 
@@ -25,8 +25,8 @@ use crate::error::Result;
 /// struct Cube;
 /// impl Op<1> for Cube {
 ///     const NAME: &'static str = "cube";
-///     fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-///         keep.input(0);
+///     fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+///         ctx.save_input(0);
 ///         Ok((x.sqr()? * x)?)
 ///     }
 ///     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -50,11 +50,11 @@ pub trait Op<const N: usize>: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// Whatever the operation refuses: see [`Error`](crate::Error).
-    fn forward(&self, inputs: [&Array; N], keep: &mut Keep) -> Result<Array>;
+    fn forward(&self, inputs: [&Array; N], ctx: &mut SaveContext) -> Result<Array>;
 
     /// The gradient of each input from `grad`, the gradient of the output.
     ///
-    /// `None` is for an input nobody waits for (`saved.wants(i)` is false), or whose gradient is zero everywhere.
+    /// `None` is for an input nobody waits for (`saved.needs_input_grad(i)` is false), or whose gradient is zero everywhere.
     ///
     /// # Errors
     /// [`Error::NoGradient`](crate::Error::NoGradient) if there is no gradient to give.
@@ -105,16 +105,16 @@ pub trait Op<const N: usize>: Debug + Send + Sync + 'static {
         Self: Sized,
     {
         const { assert!(N <= 32, "an operation takes at most 32 inputs") };
-        let mut keep = Keep::new(wanted(&inputs));
-        let output = self.forward(inputs.map(Tensor::array), &mut keep)?;
+        let mut ctx = SaveContext::new(wanted(&inputs));
+        let output = self.forward(inputs.map(Tensor::array), &mut ctx)?;
         if mode::watched() != 0 {
             trace::watch(Self::NAME, &inputs, &output, &mut |onnx| self.onnx(onnx))?;
         }
-        if !keep.recording() {
+        if !ctx.recording() {
             return Ok(Tensor::constant(output));
         }
-        let stash = keep.into_stash(&inputs, &output);
-        Ok(record(&inputs, output, stash, || Fixed::<Self, N>(self)))
+        let saved_arrays = ctx.into_saved(&inputs, &output);
+        Ok(record(&inputs, output, saved_arrays, || Fixed::<Self, N>(self)))
     }
 }
 
@@ -130,7 +130,7 @@ fn wanted(inputs: &[&Tensor]) -> u32 {
 #[derive(Debug)]
 struct Fixed<O, const N: usize>(O);
 
-impl<O: Op<N>, const N: usize> Rule for Fixed<O, N> {
+impl<O: Op<N>, const N: usize> BackwardRule for Fixed<O, N> {
     fn name(&self) -> &'static str {
         O::NAME
     }

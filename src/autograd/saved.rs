@@ -8,7 +8,7 @@ use crate::error::Result;
 
 /// The arrays that a node holds.
 #[derive(Debug, Default)]
-pub(crate) struct Stash {
+pub(crate) struct SavedArrays {
     pub(crate) inputs: SmallVec<[Option<Array>; 3]>,
     pub(crate) output: Option<Array>,
     pub(crate) extra: SmallVec<[Array; 1]>,
@@ -31,7 +31,7 @@ pub(crate) struct Stash {
 /// ```
 #[derive(Debug)]
 #[doc(alias = "save_for_backward")]
-pub struct Keep {
+pub struct SaveContext {
     wanted: u32,
     pub(super) inputs: u32,
     pub(super) output: bool,
@@ -43,14 +43,14 @@ fn bit(i: usize) -> u32 {
     1_u32.checked_shl(i as u32).unwrap_or(0)
 }
 
-impl Keep {
+impl SaveContext {
     pub(super) fn new(wanted: u32) -> Self {
-        Keep { wanted, inputs: 0, output: false, extra: SmallVec::new() }
+        SaveContext { wanted, inputs: 0, output: false, extra: SmallVec::new() }
     }
 
-    pub(super) fn into_stash(self, inputs: &[&Tensor], output: &Array) -> Stash {
+    pub(super) fn into_saved(self, inputs: &[&Tensor], output: &Array) -> SavedArrays {
         let kept = |(i, input): (usize, &&Tensor)| (self.inputs & bit(i) != 0).then(|| input.array().clone());
-        Stash {
+        SavedArrays {
             inputs: inputs.iter().enumerate().map(kept).collect(),
             output: self.output.then(|| output.clone()),
             extra: self.extra,
@@ -88,7 +88,7 @@ impl Keep {
     /// assert_eq!(Own.apply([&x, &x.detach()])?.to_vec1::<u8>()?, [1, 0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn wants(&self, i: usize) -> bool {
+    pub fn needs_input_grad(&self, i: usize) -> bool {
         self.wanted & bit(i) != 0
     }
 
@@ -107,7 +107,7 @@ impl Keep {
     /// autograd::gradcheck(|x| Own.apply([&x[0]]), &[Tensor::new(&[0.5, 2.0], &Device::Cpu)?])?;
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn input(&mut self, i: usize) {
+    pub fn save_input(&mut self, i: usize) {
         self.inputs |= bit(i);
     }
 
@@ -126,7 +126,7 @@ impl Keep {
     /// autograd::gradcheck(|x| Own.apply([&x[0]]), &[Tensor::new(&[0.5, 2.0], &Device::Cpu)?])?;
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn output(&mut self) {
+    pub fn save_output(&mut self) {
         self.output = true;
     }
 
@@ -146,7 +146,7 @@ impl Keep {
     /// autograd::gradcheck(|x| Own.apply([&x[0]]), &[Tensor::new(&[0.5, 2.0], &Device::Cpu)?])?;
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn extra(&mut self, array: Array) {
+    pub fn save(&mut self, array: Array) {
         if self.recording() {
             self.extra.push(array);
         }
@@ -206,7 +206,7 @@ impl<const N: usize> Saved<'_, N> {
     /// ```
     #[doc = own!(begin 1)]
     ///     fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-    ///         Ok(x.exp()?) // without `keep.output()`
+    ///         Ok(x.exp()?) // without `ctx.save_output()`
     ///     }
     ///     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
     ///         Ok([Some((grad * saved.output()?)?)])
@@ -241,7 +241,7 @@ impl<const N: usize> Saved<'_, N> {
     /// assert_eq!(gradients.get(&x).unwrap().to_scalar::<f64>()?, 7.0);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn extra(&self, i: usize) -> Result<&Array> {
+    pub fn array(&self, i: usize) -> Result<&Array> {
         self.call.extra(i)
     }
 
@@ -280,7 +280,7 @@ impl<const N: usize> Saved<'_, N> {
     /// assert_eq!((gradients.len(), gradients.get(&x).unwrap().to_scalar::<f64>()?), (1, 1.0));
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn wants(&self, i: usize) -> bool {
+    pub fn needs_input_grad(&self, i: usize) -> bool {
         self.call.wants(i)
     }
 

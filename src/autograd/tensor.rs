@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::array::fits;
 use super::node::{Leaf, Node};
-use super::saved::Stash;
+use super::saved::SavedArrays;
 use crate::error::{Error, Result};
 
 /// Numbers without a history: candle's tensor, of which only the numbers are used.
@@ -67,7 +67,7 @@ impl Tensor {
     pub fn parameter(array: Array) -> Self {
         let mut tensor = Tensor::constant(array);
         if tensor.dtype().is_float() {
-            tensor.node = Some(Node::new(Leaf, tensor.dims(), SmallVec::new(), Stash::default()));
+            tensor.node = Some(Node::new(Leaf, tensor.dims(), SmallVec::new(), SavedArrays::default()));
         }
         tensor
     }
@@ -304,7 +304,7 @@ impl Tensor {
 
     /// Says that this leaf was the value of a parameter that has another one by now: a backward pass that arrives here
     /// is an error.
-    pub(crate) fn outdate(&self) {
+    pub(crate) fn mark_stale(&self) {
         if let Some(node) = &self.node {
             node.outdated.store(true, Ordering::Relaxed);
         }

@@ -1,6 +1,6 @@
 //! Breast Cancer Wisconsin (Diagnostic): thirty measures of cell nuclei, and the diagnosis.
 
-use super::Labelled;
+use super::LabeledDataset;
 use crate::error::Result;
 
 /// 569 breast tumours: the mean, standard error and worst value of ten measures of their cell nuclei.
@@ -24,9 +24,9 @@ use crate::error::Result;
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "load_breast_cancer")]
-pub fn breast_cancer() -> Result<Labelled> {
+pub fn breast_cancer() -> Result<LabeledDataset> {
     let text = include_str!("../../data/breast_cancer.csv");
-    Labelled::from_csv("breast_cancer.csv", text, &["malignant", "benign"])
+    LabeledDataset::from_csv("breast_cancer.csv", text, &["malignant", "benign"])
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use candle_core::Device;
 
-use super::{Labelled, image};
+use super::{LabeledDataset, image};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
@@ -27,7 +27,7 @@ const SIDE: usize = 8;
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "load_digits")]
-pub fn digits() -> Result<Labelled> {
+pub fn digits() -> Result<LabeledDataset> {
     let sheet = image::from_bytes("digits.png", include_bytes!("../../data/digits.png"))?;
     let labels = include_str!("../../data/digits-labels.txt").trim_end().as_bytes();
     let wide = sheet.dims()[1] / SIDE;
@@ -44,7 +44,7 @@ pub fn digits() -> Result<Labelled> {
             inputs.extend(pixels[start..start + SIDE].iter().map(|&grey| f32::from(grey) / 240.0));
         }
     }
-    Ok(Labelled {
+    Ok(LabeledDataset {
         inputs: Tensor::from_vec(inputs, (labels.len(), SIDE, SIDE), &Device::Cpu)?,
         targets: Tensor::from_vec(
             labels.iter().map(|l| u32::from(l - b'0')).collect(),

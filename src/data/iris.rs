@@ -1,6 +1,6 @@
 //! Iris: four lengths of a flower, and its species.
 
-use super::Labelled;
+use super::LabeledDataset;
 use crate::error::Result;
 
 /// The 150 flowers of three species that Fisher measured in 1936.
@@ -25,9 +25,9 @@ use crate::error::Result;
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "load_iris")]
-pub fn iris() -> Result<Labelled> {
+pub fn iris() -> Result<LabeledDataset> {
     let text = include_str!("../../data/iris.csv");
-    Labelled::from_csv("iris.csv", text, &["setosa", "versicolor", "virginica"])
+    LabeledDataset::from_csv("iris.csv", text, &["setosa", "versicolor", "virginica"])
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::DType;
 
-use super::{Labelled, idx};
+use super::{LabeledDataset, idx};
 use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::file::file_error;
@@ -36,7 +36,7 @@ use crate::file::file_error;
 /// # std::fs::remove_dir_all(dir).ok();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn mnist(directory: impl AsRef<Path>) -> Result<(Labelled, Labelled)> {
+pub fn mnist(directory: impl AsRef<Path>) -> Result<(LabeledDataset, LabeledDataset)> {
     let names: [String; 10] = std::array::from_fn(|digit| digit.to_string());
     both(directory.as_ref(), &names.each_ref().map(String::as_str))
 }
@@ -66,16 +66,16 @@ pub fn mnist(directory: impl AsRef<Path>) -> Result<(Labelled, Labelled)> {
 /// # std::fs::remove_dir_all(dir).ok();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn fashion_mnist(directory: impl AsRef<Path>) -> Result<(Labelled, Labelled)> {
+pub fn fashion_mnist(directory: impl AsRef<Path>) -> Result<(LabeledDataset, LabeledDataset)> {
     let names = "t-shirt,trouser,pullover,dress,coat,sandal,shirt,sneaker,bag,ankle boot";
     both(directory.as_ref(), &names.split(',').collect::<Vec<_>>())
 }
 
-fn both(directory: &Path, names: &[&str]) -> Result<(Labelled, Labelled)> {
+fn both(directory: &Path, names: &[&str]) -> Result<(LabeledDataset, LabeledDataset)> {
     Ok((part(directory, "train", names)?, part(directory, "t10k", names)?))
 }
 
-fn part(directory: &Path, part: &str, names: &[&str]) -> Result<Labelled> {
+fn part(directory: &Path, part: &str, names: &[&str]) -> Result<LabeledDataset> {
     let image_file = find(directory, &format!("{part}-images-idx3-ubyte"))?;
     let label_file = find(directory, &format!("{part}-labels-idx1-ubyte"))?;
     let (images, labels) = (idx(&image_file)?, idx(&label_file)?);
@@ -94,7 +94,7 @@ fn part(directory: &Path, part: &str, names: &[&str]) -> Result<Labelled> {
         let message = format!("offset {}: expected a label below {}, got {label}", 8 + i, names.len());
         return Err(file_error(&label_file, message));
     }
-    Ok(Labelled {
+    Ok(LabeledDataset {
         inputs: (images.to_dtype(DType::F32)? / 255.0)?,
         targets: labels.to_dtype(DType::U32)?,
         names: names.iter().map(|name| name.to_string()).collect(),

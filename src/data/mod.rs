@@ -1,6 +1,6 @@
 //! What models are trained on: pictures, tables, and the small real data sets that ship with the crate.
 //!
-//! A [`Dataset`] has examples, each an input and a target: [`Labelled`] (with the names of the classes), [`TensorDataset`],
+//! A [`Dataset`] has examples, each an input and a target: [`LabeledDataset`] (with the names of the classes), [`TensorDataset`],
 //! [`from_fn`], or one's own. A [`DataLoader`] gives them in batches, epoch after epoch.
 
 mod augment;
@@ -16,7 +16,7 @@ mod idx;
 pub mod image;
 #[cfg(feature = "csv")]
 mod iris;
-mod labelled;
+mod labeled_dataset;
 mod loader;
 mod mnist;
 mod split;
@@ -31,11 +31,11 @@ pub use dataset::{Dataset, FromFn, Mapped, Subset, TensorDataset, from_fn};
 #[cfg(feature = "image")]
 pub use digits::digits;
 #[cfg(feature = "image")]
-pub use folder::{ImageFolder, Pictures, Unreadable, image_folder};
+pub use folder::{ImageFolder, ImageFolderDataset, Unreadable, image_folder};
 pub use idx::idx;
 #[cfg(feature = "csv")]
 pub use iris::iris;
-pub use labelled::Labelled;
+pub use labeled_dataset::LabeledDataset;
 pub use loader::{DataLoader, Epoch, Position};
 pub use mnist::{fashion_mnist, mnist};
 pub use split::{Folds, k_fold, random_split, stratified_k_fold, stratified_split};

@@ -96,9 +96,9 @@ impl Checkpoint {
     /// use tealight::io::Checkpoint;
     /// let file = std::env::temp_dir().join("tealight-doc-checkpoint-write.safetensors");
     /// let mut checkpoint = Checkpoint::default();
-    /// checkpoint.say("step", 7);
+    /// checkpoint.set_meta("step", 7);
     /// checkpoint.write(&file)?;
-    /// assert_eq!(Checkpoint::read(&file)?.said::<u64>("step")?, 7);
+    /// assert_eq!(Checkpoint::read(&file)?.meta::<u64>("step")?, 7);
     /// # std::fs::remove_file(file).ok();
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -120,11 +120,11 @@ impl Checkpoint {
     /// use tealight::io::Checkpoint;
     /// use tealight::prelude::*;
     /// let mut checkpoint = Checkpoint::default();
-    /// checkpoint.put("ema", [("weight".to_string(), Tensor::new(&[1.0, 2.0], &Device::Cpu)?)].into());
-    /// assert_eq!(checkpoint.part("ema")["weight"].to_vec1::<f64>()?, [1.0, 2.0]);
+    /// checkpoint.insert("ema", [("weight".to_string(), Tensor::new(&[1.0, 2.0], &Device::Cpu)?)].into());
+    /// assert_eq!(checkpoint.tensors("ema")["weight"].to_vec1::<f64>()?, [1.0, 2.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn put(&mut self, part: &str, tensors: BTreeMap<String, Tensor>) {
+    pub fn insert(&mut self, part: &str, tensors: BTreeMap<String, Tensor>) {
         self.tensors.extend(tensors.into_iter().map(|(name, tensor)| (format!("{part}.{name}"), tensor)));
     }
 
@@ -134,12 +134,12 @@ impl Checkpoint {
     /// use tealight::io::Checkpoint;
     /// use tealight::prelude::*;
     /// let mut checkpoint = Checkpoint::default();
-    /// checkpoint.put("model", [("0.weight".to_string(), Tensor::new(1.0, &Device::Cpu)?)].into());
-    /// assert!(checkpoint.part("model").keys().eq(["0.weight"]));
-    /// assert!(checkpoint.part("optimizer").is_empty());
+    /// checkpoint.insert("model", [("0.weight".to_string(), Tensor::new(1.0, &Device::Cpu)?)].into());
+    /// assert!(checkpoint.tensors("model").keys().eq(["0.weight"]));
+    /// assert!(checkpoint.tensors("optimizer").is_empty());
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn part(&self, part: &str) -> BTreeMap<String, Tensor> {
+    pub fn tensors(&self, part: &str) -> BTreeMap<String, Tensor> {
         let own = |(name, tensor): (&String, &Tensor)| {
             let name = name.strip_prefix(part)?.strip_prefix('.')?;
             Some((name.to_string(), tensor.clone()))
@@ -152,12 +152,12 @@ impl Checkpoint {
     /// ```
     /// use tealight::io::Checkpoint;
     /// let mut checkpoint = Checkpoint::default();
-    /// checkpoint.say("rate", 0.1 + 0.2);
-    /// assert_eq!(checkpoint.said::<String>("rate")?, "0.30000000000000004"); // all its digits
-    /// assert_eq!(checkpoint.said::<f64>("rate")?, 0.1 + 0.2);
+    /// checkpoint.set_meta("rate", 0.1 + 0.2);
+    /// assert_eq!(checkpoint.meta::<String>("rate")?, "0.30000000000000004"); // all its digits
+    /// assert_eq!(checkpoint.meta::<f64>("rate")?, 0.1 + 0.2);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn say(&mut self, name: &str, value: impl ToString) {
+    pub fn set_meta(&mut self, name: &str, value: impl ToString) {
         self.about.insert(name.into(), value.to_string());
     }
 
@@ -169,13 +169,13 @@ impl Checkpoint {
     /// ```
     /// use tealight::io::Checkpoint;
     /// let mut checkpoint = Checkpoint::default();
-    /// checkpoint.say("step", 12);
-    /// assert_eq!(checkpoint.said::<u64>("step")?, 12);
-    /// let error = checkpoint.said::<bool>("step").unwrap_err().to_string();
+    /// checkpoint.set_meta("step", 12);
+    /// assert_eq!(checkpoint.meta::<u64>("step")?, 12);
+    /// let error = checkpoint.meta::<bool>("step").unwrap_err().to_string();
     /// assert!(error.ends_with("expected a readable \"step\" in its metadata, got \"12\""));
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn said<T: std::str::FromStr>(&self, name: &str) -> Result<T> {
+    pub fn meta<T: std::str::FromStr>(&self, name: &str) -> Result<T> {
         let text = self.about.get(name);
         text.and_then(|text| text.parse().ok()).ok_or_else(|| {
             let got = text.map_or("none".into(), |text| format!("{text:?}"));
@@ -193,14 +193,14 @@ impl Checkpoint {
     /// use tealight::prelude::*;
     /// let (model, other) = (Linear::new(3, 2, &mut Rng::seed(1))?, Linear::new(3, 2, &mut Rng::seed(2))?);
     /// let mut checkpoint = Checkpoint::default();
-    /// checkpoint.put("model", model.state().into_iter().map(|(name, held)| (name, held.get())).collect());
+    /// checkpoint.insert("model", model.state().into_iter().map(|(name, held)| (name, held.get())).collect());
     /// checkpoint.load(&other)?;
     /// assert_eq!(other.weight.get(), model.weight.get());
     /// assert!(checkpoint.load(&Linear::new(4, 2, &mut Rng::seed(1))?).is_err()); // another shape
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn load(&self, model: &dyn Layer) -> Result<()> {
-        Load::new().fit(self.part("model"), model).map(drop).map_err(|error| error.of_file(&self.path))
+        Load::new().fit(self.tensors("model"), model).map(drop).map_err(|error| error.of_file(&self.path))
     }
 }
 
@@ -231,12 +231,16 @@ mod tests {
         let file = dir.path().join("a.safetensors");
         let model = Linear::new(3, 2, &mut Rng::seed(1))?;
         let mut checkpoint = Checkpoint::default();
-        checkpoint.put("model", model.state().into_iter().map(|(name, held)| (name, held.get())).collect());
-        checkpoint.say("step", 7);
+        checkpoint
+            .insert("model", model.state().into_iter().map(|(name, held)| (name, held.get())).collect());
+        checkpoint.set_meta("step", 7);
         checkpoint.write(&file)?;
         let read = Checkpoint::read(&file)?;
-        assert_eq!((read.said::<u64>("step")?, read.part("model").len(), read.part("mod").len()), (7, 2, 0));
-        let text = read.said::<u64>("epoch").unwrap_err().to_string();
+        assert_eq!(
+            (read.meta::<u64>("step")?, read.tensors("model").len(), read.tensors("mod").len()),
+            (7, 2, 0)
+        );
+        let text = read.meta::<u64>("epoch").unwrap_err().to_string();
         assert!(text.ends_with("a.safetensors: expected a readable \"epoch\" in its metadata, got none"));
         let other = Linear::new(3, 2, &mut Rng::seed(2))?;
         read.load(&other)?;
@@ -244,14 +248,14 @@ mod tests {
         // The same bytes each time, and what JSON has to escape comes back.
         let mut checkpoint = Checkpoint::default();
         let words = ["", "a\nb", "\"\\", "é\u{1}", "}"];
-        words.iter().enumerate().for_each(|(i, word)| checkpoint.say(&format!("{word}{i}"), word));
+        words.iter().enumerate().for_each(|(i, word)| checkpoint.set_meta(&format!("{word}{i}"), word));
         let (first, second) = (dir.path().join("1"), dir.path().join("2"));
         checkpoint.write(&first)?;
         checkpoint.clone().write(&second)?;
         assert_eq!(std::fs::read(&first).unwrap(), std::fs::read(second).unwrap());
         let again = Checkpoint::read(first)?;
         for (i, word) in words.iter().enumerate() {
-            assert_eq!(&again.said::<String>(&format!("{word}{i}"))?, word);
+            assert_eq!(&again.meta::<String>(&format!("{word}{i}"))?, word);
         }
         let wide = read.load(&Linear::new(4, 2, &mut Rng::seed(1))?).unwrap_err().to_string();
         assert!(wide.contains("a.safetensors: expected all tensors of the model and no other"), "{wide}");

@@ -15,7 +15,7 @@
 //! # Source
 //! All parameters start uniform in ±1/√k, as PyTorch's do.
 
-use super::{Layer, Parameter, Parts, Pass, init};
+use super::{Fields, ForwardContext, Layer, Parameter, init};
 use crate::autograd::Tensor;
 use crate::autograd::array::count;
 use crate::error::{Error, Result};
@@ -35,7 +35,7 @@ use crate::ops::Rng;
 /// let (a, b) = (Tensor::ones((5, 3), DType::F32, &Device::Cpu)?, Tensor::ones((5, 4), DType::F32, &Device::Cpu)?);
 /// let y = layer.apply(&a, &b)?;
 /// assert_eq!(y.dims(), [5, 2]);
-/// assert_eq!(layer.forward(&Tensor::cat(&[a, b], -1)?, &mut Pass::eval())?, y);
+/// assert_eq!(layer.forward(&Tensor::cat(&[a, b], -1)?, &mut ForwardContext::eval())?, y);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -130,7 +130,7 @@ fn mismatch([outputs, k, l]: [usize; 3], got: &[&[usize]]) -> Error {
 }
 
 impl Layer for Bilinear {
-    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
         let [outputs, k, l] = sizes(&self.weight.get())?;
         if x.dims().last() != Some(&k.saturating_add(l)) {
             return Err(mismatch([outputs, k, l], &[x.dims()]));
@@ -138,8 +138,8 @@ impl Layer for Bilinear {
         self.apply(&x.narrow(-1, 0, k)?, &x.narrow(-1, k, l)?)
     }
 
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.part("weight", &self.weight).part("bias", &self.bias);
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        fields.field("weight", &self.weight).field("bias", &self.bias);
     }
 }
 
@@ -153,8 +153,8 @@ mod tests {
     fn gradients() -> Result<()> {
         let layer = Bilinear::new(3, 2, 4, &mut Rng::seed(1))?;
         let x = Tensor::randn(0.0, 1.0, (2, 5), &mut Rng::seed(2))?;
-        gradcheck(&layer, &x, &Pass::train(Rng::seed(3)))?;
-        gradcheck(&layer.without_bias(), &x.i(0)?, &Pass::eval())?;
+        gradcheck(&layer, &x, &ForwardContext::train(Rng::seed(3)))?;
+        gradcheck(&layer.without_bias(), &x.i(0)?, &ForwardContext::eval())?;
         Ok(())
     }
 

@@ -12,7 +12,7 @@
 //! # Source
 //! N. Srivastava and others 2014.
 
-use super::{Layer, Parts, Pass};
+use super::{Fields, ForwardContext, Layer};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 /// let layer = Dropout::new(0.5)?;
 /// let x = Tensor::ones(1000, DType::F32, &Device::Cpu)?;
 /// assert_eq!(layer.predict(&x)?, x);
-/// let y = layer.forward(&x, &mut Pass::train(Rng::seed(1)))?.to_vec1::<f32>()?;
+/// let y = layer.forward(&x, &mut ForwardContext::train(Rng::seed(1)))?.to_vec1::<f32>()?;
 /// assert!(y.iter().all(|&y| y == 0.0 || y == 2.0));
 /// # Ok::<(), tealight::Error>(())
 /// ```
@@ -49,7 +49,7 @@ impl Dropout {
     /// use tealight::layer::Dropout;
     /// use tealight::prelude::*;
     /// let x = Tensor::ones(3, DType::F32, &Device::Cpu)?;
-    /// let y = Dropout::new(1.0)?.forward(&x, &mut Pass::train(Rng::seed(1)))?;
+    /// let y = Dropout::new(1.0)?.forward(&x, &mut ForwardContext::train(Rng::seed(1)))?;
     /// assert_eq!(y.to_vec1::<f32>()?, [0.0; 3]);
     /// assert_eq!(Dropout::new(1.5).unwrap_err().to_string(), "dropout: expected p from 0 to 1, got 1.5");
     /// # Ok::<(), tealight::Error>(())
@@ -60,11 +60,11 @@ impl Dropout {
 }
 
 impl Layer for Dropout {
-    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
-        dropped("dropout", x, x.dims(), self.p, pass)
+    fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+        dropped("dropout", x, x.dims(), self.p, ctx)
     }
 
-    fn parts<'a>(&'a self, _: &mut Parts<'a>) {}
+    fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
 }
 
 /// Leaves out whole channels with probability p while training: neighbouring pixels say much the same.
@@ -79,7 +79,7 @@ impl Layer for Dropout {
 /// use tealight::layer::Dropout2d;
 /// use tealight::prelude::*;
 /// let x = Tensor::ones((1, 8, 2, 2), DType::F32, &Device::Cpu)?;
-/// let y = Dropout2d::new(0.5)?.forward(&x, &mut Pass::train(Rng::seed(1)))?;
+/// let y = Dropout2d::new(0.5)?.forward(&x, &mut ForwardContext::train(Rng::seed(1)))?;
 /// assert!(y.reshape((8, 4))?.to_vec2::<f32>()?.iter().all(|c| c == &[0.0; 4] || c == &[2.0; 4]));
 /// # Ok::<(), tealight::Error>(())
 /// ```
@@ -110,16 +110,16 @@ impl Dropout2d {
 }
 
 impl Layer for Dropout2d {
-    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
         let &[n, c, _, ..] = x.dims() else {
             return Err(Error::shape("dropout2d", "inputs of shape [n, c, h, w] or [n, c, l]", &[x.dims()]));
         };
         let mut dims = vec![1; x.rank()];
         dims[..2].copy_from_slice(&[n, c]);
-        dropped("dropout2d", x, &dims, self.p, pass)
+        dropped("dropout2d", x, &dims, self.p, ctx)
     }
 
-    fn parts<'a>(&'a self, _: &mut Parts<'a>) {}
+    fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
 }
 
 pub(super) fn probability(op: &'static str, p: f64) -> Result<f64> {
@@ -132,13 +132,13 @@ pub(super) fn dropped(
     x: &Tensor,
     dims: &[usize],
     p: f64,
-    pass: &mut Pass,
+    ctx: &mut ForwardContext,
 ) -> Result<Tensor> {
     if !x.dtype().is_float() {
         return Err(Error::dtype(op, "a float tensor (see to_dtype)", &[x.dtype()]));
     }
     // Of no elements the mask could still be large.
-    let Some(rng) = pass.rng().filter(|_| p > 0.0 && x.elem_count() > 0) else { return Ok(x.clone()) };
+    let Some(rng) = ctx.rng().filter(|_| p > 0.0 && x.elem_count() > 0) else { return Ok(x.clone()) };
     let kept = if p < 1.0 { 1.0 / (1.0 - p) } else { 0.0 };
     let draw = |_| if rng.uniform() < p { 0.0 } else { kept };
     let mask: Vec<f64> = (0..dims.iter().product()).map(draw).collect();
@@ -155,16 +155,16 @@ mod tests {
     #[test]
     fn gradients() -> Result<()> {
         let x = Tensor::randn(0.0, 1.0, (3, 4, 2), &mut Rng::seed(1))?;
-        for pass in [Pass::eval(), Pass::train(Rng::seed(2))] {
-            gradcheck(&Sequential::new().push(Tanh).push(Dropout::new(0.3)?), &x, &pass)?;
-            gradcheck(&Sequential::new().push(Dropout2d::new(0.3)?).push(Tanh), &x, &pass)?;
+        for ctx in [ForwardContext::eval(), ForwardContext::train(Rng::seed(2))] {
+            gradcheck(&Sequential::new().push(Tanh).push(Dropout::new(0.3)?), &x, &ctx)?;
+            gradcheck(&Sequential::new().push(Dropout2d::new(0.3)?).push(Tanh), &x, &ctx)?;
         }
         Ok(())
     }
 
     #[test]
     fn how_many_are_left_out() -> Result<()> {
-        let train = || Pass::train(Rng::seed(5));
+        let train = || ForwardContext::train(Rng::seed(5));
         let x = Tensor::ones((100, 1000), DType::F32, &Device::Cpu)?;
         let y = Dropout::new(0.2)?.forward(&x, &mut train())?;
         let zeros = y.eq(&Tensor::zeros((), DType::F32, &Device::Cpu)?)?.to_dtype(DType::F64)?;
@@ -177,9 +177,9 @@ mod tests {
         let empty = Tensor::zeros((1 << 30, 1 << 20, 0), DType::F32, &Device::Cpu)?;
         assert_eq!(Dropout2d::new(0.5)?.forward(&empty, &mut train())?.dims(), empty.dims());
         // Two passes draw two masks.
-        let mut pass = train();
-        let first = Dropout::new(0.5)?.forward(&x, &mut pass)?;
-        assert_ne!(first, Dropout::new(0.5)?.forward(&x, &mut pass)?);
+        let mut ctx = train();
+        let first = Dropout::new(0.5)?.forward(&x, &mut ctx)?;
+        assert_ne!(first, Dropout::new(0.5)?.forward(&x, &mut ctx)?);
         Ok(())
     }
 

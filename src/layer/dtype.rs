@@ -2,7 +2,7 @@
 
 use candle_core::DType;
 
-use super::{Held, Layer};
+use super::{Layer, StateEntry};
 use crate::error::{Error, Result};
 
 /// Changes all parameters and buffers of a model to another float type; integer buffers stay.
@@ -34,10 +34,10 @@ pub fn to_dtype(layer: &(impl Layer + ?Sized), dtype: DType) -> Result<()> {
     }
     for (held, value) in changed {
         match held {
-            Held::Parameter(parameter) => {
-                parameter.replace(crate::autograd::Tensor::parameter(value.into_array())).outdate();
+            StateEntry::Parameter(parameter) => {
+                parameter.replace(crate::autograd::Tensor::parameter(value.into_array())).mark_stale();
             }
-            Held::Buffer(buffer) => buffer.replace(value),
+            StateEntry::Buffer(buffer) => buffer.replace(value),
         }
     }
     Ok(())
@@ -52,7 +52,7 @@ mod tests {
     fn all_of_a_model() -> Result<()> {
         let model = Sequential::new().push(Linear::new(3, 2, &mut Rng::seed(1))?).push(BatchNorm1d::new(2)?);
         let x = Tensor::ones((4, 3), DType::F32, &Device::Cpu)?;
-        let old = model.forward(&x, &mut Pass::eval())?.sum_all()?;
+        let old = model.forward(&x, &mut ForwardContext::eval())?.sum_all()?;
         to_dtype(&model, DType::F64)?;
         let dtypes: Vec<DType> = model.state().iter().map(|(_, held)| held.get().dtype()).collect();
         assert_eq!(dtypes, [[DType::F64; 6].as_slice(), &[DType::I64]].concat());

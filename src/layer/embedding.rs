@@ -17,7 +17,7 @@
 
 use candle_core::DType;
 
-use super::{Layer, Parameter, Parts, Pass};
+use super::{Fields, ForwardContext, Layer, Parameter};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::ops::Rng;
@@ -91,7 +91,7 @@ impl Embedding {
 }
 
 impl Layer for Embedding {
-    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
         if !matches!(x.dtype(), DType::U8 | DType::U32 | DType::I64) {
             return Err(Error::dtype("embedding", "indices of dtype u8, u32 or i64", &[x.dtype()]));
         }
@@ -106,8 +106,8 @@ impl Layer for Embedding {
         padded.where_cond(&y.detach(), &y)
     }
 
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.parameter("weight", &self.weight);
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        fields.parameter("weight", &self.weight);
     }
 }
 
@@ -121,11 +121,11 @@ mod tests {
     struct Fixed(Embedding);
 
     impl Layer for Fixed {
-        fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
-            x * self.0.forward(&Tensor::new(&[[2_u32, 1], [2, 3]], &Device::Cpu)?, pass)?.tanh()?
+        fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+            x * self.0.forward(&Tensor::new(&[[2_u32, 1], [2, 3]], &Device::Cpu)?, ctx)?.tanh()?
         }
-        fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-            parts.layer("table", &self.0);
+        fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+            fields.layer("table", &self.0);
         }
     }
 
@@ -133,7 +133,7 @@ mod tests {
     fn gradients() -> Result<()> {
         let table = Embedding::new(4, 3, &mut Rng::seed(1))?;
         let x = Tensor::randn(0.0, 1.0, (2, 2, 3), &mut Rng::seed(2))?;
-        gradcheck(&Fixed(table), &x, &Pass::train(Rng::seed(3)))?;
+        gradcheck(&Fixed(table), &x, &ForwardContext::train(Rng::seed(3)))?;
         Ok(())
     }
 
@@ -142,7 +142,7 @@ mod tests {
         let cpu = &Device::Cpu;
         let layer = Embedding::new(4, 3, &mut Rng::seed(1))?.padding(2)?;
         for indices in [Tensor::new(&[2_u8, 0, 2], cpu)?, Tensor::new(&[2_i64, 0, 2], cpu)?] {
-            let y = layer.forward(&indices, &mut Pass::eval())?;
+            let y = layer.forward(&indices, &mut ForwardContext::eval())?;
             assert_eq!(y.to_vec2::<f32>()?[2], [0.0; 3]);
             let gradients = y.sum_all()?.backward()?;
             let gradient = gradients.get(&layer.weight.get()).unwrap().to_vec2::<f32>()?;

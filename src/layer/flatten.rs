@@ -6,7 +6,7 @@
 //! # Errors
 //! A scalar.
 
-use super::{Layer, Parts, Pass};
+use super::{Fields, ForwardContext, Layer};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 pub struct Flatten;
 
 impl Layer for Flatten {
-    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
         match x.dims() {
             [] => Err(Error::shape("flatten", "a batch (n, ..)", &[&[]])),
             [n] => x.reshape((*n, 1)),
@@ -33,5 +33,5 @@ impl Layer for Flatten {
         }
     }
 
-    fn parts<'a>(&'a self, _: &mut Parts<'a>) {}
+    fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
 }

@@ -15,7 +15,7 @@
 //! # Source
 //! Y. Dauphin et al. 2016
 
-use super::{Layer, Parts, Pass};
+use super::{Fields, ForwardContext, Layer};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::ops::Axis;
@@ -69,7 +69,7 @@ impl Default for Glu {
 }
 
 impl Layer for Glu {
-    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
         let axis = self.axis.of("glu", x.dims())?;
         let half = x.dims()[axis] / 2;
         if x.dims()[axis] != 2 * half {
@@ -79,7 +79,7 @@ impl Layer for Glu {
         x.narrow(axis, 0, half)? * x.narrow(axis, half, half)?.sigmoid()?
     }
 
-    fn parts<'a>(&'a self, _: &mut Parts<'a>) {}
+    fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
 }
 
 #[cfg(test)]
@@ -91,8 +91,8 @@ mod tests {
     #[test]
     fn gradients_and_errors() -> Result<()> {
         let x = Tensor::randn(0.0, 1.0, (2, 3, 4), &mut Rng::seed(1))?;
-        gradcheck(&Glu, &x, &Pass::eval())?;
-        gradcheck(&Glu::along(0), &x, &Pass::eval())?;
+        gradcheck(&Glu, &x, &ForwardContext::eval())?;
+        gradcheck(&Glu::along(0), &x, &ForwardContext::eval())?;
         assert_eq!(Glu::along(0).predict(&x)?.dims(), [1, 3, 4]);
         let error = Glu::along(1).predict(&x).unwrap_err().to_string();
         assert_eq!(error, "glu: expected an even length along axis 1, got [2, 3, 4]");

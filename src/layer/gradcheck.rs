@@ -2,12 +2,12 @@
 
 use candle_core::DType;
 
-use super::{Held, Layer, Parameter, Pass};
+use super::{ForwardContext, Layer, Parameter, StateEntry};
 use crate::autograd::{Check, GradCheck, Tensor};
 use crate::error::{Error, Result};
 
 /// Puts parameters and buffers back as they were, also when the check fails.
-struct Restore(Vec<(Held, Tensor)>);
+struct Restore(Vec<(StateEntry, Tensor)>);
 
 impl Restore {
     /// Remembers all that the layer holds, and makes its floats f64.
@@ -15,17 +15,17 @@ impl Restore {
         let mut restore = Restore(Vec::new());
         for (_, held) in layer.state() {
             let value = match &held {
-                Held::Parameter(parameter) => parameter.leaf(),
-                Held::Buffer(buffer) => buffer.get(),
+                StateEntry::Parameter(parameter) => parameter.leaf(),
+                StateEntry::Buffer(buffer) => buffer.get(),
             };
             if value.dtype().is_float() {
                 let wide = value.detach().to_dtype(DType::F64)?;
                 match &held {
                     // A tied one is f64 when it comes again, and put back to f32 by the entry that came first.
-                    Held::Parameter(parameter) => {
+                    StateEntry::Parameter(parameter) => {
                         drop(parameter.replace(Tensor::parameter(wide.into_array())))
                     }
-                    Held::Buffer(buffer) => buffer.replace(wide),
+                    StateEntry::Buffer(buffer) => buffer.replace(wide),
                 }
             }
             restore.0.push((held, value));
@@ -38,8 +38,8 @@ impl Drop for Restore {
     fn drop(&mut self) {
         for (held, value) in self.0.drain(..).rev() {
             match held {
-                Held::Parameter(parameter) => drop(parameter.replace(value)),
-                Held::Buffer(buffer) => buffer.replace(value),
+                StateEntry::Parameter(parameter) => drop(parameter.replace(value)),
+                StateEntry::Buffer(buffer) => buffer.replace(value),
             }
         }
     }
@@ -48,7 +48,7 @@ impl Drop for Restore {
 /// Checks the gradients of a layer at `x`, by `x` and by each parameter, first and second order, against finite
 /// differences in f64: see [`autograd::gradcheck`](crate::autograd::gradcheck).
 ///
-/// The layer is run with a clone of `pass` each time, so that a training pass draws the same random numbers again. Its
+/// The layer is run with a clone of `ctx` each time, so that a training pass draws the same random numbers again. Its
 /// parameters and buffers are f64 meanwhile, and are put back afterwards: nobody else may use the layer in between.
 ///
 /// # Errors
@@ -58,11 +58,11 @@ impl Drop for Restore {
 /// use tealight::prelude::*;
 /// let layer = Sequential::new().push(Linear::new(3, 2, &mut Rng::seed(1))?).push(Tanh);
 /// let x = Tensor::randn(0.0, 1.0, (4, 3), &mut Rng::seed(2))?;
-/// let check = tealight::layer::gradcheck(&layer, &x, &Pass::eval())?;
+/// let check = tealight::layer::gradcheck(&layer, &x, &ForwardContext::eval())?;
 /// assert!(check.first < 1e-9 && check.second < 1e-9);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-pub fn gradcheck(layer: &(impl Layer + ?Sized), x: &Tensor, pass: &Pass) -> Result<Check> {
+pub fn gradcheck(layer: &(impl Layer + ?Sized), x: &Tensor, ctx: &ForwardContext) -> Result<Check> {
     let mut parameters: Vec<(String, Parameter)> = Vec::new();
     for (name, parameter) in layer.parameters() {
         // A tied weight is one input, and a frozen one is none.
@@ -77,7 +77,7 @@ pub fn gradcheck(layer: &(impl Layer + ?Sized), x: &Tensor, pass: &Pass) -> Resu
         for ((_, parameter), value) in parameters.iter().zip(&inputs[1..]) {
             parameter.replace(value.clone());
         }
-        layer.forward(&inputs[0], &mut pass.clone())
+        layer.forward(&inputs[0], &mut ctx.clone())
     };
     GradCheck::new().run(run, &inputs).map_err(|error| match &error {
         Error::GradCheck(mismatch) if mismatch.input > 0 => match parameters.get(mismatch.input - 1) {
@@ -90,7 +90,7 @@ pub fn gradcheck(layer: &(impl Layer + ?Sized), x: &Tensor, pass: &Pass) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use crate::layer::{Parts, gradcheck};
+    use crate::layer::{Fields, gradcheck};
     use crate::prelude::*;
 
     /// x·w with a gradient of w that is wrong by `factor`.
@@ -101,12 +101,12 @@ mod tests {
     }
 
     impl Layer for Scaled {
-        fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+        fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
             let factor = self.factor;
-            x.tanh()? * self.weight.get().on_gradient(move |g| g * factor)?
+            x.tanh()? * self.weight.get().register_hook(move |g| g * factor)?
         }
-        fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-            parts.parameter("weight", &self.weight);
+        fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+            fields.parameter("weight", &self.weight);
         }
     }
 
@@ -115,9 +115,9 @@ mod tests {
         let weight = Parameter::new(Tensor::new(&[0.5_f32, -2.0], &Device::Cpu)?);
         let x = Tensor::new(&[[0.3, 1.0], [-0.7, 0.2]], &Device::Cpu)?;
         let layer = |factor| Sequential::new().push(Relu).push(Scaled { weight: weight.clone(), factor });
-        let check = gradcheck(&layer(1.0), &x, &Pass::eval())?;
+        let check = gradcheck(&layer(1.0), &x, &ForwardContext::eval())?;
         assert!(check.first < 1e-9 && check.second < 1e-9);
-        let error = gradcheck(&layer(1.0 + 1e-7), &x, &Pass::eval()).unwrap_err();
+        let error = gradcheck(&layer(1.0 + 1e-7), &x, &ForwardContext::eval()).unwrap_err();
         assert!(error.to_string().starts_with("1.weight: gradcheck: "), "{error}");
         // The parameter is what it was.
         assert_eq!(weight.get().to_vec1::<f32>()?, [0.5, -2.0]);
@@ -134,7 +134,7 @@ mod tests {
         let state =
             || model.state().into_iter().map(|(_, held)| format!("{:?}", held.get())).collect::<Vec<_>>();
         let before = state();
-        gradcheck(&model, &Tensor::randn(0.0, 1.0, (5, 3), rng)?, &Pass::train(Rng::seed(2)))?;
+        gradcheck(&model, &Tensor::randn(0.0, 1.0, (5, 3), rng)?, &ForwardContext::train(Rng::seed(2)))?;
         assert_eq!(state(), before);
         assert!(model.parameters()[0].1.get().requires_grad());
         Ok(())

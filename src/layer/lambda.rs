@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{Layer, Parts, Pass};
+use super::{Fields, ForwardContext, Layer};
 use crate::autograd::Tensor;
 use crate::error::Result;
 
@@ -38,11 +38,11 @@ impl<F: Fn(&Tensor) -> Result<Tensor> + Send + Sync> Lambda<F> {
 }
 
 impl<F: Fn(&Tensor) -> Result<Tensor> + Send + Sync> Layer for Lambda<F> {
-    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
         (self.0)(x)
     }
 
-    fn parts<'a>(&'a self, _: &mut Parts<'a>) {}
+    fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
 }
 
 impl<F> fmt::Debug for Lambda<F> {
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn gradients_and_errors() -> Result<()> {
         let x = Tensor::randn(0.0, 1.0, (2, 3), &mut Rng::seed(1))?;
-        gradcheck(&Lambda::new(|x| x.tanh()? * x), &x, &Pass::eval())?;
+        gradcheck(&Lambda::new(|x| x.tanh()? * x), &x, &ForwardContext::eval())?;
         let model = Sequential::new().push(Lambda::new(|x| x.t()));
         let scalar = Tensor::new(1.0, &Device::Cpu)?;
         assert!(model.predict(&scalar).unwrap_err().to_string().starts_with("0: "));

@@ -15,7 +15,7 @@
 //! # Source
 //! The weights start uniform in ±1/√k, as PyTorch's do.
 
-use super::{Layer, Parameter, Parts, Pass};
+use super::{Fields, ForwardContext, Layer, Parameter};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::ops::Rng;
@@ -77,7 +77,7 @@ impl Linear {
 }
 
 impl Layer for Linear {
-    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
         let weight = self.weight.get();
         let &[outputs, inputs] = weight.dims() else {
             return Err(Error::shape("linear", "a weight matrix (outputs, inputs)", &[weight.dims()]));
@@ -92,10 +92,10 @@ impl Layer for Linear {
         }
     }
 
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.parameter("weight", &self.weight);
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        fields.parameter("weight", &self.weight);
         if let Some(bias) = &self.bias {
-            parts.parameter("bias", bias);
+            fields.parameter("bias", bias);
         }
     }
 }
@@ -103,7 +103,7 @@ impl Layer for Linear {
 #[cfg(test)]
 mod tests {
     use super::Linear;
-    use crate::layer::Pass;
+    use crate::layer::ForwardContext;
     use crate::prelude::*;
 
     #[test]
@@ -122,7 +122,7 @@ mod tests {
     fn shapes_names_and_errors() -> Result<()> {
         let layer = Linear::new(3, 2, &mut Rng::seed(1))?;
         let x = Tensor::zeros((5, 4, 3), DType::F32, &Device::Cpu)?;
-        assert_eq!(layer.forward(&x, &mut Pass::eval())?.dims(), [5, 4, 2]);
+        assert_eq!(layer.forward(&x, &mut ForwardContext::eval())?.dims(), [5, 4, 2]);
         let names: Vec<String> = layer.parameters().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["weight", "bias"]);
         assert_eq!(layer.clone().without_bias().parameters().len(), 1);

@@ -9,7 +9,9 @@ mod conv;
 mod dropout;
 mod dtype;
 mod embedding;
+mod fields;
 mod flatten;
+mod forward_context;
 mod glu;
 mod gradcheck;
 pub mod init;
@@ -17,8 +19,6 @@ mod lambda;
 mod linear;
 mod norm;
 mod parameter;
-mod parts;
-mod pass;
 pub(crate) mod pattern;
 mod prelu;
 mod reshape;
@@ -37,19 +37,23 @@ pub use conv::{
 pub use dropout::{Dropout, Dropout2d};
 pub use dtype::to_dtype;
 pub use embedding::Embedding;
+pub use fields::{Field, Fields};
 pub use flatten::Flatten;
+pub use forward_context::ForwardContext;
 pub use glu::Glu;
 pub use gradcheck::gradcheck;
 pub use lambda::Lambda;
 pub use linear::Linear;
-pub use norm::{BatchNorm, BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm, LayerNorm, RmsNorm, Running};
-pub use parameter::{Buffer, Held, Parameter};
-pub use parts::{Part, Parts};
-pub use pass::Pass;
+pub use norm::{
+    BatchNorm, BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm, LayerNorm, RmsNorm, RunningStats,
+};
+pub use parameter::{Buffer, Parameter, StateEntry};
 pub use prelu::PRelu;
 pub use reshape::Reshape;
 pub use residual::Residual;
-pub use rnn::{Cell, Gru, GruCell, Lstm, LstmCell, Recurrence, Recurrent, Rnn, RnnCell, RnnOptions, Weights};
+pub use rnn::{
+    Cell, Gru, GruCell, Lstm, LstmCell, Recurrent, RecurrentProjection, Rnn, RnnCell, RnnOptions, RnnWeights,
+};
 pub use sequential::Sequential;
 pub use softmax::{LogSoftmax, Softmax, Softmin};
 pub use summary::Summary;
@@ -68,8 +72,8 @@ use pattern::fitting;
 ///
 /// struct Scale { factor: Parameter }
 /// impl Layer for Scale {
-///     fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> { x * &self.factor.get() }
-///     fn parts<'a>(&'a self, parts: &mut Parts<'a>) { parts.parameter("factor", &self.factor); }
+///     fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> { x * &self.factor.get() }
+///     fn fields<'a>(&'a self, fields: &mut Fields<'a>) { fields.parameter("factor", &self.factor); }
 /// }
 ///
 /// let layer = Scale { factor: Parameter::new(Tensor::new(3.0, &Device::Cpu)?) };
@@ -80,7 +84,7 @@ use pattern::fitting;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no layer",
     label = "a layer was expected here",
-    note = "a layer has `forward` and `parts` (see `parts!`); an activation is a layer, and a function becomes one by `Lambda`"
+    note = "a layer has `forward` and `fields` (see `fields!`); an activation is a layer, and a function becomes one by `Lambda`"
 )]
 pub trait Layer: Send + Sync {
     /// The output for `x`.
@@ -92,28 +96,28 @@ pub trait Layer: Send + Sync {
     /// use tealight::prelude::*;
     /// let x = Tensor::ones(2, DType::F32, &Device::Cpu)?;
     /// // What a layer does can depend on the pass.
-    /// let y = Dropout::new(1.0)?.forward(&x, &mut Pass::train(Rng::seed(1)))?;
+    /// let y = Dropout::new(1.0)?.forward(&x, &mut ForwardContext::train(Rng::seed(1)))?;
     /// assert_eq!(y.to_vec1::<f32>()?, [0.0, 0.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor>;
+    fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor>;
 
-    /// Names the layer's parameters and inner layers, in order. [`parts!`](crate::parts) writes it.
+    /// Names the layer's parameters and inner layers, in order. [`fields!`](crate::parts) writes it.
     ///
     /// ```
     /// use tealight::prelude::*;
     /// struct Block { fc: Linear }
     /// impl Layer for Block {
-    ///     fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> { pass.call("fc", &self.fc, x)?.relu() }
-    ///     fn parts<'a>(&'a self, parts: &mut Parts<'a>) { parts.layer("fc", &self.fc); }
+    ///     fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> { ctx.call("fc", &self.fc, x)?.relu() }
+    ///     fn fields<'a>(&'a self, fields: &mut Fields<'a>) { fields.layer("fc", &self.fc); }
     /// }
     /// let block = Block { fc: Linear::new(3, 2, &mut Rng::seed(1))? };
     /// assert_eq!(block.parameters()[1].0, "fc.bias");
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>);
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>);
 
-    /// The output for `x` as when the model is used: an evaluating [`Pass`], and no history.
+    /// The output for `x` as when the model is used: an evaluating [`ForwardContext`], and no history.
     ///
     /// # Errors
     /// Those of `forward`.
@@ -126,7 +130,7 @@ pub trait Layer: Send + Sync {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     fn predict(&self, x: &Tensor) -> Result<Tensor> {
-        no_grad(|| self.forward(x, &mut Pass::eval()))
+        no_grad(|| self.forward(x, &mut ForwardContext::eval()))
     }
 
     /// Every parameter and buffer with its full name, such as `0.weight`, in the order of [`parts`](Layer::parts). The
@@ -139,10 +143,10 @@ pub trait Layer: Send + Sync {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "state_dict")]
-    fn state(&self) -> Vec<(String, Held)> {
-        let mut parts = Parts::default();
-        self.parts(&mut parts);
-        parts.into_held()
+    fn state(&self) -> Vec<(String, StateEntry)> {
+        let mut fields = Fields::default();
+        self.fields(&mut fields);
+        fields.into_entries()
     }
 
     /// Every parameter with its full name; buffers are left out.
@@ -157,8 +161,8 @@ pub trait Layer: Send + Sync {
     #[doc(alias = "trainable_weights")]
     fn parameters(&self) -> Vec<(String, Parameter)> {
         let parameter = |(name, held)| match held {
-            Held::Parameter(parameter) => Some((name, parameter)),
-            Held::Buffer(_) => None,
+            StateEntry::Parameter(parameter) => Some((name, parameter)),
+            StateEntry::Buffer(_) => None,
         };
         self.state().into_iter().filter_map(parameter).collect()
     }
@@ -174,7 +178,7 @@ pub trait Layer: Send + Sync {
     /// let rng = &mut Rng::seed(1);
     /// let model = Sequential::new().push(Linear::new(3, 4, rng)?).push(Tanh).push(Linear::new(4, 2, rng)?);
     /// assert_eq!(model.freeze("0.*")?, 2);
-    /// let y = model.forward(&Tensor::ones((1, 3), DType::F32, &Device::Cpu)?, &mut Pass::eval())?;
+    /// let y = model.forward(&Tensor::ones((1, 3), DType::F32, &Device::Cpu)?, &mut ForwardContext::eval())?;
     /// assert_eq!(y.sum_all()?.backward()?.len(), 2);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -202,7 +206,7 @@ pub trait Layer: Send + Sync {
 
     /// The table of the layers, their output shapes and parameters, for an input of this shape.
     ///
-    /// The layers inside a layer have rows if they are run by [`Pass::call`], as those of a [`Sequential`] are.
+    /// The layers inside a layer have rows if they are run by [`ForwardContext::call`], as those of a [`Sequential`] are.
     ///
     /// # Errors
     /// Those of `forward` for a tensor of zeros of this shape.
@@ -218,7 +222,7 @@ pub trait Layer: Send + Sync {
     fn summary(&self, input_shape: &[usize]) -> Result<Summary> {
         let dtype = self.parameters().first().map_or(DType::F32, |(_, parameter)| parameter.get().dtype());
         let x = Tensor::zeros(input_shape, dtype, &Device::Cpu)?;
-        Ok(no_grad(|| Pass::eval().summarised(self, &x))?.1)
+        Ok(no_grad(|| ForwardContext::eval().summarised(self, &x))?.1)
     }
 
     /// The name of the layer's type, without its path: what a summary calls it.
@@ -248,11 +252,11 @@ fn set_frozen(
 }
 
 impl<A: Activation> Layer for A {
-    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
         self.apply(x)
     }
 
-    fn parts<'a>(&'a self, _: &mut Parts<'a>) {}
+    fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
 }
 
 #[cfg(test)]
@@ -266,7 +270,7 @@ mod tests {
         let x = Tensor::ones((1, 2), DType::F32, &Device::Cpu)?;
         let mut step = || -> Result<bool> {
             let before = model.parameters()[0].1.get().to_vec2::<f32>()?;
-            optimizer.step(&model.forward(&x, &mut Pass::eval())?.sum_all()?.backward()?)?;
+            optimizer.step(&model.forward(&x, &mut ForwardContext::eval())?.sum_all()?.backward()?)?;
             Ok(model.parameters()[0].1.get().to_vec2::<f32>()? == before)
         };
         assert!(!step()?);

@@ -73,7 +73,7 @@ impl Parameter {
         let mut leaf = self.0.leaf.write().unwrap_or_else(PoisonError::into_inner);
         same_kind("Parameter::set", &leaf, &value)?;
         // A backward pass through what was computed from the old value would give the gradient of no value that is.
-        leaf.outdate();
+        leaf.mark_stale();
         *leaf = Tensor::parameter(value);
         Ok(())
     }
@@ -211,22 +211,22 @@ fn same_kind(op: &'static str, own: &Tensor, value: &Array) -> Result<()> {
 /// What a layer holds under a name: see [`Layer::state`](super::Layer::state).
 ///
 /// ```
-/// use tealight::layer::Held;
+/// use tealight::layer::StateEntry;
 /// use tealight::prelude::*;
 /// let state = BatchNorm1d::new(3)?.state();
-/// let learned = state.iter().filter(|(_, held)| matches!(held, Held::Parameter(_))).count();
+/// let learned = state.iter().filter(|(_, held)| matches!(held, StateEntry::Parameter(_))).count();
 /// assert_eq!((learned, state.len()), (2, 5));
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub enum Held {
+pub enum StateEntry {
     /// A learnable tensor.
     Parameter(Parameter),
     /// A tensor that is not learned.
     Buffer(Buffer),
 }
 
-impl Held {
+impl StateEntry {
     /// The value, without a history.
     ///
     /// ```
@@ -237,8 +237,8 @@ impl Held {
     /// ```
     pub fn get(&self) -> Tensor {
         match self {
-            Held::Parameter(parameter) => parameter.get().detach(),
-            Held::Buffer(buffer) => buffer.get(),
+            StateEntry::Parameter(parameter) => parameter.get().detach(),
+            StateEntry::Buffer(buffer) => buffer.get(),
         }
     }
 
@@ -256,8 +256,8 @@ impl Held {
     /// ```
     pub fn set(&self, value: &Tensor) -> Result<()> {
         match self {
-            Held::Parameter(parameter) => parameter.set(value.array().clone()),
-            Held::Buffer(buffer) => buffer.set(value),
+            StateEntry::Parameter(parameter) => parameter.set(value.array().clone()),
+            StateEntry::Buffer(buffer) => buffer.set(value),
         }
     }
 }

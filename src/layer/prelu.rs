@@ -20,7 +20,7 @@
 
 use candle_core::{DType, Device};
 
-use super::{Layer, Parameter, Parts, Pass};
+use super::{Fields, ForwardContext, Layer, Parameter};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::formula::{Formula, Real};
@@ -104,7 +104,7 @@ impl Formula<2> for Rectify {
 }
 
 impl Layer for PRelu {
-    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
         let slope = self.weight.get();
         if slope.elem_count() == 1 {
             return ops::apply(Rectify, [x, &slope.reshape(())?]);
@@ -118,8 +118,8 @@ impl Layer for PRelu {
         ops::apply(Rectify, [x, &slope.reshape(dims)?])
     }
 
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.parameter("weight", &self.weight);
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        fields.parameter("weight", &self.weight);
     }
 }
 
@@ -133,7 +133,7 @@ mod tests {
     fn gradients() -> Result<()> {
         let x = Tensor::randn(0.0, 1.0, (2, 3, 4), &mut Rng::seed(1))?;
         let layer = PRelu { weight: Parameter::new(Tensor::new(&[0.1, -0.5, 2.0], &Device::Cpu)?) };
-        gradcheck(&layer, &x, &Pass::eval())?;
+        gradcheck(&layer, &x, &ForwardContext::eval())?;
         let y = layer.predict(&x)?;
         assert_eq!(y.dims(), x.dims());
         let (x, y) = (x.to_vec3::<f64>()?, y.to_vec3::<f64>()?);
@@ -143,7 +143,7 @@ mod tests {
                 x[1][i].iter().map(|&x| if x > 0.0 { x } else { slope * x }).collect::<Vec<_>>()
             );
         }
-        gradcheck(&PRelu::new()?, &Tensor::new(&[-1.0, 0.5], &Device::Cpu)?, &Pass::eval())?;
+        gradcheck(&PRelu::new()?, &Tensor::new(&[-1.0, 0.5], &Device::Cpu)?, &ForwardContext::eval())?;
         Ok(())
     }
 
@@ -151,7 +151,7 @@ mod tests {
     fn edges() -> Result<()> {
         let x = Parameter::new(Tensor::new(&[f64::INFINITY, 0.0], &Device::Cpu)?);
         let layer = PRelu { weight: Parameter::new(Tensor::new(&[0.5], &Device::Cpu)?) };
-        let y = layer.forward(&x.get(), &mut Pass::eval())?;
+        let y = layer.forward(&x.get(), &mut ForwardContext::eval())?;
         assert_eq!(y.to_vec1::<f64>()?, [f64::INFINITY, 0.0]);
         let gradients = y.sum_all()?.backward()?;
         assert_eq!(gradients.get(&x.get()).unwrap().to_vec1::<f64>()?, [1.0, 0.5]);

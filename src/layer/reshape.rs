@@ -6,7 +6,7 @@
 //! # Errors
 //! Inputs with another number of elements.
 
-use super::{Layer, Parts, Pass};
+use super::{Fields, ForwardContext, Layer};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
@@ -46,7 +46,7 @@ impl Reshape {
 }
 
 impl Layer for Reshape {
-    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
         let product =
             |dims: &[usize]| dims.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
         match x.dims() {
@@ -60,7 +60,7 @@ impl Layer for Reshape {
         }
     }
 
-    fn parts<'a>(&'a self, _: &mut Parts<'a>) {}
+    fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
 }
 
 #[cfg(test)]
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn gradients_and_refusals() -> Result<()> {
         let x = Tensor::randn(0.0, 1.0, (2, 6), &mut Rng::seed(1))?;
-        gradcheck(&Sequential::new().push(Reshape::new([3, 2])).push(Tanh), &x, &Pass::eval())?;
+        gradcheck(&Sequential::new().push(Reshape::new([3, 2])).push(Tanh), &x, &ForwardContext::eval())?;
         assert_eq!(Reshape::new([]).predict(&x.narrow(1, 0, 1)?)?.dims(), [2]);
         assert_eq!(Reshape::new([3, 2]).predict(&x.narrow(0, 0, 0)?)?.dims(), [0, 3, 2]);
         let error = Reshape::new([4]).predict(&x).unwrap_err();

@@ -15,7 +15,7 @@
 //! # Source
 //! K. He and others 2015.
 
-use super::{Layer, Parts, Pass};
+use super::{Fields, ForwardContext, Layer};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
@@ -56,8 +56,8 @@ impl<L: Layer> Residual<L> {
 }
 
 impl<L: Layer> Layer for Residual<L> {
-    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
-        let y = self.layer.forward(x, pass)?;
+    fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+        let y = self.layer.forward(x, ctx)?;
         if y.dims() != x.dims() {
             let expected = "an output of the input's shape";
             return Err(Error::shape("residual", expected, &[x.dims(), y.dims()]));
@@ -65,8 +65,8 @@ impl<L: Layer> Layer for Residual<L> {
         x + &y
     }
 
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        self.layer.parts(parts);
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        self.layer.fields(fields);
     }
 }
 
@@ -82,7 +82,7 @@ mod tests {
         let inner = |outputs: usize| -> Result<Sequential> {
             Ok(Sequential::new().push(Linear::new(3, outputs, &mut Rng::seed(2))?).push(Tanh))
         };
-        gradcheck(&Residual::new(inner(3)?), &x, &Pass::train(Rng::seed(3)))?;
+        gradcheck(&Residual::new(inner(3)?), &x, &ForwardContext::train(Rng::seed(3)))?;
         // (2, 1) would broadcast.
         let error = Residual::new(inner(1)?).predict(&x.to_dtype(DType::F32)?).unwrap_err();
         assert_eq!(

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{Layer, Parts, Pass};
+use super::{Fields, ForwardContext, Layer};
 use crate::autograd::Tensor;
 use crate::error::Result;
 
@@ -63,20 +63,20 @@ impl Sequential {
 }
 
 impl Layer for Sequential {
-    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
         let mut x = x.clone();
         for (i, layer) in self.layers.iter().enumerate() {
             x = match NUMBERS.get(i) {
-                Some(name) => pass.call(name, layer.as_ref(), &x)?,
-                None => pass.call(&i.to_string(), layer.as_ref(), &x)?,
+                Some(name) => ctx.call(name, layer.as_ref(), &x)?,
+                None => ctx.call(&i.to_string(), layer.as_ref(), &x)?,
             };
         }
         Ok(x)
     }
 
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
         for (i, layer) in self.layers.iter().enumerate() {
-            parts.layer(&i.to_string(), layer.as_ref());
+            fields.layer(&i.to_string(), layer.as_ref());
         }
     }
 }

@@ -6,7 +6,7 @@
 //! # Errors
 //! An axis that does not exist; a dtype that is no float.
 
-use super::{Layer, Parts, Pass};
+use super::{Fields, ForwardContext, Layer};
 use crate::autograd::Tensor;
 use crate::error::Result;
 
@@ -52,12 +52,12 @@ macro_rules! along_axis {
         }
 
         impl Layer for $name {
-            fn forward(&self, $x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+            fn forward(&self, $x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
                 let $axis = self.axis;
                 $value
             }
 
-            fn parts<'a>(&'a self, _: &mut Parts<'a>) {}
+            fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
         }
     )*};
 }
@@ -113,7 +113,7 @@ mod tests {
             Box::new(Softmin::default()),
         ];
         for layer in layers {
-            gradcheck(&*layer, &x, &Pass::eval())?;
+            gradcheck(&*layer, &x, &ForwardContext::eval())?;
         }
         assert!(matches!(Softmin::along(2).predict(&x), Err(Error::Axis { .. })));
         Ok(())

@@ -72,7 +72,7 @@ impl PointwiseLoss for Bce {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{EachLoss, Mean};
+    use super::super::{ElementwiseLoss, Mean};
     use super::Bce;
     use crate::ops::testing::{grad_at, tensor};
     use crate::prelude::*;

@@ -13,7 +13,7 @@
 //! # Errors
 //! Shapes or dtypes that differ; a target outside of 0 to 1.
 
-use super::{EachLoss, PointwiseLoss, check};
+use super::{ElementwiseLoss, PointwiseLoss, check};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::formula::{Formula, Real};
@@ -103,7 +103,7 @@ pub struct BceWithPosWeight {
     weight: Tensor,
 }
 
-impl EachLoss for BceWithPosWeight {
+impl ElementwiseLoss for BceWithPosWeight {
     fn each(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
         check::same_shape(NAME, "prediction and target", &[prediction, target])?;
         let weight = self.weight.to_dtype(prediction.dtype())?;
@@ -144,7 +144,7 @@ impl Formula<3> for Weighed {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{EachLoss, Mean};
+    use super::super::{ElementwiseLoss, Mean};
     use super::BceWithLogits;
     use crate::ops::testing::tensor;
     use crate::prelude::*;

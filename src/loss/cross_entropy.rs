@@ -18,12 +18,12 @@ use candle_core::DType;
 use smallvec::SmallVec;
 
 use super::classes::{self, Classes, ignored};
-use super::{EachLoss, Loss, Mean, check};
+use super::{ElementwiseLoss, Loss, Mean, check};
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::rows::{self, IGNORED};
-use crate::kernel::{self, soft};
+use crate::kernel::{self, soft_cross_entropy};
 use crate::ops;
 
 /// −ln of the probability that softmax gives to the right class; the mean over rows as a [`Loss`].
@@ -172,7 +172,7 @@ impl CrossEntropy {
     }
 }
 
-impl EachLoss for CrossEntropy {
+impl ElementwiseLoss for CrossEntropy {
     fn each(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
         if target.dtype().is_float() && target.dims() == prediction.dims() {
             return self.probable(prediction, target);
@@ -250,18 +250,18 @@ impl Hard {
 impl Op<1> for Hard {
     const NAME: &'static str = NAME;
 
-    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-        keep.input(0);
+    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
         if on_cpu(x) {
             let width = x.dims()[1];
             let x = &contiguous(x)?;
             return with_float!(x.dtype(), T => {
                 let factors: SmallVec<[T; 1]> = self.factors.iter().map(|&factor| factor as T).collect();
                 let numbers = elements::<T>(x)?;
-                let losses = if keep.wants(0) {
+                let losses = if ctx.needs_input_grad(0) {
                     let [losses, slopes] =
                         rows::cross_entropy_and_slopes(&numbers, &self.classes, &factors, width);
-                    keep.extra(make(slopes, x.dims(), x)?);
+                    ctx.save(make(slopes, x.dims(), x)?);
                     losses
                 } else {
                     rows::cross_entropy(&numbers, &self.classes, &factors, width)
@@ -276,7 +276,7 @@ impl Op<1> for Hard {
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-        if let (false, Ok(slopes)) = (saved.recording(), saved.extra(0)) {
+        if let (false, Ok(slopes)) = (saved.recording(), saved.array(0)) {
             let grad = if self.total { grad.clone() } else { grad.unsqueeze(1)? };
             return Ok([Some(ops::total::scaled(slopes, &grad)?)]);
         }
@@ -295,19 +295,19 @@ struct Soft;
 impl Op<2> for Soft {
     const NAME: &'static str = NAME;
 
-    fn forward(&self, [x, q]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
-        keep.input(0);
-        keep.input(1);
+    fn forward(&self, [x, q]: [&Array; 2], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
+        ctx.save_input(1);
         let (n, width) = (x.dims()[0], x.dims()[1]);
         if on_cpu(x) {
             let (x, q) = (contiguous(x)?, contiguous(q)?);
             return with_float!(x.dtype(), T => {
-                make(soft::soft_cross_entropy(&elements::<T>(&x)?, &elements::<T>(&q)?, n, width), &[n], &x)
+                make(soft_cross_entropy::soft_cross_entropy(&elements::<T>(&x)?, &elements::<T>(&q)?, n, width), &[n], &x)
             });
         }
         if matches!(x.dtype(), DType::F16 | DType::BF16) && x.device().is_cpu() {
             let wide = [x.to_dtype(DType::F32)?, q.to_dtype(DType::F32)?];
-            return Ok(self.forward([&wide[0], &wide[1]], keep)?.to_dtype(x.dtype())?);
+            return Ok(self.forward([&wide[0], &wide[1]], ctx)?.to_dtype(x.dtype())?);
         }
         let log = Tensor::constant(x.clone()).log_softmax(1)?;
         Ok((log.array() * q)?.sum(1)?.neg()?)
@@ -317,18 +317,18 @@ impl Op<2> for Soft {
         let (x, q) = (saved.input(0)?, saved.input(1)?);
         let g = grad.unsqueeze(1)?;
         let mut gradients = [None, None];
-        if saved.wants(0) && !saved.recording() && on_cpu(x.array()) {
+        if saved.needs_input_grad(0) && !saved.recording() && on_cpu(x.array()) {
             let (width, grad) = (x.dims()[1], contiguous(grad.array())?);
             let (x, q) = (contiguous(x.array())?, contiguous(q.array())?);
             gradients[0] = with_float!(x.dtype(), T => {
                 let (numbers, q, grad) = (elements::<T>(&x)?, elements::<T>(&q)?, elements::<T>(&grad)?);
-                let data = soft::soft_cross_entropy_backward(&numbers, &q, &grad, width);
+                let data = soft_cross_entropy::soft_cross_entropy_backward(&numbers, &q, &grad, width);
                 Some(Tensor::constant(make(data, x.dims(), &x)?))
             });
-        } else if saved.wants(0) {
+        } else if saved.needs_input_grad(0) {
             gradients[0] = Some((((x.softmax(1)? * q.sum_keepdim(1)?)? - &q)? * &g)?);
         }
-        if saved.wants(1) {
+        if saved.needs_input_grad(1) {
             gradients[1] = Some((x.log_softmax(1)?.neg()? * g)?);
         }
         Ok(gradients)

@@ -63,7 +63,7 @@ impl PointwiseLoss for Hinge {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{EachLoss, Sum};
+    use super::super::{ElementwiseLoss, Sum};
     use super::Hinge;
     use crate::ops::testing::{grad_at, tensor};
     use crate::prelude::*;

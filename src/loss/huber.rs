@@ -125,7 +125,7 @@ impl PointwiseLoss for SmoothL1 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{EachLoss, Sum};
+    use super::super::{ElementwiseLoss, Sum};
     use super::{Huber, SmoothL1};
     use crate::ops::testing::{grad_at, tensor};
     use crate::prelude::*;

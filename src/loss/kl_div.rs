@@ -89,7 +89,7 @@ fn above_0<R: Real>(t: R) -> R {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{EachLoss, Sum};
+    use super::super::{ElementwiseLoss, Sum};
     use super::KlDiv;
     use crate::ops::testing::{grad_at, tensor};
     use crate::prelude::*;

@@ -45,7 +45,7 @@ pub struct L1;
 impl PointwiseLoss for L1 {
     const NAME: &'static str = "l1";
     const FUSED: bool = true;
-    const NAN_SHOWS: bool = true;
+    const PROPAGATES_NAN: bool = true;
 
     #[inline(always)]
     fn value<R: Real>(&self, prediction: R, target: R) -> R {

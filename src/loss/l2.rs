@@ -62,7 +62,7 @@ pub const Mse: Mse = Mean(L2);
 impl PointwiseLoss for L2 {
     const NAME: &'static str = "l2";
     const FUSED: bool = true;
-    const NAN_SHOWS: bool = true;
+    const PROPAGATES_NAN: bool = true;
 
     #[inline(always)]
     fn value<R: Real>(&self, prediction: R, target: R) -> R {

@@ -1,7 +1,7 @@
 //! Losses: how far a prediction is from its target, as one number to be made small.
 //!
 //! A pointwise loss is a formula of two inputs ([`PointwiseLoss`]). A wrapper says what becomes of the losses of all
-//! elements or rows: [`Mean`]`(BceWithLogits)`, [`Sum`]`(L1)`, [`Each`]`(CrossEntropy)`; `weighted` gives each its own weight.
+//! elements or rows: [`Mean`]`(BceWithLogits)`, [`Sum`]`(L1)`, [`Unreduced`]`(CrossEntropy)`; `weighted` gives each its own weight.
 //!
 //! What is no target is an error: classes that do not exist, probabilities outside of 0 to 1, NaN, and shapes that would
 //! broadcast.
@@ -57,7 +57,7 @@ use crate::ops;
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub trait Loss: Debug + Send + Sync {
-    /// The loss, a scalar; with [`Each`], one for each element or row.
+    /// The loss, a scalar; with [`Unreduced`], one for each element or row.
     ///
     /// # Errors
     /// Shapes or dtypes that do not fit together; what is no target.
@@ -91,7 +91,7 @@ pub trait PointwiseLoss: Clone + Debug + Send + Sync + 'static {
 
     /// Whether a target that is NaN always makes the loss NaN: then [`check`](Self::check) looks at the targets of a sum or
     /// mean only if that is NaN.
-    const NAN_SHOWS: bool = false;
+    const PROPAGATES_NAN: bool = false;
 
     /// The loss of one element.
     fn value<R: Real>(&self, prediction: R, target: R) -> R;
@@ -137,7 +137,7 @@ impl<L: PointwiseLoss> Formula<2> for L {
 /// assert_eq!(L2.each(&p, &t)?.to_vec1::<f64>()?, [1.0, 9.0]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-pub trait EachLoss: Debug + Send + Sync {
+pub trait ElementwiseLoss: Debug + Send + Sync {
     /// The losses, one for each element or row.
     ///
     /// # Errors
@@ -165,7 +165,7 @@ pub trait EachLoss: Debug + Send + Sync {
     /// The same with a weight for each loss, or for all of each sample.
     ///
     /// ```
-    /// use tealight::loss::EachLoss;
+    /// use tealight::loss::ElementwiseLoss;
     /// use tealight::prelude::*;
     /// let p = Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?;
     /// let weights = Tensor::new(&[1.0, 0.0], &Device::Cpu)?;
@@ -181,7 +181,7 @@ pub trait EachLoss: Debug + Send + Sync {
     }
 }
 
-impl<L: PointwiseLoss> EachLoss for L {
+impl<L: PointwiseLoss> ElementwiseLoss for L {
     fn each(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
         alike(L::NAME, prediction, target)?;
         self.check(prediction, target)?;
@@ -194,11 +194,11 @@ impl<L: PointwiseLoss> EachLoss for L {
         if mean && n == 0 {
             return Err(empty(prediction));
         }
-        if !L::NAN_SHOWS {
+        if !L::PROPAGATES_NAN {
             self.check(prediction, target)?;
         }
         let total = ops::total::total(self.clone(), [prediction, target], if mean { n as f64 } else { 1.0 })?;
-        if L::NAN_SHOWS && !is_finite(total.array())? {
+        if L::PROPAGATES_NAN && !is_finite(total.array())? {
             self.check(prediction, target)?;
         }
         Ok(total)
@@ -214,7 +214,7 @@ fn alike(op: &'static str, prediction: &Tensor, target: &Tensor) -> Result<()> {
     Ok(())
 }
 
-/// A loss with sample weights: see [`EachLoss::weighted`]. The mean still divides by the number of losses, as PyTorch's does.
+/// A loss with sample weights: see [`ElementwiseLoss::weighted`]. The mean still divides by the number of losses, as PyTorch's does.
 ///
 /// ```
 /// use tealight::prelude::*;
@@ -229,7 +229,7 @@ pub struct Weighted<L> {
     weights: Tensor,
 }
 
-impl<L: EachLoss> EachLoss for Weighted<L> {
+impl<L: ElementwiseLoss> ElementwiseLoss for Weighted<L> {
     fn each(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
         let losses = self.loss.each(prediction, target)?;
         let mut dims = self.weights.dims().to_vec();
@@ -261,13 +261,13 @@ impl<L: EachLoss> EachLoss for Weighted<L> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Mean<L>(pub L);
 
-impl<L: EachLoss> Loss for Mean<L> {
+impl<L: ElementwiseLoss> Loss for Mean<L> {
     fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.0.total(prediction, target, true)
     }
 }
 
-fn total_of_each<L: EachLoss + ?Sized>(
+fn total_of_each<L: ElementwiseLoss + ?Sized>(
     loss: &L,
     prediction: &Tensor,
     target: &Tensor,
@@ -302,7 +302,7 @@ fn empty(losses: &Tensor) -> Error {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sum<L>(pub L);
 
-impl<L: EachLoss> Loss for Sum<L> {
+impl<L: ElementwiseLoss> Loss for Sum<L> {
     fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.0.total(prediction, target, false)
     }
@@ -324,7 +324,7 @@ impl<L: EachLoss> Loss for Sum<L> {
 #[doc(alias = "batchmean")]
 pub struct BatchMean<L>(pub L);
 
-impl<L: EachLoss> Loss for BatchMean<L> {
+impl<L: ElementwiseLoss> Loss for BatchMean<L> {
     fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
         match *prediction.dims() {
             [n, ..] if n > 0 => self.0.total(prediction, target, false)? / n as f64,
@@ -338,13 +338,13 @@ impl<L: EachLoss> Loss for BatchMean<L> {
 /// ```
 /// use tealight::prelude::*;
 /// let (p, t) = (Tensor::new(&[1.0, 3.0], &Device::Cpu)?, Tensor::new(&[0.0, 0.0], &Device::Cpu)?);
-/// assert_eq!(tealight::loss::Each(L2).loss(&p, &t)?.to_vec1::<f64>()?, [1.0, 9.0]);
+/// assert_eq!(tealight::loss::Unreduced(L2).loss(&p, &t)?.to_vec1::<f64>()?, [1.0, 9.0]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Each<L>(pub L);
+pub struct Unreduced<L>(pub L);
 
-impl<L: EachLoss> Loss for Each<L> {
+impl<L: ElementwiseLoss> Loss for Unreduced<L> {
     fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.0.each(prediction, target)
     }

@@ -16,7 +16,7 @@
 //! Shapes or dtypes that do not fit; a class that does not exist; a p that is neither 1 nor 2; a margin that is NaN.
 
 use super::classes::{Classes, Rows};
-use super::{EachLoss, Loss, Mean};
+use super::{ElementwiseLoss, Loss, Mean};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
@@ -121,7 +121,7 @@ impl MultiMargin {
     }
 }
 
-impl EachLoss for MultiMargin {
+impl ElementwiseLoss for MultiMargin {
     fn each(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
         if prediction.rank() > 2 {
             return Err(Error::shape(NAME, "scores (n, c)", &[prediction.dims()]));
@@ -151,7 +151,7 @@ impl Loss for MultiMargin {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{EachLoss, Sum};
+    use super::super::{ElementwiseLoss, Sum};
     use super::MultiMargin;
     use crate::prelude::*;
 

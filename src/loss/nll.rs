@@ -13,7 +13,7 @@
 //! Shapes or dtypes that do not fit; a class that does not exist; nothing to take the mean of.
 
 use super::classes::{Classes, Rows, ignored};
-use super::{EachLoss, Loss, Mean};
+use super::{ElementwiseLoss, Loss, Mean};
 use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::kernel::rows::IGNORED;
@@ -87,7 +87,7 @@ impl Nll {
     }
 }
 
-impl EachLoss for Nll {
+impl ElementwiseLoss for Nll {
     fn each(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
         let Rows { scores, classes, dims } = self.classes.rows(NAME, prediction, target)?;
         if classes.is_empty() {
@@ -116,7 +116,7 @@ impl Loss for Nll {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{CrossEntropy, Each, EachLoss, Sum};
+    use super::super::{CrossEntropy, ElementwiseLoss, Sum, Unreduced};
     use super::Nll;
     use crate::prelude::*;
 
@@ -147,13 +147,13 @@ mod tests {
         let x = Tensor::new(&[[f64::NEG_INFINITY, f64::NAN], [-1.0, -2.0]], cpu)?;
         let loss = Nll.ignore_index(-100);
         let classes = Tensor::new(&[-100i64, 1], cpu)?;
-        assert_eq!(Each(loss.clone()).loss(&x, &classes)?.to_vec1::<f64>()?, [0.0, 2.0]);
+        assert_eq!(Unreduced(loss.clone()).loss(&x, &classes)?.to_vec1::<f64>()?, [0.0, 2.0]);
         assert_eq!(loss.loss(&x, &classes)?.to_scalar::<f64>()?, 2.0);
         let error = loss.loss(&x, &Tensor::new(&[-100i64, -100], cpu)?).unwrap_err().to_string();
         assert_eq!(error, "nll: expected a class that has a weight and is not ignored, got none in 2 rows");
         assert!(Nll.loss(&x, &classes).unwrap_err().to_string().contains("got class -100 in row 0"));
         let none = (Tensor::zeros((0, 3), DType::F32, cpu)?, Tensor::zeros(0, DType::U32, cpu)?);
-        assert_eq!(Each(Nll).loss(&none.0, &none.1)?.dims(), [0]);
+        assert_eq!(Unreduced(Nll).loss(&none.0, &none.1)?.dims(), [0]);
         assert!(Nll.loss(&none.0, &none.1).is_err());
         assert!(loss.loss(&none.0, &none.1).is_err());
         let weights = Tensor::new(&[1.0, 2.0, 3.0], cpu)?;

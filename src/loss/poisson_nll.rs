@@ -80,7 +80,7 @@ impl PointwiseLoss for PoissonNll {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{EachLoss, Sum};
+    use super::super::{ElementwiseLoss, Sum};
     use super::PoissonNll;
     use crate::ops::testing::tensor;
     use crate::prelude::*;

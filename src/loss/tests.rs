@@ -1,4 +1,4 @@
-use super::{BatchMean, Each, EachLoss, Weighted};
+use super::{BatchMean, ElementwiseLoss, Unreduced, Weighted};
 use crate::ops::testing::tensor;
 use crate::prelude::*;
 
@@ -7,7 +7,7 @@ fn reductions_and_weights() -> Result<()> {
     let (p, t) = (tensor(&[1.0, 3.0, 5.0, 8.0]).reshape((2, 2))?, tensor(&[0.0; 4]).reshape((2, 2))?);
     assert_eq!(Mean(L1).loss(&p, &t)?.to_scalar::<f64>()?, 4.25);
     assert_eq!(BatchMean(L1).loss(&p, &t)?.to_scalar::<f64>()?, 8.5);
-    assert_eq!(Each(L1).loss(&p, &t)?.to_vec2::<f64>()?, [[1.0, 3.0], [5.0, 8.0]]);
+    assert_eq!(Unreduced(L1).loss(&p, &t)?.to_vec2::<f64>()?, [[1.0, 3.0], [5.0, 8.0]]);
     let by_sample = Mean(L1.weighted(&Tensor::new(&[2.0_f32, 1.0], &Device::Cpu)?));
     assert_eq!(by_sample.loss(&p, &t)?.to_scalar::<f64>()?, 5.25);
     let weights = tensor(&[0.0, 1.0, 0.0, 2.0]).reshape((2, 2))?;

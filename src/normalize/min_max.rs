@@ -17,7 +17,7 @@ use candle_core::{DType, Device};
 use super::{Normalize, check_data, check_features, check_finite, divisors};
 use crate::autograd::{Tensor, no_grad};
 use crate::error::Result;
-use crate::layer::{Buffer, Layer, Parts, Pass};
+use crate::layer::{Buffer, Fields, ForwardContext, Layer};
 
 /// (x − min) / (max − min) of each feature. Fit it on the training data only; others may lie outside 0 to 1.
 ///
@@ -128,12 +128,12 @@ impl Normalize for MinMax {
 }
 
 impl Layer for MinMax {
-    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
         self.normalize(x)
     }
 
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.buffer("min", &self.min).buffer("range", &self.range);
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        fields.buffer("min", &self.min).buffer("range", &self.range);
     }
 }
 
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(y.min(0)?.to_vec1::<f64>()?, [0.0; 3]);
         assert_eq!(y.max(0)?.to_vec1::<f64>()?, [1.0; 3]);
         assert_eq!(scale.state().len(), 2);
-        gradcheck(&Sequential::new().push(scale).push(Tanh), &x.narrow(0, 0, 2)?, &Pass::eval())?;
+        gradcheck(&Sequential::new().push(scale).push(Tanh), &x.narrow(0, 0, 2)?, &ForwardContext::eval())?;
         let error = MinMax::new(3)?.normalize(&y.t()?).unwrap_err();
         assert_eq!(error.to_string(), "MinMax: expected 3 features, as it was fitted on, got [3, 50]");
         assert!(matches!(MinMax::fit(&x.i(0)?), Err(Error::Shape { .. })));

@@ -9,7 +9,7 @@
 use super::Normalize;
 use crate::autograd::Tensor;
 use crate::error::Result;
-use crate::layer::{Layer, Parts, Pass};
+use crate::layer::{Fields, ForwardContext, Layer};
 
 /// Every row divided by its length.
 ///
@@ -36,9 +36,9 @@ impl Normalize for NormalizeRows {
 }
 
 impl Layer for NormalizeRows {
-    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
         self.normalize(x)
     }
 
-    fn parts<'a>(&'a self, _: &mut Parts<'a>) {}
+    fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
 }

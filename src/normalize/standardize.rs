@@ -17,7 +17,7 @@ use candle_core::{DType, Device};
 use super::{Normalize, check_data, check_features, check_finite, divisors};
 use crate::autograd::{Tensor, no_grad};
 use crate::error::{Error, Result};
-use crate::layer::{Buffer, Layer, Parts, Pass};
+use crate::layer::{Buffer, Fields, ForwardContext, Layer};
 
 /// (x − mean) / std of each feature. Fit it on the training data only, and use it for all.
 ///
@@ -183,12 +183,12 @@ impl Normalize for Standardize {
 }
 
 impl Layer for Standardize {
-    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
         self.normalize(x)
     }
 
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.buffer("mean", &self.mean).buffer("std", &self.std);
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        fields.buffer("mean", &self.mean).buffer("std", &self.std);
     }
 }
 

@@ -13,7 +13,7 @@ use super::matmul::floats;
 use super::reshape::reshaped;
 use crate::autograd::Element;
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
-use crate::autograd::{Array, Keep, Onnx, OnnxAttribute, OnnxValue, Op, Saved, Tensor};
+use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims, Matrix};
 
@@ -24,12 +24,12 @@ struct Affine;
 impl Op<3> for Affine {
     const NAME: &'static str = "linear";
 
-    fn forward(&self, [x, w, b]: [&Array; 3], keep: &mut Keep) -> Result<Array> {
-        if keep.wants(0) {
-            keep.input(1);
+    fn forward(&self, [x, w, b]: [&Array; 3], ctx: &mut SaveContext) -> Result<Array> {
+        if ctx.needs_input_grad(0) {
+            ctx.save_input(1);
         }
-        if keep.wants(1) {
-            keep.input(0);
+        if ctx.needs_input_grad(1) {
+            ctx.save_input(0);
         }
         let sizes = [x.dims()[0], x.dims()[1], w.dims()[0]];
         let (x, w, b) = (contiguous(x)?, contiguous(w)?, contiguous(b)?);
@@ -48,9 +48,9 @@ impl Op<3> for Affine {
         if !saved.recording() && grad.array().is_contiguous() {
             return with_float!(grad.dtype(), T => fused::<T>(saved, grad.array()));
         }
-        let x = if saved.wants(0) { Some(grad.matmul(&saved.input(1)?)?) } else { None };
-        let w = if saved.wants(1) { Some(grad.t()?.matmul(&saved.input(0)?)?) } else { None };
-        let b = if saved.wants(2) { Some(grad.sum(0)?) } else { None };
+        let x = if saved.needs_input_grad(0) { Some(grad.matmul(&saved.input(1)?)?) } else { None };
+        let w = if saved.needs_input_grad(1) { Some(grad.t()?.matmul(&saved.input(0)?)?) } else { None };
+        let b = if saved.needs_input_grad(2) { Some(grad.sum(0)?) } else { None };
         Ok([x, w, b])
     }
 }
@@ -61,19 +61,19 @@ fn fused<T: Element>(saved: &Saved<3>, grad: &Array) -> Result<[Option<Tensor>; 
     let (n, m) = (grad.dims()[0], grad.dims()[1]);
     let array = |data, dims: &[usize]| Ok::<_, Error>(Some(Tensor::constant(make(data, dims, grad)?)));
     let mut grads = [None, None, None];
-    if saved.wants(0) {
+    if saved.needs_input_grad(0) {
         let w = &contiguous(saved.call.input(1)?)?;
         let (k, w) = (w.dims()[1], elements::<T>(w)?);
         let sides = (Matrix { data: &g, rows: m, columns: 1 }, Matrix { data: &w, rows: k, columns: 1 });
         grads[0] = array(kernel::matmul(1, [n, m, k], |_| sides), &[n, k])?;
     }
-    if saved.wants(1) {
+    if saved.needs_input_grad(1) {
         let x = &contiguous(saved.call.input(0)?)?;
         let (k, x) = (x.dims()[1], elements::<T>(x)?);
         let sides = (Matrix { data: &g, rows: 1, columns: m }, Matrix { data: &x, rows: k, columns: 1 });
         grads[1] = array(kernel::matmul(1, [m, n, k], |_| sides), &[m, k])?;
     }
-    if saved.wants(2) {
+    if saved.needs_input_grad(2) {
         grads[2] = array(kernel::sum_axis(&g, 1, n, m), &[m])?;
     }
     Ok(grads)

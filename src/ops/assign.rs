@@ -13,7 +13,7 @@ use super::index::{Indices, Taken, resolved};
 use super::take::{same_kind, written};
 use crate::autograd::{self, Tensor};
 use crate::error::{Error, Result};
-use crate::kernel::{Places, broadcast_dims, strides, sums};
+use crate::kernel::{BlockIndices, broadcast_dims, strides, sums};
 
 /// A copy of `x` with `source`, broadcast, at the places taken along the first axes.
 pub(super) fn assigned(
@@ -30,7 +30,7 @@ pub(super) fn assigned(
     }
     let source = if source.dims() == part { source.clone() } else { autograd::broadcast_to(source, &part)? };
     if part.contains(&0) {
-        return written(x, &source, Places { starts: [].into(), block: 1, period: x.elem_count() });
+        return written(x, &source, BlockIndices { starts: [].into(), block: 1, period: x.elem_count() });
     }
     let steps = strides(x.dims());
     // The last axes are written in blocks, as far as they are taken whole, and one span before them.
@@ -44,7 +44,7 @@ pub(super) fn assigned(
         lists[split - 1] = vec![start];
     }
     let scaled = lists.into_iter().zip(&steps).map(|(list, step)| list.iter().map(|at| at * step).collect());
-    let places = Places { starts: sums(scaled).into(), block, period: x.elem_count() };
+    let places = BlockIndices { starts: sums(scaled).into(), block, period: x.elem_count() };
     written(x, &source, places)
 }
 

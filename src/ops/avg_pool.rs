@@ -19,14 +19,15 @@ use super::resample::{by_matrices, resampled};
 use super::window::{PoolOptions, images, resized};
 use crate::autograd::{OnnxAttribute, Tensor, traced};
 use crate::error::{Error, Result};
-use crate::kernel::Rule;
+use crate::kernel::ResampleMode;
 
 fn avg_pool<const D: usize>(op: &'static str, x: &Tensor, options: PoolOptions<D>) -> Result<Tensor> {
     if options.dilation != 1.into() {
         return Err(Error::argument(op, "a dilation of 1", format!("{:?}", options.dilation.both())));
     }
     let (sides, _) = options.sides(op, x)?;
-    let rules = sides.map(|side| (side.output, Rule::Mean { side, padded: options.count_include_pad }));
+    let rules =
+        sides.map(|side| (side.output, ResampleMode::Mean { side, padded: options.count_include_pad }));
     traced(
         &[x],
         || resampled(x, &rules[2_usize.saturating_sub(D)..]),
@@ -108,12 +109,12 @@ impl Tensor {
     pub fn adaptive_avg_pool2d(&self, sides: [usize; 2]) -> Result<Tensor> {
         let own = images::<2>("adaptive_avg_pool2d", self)?;
         resized::<2>("adaptive_avg_pool2d", self, sides)?;
-        let compute = || resampled(self, &sides.map(|side| (side, Rule::Adaptive)));
+        let compute = || resampled(self, &sides.map(|side| (side, ResampleMode::Adaptive)));
         traced(&[self], compute, |onnx| {
             if sides == [1, 1] {
                 return batched::<2>(onnx, |onnx, x| Ok(onnx.node("GlobalAveragePool", &[x], &[])));
             }
-            by_matrices(onnx, own, sides, Rule::Adaptive)
+            by_matrices(onnx, own, sides, ResampleMode::Adaptive)
         })
     }
 }

@@ -10,7 +10,7 @@
 //! Shapes that do not broadcast; dtypes that differ or are no float.
 
 use super::apply;
-use super::operand::{Operand, Side};
+use super::operand::{Operand, TensorOrScalar};
 use super::pointwise::formula;
 use crate::autograd::{Array, Tensor};
 use crate::error::Result;
@@ -43,8 +43,8 @@ impl Tensor {
     /// ```
     pub fn lerp(&self, end: &Tensor, weight: impl Operand) -> Result<Tensor> {
         match weight.side() {
-            Side::Tensor(weight) => apply(Lerp, [self, end, weight]),
-            Side::Number(weight) => {
+            TensorOrScalar::Tensor(weight) => apply(Lerp, [self, end, weight]),
+            TensorOrScalar::Number(weight) => {
                 let weight = Array::full(weight, (), self.device())?.to_dtype(self.dtype())?;
                 apply(Lerp, [self, end, &weight.into()])
             }

@@ -14,7 +14,9 @@ use std::borrow::Borrow;
 use super::axis::Axis;
 use super::narrow::{narrowed, selected};
 use crate::autograd::array::contiguous;
-use crate::autograd::{Array, Call, Grads, OnnxAttribute, OnnxValue, Rule, Stash, Tensor, record, traced};
+use crate::autograd::{
+    Array, BackwardRule, Call, Grads, OnnxAttribute, OnnxValue, SavedArrays, Tensor, record, traced,
+};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
@@ -25,7 +27,7 @@ struct Cat {
     lengths: Dims,
 }
 
-impl Rule for Cat {
+impl BackwardRule for Cat {
     fn name(&self) -> &'static str {
         "cat"
     }
@@ -48,7 +50,7 @@ struct Stack {
     count: usize,
 }
 
-impl Rule for Stack {
+impl BackwardRule for Stack {
     fn name(&self) -> &'static str {
         "stack"
     }
@@ -130,7 +132,7 @@ impl Tensor {
         let compute = || {
             let array = joined(all.iter().map(|x| Ok(x.array().clone())), axis)?;
             let rule = || Cat { axis, lengths: all.iter().map(|x| x.dims()[axis]).collect() };
-            Ok(record(&all, array, Stash::default(), rule))
+            Ok(record(&all, array, SavedArrays::default(), rule))
         };
         traced(&all, compute, |onnx| {
             let inputs: Vec<OnnxValue> = (0..all.len()).map(|i| onnx.input(i)).collect();
@@ -164,7 +166,7 @@ impl Tensor {
         let axis = axis.of("stack", &dims)?;
         let compute = || {
             let array = joined(all.iter().map(|x| Ok(x.array().unsqueeze(axis)?)), axis)?;
-            Ok(record(&all, array, Stash::default(), || Stack { axis, count: all.len() }))
+            Ok(record(&all, array, SavedArrays::default(), || Stack { axis, count: all.len() }))
         };
         traced(&all, compute, |onnx| {
             let at = onnx.ints(&[axis as i64]);

@@ -14,7 +14,7 @@
 //! Matrices that are not square or not positive definite; a dtype other than f32 and f64.
 
 use super::linalg::{made, refused, side, with_elements};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::linalg;
 
@@ -24,8 +24,8 @@ struct Cholesky;
 impl Op<1> for Cholesky {
     const NAME: &'static str = "cholesky";
 
-    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-        keep.output();
+    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_output();
         let (dims, n) = (x.dims(), x.dims().last().copied().unwrap_or(0));
         let factor = with_elements(x, dims, |x| linalg::cholesky(x, n))?;
         let expected = "a positive definite matrix";

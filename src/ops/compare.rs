@@ -12,7 +12,7 @@
 use candle_core::{DType, Device};
 
 use super::onnx::counted;
-use super::operand::{Operand, Side};
+use super::operand::{Operand, TensorOrScalar};
 use crate::autograd::array::fits;
 use crate::autograd::{Array, Onnx, OnnxValue, Tensor, traced};
 use crate::error::{Error, Result};
@@ -55,10 +55,10 @@ comparisons!(
 );
 
 /// Both sides in one shape.
-fn both(op: &'static str, a: &Tensor, other: Side) -> Result<(Tensor, [Array; 2])> {
+fn both(op: &'static str, a: &Tensor, other: TensorOrScalar) -> Result<(Tensor, [Array; 2])> {
     let b = match other {
-        Side::Tensor(other) => other.detach(),
-        Side::Number(c) => Tensor::constant(number(op, c, a.array())?),
+        TensorOrScalar::Tensor(other) => other.detach(),
+        TensorOrScalar::Number(c) => Tensor::constant(number(op, c, a.array())?),
     };
     if a.dtype() != b.dtype() {
         return Err(Error::dtype(op, "two tensors of one dtype", &[a.dtype(), b.dtype()]));

@@ -22,9 +22,9 @@ use super::window::{
     ConvOptions, at_least_one, in_memory, padding_fits, room_for, side, span, span_text, transposed_side,
 };
 use crate::autograd::array::{contiguous, elements, make, with_float};
-use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
+use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
-use crate::kernel::{self, Conv, Dims, Side};
+use crate::kernel::{self, Conv, Dims, WindowAxis};
 use bias::{derivative_plus, form};
 
 /// The parts of the form: the input, the kernel, and the gradient of the output.
@@ -58,7 +58,7 @@ impl<const P: usize> Derivative<P> {
         let one = (high.stride, high.dilation) == (wide.stride, wide.dilation);
         let empty = a.elem_count() == 0 || b.elem_count() == 0;
         // What the windows reach, from the first place of the padding on.
-        let reach = |side: &Side| (side.output - 1) * side.stride + span(side.kernel, side.dilation);
+        let reach = |side: &WindowAxis| (side.output - 1) * side.stride + span(side.kernel, side.dilation);
         if !one || empty {
             return Ok(None);
         }
@@ -71,7 +71,7 @@ impl<const P: usize> Derivative<P> {
             _ => return Ok(None),
         };
         for (axis, side) in [(2, high), (3, wide)] {
-            let Side { input, padding, .. } = *side;
+            let WindowAxis { input, padding, .. } = *side;
             if P == G {
                 // No more than the windows reach: what an output padding added is on none of them.
                 y = y.pad_with_zeros(axis, padding, padding)?.narrow(axis, 0, reach(side))?;
@@ -94,12 +94,12 @@ impl<const P: usize> Op<2> for Derivative<P> {
         _ => "conv2d",
     };
 
-    fn forward(&self, [a, b]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
-        if keep.wants(0) {
-            keep.input(1);
+    fn forward(&self, [a, b]: [&Array; 2], ctx: &mut SaveContext) -> Result<Array> {
+        if ctx.needs_input_grad(0) {
+            ctx.save_input(1);
         }
-        if keep.wants(1) {
-            keep.input(0);
+        if ctx.needs_input_grad(1) {
+            ctx.save_input(0);
         }
         if !a.device().is_cpu()
             && let Some(result) = self.by_candle(a, b)?
@@ -137,7 +137,7 @@ fn gradients<const P: usize, const N: usize>(
 ) -> Result<[Option<Tensor>; 2]> {
     let parts = Derivative::<P>::INPUTS;
     let gradient = |i: usize| {
-        if !saved.wants(i) {
+        if !saved.needs_input_grad(i) {
             return Ok(None);
         }
         let other = saved.input(1 - i)?;

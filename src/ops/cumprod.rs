@@ -18,7 +18,7 @@ use super::axis::Axis;
 use super::cumsum::running;
 use super::reduction::{around, in_memory, integers};
 use crate::autograd::array::{contiguous, elements, make, with_float};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::scan::{Walk, scan};
 
@@ -32,9 +32,9 @@ struct CumProd {
 impl Op<1> for CumProd {
     const NAME: &'static str = "cumprod";
 
-    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-        keep.input(0);
-        keep.output();
+    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
+        ctx.save_output();
         let &CumProd { axis, reverse } = self;
         if x.dtype().is_int() {
             let times = |x: &Array| running(x, axis, 1, u32::wrapping_mul);
@@ -71,7 +71,7 @@ struct Shift {
 impl Op<1> for Shift {
     const NAME: &'static str = "shift";
 
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         in_memory(x, |x| {
             let (shape, walk) =
                 (around(x.dims(), self.axis), Walk { reverse: self.reverse, exclusive: true });
@@ -99,9 +99,9 @@ struct Recurrence {
 impl Op<2> for Recurrence {
     const NAME: &'static str = "recurrence";
 
-    fn forward(&self, [a, b]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
-        keep.input(0);
-        keep.output();
+    fn forward(&self, [a, b]: [&Array; 2], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
+        ctx.save_output();
         let (shape, walk) = (around(a.dims(), self.axis), Walk { reverse: self.reverse, exclusive: false });
         in_memory(a, |a| {
             in_memory(b, |b| {
@@ -120,7 +120,7 @@ impl Op<2> for Recurrence {
         let &Recurrence { axis, reverse } = self;
         let next = Shift { axis, reverse: !reverse, fill: 0.0 }.apply([&saved.input(0)?])?;
         let u = Recurrence { axis, reverse: !reverse }.apply([&next, grad])?;
-        if !saved.wants(0) {
+        if !saved.needs_input_grad(0) {
             return Ok([None, Some(u)]);
         }
         let before = Shift { axis, reverse, fill: 0.0 }.apply([&saved.output()?])?;

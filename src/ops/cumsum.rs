@@ -19,7 +19,7 @@ use super::axis::Axis;
 use super::onnx::counted;
 use super::reduction::{around, in_memory, integers};
 use crate::autograd::array::{contiguous, elements, make, with_float};
-use crate::autograd::{Array, Keep, Onnx, OnnxAttribute, OnnxValue, Op, Saved, Tensor};
+use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::scan::{Walk, scan};
 
@@ -47,7 +47,7 @@ pub(super) fn running<T: WithDType + Default>(
 impl Op<1> for CumSum {
     const NAME: &'static str = "cumsum";
 
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         let &CumSum { axis, reverse } = self;
         if x.dtype().is_int() {
             let add = |x: &Array| running(x, axis, 0, u32::wrapping_add);

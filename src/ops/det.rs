@@ -19,7 +19,7 @@ use std::f64::consts::PI;
 
 use super::create::checked;
 use super::linalg::{made, side, with_elements};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::linalg;
 
@@ -29,9 +29,9 @@ struct Det;
 impl Op<1> for Det {
     const NAME: &'static str = "det";
 
-    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-        keep.input(0);
-        keep.output();
+    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
+        ctx.save_output();
         let (dims, n) = (x.dims(), x.dims().last().copied().unwrap_or(0));
         let batch = &dims[..dims.len().saturating_sub(2)];
         let count = checked(Self::NAME, batch.into(), size_of::<f64>())?.elem_count();

@@ -14,7 +14,7 @@ use super::create::checked;
 use super::take::{taken, written};
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
-use crate::kernel::Places;
+use crate::kernel::BlockIndices;
 
 impl Tensor {
     /// The matrix that has this vector on a diagonal, or a diagonal of this matrix, `offset` places right of the main one.
@@ -44,7 +44,7 @@ impl Tensor {
         let places = |rows: usize, columns: usize| {
             let length = rows.saturating_sub(down).min(columns.saturating_sub(right));
             let starts = (0..length).map(|i| (i + down) * columns + i + right).collect();
-            (length, Places { starts, block: 1, period: rows * columns })
+            (length, BlockIndices { starts, block: 1, period: rows * columns })
         };
         match *self.dims() {
             [n] => {

@@ -14,7 +14,7 @@
 //! A dtype that is no float; for `maximum` and `minimum`, shapes that do not broadcast.
 
 use super::apply;
-use super::operand::{Operand, Side};
+use super::operand::{Operand, TensorOrScalar};
 use super::pointwise::formula;
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
@@ -95,8 +95,8 @@ impl Tensor {
     #[doc(alias = "fmax")]
     pub fn maximum(&self, other: impl Operand) -> Result<Tensor> {
         match other.side() {
-            Side::Tensor(other) => apply(Maximum, [self, other]),
-            Side::Number(c) => apply(MaximumNumber(c), [self]),
+            TensorOrScalar::Tensor(other) => apply(Maximum, [self, other]),
+            TensorOrScalar::Number(c) => apply(MaximumNumber(c), [self]),
         }
     }
 
@@ -123,8 +123,8 @@ impl Tensor {
     #[doc(alias = "fmin")]
     pub fn minimum(&self, other: impl Operand) -> Result<Tensor> {
         match other.side() {
-            Side::Tensor(other) => apply(Minimum, [self, other]),
-            Side::Number(c) => apply(MinimumNumber(c), [self]),
+            TensorOrScalar::Tensor(other) => apply(Minimum, [self, other]),
+            TensorOrScalar::Number(c) => apply(MinimumNumber(c), [self]),
         }
     }
 

@@ -19,10 +19,10 @@ use super::onnx::counted;
 use super::take::{added, checked_indices, same_kind, taken, written};
 use crate::autograd::{OnnxAttribute, Tensor, traced};
 use crate::error::{Error, Result};
-use crate::kernel::{Places, strides, sums};
+use crate::kernel::{BlockIndices, strides, sums};
 
 /// The element of `x` for each index.
-fn places(op: &'static str, x: &Tensor, axis: impl Axis, indices: &Tensor) -> Result<Places> {
+fn places(op: &'static str, x: &Tensor, axis: impl Axis, indices: &Tensor) -> Result<BlockIndices> {
     let axis = axis.of(op, x.dims())?;
     let (own, other) = (x.dims(), indices.dims());
     if own.len() != other.len() || (0..own.len()).any(|i| i != axis && other[i] > own[i]) {
@@ -39,7 +39,7 @@ fn places(op: &'static str, x: &Tensor, axis: impl Axis, indices: &Tensor) -> Re
         starts = sums(lists);
         starts.iter_mut().zip(numbers).for_each(|(start, index)| *start += index * steps[axis]);
     }
-    Ok(Places { starts: starts.into(), block: 1, period: x.elem_count() })
+    Ok(BlockIndices { starts: starts.into(), block: 1, period: x.elem_count() })
 }
 
 /// The part of `source` for which there are indices.

@@ -17,7 +17,7 @@ use candle_core::{DType, Device};
 use super::create::checked;
 use super::matmul::floats;
 use crate::autograd::array::{contiguous, elements, place};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor};
+use crate::autograd::{Array, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{broadcast_dims, linalg};
 
@@ -61,10 +61,10 @@ struct Solve;
 impl Op<2> for Solve {
     const NAME: &'static str = "solve";
 
-    fn forward(&self, [a, b]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
-        keep.input(0);
-        if keep.wants(0) {
-            keep.output();
+    fn forward(&self, [a, b]: [&Array; 2], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
+        if ctx.needs_input_grad(0) {
+            ctx.save_output();
         }
         let ([batch_a @ .., n, _], [batch_b @ .., _, k]) = (a.dims(), b.dims()) else {
             return Err(Error::shape(Self::NAME, "matrices", &[a.dims(), b.dims()]));
@@ -83,8 +83,8 @@ impl Op<2> for Solve {
 
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let b = Solve.apply([&saved.input(0)?.t()?, grad])?;
-        let a = if saved.wants(0) { Some(b.matmul(&saved.output()?.t()?)?.neg()?) } else { None };
-        Ok([a, saved.wants(1).then_some(b)])
+        let a = if saved.needs_input_grad(0) { Some(b.matmul(&saved.output()?.t()?)?.neg()?) } else { None };
+        Ok([a, saved.needs_input_grad(1).then_some(b)])
     }
 }
 
@@ -94,8 +94,8 @@ struct Inv;
 impl Op<1> for Inv {
     const NAME: &'static str = "inv";
 
-    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-        keep.output();
+    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_output();
         let (dims, n) = (x.dims(), x.dims().last().copied().unwrap_or(0));
         let inverse = with_elements(x, dims, |x| linalg::inv(x, n))?;
         made(inverse.map_err(|at| singular(Self::NAME, dims, at))?, dims, x)

@@ -16,7 +16,7 @@
 use super::axis::Axes;
 use super::reduction::{Reduction, float, in_memory, or_infinite};
 use crate::autograd::array::{elements, make, with_float};
-use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
+use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::moments;
 
@@ -29,7 +29,7 @@ impl LogSumExp {
         in_memory(x, |x| {
             let (rows, width) = (self.0.rows(x)?, self.0.count(x.dims()));
             let shares = with_float!(x.dtype(), T => {
-                make(moments::shares::<T>(&elements(&rows)?, width), rows.dims(), x)?
+                make(moments::softmax::<T>(&elements(&rows)?, width), rows.dims(), x)?
             });
             self.0.unrows(&shares)
         })
@@ -49,9 +49,9 @@ impl LogSumExp {
 impl Op<1> for LogSumExp {
     const NAME: &'static str = "logsumexp";
 
-    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-        keep.input(0);
-        keep.output();
+    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
+        ctx.save_output();
         let LogSumExp(over) = self;
         let dims = over.output(Self::NAME, x)?;
         in_memory(x, |x| {

@@ -18,11 +18,11 @@ use super::narrow::narrowed;
 use super::take::{same_kind, taken, with_data, written};
 use crate::autograd::{self, Array, Tensor, traced};
 use crate::error::{Error, Result};
-use crate::kernel::{self, Places, broadcast_dims};
+use crate::kernel::{self, BlockIndices, broadcast_dims};
 
 /// Where `mask`, broadcast to `dims`, is not 0.
-fn places(mask: &Tensor, dims: &[usize]) -> Result<Places> {
-    Ok(Places {
+fn places(mask: &Tensor, dims: &[usize]) -> Result<BlockIndices> {
+    Ok(BlockIndices {
         starts: nonzero(&mask.array().broadcast_as(dims)?)?.into(),
         block: 1,
         period: dims.iter().product(),

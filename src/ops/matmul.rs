@@ -13,7 +13,7 @@ use candle_core::DType;
 
 use super::reshape::reshaped;
 use crate::autograd::array::{contiguous, elements, fits, make, on_cpu, with_float};
-use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
+use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims, Matrix, View, broadcast_dims};
 
@@ -24,12 +24,12 @@ struct MatMul;
 impl Op<2> for MatMul {
     const NAME: &'static str = "matmul";
 
-    fn forward(&self, [a, b]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
-        if keep.wants(0) {
-            keep.input(1);
+    fn forward(&self, [a, b]: [&Array; 2], ctx: &mut SaveContext) -> Result<Array> {
+        if ctx.needs_input_grad(0) {
+            ctx.save_input(1);
         }
-        if keep.wants(1) {
-            keep.input(0);
+        if ctx.needs_input_grad(1) {
+            ctx.save_input(0);
         }
         let (da, db) = (a.dims(), b.dims());
         let mismatch = |expected: String| Error::shape("matmul", expected, &[da, db]);
@@ -70,8 +70,10 @@ impl Op<2> for MatMul {
     }
 
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
-        let a = if saved.wants(0) { Some(MatMul.apply([grad, &saved.input(1)?.t()?])?) } else { None };
-        let b = if saved.wants(1) { Some(MatMul.apply([&saved.input(0)?.t()?, grad])?) } else { None };
+        let a =
+            if saved.needs_input_grad(0) { Some(MatMul.apply([grad, &saved.input(1)?.t()?])?) } else { None };
+        let b =
+            if saved.needs_input_grad(1) { Some(MatMul.apply([&saved.input(0)?.t()?, grad])?) } else { None };
         Ok([a, b])
     }
 }
@@ -93,12 +95,12 @@ struct Dot;
 impl Op<2> for Dot {
     const NAME: &'static str = "dot";
 
-    fn forward(&self, [a, b]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
-        if keep.wants(0) {
-            keep.input(1);
+    fn forward(&self, [a, b]: [&Array; 2], ctx: &mut SaveContext) -> Result<Array> {
+        if ctx.needs_input_grad(0) {
+            ctx.save_input(1);
         }
-        if keep.wants(1) {
-            keep.input(0);
+        if ctx.needs_input_grad(1) {
+            ctx.save_input(0);
         }
         if is_half(a) {
             let sum = (a.to_dtype(DType::F32)? * b.to_dtype(DType::F32)?)?.sum_all()?;
@@ -120,8 +122,8 @@ impl Op<2> for Dot {
     }
 
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
-        let a = if saved.wants(0) { Some((grad * saved.input(1)?)?) } else { None };
-        let b = if saved.wants(1) { Some((grad * saved.input(0)?)?) } else { None };
+        let a = if saved.needs_input_grad(0) { Some((grad * saved.input(1)?)?) } else { None };
+        let b = if saved.needs_input_grad(1) { Some((grad * saved.input(0)?)?) } else { None };
         Ok([a, b])
     }
 }
@@ -132,12 +134,12 @@ struct Outer;
 impl Op<2> for Outer {
     const NAME: &'static str = "outer";
 
-    fn forward(&self, [a, b]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
-        if keep.wants(0) {
-            keep.input(1);
+    fn forward(&self, [a, b]: [&Array; 2], ctx: &mut SaveContext) -> Result<Array> {
+        if ctx.needs_input_grad(0) {
+            ctx.save_input(1);
         }
-        if keep.wants(1) {
-            keep.input(0);
+        if ctx.needs_input_grad(1) {
+            ctx.save_input(0);
         }
         let (a, b) = (contiguous(a)?, contiguous(b)?);
         fits(Self::NAME, &[a.elem_count(), b.elem_count()], a.dtype().size_in_bytes())?;
@@ -154,8 +156,8 @@ impl Op<2> for Outer {
     }
 
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
-        let a = if saved.wants(0) { Some(grad.matmul(&saved.input(1)?)?) } else { None };
-        let b = if saved.wants(1) { Some(saved.input(0)?.matmul(grad)?) } else { None };
+        let a = if saved.needs_input_grad(0) { Some(grad.matmul(&saved.input(1)?)?) } else { None };
+        let b = if saved.needs_input_grad(1) { Some(saved.input(0)?.matmul(grad)?) } else { None };
         Ok([a, b])
     }
 }

@@ -19,7 +19,7 @@ use super::axis::Axes;
 use super::onnx::counted;
 use super::reduction::Reduction;
 use crate::autograd::array::{contiguous, elements, make, on_cpu, sum_axes, with_float};
-use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
+use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::formula::Real;
 use crate::kernel;
@@ -31,9 +31,9 @@ pub(super) struct Extremum<const LARGEST: bool>(pub(super) Reduction);
 impl<const LARGEST: bool> Op<1> for Extremum<LARGEST> {
     const NAME: &'static str = if LARGEST { "max" } else { "min" };
 
-    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-        keep.input(0);
-        keep.output();
+    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
+        ctx.save_output();
         let Extremum(over) = self;
         if over.count(x.dims()) == 0 {
             let expected = match over.axes[..] {
@@ -43,7 +43,7 @@ impl<const LARGEST: bool> Op<1> for Extremum<LARGEST> {
             return Err(Error::shape(Self::NAME, expected, &[x.dims()]));
         }
         if matches!(x.dtype(), DType::F16 | DType::BF16) && x.device().is_cpu() {
-            return Ok(self.forward([&x.to_dtype(DType::F32)?], keep)?.to_dtype(x.dtype())?);
+            return Ok(self.forward([&x.to_dtype(DType::F32)?], ctx)?.to_dtype(x.dtype())?);
         }
         let dims = over.output(Self::NAME, x)?;
         if x.elem_count() == 0 {

@@ -16,14 +16,14 @@
 use super::onnx::{batched, dilations, windows};
 use super::window::{PoolOptions, in_memory};
 use crate::autograd::array::{contiguous, elements, make, with_float};
-use crate::autograd::{Array, Keep, Op, Saved, Tensor, traced};
+use crate::autograd::{Array, Op, SaveContext, Saved, Tensor, traced};
 use crate::error::{Error, Result};
-use crate::kernel::{self, Dims, Side};
+use crate::kernel::{self, Dims, WindowAxis};
 
 /// Over the last two axes, or the last one, of a tensor of `images`; the result has the shape `to`.
 #[derive(Debug)]
 struct MaxPool {
-    sides: [Side; 2],
+    sides: [WindowAxis; 2],
     images: usize,
     to: Dims,
 }
@@ -31,13 +31,13 @@ struct MaxPool {
 impl Op<1> for MaxPool {
     const NAME: &'static str = "max_pool";
 
-    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {
                 let x = &contiguous(x)?;
                 let (values, places) = kernel::max_pool(&elements::<T>(x)?, &self.sides);
-                if keep.recording() {
-                    keep.extra(make(places, &self.to, x)?);
+                if ctx.recording() {
+                    ctx.save(make(places, &self.to, x)?);
                 }
                 make(values, &self.to, x)
             })
@@ -45,7 +45,7 @@ impl Op<1> for MaxPool {
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-        let (places, to) = (saved.extra(0)?.clone(), Dims::from_slice(saved.input_dims(0)?));
+        let (places, to) = (saved.array(0)?.clone(), Dims::from_slice(saved.input_dims(0)?));
         Ok([Some(ScatterPlaces { places, images: self.images, to }.apply([grad])?)])
     }
 }
@@ -68,7 +68,7 @@ struct ScatterPlaces {
 impl Op<1> for TakePlaces {
     const NAME: &'static str = "take_places";
 
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {
                 let (x, places) = (&contiguous(x)?, &contiguous(&self.places)?);
@@ -87,7 +87,7 @@ impl Op<1> for TakePlaces {
 impl Op<1> for ScatterPlaces {
     const NAME: &'static str = "scatter_places";
 
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         let size = self.to.iter().fold(1, |size: usize, &side| size.saturating_mul(side));
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {

@@ -30,10 +30,10 @@ mod gather;
 mod hyperbolic;
 mod index;
 mod index_select;
+mod interpreters;
 #[cfg(feature = "linalg")]
 mod linalg;
 mod logsumexp;
-mod machines;
 mod masked;
 mod matmul;
 mod max;
@@ -78,13 +78,13 @@ mod window;
 
 pub use axis::{Axes, Axis};
 pub use index::{Bounds, Index, Indices, Part, Step, step};
-pub use operand::{Operand, Side};
+pub use operand::{Operand, TensorOrScalar};
 pub use pad::Pad;
 pub use pointwise::apply;
 pub use random::Rng;
 pub use sigmoid::sigmoid_derivative;
 pub(crate) use standardize::standardize;
-pub use window::{ConvOptions, PoolOptions, Sides};
+pub use window::{ConvOptions, PerAxis, PoolOptions};
 
 #[cfg(test)]
 pub(crate) mod testing;

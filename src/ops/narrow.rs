@@ -11,7 +11,7 @@
 
 use super::axis::Axis;
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
-use crate::autograd::{Array, Keep, Onnx, OnnxAttribute, OnnxValue, Op, Saved, Tensor};
+use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
@@ -26,7 +26,7 @@ struct Narrow {
 impl Op<1> for Narrow {
     const NAME: &'static str = "narrow";
 
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         view(x, self.axis, self.start, self.len)
     }
 
@@ -60,7 +60,7 @@ struct Select {
 impl Op<1> for Select {
     const NAME: &'static str = "select";
 
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         Ok(view(x, self.axis, self.at, 1)?.squeeze(self.axis)?)
     }
 
@@ -88,7 +88,7 @@ struct Embed {
 impl Op<1> for Embed {
     const NAME: &'static str = "embed";
 
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         let &Embed { axis, start, to } = self;
         let len = x.dims()[axis];
         if !on_cpu(x) {

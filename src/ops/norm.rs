@@ -20,7 +20,7 @@ use super::max::Extremum;
 use super::reduction::{Reduction, float, in_memory, or_infinite};
 use super::sum::Sum;
 use crate::autograd::array::{elements, make, with_float};
-use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
+use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::moments;
 
@@ -34,9 +34,9 @@ struct Norm {
 impl Op<1> for Norm {
     const NAME: &'static str = "norm";
 
-    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-        keep.input(0);
-        keep.output();
+    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
+        ctx.save_output();
         let dims = self.over.output(Self::NAME, x)?;
         in_memory(x, |x| {
             let (n, width) = (dims.iter().product(), self.over.count(x.dims()));

@@ -16,7 +16,7 @@ use candle_core::DType;
 
 use super::reduction::Reduction;
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
-use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
+use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::rows;
 
@@ -26,9 +26,9 @@ struct NormalizeRows;
 impl Op<1> for NormalizeRows {
     const NAME: &'static str = "normalize_rows";
 
-    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-        keep.input(0);
-        keep.output();
+    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
+        ctx.save_output();
         let width = match x.dims() {
             [.., width] if x.dtype().is_float() => *width,
             [..] if !x.dtype().is_float() => {
@@ -48,9 +48,9 @@ impl Op<1> for NormalizeRows {
         let x = &contiguous(x)?;
         with_float!(x.dtype(), T => {
             let [y, lengths] = rows::normalize(&elements::<T>(x)?, width);
-            if keep.recording() {
+            if ctx.recording() {
                 let n = lengths.len();
-                keep.extra(make(lengths, &[n], x)?);
+                ctx.save(make(lengths, &[n], x)?);
             }
             make(y, x.dims(), x)
         })
@@ -70,7 +70,7 @@ impl Op<1> for NormalizeRows {
         let (x, y) = (saved.input(0)?, saved.output()?);
         let Some(&width) = x.dims().last() else { return Ok([None]) };
         if !saved.recording() && on_cpu(grad.array()) && x.elem_count() > 0 {
-            let (y, g, lengths) = (contiguous(y.array())?, contiguous(grad.array())?, saved.extra(0)?);
+            let (y, g, lengths) = (contiguous(y.array())?, contiguous(grad.array())?, saved.array(0)?);
             let data = with_float!(y.dtype(), T => {
                 let (y, g, lengths) = (elements::<T>(&y)?, elements::<T>(&g)?, elements::<T>(lengths)?);
                 make(rows::normalize_backward(&y, &lengths, &g, width), x.dims(), x.array())?

@@ -5,11 +5,11 @@ use candle_core::DType;
 use super::reduction::Reduction;
 use crate::autograd::{Onnx, OnnxAttribute, OnnxValue};
 use crate::error::{Error, Result};
-use crate::formula::{Binary, Machine, Program, Unary};
-use crate::kernel::Side;
+use crate::formula::{Binary, Interpreter, Tape, Unary};
+use crate::kernel::WindowAxis;
 
 /// The formula of all inputs, or one operator that is the same function.
-pub(super) fn formula(program: &Program, inputs: usize, onnx: &mut Onnx) -> Result<OnnxValue> {
+pub(super) fn formula(program: &Tape, inputs: usize, onnx: &mut Onnx) -> Result<OnnxValue> {
     if let Some((operator, attributes)) = named(&program.to_string(), onnx.dtype(0)) {
         let x = onnx.input(0);
         return Ok(onnx.node(operator, &[x], &attributes));
@@ -93,7 +93,7 @@ impl Nodes<'_, '_> {
     }
 }
 
-impl Machine for Nodes<'_, '_> {
+impl Interpreter for Nodes<'_, '_> {
     type Value = Value;
     type Error = Error;
 
@@ -203,8 +203,8 @@ pub(super) fn counted(value: OnnxValue, dtype: DType, onnx: &mut Onnx) -> Result
 }
 
 /// The attributes of windows along two axes, or the last of them alone.
-pub(super) fn windows<const D: usize>(sides: &[Side; 2]) -> Vec<(&'static str, OnnxAttribute)> {
-    let of = |number: fn(&Side) -> usize| {
+pub(super) fn windows<const D: usize>(sides: &[WindowAxis; 2]) -> Vec<(&'static str, OnnxAttribute)> {
+    let of = |number: fn(&WindowAxis) -> usize| {
         sides[2_usize.saturating_sub(D)..].iter().map(move |side| number(side) as i64)
     };
     let padding = || of(|side| side.padding);
@@ -216,7 +216,7 @@ pub(super) fn windows<const D: usize>(sides: &[Side; 2]) -> Vec<(&'static str, O
 }
 
 /// The dilations of [`windows`].
-pub(super) fn dilations<const D: usize>(sides: &[Side; 2]) -> (&'static str, OnnxAttribute) {
+pub(super) fn dilations<const D: usize>(sides: &[WindowAxis; 2]) -> (&'static str, OnnxAttribute) {
     let sides = &sides[2_usize.saturating_sub(D)..];
     ("dilations", OnnxAttribute::Ints(sides.iter().map(|side| side.dilation as i64).collect()))
 }

@@ -5,11 +5,11 @@ use crate::autograd::Tensor;
 /// The right side of an operation.
 ///
 /// ```
-/// use tealight::ops::{Operand, Side};
-/// assert!(matches!(2.5_f64.side(), Side::Number(2.5)));
+/// use tealight::ops::{Operand, TensorOrScalar};
+/// assert!(matches!(2.5_f64.side(), TensorOrScalar::Number(2.5)));
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub enum Side<'a> {
+pub enum TensorOrScalar<'a> {
     /// A tensor, which broadcasts.
     Tensor(&'a Tensor),
     /// A number: no tensor is built for it.
@@ -29,29 +29,29 @@ pub trait Operand {
     /// Which of the two it is.
     ///
     /// ```
-    /// use tealight::ops::{Operand, Side};
+    /// use tealight::ops::{Operand, TensorOrScalar};
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[1.0, 2.0], &Device::Cpu)?;
-    /// assert!(matches!(x.side(), Side::Tensor(x) if x.dims() == [2]));
+    /// assert!(matches!(x.side(), TensorOrScalar::Tensor(x) if x.dims() == [2]));
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    fn side(&self) -> Side<'_>;
+    fn side(&self) -> TensorOrScalar<'_>;
 }
 
 impl Operand for f64 {
-    fn side(&self) -> Side<'_> {
-        Side::Number(*self)
+    fn side(&self) -> TensorOrScalar<'_> {
+        TensorOrScalar::Number(*self)
     }
 }
 
 impl Operand for Tensor {
-    fn side(&self) -> Side<'_> {
-        Side::Tensor(self)
+    fn side(&self) -> TensorOrScalar<'_> {
+        TensorOrScalar::Tensor(self)
     }
 }
 
 impl<T: Operand + ?Sized> Operand for &T {
-    fn side(&self) -> Side<'_> {
+    fn side(&self) -> TensorOrScalar<'_> {
         (**self).side()
     }
 }

@@ -2,12 +2,12 @@
 
 use candle_core::{DType, Device};
 
-use super::machines::{Lower, Record, Value};
+use super::interpreters::{CandleOps, RecordedOps, Value};
 use crate::autograd::Element;
 use crate::autograd::array::{elements, fits, on_cpu, with_float};
-use crate::autograd::{Array, Call, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
+use crate::autograd::{Array, Call, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
-use crate::formula::{Formula, Program, Real, Uses};
+use crate::formula::{Formula, InputSet, Real, Tape};
 use crate::kernel::{self, Block, Dims, SOURCES, Slots, View, Written, broadcast_dims};
 
 /// Where the loops find the output and its gradient, after up to three inputs.
@@ -95,12 +95,12 @@ pub(super) enum Which {
 pub(super) trait Formulas: Send + Sync {
     fn name(&self) -> &'static str;
     /// Which of the inputs and the output (number N) the derivative by an input reads.
-    fn reads(&self, input: usize) -> Uses;
+    fn reads(&self, input: usize) -> InputSet;
     /// The derivatives where they read nothing.
     fn constant(&self, input: usize) -> f64;
-    fn program(&self) -> Program;
-    fn slopes(&self) -> Program;
-    fn slope(&self, input: usize) -> Program;
+    fn program(&self) -> Tape;
+    fn slopes(&self) -> Tape;
+    fn slope(&self, input: usize) -> Tape;
     fn run_f32(&self, which: Which, out: Slots<f32>, slices: [&[f32]; SOURCES]) -> Written;
     fn run_f64(&self, which: Which, out: Slots<f64>, slices: [&[f64]; SOURCES]) -> Written;
 }
@@ -184,24 +184,24 @@ impl<F: Formula<N>, const N: usize> Formulas for Pointwise<F, N> {
         F::NAME
     }
 
-    fn reads(&self, input: usize) -> Uses {
-        self.0.derivative(std::array::from_fn(Uses::input), Uses::input(N))[input]
+    fn reads(&self, input: usize) -> InputSet {
+        self.0.derivative(std::array::from_fn(InputSet::input), InputSet::input(N))[input]
     }
 
     fn constant(&self, input: usize) -> f64 {
         self.0.derivative([1.0_f64; N], 1.0)[input]
     }
 
-    fn program(&self) -> Program {
+    fn program(&self) -> Tape {
         self.0.tape()
     }
 
-    fn slopes(&self) -> Program {
-        Program::capture_slice(N + 1, |x| self.0.derivative(first(x), x[N]).to_vec())
+    fn slopes(&self) -> Tape {
+        Tape::capture_slice(N + 1, |x| self.0.derivative(first(x), x[N]).to_vec())
     }
 
-    fn slope(&self, input: usize) -> Program {
-        Program::capture_slice(N + 1, |x| vec![self.0.derivative(first(x), x[N])[input]])
+    fn slope(&self, input: usize) -> Tape {
+        Tape::capture_slice(N + 1, |x| vec![self.0.derivative(first(x), x[N])[input]])
     }
 
     run!(run_f32 f32);
@@ -211,9 +211,9 @@ impl<F: Formula<N>, const N: usize> Formulas for Pointwise<F, N> {
 impl<F: Formula<N>, const N: usize> Op<N> for Pointwise<F, N> {
     const NAME: &'static str = F::NAME;
 
-    fn forward(&self, inputs: [&Array; N], keep: &mut Keep) -> Result<Array> {
+    fn forward(&self, inputs: [&Array; N], ctx: &mut SaveContext) -> Result<Array> {
         const { assert!(N >= 1 && N <= OUTPUT, "a formula on tensors has one to three inputs") };
-        forward(self, &inputs, keep)
+        forward(self, &inputs, ctx)
     }
 
     fn derivative(&self) -> Option<String> {
@@ -232,7 +232,7 @@ impl<F: Formula<N>, const N: usize> Op<N> for Pointwise<F, N> {
     fn backward(&self, saved: &Saved<N>, grad: &Tensor) -> Result<[Option<Tensor>; N]> {
         let mut grads = [const { None }; N];
         for (i, slot) in grads.iter_mut().enumerate() {
-            if saved.wants(i) {
+            if saved.needs_input_grad(i) {
                 *slot = backward(self, saved.call, N, grad, i)?;
             }
         }
@@ -264,15 +264,15 @@ pub(super) fn broadcast(op: &'static str, inputs: &[&Array]) -> Result<Dims> {
     Ok(dims)
 }
 
-pub(super) fn forward(formula: &dyn Formulas, inputs: &[&Array], keep: &mut Keep) -> Result<Array> {
+pub(super) fn forward(formula: &dyn Formulas, inputs: &[&Array], ctx: &mut SaveContext) -> Result<Array> {
     let dims = broadcast(formula.name(), inputs)?;
     let n = inputs.len();
-    if keep.recording() {
-        let wanted = (0..n).filter(|&i| keep.wants(i));
-        let used = wanted.fold(Uses::constant(0.0), |used, i| used | formula.reads(i));
-        (0..n).filter(|&i| used.has(i)).for_each(|i| keep.input(i));
+    if ctx.recording() {
+        let wanted = (0..n).filter(|&i| ctx.needs_input_grad(i));
+        let used = wanted.fold(InputSet::constant(0.0), |used, i| used | formula.reads(i));
+        (0..n).filter(|&i| used.has(i)).for_each(|i| ctx.save_input(i));
         if used.has(n) {
-            keep.output();
+            ctx.save_output();
         }
     }
     let narrow = matches!(inputs[0].dtype(), DType::F16 | DType::BF16);
@@ -288,8 +288,8 @@ fn values(formula: &dyn Formulas, inputs: &[&Array], dims: &[usize]) -> Result<A
     let first = inputs[0];
     if !on_cpu(first) {
         let op = formula.name();
-        let operands: Vec<_> = inputs.iter().map(|&x| Value::Is(x.clone())).collect();
-        let mut outputs = formula.program().run(&mut Lower { op }, &operands)?;
+        let operands: Vec<_> = inputs.iter().map(|&x| Value::Array(x.clone())).collect();
+        let mut outputs = formula.program().run(&mut CandleOps { op }, &operands)?;
         let output = outputs.pop().map(|y| y.into_array(first, dims)).transpose()?;
         return output.ok_or_else(|| Error::argument(op, "one output", "none"));
     }
@@ -322,7 +322,7 @@ pub(super) fn backward(
     i: usize,
 ) -> Result<Option<Tensor>> {
     let uses = formula.reads(i);
-    if uses == Uses::constant(0.0) {
+    if uses == InputSet::constant(0.0) {
         // Of a sum, say, or a multiple.
         let factor = formula.constant(i);
         return match factor {
@@ -359,10 +359,11 @@ fn recorded(
     let uses = formula.reads(i);
     let mut operands = vec![Value::Number(f64::NAN); n + 1];
     for (j, operand) in operands.iter_mut().enumerate().filter(|(j, _)| uses.has(*j)) {
-        *operand = Value::Is(if j == n { call.output_with_history()? } else { call.input_with_history(j)? });
+        *operand =
+            Value::Array(if j == n { call.output_with_history()? } else { call.input_with_history(j)? });
     }
-    match formula.slope(i).run(&mut Record, &operands)?.pop() {
-        Some(Value::Is(slope)) => Ok(Some((grad * slope)?)),
+    match formula.slope(i).run(&mut RecordedOps, &operands)?.pop() {
+        Some(Value::Array(slope)) => Ok(Some((grad * slope)?)),
         Some(Value::Number(0.0)) | None => Ok(None),
         Some(Value::Number(factor)) => Ok(Some((grad * factor)?)),
     }

@@ -13,7 +13,7 @@
 //! A dtype that is no float; for `pow`, shapes that do not broadcast.
 
 use super::apply;
-use super::operand::{Operand, Side};
+use super::operand::{Operand, TensorOrScalar};
 use super::pointwise::formula;
 use crate::autograd::Tensor;
 use crate::error::Result;
@@ -62,8 +62,8 @@ impl Tensor {
     #[doc(alias = "power")]
     pub fn pow(&self, exponent: impl Operand) -> Result<Tensor> {
         match exponent.side() {
-            Side::Tensor(exponent) => apply(Pow, [self, exponent]),
-            Side::Number(exponent) => self.powf(exponent),
+            TensorOrScalar::Tensor(exponent) => apply(Pow, [self, exponent]),
+            TensorOrScalar::Number(exponent) => self.powf(exponent),
         }
     }
 

@@ -17,7 +17,7 @@ use super::cumprod::others;
 use super::reduction::{Reduction, around, in_memory, integers};
 use super::reshape::reshaped;
 use crate::autograd::array::{contiguous, elements, make, with_float};
-use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
+use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::{Dims, scan};
 
@@ -30,8 +30,8 @@ struct Prod {
 impl Op<1> for Prod {
     const NAME: &'static str = "prod";
 
-    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-        keep.input(0);
+    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
         let over = Reduction { axes: Dims::from_slice(&[self.axis]), keepdim: true };
         let dims = over.output(Self::NAME, x)?;
         if x.dtype().is_int() {

@@ -13,7 +13,7 @@
 //! A dtype that is no float; shapes that do not broadcast.
 
 use super::apply;
-use super::operand::{Operand, Side};
+use super::operand::{Operand, TensorOrScalar};
 use super::pointwise::formula;
 use crate::autograd::Tensor;
 use crate::error::Result;
@@ -48,8 +48,8 @@ impl Tensor {
     #[doc(alias = "fmod")]
     pub fn rem(&self, divisor: impl Operand) -> Result<Tensor> {
         match divisor.side() {
-            Side::Tensor(divisor) => apply(Rem, [self, divisor]),
-            Side::Number(c) => apply(RemNumber(c), [self]),
+            TensorOrScalar::Tensor(divisor) => apply(Rem, [self, divisor]),
+            TensorOrScalar::Number(c) => apply(RemNumber(c), [self]),
         }
     }
 }

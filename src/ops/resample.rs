@@ -14,9 +14,9 @@ use candle_core::Device;
 use super::reduction::around;
 use super::window::in_memory;
 use crate::autograd::array::{contiguous, elements, make, with_float};
-use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
+use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
-use crate::kernel::{self, Dims, Rule};
+use crate::kernel::{self, Dims, ResampleMode};
 
 /// From `from` places of `axis`, at least one, to `to`.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ struct Map {
     axis: usize,
     from: usize,
     to: usize,
-    rule: Rule,
+    rule: ResampleMode,
 }
 
 impl Map {
@@ -54,7 +54,7 @@ struct Resample(Map);
 impl Op<1> for Resample {
     const NAME: &'static str = "resample";
 
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         self.0.run(x, false)
     }
 
@@ -70,7 +70,7 @@ struct Transposed(Map);
 impl Op<1> for Transposed {
     const NAME: &'static str = "resample_transpose";
 
-    fn forward(&self, [g]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [g]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         self.0.run(g, true)
     }
 
@@ -80,7 +80,7 @@ impl Op<1> for Transposed {
 }
 
 /// The last axes of `x` with as many places as `rules` says; no axis is empty that is to have some.
-pub(super) fn resampled(x: &Tensor, rules: &[(usize, Rule)]) -> Result<Tensor> {
+pub(super) fn resampled(x: &Tensor, rules: &[(usize, ResampleMode)]) -> Result<Tensor> {
     let lead = x.rank().saturating_sub(rules.len());
     let mut y = x.clone();
     // The last axis takes longest, so it has its turn while the other one is short.
@@ -89,7 +89,7 @@ pub(super) fn resampled(x: &Tensor, rules: &[(usize, Rule)]) -> Result<Tensor> {
     for i in order.into_iter().filter(|&i| i < rules.len()) {
         let (axis, (to, rule)) = (lead + i, rules[i]);
         let from = y.dims()[axis];
-        if from != to || matches!(rule, Rule::Mean { .. }) {
+        if from != to || matches!(rule, ResampleMode::Mean { .. }) {
             y = Resample(Map { axis, from, to, rule }).apply([&y])?;
         }
     }
@@ -102,7 +102,7 @@ pub(super) fn by_matrices(
     onnx: &mut Onnx,
     from: [usize; 2],
     to: [usize; 2],
-    rule: Rule,
+    rule: ResampleMode,
 ) -> Result<OnnxValue> {
     let (mut y, dtype) = (onnx.input(0), onnx.dtype(0));
     let matrix = |axis: usize, onnx: &mut Onnx| -> Result<OnnxValue> {
@@ -124,26 +124,29 @@ pub(super) fn by_matrices(
 #[cfg(test)]
 mod tests {
     use super::resampled;
-    use crate::kernel::{Rule, Side};
+    use crate::kernel::{ResampleMode, WindowAxis};
     use crate::ops::testing::{check, tensor};
     use crate::prelude::*;
 
     #[test]
     fn gradients() {
         let x = [0.3, -1.0, 2.0, 0.5, 1.5, -0.7];
-        let side = Side { input: 3, output: 2, kernel: 2, stride: 2, padding: 1, dilation: 1 };
+        let side = WindowAxis { input: 3, output: 2, kernel: 2, stride: 2, padding: 1, dilation: 1 };
         for (to, rule) in [
-            (2, Rule::Mean { side, padded: true }),
-            (2, Rule::Mean { side, padded: false }),
-            (2, Rule::Adaptive),
-            (5, Rule::Adaptive),
-            (4, Rule::Nearest),
-            (5, Rule::Linear { corners: true }),
-            (2, Rule::Linear { corners: false }),
+            (2, ResampleMode::Mean { side, padded: true }),
+            (2, ResampleMode::Mean { side, padded: false }),
+            (2, ResampleMode::Adaptive),
+            (5, ResampleMode::Adaptive),
+            (4, ResampleMode::Nearest),
+            (5, ResampleMode::Linear { corners: true }),
+            (2, ResampleMode::Linear { corners: false }),
         ] {
             check(&x, |x| resampled(&x.reshape((x.elem_count() / 3, 3))?, &[(to, rule)])?.exp());
             check(&x, |x| {
-                resampled(&x.reshape((3, x.elem_count() / 3))?.sqr()?, &[(to, rule), (1, Rule::Adaptive)])
+                resampled(
+                    &x.reshape((3, x.elem_count() / 3))?.sqr()?,
+                    &[(to, rule), (1, ResampleMode::Adaptive)],
+                )
             });
         }
     }
@@ -151,7 +154,7 @@ mod tests {
     #[test]
     fn strided_narrow_and_empty() -> Result<()> {
         let x = tensor(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).reshape((2, 3))?;
-        let means = [(1, Rule::Adaptive), (1, Rule::Adaptive)];
+        let means = [(1, ResampleMode::Adaptive), (1, ResampleMode::Adaptive)];
         assert_eq!(resampled(&x.t()?, &means)?.to_vec2::<f64>()?, [[3.5]]);
         let repeated = tensor(&[1.0, 2.0]).broadcast_to((3, 2))?;
         assert_eq!(resampled(&repeated, &means)?.to_vec2::<f64>()?, [[1.5]]);
@@ -161,9 +164,12 @@ mod tests {
             assert_eq!((y.dtype(), y.to_dtype(DType::F64)?.to_vec2::<f64>()?), (dtype, vec![vec![1.0]]));
         }
         let empty = Tensor::zeros((0, 2, 3), DType::F32, &Device::Cpu)?;
-        let many = [(1 << 30, Rule::Nearest); 2];
+        let many = [(1 << 30, ResampleMode::Nearest); 2];
         assert_eq!(resampled(&empty, &many)?.dims(), [0, 1 << 30, 1 << 30]);
-        assert_eq!(resampled(&x, &[(0, Rule::Adaptive), (2, Rule::Adaptive)])?.dims(), [0, 2]);
+        assert_eq!(
+            resampled(&x, &[(0, ResampleMode::Adaptive), (2, ResampleMode::Adaptive)])?.dims(),
+            [0, 2]
+        );
         Ok(())
     }
 }

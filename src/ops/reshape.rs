@@ -14,7 +14,7 @@ use candle_core::Shape;
 use super::axis::Axis;
 use super::create::checked;
 use crate::autograd::array::contiguous;
-use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
+use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
@@ -25,7 +25,7 @@ pub(super) struct Reshape(Dims);
 impl Op<1> for Reshape {
     const NAME: &'static str = "reshape";
 
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         let dims = &self.0[..];
         if x.is_contiguous() || longer(x.dims()) != longer(dims) {
             return Ok(contiguous(x)?.reshape(dims)?);

@@ -13,7 +13,7 @@ use candle_core::DType;
 
 use super::axis::Axis;
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
-use crate::autograd::{Array, Keep, Onnx, OnnxAttribute, OnnxValue, Op, Saved, Tensor};
+use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::rows;
 
@@ -92,8 +92,8 @@ impl Softmax {
 impl Op<1> for Softmax {
     const NAME: &'static str = "softmax";
 
-    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-        keep.output();
+    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_output();
         self.value(x)
     }
 
@@ -118,8 +118,8 @@ struct Log(Softmax);
 impl Op<1> for Log {
     const NAME: &'static str = "log_softmax";
 
-    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-        keep.output();
+    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_output();
         self.0.value(x)
     }
 

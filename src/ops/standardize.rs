@@ -19,7 +19,7 @@ use candle_core::DType;
 
 use super::reduction::Reduction;
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
-use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
+use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{Dims, norm};
 
@@ -53,8 +53,8 @@ fn mean(x: &Tensor) -> Result<Tensor> {
 impl Op<1> for Standardize {
     const NAME: &'static str = "standardize";
 
-    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-        keep.input(0);
+    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
         let ([m, scale, shift], dims, x) = (&self.moments, sizes(x), contiguous(x)?);
         with_float!(x.dtype(), T => {
             let (m, scale, shift) = (elements::<T>(m)?, elements(scale)?, elements(shift)?);

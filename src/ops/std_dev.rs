@@ -18,7 +18,7 @@
 use super::axis::Axes;
 use super::reduction::{Reduction, float, or_infinite};
 use super::var::{Center, Var};
-use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
+use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 
 #[derive(Debug)]
@@ -27,9 +27,9 @@ struct Std(Var);
 impl Op<1> for Std {
     const NAME: &'static str = "std";
 
-    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-        keep.input(0);
-        keep.output();
+    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
+        ctx.save_output();
         self.0.value(Self::NAME, x, true)
     }
 

@@ -19,7 +19,7 @@ use super::axis::Axes;
 use super::onnx::counted;
 use super::reduction::{Reduction, float, integers};
 use crate::autograd::array::sum_axes;
-use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor, broadcast_to};
+use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor, broadcast_to};
 use crate::error::Result;
 
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Sum {
 impl Op<1> for Sum {
     const NAME: &'static str = "sum";
 
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         self.total(Self::NAME, x)
     }
 
@@ -72,7 +72,7 @@ impl Op<1> for Sum {
 impl Op<1> for Mean {
     const NAME: &'static str = "mean";
 
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         let Mean(sum) = self;
         let count = sum.0.count(x.dims()) as f64;
         if matches!(x.dtype(), DType::F16 | DType::BF16) {

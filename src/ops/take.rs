@@ -13,9 +13,9 @@ use candle_core::{DType, Device, WithDType};
 
 use super::create::checked;
 use crate::autograd::array::{contiguous, elements, make};
-use crate::autograd::{Array, Keep, OnnxAttribute, Op, Saved, Tensor, traced};
+use crate::autograd::{Array, OnnxAttribute, Op, SaveContext, Saved, Tensor, traced};
 use crate::error::{Error, Result};
-use crate::kernel::{Dims, Places};
+use crate::kernel::{BlockIndices, Dims};
 
 /// Evaluates `$body` with `$data` standing for the elements of a CPU array in row-major order, whatever their type is.
 macro_rules! with_data {
@@ -40,14 +40,14 @@ pub(super) use with_data;
 /// What is at the places, in the shape `dims`.
 #[derive(Debug)]
 struct Take {
-    places: Places,
+    places: BlockIndices,
     dims: Dims,
 }
 
 impl Op<1> for Take {
     const NAME: &'static str = "take";
 
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         checked(Self::NAME, self.dims[..].into(), x.dtype().size_in_bytes())?;
         if !x.device().is_cpu() {
             return self.on_device(x);
@@ -77,14 +77,14 @@ impl Take {
 /// Zeros of the shape `dims`, and the input added at the places.
 #[derive(Debug)]
 struct Put {
-    places: Places,
+    places: BlockIndices,
     dims: Dims,
 }
 
 impl Op<1> for Put {
     const NAME: &'static str = "put";
 
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         if !x.device().is_cpu() {
             return self.on_device(x);
         }
@@ -124,7 +124,7 @@ fn wide(x: &Array) -> Result<Array> {
 }
 
 /// The places as candle takes them, and how long its blocks are.
-fn indices_on(x: &Array, places: &Places) -> Result<(Array, usize)> {
+fn indices_on(x: &Array, places: &BlockIndices) -> Result<(Array, usize)> {
     let (places, block) = places.in_blocks();
     let places: Vec<i64> = places.into_iter().map(|place| place as i64).collect();
     let n = places.len();
@@ -133,15 +133,15 @@ fn indices_on(x: &Array, places: &Places) -> Result<(Array, usize)> {
 
 /// The first input with the second added at the places.
 #[derive(Debug)]
-struct Add(Places);
+struct Add(BlockIndices);
 
 impl Op<2> for Add {
     const NAME: &'static str = "add_at";
 
-    fn forward(&self, [x, source]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x, source]: [&Array; 2], ctx: &mut SaveContext) -> Result<Array> {
         if !x.device().is_cpu() {
             let put = Put { places: self.0.clone(), dims: Dims::from_slice(x.dims()) };
-            return Ok((x + put.forward([source], keep)?)?);
+            return Ok((x + put.forward([source], ctx)?)?);
         }
         let source = wide(source)?;
         let out = with_data!([U8 U32 I16 I32 I64 F32 F64] &wide(x)?, data => {
@@ -152,19 +152,19 @@ impl Op<2> for Add {
 
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let source = || taken(grad, self.0.clone(), saved.input_dims(1)?);
-        let source = saved.wants(1).then(source).transpose()?;
+        let source = saved.needs_input_grad(1).then(source).transpose()?;
         Ok([Some(grad.clone()), source])
     }
 }
 
 /// The first input with the second written at the places, none of which is named twice.
 #[derive(Debug)]
-struct Write(Places);
+struct Write(BlockIndices);
 
 impl Op<2> for Write {
     const NAME: &'static str = "write";
 
-    fn forward(&self, [x, source]: [&Array; 2], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x, source]: [&Array; 2], _: &mut SaveContext) -> Result<Array> {
         let home = x.device();
         let (x, source) = (x.to_device(&Device::Cpu)?, source.to_device(&Device::Cpu)?);
         let out = with_data!(&x, data => changed(data, &x, &source, |out, source| self.0.set(out, source)))?;
@@ -173,13 +173,13 @@ impl Op<2> for Write {
 
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let source = || taken(grad, self.0.clone(), saved.input_dims(1)?);
-        let source = saved.wants(1).then(source).transpose()?;
+        let source = saved.needs_input_grad(1).then(source).transpose()?;
         let rest = || {
             let pieces = grad.elem_count().checked_div(self.0.period).unwrap_or(0);
             let zeros = Array::zeros(pieces * self.0.count(), grad.dtype(), grad.device())?;
             Write(self.0.clone()).apply([grad, &zeros.into()])
         };
-        Ok([saved.wants(0).then(rest).transpose()?, source])
+        Ok([saved.needs_input_grad(0).then(rest).transpose()?, source])
     }
 }
 
@@ -196,7 +196,7 @@ fn changed<T: WithDType>(
 }
 
 /// What is at the places of `x`, in the shape `dims`.
-pub(super) fn taken(x: &Tensor, places: Places, dims: &[usize]) -> Result<Tensor> {
+pub(super) fn taken(x: &Tensor, places: BlockIndices, dims: &[usize]) -> Result<Tensor> {
     Take { places, dims: Dims::from_slice(dims) }.apply([x])
 }
 
@@ -221,18 +221,22 @@ pub(super) fn taken_along(
 }
 
 /// Where the slices `indices` of `axis` are.
-pub(super) fn places_along(dims: &[usize], axis: usize, indices: impl Iterator<Item = usize>) -> Places {
+pub(super) fn places_along(
+    dims: &[usize],
+    axis: usize,
+    indices: impl Iterator<Item = usize>,
+) -> BlockIndices {
     let block = dims[axis + 1..].iter().product();
-    Places { starts: indices.map(|index| index * block).collect(), block, period: dims[axis] * block }
+    BlockIndices { starts: indices.map(|index| index * block).collect(), block, period: dims[axis] * block }
 }
 
 /// A copy of `x` with `source` added at the places.
-pub(super) fn added(x: &Tensor, source: &Tensor, places: Places) -> Result<Tensor> {
+pub(super) fn added(x: &Tensor, source: &Tensor, places: BlockIndices) -> Result<Tensor> {
     Add(places).apply([x, source])
 }
 
 /// A copy of `x` with `source` written at the places; of a place that is named twice the last stays.
-pub(super) fn written(x: &Tensor, source: &Tensor, places: Places) -> Result<Tensor> {
+pub(super) fn written(x: &Tensor, source: &Tensor, places: BlockIndices) -> Result<Tensor> {
     // The others have no influence, so they get no gradient.
     let last = if source.requires_grad() { places.last_of_each() } else { None };
     let Some((places, from)) = last else { return Write(places).apply([x, source]) };
@@ -281,11 +285,11 @@ pub(super) fn same_kind(op: &'static str, x: &Tensor, source: &Tensor) -> Result
 mod tests {
     use super::super::testing::check;
     use super::{Put, Take, added, taken, written};
-    use crate::kernel::{Dims, Places};
+    use crate::kernel::{BlockIndices, Dims};
     use crate::prelude::*;
 
-    fn places(starts: &[usize], block: usize, period: usize) -> Places {
-        Places { starts: starts.into(), block, period }
+    fn places(starts: &[usize], block: usize, period: usize) -> BlockIndices {
+        BlockIndices { starts: starts.into(), block, period }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use candle_core::DType;
 
 use super::create::checked;
 use crate::autograd::array::{contiguous, elements, make, on_cpu};
-use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor, traced};
+use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor, traced};
 use crate::error::Result;
 use crate::kernel;
 
@@ -26,7 +26,7 @@ struct ToDtype {
 impl Op<1> for ToDtype {
     const NAME: &'static str = "to_dtype";
 
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         // Between these two by our own loop, whose results lie in large pages.
         match (x.dtype(), self.to) {
             (DType::F64, DType::F32) if on_cpu(x) => {

@@ -13,7 +13,7 @@ use candle_core::{DType, Device};
 
 use super::pointwise::{Formulas, Numbers, OUTPUT, Pointwise, Which, backward, forward};
 use crate::autograd::array::{contiguous, elements, on_cpu, with_float};
-use crate::autograd::{Array, Call, Keep, Op, Saved, Tensor, broadcast_to};
+use crate::autograd::{Array, Call, Op, SaveContext, Saved, Tensor, broadcast_to};
 use crate::error::Result;
 use crate::formula::Formula;
 use crate::kernel::{self, SOURCES, Slots, Written};
@@ -85,17 +85,17 @@ struct Total<F, const N: usize> {
 impl<F: Formula<N>, const N: usize> Op<N> for Total<F, N> {
     const NAME: &'static str = F::NAME;
 
-    fn forward(&self, inputs: [&Array; N], keep: &mut Keep) -> Result<Array> {
+    fn forward(&self, inputs: [&Array; N], ctx: &mut SaveContext) -> Result<Array> {
         // No loop is compiled for the other formulas.
         let at_once: Option<&dyn AtOnce> =
             if const { F::FUSED && N == 2 } { Some(&self.formula) } else { None };
-        total_forward(&self.formula, at_once, &inputs, self.divisor, keep)
+        total_forward(&self.formula, at_once, &inputs, self.divisor, ctx)
     }
 
     fn backward(&self, saved: &Saved<N>, grad: &Tensor) -> Result<[Option<Tensor>; N]> {
         let mut grads = [const { None }; N];
         for (i, slot) in grads.iter_mut().enumerate() {
-            if saved.wants(i) {
+            if saved.needs_input_grad(i) {
                 *slot = total_backward(&self.formula, saved.call, N, grad, i, self.divisor)?;
             }
         }
@@ -108,15 +108,15 @@ fn total_forward(
     at_once: Option<&dyn AtOnce>,
     inputs: &[&Array],
     divisor: f64,
-    keep: &mut Keep,
+    ctx: &mut SaveContext,
 ) -> Result<Array> {
     let first = inputs[0];
     let (dims, n) = (first.dims(), inputs.len());
-    if keep.recording() {
-        (0..n).for_each(|i| keep.input(i));
+    if ctx.recording() {
+        (0..n).for_each(|i| ctx.save_input(i));
     }
     if !inputs.iter().all(|x| on_cpu(x) && x.dtype() == first.dtype() && x.dims() == dims) {
-        let each = forward(formula, inputs, keep)?;
+        let each = forward(formula, inputs, ctx)?;
         // A sum of half precision overflows long before a mean does.
         let wide = if each.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
         let total = (Tensor::constant(each.to_dtype(wide)?).sum_all()? / divisor)?;
@@ -126,7 +126,7 @@ fn total_forward(
     for (slot, x) in arrays.iter_mut().zip(inputs) {
         *slot = Some(contiguous(x)?);
     }
-    let slopes = keep.wants(0);
+    let slopes = ctx.needs_input_grad(0);
     with_float!(first.dtype(), T => {
         let mut opened = [const { None }; OUTPUT];
         for (slot, array) in opened.iter_mut().zip(&arrays) {
@@ -149,7 +149,7 @@ fn total_forward(
             None => kernel::total(first.elem_count(), slices, &value, slopes),
         };
         if let Some(slopes) = slopes {
-            keep.extra(Array::from_vec(slopes, dims, &Device::Cpu)?);
+            ctx.save(Array::from_vec(slopes, dims, &Device::Cpu)?);
         }
         Ok(Array::from_vec(vec![total / divisor as T], &[] as &[usize], &Device::Cpu)?)
     })

@@ -10,7 +10,7 @@
 //! An axis that does not exist, is named twice or is left out.
 
 use super::axis::Axis;
-use crate::autograd::{Array, Keep, Onnx, OnnxAttribute, OnnxValue, Op, Saved, Tensor};
+use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
@@ -21,7 +21,7 @@ struct Permute(Dims);
 impl Op<1> for Permute {
     const NAME: &'static str = "permute";
 
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         Ok(x.permute(&self.0[..])?)
     }
 

@@ -14,7 +14,7 @@ use super::create::checked;
 use super::take::taken;
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
-use crate::kernel::Places;
+use crate::kernel::BlockIndices;
 
 impl Tensor {
     /// All windows of `size` places along `axis`, every `step` places one; the places of a window are a new last axis.
@@ -49,7 +49,7 @@ impl Tensor {
         let inner: usize = self.dims()[axis + 1..].iter().product();
         // Of nothing, any number of windows without a list of them.
         let starts = (0..windows.min(shape.elem_count())).map(|window| window * step * inner);
-        let places = Places { starts: starts.collect(), block: size * inner, period: length * inner };
+        let places = BlockIndices { starts: starts.collect(), block: size * inner, period: length * inner };
         let mut order: Vec<usize> = (0..=self.rank()).collect();
         order[axis + 1..].rotate_left(1);
         taken(self, places, shape.dims())?.permute(&order)

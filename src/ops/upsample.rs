@@ -17,9 +17,9 @@ use super::resample::{by_matrices, resampled};
 use super::window::{at_least_one, images, resized};
 use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Tensor, traced};
 use crate::error::Result;
-use crate::kernel::Rule;
+use crate::kernel::ResampleMode;
 
-fn upsample(op: &'static str, x: &Tensor, sides: [usize; 2], rule: Rule) -> Result<Tensor> {
+fn upsample(op: &'static str, x: &Tensor, sides: [usize; 2], rule: ResampleMode) -> Result<Tensor> {
     let own = images::<2>(op, x)?;
     at_least_one(op, "sides", sides)?;
     resized::<2>(op, x, sides)?;
@@ -27,16 +27,16 @@ fn upsample(op: &'static str, x: &Tensor, sides: [usize; 2], rule: Rule) -> Resu
 }
 
 /// By the operator `Resize` where its places are these exactly: a quotient may round to the wrong side of a whole number.
-fn resize(onnx: &mut Onnx, own: [usize; 2], sides: [usize; 2], rule: Rule) -> Result<OnnxValue> {
+fn resize(onnx: &mut Onnx, own: [usize; 2], sides: [usize; 2], rule: ResampleMode) -> Result<OnnxValue> {
     if (0..2).any(|i| !sides[i].is_multiple_of(own[i])) {
         return match rule {
-            Rule::Nearest => Ok(nearest(onnx, own, sides)),
+            ResampleMode::Nearest => Ok(nearest(onnx, own, sides)),
             _ => by_matrices(onnx, own, sides, rule),
         };
     }
     let (mode, places) = match rule {
-        Rule::Nearest => ("nearest", "asymmetric"),
-        Rule::Linear { corners: true } => ("linear", "align_corners"),
+        ResampleMode::Nearest => ("nearest", "asymmetric"),
+        ResampleMode::Linear { corners: true } => ("linear", "align_corners"),
         _ => ("linear", "half_pixel"),
     };
     let attributes = [
@@ -85,7 +85,7 @@ impl Tensor {
     #[doc(alias = "interpolate")]
     #[doc(alias = "UpsamplingNearest2d")]
     pub fn upsample_nearest2d(&self, sides: [usize; 2]) -> Result<Tensor> {
-        upsample("upsample_nearest2d", self, sides, Rule::Nearest)
+        upsample("upsample_nearest2d", self, sides, ResampleMode::Nearest)
     }
 
     /// An image of the size `sides`, whose elements lie between those of this image. (It may be smaller, too.)
@@ -112,7 +112,7 @@ impl Tensor {
     #[doc(alias = "interpolate")]
     #[doc(alias = "UpsamplingBilinear2d")]
     pub fn upsample_bilinear2d(&self, sides: [usize; 2], align_corners: bool) -> Result<Tensor> {
-        upsample("upsample_bilinear2d", self, sides, Rule::Linear { corners: align_corners })
+        upsample("upsample_bilinear2d", self, sides, ResampleMode::Linear { corners: align_corners })
     }
 }
 

@@ -16,7 +16,7 @@
 use super::axis::Axes;
 use super::reduction::{Reduction, float, in_memory};
 use crate::autograd::array::{elements, make, with_float};
-use crate::autograd::{Array, Keep, Onnx, OnnxValue, Op, Saved, Tensor};
+use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::moments;
 
@@ -60,8 +60,8 @@ impl Var {
 impl Op<1> for Var {
     const NAME: &'static str = "var";
 
-    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-        keep.input(0);
+    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
         self.value(Self::NAME, x, false)
     }
 
@@ -83,7 +83,7 @@ pub(super) struct Center(pub(super) Reduction);
 impl Op<1> for Center {
     const NAME: &'static str = "center";
 
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         in_memory(x, |x| {
             let (rows, width) = (self.0.rows(x)?, self.0.count(x.dims()));
             let centered = with_float!(x.dtype(), T => {

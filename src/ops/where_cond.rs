@@ -12,7 +12,7 @@
 use candle_core::DType;
 
 use crate::autograd::array::fits;
-use crate::autograd::{Array, Keep, Op, Saved, Tensor, traced};
+use crate::autograd::{Array, Op, SaveContext, Saved, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::broadcast_dims;
 
@@ -24,7 +24,7 @@ struct WhereCond {
 impl Op<2> for WhereCond {
     const NAME: &'static str = "where_cond";
 
-    fn forward(&self, [yes, no]: [&Array; 2], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [yes, no]: [&Array; 2], _: &mut SaveContext) -> Result<Array> {
         let all = [self.mask.dims(), yes.dims(), no.dims()];
         if self.mask.dtype() != DType::U8 {
             return Err(Error::dtype(Self::NAME, "a u8 mask (as comparisons give)", &[self.mask.dtype()]));
@@ -41,8 +41,8 @@ impl Op<2> for WhereCond {
 
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let zero = Tensor::constant(Array::zeros((), grad.dtype(), grad.device())?);
-        let yes = saved.wants(0).then(|| self.mask_of(grad, &zero)).transpose()?;
-        let no = saved.wants(1).then(|| self.mask_of(&zero, grad)).transpose()?;
+        let yes = saved.needs_input_grad(0).then(|| self.mask_of(grad, &zero)).transpose()?;
+        let no = saved.needs_input_grad(1).then(|| self.mask_of(&zero, grad)).transpose()?;
         Ok([yes, no])
     }
 }

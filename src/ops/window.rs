@@ -6,30 +6,30 @@ use super::create::checked;
 use crate::autograd::array::on_cpu;
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
-use crate::kernel::{Dims, Side};
+use crate::kernel::{Dims, WindowAxis};
 
 /// A number for each side: `3` for all, or `[3, 5]` for height and width.
 ///
 /// ```
-/// use tealight::ops::Sides;
-/// assert_eq!(Sides::<2>::from(3), Sides::from([3, 3]));
+/// use tealight::ops::PerAxis;
+/// assert_eq!(PerAxis::<2>::from(3), PerAxis::from([3, 3]));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sides<const D: usize>(pub(crate) [usize; D]);
+pub struct PerAxis<const D: usize>(pub(crate) [usize; D]);
 
-impl<const D: usize> From<usize> for Sides<D> {
+impl<const D: usize> From<usize> for PerAxis<D> {
     fn from(side: usize) -> Self {
-        Sides([side; D])
+        PerAxis([side; D])
     }
 }
 
-impl<const D: usize> From<[usize; D]> for Sides<D> {
+impl<const D: usize> From<[usize; D]> for PerAxis<D> {
     fn from(sides: [usize; D]) -> Self {
-        Sides(sides)
+        PerAxis(sides)
     }
 }
 
-impl<const D: usize> Sides<D> {
+impl<const D: usize> PerAxis<D> {
     /// Height and width; a sequence is an image of height 1, for which `height` is right.
     pub(super) fn image(self, height: usize) -> [usize; 2] {
         match self.0[..] {
@@ -57,10 +57,10 @@ impl<const D: usize> Sides<D> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvOptions<const D: usize> {
-    pub(super) stride: Sides<D>,
-    pub(super) padding: Sides<D>,
-    pub(super) output_padding: Sides<D>,
-    pub(super) dilation: Sides<D>,
+    pub(super) stride: PerAxis<D>,
+    pub(super) padding: PerAxis<D>,
+    pub(super) output_padding: PerAxis<D>,
+    pub(super) dilation: PerAxis<D>,
     pub(crate) groups: usize,
 }
 
@@ -81,7 +81,7 @@ impl<const D: usize> ConvOptions<D> {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn new() -> Self {
-        let (zero, one) = (Sides([0; D]), Sides([1; D]));
+        let (zero, one) = (PerAxis([0; D]), PerAxis([1; D]));
         ConvOptions { stride: one, padding: zero, output_padding: zero, dilation: one, groups: 1 }
     }
 
@@ -94,7 +94,7 @@ impl<const D: usize> ConvOptions<D> {
     /// assert_eq!(x.conv1d(&kernel, ConvOptions::new().stride(2))?.to_vec3::<f64>()?, [[[3.0, 7.0]]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn stride(self, stride: impl Into<Sides<D>>) -> Self {
+    pub fn stride(self, stride: impl Into<PerAxis<D>>) -> Self {
         ConvOptions { stride: stride.into(), ..self }
     }
 
@@ -107,7 +107,7 @@ impl<const D: usize> ConvOptions<D> {
     /// assert_eq!(x.conv1d(&kernel, ConvOptions::new().padding(1))?.to_vec3::<f64>()?, [[[1.0, 3.0, 5.0, 3.0]]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn padding(self, padding: impl Into<Sides<D>>) -> Self {
+    pub fn padding(self, padding: impl Into<PerAxis<D>>) -> Self {
         ConvOptions { padding: padding.into(), ..self }
     }
 
@@ -124,7 +124,7 @@ impl<const D: usize> ConvOptions<D> {
     /// assert_eq!(x.conv_transpose1d(&x, options.output_padding(1))?.dims(), [1, 1, 8]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn output_padding(self, output_padding: impl Into<Sides<D>>) -> Self {
+    pub fn output_padding(self, output_padding: impl Into<PerAxis<D>>) -> Self {
         ConvOptions { output_padding: output_padding.into(), ..self }
     }
 
@@ -138,7 +138,7 @@ impl<const D: usize> ConvOptions<D> {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "dilation_rate")]
-    pub fn dilation(self, dilation: impl Into<Sides<D>>) -> Self {
+    pub fn dilation(self, dilation: impl Into<PerAxis<D>>) -> Self {
         ConvOptions { dilation: dilation.into(), ..self }
     }
 
@@ -168,10 +168,10 @@ impl<const D: usize> ConvOptions<D> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolOptions<const D: usize> {
-    pub(super) kernel: Sides<D>,
-    stride: Sides<D>,
-    padding: Sides<D>,
-    pub(super) dilation: Sides<D>,
+    pub(super) kernel: PerAxis<D>,
+    stride: PerAxis<D>,
+    padding: PerAxis<D>,
+    pub(super) dilation: PerAxis<D>,
     pub(super) count_include_pad: bool,
 }
 
@@ -184,9 +184,9 @@ impl<const D: usize> PoolOptions<D> {
     /// assert_eq!(x.max_pool1d(PoolOptions::new(2))?.to_vec3::<f64>()?, [[[2.0, 4.0]]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn new(kernel: impl Into<Sides<D>>) -> Self {
+    pub fn new(kernel: impl Into<PerAxis<D>>) -> Self {
         let kernel = kernel.into();
-        let (zero, one) = (Sides([0; D]), Sides([1; D]));
+        let (zero, one) = (PerAxis([0; D]), PerAxis([1; D]));
         PoolOptions { kernel, stride: kernel, padding: zero, dilation: one, count_include_pad: true }
     }
 
@@ -198,7 +198,7 @@ impl<const D: usize> PoolOptions<D> {
     /// assert_eq!(x.max_pool1d(PoolOptions::new(2).stride(1))?.to_vec3::<f64>()?, [[[2.0, 3.0, 4.0, 5.0]]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn stride(self, stride: impl Into<Sides<D>>) -> Self {
+    pub fn stride(self, stride: impl Into<PerAxis<D>>) -> Self {
         PoolOptions { stride: stride.into(), ..self }
     }
 
@@ -210,7 +210,7 @@ impl<const D: usize> PoolOptions<D> {
     /// assert_eq!(x.max_pool1d(PoolOptions::new(2).padding(1))?.to_vec3::<f64>()?, [[[1.0, 3.0, 5.0]]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn padding(self, padding: impl Into<Sides<D>>) -> Self {
+    pub fn padding(self, padding: impl Into<PerAxis<D>>) -> Self {
         PoolOptions { padding: padding.into(), ..self }
     }
 
@@ -222,7 +222,7 @@ impl<const D: usize> PoolOptions<D> {
     /// assert_eq!(x.max_pool1d(PoolOptions::new(2).dilation(3).stride(1))?.to_vec3::<f64>()?, [[[4.0, 5.0]]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn dilation(self, dilation: impl Into<Sides<D>>) -> Self {
+    pub fn dilation(self, dilation: impl Into<PerAxis<D>>) -> Self {
         PoolOptions { dilation: dilation.into(), ..self }
     }
 
@@ -241,7 +241,7 @@ impl<const D: usize> PoolOptions<D> {
     }
 
     /// The windows over `x`, and the shape of what they make of it.
-    pub(super) fn sides(&self, op: &'static str, x: &Tensor) -> Result<([Side; 2], Dims)> {
+    pub(super) fn sides(&self, op: &'static str, x: &Tensor) -> Result<([WindowAxis; 2], Dims)> {
         let input = images::<D>(op, x)?;
         let kernel = self.kernel.image(1);
         at_least_one(op, "kernel sides", kernel)?;
@@ -302,9 +302,9 @@ pub(super) fn side(
     stride: usize,
     padding: usize,
     dilation: usize,
-) -> Option<Side> {
+) -> Option<WindowAxis> {
     let output = (input + 2 * padding).checked_sub(span(kernel, dilation))? / stride + 1;
-    Some(Side { input, output, kernel, stride, padding, dilation })
+    Some(WindowAxis { input, output, kernel, stride, padding, dilation })
 }
 
 /// The windows along an axis whose outputs are `own`, and which come from `extra` more inputs than they must.
@@ -315,12 +315,12 @@ pub(super) fn transposed_side(
     padding: usize,
     dilation: usize,
     extra: usize,
-) -> Option<Side> {
+) -> Option<WindowAxis> {
     let padded =
         own.checked_sub(1)?.checked_mul(stride)?.checked_add(span(kernel, dilation))?.checked_add(extra)?;
     isize::try_from(padded).ok()?;
     let input = padded.checked_sub(padding.checked_mul(2)?).filter(|&input| input > 0)?;
-    Some(Side { input, output: own, kernel, stride, padding, dilation })
+    Some(WindowAxis { input, output: own, kernel, stride, padding, dilation })
 }
 
 /// Height and width of float images (.., c, h, w), or height 1 and the length of float sequences (.., c, l).

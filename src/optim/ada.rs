@@ -11,8 +11,8 @@
 //! # Source
 //! J. Duchi, E. Hazan and Y. Singer 2011; M. Zeiler 2012; details and defaults as in PyTorch.
 
-use super::rule::{Moment, Rule, Update, each};
-use super::{Descent, fraction, not_negative, positive};
+use super::rule::{StepInfo, Update, UpdateRule, each};
+use super::{FirstOrder, fraction, not_negative, positive};
 use crate::error::Result;
 use crate::formula::Real;
 
@@ -33,7 +33,7 @@ use crate::formula::Real;
 /// assert!((p.get().to_scalar::<f64>()? - (0.75 - 0.25 / 2_f64.sqrt())).abs() < 1e-9);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-pub type Adagrad = Descent<AdagradRule, 1>;
+pub type Adagrad = FirstOrder<AdagradRule, 1>;
 
 /// The settings of [`Adagrad`].
 ///
@@ -140,7 +140,7 @@ impl Adagrad {
     }
 }
 
-impl Rule<1> for AdagradRule {
+impl UpdateRule<1> for AdagradRule {
     const NAME: &'static str = "Adagrad";
 
     fn memory(&self) -> [Option<&'static str>; 1] {
@@ -151,7 +151,7 @@ impl Rule<1> for AdagradRule {
         self.start
     }
 
-    fn formula<T: Real + Send + Sync>(&self, at: Moment) -> impl Update<T, 1> {
+    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 1> {
         let rate = T::constant(at.rate / (1.0 + at.step.saturating_sub(1) as f64 * self.rate_decay));
         let (eps, decay) = (T::constant(self.eps), T::constant(self.weight_decay));
         each(
@@ -180,7 +180,7 @@ impl Rule<1> for AdagradRule {
 /// assert!((p.get().to_scalar::<f64>()? - (1.0 - 1e-5_f64.sqrt())).abs() < 1e-8);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-pub type Adadelta = Descent<AdadeltaRule, 2>;
+pub type Adadelta = FirstOrder<AdadeltaRule, 2>;
 
 /// The settings of [`Adadelta`].
 ///
@@ -262,14 +262,14 @@ impl Adadelta {
     }
 }
 
-impl Rule<2> for AdadeltaRule {
+impl UpdateRule<2> for AdadeltaRule {
     const NAME: &'static str = "Adadelta";
 
     fn memory(&self) -> [Option<&'static str>; 2] {
         [Some("square_avg"), Some("acc_delta")]
     }
 
-    fn formula<T: Real + Send + Sync>(&self, at: Moment) -> impl Update<T, 2> {
+    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 2> {
         let (rho, new) = (T::constant(self.rho), T::constant(1.0 - self.rho));
         let (eps, decay) = (T::constant(self.eps), T::constant(self.weight_decay));
         let rate = T::constant(at.rate);

@@ -11,8 +11,8 @@
 //! D. Kingma and J. Ba 2014; S. Reddi, S. Kale and S. Kumar 2018; I. Loshchilov and F. Hutter 2017; details and defaults
 //! as in PyTorch.
 
-use super::rule::{Moment, Rule, Update, correction, each};
-use super::{Descent, fraction, not_negative, positive};
+use super::rule::{StepInfo, Update, UpdateRule, correction, each};
+use super::{FirstOrder, fraction, not_negative, positive};
 use crate::error::Result;
 use crate::formula::Real;
 
@@ -30,13 +30,13 @@ use crate::formula::Real;
 /// let x = Tensor::new(&[[1.0_f32], [2.0]], &Device::Cpu)?;
 /// let target = Tensor::new(&[[5.0_f32], [8.0]], &Device::Cpu)?; // 3x + 2
 /// for _ in 0..400 {
-///     let loss = Mean(L2).loss(&model.forward(&x, &mut Pass::eval())?, &target)?;
+///     let loss = Mean(L2).loss(&model.forward(&x, &mut ForwardContext::eval())?, &target)?;
 ///     optimizer.step(&loss.backward()?)?;
 /// }
 /// assert!((model.weight.get().to_scalar::<f32>()? - 3.0).abs() < 1e-2);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-pub type Adam = Descent<AdamRule<false>, 3>;
+pub type Adam = FirstOrder<AdamRule<false>, 3>;
 
 /// Adam with a weight decay (of 0.01 unless one says otherwise) that does not go through the gradient.
 ///
@@ -51,7 +51,7 @@ pub type Adam = Descent<AdamRule<false>, 3>;
 /// assert!((p.get().to_scalar::<f64>()? - 0.899).abs() < 1e-8); // (1 − 0.1 · 0.01) · 1 − 0.1
 /// # Ok::<(), tealight::Error>(())
 /// ```
-pub type AdamW = Descent<AdamRule<true>, 3>;
+pub type AdamW = FirstOrder<AdamRule<true>, 3>;
 
 /// The settings of [`Adam`] and, decoupled, of [`AdamW`].
 ///
@@ -78,8 +78,8 @@ impl<const DECOUPLED: bool> Default for AdamRule<DECOUPLED> {
     }
 }
 
-impl<const DECOUPLED: bool> Descent<AdamRule<DECOUPLED>, 3> {
-    const OP: &'static str = <AdamRule<DECOUPLED> as Rule<3>>::NAME;
+impl<const DECOUPLED: bool> FirstOrder<AdamRule<DECOUPLED>, 3> {
+    const OP: &'static str = <AdamRule<DECOUPLED> as UpdateRule<3>>::NAME;
 
     /// How much of the averages of the gradient and of its square stays in a step; 0.9 and 0.999 if nothing is said.
     ///
@@ -159,14 +159,14 @@ impl<const DECOUPLED: bool> Descent<AdamRule<DECOUPLED>, 3> {
     }
 }
 
-impl<const DECOUPLED: bool> Rule<3> for AdamRule<DECOUPLED> {
+impl<const DECOUPLED: bool> UpdateRule<3> for AdamRule<DECOUPLED> {
     const NAME: &'static str = if DECOUPLED { "AdamW" } else { "Adam" };
 
     fn memory(&self) -> [Option<&'static str>; 3] {
         [Some("exp_avg"), Some("exp_avg_sq"), self.amsgrad.then_some("max_exp_avg_sq")]
     }
 
-    fn formula<T: Real + Send + Sync>(&self, at: Moment) -> impl Update<T, 3> {
+    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 3> {
         let (shrink, decay) =
             if DECOUPLED { (1.0 - at.rate * self.weight_decay, 0.0) } else { (1.0, self.weight_decay) };
         let (shrink, decay) = (T::constant(shrink), T::constant(decay));

@@ -30,7 +30,7 @@ impl Gradients {
     /// use tealight::prelude::*;
     /// let model = Linear::new(2, 1, &mut Rng::seed(1))?.without_bias();
     /// let mut optimizer = Sgd::new(model.parameters(), 0.1)?;
-    /// let y = model.forward(&Tensor::new(&[[3.0_f32, 4.0]], &Device::Cpu)?, &mut Pass::eval())?;
+    /// let y = model.forward(&Tensor::new(&[[3.0_f32, 4.0]], &Device::Cpu)?, &mut ForwardContext::eval())?;
     /// let mut gradients = y.sum_all()?.backward()?;
     /// assert_eq!(gradients.clip_norm(1.0, &model.parameters())?, 5.0);
     /// optimizer.step(&gradients)?;
@@ -60,7 +60,7 @@ impl Gradients {
     /// ```
     /// use tealight::prelude::*;
     /// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
-    /// let y = model.forward(&Tensor::new(&[[3.0_f32, -0.5]], &Device::Cpu)?, &mut Pass::eval())?;
+    /// let y = model.forward(&Tensor::new(&[[3.0_f32, -0.5]], &Device::Cpu)?, &mut ForwardContext::eval())?;
     /// let mut gradients = y.sum_all()?.backward()?;
     /// gradients.clip_value(1.0, &model.parameters())?;
     /// assert_eq!(gradients.get(&model.weight.get()).unwrap().to_vec2::<f32>()?, [[1.0, -0.5]]);
@@ -99,7 +99,7 @@ fn length(x: &Array) -> Result<f64> {
     if on_cpu(x) {
         return with_float!(x.dtype(), T => Ok(norm::<T>(&elements(&contiguous(x)?)?)));
     }
-    let x = super::descent::numbers(x, candle_core::DType::F32)?;
+    let x = super::first_order::numbers(x, candle_core::DType::F32)?;
     Ok(norm::<f32>(&elements(&x)?))
 }
 

@@ -34,7 +34,7 @@ use crate::layer::Parameter;
 /// let mut average = Ema::new(model.parameters(), 0.9)?;
 /// let x = Tensor::ones((4, 2), DType::F32, &Device::Cpu)?;
 /// for _ in 0..3 {
-///     let y = model.forward(&x, &mut Pass::eval())?;
+///     let y = model.forward(&x, &mut ForwardContext::eval())?;
 ///     optimizer.step(&y.sqr()?.mean_all()?.backward()?)?;
 ///     average.update()?;
 /// }

@@ -12,8 +12,8 @@
 //! # Source
 //! X. Chen and others, "Symbolic Discovery of Optimization Algorithms", 2023; the defaults are the paper's.
 
-use super::rule::{Moment, Rule, Update, each};
-use super::{Descent, fraction, not_negative};
+use super::rule::{StepInfo, Update, UpdateRule, each};
+use super::{FirstOrder, fraction, not_negative};
 use crate::error::Result;
 use crate::formula::Real;
 
@@ -31,7 +31,7 @@ use crate::formula::Real;
 /// assert_eq!(p.get().to_scalar::<f64>()?, 0.75);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-pub type Lion = Descent<LionRule, 1>;
+pub type Lion = FirstOrder<LionRule, 1>;
 
 /// The settings of [`Lion`].
 ///
@@ -98,14 +98,14 @@ impl Lion {
     }
 }
 
-impl Rule<1> for LionRule {
+impl UpdateRule<1> for LionRule {
     const NAME: &'static str = "Lion";
 
     fn memory(&self) -> [Option<&'static str>; 1] {
         [Some("exp_avg")]
     }
 
-    fn formula<T: Real + Send + Sync>(&self, at: Moment) -> impl Update<T, 1> {
+    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 1> {
         let (old1, new1) = (T::constant(self.beta1), T::constant(1.0 - self.beta1));
         let (old2, new2) = (T::constant(self.beta2), T::constant(1.0 - self.beta2));
         let (rate, shrink) = (T::constant(at.rate), T::constant(1.0 - at.rate * self.weight_decay));

@@ -1,14 +1,14 @@
 //! Optimizers: how gradients change parameters.
 //!
-//! An optimizer is a [`Rule`], its settings and its formula for one number, in the hands of [`Descent`], which walks the
-//! parameters, checks the gradients, and keeps the rule's memory: [`Adam`] is `Descent` by [`AdamRule`].
+//! An optimizer is a [`UpdateRule`], its settings and its formula for one number, in the hands of [`FirstOrder`], which walks the
+//! parameters, checks the gradients, and keeps the rule's memory: [`Adam`] is `FirstOrder` by [`AdamRule`].
 
 mod ada;
 mod adam;
 mod clip;
 mod conjugate_gradient;
-mod descent;
 mod ema;
+mod first_order;
 mod lbfgs;
 mod lion;
 mod nadam;
@@ -21,13 +21,13 @@ mod state;
 pub use ada::{Adadelta, AdadeltaRule, Adagrad, AdagradRule};
 pub use adam::{Adam, AdamRule, AdamW};
 pub use conjugate_gradient::conjugate_gradient;
-pub use descent::Descent;
 pub use ema::Ema;
+pub use first_order::FirstOrder;
 pub use lbfgs::Lbfgs;
 pub use lion::{Lion, LionRule};
 pub use nadam::{NAdam, NAdamRule};
 pub use rms_prop::{RmsProp, RmsPropRule};
-pub use rule::{Moment, Rule, Update, each};
+pub use rule::{StepInfo, Update, UpdateRule, each};
 pub use sgd::{Sgd, SgdRule};
 
 use std::collections::BTreeMap;
@@ -198,6 +198,6 @@ fn gradient_of<'a>(gradients: &'a Gradients, name: &str, leaf: &Tensor) -> Resul
 fn not_finite(name: &str) -> Error {
     Error::Parameter {
         name: name.into(),
-        message: "its gradient is NaN or infinite (autograd::anomaly finds the operation)".into(),
+        message: "its gradient is NaN or infinite (autograd::detect_anomaly finds the operation)".into(),
     }
 }

@@ -10,8 +10,8 @@
 //! # Source
 //! T. Dozat 2016; details and defaults as in PyTorch.
 
-use super::rule::{Moment, Rule, Update, correction, each};
-use super::{Descent, fraction, not_negative, positive};
+use super::rule::{StepInfo, Update, UpdateRule, correction, each};
+use super::{FirstOrder, fraction, not_negative, positive};
 use crate::error::Result;
 use crate::formula::Real;
 
@@ -31,7 +31,7 @@ use crate::formula::Real;
 /// assert!((0.4..0.5).contains(&p.get().to_scalar::<f64>()?));
 /// # Ok::<(), tealight::Error>(())
 /// ```
-pub type NAdam = Descent<NAdamRule, 2>;
+pub type NAdam = FirstOrder<NAdamRule, 2>;
 
 /// The settings of [`NAdam`].
 ///
@@ -170,7 +170,7 @@ impl NAdam {
     }
 }
 
-impl Rule<2> for NAdamRule {
+impl UpdateRule<2> for NAdamRule {
     const NAME: &'static str = "NAdam";
     const CARRIED: Option<&'static str> = Some("mu_product");
 
@@ -182,7 +182,7 @@ impl Rule<2> for NAdamRule {
         carried * self.push(step)
     }
 
-    fn formula<T: Real + Send + Sync>(&self, at: Moment) -> impl Update<T, 2> {
+    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 2> {
         let (now, next) = (self.push(at.step), self.push(at.step.saturating_add(1)));
         let by_grad = T::constant(at.rate * (1.0 - now) / (1.0 - at.carried));
         let by_average = T::constant(at.rate * next / (1.0 - at.carried * next));

@@ -10,8 +10,8 @@
 //! # Source
 //! T. Tieleman and G. Hinton 2012; centred: A. Graves 2013; details and defaults as in PyTorch.
 
-use super::rule::{Moment, Rule, Update, each};
-use super::{Descent, fraction, not_negative, positive};
+use super::rule::{StepInfo, Update, UpdateRule, each};
+use super::{FirstOrder, fraction, not_negative, positive};
 use crate::error::Result;
 use crate::formula::Real;
 
@@ -32,7 +32,7 @@ use crate::formula::Real;
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "RMSprop")]
-pub type RmsProp = Descent<RmsPropRule, 3>;
+pub type RmsProp = FirstOrder<RmsPropRule, 3>;
 
 /// The settings of [`RmsProp`].
 ///
@@ -154,7 +154,7 @@ impl RmsProp {
     }
 }
 
-impl Rule<3> for RmsPropRule {
+impl UpdateRule<3> for RmsPropRule {
     const NAME: &'static str = "RmsProp";
 
     fn memory(&self) -> [Option<&'static str>; 3] {
@@ -162,7 +162,7 @@ impl Rule<3> for RmsPropRule {
         [Some("square_avg"), push, self.centered.then_some("grad_avg")]
     }
 
-    fn formula<T: Real + Send + Sync>(&self, at: Moment) -> impl Update<T, 3> {
+    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 3> {
         let (alpha, new) = (T::constant(self.alpha), T::constant(1.0 - self.alpha));
         let (eps, decay) = (T::constant(self.eps), T::constant(self.weight_decay));
         let (rate, momentum) = (T::constant(at.rate), T::constant(self.momentum));

@@ -1,4 +1,4 @@
-//! [`Rule`]: an optimizer's settings and its formula.
+//! [`UpdateRule`]: an optimizer's settings and its formula.
 
 use std::fmt::Debug;
 
@@ -7,18 +7,18 @@ use crate::formula::Real;
 /// What a formula may ask about the step that is taken.
 ///
 /// ```
-/// use tealight::optim::{Moment, Rule, SgdRule};
+/// use tealight::optim::{StepInfo, UpdateRule, SgdRule};
 /// let rule = SgdRule::default();
-/// let update = rule.formula::<f64>(Moment { rate: 0.25, step: 1, carried: 1.0 });
+/// let update = rule.formula::<f64>(StepInfo { rate: 0.25, step: 1, carried: 1.0 });
 /// assert_eq!(update(1.0, 2.0, [0.0]), (0.5, [2.0]));
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub struct StepInfo {
     /// The learning rate of the parameter.
     pub rate: f64,
     /// Which step of the parameter it is: 1, 2, …
     pub step: u64,
-    /// What [`Rule::carry`] gave for this step.
+    /// What [`UpdateRule::carry`] gave for this step.
     pub carried: f64,
 }
 
@@ -48,20 +48,20 @@ pub fn each<T, const N: usize, F: Update<T, N>>(formula: F) -> F {
 
 /// The settings of an optimizer and its formula, which remembers N numbers for each number of a parameter.
 ///
-/// [`Descent`](super::Descent) makes an optimizer of it:
+/// [`FirstOrder`](super::Descent) makes an optimizer of it:
 ///
 /// ```
-/// use tealight::optim::{Descent, Moment, Rule, Update, each};
+/// use tealight::optim::{FirstOrder, StepInfo, UpdateRule, Update, each};
 /// use tealight::prelude::*;
 ///
 /// /// A step of one length in the direction of an averaged gradient.
 /// #[derive(Clone, Debug, Default)]
 /// struct Signs;
 ///
-/// impl Rule<1> for Signs {
+/// impl UpdateRule<1> for Signs {
 ///     const NAME: &'static str = "Signs";
 ///     fn memory(&self) -> [Option<&'static str>; 1] { [Some("average")] }
-///     fn formula<T: Real + Send + Sync>(&self, at: Moment) -> impl Update<T, 1> {
+///     fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 1> {
 ///         let (rate, keep) = (T::constant(at.rate), T::constant(0.5));
 ///         each(#[inline(always)] move |p: T, g: T, [m]: [T; 1]| {
 ///             let m = m * keep + g * keep;
@@ -72,14 +72,14 @@ pub fn each<T, const N: usize, F: Update<T, N>>(formula: F) -> F {
 ///
 /// let model = Linear::new(1, 1, &mut Rng::seed(1))?;
 /// let before = model.weight.get().to_scalar::<f32>()?;
-/// let mut optimizer = Descent::by(Signs, model.parameters(), 0.25)?;
-/// let y = model.forward(&Tensor::new(&[[3.0_f32]], &Device::Cpu)?, &mut Pass::eval())?;
+/// let mut optimizer = FirstOrder::with_rule(Signs, model.parameters(), 0.25)?;
+/// let y = model.forward(&Tensor::new(&[[3.0_f32]], &Device::Cpu)?, &mut ForwardContext::eval())?;
 /// optimizer.step(&y.sum_all()?.backward()?)?;
 /// assert_eq!(model.weight.get().to_scalar::<f32>()?, before - 0.25);
 /// assert_eq!(optimizer.state()?["weight.average"].to_scalar::<f32>()?, 1.5);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-pub trait Rule<const N: usize>: Clone + Debug + Send + Sync {
+pub trait UpdateRule<const N: usize>: Clone + Debug + Send + Sync {
     /// The optimizer's name, for errors.
     const NAME: &'static str;
 
@@ -89,7 +89,7 @@ pub trait Rule<const N: usize>: Clone + Debug + Send + Sync {
     /// The names of the N numbers; `None` for one that these settings do not use, which then reads as 0.
     ///
     /// ```
-    /// use tealight::optim::{RmsPropRule, Rule};
+    /// use tealight::optim::{RmsPropRule, UpdateRule};
     /// assert_eq!(RmsPropRule::default().memory(), [Some("square_avg"), None, None]);
     /// ```
     fn memory(&self) -> [Option<&'static str>; N];
@@ -97,7 +97,7 @@ pub trait Rule<const N: usize>: Clone + Debug + Send + Sync {
     /// What the memory holds before the first step: 0 if nothing is said.
     ///
     /// ```
-    /// use tealight::optim::{AdagradRule, Rule};
+    /// use tealight::optim::{AdagradRule, UpdateRule};
     /// assert_eq!(AdagradRule::default().start(), 0.0);
     /// ```
     fn start(&self) -> f64 {
@@ -107,7 +107,7 @@ pub trait Rule<const N: usize>: Clone + Debug + Send + Sync {
     /// A number that a parameter carries from step to step (from 1 on), such as a product of what changes with the step.
     ///
     /// ```
-    /// use tealight::optim::{NAdamRule, Rule};
+    /// use tealight::optim::{NAdamRule, UpdateRule};
     /// // Nearly half of β₁ = 0.9 in the first step.
     /// assert!((NAdamRule::default().carry(1, 1.0) - 0.45).abs() < 1e-3);
     /// ```
@@ -119,13 +119,13 @@ pub trait Rule<const N: usize>: Clone + Debug + Send + Sync {
     /// The formula for one step.
     ///
     /// ```
-    /// use tealight::optim::{LionRule, Moment, Rule};
+    /// use tealight::optim::{LionRule, StepInfo, UpdateRule};
     /// let rule = LionRule::default();
-    /// let update = rule.formula::<f64>(Moment { rate: 0.25, step: 1, carried: 1.0 });
+    /// let update = rule.formula::<f64>(StepInfo { rate: 0.25, step: 1, carried: 1.0 });
     /// let (value, _) = update(1.0, -30.0, [0.0]);
     /// assert_eq!(value, 1.25); // against the gradient, by the rate
     /// ```
-    fn formula<T: Real + Send + Sync>(&self, at: Moment) -> impl Update<T, N>;
+    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, N>;
 }
 
 /// 1 − βⁿ

@@ -10,8 +10,8 @@
 //! # Source
 //! H. Robbins and S. Monro 1951; momentum as in PyTorch.
 
-use super::rule::{Moment, Rule, Update, each};
-use super::{Descent, fraction, not_negative};
+use super::rule::{StepInfo, Update, UpdateRule, each};
+use super::{FirstOrder, fraction, not_negative};
 use crate::error::{Error, Result};
 use crate::formula::Real;
 
@@ -28,13 +28,13 @@ use crate::formula::Real;
 /// let x = Tensor::new(&[[1.0_f32], [2.0]], &Device::Cpu)?;
 /// let target = Tensor::new(&[[5.0_f32], [8.0]], &Device::Cpu)?; // 3x + 2
 /// for _ in 0..400 {
-///     let loss = Mean(L2).loss(&model.forward(&x, &mut Pass::eval())?, &target)?;
+///     let loss = Mean(L2).loss(&model.forward(&x, &mut ForwardContext::eval())?, &target)?;
 ///     optimizer.step(&loss.backward()?)?;
 /// }
 /// assert!((model.weight.get().to_scalar::<f32>()? - 3.0).abs() < 1e-2);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-pub type Sgd = Descent<SgdRule, 1>;
+pub type Sgd = FirstOrder<SgdRule, 1>;
 
 /// The settings of [`Sgd`].
 ///
@@ -155,14 +155,14 @@ impl Sgd {
     }
 }
 
-impl Rule<1> for SgdRule {
+impl UpdateRule<1> for SgdRule {
     const NAME: &'static str = "Sgd";
 
     fn memory(&self) -> [Option<&'static str>; 1] {
         [(self.momentum > 0.0).then_some("momentum_buffer")]
     }
 
-    fn formula<T: Real + Send + Sync>(&self, at: Moment) -> impl Update<T, 1> {
+    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 1> {
         // The first push is the gradient itself.
         let (keep, add) = if at.step > 1 { (self.momentum, 1.0 - self.dampening) } else { (0.0, 1.0) };
         let (keep, add) = (T::constant(keep), T::constant(add));

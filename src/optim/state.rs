@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, WithDType};
 
-use super::descent::{Descent, Memory, Numbers, numbers};
+use super::first_order::{FirstOrder, Memory, Numbers, numbers};
 use super::not_negative;
-use super::rule::Rule;
+use super::rule::UpdateRule;
 use crate::autograd::Tensor;
 use crate::autograd::array::elements;
 use crate::error::{Error, Result};
@@ -97,7 +97,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl<R: Rule<N>, const N: usize> Descent<R, N> {
+impl<R: UpdateRule<N>, const N: usize> FirstOrder<R, N> {
     pub(super) fn saved(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut writer = Writer::default();
         writer.number(RATE.into(), self.rate)?;

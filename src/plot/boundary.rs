@@ -11,7 +11,7 @@ use super::plane::{Key, Labels, Plane};
 use super::{COLORS, Rgb, WHITE};
 use crate::autograd::array::numbers;
 use crate::autograd::{Tensor, no_grad};
-use crate::data::Labelled;
+use crate::data::LabeledDataset;
 use crate::error::{Error, Result};
 use crate::metrics::decided;
 
@@ -28,10 +28,10 @@ const BLOCK: f32 = 2.0;
 /// Examples that are not (n, 2), none at all, or not finite; a prediction of another shape; a file that cannot be written.
 ///
 /// ```
-/// use tealight::data::Labelled;
+/// use tealight::data::LabeledDataset;
 /// use tealight::prelude::*;
 /// let path = std::env::temp_dir().join("tealight-doc-boundary.svg");
-/// let points = Labelled {
+/// let points = LabeledDataset {
 ///     inputs: Tensor::new(&[[0_f32, 0.0], [1.0, 1.0]], &Device::Cpu)?,
 ///     targets: Tensor::new(&[0_u32, 1], &Device::Cpu)?,
 ///     names: vec!["near".into(), "far".into()],
@@ -47,13 +47,17 @@ const BLOCK: f32 = 2.0;
 pub fn boundary(
     path: impl AsRef<Path>,
     title: &str,
-    examples: &Labelled,
+    examples: &LabeledDataset,
     predict: impl Fn(&Tensor) -> Result<Tensor>,
 ) -> Result<()> {
     drawn(title, examples, predict)?.save(path)
 }
 
-fn drawn(title: &str, examples: &Labelled, predict: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Drawing> {
+fn drawn(
+    title: &str,
+    examples: &LabeledDataset,
+    predict: impl Fn(&Tensor) -> Result<Tensor>,
+) -> Result<Drawing> {
     let [n, 2] = *examples.inputs.dims() else {
         return Err(Error::shape("boundary", "examples (n, 2)", &[examples.inputs.dims()]));
     };
@@ -115,9 +119,9 @@ fn color(class: u32) -> Rgb {
 mod tests {
     use super::*;
 
-    fn examples(inputs: Tensor, targets: &[u32]) -> Result<Labelled> {
+    fn examples(inputs: Tensor, targets: &[u32]) -> Result<LabeledDataset> {
         let targets = Tensor::new(targets, &Device::Cpu)?;
-        Ok(Labelled { inputs, targets, names: vec!["left".into(), "right".into()], features: vec![] })
+        Ok(LabeledDataset { inputs, targets, names: vec!["left".into(), "right".into()], features: vec![] })
     }
 
     #[test]

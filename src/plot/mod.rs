@@ -30,7 +30,7 @@ pub use curve::{Axes, curve, curve_on};
 pub use grid::grid;
 pub use heat::heat;
 pub use histogram::histogram;
-pub use predictions::{mistakes, predictions, weights};
+pub use predictions::{misclassified, predictions, weights};
 pub use ranking::{calibration, roc};
 pub use report::{Curves, Report, report};
 

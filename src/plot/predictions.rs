@@ -10,7 +10,7 @@ use super::grid::{Caption, lay_out, tiles};
 use super::heat::{color, largest};
 use crate::autograd::Tensor;
 use crate::autograd::array::numbers;
-use crate::data::Labelled;
+use crate::data::LabeledDataset;
 use crate::error::{Error, Result};
 use crate::metrics::decided;
 
@@ -40,7 +40,12 @@ const WRONG: Rgb = [200, 30, 30];
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-pub fn predictions(path: impl AsRef<Path>, title: &str, images: &Labelled, predicted: &Tensor) -> Result<()> {
+pub fn predictions(
+    path: impl AsRef<Path>,
+    title: &str,
+    images: &LabeledDataset,
+    predicted: &Tensor,
+) -> Result<()> {
     let classes = decided("predictions", predicted, &images.targets, None)?;
     let tiles = tiles(&images.inputs)?;
     if tiles.0 != classes.predicted.len() {
@@ -78,13 +83,13 @@ const MISTAKES: usize = 100;
 /// use tealight::prelude::*;
 /// let path = std::env::temp_dir().join("tealight-doc-mistakes.svg");
 /// let digits = tealight::data::digits()?.select(&[0, 1, 2, 3])?;
-/// tealight::plot::mistakes(&path, &digits, &Tensor::new(&[0u32, 1, 2, 5], &Device::Cpu)?)?;
+/// tealight::plot::misclassified(&path, &digits, &Tensor::new(&[0u32, 1, 2, 5], &Device::Cpu)?)?;
 /// let picture = std::fs::read_to_string(&path).unwrap();
 /// assert!(picture.contains(">1 of 4 are wrong</text>") && picture.contains(">is 3</text>"));
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-pub fn mistakes(path: impl AsRef<Path>, images: &Labelled, predicted: &Tensor) -> Result<()> {
+pub fn misclassified(path: impl AsRef<Path>, images: &LabeledDataset, predicted: &Tensor) -> Result<()> {
     let classes = decided("mistakes", predicted, &images.targets, None)?;
     let pairs = classes.predicted.iter().zip(&classes.targets).enumerate();
     let wrong: Vec<usize> = pairs.filter(|(_, (said, is))| said != is).map(|(i, _)| i).collect();
@@ -185,8 +190,8 @@ mod tests {
         let path = directory.path().join("a.svg");
         let all = crate::data::digits()?;
         let digits = all.select(&(0..200).collect::<Vec<_>>())?;
-        let drawn = |images: &Labelled, predicted: &Tensor| -> Result<String> {
-            mistakes(&path, images, predicted)?;
+        let drawn = |images: &LabeledDataset, predicted: &Tensor| -> Result<String> {
+            misclassified(&path, images, predicted)?;
             Ok(std::fs::read_to_string(&path).unwrap())
         };
         assert!(drawn(&digits, &digits.targets)?.contains("0 of 200 are wrong"));
@@ -197,8 +202,8 @@ mod tests {
         assert!(text.contains(&format!("{others} of 200 are wrong, the first 100")));
         // Probabilities of one class.
         let half = Tensor::full(0.6_f32, (200, 1), &Device::Cpu)?;
-        assert!(drawn(&digits.against_rest(3)?, &half)?.contains("of 200 are wrong"));
-        assert!(mistakes(&path, &digits, &zeros.narrow(0, 0, 3)?).is_err());
+        assert!(drawn(&digits.one_vs_rest(3)?, &half)?.contains("of 200 are wrong"));
+        assert!(misclassified(&path, &digits, &zeros.narrow(0, 0, 3)?).is_err());
         Ok(())
     }
 

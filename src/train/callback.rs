@@ -15,13 +15,13 @@ use crate::optim::Optimizer;
 ///
 /// ```
 /// use tealight::prelude::*;
-/// use tealight::train::{Callback, Run, Trainer};
+/// use tealight::train::{Callback, CallbackContext, Trainer};
 ///
 /// /// Stops when the loss of a step is small.
 /// struct GoodEnough(f64);
 ///
 /// impl Callback for GoodEnough {
-///     fn step(&mut self, run: &mut Run) -> Result<()> {
+///     fn step(&mut self, run: &mut CallbackContext) -> Result<()> {
 ///         if run.loss < self.0 {
 ///             run.stop();
 ///         }
@@ -35,7 +35,7 @@ use crate::optim::Optimizer;
 ///     .epochs(1000)
 ///     .silent()
 ///     .callback(GoodEnough(1e-3))
-///     .callback(|run: &mut Run| {
+///     .callback(|run: &mut CallbackContext| {
 ///         println!("epoch {}: {}", run.epoch, run.history.last("loss")?);
 ///         Ok(())
 ///     });
@@ -50,10 +50,10 @@ pub trait Callback {
     ///
     /// ```
     /// use tealight::prelude::*;
-    /// use tealight::train::{Callback, Run};
+    /// use tealight::train::{Callback, CallbackContext};
     /// struct Tenth;
     /// impl Callback for Tenth {
-    ///     fn begin(&mut self, run: &mut Run) -> Result<()> {
+    ///     fn begin(&mut self, run: &mut CallbackContext) -> Result<()> {
     ///         run.optimizer.set_learning_rate(run.optimizer.learning_rate() / 10.0)
     ///     }
     /// }
@@ -64,7 +64,7 @@ pub trait Callback {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "on_train_begin")]
-    fn begin(&mut self, _: &mut Run) -> Result<()> {
+    fn begin(&mut self, _: &mut CallbackContext) -> Result<()> {
         Ok(())
     }
 
@@ -75,10 +75,10 @@ pub trait Callback {
     ///
     /// ```
     /// use tealight::prelude::*;
-    /// use tealight::train::{Callback, Run};
+    /// use tealight::train::{Callback, CallbackContext};
     /// struct AtMost(u64);
     /// impl Callback for AtMost {
-    ///     fn step(&mut self, run: &mut Run) -> Result<()> {
+    ///     fn step(&mut self, run: &mut CallbackContext) -> Result<()> {
     ///         if run.step >= self.0 {
     ///             let got = run.step.to_string();
     ///             return Err(Error::Argument { op: "AtMost", expected: "fewer steps".into(), got });
@@ -94,7 +94,7 @@ pub trait Callback {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "on_train_batch_end")]
-    fn step(&mut self, _: &mut Run) -> Result<()> {
+    fn step(&mut self, _: &mut CallbackContext) -> Result<()> {
         Ok(())
     }
 
@@ -105,10 +105,10 @@ pub trait Callback {
     ///
     /// ```
     /// use tealight::prelude::*;
-    /// use tealight::train::{Callback, Run};
+    /// use tealight::train::{Callback, CallbackContext};
     /// struct Perfect;
     /// impl Callback for Perfect {
-    ///     fn epoch(&mut self, run: &mut Run) -> Result<()> {
+    ///     fn epoch(&mut self, run: &mut CallbackContext) -> Result<()> {
     ///         if run.score("valid_loss")? == 0.0 {
     ///             run.stop();
     ///         }
@@ -123,7 +123,7 @@ pub trait Callback {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "on_epoch_end")]
-    fn epoch(&mut self, _: &mut Run) -> Result<()> {
+    fn epoch(&mut self, _: &mut CallbackContext) -> Result<()> {
         Ok(())
     }
 
@@ -134,10 +134,10 @@ pub trait Callback {
     ///
     /// ```
     /// use tealight::prelude::*;
-    /// use tealight::train::{Callback, Run};
+    /// use tealight::train::{Callback, CallbackContext};
     /// struct Steps<'a>(&'a mut u64);
     /// impl Callback for Steps<'_> {
-    ///     fn end(&mut self, run: &mut Run) -> Result<()> {
+    ///     fn end(&mut self, run: &mut CallbackContext) -> Result<()> {
     ///         *self.0 = run.step;
     ///         Ok(())
     ///     }
@@ -150,7 +150,7 @@ pub trait Callback {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "on_train_end")]
-    fn end(&mut self, _: &mut Run) -> Result<()> {
+    fn end(&mut self, _: &mut CallbackContext) -> Result<()> {
         Ok(())
     }
 
@@ -207,8 +207,8 @@ pub trait Callback {
     }
 }
 
-impl<F: FnMut(&mut Run) -> Result<()>> Callback for F {
-    fn epoch(&mut self, run: &mut Run) -> Result<()> {
+impl<F: FnMut(&mut CallbackContext) -> Result<()>> Callback for F {
+    fn epoch(&mut self, run: &mut CallbackContext) -> Result<()> {
         self(run)
     }
 }
@@ -216,8 +216,8 @@ impl<F: FnMut(&mut Run) -> Result<()>> Callback for F {
 /// A closure that is called after each step.
 pub(super) struct EachStep<F>(pub(super) F);
 
-impl<F: FnMut(&mut Run) -> Result<()>> Callback for EachStep<F> {
-    fn step(&mut self, run: &mut Run) -> Result<()> {
+impl<F: FnMut(&mut CallbackContext) -> Result<()>> Callback for EachStep<F> {
+    fn step(&mut self, run: &mut CallbackContext) -> Result<()> {
         (self.0)(run)
     }
 }
@@ -226,15 +226,15 @@ impl<F: FnMut(&mut Run) -> Result<()>> Callback for EachStep<F> {
 ///
 /// ```
 /// use tealight::prelude::*;
-/// use tealight::train::Run;
-/// let halve = |run: &mut Run| run.optimizer.set_learning_rate(run.optimizer.learning_rate() / 2.0);
+/// use tealight::train::CallbackContext;
+/// let halve = |run: &mut CallbackContext| run.optimizer.set_learning_rate(run.optimizer.learning_rate() / 2.0);
 /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
 /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
 /// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.4)?).epochs(3).silent().callback(halve);
 /// assert_eq!(trainer.fit(&x, None)?.curve("rate"), [(1.0, 0.4), (2.0, 0.2), (3.0, 0.1)]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-pub struct Run<'a> {
+pub struct CallbackContext<'a> {
     /// The model.
     pub model: &'a dyn Layer,
     /// The optimizer: its learning rate may be changed, if no schedule sets it.
@@ -247,25 +247,25 @@ pub struct Run<'a> {
     pub loss: f64,
     /// What was measured, epoch by epoch.
     pub history: &'a History,
-    pub(super) wishes: &'a mut Wishes,
+    pub(super) wishes: &'a mut Requests,
 }
 
 /// What callbacks want to be done when all of them were called.
 #[derive(Debug, Default)]
-pub(super) struct Wishes {
+pub(super) struct Requests {
     pub(super) stop: bool,
     pub(super) saves: Vec<PathBuf>,
 }
 
-impl Run<'_> {
+impl CallbackContext<'_> {
     /// No further step is taken. A training that stops within an epoch has no entry for it in its history.
     ///
     /// ```
     /// use tealight::prelude::*;
-    /// use tealight::train::Run;
+    /// use tealight::train::CallbackContext;
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let stop = |run: &mut Run| {
+    /// let stop = |run: &mut CallbackContext| {
     ///     if run.step == 6 {
     ///         run.stop();
     ///     }
@@ -287,17 +287,17 @@ impl Run<'_> {
     /// ```
     /// use tealight::io::Checkpoint;
     /// use tealight::prelude::*;
-    /// use tealight::train::Run;
+    /// use tealight::train::CallbackContext;
     /// let file = std::env::temp_dir().join("tealight-doc-run-save.safetensors");
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let save = |run: &mut Run| {
+    /// let save = |run: &mut CallbackContext| {
     ///     run.save(&file);
     ///     Ok(())
     /// };
     /// let sgd = Sgd::new(model.parameters(), 0.1)?;
     /// Trainer::new(&model, Mean(L2), sgd).epochs(2).silent().each_epoch(save).fit(&x, None)?;
-    /// assert_eq!(Checkpoint::read(&file)?.said::<u64>("epoch")?, 2);
+    /// assert_eq!(Checkpoint::read(&file)?.meta::<u64>("epoch")?, 2);
     /// # std::fs::remove_file(file).ok();
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -312,10 +312,10 @@ impl Run<'_> {
     ///
     /// ```
     /// use tealight::prelude::*;
-    /// use tealight::train::Run;
+    /// use tealight::train::CallbackContext;
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let ask = |run: &mut Run| run.score("valid_loss").map(|loss| println!("{loss}"));
+    /// let ask = |run: &mut CallbackContext| run.score("valid_loss").map(|loss| println!("{loss}"));
     /// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).silent().callback(ask);
     /// assert!(trainer.fit(&x, Some(&x)).is_ok());
     /// let error = trainer.fit(&x, None).unwrap_err().to_string();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::callback::{Better, Callback, Run, number, to_tensor};
+use super::callback::{Better, Callback, CallbackContext, number, to_tensor};
 use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::file::{advice, file_error};
@@ -98,19 +98,19 @@ impl Checkpoints {
     /// ```
     /// use tealight::io::Checkpoint;
     /// use tealight::prelude::*;
-    /// use tealight::train::{Checkpoints, Run};
+    /// use tealight::train::{Checkpoints, CallbackContext};
     /// let dir = std::env::temp_dir().join("tealight-doc-checkpoints-steps");
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// let (sgd, files) = (Sgd::new(model.parameters(), 0.1)?, Checkpoints::new(&dir)?.every_steps(2));
-    /// let stop = |run: &mut Run| {
+    /// let stop = |run: &mut CallbackContext| {
     ///     if run.step == 5 {
     ///         run.stop(); // of eight
     ///     }
     ///     Ok(())
     /// };
     /// Trainer::new(&model, Mean(L2), sgd).batch_size(1).silent().callback(files).each_step(stop).fit(&x, None)?;
-    /// assert_eq!(Checkpoint::read(dir.join("last.safetensors"))?.said::<u64>("step")?, 4);
+    /// assert_eq!(Checkpoint::read(dir.join("last.safetensors"))?.meta::<u64>("step")?, 4);
     /// # std::fs::remove_dir_all(dir).ok();
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -132,7 +132,7 @@ impl Checkpoints {
     /// let model = Linear { weight: Parameter::new(x.clone()), bias: None }; // y = x: the loss is 0 from the start
     /// let (sgd, files) = (Sgd::new(model.parameters(), 0.1)?, Checkpoints::new(&dir)?.best("loss"));
     /// Trainer::new(&model, Mean(L2), sgd).epochs(3).silent().callback(files).fit(&x, None)?;
-    /// assert_eq!(Checkpoint::read(dir.join("best.safetensors"))?.said::<u64>("epoch")?, 1);
+    /// assert_eq!(Checkpoint::read(dir.join("best.safetensors"))?.meta::<u64>("epoch")?, 1);
     /// # std::fs::remove_dir_all(dir).ok();
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -157,7 +157,7 @@ impl Checkpoints {
     /// let (sgd, files) = (Sgd::new(model.parameters(), 1.0)?, Checkpoints::new(&dir)?.best_is_largest("accuracy"));
     /// let mut trainer = Trainer::new(&model, CrossEntropy, sgd).epochs(5).silent().metric(Accuracy::new()).callback(files);
     /// assert_eq!(trainer.fit(&data, None)?.curve("accuracy")[..3], [(1.0, 0.0), (2.0, 1.0), (3.0, 1.0)]);
-    /// assert_eq!(Checkpoint::read(dir.join("best.safetensors"))?.said::<u64>("epoch")?, 2);
+    /// assert_eq!(Checkpoint::read(dir.join("best.safetensors"))?.meta::<u64>("epoch")?, 2);
     /// # std::fs::remove_dir_all(dir).ok();
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -173,21 +173,21 @@ impl Checkpoints {
 }
 
 impl Callback for Checkpoints {
-    fn begin(&mut self, run: &mut Run) -> Result<()> {
+    fn begin(&mut self, run: &mut CallbackContext) -> Result<()> {
         if run.history.is_empty() {
             self.record = f64::NAN;
         }
         Ok(())
     }
 
-    fn step(&mut self, run: &mut Run) -> Result<()> {
+    fn step(&mut self, run: &mut CallbackContext) -> Result<()> {
         if self.steps.is_some_and(|steps| run.step.is_multiple_of(steps)) {
             run.save(self.file("last"));
         }
         Ok(())
     }
 
-    fn epoch(&mut self, run: &mut Run) -> Result<()> {
+    fn epoch(&mut self, run: &mut CallbackContext) -> Result<()> {
         if let Some((name, better)) = &self.best {
             let score = run.score(name)?;
             if better.than(score, self.record) {

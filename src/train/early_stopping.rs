@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::callback::{Better, Callback, Run, number, to_tensor};
+use super::callback::{Better, Callback, CallbackContext, number, to_tensor};
 use crate::autograd::{Tensor, named};
 use crate::error::{Error, Result};
 
@@ -99,7 +99,7 @@ impl EarlyStopping {
 }
 
 impl Callback for EarlyStopping {
-    fn begin(&mut self, run: &mut Run) -> Result<()> {
+    fn begin(&mut self, run: &mut CallbackContext) -> Result<()> {
         if run.history.is_empty() {
             (self.best, self.bad, self.weights) = (f64::NAN, 0, BTreeMap::new());
         }
@@ -109,7 +109,7 @@ impl Callback for EarlyStopping {
         Ok(())
     }
 
-    fn epoch(&mut self, run: &mut Run) -> Result<()> {
+    fn epoch(&mut self, run: &mut CallbackContext) -> Result<()> {
         let score = run.score(&self.score)?;
         if self.better.than(score, self.best) {
             (self.best, self.bad) = (score, 0);
@@ -123,7 +123,7 @@ impl Callback for EarlyStopping {
         Ok(())
     }
 
-    fn end(&mut self, run: &mut Run) -> Result<()> {
+    fn end(&mut self, run: &mut CallbackContext) -> Result<()> {
         for (name, held) in run.model.state() {
             if let Some(best) = self.weights.get(&name) {
                 held.set(best)?;

@@ -229,10 +229,10 @@ impl History {
     ///
     /// ```
     /// use tealight::prelude::*;
-    /// use tealight::train::Run;
+    /// use tealight::train::CallbackContext;
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let stop = |run: &mut Run| {
+    /// let stop = |run: &mut CallbackContext| {
     ///     run.stop();
     ///     Ok(())
     /// };

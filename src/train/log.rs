@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::callback::{Callback, Run};
+use super::callback::{Callback, CallbackContext};
 use super::{History, Record};
 use crate::error::Result;
 use crate::file::unwritable;
@@ -144,13 +144,13 @@ fn json_string(text: &str) -> String {
 }
 
 impl Callback for Log {
-    fn begin(&mut self, run: &mut Run) -> Result<()> {
+    fn begin(&mut self, run: &mut CallbackContext) -> Result<()> {
         let file = File::create(&self.path).map_err(|error| unwritable(&self.path, &error))?;
         (self.file, self.written) = (Some(file), 0);
         self.write(run.history)
     }
 
-    fn epoch(&mut self, run: &mut Run) -> Result<()> {
+    fn epoch(&mut self, run: &mut CallbackContext) -> Result<()> {
         self.write(run.history)
     }
 }

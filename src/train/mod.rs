@@ -42,13 +42,13 @@ mod tests;
 mod trainer;
 
 pub use batches::Batches;
-pub use callback::{Callback, Run};
+pub use callback::{Callback, CallbackContext};
 pub use checkpoints::Checkpoints;
 pub use early_stopping::EarlyStopping;
 pub use history::{History, Record, Scores};
 pub use log::Log;
 pub use plateau::OnPlateau;
 pub use progress::Progress;
-pub use rate::RateRange;
+pub use rate::LrFinder;
 pub use tensor_board::TensorBoard;
 pub use trainer::Trainer;

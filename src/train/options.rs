@@ -3,7 +3,7 @@
 use std::any::type_name;
 
 use super::Trainer;
-use super::callback::{Callback, EachStep, Run};
+use super::callback::{Callback, CallbackContext, EachStep};
 use crate::error::Result;
 use crate::metrics::Metric;
 use crate::optim::schedule::Schedule;
@@ -167,10 +167,10 @@ impl<'a> Trainer<'a> {
     ///
     /// ```
     /// use tealight::prelude::*;
-    /// use tealight::train::Run;
+    /// use tealight::train::CallbackContext;
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let two_are_enough = |run: &mut Run| {
+    /// let two_are_enough = |run: &mut CallbackContext| {
     ///     if run.epoch == 2 {
     ///         run.stop();
     ///     }
@@ -191,11 +191,11 @@ impl<'a> Trainer<'a> {
     ///
     /// ```
     /// use tealight::prelude::*;
-    /// use tealight::train::Run;
+    /// use tealight::train::CallbackContext;
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// let mut losses = Vec::new();
-    /// let note = |run: &mut Run| {
+    /// let note = |run: &mut CallbackContext| {
     ///     losses.push(run.score("loss")?);
     ///     Ok(())
     /// };
@@ -205,7 +205,7 @@ impl<'a> Trainer<'a> {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[must_use]
-    pub fn each_epoch(self, f: impl FnMut(&mut Run) -> Result<()> + 'a) -> Self {
+    pub fn each_epoch(self, f: impl FnMut(&mut CallbackContext) -> Result<()> + 'a) -> Self {
         self.callback(f)
     }
 
@@ -213,11 +213,11 @@ impl<'a> Trainer<'a> {
     ///
     /// ```
     /// use tealight::prelude::*;
-    /// use tealight::train::Run;
+    /// use tealight::train::CallbackContext;
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// let mut steps = Vec::new();
-    /// let note = |run: &mut Run| {
+    /// let note = |run: &mut CallbackContext| {
     ///     steps.push(run.step);
     ///     Ok(())
     /// };
@@ -227,7 +227,7 @@ impl<'a> Trainer<'a> {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[must_use]
-    pub fn each_step(self, f: impl FnMut(&mut Run) -> Result<()> + 'a) -> Self {
+    pub fn each_step(self, f: impl FnMut(&mut CallbackContext) -> Result<()> + 'a) -> Self {
         self.callback(EachStep(f))
     }
 }

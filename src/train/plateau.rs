@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::callback::{Callback, Run};
+use super::callback::{Callback, CallbackContext};
 use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::optim::schedule::Plateau;
@@ -50,11 +50,11 @@ impl OnPlateau {
 }
 
 impl Callback for OnPlateau {
-    fn begin(&mut self, run: &mut Run) -> Result<()> {
+    fn begin(&mut self, run: &mut CallbackContext) -> Result<()> {
         run.optimizer.set_learning_rate(self.plateau.rate())
     }
 
-    fn epoch(&mut self, run: &mut Run) -> Result<()> {
+    fn epoch(&mut self, run: &mut CallbackContext) -> Result<()> {
         let rate = self.plateau.observe(run.score(&self.score)?);
         run.optimizer.set_learning_rate(rate)
     }

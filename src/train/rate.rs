@@ -10,32 +10,32 @@ use super::Batches;
 use super::trainer::{State, Trainer};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
-use crate::layer::Held;
+use crate::layer::StateEntry;
 
 const KEPT: f64 = 0.9;
 
 /// A loss that is so many times the smallest one has left the range of useful rates.
 const TOO_MUCH: f64 = 4.0;
 
-/// The losses at rates that grow: [`Trainer::rate_range`].
+/// The losses at rates that grow: [`Trainer::lr_find`].
 ///
 /// ```
 /// use tealight::prelude::*;
 /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
 /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
 /// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).silent();
-/// let range = trainer.rate_range(&x, 1e-4, 1e-2, 3)?;
+/// let range = trainer.lr_find(&x, 1e-4, 1e-2, 3)?;
 /// assert_eq!((range.losses.len(), range.losses[0].0), (3, 1e-4));
 /// assert!((range.losses[1].0 - 1e-3).abs() < 1e-12); // ten times as large at each step
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct RateRange {
+pub struct LrFinder {
     /// Pairs of a rate and the smoothed loss after the steps up to it, as [`plot::curve`](crate::plot::curve) takes them.
     pub losses: Vec<(f64, f64)>,
 }
 
-impl RateRange {
+impl LrFinder {
     /// A tenth of the rate at which the loss was least: there it still falls, and it is far from where it runs away. A good rate to
     /// train with, or the largest of a schedule.
     ///
@@ -43,10 +43,10 @@ impl RateRange {
     /// A loss that never falls.
     ///
     /// ```
-    /// use tealight::train::RateRange;
-    /// let range = RateRange { losses: vec![(0.01, 1.0), (0.1, 0.5), (1.0, 3.0)] };
+    /// use tealight::train::LrFinder;
+    /// let range = LrFinder { losses: vec![(0.01, 1.0), (0.1, 0.5), (1.0, 3.0)] };
     /// assert_eq!(range.suggestion()?, 0.01); // a tenth of 0.1, where the loss is 0.5
-    /// assert!(RateRange { losses: vec![(0.1, 1.0), (1.0, 2.0)] }.suggestion().is_err());
+    /// assert!(LrFinder { losses: vec![(0.1, 1.0), (1.0, 2.0)] }.suggestion().is_err());
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn suggestion(&self) -> Result<f64> {
@@ -55,7 +55,7 @@ impl RateRange {
             (Some(first), Some(least)) if least.1 < first.1 => Ok(least.0 / 10.0),
             _ => {
                 let expected = "a loss that falls at some rate: smaller ones, more steps";
-                Err(Error::argument("rate_range", expected, "none"))
+                Err(Error::argument("lr_find", expected, "none"))
             }
         }
     }
@@ -75,18 +75,17 @@ impl Trainer<'_> {
     /// let data = (x.clone(), x.sum_keepdim(1)?);
     /// let model = Linear::new(3, 1, &mut Rng::seed(2))?;
     /// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).silent();
-    /// let range = trainer.rate_range(&data, 1e-5, 10.0, 100)?;
+    /// let range = trainer.lr_find(&data, 1e-5, 10.0, 100)?;
     /// assert!((1e-3..1.0).contains(&range.suggestion()?));
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    #[doc(alias = "lr_find")]
-    pub fn rate_range(&mut self, data: &dyn Batches, from: f64, to: f64, steps: u64) -> Result<RateRange> {
+    pub fn lr_find(&mut self, data: &dyn Batches, from: f64, to: f64, steps: u64) -> Result<LrFinder> {
         if !(from > 0.0 && from < to && to.is_finite() && steps > 1) {
             let got = format!("{from}, {to} and {steps}");
-            return Err(Error::argument("rate_range", "0 < from < to and two steps or more", got));
+            return Err(Error::argument("lr_find", "0 < from < to and two steps or more", got));
         }
         let optimizer = self.optimizer.state()?;
-        let model: Vec<(Held, Tensor)> =
+        let model: Vec<(StateEntry, Tensor)> =
             self.model.state().into_iter().map(|(_, held)| (held.clone(), held.get())).collect();
         let schedule = self.schedule.take();
         let found = self.try_rates(data, from, to, steps);
@@ -96,10 +95,10 @@ impl Trainer<'_> {
         found
     }
 
-    fn try_rates(&mut self, data: &dyn Batches, from: f64, to: f64, steps: u64) -> Result<RateRange> {
+    fn try_rates(&mut self, data: &dyn Batches, from: f64, to: f64, steps: u64) -> Result<LrFinder> {
         let mut loader = data.batches(self.batch_size, Some(self.seed))?;
         if loader.is_empty() {
-            return Err(Error::argument("rate_range", "enough examples for a batch", loader.dataset().len()));
+            return Err(Error::argument("lr_find", "enough examples for a batch", loader.dataset().len()));
         }
         let mut batches = loader.epoch()?;
         let (mut state, mut losses) = (State::default(), Vec::new());
@@ -124,6 +123,6 @@ impl Trainer<'_> {
                 break;
             }
         }
-        Ok(RateRange { losses })
+        Ok(LrFinder { losses })
     }
 }

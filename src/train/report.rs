@@ -33,7 +33,7 @@ impl History {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn report(&self, path: impl AsRef<Path>) -> Result<()> {
-        report(path, &self.page())
+        report(path, &self.to_html())
     }
 
     /// What [`report`](History::report) writes, to be added to.
@@ -44,7 +44,7 @@ impl History {
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// let history = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).silent().fit(&x, None)?;
-    /// let mut page = history.page();
+    /// let mut page = history.to_html();
     /// page.settings.push(("data".into(), "eight ones".into()));
     /// let file = std::env::temp_dir().join("tealight-doc-page.html");
     /// report(&file, &page)?;
@@ -52,7 +52,7 @@ impl History {
     /// # std::fs::remove_file(file).ok();
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn page(&self) -> Report {
+    pub fn to_html(&self) -> Report {
         let mut names: Vec<&str> = Vec::new();
         for name in self.records.iter().flat_map(|record| record.scores.names()) {
             let name = name.strip_prefix("valid_").unwrap_or(name);

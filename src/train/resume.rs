@@ -35,20 +35,20 @@ impl Trainer<'_> {
     pub(super) fn save(&self, path: &Path, state: &State, position: Position) -> Result<()> {
         let mut checkpoint = Checkpoint::default();
         let model = self.model.state().into_iter().map(|(name, held)| (name, held.get()));
-        checkpoint.put("model", named(model));
-        checkpoint.put("optimizer", self.optimizer.state()?);
+        checkpoint.insert("model", named(model));
+        checkpoint.insert("optimizer", self.optimizer.state()?);
         for (i, callback) in self.callbacks.iter().enumerate() {
-            checkpoint.put(&format!("callback{i}"), callback.state()?);
+            checkpoint.insert(&format!("callback{i}"), callback.state()?);
         }
-        checkpoint.say("callbacks", self.callbacks.len());
-        checkpoint.say("seed", self.seed);
-        checkpoint.say("accumulate", self.accumulate);
-        checkpoint.say("position", position);
-        checkpoint.say("epoch", state.epoch);
-        checkpoint.say("step", state.step);
+        checkpoint.set_meta("callbacks", self.callbacks.len());
+        checkpoint.set_meta("seed", self.seed);
+        checkpoint.set_meta("accumulate", self.accumulate);
+        checkpoint.set_meta("position", position);
+        checkpoint.set_meta("epoch", state.epoch);
+        checkpoint.set_meta("step", state.step);
         // A number is written with all digits that it needs to be read again as the same.
-        checkpoint.say("loss_sum", state.sum);
-        checkpoint.say("examples", state.examples);
+        checkpoint.set_meta("loss_sum", state.sum);
+        checkpoint.set_meta("examples", state.examples);
         put_history(&mut checkpoint, state.history.records())?;
         checkpoint.write(path).map_err(|error| stopped(error, state.step))
     }
@@ -56,21 +56,21 @@ impl Trainer<'_> {
     /// What `fit` begins with: where the run was, with the loader there, or a new run.
     pub(super) fn begin(&mut self, loader: &mut DataLoader) -> Result<State> {
         let Some(checkpoint) = self.resumed.take() else { return Ok(State::default()) };
-        let saved: usize = checkpoint.said("callbacks")?;
+        let saved: usize = checkpoint.meta("callbacks")?;
         if saved != self.callbacks.len() {
             let expected = format!("a checkpoint with {} callbacks", self.callbacks.len());
             return Err(Error::argument("fit", expected, saved));
         }
-        loader.restore(checkpoint.said("position")?)?;
+        loader.restore(checkpoint.meta("position")?)?;
         for (i, callback) in self.callbacks.iter_mut().enumerate() {
             let place = format!("callback{i}");
-            callback.load_state(&checkpoint.part(&place)).map_err(|error| error.within(place))?;
+            callback.load_state(&checkpoint.tensors(&place)).map_err(|error| error.within(place))?;
         }
         Ok(State {
-            epoch: checkpoint.said("epoch")?,
-            step: checkpoint.said("step")?,
-            sum: checkpoint.said("loss_sum")?,
-            examples: checkpoint.said("examples")?,
+            epoch: checkpoint.meta("epoch")?,
+            step: checkpoint.meta("step")?,
+            sum: checkpoint.meta("loss_sum")?,
+            examples: checkpoint.meta("examples")?,
             history: history(&checkpoint)?,
         })
     }
@@ -105,14 +105,14 @@ impl Trainer<'_> {
         let checkpoint = Checkpoint::read(path)?;
         let own = [("seed", self.seed), ("accumulate", self.accumulate as u64)];
         for (name, own) in own {
-            let saved: u64 = checkpoint.said(name)?;
+            let saved: u64 = checkpoint.meta(name)?;
             if saved != own {
                 return Err(Error::argument("resume", format!("a checkpoint with {name} {own}"), saved));
             }
         }
         // All of the optimizer or nothing, and then all of the model or nothing.
         let before = self.optimizer.state()?;
-        self.optimizer.load_state(&checkpoint.part("optimizer"))?;
+        self.optimizer.load_state(&checkpoint.tensors("optimizer"))?;
         if let Err(error) = checkpoint.load(self.model) {
             self.optimizer.load_state(&before)?;
             return Err(error);
@@ -135,15 +135,15 @@ fn put_history(checkpoint: &mut Checkpoint, records: &[Record]) -> Result<()> {
         // A score that this epoch does not have is written as one that is not a number.
         table.extend(names.iter().map(|name| record.scores.get(name).unwrap_or(f64::NAN)));
     }
-    checkpoint.say("scores", names.join("\n"));
+    checkpoint.set_meta("scores", names.join("\n"));
     let table = Tensor::from_vec(table, (records.len(), COLUMNS.len() + names.len()), &Device::Cpu)?;
-    checkpoint.put("history", [("table".to_string(), table)].into());
+    checkpoint.insert("history", [("table".to_string(), table)].into());
     Ok(())
 }
 
 fn history(checkpoint: &Checkpoint) -> Result<History> {
-    let names: String = checkpoint.said("scores")?;
-    let table = checkpoint.part("history").remove("table");
+    let names: String = checkpoint.meta("scores")?;
+    let table = checkpoint.tensors("history").remove("table");
     let table = table.ok_or_else(|| Error::argument("resume", "a history in the checkpoint", "none"))?;
     let record = |row: Vec<f64>| match row.as_slice() {
         [epoch, step, seconds, values @ ..] if values.len() == names.lines().count() => {

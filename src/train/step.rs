@@ -6,10 +6,11 @@ use super::trainer::{State, Trainer};
 use crate::autograd::{Gradients, Tensor, no_grad};
 use crate::data::Epoch;
 use crate::error::{Error, Result};
-use crate::layer::Pass;
+use crate::layer::ForwardContext;
 use crate::ops::Rng;
 
-const FINITE: &str = "a loss that is finite (a smaller learning rate? autograd::anomaly finds the operation)";
+const FINITE: &str =
+    "a loss that is finite (a smaller learning rate? autograd::detect_anomaly finds the operation)";
 
 impl Trainer<'_> {
     /// One step of the optimizer.
@@ -22,8 +23,8 @@ impl Trainer<'_> {
         for (part, batch) in batches.by_ref().take(self.accumulate).enumerate() {
             let (inputs, targets) = batch?;
             let number = state.step.wrapping_mul(self.accumulate as u64).wrapping_add(part as u64);
-            let pass = Pass::train(self.rng(number));
-            let (loss, gradients) = self.gradients(&inputs, &targets, pass, &mut state.history.summary)?;
+            let ctx = ForwardContext::train(self.rng(number));
+            let (loss, gradients) = self.gradients(&inputs, &targets, ctx, &mut state.history.summary)?;
             let rows = inputs.dims().first().map_or(1, |&rows| rows as u64);
             sum += loss * rows as f64;
             examples += rows;
@@ -57,16 +58,16 @@ impl Trainer<'_> {
         &self,
         inputs: &Tensor,
         targets: &Tensor,
-        mut pass: Pass,
+        mut ctx: ForwardContext,
         summary: &mut String,
     ) -> Result<(f64, Gradients)> {
         let prediction = match summary.is_empty() {
             true => {
-                let (prediction, table) = pass.summarised(self.model, inputs)?;
+                let (prediction, table) = ctx.summarised(self.model, inputs)?;
                 *summary = table.to_string();
                 prediction
             }
-            false => self.model.forward(inputs, &mut pass)?,
+            false => self.model.forward(inputs, &mut ctx)?,
         };
         let loss = self.loss.loss(&prediction, targets)?;
         let value = scalar(&loss)?;

@@ -12,7 +12,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::callback::{Callback, Run};
+use super::callback::{Callback, CallbackContext};
 use crate::error::{Error, Result};
 use crate::file::protobuf::{field, float_field, varint_field};
 use crate::file::unwritable;
@@ -129,25 +129,25 @@ impl TensorBoard {
 }
 
 impl Callback for TensorBoard {
-    fn begin(&mut self, run: &mut Run) -> Result<()> {
+    fn begin(&mut self, run: &mut CallbackContext) -> Result<()> {
         self.open((run.step > 0).then_some(run.step))
     }
 
-    fn step(&mut self, run: &mut Run) -> Result<()> {
+    fn step(&mut self, run: &mut CallbackContext) -> Result<()> {
         if run.step.checked_rem(self.every) == Some(0) {
             self.waiting.extend(scalars(run.step, [("step_loss", run.loss)].into_iter()));
         }
         if self.waiting.len() > ENOUGH { self.flush() } else { Ok(()) }
     }
 
-    fn epoch(&mut self, run: &mut Run) -> Result<()> {
+    fn epoch(&mut self, run: &mut CallbackContext) -> Result<()> {
         if let Some(record) = run.history.records().last() {
             self.waiting.extend(scalars(run.step, record.scores.iter()));
         }
         self.flush()
     }
 
-    fn end(&mut self, _: &mut Run) -> Result<()> {
+    fn end(&mut self, _: &mut CallbackContext) -> Result<()> {
         self.flush()
     }
 }

@@ -15,7 +15,7 @@ fn data(n: usize) -> (Tensor, Tensor) {
 
 fn bits(model: &dyn Layer) -> Vec<u32> {
     let numbers =
-        |held: crate::layer::Held| held.get().to_dtype(DType::F32)?.flatten(0, -1)?.to_vec1::<f32>();
+        |held: crate::layer::StateEntry| held.get().to_dtype(DType::F32)?.flatten(0, -1)?.to_vec1::<f32>();
     model.state().into_iter().flat_map(|(_, held)| numbers(held).unwrap()).map(f32::to_bits).collect()
 }
 
@@ -48,7 +48,7 @@ fn it_is_the_bare_loop() -> Result<()> {
         for batch in loader.epoch()? {
             let (x, y) = batch?;
             optimizer.set_learning_rate(Cosine::new(12)?.times(0.1).rate(step))?;
-            let loss = Mean(BceWithLogits).loss(&bare.forward(&x, &mut Pass::eval())?, &y)?;
+            let loss = Mean(BceWithLogits).loss(&bare.forward(&x, &mut ForwardContext::eval())?, &y)?;
             let mut gradients = loss.backward()?;
             gradients.clip_norm(0.5, &bare.parameters())?;
             optimizer.step(&gradients)?;
@@ -144,12 +144,12 @@ fn the_history_says_how_it_was_made() -> Result<()> {
     assert_eq!(right as f64 / 40.0, history.last("valid_accuracy")?);
     #[cfg(feature = "plot")]
     {
-        let page = history.page();
+        let page = history.to_html();
         let titles: Vec<&str> = page.curves.iter().map(|curves| curves.title.as_str()).collect();
         assert_eq!(titles, ["Loss", "Learning rate", "Accuracy", "Macro f1"]);
         assert_eq!(page.curves[0].series.len(), 2);
         assert_eq!(page.metrics[1], ("Loss (validation)".to_string(), history.last("valid_loss")?));
-        assert!(History::default().page().curves.is_empty());
+        assert!(History::default().to_html().curves.is_empty());
     }
     Ok(())
 }
@@ -162,7 +162,7 @@ fn callbacks_are_called() -> Result<()> {
     let mut trainer = Trainer::new(&model, Mean(BceWithLogits), sgd(&model))
         .epochs(5)
         .silent()
-        .callback(|run: &mut Run| {
+        .callback(|run: &mut CallbackContext| {
             said.borrow_mut().push(format!("e{} {}", run.epoch, run.history.len()));
             Ok(())
         })
@@ -229,7 +229,7 @@ fn what_cannot_be_trained() -> Result<()> {
     let text = trainer.fit(&loader, None).unwrap_err().to_string();
     assert_eq!(
         text,
-        "step 9: fit: expected a loss that is finite (a smaller learning rate? autograd::anomaly finds the operation), got NaN"
+        "step 9: fit: expected a loss that is finite (a smaller learning rate? autograd::detect_anomaly finds the operation), got NaN"
     );
     assert_eq!(bits(&model), before);
     let empty = from_fn(0, |_| Err(Error::argument("f", "", "")));
@@ -239,7 +239,7 @@ fn what_cannot_be_trained() -> Result<()> {
     let (x, y) = data(10);
     let text = trainer.fit(&(x.clone(), y.i(0..9)?), None).unwrap_err().to_string();
     assert!(text.starts_with("TensorDataset: expected"), "{text}");
-    let each = crate::loss::Each(L2);
+    let each = crate::loss::Unreduced(L2);
     let mut trainer = Trainer::new(&model, each, sgd(&model)).silent();
     let text = trainer.fit(&(x.clone(), y.clone()), None).unwrap_err().to_string();
     assert_eq!(text, "step 1: fit: expected a loss that is one number: Mean(..), Sum(..), got [10, 1]");
@@ -345,7 +345,7 @@ fn a_checkpoint_of_something_else_is_refused() -> Result<()> {
         Ok(trainer.fit(data, None).unwrap_err().to_string())
     };
     assert_eq!(fit(base(&fresh), &train)?, "fit: expected a checkpoint with 0 callbacks, got 1");
-    let other = |_: &mut Run| Ok(());
+    let other = |_: &mut CallbackContext| Ok(());
     let text = fit(base(&fresh).callback(other), &train)?;
     assert_eq!(text, "callback0: best: in the state, but the callback has no such thing");
     let text = fit(base(&fresh).callback(Checkpoints::new(directory.path())?), &data(30))?;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::callback::{Callback, Run, Wishes};
+use super::callback::{Callback, CallbackContext, Requests};
 use super::history::Short;
 use super::step::scalar;
 use super::{Batches, History, Progress, Record, Scores};
@@ -37,7 +37,7 @@ use crate::optim::{Optimizer, distinct};
 ///     .clip_norm(1.0)
 ///     .silent()
 ///     .callback(EarlyStopping::new("valid_loss", 10));
-/// let data = |part: &tealight::data::Labelled| Ok::<_, Error>((scale.normalize(&part.inputs)?, part.targets.clone()));
+/// let data = |part: &tealight::data::LabeledDataset| Ok::<_, Error>((scale.normalize(&part.inputs)?, part.targets.clone()));
 /// let history = trainer.fit(&data(&train)?, Some(&data(&valid)?))?;
 /// assert!(history.last("valid_loss")? < 0.3);
 /// # }
@@ -146,7 +146,7 @@ impl<'a> Trainer<'a> {
             None => None,
         };
         let mut position = loader.position();
-        let mut wishes = Wishes::default();
+        let mut wishes = Requests::default();
         let mut progress = (!self.silent).then(|| {
             let steps = (loader.len().div_ceil(self.accumulate) as u64).saturating_mul(self.epochs);
             Progress::new(steps).after(state.step)
@@ -278,13 +278,13 @@ impl<'a> Trainer<'a> {
         &mut self,
         state: &State,
         loss: f64,
-        wishes: &mut Wishes,
-        mut what: impl FnMut(&mut dyn Callback, &mut Run) -> Result<()>,
+        wishes: &mut Requests,
+        mut what: impl FnMut(&mut dyn Callback, &mut CallbackContext) -> Result<()>,
     ) -> Result<()> {
         if self.callbacks.is_empty() {
             return Ok(());
         }
-        let mut run = Run {
+        let mut run = CallbackContext {
             model: self.model,
             optimizer: &mut *self.optimizer,
             epoch: state.epoch,

@@ -6,7 +6,7 @@ struct Scale {
 }
 
 impl Layer for Scale {
-    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
         x * &self.factor.get()
     }
 }

@@ -6,7 +6,7 @@ struct Add;
 
 impl Op<2> for Add {
     const NAME: &'static str = "add";
-    fn forward(&self, [a, b]: [&Array; 2], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [a, b]: [&Array; 2], _: &mut SaveContext) -> Result<Array> {
         Ok((a + b)?)
     }
     fn backward(&self, _: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {

@@ -12,8 +12,8 @@ use std::fs;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
-use tealight::data::image::{Color, MAX_BYTES, MAX_SIDE, Read};
-use tealight::data::{CsvOptions, CsvSchema, Labelled, Missing};
+use tealight::data::image::{Color, MAX_BYTES, MAX_SIDE, ReadOptions};
+use tealight::data::{CsvOptions, CsvSchema, LabeledDataset, Missing};
 use tealight::io::{Checkpoint, Load};
 use tealight::prelude::*;
 use tealight::train::{Checkpoints, EarlyStopping, Trainer};
@@ -108,9 +108,9 @@ pub fn image(bytes: &[u8]) {
     }
     same(&picture, &data::image::read(&path).unwrap());
     for (options, expected) in [
-        (Read::new().color(Color::Grey), 1),
-        (Read::new().color(Color::Rgb), 3),
-        (Read::new().without_alpha(), (channels - 1) | 1),
+        (ReadOptions::new().color(Color::Grey), 1),
+        (ReadOptions::new().color(Color::Rgb), 3),
+        (ReadOptions::new().without_alpha(), (channels - 1) | 1),
     ] {
         let other = data::image::from_bytes_with(&path, bytes, &options).unwrap();
         assert_eq!(other.dims(), [height, width, expected]);
@@ -171,7 +171,7 @@ pub fn csv(bytes: &[u8]) {
     }
 }
 
-fn table_is_whole(table: &Labelled) {
+fn table_is_whole(table: &LabeledDataset) {
     let n = table.targets.dims()[0];
     assert_eq!(table.inputs.dims(), [n, table.features.len()]);
     assert_eq!(table.len(), n);
@@ -330,7 +330,7 @@ pub fn checkpoint(bytes: &[u8]) {
         return;
     };
     for part in ["model", "optimizer", "history", "callback0"] {
-        read.part(part).values().for_each(|x| whole(x, bytes.len() * 8));
+        read.tensors(part).values().for_each(|x| whole(x, bytes.len() * 8));
     }
     match trainer.resume(&path) {
         // What comes of damaged numbers is all the same.

@@ -249,7 +249,7 @@ fn write_layers(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir.join("layers")).unwrap();
     for (name, layer, x) in layers(9)? {
         // Batches that a normalization remembers.
-        layer.forward(&x, &mut Pass::train(Rng::seed(1)))?;
+        layer.forward(&x, &mut ForwardContext::train(Rng::seed(1)))?;
         io::save(dir.join(format!("layers/{name}.safetensors")), &*layer)?;
         let y = layer.predict(&x)?;
         io::write_npz(

@@ -45,11 +45,11 @@ impl Formula<2> for Everything {
 /// The first half of the columns and the second, through [`Everything`].
 struct Formulas;
 impl Layer for Formulas {
-    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
         let halves = x.chunk(2, 1)?;
         ops::apply(Everything, [&halves[0], &halves[1]])
     }
-    tealight::parts!();
+    tealight::fields!();
 }
 
 /// A layer of a user's own, of tensor methods and two layers.
@@ -59,23 +59,23 @@ struct Own {
     norm: LayerNorm,
 }
 impl Layer for Own {
-    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
-        let y = pass.call("inner", &self.inner, x)?.tanh()?;
+    fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+        let y = ctx.call("inner", &self.inner, x)?.tanh()?;
         let y = ((&y * &self.scale.get())? + x.mean_keepdim(1)?)?;
         let y = (y.clamp(-0.9, 0.9)? / (x.sqr()?.sum_keepdim(1)? + 1.0)?)?;
-        Bell.apply(&pass.call("norm", &self.norm, &y)?)
+        Bell.apply(&ctx.call("norm", &self.norm, &y)?)
     }
-    tealight::parts!(inner, scale, norm);
+    tealight::fields!(inner, scale, norm);
 }
 
 /// Self-attention that looks back only.
 struct Causal(MultiHeadAttention);
 impl Layer for Causal {
-    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
-        Ok(self.0.attend(x, x, x, &AttentionMask::new().causal(), pass)?.0)
+    fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+        Ok(self.0.attend(x, x, x, &AttentionMask::new().causal(), ctx)?.0)
     }
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.layer("attention", &self.0);
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        fields.layer("attention", &self.0);
     }
 }
 
@@ -86,12 +86,12 @@ struct Reader {
     head: Linear,
 }
 impl Layer for Reader {
-    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
-        let y = pass.call("words", &self.words, x)?;
-        let y = pass.call("lstm", &self.lstm, &y)?.i((.., -1))?;
-        pass.call("head", &self.head, &y)
+    fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+        let y = ctx.call("words", &self.words, x)?;
+        let y = ctx.call("lstm", &self.lstm, &y)?.i((.., -1))?;
+        ctx.call("head", &self.head, &y)
     }
-    tealight::parts!(words, lstm, head);
+    tealight::fields!(words, lstm, head);
 }
 
 /// A class token in front of each sequence, whose parameter is repeated for the batch.
@@ -100,14 +100,14 @@ struct Token {
     block: TransformerEncoderLayer,
 }
 impl Layer for Token {
-    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
         let (n, d) = (x.dims()[0], x.dims()[2]);
         let class = self.class.get().broadcast_to((n, 1, d))?;
         let places = Tensor::arange(0f32, d as f32, &Device::Cpu)?.broadcast_to((n, 1, d))?;
         let all = Tensor::cat(&[(class + places)?, x.clone()], 1)?;
-        pass.call("block", &self.block, &all)?.i((.., 0))
+        ctx.call("block", &self.block, &all)?.i((.., 0))
     }
-    tealight::parts!(class, block);
+    tealight::fields!(class, block);
 }
 
 /// An operation of a user's own, which says itself what it is: x³.
@@ -115,8 +115,8 @@ impl Layer for Token {
 struct Cube;
 impl Op<1> for Cube {
     const NAME: &'static str = "cube";
-    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-        keep.input(0);
+    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
         Ok((x.sqr()? * x)?)
     }
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -206,7 +206,7 @@ fn lambda(
 fn used(case: Case) -> Result<Case> {
     let x = case.input(6, &mut Rng::seed(3))?;
     for _ in 0..5 {
-        case.model.forward(&((&x * 2.0)? + 0.5)?, &mut Pass::train(Rng::seed(4)))?;
+        case.model.forward(&((&x * 2.0)? + 0.5)?, &mut ForwardContext::train(Rng::seed(4)))?;
     }
     Ok(case)
 }

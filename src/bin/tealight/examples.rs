@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use tealight::data::image::{self, Color, Read};
-use tealight::data::{CsvOptions, CsvSchema, ImageFolder, Labelled, Missing, image_folder};
+use tealight::data::image::{self, Color, ReadOptions};
+use tealight::data::{CsvOptions, CsvSchema, ImageFolder, LabeledDataset, Missing, image_folder};
 use tealight::prelude::*;
 
 use super::failure::{Failure, Result, note, plain, said};
@@ -140,7 +140,7 @@ impl Inputs {
             let message = format!("expected a picture, got {got}");
             return Err(Error::File { path: path.into(), message });
         }
-        let picture = image::read_with(path, &Read::new().color(color))?;
+        let picture = image::read_with(path, &ReadOptions::new().color(color))?;
         channels_first(&image::to_float(&image::resize(&picture, size, size)?)?.unsqueeze(0)?)?.squeeze(0)
     }
 }
@@ -156,7 +156,7 @@ pub(super) fn channels_last(pictures: &Tensor) -> tealight::Result<Tensor> {
 }
 
 /// The pictures of a folder with a folder a class; what cannot be read is named.
-fn pictures(path: &Path, size: usize, color: Color) -> Result<Labelled> {
+fn pictures(path: &Path, size: usize, color: Color) -> Result<LabeledDataset> {
     let (found, errors) = image_folder(path, &ImageFolder::new(size, size).color(color))?;
     errors.iter().for_each(|error| note(&format!("skipped: {}", plain(error))));
     if !errors.is_empty() {

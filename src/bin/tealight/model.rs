@@ -110,28 +110,28 @@ impl Model {
     pub(super) fn write(&self, path: &Path) -> Result<()> {
         let Plan { kind, inputs, hidden, classes } = &self.plan;
         let mut file = Checkpoint::default();
-        file.say(NAME, VERSION);
-        file.say("kind", kind);
-        file.say("hidden", hidden.iter().map(usize::to_string).collect::<Vec<_>>().join(" "));
+        file.set_meta(NAME, VERSION);
+        file.set_meta("kind", kind);
+        file.set_meta("hidden", hidden.iter().map(usize::to_string).collect::<Vec<_>>().join(" "));
         match inputs {
             Inputs::Pictures { size, color } => {
-                file.say("size", size);
-                file.say("colour", if *color == Color::Grey { "grey" } else { "rgb" });
+                file.set_meta("size", size);
+                file.set_meta("colour", if *color == Color::Grey { "grey" } else { "rgb" });
             }
-            Inputs::Table(schema) => file.say("columns", schema),
+            Inputs::Table(schema) => file.set_meta("columns", schema),
         }
-        file.say("classes", classes.len());
-        classes.iter().enumerate().for_each(|(i, class)| file.say(&format!("class {i}"), class));
+        file.set_meta("classes", classes.len());
+        classes.iter().enumerate().for_each(|(i, class)| file.set_meta(&format!("class {i}"), class));
         let about = self.about.iter().enumerate();
-        about.for_each(|(i, (name, value))| file.say(&format!("about {i}"), format!("{name}\t{value}")));
-        file.put("model", self.net.state().into_iter().map(|(name, held)| (name, held.get())).collect());
+        about.for_each(|(i, (name, value))| file.set_meta(&format!("about {i}"), format!("{name}\t{value}")));
+        file.insert("model", self.net.state().into_iter().map(|(name, held)| (name, held.get())).collect());
         Ok(file.write(path)?)
     }
 
     pub(super) fn read(path: &Path) -> Result<Self> {
         let place = path.display();
         let file = Checkpoint::read(path)?;
-        match file.said::<u32>(NAME) {
+        match file.meta::<u32>(NAME) {
             Ok(VERSION) => {}
             Ok(version) => {
                 return said(format!("{place}: expected version {VERSION} of a model, got {version}"));
@@ -141,7 +141,7 @@ impl Model {
                 return said(format!("{place}: expected a model that `tealight train` wrote, got {got}"));
             }
         }
-        let word = |name: &str| file.said::<String>(name);
+        let word = |name: &str| file.meta::<String>(name);
         let refuse = |name: &str, got: &str| {
             said(format!("{place}: expected a readable {name:?} in its metadata, got {got:?}"))
         };
@@ -150,16 +150,16 @@ impl Model {
         // Beside a width of 0 another could be any number, and the file would have no weights for it.
         let hidden = hidden.ok().filter(|widths| !widths.contains(&0));
         let Some(hidden) = hidden else { return refuse("hidden", &word("hidden")?) };
-        let count: usize = file.said("classes")?;
+        let count: usize = file.meta("classes")?;
         if count == 0 {
             return refuse("classes", "0");
         }
         let classes =
             (0..count).map(|i| word(&format!("class {i}"))).collect::<tealight::Result<Vec<_>>>()?;
         let inputs = match word("columns") {
-            Ok(_) => Inputs::Table(Box::new(file.said("columns")?)),
+            Ok(_) => Inputs::Table(Box::new(file.meta("columns")?)),
             Err(_) => {
-                let size: usize = file.said("size")?;
+                let size: usize = file.meta("size")?;
                 let color = match word("colour")?.as_str() {
                     "grey" => Color::Grey,
                     "rgb" => Color::Rgb,
@@ -187,7 +187,7 @@ impl Plan {
     /// The model with the weights of a file.
     fn restore(&self, file: &Checkpoint, path: &Path) -> Result<Sequential> {
         let mut found: Vec<(usize, Vec<usize>)> = Vec::new();
-        for (name, tensor) in file.part("model") {
+        for (name, tensor) in file.tensors("model") {
             let number = name.strip_suffix(".weight").and_then(|number| number.parse().ok());
             if let (Some(number), [_, _]) = (number, tensor.dims()) {
                 found.push((number, tensor.dims().to_vec()));

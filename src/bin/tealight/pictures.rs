@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tealight::data::Labelled;
+use tealight::data::LabeledDataset;
 use tealight::metrics::{ConfusionMatrix, Metric, RocAuc};
 use tealight::plot;
 use tealight::prelude::*;
@@ -81,7 +81,7 @@ pub(super) fn write(
         names.push("roc.png");
     }
 
-    let mut page = history.page();
+    let mut page = history.to_html();
     page.title = format!("{}, {}", model.plan.kind, classes_in_short(classes));
     page.metrics = vec![
         ("Accuracy (validation)".into(), valid.accuracy()),
@@ -109,7 +109,7 @@ fn predictions(path: &Path, valid: &Judged) -> Result<()> {
     let rows: Vec<usize> = order.into_iter().map(|(_, row)| row).take(SHOWN).collect();
     let some = valid.examples.select(&rows)?;
     let predicted: Vec<u32> = rows.iter().filter_map(|&row| valid.predicted.get(row).copied()).collect();
-    let images = Labelled {
+    let images = LabeledDataset {
         inputs: channels_last(&some.inputs)?,
         targets: some.targets,
         names: some.classes,

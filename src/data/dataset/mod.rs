@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::Device;
 
-use super::Labelled;
+use super::LabeledDataset;
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
@@ -243,7 +243,7 @@ impl Dataset for TensorDataset {
     }
 }
 
-impl Dataset for Labelled {
+impl Dataset for LabeledDataset {
     fn len(&self) -> usize {
         self.len()
     }

@@ -10,10 +10,10 @@ use std::path::Path;
 use candle_core::Device;
 use rayon::prelude::*;
 
-pub use pictures::Pictures;
+pub use pictures::ImageFolderDataset;
 
-use super::Labelled;
-use super::image::{Color, Read, read_resized};
+use super::LabeledDataset;
+use super::image::{Color, ReadOptions, read_resized};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::file::file_error;
@@ -64,7 +64,7 @@ pub enum Unreadable {
     /// An error, when the file is reached.
     #[default]
     Error,
-    /// They are left out, and [`Pictures::skipped`] tells why. To know them, all files are decoded once when the directory is
+    /// They are left out, and [`ImageFolderDataset::skipped`] tells why. To know them, all files are decoded once when the directory is
     /// opened.
     Skip,
 }
@@ -188,7 +188,7 @@ impl ImageFolder {
     /// # std::fs::remove_dir_all(dir).ok();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn open(&self, directory: impl AsRef<Path>) -> Result<Pictures> {
+    pub fn open(&self, directory: impl AsRef<Path>) -> Result<ImageFolderDataset> {
         let directory = directory.as_ref();
         self.check()?;
         let (names, mut files, mut skipped) = listed(directory)?;
@@ -223,7 +223,7 @@ impl ImageFolder {
         if files.is_empty() {
             return Err(nothing(directory, &names, &skipped));
         }
-        Ok(Pictures { options: self.clone(), files: files.into(), names, skipped: skipped.into() })
+        Ok(ImageFolderDataset { options: self.clone(), files: files.into(), names, skipped: skipped.into() })
     }
 
     fn channels(&self) -> usize {
@@ -246,8 +246,12 @@ impl ImageFolder {
         if path.exists() && !path.is_file() {
             return Err(file_error(path, "expected a picture, got something that is no file"));
         }
-        let bytes =
-            read_resized(path, &Read::new().color(self.color), (self.height, self.width), self.middle)?;
+        let bytes = read_resized(
+            path,
+            &ReadOptions::new().color(self.color),
+            (self.height, self.width),
+            self.middle,
+        )?;
         let mut numbers: Vec<f32> = bytes.into_iter().map(|byte| f32::from(byte) / 255.0).collect();
         if let Some((mean, std)) = &self.scale {
             for pixel in numbers.chunks_exact_mut(mean.len()) {
@@ -284,7 +288,10 @@ impl ImageFolder {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[doc(alias = "ImageFolder")]
-pub fn image_folder(directory: impl AsRef<Path>, options: &ImageFolder) -> Result<(Labelled, Vec<Error>)> {
+pub fn image_folder(
+    directory: impl AsRef<Path>,
+    options: &ImageFolder,
+) -> Result<(LabeledDataset, Vec<Error>)> {
     let directory = directory.as_ref();
     options.check()?;
     let (names, files, mut errors) = listed(directory)?;
@@ -305,7 +312,7 @@ pub fn image_folder(directory: impl AsRef<Path>, options: &ImageFolder) -> Resul
     }
     let count = targets.len();
     let shape = (count, options.height, options.width, options.channels());
-    let labelled = Labelled {
+    let labelled = LabeledDataset {
         inputs: Tensor::from_vec(inputs, shape, &Device::Cpu)?,
         targets: Tensor::from_vec(targets, count, &Device::Cpu)?,
         names,

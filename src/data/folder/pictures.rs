@@ -1,4 +1,4 @@
-//! [`Pictures`]: the pictures of a directory, each read when it is asked for.
+//! [`ImageFolderDataset`]: the pictures of a directory, each read when it is asked for.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,25 +14,25 @@ use crate::error::{Error, Result};
 /// The pictures of a directory, each read when it is asked for: [`ImageFolder::open`].
 ///
 /// ```
-/// use tealight::data::{Dataset, ImageFolder, Pictures};
+/// use tealight::data::{Dataset, ImageFolder, ImageFolderDataset};
 /// let dir = std::env::temp_dir().join("tealight-doc-pictures");
 /// std::fs::create_dir_all(dir.join("cats"))?;
 /// std::fs::write(dir.join("cats/1.pgm"), "P2 2 1 255 0 51\n")?;
 /// std::fs::write(dir.join("cats/2.pgm"), "P2 2 1 255 51 0\n")?;
-/// let pictures: Pictures = ImageFolder::new(8, 8).open(&dir)?;
+/// let pictures: ImageFolderDataset = ImageFolder::new(8, 8).open(&dir)?;
 /// assert_eq!(pictures.batch(&[1, 0])?.0.dims(), [2, 3, 8, 8]);
 /// # std::fs::remove_dir_all(dir).ok();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Pictures {
+pub struct ImageFolderDataset {
     pub(super) options: ImageFolder,
     pub(super) files: Arc<[(u32, PathBuf)]>,
     pub(super) names: Vec<String>,
     pub(super) skipped: Arc<[Error]>,
 }
 
-impl Pictures {
+impl ImageFolderDataset {
     /// The name of each class: class number 0 first.
     ///
     /// ```
@@ -109,7 +109,7 @@ impl Pictures {
     }
 }
 
-impl Dataset for Pictures {
+impl Dataset for ImageFolderDataset {
     fn len(&self) -> usize {
         self.files.len()
     }

@@ -18,7 +18,7 @@ mod resize;
 mod write;
 
 pub use decode::{MAX_BYTES, MAX_SIDE};
-pub use read::{Color, Read, from_bytes, from_bytes_with, read, read_with, to_float};
+pub use read::{Color, ReadOptions, from_bytes, from_bytes_with, read, read_with, to_float};
 pub(super) use resize::read_resized;
 pub use resize::resize;
 pub use write::write_png;

@@ -13,9 +13,9 @@ use crate::file::read_at_most;
 /// Which channels a picture is wanted in.
 ///
 /// ```
-/// use tealight::data::image::{Color, Read, from_bytes_with};
+/// use tealight::data::image::{Color, ReadOptions, from_bytes_with};
 /// let green = b"P3 1 1 255 0 255 0\n";
-/// let grey = from_bytes_with("green.ppm", green, &Read::new().color(Color::Grey))?;
+/// let grey = from_bytes_with("green.ppm", green, &ReadOptions::new().color(Color::Grey))?;
 /// assert_eq!(grey.to_vec3::<u8>()?, [[[150]]]); // 0.587 · 255, rounded
 /// # Ok::<(), tealight::Error>(())
 /// ```
@@ -30,38 +30,38 @@ pub enum Color {
 /// How to read a picture: as the file has it, unless told otherwise.
 ///
 /// ```
-/// use tealight::data::image::{Color, Read, from_bytes_with};
-/// let red = from_bytes_with("red.ppm", b"P3 1 1 255 255 0 0\n", &Read::new())?;
+/// use tealight::data::image::{Color, ReadOptions, from_bytes_with};
+/// let red = from_bytes_with("red.ppm", b"P3 1 1 255 255 0 0\n", &ReadOptions::new())?;
 /// assert_eq!(red.to_vec3::<u8>()?, [[[255, 0, 0]]]);
-/// let grey = from_bytes_with("red.ppm", b"P3 1 1 255 255 0 0\n", &Read::new().color(Color::Grey))?;
+/// let grey = from_bytes_with("red.ppm", b"P3 1 1 255 255 0 0\n", &ReadOptions::new().color(Color::Grey))?;
 /// assert_eq!(grey.dims(), [1, 1, 1]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Read {
+pub struct ReadOptions {
     color: Option<Color>,
     opaque: bool,
 }
 
-impl Read {
+impl ReadOptions {
     /// As the file has it.
     ///
     /// ```
-    /// use tealight::data::image::{Read, from_bytes_with};
+    /// use tealight::data::image::{ReadOptions, from_bytes_with};
     /// let (grey, rgb) = (b"P2 1 1 255 7\n", b"P3 1 1 255 7 8 9\n");
-    /// assert_eq!(from_bytes_with("grey.pgm", grey, &Read::new())?.dims(), [1, 1, 1]);
-    /// assert_eq!(from_bytes_with("rgb.ppm", rgb, &Read::new())?.dims(), [1, 1, 3]);
+    /// assert_eq!(from_bytes_with("grey.pgm", grey, &ReadOptions::new())?.dims(), [1, 1, 1]);
+    /// assert_eq!(from_bytes_with("rgb.ppm", rgb, &ReadOptions::new())?.dims(), [1, 1, 3]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn new() -> Self {
-        Read::default()
+        ReadOptions::default()
     }
 
     /// In this colour. Alpha is discarded: a pixel that was transparent shows the colour that the file has for it.
     ///
     /// ```
-    /// use tealight::data::image::{Color, Read, from_bytes_with};
-    /// let picture = from_bytes_with("grey.pgm", b"P2 1 1 255 7\n", &Read::new().color(Color::Rgb))?;
+    /// use tealight::data::image::{Color, ReadOptions, from_bytes_with};
+    /// let picture = from_bytes_with("grey.pgm", b"P2 1 1 255 7\n", &ReadOptions::new().color(Color::Rgb))?;
     /// assert_eq!(picture.to_vec3::<u8>()?, [[[7, 7, 7]]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -73,11 +73,11 @@ impl Read {
     /// Without the alpha channel, if there is one: it is discarded, and nothing is blended with a background.
     ///
     /// ```
-    /// use tealight::data::image::{Read, read_with, write_png};
+    /// use tealight::data::image::{ReadOptions, read_with, write_png};
     /// use tealight::prelude::*;
     /// let file = std::env::temp_dir().join("tealight-doc-alpha.png");
     /// write_png(&file, &Tensor::new(&[[[50_u8, 0], [60, 255]]], &Device::Cpu)?)?; // grey and alpha
-    /// assert_eq!(read_with(&file, &Read::new().without_alpha())?.to_vec3::<u8>()?, [[[50], [60]]]);
+    /// assert_eq!(read_with(&file, &ReadOptions::new().without_alpha())?.to_vec3::<u8>()?, [[[50], [60]]]);
     /// # std::fs::remove_file(file).ok();
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -129,7 +129,7 @@ impl Read {
 /// ```
 #[doc(alias = "imread")]
 pub fn read(path: impl AsRef<Path>) -> Result<Tensor> {
-    read_with(path, &Read::new())
+    read_with(path, &ReadOptions::new())
 }
 
 /// [`read`], with the channels asked for.
@@ -138,15 +138,15 @@ pub fn read(path: impl AsRef<Path>) -> Result<Tensor> {
 /// As [`read`].
 ///
 /// ```
-/// use tealight::data::image::{Color, Read, read_with};
+/// use tealight::data::image::{Color, ReadOptions, read_with};
 /// let file = std::env::temp_dir().join("tealight-doc-read-with.pgm");
 /// std::fs::write(&file, "P2 2 1 255 7 9\n")?;
-/// let picture = read_with(&file, &Read::new().color(Color::Rgb))?;
+/// let picture = read_with(&file, &ReadOptions::new().color(Color::Rgb))?;
 /// assert_eq!(picture.to_vec3::<u8>()?, [[[7, 7, 7], [9, 9, 9]]]);
 /// # std::fs::remove_file(file).ok();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn read_with(path: impl AsRef<Path>, options: &Read) -> Result<Tensor> {
+pub fn read_with(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Tensor> {
     pixels(path.as_ref(), options)?.into_tensor()
 }
 
@@ -162,7 +162,7 @@ pub fn read_with(path: impl AsRef<Path>, options: &Read) -> Result<Tensor> {
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub fn from_bytes(name: impl AsRef<Path>, bytes: &[u8]) -> Result<Tensor> {
-    from_bytes_with(name, bytes, &Read::new())
+    from_bytes_with(name, bytes, &ReadOptions::new())
 }
 
 /// [`from_bytes`], with the channels asked for.
@@ -171,18 +171,18 @@ pub fn from_bytes(name: impl AsRef<Path>, bytes: &[u8]) -> Result<Tensor> {
 /// As [`read`].
 ///
 /// ```
-/// use tealight::data::image::{Color, Read, from_bytes_with};
-/// let options = Read::new().color(Color::Grey);
+/// use tealight::data::image::{Color, ReadOptions, from_bytes_with};
+/// let options = ReadOptions::new().color(Color::Grey);
 /// assert_eq!(from_bytes_with("red.ppm", b"P3 1 1 255 255 0 0\n", &options)?.to_vec3::<u8>()?, [[[76]]]);
 /// let error = from_bytes_with("upload 3", b"", &options).unwrap_err().to_string();
 /// assert_eq!(error, "upload 3: expected a picture, got an empty file");
 /// # Ok::<(), tealight::Error>(())
 /// ```
-pub fn from_bytes_with(name: impl AsRef<Path>, bytes: &[u8], options: &Read) -> Result<Tensor> {
+pub fn from_bytes_with(name: impl AsRef<Path>, bytes: &[u8], options: &ReadOptions) -> Result<Tensor> {
     options.apply(decode(name.as_ref(), bytes)?).into_tensor()
 }
 
-pub(super) fn pixels(path: &Path, options: &Read) -> Result<Pixels> {
+pub(super) fn pixels(path: &Path, options: &ReadOptions) -> Result<Pixels> {
     Ok(options.apply(decode(path, &read_at_most(path, MAX_BYTES as u64)?)?))
 }
 
@@ -210,7 +210,7 @@ mod tests {
     use super::*;
     use crate::prelude::*;
 
-    fn read_as(channels: usize, bytes: &[u8], options: &Read) -> (usize, Vec<u8>) {
+    fn read_as(channels: usize, bytes: &[u8], options: &ReadOptions) -> (usize, Vec<u8>) {
         let pixels = Pixels { height: 1, width: bytes.len() / channels, channels, bytes: bytes.to_vec() };
         let pixels = options.apply(pixels);
         (pixels.channels, pixels.bytes)
@@ -218,8 +218,8 @@ mod tests {
 
     #[test]
     fn conversions() {
-        let (grey, rgb) = (Read::new().color(Color::Grey), Read::new().color(Color::Rgb));
-        let opaque = Read::new().without_alpha();
+        let (grey, rgb) = (ReadOptions::new().color(Color::Grey), ReadOptions::new().color(Color::Rgb));
+        let opaque = ReadOptions::new().without_alpha();
         let (one, two, four) = ([5, 6], [5, 0, 6, 9], [255, 0, 0, 0, 10, 20, 30, 255]);
         let three = [255, 0, 0, 10, 20, 30];
         assert_eq!(read_as(1, &one, &grey), (1, one.to_vec()));
@@ -234,7 +234,7 @@ mod tests {
         assert_eq!(read_as(4, &four, &grey), (1, vec![76, 18]));
         assert_eq!(read_as(4, &four, &rgb), (3, three.to_vec()));
         assert_eq!(read_as(4, &four, &opaque), (3, three.to_vec()));
-        assert_eq!(read_as(4, &four, &Read::new()), (4, four.to_vec()));
+        assert_eq!(read_as(4, &four, &ReadOptions::new()), (4, four.to_vec()));
     }
 
     #[test]

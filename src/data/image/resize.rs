@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::decode::{MAX_BYTES, MAX_SIDE};
 use super::pixels::Pixels;
-use super::read::{Read, pixels};
+use super::read::{ReadOptions, pixels};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
@@ -47,7 +47,7 @@ pub fn resize(image: &Tensor, height: usize, width: usize) -> Result<Tensor> {
 /// The bytes of a picture in a file, resized; or of as much of its middle as has these proportions.
 pub(in crate::data) fn read_resized(
     path: &Path,
-    options: &Read,
+    options: &ReadOptions,
     (height, width): (usize, usize),
     middle: bool,
 ) -> Result<Vec<u8>> {

@@ -10,7 +10,7 @@ use std::path::Path;
 
 pub use schema::CsvSchema;
 
-use super::Labelled;
+use super::LabeledDataset;
 use crate::error::Result;
 
 /// What is done where a value is missing.
@@ -267,7 +267,7 @@ impl CsvOptions {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[doc(alias = "read_csv")]
-pub fn csv(path: impl AsRef<Path>, options: &CsvOptions) -> Result<Labelled> {
+pub fn csv(path: impl AsRef<Path>, options: &CsvOptions) -> Result<LabeledDataset> {
     let rows = raw::read(path.as_ref(), options)?;
     CsvSchema::infer(&rows, options)?.encode(rows)
 }

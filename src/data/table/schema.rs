@@ -8,7 +8,7 @@ use candle_core::Device;
 use super::raw::{self, Rows};
 use super::{CsvOptions, Missing};
 use crate::autograd::Tensor;
-use crate::data::Labelled;
+use crate::data::LabeledDataset;
 use crate::error::Result;
 use crate::file::file_error;
 
@@ -87,7 +87,7 @@ impl CsvSchema {
     /// # std::fs::remove_file(new).ok();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn read(&self, path: impl AsRef<Path>) -> Result<Labelled> {
+    pub fn read(&self, path: impl AsRef<Path>) -> Result<LabeledDataset> {
         self.encode(raw::read(path.as_ref(), &self.options)?)
     }
 
@@ -211,7 +211,7 @@ impl CsvSchema {
         })
     }
 
-    pub(super) fn encode(&self, rows: Rows) -> Result<Labelled> {
+    pub(super) fn encode(&self, rows: Rows) -> Result<LabeledDataset> {
         let places = self.inputs.iter().map(|column| rows.find(&column.name)).collect::<Result<Vec<_>>>()?;
         let target = rows.find(&self.target.name)?;
         let kept = kept(&rows, &self.options, &places, target)?;
@@ -238,7 +238,7 @@ impl CsvSchema {
             }
         };
         let inputs = Tensor::from_vec(inputs, (kept.len(), features.len()), &Device::Cpu)?;
-        Ok(Labelled { inputs, targets, names, features })
+        Ok(LabeledDataset { inputs, targets, names, features })
     }
 
     /// Adds the inputs of a row.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::prelude::*;
 
-fn read(text: &str, options: &CsvOptions) -> Result<Labelled> {
+fn read(text: &str, options: &CsvOptions) -> Result<LabeledDataset> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("t.csv");
     std::fs::write(&path, text).unwrap();
@@ -13,7 +13,7 @@ fn said(text: &str, options: &CsvOptions) -> String {
     error.split_once("t.csv: ").unwrap_or_else(|| panic!("no file in {error}")).1.into()
 }
 
-fn inputs(data: &Labelled) -> Vec<Vec<f32>> {
+fn inputs(data: &LabeledDataset) -> Vec<Vec<f32>> {
     data.inputs.to_vec2().unwrap()
 }
 

@@ -21,7 +21,7 @@ use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::file::{file_error, read_at_most};
 use crate::layer::pattern::{captures, fits};
-use crate::layer::{Held, Layer};
+use crate::layer::{Layer, StateEntry};
 use loaded::first;
 
 /// How the tensors of a file are given to a model: names that differ are mapped, parts are left out.
@@ -38,10 +38,10 @@ use loaded::first;
 ///
 /// struct Ours { encoder: Linear, head: Linear }
 /// impl Layer for Ours {
-///     fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
-///         self.head.forward(&self.encoder.forward(x, pass)?.relu()?, pass)
+///     fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+///         self.head.forward(&self.encoder.forward(x, ctx)?.relu()?, ctx)
 ///     }
-///     tealight::parts!(encoder, head);
+///     tealight::fields!(encoder, head);
 /// }
 /// let ours = Ours { encoder: Linear::new(3, 8, rng)?, head: Linear::new(8, 10, rng)? };
 /// let loaded = Load::new().rename("0.*", "encoder.*").rename("2.*", "head.*").skip("head.*").load(&path, &ours)?;
@@ -269,7 +269,7 @@ impl Load {
             }
         }
 
-        let mut updates: Vec<(Held, Tensor)> = Vec::new();
+        let mut updates: Vec<(StateEntry, Tensor)> = Vec::new();
         let mut absent = Vec::new();
         for (name, held) in state {
             if spared.contains(&name) || self.skips.iter().any(|pattern| fits(&name, pattern)) {
@@ -299,7 +299,7 @@ impl Load {
             updates.push((held, Tensor::from(array)));
             done.loaded.push(name);
         }
-        let tied = |held: &Held| updates.iter().any(|(other, _)| same(other, held));
+        let tied = |held: &StateEntry| updates.iter().any(|(other, _)| same(other, held));
         absent.retain(|(name, held)| !is_count(name) && !tied(held));
         done.missing.extend(absent.into_iter().map(|(name, _)| name));
         done.unexpected.extend(named.into_values().map(|(name, _)| name).filter(|name| !is_count(name)));
@@ -352,8 +352,8 @@ impl Load {
 }
 
 /// Whether both are the same parameter.
-fn same(a: &Held, b: &Held) -> bool {
-    matches!((a, b), (Held::Parameter(a), Held::Parameter(b)) if a.same(b))
+fn same(a: &StateEntry, b: &StateEntry) -> bool {
+    matches!((a, b), (StateEntry::Parameter(a), StateEntry::Parameter(b)) if a.same(b))
 }
 
 fn unfit<'a>(op: &str, pattern: &str, names: impl Iterator<Item = &'a String>) -> Misfit {

@@ -147,10 +147,10 @@ impl OnnxExport {
     /// let path = std::env::temp_dir().join(format!("tealight-doc-onnx-fixed-{}.onnx", std::process::id()));
     /// struct Fixed; // takes a batch of 4 alone
     /// impl Layer for Fixed {
-    ///     fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+    ///     fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
     ///         x.reshape((2, 6))
     ///     }
-    ///     tealight::parts!();
+    ///     tealight::fields!();
     /// }
     /// let export = OnnxExport::new(&[4, 3]);
     /// assert!(export.write(&path, &Fixed).unwrap_err().to_string().contains("fixed_batch"));

@@ -235,11 +235,11 @@ fn refused_options() -> Result<()> {
 fn two_parameters_of_one_name() -> Result<()> {
     struct Twins(Linear, Linear);
     impl Layer for Twins {
-        fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
-            self.1.forward(&self.0.forward(x, pass)?, pass)
+        fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+            self.1.forward(&self.0.forward(x, ctx)?, ctx)
         }
-        fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-            parts.layer("fc", &self.0).layer("fc", &self.1);
+        fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+            fields.layer("fc", &self.0).layer("fc", &self.1);
         }
     }
     let rng = &mut Rng::seed(1);
@@ -261,7 +261,7 @@ fn an_operation_that_names_what_is_not_there() {
     struct Wrong(&'static str);
     impl Op<1> for Wrong {
         const NAME: &'static str = "wrong";
-        fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+        fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
             Ok((x * 2.0)?)
         }
         fn backward(&self, _: &Saved<1>, _: &Tensor) -> Result<[Option<Tensor>; 1]> {

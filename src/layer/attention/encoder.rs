@@ -7,7 +7,7 @@ use crate::activation::Relu;
 use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::layer::dropout::{dropped, probability};
-use crate::layer::{Layer, LayerNorm, Linear, Parts, Pass};
+use crate::layer::{Fields, ForwardContext, Layer, LayerNorm, Linear};
 use crate::ops::Rng;
 
 const NAME: &str = "transformer_encoder_layer";
@@ -93,7 +93,7 @@ impl TransformerEncoderLayer {
     /// let layer = TransformerEncoderLayer::new(8, 2, 32, &mut Rng::seed(1))?.dropout(0.0)?;
     /// let x = Tensor::ones((1, 5, 8), DType::F32, &Device::Cpu)?;
     /// // Nothing is left to chance, so training gives what evaluation gives.
-    /// assert_eq!(layer.forward(&x, &mut Pass::train(Rng::seed(2)))?, layer.predict(&x)?);
+    /// assert_eq!(layer.forward(&x, &mut ForwardContext::train(Rng::seed(2)))?, layer.predict(&x)?);
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn dropout(self, dropout: f64) -> Result<Self> {
@@ -145,51 +145,51 @@ impl TransformerEncoderLayer {
     /// let layer = TransformerEncoderLayer::new(8, 2, 32, &mut Rng::seed(1))?;
     /// let x = Tensor::randn(0f32, 1.0, (1, 5, 8), &mut Rng::seed(2))?;
     /// let mask = AttentionMask::new().causal();
-    /// let whole = layer.encode(&x, &mask, &mut Pass::eval())?;
-    /// let start = layer.encode(&x.narrow(1, 0, 3)?, &mask, &mut Pass::eval())?;
+    /// let whole = layer.encode(&x, &mask, &mut ForwardContext::eval())?;
+    /// let start = layer.encode(&x.narrow(1, 0, 3)?, &mask, &mut ForwardContext::eval())?;
     /// // What comes later changes nothing at the first three places.
     /// let change = (whole.narrow(1, 0, 3)? - start)?.abs()?.max_all()?;
     /// assert!(change.to_scalar::<f32>()? < 1e-5);
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "src_mask")]
-    pub fn encode(&self, x: &Tensor, mask: &AttentionMask, pass: &mut Pass) -> Result<Tensor> {
+    pub fn encode(&self, x: &Tensor, mask: &AttentionMask, ctx: &mut ForwardContext) -> Result<Tensor> {
         if self.norm_first {
-            let a = (x + self.attention(&pass.call("norm1", &self.norm1, x)?, mask, pass)?)?;
-            let b = pass.call("norm2", &self.norm2, &a)?;
-            a + self.feed_forward(&b, pass)?
+            let a = (x + self.attention(&ctx.call("norm1", &self.norm1, x)?, mask, ctx)?)?;
+            let b = ctx.call("norm2", &self.norm2, &a)?;
+            a + self.feed_forward(&b, ctx)?
         } else {
-            let a = (x + self.attention(x, mask, pass)?)?;
-            let a = pass.call("norm1", &self.norm1, &a)?;
-            let b = (&a + self.feed_forward(&a, pass)?)?;
-            pass.call("norm2", &self.norm2, &b)
+            let a = (x + self.attention(x, mask, ctx)?)?;
+            let a = ctx.call("norm1", &self.norm1, &a)?;
+            let b = (&a + self.feed_forward(&a, ctx)?)?;
+            ctx.call("norm2", &self.norm2, &b)
         }
     }
 
-    fn attention(&self, x: &Tensor, mask: &AttentionMask, pass: &mut Pass) -> Result<Tensor> {
-        let (y, _) = self.self_attn.attend(x, x, x, mask, pass)?;
-        dropped(NAME, &y, y.dims(), self.dropout, pass)
+    fn attention(&self, x: &Tensor, mask: &AttentionMask, ctx: &mut ForwardContext) -> Result<Tensor> {
+        let (y, _) = self.self_attn.attend(x, x, x, mask, ctx)?;
+        dropped(NAME, &y, y.dims(), self.dropout, ctx)
     }
 
-    fn feed_forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
-        let wide = pass.call("linear1", &self.linear1, x)?;
-        let wide = self.activation.forward(&wide, pass)?;
-        let wide = dropped(NAME, &wide, wide.dims(), self.dropout, pass)?;
-        let y = pass.call("linear2", &self.linear2, &wide)?;
-        dropped(NAME, &y, y.dims(), self.dropout, pass)
+    fn feed_forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+        let wide = ctx.call("linear1", &self.linear1, x)?;
+        let wide = self.activation.forward(&wide, ctx)?;
+        let wide = dropped(NAME, &wide, wide.dims(), self.dropout, ctx)?;
+        let y = ctx.call("linear2", &self.linear2, &wide)?;
+        dropped(NAME, &y, y.dims(), self.dropout, ctx)
     }
 }
 
 impl Layer for TransformerEncoderLayer {
-    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
-        self.encode(x, &AttentionMask::new(), pass)
+    fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+        self.encode(x, &AttentionMask::new(), ctx)
     }
 
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.layer("self_attn", &self.self_attn);
-        parts.layer("linear1", &self.linear1).layer("linear2", &self.linear2);
-        parts.layer("norm1", &self.norm1).layer("norm2", &self.norm2);
-        parts.layer("activation", self.activation.as_ref());
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        fields.layer("self_attn", &self.self_attn);
+        fields.layer("linear1", &self.linear1).layer("linear2", &self.linear2);
+        fields.layer("norm1", &self.norm1).layer("norm2", &self.norm2);
+        fields.layer("activation", self.activation.as_ref());
     }
 }
 

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 /// let mask = AttentionMask::new().causal().padding(&padding);
 /// let layer = MultiHeadAttention::new(4, 1, &mut Rng::seed(1))?;
 /// let x = Tensor::ones((2, 3, 4), DType::F32, &Device::Cpu)?;
-/// let (_, weights) = layer.attend(&x, &x, &x, &mask, &mut Pass::eval())?;
+/// let (_, weights) = layer.attend(&x, &x, &x, &mask, &mut ForwardContext::eval())?;
 /// assert_eq!(weights.i((1, 0))?.to_vec2::<f32>()?, [[1.0, 0.0, 0.0]; 3]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
@@ -35,7 +35,7 @@ impl AttentionMask {
     /// use tealight::prelude::*;
     /// let layer = MultiHeadAttention::new(4, 1, &mut Rng::seed(1))?;
     /// let x = Tensor::ones((1, 2, 4), DType::F32, &Device::Cpu)?;
-    /// let (_, weights) = layer.attend(&x, &x, &x, &AttentionMask::new(), &mut Pass::eval())?;
+    /// let (_, weights) = layer.attend(&x, &x, &x, &AttentionMask::new(), &mut ForwardContext::eval())?;
     /// assert_eq!(weights.i((0, 0))?.to_vec2::<f32>()?, [[0.5, 0.5], [0.5, 0.5]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -50,7 +50,7 @@ impl AttentionMask {
     /// use tealight::prelude::*;
     /// let layer = MultiHeadAttention::new(4, 1, &mut Rng::seed(1))?;
     /// let x = Tensor::ones((1, 2, 4), DType::F32, &Device::Cpu)?;
-    /// let (_, weights) = layer.attend(&x, &x, &x, &AttentionMask::new().causal(), &mut Pass::eval())?;
+    /// let (_, weights) = layer.attend(&x, &x, &x, &AttentionMask::new().causal(), &mut ForwardContext::eval())?;
     /// assert_eq!(weights.i((0, 0))?.to_vec2::<f32>()?, [[1.0, 0.0], [0.5, 0.5]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -73,7 +73,7 @@ impl AttentionMask {
     /// let x = Tensor::ones((1, 2, 4), DType::F32, &Device::Cpu)?;
     /// // A score that is 800 higher leaves nothing for the others.
     /// let mask = AttentionMask::new().scores(&Tensor::new(&[[0_f32, 800.0], [0.0, 0.0]], &Device::Cpu)?);
-    /// let (_, weights) = layer.attend(&x, &x, &x, &mask, &mut Pass::eval())?;
+    /// let (_, weights) = layer.attend(&x, &x, &x, &mask, &mut ForwardContext::eval())?;
     /// assert_eq!(weights.i((0, 0))?.to_vec2::<f32>()?, [[0.0, 1.0], [0.5, 0.5]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -94,7 +94,7 @@ impl AttentionMask {
     /// let layer = MultiHeadAttention::new(4, 1, &mut Rng::seed(1))?;
     /// let x = Tensor::ones((1, 2, 4), DType::F32, &Device::Cpu)?;
     /// let mask = AttentionMask::new().padding(&Tensor::new(&[[0_u8, 1]], &Device::Cpu)?);
-    /// let (_, weights) = layer.attend(&x, &x, &x, &mask, &mut Pass::eval())?;
+    /// let (_, weights) = layer.attend(&x, &x, &x, &mask, &mut ForwardContext::eval())?;
     /// assert_eq!(weights.i((0, 0))?.to_vec2::<f32>()?, [[1.0, 0.0], [1.0, 0.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```

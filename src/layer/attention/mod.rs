@@ -7,7 +7,7 @@ pub use encoder::TransformerEncoderLayer;
 pub use mask::AttentionMask;
 
 use super::dropout::{dropped, probability};
-use super::{Layer, Linear, Parameter, Parts, Pass, init};
+use super::{Fields, ForwardContext, Layer, Linear, Parameter, init};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::ops::Rng;
@@ -38,7 +38,7 @@ const NAME: &str = "multi_head_attention";
 /// let layer = MultiHeadAttention::new(8, 2, &mut Rng::seed(1))?;
 /// let x = Tensor::ones((3, 5, 8), DType::F32, &Device::Cpu)?;
 /// assert_eq!(layer.predict(&x)?.dims(), [3, 5, 8]);
-/// let (y, weights) = layer.attend(&x, &x, &x, &AttentionMask::new().causal(), &mut Pass::eval())?;
+/// let (y, weights) = layer.attend(&x, &x, &x, &AttentionMask::new().causal(), &mut ForwardContext::eval())?;
 /// assert_eq!((y.dims(), weights.dims()), (&[3, 5, 8][..], &[3, 2, 5, 5][..]));
 /// // The first query sees the first key alone.
 /// assert_eq!(weights.i((0, 0, 0))?.to_vec1::<f32>()?, [1.0, 0.0, 0.0, 0.0, 0.0]);
@@ -109,8 +109,8 @@ impl MultiHeadAttention {
     /// use tealight::prelude::*;
     /// let layer = MultiHeadAttention::new(4, 1, &mut Rng::seed(1))?.dropout(0.5)?;
     /// let x = Tensor::ones((1, 2, 4), DType::F32, &Device::Cpu)?;
-    /// let pass = &mut Pass::train(Rng::seed(2));
-    /// let (_, weights) = layer.attend(&x, &x, &x, &AttentionMask::new(), pass)?;
+    /// let ctx = &mut ForwardContext::train(Rng::seed(2));
+    /// let (_, weights) = layer.attend(&x, &x, &x, &AttentionMask::new(), ctx)?;
     /// // Each half is left out or doubled.
     /// assert!(weights.flatten(0, -1)?.to_vec1::<f32>()?.iter().all(|&w| w == 0.0 || w == 1.0));
     /// # Ok::<(), tealight::Error>(())
@@ -133,7 +133,7 @@ impl MultiHeadAttention {
     /// let layer = MultiHeadAttention::new(8, 2, &mut Rng::seed(1))?;
     /// let query = Tensor::ones((3, 4, 8), DType::F32, &Device::Cpu)?;
     /// let text = Tensor::ones((3, 5, 8), DType::F32, &Device::Cpu)?;
-    /// let (y, weights) = layer.attend(&query, &text, &text, &AttentionMask::new(), &mut Pass::eval())?;
+    /// let (y, weights) = layer.attend(&query, &text, &text, &AttentionMask::new(), &mut ForwardContext::eval())?;
     /// assert_eq!((y.dims(), weights.dims()), (&[3, 4, 8][..], &[3, 2, 4, 5][..]));
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -144,7 +144,7 @@ impl MultiHeadAttention {
         key: &Tensor,
         value: &Tensor,
         mask: &AttentionMask,
-        pass: &mut Pass,
+        ctx: &mut ForwardContext,
     ) -> Result<(Tensor, Tensor)> {
         let (&[n, t, q], &[n_key, s, k]) = (query.dims(), key.dims()) else {
             return Err(self.mismatch(&[query, key, value]));
@@ -166,10 +166,10 @@ impl MultiHeadAttention {
         let query = (projected(query, 0)? * (1.0 / (width as f64).sqrt()))?;
         let scores = query.matmul(&projected(key, 1)?.t()?)?;
         let weights = mask.apply(scores)?.softmax(-1)?;
-        let weights = dropped(NAME, &weights, weights.dims(), self.dropout, pass)?;
+        let weights = dropped(NAME, &weights, weights.dims(), self.dropout, ctx)?;
         let heads = weights.matmul(&projected(value, 2)?)?;
         let joined = heads.transpose(1, 2)?.reshape((n, t, self.width))?;
-        Ok((pass.call("out_proj", &self.out_proj, &joined)?, weights))
+        Ok((ctx.call("out_proj", &self.out_proj, &joined)?, weights))
     }
 
     fn mismatch(&self, got: &[&Tensor; 3]) -> Error {
@@ -181,13 +181,13 @@ impl MultiHeadAttention {
 
 impl Layer for MultiHeadAttention {
     /// The attention of x to itself.
-    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
-        Ok(self.attend(x, x, x, &AttentionMask::new(), pass)?.0)
+    fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+        Ok(self.attend(x, x, x, &AttentionMask::new(), ctx)?.0)
     }
 
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.part("in_proj_weight", &self.in_proj_weight).part("in_proj_bias", &self.in_proj_bias);
-        parts.layer("out_proj", &self.out_proj);
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        fields.field("in_proj_weight", &self.in_proj_weight).field("in_proj_bias", &self.in_proj_bias);
+        fields.layer("out_proj", &self.out_proj);
     }
 }
 

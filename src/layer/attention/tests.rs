@@ -6,21 +6,21 @@ use crate::prelude::*;
 struct Masked<L>(L, AttentionMask);
 
 impl Layer for Masked<MultiHeadAttention> {
-    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
         let memory = (x.narrow(1, 0, 2)? * 0.7)?;
-        Ok(self.0.attend(x, &memory, &memory.tanh()?, &self.1, pass)?.0)
+        Ok(self.0.attend(x, &memory, &memory.tanh()?, &self.1, ctx)?.0)
     }
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        self.0.parts(parts);
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        self.0.fields(fields);
     }
 }
 
 impl Layer for Masked<TransformerEncoderLayer> {
-    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
-        self.0.encode(x, &self.1, pass)
+    fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+        self.0.encode(x, &self.1, ctx)
     }
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        self.0.parts(parts);
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        self.0.fields(fields);
     }
 }
 
@@ -28,7 +28,7 @@ impl Layer for Masked<TransformerEncoderLayer> {
 fn gradients() -> Result<()> {
     let x = Tensor::randn(0.0, 1.0, (2, 3, 4), &mut Rng::seed(1))?;
     let rng = &mut Rng::seed(2);
-    let train = Pass::train(Rng::seed(3));
+    let train = ForwardContext::train(Rng::seed(3));
     gradcheck(&MultiHeadAttention::new(4, 2, rng)?.without_bias(), &x, &train)?;
     let added = Tensor::new(&[[0.5, -1.0], [f64::NEG_INFINITY, 0.0], [0.0, 2.0]], &Device::Cpu)?;
     let mask = AttentionMask::new().scores(&added);
@@ -50,23 +50,23 @@ fn gradients() -> Result<()> {
 fn what_is_hidden_does_not_count() -> Result<()> {
     let layer = MultiHeadAttention::new(4, 2, &mut Rng::seed(1))?;
     let x = Tensor::randn(0f32, 1.0, (2, 3, 4), &mut Rng::seed(2))?;
-    let pass = &mut Pass::eval();
-    let attend = |mask: AttentionMask, pass: &mut Pass| layer.attend(&x, &x, &x, &mask, pass);
+    let ctx = &mut ForwardContext::eval();
+    let attend = |mask: AttentionMask, ctx: &mut ForwardContext| layer.attend(&x, &x, &x, &mask, ctx);
     let cpu = &Device::Cpu;
-    let (causal, weights) = attend(AttentionMask::new().causal(), pass)?;
+    let (causal, weights) = attend(AttentionMask::new().causal(), ctx)?;
     let sums = weights.sum(-1)?.flatten(0, -1)?.to_vec1::<f32>()?;
     assert!(sums.iter().all(|sum| (sum - 1.0).abs() < 1e-6));
     let later = Tensor::new(&[[0_u8, 1, 1], [0, 0, 7], [0, 0, 0]], cpu)?;
-    assert_eq!(attend(AttentionMask::new().scores(&later), pass)?.0, causal);
+    assert_eq!(attend(AttentionMask::new().scores(&later), ctx)?.0, causal);
     let infinite = later
         .ne(&Tensor::zeros((), DType::U8, cpu)?)?
         .where_cond(&Tensor::full(f32::NEG_INFINITY, (), cpu)?, &Tensor::zeros((), DType::F32, cpu)?)?;
-    assert_eq!(attend(AttentionMask::new().scores(&infinite), pass)?.0, causal);
+    assert_eq!(attend(AttentionMask::new().scores(&infinite), ctx)?.0, causal);
     let repeated = later.broadcast_to((4, 3, 3))?;
-    assert_eq!(attend(AttentionMask::new().scores(&repeated), pass)?.0, causal);
+    assert_eq!(attend(AttentionMask::new().scores(&repeated), ctx)?.0, causal);
     // What a padded sentence says at its end is nothing.
     let padding = Tensor::new(&[[0_u8, 0, 0], [0, 0, 1]], cpu)?;
-    let (_, weights) = attend(AttentionMask::new().padding(&padding), pass)?;
+    let (_, weights) = attend(AttentionMask::new().padding(&padding), ctx)?;
     assert_eq!(weights.i((1, .., .., 2))?.abs()?.max_all()?.to_scalar::<f32>()?, 0.0);
     assert!(weights.i((0, .., .., 2))?.min_all()?.to_scalar::<f32>()? > 0.0);
     Ok(())
@@ -81,7 +81,7 @@ fn refusals() -> Result<()> {
     let message = "multi_head_attention: expected queries [n, t, 4], keys and values [n, s, 4] with s > 0, \
                    got [2, 3, 5] and [2, 3, 5] and [2, 3, 5]";
     assert_eq!(error, message);
-    let with = |mask: AttentionMask| layer.attend(&x, &x, &x, &mask, &mut Pass::eval());
+    let with = |mask: AttentionMask| layer.attend(&x, &x, &x, &mask, &mut ForwardContext::eval());
     let ones = |dims: &[usize]| Tensor::ones(dims, DType::U8, &Device::Cpu);
     let error = with(AttentionMask::new().padding(&ones(&[2, 3])?)).unwrap_err().to_string();
     let message = "multi_head_attention: expected a mask that leaves each query a key, \
@@ -94,12 +94,21 @@ fn refusals() -> Result<()> {
     assert!(with(AttentionMask::new().scores(&zeros(&[3, 3])?.to_dtype(DType::F64)?)).is_err());
     assert!(
         layer
-            .attend(&x, &zeros(&[2, 0, 4])?, &zeros(&[2, 0, 4])?, &AttentionMask::new(), &mut Pass::eval())
+            .attend(
+                &x,
+                &zeros(&[2, 0, 4])?,
+                &zeros(&[2, 0, 4])?,
+                &AttentionMask::new(),
+                &mut ForwardContext::eval()
+            )
             .is_err()
     );
     assert_eq!(layer.predict(&zeros(&[0, 3, 4])?)?.dims(), [0, 3, 4]);
     let none = AttentionMask::new().causal();
-    assert_eq!(layer.attend(&zeros(&[2, 0, 4])?, &x, &x, &none, &mut Pass::eval())?.0.dims(), [2, 0, 4]);
+    assert_eq!(
+        layer.attend(&zeros(&[2, 0, 4])?, &x, &x, &none, &mut ForwardContext::eval())?.0.dims(),
+        [2, 0, 4]
+    );
     assert!(MultiHeadAttention::new(4, 3, &mut Rng::seed(1)).is_err());
     assert!(MultiHeadAttention::new(4, 0, &mut Rng::seed(1)).is_err());
     assert!(layer.dropout(-0.1).is_err());

@@ -9,17 +9,17 @@
 //! # Source
 //! All parameters start uniform in ±1/√k with k = the weight's second axis · the size of the kernel, as PyTorch's do.
 
-use super::super::{Layer, Parameter, Parts, Pass, init};
+use super::super::{Fields, ForwardContext, Layer, Parameter, init};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
-use crate::ops::{ConvOptions, Rng, Sides};
+use crate::ops::{ConvOptions, PerAxis, Rng};
 
 /// The weight, for whose first axis there are `first` channels and for its second `second` in all groups, and the bias.
 fn start<const D: usize>(
     op: &'static str,
     [first, second]: [usize; 2],
     outputs: usize,
-    kernel: Sides<D>,
+    kernel: PerAxis<D>,
     groups: usize,
     rng: &mut Rng,
 ) -> Result<(Parameter, Option<Parameter>)> {
@@ -82,7 +82,7 @@ macro_rules! convolutions {
             pub fn new(
                 inputs: usize,
                 outputs: usize,
-                kernel: impl Into<Sides<$sides>>,
+                kernel: impl Into<PerAxis<$sides>>,
                 options: ConvOptions<$sides>,
                 rng: &mut Rng,
             ) -> Result<Self> {
@@ -110,13 +110,13 @@ macro_rules! convolutions {
         }
 
         impl Layer for $name {
-            fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+            fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
                 let bias = self.bias.as_ref().map(Parameter::get);
                 x.conv_plus(stringify!($method), &self.weight.get(), bias.as_ref(), self.options, $transposed)
             }
 
-            fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-                parts.part("weight", &self.weight).part("bias", &self.bias);
+            fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+                fields.field("weight", &self.weight).field("bias", &self.bias);
             }
         }
     )*};
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn gradients() -> Result<()> {
         let rng = &mut Rng::seed(1);
-        let train = Pass::train(Rng::seed(2));
+        let train = ForwardContext::train(Rng::seed(2));
         let x = Tensor::randn(0.0, 1.0, (2, 2, 4), rng)?;
         let one = ConvOptions::new().stride(2).padding(1).groups(2);
         gradcheck(&Sequential::new().push(Conv1d::new(2, 2, 3, one, rng)?).push(Tanh), &x, &train)?;

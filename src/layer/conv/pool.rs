@@ -6,7 +6,7 @@
 //! # Errors
 //! Inputs smaller than a window; options that make no sense.
 
-use super::super::{Layer, Parts, Pass};
+use super::super::{Fields, ForwardContext, Layer};
 use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::ops::PoolOptions;
@@ -51,11 +51,11 @@ macro_rules! pools {
         }
 
         impl Layer for $name {
-            fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+            fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
                 x.$method(self.options)
             }
 
-            fn parts<'a>(&'a self, _: &mut Parts<'a>) {}
+            fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
         }
     )*};
 }
@@ -112,11 +112,11 @@ impl AdaptiveAvgPool2d {
 }
 
 impl Layer for AdaptiveAvgPool2d {
-    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
         x.adaptive_avg_pool2d(self.sides)
     }
 
-    fn parts<'a>(&'a self, _: &mut Parts<'a>) {}
+    fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
 }
 
 #[cfg(test)]
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn gradients() -> Result<()> {
         let x = Tensor::randn(0.0, 1.0, (2, 2, 5), &mut Rng::seed(1))?;
-        let train = Pass::train(Rng::seed(2));
+        let train = ForwardContext::train(Rng::seed(2));
         let checked = |model: Sequential, x: &Tensor| gradcheck(&model.push(Tanh), x, &train);
         checked(Sequential::new().push(MaxPool1d::new(PoolOptions::new(2).padding(1))), &x)?;
         checked(Sequential::new().push(AvgPool1d::new(PoolOptions::new(3).stride(2))), &x)?;

@@ -10,10 +10,10 @@
 //! # Errors
 //! A rank that is no image's; results too large for memory.
 
-use super::super::{Layer, Parts, Pass};
+use super::super::{Fields, ForwardContext, Layer};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
-use crate::ops::Sides;
+use crate::ops::PerAxis;
 
 #[derive(Clone, Copy, Debug)]
 enum Size {
@@ -67,7 +67,7 @@ impl Upsample {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "scale_factor")]
-    pub fn by(factors: impl Into<Sides<2>>) -> Self {
+    pub fn by(factors: impl Into<PerAxis<2>>) -> Self {
         Upsample { size: Size::By(factors.into().0), bilinear: None }
     }
 
@@ -90,7 +90,7 @@ impl Upsample {
 }
 
 impl Layer for Upsample {
-    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
         let sides = match (self.size, x.dims()) {
             (Size::To(sides), _) => sides,
             (Size::By([high, wide]), [.., h, w]) => [h.saturating_mul(high), w.saturating_mul(wide)],
@@ -102,7 +102,7 @@ impl Layer for Upsample {
         }
     }
 
-    fn parts<'a>(&'a self, _: &mut Parts<'a>) {}
+    fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
 }
 
 #[cfg(test)]
@@ -117,7 +117,7 @@ mod tests {
         for layer in
             [Upsample::by(2), Upsample::to([3, 2]).bilinear(false), Upsample::by([2, 1]).bilinear(true)]
         {
-            gradcheck(&Sequential::new().push(layer).push(Tanh), &x, &Pass::train(Rng::seed(1)))?;
+            gradcheck(&Sequential::new().push(layer).push(Tanh), &x, &ForwardContext::train(Rng::seed(1)))?;
         }
         Ok(())
     }

@@ -24,7 +24,7 @@ use super::{affine, checked_eps, one_operator, ones, per_channel, zeros};
 use crate::autograd::array::count;
 use crate::autograd::{OnnxAttribute, Tensor, no_grad};
 use crate::error::{Error, Result};
-use crate::layer::{Buffer, Layer, Parameter, Parts, Pass};
+use crate::layer::{Buffer, Fields, ForwardContext, Layer, Parameter};
 use crate::ops::standardize;
 
 /// Mean 0 and variance 1 for each channel, over the batch and the D axes after the channels; then a scale and a shift
@@ -43,7 +43,7 @@ use crate::ops::standardize;
 /// use tealight::prelude::*;
 /// let layer = BatchNorm2d::new(3)?;
 /// let x = Tensor::randn(5f32, 2.0, (4, 3, 8, 8), &mut Rng::seed(1))?;
-/// let y = layer.forward(&x, &mut Pass::train(Rng::seed(2)))?;
+/// let y = layer.forward(&x, &mut ForwardContext::train(Rng::seed(2)))?;
 /// assert!(y.mean_all()?.to_scalar::<f32>()?.abs() < 1e-6);
 /// // What evaluation goes by has come a tenth nearer to the mean of 5.
 /// let mean = layer.state()[2].1.get();
@@ -58,7 +58,7 @@ pub struct BatchNorm<const D: usize> {
     /// b, (c); it starts as zeros.
     pub bias: Option<Parameter>,
     /// What evaluation goes by; without it, evaluation goes by the batch too.
-    pub running: Option<Running>,
+    pub running: Option<RunningStats>,
     channels: usize,
     momentum: Option<f64>,
     eps: f64,
@@ -69,7 +69,7 @@ pub struct BatchNorm<const D: usize> {
 /// ```
 /// use tealight::prelude::*;
 /// let x = Tensor::new(&[[1_f32, 10.0], [3.0, 30.0]], &Device::Cpu)?;
-/// let y = BatchNorm1d::new(2)?.forward(&x, &mut Pass::train(Rng::seed(1)))?;
+/// let y = BatchNorm1d::new(2)?.forward(&x, &mut ForwardContext::train(Rng::seed(1)))?;
 /// assert_eq!(y.round()?.to_vec2::<f32>()?, [[-1.0, -1.0], [1.0, 1.0]]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
@@ -90,7 +90,7 @@ pub type BatchNorm2d = BatchNorm<2>;
 /// ```
 /// use tealight::prelude::*;
 /// let layer = BatchNorm1d::new(1)?;
-/// layer.forward(&Tensor::new(&[[0_f32], [10.0]], &Device::Cpu)?, &mut Pass::train(Rng::seed(1)))?;
+/// layer.forward(&Tensor::new(&[[0_f32], [10.0]], &Device::Cpu)?, &mut ForwardContext::train(Rng::seed(1)))?;
 /// let running = layer.running.as_ref().unwrap();
 /// // A tenth of the way from 0 to the batch's mean.
 /// assert_eq!(running.mean.get().to_vec1::<f32>()?, [0.5]);
@@ -98,7 +98,7 @@ pub type BatchNorm2d = BatchNorm<2>;
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Running {
+pub struct RunningStats {
     /// (c); zeros at first.
     pub mean: Buffer,
     /// (c), with divisor n − 1; ones at first.
@@ -128,7 +128,7 @@ impl<const D: usize> BatchNorm<D> {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn new(channels: usize) -> Result<Self> {
-        let running = Running {
+        let running = RunningStats {
             mean: Buffer::new(Tensor::zeros(channels, DType::F32, &Device::Cpu)?),
             var: Buffer::new(Tensor::ones(channels, DType::F32, &Device::Cpu)?),
             batches: Buffer::new(Tensor::new(0_i64, &Device::Cpu)?),
@@ -173,7 +173,7 @@ impl<const D: usize> BatchNorm<D> {
     /// use tealight::prelude::*;
     /// let layer = BatchNorm1d::new(1)?.momentum(None)?;
     /// for batch in [[[0_f32], [2.0]], [[4.0], [10.0]]] {
-    ///     layer.forward(&Tensor::new(&batch, &Device::Cpu)?, &mut Pass::train(Rng::seed(1)))?;
+    ///     layer.forward(&Tensor::new(&batch, &Device::Cpu)?, &mut ForwardContext::train(Rng::seed(1)))?;
     /// }
     /// // The mean of 1 and 7.
     /// assert_eq!(layer.running.as_ref().unwrap().mean.get().to_vec1::<f32>()?, [4.0]);
@@ -196,7 +196,7 @@ impl<const D: usize> BatchNorm<D> {
     /// ```
     /// use tealight::prelude::*;
     /// let layer = BatchNorm1d::new(1)?.eps(3.0)?;
-    /// let y = layer.forward(&Tensor::new(&[[1_f32], [3.0]], &Device::Cpu)?, &mut Pass::train(Rng::seed(1)))?;
+    /// let y = layer.forward(&Tensor::new(&[[1_f32], [3.0]], &Device::Cpu)?, &mut ForwardContext::train(Rng::seed(1)))?;
     /// assert_eq!(y.to_vec2::<f32>()?, [[-0.5], [0.5]]); // ±1 / √(1 + 3)
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -224,23 +224,23 @@ impl<const D: usize> BatchNorm<D> {
 }
 
 impl<const D: usize> BatchNorm<D> {
-    fn standardized(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+    fn standardized(&self, x: &Tensor, ctx: &ForwardContext) -> Result<Tensor> {
         let (n, width) = self.sizes(x)?;
         let channels = per_channel(self.channels, x.rank());
         let y = match &self.running {
-            Some(running) if !pass.training() => {
+            Some(running) if !ctx.training() => {
                 let scale = (running.var.get() + self.eps)?.powf(-0.5)?;
                 let shaped = |a: &Tensor| a.to_dtype(x.dtype())?.reshape(&channels[..]);
                 ((x - shaped(&running.mean.get())?)? * shaped(&scale)?)?
             }
             running => {
                 let count = n.saturating_mul(width);
-                if count == 1 || (count == 0 && pass.training()) {
+                if count == 1 || (count == 0 && ctx.training()) {
                     let expected = "two values or more for each channel (one alone has no deviation)";
                     return Err(Error::shape(Self::NAME, expected, &[x.dims()]));
                 }
                 let (y, batch) = standardize(&x.reshape((n, self.channels, width))?, self.eps, true)?;
-                if let (Some(running), true) = (running, pass.training()) {
+                if let (Some(running), true) = (running, ctx.training()) {
                     running.update(&batch.mean, &batch.variance, count, self.momentum)?;
                 }
                 y.reshape(x.dims())?
@@ -250,7 +250,7 @@ impl<const D: usize> BatchNorm<D> {
     }
 }
 
-impl Running {
+impl RunningStats {
     /// Takes in the mean and the variance (with divisor `count`) of a batch.
     fn update(&self, mean: &Tensor, variance: &Tensor, count: usize, momentum: Option<f64>) -> Result<()> {
         let batches = self.batches.get().to_scalar::<i64>()?.saturating_add(1);
@@ -267,23 +267,23 @@ impl Running {
 }
 
 impl<const D: usize> Layer for BatchNorm<D> {
-    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
         let (Some(running), Some(weight), Some(bias)) = (&self.running, &self.weight, &self.bias) else {
-            return self.standardized(x, pass);
+            return self.standardized(x, ctx);
         };
         let rest = [running.mean.get(), running.var.get()];
-        if pass.training() || rest.iter().chain([x]).any(|tensor| tensor.dtype() != DType::F32) {
-            return self.standardized(x, pass);
+        if ctx.training() || rest.iter().chain([x]).any(|tensor| tensor.dtype() != DType::F32) {
+            return self.standardized(x, ctx);
         }
         let operator = ("BatchNormalization", &[("epsilon", OnnxAttribute::Float(self.eps as f32))][..]);
-        one_operator(operator, x, [weight, bias], &rest, || self.standardized(x, pass))
+        one_operator(operator, x, [weight, bias], &rest, || self.standardized(x, ctx))
     }
 
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.part("weight", &self.weight).part("bias", &self.bias);
-        if let Some(Running { mean, var, batches }) = &self.running {
-            parts.buffer("running_mean", mean).buffer("running_var", var);
-            parts.buffer("num_batches_tracked", batches);
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        fields.field("weight", &self.weight).field("bias", &self.bias);
+        if let Some(RunningStats { mean, var, batches }) = &self.running {
+            fields.buffer("running_mean", mean).buffer("running_var", var);
+            fields.buffer("num_batches_tracked", batches);
         }
     }
 }
@@ -294,8 +294,8 @@ mod tests {
     use crate::layer::gradcheck;
     use crate::prelude::*;
 
-    fn train() -> Pass {
-        Pass::train(Rng::seed(1))
+    fn train() -> ForwardContext {
+        ForwardContext::train(Rng::seed(1))
     }
 
     #[test]
@@ -305,7 +305,7 @@ mod tests {
             for layer in [BatchNorm1d::new(3)?, BatchNorm1d::new(3)?.without_affine().without_running()] {
                 let model = Sequential::new().push(layer).push(Tanh);
                 gradcheck(&model, &x, &train())?;
-                gradcheck(&model, &x, &Pass::eval())?;
+                gradcheck(&model, &x, &ForwardContext::eval())?;
             }
         }
         let x = Tensor::randn(0.5, 1.0, (2, 2, 2, 3), &mut Rng::seed(1))?;

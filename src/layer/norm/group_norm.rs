@@ -20,7 +20,7 @@ use super::{affine, checked_eps, ones, per_channel, zeros};
 use crate::autograd::Tensor;
 use crate::autograd::array::count;
 use crate::error::{Error, Result};
-use crate::layer::{Layer, Parameter, Parts, Pass};
+use crate::layer::{Fields, ForwardContext, Layer, Parameter};
 use crate::ops::standardize;
 
 /// Mean 0 and variance 1 for each group of channels of each input, then a scale and a shift for each channel.
@@ -106,14 +106,14 @@ impl GroupNorm {
 }
 
 impl Layer for GroupNorm {
-    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
         let &GroupNorm { groups, channels, eps, .. } = self;
         let y = grouped("group_norm", x, groups, channels, eps)?;
         affine(y, &self.weight, &self.bias, &per_channel(channels, x.rank()))
     }
 
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.part("weight", &self.weight).part("bias", &self.bias);
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        fields.field("weight", &self.weight).field("bias", &self.bias);
     }
 }
 
@@ -195,13 +195,13 @@ impl InstanceNorm {
 }
 
 impl Layer for InstanceNorm {
-    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
         let y = grouped("instance_norm", x, self.channels, self.channels, self.eps)?;
         affine(y, &self.weight, &self.bias, &per_channel(self.channels, x.rank()))
     }
 
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.part("weight", &self.weight).part("bias", &self.bias);
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        fields.field("weight", &self.weight).field("bias", &self.bias);
     }
 }
 
@@ -228,12 +228,12 @@ mod tests {
     #[test]
     fn gradients() -> Result<()> {
         let x = Tensor::randn(0.5, 1.0, (2, 4, 3), &mut Rng::seed(1))?;
-        let pass = Pass::train(Rng::seed(1));
-        gradcheck(&Sequential::new().push(GroupNorm::new(2, 4)?).push(Tanh), &x, &pass)?;
+        let ctx = ForwardContext::train(Rng::seed(1));
+        gradcheck(&Sequential::new().push(GroupNorm::new(2, 4)?).push(Tanh), &x, &ctx)?;
         let plain = GroupNorm::new(1, 4)?.without_affine().eps(0.1)?;
-        gradcheck(&Sequential::new().push(plain).push(Tanh), &x, &pass)?;
-        gradcheck(&Sequential::new().push(InstanceNorm::new(4).affine()?).push(Tanh), &x, &pass)?;
-        gradcheck(&InstanceNorm::new(4).eps(0.1)?, &x, &pass)?;
+        gradcheck(&Sequential::new().push(plain).push(Tanh), &x, &ctx)?;
+        gradcheck(&Sequential::new().push(InstanceNorm::new(4).affine()?).push(Tanh), &x, &ctx)?;
+        gradcheck(&InstanceNorm::new(4).eps(0.1)?, &x, &ctx)?;
         Ok(())
     }
 

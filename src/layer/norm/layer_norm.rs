@@ -20,7 +20,7 @@ use candle_core::{DType, Shape};
 use super::{affine, checked_eps, one_operator, ones, rows, zeros};
 use crate::autograd::{OnnxAttribute, Tensor};
 use crate::error::{Error, Result};
-use crate::layer::{Layer, Parameter, Parts, Pass};
+use crate::layer::{Fields, ForwardContext, Layer, Parameter};
 use crate::ops::standardize;
 
 /// Mean 0 and variance 1 over the last axes, then a scale and a shift that are learned.
@@ -115,7 +115,7 @@ impl LayerNorm {
 }
 
 impl Layer for LayerNorm {
-    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
         if !x.dims().ends_with(&self.shape) {
             let sizes: Vec<String> = self.shape.iter().map(usize::to_string).collect();
             let expected = format!("inputs of shape [.., {}]", sizes.join(", "));
@@ -138,8 +138,8 @@ impl Layer for LayerNorm {
         }
     }
 
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.part("weight", &self.weight).part("bias", &self.bias);
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        fields.field("weight", &self.weight).field("bias", &self.bias);
     }
 }
 
@@ -157,7 +157,11 @@ mod tests {
             let mut layer = LayerNorm::new(dims)?.eps(0.1)?;
             layer.weight = Some(Parameter::new(noise(dims)?));
             for layer in [layer.clone(), layer.clone().without_bias(), layer.without_affine()] {
-                gradcheck(&Sequential::new().push(layer).push(Tanh), &x, &Pass::train(Rng::seed(1)))?;
+                gradcheck(
+                    &Sequential::new().push(layer).push(Tanh),
+                    &x,
+                    &ForwardContext::train(Rng::seed(1)),
+                )?;
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ mod group_norm;
 mod layer_norm;
 mod rms_norm;
 
-pub use batch_norm::{BatchNorm, BatchNorm1d, BatchNorm2d, Running};
+pub use batch_norm::{BatchNorm, BatchNorm1d, BatchNorm2d, RunningStats};
 pub use group_norm::{GroupNorm, InstanceNorm};
 pub use layer_norm::LayerNorm;
 pub use rms_norm::RmsNorm;

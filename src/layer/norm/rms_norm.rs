@@ -20,7 +20,7 @@ use candle_core::{DType, Shape};
 use super::{affine, checked_eps, ones, rows};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
-use crate::layer::{Layer, Parameter, Parts, Pass};
+use crate::layer::{Fields, ForwardContext, Layer, Parameter};
 use crate::ops::standardize;
 
 /// Mean of squares 1 over the last axes, then a scale that is learned.
@@ -102,7 +102,7 @@ impl RmsNorm {
 }
 
 impl Layer for RmsNorm {
-    fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
         if !x.dims().ends_with(&self.shape) {
             let sizes: Vec<String> = self.shape.iter().map(usize::to_string).collect();
             let expected = format!("inputs of shape [.., {}]", sizes.join(", "));
@@ -119,8 +119,8 @@ impl Layer for RmsNorm {
         affine(y.reshape(x.dims())?, &self.weight, &None, &self.shape)
     }
 
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.part("weight", &self.weight);
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        fields.field("weight", &self.weight);
     }
 }
 
@@ -134,7 +134,7 @@ mod tests {
     fn gradients() -> Result<()> {
         let x = Tensor::randn(0.5, 1.0, (4, 2, 3), &mut Rng::seed(1))?;
         for layer in [RmsNorm::new((2, 3))?.eps(0.1)?, RmsNorm::new(3)?.without_affine()] {
-            gradcheck(&Sequential::new().push(layer).push(Tanh), &x, &Pass::train(Rng::seed(1)))?;
+            gradcheck(&Sequential::new().push(layer).push(Tanh), &x, &ForwardContext::train(Rng::seed(1)))?;
         }
         Ok(())
     }

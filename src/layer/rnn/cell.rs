@@ -1,4 +1,4 @@
-//! [`Cell`] and [`Recurrence`]: one step of a recurrent layer.
+//! [`Cell`] and [`RecurrentProjection`]: one step of a recurrent layer.
 
 use crate::autograd::Tensor;
 use crate::error::Result;
@@ -6,7 +6,7 @@ use crate::error::Result;
 /// One step of a recurrent layer, whose state is S tensors of shape (n, h); the first of them is the output.
 ///
 /// ```
-/// use tealight::layer::{Cell, Recurrence, Recurrent};
+/// use tealight::layer::{Cell, RecurrentProjection, Recurrent};
 /// use tealight::prelude::*;
 ///
 /// /// h′ = W·x + W_h·h
@@ -18,7 +18,7 @@ use crate::error::Result;
 ///     const KIND: &'static str = "Plain";
 ///     const GATES: usize = 1;
 ///     const JOINT_BIAS: bool = true;
-///     fn step(&self, x: &Tensor, [h]: [Tensor; 1], recurrent: &Recurrence) -> Result<[Tensor; 1]> {
+///     fn step(&self, x: &Tensor, [h]: [Tensor; 1], recurrent: &RecurrentProjection) -> Result<[Tensor; 1]> {
 ///         Ok([(x + recurrent.gates(&h)?)?])
 ///     }
 /// }
@@ -46,13 +46,13 @@ pub trait Cell<const S: usize>: Clone + std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Those of the operations.
-    fn step(&self, x: &Tensor, state: [Tensor; S], recurrent: &Recurrence) -> Result<[Tensor; S]>;
+    fn step(&self, x: &Tensor, state: [Tensor; S], recurrent: &RecurrentProjection) -> Result<[Tensor; S]>;
 }
 
 /// What a step does with the output of the one before: h·Wᵀ + b.
 ///
 /// ```
-/// use tealight::layer::{Cell, Recurrence, Recurrent};
+/// use tealight::layer::{Cell, RecurrentProjection, Recurrent};
 /// use tealight::prelude::*;
 /// /// As if every step were the first: the state counts for nothing.
 /// #[derive(Clone, Debug, Default)]
@@ -62,7 +62,7 @@ pub trait Cell<const S: usize>: Clone + std::fmt::Debug + Send + Sync {
 ///     # const KIND: &'static str = "Forgetful";
 ///     # const GATES: usize = 1;
 ///     # const JOINT_BIAS: bool = true;
-///     fn step(&self, x: &Tensor, [h]: [Tensor; 1], recurrent: &Recurrence) -> Result<[Tensor; 1]> {
+///     fn step(&self, x: &Tensor, [h]: [Tensor; 1], recurrent: &RecurrentProjection) -> Result<[Tensor; 1]> {
 ///         Ok([(x + (recurrent.gates(&h)? * 0.0)?)?.tanh()?])
 ///     }
 /// }
@@ -72,13 +72,13 @@ pub trait Cell<const S: usize>: Clone + std::fmt::Debug + Send + Sync {
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Recurrence {
+pub struct RecurrentProjection {
     pub(super) weight: Tensor,
     pub(super) bias: Option<Tensor>,
     pub(super) hidden: usize,
 }
 
-impl Recurrence {
+impl RecurrentProjection {
     /// h·Wᵀ + b, (n, gates · h); b only if the cell does not have it added once for all.
     ///
     /// # Shapes
@@ -88,7 +88,7 @@ impl Recurrence {
     /// An output of another shape.
     ///
     /// ```
-    /// use tealight::layer::{Cell, Recurrence, Recurrent};
+    /// use tealight::layer::{Cell, RecurrentProjection, Recurrent};
     /// use tealight::prelude::*;
     /// #[derive(Clone, Debug, Default)]
     /// struct Pair;
@@ -97,7 +97,7 @@ impl Recurrence {
     ///     # const KIND: &'static str = "Pair";
     ///     const GATES: usize = 2;
     ///     # const JOINT_BIAS: bool = true;
-    ///     fn step(&self, _: &Tensor, [h]: [Tensor; 1], recurrent: &Recurrence) -> Result<[Tensor; 1]> {
+    ///     fn step(&self, _: &Tensor, [h]: [Tensor; 1], recurrent: &RecurrentProjection) -> Result<[Tensor; 1]> {
     ///         assert_eq!((h.dims(), recurrent.gates(&h)?.dims()), (&[4, 5][..], &[4, 10][..]));
     ///         Ok([h])
     ///     }
@@ -123,7 +123,7 @@ impl Recurrence {
     /// A gate that there is not.
     ///
     /// ```
-    /// use tealight::layer::{Cell, Recurrence, Recurrent};
+    /// use tealight::layer::{Cell, RecurrentProjection, Recurrent};
     /// use tealight::prelude::*;
     /// /// h′ = σ(the first gate) · (the second)
     /// #[derive(Clone, Debug, Default)]
@@ -133,7 +133,7 @@ impl Recurrence {
     ///     # const KIND: &'static str = "Gated";
     ///     const GATES: usize = 2;
     ///     # const JOINT_BIAS: bool = true;
-    ///     fn step(&self, x: &Tensor, [h]: [Tensor; 1], recurrent: &Recurrence) -> Result<[Tensor; 1]> {
+    ///     fn step(&self, x: &Tensor, [h]: [Tensor; 1], recurrent: &RecurrentProjection) -> Result<[Tensor; 1]> {
     ///         let both = (x + recurrent.gates(&h)?)?;
     ///         Ok([(recurrent.gate(&both, 0)?.sigmoid()? * recurrent.gate(&both, 1)?)?])
     ///     }

@@ -7,7 +7,7 @@
 //! # Source
 //! K. Cho and others 2014, with the reset after the product, as PyTorch has it.
 
-use super::{Cell, Recurrence, Recurrent};
+use super::{Cell, Recurrent, RecurrentProjection};
 use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::formula::{Formula, Real};
@@ -76,7 +76,7 @@ impl Cell<1> for GruCell {
     const GATES: usize = 3;
     const JOINT_BIAS: bool = false;
 
-    fn step(&self, x: &Tensor, [h]: [Tensor; 1], recurrence: &Recurrence) -> Result<[Tensor; 1]> {
+    fn step(&self, x: &Tensor, [h]: [Tensor; 1], recurrence: &RecurrentProjection) -> Result<[Tensor; 1]> {
         let own = recurrence.gates(&h)?;
         let both = 2 * recurrence.hidden;
         let sums = (x.narrow(1, 0, both)? + own.narrow(1, 0, both)?)?;

@@ -6,7 +6,7 @@
 //! # Source
 //! S. Hochreiter and J. Schmidhuber 1997; F. Gers, J. Schmidhuber and F. Cummins 2000.
 
-use super::{Cell, Recurrence, Recurrent};
+use super::{Cell, Recurrent, RecurrentProjection};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::formula::{Formula, Real};
@@ -40,12 +40,12 @@ impl Lstm {
     /// ```
     /// use tealight::prelude::*;
     /// let layer = Lstm::new(3, 5, RnnOptions::new(), &mut Rng::seed(1))?;
-    /// layer.remember(30)?;
+    /// layer.init_forget_bias(30)?;
     /// let bias = layer.weights[0].bias_ih.as_ref().map(|bias| bias.get().i(5));
     /// assert_eq!(bias.transpose()?.map(|bias| bias.to_scalar::<f32>()).transpose()?, Some(29_f32.ln()));
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn remember(&self, steps: usize) -> Result<()> {
+    pub fn init_forget_bias(&self, steps: usize) -> Result<()> {
         if steps < 2 {
             return Err(Error::argument("remember", "two steps or more", steps));
         }
@@ -110,7 +110,7 @@ impl Cell<2> for LstmCell {
     const GATES: usize = 4;
     const JOINT_BIAS: bool = true;
 
-    fn step(&self, x: &Tensor, [h, c]: [Tensor; 2], recurrence: &Recurrence) -> Result<[Tensor; 2]> {
+    fn step(&self, x: &Tensor, [h, c]: [Tensor; 2], recurrence: &RecurrentProjection) -> Result<[Tensor; 2]> {
         let gates = (x + recurrence.gates(&h)?)?;
         let gate = |k| recurrence.gate(&gates, k);
         let written = ops::apply(Gated, [&gate(0)?, &gate(2)?])?;

@@ -13,14 +13,14 @@ mod lstm;
 mod options;
 mod simple;
 
-pub use cell::{Cell, Recurrence};
+pub use cell::{Cell, RecurrentProjection};
 pub use gru::{Gru, GruCell};
 pub use lstm::{Lstm, LstmCell};
 pub use options::RnnOptions;
 pub use simple::{Rnn, RnnCell};
 
 use super::dropout::dropped;
-use super::{Layer, Parameter, Parts, Pass, init};
+use super::{Fields, ForwardContext, Layer, Parameter, init};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::ops::Rng;
@@ -35,7 +35,7 @@ use crate::ops::Rng;
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Weights {
+pub struct RnnWeights {
     /// For the input, (gates · h, inputs).
     pub weight_ih: Parameter,
     /// For the output of the step before, (gates · h, h).
@@ -62,7 +62,7 @@ pub struct Weights {
 #[derive(Clone, Debug)]
 pub struct Recurrent<C, const S: usize> {
     /// Of each layer, and in it of each direction.
-    pub weights: Vec<Weights>,
+    pub weights: Vec<RnnWeights>,
     cell: C,
     inputs: usize,
     hidden: usize,
@@ -101,7 +101,7 @@ impl<C: Cell<S> + Default, const S: usize> Recurrent<C, S> {
                     Ok(drawn.transpose()?.map(Parameter::new))
                 };
                 let (bias_ih, bias_hh) = (bias()?, bias()?);
-                weights.push(Weights { weight_ih, weight_hh, bias_ih, bias_hh });
+                weights.push(RnnWeights { weight_ih, weight_hh, bias_ih, bias_hh });
             }
         }
         Ok(Recurrent { weights, cell: C::default(), inputs, hidden, options })
@@ -122,10 +122,10 @@ impl<C: Cell<S>, const S: usize> Recurrent<C, S> {
     /// use tealight::prelude::*;
     /// let layer = Lstm::new(3, 5, RnnOptions::new(), &mut Rng::seed(1))?;
     /// let x = Tensor::ones((2, 7, 3), DType::F32, &Device::Cpu)?;
-    /// let (y, [h, c]) = layer.run(&x, None, &mut Pass::eval())?;
+    /// let (y, [h, c]) = layer.run(&x, None, &mut ForwardContext::eval())?;
     /// assert_eq!((y.dims(), h.dims(), c.dims()), (&[2, 7, 5][..], &[1, 2, 5][..], &[1, 2, 5][..]));
     /// // It goes on where it stopped.
-    /// let (more, _) = layer.run(&x, Some([&h, &c]), &mut Pass::eval())?;
+    /// let (more, _) = layer.run(&x, Some([&h, &c]), &mut ForwardContext::eval())?;
     /// assert_eq!(more.dims(), [2, 7, 5]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -133,7 +133,7 @@ impl<C: Cell<S>, const S: usize> Recurrent<C, S> {
         &self,
         x: &Tensor,
         state: Option<[&Tensor; S]>,
-        pass: &mut Pass,
+        ctx: &mut ForwardContext,
     ) -> Result<(Tensor, [Tensor; S])> {
         let n = self.batch(x)?;
         let mut y = if self.options.time_first { x.clone() } else { x.transpose(0, 1)? };
@@ -159,7 +159,7 @@ impl<C: Cell<S>, const S: usize> Recurrent<C, S> {
         let mut last: [Vec<Tensor>; S] = std::array::from_fn(|_| Vec::with_capacity(self.weights.len()));
         for (layer, weights) in self.weights.chunks(directions).enumerate() {
             if layer > 0 {
-                y = dropped(C::NAME, &y, y.dims(), self.options.dropout, pass)?;
+                y = dropped(C::NAME, &y, y.dims(), self.options.dropout, ctx)?;
             }
             let mut outputs = Vec::with_capacity(directions);
             for (direction, weights) in weights.iter().enumerate() {
@@ -187,7 +187,7 @@ impl<C: Cell<S>, const S: usize> Recurrent<C, S> {
     fn one_way(
         &self,
         x: &Tensor,
-        weights: &Weights,
+        weights: &RnnWeights,
         mut state: [Tensor; S],
         backwards: bool,
     ) -> Result<(Tensor, [Tensor; S])> {
@@ -205,7 +205,7 @@ impl<C: Cell<S>, const S: usize> Recurrent<C, S> {
             shares = (shares + bias)?;
         }
         let recurrence =
-            Recurrence { weight: weights.weight_hh.get().t()?, bias: within, hidden: self.hidden };
+            RecurrentProjection { weight: weights.weight_hh.get().t()?, bias: within, hidden: self.hidden };
         let mut shares = steps(shares)?;
         if backwards {
             shares.reverse();
@@ -250,16 +250,18 @@ fn steps(x: Tensor) -> Result<Vec<Tensor>> {
 }
 
 impl<C: Cell<S>, const S: usize> Layer for Recurrent<C, S> {
-    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
-        Ok(self.run(x, None, pass)?.0)
+    fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+        Ok(self.run(x, None, ctx)?.0)
     }
 
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
         for (i, weights) in self.weights.iter().enumerate() {
             let (layer, direction) = (i / self.options.directions(), i % self.options.directions());
             let name = |part| format!("{part}_l{layer}{}", if direction == 1 { "_reverse" } else { "" });
-            parts.part(&name("weight_ih"), &weights.weight_ih).part(&name("weight_hh"), &weights.weight_hh);
-            parts.part(&name("bias_ih"), &weights.bias_ih).part(&name("bias_hh"), &weights.bias_hh);
+            fields
+                .field(&name("weight_ih"), &weights.weight_ih)
+                .field(&name("weight_hh"), &weights.weight_hh);
+            fields.field(&name("bias_ih"), &weights.bias_ih).field(&name("bias_hh"), &weights.bias_hh);
         }
     }
 

@@ -48,7 +48,7 @@ impl RnnOptions {
     /// ```
     /// use tealight::prelude::*;
     /// let layer = Gru::new(3, 5, RnnOptions::new().layers(2), &mut Rng::seed(1))?;
-    /// let (y, [h]) = layer.run(&Tensor::ones((2, 7, 3), DType::F32, &Device::Cpu)?, None, &mut Pass::eval())?;
+    /// let (y, [h]) = layer.run(&Tensor::ones((2, 7, 3), DType::F32, &Device::Cpu)?, None, &mut ForwardContext::eval())?;
     /// assert_eq!((y.dims(), h.dims()), (&[2, 7, 5][..], &[2, 2, 5][..])); // a state for each layer
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -92,7 +92,7 @@ impl RnnOptions {
     /// // Everything is left out, so the second layer finds nothing.
     /// let options = RnnOptions::new().layers(2).without_bias().dropout(1.0);
     /// let layer = Gru::new(3, 5, options, &mut Rng::seed(1))?;
-    /// let y = layer.forward(&Tensor::ones((2, 7, 3), DType::F32, &Device::Cpu)?, &mut Pass::train(Rng::seed(2)))?;
+    /// let y = layer.forward(&Tensor::ones((2, 7, 3), DType::F32, &Device::Cpu)?, &mut ForwardContext::train(Rng::seed(2)))?;
     /// assert_eq!(y.abs()?.max_all()?.to_scalar::<f32>()?, 0.0);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -106,7 +106,7 @@ impl RnnOptions {
     /// ```
     /// use tealight::prelude::*;
     /// let layer = Gru::new(3, 5, RnnOptions::new().time_first(), &mut Rng::seed(1))?;
-    /// let (y, [h]) = layer.run(&Tensor::ones((7, 2, 3), DType::F32, &Device::Cpu)?, None, &mut Pass::eval())?;
+    /// let (y, [h]) = layer.run(&Tensor::ones((7, 2, 3), DType::F32, &Device::Cpu)?, None, &mut ForwardContext::eval())?;
     /// assert_eq!((y.dims(), h.dims()), (&[7, 2, 5][..], &[1, 2, 5][..]));
     /// # Ok::<(), tealight::Error>(())
     /// ```

@@ -6,7 +6,7 @@
 //! # Source
 //! J. L. Elman 1990.
 
-use super::{Cell, Recurrence, Recurrent};
+use super::{Cell, Recurrent, RecurrentProjection};
 use crate::activation::Activation;
 use crate::autograd::Tensor;
 use crate::error::Result;
@@ -75,7 +75,7 @@ impl Cell<1> for RnnCell {
     const GATES: usize = 1;
     const JOINT_BIAS: bool = true;
 
-    fn step(&self, x: &Tensor, [h]: [Tensor; 1], recurrence: &Recurrence) -> Result<[Tensor; 1]> {
+    fn step(&self, x: &Tensor, [h]: [Tensor; 1], recurrence: &RecurrentProjection) -> Result<[Tensor; 1]> {
         let sum = (x + recurrence.gates(&h)?)?;
         Ok([if self.relu { crate::activation::Relu.apply(&sum)? } else { sum.tanh()? }])
     }

@@ -10,7 +10,7 @@ fn both() -> RnnOptions {
 fn gradients() -> Result<()> {
     let x = Tensor::randn(0.0, 1.0, (2, 3, 2), &mut Rng::seed(1))?;
     let rng = &mut Rng::seed(2);
-    let train = Pass::train(Rng::seed(3));
+    let train = ForwardContext::train(Rng::seed(3));
     gradcheck(&Rnn::new(2, 2, RnnOptions::new().time_first(), rng)?, &x, &train)?;
     gradcheck(&Rnn::new(2, 2, RnnOptions::new(), rng)?.relu(), &x, &train)?;
     gradcheck(&Lstm::new(2, 2, RnnOptions::new().without_bias(), rng)?, &x, &train)?;
@@ -32,7 +32,7 @@ fn state_gradients<C: Cell<S>, const S: usize>(layer: &Recurrent<C, S>) -> Resul
     }
     let run = |inputs: &[Tensor]| {
         let state = std::array::from_fn(|s| &inputs[1 + s]);
-        let (y, last) = layer.run(&inputs[0], Some(state), &mut Pass::eval())?;
+        let (y, last) = layer.run(&inputs[0], Some(state), &mut ForwardContext::eval())?;
         let last: Vec<Tensor> = last.into_iter().map(|x| x.flatten(0, -1)).collect::<Result<_>>()?;
         Tensor::cat(&[&[y.flatten(0, -1)?][..], &last].concat(), 0)
     };
@@ -52,10 +52,10 @@ fn gradients_of_the_state() -> Result<()> {
 fn a_sequence_may_be_cut() -> Result<()> {
     let layer = Lstm::new(2, 4, RnnOptions::new().layers(2), &mut Rng::seed(1))?;
     let x = Tensor::randn(0f32, 1.0, (3, 9, 2), &mut Rng::seed(2))?;
-    let pass = &mut Pass::eval();
-    let (whole, [h, c]) = layer.run(&x, None, pass)?;
-    let (first, [h1, c1]) = layer.run(&x.narrow(1, 0, 4)?, None, pass)?;
-    let (second, [h2, c2]) = layer.run(&x.narrow(1, 4, 5)?, Some([&h1, &c1]), pass)?;
+    let ctx = &mut ForwardContext::eval();
+    let (whole, [h, c]) = layer.run(&x, None, ctx)?;
+    let (first, [h1, c1]) = layer.run(&x.narrow(1, 0, 4)?, None, ctx)?;
+    let (second, [h2, c2]) = layer.run(&x.narrow(1, 4, 5)?, Some([&h1, &c1]), ctx)?;
     let near = |a: &Tensor, b: &Tensor| -> Result<()> {
         assert!((a - b)?.abs()?.max_all()?.to_scalar::<f32>()? < 1e-6);
         Ok(())
@@ -72,7 +72,7 @@ fn thousands_of_steps_need_no_stack() {
     let train = || -> Result<()> {
         let layer = Lstm::new(3, 4, RnnOptions::new(), &mut Rng::seed(1))?;
         let x = Tensor::parameter(Tensor::randn(0f32, 1.0, (2, 2000, 3), &mut Rng::seed(2))?.into_array());
-        let y = layer.forward(&x, &mut Pass::train(Rng::seed(3)))?;
+        let y = layer.forward(&x, &mut ForwardContext::train(Rng::seed(3)))?;
         assert_eq!(y.dims(), [2, 2000, 4]);
         let gradients = y.sqr()?.mean_all()?.backward()?;
         for (name, parameter) in layer.parameters() {
@@ -108,7 +108,8 @@ fn edges() -> Result<()> {
     assert_eq!(error.to_string(), "lstm: expected inputs of shape [n, t, 3] with t > 0, got [5, 0, 3]");
     assert!(layer.predict(&zeros(&[5, 3])?).is_err());
     let state = zeros(&[4, 5, 4])?;
-    let error = layer.run(&zeros(&[2, 6, 3])?, Some([&state, &state]), &mut Pass::eval()).unwrap_err();
+    let error =
+        layer.run(&zeros(&[2, 6, 3])?, Some([&state, &state]), &mut ForwardContext::eval()).unwrap_err();
     assert_eq!(error.to_string(), "lstm: expected a state of shape [4, 2, 4], got [4, 5, 4]");
     let error = Gru::new(3, 4, RnnOptions::new().layers(0), rng).unwrap_err();
     assert_eq!(error.to_string(), "gru: expected one layer or more, got 0");
@@ -128,7 +129,7 @@ fn forget_gates_open() -> Result<()> {
     let layer = Lstm::new(3, 4, both(), rng)?;
     let before: Vec<Tensor> =
         layer.parameters().iter().map(|(_, parameter)| parameter.get().detach()).collect();
-    layer.remember(11)?;
+    layer.init_forget_bias(11)?;
     let mut opened = 0;
     for ((name, parameter), before) in layer.parameters().iter().zip(&before) {
         let after = parameter.get().detach();
@@ -142,11 +143,14 @@ fn forget_gates_open() -> Result<()> {
         }
     }
     assert_eq!(opened, layer.weights.len());
-    Lstm::new(3, 0, both(), rng)?.remember(2)?;
-    assert_eq!(layer.remember(1).unwrap_err().to_string(), "remember: expected two steps or more, got 1");
+    Lstm::new(3, 0, both(), rng)?.init_forget_bias(2)?;
+    assert_eq!(
+        layer.init_forget_bias(1).unwrap_err().to_string(),
+        "remember: expected two steps or more, got 1"
+    );
     let bare = Lstm::new(3, 4, RnnOptions::new().without_bias(), rng)?;
     assert_eq!(
-        bare.remember(5).unwrap_err().to_string(),
+        bare.init_forget_bias(5).unwrap_err().to_string(),
         "remember: expected a layer with biases, got one without"
     );
     Ok(())

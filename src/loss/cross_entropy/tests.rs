@@ -1,4 +1,4 @@
-use super::super::{Each, EachLoss};
+use super::super::{ElementwiseLoss, Unreduced};
 use super::CrossEntropy;
 use crate::prelude::*;
 
@@ -10,7 +10,7 @@ fn rows_that_are_ignored_count_for_nothing() -> Result<()> {
         let x = Tensor::parameter(x.into_array());
         let classes = Tensor::new(&[1i64, -100], &Device::Cpu)?;
         let loss = CrossEntropy.ignore_index(-100).label_smoothing(smoothing)?;
-        assert_eq!(Each(loss.clone()).loss(&x, &classes)?.to_vec1::<f64>()?, [2.0_f64.ln(), 0.0]);
+        assert_eq!(Unreduced(loss.clone()).loss(&x, &classes)?.to_vec1::<f64>()?, [2.0_f64.ln(), 0.0]);
         let y = loss.loss(&x, &classes)?;
         assert_eq!(y.to_scalar::<f64>()?, 2.0_f64.ln());
         let by_class = 0.5 - smoothing / 2.0;

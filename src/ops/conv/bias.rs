@@ -13,9 +13,9 @@ use super::super::onnx::{dilations, windows};
 use super::super::reshape::reshaped;
 use super::{ConvOptions, Derivative, G, X, convolve, gradients};
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
-use crate::autograd::{Array, Keep, Onnx, OnnxAttribute, OnnxValue, Op, Saved, Tensor};
+use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
-use crate::kernel::{self, Conv, Side};
+use crate::kernel::{self, Conv, WindowAxis};
 
 /// A [`Derivative`] of images, and the bias of its channels.
 #[derive(Debug)]
@@ -24,12 +24,12 @@ struct Biased<const P: usize>(Conv);
 impl<const P: usize> Op<3> for Biased<P> {
     const NAME: &'static str = Derivative::<P>::NAME;
 
-    fn forward(&self, [a, b, bias]: [&Array; 3], keep: &mut Keep) -> Result<Array> {
-        if keep.wants(0) {
-            keep.input(1);
+    fn forward(&self, [a, b, bias]: [&Array; 3], ctx: &mut SaveContext) -> Result<Array> {
+        if ctx.needs_input_grad(0) {
+            ctx.save_input(1);
         }
-        if keep.wants(1) {
-            keep.input(0);
+        if ctx.needs_input_grad(1) {
+            ctx.save_input(0);
         }
         with_float!(a.dtype(), T => {
             let (a, b, bias) = (&contiguous(a)?, &contiguous(b)?, &contiguous(bias)?);
@@ -50,7 +50,7 @@ impl<const P: usize> Op<3> for Biased<P> {
         let [a, b] = gradients::<P, 3>(self.0, saved, grad)?;
         let [images, channels, h, w] = Derivative::<P>(self.0).dims();
         let sums = || reshaped(grad, &[images, channels, h * w])?.sum(2)?.sum(0);
-        Ok([a, b, if saved.wants(2) { Some(sums()?) } else { None }])
+        Ok([a, b, if saved.needs_input_grad(2) { Some(sums()?) } else { None }])
     }
 }
 
@@ -82,7 +82,7 @@ pub(super) fn form<const P: usize>(conv: &Conv, onnx: &mut Onnx) -> Result<OnnxV
         G => "Conv",
         X => {
             inputs.swap(0, 1);
-            let extra = |side: &Side| {
+            let extra = |side: &WindowAxis| {
                 let span = side.dilation * (side.kernel - 1) + 1;
                 (side.input + 2 * side.padding) as i64 - ((side.output - 1) * side.stride + span) as i64
             };

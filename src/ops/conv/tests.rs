@@ -1,6 +1,6 @@
 use super::{Conv, Derivative, G, W, X};
-use crate::kernel::Side;
-use crate::ops::Sides;
+use crate::kernel::WindowAxis;
+use crate::ops::PerAxis;
 use crate::prelude::*;
 
 type Pair = [usize; 2];
@@ -160,7 +160,7 @@ fn by_candle_as_by_our_own() -> Result<()> {
         for (groups, plus) in [(1, 0), (1, 1), (2, 0)] {
             let side = |input: usize, kernel: usize, padding: usize| {
                 let output = (input + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
-                Side { input: input + plus, output, kernel, stride, padding, dilation }
+                WindowAxis { input: input + plus, output, kernel, stride, padding, dilation }
             };
             let sides = [side(6, 2, ph), side(7, 3, pw)];
             let conv = Conv { batch: 2, groups, inputs: 2, outputs: 3, sides };
@@ -281,5 +281,5 @@ fn errors() {
     assert!(matches!(x.conv2d(&single, one()), Err(Error::Dtype { .. })));
     let counts = x.to_dtype(DType::U32).unwrap();
     assert!(matches!(counts.conv2d(&counts, one()), Err(Error::Dtype { .. })));
-    assert_eq!(Sides::<2>::from(3), Sides::from([3, 3]));
+    assert_eq!(PerAxis::<2>::from(3), PerAxis::from([3, 3]));
 }

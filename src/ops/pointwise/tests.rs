@@ -60,16 +60,17 @@ fn fused_loops_and_blocks_give_the_same_bits() -> Result<()> {
 
 #[test]
 fn candle_ops_and_tensor_ops_give_the_same_numbers() -> Result<()> {
-    use super::super::machines::{Lower, Record, Value};
-    use crate::formula::Program;
+    use super::super::interpreters::{CandleOps, RecordedOps, Value};
     let rng = &mut Rng::seed(4);
     let (a, b) = (Tensor::randn(0.0, 1.0, 500, rng)?, Tensor::randn(0.0, 1.0, 500, rng)?);
     let expected = apply(Fused, [&a, &b])?.to_vec1::<f64>()?;
     let program = Fused.tape();
-    let operands = [&a, &b].map(|x| Value::Is(x.array().clone()));
+    let operands = [&a, &b].map(|x| Value::Array(x.array().clone()));
     let lowered =
-        program.run(&mut Lower { op: "fused" }, &operands)?.remove(0).into_array(a.array(), &[500])?;
-    let Value::Is(recorded) = program.run(&mut Record, &[Value::Is(a), Value::Is(b)])?.remove(0) else {
+        program.run(&mut CandleOps { op: "fused" }, &operands)?.remove(0).into_array(a.array(), &[500])?;
+    let Value::Array(recorded) =
+        program.run(&mut RecordedOps, &[Value::Array(a), Value::Array(b)])?.remove(0)
+    else {
         panic!("a number")
     };
     for (other, limit) in [(lowered.to_vec1::<f64>()?, 1e-9), (recorded.to_vec1()?, 1e-13)] {

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device};
 
-use super::super::descent::numbers;
+use super::super::first_order::numbers;
 use super::super::{gradient_of, not_finite};
 use crate::autograd::array::elements;
 use crate::autograd::{Array, Tensor};

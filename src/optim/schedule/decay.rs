@@ -16,40 +16,40 @@ fn power(factor: f64, n: usize) -> f64 {
 /// A straight line from one factor to another, which then stays: a warm-up.
 ///
 /// ```
-/// use tealight::optim::schedule::{Ramp, Schedule};
-/// let warm_up = Ramp::new(0.0, 1.0, 4)?;
+/// use tealight::optim::schedule::{LinearLr, Schedule};
+/// let warm_up = LinearLr::new(0.0, 1.0, 4)?;
 /// assert_eq!([0, 1, 4, 9].map(|step| warm_up.rate(step)), [0.0, 0.25, 1.0, 1.0]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "LinearLR")]
 #[doc(alias = "warmup")]
 #[derive(Clone, Copy, Debug)]
-pub struct Ramp {
+pub struct LinearLr {
     start: f64,
     end: f64,
     steps: usize,
 }
 
-impl Ramp {
+impl LinearLr {
     /// From `start` to `end` in this many steps.
     ///
     /// # Errors
     /// A factor that is negative or not finite; no steps.
     ///
     /// ```
-    /// use tealight::optim::schedule::{Ramp, Schedule};
-    /// assert_eq!(Ramp::new(1.0, 0.5, 4)?.rate(2), 0.75);
-    /// assert_eq!(Ramp::new(1.0, 0.5, 0).unwrap_err().to_string(), "Ramp: expected one step or more, got 0");
+    /// use tealight::optim::schedule::{LinearLr, Schedule};
+    /// assert_eq!(LinearLr::new(1.0, 0.5, 4)?.rate(2), 0.75);
+    /// assert_eq!(LinearLr::new(1.0, 0.5, 0).unwrap_err().to_string(), "LinearLr: expected one step or more, got 0");
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn new(start: f64, end: f64, steps: usize) -> Result<Self> {
-        let start = not_negative("Ramp", "a factor", start)?;
-        let end = not_negative("Ramp", "a factor", end)?;
-        Ok(Ramp { start, end, steps: some_steps("Ramp", steps)? })
+        let start = not_negative("LinearLr", "a factor", start)?;
+        let end = not_negative("LinearLr", "a factor", end)?;
+        Ok(LinearLr { start, end, steps: some_steps("LinearLr", steps)? })
     }
 }
 
-impl Schedule for Ramp {
+impl Schedule for LinearLr {
     fn rate(&self, step: usize) -> f64 {
         self.start + (self.end - self.start) * (step.min(self.steps) as f64 / self.steps as f64)
     }

@@ -9,7 +9,7 @@ mod decay;
 mod plateau;
 
 pub use cosine::{Cosine, OneCycle, WarmRestarts};
-pub use decay::{Exponential, MultiStep, Polynomial, Ramp, StepDecay};
+pub use decay::{Exponential, LinearLr, MultiStep, Polynomial, StepDecay};
 pub use plateau::Plateau;
 
 use crate::error::{Error, Result};
@@ -17,16 +17,16 @@ use crate::error::{Error, Result};
 /// The learning rate of each step, counted from 0.
 ///
 /// ```
-/// use tealight::optim::schedule::{Cosine, Ramp, Schedule};
+/// use tealight::optim::schedule::{Cosine, LinearLr, Schedule};
 /// use tealight::prelude::*;
 /// // From 0.01 to 0.1 in 5 steps, and down to 0 in 45 more.
-/// let schedule = Ramp::new(0.1, 1.0, 5)?.then(Cosine::new(45)?).times(0.1);
+/// let schedule = LinearLr::new(0.1, 1.0, 5)?.then(Cosine::new(45)?).times(0.1);
 /// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
 /// let mut optimizer = Sgd::new(model.parameters(), 0.1)?;
 /// let x = Tensor::ones((4, 2), DType::F32, &Device::Cpu)?;
 /// for step in 0..50 {
 ///     optimizer.set_learning_rate(schedule.rate(step))?;
-///     let y = model.forward(&x, &mut Pass::eval())?;
+///     let y = model.forward(&x, &mut ForwardContext::eval())?;
 ///     optimizer.step(&y.sqr()?.mean_all()?.backward()?)?;
 /// }
 /// assert_eq!((schedule.rate(0), schedule.rate(5), schedule.steps()), (0.1 * 0.1, 0.1, 50));
@@ -47,8 +47,8 @@ pub trait Schedule {
     /// After how many steps the next schedule [follows](Schedule::then).
     ///
     /// ```
-    /// use tealight::optim::schedule::{Ramp, Schedule};
-    /// assert_eq!(Ramp::new(0.0, 1.0, 5)?.steps(), 5);
+    /// use tealight::optim::schedule::{LinearLr, Schedule};
+    /// assert_eq!(LinearLr::new(0.0, 1.0, 5)?.steps(), 5);
     /// assert_eq!(0.1_f64.steps(), usize::MAX); // nothing ever follows a number
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -59,8 +59,8 @@ pub trait Schedule {
     /// This schedule for its [`steps`](Schedule::steps), then `next` from its beginning.
     ///
     /// ```
-    /// use tealight::optim::schedule::{Ramp, Schedule};
-    /// let schedule = Ramp::new(0.0, 1.0, 2)?.then(0.5);
+    /// use tealight::optim::schedule::{LinearLr, Schedule};
+    /// let schedule = LinearLr::new(0.0, 1.0, 2)?.then(0.5);
     /// assert_eq!([0, 1, 2, 9].map(|step| schedule.rate(step)), [0.0, 0.5, 0.5, 0.5]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -119,8 +119,8 @@ impl<F: Fn(usize) -> f64> Schedule for F {
 /// One schedule after the other: see [`Schedule::then`].
 ///
 /// ```
-/// use tealight::optim::schedule::{Exponential, Ramp, Schedule, Then};
-/// let schedule: Then<Ramp, Exponential> = Ramp::new(0.5, 1.0, 2)?.then(Exponential::new(0.5)?);
+/// use tealight::optim::schedule::{Exponential, LinearLr, Schedule, Then};
+/// let schedule: Then<LinearLr, Exponential> = LinearLr::new(0.5, 1.0, 2)?.then(Exponential::new(0.5)?);
 /// assert_eq!([0, 1, 2, 3].map(|step| schedule.rate(step)), [0.5, 0.75, 1.0, 0.5]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
@@ -143,8 +143,8 @@ impl<A: Schedule, B: Schedule> Schedule for Then<A, B> {
 /// The product of two schedules: see [`Schedule::times`].
 ///
 /// ```
-/// use tealight::optim::schedule::{Ramp, Schedule, StepDecay, Times};
-/// let schedule: Times<StepDecay, Ramp> = StepDecay::new(2, 0.5)?.times(Ramp::new(0.0, 1.0, 4)?);
+/// use tealight::optim::schedule::{LinearLr, Schedule, StepDecay, Times};
+/// let schedule: Times<StepDecay, LinearLr> = StepDecay::new(2, 0.5)?.times(LinearLr::new(0.0, 1.0, 4)?);
 /// assert_eq!(schedule.rate(2), 0.25); // 0.5 · 0.5
 /// assert_eq!(schedule.steps(), 4); // the smaller number
 /// # Ok::<(), tealight::Error>(())
@@ -190,7 +190,7 @@ fn some_steps(op: &'static str, steps: usize) -> Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::{
-        Cosine, Exponential, MultiStep, OneCycle, Polynomial, Ramp, Schedule, StepDecay, WarmRestarts,
+        Cosine, Exponential, LinearLr, MultiStep, OneCycle, Polynomial, Schedule, StepDecay, WarmRestarts,
     };
     use crate::error::Result;
 
@@ -200,7 +200,7 @@ mod tests {
         let rates: Vec<f64> = (0..6).map(|step| schedule.rate(step)).collect();
         assert_eq!(rates, [0.0, 1.0, 0.5, 1.0, 0.5, 0.25]);
         assert_eq!(schedule.steps(), usize::MAX);
-        let product = Ramp::new(0.0, 1.0, 4)?.times(StepDecay::new(2, 0.1)?).times(3.0);
+        let product = LinearLr::new(0.0, 1.0, 4)?.times(StepDecay::new(2, 0.1)?).times(3.0);
         assert_eq!((product.steps(), product.rate(2)), (4, 0.5 * 0.1 * 3.0));
         // What follows a schedule without an end never comes.
         assert_eq!(2.0.then(5.0).rate(usize::MAX - 1), 2.0);
@@ -211,7 +211,7 @@ mod tests {
     fn the_last_step_of_all() -> Result<()> {
         let schedules: [Box<dyn Schedule>; 9] = [
             Box::new(0.5),
-            Box::new(Ramp::new(0.1, 1.0, 5)?),
+            Box::new(LinearLr::new(0.1, 1.0, 5)?),
             Box::new(StepDecay::new(1, 0.9)?),
             Box::new(MultiStep::new(&[3, 1, usize::MAX], 0.1)?),
             Box::new(Exponential::new(1.0)?),

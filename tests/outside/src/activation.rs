@@ -62,7 +62,7 @@ mod tests {
         let model =
             Sequential::new().push(Linear::new(3, 4, rng)?).push(Softsign).push(Linear::new(4, 2, rng)?);
         let x = Tensor::randn(0.0_f32, 1.0, (5, 3), rng)?;
-        let y = model.forward(&x, &mut tealight::layer::Pass::eval())?;
+        let y = model.forward(&x, &mut tealight::layer::ForwardContext::eval())?;
         assert_eq!(y.dims(), [5, 2]);
         let gradients = y.sqr()?.sum_all()?.backward()?;
         for (name, parameter) in model.parameters() {
@@ -83,7 +83,7 @@ mod tests {
         assert!(error.to_string().contains("mish_by_hand: gradient (backward)"), "{error}");
         let Error::GradCheck(mismatch) = error else { panic!("{error}") };
         assert!(mismatch.ops.contains(Mish::NAME), "{mismatch}");
-        assert_eq!((mismatch.order, mismatch.pass, mismatch.input), (1, "backward", 0));
+        assert_eq!((mismatch.order, mismatch.ctx, mismatch.input), (1, "backward", 0));
         let off = mismatch.given / mismatch.numeric - 1.0;
         // The numeric one has an error of its own, far below the fault.
         assert!((0.7e-7..1.3e-7).contains(&off), "{off:e}");

@@ -1,7 +1,7 @@
 //! A callback of one's own.
 
 use tealight::prelude::*;
-use tealight::train::{Callback, Run};
+use tealight::train::{Callback, CallbackContext};
 
 /// Halves the learning rate whenever the loss of an epoch is no smaller than the one before.
 #[derive(Default)]
@@ -10,7 +10,7 @@ pub struct Halve {
 }
 
 impl Callback for Halve {
-    fn epoch(&mut self, run: &mut Run) -> Result<()> {
+    fn epoch(&mut self, run: &mut CallbackContext) -> Result<()> {
         let loss = run.score("loss")?;
         if self.last.is_some_and(|last| loss >= last) {
             run.optimizer.set_learning_rate(run.optimizer.learning_rate() / 2.0)?;

@@ -17,12 +17,12 @@ impl Residual {
 }
 
 impl Layer for Residual {
-    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
-        let inner = pass.call("inner", &self.inner, x)?;
+    fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+        let inner = ctx.call("inner", &self.inner, x)?;
         x + (inner.tanh()? * &self.scale.get())?
     }
 
-    tealight::parts!(scale, inner);
+    tealight::fields!(scale, inner);
 }
 
 #[cfg(test)]
@@ -35,7 +35,7 @@ mod tests {
     fn every_parameter_passes_gradcheck() -> Result<()> {
         let layer = Residual::new(3, &mut Rng::seed(7))?;
         let x = Tensor::randn(0.0, 1.0, (2, 3), &mut Rng::seed(8))?;
-        gradcheck(&layer, &x, &Pass::eval())?;
+        gradcheck(&layer, &x, &ForwardContext::eval())?;
         Ok(())
     }
 

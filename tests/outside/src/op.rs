@@ -1,6 +1,6 @@
 //! Operations of one's own, for what is no formula of single elements.
 
-use tealight::autograd::{Keep, Op, Saved};
+use tealight::autograd::{SaveContext, Op, Saved};
 use tealight::prelude::*;
 
 /// The distance of two points, √Σ(a − b)², along the last axis. (n, d) and (n, d) to (n).
@@ -10,20 +10,20 @@ pub struct Distance;
 impl Op<2> for Distance {
     const NAME: &'static str = "distance";
 
-    fn forward(&self, [a, b]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
+    fn forward(&self, [a, b]: [&Array; 2], ctx: &mut SaveContext) -> Result<Array> {
         if a.dims() != b.dims() || a.rank() != 2 {
             let got = vec![a.dims().to_vec(), b.dims().to_vec()];
             return Err(Error::Shape { op: Self::NAME, expected: "two matrices of one shape".into(), got });
         }
-        (0..2).for_each(|i| keep.input(i));
-        keep.output();
+        (0..2).for_each(|i| ctx.save_input(i));
+        ctx.save_output();
         Ok((a - b)?.sqr()?.sum(1)?.sqrt()?)
     }
 
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let along = (saved.input(0)? - &saved.input(1)?)?;
         let by_a = (along * (grad / &saved.output()?)?.unsqueeze(1)?)?;
-        let by_b = if saved.wants(1) { Some((-&by_a)?) } else { None };
+        let by_b = if saved.needs_input_grad(1) { Some((-&by_a)?) } else { None };
         Ok([Some(by_a), by_b])
     }
 }
@@ -35,14 +35,14 @@ pub struct Above(pub f64);
 impl Op<1> for Above {
     const NAME: &'static str = "above";
 
-    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
         let taken = x.gt(self.0)?.to_dtype(x.dtype())?;
-        keep.extra(taken.clone());
+        ctx.save(taken.clone());
         Ok((x * taken)?)
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-        Ok([Some((grad * Tensor::constant(saved.extra(0)?.clone()))?)])
+        Ok([Some((grad * Tensor::constant(saved.array(0)?.clone()))?)])
     }
 }
 
@@ -53,9 +53,9 @@ struct Polar;
 impl Op<2> for Polar {
     const NAME: &'static str = "polar";
 
-    fn forward(&self, [r, angle]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
-        keep.input(0);
-        keep.input(1);
+    fn forward(&self, [r, angle]: [&Array; 2], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
+        ctx.save_input(1);
         Ok(Array::stack(&[(r * angle.cos()?)?, (r * angle.sin()?)?], 0)?)
     }
 
@@ -85,8 +85,8 @@ pub struct Square {
 impl Op<1> for Square {
     const NAME: &'static str = "square_of_mine";
 
-    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-        keep.input(0);
+    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
         Ok(x.sqr()?)
     }
 
@@ -105,8 +105,8 @@ pub struct Cube;
 impl Op<1> for Cube {
     const NAME: &'static str = "cube_of_mine";
 
-    fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-        keep.input(0);
+    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
         Ok((x.sqr()? * x)?)
     }
 

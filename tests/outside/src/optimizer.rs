@@ -1,20 +1,20 @@
 //! An optimizer of one's own: a formula for one number.
 
-use tealight::optim::{Descent, Moment, Rule, Update, each};
+use tealight::optim::{FirstOrder, StepInfo, UpdateRule, Update, each};
 use tealight::prelude::*;
 
 /// A step of one length against the sign of the averaged gradient.
 #[derive(Clone, Debug, Default)]
 pub struct Signs;
 
-impl Rule<1> for Signs {
+impl UpdateRule<1> for Signs {
     const NAME: &'static str = "Signs";
 
     fn memory(&self) -> [Option<&'static str>; 1] {
         [Some("average")]
     }
 
-    fn formula<T: Real + Send + Sync>(&self, at: Moment) -> impl Update<T, 1> {
+    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 1> {
         let (rate, keep) = (T::constant(at.rate), T::constant(0.5));
         each(move |p: T, g: T, [m]: [T; 1]| {
             let m = m * keep + g * keep;
@@ -24,7 +24,7 @@ impl Rule<1> for Signs {
 }
 
 /// The optimizer by that rule, which checks, groups and saves as all others do.
-pub type SignDescent = Descent<Signs, 1>;
+pub type SignDescent = FirstOrder<Signs, 1>;
 
 #[cfg(test)]
 mod tests {
@@ -38,7 +38,7 @@ mod tests {
         let mut optimizer = SignDescent::new(model.parameters(), 0.25)?;
         let x = Tensor::new(&[[3.0_f32, -5.0]], &Device::Cpu)?;
         let step = |optimizer: &mut SignDescent| {
-            optimizer.step(&model.forward(&x, &mut Pass::eval())?.sum_all()?.backward()?)
+            optimizer.step(&model.forward(&x, &mut ForwardContext::eval())?.sum_all()?.backward()?)
         };
         step(&mut optimizer)?;
         let after = model.weight.get().to_vec2::<f32>()?;

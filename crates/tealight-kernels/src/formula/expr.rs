@@ -4,18 +4,18 @@ use std::cell::RefCell;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::Real;
-use super::program::{Binary, Instruction, Unary};
+use super::tape::{Binary, Instruction, Unary};
 
 /// A handle into the program that is being recorded: evaluating a formula with it writes the formula down.
 ///
-/// It is made by [`Program::capture`](super::Program::capture). It is `Copy`, and means something only until that
+/// It is made by [`Tape::capture`](super::Program::capture). It is `Copy`, and means something only until that
 /// capture ends: outside of one, an `Expr` stands for an unknown number, and what is done to it is forgotten.
 ///
 /// ```
 /// # use tealight_kernels as tealight;
-/// use tealight::formula::{Expr, Program, Real};
+/// use tealight::formula::{Expr, Tape, Real};
 /// let square = |x: Expr| x * x + Expr::constant(1.0);
-/// assert_eq!(Program::capture(|[x]| [square(x)]).to_string(), "x * x + 1");
+/// assert_eq!(Tape::capture(|[x]| [square(x)]).to_string(), "x * x + 1");
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Expr(usize);
@@ -168,12 +168,12 @@ impl Real for Expr {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Dual, Program, Real};
+    use super::super::{Dual, Real, Tape};
     use super::Expr;
 
     #[test]
     fn notation() {
-        let show = |f: fn(Expr) -> Expr| Program::capture(|[x]| [f(x)]).to_string();
+        let show = |f: fn(Expr) -> Expr| Tape::capture(|[x]| [f(x)]).to_string();
         assert_eq!(show(|x| x - (x - Expr::constant(2.0))), "x - (x - 2)");
         assert_eq!(show(|x| x / (x * x)), "x / (x * x)");
         assert_eq!(show(|x| -(x + Expr::constant(1.0)).powi(2)), "-(x + 1)^2");
@@ -187,27 +187,27 @@ mod tests {
 
     #[test]
     fn shared_parts_are_named_so_the_text_stays_short() {
-        let text = Program::capture(|[x]| [(0..40).fold(x, |x, _| (x + x.exp()) * x)]).to_string();
+        let text = Tape::capture(|[x]| [(0..40).fold(x, |x, _| (x + x.exp()) * x)]).to_string();
         assert!(text.len() < 4000, "{} characters", text.len());
         assert!(text.contains(" where t1 = "));
     }
 
     #[test]
     fn derivative_of_an_expression() {
-        let slope = Program::capture(|[x]| [(Dual::variable(x) * Dual::variable(x)).slope()]);
+        let slope = Tape::capture(|[x]| [(Dual::variable(x) * Dual::variable(x)).slope()]);
         assert_eq!(slope.to_string(), "x + x");
     }
 
     #[test]
     fn an_expression_that_outlives_its_capture_is_unknown_not_wrong() {
         let mut escaped = None;
-        Program::capture(|[x]| {
+        Tape::capture(|[x]| {
             escaped = Some(x.exp().exp().exp());
             [x]
         });
         let stale = escaped.unwrap() + Expr::constant(1.0);
         assert!(stale.known().is_none());
-        let program = Program::capture(|[x]| [x, stale]);
+        let program = Tape::capture(|[x]| [x, stale]);
         assert_eq!(program.to_string(), "[x, NaN]");
     }
 }

@@ -5,19 +5,19 @@
 //! | `f32`, `f64` | the CPU kernels |
 //! | [`Dual`] | the exact derivative |
 //! | [`Expr`] | the formula written down: as candle ops for other devices, as recorded tensor ops for higher derivatives, as text |
-//! | [`Uses`] | which values the backward pass must keep |
+//! | [`InputSet`] | which values the backward pass must keep |
 
 mod dual;
 mod expr;
-mod machine;
+mod input_set;
+mod interpreter;
 pub mod math;
-mod program;
 mod real;
-mod uses;
+mod tape;
 
 pub use dual::Dual;
 pub use expr::Expr;
-pub use machine::Machine;
-pub use program::{Binary, Program, Unary};
+pub use input_set::InputSet;
+pub use interpreter::Interpreter;
 pub use real::Real;
-pub use uses::Uses;
+pub use tape::{Binary, Tape, Unary};

@@ -8,7 +8,7 @@ use super::math;
 /// A number that a formula can be evaluated with.
 ///
 /// `f32` and `f64` compute it, [`Dual`](super::Dual) differentiates it, [`Expr`](super::Expr) writes it down, and
-/// [`Uses`](super::Uses) finds out which inputs it reads. A formula is a function that is generic over `Real`:
+/// [`InputSet`](super::Uses) finds out which inputs it reads. A formula is a function that is generic over `Real`:
 ///
 /// ```
 /// # use tealight_kernels as tealight;

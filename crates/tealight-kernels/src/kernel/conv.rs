@@ -10,7 +10,7 @@ mod direct;
 
 use super::gemm::multiply;
 use super::parallel::{large_product, parts, product_worthwhile};
-use super::{Element, Matrix, Side, add_assign, buffer, is_finite};
+use super::{Element, Matrix, WindowAxis, add_assign, buffer, is_finite};
 use direct::Direct;
 
 /// Elements of a matrix of windows that is made and multiplied at a time: few enough for a cache.
@@ -32,7 +32,7 @@ pub struct Conv {
     pub groups: usize,
     pub inputs: usize,
     pub outputs: usize,
-    pub sides: [Side; 2],
+    pub sides: [WindowAxis; 2],
 }
 
 impl Conv {
@@ -104,9 +104,9 @@ impl Conv {
     /// The convolution of which the transpose of this one is an instance, if the stride is 1: the same windows, seen from
     /// the other side.
     fn turned(&self) -> Option<Conv> {
-        let turned = |side: Side| {
+        let turned = |side: WindowAxis| {
             let padding = ((side.kernel - 1) * side.dilation).checked_sub(side.padding)?;
-            Some(Side { input: side.output, output: side.input, padding, ..side })
+            Some(WindowAxis { input: side.output, output: side.input, padding, ..side })
         };
         let sides = [turned(self.sides[0])?, turned(self.sides[1])?];
         Some(Conv { inputs: self.outputs, outputs: self.inputs, sides, ..*self })

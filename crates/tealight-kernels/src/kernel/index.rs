@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// All other kinds of places are cases of this: single elements (`block` = 1) of a whole array (`period` = its length),
 /// or whole slices along an axis. A block lies within its period; blocks may overlap, and one may be named twice.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub struct BlockIndices {
     pub starts: Arc<[usize]>,
     pub block: usize,
     pub period: usize,
@@ -33,7 +33,7 @@ plus! {
     (f32 f64) |a, b| a + b;
 }
 
-impl Places {
+impl BlockIndices {
     /// How many elements of each period are named.
     pub fn count(&self) -> usize {
         self.starts.len() * self.block
@@ -83,7 +83,7 @@ impl Places {
     }
 
     /// Where a block is named more than once: the places with only the last of each, and where those are in the source.
-    pub fn last_of_each(&self) -> Option<(Places, Places)> {
+    pub fn last_of_each(&self) -> Option<(BlockIndices, BlockIndices)> {
         if self.starts.is_sorted_by(|a, b| a < b) {
             return None;
         }
@@ -95,9 +95,9 @@ impl Places {
         if last.len() == order.len() {
             return None;
         }
-        let kept = Places { starts: last.iter().map(|&i| self.starts[i]).collect(), ..*self };
+        let kept = BlockIndices { starts: last.iter().map(|&i| self.starts[i]).collect(), ..*self };
         let from = last.iter().map(|&i| i * self.block).collect();
-        Some((kept, Places { starts: from, block: self.block, period: self.count() }))
+        Some((kept, BlockIndices { starts: from, block: self.block, period: self.count() }))
     }
 
     /// The same places as multiples of one block length, in blocks: (places, block length).
@@ -131,10 +131,10 @@ pub fn nonzero<T: Copy + PartialEq + Default>(data: &[T]) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Places, nonzero, strides, sums};
+    use super::{BlockIndices, nonzero, strides, sums};
 
-    fn places(starts: &[usize], block: usize, period: usize) -> Places {
-        Places { starts: starts.into(), block, period }
+    fn places(starts: &[usize], block: usize, period: usize) -> BlockIndices {
+        BlockIndices { starts: starts.into(), block, period }
     }
 
     #[test]

@@ -2,14 +2,14 @@
 
 use super::buffer::{Uninit, written};
 use super::parallel::{PIECE, for_each_row, parts, vectorize, worthwhile};
-use super::{Element, Side};
+use super::{Element, WindowAxis};
 
 /// The place of a window that lies on padding alone.
 const NOWHERE: u32 = u32::MAX;
 
 /// The largest element of every window, and where in its image, of fewer than 2³² elements, it is: of equals the first, and a
 /// NaN before every number.
-pub fn max_pool<T: Element>(x: &[T], sides: &[Side; 2]) -> (Vec<T>, Vec<u32>) {
+pub fn max_pool<T: Element>(x: &[T], sides: &[WindowAxis; 2]) -> (Vec<T>, Vec<u32>) {
     let [high, wide] = sides;
     let (image, size) = (high.input * wide.input, high.output * wide.output);
     let images = x.len() / image.max(1);
@@ -48,7 +48,7 @@ pub fn max_pool<T: Element>(x: &[T], sides: &[Side; 2]) -> (Vec<T>, Vec<u32>) {
 }
 
 /// The windows of an image, one after the other.
-fn any<T: Element>(x: &[T], sides: &[Side; 2], best: &mut [Uninit<T>], places: &mut [Uninit<u32>]) {
+fn any<T: Element>(x: &[T], sides: &[WindowAxis; 2], best: &mut [Uninit<T>], places: &mut [Uninit<u32>]) {
     let [high, wide] = sides;
     vectorize(
         #[inline(always)]
@@ -77,7 +77,7 @@ fn filled<T: Copy>(slots: &mut [Uninit<T>], x: T) -> &mut [T] {
 }
 
 /// Windows of two by two elements, side by side.
-fn two_by_two<T: Element>(x: &[T], wide: &Side, best: &mut [Uninit<T>], places: &mut [Uninit<u32>]) {
+fn two_by_two<T: Element>(x: &[T], wide: &WindowAxis, best: &mut [Uninit<T>], places: &mut [Uninit<u32>]) {
     const AT_ONCE: usize = 8;
     let (width, n) = (wide.input, wide.output);
     vectorize(
@@ -140,7 +140,7 @@ fn exceeds<T: Element>(x: T, best: T) -> bool {
 
 /// Looks at the row of the image that begins at `start`: at one element of every window, and then at the next.
 #[inline(always)]
-fn row_of_windows<T: Element>(x: &[T], start: usize, side: &Side, best: &mut [T], out: &mut [u32]) {
+fn row_of_windows<T: Element>(x: &[T], start: usize, side: &WindowAxis, best: &mut [T], out: &mut [u32]) {
     if side.output == 0 {
         return;
     }
@@ -210,11 +210,11 @@ pub fn scatter_places<T: Element>(x: &[T], places: &[u32], images: usize, size: 
 
 #[cfg(test)]
 mod tests {
-    use super::{Element, NOWHERE, Side, Uninit, any, max_pool, scatter_places, take_places};
+    use super::{Element, NOWHERE, Uninit, WindowAxis, any, max_pool, scatter_places, take_places};
     use crate::kernel::buffer::assume_written;
 
     #[allow(clippy::eq_op)]
-    fn max_places<T: Element>(x: &[T], sides: &[Side; 2]) -> Vec<u32> {
+    fn max_places<T: Element>(x: &[T], sides: &[WindowAxis; 2]) -> Vec<u32> {
         let (values, places) = max_pool(x, sides);
         let images = x.len() / (sides[0].input * sides[1].input);
         let same = |(a, b): (&T, &T)| a == b || (a != a && b != b);
@@ -228,7 +228,7 @@ mod tests {
         for (stride, padding, dilation) in [(1, 0, 1), (2, 1, 1), (3, 1, 2), (1, 1, 2)] {
             let side = |input, kernel| {
                 let output = (input + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
-                Side { input, output, kernel, stride, padding, dilation }
+                WindowAxis { input, output, kernel, stride, padding, dilation }
             };
             let sides = [side(5, 2), side(8, 3)];
             let [oh, ow] = [sides[0].output, sides[1].output];
@@ -259,7 +259,8 @@ mod tests {
 
     #[test]
     fn two_by_two_as_any_other() {
-        let two = |input| Side { input, output: input / 2, kernel: 2, stride: 2, padding: 0, dilation: 1 };
+        let two =
+            |input| WindowAxis { input, output: input / 2, kernel: 2, stride: 2, padding: 0, dilation: 1 };
         for (high, wide) in (2..8).flat_map(|high| (2..36).map(move |wide| (high, wide))) {
             // Ties, and a NaN now and then.
             let number = |i: usize| if i % 7 == 3 { f32::NAN } else { (i * i % 5) as f32 };
@@ -284,15 +285,15 @@ mod tests {
 
     #[test]
     fn extremes() {
-        let side = Side { input: 4, output: 2, kernel: 2, stride: 2, padding: 0, dilation: 1 };
-        let one = Side { input: 1, output: 1, kernel: 1, stride: 1, padding: 0, dilation: 1 };
+        let side = WindowAxis { input: 4, output: 2, kernel: 2, stride: 2, padding: 0, dilation: 1 };
+        let one = WindowAxis { input: 1, output: 1, kernel: 1, stride: 1, padding: 0, dilation: 1 };
         let (nan, low) = (f64::NAN, f64::NEG_INFINITY);
         assert_eq!(max_places(&[1.0, nan, nan, nan], &[one, side]), [1, 2]);
         assert_eq!(max_places(&[low, low, nan, f64::INFINITY], &[one, side]), [0, 2]);
         assert_eq!(max_places(&[1.0, 1.0, -0.0, 0.0], &[one, side]), [0, 2]);
         assert!(max_places::<f64>(&[], &[one, side]).is_empty());
         // Every element of the window lies beside the image.
-        let beside = Side { input: 2, output: 1, kernel: 2, stride: 1, padding: 1, dilation: 3 };
+        let beside = WindowAxis { input: 2, output: 1, kernel: 2, stride: 1, padding: 1, dilation: 3 };
         let places = max_places(&[1.0, 2.0], &[one, beside]);
         assert_eq!(places, [NOWHERE]);
         assert_eq!(take_places(&[1.0, 2.0], &places, 1, low), [low]);

@@ -13,6 +13,8 @@ mod buffer;
 mod conv;
 mod exponentials;
 mod find;
+mod find_outside;
+mod fused_loss;
 mod gemm;
 mod index;
 #[cfg(feature = "linalg")]
@@ -24,32 +26,30 @@ pub mod norm;
 pub mod optim;
 pub mod order;
 mod parallel;
-mod position;
 mod products;
 mod reduce;
 mod resample;
 pub mod rows;
 pub mod scan;
 mod simd;
-pub mod soft;
-mod total;
+pub mod soft_cross_entropy;
 mod view;
 mod window;
 
 pub use block::Block;
 pub use conv::{Conv, conv, conv_kernel, conv_transpose};
 pub use find::find_axis;
+pub use find_outside::outside;
+pub use fused_loss::{both, total, total_at_once};
 pub use gemm::{Matrix, affine, matmul, outer};
-pub use index::{Places, nonzero, strides, sums};
+pub use index::{BlockIndices, nonzero, strides, sums};
 pub use map::{Loop, SOURCES, Slots, Written, add_assign, cast, fuse, in_blocks, map, map_by, sources};
 pub use max_pool::{max_pool, scatter_places, take_places};
 pub use parallel::simd;
-pub use position::outside;
 pub use reduce::{dot, fold_axis, is_finite, sum, sum_axis};
-pub use resample::{Rule, resample, resample_transpose};
-pub use total::{both, total, total_at_once};
+pub use resample::{ResampleMode, resample, resample_transpose};
 pub use view::{Dims, View, broadcast_dims};
-pub use window::Side;
+pub use window::WindowAxis;
 
 use std::ops::{AddAssign, DivAssign, MulAssign, SubAssign};
 

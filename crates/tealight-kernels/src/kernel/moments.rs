@@ -118,7 +118,7 @@ pub fn norms<T: Element>(x: &[T], n: usize, width: usize, p: f64) -> Vec<T> {
 }
 
 /// The largest element of a row that has some; NaN if there is one.
-fn peak<T: Element>(x: &[T]) -> T {
+fn max_of<T: Element>(x: &[T]) -> T {
     vectorize(
         #[inline(always)]
         || fold(x, &|a: T, b: T| Real::max(a, b)),
@@ -131,7 +131,7 @@ pub fn log_sum_exps<T: Element>(x: &[T], n: usize, width: usize) -> Vec<T> {
         if x.is_empty() {
             return f64::NEG_INFINITY;
         }
-        let peak = peak(x);
+        let peak = max_of(x);
         if !peak.to_f64().is_finite() {
             return peak.to_f64();
         }
@@ -146,9 +146,9 @@ pub fn log_sum_exps<T: Element>(x: &[T], n: usize, width: usize) -> Vec<T> {
 }
 
 /// eˣ / Σ eˣ of each row; 0 in a row of −∞.
-pub fn shares<T: Element>(x: &[T], width: usize) -> Vec<T> {
+pub fn softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
     map_rows(x, width, |x, out| {
-        let peak = peak(x);
+        let peak = max_of(x);
         if peak.to_f64() == f64::NEG_INFINITY {
             return;
         }

@@ -33,7 +33,7 @@ pub fn update<T: Element, const N: usize>(
                 for (own, rest) in memory.iter_mut().zip(&mut rest) {
                     (*own, *rest) = rest.take().map(|rest| rest.split_at_mut(out.len())).unzip();
                 }
-                pieces.push(Piece { out, value: &value[from..to], grad: &grad[from..to], memory });
+                pieces.push(Chunk { out, value: &value[from..to], grad: &grad[from..to], memory });
             }
             parts(&mut pieces, 1, threads, &|_, pieces| {
                 for piece in pieces {
@@ -48,7 +48,7 @@ pub fn update<T: Element, const N: usize>(
 }
 
 /// What one thread takes at a time.
-struct Piece<'a, T, const N: usize> {
+struct Chunk<'a, T, const N: usize> {
     out: &'a mut [Uninit<T>],
     value: &'a [T],
     grad: &'a [T],
@@ -57,7 +57,7 @@ struct Piece<'a, T, const N: usize> {
 
 #[inline(always)]
 fn blocks<T: Element, const N: usize>(
-    Piece { out, value, grad, memory }: &mut Piece<'_, T, N>,
+    Chunk { out, value, grad, memory }: &mut Chunk<'_, T, N>,
     f: &impl Fn(T, T, [T; N]) -> (T, [T; N]),
 ) {
     let zero = [T::default(); WIDTH];

@@ -67,7 +67,7 @@ impl<R, F: FnOnce() -> R> pulp::WithSimd for Body<F> {
 
 /// Runs `f` compiled for the best instruction set of this machine. Everything that `f` calls must be inlined into it.
 #[inline(always)]
-pub fn vectorize<R>(f: impl FnOnce() -> R) -> R {
+pub(super) fn vectorize<R>(f: impl FnOnce() -> R) -> R {
     arch().dispatch(Body(f))
 }
 
@@ -105,7 +105,7 @@ pub(super) fn large_product(n: usize) -> bool {
 }
 
 /// Work that several threads take from, number after number.
-struct Team {
+struct Scope {
     next: AtomicUsize,
     count: usize,
     /// Valid as long as the team is open or somebody is inside.
@@ -123,12 +123,12 @@ struct State {
 
 // SAFETY: the work may be shared (it is Sync), and is called only while it is valid, as `help` and `for_each` see to.
 #[allow(unsafe_code)]
-unsafe impl Send for Team {}
+unsafe impl Send for Scope {}
 // SAFETY: as above; the rest of a team is atomic or behind a lock.
 #[allow(unsafe_code)]
-unsafe impl Sync for Team {}
+unsafe impl Sync for Scope {}
 
-impl Team {
+impl Scope {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -179,7 +179,7 @@ pub(super) fn for_each(count: usize, threads: bool, work: &(dyn Fn(usize) + Sync
     // return before the team is closed and the last of them has left.
     #[allow(unsafe_code)]
     let endless: &'static (dyn Fn(usize) + Sync) = unsafe { std::mem::transmute(work) };
-    let team = Arc::new(Team {
+    let team = Arc::new(Scope {
         next: AtomicUsize::new(0),
         count,
         work: endless,
@@ -210,7 +210,7 @@ struct Shared<T>(*mut T);
 unsafe impl<T: Send> Sync for Shared<T> {}
 
 /// A slice in parts of `size` elements (the last may be shorter), each of which one thread has.
-pub(super) struct Parts<'a, T> {
+pub(super) struct DisjointChunks<'a, T> {
     start: Shared<T>,
     len: usize,
     size: usize,
@@ -218,11 +218,11 @@ pub(super) struct Parts<'a, T> {
     whole: PhantomData<fn(&'a mut [T])>,
 }
 
-impl<'a, T: Send> Parts<'a, T> {
+impl<'a, T: Send> DisjointChunks<'a, T> {
     pub(super) fn new(data: &'a mut [T], size: usize) -> Self {
         let size = size.max(1);
         let taken = (0..data.len().div_ceil(size)).map(|_| AtomicBool::new(false)).collect();
-        Parts { start: Shared(data.as_mut_ptr()), len: data.len(), size, taken, whole: PhantomData }
+        DisjointChunks { start: Shared(data.as_mut_ptr()), len: data.len(), size, taken, whole: PhantomData }
     }
 
     /// Whether there is nothing to take.
@@ -232,7 +232,7 @@ impl<'a, T: Send> Parts<'a, T> {
 
     /// Part i, which can be taken once.
     pub(super) fn take(&self, i: usize) -> &'a mut [T] {
-        assert!(!self.taken[i].swap(true, Relaxed), "kernel::Parts: a part is taken twice");
+        assert!(!self.taken[i].swap(true, Relaxed), "kernel::DisjointChunks: a part is taken twice");
         let from = i * self.size;
         // SAFETY: part i is the elements from i·size to below min((i + 1)·size, len) of a slice that is borrowed mutably for
         // 'a; parts do not overlap, and each is handed out once.
@@ -253,13 +253,13 @@ pub(super) fn parts<T: Send>(
     if !threads {
         return data.chunks_mut(size.max(1)).enumerate().for_each(|(i, part)| f(i, part));
     }
-    let parts = Parts::new(data, size);
+    let parts = DisjointChunks::new(data, size);
     for_each(parts.taken.len(), true, &|i| f(i, parts.take(i)));
 }
 
 /// Calls `f(i, rows)` for runs of rows of `width` elements, of which i is the number of the first, on several threads if
 /// that pays.
-pub fn for_each_rows<T: Send>(data: &mut [T], width: usize, f: &(dyn Fn(usize, &mut [T]) + Sync)) {
+pub(super) fn for_each_rows<T: Send>(data: &mut [T], width: usize, f: &(dyn Fn(usize, &mut [T]) + Sync)) {
     if width == 0 {
         return;
     }
@@ -269,7 +269,7 @@ pub fn for_each_rows<T: Send>(data: &mut [T], width: usize, f: &(dyn Fn(usize, &
 }
 
 /// [`for_each_rows`], one row at a time.
-pub fn for_each_row<T: Send>(data: &mut [T], width: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+pub(super) fn for_each_row<T: Send>(data: &mut [T], width: usize, f: impl Fn(usize, &mut [T]) + Sync) {
     for_each_rows(data, width, &|first, part| {
         part.chunks_mut(width).enumerate().for_each(|(i, row)| f(first + i, row));
     });

@@ -104,7 +104,7 @@ pub fn sum<T: Element>(x: &[T]) -> T {
 pub(super) const MADE: usize = 4 * BLOCK;
 
 /// The sum of `n` numbers that `make(from, numbers)` makes, [`MADE`] at a time.
-pub fn sum_made<T: Element>(n: usize, make: &(dyn Fn(usize, &mut [T]) + Sync)) -> T {
+pub(super) fn sum_made<T: Element>(n: usize, make: &(dyn Fn(usize, &mut [T]) + Sync)) -> T {
     T::constant(in_pieces(n, &|from, to| {
         let mut numbers = vec![T::default(); MADE.min(to - from)];
         let mut total = 0.0;

@@ -1,13 +1,13 @@
 //! Every place of an axis as a weighted sum of neighbours on another one, and the transpose of that map.
 
 use super::parallel::{for_each_row, vectorize};
-use super::{Element, Side};
+use super::{Element, WindowAxis};
 
 /// How the places of one axis come from those of another.
 #[derive(Clone, Copy, Debug)]
-pub enum Rule {
+pub enum ResampleMode {
     /// The mean of each window; over the places on the axis alone, or with the zeros of the padding.
-    Mean { side: Side, padded: bool },
+    Mean { side: WindowAxis, padded: bool },
     /// The mean of i·from/to to (i + 1)·from/to, rounded outwards.
     Adaptive,
     /// Place ⌊i·from/to⌋.
@@ -37,22 +37,22 @@ impl Window {
     }
 }
 
-impl Rule {
+impl ResampleMode {
     /// What each of the `to` places is of `from` ones; neither is 0.
     fn windows(&self, from: usize, to: usize) -> Vec<Window> {
         let scaled = |i: usize| (i as u128 * from as u128 / to as u128) as usize;
         let window = |i: usize| match *self {
-            Rule::Mean { side, padded } => {
+            ResampleMode::Mean { side, padded } => {
                 let inside = side.elements(i);
                 let len = inside.len();
                 Window::mean(side.place(i, inside.start), len, if padded { side.kernel } else { len })
             }
-            Rule::Adaptive => {
+            ResampleMode::Adaptive => {
                 let end = ((i as u128 + 1) * from as u128).div_ceil(to as u128) as usize;
                 Window::mean(scaled(i), end - scaled(i), end - scaled(i))
             }
-            Rule::Nearest => Window::mean(scaled(i), 1, 1),
-            Rule::Linear { corners } => {
+            ResampleMode::Nearest => Window::mean(scaled(i), 1, 1),
+            ResampleMode::Linear { corners } => {
                 let at = match corners {
                     true if to == 1 => 0.0,
                     true => i as f64 * ((from - 1) as f64 / (to - 1) as f64),
@@ -71,7 +71,7 @@ impl Rule {
 }
 
 /// The middle axis of (outer, from, inner), where from > 0, with `to` places by `rule`.
-pub fn resample<T: Element>(x: &[T], rule: Rule, [outer, from, to, inner]: [usize; 4]) -> Vec<T> {
+pub fn resample<T: Element>(x: &[T], rule: ResampleMode, [outer, from, to, inner]: [usize; 4]) -> Vec<T> {
     if [outer, from, to, inner].contains(&0) {
         return vec![];
     }
@@ -114,7 +114,11 @@ pub fn resample<T: Element>(x: &[T], rule: Rule, [outer, from, to, inner]: [usiz
 }
 
 /// The transpose of [`resample`]: from (outer, to, inner) to (outer, from, inner).
-pub fn resample_transpose<T: Element>(g: &[T], rule: Rule, [outer, from, to, inner]: [usize; 4]) -> Vec<T> {
+pub fn resample_transpose<T: Element>(
+    g: &[T],
+    rule: ResampleMode,
+    [outer, from, to, inner]: [usize; 4],
+) -> Vec<T> {
     if [outer, from, inner].contains(&0) {
         return vec![];
     }
@@ -152,39 +156,42 @@ pub fn resample_transpose<T: Element>(g: &[T], rule: Rule, [outer, from, to, inn
 
 #[cfg(test)]
 mod tests {
-    use super::super::Side;
-    use super::{Rule, resample, resample_transpose};
+    use super::super::WindowAxis;
+    use super::{ResampleMode, resample, resample_transpose};
 
-    fn row(x: &[f64], rule: Rule, to: usize) -> Vec<f64> {
+    fn row(x: &[f64], rule: ResampleMode, to: usize) -> Vec<f64> {
         resample(x, rule, [1, x.len(), to, 1])
     }
 
     #[test]
     fn known_rows() {
         let x = [1.0, 2.0, 4.0, 8.0, 16.0];
-        let side = Side { input: 5, output: 3, kernel: 3, stride: 2, padding: 1, dilation: 1 };
-        assert_eq!(row(&x, Rule::Mean { side, padded: true }, 3), [1.0, 14.0 / 3.0, 8.0]);
-        assert_eq!(row(&x, Rule::Mean { side, padded: false }, 3), [1.5, 14.0 / 3.0, 12.0]);
-        assert_eq!(row(&x, Rule::Adaptive, 2), [7.0 / 3.0, 28.0 / 3.0]);
-        assert_eq!(row(&x, Rule::Nearest, 3), [1.0, 2.0, 8.0]);
-        assert_eq!(row(&x[..2], Rule::Nearest, 5), [1.0, 1.0, 1.0, 2.0, 2.0]);
-        assert_eq!(row(&x[..2], Rule::Linear { corners: false }, 4), [1.0, 1.25, 1.75, 2.0]);
-        assert_eq!(row(&x[..2], Rule::Linear { corners: true }, 3), [1.0, 1.5, 2.0]);
-        assert_eq!(row(&x, Rule::Linear { corners: true }, 1), [1.0]);
-        assert_eq!(row(&x, Rule::Linear { corners: false }, 1), [4.0]);
-        assert_eq!(row(&[f64::INFINITY, 2.0], Rule::Linear { corners: true }, 2), [f64::INFINITY, 2.0]);
+        let side = WindowAxis { input: 5, output: 3, kernel: 3, stride: 2, padding: 1, dilation: 1 };
+        assert_eq!(row(&x, ResampleMode::Mean { side, padded: true }, 3), [1.0, 14.0 / 3.0, 8.0]);
+        assert_eq!(row(&x, ResampleMode::Mean { side, padded: false }, 3), [1.5, 14.0 / 3.0, 12.0]);
+        assert_eq!(row(&x, ResampleMode::Adaptive, 2), [7.0 / 3.0, 28.0 / 3.0]);
+        assert_eq!(row(&x, ResampleMode::Nearest, 3), [1.0, 2.0, 8.0]);
+        assert_eq!(row(&x[..2], ResampleMode::Nearest, 5), [1.0, 1.0, 1.0, 2.0, 2.0]);
+        assert_eq!(row(&x[..2], ResampleMode::Linear { corners: false }, 4), [1.0, 1.25, 1.75, 2.0]);
+        assert_eq!(row(&x[..2], ResampleMode::Linear { corners: true }, 3), [1.0, 1.5, 2.0]);
+        assert_eq!(row(&x, ResampleMode::Linear { corners: true }, 1), [1.0]);
+        assert_eq!(row(&x, ResampleMode::Linear { corners: false }, 1), [4.0]);
+        assert_eq!(
+            row(&[f64::INFINITY, 2.0], ResampleMode::Linear { corners: true }, 2),
+            [f64::INFINITY, 2.0]
+        );
     }
 
     #[test]
     fn the_transpose_is_one() {
-        let side = Side { input: 5, output: 3, kernel: 3, stride: 2, padding: 1, dilation: 1 };
+        let side = WindowAxis { input: 5, output: 3, kernel: 3, stride: 2, padding: 1, dilation: 1 };
         for (rule, to) in [
-            (Rule::Mean { side, padded: true }, 3),
-            (Rule::Adaptive, 3),
-            (Rule::Adaptive, 7),
-            (Rule::Nearest, 3),
-            (Rule::Linear { corners: true }, 8),
-            (Rule::Linear { corners: false }, 3),
+            (ResampleMode::Mean { side, padded: true }, 3),
+            (ResampleMode::Adaptive, 3),
+            (ResampleMode::Adaptive, 7),
+            (ResampleMode::Nearest, 3),
+            (ResampleMode::Linear { corners: true }, 8),
+            (ResampleMode::Linear { corners: false }, 3),
         ] {
             for (outer, inner) in [(2, 3), (3, 1), (0, 2), (2, 0)] {
                 let numbers =

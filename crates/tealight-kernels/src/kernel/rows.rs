@@ -6,7 +6,7 @@
 use super::Element;
 use super::buffer::{self, Uninit, fill};
 use super::exponentials::exponentials;
-use super::parallel::{PIECE, Parts, parts, vectorize, worthwhile};
+use super::parallel::{DisjointChunks, PIECE, parts, vectorize, worthwhile};
 use super::reduce::{LANES, fold, lanes};
 use crate::formula::Real;
 
@@ -29,7 +29,7 @@ fn rows<T: Element, const N: usize>(
     let threads = worthwhile(n);
     let step = together(width);
     let run = if threads { PIECE.div_ceil(width).next_multiple_of(step) } else { n / width };
-    let numbers = Parts::new(numbers, run);
+    let numbers = DisjointChunks::new(numbers, run);
     // SAFETY: `f` writes every slot that it is given, as all closures of this file do by calling `fill` and its like; the runs
     // cover the whole output.
     #[allow(unsafe_code)]

@@ -161,7 +161,7 @@ impl<S: Simd, const N: usize> Singles for Wide<S, N> {
 
 /// Runs `f` on the instruction set in use. Unlike plain loops, whose vectors the compiler chooses, such code is the same
 /// wherever it is inlined.
-pub fn run<F: WithSimd>(f: F) -> F::Output {
+pub(super) fn run<F: WithSimd>(f: F) -> F::Output {
     arch().dispatch(f)
 }
 

@@ -1,4 +1,4 @@
-//! [`Side`]: where windows lie along one axis of an image.
+//! [`WindowAxis`]: where windows lie along one axis of an image.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use std::ops::Range;
 /// Whoever makes one has seen that input + 2·padding and every o·stride + k·dilation fit in an `isize`, and that stride
 /// and dilation are not 0.
 #[derive(Clone, Copy, Debug)]
-pub struct Side {
+pub struct WindowAxis {
     pub input: usize,
     pub output: usize,
     pub kernel: usize,
@@ -16,7 +16,7 @@ pub struct Side {
     pub dilation: usize,
 }
 
-impl Side {
+impl WindowAxis {
     /// The first `count` places from `offset` on, `step` apart, that lie on the input and not on the padding.
     #[inline(always)]
     fn inside(&self, offset: usize, step: usize, count: usize) -> Range<usize> {
@@ -48,7 +48,7 @@ impl Side {
 
 #[cfg(test)]
 mod tests {
-    use super::Side;
+    use super::WindowAxis;
 
     #[test]
     fn against_every_place() {
@@ -61,7 +61,7 @@ mod tests {
             (4, 4, 1, 9, 1),
         ] {
             let output = (input + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
-            let side = Side { input, output, kernel, stride, padding, dilation };
+            let side = WindowAxis { input, output, kernel, stride, padding, dilation };
             for o in 0..output {
                 for k in 0..kernel {
                     let at = o * stride + k * dilation;

@@ -44,8 +44,11 @@ fn tail_f32(r: f32) -> f32 {
 pub trait Singles: Copy {
     /// This number in each place.
     fn all(self, number: f32) -> Self;
+    /// self + other
     fn plus(self, other: Self) -> Self;
+    /// self − other
     fn minus(self, other: Self) -> Self;
+    /// self · other
     fn times(self, other: Self) -> Self;
     /// self·a + b, rounded once.
     fn fused(self, a: Self, b: Self) -> Self;
@@ -62,16 +65,19 @@ impl Singles for f32 {
     }
 
     #[inline(always)]
+    /// self + other
     fn plus(self, other: f32) -> f32 {
         self + other
     }
 
     #[inline(always)]
+    /// self − other
     fn minus(self, other: f32) -> f32 {
         self - other
     }
 
     #[inline(always)]
+    /// self · other
     fn times(self, other: f32) -> f32 {
         self * other
     }

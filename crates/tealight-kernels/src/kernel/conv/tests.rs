@@ -1,4 +1,4 @@
-use super::{Conv, Direct, PARTS, Side, conv, conv_kernel, conv_transpose};
+use super::{Conv, Direct, PARTS, WindowAxis, conv, conv_kernel, conv_transpose};
 
 /// Σ x·w·g with every index written out, as a derivative by x, w and g.
 fn plain(c: &Conv, x: &[f64], w: &[f64], g: &[f64]) -> [Vec<f64>; 3] {
@@ -34,9 +34,9 @@ fn plain(c: &Conv, x: &[f64], w: &[f64], g: &[f64]) -> [Vec<f64>; 3] {
     out
 }
 
-fn side(input: usize, kernel: usize, stride: usize, padding: usize, dilation: usize) -> Side {
+fn side(input: usize, kernel: usize, stride: usize, padding: usize, dilation: usize) -> WindowAxis {
     let output = (input + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
-    Side { input, output, kernel, stride, padding, dilation }
+    WindowAxis { input, output, kernel, stride, padding, dilation }
 }
 
 fn numbers(n: usize, salt: f64) -> Vec<f64> {

@@ -1,9 +1,9 @@
-//! [`Machine`]: what carries out a formula that was written down.
+//! [`Interpreter`]: what carries out a formula that was written down.
 
 use super::{Binary, Unary};
 
-/// Something that carries out a [`Program`](super::Program).
-pub trait Machine {
+/// Something that carries out a [`Tape`](super::Program).
+pub trait Interpreter {
     /// What an instruction yields.
     type Value: Clone;
     /// How it can fail.

@@ -1,6 +1,6 @@
-//! [`Parts`]: the list of what a layer consists of.
+//! [`Fields`]: the list of what a layer consists of.
 
-use super::{Buffer, Held, Layer, Parameter};
+use super::{Buffer, Layer, Parameter, StateEntry};
 
 /// Collects the parameters and buffers of a model under their full names, `fc1.weight`.
 ///
@@ -8,11 +8,11 @@ use super::{Buffer, Held, Layer, Parameter};
 /// use tealight::prelude::*;
 /// struct Net { fc1: Linear, scale: Parameter }
 /// impl Layer for Net {
-///     fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
-///         pass.call("fc1", &self.fc1, x)? * &self.scale.get()
+///     fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+///         ctx.call("fc1", &self.fc1, x)? * &self.scale.get()
 ///     }
-///     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-///         parts.layer("fc1", &self.fc1).parameter("scale", &self.scale);
+///     fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+///         fields.layer("fc1", &self.fc1).parameter("scale", &self.scale);
 ///     }
 /// }
 /// let scale = Parameter::new(Tensor::ones(2, DType::F32, &Device::Cpu)?);
@@ -22,7 +22,7 @@ use super::{Buffer, Held, Layer, Parameter};
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Default)]
-pub struct Parts<'a> {
+pub struct Fields<'a> {
     path: String,
     held: Vec<(String, Found<'a>)>,
 }
@@ -32,15 +32,15 @@ enum Found<'a> {
     Buffer(&'a Buffer),
 }
 
-impl<'a> Parts<'a> {
+impl<'a> Fields<'a> {
     /// A parameter of this layer.
     ///
     /// ```
     /// use tealight::prelude::*;
     /// struct Shift(Parameter);
     /// impl Layer for Shift {
-    ///     fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> { x + &self.0.get() }
-    ///     fn parts<'a>(&'a self, parts: &mut Parts<'a>) { parts.parameter("by", &self.0); }
+    ///     fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> { x + &self.0.get() }
+    ///     fn fields<'a>(&'a self, fields: &mut Fields<'a>) { fields.parameter("by", &self.0); }
     /// }
     /// let shift = Shift(Parameter::new(Tensor::new(2.0, &Device::Cpu)?));
     /// assert!(shift.parameters()[0].1.same(&shift.0));
@@ -58,8 +58,8 @@ impl<'a> Parts<'a> {
     /// use tealight::prelude::*;
     /// struct Centre(Buffer);
     /// impl Layer for Centre {
-    ///     fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> { x - &self.0.get() }
-    ///     fn parts<'a>(&'a self, parts: &mut Parts<'a>) { parts.buffer("mean", &self.0); }
+    ///     fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> { x - &self.0.get() }
+    ///     fn fields<'a>(&'a self, fields: &mut Fields<'a>) { fields.buffer("mean", &self.0); }
     /// }
     /// let centre = Centre(Buffer::new(Tensor::new(5.0, &Device::Cpu)?));
     /// assert_eq!((centre.state().len(), centre.parameters().len()), (1, 0)); // saved, and not learned
@@ -77,18 +77,18 @@ impl<'a> Parts<'a> {
     /// use tealight::prelude::*;
     /// struct Twice(Linear);
     /// impl Layer for Twice {
-    ///     fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
-    ///         let y = pass.call("inner", &self.0, x)?;
-    ///         pass.call("inner", &self.0, &y)
+    ///     fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+    ///         let y = ctx.call("inner", &self.0, x)?;
+    ///         ctx.call("inner", &self.0, &y)
     ///     }
-    ///     fn parts<'a>(&'a self, parts: &mut Parts<'a>) { parts.layer("inner", &self.0); }
+    ///     fn fields<'a>(&'a self, fields: &mut Fields<'a>) { fields.layer("inner", &self.0); }
     /// }
     /// assert_eq!(Twice(Linear::new(2, 2, &mut Rng::seed(1))?).parameters()[0].0, "inner.weight");
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "add_module")]
     pub fn layer(&mut self, name: &str, layer: &'a (impl Layer + ?Sized)) -> &mut Self {
-        self.under(name, |parts| layer.parts(parts))
+        self.under(name, |fields| layer.fields(fields))
     }
 
     /// Whatever it is: a parameter, a buffer, a layer, or an `Option` or a `Vec` of one.
@@ -97,17 +97,17 @@ impl<'a> Parts<'a> {
     /// use tealight::prelude::*;
     /// struct Blocks(Vec<Linear>, Option<Parameter>);
     /// impl Layer for Blocks {
-    ///     fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
-    ///         self.0.iter().try_fold(x.clone(), |x, block| block.forward(&x, pass))
+    ///     fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+    ///         self.0.iter().try_fold(x.clone(), |x, block| block.forward(&x, ctx))
     ///     }
-    ///     fn parts<'a>(&'a self, parts: &mut Parts<'a>) { parts.part("blocks", &self.0).part("scale", &self.1); }
+    ///     fn fields<'a>(&'a self, fields: &mut Fields<'a>) { fields.field("blocks", &self.0).field("scale", &self.1); }
     /// }
     /// let block = Linear::new(2, 2, &mut Rng::seed(1))?.without_bias();
     /// let names: Vec<String> = Blocks(vec![block], None).parameters().into_iter().map(|(name, _)| name).collect();
     /// assert_eq!(names, ["blocks.0.weight"]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn part(&mut self, name: &str, part: &'a (impl Part + ?Sized)) -> &mut Self {
+    pub fn field(&mut self, name: &str, part: &'a (impl Field + ?Sized)) -> &mut Self {
         part.add(name, self);
         self
     }
@@ -121,33 +121,33 @@ impl<'a> Parts<'a> {
         self
     }
 
-    pub(super) fn into_held(self) -> Vec<(String, Held)> {
+    pub(super) fn into_entries(self) -> Vec<(String, StateEntry)> {
         let held = |found| match found {
-            Found::Parameter(parameter) => Held::Parameter(Parameter::clone(parameter)),
-            Found::Buffer(buffer) => Held::Buffer(Buffer::clone(buffer)),
+            Found::Parameter(parameter) => StateEntry::Parameter(Parameter::clone(parameter)),
+            Found::Buffer(buffer) => StateEntry::Buffer(Buffer::clone(buffer)),
         };
         self.held.into_iter().map(|(name, found)| (name, held(found))).collect()
     }
 }
 
-/// What a layer can consist of: what [`parts!`](crate::parts) takes.
+/// What a layer can consist of: what [`fields!`](crate::fields) takes.
 ///
 /// ```
-/// use tealight::layer::Part;
+/// use tealight::layer::Field;
 /// use tealight::prelude::*;
 /// // A part of a layer that is no layer itself.
 /// struct Range { low: Parameter, high: Parameter }
-/// impl Part for Range {
-///     fn add<'a>(&'a self, name: &str, parts: &mut Parts<'a>) {
-///         parts.parameter(&format!("{name}_low"), &self.low).parameter(&format!("{name}_high"), &self.high);
+/// impl Field for Range {
+///     fn add<'a>(&'a self, name: &str, fields: &mut Fields<'a>) {
+///         fields.parameter(&format!("{name}_low"), &self.low).parameter(&format!("{name}_high"), &self.high);
 ///     }
 /// }
 /// struct Clamp { range: Range }
 /// impl Layer for Clamp {
-///     fn forward(&self, x: &Tensor, _: &mut Pass) -> Result<Tensor> {
+///     fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
 ///         x.maximum(&self.range.low.get())?.minimum(&self.range.high.get())
 ///     }
-///     tealight::parts!(range);
+///     tealight::fields!(range);
 /// }
 /// let [low, high] = [Tensor::new(0.0, &Device::Cpu)?, Tensor::new(1.0, &Device::Cpu)?].map(Parameter::new);
 /// let clamp = Clamp { range: Range { low, high } };
@@ -155,49 +155,49 @@ impl<'a> Parts<'a> {
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "ModuleList")]
-pub trait Part {
+pub trait Field {
     /// Adds itself to the list.
-    fn add<'a>(&'a self, name: &str, parts: &mut Parts<'a>);
+    fn add<'a>(&'a self, name: &str, fields: &mut Fields<'a>);
 }
 
-impl Part for Parameter {
-    fn add<'a>(&'a self, name: &str, parts: &mut Parts<'a>) {
-        parts.parameter(name, self);
+impl Field for Parameter {
+    fn add<'a>(&'a self, name: &str, fields: &mut Fields<'a>) {
+        fields.parameter(name, self);
     }
 }
 
-impl Part for Buffer {
-    fn add<'a>(&'a self, name: &str, parts: &mut Parts<'a>) {
-        parts.buffer(name, self);
+impl Field for Buffer {
+    fn add<'a>(&'a self, name: &str, fields: &mut Fields<'a>) {
+        fields.buffer(name, self);
     }
 }
 
-impl<L: Layer + ?Sized> Part for L {
-    fn add<'a>(&'a self, name: &str, parts: &mut Parts<'a>) {
-        parts.layer(name, self);
+impl<L: Layer + ?Sized> Field for L {
+    fn add<'a>(&'a self, name: &str, fields: &mut Fields<'a>) {
+        fields.layer(name, self);
     }
 }
 
-impl<P: Part> Part for Option<P> {
-    fn add<'a>(&'a self, name: &str, parts: &mut Parts<'a>) {
+impl<P: Field> Field for Option<P> {
+    fn add<'a>(&'a self, name: &str, fields: &mut Fields<'a>) {
         if let Some(part) = self {
-            part.add(name, parts);
+            part.add(name, fields);
         }
     }
 }
 
 /// Numbered, as PyTorch's `ModuleList`: `blocks.0.weight`.
-impl<P: Part> Part for Vec<P> {
-    fn add<'a>(&'a self, name: &str, parts: &mut Parts<'a>) {
-        parts.under(name, |parts| {
+impl<P: Field> Field for Vec<P> {
+    fn add<'a>(&'a self, name: &str, fields: &mut Fields<'a>) {
+        fields.under(name, |fields| {
             for (i, part) in self.iter().enumerate() {
-                part.add(&i.to_string(), parts);
+                part.add(&i.to_string(), fields);
             }
         });
     }
 }
 
-/// Writes the method [`Layer::parts`](crate::layer::Layer::parts): the names of the fields that are parameters, buffers
+/// Writes the method [`Layer::fields`](crate::layer::Layer::fields): the names of the fields that are parameters, buffers
 /// or layers (or an `Option` or a `Vec` of them).
 ///
 /// ```
@@ -205,10 +205,10 @@ impl<P: Part> Part for Vec<P> {
 ///
 /// struct Net { fc1: Linear, scale: Parameter }
 /// impl Layer for Net {
-///     fn forward(&self, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
-///         pass.call("fc1", &self.fc1, x)? * &self.scale.get()
+///     fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+///         ctx.call("fc1", &self.fc1, x)? * &self.scale.get()
 ///     }
-///     tealight::parts!(fc1, scale);
+///     tealight::fields!(fc1, scale);
 /// }
 ///
 /// let scale = Parameter::new(Tensor::ones(2, DType::F32, &Device::Cpu)?);
@@ -218,10 +218,10 @@ impl<P: Part> Part for Vec<P> {
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[macro_export]
-macro_rules! parts {
+macro_rules! fields {
     ($($field:ident),* $(,)?) => {
-        fn parts<'a>(&'a self, parts: &mut $crate::layer::Parts<'a>) {
-            let _ = parts$(.part(stringify!($field), &self.$field))*;
+        fn fields<'a>(&'a self, fields: &mut $crate::layer::Fields<'a>) {
+            let _ = fields$(.field(stringify!($field), &self.$field))*;
         }
     };
 }

@@ -1,9 +1,9 @@
-//! [`Program`]: a formula written down as a straight line of instructions.
+//! [`Tape`]: a formula written down as a straight line of instructions.
 
 use std::fmt;
 
 use super::expr::{self, Expr};
-use super::{Machine, Real};
+use super::{Interpreter, Real};
 
 /// A function of one number.
 ///
@@ -88,30 +88,30 @@ impl Instruction {
 
 /// A formula written down: what [`Expr`] records.
 ///
-/// A program is read by a [`Machine`] (candle ops on any device; tensor ops with a history) or printed:
+/// A program is read by a [`Interpreter`] (candle ops on any device; tensor ops with a history) or printed:
 ///
 /// ```
 /// # use tealight_kernels as tealight;
-/// use tealight::formula::{Dual, Program, Real};
+/// use tealight::formula::{Dual, Tape, Real};
 /// fn softplus<R: Real>(x: R) -> R { x.exp().ln_1p() }
-/// assert_eq!(Program::capture(|[x]| [softplus(x)]).to_string(), "ln(1 + exp(x))");
-/// let derivative = Program::capture(|[x]| [softplus(Dual::variable(x)).slope()]);
+/// assert_eq!(Tape::capture(|[x]| [softplus(x)]).to_string(), "ln(1 + exp(x))");
+/// let derivative = Tape::capture(|[x]| [softplus(Dual::variable(x)).slope()]);
 /// assert_eq!(derivative.named(&["t"]).to_string(), "exp(t) / (1 + exp(t))");
 /// ```
 #[derive(Clone, Debug)]
-pub struct Program {
+pub struct Tape {
     pub(super) instructions: Vec<Instruction>,
     outputs: Vec<usize>,
     names: Vec<String>,
 }
 
-impl Program {
+impl Tape {
     /// Records what `f` does to its N inputs.
     ///
     /// ```
     /// # use tealight_kernels as tealight;
-    /// use tealight::formula::Program;
-    /// assert_eq!(Program::capture(|[a, b]| [a + b, a - b]).to_string(), "[a + b, a - b]");
+    /// use tealight::formula::Tape;
+    /// assert_eq!(Tape::capture(|[a, b]| [a + b, a - b]).to_string(), "[a + b, a - b]");
     /// ```
     pub fn capture<const N: usize, const M: usize>(f: impl FnOnce([Expr; N]) -> [Expr; M]) -> Self {
         Self::capture_slice(N, |inputs| f(std::array::from_fn(|i| inputs[i])).to_vec())
@@ -121,8 +121,8 @@ impl Program {
     ///
     /// ```
     /// # use tealight_kernels as tealight;
-    /// use tealight::formula::Program;
-    /// assert_eq!(Program::capture_slice(2, |x| vec![x[0] / x[1]]).to_string(), "a / b");
+    /// use tealight::formula::Tape;
+    /// assert_eq!(Tape::capture_slice(2, |x| vec![x[0] / x[1]]).to_string(), "a / b");
     /// ```
     pub fn capture_slice(inputs: usize, f: impl FnOnce(&[Expr]) -> Vec<Expr>) -> Self {
         // What follows is compiled once, and not for each formula.
@@ -136,7 +136,7 @@ impl Program {
             1 => vec!["x".to_string()],
             _ => (0..inputs).map(|i| char::from(b'a' + (i % 26) as u8).to_string()).collect(),
         };
-        Program { instructions, outputs, names }.without_dead_code(inputs)
+        Tape { instructions, outputs, names }.without_dead_code(inputs)
     }
 
     /// Leaves out what no output needs: a dual number computes the value too, and often only the slope is asked for.
@@ -156,14 +156,14 @@ impl Program {
             instructions.push(instruction.renumbered(&renumbered));
         }
         let outputs = self.outputs.iter().map(|&i| renumbered[i]).collect();
-        Program { instructions, outputs, names: self.names }
+        Tape { instructions, outputs, names: self.names }
     }
 
     /// The same program, with names for its inputs when it is printed.
     ///
     /// ```
     /// # use tealight_kernels as tealight;
-    /// let ratio = tealight::formula::Program::capture(|[a, b]| [a / b]);
+    /// let ratio = tealight::formula::Tape::capture(|[a, b]| [a / b]);
     /// assert_eq!(ratio.named(&["mass", "volume"]).to_string(), "mass / volume");
     /// ```
     pub fn named(mut self, names: &[&str]) -> Self {
@@ -180,7 +180,11 @@ impl Program {
     ///
     /// # Panics
     /// If there is another number of inputs than the program has.
-    pub fn run<M: Machine>(&self, machine: &mut M, inputs: &[M::Value]) -> Result<Vec<M::Value>, M::Error> {
+    pub fn run<M: Interpreter>(
+        &self,
+        machine: &mut M,
+        inputs: &[M::Value],
+    ) -> Result<Vec<M::Value>, M::Error> {
         assert_eq!(inputs.len(), self.names.len(), "a tape takes one value for each of its inputs");
         let mut values: Vec<M::Value> = Vec::with_capacity(self.instructions.len());
         for instruction in &self.instructions {
@@ -280,7 +284,7 @@ const PRODUCT: u8 = 2;
 const SIGN: u8 = 3;
 const ATOM: u8 = 4;
 
-impl Program {
+impl Tape {
     fn uses(&self) -> Vec<usize> {
         let mut uses = vec![0; self.instructions.len()];
         self.instructions.iter().flat_map(Instruction::operands).for_each(|i| uses[i] += 1);
@@ -344,7 +348,7 @@ impl Program {
 }
 
 /// The formula in the usual notation: `1 / (1 + exp(-x))`.
-impl fmt::Display for Program {
+impl fmt::Display for Tape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shared = Vec::new();
         let texts = self.texts(&mut shared);

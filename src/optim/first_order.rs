@@ -1,11 +1,11 @@
-//! [`Descent`]: what all optimizers have in common.
+//! [`FirstOrder`]: what all optimizers have in common.
 //!
 //! # Errors
 //! A parameter without a gradient or with one that is not finite; a learning rate outside its range.
 
 use candle_core::{DType, Device};
 
-use super::rule::{Moment, Rule};
+use super::rule::{StepInfo, UpdateRule};
 use super::{Optimizer, distinct, gradient_of, not_finite, not_negative};
 use crate::autograd::Element;
 use crate::autograd::array::{contiguous, elements, is_finite, make};
@@ -15,7 +15,7 @@ use crate::kernel;
 use crate::layer::Parameter;
 use crate::layer::pattern::fitting;
 
-/// An optimizer that changes every number of every parameter by the formula of a [`Rule`].
+/// An optimizer that changes every number of every parameter by the formula of a [`UpdateRule`].
 ///
 /// A step happens whole or not at all: the gradients are checked before anything is changed. A parameter that is frozen
 /// is passed over, and a tied one takes one step. The memory is f64 for f64 parameters and f32 for all others; f16 and
@@ -24,14 +24,14 @@ use crate::layer::pattern::fitting;
 /// ```
 /// use tealight::prelude::*;
 /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
-/// let mut optimizer = Sgd::new(vec![("p".into(), p.clone())], 0.5)?; // `Descent` by `SgdRule`
+/// let mut optimizer = Sgd::new(vec![("p".into(), p.clone())], 0.5)?; // `FirstOrder` by `SgdRule`
 /// let error = optimizer.step(&(p.get() * f64::NAN)?.backward()?).unwrap_err();
 /// assert!(error.to_string().starts_with("p: its gradient is NaN or infinite"));
 /// assert_eq!(p.get().to_scalar::<f64>()?, 1.0);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Descent<R, const N: usize> {
+pub struct FirstOrder<R, const N: usize> {
     pub(super) entries: Vec<Entry<N>>,
     /// The settings of the parameters that are in no group.
     pub(super) own: Settings<R>,
@@ -87,7 +87,7 @@ impl<const N: usize> Memory<N> {
     }
 }
 
-impl<R: Rule<N>, const N: usize> Descent<R, N> {
+impl<R: UpdateRule<N>, const N: usize> FirstOrder<R, N> {
     /// The optimizer with PyTorch's settings for the parameters of a model: `Adam::new(model.parameters(), 1e-3)`.
     ///
     /// # Errors
@@ -114,10 +114,10 @@ impl<R: Rule<N>, const N: usize> Descent<R, N> {
     /// A learning rate that is negative or not finite.
     ///
     /// ```
-    /// use tealight::optim::{Descent, SgdRule};
+    /// use tealight::optim::{FirstOrder, SgdRule};
     /// use tealight::prelude::*;
     /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
-    /// let mut optimizer = Descent::by(SgdRule::default(), vec![("p".into(), p.clone())], 0.25)?;
+    /// let mut optimizer = FirstOrder::with_rule(SgdRule::default(), vec![("p".into(), p.clone())], 0.25)?;
     /// optimizer.step(&(p.get() * 2.0)?.backward()?)?;
     /// assert_eq!(p.get().to_scalar::<f64>()?, 0.5);
     /// # Ok::<(), tealight::Error>(())
@@ -130,7 +130,7 @@ impl<R: Rule<N>, const N: usize> Descent<R, N> {
         };
         let entries = distinct(parameters).into_iter().map(entry).collect();
         let own = Settings { rule, factor: 1.0 };
-        Ok(Descent { entries, own, groups: Vec::new(), rate, skip: false, skipped: 0 })
+        Ok(FirstOrder { entries, own, groups: Vec::new(), rate, skip: false, skipped: 0 })
     }
 
     /// Other settings for the parameters whose names fit `pattern`, in which `*` stands for any text.
@@ -153,7 +153,7 @@ impl<R: Rule<N>, const N: usize> Descent<R, N> {
     #[doc(alias = "param_groups")]
     pub fn group(mut self, pattern: &str, settings: impl FnOnce(Self) -> Result<Self>) -> Result<Self> {
         let fitting = fitting(R::NAME, self.entries.iter().map(|entry| entry.name.as_str()), pattern)?;
-        let none = Descent { entries: Vec::new(), groups: Vec::new(), own: self.own.clone(), ..self };
+        let none = FirstOrder { entries: Vec::new(), groups: Vec::new(), own: self.own.clone(), ..self };
         let made = settings(none)?;
         for i in fitting {
             self.entries[i].group = Some(self.groups.len());
@@ -220,7 +220,7 @@ impl<R: Rule<N>, const N: usize> Descent<R, N> {
     }
 }
 
-impl<R: Rule<N>, const N: usize> Descent<R, N> {
+impl<R: UpdateRule<N>, const N: usize> FirstOrder<R, N> {
     pub(super) fn take_step(&mut self, gradients: &Gradients) -> Result<()> {
         let mut ready = Vec::with_capacity(self.entries.len());
         let mut bad = false;
@@ -249,7 +249,7 @@ impl<R: Rule<N>, const N: usize> Descent<R, N> {
             let memory = &mut self.entries[i].memory;
             memory.step += 1;
             memory.carried = rule.carry(memory.step, memory.carried);
-            let at = Moment { rate: self.rate * factor, step: memory.step, carried: memory.carried };
+            let at = StepInfo { rate: self.rate * factor, step: memory.step, carried: memory.carried };
             let value = match &mut memory.numbers {
                 Numbers::F32(numbers) => moved(&rule, at, &value, &grad, numbers)?,
                 Numbers::F64(numbers) => moved(&rule, at, &value, &grad, numbers)?,
@@ -268,9 +268,9 @@ pub(super) fn numbers(x: &Array, dtype: DType) -> Result<Array> {
 }
 
 /// The new value; the memory is changed in place.
-fn moved<T: Element, R: Rule<N>, const N: usize>(
+fn moved<T: Element, R: UpdateRule<N>, const N: usize>(
     rule: &R,
-    at: Moment,
+    at: StepInfo,
     value: &Array,
     grad: &Array,
     memory: &mut [Vec<T>; N],
@@ -291,7 +291,7 @@ fn moved<T: Element, R: Rule<N>, const N: usize>(
     make(data, value.dims(), value)
 }
 
-impl<R: Rule<N>, const N: usize> Optimizer for Descent<R, N> {
+impl<R: UpdateRule<N>, const N: usize> Optimizer for FirstOrder<R, N> {
     fn step(&mut self, gradients: &Gradients) -> Result<()> {
         self.take_step(gradients)
     }

@@ -1,8 +1,8 @@
-//! [`Pass`]: what a layer is told about the pass it takes part in.
+//! [`ForwardContext`]: what a layer is told about the pass it takes part in.
 
 use super::Layer;
 use super::summary::{Recorder, Summary};
-use crate::autograd::{Tensor, within};
+use crate::autograd::{Tensor, named_scope};
 use crate::error::Result;
 use crate::ops::Rng;
 
@@ -11,29 +11,29 @@ use crate::ops::Rng;
 /// ```
 /// use tealight::prelude::*;
 /// let (layer, x) = (Dropout::new(1.0)?, Tensor::ones(2, DType::F32, &Device::Cpu)?);
-/// assert_eq!(layer.forward(&x, &mut Pass::train(Rng::seed(1)))?.to_vec1::<f32>()?, [0.0, 0.0]);
-/// assert_eq!(layer.forward(&x, &mut Pass::eval())?.to_vec1::<f32>()?, [1.0, 1.0]);
+/// assert_eq!(layer.forward(&x, &mut ForwardContext::train(Rng::seed(1)))?.to_vec1::<f32>()?, [0.0, 0.0]);
+/// assert_eq!(layer.forward(&x, &mut ForwardContext::eval())?.to_vec1::<f32>()?, [1.0, 1.0]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Pass {
+pub struct ForwardContext {
     rng: Option<Rng>,
     pub(super) recorder: Option<Recorder>,
 }
 
-impl Pass {
+impl ForwardContext {
     /// A training pass, whose random choices come from `rng`.
     ///
     /// ```
     /// use tealight::prelude::*;
     /// let (layer, x) = (Dropout::new(0.5)?, Tensor::ones(100, DType::F32, &Device::Cpu)?);
-    /// let y = |seed| layer.forward(&x, &mut Pass::train(Rng::seed(seed)));
+    /// let y = |seed| layer.forward(&x, &mut ForwardContext::train(Rng::seed(seed)));
     /// assert_eq!(y(1)?, y(1)?); // the same numbers, the same choices
     /// assert_ne!(y(1)?, y(2)?);
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn train(rng: Rng) -> Self {
-        Pass { rng: Some(rng), recorder: None }
+        ForwardContext { rng: Some(rng), recorder: None }
     }
 
     /// An evaluating pass, where nothing is left to chance.
@@ -41,19 +41,19 @@ impl Pass {
     /// ```
     /// use tealight::prelude::*;
     /// let (layer, x) = (Dropout::new(0.5)?, Tensor::ones(100, DType::F32, &Device::Cpu)?);
-    /// assert_eq!(layer.forward(&x, &mut Pass::eval())?, x);
+    /// assert_eq!(layer.forward(&x, &mut ForwardContext::eval())?, x);
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn eval() -> Self {
-        Pass { rng: None, recorder: None }
+        ForwardContext { rng: None, recorder: None }
     }
 
     /// Whether this is a training pass.
     ///
     /// ```
     /// use tealight::prelude::*;
-    /// assert!(Pass::train(Rng::seed(1)).training());
-    /// assert!(!Pass::eval().training());
+    /// assert!(ForwardContext::train(Rng::seed(1)).training());
+    /// assert!(!ForwardContext::eval().training());
     /// ```
     pub fn training(&self) -> bool {
         self.rng.is_some()
@@ -63,8 +63,8 @@ impl Pass {
     ///
     /// ```
     /// use tealight::prelude::*;
-    /// assert_eq!(Pass::train(Rng::seed(1)).rng().map(|rng| rng.below(6)), Some(Rng::seed(1).below(6)));
-    /// assert!(Pass::eval().rng().is_none());
+    /// assert_eq!(ForwardContext::train(Rng::seed(1)).rng().map(|rng| rng.below(6)), Some(Rng::seed(1).below(6)));
+    /// assert!(ForwardContext::eval().rng().is_none());
     /// ```
     pub fn rng(&mut self) -> Option<&mut Rng> {
         self.rng.as_mut()
@@ -94,12 +94,12 @@ impl Pass {
     /// ```
     /// use tealight::prelude::*;
     /// let layer = Linear::new(3, 2, &mut Rng::seed(1))?;
-    /// let error = Pass::eval().call("fc1", &layer, &Tensor::zeros((1, 4), DType::F32, &Device::Cpu)?).unwrap_err();
+    /// let error = ForwardContext::eval().call("fc1", &layer, &Tensor::zeros((1, 4), DType::F32, &Device::Cpu)?).unwrap_err();
     /// assert!(error.to_string().starts_with("fc1: linear: expected inputs of shape [.., 3]"));
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn call(&mut self, name: &str, layer: &(impl Layer + ?Sized), x: &Tensor) -> Result<Tensor> {
-        within(name, || {
+        named_scope(name, || {
             let row = self.recorder.as_mut().map(|recorder| recorder.enter(name, layer.kind()));
             let y = layer.forward(x, self)?;
             if let (Some(recorder), Some(row)) = (&mut self.recorder, row) {

@@ -6,17 +6,17 @@ use super::powers;
 use super::where_cond::where_greater;
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
-use crate::formula::{Binary, Machine, Unary};
+use crate::formula::{Binary, Interpreter, Unary};
 
 /// A value of a program: a number, or an array.
 #[derive(Clone, Debug)]
 pub(super) enum Value<A> {
     Number(f64),
-    Is(A),
+    Array(A),
 }
 
 /// Runs a program as candle ops: any device, any float dtype.
-pub(super) struct Lower {
+pub(super) struct CandleOps {
     pub(super) op: &'static str,
 }
 
@@ -24,8 +24,8 @@ impl Value<Array> {
     /// As an array like `like`, of shape `dims`.
     pub(super) fn into_array(self, like: &Array, dims: &[usize]) -> Result<Array> {
         match self {
-            Value::Is(array) if array.dims() == dims => Ok(array),
-            Value::Is(array) => Ok(array.broadcast_as(dims)?.contiguous()?),
+            Value::Array(array) if array.dims() == dims => Ok(array),
+            Value::Array(array) => Ok(array.broadcast_as(dims)?.contiguous()?),
             Value::Number(c) => Ok(Array::full(c, dims, like.device())?.to_dtype(like.dtype())?),
         }
     }
@@ -33,13 +33,13 @@ impl Value<Array> {
     /// As an array that broadcasts against `like`.
     fn spread(&self, like: &Array) -> Result<Array> {
         match self {
-            Value::Is(array) => Ok(array.clone()),
+            Value::Array(array) => Ok(array.clone()),
             Value::Number(c) => Ok(Array::full(*c, (), like.device())?.to_dtype(like.dtype())?),
         }
     }
 }
 
-impl Machine for Lower {
+impl Interpreter for CandleOps {
     type Value = Value<Array>;
     type Error = Error;
 
@@ -50,7 +50,7 @@ impl Machine for Lower {
     fn unary(&mut self, f: Unary, a: &Value<Array>) -> Result<Value<Array>> {
         let x = match a {
             Value::Number(c) => return Ok(Value::Number(f.apply(*c))),
-            Value::Is(x) => x,
+            Value::Array(x) => x,
         };
         let y = match f {
             Unary::Neg => x.neg()?,
@@ -85,23 +85,23 @@ impl Machine for Lower {
                 if n % 2 == 0 { power } else { power.mul(&x.sign()?)? }
             }
         };
-        Ok(Value::Is(y))
+        Ok(Value::Array(y))
     }
 
     fn binary(&mut self, f: Binary, a: &Value<Array>, b: &Value<Array>) -> Result<Value<Array>> {
-        use Value::{Is, Number};
+        use Value::{Array, Number};
         let like = match (a, b) {
             (Number(a), Number(b)) => return Ok(Number(f.apply(*a, *b))),
-            (Is(x), _) | (_, Is(x)) => x,
+            (Array(x), _) | (_, Array(x)) => x,
         };
-        if let (Binary::Pow, Is(x), Number(c)) = (f, a, b)
+        if let (Binary::Pow, Array(x), Number(c)) = (f, a, b)
             && c.fract() == 0.0
             && c.abs() < f64::from(i32::MAX)
         {
-            return self.unary(Unary::Powi(*c as i32), &Is(x.clone()));
+            return self.unary(Unary::Powi(*c as i32), &Array(x.clone()));
         }
         let (a, b) = (a.spread(like)?, b.spread(like)?);
-        Ok(Is(match f {
+        Ok(Array(match f {
             Binary::Add => a.broadcast_add(&b)?,
             Binary::Sub => a.broadcast_sub(&b)?,
             Binary::Mul => a.broadcast_mul(&b)?,
@@ -115,7 +115,7 @@ impl Machine for Lower {
 
     fn select_gt(&mut self, [a, b, yes, no]: [&Value<Array>; 4]) -> Result<Value<Array>> {
         let like = [a, b, yes, no].into_iter().find_map(|x| match x {
-            Value::Is(array) => Some(array),
+            Value::Array(array) => Some(array),
             Value::Number(_) => None,
         });
         let like =
@@ -128,7 +128,7 @@ impl Machine for Lower {
         let [a, b, yes, no] = &all;
         let [a, b] = [a.broadcast_as(&dims)?, b.broadcast_as(&dims)?];
         let (yes, no) = (yes.broadcast_as(&dims)?, no.broadcast_as(&dims)?);
-        Ok(Value::Is(a.gt(&b)?.where_cond(&yes, &no)?))
+        Ok(Value::Array(a.gt(&b)?.where_cond(&yes, &no)?))
     }
 }
 
@@ -149,9 +149,9 @@ fn on_the_cpu<const N: usize>(inputs: [&Array; N], f: impl Fn([f64; N]) -> f64) 
 }
 
 /// Runs a program as tensor operations, which record themselves.
-pub(super) struct Record;
+pub(super) struct RecordedOps;
 
-impl Machine for Record {
+impl Interpreter for RecordedOps {
     type Value = Value<Tensor>;
     type Error = Error;
 
@@ -162,7 +162,7 @@ impl Machine for Record {
     fn unary(&mut self, f: Unary, a: &Value<Tensor>) -> Result<Value<Tensor>> {
         let x = match a {
             Value::Number(c) => return Ok(Value::Number(f.apply(*c))),
-            Value::Is(x) => x,
+            Value::Array(x) => x,
         };
         let y = match f {
             Unary::Neg => x.neg(),
@@ -185,27 +185,27 @@ impl Machine for Record {
             Unary::Recip => x.recip(),
             Unary::Powi(n) => super::apply(powers::Powi(n), [x]),
         };
-        Ok(Value::Is(y?))
+        Ok(Value::Array(y?))
     }
 
     fn binary(&mut self, f: Binary, a: &Value<Tensor>, b: &Value<Tensor>) -> Result<Value<Tensor>> {
-        use Value::{Is, Number};
+        use Value::{Array, Number};
         let y = match (f, a, b) {
             (f, Number(a), Number(b)) => return Ok(Number(f.apply(*a, *b))),
-            (Binary::Add, Is(a), Is(b)) => a + b,
-            (Binary::Add, Is(x), Number(c)) | (Binary::Add, Number(c), Is(x)) => x + *c,
-            (Binary::Sub, Is(a), Is(b)) => a - b,
-            (Binary::Sub, Is(x), Number(c)) => x - *c,
-            (Binary::Sub, Number(c), Is(x)) => *c - x,
-            (Binary::Mul, Is(a), Is(b)) => a * b,
-            (Binary::Mul, Is(x), Number(c)) | (Binary::Mul, Number(c), Is(x)) => x * *c,
-            (Binary::Div, Is(a), Is(b)) => a / b,
-            (Binary::Div, Is(x), Number(c)) => x / *c,
-            (Binary::Div, Number(c), Is(x)) => *c / x,
-            (Binary::Pow, Is(x), Number(c)) => x.powf(*c),
-            (Binary::Rem, Is(x), Number(c)) => x.rem(*c),
-            (Binary::Max, Is(x), Number(c)) | (Binary::Max, Number(c), Is(x)) => x.maximum(*c),
-            (Binary::Min, Is(x), Number(c)) | (Binary::Min, Number(c), Is(x)) => x.minimum(*c),
+            (Binary::Add, Array(a), Array(b)) => a + b,
+            (Binary::Add, Array(x), Number(c)) | (Binary::Add, Number(c), Array(x)) => x + *c,
+            (Binary::Sub, Array(a), Array(b)) => a - b,
+            (Binary::Sub, Array(x), Number(c)) => x - *c,
+            (Binary::Sub, Number(c), Array(x)) => *c - x,
+            (Binary::Mul, Array(a), Array(b)) => a * b,
+            (Binary::Mul, Array(x), Number(c)) | (Binary::Mul, Number(c), Array(x)) => x * *c,
+            (Binary::Div, Array(a), Array(b)) => a / b,
+            (Binary::Div, Array(x), Number(c)) => x / *c,
+            (Binary::Div, Number(c), Array(x)) => *c / x,
+            (Binary::Pow, Array(x), Number(c)) => x.powf(*c),
+            (Binary::Rem, Array(x), Number(c)) => x.rem(*c),
+            (Binary::Max, Array(x), Number(c)) | (Binary::Max, Number(c), Array(x)) => x.maximum(*c),
+            (Binary::Min, Array(x), Number(c)) | (Binary::Min, Number(c), Array(x)) => x.minimum(*c),
             (f, a, b) => {
                 let (a, b) = both(a, b)?;
                 match f {
@@ -216,20 +216,20 @@ impl Machine for Record {
                 }
             }
         };
-        Ok(Is(y?))
+        Ok(Array(y?))
     }
 
     fn select_gt(&mut self, [a, b, yes, no]: [&Value<Tensor>; 4]) -> Result<Value<Tensor>> {
         let (a, b) = both(a, b)?;
         let (yes, no) = both_like(yes, no, &a)?;
-        Ok(Value::Is(where_greater(&a, &b, &yes, &no)?))
+        Ok(Value::Array(where_greater(&a, &b, &yes, &no)?))
     }
 }
 
 /// Both as tensors; at least one is.
 fn both(a: &Value<Tensor>, b: &Value<Tensor>) -> Result<(Tensor, Tensor)> {
     let like = match (a, b) {
-        (Value::Is(x), _) | (_, Value::Is(x)) => x.clone(),
+        (Value::Array(x), _) | (_, Value::Array(x)) => x.clone(),
         (Value::Number(a), _) => Tensor::new(*a, &Device::Cpu)?,
     };
     both_like(a, b, &like)
@@ -237,7 +237,7 @@ fn both(a: &Value<Tensor>, b: &Value<Tensor>) -> Result<(Tensor, Tensor)> {
 
 fn both_like(a: &Value<Tensor>, b: &Value<Tensor>, like: &Tensor) -> Result<(Tensor, Tensor)> {
     let tensor = |operand: &Value<Tensor>| match operand {
-        Value::Is(x) => Ok(x.clone()),
+        Value::Array(x) => Ok(x.clone()),
         Value::Number(c) => {
             let number = Array::full(*c, (), like.device())?;
             Ok::<_, Error>(Tensor::constant(number.to_dtype(like.dtype())?))

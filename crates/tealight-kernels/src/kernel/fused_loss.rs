@@ -3,7 +3,7 @@
 use super::Element;
 use super::buffer::{self, Uninit};
 use super::map::{Loop, SOURCES, Slots, Written};
-use super::parallel::{PIECE, Parts, is_scalar, vectorize};
+use super::parallel::{DisjointChunks, PIECE, is_scalar, vectorize};
 use super::reduce::{BLOCK, HALF, LANES, MADE, across, in_pieces, sum_made};
 
 /// Σ `values` over arrays of `n` elements, added as [`sum`](super::sum) does; and what `slopes`, if it is given, computes from
@@ -36,7 +36,7 @@ pub fn total<T: Element>(
     #[allow(unsafe_code)]
     let slopes = unsafe {
         buffer::written(n, |out| {
-            let blocks = Parts::new(out, MADE);
+            let blocks = DisjointChunks::new(out, MADE);
             total = sum_made(n, &|from, values| {
                 make(from, values);
                 run(slopes, from, blocks.take(from / MADE), &numbers);
@@ -47,7 +47,7 @@ pub fn total<T: Element>(
 }
 
 /// What computes the slopes of a part of two arrays, and sums the values.
-pub type Both<'a, T> = &'a (dyn Fn(Slots<T>, [&[T]; 2]) -> (f64, Written) + Sync);
+pub(super) type Both<'a, T> = &'a (dyn Fn(Slots<T>, [&[T]; 2]) -> (f64, Written) + Sync);
 
 /// [`total`] by a loop that computes values and slopes at once: while two loops take turns, memory waits for one of them.
 /// `None` where there are no vectors, and no such loop.
@@ -61,7 +61,7 @@ pub fn total_at_once<T: Element>([a, b]: [&[T]; 2], both: Both<T>) -> Option<(T,
     #[allow(unsafe_code)]
     let slopes = unsafe {
         buffer::written(a.len(), |out| {
-            let pieces = Parts::new(out, PIECE);
+            let pieces = DisjointChunks::new(out, PIECE);
             total = T::constant(in_pieces(a.len(), &|from, to| {
                 both(Slots(pieces.take(from / PIECE)), [&a[from..to], &b[from..to]]).0
             }));

@@ -1,4 +1,4 @@
-//! [`Uses`]: a number that knows nothing but which inputs it was computed from.
+//! [`InputSet`]: a number that knows nothing but which inputs it was computed from.
 
 use std::ops::{Add, BitOr, Div, Mul, Neg, Sub};
 
@@ -11,54 +11,54 @@ use super::Real;
 ///
 /// ```
 /// # use tealight_kernels as tealight;
-/// use tealight::formula::{Real, Uses};
-/// let (x, y) = (Uses::input(0), Uses::input(1));
-/// let slope = y * (Uses::constant(1.0) - y);
+/// use tealight::formula::{Real, InputSet};
+/// let (x, y) = (InputSet::input(0), InputSet::input(1));
+/// let slope = y * (InputSet::constant(1.0) - y);
 /// assert!(slope.has(1) && !slope.has(0));
 /// # let _ = x;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Uses(u32);
+pub struct InputSet(u32);
 
-impl Uses {
+impl InputSet {
     /// Input number `i`; from 32 on, none.
     ///
     /// ```
     /// # use tealight_kernels as tealight;
-    /// use tealight::formula::{Real, Uses};
-    /// assert_eq!(Uses::input(0) * Uses::input(1), Uses::input(0) | Uses::input(1));
-    /// assert_eq!(Uses::input(32), Uses::constant(1.0));
+    /// use tealight::formula::{Real, InputSet};
+    /// assert_eq!(InputSet::input(0) * InputSet::input(1), InputSet::input(0) | InputSet::input(1));
+    /// assert_eq!(InputSet::input(32), InputSet::constant(1.0));
     /// ```
     #[inline(always)]
     pub fn input(i: usize) -> Self {
-        Uses(1_u32.checked_shl(i as u32).unwrap_or(0))
+        InputSet(1_u32.checked_shl(i as u32).unwrap_or(0))
     }
 
     /// Whether input `i` was read.
     ///
     /// ```
     /// # use tealight_kernels as tealight;
-    /// use tealight::formula::{Real, Uses};
-    /// let read = Uses::input(0).max(Uses::input(2));
+    /// use tealight::formula::{Real, InputSet};
+    /// let read = InputSet::input(0).max(InputSet::input(2));
     /// assert_eq!([0, 1, 2].map(|i| read.has(i)), [true, false, true]);
     /// ```
     #[inline(always)]
     pub fn has(self, i: usize) -> bool {
-        self.0 & Uses::input(i).0 != 0
+        self.0 & InputSet::input(i).0 != 0
     }
 }
 
-impl BitOr for Uses {
+impl BitOr for InputSet {
     type Output = Self;
     #[inline(always)]
     fn bitor(self, other: Self) -> Self {
-        Uses(self.0 | other.0)
+        InputSet(self.0 | other.0)
     }
 }
 
 macro_rules! either {
     ($($trait:ident $method:ident),*) => {$(
-        impl $trait for Uses {
+        impl $trait for InputSet {
             type Output = Self;
             #[inline(always)]
             #[allow(clippy::suspicious_arithmetic_impl)] // whatever is done to two inputs, both are read
@@ -68,7 +68,7 @@ macro_rules! either {
 }
 either!(Add add, Sub sub, Mul mul, Div div);
 
-impl Neg for Uses {
+impl Neg for InputSet {
     type Output = Self;
     #[inline(always)]
     fn neg(self) -> Self {
@@ -80,10 +80,10 @@ macro_rules! same {
     ($($method:ident)*) => {$(#[inline(always)] fn $method(self) -> Self { self })*};
 }
 
-impl Real for Uses {
+impl Real for InputSet {
     #[inline(always)]
     fn constant(_: f64) -> Self {
-        Uses(0)
+        InputSet(0)
     }
     same!(exp exp_m1 ln ln_1p sqrt tanh sigmoid erf erfc atan floor round_ties_even sin cos abs signum recip);
     #[inline(always)]
@@ -92,7 +92,7 @@ impl Real for Uses {
     }
     #[inline(always)]
     fn powi(self, n: i32) -> Self {
-        if n == 0 { Uses(0) } else { self }
+        if n == 0 { InputSet(0) } else { self }
     }
     #[inline(always)]
     fn rem(self, divisor: Self) -> Self {

@@ -1,4 +1,4 @@
-//! [`Labelled`]: examples in memory, each of one class or with one number to predict.
+//! [`LabeledDataset`]: examples in memory, each of one class or with one number to predict.
 
 use super::split::random_split;
 use crate::autograd::Tensor;
@@ -8,9 +8,9 @@ use crate::ops::Rng;
 /// Examples in main memory, with one class each, or with one number each that is to be predicted.
 ///
 /// ```
-/// use tealight::data::Labelled;
+/// use tealight::data::LabeledDataset;
 /// use tealight::prelude::*;
-/// let fruit = Labelled {
+/// let fruit = LabeledDataset {
 ///     inputs: Tensor::new(&[[0.1_f32, 7.0], [0.2, 8.0], [1.5, 20.0]], &Device::Cpu)?,
 ///     targets: Tensor::new(&[0_u32, 0, 1], &Device::Cpu)?,
 ///     names: vec!["apple".into(), "melon".into()],
@@ -20,7 +20,7 @@ use crate::ops::Rng;
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Labelled {
+pub struct LabeledDataset {
     /// The examples, f32: the first axis counts them.
     pub inputs: Tensor,
     /// The class number of each example, u32 of shape (n); or the number to predict, f32 of shape (n, 1).
@@ -31,7 +31,7 @@ pub struct Labelled {
     pub features: Vec<String>,
 }
 
-impl Labelled {
+impl LabeledDataset {
     /// How many examples there are.
     ///
     /// ```
@@ -116,7 +116,7 @@ impl Labelled {
     /// # }
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn select(&self, rows: &[usize]) -> Result<Labelled> {
+    pub fn select(&self, rows: &[usize]) -> Result<LabeledDataset> {
         let fits = |&row: &usize| u32::try_from(row).ok().filter(|_| row < self.len());
         let rows = rows.iter().map(|row| {
             let expected = || Error::argument("select", format!("rows below {}", self.len()), row);
@@ -124,7 +124,7 @@ impl Labelled {
         });
         let rows = Tensor::new(&rows.collect::<Result<Vec<u32>>>()?[..], &candle_core::Device::Cpu)?;
         let (inputs, targets) = (self.inputs.index_select(0, &rows)?, self.targets.index_select(0, &rows)?);
-        Ok(Labelled { inputs, targets, names: self.names.clone(), features: self.features.clone() })
+        Ok(LabeledDataset { inputs, targets, names: self.names.clone(), features: self.features.clone() })
     }
 
     /// One class against all others: the targets are 1 where it is, else 0, f32 of shape (n, 1), as a model with one score takes
@@ -135,20 +135,19 @@ impl Labelled {
     ///
     /// ```
     /// let digits = tealight::data::digits()?;
-    /// let zeros = digits.against_rest(0)?;
+    /// let zeros = digits.one_vs_rest(0)?;
     /// assert_eq!((zeros.targets.dims(), &zeros.names[..]), (&[1797, 1][..], &["not 0".to_string(), "0".into()][..]));
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    #[doc(alias = "one_vs_rest")]
-    pub fn against_rest(&self, class: usize) -> Result<Labelled> {
+    pub fn one_vs_rest(&self, class: usize) -> Result<LabeledDataset> {
         let Some(name) = self.names.get(class) else {
             let expected = format!("a class below {}", self.names.len());
-            return Err(Error::argument("against_rest", expected, class));
+            return Err(Error::argument("one_vs_rest", expected, class));
         };
         let is = |target| f32::from(u8::from(target as usize == class));
         let targets: Vec<f32> = self.targets.to_vec1::<u32>()?.into_iter().map(is).collect();
         let n = targets.len();
-        Ok(Labelled {
+        Ok(LabeledDataset {
             inputs: self.inputs.clone(),
             targets: Tensor::from_vec(targets, (n, 1), &candle_core::Device::Cpu)?,
             names: vec![format!("not {name}"), name.clone()],
@@ -168,13 +167,13 @@ impl Labelled {
     /// # }
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn split_at(&self, n: usize) -> Result<(Labelled, Labelled)> {
+    pub fn split_at(&self, n: usize) -> Result<(LabeledDataset, LabeledDataset)> {
         let rest = self
             .len()
             .checked_sub(n)
             .ok_or_else(|| Error::argument("split_at", format!("at most {} examples", self.len()), n))?;
         let part = |start, len| {
-            Ok::<_, Error>(Labelled {
+            Ok::<_, Error>(LabeledDataset {
                 inputs: self.inputs.narrow(0, start, len)?,
                 targets: self.targets.narrow(0, start, len)?,
                 names: self.names.clone(),
@@ -198,7 +197,7 @@ impl Labelled {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "train_test_split")]
-    pub fn split(&self, test: f64, rng: &mut Rng) -> Result<(Labelled, Labelled)> {
+    pub fn split(&self, test: f64, rng: &mut Rng) -> Result<(LabeledDataset, LabeledDataset)> {
         let (train, test) = random_split(self.len(), test, rng)?;
         Ok((self.select(&train)?, self.select(&test)?))
     }
@@ -206,7 +205,7 @@ impl Labelled {
     /// A table with one header line: numbers, then the name of the class in the last column. The classes are numbered in
     /// the order of `names`.
     #[cfg(feature = "csv")]
-    pub(super) fn from_csv(file: &str, text: &str, names: &[&str]) -> Result<Labelled> {
+    pub(super) fn from_csv(file: &str, text: &str, names: &[&str]) -> Result<LabeledDataset> {
         use candle_core::Device;
 
         let wrong = |line: usize, message: String| Error::File {
@@ -232,7 +231,7 @@ impl Labelled {
             targets.push(class as u32);
         }
         let rows = targets.len();
-        Ok(Labelled {
+        Ok(LabeledDataset {
             inputs: Tensor::from_vec(inputs, (rows, features.len()), &Device::Cpu)?,
             targets: Tensor::from_vec(targets, rows, &Device::Cpu)?,
             names: names.iter().map(|name| name.to_string()).collect(),
@@ -243,12 +242,12 @@ impl Labelled {
 
 #[cfg(test)]
 mod tests {
-    use super::Labelled;
+    use super::LabeledDataset;
     use crate::prelude::*;
 
     #[test]
     fn counting() -> Result<()> {
-        let mut data = Labelled {
+        let mut data = LabeledDataset {
             inputs: Tensor::zeros((3, 2), DType::F32, &Device::Cpu)?,
             targets: Tensor::new(&[1u32, 0, 1], &Device::Cpu)?,
             names: vec!["a".into(), "b".into(), "c".into()],
@@ -263,7 +262,7 @@ mod tests {
 
     #[test]
     fn parts() -> Result<()> {
-        let data = Labelled {
+        let data = LabeledDataset {
             inputs: Tensor::arange(0.0_f32, 20.0, &Device::Cpu)?.reshape((10, 2))?,
             targets: Tensor::arange(0u32, 10, &Device::Cpu)?,
             names: (0..10).map(|i| i.to_string()).collect(),
@@ -288,13 +287,13 @@ mod tests {
 
     #[test]
     fn one_class_and_the_others() -> Result<()> {
-        let data = Labelled {
+        let data = LabeledDataset {
             inputs: Tensor::zeros((3, 2), DType::F32, &Device::Cpu)?,
             targets: Tensor::new(&[1u32, 0, 2], &Device::Cpu)?,
             names: vec!["a".into(), "b".into(), "c".into()],
             features: Vec::new(),
         };
-        let (first, rest) = data.against_rest(2)?.split_at(2)?;
+        let (first, rest) = data.one_vs_rest(2)?.split_at(2)?;
         assert_eq!(
             (first.len(), rest.targets.to_vec2::<f32>()?, &rest.names[1][..]),
             (2, vec![vec![1.0]], "c")
@@ -302,17 +301,17 @@ mod tests {
         assert!(data.split_at(3)?.1.is_empty());
         assert_eq!(data.split_at(4).unwrap_err().to_string(), "split_at: expected at most 3 examples, got 4");
         assert_eq!(
-            data.against_rest(3).unwrap_err().to_string(),
-            "against_rest: expected a class below 3, got 3"
+            data.one_vs_rest(3).unwrap_err().to_string(),
+            "one_vs_rest: expected a class below 3, got 3"
         );
-        assert!(data.against_rest(1)?.against_rest(1).is_err());
+        assert!(data.one_vs_rest(1)?.one_vs_rest(1).is_err());
         Ok(())
     }
 
     #[cfg(feature = "csv")]
     #[test]
     fn tables() -> Result<()> {
-        let data = Labelled::from_csv("t.csv", "x,y,class\n1,2e-1,no\n-3,nan,yes\n", &["yes", "no"])?;
+        let data = LabeledDataset::from_csv("t.csv", "x,y,class\n1,2e-1,no\n-3,nan,yes\n", &["yes", "no"])?;
         assert_eq!(data.inputs.to_vec2::<f32>()?[0], [1.0, 0.2]);
         assert_eq!(
             (data.targets.to_vec1::<u32>()?, data.features),
@@ -322,10 +321,10 @@ mod tests {
             ("x,class\n1,a\ntwo,a\n", "t.csv: line 3: expected a number, got \"two\""),
             ("x,class\n1,b\n", "t.csv: line 2: expected one of [\"a\"], got \"b\""),
         ] {
-            assert_eq!(Labelled::from_csv("t.csv", text, &["a"]).unwrap_err().to_string(), message);
+            assert_eq!(LabeledDataset::from_csv("t.csv", text, &["a"]).unwrap_err().to_string(), message);
         }
-        assert!(Labelled::from_csv("t.csv", "x,class\n1\n", &["a"]).is_err());
-        assert!(Labelled::from_csv("t.csv", "", &["a"])?.is_empty());
+        assert!(LabeledDataset::from_csv("t.csv", "x,class\n1\n", &["a"]).is_err());
+        assert!(LabeledDataset::from_csv("t.csv", "", &["a"])?.is_empty());
         Ok(())
     }
 }
