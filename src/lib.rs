@@ -67,6 +67,8 @@
 //! | `cuda`, `metal` | | GPUs, through candle |
 //! | `mkl`, `accelerate` | | other matrix libraries, for candle's own products |
 
+#![forbid(unsafe_code)]
+
 pub mod activation;
 pub mod autograd;
 #[cfg(all(doctest, feature = "plot", feature = "csv", feature = "compress"))]

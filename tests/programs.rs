@@ -444,7 +444,7 @@ struct Fault;
 
 impl Op<1> for Fault {
     const NAME: &'static str = "fault";
-    fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> {
+    fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         Ok(x.clone())
     }
     fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

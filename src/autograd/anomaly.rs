@@ -221,7 +221,7 @@ mod tests {
         let slopes = backward()?;
         assert_eq!(slopes.get(&x).unwrap().to_vec1::<f64>()?, [f64::INFINITY, 0.25]);
         let error = autograd::detect_anomaly(backward).unwrap_err().to_string();
-        let expected = "sqrt: expected finite numbers in the backward ctx, got 1 infinity among 2 elements; \
+        let expected = "sqrt: expected finite numbers in the backward pass, got 1 infinity among 2 elements; \
                         the gradient of shape [2] is within 1..=1; the output of shape [2] is within 0..=2";
         assert_eq!(error, expected);
         // What was infinite before is no news, a NaN is.

@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
-use tealight::formula::{Real, math};
+use tealight_kernels::formula::{Real, math};
 
 /// A function under test; one of a single argument ignores `y`.
 trait Function: Sync {
@@ -140,7 +140,7 @@ fn exhaustive<F: Function>() {
 /// Arguments and results of one function in `reference/math.csv`: x, y, the correctly rounded result, what rounding lost in ulp.
 fn golden(name: &str) -> Vec<(f64, f64, f64, f64)> {
     let bits = |s: &str| f64::from_bits(u64::from_str_radix(s, 16).unwrap());
-    include_str!("reference/math.csv")
+    include_str!("../../../tests/reference/math.csv")
         .lines()
         .map(|line| line.split(',').collect::<Vec<_>>())
         .filter(|cells| cells[0] == name)
