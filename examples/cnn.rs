@@ -21,12 +21,13 @@ struct Options {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Where the model and the pictures are written
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
 }
 
 fn main() -> Result<()> {
     let options = Options::parse();
+    std::fs::create_dir_all(&options.out).map_err(|error| Error::file(&options.out, error))?;
     let rng = &mut Rng::seed(options.seed);
     let mut digits = data::digits()?;
     // Convolutions want to know the channels: here there is one.

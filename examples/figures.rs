@@ -18,12 +18,13 @@ use tealight::train::History;
 #[derive(Parser)]
 struct Options {
     /// Where the pictures are written
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
 }
 
 fn main() -> Result<()> {
     let out = Options::parse().out;
+    std::fs::create_dir_all(&out).map_err(|error| Error::file(&out, error))?;
     formulas(&out)?;
     tensors(&out)?;
     graphs(&out)?;

@@ -28,7 +28,7 @@ struct Options {
     #[arg(long, default_value_t = 42)]
     seed: u64,
     /// Where the pictures and the model are written
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_name = "DIR", default_value = "out")]
     out: std::path::PathBuf,
 }
 

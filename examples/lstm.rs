@@ -19,7 +19,7 @@ struct Options {
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..10_000))]
     length: u32,
     /// Where the model and the picture are written
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
 }
 
@@ -48,6 +48,7 @@ impl Layer for Reader {
 
 fn main() -> Result<()> {
     let options = Options::parse();
+    std::fs::create_dir_all(&options.out).map_err(|error| Error::file(&options.out, error))?;
     let (length, rng) = (options.length as usize, &mut Rng::seed(1));
     let lstm = Lstm::new(SYMBOLS, 32, RnnOptions::new(), rng)?;
     // The forget gates begin nearly open: with PyTorch's default it does not learn to remember.

@@ -20,12 +20,13 @@ struct Options {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Where the model and the picture are written
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
 }
 
 fn main() -> Result<()> {
     let options = Options::parse();
+    std::fs::create_dir_all(&options.out).map_err(|error| Error::file(&options.out, error))?;
     let rng = &mut Rng::seed(options.seed);
     let (train, test) = data::digits()?.split(0.2, rng)?;
 

@@ -16,7 +16,7 @@ use tealight::prelude::*;
 #[derive(Parser)]
 struct Options {
     /// Where the weights and the picture are written
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
 }
 
@@ -26,6 +26,7 @@ fn number(x: &Tensor) -> Result<f64> {
 
 fn main() -> Result<()> {
     let options = Options::parse();
+    std::fs::create_dir_all(&options.out).map_err(|error| Error::file(&options.out, error))?;
     let data = tealight::data::breast_cancer()?;
     let x = Standardize::fit(&data.inputs)?.normalize(&data.inputs)?.to_dtype(DType::F64)?;
     // A column of ones, whose weight is the bias.

@@ -18,7 +18,7 @@ struct Options {
     #[arg(long, default_value_t = 40)]
     steps: u64,
     /// Where the network and the picture are written
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
 }
 
@@ -37,6 +37,7 @@ fn solution(network: &Sequential, t: &Tensor, ctx: &mut ForwardContext) -> Resul
 
 fn main() -> Result<()> {
     let options = Options::parse();
+    std::fs::create_dir_all(&options.out).map_err(|error| Error::file(&options.out, error))?;
     let rng = &mut Rng::seed(3);
     let network = Sequential::new()
         .push(Linear::new(1, 32, rng)?)

@@ -17,12 +17,13 @@ struct Options {
     #[arg(long, default_value_t = 300)]
     steps: u64,
     /// Where the model and the picture are written
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
 }
 
 fn main() -> Result<()> {
     let options = Options::parse();
+    std::fs::create_dir_all(&options.out).map_err(|error| Error::file(&options.out, error))?;
     let rng = &mut Rng::seed(1);
     let (train, test) = data::iris()?.split(0.2, rng)?;
     // The scale is that of the training flowers: a test flower must not have a say in it. It is a part of the model.

@@ -14,7 +14,7 @@ struct Options {
     #[arg(long, value_name = "N", default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(9..=100_000_000))]
     max: u64,
     /// Where the picture is written
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_name = "DIR", default_value = "out")]
     out: std::path::PathBuf,
 }
 
@@ -52,6 +52,7 @@ fn time<T>(n: usize, mut run: impl FnMut() -> T) -> f64 {
 
 fn main() -> Result<()> {
     let (options, rng) = (Options::parse(), &mut Rng::seed(42));
+    std::fs::create_dir_all(&options.out).map_err(|error| Error::file(&options.out, error))?;
     let mut curves = PRODUCTS.map(|(name, ..)| (name, Vec::new()));
     println!("{:<12} {:>15} {:>11} {:>11} {:>8}", "product", "multiplications", "loops", "tensors", "ratio");
     let (sizes, mut ratio) = ((3..).map(|power| 10_usize.pow(power)), 0.0);

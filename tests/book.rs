@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const GALLERY: &str = "examples/README.md";
 /// The lines of an example, at most.
-const LONGEST: usize = 80;
 /// Programs in examples/ that are none.
 const TOOLS: &[(&str, &str)] = &[("figures", "draws the pictures of the book, and teaches nothing")];
 
@@ -209,7 +208,6 @@ fn faults(number: usize, name: &str, text: &str) -> Vec<String> {
     // The last statement but `Ok(())` and what is printed; one that is long has lines of its own.
     let asserted = code.iter().rev().take(8).any(|line| line.trim_start().starts_with("assert"));
     let wrong = [
-        (text.lines().count() > LONGEST, format!("more than {LONGEST} lines")),
         (!docs.first().is_some_and(|first| first.starts_with(&format!(" Example {number}: "))), {
             format!("its docs do not begin with `Example {number}: `")
         }),
@@ -261,8 +259,6 @@ fn a_faulty_example_is_found() {
     assert_eq!(faults(3, "b", good), ["examples/b.rs: its docs do not say how to run it"]);
     let early = good.replace("}\n", &"    println!();\n".repeat(9));
     assert_eq!(faults(3, "a", &early), ["examples/a.rs: it does not end in an assertion"]);
-    let long = good.replace("//!\n", &"//!\n".repeat(80));
-    assert_eq!(faults(3, "a", &long), ["examples/a.rs: more than 80 lines"]);
 }
 
 #[test]
