@@ -24,6 +24,7 @@ pages! {
     Convolutions = "11-cnn.md",
     SecondDerivatives = "12-second-derivatives.md",
     SavingAndServing = "13-saving-and-serving.md",
+    ShapesAndDtypes = "shapes-and-dtypes.md",
     MyPhotos = "how-to/my-photos.md",
     MyCsv = "how-to/my-csv.md",
     MyActivation = "how-to/my-activation.md",
