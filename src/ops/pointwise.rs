@@ -101,23 +101,38 @@ pub(super) trait Formulas: Send + Sync {
     fn program(&self) -> Tape;
     fn slopes(&self) -> Tape;
     fn slope(&self, input: usize) -> Tape;
-    fn run_f32(&self, which: Which, out: Slots<f32>, slices: [&[f32]; SOURCES]) -> Written;
-    fn run_f64(&self, which: Which, out: Slots<f64>, slices: [&[f64]; SOURCES]) -> Written;
+    fn run_f32<'s>(&self, which: Which, out: Slots<'s, f32>, slices: [&[f32]; SOURCES]) -> Written<'s>;
+    fn run_f64<'s>(&self, which: Which, out: Slots<'s, f64>, slices: [&[f64]; SOURCES]) -> Written<'s>;
 }
 
 /// The type of a loop's numbers.
 pub(super) trait Numbers: Element {
-    fn run(formula: &dyn Formulas, which: Which, out: Slots<Self>, slices: [&[Self]; SOURCES]) -> Written;
+    fn run<'s>(
+        formula: &dyn Formulas,
+        which: Which,
+        out: Slots<'s, Self>,
+        slices: [&[Self]; SOURCES],
+    ) -> Written<'s>;
 }
 
 impl Numbers for f32 {
-    fn run(formula: &dyn Formulas, which: Which, out: Slots<f32>, slices: [&[f32]; SOURCES]) -> Written {
+    fn run<'s>(
+        formula: &dyn Formulas,
+        which: Which,
+        out: Slots<'s, f32>,
+        slices: [&[f32]; SOURCES],
+    ) -> Written<'s> {
         formula.run_f32(which, out, slices)
     }
 }
 
 impl Numbers for f64 {
-    fn run(formula: &dyn Formulas, which: Which, out: Slots<f64>, slices: [&[f64]; SOURCES]) -> Written {
+    fn run<'s>(
+        formula: &dyn Formulas,
+        which: Which,
+        out: Slots<'s, f64>,
+        slices: [&[f64]; SOURCES],
+    ) -> Written<'s> {
         formula.run_f64(which, out, slices)
     }
 }
@@ -135,11 +150,11 @@ fn pull<const I: usize, F: Formula<N>, const N: usize, R: Real>(formula: &F, s: 
 }
 
 #[inline(always)]
-fn pull_all<const I: usize, F, const N: usize, T>(
+fn pull_all<'s, const I: usize, F, const N: usize, T>(
     formula: &F,
-    out: Slots<T>,
+    out: Slots<'s, T>,
     slices: [&[T]; SOURCES],
-) -> Written
+) -> Written<'s>
 where
     F: Formula<N>,
     T: Element,
@@ -159,7 +174,7 @@ where
 
 macro_rules! run {
     ($name:ident $t:ty) => {
-        fn $name(&self, which: Which, out: Slots<$t>, slices: [&[$t]; SOURCES]) -> Written {
+        fn $name<'s>(&self, which: Which, out: Slots<'s, $t>, slices: [&[$t]; SOURCES]) -> Written<'s> {
             let Pointwise(formula) = self;
             let value = |s: &[Block<$t>; SOURCES]| formula.value(first(s));
             match which {

@@ -30,14 +30,14 @@ pub(crate) fn total<F: Formula<N>, const N: usize>(
 
 /// Values and slopes in one loop, for a formula of two inputs that is inlined into it.
 trait AtOnce: Sync {
-    fn both_f32(&self, factor: f32, out: Slots<f32>, inputs: [&[f32]; 2]) -> (f64, Written);
-    fn both_f64(&self, factor: f64, out: Slots<f64>, inputs: [&[f64]; 2]) -> (f64, Written);
+    fn both_f32<'s>(&self, factor: f32, out: Slots<'s, f32>, inputs: [&[f32]; 2]) -> (f64, Written<'s>);
+    fn both_f64<'s>(&self, factor: f64, out: Slots<'s, f64>, inputs: [&[f64]; 2]) -> (f64, Written<'s>);
 }
 
 macro_rules! both {
     ($name:ident $t:ty) => {
         #[inline(always)]
-        fn $name(&self, factor: $t, out: Slots<$t>, inputs: [&[$t]; 2]) -> (f64, Written) {
+        fn $name<'s>(&self, factor: $t, out: Slots<'s, $t>, inputs: [&[$t]; 2]) -> (f64, Written<'s>) {
             let formula = &self.0;
             kernel::both(
                 out,
@@ -60,17 +60,32 @@ impl<F: Formula<N>, const N: usize> AtOnce for Pointwise<F, N> {
 
 /// The type of such a loop's numbers.
 trait Number: Numbers {
-    fn both(loops: &dyn AtOnce, factor: Self, out: Slots<Self>, inputs: [&[Self]; 2]) -> (f64, Written);
+    fn both<'s>(
+        loops: &dyn AtOnce,
+        factor: Self,
+        out: Slots<'s, Self>,
+        inputs: [&[Self]; 2],
+    ) -> (f64, Written<'s>);
 }
 
 impl Number for f32 {
-    fn both(loops: &dyn AtOnce, factor: f32, out: Slots<f32>, inputs: [&[f32]; 2]) -> (f64, Written) {
+    fn both<'s>(
+        loops: &dyn AtOnce,
+        factor: f32,
+        out: Slots<'s, f32>,
+        inputs: [&[f32]; 2],
+    ) -> (f64, Written<'s>) {
         loops.both_f32(factor, out, inputs)
     }
 }
 
 impl Number for f64 {
-    fn both(loops: &dyn AtOnce, factor: f64, out: Slots<f64>, inputs: [&[f64]; 2]) -> (f64, Written) {
+    fn both<'s>(
+        loops: &dyn AtOnce,
+        factor: f64,
+        out: Slots<'s, f64>,
+        inputs: [&[f64]; 2],
+    ) -> (f64, Written<'s>) {
         loops.both_f64(factor, out, inputs)
     }
 }
@@ -138,15 +153,15 @@ fn total_forward(
         }
         let factor = 1.0 / divisor as T;
         let in_one_loop = at_once.filter(|_| slopes).and_then(|loops| {
-            let both = |out: Slots<T>, inputs: [&[T]; 2]| T::both(loops, factor, out, inputs);
-            kernel::total_at_once([slices[0], slices[1]], &both)
+            let both: kernel::Both<T> = &|out, inputs| T::both(loops, factor, out, inputs);
+            kernel::total_at_once([slices[0], slices[1]], both)
         });
-        let value = |out: Slots<T>, slices: [&[T]; SOURCES]| T::run(formula, Which::Value, out, slices);
-        let pull = |out: Slots<T>, slices: [&[T]; SOURCES]| T::run(formula, Which::Pull(0), out, slices);
-        let slopes: Option<(kernel::Loop<T>, T)> = if slopes { Some((&pull, factor)) } else { None };
+        let value: kernel::Loop<T> = &|out, slices| T::run(formula, Which::Value, out, slices);
+        let pull: kernel::Loop<T> = &|out, slices| T::run(formula, Which::Pull(0), out, slices);
+        let slopes: Option<(kernel::Loop<T>, T)> = if slopes { Some((pull, factor)) } else { None };
         let (total, slopes) = match in_one_loop {
             Some((total, slopes)) => (total, Some(slopes)),
-            None => kernel::total(first.elem_count(), slices, &value, slopes),
+            None => kernel::total(first.elem_count(), slices, value, slopes),
         };
         if let Some(slopes) = slopes {
             ctx.save(Array::from_vec(slopes, dims, &Device::Cpu)?);

@@ -22,7 +22,7 @@ pub fn total<T: Element>(
         if let Some(number) = number.get(..out.len()) {
             slices[SOURCES - 1] = number;
         }
-        body(Slots(out), slices);
+        body(Slots::new(out), slices);
     };
     let make = |from: usize, out: &mut [T]| {
         // SAFETY: MaybeUninit<T> has T's layout, and a loop writes only numbers.
@@ -47,7 +47,7 @@ pub fn total<T: Element>(
 }
 
 /// What computes the slopes of a part of two arrays, and sums the values.
-pub(super) type Both<'a, T> = &'a (dyn Fn(Slots<T>, [&[T]; 2]) -> (f64, Written) + Sync);
+pub type Both<'a, T> = &'a (dyn for<'s> Fn(Slots<'s, T>, [&[T]; 2]) -> (f64, Written<'s>) + Sync);
 
 /// [`total`] by a loop that computes values and slopes at once: while two loops take turns, memory waits for one of them.
 /// `None` where there are no vectors, and no such loop.
@@ -63,7 +63,7 @@ pub fn total_at_once<T: Element>([a, b]: [&[T]; 2], both: Both<T>) -> Option<(T,
         buffer::written(a.len(), |out| {
             let pieces = DisjointChunks::new(out, PIECE);
             total = T::constant(in_pieces(a.len(), &|from, to| {
-                both(Slots(pieces.take(from / PIECE)), [&a[from..to], &b[from..to]]).0
+                both(Slots::new(pieces.take(from / PIECE)), [&a[from..to], &b[from..to]]).0
             }));
         })
     };
@@ -72,14 +72,25 @@ pub fn total_at_once<T: Element>([a, b]: [&[T]; 2], both: Both<T>) -> Option<(T,
 
 /// Writes the second of the numbers that `f` gives, and sums the first in the order of [`sum`](super::sum).
 #[inline(always)]
-pub fn both<T: Element>(
-    Slots(out): Slots<T>,
+pub fn both<'s, T: Element>(
+    out: Slots<'s, T>,
     [a, b]: [&[T]; 2],
     f: impl Fn(T, T) -> [T; 2],
-) -> (f64, Written) {
-    // As many as slots, or this ends here: every slot is written.
+) -> (f64, Written<'s>) {
+    // SAFETY: `write_both` writes every element, or panics where an array is too short.
+    #[allow(unsafe_code)]
+    unsafe {
+        out.write(
+            #[inline(always)]
+            |out| write_both(out, [a, b], f),
+        )
+    }
+}
+
+#[inline(always)]
+fn write_both<T: Element>(out: &mut [Uninit<T>], [a, b]: [&[T]; 2], f: impl Fn(T, T) -> [T; 2]) -> f64 {
     let (a, b) = (&a[..out.len()], &b[..out.len()]);
-    let sum = vectorize(
+    vectorize(
         #[inline(always)]
         || {
             let mut total = [0.0; HALF];
@@ -112,6 +123,5 @@ pub fn both<T: Element>(
             }
             across(total)
         },
-    );
-    (sum, Written(()))
+    )
 }

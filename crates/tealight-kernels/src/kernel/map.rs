@@ -3,6 +3,7 @@
 //! A formula's own code is one small loop for each type ([`fuse`], [`in_blocks`]); what walks the arrays ([`map_by`]) is
 //! compiled once.
 
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use super::Element;
@@ -24,24 +25,66 @@ pub fn sources<'a, T, const N: usize>(views: [View<'a, T>; N]) -> [View<'a, T>; 
 /// Elements per block where an array has to be gathered first: all blocks of a loop stay in level-1 cache.
 const BLOCK: usize = 512;
 
-/// A part of an output that waits for its elements.
-pub struct Slots<'a, T>(pub(super) &'a mut [Uninit<T>]);
+/// The uninitialised elements of one part of an output. Only a [`Loop`] is given one, and only [`fuse`], [`in_blocks`] and
+/// [`both`](super::both) write to it.
+pub struct Slots<'s, T> {
+    out: &'s mut [Uninit<T>],
+    brand: Brand<'s>,
+}
 
-/// Says that every one of some [`Slots`] was written: only the loops of this file and of `total` do.
-pub struct Written(pub(super) ());
+/// Makes a type invariant in `'s`, so that values of two calls, whose lifetimes differ, cannot be exchanged.
+type Brand<'s> = PhantomData<fn(&'s ()) -> &'s ()>;
 
-/// What computes a part of an output from the same parts of the sources; those that the loop does not read are empty.
-pub type Loop<'a, T> = &'a (dyn Fn(Slots<T>, [&[T]; SOURCES]) -> Written + Sync);
+impl<'s, T> Slots<'s, T> {
+    pub(super) fn new(out: &'s mut [Uninit<T>]) -> Self {
+        Slots { out, brand: PhantomData }
+    }
+
+    /// Calls `write` with all elements; it must initialise each of them.
+    ///
+    /// # Safety
+    /// `write` must initialise every element of the slice that it is given.
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    pub(super) unsafe fn write<R>(self, write: impl FnOnce(&mut [Uninit<T>]) -> R) -> (R, Written<'s>) {
+        (write(self.out), Written(self.brand))
+    }
+}
+
+/// Proves that all elements of the [`Slots`] of the same lifetime were initialised.
+///
+/// `'s` is invariant and a [`Loop`] works for every `'s`, so it can return only the proof that it got for its own slots:
+///
+/// ```
+/// use tealight_kernels::kernel::{Loop, in_blocks, map_by, sources};
+/// let body: Loop<f32> = &|out, slices| in_blocks(out, slices, &|[x, ..]| *x);
+/// assert_eq!(map_by(&[2], sources([]), body), [0.0, 0.0]);
+/// ```
+///
+/// One kept from another call does not compile:
+///
+/// ```compile_fail
+/// use tealight_kernels::kernel::{Loop, in_blocks};
+/// let stash = std::sync::Mutex::new(None);
+/// let body: Loop<f32> = &|out, slices| match stash.lock().unwrap().take() {
+///     Some(written) => written,
+///     None => in_blocks(out, slices, &|[x, ..]| *x),
+/// };
+/// ```
+pub struct Written<'s>(Brand<'s>);
+
+/// Computes one part of an output from the same parts of the sources; the slice of an unused source is empty.
+pub type Loop<'a, T> = &'a (dyn for<'s> Fn(Slots<'s, T>, [&[T]; SOURCES]) -> Written<'s> + Sync);
 
 /// `f(sources[0][i], sources[1][i], …)` in one vector loop, into which `f` must be inlined. Where there are no vectors, `blocks`
 /// does the same.
 #[inline(always)]
-pub fn fuse<T: Element>(
-    out: Slots<T>,
+pub fn fuse<'s, T: Element>(
+    out: Slots<'s, T>,
     slices: [&[T]; SOURCES],
     f: impl Fn([T; SOURCES]) -> T,
     blocks: &dyn Fn(&[Block<T>; SOURCES]) -> Block<T>,
-) -> Written {
+) -> Written<'s> {
     if is_scalar() {
         return in_blocks(out, slices, blocks);
     }
@@ -55,11 +98,24 @@ fn full<'a, T>(x: &'a [T], any: &'a [T], n: usize) -> &'a [T] {
 }
 
 #[inline(always)]
-fn fused<T: Element>(
-    Slots(out): Slots<T>,
+fn fused<'s, T: Element>(
+    out: Slots<'s, T>,
     slices: [&[T]; SOURCES],
     f: impl Fn([T; SOURCES]) -> T,
-) -> Written {
+) -> Written<'s> {
+    // SAFETY: `write_fused` writes every element, or panics where a source is too short.
+    #[allow(unsafe_code)]
+    unsafe {
+        out.write(
+            #[inline(always)]
+            |out| write_fused(out, slices, f),
+        )
+        .1
+    }
+}
+
+#[inline(always)]
+fn write_fused<T: Element>(out: &mut [Uninit<T>], slices: [&[T]; SOURCES], f: impl Fn([T; SOURCES]) -> T) {
     vectorize(
         #[inline(always)]
         || {
@@ -79,21 +135,26 @@ fn fused<T: Element>(
             }
         },
     );
-    Written(())
 }
 
-/// [`fuse`] for a function that is not inlined: it is handed [`Block`]s instead of numbers.
-pub fn in_blocks<T: Element>(
-    Slots(out): Slots<T>,
+/// [`fuse`] for a function that is not inlined: it computes [`Block`]s instead of single elements.
+pub fn in_blocks<'s, T: Element>(
+    out: Slots<'s, T>,
     slices: [&[T]; SOURCES],
     f: &dyn Fn(&[Block<T>; SOURCES]) -> Block<T>,
-) -> Written {
-    let mut blocks = [Block::zero(); SOURCES];
-    for (number, part) in out.chunks_mut(WIDTH).enumerate() {
-        load(&mut blocks, slices, number * WIDTH, part.len());
-        f(&blocks).store(part);
+) -> Written<'s> {
+    let write = |out: &mut [Uninit<T>]| {
+        let mut blocks = [Block::zero(); SOURCES];
+        for (number, part) in out.chunks_mut(WIDTH).enumerate() {
+            load(&mut blocks, slices, number * WIDTH, part.len());
+            f(&blocks).store(part);
+        }
+    };
+    // SAFETY: the chunks are all of `out`, and `store` writes every element of each.
+    #[allow(unsafe_code)]
+    unsafe {
+        out.write(write).1
     }
-    Written(())
 }
 
 #[inline(never)]
@@ -130,7 +191,7 @@ pub fn map_by<T: Element>(dims: &[usize], mut sources: [View<'_, T>; SOURCES], b
                 true => &[],
                 false => &view.data[start..start + out.len()],
             });
-            body(Slots(out), slices);
+            body(Slots::new(out), slices);
         } else {
             blocks(&sources, &dims, start, out, body);
         }
@@ -219,7 +280,7 @@ fn rows<T: Element>(
                 }
             }
             from += part.len();
-            body(Slots(part), now);
+            body(Slots::new(part), now);
             row = next;
         }
         index[last] += n;
@@ -271,7 +332,7 @@ fn blocks<T: Element>(
                 }
             };
         }
-        body(Slots(part), slices);
+        body(Slots::new(part), slices);
     }
 }
 

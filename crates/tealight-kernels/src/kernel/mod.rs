@@ -40,7 +40,7 @@ pub use block::Block;
 pub use conv::{Conv, conv, conv_kernel, conv_transpose};
 pub use find::find_axis;
 pub use find_outside::outside;
-pub use fused_loss::{both, total, total_at_once};
+pub use fused_loss::{Both, both, total, total_at_once};
 pub use gemm::{Matrix, affine, matmul, outer};
 pub use index::{BlockIndices, nonzero, strides, sums};
 pub use map::{Loop, SOURCES, Slots, Written, add_assign, cast, fuse, in_blocks, map, map_by, sources};

@@ -126,12 +126,16 @@ impl<'v, 'a, T: Copy> Walk<'v, 'a, T> {
                 0 => now.iter_mut().for_each(|slot| {
                     slot.write(source[0]);
                 }),
-                1 => now.iter_mut().zip(source).for_each(|(slot, &value)| {
+                // An index out of bounds panics: a shorter `zip` would leave slots uninitialised.
+                1 => now.iter_mut().zip(&source[..run]).for_each(|(slot, &value)| {
                     slot.write(value);
                 }),
-                _ => now.iter_mut().zip(source.iter().step_by(stride)).for_each(|(slot, &value)| {
-                    slot.write(value);
-                }),
+                _ => {
+                    let source = &source[..=(run - 1) * stride];
+                    now.iter_mut().zip(source.iter().step_by(stride)).for_each(|(slot, &value)| {
+                        slot.write(value);
+                    });
+                }
             }
             self.advance(run);
         }
