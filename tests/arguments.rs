@@ -253,9 +253,9 @@ fn examples(here: &Path) {
         let folder = here.join("photos").join(name);
         fs::create_dir_all(&folder).unwrap();
         for i in 0..3 {
-            let picture =
+            let image =
                 Tensor::full(0.2 + 0.5 * class as f64 + 0.1 * f64::from(i), (6, 5, 3), &Device::Cpu).unwrap();
-            tealight::data::image::write_png(folder.join(format!("{i}.png")), &picture).unwrap();
+            tealight::data::image::write_png(folder.join(format!("{i}.png")), &image).unwrap();
         }
     }
     let rows = (0..12).map(|i| format!("{i},{},{}\n", i % 3, ["iris", "lily"][i % 2]));

@@ -37,7 +37,7 @@ fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// Warm pictures with a bright middle, and cold ones with a dark one.
+/// Warm images with a bright middle, and cold ones with a dark one.
 fn photos(folder: &Path, each: u64) -> PathBuf {
     let place = folder.join("photos");
     for (class, name) in ["night", "sun"].iter().enumerate() {
@@ -60,8 +60,8 @@ fn photo(path: &Path, sun: bool, seed: u64) {
         pixel[0] += if sun == middle { 0.7 } else { 0.2 };
         pixel[2] += if sun { 0.1 } else { 0.6 };
     }
-    let picture = Tensor::from_vec(pixels, (height, width, 3), &Device::Cpu).unwrap();
-    tealight::data::image::write_png(path, &picture).unwrap();
+    let image = Tensor::from_vec(pixels, (height, width, 3), &Device::Cpu).unwrap();
+    tealight::data::image::write_png(path, &image).unwrap();
 }
 
 /// Rows whose kind is told by a length and a colour; a third column says nothing, and a few values are missing.
@@ -89,7 +89,7 @@ fn pictures_from_training_to_answers() {
     let here = folder();
     let here = here.path();
     photos(here, 14);
-    fs::write(here.join("photos/sun/broken.jpg"), "no picture").unwrap();
+    fs::write(here.join("photos/sun/broken.jpg"), "no image").unwrap();
     fs::write(here.join("photos/note.txt"), "no folder").unwrap();
     let output = tealight(here, &["train", "photos", "--size", "16", "--out", "pets", "--flip"]);
     let (out, notes) = (text(&output.stdout), text(&output.stderr));
@@ -101,12 +101,10 @@ fn pictures_from_training_to_answers() {
     assert!(notes.contains("skipped: photos/sun/broken.jpg: expected a PNG,"), "{notes}");
     assert!(notes.contains("2 of 30 files skipped\n"), "{notes}");
     assert!(
-        out.starts_with(
-            "28 pictures of 2 classes: night (14), sun (14)\n22 to learn from, 6 to check with\n"
-        ),
+        out.starts_with("28 images of 2 classes: night (14), sun (14)\n22 for training, 6 for validation\n"),
         "{out}"
     );
-    assert!(out.contains(" 100.0 % right of the pictures that it had not seen (6 of 6)\n"), "{out}");
+    assert!(out.contains(" 100.0 % of the validation images right (6 of 6)\n"), "{out}");
     assert!(out.ends_with("next: tealight predict pets/model.safetensors photo.jpg\n"), "{out}");
     for name in ["loss.png", "confusion.png", "predictions.png", "roc.png"] {
         assert!(
@@ -142,7 +140,7 @@ fn pictures_from_training_to_answers() {
     let notes = text(&output.stderr);
     assert!(
         notes.contains("error: photos/note.txt: ")
-            && notes.contains("error: none.png: expected a picture, got nothing"),
+            && notes.contains("error: none.png: expected an image, got nothing"),
         "{notes}"
     );
     let answer: serde_json::Value = serde_json::from_str(&text(&output.stdout)).unwrap();
@@ -152,10 +150,10 @@ fn pictures_from_training_to_answers() {
     said(here, &["predict", model, "new/a.png", "--out", "answers.tsv"]);
     assert!(fs::read_to_string(here.join("answers.tsv")).unwrap().starts_with("new/a.png\tsun\t"));
     fs::create_dir(here.join("empty")).unwrap();
-    assert_eq!(error(here, &["predict", model, "empty"]), "empty: expected pictures, got an empty folder");
+    assert_eq!(error(here, &["predict", model, "empty"]), "empty: expected images, got an empty folder");
 
     let scores = text(&tealight(here, &["evaluate", model, "photos"]).stdout);
-    assert!(scores.starts_with("28 pictures, 28 right: accuracy 1.0000, log loss "), "{scores}");
+    assert!(scores.starts_with("28 images, 28 right: accuracy 1.0000, log loss "), "{scores}");
     assert!(scores.contains("sun       1.0000  1.0000  1.0000        14\n"), "{scores}");
     // A folder of one known class will do; an unknown one will not.
     fs::rename(here.join("new/more"), here.join("new/night")).unwrap();
@@ -170,7 +168,7 @@ fn pictures_from_training_to_answers() {
     assert!(line.ends_with("error: new: expected folders named night, sun, got \"moon\"\n"), "{line}");
 
     let about = said(here, &["inspect", model]);
-    assert!(about.contains("inputs                 pictures of 16 × 16 pixels, rgb\n"), "{about}");
+    assert!(about.contains("inputs                 images of 16 × 16 pixels, rgb\n"), "{about}");
     assert!(
         about.contains("classes                night, sun\n")
             && about.contains("mirror images          yes\n"),
@@ -202,12 +200,12 @@ fn kinds_of_models_for_pictures() {
             assert!(bytes.windows(name.len()).any(|bytes| bytes == name.as_bytes()), "{name}");
         }
     }
-    // Grey pictures are seen to be grey, and the smallest network for pictures has one stage.
+    // Grey images are seen to be grey, and the smallest network for images has one stage.
     for (class, level) in [("dark", 10u8), ("light", 200)] {
         fs::create_dir_all(here.join("levels").join(class)).unwrap();
         for i in 0..6 {
-            let picture = Tensor::full(level + i, (3, 5, 1), &Device::Cpu).unwrap();
-            tealight::data::image::write_png(here.join(format!("levels/{class}/{i}.png")), &picture).unwrap();
+            let image = Tensor::full(level + i, (3, 5, 1), &Device::Cpu).unwrap();
+            tealight::data::image::write_png(here.join(format!("levels/{class}/{i}.png")), &image).unwrap();
         }
     }
     said(
@@ -216,7 +214,7 @@ fn kinds_of_models_for_pictures() {
     );
     let about = said(here, &["inspect", "levels-model/model.safetensors"]);
     assert!(
-        about.contains("pictures of 2 × 2 pixels, grey") && about.contains("hidden layers          4\n"),
+        about.contains("images of 2 × 2 pixels, grey") && about.contains("hidden layers          4\n"),
         "{about}"
     );
 }
@@ -230,11 +228,11 @@ fn a_table_from_training_to_answers() {
     assert!(out.starts_with("90 rows of 3 classes: iris (30), lily (30), rose (30)\n"), "{out}");
     assert!(
         out.contains(
-            "to be predicted: column \"kind\", from 5 numbers a row\n72 to learn from, 18 to check with\n"
+            "predicting column \"kind\" from 5 numbers per row\n72 for training, 18 for validation\n"
         ),
         "{out}"
     );
-    assert!(out.contains(" 100.0 % right of the rows that it had not seen (18 of 18)\n"), "{out}");
+    assert!(out.contains(" 100.0 % of the validation rows right (18 of 18)\n"), "{out}");
     assert!(out.ends_with("next: tealight predict 'with space/model.safetensors' new.csv\n"), "{out}");
     assert!(!here.join("with space/predictions.png").exists() && !here.join("with space/roc.png").exists());
 
@@ -328,8 +326,8 @@ fn the_same_bits_on_any_number_of_threads_and_after_an_interruption() {
         let read = |folder: &str| fs::read(here.join(folder).join(name)).unwrap();
         assert!(read(a) == read(b), "{name} of {a} and {b}");
     };
-    let pictures = ["train", "photos", "--size", "16", "--flip"];
-    for arguments in [&pictures[..], &TABLE] {
+    let images = ["train", "photos", "--size", "16", "--flip"];
+    for arguments in [&images[..], &TABLE] {
         let six = [arguments, &["--epochs", "6"]].concat();
         train(&six, "1", "one");
         train(&six, "2", "two");
@@ -342,15 +340,14 @@ fn the_same_bits_on_any_number_of_threads_and_after_an_interruption() {
         same("one", "three", "report.html");
         let line =
             error(here, &[&six[..], &["--resume", "--seed", "4", "--quiet", "--out", "three"]].concat());
-        let another = "--resume: expected what the same command left, got another's (resume: expected a checkpoint with seed 4";
+        let another = "--resume: expected a checkpoint of the same command, got one of another (resume: expected a checkpoint with seed 4";
         assert!(line.starts_with(another), "{line}");
         let arguments =
             [&six[..], &["--resume", "--batch-size", "5", "--seed", "3", "--quiet", "--out", "three"]]
                 .concat();
-        assert!(
-            error(here, &arguments)
-                .starts_with("--resume: expected what the same command left, got another's (DataLoader")
-        );
+        assert!(error(here, &arguments).starts_with(
+            "--resume: expected a checkpoint of the same command, got one of another (DataLoader"
+        ));
     }
 }
 
@@ -375,7 +372,7 @@ fn interrupted_and_resumed() {
     assert!(line.starts_with("error: interrupted after step ") && line.matches('\n').count() == 1, "{line}");
     let out = text(&tealight(here, &[&TABLE[..], &["--epochs", "1", "--resume"]].concat()).stdout);
     assert!(
-        out.contains(" epochs; the best was number ") && here.join("model/model.safetensors").exists(),
+        out.contains(" epochs; kept the best, number ") && here.join("model/model.safetensors").exists(),
         "{out}"
     );
 }
@@ -425,7 +422,7 @@ fn what_cannot_be_meant_is_said_on_one_line() {
         ("flowers.csv --learning-rate inf", "--learning-rate: expected a number above 0"),
         (
             "flowers.csv --learning-rate 1e30 --target kind",
-            "the training came to numbers that are not finite: try a smaller --learning-rate",
+            "the training reached values that are not finite: try a --learning-rate below",
         ),
         ("flowers.csv --valid 1.5", "--valid: expected a share between 0 and 1"),
         ("flowers.csv --valid 0", "--valid: expected a share between 0 and 1"),
@@ -437,9 +434,9 @@ fn what_cannot_be_meant_is_said_on_one_line() {
         ("flowers.csv --hidden 8,0", "--hidden: expected widths from 1 to 16384, got 0"),
         ("flowers.csv --hidden 99999999999", "--hidden: expected widths from 1 to 16384, got 99999999999"),
         ("flowers.csv --hidden 4 --model logistic", "--hidden: expected a model with layers inside"),
-        ("flowers.csv --model cnn", "--model cnn: expected pictures, got a table"),
-        ("flowers.csv --size 32", "flowers.csv: expected a folder for the options of pictures, got a file"),
-        ("flowers.csv --flip", "flowers.csv: expected a folder for the options of pictures, got a file"),
+        ("flowers.csv --model cnn", "--model cnn: expected images, got a table"),
+        ("flowers.csv --size 32", "flowers.csv: expected a folder for the options of images, got a file"),
+        ("flowers.csv --flip", "flowers.csv: expected a folder for the options of images, got a file"),
         (
             "flowers.csv --target species",
             "flowers.csv: expected a column \"species\", got id, length, colour, weight, kind",
@@ -472,7 +469,7 @@ fn what_cannot_be_meant_is_said_on_one_line() {
         ),
         (
             "ids.csv",
-            "ids.csv: column \"y\": expected classes that several rows share, got another one in each of 3 rows",
+            "ids.csv: column \"y\": expected classes that several rows share, got 3 different values in 3 rows",
         ),
         ("rare.csv", "rare.csv: column \"y\": expected two rows or more of each class, got one of \"b\""),
         ("real.csv", "real.csv: column \"y\": expected classes (words or whole numbers), got \"0.5\""),
@@ -497,9 +494,9 @@ fn what_cannot_be_meant_is_said_on_one_line() {
         ("single/cat", "single/cat: expected a sub-directory for each class, got none"),
         ("single", "single: expected two folders or more, one for each class, got one (cat)"),
         ("hollow", "hollow: expected pictures in its 2 classes, got none that can be read"),
-        ("half", "half/ant: expected pictures of this class, got none"),
-        ("lonely", "lonely/cat: expected two pictures or more of each class, got one"),
-        ("nowhere", "nowhere: expected a folder of pictures or a CSV file, got nothing of this name"),
+        ("half", "half/ant: expected images of this class, got none"),
+        ("lonely", "lonely/cat: expected two images or more of each class, got one"),
+        ("nowhere", "nowhere: expected a folder of images or a CSV file, got nothing of this name"),
     ];
     for (arguments, expected) in cases {
         let arguments: Vec<&str> = ["train", "--quiet"].into_iter().chain(arguments.split(' ')).collect();
@@ -618,19 +615,14 @@ fn a_damaged_model_is_an_error_and_no_panic() {
 fn a_small_model_file_asks_for_no_memory() {
     let here = folder();
     let path = here.path().join("m.safetensors");
-    let message = |hidden: &str, classes: usize, size: usize, shapes: &[[usize; 2]]| {
+    let message = |hidden: &[usize], classes: usize, size: usize, shapes: &[[usize; 2]]| {
         let mut file = tealight::io::Checkpoint::default();
-        for (name, word) in [
-            ("tealight model", "1"),
-            ("kind", "mlp"),
-            ("hidden", hidden),
-            ("colour", "grey"),
-            ("class 0", "a"),
-        ] {
-            file.set_meta(name, word);
-        }
-        file.set_meta("classes", classes);
-        file.set_meta("size", size);
+        let classes: Vec<String> = (0..classes).map(|i| i.to_string()).collect();
+        let inputs = serde_json::json!({"size": size, "color": "grey"});
+        let plan = serde_json::json!({
+            "version": 2, "kind": "mlp", "inputs": inputs, "hidden": hidden, "classes": classes, "about": [],
+        });
+        file.set_meta("tealight model", plan);
         let weight = |(i, &[outputs, inputs]): (usize, &[usize; 2])| {
             let weight = Tensor::zeros((outputs, inputs), DType::F32, &Device::Cpu).unwrap();
             (format!("{}.weight", 2 * i + 2), weight)
@@ -640,11 +632,13 @@ fn a_small_model_file_asks_for_no_memory() {
         error(here.path(), &["predict", "m.safetensors", "none.png"])
     };
     // Where one width is 0, the next may be any number without a weight in the file.
-    let said = "m.safetensors: expected a readable \"hidden\" in its metadata, got \"0 3\"";
-    assert_eq!(message("0 3", 1, 1, &[[0, 1], [3, 0], [1, 3]]), said);
-    let said = "m.safetensors: expected a readable \"classes\" in its metadata, got \"0\"";
-    assert_eq!(message("3", 0, 1, &[[3, 1], [0, 3]]), said);
-    // A gigabyte for each picture.
-    assert!(message("", 1, 513, &[[1, 513 * 513]]).ends_with("\"size\" in its metadata, got \"513\""));
-    assert!(message("3", 1, 1, &[[3, 1], [1, 4]]).contains("expected weights of shapes [[3, 1], [1, 3]]"));
+    let said = "m.safetensors: expected a valid \"hidden\" in the model's metadata, got [0,3]";
+    assert_eq!(message(&[0, 3], 1, 1, &[[0, 1], [3, 0], [1, 3]]), said);
+    let said = "m.safetensors: expected a valid \"classes\" in the model's metadata, got []";
+    assert_eq!(message(&[3], 0, 1, &[[3, 1], [0, 3]]), said);
+    // A gigabyte for each image.
+    let said = "\"inputs\" in the model's metadata, got {\"color\":\"grey\",\"size\":513}";
+    assert!(message(&[], 1, 513, &[[1, 513 * 513]]).ends_with(said));
+    let said = "expected weights of the shapes [[3, 1], [1, 3]] that its metadata gives";
+    assert!(message(&[3], 1, 1, &[[3, 1], [1, 4]]).contains(said));
 }

@@ -142,9 +142,9 @@ fn a_disk_that_is_full_from_the_start() {
     refused(io::write_npy(at("x.npy"), &x), &at("x.npy"), &space);
     refused(io::write_npz(at("x.npz"), &[("x".into(), x.clone())].into()), &at("x.npz"), &space);
     refused(io::export_onnx(at("x.onnx"), &model, &[64, 8]), &at("x.onnx"), &space);
-    let picture =
+    let image =
         Tensor::rand(0_f32, 255.0, (200, 200, 1), &mut Rng::seed(1)).unwrap().to_dtype(DType::U8).unwrap();
-    refused(data::image::write_png(at("x.png"), &picture), &at("x.png"), &space);
+    refused(data::image::write_png(at("x.png"), &image), &at("x.png"), &space);
     let checkpoints =
         trainer(&model, 1).callback(Checkpoints::new(disk.path()).unwrap()).fit(&examples(), None);
     refused(
@@ -307,10 +307,10 @@ fn a_checkpoint_directory_that_vanishes() {
 #[test]
 fn pictures_that_vanish_or_are_cut_off_while_a_model_learns_from_them() {
     let place = tempfile::tempdir().unwrap();
-    let picture = Tensor::full(7_u8, (8, 8, 1), &Device::Cpu).unwrap();
+    let image = Tensor::full(7_u8, (8, 8, 1), &Device::Cpu).unwrap();
     for (class, i) in [("a", 0), ("a", 1), ("b", 0), ("b", 1)] {
         fs::create_dir_all(place.path().join(class)).unwrap();
-        data::image::write_png(place.path().join(class).join(format!("{i}.png")), &picture).unwrap();
+        data::image::write_png(place.path().join(class).join(format!("{i}.png")), &image).unwrap();
     }
     let victim = place.path().join("b/1.png");
     type Hurt = (&'static str, &'static str, fn(&Path));
@@ -322,9 +322,9 @@ fn pictures_that_vanish_or_are_cut_off_while_a_model_learns_from_them() {
     let whole = fs::read(&victim).unwrap();
     for (how, said, hurt) in hurt {
         fs::write(&victim, &whole).unwrap();
-        let pictures = ImageFolder::new(8, 8).open(place.path()).unwrap();
+        let images = ImageFolder::new(8, 8).open(place.path()).unwrap();
         for threads in [0, 2] {
-            let mut loader = DataLoader::new(&pictures, 2).unwrap().prefetch(threads);
+            let mut loader = DataLoader::new(&images, 2).unwrap().prefetch(threads);
             assert!(threads > 0 || loader.epoch().unwrap().all(|batch| batch.is_ok()), "{how}");
             hurt_once(&victim, hurt);
             let mut read: Vec<_> = loader.epoch().unwrap().collect();
@@ -353,8 +353,8 @@ fn files_that_change_while_they_are_read() {
     trainer(&trained, 1).callback(Checkpoints::new(place.path()).unwrap()).fit(&examples(), None).unwrap();
     fs::write(at("x.csv"), "a,b,class\n".to_owned() + &"1,2,x\n3,4,y\n".repeat(500)).unwrap();
     fs::write(at("x.idx"), [&[0, 0, 8, 1, 0, 0, 16, 0][..], &[7; 4096]].concat()).unwrap();
-    let picture = Tensor::rand(0_f32, 255.0, (64, 64, 1), &mut Rng::seed(1)).unwrap();
-    data::image::write_png(at("x.png"), &picture.to_dtype(DType::U8).unwrap()).unwrap();
+    let image = Tensor::rand(0_f32, 255.0, (64, 64, 1), &mut Rng::seed(1)).unwrap();
+    data::image::write_png(at("x.png"), &image.to_dtype(DType::U8).unwrap()).unwrap();
 
     type Read = fn(&Path) -> Result<()>;
     let readers: [(&str, Read); 7] = [

@@ -50,6 +50,24 @@ pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Writes a file whole or not at all: to a temporary file in the same directory, flushed to disk and then renamed.
+///
+/// A symbolic link keeps pointing where it did; a device or a pipe is written to directly.
+///
+/// # Errors
+/// Errors if the file cannot be written; the old file is then unchanged.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// let path = dir.path().join("answers.csv");
+/// tealight::io::write_atomically(&path, "class\ncat\n")?;
+/// assert_eq!(std::fs::read_to_string(path).unwrap(), "class\ncat\n");
+/// # Ok::<(), tealight::Error>(())
+/// ```
+pub fn write_atomically(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<()> {
+    replace(path.as_ref(), |file| file.write_all(contents.as_ref()))
+}
+
 /// Makes the file what `write` writes, or leaves it as it was: the bytes go to another file in the same directory,
 /// which takes the name only when it is whole and on the disk.
 pub(crate) fn replace<F>(path: &Path, write: F) -> Result<()>

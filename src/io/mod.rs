@@ -9,6 +9,7 @@ mod pth;
 mod safetensors;
 mod shape;
 
+pub use crate::file::write_atomically;
 pub use checkpoint::Checkpoint;
 pub use load::{Load, Loaded, Mismatched};
 pub use npy::{read_npy, write_npy};

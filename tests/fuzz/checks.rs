@@ -99,14 +99,14 @@ fn same(x: &Tensor, y: &Tensor) {
 
 pub fn image(bytes: &[u8]) {
     let (_folder, path) = file(bytes);
-    let Some(picture) = answer(data::image::from_bytes(&path, bytes), &path) else { return };
-    let &[height, width, channels] = picture.dims() else { panic!("{:?}", picture.dims()) };
+    let Some(image) = answer(data::image::from_bytes(&path, bytes), &path) else { return };
+    let &[height, width, channels] = image.dims() else { panic!("{:?}", image.dims()) };
     assert!(height.min(width) > 0 && height.max(width) <= MAX_SIDE && (1..=4).contains(&channels));
-    whole(&picture, MAX_BYTES);
-    if size(&picture) > LARGE {
+    whole(&image, MAX_BYTES);
+    if size(&image) > LARGE {
         return;
     }
-    same(&picture, &data::image::read(&path).unwrap());
+    same(&image, &data::image::read(&path).unwrap());
     for (options, expected) in [
         (ReadOptions::new().color(Color::Grey), 1),
         (ReadOptions::new().color(Color::Rgb), 3),
@@ -115,8 +115,8 @@ pub fn image(bytes: &[u8]) {
         let other = data::image::from_bytes_with(&path, bytes, &options).unwrap();
         assert_eq!(other.dims(), [height, width, expected]);
     }
-    data::image::write_png(&path, &picture).unwrap();
-    same(&picture, &data::image::read(&path).unwrap());
+    data::image::write_png(&path, &image).unwrap();
+    same(&image, &data::image::read(&path).unwrap());
 }
 
 pub fn idx(bytes: &[u8]) {

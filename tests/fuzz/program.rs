@@ -1,10 +1,10 @@
 //! The program's model files: its own code, since a program has no names to call.
 #![allow(dead_code)] // most of that code is for commands
 
-#[path = "../../src/bin/tealight/examples.rs"]
-mod examples;
 #[path = "../../src/bin/tealight/failure.rs"]
 mod failure;
+#[path = "../../src/bin/tealight/inputs.rs"]
+mod inputs;
 #[path = "../../src/bin/tealight/model.rs"]
 mod model;
 #[path = "../../src/bin/tealight/options.rs"]
@@ -18,16 +18,16 @@ use tealight::data::{CsvOptions, CsvSchema, Missing};
 use tealight::prelude::*;
 
 use super::file;
-use examples::Inputs;
-use failure::{Failure, plain};
+use failure::{Failure, one_line};
+use inputs::Inputs;
 use model::{Model, Plan};
 use options::Kind;
 
 pub(super) fn check(path: &Path) {
     let model = match Model::read(path) {
         Ok(model) => model,
-        Err(Failure::Said(text)) => return assert!(text.contains("file: "), "{text}"),
-        Err(Failure::Library(error)) => return assert!(!plain(&error).contains('\n'), "{error}"),
+        Err(Failure::Message(text)) => return assert!(text.contains("file: "), "{text}"),
+        Err(Failure::Library(error)) => return assert!(!one_line(&error).contains('\n'), "{error}"),
         Err(other) => panic!("{other:?}"),
     };
     let shape = model.plan.inputs.shape();
@@ -47,12 +47,12 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     let (_folder, path) = file(b"size,colour,kind\n1,red,a\n2,\"blue, pale\",b\n");
     let options = CsvOptions::new().classes().missing(Missing::Fill);
     let table = Inputs::Table(Box::new(CsvSchema::of(&path, &options).unwrap()));
-    let picture = |size, color| Inputs::Pictures { size, color };
+    let image = |size, color| Inputs::Images { size, color };
     let made = |(kind, inputs, hidden): (Kind, Inputs, Vec<usize>)| {
         let plan = Plan { kind, inputs, hidden, classes: vec!["a".into(), "b".into()] };
         let scale = match &plan.inputs {
             Inputs::Table(schema) => Standardize::new(schema.features().len()),
-            Inputs::Pictures { .. } => Standardize::new_channels(plan.inputs.channels()),
+            Inputs::Images { .. } => Standardize::new_channels(plan.inputs.channels()),
         };
         let net = plan.build(scale.unwrap(), &mut Rng::seed(1)).unwrap();
         Model { plan, net, about: vec![("epochs".into(), "3".into())] }.write(&path).unwrap();
@@ -61,8 +61,8 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     [
         (Kind::Logistic, table.clone(), vec![]),
         (Kind::Mlp, table, vec![3, 2]),
-        (Kind::Cnn, picture(2, Color::Grey), vec![]),
-        (Kind::Logistic, picture(2, Color::Rgb), vec![]),
+        (Kind::Cnn, image(2, Color::Grey), vec![]),
+        (Kind::Logistic, image(2, Color::Rgb), vec![]),
     ]
     .map(made)
     .into()

@@ -1,35 +1,32 @@
-//! `tealight evaluate`: how good a model is.
+//! `tealight evaluate`: metrics of a model on labeled examples.
 
 use serde_json::json;
 use tealight::metrics::{Average, F1, LogLoss, Metric, Precision, Recall};
 
+use super::artifacts::Evaluation;
 use super::failure::{Result, print};
 use super::model::Model;
 use super::options::Evaluate;
-use super::pictures::Judged;
 
-/// More columns than this fit on no screen.
-const MOST_COLUMNS: usize = 30;
+/// The confusion matrix is printed up to this many classes.
+const MAX_COLUMNS: usize = 30;
 
 pub(super) fn run(options: &Evaluate) -> Result<()> {
     let model = Model::read(&options.model)?;
     let classes = &model.plan.classes;
     let examples = model.plan.inputs.read(&options.data, classes)?;
-    let judged = Judged::new(&model, &examples)?;
+    let evaluation = Evaluation::new(&model, &examples)?;
     let (mut precision, mut recall) = (Precision::new(Average::Macro), Recall::new(Average::Macro));
     let (mut f1, mut loss) = (F1::new(Average::Macro), LogLoss::new());
     let metrics: [&mut dyn Metric; 4] = [&mut precision, &mut recall, &mut f1, &mut loss];
     for metric in metrics {
-        metric.update(&judged.probabilities, &examples.targets)?;
+        metric.update(&evaluation.probabilities, &examples.targets)?;
     }
     let loss = loss.value()?;
     let per_class = [precision.per_class()?, recall.per_class()?, f1.per_class()?];
     let counts = examples.counts()?;
-    let confusion = judged.confusion.counts()?;
-    let row = |i: usize| {
-        let score = |scores: &Vec<f64>| scores.get(i).copied().unwrap_or(0.0);
-        (per_class.each_ref().map(score), counts.get(i).copied().unwrap_or(0))
-    };
+    let confusion = evaluation.confusion.counts()?;
+    let row = |i: usize| (per_class.each_ref().map(|scores| scores[i]), counts[i]);
 
     if options.json {
         let class = |(i, class): (usize, &String)| {
@@ -39,7 +36,7 @@ pub(super) fn run(options: &Evaluate) -> Result<()> {
         let all: Vec<_> = classes.iter().enumerate().map(class).collect();
         let all = json!({
             "examples": examples.len(),
-            "accuracy": judged.accuracy(),
+            "accuracy": evaluation.accuracy(),
             "log_loss": loss,
             "classes": all,
             "confusion": confusion,
@@ -56,13 +53,13 @@ pub(super) fn run(options: &Evaluate) -> Result<()> {
         "{} {}, {} right: accuracy {:.4}, log loss {loss:.4}\n\n{}",
         examples.len(),
         model.plan.inputs.unit(),
-        judged.of().split(' ').next().unwrap_or_default(),
-        judged.accuracy(),
+        evaluation.of().split(' ').next().unwrap_or_default(),
+        evaluation.accuracy(),
         aligned(&table)
     );
-    if classes.len() <= MOST_COLUMNS {
+    if classes.len() <= MAX_COLUMNS {
         let mut table =
-            vec![["↓ is, → was taken for".to_string()].into_iter().chain(classes.clone()).collect()];
+            vec![["true ↓, predicted →".to_string()].into_iter().chain(classes.clone()).collect()];
         for (class, counts) in classes.iter().zip(&confusion) {
             let counts = counts.iter().map(u64::to_string);
             table.push([class.clone()].into_iter().chain(counts).collect::<Vec<_>>());
@@ -72,7 +69,7 @@ pub(super) fn run(options: &Evaluate) -> Result<()> {
     print(&text)
 }
 
-/// Columns one under the other, the first to the left, the others to the right.
+/// Formats a table: the first column left-aligned, the others right-aligned.
 pub(super) fn aligned(table: &[Vec<String>]) -> String {
     let one_line = |text: &String| text.replace(char::is_control, " ");
     let table: Vec<Vec<String>> = table.iter().map(|row| row.iter().map(one_line).collect()).collect();

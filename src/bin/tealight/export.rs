@@ -1,4 +1,4 @@
-//! `tealight export`: a model for other programs.
+//! `tealight export`: writes a model as ONNX.
 
 use tealight::io;
 

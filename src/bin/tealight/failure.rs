@@ -1,4 +1,4 @@
-//! What can go wrong, and how it is said: on one line.
+//! Errors of the program: one line each on standard error.
 
 use std::io::{ErrorKind, Write, stderr, stdout};
 use std::path::Path;
@@ -9,14 +9,14 @@ use tealight::Error;
 /// Why a command ended before it was done.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// What was expected, what came, and what to do.
-    Said(String),
-    /// The same, said by the library.
+    /// An error of the program: what it expected and what it got.
+    Message(String),
+    /// An error of the library.
     Library(Error),
-    /// It was said on the way.
+    /// The errors were printed already.
     Reported,
-    /// Nobody reads on, as behind `| head`.
-    Closed,
+    /// Standard output was closed, as by `| head`.
+    OutputClosed,
 }
 
 pub(super) type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -27,12 +27,12 @@ impl From<Error> for Failure {
     }
 }
 
-/// The failure with this text.
-pub(super) fn said<T>(text: impl Into<String>) -> Result<T> {
-    Err(Failure::Said(text.into()))
+/// Fails with this message.
+pub(super) fn fail<T>(text: impl Into<String>) -> Result<T> {
+    Err(Failure::Message(text.into()))
 }
 
-/// What the library calls by its names in Rust, by those of the command line.
+/// The library's names in Rust, and those of the command line.
 const NAMES: [(&str, &str); 4] = [
     ("CsvOptions::missing can drop such rows", "--missing drop leaves such rows out"),
     (
@@ -44,12 +44,12 @@ const NAMES: [(&str, &str); 4] = [
 ];
 
 /// An error as one line.
-pub(super) fn plain(error: &Error) -> String {
+pub(super) fn one_line(error: &Error) -> String {
     let text = NAMES.iter().fold(error.to_string(), |text, (from, to)| text.replace(from, to));
     text.replace(['\n', '\r'], " ")
 }
 
-/// Says something that is no result: on standard error. If nobody listens, that is no failure.
+/// Prints a line to standard error; a closed standard error is ignored.
 pub(super) fn note(text: &str) {
     let _ = writeln!(stderr(), "{text}");
 }
@@ -58,42 +58,24 @@ pub(super) fn note(text: &str) {
 pub(super) fn print(text: &str) -> Result<()> {
     let mut out = stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
-        ErrorKind::BrokenPipe => Failure::Closed,
-        _ => Failure::Said(format!("standard output: expected to be written, got: {error}")),
+        ErrorKind::BrokenPipe => Failure::OutputClosed,
+        _ => Failure::Message(format!("standard output: expected to be written, got: {error}")),
     })
 }
 
-/// Writes results to a file, which is whole or as it was before, or to standard output if there is none.
+/// Writes results to a file, whole or not at all, or to standard output without one.
 pub(super) fn write(out: Option<&Path>, text: &str) -> Result<()> {
-    let Some(path) = out else { return print(text) };
-    let unwritable = |error: std::io::Error| {
-        let advice = match error.kind() {
-            ErrorKind::StorageFull => "; free some space and try again",
-            _ => "",
-        };
-        let message = format!("expected a file that can be written, got: {error}{advice}");
-        Failure::Said(format!("{}: {message}", path.display()))
-    };
-    // A device or a pipe has no place beside it, and what is written there is gone.
-    if path.exists() && !path.is_file() {
-        return std::fs::write(path, text).map_err(unwritable);
+    match out {
+        Some(path) => Ok(tealight::io::write_atomically(path, text)?),
+        None => print(text),
     }
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = folder.join(format!(".{name}.{}", std::process::id()));
-    let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, &path));
-    written.map_err(|error| {
-        let _ = std::fs::remove_file(&beside);
-        unwritable(error)
-    })
 }
 
 pub(super) fn exit_code(done: Result<()>) -> ExitCode {
     match done {
-        Ok(()) | Err(Failure::Closed) => ExitCode::SUCCESS,
+        Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
         Err(Failure::Reported) => ExitCode::FAILURE,
-        Err(Failure::Said(text)) => {
+        Err(Failure::Message(text)) => {
             note(&format!("error: {}", text.replace(['\n', '\r'], " ")));
             ExitCode::FAILURE
         }
@@ -102,7 +84,7 @@ pub(super) fn exit_code(done: Result<()>) -> ExitCode {
             ExitCode::from(130)
         }
         Err(Failure::Library(error)) => {
-            note(&format!("error: {}", plain(&error)));
+            note(&format!("error: {}", one_line(&error)));
             ExitCode::FAILURE
         }
     }

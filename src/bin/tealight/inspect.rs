@@ -1,4 +1,4 @@
-//! `tealight inspect`: what is in a file of tensors.
+//! `tealight inspect`: the tensors of a file, and the description of our own models.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,8 +7,8 @@ use tealight::io;
 use tealight::prelude::*;
 
 use super::evaluate::aligned;
-use super::examples::{Inputs, listed};
-use super::failure::{Result, print, said};
+use super::failure::{Result, fail, print};
+use super::inputs::{Inputs, listed};
 use super::model::Model;
 use super::options::Inspect;
 
@@ -20,7 +20,7 @@ pub(super) fn run(options: &Inspect) -> Result<()> {
     let mut table = vec![head.map(String::from).to_vec()];
     let (mut all, mut odd) = (0, 0);
     let mut tensors: Vec<(String, Tensor)> = tensors.into_iter().collect();
-    // Layer 4 comes before layer 12.
+    // Sorts numbers by value: layer 4 before layer 12.
     tensors.sort_by_cached_key(|(name, _)| {
         name.split('.').map(|part| (part.parse().unwrap_or(u64::MAX), part.to_string())).collect::<Vec<_>>()
     });
@@ -44,20 +44,20 @@ fn tensors(path: &Path) -> Result<BTreeMap<String, Tensor>> {
         Some("npy") => BTreeMap::from([("array".to_string(), io::read_npy(path)?)]),
         Some("onnx" | "gguf") => {
             let expected = "expected a file of safetensors, of PyTorch (.pth, .pt) or of numpy (.npz, .npy)";
-            return said(format!("{}: {expected}, got {:?}", path.display(), extension.unwrap_or_default()));
+            return fail(format!("{}: {expected}, got {:?}", path.display(), extension.unwrap_or_default()));
         }
-        // PyTorch's files are known by what is in them.
+        // PyTorch's files are recognised by their content.
         _ => io::read(path, &Device::Cpu)?,
     })
 }
 
-/// What our own models tell of themselves.
+/// The description of a model of `tealight train`.
 fn about(model: &Model) -> String {
     let plan = &model.plan;
     let inputs = match &plan.inputs {
-        Inputs::Pictures { size, .. } => {
+        Inputs::Images { size, .. } => {
             let colour = if plan.inputs.channels() == 1 { "grey" } else { "rgb" };
-            format!("pictures of {size} × {size} pixels, {colour}")
+            format!("images of {size} × {size} pixels, {colour}")
         }
         Inputs::Table(schema) => format!("rows of {}", listed(&schema.features())),
     };
@@ -80,7 +80,7 @@ fn about(model: &Model) -> String {
     lines.iter().map(line).collect::<String>() + "\n"
 }
 
-/// The numbers of a row, and how many elements are not finite.
+/// A row of statistics, and the number of elements that are not finite.
 fn statistics(tensor: &Tensor) -> Result<(Vec<String>, usize)> {
     let numbers: Vec<f64> = tensor.to_dtype(DType::F64)?.flatten(0, -1)?.to_vec1()?;
     let nan = numbers.iter().filter(|x| x.is_nan()).count();
@@ -101,7 +101,7 @@ fn statistics(tensor: &Tensor) -> Result<(Vec<String>, usize)> {
     Ok((row, nan + infinite))
 }
 
-/// Four digits or so.
+/// A number with four decimals, or in scientific notation.
 fn short(x: f64) -> String {
     match x.abs() {
         _ if x == 0.0 => "0".into(),

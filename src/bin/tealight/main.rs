@@ -1,15 +1,15 @@
-//! `tealight`: trains a small classifier on pictures or on a table, and uses it.
+//! The program `tealight`: trains a small classifier on images or on a table, and uses it. docs/cli.md is the manual.
 //!
-//! A thin layer over the library: it reads the arguments and the files, and says what came of it. docs/cli.md is the manual.
+//! It uses the library by its public names only.
 
+mod artifacts;
 mod evaluate;
-mod examples;
 mod export;
 mod failure;
+mod inputs;
 mod inspect;
 mod model;
 mod options;
-mod pictures;
 mod predict;
 mod train;
 

@@ -1,29 +1,30 @@
-//! A model, and the file that it is kept in.
+//! The program's models and their files.
 
 use std::path::Path;
 
+use serde_json::{Value, json};
 use tealight::data::image::Color;
 use tealight::io::Checkpoint;
 use tealight::prelude::*;
 
-use super::examples::{Inputs, LARGEST};
-use super::failure::{Result, said};
+use super::failure::{Failure, Result, fail};
+use super::inputs::{Inputs, MAX_SIZE};
 use super::options::Kind;
 
-/// How many shapes each stage of a cnn looks for; after each stage the picture is half as wide and high.
-const SHAPES: [usize; 3] = [16, 32, 64];
-/// How many examples go through the model at a time.
+/// Output channels of the stages of a cnn; each stage halves the width and height.
+const CHANNELS: [usize; 3] = [16, 32, 64];
+/// Examples per forward pass.
 const BATCH: usize = 256;
-/// The word of a file that holds such a model, and the version of what else it says.
+/// The metadata entry that holds the plan, and the version of its format.
 const NAME: &str = "tealight model";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
-/// What a model is made of.
+/// Kind, inputs and sizes of a model.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) kind: Kind,
     pub(super) inputs: Inputs,
-    /// The widths of the layers between.
+    /// The widths of the hidden layers.
     pub(super) hidden: Vec<usize>,
     pub(super) classes: Vec<String>,
 }
@@ -31,18 +32,18 @@ pub(super) struct Plan {
 /// A model with its plan.
 pub(super) struct Model {
     pub(super) plan: Plan,
-    /// Standardisation first; the outputs are scores, one a class.
+    /// Standardization first; the outputs are logits, one per class.
     pub(super) net: Sequential,
-    /// What is told of the training: names and values.
+    /// Facts about the training, for `inspect` and the report: names and values.
     pub(super) about: Vec<(String, String)>,
 }
 
 impl Plan {
-    /// The shapes of each stage.
+    /// The output channels of the stages.
     fn stages(&self) -> &'static [usize] {
         match (&self.inputs, self.kind) {
-            (Inputs::Pictures { size, .. }, Kind::Cnn) => {
-                &SHAPES[..SHAPES.len().min(size.max(&1).ilog2() as usize)]
+            (Inputs::Images { size, .. }, Kind::Cnn) => {
+                &CHANNELS[..CHANNELS.len().min(size.max(&1).ilog2() as usize)]
             }
             _ => &[],
         }
@@ -52,7 +53,7 @@ impl Plan {
     fn widths(&self) -> Vec<usize> {
         let inputs = match &self.inputs {
             Inputs::Table(schema) => schema.features().len(),
-            Inputs::Pictures { size, .. } => {
+            Inputs::Images { size, .. } => {
                 let stages = self.stages();
                 let side = size >> stages.len();
                 stages.last().copied().unwrap_or(self.inputs.channels()) * side * side
@@ -61,24 +62,24 @@ impl Plan {
         [inputs].into_iter().chain(self.hidden.iter().copied()).chain([self.classes.len()]).collect()
     }
 
-    /// About how many weights the model has: those of the dense layers.
+    /// The number of weights of the dense layers, which are nearly all.
     pub(super) fn size(&self) -> usize {
         let widths = self.widths();
         widths.windows(2).map(|pair| pair[0].saturating_mul(pair[1])).fold(0, usize::saturating_add)
     }
 
-    /// The model with weights that have learned nothing yet.
+    /// The model with its initial weights.
     pub(super) fn build(&self, scale: Standardize, rng: &mut Rng) -> Result<Sequential> {
         let mut net = Sequential::new().push(scale);
         let mut channels = self.inputs.channels();
-        for &shapes in self.stages() {
+        for &outputs in self.stages() {
             net = net
-                .push(Conv2d::new(channels, shapes, 3, ConvOptions::new().padding(1), rng)?)
+                .push(Conv2d::new(channels, outputs, 3, ConvOptions::new().padding(1), rng)?)
                 .push(Relu)
                 .push(MaxPool2d::new(PoolOptions::new(2)));
-            channels = shapes;
+            channels = outputs;
         }
-        if matches!(self.inputs, Inputs::Pictures { .. }) {
+        if matches!(self.inputs, Inputs::Images { .. }) {
             net = net.push(Flatten);
         }
         if self.kind == Kind::Cnn {
@@ -98,7 +99,7 @@ impl Plan {
 impl Model {
     /// The probability of each class, (n, c).
     pub(super) fn probabilities(&self, inputs: &Tensor) -> Result<Tensor> {
-        let n = inputs.dims().first().copied().unwrap_or(0);
+        let n = inputs.dims()[0];
         let batch = |start: usize| {
             let part = inputs.narrow(0, start, BATCH.min(n - start))?;
             self.net.predict(&part)?.softmax(1)
@@ -107,80 +108,76 @@ impl Model {
         Ok(Tensor::cat(&parts, 0)?)
     }
 
+    /// Writes the weights, and the plan and the description as JSON in the file's metadata.
     pub(super) fn write(&self, path: &Path) -> Result<()> {
         let Plan { kind, inputs, hidden, classes } = &self.plan;
-        let mut file = Checkpoint::default();
-        file.set_meta(NAME, VERSION);
-        file.set_meta("kind", kind);
-        file.set_meta("hidden", hidden.iter().map(usize::to_string).collect::<Vec<_>>().join(" "));
-        match inputs {
-            Inputs::Pictures { size, color } => {
-                file.set_meta("size", size);
-                file.set_meta("colour", if *color == Color::Grey { "grey" } else { "rgb" });
+        let inputs = match inputs {
+            Inputs::Images { size, color } => {
+                json!({"size": size, "color": if *color == Color::Grey { "grey" } else { "rgb" }})
             }
-            Inputs::Table(schema) => file.set_meta("columns", schema),
-        }
-        file.set_meta("classes", classes.len());
-        classes.iter().enumerate().for_each(|(i, class)| file.set_meta(&format!("class {i}"), class));
-        let about = self.about.iter().enumerate();
-        about.for_each(|(i, (name, value))| file.set_meta(&format!("about {i}"), format!("{name}\t{value}")));
-        file.insert("model", self.net.state().into_iter().map(|(name, held)| (name, held.get())).collect());
+            Inputs::Table(schema) => json!({"columns": schema.to_string()}),
+        };
+        let plan = json!({
+            "version": VERSION,
+            "kind": kind.to_string(),
+            "inputs": inputs,
+            "hidden": hidden,
+            "classes": classes,
+            "about": self.about,
+        });
+        let mut file = Checkpoint::default();
+        file.set_meta(NAME, plan);
+        file.insert("model", self.net.state().into_iter().map(|(name, entry)| (name, entry.get())).collect());
         Ok(file.write(path)?)
     }
 
     pub(super) fn read(path: &Path) -> Result<Self> {
         let place = path.display();
         let file = Checkpoint::read(path)?;
-        match file.meta::<u32>(NAME) {
-            Ok(VERSION) => {}
-            Ok(version) => {
-                return said(format!("{place}: expected version {VERSION} of a model, got {version}"));
-            }
-            Err(_) => {
-                let got = "the checkpoint of a training";
-                return said(format!("{place}: expected a model that `tealight train` wrote, got {got}"));
-            }
-        }
-        let word = |name: &str| file.meta::<String>(name);
-        let refuse = |name: &str, got: &str| {
-            said(format!("{place}: expected a readable {name:?} in its metadata, got {got:?}"))
+        let Ok(plan) = file.meta::<Value>(NAME) else {
+            let got = "the checkpoint of a training";
+            return fail(format!("{place}: expected a model that `tealight train` wrote, got {got}"));
         };
-        let Ok(kind) = word("kind")?.parse() else { return refuse("kind", &word("kind")?) };
-        let hidden: Result<Vec<usize>, _> = word("hidden")?.split_whitespace().map(str::parse).collect();
-        // Beside a width of 0 another could be any number, and the file would have no weights for it.
-        let hidden = hidden.ok().filter(|widths| !widths.contains(&0));
-        let Some(hidden) = hidden else { return refuse("hidden", &word("hidden")?) };
-        let count: usize = file.meta("classes")?;
-        if count == 0 {
-            return refuse("classes", "0");
+        if plan["version"] != VERSION {
+            return fail(format!("{place}: expected version {VERSION} of a model, got {}", plan["version"]));
         }
-        let classes =
-            (0..count).map(|i| word(&format!("class {i}"))).collect::<tealight::Result<Vec<_>>>()?;
-        let inputs = match word("columns") {
-            Ok(_) => Inputs::Table(Box::new(file.meta("columns")?)),
-            Err(_) => {
-                let size: usize = file.meta("size")?;
-                let color = match word("colour")?.as_str() {
-                    "grey" => Color::Grey,
-                    "rgb" => Color::Rgb,
-                    other => return refuse("colour", other),
+        let wrong = |name: &str| {
+            let expected = format!("expected a valid {name:?} in the model's metadata");
+            Failure::Message(format!("{place}: {expected}, got {}", plan[name]))
+        };
+        let kind = plan["kind"].as_str().and_then(|kind| kind.parse().ok()).ok_or_else(|| wrong("kind"))?;
+        // A layer of width 0 has no weights, so that the file would not limit the width beside it.
+        let width = |value: &Value| value.as_u64().filter(|&width| width > 0).map(|width| width as usize);
+        let hidden = list(&plan["hidden"], width).ok_or_else(|| wrong("hidden"))?;
+        let classes = list(&plan["classes"], |class| class.as_str().map(String::from))
+            .filter(|classes| !classes.is_empty())
+            .ok_or_else(|| wrong("classes"))?;
+        let about = list(&plan["about"], |pair| Some((pair[0].as_str()?.into(), pair[1].as_str()?.into())))
+            .ok_or_else(|| wrong("about"))?;
+        let inputs = match plan["inputs"]["columns"].as_str() {
+            Some(columns) => Inputs::Table(Box::new(columns.parse()?)),
+            None => {
+                let size = plan["inputs"]["size"].as_u64().map(|size| size as usize);
+                let color = match plan["inputs"]["color"].as_str() {
+                    Some("grey") => Some(Color::Grey),
+                    Some("rgb") => Some(Color::Rgb),
+                    _ => None,
                 };
-                if !(1..=LARGEST).contains(&size) {
-                    return refuse("size", &size.to_string());
+                match (size.filter(|size| (1..=MAX_SIZE).contains(size)), color) {
+                    (Some(size), Some(color)) => Inputs::Images { size, color },
+                    _ => return Err(wrong("inputs")),
                 }
-                Inputs::Pictures { size, color }
             }
         };
-        let told = |i: usize| {
-            let (name, value) =
-                word(&format!("about {i}")).ok()?.split_once('\t').map(|(a, b)| (a.into(), b.into()))?;
-            Some((name, value))
-        };
-        let about = (0..).map_while(told).collect();
         let plan = Plan { kind, inputs, hidden, classes };
         let net = plan.restore(&file, path)?;
         Ok(Model { plan, net, about })
     }
+}
+
+/// The elements of a JSON array, each read by `element`.
+fn list<T>(value: &Value, element: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> {
+    value.as_array()?.iter().map(element).collect()
 }
 
 impl Plan {
@@ -197,15 +194,15 @@ impl Plan {
         let found: Vec<Vec<usize>> = found.into_iter().map(|(_, dims)| dims).collect();
         let widths = self.widths();
         let expected: Vec<Vec<usize>> = widths.windows(2).map(|pair| vec![pair[1], pair[0]]).collect();
-        // Before anything is made: a damaged file might ask for more than fits into memory.
+        // Checked before anything is allocated: a damaged file might ask for more than fits into memory.
         if found != expected {
             let place = path.display();
-            return said(format!(
-                "{place}: expected weights of shapes {expected:?}, as it says, got {found:?}"
+            return fail(format!(
+                "{place}: expected weights of the shapes {expected:?} that its metadata gives, got {found:?}"
             ));
         }
         let scale = match &self.inputs {
-            Inputs::Pictures { .. } => Standardize::new_channels(self.inputs.channels())?,
+            Inputs::Images { .. } => Standardize::new_channels(self.inputs.channels())?,
             Inputs::Table(_) => Standardize::new(widths[0])?,
         };
         let net = self.build(scale, &mut Rng::seed(0))?;

@@ -1,4 +1,4 @@
-//! What can be asked for.
+//! The command line: commands, options and their help.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,14 +11,14 @@ A first try, with a folder of cat photos and a folder of dog photos in the folde
   tealight train photos --out pets
   tealight predict pets/model.safetensors new-photo.jpg
 
-The same with a table, whose column `species` is to be predicted:
+The same with a table, to predict its column `species`:
   tealight train flowers.csv --target species --out flowers
   tealight predict flowers/model.safetensors new-flowers.csv";
 
 const TRAIN: &str = "\
-Pictures: DATA is a folder with one folder for each class, named after it:
+Images: DATA is a folder with one subfolder per class, named after the class:
   photos/cat/1.jpg  photos/cat/2.jpg  photos/dog/1.jpg  …
-Table: DATA is a CSV file with a line of column names. Numbers and words are told apart by themselves.
+Table: DATA is a CSV file whose first line has the column names. Numeric and text columns are recognised.
 
 Examples:
   tealight train photos --out pets
@@ -26,14 +26,14 @@ Examples:
   tealight train flowers.csv --target species --out flowers
   tealight train flowers.csv --target species --ignore id --model logistic --out flowers
 
-What is written to the folder of --out:
-  model.safetensors  the model, with all that `tealight predict` needs
-  report.html        the training on one page: open it in a browser
-  loss.png           how wrong the model was, epoch by epoch
-  confusion.png      which class was taken for which
-  predictions.png    some pictures with what the model said (pictures only)
-  roc.png            how well it tells the two classes apart (two classes only)
-  checkpoint/        what --resume goes on from";
+Files written to the folder --out:
+  model.safetensors  the model and everything `tealight predict` needs
+  report.html        the training on one page, for a browser
+  loss.png           the loss after each epoch
+  confusion.png      true classes against predicted classes
+  predictions.png    some validation images with their predictions (images only)
+  roc.png            the ROC curve (two classes only)
+  checkpoint/        the state that --resume continues from";
 
 const PREDICT: &str = "\
 Examples:
@@ -42,12 +42,12 @@ Examples:
   tealight predict flowers/model.safetensors new-flowers.csv --out answers.csv";
 
 const EVALUATE: &str = "\
-What the words mean:
-  accuracy   the share of all examples that the model was right about
-  precision  of what the model called this class, the share that is of it
-  recall     of what is of this class, the share that the model found
-  F1         one number for both: high only if both are high
-  log loss   how surprised the model was by the truth: 0 is best
+Metrics:
+  accuracy   the share of examples that were classified correctly
+  precision  of the examples predicted as this class, the share that belongs to it
+  recall     of the examples of this class, the share that was predicted as it
+  F1         the harmonic mean of precision and recall
+  log loss   the mean of −ln(probability of the true class): 0 is best
 
 Examples:
   tealight evaluate pets/model.safetensors more-photos/
@@ -62,7 +62,7 @@ const EXPORT: &str = "\
 Examples:
   tealight export pets/model.safetensors --onnx pets.onnx";
 
-/// Train a small classifier on your own pictures or tables, and use it
+/// Train a small classifier on your own images or tables, and use it
 #[derive(Parser)]
 #[command(name = "tealight", version, after_help = EXAMPLES, max_term_width = 100)]
 pub(super) struct Cli {
@@ -72,26 +72,26 @@ pub(super) struct Cli {
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Learn to tell classes apart, from examples
+    /// Train a classifier on examples
     Train(Box<Train>),
-    /// Say which class new pictures or rows are of
+    /// Predict the class of new images or rows
     Predict(Predict),
-    /// Measure how good a model is on examples that it has not seen
+    /// Measure a model on labeled examples
     Evaluate(Evaluate),
-    /// Show what is in a model file
+    /// Show the contents of a model file
     Inspect(Inspect),
-    /// Write a model in a form that other programs read
+    /// Convert a model to ONNX
     Export(Export),
 }
 
-/// Which kind of model.
+/// The kind of model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Kind {
-    /// The simplest: one weight for each input and class
+    /// Logistic regression: one weight per input and class
     Logistic,
-    /// A network of layers that look at everything at once
+    /// A network of fully connected layers
     Mlp,
-    /// A network that looks for shapes in pictures
+    /// A convolutional network, for images
     Cnn,
 }
 
@@ -112,8 +112,8 @@ impl FromStr for Kind {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Colour {
-    /// Grey if no picture has a colour
+pub(super) enum ColorMode {
+    /// Grey if all images are grey
     Auto,
     /// Brightness only
     Grey,
@@ -122,10 +122,10 @@ pub(super) enum Colour {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Gap {
-    /// Put the column's mean there, or its most frequent word
+pub(super) enum MissingMode {
+    /// Replace it by the column's mean or most frequent word
     Fill,
-    /// Leave the row out
+    /// Leave out the row
     Drop,
     /// Stop with an error
     Error,
@@ -134,61 +134,61 @@ pub(super) enum Gap {
 #[derive(Args)]
 #[command(after_help = TRAIN)]
 pub(super) struct Train {
-    /// A folder with one folder of pictures for each class, or a CSV file
+    /// A folder with one subfolder of images per class, or a CSV file
     #[arg(value_name = "DATA")]
     pub(super) data: PathBuf,
-    /// Where the model and the pictures of the training are written
+    /// The folder for the model, the report and the plots
     #[arg(long, value_name = "DIR", default_value = "model")]
     pub(super) out: PathBuf,
-    /// The kind of model [default: cnn for pictures, mlp for tables]
+    /// The kind of model [default: cnn for images, mlp for tables]
     #[arg(long)]
     pub(super) model: Option<Kind>,
-    /// How many times to go through all examples, at most [default: 40 for pictures, 100 for tables]
+    /// The largest number of passes over all examples [default: 40 for images, 100 for tables]
     #[arg(long, value_name = "N")]
     pub(super) epochs: Option<u64>,
-    /// How many examples to learn from at a time
+    /// Examples per training step
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub(super) batch_size: usize,
-    /// How far to go in each step: smaller is slower and steadier [default: 0.002 for pictures; for tables 0.001 for mlp, 0.02 for logistic]
+    /// The step size: smaller is slower and steadier [default: 0.002 for images; for tables 0.001 for mlp, 0.02 for logistic]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub(super) learning_rate: Option<f64>,
-    /// The widths of the layers inside an mlp, or after the shapes of a cnn [default: 64,32 for mlp, none for cnn]
+    /// Widths of the hidden layers of an mlp, or of those after the convolutions of a cnn [default: 64,32 for mlp, none for cnn]
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     pub(super) hidden: Option<Vec<usize>>,
-    /// The share of the examples that is not learned from, to see how good the model is on new ones
+    /// The share of the examples to hold back for validation
     #[arg(long, value_name = "SHARE", default_value_t = 0.2, allow_negative_numbers = true)]
     pub(super) valid: f64,
-    /// Stop when the model has not become better on these for so many epochs; the best model is kept
+    /// Stop after N epochs without a better validation loss; the best model is kept
     #[arg(long, value_name = "N", default_value_t = 15)]
     pub(super) patience: u64,
-    /// The same number gives the same model
+    /// The seed of all random numbers: the same seed gives the same model
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) seed: u64,
-    /// Go on with a training that was interrupted, or make it longer with more --epochs: otherwise the same command
+    /// Continue an interrupted training, or a finished one with more --epochs; the other options must be the same
     #[arg(long)]
     pub(super) resume: bool,
-    /// Say nothing but errors, and which files were skipped
+    /// Print only errors and skipped files
     #[arg(long)]
     pub(super) quiet: bool,
-    /// How many processor cores to use [default: all]
+    /// The number of threads [default: all]
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<usize>,
     #[command(flatten)]
-    pub(super) pictures: Pictures,
+    pub(super) images: Images,
     #[command(flatten)]
     pub(super) table: Table,
 }
 
 #[derive(Args)]
-#[command(next_help_heading = "For pictures")]
-pub(super) struct Pictures {
-    /// Pictures are made so many pixels wide and high: more is slower and sees finer things [default: 32]
+#[command(next_help_heading = "For images")]
+pub(super) struct Images {
+    /// Resize images to this width and height: larger is slower and shows finer detail [default: 32]
     #[arg(long, value_name = "PIXELS")]
     pub(super) size: Option<usize>,
-    /// Whether colours count [default: auto]
+    /// Train on colour or on brightness only [default: auto]
     #[arg(long, alias = "color")]
-    pub(super) colour: Option<Colour>,
-    /// Learn from mirror images too: where left and right do not matter
+    pub(super) colour: Option<ColorMode>,
+    /// Also train on mirror images, where left and right do not matter
     #[arg(long)]
     pub(super) flip: bool,
 }
@@ -196,19 +196,19 @@ pub(super) struct Pictures {
 #[derive(Args)]
 #[command(next_help_heading = "For tables")]
 pub(super) struct Table {
-    /// The column to be predicted [default: the last]
+    /// The column to predict [default: the last]
     #[arg(long, value_name = "COLUMN")]
     pub(super) target: Option<String>,
-    /// A column to be passed over, such as a row's number; may come several times
+    /// A column to leave out, such as a row number; may be given several times
     #[arg(long, value_name = "COLUMN")]
     pub(super) ignore: Vec<String>,
-    /// A column whose numbers are only names, such as post codes; may come several times
+    /// A column whose numbers are names, such as post codes; may be given several times
     #[arg(long, value_name = "COLUMN")]
     pub(super) categorical: Vec<String>,
-    /// What to do where a value is missing [default: fill]
+    /// How to treat missing values [default: fill]
     #[arg(long)]
-    pub(super) missing: Option<Gap>,
-    /// What stands between two values: `;`, or `tab` [default: `,`]
+    pub(super) missing: Option<MissingMode>,
+    /// The character between two values, such as `;`, or `tab` [default: `,`]
     #[arg(long, value_name = "CHARACTER")]
     pub(super) delimiter: Option<String>,
 }
@@ -219,13 +219,13 @@ pub(super) struct Predict {
     /// A model.safetensors that `tealight train` wrote
     #[arg(value_name = "MODEL")]
     pub(super) model: PathBuf,
-    /// Pictures, folders of pictures, or CSV files
+    /// Images, folders of images, or CSV files
     #[arg(value_name = "FILE", required = true)]
     pub(super) files: Vec<PathBuf>,
-    /// Write the answers to this file
+    /// Write the predictions to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
-    /// One JSON object a line, for other programs
+    /// Print one JSON object per line
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -236,10 +236,10 @@ pub(super) struct Evaluate {
     /// A model.safetensors that `tealight train` wrote
     #[arg(value_name = "MODEL")]
     pub(super) model: PathBuf,
-    /// A folder with one folder of pictures for each class, or a CSV file
+    /// A folder with one subfolder of images per class, or a CSV file
     #[arg(value_name = "DATA")]
     pub(super) data: PathBuf,
-    /// One JSON object, for other programs
+    /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -247,7 +247,7 @@ pub(super) struct Evaluate {
 #[derive(Args)]
 #[command(after_help = INSPECT)]
 pub(super) struct Inspect {
-    /// A model of ours, or any file of safetensors or of numpy (.npz)
+    /// A model of `tealight train`, or any safetensors, PyTorch (.pth) or numpy (.npz, .npy) file
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
 }
@@ -258,7 +258,7 @@ pub(super) struct Export {
     /// A model.safetensors that `tealight train` wrote
     #[arg(value_name = "MODEL")]
     pub(super) model: PathBuf,
-    /// The ONNX file to write; it takes pictures as numbers from 0 to 1, or the numbers of a row, and gives a score a class
+    /// The ONNX file to write: from images scaled to 0..1, or the numbers of a row, to one logit per class
     #[arg(long, value_name = "FILE", required = true)]
     pub(super) onnx: PathBuf,
 }

@@ -1,4 +1,4 @@
-//! `tealight predict`: the classes of what is new.
+//! `tealight predict`: predicts the classes of new images or rows.
 
 use std::path::{Path, PathBuf};
 
@@ -8,32 +8,32 @@ use tealight::data::CsvSchema;
 use tealight::data::image::Color;
 use tealight::prelude::*;
 
-use super::examples::{Inputs, files};
-use super::failure::{Failure, Result, note, plain, print, said, write};
+use super::failure::{Failure, Result, fail, note, one_line, print, write};
+use super::inputs::{Inputs, files};
 use super::model::Model;
 use super::options::Predict;
 
-/// How many pictures are in memory at a time.
-const AT_A_TIME: usize = 64;
+/// Images read and classified at a time.
+const CHUNK: usize = 64;
 
 pub(super) fn run(options: &Predict) -> Result<()> {
     let model = Model::read(&options.model)?;
     match &model.plan.inputs {
         Inputs::Table(schema) => tables(options, &model, schema),
-        Inputs::Pictures { size, color } => pictures(options, &model, *size, *color),
+        Inputs::Images { size, color } => images(options, &model, *size, *color),
     }
 }
 
-/// A number of 32 bits, as short as it can be written.
+/// An f32 as the shortest JSON number that reads back as it.
 pub(super) fn number(x: f32) -> Value {
     x.to_string().parse::<f64>().map_or(Value::Null, |x| json!(x))
 }
 
-/// What is said of one example.
+/// The prediction for one example.
 struct Answer<'a> {
     class: &'a str,
     probability: f32,
-    /// Of each class.
+    /// The probability of each class.
     all: Vec<f32>,
 }
 
@@ -53,39 +53,39 @@ fn answers<'a>(model: &'a Model, inputs: &Tensor) -> Result<Vec<Answer<'a>>> {
         let first = (0, f32::NEG_INFINITY);
         let (class, probability) =
             all.iter().enumerate().fold(first, |best, (i, &p)| if p > best.1 { (i, p) } else { best });
-        let class = model.plan.classes.get(class).map_or("", String::as_str);
+        let class = model.plan.classes[class].as_str();
         Answer { class, probability, all }
     };
     Ok(model.probabilities(inputs)?.to_vec2::<f32>()?.into_iter().map(best).collect())
 }
 
-fn pictures(options: &Predict, model: &Model, size: usize, color: Color) -> Result<()> {
+fn images(options: &Predict, model: &Model, size: usize, color: Color) -> Result<()> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for path in &options.files {
         let before = paths.len();
         files(path, &mut paths)?;
         if paths.len() == before {
-            return said(format!("{}: expected pictures, got an empty folder", path.display()));
+            return fail(format!("{}: expected images, got an empty folder", path.display()));
         }
     }
     let mut unreadable = 0;
     let mut kept = String::new();
-    for chunk in paths.chunks(AT_A_TIME) {
-        let read: Vec<_> = chunk.par_iter().map(|path| Inputs::picture(path, size, color)).collect();
+    for chunk in paths.chunks(CHUNK) {
+        let read: Vec<_> = chunk.par_iter().map(|path| Inputs::image(path, size, color)).collect();
         let mut found: Vec<(&Path, Tensor)> = Vec::new();
-        for (path, picture) in chunk.iter().zip(read) {
-            match picture {
-                Ok(picture) => found.push((path, picture)),
+        for (path, image) in chunk.iter().zip(read) {
+            match image {
+                Ok(image) => found.push((path, image)),
                 Err(error) => {
                     unreadable += 1;
-                    note(&format!("error: {}", plain(&error)));
+                    note(&format!("error: {}", one_line(&error)));
                 }
             }
         }
         if found.is_empty() {
             continue;
         }
-        let tensors: Vec<&Tensor> = found.iter().map(|(_, picture)| picture).collect();
+        let tensors: Vec<&Tensor> = found.iter().map(|(_, image)| image).collect();
         let mut text = String::new();
         for ((path, _), answer) in found.iter().zip(answers(model, &Tensor::stack(&tensors, 0)?)?) {
             let path = path.display().to_string();
@@ -98,7 +98,7 @@ fn pictures(options: &Predict, model: &Model, size: usize, color: Color) -> Resu
                 false => format!("{path}\t{}\t{:.4}\n", answer.class, answer.probability),
             };
         }
-        // What is known is said at once.
+        // Without --out, each chunk is printed as soon as it is known.
         if options.out.is_some() { kept += &text } else { print(&text)? }
     }
     if options.out.is_some() {
@@ -130,7 +130,7 @@ fn tables(options: &Predict, model: &Model, schema: &CsvSchema) -> Result<()> {
 }
 
 fn as_csv(rows: &[Vec<String>]) -> Result<String> {
-    let failed = |error: &dyn std::fmt::Display| Failure::Said(format!("expected a table, got: {error}"));
+    let failed = |error: &dyn std::fmt::Display| Failure::Message(format!("expected a table, got: {error}"));
     let mut writer = csv::Writer::from_writer(Vec::new());
     rows.iter().try_for_each(|row| writer.write_record(row)).map_err(|error| failed(&error))?;
     let bytes = writer.into_inner().map_err(|error| failed(&error))?;

@@ -1,4 +1,4 @@
-//! What a training leaves to look at.
+//! The report and the plots of a training.
 
 use std::path::Path;
 
@@ -8,17 +8,17 @@ use tealight::plot;
 use tealight::prelude::*;
 use tealight::train::History;
 
-use super::examples::{Examples, Inputs, channels_last};
 use super::failure::Result;
+use super::inputs::{Examples, Inputs, channels_last};
 use super::model::Model;
 
-/// How many pictures are shown with what the model said.
+/// How many images `predictions.png` shows.
 const SHOWN: usize = 24;
-/// A matrix of more classes is nothing to look at.
-const MOST_CLASSES: usize = 200;
+/// A confusion matrix of more classes is not readable.
+const MAX_CLASSES: usize = 200;
 
-/// What a model says of examples.
-pub(super) struct Judged<'a> {
+/// A model's predictions for examples.
+pub(super) struct Evaluation<'a> {
     examples: &'a Examples,
     /// (n, c)
     pub(super) probabilities: Tensor,
@@ -27,18 +27,18 @@ pub(super) struct Judged<'a> {
     targets: Vec<u32>,
 }
 
-impl<'a> Judged<'a> {
+impl<'a> Evaluation<'a> {
     pub(super) fn new(model: &Model, examples: &'a Examples) -> Result<Self> {
         let probabilities = model.probabilities(&examples.inputs)?;
         let mut confusion = ConfusionMatrix::new();
         confusion.update(&probabilities, &examples.targets)?;
         let predicted = probabilities.argmax(1)?.to_vec1::<u32>()?;
         let targets = examples.targets.to_vec1::<u32>()?;
-        Ok(Judged { examples, probabilities, confusion, predicted, targets })
+        Ok(Evaluation { examples, probabilities, confusion, predicted, targets })
     }
 
     fn is_right(&self) -> impl Iterator<Item = bool> {
-        self.predicted.iter().zip(&self.targets).map(|(said, is)| said == is)
+        self.predicted.iter().zip(&self.targets).map(|(predicted, target)| predicted == target)
     }
 
     pub(super) fn accuracy(&self) -> f64 {
@@ -51,29 +51,29 @@ impl<'a> Judged<'a> {
     }
 }
 
-/// Writes the pictures and the page; the names of the files.
+/// Writes the report and the plots; returns the file names.
 pub(super) fn write(
     out: &Path,
     model: &Model,
     history: &History,
-    train: &Judged,
-    valid: &Judged,
+    train: &Evaluation,
+    valid: &Evaluation,
 ) -> Result<Vec<String>> {
     let classes = &model.plan.classes;
     let mut names = vec!["report.html", "loss.png"];
     let curves = [("training", history.curve("loss")), ("validation", history.curve("valid_loss"))];
-    plot::curve(out.join("loss.png"), "How wrong the model was", "epoch", "loss", &curves)?;
-    let few = classes.len() <= MOST_CLASSES;
+    plot::curve(out.join("loss.png"), "Training and validation loss", "epoch", "loss", &curves)?;
+    let few = classes.len() <= MAX_CLASSES;
     if few {
         plot::confusion(out.join("confusion.png"), "On validation data", &valid.confusion, classes)?;
         names.push("confusion.png");
     }
-    if matches!(model.plan.inputs, Inputs::Pictures { .. }) {
+    if matches!(model.plan.inputs, Inputs::Images { .. }) {
         predictions(&out.join("predictions.png"), valid)?;
         names.push("predictions.png");
     }
-    let there = |class: u32| valid.targets.contains(&class);
-    if classes.len() == 2 && there(0) && there(1) {
+    let has = |class: u32| valid.targets.contains(&class);
+    if classes.len() == 2 && has(0) && has(1) {
         let mut auc = RocAuc::new();
         auc.update(&valid.probabilities, &valid.examples.targets)?;
         let title = format!("{} or not, on validation data", classes[1]);
@@ -101,14 +101,14 @@ fn classes_in_short(classes: &[String]) -> String {
     }
 }
 
-/// Validation pictures with what the model said, the wrong answers first.
-fn predictions(path: &Path, valid: &Judged) -> Result<()> {
+/// Validation images with their predictions, wrong ones first.
+fn predictions(path: &Path, valid: &Evaluation) -> Result<()> {
     let mut order: Vec<(bool, usize)> = valid.is_right().zip(0..).collect();
     order.sort();
     let wrong = order.iter().filter(|(right, _)| !right).count();
     let rows: Vec<usize> = order.into_iter().map(|(_, row)| row).take(SHOWN).collect();
     let some = valid.examples.select(&rows)?;
-    let predicted: Vec<u32> = rows.iter().filter_map(|&row| valid.predicted.get(row).copied()).collect();
+    let predicted: Vec<u32> = rows.iter().map(|&row| valid.predicted[row]).collect();
     let images = LabeledDataset {
         inputs: channels_last(&some.inputs)?,
         targets: some.targets,
@@ -116,6 +116,6 @@ fn predictions(path: &Path, valid: &Judged) -> Result<()> {
         features: Vec::new(),
     };
     let predicted = Tensor::from_vec(predicted, rows.len(), &Device::Cpu)?;
-    let title = format!("Validation pictures: {wrong} of {} wrong", valid.targets.len());
+    let title = format!("Validation images: {wrong} of {} wrong", valid.targets.len());
     Ok(plot::predictions(path, &title, &images, &predicted)?)
 }

@@ -1,4 +1,4 @@
-//! Files to examples: tensors, and what they mean.
+//! Reads files into examples: tensors and class names.
 
 use std::path::{Path, PathBuf};
 
@@ -6,22 +6,22 @@ use tealight::data::image::{self, Color, ReadOptions};
 use tealight::data::{CsvOptions, CsvSchema, ImageFolder, LabeledDataset, Missing, image_folder};
 use tealight::prelude::*;
 
-use super::failure::{Failure, Result, note, plain, said};
-use super::options::{Colour, Gap, Train};
+use super::failure::{Failure, Result, fail, note, one_line};
+use super::options::{ColorMode, MissingMode, Train};
 
-/// More pixels a side than this are no small model's.
-pub(super) const LARGEST: usize = 512;
+/// The largest `--size`.
+pub(super) const MAX_SIZE: usize = 512;
 
-/// How a model's inputs are made of files.
+/// How a model's inputs are read from files.
 #[derive(Clone, Debug)]
 pub(super) enum Inputs {
-    Pictures { size: usize, color: Color },
+    Images { size: usize, color: Color },
     Table(Box<CsvSchema>),
 }
 
 /// Examples with their classes.
 pub(super) struct Examples {
-    /// Pictures (n, channels, h, w) from 0 to 1, or rows (n, features).
+    /// Images (n, channels, h, w) from 0 to 1, or rows (n, features).
     pub(super) inputs: Tensor,
     /// (n) of u32.
     pub(super) targets: Tensor,
@@ -37,12 +37,12 @@ impl Examples {
     pub(super) fn counts(&self) -> Result<Vec<usize>> {
         let mut counts = vec![0; self.classes.len()];
         for class in self.targets.to_vec1::<u32>()? {
-            counts.get_mut(class as usize).into_iter().for_each(|count| *count += 1);
+            counts[class as usize] += 1;
         }
         Ok(counts)
     }
 
-    /// Some of them.
+    /// The examples with these indices.
     pub(super) fn select(&self, rows: &[usize]) -> Result<Examples> {
         let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
         let rows = Tensor::from_vec(rows.clone(), rows.len(), &Device::Cpu)?;
@@ -57,8 +57,8 @@ impl Examples {
 impl Inputs {
     pub(super) fn channels(&self) -> usize {
         match self {
-            Inputs::Pictures { color: Color::Rgb, .. } => 3,
-            Inputs::Pictures { .. } => 1,
+            Inputs::Images { color: Color::Rgb, .. } => 3,
+            Inputs::Images { .. } => 1,
             Inputs::Table(_) => 0,
         }
     }
@@ -66,143 +66,144 @@ impl Inputs {
     /// The shape of one input.
     pub(super) fn shape(&self) -> Vec<usize> {
         match self {
-            Inputs::Pictures { size, .. } => vec![self.channels(), *size, *size],
+            Inputs::Images { size, .. } => vec![self.channels(), *size, *size],
             Inputs::Table(schema) => vec![schema.features().len()],
         }
     }
 
-    /// What one example is called.
+    /// The plural of what one example is, for messages.
     pub(super) fn unit(&self) -> &'static str {
         match self {
-            Inputs::Pictures { .. } => "pictures",
+            Inputs::Images { .. } => "images",
             Inputs::Table(_) => "rows",
         }
     }
 
-    /// The examples to train with, and how they were read.
+    /// Reads the training examples.
     pub(super) fn find(options: &Train) -> Result<(Inputs, Examples)> {
         let path = &options.data;
         let place = path.display();
-        let (size, colour) = (options.pictures.size, options.pictures.colour);
+        let (size, colour) = (options.images.size, options.images.colour);
         let table = &options.table;
         if path.is_dir() {
             let column = table.ignore.first().or(table.categorical.first()).or(table.target.as_ref());
             if column.is_some() || table.missing.is_some() || table.delimiter.is_some() {
-                return said(format!("{place}: expected a CSV file for the options of tables, got a folder"));
+                return fail(format!("{place}: expected a CSV file for the options of tables, got a folder"));
             }
             let size = size.unwrap_or(32);
-            if !(1..=LARGEST).contains(&size) {
-                return said(format!("--size: expected 1 to {LARGEST} pixels, got {size}"));
+            if !(1..=MAX_SIZE).contains(&size) {
+                return fail(format!("--size: expected 1 to {MAX_SIZE} pixels, got {size}"));
             }
-            folder(path, size, colour.unwrap_or(Colour::Auto))
+            folder(path, size, colour.unwrap_or(ColorMode::Auto))
         } else if path.is_file() {
-            if size.is_some() || colour.is_some() || options.pictures.flip {
-                return said(format!("{place}: expected a folder for the options of pictures, got a file"));
+            if size.is_some() || colour.is_some() || options.images.flip {
+                return fail(format!("{place}: expected a folder for the options of images, got a file"));
             }
             let (schema, examples) = read_table(path, table)?;
             Ok((Inputs::Table(Box::new(schema)), examples))
         } else {
-            said(format!("{place}: expected a folder of pictures or a CSV file, got nothing of this name"))
+            fail(format!("{place}: expected a folder of images or a CSV file, got nothing of this name"))
         }
     }
 
-    /// Examples for a model that has these classes.
+    /// Reads labeled examples for a model with these classes.
     pub(super) fn read(&self, path: &Path, classes: &[String]) -> Result<Examples> {
         match self {
             Inputs::Table(schema) => {
                 let found = schema.read(path)?;
                 Ok(Examples { inputs: found.inputs, targets: found.targets, classes: classes.to_vec() })
             }
-            Inputs::Pictures { size, color } => {
-                let found = pictures(path, *size, *color)?;
+            Inputs::Images { size, color } => {
+                let found = images(path, *size, *color)?;
                 let mut numbers = Vec::new();
                 for (class, count) in found.names.iter().zip(found.counts()?) {
                     let number = classes.iter().position(|known| known == class);
                     if number.is_none() && count > 0 {
                         let expected = format!("expected folders named {}", listed(classes));
-                        return said(format!("{}: {expected}, got {class:?}", path.display()));
+                        return fail(format!("{}: {expected}, got {class:?}", path.display()));
                     }
-                    numbers.push(number.unwrap_or(0) as u32);
+                    // A class of the folder without images is never looked up.
+                    numbers.push(number.unwrap_or(usize::MAX) as u32);
                 }
-                let own = |class: u32| numbers.get(class as usize).copied().unwrap_or(0);
-                let targets: Vec<u32> = found.targets.to_vec1::<u32>()?.into_iter().map(own).collect();
+                let targets = found.targets.to_vec1::<u32>()?;
+                let targets: Vec<u32> = targets.into_iter().map(|class| numbers[class as usize]).collect();
                 let targets = Tensor::from_vec(targets.clone(), targets.len(), &Device::Cpu)?;
                 Ok(Examples { inputs: channels_first(&found.inputs)?, targets, classes: classes.to_vec() })
             }
         }
     }
 
-    /// One picture, (channels, h, w).
-    pub(super) fn picture(path: &Path, size: usize, color: Color) -> tealight::Result<Tensor> {
-        // A pipe would be waited for, perhaps for ever.
+    /// One image, (channels, h, w).
+    pub(super) fn image(path: &Path, size: usize, color: Color) -> tealight::Result<Tensor> {
+        // Opening a pipe blocks until something is written to it.
         if !path.is_file() {
-            let got = if path.exists() { "something that is no file" } else { "nothing of this name" };
-            let message = format!("expected a picture, got {got}");
+            let got = if path.exists() { "something that is not a file" } else { "nothing of this name" };
+            let message = format!("expected an image, got {got}");
             return Err(Error::File { path: path.into(), message });
         }
-        let picture = image::read_with(path, &ReadOptions::new().color(color))?;
-        channels_first(&image::to_float(&image::resize(&picture, size, size)?)?.unsqueeze(0)?)?.squeeze(0)
+        let image = image::read_with(path, &ReadOptions::new().color(color))?;
+        channels_first(&image::to_float(&image::resize(&image, size, size)?)?.unsqueeze(0)?)?.squeeze(0)
     }
 }
 
-/// Pictures (n, h, w, c) as (n, c, h, w).
-fn channels_first(pictures: &Tensor) -> tealight::Result<Tensor> {
-    Ok(Tensor::from(pictures.permute(&[0, 3, 1, 2])?.array().contiguous()?))
+/// Images (n, h, w, c) as (n, c, h, w).
+fn channels_first(images: &Tensor) -> tealight::Result<Tensor> {
+    Ok(Tensor::from(images.permute(&[0, 3, 1, 2])?.array().contiguous()?))
 }
 
-/// Pictures (n, c, h, w) as (n, h, w, c).
-pub(super) fn channels_last(pictures: &Tensor) -> tealight::Result<Tensor> {
-    Ok(Tensor::from(pictures.permute(&[0, 2, 3, 1])?.array().contiguous()?))
+/// Images (n, c, h, w) as (n, h, w, c).
+pub(super) fn channels_last(images: &Tensor) -> tealight::Result<Tensor> {
+    Ok(Tensor::from(images.permute(&[0, 2, 3, 1])?.array().contiguous()?))
 }
 
-/// The pictures of a folder with a folder a class; what cannot be read is named.
-fn pictures(path: &Path, size: usize, color: Color) -> Result<LabeledDataset> {
+/// Reads a folder with one subfolder per class; unreadable files are skipped with a note.
+fn images(path: &Path, size: usize, color: Color) -> Result<LabeledDataset> {
     let (found, errors) = image_folder(path, &ImageFolder::new(size, size).color(color))?;
-    errors.iter().for_each(|error| note(&format!("skipped: {}", plain(error))));
+    errors.iter().for_each(|error| note(&format!("skipped: {}", one_line(error))));
     if !errors.is_empty() {
         note(&format!("{} of {} files skipped", errors.len(), errors.len() + found.len()));
     }
     Ok(found)
 }
 
-fn folder(path: &Path, size: usize, colour: Colour) -> Result<(Inputs, Examples)> {
+fn folder(path: &Path, size: usize, colour: ColorMode) -> Result<(Inputs, Examples)> {
     let place = path.display();
-    let color = if colour == Colour::Grey { Color::Grey } else { Color::Rgb };
-    let found = pictures(path, size, color)?;
+    let color = if colour == ColorMode::Grey { Color::Grey } else { Color::Rgb };
+    let found = images(path, size, color)?;
     let names = &found.names;
     if names.len() < 2 {
         let got = format!("got one ({})", names.join(""));
-        return said(format!("{place}: expected two folders or more, one for each class, {got}"));
+        return fail(format!("{place}: expected two folders or more, one for each class, {got}"));
     }
     if let Some(empty) = found.counts()?.iter().position(|&count| count == 0) {
         let class = path.join(&names[empty]);
-        return said(format!("{}: expected pictures of this class, got none", class.display()));
+        return fail(format!("{}: expected images of this class, got none", class.display()));
     }
     let mut inputs = channels_first(&found.inputs)?;
     let mut color = color;
-    if colour == Colour::Auto && is_grey(&found.inputs)? {
+    if colour == ColorMode::Auto && is_grey(&found.inputs)? {
         (inputs, color) = (channels_first(&found.inputs.narrow(3, 0, 1)?)?, Color::Grey);
     }
     let examples = Examples { inputs, targets: found.targets.clone(), classes: names.clone() };
     let counts = examples.counts()?;
     if let Some(lonely) = counts.iter().position(|&count| count == 1) {
         let class = path.join(&names[lonely]);
-        return said(format!("{}: expected two pictures or more of each class, got one", class.display()));
+        return fail(format!("{}: expected two images or more of each class, got one", class.display()));
     }
-    Ok((Inputs::Pictures { size, color }, examples))
+    Ok((Inputs::Images { size, color }, examples))
 }
 
 /// Whether red, green and blue are the same everywhere.
-fn is_grey(pictures: &Tensor) -> Result<bool> {
-    let numbers = pictures.flatten(0, -1)?.to_vec1::<f32>()?;
+fn is_grey(images: &Tensor) -> Result<bool> {
+    let numbers = images.flatten(0, -1)?.to_vec1::<f32>()?;
     Ok(numbers.chunks_exact(3).all(|pixel| pixel.iter().all(|x| *x == pixel[0])))
 }
 
 fn read_table(path: &Path, table: &super::options::Table) -> Result<(CsvSchema, Examples)> {
     let missing = match table.missing {
-        None | Some(Gap::Fill) => Missing::Fill,
-        Some(Gap::Drop) => Missing::Drop,
-        Some(Gap::Error) => Missing::Error,
+        None | Some(MissingMode::Fill) => Missing::Fill,
+        Some(MissingMode::Drop) => Missing::Drop,
+        Some(MissingMode::Error) => Missing::Error,
     };
     let mut options = CsvOptions::new().classes().missing(missing);
     options = match table.delimiter.as_deref() {
@@ -210,7 +211,7 @@ fn read_table(path: &Path, table: &super::options::Table) -> Result<(CsvSchema, 
         Some("tab") => options.delimiter(b'\t'),
         Some(text) => match text.as_bytes() {
             [byte] if byte.is_ascii() && !b"\"\r\n".contains(byte) => options.delimiter(*byte),
-            _ => return said(format!("--delimiter: expected one character or `tab`, got {text:?}")),
+            _ => return fail(format!("--delimiter: expected one character or `tab`, got {text:?}")),
         },
     };
     options = table.target.iter().fold(options, |options, column| options.target(column));
@@ -224,9 +225,9 @@ fn read_table(path: &Path, table: &super::options::Table) -> Result<(CsvSchema, 
     Ok((schema, examples))
 }
 
-/// Refuses a column that is none of classes.
+/// Errors if the target column does not hold classes.
 fn check_classes(path: &Path, target: &str, examples: &Examples) -> Result<()> {
-    let wrong = |message: String| said(format!("{}: column {target:?}: {message}", path.display()));
+    let wrong = |message: String| fail(format!("{}: column {target:?}: {message}", path.display()));
     let (classes, rows) = (&examples.classes, examples.len());
     let numbers: Option<Vec<f64>> = classes.iter().map(|class| class.parse().ok()).collect();
     let fraction = numbers.iter().flatten().position(|number| number.fract() != 0.0);
@@ -240,7 +241,7 @@ fn check_classes(path: &Path, target: &str, examples: &Examples) -> Result<()> {
     if classes.len() == rows {
         let expected = "expected classes that several rows share";
         return wrong(format!(
-            "{expected}, got another one in each of {rows} rows; --target chooses another column"
+            "{expected}, got {rows} different values in {rows} rows; --target chooses another column"
         ));
     }
     let counts = examples.counts()?;
@@ -250,28 +251,27 @@ fn check_classes(path: &Path, target: &str, examples: &Examples) -> Result<()> {
     }
 }
 
-/// The first few names of many.
+/// At most ten names, with `…` for the others.
 pub(super) fn listed(names: &[String]) -> String {
     let few: Vec<&str> = names.iter().take(10).map(String::as_str).collect();
     few.join(", ") + if names.len() > 10 { ", …" } else { "" }
 }
 
-/// A file, or the files of a folder and of the folders in it, in the order of their names; hidden ones are passed over.
+/// Collects a file, or the files below a folder sorted by name, without hidden ones.
 pub(super) fn files(path: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     if !path.is_dir() {
         found.push(path.into());
         return Ok(());
     }
     let unreadable = |error: std::io::Error| {
-        Failure::Said(format!("{}: expected a folder that can be read, got: {error}", path.display()))
+        Failure::Message(format!("{}: expected a folder that can be read, got: {error}", path.display()))
     };
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(path).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
-        let is_folder_elsewhere =
-            entry.path().is_dir() && entry.file_type().map_err(unreadable)?.is_symlink();
-        // A link to a folder may lead back to where it is.
-        if !entry.file_name().as_encoded_bytes().starts_with(b".") && !is_folder_elsewhere {
+        let is_linked_folder = entry.path().is_dir() && entry.file_type().map_err(unreadable)?.is_symlink();
+        // A link to a folder may form a cycle.
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") && !is_linked_folder {
             entries.push(entry.path());
         }
     }
