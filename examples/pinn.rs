@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use tealight::optim::Lbfgs;
 use tealight::prelude::*;
-use tealight::{io, layer, plot, train::Progress};
+use tealight::{io, plot, train::Progress};
 
 /// Solves a differential equation with a small network.
 #[derive(Parser)]
@@ -45,7 +45,7 @@ fn main() -> Result<()> {
         .push(Linear::new(32, 32, rng)?)
         .push(Tanh)
         .push(Linear::new(32, 1, rng)?);
-    layer::to_dtype(&network, DType::F64)?;
+    network.to_dtype(DType::F64)?;
     let times = Tensor::linspace(0.0, 1.0, 64, &Device::Cpu)?.reshape((64, 1))?;
     let t = Tensor::parameter(times.array().clone());
     // What is left of the equation: its mean square is 0 for the solution alone.

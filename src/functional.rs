@@ -6,7 +6,7 @@
 //! use tealight::prelude::*;
 //! let x = Tensor::new(&[[1.0, 2.0]], &Device::Cpu)?;
 //! assert_eq!(sigmoid(&x)?, x.sigmoid()?);
-//! assert_eq!(softmax(&x, -1)?, Softmax.predict(&x)?);
+//! assert_eq!(softmax(&x, -1)?, Softmax::default().predict(&x)?);
 //! # Ok::<(), tealight::Error>(())
 //! ```
 

@@ -309,7 +309,7 @@ fn a_parameter_that_changed_since_the_forward_pass_is_an_error() -> Result<()> {
     let x = Tensor::ones((3, 2), DType::F32, &Device::Cpu)?;
     let loss = model.forward(&x, &mut tealight::layer::ForwardContext::eval())?.sum_all()?;
     let before = loss.backward()?;
-    model.weight.set(Tensor::zeros((1, 2), DType::F32, &Device::Cpu)?.into_array())?;
+    model.weight.set(&Tensor::zeros((1, 2), DType::F32, &Device::Cpu)?)?;
     let error = loss.backward().unwrap_err().to_string();
     let expected = "backward: a parameter of shape [1, 2] was changed after the forward pass that read it: run forward again";
     assert_eq!(error, expected);

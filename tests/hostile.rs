@@ -499,7 +499,7 @@ fn layers() {
         ("dropout2d", Box::new(Dropout2d::new(0.5).unwrap())),
         ("flatten", Box::new(Flatten)),
         ("reshape", Box::new(layer::Reshape::new(vec![3, usize::MAX]))),
-        ("glu", Box::new(Glu::along(1))),
+        ("glu", Box::new(Glu::new(1))),
         ("prelu", Box::new(PRelu::per_channel(3).unwrap())),
         ("softmax", Box::new(Softmax::default())),
         ("normalize_rows", Box::new(NormalizeRows)),

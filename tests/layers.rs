@@ -24,7 +24,7 @@ fn by<L: Layer + 'static>(
     run: impl Fn(&L, &[Tensor], &mut ForwardContext) -> Result<Vec<Tensor>> + 'static,
 ) -> Option<Case> {
     let layer = Arc::new(layer.unwrap());
-    to_dtype(layer.as_ref(), DType::F64).unwrap();
+    layer.to_dtype(DType::F64).unwrap();
     let held = layer.state();
     Some(Case { held, run: Box::new(move |inputs, pass| run(&layer, inputs, pass)) })
 }
@@ -68,7 +68,7 @@ fn case(key: &str) -> Option<Case> {
         }
         "embedding" => plain(Embedding::new(5, 3, rng)),
         "embedding padding" => plain(Embedding::new(5, 3, rng).and_then(|layer| layer.padding(4))),
-        "softmax" => plain(Ok(Softmax)),
+        "softmax" => plain(Ok(Softmax::default())),
         "flatten" => plain(Ok(Flatten)),
         "reshape" => plain(Ok(Reshape::new([2, 3]))),
         "dropout" => plain(Dropout::new(0.5)),
@@ -86,7 +86,7 @@ fn case(key: &str) -> Option<Case> {
         "batch_norm1d cumulative" => plain(BatchNorm1d::new(3).and_then(|layer| layer.momentum(None))),
         "batch_norm2d" => plain(BatchNorm2d::new(2)),
         "batch_norm2d plain" => plain(BatchNorm2d::new(2).map(BatchNorm2d::without_affine)),
-        "batch_norm2d without running" => plain(BatchNorm2d::new(2).map(BatchNorm2d::without_running)),
+        "batch_norm2d without running" => plain(BatchNorm2d::new(2).map(BatchNorm2d::without_running_stats)),
         "group_norm" => plain(GroupNorm::new(2, 4)),
         "group_norm images" => plain(GroupNorm::new(3, 6).and_then(|layer| layer.eps(1e-3))),
         "group_norm plain" => plain(GroupNorm::new(1, 4).map(GroupNorm::without_affine)),

@@ -92,10 +92,10 @@ fn activations() -> Vec<(&'static str, Box<dyn Layer>)> {
         "gelu": Gelu, "gelu_tanh": GeluTanh, "silu": Silu, "mish": Mish,
         "softplus": Softplus::default(), "softplus_far": Softplus::default(), "softplus_beta": Softplus { beta: 2.5 },
         "softsign": Softsign, "threshold": Threshold { threshold: 0.5, value: -7.0 }, "tanhshrink": Tanhshrink,
-        "softmax": Softmax, "softmax_axis": Softmax::along(1),
-        "log_softmax": LogSoftmax, "log_softmax_axis": LogSoftmax::along(0),
-        "softmin": Softmin, "softmin_axis": Softmin::along(-2),
-        "glu": Glu, "glu_axis": Glu::along(1),
+        "softmax": Softmax::default(), "softmax_axis": Softmax::new(1),
+        "log_softmax": LogSoftmax::default(), "log_softmax_axis": LogSoftmax::new(0),
+        "softmin": Softmin::default(), "softmin_axis": Softmin::new(-2),
+        "glu": Glu::default(), "glu_axis": Glu::new(1),
     }
 }
 

@@ -279,7 +279,7 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
                     .unwrap()
                     .sum_all()
                     .unwrap();
-                layer.weight.set(zeros(&[3, 4]).into_array()).unwrap();
+                layer.weight.set(&zeros(&[3, 4])).unwrap();
                 said(y.backward(), d)
             },
         ),

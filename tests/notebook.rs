@@ -123,7 +123,7 @@ fn softmax_by_broadcasting() -> Result<()> {
     let expected = Tensor::new(&expected, CPU)?;
     assert_abs_diff_eq!((&exp / &sums)?, expected, epsilon = 5e-9);
     assert_abs_diff_eq!(x.softmax(1)?, expected, epsilon = 5e-9);
-    assert_abs_diff_eq!(Softmax.predict(&x)?, expected, epsilon = 5e-9);
+    assert_abs_diff_eq!(Softmax::default().predict(&x)?, expected, epsilon = 5e-9);
     assert_abs_diff_eq!(x.log_softmax(-1)?.exp()?, expected, epsilon = 5e-9);
     Ok(())
 }

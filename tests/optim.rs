@@ -399,13 +399,13 @@ fn the_loss_curves_of_pytorch() -> Result<()> {
         .push(MaxPool2d::new(PoolOptions::new(2)))
         .push(Flatten)
         .push(Linear::new(32, 10, rng)?);
-    tealight::layer::to_dtype(&lenet, DType::F64)?;
+    lenet.to_dtype(DType::F64)?;
     let mut start = golden.get("training.lenet.start");
     for (_, parameter) in lenet.parameters() {
         let dims = parameter.get().dims().to_vec();
         let (own, rest) = start.split_at(dims.iter().product());
         start = rest;
-        parameter.set(Array::from_vec(own.to_vec(), dims, &Device::Cpu)?)?;
+        parameter.set(&Tensor::from_vec(own.to_vec(), dims, &Device::Cpu)?)?;
     }
     assert!(start.is_empty());
     let sgd = Box::new(Sgd::new(lenet.parameters(), 0.2)?);
@@ -585,6 +585,6 @@ fn settings_out_of_range() -> Result<()> {
     assert_eq!(error, "AdamW: expected a beta from 0 to below 1, got 1.5");
     let model = Linear::new(1, 1, &mut Rng::seed(1))?;
     let error = Adam::new(model.parameters(), 0.1)?.group("fc*", Ok).unwrap_err().to_string();
-    assert_eq!(error, "Adam: expected a pattern that a parameter fits (weight, bias), got \"fc*\"");
+    assert_eq!(error, "Adam: expected a pattern that matches a parameter (weight, bias), got \"fc*\"");
     Ok(())
 }

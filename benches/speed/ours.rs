@@ -41,7 +41,7 @@ fn pulled(x: Array, w: Tensor, f: fn(&Tensor) -> Result<Tensor>) -> Box<dyn Job>
 fn started<M: Layer>(model: M) -> Outcome<M> {
     for (_, parameter) in model.parameters() {
         let dims = parameter.get().dims().to_vec();
-        parameter.set(array(job::start(&dims), &dims, DType::F32)?)?;
+        parameter.set(&array(job::start(&dims), &dims, DType::F32)?.into())?;
     }
     Ok(model)
 }

@@ -143,6 +143,20 @@ impl Activation for Celu {
     }
 }
 
+impl Tensor {
+    /// [`Elu`] of every element: x where x > 0, else α(eˣ − 1). PyTorch's default α is 1.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[-1e4, 0.0, 2.0], &Device::Cpu)?;
+    /// assert_eq!(x.elu(0.5)?.to_vec1::<f64>()?, [-0.5, 0.0, 2.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn elu(&self, alpha: f64) -> Result<Tensor> {
+        Elu { alpha }.apply(self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::extremes;

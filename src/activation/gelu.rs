@@ -17,6 +17,8 @@
 //! D. Hendrycks and K. Gimpel 2016
 
 use super::{Activation, bounded};
+use crate::autograd::Tensor;
+use crate::error::Result;
 use crate::formula::Real;
 
 /// From here on Φ is 0 or 1 in f64.
@@ -99,6 +101,20 @@ impl Activation for GeluTanh {
         let y = (x * (R::constant(LINEAR) + square)).sigmoid();
         let inner = x * (R::constant(LINEAR) + R::constant(3.0) * square);
         y * (R::constant(1.0) + inner * (R::constant(1.0) - y))
+    }
+}
+
+impl Tensor {
+    /// [`Gelu`] of every element: x·Φ(x).
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[-1e4, 0.0, 1e4], &Device::Cpu)?;
+    /// assert_eq!(x.gelu()?.to_vec1::<f64>()?, [0.0, 0.0, 1e4]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn gelu(&self) -> Result<Tensor> {
+        Gelu.apply(self)
     }
 }
 

@@ -13,6 +13,8 @@
 //! A dtype that is no float.
 
 use super::Activation;
+use crate::autograd::Tensor;
+use crate::error::Result;
 use crate::formula::Real;
 
 /// x where x > 0, else slope·x; the slope is 0.01 unless said otherwise.
@@ -58,6 +60,20 @@ impl Activation for LeakyRelu {
     #[inline(always)]
     fn derivative<R: Real>(&self, x: R, _: R) -> R {
         x.select_gt(R::constant(0.0), R::constant(1.0), R::constant(self.slope))
+    }
+}
+
+impl Tensor {
+    /// [`LeakyRelu`] of every element: x where x > 0, else slope·x. PyTorch's default slope is 0.01.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[-3.0, 0.0, 2.0], &Device::Cpu)?;
+    /// assert_eq!(x.leaky_relu(0.5)?.to_vec1::<f64>()?, [-1.5, 0.0, 2.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn leaky_relu(&self, slope: f64) -> Result<Tensor> {
+        LeakyRelu { slope }.apply(self)
     }
 }
 

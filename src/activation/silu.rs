@@ -16,6 +16,8 @@
 //! S. Elfwing et al. 2017; P. Ramachandran et al. 2017, as Swish
 
 use super::{Activation, bounded};
+use crate::autograd::Tensor;
+use crate::error::Result;
 use crate::formula::Real;
 
 /// From here on the sigmoid is 0 or 1 in f64.
@@ -61,6 +63,21 @@ impl Activation for Silu {
         let x = bounded(x, -FAR, FAR);
         let s = x.sigmoid();
         s * (R::constant(1.0) + x * (R::constant(1.0) - s))
+    }
+}
+
+impl Tensor {
+    /// [`Silu`] of every element: x·sigmoid(x).
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[-1e4, 0.0, 1e4], &Device::Cpu)?;
+    /// assert_eq!(x.silu()?.to_vec1::<f64>()?, [0.0, 0.0, 1e4]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "swish")]
+    pub fn silu(&self) -> Result<Tensor> {
+        Silu.apply(self)
     }
 }
 

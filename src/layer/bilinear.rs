@@ -92,7 +92,7 @@ impl Bilinear {
     /// use tealight::layer::Bilinear;
     /// use tealight::prelude::*;
     /// let layer = Bilinear::new(1, 2, 1, &mut Rng::seed(1))?.without_bias();
-    /// layer.weight.set(Tensor::new(&[[[1_f32, 2.0]]], &Device::Cpu)?.into_array())?;
+    /// layer.weight.set(&Tensor::new(&[[[1_f32, 2.0]]], &Device::Cpu)?)?;
     /// let y = layer.apply(&Tensor::new(&[3_f32], &Device::Cpu)?, &Tensor::new(&[10_f32, 1.0], &Device::Cpu)?)?;
     /// assert_eq!(y.to_vec1::<f32>()?, [36.0]); // 3 · (1 · 10 + 2 · 1)
     /// # Ok::<(), tealight::Error>(())

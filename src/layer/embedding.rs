@@ -85,7 +85,7 @@ impl Embedding {
         let mut padded = vec![0_u8; count];
         padded[index] = 1;
         let padded = Tensor::from_vec(padded, (count, 1), table.device())?;
-        self.weight.set(table.masked_fill(&padded, 0.0)?.into_array())?;
+        self.weight.set(&table.masked_fill(&padded, 0.0)?)?;
         Ok(Embedding { padding: Some(index), ..self })
     }
 }

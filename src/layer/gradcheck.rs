@@ -66,7 +66,7 @@ pub fn gradcheck(layer: &(impl Layer + ?Sized), x: &Tensor, ctx: &ForwardContext
     let mut parameters: Vec<(String, Parameter)> = Vec::new();
     for (name, parameter) in layer.parameters() {
         // A tied weight is one input, and a frozen one is none.
-        if !parameter.is_frozen() && !parameters.iter().any(|(_, known)| known.same(&parameter)) {
+        if !parameter.is_frozen() && !parameters.iter().any(|(_, known)| known.ptr_eq(&parameter)) {
             parameters.push((name, parameter));
         }
     }

@@ -1,13 +1,13 @@
-//! Layers: what models are made of.
+//! Layers: the building blocks of models.
 //!
-//! A model is plain data, a struct of layers or a [`Sequential`]; [`parts`](Layer::parts) is the only list a layer
-//! writes, and from it come its parameters and their names.
+//! A model is a layer too: a struct of layers, or a [`Sequential`]. Parameters have PyTorch's names.
 
 mod attention;
 mod bilinear;
+mod boxed;
 mod conv;
+mod convert;
 mod dropout;
-mod dtype;
 mod embedding;
 mod fields;
 mod flatten;
@@ -35,7 +35,6 @@ pub use conv::{
     MaxPool2d, Upsample,
 };
 pub use dropout::{Dropout, Dropout2d};
-pub use dtype::to_dtype;
 pub use embedding::Embedding;
 pub use fields::{Field, Fields};
 pub use flatten::Flatten;
@@ -62,65 +61,49 @@ use candle_core::{DType, Device};
 
 use crate::activation::Activation;
 use crate::autograd::{Tensor, no_grad};
-use crate::error::Result;
-use pattern::fitting;
+use crate::error::{Error, Result};
+use pattern::matching;
 
-/// A function of a tensor with parameters that can be learned.
+/// A function of a tensor, with parameters that can be learned; PyTorch's `nn.Module`.
 ///
 /// ```
 /// use tealight::prelude::*;
-///
-/// struct Scale { factor: Parameter }
-/// impl Layer for Scale {
-///     fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> { x * &self.factor.get() }
-///     fn fields<'a>(&'a self, fields: &mut Fields<'a>) { fields.parameter("factor", &self.factor); }
+/// struct Net { fc: Linear, scale: Parameter }
+/// impl Layer for Net {
+///     fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+///         ctx.call("fc", &self.fc, x)?.relu()? * &self.scale.get()
+///     }
+///     tealight::fields!(fc, scale);
 /// }
-///
-/// let layer = Scale { factor: Parameter::new(Tensor::new(3.0, &Device::Cpu)?) };
-/// assert_eq!(layer.predict(&Tensor::new(&[1.0, 2.0], &Device::Cpu)?)?.to_vec1::<f64>()?, [3.0, 6.0]);
-/// assert_eq!(layer.parameters()[0].0, "factor");
+/// # let scale = Parameter::new(Tensor::new(3.0, &Device::Cpu)?);
+/// # let net = Net { fc: Linear::new(3, 2, &mut Rng::seed(1))?, scale };
+/// # let names: Vec<String> = net.parameters().into_iter().map(|(name, _)| name).collect();
+/// # assert_eq!(names, ["fc.weight", "fc.bias", "scale"]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
+#[doc(alias = "Module")]
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no layer",
-    label = "a layer was expected here",
-    note = "a layer has `forward` and `fields` (see `fields!`); an activation is a layer, and a function becomes one by `Lambda`"
+    message = "`{Self}` is not a layer",
+    label = "expected a layer",
+    note = "a layer has `forward` and `fields` (see `fields!`); activations are layers, and `Lambda` makes a layer of a function"
 )]
 pub trait Layer: Send + Sync {
-    /// The output for `x`.
-    ///
-    /// # Errors
-    /// Inputs that the layer was not made for.
+    /// The output for `x`. To run a model after training, use [`predict`](Layer::predict).
     ///
     /// ```
     /// use tealight::prelude::*;
-    /// let x = Tensor::ones(2, DType::F32, &Device::Cpu)?;
-    /// // What a layer does can depend on the pass.
-    /// let y = Dropout::new(1.0)?.forward(&x, &mut ForwardContext::train(Rng::seed(1)))?;
+    /// let (layer, x) = (Dropout::new(1.0)?, Tensor::ones(2, DType::F32, &Device::Cpu)?);
+    /// let y = layer.forward(&x, &mut ForwardContext::train(Rng::seed(1)))?;
     /// assert_eq!(y.to_vec1::<f32>()?, [0.0, 0.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
     fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor>;
 
-    /// Names the layer's parameters and inner layers, in order. [`fields!`](crate::parts) writes it.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// struct Block { fc: Linear }
-    /// impl Layer for Block {
-    ///     fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> { ctx.call("fc", &self.fc, x)?.relu() }
-    ///     fn fields<'a>(&'a self, fields: &mut Fields<'a>) { fields.layer("fc", &self.fc); }
-    /// }
-    /// let block = Block { fc: Linear::new(3, 2, &mut Rng::seed(1))? };
-    /// assert_eq!(block.parameters()[1].0, "fc.bias");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Lists the layer's parameters, buffers and inner layers with their names. [`fields!`](crate::fields) writes this
+    /// method.
     fn fields<'a>(&'a self, fields: &mut Fields<'a>);
 
-    /// The output for `x` as when the model is used: an evaluating [`ForwardContext`], and no history.
-    ///
-    /// # Errors
-    /// Those of `forward`.
+    /// The output for `x` in evaluation mode, without recording a graph: PyTorch's `model.eval()` and `no_grad()`.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -133,7 +116,7 @@ pub trait Layer: Send + Sync {
         no_grad(|| self.forward(x, &mut ForwardContext::eval()))
     }
 
-    /// Every parameter and buffer with its full name, such as `0.weight`, in the order of [`parts`](Layer::parts). The
+    /// Every parameter and buffer with its full name, such as `0.weight`, in the order of [`fields`](Layer::fields). The
     /// handles are shared: setting one changes the model.
     ///
     /// ```
@@ -149,37 +132,28 @@ pub trait Layer: Send + Sync {
         fields.into_entries()
     }
 
-    /// Every parameter with its full name; buffers are left out.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let names: Vec<String> = BatchNorm1d::new(3)?.parameters().into_iter().map(|(name, _)| name).collect();
-    /// assert_eq!(names, ["weight", "bias"]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Every parameter with its full name, without the buffers.
     #[doc(alias = "named_parameters")]
     #[doc(alias = "trainable_weights")]
     fn parameters(&self) -> Vec<(String, Parameter)> {
-        let parameter = |(name, held)| match held {
+        let parameter = |(name, entry)| match entry {
             StateEntry::Parameter(parameter) => Some((name, parameter)),
             StateEntry::Buffer(_) => None,
         };
         self.state().into_iter().filter_map(parameter).collect()
     }
 
-    /// Freezes the parameters whose full names fit `pattern`, in which `*` stands for any text: they have no gradients
-    /// any more, and optimizers pass them over. Returns how many there are.
+    /// Freezes the parameters whose full names match `pattern`, in which `*` stands for any text: they get no gradients,
+    /// and optimizers skip them. Returns how many there are.
     ///
     /// # Errors
-    /// A pattern that no name fits.
+    /// Errors if no name matches.
     ///
     /// ```
     /// use tealight::prelude::*;
     /// let rng = &mut Rng::seed(1);
     /// let model = Sequential::new().push(Linear::new(3, 4, rng)?).push(Tanh).push(Linear::new(4, 2, rng)?);
     /// assert_eq!(model.freeze("0.*")?, 2);
-    /// let y = model.forward(&Tensor::ones((1, 3), DType::F32, &Device::Cpu)?, &mut ForwardContext::eval())?;
-    /// assert_eq!(y.sum_all()?.backward()?.len(), 2);
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "requires_grad_")]
@@ -187,54 +161,93 @@ pub trait Layer: Send + Sync {
         set_frozen("freeze", self.parameters(), pattern, true)
     }
 
-    /// Lets the parameters whose names fit `pattern` learn again: see [`freeze`](Layer::freeze).
+    /// Unfreezes the parameters whose full names match `pattern`; see [`freeze`](Layer::freeze).
     ///
     /// # Errors
-    /// A pattern that no name fits.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let layer = Linear::new(3, 2, &mut Rng::seed(1))?;
-    /// layer.freeze("*")?;
-    /// assert_eq!(layer.unfreeze("bias")?, 1);
-    /// assert_eq!(layer.parameters().iter().filter(|(_, parameter)| parameter.is_frozen()).count(), 1);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if no name matches.
     fn unfreeze(&self, pattern: &str) -> Result<usize> {
         set_frozen("unfreeze", self.parameters(), pattern, false)
     }
 
-    /// The table of the layers, their output shapes and parameters, for an input of this shape.
+    /// Changes all float parameters and buffers to another float dtype; integer buffers keep theirs.
     ///
-    /// The layers inside a layer have rows if they are run by [`ForwardContext::call`], as those of a [`Sequential`] are.
+    /// Call it before making an optimizer: the model has new parameters, and an optimizer refuses gradients of parameters
+    /// that it was not made with.
     ///
     /// # Errors
-    /// Those of `forward` for a tensor of zeros of this shape.
+    /// Errors if `dtype` is not a float dtype, or if the device does not support it. Nothing is changed then.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let model = Linear::new(3, 2, &mut Rng::seed(1))?;
+    /// model.to_dtype(DType::F64)?;
+    /// assert_eq!(model.predict(&Tensor::ones((1, 3), DType::F64, &Device::Cpu)?)?.dtype(), DType::F64);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "to")]
+    #[doc(alias = "double")]
+    #[doc(alias = "half")]
+    fn to_dtype(&self, dtype: DType) -> Result<()> {
+        if !dtype.is_float() {
+            return Err(Error::dtype("to_dtype", "a float dtype", &[dtype]));
+        }
+        convert::replace_state(self, |value| {
+            let changes = value.dtype().is_float() && value.dtype() != dtype;
+            changes.then(|| value.to_dtype(dtype)).transpose()
+        })
+    }
+
+    /// Moves all parameters and buffers to a device. Call it before making an optimizer, as [`to_dtype`](Layer::to_dtype).
+    ///
+    /// # Errors
+    /// Errors if the device does not support a dtype, or has too little memory. Nothing is changed then.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let device = Device::cuda_if_available(0)?;
+    /// let model = Linear::new(3, 2, &mut Rng::seed(1))?;
+    /// model.to_device(&device)?;
+    /// assert!(model.weight.get().device().same_device(&device));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "to")]
+    #[doc(alias = "cuda")]
+    fn to_device(&self, device: &Device) -> Result<()> {
+        convert::replace_state(self, |value| {
+            let moves = !value.device().same_device(device);
+            Ok(moves.then(|| value.array().to_device(device).map(Tensor::from)).transpose()?)
+        })
+    }
+
+    /// The table of the model's layers, with their output shapes and parameters, for a batch of zeros of this shape.
+    ///
+    /// Layers inside a layer have a row of their own if they are run by [`ForwardContext::call`], as those of a
+    /// [`Sequential`] are.
     ///
     /// ```
     /// use tealight::prelude::*;
     /// let model = Sequential::new().push(Linear::new(3, 4, &mut Rng::seed(1))?).push(Tanh);
     /// let summary = model.summary(&[10, 3])?;
-    /// assert_eq!(summary.parameters(), 16);
+    /// assert_eq!(summary.num_parameters(), 16);
     /// println!("{summary}");
     /// # Ok::<(), tealight::Error>(())
     /// ```
     fn summary(&self, input_shape: &[usize]) -> Result<Summary> {
-        let dtype = self.parameters().first().map_or(DType::F32, |(_, parameter)| parameter.get().dtype());
-        let x = Tensor::zeros(input_shape, dtype, &Device::Cpu)?;
-        Ok(no_grad(|| ForwardContext::eval().summarised(self, &x))?.1)
+        let x = match self.parameters().first() {
+            Some((_, parameter)) => {
+                let parameter = parameter.get();
+                Tensor::zeros(input_shape, parameter.dtype(), parameter.device())?
+            }
+            None => Tensor::zeros(input_shape, DType::F32, &Device::Cpu)?,
+        };
+        Ok(no_grad(|| ForwardContext::eval().summarize(self, &x))?.1)
     }
 
-    /// The name of the layer's type, without its path: what a summary calls it.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// assert_eq!((Relu.kind(), Linear::new(3, 2, &mut Rng::seed(1))?.kind()), ("Relu", "Linear"));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The name of the layer's type without its path, such as `Linear`: its name in a summary.
     fn kind(&self) -> &'static str {
-        let name = std::any::type_name::<Self>().split('<').next().unwrap_or_default();
-        name.rsplit("::").next().unwrap_or_default()
+        let name = std::any::type_name::<Self>();
+        let name = name.split_once('<').map_or(name, |(name, _)| name);
+        name.rsplit_once("::").map_or(name, |(_, name)| name)
     }
 }
 
@@ -244,11 +257,11 @@ fn set_frozen(
     pattern: &str,
     frozen: bool,
 ) -> Result<usize> {
-    let fitting = fitting(op, parameters.iter().map(|(name, _)| name.as_str()), pattern)?;
-    for &i in &fitting {
+    let matching = matching(op, parameters.iter().map(|(name, _)| name.as_str()), pattern)?;
+    for &i in &matching {
         parameters[i].1.set_frozen(frozen);
     }
-    Ok(fitting.len())
+    Ok(matching.len())
 }
 
 impl<A: Activation> Layer for A {
@@ -264,7 +277,7 @@ mod tests {
     use crate::prelude::*;
 
     #[test]
-    fn what_is_frozen_stays() -> Result<()> {
+    fn frozen_parameters_do_not_change() -> Result<()> {
         let model = Sequential::new().push(Linear::new(2, 1, &mut Rng::seed(1))?);
         let mut optimizer = Sgd::new(model.parameters(), 0.1)?;
         let x = Tensor::ones((1, 2), DType::F32, &Device::Cpu)?;

@@ -1,21 +1,21 @@
-//! [`Parameter`] and [`Buffer`]: shared handles on what a layer holds.
+//! [`Parameter`] and [`Buffer`]: the tensors of a layer, as shared handles.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::autograd::{Array, Tensor};
+use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
-/// A shared handle on one learnable tensor: clones are the same parameter, which is how weights are tied.
+/// A learnable tensor. Clones are handles on the same parameter: this is how weights are tied.
 ///
-/// Setting it makes a new leaf. A history that was recorded before still refers to the old one, and a backward pass that
-/// arrives there is an error: a parameter changed between forward and backward never gives a wrong number.
+/// [`set`](Parameter::set) makes a new leaf. A graph that was recorded before still refers to the old one, and
+/// differentiating it is an error: a parameter changed between forward and backward never gives a wrong gradient.
 ///
 /// ```
 /// use tealight::prelude::*;
 /// let weight = Parameter::new(Tensor::zeros(3, DType::F32, &Device::Cpu)?);
 /// let tied = weight.clone();
-/// weight.set(Tensor::ones(3, DType::F32, &Device::Cpu)?.into_array())?;
+/// weight.set(&Tensor::ones(3, DType::F32, &Device::Cpu)?)?;
 /// assert_eq!(tied.get().to_vec1::<f32>()?, [1.0; 3]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
@@ -29,20 +29,13 @@ struct Inner {
 }
 
 impl Parameter {
-    /// A parameter that starts as `value`.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let parameter = Parameter::new(Tensor::new(2.0, &Device::Cpu)?);
-    /// assert!(parameter.get().requires_grad());
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// A parameter with this initial value.
     pub fn new(value: Tensor) -> Self {
         let leaf = RwLock::new(Tensor::parameter(value.into_array()));
         Parameter(Arc::new(Inner { leaf, frozen: AtomicBool::new(false) }))
     }
 
-    /// The leaf: what a layer computes with, and what a gradient is looked up by. A frozen one has no gradient.
+    /// The tensor to compute with, a leaf of the graph; its gradient is found by it. A frozen one requires no gradient.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -51,30 +44,23 @@ impl Parameter {
     /// assert_eq!(gradients.get(&parameter.get()).unwrap().to_scalar::<f64>()?, 6.0);
     /// # Ok::<(), tealight::Error>(())
     /// ```
+    #[doc(alias = "data")]
     pub fn get(&self) -> Tensor {
-        let leaf = self.0.leaf.read().unwrap_or_else(PoisonError::into_inner);
-        if self.is_frozen() { leaf.detach() } else { leaf.clone() }
+        let leaf = self.leaf();
+        if self.is_frozen() { leaf.detach() } else { leaf }
     }
 
-    /// Replaces the numbers.
+    /// Replaces the value; the history of `value` is dropped.
     ///
     /// # Errors
-    /// Another shape or dtype.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let parameter = Parameter::new(Tensor::new(&[1.0, 2.0, 3.0], &Device::Cpu)?);
-    /// let error = parameter.set(Tensor::new(&[1.0, 2.0], &Device::Cpu)?.into_array()).unwrap_err();
-    /// assert_eq!(error.to_string(), "Parameter::set: expected a value of the shape [3], got [2]");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if `value` has another shape or dtype.
     #[doc(alias = "copy_")]
-    pub fn set(&self, value: Array) -> Result<()> {
+    pub fn set(&self, value: &Tensor) -> Result<()> {
         let mut leaf = self.0.leaf.write().unwrap_or_else(PoisonError::into_inner);
-        same_kind("Parameter::set", &leaf, &value)?;
-        // A backward pass through what was computed from the old value would give the gradient of no value that is.
+        check_replacement("Parameter::set", &leaf, value)?;
+        // A backward pass through what was computed from the old value would give the gradient of no present value.
         leaf.mark_stale();
-        *leaf = Tensor::parameter(value);
+        *leaf = Tensor::parameter(value.array().clone());
         Ok(())
     }
 
@@ -83,7 +69,7 @@ impl Parameter {
         self.0.leaf.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Puts this very tensor in the place of the value, and returns what was there.
+    /// Makes this tensor the leaf, and returns the old one.
     pub(super) fn replace(&self, tensor: Tensor) -> Tensor {
         std::mem::replace(&mut *self.0.leaf.write().unwrap_or_else(PoisonError::into_inner), tensor)
     }
@@ -93,48 +79,30 @@ impl Parameter {
     /// ```
     /// use tealight::prelude::*;
     /// let parameter = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
-    /// assert!(parameter.same(&parameter.clone()));
-    /// assert!(!parameter.same(&Parameter::new(parameter.get()))); // equal, but not the same
+    /// assert!(parameter.ptr_eq(&parameter.clone()));
+    /// assert!(!parameter.ptr_eq(&Parameter::new(parameter.get()))); // an equal value, but another parameter
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn same(&self, other: &Parameter) -> bool {
+    pub fn ptr_eq(&self, other: &Parameter) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Whether it is left as it is: it has no gradient then, and optimizers pass it over.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let layer = Linear::new(3, 2, &mut Rng::seed(1))?;
-    /// layer.freeze("weight")?;
-    /// assert!(layer.weight.is_frozen());
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Whether it is frozen: it gets no gradient, and optimizers skip it.
     pub fn is_frozen(&self) -> bool {
         self.0.frozen.load(Ordering::Relaxed)
     }
 
-    /// Freezes it, or lets it learn again.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let parameter = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
-    /// parameter.set_frozen(true);
-    /// assert!(!parameter.get().requires_grad());
-    /// parameter.set_frozen(false);
-    /// assert!(parameter.get().requires_grad());
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Freezes or unfreezes it; see [`Layer::freeze`](super::Layer::freeze).
+    #[doc(alias = "requires_grad_")]
     pub fn set_frozen(&self, frozen: bool) {
         self.0.frozen.store(frozen, Ordering::Relaxed);
     }
 }
 
-/// A shared handle on a tensor that belongs to a model but is not learned, such as running statistics. It is saved with
-/// the parameters.
+/// A tensor of a model that is not learned, such as running statistics. It is saved with the parameters. Clones are handles
+/// on the same buffer.
 ///
 /// ```
-/// use tealight::layer::Buffer;
 /// use tealight::prelude::*;
 /// let mean = Buffer::new(Tensor::zeros(3, DType::F32, &Device::Cpu)?);
 /// mean.set(&Tensor::ones(3, DType::F32, &Device::Cpu)?)?;
@@ -146,98 +114,58 @@ impl Parameter {
 pub struct Buffer(Arc<RwLock<Tensor>>);
 
 impl Buffer {
-    /// A buffer that starts as `value`.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let leaf = Parameter::new(Tensor::new(2.0, &Device::Cpu)?).get();
-    /// assert!(!Buffer::new(leaf).get().requires_grad()); // the number alone
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// A buffer with this initial value.
     pub fn new(value: Tensor) -> Self {
         Buffer(Arc::new(RwLock::new(value.detach())))
     }
 
     /// The value, a constant.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let seen = Buffer::new(Tensor::new(&[1_i64, 2], &Device::Cpu)?);
-    /// assert_eq!(seen.get().to_vec1::<i64>()?, [1, 2]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn get(&self) -> Tensor {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Replaces the value. A history of `value` is let go.
+    /// Replaces the value; the history of `value` is dropped.
     ///
     /// # Errors
-    /// Another shape or dtype.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let seen = Buffer::new(Tensor::new(1_i64, &Device::Cpu)?);
-    /// seen.set(&Tensor::new(2_i64, &Device::Cpu)?)?;
-    /// assert_eq!(seen.get().to_scalar::<i64>()?, 2);
-    /// let error = seen.set(&Tensor::new(2.5, &Device::Cpu)?).unwrap_err();
-    /// assert_eq!(error.to_string(), "Buffer::set: expected a value of dtype i64, got f64");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if `value` has another shape or dtype.
     pub fn set(&self, value: &Tensor) -> Result<()> {
-        let mut own = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        same_kind("Buffer::set", &own, value.array())?;
-        *own = value.detach();
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        check_replacement("Buffer::set", &current, value)?;
+        *current = value.detach();
         Ok(())
     }
 
-    /// Puts this very tensor in the place of the value.
+    /// Replaces the value by one of any shape and dtype.
     pub(super) fn replace(&self, tensor: Tensor) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = tensor;
     }
 }
 
-fn same_kind(op: &'static str, own: &Tensor, value: &Array) -> Result<()> {
-    if value.dims() != own.dims() {
-        return Err(Error::shape(op, format!("a value of the shape {:?}", own.dims()), &[value.dims()]));
+fn check_replacement(op: &'static str, current: &Tensor, value: &Tensor) -> Result<()> {
+    if value.dims() != current.dims() {
+        return Err(Error::shape(op, format!("a value of the shape {:?}", current.dims()), &[value.dims()]));
     }
-    if value.dtype() != own.dtype() {
-        let expected = format!("a value of dtype {}", own.dtype().as_str());
+    if value.dtype() != current.dtype() {
+        let expected = format!("a value of dtype {}", current.dtype().as_str());
         return Err(Error::dtype(op, expected, &[value.dtype()]));
     }
     Ok(())
 }
 
-/// What a layer holds under a name: see [`Layer::state`](super::Layer::state).
-///
-/// ```
-/// use tealight::layer::StateEntry;
-/// use tealight::prelude::*;
-/// let state = BatchNorm1d::new(3)?.state();
-/// let learned = state.iter().filter(|(_, held)| matches!(held, StateEntry::Parameter(_))).count();
-/// assert_eq!((learned, state.len()), (2, 5));
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// A parameter or a buffer, as [`Layer::state`](super::Layer::state) lists them.
 #[derive(Clone, Debug)]
 pub enum StateEntry {
     /// A learnable tensor.
     Parameter(Parameter),
-    /// A tensor that is not learned.
+    /// A tensor that is saved, but not learned.
     Buffer(Buffer),
 }
 
 impl StateEntry {
-    /// The value, without a history.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let (name, held) = &BatchNorm1d::new(2)?.state()[3];
-    /// assert_eq!((name.as_str(), held.get().to_vec1::<f32>()?), ("running_var", vec![1.0, 1.0]));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The value, detached from the graph.
     pub fn get(&self) -> Tensor {
         match self {
-            StateEntry::Parameter(parameter) => parameter.get().detach(),
+            StateEntry::Parameter(parameter) => parameter.leaf().detach(),
             StateEntry::Buffer(buffer) => buffer.get(),
         }
     }
@@ -245,7 +173,7 @@ impl StateEntry {
     /// Replaces the value.
     ///
     /// # Errors
-    /// Another shape or dtype.
+    /// Errors if `value` has another shape or dtype.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -256,8 +184,36 @@ impl StateEntry {
     /// ```
     pub fn set(&self, value: &Tensor) -> Result<()> {
         match self {
-            StateEntry::Parameter(parameter) => parameter.set(value.array().clone()),
+            StateEntry::Parameter(parameter) => parameter.set(value),
             StateEntry::Buffer(buffer) => buffer.set(value),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Buffer, Parameter};
+    use crate::prelude::*;
+
+    #[test]
+    fn set_refuses_another_shape_or_dtype() -> Result<()> {
+        let cpu = &Device::Cpu;
+        let parameter = Parameter::new(Tensor::new(&[1.0, 2.0, 3.0], cpu)?);
+        let error = parameter.set(&Tensor::new(&[1.0, 2.0], cpu)?).unwrap_err();
+        assert_eq!(error.to_string(), "Parameter::set: expected a value of the shape [3], got [2]");
+        let seen = Buffer::new(Tensor::new(1_i64, cpu)?);
+        let error = seen.set(&Tensor::new(2.5, cpu)?).unwrap_err();
+        assert_eq!(error.to_string(), "Buffer::set: expected a value of dtype i64, got f64");
+        Ok(())
+    }
+
+    #[test]
+    fn values_have_no_history() -> Result<()> {
+        let leaf = Parameter::new(Tensor::new(2.0, &Device::Cpu)?);
+        assert!(leaf.get().requires_grad());
+        assert!(!Buffer::new(leaf.get()).get().requires_grad());
+        leaf.set_frozen(true);
+        assert!(!leaf.get().requires_grad());
+        Ok(())
     }
 }

@@ -1,31 +1,31 @@
-//! Patterns of names, in which `*` stands for any text.
+//! Patterns of parameter names.
 
 use crate::error::{Error, Result};
 
-/// Which of the names fit `pattern`; that none does is an error.
-pub(crate) fn fitting<'a>(
+/// The indices of the names that match `pattern`; an error if there are none.
+pub(crate) fn matching<'a>(
     op: &'static str,
     names: impl Iterator<Item = &'a str>,
     pattern: &str,
 ) -> Result<Vec<usize>> {
     let names: Vec<&str> = names.collect();
-    let fitting: Vec<usize> = (0..names.len()).filter(|&i| fits(names[i], pattern)).collect();
-    if fitting.is_empty() {
-        let expected = format!("a pattern that a parameter fits ({})", names.join(", "));
+    let matching: Vec<usize> = (0..names.len()).filter(|&i| fits(names[i], pattern)).collect();
+    if matching.is_empty() {
+        let expected = format!("a pattern that matches a parameter ({})", names.join(", "));
         return Err(Error::argument(op, expected, format!("{pattern:?}")));
     }
-    Ok(fitting)
+    Ok(matching)
 }
 
-/// Whether `name` is `pattern`, in which `*` stands for any text.
+/// Whether `name` matches `pattern`, in which `*` stands for any text.
 pub(crate) fn fits(name: &str, pattern: &str) -> bool {
     captures(name, pattern).is_some()
 }
 
-/// What each `*` of `pattern` stands for in `name`, the first ones as short as can be; none if it does not fit.
+/// What each `*` of `pattern` stands for in `name`, the first ones as short as possible; none if the name does not match.
 pub(crate) fn captures<'a>(name: &'a str, pattern: &str) -> Option<Vec<&'a str>> {
     let mut pieces = pattern.split('*');
-    let mut rest = name.strip_prefix(pieces.next().unwrap_or_default())?;
+    let mut rest = name.strip_prefix(pieces.next().expect("split gives one piece at least"))?;
     let Some(last) = pieces.next_back() else { return rest.is_empty().then(Vec::new) };
     let mut captured = Vec::new();
     for piece in pieces {
@@ -59,7 +59,7 @@ mod tests {
         let error = model.freeze("fc1.*").unwrap_err().to_string();
         assert_eq!(
             error,
-            "freeze: expected a pattern that a parameter fits (0.weight, 0.bias), got \"fc1.*\""
+            "freeze: expected a pattern that matches a parameter (0.weight, 0.bias), got \"fc1.*\""
         );
     }
 }

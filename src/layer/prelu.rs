@@ -59,7 +59,7 @@ impl PRelu {
     /// use tealight::layer::PRelu;
     /// use tealight::prelude::*;
     /// let layer = PRelu::new()?;
-    /// layer.weight.set(Tensor::new(&[0.5_f32], &Device::Cpu)?.into_array())?;
+    /// layer.weight.set(&Tensor::new(&[0.5_f32], &Device::Cpu)?)?;
     /// assert_eq!(layer.predict(&Tensor::new(&[-4_f32, 4.0], &Device::Cpu)?)?.to_vec1::<f32>()?, [-2.0, 4.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -76,7 +76,7 @@ impl PRelu {
     /// use tealight::layer::PRelu;
     /// use tealight::prelude::*;
     /// let layer = PRelu::per_channel(2)?;
-    /// layer.weight.set(Tensor::new(&[0.5_f32, 0.125], &Device::Cpu)?.into_array())?;
+    /// layer.weight.set(&Tensor::new(&[0.5_f32, 0.125], &Device::Cpu)?)?;
     /// assert_eq!(layer.predict(&Tensor::new(&[[-8_f32, -8.0]], &Device::Cpu)?)?.to_vec2::<f32>()?, [[-4.0, -1.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```

@@ -1,10 +1,4 @@
 //! Softmax, its logarithm and softmin as layers.
-//!
-//! # Formula
-//! exp(x) / Σ exp(x) along an axis; its logarithm; softmax of −x
-//!
-//! # Errors
-//! An axis that does not exist; a dtype that is no float.
 
 use super::{Fields, ForwardContext, Layer};
 use crate::autograd::Tensor;
@@ -13,41 +7,22 @@ use crate::error::Result;
 macro_rules! along_axis {
     ($($(#[$doc:meta])* $name:ident: |$x:ident, $axis:ident| $value:expr;)*) => {$(
         $(#[$doc])*
-        ///
-        /// # Shapes
-        /// Any; the shape stays.
-        ///
-        /// # Errors
-        /// An axis that the input does not have; a dtype that is no float.
         #[derive(Clone, Copy, Debug)]
         pub struct $name {
             axis: i64,
         }
 
-        /// Along the last axis.
-        #[allow(non_upper_case_globals)] // reads as a struct without fields, as Flatten and the activations do
-        pub const $name: $name = $name { axis: -1 };
-
         impl $name {
-            /// Along `axis`, counted from the end if it is negative.
-            ///
-            /// ```
-            #[doc = concat!("use tealight::layer::", stringify!($name), ";")]
-            /// use tealight::prelude::*;
-            /// let x = Tensor::new(&[[0.0, 1.0], [2.0, 4.0]], &Device::Cpu)?;
-            #[doc = concat!("let down = ", stringify!($name), "::along(0).predict(&x)?;")]
-            /// // The first axis is the last one of the transpose.
-            #[doc = concat!("assert_eq!(down.t()?, ", stringify!($name), ".predict(&x.t()?)?);")]
-            /// # Ok::<(), tealight::Error>(())
-            /// ```
-            pub fn along(axis: i64) -> Self {
+            /// A layer that works along `axis`, counted from the end if it is negative. Default: `-1`.
+            #[doc(alias = "dim")]
+            pub fn new(axis: i64) -> Self {
                 $name { axis }
             }
         }
 
         impl Default for $name {
             fn default() -> Self {
-                $name
+                $name::new(-1)
             }
         }
 
@@ -63,37 +38,20 @@ macro_rules! along_axis {
 }
 
 along_axis! {
-    /// Softmax along the last axis, or [`along`](Softmax::along) another. For training, give the scores to
+    /// exp(x) / Σ exp(x) along an axis: probabilities from scores. For training, give the scores to
     /// [`CrossEntropy`](struct@crate::loss::CrossEntropy) instead.
     ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::new(&[[0.0, 0.0], [0.0, 800.0]], &Device::Cpu)?;
-    /// assert_eq!(Softmax.predict(&x)?.to_vec2::<f64>()?, [[0.5, 0.5], [0.0, 1.0]]);
-    /// assert_eq!(Softmax::along(0).predict(&x)?.to_vec2::<f64>()?, [[0.5, 0.0], [0.5, 1.0]]);
+    /// assert_eq!(Softmax::default().predict(&x)?.to_vec2::<f64>()?, [[0.5, 0.5], [0.0, 1.0]]);
+    /// assert_eq!(Softmax::new(0).predict(&x)?.to_vec2::<f64>()?, [[0.5, 0.0], [0.5, 1.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
     Softmax: |x, axis| x.softmax(axis);
-    /// The logarithm of the softmax along the last axis, or [`along`](LogSoftmax::along) another: what
-    /// [`Nll`](struct@crate::loss::Nll) takes.
-    ///
-    /// ```
-    /// use tealight::layer::LogSoftmax;
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[0.0, 1e4], &Device::Cpu)?;
-    /// assert_eq!(LogSoftmax.predict(&x)?.to_vec1::<f64>()?, [-1e4, 0.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// x − ln Σ exp(x) along an axis, the logarithm of the softmax: the input of [`Nll`](struct@crate::loss::Nll).
     LogSoftmax: |x, axis| x.log_softmax(axis);
-    /// The softmax of −x along the last axis, or [`along`](Softmin::along) another: the smallest gets the most.
-    ///
-    /// ```
-    /// use tealight::layer::Softmin;
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[0.0, 1e4], &Device::Cpu)?;
-    /// assert_eq!(Softmin.predict(&x)?.to_vec1::<f64>()?, [1.0, 0.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The softmax of −x along an axis: the smallest element gets the largest weight.
     Softmin: |x, axis| x.neg()?.softmax(axis);
 }
 
@@ -107,15 +65,23 @@ mod tests {
     fn gradients() -> Result<()> {
         let x = Tensor::randn(0.0, 1.0, (3, 4), &mut Rng::seed(1))?;
         let layers: [Box<dyn Layer>; 4] = [
-            Box::new(Softmax),
-            Box::new(Softmax::along(0)),
-            Box::new(LogSoftmax::along(-2)),
+            Box::new(Softmax::default()),
+            Box::new(Softmax::new(0)),
+            Box::new(LogSoftmax::new(-2)),
             Box::new(Softmin::default()),
         ];
         for layer in layers {
-            gradcheck(&*layer, &x, &ForwardContext::eval())?;
+            gradcheck(&layer, &x, &ForwardContext::eval())?;
         }
-        assert!(matches!(Softmin::along(2).predict(&x), Err(Error::Axis { .. })));
+        assert!(matches!(Softmin::new(2).predict(&x), Err(Error::Axis { .. })));
+        Ok(())
+    }
+
+    #[test]
+    fn extremes() -> Result<()> {
+        let x = Tensor::new(&[0.0, 1e4], &Device::Cpu)?;
+        assert_eq!(LogSoftmax::default().predict(&x)?.to_vec1::<f64>()?, [-1e4, 0.0]);
+        assert_eq!(Softmin::default().predict(&x)?.to_vec1::<f64>()?, [1.0, 0.0]);
         Ok(())
     }
 }

@@ -39,7 +39,7 @@ impl Recorder {
         self.depth -= 1;
         let mut own = 0;
         for (_, parameter) in parameters {
-            if !self.counted.iter().any(|known| known.same(&parameter)) {
+            if !self.counted.iter().any(|known| known.ptr_eq(&parameter)) {
                 own += parameter.get().elem_count();
                 self.counted.push(parameter);
             }
@@ -83,11 +83,10 @@ impl Summary {
     /// use tealight::prelude::*;
     /// let layer = Linear::new(3, 3, &mut Rng::seed(1))?;
     /// let model = Sequential::new().push(layer.clone()).push(layer); // the same weights twice
-    /// assert_eq!(model.summary(&[1, 3])?.parameters(), 3 * 3 + 3);
+    /// assert_eq!(model.summary(&[1, 3])?.num_parameters(), 3 * 3 + 3);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    #[doc(alias = "num_parameters")]
-    pub fn parameters(&self) -> usize {
+    pub fn num_parameters(&self) -> usize {
         self.rows.iter().map(|row| row.parameters).sum()
     }
 
@@ -97,11 +96,11 @@ impl Summary {
     /// use tealight::prelude::*;
     /// let layer = Linear::new(3, 2, &mut Rng::seed(1))?;
     /// layer.freeze("weight")?;
-    /// assert_eq!(layer.summary(&[1, 3])?.trainable(), 2);
+    /// assert_eq!(layer.summary(&[1, 3])?.num_trainable(), 2);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn trainable(&self) -> usize {
-        self.parameters() - self.frozen
+    pub fn num_trainable(&self) -> usize {
+        self.num_parameters() - self.frozen
     }
 }
 
@@ -146,7 +145,7 @@ impl fmt::Display for Summary {
             }
         }
         writeln!(f, "{line}")?;
-        let (all, learning) = (grouped(self.parameters()), grouped(self.trainable()));
+        let (all, learning) = (grouped(self.num_parameters()), grouped(self.num_trainable()));
         writeln!(f, "Parameters: {all} ({learning} trainable), {}", size(self.parameter_bytes))?;
         // A container's output is its last layer's.
         let nested = |i: usize| self.rows.get(i + 1).is_some_and(|next| next.depth > self.rows[i].depth);
@@ -168,7 +167,7 @@ mod tests {
         let model = Sequential::new().push(Flatten).push(inner).push(Linear::new(16, 1000, rng)?);
         assert_eq!(model.freeze("1.0.*")?, 2);
         let summary = model.summary(&[2, 8, 8])?;
-        assert_eq!((summary.parameters(), summary.trainable()), (18_312, 17_272));
+        assert_eq!((summary.num_parameters(), summary.num_trainable()), (18_312, 17_272));
         let expected = "\
 Layer               Output shape  Parameters
 ────────────────────────────────────────────

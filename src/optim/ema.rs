@@ -87,7 +87,7 @@ impl Ema {
     /// use tealight::prelude::*;
     /// let p = Parameter::new(Tensor::new(0.0, &Device::Cpu)?);
     /// let mut average = Ema::new(vec![("p".into(), p.clone())], 0.75)?;
-    /// p.set(Tensor::new(1.0, &Device::Cpu)?.into_array())?;
+    /// p.set(&Tensor::new(1.0, &Device::Cpu)?)?;
     /// average.update()?;
     /// assert_eq!(average.state()?["p"].to_scalar::<f64>()?, 0.25); // 0.75 · 0 + 0.25 · 1
     /// # Ok::<(), tealight::Error>(())
@@ -112,7 +112,7 @@ impl Ema {
     /// use tealight::prelude::*;
     /// let p = Parameter::new(Tensor::new(0.0, &Device::Cpu)?);
     /// let mut average = Ema::new(vec![("p".into(), p.clone())], 0.75)?;
-    /// p.set(Tensor::new(1.0, &Device::Cpu)?.into_array())?;
+    /// p.set(&Tensor::new(1.0, &Device::Cpu)?)?;
     /// average.apply()?;
     /// assert_eq!(p.get().to_scalar::<f64>()?, 0.0);
     /// let error = average.update().unwrap_err().to_string();
@@ -141,7 +141,7 @@ impl Ema {
     /// use tealight::prelude::*;
     /// let p = Parameter::new(Tensor::new(0.0, &Device::Cpu)?);
     /// let mut average = Ema::new(vec![("p".into(), p.clone())], 0.75)?;
-    /// p.set(Tensor::new(1.0, &Device::Cpu)?.into_array())?;
+    /// p.set(&Tensor::new(1.0, &Device::Cpu)?)?;
     /// average.apply()?;
     /// average.restore()?;
     /// assert_eq!(p.get().to_scalar::<f64>()?, 1.0);
@@ -163,7 +163,7 @@ impl Ema {
     /// use tealight::prelude::*;
     /// let p = Parameter::new(Tensor::new(0.0, &Device::Cpu)?);
     /// let mut average = Ema::new(vec![("p".into(), p.clone())], 0.75)?;
-    /// p.set(Tensor::new(1.0, &Device::Cpu)?.into_array())?;
+    /// p.set(&Tensor::new(1.0, &Device::Cpu)?)?;
     /// assert_eq!(average.evaluate(|| p.get().to_scalar::<f64>())?, 0.0);
     /// assert_eq!(p.get().to_scalar::<f64>()?, 1.0);
     /// # Ok::<(), tealight::Error>(())
@@ -214,7 +214,7 @@ impl Ema {
     /// use tealight::prelude::*;
     /// let p = Parameter::new(Tensor::new(0.0, &Device::Cpu)?);
     /// let saved = Ema::new(vec![("p".into(), p.clone())], 0.75)?.state()?;
-    /// p.set(Tensor::new(1.0, &Device::Cpu)?.into_array())?;
+    /// p.set(&Tensor::new(1.0, &Device::Cpu)?)?;
     /// let mut average = Ema::new(vec![("p".into(), p.clone())], 0.75)?; // it starts from 1 …
     /// average.load_state(&saved)?; // … and goes on from 0
     /// assert_eq!(average.state()?["p"].to_scalar::<f64>()?, 0.0);
@@ -233,7 +233,10 @@ impl Ema {
     }
 
     fn set(&self, values: Vec<Array>) -> Result<()> {
-        self.parameters.iter().zip(values).try_for_each(|((_, parameter), value)| parameter.set(value))
+        self.parameters
+            .iter()
+            .zip(values)
+            .try_for_each(|((_, parameter), value)| parameter.set(&Tensor::from(value)))
     }
 
     fn demand(&self, applied: bool, doing: &str) -> Result<()> {
@@ -261,7 +264,7 @@ mod tests {
         let parameter = Parameter::new(Tensor::new(&[1.0, -2.0], &Device::Cpu)?);
         let named = vec![("w".to_string(), parameter.clone()), ("tied".to_string(), parameter.clone())];
         let mut ema = Ema::new(named.clone(), 0.75)?;
-        parameter.set(Tensor::new(&[5.0, -2.0], &Device::Cpu)?.into_array())?;
+        parameter.set(&Tensor::new(&[5.0, -2.0], &Device::Cpu)?)?;
         ema.update()?;
         let averaged = ema.evaluate(|| {
             // A model that has the averages must not average them.
@@ -296,7 +299,7 @@ mod tests {
     fn sixteen_bits_do_not_stop_the_average() -> Result<()> {
         let parameter = Parameter::new(Tensor::zeros(1, DType::BF16, &Device::Cpu)?);
         let mut ema = Ema::new(vec![("w".to_string(), parameter.clone())], 0.999)?;
-        parameter.set(Tensor::ones(1, DType::BF16, &Device::Cpu)?.into_array())?;
+        parameter.set(&Tensor::ones(1, DType::BF16, &Device::Cpu)?)?;
         for _ in 0..1000 {
             ema.update()?;
         }

@@ -13,7 +13,7 @@ use crate::autograd::{Array, Gradients, Tensor};
 use crate::error::Result;
 use crate::kernel;
 use crate::layer::Parameter;
-use crate::layer::pattern::fitting;
+use crate::layer::pattern::matching;
 
 /// An optimizer that changes every number of every parameter by the formula of a [`UpdateRule`].
 ///
@@ -152,7 +152,7 @@ impl<R: UpdateRule<N>, const N: usize> FirstOrder<R, N> {
     /// ```
     #[doc(alias = "param_groups")]
     pub fn group(mut self, pattern: &str, settings: impl FnOnce(Self) -> Result<Self>) -> Result<Self> {
-        let fitting = fitting(R::NAME, self.entries.iter().map(|entry| entry.name.as_str()), pattern)?;
+        let fitting = matching(R::NAME, self.entries.iter().map(|entry| entry.name.as_str()), pattern)?;
         let none = FirstOrder { entries: Vec::new(), groups: Vec::new(), own: self.own.clone(), ..self };
         let made = settings(none)?;
         for i in fitting {
@@ -255,7 +255,7 @@ impl<R: UpdateRule<N>, const N: usize> FirstOrder<R, N> {
                 Numbers::F64(numbers) => moved(&rule, at, &value, &grad, numbers)?,
             };
             let value = if value.dtype() == leaf.dtype() { value } else { value.to_dtype(leaf.dtype())? };
-            self.entries[i].parameter.set(value.to_device(leaf.device())?)?;
+            self.entries[i].parameter.set(&Tensor::from(value.to_device(leaf.device())?))?;
         }
         Ok(())
     }

@@ -178,7 +178,7 @@ fn fraction(op: &'static str, what: &str, x: f64) -> Result<f64> {
 pub(crate) fn distinct(parameters: Vec<(String, Parameter)>) -> Vec<(String, Parameter)> {
     let mut all: Vec<(String, Parameter)> = Vec::with_capacity(parameters.len());
     for (name, parameter) in parameters {
-        if !all.iter().any(|(_, known)| known.same(&parameter)) {
+        if !all.iter().any(|(_, known)| known.ptr_eq(&parameter)) {
             all.push((name, parameter));
         }
     }

@@ -63,7 +63,7 @@ impl Trainer<'_> {
     ) -> Result<(f64, Gradients)> {
         let prediction = match summary.is_empty() {
             true => {
-                let (prediction, table) = ctx.summarised(self.model, inputs)?;
+                let (prediction, table) = ctx.summarize(self.model, inputs)?;
                 *summary = table.to_string();
                 prediction
             }

@@ -199,7 +199,7 @@ fn it_stops_early_and_restores_the_best() -> Result<()> {
             // A step backwards spoils everything.
             let weight = &run.model.parameters()[0].1;
             if run.epoch >= 3 {
-                weight.set((weight.get().detach() * -2.0)?.into_array())?;
+                weight.set(&(weight.get().detach() * -2.0)?)?;
             }
             Ok(())
         });

@@ -240,7 +240,7 @@ fn layers(seed: u64) -> Result<Vec<Named>> {
     // Some begin with ones and zeros, which would hide a mistake.
     for (_, parameter) in layers.iter().flat_map(|(_, layer, _)| layer.parameters()) {
         let start = parameter.get().detach();
-        parameter.set((&start + Tensor::randn(0.0_f32, 0.1, start.dims(), rng)?)?.into_array())?;
+        parameter.set(&(&start + Tensor::randn(0.0_f32, 0.1, start.dims(), rng)?)?)?;
     }
     Ok(layers)
 }

@@ -146,7 +146,7 @@ impl Case {
 
     /// The same in f64.
     fn wide(self) -> Result<Self> {
-        to_dtype(self.model.as_ref(), DType::F64)?;
+        self.model.to_dtype(DType::F64)?;
         Ok(Case { name: format!("{}_f64", self.name), dtype: DType::F64, ..self })
     }
 
@@ -298,7 +298,7 @@ fn layers(rng: &mut Rng) -> Result<Vec<Case>> {
         used(case("batch_norm1d", BatchNorm1d::new(5)?, &[3, 5]).wide()?)?,
         case("layer_norm", LayerNorm::new(6)?, &[2, 3, 6]).wide()?,
         case("layer_norm_plain", LayerNorm::new(6)?.without_affine(), &[2, 3, 6]),
-        case("batch_norm2d_of_the_batch", BatchNorm2d::new(4)?.without_running(), image),
+        case("batch_norm2d_of_the_batch", BatchNorm2d::new(4)?.without_running_stats(), image),
         case("layer_norm", LayerNorm::new(6)?, &[2, 3, 6]),
         case("layer_norm_two_axes", LayerNorm::new((3, 6))?, &[2, 3, 6]),
         case("rms_norm", RmsNorm::new(6)?, &[2, 3, 6]),
@@ -306,11 +306,11 @@ fn layers(rng: &mut Rng) -> Result<Vec<Case>> {
         case("instance_norm", InstanceNorm::new(4).affine()?, image),
         case("prelu", PRelu::new()?, &[2, 5]),
         case("prelu_channels", PRelu::per_channel(4)?, image),
-        case("glu", Glu::along(-1), &[2, 8]),
-        case("glu_channels", Glu::along(1), image),
-        case("softmax", Softmax::along(-1), &[2, 5]),
-        case("log_softmax", LogSoftmax::along(1), image),
-        case("softmin", Softmin::along(1), &[2, 5]),
+        case("glu", Glu::new(-1), &[2, 8]),
+        case("glu_channels", Glu::new(1), image),
+        case("softmax", Softmax::new(-1), &[2, 5]),
+        case("log_softmax", LogSoftmax::new(1), image),
+        case("softmin", Softmin::new(1), &[2, 5]),
         case("dropout", Sequential::new().push(Dropout::new(0.5)?).push(Linear::new(3, 2, rng)?), &[2, 3]),
         case("dropout_alone", Dropout::new(0.5)?, &[2, 3]),
         case("flatten", Flatten, image),
@@ -444,7 +444,7 @@ fn models(rng: &mut Rng) -> Result<Vec<Case>> {
         .push(AdaptiveAvgPool2d::new([1, 1]))
         .push(Flatten)
         .push(Linear::new(16, 10, rng)?)
-        .push(LogSoftmax::along(1));
+        .push(LogSoftmax::new(1));
     let reader = Reader {
         words: Embedding::new(50, 8, rng)?,
         lstm: Lstm::new(8, 12, RnnOptions::new(), rng)?,

@@ -353,7 +353,7 @@ impl Load {
 
 /// Whether both are the same parameter.
 fn same(a: &StateEntry, b: &StateEntry) -> bool {
-    matches!((a, b), (StateEntry::Parameter(a), StateEntry::Parameter(b)) if a.same(b))
+    matches!((a, b), (StateEntry::Parameter(a), StateEntry::Parameter(b)) if a.ptr_eq(b))
 }
 
 fn unfit<'a>(op: &str, pattern: &str, names: impl Iterator<Item = &'a String>) -> Misfit {

@@ -27,7 +27,7 @@ use merge::{Graph, merged};
 /// # Precision
 /// Within rounding of what the model computes itself. The engine has functions of its own, and may not have all in every
 /// type: onnxruntime 1.32 knows convolutions, mean pools, upsampling and erf (for [`Gelu`](crate::activation::Gelu)) in f32
-/// and not in f64 (see [`layer::to_dtype`](crate::layer::to_dtype)), and little in bf16. NaN may be treated otherwise, and
+/// and not in f64 (see [`Layer::to_dtype`]), and little in bf16. NaN may be treated otherwise, and
 /// [`normalize_rows`](Tensor::normalize_rows) and norms square numbers that may overflow.
 ///
 /// # Errors

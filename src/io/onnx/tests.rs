@@ -127,7 +127,7 @@ fn options() -> Result<()> {
     let turned = Lambda::new(|x| x.t()? * 2.0);
     let file = written(&OnnxExport::new(&[3, 1]).batch_axis(1), &turned)?;
     assert_eq!(file.ends, ["input: 1 [3, batch]", "output: 1 [batch, 3]"]);
-    crate::layer::to_dtype(&model, DType::F64)?;
+    model.to_dtype(DType::F64)?;
     assert_eq!(written(&OnnxExport::new(&[1, 4]), &model)?.ends[0], "input: 11 [batch, 4]");
     Ok(())
 }

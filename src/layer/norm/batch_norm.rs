@@ -58,7 +58,7 @@ pub struct BatchNorm<const D: usize> {
     /// b, (c); it starts as zeros.
     pub bias: Option<Parameter>,
     /// What evaluation goes by; without it, evaluation goes by the batch too.
-    pub running: Option<RunningStats>,
+    pub running_stats: Option<RunningStats>,
     channels: usize,
     momentum: Option<f64>,
     eps: f64,
@@ -91,10 +91,10 @@ pub type BatchNorm2d = BatchNorm<2>;
 /// use tealight::prelude::*;
 /// let layer = BatchNorm1d::new(1)?;
 /// layer.forward(&Tensor::new(&[[0_f32], [10.0]], &Device::Cpu)?, &mut ForwardContext::train(Rng::seed(1)))?;
-/// let running = layer.running.as_ref().unwrap();
+/// let running = layer.running_stats.as_ref().unwrap();
 /// // A tenth of the way from 0 to the batch's mean.
 /// assert_eq!(running.mean.get().to_vec1::<f32>()?, [0.5]);
-/// assert_eq!(running.batches.get().to_scalar::<i64>()?, 1);
+/// assert_eq!(running.num_batches_tracked.get().to_scalar::<i64>()?, 1);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -104,8 +104,7 @@ pub struct RunningStats {
     /// (c), with divisor n − 1; ones at first.
     pub var: Buffer,
     /// How many batches there were, an i64.
-    #[doc(alias = "num_batches_tracked")]
-    pub batches: Buffer,
+    pub num_batches_tracked: Buffer,
 }
 
 impl<const D: usize> BatchNorm<D> {
@@ -131,10 +130,10 @@ impl<const D: usize> BatchNorm<D> {
         let running = RunningStats {
             mean: Buffer::new(Tensor::zeros(channels, DType::F32, &Device::Cpu)?),
             var: Buffer::new(Tensor::ones(channels, DType::F32, &Device::Cpu)?),
-            batches: Buffer::new(Tensor::new(0_i64, &Device::Cpu)?),
+            num_batches_tracked: Buffer::new(Tensor::new(0_i64, &Device::Cpu)?),
         };
-        let (weight, bias, running) = (ones(channels)?, zeros(channels)?, Some(running));
-        Ok(BatchNorm { weight, bias, running, channels, momentum: Some(0.1), eps: 1e-5 })
+        let (weight, bias, running_stats) = (ones(channels)?, zeros(channels)?, Some(running));
+        Ok(BatchNorm { weight, bias, running_stats, channels, momentum: Some(0.1), eps: 1e-5 })
     }
 
     /// The same layer without w and b.
@@ -154,14 +153,14 @@ impl<const D: usize> BatchNorm<D> {
     ///
     /// ```
     /// use tealight::prelude::*;
-    /// let layer = BatchNorm1d::new(1)?.without_running();
+    /// let layer = BatchNorm1d::new(1)?.without_running_stats();
     /// let y = layer.predict(&Tensor::new(&[[1_f32], [3.0]], &Device::Cpu)?)?;
     /// assert_eq!(y.round()?.to_vec2::<f32>()?, [[-1.0], [1.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "track_running_stats")]
-    pub fn without_running(self) -> Self {
-        BatchNorm { running: None, ..self }
+    pub fn without_running_stats(self) -> Self {
+        BatchNorm { running_stats: None, ..self }
     }
 
     /// The same layer with this share of a batch in the running statistics; with `None` they are the mean of all batches.
@@ -176,7 +175,7 @@ impl<const D: usize> BatchNorm<D> {
     ///     layer.forward(&Tensor::new(&batch, &Device::Cpu)?, &mut ForwardContext::train(Rng::seed(1)))?;
     /// }
     /// // The mean of 1 and 7.
-    /// assert_eq!(layer.running.as_ref().unwrap().mean.get().to_vec1::<f32>()?, [4.0]);
+    /// assert_eq!(layer.running_stats.as_ref().unwrap().mean.get().to_vec1::<f32>()?, [4.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn momentum(self, momentum: impl Into<Option<f64>>) -> Result<Self> {
@@ -227,20 +226,20 @@ impl<const D: usize> BatchNorm<D> {
     fn standardized(&self, x: &Tensor, ctx: &ForwardContext) -> Result<Tensor> {
         let (n, width) = self.sizes(x)?;
         let channels = per_channel(self.channels, x.rank());
-        let y = match &self.running {
-            Some(running) if !ctx.training() => {
+        let y = match &self.running_stats {
+            Some(running) if !ctx.is_training() => {
                 let scale = (running.var.get() + self.eps)?.powf(-0.5)?;
                 let shaped = |a: &Tensor| a.to_dtype(x.dtype())?.reshape(&channels[..]);
                 ((x - shaped(&running.mean.get())?)? * shaped(&scale)?)?
             }
             running => {
                 let count = n.saturating_mul(width);
-                if count == 1 || (count == 0 && ctx.training()) {
+                if count == 1 || (count == 0 && ctx.is_training()) {
                     let expected = "two values or more for each channel (one alone has no deviation)";
                     return Err(Error::shape(Self::NAME, expected, &[x.dims()]));
                 }
                 let (y, batch) = standardize(&x.reshape((n, self.channels, width))?, self.eps, true)?;
-                if let (Some(running), true) = (running, ctx.training()) {
+                if let (Some(running), true) = (running, ctx.is_training()) {
                     running.update(&batch.mean, &batch.variance, count, self.momentum)?;
                 }
                 y.reshape(x.dims())?
@@ -253,7 +252,7 @@ impl<const D: usize> BatchNorm<D> {
 impl RunningStats {
     /// Takes in the mean and the variance (with divisor `count`) of a batch.
     fn update(&self, mean: &Tensor, variance: &Tensor, count: usize, momentum: Option<f64>) -> Result<()> {
-        let batches = self.batches.get().to_scalar::<i64>()?.saturating_add(1);
+        let batches = self.num_batches_tracked.get().to_scalar::<i64>()?.saturating_add(1);
         let share = momentum.unwrap_or(1.0 / batches as f64);
         let unbiased = (variance * (count as f64 / (count as f64 - 1.0)))?;
         no_grad(|| {
@@ -261,18 +260,19 @@ impl RunningStats {
                 let old = own.get();
                 own.set(&(&old + (new.to_dtype(old.dtype())? - &old)? * share)?)?;
             }
-            self.batches.set(&Tensor::new(batches, &Device::Cpu)?)
+            self.num_batches_tracked.set(&Tensor::new(batches, &Device::Cpu)?)
         })
     }
 }
 
 impl<const D: usize> Layer for BatchNorm<D> {
     fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
-        let (Some(running), Some(weight), Some(bias)) = (&self.running, &self.weight, &self.bias) else {
+        let (Some(running), Some(weight), Some(bias)) = (&self.running_stats, &self.weight, &self.bias)
+        else {
             return self.standardized(x, ctx);
         };
         let rest = [running.mean.get(), running.var.get()];
-        if ctx.training() || rest.iter().chain([x]).any(|tensor| tensor.dtype() != DType::F32) {
+        if ctx.is_training() || rest.iter().chain([x]).any(|tensor| tensor.dtype() != DType::F32) {
             return self.standardized(x, ctx);
         }
         let operator = ("BatchNormalization", &[("epsilon", OnnxAttribute::Float(self.eps as f32))][..]);
@@ -281,9 +281,9 @@ impl<const D: usize> Layer for BatchNorm<D> {
 
     fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
         fields.field("weight", &self.weight).field("bias", &self.bias);
-        if let Some(RunningStats { mean, var, batches }) = &self.running {
+        if let Some(RunningStats { mean, var, num_batches_tracked }) = &self.running_stats {
             fields.buffer("running_mean", mean).buffer("running_var", var);
-            fields.buffer("num_batches_tracked", batches);
+            fields.buffer("num_batches_tracked", num_batches_tracked);
         }
     }
 }
@@ -302,7 +302,8 @@ mod tests {
     fn gradients() -> Result<()> {
         for dims in [&[5, 3][..], &[2, 3, 4]] {
             let x = Tensor::randn(0.5, 1.0, dims, &mut Rng::seed(1))?;
-            for layer in [BatchNorm1d::new(3)?, BatchNorm1d::new(3)?.without_affine().without_running()] {
+            for layer in [BatchNorm1d::new(3)?, BatchNorm1d::new(3)?.without_affine().without_running_stats()]
+            {
                 let model = Sequential::new().push(layer).push(Tanh);
                 gradcheck(&model, &x, &train())?;
                 gradcheck(&model, &x, &ForwardContext::eval())?;
@@ -321,17 +322,17 @@ mod tests {
         assert_eq!(names, ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]);
         layer.forward(&x, &mut train())?;
         layer.predict(&x)?;
-        let running = layer.running.clone().unwrap();
+        let running = layer.running_stats.clone().unwrap();
         assert_eq!(running.mean.get().to_vec1::<f32>()?, [1.0, -0.5]);
         assert_eq!(running.var.get().to_vec1::<f32>()?, [1.5, 9.5]);
-        assert_eq!(running.batches.get().to_scalar::<i64>()?, 1);
+        assert_eq!(running.num_batches_tracked.get().to_scalar::<i64>()?, 1);
         // The mean of all batches: of this one and of one shifted by 2.
         let layer = BatchNorm1d::new(2)?.momentum(None)?;
         layer.forward(&x, &mut train())?;
         layer.forward(&(&x + 2.0)?, &mut train())?;
-        assert_eq!(layer.running.clone().unwrap().mean.get().to_vec1::<f32>()?, [3.0, 0.0]);
+        assert_eq!(layer.running_stats.clone().unwrap().mean.get().to_vec1::<f32>()?, [3.0, 0.0]);
         // A model that is only run keeps no history in its buffers, and without them the batch decides.
-        let layer = layer.without_running();
+        let layer = layer.without_running_stats();
         assert_eq!(layer.state().len(), 2);
         let y = layer.predict(&x)?.to_vec2::<f32>()?;
         assert!((y[0][0] + 1.0).abs() < 1e-4 && (y[1][1] - 1.0).abs() < 1e-4, "{y:?}");
@@ -351,7 +352,7 @@ mod tests {
                        got [1, 16]";
         assert_eq!(error.to_string(), message);
         assert!(layer.forward(&zeros(&[0, 16, 2])?, &mut train()).is_err());
-        assert_eq!(layer.running.as_ref().unwrap().batches.get().to_scalar::<i64>()?, 0);
+        assert_eq!(layer.running_stats.as_ref().unwrap().num_batches_tracked.get().to_scalar::<i64>()?, 0);
         assert_eq!(layer.predict(&zeros(&[1, 16])?)?.dims(), [1, 16]);
         assert_eq!(layer.predict(&zeros(&[0, 16])?)?.dims(), [0, 16]);
         let half = zeros(&[4, 16])?.to_dtype(DType::F16)?;

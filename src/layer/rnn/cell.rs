@@ -25,7 +25,7 @@ use crate::error::Result;
 ///
 /// let layer = Recurrent::<Plain, 1>::new(1, 1, RnnOptions::new().without_bias(), &mut Rng::seed(1))?;
 /// for (_, weight) in layer.parameters() {
-///     weight.set(weight.get().ones_like()?.into_array())?;
+///     weight.set(&weight.get().ones_like()?)?;
 /// }
 /// // With weights of 1 it adds up.
 /// let y = layer.predict(&Tensor::new(&[[[1_f32], [2.0], [3.0]]], &Device::Cpu)?)?;

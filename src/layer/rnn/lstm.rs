@@ -47,17 +47,17 @@ impl Lstm {
     /// ```
     pub fn init_forget_bias(&self, steps: usize) -> Result<()> {
         if steps < 2 {
-            return Err(Error::argument("remember", "two steps or more", steps));
+            return Err(Error::argument("init_forget_bias", "two steps or more", steps));
         }
         for weights in &self.weights {
             let Some(bias) = &weights.bias_ih else {
-                return Err(Error::argument("remember", "a layer with biases", "one without"));
+                return Err(Error::argument("init_forget_bias", "a layer with biases", "one without"));
             };
             let value = bias.get();
             // The gates stand in PyTorch's order: input, forget, cell, output.
             let forget = self.hidden..2 * self.hidden;
             let open = value.narrow(0, self.hidden, self.hidden)?.full_like(((steps - 1) as f64).ln())?;
-            bias.set(value.assign(forget, &open)?.into_array())?;
+            bias.set(&value.assign(forget, &open)?)?;
         }
         Ok(())
     }

@@ -56,7 +56,7 @@ impl Rnn {
     /// use tealight::prelude::*;
     /// let layer = Rnn::new(1, 1, RnnOptions::new().without_bias(), &mut Rng::seed(1))?.relu();
     /// for (_, weight) in layer.parameters() {
-    ///     weight.set(weight.get().ones_like()?.into_array())?;
+    ///     weight.set(&weight.get().ones_like()?)?;
     /// }
     /// // tanh would stay below 1.
     /// let y = layer.predict(&Tensor::new(&[[[1_f32], [2.0]]], &Device::Cpu)?)?;

@@ -1,5 +1,5 @@
 use super::{Cell, Gru, Lstm, Recurrent, Rnn, RnnOptions, steps};
-use crate::layer::{gradcheck, to_dtype};
+use crate::layer::gradcheck;
 use crate::prelude::*;
 
 fn both() -> RnnOptions {
@@ -24,7 +24,7 @@ fn gradients() -> Result<()> {
 
 /// By the first state and what is run from it.
 fn state_gradients<C: Cell<S>, const S: usize>(layer: &Recurrent<C, S>) -> Result<()> {
-    to_dtype(layer, DType::F64)?;
+    layer.to_dtype(DType::F64)?;
     let x = Tensor::randn(0.0, 1.0, (2, 3, 2), &mut Rng::seed(1))?;
     let mut inputs = vec![x];
     for seed in 0..S {
@@ -146,12 +146,12 @@ fn forget_gates_open() -> Result<()> {
     Lstm::new(3, 0, both(), rng)?.init_forget_bias(2)?;
     assert_eq!(
         layer.init_forget_bias(1).unwrap_err().to_string(),
-        "remember: expected two steps or more, got 1"
+        "init_forget_bias: expected two steps or more, got 1"
     );
     let bare = Lstm::new(3, 4, RnnOptions::new().without_bias(), rng)?;
     assert_eq!(
         bare.init_forget_bias(5).unwrap_err().to_string(),
-        "remember: expected a layer with biases, got one without"
+        "init_forget_bias: expected a layer with biases, got one without"
     );
     Ok(())
 }

@@ -44,7 +44,7 @@ impl<'a> Flat<'a> {
             rest = others;
             let value = Tensor::from_vec(own.to_vec(), before.dims(), &Device::Cpu)?;
             let value = value.to_dtype(before.dtype())?.into_array();
-            parameter.set(value.to_device(before.device())?)?;
+            parameter.set(&Tensor::from(value.to_device(before.device())?))?;
         }
         Ok(())
     }

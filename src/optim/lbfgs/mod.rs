@@ -259,7 +259,7 @@ impl Lbfgs {
             }
             Err(error) => {
                 for ((_, parameter), value) in flat.parameters.iter().zip(&flat.before) {
-                    parameter.set(value.clone())?;
+                    parameter.set(&Tensor::from(value.clone()))?;
                 }
                 Err(error)
             }

@@ -1,4 +1,4 @@
-//! A layer that does not say what it is made of: nobody would find its parameters.
+//! A layer that does not list its fields: its parameters could not be found.
 use tealight::prelude::*;
 
 struct Scale {

@@ -1,4 +1,4 @@
-//! Something that is no layer, in a model.
+//! A loss in the place of a layer.
 use tealight::prelude::*;
 
 fn main() {
