@@ -96,7 +96,7 @@ fn tensors(out: &Path) -> Result<()> {
 /// A graph in Graphviz' language, and as a picture if Graphviz is there.
 fn graph(out: &Path, name: &str, tensor: &Tensor) -> Result<()> {
     let file = out.join(name).with_extension("dot");
-    let failed = |error: std::io::Error| Error::File { path: file.clone(), message: error.to_string() };
+    let failed = |error: std::io::Error| Error::io(&file, error);
     std::fs::write(&file, tensor.graph().dot()).map_err(failed)?;
     let svg = file.with_extension("svg");
     match Command::new("dot").arg("-Tsvg").arg(&file).arg("-o").arg(&svg).status() {

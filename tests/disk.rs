@@ -206,7 +206,7 @@ fn a_callback_that_refuses_costs_no_checkpoint() {
     let place = tempfile::tempdir().unwrap();
     let (trained, log) = (model(), place.path().join("log"));
     let full = |epoch: u64| match epoch {
-        3 => Err(Error::File { path: log.clone(), message: "full".into() }),
+        3 => Err(Error::file(&log, "full")),
         _ => Ok(()),
     };
     let mut told = 0;
@@ -215,7 +215,7 @@ fn a_callback_that_refuses_costs_no_checkpoint() {
         .callback(Checkpoints::new(place.path()).unwrap())
         .each_epoch(|run| {
             told = run.epoch;
-            full(run.epoch).map_err(|_| Error::Candle("not the first".into()))
+            full(run.epoch).map_err(|_| Error::argument("copy", "no error", "one"))
         });
     refused(training.fit(&examples(), None), &log, &["full"]);
     drop(training);

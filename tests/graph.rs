@@ -216,7 +216,7 @@ fn what_was_not_kept_is_an_error() -> Result<()> {
     }
     let y = Forgetful.apply([&parameter(&[1.0])])?.sum_all()?;
     let error = y.backward().unwrap_err().to_string();
-    assert_eq!(error, "forgetful: the backward rule asks for input 0, which forward did not keep");
+    assert_eq!(error, "forgetful: backward reads input 0, which forward did not save");
     Ok(())
 }
 

@@ -474,7 +474,7 @@ fn lbfgs_puts_everything_back() -> Result<()> {
                 call += 1;
                 match fault {
                     _ if call <= calls => problem.loss(),
-                    "error" => Err(Error::Candle("no luck".into())),
+                    "error" => Err(Error::no_gradient("closure", "no luck")),
                     "missing" => problem.layer.weight.get().sum_all(),
                     _ => problem.loss()? * f64::NAN,
                 }

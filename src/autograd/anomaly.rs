@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::array::numbers;
-use super::mode::{ANOMALY, Watch, watched};
-use super::node::{Grads, Node};
+use super::mode::{ANOMALY, ObserverGuard, is_observed_by, observed};
+use super::node::{InputGrads, Node};
 use super::{Array, Tensor};
 use crate::error::{Error, Result};
 
@@ -18,7 +18,7 @@ thread_local! {
 }
 
 fn is_on() -> bool {
-    watched() & ANOMALY != 0
+    is_observed_by(ANOMALY)
 }
 
 /// Forgets the places when the outermost anomaly mode ends, also when a panic unwinds.
@@ -49,7 +49,7 @@ impl Drop for Forget {
 #[doc(alias = "set_detect_anomaly")]
 pub fn detect_anomaly<R>(f: impl FnOnce() -> R) -> R {
     let _forget = Forget(!is_on());
-    let _watch = Watch::set(ANOMALY, true);
+    let _watch = ObserverGuard::set(ANOMALY, true);
     f()
 }
 
@@ -75,24 +75,24 @@ pub fn named_scope<R>(place: &str, f: impl FnOnce() -> Result<R>) -> Result<R> {
             PLACE.with_borrow_mut(Vec::pop);
         }
     }
-    let leave = (watched() != 0).then(|| {
+    let leave = observed().then(|| {
         PLACE.with_borrow_mut(|places| places.push(place.to_string()));
         Leave
     });
     let result = f();
     drop(leave);
-    result.map_err(|error| error.within(place))
+    result.map_err(|error| error.context(place))
 }
 
 /// The layer that is running just now, `encoder.fc1`, while anybody watches.
-pub(super) fn place() -> String {
+pub(super) fn current_scope() -> String {
     PLACE.with_borrow(|places| places.join("."))
 }
 
 /// Notes the layer that a new node is made in.
-pub(super) fn remember_place(id: u64) {
+pub(super) fn remember_scope(id: u64) {
     if is_on() {
-        let place = place();
+        let place = current_scope();
         if !place.is_empty() {
             PLACES.with_borrow_mut(|places| places.insert(id, place));
         }
@@ -179,12 +179,16 @@ pub(super) fn check_forward(op: &'static str, inputs: &[&Tensor], output: &Array
 
 /// Runs the backward rule of a node, and checks what it returns. The rule's own operations are not looked at: the node
 /// is what the user wrote.
-pub(super) fn check_backward(node: &Node, grad: &Tensor, f: impl FnOnce() -> Result<Grads>) -> Result<Grads> {
+pub(super) fn check_backward(
+    node: &Node,
+    grad: &Tensor,
+    f: impl FnOnce() -> Result<InputGrads>,
+) -> Result<InputGrads> {
     if !is_on() {
         return f();
     }
     let grads = {
-        let _watch = Watch::set(ANOMALY, false);
+        let _watch = ObserverGuard::set(ANOMALY, false);
         f()?
     };
     for found in grads.iter().flatten() {
@@ -197,7 +201,7 @@ pub(super) fn check_backward(node: &Node, grad: &Tensor, f: impl FnOnce() -> Res
         check(node.rule.name(), "backward", &inputs, &found.array).map_err(|error| {
             let place = PLACES.with_borrow(|places| places.get(&node.id).cloned());
             match place {
-                Some(place) => error.within(place),
+                Some(place) => error.context(place),
                 None => error,
             }
         })?;

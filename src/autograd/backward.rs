@@ -47,7 +47,7 @@ fn walk(
     let mut pending = BTreeMap::new();
     pending.insert(start.id, Pending { node: start, grad: seed, owned: false });
     while let Some((_, Pending { node, grad, .. })) = pending.pop_last() {
-        if node.outdated.load(Ordering::Relaxed) {
+        if node.stale.load(Ordering::Relaxed) {
             let reason = format!(
                 "a parameter of shape {:?} was changed after the forward pass that read it: run forward again",
                 node.dims
@@ -65,7 +65,7 @@ fn walk(
         for (i, grad) in grads.into_iter().enumerate() {
             let (Some(grad), true) = (grad, wanted(i)) else { continue };
             let Some(Some(input)) = node.edges.get(i) else { continue };
-            let grad = sum_to(&grad, &input.dims).map_err(|error| error.within(node.rule.name()))?;
+            let grad = sum_to(&grad, &input.dims).map_err(|error| error.context(node.rule.name()))?;
             match pending.get_mut(&input.id) {
                 Some(known) => known.add(grad)?,
                 None => {

@@ -1,107 +1,81 @@
-//! [`from_candle`]: any function of candle's as one operation.
+//! [`from_candle`]: any function on candle's tensors as one operation.
 
 use std::fmt;
 use std::sync::Arc;
 
 use candle_core::Var;
-use smallvec::SmallVec;
 
-use super::node::{BackwardRule, Call, Grads, needs_grad, record};
-use super::saved::SavedArrays;
-use super::{Array, Tensor, mode, trace};
+use super::op::VariadicOp;
+use super::saved::{SaveContext, Saved};
+use super::{Array, Tensor};
 use crate::error::{Error, Result};
 
-/// A function on candle's tensors that tensors with a history can pass through: see [`from_candle`].
-///
-/// ```
-/// use tealight::prelude::*;
-/// let cubes = autograd::from_candle("cubes", |[x]: [&Array; 1]| x.sqr()?.mul(x));
-/// assert_eq!(format!("{cubes:?}"), "FromCandle(cubes)");
-/// ```
-pub struct FromCandle<F> {
+/// A function on candle's tensors as an operation. Made by [`from_candle`].
+pub struct CandleOp<F> {
     name: &'static str,
     f: Arc<F>,
 }
 
-impl<F> Clone for FromCandle<F> {
+impl<F> Clone for CandleOp<F> {
     fn clone(&self) -> Self {
-        FromCandle { name: self.name, f: self.f.clone() }
+        CandleOp { name: self.name, f: self.f.clone() }
     }
 }
 
-impl<F> fmt::Debug for FromCandle<F> {
+impl<F> fmt::Debug for CandleOp<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FromCandle({})", self.name)
+        write!(f, "CandleOp({})", self.name)
     }
 }
 
-/// Makes any function of candle's into an operation. Its gradient comes from candle's backward pass over that piece
-/// alone, which runs the function again.
+/// Makes any function on candle's tensors an operation, for what exists only in candle.
 ///
-/// This is a way out for what exists for candle only; the gradient is as right as candle's is, and has no second
-/// derivative. Where candle gives no gradient at all (some of its fused functions end the history in silence), there is an
-/// error instead.
+/// Its gradient is candle's: the backward pass runs the function again and differentiates it with candle. It cannot be
+/// differentiated a second time. A function of which candle gives no gradient (some of its fused functions end the
+/// history silently) is an error in the backward pass.
 ///
 /// ```
-/// use tealight::prelude::*;
+/// # use tealight::prelude::*;
 /// let cubes = autograd::from_candle("cubes", |[x]: [&Array; 1]| x.sqr()?.mul(x)?.sum_all());
-/// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?.into_array());
+/// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?);
 /// let gradients = cubes.apply([&x])?.backward()?;
 /// assert_eq!(gradients.get(&x).unwrap().to_vec1::<f64>()?, [3.0, 12.0]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-pub fn from_candle<F, const N: usize>(name: &'static str, f: F) -> FromCandle<F>
+pub fn from_candle<F, const N: usize>(name: &'static str, f: F) -> CandleOp<F>
 where
     F: Fn([&Array; N]) -> candle_core::Result<Array> + Send + Sync + 'static,
 {
-    FromCandle { name, f: Arc::new(f) }
+    CandleOp { name, f: Arc::new(f) }
 }
 
-impl<F> FromCandle<F> {
+impl<F> CandleOp<F> {
     /// Runs the function, and records it if an input needs a gradient.
-    ///
-    /// # Gradient
-    /// Candle's. Differentiating that gradient again is an error.
     ///
     /// # Errors
     /// Those of the function.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let product = autograd::from_candle("product", |[a, b]: [&Array; 2]| a.mul(b));
-    /// let (a, b) = (Tensor::new(&[2.0, 3.0], &Device::Cpu)?, Tensor::new(&[5.0, 7.0], &Device::Cpu)?);
-    /// assert_eq!(product.apply([&a, &b])?.to_vec1::<f64>()?, [10.0, 21.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn apply<const N: usize>(&self, inputs: [&Tensor; N]) -> Result<Tensor>
     where
         F: Fn([&Array; N]) -> candle_core::Result<Array> + Send + Sync + 'static,
     {
-        let output =
-            (self.f)(inputs.map(Tensor::array)).map_err(|error| Error::from(error).within(self.name))?;
-        if mode::watched() != 0 {
-            trace::watch(self.name, &inputs, &output, &mut |onnx| Err(onnx.no_form(self.name)))?;
-        }
-        if !needs_grad(&inputs) {
-            return Ok(Tensor::constant(output));
-        }
-        let kept = inputs.iter().map(|x| Some(x.array().clone())).collect();
-        let saved_arrays = SavedArrays { inputs: kept, output: None, extra: SmallVec::new() };
-        // A history of candle's own would be kept alive for nobody.
-        Ok(record(&inputs, output.detach(), saved_arrays, || Piece::<F, N>(self.clone())))
+        CandleCall::<F, N>(self.clone()).apply(&inputs)
+    }
+
+    fn context(&self, error: candle_core::Error) -> Error {
+        Error::from(error).context(self.name)
     }
 }
 
-/// One call of the function, as a rule of a node.
-struct Piece<F, const N: usize>(FromCandle<F>);
+/// One call of the function, with its number of inputs.
+struct CandleCall<F, const N: usize>(CandleOp<F>);
 
-impl<F, const N: usize> fmt::Debug for Piece<F, N> {
+impl<F, const N: usize> fmt::Debug for CandleCall<F, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl<F, const N: usize> BackwardRule for Piece<F, N>
+impl<F, const N: usize> VariadicOp for CandleCall<F, N>
 where
     F: Fn([&Array; N]) -> candle_core::Result<Array> + Send + Sync + 'static,
 {
@@ -109,50 +83,59 @@ where
         self.0.name
     }
 
-    fn backward(&self, call: &Call, grad: &Tensor) -> Result<Grads> {
-        let FromCandle { name, f } = &self.0;
-        let place = |error: candle_core::Error| Error::from(error).within(*name);
-        let arrays: Vec<Array> = call.node.saved_arrays.inputs.iter().flatten().cloned().collect();
-        let (mut leaves, mut variables) = (arrays.clone(), Vec::new());
-        for (i, leaf) in leaves.iter_mut().enumerate().filter(|(i, _)| call.wants(*i)) {
-            let variable = Var::from_tensor(leaf).map_err(place)?;
-            *leaf = variable.as_tensor().clone();
-            variables.push((i, variable));
+    fn forward(&self, inputs: &[&Array], ctx: &mut SaveContext) -> Result<Array> {
+        (0..N).for_each(|i| ctx.save_input(i));
+        let output = (self.0.f)(std::array::from_fn(|i| inputs[i])).map_err(|error| self.0.context(error))?;
+        // candle's own history would keep its inputs alive.
+        Ok(output.detach())
+    }
+
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let CandleOp { name, f } = &self.0;
+        let inputs = (0..N).map(|i| saved.input(i)).collect::<Result<Vec<_>>>()?;
+        let mut arrays: Vec<Array> = inputs.iter().map(|x| x.array().clone()).collect();
+        let mut variables: Vec<Option<Var>> = vec![None; N];
+        for i in (0..N).filter(|&i| saved.needs_input_grad(i)) {
+            let variable = Var::from_tensor(&arrays[i]).map_err(|error| self.0.context(error))?;
+            arrays[i] = variable.as_tensor().clone();
+            variables[i] = Some(variable);
         }
-        let found = f(std::array::from_fn(|i| &leaves[i]))
+        let found = f(std::array::from_fn(|i| &arrays[i]))
             .and_then(|y| (y * grad.array())?.sum_all()?.backward())
-            .map_err(place)?;
-        let mut grads: Grads = arrays.iter().map(|_| None).collect();
-        let inputs: Vec<Tensor> = arrays
-            .iter()
-            .zip(&call.node.edges)
-            .map(|(x, edge)| call.with_history(x, edge.as_ref()))
-            .collect();
+            .map_err(|error| self.0.context(error))?;
         let all: Vec<&Tensor> = inputs.iter().chain([grad]).collect();
-        for (i, variable) in variables {
+        let gradient = |(i, variable): (usize, Option<Var>)| {
+            let Some(variable) = variable else { return Ok(None) };
             let reason = || {
                 format!(
                     "candle gives no gradient for input {i}: the function does not read it, or ends its history"
                 )
             };
             let found = found.get(&variable).ok_or_else(|| Error::no_gradient(name, reason()))?;
-            grads[i] = Some(record(&all, found.detach(), SavedArrays::default(), || Once(name)));
-        }
-        Ok(grads)
+            CandleGradient { name, gradient: found.detach() }.apply(&all).map(Some)
+        };
+        variables.into_iter().enumerate().map(gradient).collect()
     }
 }
 
-/// A gradient of candle's, which cannot be differentiated again.
+/// A gradient that candle computed from the inputs: it cannot be differentiated again.
 #[derive(Debug)]
-struct Once(&'static str);
+struct CandleGradient {
+    name: &'static str,
+    gradient: Array,
+}
 
-impl BackwardRule for Once {
+impl VariadicOp for CandleGradient {
     fn name(&self) -> &'static str {
-        self.0
+        self.name
     }
 
-    fn backward(&self, _: &Call, _: &Tensor) -> Result<Grads> {
-        Err(Error::no_gradient(self.0, "a gradient that candle computed cannot be differentiated again"))
+    fn forward(&self, _: &[&Array], _: &mut SaveContext) -> Result<Array> {
+        Ok(self.gradient.clone())
+    }
+
+    fn backward(&self, _: &Saved, _: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        Err(Error::no_gradient(self.name, "a gradient that candle computed cannot be differentiated again"))
     }
 }
 
@@ -179,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_candle_does_not_give_is_an_error() -> Result<()> {
+    fn a_missing_gradient_is_an_error() -> Result<()> {
         let x = parameter(&[1.0, 2.0]);
         let cut = autograd::from_candle("cut", |[x]: [&Array; 1]| x.detach().exp());
         let error = cut.apply([&x])?.sum_all()?.backward().unwrap_err();

@@ -24,10 +24,6 @@ impl fmt::Debug for Tensor {
         {
             write!(f, ", {numbers:?}")?;
         }
-        #[cfg(feature = "approx")]
-        if let Some(note) = super::approx::note(self) {
-            write!(f, ", {note}")?;
-        }
         write!(f, ")")
     }
 }

@@ -1,13 +1,4 @@
-//! A look at a gradient on its way.
-//!
-//! # Formula
-//! y = x
-//!
-//! # Gradient
-//! f(g)
-//!
-//! # Errors
-//! Those of f; a gradient of another shape or dtype.
+//! Hooks on gradients.
 
 use std::fmt;
 
@@ -50,18 +41,14 @@ impl<F: Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static> Op<1> for Hook<F>
 }
 
 impl Tensor {
-    /// This tensor, with `f` called for the gradient that comes back through what is returned. What `f` returns goes on
-    /// in its place: return the clone to only look.
+    /// This tensor, but `f` is called with the gradient of the result, and what it returns takes the gradient's place.
     ///
-    /// # Gradient
-    /// f(g). In a recorded pass what `f` does is recorded, and differentiated in its turn.
-    ///
-    /// # Errors
-    /// None here; the backward pass has those of `f`, and refuses a gradient of another shape or dtype.
+    /// Use the returned tensor: only gradients that flow through it reach `f`. In a recorded backward pass `f` is
+    /// recorded and differentiated too. The backward pass fails if `f` does, or returns another shape or dtype.
     ///
     /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::parameter(Tensor::new(&[1.0, 200.0], &Device::Cpu)?.into_array());
+    /// # use tealight::prelude::*;
+    /// let x = Tensor::parameter(Tensor::new(&[1.0, 200.0], &Device::Cpu)?);
     /// let clipped = x.register_hook(|g| g.clamp(-5.0, 5.0))?;
     /// let gradients = clipped.sqr()?.sum_all()?.backward()?;
     /// assert_eq!(gradients.get(&x).unwrap().to_vec1::<f64>()?, [2.0, 5.0]);

@@ -3,9 +3,8 @@
 use super::array::sum_axes;
 use super::broadcast::Accumulate;
 use super::grad::{each, grad, vjp};
-use super::node::{BackwardRule, Call, Grads, record};
-use super::op::Op;
-use super::saved::{SaveContext, Saved, SavedArrays};
+use super::op::{Op, VariadicOp};
+use super::saved::{SaveContext, Saved};
 use super::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
@@ -165,31 +164,36 @@ impl Op<2> for Scale {
     }
 }
 
-/// The rows one below the other, in the shape `y` followed by that of x.
+/// The gradients of the elements of y as one tensor, in the shape of y followed by that of x.
 fn stacked(rows: &[Tensor], y: &[usize], x: &Tensor) -> Result<Tensor> {
-    let dims = [y, x.dims()].concat();
+    let dims: Dims = y.iter().chain(x.dims()).copied().collect();
     if rows.is_empty() {
-        return Ok(Tensor::constant(Array::zeros(dims, x.dtype(), x.device())?));
+        return Ok(Tensor::constant(Array::zeros(&dims[..], x.dtype(), x.device())?));
     }
-    let arrays: Vec<Array> = rows.iter().map(|row| row.array.contiguous()).collect::<Result<_, _>>()?;
-    let array = Array::stack(&arrays, 0)?.reshape(&dims[..])?;
-    let rows: Vec<&Tensor> = rows.iter().collect();
-    Ok(record(&rows, array, SavedArrays::default(), || Rows(Dims::from_slice(x.dims()))))
+    StackRows { dims, row: Dims::from_slice(x.dims()) }.apply(&rows.iter().collect::<Vec<_>>())
 }
 
-/// Tensors of one shape as the rows of one.
+/// Tensors of the shape `row`, stacked along the first axes of the shape `dims`.
 #[derive(Debug)]
-struct Rows(Dims);
+struct StackRows {
+    dims: Dims,
+    row: Dims,
+}
 
-impl BackwardRule for Rows {
+impl VariadicOp for StackRows {
     fn name(&self) -> &'static str {
         "rows"
     }
 
-    fn backward(&self, call: &Call, grad: &Tensor) -> Result<Grads> {
-        let n = call.node.edges.len();
-        let row = |i| Row { i, n, dims: self.0.clone() }.apply([grad]);
-        (0..n).map(|i| call.wants(i).then(|| row(i)).transpose()).collect()
+    fn forward(&self, rows: &[&Array], _: &mut SaveContext) -> Result<Array> {
+        let rows = rows.iter().map(|row| row.contiguous()).collect::<Result<Vec<_>, _>>()?;
+        Ok(Array::stack(&rows, 0)?.reshape(&self.dims[..])?)
+    }
+
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let n = saved.input_count();
+        let row = |i| Row { i, n, dims: self.row.clone() }.apply([grad]);
+        (0..n).map(|i| saved.needs_input_grad(i).then(|| row(i)).transpose()).collect()
     }
 }
 

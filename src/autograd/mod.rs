@@ -4,9 +4,6 @@
 //! want. [`Tensor::backward`] walks the nodes from the newest to the oldest; [`grad`] does the same and records that
 //! walk, so that a gradient can be differentiated again.
 
-#[macro_use]
-mod example;
-
 mod anomaly;
 #[cfg(feature = "approx")]
 mod approx;
@@ -32,7 +29,7 @@ pub(crate) mod trace;
 use std::collections::BTreeMap;
 
 pub use anomaly::{detect_anomaly, named_scope};
-pub use candle::{FromCandle, from_candle};
+pub use candle::{CandleOp, from_candle};
 pub use grad::{grad, vjp};
 pub use gradcheck::{Check, GradCheck, gradcheck};
 pub use gradients::Gradients;
@@ -40,7 +37,7 @@ pub use graph::Graph;
 pub use jacobian::{hessian, hvp, jacobian, jvp};
 pub use mode::{is_recording, no_grad};
 pub use onnx::{Onnx, OnnxAttribute, OnnxValue};
-pub use op::Op;
+pub use op::{Op, VariadicOp};
 pub use saved::{SaveContext, Saved};
 pub use tensor::{Array, Tensor};
 
@@ -48,8 +45,7 @@ pub use crate::error::Mismatch;
 
 pub(crate) use array::Element;
 pub(crate) use broadcast::broadcast_to;
-pub(crate) use node::{BackwardRule, Call, Grads, record};
-pub(crate) use saved::SavedArrays;
+pub(crate) use node::Call;
 pub(crate) use trace::traced;
 
 /// Tensors under names. To `collect` them would be to sort them, with a sort compiled for each caller.

@@ -1,60 +1,61 @@
-//! Whether operations record their history, and who watches them, for each thread.
+//! Per thread: whether operations are recorded in the graph, and who observes them.
 
 use std::cell::Cell;
 
 thread_local! {
     static RECORDING: Cell<bool> = const { Cell::new(true) };
-    /// Who looks at every operation: nobody, most of the time, and to know that is one look.
-    static WATCHED: Cell<u8> = const { Cell::new(0) };
+    /// The observers of every operation. One byte, since each operation looks at it.
+    static OBSERVERS: Cell<u8> = const { Cell::new(0) };
 }
 
-/// The mark of [`detect_anomaly`](super::anomaly) mode.
+/// The bit of [`detect_anomaly`](super::detect_anomaly).
 pub(super) const ANOMALY: u8 = 1;
-/// The mark of a trace.
+/// The bit of an ONNX trace.
 pub(super) const TRACE: u8 = 2;
 
-/// The marks of those who watch.
-pub(super) fn watched() -> u8 {
-    WATCHED.get()
+pub(super) fn is_observed_by(observer: u8) -> bool {
+    OBSERVERS.get() & observer != 0
 }
 
-/// Puts the marks back as they were, also when a panic unwinds.
-pub(super) struct Watch(u8);
+pub(super) fn observed() -> bool {
+    OBSERVERS.get() != 0
+}
 
-impl Watch {
-    /// Sets or clears a mark until this is dropped.
-    pub(super) fn set(mark: u8, on: bool) -> Self {
-        let before = WATCHED.get();
-        WATCHED.set(if on { before | mark } else { before & !mark });
-        Watch(before)
+/// Restores the observers when dropped, also when a panic unwinds.
+pub(super) struct ObserverGuard(u8);
+
+impl ObserverGuard {
+    /// Adds or removes an observer until the guard is dropped.
+    pub(super) fn set(observer: u8, on: bool) -> Self {
+        let before = OBSERVERS.get();
+        OBSERVERS.set(if on { before | observer } else { before & !observer });
+        ObserverGuard(before)
     }
 }
 
-impl Drop for Watch {
+impl Drop for ObserverGuard {
     fn drop(&mut self) {
-        WATCHED.set(self.0);
-    }
-}
-
-/// Restores the mode, also when a panic unwinds.
-struct Restore(bool);
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        RECORDING.set(self.0);
+        OBSERVERS.set(self.0);
     }
 }
 
 pub(super) fn with_recording<R>(recording: bool, f: impl FnOnce() -> R) -> R {
+    /// Restores the mode, also when a panic unwinds.
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            RECORDING.set(self.0);
+        }
+    }
     let _restore = Restore(RECORDING.replace(recording));
     f()
 }
 
-/// Runs `f` without recording: its results have no history and cost no memory for one.
+/// Runs `f` without recording: its results have no history, and nothing is saved for a backward pass.
 ///
 /// ```
-/// use tealight::prelude::*;
-/// let w = Tensor::parameter(Tensor::new(2.0, &Device::Cpu)?.into_array());
+/// # use tealight::prelude::*;
+/// let w = Tensor::parameter(Tensor::new(2.0, &Device::Cpu)?);
 /// let y = no_grad(|| &w * 3.0)?;
 /// assert!(!y.requires_grad());
 /// # Ok::<(), tealight::Error>(())
@@ -65,13 +66,7 @@ pub fn no_grad<R>(f: impl FnOnce() -> R) -> R {
     with_recording(false, f)
 }
 
-/// Whether operations on this thread record their history just now.
-///
-/// ```
-/// use tealight::prelude::*;
-/// assert!(autograd::is_recording());
-/// assert!(!no_grad(autograd::is_recording));
-/// ```
+/// Whether operations on this thread are recorded: false inside [`no_grad`].
 #[doc(alias = "is_grad_enabled")]
 pub fn is_recording() -> bool {
     RECORDING.get()

@@ -8,29 +8,10 @@ use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
 /// A value of an ONNX graph: an input, a constant, or what a node computes.
-///
-/// ```
-#[doc = onnx!(begin)]
-/// let x: OnnxValue = onnx.input(0);
-/// let root = onnx.node("Sqrt", &[x], &[]);
-/// Ok(onnx.node("Reciprocal", &[root], &[])) // 1/√x
-#[doc = onnx!(end "value")]
-/// assert!(file.contains("Sqrt") && file.contains("Reciprocal"));
-/// # Ok::<(), tealight::Error>(())
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OnnxValue(pub(crate) usize);
 
 /// An attribute of a node.
-///
-/// ```
-#[doc = onnx!(begin)]
-/// let x = onnx.input(0);
-/// Ok(onnx.node("LeakyRelu", &[x], &[("alpha", OnnxAttribute::Float(0.1))]))
-#[doc = onnx!(end "attribute")]
-/// assert!(file.contains("LeakyRelu") && file.contains("alpha"));
-/// # Ok::<(), tealight::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)]
 pub enum OnnxAttribute {
@@ -89,15 +70,6 @@ pub struct Onnx<'a> {
 
 impl Onnx<'_> {
     /// Input `i` of the operation.
-    ///
-    /// ```
-    #[doc = onnx!(begin)]
-    /// let x = onnx.input(0);
-    /// Ok(onnx.node("Mul", &[x, x], &[])) // x², of an input (2, 3)
-    #[doc = onnx!(end "input")]
-    /// assert!(file.contains("Mul"));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn input(&mut self, i: usize) -> OnnxValue {
         match self.inputs.get(i) {
             Some(array) => self.trace.value(array),
@@ -108,77 +80,32 @@ impl Onnx<'_> {
         }
     }
 
+    /// The number of inputs of the operation.
+    pub fn input_count(&self) -> usize {
+        self.inputs.len()
+    }
+
     /// The shape of input `i`; its first axis may be the batch.
-    ///
-    /// ```
-    #[doc = onnx!(begin)]
-    /// let x = onnx.input(0);
-    /// assert_eq!(onnx.dims(0)[1..], [3]);
-    /// Ok(onnx.node("Identity", &[x], &[]))
-    #[doc = onnx!(end "dims")]
-    /// assert!(file.contains("Identity"));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn dims(&self, i: usize) -> &[usize] {
         self.inputs.get(i).map_or(&[], |array| array.dims())
     }
 
     /// The type of input `i`.
-    ///
-    /// ```
-    #[doc = onnx!(begin)]
-    /// let (x, dtype) = (onnx.input(0), onnx.dtype(0));
-    /// assert_eq!(dtype, DType::F32);
-    /// let two = onnx.number(2.0, dtype)?;
-    /// Ok(onnx.node("Mul", &[x, two], &[]))
-    #[doc = onnx!(end "dtype")]
-    /// assert!(file.contains("Mul"));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn dtype(&self, i: usize) -> DType {
         self.inputs.get(i).map_or(DType::F32, |array| array.dtype())
     }
 
     /// The shape of the output.
-    ///
-    /// ```
-    #[doc = onnx!(begin)]
-    /// assert_eq!(onnx.output_dims().len(), 2); // that of an input (2, 3), element by element
-    /// let x = onnx.input(0);
-    /// Ok(onnx.node("Neg", &[x], &[]))
-    #[doc = onnx!(end "output_dims")]
-    /// assert!(file.contains("Neg"));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn output_dims(&self) -> &[usize] {
         self.output.dims()
     }
 
     /// The type of the output.
-    ///
-    /// ```
-    #[doc = onnx!(begin)]
-    /// assert_eq!(onnx.output_dtype(), DType::F32);
-    /// let x = onnx.input(0);
-    /// Ok(onnx.node("Abs", &[x], &[]))
-    #[doc = onnx!(end "output_dtype")]
-    /// assert!(file.contains("Abs"));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn output_dtype(&self) -> DType {
         self.output.dtype()
     }
 
     /// The result of a new node, of an operator of opset 17.
-    ///
-    /// ```
-    #[doc = onnx!(begin)]
-    /// let x = onnx.input(0);
-    /// Ok(onnx.node("Softmax", &[x], &[("axis", OnnxAttribute::Int(1))]))
-    #[doc = onnx!(end "node")]
-    /// assert!(file.contains("Softmax") && file.contains("axis"));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn node(
         &mut self,
         operator: &'static str,
@@ -189,30 +116,11 @@ impl Onnx<'_> {
     }
 
     /// A constant array. One whose numbers depend on the model's input cannot be exported.
-    ///
-    /// ```
-    #[doc = onnx!(begin)]
-    /// let (x, weights) = (onnx.input(0), Array::new(&[1_f32, 2.0, 3.0], &Device::Cpu)?);
-    /// let weights = onnx.constant(&weights);
-    /// Ok(onnx.node("Mul", &[x, weights], &[]))
-    #[doc = onnx!(end "constant")]
-    /// assert!(file.contains("Mul"));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn constant(&mut self, array: &Array) -> OnnxValue {
         self.trace.push(Source::Constant(array.clone()), false)
     }
 
     /// In the place of an optional input that is not given.
-    ///
-    /// ```
-    #[doc = onnx!(begin)]
-    /// let (x, least, most) = (onnx.input(0), onnx.absent(), onnx.number(6.0, DType::F32)?);
-    /// Ok(onnx.node("Clip", &[x, least, most], &[])) // min(x, 6)
-    #[doc = onnx!(end "absent")]
-    /// assert!(file.contains("Clip"));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn absent(&mut self) -> OnnxValue {
         self.trace.push(Source::Absent, false)
     }
@@ -221,30 +129,12 @@ impl Onnx<'_> {
     ///
     /// # Errors
     /// A type that the CPU does not have.
-    ///
-    /// ```
-    #[doc = onnx!(begin)]
-    /// let (x, half) = (onnx.input(0), onnx.number(0.5, DType::F32)?);
-    /// Ok(onnx.node("Pow", &[x, half], &[]))
-    #[doc = onnx!(end "number")]
-    /// assert!(file.contains("Pow"));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn number(&mut self, number: f64, dtype: DType) -> Result<OnnxValue> {
         let array = Array::new(number, &Device::Cpu)?.to_dtype(dtype)?;
         Ok(self.constant(&array))
     }
 
     /// A constant vector of int64.
-    ///
-    /// ```
-    #[doc = onnx!(begin)]
-    /// let (x, axes) = (onnx.input(0), onnx.ints(&[1]));
-    /// Ok(onnx.node("ReduceSum", &[x, axes], &[]))
-    #[doc = onnx!(end "ints")]
-    /// assert!(file.contains("ReduceSum"));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn ints(&mut self, numbers: &[i64]) -> OnnxValue {
         match Array::from_slice(numbers, numbers.len(), &Device::Cpu) {
             Ok(array) => self.constant(&array),
@@ -253,15 +143,6 @@ impl Onnx<'_> {
     }
 
     /// A constant scalar of int64.
-    ///
-    /// ```
-    #[doc = onnx!(begin)]
-    /// let (x, first) = (onnx.input(0), onnx.int(0));
-    /// Ok(onnx.node("Gather", &[x, first], &[("axis", OnnxAttribute::Int(1))]))
-    #[doc = onnx!(end "int")]
-    /// assert!(file.contains("Gather"));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn int(&mut self, number: i64) -> OnnxValue {
         match Array::new(number, &Device::Cpu) {
             Ok(array) => self.constant(&array),
@@ -270,30 +151,11 @@ impl Onnx<'_> {
     }
 
     /// Sizes, such as a shape to reshape to, as a vector of int64. Those that grow with the batch will do so in the file.
-    ///
-    /// ```
-    #[doc = onnx!(begin)]
-    /// let (x, n) = (onnx.input(0), onnx.dims(0)[0]);
-    /// let to = onnx.shape(&[n, 3, 1]);
-    /// Ok(onnx.node("Reshape", &[x, to], &[]))
-    #[doc = onnx!(end "shape")]
-    /// assert!(file.contains("Reshape"));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn shape(&mut self, sizes: &[usize]) -> OnnxValue {
         self.trace.push(Source::Sizes(Dims::from_slice(sizes)), false)
     }
 
     /// `x` in another shape.
-    ///
-    /// ```
-    #[doc = onnx!(begin)]
-    /// let (x, n) = (onnx.input(0), onnx.dims(0)[0]);
-    /// Ok(onnx.reshape(x, &[n, 1, 3]))
-    #[doc = onnx!(end "reshape")]
-    /// assert!(file.contains("Reshape"));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn reshape(&mut self, x: OnnxValue, sizes: &[usize]) -> OnnxValue {
         let to = self.shape(sizes);
         // Without this mark 0 would be the size that the axis has.
@@ -305,34 +167,12 @@ impl Onnx<'_> {
     ///
     /// # Errors
     /// A type that ONNX does not have.
-    ///
-    /// ```
-    #[doc = onnx!(begin)]
-    /// let x = onnx.input(0);
-    /// assert!(onnx.cast(x, DType::F8E4M3).is_err());
-    /// onnx.cast(x, DType::F64)
-    #[doc = onnx!(end "cast")]
-    /// assert!(file.contains("Cast"));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn cast(&mut self, x: OnnxValue, dtype: DType) -> Result<OnnxValue> {
         let number = type_number(dtype).ok_or_else(|| no_type(dtype))?;
         Ok(self.node("Cast", &[x], &[("to", OnnxAttribute::Int(number))]))
     }
 
     /// Whether the elements of a value of dtype u8 are other than 0, as the bool that ONNX's conditions are.
-    ///
-    /// ```
-    #[doc = onnx!(begin)]
-    /// let (x, zero) = (onnx.input(0), onnx.number(0.0, DType::F32)?);
-    /// let positive = onnx.node("Greater", &[x, zero], &[]);
-    /// let mask = onnx.mask(positive);
-    /// assert_eq!(onnx.condition(mask), positive); // there and back is no step at all
-    /// Ok(onnx.node("Where", &[positive, x, zero], &[]))
-    #[doc = onnx!(end "condition")]
-    /// assert!(file.contains("Greater") && file.contains("Where"));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn condition(&mut self, mask: OnnxValue) -> OnnxValue {
         // A comparison was one before.
         if let Some(Source::Node { kind: "Cast", inputs, attributes, .. }) = self.trace.values.get(mask.0)
@@ -344,17 +184,6 @@ impl Onnx<'_> {
     }
 
     /// A bool as the u8 that comparisons give here.
-    ///
-    /// ```
-    #[doc = onnx!(begin)]
-    /// let (x, zero) = (onnx.input(0), onnx.number(0.0, DType::F32)?);
-    /// let positive = onnx.node("Greater", &[x, zero], &[]);
-    /// let ones = onnx.mask(positive); // as `x.gt(0.0)` gives them
-    /// onnx.cast(ones, DType::F32)
-    #[doc = onnx!(end "mask")]
-    /// assert!(file.contains("Greater") && file.contains("Cast"));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn mask(&mut self, condition: OnnxValue) -> OnnxValue {
         let mark = (FROM_BOOL, OnnxAttribute::Int(1));
         self.node("Cast", &[condition], &[("to", OnnxAttribute::Int(UINT8)), mark])

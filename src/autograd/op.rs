@@ -1,26 +1,23 @@
-//! [`Op`]: what to implement when no formula fits.
+//! [`Op`] and [`VariadicOp`]: custom differentiable operations.
 
 use std::fmt::Debug;
 
-use super::node::{BackwardRule, Call, Grads, needs_grad, record};
+use super::node::{BackwardRule, Call, InputGrads};
 use super::onnx::{Onnx, OnnxValue};
 use super::saved::{SaveContext, Saved};
 use super::{Array, Tensor, mode, trace};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-/// A differentiable operation of N tensors.
+/// A differentiable operation on N tensors.
 ///
-/// `forward` computes with plain arrays on any device and says what to keep; `backward` is written in tensor
-/// operations, which makes it differentiable in its turn. A gradient may have any shape that the output has: the graph
-/// sums it to the shape of the input, so broadcasting is none of an operation's business.
-///
-/// An operation with several results returns them side by side in one array, and [`i`](Tensor::i) or
-/// [`narrow`](Tensor::narrow) takes them apart: their gradients come back in one piece.
+/// `forward` computes with plain arrays, on any device. `backward` is written in tensor operations, so it can be
+/// differentiated again. Broadcasting needs no code: a gradient of the output's shape is summed to the input's shape.
+/// An operation with several outputs returns them joined in one array; split the result with [`narrow`](Tensor::narrow).
+/// [`VariadicOp`] is the same for a number of inputs known only at run time.
 ///
 /// ```
-/// use tealight::prelude::*;
-///
-/// /// The cube of a tensor.
+/// # use tealight::prelude::*;
+/// /// x³
 /// #[derive(Debug)]
 /// struct Cube;
 /// impl Op<1> for Cube {
@@ -35,7 +32,7 @@ use crate::error::Result;
 ///     }
 /// }
 ///
-/// let x = Tensor::parameter(Tensor::new(2.0, &Device::Cpu)?.into_array());
+/// let x = Tensor::parameter(Tensor::new(2.0, &Device::Cpu)?);
 /// let [first] = autograd::grad(&Cube.apply([&x])?, [&x])?;
 /// let [second] = autograd::grad(&first, [&x])?;
 /// assert_eq!((first.to_scalar::<f64>()?, second.to_scalar::<f64>()?), (12.0, 12.0));
@@ -46,57 +43,34 @@ pub trait Op<const N: usize>: Debug + Send + Sync + 'static {
     /// The name in error messages and graphs.
     const NAME: &'static str;
 
-    /// Computes the output from the inputs, and tells `keep` what `backward` will want.
+    /// Computes the output, and saves in `ctx` what `backward` needs.
     ///
     /// # Errors
-    /// Whatever the operation refuses: see [`Error`](crate::Error).
+    /// Invalid inputs; [`Error`] has constructors such as [`Error::shape`].
     fn forward(&self, inputs: [&Array; N], ctx: &mut SaveContext) -> Result<Array>;
 
-    /// The gradient of each input from `grad`, the gradient of the output.
+    /// The gradient of each input, from `grad`, the gradient of the output.
     ///
-    /// `None` is for an input nobody waits for (`saved.needs_input_grad(i)` is false), or whose gradient is zero everywhere.
+    /// `None` means that the gradient is zero, or not needed ([`Saved::needs_input_grad`] is false).
     ///
     /// # Errors
-    /// [`Error::NoGradient`](crate::Error::NoGradient) if there is no gradient to give.
+    /// [`Error::NoGradient`] if the operation has no gradient.
     fn backward(&self, saved: &Saved<N>, grad: &Tensor) -> Result<[Option<Tensor>; N]>;
 
-    /// The derivative as a formula, for [`Tensor::graph`]; `None` where there is no short one.
-    ///
-    /// ```
-    #[doc = own!(begin 1)]
-    #[doc = own!(forward)]
-    #[doc = own!(backward 1)]
-    ///     fn derivative(&self) -> Option<String> { Some("1".into()) }
-    /// }
-    /// let x = Tensor::parameter(Tensor::new(3.0, &Device::Cpu)?.into_array());
-    /// assert_eq!(Own.apply([&x])?.graph().to_string(), "0: parameter []\n1: own(0) []  ∂ 1\n");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The derivative as a formula, shown by [`Tensor::graph`]. Default: none.
     fn derivative(&self) -> Option<String> {
         None
     }
 
-    /// The operation as nodes of an ONNX graph, for [`io::export_onnx`](crate::io::export_onnx).
+    /// Writes the operation as ONNX nodes, for [`io::export_onnx`](crate::io::export_onnx). Default: an error.
     ///
     /// # Errors
-    /// An operation without an ONNX form, which it is unless it has this method.
+    /// If the operation, or this use of it, has no ONNX form.
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
         Err(onnx.no_form(Self::NAME))
     }
 
     /// Runs the operation, and records it if an input needs a gradient.
-    ///
-    /// ```
-    #[doc = own!(begin 1)]
-    #[doc = own!(backward 1)]
-    ///     fn forward(&self, [x]: [&Array; 1], _: &mut Keep) -> Result<Array> { Ok(x.sqr()?) }
-    /// }
-    /// let x = Tensor::parameter(Tensor::new(3.0, &Device::Cpu)?.into_array());
-    /// let y = Own.apply([&x])?;
-    /// assert_eq!((y.to_scalar::<f64>()?, y.op_name()), (9.0, Some("own")));
-    /// assert!(!Own.apply([&x.detach()])?.requires_grad());
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     ///
     /// # Errors
     /// Those of `forward`.
@@ -104,29 +78,86 @@ pub trait Op<const N: usize>: Debug + Send + Sync + 'static {
     where
         Self: Sized,
     {
-        const { assert!(N <= 32, "an operation takes at most 32 inputs") };
-        let mut ctx = SaveContext::new(wanted(&inputs));
+        let mut ctx = SaveContext::new(&inputs);
         let output = self.forward(inputs.map(Tensor::array), &mut ctx)?;
-        if mode::watched() != 0 {
-            trace::watch(Self::NAME, &inputs, &output, &mut |onnx| self.onnx(onnx))?;
+        if mode::observed() {
+            trace::observe(Self::NAME, &inputs, &output, &mut |onnx| self.onnx(onnx))?;
         }
-        if !ctx.recording() {
-            return Ok(Tensor::constant(output));
-        }
-        let saved_arrays = ctx.into_saved(&inputs, &output);
-        Ok(record(&inputs, output, saved_arrays, || Fixed::<Self, N>(self)))
+        Ok(ctx.record(output, || Fixed::<Self, N>(self)))
     }
 }
 
-/// Which inputs' gradients will be wanted, as bits.
-fn wanted(inputs: &[&Tensor]) -> u32 {
-    if !needs_grad(inputs) {
-        return 0;
+/// A differentiable operation on any number of tensors. See [`Op`], which this follows.
+///
+/// ```
+/// # use tealight::prelude::*;
+/// # use tealight::autograd::VariadicOp;
+/// /// x₁ + x₂ + …
+/// #[derive(Debug)]
+/// struct Total;
+/// impl VariadicOp for Total {
+///     fn name(&self) -> &'static str { "total" }
+///     fn forward(&self, inputs: &[&Array], _: &mut SaveContext) -> Result<Array> {
+///         Ok(Array::stack(inputs, 0)?.sum(0)?)
+///     }
+///     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+///         Ok(vec![Some(grad.clone()); saved.input_count()])
+///     }
+/// }
+///
+/// let xs = [1.0, 2.0, 3.0].map(|x| Tensor::parameter(Array::new(x, &Device::Cpu).unwrap()));
+/// let y = Total.apply(&xs.each_ref())?;
+/// assert_eq!((y.to_scalar::<f64>()?, y.backward()?.len()), (6.0, 3));
+/// # Ok::<(), tealight::Error>(())
+/// ```
+pub trait VariadicOp: Debug + Send + Sync + 'static {
+    /// The name in error messages and graphs.
+    fn name(&self) -> &'static str;
+
+    /// Computes the output, and saves in `ctx` what `backward` needs.
+    ///
+    /// # Errors
+    /// Invalid inputs.
+    fn forward(&self, inputs: &[&Array], ctx: &mut SaveContext) -> Result<Array>;
+
+    /// The gradient of each input, from `grad`, the gradient of the output. `None` means zero, or not needed.
+    ///
+    /// # Errors
+    /// [`Error::NoGradient`] if the operation has no gradient.
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<Vec<Option<Tensor>>>;
+
+    /// The derivative as a formula, shown by [`Tensor::graph`]. Default: none.
+    fn derivative(&self) -> Option<String> {
+        None
     }
-    inputs.iter().enumerate().map(|(i, input)| u32::from(input.requires_grad()) << i).sum()
+
+    /// Writes the operation as ONNX nodes, for [`io::export_onnx`](crate::io::export_onnx). Default: an error.
+    ///
+    /// # Errors
+    /// If the operation, or this use of it, has no ONNX form.
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        Err(onnx.no_form(self.name()))
+    }
+
+    /// Runs the operation, and records it if an input needs a gradient.
+    ///
+    /// # Errors
+    /// Those of `forward`.
+    fn apply(self, inputs: &[&Tensor]) -> Result<Tensor>
+    where
+        Self: Sized,
+    {
+        let mut ctx = SaveContext::new(inputs);
+        let arrays: Vec<&Array> = inputs.iter().map(|x| x.array()).collect();
+        let output = self.forward(&arrays, &mut ctx)?;
+        if mode::observed() {
+            trace::observe(self.name(), inputs, &output, &mut |onnx| self.onnx(onnx))?;
+        }
+        Ok(ctx.record(output, || Variadic(self)))
+    }
 }
 
-/// An [`Op`] of N inputs as a rule of a node.
+/// An [`Op`] as the rule of a node.
 #[derive(Debug)]
 struct Fixed<O, const N: usize>(O);
 
@@ -135,11 +166,84 @@ impl<O: Op<N>, const N: usize> BackwardRule for Fixed<O, N> {
         O::NAME
     }
 
-    fn backward(&self, call: &Call, grad: &Tensor) -> Result<Grads> {
+    fn backward(&self, call: &Call, grad: &Tensor) -> Result<InputGrads> {
         Ok(self.0.backward(&Saved { call }, grad)?.into_iter().collect())
     }
 
     fn derivative(&self) -> Option<String> {
         self.0.derivative()
+    }
+}
+
+/// A [`VariadicOp`] as the rule of a node.
+#[derive(Debug)]
+struct Variadic<O>(O);
+
+impl<O: VariadicOp> BackwardRule for Variadic<O> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn backward(&self, call: &Call, grad: &Tensor) -> Result<InputGrads> {
+        let grads = self.0.backward(&Saved { call }, grad)?;
+        if grads.len() != call.input_count() {
+            let reason =
+                format!("backward returned {} gradients for {} inputs", grads.len(), call.input_count());
+            return Err(Error::no_gradient(self.name(), reason));
+        }
+        Ok(grads.into())
+    }
+
+    fn derivative(&self) -> Option<String> {
+        self.0.derivative()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::*;
+
+    /// Σ i·xᵢ, with every input saved.
+    #[derive(Debug)]
+    struct Weighted {
+        returned: usize,
+    }
+
+    impl VariadicOp for Weighted {
+        fn name(&self) -> &'static str {
+            "weighted"
+        }
+
+        fn forward(&self, inputs: &[&Array], ctx: &mut SaveContext) -> Result<Array> {
+            let mut sum = inputs[0].zeros_like()?;
+            for (i, x) in inputs.iter().enumerate() {
+                ctx.save_input(i);
+                sum = (sum + (*x * i as f64)?)?;
+            }
+            Ok(sum)
+        }
+
+        fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+            let wanted = |i: usize| saved.needs_input_grad(i).then(|| grad * i as f64).transpose();
+            (0..self.returned).map(wanted).collect()
+        }
+    }
+
+    #[test]
+    fn more_inputs_than_bits_in_a_word() -> Result<()> {
+        let xs: Vec<Tensor> = (0..100)
+            .map(|i| Ok(Tensor::parameter(Array::new(i as f64, &Device::Cpu)?)))
+            .collect::<Result<_>>()?;
+        let all: Vec<&Tensor> = xs.iter().collect();
+        let gradients = Weighted { returned: 100 }.apply(&all)?.backward()?;
+        assert_eq!(gradients.get(&xs[99]).unwrap().to_scalar::<f64>()?, 99.0);
+        let constant = xs[1].detach();
+        let gradients = Weighted { returned: 2 }.apply(&[&xs[0], &constant])?.backward()?;
+        assert_eq!(gradients.len(), 1);
+        let error = Weighted { returned: 1 }.apply(&[&xs[0], &xs[1]])?.backward().unwrap_err();
+        assert_eq!(error.to_string(), "weighted: backward returned 1 gradients for 2 inputs");
+        assert!(!Weighted { returned: 0 }.apply(&[&constant])?.requires_grad());
+        Ok(())
     }
 }

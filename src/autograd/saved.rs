@@ -1,199 +1,132 @@
-//! What a recorded operation keeps for its backward pass.
+//! What an operation saves for its backward pass.
 
 use smallvec::SmallVec;
 
-use super::node::Call;
+use super::node::{BackwardRule, Call, Node, attach, needs_grad};
 use super::{Array, Tensor};
 use crate::error::Result;
 
 /// The arrays that a node holds.
 #[derive(Debug, Default)]
-pub(crate) struct SavedArrays {
-    pub(crate) inputs: SmallVec<[Option<Array>; 3]>,
-    pub(crate) output: Option<Array>,
-    pub(crate) extra: SmallVec<[Array; 1]>,
+pub(super) struct SavedArrays {
+    /// `None` for an input that was not saved; empty if none was.
+    pub(super) inputs: SmallVec<[Option<Array>; 3]>,
+    pub(super) output: Option<Array>,
+    pub(super) others: SmallVec<[Array; 1]>,
 }
 
-/// Told by [`Op::forward`](super::Op::forward) what the backward pass will want; nothing else is held.
+/// Passed to [`Op::forward`](super::Op::forward), which saves in it what the backward pass needs. Nothing else is kept
+/// in memory.
 ///
 /// ```
-#[doc = own!(begin 1)]
-///     fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-///         keep.output(); // its derivative is eˣ again: x is let go
-///         Ok(x.exp()?)
-///     }
-///     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-///         Ok([Some((grad * saved.output()?)?)])
-///     }
+/// # use tealight::prelude::*;
+/// # #[derive(Debug)]
+/// # struct MyExp;
+/// # impl Op<1> for MyExp {
+/// #     const NAME: &'static str = "my_exp";
+/// fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+///     ctx.save_output(); // the derivative of eˣ is eˣ: x is not needed
+///     Ok(x.exp()?)
 /// }
-/// autograd::gradcheck(|x| Own.apply([&x[0]]), &[Tensor::new(&[0.5, 2.0], &Device::Cpu)?])?;
+/// #     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+/// #         Ok([Some((grad * saved.output()?)?)])
+/// #     }
+/// # }
+/// # autograd::gradcheck(|x| MyExp.apply([&x[0]]), &[Tensor::new(&[0.5, 2.0], &Device::Cpu)?])?;
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Debug)]
 #[doc(alias = "save_for_backward")]
-pub struct SaveContext {
-    wanted: u32,
-    pub(super) inputs: u32,
-    pub(super) output: bool,
-    pub(super) extra: SmallVec<[Array; 1]>,
+pub struct SaveContext<'a> {
+    inputs: &'a [&'a Tensor],
+    recording: bool,
+    saves_output: bool,
+    saved_arrays: SavedArrays,
 }
 
-/// The mark of input `i`; an operation has at most 32.
-fn bit(i: usize) -> u32 {
-    1_u32.checked_shl(i as u32).unwrap_or(0)
-}
-
-impl SaveContext {
-    pub(super) fn new(wanted: u32) -> Self {
-        SaveContext { wanted, inputs: 0, output: false, extra: SmallVec::new() }
+impl<'a> SaveContext<'a> {
+    pub(super) fn new(inputs: &'a [&'a Tensor]) -> Self {
+        let (recording, saved_arrays) = (needs_grad(inputs), SavedArrays::default());
+        SaveContext { inputs, recording, saves_output: false, saved_arrays }
     }
 
-    pub(super) fn into_saved(self, inputs: &[&Tensor], output: &Array) -> SavedArrays {
-        let kept = |(i, input): (usize, &&Tensor)| (self.inputs & bit(i) != 0).then(|| input.array().clone());
-        SavedArrays {
-            inputs: inputs.iter().enumerate().map(kept).collect(),
-            output: self.output.then(|| output.clone()),
-            extra: self.extra,
+    /// The result of the operation, with a node if it is recorded; `rule` is only called then.
+    pub(super) fn record<R: BackwardRule + 'static>(self, output: Array, rule: impl FnOnce() -> R) -> Tensor {
+        if !self.recording {
+            return Tensor::constant(output);
         }
+        let mut saved_arrays = self.saved_arrays;
+        if self.saves_output {
+            saved_arrays.output = Some(output.clone());
+        }
+        let edges = self.inputs.iter().map(|input| input.node.clone()).collect();
+        attach(Node::new(rule(), output.dims(), edges, saved_arrays), output)
     }
 
-    /// Whether anything is kept at all: false under [`no_grad`](super::no_grad) and where no input needs a gradient.
-    ///
-    /// ```
-    #[doc = own!(begin 1)]
-    ///     fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-    ///         Ok((x.zeros_like()? + if keep.recording() { 1.0 } else { 0.0 })?)
-    ///     }
-    #[doc = own!(backward 1)]
-    /// }
-    /// let x = Tensor::parameter(Tensor::new(3.0, &Device::Cpu)?.into_array());
-    /// assert_eq!(Own.apply([&x])?.to_scalar::<f64>()?, 1.0);
-    /// assert_eq!(no_grad(|| Own.apply([&x]))?.to_scalar::<f64>()?, 0.0);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Whether the operation is recorded: false under [`no_grad`](super::no_grad) and if no input needs a gradient.
+    /// Then nothing is saved.
     pub fn recording(&self) -> bool {
-        self.wanted != 0
+        self.recording
     }
 
-    /// Whether input `i` will need a gradient: what only the gradients of others read need not be kept.
-    ///
-    /// ```
-    #[doc = own!(begin 2)]
-    ///     fn forward(&self, [a, _]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
-    ///         Ok(Array::new(&[keep.wants(0) as u8, keep.wants(1) as u8], a.device())?)
-    ///     }
-    #[doc = own!(backward 2)]
-    /// }
-    /// let x = Tensor::parameter(Tensor::new(3.0, &Device::Cpu)?.into_array());
-    /// assert_eq!(Own.apply([&x, &x.detach()])?.to_vec1::<u8>()?, [1, 0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Whether input `i` needs a gradient. What only its gradient reads need not be saved otherwise.
     pub fn needs_input_grad(&self, i: usize) -> bool {
-        self.wanted & bit(i) != 0
+        self.recording && self.inputs.get(i).is_some_and(|input| input.requires_grad())
     }
 
-    /// Keeps input `i`; one that the operation does not have is no input to keep.
-    ///
-    /// ```
-    #[doc = own!(begin 1)]
-    ///     fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-    ///         keep.input(0);
-    ///         Ok(x.sqr()?)
-    ///     }
-    ///     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-    ///         Ok([Some((grad * (saved.input(0)? * 2.0)?)?)])
-    ///     }
-    /// }
-    /// autograd::gradcheck(|x| Own.apply([&x[0]]), &[Tensor::new(&[0.5, 2.0], &Device::Cpu)?])?;
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Saves input `i`, for [`Saved::input`].
     pub fn save_input(&mut self, i: usize) {
-        self.inputs |= bit(i);
+        // An input that does not exist is reported by `Saved::input`.
+        if let (true, Some(input)) = (self.recording, self.inputs.get(i)) {
+            self.saved_arrays.inputs.resize(self.inputs.len(), None);
+            self.saved_arrays.inputs[i] = Some(input.array().clone());
+        }
     }
 
-    /// Keeps the output.
-    ///
-    /// ```
-    #[doc = own!(begin 1)]
-    ///     fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-    ///         keep.output();
-    ///         Ok(x.sqrt()?)
-    ///     }
-    ///     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-    ///         Ok([Some((grad / (saved.output()? * 2.0)?)?)]) // 1/(2√x)
-    ///     }
-    /// }
-    /// autograd::gradcheck(|x| Own.apply([&x[0]]), &[Tensor::new(&[0.5, 2.0], &Device::Cpu)?])?;
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Saves the output, for [`Saved::output`].
     pub fn save_output(&mut self) {
-        self.output = true;
+        self.saves_output = true;
     }
 
-    /// Keeps something else: a mask, indices, a statistic. It comes back from [`Saved::extra`] in the order given, as
-    /// a constant.
-    ///
-    /// ```
-    #[doc = own!(begin 1)]
-    ///     fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-    ///         keep.extra(x.gt(1.0)?.to_dtype(x.dtype())?); // where x > 1
-    ///         Ok((x * x.gt(1.0)?.to_dtype(x.dtype())?)?)
-    ///     }
-    ///     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-    ///         Ok([Some((grad * Tensor::from(saved.extra(0)?.clone()))?)])
-    ///     }
-    /// }
-    /// autograd::gradcheck(|x| Own.apply([&x[0]]), &[Tensor::new(&[0.5, 2.0], &Device::Cpu)?])?;
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Saves another array, such as a mask, indices or a statistic, for [`Saved::array`].
     pub fn save(&mut self, array: Array) {
-        if self.recording() {
-            self.extra.push(array);
+        if self.recording {
+            self.saved_arrays.others.push(array);
         }
     }
 }
 
-/// What [`Op::backward`](super::Op::backward) has to work with.
+/// What [`Op::forward`](super::Op::forward) saved, for [`Op::backward`](super::Op::backward).
 ///
 /// ```
-#[doc = own!(begin 2)]
-///     fn forward(&self, [a, b]: [&Array; 2], keep: &mut Keep) -> Result<Array> {
-///         keep.input(0);
-///         keep.input(1);
-///         Ok((a * b)?)
-///     }
-///     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
-///         Ok([Some((grad * saved.input(1)?)?), Some((grad * saved.input(0)?)?)])
-///     }
+/// # use tealight::prelude::*;
+/// # #[derive(Debug)]
+/// # struct Product;
+/// # impl Op<2> for Product {
+/// #     const NAME: &'static str = "product";
+/// #     fn forward(&self, [a, b]: [&Array; 2], ctx: &mut SaveContext) -> Result<Array> {
+/// #         ctx.save_input(0);
+/// #         ctx.save_input(1);
+/// #         Ok((a * b)?)
+/// #     }
+/// fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+///     Ok([Some((grad * saved.input(1)?)?), Some((grad * saved.input(0)?)?)])
 /// }
-/// let x = [Tensor::new(&[0.5, 2.0], &Device::Cpu)?, Tensor::new(&[3.0, -1.0], &Device::Cpu)?];
-/// autograd::gradcheck(|x| Own.apply([&x[0], &x[1]]), &x)?;
+/// # }
+/// # let x = [Tensor::new(&[0.5, 2.0], &Device::Cpu)?, Tensor::new(&[3.0, -1.0], &Device::Cpu)?];
+/// # autograd::gradcheck(|x| Product.apply([&x[0], &x[1]]), &x)?;
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "saved_tensors")]
-pub struct Saved<'a, const N: usize> {
+pub struct Saved<'a, const N: usize = 0> {
     pub(crate) call: &'a Call<'a>,
 }
 
 impl<const N: usize> Saved<'_, N> {
-    /// Input `i`, with its history, so that what is computed from it can be differentiated again.
+    /// Input `i`. It has its history, so that what is computed from it can be differentiated again.
     ///
     /// # Errors
-    /// If `forward` did not keep it.
-    ///
-    /// ```
-    #[doc = own!(begin 1)]
-    ///     fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-    ///         keep.input(0);
-    ///         Ok(x.sin()?)
-    ///     }
-    ///     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-    ///         Ok([Some((grad * saved.input(0)?.cos()?)?)])
-    ///     }
-    /// }
-    /// autograd::gradcheck(|x| Own.apply([&x[0]]), &[Tensor::new(&[0.5, 2.0], &Device::Cpu)?])?;
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// If `forward` did not save it.
     pub fn input(&self, i: usize) -> Result<Tensor> {
         self.call.input_with_history(i)
     }
@@ -201,105 +134,112 @@ impl<const N: usize> Saved<'_, N> {
     /// The output, with its history.
     ///
     /// # Errors
-    /// If `forward` did not keep it.
-    ///
-    /// ```
-    #[doc = own!(begin 1)]
-    ///     fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-    ///         Ok(x.exp()?) // without `ctx.save_output()`
-    ///     }
-    ///     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-    ///         Ok([Some((grad * saved.output()?)?)])
-    ///     }
-    /// }
-    /// let x = Tensor::parameter(Tensor::new(3.0, &Device::Cpu)?.into_array());
-    /// let error = Own.apply([&x])?.backward().unwrap_err();
-    /// assert_eq!(error.to_string(), "own: the backward rule asks for the output, which forward did not keep");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// If `forward` did not save it.
     pub fn output(&self) -> Result<Tensor> {
         self.call.output_with_history()
     }
 
-    /// The `i`-th of the other arrays that `forward` kept.
+    /// The `i`-th array given to [`SaveContext::save`].
     ///
     /// # Errors
     /// If there is none.
-    ///
-    /// ```
-    #[doc = own!(begin 1)]
-    ///     fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-    ///         keep.extra(Array::new(7.0, x.device())?);
-    ///         Ok(x.clone())
-    ///     }
-    ///     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-    ///         Ok([Some((grad * Tensor::from(saved.extra(0)?.clone()))?)])
-    ///     }
-    /// }
-    /// let x = Tensor::parameter(Tensor::new(3.0, &Device::Cpu)?.into_array());
-    /// let gradients = Own.apply([&x])?.backward()?;
-    /// assert_eq!(gradients.get(&x).unwrap().to_scalar::<f64>()?, 7.0);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn array(&self, i: usize) -> Result<&Array> {
         self.call.extra(i)
     }
 
-    /// The shape of input `i`, whether it was kept or not.
+    /// The number of inputs.
+    pub fn input_count(&self) -> usize {
+        self.call.input_count()
+    }
+
+    /// The shape of input `i`, whether it was saved or not.
     ///
     /// # Errors
-    /// If input `i` is a constant, whose gradient nobody wants.
-    ///
-    /// ```
-    #[doc = own!(begin 1)]
-    ///     fn forward(&self, [x]: [&Array; 1], keep: &mut Keep) -> Result<Array> {
-    ///         Ok(x.sum_all()?)
-    ///     }
-    ///     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-    ///         Ok([Some(grad.broadcast_to(saved.input_dims(0)?)?)])
-    ///     }
-    /// }
-    /// autograd::gradcheck(|x| Own.apply([&x[0]]), &[Tensor::new(&[0.5, 2.0], &Device::Cpu)?])?;
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// If input `i` is a constant, whose gradient is not needed.
     pub fn input_dims(&self, i: usize) -> Result<&[usize]> {
         self.call.known_dims(i)
     }
 
-    /// Whether anybody waits for the gradient of input `i`; if not, answer `None` and save the work.
-    ///
-    /// ```
-    #[doc = own!(begin 2)]
-    ///     fn forward(&self, [a, b]: [&Array; 2], _: &mut Keep) -> Result<Array> { Ok((a + b)?) }
-    ///     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
-    ///         Ok([0, 1].map(|i| saved.wants(i).then(|| grad.clone())))
-    ///     }
-    /// }
-    /// let x = Tensor::parameter(Tensor::new(3.0, &Device::Cpu)?.into_array());
-    /// let gradients = Own.apply([&x, &x.detach()])?.backward()?;
-    /// assert_eq!((gradients.len(), gradients.get(&x).unwrap().to_scalar::<f64>()?), (1, 1.0));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Whether the gradient of input `i` is needed; if not, return `None` for it.
     pub fn needs_input_grad(&self, i: usize) -> bool {
         self.call.wants(i)
     }
 
-    /// Whether this backward pass is itself recorded. In an ordinary one a fused kernel may do the work.
-    ///
-    /// ```
-    #[doc = own!(begin 1)]
-    #[doc = own!(forward)]
-    ///     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-    ///         Ok([Some((grad * if saved.recording() { 1.0 } else { 0.0 })?)])
-    ///     }
-    /// }
-    /// let x = Tensor::parameter(Tensor::new(3.0, &Device::Cpu)?.into_array());
-    /// let [recorded] = autograd::grad(&Own.apply([&x])?, [&x])?;
-    /// assert_eq!(recorded.to_scalar::<f64>()?, 1.0);
-    /// assert_eq!(Own.apply([&x])?.backward()?.get(&x).unwrap().to_scalar::<f64>()?, 0.0);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Whether this backward pass is itself recorded. If not, a fused kernel may compute the gradient.
     pub fn recording(&self) -> bool {
         self.call.recording()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+
+    /// The identity, which saves nothing and reads what `reads` says.
+    #[derive(Debug)]
+    struct Forgetful {
+        reads: &'static str,
+    }
+
+    impl Op<1> for Forgetful {
+        const NAME: &'static str = "forgetful";
+        fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+            ctx.save_input(1);
+            Ok(x.clone())
+        }
+        fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+            match self.reads {
+                "input" => saved.input(0).map(|_| ())?,
+                "input 1" => saved.input(1).map(|_| ())?,
+                "output" => saved.output().map(|_| ())?,
+                _ => saved.array(0).map(|_| ())?,
+            }
+            Ok([Some(grad.clone())])
+        }
+    }
+
+    #[test]
+    fn reading_what_was_not_saved_is_an_error() -> Result<()> {
+        let x = Tensor::parameter(Array::new(3.0, &Device::Cpu)?);
+        for (reads, what) in
+            [("input", "input 0"), ("input 1", "input 1"), ("output", "the output"), ("array", "array 0")]
+        {
+            let error = Forgetful { reads }.apply([&x])?.backward().unwrap_err();
+            let expected = format!("forgetful: backward reads {what}, which forward did not save");
+            assert_eq!(error.to_string(), expected);
+        }
+        Ok(())
+    }
+
+    /// Zeros, and whether each input needs a gradient.
+    #[derive(Debug)]
+    struct Needs;
+
+    impl Op<2> for Needs {
+        const NAME: &'static str = "needs";
+        fn forward(&self, [a, _]: [&Array; 2], ctx: &mut SaveContext) -> Result<Array> {
+            let needs = [ctx.recording(), ctx.needs_input_grad(0), ctx.needs_input_grad(1)];
+            Ok(Array::new(&needs.map(u8::from), a.device())?)
+        }
+        fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+            assert_eq!(saved.input_count(), 2);
+            assert!(saved.input_dims(1).is_err());
+            let grad = (grad.to_dtype(DType::F64)? * if saved.recording() { 1.0 } else { 0.0 })?.sum_all()?;
+            Ok([0, 1].map(|i| saved.needs_input_grad(i).then(|| grad.clone())))
+        }
+    }
+
+    #[test]
+    fn what_is_needed_is_known_in_both_passes() -> Result<()> {
+        let x = Tensor::parameter(Array::new(3.0, &Device::Cpu)?);
+        let y = Needs.apply([&x, &x.detach()])?;
+        assert_eq!(y.to_vec1::<u8>()?, [1, 1, 0]);
+        assert_eq!(no_grad(|| Needs.apply([&x, &x]))?.to_vec1::<u8>()?, [0; 3]);
+        let ones = Tensor::constant(y.array().ones_like()?);
+        let [recorded] = autograd::vjp(&y, [&x], &ones)?;
+        assert_eq!(recorded.to_scalar::<f64>()?, 3.0);
+        let gradients = y.backward_from(&ones)?;
+        assert_eq!((gradients.len(), gradients.get(&x).unwrap().to_scalar::<f64>()?), (1, 0.0));
+        Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use candle_core::TensorId;
 
-use super::mode::{TRACE, Watch, watched};
+use super::mode::{ObserverGuard, TRACE, is_observed_by};
 use super::onnx::{Onnx, OnnxAttribute, OnnxValue};
 use super::{Array, Tensor, anomaly};
 use crate::error::{Error, Result};
@@ -73,7 +73,7 @@ impl Trace {
             }
         }
         let end = End(outer);
-        let watch = Watch::set(TRACE, true);
+        let watch = ObserverGuard::set(TRACE, true);
         let y = f(input);
         drop(watch);
         let trace = RUNNING.take();
@@ -109,7 +109,7 @@ impl Trace {
     ) -> OnnxValue {
         let depends = inputs.iter().any(|input| self.depends.get(input.0) == Some(&true));
         let (inputs, attributes) = (inputs.to_vec(), attributes.to_vec());
-        self.push(Source::Node { kind, inputs, attributes, place: anomaly::place() }, depends)
+        self.push(Source::Node { kind, inputs, attributes, place: anomaly::current_scope() }, depends)
     }
 
     /// Writes an operation down.
@@ -133,8 +133,8 @@ impl Trace {
             }
             Err(error) => {
                 self.forget_from(start);
-                let place = anomaly::place();
-                let error = if place.is_empty() { error } else { error.within(place) };
+                let place = anomaly::current_scope();
+                let error = if place.is_empty() { error } else { error.context(place) };
                 self.push(Source::Missing(error), true)
             }
         };
@@ -150,9 +150,9 @@ impl Trace {
 
 /// Tells those who watch of an operation.
 #[cold]
-pub(super) fn watch(op: &'static str, inputs: &[&Tensor], output: &Array, form: Form) -> Result<()> {
+pub(super) fn observe(op: &'static str, inputs: &[&Tensor], output: &Array, form: Form) -> Result<()> {
     anomaly::check_forward(op, inputs, output)?;
-    if watched() & TRACE != 0 {
+    if is_observed_by(TRACE) {
         RUNNING.with_borrow_mut(|running| {
             if let Some(trace) = running {
                 trace.note(inputs, output, form);
@@ -164,7 +164,7 @@ pub(super) fn watch(op: &'static str, inputs: &[&Tensor], output: &Array, form: 
 
 /// Refuses a tensor whose numbers are about to be read, if they depend on the input of a trace.
 pub(crate) fn read(what: &str, x: &Tensor) -> Result<()> {
-    if watched() & TRACE == 0 {
+    if !is_observed_by(TRACE) {
         return Ok(());
     }
     let depends = RUNNING.with_borrow(|running| {
@@ -183,10 +183,10 @@ pub(crate) fn traced(
     compute: impl FnOnce() -> Result<Tensor>,
     form: impl FnOnce(&mut Onnx) -> Result<OnnxValue>,
 ) -> Result<Tensor> {
-    if watched() & TRACE == 0 {
+    if !is_observed_by(TRACE) {
         return compute();
     }
-    let silence = Watch::set(TRACE, false);
+    let silence = ObserverGuard::set(TRACE, false);
     let y = compute()?;
     drop(silence);
     let mut form = Some(form);

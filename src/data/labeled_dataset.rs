@@ -208,10 +208,7 @@ impl LabeledDataset {
     pub(super) fn from_csv(file: &str, text: &str, names: &[&str]) -> Result<LabeledDataset> {
         use candle_core::Device;
 
-        let wrong = |line: usize, message: String| Error::File {
-            path: file.into(),
-            message: format!("line {line}: {message}"),
-        };
+        let wrong = |line: usize, message: String| Error::file(file, format!("line {line}: {message}"));
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         let mut features: Vec<String> =
             reader.headers().map_err(|e| wrong(1, e.to_string()))?.iter().map(String::from).collect();

@@ -100,7 +100,7 @@ impl Layer for Embedding {
             return Err(Error::shape("embedding", "a weight matrix (count, d)", &[weight.dims()]));
         };
         let chosen = weight.index_select(0, &x.reshape(x.elem_count())?);
-        let y = chosen.map_err(|error| error.within("embedding"))?.reshape([x.dims(), &[d]].concat())?;
+        let y = chosen.map_err(|error| error.context("embedding"))?.reshape([x.dims(), &[d]].concat())?;
         let Some(padding) = self.padding else { return Ok(y) };
         let padded = x.to_dtype(DType::I64)?.eq(padding as f64)?.unsqueeze(-1)?;
         padded.where_cond(&y.detach(), &y)

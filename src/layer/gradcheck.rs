@@ -81,7 +81,7 @@ pub fn gradcheck(layer: &(impl Layer + ?Sized), x: &Tensor, ctx: &ForwardContext
     };
     GradCheck::new().run(run, &inputs).map_err(|error| match &error {
         Error::GradCheck(mismatch) if mismatch.input > 0 => match parameters.get(mismatch.input - 1) {
-            Some((name, _)) => error.within(name.clone()),
+            Some((name, _)) => error.context(name.clone()),
             None => error,
         },
         _ => error,

@@ -1,67 +1,82 @@
-//! Tensors joined along an axis, one that they have or a new one.
-//!
-//! # Formula
-//! y\[…, o(k) + i, …\] = xₖ\[…, i, …\], where o(k) places are taken by the tensors before the k-th
-//!
-//! # Gradient
-//! To each tensor its part of the gradient.
-//!
-//! # Errors
-//! No tensors at all; shapes that differ elsewhere than along the axis; dtypes or devices that differ.
+//! `cat` and `stack`.
 
 use std::borrow::Borrow;
 
 use super::axis::Axis;
 use super::narrow::{narrowed, selected};
 use crate::autograd::array::contiguous;
-use crate::autograd::{
-    Array, BackwardRule, Call, Grads, OnnxAttribute, OnnxValue, SavedArrays, Tensor, record, traced,
-};
+use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, SaveContext, Saved, Tensor, VariadicOp};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
-/// Joined along `axis`, of which the inputs have `lengths`.
 #[derive(Debug)]
 struct Cat {
     axis: usize,
-    lengths: Dims,
+    /// Where each input ends along the axis.
+    ends: Vec<usize>,
 }
 
-impl BackwardRule for Cat {
+impl VariadicOp for Cat {
     fn name(&self) -> &'static str {
         "cat"
     }
 
-    fn backward(&self, call: &Call, grad: &Tensor) -> Result<Grads> {
+    fn forward(&self, inputs: &[&Array], _: &mut SaveContext) -> Result<Array> {
+        joined(inputs.iter().map(|x| contiguous(x)), self.axis)
+    }
+
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let mut start = 0;
-        let part = |(i, &len): (usize, &usize)| {
-            let from = start;
-            start += len;
-            call.wants(i).then(|| narrowed(grad, self.axis, from, len)).transpose()
+        let part = |(i, &end): (usize, &usize)| {
+            let from = std::mem::replace(&mut start, end);
+            saved.needs_input_grad(i).then(|| narrowed(grad, self.axis, from, end - from)).transpose()
         };
-        self.lengths.iter().enumerate().map(part).collect()
+        self.ends.iter().enumerate().map(part).collect()
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        let inputs: Vec<OnnxValue> = (0..self.ends.len()).map(|i| onnx.input(i)).collect();
+        Ok(onnx.node("Concat", &inputs, &[("axis", OnnxAttribute::Int(self.axis as i64))]))
     }
 }
 
-/// Each input at its place of a new `axis`.
 #[derive(Debug)]
 struct Stack {
     axis: usize,
-    count: usize,
 }
 
-impl BackwardRule for Stack {
+impl VariadicOp for Stack {
     fn name(&self) -> &'static str {
         "stack"
     }
 
-    fn backward(&self, call: &Call, grad: &Tensor) -> Result<Grads> {
-        let part = |i| call.wants(i).then(|| selected(grad, self.axis, i)).transpose();
-        (0..self.count).map(part).collect()
+    fn forward(&self, inputs: &[&Array], _: &mut SaveContext) -> Result<Array> {
+        joined(inputs.iter().map(|x| contiguous(&x.unsqueeze(self.axis)?)), self.axis)
+    }
+
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let part = |i| saved.needs_input_grad(i).then(|| selected(grad, self.axis, i)).transpose();
+        (0..saved.input_count()).map(part).collect()
+    }
+
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        let axis = self.axis as i64;
+        let at = onnx.ints(&[axis]);
+        let mut inputs = Vec::new();
+        for i in 0..onnx.input_count() {
+            let input = onnx.input(i);
+            inputs.push(onnx.node("Unsqueeze", &[input, at], &[]));
+        }
+        Ok(onnx.node("Concat", &inputs, &[("axis", OnnxAttribute::Int(axis))]))
     }
 }
 
-/// The tensors, if there are any and they agree in all but their lengths along `axis`.
+/// Joins arrays, which are contiguous: of strided views candle may make a strided result.
+fn joined(arrays: impl Iterator<Item = Result<Array>>, axis: usize) -> Result<Array> {
+    Ok(Array::cat(&arrays.collect::<Result<Vec<_>>>()?, axis)?)
+}
+
+/// The tensors, if there are any and their shapes differ at most along `axis`.
 fn agreeing<'a, T: Borrow<Tensor>>(
     op: &'static str,
     tensors: &'a [T],
@@ -92,27 +107,16 @@ fn agreeing<'a, T: Borrow<Tensor>>(
     Ok(all)
 }
 
-/// The numbers joined along an axis that all have.
-fn joined(arrays: impl Iterator<Item = Result<Array>>, axis: usize) -> Result<Array> {
-    // Of strided views candle may make a strided result.
-    let arrays = arrays.map(|array| contiguous(&array?)).collect::<Result<Vec<_>>>()?;
-    Ok(Array::cat(&arrays, axis)?)
-}
-
 impl Tensor {
-    /// The tensors one after the other along `axis`.
+    /// Concatenates tensors along `axis`.
     ///
-    /// # Shapes
-    /// One rank and, but for `axis`, one shape.
-    ///
-    /// # Gradient
-    /// To each tensor its part of the gradient.
+    /// Their shapes are equal except along that axis. The gradient is split between them.
     ///
     /// # Errors
-    /// No tensors at all; an axis that does not exist; shapes that differ elsewhere; dtypes or devices that differ.
+    /// If there is no tensor, or their shapes differ on another axis.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let a = Tensor::new(&[[1.0, 2.0]], &Device::Cpu)?;
     /// let b = Tensor::new(&[[3.0, 4.0], [5.0, 6.0]], &Device::Cpu)?;
     /// let y = Tensor::cat(&[&a, &b], 0)?;
@@ -123,36 +127,27 @@ impl Tensor {
     #[doc(alias = "hstack")]
     #[doc(alias = "vstack")]
     pub fn cat(tensors: &[impl Borrow<Tensor>], axis: impl Axis) -> Result<Tensor> {
-        let first = tensors.first().map(|x| x.borrow().dims()).unwrap_or(&[1]);
+        // Without tensors any axis will do: `agreeing` reports that there are none.
+        let first = tensors.first().map_or(&[1][..], |x| x.borrow().dims());
         let axis = axis.of("cat", first)?;
         let all = agreeing("cat", tensors, Some(axis))?;
         if let [only] = all[..] {
             return Ok(only.clone());
         }
-        let compute = || {
-            let array = joined(all.iter().map(|x| Ok(x.array().clone())), axis)?;
-            let rule = || Cat { axis, lengths: all.iter().map(|x| x.dims()[axis]).collect() };
-            Ok(record(&all, array, SavedArrays::default(), rule))
+        let end = |end: &mut usize, x: &&Tensor| {
+            *end += x.dims()[axis];
+            Some(*end)
         };
-        traced(&all, compute, |onnx| {
-            let inputs: Vec<OnnxValue> = (0..all.len()).map(|i| onnx.input(i)).collect();
-            Ok(onnx.node("Concat", &inputs, &[("axis", OnnxAttribute::Int(axis as i64))]))
-        })
+        Cat { axis, ends: all.iter().scan(0, end).collect() }.apply(&all)
     }
 
-    /// The tensors side by side along a new axis at the position `axis`; −1 puts it last.
-    ///
-    /// # Shapes
-    /// One shape.
-    ///
-    /// # Gradient
-    /// To each tensor its part of the gradient.
+    /// Joins tensors of one shape along a new axis, which becomes number `axis` of the result; −1 puts it last.
     ///
     /// # Errors
-    /// No tensors at all; a position beyond the rank; shapes, dtypes or devices that differ.
+    /// If there is no tensor, or their shapes differ.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let a = Tensor::new(&[1.0, 2.0], &Device::Cpu)?;
     /// let b = Tensor::new(&[3.0, 4.0], &Device::Cpu)?;
     /// assert_eq!(Tensor::stack(&[&a, &b], 0)?.to_vec2::<f64>()?, [[1.0, 2.0], [3.0, 4.0]]);
@@ -163,20 +158,7 @@ impl Tensor {
         let all = agreeing("stack", tensors, None)?;
         let mut dims = Dims::from_slice(all[0].dims());
         dims.push(1);
-        let axis = axis.of("stack", &dims)?;
-        let compute = || {
-            let array = joined(all.iter().map(|x| Ok(x.array().unsqueeze(axis)?)), axis)?;
-            Ok(record(&all, array, SavedArrays::default(), || Stack { axis, count: all.len() }))
-        };
-        traced(&all, compute, |onnx| {
-            let at = onnx.ints(&[axis as i64]);
-            let mut inputs = Vec::with_capacity(all.len());
-            for i in 0..all.len() {
-                let input = onnx.input(i);
-                inputs.push(onnx.node("Unsqueeze", &[input, at], &[]));
-            }
-            Ok(onnx.node("Concat", &inputs, &[("axis", OnnxAttribute::Int(axis as i64))]))
-        })
+        Stack { axis: axis.of("stack", &dims)? }.apply(&all)
     }
 }
 
@@ -219,12 +201,11 @@ mod tests {
     }
 
     #[test]
-    fn only_the_wanted_gradients() -> Result<()> {
-        let x = Tensor::parameter(tensor(&[1.0, 2.0]).into_array());
+    fn gradients_of_some_inputs() -> Result<()> {
+        let x = tensor(&[1.0, 2.0]).into_parameter();
         let y = Tensor::cat(&[&tensor(&[5.0]), &x, &tensor(&[])], 0)?.sqr()?.sum_all()?;
         assert_eq!(y.backward()?.get(&x).unwrap().to_vec1::<f64>()?, [2.0, 4.0]);
         assert!(!no_grad(|| Tensor::stack(&[&x, &x], 0))?.requires_grad());
-        // More inputs than an `Op` takes.
         let y = Tensor::stack(&vec![x.clone(); 1000], 0)?.sum_all()?;
         assert_eq!(y.backward()?.get(&x).unwrap().to_vec1::<f64>()?, [1000.0, 1000.0]);
         Ok(())

@@ -65,6 +65,7 @@ mod standardize;
 mod std_dev;
 mod sum;
 mod take;
+mod to_device;
 mod to_dtype;
 pub(crate) mod total;
 mod trace;

@@ -355,5 +355,5 @@ pub(super) fn to_tensor(number: f64) -> Result<Tensor> {
 pub(super) fn number(state: &BTreeMap<String, Tensor>, name: &str) -> Result<f64> {
     let missing = |message: &str| Error::Parameter { name: name.into(), message: message.into() };
     let tensor = state.get(name).ok_or_else(|| missing("expected in the state, but not there"))?;
-    tensor.to_scalar().map_err(|error| error.within(name))
+    tensor.to_scalar().map_err(|error| error.context(name))
 }

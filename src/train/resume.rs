@@ -17,7 +17,7 @@ const COLUMNS: [&str; 3] = ["epoch", "step", "seconds"];
 /// The error of a checkpoint that was not written, with what is left of the training.
 fn stopped(error: Error, step: u64) -> Error {
     match error {
-        Error::File { path, message } => {
+        Error::File { path, message, source } => {
             let left = if path.is_file() {
                 "the one from before is whole: `resume` from it"
             } else {
@@ -25,7 +25,7 @@ fn stopped(error: Error, step: u64) -> Error {
             };
             let message =
                 format!("{message}; training stopped after step {step} without this checkpoint, {left}");
-            Error::File { path, message }
+            Error::File { path, message, source }
         }
         other => other,
     }
@@ -64,7 +64,7 @@ impl Trainer<'_> {
         loader.restore(checkpoint.meta("position")?)?;
         for (i, callback) in self.callbacks.iter_mut().enumerate() {
             let place = format!("callback{i}");
-            callback.load_state(&checkpoint.tensors(&place)).map_err(|error| error.within(place))?;
+            callback.load_state(&checkpoint.tensors(&place)).map_err(|error| error.context(place))?;
         }
         Ok(State {
             epoch: checkpoint.meta("epoch")?,

@@ -157,7 +157,7 @@ impl<'a> Trainer<'a> {
             while batches.len() > 0 && !wishes.stop {
                 let step = state.step.saturating_add(1);
                 let loss = self.step(&mut batches, &mut state);
-                let loss = loss.map_err(|error| error.within(format!("step {step}")))?;
+                let loss = loss.map_err(|error| error.context(format!("step {step}")))?;
                 position = batches.position();
                 let mut told = self.tell(&state, loss, &mut wishes, |callback, run| callback.step(run));
                 if batches.len() == 0 && told.is_ok() {

@@ -174,7 +174,7 @@ impl Case {
         }
         export
             .write(dir.join(format!("{}.onnx", self.name)), self.model.as_ref())
-            .map_err(|e| e.within(self.name.as_str()))?;
+            .map_err(|e| e.context(self.name.as_str()))?;
         let own = self.shape[self.axis];
         let batches = if self.fixed { vec![own; 3] } else { vec![1, own, own + 4] };
         let mut arrays = BTreeMap::new();
@@ -471,8 +471,7 @@ fn models(rng: &mut Rng) -> Result<Vec<Case>> {
 /// Writes `dir/onnx/NAME.onnx` of each, and `NAME.npz` with inputs of several batch sizes and the outputs for them.
 pub(crate) fn write(dir: &Path) -> Result<()> {
     let dir = &dir.join("onnx");
-    std::fs::create_dir_all(dir)
-        .map_err(|error| Error::File { path: dir.clone(), message: error.to_string() })?;
+    std::fs::create_dir_all(dir).map_err(|error| Error::io(dir, error))?;
     let rng = &mut Rng::seed(1);
     let all = [activations(), layers(rng)?, operations(), models(rng)?];
     all.iter().flatten().try_for_each(|case| case.write(dir))

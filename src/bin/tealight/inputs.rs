@@ -139,7 +139,7 @@ impl Inputs {
         if !path.is_file() {
             let got = if path.exists() { "something that is not a file" } else { "nothing of this name" };
             let message = format!("expected an image, got {got}");
-            return Err(Error::File { path: path.into(), message });
+            return Err(Error::file(path, message));
         }
         let image = image::read_with(path, &ReadOptions::new().color(color))?;
         channels_first(&image::to_float(&image::resize(&image, size, size)?)?.unsqueeze(0)?)?.squeeze(0)

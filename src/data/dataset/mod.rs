@@ -82,7 +82,7 @@ pub trait Dataset: Send + Sync {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     fn batch(&self, indices: &[usize]) -> Result<(Tensor, Tensor)> {
-        let one = |&index: &usize| self.get(index).map_err(|error| error.within(format!("example {index}")));
+        let one = |&index: &usize| self.get(index).map_err(|error| error.context(format!("example {index}")));
         stacked(indices.iter().map(one))
     }
 
@@ -161,7 +161,7 @@ impl<D: Dataset + ?Sized> Dataset for Arc<D> {
 /// Inputs and targets, each along a new first axis.
 pub(super) fn stacked(examples: impl Iterator<Item = Result<(Tensor, Tensor)>>) -> Result<(Tensor, Tensor)> {
     let (inputs, targets): (Vec<_>, Vec<_>) = examples.collect::<Result<Vec<_>>>()?.into_iter().unzip();
-    let all = |name: &str, tensors| Tensor::stack(tensors, 0).map_err(|error| error.within(name));
+    let all = |name: &str, tensors| Tensor::stack(tensors, 0).map_err(|error| error.context(name));
     Ok((all("inputs", &inputs)?, all("targets", &targets)?))
 }
 

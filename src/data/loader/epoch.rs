@@ -91,7 +91,7 @@ impl Plan {
                     let mut rng = Rng::seed(mix(&[*seed, self.epoch, place as u64]));
                     Ok((change.apply(&input, &mut rng)?, target))
                 };
-                changed().map_err(|error: Error| error.within(format!("example {index}")))
+                changed().map_err(|error: Error| error.context(format!("example {index}")))
             })),
         })
     }

@@ -70,7 +70,7 @@ pub(super) fn merged(runs: [Run; 2], batch: Option<(usize, [usize; 2])>) -> Resu
             }
             inputs.iter().for_each(|input| wanted[input.0] = Some(place.clone()));
         }
-        let place = |error: Error| if by.is_empty() { error } else { error.within(by.as_str()) };
+        let place = |error: Error| if by.is_empty() { error } else { error.context(by.as_str()) };
         if let Source::Missing(_) = a.values[i] {
             let Source::Missing(error) = std::mem::replace(&mut a.values[i], Source::Absent) else {
                 continue;
