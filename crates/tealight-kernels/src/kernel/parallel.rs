@@ -1,9 +1,10 @@
 //! Instruction sets and threads.
 
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use super::scope::share;
 
 /// The instruction sets that the loops are compiled for, and how the environment variable `TEALIGHT_SIMD` names them.
 fn by_name(name: &str) -> Option<pulp::Arch> {
@@ -104,103 +105,13 @@ pub(super) fn large_product(n: usize) -> bool {
     n >= PARALLEL_PRODUCTS_FROM
 }
 
-/// Work that several threads take from, number after number.
-struct Scope {
-    next: AtomicUsize,
-    count: usize,
-    /// Valid as long as the team is open or somebody is inside.
-    work: *const (dyn Fn(usize) + Sync),
-    state: Mutex<State>,
-    left: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    closed: bool,
-    inside: usize,
-    failure: Option<Box<dyn std::any::Any + Send>>,
-}
-
-// SAFETY: the work may be shared (it is Sync), and is called only while it is valid, as `help` and `for_each` see to.
-#[allow(unsafe_code)]
-unsafe impl Send for Scope {}
-// SAFETY: as above; the rest of a team is atomic or behind a lock.
-#[allow(unsafe_code)]
-unsafe impl Sync for Scope {}
-
-impl Scope {
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn run(&self, work: &(dyn Fn(usize) + Sync)) {
-        loop {
-            let i = self.next.fetch_add(1, Relaxed);
-            if i >= self.count {
-                return;
-            }
-            work(i);
-        }
-    }
-
-    /// What a thread that was called does; nothing, if it comes too late.
-    fn help(&self) {
-        {
-            let mut state = self.state();
-            if state.closed {
-                return;
-            }
-            state.inside += 1;
-        }
-        // SAFETY: the team was open when this thread came inside, so `for_each`, whose argument this is, has not returned,
-        // and will not before this thread has left.
-        #[allow(unsafe_code)]
-        let result = catch_unwind(AssertUnwindSafe(|| self.run(unsafe { &*self.work })));
-        let mut state = self.state();
-        state.inside -= 1;
-        if let Err(failure) = result {
-            state.failure = Some(failure);
-        }
-        drop(state);
-        self.left.notify_one();
-    }
-}
-
 /// Calls `work(i)` for every i below `count`, on several threads if `threads`.
-///
-/// The calling thread begins at once, and the others help when they have woken: it never waits for one that has nothing in
-/// hand.
 pub(super) fn for_each(count: usize, threads: bool, work: &(dyn Fn(usize) + Sync)) {
     let helpers = if threads { rayon::current_num_threads().min(count).saturating_sub(1) } else { 0 };
     if helpers == 0 {
         return (0..count).for_each(work);
     }
-    // SAFETY: only the lifetime is changed. The work is called by threads inside the team, and this function does not
-    // return before the team is closed and the last of them has left.
-    #[allow(unsafe_code)]
-    let endless: &'static (dyn Fn(usize) + Sync) = unsafe { std::mem::transmute(work) };
-    let team = Arc::new(Scope {
-        next: AtomicUsize::new(0),
-        count,
-        work: endless,
-        state: Mutex::default(),
-        left: Condvar::new(),
-    });
-    for _ in 0..helpers {
-        let team = team.clone();
-        rayon::spawn(move || team.help());
-    }
-    let result = catch_unwind(AssertUnwindSafe(|| team.run(work)));
-    let mut state = team.state();
-    state.closed = true;
-    while state.inside > 0 {
-        state = team.left.wait(state).unwrap_or_else(PoisonError::into_inner);
-    }
-    let failure = state.failure.take().or(result.err());
-    drop(state);
-    if let Some(failure) = failure {
-        resume_unwind(failure);
-    }
+    share(count, helpers, |scope| rayon::spawn(move || scope.help()), work);
 }
 
 /// A pointer that threads may share.
