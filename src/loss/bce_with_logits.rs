@@ -1,17 +1,4 @@
-//! Binary cross-entropy of logits.
-//!
-//! # Formula
-//! max(z, 0) − z·t + ln(1 + exp(−|z|)), which is −(t·ln p + (1 − t)·ln(1 − p)) with p = sigmoid(z); with a weight w of the
-//! ones, −(w·t·ln p + (1 − t)·ln(1 − p))
-//!
-//! # Gradient
-//! sigmoid(z) − t and −z; with a weight, 1 − t − (1 + (w − 1)·t)·sigmoid(−z)
-//!
-//! # Precision
-//! Exact for any z: candle's takes the logarithm of the sigmoid, which is inf or NaN from |z| = 17 on.
-//!
-//! # Errors
-//! Shapes or dtypes that differ; a target outside of 0 to 1.
+//! [`BceWithLogits`], binary cross-entropy of logits.
 
 use super::{ElementwiseLoss, PointwiseLoss, check};
 use crate::autograd::Tensor;
@@ -19,25 +6,14 @@ use crate::error::{Error, Result};
 use crate::formula::{Formula, Real};
 use crate::ops;
 
-/// The cross-entropy between a target t from 0 to 1 and the probability sigmoid(z) of a logit z.
-///
-/// # Formula
-/// max(z, 0) − z·t + ln(1 + exp(−|z|)), which is −(t·ln p + (1 − t)·ln(1 − p)) with p = sigmoid(z); with a weight w of the
-/// ones, −(w·t·ln p + (1 − t)·ln(1 − p))
-///
-/// # Gradient
-/// sigmoid(z) − t and −z; with a weight, 1 − t − (1 + (w − 1)·t)·sigmoid(−z)
-///
-/// # Precision
-/// Exact for any z: candle's takes the logarithm of the sigmoid, which is inf or NaN from |z| = 17 on.
-///
-/// # Errors
-/// Shapes or dtypes that differ; a target outside of 0 to 1.
+/// Binary cross-entropy of logits z and targets t from 0 to 1: the mean of max(z, 0) − z·t + ln(1 + exp(−|z|)), which is
+/// [`Bce`](super::Bce) of sigmoid(z) without its rounding errors. The gradient is sigmoid(z) − t. Errors if a target is
+/// outside of 0 to 1.
 ///
 /// ```
 /// use tealight::prelude::*;
 /// let (z, t) = (Tensor::new(&[1000.0, 1000.0], &Device::Cpu)?, Tensor::new(&[1.0, 0.0], &Device::Cpu)?);
-/// assert_eq!(BceWithLogits.each(&z, &t)?.to_vec1::<f64>()?, [0.0, 1000.0]);
+/// assert_eq!(BceWithLogits.elementwise(&z, &t)?.to_vec1::<f64>()?, [0.0, 1000.0]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,90 +37,78 @@ impl PointwiseLoss for BceWithLogits {
     }
 
     fn check(&self, _: &Tensor, target: &Tensor) -> Result<()> {
-        check::within(<Self as PointwiseLoss>::NAME, "targets", target, 0.0, 1.0)
+        check::in_range(NAME, "targets", target, 0.0, 1.0)
     }
 }
 
 impl BceWithLogits {
-    /// The same with the ones weighed by `weight`, a number or one for each of the last axis: above 1 finds more of them,
-    /// at the price of more false alarms.
+    /// Multiplies the loss of positive targets: −(w·t·ln p + (1 − t)·ln(1 − p)) with p = sigmoid(z). A weight above 1 raises
+    /// recall, at the price of precision.
     ///
-    /// # Errors
-    /// A weight that is negative, infinite or NaN.
+    /// `weight` is a scalar, or has one weight per index of the last axes. Errors if a weight is negative, infinite or NaN.
     ///
     /// ```
     /// use tealight::prelude::*;
     /// let (z, t) = (Tensor::new(&[0.0, 0.0], &Device::Cpu)?, Tensor::new(&[1.0, 0.0], &Device::Cpu)?);
-    /// let loss = Sum(BceWithLogits.pos_weight(&Tensor::new(3.0, &Device::Cpu)?)?).loss(&z, &t)?;
-    /// assert_eq!(loss.to_scalar::<f64>()?, 4.0 * 2.0_f64.ln());
+    /// let loss = BceWithLogits.pos_weight(&Tensor::new(3.0, &Device::Cpu)?)?;
+    /// assert_eq!(loss.loss(&z, &t)?.to_scalar::<f64>()?, (3.0 + 1.0) / 2.0 * 2.0_f64.ln());
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn pos_weight(self, weight: &Tensor) -> Result<BceWithPosWeight> {
-        check::within(NAME, "positive weights", weight, 0.0, f64::MAX)?;
+        check::in_range(NAME, "positive weights", weight, 0.0, f64::MAX)?;
         Ok(BceWithPosWeight { weight: weight.clone() })
     }
 }
 
 const NAME: &str = <BceWithLogits as PointwiseLoss>::NAME;
 
-/// [`BceWithLogits`] with a weight of the ones: see [`BceWithLogits::pos_weight`].
-///
-/// ```
-/// use tealight::loss::BceWithPosWeight;
-/// use tealight::prelude::*;
-/// let loss: BceWithPosWeight = BceWithLogits.pos_weight(&Tensor::new(&[1.0, 5.0], &Device::Cpu)?)?;
-/// let (z, t) = (Tensor::zeros((1, 2), DType::F64, &Device::Cpu)?, Tensor::ones((1, 2), DType::F64, &Device::Cpu)?);
-/// let each = loss.each(&z, &t)?.to_vec2::<f64>()?;
-/// assert_eq!(each[0][1], 5.0 * each[0][0]);
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// [`BceWithLogits`] with a weight of the positive targets: see [`BceWithLogits::pos_weight`].
 #[derive(Clone, Debug)]
 pub struct BceWithPosWeight {
     weight: Tensor,
 }
 
 impl ElementwiseLoss for BceWithPosWeight {
-    fn each(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
+    fn elementwise(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
         check::same_shape(NAME, "prediction and target", &[prediction, target])?;
         let weight = self.weight.to_dtype(prediction.dtype())?;
-        let last = prediction.dims().len().checked_sub(weight.rank());
-        let own = last.map(|last| &prediction.dims()[last..]);
-        if !own.is_some_and(|own| own.iter().zip(weight.dims()).all(|(&n, &w)| w == 1 || w == n)) {
+        let skipped = prediction.rank().checked_sub(weight.rank());
+        let last_axes = skipped.map(|skipped| &prediction.dims()[skipped..]);
+        if !last_axes.is_some_and(|axes| axes.iter().zip(weight.dims()).all(|(&n, &w)| w == 1 || w == n)) {
             let expected = "a positive weight for each of the last axes";
             return Err(Error::shape(NAME, expected, &[prediction.dims(), weight.dims()]));
         }
-        check::within(NAME, "targets", target, 0.0, 1.0)?;
-        ops::apply(Weighed, [prediction, target, &weight])
+        check::in_range(NAME, "targets", target, 0.0, 1.0)?;
+        ops::apply(PosWeighted, [prediction, target, &weight])
     }
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Weighed;
+struct PosWeighted;
 
 /// −ln sigmoid(z)
 #[inline(always)]
-fn surprise<R: Real>(z: R) -> R {
+fn neg_log_sigmoid<R: Real>(z: R) -> R {
     (-z).max(R::constant(0.0)) + (-z.abs()).exp().ln_1p()
 }
 
-impl Formula<3> for Weighed {
+impl Formula<3> for PosWeighted {
     const NAME: &'static str = NAME;
 
     fn value<R: Real>(&self, [z, t, weight]: [R; 3]) -> R {
         let one = R::constant(1.0);
-        (one - t) * z + (one + (weight - one) * t) * surprise(z)
+        (one - t) * z + (one + (weight - one) * t) * neg_log_sigmoid(z)
     }
 
     fn derivative<R: Real>(&self, [z, t, weight]: [R; 3], _: R) -> [R; 3] {
         let one = R::constant(1.0);
         let by_z = one - t - (one + (weight - one) * t) * (-z).sigmoid();
-        [by_z, (weight - one) * surprise(z) - z, t * surprise(z)]
+        [by_z, (weight - one) * neg_log_sigmoid(z) - z, t * neg_log_sigmoid(z)]
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ElementwiseLoss, Mean};
     use super::BceWithLogits;
     use crate::ops::testing::tensor;
     use crate::prelude::*;
@@ -153,19 +117,18 @@ mod tests {
     fn gradients() -> Result<()> {
         let (z, t) = (tensor(&[0.3, -4.0, 9.0, 0.0]), tensor(&[0.9, 0.2, 0.3, 0.7]));
         let inputs = [z, t, tensor(&[3.0, 0.5, 1.0, 2.0])];
-        autograd::gradcheck(|x| Mean(BceWithLogits).loss(&x[0], &x[1]), &inputs[..2])?;
-        let weighed = |x: &[Tensor]| Mean(BceWithLogits.pos_weight(&x[2])?).loss(&x[0], &x[1])?.sqr();
-        autograd::gradcheck(weighed, &inputs)?;
+        autograd::gradcheck(|x| BceWithLogits.loss(&x[0], &x[1]), &inputs[..2])?;
+        autograd::gradcheck(|x| BceWithLogits.pos_weight(&x[2])?.loss(&x[0], &x[1])?.sqr(), &inputs)?;
         Ok(())
     }
 
     #[test]
-    fn weights_of_the_ones() -> Result<()> {
+    fn pos_weight() -> Result<()> {
         let (z, t) = (tensor(&[1e4, -1e4, 0.3, -0.3]), tensor(&[1.0, 0.0, 0.7, 0.0]));
         let weigh = |weight: &Tensor| {
-            BceWithLogits.pos_weight(weight)?.each(&z.reshape((2, 2))?, &t.reshape((2, 2))?)
+            BceWithLogits.pos_weight(weight)?.elementwise(&z.reshape((2, 2))?, &t.reshape((2, 2))?)
         };
-        let plain = BceWithLogits.each(&z, &t)?.to_vec1::<f64>()?;
+        let plain = BceWithLogits.elementwise(&z, &t)?.to_vec1::<f64>()?;
         let same = weigh(&tensor(&[1.0, 1.0]))?.flatten(0, 1)?.to_vec1::<f64>()?;
         assert!(plain.iter().zip(&same).all(|(a, b)| (a - b).abs() < 1e-15), "{plain:?} {same:?}");
         assert!(matches!(weigh(&tensor(&[1.0; 3])), Err(Error::Shape { .. })));
@@ -174,7 +137,7 @@ mod tests {
             Err(Error::Shape { .. })
         ));
         assert!(BceWithLogits.pos_weight(&tensor(&[f64::NAN])).is_err());
-        let error = BceWithLogits.each(&z, &z).unwrap_err().to_string();
+        let error = BceWithLogits.elementwise(&z, &z).unwrap_err().to_string();
         assert_eq!(error, "bce_with_logits: expected targets from 0 to 1, got 10000 at [0]");
         Ok(())
     }
@@ -186,7 +149,7 @@ mod tests {
                 let x = tensor(&[z, -z, z, -z]).to_dtype(dtype)?;
                 let x = Tensor::parameter(x.into_array());
                 let t = tensor(&[1.0, 0.0, 0.0, 1.0]).to_dtype(dtype)?;
-                let loss = BceWithLogits.each(&x, &t)?;
+                let loss = BceWithLogits.elementwise(&x, &t)?;
                 let expected = [f64::ln_1p(f64::exp(-z)), z + f64::ln_1p(f64::exp(-z))];
                 let [first] = autograd::grad(&loss.sum_all()?, [&x])?;
                 let [second] = autograd::grad(&first.sum_all()?, [&x])?;

@@ -1,5 +1,5 @@
-//! Scores and the class that each row belongs to, as [`Nll`](super::Nll), [`CrossEntropy`](super::CrossEntropy) and
-//! [`MultiMargin`](super::MultiMargin) take them.
+//! Rows of scores with an integer class each: the inputs of [`Nll`](super::Nll), [`CrossEntropy`](super::CrossEntropy) and
+//! [`MultiMargin`](super::MultiMargin).
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::autograd::array::{contiguous, count, elements, place};
 use crate::error::{Error, Result};
 use crate::kernel::rows::IGNORED;
 
-/// A weight for each class, and the class that means none.
+/// Class weights and the ignored class.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Classes {
     pub(super) weights: Option<Arc<[f64]>>,
@@ -20,16 +20,16 @@ pub(super) struct Classes {
 }
 
 /// Scores (rows, classes) and the class of each row.
-pub(super) struct Rows {
+pub(super) struct ClassRows {
     pub(super) scores: Tensor,
-    /// [`IGNORED`] for none.
+    /// [`IGNORED`] for rows that do not count.
     pub(super) classes: Vec<u32>,
     /// The shape of the losses.
     pub(super) dims: Vec<usize>,
 }
 
-/// The classes last, as a matrix; and the shape without them.
-pub(super) fn matrix(op: &'static str, x: &Tensor) -> Result<(Tensor, Vec<usize>)> {
+/// Scores as a matrix with the classes on the last axis, and the shape without the classes.
+pub(super) fn class_matrix(op: &'static str, x: &Tensor) -> Result<(Tensor, Vec<usize>)> {
     let rank = x.rank();
     match *x.dims() {
         [] => Err(Error::shape(op, "scores (n, c) and classes (n)", &[&[]])),
@@ -45,7 +45,7 @@ pub(super) fn matrix(op: &'static str, x: &Tensor) -> Result<(Tensor, Vec<usize>
 }
 
 /// A mask of the rows that are ignored; `None` if there are none.
-pub(super) fn ignored(classes: &[u32], device: &Device) -> Result<Option<Tensor>> {
+pub(super) fn ignored_mask(classes: &[u32], device: &Device) -> Result<Option<Tensor>> {
     if !classes.contains(&IGNORED) {
         return Ok(None);
     }
@@ -53,8 +53,7 @@ pub(super) fn ignored(classes: &[u32], device: &Device) -> Result<Option<Tensor>
     Tensor::from_vec(mask, classes.len(), device).map(Some)
 }
 
-/// Reads classes one after the other.
-struct Classed<'a> {
+struct ClassReader<'a> {
     op: &'static str,
     width: usize,
     ignored: Option<i64>,
@@ -62,7 +61,7 @@ struct Classed<'a> {
     found: Vec<u32>,
 }
 
-impl Classed<'_> {
+impl ClassReader<'_> {
     fn read(&mut self, numbers: impl IntoIterator<Item: Into<i64>>) -> Result<()> {
         let numbers = numbers.into_iter();
         self.found.reserve(numbers.size_hint().0);
@@ -72,14 +71,14 @@ impl Classed<'_> {
                 _ if Some(class) == self.ignored => IGNORED,
                 // Fewer than IGNORED: a row of scores that long fits in no memory.
                 _ if (0..self.width as i64).contains(&class) => class as u32,
-                _ => return Err(self.unknown(class)),
+                _ => return Err(self.invalid(class)),
             });
         }
         Ok(())
     }
 
     #[cold]
-    fn unknown(&self, class: i64) -> Error {
+    fn invalid(&self, class: i64) -> Error {
         let row = self.found.len();
         let place = match self.dims.len() {
             0 | 1 => format!("in row {row}"),
@@ -91,21 +90,18 @@ impl Classed<'_> {
 }
 
 impl Classes {
-    pub(super) const NONE: Self = Classes { weights: None, ignored: None };
-
-    /// Takes the weights of the classes.
-    pub(super) fn weigh(&mut self, op: &'static str, weights: &Tensor) -> Result<()> {
+    pub(super) fn set_weights(&mut self, op: &'static str, weights: &Tensor) -> Result<()> {
         if weights.rank() != 1 || !weights.dtype().is_float() {
             return Err(Error::shape(op, "one weight for each class (c), a float", &[weights.dims()]));
         }
-        check::within(op, "class weights", weights, 0.0, f64::INFINITY)?;
+        check::in_range(op, "class weights", weights, 0.0, f64::INFINITY)?;
         self.weights = Some(weights.to_dtype(DType::F64)?.to_vec1()?.into());
         Ok(())
     }
 
     /// The rows of scores (n, c), (n, c, d1, ..) or (c) and classes (n), (n, d1, ..) or ().
-    pub(super) fn rows(&self, op: &'static str, scores: &Tensor, target: &Tensor) -> Result<Rows> {
-        let (matrix, dims) = matrix(op, scores)?;
+    pub(super) fn rows(&self, op: &'static str, scores: &Tensor, target: &Tensor) -> Result<ClassRows> {
+        let (matrix, dims) = class_matrix(op, scores)?;
         if target.dims() != dims {
             let got = [scores.dims(), target.dims()];
             let rows = match scores.rank() {
@@ -121,7 +117,7 @@ impl Classes {
         }
         let width = matrix.dims()[1];
         self.check_width(op, width)?;
-        let mut classes = Classed { op, width, ignored: self.ignored, dims: &dims, found: Vec::new() };
+        let mut classes = ClassReader { op, width, ignored: self.ignored, dims: &dims, found: Vec::new() };
         let target = contiguous(target.array())?;
         match target.dtype() {
             _ if !target.device().is_cpu() => {
@@ -132,7 +128,7 @@ impl Classes {
             _ => classes.read(elements::<i64>(&target)?.iter().copied())?,
         }
         let classes = classes.found;
-        Ok(Rows { scores: matrix, classes, dims })
+        Ok(ClassRows { scores: matrix, classes, dims })
     }
 
     pub(super) fn check_width(&self, op: &'static str, width: usize) -> Result<()> {
@@ -157,7 +153,7 @@ impl Classes {
     pub(super) fn weight(&self, class: u32) -> f64 {
         match &self.weights {
             _ if class == IGNORED => 0.0,
-            Some(weights) => weights.get(class as usize).copied().unwrap_or(0.0),
+            Some(weights) => weights[class as usize],
             None => 1.0,
         }
     }
@@ -172,16 +168,16 @@ impl Classes {
         losses * weights
     }
 
-    /// The sum of the weights of all rows, which is what their mean divides by.
-    pub(super) fn total(&self, op: &'static str, scores: &Tensor, target: &Tensor) -> Result<Option<f64>> {
+    /// [`ElementwiseLoss::divisor`](super::ElementwiseLoss::divisor).
+    pub(super) fn divisor(&self, op: &'static str, scores: &Tensor, target: &Tensor) -> Result<Option<f64>> {
         if self.weights.is_none() && self.ignored.is_none() || target.elem_count() == 0 {
             return Ok(None);
         }
-        self.weight_of(op, &self.rows(op, scores, target)?.classes).map(Some)
+        self.total_weight(op, &self.rows(op, scores, target)?.classes).map(Some)
     }
 
-    /// The sum of the classes' weights, by which a mean divides.
-    pub(super) fn weight_of(&self, op: &'static str, classes: &[u32]) -> Result<f64> {
+    /// The sum of the weights of all rows, by which a mean divides.
+    pub(super) fn total_weight(&self, op: &'static str, classes: &[u32]) -> Result<f64> {
         if self.weights.is_none() && self.ignored.is_none() {
             return Ok(classes.len() as f64);
         }

@@ -1,24 +1,10 @@
-//! Cross-entropy between scores and classes.
-//!
-//! # Shapes
-//! Scores (n, c), (n, c, d1, ..) or (c); classes (n), (n, d1, ..) or () as integers, or probabilities of the shape of the
-//! scores; a loss for each row.
-//!
-//! # Formula
-//! −Σ q·ln softmax(x), where q is w\[class\] at the class and 0 elsewhere, or w·probability; smoothing takes
-//! (1 − ε)·q + ε·w/c. For a class alone it is ln Σ exp(x) − x\[class\].
-//!
-//! # Gradient
-//! softmax(x)·Σ q − q; by a probability −w·ln softmax(x)
-//!
-//! # Errors
-//! Shapes or dtypes that do not fit; a class that does not exist; a probability outside of 0 to 1; nothing to take the mean of.
+//! [`CrossEntropy`] of logits and classes, or probabilities.
 
 use candle_core::DType;
 use smallvec::SmallVec;
 
-use super::classes::{self, Classes, ignored};
-use super::{ElementwiseLoss, Loss, Mean, check};
+use super::classes::{ClassRows, Classes, class_matrix, ignored_mask};
+use super::{ElementwiseLoss, Reduction, check, reduce_elementwise};
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
 use crate::autograd::{Array, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
@@ -26,31 +12,21 @@ use crate::kernel::rows::{self, IGNORED};
 use crate::kernel::{self, soft_cross_entropy};
 use crate::ops;
 
-/// −ln of the probability that softmax gives to the right class; the mean over rows as a [`Loss`].
+/// Cross-entropy of logits x and classes: the mean over rows of ln Σ exp(x) − x\[class\], which is −ln softmax(x)\[class\].
 ///
-/// # Shapes
-/// Scores (n, c), (n, c, d1, ..) or (c); classes (n), (n, d1, ..) or () as integers, or probabilities of the shape of the
-/// scores; a loss for each row.
-///
-/// # Formula
-/// −Σ q·ln softmax(x), where q is w\[class\] at the class and 0 elsewhere, or w·probability; smoothing takes
-/// (1 − ε)·q + ε·w/c. For a class alone it is ln Σ exp(x) − x\[class\].
-///
-/// # Gradient
-/// softmax(x)·Σ q − q; by a probability −w·ln softmax(x)
-///
-/// # Errors
-/// Shapes or dtypes that do not fit; a class that does not exist; a probability outside of 0 to 1; nothing to take the mean of.
+/// The prediction is (n, c), (n, c, d1, ..) or (c). The target holds integer classes, (n), (n, d1, ..) or (), or
+/// probabilities q of the shape of the prediction, for which the loss of a row is −Σ q·ln softmax(x). The gradient is
+/// softmax(x)·Σ q − q, with q = 1 at the class and 0 elsewhere for integer targets. Errors if a class does not exist or a
+/// probability is outside of 0 to 1.
 ///
 /// ```
 /// use tealight::prelude::*;
 /// let scores = Tensor::new(&[[2.0, 0.0, 0.0], [0.0, 0.0, 1000.0]], &Device::Cpu)?;
 /// let classes = Tensor::new(&[0u32, 2], &Device::Cpu)?;
-/// let loss = CrossEntropy.loss(&scores, &classes)?.to_scalar::<f64>()?;
+/// let loss = CrossEntropy::new().loss(&scores, &classes)?.to_scalar::<f64>()?;
 /// assert!((loss - 0.5 * (1.0 + 2.0 * (-2.0_f64).exp()).ln()).abs() < 1e-15);
-/// // Every class gets a little, and the first one counts for nothing.
-/// let loss = CrossEntropy.label_smoothing(0.1)?.ignore_index(0);
-/// assert!((loss.loss(&scores, &classes)?.to_scalar::<f64>()? - 200.0 / 3.0).abs() < 1e-12);
+/// let loss = CrossEntropy::new().label_smoothing(0.1)?.ignore_index(0).loss(&scores, &classes)?;
+/// assert!((loss.to_scalar::<f64>()? - 200.0 / 3.0).abs() < 1e-12);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -60,38 +36,40 @@ pub struct CrossEntropy {
     smoothing: f64,
 }
 
-/// Every class weighs the same, and nothing is smoothed.
-#[allow(non_upper_case_globals)] // reads as a struct without fields, as the other losses do
-pub const CrossEntropy: CrossEntropy = CrossEntropy { classes: Classes::NONE, smoothing: 0.0 };
-
 const NAME: &str = "cross_entropy";
 
 impl CrossEntropy {
-    /// With a weight for each class, (c). The mean divides by the sum of the weights of the targets, and for probabilities
-    /// by the number of rows.
-    ///
-    /// # Errors
-    /// Weights that are no float vector, or negative or NaN.
+    /// Without class weights, an ignored class or label smoothing.
+    pub fn new() -> Self {
+        CrossEntropy::default()
+    }
+
+    /// Multiplies q by the weight of each class, from a float vector (c). For integer targets the mean divides by the sum
+    /// of the weights of the targets, for probabilities by the number of rows. Errors if a weight is negative or NaN.
     ///
     /// ```
     /// use tealight::prelude::*;
     /// let scores = Tensor::zeros((2, 3), DType::F64, &Device::Cpu)?;
-    /// let loss = CrossEntropy.weights(&Tensor::new(&[1.0, 1.0, 4.0], &Device::Cpu)?)?;
-    /// let each = loss.each(&scores, &Tensor::new(&[0u32, 2], &Device::Cpu)?)?.to_vec1::<f64>()?;
-    /// assert_eq!(each[1], 4.0 * each[0]);
+    /// let loss = CrossEntropy::new().class_weights(&Tensor::new(&[1.0, 1.0, 4.0], &Device::Cpu)?)?;
+    /// let losses = loss.elementwise(&scores, &Tensor::new(&[0u32, 2], &Device::Cpu)?)?.to_vec1::<f64>()?;
+    /// assert_eq!(losses[1], 4.0 * losses[0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn weights(mut self, weights: &Tensor) -> Result<Self> {
-        self.classes.weigh(NAME, weights)?;
+    #[doc(alias = "weight")]
+    pub fn class_weights(mut self, weights: &Tensor) -> Result<Self> {
+        self.classes.set_weights(NAME, weights)?;
         Ok(self)
     }
 
-    /// Rows of this class count for nothing, whatever their scores. (PyTorch ignores −100 without being told.)
+    /// Leaves out rows of this class: their loss is 0 whatever their scores, and the mean does not count them. Default: no
+    /// class is ignored (PyTorch ignores −100). The mean of a batch where all rows are ignored is an error (PyTorch returns
+    /// NaN).
     ///
     /// ```
     /// use tealight::prelude::*;
     /// let scores = Tensor::zeros((2, 3), DType::F64, &Device::Cpu)?;
-    /// let loss = CrossEntropy.ignore_index(-100).loss(&scores, &Tensor::new(&[0i64, -100], &Device::Cpu)?)?;
+    /// let classes = Tensor::new(&[0i64, -100], &Device::Cpu)?;
+    /// let loss = CrossEntropy::new().ignore_index(-100).loss(&scores, &classes)?;
     /// assert!((loss.to_scalar::<f64>()? - 3.0_f64.ln()).abs() < 1e-15); // of the first row alone
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -100,39 +78,36 @@ impl CrossEntropy {
         self
     }
 
-    /// The targets are mixed with the same for every class, by this share.
-    ///
-    /// # Errors
-    /// A share outside of 0 to 1.
+    /// Mixes the targets with the uniform distribution: (1 − ε)·q + ε/c. Default: 0. Errors if `epsilon` is outside of 0 to 1.
     ///
     /// ```
     /// use tealight::prelude::*;
     /// let (scores, class) = (Tensor::new(&[[0.0, 1000.0]], &Device::Cpu)?, Tensor::new(&[1u32], &Device::Cpu)?);
-    /// let loss = CrossEntropy.label_smoothing(0.1)?.loss(&scores, &class)?;
-    /// assert!((loss.to_scalar::<f64>()? - 50.0).abs() < 1e-9); // 0.05 for the other class, of probability e⁻¹⁰⁰⁰
+    /// let loss = CrossEntropy::new().label_smoothing(0.1)?.loss(&scores, &class)?;
+    /// assert!((loss.to_scalar::<f64>()? - 50.0).abs() < 1e-9); // 0.05 · 1000 for the other class
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn label_smoothing(mut self, share: f64) -> Result<Self> {
-        if !(0.0..=1.0).contains(&share) {
-            return Err(Error::argument(NAME, "a smoothing from 0 to 1", share));
+    pub fn label_smoothing(mut self, epsilon: f64) -> Result<Self> {
+        if !(0.0..=1.0).contains(&epsilon) {
+            return Err(Error::argument(NAME, "a smoothing from 0 to 1", epsilon));
         }
-        self.smoothing = share;
+        self.smoothing = epsilon;
         Ok(self)
     }
 
-    /// The losses for probabilities.
-    fn probable(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
+    /// The losses if the targets are probabilities.
+    fn of_probabilities(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
         if prediction.dtype() != target.dtype() {
             let got = [prediction.dtype(), target.dtype()];
             return Err(Error::dtype(NAME, "scores and probabilities of one dtype", &got));
         }
         if let Some(class) = self.classes.ignored {
-            let expected = "classes as targets to ignore one of";
+            let expected = "integer classes as targets, with ignore_index";
             return Err(Error::argument(NAME, expected, format!("probabilities and ignore_index({class})")));
         }
-        check::within(NAME, "probabilities", target, 0.0, 1.0)?;
+        check::in_range(NAME, "probabilities", target, 0.0, 1.0)?;
         let ((scores, dims), (mut q, _)) =
-            (classes::matrix(NAME, prediction)?, classes::matrix(NAME, target)?);
+            (class_matrix(NAME, prediction)?, class_matrix(NAME, target)?);
         let width = scores.dims()[1];
         self.classes.check_width(NAME, width)?;
         if self.smoothing > 0.0 && width > 0 {
@@ -142,13 +117,13 @@ impl CrossEntropy {
             let weights = Tensor::from_vec(weights.to_vec(), width, q.device())?;
             q = (q * weights.to_dtype(scores.dtype())?)?;
         }
-        Soft.apply([&scores, &q])?.reshape(dims)
+        SoftTargets.apply([&scores, &q])?.reshape(dims)
     }
 
-    /// The q of rows of classes.
-    fn smooth(&self, rows: &classes::Rows) -> Result<Tensor> {
+    /// The smoothed and weighted target distribution of each row.
+    fn smooth_targets(&self, rows: &ClassRows) -> Result<Tensor> {
         let width = rows.scores.dims()[1];
-        let each: Vec<f64> = (0..width as u32)
+        let uniform: Vec<f64> = (0..width as u32)
             .map(|class| self.smoothing / width as f64 * self.classes.weight(class))
             .collect();
         let mut q = Vec::with_capacity(rows.scores.elem_count());
@@ -157,7 +132,7 @@ impl CrossEntropy {
             if class == IGNORED {
                 q.resize(start + width, 0.0);
             } else {
-                q.extend_from_slice(&each);
+                q.extend_from_slice(&uniform);
                 q[start + class as usize] += (1.0 - self.smoothing) * self.classes.weight(class);
             }
         }
@@ -165,24 +140,22 @@ impl CrossEntropy {
     }
 }
 
-impl CrossEntropy {
-    /// Whether the targets are probabilities, or become some.
-    fn is_soft(&self, prediction: &Tensor, target: &Tensor) -> bool {
-        self.smoothing > 0.0 || target.dtype().is_float() && target.dims() == prediction.dims()
-    }
+/// Whether the targets are probabilities.
+fn is_distribution(prediction: &Tensor, target: &Tensor) -> bool {
+    target.dtype().is_float() && target.dims() == prediction.dims()
 }
 
 impl ElementwiseLoss for CrossEntropy {
-    fn each(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
-        if target.dtype().is_float() && target.dims() == prediction.dims() {
-            return self.probable(prediction, target);
+    fn elementwise(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
+        if is_distribution(prediction, target) {
+            return self.of_probabilities(prediction, target);
         }
         let rows = self.classes.rows(NAME, prediction, target)?;
         let losses = if self.smoothing > 0.0 {
-            Soft.apply([&rows.scores, &self.smooth(&rows)?])?
+            SoftTargets.apply([&rows.scores, &self.smooth_targets(&rows)?])?
         } else {
             let factors = self.classes.factors(&rows.classes, 1.0);
-            Hard { classes: rows.classes, factors, total: false }.apply([&rows.scores])?
+            HardTargets { classes: rows.classes, factors, total: false }.apply([&rows.scores])?
         };
         losses.reshape(rows.dims)
     }
@@ -191,40 +164,36 @@ impl ElementwiseLoss for CrossEntropy {
         if target.dtype().is_float() {
             return Ok(None);
         }
-        self.classes.total(NAME, prediction, target)
+        self.classes.divisor(NAME, prediction, target)
     }
 
-    fn total(&self, prediction: &Tensor, target: &Tensor, mean: bool) -> Result<Tensor> {
-        if self.is_soft(prediction, target) {
-            return super::total_of_each(self, prediction, target, mean);
+    fn reduced(&self, prediction: &Tensor, target: &Tensor, reduction: Reduction) -> Result<Tensor> {
+        let soft = self.smoothing > 0.0 || is_distribution(prediction, target);
+        if soft || reduction == Reduction::None {
+            return reduce_elementwise(self, prediction, target, reduction);
         }
         let rows = self.classes.rows(NAME, prediction, target)?;
-        if mean && rows.classes.is_empty() {
-            return Err(super::empty(target));
+        let mut divisor = reduction.divisor(target.dims())?;
+        if reduction == Reduction::Mean {
+            divisor = self.classes.total_weight(NAME, &rows.classes)?;
         }
-        let divisor = if mean { self.classes.weight_of(NAME, &rows.classes)? } else { 1.0 };
         let factors = self.classes.factors(&rows.classes, divisor);
-        Hard { classes: rows.classes, factors, total: true }.apply([&rows.scores])
+        HardTargets { classes: rows.classes, factors, total: true }.apply([&rows.scores])
     }
 }
 
-impl Loss for CrossEntropy {
-    fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
-        Mean(self.clone()).loss(prediction, target)
-    }
-}
-
-/// The loss of each row for classes that were checked, times its factor; or their sum.
+/// The loss of each row times its factor, or the sum over the rows, for integer classes. It saves its gradient, which
+/// the kernel computes in the same pass.
 #[derive(Debug)]
-struct Hard {
+struct HardTargets {
     classes: Vec<u32>,
     factors: SmallVec<[f64; 1]>,
     total: bool,
 }
 
-impl Hard {
-    /// The factors, one for each row or one for all.
-    fn weights(&self, x: &Array) -> Result<Tensor> {
+impl HardTargets {
+    /// The factors as a tensor: one per row, or one for all.
+    fn factors(&self, x: &Array) -> Result<Tensor> {
         Tensor::from_vec(self.factors.to_vec(), self.factors.len(), x.device())?.to_dtype(x.dtype())
     }
 
@@ -237,9 +206,9 @@ impl Hard {
         Ok(Array::from_vec(ones, x.dims(), x.device())?.to_dtype(x.dtype())?)
     }
 
-    /// `losses` or their gradients, with 0 in the rows that are ignored.
-    fn counted(&self, rows: Tensor) -> Result<Tensor> {
-        match ignored(&self.classes, rows.device())? {
+    /// Losses or gradients with 0 in the ignored rows.
+    fn zero_ignored(&self, rows: Tensor) -> Result<Tensor> {
+        match ignored_mask(&self.classes, rows.device())? {
             None => Ok(rows),
             Some(mask) if rows.rank() == 1 => rows.masked_fill(&mask, 0.0),
             Some(mask) => rows.masked_fill(&mask.unsqueeze(1)?, 0.0),
@@ -247,7 +216,7 @@ impl Hard {
     }
 }
 
-impl Op<1> for Hard {
+impl Op<1> for HardTargets {
     const NAME: &'static str = NAME;
 
     fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
@@ -271,7 +240,7 @@ impl Op<1> for Hard {
         }
         let log = Tensor::constant(x.clone()).log_softmax(1)?;
         let losses = Tensor::constant((log.array() * self.one_hot(x)?)?.sum(1)?.neg()?);
-        let losses = self.counted((losses * self.weights(x)?)?)?;
+        let losses = self.zero_ignored((losses * self.factors(x)?)?)?;
         Ok(if self.total { losses.sum_all()? } else { losses }.into_array())
     }
 
@@ -283,16 +252,16 @@ impl Op<1> for Hard {
         let x = saved.input(0)?;
         let one_hot = Tensor::constant(self.one_hot(x.array())?);
         let grad = if self.total { grad.clone() } else { grad.unsqueeze(1)? };
-        let grad = (grad * self.weights(x.array())?.unsqueeze(-1)?)?;
-        Ok([Some(self.counted(((x.softmax(1)? - one_hot)? * grad)?)?)])
+        let grad = (grad * self.factors(x.array())?.unsqueeze(-1)?)?;
+        Ok([Some(self.zero_ignored(((x.softmax(1)? - one_hot)? * grad)?)?)])
     }
 }
 
 /// −Σ q·ln softmax(x) of each row.
 #[derive(Debug)]
-struct Soft;
+struct SoftTargets;
 
-impl Op<2> for Soft {
+impl Op<2> for SoftTargets {
     const NAME: &'static str = NAME;
 
     fn forward(&self, [x, q]: [&Array; 2], ctx: &mut SaveContext) -> Result<Array> {
@@ -340,7 +309,6 @@ mod tests;
 
 #[cfg(test)]
 mod gradients {
-    use super::super::Sum;
     use super::CrossEntropy;
     use crate::prelude::*;
 
@@ -348,16 +316,16 @@ mod gradients {
     fn of_classes_and_probabilities() -> Result<()> {
         let x = Tensor::randn(0.0, 2.0, (4, 3), &mut Rng::seed(5))?;
         let classes = Tensor::new(&[0u32, 2, 2, 1], &Device::Cpu)?;
-        autograd::gradcheck(|x| CrossEntropy.loss(&x[0], &classes), std::slice::from_ref(&x))?;
-        autograd::gradcheck(|x| Sum(CrossEntropy).loss(&x[0], &classes)?.sqr(), std::slice::from_ref(&x))?;
+        autograd::gradcheck(|x| CrossEntropy::new().loss(&x[0], &classes), std::slice::from_ref(&x))?;
+        autograd::gradcheck(|x| CrossEntropy::new().reduction(Reduction::Sum).loss(&x[0], &classes)?.sqr(), std::slice::from_ref(&x))?;
         let weights = Tensor::new(&[1.0, 2.0, 0.5], &Device::Cpu)?;
-        let some = CrossEntropy.weights(&weights)?.ignore_index(1);
+        let some = CrossEntropy::new().class_weights(&weights)?.ignore_index(1);
         let smooth = some.clone().label_smoothing(0.2)?;
         for loss in [some, smooth.clone()] {
             autograd::gradcheck(|x| loss.loss(&x[0], &classes)?.sqr(), std::slice::from_ref(&x))?;
         }
         let (x, t) = (x.reshape((2, 3, 2))?, Tensor::rand(0.1, 0.9, (2, 3, 2), &mut Rng::seed(6))?);
-        for loss in [CrossEntropy, CrossEntropy.weights(&weights)?.label_smoothing(0.2)?] {
+        for loss in [CrossEntropy::new(), CrossEntropy::new().class_weights(&weights)?.label_smoothing(0.2)?] {
             autograd::gradcheck(|x| loss.loss(&x[0], &x[1])?.sqr(), &[x.clone(), t.clone()])?;
             autograd::gradcheck(|x| loss.loss(&x[0], &t), std::slice::from_ref(&x))?;
         }

@@ -1,40 +1,16 @@
-//! The absolute difference.
-//!
-//! # Formula
-//! |p − t|
-//!
-//! # Gradient
-//! sign(p − t) and its negative
-//!
-//! # Kinks
-//! 0 where p = t.
-//!
-//! # Errors
-//! Shapes or dtypes that differ.
+//! [`L1`], the absolute error.
 
-use super::{Loss, PointwiseLoss, Sum};
+use super::{ElementwiseLoss, PointwiseLoss, Reduction};
 use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::formula::Real;
 
-/// |prediction − target|
-///
-/// # Formula
-/// |p − t|
-///
-/// # Gradient
-/// sign(p − t) and its negative
-///
-/// # Kinks
-/// 0 where p = t.
-///
-/// # Errors
-/// Shapes or dtypes that differ.
+/// The mean absolute error: the mean of |p − t|. The gradient is 0 where p = t.
 ///
 /// ```
 /// use tealight::prelude::*;
 /// let (p, t) = (Tensor::new(&[1.0, 5.0], &Device::Cpu)?, Tensor::new(&[2.0, 2.0], &Device::Cpu)?);
-/// assert_eq!(L1.each(&p, &t)?.to_vec1::<f64>()?, [1.0, 3.0]);
+/// assert_eq!(L1.loss(&p, &t)?.to_scalar::<f64>()?, 2.0);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,7 +29,7 @@ impl PointwiseLoss for L1 {
     }
 }
 
-/// The sum of the absolute differences, Σ |p − t|.
+/// The sum of the absolute differences, Σ |p − t|. (The mean is [`L1`].)
 ///
 /// ```
 /// use tealight::prelude::*;
@@ -62,25 +38,12 @@ impl PointwiseLoss for L1 {
 /// assert!((l1(&yhat, &y)?.to_scalar::<f64>()? - 1.1).abs() < 1e-15);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// # Errors
-/// Shapes or dtypes that differ.
 pub fn l1(prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
-    Sum(L1).loss(prediction, target)
+    L1.reduced(prediction, target, Reduction::Sum)
 }
 
 impl Tensor {
-    /// The sum of the absolute differences from `target`, as [`l1`].
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let (p, t) = (Tensor::new(&[1.0, 5.0], &Device::Cpu)?, Tensor::new(&[2.0, 2.0], &Device::Cpu)?);
-    /// assert_eq!(p.l1(&t)?.to_scalar::<f64>()?, 4.0);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// Shapes or dtypes that differ.
+    /// The sum of the absolute differences from `target`: see [`l1`].
     pub fn l1(&self, target: &Tensor) -> Result<Tensor> {
         l1(self, target)
     }

@@ -1,10 +1,4 @@
-//! Losses: how far a prediction is from its target, as one number to be made small.
-//!
-//! A pointwise loss is a formula of two inputs ([`PointwiseLoss`]). A wrapper says what becomes of the losses of all
-//! elements or rows: [`Mean`]`(BceWithLogits)`, [`Sum`]`(L1)`, [`Unreduced`]`(CrossEntropy)`; `weighted` gives each its own weight.
-//!
-//! What is no target is an error: classes that do not exist, probabilities outside of 0 to 1, NaN, and shapes that would
-//! broadcast.
+//! Losses: what training minimizes.
 
 mod bce;
 mod bce_with_logits;
@@ -17,7 +11,7 @@ mod hinge;
 mod huber;
 mod kl_div;
 mod l1;
-mod l2;
+mod mse;
 mod multi_margin;
 mod nll;
 mod poisson_nll;
@@ -34,41 +28,93 @@ pub use hinge::Hinge;
 pub use huber::{Huber, SmoothL1};
 pub use kl_div::KlDiv;
 pub use l1::{L1, l1};
-pub use l2::{L2, Mse, l2};
+pub use mse::{Mse, l2};
 pub use multi_margin::MultiMargin;
 pub use nll::Nll;
 pub use poisson_nll::PoissonNll;
 pub use triplet_margin::TripletMargin;
 
 use crate::autograd::Tensor;
-use crate::autograd::array::is_finite;
+use crate::autograd::array::{count, is_finite};
 use crate::error::{Error, Result};
 use crate::formula::{Dual, Formula, Real};
 use crate::ops;
 
-/// What training makes small: a scalar from a prediction and its target.
+/// The scalar that training minimizes, computed from a prediction and a target.
+///
+/// The losses of this module take the mean over all elements or rows, as in PyTorch;
+/// [`reduction`](ElementwiseLoss::reduction) chooses otherwise. Unlike PyTorch, they do not broadcast a prediction and a
+/// target of different shapes, and they refuse invalid targets: NaN, a class that does not exist, a probability outside of
+/// 0 to 1.
+///
+/// For a custom loss implement [`PointwiseLoss`] if it is a formula of one prediction and one target, else this trait.
 ///
 /// ```
 /// use tealight::prelude::*;
 /// let (p, t) = (Tensor::new(&[1.0, 3.0], &Device::Cpu)?, Tensor::new(&[0.0, 0.0], &Device::Cpu)?);
-/// let losses: [&dyn Loss; 2] = [&Mean(L1), &Sum(L2)];
-/// assert_eq!(losses[0].loss(&p, &t)?.to_scalar::<f64>()?, 2.0);
-/// assert_eq!(losses[1].loss(&p, &t)?.to_scalar::<f64>()?, 10.0);
+/// let losses: [&dyn Loss; 2] = [&Mse, &L1.reduction(Reduction::Sum)];
+/// assert_eq!(losses[0].loss(&p, &t)?.to_scalar::<f64>()?, 5.0);
+/// assert_eq!(losses[1].loss(&p, &t)?.to_scalar::<f64>()?, 4.0);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub trait Loss: Debug + Send + Sync {
-    /// The loss, a scalar; with [`Unreduced`], one for each element or row.
-    ///
-    /// # Errors
-    /// Shapes or dtypes that do not fit together; what is no target.
+    /// The loss, a scalar; with [`Reduction::None`] a tensor of one loss per element or row.
     fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor>;
 }
 
-/// A loss of each element: a formula of a prediction and a target.
+/// How the losses of a batch become one number. Default: `Mean`.
 ///
 /// ```
 /// use tealight::prelude::*;
-/// /// ln cosh(p − t): like L2 near 0, like L1 far away.
+/// let (p, t) = (Tensor::new(&[[1.0, 3.0]], &Device::Cpu)?, Tensor::new(&[[0.0, 0.0]], &Device::Cpu)?);
+/// assert_eq!(Mse.loss(&p, &t)?.to_scalar::<f64>()?, 5.0);
+/// assert_eq!(Mse.reduction(Reduction::Sum).loss(&p, &t)?.to_scalar::<f64>()?, 10.0);
+/// assert_eq!(Mse.reduction(Reduction::None).loss(&p, &t)?.to_vec2::<f64>()?, [[1.0, 9.0]]);
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reduction {
+    /// The mean over all elements, or over all rows for losses of classes. With class weights or an ignored class the sum
+    /// is divided by the weights of the targets, as in PyTorch. Errors for an empty batch.
+    #[default]
+    Mean,
+    /// The sum.
+    Sum,
+    /// The sum divided by the length of the first axis. Errors for an empty batch, and for a scalar.
+    #[doc(alias = "batchmean")]
+    BatchMean,
+    /// No reduction: one loss per element or row.
+    None,
+}
+
+impl Reduction {
+    /// What the sum of losses of this shape is divided by.
+    fn divisor(self, dims: &[usize]) -> Result<f64> {
+        let n = match (self, dims) {
+            (Reduction::Sum | Reduction::None, _) => return Ok(1.0),
+            (Reduction::Mean, _) => count(dims),
+            (Reduction::BatchMean, [n, ..]) => *n,
+            (Reduction::BatchMean, []) => 0,
+        };
+        if n == 0 { Err(Error::shape("mean", "a batch that is not empty", &[dims])) } else { Ok(n as f64) }
+    }
+
+    fn apply(self, losses: Tensor) -> Result<Tensor> {
+        let divisor = self.divisor(losses.dims())?;
+        match self {
+            Reduction::None => Ok(losses),
+            Reduction::Sum => losses.sum_all(),
+            Reduction::Mean => losses.mean_all(),
+            Reduction::BatchMean => losses.sum_all()? / divisor,
+        }
+    }
+}
+
+/// A loss that is a formula of one prediction and one target.
+///
+/// ```
+/// use tealight::prelude::*;
+/// /// ln cosh(p − t): quadratic near 0, linear far away.
 /// #[derive(Clone, Debug)]
 /// struct LogCosh;
 /// impl PointwiseLoss for LogCosh {
@@ -79,7 +125,7 @@ pub trait Loss: Debug + Send + Sync {
 ///     }
 /// }
 /// let (p, t) = (Tensor::new(&[0.3, 2.0], &Device::Cpu)?, Tensor::new(&[1.0, 0.0], &Device::Cpu)?);
-/// autograd::gradcheck(|x| Mean(LogCosh).loss(&x[0], &x[1]), &[p, t])?;
+/// autograd::gradcheck(|x| LogCosh.loss(&x[0], &x[1]), &[p, t])?;
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub trait PointwiseLoss: Clone + Debug + Send + Sync + 'static {
@@ -89,8 +135,8 @@ pub trait PointwiseLoss: Clone + Debug + Send + Sync + 'static {
     /// Whether both methods are marked `#[inline(always)]`; see [`Formula::FUSED`].
     const FUSED: bool = false;
 
-    /// Whether a target that is NaN always makes the loss NaN: then [`check`](Self::check) looks at the targets of a sum or
-    /// mean only if that is NaN.
+    /// Whether a NaN among the targets always makes the loss NaN. Then [`check`](Self::check) runs after a sum or mean, and
+    /// only if that is not finite.
     const PROPAGATES_NAN: bool = false;
 
     /// The loss of one element.
@@ -104,13 +150,10 @@ pub trait PointwiseLoss: Clone + Debug + Send + Sync + 'static {
         [by_prediction, by_target]
     }
 
-    /// Refuses what is no prediction or no target of this loss. The default refuses targets that are NaN.
-    ///
-    /// # Errors
-    /// What it refuses.
+    /// Errors if a prediction or a target is invalid. The default refuses targets that are NaN.
     fn check(&self, prediction: &Tensor, target: &Tensor) -> Result<()> {
         let _ = prediction;
-        check::no_nan(Self::NAME, "targets", target)
+        check::not_nan(Self::NAME, "targets", target)
     }
 }
 
@@ -129,48 +172,47 @@ impl<L: PointwiseLoss> Formula<2> for L {
     }
 }
 
-/// A loss that has a value for each element or row, which [`Mean`] and [`Sum`] reduce.
-///
-/// ```
-/// use tealight::prelude::*;
-/// let (p, t) = (Tensor::new(&[1.0, 3.0], &Device::Cpu)?, Tensor::new(&[0.0, 0.0], &Device::Cpu)?);
-/// assert_eq!(L2.each(&p, &t)?.to_vec1::<f64>()?, [1.0, 9.0]);
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// A loss with one value per element or row, which a [`Reduction`] turns into a scalar. Every such loss is a [`Loss`]: the mean.
 pub trait ElementwiseLoss: Debug + Send + Sync {
-    /// The losses, one for each element or row.
+    /// The losses before reduction, one per element or row.
     ///
-    /// # Errors
-    /// Shapes or dtypes that do not fit together; what is no target.
-    fn each(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor>;
+    /// ```
+    /// use tealight::prelude::*;
+    /// let (p, t) = (Tensor::new(&[1.0, 3.0], &Device::Cpu)?, Tensor::new(&[0.0, 0.0], &Device::Cpu)?);
+    /// assert_eq!(Mse.elementwise(&p, &t)?.to_vec1::<f64>()?, [1.0, 9.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    fn elementwise(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor>;
 
-    /// What the mean divides the sum by: `None` for the number of losses. With weights for classes it is the sum of the
-    /// weights of the targets.
-    ///
-    /// # Errors
-    /// Targets that have no weight at all.
+    /// What [`Reduction::Mean`] divides the sum by, if not the number of losses: with class weights, the sum of the
+    /// weights of the targets. Default: `None`.
     fn divisor(&self, prediction: &Tensor, target: &Tensor) -> Result<Option<f64>> {
         let _ = (prediction, target);
         Ok(None)
     }
 
-    /// The sum of the losses, or their mean. The default adds what [`each`](Self::each) gives.
-    ///
-    /// # Errors
-    /// As for `each`; a mean of nothing.
-    fn total(&self, prediction: &Tensor, target: &Tensor, mean: bool) -> Result<Tensor> {
-        total_of_each(self, prediction, target, mean)
+    /// The reduced loss. The default reduces the result of [`elementwise`](Self::elementwise); a loss that computes its sum
+    /// directly overrides it.
+    fn reduced(&self, prediction: &Tensor, target: &Tensor, reduction: Reduction) -> Result<Tensor> {
+        reduce_elementwise(self, prediction, target, reduction)
     }
 
-    /// The same with a weight for each loss, or for all of each sample.
+    /// This loss with another reduction than the mean. Call it last: `CrossEntropy::new().ignore_index(0).reduction(Reduction::Sum)`.
+    fn reduction(self, reduction: Reduction) -> Reduced<Self>
+    where
+        Self: Sized,
+    {
+        Reduced { loss: self, reduction }
+    }
+
+    /// Multiplies each loss by a weight. `weights` has the shape of the losses or of their first axes, such as (n) for one
+    /// weight per sample. The mean still divides by the number of losses, as in PyTorch.
     ///
     /// ```
-    /// use tealight::loss::ElementwiseLoss;
     /// use tealight::prelude::*;
-    /// let p = Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?;
-    /// let weights = Tensor::new(&[1.0, 0.0], &Device::Cpu)?;
-    /// let loss = Sum(L1.weighted(&weights)).loss(&p, &Tensor::zeros((2, 2), DType::F64, &Device::Cpu)?)?;
-    /// assert_eq!(loss.to_scalar::<f64>()?, 3.0);
+    /// let (p, t) = (Tensor::new(&[1.0, 3.0], &Device::Cpu)?, Tensor::new(&[0.0, 0.0], &Device::Cpu)?);
+    /// let loss = L1.weighted(&Tensor::new(&[10.0, 1.0], &Device::Cpu)?);
+    /// assert_eq!(loss.loss(&p, &t)?.to_scalar::<f64>()?, 6.5);
     /// # Ok::<(), tealight::Error>(())
     /// ```
     fn weighted(self, weights: &Tensor) -> Weighted<Self>
@@ -181,23 +223,44 @@ pub trait ElementwiseLoss: Debug + Send + Sync {
     }
 }
 
+impl<L: ElementwiseLoss> Loss for L {
+    fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
+        self.reduced(prediction, target, Reduction::Mean)
+    }
+}
+
+fn reduce_elementwise<L: ElementwiseLoss + ?Sized>(
+    loss: &L,
+    prediction: &Tensor,
+    target: &Tensor,
+    reduction: Reduction,
+) -> Result<Tensor> {
+    let losses = loss.elementwise(prediction, target)?;
+    if reduction == Reduction::Mean
+        && let Some(divisor) = loss.divisor(prediction, target)?
+    {
+        return losses.sum_all()? / divisor;
+    }
+    reduction.apply(losses)
+}
+
 impl<L: PointwiseLoss> ElementwiseLoss for L {
-    fn each(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
-        alike(L::NAME, prediction, target)?;
+    fn elementwise(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
+        same_shape_and_dtype(L::NAME, prediction, target)?;
         self.check(prediction, target)?;
         ops::apply(self.clone(), [prediction, target])
     }
 
-    fn total(&self, prediction: &Tensor, target: &Tensor, mean: bool) -> Result<Tensor> {
-        alike(L::NAME, prediction, target)?;
-        let n = prediction.elem_count();
-        if mean && n == 0 {
-            return Err(empty(prediction));
+    fn reduced(&self, prediction: &Tensor, target: &Tensor, reduction: Reduction) -> Result<Tensor> {
+        if reduction == Reduction::None {
+            return self.elementwise(prediction, target);
         }
+        same_shape_and_dtype(L::NAME, prediction, target)?;
+        let divisor = reduction.divisor(prediction.dims())?;
         if !L::PROPAGATES_NAN {
             self.check(prediction, target)?;
         }
-        let total = ops::total::total(self.clone(), [prediction, target], if mean { n as f64 } else { 1.0 })?;
+        let total = ops::total::total(self.clone(), [prediction, target], divisor)?;
         if L::PROPAGATES_NAN && !is_finite(total.array())? {
             self.check(prediction, target)?;
         }
@@ -205,7 +268,7 @@ impl<L: PointwiseLoss> ElementwiseLoss for L {
     }
 }
 
-fn alike(op: &'static str, prediction: &Tensor, target: &Tensor) -> Result<()> {
+fn same_shape_and_dtype(op: &'static str, prediction: &Tensor, target: &Tensor) -> Result<()> {
     check::same_shape(op, "prediction and target", &[prediction, target])?;
     if !target.dtype().is_float() || prediction.dtype() != target.dtype() {
         let got = [prediction.dtype(), target.dtype()];
@@ -214,15 +277,20 @@ fn alike(op: &'static str, prediction: &Tensor, target: &Tensor) -> Result<()> {
     Ok(())
 }
 
-/// A loss with sample weights: see [`ElementwiseLoss::weighted`]. The mean still divides by the number of losses, as PyTorch's does.
-///
-/// ```
-/// use tealight::prelude::*;
-/// let (p, t) = (Tensor::new(&[1.0, 3.0], &Device::Cpu)?, Tensor::new(&[0.0, 0.0], &Device::Cpu)?);
-/// let loss = L1.weighted(&Tensor::new(&[10.0, 1.0], &Device::Cpu)?);
-/// assert_eq!(Mean(loss).loss(&p, &t)?.to_scalar::<f64>()?, 6.5);
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// A loss with another reduction than the mean: see [`ElementwiseLoss::reduction`].
+#[derive(Clone, Copy, Debug)]
+pub struct Reduced<L> {
+    loss: L,
+    reduction: Reduction,
+}
+
+impl<L: ElementwiseLoss> Loss for Reduced<L> {
+    fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
+        self.loss.reduced(prediction, target, self.reduction)
+    }
+}
+
+/// A loss with a weight for each element or sample: see [`ElementwiseLoss::weighted`].
 #[derive(Clone, Debug)]
 pub struct Weighted<L> {
     loss: L,
@@ -230,8 +298,8 @@ pub struct Weighted<L> {
 }
 
 impl<L: ElementwiseLoss> ElementwiseLoss for Weighted<L> {
-    fn each(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
-        let losses = self.loss.each(prediction, target)?;
+    fn elementwise(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
+        let losses = self.loss.elementwise(prediction, target)?;
         let mut dims = self.weights.dims().to_vec();
         if !losses.dims().starts_with(&dims) {
             let expected = format!("weights of shape {:?}, or of its first axes", losses.dims());
@@ -246,155 +314,6 @@ impl<L: ElementwiseLoss> ElementwiseLoss for Weighted<L> {
         self.loss.divisor(prediction, target)
     }
 }
-
-/// The mean of the losses of all elements.
-///
-/// # Errors
-/// An empty batch, which has no mean.
-///
-/// ```
-/// use tealight::prelude::*;
-/// let (p, t) = (Tensor::new(&[0.5, 1.0], &Device::Cpu)?, Tensor::new(&[1.0, 1.0], &Device::Cpu)?);
-/// assert_eq!(Mean(L1).loss(&p, &t)?.to_scalar::<f64>()?, 0.25);
-/// # Ok::<(), tealight::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Mean<L>(pub L);
-
-impl<L: ElementwiseLoss> Loss for Mean<L> {
-    fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
-        self.0.total(prediction, target, true)
-    }
-}
-
-fn total_of_each<L: ElementwiseLoss + ?Sized>(
-    loss: &L,
-    prediction: &Tensor,
-    target: &Tensor,
-    mean: bool,
-) -> Result<Tensor> {
-    let losses = loss.each(prediction, target)?;
-    if !mean {
-        return losses.sum_all();
-    }
-    match loss.divisor(prediction, target)? {
-        None => self::mean(&losses),
-        Some(divisor) => losses.sum_all()? / divisor,
-    }
-}
-
-fn mean(losses: &Tensor) -> Result<Tensor> {
-    if losses.elem_count() == 0 { Err(empty(losses)) } else { losses.mean_all() }
-}
-
-fn empty(losses: &Tensor) -> Error {
-    Error::shape("mean", "a batch that is not empty", &[losses.dims()])
-}
-
-/// The sum of the losses of all elements.
-///
-/// ```
-/// use tealight::prelude::*;
-/// let (p, t) = (Tensor::new(&[1.0, 3.0], &Device::Cpu)?, Tensor::new(&[0.0, 0.0], &Device::Cpu)?);
-/// assert_eq!(Sum(L2).loss(&p, &t)?.to_scalar::<f64>()?, 10.0);
-/// # Ok::<(), tealight::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Sum<L>(pub L);
-
-impl<L: ElementwiseLoss> Loss for Sum<L> {
-    fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
-        self.0.total(prediction, target, false)
-    }
-}
-
-/// The losses of all elements, divided by the number of samples: the length of the first axis.
-///
-/// # Errors
-/// An empty batch, or a scalar, which is none.
-///
-/// ```
-/// use tealight::prelude::*;
-/// let p = Tensor::ones((2, 3), DType::F64, &Device::Cpu)?;
-/// let loss = tealight::loss::BatchMean(L1).loss(&p, &p.zeros_like()?)?;
-/// assert_eq!(loss.to_scalar::<f64>()?, 3.0);
-/// # Ok::<(), tealight::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default)]
-#[doc(alias = "batchmean")]
-pub struct BatchMean<L>(pub L);
-
-impl<L: ElementwiseLoss> Loss for BatchMean<L> {
-    fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
-        match *prediction.dims() {
-            [n, ..] if n > 0 => self.0.total(prediction, target, false)? / n as f64,
-            _ => Err(Error::shape("batch_mean", "a batch that is not empty", &[prediction.dims()])),
-        }
-    }
-}
-
-/// The losses as they are, one for each element or row.
-///
-/// ```
-/// use tealight::prelude::*;
-/// let (p, t) = (Tensor::new(&[1.0, 3.0], &Device::Cpu)?, Tensor::new(&[0.0, 0.0], &Device::Cpu)?);
-/// assert_eq!(tealight::loss::Unreduced(L2).loss(&p, &t)?.to_vec1::<f64>()?, [1.0, 9.0]);
-/// # Ok::<(), tealight::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Unreduced<L>(pub L);
-
-impl<L: ElementwiseLoss> Loss for Unreduced<L> {
-    fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
-        self.0.each(prediction, target)
-    }
-}
-
-/// The reductions of a loss of three tensors, under the name of the loss's own method.
-macro_rules! reductions {
-    ($loss:ident.$method:ident($a:ident, $b:ident, $c:ident)) => {
-        impl crate::loss::Mean<$loss> {
-            #[doc = concat!("The mean of [`", stringify!($loss), "::", stringify!($method), "`].")]
-            ///
-            /// ```
-            #[doc = concat!("use tealight::{loss::", stringify!($loss), ", prelude::*};")]
-            /// # let x = Tensor::new(&[[0.5, 2.0], [1.0, 3.0]], &Device::Cpu)?;
-            #[doc = concat!("# let third = if \"", stringify!($c), "\" == \"target\" { x.ones_like()?.i((.., 0))? } else { x.clone() };")]
-            #[doc = concat!("# let (", stringify!($a), ", ", stringify!($b), ", ", stringify!($c), ") = (&x, &(&x + 1.0)?, &third);")]
-            #[doc = concat!("let loss = ", stringify!($loss), "::default();")]
-            #[doc = concat!("assert_eq!(Mean(loss).", stringify!($method), "(", stringify!($a), ", ", stringify!($b), ", ", stringify!($c), ")?, loss.", stringify!($method), "(", stringify!($a), ", ", stringify!($b), ", ", stringify!($c), ")?.mean_all()?);")]
-            /// # Ok::<(), tealight::Error>(())
-            /// ```
-            ///
-            /// # Errors
-            /// Those of the loss; an empty batch.
-            pub fn $method(&self, $a: &Tensor, $b: &Tensor, $c: &Tensor) -> Result<Tensor> {
-                crate::loss::mean(&self.0.$method($a, $b, $c)?)
-            }
-        }
-
-        impl crate::loss::Sum<$loss> {
-            #[doc = concat!("The sum of [`", stringify!($loss), "::", stringify!($method), "`].")]
-            ///
-            /// ```
-            #[doc = concat!("use tealight::{loss::", stringify!($loss), ", prelude::*};")]
-            /// # let x = Tensor::new(&[[0.5, 2.0], [1.0, 3.0]], &Device::Cpu)?;
-            #[doc = concat!("# let third = if \"", stringify!($c), "\" == \"target\" { x.ones_like()?.i((.., 0))? } else { x.clone() };")]
-            #[doc = concat!("# let (", stringify!($a), ", ", stringify!($b), ", ", stringify!($c), ") = (&x, &(&x + 1.0)?, &third);")]
-            #[doc = concat!("let loss = ", stringify!($loss), "::default();")]
-            #[doc = concat!("assert_eq!(Sum(loss).", stringify!($method), "(", stringify!($a), ", ", stringify!($b), ", ", stringify!($c), ")?, loss.", stringify!($method), "(", stringify!($a), ", ", stringify!($b), ", ", stringify!($c), ")?.sum_all()?);")]
-            /// # Ok::<(), tealight::Error>(())
-            /// ```
-            ///
-            /// # Errors
-            /// Those of the loss.
-            pub fn $method(&self, $a: &Tensor, $b: &Tensor, $c: &Tensor) -> Result<Tensor> {
-                self.0.$method($a, $b, $c)?.sum_all()
-            }
-        }
-    };
-}
-use reductions;
 
 #[cfg(test)]
 mod tests;

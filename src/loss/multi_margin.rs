@@ -1,48 +1,23 @@
-//! The hinge of several classes.
-//!
-//! # Shapes
-//! Scores (n, c) or (c), classes (n) or () as integers
-//!
-//! # Formula
-//! w\[class\]/c · Σ max(0, margin − x\[class\] + x\[j\])ᵖ over the other classes j
-//!
-//! # Gradient
-//! p·w/c · max(0, …)ᵖ⁻¹ for the other classes, and minus their sum for the class itself
-//!
-//! # Kinks
-//! 0 where a margin is just kept.
-//!
-//! # Errors
-//! Shapes or dtypes that do not fit; a class that does not exist; a p that is neither 1 nor 2; a margin that is NaN.
+//! [`MultiMargin`], the hinge loss of several classes.
 
-use super::classes::{Classes, Rows};
-use super::{ElementwiseLoss, Loss, Mean};
+use super::ElementwiseLoss;
+use super::classes::{ClassRows, Classes};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
-/// The score of the right class should be above all others, by a margin; the mean over rows as a [`Loss`].
+/// The multi-class hinge loss: the mean over rows of w\[class\]/c · Σ max(0, margin − x\[class\] + x\[j\])ᵖ over the
+/// other classes j. The gradient is 0 at the kink.
 ///
-/// # Shapes
-/// Scores (n, c) or (c), classes (n) or () as integers
-///
-/// # Formula
-/// w\[class\]/c · Σ max(0, margin − x\[class\] + x\[j\])ᵖ over the other classes j
-///
-/// # Gradient
-/// p·w/c · max(0, …)ᵖ⁻¹ for the other classes, and minus their sum for the class itself
-///
-/// # Kinks
-/// 0 where a margin is just kept.
-///
-/// # Errors
-/// Shapes or dtypes that do not fit; a class that does not exist; a p that is neither 1 nor 2; a margin that is NaN.
+/// The prediction is (n, c) or (c); the target holds integer classes, (n) or (). The mean divides by the number of rows
+/// also with class weights, as in PyTorch. Errors if a class does not exist.
 ///
 /// ```
 /// use tealight::loss::MultiMargin;
 /// use tealight::prelude::*;
-/// let scores = Tensor::new(&[[3.0, 2.5, 0.0]], &Device::Cpu)?;
-/// let loss = MultiMargin::default().loss(&scores, &Tensor::new(&[0u32], &Device::Cpu)?)?;
-/// assert_eq!(loss.to_scalar::<f64>()?, 0.5 / 3.0);
+/// let (scores, class) = (Tensor::new(&[[3.0, 2.5, 0.0]], &Device::Cpu)?, Tensor::new(&[0u32], &Device::Cpu)?);
+/// assert_eq!(MultiMargin::new().loss(&scores, &class)?.to_scalar::<f64>()?, 0.5 / 3.0);
+/// assert_eq!(MultiMargin::new().p(2)?.loss(&scores, &class)?.to_scalar::<f64>()?, 0.5 * 0.5 / 3.0);
+/// assert_eq!(MultiMargin::new().margin(2.0)?.loss(&scores, &class)?.to_scalar::<f64>()?, 0.5);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -55,26 +30,19 @@ pub struct MultiMargin {
 
 impl Default for MultiMargin {
     fn default() -> Self {
-        MultiMargin { p: 1, margin: 1.0, classes: Classes::NONE }
+        MultiMargin { p: 1, margin: 1.0, classes: Classes::default() }
     }
 }
 
 const NAME: &str = "multi_margin";
 
 impl MultiMargin {
-    /// With the power p, 1 (the default) or 2.
-    ///
-    /// # Errors
-    /// Another power.
-    ///
-    /// ```
-    /// use tealight::loss::MultiMargin;
-    /// use tealight::prelude::*;
-    /// let (scores, class) = (Tensor::new(&[[3.0, 2.5, 0.0]], &Device::Cpu)?, Tensor::new(&[0u32], &Device::Cpu)?);
-    /// let loss = MultiMargin::default().p(2)?.loss(&scores, &class)?;
-    /// assert_eq!(loss.to_scalar::<f64>()?, 0.5 * 0.5 / 3.0);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// With p = 1, a margin of 1 and no class weights.
+    pub fn new() -> Self {
+        MultiMargin::default()
+    }
+
+    /// The power. Default: 1. Errors if `p` is neither 1 nor 2.
     pub fn p(self, p: usize) -> Result<Self> {
         if !matches!(p, 1 | 2) {
             return Err(Error::argument(NAME, "p = 1 or 2", format!("p = {p}")));
@@ -82,51 +50,29 @@ impl MultiMargin {
         Ok(MultiMargin { p, ..self })
     }
 
-    /// With a margin other than 1.
-    ///
-    /// # Errors
-    /// NaN.
-    ///
-    /// ```
-    /// use tealight::loss::MultiMargin;
-    /// use tealight::prelude::*;
-    /// let (scores, class) = (Tensor::new(&[[3.0, 2.5, 0.0]], &Device::Cpu)?, Tensor::new(&[0u32], &Device::Cpu)?);
-    /// assert_eq!(MultiMargin::default().margin(0.5)?.loss(&scores, &class)?.to_scalar::<f64>()?, 0.0);
-    /// assert_eq!(MultiMargin::default().margin(2.0)?.loss(&scores, &class)?.to_scalar::<f64>()?, 0.5);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The margin. Default: 1. Errors if `margin` is NaN.
     pub fn margin(self, margin: f64) -> Result<Self> {
         if margin.is_nan() {
-            return Err(Error::argument(NAME, "a margin that is a number", margin));
+            return Err(Error::argument(NAME, "a margin that is not NaN", margin));
         }
         Ok(MultiMargin { margin, ..self })
     }
 
-    /// With a weight for each class, (c).
-    ///
-    /// # Errors
-    /// Weights that are no float vector, or negative or NaN.
-    ///
-    /// ```
-    /// use tealight::loss::MultiMargin;
-    /// use tealight::prelude::*;
-    /// let (scores, class) = (Tensor::new(&[[3.0, 2.5, 0.0]], &Device::Cpu)?, Tensor::new(&[0u32], &Device::Cpu)?);
-    /// let loss = MultiMargin::default().weights(&Tensor::new(&[6.0, 1.0, 1.0], &Device::Cpu)?)?;
-    /// assert_eq!(loss.each(&scores, &class)?.to_vec1::<f64>()?, [1.0]); // 6 · 0.5/3
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    pub fn weights(mut self, weights: &Tensor) -> Result<Self> {
-        self.classes.weigh(NAME, weights)?;
+    /// Multiplies the loss of each row by the weight of its class, from a float vector (c). Errors if a weight is negative
+    /// or NaN.
+    #[doc(alias = "weight")]
+    pub fn class_weights(mut self, weights: &Tensor) -> Result<Self> {
+        self.classes.set_weights(NAME, weights)?;
         Ok(self)
     }
 }
 
 impl ElementwiseLoss for MultiMargin {
-    fn each(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
+    fn elementwise(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
         if prediction.rank() > 2 {
             return Err(Error::shape(NAME, "scores (n, c)", &[prediction.dims()]));
         }
-        let Rows { scores, classes, dims } = self.classes.rows(NAME, prediction, target)?;
+        let ClassRows { scores, classes, dims } = self.classes.rows(NAME, prediction, target)?;
         if classes.is_empty() {
             return prediction.sum(-1);
         }
@@ -143,15 +89,8 @@ impl ElementwiseLoss for MultiMargin {
     }
 }
 
-impl Loss for MultiMargin {
-    fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
-        Mean(self.clone()).loss(prediction, target)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{ElementwiseLoss, Sum};
     use super::MultiMargin;
     use crate::prelude::*;
 
@@ -161,9 +100,9 @@ mod tests {
         let classes = Tensor::new(&[0u32, 2, 2, 1], &Device::Cpu)?;
         let weights = Tensor::new(&[1.0, 2.0, 0.5], &Device::Cpu)?;
         for p in [1, 2] {
-            let loss = MultiMargin::default().p(p)?.margin(0.7)?.weights(&weights)?;
+            let loss = MultiMargin::new().p(p)?.margin(0.7)?.class_weights(&weights)?;
             autograd::gradcheck(|x| loss.loss(&x[0], &classes)?.sqr(), std::slice::from_ref(&x))?;
-            autograd::gradcheck(|x| Sum(loss.clone()).loss(&x[0], &classes), std::slice::from_ref(&x))?;
+            autograd::gradcheck(|x| loss.clone().reduction(Reduction::Sum).loss(&x[0], &classes), std::slice::from_ref(&x))?;
         }
         Ok(())
     }
@@ -171,11 +110,11 @@ mod tests {
     #[test]
     fn edges() -> Result<()> {
         let cpu = &Device::Cpu;
-        let loss = MultiMargin::default();
+        let loss = MultiMargin::new();
         assert!(loss.clone().p(3).unwrap_err().to_string().contains("expected p = 1 or 2, got p = 3"));
         assert!(loss.clone().margin(f64::NAN).is_err());
         let one = Tensor::new(&[2.0, 2.0], cpu)?;
-        assert_eq!(loss.each(&one, &Tensor::new(0u32, cpu)?)?.to_scalar::<f64>()?, 0.5);
+        assert_eq!(loss.elementwise(&one, &Tensor::new(0u32, cpu)?)?.to_scalar::<f64>()?, 0.5);
         let error = loss.loss(&Tensor::zeros((2, 3, 4), DType::F32, cpu)?, &one).unwrap_err().to_string();
         assert_eq!(error, "multi_margin: expected scores (n, c), got [2, 3, 4]");
         let none = Tensor::zeros((0, 3), DType::F32, cpu)?;

@@ -1,54 +1,59 @@
-//! The Poisson distribution's negative logarithm of the likelihood.
-//!
-//! # Formula
-//! exp(x) − t·x of the logarithm x of a rate and a count t, or x − t·ln(x + ε) of a rate x; `full` adds Stirling's
-//! t·ln t − t + ln(2πt)/2 where t > 1
-//!
-//! # Gradient
-//! exp(x) − t, or 1 − t/(x + ε); by the count −x, or −ln(x + ε), and with `full` ln t + 1/(2t) more
-//!
-//! # Errors
-//! Shapes or dtypes that differ; counts or rates below 0.
+//! [`PoissonNll`], the negative log-likelihood of a Poisson distribution.
 
 use super::{PointwiseLoss, check};
 use crate::autograd::Tensor;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::formula::Real;
 
-/// How unlikely the counts are if they are Poisson distributed with the predicted rates, up to what depends on the counts
-/// alone. The defaults are PyTorch's: the logarithm of the rate is predicted.
+/// The negative log-likelihood of counts t under Poisson distributions with log-rates x: the mean of exp(x) − t·x.
 ///
-/// # Formula
-/// exp(x) − t·x of the logarithm x of a rate and a count t, or x − t·ln(x + ε) of a rate x; `full` adds Stirling's
-/// t·ln t − t + ln(2πt)/2 where t > 1
-///
-/// # Gradient
-/// exp(x) − t, or 1 − t/(x + ε); by the count −x, or −ln(x + ε), and with `full` ln t + 1/(2t) more
-///
-/// # Errors
-/// Shapes or dtypes that differ; counts or rates below 0.
+/// The defaults are PyTorch's. Terms that depend on t alone are left out unless [`full`](Self::full) is called. Errors if a
+/// count is negative.
 ///
 /// ```
 /// use tealight::loss::PoissonNll;
 /// use tealight::prelude::*;
 /// let (x, t) = (Tensor::new(&[0.0, 2.0], &Device::Cpu)?, Tensor::new(&[3.0, 0.0], &Device::Cpu)?);
-/// assert_eq!(Sum(PoissonNll::default()).loss(&x, &t)?.to_scalar::<f64>()?, 1.0 + 2.0_f64.exp());
+/// assert_eq!(PoissonNll::new().loss(&x, &t)?.to_scalar::<f64>()?, (1.0 + 2.0_f64.exp()) / 2.0);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "PoissonNLLLoss")]
 pub struct PoissonNll {
-    /// Whether the prediction is the rate's logarithm.
-    pub log_input: bool,
-    /// Whether Stirling's approximation of ln t! is added.
-    pub full: bool,
-    /// ε, which keeps the logarithm of a rate finite.
-    pub eps: f64,
+    log_input: bool,
+    full: bool,
+    eps: f64,
 }
 
 impl Default for PoissonNll {
     fn default() -> Self {
         PoissonNll { log_input: true, full: false, eps: 1e-8 }
+    }
+}
+
+impl PoissonNll {
+    /// For predicted log-rates.
+    pub fn new() -> Self {
+        PoissonNll::default()
+    }
+
+    /// Whether the prediction is the logarithm of the rate. Default: `true`. With `false` the loss is x − t·ln(x + ε), and
+    /// negative rates are errors.
+    pub fn log_input(self, log_input: bool) -> Self {
+        PoissonNll { log_input, ..self }
+    }
+
+    /// Adds Stirling's approximation of ln t! where t > 1: t·ln t − t + ln(2πt)/2.
+    pub fn full(self) -> Self {
+        PoissonNll { full: true, ..self }
+    }
+
+    /// ε in ln(x + ε), used with `log_input(false)`. Default: 1e-8. Errors if `eps` is negative, infinite or NaN.
+    pub fn eps(self, eps: f64) -> Result<Self> {
+        if !(0.0..f64::INFINITY).contains(&eps) {
+            return Err(Error::argument("poisson_nll", "eps >= 0", format!("eps = {eps}")));
+        }
+        Ok(PoissonNll { eps, ..self })
     }
 }
 
@@ -64,7 +69,7 @@ impl PointwiseLoss for PoissonNll {
             return loss;
         }
         let (zero, one) = (R::constant(0.0), R::constant(1.0));
-        // At 1, where it is not counted, it is finite.
+        // 1 where the term is not selected, so that it is finite there.
         let t = target.select_gt(one, target, one);
         let stirling = t * t.ln() - t + R::constant(0.5) * (R::constant(std::f64::consts::TAU) * t).ln();
         loss + target.select_gt(one, stirling, zero)
@@ -72,15 +77,14 @@ impl PointwiseLoss for PoissonNll {
 
     fn check(&self, prediction: &Tensor, target: &Tensor) -> Result<()> {
         if !self.log_input {
-            check::within("poisson_nll", "rates", prediction, 0.0, f64::INFINITY)?;
+            check::in_range("poisson_nll", "rates", prediction, 0.0, f64::INFINITY)?;
         }
-        check::within("poisson_nll", "counts", target, 0.0, f64::INFINITY)
+        check::in_range("poisson_nll", "counts", target, 0.0, f64::INFINITY)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ElementwiseLoss, Sum};
     use super::PoissonNll;
     use crate::ops::testing::tensor;
     use crate::prelude::*;
@@ -88,21 +92,23 @@ mod tests {
     #[test]
     fn gradients() -> Result<()> {
         let inputs = [tensor(&[0.3, 1.0, 2.0]), tensor(&[0.2, 3.0, 5.5])];
-        for (log_input, full) in [(true, false), (false, false), (true, true), (false, true)] {
-            let loss = PoissonNll { log_input, full, eps: 1e-3 };
-            autograd::gradcheck(|x| Sum(loss).loss(&x[0], &x[1])?.sqr(), &inputs)?;
+        let (log, rates) = (PoissonNll::new().eps(1e-3)?, PoissonNll::new().eps(1e-3)?.log_input(false));
+        for loss in [log, rates, log.full(), rates.full()] {
+            let loss = loss.reduction(Reduction::Sum);
+            autograd::gradcheck(|x| loss.loss(&x[0], &x[1])?.sqr(), &inputs)?;
         }
         Ok(())
     }
 
     #[test]
-    fn refusals() -> Result<()> {
-        let loss = PoissonNll { log_input: false, ..PoissonNll::default() };
+    fn invalid_counts_and_rates() -> Result<()> {
+        let loss = PoissonNll::new().log_input(false);
         let (one, minus) = (tensor(&[1.0]), tensor(&[-1.0]));
-        let error = loss.each(&one, &minus).unwrap_err().to_string();
+        let error = loss.elementwise(&one, &minus).unwrap_err().to_string();
         assert_eq!(error, "poisson_nll: expected counts of 0 or more, got -1 at [0]");
-        assert!(loss.each(&minus, &one).unwrap_err().to_string().contains("rates of 0 or more"));
-        assert!(loss.each(&tensor(&[0.0]), &one)?.to_vec1::<f64>()?[0].is_finite());
+        assert!(loss.elementwise(&minus, &one).unwrap_err().to_string().contains("rates of 0 or more"));
+        assert!(loss.elementwise(&tensor(&[0.0]), &one)?.to_vec1::<f64>()?[0].is_finite());
+        assert!(loss.eps(f64::NAN).is_err());
         Ok(())
     }
 }

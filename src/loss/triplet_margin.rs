@@ -1,104 +1,88 @@
-//! Three vectors of which two should be close.
-//!
-//! # Formula
-//! max(0, d(a, p) − d(a, n) + margin) with d(x, y) = ‖x − y + ε‖ₚ; with `swap` d(p, n) stands for d(a, n) where it is smaller
-//!
-//! # Gradient
-//! That of the distances where the loss is above 0
-//!
-//! # Kinks
-//! The norm of 0 has slope 0. Where the loss just reaches 0 the slope is as above it.
-//!
-//! # Errors
-//! Shapes or dtypes that differ; a p that is not above 0; a margin or ε that is NaN.
-//!
-//! # Source
-//! V. Balntas et al. 2016
+//! [`TripletMargin`], for an anchor, a similar vector and a dissimilar one.
 
-use super::{check, reductions};
+use super::{Reduction, check};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
-/// An anchor should be closer to the positive vector than to the negative one, by a margin. The defaults are PyTorch's.
+/// The triplet margin loss: the mean of max(0, d(anchor, positive) − d(anchor, negative) + margin), with
+/// d(x, y) = ‖x − y + ε‖ₚ. (V. Balntas et al. 2016)
 ///
-/// # Formula
-/// max(0, d(a, p) − d(a, n) + margin) with d(x, y) = ‖x − y + ε‖ₚ; with `swap` d(p, n) stands for d(a, n) where it is smaller
-///
-/// # Gradient
-/// That of the distances where the loss is above 0
-///
-/// # Kinks
-/// The norm of 0 has slope 0. Where the loss just reaches 0 the slope is as above it.
-///
-/// # Errors
-/// Shapes or dtypes that differ; a p that is not above 0; a margin or ε that is NaN.
-///
-/// # Source
-/// V. Balntas et al. 2016
+/// The defaults are PyTorch's. The norm of 0 has gradient 0; at the kink the gradient is that of the distances.
 ///
 /// ```
 /// use tealight::loss::TripletMargin;
 /// use tealight::prelude::*;
 /// let anchor = Tensor::new(&[[0.0, 0.0]], &Device::Cpu)?;
 /// let (near, far) = (Tensor::new(&[[3.0, 4.0]], &Device::Cpu)?, Tensor::new(&[[0.0, 5.5]], &Device::Cpu)?);
-/// let loss = Mean(TripletMargin::default()).triplets(&anchor, &near, &far)?;
+/// let loss = TripletMargin::new().loss(&anchor, &near, &far)?;
 /// assert!((loss.to_scalar::<f64>()? - 0.5).abs() < 1e-5);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "TripletMarginLoss")]
 pub struct TripletMargin {
-    /// How much closer it should be.
-    pub margin: f64,
-    /// Which norm measures the distance: 2, 1, ∞ or another number above 0.
-    pub p: f64,
-    /// Whether the positive vector may take the anchor's place, if it is closer to the negative one.
-    pub swap: bool,
-    /// ε, added to every difference.
-    pub eps: f64,
+    margin: f64,
+    p: f64,
+    swap: bool,
+    eps: f64,
+    reduction: Reduction,
 }
 
 impl Default for TripletMargin {
     fn default() -> Self {
-        TripletMargin { margin: 1.0, p: 2.0, swap: false, eps: 1e-6 }
+        TripletMargin { margin: 1.0, p: 2.0, swap: false, eps: 1e-6, reduction: Reduction::Mean }
     }
 }
 
 const NAME: &str = "triplet_margin";
 
 impl TripletMargin {
-    /// The losses, one for each triplet of vectors.
-    ///
-    /// # Shapes
-    /// Three of (.., d), to (..).
-    ///
-    /// # Errors
-    /// Shapes or dtypes that differ; settings that are no numbers, a p that is not above 0.
-    ///
-    /// ```
-    /// use tealight::loss::TripletMargin;
-    /// use tealight::prelude::*;
-    /// let anchor = Tensor::zeros((2, 1), DType::F64, &Device::Cpu)?;
-    /// let (near, far) = (Tensor::new(&[[3.0], [3.0]], &Device::Cpu)?, Tensor::new(&[[3.5], [9.0]], &Device::Cpu)?);
-    /// let losses = TripletMargin::default().triplets(&anchor, &near, &far)?.to_vec1::<f64>()?;
-    /// assert!((losses[0] - 0.5).abs() < 1e-5 && losses[1] == 0.0);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    pub fn triplets(&self, anchor: &Tensor, positive: &Tensor, negative: &Tensor) -> Result<Tensor> {
+    /// With a margin of 1, p = 2 and ε = 1e-6.
+    pub fn new() -> Self {
+        TripletMargin::default()
+    }
+
+    /// How much closer to the anchor the positive vector should be than the negative one. Default: 1. Errors if `margin`
+    /// is NaN.
+    pub fn margin(self, margin: f64) -> Result<Self> {
+        check_setting("a margin that is not NaN", margin, !margin.is_nan())?;
+        Ok(TripletMargin { margin, ..self })
+    }
+
+    /// The norm of the distances: 1, 2, ∞ or another number above 0. Default: 2. Errors if `p` is not above 0.
+    pub fn p(self, p: f64) -> Result<Self> {
+        check_setting("p > 0", p, p > 0.0)?;
+        Ok(TripletMargin { p, ..self })
+    }
+
+    /// Uses d(positive, negative) in place of d(anchor, negative) where it is smaller.
+    pub fn swap(self) -> Self {
+        TripletMargin { swap: true, ..self }
+    }
+
+    /// ε, added to each difference. Default: 1e-6. Errors if `eps` is NaN.
+    pub fn eps(self, eps: f64) -> Result<Self> {
+        check_setting("an eps that is not NaN", eps, !eps.is_nan())?;
+        Ok(TripletMargin { eps, ..self })
+    }
+
+    /// How the losses of the triplets are reduced. Default: the mean.
+    pub fn reduction(self, reduction: Reduction) -> Self {
+        TripletMargin { reduction, ..self }
+    }
+
+    /// The loss of three tensors (.., d); one loss per vector before reduction.
+    pub fn loss(&self, anchor: &Tensor, positive: &Tensor, negative: &Tensor) -> Result<Tensor> {
         check::same_shape(NAME, "anchors, positives and negatives", &[anchor, positive, negative])?;
         if anchor.rank() == 0 {
             return Err(Error::shape(NAME, "vectors (.., d)", &[&[]]));
-        }
-        if [self.p, self.margin, self.eps].iter().any(|x| x.is_nan()) || self.p <= 0.0 {
-            let got = format!("p = {}, margin = {}, eps = {}", self.p, self.margin, self.eps);
-            return Err(Error::argument(NAME, "p > 0 and numbers for the rest", got));
         }
         let near = self.distance(anchor, positive)?;
         let mut far = self.distance(anchor, negative)?;
         if self.swap {
             far = far.minimum(&self.distance(positive, negative)?)?;
         }
-        ((near - far)? + self.margin)?.clamp(0.0, f64::INFINITY)
+        self.reduction.apply(((near - far)? + self.margin)?.clamp(0.0, f64::INFINITY)?)
     }
 
     fn distance(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
@@ -106,7 +90,9 @@ impl TripletMargin {
     }
 }
 
-reductions!(TripletMargin.triplets(anchor, positive, negative));
+fn check_setting(expected: &str, got: f64, valid: bool) -> Result<()> {
+    if valid { Ok(()) } else { Err(Error::argument(NAME, expected, got)) }
+}
 
 #[cfg(test)]
 mod tests {
@@ -119,27 +105,27 @@ mod tests {
         let rng = &mut Rng::seed(3);
         let dims = (4, 3);
         let inputs = [(); 3].map(|()| Tensor::randn(0.0, 1.0, dims, rng).unwrap());
-        for (p, swap) in [(2.0, false), (2.0, true), (1.0, false), (3.0, true), (f64::INFINITY, false)] {
-            let loss = TripletMargin { margin: 2.0, p, swap, ..TripletMargin::default() };
-            autograd::gradcheck(|x| Mean(loss).triplets(&x[0], &x[1], &x[2])?.sqr(), &inputs)?;
+        let loss = |p| TripletMargin::new().margin(2.0)?.p(p);
+        for loss in [loss(2.0)?, loss(2.0)?.swap(), loss(1.0)?, loss(3.0)?.swap(), loss(f64::INFINITY)?] {
+            autograd::gradcheck(|x| loss.loss(&x[0], &x[1], &x[2])?.sqr(), &inputs)?;
         }
         Ok(())
     }
 
     #[test]
     fn edges() -> Result<()> {
-        let loss = TripletMargin { eps: 0.0, ..TripletMargin::default() };
+        let loss = TripletMargin::new().eps(0.0)?;
         let x = Parameter::new(tensor(&[1.0, 2.0]));
-        let y = loss.triplets(&x.get(), &x.get(), &tensor(&[1.0, 2.0]))?;
+        let y = loss.loss(&x.get(), &x.get(), &tensor(&[1.0, 2.0]))?;
         assert_eq!(y.to_scalar::<f64>()?, 1.0);
         assert_eq!(y.backward()?.get(&x.get()).unwrap().to_vec1::<f64>()?, [0.0, 0.0]);
         let (a, b) = (tensor(&[1.0, 2.0]), tensor(&[1.0]));
-        let error = loss.triplets(&a, &a, &b).unwrap_err().to_string();
+        let error = loss.loss(&a, &a, &b).unwrap_err().to_string();
         assert!(error.ends_with("of one shape, got [2] and [2] and [1]"), "{error}");
-        assert!(TripletMargin { p: 0.0, ..loss }.triplets(&a, &a, &a).is_err());
-        assert!(loss.triplets(&x.get().sum_all()?, &x.get().sum_all()?, &x.get().sum_all()?).is_err());
+        assert!(loss.p(0.0).is_err() && loss.margin(f64::NAN).is_err());
+        assert!(loss.loss(&x.get().sum_all()?, &x.get().sum_all()?, &x.get().sum_all()?).is_err());
         let none = Tensor::zeros((0, 3), DType::F64, &Device::Cpu)?;
-        assert!(Mean(loss).triplets(&none, &none, &none).is_err());
+        assert!(loss.loss(&none, &none, &none).is_err());
         Ok(())
     }
 }
