@@ -34,14 +34,14 @@ fn main() -> Result<()> {
             let mut ctx = ForwardContext::train(Rng::seed(3));
             for batch in DataLoader::new(&data, BATCH)?.shuffle(0).epoch()? {
                 let (x, y) = batch?;
-                let loss = CrossEntropy.loss(&a.forward(&x, &mut ctx)?, &y)?;
+                let loss = CrossEntropy::new().loss(&a.forward(&x, &mut ctx)?, &y)?;
                 optimizer.step(&loss.backward()?)?;
             }
             Ok(())
         })?);
         trained = trained.min(timed(|| {
             let optimizer = Sgd::new(b.parameters(), 0.1)?;
-            Trainer::new(&b, CrossEntropy, optimizer).batch_size(BATCH).silent().fit(&data, None)?;
+            Trainer::new(&b, CrossEntropy::new(), optimizer).batch_size(BATCH).silent().fit(&data, None)?;
             Ok(())
         })?);
         let weights = |model: &Sequential| model.parameters()[0].1.get().to_vec2::<f32>();

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use clap::Parser;
 use tealight::data::{self, LabeledDataset};
-use tealight::loss::{Huber, Unreduced};
+use tealight::loss::Huber;
 use tealight::metrics::{Accuracy, ConfusionMatrix, Metric, RocAuc};
 use tealight::plot;
 use tealight::prelude::*;
@@ -56,14 +56,15 @@ fn formulas(out: &Path) -> Result<()> {
     let p = Tensor::linspace(-3.0, 3.0, 301, &Device::Cpu)?;
     let t = p.zeros_like()?;
     let curves = [
-        ("L1", points(&p, &Unreduced(L1).loss(&p, &t)?)?),
-        ("L2", points(&p, &Unreduced(L2).loss(&p, &t)?)?),
-        ("Huber", points(&p, &Unreduced(Huber::default()).loss(&p, &t)?)?),
+        ("L1", points(&p, &L1.reduction(Reduction::None).loss(&p, &t)?)?),
+        ("L2", points(&p, &Mse.reduction(Reduction::None).loss(&p, &t)?)?),
+        ("Huber", points(&p, &Huber::new().reduction(Reduction::None).loss(&p, &t)?)?),
     ];
     plot::curve(out.join("losses.svg"), "What a difference costs", "prediction − target", "loss", &curves)?;
 
     let z = Tensor::linspace(-6.0, 6.0, 301, &Device::Cpu)?;
-    let cost = |target| points(&z, &Unreduced(BceWithLogits).loss(&z, &z.full_like(target)?)?);
+    let cost =
+        |target| points(&z, &BceWithLogits.reduction(Reduction::None).loss(&z, &z.full_like(target)?)?);
     let curves = [("target 1", cost(1.0)?), ("target 0", cost(0.0)?)];
     plot::curve(out.join("cross-entropy.svg"), "What a score costs", "score", "cross-entropy", &curves)
 }
@@ -86,7 +87,7 @@ fn tensors(out: &Path) -> Result<()> {
         let model = Linear::new(4, 3, &mut Rng::seed(1))?;
         let optimizer = Sgd::new(model.parameters(), 0.1)?;
         let mut trainer =
-            Trainer::new(&model, CrossEntropy, optimizer).epochs(100).batch_size(usize::MAX).silent();
+            Trainer::new(&model, CrossEntropy::new(), optimizer).epochs(100).batch_size(usize::MAX).silent();
         Ok::<_, Error>(trainer.fit(&(inputs.clone(), iris.targets.clone()), None)?.curve("loss"))
     };
     let curves = [("as measured", descend(&iris.inputs)?), ("standardised", descend(&scaled)?)];
@@ -117,7 +118,7 @@ fn graphs(out: &Path) -> Result<()> {
         Sequential::new().push(Flatten).push(NormalizeRows).push(Linear::new(64, 1, &mut Rng::seed(42))?);
     let zeros = data::digits()?.one_vs_rest(0)?;
     let scores = model.forward(&zeros.inputs, &mut ForwardContext::eval())?;
-    graph(out, "graph-logistic", &Mean(BceWithLogits).loss(&scores, &zeros.targets)?)
+    graph(out, "graph-logistic", &BceWithLogits.loss(&scores, &zeros.targets)?)
 }
 
 fn losses(history: &History) -> [(&'static str, Vec<(f64, f64)>); 2] {
@@ -131,7 +132,7 @@ fn zero_or_not(out: &Path, digits: &LabeledDataset) -> Result<()> {
     let model = Sequential::new().push(Flatten).push(NormalizeRows).push(Linear::new(64, 1, rng)?);
     let optimizer = Sgd::new(model.parameters(), 10.0)?;
     let mut trainer =
-        Trainer::new(&model, Mean(BceWithLogits), optimizer).epochs(500).batch_size(usize::MAX).silent();
+        Trainer::new(&model, BceWithLogits, optimizer).epochs(500).batch_size(usize::MAX).silent();
     let history = trainer.fit(&train, Some(&test))?;
     plot::curve(out.join("loss.svg"), "Is it a 0?", "epoch", "cross-entropy", &losses(&history))?;
     let title = "What speaks for a 0 (+) or against it (−)";
@@ -142,7 +143,7 @@ fn zero_or_not(out: &Path, digits: &LabeledDataset) -> Result<()> {
     let model = Sequential::new().push(Flatten).push(NormalizeRows).push(Linear::new(64, 1, rng)?);
     let optimizer = Sgd::new(model.parameters(), 10.0)?;
     let mut trainer =
-        Trainer::new(&model, Mean(BceWithLogits), optimizer).epochs(500).batch_size(usize::MAX).silent();
+        Trainer::new(&model, BceWithLogits, optimizer).epochs(500).batch_size(usize::MAX).silent();
     trainer.fit(&train, None)?;
     let mut roc = RocAuc::new();
     roc.update(&model.predict(&test.inputs)?.sigmoid()?, &test.targets)?;
@@ -170,7 +171,7 @@ fn two_rings(out: &Path) -> Result<()> {
         [("boundary-linear.svg", "A linear layer", &line), ("boundary.svg", "With a hidden layer", &hidden)];
     for (file, title, model) in models {
         let optimizer = Adam::new(model.parameters(), 0.02)?;
-        Trainer::new(model, CrossEntropy, optimizer).epochs(100).silent().fit(&data, None)?;
+        Trainer::new(model, CrossEntropy::new(), optimizer).epochs(100).silent().fit(&data, None)?;
         plot::boundary(out.join(file), title, &data, |x| model.predict(x))?;
     }
     Ok(())
@@ -192,7 +193,7 @@ fn which_digit(out: &Path, mut digits: LabeledDataset) -> Result<()> {
         .push(Dropout::new(0.3)?)
         .push(Linear::new(32 * 4 * 4, 10, rng)?);
     let optimizer = Adam::new(model.parameters(), 2e-3)?;
-    let mut trainer = Trainer::new(&model, CrossEntropy, optimizer)
+    let mut trainer = Trainer::new(&model, CrossEntropy::new(), optimizer)
         .epochs(5)
         .seed(1)
         .silent()

@@ -56,7 +56,7 @@ fn run(Options { digit, images, epochs, learning_rate, seed, out }: Options) -> 
     // Unrolled, brought to length 1, and weighed: the sigmoid of the score, which the loss takes itself, is the probability.
     let network = |linear: Linear| Sequential::new().push(Flatten).push(NormalizeRows).push(linear);
     let model = network(Linear::new(pixels, 1, rng)?);
-    let mut trainer = Trainer::new(&model, Mean(BceWithLogits), Sgd::new(model.parameters(), learning_rate)?)
+    let mut trainer = Trainer::new(&model, BceWithLogits, Sgd::new(model.parameters(), learning_rate)?)
         .epochs(epochs)
         .batch_size(usize::MAX)
         .metric(Accuracy::new().threshold(0.0))

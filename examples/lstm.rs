@@ -60,7 +60,8 @@ fn main() -> Result<()> {
     let (mut curve, mut accuracy) = (Vec::new(), 0.0);
     for step in 0..=options.steps {
         let (x, first) = sequences(32, length, rng)?;
-        let loss = CrossEntropy.loss(&model.forward(&x, &mut ForwardContext::train(rng.clone()))?, &first)?;
+        let loss =
+            CrossEntropy::new().loss(&model.forward(&x, &mut ForwardContext::train(rng.clone()))?, &first)?;
         // Through thirty steps a gradient may grow: its length is cut to 1.
         let mut gradients = loss.backward()?;
         gradients.clip_norm(1.0, &model.parameters())?;

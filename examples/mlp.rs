@@ -39,7 +39,7 @@ fn main() -> Result<()> {
         .push(Linear::new(32, 10, rng)?);
     println!("{}", model.summary(&[32, 8, 8])?);
 
-    let mut trainer = Trainer::new(&model, CrossEntropy, Adam::new(model.parameters(), 3e-3)?)
+    let mut trainer = Trainer::new(&model, CrossEntropy::new(), Adam::new(model.parameters(), 3e-3)?)
         .epochs(options.epochs)
         .seed(options.seed)
         .metric(Accuracy::new());

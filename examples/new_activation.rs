@@ -31,7 +31,7 @@ fn main() -> Result<()> {
     let mut optimizer = Adam::new(model.parameters(), 0.02)?;
     let mut last = f32::INFINITY;
     for step in 0..=500 {
-        let loss = Mean(L2).loss(&model.forward(&x, &mut ForwardContext::train(rng.clone()))?, &sine)?;
+        let loss = Mse.loss(&model.forward(&x, &mut ForwardContext::train(rng.clone()))?, &sine)?;
         optimizer.step(&loss.backward()?)?;
         last = loss.to_scalar()?;
         if step % 100 == 0 {

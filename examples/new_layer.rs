@@ -48,8 +48,7 @@ fn main() -> Result<()> {
     let mut optimizer = Sgd::new(model.parameters(), 0.02)?.with_momentum(0.9)?;
     let mut last = f32::INFINITY;
     for step in 0..=500 {
-        let loss =
-            Mean(L2).loss(&model.forward(&inputs, &mut ForwardContext::train(rng.clone()))?, &targets)?;
+        let loss = Mse.loss(&model.forward(&inputs, &mut ForwardContext::train(rng.clone()))?, &targets)?;
         optimizer.step(&loss.backward()?)?;
         last = loss.to_scalar()?;
         if step % 100 == 0 {

@@ -1,7 +1,7 @@
 //! Example 9: a loss of one's own is the cost of one prediction. Here it is one that outliers do not bend.
 //!
 //! `cargo run --release --example new_loss` checks the derivatives against finite differences, and draws a line through points, two
-//! of which are far off, with this loss and with L2: one sees that ln cosh finds a slope near 2, and L2 one below 0.
+//! of which are far off, with this loss and with MSE: ln cosh finds a slope near 2, and MSE one below 0.
 
 use tealight::prelude::*;
 
@@ -31,14 +31,14 @@ fn slope(loss: impl Loss, x: &Tensor, y: &Tensor) -> Result<f32> {
 fn main() -> Result<()> {
     let rng = &mut Rng::seed(1);
     let (p, t) = (Tensor::randn(0.0, 1.0, 6, rng)?, Tensor::randn(0.0, 1.0, 6, rng)?);
-    println!("{:?}", autograd::gradcheck(|p| Mean(LogCosh).loss(&p[0], &t), &[p])?);
+    println!("{:?}", autograd::gradcheck(|p| LogCosh.loss(&p[0], &t), &[p])?);
 
     // Points near the line y = 2x + 1, but the last two of forty are 20 too low.
     let x = Tensor::linspace(-1.0_f32, 1.0, 40, &Device::Cpu)?.reshape((40, 1))?;
     let y = ((&x * 2.0)? + 1.0)?;
     let y = (y - (x.gt(0.93)?.to_dtype(DType::F32)? * 20.0)?)?;
-    let (robust, bent) = (slope(Mean(LogCosh), &x, &y)?, slope(Mean(L2), &x, &y)?);
-    println!("the slope is 2; ln cosh finds {robust:.3}, L2 {bent:.3}");
+    let (robust, bent) = (slope(LogCosh, &x, &y)?, slope(Mse, &x, &y)?);
+    println!("the slope is 2; ln cosh finds {robust:.3}, MSE {bent:.3}");
     assert!((robust - 2.0).abs() < 0.25 && (bent - 2.0).abs() > 2.0, "the outliers bent the line");
     Ok(())
 }

@@ -26,7 +26,7 @@ fn main() -> Result<()> {
     let (train, test) = tealight::data::digits()?.one_vs_rest(0)?.split(0.2, rng)?;
     let normalised = Lambda::new(|x| MaxNorm.normalize(x));
     let model = Sequential::new().push(Flatten).push(normalised).push(Linear::new(64, 1, rng)?);
-    let mut trainer = Trainer::new(&model, Mean(BceWithLogits), Adam::new(model.parameters(), 0.02)?)
+    let mut trainer = Trainer::new(&model, BceWithLogits, Adam::new(model.parameters(), 0.02)?)
         .epochs(20)
         .metric(Accuracy::new().threshold(0.0));
     let accuracy = trainer.fit(&train, Some(&test))?.last("valid_accuracy")?;

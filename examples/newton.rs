@@ -33,7 +33,7 @@ fn main() -> Result<()> {
     let x = Tensor::cat(&[&x, &Tensor::ones((x.dims()[0], 1), DType::F64, &Device::Cpu)?], 1)?;
     let targets = data.targets.to_dtype(DType::F64)?;
     // A little weight decay: without it a perfect separation would have no minimum.
-    let loss = |w: &Tensor| Mean(BceWithLogits).loss(&x.matvec(w)?, &targets)? + (w.dot(w)? * 5e-3)?;
+    let loss = |w: &Tensor| BceWithLogits.loss(&x.matvec(w)?, &targets)? + (w.dot(w)? * 5e-3)?;
 
     let (mut curves, mut found) = (Vec::new(), BTreeMap::new());
     for (name, newton, steps) in [("Newton", true, 10), ("gradient descent", false, 60)] {

@@ -30,7 +30,7 @@ fn main() -> Result<()> {
     let linear = Linear::new(4, 3, rng)?;
     let model = Sequential::new().push(Standardize::fit(&train.inputs)?).push(linear.clone());
 
-    let mut trainer = Trainer::new(&model, CrossEntropy, Sgd::new(model.parameters(), 0.5)?)
+    let mut trainer = Trainer::new(&model, CrossEntropy::new(), Sgd::new(model.parameters(), 0.5)?)
         .epochs(options.steps)
         .batch_size(usize::MAX)
         .metric(Accuracy::new());

@@ -56,8 +56,8 @@ pub trait Formula<const N: usize>: Clone + Debug + Send + Sync + 'static {
     ///
     /// ```
     /// use tealight::formula::Formula;
-    /// use tealight::loss::L2;
-    /// assert_eq!(Formula::derivative(&L2, [1.0_f64, 3.0], 4.0), [-4.0, 4.0]); // of (a − b)²
+    /// use tealight::loss::Mse;
+    /// assert_eq!(Formula::derivative(&Mse, [1.0_f64, 3.0], 4.0), [-4.0, 4.0]); // of (a − b)²
     /// ```
     #[inline(always)]
     fn derivative<R: Real>(&self, x: [R; N], y: R) -> [R; N] {

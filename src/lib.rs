@@ -37,7 +37,7 @@
 //! let mut optimizer = Sgd::new(model.parameters(), 1.0)?;
 //! for _ in 0..50 {
 //!     let scores = model.forward(&inputs, &mut ForwardContext::eval())?;
-//!     optimizer.step(&CrossEntropy.loss(&scores, &iris.targets)?.backward()?)?;
+//!     optimizer.step(&CrossEntropy::new().loss(&scores, &iris.targets)?.backward()?)?;
 //! }
 //! let right = model.predict(&inputs)?.argmax(1)?.eq(&iris.targets)?.sum_all()?;
 //! assert!(right.to_scalar::<u32>()? >= 140);
@@ -106,8 +106,7 @@ pub mod prelude {
         Sequential, Softmax,
     };
     pub use crate::loss::{
-        Bce, BceWithLogits, CrossEntropy, ElementwiseLoss, L1, L2, Loss, Mean, Mse, PointwiseLoss, Sum, l1,
-        l2,
+        Bce, BceWithLogits, CrossEntropy, ElementwiseLoss, L1, Loss, Mse, PointwiseLoss, Reduction, l1, l2,
     };
     pub use crate::normalize::{Normalize, NormalizeRows, Standardize};
     pub use crate::ops::{ConvOptions, PoolOptions, Rng, sigmoid_derivative};

@@ -77,7 +77,7 @@ fn examples() -> (Tensor, Tensor) {
 }
 
 fn trainer(model: &Sequential, epochs: u64) -> Trainer<'_> {
-    Trainer::new(model, Mean(L2), Adam::new(model.parameters(), 0.01).unwrap()).epochs(epochs).silent()
+    Trainer::new(model, Mse, Adam::new(model.parameters(), 0.01).unwrap()).epochs(epochs).silent()
 }
 
 fn weights(model: &Sequential) -> Vec<Vec<f32>> {

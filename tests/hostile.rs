@@ -382,7 +382,7 @@ fn more_elements_than_memory() {
             x.where_cond(x, x),
             x.normalize_rows(),
             x.nonzero(),
-            Unreduced(L2).loss(x, x),
+            Mse.reduction(Reduction::None).loss(x, x),
             Relu.apply(x),
             x.zeros_like(),
             x.log_softmax(-1),
@@ -524,22 +524,22 @@ fn layers() {
 fn losses_and_metrics() {
     let mut calls = Calls::default();
     let losses: Vec<Box<dyn Loss>> = vec![
-        Box::new(CrossEntropy),
-        Box::new(CrossEntropy.ignore_index(i64::MIN)),
-        Box::new(Nll),
-        Box::new(Mean(L1)),
-        Box::new(Sum(L2)),
-        Box::new(Unreduced(L2)),
-        Box::new(BatchMean(L2)),
+        Box::new(CrossEntropy::new()),
+        Box::new(CrossEntropy::new().ignore_index(i64::MIN)),
+        Box::new(Nll::new()),
+        Box::new(L1),
+        Box::new(Mse.reduction(Reduction::Sum)),
+        Box::new(Mse.reduction(Reduction::None)),
+        Box::new(Mse.reduction(Reduction::BatchMean)),
         Box::new(Mse),
-        Box::new(Mean(Bce)),
-        Box::new(Mean(BceWithLogits)),
-        Box::new(Mean(Hinge)),
-        Box::new(Mean(Huber::default())),
-        Box::new(Mean(SmoothL1::default())),
-        Box::new(Mean(KlDiv::default())),
-        Box::new(Mean(PoissonNll::default())),
-        Box::new(MultiMargin::default()),
+        Box::new(Bce),
+        Box::new(BceWithLogits),
+        Box::new(Hinge),
+        Box::new(Huber::new()),
+        Box::new(SmoothL1::new()),
+        Box::new(KlDiv::new()),
+        Box::new(PoissonNll::new()),
+        Box::new(MultiMargin::new()),
     ];
     let metrics = || -> Vec<Box<dyn Metric>> {
         vec![
@@ -579,11 +579,11 @@ fn losses_and_metrics() {
             calls!(
                 calls,
                 [x, y],
-                CosineEmbedding::default().pairs(x, x, y),
-                GaussianNll::default().gaussians(x, y, y),
-                TripletMargin::default().triplets(x, y, x),
-                CrossEntropy.weights(x).and_then(|loss| loss.loss(x, y)),
-                BceWithLogits.pos_weight(x).and_then(|loss| Mean(loss).loss(x, y))
+                CosineEmbedding::new().loss(x, x, y),
+                GaussianNll::new().loss(x, y, y),
+                TripletMargin::new().loss(x, y, x),
+                CrossEntropy::new().class_weights(x).and_then(|loss| loss.loss(x, y)),
+                BceWithLogits.pos_weight(x).and_then(|loss| loss.loss(x, y))
             );
         }
         calls!(
@@ -597,7 +597,7 @@ fn losses_and_metrics() {
         );
     }
     for f in FLOATS {
-        calls!(calls, [f], CrossEntropy.label_smoothing(f), MultiMargin::default().margin(f));
+        calls!(calls, [f], CrossEntropy::new().label_smoothing(f), MultiMargin::new().margin(f));
     }
     calls.none_panicked(20_000);
 }

@@ -194,7 +194,7 @@ fn planted_faults_are_found() {
     for (path, text, to) in [
         ("src/ops/mod.rs", "pub(crate) use crate::layer::Layer;", "layer"),
         ("src/ops/mod.rs", "fn f() { crate::activation::Relu.apply(x) }", "activation"),
-        ("src/ops/mod.rs", "use crate::{error::Result, loss::{L1, L2}};", "loss"),
+        ("src/ops/mod.rs", "use crate::{error::Result, loss::{L1, Mse}};", "loss"),
         ("src/ops/mod.rs", "use super::super::loss::L1; use super::super::super::x;", "loss"),
         ("src/ops/mod.rs", "macro_rules! m { () => { $crate::train::Trainer } }", "train"),
         ("src/optim/x.rs", "#[cfg(test)] mod tests { use crate::io; }\nuse super::super::io::save;", "io"),

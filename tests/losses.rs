@@ -139,12 +139,12 @@ fn two<L: ElementwiseLoss + Clone + 'static>(make: impl Fn(&Case) -> Result<L> +
         let (loss, p) = (make(case)?, &case["p"]);
         let t = case.get("t").or(case.get("q")).unwrap();
         let reduced = [
-            ("each", Unreduced(loss.clone()).loss(p, t)?),
-            ("mean", Mean(loss.clone()).loss(p, t)?),
-            ("sum", Sum(loss.clone()).loss(p, t)?),
+            ("each", loss.elementwise(p, t)?),
+            ("mean", loss.loss(p, t)?),
+            ("sum", loss.clone().reduction(Reduction::Sum).loss(p, t)?),
         ];
         if let Some(expected) = case.get("batch_mean") {
-            compare("batch mean", &BatchMean(loss).loss(p, t)?, expected, SCALED);
+            compare("batch mean", &loss.reduction(Reduction::BatchMean).loss(p, t)?, expected, SCALED);
         }
         Ok(reduced)
     })
@@ -152,11 +152,12 @@ fn two<L: ElementwiseLoss + Clone + 'static>(make: impl Fn(&Case) -> Result<L> +
 
 /// A loss of three tensors.
 macro_rules! three {
-    ($loss:expr, $method:ident, $c:literal) => {
+    ($loss:expr, $c:literal) => {
         Box::new(|case| {
             let (loss, [a, b, c]) = ($loss, [&case["a"], &case["b"], &case[$c]]);
-            let each = loss.$method(a, b, c)?;
-            Ok([("each", each), ("mean", Mean(loss).$method(a, b, c)?), ("sum", Sum(loss).$method(a, b, c)?)])
+            let each = loss.reduction(Reduction::None).loss(a, b, c)?;
+            let sum = loss.reduction(Reduction::Sum).loss(a, b, c)?;
+            Ok([("each", each), ("mean", loss.loss(a, b, c)?), ("sum", sum)])
         })
     };
 }
@@ -165,61 +166,61 @@ fn losses() -> Vec<(&'static str, Run)> {
     fn always<L: ElementwiseLoss + Clone + 'static>(loss: L) -> Run {
         two(move |_| Ok(loss.clone()))
     }
-    let entropy = || CrossEntropy.ignore_index(-100);
-    let poisson = |log_input, full| always(PoissonNll { log_input, full, eps: 1e-8 });
-    let smooth = || CrossEntropy.label_smoothing(0.2).unwrap();
+    let entropy = || CrossEntropy::new().ignore_index(-100);
+    let (poisson, rates) = (PoissonNll::new(), PoissonNll::new().log_input(false));
+    let smooth = || CrossEntropy::new().label_smoothing(0.2).unwrap();
     vec![
         ("l1", always(L1)),
-        ("mse", always(Mse.0)),
-        ("huber", always(Huber::default())),
-        ("huber_delta", always(Huber { delta: 0.6 })),
-        ("smooth_l1", always(SmoothL1::default())),
-        ("smooth_l1_beta", always(SmoothL1 { beta: 0.6 })),
-        ("smooth_l1_beta_0", always(SmoothL1 { beta: 0.0 })),
+        ("mse", always(Mse)),
+        ("huber", always(Huber::new())),
+        ("huber_delta", two(|_| Huber::new().delta(0.6))),
+        ("smooth_l1", always(SmoothL1::new())),
+        ("smooth_l1_beta", two(|_| SmoothL1::new().beta(0.6))),
+        ("smooth_l1_beta_0", two(|_| SmoothL1::new().beta(0.0))),
         ("bce", always(Bce)),
         ("bce_weight", two(|case| Ok(Bce.weighted(&case["w"])))),
         ("bce_with_logits", always(BceWithLogits)),
         ("bce_with_logits_weight", two(|case| Ok(BceWithLogits.weighted(&case["w"])))),
         ("bce_with_logits_pos_weight", two(|case| BceWithLogits.pos_weight(&case["w"]))),
-        ("nll", always(Nll)),
-        ("nll_weights_ignored", two(|case| Ok(Nll.weights(&case["w"])?.ignore_index(-100)))),
-        ("nll_single", always(Nll)),
-        ("cross_entropy", always(CrossEntropy)),
+        ("nll", always(Nll::new())),
+        ("nll_weights_ignored", two(|case| Ok(Nll::new().class_weights(&case["w"])?.ignore_index(-100)))),
+        ("nll_single", always(Nll::new())),
+        ("cross_entropy", always(CrossEntropy::new())),
         ("cross_entropy_ignored", always(entropy())),
-        ("cross_entropy_weights", two(|case| CrossEntropy.weights(&case["w"]))),
-        ("cross_entropy_weights_ignored", two(move |case| entropy().weights(&case["w"]))),
+        ("cross_entropy_weights", two(|case| CrossEntropy::new().class_weights(&case["w"]))),
+        ("cross_entropy_weights_ignored", two(move |case| entropy().class_weights(&case["w"]))),
         ("cross_entropy_smoothing", always(smooth())),
-        ("cross_entropy_smoothing_all", two(move |case| smooth().ignore_index(-100).weights(&case["w"]))),
-        ("cross_entropy_single", always(CrossEntropy)),
-        ("cross_entropy_single_smoothing", always(smooth())),
-        ("cross_entropy_probabilities", always(CrossEntropy)),
-        ("cross_entropy_probabilities_weights", two(|case| CrossEntropy.weights(&case["w"]))),
-        ("cross_entropy_probabilities_all", two(move |case| smooth().weights(&case["w"]))),
-        ("cross_entropy_probabilities_single", always(CrossEntropy)),
-        ("kl_div", always(KlDiv::default())),
-        ("kl_div_log_target", always(KlDiv { log_target: true })),
-        ("hinge", always(Hinge)),
-        ("multi_margin", always(MultiMargin::default())),
-        ("multi_margin_all", two(|case| MultiMargin::default().p(2)?.margin(0.7)?.weights(&case["w"]))),
-        ("multi_margin_single", always(MultiMargin::default())),
-        ("cosine_embedding", three!(CosineEmbedding::default(), pairs, "t")),
-        ("cosine_embedding_margin", three!(CosineEmbedding { margin: -0.7 }, pairs, "t")),
-        ("triplet_margin", three!(TripletMargin::default(), triplets, "c")),
         (
-            "triplet_margin_all",
-            three!(TripletMargin { margin: 2.5, p: 3.0, swap: true, eps: 1e-3 }, triplets, "c"),
+            "cross_entropy_smoothing_all",
+            two(move |case| smooth().ignore_index(-100).class_weights(&case["w"])),
         ),
-        ("triplet_margin_p_1", three!(TripletMargin { p: 1.0, ..TripletMargin::default() }, triplets, "c")),
-        ("poisson_nll", poisson(true, false)),
-        ("poisson_nll_full", poisson(true, true)),
-        ("poisson_nll_rates", poisson(false, false)),
-        ("poisson_nll_rates_full", poisson(false, true)),
-        ("poisson_nll_eps", always(PoissonNll { log_input: false, full: false, eps: 1e-2 })),
-        ("gaussian_nll", three!(GaussianNll::default(), gaussians, "c")),
-        ("gaussian_nll_rows", three!(GaussianNll::default(), gaussians, "c")),
-        ("gaussian_nll_column", three!(GaussianNll::default(), gaussians, "c")),
-        ("gaussian_nll_full", three!(GaussianNll { full: true, eps: 1e-6 }, gaussians, "c")),
-        ("gaussian_nll_eps", three!(GaussianNll { full: false, eps: 0.5 }, gaussians, "c")),
+        ("cross_entropy_single", always(CrossEntropy::new())),
+        ("cross_entropy_single_smoothing", always(smooth())),
+        ("cross_entropy_probabilities", always(CrossEntropy::new())),
+        ("cross_entropy_probabilities_weights", two(|case| CrossEntropy::new().class_weights(&case["w"]))),
+        ("cross_entropy_probabilities_all", two(move |case| smooth().class_weights(&case["w"]))),
+        ("cross_entropy_probabilities_single", always(CrossEntropy::new())),
+        ("kl_div", always(KlDiv::new())),
+        ("kl_div_log_target", always(KlDiv::new().log_target())),
+        ("hinge", always(Hinge)),
+        ("multi_margin", always(MultiMargin::new())),
+        ("multi_margin_all", two(|case| MultiMargin::new().p(2)?.margin(0.7)?.class_weights(&case["w"]))),
+        ("multi_margin_single", always(MultiMargin::new())),
+        ("cosine_embedding", three!(CosineEmbedding::new(), "t")),
+        ("cosine_embedding_margin", three!(CosineEmbedding::new().margin(-0.7)?, "t")),
+        ("triplet_margin", three!(TripletMargin::new(), "c")),
+        ("triplet_margin_all", three!(TripletMargin::new().margin(2.5)?.p(3.0)?.swap().eps(1e-3)?, "c")),
+        ("triplet_margin_p_1", three!(TripletMargin::new().p(1.0)?, "c")),
+        ("poisson_nll", always(poisson)),
+        ("poisson_nll_full", always(poisson.full())),
+        ("poisson_nll_rates", always(rates)),
+        ("poisson_nll_rates_full", always(rates.full())),
+        ("poisson_nll_eps", two(move |_| rates.eps(1e-2))),
+        ("gaussian_nll", three!(GaussianNll::new(), "c")),
+        ("gaussian_nll_rows", three!(GaussianNll::new(), "c")),
+        ("gaussian_nll_column", three!(GaussianNll::new(), "c")),
+        ("gaussian_nll_full", three!(GaussianNll::new().full(), "c")),
+        ("gaussian_nll_eps", three!(GaussianNll::new().eps(0.5)?, "c")),
     ]
 }
 

@@ -7,7 +7,6 @@ use std::path::Path;
 use tealight::data::{self, CsvOptions, DataLoader, ImageFolder, TensorDataset};
 use tealight::io::{self, Checkpoint};
 use tealight::layer::MultiHeadAttention;
-use tealight::loss::Unreduced;
 use tealight::prelude::*;
 use tealight::train::EarlyStopping;
 
@@ -37,7 +36,7 @@ fn said<T>(result: Result<T>, directory: &Path) -> String {
 
 /// One step of training with this loss.
 fn step(model: &dyn Layer, x: &Tensor, y: &Tensor) -> Result<()> {
-    Trainer::new(model, CrossEntropy, Sgd::new(model.parameters(), 0.1)?)
+    Trainer::new(model, CrossEntropy::new(), Sgd::new(model.parameters(), 0.1)?)
         .silent()
         .fit(&(x.clone(), y.clone()), None)
         .map(drop)
@@ -66,7 +65,7 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
     let csv = |text: &str, target: &str| {
         data::csv(write("t.csv", text.as_bytes()), &CsvOptions::new().target(target))
     };
-    let half = |x: &Tensor, y: &Tensor| Mean(BceWithLogits).loss(x, y);
+    let half = |x: &Tensor, y: &Tensor| BceWithLogits.loss(x, y);
     let png = {
         let path = d.join("cut.png");
         data::image::write_png(&path, &zeros(&[8, 8])).unwrap();
@@ -212,17 +211,17 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
         (
             "label out of range",
             "cross_entropy: expected classes from 0 to 2, got class 3 in row 1",
-            say(CrossEntropy.loss(&zeros(&[2, 3]), &classes(&[0, 3]))),
+            say(CrossEntropy::new().loss(&zeros(&[2, 3]), &classes(&[0, 3]))),
         ),
         (
             "labels as floats",
             "cross_entropy: expected float scores and integer classes (see to_dtype), got f32 and f32",
-            say(CrossEntropy.loss(&zeros(&[2, 3]), &zeros(&[2]))),
+            say(CrossEntropy::new().loss(&zeros(&[2, 3]), &zeros(&[2]))),
         ),
         (
             "labels as a column",
             "cross_entropy: expected one class for each of 2 rows (see squeeze), got [2, 3] and [2, 1]",
-            say(CrossEntropy.loss(&zeros(&[2, 3]), &classes(&[0, 1]).unsqueeze(1).unwrap())),
+            say(CrossEntropy::new().loss(&zeros(&[2, 3]), &classes(&[0, 1]).unsqueeze(1).unwrap())),
         ),
         (
             "probabilities, shape",
@@ -236,7 +235,7 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
         ),
         (
             "mean of squares",
-            "l2: expected prediction and target of one shape, got [2, 1] and [3, 1]",
+            "mse: expected prediction and target of one shape, got [2, 1] and [3, 1]",
             say(Mse.loss(&zeros(&[2, 1]), &zeros(&[3, 1]))),
         ),
         // Gradients.
@@ -299,15 +298,15 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
             "Sgd: expected a learning rate that is finite and not negative, got NaN",
             said(Sgd::new(layer.parameters(), f64::NAN), d),
         ),
-        (
-            "loss of each example",
-            "step 1: fit: expected a loss that is one number: Mean(..), Sum(..), got [2, 3]",
-            {
-                let mut trainer =
-                    Trainer::new(&model, Unreduced(L2), Sgd::new(model.parameters(), 0.1).unwrap()).silent();
-                said(trainer.fit(&(zeros(&[2, 4]), zeros(&[2, 3])), None), d)
-            },
-        ),
+        ("loss of each example", "step 1: fit: expected a scalar loss (not Reduction::None), got [2, 3]", {
+            let mut trainer = Trainer::new(
+                &model,
+                Mse.reduction(Reduction::None),
+                Sgd::new(model.parameters(), 0.1).unwrap(),
+            )
+            .silent();
+            said(trainer.fit(&(zeros(&[2, 4]), zeros(&[2, 3])), None), d)
+        }),
         (
             "numbers of examples",
             "TensorDataset: expected inputs (n, ..) and targets (n, ..), got [3, 4] and [2]",
@@ -325,7 +324,7 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
         ),
         ("unknown score", "Scores: expected one of loss, rate, got \"accuracy\"", {
             let optimizer = Sgd::new(model.parameters(), 0.1).unwrap();
-            let mut trainer = Trainer::new(&model, CrossEntropy, optimizer)
+            let mut trainer = Trainer::new(&model, CrossEntropy::new(), optimizer)
                 .silent()
                 .callback(EarlyStopping::new("accuracy", 3));
             said(trainer.fit(&(zeros(&[2, 4]), classes(&[0, 1])), None), d)

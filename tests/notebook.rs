@@ -158,7 +158,7 @@ fn l1_and_l2() -> Result<()> {
     let y = Tensor::new(&[1.0, 0.0, 0.0, 1.0, 1.0], CPU)?;
     assert_relative_eq!(l1(&yhat, &y)?.to_scalar::<f64>()?, 1.1, max_relative = 1e-15);
     assert_relative_eq!(l2(&yhat, &y)?.to_scalar::<f64>()?, 0.43, max_relative = 1e-15);
-    assert_relative_eq!(yhat.l1(&y)?, Sum(L1).loss(&yhat, &y)?);
-    assert_relative_eq!(yhat.l2(&y)?, Sum(L2).loss(&yhat, &y)?);
+    assert_relative_eq!(yhat.l1(&y)?, L1.reduction(Reduction::Sum).loss(&yhat, &y)?);
+    assert_relative_eq!(yhat.l2(&y)?, Mse.reduction(Reduction::Sum).loss(&yhat, &y)?);
     Ok(())
 }

@@ -82,7 +82,7 @@ impl Problem {
     }
 
     fn loss(&self) -> Result<Tensor> {
-        Mean(L2).loss(&self.layer.forward(&self.x, &mut ForwardContext::eval())?.tanh()?, &self.y)
+        Mse.loss(&self.layer.forward(&self.x, &mut ForwardContext::eval())?.tanh()?, &self.y)
     }
 
     fn values(&self) -> Result<Vec<f64>> {
@@ -376,16 +376,16 @@ fn the_loss_curves_of_pytorch() -> Result<()> {
     let truth = cancer.targets.to_dtype(DType::F64)?.reshape((569, 1))?;
     let nesterov =
         |p| Ok::<_, Error>(Box::new(Sgd::new(p, 0.1)?.momentum(0.9)?.nesterov()?) as Box<dyn Optimizer>);
-    train(&golden, "logistic", &[[1, 30]], nesterov, &x, |y| Mean(BceWithLogits).loss(y, &truth))?;
+    train(&golden, "logistic", &[[1, 30]], nesterov, &x, |y| BceWithLogits.loss(y, &truth))?;
 
     let digits = tealight::data::digits()?;
     let (x, classes) = (digits.inputs.to_dtype(DType::F64)?.reshape((1797, 64))?, digits.targets);
     let adam = |p| Ok::<_, Error>(Box::new(Adam::new(p, 0.01)?) as Box<dyn Optimizer>);
-    train(&golden, "softmax", &[[10, 64]], adam, &x, |y| CrossEntropy.loss(y, &classes))?;
+    train(&golden, "softmax", &[[10, 64]], adam, &x, |y| CrossEntropy::new().loss(y, &classes))?;
 
     let (x, classes) = (x.narrow(0, 0, 500)?, classes.narrow(0, 0, 500)?);
     let adamw = |p| Ok::<_, Error>(Box::new(AdamW::new(p, 0.01)?) as Box<dyn Optimizer>);
-    train(&golden, "mlp", &[[32, 64], [10, 32]], adamw, &x, |y| CrossEntropy.loss(y, &classes))?;
+    train(&golden, "mlp", &[[32, 64], [10, 32]], adamw, &x, |y| CrossEntropy::new().loss(y, &classes))?;
 
     // Plain gradient descent through convolutions and pools: candle's pool gradient would lead elsewhere.
     let (x, classes) = (x.narrow(0, 0, 200)?.reshape((200, 1, 8, 8))?, classes.narrow(0, 0, 200)?);
@@ -409,7 +409,7 @@ fn the_loss_curves_of_pytorch() -> Result<()> {
     }
     assert!(start.is_empty());
     let sgd = Box::new(Sgd::new(lenet.parameters(), 0.2)?);
-    follow(&golden, "lenet", &lenet, sgd, &x, |y| CrossEntropy.loss(y, &classes))?;
+    follow(&golden, "lenet", &lenet, sgd, &x, |y| CrossEntropy::new().loss(y, &classes))?;
     golden.finish("training");
     Ok(())
 }

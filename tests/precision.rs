@@ -14,7 +14,7 @@ use tealight::activation::{
     Celu, Elu, GeluTanh, HardSigmoid, HardSwish, HardTanh, LogSigmoid, Mish, Relu6, Selu, Softsign,
     Tanhshrink, Threshold,
 };
-use tealight::loss::{Bce, ElementwiseLoss, Hinge, Huber, KlDiv, PoissonNll, SmoothL1};
+use tealight::loss::{Hinge, Huber, KlDiv, PoissonNll, SmoothL1};
 use tealight::prelude::*;
 
 const PAGE: &str = "docs/precision.md";
@@ -117,15 +117,15 @@ const ACTIVATIONS: &[Case] = cases! {
 };
 
 const LOSSES: &[Case] = cases! {
-    "bce", |x| Bce.each(&x[0], &x[1]), 1e-3, 0.999, UNIT, DIFFERENCE;
-    "bce_with_logits", |x| BceWithLogits.each(&x[0], &x[1]), -20.0, 20.0, UNIT, DIFFERENCE;
-    "hinge", |x| Hinge.each(&x[0], &x[1]), -20.0, 20.0, Second::Sign, "";
-    "huber", |x| Huber::default().each(&x[0], &x[1]), -20.0, 20.0, REAL, "";
-    "smooth_l1(0.5)", |x| SmoothL1 { beta: 0.5 }.each(&x[0], &x[1]), -20.0, 20.0, REAL, "";
-    "kl_div", |x| KlDiv::default().each(&x[0], &x[1]), -20.0, 0.0, Second::Between(1e-3, 1.0), DIFFERENCE;
-    "l1", |x| L1.each(&x[0], &x[1]), -20.0, 20.0, REAL, "";
-    "l2", |x| L2.each(&x[0], &x[1]), -20.0, 20.0, REAL, "";
-    "poisson_nll", |x| PoissonNll::default().each(&x[0], &x[1]), -5.0, 5.0, Second::Count, DIFFERENCE;
+    "bce", |x| Bce.elementwise(&x[0], &x[1]), 1e-3, 0.999, UNIT, DIFFERENCE;
+    "bce_with_logits", |x| BceWithLogits.elementwise(&x[0], &x[1]), -20.0, 20.0, UNIT, DIFFERENCE;
+    "hinge", |x| Hinge.elementwise(&x[0], &x[1]), -20.0, 20.0, Second::Sign, "";
+    "huber", |x| Huber::new().elementwise(&x[0], &x[1]), -20.0, 20.0, REAL, "";
+    "smooth_l1(0.5)", |x| SmoothL1::new().beta(0.5)?.elementwise(&x[0], &x[1]), -20.0, 20.0, REAL, "";
+    "kl_div", |x| KlDiv::new().elementwise(&x[0], &x[1]), -20.0, 0.0, Second::Between(1e-3, 1.0), DIFFERENCE;
+    "l1", |x| L1.elementwise(&x[0], &x[1]), -20.0, 20.0, REAL, "";
+    "l2", |x| Mse.elementwise(&x[0], &x[1]), -20.0, 20.0, REAL, "";
+    "poisson_nll", |x| PoissonNll::new().elementwise(&x[0], &x[1]), -5.0, 5.0, Second::Count, DIFFERENCE;
 };
 
 const GROUPS: [(&str, &[Case]); 3] =

@@ -37,7 +37,7 @@ fn train(directory: &Path) -> Result<()> {
         .push(Linear::new(64, 1, rng)?);
     let noise = |x: &Tensor, rng: &mut Rng| x + Tensor::randn(0_f32, 0.1, x.dims(), rng)?;
     let examples = DataLoader::new(&part(0, 160)?, 10)?.shuffle(2).augment(noise, 3).prefetch(2);
-    let mut trainer = Trainer::new(&model, Mean(BceWithLogits), Adam::new(model.parameters(), 0.01)?)
+    let mut trainer = Trainer::new(&model, BceWithLogits, Adam::new(model.parameters(), 0.01)?)
         .epochs(EPOCHS)
         .accumulate(2)
         .clip_norm(1.0)
@@ -90,7 +90,7 @@ fn slow_child() {
         Ok((number.clone(), number.clone()))
     });
     let model = Linear::new(1, 1, &mut Rng::seed(1)).unwrap();
-    let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1).unwrap())
+    let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1).unwrap())
         .callback(Checkpoints::new(&directory).unwrap())
         .silent();
     let fitted = trainer.fit(&DataLoader::new(&slow, 2).unwrap(), None);

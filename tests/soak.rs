@@ -25,7 +25,7 @@ fn train(name: &str, model: &dyn Layer, example: &[usize], target: &[usize], ste
         Ok((Tensor::randn(0_f32, 1.0, &example[..], rng)?, Tensor::randn(0_f32, 1.0, &target[..], rng)?))
     });
     let (mut measured, mut steps) = (vec![], steps.iter().peekable());
-    let mut trainer = Trainer::new(model, Mean(L2), Adam::new(model.parameters(), 1e-3).unwrap())
+    let mut trainer = Trainer::new(model, Mse, Adam::new(model.parameters(), 1e-3).unwrap())
         .clip_norm(1.0)
         .silent()
         .each_step(|run| {

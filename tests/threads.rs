@@ -37,12 +37,12 @@ fn everything() -> Result<Vec<Vec<Vec<u32>>>> {
     Ok(vec![
         with_gradients(|x| x[0].sigmoid(), &[long])?,
         with_gradients(|x| x[0].tanh()?.sum_all(), &[long])?,
-        with_gradients(|x| Mean(L2).loss(&x[0], &x[1]), &[long, long])?,
+        with_gradients(|x| Mse.loss(&x[0], &x[1]), &[long, long])?,
         with_gradients(|x| x[0].dot(&x[1]), &[long, long])?,
         with_gradients(|x| x[0].softmax(-1), &[rows])?,
         with_gradients(|x| x[0].log_softmax(0), &[rows])?,
         with_gradients(|x| x[0].normalize_rows(), &[rows])?,
-        with_gradients(|x| CrossEntropy.loss(&x[0], &classes), &[rows])?,
+        with_gradients(|x| CrossEntropy::new().loss(&x[0], &classes), &[rows])?,
         with_gradients(|x| &x[0] + &x[1], &[rows, &[300]])?,
         with_gradients(|x| x[0].sum(0), &[rows])?,
         with_gradients(|x| x[0].sum(1), &[rows])?,
@@ -102,7 +102,7 @@ fn inputs(seed: u64) -> Result<Tensor> {
 fn train_beside(shared: &Sequential, x: &Tensor, seed: u64) -> Result<Vec<Vec<u32>>> {
     let (own, mut out) = (wide(seed)?, vec![]);
     let data = (inputs(seed + 100)?, inputs(seed + 200)?.narrow(1, 0, 4)?);
-    let mut trainer = Trainer::new(&own, Mean(L2), Adam::new(own.parameters(), 0.01)?)
+    let mut trainer = Trainer::new(&own, Mse, Adam::new(own.parameters(), 0.01)?)
         .epochs(2)
         .batch_size(512)
         .seed(seed)

@@ -89,7 +89,7 @@ pub(crate) fn iris() -> Outcome<f64> {
     let mut optimizer = Sgd::new(model.parameters(), job::IRIS_RATE)?;
     let mut last = 0.0;
     for step in 1..=job::IRIS_STEPS {
-        let loss = CrossEntropy.loss(&model.forward(&x, &mut ForwardContext::eval())?, &target)?;
+        let loss = CrossEntropy::new().loss(&model.forward(&x, &mut ForwardContext::eval())?, &target)?;
         optimizer.step(&loss.backward()?)?;
         if step == job::IRIS_STEPS {
             last = loss.to_scalar::<f32>()?.into();
@@ -135,7 +135,7 @@ pub(crate) fn make(name: &str) -> Outcome<Option<Box<dyn Job>>> {
         }
         "cross-entropy-grad" => {
             let target = labels(dims[0], dims[1])?;
-            gradient(input(1.0)?, move |x| CrossEntropy.loss(x, &target))
+            gradient(input(1.0)?, move |x| CrossEntropy::new().loss(x, &target))
         }
         "dot" => {
             // The other operand has the same numbers: a sum that cancels could not be compared.
@@ -161,30 +161,48 @@ pub(crate) fn make(name: &str) -> Outcome<Option<Box<dyn Job>>> {
             let model = started(Linear::new(dims[1], 1, rng)?)?;
             let target = labels(dims[0], 2)?.to_dtype(DType::F32)?.unsqueeze(1)?;
             let optimizer = Sgd::new(model.parameters(), 1e-4)?;
-            training(model, Mean(BceWithLogits), optimizer, Tensor::constant(input(1.0)?), target)
+            training(model, BceWithLogits, optimizer, Tensor::constant(input(1.0)?), target)
         }
         "mlp-sgd" => {
             let model = perceptron()?;
             let optimizer = Sgd::new(model.parameters(), 0.1)?;
-            training(model, CrossEntropy, optimizer, Tensor::constant(input(1.0)?), labels(dims[0], 10)?)
+            training(
+                model,
+                CrossEntropy::new(),
+                optimizer,
+                Tensor::constant(input(1.0)?),
+                labels(dims[0], 10)?,
+            )
         }
         "mlp-adamw" => {
             let model = perceptron()?;
             let optimizer = AdamW::new(model.parameters(), 1e-3)?;
-            training(model, CrossEntropy, optimizer, Tensor::constant(input(1.0)?), labels(dims[0], 10)?)
+            training(
+                model,
+                CrossEntropy::new(),
+                optimizer,
+                Tensor::constant(input(1.0)?),
+                labels(dims[0], 10)?,
+            )
         }
         "cnn-sgd" => {
             let model = convolutions()?;
             let optimizer = Sgd::new(model.parameters(), 0.1)?;
             let x = Tensor::constant(input(1.0)?).unsqueeze(1)?;
-            training(model, CrossEntropy, optimizer, x, labels(dims[0], 10)?)
+            training(model, CrossEntropy::new(), optimizer, x, labels(dims[0], 10)?)
         }
         "tiny-mlp-sgd" => {
             let model =
                 Sequential::new().push(Linear::new(4, 16, rng)?).push(Tanh).push(Linear::new(16, 3, rng)?);
             let model = started(model)?;
             let optimizer = Sgd::new(model.parameters(), 0.1)?;
-            training(model, CrossEntropy, optimizer, Tensor::constant(input(1.0)?), labels(dims[0], 3)?)
+            training(
+                model,
+                CrossEntropy::new(),
+                optimizer,
+                Tensor::constant(input(1.0)?),
+                labels(dims[0], 3)?,
+            )
         }
         "iris-process" => job::process(&["--iris", "tealight"]),
         _ => return Ok(None),

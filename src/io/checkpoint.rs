@@ -31,7 +31,7 @@ const VERSION: &str = "1";
 /// let dir = std::env::temp_dir().join("tealight-doc-checkpoint");
 /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
 /// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
-/// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?)
+/// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?)
 ///     .silent()
 ///     .callback(Checkpoints::new(&dir)?);
 /// trainer.fit(&(x.clone(), x.sum_keepdim(1)?), None)?;

@@ -39,7 +39,7 @@ macro_rules! along_axis {
 
 along_axis! {
     /// exp(x) / Σ exp(x) along an axis: probabilities from scores. For training, give the scores to
-    /// [`CrossEntropy`](struct@crate::loss::CrossEntropy) instead.
+    /// [`CrossEntropy`](crate::loss::CrossEntropy) instead.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -49,7 +49,7 @@ along_axis! {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     Softmax: |x, axis| x.softmax(axis);
-    /// x − ln Σ exp(x) along an axis, the logarithm of the softmax: the input of [`Nll`](struct@crate::loss::Nll).
+    /// x − ln Σ exp(x) along an axis, the logarithm of the softmax: the input of [`Nll`](crate::loss::Nll).
     LogSoftmax: |x, axis| x.log_softmax(axis);
     /// The softmax of −x along an axis: the smallest element gets the largest weight.
     Softmin: |x, axis| x.neg()?.softmax(axis);

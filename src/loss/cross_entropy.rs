@@ -106,8 +106,7 @@ impl CrossEntropy {
             return Err(Error::argument(NAME, expected, format!("probabilities and ignore_index({class})")));
         }
         check::in_range(NAME, "probabilities", target, 0.0, 1.0)?;
-        let ((scores, dims), (mut q, _)) =
-            (class_matrix(NAME, prediction)?, class_matrix(NAME, target)?);
+        let ((scores, dims), (mut q, _)) = (class_matrix(NAME, prediction)?, class_matrix(NAME, target)?);
         let width = scores.dims()[1];
         self.classes.check_width(NAME, width)?;
         if self.smoothing > 0.0 && width > 0 {
@@ -317,7 +316,10 @@ mod gradients {
         let x = Tensor::randn(0.0, 2.0, (4, 3), &mut Rng::seed(5))?;
         let classes = Tensor::new(&[0u32, 2, 2, 1], &Device::Cpu)?;
         autograd::gradcheck(|x| CrossEntropy::new().loss(&x[0], &classes), std::slice::from_ref(&x))?;
-        autograd::gradcheck(|x| CrossEntropy::new().reduction(Reduction::Sum).loss(&x[0], &classes)?.sqr(), std::slice::from_ref(&x))?;
+        autograd::gradcheck(
+            |x| CrossEntropy::new().reduction(Reduction::Sum).loss(&x[0], &classes)?.sqr(),
+            std::slice::from_ref(&x),
+        )?;
         let weights = Tensor::new(&[1.0, 2.0, 0.5], &Device::Cpu)?;
         let some = CrossEntropy::new().class_weights(&weights)?.ignore_index(1);
         let smooth = some.clone().label_smoothing(0.2)?;
@@ -325,7 +327,8 @@ mod gradients {
             autograd::gradcheck(|x| loss.loss(&x[0], &classes)?.sqr(), std::slice::from_ref(&x))?;
         }
         let (x, t) = (x.reshape((2, 3, 2))?, Tensor::rand(0.1, 0.9, (2, 3, 2), &mut Rng::seed(6))?);
-        for loss in [CrossEntropy::new(), CrossEntropy::new().class_weights(&weights)?.label_smoothing(0.2)?] {
+        for loss in [CrossEntropy::new(), CrossEntropy::new().class_weights(&weights)?.label_smoothing(0.2)?]
+        {
             autograd::gradcheck(|x| loss.loss(&x[0], &x[1])?.sqr(), &[x.clone(), t.clone()])?;
             autograd::gradcheck(|x| loss.loss(&x[0], &t), std::slice::from_ref(&x))?;
         }

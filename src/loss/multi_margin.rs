@@ -102,7 +102,10 @@ mod tests {
         for p in [1, 2] {
             let loss = MultiMargin::new().p(p)?.margin(0.7)?.class_weights(&weights)?;
             autograd::gradcheck(|x| loss.loss(&x[0], &classes)?.sqr(), std::slice::from_ref(&x))?;
-            autograd::gradcheck(|x| loss.clone().reduction(Reduction::Sum).loss(&x[0], &classes), std::slice::from_ref(&x))?;
+            autograd::gradcheck(
+                |x| loss.clone().reduction(Reduction::Sum).loss(&x[0], &classes),
+                std::slice::from_ref(&x),
+            )?;
         }
         Ok(())
     }

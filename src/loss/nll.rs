@@ -91,7 +91,10 @@ mod tests {
         let classes = Tensor::new(&[[0i64, -1], [2, 1]], &Device::Cpu)?;
         let loss = Nll::new().class_weights(&Tensor::new(&[1.0, 2.0, 0.5], &Device::Cpu)?)?.ignore_index(-1);
         autograd::gradcheck(|x| loss.loss(&x[0].sin()?, &classes)?.sqr(), std::slice::from_ref(&x))?;
-        autograd::gradcheck(|x| loss.clone().reduction(Reduction::Sum).loss(&x[0].sin()?, &classes)?.sqr(), &[x])?;
+        autograd::gradcheck(
+            |x| loss.clone().reduction(Reduction::Sum).loss(&x[0].sin()?, &classes)?.sqr(),
+            &[x],
+        )?;
         Ok(())
     }
 
@@ -99,7 +102,10 @@ mod tests {
     fn nll_of_log_softmax_is_cross_entropy() -> Result<()> {
         let x = Tensor::randn(0.0, 1.0, (5, 4), &mut Rng::seed(2))?;
         let classes = Tensor::new(&[3u8, 0, 1, 1, 2], &Device::Cpu)?;
-        let (a, b) = (Nll::new().elementwise(&x.log_softmax(1)?, &classes)?, CrossEntropy::new().elementwise(&x, &classes)?);
+        let (a, b) = (
+            Nll::new().elementwise(&x.log_softmax(1)?, &classes)?,
+            CrossEntropy::new().elementwise(&x, &classes)?,
+        );
         for (a, b) in a.to_vec1::<f64>()?.into_iter().zip(b.to_vec1::<f64>()?) {
             assert!((a - b).abs() < 1e-14);
         }
@@ -122,7 +128,11 @@ mod tests {
         assert!(Nll::new().loss(&none.0, &none.1).is_err());
         assert!(loss.loss(&none.0, &none.1).is_err());
         let weights = Tensor::new(&[1.0, 2.0, 3.0], cpu)?;
-        let error = Nll::new().class_weights(&weights)?.loss(&x, &Tensor::new(&[0u32, 1], cpu)?).unwrap_err().to_string();
+        let error = Nll::new()
+            .class_weights(&weights)?
+            .loss(&x, &Tensor::new(&[0u32, 1], cpu)?)
+            .unwrap_err()
+            .to_string();
         assert_eq!(error, "nll: expected one weight for each class, got 3 weights for 2 classes");
         assert!(Nll::new().class_weights(&(weights * -1.0)?).is_err());
         Ok(())

@@ -20,7 +20,7 @@
 //! # Shapes
 //! Classes are numbers 0, 1, … (n) of any dtype. Predictions of them are scores (n, c), of which the largest counts; or
 //! scores (n) or (n, 1) of class 1, where there are two; or, where no scores are needed, class numbers (n) of integers.
-//! Scores (n, c, ..) go with classes (n, ..), as in [`CrossEntropy`](struct@crate::loss::CrossEntropy).
+//! Scores (n, c, ..) go with classes (n, ..), as in [`CrossEntropy`](crate::loss::CrossEntropy).
 //!
 //! # Errors
 //! NaN, a class that does not exist, shapes that do not fit: [`Metric::update`] says what came, and nothing of that batch

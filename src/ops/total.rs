@@ -205,7 +205,7 @@ mod tests {
     fn gradients() -> Result<()> {
         let inputs = [tensor(&[0.3, -1.0, 2.0]), tensor(&[1.0, -2.5, 0.5])];
         for divisor in [1.0, 3.0] {
-            autograd::gradcheck(|x| total(L2, [&x[0], &x[1]], divisor)?.sqr(), &inputs)?;
+            autograd::gradcheck(|x| total(Mse, [&x[0], &x[1]], divisor)?.sqr(), &inputs)?;
             autograd::gradcheck(|x| total(BceWithLogits, [&x[0], &x[1]], divisor), &inputs)?;
         }
         Ok(())
@@ -217,7 +217,7 @@ mod tests {
         for n in [0, 1, 31, 32, 1000, 40_000] {
             let x = Tensor::parameter(Tensor::randn(0.0, 1.0, n, rng)?.into_array());
             let t = Tensor::randn(0.0, 1.0, n, rng)?;
-            let (y, each) = (total(L2, [&x, &t], 1.0)?, super::super::apply(L2, [&x, &t])?.sum_all()?);
+            let (y, each) = (total(Mse, [&x, &t], 1.0)?, super::super::apply(Mse, [&x, &t])?.sum_all()?);
             let (a, b) = (y.to_scalar::<f64>()?, each.to_scalar::<f64>()?);
             assert!((a - b).abs() <= 1e-12 * b, "{n}: {a} {b}");
             let [own, other] =
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn only_a_scalar_of_one_leaves_the_slopes_alone() -> Result<()> {
         let x = Tensor::parameter(Tensor::zeros((3, 2), DType::F64, &Device::Cpu)?.into_array());
-        let losses = CrossEntropy.each(&x, &Tensor::new(&[0u32, 1, 0], &Device::Cpu)?)?;
+        let losses = CrossEntropy::new().elementwise(&x, &Tensor::new(&[0u32, 1, 0], &Device::Cpu)?)?;
         let slopes = losses.backward_from(&Tensor::new(&[1.0, 2.0, 0.0], &Device::Cpu)?)?;
         let expected = [[-0.5, 0.5], [1.0, -1.0], [0.0, 0.0]];
         assert_eq!(slopes.get(&x).unwrap().to_vec2::<f64>()?, expected);
@@ -241,11 +241,11 @@ mod tests {
     fn half_precision_and_views() -> Result<()> {
         let ones = Tensor::ones((3, 500), DType::F16, &Device::Cpu)?;
         let zeros = Tensor::zeros((3, 500), DType::F16, &Device::Cpu)?;
-        assert_eq!(total(L2, [&ones, &zeros], 1500.0)?.to_dtype(DType::F32)?.to_scalar::<f32>()?, 1.0);
+        assert_eq!(total(Mse, [&ones, &zeros], 1500.0)?.to_dtype(DType::F32)?.to_scalar::<f32>()?, 1.0);
         let (x, t) =
             (Tensor::randn(0.0, 1.0, (4, 3), &mut Rng::seed(1))?, tensor(&[0.5; 12]).reshape((3, 4))?);
-        let by_view = total(L2, [&x.t()?, &t], 1.0)?.to_scalar::<f64>()?;
-        assert!((by_view - total(L2, [&x, &t.t()?], 1.0)?.to_scalar::<f64>()?).abs() < 1e-14);
+        let by_view = total(Mse, [&x.t()?, &t], 1.0)?.to_scalar::<f64>()?;
+        assert!((by_view - total(Mse, [&x, &t.t()?], 1.0)?.to_scalar::<f64>()?).abs() < 1e-14);
         Ok(())
     }
 }

@@ -144,7 +144,7 @@ pub trait Optimizer {
     }
 }
 
-/// The name of a type without its paths: `Mean<BceWithLogits>`.
+/// The name of a type without its paths: `Weighted<BceWithLogits>`.
 pub(crate) fn without_paths(name: &str) -> String {
     let words = name.split_inclusive(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
     words.map(|word| word.rsplit("::").next().unwrap_or_default()).collect()

@@ -28,7 +28,7 @@ use crate::formula::Real;
 /// let x = Tensor::new(&[[1.0_f32], [2.0]], &Device::Cpu)?;
 /// let target = Tensor::new(&[[5.0_f32], [8.0]], &Device::Cpu)?; // 3x + 2
 /// for _ in 0..400 {
-///     let loss = Mean(L2).loss(&model.forward(&x, &mut ForwardContext::eval())?, &target)?;
+///     let loss = Mse.loss(&model.forward(&x, &mut ForwardContext::eval())?, &target)?;
 ///     optimizer.step(&loss.backward()?)?;
 /// }
 /// assert!((model.weight.get().to_scalar::<f32>()? - 3.0).abs() < 1e-2);

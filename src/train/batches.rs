@@ -14,7 +14,7 @@ use crate::error::Result;
 /// let x = Tensor::ones((10, 2), DType::F32, &Device::Cpu)?;
 /// let pair = (x.clone(), x.sum_keepdim(1)?);
 /// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
-/// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).silent();
+/// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).silent();
 /// trainer.fit(&pair, None)?;
 /// assert_eq!(trainer.predict(&x)?.dims(), [10, 1]);
 /// # Ok::<(), tealight::Error>(())

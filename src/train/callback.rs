@@ -31,7 +31,7 @@ use crate::optim::Optimizer;
 ///
 /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
 /// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
-/// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?)
+/// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?)
 ///     .epochs(1000)
 ///     .silent()
 ///     .callback(GoodEnough(1e-3))
@@ -59,7 +59,7 @@ pub trait Callback {
     /// }
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 1.0)?).silent().callback(Tenth);
+    /// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 1.0)?).silent().callback(Tenth);
     /// assert_eq!(trainer.fit(&x, None)?.last("rate")?, 0.1);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -89,7 +89,7 @@ pub trait Callback {
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// let mut trainer = Trainer::new(&model, Mean(L2), sgd).batch_size(1).silent().callback(AtMost(3));
+    /// let mut trainer = Trainer::new(&model, Mse, sgd).batch_size(1).silent().callback(AtMost(3));
     /// assert_eq!(trainer.fit(&x, None).unwrap_err().to_string(), "AtMost: expected fewer steps, got 3");
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -118,7 +118,7 @@ pub trait Callback {
     /// let x = Tensor::eye(2, DType::F32, &Device::Cpu)?;
     /// let model = Linear { weight: Parameter::new(x.clone()), bias: None }; // y = x
     /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// let mut trainer = Trainer::new(&model, Mean(L2), sgd).epochs(9).silent().callback(Perfect);
+    /// let mut trainer = Trainer::new(&model, Mse, sgd).epochs(9).silent().callback(Perfect);
     /// assert_eq!(trainer.fit(&x, Some(&x))?.len(), 1);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -145,7 +145,7 @@ pub trait Callback {
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// let (sgd, mut steps) = (Sgd::new(model.parameters(), 0.1)?, 0);
-    /// Trainer::new(&model, Mean(L2), sgd).epochs(3).silent().callback(Steps(&mut steps)).fit(&x, None)?;
+    /// Trainer::new(&model, Mse, sgd).epochs(3).silent().callback(Steps(&mut steps)).fit(&x, None)?;
     /// assert_eq!(steps, 3);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -230,7 +230,7 @@ impl<F: FnMut(&mut CallbackContext) -> Result<()>> Callback for EachStep<F> {
 /// let halve = |run: &mut CallbackContext| run.optimizer.set_learning_rate(run.optimizer.learning_rate() / 2.0);
 /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
 /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-/// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.4)?).epochs(3).silent().callback(halve);
+/// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.4)?).epochs(3).silent().callback(halve);
 /// assert_eq!(trainer.fit(&x, None)?.curve("rate"), [(1.0, 0.4), (2.0, 0.2), (3.0, 0.1)]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
@@ -272,7 +272,7 @@ impl CallbackContext<'_> {
     ///     Ok(())
     /// };
     /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// let mut trainer = Trainer::new(&model, Mean(L2), sgd).epochs(9).batch_size(2).silent().each_step(stop);
+    /// let mut trainer = Trainer::new(&model, Mse, sgd).epochs(9).batch_size(2).silent().each_step(stop);
     /// assert_eq!(trainer.fit(&x, None)?.len(), 1); // the second epoch had two of its four steps
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -296,7 +296,7 @@ impl CallbackContext<'_> {
     ///     Ok(())
     /// };
     /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// Trainer::new(&model, Mean(L2), sgd).epochs(2).silent().each_epoch(save).fit(&x, None)?;
+    /// Trainer::new(&model, Mse, sgd).epochs(2).silent().each_epoch(save).fit(&x, None)?;
     /// assert_eq!(Checkpoint::read(&file)?.meta::<u64>("epoch")?, 2);
     /// # std::fs::remove_file(file).ok();
     /// # Ok::<(), tealight::Error>(())
@@ -316,7 +316,7 @@ impl CallbackContext<'_> {
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// let ask = |run: &mut CallbackContext| run.score("valid_loss").map(|loss| println!("{loss}"));
-    /// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).silent().callback(ask);
+    /// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).silent().callback(ask);
     /// assert!(trainer.fit(&x, Some(&x)).is_ok());
     /// let error = trainer.fit(&x, None).unwrap_err().to_string();
     /// assert_eq!(error, "Scores: expected one of loss, rate, got \"valid_loss\"");

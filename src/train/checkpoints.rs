@@ -23,7 +23,7 @@ use crate::file::{advice, file_error};
 /// let data = (x.clone(), x.sum_keepdim(1)?);
 /// let train = |epochs: u64, resume: bool| {
 ///     let model = Linear::new(2, 1, &mut Rng::seed(2))?;
-///     let mut trainer = Trainer::new(&model, Mean(L2), Adam::new(model.parameters(), 0.1)?)
+///     let mut trainer = Trainer::new(&model, Mse, Adam::new(model.parameters(), 0.1)?)
 ///         .epochs(epochs)
 ///         .silent()
 ///         .callback(Checkpoints::new(&dir)?.best("valid_loss").every(2));
@@ -81,7 +81,7 @@ impl Checkpoints {
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// let (sgd, files) = (Sgd::new(model.parameters(), 0.1)?, Checkpoints::new(&dir)?.every(2));
-    /// Trainer::new(&model, Mean(L2), sgd).epochs(4).silent().callback(files).fit(&x, None)?;
+    /// Trainer::new(&model, Mse, sgd).epochs(4).silent().callback(files).fit(&x, None)?;
     /// let there = |epoch: u64| dir.join(format!("epoch-{epoch}.safetensors")).exists();
     /// assert_eq!([1, 2, 3, 4].map(there), [false, true, false, true]);
     /// # std::fs::remove_dir_all(dir).ok();
@@ -109,7 +109,7 @@ impl Checkpoints {
     ///     }
     ///     Ok(())
     /// };
-    /// Trainer::new(&model, Mean(L2), sgd).batch_size(1).silent().callback(files).each_step(stop).fit(&x, None)?;
+    /// Trainer::new(&model, Mse, sgd).batch_size(1).silent().callback(files).each_step(stop).fit(&x, None)?;
     /// assert_eq!(Checkpoint::read(dir.join("last.safetensors"))?.meta::<u64>("step")?, 4);
     /// # std::fs::remove_dir_all(dir).ok();
     /// # Ok::<(), tealight::Error>(())
@@ -131,7 +131,7 @@ impl Checkpoints {
     /// let x = Tensor::eye(2, DType::F32, &Device::Cpu)?;
     /// let model = Linear { weight: Parameter::new(x.clone()), bias: None }; // y = x: the loss is 0 from the start
     /// let (sgd, files) = (Sgd::new(model.parameters(), 0.1)?, Checkpoints::new(&dir)?.best("loss"));
-    /// Trainer::new(&model, Mean(L2), sgd).epochs(3).silent().callback(files).fit(&x, None)?;
+    /// Trainer::new(&model, Mse, sgd).epochs(3).silent().callback(files).fit(&x, None)?;
     /// assert_eq!(Checkpoint::read(dir.join("best.safetensors"))?.meta::<u64>("epoch")?, 1);
     /// # std::fs::remove_dir_all(dir).ok();
     /// # Ok::<(), tealight::Error>(())
@@ -155,7 +155,7 @@ impl Checkpoints {
     /// let data = (x.clone(), Tensor::new(&[0_u32, 1], &Device::Cpu)?);
     /// let model = Linear { weight: Parameter::new((x * -1.0)?), bias: None }; // at first it takes each class for the other
     /// let (sgd, files) = (Sgd::new(model.parameters(), 1.0)?, Checkpoints::new(&dir)?.best_is_largest("accuracy"));
-    /// let mut trainer = Trainer::new(&model, CrossEntropy, sgd).epochs(5).silent().metric(Accuracy::new()).callback(files);
+    /// let mut trainer = Trainer::new(&model, CrossEntropy::new(), sgd).epochs(5).silent().metric(Accuracy::new()).callback(files);
     /// assert_eq!(trainer.fit(&data, None)?.curve("accuracy")[..3], [(1.0, 0.0), (2.0, 1.0), (3.0, 1.0)]);
     /// assert_eq!(Checkpoint::read(dir.join("best.safetensors"))?.meta::<u64>("epoch")?, 2);
     /// # std::fs::remove_dir_all(dir).ok();

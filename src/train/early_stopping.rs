@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 /// let x = Tensor::randn(0_f32, 1.0, (20, 2), &mut Rng::seed(1))?;
 /// let data = (x.clone(), x.sum_keepdim(1)?);
 /// let model = Linear::new(2, 1, &mut Rng::seed(2))?;
-/// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?)
+/// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?)
 ///     .epochs(10_000)
 ///     .silent()
 ///     .callback(EarlyStopping::new("valid_loss", 5));
@@ -43,7 +43,7 @@ impl EarlyStopping {
     /// let x = Tensor::eye(2, DType::F32, &Device::Cpu)?;
     /// let model = Linear { weight: Parameter::new(x.clone()), bias: None }; // y = x: the loss stays 0
     /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// let mut trainer = Trainer::new(&model, Mean(L2), sgd).epochs(99).silent().callback(EarlyStopping::new("loss", 3));
+    /// let mut trainer = Trainer::new(&model, Mse, sgd).epochs(99).silent().callback(EarlyStopping::new("loss", 3));
     /// assert_eq!(trainer.fit(&x, None)?.len(), 4); // the best one, and three that are no better
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -68,7 +68,7 @@ impl EarlyStopping {
     /// let data = (x.clone(), Tensor::new(&[0_u32, 1], &Device::Cpu)?);
     /// let model = Linear { weight: Parameter::new((x * -1.0)?), bias: None }; // at first it takes each class for the other
     /// let (sgd, stop) = (Sgd::new(model.parameters(), 1.0)?, EarlyStopping::new("accuracy", 2).larger_is_better());
-    /// let mut trainer = Trainer::new(&model, CrossEntropy, sgd).epochs(99).silent().metric(Accuracy::new()).callback(stop);
+    /// let mut trainer = Trainer::new(&model, CrossEntropy::new(), sgd).epochs(99).silent().metric(Accuracy::new()).callback(stop);
     /// assert_eq!(trainer.fit(&data, None)?.curve("accuracy"), [(1.0, 0.0), (2.0, 1.0), (3.0, 1.0), (4.0, 1.0)]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -86,7 +86,7 @@ impl EarlyStopping {
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// let (sgd, stop) = (Sgd::new(model.parameters(), 0.1)?, EarlyStopping::new("loss", 2).least_change(1000.0));
-    /// let mut trainer = Trainer::new(&model, Mean(L2), sgd).epochs(99).silent().callback(stop);
+    /// let mut trainer = Trainer::new(&model, Mse, sgd).epochs(99).silent().callback(stop);
     /// assert_eq!(trainer.fit(&x, None)?.len(), 3); // the loss falls, but never by 1000
     /// # Ok::<(), tealight::Error>(())
     /// ```

@@ -10,7 +10,7 @@ use crate::metrics::ConfusionMatrix;
 /// ```
 /// use tealight::prelude::*;
 /// let model = Linear { weight: Parameter::new(Tensor::eye(2, DType::F32, &Device::Cpu)?), bias: None }; // y = x
-/// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?);
+/// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?);
 /// let x = Tensor::zeros((4, 2), DType::F32, &Device::Cpu)?;
 /// let scores = trainer.evaluate(&(x.clone(), (x + 1.0)?))?;
 /// assert_eq!(scores.to_string(), "loss 1.0000");
@@ -28,7 +28,7 @@ impl Scores {
     /// ```
     /// use tealight::prelude::*;
     /// let model = Linear { weight: Parameter::new(Tensor::eye(2, DType::F32, &Device::Cpu)?), bias: None };
-    /// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?);
+    /// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?);
     /// let scores = trainer.evaluate(&Tensor::ones((4, 2), DType::F32, &Device::Cpu)?)?;
     /// assert_eq!(scores.get("loss")?, 0.0);
     /// assert_eq!(scores.get("mae").unwrap_err().to_string(), "Scores: expected one of loss, got \"mae\"");
@@ -48,7 +48,7 @@ impl Scores {
     /// use tealight::metrics::Mae;
     /// use tealight::prelude::*;
     /// let model = Linear { weight: Parameter::new(Tensor::eye(2, DType::F32, &Device::Cpu)?), bias: None };
-    /// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).metric(Mae::new());
+    /// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).metric(Mae::new());
     /// let scores = trainer.evaluate(&Tensor::ones((4, 2), DType::F32, &Device::Cpu)?)?;
     /// assert!(scores.iter().eq([("loss", 0.0), ("mae", 0.0)]));
     /// # Ok::<(), tealight::Error>(())
@@ -64,7 +64,7 @@ impl Scores {
     /// use tealight::prelude::*;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// let mut trainer = Trainer::new(&model, Mean(L2), sgd).metric(Rmse::new()).metric(Mae::new());
+    /// let mut trainer = Trainer::new(&model, Mse, sgd).metric(Rmse::new()).metric(Mae::new());
     /// let scores = trainer.evaluate(&Tensor::ones((4, 2), DType::F32, &Device::Cpu)?)?;
     /// assert!(scores.names().eq(["loss", "rmse", "mae"])); // the metrics as they were added
     /// # Ok::<(), tealight::Error>(())
@@ -106,7 +106,7 @@ impl fmt::Display for Short {
 /// let x = Tensor::ones((10, 2), DType::F32, &Device::Cpu)?;
 /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
 /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-/// let history = Trainer::new(&model, Mean(L2), sgd).epochs(2).batch_size(4).silent().fit(&x, None)?;
+/// let history = Trainer::new(&model, Mse, sgd).epochs(2).batch_size(4).silent().fit(&x, None)?;
 /// let second = &history.records()[1];
 /// assert_eq!((second.epoch, second.step, second.scores.get("rate")?), (2, 6, 0.1));
 /// # Ok::<(), tealight::Error>(())
@@ -132,7 +132,7 @@ pub struct Record {
 /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
 /// let data = (x.clone(), x.sum_keepdim(1)?);
 /// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
-/// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).epochs(3).silent();
+/// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).epochs(3).silent();
 /// let history = trainer.fit(&data, Some(&data))?;
 /// assert_eq!(history.len(), 3);
 /// assert_eq!(history.curve("valid_loss").len(), 3);
@@ -155,7 +155,7 @@ impl History {
     /// let x = Tensor::ones((6, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// let history = Trainer::new(&model, Mean(L2), sgd).epochs(3).batch_size(3).silent().fit(&x, None)?;
+    /// let history = Trainer::new(&model, Mse, sgd).epochs(3).batch_size(3).silent().fit(&x, None)?;
     /// assert!(history.records().iter().map(|record| record.step).eq([2, 4, 6]));
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -169,8 +169,8 @@ impl History {
     /// use tealight::prelude::*;
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let history = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).silent().fit(&x, None)?;
-    /// assert!(history.settings().contains(&("loss".into(), "Mean(L2)".into())));
+    /// let history = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).silent().fit(&x, None)?;
+    /// assert!(history.settings().contains(&("loss".into(), "Mse".into())));
     /// assert!(history.settings().contains(&("training examples".into(), "8".into())));
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -184,7 +184,7 @@ impl History {
     /// use tealight::prelude::*;
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Sequential::new().push(Linear::new(2, 2, &mut Rng::seed(1))?);
-    /// let history = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).silent().fit(&x, None)?;
+    /// let history = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).silent().fit(&x, None)?;
     /// assert_eq!(history.summary(), model.summary(&[8, 2])?.to_string());
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -202,7 +202,7 @@ impl History {
     /// let data = (x.clone(), Tensor::new(&[0_u32, 1], &Device::Cpu)?);
     /// let model = Linear { weight: Parameter::new(x), bias: None }; // right from the start
     /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// let mut trainer = Trainer::new(&model, CrossEntropy, sgd).silent().metric(ConfusionMatrix::new());
+    /// let mut trainer = Trainer::new(&model, CrossEntropy::new(), sgd).silent().metric(ConfusionMatrix::new());
     /// assert_eq!(trainer.fit(&data, None)?.confusion().unwrap().counts()?, [[1, 0], [0, 1]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -217,7 +217,7 @@ impl History {
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// let history = Trainer::new(&model, Mean(L2), sgd).epochs(2).batch_size(2).silent().fit(&x, None)?;
+    /// let history = Trainer::new(&model, Mse, sgd).epochs(2).batch_size(2).silent().fit(&x, None)?;
     /// assert_eq!(history.len(), 2); // and not 8, the steps
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -237,7 +237,7 @@ impl History {
     ///     Ok(())
     /// };
     /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// let mut trainer = Trainer::new(&model, Mean(L2), sgd).batch_size(2).silent().each_step(stop);
+    /// let mut trainer = Trainer::new(&model, Mse, sgd).batch_size(2).silent().each_step(stop);
     /// assert!(trainer.fit(&x, None)?.is_empty()); // stopped within the first epoch
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -253,7 +253,7 @@ impl History {
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// let history = Trainer::new(&model, Mean(L2), sgd).epochs(2).silent().fit(&x, None)?;
+    /// let history = Trainer::new(&model, Mse, sgd).epochs(2).silent().fit(&x, None)?;
     /// assert_eq!(history.curve("rate"), [(1.0, 0.1), (2.0, 0.1)]);
     /// assert_eq!(history.curve("valid_loss"), []); // nothing was validated
     /// # Ok::<(), tealight::Error>(())
@@ -269,7 +269,7 @@ impl History {
     /// use tealight::prelude::*;
     /// let data = (Tensor::ones((8, 2), DType::F32, &Device::Cpu)?, Tensor::ones((8, 1), DType::F32, &Device::Cpu)?);
     /// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
-    /// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).epochs(3).silent();
+    /// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).epochs(3).silent();
     /// assert_eq!(trainer.fit(&data, None)?.losses().len(), 1);
     /// assert_eq!(trainer.fit(&data, Some(&data))?.losses()[1].0, "valid_loss");
     /// # Ok::<(), tealight::Error>(())
@@ -289,7 +289,7 @@ impl History {
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// let history = Trainer::new(&model, Mean(L2), sgd).epochs(2).silent().fit(&x, None)?;
+    /// let history = Trainer::new(&model, Mse, sgd).epochs(2).silent().fit(&x, None)?;
     /// assert_eq!(history.last("loss")?, history.curve("loss")[1].1);
     /// # Ok::<(), tealight::Error>(())
     /// ```

@@ -20,7 +20,7 @@ use crate::file::unwritable;
 /// let file = std::env::temp_dir().join("tealight-doc-log.csv");
 /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
 /// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
-/// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?)
+/// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?)
 ///     .epochs(2)
 ///     .silent()
 ///     .callback(Log::csv(&file));
@@ -56,7 +56,7 @@ impl Log {
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// Trainer::new(&model, Mean(L2), sgd).batch_size(2).silent().callback(Log::csv(&file)).fit(&x, None)?;
+    /// Trainer::new(&model, Mse, sgd).batch_size(2).silent().callback(Log::csv(&file)).fit(&x, None)?;
     /// assert!(std::fs::read_to_string(&file).unwrap().starts_with("epoch,step,seconds,loss,rate\n1,4,"));
     /// # std::fs::remove_file(file).ok();
     /// # Ok::<(), tealight::Error>(())
@@ -75,7 +75,7 @@ impl Log {
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// Trainer::new(&model, Mean(L2), sgd).batch_size(2).silent().callback(Log::json_lines(&file)).fit(&x, None)?;
+    /// Trainer::new(&model, Mse, sgd).batch_size(2).silent().callback(Log::json_lines(&file)).fit(&x, None)?;
     /// assert!(std::fs::read_to_string(&file).unwrap().starts_with("{\"epoch\": 1, \"step\": 4, \"seconds\": "));
     /// # std::fs::remove_file(file).ok();
     /// # Ok::<(), tealight::Error>(())

@@ -10,7 +10,7 @@
 //! let y = x.sum_keepdim(1)?.gt(0.0)?.to_dtype(DType::F32)?;
 //! let model = Linear::new(3, 1, &mut Rng::seed(2))?;
 //! let optimizer = Adam::new(model.parameters(), 0.1)?;
-//! let mut trainer = Trainer::new(&model, Mean(BceWithLogits), optimizer).epochs(20).silent();
+//! let mut trainer = Trainer::new(&model, BceWithLogits, optimizer).epochs(20).silent();
 //! let history = trainer.fit(&(x, y), None)?;
 //! assert!(history.last("loss")? < 0.2);
 //! # Ok::<(), tealight::Error>(())

@@ -16,7 +16,7 @@ impl<'a> Trainer<'a> {
     /// use tealight::prelude::*;
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).epochs(3).silent();
+    /// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).epochs(3).silent();
     /// assert_eq!(trainer.fit(&x, None)?.len(), 3);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -33,7 +33,7 @@ impl<'a> Trainer<'a> {
     /// use tealight::prelude::*;
     /// let x = Tensor::ones((10, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).batch_size(4).silent();
+    /// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).batch_size(4).silent();
     /// assert_eq!(trainer.fit(&x, None)?.records()[0].step, 3); // 4, 4 and 2 examples
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -51,7 +51,7 @@ impl<'a> Trainer<'a> {
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// let mut trainer = Trainer::new(&model, Mean(L2), sgd).batch_size(2).accumulate(2).silent();
+    /// let mut trainer = Trainer::new(&model, Mse, sgd).batch_size(2).accumulate(2).silent();
     /// assert_eq!(trainer.fit(&x, None)?.records()[0].step, 2); // for four batches
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -71,7 +71,7 @@ impl<'a> Trainer<'a> {
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// let sgd = Sgd::new(model.parameters(), 0.1)?;
     /// let halves = |step: usize| 0.5_f64.powi(step as i32);
-    /// let mut trainer = Trainer::new(&model, Mean(L2), sgd).epochs(3).schedule(halves).silent();
+    /// let mut trainer = Trainer::new(&model, Mse, sgd).epochs(3).schedule(halves).silent();
     /// assert_eq!(trainer.fit(&x, None)?.curve("rate"), [(1.0, 1.0), (2.0, 0.5), (3.0, 0.25)]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -91,7 +91,7 @@ impl<'a> Trainer<'a> {
     /// let data = (Tensor::new(&[[10_f32]], &Device::Cpu)?, Tensor::new(&[[90_f32]], &Device::Cpu)?);
     /// let model = Linear::new(1, 1, &mut Rng::seed(1))?.without_bias();
     /// let before = model.weight.get().to_scalar::<f32>()?;
-    /// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 1.0)?).clip_norm(0.5).silent();
+    /// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 1.0)?).clip_norm(0.5).silent();
     /// trainer.fit(&data, None)?;
     /// assert!((model.weight.get().to_scalar::<f32>()? - before - 0.5).abs() < 1e-6); // not 200 times as far
     /// # Ok::<(), tealight::Error>(())
@@ -110,7 +110,7 @@ impl<'a> Trainer<'a> {
     /// let train = |seed| {
     ///     let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     ///     let sgd = Sgd::new(model.parameters(), 0.1)?;
-    ///     Trainer::new(&model, Mean(L2), sgd).batch_size(1).seed(seed).silent().fit(&x, None)?;
+    ///     Trainer::new(&model, Mse, sgd).batch_size(1).seed(seed).silent().fit(&x, None)?;
     ///     model.weight.get().to_vec2::<f32>()
     /// };
     /// assert_eq!(train(7)?, train(7)?);
@@ -129,7 +129,7 @@ impl<'a> Trainer<'a> {
     /// use tealight::prelude::*;
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let history = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).silent().fit(&x, None)?;
+    /// let history = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).silent().fit(&x, None)?;
     /// assert_eq!(history.len(), 1); // what was measured is in the history all the same
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -149,7 +149,7 @@ impl<'a> Trainer<'a> {
     /// let x = Tensor::randn(0_f32, 1.0, (100, 2), &mut Rng::seed(1))?;
     /// let data = (x.clone(), x.gt(0.0)?.all(1)?.to_dtype(DType::U32)?);
     /// let model = Linear::new(2, 2, &mut Rng::seed(2))?;
-    /// let mut trainer = Trainer::new(&model, CrossEntropy, Adam::new(model.parameters(), 0.1)?)
+    /// let mut trainer = Trainer::new(&model, CrossEntropy::new(), Adam::new(model.parameters(), 0.1)?)
     ///     .epochs(20)
     ///     .silent()
     ///     .metric(Accuracy::new());
@@ -177,7 +177,7 @@ impl<'a> Trainer<'a> {
     ///     Ok(())
     /// };
     /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// let mut trainer = Trainer::new(&model, Mean(L2), sgd).epochs(9).silent().callback(two_are_enough);
+    /// let mut trainer = Trainer::new(&model, Mse, sgd).epochs(9).silent().callback(two_are_enough);
     /// assert_eq!(trainer.fit(&x, None)?.len(), 2);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -200,7 +200,7 @@ impl<'a> Trainer<'a> {
     ///     Ok(())
     /// };
     /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// Trainer::new(&model, Mean(L2), sgd).epochs(3).silent().each_epoch(note).fit(&x, None)?;
+    /// Trainer::new(&model, Mse, sgd).epochs(3).silent().each_epoch(note).fit(&x, None)?;
     /// assert!(losses.len() == 3 && losses[2] < losses[0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -222,7 +222,7 @@ impl<'a> Trainer<'a> {
     ///     Ok(())
     /// };
     /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// Trainer::new(&model, Mean(L2), sgd).batch_size(3).silent().each_step(note).fit(&x, None)?;
+    /// Trainer::new(&model, Mse, sgd).batch_size(3).silent().each_step(note).fit(&x, None)?;
     /// assert_eq!(steps, [1, 2, 3]);
     /// # Ok::<(), tealight::Error>(())
     /// ```

@@ -17,7 +17,7 @@ use crate::optim::schedule::Plateau;
 /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
 /// let data = (x.clone(), x.sum_keepdim(1)?);
 /// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
-/// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?)
+/// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?)
 ///     .epochs(200)
 ///     .silent()
 ///     .callback(OnPlateau::new("valid_loss", Plateau::new(0.1, 0.5)?.patience(3)));
@@ -40,7 +40,7 @@ impl OnPlateau {
     /// let x = Tensor::eye(2, DType::F32, &Device::Cpu)?;
     /// let model = Linear { weight: Parameter::new(x.clone()), bias: None }; // y = x: the loss stays 0
     /// let (sgd, halve) = (Sgd::new(model.parameters(), 0.1)?, OnPlateau::new("loss", Plateau::new(0.4, 0.5)?.patience(0)));
-    /// let mut trainer = Trainer::new(&model, Mean(L2), sgd).epochs(4).silent().callback(halve);
+    /// let mut trainer = Trainer::new(&model, Mse, sgd).epochs(4).silent().callback(halve);
     /// assert_eq!(trainer.fit(&x, None)?.curve("rate"), [(1.0, 0.4), (2.0, 0.4), (3.0, 0.2), (4.0, 0.1)]);
     /// # Ok::<(), tealight::Error>(())
     /// ```

@@ -23,7 +23,7 @@ const TOO_MUCH: f64 = 4.0;
 /// use tealight::prelude::*;
 /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
 /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-/// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).silent();
+/// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).silent();
 /// let range = trainer.lr_find(&x, 1e-4, 1e-2, 3)?;
 /// assert_eq!((range.losses.len(), range.losses[0].0), (3, 1e-4));
 /// assert!((range.losses[1].0 - 1e-3).abs() < 1e-12); // ten times as large at each step
@@ -74,7 +74,7 @@ impl Trainer<'_> {
     /// let x = Tensor::randn(0_f32, 1.0, (200, 3), &mut Rng::seed(1))?;
     /// let data = (x.clone(), x.sum_keepdim(1)?);
     /// let model = Linear::new(3, 1, &mut Rng::seed(2))?;
-    /// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).silent();
+    /// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).silent();
     /// let range = trainer.lr_find(&data, 1e-5, 10.0, 100)?;
     /// assert!((1e-3..1.0).contains(&range.suggestion()?));
     /// # Ok::<(), tealight::Error>(())

@@ -21,7 +21,7 @@ impl History {
     /// let x = Tensor::randn(0_f32, 1.0, (50, 2), &mut Rng::seed(1))?;
     /// let data = (x.clone(), x.gt(0.0)?.all(1)?.to_dtype(DType::U32)?);
     /// let model = Linear::new(2, 2, &mut Rng::seed(2))?;
-    /// let mut trainer = Trainer::new(&model, CrossEntropy, Adam::new(model.parameters(), 0.1)?)
+    /// let mut trainer = Trainer::new(&model, CrossEntropy::new(), Adam::new(model.parameters(), 0.1)?)
     ///     .epochs(10)
     ///     .silent()
     ///     .metric(ConfusionMatrix::new());
@@ -43,7 +43,7 @@ impl History {
     /// use tealight::prelude::*;
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let history = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).silent().fit(&x, None)?;
+    /// let history = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).silent().fit(&x, None)?;
     /// let mut page = history.to_html();
     /// page.settings.push(("data".into(), "eight ones".into()));
     /// let file = std::env::temp_dir().join("tealight-doc-page.html");

@@ -93,7 +93,7 @@ impl Trainer<'_> {
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// let trainer = |epochs| {
     ///     let (sgd, files) = (Sgd::new(model.parameters(), 0.1)?, Checkpoints::new(&dir)?);
-    ///     Ok::<_, Error>(Trainer::new(&model, Mean(L2), sgd).epochs(epochs).silent().callback(files))
+    ///     Ok::<_, Error>(Trainer::new(&model, Mse, sgd).epochs(epochs).silent().callback(files))
     /// };
     /// trainer(2)?.fit(&x, None)?;
     /// let history = trainer(5)?.resume(dir.join("last.safetensors"))?.fit(&x, None)?;

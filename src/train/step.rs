@@ -99,7 +99,7 @@ impl Trainer<'_> {
 /// The loss as a number.
 pub(super) fn scalar(loss: &Tensor) -> Result<f64> {
     if loss.rank() != 0 {
-        return Err(Error::shape("fit", "a loss that is one number: Mean(..), Sum(..)", &[loss.dims()]));
+        return Err(Error::shape("fit", "a scalar loss (not Reduction::None)", &[loss.dims()]));
     }
     loss.detach().to_dtype(DType::F64)?.to_scalar()
 }

@@ -29,7 +29,7 @@ use crate::file::unwritable;
 /// let dir = std::env::temp_dir().join(format!("tealight-doc-runs-{}", std::process::id()));
 /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
 /// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
-/// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?)
+/// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?)
 ///     .silent()
 ///     .callback(TensorBoard::new(&dir));
 /// trainer.fit(&(x.clone(), x.sum_keepdim(1)?), None)?;
@@ -60,7 +60,7 @@ impl TensorBoard {
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// Trainer::new(&model, Mean(L2), sgd).silent().callback(TensorBoard::new(&dir)).fit(&x, None)?;
+    /// Trainer::new(&model, Mse, sgd).silent().callback(TensorBoard::new(&dir)).fit(&x, None)?;
     /// let file = std::fs::read_dir(&dir).unwrap().next().unwrap().unwrap().file_name();
     /// assert!(file.to_string_lossy().starts_with("events.out.tfevents."));
     /// # std::fs::remove_dir_all(dir).ok();
@@ -79,7 +79,7 @@ impl TensorBoard {
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// let (sgd, board) = (Sgd::new(model.parameters(), 0.1)?, TensorBoard::new(&dir).every_steps(2));
-    /// Trainer::new(&model, Mean(L2), sgd).batch_size(1).silent().callback(board).fit(&x, None)?;
+    /// Trainer::new(&model, Mse, sgd).batch_size(1).silent().callback(board).fit(&x, None)?;
     /// let bytes = std::fs::read(std::fs::read_dir(&dir).unwrap().next().unwrap().unwrap().path()).unwrap();
     /// assert_eq!(bytes.windows(9).filter(|word| word == b"step_loss").count(), 4); // of eight steps
     /// # std::fs::remove_dir_all(dir).ok();

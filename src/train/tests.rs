@@ -31,7 +31,7 @@ fn sgd(model: &dyn Layer) -> Sgd {
 fn it_is_the_bare_loop() -> Result<()> {
     let (x, y) = data(50);
     let (model, bare) = (linear(), linear());
-    let mut trainer = Trainer::new(&model, Mean(BceWithLogits), sgd(&model))
+    let mut trainer = Trainer::new(&model, BceWithLogits, sgd(&model))
         .epochs(3)
         .batch_size(16)
         .seed(4)
@@ -48,7 +48,7 @@ fn it_is_the_bare_loop() -> Result<()> {
         for batch in loader.epoch()? {
             let (x, y) = batch?;
             optimizer.set_learning_rate(Cosine::new(12)?.times(0.1).rate(step))?;
-            let loss = Mean(BceWithLogits).loss(&bare.forward(&x, &mut ForwardContext::eval())?, &y)?;
+            let loss = BceWithLogits.loss(&bare.forward(&x, &mut ForwardContext::eval())?, &y)?;
             let mut gradients = loss.backward()?;
             gradients.clip_norm(0.5, &bare.parameters())?;
             optimizer.step(&gradients)?;
@@ -61,7 +61,7 @@ fn it_is_the_bare_loop() -> Result<()> {
     let curve = history.curve("loss");
     assert_eq!(curve.iter().map(|point| point.1).collect::<Vec<_>>(), means);
     assert_eq!((history.len(), history.records()[2].step, curve[0].0), (3, 12, 1.0));
-    let loss = Mean(BceWithLogits).loss(&bare.predict(&x)?, &y)?.to_scalar::<f32>()?;
+    let loss = BceWithLogits.loss(&bare.predict(&x)?, &y)?.to_scalar::<f32>()?;
     assert!((history.last("valid_loss")? - f64::from(loss)).abs() < 1e-6);
     assert_eq!(trainer.evaluate(&(x.clone(), y))?.get("loss")?, history.last("valid_loss")?);
     assert_eq!(trainer.predict(&x)?.dims(), [50, 1]);
@@ -76,7 +76,7 @@ fn gradients_of_several_batches_are_that_of_a_large_one() -> Result<()> {
         let model = linear();
         let loader = DataLoader::new(&all, size)?;
         let mut trainer =
-            Trainer::new(&model, Mean(BceWithLogits), sgd(&model)).epochs(2).accumulate(parts).silent();
+            Trainer::new(&model, BceWithLogits, sgd(&model)).epochs(2).accumulate(parts).silent();
         let history = trainer.fit(&loader, None)?;
         Ok::<_, Error>((model.weight.get().to_vec2::<f32>()?[0].clone(), history))
     };
@@ -93,7 +93,7 @@ fn gradients_of_several_batches_are_that_of_a_large_one() -> Result<()> {
 fn metrics_are_measured() -> Result<()> {
     let data = data(40);
     let model = linear();
-    let mut trainer = Trainer::new(&model, Mean(BceWithLogits), sgd(&model))
+    let mut trainer = Trainer::new(&model, BceWithLogits, sgd(&model))
         .epochs(2)
         .silent()
         .metric(Accuracy::new().threshold(0.0));
@@ -113,7 +113,7 @@ fn metrics_are_measured() -> Result<()> {
 fn the_history_says_how_it_was_made() -> Result<()> {
     let data = data(40);
     let model = Sequential::new().push(linear());
-    let mut trainer = Trainer::new(&model, Mean(BceWithLogits), sgd(&model))
+    let mut trainer = Trainer::new(&model, BceWithLogits, sgd(&model))
         .epochs(2)
         .batch_size(100)
         .schedule(Cosine::new(2)?.times(0.1))
@@ -126,7 +126,7 @@ fn the_history_says_how_it_was_made() -> Result<()> {
     assert_eq!(
         settings,
         [
-            "loss Mean(BceWithLogits)",
+            "loss BceWithLogits",
             "optimizer Sgd",
             "learning rate 0.1",
             "schedule Times<Cosine, f64>",
@@ -138,7 +138,7 @@ fn the_history_says_how_it_was_made() -> Result<()> {
             "seed 3"
         ]
     );
-    assert_eq!(crate::optim::without_paths("a::b::Mean<(u8, a::c::Bce)>"), "Mean<(u8, Bce)>");
+    assert_eq!(crate::optim::without_paths("a::b::Weighted<(u8, a::c::Bce)>"), "Weighted<(u8, Bce)>");
     assert_eq!(history.summary(), model.summary(&[40, 3])?.to_string());
     let right: u64 = history.confusion().unwrap().counts()?.iter().enumerate().map(|(i, row)| row[i]).sum();
     assert_eq!(right as f64 / 40.0, history.last("valid_accuracy")?);
@@ -159,7 +159,7 @@ fn callbacks_are_called() -> Result<()> {
     let data = data(40);
     let model = linear();
     let said = RefCell::new(Vec::new());
-    let mut trainer = Trainer::new(&model, Mean(BceWithLogits), sgd(&model))
+    let mut trainer = Trainer::new(&model, BceWithLogits, sgd(&model))
         .epochs(5)
         .silent()
         .callback(|run: &mut CallbackContext| {
@@ -176,7 +176,7 @@ fn callbacks_are_called() -> Result<()> {
     assert_eq!(trainer.fit(&data, None)?.len(), 1);
     drop(trainer);
     assert_eq!(said.take(), ["s1", "s2", "e1 1", "s3"]);
-    let mut failing = Trainer::new(&model, Mean(BceWithLogits), sgd(&model))
+    let mut failing = Trainer::new(&model, BceWithLogits, sgd(&model))
         .silent()
         .each_epoch(|_| Err(Error::argument("mine", "luck", "none")));
     assert_eq!(failing.fit(&data, None).unwrap_err().to_string(), "mine: expected luck, got none");
@@ -189,7 +189,7 @@ fn it_stops_early_and_restores_the_best() -> Result<()> {
     let data = data(40);
     let model = linear();
     let seen = RefCell::new(Vec::new());
-    let mut trainer = Trainer::new(&model, Mean(BceWithLogits), sgd(&model))
+    let mut trainer = Trainer::new(&model, BceWithLogits, sgd(&model))
         .epochs(100)
         .silent()
         .schedule(|step: usize| if step < 6 { 0.1 } else { 3.0 })
@@ -207,7 +207,7 @@ fn it_stops_early_and_restores_the_best() -> Result<()> {
     assert_eq!(history.len(), 5);
     drop(trainer);
     assert_eq!(bits(&model), seen.take()[2].1);
-    let mut unknown = Trainer::new(&model, Mean(BceWithLogits), sgd(&model))
+    let mut unknown = Trainer::new(&model, BceWithLogits, sgd(&model))
         .silent()
         .callback(EarlyStopping::new("valid_loss", 2));
     let text = unknown.fit(&data, None).unwrap_err().to_string();
@@ -224,7 +224,7 @@ fn what_cannot_be_trained() -> Result<()> {
         let input = if i == 35 { Tensor::new(&[f32::INFINITY; 3], &Device::Cpu)? } else { x.i(i % 10)? };
         Ok((input, y.i(i % 10)?))
     });
-    let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.0)?).silent();
+    let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.0)?).silent();
     let loader = DataLoader::new(&bad, 4)?;
     let text = trainer.fit(&loader, None).unwrap_err().to_string();
     assert_eq!(
@@ -239,13 +239,13 @@ fn what_cannot_be_trained() -> Result<()> {
     let (x, y) = data(10);
     let text = trainer.fit(&(x.clone(), y.i(0..9)?), None).unwrap_err().to_string();
     assert!(text.starts_with("TensorDataset: expected"), "{text}");
-    let each = crate::loss::Unreduced(L2);
+    let each = Mse.reduction(Reduction::None);
     let mut trainer = Trainer::new(&model, each, sgd(&model)).silent();
     let text = trainer.fit(&(x.clone(), y.clone()), None).unwrap_err().to_string();
-    assert_eq!(text, "step 1: fit: expected a loss that is one number: Mean(..), Sum(..), got [10, 1]");
-    let mut none = Trainer::new(&model, Mean(L2), sgd(&model)).silent().batch_size(0);
+    assert_eq!(text, "step 1: fit: expected a scalar loss (not Reduction::None), got [10, 1]");
+    let mut none = Trainer::new(&model, Mse, sgd(&model)).silent().batch_size(0);
     assert!(none.fit(&(x.clone(), y.clone()), None).is_err());
-    let mut none = Trainer::new(&model, Mean(L2), sgd(&model)).silent().epochs(0);
+    let mut none = Trainer::new(&model, Mse, sgd(&model)).silent().epochs(0);
     assert!(none.fit(&(x, y), None)?.is_empty());
     Ok(())
 }
@@ -263,7 +263,7 @@ fn net() -> Sequential {
 fn trainer<'a>(model: &'a Sequential, directory: &std::path::Path, epochs: u64) -> Trainer<'a> {
     // The checkpoints of every step stay, each under its own name.
     let directory = directory.to_path_buf();
-    Trainer::new(model, Mean(BceWithLogits), Adam::new(model.parameters(), 0.05).unwrap().amsgrad())
+    Trainer::new(model, BceWithLogits, Adam::new(model.parameters(), 0.05).unwrap().amsgrad())
         .epochs(epochs)
         .batch_size(7)
         .accumulate(2)
@@ -328,7 +328,7 @@ fn a_checkpoint_of_something_else_is_refused() -> Result<()> {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("last.safetensors");
     let (train, model) = (data(40), linear());
-    let base = |model| Trainer::new(model, Mean(BceWithLogits), sgd(model)).silent();
+    let base = |model| Trainer::new(model, BceWithLogits, sgd(model)).silent();
     base(&model).callback(Checkpoints::new(directory.path())?).fit(&train, None)?;
     let said = |trainer: Result<Trainer>| trainer.err().unwrap().to_string();
 
@@ -338,7 +338,7 @@ fn a_checkpoint_of_something_else_is_refused() -> Result<()> {
     let wide = Linear::new(4, 1, &mut Rng::seed(1))?;
     assert!(said(base(&wide).resume(&file)).starts_with("weight.momentum_buffer: expected [1, 4]"));
     let adam = Adam::new(fresh.parameters(), 0.1)?;
-    assert!(said(Trainer::new(&fresh, Mean(L2), adam).resume(&file)).contains("in the state"));
+    assert!(said(Trainer::new(&fresh, Mse, adam).resume(&file)).contains("in the state"));
     assert_eq!(bits(&fresh), before);
     let fit = |trainer: Trainer, data| -> Result<String> {
         let mut trainer = trainer.resume(&file)?;

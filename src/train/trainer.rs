@@ -30,7 +30,7 @@ use crate::optim::{Optimizer, distinct};
 /// let (train, valid) = tealight::data::iris()?.split(0.2, &mut Rng::seed(1))?;
 /// let scale = Standardize::fit(&train.inputs)?;
 /// let model = Linear::new(4, 3, &mut Rng::seed(1))?;
-/// let mut trainer = Trainer::new(&model, CrossEntropy, AdamW::new(model.parameters(), 0.1)?)
+/// let mut trainer = Trainer::new(&model, CrossEntropy::new(), AdamW::new(model.parameters(), 0.1)?)
 ///     .epochs(40)
 ///     .batch_size(16)
 ///     .schedule(Cosine::new(40 * 8)?.times(0.1))
@@ -81,7 +81,7 @@ impl<'a> Trainer<'a> {
     /// use tealight::prelude::*;
     /// let x = Tensor::ones((40, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).silent();
+    /// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).silent();
     /// let history = trainer.fit(&x, None)?; // one tensor is its own target
     /// assert_eq!((history.len(), history.records()[0].step), (1, 2)); // batches of 32 and of 8
     /// # Ok::<(), tealight::Error>(())
@@ -120,7 +120,7 @@ impl<'a> Trainer<'a> {
     /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// let valid = Tensor::zeros((4, 2), DType::F32, &Device::Cpu)?;
     /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).silent();
+    /// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).silent();
     /// let history = trainer.fit(&x, Some(&valid))?;
     /// assert!(history.records()[0].scores.names().eq(["loss", "rate", "valid_loss"]));
     /// let error = trainer.fit(&(x * 1e30)?, None).unwrap_err().to_string();
@@ -195,7 +195,7 @@ impl<'a> Trainer<'a> {
     /// use tealight::metrics::Mae;
     /// use tealight::prelude::*;
     /// let model = Linear { weight: Parameter::new(Tensor::eye(2, DType::F32, &Device::Cpu)?), bias: None }; // y = x
-    /// let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).metric(Mae::new());
+    /// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).metric(Mae::new());
     /// let x = Tensor::zeros((40, 2), DType::F32, &Device::Cpu)?;
     /// let scores = trainer.evaluate(&(x.clone(), (x + 2.0)?))?;
     /// assert_eq!((scores.get("loss")?, scores.get("mae")?), (4.0, 2.0));
@@ -213,7 +213,7 @@ impl<'a> Trainer<'a> {
     /// ```
     /// use tealight::prelude::*;
     /// let model = Linear::new(2, 3, &mut Rng::seed(1))?;
-    /// let trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.1)?).batch_size(4);
+    /// let trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).batch_size(4);
     /// let x = Tensor::ones((10, 2), DType::F32, &Device::Cpu)?;
     /// assert_eq!(trainer.predict(&x)?.dims(), [10, 3]); // of three batches
     /// # Ok::<(), tealight::Error>(())

@@ -2,5 +2,5 @@
 use tealight::prelude::*;
 
 fn main() {
-    Sequential::new().push(L2);
+    Sequential::new().push(Mse);
 }

@@ -305,7 +305,7 @@ pub fn pth(bytes: &[u8]) {
 
 fn trainer<'a>(model: &'a Linear, folder: &Path) -> Trainer<'a> {
     let adam = Adam::new(model.parameters(), 0.1).unwrap();
-    Trainer::new(model, Mean(L2), adam)
+    Trainer::new(model, Mse, adam)
         .epochs(2)
         .batch_size(2)
         .silent()

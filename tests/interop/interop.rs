@@ -292,7 +292,7 @@ fn write_training(dir: &Path) -> Result<()> {
     let x = Tensor::randn(0.0_f32, 1.0, (40, 3), rng)?;
     let data = (x.clone(), x.sum_keepdim(1)?);
     let model = Linear::new(3, 1, rng)?;
-    let mut trainer = Trainer::new(&model, Mean(L2), Sgd::new(model.parameters(), 0.01)?)
+    let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.01)?)
         .epochs(4)
         .batch_size(8)
         .silent()

@@ -210,7 +210,7 @@ fn fit(
     }
     let rate = options.learning_rate.unwrap_or(rate);
     let checkpoint = options.out.join("checkpoint");
-    let mut trainer = Trainer::new(net, CrossEntropy, AdamW::new(net.parameters(), rate)?)
+    let mut trainer = Trainer::new(net, CrossEntropy::new(), AdamW::new(net.parameters(), rate)?)
         .epochs(options.epochs.unwrap_or(epochs))
         .seed(options.seed)
         .metric(Accuracy::new())

@@ -24,7 +24,10 @@ fn zero_probability_of_an_impossible_class() -> Result<()> {
     let x = Tensor::new(&[[0.0, 0.0, f64::NEG_INFINITY]], &Device::Cpu)?;
     let t = Tensor::new(&[[0.5, 0.5, 0.0]], &Device::Cpu)?;
     assert_eq!(CrossEntropy::new().loss(&x, &t)?.to_scalar::<f64>()?, 2.0_f64.ln());
-    assert_eq!(CrossEntropy::new().loss(&x.to_dtype(DType::BF16)?, &t.to_dtype(DType::BF16)?)?.dtype(), DType::BF16);
+    assert_eq!(
+        CrossEntropy::new().loss(&x.to_dtype(DType::BF16)?, &t.to_dtype(DType::BF16)?)?.dtype(),
+        DType::BF16
+    );
     Ok(())
 }
 
@@ -61,7 +64,8 @@ fn invalid_inputs() -> Result<()> {
     assert!(CrossEntropy::new().label_smoothing(f64::NAN).is_err());
     assert!(CrossEntropy::new().class_weights(&t).is_err());
     let cube = Tensor::zeros((2, 3, 2), DType::F32, cpu)?;
-    let error = CrossEntropy::new().loss(&cube, &Tensor::new(&[[0u32, 1], [2, 3]], cpu)?).unwrap_err().to_string();
+    let error =
+        CrossEntropy::new().loss(&cube, &Tensor::new(&[[0u32, 1], [2, 3]], cpu)?).unwrap_err().to_string();
     assert_eq!(error, "cross_entropy: expected classes from 0 to 2, got class 3 at [1, 1]");
     let (none, no) = (Tensor::zeros((0, 3), DType::F32, cpu)?, Tensor::zeros(0, DType::U32, cpu)?);
     assert_eq!(CrossEntropy::new().elementwise(&none, &no)?.dims(), [0]);

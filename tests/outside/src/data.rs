@@ -31,7 +31,7 @@ mod tests {
         let rng = &mut Rng::seed(1);
         let model =
             Sequential::new().push(Linear::new(2, 16, rng)?).push(Tanh).push(Linear::new(16, 2, rng)?);
-        let mut trainer = Trainer::new(&model, CrossEntropy, Adam::new(model.parameters(), 0.05)?)
+        let mut trainer = Trainer::new(&model, CrossEntropy::new(), Adam::new(model.parameters(), 0.05)?)
             .epochs(20)
             .silent()
             .metric(Accuracy::new());
