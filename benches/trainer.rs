@@ -22,6 +22,7 @@ fn timed(run: impl FnOnce() -> Result<()>) -> Result<Duration> {
 }
 
 fn main() -> Result<()> {
+    tealight::memory::keep_freed(512 << 20);
     let rng = &mut Rng::seed(2);
     let inputs = Tensor::randn(0_f32, 1.0, (STEPS * BATCH, 4), rng)?;
     let targets = inputs.narrow(1, 0, 3)?.argmax(1)?;

@@ -23,6 +23,7 @@ struct Options {
 }
 
 fn main() -> Result<()> {
+    tealight::memory::keep_freed(512 << 20);
     let out = Options::parse().out;
     std::fs::create_dir_all(&out).map_err(|error| Error::file(&out, error))?;
     formulas(&out)?;

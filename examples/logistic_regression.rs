@@ -33,6 +33,7 @@ struct Options {
 }
 
 fn main() {
+    tealight::memory::keep_freed(512 << 20);
     if let Err(error) = run(Options::parse()) {
         eprintln!("error: {error}");
         std::process::exit(1);

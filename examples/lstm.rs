@@ -47,6 +47,7 @@ impl Layer for Reader {
 }
 
 fn main() -> Result<()> {
+    tealight::memory::keep_freed(512 << 20);
     let options = Options::parse();
     std::fs::create_dir_all(&options.out).map_err(|error| Error::file(&options.out, error))?;
     let (length, rng) = (options.length as usize, &mut Rng::seed(1));

@@ -19,6 +19,7 @@ impl Activation for Swish {
 }
 
 fn main() -> Result<()> {
+    tealight::memory::keep_freed(512 << 20);
     let rng = &mut Rng::seed(1);
     let swish = Swish { beta: 1.5 };
     println!("swish(1) = {:.6}", swish.value(1.0));

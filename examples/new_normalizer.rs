@@ -18,6 +18,7 @@ impl Normalize for MaxNorm {
 }
 
 fn main() -> Result<()> {
+    tealight::memory::keep_freed(512 << 20);
     let rng = &mut Rng::seed(1);
     let x = Tensor::randn(0.0, 1.0, (3, 4), rng)?;
     println!("{:.2}\nbecomes\n{:.2}", x, MaxNorm.normalize(&x)?);

@@ -36,6 +36,7 @@ fn distance(a: &Tensor, b: &Tensor) -> Result<f64> {
 }
 
 fn main() -> Result<()> {
+    tealight::memory::keep_freed(512 << 20);
     let rng = &mut Rng::seed(1);
     let x = Tensor::randn(0.0, 1.0, (3, 4), rng)?;
     // The third power makes the second derivative depend on the gradient's own history.

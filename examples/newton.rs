@@ -25,6 +25,7 @@ fn number(x: &Tensor) -> Result<f64> {
 }
 
 fn main() -> Result<()> {
+    tealight::memory::keep_freed(512 << 20);
     let options = Options::parse();
     std::fs::create_dir_all(&options.out).map_err(|error| Error::file(&options.out, error))?;
     let data = tealight::data::breast_cancer()?;

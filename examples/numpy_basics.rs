@@ -7,6 +7,7 @@ use tealight::data::image;
 use tealight::prelude::*;
 
 fn main() -> Result<()> {
+    tealight::memory::keep_freed(512 << 20);
     let cpu = &Device::Cpu;
 
     println!("1. Basic functions\n");

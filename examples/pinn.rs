@@ -36,6 +36,7 @@ fn solution(network: &Sequential, t: &Tensor, ctx: &mut ForwardContext) -> Resul
 }
 
 fn main() -> Result<()> {
+    tealight::memory::keep_freed(512 << 20);
     let options = Options::parse();
     std::fs::create_dir_all(&options.out).map_err(|error| Error::file(&options.out, error))?;
     let rng = &mut Rng::seed(3);

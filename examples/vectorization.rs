@@ -51,6 +51,7 @@ fn time<T>(n: usize, mut run: impl FnMut() -> T) -> f64 {
 }
 
 fn main() -> Result<()> {
+    tealight::memory::keep_freed(512 << 20);
     let (options, rng) = (Options::parse(), &mut Rng::seed(42));
     std::fs::create_dir_all(&options.out).map_err(|error| Error::file(&options.out, error))?;
     let mut curves = PRODUCTS.map(|(name, ..)| (name, Vec::new()));

@@ -49,7 +49,8 @@
 //! [`autograd`] has the tensor and its gradients, [`ops`] the operations, [`formula`] the mechanism behind activations and
 //! losses. [`layer`], [`activation`], [`loss`], [`normalize`] and [`optim`] are what models are made of and trained with,
 //! [`data`] is what they are trained on, [`metrics`] is what they are measured by, and [`io`], `plot` and [`train`] are what
-//! surrounds them. [`functional`] has the functions that a first course builds.
+//! surrounds them. [`functional`] has the functions that a first course builds, and
+//! [`memory`] a setting that makes programs with large arrays faster.
 //!
 //! # Features
 //!
@@ -81,6 +82,7 @@ pub mod functional;
 pub mod io;
 pub mod layer;
 pub mod loss;
+pub mod memory;
 pub mod metrics;
 pub mod normalize;
 pub mod ops;

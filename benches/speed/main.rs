@@ -19,6 +19,7 @@ const SAMPLES: usize = 101;
 const FEW_SAMPLES: usize = 15;
 
 fn main() -> Outcome<()> {
+    tealight::memory::keep_freed(512 << 20);
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {

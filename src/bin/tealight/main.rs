@@ -20,6 +20,7 @@ use clap::Parser;
 use options::{Cli, Command};
 
 fn main() -> ExitCode {
+    tealight::memory::keep_freed(512 << 20);
     let done = match Cli::parse().command {
         Command::Train(options) => train::run(&options),
         Command::Predict(options) => predict::run(&options),

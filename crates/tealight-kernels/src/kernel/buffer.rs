@@ -5,30 +5,21 @@ use std::mem::MaybeUninit;
 /// Memory that was not written yet.
 pub(super) type Uninit<T> = MaybeUninit<T>;
 
-/// From this many bytes on glibc hands an array back to the system when it is freed.
-const LARGE: usize = 1 << 17;
-
-/// As much freed memory glibc keeps for the next arrays.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const KEPT: std::ffi::c_int = 512 << 20;
-
-/// Once in a program, makes glibc keep the memory of freed arrays for the next ones. Handing it back costs a page fault for
-/// each 4 KiB of the next array, which is several times what a pass over the array costs. Other allocators keep their memory
-/// by themselves, or do as they please.
-fn keep_freed_memory() {
+/// Makes glibc keep up to `bytes` of freed memory for later arrays, in the whole process; does nothing elsewhere.
+pub fn keep_freed(bytes: usize) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        static ONCE: std::sync::Once = std::sync::Once::new();
-        ONCE.call_once(|| {
-            // SAFETY: mallopt only sets how the allocator works from now on; it may be called at any time.
-            #[allow(unsafe_code)]
-            unsafe {
-                libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT);
-                // Large arrays come from the heap too, and not each from a mapping of its own that ends with it.
-                libc::mallopt(libc::M_MMAP_MAX, 0);
-            }
-        });
+        let bytes = std::ffi::c_int::try_from(bytes).unwrap_or(std::ffi::c_int::MAX);
+        // SAFETY: mallopt only sets how the allocator works from now on; it may be called at any time.
+        #[allow(unsafe_code)]
+        unsafe {
+            libc::mallopt(libc::M_TRIM_THRESHOLD, bytes);
+            // Large arrays come from the heap too, and not each from a mapping of its own that ends with it.
+            libc::mallopt(libc::M_MMAP_MAX, 0);
+        }
     }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    let _ = bytes;
 }
 
 /// From this many bytes on an array is worth pages of 2 MiB.
@@ -58,9 +49,6 @@ fn ask_for_huge_pages(from: usize, bytes: usize) {
 /// `write` must initialise every element of the slice that it is given.
 #[allow(unsafe_code)]
 pub(super) unsafe fn written<T: Copy>(n: usize, write: impl FnOnce(&mut [Uninit<T>])) -> Vec<T> {
-    if n * size_of::<T>() >= LARGE {
-        keep_freed_memory();
-    }
     let mut data: Vec<T> = Vec::with_capacity(n);
     if n * size_of::<T>() >= HUGE {
         ask_for_huge_pages(data.as_ptr() as usize, n * size_of::<T>());
