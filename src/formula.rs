@@ -1,23 +1,19 @@
-//! A formula is written once, generic over [`Real`], and read in several ways.
-//!
-//! | read with | gives |
-//! |---|---|
-//! | `f32`, `f64` | the CPU kernels |
-//! | [`Dual`] | the exact derivative |
-//! | [`Expr`] | the formula as a [`Tape`]: candle ops for other devices, recorded tensor ops for higher derivatives, text |
-//! | [`InputSet`] | which values the backward pass must keep |
+//! A formula is written once, generic over [`Real`], and evaluated with several types of number: `f32` and `f64` compute it
+//! on the CPU, [`Dual`] differentiates it exactly, [`Expr`] records it as a [`Tape`] (printed, or run as tensor operations on
+//! other devices and for higher derivatives), and [`InputSet`] finds which values the backward pass must save.
 
 use std::fmt::Debug;
 
 #[doc(inline)]
-pub use tealight_kernels::formula::{Dual, Expr, InputSet, Real, Tape, math};
+pub use tealight_kernels::formula::{Dual, Expr, InputSet, Real, Tape};
 
-pub(crate) use tealight_kernels::formula::{Binary, Interpreter, Unary};
+pub(crate) use tealight_kernels::elementary;
+pub(crate) use tealight_kernels::formula::{Binary, Interpreter, Unary, slope};
 
 /// y = f(x₁, …, x_N), element by element.
 ///
-/// `value` is the only method one has to write; see [`Activation`](crate::activation::Activation) for the most common
-/// case, N = 1.
+/// Only `value` is required. [`ops::apply`](crate::ops::apply) makes a tensor operation of it. The most common case, N = 1,
+/// is an [`Activation`](crate::activation::Activation).
 ///
 /// ```
 /// use tealight::formula::{Formula, Real};
@@ -36,29 +32,18 @@ pub trait Formula<const N: usize>: Clone + Debug + Send + Sync + 'static {
     /// The name in error messages and graphs.
     const NAME: &'static str;
 
-    /// Whether both methods are marked `#[inline(always)]`, so that the whole formula can become one vector loop.
+    /// Whether both methods are marked `#[inline(always)]`, so that the whole formula compiles to one vector loop.
+    /// Default: `false`.
     ///
-    /// Without it each operation of the formula is a vector loop of its own over a few numbers in cache, which takes up
-    /// to about twice as long. Do not set it without the attribute: a call for each number takes a hundred times as long.
+    /// Otherwise each operation of the formula runs as a separate vector loop over a block in cache, which is up to about
+    /// twice as slow. Do not set it without the attribute: a function call per element is a hundred times as slow.
     const FUSED: bool = false;
 
     /// f(x)
-    ///
-    /// ```
-    /// use tealight::activation::Sigmoid;
-    /// use tealight::formula::Formula;
-    /// assert_eq!(Formula::value(&Sigmoid, [0.0_f64]), 0.5);
-    /// ```
     fn value<R: Real>(&self, x: [R; N]) -> R;
 
-    /// ∂f/∂xᵢ from x and y = f(x). The default differentiates `value` with dual numbers: exact. Writing it by hand pays
-    /// where y makes it cheaper.
-    ///
-    /// ```
-    /// use tealight::formula::Formula;
-    /// use tealight::loss::Mse;
-    /// assert_eq!(Formula::derivative(&Mse, [1.0_f64, 3.0], 4.0), [-4.0, 4.0]); // of (a − b)²
-    /// ```
+    /// ∂f/∂xᵢ from x and y = f(x). Default: the exact derivative of `value`, by dual numbers. Write it by hand where y
+    /// makes it cheaper.
     #[inline(always)]
     fn derivative<R: Real>(&self, x: [R; N], y: R) -> [R; N] {
         let _ = y;
@@ -69,13 +54,7 @@ pub trait Formula<const N: usize>: Clone + Debug + Send + Sync + 'static {
         })
     }
 
-    /// The formula as text and as a list of instructions.
-    ///
-    /// ```
-    /// use tealight::activation::Tanh;
-    /// use tealight::formula::Formula;
-    /// assert_eq!(Tanh.tape().to_string(), "tanh(x)");
-    /// ```
+    /// The formula as a list of instructions, which can be printed.
     fn tape(&self) -> Tape {
         Tape::capture(|x| [self.value(x)])
     }

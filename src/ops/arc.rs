@@ -1,16 +1,4 @@
 //! The inverse trigonometric functions.
-//!
-//! # Formula
-//! asin x, acos x, atan x; the angle of the point (x, y)
-//!
-//! # Gradient
-//! 1/√(1 − x²), −1/√(1 − x²), 1/(1 + x²); (x, −y)/(x² + y²)
-//!
-//! # Kinks
-//! asin and acos have infinite slopes at ±1. atan2 has none at (0, 0): NaN, as in PyTorch.
-//!
-//! # Errors
-//! A dtype that is no float; for `atan2`, shapes that do not broadcast.
 
 use super::apply;
 use super::pointwise::formula;
@@ -19,11 +7,11 @@ use crate::error::Result;
 use crate::formula::Real;
 
 formula!(blocks Asin = "asin", [x] => (x / cosine(x)).atan(), y => [cosine(x).recip()]);
-// Half of the angle, whose tangent has no cancellation near 1 and no pole but at −1.
+// Twice the angle whose tangent this is: no cancellation near 1, and a pole only at −1.
 formula!(blocks Acos = "acos",
     [x] => R::constant(2.0) * ((R::constant(1.0) - x) / (R::constant(1.0) + x)).sqrt().atan(),
     y => [-cosine(x).recip()]);
-formula!(blocks Atan = "atan", [x] => x.atan(), y => [(R::constant(1.0) + x * x).recip()]);
+formula!(blocks Atan = "atan", elementary atan);
 formula!(blocks Atan2 = "atan2", [y, x] => angle(y, x), angle => {
     // x² and y² themselves may overflow or vanish.
     let scale = x.abs().max(y.abs());
@@ -38,14 +26,14 @@ fn cosine<R: Real>(x: R) -> R {
     ((R::constant(1.0) - x) * (R::constant(1.0) + x)).sqrt()
 }
 
-/// The angle of (x, y) as C's `atan2` has it, zeros and infinities with their signs.
+/// The angle of (x, y) as C's `atan2`, also for signed zeros and infinities.
 #[inline(always)]
 fn angle<R: Real>(y: R, x: R) -> R {
     let (zero, one) = (R::constant(0.0), R::constant(1.0));
     let quarter = R::constant(std::f64::consts::FRAC_PI_2);
     let (across, up) = (x.abs(), y.abs());
     let (low, high) = (across.min(up), across.max(up));
-    // ∞ · 0 is NaN, which is not below 1: two infinities are as long as each other. Two zeros have the angle 0.
+    // Two infinities give the slope 1 (∞ · 0 is NaN, which is not below 1), two zeros the slope 0.
     let slope = one.select_gt(low * zero, low / high, one);
     let slope = high.select_gt(zero, slope, high);
     let angle = slope.atan();
@@ -54,7 +42,7 @@ fn angle<R: Real>(y: R, x: R) -> R {
     negative(y, -angle, angle)
 }
 
-/// `yes` where x has a minus sign, which −0 shows only in its reciprocal.
+/// `yes` where x has a minus sign; the reciprocal tells −0 from 0.
 #[inline(always)]
 fn negative<R: Real>(x: R, yes: R, no: R) -> R {
     let zero = R::constant(0.0);
@@ -62,97 +50,30 @@ fn negative<R: Real>(x: R, yes: R, no: R) -> R {
 }
 
 impl Tensor {
-    /// The angle from −π/2 to π/2 whose sine is x; NaN beyond ±1.
-    ///
-    /// # Gradient
-    /// 1/√(1 − x²)
-    ///
-    /// # Kinks
-    /// The slope at ±1 is infinite.
-    ///
-    /// # Units
-    /// Radians.
-    ///
-    /// # Errors
-    /// A dtype that is no float.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[0.0, 1.0], &Device::Cpu)?;
-    /// assert_eq!(x.asin()?.to_vec1::<f64>()?, [0.0, std::f64::consts::FRAC_PI_2]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The arc sine, from −π/2 to π/2; NaN outside of [−1, 1]. Gradient: 1/√(1 − x²), infinite at ±1.
     #[doc(alias = "arcsin")]
     pub fn asin(&self) -> Result<Tensor> {
         apply(Asin, [self])
     }
 
-    /// The angle from 0 to π whose cosine is x; NaN beyond ±1.
-    ///
-    /// # Gradient
-    /// −1/√(1 − x²)
-    ///
-    /// # Kinks
-    /// The slope at ±1 is infinite.
-    ///
-    /// # Units
-    /// Radians.
-    ///
-    /// # Errors
-    /// A dtype that is no float.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[-1.0, 1.0], &Device::Cpu)?;
-    /// assert_eq!(x.acos()?.to_vec1::<f64>()?, [std::f64::consts::PI, 0.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The arc cosine, from 0 to π; NaN outside of [−1, 1]. Gradient: −1/√(1 − x²), infinite at ±1.
     #[doc(alias = "arccos")]
     pub fn acos(&self) -> Result<Tensor> {
         apply(Acos, [self])
     }
 
-    /// The angle from −π/2 to π/2 whose tangent is x.
-    ///
-    /// # Gradient
-    /// 1/(1 + x²)
-    ///
-    /// # Units
-    /// Radians.
-    ///
-    /// # Errors
-    /// A dtype that is no float.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[0.0, f64::INFINITY], &Device::Cpu)?;
-    /// assert_eq!(x.atan()?.to_vec1::<f64>()?, [0.0, std::f64::consts::FRAC_PI_2]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The arc tangent, from −π/2 to π/2. Gradient: 1/(1 + x²).
     #[doc(alias = "arctan")]
     pub fn atan(&self) -> Result<Tensor> {
         apply(Atan, [self])
     }
 
-    /// The angle from −π to π of the point (x, y), where y is this tensor.
+    /// The angle of the point (x, y) in radians, from −π to π, where y is this tensor.
     ///
-    /// # Shapes
-    /// Any two that broadcast together.
-    ///
-    /// # Gradient
-    /// x/(x² + y²) for y and −y/(x² + y²) for x
-    ///
-    /// # Kinks
-    /// There is no slope at (0, 0): NaN.
-    ///
-    /// # Units
-    /// Radians.
-    ///
-    /// # Errors
-    /// Shapes that do not broadcast; dtypes or devices that differ.
+    /// Gradient: x/(x² + y²) for y and −y/(x² + y²) for x; NaN at (0, 0), as in PyTorch.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let (y, x) = (Tensor::new(&[0.0, 2.0], &Device::Cpu)?, Tensor::new(&[-1.0, 0.0], &Device::Cpu)?);
     /// assert_eq!(y.atan2(&x)?.to_vec1::<f64>()?, [std::f64::consts::PI, std::f64::consts::FRAC_PI_2]);
     /// # Ok::<(), tealight::Error>(())

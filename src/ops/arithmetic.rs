@@ -1,13 +1,4 @@
-//! Sum, difference, product, quotient, with numpy's broadcasting; and negation.
-//!
-//! # Formula
-//! a + b, a − b, a · b, a / b, −x
-//!
-//! # Gradient
-//! (1, 1), (1, −1), (b, a), (1/b, −a/b²) and −1, each summed over the axes along which its operand was repeated.
-//!
-//! # Errors
-//! Shapes that do not broadcast together, dtypes that differ or are no float, tensors on different devices.
+//! Sum, difference, product and quotient, with numpy's broadcasting, and negation.
 
 use super::apply;
 use super::pointwise::formula;
@@ -20,28 +11,19 @@ formula!(Mul = "mul", [a, b] => a * b, y => [b, a]);
 formula!(Div = "div", [a, b] => a / b, y => [b.recip(), -(a / (b * b))]);
 formula!(Neg = "neg", [x] => -x, y => [R::constant(-1.0)]);
 
-// With a number on one side no tensor is built for it.
-formula!(AddNumber(c: f64) = "add", [x] => x + R::constant(c), y => [R::constant(1.0)]);
-formula!(SubNumber(c: f64) = "sub", [x] => x - R::constant(c), y => [R::constant(1.0)]);
-formula!(NumberSub(c: f64) = "sub", [x] => R::constant(c) - x, y => [R::constant(-1.0)]);
-formula!(MulNumber(c: f64) = "mul", [x] => x * R::constant(c), y => [R::constant(c)]);
-formula!(DivNumber(c: f64) = "div", [x] => x / R::constant(c), y => [R::constant(1.0 / c)]);
-formula!(NumberDiv(c: f64) = "div", [x] => R::constant(c) / x, y => [-(R::constant(c) / (x * x))]);
+// With a scalar on one side no tensor is built for it.
+formula!(AddScalar(c: f64) = "add", [x] => x + R::constant(c), y => [R::constant(1.0)]);
+formula!(SubScalar(c: f64) = "sub", [x] => x - R::constant(c), y => [R::constant(1.0)]);
+formula!(ScalarSub(c: f64) = "sub", [x] => R::constant(c) - x, y => [R::constant(-1.0)]);
+formula!(MulScalar(c: f64) = "mul", [x] => x * R::constant(c), y => [R::constant(c)]);
+formula!(DivScalar(c: f64) = "div", [x] => x / R::constant(c), y => [R::constant(1.0 / c)]);
+formula!(ScalarDiv(c: f64) = "div", [x] => R::constant(c) / x, y => [-(R::constant(c) / (x * x))]);
 
 impl Tensor {
-    /// The sum, the same as `self + other`.
-    ///
-    /// # Shapes
-    /// Any two that broadcast together.
-    ///
-    /// # Gradient
-    /// 1 for both
-    ///
-    /// # Errors
-    /// Shapes that do not broadcast; dtypes or devices that differ.
+    /// The sum, the same as `self + other`. Gradient: 1 for both.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let (a, b) = (Tensor::new(&[[1.0], [2.0]], &Device::Cpu)?, Tensor::new(&[10.0, 20.0], &Device::Cpu)?);
     /// assert_eq!(a.add(&b)?.to_vec2::<f64>()?, [[11.0, 21.0], [12.0, 22.0]]);
     /// # Ok::<(), tealight::Error>(())
@@ -50,88 +32,28 @@ impl Tensor {
         apply(Add, [self, other])
     }
 
-    /// The difference, the same as `self - other`.
-    ///
-    /// # Shapes
-    /// Any two that broadcast together.
-    ///
-    /// # Gradient
-    /// 1 and −1
-    ///
-    /// # Errors
-    /// As for [`add`](Tensor::add).
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let (a, b) = (Tensor::new(&[5.0, 7.0], &Device::Cpu)?, Tensor::new(&[1.0, 10.0], &Device::Cpu)?);
-    /// assert_eq!(a.sub(&b)?.to_vec1::<f64>()?, [4.0, -3.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The difference, the same as `self - other`. Gradient: 1 and −1.
     #[doc(alias = "subtract")]
     pub fn sub(&self, other: &Tensor) -> Result<Tensor> {
         apply(Sub, [self, other])
     }
 
-    /// The product element by element, the same as `self * other`. For the matrix product see
-    /// [`matmul`](Tensor::matmul).
+    /// The elementwise product, the same as `self * other`. Gradient: b and a.
     ///
-    /// # Shapes
-    /// Any two that broadcast together.
-    ///
-    /// # Gradient
-    /// b and a
-    ///
-    /// # Errors
-    /// As for [`add`](Tensor::add).
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let (a, b) = (Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?, Tensor::new(&[1.0, 10.0], &Device::Cpu)?);
-    /// assert_eq!(a.mul(&b)?.to_vec2::<f64>()?, [[1.0, 20.0], [3.0, 40.0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The matrix product is [`matmul`](Tensor::matmul).
     #[doc(alias = "multiply")]
     pub fn mul(&self, other: &Tensor) -> Result<Tensor> {
         apply(Mul, [self, other])
     }
 
-    /// The quotient element by element, the same as `self / other`.
-    ///
-    /// # Shapes
-    /// Any two that broadcast together.
-    ///
-    /// # Gradient
-    /// 1/b and −a/b²
-    ///
-    /// # Errors
-    /// As for [`add`](Tensor::add).
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let (a, b) = (Tensor::new(&[1.0, -6.0, 1.0], &Device::Cpu)?, Tensor::new(&[4.0, 4.0, 0.0], &Device::Cpu)?);
-    /// assert_eq!(a.div(&b)?.to_vec1::<f64>()?, [0.25, -1.5, f64::INFINITY]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The elementwise quotient, the same as `self / other`. Gradient: 1/b and −a/b².
     #[doc(alias = "divide")]
     #[doc(alias = "true_divide")]
     pub fn div(&self, other: &Tensor) -> Result<Tensor> {
         apply(Div, [self, other])
     }
 
-    /// −x
-    ///
-    /// # Gradient
-    /// −1
-    ///
-    /// # Errors
-    /// A dtype that is no float.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[1.0, -2.0], &Device::Cpu)?;
-    /// assert_eq!(x.neg()?.to_vec1::<f64>()?, [-1.0, 2.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// −x. Gradient: −1.
     #[doc(alias = "negative")]
     pub fn neg(&self) -> Result<Tensor> {
         apply(Neg, [self])

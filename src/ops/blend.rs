@@ -1,13 +1,4 @@
-//! Sums with weights: a way between two tensors, and a product added.
-//!
-//! # Formula
-//! a + w·(b − a), x + c·a·b
-//!
-//! # Gradient
-//! (1 − w, w, b − a), (1, c·b, c·a)
-//!
-//! # Errors
-//! Shapes that do not broadcast; dtypes that differ or are no float.
+//! Weighted sums: linear interpolation, and a scaled product added.
 
 use super::apply;
 use super::operand::{Operand, TensorOrScalar};
@@ -16,7 +7,7 @@ use crate::autograd::{Array, Tensor};
 use crate::error::Result;
 
 formula!(blocks Lerp = "lerp", [a, b, w] => {
-    // From the nearer end: both are met exactly.
+    // From the nearer end, so that both ends are exact.
     let (step, one) = (b - a, R::constant(1.0));
     R::constant(0.5).select_gt(w.abs(), a + w * step, b - step * (one - w))
 }, y => [R::constant(1.0) - w, w, b - a]);
@@ -24,46 +15,30 @@ formula!(blocks AddCMul(c: f64) = "addcmul", [x, a, b] => x + R::constant(c) * (
     y => [R::constant(1.0), R::constant(c) * b, R::constant(c) * a]);
 
 impl Tensor {
-    /// The way from this tensor to `end` after `weight` of it, a tensor or a number: 0 is this one and 1 is `end`, exactly.
+    /// Linear interpolation self + w·(end − self), where the weight w is a tensor or a scalar; exact at w = 0 and w = 1.
     ///
-    /// # Shapes
-    /// Any three that broadcast together.
-    ///
-    /// # Gradient
-    /// (1 − w, w, end − self)
-    ///
-    /// # Errors
-    /// Shapes that do not broadcast; dtypes that differ or are no float; tensors on different devices.
+    /// Gradient: 1 − w for self, w for `end`, end − self for w.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let (a, b) = (Tensor::new(&[0.0, 10.0], &Device::Cpu)?, Tensor::new(&[4.0, 20.0], &Device::Cpu)?);
     /// assert_eq!(a.lerp(&b, 0.25)?.to_vec1::<f64>()?, [1.0, 12.5]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn lerp(&self, end: &Tensor, weight: impl Operand) -> Result<Tensor> {
-        match weight.side() {
+        match weight.get() {
             TensorOrScalar::Tensor(weight) => apply(Lerp, [self, end, weight]),
-            TensorOrScalar::Number(weight) => {
+            TensorOrScalar::Scalar(weight) => {
                 let weight = Array::full(weight, (), self.device())?.to_dtype(self.dtype())?;
                 apply(Lerp, [self, end, &weight.into()])
             }
         }
     }
 
-    /// x + value·a·b
-    ///
-    /// # Shapes
-    /// Any three that broadcast together.
-    ///
-    /// # Gradient
-    /// (1, value·b, value·a)
-    ///
-    /// # Errors
-    /// Shapes that do not broadcast; dtypes that differ or are no float; tensors on different devices.
+    /// self + value·a·b. Gradient: 1, value·b, value·a.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[1.0, 2.0], &Device::Cpu)?;
     /// assert_eq!(x.addcmul(&x, &x, 0.5)?.to_vec1::<f64>()?, [1.5, 4.0]);
     /// # Ok::<(), tealight::Error>(())

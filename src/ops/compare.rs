@@ -1,13 +1,4 @@
-//! Comparisons, element by element: 1 where it holds, else 0, as u8. A comparison with NaN does not hold (but for `ne`).
-//!
-//! # Formula
-//! a = b, a ≠ b, a < b, a ≤ b, a > b, a ≥ b
-//!
-//! # Gradient
-//! None: a comparison is constant almost everywhere, so its result has no history.
-//!
-//! # Errors
-//! Shapes that do not broadcast; dtypes that differ; a number that an integer tensor cannot have.
+//! Elementwise comparisons. The result is a u8 tensor of 0 and 1 without a gradient; a comparison with NaN is 0, except `ne`.
 
 use candle_core::{DType, Device};
 
@@ -21,17 +12,13 @@ use crate::kernel::broadcast_dims;
 macro_rules! comparisons {
     ($($method:ident $alias:literal $sign:literal $operator:literal),*) => {
         impl Tensor {$(
-            #[doc = concat!("Whether self ", $sign, " other, a tensor or a number, element by element: a u8 tensor of 0 and 1.")]
-            ///
-            /// # Shapes
-            /// Any two that broadcast together.
+            #[doc = concat!("Whether self ", $sign, " other, a tensor or a scalar, element by element: a u8 tensor of 0 and 1.")]
             ///
             /// # Errors
-            /// Shapes that do not broadcast; dtypes that differ; tensors on different devices; a number that an integer
-            /// tensor cannot have, such as 0.5.
+            /// If `other` is a scalar that the dtype of an integer tensor cannot hold, such as 0.5.
             ///
             /// ```
-            /// use tealight::prelude::*;
+            /// # use tealight::prelude::*;
             /// let x = Tensor::new(&[1.0, 2.0, 3.0], &Device::Cpu)?;
             #[doc = concat!("let mask = x.", stringify!($method), "(2.0)?;")]
             #[doc = concat!("assert_eq!(mask.to_vec1::<u8>()?, [1.0, 2.0, 3.0].map(|x| (x ", $sign, " 2.0) as u8));")]
@@ -39,8 +26,8 @@ macro_rules! comparisons {
             /// ```
             #[doc(alias = $alias)]
             pub fn $method(&self, other: impl Operand) -> Result<Tensor> {
-                let (b, [x, y]) = both(stringify!($method), self, other.side())?;
-                traced(&[self, &b], || Ok(Tensor::constant(x.$method(&y)?)), |onnx| form($operator, onnx))
+                let (b, [x, y]) = operands(stringify!($method), self, other.get())?;
+                traced(&[self, &b], || Ok(Tensor::constant(x.$method(&y)?)), |onnx| node($operator, onnx))
             }
         )*}
     };
@@ -54,11 +41,11 @@ comparisons!(
     ge "greater_equal" ">=" "GreaterOrEqual"
 );
 
-/// Both sides in one shape.
-fn both(op: &'static str, a: &Tensor, other: TensorOrScalar) -> Result<(Tensor, [Array; 2])> {
+/// The other operand as a tensor, and both broadcast to one shape.
+fn operands(op: &'static str, a: &Tensor, other: TensorOrScalar) -> Result<(Tensor, [Array; 2])> {
     let b = match other {
         TensorOrScalar::Tensor(other) => other.detach(),
-        TensorOrScalar::Number(c) => Tensor::constant(number(op, c, a.array())?),
+        TensorOrScalar::Scalar(c) => Tensor::constant(scalar_like(op, c, a.array())?),
     };
     if a.dtype() != b.dtype() {
         return Err(Error::dtype(op, "two tensors of one dtype", &[a.dtype(), b.dtype()]));
@@ -70,13 +57,12 @@ fn both(op: &'static str, a: &Tensor, other: TensorOrScalar) -> Result<(Tensor, 
     let dims = broadcast_dims(a.dims(), b.dims())
         .ok_or_else(|| Error::shape(op, "shapes that broadcast together", &[a.dims(), b.dims()]))?;
     fits(op, &dims, a.dtype().size_in_bytes())?;
-    let spread = |x: &Tensor| x.array().broadcast_as(&dims[..]);
-    let arrays = [spread(a)?, spread(&b)?];
+    let arrays = [a.array().broadcast_as(&dims[..])?, b.array().broadcast_as(&dims[..])?];
     Ok((b, arrays))
 }
 
-/// A comparison as a node; "" is the opposite of `Equal`.
-fn form(operator: &'static str, onnx: &mut Onnx) -> Result<OnnxValue> {
+/// A comparison as an ONNX node; "" is the negation of `Equal`.
+fn node(operator: &'static str, onnx: &mut Onnx) -> Result<OnnxValue> {
     let dtype = onnx.dtype(0);
     let [a, b] = [0, 1].map(|i| onnx.input(i));
     let inputs = [counted(a, dtype, onnx)?, counted(b, dtype, onnx)?];
@@ -90,16 +76,16 @@ fn form(operator: &'static str, onnx: &mut Onnx) -> Result<OnnxValue> {
     Ok(onnx.mask(condition))
 }
 
-/// A number in the type of `like`: a float rounds it, an integer has it or not.
-fn number(op: &'static str, c: f64, like: &Array) -> Result<Array> {
-    let own = Array::full(c, (), &Device::Cpu)?.to_dtype(like.dtype())?;
-    // 2⁶³ would become the largest i64, and that 2⁶³ again.
-    let kept = own.to_dtype(DType::F64)?.to_scalar::<f64>()? == c && c < 2f64.powi(63);
-    if !like.dtype().is_float() && !kept {
-        let expected = format!("a number that a tensor of dtype {} can have", like.dtype().as_str());
+/// `c` in the dtype of `like`, where an integer dtype must hold it exactly.
+fn scalar_like(op: &'static str, c: f64, like: &Array) -> Result<Array> {
+    let converted = Array::full(c, (), &Device::Cpu)?.to_dtype(like.dtype())?;
+    // 2⁶³ would become the largest i64, which converts back to 2⁶³.
+    let exact = converted.to_dtype(DType::F64)?.to_scalar::<f64>()? == c && c < 2f64.powi(63);
+    if !like.dtype().is_float() && !exact {
+        let expected = format!("a scalar that dtype {} can represent", like.dtype().as_str());
         return Err(Error::argument(op, expected, c));
     }
-    Ok(own.to_device(like.device())?)
+    Ok(converted.to_device(like.device())?)
 }
 
 #[cfg(test)]
@@ -115,8 +101,8 @@ mod tests {
         assert_eq!(x.ne(&y)?.to_vec2::<u8>()?, [[0, 1], [1, 1]]);
         assert!(!x.ge(&y)?.requires_grad());
         assert_eq!(x.ge(1.0)?.to_vec1::<u8>()?, [1, 0]);
-        for holds in [x.eq(f64::NAN)?, x.lt(f64::NAN)?, x.ge(f64::NAN)?] {
-            assert_eq!(holds.to_vec1::<u8>()?, [0, 0]);
+        for mask in [x.eq(f64::NAN)?, x.lt(f64::NAN)?, x.ge(f64::NAN)?] {
+            assert_eq!(mask.to_vec1::<u8>()?, [0, 0]);
         }
         assert!(matches!(x.eq(tensor(&[1.0, 2.0, 3.0])), Err(Error::Shape { .. })));
         assert!(matches!(x.eq(&Tensor::new(1u8, &Device::Cpu)?), Err(Error::Dtype { .. })));
@@ -160,11 +146,11 @@ mod tests {
         let x = Tensor::new(&[-1_i64, 2, i64::MAX], &Device::Cpu)?;
         assert_eq!(x.lt(-0.0)?.to_vec1::<u8>()?, [1, 0, 0]);
         let error = x.gt(0.5).unwrap_err().to_string();
-        assert_eq!(error, "gt: expected a number that a tensor of dtype i64 can have, got 0.5");
+        assert_eq!(error, "gt: expected a scalar that dtype i64 can represent, got 0.5");
         for c in [2f64.powi(63), f64::NAN, f64::INFINITY] {
             assert!(matches!(x.eq(c), Err(Error::Argument { .. })), "{c}");
         }
-        // A float is compared with the nearest number that it can be.
+        // The scalar is rounded to the dtype of a float tensor.
         assert_eq!(Tensor::new(&[0.1_f32], &Device::Cpu)?.eq(0.1)?.to_vec1::<u8>()?, [1]);
         Ok(())
     }

@@ -1,13 +1,4 @@
-//! The exponential and the logarithms, and both near 0 and 1 without cancellation.
-//!
-//! # Formula
-//! eˣ, eˣ − 1, ln x, ln(1 + x), log₂ x, log₁₀ x
-//!
-//! # Gradient
-//! y, y + 1, 1/x, 1/(1 + x), 1/(x·ln 2), 1/(x·ln 10)
-//!
-//! # Errors
-//! A dtype that is no float.
+//! Exponentials and logarithms.
 
 use std::f64::consts::{LOG2_E, LOG10_E};
 
@@ -17,37 +8,28 @@ use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::formula::Real;
 
-formula!(Exp = "exp", [x] => x.exp(), y => [y]);
-formula!(blocks ExpM1 = "expm1", [x] => x.exp_m1(), y => [y + R::constant(1.0)]);
-formula!(blocks Ln = "ln", [x] => x.ln(), y => [x.recip()]);
-formula!(blocks Ln1p = "log1p", [x] => x.ln_1p(), y => [(x + R::constant(1.0)).recip()]);
+formula!(Exp = "exp", elementary exp);
+formula!(blocks ExpM1 = "expm1", elementary exp_m1);
+formula!(blocks Ln = "ln", elementary ln);
+formula!(blocks Ln1p = "log1p", elementary ln_1p);
 formula!(blocks Log2 = "log2", [x] => log(x, 2.0, LOG2_E), y => [R::constant(LOG2_E) / x]);
 formula!(blocks Log10 = "log10", [x] => log(x, 10.0, LOG10_E), y => [R::constant(LOG10_E) / x]);
 
-/// The logarithm to a base, of which `factor` is 1 over the natural logarithm.
+/// The logarithm to `base`; `factor` is 1/ln(base).
 #[inline(always)]
 fn log<R: Real>(x: R, base: f64, factor: f64) -> R {
     let y = x.ln() * R::constant(factor);
     let whole = y.round_ties_even();
-    // Of a power of the base it is a whole number, which the product may miss.
+    // The product may miss the integer logarithm of a power of the base.
     let off = (x - R::constant(base).powf(whole)).abs();
     off.select_gt(R::constant(0.0), y, whole)
 }
 
 impl Tensor {
-    /// eˣ
-    ///
-    /// # Gradient
-    /// y
-    ///
-    /// # Precision
-    /// 2 ulp
-    ///
-    /// # Errors
-    /// A dtype that is no float.
+    /// eˣ, within 2 ulp. Gradient: y.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let y = Tensor::new(&[1.0, 2.0, 3.0], &Device::Cpu)?.exp()?;
     /// assert_eq!(y.to_string(), "[ 2.71828183  7.3890561  20.08553692]");
     /// # Ok::<(), tealight::Error>(())
@@ -56,38 +38,16 @@ impl Tensor {
         apply(Exp, [self])
     }
 
-    /// The natural logarithm; −∞ at 0, NaN below.
-    ///
-    /// # Gradient
-    /// 1/x
-    ///
-    /// # Precision
-    /// 2 ulp
-    ///
-    /// # Errors
-    /// A dtype that is no float.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let y = Tensor::new(&[1.0, 0.0, -1.0], &Device::Cpu)?.ln()?.to_vec1::<f64>()?;
-    /// assert!(y[..2] == [0.0, f64::NEG_INFINITY] && y[2].is_nan());
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The natural logarithm, within 2 ulp; −∞ at 0, NaN below. Gradient: 1/x.
     #[doc(alias = "log")]
     pub fn ln(&self) -> Result<Tensor> {
         apply(Ln, [self])
     }
 
-    /// eˣ − 1, with all its digits near 0.
-    ///
-    /// # Gradient
-    /// y + 1
-    ///
-    /// # Errors
-    /// A dtype that is no float.
+    /// eˣ − 1, accurate near 0. Gradient: y + 1.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// assert_eq!(Tensor::new(1e-20, &Device::Cpu)?.expm1()?.to_scalar::<f64>()?, 1e-20);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -96,34 +56,16 @@ impl Tensor {
         apply(ExpM1, [self])
     }
 
-    /// ln(1 + x), with all its digits near 0; −∞ at −1, NaN below.
-    ///
-    /// # Gradient
-    /// 1/(1 + x)
-    ///
-    /// # Errors
-    /// A dtype that is no float.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// assert_eq!(Tensor::new(1e-20, &Device::Cpu)?.log1p()?.to_scalar::<f64>()?, 1e-20);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// ln(1 + x), accurate near 0; −∞ at −1, NaN below. Gradient: 1/(1 + x).
     #[doc(alias = "ln_1p")]
     pub fn log1p(&self) -> Result<Tensor> {
         apply(Ln1p, [self])
     }
 
-    /// The logarithm to the base 2, whole for powers of 2; −∞ at 0, NaN below.
-    ///
-    /// # Gradient
-    /// 1/(x·ln 2)
-    ///
-    /// # Errors
-    /// A dtype that is no float.
+    /// The logarithm to the base 2, exact for powers of 2; −∞ at 0, NaN below. Gradient: 1/(x·ln 2).
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[0.125, 1.0, 1024.0], &Device::Cpu)?;
     /// assert_eq!(x.log2()?.to_vec1::<f64>()?, [-3.0, 0.0, 10.0]);
     /// # Ok::<(), tealight::Error>(())
@@ -132,20 +74,7 @@ impl Tensor {
         apply(Log2, [self])
     }
 
-    /// The logarithm to the base 10, whole for powers of 10; −∞ at 0, NaN below.
-    ///
-    /// # Gradient
-    /// 1/(x·ln 10)
-    ///
-    /// # Errors
-    /// A dtype that is no float.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[1.0, 1000.0], &Device::Cpu)?;
-    /// assert_eq!(x.log10()?.to_vec1::<f64>()?, [0.0, 3.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The logarithm to the base 10, exact for powers of 10; −∞ at 0, NaN below. Gradient: 1/(x·ln 10).
     pub fn log10(&self) -> Result<Tensor> {
         apply(Log10, [self])
     }

@@ -1,4 +1,4 @@
-//! The two machines that carry out a captured formula: on candle's arrays, and on tensors with a history.
+//! The two interpreters of a formula's tape: candle ops on arrays, and recorded ops on tensors.
 
 use candle_core::{DType, Device};
 
@@ -6,37 +6,53 @@ use super::powers;
 use super::where_cond::where_greater;
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
-use crate::formula::{Binary, Interpreter, Unary};
+use crate::formula::{Binary, Interpreter, Unary, elementary};
 
-/// A value of a program: a number, or an array.
+/// A value on a tape. Constants are folded when a tape is captured, so operations have at least one array.
 #[derive(Clone, Debug)]
 pub(super) enum Value<A> {
-    Number(f64),
+    Scalar(f64),
     Array(A),
 }
 
-/// Runs a program as candle ops: any device, any float dtype.
-pub(super) struct CandleOps {
-    pub(super) op: &'static str,
+/// Runs a tape as candle ops, on any device and for any float dtype.
+pub(super) struct CandleOps;
+
+impl<A> Value<A> {
+    fn array(&self) -> Option<&A> {
+        match self {
+            Value::Array(array) => Some(array),
+            Value::Scalar(_) => None,
+        }
+    }
+}
+
+/// The first array among the operands.
+fn first_array<'a, A, const N: usize>(operands: [&'a Value<A>; N]) -> &'a A {
+    operands.into_iter().find_map(Value::array).expect("constants are folded when a tape is captured")
 }
 
 impl Value<Array> {
-    /// As an array like `like`, of shape `dims`.
+    /// As an array of shape `dims`, with the dtype and device of `like`.
     pub(super) fn into_array(self, like: &Array, dims: &[usize]) -> Result<Array> {
         match self {
             Value::Array(array) if array.dims() == dims => Ok(array),
             Value::Array(array) => Ok(array.broadcast_as(dims)?.contiguous()?),
-            Value::Number(c) => Ok(Array::full(c, dims, like.device())?.to_dtype(like.dtype())?),
+            Value::Scalar(c) => Ok(Array::full(c, dims, like.device())?.to_dtype(like.dtype())?),
         }
     }
 
-    /// As an array that broadcasts against `like`.
-    fn spread(&self, like: &Array) -> Result<Array> {
+    /// As an array that broadcasts with `like`.
+    fn broadcastable(&self, like: &Array) -> Result<Array> {
         match self {
             Value::Array(array) => Ok(array.clone()),
-            Value::Number(c) => Ok(Array::full(*c, (), like.device())?.to_dtype(like.dtype())?),
+            Value::Scalar(c) => scalar_like(*c, like),
         }
     }
+}
+
+fn scalar_like(c: f64, like: &Array) -> Result<Array> {
+    Ok(Array::full(c, (), like.device())?.to_dtype(like.dtype())?)
 }
 
 impl Interpreter for CandleOps {
@@ -44,14 +60,11 @@ impl Interpreter for CandleOps {
     type Error = Error;
 
     fn constant(&mut self, value: f64) -> Result<Value<Array>> {
-        Ok(Value::Number(value))
+        Ok(Value::Scalar(value))
     }
 
     fn unary(&mut self, f: Unary, a: &Value<Array>) -> Result<Value<Array>> {
-        let x = match a {
-            Value::Number(c) => return Ok(Value::Number(f.apply(*c))),
-            Value::Array(x) => x,
-        };
+        let x = first_array([a]);
         let y = match f {
             Unary::Neg => x.neg()?,
             Unary::Exp => x.exp()?,
@@ -74,7 +87,6 @@ impl Interpreter for CandleOps {
             Unary::Sigmoid => (x.neg()?.exp()? + 1.0)?.recip()?,
             Unary::Erf => x.erf()?,
             Unary::Floor => x.floor()?,
-            Unary::Erfc | Unary::Atan | Unary::Round => on_the_cpu([x], |[x]| f.apply(x))?,
             Unary::Sin => x.sin()?,
             Unary::Cos => x.cos()?,
             Unary::Abs => x.abs()?,
@@ -84,24 +96,22 @@ impl Interpreter for CandleOps {
                 let power = x.abs()?.powf(f64::from(n))?;
                 if n % 2 == 0 { power } else { power.mul(&x.sign()?)? }
             }
+            // candle has no operation for the rest.
+            _ => on_the_cpu([x], |[x]| f.apply(x))?,
         };
         Ok(Value::Array(y))
     }
 
     fn binary(&mut self, f: Binary, a: &Value<Array>, b: &Value<Array>) -> Result<Value<Array>> {
-        use Value::{Array, Number};
-        let like = match (a, b) {
-            (Number(a), Number(b)) => return Ok(Number(f.apply(*a, *b))),
-            (Array(x), _) | (_, Array(x)) => x,
-        };
-        if let (Binary::Pow, Array(x), Number(c)) = (f, a, b)
+        if let (Binary::Pow, Value::Array(_), Value::Scalar(c)) = (f, a, b)
             && c.fract() == 0.0
             && c.abs() < f64::from(i32::MAX)
         {
-            return self.unary(Unary::Powi(*c as i32), &Array(x.clone()));
+            return self.unary(Unary::Powi(*c as i32), a);
         }
-        let (a, b) = (a.spread(like)?, b.spread(like)?);
-        Ok(Array(match f {
+        let like = first_array([a, b]);
+        let (a, b) = (a.broadcastable(like)?, b.broadcastable(like)?);
+        Ok(Value::Array(match f {
             Binary::Add => a.broadcast_add(&b)?,
             Binary::Sub => a.broadcast_sub(&b)?,
             Binary::Mul => a.broadcast_mul(&b)?,
@@ -113,42 +123,52 @@ impl Interpreter for CandleOps {
         }))
     }
 
-    fn select_gt(&mut self, [a, b, yes, no]: [&Value<Array>; 4]) -> Result<Value<Array>> {
-        let like = [a, b, yes, no].into_iter().find_map(|x| match x {
-            Value::Array(array) => Some(array),
-            Value::Number(_) => None,
-        });
-        let like =
-            like.ok_or_else(|| Error::argument(self.op, "a formula of its input", "constants only"))?;
-        let all = [a.spread(like)?, b.spread(like)?, yes.spread(like)?, no.spread(like)?];
-        let mut dims = all[0].shape().clone();
-        for x in &all[1..] {
-            dims = dims.broadcast_shape_binary_op(x.shape(), self.op)?;
-        }
-        let [a, b, yes, no] = &all;
-        let [a, b] = [a.broadcast_as(&dims)?, b.broadcast_as(&dims)?];
-        let (yes, no) = (yes.broadcast_as(&dims)?, no.broadcast_as(&dims)?);
+    fn select_gt(&mut self, operands: [&Value<Array>; 4]) -> Result<Value<Array>> {
+        let like = first_array(operands);
+        let [a, b, yes, no] = operands.map(|x| x.broadcastable(like));
+        let [a, b, yes, no] = broadcast_all([&a?, &b?, &yes?, &no?])?;
         Ok(Value::Array(a.gt(&b)?.where_cond(&yes, &no)?))
     }
 }
 
-/// What candle has no op for is computed in main memory, and moved back.
-fn on_the_cpu<const N: usize>(inputs: [&Array; N], f: impl Fn([f64; N]) -> f64) -> Result<Array> {
-    let mut dims = inputs[0].shape().clone();
-    for x in &inputs[1..] {
+fn broadcast_all<const N: usize>(arrays: [&Array; N]) -> Result<[Array; N]> {
+    let mut dims = arrays[0].shape().clone();
+    for x in &arrays[1..] {
         dims = dims.broadcast_shape_binary_op(x.shape(), "broadcast")?;
     }
-    let mut numbers = [const { Vec::new() }; N];
-    for (numbers, x) in numbers.iter_mut().zip(inputs) {
-        let x = x.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.broadcast_as(&dims)?;
-        *numbers = x.flatten_all()?.to_vec1()?;
+    let mut broadcast = arrays.map(Array::clone);
+    for x in &mut broadcast {
+        *x = x.broadcast_as(&dims)?;
     }
-    let values = (0..dims.elem_count()).map(|i| f(numbers.each_ref().map(|x| x[i]))).collect();
-    let y = Array::from_vec(values, dims, &Device::Cpu)?;
+    Ok(broadcast)
+}
+
+/// Computes an operation that candle lacks in main memory, and moves the result back.
+fn on_the_cpu<const N: usize>(inputs: [&Array; N], f: impl Fn([f64; N]) -> f64) -> Result<Array> {
+    let arrays = broadcast_all(inputs)?;
+    let mut values = [const { Vec::new() }; N];
+    for (values, x) in values.iter_mut().zip(&arrays) {
+        *values = x.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+    }
+    let y = (0..arrays[0].elem_count()).map(|i| f(values.each_ref().map(|x| x[i]))).collect();
+    let y = Array::from_vec(y, arrays[0].shape(), &Device::Cpu)?;
     Ok(y.to_dtype(inputs[0].dtype())?.to_device(inputs[0].device())?)
 }
 
-/// Runs a program as tensor operations, which record themselves.
+macro_rules! tensor_ops {
+    ($($(#[$_:meta])* $_method:ident $variant:ident $_name:literal $tensor:ident $_kernels:tt $_slope:tt;)*) => {
+        fn tensor_op(f: Unary, x: &Tensor) -> Result<Tensor> {
+            match f {
+                Unary::Neg => x.neg(),
+                Unary::Powi(n) => super::apply(powers::Powi(n), [x]),
+                $(Unary::$variant => x.$tensor(),)*
+            }
+        }
+    };
+}
+elementary!(tensor_ops);
+
+/// Runs a tape as tensor operations, which are recorded in turn.
 pub(super) struct RecordedOps;
 
 impl Interpreter for RecordedOps {
@@ -156,92 +176,57 @@ impl Interpreter for RecordedOps {
     type Error = Error;
 
     fn constant(&mut self, value: f64) -> Result<Value<Tensor>> {
-        Ok(Value::Number(value))
+        Ok(Value::Scalar(value))
     }
 
     fn unary(&mut self, f: Unary, a: &Value<Tensor>) -> Result<Value<Tensor>> {
-        let x = match a {
-            Value::Number(c) => return Ok(Value::Number(f.apply(*c))),
-            Value::Array(x) => x,
-        };
-        let y = match f {
-            Unary::Neg => x.neg(),
-            Unary::Exp => x.exp(),
-            Unary::ExpM1 => x.expm1(),
-            Unary::Ln => x.ln(),
-            Unary::Ln1p => x.log1p(),
-            Unary::Sqrt => x.sqrt(),
-            Unary::Tanh => x.tanh(),
-            Unary::Sigmoid => x.sigmoid(),
-            Unary::Erf => x.erf(),
-            Unary::Erfc => x.erfc(),
-            Unary::Atan => x.atan(),
-            Unary::Floor => x.floor(),
-            Unary::Round => x.round(),
-            Unary::Sin => x.sin(),
-            Unary::Cos => x.cos(),
-            Unary::Abs => x.abs(),
-            Unary::Signum => x.sign(),
-            Unary::Recip => x.recip(),
-            Unary::Powi(n) => super::apply(powers::Powi(n), [x]),
-        };
-        Ok(Value::Array(y?))
+        Ok(Value::Array(tensor_op(f, first_array([a]))?))
     }
 
     fn binary(&mut self, f: Binary, a: &Value<Tensor>, b: &Value<Tensor>) -> Result<Value<Tensor>> {
-        use Value::{Array, Number};
+        use Value::{Array, Scalar};
         let y = match (f, a, b) {
-            (f, Number(a), Number(b)) => return Ok(Number(f.apply(*a, *b))),
-            (Binary::Add, Array(a), Array(b)) => a + b,
-            (Binary::Add, Array(x), Number(c)) | (Binary::Add, Number(c), Array(x)) => x + *c,
-            (Binary::Sub, Array(a), Array(b)) => a - b,
-            (Binary::Sub, Array(x), Number(c)) => x - *c,
-            (Binary::Sub, Number(c), Array(x)) => *c - x,
-            (Binary::Mul, Array(a), Array(b)) => a * b,
-            (Binary::Mul, Array(x), Number(c)) | (Binary::Mul, Number(c), Array(x)) => x * *c,
-            (Binary::Div, Array(a), Array(b)) => a / b,
-            (Binary::Div, Array(x), Number(c)) => x / *c,
-            (Binary::Div, Number(c), Array(x)) => *c / x,
-            (Binary::Pow, Array(x), Number(c)) => x.powf(*c),
-            (Binary::Rem, Array(x), Number(c)) => x.rem(*c),
-            (Binary::Max, Array(x), Number(c)) | (Binary::Max, Number(c), Array(x)) => x.maximum(*c),
-            (Binary::Min, Array(x), Number(c)) | (Binary::Min, Number(c), Array(x)) => x.minimum(*c),
+            (Binary::Add, Array(x), Scalar(c)) | (Binary::Add, Scalar(c), Array(x)) => x + *c,
+            (Binary::Sub, Array(x), Scalar(c)) => x - *c,
+            (Binary::Sub, Scalar(c), Array(x)) => *c - x,
+            (Binary::Mul, Array(x), Scalar(c)) | (Binary::Mul, Scalar(c), Array(x)) => x * *c,
+            (Binary::Div, Array(x), Scalar(c)) => x / *c,
+            (Binary::Div, Scalar(c), Array(x)) => *c / x,
+            (Binary::Pow, Array(x), Scalar(c)) => x.powf(*c),
+            (Binary::Rem, Array(x), Scalar(c)) => x.rem(*c),
+            (Binary::Max, Array(x), Scalar(c)) | (Binary::Max, Scalar(c), Array(x)) => x.maximum(*c),
+            (Binary::Min, Array(x), Scalar(c)) | (Binary::Min, Scalar(c), Array(x)) => x.minimum(*c),
             (f, a, b) => {
-                let (a, b) = both(a, b)?;
+                let like = first_array([a, b]);
+                let (a, b) = (a.tensor(like)?, b.tensor(like)?);
                 match f {
+                    Binary::Add => a + b,
+                    Binary::Sub => a - b,
+                    Binary::Mul => a * b,
+                    Binary::Div => a / b,
+                    Binary::Pow => a.pow(&b),
+                    Binary::Rem => a.rem(&b),
                     Binary::Max => a.maximum(&b),
                     Binary::Min => a.minimum(&b),
-                    Binary::Rem => a.rem(&b),
-                    _ => a.pow(&b),
                 }
             }
         };
         Ok(Array(y?))
     }
 
-    fn select_gt(&mut self, [a, b, yes, no]: [&Value<Tensor>; 4]) -> Result<Value<Tensor>> {
-        let (a, b) = both(a, b)?;
-        let (yes, no) = both_like(yes, no, &a)?;
-        Ok(Value::Array(where_greater(&a, &b, &yes, &no)?))
+    fn select_gt(&mut self, operands: [&Value<Tensor>; 4]) -> Result<Value<Tensor>> {
+        let like = first_array(operands);
+        let [a, b, yes, no] = operands.map(|x| x.tensor(like));
+        Ok(Value::Array(where_greater(&a?, &b?, &yes?, &no?)?))
     }
 }
 
-/// Both as tensors; at least one is.
-fn both(a: &Value<Tensor>, b: &Value<Tensor>) -> Result<(Tensor, Tensor)> {
-    let like = match (a, b) {
-        (Value::Array(x), _) | (_, Value::Array(x)) => x.clone(),
-        (Value::Number(a), _) => Tensor::new(*a, &Device::Cpu)?,
-    };
-    both_like(a, b, &like)
-}
-
-fn both_like(a: &Value<Tensor>, b: &Value<Tensor>, like: &Tensor) -> Result<(Tensor, Tensor)> {
-    let tensor = |operand: &Value<Tensor>| match operand {
-        Value::Array(x) => Ok(x.clone()),
-        Value::Number(c) => {
-            let number = Array::full(*c, (), like.device())?;
-            Ok::<_, Error>(Tensor::constant(number.to_dtype(like.dtype())?))
+impl Value<Tensor> {
+    /// As a tensor that broadcasts with `like`.
+    fn tensor(&self, like: &Tensor) -> Result<Tensor> {
+        match self {
+            Value::Array(x) => Ok(x.clone()),
+            Value::Scalar(c) => Ok(Tensor::constant(scalar_like(*c, like.array())?)),
         }
-    };
-    Ok((tensor(a)?, tensor(b)?))
+    }
 }

@@ -79,7 +79,7 @@ mod window;
 
 pub use axis::{Axes, Axis};
 pub use index::{Bounds, Index, Indices, Part, Step, step};
-pub use operand::{Operand, TensorOrScalar};
+pub use operand::Operand;
 pub use pad::Pad;
 pub use pointwise::apply;
 pub use random::Rng;

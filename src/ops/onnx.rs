@@ -1,4 +1,4 @@
-//! A formula's program as nodes of an ONNX graph, and what several operations share there.
+//! ONNX nodes for a formula's tape, and helpers that several operations share.
 
 use candle_core::DType;
 
@@ -8,54 +8,53 @@ use crate::error::{Error, Result};
 use crate::formula::{Binary, Interpreter, Tape, Unary};
 use crate::kernel::WindowAxis;
 
-/// The formula of all inputs, or one operator that is the same function.
-pub(super) fn formula(program: &Tape, inputs: usize, onnx: &mut Onnx) -> Result<OnnxValue> {
-    if let Some((operator, attributes)) = named(&program.to_string(), onnx.dtype(0)) {
+/// The formula applied to all inputs; a single operator where ONNX has one.
+pub(super) fn formula(tape: &Tape, inputs: usize, onnx: &mut Onnx) -> Result<OnnxValue> {
+    if let Some((operator, attributes)) = operator(&tape.to_string(), onnx.dtype(0)) {
         let x = onnx.input(0);
         return Ok(onnx.node(operator, &[x], &attributes));
     }
-    let operands: Vec<Value> = (0..inputs).map(|i| Value { is: onnx.input(i), reads: 1 << i }).collect();
+    let operands: Vec<Node> = (0..inputs).map(|i| Node { value: onnx.input(i), reads: 1 << i }).collect();
     let dtype = onnx.dtype(0);
-    let results = program.run(&mut Nodes { onnx, dtype }, &operands)?;
-    let Some(y) = results.first() else { return Err(onnx.no_form("a formula without a value")) };
+    let y = tape.run(&mut Nodes { onnx, dtype }, &operands)?.remove(0);
     if y.reads == (1 << inputs) - 1 {
-        return Ok(y.is);
+        return Ok(y.value);
     }
-    // What some input has no part in still has the shape of all.
+    // If an input is not read, its shape still takes part in broadcasting.
     let shape = onnx.output_dims().to_vec();
     let shape = onnx.shape(&shape);
-    Ok(onnx.node("Expand", &[y.is, shape], &[]))
+    Ok(onnx.node("Expand", &[y.value, shape], &[]))
 }
 
-/// The operator that is this function of x, and its attributes.
-fn named(formula: &str, dtype: DType) -> Option<(&'static str, Vec<(&'static str, OnnxAttribute)>)> {
-    // An attribute is an f32, too short for a number of f64.
+/// The ONNX operator that computes this printed formula of x, and its attributes.
+fn operator(formula: &str, dtype: DType) -> Option<(&'static str, Vec<(&'static str, OnnxAttribute)>)> {
+    // An attribute is an f32, which cannot hold the slope of an f64 formula.
     let slope = || formula.strip_prefix("(x > 0 ? x : ")?.strip_suffix(" * x)")?.parse::<f32>().ok();
     match formula {
         "(0 > x ? 0 : x)" => Some(("Relu", vec![])),
         "1 / (1 + exp(-x))" => Some(("Sigmoid", vec![])),
         _ if dtype != DType::F32 => None,
-        // onnxruntime has it in f32 alone.
+        // onnxruntime supports it in f32 only.
         "max(x, 0) + ln_1p(exp(-|x|))" => Some(("Softplus", vec![])),
         _ => slope().map(|slope| ("LeakyRelu", vec![("alpha", OnnxAttribute::Float(slope))])),
     }
 }
 
-/// A value, and which inputs it was computed from.
+/// A value, and the inputs it was computed from as a bit mask.
 #[derive(Clone, Copy)]
-struct Value {
-    is: OnnxValue,
+struct Node {
+    value: OnnxValue,
     reads: u32,
 }
 
-/// Carries a program out by writing nodes.
+/// Runs a tape by writing nodes.
 struct Nodes<'a, 'b> {
     onnx: &'a mut Onnx<'b>,
     dtype: DType,
 }
 
 impl Nodes<'_, '_> {
-    fn number(&mut self, number: f64) -> Result<OnnxValue> {
+    fn scalar(&mut self, number: f64) -> Result<OnnxValue> {
         self.onnx.number(number, self.dtype)
     }
 
@@ -63,13 +62,13 @@ impl Nodes<'_, '_> {
         self.onnx.node(operator, inputs, &[])
     }
 
-    /// f(x, a number)
+    /// f(x, number)
     fn with(&mut self, operator: &'static str, x: OnnxValue, number: f64) -> Result<OnnxValue> {
-        let number = self.number(number)?;
+        let number = self.scalar(number)?;
         Ok(self.node(operator, &[x, number]))
     }
 
-    /// ln(1 + x), where 1 + x rounds: ln(u)·x/(u − 1) with u = 1 + x, which the rounding of u cancels from (W. Kahan).
+    /// ln(1 + x) as ln(u)·x/(u − 1) with u = 1 + x, where the rounding error of u cancels (W. Kahan).
     fn ln_1p(&mut self, x: OnnxValue) -> Result<OnnxValue> {
         let u = self.with("Add", x, 1.0)?;
         let (log, rest) = (self.node("Log", &[u]), self.with("Sub", u, 1.0)?);
@@ -82,7 +81,7 @@ impl Nodes<'_, '_> {
         Ok(self.node("Where", &[far, log, near]))
     }
 
-    /// a, plus b if its sign is another than that of b.
+    /// The C remainder, plus b if its sign differs from that of b.
     fn rem(&mut self, a: OnnxValue, b: OnnxValue) -> Result<OnnxValue> {
         let left = self.onnx.node("Mod", &[a, b], &[("fmod", OnnxAttribute::Int(1))]);
         let signs = [left, b].map(|x| self.node("Sign", &[x]));
@@ -94,14 +93,14 @@ impl Nodes<'_, '_> {
 }
 
 impl Interpreter for Nodes<'_, '_> {
-    type Value = Value;
+    type Value = Node;
     type Error = Error;
 
-    fn constant(&mut self, value: f64) -> Result<Value> {
-        Ok(Value { is: self.number(value)?, reads: 0 })
+    fn constant(&mut self, value: f64) -> Result<Node> {
+        Ok(Node { value: self.scalar(value)?, reads: 0 })
     }
 
-    fn unary(&mut self, f: Unary, &Value { is: x, reads }: &Value) -> Result<Value> {
+    fn unary(&mut self, f: Unary, &Node { value: x, reads }: &Node) -> Result<Node> {
         let operator = match f {
             Unary::Neg => "Neg",
             Unary::Exp => "Exp",
@@ -123,20 +122,20 @@ impl Interpreter for Nodes<'_, '_> {
                 let half = self.with("Mul", x, 0.5)?;
                 let (tanh, exp) = (self.node("Tanh", &[half]), self.node("Exp", &[x]));
                 let sum = self.with("Add", exp, 1.0)?;
-                return Ok(Value { is: self.node("Mul", &[sum, tanh]), reads });
+                return Ok(Node { value: self.node("Mul", &[sum, tanh]), reads });
             }
-            Unary::Ln1p => return Ok(Value { is: self.ln_1p(x)?, reads }),
+            Unary::Ln1p => return Ok(Node { value: self.ln_1p(x)?, reads }),
             Unary::Erfc => {
-                let (one, erf) = (self.number(1.0)?, self.node("Erf", &[x]));
-                return Ok(Value { is: self.node("Sub", &[one, erf]), reads });
+                let (one, erf) = (self.scalar(1.0)?, self.node("Erf", &[x]));
+                return Ok(Node { value: self.node("Sub", &[one, erf]), reads });
             }
-            Unary::Powi(2) => return Ok(Value { is: self.node("Mul", &[x, x]), reads }),
-            Unary::Powi(n) => return Ok(Value { is: self.with("Pow", x, f64::from(n))?, reads }),
+            Unary::Powi(2) => return Ok(Node { value: self.node("Mul", &[x, x]), reads }),
+            Unary::Powi(n) => return Ok(Node { value: self.with("Pow", x, f64::from(n))?, reads }),
         };
-        Ok(Value { is: self.node(operator, &[x]), reads })
+        Ok(Node { value: self.node(operator, &[x]), reads })
     }
 
-    fn binary(&mut self, f: Binary, a: &Value, b: &Value) -> Result<Value> {
+    fn binary(&mut self, f: Binary, a: &Node, b: &Node) -> Result<Node> {
         let operator = match f {
             Binary::Add => "Add",
             Binary::Sub => "Sub",
@@ -145,16 +144,16 @@ impl Interpreter for Nodes<'_, '_> {
             Binary::Pow => "Pow",
             Binary::Max => "Max",
             Binary::Min => "Min",
-            Binary::Rem => return Ok(Value { is: self.rem(a.is, b.is)?, reads: a.reads | b.reads }),
+            Binary::Rem => return Ok(Node { value: self.rem(a.value, b.value)?, reads: a.reads | b.reads }),
         };
-        Ok(Value { is: self.node(operator, &[a.is, b.is]), reads: a.reads | b.reads })
+        Ok(Node { value: self.node(operator, &[a.value, b.value]), reads: a.reads | b.reads })
     }
 
-    fn select_gt(&mut self, operands: [&Value; 4]) -> Result<Value> {
-        let [a, b, yes, no] = operands.map(|value| value.is);
+    fn select_gt(&mut self, operands: [&Node; 4]) -> Result<Node> {
+        let [a, b, yes, no] = operands.map(|operand| operand.value);
         let greater = self.node("Greater", &[a, b]);
-        let reads = operands.iter().fold(0, |reads, value| reads | value.reads);
-        Ok(Value { is: self.node("Where", &[greater, yes, no]), reads })
+        let reads = operands.iter().fold(0, |reads, operand| reads | operand.reads);
+        Ok(Node { value: self.node("Where", &[greater, yes, no]), reads })
     }
 }
 
@@ -165,7 +164,7 @@ impl Reduction {
         self.onnx_of(operator, x, self.keepdim, onnx)
     }
 
-    /// `x`, reduced along the axes by this operator; an operator along no axis leaves it alone.
+    /// `x`, reduced along the axes by this operator; unchanged if there are none.
     pub(super) fn onnx_of(
         &self,
         operator: &'static str,
@@ -176,9 +175,9 @@ impl Reduction {
         let axes: Vec<i64> = self.axes.iter().map(|&axis| axis as i64).collect();
         let kept = ("keepdims", OnnxAttribute::Int(i64::from(keepdim)));
         match operator {
-            // Without axes these would reduce all.
+            // Without axes these operators would reduce all axes.
             _ if axes.is_empty() => x,
-            // The only one whose axes are an input in opset 17.
+            // The only operator whose axes are an input in opset 17.
             "ReduceSum" => {
                 let axes = onnx.ints(&axes);
                 onnx.node(operator, &[x, axes], &[kept])
@@ -187,22 +186,22 @@ impl Reduction {
         }
     }
 
-    /// The mean of the squares of what `x` is off its mean, the axes kept or not.
+    /// The biased variance along the axes.
     pub(super) fn onnx_variance(&self, keepdim: bool, onnx: &mut Onnx) -> OnnxValue {
         let x = onnx.input(0);
         let mean = self.onnx_of("ReduceMean", x, true, onnx);
-        let off = onnx.node("Sub", &[x, mean], &[]);
-        let squares = onnx.node("Mul", &[off, off], &[]);
+        let centered = onnx.node("Sub", &[x, mean], &[]);
+        let squares = onnx.node("Mul", &[centered, centered], &[]);
         self.onnx_of("ReduceMean", squares, keepdim, onnx)
     }
 }
 
-/// A value of dtype u8 as int64, which every engine can compare and add.
+/// Casts u8 to int64, which every engine can compare and add.
 pub(super) fn counted(value: OnnxValue, dtype: DType, onnx: &mut Onnx) -> Result<OnnxValue> {
     if dtype == DType::U8 { onnx.cast(value, DType::I64) } else { Ok(value) }
 }
 
-/// The attributes of windows along two axes, or the last of them alone.
+/// The attributes of windows along two axes, or along the last one only.
 pub(super) fn windows<const D: usize>(sides: &[WindowAxis; 2]) -> Vec<(&'static str, OnnxAttribute)> {
     let of = |number: fn(&WindowAxis) -> usize| {
         sides[2_usize.saturating_sub(D)..].iter().map(move |side| number(side) as i64)
@@ -221,7 +220,7 @@ pub(super) fn dilations<const D: usize>(sides: &[WindowAxis; 2]) -> (&'static st
     ("dilations", OnnxAttribute::Ints(sides.iter().map(|side| side.dilation as i64).collect()))
 }
 
-/// `f` of the input, which gets a batch of one for it if it has none: a picture (c, h, w), or a sequence (c, l).
+/// `f` of the input, which gets a batch axis if it is a single image (c, h, w) or sequence (c, l).
 pub(super) fn batched<const D: usize>(
     onnx: &mut Onnx,
     f: impl FnOnce(&mut Onnx, OnnxValue) -> Result<OnnxValue>,

@@ -1,4 +1,4 @@
-//! Any [`Formula`] as an operation on tensors: fused loops on the CPU, candle ops elsewhere, tensor ops when recorded.
+//! Any [`Formula`] as a tensor operation: fused loops on the CPU, candle ops elsewhere, tensor ops when it is recorded.
 
 use candle_core::{DType, Device};
 
@@ -7,27 +7,20 @@ use crate::autograd::Element;
 use crate::autograd::array::{elements, fits, on_cpu, with_float};
 use crate::autograd::{Array, Call, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
-use crate::formula::{Formula, InputSet, Real, Tape};
+use crate::formula::{Formula, InputSet, Interpreter, Real, Tape};
 use crate::kernel::{self, Block, Dims, SOURCES, Slots, View, Written, broadcast_dims};
 
 /// Where the loops find the output and its gradient, after up to three inputs.
 pub(super) const OUTPUT: usize = 3;
 const GRAD: usize = 4;
 
-/// Applies a formula to tensors element by element, with numpy's broadcasting: so a formula of one's own becomes an operation.
+/// Applies a formula to tensors element by element, with numpy's broadcasting.
 ///
-/// # Shapes
-/// Any that broadcast together.
-///
-/// # Gradient
-/// g · ∂f/∂xᵢ, summed over what was broadcast.
-///
-/// # Errors
-/// Shapes that do not broadcast; dtypes that differ or are no float; tensors on different devices.
+/// The gradient is g · ∂f/∂xᵢ, summed over the broadcast axes. The formula's loops support one to three inputs.
 ///
 /// ```
-/// use tealight::prelude::*;
-/// use tealight::formula::{Formula, Real};
+/// # use tealight::prelude::*;
+/// # use tealight::formula::{Formula, Real};
 /// #[derive(Clone, Debug)]
 /// struct Hypot;
 /// impl Formula<2> for Hypot {
@@ -45,11 +38,14 @@ pub fn apply<F: Formula<N>, const N: usize>(formula: F, inputs: [&Tensor; N]) ->
     Pointwise(formula).apply(inputs)
 }
 
-/// Defines a formula of this crate's own: its name, value, and derivative from the inputs and `y`. One loop for all of it
-/// costs time to compile, so what is used seldom is marked `blocks`: a loop for each of its operations, which are there
-/// already.
+/// Defines a built-in formula: its name, value, and derivative from the inputs and `y`, both taken from the table of
+/// elementary functions with `elementary METHOD`. It becomes one fused loop, which takes time to compile; a formula that is
+/// used seldom is marked `blocks` and uses the loops of its operations, which exist already.
 macro_rules! formula {
     (blocks $($rest:tt)*) => { formula!(@ false, $($rest)*); };
+    (@ $fused:literal, $name:ident = $label:literal, elementary $method:ident) => {
+        formula!(@ $fused, $name = $label, [x] => x.$method(), y => [$crate::formula::slope::$method(x, y)]);
+    };
     (@ $fused:literal, $(#[$doc:meta])* $name:ident $(($field:ident: $type:ty))? = $label:literal,
      [$($x:ident),*] => $value:expr, $y:ident => $derivative:expr) => {
         $(#[$doc])*
@@ -79,45 +75,45 @@ macro_rules! formula {
 }
 pub(super) use formula;
 
-/// A formula of N inputs.
+/// The operation that applies a formula of N inputs.
 #[derive(Debug)]
 pub(super) struct Pointwise<F, const N: usize>(pub(super) F);
 
-/// Which function of a formula.
+/// What a loop computes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Which {
     Value,
-    /// The gradient times the derivative by an input.
-    Pull(usize),
+    /// The output's gradient times the derivative by this input.
+    Gradient(usize),
 }
 
-/// All that an operation wants to know of its formula: what stands behind this is compiled once, and not for each formula.
-pub(super) trait Formulas: Send + Sync {
+/// A formula as a trait object: the code that takes one is compiled once, and not for each formula.
+pub(super) trait DynFormula: Send + Sync {
     fn name(&self) -> &'static str;
     /// Which of the inputs and the output (number N) the derivative by an input reads.
     fn reads(&self, input: usize) -> InputSet;
-    /// The derivatives where they read nothing.
-    fn constant(&self, input: usize) -> f64;
-    fn program(&self) -> Tape;
-    fn slopes(&self) -> Tape;
+    /// The derivative by an input, if it reads nothing.
+    fn constant_slope(&self, input: usize) -> f64;
+    fn tape(&self) -> Tape;
+    /// The derivative by an input, from the inputs and the output.
     fn slope(&self, input: usize) -> Tape;
     fn run_f32<'s>(&self, which: Which, out: Slots<'s, f32>, slices: [&[f32]; SOURCES]) -> Written<'s>;
     fn run_f64<'s>(&self, which: Which, out: Slots<'s, f64>, slices: [&[f64]; SOURCES]) -> Written<'s>;
 }
 
-/// The type of a loop's numbers.
-pub(super) trait Numbers: Element {
+/// The element types that a formula's loops are compiled for.
+pub(super) trait LoopElement: Element {
     fn run<'s>(
-        formula: &dyn Formulas,
+        formula: &dyn DynFormula,
         which: Which,
         out: Slots<'s, Self>,
         slices: [&[Self]; SOURCES],
     ) -> Written<'s>;
 }
 
-impl Numbers for f32 {
+impl LoopElement for f32 {
     fn run<'s>(
-        formula: &dyn Formulas,
+        formula: &dyn DynFormula,
         which: Which,
         out: Slots<'s, f32>,
         slices: [&[f32]; SOURCES],
@@ -126,9 +122,9 @@ impl Numbers for f32 {
     }
 }
 
-impl Numbers for f64 {
+impl LoopElement for f64 {
     fn run<'s>(
-        formula: &dyn Formulas,
+        formula: &dyn DynFormula,
         which: Which,
         out: Slots<'s, f64>,
         slices: [&[f64]; SOURCES],
@@ -137,20 +133,20 @@ impl Numbers for f64 {
     }
 }
 
-/// The first N of some numbers. Each closure of its own for this would be compiled for every formula.
+/// The first N elements. A closure at each use would be compiled for every formula.
 #[inline(always)]
-fn first<R: Copy, const N: usize>(numbers: &[R]) -> [R; N] {
-    std::array::from_fn(|i| numbers[i])
+fn first<R: Copy, const N: usize>(values: &[R]) -> [R; N] {
+    std::array::from_fn(|i| values[i])
 }
 
-/// grad · ∂f/∂xᵢ; i is known to the compiler, or the loop would not be vectorised.
+/// grad · ∂f/∂xᵢ. i is a constant, or the loop would not be vectorised.
 #[inline(always)]
-fn pull<const I: usize, F: Formula<N>, const N: usize, R: Real>(formula: &F, s: &[R; SOURCES]) -> R {
+fn gradient<const I: usize, F: Formula<N>, const N: usize, R: Real>(formula: &F, s: &[R; SOURCES]) -> R {
     s[GRAD] * formula.derivative(first(s), s[OUTPUT])[I % N]
 }
 
 #[inline(always)]
-fn pull_all<'s, const I: usize, F, const N: usize, T>(
+fn gradients<'s, const I: usize, F, const N: usize, T>(
     formula: &F,
     out: Slots<'s, T>,
     slices: [&[T]; SOURCES],
@@ -161,14 +157,14 @@ where
     Block<T>: Real,
 {
     if !F::FUSED {
-        return kernel::in_blocks(out, slices, &|s| pull::<I, F, N, _>(formula, s));
+        return kernel::in_blocks(out, slices, &|s| gradient::<I, F, N, _>(formula, s));
     }
     kernel::fuse(
         out,
         slices,
         #[inline(always)]
-        |s| pull::<I, F, N, _>(formula, &s),
-        &|s| pull::<I, F, N, _>(formula, s),
+        |s| gradient::<I, F, N, _>(formula, &s),
+        &|s| gradient::<I, F, N, _>(formula, s),
     )
 }
 
@@ -186,15 +182,15 @@ macro_rules! run {
                     &value,
                 ),
                 Which::Value => kernel::in_blocks(out, slices, &value),
-                Which::Pull(1) if N > 1 => pull_all::<1, F, N, $t>(formula, out, slices),
-                Which::Pull(2) if N > 2 => pull_all::<2, F, N, $t>(formula, out, slices),
-                Which::Pull(_) => pull_all::<0, F, N, $t>(formula, out, slices),
+                Which::Gradient(1) if N > 1 => gradients::<1, F, N, $t>(formula, out, slices),
+                Which::Gradient(2) if N > 2 => gradients::<2, F, N, $t>(formula, out, slices),
+                Which::Gradient(_) => gradients::<0, F, N, $t>(formula, out, slices),
             }
         }
     };
 }
 
-impl<F: Formula<N>, const N: usize> Formulas for Pointwise<F, N> {
+impl<F: Formula<N>, const N: usize> DynFormula for Pointwise<F, N> {
     fn name(&self) -> &'static str {
         F::NAME
     }
@@ -203,16 +199,12 @@ impl<F: Formula<N>, const N: usize> Formulas for Pointwise<F, N> {
         self.0.derivative(std::array::from_fn(InputSet::input), InputSet::input(N))[input]
     }
 
-    fn constant(&self, input: usize) -> f64 {
+    fn constant_slope(&self, input: usize) -> f64 {
         self.0.derivative([1.0_f64; N], 1.0)[input]
     }
 
-    fn program(&self) -> Tape {
+    fn tape(&self) -> Tape {
         self.0.tape()
-    }
-
-    fn slopes(&self) -> Tape {
-        Tape::capture_slice(N + 1, |x| self.0.derivative(first(x), x[N]).to_vec())
     }
 
     fn slope(&self, input: usize) -> Tape {
@@ -237,11 +229,12 @@ impl<F: Formula<N>, const N: usize> Op<N> for Pointwise<F, N> {
             2 => &["a", "b", "y"],
             _ => &["a", "b", "c", "y"],
         };
-        Some(self.slopes().named(names).to_string())
+        let slopes = Tape::capture_slice(N + 1, |x| self.0.derivative(first(x), x[N]).to_vec());
+        Some(slopes.named(names).to_string())
     }
 
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
-        super::onnx::formula(&self.program(), N, onnx)
+        super::onnx::formula(&self.0.tape(), N, onnx)
     }
 
     fn backward(&self, saved: &Saved<N>, grad: &Tensor) -> Result<[Option<Tensor>; N]> {
@@ -255,7 +248,7 @@ impl<F: Formula<N>, const N: usize> Op<N> for Pointwise<F, N> {
     }
 }
 
-/// The shape that all inputs broadcast to, once their dtypes and devices agree.
+/// Checks dtypes and devices, and returns the shape that all inputs broadcast to.
 pub(super) fn broadcast(op: &'static str, inputs: &[&Array]) -> Result<Dims> {
     let first = inputs[0];
     if inputs.iter().any(|x| x.dtype() != first.dtype() || !x.dtype().is_float()) {
@@ -279,14 +272,14 @@ pub(super) fn broadcast(op: &'static str, inputs: &[&Array]) -> Result<Dims> {
     Ok(dims)
 }
 
-pub(super) fn forward(formula: &dyn Formulas, inputs: &[&Array], ctx: &mut SaveContext) -> Result<Array> {
+pub(super) fn forward(formula: &dyn DynFormula, inputs: &[&Array], ctx: &mut SaveContext) -> Result<Array> {
     let dims = broadcast(formula.name(), inputs)?;
     let n = inputs.len();
     if ctx.recording() {
-        let wanted = (0..n).filter(|&i| ctx.needs_input_grad(i));
-        let used = wanted.fold(InputSet::constant(0.0), |used, i| used | formula.reads(i));
-        (0..n).filter(|&i| used.has(i)).for_each(|i| ctx.save_input(i));
-        if used.has(n) {
+        let needed = (0..n).filter(|&i| ctx.needs_input_grad(i));
+        let reads = needed.fold(InputSet::constant(0.0), |reads, i| reads | formula.reads(i));
+        (0..n).filter(|&i| reads.has(i)).for_each(|i| ctx.save_input(i));
+        if reads.has(n) {
             ctx.save_output();
         }
     }
@@ -299,22 +292,28 @@ pub(super) fn forward(formula: &dyn Formulas, inputs: &[&Array], ctx: &mut SaveC
     values(formula, inputs, &dims)
 }
 
-fn values(formula: &dyn Formulas, inputs: &[&Array], dims: &[usize]) -> Result<Array> {
+/// Runs a tape with one output.
+fn output<I: Interpreter>(
+    tape: &Tape,
+    interpreter: &mut I,
+    inputs: &[I::Value],
+) -> Result<I::Value, I::Error> {
+    Ok(tape.run(interpreter, inputs)?.pop().expect("the tape of a formula has one output"))
+}
+
+fn values(formula: &dyn DynFormula, inputs: &[&Array], dims: &[usize]) -> Result<Array> {
     let first = inputs[0];
     if !on_cpu(first) {
-        let op = formula.name();
         let operands: Vec<_> = inputs.iter().map(|&x| Value::Array(x.clone())).collect();
-        let mut outputs = formula.program().run(&mut CandleOps { op }, &operands)?;
-        let output = outputs.pop().map(|y| y.into_array(first, dims)).transpose()?;
-        return output.ok_or_else(|| Error::argument(op, "one output", "none"));
+        return output(&formula.tape(), &mut CandleOps, &operands)?.into_array(first, dims);
     }
     let mut arrays = [None; SOURCES];
     arrays.iter_mut().zip(inputs).for_each(|(slot, &x)| *slot = Some(x));
     with_float!(first.dtype(), T => run::<T>(formula, Which::Value, arrays, dims))
 }
 
-fn run<T: Numbers>(
-    formula: &dyn Formulas,
+fn run<T: LoopElement>(
+    formula: &dyn DynFormula,
     which: Which,
     arrays: [Option<&Array>; SOURCES],
     dims: &[usize],
@@ -330,57 +329,57 @@ fn run<T: Numbers>(
 
 /// The gradient of input i of `n`.
 pub(super) fn backward(
-    formula: &dyn Formulas,
+    formula: &dyn DynFormula,
     call: &Call,
     n: usize,
     grad: &Tensor,
     i: usize,
 ) -> Result<Option<Tensor>> {
-    let uses = formula.reads(i);
-    if uses == InputSet::constant(0.0) {
-        // Of a sum, say, or a multiple.
-        let factor = formula.constant(i);
-        return match factor {
+    let reads = formula.reads(i);
+    if reads == InputSet::constant(0.0) {
+        return match formula.constant_slope(i) {
             0.0 => Ok(None),
             1.0 => Ok(Some(grad.clone())),
-            _ => Ok(Some((grad * factor)?)),
+            factor => Ok(Some((grad * factor)?)),
         };
     }
     if call.recording() || !on_cpu(grad.array()) {
         return recorded(formula, call, n, grad, i);
     }
-    // Only what the derivative reads was kept.
+    // Only what the derivative reads was saved.
     let mut arrays = [None; SOURCES];
-    for j in (0..n).filter(|&j| uses.has(j)) {
+    for j in (0..n).filter(|&j| reads.has(j)) {
         arrays[j] = Some(call.input(j)?);
     }
-    if uses.has(n) {
+    if reads.has(n) {
         arrays[OUTPUT] = Some(call.output()?);
     }
     let grad = grad.array();
     arrays[GRAD] = Some(grad);
-    let data = with_float!(grad.dtype(), T => run::<T>(formula, Which::Pull(i), arrays, grad.dims())?);
+    let data = with_float!(grad.dtype(), T => run::<T>(formula, Which::Gradient(i), arrays, grad.dims())?);
     Ok(Some(Tensor::constant(data)))
 }
 
-/// grad · ∂f/∂xᵢ in tensor operations, which are recorded in their turn (or run on another device).
+/// grad · ∂f/∂xᵢ in tensor operations: recorded for a higher derivative, or on another device.
 fn recorded(
-    formula: &dyn Formulas,
+    formula: &dyn DynFormula,
     call: &Call,
     n: usize,
     grad: &Tensor,
     i: usize,
 ) -> Result<Option<Tensor>> {
-    let uses = formula.reads(i);
-    let mut operands = vec![Value::Number(f64::NAN); n + 1];
-    for (j, operand) in operands.iter_mut().enumerate().filter(|(j, _)| uses.has(*j)) {
-        *operand =
-            Value::Array(if j == n { call.output_with_history()? } else { call.input_with_history(j)? });
-    }
-    match formula.slope(i).run(&mut RecordedOps, &operands)?.pop() {
-        Some(Value::Array(slope)) => Ok(Some((grad * slope)?)),
-        Some(Value::Number(0.0)) | None => Ok(None),
-        Some(Value::Number(factor)) => Ok(Some((grad * factor)?)),
+    let reads = formula.reads(i);
+    let operand = |j| match j {
+        // The tape does not use what the derivative does not read.
+        _ if !reads.has(j) => Ok(Value::Scalar(f64::NAN)),
+        _ if j == n => call.output_with_history().map(Value::Array),
+        _ => call.input_with_history(j).map(Value::Array),
+    };
+    let operands = (0..=n).map(operand).collect::<Result<Vec<_>>>()?;
+    match output(&formula.slope(i), &mut RecordedOps, &operands)? {
+        Value::Array(slope) => Ok(Some((grad * slope)?)),
+        Value::Scalar(0.0) => Ok(None),
+        Value::Scalar(factor) => Ok(Some((grad * factor)?)),
     }
 }
 

@@ -1,16 +1,4 @@
 //! Powers, roots and the reciprocal.
-//!
-//! # Formula
-//! aᵇ, xᶜ, xⁿ, x², √x, 1/√x, 1/x
-//!
-//! # Gradient
-//! (b·aᵇ⁻¹, aᵇ·ln a), c·xᶜ⁻¹, n·xⁿ⁻¹, 2x, 1/(2y), −y³/2, −y²
-//!
-//! # Kinks
-//! (√x)′(0) = ∞ and (1/√x)′(0) = −∞, as in PyTorch. A power of 0 is flat in its exponent.
-//!
-//! # Errors
-//! A dtype that is no float; for `pow`, shapes that do not broadcast.
 
 use super::apply;
 use super::operand::{Operand, TensorOrScalar};
@@ -19,17 +7,16 @@ use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::formula::{Formula, Real};
 
-formula!(blocks PowNumber(c: f64) = "powf", [x] => x.powf(R::constant(c)),
+formula!(blocks PowScalar(c: f64) = "powf", [x] => x.powf(R::constant(c)),
     y => [R::constant(c) * x.powf(R::constant(c - 1.0))]);
 formula!(blocks Powi(n: i32) = "powi", [x] => x.powi(n),
     // x⁰ is flat also at 0, where 0 · x⁻¹ would be NaN.
     y => [if n == 0 { R::constant(0.0) } else { R::constant(f64::from(n)) * x.powi(n.saturating_sub(1)) }]);
 formula!(Sqr = "sqr", [x] => x * x, y => [R::constant(2.0) * x]);
-formula!(Sqrt = "sqrt", [x] => x.sqrt(), y => [R::constant(0.5) / y]);
+formula!(Sqrt = "sqrt", elementary sqrt);
 formula!(blocks Rsqrt = "rsqrt", [x] => x.sqrt().recip(), y => [R::constant(-0.5) * y * (y * y)]);
-formula!(blocks Recip = "recip", [x] => x.recip(), y => [-(y * y)]);
+formula!(blocks Recip = "recip", elementary recip);
 
-/// aᵇ; its derivative is that of the dual numbers.
 #[derive(Clone, Copy, Debug)]
 struct Pow;
 
@@ -41,19 +28,12 @@ impl Formula<2> for Pow {
 }
 
 impl Tensor {
-    /// aᵇ element by element, where b is a tensor or a number; NaN where a < 0 and b is no integer.
+    /// aᵇ element by element, where b is a tensor or a scalar; NaN where a < 0 and b is not an integer.
     ///
-    /// # Shapes
-    /// Any two that broadcast together.
-    ///
-    /// # Gradient
-    /// (b·aᵇ⁻¹, aᵇ·ln a)
-    ///
-    /// # Errors
-    /// Shapes that do not broadcast; dtypes or devices that differ.
+    /// Gradient: b·aᵇ⁻¹ for a and aᵇ·ln a for b; 0 for b where a = 0 and b > 0.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[2.0, 3.0], &Device::Cpu)?;
     /// assert_eq!(x.pow(&x)?.to_vec1::<f64>()?, [4.0, 27.0]);
     /// assert_eq!(x.pow(2.0)?.to_vec1::<f64>()?, [4.0, 9.0]);
@@ -61,28 +41,15 @@ impl Tensor {
     /// ```
     #[doc(alias = "power")]
     pub fn pow(&self, exponent: impl Operand) -> Result<Tensor> {
-        match exponent.side() {
+        match exponent.get() {
             TensorOrScalar::Tensor(exponent) => apply(Pow, [self, exponent]),
-            TensorOrScalar::Number(exponent) => self.powf(exponent),
+            TensorOrScalar::Scalar(exponent) => self.powf(exponent),
         }
     }
 
-    /// xᶜ for a number c; NaN where x < 0 and c is no integer.
-    ///
-    /// # Gradient
-    /// c·xᶜ⁻¹
-    ///
-    /// # Errors
-    /// A dtype that is no float.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[-2.0, 4.0], &Device::Cpu)?;
-    /// assert_eq!(x.powf(3.0)?.to_vec1::<f64>()?, [-8.0, 64.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// xᶜ for a scalar c; NaN where x < 0 and c is not an integer. Gradient: c·xᶜ⁻¹.
     pub fn powf(&self, exponent: f64) -> Result<Tensor> {
-        // Whole numbers are the common case, and a product is much faster than a power.
+        // Integers are the common case, and products are much faster than a power.
         if exponent.fract() == 0.0 && exponent.abs() <= f64::from(i32::MAX) {
             return match exponent as i32 {
                 0 => apply(Powi(0), [self]),
@@ -91,76 +58,26 @@ impl Tensor {
                 n => apply(Powi(n), [self]),
             };
         }
-        apply(PowNumber(exponent), [self])
+        apply(PowScalar(exponent), [self])
     }
 
-    /// x²
-    ///
-    /// # Gradient
-    /// 2x
-    ///
-    /// # Errors
-    /// A dtype that is no float.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// assert_eq!(Tensor::new(&[3.0, -2.0], &Device::Cpu)?.sqr()?.to_vec1::<f64>()?, [9.0, 4.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// x². Gradient: 2x.
     #[doc(alias = "square")]
     pub fn sqr(&self) -> Result<Tensor> {
         apply(Sqr, [self])
     }
 
-    /// √x; NaN below 0.
-    ///
-    /// # Gradient
-    /// 1/(2y)
-    ///
-    /// # Errors
-    /// A dtype that is no float.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let y = Tensor::new(&[9.0, 0.0, -1.0], &Device::Cpu)?.sqrt()?.to_vec1::<f64>()?;
-    /// assert!(y[..2] == [3.0, 0.0] && y[2].is_nan());
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// √x; NaN below 0. Gradient: 1/(2y); ∞ at 0, as in PyTorch.
     pub fn sqrt(&self) -> Result<Tensor> {
         apply(Sqrt, [self])
     }
 
-    /// 1/√x; ∞ at 0, NaN below.
-    ///
-    /// # Gradient
-    /// −y³/2
-    ///
-    /// # Errors
-    /// A dtype that is no float.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[0.25, 4.0], &Device::Cpu)?;
-    /// assert_eq!(x.rsqrt()?.to_vec1::<f64>()?, [2.0, 0.5]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// 1/√x; ∞ at 0, NaN below. Gradient: −y³/2; −∞ at 0, as in PyTorch.
     pub fn rsqrt(&self) -> Result<Tensor> {
         apply(Rsqrt, [self])
     }
 
-    /// 1/x
-    ///
-    /// # Gradient
-    /// −y²
-    ///
-    /// # Errors
-    /// A dtype that is no float.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// assert_eq!(Tensor::new(&[4.0, 0.0], &Device::Cpu)?.recip()?.to_vec1::<f64>()?, [0.25, f64::INFINITY]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// 1/x. Gradient: −y².
     #[doc(alias = "reciprocal")]
     pub fn recip(&self) -> Result<Tensor> {
         apply(Recip, [self])

@@ -1,16 +1,4 @@
-//! What is left of a division.
-//!
-//! # Formula
-//! a − b·⌊a/b⌋, exactly
-//!
-//! # Gradient
-//! (1, −⌊a/b⌋)
-//!
-//! # Kinks
-//! At a multiple of b the slopes are those to its right (for b > 0).
-//!
-//! # Errors
-//! A dtype that is no float; shapes that do not broadcast.
+//! The remainder of a division.
 
 use super::apply;
 use super::operand::{Operand, TensorOrScalar};
@@ -21,24 +9,15 @@ use crate::error::Result;
 formula!(blocks Rem = "rem", [a, b] => a.rem(b),
     // ⌊a/b⌋ of the rounded quotient would be one too many where it rounds up.
     y => [R::constant(1.0), -((a - y) / b).round_ties_even()]);
-formula!(blocks RemNumber(c: f64) = "rem", [x] => x.rem(R::constant(c)), y => [R::constant(1.0)]);
+formula!(blocks RemScalar(c: f64) = "rem", [x] => x.rem(R::constant(c)), y => [R::constant(1.0)]);
 
 impl Tensor {
-    /// The remainder of a division by `divisor`, a tensor or a number: from 0 up to the divisor, and with its sign.
+    /// The remainder a − b·⌊a/b⌋, where b is a tensor or a scalar, without rounding error; it has the sign of `divisor`.
     ///
-    /// It is exact. NaN where the divisor is 0 or this tensor infinite.
-    ///
-    /// # Shapes
-    /// Any two that broadcast together.
-    ///
-    /// # Gradient
-    /// (1, −⌊a/b⌋)
-    ///
-    /// # Errors
-    /// Shapes that do not broadcast; dtypes that differ or are no float; tensors on different devices.
+    /// NaN where the divisor is 0 or this tensor infinite. Gradient: 1 for a and −⌊a/b⌋ for b.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[-1.0, 5.5], &Device::Cpu)?;
     /// assert_eq!(x.rem(3.0)?.to_vec1::<f64>()?, [2.0, 2.5]);
     /// # Ok::<(), tealight::Error>(())
@@ -47,9 +26,9 @@ impl Tensor {
     #[doc(alias = "mod")]
     #[doc(alias = "fmod")]
     pub fn rem(&self, divisor: impl Operand) -> Result<Tensor> {
-        match divisor.side() {
+        match divisor.get() {
             TensorOrScalar::Tensor(divisor) => apply(Rem, [self, divisor]),
-            TensorOrScalar::Number(c) => apply(RemNumber(c), [self]),
+            TensorOrScalar::Scalar(c) => apply(RemScalar(c), [self]),
         }
     }
 }

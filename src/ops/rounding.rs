@@ -1,75 +1,31 @@
-//! Whole numbers near a number.
-//!
-//! # Formula
-//! ⌊x⌋, ⌈x⌉, the nearest whole number (the even one of two), x without its fraction
-//!
-//! # Gradient
-//! None: these are flat almost everywhere, so nothing flows back, as a gradient of 0 in PyTorch.
-//!
-//! # Kinks
-//! At a jump the slope is 0 too.
-//!
-//! # Errors
-//! A dtype that is no float.
+//! Rounding to integers. The gradient is 0 everywhere, also at the jumps, as in PyTorch.
 
 use super::apply;
 use super::pointwise::formula;
 use crate::autograd::Tensor;
 use crate::error::Result;
 
-formula!(blocks Floor = "floor", [x] => x.floor(), y => [R::constant(0.0)]);
-formula!(blocks Round = "round", [x] => x.round_ties_even(), y => [R::constant(0.0)]);
+formula!(blocks Floor = "floor", elementary floor);
+formula!(blocks Round = "round", elementary round_ties_even);
 formula!(blocks Ceil = "ceil", [x] => -(-x).floor(), y => [R::constant(0.0)]);
 formula!(blocks Trunc = "trunc", [x] => x.select_gt(R::constant(0.0), x.floor(), -(-x).floor()),
     y => [R::constant(0.0)]);
 
 impl Tensor {
-    /// The largest whole number that is not above x.
-    ///
-    /// # Gradient
-    /// 0
-    ///
-    /// # Errors
-    /// A dtype that is no float.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[-1.5, 2.7], &Device::Cpu)?;
-    /// assert_eq!(x.floor()?.to_vec1::<f64>()?, [-2.0, 2.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The largest integer ≤ x. Gradient: 0.
     pub fn floor(&self) -> Result<Tensor> {
         apply(Floor, [self])
     }
 
-    /// The smallest whole number that is not below x.
-    ///
-    /// # Gradient
-    /// 0
-    ///
-    /// # Errors
-    /// A dtype that is no float.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[-1.5, 2.1], &Device::Cpu)?;
-    /// assert_eq!(x.ceil()?.to_vec1::<f64>()?, [-1.0, 3.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The smallest integer ≥ x. Gradient: 0.
     pub fn ceil(&self) -> Result<Tensor> {
         apply(Ceil, [self])
     }
 
-    /// The nearest whole number; of two that are as near, the even one.
-    ///
-    /// # Gradient
-    /// 0
-    ///
-    /// # Errors
-    /// A dtype that is no float.
+    /// The nearest integer, ties to even. Gradient: 0.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[0.5, 1.5, 2.5, 2.6], &Device::Cpu)?;
     /// assert_eq!(x.round()?.to_vec1::<f64>()?, [0.0, 2.0, 2.0, 3.0]);
     /// # Ok::<(), tealight::Error>(())
@@ -79,20 +35,7 @@ impl Tensor {
         apply(Round, [self])
     }
 
-    /// x without its fraction: the next whole number towards 0.
-    ///
-    /// # Gradient
-    /// 0
-    ///
-    /// # Errors
-    /// A dtype that is no float.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[-1.5, 2.7], &Device::Cpu)?;
-    /// assert_eq!(x.trunc()?.to_vec1::<f64>()?, [-1.0, 2.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// x rounded towards 0. Gradient: 0.
     #[doc(alias = "fix")]
     pub fn trunc(&self) -> Result<Tensor> {
         apply(Trunc, [self])

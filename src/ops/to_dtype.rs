@@ -1,13 +1,4 @@
-//! The same numbers in another type.
-//!
-//! # Formula
-//! y = x, rounded to what the type has
-//!
-//! # Gradient
-//! That of y, in the type of x.
-//!
-//! # Errors
-//! A type that the device does not have.
+//! Conversion to another dtype.
 
 use candle_core::DType;
 
@@ -27,7 +18,7 @@ impl Op<1> for ToDtype {
     const NAME: &'static str = "to_dtype";
 
     fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
-        // Between these two by our own loop, whose results lie in large pages.
+        // Between f32 and f64 tealight's loop is faster than candle's: its results lie in large pages.
         match (x.dtype(), self.to) {
             (DType::F64, DType::F32) if on_cpu(x) => {
                 let x = contiguous(x)?;
@@ -52,16 +43,15 @@ impl Op<1> for ToDtype {
 }
 
 impl Tensor {
-    /// The same numbers in another type, rounded or truncated as Rust's `as` does.
+    /// Converts to another dtype, rounding or truncating as Rust's `as` does.
     ///
-    /// # Gradient
-    /// The gradient, in this tensor's type. An integer result has no history.
+    /// The gradient is converted back to this tensor's dtype; an integer result has no gradient.
     ///
     /// # Errors
-    /// A type that the device does not have.
+    /// If the device does not support the dtype.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[2.7, -1.5, 300.0], &Device::Cpu)?;
     /// assert_eq!(x.to_dtype(DType::I64)?.to_vec1::<i64>()?, [2, -1, 300]);
     /// # Ok::<(), tealight::Error>(())
@@ -88,7 +78,7 @@ mod tests {
     use crate::prelude::*;
 
     #[test]
-    fn gradients_change_their_type_back() -> Result<()> {
+    fn gradients_are_converted_back() -> Result<()> {
         let x = Tensor::parameter(Tensor::new(&[1.0_f32, 2.0], &Device::Cpu)?.into_array());
         let y = x.to_dtype(DType::F64)?.sqr()?.sum_all()?;
         assert_eq!(y.backward()?.get(&x).unwrap().to_vec1::<f32>()?, [2.0, 4.0]);
@@ -97,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn our_loop_and_the_conversions_of_rust() -> Result<()> {
+    fn kernel_converts_as_rust() -> Result<()> {
         let edges = [0.1, -0.0, 1e-50, 1e50, f64::MIN, f64::INFINITY, f64::NAN, 1.0 + f64::EPSILON];
         for n in [0, 1, 7, 8, 100_000] {
             let x: Vec<f64> = edges.iter().cycle().take(n).copied().collect();

@@ -11,7 +11,7 @@
 
 use candle_core::{DType, Device};
 
-use super::pointwise::{Formulas, Numbers, OUTPUT, Pointwise, Which, backward, forward};
+use super::pointwise::{DynFormula, LoopElement, OUTPUT, Pointwise, Which, backward, forward};
 use crate::autograd::array::{contiguous, elements, on_cpu, with_float};
 use crate::autograd::{Array, Call, Op, SaveContext, Saved, Tensor, broadcast_to};
 use crate::error::Result;
@@ -59,7 +59,7 @@ impl<F: Formula<N>, const N: usize> AtOnce for Pointwise<F, N> {
 }
 
 /// The type of such a loop's numbers.
-trait Number: Numbers {
+trait Number: LoopElement {
     fn both<'s>(
         loops: &dyn AtOnce,
         factor: Self,
@@ -119,7 +119,7 @@ impl<F: Formula<N>, const N: usize> Op<N> for Total<F, N> {
 }
 
 fn total_forward(
-    formula: &dyn Formulas,
+    formula: &dyn DynFormula,
     at_once: Option<&dyn AtOnce>,
     inputs: &[&Array],
     divisor: f64,
@@ -157,7 +157,7 @@ fn total_forward(
             kernel::total_at_once([slices[0], slices[1]], both)
         });
         let value: kernel::Loop<T> = &|out, slices| T::run(formula, Which::Value, out, slices);
-        let pull: kernel::Loop<T> = &|out, slices| T::run(formula, Which::Pull(0), out, slices);
+        let pull: kernel::Loop<T> = &|out, slices| T::run(formula, Which::Gradient(0), out, slices);
         let slopes: Option<(kernel::Loop<T>, T)> = if slopes { Some((pull, factor)) } else { None };
         let (total, slopes) = match in_one_loop {
             Some((total, slopes)) => (total, Some(slopes)),
@@ -171,7 +171,7 @@ fn total_forward(
 }
 
 fn total_backward(
-    formula: &dyn Formulas,
+    formula: &dyn DynFormula,
     call: &Call,
     n: usize,
     grad: &Tensor,

@@ -1,10 +1,10 @@
-//! Fused loops, blocks, candle's operations and recorded ones against each other.
+//! Fused loops, blocks, candle ops and recorded tensor ops agree.
 
 use super::apply;
 use crate::formula::{Formula, Real};
 use crate::prelude::*;
 
-/// Something of everything.
+/// Uses most operations.
 #[inline(always)]
 fn mixture<R: Real>(a: R, b: R) -> R {
     let c = (a * b).sin().exp() / (b.abs() + R::constant(0.5)).sqrt();
@@ -64,16 +64,12 @@ fn candle_ops_and_tensor_ops_give_the_same_numbers() -> Result<()> {
     let rng = &mut Rng::seed(4);
     let (a, b) = (Tensor::randn(0.0, 1.0, 500, rng)?, Tensor::randn(0.0, 1.0, 500, rng)?);
     let expected = apply(Fused, [&a, &b])?.to_vec1::<f64>()?;
-    let program = Fused.tape();
+    let tape = Fused.tape();
     let operands = [&a, &b].map(|x| Value::Array(x.array().clone()));
-    let lowered =
-        program.run(&mut CandleOps { op: "fused" }, &operands)?.remove(0).into_array(a.array(), &[500])?;
-    let Value::Array(recorded) =
-        program.run(&mut RecordedOps, &[Value::Array(a), Value::Array(b)])?.remove(0)
-    else {
-        panic!("a number")
-    };
-    for (other, limit) in [(lowered.to_vec1::<f64>()?, 1e-9), (recorded.to_vec1()?, 1e-13)] {
+    let candle = tape.run(&mut CandleOps, &operands)?.remove(0).into_array(a.array(), &[500])?;
+    let recorded = tape.run(&mut RecordedOps, &[Value::Array(a), Value::Array(b)])?.remove(0);
+    let Value::Array(recorded) = recorded else { panic!("{recorded:?}") };
+    for (other, limit) in [(candle.to_vec1::<f64>()?, 1e-9), (recorded.to_vec1()?, 1e-13)] {
         for (x, y) in other.iter().zip(&expected) {
             assert!((x - y).abs() <= limit * y.abs().max(1.0), "{x} {y}");
         }

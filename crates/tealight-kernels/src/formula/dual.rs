@@ -1,13 +1,15 @@
-//! [`Dual`] numbers: a formula evaluated with them yields its exact derivative.
+//! [`Dual`] numbers, which carry the exact derivative of a formula along with its value.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use super::Real;
+use super::real::Sealed;
+use super::{Real, slope};
+use crate::elementary;
 
-/// A value and its slope: `f(Dual::variable(x))` is f(x) and f′(x), exactly, without finite differences.
+/// A value and its slope (derivative): `f(Dual::variable(x))` is f(x) and f′(x), exactly, without finite differences.
 ///
-/// A slope of `None` is a zero that is known beforehand: what does not depend on the variable costs nothing, and
-/// 2·x has the slope 2 even where x is infinite (0 · ∞ is never formed).
+/// A slope of `None` is a constant's zero: constants cost nothing, and 2·x has the slope 2 even where x is infinite
+/// (0 · ∞ is never computed).
 ///
 /// ```
 /// # use tealight_kernels as tealight;
@@ -17,7 +19,7 @@ use super::Real;
 /// assert_eq!((y.value, y.slope()), (10.0, 6.0));
 /// ```
 ///
-/// Duals nest: with `R = Dual<f64>` one gets second derivatives.
+/// `Dual<Dual<f64>>` gives second derivatives.
 #[derive(Clone, Copy, Debug)]
 pub struct Dual<R> {
     /// f(x)
@@ -26,21 +28,13 @@ pub struct Dual<R> {
 }
 
 impl<R: Real> Dual<R> {
-    /// The variable that one differentiates by: its slope is 1.
-    ///
-    /// ```
-    /// # use tealight_kernels as tealight;
-    /// use tealight::formula::{Dual, Real};
-    /// let x = Dual::variable(3.0_f64);
-    /// assert_eq!((x * x * x).slope(), 27.0);
-    /// assert_eq!(Real::recip(Dual::variable(2.0_f64)).slope(), -0.25);
-    /// ```
+    /// The variable to differentiate by: its slope is 1.
     #[inline(always)]
     pub fn variable(value: R) -> Self {
         Dual { value, slope: Some(R::constant(1.0)) }
     }
 
-    /// A value that does not depend on the variable.
+    /// A value that does not depend on the variable: its slope is 0.
     ///
     /// ```
     /// # use tealight_kernels as tealight;
@@ -54,25 +48,23 @@ impl<R: Real> Dual<R> {
     }
 
     /// f′(x)
-    ///
-    /// ```
-    /// # use tealight_kernels as tealight;
-    /// use tealight::formula::{Dual, Real};
-    /// assert_eq!(Dual::variable(9.0_f64).sqrt().slope(), 0.5 / 3.0);
-    /// assert_eq!(Dual::fixed(9.0_f64).sqrt().slope(), 0.0);
-    /// ```
     #[inline(always)]
     pub fn slope(self) -> R {
-        match self.slope {
-            Some(slope) => slope,
-            None => R::constant(0.0),
-        }
+        or_zero(self.slope)
     }
 
     /// The chain rule: `value` = g(self), `derivative` = g′(self).
     #[inline(always)]
     fn chain(self, value: R, derivative: impl FnOnce() -> R) -> Self {
         Dual { value, slope: self.slope.map(|slope| derivative() * slope) }
+    }
+}
+
+#[inline(always)]
+fn or_zero<R: Real>(slope: Option<R>) -> R {
+    match slope {
+        Some(slope) => slope,
+        None => R::constant(0.0),
     }
 }
 
@@ -134,89 +126,36 @@ impl<R: Real> Neg for Dual<R> {
     }
 }
 
+macro_rules! function {
+    ($method:ident {flat}) => {
+        #[inline(always)]
+        fn $method(self) -> Self {
+            Dual::fixed(self.value.$method())
+        }
+    };
+    ($method:ident $_slope:tt) => {
+        #[inline(always)]
+        fn $method(self) -> Self {
+            let y = self.value.$method();
+            self.chain(y, || slope::$method(self.value, y))
+        }
+    };
+}
+
+macro_rules! functions {
+    ($($(#[$_:meta])* $method:ident $_variant:ident $_name:literal $_tensor:ident $_kernels:tt $slope:tt;)*) => {
+        $(function!($method $slope);)*
+    };
+}
+
+impl<R: Real> Sealed for Dual<R> {}
+
 impl<R: Real> Real for Dual<R> {
+    elementary!(functions);
+
     #[inline(always)]
     fn constant(value: f64) -> Self {
         Dual::fixed(R::constant(value))
-    }
-    #[inline(always)]
-    fn exp(self) -> Self {
-        let y = self.value.exp();
-        self.chain(y, || y)
-    }
-    #[inline(always)]
-    fn exp_m1(self) -> Self {
-        let y = self.value.exp_m1();
-        self.chain(y, || y + R::constant(1.0))
-    }
-    #[inline(always)]
-    fn ln(self) -> Self {
-        self.chain(self.value.ln(), || self.value.recip())
-    }
-    #[inline(always)]
-    fn ln_1p(self) -> Self {
-        self.chain(self.value.ln_1p(), || (R::constant(1.0) + self.value).recip())
-    }
-    #[inline(always)]
-    fn sqrt(self) -> Self {
-        let y = self.value.sqrt();
-        self.chain(y, || R::constant(0.5) / y)
-    }
-    #[inline(always)]
-    fn tanh(self) -> Self {
-        let y = self.value.tanh();
-        self.chain(y, || R::constant(1.0) - y * y)
-    }
-    #[inline(always)]
-    fn sigmoid(self) -> Self {
-        let y = self.value.sigmoid();
-        self.chain(y, || y * (R::constant(1.0) - y))
-    }
-    #[inline(always)]
-    fn erf(self) -> Self {
-        let x = self.value;
-        self.chain(x.erf(), || R::constant(std::f64::consts::FRAC_2_SQRT_PI) * (-(x * x)).exp())
-    }
-    #[inline(always)]
-    fn erfc(self) -> Self {
-        let x = self.value;
-        self.chain(x.erfc(), || R::constant(-std::f64::consts::FRAC_2_SQRT_PI) * (-(x * x)).exp())
-    }
-    #[inline(always)]
-    fn atan(self) -> Self {
-        let x = self.value;
-        self.chain(x.atan(), || (R::constant(1.0) + x * x).recip())
-    }
-    #[inline(always)]
-    fn floor(self) -> Self {
-        Dual::fixed(self.value.floor())
-    }
-    #[inline(always)]
-    fn round_ties_even(self) -> Self {
-        Dual::fixed(self.value.round_ties_even())
-    }
-    #[inline(always)]
-    fn rem(self, divisor: Self) -> Self {
-        let value = self.value.rem(divisor.value);
-        // How often it was subtracted. The quotient's floor would be one too many where it rounds up.
-        let times = || ((self.value - value) / divisor.value).round_ties_even();
-        Dual { value, slope: sum(self.slope, divisor.slope.map(|s| -(times() * s))) }
-    }
-    #[inline(always)]
-    fn sin(self) -> Self {
-        self.chain(self.value.sin(), || self.value.cos())
-    }
-    #[inline(always)]
-    fn cos(self) -> Self {
-        self.chain(self.value.cos(), || -self.value.sin())
-    }
-    #[inline(always)]
-    fn abs(self) -> Self {
-        self.chain(self.value.abs(), || self.value.signum())
-    }
-    #[inline(always)]
-    fn signum(self) -> Self {
-        Dual::fixed(self.value.signum())
     }
     #[inline(always)]
     fn powf(self, exponent: Self) -> Self {
@@ -240,6 +179,13 @@ impl<R: Real> Real for Dual<R> {
         self.chain(y, || R::constant(f64::from(n)) * self.value.powi(n.saturating_sub(1)))
     }
     #[inline(always)]
+    fn rem(self, divisor: Self) -> Self {
+        let value = self.value.rem(divisor.value);
+        // How often it was subtracted. The quotient's floor would be one too many where it rounds up.
+        let times = || ((self.value - value) / divisor.value).round_ties_even();
+        Dual { value, slope: sum(self.slope, divisor.slope.map(|s| -(times() * s))) }
+    }
+    #[inline(always)]
     fn max(self, other: Self) -> Self {
         let value = self.value.max(other.value);
         Dual { value, slope: share(self.value, other.value, self.slope, other.slope) }
@@ -257,11 +203,6 @@ impl<R: Real> Real for Dual<R> {
         };
         Dual { value: self.value.select_gt(other.value, yes.value, no.value), slope }
     }
-    #[inline(always)]
-    fn recip(self) -> Self {
-        let y = self.value.recip();
-        self.chain(y, || -(y * y))
-    }
 }
 
 /// `a` where left > right, `b` where left < right, half of each in a tie.
@@ -270,8 +211,7 @@ fn share<R: Real>(left: R, right: R, a: Option<R>, b: Option<R>) -> Option<R> {
     if a.is_none() && b.is_none() {
         return None;
     }
-    let zero = R::constant(0.0);
-    let (a, b) = (a.unwrap_or(zero), b.unwrap_or(zero));
+    let (a, b) = (or_zero(a), or_zero(b));
     let tie = R::constant(0.5) * (a + b);
     Some(left.select_gt(right, a, right.select_gt(left, b, tie)))
 }
@@ -279,31 +219,25 @@ fn share<R: Real>(left: R, right: R, a: Option<R>, b: Option<R>) -> Option<R> {
 #[cfg(test)]
 mod tests {
     use super::{Dual, Real};
+    use crate::elementary;
 
     fn slope(f: impl Fn(Dual<f64>) -> Dual<f64>, x: f64) -> f64 {
         f(Dual::variable(x)).slope()
     }
 
+    type Function = fn(Dual<f64>) -> Dual<f64>;
+
+    macro_rules! list {
+        ($($(#[$_:meta])* $method:ident $_variant:ident $_name:literal $_tensor:ident $_kernels:tt $_slope:tt;)*) => {
+            [$((stringify!($method), (|x| x.$method()) as Function)),*]
+        };
+    }
+
     #[test]
-    fn every_function_against_differences() {
-        type F = (&'static str, fn(Dual<f64>) -> Dual<f64>);
-        let functions: [F; 22] = [
-            ("exp", |x| x.exp()),
-            ("exp_m1", |x| x.exp_m1()),
-            ("ln", |x| x.ln()),
-            ("ln_1p", |x| x.ln_1p()),
-            ("sqrt", |x| x.sqrt()),
-            ("tanh", |x| x.tanh()),
-            ("sigmoid", |x| x.sigmoid()),
-            ("erf", |x| x.erf()),
-            ("erfc", |x| x.erfc()),
-            ("atan", |x| x.atan()),
+    fn slopes_match_finite_differences() {
+        let more: [(&str, Function); 8] = [
             ("rem", |x| x.rem(Dual::constant(0.4))),
             ("divisor", |x| Dual::constant(7.0).rem(x)),
-            ("sin", |x| x.sin()),
-            ("cos", |x| x.cos()),
-            ("abs", |x| x.abs()),
-            ("recip", |x| x.recip()),
             ("powf", |x| x.powf(Dual::constant(2.5))),
             ("exponent", |x| Dual::constant(1.5).powf(x)),
             ("x^x", |x| x.powf(x)),
@@ -313,7 +247,7 @@ mod tests {
                 x.max(Dual::constant(0.5)) * x.min(Dual::constant(9.0)) - (-x).select_gt(x, x, x * x)
             }),
         ];
-        for (name, f) in functions {
+        for (name, f) in elementary!(list).into_iter().chain(more) {
             for x in [0.3, 0.9, 2.1] {
                 let at = |x: f64| f(Dual::fixed(x)).value;
                 let h = 1e-3;

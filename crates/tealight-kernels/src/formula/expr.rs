@@ -1,15 +1,17 @@
-//! [`Expr`]: a number that writes down what is done to it.
+//! [`Expr`], a number that records what is done to it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::Real;
+use super::real::Sealed;
 use super::tape::{Binary, Instruction, Unary};
+use crate::elementary;
 
-/// A handle into the program that is being recorded: evaluating a formula with it writes the formula down.
+/// A value on the [`Tape`](super::Tape) that is being recorded: evaluating a formula with it records the formula.
 ///
-/// It is made by [`Tape::capture`](super::Program::capture). It is `Copy`, and means something only until that
-/// capture ends: outside of one, an `Expr` stands for an unknown number, and what is done to it is forgotten.
+/// It belongs to the [`Tape::capture`](super::Tape::capture) that made it. To use it, or to make a constant, outside of
+/// that capture panics.
 ///
 /// ```
 /// # use tealight_kernels as tealight;
@@ -18,73 +20,86 @@ use super::tape::{Binary, Instruction, Unary};
 /// assert_eq!(Tape::capture(|[x]| [square(x)]).to_string(), "x * x + 1");
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Expr(usize);
+pub struct Expr {
+    capture: u64,
+    index: usize,
+}
 
-/// The instructions of the captures under way on this thread, the innermost last.
-type Captures = Vec<Vec<Instruction>>;
-thread_local!(static CAPTURES: RefCell<Captures> = const { RefCell::new(Vec::new()) });
+/// A tape that is being recorded.
+struct Capture {
+    /// Unique on this thread.
+    id: u64,
+    instructions: Vec<Instruction>,
+}
 
-/// The index of something that was never recorded.
-const UNKNOWN: usize = usize::MAX;
+thread_local! {
+    /// The captures under way, the innermost last.
+    static CAPTURES: RefCell<Vec<Capture>> = const { RefCell::new(Vec::new()) };
+    static NEXT_ID: Cell<u64> = const { Cell::new(0) };
+}
 
 /// Ends the innermost capture even when the formula panics.
-struct Capture;
+struct EndCapture;
 
-impl Drop for Capture {
+impl Drop for EndCapture {
     fn drop(&mut self) {
         CAPTURES.with_borrow_mut(Vec::pop);
     }
 }
 
-/// The instructions of `f`, the inputs first, and which of them are the outputs.
+/// The instructions of `f`, the inputs first, and the indices of the outputs.
 pub(super) fn record(
     inputs: usize,
     f: &mut dyn FnMut(&[Expr]) -> Vec<Expr>,
 ) -> (Vec<Instruction>, Vec<usize>) {
-    CAPTURES.with_borrow_mut(|captures| captures.push((0..inputs).map(Instruction::Input).collect()));
-    let _guard = Capture;
-    let inputs: Vec<Expr> = (0..inputs).map(Expr).collect();
-    let mut outputs: Vec<usize> = f(&inputs).into_iter().map(|expr| expr.0).collect();
-    let mut instructions = CAPTURES.with_borrow_mut(|captures| captures.last_mut().map(std::mem::take));
-    let instructions = instructions.get_or_insert_default();
-    for output in &mut outputs {
-        // An expression of another capture: its value is unknown, and says so.
-        if *output >= instructions.len() {
-            *output = instructions.len();
-            instructions.push(Instruction::Constant(f64::NAN));
-        }
-    }
-    (std::mem::take(instructions), outputs)
-}
-
-/// Appends `instruction`, or finds it: equal sub-expressions are computed once.
-fn push(instruction: Instruction) -> Expr {
-    CAPTURES.with_borrow_mut(|captures| {
-        let Some(program) = captures.last_mut() else { return Expr(UNKNOWN) };
-        if instruction.operands().any(|i| i >= program.len()) {
-            return Expr(UNKNOWN);
-        }
-        if let Some(found) = program.iter().position(|known| *known == instruction) {
-            return Expr(found);
-        }
-        program.push(instruction);
-        Expr(program.len() - 1)
+    let id = NEXT_ID.replace(NEXT_ID.get() + 1);
+    let instructions = (0..inputs).map(Instruction::Input).collect();
+    CAPTURES.with_borrow_mut(|captures| captures.push(Capture { id, instructions }));
+    let _guard = EndCapture;
+    let inputs: Vec<Expr> = (0..inputs).map(|index| Expr { capture: id, index }).collect();
+    let outputs = f(&inputs);
+    current(|capture| {
+        let outputs = outputs.into_iter().map(|output| output.index_in(capture)).collect();
+        (std::mem::take(&mut capture.instructions), outputs)
     })
 }
 
+fn current<T>(f: impl FnOnce(&mut Capture) -> T) -> T {
+    CAPTURES.with_borrow_mut(|captures| f(captures.last_mut().expect("an Expr is used within Tape::capture")))
+}
+
+/// Appends `instruction`, or finds it: equal sub-expressions are computed once.
+fn push(capture: &mut Capture, instruction: Instruction) -> Expr {
+    let Capture { id, instructions } = capture;
+    let index = instructions.iter().position(|known| *known == instruction).unwrap_or_else(|| {
+        instructions.push(instruction);
+        instructions.len() - 1
+    });
+    Expr { capture: *id, index }
+}
+
 impl Expr {
-    /// The number, where this is a constant.
+    fn index_in(self, capture: &Capture) -> usize {
+        assert_eq!(self.capture, capture.id, "an Expr belongs to the Tape::capture that made it");
+        self.index
+    }
+
+    fn instruction(self) -> Instruction {
+        current(|capture| capture.instructions[self.index_in(capture)])
+    }
+
+    /// The value, if this is a constant.
     fn known(self) -> Option<f64> {
-        CAPTURES.with_borrow(|captures| match captures.last()?.get(self.0)? {
-            Instruction::Constant(c) => Some(*c),
+        match self.instruction() {
+            Instruction::Constant(c) => Some(c),
             _ => None,
-        })
+        }
     }
 
     fn unary(self, f: Unary) -> Self {
         match self.known() {
             Some(c) => Expr::constant(f.apply(c)),
-            None => push(Instruction::Unary(f, self.0)),
+            None => current(|capture| push(capture, Instruction::Unary(f, self.index))),
         }
     }
 
@@ -96,42 +111,51 @@ impl Expr {
             (Binary::Mul | Binary::Div | Binary::Pow, _, Some(1.0))
             | (Binary::Add | Binary::Sub, _, Some(0.0)) => self,
             (Binary::Mul, Some(-1.0), _) => -other,
-            _ => push(Instruction::Binary(f, self.0, other.0)),
+            _ => current(|capture| push(capture, Instruction::Binary(f, self.index, other.index))),
         }
     }
 }
 
-macro_rules! operator {
+macro_rules! operators {
     ($($trait:ident $method:ident),*) => {$(
         impl $trait for Expr {
             type Output = Self;
-            fn $method(self, other: Self) -> Self { self.binary(Binary::$trait, other) }
+            fn $method(self, other: Self) -> Self {
+                self.binary(Binary::$trait, other)
+            }
         }
     )*};
 }
-operator!(Add add, Sub sub, Mul mul, Div div);
+operators!(Add add, Sub sub, Mul mul, Div div);
 
 impl Neg for Expr {
     type Output = Self;
     fn neg(self) -> Self {
-        let inner = CAPTURES.with_borrow(|captures| match captures.last()?.get(self.0)? {
-            Instruction::Unary(Unary::Neg, a) => Some(Expr(*a)),
-            _ => None,
-        });
-        inner.unwrap_or_else(|| self.unary(Unary::Neg))
+        match self.instruction() {
+            Instruction::Unary(Unary::Neg, index) => Expr { index, ..self },
+            _ => self.unary(Unary::Neg),
+        }
     }
 }
 
-macro_rules! function {
-    ($($method:ident $name:ident),*) => {$(fn $method(self) -> Self { self.unary(Unary::$name) })*};
+macro_rules! functions {
+    ($($(#[$_:meta])* $method:ident $variant:ident $_name:literal $_tensor:ident $_kernels:tt $_slope:tt;)*) => {
+        $(
+            fn $method(self) -> Self {
+                self.unary(Unary::$variant)
+            }
+        )*
+    };
 }
+
+impl Sealed for Expr {}
 
 impl Real for Expr {
+    elementary!(functions);
+
     fn constant(value: f64) -> Self {
-        push(Instruction::Constant(value))
+        current(|capture| push(capture, Instruction::Constant(value)))
     }
-    function!(exp Exp, exp_m1 ExpM1, ln Ln, ln_1p Ln1p, sqrt Sqrt, tanh Tanh, sigmoid Sigmoid, erf Erf, erfc Erfc, atan Atan, sin Sin, cos Cos, abs Abs);
-    function!(floor Floor, round_ties_even Round, signum Signum, recip Recip);
     fn powf(self, exponent: Self) -> Self {
         self.binary(Binary::Pow, exponent)
     }
@@ -160,8 +184,10 @@ impl Real for Expr {
                     no
                 }
             }
-            _ if yes.0 == no.0 => yes,
-            _ => push(Instruction::Select([self.0, other.0, yes.0, no.0])),
+            _ => current(|capture| {
+                let operands = [self, other, yes, no].map(|x| x.index_in(capture));
+                if yes.index == no.index { yes } else { push(capture, Instruction::Select(operands)) }
+            }),
         }
     }
 }
@@ -199,15 +225,28 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_that_outlives_its_capture_is_unknown_not_wrong() {
-        let mut escaped = None;
+    #[should_panic(expected = "an Expr belongs to the Tape::capture that made it")]
+    fn an_expression_of_another_capture_panics() {
         Tape::capture(|[x]| {
-            escaped = Some(x.exp().exp().exp());
+            Tape::capture(|[y]| [x + y]);
             [x]
         });
-        let stale = escaped.unwrap() + Expr::constant(1.0);
-        assert!(stale.known().is_none());
-        let program = Tape::capture(|[x]| [x, stale]);
-        assert_eq!(program.to_string(), "[x, NaN]");
+    }
+
+    #[test]
+    #[should_panic(expected = "an Expr belongs to the Tape::capture that made it")]
+    fn an_output_of_another_capture_panics() {
+        let mut escaped = None;
+        Tape::capture(|[x]| {
+            escaped = Some(x);
+            [x]
+        });
+        Tape::capture_slice(1, |_| escaped.into_iter().collect());
+    }
+
+    #[test]
+    #[should_panic(expected = "an Expr is used within Tape::capture")]
+    fn a_constant_outside_of_a_capture_panics() {
+        Expr::constant(1.0);
     }
 }

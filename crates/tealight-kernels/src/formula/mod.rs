@@ -1,23 +1,24 @@
-//! A formula is written once, generic over [`Real`], and read in several ways.
+//! A formula is written once, generic over [`Real`], and evaluated with several types of number.
 //!
-//! | read with | gives |
+//! | type | result |
 //! |---|---|
-//! | `f32`, `f64` | the CPU kernels |
+//! | `f32`, `f64`, blocks of them | the CPU kernels |
 //! | [`Dual`] | the exact derivative |
-//! | [`Expr`] | the formula written down: as candle ops for other devices, as recorded tensor ops for higher derivatives, as text |
+//! | [`Expr`] | the formula as a [`Tape`]: printed, run as candle ops or as recorded tensor ops |
 //! | [`InputSet`] | which values the backward pass must keep |
 
 mod dual;
+mod elementary;
 mod expr;
 mod input_set;
-mod interpreter;
 pub mod math;
 mod real;
 mod tape;
 
 pub use dual::Dual;
+pub use elementary::slope;
 pub use expr::Expr;
 pub use input_set::InputSet;
-pub use interpreter::Interpreter;
 pub use real::Real;
-pub use tape::{Binary, Tape, Unary};
+pub(crate) use real::Sealed;
+pub use tape::{Binary, Interpreter, Tape, Unary};

@@ -1,46 +1,45 @@
-//! [`Tape`]: a formula written down as a straight line of instructions.
+//! [`Tape`], a formula as a list of instructions.
 
 use std::fmt;
 
+use super::Real;
 use super::expr::{self, Expr};
-use super::{Interpreter, Real};
+use crate::elementary;
 
-/// A function of one number.
-///
-/// ```
-/// # use tealight_kernels as tealight;
-/// assert_eq!(tealight::formula::Unary::Recip.apply(4.0_f64), 0.25);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[allow(missing_docs)]
-pub enum Unary {
-    Neg,
-    Exp,
-    ExpM1,
-    Ln,
-    Ln1p,
-    Sqrt,
-    Tanh,
-    Sigmoid,
-    Erf,
-    Erfc,
-    Atan,
-    Floor,
-    Round,
-    Sin,
-    Cos,
-    Abs,
-    Signum,
-    Recip,
-    Powi(i32),
+macro_rules! unary {
+    ($($(#[$_:meta])* $method:ident $variant:ident $name:literal $_tensor:ident $_kernels:tt $_slope:tt;)*) => {
+        /// A function of one number.
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        #[allow(missing_docs)]
+        pub enum Unary {
+            Neg,
+            Powi(i32),
+            $($variant,)*
+        }
+
+        impl Unary {
+            /// f(x)
+            pub fn apply<R: Real>(self, x: R) -> R {
+                match self {
+                    Unary::Neg => -x,
+                    Unary::Powi(n) => x.powi(n),
+                    $(Unary::$variant => x.$method(),)*
+                }
+            }
+
+            fn name(self) -> &'static str {
+                match self {
+                    Unary::Neg => "-",
+                    Unary::Powi(_) => "powi",
+                    $(Unary::$variant => $name,)*
+                }
+            }
+        }
+    };
 }
+elementary!(unary);
 
 /// A function of two numbers.
-///
-/// ```
-/// # use tealight_kernels as tealight;
-/// assert_eq!(tealight::formula::Binary::Max.apply(2.0_f64, 3.0), 3.0);
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Binary {
@@ -52,6 +51,38 @@ pub enum Binary {
     Rem,
     Max,
     Min,
+}
+
+impl Binary {
+    /// f(a, b)
+    pub fn apply<R: Real>(self, a: R, b: R) -> R {
+        match self {
+            Binary::Add => a + b,
+            Binary::Sub => a - b,
+            Binary::Mul => a * b,
+            Binary::Div => a / b,
+            Binary::Pow => a.powf(b),
+            Binary::Rem => a.rem(b),
+            Binary::Max => a.max(b),
+            Binary::Min => a.min(b),
+        }
+    }
+}
+
+/// Something that runs a [`Tape`].
+pub trait Interpreter {
+    /// What an instruction yields.
+    type Value: Clone;
+    /// How an instruction can fail.
+    type Error;
+    /// A constant.
+    fn constant(&mut self, value: f64) -> Result<Self::Value, Self::Error>;
+    /// f(a)
+    fn unary(&mut self, f: Unary, a: &Self::Value) -> Result<Self::Value, Self::Error>;
+    /// f(a, b)
+    fn binary(&mut self, f: Binary, a: &Self::Value, b: &Self::Value) -> Result<Self::Value, Self::Error>;
+    /// `yes` where a > b, else `no`; `operands` are a, b, yes, no.
+    fn select_gt(&mut self, operands: [&Self::Value; 4]) -> Result<Self::Value, Self::Error>;
 }
 
 /// One instruction; operands are the indices of earlier ones.
@@ -86,27 +117,30 @@ impl Instruction {
     }
 }
 
-/// A formula written down: what [`Expr`] records.
+/// A formula as a list of instructions, recorded by evaluating it with [`Expr`].
 ///
-/// A program is read by a [`Interpreter`] (candle ops on any device; tensor ops with a history) or printed:
+/// It can be printed, and tealight runs it as candle operations on any device and as recorded tensor operations.
 ///
 /// ```
 /// # use tealight_kernels as tealight;
 /// use tealight::formula::{Dual, Tape, Real};
 /// fn softplus<R: Real>(x: R) -> R { x.exp().ln_1p() }
-/// assert_eq!(Tape::capture(|[x]| [softplus(x)]).to_string(), "ln(1 + exp(x))");
+/// assert_eq!(Tape::capture(|[x]| [softplus(x)]).to_string(), "ln_1p(exp(x))");
 /// let derivative = Tape::capture(|[x]| [softplus(Dual::variable(x)).slope()]);
-/// assert_eq!(derivative.named(&["t"]).to_string(), "exp(t) / (1 + exp(t))");
+/// assert_eq!(derivative.named(&["t"]).to_string(), "1 / (1 + exp(t)) * exp(t)");
 /// ```
 #[derive(Clone, Debug)]
 pub struct Tape {
-    pub(super) instructions: Vec<Instruction>,
+    instructions: Vec<Instruction>,
     outputs: Vec<usize>,
     names: Vec<String>,
 }
 
 impl Tape {
     /// Records what `f` does to its N inputs.
+    ///
+    /// # Panics
+    /// If `f` returns or uses an [`Expr`] of another capture.
     ///
     /// ```
     /// # use tealight_kernels as tealight;
@@ -117,17 +151,11 @@ impl Tape {
         Self::capture_slice(N, |inputs| f(std::array::from_fn(|i| inputs[i])).to_vec())
     }
 
-    /// [`capture`](Program::capture) for a number of inputs and outputs that is known at run time only.
-    ///
-    /// ```
-    /// # use tealight_kernels as tealight;
-    /// use tealight::formula::Tape;
-    /// assert_eq!(Tape::capture_slice(2, |x| vec![x[0] / x[1]]).to_string(), "a / b");
-    /// ```
+    /// [`capture`](Tape::capture) for numbers of inputs and outputs that are known at run time only.
     pub fn capture_slice(inputs: usize, f: impl FnOnce(&[Expr]) -> Vec<Expr>) -> Self {
-        // What follows is compiled once, and not for each formula.
+        // `captured` is compiled once, and not for each formula.
         let mut f = Some(f);
-        Self::captured(inputs, &mut |x| f.take().map(|f| f(x)).unwrap_or_default())
+        Self::captured(inputs, &mut |x| f.take().expect("record calls it once")(x))
     }
 
     fn captured(inputs: usize, f: &mut dyn FnMut(&[Expr]) -> Vec<Expr>) -> Self {
@@ -139,7 +167,7 @@ impl Tape {
         Tape { instructions, outputs, names }.without_dead_code(inputs)
     }
 
-    /// Leaves out what no output needs: a dual number computes the value too, and often only the slope is asked for.
+    /// Drops what no output needs: a dual number computes the value too, even if only the slope is an output.
     fn without_dead_code(self, inputs: usize) -> Self {
         let mut needed = vec![false; self.instructions.len()];
         self.outputs.iter().for_each(|&i| needed[i] = true);
@@ -159,13 +187,7 @@ impl Tape {
         Tape { instructions, outputs, names: self.names }
     }
 
-    /// The same program, with names for its inputs when it is printed.
-    ///
-    /// ```
-    /// # use tealight_kernels as tealight;
-    /// let ratio = tealight::formula::Tape::capture(|[a, b]| [a / b]);
-    /// assert_eq!(ratio.named(&["mass", "volume"]).to_string(), "mass / volume");
-    /// ```
+    /// Sets the names that the inputs are printed with. Default: `x`, or `a`, `b`, … if there are several.
     pub fn named(mut self, names: &[&str]) -> Self {
         for (own, name) in self.names.iter_mut().zip(names) {
             *own = (*name).to_string();
@@ -173,118 +195,32 @@ impl Tape {
         self
     }
 
-    /// Carries the program out, one value for each output.
-    ///
-    /// # Errors
-    /// Those of the machine.
+    /// Runs the tape and returns one value for each output.
     ///
     /// # Panics
-    /// If there is another number of inputs than the program has.
-    pub fn run<M: Interpreter>(
+    /// If the number of inputs is wrong.
+    #[doc(hidden)]
+    pub fn run<I: Interpreter>(
         &self,
-        machine: &mut M,
-        inputs: &[M::Value],
-    ) -> Result<Vec<M::Value>, M::Error> {
+        interpreter: &mut I,
+        inputs: &[I::Value],
+    ) -> Result<Vec<I::Value>, I::Error> {
         assert_eq!(inputs.len(), self.names.len(), "a tape takes one value for each of its inputs");
-        let mut values: Vec<M::Value> = Vec::with_capacity(self.instructions.len());
+        let mut values: Vec<I::Value> = Vec::with_capacity(self.instructions.len());
         for instruction in &self.instructions {
             let value = match *instruction {
                 Instruction::Input(i) => inputs[i].clone(),
-                Instruction::Constant(c) => machine.constant(c)?,
-                Instruction::Unary(f, a) => machine.unary(f, &values[a])?,
-                Instruction::Binary(f, a, b) => machine.binary(f, &values[a], &values[b])?,
-                Instruction::Select(ids) => machine.select_gt(ids.map(|i| &values[i]))?,
+                Instruction::Constant(c) => interpreter.constant(c)?,
+                Instruction::Unary(f, a) => interpreter.unary(f, &values[a])?,
+                Instruction::Binary(f, a, b) => interpreter.binary(f, &values[a], &values[b])?,
+                Instruction::Select(ids) => interpreter.select_gt(ids.map(|i| &values[i]))?,
             };
             values.push(value);
         }
         Ok(self.outputs.iter().map(|&i| values[i].clone()).collect())
     }
-}
 
-impl Unary {
-    /// f(x) of a number.
-    ///
-    /// ```
-    /// # use tealight_kernels as tealight;
-    /// assert_eq!(tealight::formula::Unary::Powi(3).apply(2.0_f64), 8.0);
-    /// ```
-    pub fn apply<R: Real>(self, x: R) -> R {
-        match self {
-            Unary::Neg => -x,
-            Unary::Exp => x.exp(),
-            Unary::ExpM1 => x.exp_m1(),
-            Unary::Ln => x.ln(),
-            Unary::Ln1p => x.ln_1p(),
-            Unary::Sqrt => x.sqrt(),
-            Unary::Tanh => x.tanh(),
-            Unary::Sigmoid => x.sigmoid(),
-            Unary::Erf => x.erf(),
-            Unary::Erfc => x.erfc(),
-            Unary::Atan => x.atan(),
-            Unary::Floor => x.floor(),
-            Unary::Round => x.round_ties_even(),
-            Unary::Sin => x.sin(),
-            Unary::Cos => x.cos(),
-            Unary::Abs => x.abs(),
-            Unary::Signum => x.signum(),
-            Unary::Recip => x.recip(),
-            Unary::Powi(n) => x.powi(n),
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Unary::Neg => "-",
-            Unary::Exp => "exp",
-            Unary::ExpM1 => "exp_m1",
-            Unary::Ln => "ln",
-            Unary::Ln1p => "ln_1p",
-            Unary::Sqrt => "sqrt",
-            Unary::Tanh => "tanh",
-            Unary::Sigmoid => "sigmoid",
-            Unary::Erf => "erf",
-            Unary::Erfc => "erfc",
-            Unary::Atan => "atan",
-            Unary::Floor => "floor",
-            Unary::Round => "round",
-            Unary::Sin => "sin",
-            Unary::Cos => "cos",
-            Unary::Abs => "abs",
-            Unary::Signum => "signum",
-            Unary::Recip => "recip",
-            Unary::Powi(_) => "powi",
-        }
-    }
-}
-
-impl Binary {
-    /// f(a, b) of two numbers.
-    ///
-    /// ```
-    /// # use tealight_kernels as tealight;
-    /// assert_eq!(tealight::formula::Binary::Rem.apply(-5.5_f64, 2.0), 0.5);
-    /// ```
-    pub fn apply<R: Real>(self, a: R, b: R) -> R {
-        match self {
-            Binary::Add => a + b,
-            Binary::Sub => a - b,
-            Binary::Mul => a * b,
-            Binary::Div => a / b,
-            Binary::Pow => a.powf(b),
-            Binary::Rem => a.rem(b),
-            Binary::Max => a.max(b),
-            Binary::Min => a.min(b),
-        }
-    }
-}
-
-/// How tightly an expression binds when printed: a sum, a product, a sign or power, an atom.
-const SUM: u8 = 1;
-const PRODUCT: u8 = 2;
-const SIGN: u8 = 3;
-const ATOM: u8 = 4;
-
-impl Tape {
+    /// How often each instruction's value is used.
     fn uses(&self) -> Vec<usize> {
         let mut uses = vec![0; self.instructions.len()];
         self.instructions.iter().flat_map(Instruction::operands).for_each(|i| uses[i] += 1);
@@ -292,49 +228,43 @@ impl Tape {
         uses
     }
 
-    /// The text of each instruction and how tightly it binds; a shared compound one gets a name, `t1`, and a line of its own.
+    /// The text and precedence of each instruction. A long one that is used more than once gets a name, `t1`, and a
+    /// definition in `shared`; otherwise the text could grow exponentially.
     fn texts(&self, shared: &mut Vec<String>) -> Vec<(String, u8)> {
         let uses = self.uses();
         let mut texts: Vec<(String, u8)> = Vec::with_capacity(self.instructions.len());
         for (id, instruction) in self.instructions.iter().enumerate() {
-            let within = |i: usize, least: u8| {
-                let (text, level) = &texts[i];
-                if *level < least { format!("({text})") } else { text.clone() }
+            let bare = |i: usize| texts[i].0.as_str();
+            let operand = |i: usize, least: u8| {
+                if texts[i].1 < least { format!("({})", bare(i)) } else { bare(i).to_string() }
             };
-            let bare = |i: usize| within(i, 0);
+            let infix = |a: usize, sign: &str, b: usize, level: u8, right: u8| {
+                (format!("{}{sign}{}", operand(a, level), operand(b, right)), level)
+            };
+            let call = |name: &str, a: usize, b: usize| (format!("{name}({}, {})", bare(a), bare(b)), ATOM);
             let (text, level) = match *instruction {
                 Instruction::Input(i) => (self.names[i].clone(), ATOM),
-                Instruction::Constant(c) if c < 0.0 => (format!("{c}"), SIGN),
-                Instruction::Constant(c) => (format!("{c}"), ATOM),
-                Instruction::Unary(Unary::Neg, a) => (format!("-{}", within(a, SIGN)), SIGN),
+                Instruction::Constant(c) => (c.to_string(), if c < 0.0 { SIGN } else { ATOM }),
+                Instruction::Unary(Unary::Neg, a) => (format!("-{}", operand(a, SIGN)), SIGN),
                 Instruction::Unary(Unary::Abs, a) => (format!("|{}|", bare(a)), ATOM),
-                Instruction::Unary(Unary::Recip, a) => (format!("1 / {}", within(a, SIGN)), PRODUCT),
-                Instruction::Unary(Unary::Powi(n), a) => (format!("{}^{n}", within(a, ATOM)), SIGN),
+                Instruction::Unary(Unary::Recip, a) => (format!("1 / {}", operand(a, SIGN)), PRODUCT),
+                Instruction::Unary(Unary::Powi(n), a) => (format!("{}^{n}", operand(a, ATOM)), SIGN),
                 Instruction::Unary(f, a) => (format!("{}({})", f.name(), bare(a)), ATOM),
-                Instruction::Binary(Binary::Add, a, b) => {
-                    (format!("{} + {}", within(a, SUM), within(b, SUM)), SUM)
-                }
-                Instruction::Binary(Binary::Sub, a, b) => {
-                    (format!("{} - {}", within(a, SUM), within(b, PRODUCT)), SUM)
-                }
-                Instruction::Binary(Binary::Mul, a, b) => {
-                    (format!("{} * {}", within(a, PRODUCT), within(b, PRODUCT)), PRODUCT)
-                }
-                Instruction::Binary(Binary::Div, a, b) => {
-                    (format!("{} / {}", within(a, PRODUCT), within(b, SIGN)), PRODUCT)
-                }
+                Instruction::Binary(Binary::Add, a, b) => infix(a, " + ", b, SUM, SUM),
+                Instruction::Binary(Binary::Sub, a, b) => infix(a, " - ", b, SUM, PRODUCT),
+                Instruction::Binary(Binary::Mul, a, b) => infix(a, " * ", b, PRODUCT, PRODUCT),
+                Instruction::Binary(Binary::Div, a, b) => infix(a, " / ", b, PRODUCT, SIGN),
                 Instruction::Binary(Binary::Pow, a, b) => {
-                    (format!("{}^{}", within(a, ATOM), within(b, ATOM)), SIGN)
+                    (format!("{}^{}", operand(a, ATOM), operand(b, ATOM)), SIGN)
                 }
-                Instruction::Binary(Binary::Rem, a, b) => (format!("rem({}, {})", bare(a), bare(b)), ATOM),
-                Instruction::Binary(Binary::Max, a, b) => (format!("max({}, {})", bare(a), bare(b)), ATOM),
-                Instruction::Binary(Binary::Min, a, b) => (format!("min({}, {})", bare(a), bare(b)), ATOM),
-                Instruction::Select([a, b, yes, no]) => (
-                    format!("({} > {} ? {} : {})", within(a, SUM), within(b, SUM), bare(yes), bare(no)),
-                    ATOM,
-                ),
+                Instruction::Binary(Binary::Rem, a, b) => call("rem", a, b),
+                Instruction::Binary(Binary::Max, a, b) => call("max", a, b),
+                Instruction::Binary(Binary::Min, a, b) => call("min", a, b),
+                Instruction::Select([a, b, yes, no]) => {
+                    let condition = infix(a, " > ", b, SUM, SUM).0;
+                    (format!("({condition} ? {} : {})", bare(yes), bare(no)), ATOM)
+                }
             };
-            // Without names the text of a program that shares its parts would grow exponentially.
             if uses[id] > 1 && text.len() > 12 {
                 let name = format!("t{}", shared.len() + 1);
                 shared.push(format!("{name} = {text}"));
@@ -347,7 +277,13 @@ impl Tape {
     }
 }
 
-/// The formula in the usual notation: `1 / (1 + exp(-x))`.
+/// Precedence of a printed expression: a sum, a product, a sign or power, an atom.
+const SUM: u8 = 1;
+const PRODUCT: u8 = 2;
+const SIGN: u8 = 3;
+const ATOM: u8 = 4;
+
+/// The formula in the usual notation, such as `1 / (1 + exp(-x))`.
 impl fmt::Display for Tape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shared = Vec::new();

@@ -1,20 +1,21 @@
-//! [`Block`]: many numbers at once, as one [`Real`].
+//! [`Block`], a fixed number of elements as one [`Real`].
 //!
-//! A fused loop is fast only if the whole formula is inlined into it, and nothing can make the compiler inline a function
-//! that a user wrote. A formula evaluated with blocks needs no inlining: each operation is a vector loop of its own over
-//! numbers in level-1 cache, compiled here, also when the user's program is not optimised.
+//! A fused loop is fast only if the whole formula is inlined into it, and the compiler cannot be made to inline a user's
+//! function. With blocks nothing needs inlining: each operation is a vector loop over a block in the level-1 cache, compiled
+//! here, optimised also in a debug build.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::Element;
 use super::buffer::Uninit;
 use super::parallel::vectorize;
-use crate::formula::Real;
+use crate::elementary;
+use crate::formula::{Real, Sealed};
 
-/// Numbers in a block: enough to make a call cheap, few enough for a dozen blocks to stay in cache.
+/// Elements of a block: enough to make a call cheap, few enough for a dozen blocks to stay in cache.
 pub(super) const WIDTH: usize = 64;
 
-/// [`WIDTH`] numbers.
+/// [`WIDTH`] elements.
 #[derive(Clone, Copy, Debug)]
 pub struct Block<T>([T; WIDTH]);
 
@@ -23,21 +24,21 @@ impl<T: Element> Block<T> {
         Block([T::default(); WIDTH])
     }
 
-    /// Takes over up to [`WIDTH`] numbers; the rest stays as it was.
+    /// Overwrites the first elements with up to [`WIDTH`] of `from`.
     pub(super) fn load(&mut self, from: &[T]) {
         self.0[..from.len()].copy_from_slice(from);
     }
 
-    /// Writes as many numbers as there are slots.
+    /// Writes as many elements as `out` has slots.
     pub(super) fn store(&self, out: &mut [Uninit<T>]) {
         for (slot, &value) in out.iter_mut().zip(&self.0) {
             slot.write(value);
         }
     }
 
-    /// Compiled for the instruction set of the machine; not inlined, so that it is compiled once.
+    /// Uses the widest vector instructions of the machine.
     #[inline(always)]
-    fn each(self, f: impl Fn(T) -> T) -> Self {
+    fn map(self, f: impl Fn(T) -> T) -> Self {
         vectorize(
             #[inline(always)]
             || {
@@ -51,7 +52,7 @@ impl<T: Element> Block<T> {
     }
 
     #[inline(always)]
-    fn pair(self, other: Self, f: impl Fn(T, T) -> T) -> Self {
+    fn zip(self, other: Self, f: impl Fn(T, T) -> T) -> Self {
         vectorize(
             #[inline(always)]
             || {
@@ -66,63 +67,68 @@ impl<T: Element> Block<T> {
 }
 
 macro_rules! operators {
-    ($t:ty: $($trait:ident $method:ident),*) => {$(
+    ($t:ident: $($trait:ident $method:ident),*) => {$(
         impl $trait for Block<$t> {
             type Output = Self;
             #[inline(never)]
             fn $method(self, other: Self) -> Self {
-                self.pair(other, #[inline(always)] |a, b| a.$method(b))
+                self.zip(other, #[inline(always)] |a, b| a.$method(b))
             }
         }
     )*};
 }
 
 macro_rules! functions {
-    ($t:ty: $($method:ident)*) => {$(
-        #[inline(never)]
-        fn $method(self) -> Self {
-            self.each(#[inline(always)] |x| <$t as Real>::$method(x))
-        }
-    )*};
+    ($t:ident $($(#[$_:meta])* $method:ident $_variant:ident $_name:literal $_tensor:ident $_kernels:tt $_slope:tt;)*) => {
+        $(
+            #[inline(never)]
+            fn $method(self) -> Self {
+                self.map(#[inline(always)] |x| <$t as Real>::$method(x))
+            }
+        )*
+    };
 }
 
-macro_rules! real {
-    ($t:ty) => {
+macro_rules! block {
+    ($t:ident) => {
         operators!($t: Add add, Sub sub, Mul mul, Div div);
 
         impl Neg for Block<$t> {
             type Output = Self;
             #[inline(never)]
             fn neg(self) -> Self {
-                self.each(#[inline(always)] |x| -x)
+                self.map(#[inline(always)] |x| -x)
             }
         }
+
+        impl Sealed for Block<$t> {}
 
         impl Real for Block<$t> {
             #[inline(never)]
             fn constant(value: f64) -> Self {
                 Block([value as $t; WIDTH])
             }
-            functions!($t: exp exp_m1 ln ln_1p sqrt tanh sigmoid erf erfc atan floor round_ties_even sin cos abs signum recip);
+            elementary!(functions $t);
+
             #[inline(never)]
             fn powf(self, exponent: Self) -> Self {
-                self.pair(exponent, #[inline(always)] |a, b| Real::powf(a, b))
+                self.zip(exponent, #[inline(always)] |a, b| Real::powf(a, b))
             }
             #[inline(never)]
             fn powi(self, n: i32) -> Self {
-                self.each(#[inline(always)] |x| Real::powi(x, n))
+                self.map(#[inline(always)] |x| Real::powi(x, n))
             }
             #[inline(never)]
             fn rem(self, divisor: Self) -> Self {
-                self.pair(divisor, #[inline(always)] |a, b| Real::rem(a, b))
+                self.zip(divisor, #[inline(always)] |a, b| Real::rem(a, b))
             }
             #[inline(never)]
             fn max(self, other: Self) -> Self {
-                self.pair(other, #[inline(always)] |a, b| Real::max(a, b))
+                self.zip(other, #[inline(always)] |a, b| Real::max(a, b))
             }
             #[inline(never)]
             fn min(self, other: Self) -> Self {
-                self.pair(other, #[inline(always)] |a, b| Real::min(a, b))
+                self.zip(other, #[inline(always)] |a, b| Real::min(a, b))
             }
             #[inline(never)]
             fn select_gt(self, other: Self, yes: Self, no: Self) -> Self {
@@ -137,5 +143,5 @@ macro_rules! real {
         }
     };
 }
-real!(f32);
-real!(f64);
+block!(f32);
+block!(f64);

@@ -20,9 +20,7 @@ const ATAN: [f64; 11] = [
 
 /// The arc tangent: [`atan_f64`] of the same number.
 ///
-/// # Precision
-///
-/// At most [`ATAN_F32_ULP`](super::ATAN_F32_ULP) ulp. ±∞ gives ±π/2, −0 stays −0, NaN stays NaN.
+/// ±∞ gives ±π/2, −0 stays −0, NaN stays NaN.
 #[inline(always)]
 pub fn atan_f32(x: f32) -> f32 {
     atan_f64(x.into()) as f32
@@ -33,9 +31,7 @@ pub fn atan_f32(x: f32) -> f32 {
 /// atan |x| is a whole number n of eighth turns and the arc tangent of a t between −0.4143 and 0.4143: t = x for n = 0,
 /// (x − 1)/(x + 1) for n = 1, −1/x for n = 2; there it is an odd polynomial.
 ///
-/// # Precision
-///
-/// At most [`ATAN_F64_ULP`](super::ATAN_F64_ULP) ulp. ±∞ gives ±π/2, −0 stays −0, NaN stays NaN.
+/// ±∞ gives ±π/2, −0 stays −0, NaN stays NaN.
 #[inline(always)]
 pub fn atan_f64(x: f64) -> f64 {
     const TAN_EIGHTH: f64 = 0.41421356237309503;

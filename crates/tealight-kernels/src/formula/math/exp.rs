@@ -65,19 +65,16 @@ impl Singles for f32 {
     }
 
     #[inline(always)]
-    /// self + other
     fn plus(self, other: f32) -> f32 {
         self + other
     }
 
     #[inline(always)]
-    /// self − other
     fn minus(self, other: f32) -> f32 {
         self - other
     }
 
     #[inline(always)]
-    /// self · other
     fn times(self, other: f32) -> f32 {
         self * other
     }
@@ -142,9 +139,7 @@ pub(super) fn scale_f64(y: f64, shifted: f64) -> f64 {
 /// x = n·ln 2 + r; eˣ = 2ⁿ·(1 + r + r²·P(r)) with P of degree 4. Outside [−104, 89] the result is settled, so x is
 /// held inside and needs no special case.
 ///
-/// # Precision
-///
-/// At most [`EXP_F32_ULP`](super::EXP_F32_ULP) ulp, subnormal results too. e^−∞ = 0, e^∞ = ∞, NaN stays NaN.
+/// e^−∞ = 0, e^∞ = ∞, NaN stays NaN.
 #[inline(always)]
 pub fn exp_f32(x: f32) -> f32 {
     const BIAS: f32 = MAGIC_F32 + 254.0;
@@ -162,9 +157,7 @@ pub fn exp_f32(x: f32) -> f32 {
 ///
 /// As [`exp_f32`], with P of degree 9; x is held inside [−746, 710].
 ///
-/// # Precision
-///
-/// At most [`EXP_F64_ULP`](super::EXP_F64_ULP) ulp, subnormal results too. e^−∞ = 0, e^∞ = ∞, NaN stays NaN.
+/// e^−∞ = 0, e^∞ = ∞, NaN stays NaN.
 #[inline(always)]
 pub fn exp_f64(x: f64) -> f64 {
     exp_times_f64(x, 0.0, 1.0)
@@ -172,9 +165,7 @@ pub fn exp_f64(x: f64) -> f64 {
 
 /// eˣ for x ≤ 0, but 0 where the result would be subnormal: one factor is enough to scale the rest.
 ///
-/// # Precision
-///
-/// At most 1.5 ulp where it is not 0. NaN stays NaN.
+/// At most 1.5 ulp off where the result is not 0. NaN stays NaN.
 #[inline(always)]
 pub fn exp_negative_f32<X: Singles>(x: X) -> X {
     let bias = x.all(MAGIC_F32 + 127.0);
@@ -187,9 +178,7 @@ pub fn exp_negative_f32<X: Singles>(x: X) -> X {
 /// 1 / (1 + e⁻ˣ), as ½ / (½ + ½·e⁻ˣ): ½·e⁻ˣ overflows later, and where it is subnormal it does not count, so that one factor
 /// is enough to scale it.
 ///
-/// # Precision
-///
-/// At most [`SIGMOID_F32_ULP`](super::SIGMOID_F32_ULP) ulp where the result is no subnormal number. NaN stays NaN.
+/// The error bound holds where the result is not subnormal. NaN stays NaN.
 #[inline(always)]
 pub fn sigmoid_f32(x: f32) -> f32 {
     const BIAS: f32 = MAGIC_F32 + 126.0;
@@ -201,6 +190,12 @@ pub fn sigmoid_f32(x: f32) -> f32 {
     let r = n.mul_add(-LN2_LO_F32, n.mul_add(-LN2_HI_F32, -x));
     let y = short_exp_f32(r);
     0.5 / y.mul_add(f32::from_bits(shifted.to_bits() << 23), 0.5)
+}
+
+/// 1 / (1 + e⁻ˣ)
+#[inline(always)]
+pub fn sigmoid_f64(x: f64) -> f64 {
+    1.0 / (1.0 + exp_f64(-x))
 }
 
 /// e^(x − low)·factor with a small `low`, rounded once where the result is subnormal.
@@ -239,9 +234,7 @@ pub(super) fn exp_m1_negative_f32(x: f32) -> f32 {
 /// x = n·ln 2 + r; 2ⁿ·(e^r − 1) + (2ⁿ − 1), where only the last addition can cancel, and there both parts are exact enough.
 /// Below 2⁻²⁵ the answer is x itself, which keeps −0.
 ///
-/// # Precision
-///
-/// At most [`EXP_M1_F32_ULP`](super::EXP_M1_F32_ULP) ulp. −∞ gives −1, ∞ gives ∞, NaN stays NaN.
+/// −∞ gives −1, ∞ gives ∞, NaN stays NaN.
 #[inline(always)]
 pub fn exp_m1_f32(x: f32) -> f32 {
     let (m, shifted) = exp_m1_parts_f32(if x > 89.0 { 89.0 } else { x }, 126.0);
@@ -273,9 +266,7 @@ pub(super) fn exp_m1_negative_f64(x: f64) -> f64 {
 ///
 /// As [`exp_m1_f32`]; below 2⁻⁵⁴ the answer is x itself.
 ///
-/// # Precision
-///
-/// At most [`EXP_M1_F64_ULP`](super::EXP_M1_F64_ULP) ulp. −∞ gives −1, ∞ gives ∞, NaN stays NaN.
+/// −∞ gives −1, ∞ gives ∞, NaN stays NaN.
 #[inline(always)]
 pub fn exp_m1_f64(x: f64) -> f64 {
     let (m, shifted) = exp_m1_parts_f64(if x > 710.0 { 710.0 } else { x }, 1022.0);
@@ -288,7 +279,6 @@ pub fn exp_m1_f64(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::{exp_negative_f32, sigmoid_f32};
-    use crate::formula::math::SIGMOID_F32_ULP;
 
     /// The largest error of `f`, in ulp of the exact results that are normal numbers.
     fn worst(range: std::ops::Range<f32>, f: fn(f32) -> f32, exact: fn(f64) -> f64) -> f64 {
@@ -311,7 +301,7 @@ mod tests {
         let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
         for range in [-88.0..88.0, -1.0..1.0, -20.0..-5.0] {
             let worst = worst(range, sigmoid_f32, sigmoid);
-            assert!(worst < SIGMOID_F32_ULP, "{worst}");
+            assert!(worst < 3.5, "{worst}");
         }
     }
 

@@ -83,9 +83,7 @@ pub(super) fn split_f64(x: f64) -> (u64, f64) {
 ///
 /// x = 2ᵏ·(1 + f), ln x = k·ln 2 + f − f²/2 + f³·Q(f) with Q of degree 7. A subnormal x is first multiplied by 2²³.
 ///
-/// # Precision
-///
-/// At most [`LN_F32_ULP`](super::LN_F32_ULP) ulp. ln ±0 = −∞, ln ∞ = ∞, NaN for NaN and below 0.
+/// ln ±0 = −∞, ln ∞ = ∞, NaN for NaN and below 0.
 #[inline(always)]
 pub fn ln_f32(x: f32) -> f32 {
     let tiny = x < f32::MIN_POSITIVE;
@@ -102,9 +100,7 @@ pub fn ln_f32(x: f32) -> f32 {
 ///
 /// x = 2ᵏ·(1 + f), ln x = k·ln 2 + 2·atanh(f / (2 + f)) by an odd polynomial. A subnormal x is first multiplied by 2⁵².
 ///
-/// # Precision
-///
-/// At most [`LN_F64_ULP`](super::LN_F64_ULP) ulp. ln ±0 = −∞, ln ∞ = ∞, NaN for NaN and below 0.
+/// ln ±0 = −∞, ln ∞ = ∞, NaN for NaN and below 0.
 #[inline(always)]
 pub fn ln_f64(x: f64) -> f64 {
     let tiny = x < f64::MIN_POSITIVE;
@@ -122,9 +118,7 @@ pub fn ln_f64(x: f64) -> f64 {
 /// k is read off 1 + x rounded, and then f = x·2⁻ᵏ + (2⁻ᵏ − 1) comes from x itself by one fused step: where k = 0, f = x.
 /// Below 2⁻²⁵ the answer is x itself, which keeps −0.
 ///
-/// # Precision
-///
-/// At most [`LN_1P_F32_ULP`](super::LN_1P_F32_ULP) ulp. −1 gives −∞, ∞ gives ∞, NaN for NaN and below −1.
+/// −1 gives −∞, ∞ gives ∞, NaN for NaN and below −1.
 #[inline(always)]
 pub fn ln_1p_f32(x: f32) -> f32 {
     let (k, _) = split_f32(1.0 + x);
@@ -142,9 +136,7 @@ pub fn ln_1p_f32(x: f32) -> f32 {
 ///
 /// As [`ln_1p_f32`]; below 2⁻⁵⁴ the answer is x itself.
 ///
-/// # Precision
-///
-/// At most [`LN_1P_F64_ULP`](super::LN_1P_F64_ULP) ulp. −1 gives −∞, ∞ gives ∞, NaN for NaN and below −1.
+/// −1 gives −∞, ∞ gives ∞, NaN for NaN and below −1.
 #[inline(always)]
 pub fn ln_1p_f64(x: f64) -> f64 {
     let (k, _) = split_f64(1.0 + x);

@@ -81,9 +81,7 @@ fn sin_ahead_f64(x: f64, turns: u64) -> f64 {
 ///
 /// The argument is reduced with as many digits of π as its exponent needs, then two polynomials in f64.
 ///
-/// # Precision
-///
-/// At most [`SIN_F32_ULP`](super::SIN_F32_ULP) ulp for every finite x. −0 stays −0; ±∞ and NaN give NaN.
+/// −0 stays −0; ±∞ and NaN give NaN.
 #[inline(always)]
 pub fn sin_f32(x: f32) -> f32 {
     sin_ahead_f32(x, 0)
@@ -93,9 +91,7 @@ pub fn sin_f32(x: f32) -> f32 {
 ///
 /// The argument is reduced with as many digits of π as its exponent needs, to two floats, then two polynomials.
 ///
-/// # Precision
-///
-/// At most [`SIN_F64_ULP`](super::SIN_F64_ULP) ulp for every finite x. −0 stays −0; ±∞ and NaN give NaN.
+/// −0 stays −0; ±∞ and NaN give NaN.
 #[inline(always)]
 pub fn sin_f64(x: f64) -> f64 {
     let y = sin_ahead_f64(x, 0);
@@ -106,9 +102,7 @@ pub fn sin_f64(x: f64) -> f64 {
 
 /// The cosine of x radians: [`sin_f32`] a quarter turn ahead.
 ///
-/// # Precision
-///
-/// At most [`COS_F32_ULP`](super::COS_F32_ULP) ulp for every finite x; ±∞ and NaN give NaN.
+/// ±∞ and NaN give NaN.
 #[inline(always)]
 pub fn cos_f32(x: f32) -> f32 {
     sin_ahead_f32(x, 1)
@@ -116,9 +110,7 @@ pub fn cos_f32(x: f32) -> f32 {
 
 /// The cosine of x radians: [`sin_f64`] a quarter turn ahead.
 ///
-/// # Precision
-///
-/// At most [`COS_F64_ULP`](super::COS_F64_ULP) ulp for every finite x; ±∞ and NaN give NaN.
+/// ±∞ and NaN give NaN.
 #[inline(always)]
 pub fn cos_f64(x: f64) -> f64 {
     sin_ahead_f64(x, 1)
