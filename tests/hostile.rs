@@ -439,7 +439,7 @@ fn layers() {
                 GroupNorm::new(n, m),
                 LayerNorm::new((n, m)),
                 RmsNorm::new((n, m)),
-                Embedding::new(n.min(9), 2, rng).and_then(|layer| layer.padding(m)),
+                Embedding::new(n.min(9), 2, rng).and_then(|layer| layer.padding_idx(m)),
                 layer::init::orthogonal((n, m), 1.0, rng),
                 layer::init::kaiming_uniform((n, m), 1.0, layer::init::Fan::In, rng),
                 layer::init::xavier_normal((n, m), f64::NAN, rng)

@@ -33,9 +33,10 @@ fn plain(layer: Result<impl Layer + 'static>) -> Option<Case> {
     by(layer, |layer, inputs, pass| Ok(vec![layer.forward(&inputs[0], pass)?]))
 }
 
-fn with_state<C: Cell<S> + 'static, const S: usize>(layer: Result<Recurrent<C, S>>) -> Option<Case> {
+fn with_state<C: RecurrentCell<S> + 'static, const S: usize>(layer: Result<Recurrent<C, S>>) -> Option<Case> {
     by(layer, |layer, inputs, pass| {
-        let (y, last) = layer.run(&inputs[0], Some(std::array::from_fn(|s| &inputs[1 + s])), pass)?;
+        let (y, last) =
+            layer.forward_with_state(&inputs[0], Some(std::array::from_fn(|s| &inputs[1 + s])), pass)?;
         Ok([vec![y], last.to_vec()].concat())
     })
 }
@@ -67,7 +68,7 @@ fn case(key: &str) -> Option<Case> {
             })
         }
         "embedding" => plain(Embedding::new(5, 3, rng)),
-        "embedding padding" => plain(Embedding::new(5, 3, rng).and_then(|layer| layer.padding(4))),
+        "embedding padding" => plain(Embedding::new(5, 3, rng).and_then(|layer| layer.padding_idx(4))),
         "softmax" => plain(Ok(Softmax::default())),
         "flatten" => plain(Ok(Flatten)),
         "reshape" => plain(Ok(Reshape::new([2, 3]))),

@@ -1,16 +1,4 @@
 //! The exponential linear units.
-//!
-//! # Formula
-//! x where x > 0, else α(eˣ − 1); for `Selu` the same, times a constant; for `Celu` α(exp(x/α) − 1)
-//!
-//! # Gradient
-//! 1 where x > 0, else α·eˣ; for `Celu` exp(x/α)
-//!
-//! # Kinks
-//! At 0 everything is as just below it, as in PyTorch: the slope of `Elu` is α.
-//!
-//! # Errors
-//! A dtype that is no float; for `Celu`, an α that is not above 0.
 
 use super::{Activation, not_above_0};
 use crate::autograd::Tensor;
@@ -18,31 +6,22 @@ use crate::error::{Error, Result};
 use crate::formula::Real;
 use crate::ops;
 
-/// x where x > 0, else α(eˣ − 1); α is 1 unless said otherwise.
-///
-/// # Formula
-/// x where x > 0, else α(eˣ − 1); for `Selu` the same, times a constant; for `Celu` α(exp(x/α) − 1)
+/// x where x > 0, else α(eˣ − 1). Default: α = 1.
 ///
 /// # Gradient
-/// 1 where x > 0, else α·eˣ; for `Celu` exp(x/α)
-///
-/// # Kinks
-/// At 0 everything is as just below it, as in PyTorch: the slope of `Elu` is α.
-///
-/// # Errors
-/// A dtype that is no float; for `Celu`, an α that is not above 0.
+/// 1 where x > 0, else α·eˣ; at 0 it is α, as in PyTorch.
 ///
 /// # Source
 /// D.-A. Clevert et al. 2015
 ///
 /// ```
-/// use tealight::prelude::*;
 /// use tealight::activation::Elu;
+/// use tealight::prelude::*;
 /// assert_eq!(Elu { alpha: 0.5 }.value(-1e4), -0.5);
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Elu {
-    /// α: the limit on the left is −α.
+    /// α: the limit at −∞ is −α.
     pub alpha: f64,
 }
 
@@ -68,20 +47,14 @@ impl Activation for Elu {
     }
 }
 
-/// The α and the factor with which mean 0 and variance 1 come through.
+/// With this α and scale, mean 0 and variance 1 are preserved.
 const SELU_ALPHA: f64 = 1.6732632423543772;
 const SELU_SCALE: f64 = 1.0507009873554805;
 
-/// 1.0507 times [`Elu`] with α = 1.6733: numbers of mean 0 and variance 1 stay so.
+/// 1.0507 times [`Elu`] with α = 1.6733: preserves mean 0 and variance 1.
 ///
 /// # Source
 /// G. Klambauer et al. 2017, "Self-Normalizing Neural Networks"
-///
-/// ```
-/// use tealight::activation::Selu;
-/// use tealight::prelude::*;
-/// assert!((Selu.value(1.0) - 1.0507009873554805_f64).abs() < 1e-15);
-/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Selu;
 
@@ -97,22 +70,19 @@ impl Activation for Selu {
     }
 }
 
-/// x where x > 0, else α(exp(x/α) − 1): an [`Elu`] whose slope is 1 at 0 for every α.
+/// x where x > 0, else α(exp(x/α) − 1). Default: α = 1.
+///
+/// # Gradient
+/// 1 where x > 0, else exp(x/α), which is 1 at 0 for every α.
 ///
 /// # Errors
-/// An α that is not above 0.
+/// Errors if α is not above 0.
 ///
 /// # Source
 /// J. T. Barron 2017
-///
-/// ```
-/// use tealight::activation::Celu;
-/// use tealight::prelude::*;
-/// assert_eq!(Celu { alpha: 0.5 }.value(-1e4), -0.5);
-/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Celu {
-    /// α: the limit on the left is −α.
+    /// α: the limit at −∞ is −α.
     pub alpha: f64,
 }
 
@@ -145,13 +115,6 @@ impl Activation for Celu {
 
 impl Tensor {
     /// [`Elu`] of every element: x where x > 0, else α(eˣ − 1). PyTorch's default α is 1.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[-1e4, 0.0, 2.0], &Device::Cpu)?;
-    /// assert_eq!(x.elu(0.5)?.to_vec1::<f64>()?, [-0.5, 0.0, 2.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn elu(&self, alpha: f64) -> Result<Tensor> {
         Elu { alpha }.apply(self)
     }

@@ -1,43 +1,17 @@
-//! The Gaussian error linear unit, exact and with the hyperbolic tangent.
-//!
-//! # Formula
-//! x·Φ(x) with Φ(x) = erfc(−x/√2)/2; for `GeluTanh` Φ(x) ≈ sigmoid(2√(2/π)(x + 0.044715x³)), which is
-//! (1 + tanh …)/2 of the literature
-//!
-//! # Gradient
-//! Φ(x) + x·Φ′(x)
-//!
-//! # Precision
-//! Beyond ±40 the value is 0 or x in any float: x is bounded there before it is squared or multiplied by 0.
-//!
-//! # Errors
-//! A dtype that is no float.
-//!
-//! # Source
-//! D. Hendrycks and K. Gimpel 2016
+//! The Gaussian error linear unit.
 
 use super::{Activation, bounded};
 use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::formula::Real;
 
-/// From here on Φ is 0 or 1 in f64.
+/// From here on Φ is 0 or 1 in f64: x is bounded before it is squared or multiplied by 0.
 const FAR: f64 = 40.0;
 
-/// x·Φ(x), where Φ is the normal distribution's.
-///
-/// # Formula
-/// x·Φ(x) with Φ(x) = erfc(−x/√2)/2; for `GeluTanh` Φ(x) ≈ sigmoid(2√(2/π)(x + 0.044715x³)), which is
-/// (1 + tanh …)/2 of the literature
+/// x·Φ(x), where Φ is the distribution function of the normal distribution, erfc(−x/√2)/2.
 ///
 /// # Gradient
 /// Φ(x) + x·Φ′(x)
-///
-/// # Precision
-/// Beyond ±40 the value is 0 or x in any float: x is bounded there before it is squared or multiplied by 0.
-///
-/// # Errors
-/// A dtype that is no float.
 ///
 /// # Source
 /// D. Hendrycks and K. Gimpel 2016
@@ -49,7 +23,7 @@ const FAR: f64 = 40.0;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Gelu;
 
-/// Φ(x), with all its digits also where it is nearly 0.
+/// Φ(x), accurate also where it is nearly 0.
 #[inline(always)]
 fn normal<R: Real>(x: R) -> R {
     R::constant(0.5) * (R::constant(-std::f64::consts::FRAC_1_SQRT_2) * x).erfc()
@@ -73,17 +47,11 @@ impl Activation for Gelu {
     }
 }
 
-/// [`Gelu`] as GPT-2 has it: Φ is approximated to three digits.
-///
-/// ```
-/// use tealight::activation::GeluTanh;
-/// use tealight::prelude::*;
-/// assert!((GeluTanh.value(1.0) - 0.8411919906082768_f64).abs() < 1e-15);
-/// ```
+/// [`Gelu`] with Φ(x) ≈ (1 + tanh(√(2/π)(x + 0.044715x³)))/2, as in GPT-2; PyTorch's `GELU(approximate="tanh")`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GeluTanh;
 
-/// 2√(2/π), and that times 0.044715.
+/// 2√(2/π), and 0.044715 times it.
 const LINEAR: f64 = 1.5957691216057308;
 const CUBIC: f64 = 0.07135481627260025;
 

@@ -1,39 +1,12 @@
-//! The logistic function as three straight lines.
-//!
-//! # Formula
-//! min(max(x + 3, 0), 6) / 6
-//!
-//! # Gradient
-//! 1/6 between −3 and 3, else 0
-//!
-//! # Kinks
-//! 0 at −3 and 3, as in PyTorch.
-//!
-//! # Errors
-//! A dtype that is no float.
+//! The piecewise linear sigmoid.
 
 use super::{Activation, inside};
 use crate::formula::Real;
 
-/// 0 up to −3, 1 from 3 on, and a straight line between.
-///
-/// # Formula
 /// min(max(x + 3, 0), 6) / 6
 ///
 /// # Gradient
-/// 1/6 between −3 and 3, else 0
-///
-/// # Kinks
-/// 0 at −3 and 3, as in PyTorch.
-///
-/// # Errors
-/// A dtype that is no float.
-///
-/// ```
-/// use tealight::activation::HardSigmoid;
-/// use tealight::prelude::*;
-/// assert_eq!([-4.0, 0.0, 1.5, 4.0].map(|x: f64| HardSigmoid.value(x)), [0.0, 0.5, 0.75, 1.0]);
-/// ```
+/// 1/6 between −3 and 3, else 0, also at −3 and 3, as in PyTorch.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HardSigmoid;
 

@@ -1,45 +1,15 @@
-//! Swish in pieces of low degree.
-//!
-//! # Formula
-//! x·min(max(x + 3, 0), 6) / 6
-//!
-//! # Gradient
-//! 0 up to −3, x/3 + 1/2 between, 1 from 3 on
-//!
-//! # Kinks
-//! 0 at −3 and 1 at 3, as in PyTorch.
-//!
-//! # Errors
-//! A dtype that is no float.
-//!
-//! # Source
-//! A. Howard et al. 2019, "Searching for MobileNetV3"
+//! The piecewise quadratic swish.
 
 use super::Activation;
 use crate::formula::Real;
 
-/// x times the [`HardSigmoid`](super::HardSigmoid) of x.
-///
-/// # Formula
-/// x·min(max(x + 3, 0), 6) / 6
+/// x·min(max(x + 3, 0), 6) / 6: x times its [`HardSigmoid`](super::HardSigmoid).
 ///
 /// # Gradient
-/// 0 up to −3, x/3 + 1/2 between, 1 from 3 on
-///
-/// # Kinks
-/// 0 at −3 and 1 at 3, as in PyTorch.
-///
-/// # Errors
-/// A dtype that is no float.
+/// 0 up to −3, x/3 + 1/2 between, 1 from 3 on, as in PyTorch.
 ///
 /// # Source
 /// A. Howard et al. 2019, "Searching for MobileNetV3"
-///
-/// ```
-/// use tealight::activation::HardSwish;
-/// use tealight::prelude::*;
-/// assert_eq!([-4.0, 0.0, 1.5, 4.0].map(|x: f64| HardSwish.value(x)), [0.0, 0.0, 1.125, 4.0]);
-/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HardSwish;
 

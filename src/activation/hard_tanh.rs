@@ -1,16 +1,4 @@
 //! The identity between two bounds.
-//!
-//! # Formula
-//! min(max(x, low), high); for `Relu6` the bounds are 0 and 6
-//!
-//! # Gradient
-//! 1 between the bounds, else 0
-//!
-//! # Kinks
-//! 0 at the bounds, as in PyTorch. ([`Tensor::clamp`](crate::autograd::Tensor::clamp) has 1 there, as PyTorch's has.)
-//!
-//! # Errors
-//! A dtype that is no float; bounds that are NaN or the wrong way round.
 
 use super::{Activation, inside};
 use crate::autograd::Tensor;
@@ -18,24 +6,18 @@ use crate::error::{Error, Result};
 use crate::formula::Real;
 use crate::ops;
 
-/// min(max(x, low), high), from −1 to 1 unless said otherwise.
-///
-/// # Formula
-/// min(max(x, low), high); for `Relu6` the bounds are 0 and 6
+/// min(max(x, low), high). Default: from −1 to 1.
 ///
 /// # Gradient
-/// 1 between the bounds, else 0
-///
-/// # Kinks
-/// 0 at the bounds, as in PyTorch. ([`Tensor::clamp`](crate::autograd::Tensor::clamp) has 1 there, as PyTorch's has.)
+/// 1 between the bounds, else 0, also at the bounds, as in PyTorch. ([`Tensor::clamp`](crate::autograd::Tensor::clamp) has slope
+/// 1 there, as PyTorch's.)
 ///
 /// # Errors
-/// A dtype that is no float; bounds that are NaN or the wrong way round.
+/// Errors if a bound is NaN or `low > high`.
 ///
 /// ```
 /// use tealight::activation::HardTanh;
 /// use tealight::prelude::*;
-/// assert_eq!(HardTanh::default().value(-3.0), -1.0);
 /// assert_eq!(HardTanh { low: 0.0, high: 2.0 }.value(-3.0), 0.0);
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -72,13 +54,7 @@ impl Activation for HardTanh {
     }
 }
 
-/// min(max(x, 0), 6)
-///
-/// ```
-/// use tealight::activation::Relu6;
-/// use tealight::prelude::*;
-/// assert_eq!([-1.0, 2.0, 7.0].map(|x: f64| Relu6.value(x)), [0.0, 2.0, 6.0]);
-/// ```
+/// min(max(x, 0), 6), with slope 0 at 0 and 6.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Relu6;
 

@@ -1,39 +1,12 @@
-//! The logarithm of the logistic function.
-//!
-//! # Formula
-//! −ln(1 + e⁻ˣ), computed as min(x, 0) − ln(1 + exp(−|x|))
-//!
-//! # Gradient
-//! sigmoid(−x)
-//!
-//! # Precision
-//! Every digit also where the sigmoid itself is 0 or 1 in floats.
-//!
-//! # Errors
-//! A dtype that is no float.
+//! The logarithm of the sigmoid.
 
 use super::Activation;
 use crate::formula::Real;
 
-/// ln sigmoid(x), a logarithm of a probability: never above 0.
-///
-/// # Formula
-/// −ln(1 + e⁻ˣ), computed as min(x, 0) − ln(1 + exp(−|x|))
+/// ln sigmoid(x) = −ln(1 + e⁻ˣ), computed as min(x, 0) − ln(1 + exp(−|x|)): accurate also where the sigmoid rounds to 0 or 1.
 ///
 /// # Gradient
 /// sigmoid(−x)
-///
-/// # Precision
-/// Every digit also where the sigmoid itself is 0 or 1 in floats.
-///
-/// # Errors
-/// A dtype that is no float.
-///
-/// ```
-/// use tealight::activation::LogSigmoid;
-/// use tealight::prelude::*;
-/// assert_eq!(LogSigmoid.value(-1e4), -1e4);
-/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogSigmoid;
 

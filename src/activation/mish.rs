@@ -1,45 +1,16 @@
 //! Mish.
-//!
-//! # Formula
-//! x·tanh(ln(1 + eˣ)), computed as x·n/(n + 2) with n = eˣ(eˣ + 2)
-//!
-//! # Gradient
-//! t + x(1 − t²)·sigmoid(x) with t = tanh(ln(1 + eˣ))
-//!
-//! # Precision
-//! From 20 on t is 1 in any float, and below −800 it is 0: x is bounded there, so nothing overflows.
-//!
-//! # Errors
-//! A dtype that is no float.
-//!
-//! # Source
-//! D. Misra 2019
 
 use super::{Activation, bounded};
 use crate::formula::Real;
 
-/// x·tanh(ln(1 + eˣ))
-///
-/// # Formula
-/// x·tanh(ln(1 + eˣ)), computed as x·n/(n + 2) with n = eˣ(eˣ + 2)
+/// x·tanh(ln(1 + eˣ)), computed as x·n/(n + 2) with n = eˣ(eˣ + 2). x is bounded where the second factor is 0 or 1, so nothing
+/// overflows.
 ///
 /// # Gradient
 /// t + x(1 − t²)·sigmoid(x) with t = tanh(ln(1 + eˣ))
 ///
-/// # Precision
-/// From 20 on t is 1 in any float, and below −800 it is 0: x is bounded there, so nothing overflows.
-///
-/// # Errors
-/// A dtype that is no float.
-///
 /// # Source
 /// D. Misra 2019
-///
-/// ```
-/// use tealight::activation::Mish;
-/// use tealight::prelude::*;
-/// assert!((Mish.value(1.0) - 0.8650983882673103_f64).abs() < 1e-15);
-/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Mish;
 

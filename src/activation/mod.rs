@@ -1,7 +1,4 @@
-//! Activations: functions of one number, applied to every element.
-//!
-//! Each is one [`impl Activation`](Activation) in one file, and with that a layer, a vector loop, an exact gradient of
-//! any order and its own check.
+//! Activations: scalar functions applied to every element, each with an exact gradient of any order.
 
 mod elu;
 mod gelu;
@@ -41,16 +38,15 @@ pub use threshold::Threshold;
 
 use crate::autograd::Tensor;
 use crate::error::Result;
-use crate::formula::{Dual, Formula, Real};
+use crate::formula::{Dual, Formula, Real, Tape};
 use crate::ops;
 
-/// y = f(x), element by element.
+/// y = f(x), element by element. Every activation is a [`Layer`](crate::layer::Layer).
 ///
-/// One method makes a new one:
+/// A custom activation needs only its formula:
 ///
 /// ```
 /// use tealight::prelude::*;
-///
 /// /// exp(−x²)
 /// #[derive(Clone, Debug)]
 /// struct Gaussian;
@@ -58,9 +54,8 @@ use crate::ops;
 ///     const NAME: &'static str = "gaussian";
 ///     fn value<R: Real>(&self, x: R) -> R { (-(x * x)).exp() }
 /// }
-///
-/// let x = Tensor::new(&[-1.0, 0.5, 2.0], &Device::Cpu)?;
-/// autograd::gradcheck(|x| Gaussian.apply(&x[0]), &[x])?;
+/// # let x = Tensor::new(&[-1.0, 0.5, 2.0], &Device::Cpu)?;
+/// # autograd::gradcheck(|x| Gaussian.apply(&x[0]), &[x])?;
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub trait Activation: Clone + Debug + Send + Sync + 'static {
@@ -71,16 +66,11 @@ pub trait Activation: Clone + Debug + Send + Sync + 'static {
     const FUSED: bool = false;
 
     /// f(x)
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// assert_eq!((Sigmoid.value(0.0), Tanh.value(0.0)), (0.5, 0.0));
-    /// ```
     fn value<R: Real>(&self, x: R) -> R;
 
-    /// f′(x) from x and y = f(x). The default differentiates `value` with dual numbers: exact, no finite differences.
+    /// f′(x) from x and y = f(x). The default is the exact derivative of `value`, by dual numbers.
     ///
-    /// Written by hand it may be cheaper; if it reads only `y`, then `x` is not kept for the backward pass.
+    /// A formula written by hand may be cheaper. If it reads only `y`, then `x` is not saved for the backward pass.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -92,17 +82,17 @@ pub trait Activation: Clone + Debug + Send + Sync + 'static {
         self.value(Dual::variable(x)).slope()
     }
 
-    /// f of every element of `x`.
-    ///
-    /// # Errors
-    /// A dtype that is no float.
+    /// The formula as a list of instructions, which can be printed.
     ///
     /// ```
     /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[-2.0, 3.0]], &Device::Cpu)?;
-    /// assert_eq!(Relu.apply(&x)?.to_vec2::<f64>()?, [[0.0, 3.0]]);
-    /// # Ok::<(), tealight::Error>(())
+    /// assert_eq!(Sigmoid.tape().to_string(), "1 / (1 + exp(-x))");
     /// ```
+    fn tape(&self) -> Tape {
+        Formula::tape(self)
+    }
+
+    /// f of every element of `x`.
     fn apply(&self, x: &Tensor) -> Result<Tensor> {
         ops::apply(self.clone(), [x])
     }
@@ -123,14 +113,14 @@ impl<A: Activation> Formula<1> for A {
     }
 }
 
-/// x where x < 0, else 0; the slope at 0 is 1, that of the left.
+/// x where x < 0, else 0, with slope 1 at 0: the slope on the left.
 #[inline(always)]
 fn not_above_0<R: Real>(x: R) -> R {
     let zero = R::constant(0.0);
     x.select_gt(zero, zero, x)
 }
 
-/// x, but not below `low` or above `high`: for formulas that are constant or straight from there on.
+/// x clamped to [low, high], for formulas that are constant or linear beyond.
 #[inline(always)]
 fn bounded<R: Real>(x: R, low: f64, high: f64) -> R {
     x.max(R::constant(low)).min(R::constant(high))

@@ -1,41 +1,19 @@
 //! The rectifier.
-//!
-//! # Formula
-//! max(x, 0)
-//!
-//! # Gradient
-//! 1 where y > 0, else 0: it needs the output only.
-//!
-//! # Kinks
-//! relu′(0) = 0, as in PyTorch (candle: 1). NaN stays NaN.
-//!
-//! # Errors
-//! A dtype that is no float.
 
 use super::Activation;
 use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::formula::Real;
 
-/// max(x, 0)
-///
-/// # Formula
-/// max(x, 0)
+/// max(x, 0); NaN stays NaN.
 ///
 /// # Gradient
-/// 1 where y > 0, else 0: it needs the output only.
-///
-/// # Kinks
-/// relu′(0) = 0, as in PyTorch (candle: 1). NaN stays NaN.
-///
-/// # Errors
-/// A dtype that is no float.
+/// 1 where y > 0, else 0, also at 0, as in PyTorch (candle: 1). Only the output is saved.
 ///
 /// ```
 /// use tealight::prelude::*;
-/// let model = Sequential::new().push(Linear::new(3, 2, &mut Rng::seed(1))?).push(Relu);
-/// let y = model.predict(&Tensor::ones((4, 3), DType::F32, &Device::Cpu)?)?;
-/// assert!(y.min_all()?.to_scalar::<f32>()? >= 0.0);
+/// let x = Tensor::new(&[-2.0, 0.0, 3.0], &Device::Cpu)?;
+/// assert_eq!(Relu.apply(&x)?.to_vec1::<f64>()?, [0.0, 0.0, 3.0]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,22 +37,7 @@ impl Activation for Relu {
 }
 
 impl Tensor {
-    /// max(x, 0)
-    ///
-    /// # Gradient
-    /// 1 where x > 0, else 0
-    ///
-    /// # Kinks
-    /// The slope at 0 is 0.
-    ///
-    /// # Errors
-    /// A dtype that is no float.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// assert_eq!(Tensor::new(&[-2.0, 0.0, 3.0], &Device::Cpu)?.relu()?.to_vec1::<f64>()?, [0.0, 0.0, 3.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// [`Relu`] of every element: max(x, 0), with slope 0 at 0.
     pub fn relu(&self) -> Result<Tensor> {
         Relu.apply(self)
     }

@@ -1,16 +1,4 @@
-//! The rectifier with a round corner.
-//!
-//! # Formula
-//! ln(1 + exp(βx))/β, computed as max(x, 0) + ln(1 + exp(−|βx|))/β
-//!
-//! # Gradient
-//! sigmoid(βx)
-//!
-//! # Precision
-//! Exact for every x: PyTorch's threshold, from which on it takes x itself, is not needed.
-//!
-//! # Errors
-//! A dtype that is no float; a β that is not above 0.
+//! The smooth rectifier.
 
 use super::Activation;
 use crate::autograd::Tensor;
@@ -18,23 +6,18 @@ use crate::error::{Error, Result};
 use crate::formula::Real;
 use crate::ops;
 
-/// ln(1 + exp(βx))/β: always above 0, and close to max(x, 0) for a large β. β is 1 unless said otherwise.
+/// ln(1 + exp(βx))/β, computed as max(x, 0) + ln(1 + exp(−|βx|))/β. Default: β = 1.
 ///
-/// # Formula
-/// ln(1 + exp(βx))/β, computed as max(x, 0) + ln(1 + exp(−|βx|))/β
+/// It is accurate for every x, so it has no `threshold`, from which on PyTorch's returns x.
 ///
 /// # Gradient
 /// sigmoid(βx)
 ///
-/// # Precision
-/// Exact for every x: PyTorch's threshold, from which on it takes x itself, is not needed.
-///
 /// # Errors
-/// A dtype that is no float; a β that is not above 0.
+/// Errors if β is not above 0.
 ///
 /// ```
 /// use tealight::prelude::*;
-/// assert_eq!(Softplus::default().value(1e4), 1e4);
 /// assert_eq!(Softplus { beta: 2.0 }.value(0.0), 0.5 * 2.0_f64.ln());
 /// ```
 #[derive(Clone, Copy, Debug)]

@@ -1,39 +1,12 @@
 //! The softsign.
-//!
-//! # Formula
-//! x/(1 + |x|)
-//!
-//! # Gradient
-//! 1/(1 + |x|)²
-//!
-//! # Precision
-//! Beyond ±1e30 the value is ±1 in any float: x is bounded there before ∞ is divided by ∞.
-//!
-//! # Errors
-//! A dtype that is no float.
 
 use super::{Activation, bounded};
 use crate::formula::Real;
 
-/// x/(1 + |x|): from −1 to 1, as tanh, but much slower to get there.
-///
-/// # Formula
-/// x/(1 + |x|)
+/// x/(1 + |x|): between −1 and 1, as tanh, but slower to saturate.
 ///
 /// # Gradient
 /// 1/(1 + |x|)²
-///
-/// # Precision
-/// Beyond ±1e30 the value is ±1 in any float: x is bounded there before ∞ is divided by ∞.
-///
-/// # Errors
-/// A dtype that is no float.
-///
-/// ```
-/// use tealight::activation::Softsign;
-/// use tealight::prelude::*;
-/// assert_eq!([-3.0, 0.0, 1.0].map(|x: f64| Softsign.value(x)), [-0.75, 0.0, 0.5]);
-/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Softsign;
 

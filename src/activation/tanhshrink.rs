@@ -1,33 +1,12 @@
-//! What the hyperbolic tangent takes away.
-//!
-//! # Formula
-//! x − tanh x
-//!
-//! # Gradient
-//! tanh² x
-//!
-//! # Errors
-//! A dtype that is no float.
+//! The tanhshrink.
 
 use super::Activation;
 use crate::formula::Real;
 
 /// x − tanh x
 ///
-/// # Formula
-/// x − tanh x
-///
 /// # Gradient
 /// tanh² x
-///
-/// # Errors
-/// A dtype that is no float.
-///
-/// ```
-/// use tealight::activation::Tanhshrink;
-/// use tealight::prelude::*;
-/// assert_eq!([-1e4, 0.0, 1e4].map(|x: f64| Tanhshrink.value(x)), [-9999.0, 0.0, 9999.0]);
-/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tanhshrink;
 

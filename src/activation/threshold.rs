@@ -1,33 +1,12 @@
 //! The threshold.
-//!
-//! # Formula
-//! x where x > threshold, else value
-//!
-//! # Gradient
-//! 1 where x > threshold, else 0
-//!
-//! # Kinks
-//! 0 at the threshold. NaN stays NaN.
-//!
-//! # Errors
-//! A dtype that is no float.
 
 use super::Activation;
 use crate::formula::Real;
 
-/// x where x > threshold, else value.
-///
-/// # Formula
-/// x where x > threshold, else value
+/// x where x > threshold, else value; NaN stays NaN.
 ///
 /// # Gradient
 /// 1 where x > threshold, else 0
-///
-/// # Kinks
-/// 0 at the threshold. NaN stays NaN.
-///
-/// # Errors
-/// A dtype that is no float.
 ///
 /// ```
 /// use tealight::activation::Threshold;
@@ -37,9 +16,9 @@ use crate::formula::Real;
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Threshold {
-    /// What x must be above.
+    /// The threshold.
     pub threshold: f64,
-    /// What stands in the place of the rest.
+    /// The value of the elements up to the threshold.
     pub value: f64,
 }
 

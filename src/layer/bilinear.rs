@@ -1,32 +1,20 @@
-//! The layer that multiplies two inputs.
-//!
-//! # Shapes
-//! (.., k) and (.., l) to (.., m)
-//!
-//! # Formula
-//! yᵢ = aᵀ·Wᵢ·b + cᵢ
-//!
-//! # Gradient
-//! Σ gᵢ·Wᵢ·b for a, Σ gᵢ·Wᵢᵀ·a for b, gᵢ·a·bᵀ for Wᵢ, the sums of g for c
-//!
-//! # Errors
-//! Inputs whose last axes are not k and l, or whose other axes differ.
-//!
-//! # Source
-//! All parameters start uniform in ±1/√k, as PyTorch's do.
+//! A linear layer of two inputs.
 
-use super::{Fields, ForwardContext, Layer, Parameter, init};
+use super::{ForwardContext, Layer, Parameter, init};
 use crate::autograd::Tensor;
 use crate::autograd::array::count;
 use crate::error::{Error, Result};
 use crate::ops::Rng;
 
-/// yᵢ = aᵀ·Wᵢ·b + cᵢ of two inputs a and b, with W of shape (outputs, k, l).
+/// yᵢ = aᵀ·Wᵢ·b + cᵢ for two inputs a and b.
 ///
-/// As a [`Layer`] it takes both inputs in one tensor, the one after the other along the last axis.
+/// As a [`Layer`] it takes one tensor, a and b concatenated along the last axis.
 ///
 /// # Shapes
-/// (.., k) and (.., l) to (.., m); in one tensor (.., k + l) to (.., m)
+/// (.., k) and (.., l) to (.., outputs); as one tensor (.., k + l) to (.., outputs)
+///
+/// # Gradient
+/// Σ gᵢ·Wᵢ·b for a, Σ gᵢ·Wᵢᵀ·a for b, gᵢ·a·bᵀ for Wᵢ, Σ g for c
 ///
 /// ```
 /// use tealight::layer::Bilinear;
@@ -47,18 +35,7 @@ pub struct Bilinear {
 }
 
 impl Bilinear {
-    /// A layer from `k` and `l` numbers to `outputs`, in f32.
-    ///
-    /// # Errors
-    /// Sizes that do not fit in memory.
-    ///
-    /// ```
-    /// use tealight::layer::Bilinear;
-    /// use tealight::prelude::*;
-    /// let layer = Bilinear::new(3, 4, 2, &mut Rng::seed(1))?;
-    /// assert_eq!(layer.weight.get().dims(), [2, 3, 4]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// A layer in f32. W and c start uniform in ±1/√k, as in PyTorch.
     pub fn new(k: usize, l: usize, outputs: usize, rng: &mut Rng) -> Result<Self> {
         let bound = 1.0 / (k.max(1) as f64).sqrt();
         let weight = Parameter::new(init::uniform((outputs, k, l), -bound, bound, rng)?);
@@ -66,37 +43,15 @@ impl Bilinear {
         Ok(Bilinear { weight, bias: Some(bias) })
     }
 
-    /// The same layer without c.
-    ///
-    /// ```
-    /// use tealight::layer::Bilinear;
-    /// use tealight::prelude::*;
-    /// let layer = Bilinear::new(3, 4, 2, &mut Rng::seed(1))?.without_bias();
-    /// let zeros = Tensor::zeros((1, 7), DType::F32, &Device::Cpu)?;
-    /// assert_eq!(layer.predict(&zeros)?.to_vec2::<f32>()?, [[0.0, 0.0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Removes c.
     pub fn without_bias(self) -> Self {
         Bilinear { bias: None, ..self }
     }
 
     /// The output for `a` and `b`.
     ///
-    /// # Shapes
-    /// (.., k) and (.., l) to (.., m)
-    ///
     /// # Errors
-    /// Inputs whose last axes are not k and l, or whose other axes differ.
-    ///
-    /// ```
-    /// use tealight::layer::Bilinear;
-    /// use tealight::prelude::*;
-    /// let layer = Bilinear::new(1, 2, 1, &mut Rng::seed(1))?.without_bias();
-    /// layer.weight.set(&Tensor::new(&[[[1_f32, 2.0]]], &Device::Cpu)?)?;
-    /// let y = layer.apply(&Tensor::new(&[3_f32], &Device::Cpu)?, &Tensor::new(&[10_f32, 1.0], &Device::Cpu)?)?;
-    /// assert_eq!(y.to_vec1::<f32>()?, [36.0]); // 3 · (1 · 10 + 2 · 1)
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if the last axes are not k and l, or if the other axes differ: they do not broadcast.
     pub fn apply(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         let weight = self.weight.get();
         let [outputs, k, l] = sizes(&weight)?;
@@ -138,9 +93,7 @@ impl Layer for Bilinear {
         self.apply(&x.narrow(-1, 0, k)?, &x.narrow(-1, k, l)?)
     }
 
-    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
-        fields.field("weight", &self.weight).field("bias", &self.bias);
-    }
+    crate::fields!(weight, bias);
 }
 
 #[cfg(test)]

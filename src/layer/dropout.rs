@@ -1,31 +1,18 @@
-//! Layers that leave something out at random.
-//!
-//! # Formula
-//! Training: x·m/(1 − p) with m = 0 with probability p, else 1. Evaluation: x.
-//!
-//! # Gradient
-//! g·m/(1 − p)
-//!
-//! # Errors
-//! A p outside [0, 1]; a dtype that is no float; for [`Dropout2d`] a tensor without channels.
-//!
-//! # Source
-//! N. Srivastava and others 2014.
+//! Layers that zero elements at random while training.
 
-use super::{Fields, ForwardContext, Layer};
+use super::{ForwardContext, Layer};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
-/// Leaves out each number with probability p while training.
-///
-/// # Shapes
-/// Any; the shape stays.
+/// Zeroes each element with probability p while training, and scales the others.
 ///
 /// # Formula
 /// Training: x·m / (1 − p) with m = 0 with probability p, else 1. Evaluation: x.
 ///
+/// # Source
+/// N. Srivastava et al. 2014
+///
 /// ```
-/// use tealight::layer::Dropout;
 /// use tealight::prelude::*;
 /// let layer = Dropout::new(0.5)?;
 /// let x = Tensor::ones(1000, DType::F32, &Device::Cpu)?;
@@ -40,20 +27,10 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// A layer that leaves out each number with probability `p`.
+    /// A layer with this p.
     ///
     /// # Errors
-    /// A `p` outside [0, 1].
-    ///
-    /// ```
-    /// use tealight::layer::Dropout;
-    /// use tealight::prelude::*;
-    /// let x = Tensor::ones(3, DType::F32, &Device::Cpu)?;
-    /// let y = Dropout::new(1.0)?.forward(&x, &mut ForwardContext::train(Rng::seed(1)))?;
-    /// assert_eq!(y.to_vec1::<f32>()?, [0.0; 3]);
-    /// assert_eq!(Dropout::new(1.5).unwrap_err().to_string(), "dropout: expected p from 0 to 1, got 1.5");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if `p` is outside [0, 1].
     pub fn new(p: f64) -> Result<Self> {
         Ok(Dropout { p: probability("dropout", p)? })
     }
@@ -64,13 +41,13 @@ impl Layer for Dropout {
         dropped("dropout", x, x.dims(), self.p, ctx)
     }
 
-    fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
+    crate::fields!();
 }
 
-/// Leaves out whole channels with probability p while training: neighbouring pixels say much the same.
+/// Zeroes whole channels with probability p while training: neighbouring pixels are too similar to drop one by one.
 ///
 /// # Shapes
-/// (n, c, ..): images (n, c, h, w), sequences (n, c, l)
+/// (n, c, ..): images (n, c, h, w), sequences (n, c, l); the shape stays.
 ///
 /// # Formula
 /// Training: x·m / (1 − p) with one m for each channel of each input. Evaluation: x.
@@ -91,19 +68,10 @@ pub struct Dropout2d {
 }
 
 impl Dropout2d {
-    /// A layer that leaves out each channel of each input with probability `p`.
+    /// A layer with this p.
     ///
     /// # Errors
-    /// A `p` outside [0, 1].
-    ///
-    /// ```
-    /// use tealight::layer::Dropout2d;
-    /// use tealight::prelude::*;
-    /// let rows = Tensor::ones((2, 8), DType::F32, &Device::Cpu)?;
-    /// let error = Dropout2d::new(0.5)?.predict(&rows).unwrap_err();
-    /// assert!(error.to_string().ends_with("expected inputs of shape [n, c, h, w] or [n, c, l], got [2, 8]"));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if `p` is outside [0, 1].
     pub fn new(p: f64) -> Result<Self> {
         Ok(Dropout2d { p: probability("dropout2d", p)? })
     }
@@ -119,14 +87,14 @@ impl Layer for Dropout2d {
         dropped("dropout2d", x, &dims, self.p, ctx)
     }
 
-    fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
+    crate::fields!();
 }
 
 pub(super) fn probability(op: &'static str, p: f64) -> Result<f64> {
     if (0.0..=1.0).contains(&p) { Ok(p) } else { Err(Error::argument(op, "p from 0 to 1", p)) }
 }
 
-/// x, times a mask of the shape `dims` if this is a training pass.
+/// x times a mask of the shape `dims` in training mode, else x.
 pub(super) fn dropped(
     op: &'static str,
     x: &Tensor,

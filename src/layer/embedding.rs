@@ -1,36 +1,27 @@
-//! The layer that looks vectors up.
-//!
-//! # Shapes
-//! Indices (..) to vectors (.., d)
-//!
-//! # Formula
-//! y\[…\] = W\[x\[…\]\]
-//!
-//! # Gradient
-//! For W the gradient, added at the rows that were taken; none for the row of the padding.
-//!
-//! # Errors
-//! Indices that are no u8, u32 or i64, negative, or not below the number of rows.
-//!
-//! # Source
-//! The rows start normal with deviation 1, as PyTorch's do.
+//! The embedding.
 
 use candle_core::DType;
 
-use super::{Fields, ForwardContext, Layer, Parameter};
+use super::{ForwardContext, Layer, Parameter};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::ops::Rng;
 
-/// A table of vectors, one for each index.
+/// The row of a table for each index: y\[…\] = W\[x\[…\]\].
 ///
 /// # Shapes
-/// Indices (..) to vectors (.., d)
+/// Indices (..) of u8, u32 or i64 to vectors (.., d)
+///
+/// # Gradient
+/// For W, the gradients added up at the rows that were looked up; none for the row of the padding index.
+///
+/// # Errors
+/// Errors if an index is negative or not below the number of rows.
 ///
 /// ```
 /// use tealight::layer::Embedding;
 /// use tealight::prelude::*;
-/// let layer = Embedding::new(1000, 16, &mut Rng::seed(1))?.padding(0)?;
+/// let layer = Embedding::new(1000, 16, &mut Rng::seed(1))?.padding_idx(0)?;
 /// let words = Tensor::new(&[[5_u32, 17, 0], [3, 0, 0]], &Device::Cpu)?;
 /// assert_eq!(layer.predict(&words)?.dims(), [2, 3, 16]);
 /// # Ok::<(), tealight::Error>(())
@@ -39,46 +30,25 @@ use crate::ops::Rng;
 pub struct Embedding {
     /// W, (count, d).
     pub weight: Parameter,
-    padding: Option<usize>,
+    padding_idx: Option<usize>,
 }
 
 impl Embedding {
-    /// A table of `count` vectors of `d` numbers, in f32.
-    ///
-    /// # Errors
-    /// Sizes that do not fit in memory.
-    ///
-    /// ```
-    /// use tealight::layer::Embedding;
-    /// use tealight::prelude::*;
-    /// let layer = Embedding::new(10, 4, &mut Rng::seed(1))?;
-    /// let vector = layer.predict(&Tensor::new(7_u32, &Device::Cpu)?)?;
-    /// assert_eq!(vector, layer.weight.get().i(7)?);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// A table of `count` vectors with `d` elements, in f32. W starts normal with deviation 1, as in PyTorch.
     pub fn new(count: usize, d: usize, rng: &mut Rng) -> Result<Self> {
         let weight = Parameter::new(Tensor::randn(0f32, 1.0, (count, d), rng)?);
-        Ok(Embedding { weight, padding: None })
+        Ok(Embedding { weight, padding_idx: None })
     }
 
-    /// The same layer, with the vector of `index` set to zero: it does not learn. Sentences are filled up with it.
+    /// Sets the row of `index` to zero and keeps it there. Use this index to fill up short sequences.
     ///
     /// # Errors
-    /// An index beyond the table.
-    ///
-    /// ```
-    /// use tealight::layer::Embedding;
-    /// use tealight::prelude::*;
-    /// let layer = Embedding::new(10, 3, &mut Rng::seed(1))?.padding(0)?;
-    /// assert_eq!(layer.predict(&Tensor::new(&[0_u32], &Device::Cpu)?)?.to_vec2::<f32>()?, [[0.0; 3]]);
-    /// let error = layer.padding(10).unwrap_err();
-    /// assert_eq!(error.to_string(), "embedding: expected a padding index below 10, got 10");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    #[doc(alias = "padding_idx")]
-    pub fn padding(self, index: usize) -> Result<Self> {
+    /// Errors if `index` is not below `count`.
+    pub fn padding_idx(self, index: usize) -> Result<Self> {
         let table = self.weight.get().detach();
-        let count = table.dims().first().copied().unwrap_or(0);
+        let &[count, _] = table.dims() else {
+            return Err(Error::shape("embedding", "a weight matrix (count, d)", &[table.dims()]));
+        };
         if index >= count {
             return Err(Error::argument("embedding", format!("a padding index below {count}"), index));
         }
@@ -86,7 +56,7 @@ impl Embedding {
         padded[index] = 1;
         let padded = Tensor::from_vec(padded, (count, 1), table.device())?;
         self.weight.set(&table.masked_fill(&padded, 0.0)?)?;
-        Ok(Embedding { padding: Some(index), ..self })
+        Ok(Embedding { padding_idx: Some(index), ..self })
     }
 }
 
@@ -101,14 +71,12 @@ impl Layer for Embedding {
         };
         let chosen = weight.index_select(0, &x.reshape(x.elem_count())?);
         let y = chosen.map_err(|error| error.context("embedding"))?.reshape([x.dims(), &[d]].concat())?;
-        let Some(padding) = self.padding else { return Ok(y) };
+        let Some(padding) = self.padding_idx else { return Ok(y) };
         let padded = x.to_dtype(DType::I64)?.eq(padding as f64)?.unsqueeze(-1)?;
         padded.where_cond(&y.detach(), &y)
     }
 
-    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
-        fields.parameter("weight", &self.weight);
-    }
+    crate::fields!(weight);
 }
 
 #[cfg(test)]
@@ -140,7 +108,7 @@ mod tests {
     #[test]
     fn padding_does_not_learn() -> Result<()> {
         let cpu = &Device::Cpu;
-        let layer = Embedding::new(4, 3, &mut Rng::seed(1))?.padding(2)?;
+        let layer = Embedding::new(4, 3, &mut Rng::seed(1))?.padding_idx(2)?;
         for indices in [Tensor::new(&[2_u8, 0, 2], cpu)?, Tensor::new(&[2_i64, 0, 2], cpu)?] {
             let y = layer.forward(&indices, &mut ForwardContext::eval())?;
             assert_eq!(y.to_vec2::<f32>()?[2], [0.0; 3]);
@@ -161,7 +129,7 @@ mod tests {
         assert!(error.contains("below 4") && error.contains("got 4"), "{error}");
         let error = layer.predict(&Tensor::new(&[1.0], cpu)?).unwrap_err();
         assert_eq!(error.to_string(), "embedding: expected indices of dtype u8, u32 or i64, got f64");
-        let error = layer.padding(4).unwrap_err();
+        let error = layer.padding_idx(4).unwrap_err();
         assert_eq!(error.to_string(), "embedding: expected a padding index below 4, got 4");
         Ok(())
     }

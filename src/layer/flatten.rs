@@ -1,12 +1,6 @@
-//! The layer that unrolls everything but the batch.
-//!
-//! # Shapes
-//! (n, ..) to (n, d)
-//!
-//! # Errors
-//! A scalar.
+//! The layer that flattens everything but the batch.
 
-use super::{Fields, ForwardContext, Layer};
+use super::{ForwardContext, Layer};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
@@ -33,5 +27,5 @@ impl Layer for Flatten {
         }
     }
 
-    fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
+    crate::fields!();
 }

@@ -1,6 +1,6 @@
 //! The gated linear unit.
 
-use super::{Fields, ForwardContext, Layer};
+use super::{ForwardContext, Layer};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::ops::Axis;
@@ -50,7 +50,7 @@ impl Layer for Glu {
         x.narrow(axis, 0, half)? * x.narrow(axis, half, half)?.sigmoid()?
     }
 
-    fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
+    crate::fields!();
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! [`gradcheck`] of a whole layer: by its input and by each of its parameters.
+//! [`gradcheck`] of a whole layer.
 
 use candle_core::DType;
 
@@ -6,29 +6,29 @@ use super::{ForwardContext, Layer, Parameter, StateEntry};
 use crate::autograd::{Check, GradCheck, Tensor};
 use crate::error::{Error, Result};
 
-/// Puts parameters and buffers back as they were, also when the check fails.
+/// Puts parameters and buffers back, also when the check fails.
 struct Restore(Vec<(StateEntry, Tensor)>);
 
 impl Restore {
-    /// Remembers all that the layer holds, and makes its floats f64.
+    /// Saves all parameters and buffers of the layer, and converts the float ones to f64.
     fn after_widening(layer: &(impl Layer + ?Sized)) -> Result<Self> {
         let mut restore = Restore(Vec::new());
-        for (_, held) in layer.state() {
-            let value = match &held {
+        for (_, entry) in layer.state() {
+            let value = match &entry {
                 StateEntry::Parameter(parameter) => parameter.leaf(),
                 StateEntry::Buffer(buffer) => buffer.get(),
             };
             if value.dtype().is_float() {
                 let wide = value.detach().to_dtype(DType::F64)?;
-                match &held {
-                    // A tied one is f64 when it comes again, and put back to f32 by the entry that came first.
+                match &entry {
+                    // A tied one is f64 at its second entry; the first entry, restored last, puts back the f32.
                     StateEntry::Parameter(parameter) => {
                         drop(parameter.replace(Tensor::parameter(wide.into_array())))
                     }
                     StateEntry::Buffer(buffer) => buffer.replace(wide),
                 }
             }
-            restore.0.push((held, value));
+            restore.0.push((entry, value));
         }
         Ok(restore)
     }
@@ -36,8 +36,8 @@ impl Restore {
 
 impl Drop for Restore {
     fn drop(&mut self) {
-        for (held, value) in self.0.drain(..).rev() {
-            match held {
+        for (entry, value) in self.0.drain(..).rev() {
+            match entry {
                 StateEntry::Parameter(parameter) => drop(parameter.replace(value)),
                 StateEntry::Buffer(buffer) => buffer.replace(value),
             }
@@ -45,14 +45,14 @@ impl Drop for Restore {
     }
 }
 
-/// Checks the gradients of a layer at `x`, by `x` and by each parameter, first and second order, against finite
-/// differences in f64: see [`autograd::gradcheck`](crate::autograd::gradcheck).
+/// Compares the gradients of a layer at `x` with finite differences in f64: by `x` and by each parameter that is not frozen,
+/// first and second order. See [`autograd::gradcheck`](crate::autograd::gradcheck).
 ///
-/// The layer is run with a clone of `ctx` each time, so that a training pass draws the same random numbers again. Its
-/// parameters and buffers are f64 meanwhile, and are put back afterwards: nobody else may use the layer in between.
+/// The layer is run with a clone of `ctx` each time, so in training mode it draws the same random numbers. Its parameters and
+/// buffers are f64 during the check and restored afterwards; do not use the layer from another thread meanwhile.
 ///
 /// # Errors
-/// Those of the layer and of `autograd::gradcheck`; a wrong gradient of a parameter has its name before it.
+/// Errors if a gradient is wrong; the message begins with the name of the parameter.
 ///
 /// ```
 /// use tealight::prelude::*;
@@ -65,7 +65,7 @@ impl Drop for Restore {
 pub fn gradcheck(layer: &(impl Layer + ?Sized), x: &Tensor, ctx: &ForwardContext) -> Result<Check> {
     let mut parameters: Vec<(String, Parameter)> = Vec::new();
     for (name, parameter) in layer.parameters() {
-        // A tied weight is one input, and a frozen one is none.
+        // A tied weight counts once, and a frozen one is a constant.
         if !parameter.is_frozen() && !parameters.iter().any(|(_, known)| known.ptr_eq(&parameter)) {
             parameters.push((name, parameter));
         }
@@ -80,10 +80,10 @@ pub fn gradcheck(layer: &(impl Layer + ?Sized), x: &Tensor, ctx: &ForwardContext
         layer.forward(&inputs[0], &mut ctx.clone())
     };
     GradCheck::new().run(run, &inputs).map_err(|error| match &error {
-        Error::GradCheck(mismatch) if mismatch.input > 0 => match parameters.get(mismatch.input - 1) {
-            Some((name, _)) => error.context(name.clone()),
-            None => error,
-        },
+        Error::GradCheck(mismatch) if mismatch.input > 0 => {
+            let (name, _) = &parameters[mismatch.input - 1];
+            error.context(name.clone())
+        }
         _ => error,
     })
 }
@@ -126,13 +126,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_frozen_or_no_parameter_is_put_back_too() -> Result<()> {
+    fn frozen_parameters_and_buffers_are_restored() -> Result<()> {
         let rng = &mut Rng::seed(1);
         let tied = Linear::new(3, 3, rng)?;
         let model = Sequential::new().push(tied.clone()).push(BatchNorm1d::new(3)?).push(tied);
         model.freeze("1.*")?;
         let state =
-            || model.state().into_iter().map(|(_, held)| format!("{:?}", held.get())).collect::<Vec<_>>();
+            || model.state().into_iter().map(|(_, entry)| format!("{:?}", entry.get())).collect::<Vec<_>>();
         let before = state();
         gradcheck(&model, &Tensor::randn(0.0, 1.0, (5, 3), rng)?, &ForwardContext::train(Rng::seed(2)))?;
         assert_eq!(state(), before);

@@ -1,15 +1,12 @@
-//! Any function as a layer.
-//!
-//! # Errors
-//! Those of the function.
+//! A function as a layer.
 
 use std::fmt;
 
-use super::{Fields, ForwardContext, Layer};
+use super::{ForwardContext, Layer};
 use crate::autograd::Tensor;
 use crate::error::Result;
 
-/// A function without parameters, as a layer.
+/// A function without parameters as a layer.
 ///
 /// ```
 /// use tealight::layer::Lambda;
@@ -23,15 +20,7 @@ use crate::error::Result;
 pub struct Lambda<F>(F);
 
 impl<F: Fn(&Tensor) -> Result<Tensor> + Send + Sync> Lambda<F> {
-    /// The layer whose output is f(x).
-    ///
-    /// ```
-    /// use tealight::layer::Lambda;
-    /// use tealight::prelude::*;
-    /// let double = Lambda::new(|x| x * 2.0);
-    /// assert_eq!(double.predict(&Tensor::new(&[1.0, 2.0], &Device::Cpu)?)?.to_vec1::<f64>()?, [2.0, 4.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The layer whose output is `f(x)`.
     pub fn new(f: F) -> Self {
         Lambda(f)
     }
@@ -42,7 +31,7 @@ impl<F: Fn(&Tensor) -> Result<Tensor> + Send + Sync> Layer for Lambda<F> {
         (self.0)(x)
     }
 
-    fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
+    crate::fields!();
 }
 
 impl<F> fmt::Debug for Lambda<F> {

@@ -1,30 +1,18 @@
 //! The linear layer.
-//!
-//! # Shapes
-//! (.., k) to (.., m)
-//!
-//! # Formula
-//! y = x·Wᵀ + b
-//!
-//! # Gradient
-//! g·W for x, gᵀ·x for W, the column sums of g for b
-//!
-//! # Errors
-//! A last axis of another length than k.
-//!
-//! # Source
-//! The weights start uniform in ±1/√k, as PyTorch's do.
 
-use super::{Fields, ForwardContext, Layer, Parameter};
+use super::{ForwardContext, Layer, Parameter};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::ops::Rng;
 use crate::ops::affine::affine;
 
-/// y = x·Wᵀ + b, with W of shape (outputs, inputs).
+/// x·Wᵀ + b; Keras's `Dense`.
 ///
 /// # Shapes
-/// (.., k) to (.., m)
+/// (.., inputs) to (.., outputs)
+///
+/// # Gradient
+/// g·W for x, gᵀ·x for W, Σ g over all but the last axis for b
 ///
 /// ```
 /// use tealight::prelude::*;
@@ -43,18 +31,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// A layer from `inputs` to `outputs` numbers, in f32.
-    ///
-    /// # Errors
-    /// Sizes that do not fit in memory.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let layer = Linear::new(4, 100, &mut Rng::seed(1))?;
-    /// assert_eq!(layer.weight.get().dims(), [100, 4]);
-    /// assert!(layer.weight.get().abs()?.max_all()?.to_scalar::<f32>()? <= 0.5); // 1 / √4
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// A layer in f32. W and b start uniform in ±1/√inputs, as in PyTorch.
     pub fn new(inputs: usize, outputs: usize, rng: &mut Rng) -> Result<Self> {
         let bound = 1.0 / (inputs.max(1) as f32).sqrt();
         let weight = Parameter::new(Tensor::rand(-bound, bound, (outputs, inputs), rng)?);
@@ -62,15 +39,7 @@ impl Linear {
         Ok(Linear { weight, bias: Some(bias) })
     }
 
-    /// The same layer without b.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let layer = Linear::new(3, 2, &mut Rng::seed(1))?.without_bias();
-    /// let zeros = Tensor::zeros((1, 3), DType::F32, &Device::Cpu)?;
-    /// assert_eq!(layer.predict(&zeros)?.to_vec2::<f32>()?, [[0.0, 0.0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Removes b.
     pub fn without_bias(self) -> Self {
         Linear { bias: None, ..self }
     }
@@ -92,12 +61,7 @@ impl Layer for Linear {
         }
     }
 
-    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
-        fields.parameter("weight", &self.weight);
-        if let Some(bias) = &self.bias {
-            fields.parameter("bias", bias);
-        }
-    }
+    crate::fields!(weight, bias);
 }
 
 #[cfg(test)]

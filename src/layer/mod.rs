@@ -51,7 +51,8 @@ pub use prelu::PRelu;
 pub use reshape::Reshape;
 pub use residual::Residual;
 pub use rnn::{
-    Cell, Gru, GruCell, Lstm, LstmCell, Recurrent, RecurrentProjection, Rnn, RnnCell, RnnOptions, RnnWeights,
+    Gru, GruCell, Lstm, LstmCell, Recurrent, RecurrentCell, RecurrentProjection, Rnn, RnnCell, RnnOptions,
+    RnnWeights,
 };
 pub use sequential::Sequential;
 pub use softmax::{LogSoftmax, Softmax, Softmin};
@@ -269,7 +270,7 @@ impl<A: Activation> Layer for A {
         self.apply(x)
     }
 
-    fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
+    crate::fields!();
 }
 
 #[cfg(test)]

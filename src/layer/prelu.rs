@@ -1,85 +1,46 @@
 //! The rectifier with a learned slope.
-//!
-//! # Shapes
-//! (n, c, ..) for a slope per channel, any for a single one; the shape stays.
-//!
-//! # Formula
-//! x where x > 0, else slope·x
-//!
-//! # Gradient
-//! 1 where x > 0, else slope; for the slope 0 where x > 0, else x
-//!
-//! # Kinks
-//! At 0 the slope is the learned one, as in PyTorch.
-//!
-//! # Errors
-//! Another number of channels than slopes.
-//!
-//! # Source
-//! K. He et al. 2015, "Delving Deep into Rectifiers"
 
 use candle_core::{DType, Device};
 
-use super::{Fields, ForwardContext, Layer, Parameter};
+use super::{ForwardContext, Layer, Parameter};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::formula::{Formula, Real};
 use crate::ops;
 
-/// [`LeakyRelu`](crate::activation::LeakyRelu) with a slope that is learned: one for all, or one for each channel. It
-/// starts as 0.25.
+/// x where x > 0, else slope·x: a [`LeakyRelu`](crate::activation::LeakyRelu) whose slope is learned, one for all elements or
+/// one for each channel. Initial slope: 0.25.
 ///
 /// # Shapes
-/// (n, c, ..) for a slope per channel, any for a single one; the shape stays.
+/// (n, channels, ..) with a slope for each channel, any with a single one; the shape stays.
 ///
-/// # Formula
-/// x where x > 0, else slope·x
+/// # Gradient
+/// For x: 1 where x > 0, else slope, also at 0, as in PyTorch. For the slope: 0 where x > 0, else x.
+///
+/// # Source
+/// K. He et al. 2015, "Delving Deep into Rectifiers"
 ///
 /// ```
 /// use tealight::layer::PRelu;
 /// use tealight::prelude::*;
 /// let x = Tensor::new(&[[-4.0_f32, 2.0]], &Device::Cpu)?;
 /// assert_eq!(PRelu::new()?.predict(&x)?.to_vec2::<f32>()?, [[-1.0, 2.0]]);
-/// assert_eq!(PRelu::per_channel(2)?.parameters()[0].1.get().dims(), [2]);
+/// assert_eq!(PRelu::per_channel(2)?.weight.get().dims(), [2]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct PRelu {
-    /// The slopes, (c), or (1) for one that all share.
+    /// The slopes, (channels), or (1) for a single one.
     pub weight: Parameter,
 }
 
 impl PRelu {
-    /// One slope for everything, in f32.
-    ///
-    /// # Errors
-    /// None that one can do anything about.
-    ///
-    /// ```
-    /// use tealight::layer::PRelu;
-    /// use tealight::prelude::*;
-    /// let layer = PRelu::new()?;
-    /// layer.weight.set(&Tensor::new(&[0.5_f32], &Device::Cpu)?)?;
-    /// assert_eq!(layer.predict(&Tensor::new(&[-4_f32, 4.0], &Device::Cpu)?)?.to_vec1::<f32>()?, [-2.0, 4.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// One slope for all elements, in f32.
     pub fn new() -> Result<Self> {
         PRelu::per_channel(1)
     }
 
-    /// A slope for each of `channels` channels, in f32.
-    ///
-    /// # Errors
-    /// A size that does not fit in memory.
-    ///
-    /// ```
-    /// use tealight::layer::PRelu;
-    /// use tealight::prelude::*;
-    /// let layer = PRelu::per_channel(2)?;
-    /// layer.weight.set(&Tensor::new(&[0.5_f32, 0.125], &Device::Cpu)?)?;
-    /// assert_eq!(layer.predict(&Tensor::new(&[[-8_f32, -8.0]], &Device::Cpu)?)?.to_vec2::<f32>()?, [[-4.0, -1.0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// A slope for each channel, in f32.
     pub fn per_channel(channels: usize) -> Result<Self> {
         let ones = Tensor::ones(channels, DType::F32, &Device::Cpu)?;
         Ok(PRelu { weight: Parameter::new((ones * 0.25)?) })
@@ -118,9 +79,7 @@ impl Layer for PRelu {
         ops::apply(Rectify, [x, &slope.reshape(dims)?])
     }
 
-    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
-        fields.parameter("weight", &self.weight);
-    }
+    crate::fields!(weight);
 }
 
 #[cfg(test)]

@@ -1,12 +1,6 @@
-//! The layer that gives each input another shape.
-//!
-//! # Shapes
-//! (n, ..) to (n, shape..)
-//!
-//! # Errors
-//! Inputs with another number of elements.
+//! The layer that reshapes everything but the batch.
 
-use super::{Fields, ForwardContext, Layer};
+use super::{ForwardContext, Layer};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
@@ -14,6 +8,9 @@ use crate::error::{Error, Result};
 ///
 /// # Shapes
 /// (n, ..) to (n, shape..)
+///
+/// # Errors
+/// Errors if the inputs have another number of elements.
 ///
 /// ```
 /// use tealight::layer::Reshape;
@@ -30,16 +27,6 @@ pub struct Reshape {
 
 impl Reshape {
     /// A layer that gives each input this shape.
-    ///
-    /// ```
-    /// use tealight::layer::Reshape;
-    /// use tealight::prelude::*;
-    /// let layer = Reshape::new([2, 3]);
-    /// assert_eq!(layer.predict(&Tensor::zeros((10, 6), DType::F32, &Device::Cpu)?)?.dims(), [10, 2, 3]);
-    /// let error = layer.predict(&Tensor::zeros((10, 5), DType::F32, &Device::Cpu)?).unwrap_err();
-    /// assert!(error.to_string().ends_with("inputs [n, ..] with the elements of [2, 3] each, got [10, 5]"));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn new(shape: impl Into<Vec<usize>>) -> Self {
         Reshape { shape: shape.into() }
     }
@@ -60,7 +47,7 @@ impl Layer for Reshape {
         }
     }
 
-    fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
+    crate::fields!();
 }
 
 #[cfg(test)]

@@ -1,31 +1,18 @@
-//! A layer with a way around it.
-//!
-//! # Shapes
-//! The layer's, which must not change the shape.
-//!
-//! # Formula
-//! y = x + f(x)
-//!
-//! # Gradient
-//! g for x, and what f makes of g
-//!
-//! # Errors
-//! Those of the layer; an output of another shape than the input.
-//!
-//! # Source
-//! K. He and others 2015.
+//! The residual connection.
 
 use super::{Fields, ForwardContext, Layer};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
-/// x + f(x), for any layer f; its parameters have the names that they have in f.
+/// x + f(x) for a layer f. Its parameters have the names that they have in f.
 ///
-/// # Shapes
-/// Those of the layer, which must not change the shape.
+/// # Errors
+/// Errors if f changes the shape.
+///
+/// # Source
+/// K. He et al. 2015
 ///
 /// ```
-/// use tealight::layer::Residual;
 /// use tealight::prelude::*;
 /// let rng = &mut Rng::seed(1);
 /// let block = Residual::new(Sequential::new().push(Linear::new(8, 8, rng)?).push(Relu));
@@ -41,15 +28,7 @@ pub struct Residual<L> {
 }
 
 impl<L: Layer> Residual<L> {
-    /// A way around `layer`.
-    ///
-    /// ```
-    /// use tealight::layer::Residual;
-    /// use tealight::prelude::*;
-    /// let block = Residual::new(Relu);
-    /// assert_eq!(block.predict(&Tensor::new(&[-1.0, 2.0], &Device::Cpu)?)?.to_vec1::<f64>()?, [-1.0, 4.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// A residual connection around `layer`.
     pub fn new(layer: L) -> Self {
         Residual { layer }
     }

@@ -1,7 +1,4 @@
-//! Layers one after the other.
-//!
-//! # Errors
-//! Those of the layers, with the number of the layer put before them.
+//! Layers in sequence.
 
 use std::fmt;
 
@@ -9,13 +6,10 @@ use super::{Fields, ForwardContext, Layer};
 use crate::autograd::Tensor;
 use crate::error::Result;
 
-/// The names of the first layers: to make one for each step costs as much as a small layer.
+/// The names of the first ten layers: formatting them at each step would cost as much as a small layer.
 const NUMBERS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
-/// Layers one after the other; their names are their numbers, as in PyTorch.
-///
-/// # Shapes
-/// What the first layer takes to what the last one gives.
+/// Runs layers one after the other. Their names are their numbers, as in PyTorch, and errors begin with the number.
 ///
 /// ```
 /// use tealight::prelude::*;
@@ -33,27 +27,12 @@ pub struct Sequential {
 }
 
 impl Sequential {
-    /// No layers yet: the identity.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[1.0, 2.0], &Device::Cpu)?;
-    /// assert_eq!(Sequential::new().predict(&x)?, x);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// An empty sequence: the identity.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With one more layer.
-    ///
-    /// ```
-    /// use tealight::layer::Lambda;
-    /// use tealight::prelude::*;
-    /// let model = Sequential::new().push(Lambda::new(|x| x - 1.0)).push(Relu);
-    /// assert_eq!(model.predict(&Tensor::new(&[0.5, 3.0], &Device::Cpu)?)?.to_vec1::<f64>()?, [0.0, 2.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Appends a layer; a `Box<dyn Layer>` is one too.
     #[doc(alias = "append")]
     #[must_use]
     pub fn push(mut self, layer: impl Layer + 'static) -> Self {

@@ -1,6 +1,6 @@
 //! Softmax, its logarithm and softmin as layers.
 
-use super::{Fields, ForwardContext, Layer};
+use super::{ForwardContext, Layer};
 use crate::autograd::Tensor;
 use crate::error::Result;
 
@@ -32,7 +32,7 @@ macro_rules! along_axis {
                 $value
             }
 
-            fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
+            crate::fields!();
         }
     )*};
 }

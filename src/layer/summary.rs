@@ -5,12 +5,12 @@ use std::fmt;
 use super::Parameter;
 use crate::autograd::Tensor;
 
-/// What a pass notes of the layers that it comes through.
+/// Collects the rows of a summary during a forward pass.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Recorder {
     rows: Vec<Row>,
     depth: usize,
-    /// The parameters of the rows that are done.
+    /// The parameters of all finished rows, each once.
     counted: Vec<Parameter>,
 }
 
@@ -21,12 +21,12 @@ struct Row {
     kind: &'static str,
     dims: Vec<usize>,
     parameters: usize,
-    /// The bytes of the output.
+    /// Of the output.
     bytes: usize,
 }
 
 impl Recorder {
-    /// A row for a layer that is entered.
+    /// Begins the row of a layer.
     pub(super) fn enter(&mut self, name: &str, kind: &'static str) -> usize {
         let (depth, name) = (self.depth, name.to_string());
         self.rows.push(Row { depth, name, kind, dims: Vec::new(), parameters: 0, bytes: 0 });
@@ -34,7 +34,7 @@ impl Recorder {
         self.rows.len() - 1
     }
 
-    /// Fills the row of a layer that is left: its output, and the parameters that no layer inside it has.
+    /// Completes the row of a layer: its output, and the parameters that are not in a row inside it.
     pub(super) fn leave(&mut self, row: usize, parameters: Vec<(String, Parameter)>, y: &Tensor) {
         self.depth -= 1;
         let mut own = 0;
@@ -44,10 +44,9 @@ impl Recorder {
                 self.counted.push(parameter);
             }
         }
-        if let Some(row) = self.rows.get_mut(row) {
-            (row.dims, row.parameters) = (y.dims().to_vec(), own);
-            row.bytes = y.elem_count() * y.dtype().size_in_bytes();
-        }
+        let row = &mut self.rows[row];
+        (row.dims, row.parameters) = (y.dims().to_vec(), own);
+        row.bytes = y.elem_count() * y.dtype().size_in_bytes();
     }
 
     pub(super) fn into_summary(self) -> Summary {
@@ -58,7 +57,7 @@ impl Recorder {
     }
 }
 
-/// A model's layers with their outputs and parameters, as [`Layer::summary`](super::Layer::summary) makes it; `{}`
+/// The layers of a model with their output shapes and parameters, made by [`Layer::summary`](super::Layer::summary). `{}`
 /// prints a table.
 ///
 /// ```
@@ -77,28 +76,12 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// How many numbers the parameters have together; a tied one counts once.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let layer = Linear::new(3, 3, &mut Rng::seed(1))?;
-    /// let model = Sequential::new().push(layer.clone()).push(layer); // the same weights twice
-    /// assert_eq!(model.summary(&[1, 3])?.num_parameters(), 3 * 3 + 3);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The number of elements of all parameters; tied ones count once.
     pub fn num_parameters(&self) -> usize {
         self.rows.iter().map(|row| row.parameters).sum()
     }
 
-    /// How many of them learn.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let layer = Linear::new(3, 2, &mut Rng::seed(1))?;
-    /// layer.freeze("weight")?;
-    /// assert_eq!(layer.summary(&[1, 3])?.num_trainable(), 2);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The number of elements of the parameters that are not frozen.
     pub fn num_trainable(&self) -> usize {
         self.num_parameters() - self.frozen
     }
@@ -134,7 +117,9 @@ impl fmt::Display for Summary {
             let parameters = if row.parameters == 0 { "-".into() } else { grouped(row.parameters) };
             table.push([name, format!("{:?}", row.dims), parameters]);
         }
-        let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let width = |column: usize| {
+            table.iter().map(|row| row[column].chars().count()).max().expect("the heading is a row")
+        };
         let widths = [0, 1, 2].map(width);
         let line = "─".repeat(widths.iter().sum::<usize>() + 4);
         for (i, [name, dims, parameters]) in table.iter().enumerate() {
@@ -147,7 +132,7 @@ impl fmt::Display for Summary {
         writeln!(f, "{line}")?;
         let (all, learning) = (grouped(self.num_parameters()), grouped(self.num_trainable()));
         writeln!(f, "Parameters: {all} ({learning} trainable), {}", size(self.parameter_bytes))?;
-        // A container's output is its last layer's.
+        // A container's output is that of its last layer: counted there.
         let nested = |i: usize| self.rows.get(i + 1).is_some_and(|next| next.depth > self.rows[i].depth);
         let outputs = (0..self.rows.len()).filter(|&i| !nested(i)).map(|i| self.rows[i].bytes).sum();
         write!(f, "Outputs of one pass: {}", size(outputs))

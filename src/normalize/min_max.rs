@@ -1,39 +1,19 @@
-//! Features from 0 to 1.
-//!
-//! # Shapes
-//! (n, d), fitted on (m, d)
-//!
-//! # Formula
-//! (x − min) / (max − min) of each feature, both taken from the data it was fitted on
-//!
-//! # Kinks
-//! A feature that is constant in that data is only shifted: its range counts as 1.
-//!
-//! # Errors
-//! Data that is no matrix, has no rows or holds NaN or infinity; another number of features.
+//! Features scaled to [0, 1].
 
 use candle_core::{DType, Device};
 
 use super::{Normalize, check_data, check_features, check_finite, divisors};
 use crate::autograd::{Tensor, no_grad};
 use crate::error::Result;
-use crate::layer::{Buffer, Fields, ForwardContext, Layer};
+use crate::layer::{Buffer, ForwardContext, Layer};
 
-/// (x − min) / (max − min) of each feature. Fit it on the training data only; others may lie outside 0 to 1.
+/// (x − min) / (max − min) of each feature, with the minimum and maximum of the data that it was fitted on. Fit it on the
+/// training data only; other data may lie outside [0, 1].
 ///
-/// As a layer it stands before the model, and is saved with it.
+/// A constant feature is only shifted: its range counts as 1.
 ///
 /// # Shapes
 /// (n, d), fitted on (m, d)
-///
-/// # Formula
-/// (x − min) / (max − min) of each feature, both taken from the data it was fitted on
-///
-/// # Kinks
-/// A feature that is constant in that data is only shifted: its range counts as 1.
-///
-/// # Errors
-/// Data that is no matrix, has no rows or holds NaN or infinity; another number of features.
 ///
 /// ```
 /// use tealight::normalize::MinMax;
@@ -52,18 +32,10 @@ pub struct MinMax {
 }
 
 impl MinMax {
-    /// Takes the smallest and the largest number of each column of `x`.
+    /// Takes the minimum and maximum of each column of `x`.
     ///
     /// # Errors
-    /// A tensor that is no matrix, has no rows, is no float, or holds NaN or infinity.
-    ///
-    /// ```
-    /// use tealight::normalize::MinMax;
-    /// use tealight::prelude::*;
-    /// let scale = MinMax::fit(&Tensor::new(&[[1.0, -2.0], [5.0, 0.0], [3.0, -1.0]], &Device::Cpu)?)?;
-    /// assert_eq!((scale.min().to_vec1::<f64>()?, scale.range().to_vec1::<f64>()?), (vec![1.0, -2.0], vec![4.0, 2.0]));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if `x` is not a matrix, has no rows, or contains NaN or infinity.
     pub fn fit(x: &Tensor) -> Result<Self> {
         check_data("MinMax::fit", x)?;
         no_grad(|| {
@@ -74,46 +46,19 @@ impl MinMax {
         })
     }
 
-    /// One for `features` features that changes nothing, in f32: to be loaded with what another was fitted to.
-    ///
-    /// # Errors
-    /// A size that does not fit in memory.
-    ///
-    /// ```
-    /// use tealight::normalize::MinMax;
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[3.0_f32, 7.0]], &Device::Cpu)?;
-    /// assert_eq!(MinMax::new(2)?.normalize(&x)?, x);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The identity for `features` features, in f32: load a fitted one into it.
     pub fn new(features: usize) -> Result<Self> {
         let min = Buffer::new(Tensor::zeros(features, DType::F32, &Device::Cpu)?);
         let range = Buffer::new(Tensor::ones(features, DType::F32, &Device::Cpu)?);
         Ok(MinMax { min, range })
     }
 
-    /// The smallest number of each feature, (d).
-    ///
-    /// ```
-    /// use tealight::normalize::MinMax;
-    /// use tealight::prelude::*;
-    /// let scale = MinMax::fit(&Tensor::new(&[[1.0], [5.0]], &Device::Cpu)?)?;
-    /// assert_eq!(scale.min().to_vec1::<f64>()?, [1.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The minimum of each feature, (d).
     pub fn min(&self) -> Tensor {
         self.min.get()
     }
 
-    /// How far above it the largest is, (d).
-    ///
-    /// ```
-    /// use tealight::normalize::MinMax;
-    /// use tealight::prelude::*;
-    /// let scale = MinMax::fit(&Tensor::new(&[[1.0, 3.0], [5.0, 3.0]], &Device::Cpu)?)?;
-    /// assert_eq!(scale.range().to_vec1::<f64>()?, [4.0, 1.0]); // 1 where the feature is constant
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The maximum minus the minimum of each feature, (d); 1 where it is constant.
     pub fn range(&self) -> Tensor {
         self.range.get()
     }
@@ -132,9 +77,7 @@ impl Layer for MinMax {
         self.normalize(x)
     }
 
-    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
-        fields.buffer("min", &self.min).buffer("range", &self.range);
-    }
+    crate::fields!(min, range);
 }
 
 #[cfg(test)]

@@ -1,23 +1,11 @@
 //! Rows of length 1.
-//!
-//! # Formula
-//! x / ‖x‖ along the last axis; see [`Tensor::normalize_rows`]
-//!
-//! # Errors
-//! A scalar; a dtype that is no float.
 
 use super::Normalize;
 use crate::autograd::Tensor;
 use crate::error::Result;
-use crate::layer::{Fields, ForwardContext, Layer};
+use crate::layer::{ForwardContext, Layer};
 
-/// Every row divided by its length.
-///
-/// # Formula
-/// x / ‖x‖ along the last axis; see [`Tensor::normalize_rows`]
-///
-/// # Errors
-/// A scalar; a dtype that is no float.
+/// x / ‖x‖ along the last axis; see [`Tensor::normalize_rows`].
 ///
 /// ```
 /// use tealight::prelude::*;
@@ -40,5 +28,5 @@ impl Layer for NormalizeRows {
         self.normalize(x)
     }
 
-    fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
+    crate::fields!();
 }

@@ -1,39 +1,19 @@
-//! Features with mean 0 and deviation 1.
-//!
-//! # Shapes
-//! (n, d), fitted on (m, d); images (n, c, h, w), fitted on (m, c, h′, w′)
-//!
-//! # Formula
-//! (x − mean) / std of each feature, or of each channel of images, both taken from the data it was fitted on
-//!
-//! # Kinks
-//! A feature that is constant in that data is only shifted: its deviation counts as 1.
-//!
-//! # Errors
-//! Data that is no matrix, or no images, has no rows or holds NaN or infinity; another number of features or channels.
+//! Features scaled to mean 0 and standard deviation 1.
 
 use candle_core::{DType, Device};
 
 use super::{Normalize, check_data, check_features, check_finite, divisors};
 use crate::autograd::{Tensor, no_grad};
 use crate::error::{Error, Result};
-use crate::layer::{Buffer, Fields, ForwardContext, Layer};
+use crate::layer::{Buffer, ForwardContext, Layer};
 
-/// (x − mean) / std of each feature. Fit it on the training data only, and use it for all.
+/// (x − mean) / std of each feature, or of each channel of images, with the mean and the standard deviation of the data that it
+/// was fitted on. Fit it on the training data only.
 ///
-/// As a layer it stands before the model, and is saved with it.
+/// A constant feature is only shifted: its deviation counts as 1.
 ///
 /// # Shapes
 /// (n, d), fitted on (m, d); images (n, c, h, w), fitted on (m, c, h′, w′)
-///
-/// # Formula
-/// (x − mean) / std of each feature, or of each channel of images, both taken from the data it was fitted on
-///
-/// # Kinks
-/// A feature that is constant in that data is only shifted: its deviation counts as 1.
-///
-/// # Errors
-/// Data that is no matrix, or no images, has no rows or holds NaN or infinity; another number of features or channels.
 ///
 /// ```
 /// use tealight::prelude::*;
@@ -50,17 +30,10 @@ pub struct Standardize {
 }
 
 impl Standardize {
-    /// Takes mean and deviation (with divisor n) of each column of `x`.
+    /// Takes the mean and the standard deviation (with divisor n) of each column of `x`.
     ///
     /// # Errors
-    /// A tensor that is no matrix, has no rows, is no float, or holds NaN or infinity.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let scale = Standardize::fit(&Tensor::new(&[[1.0, 0.0], [3.0, 10.0]], &Device::Cpu)?)?;
-    /// assert_eq!((scale.mean().to_vec1::<f64>()?, scale.std().to_vec1::<f64>()?), (vec![2.0, 5.0], vec![1.0, 5.0]));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if `x` is not a matrix, has no rows, or contains NaN or infinity.
     pub fn fit(x: &Tensor) -> Result<Self> {
         check_data("Standardize::fit", x)?;
         no_grad(|| {
@@ -71,27 +44,17 @@ impl Standardize {
         })
     }
 
-    /// One for `features` features that changes nothing, in f32: to be loaded with what another was fitted to.
-    ///
-    /// # Errors
-    /// A size that does not fit in memory.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[3.0_f32, 7.0]], &Device::Cpu)?;
-    /// assert_eq!(Standardize::new(2)?.normalize(&x)?, x);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The identity for `features` features, in f32: load a fitted one into it.
     pub fn new(features: usize) -> Result<Self> {
         let mean = Buffer::new(Tensor::zeros(features, DType::F32, &Device::Cpu)?);
         let std = Buffer::new(Tensor::ones(features, DType::F32, &Device::Cpu)?);
         Ok(Standardize { mean, std })
     }
 
-    /// Takes mean and deviation of each channel of images (n, c, h, w), over all their pixels.
+    /// Takes the mean and the standard deviation of each channel of images (n, c, h, w), over all pixels.
     ///
     /// # Errors
-    /// Another rank, no pixels, no floats, or NaN or infinity among them.
+    /// Errors if `x` has another rank, no pixels, or contains NaN or infinity.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -114,54 +77,29 @@ impl Standardize {
             return Err(Error::dtype(NAME, "floats", &[dtype]));
         }
         no_grad(|| {
-            // In f64: a million pixels of f32 would lose three of its digits.
-            let by_channel = x.to_dtype(DType::F64)?.transpose(0, 1)?.flatten(1, -1)?;
-            let mean = by_channel.mean_keepdim(1)?;
-            let std = (by_channel - &mean)?.sqr()?.mean(1)?.sqrt()?;
+            // In f64: the sum of a million f32 pixels would lose three digits.
+            let pixels = x.to_dtype(DType::F64)?.transpose(0, 1)?.flatten(1, -1)?;
+            let mean = pixels.mean_keepdim(1)?;
+            let std = (pixels - &mean)?.sqr()?.mean(1)?.sqrt()?;
             check_finite(NAME, &std)?;
-            let held =
-                |x: &Tensor| Ok::<_, Error>(Buffer::new(x.to_dtype(dtype)?.reshape((channels, 1, 1))?));
-            Ok(Standardize { mean: held(&mean)?, std: held(&divisors(&std)?)? })
+            let by_channel = |x: Tensor| x.to_dtype(dtype)?.reshape((channels, 1, 1)).map(Buffer::new);
+            Ok(Standardize { mean: by_channel(mean)?, std: by_channel(divisors(&std)?)? })
         })
     }
 
-    /// One for images of so many channels that changes nothing, in f32: to be loaded with what another was fitted to.
-    ///
-    /// # Errors
-    /// A size that does not fit in memory.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let scale = Standardize::new_channels(3)?;
-    /// assert_eq!(scale.std().to_vec3::<f32>()?, [[[1.0]], [[1.0]], [[1.0]]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The identity for images with `channels` channels, in f32: load a fitted one into it.
     pub fn new_channels(channels: usize) -> Result<Self> {
-        let one = Standardize::new(channels)?;
-        let held = |x: Tensor| Ok::<_, Error>(Buffer::new(x.reshape((channels, 1, 1))?));
-        Ok(Standardize { mean: held(one.mean())?, std: held(one.std())? })
+        let features = Standardize::new(channels)?;
+        let by_channel = |x: Tensor| x.reshape((channels, 1, 1)).map(Buffer::new);
+        Ok(Standardize { mean: by_channel(features.mean())?, std: by_channel(features.std())? })
     }
 
     /// The mean of each feature, (d), or of each channel, (c, 1, 1).
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let scale = Standardize::fit(&Tensor::new(&[[1.0, 0.0], [3.0, 10.0]], &Device::Cpu)?)?;
-    /// assert_eq!(scale.mean().to_vec1::<f64>()?, [2.0, 5.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn mean(&self) -> Tensor {
         self.mean.get()
     }
 
-    /// The deviation of each feature, (d), or of each channel, (c, 1, 1).
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let scale = Standardize::fit(&Tensor::new(&[[1.0, 7.0], [3.0, 7.0]], &Device::Cpu)?)?;
-    /// assert_eq!(scale.std().to_vec1::<f64>()?, [1.0, 1.0]); // 1 where the feature is constant
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The standard deviation of each feature, (d), or of each channel, (c, 1, 1); 1 where it is constant.
     pub fn std(&self) -> Tensor {
         self.std.get()
     }
@@ -187,9 +125,7 @@ impl Layer for Standardize {
         self.normalize(x)
     }
 
-    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
-        fields.buffer("mean", &self.mean).buffer("std", &self.std);
-    }
+    crate::fields!(mean, std);
 }
 
 #[cfg(test)]
@@ -240,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn it_belongs_to_the_model() -> Result<()> {
+    fn saved_with_the_model() -> Result<()> {
         let x = Tensor::randn(3f32, 2.0, (50, 3), &mut Rng::seed(1))?;
         let fitted = Sequential::new().push(Standardize::fit(&x)?).push(Tanh);
         let empty = Sequential::new().push(Standardize::new(3)?).push(Tanh);

@@ -320,7 +320,7 @@ fn layers(rng: &mut Rng) -> Result<Vec<Case>> {
         case("standardize", Standardize::fit(&Tensor::randn(3f32, 2.0, (50, 6), rng)?)?, &[2, 6]),
         case("min_max", MinMax::fit(&Tensor::randn(3f32, 2.0, (50, 6), rng)?)?, &[2, 6]),
         case("embedding_u32", Embedding::new(20, 5, rng)?, &[2, 7]).words(DType::U32, 20),
-        case("embedding_i64", Embedding::new(20, 5, rng)?.padding(0)?, &[2, 7]).words(DType::I64, 20),
+        case("embedding_i64", Embedding::new(20, 5, rng)?.padding_idx(0)?, &[2, 7]).words(DType::I64, 20),
         case("embedding_u8", Embedding::new(20, 5, rng)?, &[2, 7]).words(DType::U8, 20),
         case("rnn", Rnn::new(3, 5, RnnOptions::new(), rng)?, &[2, 6, 3]),
         case("rnn_relu", Rnn::new(3, 5, RnnOptions::new().without_bias(), rng)?.relu(), &[2, 6, 3]),

@@ -47,7 +47,7 @@ fn gradients() -> Result<()> {
 }
 
 #[test]
-fn what_is_hidden_does_not_count() -> Result<()> {
+fn hidden_keys_have_weight_0() -> Result<()> {
     let layer = MultiHeadAttention::new(4, 2, &mut Rng::seed(1))?;
     let x = Tensor::randn(0f32, 1.0, (2, 3, 4), &mut Rng::seed(2))?;
     let ctx = &mut ForwardContext::eval();
@@ -64,7 +64,6 @@ fn what_is_hidden_does_not_count() -> Result<()> {
     assert_eq!(attend(AttentionMask::new().scores(&infinite), ctx)?.0, causal);
     let repeated = later.broadcast_to((4, 3, 3))?;
     assert_eq!(attend(AttentionMask::new().scores(&repeated), ctx)?.0, causal);
-    // What a padded sentence says at its end is nothing.
     let padding = Tensor::new(&[[0_u8, 0, 0], [0, 0, 1]], cpu)?;
     let (_, weights) = attend(AttentionMask::new().padding(&padding), ctx)?;
     assert_eq!(weights.i((1, .., .., 2))?.abs()?.max_all()?.to_scalar::<f32>()?, 0.0);

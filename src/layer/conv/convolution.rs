@@ -1,21 +1,12 @@
-//! Convolutions with weights that are learned.
-//!
-//! # Formula
-//! y = x ∗ W + b, b for each channel of the output; see [`Tensor::conv2d`] and [`Tensor::conv_transpose2d`]
-//!
-//! # Errors
-//! Groups that do not divide the channels; inputs with other channels, or smaller than the kernel.
-//!
-//! # Source
-//! All parameters start uniform in ±1/√k with k = the weight's second axis · the size of the kernel, as PyTorch's do.
+//! Convolutions with learned weights.
 
-use super::super::{Fields, ForwardContext, Layer, Parameter, init};
+use super::super::{ForwardContext, Layer, Parameter, init};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::ops::{ConvOptions, PerAxis, Rng};
 
-/// The weight, for whose first axis there are `first` channels and for its second `second` in all groups, and the bias.
-fn start<const D: usize>(
+/// The weight, whose first axis has `first` channels and whose second axis `second / groups`, and the bias.
+fn initial<const D: usize>(
     op: &'static str,
     [first, second]: [usize; 2],
     outputs: usize,
@@ -36,23 +27,8 @@ fn start<const D: usize>(
 }
 
 macro_rules! convolutions {
-    ($($(#[$doc:meta])* $name:ident $sides:literal $method:ident $transposed:literal
-       $shapes:literal $weight:literal $x:literal $y:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident $sides:literal $method:ident $transposed:literal $weight:literal;)*) => {$(
         $(#[$doc])*
-        ///
-        /// # Shapes
-        #[doc = $shapes]
-        ///
-        /// ```
-        #[doc = concat!("use tealight::layer::", stringify!($name), ";")]
-        /// use tealight::ops::ConvOptions;
-        /// use tealight::prelude::*;
-        #[doc = concat!("let layer = ", stringify!($name),
-            "::new(3, 16, 5, ConvOptions::new().stride(2), &mut Rng::seed(1))?;")]
-        #[doc = concat!("let x = Tensor::zeros(", $x, ", DType::F32, &Device::Cpu)?;")]
-        #[doc = concat!("assert_eq!(layer.predict(&x)?.dims(), ", $y, ");")]
-        /// # Ok::<(), tealight::Error>(())
-        /// ```
         #[derive(Clone, Debug)]
         pub struct $name {
             #[doc = concat!("W, ", $weight, ".")]
@@ -63,22 +39,13 @@ macro_rules! convolutions {
         }
 
         impl $name {
-            /// A layer from `inputs` to `outputs` channels, in f32. The size of the kernel is one number for all sides, or one
-            /// for each.
+            /// A layer from `inputs` to `outputs` channels, in f32. The kernel has one size for all axes, or one for each.
+            ///
+            /// W and b start uniform in ±1/√k, where k is the length of W's second axis times the size of the kernel, as
+            /// in PyTorch.
             ///
             /// # Errors
-            /// Groups that do not divide the channels; sizes that do not fit in memory.
-            ///
-            /// ```
-            #[doc = concat!("use tealight::layer::", stringify!($name), ";")]
-            /// use tealight::ops::ConvOptions;
-            /// use tealight::prelude::*;
-            /// let options = ConvOptions::new().groups(2);
-            #[doc = concat!("let layer = ", stringify!($name), "::new(4, 6, 3, options, &mut Rng::seed(1))?;")]
-            /// // A kernel for each pair of channels in the same group.
-            #[doc = concat!("assert_eq!(layer.weight.get().elem_count(), 4 * 6 / 2 * 3_usize.pow(", $sides, "));")]
-            /// # Ok::<(), tealight::Error>(())
-            /// ```
+            /// Errors if the groups do not divide both numbers of channels.
             pub fn new(
                 inputs: usize,
                 outputs: usize,
@@ -88,22 +55,11 @@ macro_rules! convolutions {
             ) -> Result<Self> {
                 let channels = if $transposed { [inputs, outputs] } else { [outputs, inputs] };
                 let (weight, bias) =
-                    start(stringify!($method), channels, outputs, kernel.into(), options.groups, rng)?;
+                    initial(stringify!($method), channels, outputs, kernel.into(), options.groups, rng)?;
                 Ok($name { weight, bias, options })
             }
 
-            /// The same layer without b.
-            ///
-            /// ```
-            #[doc = concat!("use tealight::layer::", stringify!($name), ";")]
-            /// use tealight::ops::ConvOptions;
-            /// use tealight::prelude::*;
-            #[doc = concat!("let layer = ", stringify!($name),
-                "::new(3, 16, 5, ConvOptions::new(), &mut Rng::seed(1))?.without_bias();")]
-            /// let names: Vec<String> = layer.parameters().into_iter().map(|(name, _)| name).collect();
-            /// assert_eq!(names, ["weight"]);
-            /// # Ok::<(), tealight::Error>(())
-            /// ```
+            /// Removes b.
             pub fn without_bias(self) -> Self {
                 $name { bias: None, ..self }
             }
@@ -115,34 +71,71 @@ macro_rules! convolutions {
                 x.conv_plus(stringify!($method), &self.weight.get(), bias.as_ref(), self.options, $transposed)
             }
 
-            fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
-                fields.field("weight", &self.weight).field("bias", &self.bias);
-            }
+            crate::fields!(weight, bias);
         }
     )*};
 }
 
 convolutions! {
     /// The convolution of sequences, y = x ∗ W + b; see [`Tensor::conv1d`].
-    Conv1d 1 conv1d false
-        "(n, c, l) or (c, l) to (n, o, l′) or (o, l′)" "(outputs, inputs / groups, k)"
-        "(10, 3, 33)" "[10, 16, 15]";
+    ///
+    /// # Shapes
+    /// (n, inputs, l) or (inputs, l) to (n, outputs, l′) or (outputs, l′)
+    ///
+    /// ```
+    /// use tealight::layer::Conv1d;
+    /// use tealight::prelude::*;
+    /// let layer = Conv1d::new(3, 16, 5, ConvOptions::new().stride(2), &mut Rng::seed(1))?;
+    /// let x = Tensor::zeros((10, 3, 33), DType::F32, &Device::Cpu)?;
+    /// assert_eq!(layer.predict(&x)?.dims(), [10, 16, 15]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    Conv1d 1 conv1d false "(outputs, inputs / groups, k)";
     /// The convolution of images, y = x ∗ W + b; see [`Tensor::conv2d`].
-    Conv2d 2 conv2d false
-        "(n, c, h, w) or (c, h, w) to (n, o, h′, w′) or (o, h′, w′)" "(outputs, inputs / groups, kh, kw)"
-        "(10, 3, 33, 21)" "[10, 16, 15, 9]";
-    /// The transposed convolution of sequences: with a stride, y is longer than x; see [`Tensor::conv_transpose1d`].
+    ///
+    /// # Shapes
+    /// (n, inputs, h, w) or (inputs, h, w) to (n, outputs, h′, w′) or (outputs, h′, w′)
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let layer = Conv2d::new(3, 16, 5, ConvOptions::new().stride(2), &mut Rng::seed(1))?;
+    /// let x = Tensor::zeros((10, 3, 33, 21), DType::F32, &Device::Cpu)?;
+    /// assert_eq!(layer.predict(&x)?.dims(), [10, 16, 15, 9]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    Conv2d 2 conv2d false "(outputs, inputs / groups, kh, kw)";
+    /// The transposed convolution of sequences: with a stride, y is longer than x. See [`Tensor::conv_transpose1d`].
+    ///
+    /// # Shapes
+    /// (n, inputs, l) or (inputs, l) to (n, outputs, l′) or (outputs, l′)
+    ///
+    /// ```
+    /// use tealight::layer::ConvTranspose1d;
+    /// use tealight::prelude::*;
+    /// let layer = ConvTranspose1d::new(3, 16, 5, ConvOptions::new().stride(2), &mut Rng::seed(1))?;
+    /// let x = Tensor::zeros((10, 3, 15), DType::F32, &Device::Cpu)?;
+    /// assert_eq!(layer.predict(&x)?.dims(), [10, 16, 33]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "deconvolution")]
     #[doc(alias = "Conv1DTranspose")]
-    ConvTranspose1d 1 conv_transpose1d true
-        "(n, c, l) or (c, l) to (n, o, l′) or (o, l′)" "(inputs, outputs / groups, k)"
-        "(10, 3, 15)" "[10, 16, 33]";
-    /// The transposed convolution of images: with a stride, y is larger than x; see [`Tensor::conv_transpose2d`].
+    ConvTranspose1d 1 conv_transpose1d true "(inputs, outputs / groups, k)";
+    /// The transposed convolution of images: with a stride, y is larger than x. See [`Tensor::conv_transpose2d`].
+    ///
+    /// # Shapes
+    /// (n, inputs, h, w) or (inputs, h, w) to (n, outputs, h′, w′) or (outputs, h′, w′)
+    ///
+    /// ```
+    /// use tealight::layer::ConvTranspose2d;
+    /// use tealight::prelude::*;
+    /// let layer = ConvTranspose2d::new(3, 16, 5, ConvOptions::new().stride(2), &mut Rng::seed(1))?;
+    /// let x = Tensor::zeros((10, 3, 15, 9), DType::F32, &Device::Cpu)?;
+    /// assert_eq!(layer.predict(&x)?.dims(), [10, 16, 33, 21]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "deconvolution")]
     #[doc(alias = "Conv2DTranspose")]
-    ConvTranspose2d 2 conv_transpose2d true
-        "(n, c, h, w) or (c, h, w) to (n, o, h′, w′) or (o, h′, w′)" "(inputs, outputs / groups, kh, kw)"
-        "(10, 3, 15, 9)" "[10, 16, 33, 21]";
+    ConvTranspose2d 2 conv_transpose2d true "(inputs, outputs / groups, kh, kw)";
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Layers for sequences and images: convolutions, pools, and other sizes.
+//! Layers for sequences and images: convolutions, pooling, upsampling.
 
 mod convolution;
 mod pool;

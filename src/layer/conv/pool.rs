@@ -1,50 +1,20 @@
-//! Layers that make one number of each window.
-//!
-//! # Formula
-//! The largest number of each window, or the mean; see [`Tensor::max_pool2d`] and [`Tensor::avg_pool2d`]
-//!
-//! # Errors
-//! Inputs smaller than a window; options that make no sense.
+//! Pooling layers.
 
-use super::super::{Fields, ForwardContext, Layer};
+use super::super::{ForwardContext, Layer};
 use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::ops::PoolOptions;
 
 macro_rules! pools {
-    ($($(#[$doc:meta])* $name:ident $sides:literal $method:ident $shapes:literal $x:literal $y:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident $sides:literal $method:ident;)*) => {$(
         $(#[$doc])*
-        ///
-        /// # Shapes
-        #[doc = $shapes]
-        ///
-        /// ```
-        #[doc = concat!("use tealight::layer::", stringify!($name), ";")]
-        /// use tealight::ops::PoolOptions;
-        /// use tealight::prelude::*;
-        #[doc = concat!("let layer = ", stringify!($name), "::new(PoolOptions::new(3).stride(2));")]
-        #[doc = concat!("let x = Tensor::zeros(", $x, ", DType::F32, &Device::Cpu)?;")]
-        #[doc = concat!("assert_eq!(layer.predict(&x)?.dims(), ", $y, ");")]
-        /// # Ok::<(), tealight::Error>(())
-        /// ```
         #[derive(Clone, Copy, Debug)]
         pub struct $name {
             options: PoolOptions<$sides>,
         }
 
         impl $name {
-            /// A layer with these windows.
-            ///
-            /// ```
-            #[doc = concat!("use tealight::layer::", stringify!($name), ";")]
-            /// use tealight::ops::PoolOptions;
-            /// use tealight::prelude::*;
-            #[doc = concat!("let layer = ", stringify!($name), "::new(PoolOptions::new(3));")]
-            #[doc = concat!("let x = Tensor::zeros(", $x, ", DType::F32, &Device::Cpu)?;")]
-            /// // 9 places in windows of 3, side by side.
-            /// assert_eq!(layer.predict(&x)?.dims()[2], 3);
-            /// # Ok::<(), tealight::Error>(())
-            /// ```
+            /// A layer with these windows. Default stride: the size of the window.
             pub fn new(options: PoolOptions<$sides>) -> Self {
                 $name { options }
             }
@@ -55,29 +25,47 @@ macro_rules! pools {
                 x.$method(self.options)
             }
 
-            fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
+            crate::fields!();
         }
     )*};
 }
 
 pools! {
-    /// The largest number of each window of a sequence; see [`Tensor::max_pool1d`].
+    /// The maximum of each window of a sequence; see [`Tensor::max_pool1d`].
+    ///
+    /// # Shapes
+    /// (n, c, l) or (c, l) to (n, c, l′) or (c, l′)
     #[doc(alias = "MaxPooling1D")]
-    MaxPool1d 1 max_pool1d "(n, c, l) or (c, l) to (n, c, l′) or (c, l′)" "(10, 3, 9)" "[10, 3, 4]";
-    /// The largest number of each window of an image; see [`Tensor::max_pool2d`].
+    MaxPool1d 1 max_pool1d;
+    /// The maximum of each window of an image; see [`Tensor::max_pool2d`].
+    ///
+    /// # Shapes
+    /// (n, c, h, w) or (c, h, w) to (n, c, h′, w′) or (c, h′, w′)
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::zeros((10, 3, 9, 5), DType::F32, &Device::Cpu)?;
+    /// assert_eq!(MaxPool2d::new(PoolOptions::new(3)).predict(&x)?.dims(), [10, 3, 3, 1]);
+    /// assert_eq!(MaxPool2d::new(PoolOptions::new(3).stride(2)).predict(&x)?.dims(), [10, 3, 4, 2]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
     #[doc(alias = "MaxPooling2D")]
-    MaxPool2d 2 max_pool2d "(n, c, h, w) or (c, h, w) to (n, c, h′, w′) or (c, h′, w′)"
-        "(10, 3, 9, 5)" "[10, 3, 4, 2]";
+    MaxPool2d 2 max_pool2d;
     /// The mean of each window of a sequence; see [`Tensor::avg_pool1d`].
+    ///
+    /// # Shapes
+    /// (n, c, l) or (c, l) to (n, c, l′) or (c, l′)
     #[doc(alias = "AveragePooling1D")]
-    AvgPool1d 1 avg_pool1d "(n, c, l) or (c, l) to (n, c, l′) or (c, l′)" "(10, 3, 9)" "[10, 3, 4]";
+    AvgPool1d 1 avg_pool1d;
     /// The mean of each window of an image; see [`Tensor::avg_pool2d`].
+    ///
+    /// # Shapes
+    /// (n, c, h, w) or (c, h, w) to (n, c, h′, w′) or (c, h′, w′)
     #[doc(alias = "AveragePooling2D")]
-    AvgPool2d 2 avg_pool2d "(n, c, h, w) or (c, h, w) to (n, c, h′, w′) or (c, h′, w′)"
-        "(10, 3, 9, 5)" "[10, 3, 4, 2]";
+    AvgPool2d 2 avg_pool2d;
 }
 
-/// Means of windows that are as large as the output asks for; see [`Tensor::adaptive_avg_pool2d`].
+/// The means of windows whose size follows from that of the output; see [`Tensor::adaptive_avg_pool2d`].
 ///
 /// # Shapes
 /// (n, c, h, w) or (c, h, w) to (n, c, h′, w′) or (c, h′, w′)
@@ -85,38 +73,30 @@ pools! {
 /// ```
 /// use tealight::layer::AdaptiveAvgPool2d;
 /// use tealight::prelude::*;
-/// let x = Tensor::zeros((10, 64, 7, 5), DType::F32, &Device::Cpu)?;
-/// assert_eq!(AdaptiveAvgPool2d::new([1, 1]).predict(&x)?.dims(), [10, 64, 1, 1]);
+/// let image = Tensor::new(&[[[1.0, 2.0], [3.0, 4.0]]], &Device::Cpu)?;
+/// assert_eq!(AdaptiveAvgPool2d::new([1, 1]).predict(&image)?.to_vec3::<f64>()?, [[[2.5]]]);
+/// assert_eq!(AdaptiveAvgPool2d::new([2, 1]).predict(&image)?.to_vec3::<f64>()?, [[[1.5], [3.5]]]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "GlobalAveragePooling2D")]
 #[derive(Clone, Copy, Debug)]
 pub struct AdaptiveAvgPool2d {
-    sides: [usize; 2],
+    size: [usize; 2],
 }
 
 impl AdaptiveAvgPool2d {
-    /// A layer whose outputs have these sides.
-    ///
-    /// ```
-    /// use tealight::layer::AdaptiveAvgPool2d;
-    /// use tealight::prelude::*;
-    /// let image = Tensor::new(&[[[1.0, 2.0], [3.0, 4.0]]], &Device::Cpu)?;
-    /// assert_eq!(AdaptiveAvgPool2d::new([1, 1]).predict(&image)?.to_vec3::<f64>()?, [[[2.5]]]);
-    /// assert_eq!(AdaptiveAvgPool2d::new([2, 1]).predict(&image)?.to_vec3::<f64>()?, [[[1.5], [3.5]]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    pub fn new(sides: [usize; 2]) -> Self {
-        AdaptiveAvgPool2d { sides }
+    /// A layer whose outputs have height and width `size`.
+    pub fn new(size: [usize; 2]) -> Self {
+        AdaptiveAvgPool2d { size }
     }
 }
 
 impl Layer for AdaptiveAvgPool2d {
     fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
-        x.adaptive_avg_pool2d(self.sides)
+        x.adaptive_avg_pool2d(self.size)
     }
 
-    fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
+    crate::fields!();
 }
 
 #[cfg(test)]

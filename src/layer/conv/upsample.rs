@@ -1,16 +1,6 @@
 //! The layer that enlarges images.
-//!
-//! # Shapes
-//! (n, c, h, w) or (c, h, w) to (n, c, h′, w′) or (c, h′, w′)
-//!
-//! # Formula
-//! The nearest element, or what lies between four of them; see [`Tensor::upsample_nearest2d`] and
-//! [`Tensor::upsample_bilinear2d`]
-//!
-//! # Errors
-//! A rank that is no image's; results too large for memory.
 
-use super::super::{Fields, ForwardContext, Layer};
+use super::super::{ForwardContext, Layer};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::ops::PerAxis;
@@ -21,7 +11,8 @@ enum Size {
     By([usize; 2]),
 }
 
-/// Images in another size, of their nearest elements or bilinear.
+/// Resizes images, by the nearest element or bilinear; see [`Tensor::upsample_nearest2d`] and
+/// [`Tensor::upsample_bilinear2d`].
 ///
 /// # Shapes
 /// (n, c, h, w) or (c, h, w) to (n, c, h′, w′) or (c, h′, w′)
@@ -42,47 +33,20 @@ pub struct Upsample {
 }
 
 impl Upsample {
-    /// To these sides, of the nearest elements.
-    ///
-    /// ```
-    /// use tealight::layer::Upsample;
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[[1.0, 2.0]]], &Device::Cpu)?;
-    /// assert_eq!(Upsample::to([1, 4]).predict(&x)?.to_vec3::<f64>()?, [[[1.0, 1.0, 2.0, 2.0]]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// To height and width `size`, by the nearest element.
     #[doc(alias = "size")]
-    pub fn to(sides: [usize; 2]) -> Self {
-        Upsample { size: Size::To(sides), bilinear: None }
+    pub fn to(size: [usize; 2]) -> Self {
+        Upsample { size: Size::To(size), bilinear: None }
     }
 
-    /// To sides that are this many times as long, of the nearest elements.
-    ///
-    /// ```
-    /// use tealight::layer::Upsample;
-    /// use tealight::prelude::*;
-    /// let x = Tensor::zeros((3, 4, 5), DType::F32, &Device::Cpu)?;
-    /// assert_eq!(Upsample::by(2).predict(&x)?.dims(), [3, 8, 10]);
-    /// assert_eq!(Upsample::by([1, 3]).predict(&x)?.dims(), [3, 4, 15]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// To height and width times `factors`, one for both or one for each, by the nearest element.
     #[doc(alias = "scale_factor")]
     pub fn by(factors: impl Into<PerAxis<2>>) -> Self {
         Upsample { size: Size::By(factors.into().0), bilinear: None }
     }
 
-    /// The same layer, bilinear: `align_corners` says whether the middles of the corners stay in the corners, or their edges.
-    ///
-    /// ```
-    /// use tealight::layer::Upsample;
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[[1.0, 2.0]]], &Device::Cpu)?;
-    /// let y = Upsample::to([1, 3]).bilinear(true).predict(&x)?;
-    /// assert_eq!(y.to_vec3::<f64>()?, [[[1.0, 1.5, 2.0]]]);
-    /// let y = Upsample::to([1, 4]).bilinear(false).predict(&x)?;
-    /// assert_eq!(y.to_vec3::<f64>()?, [[[1.0, 1.25, 1.75, 2.0]]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Interpolates between four elements. With `align_corners` the centers of the corner pixels stay in the corners, else their
+    /// outer edges do.
     #[must_use]
     pub fn bilinear(self, align_corners: bool) -> Self {
         Upsample { bilinear: Some(align_corners), ..self }
@@ -102,7 +66,7 @@ impl Layer for Upsample {
         }
     }
 
-    fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
+    crate::fields!();
 }
 
 #[cfg(test)]

@@ -1,15 +1,5 @@
-//! What weights start as: distributions named after those who proposed them.
-//!
-//! # Shapes
-//! A weight is (outputs, inputs, window..), as that of `Linear` and of a convolution: each output is a sum of `inputs` ·
-//! window products, and each input goes into `outputs` · window of them. See [`Fan`].
-//!
-//! # Errors
-//! Bounds or deviations that are not finite; shapes that do not fit in memory.
-//!
-//! # Source
-//! PyTorch's `torch.nn.init`, whose distributions these are.
-//!
+//! Initial values of weights, as in `torch.nn.init`.
+//! A weight has the shape (outputs, inputs, window..), as that of `Linear` and of a convolution. All values are f32.
 //! ```
 //! use tealight::layer::init::{self, Fan};
 //! use tealight::prelude::*;
@@ -28,62 +18,47 @@ use crate::autograd::array::count;
 use crate::error::{Error, Result};
 use crate::ops::Rng;
 
-/// Factors that keep the variance of what passes an activation.
+/// Factors that keep the variance of the values through an activation.
 #[doc(alias = "calculate_gain")]
 pub mod gain {
-    /// Of a layer without an activation, and of the sigmoid.
+    /// For no activation, and for the sigmoid.
     pub const LINEAR: f64 = 1.0;
-    /// Of tanh, 5/3.
+    /// For tanh, 5/3.
     pub const TANH: f64 = 5.0 / 3.0;
-    /// Of relu, √2.
+    /// For relu, √2.
     pub const RELU: f64 = std::f64::consts::SQRT_2;
-    /// Of selu, 3/4.
+    /// For selu, 3/4.
     pub const SELU: f64 = 0.75;
 
-    /// Of leaky relu with this slope below 0.
-    ///
-    /// ```
-    /// use tealight::layer::init::gain;
-    /// assert_eq!(gain::leaky_relu(0.0), gain::RELU);
-    /// ```
+    /// For leaky relu with this slope below 0, √(2/(1 + slope²)).
     pub fn leaky_relu(slope: f64) -> f64 {
         (2.0 / (1.0 + slope * slope)).sqrt()
     }
 }
 
-/// Which products of a weight count.
+/// The fan of a weight (outputs, inputs, window..): the number of products per output, or per input.
 ///
 /// ```
-/// use tealight::layer::init::{self, Fan};
-/// use tealight::prelude::*;
-/// // 3 numbers go in and 300 come out: the bounds are √(3/3) and √(3/300).
-/// let forward = init::kaiming_uniform((300, 3), 1.0, Fan::In, &mut Rng::seed(1))?;
-/// let backward = init::kaiming_uniform((300, 3), 1.0, Fan::Out, &mut Rng::seed(1))?;
-/// assert!((0.99..=1.0).contains(&forward.abs()?.max_all()?.to_scalar::<f32>()?));
-/// assert!((0.099..=0.1).contains(&backward.abs()?.max_all()?.to_scalar::<f32>()?));
+/// use tealight::layer::init::Fan;
+/// assert_eq!((Fan::In.of(&[16, 3, 5, 5])?, Fan::Out.of(&[16, 3, 5, 5])?), (75, 400));
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fan {
-    /// Those that an output is the sum of: keeps the variance of the values. It is `Out` for a transposed convolution.
+    /// inputs · window, the products that each output sums: keeps the variance of the values. For a transposed convolution, that
+    /// is `Out`.
     #[doc(alias = "fan_in")]
     In,
-    /// Those that an input goes into: keeps the variance of the gradients.
+    /// outputs · window, the products that each input goes into: keeps the variance of the gradients.
     #[doc(alias = "fan_out")]
     Out,
 }
 
 impl Fan {
-    /// How many products that are, of a weight of the shape (outputs, inputs, window..).
+    /// The fan of a weight of this shape.
     ///
     /// # Errors
-    /// Fewer than two axes.
-    ///
-    /// ```
-    /// use tealight::layer::init::Fan;
-    /// assert_eq!((Fan::In.of(&[16, 3, 5, 5])?, Fan::Out.of(&[16, 3, 5, 5])?), (75, 400));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if there are fewer than two axes.
     pub fn of(self, dims: &[usize]) -> Result<usize> {
         let [outputs, inputs, window @ ..] = dims else {
             return Err(Error::shape("init", "a weight (outputs, inputs, ..)", &[dims]));
@@ -94,15 +69,6 @@ impl Fan {
 }
 
 /// `value` everywhere.
-///
-/// # Errors
-/// A shape that does not fit in memory.
-///
-/// ```
-/// use tealight::layer::init;
-/// assert_eq!(init::constant((2, 3), 0.5)?.to_vec2::<f32>()?, [[0.5; 3]; 2]);
-/// # Ok::<(), tealight::Error>(())
-/// ```
 pub fn constant(shape: impl Into<Shape>, value: f64) -> Result<Tensor> {
     Tensor::full(value as f32, shape, &Device::Cpu)
 }
@@ -110,40 +76,23 @@ pub fn constant(shape: impl Into<Shape>, value: f64) -> Result<Tensor> {
 /// Uniform in [low, high).
 ///
 /// # Errors
-/// Bounds that are not finite, or the wrong way round; a shape that does not fit in memory.
-///
-/// ```
-/// use tealight::layer::init;
-/// use tealight::prelude::*;
-/// let weight = init::uniform((20, 30), 0.25, 0.5, &mut Rng::seed(1))?;
-/// assert!(weight.flatten(0, 1)?.to_vec1::<f32>()?.iter().all(|x| (0.25..0.5).contains(x)));
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// Errors if a bound is not finite, or if `low > high`.
 pub fn uniform(shape: impl Into<Shape>, low: f64, high: f64, rng: &mut Rng) -> Result<Tensor> {
     Tensor::rand(low as f32, high as f32, shape, rng)
 }
 
-/// Normal, with this mean and deviation.
+/// Normal with this mean and standard deviation.
 ///
 /// # Errors
-/// A mean or deviation that is not finite, a negative deviation; a shape that does not fit in memory.
-///
-/// ```
-/// use tealight::layer::init;
-/// use tealight::prelude::*;
-/// let mean = init::normal((100, 100), 5.0, 2.0, &mut Rng::seed(1))?.mean_all()?.to_scalar::<f32>()?;
-/// assert!((mean - 5.0).abs() < 0.1);
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// Errors if `mean` or `std` is not finite, or if `std < 0`.
 pub fn normal(shape: impl Into<Shape>, mean: f64, std: f64, rng: &mut Rng) -> Result<Tensor> {
     Tensor::randn(mean as f32, std as f32, shape, rng)
 }
 
-/// Normal, but only between `low` and `high`; PyTorch's default is mean 0, deviation 1, between −2 and 2.
+/// Normal, restricted to `bounds`. PyTorch's defaults are mean 0, deviation 1 and bounds −2 and 2.
 ///
 /// # Errors
-/// A mean that is not finite, a deviation that is not above 0, bounds the wrong way round; a shape that does not fit in
-/// memory.
+/// Errors if `mean` is not finite, if `std` is not above 0, or if the bounds are reversed.
 ///
 /// ```
 /// use tealight::layer::init;
@@ -182,20 +131,20 @@ pub fn truncated_normal(
     Tensor::from_vec((0..zeros.elem_count()).map(|_| draw()).collect(), zeros.dims(), &Device::Cpu)
 }
 
-/// Uniform with the variance gain² · 2 / (fan in + fan out).
+/// Uniform with variance gain² · 2 / (fan in + fan out).
 ///
 /// # Errors
-/// Fewer than two axes; a gain that is not finite; a shape that does not fit in memory.
+/// Errors if there are fewer than two axes, or if the gain is not finite.
 ///
 /// # Source
-/// X. Glorot and Y. Bengio 2010.
+/// X. Glorot and Y. Bengio 2010
 ///
 /// ```
 /// use tealight::layer::init;
 /// use tealight::prelude::*;
-/// // √3 · √(2 / (50 + 100)) = 0.2
 /// let weight = init::xavier_uniform((100, 50), init::gain::LINEAR, &mut Rng::seed(1))?;
-/// assert!((0.19..=0.2).contains(&weight.abs()?.max_all()?.to_scalar::<f32>()?));
+/// let bound = (3.0 * 2.0 / (50.0 + 100.0_f32)).sqrt();
+/// assert!(weight.abs()?.max_all()?.to_scalar::<f32>()? <= bound);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "glorot_uniform")]
@@ -205,22 +154,7 @@ pub fn xavier_uniform(shape: impl Into<Shape>, gain: f64, rng: &mut Rng) -> Resu
     uniform(shape, -bound, bound, rng)
 }
 
-/// Normal with the variance gain² · 2 / (fan in + fan out).
-///
-/// # Errors
-/// As for [`xavier_uniform`].
-///
-/// # Source
-/// X. Glorot and Y. Bengio 2010.
-///
-/// ```
-/// use tealight::layer::init;
-/// use tealight::prelude::*;
-/// let weight = init::xavier_normal((150, 50), init::gain::LINEAR, &mut Rng::seed(1))?;
-/// let variance = weight.sqr()?.mean_all()?.to_scalar::<f32>()?;
-/// assert!((variance - 0.01).abs() < 0.001); // 2 / (50 + 150)
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// Normal with variance gain² · 2 / (fan in + fan out); errors as [`xavier_uniform`].
 #[doc(alias = "glorot_normal")]
 pub fn xavier_normal(shape: impl Into<Shape>, gain: f64, rng: &mut Rng) -> Result<Tensor> {
     let shape = shape.into();
@@ -233,22 +167,10 @@ fn xavier(shape: &Shape, gain: f64) -> Result<f64> {
     Ok(gain.abs() * (2.0 / fans.max(1.0)).sqrt())
 }
 
-/// Uniform with the variance gain² / fan.
-///
-/// # Errors
-/// As for [`xavier_uniform`].
+/// Uniform with variance gain² / fan; errors as [`xavier_uniform`].
 ///
 /// # Source
-/// K. He and others 2015.
-///
-/// ```
-/// use tealight::layer::init::{self, Fan};
-/// use tealight::prelude::*;
-/// // √3 · √2 / √24 = 0.5
-/// let weight = init::kaiming_uniform((100, 24), init::gain::RELU, Fan::In, &mut Rng::seed(1))?;
-/// assert!((0.49..=0.5).contains(&weight.abs()?.max_all()?.to_scalar::<f32>()?));
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// K. He et al. 2015
 #[doc(alias = "he_uniform")]
 pub fn kaiming_uniform(shape: impl Into<Shape>, gain: f64, fan: Fan, rng: &mut Rng) -> Result<Tensor> {
     let shape = shape.into();
@@ -256,23 +178,10 @@ pub fn kaiming_uniform(shape: impl Into<Shape>, gain: f64, fan: Fan, rng: &mut R
     uniform(shape, -bound, bound, rng)
 }
 
-/// Normal with the variance gain² / fan.
-///
-/// # Errors
-/// As for [`xavier_uniform`].
+/// Normal with variance gain² / fan; errors as [`xavier_uniform`].
 ///
 /// # Source
-/// K. He and others 2015.
-///
-/// ```
-/// use tealight::layer::init::{self, Fan};
-/// use tealight::prelude::*;
-/// // A convolution with windows of 5 by 5: each output is a sum of 2 · 25 products.
-/// let weight = init::kaiming_normal((100, 2, 5, 5), init::gain::RELU, Fan::In, &mut Rng::seed(1))?;
-/// let variance = weight.sqr()?.mean_all()?.to_scalar::<f32>()?;
-/// assert!((variance - 0.04).abs() < 0.004); // 2 / 50
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// K. He et al. 2015
 #[doc(alias = "he_normal")]
 pub fn kaiming_normal(shape: impl Into<Shape>, gain: f64, fan: Fan, rng: &mut Rng) -> Result<Tensor> {
     let shape = shape.into();
@@ -284,33 +193,22 @@ fn kaiming(shape: &Shape, gain: f64, fan: Fan) -> Result<f64> {
     Ok(gain.abs() / (fan.of(shape.dims())?.max(1) as f64).sqrt())
 }
 
-/// Normal with the variance 1 / fan in.
-///
-/// # Errors
-/// As for [`xavier_uniform`].
+/// Normal with variance 1 / fan in; errors as [`xavier_uniform`].
 ///
 /// # Source
-/// Y. LeCun and others 1998; for selu, G. Klambauer and others 2017.
-///
-/// ```
-/// use tealight::layer::init;
-/// use tealight::prelude::*;
-/// let variance = init::lecun_normal((50, 200), &mut Rng::seed(1))?.sqr()?.mean_all()?.to_scalar::<f32>()?;
-/// assert!((variance - 0.005).abs() < 0.0005); // 1 / 200
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// Y. LeCun et al. 1998; for selu, G. Klambauer et al. 2017
 pub fn lecun_normal(shape: impl Into<Shape>, rng: &mut Rng) -> Result<Tensor> {
     kaiming_normal(shape, gain::LINEAR, Fan::In, rng)
 }
 
-/// A matrix whose rows, or whose columns if there are fewer, stand at right angles and have the length `gain`; all such
-/// are equally likely. Further axes count as columns.
+/// A random matrix whose rows, or columns if there are fewer, are orthogonal and have length `gain`. Further axes count as
+/// columns.
 ///
 /// # Errors
-/// Fewer than two axes; a gain that is not finite; a shape that does not fit in memory.
+/// Errors if there are fewer than two axes, or if the gain is not finite.
 ///
 /// # Source
-/// A. M. Saxe and others 2013.
+/// A. M. Saxe et al. 2013
 ///
 /// ```
 /// use tealight::layer::init;

@@ -1,22 +1,4 @@
-//! Normalisation of each channel over the batch.
-//!
-//! # Shapes
-//! (n, c) or (n, c, l), images (n, c, h, w); the shape stays.
-//!
-//! # Formula
-//! y = (x − mean) / √(var + ε) · w + b for each channel. Training: mean and var (with divisor n) of the batch, and the
-//! running ones come nearer: r ← (1 − momentum)·r + momentum·(that of the batch; for var with divisor n − 1). Evaluation:
-//! the running ones.
-//!
-//! # Gradient
-//! Training: (h − mean h − ŷ·mean h·ŷ) / √(var + ε) for x, with ŷ = (x − mean) / √(var + ε) and h = g·w. Evaluation:
-//! h / √(var + ε). Always Σ g·ŷ for w, Σ g for b.
-//!
-//! # Errors
-//! Another number of channels; in training fewer than two numbers a channel, which have no deviation.
-//!
-//! # Source
-//! S. Ioffe and C. Szegedy 2015.
+//! Batch normalization.
 
 use candle_core::{DType, Device};
 
@@ -27,83 +9,64 @@ use crate::error::{Error, Result};
 use crate::layer::{Buffer, Fields, ForwardContext, Layer, Parameter};
 use crate::ops::standardize;
 
-/// Mean 0 and variance 1 for each channel, over the batch and the D axes after the channels; then a scale and a shift
-/// that are learned. Use it as [`BatchNorm1d`] or [`BatchNorm2d`].
+/// Normalizes each channel over the batch and the D axes after the channels to mean 0 and variance 1, then scales and
+/// shifts it. Use it as [`BatchNorm1d`] or [`BatchNorm2d`].
 ///
 /// # Shapes
-/// (n, c) or (n, c, l), images (n, c, h, w); the shape stays.
+/// (n, channels) or (n, channels, l), images (n, channels, h, w); the shape stays.
 ///
 /// # Formula
-/// y = (x − mean) / √(var + ε) · w + b for each channel. Training: mean and var (with divisor n) of the batch, and the
-/// running ones come nearer: r ← (1 − momentum)·r + momentum·(that of the batch; for var with divisor n − 1). Evaluation:
-/// the running ones.
+/// y = ŷ·w + b with ŷ = (x − mean) / √(var + ε). Training: mean and var (with divisor n) are those of the batch, and the
+/// running ones r become (1 − momentum)·r + momentum·(those of the batch; var with divisor n − 1). Evaluation: the running
+/// ones.
+///
+/// # Gradient
+/// Training: (h − mean h − ŷ·mean h·ŷ) / √(var + ε) for x, with h = g·w. Evaluation: h / √(var + ε). Σ g·ŷ for w, Σ g for b.
+///
+/// # Errors
+/// Errors in training mode if a channel has fewer than two elements: one element has no deviation.
+///
+/// # Source
+/// S. Ioffe and C. Szegedy 2015
 ///
 /// ```
-/// use tealight::layer::BatchNorm2d;
 /// use tealight::prelude::*;
-/// let layer = BatchNorm2d::new(3)?;
-/// let x = Tensor::randn(5f32, 2.0, (4, 3, 8, 8), &mut Rng::seed(1))?;
+/// let (layer, x) = (BatchNorm2d::new(3)?, Tensor::randn(5f32, 2.0, (4, 3, 8, 8), &mut Rng::seed(1))?);
 /// let y = layer.forward(&x, &mut ForwardContext::train(Rng::seed(2)))?;
 /// assert!(y.mean_all()?.to_scalar::<f32>()?.abs() < 1e-6);
-/// // What evaluation goes by has come a tenth nearer to the mean of 5.
-/// let mean = layer.state()[2].1.get();
+/// // The running mean started at 0, and moved by a tenth towards 5.
+/// let mean = layer.running_stats.unwrap().mean.get();
 /// assert!((mean.mean_all()?.to_scalar::<f32>()? - 0.5).abs() < 0.05);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "BatchNormalization")]
 #[derive(Clone, Debug)]
 pub struct BatchNorm<const D: usize> {
-    /// w, (c); it starts as ones.
+    /// w, (channels), initially ones.
     pub weight: Option<Parameter>,
-    /// b, (c); it starts as zeros.
+    /// b, (channels), initially zeros.
     pub bias: Option<Parameter>,
-    /// What evaluation goes by; without it, evaluation goes by the batch too.
+    /// The statistics used in evaluation mode; without them it uses those of the batch.
     pub running_stats: Option<RunningStats>,
     channels: usize,
     momentum: Option<f64>,
     eps: f64,
 }
 
-/// [`BatchNorm`] of (n, c) or (n, c, l).
-///
-/// ```
-/// use tealight::prelude::*;
-/// let x = Tensor::new(&[[1_f32, 10.0], [3.0, 30.0]], &Device::Cpu)?;
-/// let y = BatchNorm1d::new(2)?.forward(&x, &mut ForwardContext::train(Rng::seed(1)))?;
-/// assert_eq!(y.round()?.to_vec2::<f32>()?, [[-1.0, -1.0], [1.0, 1.0]]);
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// [`BatchNorm`] of (n, channels) or (n, channels, l).
 pub type BatchNorm1d = BatchNorm<1>;
 
-/// [`BatchNorm`] of images (n, c, h, w).
-///
-/// ```
-/// use tealight::prelude::*;
-/// let error = BatchNorm2d::new(3)?.predict(&Tensor::zeros((4, 3), DType::F32, &Device::Cpu)?).unwrap_err();
-/// assert_eq!(error.to_string(), "batch_norm2d: expected inputs of shape [n, 3, h, w], got [4, 3]");
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// [`BatchNorm`] of images (n, channels, h, w).
 pub type BatchNorm2d = BatchNorm<2>;
 
-/// The statistics that a [`BatchNorm`] gathers while training.
-///
-/// ```
-/// use tealight::prelude::*;
-/// let layer = BatchNorm1d::new(1)?;
-/// layer.forward(&Tensor::new(&[[0_f32], [10.0]], &Device::Cpu)?, &mut ForwardContext::train(Rng::seed(1)))?;
-/// let running = layer.running_stats.as_ref().unwrap();
-/// // A tenth of the way from 0 to the batch's mean.
-/// assert_eq!(running.mean.get().to_vec1::<f32>()?, [0.5]);
-/// assert_eq!(running.num_batches_tracked.get().to_scalar::<i64>()?, 1);
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// The statistics that a [`BatchNorm`] gathers in training mode.
 #[derive(Clone, Debug)]
 pub struct RunningStats {
-    /// (c); zeros at first.
+    /// (channels), initially zeros.
     pub mean: Buffer,
-    /// (c), with divisor n − 1; ones at first.
+    /// (channels), with divisor n − 1, initially ones.
     pub var: Buffer,
-    /// How many batches there were, an i64.
+    /// The number of training batches seen, an i64.
     pub num_batches_tracked: Buffer,
 }
 
@@ -114,91 +77,46 @@ impl<const D: usize> BatchNorm<D> {
         _ => "batch_norm",
     };
 
-    /// A layer for `channels` channels, with momentum 0.1 and ε = 1e-5.
-    ///
-    /// # Errors
-    /// Sizes that do not fit in memory.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// // Before any training, evaluation changes next to nothing: mean 0, variance 1.
-    /// let x = Tensor::new(&[[1_f32, 2.0, 3.0]], &Device::Cpu)?;
-    /// assert_eq!(BatchNorm1d::new(3)?.predict(&x)?.round()?, x);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// A layer for `channels` channels, in f32.
     pub fn new(channels: usize) -> Result<Self> {
-        let running = RunningStats {
+        let running_stats = RunningStats {
             mean: Buffer::new(Tensor::zeros(channels, DType::F32, &Device::Cpu)?),
             var: Buffer::new(Tensor::ones(channels, DType::F32, &Device::Cpu)?),
             num_batches_tracked: Buffer::new(Tensor::new(0_i64, &Device::Cpu)?),
         };
-        let (weight, bias, running_stats) = (ones(channels)?, zeros(channels)?, Some(running));
+        let (weight, bias, running_stats) = (ones(channels)?, zeros(channels)?, Some(running_stats));
         Ok(BatchNorm { weight, bias, running_stats, channels, momentum: Some(0.1), eps: 1e-5 })
     }
 
-    /// The same layer without w and b.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let layer = BatchNorm1d::new(3)?.without_affine();
-    /// assert!(layer.parameters().is_empty());
-    /// assert_eq!(layer.state()[0].0, "running_mean");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Removes w and b.
     pub fn without_affine(self) -> Self {
         BatchNorm { weight: None, bias: None, ..self }
     }
 
-    /// The same layer without running statistics: evaluation goes by the batch too.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let layer = BatchNorm1d::new(1)?.without_running_stats();
-    /// let y = layer.predict(&Tensor::new(&[[1_f32], [3.0]], &Device::Cpu)?)?;
-    /// assert_eq!(y.round()?.to_vec2::<f32>()?, [[-1.0], [1.0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Removes the running statistics: evaluation mode uses those of the batch too.
     #[doc(alias = "track_running_stats")]
     pub fn without_running_stats(self) -> Self {
         BatchNorm { running_stats: None, ..self }
     }
 
-    /// The same layer with this share of a batch in the running statistics; with `None` they are the mean of all batches.
+    /// Sets the weight of a batch in the running statistics; with `None` they are the average of all batches. Default:
+    /// `0.1`.
     ///
     /// # Errors
-    /// A momentum outside [0, 1].
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let layer = BatchNorm1d::new(1)?.momentum(None)?;
-    /// for batch in [[[0_f32], [2.0]], [[4.0], [10.0]]] {
-    ///     layer.forward(&Tensor::new(&batch, &Device::Cpu)?, &mut ForwardContext::train(Rng::seed(1)))?;
-    /// }
-    /// // The mean of 1 and 7.
-    /// assert_eq!(layer.running_stats.as_ref().unwrap().mean.get().to_vec1::<f32>()?, [4.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if `momentum` is outside [0, 1].
     pub fn momentum(self, momentum: impl Into<Option<f64>>) -> Result<Self> {
         match momentum.into() {
-            Some(share) if !(0.0..=1.0).contains(&share) => {
-                Err(Error::argument(Self::NAME, "a momentum from 0 to 1", share))
+            Some(momentum) if !(0.0..=1.0).contains(&momentum) => {
+                Err(Error::argument(Self::NAME, "a momentum from 0 to 1", momentum))
             }
             momentum => Ok(BatchNorm { momentum, ..self }),
         }
     }
 
-    /// The same layer with this ε.
+    /// Sets ε. Default: `1e-5`.
     ///
     /// # Errors
-    /// An ε that is not above 0.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let layer = BatchNorm1d::new(1)?.eps(3.0)?;
-    /// let y = layer.forward(&Tensor::new(&[[1_f32], [3.0]], &Device::Cpu)?, &mut ForwardContext::train(Rng::seed(1)))?;
-    /// assert_eq!(y.to_vec2::<f32>()?, [[-0.5], [0.5]]); // ±1 / √(1 + 3)
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if `eps` is not above 0.
     pub fn eps(self, eps: f64) -> Result<Self> {
         Ok(BatchNorm { eps: checked_eps(Self::NAME, eps)?, ..self })
     }
@@ -220,9 +138,7 @@ impl<const D: usize> BatchNorm<D> {
             }
         }
     }
-}
 
-impl<const D: usize> BatchNorm<D> {
     fn standardized(&self, x: &Tensor, ctx: &ForwardContext) -> Result<Tensor> {
         let (n, width) = self.sizes(x)?;
         let channels = per_channel(self.channels, x.rank());
@@ -250,7 +166,7 @@ impl<const D: usize> BatchNorm<D> {
 }
 
 impl RunningStats {
-    /// Takes in the mean and the variance (with divisor `count`) of a batch.
+    /// Updates them with the mean and the variance (with divisor `count`) of a batch.
     fn update(&self, mean: &Tensor, variance: &Tensor, count: usize, momentum: Option<f64>) -> Result<()> {
         let batches = self.num_batches_tracked.get().to_scalar::<i64>()?.saturating_add(1);
         let share = momentum.unwrap_or(1.0 / batches as f64);
@@ -281,9 +197,9 @@ impl<const D: usize> Layer for BatchNorm<D> {
 
     fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
         fields.field("weight", &self.weight).field("bias", &self.bias);
-        if let Some(RunningStats { mean, var, num_batches_tracked }) = &self.running_stats {
-            fields.buffer("running_mean", mean).buffer("running_var", var);
-            fields.buffer("num_batches_tracked", num_batches_tracked);
+        if let Some(stats) = &self.running_stats {
+            fields.buffer("running_mean", &stats.mean).buffer("running_var", &stats.var);
+            fields.buffer("num_batches_tracked", &stats.num_batches_tracked);
         }
     }
 }

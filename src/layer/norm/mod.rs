@@ -1,4 +1,4 @@
-//! Normalisation inside a model: mean 0 and variance 1, then a learned scale and shift.
+//! Normalization layers: mean 0 and variance 1, then a learned scale and shift.
 
 mod batch_norm;
 mod group_norm;
@@ -16,8 +16,9 @@ use super::Parameter;
 use crate::autograd::array::count;
 use crate::autograd::{OnnxAttribute, Tensor, traced};
 use crate::error::{Error, Result};
+use crate::ops::standardize;
 
-/// x·w + b, with what there is of w and b in the shape `dims`, which broadcasts.
+/// x·w + b for the w and b that the layer has, reshaped to `dims`, which broadcasts.
 fn affine(x: Tensor, weight: &Option<Parameter>, bias: &Option<Parameter>, dims: &[usize]) -> Result<Tensor> {
     let shaped = |parameter: &Parameter| parameter.get().reshape(dims);
     match (weight, bias) {
@@ -28,7 +29,7 @@ fn affine(x: Tensor, weight: &Option<Parameter>, bias: &Option<Parameter>, dims:
     }
 }
 
-/// `compute()`, which in an exported model is one operator of x, w, b and the `rest`, which engines fuse.
+/// `compute()`, exported to ONNX as one operator of x, w, b and the `rest`: engines fuse it.
 fn one_operator(
     operator: (&'static str, &[(&'static str, OnnxAttribute)]),
     x: &Tensor,
@@ -56,7 +57,7 @@ fn zeros(shape: impl Into<Shape>) -> Result<Option<Parameter>> {
     Ok(Some(Parameter::new(Tensor::zeros(shape, DType::F32, &Device::Cpu)?)))
 }
 
-/// ε, if it keeps a division by zero away.
+/// ε, if it prevents a division by zero.
 fn checked_eps(op: &'static str, eps: f64) -> Result<f64> {
     if eps > 0.0 && eps.is_finite() { Ok(eps) } else { Err(Error::argument(op, "eps > 0", eps)) }
 }
@@ -64,11 +65,29 @@ fn checked_eps(op: &'static str, eps: f64) -> Result<f64> {
 /// (1, c, 1, ..): c channels, to broadcast with a tensor of this rank.
 fn per_channel(channels: usize, rank: usize) -> Vec<usize> {
     let mut dims = vec![1; rank];
-    dims.iter_mut().skip(1).take(1).for_each(|size| *size = channels);
+    dims[1] = channels;
     dims
 }
 
-/// The axes of x as (rows, width): those from `start` on are one.
-fn rows(x: &Tensor, start: usize) -> (usize, usize) {
-    (count(&x.dims()[..start]), count(&x.dims()[start..]))
+/// The shape of the axes to normalize over, at least one.
+fn checked_shape(op: &'static str, shape: impl Into<Shape>) -> Result<Vec<usize>> {
+    let shape = shape.into().into_dims();
+    if shape.is_empty() {
+        return Err(Error::shape(op, "one axis or more to normalize", &[&[]]));
+    }
+    Ok(shape)
+}
+
+fn check_last_axes(op: &'static str, x: &Tensor, shape: &[usize]) -> Result<()> {
+    if x.dims().ends_with(shape) {
+        return Ok(());
+    }
+    let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
+    Err(Error::shape(op, format!("inputs of shape [.., {}]", sizes.join(", ")), &[x.dims()]))
+}
+
+/// x over its standard deviation along the last `axes` axes together; minus the mean before, if `center`.
+fn standardize_last_axes(x: &Tensor, axes: usize, eps: f64, center: bool) -> Result<Tensor> {
+    let (outer, inner) = x.dims().split_at(x.rank() - axes);
+    standardize(&x.reshape((1, count(outer), count(inner)))?, eps, center)?.0.reshape(x.dims())
 }

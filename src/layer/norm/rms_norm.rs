@@ -1,35 +1,26 @@
-//! Normalisation of each input by its length alone.
-//!
-//! # Shapes
-//! (.., shape..); the shape stays.
-//!
-//! # Formula
-//! y = x / √(mean x² + ε) · w over the last axes
-//!
-//! # Gradient
-//! (h − ŷ·mean h·ŷ) / √(mean x² + ε) for x, with ŷ = x / √(mean x² + ε) and h = g·w; Σ g·ŷ for w
-//!
-//! # Errors
-//! Inputs that do not end in the shape.
-//!
-//! # Source
-//! B. Zhang and R. Sennrich 2019.
+//! Root mean square normalization.
 
 use candle_core::{DType, Shape};
 
-use super::{affine, checked_eps, ones, rows};
+use super::{affine, check_last_axes, checked_eps, checked_shape, ones, standardize_last_axes};
 use crate::autograd::Tensor;
-use crate::error::{Error, Result};
-use crate::layer::{Fields, ForwardContext, Layer, Parameter};
-use crate::ops::standardize;
+use crate::error::Result;
+use crate::layer::{ForwardContext, Layer, Parameter};
 
-/// Mean of squares 1 over the last axes, then a scale that is learned.
+/// Normalizes each input over its last axes to mean square 1, then scales each element. Unlike
+/// [`LayerNorm`](super::LayerNorm) it does not subtract the mean.
 ///
 /// # Shapes
 /// (.., shape..); the shape stays.
 ///
 /// # Formula
-/// y = x / √(mean x² + ε) · w over the last axes
+/// y = ŷ·w with ŷ = x / √(mean x² + ε), the mean over the last axes
+///
+/// # Gradient
+/// (h − ŷ·mean h·ŷ) / √(mean x² + ε) for x, with h = g·w; Σ g·ŷ for w
+///
+/// # Source
+/// B. Zhang and R. Sennrich 2019
 ///
 /// ```
 /// use tealight::layer::RmsNorm;
@@ -41,61 +32,32 @@ use crate::ops::standardize;
 #[doc(alias = "RMSNormalization")]
 #[derive(Clone, Debug)]
 pub struct RmsNorm {
-    /// w, of the normalised shape; it starts as ones.
+    /// w, of the normalized shape, initially ones.
     pub weight: Option<Parameter>,
     shape: Vec<usize>,
     eps: Option<f64>,
 }
 
 impl RmsNorm {
-    /// A layer for inputs whose last axes have this shape. ε is the distance from 1 to the next number of the input's
-    /// type, as PyTorch's.
+    /// A layer for inputs whose last axes have this shape, in f32.
     ///
     /// # Errors
-    /// No axes; a shape that does not fit in memory.
-    ///
-    /// ```
-    /// use tealight::layer::RmsNorm;
-    /// use tealight::prelude::*;
-    /// // A LayerNorm would take the mean away and give zeros.
-    /// let y = RmsNorm::new(2)?.predict(&Tensor::new(&[2_f32, 2.0], &Device::Cpu)?)?;
-    /// assert_eq!(y.to_vec1::<f32>()?, [1.0, 1.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if `shape` has no axes.
     pub fn new(shape: impl Into<Shape>) -> Result<Self> {
-        let shape = shape.into().into_dims();
-        if shape.is_empty() {
-            return Err(Error::shape("rms_norm", "one axis or more to normalise", &[&[]]));
-        }
+        let shape = checked_shape("rms_norm", shape)?;
         Ok(RmsNorm { weight: ones(&shape[..])?, shape, eps: None })
     }
 
-    /// The same layer without w.
-    ///
-    /// ```
-    /// use tealight::layer::RmsNorm;
-    /// use tealight::prelude::*;
-    /// assert_eq!(RmsNorm::new(3)?.parameters().len(), 1);
-    /// assert_eq!(RmsNorm::new(3)?.without_affine().parameters().len(), 0);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Removes w.
     #[doc(alias = "elementwise_affine")]
     pub fn without_affine(self) -> Self {
         RmsNorm { weight: None, ..self }
     }
 
-    /// The same layer with this ε.
+    /// Sets ε. Default: the distance from 1 to the next number of the input's dtype, as in PyTorch.
     ///
     /// # Errors
-    /// An ε that is not above 0.
-    ///
-    /// ```
-    /// use tealight::layer::RmsNorm;
-    /// use tealight::prelude::*;
-    /// let y = RmsNorm::new(2)?.eps(12.0)?.predict(&Tensor::new(&[2_f32, 2.0], &Device::Cpu)?)?;
-    /// assert_eq!(y.to_vec1::<f32>()?, [0.5, 0.5]); // 2 / √(4 + 12)
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if `eps` is not above 0.
     pub fn eps(self, eps: f64) -> Result<Self> {
         Ok(RmsNorm { eps: Some(checked_eps("rms_norm", eps)?), ..self })
     }
@@ -103,25 +65,18 @@ impl RmsNorm {
 
 impl Layer for RmsNorm {
     fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
-        if !x.dims().ends_with(&self.shape) {
-            let sizes: Vec<String> = self.shape.iter().map(usize::to_string).collect();
-            let expected = format!("inputs of shape [.., {}]", sizes.join(", "));
-            return Err(Error::shape("rms_norm", expected, &[x.dims()]));
-        }
+        check_last_axes("rms_norm", x, &self.shape)?;
         let epsilon = match x.dtype() {
             DType::F64 => f64::EPSILON,
             DType::F16 => 2f64.powi(-10),
             DType::BF16 => 2f64.powi(-7),
             _ => f64::from(f32::EPSILON),
         };
-        let (n, width) = rows(x, x.rank() - self.shape.len());
-        let (y, _) = standardize(&x.reshape((1, n, width))?, self.eps.unwrap_or(epsilon), false)?;
-        affine(y.reshape(x.dims())?, &self.weight, &None, &self.shape)
+        let y = standardize_last_axes(x, self.shape.len(), self.eps.unwrap_or(epsilon), false)?;
+        affine(y, &self.weight, &None, &self.shape)
     }
 
-    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
-        fields.field("weight", &self.weight);
-    }
+    crate::fields!(weight);
 }
 
 #[cfg(test)]

@@ -1,26 +1,21 @@
 //! The gated recurrent unit.
-//!
-//! # Formula
-//! h′ = (1 − σ(z))·n + σ(z)·h, n = tanh(xₙ + σ(r)·hₙ); r and z are W·x + b + W_h·h + b_h, xₙ = W·x + b and
-//! hₙ = W_h·h + b_h, in the order r, z, n
-//!
-//! # Source
-//! K. Cho and others 2014, with the reset after the product, as PyTorch has it.
 
-use super::{Cell, Recurrent, RecurrentProjection};
+use super::{Recurrent, RecurrentCell, RecurrentProjection};
 use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::formula::{Formula, Real};
 use crate::ops;
 
-/// The gated recurrent unit; see [`Recurrent::run`].
+/// The gated recurrent unit; see [`Recurrent`].
 ///
 /// # Formula
-/// h′ = (1 − σ(z))·n + σ(z)·h, n = tanh(xₙ + σ(r)·hₙ); r and z are W·x + b + W_h·h + b_h, xₙ = W·x + b and
-/// hₙ = W_h·h + b_h, in the order r, z, n
+/// h′ = (1 − σ(z))·n + σ(z)·h with n = tanh(xₙ + σ(r)·hₙ); r and z are W·x + b + W_h·h + b_h, xₙ is W·x + b and hₙ is
+/// W_h·h + b_h. The gates have the order r, z, n.
+///
+/// # Source
+/// K. Cho et al. 2014, with the reset gate after the product, as in PyTorch
 ///
 /// ```
-/// use tealight::layer::{Gru, RnnOptions};
 /// use tealight::prelude::*;
 /// let layer = Gru::new(3, 5, RnnOptions::new(), &mut Rng::seed(1))?;
 /// let x = Tensor::ones((2, 7, 3), DType::F32, &Device::Cpu)?;
@@ -30,19 +25,10 @@ use crate::ops;
 pub type Gru = Recurrent<GruCell, 1>;
 
 /// A step of a [`Gru`].
-///
-/// ```
-/// use tealight::layer::{Cell, GruCell};
-/// use tealight::prelude::*;
-/// let layer = Gru::new(3, 5, RnnOptions::new(), &mut Rng::seed(1))?;
-/// assert_eq!(GruCell::GATES, 3); // r, z and n
-/// assert_eq!(layer.weights[0].weight_ih.get().dims(), [3 * 5, 3]);
-/// # Ok::<(), tealight::Error>(())
-/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GruCell;
 
-/// tanh(x + σ(r)·h): the new state, of which the update gate takes its share.
+/// n = tanh(x + σ(r)·h)
 #[derive(Clone, Debug)]
 struct Candidate;
 
@@ -70,18 +56,18 @@ impl Formula<3> for Update {
     }
 }
 
-impl Cell<1> for GruCell {
+impl RecurrentCell<1> for GruCell {
     const NAME: &'static str = "gru";
     const KIND: &'static str = "Gru";
     const GATES: usize = 3;
     const JOINT_BIAS: bool = false;
 
-    fn step(&self, x: &Tensor, [h]: [Tensor; 1], recurrence: &RecurrentProjection) -> Result<[Tensor; 1]> {
-        let own = recurrence.gates(&h)?;
-        let both = 2 * recurrence.hidden;
+    fn step(&self, x: &Tensor, [h]: [Tensor; 1], recurrent: &RecurrentProjection) -> Result<[Tensor; 1]> {
+        let own = recurrent.gates(&h)?;
+        let both = 2 * recurrent.hidden;
         let sums = (x.narrow(1, 0, both)? + own.narrow(1, 0, both)?)?;
-        let (r, z) = (recurrence.gate(&sums, 0)?, recurrence.gate(&sums, 1)?);
-        let n = ops::apply(Candidate, [&recurrence.gate(x, 2)?, &r, &recurrence.gate(&own, 2)?])?;
+        let (r, z) = (recurrent.gate(&sums, 0)?, recurrent.gate(&sums, 1)?);
+        let n = ops::apply(Candidate, [&recurrent.gate(x, 2)?, &r, &recurrent.gate(&own, 2)?])?;
         Ok([ops::apply(Update, [&n, &z, &h])?])
     }
 }

@@ -1,24 +1,20 @@
 //! The long short-term memory.
-//!
-//! # Formula
-//! c′ = σ(f)·c + σ(i)·tanh(g), h′ = σ(o)·tanh(c′); i, f, g, o are W·x + b + W_h·h + b_h, in this order
-//!
-//! # Source
-//! S. Hochreiter and J. Schmidhuber 1997; F. Gers, J. Schmidhuber and F. Cummins 2000.
 
-use super::{Cell, Recurrent, RecurrentProjection};
+use super::{Recurrent, RecurrentCell, RecurrentProjection};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::formula::{Formula, Real};
 use crate::ops;
 
-/// The long short-term memory; its state is [h, c]. See [`Recurrent::run`].
+/// The long short-term memory, with the state [h, c]; see [`Recurrent`].
 ///
 /// # Formula
-/// c′ = σ(f)·c + σ(i)·tanh(g), h′ = σ(o)·tanh(c′); i, f, g, o are W·x + b + W_h·h + b_h, in this order
+/// c′ = σ(f)·c + σ(i)·tanh(g), h′ = σ(o)·tanh(c′); the gates i, f, g, o are W·x + b + W_h·h + b_h, in this order
+///
+/// # Source
+/// S. Hochreiter and J. Schmidhuber 1997; F. Gers, J. Schmidhuber and F. Cummins 2000
 ///
 /// ```
-/// use tealight::layer::{Lstm, RnnOptions};
 /// use tealight::prelude::*;
 /// let layer = Lstm::new(3, 5, RnnOptions::new(), &mut Rng::seed(1))?;
 /// let x = Tensor::ones((2, 7, 3), DType::F32, &Device::Cpu)?;
@@ -28,21 +24,21 @@ use crate::ops;
 pub type Lstm = Recurrent<LstmCell, 2>;
 
 impl Lstm {
-    /// Opens the forget gates so far that memories last about so many steps: their first bias becomes ln(steps − 1). With the
-    /// biases that a new layer has, a memory is halved at every step.
+    /// Sets the biases `bias_ih` of the forget gates to ln(steps − 1): the cell state then lasts for about this many steps. With the
+    /// default biases it is halved at every step.
     ///
     /// # Errors
-    /// Fewer than two steps; a layer without biases.
+    /// Errors if `steps` is below 2, or if the layer has no biases.
     ///
     /// # Source
-    /// C. Tallec and Y. Ollivier, "Can recurrent neural networks warp time?", 2018.
+    /// C. Tallec and Y. Ollivier, "Can recurrent neural networks warp time?", 2018
     ///
     /// ```
     /// use tealight::prelude::*;
     /// let layer = Lstm::new(3, 5, RnnOptions::new(), &mut Rng::seed(1))?;
     /// layer.init_forget_bias(30)?;
-    /// let bias = layer.weights[0].bias_ih.as_ref().map(|bias| bias.get().i(5));
-    /// assert_eq!(bias.transpose()?.map(|bias| bias.to_scalar::<f32>()).transpose()?, Some(29_f32.ln()));
+    /// let bias = layer.weights[0].bias_ih.as_ref().unwrap().get();
+    /// assert_eq!(bias.i(5)?.to_scalar::<f32>()?, 29_f32.ln());
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn init_forget_bias(&self, steps: usize) -> Result<()> {
@@ -54,7 +50,7 @@ impl Lstm {
                 return Err(Error::argument("init_forget_bias", "a layer with biases", "one without"));
             };
             let value = bias.get();
-            // The gates stand in PyTorch's order: input, forget, cell, output.
+            // The order of the gates is input, forget, cell, output.
             let forget = self.hidden..2 * self.hidden;
             let open = value.narrow(0, self.hidden, self.hidden)?.full_like(((steps - 1) as f64).ln())?;
             bias.set(&value.assign(forget, &open)?)?;
@@ -64,19 +60,10 @@ impl Lstm {
 }
 
 /// A step of an [`Lstm`].
-///
-/// ```
-/// use tealight::layer::{Cell, LstmCell};
-/// use tealight::prelude::*;
-/// let layer = Lstm::new(3, 5, RnnOptions::new(), &mut Rng::seed(1))?;
-/// assert_eq!(LstmCell::GATES, 4); // i, f, g and o
-/// assert_eq!(layer.weights[0].weight_ih.get().dims(), [4 * 5, 3]);
-/// # Ok::<(), tealight::Error>(())
-/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LstmCell;
 
-/// σ(a)·tanh(b): what is written, and what is shown.
+/// σ(a)·tanh(b)
 #[derive(Clone, Debug)]
 struct Gated;
 
@@ -90,7 +77,7 @@ impl Formula<2> for Gated {
     }
 }
 
-/// σ(f)·c + w: what is kept, and what is written.
+/// σ(f)·c + w
 #[derive(Clone, Debug)]
 struct Kept;
 
@@ -104,15 +91,15 @@ impl Formula<3> for Kept {
     }
 }
 
-impl Cell<2> for LstmCell {
+impl RecurrentCell<2> for LstmCell {
     const NAME: &'static str = "lstm";
     const KIND: &'static str = "Lstm";
     const GATES: usize = 4;
     const JOINT_BIAS: bool = true;
 
-    fn step(&self, x: &Tensor, [h, c]: [Tensor; 2], recurrence: &RecurrentProjection) -> Result<[Tensor; 2]> {
-        let gates = (x + recurrence.gates(&h)?)?;
-        let gate = |k| recurrence.gate(&gates, k);
+    fn step(&self, x: &Tensor, [h, c]: [Tensor; 2], recurrent: &RecurrentProjection) -> Result<[Tensor; 2]> {
+        let gates = (x + recurrent.gates(&h)?)?;
+        let gate = |k| recurrent.gate(&gates, k);
         let written = ops::apply(Gated, [&gate(0)?, &gate(2)?])?;
         let c = ops::apply(Kept, [&gate(1)?, &c, &written])?;
         let h = ops::apply(Gated, [&gate(3)?, &c])?;

@@ -1,11 +1,4 @@
-//! Recurrent layers: one step after the other, each with the state that the one before left.
-//!
-//! # Shapes
-//! (n, t, d) to (n, t, h), or 2h in both directions; (t, n, d) to (t, n, h) with [`RnnOptions::time_first`]. The state
-//! after the last step is (layers · directions, n, h).
-//!
-//! # Errors
-//! Inputs of another shape, or without a step; a first state that does not fit.
+//! Recurrent layers: a cell is run over the steps of a sequence.
 
 mod cell;
 mod gru;
@@ -13,7 +6,7 @@ mod lstm;
 mod options;
 mod simple;
 
-pub use cell::{Cell, RecurrentProjection};
+pub use cell::{RecurrentCell, RecurrentProjection};
 pub use gru::{Gru, GruCell};
 pub use lstm::{Lstm, LstmCell};
 pub use options::RnnOptions;
@@ -25,43 +18,30 @@ use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::ops::Rng;
 
-/// The parameters of one layer in one direction; the gates follow each other in PyTorch's order.
-///
-/// ```
-/// use tealight::prelude::*;
-/// let layer = Lstm::new(3, 5, RnnOptions::new().bidirectional(), &mut Rng::seed(1))?;
-/// assert_eq!(layer.weights.len(), 2); // one for each direction
-/// assert_eq!(layer.weights[1].weight_hh.get().dims(), [20, 5]);
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// The parameters of one layer in one direction, with the gates in PyTorch's order.
 #[derive(Clone, Debug)]
 pub struct RnnWeights {
-    /// For the input, (gates · h, inputs).
+    /// For the input, (gates · hidden, inputs).
     pub weight_ih: Parameter,
-    /// For the output of the step before, (gates · h, h).
+    /// For the output of the previous step, (gates · hidden, hidden).
     pub weight_hh: Parameter,
-    /// Added to the first product, (gates · h).
+    /// Added to the product of the input, (gates · hidden).
     pub bias_ih: Option<Parameter>,
-    /// Added to the second product, (gates · h).
+    /// Added to the product of the previous output, (gates · hidden).
     pub bias_hh: Option<Parameter>,
 }
 
-/// A recurrent layer of cells C, whose state is S tensors. Use it as [`Rnn`], [`Lstm`] or [`Gru`].
+/// A recurrent layer of cells C, whose state is S tensors. Use it as [`Rnn`], [`Lstm`] or [`Gru`], or with a custom
+/// [`RecurrentCell`].
 ///
 /// # Shapes
-/// (n, t, d) to (n, t, h), or 2h in both directions; (t, n, d) to (t, n, h) with [`RnnOptions::time_first`]
+/// (n, t, inputs) to (n, t, hidden), or 2 · hidden if bidirectional; (t, n, ..) with [`RnnOptions::time_first`]
 ///
-/// ```
-/// use tealight::layer::{LstmCell, Recurrent};
-/// use tealight::prelude::*;
-/// // What `Lstm` is short for.
-/// let layer = Recurrent::<LstmCell, 2>::new(3, 5, RnnOptions::new(), &mut Rng::seed(1))?;
-/// assert_eq!(layer.kind(), "Lstm");
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// # Errors
+/// Errors if t is 0.
 #[derive(Clone, Debug)]
 pub struct Recurrent<C, const S: usize> {
-    /// Of each layer, and in it of each direction.
+    /// In the order of the layers, and for each layer of its directions.
     pub weights: Vec<RnnWeights>,
     cell: C,
     inputs: usize,
@@ -69,22 +49,12 @@ pub struct Recurrent<C, const S: usize> {
     options: RnnOptions,
 }
 
-impl<C: Cell<S> + Default, const S: usize> Recurrent<C, S> {
-    /// A layer from `inputs` numbers a step to `hidden` numbers a step, in f32. All parameters start uniform in ±1/√hidden,
-    /// as PyTorch's do.
+impl<C: RecurrentCell<S> + Default, const S: usize> Recurrent<C, S> {
+    /// A layer from `inputs` to `hidden` features at each step, in f32. All parameters start uniform in ±1/√hidden, as in
+    /// PyTorch.
     ///
     /// # Errors
-    /// Options without a layer, or with a dropout outside [0, 1]; sizes that do not fit in memory.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let layer = Gru::new(3, 4, RnnOptions::new(), &mut Rng::seed(1))?;
-    /// // 1 / √4
-    /// assert!(layer.weights[0].weight_hh.get().abs()?.max_all()?.to_scalar::<f32>()? <= 0.5);
-    /// let error = Gru::new(3, 4, RnnOptions::new().layers(0), &mut Rng::seed(1)).unwrap_err();
-    /// assert_eq!(error.to_string(), "gru: expected one layer or more, got 0");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if the options have no layers, or a dropout outside [0, 1].
     pub fn new(inputs: usize, hidden: usize, options: RnnOptions, rng: &mut Rng) -> Result<Self> {
         options.check(C::NAME)?;
         let bound = 1.0 / (hidden.max(1) as f64).sqrt();
@@ -108,28 +78,26 @@ impl<C: Cell<S> + Default, const S: usize> Recurrent<C, S> {
     }
 }
 
-impl<C: Cell<S>, const S: usize> Recurrent<C, S> {
-    /// The outputs of all steps, and the state after the last; it begins with `state`, or with zeros.
+impl<C: RecurrentCell<S>, const S: usize> Recurrent<C, S> {
+    /// The outputs of all steps and the state after the last one. The initial state is `state`, or zeros.
     ///
     /// # Shapes
-    /// Inputs (n, t, d) to outputs (n, t, h), or 2h in both directions; each tensor of a state is (layers · directions, n, h).
+    /// As [`Recurrent`]; each tensor of a state is (layers · directions, n, hidden).
     ///
     /// # Errors
-    /// Inputs of another shape, or without a step; a state that does not fit.
+    /// Errors if t is 0, or if the state has another shape.
     ///
     /// ```
-    /// use tealight::layer::{Lstm, RnnOptions};
     /// use tealight::prelude::*;
     /// let layer = Lstm::new(3, 5, RnnOptions::new(), &mut Rng::seed(1))?;
-    /// let x = Tensor::ones((2, 7, 3), DType::F32, &Device::Cpu)?;
-    /// let (y, [h, c]) = layer.run(&x, None, &mut ForwardContext::eval())?;
+    /// let (x, ctx) = (Tensor::ones((2, 7, 3), DType::F32, &Device::Cpu)?, &mut ForwardContext::eval());
+    /// let (y, [h, c]) = layer.forward_with_state(&x, None, ctx)?;
     /// assert_eq!((y.dims(), h.dims(), c.dims()), (&[2, 7, 5][..], &[1, 2, 5][..], &[1, 2, 5][..]));
-    /// // It goes on where it stopped.
-    /// let (more, _) = layer.run(&x, Some([&h, &c]), &mut ForwardContext::eval())?;
-    /// assert_eq!(more.dims(), [2, 7, 5]);
+    /// let (next, _) = layer.forward_with_state(&x, Some([&h, &c]), ctx)?; // the next 7 steps
+    /// assert_eq!(next.dims(), [2, 7, 5]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn run(
+    pub fn forward_with_state(
         &self,
         x: &Tensor,
         state: Option<[&Tensor; S]>,
@@ -139,22 +107,22 @@ impl<C: Cell<S>, const S: usize> Recurrent<C, S> {
         let mut y = if self.options.time_first { x.clone() } else { x.transpose(0, 1)? };
         let directions = self.options.directions();
         let dims = [self.weights.len(), n, self.hidden];
-        let first = match state {
+        let initial: [Tensor; S] = match state {
             Some(state) => state.map(Tensor::clone),
             None => {
                 let zeros = Tensor::zeros(&dims[..], x.dtype(), x.device())?;
                 std::array::from_fn(|_| zeros.clone())
             }
         };
-        for tensor in &first {
+        for tensor in &initial {
             if tensor.dims() != dims {
                 return Err(Error::shape(C::NAME, format!("a state of shape {dims:?}"), &[tensor.dims()]));
             }
         }
         if n == 0 {
-            // Nothing to do in any number of steps.
+            // There may be more steps than a loop should count.
             let dims = [x.dims()[0], x.dims()[1], directions.saturating_mul(self.hidden)];
-            return Ok((Tensor::zeros(&dims[..], x.dtype(), x.device())?, first));
+            return Ok((Tensor::zeros(&dims[..], x.dtype(), x.device())?, initial));
         }
         let mut last: [Vec<Tensor>; S] = std::array::from_fn(|_| Vec::with_capacity(self.weights.len()));
         for (layer, weights) in self.weights.chunks(directions).enumerate() {
@@ -163,27 +131,19 @@ impl<C: Cell<S>, const S: usize> Recurrent<C, S> {
             }
             let mut outputs = Vec::with_capacity(directions);
             for (direction, weights) in weights.iter().enumerate() {
-                let place = layer * directions + direction;
-                let mut state = Vec::with_capacity(S);
-                for tensor in &first {
-                    state.push(tensor.i(place)?);
-                }
-                let state = std::array::from_fn(|s| state[s].clone());
+                let state = try_map(&initial, |tensor| tensor.i(layer * directions + direction))?;
                 let (output, state) = self.one_way(&y, weights, state, direction == 1)?;
                 outputs.push(output);
                 last.iter_mut().zip(state).for_each(|(list, tensor)| list.push(tensor));
             }
             y = Tensor::cat(&outputs, 2)?;
         }
-        let mut stacked = Vec::with_capacity(S);
-        for list in &last {
-            stacked.push(Tensor::stack(list, 0)?);
-        }
+        let last = try_map(&last, |list| Tensor::stack(list, 0))?;
         let y = if self.options.time_first { y } else { y.transpose(0, 1)? };
-        Ok((y, std::array::from_fn(|s| stacked[s].clone())))
+        Ok((y, last))
     }
 
-    /// One layer in one direction: x is (t, n, inputs), the output (t, n, h).
+    /// One layer in one direction: (t, n, inputs) to (t, n, hidden).
     fn one_way(
         &self,
         x: &Tensor,
@@ -191,28 +151,25 @@ impl<C: Cell<S>, const S: usize> Recurrent<C, S> {
         mut state: [Tensor; S],
         backwards: bool,
     ) -> Result<(Tensor, [Tensor; S])> {
-        let (mut before, mut within) = (None, None);
-        if let (Some(bias_ih), Some(bias_hh)) = (&weights.bias_ih, &weights.bias_hh) {
-            let (bias_ih, bias_hh) = (bias_ih.get(), bias_hh.get());
-            (before, within) = match C::JOINT_BIAS {
-                true => (Some((bias_ih + bias_hh)?), None),
-                false => (Some(bias_ih), Some(bias_hh)),
-            };
+        let bias = |bias: &Option<Parameter>| bias.as_ref().map(Parameter::get);
+        let (input_bias, step_bias) = match (bias(&weights.bias_ih), bias(&weights.bias_hh)) {
+            (Some(bias_ih), Some(bias_hh)) if C::JOINT_BIAS => (Some((bias_ih + bias_hh)?), None),
+            biases => biases,
+        };
+        // W·x + b of all steps in one product.
+        let mut projected = x.matmul(&weights.weight_ih.get().t()?)?;
+        if let Some(bias) = input_bias {
+            projected = (projected + bias)?;
         }
-        // The input's share of all steps in one product.
-        let mut shares = x.matmul(&weights.weight_ih.get().t()?)?;
-        if let Some(bias) = before {
-            shares = (shares + bias)?;
-        }
-        let recurrence =
-            RecurrentProjection { weight: weights.weight_hh.get().t()?, bias: within, hidden: self.hidden };
-        let mut shares = steps(shares)?;
+        let weight = weights.weight_hh.get().t()?;
+        let recurrent = RecurrentProjection { weight, bias: step_bias, hidden: self.hidden };
+        let mut inputs = steps(projected)?;
         if backwards {
-            shares.reverse();
+            inputs.reverse();
         }
-        let mut outputs = Vec::with_capacity(shares.len());
-        for share in &shares {
-            state = self.cell.step(share, state, &recurrence)?;
+        let mut outputs = Vec::with_capacity(inputs.len());
+        for input in &inputs {
+            state = self.cell.step(input, state, &recurrent)?;
             outputs.push(state[0].clone());
         }
         if backwards {
@@ -221,7 +178,7 @@ impl<C: Cell<S>, const S: usize> Recurrent<C, S> {
         Ok((Tensor::stack(&outputs, 0)?, state))
     }
 
-    /// n, of inputs that fit.
+    /// Checks the shape of the inputs, and returns n.
     fn batch(&self, x: &Tensor) -> Result<usize> {
         match (x.dims(), self.options.time_first) {
             (&[n, t, d], false) | (&[t, n, d], true) if d == self.inputs && t > 0 => Ok(n),
@@ -234,33 +191,37 @@ impl<C: Cell<S>, const S: usize> Recurrent<C, S> {
     }
 }
 
-/// The places of the first axis. They are halved again and again: the gradients of t places that are taken one by one would
-/// be t tensors of the whole shape.
+/// The slices along the first axis. It is halved again and again: the gradients of t slices taken one by one would be t
+/// tensors of the whole shape.
 fn steps(x: Tensor) -> Result<Vec<Tensor>> {
     let rest = x.dims()[1..].to_vec();
-    let mut parts = vec![x];
-    while parts.iter().any(|part| part.dims()[0] > 1) {
-        let mut halves = Vec::with_capacity(2 * parts.len());
-        for part in &parts {
-            halves.extend(part.chunk(2, 0)?);
+    let mut slices = vec![x];
+    while slices.iter().any(|slice| slice.dims()[0] > 1) {
+        let mut halves = Vec::with_capacity(2 * slices.len());
+        for slice in &slices {
+            halves.extend(slice.chunk(2, 0)?);
         }
-        parts = halves;
+        slices = halves;
     }
-    parts.iter().map(|part| part.reshape(&rest[..])).collect()
+    slices.iter().map(|slice| slice.reshape(&rest[..])).collect()
 }
 
-impl<C: Cell<S>, const S: usize> Layer for Recurrent<C, S> {
+fn try_map<T, const S: usize>(items: &[T; S], f: impl Fn(&T) -> Result<Tensor>) -> Result<[Tensor; S]> {
+    let mapped = items.iter().map(f).collect::<Result<Vec<_>>>()?;
+    Ok(mapped.try_into().expect("map keeps the number of items"))
+}
+
+impl<C: RecurrentCell<S>, const S: usize> Layer for Recurrent<C, S> {
     fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
-        Ok(self.run(x, None, ctx)?.0)
+        Ok(self.forward_with_state(x, None, ctx)?.0)
     }
 
     fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
         for (i, weights) in self.weights.iter().enumerate() {
             let (layer, direction) = (i / self.options.directions(), i % self.options.directions());
-            let name = |part| format!("{part}_l{layer}{}", if direction == 1 { "_reverse" } else { "" });
-            fields
-                .field(&name("weight_ih"), &weights.weight_ih)
-                .field(&name("weight_hh"), &weights.weight_hh);
+            let name = |field| format!("{field}_l{layer}{}", if direction == 1 { "_reverse" } else { "" });
+            fields.parameter(&name("weight_ih"), &weights.weight_ih);
+            fields.parameter(&name("weight_hh"), &weights.weight_hh);
             fields.field(&name("bias_ih"), &weights.bias_ih).field(&name("bias_hh"), &weights.bias_hh);
         }
     }

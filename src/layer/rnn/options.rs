@@ -1,11 +1,10 @@
-//! [`RnnOptions`]: what recurrent layers have in common.
+//! [`RnnOptions`]: the options of all recurrent layers.
 
 use crate::error::{Error, Result};
 
-/// What a recurrent layer is like.
+/// The options of a recurrent layer.
 ///
 /// ```
-/// use tealight::layer::{Gru, RnnOptions};
 /// use tealight::prelude::*;
 /// let options = RnnOptions::new().layers(2).bidirectional();
 /// let layer = Gru::new(3, 5, options, &mut Rng::seed(1))?;
@@ -30,86 +29,37 @@ impl Default for RnnOptions {
 }
 
 impl RnnOptions {
-    /// One layer, from the first step to the last, with biases, without dropout; inputs are (n, t, d).
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let layer = Gru::new(3, 5, RnnOptions::new(), &mut Rng::seed(1))?;
-    /// assert_eq!(layer.predict(&Tensor::ones((2, 7, 3), DType::F32, &Device::Cpu)?)?.dims(), [2, 7, 5]);
-    /// assert_eq!(layer.parameters().len(), 4);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// One layer in one direction, with biases and without dropout, for inputs (n, t, inputs).
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// This many layers, each on the outputs of the one before.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let layer = Gru::new(3, 5, RnnOptions::new().layers(2), &mut Rng::seed(1))?;
-    /// let (y, [h]) = layer.run(&Tensor::ones((2, 7, 3), DType::F32, &Device::Cpu)?, None, &mut ForwardContext::eval())?;
-    /// assert_eq!((y.dims(), h.dims()), (&[2, 7, 5][..], &[2, 2, 5][..])); // a state for each layer
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Sets the number of layers, each on the outputs of the one before. Default: `1`.
     #[must_use]
     #[doc(alias = "num_layers")]
     pub fn layers(self, layers: usize) -> Self {
         RnnOptions { layers, ..self }
     }
 
-    /// Each layer twice, the second time from the last step to the first; their outputs stand side by side.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let layer = Gru::new(3, 5, RnnOptions::new().bidirectional(), &mut Rng::seed(1))?;
-    /// assert_eq!(layer.predict(&Tensor::ones((2, 7, 3), DType::F32, &Device::Cpu)?)?.dims(), [2, 7, 10]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Runs each layer in both directions and concatenates the outputs.
     #[must_use]
     pub fn bidirectional(self) -> Self {
         RnnOptions { bidirectional: true, ..self }
     }
 
-    /// No biases.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let layer = Gru::new(3, 5, RnnOptions::new().without_bias(), &mut Rng::seed(1))?;
-    /// let names: Vec<String> = layer.parameters().into_iter().map(|(name, _)| name).collect();
-    /// assert_eq!(names, ["weight_ih_l0", "weight_hh_l0"]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Removes the biases.
     #[must_use]
     pub fn without_bias(self) -> Self {
         RnnOptions { bias: false, ..self }
     }
 
-    /// The probability with which a number between two layers is left out while training.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// // Everything is left out, so the second layer finds nothing.
-    /// let options = RnnOptions::new().layers(2).without_bias().dropout(1.0);
-    /// let layer = Gru::new(3, 5, options, &mut Rng::seed(1))?;
-    /// let y = layer.forward(&Tensor::ones((2, 7, 3), DType::F32, &Device::Cpu)?, &mut ForwardContext::train(Rng::seed(2)))?;
-    /// assert_eq!(y.abs()?.max_all()?.to_scalar::<f32>()?, 0.0);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Sets the probability that an element of the input of a layer after the first is zeroed while training. Default: `0`.
     #[must_use]
     pub fn dropout(self, dropout: f64) -> Self {
         RnnOptions { dropout, ..self }
     }
 
-    /// Inputs and outputs are (t, n, d), as is PyTorch's default.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let layer = Gru::new(3, 5, RnnOptions::new().time_first(), &mut Rng::seed(1))?;
-    /// let (y, [h]) = layer.run(&Tensor::ones((7, 2, 3), DType::F32, &Device::Cpu)?, None, &mut ForwardContext::eval())?;
-    /// assert_eq!((y.dims(), h.dims()), (&[7, 2, 5][..], &[1, 2, 5][..]));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Inputs and outputs are (t, n, ..), PyTorch's default `batch_first=False`.
     #[doc(alias = "time_major")]
     #[must_use]
     #[doc(alias = "batch_first")]

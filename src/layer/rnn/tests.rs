@@ -1,4 +1,4 @@
-use super::{Cell, Gru, Lstm, Recurrent, Rnn, RnnOptions, steps};
+use super::{Gru, Lstm, Recurrent, RecurrentCell, Rnn, RnnOptions, steps};
 use crate::layer::gradcheck;
 use crate::prelude::*;
 
@@ -23,7 +23,7 @@ fn gradients() -> Result<()> {
 }
 
 /// By the first state and what is run from it.
-fn state_gradients<C: Cell<S>, const S: usize>(layer: &Recurrent<C, S>) -> Result<()> {
+fn state_gradients<C: RecurrentCell<S>, const S: usize>(layer: &Recurrent<C, S>) -> Result<()> {
     layer.to_dtype(DType::F64)?;
     let x = Tensor::randn(0.0, 1.0, (2, 3, 2), &mut Rng::seed(1))?;
     let mut inputs = vec![x];
@@ -32,7 +32,7 @@ fn state_gradients<C: Cell<S>, const S: usize>(layer: &Recurrent<C, S>) -> Resul
     }
     let run = |inputs: &[Tensor]| {
         let state = std::array::from_fn(|s| &inputs[1 + s]);
-        let (y, last) = layer.run(&inputs[0], Some(state), &mut ForwardContext::eval())?;
+        let (y, last) = layer.forward_with_state(&inputs[0], Some(state), &mut ForwardContext::eval())?;
         let last: Vec<Tensor> = last.into_iter().map(|x| x.flatten(0, -1)).collect::<Result<_>>()?;
         Tensor::cat(&[&[y.flatten(0, -1)?][..], &last].concat(), 0)
     };
@@ -53,9 +53,9 @@ fn a_sequence_may_be_cut() -> Result<()> {
     let layer = Lstm::new(2, 4, RnnOptions::new().layers(2), &mut Rng::seed(1))?;
     let x = Tensor::randn(0f32, 1.0, (3, 9, 2), &mut Rng::seed(2))?;
     let ctx = &mut ForwardContext::eval();
-    let (whole, [h, c]) = layer.run(&x, None, ctx)?;
-    let (first, [h1, c1]) = layer.run(&x.narrow(1, 0, 4)?, None, ctx)?;
-    let (second, [h2, c2]) = layer.run(&x.narrow(1, 4, 5)?, Some([&h1, &c1]), ctx)?;
+    let (whole, [h, c]) = layer.forward_with_state(&x, None, ctx)?;
+    let (first, [h1, c1]) = layer.forward_with_state(&x.narrow(1, 0, 4)?, None, ctx)?;
+    let (second, [h2, c2]) = layer.forward_with_state(&x.narrow(1, 4, 5)?, Some([&h1, &c1]), ctx)?;
     let near = |a: &Tensor, b: &Tensor| -> Result<()> {
         assert!((a - b)?.abs()?.max_all()?.to_scalar::<f32>()? < 1e-6);
         Ok(())
@@ -87,12 +87,12 @@ fn thousands_of_steps_need_no_stack() {
 }
 
 #[test]
-fn steps_are_the_places_in_order() -> Result<()> {
+fn steps_are_in_order() -> Result<()> {
     for t in [1, 2, 3, 7, 8] {
         let x = Tensor::arange(0.0, 2.0 * t as f64, &Device::Cpu)?.reshape((t, 1, 2))?;
-        let parts = steps(x.clone())?;
-        assert_eq!((parts.len(), parts[0].dims()), (t, &[1, 2][..]));
-        assert_eq!(Tensor::stack(&parts, 0)?, x);
+        let slices = steps(x.clone())?;
+        assert_eq!((slices.len(), slices[0].dims()), (t, &[1, 2][..]));
+        assert_eq!(Tensor::stack(&slices, 0)?, x);
     }
     Ok(())
 }
@@ -108,8 +108,9 @@ fn edges() -> Result<()> {
     assert_eq!(error.to_string(), "lstm: expected inputs of shape [n, t, 3] with t > 0, got [5, 0, 3]");
     assert!(layer.predict(&zeros(&[5, 3])?).is_err());
     let state = zeros(&[4, 5, 4])?;
-    let error =
-        layer.run(&zeros(&[2, 6, 3])?, Some([&state, &state]), &mut ForwardContext::eval()).unwrap_err();
+    let error = layer
+        .forward_with_state(&zeros(&[2, 6, 3])?, Some([&state, &state]), &mut ForwardContext::eval())
+        .unwrap_err();
     assert_eq!(error.to_string(), "lstm: expected a state of shape [4, 2, 4], got [4, 5, 4]");
     let error = Gru::new(3, 4, RnnOptions::new().layers(0), rng).unwrap_err();
     assert_eq!(error.to_string(), "gru: expected one layer or more, got 0");
@@ -124,7 +125,7 @@ fn edges() -> Result<()> {
 }
 
 #[test]
-fn forget_gates_open() -> Result<()> {
+fn forget_biases() -> Result<()> {
     let rng = &mut Rng::seed(1);
     let layer = Lstm::new(3, 4, both(), rng)?;
     let before: Vec<Tensor> =
