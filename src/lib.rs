@@ -16,7 +16,6 @@
 //! # A formula is differentiated exactly, as often as one likes
 //!
 //! ```
-//! use tealight::formula::Tape;
 //! use tealight::prelude::*;
 //! let x = Tensor::parameter(Tensor::new(0.0, &Device::Cpu)?.into_array());
 //! let [first] = autograd::grad(&x.sigmoid()?, [&x])?;
