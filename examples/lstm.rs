@@ -65,7 +65,7 @@ fn main() -> Result<()> {
             CrossEntropy::new().loss(&model.forward(&x, &mut ForwardContext::train(rng.clone()))?, &first)?;
         // Through thirty steps a gradient may grow: its length is cut to 1.
         let mut gradients = loss.backward()?;
-        gradients.clip_norm(1.0, &model.parameters())?;
+        gradients.clip_grad_norm(1.0, &model.parameters())?;
         optimizer.step(&gradients)?;
         if step % 20 == 0 {
             let right = model.predict(&test.0)?.argmax(1)?.eq(&test.1)?;

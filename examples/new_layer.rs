@@ -46,7 +46,7 @@ fn main() -> Result<()> {
         .push(tealight::activation::Silu)
         .push(Linear::new(32, 1, rng)?);
     println!("{}", model.summary(&[256, 8])?);
-    let mut optimizer = Sgd::new(model.parameters(), 0.02)?.with_momentum(0.9)?;
+    let mut optimizer = Sgd::new(model.parameters(), 0.02)?.momentum(0.9)?;
     let mut last = f32::INFINITY;
     for step in 0..=500 {
         let loss = Mse.loss(&model.forward(&inputs, &mut ForwardContext::train(rng.clone()))?, &targets)?;

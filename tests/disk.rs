@@ -100,14 +100,14 @@ fn a_disk_that_fills_up_costs_no_checkpoint() {
     let whole = model();
     trainer(&whole, 5)
         .callback(Checkpoints::new(tempfile::tempdir().unwrap().path()).unwrap())
-        .each_epoch(|_| Ok(()))
+        .on_epoch_end(|_| Ok(()))
         .fit(&examples(), None)
         .unwrap();
 
     let first = model();
     let full = trainer(&first, 5)
         .callback(Checkpoints::new(disk.path()).unwrap())
-        .each_epoch(|run| {
+        .on_epoch_end(|run| {
             if run.epoch == 3 {
                 disk.fill();
             }
@@ -123,7 +123,7 @@ fn a_disk_that_fills_up_costs_no_checkpoint() {
     let second = model();
     let mut resumed = trainer(&second, 5)
         .callback(Checkpoints::new(disk.path()).unwrap())
-        .each_epoch(|_| Ok(()))
+        .on_epoch_end(|_| Ok(()))
         .resume(&last)
         .unwrap();
     assert_eq!(resumed.fit(&examples(), None).unwrap().len(), 5);
@@ -183,7 +183,7 @@ fn logs_on_a_full_disk_cost_no_checkpoint() {
         let ballast = place.join("ballast");
         let mut training = log(&place)(trainer(trained, 300))
             .callback(Checkpoints::new(elsewhere.path()).unwrap())
-            .each_epoch(move |run| {
+            .on_epoch_end(move |run| {
                 // What is left in the last page of the log may still be written, epoch for epoch.
                 if run.epoch == 2 {
                     let _ = fs::write(&ballast, vec![1; 1 << 16]);
@@ -211,9 +211,9 @@ fn a_callback_that_refuses_costs_no_checkpoint() {
     };
     let mut told = 0;
     let mut training = trainer(&trained, 5)
-        .each_epoch(|run| full(run.epoch))
+        .on_epoch_end(|run| full(run.epoch))
         .callback(Checkpoints::new(place.path()).unwrap())
-        .each_epoch(|run| {
+        .on_epoch_end(|run| {
             told = run.epoch;
             full(run.epoch).map_err(|_| Error::argument("copy", "no error", "one"))
         });
@@ -288,7 +288,7 @@ fn a_checkpoint_directory_that_vanishes() {
     let model = model();
     let trained = trainer(&model, 5)
         .callback(Checkpoints::new(&directory).unwrap())
-        .each_epoch(|run| {
+        .on_epoch_end(|run| {
             if run.epoch == 3 {
                 fs::remove_dir_all(&directory).unwrap();
             }

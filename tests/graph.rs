@@ -337,7 +337,7 @@ fn nan_and_infinite_gradients_are_refused_by_name() -> Result<()> {
     }
     assert!(matches!(Sgd::new(model.parameters(), f64::NAN), Err(Error::Argument { .. })));
     assert!(matches!(Sgd::new(model.parameters(), -1.0), Err(Error::Argument { .. })));
-    assert!(Sgd::new(model.parameters(), 0.1)?.with_momentum(1.0).is_err());
+    assert!(Sgd::new(model.parameters(), 0.1)?.momentum(1.0).is_err());
     assert!(matches!(autograd::grad(&Tensor::new(1u32, &Device::Cpu)?, []), Ok([])));
     Ok(())
 }

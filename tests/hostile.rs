@@ -629,8 +629,8 @@ fn optimizers_and_schedules() {
             step(Ok(Box::new(NAdam::new(own(), f)?))),
             Lbfgs::new(own(), f),
             Ema::new(own(), f),
-            Exponential::new(f),
-            Plateau::new(f, f)
+            ExponentialLr::new(f),
+            ReduceLrOnPlateau::new(f, f)
         );
         for g in FLOATS {
             calls!(
@@ -640,8 +640,8 @@ fn optimizers_and_schedules() {
                 AdamW::new(own(), 0.1).and_then(|o| o.betas(f, g)?.eps(g)?.weight_decay(f)),
                 NAdam::new(own(), 0.1).and_then(|o| o.betas(f, g)),
                 RmsProp::new(own(), 0.1).and_then(|o| o.alpha(f)?.momentum(g)),
-                Lbfgs::new(own(), 1.0).and_then(|o| o.tolerances(f, g)),
-                Plateau::new(1.0, 0.5).map(|mut p| [f, g, f64::NAN].map(|loss| p.observe(loss)))
+                Lbfgs::new(own(), 1.0).and_then(|o| o.tolerance_grad(f)?.tolerance_change(g)),
+                ReduceLrOnPlateau::new(1.0, 0.5).map(|mut p| [f, g, f64::NAN].map(|loss| p.observe(loss)))
             );
         }
         for n in SIZES {
@@ -649,15 +649,15 @@ fn optimizers_and_schedules() {
                 calls!(
                     calls,
                     [f, n, at],
-                    Cosine::new(n).and_then(|s| Ok(s.down_to(f)?.rate(at))),
-                    WarmRestarts::new(n, at).map(|s| s.rate(at)),
-                    OneCycle::new(n).and_then(|s| Ok(s.rising(f)?.rate(at))),
+                    CosineAnnealingLr::new(n).and_then(|s| Ok(s.min_factor(f)?.rate(at))),
+                    CosineAnnealingWarmRestarts::new(n, at).map(|s| s.rate(at)),
+                    OneCycleLr::new(n).and_then(|s| Ok(s.pct_start(f)?.rate(at))),
                     LinearLr::new(f, 1.0, n).map(|s| s.rate(at)),
-                    StepDecay::new(n, f).map(|s| s.rate(at)),
-                    MultiStep::new(&[n, at], f).map(|s| s.rate(at)),
-                    Polynomial::new(n, f).map(|s| s.rate(at)),
-                    Exponential::new(f).map(|s| s.rate(n)),
-                    Lbfgs::new(own(), 1.0).and_then(|o| o.iterations(n)?.history(at))
+                    StepLr::new(n, f).map(|s| s.rate(at)),
+                    MultiStepLr::new(&[n, at], f).map(|s| s.rate(at)),
+                    PolynomialLr::new(n, f).map(|s| s.rate(at)),
+                    ExponentialLr::new(f).map(|s| s.rate(n)),
+                    Lbfgs::new(own(), 1.0).and_then(|o| o.max_iter(n)?.history_size(at))
                 );
             }
         }

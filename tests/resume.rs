@@ -12,7 +12,7 @@ use tealight::data::DataLoader;
 use tealight::data::TensorDataset;
 use tealight::io;
 use tealight::layer::{BatchNorm1d, Dropout};
-use tealight::optim::schedule::{Cosine, Schedule};
+use tealight::optim::schedule::{CosineAnnealingLr, Schedule};
 use tealight::prelude::*;
 use tealight::train::{Checkpoints, EarlyStopping, Trainer};
 
@@ -40,8 +40,8 @@ fn train(directory: &Path) -> Result<()> {
     let mut trainer = Trainer::new(&model, BceWithLogits, Adam::new(model.parameters(), 0.01)?)
         .epochs(EPOCHS)
         .accumulate(2)
-        .clip_norm(1.0)
-        .schedule(Cosine::new(8 * EPOCHS as usize)?.times(0.01))
+        .clip_grad_norm(1.0)
+        .schedule(CosineAnnealingLr::new(8 * EPOCHS as usize)?.times(0.01))
         .silent()
         .callback(EarlyStopping::new("valid_loss", 1000))
         .callback(Checkpoints::new(directory)?.every_steps(1).best("valid_loss"));

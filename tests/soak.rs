@@ -26,9 +26,9 @@ fn train(name: &str, model: &dyn Layer, example: &[usize], target: &[usize], ste
     });
     let (mut measured, mut steps) = (vec![], steps.iter().peekable());
     let mut trainer = Trainer::new(model, Mse, Adam::new(model.parameters(), 1e-3).unwrap())
-        .clip_norm(1.0)
+        .clip_grad_norm(1.0)
         .silent()
-        .each_step(|run| {
+        .on_step_end(|run| {
             if steps.next_if_eq(&&run.step).is_some() {
                 measured.push((run.step, resident()));
             }

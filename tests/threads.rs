@@ -107,7 +107,7 @@ fn train_beside(shared: &Sequential, x: &Tensor, seed: u64) -> Result<Vec<Vec<u3
         .batch_size(512)
         .seed(seed)
         .silent()
-        .each_epoch(|_| {
+        .on_epoch_end(|_| {
             assert!(autograd::is_recording(), "no_grad of another task");
             out.push(bits(&shared.predict(x)?)?);
             Ok(())

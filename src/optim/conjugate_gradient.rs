@@ -1,34 +1,34 @@
-//! Linear equations whose matrix is known by its products alone.
-//!
-//! # Source
-//! M. Hestenes and E. Stiefel 1952.
+//! The conjugate gradient method.
 
 use candle_core::DType;
 
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
-/// How many times as many steps as there are unknowns are taken at most; without rounding, once would do.
-const MOST: usize = 10;
+/// The most iterations per unknown. In exact arithmetic one would do.
+const ITERATIONS_PER_UNKNOWN: usize = 10;
 
-/// The x with A·x = b, for a symmetric, positive definite A of which `product` gives A·v for any v: a Hessian by
-/// [`hvp`](crate::autograd::hvp), for example.
+/// Solves A·x = b for a symmetric, positive definite A that is given by `product`, v ↦ A·v: for a Hessian that is
+/// [`hvp`](crate::autograd::hvp).
 ///
-/// It ends when ‖b − A·x‖ is at most `tolerance` · ‖b‖, or after ten steps for each unknown. x has no history.
+/// Stops when ‖b − A·x‖ ≤ `tolerance` · ‖b‖, or after ten iterations per unknown. x has no gradient history.
 ///
 /// # Shapes
-/// b and x are vectors (n), as `product` takes and gives them.
+/// b and x are vectors of n elements, as are the argument and the result of `product`.
 ///
 /// # Errors
-/// No vector; a product of another shape or dtype; a matrix that is found not to be positive definite, or numbers that
-/// are not finite.
+/// Errors if `b` is not a vector, if `product` returns another shape or dtype, if A turns out not to be positive definite, or if
+/// a value is not finite.
+///
+/// # Source
+/// M. Hestenes and E. Stiefel 1952.
 ///
 /// ```
-/// use tealight::{optim::conjugate_gradient, prelude::*};
+/// # use tealight::{optim::conjugate_gradient, prelude::*};
 /// let a = Tensor::new(&[[4.0, 1.0], [1.0, 3.0]], &Device::Cpu)?;
 /// let x = conjugate_gradient(|v| a.matvec(v), &Tensor::new(&[1.0, 2.0], &Device::Cpu)?, 1e-12)?;
-/// let gap = (x - Tensor::new(&[1.0 / 11.0, 7.0 / 11.0], &Device::Cpu)?)?.abs()?.max_all()?;
-/// assert!(gap.to_scalar::<f64>()? < 1e-12);
+/// let error = (x - Tensor::new(&[1.0 / 11.0, 7.0 / 11.0], &Device::Cpu)?)?.abs()?.max_all()?;
+/// assert!(error.to_scalar::<f64>()? < 1e-12);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "cg")]
@@ -38,32 +38,35 @@ pub fn conjugate_gradient(
     tolerance: f64,
 ) -> Result<Tensor> {
     const NAME: &str = "conjugate_gradient";
-    let number = |x: Tensor| x.to_dtype(DType::F64)?.to_scalar::<f64>();
+    let scalar = |x: Tensor| x.to_dtype(DType::F64)?.to_scalar::<f64>();
     let b = b.detach();
     if b.rank() != 1 {
         return Err(Error::shape(NAME, "a vector", &[b.dims()]));
     }
     let mut x = b.zeros_like()?;
-    let (mut rest, mut direction) = (b.clone(), b.clone());
-    let mut size = number(rest.dot(&rest)?)?;
-    let goal = tolerance * tolerance * size;
-    for _ in 0..b.elem_count().saturating_mul(MOST) {
-        if size <= goal {
+    let (mut residual, mut direction) = (b.clone(), b.clone());
+    let mut square = scalar(residual.dot(&residual)?)?;
+    let goal = tolerance * tolerance * square;
+    for _ in 0..b.elem_count().saturating_mul(ITERATIONS_PER_UNKNOWN) {
+        if square <= goal {
             break;
         }
         let along = product(&direction)?.detach();
-        let curvature = number(direction.dot(&along)?)?;
-        // NaN is not above 0 either.
-        if !(curvature > 0.0 && curvature.is_finite() && size.is_finite()) {
+        let curvature = scalar(direction.dot(&along)?)?;
+        if !(curvature > 0.0 && curvature.is_finite() && square.is_finite()) {
             let expected = "a positive definite matrix and finite numbers";
-            return Err(Error::argument(NAME, expected, format!("v·A·v = {curvature}, ‖b − A·x‖² = {size}")));
+            return Err(Error::argument(
+                NAME,
+                expected,
+                format!("v·A·v = {curvature}, ‖b − A·x‖² = {square}"),
+            ));
         }
-        let step = size / curvature;
+        let step = square / curvature;
         x = (x + (&direction * step)?)?;
-        rest = (rest - (along * step)?)?;
-        let new = number(rest.dot(&rest)?)?;
-        direction = (&rest + (direction * (new / size))?)?;
-        size = new;
+        residual = (residual - (along * step)?)?;
+        let new = scalar(residual.dot(&residual)?)?;
+        direction = (&residual + (direction * (new / square))?)?;
+        square = new;
     }
     Ok(x)
 }
@@ -74,7 +77,7 @@ mod tests {
     use crate::prelude::*;
 
     #[test]
-    fn solves_what_a_product_gives() -> Result<()> {
+    fn solves_a_random_system() -> Result<()> {
         let rng = &mut Rng::seed(1);
         let root = Tensor::randn(0.0, 1.0, (12, 12), rng)?;
         let a = root.t()?.matmul(&root)?;

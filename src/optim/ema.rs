@@ -1,47 +1,32 @@
-//! Averaged weights.
-//!
-//! # Formula
-//! a ← d·a + (1 − d)·p after each step
-//!
-//! # Errors
-//! A decay outside [0, 1); parameters that were changed to and fro in the wrong order.
-//!
-//! # Source
-//! B. Polyak and A. Juditsky 1992.
+//! Exponential moving averages of parameters.
 
 use std::collections::BTreeMap;
 
 use candle_core::DType;
 
-use super::state::{Reader, Writer};
+use super::state::{StateReader, StateWriter};
 use super::{distinct, fraction};
-use crate::autograd::{Array, Tensor, no_grad};
+use crate::autograd::{Tensor, no_grad};
 use crate::error::{Error, Result};
 use crate::layer::Parameter;
 
-/// A moving average of a model's weights, which often predicts better than the weights themselves.
+/// An exponential moving average of a model's parameters, which often predicts better than the parameters themselves.
 ///
-/// It starts as the weights are; frozen ones are averaged too. The averages are f64 for f64 parameters and f32 for others.
+/// It starts at the current parameters, and averages frozen ones too. Averages are f64 for f64 parameters and f32 for
+/// all others.
 ///
 /// # Formula
 /// a ← d·a + (1 − d)·p at each [`update`](Ema::update)
 ///
 /// ```
-/// use tealight::optim::Ema;
-/// use tealight::prelude::*;
-/// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
-/// let mut optimizer = Sgd::new(model.parameters(), 0.1)?;
-/// let mut average = Ema::new(model.parameters(), 0.9)?;
-/// let x = Tensor::ones((4, 2), DType::F32, &Device::Cpu)?;
-/// for _ in 0..3 {
-///     let y = model.forward(&x, &mut ForwardContext::eval())?;
-///     optimizer.step(&y.sqr()?.mean_all()?.backward()?)?;
-///     average.update()?;
-/// }
-/// let weight = model.weight.get().to_vec2::<f32>()?;
-/// let averaged = average.evaluate(|| model.weight.get().to_vec2::<f32>())?;
-/// assert_ne!(averaged, weight);
-/// assert_eq!(model.weight.get().to_vec2::<f32>()?, weight);
+/// # use tealight::optim::Ema;
+/// # use tealight::prelude::*;
+/// # let p = Parameter::new(Tensor::new(0.0, &Device::Cpu)?);
+/// let mut ema = Ema::new(vec![("p".into(), p.clone())], 0.75)?;
+/// p.set(&Tensor::new(1.0, &Device::Cpu)?)?; // an optimizer's step
+/// ema.update()?;
+/// assert_eq!(ema.evaluate(|| p.get().to_scalar::<f64>())?, 0.25); // 0.75 · 0 + 0.25 · 1
+/// assert_eq!(p.get().to_scalar::<f64>()?, 1.0);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "AveragedModel")]
@@ -50,126 +35,68 @@ use crate::layer::Parameter;
 pub struct Ema {
     parameters: Vec<(String, Parameter)>,
     averages: Vec<Tensor>,
-    /// The weights, while the model has the averages.
-    weights: Option<Vec<Array>>,
+    /// The parameters' own values, while the model has the averages.
+    backup: Option<Vec<Tensor>>,
     decay: f64,
 }
 
 impl Ema {
-    /// An average of these parameters, of which the part `decay` stays at each update.
+    /// The average of these parameters, with this decay d.
     ///
     /// # Errors
-    /// A decay outside [0, 1).
-    ///
-    /// ```
-    /// use tealight::optim::Ema;
-    /// use tealight::prelude::*;
-    /// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
-    /// let average = Ema::new(model.parameters(), 0.9)?;
-    /// assert_eq!(average.state()?["weight"], model.weight.get());
-    /// assert!(Ema::new(model.parameters(), 1.0).is_err()); // nothing would ever change
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if the decay is outside [0, 1).
     pub fn new(parameters: Vec<(String, Parameter)>, decay: f64) -> Result<Self> {
         let decay = fraction("Ema", "a decay", decay)?;
         let parameters = distinct(parameters);
-        let averages = parameters.iter().map(|(_, parameter)| wide(parameter)).collect::<Result<_>>()?;
-        Ok(Ema { parameters, averages, weights: None, decay })
+        let averages = parameters.iter().map(|(_, parameter)| widened(parameter)).collect::<Result<_>>()?;
+        Ok(Ema { parameters, averages, backup: None, decay })
     }
 
-    /// Takes in the weights as they are now: after each step of the optimizer.
+    /// Averages in the current parameters: call it after each step of the optimizer.
     ///
     /// # Errors
-    /// The model has the averages at the moment.
-    ///
-    /// ```
-    /// use tealight::optim::Ema;
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(0.0, &Device::Cpu)?);
-    /// let mut average = Ema::new(vec![("p".into(), p.clone())], 0.75)?;
-    /// p.set(&Tensor::new(1.0, &Device::Cpu)?)?;
-    /// average.update()?;
-    /// assert_eq!(average.state()?["p"].to_scalar::<f64>()?, 0.25); // 0.75 · 0 + 0.25 · 1
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors while the model has the averages.
     pub fn update(&mut self) -> Result<()> {
-        self.demand(false, "update")?;
+        self.check_applied(false, "update")?;
         let pairs = self.parameters.iter().zip(&self.averages);
-        let moved = |((_, parameter), average): (&(String, Parameter), &Tensor)| {
-            no_grad(|| average.add(&((wide(parameter)? - average)? * (1.0 - self.decay))?))
+        let updated = |((_, parameter), average): (&(String, Parameter), &Tensor)| {
+            no_grad(|| average.add(&((widened(parameter)? - average)? * (1.0 - self.decay))?))
         };
-        self.averages = pairs.map(moved).collect::<Result<_>>()?;
+        self.averages = pairs.map(updated).collect::<Result<_>>()?;
         Ok(())
     }
 
-    /// Gives the model the averages; [`restore`](Ema::restore) gives it its weights again.
+    /// Sets the model's parameters to the averages, until [`restore`](Ema::restore).
     ///
     /// # Errors
-    /// The model has them already.
-    ///
-    /// ```
-    /// use tealight::optim::Ema;
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(0.0, &Device::Cpu)?);
-    /// let mut average = Ema::new(vec![("p".into(), p.clone())], 0.75)?;
-    /// p.set(&Tensor::new(1.0, &Device::Cpu)?)?;
-    /// average.apply()?;
-    /// assert_eq!(p.get().to_scalar::<f64>()?, 0.0);
-    /// let error = average.update().unwrap_err().to_string();
-    /// assert_eq!(error, "Ema: expected a model with its own weights to update, got one with the averages");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if the model has them already.
     pub fn apply(&mut self) -> Result<()> {
-        self.demand(false, "apply")?;
-        let mut new = Vec::with_capacity(self.averages.len());
+        self.check_applied(false, "apply")?;
+        let (mut weights, mut averages) = (Vec::new(), Vec::new());
         for ((_, parameter), average) in self.parameters.iter().zip(&self.averages) {
             let own = parameter.get();
-            new.push((own.array().clone(), average.to_dtype(own.dtype())?.into_array()));
+            averages.push(average.to_dtype(own.dtype())?);
+            weights.push(own.detach());
         }
-        let (weights, averages): (Vec<Array>, Vec<Array>) = new.into_iter().unzip();
-        self.weights = Some(weights);
-        self.set(averages)
+        self.backup = Some(weights);
+        self.set(&averages)
     }
 
-    /// Gives the model the weights that it had before [`apply`](Ema::apply).
+    /// Sets the model's parameters to what they were before [`apply`](Ema::apply).
     ///
     /// # Errors
-    /// The model does not have the averages.
-    ///
-    /// ```
-    /// use tealight::optim::Ema;
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(0.0, &Device::Cpu)?);
-    /// let mut average = Ema::new(vec![("p".into(), p.clone())], 0.75)?;
-    /// p.set(&Tensor::new(1.0, &Device::Cpu)?)?;
-    /// average.apply()?;
-    /// average.restore()?;
-    /// assert_eq!(p.get().to_scalar::<f64>()?, 1.0);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if the model does not have the averages.
     pub fn restore(&mut self) -> Result<()> {
-        self.demand(true, "restore")?;
-        let weights = self.weights.take().unwrap_or_default();
-        self.set(weights)
+        self.check_applied(true, "restore")?;
+        let weights = self.backup.take().expect("check_applied found a backup");
+        self.set(&weights)
     }
 
-    /// What `f` finds while the model has the averages; the weights are put back also where it fails.
+    /// Calls `f` while the model has the averages, and restores the parameters also where `f` fails or panics.
     ///
     /// # Errors
-    /// Those of `f`; the model has the averages already.
-    ///
-    /// ```
-    /// use tealight::optim::Ema;
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(0.0, &Device::Cpu)?);
-    /// let mut average = Ema::new(vec![("p".into(), p.clone())], 0.75)?;
-    /// p.set(&Tensor::new(1.0, &Device::Cpu)?)?;
-    /// assert_eq!(average.evaluate(|| p.get().to_scalar::<f64>())?, 0.0);
-    /// assert_eq!(p.get().to_scalar::<f64>()?, 1.0);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if `f` does, or if the model has the averages already.
     pub fn evaluate<T>(&mut self, f: impl FnOnce() -> Result<T>) -> Result<T> {
-        /// Puts the weights back also when `f` panics.
         struct Guard<'a>(&'a mut Ema);
         impl Drop for Guard<'_> {
             fn drop(&mut self) {
@@ -178,50 +105,31 @@ impl Ema {
         }
         self.apply()?;
         let guard = Guard(self);
-        let found = f();
+        let result = f();
         guard.0.restore()?;
-        found
+        result
     }
 
     /// The averages under the names of the parameters, to be saved.
     ///
     /// # Errors
-    /// Two parameters of one name.
-    ///
-    /// ```
-    /// use tealight::optim::Ema;
-    /// use tealight::prelude::*;
-    /// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
-    /// let names: Vec<String> = Ema::new(model.parameters(), 0.9)?.state()?.into_keys().collect();
-    /// assert_eq!(names, ["bias", "weight"]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if two parameters have the same name.
+    #[doc(alias = "state_dict")]
     pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
-        let mut writer = Writer::default();
+        let mut writer = StateWriter::default();
         for ((name, _), average) in self.parameters.iter().zip(&self.averages) {
-            writer.put(name.clone(), average.clone())?;
+            writer.insert(name.clone(), average.clone())?;
         }
         Ok(writer.0)
     }
 
-    /// Takes over what [`state`](Ema::state) gave.
+    /// Loads what [`state`](Ema::state) returned.
     ///
     /// # Errors
-    /// An average that is missing, unknown, or of another shape or dtype: the error names it, and nothing is changed.
-    ///
-    /// ```
-    /// use tealight::optim::Ema;
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(0.0, &Device::Cpu)?);
-    /// let saved = Ema::new(vec![("p".into(), p.clone())], 0.75)?.state()?;
-    /// p.set(&Tensor::new(1.0, &Device::Cpu)?)?;
-    /// let mut average = Ema::new(vec![("p".into(), p.clone())], 0.75)?; // it starts from 1 …
-    /// average.load_state(&saved)?; // … and goes on from 0
-    /// assert_eq!(average.state()?["p"].to_scalar::<f64>()?, 0.0);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if an average is missing, unexpected, or of another shape or dtype; then nothing changes.
+    #[doc(alias = "load_state_dict")]
     pub fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
-        let mut reader = Reader::new(state);
+        let mut reader = StateReader::new(state);
         let mut averages = Vec::with_capacity(self.averages.len());
         for ((name, _), own) in self.parameters.iter().zip(&self.averages) {
             let array = reader.take(name, own.dims(), own.dtype())?.array().to_device(own.device())?;
@@ -232,24 +140,22 @@ impl Ema {
         Ok(())
     }
 
-    fn set(&self, values: Vec<Array>) -> Result<()> {
-        self.parameters
-            .iter()
-            .zip(values)
-            .try_for_each(|((_, parameter), value)| parameter.set(&Tensor::from(value)))
+    fn set(&self, values: &[Tensor]) -> Result<()> {
+        self.parameters.iter().zip(values).try_for_each(|((_, parameter), value)| parameter.set(value))
     }
 
-    fn demand(&self, applied: bool, doing: &str) -> Result<()> {
-        if self.weights.is_some() == applied {
+    fn check_applied(&self, applied: bool, action: &str) -> Result<()> {
+        if self.backup.is_some() == applied {
             return Ok(());
         }
         let names = |applied| if applied { "the averages" } else { "its own weights" };
-        let expected = format!("a model with {} to {doing}", names(applied));
+        let expected = format!("a model with {} to {action}", names(applied));
         Err(Error::argument("Ema", expected, format!("one with {}", names(!applied))))
     }
 }
 
-fn wide(parameter: &Parameter) -> Result<Tensor> {
+/// The value as f64 if it is f64, and as f32 otherwise.
+fn widened(parameter: &Parameter) -> Result<Tensor> {
     let value = parameter.get().detach();
     if value.dtype() == DType::F64 { Ok(value) } else { value.to_dtype(DType::F32) }
 }
@@ -260,7 +166,7 @@ mod tests {
     use crate::prelude::*;
 
     #[test]
-    fn averages_and_back_again() -> Result<()> {
+    fn apply_restore_and_state() -> Result<()> {
         let parameter = Parameter::new(Tensor::new(&[1.0, -2.0], &Device::Cpu)?);
         let named = vec![("w".to_string(), parameter.clone()), ("tied".to_string(), parameter.clone())];
         let mut ema = Ema::new(named.clone(), 0.75)?;
@@ -296,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn sixteen_bits_do_not_stop_the_average() -> Result<()> {
+    fn averages_of_bf16_parameters_do_not_stall() -> Result<()> {
         let parameter = Parameter::new(Tensor::zeros(1, DType::BF16, &Device::Cpu)?);
         let mut ema = Ema::new(vec![("w".to_string(), parameter.clone())], 0.999)?;
         parameter.set(&Tensor::ones(1, DType::BF16, &Device::Cpu)?)?;

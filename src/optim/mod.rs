@@ -1,7 +1,4 @@
-//! Optimizers: how gradients change parameters.
-//!
-//! An optimizer is a [`UpdateRule`], its settings and its formula for one number, in the hands of [`FirstOrder`], which walks the
-//! parameters, checks the gradients, and keeps the rule's memory: [`Adam`] is `FirstOrder` by [`AdamRule`].
+//! Optimizers, learning rate schedules, gradient clipping and averaged weights.
 
 mod ada;
 mod adam;
@@ -16,7 +13,7 @@ mod rms_prop;
 mod rule;
 pub mod schedule;
 mod sgd;
-mod state;
+pub(crate) mod state;
 
 pub use ada::{Adadelta, AdadeltaRule, Adagrad, AdagradRule};
 pub use adam::{Adam, AdamRule, AdamW};
@@ -27,7 +24,7 @@ pub use lbfgs::Lbfgs;
 pub use lion::{Lion, LionRule};
 pub use nadam::{NAdam, NAdamRule};
 pub use rms_prop::{RmsProp, RmsPropRule};
-pub use rule::{StepInfo, Update, UpdateRule, each};
+pub use rule::{StepInfo, Update, UpdateRule, update_fn};
 pub use sgd::{Sgd, SgdRule};
 
 use std::collections::BTreeMap;
@@ -36,145 +33,122 @@ use crate::autograd::{Gradients, Tensor};
 use crate::error::{Error, Result};
 use crate::layer::Parameter;
 
-/// Changes parameters by their gradients.
+/// Updates the parameters of a model.
+///
+/// To write your own, implement [`UpdateRule`], an update formula per element, or this trait.
 ///
 /// ```
-/// use tealight::prelude::*;
-/// let p = Parameter::new(Tensor::new(4.0, &Device::Cpu)?);
-/// let all = vec![("p".to_string(), p.clone())];
-/// let optimizers: [Box<dyn Optimizer>; 2] =
-///     [Box::new(Sgd::new(all.clone(), 0.25)?), Box::new(Adam::new(all, 0.5)?)];
-/// for mut optimizer in optimizers {
-///     optimizer.step(&(p.get() * 2.0)?.backward()?)?;
-/// }
-/// assert!((p.get().to_scalar::<f64>()? - 3.0).abs() < 1e-8); // Sgd goes as far as 0.25 · 2, Adam as its rate
+/// # use tealight::prelude::*;
+/// # let p = Parameter::new(Tensor::new(4.0, &Device::Cpu)?);
+/// # let parameters = vec![("p".to_string(), p.clone())];
+/// let mut optimizer: Box<dyn Optimizer> = Box::new(Sgd::new(parameters, 0.25)?);
+/// let loss = p.get().sqr()?;
+/// optimizer.step(&loss.backward()?)?;
+/// assert_eq!(p.get().to_scalar::<f64>()?, 2.0); // 4 − 0.25 · 2 · 4
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub trait Optimizer {
-    /// One step for every parameter that is not frozen.
+    /// Updates every parameter that is not frozen.
     ///
     /// # Errors
-    /// A parameter without a gradient, or with one that is NaN or infinite: the error names it, and no parameter is
-    /// changed.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
-    /// let mut optimizer = Sgd::new(vec![("p".into(), p.clone())], 0.25)?;
-    /// optimizer.step(&(p.get() * 2.0)?.backward()?)?;
-    /// assert_eq!(p.get().to_scalar::<f64>()?, 0.5);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if a parameter has no gradient, or one that is NaN or infinite. The error names the parameter, and no
+    /// parameter changes.
     fn step(&mut self, gradients: &Gradients) -> Result<()>;
 
-    /// How far a step goes.
+    /// One step of an optimizer that may evaluate the loss more than once, such as [`Lbfgs`]; returns the loss before the
+    /// step. Default: evaluates once, and calls [`step`](Optimizer::step).
+    ///
+    /// `evaluate` returns the loss and its gradients at the current parameters, and must compute the same function in
+    /// each call of one step. PyTorch's `optimizer.step(closure)`.
+    ///
+    /// # Errors
+    /// Errors if `evaluate` does, or as [`step`](Optimizer::step). No parameter changes then.
     ///
     /// ```
-    /// use tealight::prelude::*;
-    /// let model = Linear::new(3, 2, &mut Rng::seed(1))?;
-    /// assert_eq!(Sgd::new(model.parameters(), 0.1)?.learning_rate(), 0.1);
+    /// # use tealight::optim::Lbfgs;
+    /// # use tealight::prelude::*;
+    /// # let p = Parameter::new(Tensor::new(5.0, &Device::Cpu)?);
+    /// let mut optimizer = Lbfgs::new(vec![("p".into(), p.clone())], 1.0)?.strong_wolfe();
+    /// optimizer.step_with(&mut || {
+    ///     let loss = (p.get() - 3.0)?.sqr()?;
+    ///     Ok((loss.to_scalar()?, loss.backward()?))
+    /// })?;
+    /// assert!((p.get().to_scalar::<f64>()? - 3.0).abs() < 1e-6);
     /// # Ok::<(), tealight::Error>(())
     /// ```
+    #[doc(alias = "closure")]
+    fn step_with(&mut self, evaluate: &mut dyn FnMut() -> Result<(f64, Gradients)>) -> Result<f64> {
+        let (loss, gradients) = evaluate()?;
+        self.step(&gradients)?;
+        Ok(loss)
+    }
+
+    /// The learning rate.
+    #[doc(alias = "lr")]
     fn learning_rate(&self) -> f64;
 
-    /// Changes how far a step goes.
+    /// Changes the learning rate.
     ///
     /// # Errors
-    /// A rate that is negative or not finite.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
-    /// let mut optimizer = Sgd::new(vec![("p".into(), p.clone())], 0.25)?;
-    /// optimizer.set_learning_rate(0.125)?;
-    /// optimizer.step(&(p.get() * 2.0)?.backward()?)?;
-    /// assert_eq!(p.get().to_scalar::<f64>()?, 0.75);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if it is negative or not finite.
     #[doc(alias = "lr")]
-    fn set_learning_rate(&mut self, rate: f64) -> Result<()>;
+    fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()>;
 
-    /// What the optimizer remembers, under names such as `0.weight.exp_avg`, to be saved with
-    /// [`io::write`](crate::io::write). An optimizer that loads it goes on with the same bits.
+    /// The optimizer's state as named tensors, such as `0.weight.exp_avg`, to be saved with
+    /// [`io::write`](crate::io::write). The learning rate is part of it, other hyperparameters are not.
     ///
     /// # Errors
-    /// Two parameters of one name.
+    /// Errors if two parameters have the same name.
     ///
     /// ```
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
-    /// let mut optimizer = Sgd::new(vec![("p".into(), p.clone())], 0.25)?.momentum(0.5)?;
-    /// optimizer.step(&(p.get() * 2.0)?.backward()?)?;
-    /// let names: Vec<String> = optimizer.state()?.into_keys().collect();
-    /// assert_eq!(names, ["learning_rate", "p.momentum_buffer", "p.step"]);
+    /// # use tealight::prelude::*;
+    /// # let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// let new = || Sgd::new(vec![("p".into(), p.clone())], 0.25)?.momentum(0.5);
+    /// let mut optimizer = new()?;
+    /// optimizer.step(&(p.get() * 1.0)?.backward()?)?;
+    /// assert!(optimizer.state()?.keys().eq(["learning_rate", "p.momentum_buffer", "p.step"]));
+    /// new()?.load_state(&optimizer.state()?)?; // continues bit for bit
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "state_dict")]
     fn state(&self) -> Result<BTreeMap<String, Tensor>>;
 
-    /// Takes over what [`state`](Optimizer::state) gave. The settings are not in it: give them to the optimizer as before.
+    /// Loads what [`state`](Optimizer::state) returned, into an optimizer with the same hyperparameters.
     ///
     /// # Errors
-    /// Something that is missing, unknown, or of another shape or dtype: the error names it, and nothing is changed.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
-    /// let mut optimizer = Sgd::new(vec![("p".into(), p.clone())], 0.25)?.momentum(0.5)?;
-    /// optimizer.step(&(p.get() * 1.0)?.backward()?)?;
-    /// let mut resumed = Sgd::new(vec![("p".into(), p.clone())], 0.25)?.momentum(0.5)?;
-    /// resumed.load_state(&optimizer.state()?)?;
-    /// resumed.step(&(p.get() * 1.0)?.backward()?)?;
-    /// assert_eq!(p.get().to_scalar::<f64>()?, 0.375); // 0.75 − 0.25 · (0.5 · 1 + 1)
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if an entry is missing, unexpected, or of another shape or dtype. The error names it, and nothing changes.
     #[doc(alias = "load_state_dict")]
     fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()>;
 
-    /// What it is called in reports.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let model = Linear::new(3, 2, &mut Rng::seed(1))?;
-    /// assert_eq!(AdamW::new(model.parameters(), 1e-3)?.name(), "AdamW");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The name in reports. Default: the type's name.
     fn name(&self) -> String {
         without_paths(std::any::type_name::<Self>())
     }
 }
 
-/// The name of a type without its paths: `Weighted<BceWithLogits>`.
+/// A type name without paths: `Weighted<BceWithLogits>`.
 pub(crate) fn without_paths(name: &str) -> String {
     let words = name.split_inclusive(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
-    words.map(|word| word.rsplit("::").next().unwrap_or_default()).collect()
+    words.map(|word| word.rsplit_once("::").map_or(word, |(_, last)| last)).collect()
 }
 
-/// A number that is finite and not negative.
 fn not_negative(op: &'static str, what: &str, x: f64) -> Result<f64> {
-    if x.is_finite() && x >= 0.0 {
-        return Ok(x);
-    }
-    Err(Error::argument(op, format!("{what} that is finite and not negative"), x))
+    check(op, x.is_finite() && x >= 0.0, what, "that is finite and not negative", x)
 }
 
-/// A number that is finite and positive.
 fn positive(op: &'static str, what: &str, x: f64) -> Result<f64> {
-    if x.is_finite() && x > 0.0 {
-        return Ok(x);
-    }
-    Err(Error::argument(op, format!("{what} that is finite and positive"), x))
+    check(op, x.is_finite() && x > 0.0, what, "that is finite and positive", x)
 }
 
-/// A number from 0 to below 1.
 fn fraction(op: &'static str, what: &str, x: f64) -> Result<f64> {
-    if (0.0..1.0).contains(&x) {
-        return Ok(x);
-    }
-    Err(Error::argument(op, format!("{what} from 0 to below 1"), x))
+    check(op, (0.0..1.0).contains(&x), what, "from 0 to below 1", x)
 }
 
-/// The parameters, each once: tied weights take one step, not two.
+fn check(op: &'static str, valid: bool, what: &str, range: &str, x: f64) -> Result<f64> {
+    if valid { Ok(x) } else { Err(Error::argument(op, format!("{what} {range}"), x)) }
+}
+
+/// The parameters, each once: tied parameters take one step, not two.
 pub(crate) fn distinct(parameters: Vec<(String, Parameter)>) -> Vec<(String, Parameter)> {
     let mut all: Vec<(String, Parameter)> = Vec::with_capacity(parameters.len());
     for (name, parameter) in parameters {
@@ -185,7 +159,7 @@ pub(crate) fn distinct(parameters: Vec<(String, Parameter)>) -> Vec<(String, Par
     all
 }
 
-/// The gradient of a parameter, whose value is `leaf`.
+/// The gradient of a parameter whose value is `leaf`.
 fn gradient_of<'a>(gradients: &'a Gradients, name: &str, leaf: &Tensor) -> Result<&'a Tensor> {
     gradients.get(leaf).ok_or_else(|| Error::Parameter {
         name: name.into(),
@@ -194,8 +168,7 @@ fn gradient_of<'a>(gradients: &'a Gradients, name: &str, leaf: &Tensor) -> Resul
     })
 }
 
-/// The error for a gradient that would spoil a parameter.
-fn not_finite(name: &str) -> Error {
+fn nonfinite_gradient(name: &str) -> Error {
     Error::Parameter {
         name: name.into(),
         message: "its gradient is NaN or infinite (autograd::detect_anomaly finds the operation)".into(),

@@ -1,47 +1,32 @@
-//! NAdam: Adam with Nesterov's momentum.
-//!
-//! # Formula
-//! m and v as in Adam; μₙ = β₁·(1 − 0.96^(nψ) / 2), πₙ = Π μᵢ;
-//! p ← p − η·((1 − μₙ)·g / (1 − πₙ) + μₙ₊₁·m / (1 − πₙ·μₙ₊₁)) / (√v̂ + ε)
-//!
-//! # Errors
-//! A setting outside its range.
-//!
-//! # Source
-//! T. Dozat 2016; details and defaults as in PyTorch.
+//! NAdam.
 
-use super::rule::{StepInfo, Update, UpdateRule, correction, each};
+use super::adam::split_decay;
+use super::rule::{StepInfo, Update, UpdateRule, bias_correction, update_fn};
 use super::{FirstOrder, fraction, not_negative, positive};
 use crate::error::Result;
 use crate::formula::Real;
 
-/// Adam that looks one push of its momentum ahead. PyTorch's learning rate is 2e-3.
+/// Adam with Nesterov momentum, as PyTorch's `NAdam`, whose learning rate is 2e-3.
 ///
 /// # Formula
-/// m, v and v̂ as in [`Adam`](super::Adam); μₙ = β₁·(1 − 0.96^(nψ) / 2), πₙ = Π μᵢ;
+/// g, m, v and v̂ as in [`Adam`](super::Adam); μₙ = β₁·(1 − 0.96^(nψ) / 2); πₙ = Π μᵢ;
 /// p ← p − η·((1 − μₙ)·g / (1 − πₙ) + μₙ₊₁·m / (1 − πₙ·μₙ₊₁)) / (√v̂ + ε)
 ///
+/// # Source
+/// T. Dozat 2016.
+///
 /// ```
-/// use tealight::optim::NAdam;
-/// use tealight::prelude::*;
-/// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+/// # use tealight::optim::NAdam;
+/// # use tealight::prelude::*;
+/// # let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
 /// let mut optimizer = NAdam::new(vec![("p".into(), p.clone())], 0.5)?;
 /// optimizer.step(&(p.get() * 3.0)?.backward()?)?;
-/// // Adam's first step is as long as the rate; this one goes farther.
-/// assert!((0.4..0.5).contains(&p.get().to_scalar::<f64>()?));
+/// assert!((0.4..0.5).contains(&p.get().to_scalar::<f64>()?)); // Adam would arrive at 0.5
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub type NAdam = FirstOrder<NAdamRule, 2>;
 
-/// The settings of [`NAdam`].
-///
-/// ```
-/// use tealight::optim::NAdamRule;
-/// let defaults = format!("{:?}", NAdamRule::default());
-/// assert!(defaults.starts_with("NAdamRule { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0"));
-/// assert!(defaults.ends_with("momentum_decay: 0.004 }"));
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// The hyperparameters of [`NAdam`].
 #[derive(Clone, Debug)]
 pub struct NAdamRule {
     beta1: f64,
@@ -61,140 +46,82 @@ impl Default for NAdamRule {
 
 impl NAdamRule {
     /// μ of a step.
-    fn push(&self, step: u64) -> f64 {
+    fn mu(&self, step: u64) -> f64 {
         self.beta1 * (1.0 - 0.5 * Real::powf(0.96_f64, step as f64 * self.momentum_decay))
     }
 }
 
 impl NAdam {
-    /// How much of the averages of the gradient and of its square stays in a step; 0.9 and 0.999 if nothing is said.
+    /// The decay rates β₁ and β₂ of the averages of the gradient and of its square. Default: 0.9 and 0.999.
     ///
     /// # Errors
-    /// One outside [0, 1).
-    ///
-    /// ```
-    /// use tealight::optim::NAdam;
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
-    /// let mut optimizer = NAdam::new(vec![("p".into(), p.clone())], 0.5)?.betas(0.0, 0.0)?;
-    /// // Without a memory every step is as long as the rate.
-    /// for slope in [200.0, -1.0] {
-    ///     optimizer.step(&(p.get() * slope)?.backward()?)?;
-    /// }
-    /// assert!((p.get().to_scalar::<f64>()? - 1.0).abs() < 1e-8);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if one is outside [0, 1).
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Result<Self> {
-        self.own.rule.beta1 = fraction("NAdam", "a beta", beta1)?;
-        self.own.rule.beta2 = fraction("NAdam", "a beta", beta2)?;
+        self.base.rule.beta1 = fraction("NAdam", "a beta", beta1)?;
+        self.base.rule.beta2 = fraction("NAdam", "a beta", beta2)?;
         Ok(self)
     }
 
-    /// What is added to the root, 1e-8 if nothing is said.
+    /// ε, added to the root. Default: 1e-8.
     ///
     /// # Errors
-    /// One that is not positive.
-    ///
-    /// ```
-    /// use tealight::optim::NAdam;
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
-    /// let mut optimizer = NAdam::new(vec![("p".into(), p.clone())], 0.5)?.betas(0.0, 0.0)?.eps(2.0)?;
-    /// optimizer.step(&(p.get() * 2.0)?.backward()?)?;
-    /// assert_eq!(p.get().to_scalar::<f64>()?, 0.75); // 1 − 0.5 · 2 / (2 + 2)
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if it is not positive and finite.
     pub fn eps(mut self, eps: f64) -> Result<Self> {
-        self.own.rule.eps = positive("NAdam", "an eps", eps)?;
+        self.base.rule.eps = positive("NAdam", "an eps", eps)?;
         Ok(self)
     }
 
-    /// λ·p is added to the gradient: long weights shrink.
+    /// The weight decay λ, an L2 penalty: λ·p is added to the gradient. Default: 0.
     ///
     /// # Errors
-    /// A decay that is negative or not finite.
-    ///
-    /// ```
-    /// use tealight::optim::NAdam;
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(4.0, &Device::Cpu)?);
-    /// let mut optimizer = NAdam::new(vec![("p".into(), p.clone())], 0.5)?.betas(0.0, 0.0)?.weight_decay(0.5)?;
-    /// optimizer.step(&(p.get() * -1.0)?.backward()?)?;
-    /// assert!((p.get().to_scalar::<f64>()? - 3.5).abs() < 1e-8); // down, since 0.5 · 4 outweighs −1
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    pub fn weight_decay(mut self, decay: f64) -> Result<Self> {
-        self.own.rule.weight_decay = not_negative("NAdam", "a weight decay", decay)?;
-        self.own.rule.decoupled = false;
+    /// Errors if it is negative or not finite.
+    pub fn weight_decay(mut self, weight_decay: f64) -> Result<Self> {
+        self.base.rule.weight_decay = not_negative("NAdam", "a weight decay", weight_decay)?;
+        self.base.rule.decoupled = false;
         Ok(self)
     }
 
-    /// p ← (1 − η·λ)·p before each step, as in AdamW.
+    /// A decoupled weight decay λ: p ← (1 − η·λ)·p before each step, as in [`AdamW`](super::AdamW).
     ///
     /// # Errors
-    /// A decay that is negative or not finite.
-    ///
-    /// ```
-    /// use tealight::optim::NAdam;
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(4.0, &Device::Cpu)?);
-    /// let mut optimizer = NAdam::new(vec![("p".into(), p.clone())], 0.5)?.betas(0.0, 0.0)?.decoupled_weight_decay(0.5)?;
-    /// optimizer.step(&(p.get() * -1.0)?.backward()?)?;
-    /// assert!((p.get().to_scalar::<f64>()? - 3.5).abs() < 1e-8); // (1 − 0.5 · 0.5) · 4 + 0.5
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    pub fn decoupled_weight_decay(mut self, decay: f64) -> Result<Self> {
-        self = self.weight_decay(decay)?;
-        self.own.rule.decoupled = true;
+    /// Errors if it is negative or not finite.
+    pub fn decoupled_weight_decay(mut self, weight_decay: f64) -> Result<Self> {
+        self = self.weight_decay(weight_decay)?;
+        self.base.rule.decoupled = true;
         Ok(self)
     }
 
-    /// ψ: how soon the momentum has its full strength; 4e-3 if nothing is said.
+    /// ψ: how fast the momentum μ rises from β₁ / 2 to β₁. Default: 4e-3.
     ///
     /// # Errors
-    /// One that is negative or not finite.
-    ///
-    /// ```
-    /// use tealight::optim::NAdam;
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
-    /// let mut optimizer = NAdam::new(vec![("p".into(), p.clone())], 0.5)?.momentum_decay(1e3)?;
-    /// optimizer.step(&(p.get() * 3.0)?.backward()?)?;
-    /// // β₁ in full from the first step on; it would begin with half of it.
-    /// assert_eq!(optimizer.state()?["p.mu_product"].to_scalar::<f64>()?, 0.9);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if it is negative or not finite.
     pub fn momentum_decay(mut self, decay: f64) -> Result<Self> {
-        self.own.rule.momentum_decay = not_negative("NAdam", "a momentum decay", decay)?;
+        self.base.rule.momentum_decay = not_negative("NAdam", "a momentum decay", decay)?;
         Ok(self)
     }
 }
 
 impl UpdateRule<2> for NAdamRule {
     const NAME: &'static str = "NAdam";
-    const CARRIED: Option<&'static str> = Some("mu_product");
+    const CARRY: Option<&'static str> = Some("mu_product");
 
-    fn memory(&self) -> [Option<&'static str>; 2] {
+    fn state_names(&self) -> [Option<&'static str>; 2] {
         [Some("exp_avg"), Some("exp_avg_sq")]
     }
 
-    fn carry(&self, step: u64, carried: f64) -> f64 {
-        carried * self.push(step)
+    fn carry(&self, step: u64, carry: f64) -> f64 {
+        carry * self.mu(step)
     }
 
     fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 2> {
-        let (now, next) = (self.push(at.step), self.push(at.step.saturating_add(1)));
-        let by_grad = T::constant(at.rate * (1.0 - now) / (1.0 - at.carried));
-        let by_average = T::constant(at.rate * next / (1.0 - at.carried * next));
-        let (shrink, decay) = match self.decoupled {
-            true => (1.0 - at.rate * self.weight_decay, 0.0),
-            false => (1.0, self.weight_decay),
-        };
-        let (shrink, decay) = (T::constant(shrink), T::constant(decay));
+        let (now, next) = (self.mu(at.step), self.mu(at.step.saturating_add(1)));
+        let by_grad = T::constant(at.learning_rate * (1.0 - now) / (1.0 - at.carry));
+        let by_average = T::constant(at.learning_rate * next / (1.0 - at.carry * next));
+        let (shrink, decay) = split_decay::<T>(self.decoupled, self.weight_decay, at.learning_rate);
         let (new1, new2) = (T::constant(1.0 - self.beta1), T::constant(1.0 - self.beta2));
         let (beta2, eps) = (T::constant(self.beta2), T::constant(self.eps));
-        let correction = T::constant(correction(self.beta2, at.step));
-        each(
+        let correction = T::constant(bias_correction(self.beta2, at.step));
+        update_fn(
             #[inline(always)]
             move |p, g, [m, v]| {
                 let g = g + decay * p;

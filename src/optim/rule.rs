@@ -1,134 +1,84 @@
-//! [`UpdateRule`]: an optimizer's settings and its formula.
+//! [`UpdateRule`]: the hyperparameters of a first-order optimizer and its update formula.
 
 use std::fmt::Debug;
 
 use crate::formula::Real;
 
-/// What a formula may ask about the step that is taken.
-///
-/// ```
-/// use tealight::optim::{StepInfo, UpdateRule, SgdRule};
-/// let rule = SgdRule::default();
-/// let update = rule.formula::<f64>(StepInfo { rate: 0.25, step: 1, carried: 1.0 });
-/// assert_eq!(update(1.0, 2.0, [0.0]), (0.5, [2.0]));
-/// ```
+/// What an update formula may read about the step.
 #[derive(Clone, Copy, Debug)]
 pub struct StepInfo {
     /// The learning rate of the parameter.
-    pub rate: f64,
-    /// Which step of the parameter it is: 1, 2, …
+    pub learning_rate: f64,
+    /// The number of this step of the parameter: 1, 2, …
     pub step: u64,
-    /// What [`UpdateRule::carry`] gave for this step.
-    pub carried: f64,
+    /// The scalar that [`UpdateRule::carry`] returned for this step.
+    pub carry: f64,
 }
 
-/// A formula for one number: (value, gradient, memory) to (new value, new memory).
-///
-/// ```
-/// use tealight::optim::Update;
-/// fn step(update: impl Update<f64, 1>) -> (f64, [f64; 1]) {
-///     update(1.0, 0.25, [3.0])
-/// }
-/// assert_eq!(step(|p: f64, g: f64, [count]: [f64; 1]| (p - g, [count + 1.0])), (0.75, [4.0]));
-/// ```
+/// An update formula for one element: (parameter, gradient, state) → (new parameter, new state).
 pub trait Update<T, const N: usize>: Fn(T, T, [T; N]) -> (T, [T; N]) + Send + Sync {}
 
 impl<T, const N: usize, F: Fn(T, T, [T; N]) -> (T, [T; N]) + Send + Sync> Update<T, N> for F {}
 
-/// The closure itself: Rust takes `#[inline(always)]` before an argument, and not before a result.
-///
-/// ```
-/// use tealight::optim::each;
-/// let descend = each(#[inline(always)] |p: f64, g: f64, [count]: [f64; 1]| (p - g, [count + 1.0]));
-/// assert_eq!(descend(1.0, 0.25, [3.0]), (0.75, [4.0]));
-/// ```
-pub fn each<T, const N: usize, F: Update<T, N>>(formula: F) -> F {
+/// Returns the closure unchanged. Rust accepts `#[inline(always)]` on a closure that is an argument, not on one that is
+/// returned, and an update formula is fast only when it is inlined.
+pub fn update_fn<T, const N: usize, F: Update<T, N>>(formula: F) -> F {
     formula
 }
 
-/// The settings of an optimizer and its formula, which remembers N numbers for each number of a parameter.
+/// The hyperparameters of an optimizer and its update formula, with N state values per parameter element.
 ///
-/// [`FirstOrder`](super::Descent) makes an optimizer of it:
+/// Implement it to write your own optimizer; [`FirstOrder`](super::FirstOrder) does the rest:
 ///
 /// ```
-/// use tealight::optim::{FirstOrder, StepInfo, UpdateRule, Update, each};
-/// use tealight::prelude::*;
-///
-/// /// A step of one length in the direction of an averaged gradient.
+/// # use tealight::optim::{FirstOrder, StepInfo, Update, UpdateRule, update_fn};
+/// # use tealight::prelude::*;
+/// /// Signed gradient descent: p ← p − η·sign(g).
 /// #[derive(Clone, Debug, Default)]
-/// struct Signs;
+/// struct SignSgd;
 ///
-/// impl UpdateRule<1> for Signs {
-///     const NAME: &'static str = "Signs";
-///     fn memory(&self) -> [Option<&'static str>; 1] { [Some("average")] }
-///     fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 1> {
-///         let (rate, keep) = (T::constant(at.rate), T::constant(0.5));
-///         each(#[inline(always)] move |p: T, g: T, [m]: [T; 1]| {
-///             let m = m * keep + g * keep;
-///             (p - rate * m.signum(), [m])
-///         })
+/// impl UpdateRule<0> for SignSgd {
+///     const NAME: &'static str = "SignSgd";
+///     fn state_names(&self) -> [Option<&'static str>; 0] { [] }
+///     fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 0> {
+///         let learning_rate = T::constant(at.learning_rate);
+///         update_fn(#[inline(always)] move |p: T, g: T, []| (p - learning_rate * g.signum(), []))
 ///     }
 /// }
-///
-/// let model = Linear::new(1, 1, &mut Rng::seed(1))?;
-/// let before = model.weight.get().to_scalar::<f32>()?;
-/// let mut optimizer = FirstOrder::with_rule(Signs, model.parameters(), 0.25)?;
-/// let y = model.forward(&Tensor::new(&[[3.0_f32]], &Device::Cpu)?, &mut ForwardContext::eval())?;
-/// optimizer.step(&y.sum_all()?.backward()?)?;
-/// assert_eq!(model.weight.get().to_scalar::<f32>()?, before - 0.25);
-/// assert_eq!(optimizer.state()?["weight.average"].to_scalar::<f32>()?, 1.5);
+/// # let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+/// let mut optimizer = FirstOrder::<SignSgd, 0>::new(vec![("p".into(), p.clone())], 0.25)?;
+/// optimizer.step(&(p.get() * 30.0)?.backward()?)?;
+/// assert_eq!(p.get().to_scalar::<f64>()?, 0.75);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub trait UpdateRule<const N: usize>: Clone + Debug + Send + Sync {
-    /// The optimizer's name, for errors.
+    /// The optimizer's name, for errors and reports.
     const NAME: &'static str;
 
-    /// The name under which the carried number is saved, if the rule has one.
-    const CARRIED: Option<&'static str> = None;
+    /// The name under which the [`carry`](UpdateRule::carry) is saved, if the rule uses one.
+    const CARRY: Option<&'static str> = None;
 
-    /// The names of the N numbers; `None` for one that these settings do not use, which then reads as 0.
-    ///
-    /// ```
-    /// use tealight::optim::{RmsPropRule, UpdateRule};
-    /// assert_eq!(RmsPropRule::default().memory(), [Some("square_avg"), None, None]);
-    /// ```
-    fn memory(&self) -> [Option<&'static str>; N];
+    /// The names under which the N state arrays are saved. `None` for an array that these hyperparameters do not use:
+    /// it is not allocated, and reads as 0.
+    fn state_names(&self) -> [Option<&'static str>; N];
 
-    /// What the memory holds before the first step: 0 if nothing is said.
-    ///
-    /// ```
-    /// use tealight::optim::{AdagradRule, UpdateRule};
-    /// assert_eq!(AdagradRule::default().start(), 0.0);
-    /// ```
-    fn start(&self) -> f64 {
+    /// The value of the state before the first step. Default: 0.
+    fn initial_state(&self) -> f64 {
         0.0
     }
 
-    /// A number that a parameter carries from step to step (from 1 on), such as a product of what changes with the step.
-    ///
-    /// ```
-    /// use tealight::optim::{NAdamRule, UpdateRule};
-    /// // Nearly half of β₁ = 0.9 in the first step.
-    /// assert!((NAdamRule::default().carry(1, 1.0) - 0.45).abs() < 1e-3);
-    /// ```
-    fn carry(&self, step: u64, carried: f64) -> f64 {
+    /// The next value of a scalar that each parameter carries from step to step, such as a running product. It starts
+    /// at 1. Default: unchanged.
+    fn carry(&self, step: u64, carry: f64) -> f64 {
         let _ = step;
-        carried
+        carry
     }
 
-    /// The formula for one step.
-    ///
-    /// ```
-    /// use tealight::optim::{LionRule, StepInfo, UpdateRule};
-    /// let rule = LionRule::default();
-    /// let update = rule.formula::<f64>(StepInfo { rate: 0.25, step: 1, carried: 1.0 });
-    /// let (value, _) = update(1.0, -30.0, [0.0]);
-    /// assert_eq!(value, 1.25); // against the gradient, by the rate
-    /// ```
+    /// The update formula for one step.
     fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, N>;
 }
 
-/// 1 − βⁿ
-pub(super) fn correction(beta: f64, n: u64) -> f64 {
+/// Adam's bias correction, 1 − βⁿ.
+pub(super) fn bias_correction(beta: f64, n: u64) -> f64 {
     1.0 - Real::powf(beta, n as f64)
 }

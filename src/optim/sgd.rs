@@ -1,49 +1,31 @@
-//! Gradient descent.
-//!
-//! # Formula
-//! g ← g + λ·p; v ← μ·v + (1 − δ)·g (v ← g at first); p ← p − η·v, or with Nesterov's look ahead p ← p − η·(g + μ·v);
-//! learning rate η, momentum μ, dampening δ and weight decay λ, all 0 unless one asks for them
-//!
-//! # Errors
-//! A setting outside its range.
-//!
-//! # Source
-//! H. Robbins and S. Monro 1951; momentum as in PyTorch.
+//! Stochastic gradient descent.
 
-use super::rule::{StepInfo, Update, UpdateRule, each};
+use super::rule::{StepInfo, Update, UpdateRule, update_fn};
 use super::{FirstOrder, fraction, not_negative};
 use crate::error::{Error, Result};
 use crate::formula::Real;
 
-/// Gradient descent: p ← p − η·g.
+/// Stochastic gradient descent, with optional momentum, as PyTorch's `SGD`.
 ///
 /// # Formula
-/// g ← g + λ·p; v ← μ·v + (1 − δ)·g (v ← g at first); p ← p − η·v, or with Nesterov's look ahead p ← p − η·(g + μ·v);
-/// learning rate η, [momentum](Sgd::momentum) μ, [dampening](Sgd::dampening) δ and [weight decay](Sgd::weight_decay) λ
+/// g ← g + λ·p; v ← μ·v + (1 − δ)·g (v ← g in the first step); p ← p − η·v, or with Nesterov momentum p ← p − η·(g + μ·v),
+/// with learning rate η, [momentum](Sgd::momentum) μ, [dampening](Sgd::dampening) δ and
+/// [weight decay](Sgd::weight_decay) λ, all 0 by default.
 ///
 /// ```
-/// use tealight::prelude::*;
-/// let model = Linear::new(1, 1, &mut Rng::seed(1))?;
-/// let mut optimizer = Sgd::new(model.parameters(), 0.2)?;
-/// let x = Tensor::new(&[[1.0_f32], [2.0]], &Device::Cpu)?;
-/// let target = Tensor::new(&[[5.0_f32], [8.0]], &Device::Cpu)?; // 3x + 2
-/// for _ in 0..400 {
-///     let loss = Mse.loss(&model.forward(&x, &mut ForwardContext::eval())?, &target)?;
-///     optimizer.step(&loss.backward()?)?;
+/// # use tealight::prelude::*;
+/// # let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+/// let mut optimizer = Sgd::new(vec![("p".into(), p.clone())], 0.25)?.momentum(0.5)?;
+/// for _ in 0..2 {
+///     optimizer.step(&(p.get() * 1.0)?.backward()?)?;
 /// }
-/// assert!((model.weight.get().to_scalar::<f32>()? - 3.0).abs() < 1e-2);
+/// assert_eq!(p.get().to_scalar::<f64>()?, 0.375); // 1 − 0.25 · 1 − 0.25 · (0.5 · 1 + 1)
 /// # Ok::<(), tealight::Error>(())
 /// ```
+#[doc(alias = "SGD")]
 pub type Sgd = FirstOrder<SgdRule, 1>;
 
-/// The settings of [`Sgd`].
-///
-/// ```
-/// use tealight::optim::SgdRule;
-/// let defaults = format!("{:?}", SgdRule::default());
-/// assert_eq!(defaults, "SgdRule { momentum: 0.0, dampening: 0.0, nesterov: false, weight_decay: 0.0 }");
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// The hyperparameters of [`Sgd`].
 #[derive(Clone, Debug, Default)]
 pub struct SgdRule {
     momentum: f64,
@@ -53,103 +35,47 @@ pub struct SgdRule {
 }
 
 impl Sgd {
-    /// A momentum from 0 to below 1: earlier gradients keep pushing.
+    /// The momentum μ, in [0, 1). Default: 0.
     ///
     /// # Errors
-    /// A momentum outside [0, 1).
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
-    /// let mut optimizer = Sgd::new(vec![("p".into(), p.clone())], 0.25)?.momentum(0.5)?;
-    /// for _ in 0..2 {
-    ///     optimizer.step(&(p.get() * 1.0)?.backward()?)?;
-    /// }
-    /// assert_eq!(p.get().to_scalar::<f64>()?, 0.375); // pushes of 1 and 1.5
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if it is outside [0, 1).
     pub fn momentum(mut self, momentum: f64) -> Result<Self> {
-        self.own.rule.momentum = fraction("Sgd", "a momentum", momentum)?;
-        self.checked()
+        self.base.rule.momentum = fraction("Sgd", "a momentum", momentum)?;
+        self.check_nesterov()
     }
 
-    /// The same as [`momentum`](Sgd::momentum).
+    /// The dampening δ, in [0, 1): the momentum takes in 1 − δ of each gradient. Default: 0.
     ///
     /// # Errors
-    /// A momentum outside [0, 1).
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let model = Linear::new(3, 2, &mut Rng::seed(1))?;
-    /// let error = Sgd::new(model.parameters(), 0.1)?.with_momentum(1.0).unwrap_err();
-    /// assert_eq!(error.to_string(), "Sgd: expected a momentum from 0 to below 1, got 1");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    pub fn with_momentum(self, momentum: f64) -> Result<Self> {
-        self.momentum(momentum)
-    }
-
-    /// How much of a new gradient the momentum leaves out.
-    ///
-    /// # Errors
-    /// A dampening outside [0, 1); one beside Nesterov's momentum.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
-    /// let mut optimizer = Sgd::new(vec![("p".into(), p.clone())], 0.25)?.momentum(0.5)?.dampening(0.5)?;
-    /// for _ in 0..2 {
-    ///     optimizer.step(&(p.get() * 1.0)?.backward()?)?;
-    /// }
-    /// assert_eq!(p.get().to_scalar::<f64>()?, 0.5); // pushes of 1 and 0.5 · 1 + 0.5 · 1
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if it is outside [0, 1), or together with Nesterov momentum.
     pub fn dampening(mut self, dampening: f64) -> Result<Self> {
-        self.own.rule.dampening = fraction("Sgd", "a dampening", dampening)?;
-        self.checked()
+        self.base.rule.dampening = fraction("Sgd", "a dampening", dampening)?;
+        self.check_nesterov()
     }
 
-    /// Nesterov's momentum, which looks one push ahead.
+    /// Uses Nesterov momentum.
     ///
     /// # Errors
-    /// No momentum yet, or a dampening.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
-    /// let mut optimizer = Sgd::new(vec![("p".into(), p.clone())], 0.25)?.momentum(0.5)?.nesterov()?;
-    /// optimizer.step(&(p.get() * 1.0)?.backward()?)?;
-    /// assert_eq!(p.get().to_scalar::<f64>()?, 0.625); // 1 − 0.25 · (1 + 0.5 · 1)
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if the momentum is 0 or there is a dampening.
     pub fn nesterov(mut self) -> Result<Self> {
-        self.own.rule.nesterov = true;
-        self.checked()
+        self.base.rule.nesterov = true;
+        self.check_nesterov()
     }
 
-    /// λ·p is added to the gradient: long weights shrink.
+    /// The weight decay λ, an L2 penalty: λ·p is added to the gradient. Default: 0.
     ///
     /// # Errors
-    /// A decay that is negative or not finite.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(4.0, &Device::Cpu)?);
-    /// let mut optimizer = Sgd::new(vec![("p".into(), p.clone())], 0.5)?.weight_decay(0.5)?;
-    /// optimizer.step(&(p.get() * 1.0)?.backward()?)?;
-    /// assert_eq!(p.get().to_scalar::<f64>()?, 2.5); // 4 − 0.5 · (1 + 0.5 · 4)
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    pub fn weight_decay(mut self, decay: f64) -> Result<Self> {
-        self.own.rule.weight_decay = not_negative("Sgd", "a weight decay", decay)?;
+    /// Errors if it is negative or not finite.
+    pub fn weight_decay(mut self, weight_decay: f64) -> Result<Self> {
+        self.base.rule.weight_decay = not_negative("Sgd", "a weight decay", weight_decay)?;
         Ok(self)
     }
 
-    fn checked(self) -> Result<Self> {
-        let SgdRule { momentum, dampening, nesterov, .. } = self.own.rule;
+    fn check_nesterov(self) -> Result<Self> {
+        let SgdRule { momentum, dampening, nesterov, .. } = self.base.rule;
         if nesterov && (momentum == 0.0 || dampening > 0.0) {
             let got = format!("a momentum of {momentum} and a dampening of {dampening}");
-            return Err(Error::argument("Sgd", "a momentum and no dampening beside nesterov", got));
+            return Err(Error::argument("Sgd", "a momentum and no dampening with nesterov", got));
         }
         Ok(self)
     }
@@ -158,26 +84,25 @@ impl Sgd {
 impl UpdateRule<1> for SgdRule {
     const NAME: &'static str = "Sgd";
 
-    fn memory(&self) -> [Option<&'static str>; 1] {
+    fn state_names(&self) -> [Option<&'static str>; 1] {
         [(self.momentum > 0.0).then_some("momentum_buffer")]
     }
 
     fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 1> {
-        // The first push is the gradient itself.
         let (keep, add) = if at.step > 1 { (self.momentum, 1.0 - self.dampening) } else { (0.0, 1.0) };
         let (keep, add) = (T::constant(keep), T::constant(add));
-        let ahead = self.nesterov.then_some(T::constant(self.momentum));
-        let (rate, decay) = (T::constant(at.rate), T::constant(self.weight_decay));
-        each(
+        let look_ahead = self.nesterov.then_some(T::constant(self.momentum));
+        let (rate, decay) = (T::constant(at.learning_rate), T::constant(self.weight_decay));
+        update_fn(
             #[inline(always)]
             move |p, g, [v]| {
                 let g = g + decay * p;
                 let v = keep * v + add * g;
-                let push = match ahead {
+                let direction = match look_ahead {
                     Some(momentum) => g + momentum * v,
                     None => v,
                 };
-                (p - rate * push, [v])
+                (p - rate * direction, [v])
             },
         )
     }

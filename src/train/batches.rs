@@ -1,45 +1,31 @@
-//! [`Batches`]: what a trainer can take its examples from.
+//! [`Batches`]: what a trainer accepts as data.
 
 use crate::autograd::Tensor;
 use crate::data::{DataLoader, Dataset, TensorDataset};
 use crate::error::Result;
 
-/// What a trainer can take its examples from: any [`Dataset`] that can be cloned, inputs and targets as a pair of tensors, one
-/// tensor (which is its own target), or a [`DataLoader`], which goes its own way.
+/// What a trainer accepts as data: a pair of tensors (inputs and targets), one tensor (which is its own target), any [`Dataset`]
+/// that is `Clone`, or a [`DataLoader`].
 ///
 /// ```
-/// use tealight::data::DataLoader;
-/// use tealight::prelude::*;
-/// use tealight::train::Trainer;
+/// # use tealight::prelude::*;
+/// # use tealight::train::Batches;
 /// let x = Tensor::ones((10, 2), DType::F32, &Device::Cpu)?;
-/// let pair = (x.clone(), x.sum_keepdim(1)?);
-/// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
-/// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).silent();
-/// trainer.fit(&pair, None)?;
-/// assert_eq!(trainer.predict(&x)?.dims(), [10, 1]);
+/// assert_eq!((x.clone(), x.sum(1)?).batches(4, Some(1))?.len(), 3); // 4, 4 and 2 examples
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub trait Batches {
-    /// The examples in batches of this size, in an order from this seed or, without one, as they are.
+    /// The examples in batches of `size`, shuffled with `seed` or, without one, in order.
     ///
     /// # Errors
-    /// A size of 0.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// use tealight::train::Batches;
-    /// let x = Tensor::ones((10, 2), DType::F32, &Device::Cpu)?;
-    /// assert_eq!(x.batches(4, Some(1))?.len(), 3); // 4, 4 and 2 examples
-    /// assert!(x.batches(0, None).is_err());
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if `size` is 0.
     fn batches(&self, size: usize, seed: Option<u64>) -> Result<DataLoader>;
 }
 
 impl<D: Dataset + Clone + 'static> Batches for D {
     fn batches(&self, size: usize, seed: Option<u64>) -> Result<DataLoader> {
         let loader = DataLoader::new(self, size)?;
-        // The order within a batch of everything would change nothing but the rounding.
+        // Shuffling a single batch would change only the rounding.
         Ok(match seed.filter(|_| size < self.len()) {
             Some(seed) => loader.shuffle(seed),
             None => loader,
@@ -59,7 +45,7 @@ impl Batches for Tensor {
     }
 }
 
-/// The loader as it is: its own size, order, threads and augmentation. A run starts where the loader is, and leaves it there.
+/// The loader with its own batch size, order, threads and augmentation. Training starts at its position, and does not move it.
 impl Batches for DataLoader {
     fn batches(&self, _: usize, _: Option<u64>) -> Result<DataLoader> {
         Ok(self.clone())

@@ -1,21 +1,15 @@
-//! [`History`]: what was measured, epoch by epoch.
+//! [`History`]: the scores of a training, epoch by epoch.
 
 use std::fmt;
+#[cfg(feature = "plot")]
+use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::metrics::ConfusionMatrix;
+#[cfg(feature = "plot")]
+use crate::plot::{Axes, Curves, Report, report};
 
-/// Numbers with names: `loss`, `valid_loss`, `valid_accuracy`.
-///
-/// ```
-/// use tealight::prelude::*;
-/// let model = Linear { weight: Parameter::new(Tensor::eye(2, DType::F32, &Device::Cpu)?), bias: None }; // y = x
-/// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?);
-/// let x = Tensor::zeros((4, 2), DType::F32, &Device::Cpu)?;
-/// let scores = trainer.evaluate(&(x.clone(), (x + 1.0)?))?;
-/// assert_eq!(scores.to_string(), "loss 1.0000");
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// Scores with their names: `loss`, `valid_loss`, `valid_accuracy`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scores(Vec<(String, f64)>);
 
@@ -23,54 +17,23 @@ impl Scores {
     /// The score of this name.
     ///
     /// # Errors
-    /// There is none; the error lists those that there are.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let model = Linear { weight: Parameter::new(Tensor::eye(2, DType::F32, &Device::Cpu)?), bias: None };
-    /// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?);
-    /// let scores = trainer.evaluate(&Tensor::ones((4, 2), DType::F32, &Device::Cpu)?)?;
-    /// assert_eq!(scores.get("loss")?, 0.0);
-    /// assert_eq!(scores.get("mae").unwrap_err().to_string(), "Scores: expected one of loss, got \"mae\"");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if there is none; the error lists those that there are.
     pub fn get(&self, name: &str) -> Result<f64> {
-        let found = self.0.iter().find(|(known, _)| known == name).map(|(_, score)| *score);
+        let found = self.iter().find(|(known, _)| *known == name).map(|(_, score)| score);
         found.ok_or_else(|| {
             let names: Vec<&str> = self.names().collect();
             Error::argument("Scores", format!("one of {}", names.join(", ")), format!("{name:?}"))
         })
     }
 
-    /// All of them, in their order.
-    ///
-    /// ```
-    /// use tealight::metrics::Mae;
-    /// use tealight::prelude::*;
-    /// let model = Linear { weight: Parameter::new(Tensor::eye(2, DType::F32, &Device::Cpu)?), bias: None };
-    /// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).metric(Mae::new());
-    /// let scores = trainer.evaluate(&Tensor::ones((4, 2), DType::F32, &Device::Cpu)?)?;
-    /// assert!(scores.iter().eq([("loss", 0.0), ("mae", 0.0)]));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Names and scores: the loss, then the metrics in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
         self.0.iter().map(|(name, score)| (name.as_str(), *score))
     }
 
-    /// Their names, in their order.
-    ///
-    /// ```
-    /// use tealight::metrics::{Mae, Rmse};
-    /// use tealight::prelude::*;
-    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// let mut trainer = Trainer::new(&model, Mse, sgd).metric(Rmse::new()).metric(Mae::new());
-    /// let scores = trainer.evaluate(&Tensor::ones((4, 2), DType::F32, &Device::Cpu)?)?;
-    /// assert!(scores.names().eq(["loss", "rmse", "mae"])); // the metrics as they were added
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The names, in the order of [`iter`](Scores::iter).
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(name, _)| name.as_str())
+        self.iter().map(|(name, _)| name)
     }
 
     pub(super) fn push(&mut self, name: impl Into<String>, score: f64) {
@@ -87,7 +50,7 @@ impl fmt::Display for Scores {
     }
 }
 
-/// A number for a person to read.
+/// A score with few digits.
 pub(super) struct Short(pub(super) f64);
 
 impl fmt::Display for Short {
@@ -99,181 +62,81 @@ impl fmt::Display for Short {
     }
 }
 
-/// One epoch.
-///
-/// ```
-/// use tealight::prelude::*;
-/// let x = Tensor::ones((10, 2), DType::F32, &Device::Cpu)?;
-/// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-/// let sgd = Sgd::new(model.parameters(), 0.1)?;
-/// let history = Trainer::new(&model, Mse, sgd).epochs(2).batch_size(4).silent().fit(&x, None)?;
-/// let second = &history.records()[1];
-/// assert_eq!((second.epoch, second.step, second.scores.get("rate")?), (2, 6, 0.1));
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// An epoch of a [`History`].
 #[derive(Clone, Debug, PartialEq)]
-pub struct Record {
+#[non_exhaustive]
+pub struct EpochRecord {
     /// The number of the epoch, from 1.
     pub epoch: u64,
-    /// How many steps were taken until its end, from the start of the training.
+    /// The number of steps from the start of the training to the end of the epoch.
     pub step: u64,
-    /// How long it took, with its validation; of an epoch that was interrupted, the rest.
+    /// How long the epoch took, with its validation; for an epoch that was resumed, since then.
     pub seconds: f64,
-    /// `loss` (the mean over the examples while the model learned from them), `rate` (the learning rate of the last step),
-    /// and what was measured after the epoch, with `valid_` before its name if it was on the validation data.
+    /// `loss` (the mean over the training examples, each before the step that used it), `learning_rate` (of the last step), and
+    /// the scores measured after the epoch: `valid_loss`, `valid_accuracy`, … on validation data, `accuracy`, … on training data.
     pub scores: Scores,
 }
 
-/// What was measured, epoch by epoch.
+/// The scores of a training, epoch by epoch: what [`Trainer::fit`](super::Trainer::fit) returns.
 ///
 /// ```
-/// use tealight::prelude::*;
-/// use tealight::train::Trainer;
-/// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
-/// let data = (x.clone(), x.sum_keepdim(1)?);
-/// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
-/// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).epochs(3).silent();
-/// let history = trainer.fit(&data, Some(&data))?;
+/// # use tealight::prelude::*;
+/// # let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+/// # let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+/// # let sgd = Sgd::new(model.parameters(), 0.1)?;
+/// let history = Trainer::new(&model, Mse, sgd).epochs(3).silent().fit(&x, Some(&x))?;
 /// assert_eq!(history.len(), 3);
-/// assert_eq!(history.curve("valid_loss").len(), 3);
-/// assert!(history.last("loss")? < history.curve("loss")[0].1);
+/// assert_eq!(history.last("loss")?, history.curve("loss")[2].1);
+/// assert!(history.last("valid_loss")? < history.curve("valid_loss")[0].1);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    pub(super) records: Vec<Record>,
+    pub(super) records: Vec<EpochRecord>,
     pub(super) settings: Vec<(String, String)>,
     pub(super) summary: String,
     pub(super) confusion: Option<ConfusionMatrix>,
 }
 
 impl History {
-    /// One record an epoch.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::ones((6, 2), DType::F32, &Device::Cpu)?;
-    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// let history = Trainer::new(&model, Mse, sgd).epochs(3).batch_size(3).silent().fit(&x, None)?;
-    /// assert!(history.records().iter().map(|record| record.step).eq([2, 4, 6]));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    pub fn records(&self) -> &[Record] {
+    /// The records of the epochs.
+    pub fn records(&self) -> &[EpochRecord] {
         &self.records
     }
 
-    /// How the training was set up, names and values: the loss, the optimizer, the numbers of examples and epochs, …
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
-    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let history = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).silent().fit(&x, None)?;
-    /// assert!(history.settings().contains(&("loss".into(), "Mse".into())));
-    /// assert!(history.settings().contains(&("training examples".into(), "8".into())));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The settings of the training, as names and values: `loss`, `optimizer`, `epochs`, `training examples`, …
     pub fn settings(&self) -> &[(String, String)] {
         &self.settings
     }
 
-    /// The table of the model's layers, as [`Layer::summary`](crate::layer::Layer::summary) prints it, for the first batch.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
-    /// let model = Sequential::new().push(Linear::new(2, 2, &mut Rng::seed(1))?);
-    /// let history = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).silent().fit(&x, None)?;
-    /// assert_eq!(history.summary(), model.summary(&[8, 2])?.to_string());
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The model's layers for the first batch, as [`Layer::summary`](crate::layer::Layer::summary) prints them.
     pub fn summary(&self) -> &str {
         &self.summary
     }
 
-    /// Which class was taken for which after the last epoch, if one of the trainer's metrics counts that:
-    /// [`ConfusionMatrix`], precision, recall or F1.
-    ///
-    /// ```
-    /// use tealight::metrics::ConfusionMatrix;
-    /// use tealight::prelude::*;
-    /// let x = Tensor::eye(2, DType::F32, &Device::Cpu)?;
-    /// let data = (x.clone(), Tensor::new(&[0_u32, 1], &Device::Cpu)?);
-    /// let model = Linear { weight: Parameter::new(x), bias: None }; // right from the start
-    /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// let mut trainer = Trainer::new(&model, CrossEntropy::new(), sgd).silent().metric(ConfusionMatrix::new());
-    /// assert_eq!(trainer.fit(&data, None)?.confusion().unwrap().counts()?, [[1, 0], [0, 1]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The confusion matrix after the last epoch, if a metric of the trainer counts one: [`ConfusionMatrix`], precision, recall
+    /// or F1.
     pub fn confusion(&self) -> Option<&ConfusionMatrix> {
         self.confusion.as_ref()
     }
 
-    /// How many epochs there are.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
-    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// let history = Trainer::new(&model, Mse, sgd).epochs(2).batch_size(2).silent().fit(&x, None)?;
-    /// assert_eq!(history.len(), 2); // and not 8, the steps
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The number of finished epochs.
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether there are none.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// use tealight::train::CallbackContext;
-    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
-    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let stop = |run: &mut CallbackContext| {
-    ///     run.stop();
-    ///     Ok(())
-    /// };
-    /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// let mut trainer = Trainer::new(&model, Mse, sgd).batch_size(2).silent().each_step(stop);
-    /// assert!(trainer.fit(&x, None)?.is_empty()); // stopped within the first epoch
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Whether no epoch was finished.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
-    /// The points (epoch, score) of the epochs that have a score of this name, as [`plot::curve`](crate::plot::curve) takes
-    /// them.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
-    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// let history = Trainer::new(&model, Mse, sgd).epochs(2).silent().fit(&x, None)?;
-    /// assert_eq!(history.curve("rate"), [(1.0, 0.1), (2.0, 0.1)]);
-    /// assert_eq!(history.curve("valid_loss"), []); // nothing was validated
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The points (epoch, score) of the epochs that have this score, for [`plot::curve`](crate::plot::curve).
     pub fn curve(&self, name: &str) -> Vec<(f64, f64)> {
-        let point = |record: &Record| Some((record.epoch as f64, record.scores.get(name).ok()?));
+        let point = |record: &EpochRecord| Some((record.epoch as f64, record.scores.get(name).ok()?));
         self.records.iter().filter_map(point).collect()
     }
 
-    /// The curves of `loss` and, where there was validation, of `valid_loss`, as [`plot::curve`](crate::plot::curve) takes them.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let data = (Tensor::ones((8, 2), DType::F32, &Device::Cpu)?, Tensor::ones((8, 1), DType::F32, &Device::Cpu)?);
-    /// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
-    /// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).epochs(3).silent();
-    /// assert_eq!(trainer.fit(&data, None)?.losses().len(), 1);
-    /// assert_eq!(trainer.fit(&data, Some(&data))?.losses()[1].0, "valid_loss");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The [curves](History::curve) of `loss` and, with validation data, of `valid_loss`.
     pub fn losses(&self) -> Vec<(&'static str, Vec<(f64, f64)>)> {
         let curves = ["loss", "valid_loss"].map(|name| (name, self.curve(name)));
         curves.into_iter().filter(|(_, points)| !points.is_empty()).collect()
@@ -282,18 +145,85 @@ impl History {
     /// The score of this name in the last epoch.
     ///
     /// # Errors
-    /// There is none; the error lists those that there are.
+    /// Errors if there is none; the error lists those that there are.
+    pub fn last(&self, name: &str) -> Result<f64> {
+        match self.records.last() {
+            Some(record) => record.scores.get(name),
+            None => Err(Error::argument("History", "an epoch or more", "none")),
+        }
+    }
+
+    /// Writes the [`report`](History::report) as one HTML file, with its images.
+    ///
+    /// # Errors
+    /// Errors if the file cannot be written.
+    #[cfg(feature = "plot")]
+    pub fn save_report(&self, path: impl AsRef<Path>) -> Result<()> {
+        report(path, &self.report())
+    }
+
+    /// The scores, curves, confusion matrix, settings and model summary, for [`plot::report`](crate::plot::report).
     ///
     /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
-    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// let history = Trainer::new(&model, Mse, sgd).epochs(2).silent().fit(&x, None)?;
-    /// assert_eq!(history.last("loss")?, history.curve("loss")[1].1);
+    /// # use tealight::plot;
+    /// # use tealight::prelude::*;
+    /// # let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+    /// # let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+    /// # let history = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).silent().fit(&x, None)?;
+    /// # let file = std::env::temp_dir().join("tealight-doc-history-report.html");
+    /// let mut report = history.report();
+    /// report.settings.push(("data".into(), "eight ones".into()));
+    /// plot::report(&file, &report)?;
+    /// assert!(std::fs::read_to_string(&file).unwrap().contains("<td>eight ones</td>"));
+    /// # std::fs::remove_file(file).ok();
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn last(&self, name: &str) -> Result<f64> {
-        self.records.last().map_or(&Scores::default(), |record| &record.scores).get(name)
+    #[cfg(feature = "plot")]
+    pub fn report(&self) -> Report {
+        let mut names: Vec<&str> = Vec::new();
+        for name in self.records.iter().flat_map(|record| record.scores.names()) {
+            let name = name.strip_prefix("valid_").unwrap_or(name);
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let scores = self.records.last().into_iter().flat_map(|record| record.scores.iter());
+        let metrics = scores.filter(|(name, _)| *name != "learning_rate");
+        Report {
+            title: "Training".into(),
+            metrics: metrics.map(|(name, score)| (title(name), score)).collect(),
+            settings: self.settings.clone(),
+            summary: self.summary.clone(),
+            curves: names.into_iter().filter_map(|name| self.report_curves(name)).collect(),
+            confusion: self.confusion.clone(),
+            classes: Vec::new(),
+        }
     }
+
+    /// A score on the training and on the validation data; `None` for a constant learning rate.
+    #[cfg(feature = "plot")]
+    fn report_curves(&self, name: &str) -> Option<Curves> {
+        if name == "learning_rate" {
+            let points = self.curve(name);
+            let constant = points.windows(2).all(|pair| pair[0].1 == pair[1].1);
+            let axes = Axes::new("epoch", "learning rate");
+            let series = vec![("learning rate".to_string(), points)];
+            return (!constant).then(|| Curves { title: title(name), axes, series });
+        }
+        let series = [("training", name.to_string()), ("validation", format!("valid_{name}"))];
+        let series = series.map(|(kind, name)| (kind.to_string(), self.curve(&name))).into_iter();
+        let series = series.filter(|(_, points)| !points.is_empty()).collect();
+        Some(Curves { title: title(name), axes: Axes::new("epoch", name), series })
+    }
+}
+
+/// `Loss (validation)` for `valid_loss`.
+#[cfg(feature = "plot")]
+fn title(name: &str) -> String {
+    let text = match name.strip_prefix("valid_") {
+        Some(name) => format!("{name} (validation)"),
+        None => name.replace('_', " "),
+    };
+    let mut characters = text.chars();
+    characters.next().into_iter().flat_map(char::to_uppercase).chain(characters).collect()
 }

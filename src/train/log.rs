@@ -4,30 +4,28 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use super::callback::{Callback, CallbackContext};
-use super::{History, Record};
+use super::{EpochRecord, History};
 use crate::error::Result;
 use crate::file::unwritable;
 
-/// Writes the history to a file, a line an epoch, as CSV or as JSON lines: `epoch`, `step`, `seconds`, and the scores.
+/// Writes the history to a file, one line per epoch, as CSV or as JSON lines: `epoch`, `step`, `seconds`, and the scores.
 ///
-/// The file is made anew when a training starts; one that goes on writes the epochs before it again, so none is missing and none
-/// comes twice.
+/// The file is overwritten when a training starts. A resumed training writes the earlier epochs again, so that each epoch is in
+/// the file once.
 ///
 /// ```
-/// use tealight::prelude::*;
-/// use tealight::train::{Log, Trainer};
-/// let file = std::env::temp_dir().join("tealight-doc-log.csv");
-/// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
-/// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
-/// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?)
-///     .epochs(2)
-///     .silent()
-///     .callback(Log::csv(&file));
-/// trainer.fit(&(x.clone(), x.sum_keepdim(1)?), None)?;
+/// # use tealight::prelude::*;
+/// # use tealight::train::Log;
+/// # let file = std::env::temp_dir().join("tealight-doc-log.csv");
+/// # let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+/// # let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+/// # let sgd = Sgd::new(model.parameters(), 0.1)?;
+/// Trainer::new(&model, Mse, sgd).epochs(2).silent().callback(Log::csv(&file)).fit(&x, None)?;
 /// let text = std::fs::read_to_string(&file).unwrap();
-/// assert_eq!(text.lines().next(), Some("epoch,step,seconds,loss,rate"));
-/// assert_eq!(text.lines().count(), 3);
+/// assert!(text.starts_with("epoch,step,seconds,loss,learning_rate\n1,1,"));
 /// # std::fs::remove_file(file).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
@@ -36,7 +34,7 @@ pub struct Log {
     path: PathBuf,
     format: Format,
     file: Option<File>,
-    /// How many epochs are in the file.
+    /// The number of epochs in the file.
     written: usize,
 }
 
@@ -47,39 +45,13 @@ enum Format {
 }
 
 impl Log {
-    /// Comma-separated values below a line of their names.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// use tealight::train::Log;
-    /// let file = std::env::temp_dir().join("tealight-doc-log-fn.csv");
-    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
-    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// Trainer::new(&model, Mse, sgd).batch_size(2).silent().callback(Log::csv(&file)).fit(&x, None)?;
-    /// assert!(std::fs::read_to_string(&file).unwrap().starts_with("epoch,step,seconds,loss,rate\n1,4,"));
-    /// # std::fs::remove_file(file).ok();
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Comma-separated values, with a header line.
     #[doc(alias = "CSVLogger")]
     pub fn csv(path: impl AsRef<Path>) -> Self {
         Self::new(path.as_ref(), Format::Csv)
     }
 
-    /// A JSON object a line. What is no finite number is `null`, as JSON has no other.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// use tealight::train::Log;
-    /// let file = std::env::temp_dir().join("tealight-doc-log.jsonl");
-    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
-    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// Trainer::new(&model, Mse, sgd).batch_size(2).silent().callback(Log::json_lines(&file)).fit(&x, None)?;
-    /// assert!(std::fs::read_to_string(&file).unwrap().starts_with("{\"epoch\": 1, \"step\": 4, \"seconds\": "));
-    /// # std::fs::remove_file(file).ok();
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// One JSON object per line. NaN and infinity are `null`.
     pub fn json_lines(path: impl AsRef<Path>) -> Self {
         Self::new(path.as_ref(), Format::JsonLines)
     }
@@ -109,8 +81,8 @@ impl Log {
     }
 }
 
-/// The numbers of a record with their names.
-fn fields(record: &Record) -> impl Iterator<Item = (&str, f64)> {
+/// The values of a record with their names.
+fn fields(record: &EpochRecord) -> impl Iterator<Item = (&str, f64)> {
     let own = [("epoch", record.epoch as f64), ("step", record.step as f64), ("seconds", record.seconds)];
     own.into_iter().chain(record.scores.iter())
 }
@@ -126,49 +98,41 @@ fn quoted(name: &str) -> String {
     }
 }
 
-fn json(record: &Record) -> String {
+/// The fields in their order; a `serde_json::Map` would sort them.
+fn json(record: &EpochRecord) -> String {
     let field = |(name, value): (&str, f64)| {
         let value = if value.is_finite() { value.to_string() } else { "null".into() };
-        format!("{}: {value}", json_string(name))
+        format!("{}: {value}", Value::from(name))
     };
     format!("{{{}}}\n", fields(record).map(field).collect::<Vec<_>>().join(", "))
 }
 
-fn json_string(text: &str) -> String {
-    let character = |c: char| match c {
-        '"' | '\\' => format!("\\{c}"),
-        c if c < ' ' => format!("\\u{:04x}", c as u32),
-        c => c.to_string(),
-    };
-    format!("\"{}\"", text.chars().map(character).collect::<String>())
-}
-
 impl Callback for Log {
-    fn begin(&mut self, run: &mut CallbackContext) -> Result<()> {
+    fn on_train_begin(&mut self, ctx: &mut CallbackContext) -> Result<()> {
         let file = File::create(&self.path).map_err(|error| unwritable(&self.path, &error))?;
         (self.file, self.written) = (Some(file), 0);
-        self.write(run.history)
+        self.write(ctx.history)
     }
 
-    fn epoch(&mut self, run: &mut CallbackContext) -> Result<()> {
-        self.write(run.history)
+    fn on_epoch_end(&mut self, ctx: &mut CallbackContext) -> Result<()> {
+        self.write(ctx.history)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{csv, fields, json, quoted};
-    use crate::train::{Record, Scores};
+    use crate::train::{EpochRecord, Scores};
 
     #[test]
     fn lines() {
         let mut scores = Scores::default();
         scores.push("a \"b\"\\,\n", 0.1 + 0.2);
         scores.push("c", f64::NAN);
-        let record = Record { epoch: 3, step: 12, seconds: 0.5, scores };
+        let record = EpochRecord { epoch: 3, step: 12, seconds: 0.5, scores };
         assert_eq!(
             json(&record),
-            "{\"epoch\": 3, \"step\": 12, \"seconds\": 0.5, \"a \\\"b\\\"\\\\,\\u000a\": 0.30000000000000004, \"c\": null}\n"
+            "{\"epoch\": 3, \"step\": 12, \"seconds\": 0.5, \"a \\\"b\\\"\\\\,\\n\": 0.30000000000000004, \"c\": null}\n"
         );
         let names = csv(fields(&record).map(|(name, _)| quoted(name)));
         assert_eq!(names, "epoch,step,seconds,\"a \"\"b\"\"\\,\n\",c\n");

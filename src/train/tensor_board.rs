@@ -1,8 +1,7 @@
-//! [`TensorBoard`]: the history as TensorBoard reads it.
+//! [`TensorBoard`], and the event file format.
 //!
-//! # Formula
-//! A record is its length (u64, little endian), the masked CRC of these eight bytes, the bytes, and their masked CRC. The CRC is
-//! CRC-32C; masked it is turned right by 15 bits, plus 0xa282ead8. The bytes are a protobuf message `Event`.
+//! A record of the file is its length (u64, little endian), the masked CRC of these eight bytes, the bytes of a protobuf message
+//! `Event`, and their masked CRC. The CRC is CRC-32C; masked, it is rotated right by 15 bits, plus 0xa282ead8.
 //!
 //! # Source
 //! TensorFlow's `record_writer.cc`, `event.proto` and `summary.proto`.
@@ -17,23 +16,21 @@ use crate::error::{Error, Result};
 use crate::file::protobuf::{field, float_field, varint_field};
 use crate::file::unwritable;
 
-/// Writes the scores of each epoch, and the loss of each step as `step_loss`, to an event file that TensorBoard shows:
-/// `tensorboard --logdir runs`.
+/// Writes the scores of each epoch, and the loss of each step as `step_loss`, for TensorBoard: `tensorboard --logdir runs`.
 ///
-/// Each training has a file of its own in the directory. The file of one that goes on tells TensorBoard to forget what came after
-/// the checkpoint.
+/// Each training writes its own file in the directory. The file of a resumed training tells TensorBoard to discard what was
+/// written after the checkpoint.
 ///
 /// ```
-/// use tealight::prelude::*;
-/// use tealight::train::{TensorBoard, Trainer};
-/// let dir = std::env::temp_dir().join(format!("tealight-doc-runs-{}", std::process::id()));
-/// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
-/// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
-/// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?)
-///     .silent()
-///     .callback(TensorBoard::new(&dir));
-/// trainer.fit(&(x.clone(), x.sum_keepdim(1)?), None)?;
-/// assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
+/// # use tealight::prelude::*;
+/// # use tealight::train::TensorBoard;
+/// # let dir = std::env::temp_dir().join(format!("tealight-doc-runs-{}", std::process::id()));
+/// # let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+/// # let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+/// # let sgd = Sgd::new(model.parameters(), 0.1)?;
+/// Trainer::new(&model, Mse, sgd).callback(TensorBoard::new(&dir)).silent().fit(&x, None)?;
+/// let file = std::fs::read_dir(&dir).unwrap().next().unwrap().unwrap().file_name();
+/// assert!(file.to_string_lossy().starts_with("events.out.tfevents."));
 /// # std::fs::remove_dir_all(dir).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
@@ -41,123 +38,95 @@ use crate::file::unwritable;
 #[doc(alias = "SummaryWriter")]
 pub struct TensorBoard {
     directory: PathBuf,
-    every: u64,
-    out: Option<(PathBuf, File)>,
-    /// Events of steps, which are written with the next epoch.
-    waiting: Vec<u8>,
+    every_steps: u64,
+    file: Option<(PathBuf, File)>,
+    /// Events that are not written yet.
+    buffer: Vec<u8>,
 }
 
-/// So many bytes of events do not wait for the end of the epoch.
-const ENOUGH: usize = 1 << 16;
+/// The buffer is written before the end of the epoch when it is larger.
+const MAX_BUFFER: usize = 1 << 16;
 
 impl TensorBoard {
-    /// Writes to this directory, which is made if it is not there.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// use tealight::train::TensorBoard;
-    /// let dir = std::env::temp_dir().join(format!("tealight-doc-board-{}", std::process::id()));
-    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
-    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// Trainer::new(&model, Mse, sgd).silent().callback(TensorBoard::new(&dir)).fit(&x, None)?;
-    /// let file = std::fs::read_dir(&dir).unwrap().next().unwrap().unwrap().file_name();
-    /// assert!(file.to_string_lossy().starts_with("events.out.tfevents."));
-    /// # std::fs::remove_dir_all(dir).ok();
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Writes to this directory, which is created if it does not exist.
     pub fn new(directory: impl AsRef<Path>) -> Self {
-        TensorBoard { directory: directory.as_ref().into(), every: 1, out: None, waiting: Vec::new() }
+        TensorBoard { directory: directory.as_ref().into(), every_steps: 1, file: None, buffer: Vec::new() }
     }
 
-    /// Writes the loss of each `steps`-th step only; of none with 0.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// use tealight::train::TensorBoard;
-    /// let dir = std::env::temp_dir().join(format!("tealight-doc-board-steps-{}", std::process::id()));
-    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
-    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let (sgd, board) = (Sgd::new(model.parameters(), 0.1)?, TensorBoard::new(&dir).every_steps(2));
-    /// Trainer::new(&model, Mse, sgd).batch_size(1).silent().callback(board).fit(&x, None)?;
-    /// let bytes = std::fs::read(std::fs::read_dir(&dir).unwrap().next().unwrap().unwrap().path()).unwrap();
-    /// assert_eq!(bytes.windows(9).filter(|word| word == b"step_loss").count(), 4); // of eight steps
-    /// # std::fs::remove_dir_all(dir).ok();
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Writes the loss of every `steps`-th step only, or with 0 of none. Default: 1.
     #[must_use]
     #[doc(alias = "update_freq")]
     pub fn every_steps(mut self, steps: u64) -> Self {
-        self.every = steps;
+        self.every_steps = steps;
         self
     }
 
     fn open(&mut self, resumed: Option<u64>) -> Result<()> {
         std::fs::create_dir_all(&self.directory).map_err(|error| unwritable(&self.directory, &error))?;
-        // Two trainings may begin in the same second.
+        // Two trainings may start in the same second.
         for number in 0..u32::MAX {
             let name =
                 format!("events.out.tfevents.{:010}.tealight.{}.{number}", now() as u64, std::process::id());
             let path = self.directory.join(name);
             match File::create_new(&path) {
                 Ok(file) => {
-                    self.out = Some((path, file));
+                    self.file = Some((path, file));
                     break;
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(unwritable(&path, &error)),
             }
         }
-        self.waiting = event(now(), 0, &field(3, b"brain.Event:2"));
+        self.buffer = event(now(), 0, &field(3, b"brain.Event:2"));
         if let Some(step) = resumed {
-            // A session that starts here: what an earlier one wrote for this step and later is no more.
+            // A session start: TensorBoard discards what earlier files have for this step and later ones.
             let start = varint_field(1, 1);
-            self.waiting.extend(event(now(), step.saturating_add(1), &field(7, &start)));
+            self.buffer.extend(event(now(), step.saturating_add(1), &field(7, &start)));
         }
         self.flush()
     }
 
     fn flush(&mut self) -> Result<()> {
-        let Some((path, file)) = &mut self.out else {
-            return Err(Error::argument("TensorBoard", "a training that has begun", "none"));
+        let Some((path, file)) = &mut self.file else {
+            return Err(Error::argument("TensorBoard", "on_train_begin before the other calls", "none"));
         };
-        let written = file.write_all(&self.waiting).and_then(|()| file.flush());
+        let written = file.write_all(&self.buffer).and_then(|()| file.flush());
         written.map_err(|error| unwritable(path, &error))?;
-        self.waiting.clear();
+        self.buffer.clear();
         Ok(())
     }
 }
 
 impl Callback for TensorBoard {
-    fn begin(&mut self, run: &mut CallbackContext) -> Result<()> {
-        self.open((run.step > 0).then_some(run.step))
+    fn on_train_begin(&mut self, ctx: &mut CallbackContext) -> Result<()> {
+        self.open((ctx.step > 0).then_some(ctx.step))
     }
 
-    fn step(&mut self, run: &mut CallbackContext) -> Result<()> {
-        if run.step.checked_rem(self.every) == Some(0) {
-            self.waiting.extend(scalars(run.step, [("step_loss", run.loss)].into_iter()));
+    fn on_step_end(&mut self, ctx: &mut CallbackContext) -> Result<()> {
+        if ctx.step.checked_rem(self.every_steps) == Some(0) {
+            self.buffer.extend(scalars(ctx.step, [("step_loss", ctx.loss)].into_iter()));
         }
-        if self.waiting.len() > ENOUGH { self.flush() } else { Ok(()) }
+        if self.buffer.len() > MAX_BUFFER { self.flush() } else { Ok(()) }
     }
 
-    fn epoch(&mut self, run: &mut CallbackContext) -> Result<()> {
-        if let Some(record) = run.history.records().last() {
-            self.waiting.extend(scalars(run.step, record.scores.iter()));
-        }
+    fn on_epoch_end(&mut self, ctx: &mut CallbackContext) -> Result<()> {
+        let record = ctx.history.records().last();
+        let scores = record.into_iter().flat_map(|record| record.scores.iter());
+        self.buffer.extend(scalars(ctx.step, scores));
         self.flush()
     }
 
-    fn end(&mut self, _: &mut CallbackContext) -> Result<()> {
+    fn on_train_end(&mut self, _: &mut CallbackContext) -> Result<()> {
         self.flush()
     }
 }
 
-/// The seconds since 1970.
+/// The seconds since 1970; 0 for a clock that is set to an earlier time.
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }
 
-/// An event with a summary: a value for each score.
+/// An event with the scores as its summary.
 fn scalars<'a>(step: u64, scores: impl Iterator<Item = (&'a str, f64)>) -> Vec<u8> {
     let value = |(name, score): (&str, f64)| {
         field(1, &[field(1, name.as_bytes()), float_field(2, score as f32)].concat())
@@ -166,7 +135,7 @@ fn scalars<'a>(step: u64, scores: impl Iterator<Item = (&'a str, f64)>) -> Vec<u
     event(now(), step, &field(5, &summary))
 }
 
-/// A record of the file: an event of this time and step, with what else is in it.
+/// A record of the file: an event of this time and step, and its other fields.
 fn event(time: f64, step: u64, rest: &[u8]) -> Vec<u8> {
     let message = [&[1 << 3 | 1][..], &time.to_le_bytes(), &varint_field(2, step), rest].concat();
     let length = (message.len() as u64).to_le_bytes();
@@ -178,7 +147,7 @@ fn masked_crc(bytes: &[u8]) -> [u8; 4] {
 }
 
 fn crc32c(bytes: &[u8]) -> u32 {
-    // The polynomial with its bits turned round, once for each bit of a byte.
+    // The remainders of all bytes by the polynomial, with its bits reversed.
     const TABLE: [u32; 256] = {
         let mut table = [0; 256];
         let mut i = 0;

@@ -1,10 +1,12 @@
 use std::cell::RefCell;
 
 use super::*;
+use crate::autograd::Gradients;
 use crate::data::{DataLoader, TensorDataset, from_fn};
 use crate::layer::{BatchNorm1d, Dropout};
 use crate::metrics::{Accuracy, Average, F1};
-use crate::optim::schedule::{Cosine, Plateau, Schedule};
+use crate::optim::Lbfgs;
+use crate::optim::schedule::{CosineAnnealingLr, ReduceLrOnPlateau, Schedule};
 use crate::prelude::*;
 
 fn data(n: usize) -> (Tensor, Tensor) {
@@ -15,8 +17,8 @@ fn data(n: usize) -> (Tensor, Tensor) {
 
 fn bits(model: &dyn Layer) -> Vec<u32> {
     let numbers =
-        |held: crate::layer::StateEntry| held.get().to_dtype(DType::F32)?.flatten(0, -1)?.to_vec1::<f32>();
-    model.state().into_iter().flat_map(|(_, held)| numbers(held).unwrap()).map(f32::to_bits).collect()
+        |entry: crate::layer::StateEntry| entry.get().to_dtype(DType::F32)?.flatten(0, -1)?.to_vec1::<f32>();
+    model.state().into_iter().flat_map(|(_, entry)| numbers(entry).unwrap()).map(f32::to_bits).collect()
 }
 
 fn linear() -> Linear {
@@ -28,15 +30,15 @@ fn sgd(model: &dyn Layer) -> Sgd {
 }
 
 #[test]
-fn it_is_the_bare_loop() -> Result<()> {
+fn fit_equals_a_manual_loop() -> Result<()> {
     let (x, y) = data(50);
     let (model, bare) = (linear(), linear());
     let mut trainer = Trainer::new(&model, BceWithLogits, sgd(&model))
         .epochs(3)
         .batch_size(16)
         .seed(4)
-        .clip_norm(0.5)
-        .schedule(Cosine::new(12)?.times(0.1))
+        .clip_grad_norm(0.5)
+        .schedule(CosineAnnealingLr::new(12)?.times(0.1))
         .silent();
     let history = trainer.fit(&(x.clone(), y.clone()), Some(&(x.clone(), y.clone())))?;
 
@@ -47,10 +49,10 @@ fn it_is_the_bare_loop() -> Result<()> {
         let mut sum = 0.0;
         for batch in loader.epoch()? {
             let (x, y) = batch?;
-            optimizer.set_learning_rate(Cosine::new(12)?.times(0.1).rate(step))?;
+            optimizer.set_learning_rate(CosineAnnealingLr::new(12)?.times(0.1).rate(step))?;
             let loss = BceWithLogits.loss(&bare.forward(&x, &mut ForwardContext::eval())?, &y)?;
             let mut gradients = loss.backward()?;
-            gradients.clip_norm(0.5, &bare.parameters())?;
+            gradients.clip_grad_norm(0.5, &bare.parameters())?;
             optimizer.step(&gradients)?;
             sum += f64::from(loss.to_scalar::<f32>()?) * x.dims()[0] as f64;
             step += 1;
@@ -99,24 +101,27 @@ fn metrics_are_measured() -> Result<()> {
         .metric(Accuracy::new().threshold(0.0));
     let history = trainer.fit(&data, None)?;
     let names: Vec<_> = history.records()[1].scores.names().collect();
-    assert_eq!(names, ["loss", "rate", "accuracy"]);
+    assert_eq!(names, ["loss", "learning_rate", "accuracy"]);
     assert_eq!(trainer.evaluate(&data)?.get("accuracy")?, history.last("accuracy")?);
     let history = trainer.fit(&data, Some(&data))?;
     let names: Vec<_> = history.records()[1].scores.names().collect();
-    assert_eq!(names, ["loss", "rate", "valid_loss", "valid_accuracy"]);
+    assert_eq!(names, ["loss", "learning_rate", "valid_loss", "valid_accuracy"]);
     let text = history.last("accuracy").unwrap_err().to_string();
-    assert_eq!(text, "Scores: expected one of loss, rate, valid_loss, valid_accuracy, got \"accuracy\"");
+    assert_eq!(
+        text,
+        "Scores: expected one of loss, learning_rate, valid_loss, valid_accuracy, got \"accuracy\""
+    );
     Ok(())
 }
 
 #[test]
-fn the_history_says_how_it_was_made() -> Result<()> {
+fn history_has_settings_summary_and_confusion() -> Result<()> {
     let data = data(40);
     let model = Sequential::new().push(linear());
     let mut trainer = Trainer::new(&model, BceWithLogits, sgd(&model))
         .epochs(2)
         .batch_size(100)
-        .schedule(Cosine::new(2)?.times(0.1))
+        .schedule(CosineAnnealingLr::new(2)?.times(0.1))
         .seed(3)
         .silent()
         .metric(Accuracy::new().threshold(0.0))
@@ -129,10 +134,10 @@ fn the_history_says_how_it_was_made() -> Result<()> {
             "loss BceWithLogits",
             "optimizer Sgd",
             "learning rate 0.1",
-            "schedule Times<Cosine, f64>",
+            "schedule Times<CosineAnnealingLr, f64>",
             "epochs 2",
             "batch size 40",
-            "batches a step 1",
+            "batches per step 1",
             "training examples 40",
             "validation examples 40",
             "seed 3"
@@ -144,12 +149,12 @@ fn the_history_says_how_it_was_made() -> Result<()> {
     assert_eq!(right as f64 / 40.0, history.last("valid_accuracy")?);
     #[cfg(feature = "plot")]
     {
-        let page = history.to_html();
+        let page = history.report();
         let titles: Vec<&str> = page.curves.iter().map(|curves| curves.title.as_str()).collect();
         assert_eq!(titles, ["Loss", "Learning rate", "Accuracy", "Macro f1"]);
         assert_eq!(page.curves[0].series.len(), 2);
         assert_eq!(page.metrics[1], ("Loss (validation)".to_string(), history.last("valid_loss")?));
-        assert!(History::default().to_html().curves.is_empty());
+        assert!(History::default().report().curves.is_empty());
     }
     Ok(())
 }
@@ -158,33 +163,33 @@ fn the_history_says_how_it_was_made() -> Result<()> {
 fn callbacks_are_called() -> Result<()> {
     let data = data(40);
     let model = linear();
-    let said = RefCell::new(Vec::new());
+    let calls = RefCell::new(Vec::new());
     let mut trainer = Trainer::new(&model, BceWithLogits, sgd(&model))
         .epochs(5)
         .silent()
-        .callback(|run: &mut CallbackContext| {
-            said.borrow_mut().push(format!("e{} {}", run.epoch, run.history.len()));
+        .callback(|ctx: &mut CallbackContext| {
+            calls.borrow_mut().push(format!("e{} {}", ctx.epoch, ctx.history.len()));
             Ok(())
         })
-        .each_step(|run| {
-            said.borrow_mut().push(format!("s{}", run.step));
-            if run.step == 3 {
-                run.stop();
+        .on_step_end(|ctx| {
+            calls.borrow_mut().push(format!("s{}", ctx.step));
+            if ctx.step == 3 {
+                ctx.stop();
             }
             Ok(())
         });
     assert_eq!(trainer.fit(&data, None)?.len(), 1);
     drop(trainer);
-    assert_eq!(said.take(), ["s1", "s2", "e1 1", "s3"]);
+    assert_eq!(calls.take(), ["s1", "s2", "e1 1", "s3"]);
     let mut failing = Trainer::new(&model, BceWithLogits, sgd(&model))
         .silent()
-        .each_epoch(|_| Err(Error::argument("mine", "luck", "none")));
+        .on_epoch_end(|_| Err(Error::argument("mine", "luck", "none")));
     assert_eq!(failing.fit(&data, None).unwrap_err().to_string(), "mine: expected luck, got none");
     Ok(())
 }
 
 #[test]
-fn it_stops_early_and_restores_the_best() -> Result<()> {
+fn early_stopping_restores_the_best_weights() -> Result<()> {
     // The targets turn to noise after the first epochs, so that the loss goes up again.
     let data = data(40);
     let model = linear();
@@ -193,12 +198,12 @@ fn it_stops_early_and_restores_the_best() -> Result<()> {
         .epochs(100)
         .silent()
         .schedule(|step: usize| if step < 6 { 0.1 } else { 3.0 })
-        .callback(EarlyStopping::new("valid_loss", 2).least_change(1e-3))
-        .each_epoch(|run| {
-            seen.borrow_mut().push((run.score("valid_loss")?, bits(run.model)));
+        .callback(EarlyStopping::new("valid_loss", 2).min_delta(1e-3))
+        .on_epoch_end(|ctx| {
+            seen.borrow_mut().push((ctx.score("valid_loss")?, bits(ctx.model)));
             // A step backwards spoils everything.
-            let weight = &run.model.parameters()[0].1;
-            if run.epoch >= 3 {
+            let weight = &ctx.model.parameters()[0].1;
+            if ctx.epoch >= 3 {
                 weight.set(&(weight.get().detach() * -2.0)?)?;
             }
             Ok(())
@@ -211,12 +216,12 @@ fn it_stops_early_and_restores_the_best() -> Result<()> {
         .silent()
         .callback(EarlyStopping::new("valid_loss", 2));
     let text = unknown.fit(&data, None).unwrap_err().to_string();
-    assert_eq!(text, "Scores: expected one of loss, rate, got \"valid_loss\"");
+    assert_eq!(text, "Scores: expected one of loss, learning_rate, got \"valid_loss\"");
     Ok(())
 }
 
 #[test]
-fn what_cannot_be_trained() -> Result<()> {
+fn fit_refuses_bad_losses_and_data() -> Result<()> {
     let (x, y) = data(10);
     let model = linear();
     let before = bits(&model);
@@ -267,22 +272,22 @@ fn trainer<'a>(model: &'a Sequential, directory: &std::path::Path, epochs: u64) 
         .epochs(epochs)
         .batch_size(7)
         .accumulate(2)
-        .clip_norm(1.0)
+        .clip_grad_norm(1.0)
         .seed(9)
         .silent()
         .metric(Accuracy::new().threshold(0.0))
         .callback(EarlyStopping::new("valid_loss", 100))
-        .callback(OnPlateau::new("valid_loss", Plateau::new(0.05, 0.5).unwrap().patience(0)))
+        .callback(OnPlateau::new("valid_loss", ReduceLrOnPlateau::new(0.05, 0.5).unwrap().patience(0)))
         .callback(Log::json_lines(directory.join("log")))
-        .callback(Checkpoints::new(&directory).unwrap().best_is_largest("valid_accuracy").every(2))
-        .each_step(move |run| {
-            run.save(directory.join(run.step.to_string()));
+        .callback(Checkpoints::new(&directory).unwrap().best("valid_accuracy").maximize().every(2))
+        .on_step_end(move |ctx| {
+            ctx.save(directory.join(ctx.step.to_string()));
             Ok(())
         })
 }
 
 #[test]
-fn it_goes_on_with_the_same_bits_from_every_step() -> Result<()> {
+fn resuming_after_any_step_gives_the_same_bits() -> Result<()> {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     let (train, valid) = (data(40), data(10));
@@ -330,15 +335,18 @@ fn a_checkpoint_of_something_else_is_refused() -> Result<()> {
     let (train, model) = (data(40), linear());
     let base = |model| Trainer::new(model, BceWithLogits, sgd(model)).silent();
     base(&model).callback(Checkpoints::new(directory.path())?).fit(&train, None)?;
-    let said = |trainer: Result<Trainer>| trainer.err().unwrap().to_string();
+    let refusal = |trainer: Result<Trainer>| trainer.err().unwrap().to_string();
 
     let fresh = linear();
     let before = bits(&fresh);
-    assert_eq!(said(base(&fresh).seed(1).resume(&file)), "resume: expected a checkpoint with seed 1, got 0");
+    assert_eq!(
+        refusal(base(&fresh).seed(1).resume(&file)),
+        "resume: expected a checkpoint with seed 1, got 0"
+    );
     let wide = Linear::new(4, 1, &mut Rng::seed(1))?;
-    assert!(said(base(&wide).resume(&file)).starts_with("weight.momentum_buffer: expected [1, 4]"));
+    assert!(refusal(base(&wide).resume(&file)).starts_with("weight.momentum_buffer: expected [1, 4]"));
     let adam = Adam::new(fresh.parameters(), 0.1)?;
-    assert!(said(Trainer::new(&fresh, Mse, adam).resume(&file)).contains("in the state"));
+    assert!(refusal(Trainer::new(&fresh, Mse, adam).resume(&file)).contains("in the state"));
     assert_eq!(bits(&fresh), before);
     let fit = |trainer: Trainer, data| -> Result<String> {
         let mut trainer = trainer.resume(&file)?;
@@ -347,8 +355,121 @@ fn a_checkpoint_of_something_else_is_refused() -> Result<()> {
     assert_eq!(fit(base(&fresh), &train)?, "fit: expected a checkpoint with 0 callbacks, got 1");
     let other = |_: &mut CallbackContext| Ok(());
     let text = fit(base(&fresh).callback(other), &train)?;
-    assert_eq!(text, "callback0: best: in the state, but the callback has no such thing");
+    assert_eq!(text, "callback0: best: not expected in the state");
     let text = fit(base(&fresh).callback(Checkpoints::new(directory.path())?), &data(30))?;
     assert!(text.starts_with("DataLoader: expected a position"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn lbfgs_equals_a_manual_loop() -> Result<()> {
+    let (x, y) = data(50);
+    let (model, manual) = (linear(), linear());
+    let lbfgs =
+        |model: &Linear| Ok::<_, Error>(Lbfgs::new(model.parameters(), 1.0)?.max_iter(4)?.strong_wolfe());
+    let mut trainer = Trainer::new(&model, BceWithLogits, lbfgs(&model)?).epochs(3).batch_size(50).silent();
+    let history = trainer.fit(&(x.clone(), y.clone()), None)?;
+    let mut optimizer = lbfgs(&manual)?;
+    let mut losses = Vec::new();
+    for _ in 0..3 {
+        let loss = || BceWithLogits.loss(&manual.forward(&x, &mut ForwardContext::eval())?, &y);
+        losses.push(optimizer.step(loss)?);
+    }
+    assert_eq!(bits(&model), bits(&manual));
+    assert!(losses[2] < 0.5 * losses[0], "{losses:?}");
+    let curve = history.curve("loss");
+    assert!(curve.iter().zip(&losses).all(|((_, a), b)| (a - b).abs() < 1e-15), "{curve:?} {losses:?}");
+
+    let range = trainer.lr_find(&(x.clone(), y.clone()), 1e-3, 1.0, 5)?;
+    assert_eq!((range.losses.len(), bits(&model)), (5, bits(&manual)));
+    let error = trainer.fit(&((x * f64::INFINITY)?, y), None).unwrap_err().to_string();
+    assert!(error.starts_with("step 1: fit: expected a loss that is finite"), "{error}");
+    assert_eq!(bits(&model), bits(&manual));
+    let error = Optimizer::step(&mut optimizer, &Gradients::default()).unwrap_err().to_string();
+    assert!(
+        error.starts_with("Lbfgs: expected a function that evaluates the loss (step_with), got"),
+        "{error}"
+    );
+    Ok(())
+}
+
+fn lbfgs_trainer<'a>(model: &'a Sequential, directory: &std::path::Path) -> Trainer<'a> {
+    let directory = directory.to_path_buf();
+    let lbfgs = Lbfgs::new(model.parameters(), 1.0).unwrap().max_iter(3).unwrap().strong_wolfe();
+    Trainer::new(model, BceWithLogits, lbfgs)
+        .epochs(3)
+        .batch_size(10)
+        .accumulate(2)
+        .schedule(CosineAnnealingLr::new(8).unwrap())
+        .silent()
+        .callback(EarlyStopping::new("valid_loss", 100))
+        .on_step_end(move |ctx| {
+            ctx.save(directory.join(ctx.step.to_string()));
+            Ok(())
+        })
+}
+
+#[test]
+fn lbfgs_resumes_with_the_same_bits() -> Result<()> {
+    let directory = tempfile::tempdir().unwrap();
+    let (train, valid) = (data(40), data(10));
+    let model = net();
+    let whole = lbfgs_trainer(&model, directory.path()).fit(&train, Some(&valid))?;
+    assert_eq!(whole.records()[2].step, 6);
+    for step in 1..=6 {
+        let again = net();
+        let mut second =
+            lbfgs_trainer(&again, directory.path()).resume(directory.path().join(step.to_string()))?;
+        let history = second.fit(&train, Some(&valid))?;
+        assert_eq!(bits(&again), bits(&model), "{step}");
+        assert_eq!(history.last("valid_loss")?, whole.last("valid_loss")?, "{step}");
+    }
+    Ok(())
+}
+
+/// Evaluates each step twice, and notes both losses.
+struct Twice<'a>(Sgd, &'a RefCell<Vec<f64>>);
+
+impl Optimizer for Twice<'_> {
+    fn step(&mut self, gradients: &Gradients) -> Result<()> {
+        self.0.step(gradients)
+    }
+
+    fn step_with(&mut self, evaluate: &mut dyn FnMut() -> Result<(f64, Gradients)>) -> Result<f64> {
+        let (loss, _) = evaluate()?;
+        let (again, gradients) = evaluate()?;
+        self.1.borrow_mut().extend([loss, again]);
+        self.0.step(&gradients)?;
+        Ok(loss)
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.0.learning_rate()
+    }
+
+    fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
+        self.0.set_learning_rate(learning_rate)
+    }
+
+    fn state(&self) -> Result<std::collections::BTreeMap<String, Tensor>> {
+        self.0.state()
+    }
+
+    fn load_state(&mut self, state: &std::collections::BTreeMap<String, Tensor>) -> Result<()> {
+        self.0.load_state(state)
+    }
+}
+
+#[test]
+fn evaluations_of_a_step_have_the_same_dropout_masks() -> Result<()> {
+    let (model, losses) = (net(), RefCell::new(Vec::new()));
+    let optimizer = Twice(sgd(&model), &losses);
+    let mut trainer = Trainer::new(&model, BceWithLogits, optimizer).batch_size(10).accumulate(2).silent();
+    let history = trainer.fit(&data(40), None)?;
+    drop(trainer);
+    let losses = losses.take();
+    assert_eq!((losses.len(), losses[0], losses[2]), (4, losses[1], losses[3]));
+    assert_ne!(losses[0], losses[2]);
+    assert!((history.last("loss")? - (losses[0] + losses[2]) / 2.0).abs() < 1e-12);
     Ok(())
 }

@@ -1,11 +1,12 @@
-//! [`Trainer`]: a model, a loss and an optimizer, taken through the epochs.
+//! [`Trainer`]: its options, and the loop over epochs and batches.
 
+use std::any::type_name;
 use std::time::Instant;
 
-use super::callback::{Callback, CallbackContext, Requests};
+use super::callback::{Callback, CallbackContext, Requests, StepCallback};
+use super::fit::{Progression, scalar_loss};
 use super::history::Short;
-use super::step::scalar;
-use super::{Batches, History, Progress, Record, Scores};
+use super::{Batches, EpochRecord, History, Progress, Scores};
 use crate::autograd::{Tensor, no_grad};
 use crate::data::DataLoader;
 use crate::error::{Error, Result};
@@ -14,33 +15,30 @@ use crate::layer::{Layer, Parameter};
 use crate::loss::Loss;
 use crate::metrics::Metric;
 use crate::optim::schedule::Schedule;
-use crate::optim::{Optimizer, distinct};
+use crate::optim::{Optimizer, distinct, without_paths};
 
-/// Trains a model: batches, epochs, validation, and the callbacks.
+/// Trains a model: batches, epochs, validation and callbacks.
 ///
 /// The same data, settings and seed give the same bits, with any number of threads, and also if the training was interrupted and
 /// [resumed](Trainer::resume).
 ///
+/// Any [`Optimizer`] will do, also [`Lbfgs`](crate::optim::Lbfgs), which evaluates the loss several times a step: each evaluation
+/// is on the same batches, with the same random numbers (dropout masks).
+///
 /// ```
-/// use tealight::optim::schedule::Cosine;
-/// use tealight::optim::schedule::Schedule;
-/// use tealight::prelude::*;
-/// use tealight::train::{EarlyStopping, Trainer};
-/// # #[cfg(feature = "csv")] {
-/// let (train, valid) = tealight::data::iris()?.split(0.2, &mut Rng::seed(1))?;
-/// let scale = Standardize::fit(&train.inputs)?;
-/// let model = Linear::new(4, 3, &mut Rng::seed(1))?;
-/// let mut trainer = Trainer::new(&model, CrossEntropy::new(), AdamW::new(model.parameters(), 0.1)?)
-///     .epochs(40)
-///     .batch_size(16)
-///     .schedule(Cosine::new(40 * 8)?.times(0.1))
-///     .clip_norm(1.0)
-///     .silent()
-///     .callback(EarlyStopping::new("valid_loss", 10));
-/// let data = |part: &tealight::data::LabeledDataset| Ok::<_, Error>((scale.normalize(&part.inputs)?, part.targets.clone()));
-/// let history = trainer.fit(&data(&train)?, Some(&data(&valid)?))?;
-/// assert!(history.last("valid_loss")? < 0.3);
-/// # }
+/// # use tealight::optim::schedule::{CosineAnnealingLr, Schedule};
+/// # use tealight::prelude::*;
+/// # use tealight::train::{EarlyStopping, Trainer};
+/// # let x = Tensor::randn(0_f32, 1.0, (100, 3), &mut Rng::seed(1))?;
+/// # let train = (x.clone(), x.sum_keepdim(1)?);
+/// # let valid = train.clone();
+/// # let model = Linear::new(3, 1, &mut Rng::seed(2))?;
+/// let mut trainer = Trainer::new(&model, Mse, AdamW::new(model.parameters(), 0.1)?).epochs(40);
+/// # trainer = trainer.silent();
+/// trainer = trainer.schedule(CosineAnnealingLr::new(40 * 4)?.times(0.1)).clip_grad_norm(1.0);
+/// trainer = trainer.callback(EarlyStopping::new("valid_loss", 10));
+/// let history = trainer.fit(&train, Some(&valid))?;
+/// assert!(history.last("valid_loss")? < 0.01);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub struct Trainer<'a> {
@@ -48,44 +46,21 @@ pub struct Trainer<'a> {
     pub(super) loss: Box<dyn Loss + 'a>,
     pub(super) optimizer: Box<dyn Optimizer + 'a>,
     pub(super) callbacks: Vec<Box<dyn Callback + 'a>>,
-    pub(super) metrics: Vec<Box<dyn Metric + 'a>>,
+    metrics: Vec<Box<dyn Metric + 'a>>,
     pub(super) schedule: Option<Box<dyn Schedule + 'a>>,
+    schedule_name: Option<String>,
     pub(super) parameters: Vec<(String, Parameter)>,
-    pub(super) epochs: u64,
+    epochs: u64,
     pub(super) batch_size: usize,
     pub(super) accumulate: usize,
-    pub(super) clip: Option<f64>,
+    pub(super) max_norm: Option<f64>,
     pub(super) seed: u64,
-    pub(super) silent: bool,
-    pub(super) schedule_name: String,
+    silent: bool,
     pub(super) resumed: Option<Checkpoint>,
 }
 
-/// Where a run is.
-#[derive(Clone, Debug, Default)]
-pub(super) struct State {
-    /// How many epochs are done.
-    pub(super) epoch: u64,
-    /// How many steps are done.
-    pub(super) step: u64,
-    /// The sum of the losses of this epoch's examples so far, and how many these are.
-    pub(super) sum: f64,
-    pub(super) examples: u64,
-    pub(super) history: History,
-}
-
 impl<'a> Trainer<'a> {
-    /// One epoch in batches of 32, unless one says otherwise.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::ones((40, 2), DType::F32, &Device::Cpu)?;
-    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).silent();
-    /// let history = trainer.fit(&x, None)?; // one tensor is its own target
-    /// assert_eq!((history.len(), history.records()[0].step), (1, 2)); // batches of 32 and of 8
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// A trainer for one epoch with batches of 32; the other methods change that.
     pub fn new(model: &'a dyn Layer, loss: impl Loss + 'a, optimizer: impl Optimizer + 'a) -> Self {
         Trainer {
             model,
@@ -94,37 +69,159 @@ impl<'a> Trainer<'a> {
             callbacks: Vec::new(),
             metrics: Vec::new(),
             schedule: None,
+            schedule_name: None,
             parameters: distinct(model.parameters()),
             epochs: 1,
             batch_size: 32,
             accumulate: 1,
-            clip: None,
+            max_norm: None,
             seed: 0,
             silent: false,
-            schedule_name: String::new(),
             resumed: None,
         }
     }
 
-    /// Trains the model, and measures it after each epoch on `valid`, if there is such data.
-    ///
-    /// Each call is a training of its own, from epoch 0, with the model and the optimizer as they are.
-    ///
-    /// # Errors
-    /// No examples; a loss that is NaN or infinite, said with the number of the step, which is not taken; whatever the data, the
-    /// model, the loss, the optimizer or a callback refuses. [`Error::Interrupted`] after Ctrl-C, if a callback saves the training
-    /// then, as [`Checkpoints`](super::Checkpoints) does.
+    /// The number of epochs. Default: 1.
+    #[must_use]
+    pub fn epochs(mut self, epochs: u64) -> Self {
+        self.epochs = epochs;
+        self
+    }
+
+    /// The number of examples in a batch; `usize::MAX` for all. Default: 32. A [`DataLoader`](crate::data::DataLoader) keeps
+    /// its own.
+    #[must_use]
+    pub fn batch_size(mut self, size: usize) -> Self {
+        self.batch_size = size;
+        self
+    }
+
+    /// Takes one optimizer step for this many batches together, with the mean of their gradients weighted by their numbers of
+    /// examples: for a mean loss, the gradient of one large batch. Default: 1, as which 0 counts too.
+    #[must_use]
+    #[doc(alias = "gradient_accumulation_steps")]
+    #[doc(alias = "accumulate_grad_batches")]
+    pub fn accumulate(mut self, batches: usize) -> Self {
+        self.accumulate = batches.max(1);
+        self
+    }
+
+    /// Sets the learning rate of each step. Default: the optimizer's learning rate stays.
     ///
     /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
-    /// let valid = Tensor::zeros((4, 2), DType::F32, &Device::Cpu)?;
-    /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-    /// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).silent();
-    /// let history = trainer.fit(&x, Some(&valid))?;
-    /// assert!(history.records()[0].scores.names().eq(["loss", "rate", "valid_loss"]));
-    /// let error = trainer.fit(&(x * 1e30)?, None).unwrap_err().to_string();
-    /// assert!(error.starts_with("step 1: fit: expected a loss that is finite"));
+    /// # use tealight::prelude::*;
+    /// # let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+    /// # let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+    /// # let sgd = Sgd::new(model.parameters(), 0.1)?;
+    /// let halves = |step: usize| 0.5_f64.powi(step as i32);
+    /// let mut trainer = Trainer::new(&model, Mse, sgd).epochs(3).schedule(halves).silent();
+    /// let history = trainer.fit(&x, None)?;
+    /// assert_eq!(history.curve("learning_rate"), [(1.0, 1.0), (2.0, 0.5), (3.0, 0.25)]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[must_use]
+    #[doc(alias = "lr_scheduler")]
+    #[doc(alias = "LearningRateScheduler")]
+    pub fn schedule<S: Schedule + 'a>(mut self, schedule: S) -> Self {
+        self.schedule_name = Some(without_paths(type_name::<S>()));
+        self.schedule = Some(Box::new(schedule));
+        self
+    }
+
+    /// Scales the gradients so that their total norm is at most `max_norm`. Default: no clipping.
+    #[must_use]
+    #[doc(alias = "gradient_clip_val")]
+    pub fn clip_grad_norm(mut self, max_norm: f64) -> Self {
+        self.max_norm = Some(max_norm);
+        self
+    }
+
+    /// The seed of the order of the examples and of the model's random numbers, such as dropout masks. Default: 0.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Shows no [`Progress`].
+    #[must_use]
+    #[doc(alias = "verbose")]
+    pub fn silent(mut self) -> Self {
+        self.silent = true;
+        self
+    }
+
+    /// Adds a metric, measured after each epoch on the validation data, or on the training data if there is none.
+    ///
+    /// ```
+    /// # use tealight::metrics::Mae;
+    /// # use tealight::prelude::*;
+    /// # let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+    /// # let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+    /// # let sgd = Sgd::new(model.parameters(), 0.1)?;
+    /// let mut trainer = Trainer::new(&model, Mse, sgd).metric(Mae::new()).silent();
+    /// let history = trainer.fit(&x, Some(&x))?;
+    /// assert_eq!(trainer.evaluate(&x)?.get("mae")?, history.last("valid_mae")?);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[must_use]
+    pub fn metric(mut self, metric: impl Metric + 'a) -> Self {
+        self.metrics.push(Box::new(metric));
+        self
+    }
+
+    /// Adds a callback. Callbacks are called in the order in which they were added.
+    #[must_use]
+    pub fn callback(mut self, callback: impl Callback + 'a) -> Self {
+        self.callbacks.push(Box::new(callback));
+        self
+    }
+
+    /// Adds a closure that is called after each epoch. An error from it ends the training.
+    ///
+    /// ```
+    /// # use tealight::prelude::*;
+    /// # let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+    /// # let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+    /// # let sgd = Sgd::new(model.parameters(), 0.1)?;
+    /// let mut trainer = Trainer::new(&model, Mse, sgd).epochs(9).silent().on_epoch_end(|ctx| {
+    ///     if ctx.epoch == 2 { ctx.stop() }
+    ///     Ok(())
+    /// });
+    /// assert_eq!(trainer.fit(&x, None)?.len(), 2);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[must_use]
+    pub fn on_epoch_end(self, f: impl FnMut(&mut CallbackContext) -> Result<()> + 'a) -> Self {
+        self.callback(f)
+    }
+
+    /// Adds a closure that is called after each optimizer step. An error from it ends the training.
+    #[must_use]
+    #[doc(alias = "on_train_batch_end")]
+    pub fn on_step_end(self, f: impl FnMut(&mut CallbackContext) -> Result<()> + 'a) -> Self {
+        self.callback(StepCallback(f))
+    }
+
+    /// Trains the model, and evaluates it after each epoch on `valid`, if given.
+    ///
+    /// Each call starts from epoch 0, with the model and the optimizer as they are.
+    ///
+    /// # Errors
+    /// Errors if there are no examples, if the loss is NaN or infinite (the error names the step, which is not taken), or if the
+    /// data, the model, the loss, the optimizer or a callback does. [`Error::Interrupted`] after Ctrl-C if a callback, such as
+    /// [`Checkpoints`](super::Checkpoints), saves the training then.
+    ///
+    /// ```
+    /// # use tealight::prelude::*;
+    /// # let x = Tensor::ones((40, 2), DType::F32, &Device::Cpu)?;
+    /// # let model = Linear::new(2, 1, &mut Rng::seed(1))?;
+    /// # let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).silent();
+    /// let data = (x.clone(), x.sum_keepdim(1)?); // inputs and targets
+    /// let history = trainer.fit(&data, Some(&data))?;
+    /// let record = &history.records()[0];
+    /// assert!(record.scores.names().eq(["loss", "learning_rate", "valid_loss"]));
+    /// assert_eq!(record.step, 2); // batches of 32 and of 8
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn fit(&mut self, train: &dyn Batches, valid: Option<&dyn Batches>) -> Result<History> {
@@ -141,36 +238,38 @@ impl<'a> Trainer<'a> {
         let mut state = self.begin(&mut loader)?;
         state.history.settings = self.settings(loader.dataset().len(), measured.as_ref());
         #[cfg(feature = "interrupt")]
-        let watch = match self.callbacks.iter().find_map(|callback| callback.on_interrupt()) {
-            Some(place) => Some((super::interrupt::Watch::start()?, place)),
+        let watch = match self.callbacks.iter().find_map(|callback| callback.checkpoint_on_interrupt()) {
+            Some(path) => Some((super::interrupt::Watch::start()?, path)),
             None => None,
         };
         let mut position = loader.position();
-        let mut wishes = Requests::default();
+        let mut requests = Requests::default();
         let mut progress = (!self.silent).then(|| {
             let steps = (loader.len().div_ceil(self.accumulate) as u64).saturating_mul(self.epochs);
             Progress::new(steps).after(state.step)
         });
-        self.tell(&state, f64::NAN, &mut wishes, |callback, run| callback.begin(run))?;
-        while state.epoch < self.epochs && !wishes.stop {
+        self.notify(&state, f64::NAN, &mut requests, |callback, ctx| callback.on_train_begin(ctx))?;
+        while state.epoch < self.epochs && !requests.stop {
             let (mut batches, started) = (loader.epoch()?, Instant::now());
-            while batches.len() > 0 && !wishes.stop {
+            while batches.len() > 0 && !requests.stop {
                 let step = state.step.saturating_add(1);
                 let loss = self.step(&mut batches, &mut state);
                 let loss = loss.map_err(|error| error.context(format!("step {step}")))?;
                 position = batches.position();
-                let mut told = self.tell(&state, loss, &mut wishes, |callback, run| callback.step(run));
-                if batches.len() == 0 && told.is_ok() {
-                    self.close_epoch(&mut state, started, measured.as_ref())?;
-                    told = self.tell(&state, loss, &mut wishes, |callback, run| callback.epoch(run));
+                let mut notified =
+                    self.notify(&state, loss, &mut requests, |callback, ctx| callback.on_step_end(ctx));
+                if batches.len() == 0 && notified.is_ok() {
+                    self.end_epoch(&mut state, started, measured.as_ref())?;
+                    notified =
+                        self.notify(&state, loss, &mut requests, |callback, ctx| callback.on_epoch_end(ctx));
                 }
                 if let Some(progress) = &mut progress {
                     progress.step(|| self.message(&state));
                 }
-                // Not before the epoch is closed: a checkpoint is within an epoch or after it.
-                wishes.saves.drain(..).try_for_each(|path| self.save(&path, &state, position))?;
-                // Not before: a log on a full disk costs no checkpoint elsewhere.
-                told?;
+                // Only now, so that a checkpoint after the last step of an epoch has the record of the epoch.
+                requests.saves.drain(..).try_for_each(|path| self.save(&path, &state, position))?;
+                // Only now, so that a callback that fails costs no checkpoint: a log on a full disk, for example.
+                notified?;
                 #[cfg(feature = "interrupt")]
                 if let Some((_, saved)) = watch.as_ref().filter(|(watch, _)| watch.interrupted()) {
                     self.save(saved, &state, position)?;
@@ -178,44 +277,33 @@ impl<'a> Trainer<'a> {
                 }
             }
         }
-        self.tell(&state, f64::NAN, &mut wishes, |callback, run| callback.end(run))?;
-        wishes.saves.drain(..).try_for_each(|path| self.save(&path, &state, position))?;
+        self.notify(&state, f64::NAN, &mut requests, |callback, ctx| callback.on_train_end(ctx))?;
+        requests.saves.drain(..).try_for_each(|path| self.save(&path, &state, position))?;
         if let Some(progress) = progress {
             progress.finish();
         }
         Ok(state.history)
     }
 
-    /// The loss and the metrics on data that the model does not learn from.
+    /// The loss and the metrics on data, without training.
     ///
     /// # Errors
-    /// No examples; whatever the data, the model or the loss refuses.
-    ///
-    /// ```
-    /// use tealight::metrics::Mae;
-    /// use tealight::prelude::*;
-    /// let model = Linear { weight: Parameter::new(Tensor::eye(2, DType::F32, &Device::Cpu)?), bias: None }; // y = x
-    /// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).metric(Mae::new());
-    /// let x = Tensor::zeros((40, 2), DType::F32, &Device::Cpu)?;
-    /// let scores = trainer.evaluate(&(x.clone(), (x + 2.0)?))?;
-    /// assert_eq!((scores.get("loss")?, scores.get("mae")?), (4.0, 2.0));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if there are no examples, or if the data, the model, the loss or a metric does.
     pub fn evaluate(&mut self, data: &dyn Batches) -> Result<Scores> {
         self.measure(&data.batches(self.batch_size, None)?)
     }
 
-    /// What the model predicts for the inputs of the data, batch by batch, in one tensor. Plain inputs are data too.
+    /// The predictions for the inputs of the data, batch by batch, in one tensor.
     ///
     /// # Errors
-    /// No examples; whatever the data or the model refuses.
+    /// Errors if there are no examples, or if the data or the model does.
     ///
     /// ```
-    /// use tealight::prelude::*;
-    /// let model = Linear::new(2, 3, &mut Rng::seed(1))?;
-    /// let trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).batch_size(4);
-    /// let x = Tensor::ones((10, 2), DType::F32, &Device::Cpu)?;
-    /// assert_eq!(trainer.predict(&x)?.dims(), [10, 3]); // of three batches
+    /// # use tealight::prelude::*;
+    /// # let model = Linear::new(2, 3, &mut Rng::seed(1))?;
+    /// let trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?);
+    /// let x = Tensor::ones((100, 2), DType::F32, &Device::Cpu)?;
+    /// assert_eq!(trainer.predict(&x)?.dims(), [100, 3]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn predict(&self, data: &dyn Batches) -> Result<Tensor> {
@@ -228,38 +316,38 @@ impl<'a> Trainer<'a> {
         Tensor::cat(&predictions, 0)
     }
 
-    fn close_epoch(
+    fn end_epoch(
         &mut self,
-        state: &mut State,
+        state: &mut Progression,
         started: Instant,
         measured: Option<&(&str, DataLoader)>,
     ) -> Result<()> {
         state.epoch = state.epoch.saturating_add(1);
         let mut scores = Scores::default();
-        scores.push("loss", state.sum / state.examples as f64);
-        scores.push("rate", self.optimizer.learning_rate());
+        scores.push("loss", state.loss_sum / state.examples as f64);
+        scores.push("learning_rate", self.optimizer.learning_rate());
         if let Some((prefix, loader)) = measured {
-            // The loss of the training data is known already.
+            // The loss on the training data, without a prefix, is there already.
             for (name, score) in self.measure(loader)?.iter().skip(usize::from(prefix.is_empty())) {
                 scores.push(format!("{prefix}{name}"), score);
             }
         }
         let seconds = started.elapsed().as_secs_f64();
-        state.history.records.push(Record { epoch: state.epoch, step: state.step, seconds, scores });
+        state.history.records.push(EpochRecord { epoch: state.epoch, step: state.step, seconds, scores });
         state.history.confusion = self.metrics.iter().find_map(|metric| metric.confusion()).cloned();
-        (state.sum, state.examples) = (0.0, 0);
+        (state.loss_sum, state.examples) = (0.0, 0);
         Ok(())
     }
 
     fn measure(&mut self, loader: &DataLoader) -> Result<Scores> {
         let (mut sum, mut examples) = (0.0, 0);
         self.metrics.iter_mut().for_each(|metric| metric.reset());
-        // A clone, so that each time sees the same, whatever the loader does at random.
+        // A clone, so that a loader that shuffles or augments gives the same examples every time.
         for batch in loader.clone().epoch()? {
             let (inputs, targets) = batch?;
             let prediction = self.model.predict(&inputs)?;
-            let rows = inputs.dims().first().map_or(1, |&rows| rows);
-            sum += scalar(&no_grad(|| self.loss.loss(&prediction, &targets))?)? * rows as f64;
+            let rows = rows(&inputs);
+            sum += scalar_loss(&no_grad(|| self.loss.loss(&prediction, &targets))?)? * rows as f64;
             examples += rows;
             self.metrics.iter_mut().try_for_each(|metric| metric.update(&prediction, &targets))?;
         }
@@ -274,45 +362,67 @@ impl<'a> Trainer<'a> {
         Ok(scores)
     }
 
-    fn tell(
+    /// Calls all callbacks, also after one fails, and returns the first error.
+    fn notify(
         &mut self,
-        state: &State,
+        state: &Progression,
         loss: f64,
-        wishes: &mut Requests,
-        mut what: impl FnMut(&mut dyn Callback, &mut CallbackContext) -> Result<()>,
+        requests: &mut Requests,
+        mut call: impl FnMut(&mut dyn Callback, &mut CallbackContext) -> Result<()>,
     ) -> Result<()> {
-        if self.callbacks.is_empty() {
-            return Ok(());
-        }
-        let mut run = CallbackContext {
+        let mut ctx = CallbackContext {
             model: self.model,
             optimizer: &mut *self.optimizer,
             epoch: state.epoch,
             step: state.step,
             loss,
             history: &state.history,
-            wishes,
+            requests,
         };
-        // All are told, whatever one of them refuses; the first error is the one to tell.
-        let mut told = Ok(());
-        for callback in &mut self.callbacks {
-            told = told.and(what(&mut **callback, &mut run));
-        }
-        told
+        self.callbacks.iter_mut().fold(Ok(()), |result, callback| {
+            let called = call(&mut **callback, &mut ctx);
+            result.and(called)
+        })
     }
 
-    /// What the progress bar says.
-    fn message(&self, state: &State) -> String {
-        let within = state.examples > 0;
-        let epoch = state.epoch + u64::from(within);
+    /// The text beside the progress bar.
+    fn message(&self, state: &Progression) -> String {
+        let within_epoch = state.examples > 0;
+        let epoch = state.epoch + u64::from(within_epoch);
         let mut message = format!("epoch {epoch}/{}  ", self.epochs);
-        if within {
-            message += &format!("loss {}  ", Short(state.sum / state.examples as f64));
+        if within_epoch {
+            message += &format!("loss {}  ", Short(state.loss_sum / state.examples as f64));
         }
-        let last = state.history.records.last().map(|record| record.scores.clone()).unwrap_or_default();
-        for (name, score) in last.iter().filter(|(name, _)| *name != "rate" && !(within && *name == "loss")) {
+        let last = state.history.records.last().into_iter().flat_map(|record| record.scores.iter());
+        for (name, score) in
+            last.filter(|(name, _)| *name != "learning_rate" && !(within_epoch && *name == "loss"))
+        {
             message += &format!("{name} {}  ", Short(score));
         }
-        message + &format!("rate {}", Short(self.optimizer.learning_rate()))
+        message + &format!("learning rate {}", Short(self.optimizer.learning_rate()))
     }
+
+    /// What [`History::settings`] returns.
+    fn settings(&self, examples: usize, measured: Option<&(&str, DataLoader)>) -> Vec<(String, String)> {
+        let valid = measured.filter(|(prefix, _)| *prefix == "valid_");
+        let settings = [
+            ("loss", Some(format!("{:?}", self.loss))),
+            ("optimizer", Some(self.optimizer.name())),
+            ("learning rate", Some(self.optimizer.learning_rate().to_string())),
+            ("schedule", self.schedule_name.clone()),
+            ("epochs", Some(self.epochs.to_string())),
+            ("batch size", Some(self.batch_size.min(examples).to_string())),
+            ("batches per step", Some(self.accumulate.to_string())),
+            ("training examples", Some(examples.to_string())),
+            ("validation examples", valid.map(|(_, loader)| loader.dataset().len().to_string())),
+            ("clip norm", self.max_norm.map(|max| max.to_string())),
+            ("seed", Some(self.seed.to_string())),
+        ];
+        settings.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?))).collect()
+    }
+}
+
+/// The number of examples in a batch.
+pub(super) fn rows(inputs: &Tensor) -> u64 {
+    inputs.dims().first().map_or(1, |&rows| rows as u64)
 }

@@ -81,7 +81,7 @@ pub(super) fn write(
         names.push("roc.png");
     }
 
-    let mut page = history.to_html();
+    let mut page = history.report();
     page.title = format!("{}, {}", model.plan.kind, classes_in_short(classes));
     page.metrics = vec![
         ("Accuracy (validation)".into(), valid.accuracy()),

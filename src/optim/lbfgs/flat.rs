@@ -2,71 +2,82 @@
 
 use candle_core::{DType, Device};
 
-use super::super::first_order::numbers;
-use super::super::{gradient_of, not_finite};
+use super::super::first_order::flat_on_cpu;
+use super::super::{gradient_of, nonfinite_gradient};
 use crate::autograd::array::elements;
-use crate::autograd::{Array, Tensor};
+use crate::autograd::{Array, Gradients, Tensor};
 use crate::error::{Error, Result};
 use crate::layer::Parameter;
 
-/// The parameters that learn, as one vector.
+/// The trainable parameters as one vector.
 pub(super) struct Flat<'a> {
-    pub(super) parameters: Vec<&'a (String, Parameter)>,
-    pub(super) before: Vec<Array>,
+    parameters: Vec<&'a (String, Parameter)>,
+    before: Vec<Tensor>,
     pub(super) start: Vec<f64>,
 }
 
 impl<'a> Flat<'a> {
-    pub(super) fn new(parameters: impl Iterator<Item = &'a (String, Parameter)>) -> Result<Self> {
-        let parameters: Vec<_> = parameters.collect();
-        let before: Vec<Array> = parameters.iter().map(|(_, p)| p.get().into_array()).collect();
+    pub(super) fn new(parameters: &'a [(String, Parameter)]) -> Result<Self> {
+        let parameters: Vec<_> = parameters.iter().filter(|(_, p)| !p.is_frozen()).collect();
+        let before: Vec<Tensor> = parameters.iter().map(|(_, p)| p.get().detach()).collect();
         let mut start = Vec::new();
-        before.iter().try_for_each(|value| extend(&mut start, value))?;
+        before.iter().try_for_each(|value| extend(&mut start, value.array()))?;
         Ok(Flat { parameters, before, start })
     }
 
-    /// Loss and gradient where the parameters are.
-    pub(super) fn evaluate(&self, f: &mut impl FnMut() -> Result<Tensor>) -> Result<(f64, Vec<f64>)> {
-        let loss = f()?;
-        let value = loss.detach().to_dtype(DType::F64)?.to_scalar()?;
-        let (gradients, mut grad) = (loss.backward()?, Vec::with_capacity(self.start.len()));
+    /// The loss and the gradient at the current parameters.
+    pub(super) fn evaluate(
+        &self,
+        evaluate: &mut dyn FnMut() -> Result<(f64, Gradients)>,
+    ) -> Result<(f64, Vec<f64>)> {
+        let (loss, gradients) = evaluate()?;
+        let mut grad = Vec::with_capacity(self.start.len());
         for (name, parameter) in &self.parameters {
             extend(&mut grad, gradient_of(&gradients, name, &parameter.get())?.array())?;
         }
-        Ok((value, grad))
+        Ok((loss, grad))
     }
 
-    /// Moves the parameters to `x`.
+    /// Sets the parameters to `x`.
     pub(super) fn write(&self, x: &[f64]) -> Result<()> {
-        let mut rest = x;
-        for ((_, parameter), before) in self.parameters.iter().zip(&self.before) {
-            let (own, others) = rest.split_at(before.elem_count().min(rest.len()));
-            rest = others;
-            let value = Tensor::from_vec(own.to_vec(), before.dims(), &Device::Cpu)?;
-            let value = value.to_dtype(before.dtype())?.into_array();
-            parameter.set(&Tensor::from(value.to_device(before.device())?))?;
+        for ((_, parameter), before, values) in self.split(x) {
+            let value = Tensor::from_vec(values.to_vec(), before.dims(), &Device::Cpu)?;
+            parameter.set(&value.to_dtype(before.dtype())?.to_device(before.device())?)?;
         }
         Ok(())
     }
 
-    pub(super) fn check(&self, loss: f64, grad: &[f64]) -> Result<()> {
+    /// Sets the parameters to what they were, bit for bit.
+    pub(super) fn restore(&self) -> Result<()> {
+        let mut pairs = self.parameters.iter().zip(&self.before);
+        pairs.try_for_each(|((_, parameter), value)| parameter.set(value))
+    }
+
+    pub(super) fn check_finite(&self, loss: f64, grad: &[f64]) -> Result<()> {
         if !loss.is_finite() {
             return Err(Error::argument("Lbfgs", "a finite loss", loss));
         }
-        let mut rest = grad;
-        for ((name, _), before) in self.parameters.iter().zip(&self.before) {
-            let (own, others) = rest.split_at(before.elem_count().min(rest.len()));
-            rest = others;
-            if !own.iter().all(|g| g.is_finite()) {
-                return Err(not_finite(name));
-            }
+        match self.split(grad).find(|(_, _, own)| !own.iter().all(|g| g.is_finite())) {
+            Some(((name, _), ..)) => Err(nonfinite_gradient(name)),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Each parameter with its part of a vector.
+    fn split<'b>(
+        &self,
+        mut x: &'b [f64],
+    ) -> impl Iterator<Item = (&'a (String, Parameter), &Tensor, &'b [f64])> {
+        self.parameters.iter().zip(&self.before).map(move |(&parameter, before)| {
+            let (own, rest) = x.split_at(before.elem_count());
+            x = rest;
+            (parameter, before, own)
+        })
     }
 }
 
 fn extend(all: &mut Vec<f64>, x: &Array) -> Result<()> {
-    all.extend_from_slice(&elements::<f64>(&numbers(x, DType::F64)?)?);
+    all.extend_from_slice(&elements::<f64>(&flat_on_cpu(x, DType::F64)?)?);
     Ok(())
 }
 

@@ -1,10 +1,4 @@
-//! A line search for the strong Wolfe conditions.
-//!
-//! # Formula
-//! f(t) ≤ f(0) + c₁·t·f′(0) and |f′(t)| ≤ c₂·|f′(0)| with c₁ = 1e-4 and c₂ = 0.9
-//!
-//! # Errors
-//! Those of the function.
+//! A line search for the strong Wolfe conditions, f(t) ≤ f(0) + c₁·t·f′(0) and |f′(t)| ≤ c₂·|f′(0)|.
 //!
 //! # Source
 //! J. Nocedal and S. Wright, "Numerical Optimization", 2006, algorithms 3.5 and 3.6; the same trial points as PyTorch.
@@ -21,26 +15,26 @@ pub(super) struct Point {
     pub(super) grad: Vec<f64>,
 }
 
-/// The least of the cubic through two points with these slopes, within the bounds.
+/// The minimum of the cubic through two points with their slopes, clamped to the bounds.
 fn cubic(a: &Point, b: &Point, (low, high): (f64, f64)) -> f64 {
     let (a, b) = if a.t <= b.t { (a, b) } else { (b, a) };
     let d1 = a.slope + b.slope - 3.0 * (a.loss - b.loss) / (a.t - b.t);
     let d2 = (d1 * d1 - a.slope * b.slope).sqrt();
     let least = b.t - (b.t - a.t) * ((b.slope + d2 - d1) / (b.slope - a.slope + 2.0 * d2));
-    // No such place, or a loss that is infinite.
+    // The cubic may have no minimum, and the loss may be infinite.
     if least.is_finite() { least.max(low).min(high) } else { (low + high) / 2.0 }
 }
 
-/// A point that fulfils the conditions, or the lowest that `most` trials find; and how many values were asked for.
+/// A point that satisfies the conditions, or the lowest found in `max_trials` trials; and the number of evaluations.
 ///
-/// `longest` is the largest element of the direction: a bracket in which no element changes by `tolerance` is left.
+/// `longest` is the largest element of the direction: the search ends in a bracket where no element changes by `tolerance`.
 pub(super) fn strong_wolfe(
     mut at: impl FnMut(f64) -> Result<Point>,
     start: &Point,
     t: f64,
     longest: f64,
     tolerance: f64,
-    most: usize,
+    max_trials: usize,
 ) -> Result<(Point, usize)> {
     const C1: f64 = 1e-4;
     const C2: f64 = 0.9;
@@ -49,7 +43,7 @@ pub(super) fn strong_wolfe(
 
     let (mut new, mut before, mut trials) = (at(t)?, start.clone(), 0);
     let mut bracket = loop {
-        if trials == most {
+        if trials == max_trials {
             break [start.clone(), new];
         }
         if too_high(&new) || trials > 1 && new.loss >= before.loss {
@@ -70,11 +64,11 @@ pub(super) fn strong_wolfe(
     let order = |bracket: &[Point; 2]| if bracket[0].loss <= bracket[1].loss { (0, 1) } else { (1, 0) };
     let (mut low, mut high) = order(&bracket);
     let mut stuck = false;
-    while trials < most && (bracket[1].t - bracket[0].t).abs() * longest >= tolerance {
+    while trials < max_trials && (bracket[1].t - bracket[0].t).abs() * longest >= tolerance {
         let left = bracket[0].t.min(bracket[1].t);
         let right = bracket[0].t.max(bracket[1].t);
         let mut t = cubic(&bracket[0], &bracket[1], (left, right));
-        // Too near to an end twice, or at it: a tenth of the bracket away from it.
+        // Twice too near an end, or at it: move a tenth of the bracket away from it.
         let margin = 0.1 * (right - left);
         if (right - t).min(t - left) < margin {
             if stuck || t >= right || t <= left {

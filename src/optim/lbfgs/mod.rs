@@ -1,111 +1,85 @@
-//! L-BFGS: Newton's method with a curvature that is guessed from the last steps.
-//!
-//! # Formula
-//! p ← p + t·d with d = −H·g; H is the limited-memory BFGS inverse of the last pairs of step and change of gradient
-//!
-//! # Errors
-//! A loss or gradient that is missing, NaN or infinite; a setting outside its range.
-//!
-//! # Source
-//! D. Liu and J. Nocedal 1989; steps, tests and defaults as in PyTorch. All is computed in f64.
+//! L-BFGS.
 
+mod curvature;
 mod flat;
 mod line_search;
-mod past;
-mod state;
 
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device};
+
+use self::curvature::{Curvature, Pair, max_abs};
 use self::flat::{Flat, along};
 use self::line_search::{Point, strong_wolfe};
-use self::past::{Past, largest};
-use super::{distinct, not_negative};
-use crate::autograd::Tensor;
+use super::state::{LEARNING_RATE, StateReader, StateWriter};
+use super::{Optimizer, distinct, not_negative};
+use crate::autograd::{Gradients, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::dot;
 use crate::layer::Parameter;
 
-/// L-BFGS, for losses without noise: all data in each step, and many iterations a step.
+/// L-BFGS, a quasi-Newton method for losses without noise: full batches, and several iterations in each step, as PyTorch's
+/// `LBFGS`.
 ///
-/// PyTorch's learning rate is 1. Its steps are as long as the rate says; with [`strong_wolfe`](Lbfgs::strong_wolfe) a line
-/// search finds out how long they should be, which is what one nearly always wants.
+/// It evaluates the loss several times a step, so it steps from a closure: [`Lbfgs::step`], or
+/// [`Optimizer::step_with`], which a [`Trainer`](crate::train::Trainer) calls. PyTorch's learning rate is 1. The length of
+/// each iteration is the learning rate, unless a line search finds it, which is nearly always better:
+/// [`strong_wolfe`](Lbfgs::strong_wolfe).
 ///
 /// # Formula
-/// p ← p + t·d with d = −H·g; H is the limited-memory BFGS inverse of the last pairs of step and change of gradient. All is
-/// computed in f64.
+/// p ← p + t·d with d = −H·g; H is the inverse Hessian that BFGS updates build from the last
+/// [`history_size`](Lbfgs::history_size) pairs of step and change of gradient. Everything is computed in f64.
 ///
 /// # Source
-/// D. Liu and J. Nocedal 1989; steps, tests and defaults as in PyTorch.
+/// D. Liu and J. Nocedal 1989; iterations, stopping rules and defaults as in PyTorch.
 ///
 /// ```
-/// use tealight::optim::Lbfgs;
-/// use tealight::prelude::*;
-/// let model = Linear::new(1, 1, &mut Rng::seed(1))?;
-/// let mut optimizer = Lbfgs::new(model.parameters(), 1.0)?.strong_wolfe();
-/// let x = Tensor::new(&[[1.0_f32], [2.0]], &Device::Cpu)?;
-/// let target = Tensor::new(&[[5.0_f32], [8.0]], &Device::Cpu)?; // 3x + 2
-/// let loss = || Mse.loss(&model.forward(&x, &mut ForwardContext::eval())?, &target);
-/// optimizer.step(loss)?;
-/// assert!((model.weight.get().to_scalar::<f32>()? - 3.0).abs() < 1e-3);
+/// # use tealight::optim::Lbfgs;
+/// # use tealight::prelude::*;
+/// # let p = Parameter::new(Tensor::new(5.0, &Device::Cpu)?);
+/// let mut optimizer = Lbfgs::new(vec![("p".into(), p.clone())], 1.0)?.strong_wolfe();
+/// let loss = optimizer.step(|| (p.get() - 3.0)?.sqr())?;
+/// assert_eq!(loss, 4.0); // before the step
+/// assert!((p.get().to_scalar::<f64>()? - 3.0).abs() < 1e-6);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "LBFGS")]
 #[derive(Debug)]
 pub struct Lbfgs {
     parameters: Vec<(String, Parameter)>,
-    rate: f64,
-    iterations: usize,
-    evaluations: Option<usize>,
-    tolerance_gradient: f64,
+    learning_rate: f64,
+    max_iter: usize,
+    max_eval: Option<usize>,
+    tolerance_grad: f64,
     tolerance_change: f64,
-    history: usize,
+    history_size: usize,
     line_search: bool,
-    /// Which parameters learned when `past` began.
-    learning: Vec<bool>,
-    past: Past,
+    /// Which parameters were trainable when `curvature` began.
+    trainable: Vec<bool>,
+    curvature: Curvature,
 }
 
 impl Lbfgs {
     /// The optimizer for the parameters of a model.
     ///
     /// # Errors
-    /// A learning rate that is negative or not finite.
-    ///
-    /// ```
-    /// use tealight::optim::Lbfgs;
-    /// use tealight::prelude::*;
-    /// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
-    /// assert_eq!(Lbfgs::new(model.parameters(), 1.0)?.learning_rate(), 1.0);
-    /// let error = Lbfgs::new(model.parameters(), -1.0).unwrap_err();
-    /// assert_eq!(error.to_string(), "Lbfgs: expected a learning rate that is finite and not negative, got -1");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if the learning rate is negative or not finite.
     pub fn new(parameters: Vec<(String, Parameter)>, learning_rate: f64) -> Result<Self> {
-        let rate = not_negative("Lbfgs", "a learning rate", learning_rate)?;
         Ok(Lbfgs {
             parameters: distinct(parameters),
-            rate,
-            iterations: 20,
-            evaluations: None,
-            tolerance_gradient: 1e-7,
+            learning_rate: not_negative("Lbfgs", "a learning rate", learning_rate)?,
+            max_iter: 20,
+            max_eval: None,
+            tolerance_grad: 1e-7,
             tolerance_change: 1e-9,
-            history: 100,
+            history_size: 100,
             line_search: false,
-            learning: Vec::new(),
-            past: Past::default(),
+            trainable: Vec::new(),
+            curvature: Curvature::default(),
         })
     }
 
-    /// Finds the length of each step with a line search for the strong Wolfe conditions.
-    ///
-    /// ```
-    /// use tealight::optim::Lbfgs;
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(103.0, &Device::Cpu)?);
-    /// let optimizer = Lbfgs::new(vec![("p".into(), p.clone())], 1.0)?.iterations(1)?.evaluations(9)?;
-    /// let mut optimizer = optimizer.strong_wolfe();
-    /// optimizer.step(|| (p.get() - 3.0)?.sqr())?;
-    /// assert!(p.get().to_scalar::<f64>()? < 102.0); // without the search the first iteration is 1 long
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Finds the length of each iteration with a line search for the strong Wolfe conditions.
     #[doc(alias = "line_search_fn")]
     #[must_use]
     pub fn strong_wolfe(mut self) -> Self {
@@ -113,212 +87,121 @@ impl Lbfgs {
         self
     }
 
-    /// How many iterations a step has at most, 20 if nothing is said.
+    /// The most iterations per step. Default: 20.
     ///
     /// # Errors
-    /// 0 iterations.
-    ///
-    /// ```
-    /// use tealight::optim::Lbfgs;
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(5.0, &Device::Cpu)?);
-    /// let mut optimizer = Lbfgs::new(vec![("p".into(), p.clone())], 1.0)?.iterations(1)?;
-    /// optimizer.step(|| (p.get() - 3.0)?.sqr())?;
-    /// assert_eq!(p.get().to_scalar::<f64>()?, 4.0); // the first iteration is 1 long
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    #[doc(alias = "max_iter")]
-    pub fn iterations(mut self, most: usize) -> Result<Self> {
-        self.iterations = at_least_one("an iteration or more", most)?;
+    /// Errors if it is 0.
+    pub fn max_iter(mut self, iterations: usize) -> Result<Self> {
+        self.max_iter = at_least_one("an iteration or more", iterations)?;
         Ok(self)
     }
 
-    /// How often a step evaluates the loss at most, 5/4 of the iterations if nothing is said.
+    /// The most evaluations of the loss per step. Default: 5/4 of [`max_iter`](Lbfgs::max_iter).
     ///
     /// # Errors
-    /// 0 evaluations.
-    ///
-    /// ```
-    /// use tealight::optim::Lbfgs;
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(5.0, &Device::Cpu)?);
-    /// let (mut optimizer, mut calls) = (Lbfgs::new(vec![("p".into(), p.clone())], 0.1)?.evaluations(3)?, 0);
-    /// optimizer.step(|| {
-    ///     calls += 1;
-    ///     (p.get() - 3.0)?.sqr()
-    /// })?;
-    /// assert_eq!(calls, 3);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    #[doc(alias = "max_eval")]
-    pub fn evaluations(mut self, most: usize) -> Result<Self> {
-        self.evaluations = Some(at_least_one("an evaluation or more", most)?);
+    /// Errors if it is 0.
+    pub fn max_eval(mut self, evaluations: usize) -> Result<Self> {
+        self.max_eval = Some(at_least_one("an evaluation or more", evaluations)?);
         Ok(self)
     }
 
-    /// A step ends where no element of the gradient is larger than the first, 1e-7 if nothing is said, or where neither
-    /// the loss nor any element changes by more than the second, 1e-9.
+    /// A step ends when no element of the gradient is larger than this. Default: 1e-7.
     ///
     /// # Errors
-    /// One that is negative or not finite.
-    ///
-    /// ```
-    /// use tealight::optim::Lbfgs;
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(5.0, &Device::Cpu)?);
-    /// let mut optimizer = Lbfgs::new(vec![("p".into(), p.clone())], 1.0)?.tolerances(4.0, 1e-9)?;
-    /// optimizer.step(|| (p.get() - 3.0)?.sqr())?;
-    /// assert_eq!(p.get().to_scalar::<f64>()?, 5.0); // where it starts the gradient is 4
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    #[doc(alias = "tolerance_grad")]
-    #[doc(alias = "tolerance_change")]
-    pub fn tolerances(mut self, gradient: f64, change: f64) -> Result<Self> {
-        self.tolerance_gradient = not_negative("Lbfgs", "a tolerance", gradient)?;
-        self.tolerance_change = not_negative("Lbfgs", "a tolerance", change)?;
+    /// Errors if it is negative or not finite.
+    pub fn tolerance_grad(mut self, tolerance: f64) -> Result<Self> {
+        self.tolerance_grad = not_negative("Lbfgs", "a tolerance", tolerance)?;
         Ok(self)
     }
 
-    /// How many earlier iterations count, 100 if nothing is said.
+    /// A step ends when the loss or all parameter elements change by less than this. Default: 1e-9.
     ///
     /// # Errors
-    /// A history of 0.
-    ///
-    /// ```
-    /// use tealight::optim::Lbfgs;
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(5.0, &Device::Cpu)?);
-    /// let mut optimizer = Lbfgs::new(vec![("p".into(), p.clone())], 1.0)?.strong_wolfe().history(2)?;
-    /// optimizer.step(|| (p.get() - 3.0)?.sqr()?.sqr())?;
-    /// assert_eq!(optimizer.state()?["old_stps"].dims(), [2, 1]); // two steps of one number
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    #[doc(alias = "history_size")]
-    pub fn history(mut self, most: usize) -> Result<Self> {
-        self.history = at_least_one("a history of one or more", most)?;
+    /// Errors if it is negative or not finite.
+    pub fn tolerance_change(mut self, tolerance: f64) -> Result<Self> {
+        self.tolerance_change = not_negative("Lbfgs", "a tolerance", tolerance)?;
         Ok(self)
     }
 
-    /// The learning rate.
-    ///
-    /// ```
-    /// use tealight::optim::Lbfgs;
-    /// use tealight::prelude::*;
-    /// let model = Linear::new(2, 1, &mut Rng::seed(1))?;
-    /// assert_eq!(Lbfgs::new(model.parameters(), 0.5)?.learning_rate(), 0.5);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    pub fn learning_rate(&self) -> f64 {
-        self.rate
-    }
-
-    /// Changes the learning rate.
+    /// How many of the last iterations the inverse Hessian is built from. Default: 100.
     ///
     /// # Errors
-    /// A rate that is negative or not finite.
-    ///
-    /// ```
-    /// use tealight::optim::Lbfgs;
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(5.0, &Device::Cpu)?);
-    /// let mut optimizer = Lbfgs::new(vec![("p".into(), p.clone())], 1.0)?.iterations(1)?;
-    /// optimizer.set_learning_rate(0.5)?;
-    /// optimizer.step(|| (p.get() - 3.0)?.sqr())?;
-    /// assert_eq!(p.get().to_scalar::<f64>()?, 4.5); // the first iteration is as long as the rate
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    pub fn set_learning_rate(&mut self, rate: f64) -> Result<()> {
-        self.rate = not_negative("Lbfgs", "a learning rate", rate)?;
-        Ok(())
+    /// Errors if it is 0.
+    pub fn history_size(mut self, pairs: usize) -> Result<Self> {
+        self.history_size = at_least_one("a history of one or more", pairs)?;
+        Ok(self)
     }
 
-    /// One step of several iterations; `loss` is called for each evaluation, and computes the loss from the parameters as
-    /// they are then. Returns the loss before the step.
+    /// One step of several iterations; returns the loss before it. `loss` computes the loss from the current parameters,
+    /// and is called for each evaluation.
     ///
     /// # Errors
-    /// Those of `loss`; a parameter that it does not depend on; a loss or gradient that is NaN or infinite (a line search
-    /// walks around these). The parameters are what they were, and so is what the optimizer remembers.
-    ///
-    /// ```
-    /// use tealight::optim::Lbfgs;
-    /// use tealight::prelude::*;
-    /// let p = Parameter::new(Tensor::new(5.0, &Device::Cpu)?);
-    /// let mut optimizer = Lbfgs::new(vec![("p".into(), p.clone())], 1.0)?.strong_wolfe();
-    /// assert_eq!(optimizer.step(|| (p.get() - 3.0)?.sqr())?, 4.0); // (5 − 3)²
-    /// assert!((p.get().to_scalar::<f64>()? - 3.0).abs() < 1e-6);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// As [`Optimizer::step_with`].
     pub fn step(&mut self, mut loss: impl FnMut() -> Result<Tensor>) -> Result<f64> {
-        let learning: Vec<bool> = self.parameters.iter().map(|(_, p)| !p.is_frozen()).collect();
-        let mut past = if learning == self.learning { self.past.clone() } else { Past::default() };
-        let flat = Flat::new(self.parameters.iter().filter(|(_, p)| !p.is_frozen()))?;
-        match self.descend(&flat, &mut past, &mut loss) {
-            Ok(first) => {
-                (self.past, self.learning) = (past, learning);
-                Ok(first)
-            }
-            Err(error) => {
-                for ((_, parameter), value) in flat.parameters.iter().zip(&flat.before) {
-                    parameter.set(&Tensor::from(value.clone()))?;
-                }
-                Err(error)
-            }
-        }
+        self.step_with(&mut || {
+            let loss = loss()?;
+            Ok((loss.detach().to_dtype(DType::F64)?.to_scalar()?, loss.backward()?))
+        })
     }
 
-    fn descend(
+    fn trainable(&self) -> Vec<bool> {
+        self.parameters.iter().map(|(_, p)| !p.is_frozen()).collect()
+    }
+
+    fn iterate(
         &self,
         flat: &Flat<'_>,
-        past: &mut Past,
-        f: &mut impl FnMut() -> Result<Tensor>,
+        state: &mut Curvature,
+        evaluate: &mut dyn FnMut() -> Result<(f64, Gradients)>,
     ) -> Result<f64> {
-        let most = self.evaluations.unwrap_or_else(|| self.iterations.saturating_mul(5) / 4).max(1);
-        let (mut loss, mut grad) = flat.evaluate(f)?;
-        flat.check(loss, &grad)?;
+        let max_eval = self.max_eval.unwrap_or_else(|| self.max_iter.saturating_mul(5) / 4).max(1);
+        let (mut loss, mut grad) = flat.evaluate(evaluate)?;
+        flat.check_finite(loss, &grad)?;
         let (first, mut evaluations, mut x) = (loss, 1, flat.start.clone());
-        past.evaluations += 1;
-        if largest(&grad) <= self.tolerance_gradient {
+        state.evaluations += 1;
+        if max_abs(&grad) <= self.tolerance_grad {
             return Ok(first);
         }
-        for iteration in 1..=self.iterations {
-            past.iterations += 1;
-            past.turn(&grad, self.history);
-            let (before, d) = (loss, past.direction.clone());
-            past.t = self.rate;
-            if past.iterations == 1 {
-                past.t *= (1.0 / grad.iter().map(|g| g.abs()).sum::<f64>()).min(1.0);
+        for iteration in 1..=self.max_iter {
+            state.iterations += 1;
+            state.update(&grad, self.history_size);
+            let (before, d) = (loss, state.direction.clone());
+            state.t = self.learning_rate;
+            if state.iterations == 1 {
+                state.t *= (1.0 / grad.iter().map(|g| g.abs()).sum::<f64>()).min(1.0);
             }
             let slope = dot(&grad, &d);
             if slope > -self.tolerance_change {
                 break;
             }
-            let mut asked = 0;
+            let mut new_evaluations = 0;
             if self.line_search {
                 let start = Point { t: 0.0, loss, slope, grad };
                 let at = |t: f64| {
                     flat.write(&along(&x, t, &d))?;
-                    let (loss, grad) = flat.evaluate(f)?;
-                    // Beyond where the loss is defined it is too high.
+                    let (loss, grad) = flat.evaluate(evaluate)?;
+                    // Where the loss is not defined, the step was too long.
                     let loss = if loss.is_nan() { f64::INFINITY } else { loss };
                     Ok(Point { t, loss, slope: dot(&grad, &d), grad })
                 };
-                let rest = most.saturating_sub(evaluations);
+                let left = max_eval.saturating_sub(evaluations);
                 let found;
-                (found, asked) = strong_wolfe(at, &start, past.t, largest(&d), self.tolerance_change, rest)?;
-                (past.t, loss, grad) = (found.t, found.loss, found.grad);
+                (found, new_evaluations) =
+                    strong_wolfe(at, &start, state.t, max_abs(&d), self.tolerance_change, left)?;
+                (state.t, loss, grad) = (found.t, found.loss, found.grad);
             }
-            x = along(&x, past.t, &d);
+            x = along(&x, state.t, &d);
             flat.write(&x)?;
-            if !self.line_search && iteration < self.iterations {
-                (loss, grad) = flat.evaluate(f)?;
-                asked = 1;
+            if !self.line_search && iteration < self.max_iter {
+                (loss, grad) = flat.evaluate(evaluate)?;
+                new_evaluations = 1;
             }
-            flat.check(loss, &grad)?;
-            evaluations += asked;
-            past.evaluations += asked as u64;
-            if evaluations >= most
-                || largest(&grad) <= self.tolerance_gradient
-                || largest(&d) * past.t.abs() <= self.tolerance_change
+            flat.check_finite(loss, &grad)?;
+            evaluations += new_evaluations;
+            state.evaluations += new_evaluations as u64;
+            if evaluations >= max_eval
+                || max_abs(&grad) <= self.tolerance_grad
+                || max_abs(&d) * state.t.abs() <= self.tolerance_change
                 || (loss - before).abs() < self.tolerance_change
             {
                 break;
@@ -330,4 +213,87 @@ impl Lbfgs {
 
 fn at_least_one(what: &str, n: usize) -> Result<usize> {
     if n > 0 { Ok(n) } else { Err(Error::argument("Lbfgs", what, n)) }
+}
+
+impl Optimizer for Lbfgs {
+    /// Always an error: gradients at one point are not enough.
+    fn step(&mut self, _: &Gradients) -> Result<()> {
+        let expected = "a function that evaluates the loss (step_with)";
+        Err(Error::argument("Lbfgs", expected, "the gradients of one evaluation"))
+    }
+
+    fn step_with(&mut self, evaluate: &mut dyn FnMut() -> Result<(f64, Gradients)>) -> Result<f64> {
+        let trainable = self.trainable();
+        let mut curvature =
+            if trainable == self.trainable { self.curvature.clone() } else { Curvature::default() };
+        let flat = Flat::new(&self.parameters)?;
+        match self.iterate(&flat, &mut curvature, evaluate) {
+            Ok(first) => {
+                (self.curvature, self.trainable) = (curvature, trainable);
+                Ok(first)
+            }
+            Err(error) => {
+                flat.restore()?;
+                Err(error)
+            }
+        }
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+
+    fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
+        self.learning_rate = not_negative("Lbfgs", "a learning rate", learning_rate)?;
+        Ok(())
+    }
+
+    fn state(&self) -> Result<BTreeMap<String, Tensor>> {
+        let (mut writer, state) = (StateWriter::default(), &self.curvature);
+        writer.scalar(LEARNING_RATE.into(), self.learning_rate)?;
+        writer.count("n_iter".into(), state.iterations)?;
+        writer.count("func_evals".into(), state.evaluations)?;
+        if state.iterations > 0 {
+            let (n, k) = (state.grad.len(), state.pairs.len());
+            let rows = |row: fn(&Pair) -> &[f64]| {
+                let data = state.pairs.iter().flat_map(row).copied().collect();
+                Tensor::from_vec::<f64>(data, (k, n), &Device::Cpu)
+            };
+            writer.insert("old_dirs".into(), rows(|pair| &pair.change)?)?;
+            writer.insert("old_stps".into(), rows(|pair| &pair.step)?)?;
+            writer.insert("d".into(), Tensor::from_vec(state.direction.to_vec(), n, &Device::Cpu)?)?;
+            writer
+                .insert("prev_flat_grad".into(), Tensor::from_vec(state.grad.to_vec(), n, &Device::Cpu)?)?;
+            let inverses = state.pairs.iter().map(|pair| pair.inverse).collect::<Vec<f64>>();
+            writer.insert("ro".into(), Tensor::from_vec(inverses, k, &Device::Cpu)?)?;
+            writer.scalar("H_diag".into(), state.scale)?;
+            writer.scalar("t".into(), state.t)?;
+        }
+        Ok(writer.0)
+    }
+
+    fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+        let mut reader = StateReader::new(state);
+        let learning_rate = not_negative("Lbfgs", "a learning rate", reader.scalar(LEARNING_RATE)?)?;
+        let (iterations, evaluations) = (reader.count("n_iter")?, reader.count("func_evals")?);
+        let mut curvature = Curvature { iterations, evaluations, ..Curvature::default() };
+        if iterations > 0 {
+            let n = Flat::new(&self.parameters)?.start.len();
+            // Where there is none, or one without dimensions, reading it is the error.
+            let k = reader.dims("old_dirs").and_then(|dims| dims.first()).copied().unwrap_or(0);
+            let (changes, steps) =
+                (reader.vec("old_dirs", &[k, n])?, reader.vec::<f64>("old_stps", &[k, n])?);
+            let inverses = reader.vec("ro", &[k])?;
+            let row = |data: &[f64], i: usize| data[i * n..(i + 1) * n].into();
+            let pair = |(i, inverse)| Pair { step: row(&steps, i), change: row(&changes, i), inverse };
+            curvature.pairs = inverses.into_iter().enumerate().map(pair).collect();
+            curvature.direction = reader.vec("d", &[n])?.into();
+            curvature.grad = reader.vec("prev_flat_grad", &[n])?.into();
+            (curvature.scale, curvature.t) = (reader.scalar("H_diag")?, reader.scalar("t")?);
+        }
+        reader.finish()?;
+        (self.trainable, self.curvature) = (self.trainable(), curvature);
+        self.learning_rate = learning_rate;
+        Ok(())
+    }
 }

@@ -1,27 +1,22 @@
-//! Schedules that are powers and straight lines.
-//!
-//! # Errors
-//! A factor that is negative or not finite; no steps.
+//! Linear, step, exponential and polynomial schedules.
 
 use super::super::not_negative;
-use super::{Schedule, some_steps};
+use super::{Schedule, at_least_one_step};
 use crate::error::Result;
 use crate::formula::Real;
 
-/// γⁿ
 fn power(factor: f64, n: usize) -> f64 {
     Real::powf(factor, n as f64)
 }
 
-/// A straight line from one factor to another, which then stays: a warm-up.
+/// From one factor to another along a straight line, and constant after that: a warm-up.
 ///
 /// ```
-/// use tealight::optim::schedule::{LinearLr, Schedule};
+/// # use tealight::optim::schedule::{LinearLr, Schedule};
 /// let warm_up = LinearLr::new(0.0, 1.0, 4)?;
 /// assert_eq!([0, 1, 4, 9].map(|step| warm_up.rate(step)), [0.0, 0.25, 1.0, 1.0]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-#[doc(alias = "LinearLR")]
 #[doc(alias = "warmup")]
 #[derive(Clone, Copy, Debug)]
 pub struct LinearLr {
@@ -34,18 +29,11 @@ impl LinearLr {
     /// From `start` to `end` in this many steps.
     ///
     /// # Errors
-    /// A factor that is negative or not finite; no steps.
-    ///
-    /// ```
-    /// use tealight::optim::schedule::{LinearLr, Schedule};
-    /// assert_eq!(LinearLr::new(1.0, 0.5, 4)?.rate(2), 0.75);
-    /// assert_eq!(LinearLr::new(1.0, 0.5, 0).unwrap_err().to_string(), "LinearLr: expected one step or more, got 0");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if a factor is negative or not finite, or `steps` is 0.
     pub fn new(start: f64, end: f64, steps: usize) -> Result<Self> {
         let start = not_negative("LinearLr", "a factor", start)?;
         let end = not_negative("LinearLr", "a factor", end)?;
-        Ok(LinearLr { start, end, steps: some_steps("LinearLr", steps)? })
+        Ok(LinearLr { start, end, steps: at_least_one_step("LinearLr", steps)? })
     }
 }
 
@@ -59,152 +47,125 @@ impl Schedule for LinearLr {
     }
 }
 
-/// A factor every so many steps.
+/// Multiplied by a factor after each `step_size` steps.
 ///
 /// ```
-/// use tealight::optim::schedule::{Schedule, StepDecay};
-/// let schedule = StepDecay::new(3, 0.5)?;
+/// # use tealight::optim::schedule::{Schedule, StepLr};
+/// let schedule = StepLr::new(3, 0.5)?;
 /// assert_eq!([0, 2, 3, 6].map(|step| schedule.rate(step)), [1.0, 1.0, 0.5, 0.25]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-#[doc(alias = "StepLR")]
 #[derive(Clone, Copy, Debug)]
-pub struct StepDecay {
-    every: usize,
+pub struct StepLr {
+    step_size: usize,
     factor: f64,
 }
 
-impl StepDecay {
-    /// Multiplied by `factor` after `every` steps, and again after as many more.
+impl StepLr {
+    /// Multiplied by `factor` after each `step_size` steps.
     ///
     /// # Errors
-    /// A factor that is negative or not finite; no steps.
-    ///
-    /// ```
-    /// use tealight::optim::schedule::{Schedule, StepDecay};
-    /// assert_eq!(StepDecay::new(10, 0.5)?.rate(25), 0.25);
-    /// assert!(StepDecay::new(10, -0.5).is_err());
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    pub fn new(every: usize, factor: f64) -> Result<Self> {
-        let factor = not_negative("StepDecay", "a factor", factor)?;
-        Ok(StepDecay { every: some_steps("StepDecay", every)?, factor })
+    /// Errors if the factor is negative or not finite, or `step_size` is 0.
+    #[doc(alias = "gamma")]
+    pub fn new(step_size: usize, factor: f64) -> Result<Self> {
+        let factor = not_negative("StepLr", "a factor", factor)?;
+        Ok(StepLr { step_size: at_least_one_step("StepLr", step_size)?, factor })
     }
 }
 
-impl Schedule for StepDecay {
+impl Schedule for StepLr {
     fn rate(&self, step: usize) -> f64 {
-        power(self.factor, step / self.every)
+        power(self.factor, step / self.step_size)
     }
 }
 
-/// A factor at given steps.
+/// Multiplied by a factor at each milestone.
 ///
 /// ```
-/// use tealight::optim::schedule::{MultiStep, Schedule};
-/// let schedule = MultiStep::new(&[30, 80], 0.5)?;
+/// # use tealight::optim::schedule::{MultiStepLr, Schedule};
+/// let schedule = MultiStepLr::new(&[30, 80], 0.5)?;
 /// assert_eq!([0, 29, 30, 80].map(|step| schedule.rate(step)), [1.0, 1.0, 0.5, 0.25]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-#[doc(alias = "MultiStepLR")]
 #[derive(Clone, Debug)]
-pub struct MultiStep {
+pub struct MultiStepLr {
     milestones: Vec<usize>,
     factor: f64,
 }
 
-impl MultiStep {
+impl MultiStepLr {
     /// Multiplied by `factor` at each of the milestones.
     ///
     /// # Errors
-    /// A factor that is negative or not finite.
-    ///
-    /// ```
-    /// use tealight::optim::schedule::{MultiStep, Schedule};
-    /// let schedule = MultiStep::new(&[1, 2, 3], 2.0)?; // a factor above 1 makes it rise
-    /// assert_eq!([0, 1, 2, 9].map(|step| schedule.rate(step)), [1.0, 2.0, 4.0, 8.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if the factor is negative or not finite.
+    #[doc(alias = "gamma")]
     pub fn new(milestones: &[usize], factor: f64) -> Result<Self> {
-        let factor = not_negative("MultiStep", "a factor", factor)?;
-        Ok(MultiStep { milestones: milestones.to_vec(), factor })
+        let factor = not_negative("MultiStepLr", "a factor", factor)?;
+        Ok(MultiStepLr { milestones: milestones.to_vec(), factor })
     }
 }
 
-impl Schedule for MultiStep {
+impl Schedule for MultiStepLr {
     fn rate(&self, step: usize) -> f64 {
         power(self.factor, self.milestones.iter().filter(|&&milestone| milestone <= step).count())
     }
 }
 
-/// A factor in every step.
+/// Multiplied by a factor after each step.
 ///
 /// ```
-/// use tealight::optim::schedule::{Exponential, Schedule};
-/// assert_eq!(Exponential::new(0.5)?.rate(3), 0.125);
+/// # use tealight::optim::schedule::{ExponentialLr, Schedule};
+/// let schedule = ExponentialLr::new(0.5)?;
+/// assert_eq!([0, 1, 2].map(|step| schedule.rate(step)), [1.0, 0.5, 0.25]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-#[doc(alias = "ExponentialLR")]
 #[derive(Clone, Copy, Debug)]
-pub struct Exponential(f64);
+pub struct ExponentialLr(f64);
 
-impl Exponential {
-    /// Multiplied by `factor` in every step.
+impl ExponentialLr {
+    /// Multiplied by `factor` after each step.
     ///
     /// # Errors
-    /// A factor that is negative or not finite.
-    ///
-    /// ```
-    /// use tealight::optim::schedule::{Exponential, Schedule};
-    /// let schedule = Exponential::new(0.5)?;
-    /// assert_eq!([0, 1, 2].map(|step| schedule.rate(step)), [1.0, 0.5, 0.25]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if the factor is negative or not finite.
+    #[doc(alias = "gamma")]
     pub fn new(factor: f64) -> Result<Self> {
-        Ok(Exponential(not_negative("Exponential", "a factor", factor)?))
+        Ok(ExponentialLr(not_negative("ExponentialLr", "a factor", factor)?))
     }
 }
 
-impl Schedule for Exponential {
+impl Schedule for ExponentialLr {
     fn rate(&self, step: usize) -> f64 {
         power(self.0, step)
     }
 }
 
-/// A power of what is left of the steps: from 1 to 0.
+/// From 1 to 0 as (1 − step / steps)ᵖ.
 ///
 /// ```
-/// use tealight::optim::schedule::{Polynomial, Schedule};
-/// let schedule = Polynomial::new(4, 2.0)?;
+/// # use tealight::optim::schedule::{PolynomialLr, Schedule};
+/// let schedule = PolynomialLr::new(4, 2.0)?;
 /// assert_eq!([0, 2, 4, 9].map(|step| schedule.rate(step)), [1.0, 0.25, 0.0, 0.0]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-#[doc(alias = "PolynomialLR")]
 #[derive(Clone, Copy, Debug)]
-pub struct Polynomial {
+pub struct PolynomialLr {
     steps: usize,
     power: f64,
 }
 
-impl Polynomial {
-    /// (1 − step / steps)ᵖ; a power of 1 is a straight line.
+impl PolynomialLr {
+    /// Reaches 0 in this many steps; a power of 1 is a straight line.
     ///
     /// # Errors
-    /// A power that is negative or not finite; no steps.
-    ///
-    /// ```
-    /// use tealight::optim::schedule::{Polynomial, Schedule};
-    /// assert_eq!(Polynomial::new(4, 1.0)?.rate(1), 0.75);
-    /// assert_eq!(Polynomial::new(4, 2.0)?.rate(1), 0.5625); // 0.75²
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if the power is negative or not finite, or `steps` is 0.
+    #[doc(alias = "total_iters")]
     pub fn new(steps: usize, power: f64) -> Result<Self> {
-        let power = not_negative("Polynomial", "a power", power)?;
-        Ok(Polynomial { steps: some_steps("Polynomial", steps)?, power })
+        let power = not_negative("PolynomialLr", "a power", power)?;
+        Ok(PolynomialLr { steps: at_least_one_step("PolynomialLr", steps)?, power })
     }
 }
 
-impl Schedule for Polynomial {
+impl Schedule for PolynomialLr {
     fn rate(&self, step: usize) -> f64 {
         Real::powf(1.0 - step.min(self.steps) as f64 / self.steps as f64, self.power)
     }

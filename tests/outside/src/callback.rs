@@ -10,7 +10,7 @@ pub struct Halve {
 }
 
 impl Callback for Halve {
-    fn epoch(&mut self, run: &mut CallbackContext) -> Result<()> {
+    fn on_epoch_end(&mut self, run: &mut CallbackContext) -> Result<()> {
         let loss = run.score("loss")?;
         if self.last.is_some_and(|last| loss >= last) {
             run.optimizer.set_learning_rate(run.optimizer.learning_rate() / 2.0)?;
@@ -33,7 +33,7 @@ mod tests {
         let optimizer = Sgd::new(model.parameters(), 2.0)?;
         let mut trainer = Trainer::new(&model, Mse, optimizer).epochs(20).silent().callback(Halve::default());
         let history = trainer.fit(&(x.clone(), (&x * 2.0)?), None)?;
-        let rates: Vec<f64> = history.curve("rate").into_iter().map(|(_, rate)| rate).collect();
+        let rates: Vec<f64> = history.curve("learning_rate").into_iter().map(|(_, rate)| rate).collect();
         assert!(
             rates[0] == 2.0 && rates.windows(2).all(|pair| pair[1] == pair[0] || pair[1] == pair[0] / 2.0)
         );

@@ -1,6 +1,6 @@
 //! An optimizer of one's own: a formula for one number.
 
-use tealight::optim::{FirstOrder, StepInfo, UpdateRule, Update, each};
+use tealight::optim::{FirstOrder, StepInfo, UpdateRule, Update, update_fn};
 use tealight::prelude::*;
 
 /// A step of one length against the sign of the averaged gradient.
@@ -10,13 +10,13 @@ pub struct Signs;
 impl UpdateRule<1> for Signs {
     const NAME: &'static str = "Signs";
 
-    fn memory(&self) -> [Option<&'static str>; 1] {
+    fn state_names(&self) -> [Option<&'static str>; 1] {
         [Some("average")]
     }
 
     fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 1> {
-        let (rate, keep) = (T::constant(at.rate), T::constant(0.5));
-        each(move |p: T, g: T, [m]: [T; 1]| {
+        let (rate, keep) = (T::constant(at.learning_rate), T::constant(0.5));
+        update_fn(move |p: T, g: T, [m]: [T; 1]| {
             let m = m * keep + g * keep;
             (p - rate * m.signum(), [m])
         })

@@ -1,4 +1,4 @@
-//! What L-BFGS remembers, and the direction that it finds from it.
+//! The curvature pairs of L-BFGS, and the direction computed from them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,22 +14,22 @@ pub(super) struct Pair {
     pub(super) inverse: f64,
 }
 
-/// What L-BFGS remembers of its iterations.
+/// What L-BFGS remembers from iteration to iteration.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Past {
+pub(super) struct Curvature {
     pub(super) iterations: u64,
     pub(super) evaluations: u64,
     pub(super) pairs: VecDeque<Pair>,
-    /// The curvature before any pair: H = scale·I.
+    /// The inverse Hessian before any pair is scale·I.
     pub(super) scale: f64,
     pub(super) direction: Arc<[f64]>,
     pub(super) grad: Arc<[f64]>,
     pub(super) t: f64,
 }
 
-impl Past {
-    /// The next direction, at a place with this gradient; what the last step has shown is noted first.
-    pub(super) fn turn(&mut self, grad: &[f64], history: usize) {
+impl Curvature {
+    /// Adds the pair of the last step, and computes the next direction from the gradient by the two-loop recursion.
+    pub(super) fn update(&mut self, grad: &[f64], history_size: usize) {
         let mut d: Vec<f64> = grad.iter().map(|g| -g).collect();
         if self.iterations == 1 {
             self.scale = 1.0;
@@ -40,30 +40,30 @@ impl Past {
             if product > 1e-10 {
                 self.scale = product / dot(&change, &change);
                 self.pairs.push_back(Pair { step, change, inverse: 1.0 / product });
-                while self.pairs.len() > history {
+                while self.pairs.len() > history_size {
                     self.pairs.pop_front();
                 }
             }
-            let mut shares = Vec::with_capacity(self.pairs.len());
+            let mut alphas = Vec::with_capacity(self.pairs.len());
             for pair in self.pairs.iter().rev() {
-                let share = dot(&pair.step, &d) * pair.inverse;
-                add(&mut d, -share, &pair.change);
-                shares.push(share);
+                let alpha = dot(&pair.step, &d) * pair.inverse;
+                add_scaled(&mut d, -alpha, &pair.change);
+                alphas.push(alpha);
             }
             d.iter_mut().for_each(|d| *d *= self.scale);
-            for (pair, share) in self.pairs.iter().zip(shares.into_iter().rev()) {
-                let other = dot(&pair.change, &d) * pair.inverse;
-                add(&mut d, share - other, &pair.step);
+            for (pair, alpha) in self.pairs.iter().zip(alphas.into_iter().rev()) {
+                let beta = dot(&pair.change, &d) * pair.inverse;
+                add_scaled(&mut d, alpha - beta, &pair.step);
             }
         }
         (self.direction, self.grad) = (d.into(), grad.into());
     }
 }
 
-fn add(a: &mut [f64], t: f64, b: &[f64]) {
+fn add_scaled(a: &mut [f64], t: f64, b: &[f64]) {
     a.iter_mut().zip(b).for_each(|(a, b)| *a += t * b);
 }
 
-pub(super) fn largest(x: &[f64]) -> f64 {
+pub(super) fn max_abs(x: &[f64]) -> f64 {
     x.iter().fold(0.0, |most, x| most.max(x.abs()))
 }

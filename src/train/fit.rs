@@ -1,0 +1,375 @@
+//! One step of a [`Trainer`], the learning rate finder, and checkpoints.
+
+use std::path::Path;
+
+use candle_core::DType;
+
+use super::trainer::{Trainer, rows};
+use super::{Batches, EpochRecord, History, Scores};
+use crate::autograd::{Gradients, Tensor, named, no_grad};
+use crate::data::{DataLoader, Epoch, Position};
+use crate::error::{Error, Result};
+use crate::io::Checkpoint;
+use crate::layer::{ForwardContext, Layer, Parameter, StateEntry};
+use crate::loss::Loss;
+use crate::ops::Rng;
+
+/// How far a training is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progression {
+    /// The number of finished epochs.
+    pub(super) epoch: u64,
+    /// The number of steps taken.
+    pub(super) step: u64,
+    /// The sum of the losses of this epoch's examples so far, and their number.
+    pub(super) loss_sum: f64,
+    pub(super) examples: u64,
+    pub(super) history: History,
+}
+
+impl Trainer<'_> {
+    /// One optimizer step; returns its loss. At least one batch must be left.
+    pub(super) fn step(&mut self, batches: &mut Epoch, state: &mut Progression) -> Result<f64> {
+        if let Some(schedule) = &self.schedule {
+            let step = usize::try_from(state.step).unwrap_or(usize::MAX);
+            self.optimizer.set_learning_rate(schedule.rate(step))?;
+        }
+        let batches = batches.by_ref().take(self.accumulate).collect::<Result<Vec<_>>>()?;
+        let (model, loss, parameters) = (self.model, &*self.loss, &self.parameters);
+        let (accumulate, max_norm, seed, step) =
+            (self.accumulate as u64, self.max_norm, self.seed, state.step);
+        let summary = &mut state.history.summary;
+        // The sum of the losses and the number of examples at the first evaluation, before the parameters change.
+        let mut first = None;
+        self.optimizer.step_with(&mut || {
+            let (mut total, mut loss_sum, mut examples) = (None, 0.0, 0);
+            for (number, (inputs, targets)) in (step.wrapping_mul(accumulate)..).zip(&batches) {
+                let ctx = ForwardContext::train(batch_rng(seed, number));
+                let loss = forward(model, loss, inputs, targets, ctx, summary)?;
+                let value = scalar_loss(&loss)?;
+                // Later evaluations are trial points of a line search, which may leave the range of the loss.
+                if first.is_none() && !value.is_finite() {
+                    let expected = "a loss that is finite (a smaller learning rate? autograd::detect_anomaly finds the operation)";
+                    return Err(Error::argument("fit", expected, value));
+                }
+                let gradients = loss.backward()?;
+                loss_sum += value * rows(inputs) as f64;
+                examples += rows(inputs);
+                total = Some(match accumulate {
+                    1 => gradients,
+                    _ => add_scaled(parameters, total, gradients, rows(inputs) as f64)?,
+                });
+            }
+            let mut gradients = total.expect("a step is taken only where a batch is left");
+            if accumulate > 1 {
+                gradients = add_scaled(parameters, None, gradients, 1.0 / examples as f64)?;
+            }
+            if let Some(max_norm) = max_norm {
+                gradients.clip_grad_norm(max_norm, parameters)?;
+            }
+            first.get_or_insert((loss_sum, examples));
+            Ok((loss_sum / examples as f64, gradients))
+        })?;
+        let Some((loss_sum, examples)) = first else {
+            return Err(Error::argument("fit", "an optimizer that evaluates the loss", "one that does not"));
+        };
+        state.step = state.step.saturating_add(1);
+        state.loss_sum += loss_sum;
+        state.examples += examples;
+        Ok(loss_sum / examples as f64)
+    }
+
+    /// Trains with learning rates that grow from `start` to `end` by a constant factor from step to step, and then sets the model
+    /// and the optimizer back to what they were. Stops early when the loss becomes very large. Ignores schedule, callbacks and
+    /// epochs.
+    ///
+    /// # Errors
+    /// Errors unless 0 < `start` < `end` and there are two steps or more, or as [`fit`](Trainer::fit) does.
+    ///
+    /// ```
+    /// # use tealight::prelude::*;
+    /// # let x = Tensor::randn(0_f32, 1.0, (200, 3), &mut Rng::seed(1))?;
+    /// # let data = (x.clone(), x.sum_keepdim(1)?);
+    /// # let model = Linear::new(3, 1, &mut Rng::seed(2))?;
+    /// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?);
+    /// let range = trainer.lr_find(&data, 1e-5, 10.0, 100)?;
+    /// assert!((1e-3..1.0).contains(&range.suggestion()?));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn lr_find(&mut self, data: &dyn Batches, start: f64, end: f64, steps: u64) -> Result<LrFinder> {
+        if !(start > 0.0 && start < end && end.is_finite() && steps > 1) {
+            let got = format!("{start}, {end} and {steps}");
+            return Err(Error::argument("lr_find", "0 < start < end and two steps or more", got));
+        }
+        let optimizer = self.optimizer.state()?;
+        let model: Vec<(StateEntry, Tensor)> =
+            self.model.state().into_iter().map(|(_, entry)| (entry.clone(), entry.get())).collect();
+        let schedule = self.schedule.take();
+        let found = self.try_learning_rates(data, start, end, steps);
+        self.schedule = schedule;
+        model.into_iter().try_for_each(|(entry, value)| entry.set(&value))?;
+        self.optimizer.load_state(&optimizer)?;
+        found
+    }
+
+    fn try_learning_rates(
+        &mut self,
+        data: &dyn Batches,
+        start: f64,
+        end: f64,
+        steps: u64,
+    ) -> Result<LrFinder> {
+        let mut loader = data.batches(self.batch_size, Some(self.seed))?;
+        if loader.is_empty() {
+            return Err(Error::argument("lr_find", "enough examples for a batch", loader.dataset().len()));
+        }
+        let mut batches = loader.epoch()?;
+        let (mut state, mut losses) = (Progression::default(), Vec::new());
+        let (mut mean, mut least) = (0.0, f64::INFINITY);
+        while state.step < steps {
+            if batches.len() == 0 {
+                batches = loader.epoch()?;
+            }
+            let learning_rate = start * (end / start).powf(state.step as f64 / (steps - 1) as f64);
+            self.optimizer.set_learning_rate(learning_rate)?;
+            let loss = match self.step(&mut batches, &mut state) {
+                Ok(loss) => loss,
+                // The loss diverged within one step; the learning rates before are the result.
+                Err(_) if state.step > 1 => break,
+                Err(error) => return Err(error),
+            };
+            mean = LrFinder::SMOOTHING * mean + (1.0 - LrFinder::SMOOTHING) * loss;
+            let smooth = mean / (1.0 - LrFinder::SMOOTHING.powf(state.step as f64));
+            losses.push((learning_rate, smooth));
+            least = least.min(smooth);
+            if smooth > LrFinder::DIVERGED * least {
+                break;
+            }
+        }
+        Ok(LrFinder { losses })
+    }
+
+    /// Writes a checkpoint.
+    pub(super) fn save(&self, path: &Path, state: &Progression, position: Position) -> Result<()> {
+        let mut checkpoint = Checkpoint::default();
+        let model = self.model.state().into_iter().map(|(name, entry)| (name, entry.get()));
+        checkpoint.insert("model", named(model));
+        checkpoint.insert("optimizer", self.optimizer.state()?);
+        for (i, callback) in self.callbacks.iter().enumerate() {
+            checkpoint.insert(&format!("callback{i}"), callback.state()?);
+        }
+        checkpoint.set_meta("callbacks", self.callbacks.len());
+        checkpoint.set_meta("seed", self.seed);
+        checkpoint.set_meta("accumulate", self.accumulate);
+        checkpoint.set_meta("position", position);
+        checkpoint.set_meta("epoch", state.epoch);
+        checkpoint.set_meta("step", state.step);
+        checkpoint.set_meta("loss_sum", state.loss_sum);
+        checkpoint.set_meta("examples", state.examples);
+        checkpoint.set_meta("history", history_to_json(&state.history));
+        checkpoint.write(path).map_err(|error| with_outcome(error, state.step))
+    }
+
+    /// Where `fit` begins: after the checkpoint of [`resume`](Trainer::resume), with the loader there too, or at 0.
+    pub(super) fn begin(&mut self, loader: &mut DataLoader) -> Result<Progression> {
+        let Some(checkpoint) = self.resumed.take() else { return Ok(Progression::default()) };
+        let saved: usize = checkpoint.meta("callbacks")?;
+        if saved != self.callbacks.len() {
+            let expected = format!("a checkpoint with {} callbacks", self.callbacks.len());
+            return Err(Error::argument("fit", expected, saved));
+        }
+        loader.restore(checkpoint.meta("position")?)?;
+        for (i, callback) in self.callbacks.iter_mut().enumerate() {
+            let name = format!("callback{i}");
+            callback.load_state(&checkpoint.tensors(&name)).map_err(|error| error.context(name))?;
+        }
+        Ok(Progression {
+            epoch: checkpoint.meta("epoch")?,
+            step: checkpoint.meta("step")?,
+            loss_sum: checkpoint.meta("loss_sum")?,
+            examples: checkpoint.meta("examples")?,
+            history: history_from_json(&checkpoint.meta::<String>("history")?)?,
+        })
+    }
+
+    /// Continues from a checkpoint, bit for bit as if the training had not been interrupted.
+    ///
+    /// First make the trainer as it was, with the same data, settings and callbacks in the same order. This restores the model
+    /// and the optimizer; [`fit`](Trainer::fit) restores the data and the callbacks. The number of epochs is the total.
+    ///
+    /// # Errors
+    /// Errors if the file cannot be read, is truncated, or is not a checkpoint, or if it is of another model, optimizer, seed or
+    /// number of accumulated batches.
+    ///
+    /// ```
+    /// # use tealight::prelude::*;
+    /// # use tealight::train::Checkpoints;
+    /// # let dir = std::env::temp_dir().join("tealight-doc-resume");
+    /// # let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
+    /// # let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+    /// let trainer = |epochs| {
+    ///     let (sgd, checkpoints) = (Sgd::new(model.parameters(), 0.1)?, Checkpoints::new(&dir)?);
+    ///     Ok::<_, Error>(Trainer::new(&model, Mse, sgd).epochs(epochs).silent().callback(checkpoints))
+    /// };
+    /// trainer(2)?.fit(&x, None)?;
+    /// assert_eq!(trainer(5)?.resume(dir.join("last.safetensors"))?.fit(&x, None)?.len(), 5); // three more epochs
+    /// # std::fs::remove_dir_all(dir).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn resume(mut self, path: impl AsRef<Path>) -> Result<Self> {
+        let checkpoint = Checkpoint::read(path)?;
+        let own = [("seed", self.seed), ("accumulate", self.accumulate as u64)];
+        for (name, own) in own {
+            let saved: u64 = checkpoint.meta(name)?;
+            if saved != own {
+                return Err(Error::argument("resume", format!("a checkpoint with {name} {own}"), saved));
+            }
+        }
+        // Both load all or nothing, so a model that does not fit leaves only the optimizer to put back.
+        let before = self.optimizer.state()?;
+        self.optimizer.load_state(&checkpoint.tensors("optimizer"))?;
+        if let Err(error) = checkpoint.load(self.model) {
+            self.optimizer.load_state(&before)?;
+            return Err(error);
+        }
+        self.resumed = Some(checkpoint);
+        Ok(self)
+    }
+}
+
+/// The random numbers of a batch. They depend on the seed and the batch's number alone, so they need not be saved, and are the
+/// same each time that a step evaluates the batch.
+fn batch_rng(seed: u64, number: u64) -> Rng {
+    let base = (Rng::seed(seed).uniform() * 2f64.powi(53)) as u64;
+    Rng::seed(base ^ number)
+}
+
+/// The loss of a batch. Fills in the model's summary table if it is empty.
+fn forward(
+    model: &dyn Layer,
+    loss: &dyn Loss,
+    inputs: &Tensor,
+    targets: &Tensor,
+    mut ctx: ForwardContext,
+    summary: &mut String,
+) -> Result<Tensor> {
+    let prediction = match summary.is_empty() {
+        true => {
+            let (prediction, table) = ctx.summarize(model, inputs)?;
+            *summary = table.to_string();
+            prediction
+        }
+        false => model.forward(inputs, &mut ctx)?,
+    };
+    loss.loss(&prediction, targets)
+}
+
+pub(super) fn scalar_loss(loss: &Tensor) -> Result<f64> {
+    if loss.rank() != 0 {
+        return Err(Error::shape("fit", "a scalar loss (not Reduction::None)", &[loss.dims()]));
+    }
+    loss.detach().to_dtype(DType::F64)?.to_scalar()
+}
+
+/// `total` + `gradients`·`factor`
+fn add_scaled(
+    parameters: &[(String, Parameter)],
+    total: Option<Gradients>,
+    gradients: Gradients,
+    factor: f64,
+) -> Result<Gradients> {
+    let mut total = total.unwrap_or_default();
+    for (_, parameter) in parameters {
+        let leaf = parameter.get();
+        let Some(gradient) = gradients.get(&leaf) else { continue };
+        let gradient = no_grad(|| {
+            let scaled = gradient * factor;
+            match total.get(&leaf) {
+                Some(known) => known + &scaled?,
+                None => scaled,
+            }
+        })?;
+        total.replace(&leaf, gradient);
+    }
+    Ok(total)
+}
+
+/// Losses at growing learning rates: what [`Trainer::lr_find`] returns.
+///
+/// # Source
+/// L. N. Smith 2017, "Cyclical learning rates for training neural networks".
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LrFinder {
+    /// Pairs of learning rate and loss, for [`plot::curve`](crate::plot::curve). The losses are smoothed: m ← 0.9·m + 0.1·loss,
+    /// divided by 1 − 0.9ⁿ after n steps.
+    pub losses: Vec<(f64, f64)>,
+}
+
+impl LrFinder {
+    const SMOOTHING: f64 = 0.9;
+    /// `lr_find` stops where the loss is this many times the smallest.
+    const DIVERGED: f64 = 4.0;
+
+    /// A tenth of the learning rate with the smallest loss, where the loss still falls: a good learning rate, or the largest of a
+    /// schedule.
+    ///
+    /// # Errors
+    /// Errors if the loss never falls.
+    #[doc(alias = "lr_suggestion")]
+    pub fn suggestion(&self) -> Result<f64> {
+        let least = self.losses.iter().min_by(|a, b| a.1.total_cmp(&b.1));
+        match (self.losses.first(), least) {
+            (Some(first), Some(least)) if least.1 < first.1 => Ok(least.0 / 10.0),
+            _ => {
+                let expected = "a loss that falls at some learning rate (try smaller ones, or more steps)";
+                Err(Error::argument("lr_find", expected, "none"))
+            }
+        }
+    }
+}
+
+/// Adds to the error of a checkpoint that was not written what is left of the training.
+fn with_outcome(error: Error, step: u64) -> Error {
+    match error {
+        Error::File { path, message, source } => {
+            let left = if path.is_file() {
+                "the one from before is whole: `resume` from it"
+            } else {
+                "there is none from before"
+            };
+            let message =
+                format!("{message}; training stopped after step {step} without this checkpoint, {left}");
+            Error::File { path, message, source }
+        }
+        other => other,
+    }
+}
+
+/// Epoch, step, seconds, and the scores. Floats are text: JSON has no NaN, and serde_json does not read all digits back exactly.
+type SavedRecord = (u64, u64, String, Vec<(String, String)>);
+
+fn history_to_json(history: &History) -> String {
+    let record = |record: &EpochRecord| -> SavedRecord {
+        let scores = record.scores.iter().map(|(name, score)| (name.to_string(), score.to_string()));
+        (record.epoch, record.step, record.seconds.to_string(), scores.collect())
+    };
+    serde_json::to_string(&history.records.iter().map(record).collect::<Vec<_>>())
+        .expect("numbers and strings can be written as JSON")
+}
+
+fn history_from_json(text: &str) -> Result<History> {
+    let invalid =
+        |error: &dyn std::fmt::Display| Error::argument("resume", "a history in the checkpoint", error);
+    let float = |text: &str| text.parse::<f64>().map_err(|error| invalid(&error));
+    let saved: Vec<SavedRecord> = serde_json::from_str(text).map_err(|error| invalid(&error))?;
+    let mut history = History::default();
+    for (epoch, step, seconds, values) in saved {
+        let mut scores = Scores::default();
+        for (name, score) in values {
+            scores.push(name, float(&score)?);
+        }
+        history.records.push(EpochRecord { epoch, step, seconds: float(&seconds)?, scores });
+    }
+    Ok(history)
+}
