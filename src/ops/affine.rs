@@ -1,23 +1,14 @@
-//! A linear map and a shift, which is what a linear layer computes.
-//!
-//! # Formula
-//! y = x·wᵀ + b
-//!
-//! # Gradient
-//! g·w, gᵀ·x and the column sums of g
-//!
-//! # Errors
-//! Shapes that do not fit together, dtypes that differ or are no float.
+//! The fused linear layer: a matrix product and a bias in one pass.
 
-use super::matmul::floats;
+use super::matmul::{floats, save_factors};
 use super::reshape::reshaped;
 use crate::autograd::Element;
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
 use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
-use crate::kernel::{self, Dims, Matrix};
+use crate::kernel::{self, Matrix};
 
-/// Of a matrix x (n, k), a matrix w (m, k) and a vector b (m), on the CPU.
+/// x·wᵀ + b for a matrix x (n, k), a matrix w (m, k) and a vector b (m), on the CPU.
 #[derive(Debug)]
 struct Affine;
 
@@ -25,12 +16,7 @@ impl Op<3> for Affine {
     const NAME: &'static str = "linear";
 
     fn forward(&self, [x, w, b]: [&Array; 3], ctx: &mut SaveContext) -> Result<Array> {
-        if ctx.needs_input_grad(0) {
-            ctx.save_input(1);
-        }
-        if ctx.needs_input_grad(1) {
-            ctx.save_input(0);
-        }
+        save_factors(ctx);
         let sizes = [x.dims()[0], x.dims()[1], w.dims()[0]];
         let (x, w, b) = (contiguous(x)?, contiguous(w)?, contiguous(b)?);
         with_float!(x.dtype(), T => {
@@ -46,17 +32,17 @@ impl Op<3> for Affine {
 
     fn backward(&self, saved: &Saved<3>, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
         if !saved.recording() && grad.array().is_contiguous() {
-            return with_float!(grad.dtype(), T => fused::<T>(saved, grad.array()));
+            return with_float!(grad.dtype(), T => backward_arrays::<T>(saved, grad.array()));
         }
-        let x = if saved.needs_input_grad(0) { Some(grad.matmul(&saved.input(1)?)?) } else { None };
-        let w = if saved.needs_input_grad(1) { Some(grad.t()?.matmul(&saved.input(0)?)?) } else { None };
-        let b = if saved.needs_input_grad(2) { Some(grad.sum(0)?) } else { None };
-        Ok([x, w, b])
+        let x = saved.needs_input_grad(0).then(|| grad.matmul(&saved.input(1)?));
+        let w = saved.needs_input_grad(1).then(|| grad.t()?.matmul(&saved.input(0)?));
+        let b = saved.needs_input_grad(2).then(|| grad.sum(0));
+        Ok([x.transpose()?, w.transpose()?, b.transpose()?])
     }
 }
 
-/// The gradients as arrays, without a view or a history on the way.
-fn fused<T: Element>(saved: &Saved<3>, grad: &Array) -> Result<[Option<Tensor>; 3]> {
+/// The gradients without views or history on the way.
+fn backward_arrays<T: Element>(saved: &Saved<3>, grad: &Array) -> Result<[Option<Tensor>; 3]> {
     let g = elements::<T>(grad)?;
     let (n, m) = (grad.dims()[0], grad.dims()[1]);
     let array = |data, dims: &[usize]| Ok::<_, Error>(Some(Tensor::constant(make(data, dims, grad)?)));
@@ -64,14 +50,14 @@ fn fused<T: Element>(saved: &Saved<3>, grad: &Array) -> Result<[Option<Tensor>; 
     if saved.needs_input_grad(0) {
         let w = &contiguous(saved.call.input(1)?)?;
         let (k, w) = (w.dims()[1], elements::<T>(w)?);
-        let sides = (Matrix { data: &g, rows: m, columns: 1 }, Matrix { data: &w, rows: k, columns: 1 });
-        grads[0] = array(kernel::matmul(1, [n, m, k], |_| sides), &[n, k])?;
+        let factors = (Matrix { data: &g, rows: m, columns: 1 }, Matrix { data: &w, rows: k, columns: 1 });
+        grads[0] = array(kernel::matmul(1, [n, m, k], |_| factors), &[n, k])?;
     }
     if saved.needs_input_grad(1) {
         let x = &contiguous(saved.call.input(0)?)?;
         let (k, x) = (x.dims()[1], elements::<T>(x)?);
-        let sides = (Matrix { data: &g, rows: 1, columns: m }, Matrix { data: &x, rows: k, columns: 1 });
-        grads[1] = array(kernel::matmul(1, [m, n, k], |_| sides), &[m, k])?;
+        let factors = (Matrix { data: &g, rows: 1, columns: m }, Matrix { data: &x, rows: k, columns: 1 });
+        grads[1] = array(kernel::matmul(1, [m, n, k], |_| factors), &[m, k])?;
     }
     if saved.needs_input_grad(2) {
         grads[2] = array(kernel::sum_axis(&g, 1, n, m), &[m])?;
@@ -79,7 +65,7 @@ fn fused<T: Element>(saved: &Saved<3>, grad: &Array) -> Result<[Option<Tensor>; 
     Ok(grads)
 }
 
-/// x·wᵀ + b for x of any rank, w (m, k) and b (m).
+/// x·wᵀ + b for x (.., k), w (m, k) and b (m). Gradients: g·w, gᵀ·x and the column sums of g.
 pub(crate) fn affine(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     floats("linear", x, weight)?;
     floats("linear", x, bias)?;
@@ -87,23 +73,19 @@ pub(crate) fn affine(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tenso
         let expected = "inputs (.., k), a weight (m, k) and a bias (m)";
         Error::shape("linear", expected, &[x.dims(), weight.dims(), bias.dims()])
     };
-    let ([.., k], [m, inner]) = (x.dims(), weight.dims()) else { return Err(mismatch()) };
+    let ([lead @ .., k], [m, inner]) = (x.dims(), weight.dims()) else { return Err(mismatch()) };
     if k != inner || bias.dims() != [*m] {
         return Err(mismatch());
     }
     if !on_cpu(x.array()) {
         return x.matmul(&weight.t()?)? + bias;
     }
-    if x.rank() == 2 {
+    if lead.len() == 1 {
         return Affine.apply([x, weight, bias]);
     }
-    let mut dims = Dims::from_slice(x.dims());
-    let rows = dims[..dims.len() - 1].iter().product();
+    let rows = lead.iter().product();
     let y = Affine.apply([&reshaped(x, &[rows, *k])?, weight, bias])?;
-    if let Some(last) = dims.last_mut() {
-        *last = *m;
-    }
-    reshaped(&y, &dims)
+    reshaped(&y, &[lead, &[*m]].concat())
 }
 
 #[cfg(test)]

@@ -1,16 +1,4 @@
-//! Where the largest and the smallest element is, along an axis or of all.
-//!
-//! # Formula
-//! The first i with xᵢ = max x or min x
-//!
-//! # Gradient
-//! None: a place is an integer, and has no history.
-//!
-//! # Kinks
-//! A NaN counts as the extremum, as in numpy. (Other devices than the CPU may pass over it.)
-//!
-//! # Errors
-//! An axis that does not exist; an extremum of nothing, or of 2³² elements.
+//! `argmax` and `argmin`.
 
 use candle_core::{DType, WithDType};
 
@@ -19,10 +7,10 @@ use super::reduction::{around, with_number};
 use crate::autograd::array::{contiguous, elements, make};
 use crate::autograd::{Array, OnnxAttribute, Tensor, traced};
 use crate::error::{Error, Result};
-use crate::kernel::{self, Dims};
+use crate::kernel;
 
 fn find<T: WithDType>(x: &Array, [outer, size, inner]: [usize; 3], largest: bool) -> Result<Vec<u32>> {
-    // A selection, and one loop for both.
+    // Choosing the operands, not the comparison, compiles one loop for both.
     let before = |a: T, b: T| {
         let (a, b) = if largest { (a, b) } else { (b, a) };
         a > b
@@ -30,94 +18,71 @@ fn find<T: WithDType>(x: &Array, [outer, size, inner]: [usize; 3], largest: bool
     Ok(kernel::find_axis(&elements::<T>(&contiguous(x)?)?, outer, size, inner, before))
 }
 
-/// [`found`], which is a node in ONNX.
-fn place(op: &'static str, x: &Tensor, axis: Option<usize>, largest: bool) -> Result<Tensor> {
-    traced(
-        &[x],
-        || found(op, x, axis, largest),
-        |onnx| {
-            let mut x = onnx.input(0);
-            if axis.is_none() {
-                let all = onnx.ints(&[-1]);
-                x = onnx.node("Reshape", &[x, all], &[]);
-            }
-            let operator = if largest { "ArgMax" } else { "ArgMin" };
-            let axis = OnnxAttribute::Int(axis.unwrap_or(0) as i64);
-            Ok(onnx.node(operator, &[x], &[("axis", axis), ("keepdims", OnnxAttribute::Int(0))]))
-        },
-    )
+/// The index of the extremum along an axis, or among all elements in row-major order.
+fn arg_extremum(op: &'static str, x: &Tensor, axis: Option<usize>, largest: bool) -> Result<Tensor> {
+    let compute = || Ok(Tensor::constant(indices(op, x.array(), axis, largest)?));
+    traced(&[x], compute, |onnx| {
+        let mut x = onnx.input(0);
+        if axis.is_none() {
+            let all = onnx.ints(&[-1]);
+            x = onnx.node("Reshape", &[x, all], &[]);
+        }
+        let operator = if largest { "ArgMax" } else { "ArgMin" };
+        let axis = OnnxAttribute::Int(axis.unwrap_or(0) as i64);
+        Ok(onnx.node(operator, &[x], &[("axis", axis), ("keepdims", OnnxAttribute::Int(0))]))
+    })
 }
 
-/// Where along an axis the extremum is, or among all elements in row-major order.
-fn found(op: &'static str, x: &Tensor, axis: Option<usize>, largest: bool) -> Result<Tensor> {
-    let x = x.array();
-    let mut dims = Dims::from_slice(x.dims());
-    let shape @ [outer, size, inner] = match axis {
-        Some(axis) => around(x.dims(), axis),
-        None => [1, x.elem_count(), 1],
+fn indices(op: &'static str, x: &Array, axis: Option<usize>, largest: bool) -> Result<Array> {
+    let (shape, dims) = match axis {
+        Some(axis) => (around(x.dims(), axis), [&x.dims()[..axis], &x.dims()[axis + 1..]].concat()),
+        None => ([1, x.elem_count(), 1], vec![]),
     };
-    if size == 0 || u32::try_from(size).is_err() {
+    if shape[1] == 0 || u32::try_from(shape[1]).is_err() {
         let along = axis.map_or(String::new(), |axis| format!(" along axis {axis}"));
         let expected = format!("at least one element{along}, and fewer than 2^32");
         return Err(Error::shape(op, expected, &[x.dims()]));
     }
-    match axis {
-        Some(axis) => drop(dims.remove(axis)),
-        None => dims.clear(),
-    }
     if x.elem_count() == 0 {
-        return Ok(Tensor::constant(Array::zeros(&dims[..], DType::U32, x.device())?));
+        return Ok(Array::zeros(&dims[..], DType::U32, x.device())?);
     }
     if !x.device().is_cpu() {
-        let x = x.contiguous()?.reshape((outer, size, inner))?;
-        let places = if largest { x.argmax(1)? } else { x.argmin(1)? };
-        return Ok(Tensor::constant(places.reshape(&dims[..])?));
+        let x = x.contiguous()?.reshape(&shape)?;
+        let found = if largest { x.argmax(1)? } else { x.argmin(1)? };
+        return Ok(found.reshape(&dims[..])?);
     }
-    let places = with_number!(x, T => find::<T>(x, shape, largest)?);
-    Ok(Tensor::constant(make(places, &dims, x)?))
+    make(with_number!(x, T => find::<T>(x, shape, largest)?), &dims, x)
 }
 
-macro_rules! places {
-    ($($largest:literal $adjective:literal $one:ident $all:ident [$values:literal $value:literal])*) => {
+macro_rules! arg_extrema {
+    ($($largest:literal $adjective:literal $one:ident $all:ident [$values:literal])*) => {
         impl Tensor {$(
-            #[doc = concat!("Where along `axis`, which goes away, the ", $adjective, " element is; of equal ones the first.")]
+            #[doc = concat!("Returns the index of the ", $adjective, " element along `axis`, which is removed.")]
             ///
-            /// A NaN counts as the extremum, as in numpy. The result is u32 and has no history.
+            /// The result is u32 and has no gradient. Of equal elements the first counts. A NaN counts as the extremum, as in
+            /// numpy. Errors if the axis is empty or has 2³² or more elements.
             ///
             /// ```
-            /// use tealight::prelude::*;
+            /// # use tealight::prelude::*;
             /// let x = Tensor::new(&[[1.0, 5.0, 2.0], [7.0, 0.0, 7.0]], &Device::Cpu)?;
             #[doc = concat!("assert_eq!(x.", stringify!($one), "(1)?.to_vec1::<u32>()?, ", $values, ");")]
             /// # Ok::<(), tealight::Error>(())
             /// ```
-            ///
-            /// # Errors
-            /// An axis that does not exist or is empty.
             pub fn $one(&self, axis: impl Axis) -> Result<Tensor> {
                 let op = stringify!($one);
-                place(op, self, Some(axis.of(op, self.dims())?), $largest)
+                arg_extremum(op, self, Some(axis.of(op, self.dims())?), $largest)
             }
 
-            #[doc = concat!("Where the ", $adjective, " element of all is, counted in row-major order; of equal ones the first.")]
-            ///
-            /// ```
-            /// use tealight::prelude::*;
-            /// let x = Tensor::new(&[[1.0, 5.0, 2.0], [7.0, 0.0, 7.0]], &Device::Cpu)?;
-            #[doc = concat!("assert_eq!(x.", stringify!($all), "()?.to_scalar::<u32>()?, ", $value, ");")]
-            /// # Ok::<(), tealight::Error>(())
-            /// ```
-            ///
-            /// # Errors
-            /// A tensor without elements, or with 2³² and more.
+            #[doc = concat!("[`", stringify!($one), "`](Tensor::", stringify!($one), ") over all elements, as an index in row-major order.")]
             pub fn $all(&self) -> Result<Tensor> {
-                place(stringify!($all), self, None, $largest)
+                arg_extremum(stringify!($all), self, None, $largest)
             }
         )*}
     };
 }
-places! {
-    true "largest" argmax argmax_all ["[1, 0]" "3"]
-    false "smallest" argmin argmin_all ["[0, 1]" "4"]
+arg_extrema! {
+    true "largest" argmax argmax_all ["[1, 0]"]
+    false "smallest" argmin argmin_all ["[0, 1]"]
 }
 
 #[cfg(test)]

@@ -1,66 +1,53 @@
-//! A copy of a tensor with a part replaced.
-//!
-//! # Formula
-//! y = x, and y\[a, b..c, …\] = source
-//!
-//! # Gradient
-//! To x the gradient, but 0 in the part; to the source what is in the part, summed where it was broadcast.
-//!
-//! # Errors
-//! Those of [`Tensor::i`]; a source that does not broadcast to the part, or of another dtype.
+//! `assign`: the functional form of numpy's `x[…] = source`.
 
-use super::index::{Indices, Taken, resolved};
+use super::index::{Indices, Selection, resolve};
 use super::take::{same_kind, written};
 use crate::autograd::{self, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{BlockIndices, broadcast_dims, strides, sums};
 
-/// A copy of `x` with `source`, broadcast, at the places taken along the first axes.
+/// A copy of `x` with `source`, broadcast, written to what is selected along the first axes.
 pub(super) fn assigned(
     op: &'static str,
     x: &Tensor,
-    mut taken: Vec<Taken>,
+    mut selected: Vec<Selection>,
     source: &Tensor,
 ) -> Result<Tensor> {
     same_kind(op, x, source)?;
-    taken.extend(x.dims()[taken.len()..].iter().map(|&size| Taken::Span(0, size)));
-    let part: Vec<usize> = taken.iter().filter_map(Taken::len).collect();
-    if broadcast_dims(source.dims(), &part).as_deref() != Some(&part[..]) {
-        return Err(Error::shape(op, format!("a source that broadcasts to {part:?}"), &[source.dims()]));
+    selected.extend(x.dims()[selected.len()..].iter().map(|&size| Selection::Span(0, size)));
+    let target: Vec<usize> = selected.iter().filter_map(Selection::len).collect();
+    if broadcast_dims(source.dims(), &target).as_deref() != Some(&target[..]) {
+        return Err(Error::shape(op, format!("a source that broadcasts to {target:?}"), &[source.dims()]));
     }
-    let source = if source.dims() == part { source.clone() } else { autograd::broadcast_to(source, &part)? };
-    if part.contains(&0) {
+    let source =
+        if source.dims() == target { source.clone() } else { autograd::broadcast_to(source, &target)? };
+    if target.contains(&0) {
         return written(x, &source, BlockIndices { starts: [].into(), block: 1, period: x.elem_count() });
     }
     let steps = strides(x.dims());
-    // The last axes are written in blocks, as far as they are taken whole, and one span before them.
-    let whole =
-        |&(axis, taken): &(usize, &Taken)| matches!(*taken, Taken::Span(_, len) if len == x.dims()[axis]);
-    let split = taken.len() - taken.iter().enumerate().rev().take_while(whole).count();
-    let mut block: usize = part[part.len() - (taken.len() - split)..].iter().product();
-    let mut lists: Vec<Vec<usize>> = taken[..split].iter().map(Taken::list).collect();
-    if let Some(&Taken::Span(start, len)) = taken[..split].last() {
+    // Trailing axes that are selected whole, and one span before them, are written as one block.
+    let whole = |&(axis, selected): &(usize, &Selection)| matches!(*selected, Selection::Span(_, len) if len == x.dims()[axis]);
+    let split = selected.len() - selected.iter().enumerate().rev().take_while(whole).count();
+    let mut block: usize = target[target.len() - (selected.len() - split)..].iter().product();
+    let mut lists: Vec<Vec<usize>> = selected[..split].iter().map(Selection::list).collect();
+    if let Some(&Selection::Span(start, len)) = selected[..split].last() {
         block *= len;
         lists[split - 1] = vec![start];
     }
     let scaled = lists.into_iter().zip(&steps).map(|(list, step)| list.iter().map(|at| at * step).collect());
-    let places = BlockIndices { starts: sums(scaled).into(), block, period: x.elem_count() };
-    written(x, &source, places)
+    written(x, &source, BlockIndices { starts: sums(scaled).into(), block, period: x.elem_count() })
 }
 
 impl Tensor {
-    /// A copy in which the part that `indices` name, as for [`i`](Tensor::i), is `source`.
+    /// Returns a copy in which the elements selected by `indices`, as for [`i`](Tensor::i), are replaced by `source`.
     ///
-    /// The source broadcasts to the part. Of a place that a vector of indices names twice the last stays.
+    /// The source broadcasts to the selection. If an index tensor names a position twice, the last one stays.
     ///
-    /// # Gradient
-    /// To this tensor the gradient, but 0 in the part; to the source what is in the part, summed where it was broadcast.
-    ///
-    /// # Errors
-    /// Those of [`i`](Tensor::i); a source that does not broadcast to the part, or of another dtype.
+    /// Gradient: for this tensor g, but 0 in the selection; for the source g at the selection. Errors as for [`i`](Tensor::i),
+    /// or if the source does not broadcast to the selection.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::zeros((2, 3), DType::F64, &Device::Cpu)?;
     /// let y = x.assign((.., 1..), &Tensor::new(&[1.0, 2.0], &Device::Cpu)?)?;
     /// assert_eq!(y.to_vec2::<f64>()?, [[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]]);
@@ -69,7 +56,7 @@ impl Tensor {
     #[doc(alias = "slice_assign")]
     #[doc(alias = "index_put")]
     pub fn assign(&self, indices: impl Indices, source: &Tensor) -> Result<Tensor> {
-        assigned("assign", self, resolved("assign", self, indices)?, source)
+        assigned("assign", self, resolve("assign", self, indices)?, source)
     }
 }
 

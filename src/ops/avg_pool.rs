@@ -1,18 +1,4 @@
-//! The mean of every window of an image or a sequence.
-//!
-//! # Formula
-//! yₚ = Σ xₚₛ₊ₖ / n over the n elements k of the window, at stride s. An adaptive pool has a given number of windows, and the
-//! i-th of m reaches from ⌊i·h/m⌋ to ⌈(i + 1)·h/m⌉.
-//!
-//! # Gradient
-//! The gradient divided by n, at every element of the window; an element of several windows gets the gradients of all.
-//!
-//! # Precision
-//! One axis after the other: a NaN or an infinity reaches the windows that hold it, and no other.
-//!
-//! # Errors
-//! A rank that is no image's or sequence's; a kernel, stride or side of 0; a window longer than the padded input; a padding
-//! of more than half the kernel; a dilation; a dtype that is no float.
+//! Average pooling. It runs along one axis after the other, so a NaN or infinity reaches only the windows that contain it.
 
 use super::onnx::{batched, windows};
 use super::resample::{by_matrices, resampled};
@@ -26,11 +12,11 @@ fn avg_pool<const D: usize>(op: &'static str, x: &Tensor, options: PoolOptions<D
         return Err(Error::argument(op, "a dilation of 1", format!("{:?}", options.dilation.both())));
     }
     let (sides, _) = options.sides(op, x)?;
-    let rules =
+    let modes =
         sides.map(|side| (side.output, ResampleMode::Mean { side, padded: options.count_include_pad }));
     traced(
         &[x],
-        || resampled(x, &rules[2_usize.saturating_sub(D)..]),
+        || resampled(x, &modes[2 - D..]),
         |onnx| {
             let mut attributes = windows::<D>(&sides);
             attributes.push(("count_include_pad", OnnxAttribute::Int(i64::from(options.count_include_pad))));
@@ -40,44 +26,27 @@ fn avg_pool<const D: usize>(op: &'static str, x: &Tensor, options: PoolOptions<D
 }
 
 impl Tensor {
-    /// The mean of every window of a sequence.
+    /// Computes the mean of each window of a sequence; see [`avg_pool2d`](Tensor::avg_pool2d).
     ///
-    /// # Shapes
-    /// (n, c, l) or (c, l), and l becomes ⌊(l + 2·padding − kernel) / stride⌋ + 1.
-    ///
-    /// # Gradient
-    /// As for [`avg_pool2d`](Tensor::avg_pool2d).
-    ///
-    /// # Errors
-    /// As for [`avg_pool2d`](Tensor::avg_pool2d).
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[1.0, 3.0, 2.0, 6.0, 4.0]], &Device::Cpu)?; // (c, l)
-    /// assert_eq!(x.avg_pool1d(PoolOptions::new(2))?.to_vec2::<f64>()?, [[2.0, 4.0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Shapes: (n, c, l) or (c, l); l becomes ⌊(l + 2·padding − kernel) / stride⌋ + 1.
     pub fn avg_pool1d(&self, options: PoolOptions<1>) -> Result<Tensor> {
         avg_pool("avg_pool1d", self, options)
     }
 
-    /// The mean of every window of an image. The padding is zeros, and counts unless
-    /// [`count_include_pad`](PoolOptions::count_include_pad) is false.
+    /// Computes the mean of each window of an image.
     ///
-    /// # Shapes
-    /// (n, c, h, w) or (c, h, w), and h becomes ⌊(h + 2·padding − kernel) / stride⌋ + 1, w likewise. Rows and columns that fill
-    /// no window are left out.
+    /// Padding adds zeros, which count towards the mean unless [`count_include_pad`](PoolOptions::count_include_pad) is
+    /// false. Rows and columns that do not fill a window are dropped.
     ///
-    /// # Gradient
-    /// The gradient divided by the number of elements, at each of them; an element of several windows gets the gradients of
-    /// all.
+    /// Shapes: (n, c, h, w) or (c, h, w); h becomes ⌊(h + 2·padding − kernel) / stride⌋ + 1, and w likewise. Gradient: g
+    /// divided by the number of elements of the window, for each of them; overlapping windows add up.
     ///
     /// # Errors
-    /// A rank that is no image's; a kernel, stride or side of 0; a window longer than the padded input; a padding of more than
-    /// half the kernel; a dilation; a dtype that is no float.
+    /// Errors if a kernel side or stride is 0, the dilation is not 1, a window is longer than the padded input, or the
+    /// padding is more than half the kernel.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[[[1.0, 2.0], [3.0, 6.0]]], &Device::Cpu)?; // (c, h, w)
     /// assert_eq!(x.avg_pool2d(PoolOptions::new(2))?.to_vec3::<f64>()?, [[[3.0]]]);
     /// # Ok::<(), tealight::Error>(())
@@ -87,19 +56,15 @@ impl Tensor {
         avg_pool("avg_pool2d", self, options)
     }
 
-    /// The means of `sides[0]` by `sides[1]` windows, as equal as may be, that cover an image.
+    /// Computes the means of `sides[0]` by `sides[1]` windows of nearly equal size that cover an image.
     ///
-    /// # Shapes
-    /// (n, c, h, w) or (c, h, w), and the last two become `sides`. The i-th window of m reaches from ⌊i·h/m⌋ to ⌈(i + 1)·h/m⌉.
+    /// Window i of m reaches from ⌊i·h/m⌋ to ⌈(i + 1)·h/m⌉. Gradient: as for [`avg_pool2d`](Tensor::avg_pool2d). Errors if
+    /// a side of the image is 0.
     ///
-    /// # Gradient
-    /// As for [`avg_pool2d`](Tensor::avg_pool2d).
-    ///
-    /// # Errors
-    /// A rank that is no image's; an image with a side of 0; a result too large for memory; a dtype that is no float.
+    /// Shapes: (n, c, h, w) or (c, h, w); the last two become `sides`.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[[[1.0, 2.0, 6.0]]], &Device::Cpu)?; // (c, h, w)
     /// assert_eq!(x.adaptive_avg_pool2d([1, 1])?.to_vec3::<f64>()?, [[[3.0]]]);
     /// assert_eq!(x.adaptive_avg_pool2d([1, 2])?.to_vec3::<f64>()?, [[[1.5, 4.0]]]);

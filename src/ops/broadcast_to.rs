@@ -1,13 +1,4 @@
-//! A tensor repeated to a larger shape, without a copy.
-//!
-//! # Formula
-//! y\[…, i, j\] = x\[i or 0, j or 0\], 0 where the axis of x has length 1
-//!
-//! # Gradient
-//! The gradient summed over the axes along which x was repeated.
-//!
-//! # Errors
-//! A shape to which x does not broadcast.
+//! `broadcast_to`.
 
 use candle_core::Shape;
 
@@ -16,16 +7,12 @@ use crate::autograd::{self, Tensor};
 use crate::error::Result;
 
 impl Tensor {
-    /// Repeated along axes of length 1 and along new axes in front, as numpy broadcasts: a view, no copy.
+    /// Repeats the tensor along axes of length 1 and along new leading axes, as numpy does. It returns a view, not a copy.
     ///
-    /// # Gradient
-    /// The gradient summed over the axes along which this tensor was repeated.
-    ///
-    /// # Errors
-    /// A shape to which this one does not broadcast.
+    /// Gradient: g summed over the repeated axes.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0], [2.0]], &Device::Cpu)?;
     /// assert_eq!(x.broadcast_to((2, 3))?.to_vec2::<f64>()?, [[1.0; 3], [2.0; 3]]);
     /// # Ok::<(), tealight::Error>(())

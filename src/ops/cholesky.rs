@@ -1,19 +1,6 @@
-//! The Cholesky factor.
-//!
-//! # Formula
-//! The lower triangle L with L·Lᵀ = x
-//!
-//! # Gradient
-//! ½·L⁻ᵀ·(P + Pᵀ)·L⁻¹ for P = Φ(Lᵀ·g), where Φ takes the lower triangle with half of the diagonal. The input is taken as
-//! symmetric, and so is the gradient: an element and its mirror image get half each, as PyTorch has it.
-//!
-//! # Precision
-//! In f64 for every dtype: f32 is rounded once, at the end.
-//!
-//! # Errors
-//! Matrices that are not square or not positive definite; a dtype other than f32 and f64.
+//! The Cholesky factorisation.
 
-use super::linalg::{made, refused, side, with_elements};
+use super::linalg::{batch_and_size, check_square, like, matrix_error, with_elements};
 use crate::autograd::{Array, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::linalg;
@@ -26,47 +13,41 @@ impl Op<1> for Cholesky {
 
     fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
         ctx.save_output();
-        let (dims, n) = (x.dims(), x.dims().last().copied().unwrap_or(0));
-        let factor = with_elements(x, dims, |x| linalg::cholesky(x, n))?;
-        let expected = "a positive definite matrix";
-        made(factor.map_err(|at| refused(Self::NAME, expected, "one that is not", dims, at))?, dims, x)
+        let (batch, n) = batch_and_size(x.dims());
+        let factor = with_elements(x, x.dims(), |x| linalg::cholesky(x, n))?;
+        let (expected, got) = ("a positive definite matrix", "one that is not");
+        like(x, factor.map_err(|at| matrix_error(Self::NAME, expected, got, batch, at))?, x.dims())
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let upper = saved.output()?.t()?;
         let product = upper.matmul(grad)?;
-        // Φ + Φᵀ: the two halves of the diagonal are one.
+        // Φ + Φᵀ: the two halves of the diagonal add up to the whole.
         let symmetric = (product.tril(0)? + product.tril(-1)?.t()?)?;
         Ok([Some((upper.solve(&upper.solve(&symmetric)?.t()?)? * 0.5)?)])
     }
 }
 
 impl Tensor {
-    /// The lower triangular L with a positive diagonal and L·Lᵀ = `self`.
+    /// Computes the Cholesky factor: the lower triangular L with a positive diagonal and L·Lᵀ = `self`.
     ///
-    /// The matrix is taken as symmetric: its upper triangle is not read. With the feature `linalg`.
+    /// The matrix is taken to be symmetric; its upper triangle is not read. Computed in f64 and rounded once. Needs the
+    /// feature `linalg`.
     ///
-    /// # Shapes
-    /// (.., n, n), every matrix by itself.
-    ///
-    /// # Gradient
-    /// ½·L⁻ᵀ·(P + Pᵀ)·L⁻¹ for P = Φ(Lᵀ·g), where Φ takes the lower triangle with half of the diagonal. It is symmetric: an
-    /// element and its mirror image get half each.
+    /// Shapes: (.., n, n), each matrix by itself. Gradient: ½·L⁻ᵀ·(P + Pᵀ)·L⁻¹ with P = Φ(Lᵀ·g), where Φ takes the lower
+    /// triangle and half of the diagonal. It is symmetric, as in PyTorch: an element and its mirror image get half each.
     ///
     /// # Errors
-    /// A matrix that is not square, or not positive definite, which NaN is not either: the error says which of the batch.
-    /// A dtype other than f32 and f64.
+    /// Errors if a matrix is not square or not positive definite (one with a NaN is not), or the dtype is not f32 or f64.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[[4.0, 2.0], [2.0, 10.0]], &Device::Cpu)?;
     /// assert_eq!(x.cholesky()?.to_vec2::<f64>()?, [[2.0, 0.0], [1.0, 3.0]]);
-    /// let error = x.neg()?.cholesky().unwrap_err();
-    /// assert_eq!(error.to_string(), "cholesky: expected a positive definite matrix, got one that is not");
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn cholesky(&self) -> Result<Tensor> {
-        side("cholesky", self)?;
+        check_square("cholesky", self)?;
         Cholesky.apply([self])
     }
 }

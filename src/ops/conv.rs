@@ -1,22 +1,12 @@
-//! Convolutions (which do not turn the kernel round, as everywhere in machine learning) and their transposes.
+//! Convolutions and their transposes. As everywhere in machine learning the kernel is not flipped.
 //!
-//! # Formula
-//! yₒₚ = Σ xᵢ,ₚₛ₊ₖ wₒᵢₖ over the input channels i and the elements k of the kernel, at stride s. Along each axis there are
-//! ⌊(input + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1 places p. The transpose brings the gradient of such an
-//! output back to the input: (input − 1)·stride − 2·padding + dilation·(kernel − 1) + output padding + 1 places.
-//!
-//! # Gradient
-//! The form Σ x·w·g is linear in each of its three parts, and the derivative by one is a function of the other two: the
-//! convolution of x with w, the transposed convolution of g with w, and the gradient of the kernel. So the gradients of
-//! each are the other two, and any order is exact.
-//!
-//! # Errors
-//! Ranks, channels or groups that do not fit each other; a stride, dilation, group count or side of 0; a kernel longer
-//! than the padded input; an output without places, or too large for memory; dtypes that differ or are no float.
+//! The form Σ x·w·g is linear in each of its three parts, and its derivative by one part is a function of the other two: the
+//! convolution of x with w, the transposed convolution of g with w, and the gradient of the kernel. So the gradients of each
+//! are the other two, exact to any order.
 
 mod bias;
 
-use super::matmul::floats;
+use super::matmul::{floats, save_factors};
 use super::reshape::reshaped;
 use super::window::{
     ConvOptions, at_least_one, in_memory, padding_fits, room_for, side, span, span_text, transposed_side,
@@ -25,7 +15,7 @@ use crate::autograd::array::{contiguous, elements, make, with_float};
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Conv, Dims, WindowAxis};
-use bias::{derivative_plus, form};
+use bias::{apply_with_bias, onnx_node};
 
 /// The parts of the form: the input, the kernel, and the gradient of the output.
 const X: usize = 0;
@@ -51,13 +41,13 @@ impl<const P: usize> Derivative<P> {
         }
     }
 
-    /// By candle's kernels, which know one stride and one dilation, and, backwards, one group. Padding is done here.
+    /// Uses candle's kernels, which have one stride and one dilation, no padding and, backwards, one group.
     fn by_candle(&self, a: &Array, b: &Array) -> Result<Option<Array>> {
         let conv = &self.0;
         let [high, wide] = &conv.sides;
         let one = (high.stride, high.dilation) == (wide.stride, wide.dilation);
         let empty = a.elem_count() == 0 || b.elem_count() == 0;
-        // What the windows reach, from the first place of the padding on.
+        // How far the windows reach, from the start of the padding.
         let reach = |side: &WindowAxis| (side.output - 1) * side.stride + span(side.kernel, side.dilation);
         if !one || empty {
             return Ok(None);
@@ -73,7 +63,7 @@ impl<const P: usize> Derivative<P> {
         for (axis, side) in [(2, high), (3, wide)] {
             let WindowAxis { input, padding, .. } = *side;
             if P == G {
-                // No more than the windows reach: what an output padding added is on none of them.
+                // No window reaches what an output padding added.
                 y = y.pad_with_zeros(axis, padding, padding)?.narrow(axis, 0, reach(side))?;
             } else {
                 let len = input.min(reach(side) - padding);
@@ -95,12 +85,7 @@ impl<const P: usize> Op<2> for Derivative<P> {
     };
 
     fn forward(&self, [a, b]: [&Array; 2], ctx: &mut SaveContext) -> Result<Array> {
-        if ctx.needs_input_grad(0) {
-            ctx.save_input(1);
-        }
-        if ctx.needs_input_grad(1) {
-            ctx.save_input(0);
-        }
+        save_factors(ctx);
         if !a.device().is_cpu()
             && let Some(result) = self.by_candle(a, b)?
         {
@@ -121,7 +106,7 @@ impl<const P: usize> Op<2> for Derivative<P> {
     }
 
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
-        form::<P>(&self.0, onnx)
+        onnx_node::<P, 2>(&self.0, onnx)
     }
 
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
@@ -142,21 +127,17 @@ fn gradients<const P: usize, const N: usize>(
         }
         let other = saved.input(1 - i)?;
         let inputs = if P < parts[1 - i] { [grad, &other] } else { [&other, grad] };
-        derivative(conv, parts[i], inputs).map(Some)
+        let gradient = match parts[i] {
+            X => Derivative::<X>(conv).apply(inputs),
+            W => Derivative::<W>(conv).apply(inputs),
+            _ => Derivative::<G>(conv).apply(inputs),
+        };
+        gradient.map(Some)
     };
     Ok([gradient(0)?, gradient(1)?])
 }
 
-/// The derivative of the form by `part`, from the other two in their order.
-fn derivative(conv: Conv, part: usize, inputs: [&Tensor; 2]) -> Result<Tensor> {
-    match part {
-        X => Derivative::<X>(conv).apply(inputs),
-        W => Derivative::<W>(conv).apply(inputs),
-        _ => Derivative::<G>(conv).apply(inputs),
-    }
-}
-
-/// The convolution of `x` with `weight`, or its transpose, of images or sequences, and a number for each channel.
+/// The convolution of images or sequences with `weight`, or its transpose, plus a bias for each channel.
 fn convolve<const D: usize>(
     op: &'static str,
     x: &Tensor,
@@ -167,7 +148,7 @@ fn convolve<const D: usize>(
 ) -> Result<Tensor> {
     floats(op, x, weight)?;
     let wrong = |expected: String| Error::shape(op, expected, &[x.dims(), weight.dims()]);
-    let lead = x.dims().len().wrapping_sub(D + 1);
+    let lead = x.rank().wrapping_sub(D + 1);
     if lead > 1 || weight.rank() != D + 2 {
         return Err(wrong(format!("an input of rank {} or {} and a weight of rank {}", D + 2, D + 1, D + 2)));
     }
@@ -182,11 +163,8 @@ fn convolve<const D: usize>(
     at_least_one(op, "strides", stride)?;
     at_least_one(op, "dilations", dilation)?;
     let (padding, extra) = (options.padding.image(0), options.output_padding.image(0));
-    let image = |dims: &[usize]| match dims[dims.len() - D..] {
-        [.., h, w] => [h, w],
-        [w] => [1, w],
-        [] => [1, 1],
-    };
+    // A sequence is an image of height 1.
+    let image = |dims: &[usize]| [if D == 2 { dims[dims.len() - 2] } else { 1 }, dims[dims.len() - 1]];
     let (own, kernel) = (image(x.dims()), image(weight_dims));
     if kernel.contains(&0) {
         return Err(wrong("a kernel with sides of at least 1".into()));
@@ -199,14 +177,9 @@ fn convolve<const D: usize>(
         if own.contains(&0) {
             return Err(wrong("an input with sides of at least 1".into()));
         }
-        for i in 0..2 {
-            if extra[i] > 0 && extra[i] >= stride[i].max(dilation[i]) {
-                return Err(Error::argument(
-                    op,
-                    "an output padding below the stride or the dilation",
-                    extra[i],
-                ));
-            }
+        if let Some(i) = (0..2).find(|&i| extra[i] > 0 && extra[i] >= stride[i].max(dilation[i])) {
+            let expected = "an output padding below the stride or the dilation";
+            return Err(Error::argument(op, expected, extra[i]));
         }
         let side = |i| {
             transposed_side(own[i], kernel[i], stride[i], padding[i], dilation[i], extra[i])
@@ -238,15 +211,13 @@ fn convolve<const D: usize>(
         (channels / groups, weight_dims[0] / groups, [side(0)?, side(1)?])
     };
     let conv = Conv { batch, groups, inputs, outputs, sides };
-    let to = if transposed { conv.x_dims() } else { conv.y_dims() };
+    let (from, to) = if transposed { (conv.y_dims(), conv.x_dims()) } else { (conv.x_dims(), conv.y_dims()) };
     room_for(op, &to)?;
 
-    let from = reshaped(x, &if transposed { conv.y_dims() } else { conv.x_dims() })?;
-    let weight = reshaped(weight, &conv.w_dims())?;
-    let result = if transposed {
-        derivative_plus::<X>(conv, [&weight, &from], bias)?
-    } else {
-        derivative_plus::<G>(conv, [&from, &weight], bias)?
+    let (x, weight) = (&reshaped(x, &from)?, &reshaped(weight, &conv.w_dims())?);
+    let result = match transposed {
+        true => apply_with_bias::<X>(conv, [weight, x], bias)?,
+        false => apply_with_bias::<G>(conv, [x, weight], bias)?,
     };
     let mut dims = Dims::from_slice(&to[1 - lead..2]);
     dims.extend_from_slice(&to[4 - D..]);
@@ -254,20 +225,13 @@ fn convolve<const D: usize>(
 }
 
 impl Tensor {
-    /// The convolution of sequences with `weight`.
+    /// Computes the convolution of sequences with `weight`; see [`conv2d`](Tensor::conv2d).
     ///
-    /// # Shapes
-    /// (n, c, l) or (c, l), and a weight (o, c / groups, k), give (n, o, l′) or (o, l′), where
+    /// Shapes: (n, c, l) or (c, l), and a weight (o, c / groups, k), give (n, o, l′) or (o, l′) with
     /// l′ = ⌊(l + 2·padding − dilation·(k − 1) − 1) / stride⌋ + 1.
     ///
-    /// # Gradient
-    /// As for [`conv2d`](Tensor::conv2d).
-    ///
-    /// # Errors
-    /// As for [`conv2d`](Tensor::conv2d).
-    ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0, 2.0, 4.0, 8.0]], &Device::Cpu)?; // (c, l)
     /// let difference = Tensor::new(&[[[-1.0, 1.0]]], &Device::Cpu)?; // (o, c, k)
     /// assert_eq!(x.conv1d(&difference, ConvOptions::new())?.to_vec2::<f64>()?, [[1.0, 2.0, 4.0]]);
@@ -278,25 +242,24 @@ impl Tensor {
         convolve("conv1d", self, weight, None, options, false)
     }
 
-    /// The convolution of images with `weight`.
+    /// Computes the convolution of images with `weight`: yₒₚ = Σ xᵢ,ₚₛ₊ₖ wₒᵢₖ over the input channels i and the elements k
+    /// of the kernel, with stride s.
     ///
-    /// # Shapes
-    /// (n, c, h, w) or (c, h, w), and a weight (o, c / groups, kh, kw), give (n, o, h′, w′) or (o, h′, w′), where
+    /// Shapes: (n, c, h, w) or (c, h, w), and a weight (o, c / groups, kh, kw), give (n, o, h′, w′) or (o, h′, w′) with
     /// h′ = ⌊(h + 2·padding − dilation·(kh − 1) − 1) / stride⌋ + 1, and w′ likewise.
     ///
-    /// # Gradient
-    /// For the images the transposed convolution of the gradient with the weight; for the weight, at each of its elements,
-    /// the sum of the gradients times what the element lay on.
+    /// Gradient: for the images the transposed convolution of g with the weight, for the weight the correlation of the
+    /// images with g.
     ///
     /// # Errors
-    /// Ranks, channels or groups that do not fit each other; a stride, dilation, group count or side of 0; a kernel longer
-    /// than the padded input; dtypes that differ or are no float.
+    /// Errors if the ranks, channels or groups do not fit each other, a stride, dilation, side or the number of groups is 0,
+    /// or the kernel is longer than the padded input.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::arange(0.0, 16.0, &Device::Cpu)?.reshape((1, 1, 4, 4))?;
-    /// let blur = Tensor::ones((1, 1, 2, 2), DType::F64, &Device::Cpu)?;
-    /// let y = x.conv2d(&blur, ConvOptions::new().stride(2))?;
+    /// let sum = Tensor::ones((1, 1, 2, 2), DType::F64, &Device::Cpu)?;
+    /// let y = x.conv2d(&sum, ConvOptions::new().stride(2))?;
     /// assert_eq!(y.i((0, 0))?.to_vec2::<f64>()?, [[10.0, 18.0], [42.0, 50.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -304,20 +267,13 @@ impl Tensor {
         convolve("conv2d", self, weight, None, options, false)
     }
 
-    /// The transposed convolution of sequences with `weight`.
+    /// Computes the transposed convolution of sequences with `weight`; see [`conv_transpose2d`](Tensor::conv_transpose2d).
     ///
-    /// # Shapes
-    /// (n, c, l) or (c, l), and a weight (c, o / groups, k), give (n, o, l′) or (o, l′), where
+    /// Shapes: (n, c, l) or (c, l), and a weight (c, o / groups, k), give (n, o, l′) or (o, l′) with
     /// l′ = (l − 1)·stride − 2·padding + dilation·(k − 1) + output padding + 1.
     ///
-    /// # Gradient
-    /// As for [`conv_transpose2d`](Tensor::conv_transpose2d).
-    ///
-    /// # Errors
-    /// As for [`conv_transpose2d`](Tensor::conv_transpose2d).
-    ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0, 2.0]], &Device::Cpu)?; // (c, l)
     /// let weight = Tensor::new(&[[[1.0, 1.0, 0.5]]], &Device::Cpu)?; // (c, o, k)
     /// let y = x.conv_transpose1d(&weight, ConvOptions::new().stride(2))?;
@@ -329,29 +285,17 @@ impl Tensor {
         convolve("conv_transpose1d", self, weight, None, options, true)
     }
 
-    /// The transposed convolution of images with `weight`: every element of the input puts a multiple of the kernel into
-    /// the output.
+    /// Computes the transposed convolution of images with `weight`: each input element adds a multiple of the kernel to the
+    /// output. It is the gradient of [`conv2d`](Tensor::conv2d) by its images.
     ///
-    /// # Shapes
-    /// (n, c, h, w) or (c, h, w), and a weight (c, o / groups, kh, kw), give (n, o, h′, w′) or (o, h′, w′), where
+    /// Shapes: (n, c, h, w) or (c, h, w), and a weight (c, o / groups, kh, kw), give (n, o, h′, w′) or (o, h′, w′) with
     /// h′ = (h − 1)·stride − 2·padding + dilation·(kh − 1) + output padding + 1, and w′ likewise.
     ///
-    /// # Gradient
-    /// For the images the convolution of the gradient with the weight; for the weight, at each of its elements, the sum of
-    /// the images times the gradients of what the element was put on.
+    /// Gradient: for the images the convolution of g with the weight, for the weight the correlation of g with the images.
     ///
     /// # Errors
-    /// Ranks, channels or groups that do not fit each other; a stride, dilation, group count or side of 0; an output padding
-    /// that is neither below the stride nor the dilation; an output without places; dtypes that differ or are no float.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[[1.0, 2.0]]], &Device::Cpu)?; // (c, h, w)
-    /// let weight = Tensor::new(&[[[[1.0, 10.0]]]], &Device::Cpu)?; // (c, o, kh, kw)
-    /// let y = x.conv_transpose2d(&weight, ConvOptions::new())?;
-    /// assert_eq!(y.to_vec3::<f64>()?, [[[1.0, 12.0, 20.0]]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors as for [`conv2d`](Tensor::conv2d), or if the output padding is not below the stride or the dilation, or the
+    /// output has a side below 1.
     #[doc(alias = "deconvolution")]
     pub fn conv_transpose2d(&self, weight: &Tensor, options: ConvOptions<2>) -> Result<Tensor> {
         convolve("conv_transpose2d", self, weight, None, options, true)

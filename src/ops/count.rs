@@ -1,134 +1,90 @@
-//! How many elements are not 0: any, all, or a number.
-//!
-//! # Formula
-//! x₀ ≠ 0 or x₁ ≠ 0 or …; x₀ ≠ 0 and x₁ ≠ 0 and …; Σ (x ≠ 0)
-//!
-//! # Gradient
-//! None: a count is an integer, and has no history.
-//!
-//! # Kinks
-//! A NaN is not 0, as in numpy; −0 is.
-//!
-//! # Errors
-//! An axis that does not exist or is named twice.
+//! `any`, `all` and `count_nonzero`.
 
 use candle_core::{DType, Device, WithDType};
 
 use super::axis::Axes;
 use super::reduction::{Reduction, with_number};
 use crate::autograd::array::{contiguous, elements, make};
-use crate::autograd::{Tensor, traced};
+use crate::autograd::{Array, Tensor, traced};
 use crate::error::Result;
 use crate::kernel::scan::reduce_axis;
 
-/// What is said of a group of elements, of which some are not 0.
 #[derive(Clone, Copy, Debug)]
-enum Said {
+enum Quantifier {
     Any,
     All,
     Count,
 }
 
-/// Counts what is not 0.
-fn tally(op: &'static str, x: &Tensor, over: &Reduction, said: Said) -> Result<Tensor> {
-    traced(
-        &[x],
-        || tallied(op, x, over, said),
-        |onnx| {
-            let x = onnx.input(0);
-            let some = onnx.condition(x);
-            let ones = onnx.cast(some, DType::I64)?;
-            let operator = match said {
-                Said::Any => "ReduceMax",
-                Said::All => "ReduceMin",
-                Said::Count => "ReduceSum",
-            };
-            let y = over.onnx_of(operator, ones, over.keepdim, onnx);
-            if matches!(said, Said::Count) { Ok(y) } else { onnx.cast(y, DType::U8) }
-        },
-    )
+fn count(op: &'static str, x: &Tensor, over: &Reduction, quantifier: Quantifier) -> Result<Tensor> {
+    let compute = || Ok(Tensor::constant(counted(op, x.array(), over, quantifier)?));
+    traced(&[x], compute, |onnx| {
+        let x = onnx.input(0);
+        let nonzero = onnx.condition(x);
+        let ones = onnx.cast(nonzero, DType::I64)?;
+        let operator = match quantifier {
+            Quantifier::Any => "ReduceMax",
+            Quantifier::All => "ReduceMin",
+            Quantifier::Count => "ReduceSum",
+        };
+        let y = over.onnx_of(operator, ones, over.keepdim, onnx);
+        if matches!(quantifier, Quantifier::Count) { Ok(y) } else { onnx.cast(y, DType::U8) }
+    })
 }
 
-fn tallied(op: &'static str, x: &Tensor, over: &Reduction, said: Said) -> Result<Tensor> {
-    let dims = over.output(op, x.array())?;
-    let (own, shape) = over.grouped(&x.array().to_device(&Device::Cpu)?)?;
+fn counted(op: &'static str, x: &Array, over: &Reduction, quantifier: Quantifier) -> Result<Array> {
+    let dims = over.output(op, x)?;
+    let (own, shape) = over.grouped(&x.to_device(&Device::Cpu)?)?;
     let own = &contiguous(&own)?;
     let counts: Vec<u64> = with_number!(own, T => {
         let zero = T::from_f64(0.0);
         reduce_axis(&elements::<T>(own)?, shape, 0, |n, x| n + u64::from(x != zero), |n| n)
     });
-    let [_, size, _] = shape;
-    let result = match said {
-        Said::Any => make(counts.into_iter().map(|n| u8::from(n > 0)).collect(), &dims, own),
-        Said::All => make(counts.into_iter().map(|n| u8::from(n == size as u64)).collect(), &dims, own),
-        Said::Count => make(counts.into_iter().map(|n| n as u32).collect(), &dims, own),
+    let counts = counts.into_iter();
+    let result = match quantifier {
+        Quantifier::Any => make(counts.map(|n| u8::from(n > 0)).collect(), &dims, own),
+        Quantifier::All => make(counts.map(|n| u8::from(n == shape[1] as u64)).collect(), &dims, own),
+        Quantifier::Count => make(counts.map(|n| n as u32).collect(), &dims, own),
     };
-    Ok(Tensor::constant(result?.to_device(x.device())?))
+    Ok(result?.to_device(x.device())?)
 }
 
 macro_rules! counts {
-    ($($one:ident $keepdim:ident $all:ident -> $type:ident $what:literal $nothing:literal [$values:literal $value:literal]
-       $said:ident)*) => {
+    ($($one:ident $keepdim:ident $all:ident -> $type:ident $what:literal $empty:literal [$values:literal] $quantifier:ident)*) => {
         impl Tensor {$(
-            #[doc = concat!($what, ", along `axes`, which go away; ", $nothing, " where there is nothing.")]
+            #[doc = concat!($what, " along `axes`, which are removed.")]
             ///
-            /// Every dtype will do. A NaN is not 0. The result has no history.
+            #[doc = concat!("Takes every dtype and has no gradient. NaN is not 0, −0 is. Over no elements: ", $empty, ".")]
             ///
             /// ```
-            /// use tealight::prelude::*;
+            /// # use tealight::prelude::*;
             /// let x = Tensor::new(&[[0.0, 2.0], [3.0, 4.0], [0.0, 0.0]], &Device::Cpu)?;
             #[doc = concat!("assert_eq!(x.", stringify!($one), "(1)?.to_vec1::<", stringify!($type), ">()?, ", $values, ");")]
-            #[doc = concat!("assert_eq!(x.", stringify!($all), "()?.to_scalar::<", stringify!($type), ">()?, ", $value, ");")]
             /// # Ok::<(), tealight::Error>(())
             /// ```
-            ///
-            /// # Errors
-            /// An axis that does not exist or is named twice.
             pub fn $one(&self, axes: impl Axes) -> Result<Tensor> {
                 let op = stringify!($one);
-                tally(op, self, &Reduction::of(op, self, axes, false)?, Said::$said)
+                count(op, self, &Reduction::of(op, self, axes, false)?, Quantifier::$quantifier)
             }
 
-            #[doc = concat!("[`", stringify!($one), "`](Tensor::", stringify!($one), "), with the axes kept at length 1.")]
-            ///
-            /// ```
-            /// use tealight::prelude::*;
-            /// let x = Tensor::new(&[[0.0, 2.0], [3.0, 4.0], [0.0, 0.0]], &Device::Cpu)?;
-            #[doc = concat!("assert_eq!(x.", stringify!($keepdim), "(1)?.squeeze(1)?.to_vec1::<", stringify!($type), ">()?, ", $values, ");")]
-            /// # Ok::<(), tealight::Error>(())
-            /// ```
-            ///
-            /// # Errors
-            /// An axis that does not exist or is named twice.
+            #[doc = concat!("[`", stringify!($one), "`](Tensor::", stringify!($one), ") with the axes kept at length 1.")]
             pub fn $keepdim(&self, axes: impl Axes) -> Result<Tensor> {
                 let op = stringify!($keepdim);
-                tally(op, self, &Reduction::of(op, self, axes, true)?, Said::$said)
+                count(op, self, &Reduction::of(op, self, axes, true)?, Quantifier::$quantifier)
             }
 
-            #[doc = concat!($what, ", among all, a scalar.")]
-            ///
-            /// ```
-            /// use tealight::prelude::*;
-            /// let x = Tensor::new(&[3.0, 0.0, -1.0, f64::NAN], &Device::Cpu)?;
-            #[doc = concat!("assert_eq!(x.", stringify!($all), "()?.to_scalar::<", stringify!($type), ">()?, ", $value, ");")]
-            /// let nothing = Tensor::zeros(0, DType::F64, &Device::Cpu)?;
-            #[doc = concat!("assert_eq!(nothing.", stringify!($all), "()?.to_scalar::<", stringify!($type), ">()?, ", $nothing, ");")]
-            /// # Ok::<(), tealight::Error>(())
-            /// ```
-            ///
-            /// # Errors
-            /// None on the CPU.
+            #[doc = concat!("[`", stringify!($one), "`](Tensor::", stringify!($one), ") over all elements, as a scalar.")]
             pub fn $all(&self) -> Result<Tensor> {
-                tally(stringify!($all), self, &Reduction::all(self), Said::$said)
+                count(stringify!($all), self, &Reduction::all(self), Quantifier::$quantifier)
             }
         )*}
     };
 }
 counts! {
-    any any_keepdim any_all -> u8 "Whether an element is not 0, as a u8 of 0 or 1" "0" ["[1, 1, 0]" "1"] Any
-    all all_keepdim all_all -> u8 "Whether no element is 0, as a u8 of 0 or 1" "1" ["[0, 1, 0]" "0"] All
-    count_nonzero count_nonzero_keepdim count_nonzero_all -> u32 "How many elements are not 0, as a u32" "0"
-        ["[1, 2, 0]" "3"] Count
+    any any_keepdim any_all -> u8 "Tests whether any element is not 0 (a u8, 0 or 1)" "0" ["[1, 1, 0]"] Any
+    all all_keepdim all_all -> u8 "Tests whether all elements are not 0 (a u8, 0 or 1)" "1" ["[0, 1, 0]"] All
+    count_nonzero count_nonzero_keepdim count_nonzero_all -> u32 "Counts the elements that are not 0 (a u32)" "0"
+        ["[1, 2, 0]"] Count
 }
 
 #[cfg(test)]

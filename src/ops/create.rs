@@ -1,13 +1,4 @@
-//! Tensors from data and from nothing.
-//!
-//! # Formula
-//! None: numbers are laid out.
-//!
-//! # Gradient
-//! None: these are constants.
-//!
-//! # Errors
-//! A number of elements that does not fit the shape, or memory.
+//! Tensors from data and constants.
 
 use candle_core::{DType, Device, FloatDType, NdArray, Shape, WithDType};
 
@@ -15,9 +6,9 @@ use crate::autograd::array::fits;
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 
-/// The shape, if an array of it can exist at all; elements of 0 bytes are those of a view, which take no memory.
+/// Returns the shape if an array of it can exist; `bytes` is the size of an element, 0 for a view.
 pub(super) fn checked(op: &'static str, shape: Shape, bytes: usize) -> Result<Shape> {
-    // As in numpy, an axis of length 0 makes no room for the others: candle multiplies the sizes for its strides.
+    // As in numpy, the other axes of an empty shape must fit too: candle multiplies them for its strides.
     let count = shape.dims().iter().try_fold(bytes.max(1), |count, &size| count.checked_mul(size.max(1)));
     if count.is_none_or(|count| isize::try_from(count).is_err()) {
         return Err(Error::shape(op, "a shape whose elements fit in memory", &[shape.dims()]));
@@ -28,8 +19,8 @@ pub(super) fn checked(op: &'static str, shape: Shape, bytes: usize) -> Result<Sh
     Ok(shape)
 }
 
-/// `value` as a scalar of `dtype`, which must be able to hold it; a float rounds it.
-pub(super) fn number(op: &'static str, value: f64, dtype: DType, device: &Device) -> Result<Tensor> {
+/// `value` as a scalar of `dtype`. Errors if an integer dtype cannot hold it; a float dtype rounds it.
+pub(super) fn scalar(op: &'static str, value: f64, dtype: DType, device: &Device) -> Result<Tensor> {
     let scalar = Array::new(value, &Device::Cpu)?.to_dtype(dtype)?;
     if !dtype.is_float() && scalar.to_dtype(DType::F64)?.to_scalar::<f64>()? != value {
         return Err(Error::argument(op, format!("a number of dtype {}", dtype.as_str()), value));
@@ -38,32 +29,24 @@ pub(super) fn number(op: &'static str, value: f64, dtype: DType, device: &Device
 }
 
 impl Tensor {
-    /// A tensor of the numbers given: a number, an array, nested arrays, a slice, a `Vec`.
-    ///
-    /// # Errors
-    /// Nested vectors of unequal lengths.
+    /// Creates a tensor from a scalar, an array, nested arrays, a slice or a `Vec`. Errors if nested `Vec`s have different lengths.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0_f32, 2.0], [3.0, 4.0]], &Device::Cpu)?;
     /// assert_eq!((x.dims(), x.dtype()), (&[2, 2][..], DType::F32));
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "array")]
     pub fn new<D: NdArray>(data: D, device: &Device) -> Result<Tensor> {
-        let array = Array::new(data, device);
-        Ok(array
-            .map_err(|error| Error::argument("new", "nested numbers of equal lengths", Error::from(error)))?
-            .into())
+        let ragged = |error| Error::argument("new", "nested numbers of equal lengths", Error::from(error));
+        Ok(Array::new(data, device).map_err(ragged)?.into())
     }
 
-    /// A tensor of the elements of a `Vec`, in row-major order.
-    ///
-    /// # Errors
-    /// Another number of elements than the shape has.
+    /// Creates a tensor from elements in row-major order. Errors if the shape has another number of elements.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::from_vec(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], (2, 3), &Device::Cpu)?;
     /// assert_eq!(x.to_vec2::<f64>()?[1], [4.0, 5.0, 6.0]);
     /// # Ok::<(), tealight::Error>(())
@@ -77,30 +60,16 @@ impl Tensor {
         Ok(Array::from_vec(data, shape, device)?.into())
     }
 
-    /// A tensor of the elements of a slice, in row-major order.
-    ///
-    /// # Errors
-    /// Another number of elements than the shape has.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let numbers = [1_u32, 2, 3, 4, 5, 6];
-    /// let x = Tensor::from_slice(&numbers[2..], (2, 2), &Device::Cpu)?;
-    /// assert_eq!(x.to_vec2::<u32>()?, [[3, 4], [5, 6]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Creates a tensor from elements in row-major order, which are copied; see [`from_vec`](Tensor::from_vec).
     #[doc(alias = "frombuffer")]
     pub fn from_slice<T: WithDType>(data: &[T], shape: impl Into<Shape>, device: &Device) -> Result<Tensor> {
         Tensor::from_vec(data.to_vec(), shape, device)
     }
 
-    /// Zeros.
-    ///
-    /// # Errors
-    /// A shape that does not fit in memory.
+    /// Creates a tensor of zeros.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// assert_eq!(Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?.to_vec2::<f32>()?, [[0.0; 3]; 2]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -109,29 +78,17 @@ impl Tensor {
         Ok(Array::zeros(shape, dtype, device)?.into())
     }
 
-    /// Ones.
-    ///
-    /// # Errors
-    /// A shape that does not fit in memory.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// assert_eq!(Tensor::ones(3, DType::U8, &Device::Cpu)?.to_vec1::<u8>()?, [1, 1, 1]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Creates a tensor of ones.
     pub fn ones(shape: impl Into<Shape>, dtype: DType, device: &Device) -> Result<Tensor> {
         let shape = checked("ones", shape.into(), dtype.size_in_bytes())?;
         Ok(Array::ones(shape, dtype, device)?.into())
     }
 
-    /// `value` everywhere, of the type of `value`.
-    ///
-    /// # Errors
-    /// A shape that does not fit in memory.
+    /// Creates a tensor filled with `value`, whose type is its dtype.
     ///
     /// ```
-    /// use tealight::prelude::*;
-    /// assert_eq!(Tensor::full(7u32, 3, &Device::Cpu)?.to_vec1::<u32>()?, [7, 7, 7]);
+    /// # use tealight::prelude::*;
+    /// assert_eq!(Tensor::full(7_u32, 3, &Device::Cpu)?.to_vec1::<u32>()?, [7, 7, 7]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn full<T: WithDType>(value: T, shape: impl Into<Shape>, device: &Device) -> Result<Tensor> {
@@ -139,60 +96,28 @@ impl Tensor {
         Ok(Array::from_vec(vec![value; shape.elem_count()], shape, device)?.into())
     }
 
-    /// Zeros, of this tensor's shape and dtype and on its device.
-    ///
-    /// # Errors
-    /// A shape that does not fit in memory.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[5.0, 6.0], &Device::Cpu)?;
-    /// assert_eq!(x.zeros_like()?.to_vec1::<f64>()?, [0.0, 0.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Creates a tensor of zeros with the shape, dtype and device of this one.
     pub fn zeros_like(&self) -> Result<Tensor> {
         Tensor::zeros(self.shape(), self.dtype(), self.device())
     }
 
-    /// Ones, of this tensor's shape and dtype and on its device.
-    ///
-    /// # Errors
-    /// A shape that does not fit in memory.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[5.0, 6.0], &Device::Cpu)?;
-    /// assert_eq!(x.ones_like()?.to_vec1::<f64>()?, [1.0, 1.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Creates a tensor of ones with the shape, dtype and device of this one.
     pub fn ones_like(&self) -> Result<Tensor> {
         Tensor::ones(self.shape(), self.dtype(), self.device())
     }
 
-    /// `value` everywhere, of this tensor's shape and dtype and on its device.
-    ///
-    /// # Errors
-    /// A shape that does not fit in memory; a number that an integer dtype cannot hold.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[1_i64, 2], &Device::Cpu)?;
-    /// assert_eq!(x.full_like(-7.0)?.to_vec1::<i64>()?, [-7, -7]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Creates a tensor filled with `value` with the shape, dtype and device of this one. Errors if an integer dtype cannot
+    /// hold the value.
     pub fn full_like(&self, value: f64) -> Result<Tensor> {
         let shape = checked("full_like", self.shape().into(), self.dtype().size_in_bytes())?;
-        let value = number("full_like", value, self.dtype(), self.device())?;
+        let value = scalar("full_like", value, self.dtype(), self.device())?;
         Ok(value.array().broadcast_as(shape)?.contiguous()?.into())
     }
 
-    /// start, start + 1, … below `end`; empty if `end` is not above `start`.
-    ///
-    /// # Errors
-    /// Bounds that are not finite, or further apart than memory is large.
+    /// Creates the vector start, start + 1, … below `end`; empty if `end` is not above `start`. Errors if a bound is not finite.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// assert_eq!(Tensor::arange(2.0, 4.5, &Device::Cpu)?.to_vec1::<f64>()?, [2.0, 3.0, 4.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -200,13 +125,11 @@ impl Tensor {
         arange("arange", start, end, 1.0, device)
     }
 
-    /// start, start + step, … before `end`; empty if `end` does not lie in the step's direction.
-    ///
-    /// # Errors
-    /// Bounds that are not finite, or further apart than memory is large; a step of 0 or NaN.
+    /// Creates the vector start, start + step, … up to but not including `end`; empty if `end` is in the other direction.
+    /// Errors if a bound is not finite, or the step is 0 or NaN.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// assert_eq!(Tensor::arange_step(5_i64, 0, -2, &Device::Cpu)?.to_vec1::<i64>()?, [5, 3, 1]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -214,13 +137,11 @@ impl Tensor {
         arange("arange_step", start, end, step.to_f64(), device)
     }
 
-    /// `n` numbers at equal distances from `start` to `end`, both included; one is `start`.
-    ///
-    /// # Errors
-    /// Bounds that are not finite; more numbers than memory.
+    /// Creates a vector of `n` evenly spaced numbers from `start` to `end`, both included (`start` alone for n = 1). Errors
+    /// if a bound is not finite.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// assert_eq!(Tensor::linspace(0.0, 1.0, 5, &Device::Cpu)?.to_vec1::<f64>()?, [0.0, 0.25, 0.5, 0.75, 1.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -230,20 +151,17 @@ impl Tensor {
         if !(low.is_finite() && high.is_finite()) {
             return Err(Error::argument("linspace", "finite bounds", format!("{start} to {end}")));
         }
-        // Halves, for a distance that is no number.
+        // Half of each bound, as their distance may overflow.
         let step = (0.5 * high - 0.5 * low) / (n.max(2) - 1) as f64;
         let inner = |i: usize| T::from_f64((0.5 * low + i as f64 * step) * 2.0);
         let numbers: Vec<T> = (0..n).map(|i| if i > 0 && i + 1 == n { end } else { inner(i) }).collect();
         Ok(Array::from_vec(numbers, shape, device)?.into())
     }
 
-    /// The n × n matrix with ones on the diagonal.
-    ///
-    /// # Errors
-    /// A size that does not fit in memory.
+    /// Creates the n × n identity matrix.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// assert_eq!(Tensor::eye(2, DType::F64, &Device::Cpu)?.to_vec2::<f64>()?, [[1.0, 0.0], [0.0, 1.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```

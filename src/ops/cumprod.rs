@@ -1,28 +1,16 @@
-//! Running products.
-//!
-//! # Formula
-//! yᵢ = x₀ · … · xᵢ along an axis
-//!
-//! # Gradient
-//! yᵢ₋₁·hᵢ, where hᵢ = gᵢ + xᵢ₊₁·hᵢ₊₁ is a recurrence from the end. Nothing is divided, so zeros are no exception.
-//!
-//! # Precision
-//! f16, bf16 and f32 are multiplied in f64. Integers wrap around, as in numpy; u8 are multiplied as u32.
-//!
-//! # Errors
-//! An axis that does not exist.
+//! Cumulative products, with gradients that divide nothing and so are exact at zeros.
 
 use candle_core::WithDType;
 
 use super::axis::Axis;
-use super::cumsum::running;
+use super::cumsum::{scan_floats, scan_integers};
 use super::reduction::{around, in_memory, integers};
 use crate::autograd::array::{contiguous, elements, make, with_float};
 use crate::autograd::{Array, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::scan::{Walk, scan};
 
-/// The running products along `axis`, from its start or from its end.
+/// The cumulative products along `axis`, from its start or from its end.
 #[derive(Debug)]
 struct CumProd {
     axis: usize,
@@ -37,20 +25,13 @@ impl Op<1> for CumProd {
         ctx.save_output();
         let &CumProd { axis, reverse } = self;
         if x.dtype().is_int() {
-            let times = |x: &Array| running(x, axis, 1, u32::wrapping_mul);
-            return integers(x, times, |x| running(x, axis, 1, i64::wrapping_mul));
+            let times = |x: &Array| scan_integers(x, axis, 1, u32::wrapping_mul);
+            return integers(x, times, |x| scan_integers(x, axis, 1, i64::wrapping_mul));
         }
-        in_memory(x, |x| {
-            let (shape, walk) = (around(x.dims(), axis), Walk { reverse, exclusive: false });
-            with_float!(x.dtype(), T => {
-                let own = contiguous(x)?;
-                let numbers = &elements::<T>(&own)?[..];
-                let step = |a: f64, x: T, _| a * x.to_f64();
-                make(scan([numbers, numbers], shape, walk, 1.0, step, T::from_f64), x.dims(), x)
-            })
-        })
+        scan_floats(x, axis, Walk { reverse, exclusive: false }, 1.0, |a, x| a * x)
     }
 
+    /// yᵢ₋₁·hᵢ, where hᵢ = gᵢ + xᵢ₊₁·hᵢ₊₁ is a recurrence from the end.
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let &CumProd { axis, reverse } = self;
         let next = Shift { axis, reverse: !reverse, fill: 0.0 }.apply([&saved.input(0)?])?;
@@ -60,7 +41,7 @@ impl Op<1> for CumProd {
     }
 }
 
-/// Every element one place on along `axis`, towards its end or its start, where the last falls off; `fill` comes in.
+/// Moves each element by one along `axis`, towards its end (or its start): the last is dropped and `fill` comes first.
 #[derive(Debug)]
 struct Shift {
     axis: usize,
@@ -72,15 +53,8 @@ impl Op<1> for Shift {
     const NAME: &'static str = "shift";
 
     fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
-        in_memory(x, |x| {
-            let (shape, walk) =
-                (around(x.dims(), self.axis), Walk { reverse: self.reverse, exclusive: true });
-            with_float!(x.dtype(), T => {
-                let own = contiguous(x)?;
-                let numbers = &elements::<T>(&own)?[..];
-                make(scan([numbers, numbers], shape, walk, self.fill as T, |_, x, _| x, |a| a), x.dims(), x)
-            })
-        })
+        let &Shift { axis, reverse, fill } = self;
+        scan_floats(x, axis, Walk { reverse, exclusive: true }, fill, |_, x| x)
     }
 
     fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -89,7 +63,7 @@ impl Op<1> for Shift {
     }
 }
 
-/// hᵢ = bᵢ + aᵢ·hᵢ₋₁ along `axis`, or from its end with hᵢ₊₁. There is none before the first, whose a is not infinite.
+/// hᵢ = bᵢ + aᵢ·hᵢ₋₁ along `axis`, or from its end with hᵢ₊₁. It starts with h = 0, so the first a must not be infinite.
 #[derive(Debug)]
 struct Recurrence {
     axis: usize,
@@ -128,29 +102,23 @@ impl Op<2> for Recurrence {
     }
 }
 
-/// For each element the product of all others along `axis`, with a history.
-pub(super) fn others(x: &Tensor, axis: usize) -> Result<Tensor> {
-    let side = |reverse| {
+/// For each element the product of all others along `axis`, with history.
+pub(super) fn products_of_others(x: &Tensor, axis: usize) -> Result<Tensor> {
+    let exclusive = |reverse| {
         let products = CumProd { axis, reverse }.apply([x])?;
         Shift { axis, reverse, fill: 1.0 }.apply([&products])
     };
-    side(false)? * side(true)?
+    exclusive(false)? * exclusive(true)?
 }
 
 impl Tensor {
-    /// The running products along `axis`: each element times all before it.
+    /// Computes the cumulative products along `axis`: each element times all before it. The shape stays.
     ///
-    /// # Shapes
-    /// Any of rank 1 or more; the shape stays.
-    ///
-    /// # Gradient
-    /// Σ over k ≥ i of gₖ times the product up to k without xᵢ; exact also where elements are 0.
-    ///
-    /// # Errors
-    /// An axis that does not exist.
+    /// Floats are multiplied in f64. Integers wrap around; u8 are multiplied as u32. Gradient: Σ over k ≥ i of gₖ times the
+    /// product up to k without xᵢ; exact also where elements are 0.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0, 2.0, 3.0], [4.0, 0.0, 6.0]], &Device::Cpu)?;
     /// assert_eq!(x.cumprod(1)?.to_vec2::<f64>()?, [[1.0, 2.0, 6.0], [4.0, 0.0, 0.0]]);
     /// # Ok::<(), tealight::Error>(())
@@ -163,7 +131,7 @@ impl Tensor {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{check, check2, tensor};
-    use super::{CumProd, Recurrence, Shift, others};
+    use super::{CumProd, Recurrence, Shift, products_of_others};
     use crate::prelude::*;
 
     const X: [f64; 6] = [0.3, -1.0, 2.0, 0.5, 1.5, -0.7];
@@ -175,7 +143,7 @@ mod tests {
         check(&X, |x| x.reshape((x.elem_count() / 6, 3, 2))?.cumprod(1)?.sqr());
         check(&X, |x| CumProd { axis: x.rank() - 1, reverse: true }.apply([x]));
         check(&X, |x| Shift { axis: 0, reverse: true, fill: 2.0 }.apply([&x.sqr()?]));
-        check(&X, |x| others(x, x.rank() - 1));
+        check(&X, |x| products_of_others(x, x.rank() - 1));
         // One zero, and several.
         check(&[0.5, 0.0, 2.0, -1.5], |x| x.cumprod(-1)?.sum_all()?.exp());
         check(&[0.5, 0.0, 2.0, 0.0, 3.0], |x| x.cumprod(-1)?.sum_all()?.exp());

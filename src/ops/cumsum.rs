@@ -1,17 +1,4 @@
-//! Running sums.
-//!
-//! # Formula
-//! yᵢ = x₀ + … + xᵢ along an axis
-//!
-//! # Gradient
-//! The running sum of the gradient from the other end.
-//!
-//! # Precision
-//! f16, bf16 and f32 are added in f64, so that the error does not grow with the length. Integers wrap around, as in numpy;
-//! u8 are added as u32.
-//!
-//! # Errors
-//! An axis that does not exist.
+//! Cumulative sums, and the scans that `cumprod` shares.
 
 use candle_core::WithDType;
 
@@ -23,7 +10,7 @@ use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Sa
 use crate::error::Result;
 use crate::kernel::scan::{Walk, scan};
 
-/// The running sums along `axis`, from its start or from its end: each is the transpose of the other.
+/// The cumulative sums along `axis`, from its start or from its end: each is the transpose of the other.
 #[derive(Debug)]
 struct CumSum {
     axis: usize,
@@ -31,17 +18,34 @@ struct CumSum {
 }
 
 /// A scan of integers in main memory, in their own type.
-pub(super) fn running<T: WithDType + Default>(
+pub(super) fn scan_integers<T: WithDType + Default>(
     x: &Array,
     axis: usize,
     start: T,
     step: impl Fn(T, T) -> T + Send + Sync,
 ) -> Result<Array> {
-    let shape = around(x.dims(), axis);
     let own = contiguous(x)?;
-    let numbers = elements::<T>(&own)?;
-    let all = scan([&numbers, &numbers], shape, Walk::default(), start, |a, x, _| step(a, x), |a| a);
-    make(all, x.dims(), x)
+    let numbers = &elements::<T>(&own)?[..];
+    let step = |a, x, _| step(a, x);
+    make(scan([numbers, numbers], around(x.dims(), axis), Walk::default(), start, step, |a| a), x.dims(), x)
+}
+
+/// A scan of floats that accumulates in f64.
+pub(super) fn scan_floats(
+    x: &Array,
+    axis: usize,
+    walk: Walk,
+    start: f64,
+    step: impl Fn(f64, f64) -> f64 + Send + Sync,
+) -> Result<Array> {
+    in_memory(x, |x| {
+        with_float!(x.dtype(), T => {
+            let own = contiguous(x)?;
+            let numbers = &elements::<T>(&own)?[..];
+            let step = |a, x: T, _| step(a, x.to_f64());
+            make(scan([numbers, numbers], around(x.dims(), axis), walk, start, step, T::from_f64), x.dims(), x)
+        })
+    })
 }
 
 impl Op<1> for CumSum {
@@ -50,19 +54,11 @@ impl Op<1> for CumSum {
     fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         let &CumSum { axis, reverse } = self;
         if x.dtype().is_int() {
-            let add = |x: &Array| running(x, axis, 0, u32::wrapping_add);
-            return integers(x, add, |x| running(x, axis, 0, i64::wrapping_add));
+            let add = |x: &Array| scan_integers(x, axis, 0, u32::wrapping_add);
+            return integers(x, add, |x| scan_integers(x, axis, 0, i64::wrapping_add));
         }
-        in_memory(x, |x| {
-            let (shape, walk) = (around(x.dims(), axis), Walk { reverse, exclusive: false });
-            with_float!(x.dtype(), T => {
-                // −0 is what a sum starts with if that of zeros is to keep their sign.
-                let own = contiguous(x)?;
-                let numbers = &elements::<T>(&own)?[..];
-                let step = |a: f64, x: T, _| a + x.to_f64();
-                make(scan([numbers, numbers], shape, walk, -0.0, step, T::from_f64), x.dims(), x)
-            })
-        })
+        // A sum that starts with −0 keeps the sign of zeros.
+        scan_floats(x, axis, Walk { reverse, exclusive: false }, -0.0, |a, x| a + x)
     }
 
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
@@ -78,19 +74,13 @@ impl Op<1> for CumSum {
 }
 
 impl Tensor {
-    /// The running sums along `axis`: each element plus all before it.
+    /// Computes the cumulative sums along `axis`: each element plus all before it. The shape stays.
     ///
-    /// # Shapes
-    /// Any of rank 1 or more; the shape stays.
-    ///
-    /// # Gradient
-    /// The running sum of the gradient from the other end.
-    ///
-    /// # Errors
-    /// An axis that does not exist.
+    /// Floats are added in f64, so the error does not grow with the length. Integers wrap around; u8 are added as u32.
+    /// Gradient: the cumulative sum of g from the other end.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], &Device::Cpu)?;
     /// assert_eq!(x.cumsum(1)?.to_vec2::<f64>()?, [[1.0, 3.0, 6.0], [4.0, 9.0, 15.0]]);
     /// # Ok::<(), tealight::Error>(())

@@ -1,14 +1,4 @@
 //! Diagonals and triangles of matrices.
-//!
-//! # Formula
-//! diag: yᵢ = xᵢ,ᵢ₊ₖ, or for a vector yᵢ,ᵢ₊ₖ = xᵢ and 0 elsewhere; tril: yᵢⱼ = xᵢⱼ where j − i ≤ k, 0 elsewhere; triu: where
-//! j − i ≥ k
-//!
-//! # Gradient
-//! The gradient where x was taken, 0 elsewhere.
-//!
-//! # Errors
-//! Another rank than 1 or 2 (diag), or below 2 (tril, triu).
 
 use super::create::checked;
 use super::take::{taken, written};
@@ -17,21 +7,15 @@ use crate::error::{Error, Result};
 use crate::kernel::BlockIndices;
 
 impl Tensor {
-    /// The matrix that has this vector on a diagonal, or a diagonal of this matrix, `offset` places right of the main one.
+    /// Returns the matrix with this vector on its diagonal, or the diagonal of this matrix.
     ///
-    /// A negative offset goes to the left; a diagonal outside of the matrix is empty.
+    /// `offset` moves the diagonal to the right of the main one, a negative one to the left. A diagonal outside of the
+    /// matrix is empty.
     ///
-    /// # Shapes
-    /// (n) to (n + |offset|, n + |offset|), (n, m) to a vector.
-    ///
-    /// # Gradient
-    /// The gradient on the diagonal.
-    ///
-    /// # Errors
-    /// Another rank than 1 or 2; a matrix larger than memory.
+    /// Shapes: (n) to (n + |offset|, n + |offset|); (n, m) to a vector. Gradient: g on the diagonal, 0 elsewhere.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[1.0, 2.0], &Device::Cpu)?;
     /// assert_eq!(x.diag(0)?.to_vec2::<f64>()?, [[1.0, 0.0], [0.0, 2.0]]);
     /// assert_eq!(x.diag(1)?.diag(1)?.to_vec1::<f64>()?, [1.0, 2.0]);
@@ -41,7 +25,7 @@ impl Tensor {
     pub fn diag(&self, offset: i64) -> Result<Tensor> {
         let away = usize::try_from(offset.unsigned_abs()).unwrap_or(usize::MAX);
         let (down, right) = if offset < 0 { (away, 0) } else { (0, away) };
-        let places = |rows: usize, columns: usize| {
+        let diagonal = |rows: usize, columns: usize| {
             let length = rows.saturating_sub(down).min(columns.saturating_sub(right));
             let starts = (0..length).map(|i| (i + down) * columns + i + right).collect();
             (length, BlockIndices { starts, block: 1, period: rows * columns })
@@ -51,29 +35,22 @@ impl Tensor {
                 let side = n.saturating_add(away);
                 let shape = checked("diag", (side, side).into(), self.dtype().size_in_bytes())?;
                 let zeros = Array::zeros(shape, self.dtype(), self.device())?;
-                written(&zeros.into(), self, places(side, side).1)
+                written(&zeros.into(), self, diagonal(side, side).1)
             }
             [n, m] => {
-                let (length, places) = places(n, m);
-                taken(self, places, &[length])
+                let (length, indices) = diagonal(n, m);
+                taken(self, indices, &[length])
             }
             _ => Err(Error::shape("diag", "a vector or a matrix", &[self.dims()])),
         }
     }
 
-    /// With 0 above the diagonal that lies `k` places right of the main one.
+    /// Returns the lower triangle of each matrix: elements above the `k`-th diagonal right of the main one become 0.
     ///
-    /// # Shapes
-    /// (…, n, m), every matrix by itself.
-    ///
-    /// # Gradient
-    /// The gradient where this tensor was kept, 0 elsewhere.
-    ///
-    /// # Errors
-    /// A rank below 2.
+    /// Shapes: (.., n, m). Gradient: g where the element is kept, 0 elsewhere.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::ones((2, 3), DType::F64, &Device::Cpu)?;
     /// assert_eq!(x.tril(0)?.to_vec2::<f64>()?, [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]]);
     /// # Ok::<(), tealight::Error>(())
@@ -82,28 +59,14 @@ impl Tensor {
         self.triangle("tril", |right| right <= i128::from(k))
     }
 
-    /// With 0 below the diagonal that lies `k` places right of the main one.
+    /// Returns the upper triangle of each matrix: elements below the `k`-th diagonal right of the main one become 0.
     ///
-    /// # Shapes
-    /// (…, n, m), every matrix by itself.
-    ///
-    /// # Gradient
-    /// The gradient where this tensor was kept, 0 elsewhere.
-    ///
-    /// # Errors
-    /// A rank below 2.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::ones((2, 3), DType::F64, &Device::Cpu)?;
-    /// assert_eq!(x.triu(1)?.to_vec2::<f64>()?, [[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Shapes: (.., n, m). Gradient: g where the element is kept, 0 elsewhere.
     pub fn triu(&self, k: i64) -> Result<Tensor> {
         self.triangle("triu", |right| right >= i128::from(k))
     }
 
-    /// This tensor where `keep` says so of how far right of the main diagonal an element is, 0 elsewhere.
+    /// Keeps the elements for which `keep` holds of their distance to the right of the main diagonal; the rest become 0.
     fn triangle(&self, op: &'static str, keep: impl Fn(i128) -> bool) -> Result<Tensor> {
         let [.., n, m] = *self.dims() else {
             return Err(Error::shape(op, "a tensor of rank 2 or more", &[self.dims()]));

@@ -1,32 +1,16 @@
-//! Axes walked backwards, and from another place on.
-//!
-//! # Formula
-//! flip: y\[…, i, …\] = x\[…, n − 1 − i, …\]; roll: y\[…, i, …\] = x\[…, (i − shift) mod n, …\]
-//!
-//! # Gradient
-//! The gradient, flipped or rolled back.
-//!
-//! # Errors
-//! An axis that does not exist, or is named twice.
+//! `flip` and `roll`.
 
-use super::axis::Axis;
+use super::axis::{Axis, resolve_axes};
 use super::narrow::narrowed;
 use super::take::taken_along;
 use crate::autograd::Tensor;
-use crate::error::{Error, Result};
-use crate::kernel::Dims;
+use crate::error::Result;
 
 impl Tensor {
-    /// With the given axes walked backwards: a copy.
-    ///
-    /// # Gradient
-    /// The gradient, flipped back.
-    ///
-    /// # Errors
-    /// An axis that does not exist, or is named twice.
+    /// Reverses the order of the elements along the given axes. Gradient: g, flipped back.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], &Device::Cpu)?;
     /// assert_eq!(x.flip(&[-1])?.to_vec2::<f64>()?, [[3.0, 2.0, 1.0], [6.0, 5.0, 4.0]]);
     /// # Ok::<(), tealight::Error>(())
@@ -34,25 +18,15 @@ impl Tensor {
     #[doc(alias = "fliplr")]
     #[doc(alias = "flipud")]
     pub fn flip(&self, axes: &[impl Axis]) -> Result<Tensor> {
-        let order = axes.iter().map(|axis| axis.of("flip", self.dims())).collect::<Result<Dims>>()?;
-        if (1..order.len()).any(|i| order[..i].contains(&order[i])) {
-            let got: Vec<i64> = axes.iter().map(|axis| axis.number()).collect();
-            return Err(Error::argument("flip", "each axis at most once", format!("{got:?}")));
-        }
+        let axes = resolve_axes("flip", axes, self.dims())?;
         let flip = |x: Tensor, axis: usize| taken_along("flip", &x, axis, (0..x.dims()[axis]).rev());
-        order.into_iter().filter(|&axis| self.dims()[axis] > 1).try_fold(self.clone(), flip)
+        axes.into_iter().filter(|&axis| self.dims()[axis] > 1).try_fold(self.clone(), flip)
     }
 
-    /// With every element moved `shift` places along `axis`; what leaves at one end comes in at the other.
-    ///
-    /// # Gradient
-    /// The gradient, rolled back.
-    ///
-    /// # Errors
-    /// An axis that does not exist.
+    /// Moves each element by `shift` along `axis`; what leaves at one end enters at the other. Gradient: g, rolled back.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::arange(0.0, 5.0, &Device::Cpu)?;
     /// assert_eq!(x.roll(2, 0)?.to_vec1::<f64>()?, [3.0, 4.0, 0.0, 1.0, 2.0]);
     /// assert_eq!(x.roll(-1, 0)?.to_vec1::<f64>()?, [1.0, 2.0, 3.0, 4.0, 0.0]);
@@ -60,9 +34,9 @@ impl Tensor {
     /// ```
     pub fn roll(&self, shift: i64, axis: impl Axis) -> Result<Tensor> {
         let axis = axis.of("roll", self.dims())?;
+        // An axis is no longer than isize::MAX; one of length 0 has nothing to move.
         let size = self.dims()[axis];
-        // An axis is no longer than isize::MAX.
-        let shift = shift.checked_rem_euclid(size as i64).unwrap_or(0) as usize;
+        let shift = shift.rem_euclid(size.max(1) as i64) as usize;
         if shift == 0 {
             return Ok(self.clone());
         }

@@ -1,17 +1,4 @@
-//! One element of an axis for each index: taken, written over or added to, as PyTorch does.
-//!
-//! # Formula
-//! gather: y\[…, i, …, k\] = x\[…, indices\[…, i, …, k\], …, k\], the index replacing i alone; scatter: y = x and
-//! y\[…, indices\[…, i, …, k\], …, k\] = source\[…, i, …, k\]; scatter_add: the same with +=
-//!
-//! # Gradient
-//! gather: the gradient, added at the places that were taken: a place taken twice gets both. scatter: to x the gradient,
-//! but 0 where it was written over, to the source what is there; where two were written the last counts. scatter_add: the
-//! gradient to x, and what is at the places to the source.
-//!
-//! # Errors
-//! An axis that does not exist; indices of another rank, or longer along another axis; indices that are no u8, u32 or
-//! i64, or beyond the axis; a source of another dtype, or shorter than the indices.
+//! `gather` and `scatter`: elements by an index for each, along one axis.
 
 use super::axis::Axis;
 use super::narrow::narrowed;
@@ -22,8 +9,7 @@ use crate::error::{Error, Result};
 use crate::kernel::{BlockIndices, strides, sums};
 
 /// The element of `x` for each index.
-fn places(op: &'static str, x: &Tensor, axis: impl Axis, indices: &Tensor) -> Result<BlockIndices> {
-    let axis = axis.of(op, x.dims())?;
+fn flat_indices(op: &'static str, x: &Tensor, axis: usize, indices: &Tensor) -> Result<BlockIndices> {
     let (own, other) = (x.dims(), indices.dims());
     if own.len() != other.len() || (0..own.len()).any(|i| i != axis && other[i] > own[i]) {
         let expected = format!("indices no longer than the tensor, but for axis {axis}");
@@ -33,17 +19,16 @@ fn places(op: &'static str, x: &Tensor, axis: impl Axis, indices: &Tensor) -> Re
     let mut starts = Vec::new();
     if !numbers.is_empty() {
         let steps = strides(own);
-        // Along `axis` the index alone says where.
+        // Along `axis` only the index counts, not the position of the index.
         let step = |i: usize| if i == axis { 0 } else { steps[i] };
-        let lists = (0..own.len()).map(|i| (0..other[i]).map(|place| place * step(i)).collect());
-        starts = sums(lists);
+        starts = sums((0..own.len()).map(|i| (0..other[i]).map(|at| at * step(i)).collect()));
         starts.iter_mut().zip(numbers).for_each(|(start, index)| *start += index * steps[axis]);
     }
     Ok(BlockIndices { starts: starts.into(), block: 1, period: x.elem_count() })
 }
 
-/// The part of `source` for which there are indices.
-fn part(op: &'static str, x: &Tensor, indices: &Tensor, source: &Tensor) -> Result<Tensor> {
+/// The part of `source` that has indices.
+fn indexed_part(op: &'static str, x: &Tensor, indices: &Tensor, source: &Tensor) -> Result<Tensor> {
     same_kind(op, x, source)?;
     let (own, other) = (source.dims(), indices.dims());
     if own.len() != other.len() || own.iter().zip(other).any(|(own, other)| own < other) {
@@ -54,22 +39,14 @@ fn part(op: &'static str, x: &Tensor, indices: &Tensor, source: &Tensor) -> Resu
 }
 
 impl Tensor {
-    /// For each element of `indices` the element of this tensor at the same place, but for `axis`, where the index says.
+    /// Takes one element for each index: y\[.., i, ..\] = x\[.., indices\[.., i, ..\], ..\], where i runs along `axis`.
     ///
-    /// Negative indices count from the end.
+    /// Negative indices count from the end. Gradient: g added at the elements that were taken.
     ///
-    /// # Shapes
-    /// The result has the shape of `indices`, which along every axis but `axis` is at most as long as this tensor.
-    ///
-    /// # Gradient
-    /// The gradient, added at the places that were taken.
-    ///
-    /// # Errors
-    /// An axis that does not exist; indices of another rank or longer along another axis; indices that are no u8, u32 or
-    /// i64, or beyond the axis.
+    /// Shapes: the result has the shape of `indices`, which along all axes but `axis` are no longer than this tensor.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let scores = Tensor::new(&[[0.1, 0.2, 0.7], [0.8, 0.1, 0.1]], &Device::Cpu)?; // (n, c)
     /// let labels = Tensor::new(&[[2_u32], [0]], &Device::Cpu)?; // (n, 1)
     /// assert_eq!(scores.gather(1, &labels)?.to_vec2::<f64>()?, [[0.7], [0.8]]);
@@ -77,33 +54,26 @@ impl Tensor {
     /// ```
     #[doc(alias = "take_along_axis")]
     pub fn gather(&self, axis: impl Axis, indices: &Tensor) -> Result<Tensor> {
-        let along = axis.of("gather", self.dims())?;
-        let compute = || taken(self, places("gather", self, along, indices)?, indices.dims());
+        let axis = axis.of("gather", self.dims())?;
+        let compute = || taken(self, flat_indices("gather", self, axis, indices)?, indices.dims());
         traced(&[self, indices], compute, |onnx| {
             let (x, at) = (onnx.input(0), onnx.input(1));
             let at = counted(at, onnx.dtype(1), onnx)?;
-            Ok(onnx.node("GatherElements", &[x, at], &[("axis", OnnxAttribute::Int(along as i64))]))
+            Ok(onnx.node("GatherElements", &[x, at], &[("axis", OnnxAttribute::Int(axis as i64))]))
         })
     }
 
-    /// A copy with each element of `source` written at its own place, but for `axis`, where its index says.
+    /// Returns a copy with one element of `source` written for each index:
+    /// y\[.., indices\[.., i, ..\], ..\] = source\[.., i, ..\], where i runs along `axis`.
     ///
-    /// Of several that come to one place the last stays, in row-major order. Negative indices count from the end.
+    /// If several are written to one element, the last in row-major order stays. Negative indices count from the end.
     ///
-    /// # Shapes
-    /// `indices` is at most as long as this tensor along every axis but `axis`, and at most as long as the source along
-    /// every axis.
-    ///
-    /// # Gradient
-    /// To this tensor the gradient, but 0 where it was written over; to the source what is there, and 0 to those that
-    /// did not stay.
-    ///
-    /// # Errors
-    /// An axis that does not exist; indices of another rank or too long; indices that are no u8, u32 or i64, or beyond the
-    /// axis; a source of another dtype.
+    /// Shapes: `indices` are no longer than this tensor along all axes but `axis`, and no longer than the source along any.
+    /// Gradient: for this tensor g, but 0 where it was overwritten; for the source g at the written elements, and 0 for those
+    /// that did not stay.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let zeros = Tensor::zeros((2, 3), DType::F64, &Device::Cpu)?;
     /// let at = Tensor::new(&[[2_u32], [0]], &Device::Cpu)?;
     /// let ones = Tensor::ones((2, 1), DType::F64, &Device::Cpu)?;
@@ -112,26 +82,16 @@ impl Tensor {
     /// ```
     #[doc(alias = "put_along_axis")]
     pub fn scatter(&self, axis: impl Axis, indices: &Tensor, source: &Tensor) -> Result<Tensor> {
-        let places = places("scatter", self, axis, indices)?;
-        let compute = || written(self, &part("scatter", self, indices, source)?, places);
-        traced(&[self, indices, source], compute, |onnx| Err(onnx.no_form("scatter")))
+        self.scattered("scatter", axis, indices, source, written)
     }
 
-    /// A copy with each element of `source` added at its own place, but for `axis`, where its index says.
+    /// Returns a copy with one element of `source` added for each index, as [`scatter`](Tensor::scatter) writes them.
     ///
-    /// Negative indices count from the end. Integers wrap around.
-    ///
-    /// # Shapes
-    /// As for [`scatter`](Tensor::scatter).
-    ///
-    /// # Gradient
-    /// To this tensor the gradient, to the source what it has at the places.
-    ///
-    /// # Errors
-    /// As for [`scatter`](Tensor::scatter).
+    /// Several that are added to one element all count. Integers wrap around. Gradient: g for this tensor, and for the
+    /// source g at the indices.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let zeros = Tensor::zeros(3, DType::F64, &Device::Cpu)?;
     /// let at = Tensor::new(&[2_u32, 0, 2], &Device::Cpu)?;
     /// let x = Tensor::new(&[1.0, 10.0, 100.0], &Device::Cpu)?;
@@ -139,9 +99,20 @@ impl Tensor {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn scatter_add(&self, axis: impl Axis, indices: &Tensor, source: &Tensor) -> Result<Tensor> {
-        let places = places("scatter_add", self, axis, indices)?;
-        let compute = || added(self, &part("scatter_add", self, indices, source)?, places);
-        traced(&[self, indices, source], compute, |onnx| Err(onnx.no_form("scatter_add")))
+        self.scattered("scatter_add", axis, indices, source, added)
+    }
+
+    fn scattered(
+        &self,
+        op: &'static str,
+        axis: impl Axis,
+        indices: &Tensor,
+        source: &Tensor,
+        combine: fn(&Tensor, &Tensor, BlockIndices) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        let at = flat_indices(op, self, axis.of(op, self.dims())?, indices)?;
+        let compute = || combine(self, &indexed_part(op, self, indices, source)?, at);
+        traced(&[self, indices, source], compute, |onnx| Err(onnx.no_form(op)))
     }
 }
 

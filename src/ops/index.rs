@@ -1,176 +1,116 @@
-//! Parts of a tensor by integers, ranges and index tensors, axis by axis.
-//!
-//! # Formula
-//! y = x\[a, b..c, …\]
-//!
-//! # Gradient
-//! The gradient at the places that were taken, 0 elsewhere; where a place was taken twice, their sum.
-//!
-//! # Errors
-//! More indices than axes; an index or the end of a range beyond its axis; steps of 0.
+//! numpy's basic and advanced indexing: integers, ranges and index tensors, axis by axis.
 
 use std::ops::{Bound, Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 
 use super::axis::Axis;
-use super::index_select::vector;
+use super::index_select::index_vector;
 use super::narrow::{narrowed, selected};
 use super::take::taken_along;
 use crate::autograd::{Tensor, trace};
 use crate::error::{Error, Result};
 
-/// What to take along one axis.
-///
-/// ```
-/// use tealight::ops::{Index, Part};
-/// assert!(matches!((-1).part(), Part::At(-1)));
-/// ```
+/// What an [`Index`] selects along one axis.
 #[derive(Clone, Debug)]
-pub enum Part {
-    /// One place; the axis goes away. Negative ones count from the end.
+pub enum AxisIndex {
+    /// One position; the axis is removed. Negative ones count from the end.
     At(i64),
-    /// The places of a range, whose bounds may be negative as well.
+    /// The positions of a range, whose bounds may be negative as well.
     Range(Bound<i64>, Bound<i64>),
-    /// Every so-many-th place of a range, from its end if the number is negative.
+    /// Every n-th position of a range, from its end if n is negative.
     Step(Bound<i64>, Bound<i64>, i64),
-    /// The places that a vector of indices names.
-    Pick(Tensor),
+    /// The positions that a vector of indices names.
+    Tensor(Tensor),
 }
 
-/// An integer, a range of integers, or a tensor of indices: what [`Tensor::i`] takes for one axis.
-///
-/// ```
-/// use tealight::prelude::*;
-/// let x = Tensor::arange(0.0, 4.0, &Device::Cpu)?;
-/// let picked = Tensor::new(&[3_u32, 0], &Device::Cpu)?;
-/// assert_eq!(x.i(&picked)?.to_vec1::<f64>()?, [3.0, 0.0]);
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// What [`Tensor::i`] takes for one axis: an integer, a range of integers, a [`step`] or a vector of indices.
 pub trait Index {
-    /// What to take.
-    fn part(self) -> Part;
+    /// What to select.
+    fn axis_index(self) -> AxisIndex;
 }
 
-/// One [`Index`], or a tuple of up to six, one for each axis from the first on.
-///
-/// ```
-/// use tealight::ops::Indices;
-/// assert_eq!((0, 1..3, ..).parts().len(), 3);
-/// ```
+/// What [`Tensor::i`] takes: one [`Index`], or a tuple of up to six for the first axes.
 pub trait Indices {
-    /// What to take along each axis.
-    fn parts(self) -> Vec<Part>;
+    /// What to select along each axis.
+    fn axis_indices(self) -> Vec<AxisIndex>;
 }
 
 impl<A: Axis> Index for A {
-    fn part(self) -> Part {
-        Part::At(self.number())
+    fn axis_index(self) -> AxisIndex {
+        AxisIndex::At(self.number())
     }
 }
 
-/// A range of integers, of any of Rust's kinds.
-///
-/// ```
-/// use std::ops::Bound;
-/// use tealight::ops::Bounds;
-/// assert_eq!((1..-1).bounds(), (Bound::Included(1), Bound::Excluded(-1)));
-/// ```
+impl Index for &Tensor {
+    fn axis_index(self) -> AxisIndex {
+        AxisIndex::Tensor(self.clone())
+    }
+}
+
+/// A range of integers of any of Rust's kinds, for [`step`].
 pub trait Bounds {
-    /// The first place and the last.
+    /// The start and the end.
     fn bounds(self) -> (Bound<i64>, Bound<i64>);
 }
 
-impl Bounds for RangeFull {
-    fn bounds(self) -> (Bound<i64>, Bound<i64>) {
-        (Bound::Unbounded, Bound::Unbounded)
-    }
+macro_rules! ranges {
+    ($($(@$a:ident)? $range:ty: $self:ident => $start:expr, $end:expr;)*) => {$(
+        impl$(<$a: Axis>)? Bounds for $range {
+            fn bounds($self) -> (Bound<i64>, Bound<i64>) {
+                ($start, $end)
+            }
+        }
+
+        impl$(<$a: Axis>)? Index for $range {
+            fn axis_index(self) -> AxisIndex {
+                let (start, end) = self.bounds();
+                AxisIndex::Range(start, end)
+            }
+        }
+    )*};
+}
+ranges! {
+    RangeFull: self => Bound::Unbounded, Bound::Unbounded;
+    @A Range<A>: self => Bound::Included(self.start.number()), Bound::Excluded(self.end.number());
+    @A RangeFrom<A>: self => Bound::Included(self.start.number()), Bound::Unbounded;
+    @A RangeInclusive<A>: self => Bound::Included(self.start().number()), Bound::Included(self.end().number());
+    @A RangeTo<A>: self => Bound::Unbounded, Bound::Excluded(self.end.number());
+    @A RangeToInclusive<A>: self => Bound::Unbounded, Bound::Included(self.end.number());
 }
 
-impl Index for RangeFull {
-    fn part(self) -> Part {
-        Part::Range(Bound::Unbounded, Bound::Unbounded)
-    }
-}
-
-/// What [`step`] gives.
-///
-/// ```
-/// use tealight::ops::step;
-/// use tealight::prelude::*;
-/// let odd = step(1.., 2);
-/// assert_eq!(Tensor::eye(5, DType::F32, &Device::Cpu)?.i((odd, odd))?.dims(), [2, 2]);
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// A range with a step; made by [`step`].
 #[derive(Clone, Copy, Debug)]
-pub struct Step {
+pub struct StepRange {
     bounds: (Bound<i64>, Bound<i64>),
     by: i64,
 }
 
-/// Every `by`-th place of a range, for [`Tensor::i`] and [`Tensor::assign`].
+/// Every `by`-th position of a range, for [`Tensor::i`] and [`Tensor::assign`].
 ///
-/// The range says which places, `by` how they are walked: from the first on, or with a negative `by` from the last on
-/// backwards. numpy's `x[5:0:-2]` is `step(1..=5, -2)`.
+/// A negative `by` starts at the last position of the range and goes backwards: numpy's `x[5:0:-2]` is `step(1..=5, -2)`.
+/// A step of 0 is an error where it is used.
 ///
 /// ```
-/// use tealight::ops::step;
-/// use tealight::prelude::*;
+/// # use tealight::ops::step;
+/// # use tealight::prelude::*;
 /// let x = Tensor::arange(0.0, 6.0, &Device::Cpu)?;
 /// assert_eq!(x.i(step(1.., 2))?.to_vec1::<f64>()?, [1.0, 3.0, 5.0]);
 /// assert_eq!(x.i(step(.., -1))?.to_vec1::<f64>()?, [5.0, 4.0, 3.0, 2.0, 1.0, 0.0]);
 /// assert_eq!(x.i(step(..4, -2))?.to_vec1::<f64>()?, [3.0, 1.0]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-///
-/// Steps of 0 are an error where they are used.
-pub fn step(range: impl Bounds, by: i64) -> Step {
-    Step { bounds: range.bounds(), by }
+pub fn step(range: impl Bounds, by: i64) -> StepRange {
+    StepRange { bounds: range.bounds(), by }
 }
 
-impl Index for Step {
-    fn part(self) -> Part {
-        Part::Step(self.bounds.0, self.bounds.1, self.by)
+impl Index for StepRange {
+    fn axis_index(self) -> AxisIndex {
+        AxisIndex::Step(self.bounds.0, self.bounds.1, self.by)
     }
-}
-
-impl Index for &Tensor {
-    fn part(self) -> Part {
-        Part::Pick(self.clone())
-    }
-}
-
-macro_rules! ranges {
-    ($($range:ident: $self:ident => $start:expr, $end:expr;)*) => {$(
-        impl<A: Axis> Bounds for $range<A> {
-            fn bounds($self) -> (Bound<i64>, Bound<i64>) {
-                ($start, $end)
-            }
-        }
-
-        impl<A: Axis> Index for $range<A> {
-            fn part(self) -> Part {
-                let (start, end) = self.bounds();
-                Part::Range(start, end)
-            }
-        }
-    )*};
-}
-ranges! {
-    Range: self => Bound::Included(self.start.number()), Bound::Excluded(self.end.number());
-    RangeFrom: self => Bound::Included(self.start.number()), Bound::Unbounded;
-    RangeInclusive: self => Bound::Included(self.start().number()), Bound::Included(self.end().number());
-    RangeTo: self => Bound::Unbounded, Bound::Excluded(self.end.number());
-    RangeToInclusive: self => Bound::Unbounded, Bound::Included(self.end.number());
 }
 
 impl<T: Index> Indices for T {
-    fn parts(self) -> Vec<Part> {
-        vec![self.part()]
-    }
-}
-
-impl Indices for () {
-    fn parts(self) -> Vec<Part> {
-        Vec::new()
+    fn axis_indices(self) -> Vec<AxisIndex> {
+        vec![self.axis_index()]
     }
 }
 
@@ -178,154 +118,154 @@ macro_rules! tuples {
     ($(($($index:ident)*))*) => {$(
         impl<$($index: Index),*> Indices for ($($index,)*) {
             #[allow(non_snake_case)]
-            fn parts(self) -> Vec<Part> {
+            fn axis_indices(self) -> Vec<AxisIndex> {
                 let ($($index,)*) = self;
-                vec![$($index.part()),*]
+                vec![$($index.axis_index()),*]
             }
         }
     )*};
 }
-tuples!((A) (A B) (A B C) (A B C D) (A B C D E) (A B C D E F));
+tuples!(() (A) (A B) (A B C) (A B C D) (A B C D E) (A B C D E F));
 
-/// What is taken along an axis, whose length is known.
-pub(super) enum Taken {
+/// What is selected along an axis of known length.
+pub(super) enum Selection {
     One(usize),
-    /// From the first on so many.
+    /// The start and the length.
     Span(usize, usize),
     List(Vec<usize>),
 }
 
-impl Taken {
+impl Selection {
     pub(super) fn list(&self) -> Vec<usize> {
         match self {
-            &Taken::One(at) => vec![at],
-            &Taken::Span(start, len) => (start..start + len).collect(),
-            Taken::List(list) => list.clone(),
+            &Selection::One(at) => vec![at],
+            &Selection::Span(start, len) => (start..start + len).collect(),
+            Selection::List(list) => list.clone(),
         }
     }
 
-    /// The length of the axis of the part, if it has one.
+    /// The length of the axis in the result, if it stays.
     pub(super) fn len(&self) -> Option<usize> {
         match self {
-            Taken::One(_) => None,
-            &Taken::Span(_, len) => Some(len),
-            Taken::List(list) => Some(list.len()),
+            Selection::One(_) => None,
+            &Selection::Span(_, len) => Some(len),
+            Selection::List(list) => Some(list.len()),
         }
     }
 }
 
-/// What the indices name, axis by axis.
-pub(super) fn resolved(op: &'static str, x: &Tensor, indices: impl Indices) -> Result<Vec<Taken>> {
-    let parts = indices.parts();
-    if parts.len() > x.rank() {
+/// What the indices select, axis by axis.
+pub(super) fn resolve(op: &'static str, x: &Tensor, indices: impl Indices) -> Result<Vec<Selection>> {
+    let indices = indices.axis_indices();
+    if indices.len() > x.rank() {
         let expected = format!("at most {} indices for shape {:?}", x.rank(), x.dims());
-        return Err(Error::argument(op, expected, parts.len()));
+        return Err(Error::argument(op, expected, indices.len()));
     }
-    parts.iter().enumerate().map(|(axis, part)| part.on(op, x, axis)).collect()
+    indices.iter().enumerate().map(|(axis, index)| index.resolve(op, x, axis)).collect()
 }
 
-impl Part {
-    fn on(&self, op: &'static str, x: &Tensor, axis: usize) -> Result<Taken> {
+impl AxisIndex {
+    fn resolve(&self, op: &'static str, x: &Tensor, axis: usize) -> Result<Selection> {
         let size = x.dims()[axis];
         let beyond = |got: String| {
             let expected = format!("places of the {size} on axis {axis} of shape {:?}", x.dims());
             Error::argument(op, expected, got)
         };
-        let inside = |start, end| bounds(start, end, size).ok_or_else(|| beyond(range(start, end)));
+        let inside = |start, end| span(start, end, size).ok_or_else(|| beyond(range_text(start, end)));
         match self {
-            &Part::At(at) => {
-                let place = place(at, size).filter(|&place| place < size);
-                Ok(Taken::One(place.ok_or_else(|| beyond(format!("index {at}")))?))
+            &AxisIndex::At(at) => {
+                let position = from_start(at, size).filter(|&position| position < size);
+                Ok(Selection::One(position.ok_or_else(|| beyond(format!("index {at}")))?))
             }
-            &Part::Range(start, end) => {
+            &AxisIndex::Range(start, end) => {
                 let (start, end) = inside(start, end)?;
-                Ok(Taken::Span(start, end - start))
+                Ok(Selection::Span(start, end - start))
             }
-            &Part::Step(_, _, 0) => Err(Error::argument(op, "steps of another size than 0", 0)),
-            &Part::Step(start, end, by) => {
+            &AxisIndex::Step(_, _, 0) => Err(Error::argument(op, "steps of another size than 0", 0)),
+            &AxisIndex::Step(start, end, by) => {
                 let (start, end) = inside(start, end)?;
                 let stride = usize::try_from(by.unsigned_abs()).unwrap_or(usize::MAX);
                 let len = (end - start).div_ceil(stride);
-                // Of nothing all parts of a length are alike, and none needs a list.
+                // In an empty tensor all selections of one length are alike, and none needs a list.
                 Ok(if by == 1 || x.elem_count() == 0 {
-                    Taken::Span(start, len)
+                    Selection::Span(start, len)
                 } else if by > 0 {
-                    Taken::List((start..end).step_by(stride).collect())
+                    Selection::List((start..end).step_by(stride).collect())
                 } else {
-                    Taken::List((start..end).rev().step_by(stride).collect())
+                    Selection::List((start..end).rev().step_by(stride).collect())
                 })
             }
-            Part::Pick(indices) => {
+            AxisIndex::Tensor(indices) => {
                 trace::read("indices (see index_select)", indices)?;
-                Ok(Taken::List(vector(op, x.dims(), axis, indices)?))
+                Ok(Selection::List(index_vector(op, x.dims(), axis, indices)?))
             }
         }
     }
 }
 
 impl Tensor {
-    /// The part of this tensor that integers and ranges name, axis by axis: a view, no copy.
+    /// Indexes the tensor with integers, ranges and index tensors, axis by axis, as `x[…]` does in numpy and PyTorch.
     ///
-    /// An integer takes one place, and its axis goes away; a range takes several. A vector of indices takes the places that
-    /// it names, in its order, and [`step`] every so-many-th of a range: these two copy. Negative integers count from the
-    /// end, as they do for axes. Axes that are not mentioned are taken whole.
+    /// An integer selects one position and removes the axis; a range selects several. Both return a view. A vector of indices
+    /// selects the positions that it names, in its order, and [`step`] every n-th position of a range; these two copy.
+    /// Negative integers count from the end. Axes that are not mentioned are selected whole.
     ///
-    /// # Gradient
-    /// The gradient at the places that were taken, 0 elsewhere.
+    /// Gradient: g at the selected elements, 0 elsewhere.
     ///
     /// # Errors
-    /// More indices than axes; an index or the end of a range beyond its axis; a range whose end is before its start; steps
-    /// of 0.
+    /// Errors if there are more indices than axes, an index or the end of a range is beyond its axis, a range ends before it
+    /// starts, or a step is 0.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::arange(0.0, 12.0, &Device::Cpu)?.reshape((3, 4))?;
     /// assert_eq!(x.i(1)?.to_vec1::<f64>()?, [4.0, 5.0, 6.0, 7.0]);
     /// assert_eq!(x.i((.., -1))?.to_vec1::<f64>()?, [3.0, 7.0, 11.0]);
     /// assert_eq!(x.i((1.., 1..=2))?.to_vec2::<f64>()?, [[5.0, 6.0], [9.0, 10.0]]);
-    /// assert_eq!(x.i((2, 3))?.to_scalar::<f64>()?, 11.0);
+    /// let last_first = Tensor::new(&[-1_i64, 0], &Device::Cpu)?;
+    /// assert_eq!(x.i((&last_first, 3))?.to_vec1::<f64>()?, [11.0, 3.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "index")]
     #[doc(alias = "slice")]
     pub fn i(&self, indices: impl Indices) -> Result<Tensor> {
         let mut x = self.clone();
-        // From the last axis on, so that an axis that goes away moves none that is still to come.
-        for (axis, taken) in resolved("i", self, indices)?.into_iter().enumerate().rev() {
-            x = match taken {
-                Taken::One(at) => selected(&x, axis, at)?,
-                Taken::Span(start, len) => narrowed(&x, axis, start, len)?,
-                Taken::List(list) => taken_along("i", &x, axis, list.into_iter())?,
+        // From the last axis on, so that a removed axis moves none that is still to come.
+        for (axis, selection) in resolve("i", self, indices)?.into_iter().enumerate().rev() {
+            x = match selection {
+                Selection::One(at) => selected(&x, axis, at)?,
+                Selection::Span(start, len) => narrowed(&x, axis, start, len)?,
+                Selection::List(list) => taken_along("i", &x, axis, list.into_iter())?,
             };
         }
         Ok(x)
     }
 }
 
-/// Where `at` is on an axis of `size` places, or just behind it.
-fn place(at: i64, size: usize) -> Option<usize> {
+/// The position of `at` on an axis of length `size`, or the one just behind it.
+fn from_start(at: i64, size: usize) -> Option<usize> {
     let from_start = if at < 0 { at.saturating_add_unsigned(size as u64) } else { at };
-    usize::try_from(from_start).ok().filter(|&place| place <= size)
+    usize::try_from(from_start).ok().filter(|&position| position <= size)
 }
 
-/// The first place of a range and the one behind its last.
-fn bounds(start: Bound<i64>, end: Bound<i64>, size: usize) -> Option<(usize, usize)> {
-    let behind = |at: i64| place(at, size)?.checked_add(1);
+/// The first position of a range and the one behind its last, if they are on the axis.
+fn span(start: Bound<i64>, end: Bound<i64>, size: usize) -> Option<(usize, usize)> {
+    let behind = |at: i64| from_start(at, size)?.checked_add(1);
     let start = match start {
-        Bound::Included(at) => place(at, size)?,
+        Bound::Included(at) => from_start(at, size)?,
         Bound::Excluded(at) => behind(at)?,
         Bound::Unbounded => 0,
     };
     let end = match end {
         Bound::Included(at) => behind(at)?,
-        Bound::Excluded(at) => place(at, size)?,
+        Bound::Excluded(at) => from_start(at, size)?,
         Bound::Unbounded => size,
     };
     (start <= end && end <= size).then_some((start, end))
 }
 
-/// The range as it is written.
-fn range(start: Bound<i64>, end: Bound<i64>) -> String {
+/// The range as it is written in Rust.
+fn range_text(start: Bound<i64>, end: Bound<i64>) -> String {
     let start = match start {
         Bound::Included(at) | Bound::Excluded(at) => at.to_string(),
         Bound::Unbounded => String::new(),

@@ -1,14 +1,4 @@
-//! The places of an axis that a vector of indices names: taken, or added to.
-//!
-//! # Formula
-//! index_select: y\[…, i, …\] = x\[…, indices\[i\], …\]; index_add: y = x and y\[…, indices\[i\], …\] += source\[…, i, …\]
-//!
-//! # Gradient
-//! index_select: the gradient, added at the places that were taken: a place taken twice gets both. index_add: the gradient
-//! to x, and what is at the places to the source.
-//!
-//! # Errors
-//! An axis that does not exist; indices that are no vector, no u8, u32 or i64, or beyond the axis.
+//! `index_select` and `index_add`: slices of an axis by a vector of indices.
 
 use super::axis::Axis;
 use super::onnx::counted;
@@ -16,8 +6,13 @@ use super::take::{added, checked_indices, places_along, same_kind, taken_along};
 use crate::autograd::{OnnxAttribute, Tensor, traced};
 use crate::error::{Error, Result};
 
-/// The numbers of a vector of indices, as places from the start of `axis`.
-pub(super) fn vector(op: &'static str, dims: &[usize], axis: usize, indices: &Tensor) -> Result<Vec<usize>> {
+/// The indices of a vector, counted from the start of `axis`.
+pub(super) fn index_vector(
+    op: &'static str,
+    dims: &[usize],
+    axis: usize,
+    indices: &Tensor,
+) -> Result<Vec<usize>> {
     if indices.rank() != 1 {
         return Err(Error::shape(op, "a vector of indices", &[indices.dims()]));
     }
@@ -25,21 +20,13 @@ pub(super) fn vector(op: &'static str, dims: &[usize], axis: usize, indices: &Te
 }
 
 impl Tensor {
-    /// The places of `axis` that a vector of `indices` names, in its order; one may be named any number of times.
+    /// Takes the slices of `axis` that a vector of `indices` names, in that order; one may be named several times.
     ///
-    /// Negative indices count from the end.
-    ///
-    /// # Shapes
-    /// (…, n, …) and (k) to (…, k, …)
-    ///
-    /// # Gradient
-    /// The gradient, added at the places that were taken.
-    ///
-    /// # Errors
-    /// An axis that does not exist; indices that are no vector, no u8, u32 or i64, or beyond the axis.
+    /// Negative indices count from the end. Shapes: (.., n, ..) and (k) to (.., k, ..). Gradient: g added at the slices that
+    /// were taken. Errors if an index is beyond the axis.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let words = Tensor::new(&[[0.0, 0.1], [1.0, 1.1], [2.0, 2.1]], &Device::Cpu)?;
     /// let text = Tensor::new(&[2_i64, 0, -1], &Device::Cpu)?;
     /// assert_eq!(words.index_select(0, &text)?.to_vec2::<f64>()?, [[2.0, 2.1], [0.0, 0.1], [2.0, 2.1]]);
@@ -49,8 +36,8 @@ impl Tensor {
     #[doc(alias = "take")]
     pub fn index_select(&self, axis: impl Axis, indices: &Tensor) -> Result<Tensor> {
         let axis = axis.of("index_select", self.dims())?;
-        let places = vector("index_select", self.dims(), axis, indices)?;
-        let compute = || taken_along("index_select", self, axis, places.into_iter());
+        let slices = index_vector("index_select", self.dims(), axis, indices)?;
+        let compute = || taken_along("index_select", self, axis, slices.into_iter());
         traced(&[self, indices], compute, |onnx| {
             let (x, at) = (onnx.input(0), onnx.input(1));
             let at = counted(at, onnx.dtype(1), onnx)?;
@@ -58,22 +45,13 @@ impl Tensor {
         })
     }
 
-    /// A copy with slice i of `source` added to the place `indices[i]` of `axis`; a place named twice gets both.
+    /// Returns a copy with slice i of `source` added to slice `indices[i]` of `axis`; an index that occurs twice adds both.
     ///
-    /// Negative indices count from the end. Integers wrap around.
-    ///
-    /// # Shapes
-    /// (…, n, …), (k) and (…, k, …) to (…, n, …)
-    ///
-    /// # Gradient
-    /// To this tensor the gradient, to the source what it has at the places.
-    ///
-    /// # Errors
-    /// An axis that does not exist; indices that are no vector, no u8, u32 or i64, or beyond the axis; a source of another
-    /// shape or dtype.
+    /// Negative indices count from the end. Integers wrap around. Shapes: (.., n, ..), (k) and (.., k, ..) to (.., n, ..).
+    /// Gradient: g for this tensor, and for the source the slices of g at the indices.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let counts = Tensor::zeros(3, DType::F64, &Device::Cpu)?;
     /// let votes = Tensor::new(&[2_u32, 0, 2], &Device::Cpu)?;
     /// let weights = Tensor::new(&[1.0, 10.0, 100.0], &Device::Cpu)?;
@@ -84,13 +62,13 @@ impl Tensor {
         const OP: &str = "index_add";
         let axis = axis.of(OP, self.dims())?;
         same_kind(OP, self, source)?;
-        let places = vector(OP, self.dims(), axis, indices)?;
+        let slices = index_vector(OP, self.dims(), axis, indices)?;
         let mut dims = self.dims().to_vec();
-        dims[axis] = places.len();
+        dims[axis] = slices.len();
         if source.dims() != dims {
             return Err(Error::shape(OP, format!("a source of shape {dims:?}"), &[source.dims()]));
         }
-        let compute = || added(self, source, places_along(self.dims(), axis, places.into_iter()));
+        let compute = || added(self, source, places_along(self.dims(), axis, slices.into_iter()));
         traced(&[self, indices, source], compute, |onnx| Err(onnx.no_form(OP)))
     }
 }

@@ -1,16 +1,4 @@
-//! Linear systems and inverses.
-//!
-//! # Formula
-//! solve: the y with a·y = b; inv: the y with x·y = 1
-//!
-//! # Gradient
-//! solve: a⁻ᵀ·g for b and −(a⁻ᵀ·g)·yᵀ for a, summed over the batches along which an operand was repeated; inv: −yᵀ·g·yᵀ
-//!
-//! # Precision
-//! LU with partial pivoting, in f64 for every dtype: f32 is rounded once, at the end.
-//!
-//! # Errors
-//! Matrices that are not square or are singular; shapes that do not fit; dtypes that differ or are not f32 or f64.
+//! Linear systems and inverses, by LU factorisation with partial pivoting. Computed in f64 and rounded once.
 
 use candle_core::{DType, Device};
 
@@ -21,8 +9,8 @@ use crate::autograd::{Array, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{broadcast_dims, linalg};
 
-/// The side of the matrices, if they are square and can be factorised.
-pub(super) fn side(op: &'static str, x: &Tensor) -> Result<usize> {
+/// The size n of matrices (.., n, n). Errors if they are not square, or their dtype cannot be factorised.
+pub(super) fn check_square(op: &'static str, x: &Tensor) -> Result<usize> {
     if !matches!(x.dtype(), DType::F32 | DType::F64) {
         return Err(Error::dtype(op, "a tensor of f32 or f64 (see to_dtype)", &[x.dtype()]));
     }
@@ -32,29 +20,35 @@ pub(super) fn side(op: &'static str, x: &Tensor) -> Result<usize> {
     }
 }
 
+/// The batch axes of matrices that [`check_square`] accepted, and their size.
+pub(super) fn batch_and_size(dims: &[usize]) -> (&[usize], usize) {
+    let (batch, matrix) = dims.split_at(dims.len() - 2);
+    (batch, matrix[0])
+}
+
 /// Calls `f` with the elements of `x`, broadcast to `dims`, in row-major order.
 pub(super) fn with_elements<R>(x: &Array, dims: &[usize], f: impl FnOnce(&[f64]) -> R) -> Result<R> {
     let x = x.to_device(&Device::Cpu)?.broadcast_as(dims)?;
     Ok(f(&elements::<f64>(&contiguous(&x)?.to_dtype(DType::F64)?)?))
 }
 
-/// The array of these elements, of the kind of `like`.
-pub(super) fn made(data: Vec<f64>, dims: &[usize], like: &Array) -> Result<Array> {
-    Ok(Array::from_vec(data, dims, &Device::Cpu)?.to_dtype(like.dtype())?.to_device(like.device())?)
+/// An array of these elements with the dtype and device of `x`.
+pub(super) fn like(x: &Array, data: Vec<f64>, dims: &[usize]) -> Result<Array> {
+    Ok(Array::from_vec(data, dims, &Device::Cpu)?.to_dtype(x.dtype())?.to_device(x.device())?)
 }
 
-/// The error of matrix number `at` of those in `dims`, which is not what was expected.
-pub(super) fn refused(op: &'static str, expected: &str, got: &str, dims: &[usize], at: usize) -> Error {
-    let place = place(&dims[..dims.len().saturating_sub(2)], at);
-    let batch = if place.is_empty() { String::new() } else { format!(" at {place:?} of the batch") };
-    Error::argument(op, expected, format!("{got}{batch}"))
+/// The error of matrix number `at` of a batch, which is not what was expected.
+pub(super) fn matrix_error(op: &'static str, expected: &str, got: &str, batch: &[usize], at: usize) -> Error {
+    let index = place(batch, at);
+    let of_batch = if batch.is_empty() { String::new() } else { format!(" at {index:?} of the batch") };
+    Error::argument(op, expected, format!("{got}{of_batch}"))
 }
 
-fn singular(op: &'static str, dims: &[usize], at: usize) -> Error {
-    refused(op, "an invertible matrix", "a singular one", dims, at)
+fn singular(op: &'static str, batch: &[usize], at: usize) -> Error {
+    matrix_error(op, "an invertible matrix", "a singular one", batch, at)
 }
 
-/// Of matrices (.., n, n) and (.., n, k).
+/// For matrices (.., n, n) and (.., n, k).
 #[derive(Debug)]
 struct Solve;
 
@@ -66,9 +60,8 @@ impl Op<2> for Solve {
         if ctx.needs_input_grad(0) {
             ctx.save_output();
         }
-        let ([batch_a @ .., n, _], [batch_b @ .., _, k]) = (a.dims(), b.dims()) else {
-            return Err(Error::shape(Self::NAME, "matrices", &[a.dims(), b.dims()]));
-        };
+        let ((batch_a, n), (batch_b, _)) = (batch_and_size(a.dims()), batch_and_size(b.dims()));
+        let k = b.dims()[b.rank() - 1];
         let batch = broadcast_dims(batch_a, batch_b).ok_or_else(|| {
             Error::shape(Self::NAME, "batch sizes that broadcast together", &[a.dims(), b.dims()])
         })?;
@@ -76,14 +69,14 @@ impl Op<2> for Solve {
             let shape = [&batch[..], &[rows, columns]].concat();
             Ok(checked(Self::NAME, shape.into(), size_of::<f64>())?.into_dims())
         };
-        let (dims, left) = (matrices(*n, *k)?, matrices(*n, *n)?);
-        let solved = with_elements(a, &left, |a| with_elements(b, &dims, |b| linalg::solve(a, b, *n, *k)))??;
-        made(solved.map_err(|at| singular(Self::NAME, &dims, at))?, &dims, a)
+        let (dims, left) = (matrices(n, k)?, matrices(n, n)?);
+        let solved = with_elements(a, &left, |a| with_elements(b, &dims, |b| linalg::solve(a, b, n, k)))??;
+        like(a, solved.map_err(|at| singular(Self::NAME, &batch, at))?, &dims)
     }
 
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let b = Solve.apply([&saved.input(0)?.t()?, grad])?;
-        let a = if saved.needs_input_grad(0) { Some(b.matmul(&saved.output()?.t()?)?.neg()?) } else { None };
+        let a = saved.needs_input_grad(0).then(|| b.matmul(&saved.output()?.t()?)?.neg()).transpose()?;
         Ok([a, saved.needs_input_grad(1).then_some(b)])
     }
 }
@@ -96,9 +89,9 @@ impl Op<1> for Inv {
 
     fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
         ctx.save_output();
-        let (dims, n) = (x.dims(), x.dims().last().copied().unwrap_or(0));
-        let inverse = with_elements(x, dims, |x| linalg::inv(x, n))?;
-        made(inverse.map_err(|at| singular(Self::NAME, dims, at))?, dims, x)
+        let (batch, n) = batch_and_size(x.dims());
+        let inverse = with_elements(x, x.dims(), |x| linalg::inv(x, n))?;
+        like(x, inverse.map_err(|at| singular(Self::NAME, batch, at))?, x.dims())
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -108,22 +101,19 @@ impl Op<1> for Inv {
 }
 
 impl Tensor {
-    /// The y with `self`·y = `b`, as `numpy.linalg.solve`: more exact than the product with the inverse.
+    /// Solves the linear system `self`·y = `b` for y, as `numpy.linalg.solve`. Needs the feature `linalg`.
     ///
-    /// With the feature `linalg`.
+    /// This is more accurate than multiplying with the inverse. Computed in f64 and rounded once. NaN elements are no error:
+    /// they give a NaN result.
     ///
-    /// # Shapes
-    /// (.., n, n) and (n) give (.., n); (.., n, n) and (.., n, k) give (.., n, k). Leading axes are batches and broadcast.
-    ///
-    /// # Gradient
-    /// `self`⁻ᵀ·g for `b`, and −(`self`⁻ᵀ·g)·yᵀ for `self`.
+    /// Shapes: (.., n, n) and (n) give (.., n); (.., n, n) and (.., n, k) give (.., n, k). Leading axes are batches and
+    /// broadcast. Gradient: `self`⁻ᵀ·g for `b`, and −(`self`⁻ᵀ·g)·yᵀ for `self`.
     ///
     /// # Errors
-    /// A matrix that is not square, or whose elimination meets a pivot of 0: the error says which of the batch. Shapes that
-    /// do not fit; dtypes that differ or are not f32 or f64. NaN is no error: it makes a result of NaN.
+    /// Errors if a matrix is not square or is singular (the message says which of the batch), or the dtype is not f32 or f64.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let a = Tensor::new(&[[2.0, 1.0], [0.0, 4.0]], &Device::Cpu)?;
     /// let b = Tensor::new(&[5.0, 8.0], &Device::Cpu)?;
     /// assert_eq!(a.solve(&b)?.to_vec1::<f64>()?, [1.5, 2.0]);
@@ -132,7 +122,7 @@ impl Tensor {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn solve(&self, b: &Tensor) -> Result<Tensor> {
-        let n = side("solve", self)?;
+        let n = check_square("solve", self)?;
         floats("solve", self, b)?;
         match *b.dims() {
             [rows] if rows == n => Solve.apply([self, &b.unsqueeze(1)?])?.squeeze(-1),
@@ -144,29 +134,21 @@ impl Tensor {
         }
     }
 
-    /// The inverse of a matrix. For a product with it [`solve`](Tensor::solve) is faster and more exact.
+    /// Computes the inverse of a matrix. Needs the feature `linalg`.
     ///
-    /// With the feature `linalg`.
+    /// To multiply with the inverse, [`solve`](Tensor::solve) is faster and more accurate; errors and NaN are as there.
     ///
-    /// # Shapes
-    /// (.., n, n), every matrix by itself.
-    ///
-    /// # Gradient
-    /// −yᵀ·g·yᵀ
-    ///
-    /// # Errors
-    /// A matrix that is not square, or whose elimination meets a pivot of 0: the error says which of the batch. A dtype
-    /// other than f32 and f64. NaN is no error: it makes an inverse of NaN.
+    /// Shapes: (.., n, n), each matrix by itself. Gradient: −yᵀ·g·yᵀ.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[[0.0, 2.0], [-4.0, 0.0]], &Device::Cpu)?;
     /// assert_eq!(x.inv()?.to_vec2::<f64>()?, [[0.0, -0.25], [0.5, 0.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "inverse")]
     pub fn inv(&self) -> Result<Tensor> {
-        side("inv", self)?;
+        check_square("inv", self)?;
         Inv.apply([self])
     }
 }

@@ -1,17 +1,4 @@
-//! The logarithm of a sum of exponentials, along axes or of all elements.
-//!
-//! # Formula
-//! ln Σ exp(x); the largest x is subtracted first, so nothing overflows.
-//!
-//! # Gradient
-//! The softmax of x
-//!
-//! # Kinks
-//! Of −∞ alone the result is −∞ and the gradient 0 (PyTorch's is NaN). With a +∞ the result is +∞ and the gradient NaN,
-//! as the softmax is.
-//!
-//! # Errors
-//! An axis that does not exist or is named twice; a dtype that is no float.
+//! `logsumexp`.
 
 use super::axis::Axes;
 use super::reduction::{Reduction, float, in_memory, or_infinite};
@@ -25,22 +12,22 @@ struct LogSumExp(Reduction);
 
 impl LogSumExp {
     /// The softmax in one pass over each row.
-    fn fused(&self, x: &Array) -> Result<Array> {
+    fn softmax(&self, x: &Array) -> Result<Array> {
         in_memory(x, |x| {
             let (rows, width) = (self.0.rows(x)?, self.0.count(x.dims()));
-            let shares = with_float!(x.dtype(), T => {
+            let y = with_float!(x.dtype(), T => {
                 make(moments::softmax::<T>(&elements(&rows)?, width), rows.dims(), x)?
             });
-            self.0.unrows(&shares)
+            self.0.unrows(&y)
         })
     }
 
-    /// The softmax in tensor operations. What is subtracted cancels, so it may be a constant.
-    fn recorded(&self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
-        let peak = self.0.kept(&y.detach(), x.dims())?;
+    /// The softmax in tensor operations. The maximum, which is subtracted, cancels, so it may be a constant.
+    fn recorded_softmax(&self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+        let max = self.0.kept(&y.detach(), x.dims())?;
         let zero = Tensor::zeros((), x.dtype(), x.device())?;
-        let nothing = Tensor::full(f64::NEG_INFINITY, (), x.device())?.to_dtype(x.dtype())?;
-        let exp = (x - peak.eq(&nothing)?.where_cond(&zero, &peak)?)?.exp()?;
+        let lowest = Tensor::full(f64::NEG_INFINITY, (), x.device())?.to_dtype(x.dtype())?;
+        let exp = (x - max.eq(&lowest)?.where_cond(&zero, &max)?)?.exp()?;
         let total = or_infinite(&exp.sum_keepdim(&self.0.axes[..])?)?;
         exp / total
     }
@@ -69,29 +56,23 @@ impl Op<1> for LogSumExp {
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let x = saved.input(0)?;
-        let shares = if saved.recording() {
-            self.recorded(&x, &saved.output()?)?
+        let softmax = if saved.recording() {
+            self.recorded_softmax(&x, &saved.output()?)?
         } else {
-            Tensor::constant(self.fused(x.array())?)
+            Tensor::constant(self.softmax(x.array())?)
         };
-        Ok([Some((shares * self.0.kept(grad, x.dims())?)?)])
+        Ok([Some((softmax * self.0.kept(grad, x.dims())?)?)])
     }
 }
 
 impl Tensor {
-    /// ln Σ exp(x) along `axes`, which go away, without overflow; −∞ where there is nothing to add.
+    /// Computes ln Σ exp(x) along `axes`, which are removed, without overflow.
     ///
-    /// # Gradient
-    /// The softmax of x, times the gradient.
-    ///
-    /// # Kinks
-    /// Of −∞ alone the result is −∞ and the gradient 0; with a +∞ they are +∞ and NaN.
-    ///
-    /// # Errors
-    /// An axis that does not exist or is named twice; a dtype that is no float.
+    /// Gradient: g times the softmax of x. Where all elements are −∞ the result is −∞ and the gradient 0 (PyTorch's is NaN);
+    /// with a +∞ they are +∞ and NaN.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[[1000.0, 1000.0], [0.0, 0.0]], &Device::Cpu)?;
     /// assert_eq!(x.logsumexp(1)?.to_vec1::<f64>()?, [1000.0 + 2_f64.ln(), 2_f64.ln()]);
     /// # Ok::<(), tealight::Error>(())
@@ -101,40 +82,13 @@ impl Tensor {
         LogSumExp(Reduction::of("logsumexp", self, axes, false)?).apply([self])
     }
 
-    /// [`logsumexp`](Tensor::logsumexp), with the axes kept at length 1.
-    ///
-    /// # Gradient
-    /// The softmax of x, times the gradient.
-    ///
-    /// # Errors
-    /// As for [`logsumexp`](Tensor::logsumexp).
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[0.0, 1.0], [5.0, 5.0]], &Device::Cpu)?;
-    /// let shares = (&x - x.logsumexp_keepdim(1)?)?.exp()?;
-    /// assert!((shares.i((1, 0))?.to_scalar::<f64>()? - 0.5).abs() < 1e-15);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// [`logsumexp`](Tensor::logsumexp) with the axes kept at length 1.
     pub fn logsumexp_keepdim(&self, axes: impl Axes) -> Result<Tensor> {
         float("logsumexp_keepdim", self)?;
         LogSumExp(Reduction::of("logsumexp_keepdim", self, axes, true)?).apply([self])
     }
 
-    /// ln Σ exp(x) of all elements, a scalar.
-    ///
-    /// # Gradient
-    /// The softmax of all elements, times the gradient.
-    ///
-    /// # Errors
-    /// A dtype that is no float.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[1000.0], [1000.0]], &Device::Cpu)?;
-    /// assert!((x.logsumexp_all()?.to_scalar::<f64>()? - (1000.0 + 2.0_f64.ln())).abs() < 1e-12);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// [`logsumexp`](Tensor::logsumexp) over all elements, as a scalar.
     pub fn logsumexp_all(&self) -> Result<Tensor> {
         float("logsumexp_all", self)?;
         LogSumExp(Reduction::all(self)).apply([self])

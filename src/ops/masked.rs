@@ -1,42 +1,31 @@
-//! The elements that a mask marks: taken, replaced, counted off.
-//!
-//! # Formula
-//! masked_select: x where mask ≠ 0, in row-major order; masked_fill: mask ≠ 0 ? value : x; masked_scatter: x, but where
-//! mask ≠ 0 the next element of source; nonzero: the places where x ≠ 0
-//!
-//! # Gradient
-//! masked_select: the gradient where the mask is, 0 elsewhere. The other two: the gradient where the mask is not; to the
-//! elements of the source, what is where they went. nonzero has none: places are integers.
-//!
-//! # Errors
-//! A mask that is not u8; shapes that do not broadcast; a source that is too short or of another dtype.
+//! Operations with masks (u8 tensors, where 0 is false), and `nonzero`.
 
 use candle_core::{DType, Device};
 
-use super::create::{checked, number};
+use super::create::{checked, scalar};
 use super::narrow::narrowed;
 use super::take::{same_kind, taken, with_data, written};
 use crate::autograd::{self, Array, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::{self, BlockIndices, broadcast_dims};
 
-/// Where `mask`, broadcast to `dims`, is not 0.
-fn places(mask: &Tensor, dims: &[usize]) -> Result<BlockIndices> {
+/// The elements where `mask`, broadcast to `dims`, is not 0.
+fn marked(mask: &Tensor, dims: &[usize]) -> Result<BlockIndices> {
     Ok(BlockIndices {
-        starts: nonzero(&mask.array().broadcast_as(dims)?)?.into(),
+        starts: flat_nonzero(&mask.array().broadcast_as(dims)?)?.into(),
         block: 1,
         period: dims.iter().product(),
     })
 }
 
-/// The numbers of the elements that are not 0.
-fn nonzero(x: &Array) -> Result<Vec<usize>> {
+/// The row-major indices of the elements that are not 0.
+fn flat_nonzero(x: &Array) -> Result<Vec<usize>> {
     let x = x.to_device(&Device::Cpu)?;
     with_data!(&x, data => Ok(kernel::nonzero(data)))
 }
 
 /// The shape of x and mask, broadcast together.
-fn together(op: &'static str, x: &Tensor, mask: &Tensor) -> Result<Vec<usize>> {
+fn common_shape(op: &'static str, x: &Tensor, mask: &Tensor) -> Result<Vec<usize>> {
     if mask.dtype() != DType::U8 {
         return Err(Error::dtype(op, "a u8 mask (as comparisons give)", &[mask.dtype()]));
     }
@@ -47,9 +36,9 @@ fn together(op: &'static str, x: &Tensor, mask: &Tensor) -> Result<Vec<usize>> {
     Ok(dims.into_vec())
 }
 
-/// The mask, if it broadcasts to x.
-fn onto(op: &'static str, x: &Tensor, mask: &Tensor) -> Result<()> {
-    if together(op, x, mask)? != x.dims() {
+/// Errors if the mask does not broadcast to the shape of x.
+fn check_mask(op: &'static str, x: &Tensor, mask: &Tensor) -> Result<()> {
+    if common_shape(op, x, mask)? != x.dims() {
         let got = [x.dims(), mask.dims()];
         return Err(Error::shape(op, "a mask that broadcasts to the tensor's shape", &got));
     }
@@ -57,19 +46,12 @@ fn onto(op: &'static str, x: &Tensor, mask: &Tensor) -> Result<()> {
 }
 
 impl Tensor {
-    /// The elements where the mask is not 0, as a vector in row-major order.
+    /// Returns the elements where the mask is not 0, as a vector in row-major order.
     ///
-    /// # Shapes
-    /// Any two that broadcast together, to a vector.
-    ///
-    /// # Gradient
-    /// The gradient where the mask is not 0, 0 elsewhere.
-    ///
-    /// # Errors
-    /// A mask that is not u8; shapes that do not broadcast.
+    /// The tensor and the mask (u8) broadcast. Gradient: g where the mask is not 0, 0 elsewhere.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?;
     /// let mask = Tensor::new(&[[1_u8, 0], [0, 1]], &Device::Cpu)?;
     /// assert_eq!(x.masked_select(&mask)?.to_vec1::<f64>()?, [1.0, 4.0]);
@@ -77,27 +59,19 @@ impl Tensor {
     /// ```
     #[doc(alias = "extract")]
     pub fn masked_select(&self, mask: &Tensor) -> Result<Tensor> {
-        let dims = together("masked_select", self, mask)?;
-        let places = places(mask, &dims)?;
-        let count = places.count();
+        let dims = common_shape("masked_select", self, mask)?;
+        let marked = marked(mask, &dims)?;
+        let count = marked.count();
         let x = if self.dims() == dims { self.clone() } else { autograd::broadcast_to(self, &dims)? };
-        let compute = || taken(&x, places, &[count]);
-        traced(&[self, mask], compute, |onnx| Err(onnx.no_form("masked_select")))
+        traced(&[self, mask], || taken(&x, marked, &[count]), |onnx| Err(onnx.no_form("masked_select")))
     }
 
-    /// A copy with `value` where the mask is not 0.
+    /// Returns a copy with `value` where the mask (u8, broadcast to this shape) is not 0.
     ///
-    /// # Shapes
-    /// The mask broadcasts to the tensor's shape.
-    ///
-    /// # Gradient
-    /// The gradient where the mask is 0, 0 elsewhere.
-    ///
-    /// # Errors
-    /// A mask that is not u8, or does not broadcast to this shape; a value that an integer dtype cannot hold.
+    /// Gradient: g where the mask is 0, 0 elsewhere. Errors if an integer dtype cannot hold the value.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?;
     /// let mask = Tensor::new(&[1_u8, 0], &Device::Cpu)?;
     /// assert_eq!(x.masked_fill(&mask, -1.0)?.to_vec2::<f64>()?, [[-1.0, 2.0], [-1.0, 4.0]]);
@@ -105,24 +79,20 @@ impl Tensor {
     /// ```
     #[doc(alias = "putmask")]
     pub fn masked_fill(&self, mask: &Tensor, value: f64) -> Result<Tensor> {
-        onto("masked_fill", self, mask)?;
-        mask.where_cond(&number("masked_fill", value, self.dtype(), self.device())?, self)
+        check_mask("masked_fill", self, mask)?;
+        mask.where_cond(&scalar("masked_fill", value, self.dtype(), self.device())?, self)
     }
 
-    /// A copy with the elements of `source`, in its order, where the mask is not 0; what is left of them is not used.
+    /// Returns a copy with elements of `source`, taken in order, where the mask (u8, broadcast to this shape) is not 0.
     ///
-    /// # Shapes
-    /// The mask broadcasts to the tensor's shape; the source has any shape.
-    ///
-    /// # Gradient
-    /// To this tensor the gradient where the mask is 0; to each element of the source what is where it went.
+    /// The source has any shape; elements that are left over are not used. Gradient: for this tensor g where the mask is 0;
+    /// for each element of the source g where it went.
     ///
     /// # Errors
-    /// A mask that is not u8, or does not broadcast to this shape; a source with fewer elements than the mask marks, or of
-    /// another dtype.
+    /// Errors if the source has fewer elements than the mask marks.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::zeros(4, DType::F64, &Device::Cpu)?;
     /// let mask = Tensor::new(&[0_u8, 1, 0, 1], &Device::Cpu)?;
     /// let source = Tensor::new(&[5.0, 6.0, 7.0], &Device::Cpu)?;
@@ -132,29 +102,25 @@ impl Tensor {
     #[doc(alias = "place")]
     pub fn masked_scatter(&self, mask: &Tensor, source: &Tensor) -> Result<Tensor> {
         const OP: &str = "masked_scatter";
-        onto(OP, self, mask)?;
+        check_mask(OP, self, mask)?;
         same_kind(OP, self, source)?;
-        let places = places(mask, self.dims())?;
-        let count = places.count();
+        let marked = marked(mask, self.dims())?;
+        let count = marked.count();
         if source.elem_count() < count {
             let expected = format!("at least {count} elements in the source, as many as the mask marks");
             return Err(Error::argument(OP, expected, source.elem_count()));
         }
         let source = source.reshape(source.elem_count())?;
-        let compute = || written(self, &narrowed(&source, 0, 0, count)?, places);
+        let compute = || written(self, &narrowed(&source, 0, 0, count)?, marked);
         traced(&[self, mask, &source], compute, |onnx| Err(onnx.no_form(OP)))
     }
 
-    /// The places of the elements that are not 0, one in each row, in row-major order. NaN is not 0.
+    /// Returns the indices of the elements that are not 0, one per row, in row-major order. NaN is not 0.
     ///
-    /// # Shapes
-    /// (…) to (count, rank), as i64
-    ///
-    /// # Errors
-    /// A tensor larger than memory.
+    /// Shapes: any to (count, rank), as i64.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[[0.0, 2.0], [3.0, 0.0]], &Device::Cpu)?;
     /// assert_eq!(x.nonzero()?.to_vec2::<i64>()?, [[0, 1], [1, 0]]);
     /// # Ok::<(), tealight::Error>(())
@@ -162,15 +128,15 @@ impl Tensor {
     #[doc(alias = "argwhere")]
     pub fn nonzero(&self) -> Result<Tensor> {
         checked("nonzero", self.shape().into(), self.dtype().size_in_bytes())?;
-        let found = nonzero(self.array())?;
+        let found = flat_nonzero(self.array())?;
         let shape = checked("nonzero", (found.len(), self.rank()).into(), size_of::<i64>())?;
         let steps = kernel::strides(self.dims());
-        let places = found.iter().flat_map(|flat| {
+        let indices = found.iter().flat_map(|flat| {
             let along = move |(step, size): (&usize, &usize)| (flat / step % size) as i64;
             steps.iter().zip(self.dims()).map(along)
         });
-        let places = Array::from_vec(places.collect::<Vec<i64>>(), shape, self.device())?;
-        traced(&[self], || Ok(places.into()), |onnx| Err(onnx.no_form("nonzero")))
+        let indices = Array::from_vec(indices.collect::<Vec<i64>>(), shape, self.device())?;
+        traced(&[self], || Ok(indices.into()), |onnx| Err(onnx.no_form("nonzero")))
     }
 }
 

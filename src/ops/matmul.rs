@@ -1,13 +1,4 @@
 //! Products of matrices and vectors.
-//!
-//! # Formula
-//! yᵢⱼ = Σₖ aᵢₖ bₖⱼ, for every pair of a batch
-//!
-//! # Gradient
-//! g·bᵀ and aᵀ·g, summed over the batches along which an operand was repeated.
-//!
-//! # Errors
-//! Inner sizes that differ, batches that do not broadcast, scalars, dtypes that differ or are no float.
 
 use candle_core::DType;
 
@@ -17,7 +8,16 @@ use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims, Matrix, View, broadcast_dims};
 
-/// Of matrices (.., m, k) and (.., k, n).
+/// Saves what the gradient of a product needs: each of the first two inputs, if the gradient of the other is needed.
+pub(super) fn save_factors(ctx: &mut SaveContext) {
+    for i in 0..2 {
+        if ctx.needs_input_grad(i) {
+            ctx.save_input(1 - i);
+        }
+    }
+}
+
+/// For matrices (.., m, k) and (.., k, n).
 #[derive(Debug)]
 struct MatMul;
 
@@ -25,37 +25,31 @@ impl Op<2> for MatMul {
     const NAME: &'static str = "matmul";
 
     fn forward(&self, [a, b]: [&Array; 2], ctx: &mut SaveContext) -> Result<Array> {
-        if ctx.needs_input_grad(0) {
-            ctx.save_input(1);
-        }
-        if ctx.needs_input_grad(1) {
-            ctx.save_input(0);
-        }
+        save_factors(ctx);
         let (da, db) = (a.dims(), b.dims());
         let mismatch = |expected: String| Error::shape("matmul", expected, &[da, db]);
-        let ([.., m, k], [.., inner, n]) = (da, db) else {
+        let ([batch_a @ .., m, k], [batch_b @ .., inner, n]) = (da, db) else {
             return Err(mismatch("matrices".into()));
         };
         if k != inner {
             return Err(mismatch(format!("inner sizes to be equal ({k} and {inner})")));
         }
-        let (batch_a, batch_b) = (&da[..da.len() - 2], &db[..db.len() - 2]);
         let batch = broadcast_dims(batch_a, batch_b)
             .ok_or_else(|| mismatch("batch sizes that broadcast together".into()))?;
         let mut dims = batch.clone();
         dims.extend_from_slice(&[*m, *n]);
         fits(Self::NAME, &dims, a.dtype().size_in_bytes())?;
         if !(on_cpu(a) && on_cpu(b)) {
-            // candle's own rules for what it can multiply in place are narrow.
+            // candle multiplies only some layouts in place.
             return Ok(contiguous(a)?.broadcast_matmul(&contiguous(b)?)?);
         }
         with_float!(a.dtype(), T => {
             let (la, lb) = (a.layout().stride(), b.layout().stride());
             let (starts_a, starts_b) = (starts(batch_a, la, &batch), starts(batch_b, lb, &batch));
             let (numbers_a, numbers_b) = (elements::<T>(a)?, elements::<T>(b)?);
-            let matrix = |data, strides: &[usize]| match strides {
-                [.., rows, columns] => Matrix { data, rows: *rows, columns: *columns },
-                _ => Matrix { data, rows: 0, columns: 0 },
+            let matrix = |data, strides: &[usize]| {
+                let last = strides.len() - 1;
+                Matrix { data, rows: strides[last - 1], columns: strides[last] }
             };
             let product = kernel::matmul(starts_a.len(), [*m, *k, *n], |i| {
                 (matrix(&numbers_a[starts_a[i]..], la), matrix(&numbers_b[starts_b[i]..], lb))
@@ -70,15 +64,13 @@ impl Op<2> for MatMul {
     }
 
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
-        let a =
-            if saved.needs_input_grad(0) { Some(MatMul.apply([grad, &saved.input(1)?.t()?])?) } else { None };
-        let b =
-            if saved.needs_input_grad(1) { Some(MatMul.apply([&saved.input(0)?.t()?, grad])?) } else { None };
-        Ok([a, b])
+        let a = saved.needs_input_grad(0).then(|| MatMul.apply([grad, &saved.input(1)?.t()?]));
+        let b = saved.needs_input_grad(1).then(|| MatMul.apply([&saved.input(0)?.t()?, grad]));
+        Ok([a.transpose()?, b.transpose()?])
     }
 }
 
-/// Where each matrix of a batch starts, when the batch is repeated to `out`.
+/// Where each matrix of a batch starts, when the batch is broadcast to `out`.
 fn starts(dims: &[usize], strides: &[usize], out: &[usize]) -> Vec<usize> {
     let view = View::broadcast(&[()], dims, &strides[..dims.len()], out);
     let mut starts = vec![0];
@@ -96,13 +88,9 @@ impl Op<2> for Dot {
     const NAME: &'static str = "dot";
 
     fn forward(&self, [a, b]: [&Array; 2], ctx: &mut SaveContext) -> Result<Array> {
-        if ctx.needs_input_grad(0) {
-            ctx.save_input(1);
-        }
-        if ctx.needs_input_grad(1) {
-            ctx.save_input(0);
-        }
-        if is_half(a) {
+        save_factors(ctx);
+        if matches!(a.dtype(), DType::F16 | DType::BF16) {
+            // candle would add in the narrow dtype, where a sum of 1,000 ones is 256 in bf16.
             let sum = (a.to_dtype(DType::F32)? * b.to_dtype(DType::F32)?)?.sum_all()?;
             return Ok(sum.to_dtype(a.dtype())?);
         }
@@ -122,9 +110,9 @@ impl Op<2> for Dot {
     }
 
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
-        let a = if saved.needs_input_grad(0) { Some((grad * saved.input(1)?)?) } else { None };
-        let b = if saved.needs_input_grad(1) { Some((grad * saved.input(0)?)?) } else { None };
-        Ok([a, b])
+        let a = saved.needs_input_grad(0).then(|| grad * saved.input(1)?);
+        let b = saved.needs_input_grad(1).then(|| grad * saved.input(0)?);
+        Ok([a.transpose()?, b.transpose()?])
     }
 }
 
@@ -135,12 +123,7 @@ impl Op<2> for Outer {
     const NAME: &'static str = "outer";
 
     fn forward(&self, [a, b]: [&Array; 2], ctx: &mut SaveContext) -> Result<Array> {
-        if ctx.needs_input_grad(0) {
-            ctx.save_input(1);
-        }
-        if ctx.needs_input_grad(1) {
-            ctx.save_input(0);
-        }
+        save_factors(ctx);
         let (a, b) = (contiguous(a)?, contiguous(b)?);
         fits(Self::NAME, &[a.elem_count(), b.elem_count()], a.dtype().size_in_bytes())?;
         with_float!(a.dtype(), T => {
@@ -156,18 +139,13 @@ impl Op<2> for Outer {
     }
 
     fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
-        let a = if saved.needs_input_grad(0) { Some(grad.matmul(&saved.input(1)?)?) } else { None };
-        let b = if saved.needs_input_grad(1) { Some(saved.input(0)?.matmul(grad)?) } else { None };
-        Ok([a, b])
+        let a = saved.needs_input_grad(0).then(|| grad.matmul(&saved.input(1)?));
+        let b = saved.needs_input_grad(1).then(|| saved.input(0)?.matmul(grad));
+        Ok([a.transpose()?, b.transpose()?])
     }
 }
 
-/// Whether candle would add up in the narrow type: of 1,000 ones a bf16 sum is 256.
-fn is_half(x: &Array) -> bool {
-    matches!(x.dtype(), DType::F16 | DType::BF16)
-}
-
-/// Refuses what candle would panic on or answer with nonsense.
+/// Errors unless both are float tensors of one dtype and on one device.
 pub(super) fn floats(op: &'static str, a: &Tensor, b: &Tensor) -> Result<()> {
     let got = [a.dtype(), b.dtype()];
     let known = matches!(got[0], DType::F32 | DType::F64 | DType::F16 | DType::BF16);
@@ -182,20 +160,13 @@ pub(super) fn floats(op: &'static str, a: &Tensor, b: &Tensor) -> Result<()> {
 }
 
 impl Tensor {
-    /// The matrix product, by numpy's rules: vectors are rows on the left and columns on the right, leading axes are
-    /// batches and broadcast.
+    /// Computes the matrix product: yᵢⱼ = Σₖ aᵢₖ·bₖⱼ.
     ///
-    /// # Shapes
-    /// (.., m, k) and (.., k, n) give (.., m, n); (k) and (k) give a scalar.
-    ///
-    /// # Gradient
-    /// g·bᵀ and aᵀ·g
-    ///
-    /// # Errors
-    /// Inner sizes that differ, batches that do not broadcast, scalars, dtypes that differ or are no float.
+    /// As in numpy and PyTorch, a vector is a row on the left and a column on the right, and leading axes are batches, which
+    /// broadcast. Shapes: (.., m, k) and (.., k, n) give (.., m, n); (k) and (k) give a scalar. Gradient: g·bᵀ and aᵀ·g.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let a = Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?;
     /// let b = Tensor::new(&[[1.0], [10.0]], &Device::Cpu)?;
     /// assert_eq!(a.matmul(&b)?.to_vec2::<f64>()?, [[21.0], [43.0]]);
@@ -212,9 +183,8 @@ impl Tensor {
             (1, 1) => self.dot(other),
             (1, _) => self.unsqueeze(0)?.matmul(other)?.squeeze(-2),
             (_, 1) => self.matmul(&other.unsqueeze(1)?)?.squeeze(-1),
-            (2, _) => MatMul.apply([self, other]),
             // One product of many rows is faster than many products, and its gradient needs no sum over batches.
-            (rank, 2) if a[rank - 1] == b[0] && self.array().is_contiguous() => {
+            (rank @ 3.., 2) if a[rank - 1] == b[0] && self.array().is_contiguous() => {
                 let rows = a[..rank - 1].iter().product();
                 let flat = reshaped(self, &[rows, a[rank - 1]])?;
                 let mut dims = Dims::from_slice(&a[..rank - 1]);
@@ -225,19 +195,10 @@ impl Tensor {
         }
     }
 
-    /// Σ aᵢ·bᵢ of two vectors, a scalar.
-    ///
-    /// # Shapes
-    /// (k) and (k)
-    ///
-    /// # Gradient
-    /// g·b and g·a
-    ///
-    /// # Errors
-    /// Anything but two vectors of one length and one float dtype.
+    /// Computes the dot product Σ aᵢ·bᵢ of two vectors of the same length. Gradient: g·b and g·a.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let a = Tensor::new(&[1.0, 2.0, 3.0], &Device::Cpu)?;
     /// assert_eq!(a.dot(&a)?.to_scalar::<f64>()?, 14.0);
     /// # Ok::<(), tealight::Error>(())
@@ -251,19 +212,12 @@ impl Tensor {
         Dot.apply([self, other])
     }
 
-    /// The matrix of all products aᵢ·bⱼ of two vectors.
+    /// Computes the outer product aᵢ·bⱼ of two vectors, a matrix.
     ///
-    /// # Shapes
-    /// (m) and (n) give (m, n)
-    ///
-    /// # Gradient
-    /// Σⱼ gᵢⱼ·bⱼ and Σᵢ gᵢⱼ·aᵢ
-    ///
-    /// # Errors
-    /// Anything but two vectors of one float dtype.
+    /// Shapes: (m) and (n) give (m, n). Gradient: Σⱼ gᵢⱼ·bⱼ and Σᵢ gᵢⱼ·aᵢ.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let (a, b) = (Tensor::new(&[1.0, 2.0], &Device::Cpu)?, Tensor::new(&[10.0, 20.0, 30.0], &Device::Cpu)?);
     /// assert_eq!(a.outer(&b)?.to_vec2::<f64>()?, [[10.0, 20.0, 30.0], [20.0, 40.0, 60.0]]);
     /// # Ok::<(), tealight::Error>(())
@@ -279,23 +233,7 @@ impl Tensor {
         Outer.apply([self, other])
     }
 
-    /// The product of a matrix with a vector.
-    ///
-    /// # Shapes
-    /// (m, k) and (k) give (m)
-    ///
-    /// # Gradient
-    /// As for [`matmul`](Tensor::matmul).
-    ///
-    /// # Errors
-    /// Anything but a matrix and a vector that fit, of one float dtype.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let (m, v) = (Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?, Tensor::new(&[1.0, 10.0], &Device::Cpu)?);
-    /// assert_eq!(m.matvec(&v)?.to_vec1::<f64>()?, [21.0, 43.0]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Computes the product of a matrix (m, k) with a vector (k), as [`matmul`](Tensor::matmul) but refusing other ranks.
     #[doc(alias = "mv")]
     pub fn matvec(&self, vector: &Tensor) -> Result<Tensor> {
         if self.rank() != 2 || vector.rank() != 1 {

@@ -1,17 +1,4 @@
-//! The largest and the smallest element, along axes or of all.
-//!
-//! # Formula
-//! max x, min x
-//!
-//! # Gradient
-//! The gradient at the extremum, 0 elsewhere.
-//!
-//! # Kinks
-//! Equal extrema share the gradient equally. NaN in, NaN out: a NaN is the extremum, as in numpy, and the gradient is
-//! NaN along its axes. (Other devices than the CPU may pass over a NaN.)
-//!
-//! # Errors
-//! An axis that does not exist or is named twice; an extremum of nothing.
+//! `max` and `min` along axes.
 
 use candle_core::DType;
 
@@ -24,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::formula::Real;
 use crate::kernel;
 
-/// The extremum along axes: the largest, or the smallest.
+/// The largest element along axes, or the smallest.
 #[derive(Debug)]
 pub(super) struct Extremum<const LARGEST: bool>(pub(super) Reduction);
 
@@ -77,17 +64,17 @@ impl<const LARGEST: bool> Op<1> for Extremum<LARGEST> {
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-        // Which element it is does not change when x does: as far as derivatives go the mask is a constant.
+        // A small change of x does not change which element it is, so the mask is a constant.
         let Extremum(over) = self;
         let x = saved.input(0)?.into_array();
-        let taken = equal(&x, &saved.output()?.array().reshape(&over.dims(x.dims(), true)[..])?)?;
-        let count = Tensor::constant(sum_axes(&taken, &over.axes)?);
+        let mask = equal(&x, &saved.output()?.array().reshape(&over.dims(x.dims(), true)[..])?)?;
+        let count = Tensor::constant(sum_axes(&mask, &over.axes)?);
         // A count of 0 means NaN, and NaN is what 0/0 and 0 · ∞ give.
-        Ok([Some(((over.kept(grad, x.dims())? / count)? * Tensor::constant(taken))?)])
+        Ok([Some(((over.kept(grad, x.dims())? / count)? * Tensor::constant(mask))?)])
     }
 }
 
-/// 1 where x = y, which broadcasts to it, else 0, in the type of x.
+/// 1 where x = y, else 0, in the dtype of x; y broadcasts.
 fn equal(x: &Array, y: &Array) -> Result<Array> {
     if !on_cpu(x) {
         return Ok(x.broadcast_eq(y)?.to_dtype(x.dtype())?);
@@ -102,57 +89,29 @@ fn equal(x: &Array, y: &Array) -> Result<Array> {
 macro_rules! extrema {
     ($($largest:literal $adjective:literal $one:ident $keepdim:ident $all:ident $alias:literal [$values:literal $value:literal])*) => {
         impl Tensor {$(
-            #[doc = concat!("The ", $adjective, " elements along `axes`, which go away.")]
+            #[doc = concat!("Returns the ", $adjective, " elements along `axes`, which are removed. Integers too.")]
+            ///
+            /// NaN in, NaN out. Gradient: g at the element that was taken, 0 elsewhere; elements that are tied share it equally.
+            /// (PyTorch's `amax` and `amin`.) Errors if there is no element to take.
             ///
             /// ```
-            /// use tealight::prelude::*;
+            /// # use tealight::prelude::*;
             /// let x = Tensor::new(&[[1.0, 5.0, 2.0], [7.0, 0.0, 7.0]], &Device::Cpu)?;
             #[doc = concat!("assert_eq!(x.", stringify!($one), "(1)?.to_vec1::<f64>()?, ", $values, ");")]
             #[doc = concat!("assert_eq!(x.", stringify!($one), "([0, 1])?.to_scalar::<f64>()?, ", $value, ");")]
             /// # Ok::<(), tealight::Error>(())
             /// ```
-            ///
-            /// # Gradient
-            /// The gradient at the element that was taken, 0 elsewhere.
-            ///
-            /// # Kinks
-            /// Equal extrema share the gradient equally, also over several axes. NaN in, NaN out.
-            ///
-            /// # Errors
-            /// An axis that does not exist, is named twice or is empty.
             #[doc(alias = $alias)]
             pub fn $one(&self, axes: impl Axes) -> Result<Tensor> {
                 Extremum::<$largest>(Reduction::of(stringify!($one), self, axes, false)?).apply([self])
             }
 
-            #[doc = concat!("[`", stringify!($one), "`](Tensor::", stringify!($one), "), with the axes kept at length 1, ")]
-            /// so that the result broadcasts against this tensor.
-            ///
-            /// ```
-            /// use tealight::prelude::*;
-            /// let x = Tensor::new(&[[1.0, 5.0, 2.0], [7.0, 0.0, 7.0]], &Device::Cpu)?;
-            #[doc = concat!("let distance = (&x - x.", stringify!($keepdim), "(1)?)?;")]
-            #[doc = concat!("assert_eq!(distance.", stringify!($one), "(1)?.to_vec1::<f64>()?, [0.0, 0.0]);")]
-            /// # Ok::<(), tealight::Error>(())
-            /// ```
-            ///
-            /// # Errors
-            /// An axis that does not exist, is named twice or is empty.
+            #[doc = concat!("[`", stringify!($one), "`](Tensor::", stringify!($one), ") with the axes kept at length 1.")]
             pub fn $keepdim(&self, axes: impl Axes) -> Result<Tensor> {
                 Extremum::<$largest>(Reduction::of(stringify!($keepdim), self, axes, true)?).apply([self])
             }
 
-            #[doc = concat!("The ", $adjective, " element of all, a scalar.")]
-            ///
-            /// ```
-            /// use tealight::prelude::*;
-            /// let x = Tensor::new(&[[0.0, 3.0], [7.0, 2.0]], &Device::Cpu)?;
-            #[doc = concat!("assert_eq!(x.", stringify!($all), "()?.to_scalar::<f64>()?, ", $value, ");")]
-            /// # Ok::<(), tealight::Error>(())
-            /// ```
-            ///
-            /// # Errors
-            /// A tensor without elements.
+            #[doc = concat!("[`", stringify!($one), "`](Tensor::", stringify!($one), ") over all elements, as a scalar.")]
             pub fn $all(&self) -> Result<Tensor> {
                 Extremum::<$largest>(Reduction::all(self)).apply([self])
             }

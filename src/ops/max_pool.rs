@@ -1,17 +1,4 @@
-//! The largest element of every window of an image or a sequence.
-//!
-//! # Formula
-//! yₚ = max xₚₛ₊ₖ over the elements k of the window, at stride s
-//!
-//! # Gradient
-//! The gradient at the element that was taken, 0 elsewhere; what several windows took gets the gradients of all.
-//!
-//! # Kinks
-//! Of equal elements the first has the whole gradient, as in PyTorch. NaN in, NaN out.
-//!
-//! # Errors
-//! A rank that is no image's or sequence's; a kernel, stride, dilation or side of 0; a window longer than the padded input;
-//! a padding of more than half the kernel; a dtype that is no float.
+//! Max pooling, and the pair of linear operations behind its gradient.
 
 use super::onnx::{batched, dilations, windows};
 use super::window::{PoolOptions, in_memory};
@@ -20,7 +7,7 @@ use crate::autograd::{Array, Op, SaveContext, Saved, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims, WindowAxis};
 
-/// Over the last two axes, or the last one, of a tensor of `images`; the result has the shape `to`.
+/// Max pooling of `images` over their last one or two axes; the result has the shape `to`.
 #[derive(Debug)]
 struct MaxPool {
     sides: [WindowAxis; 2],
@@ -35,9 +22,9 @@ impl Op<1> for MaxPool {
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {
                 let x = &contiguous(x)?;
-                let (values, places) = kernel::max_pool(&elements::<T>(x)?, &self.sides);
+                let (values, indices) = kernel::max_pool(&elements::<T>(x)?, &self.sides);
                 if ctx.recording() {
-                    ctx.save(make(places, &self.to, x)?);
+                    ctx.save(make(indices, &self.to, x)?);
                 }
                 make(values, &self.to, x)
             })
@@ -45,61 +32,61 @@ impl Op<1> for MaxPool {
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-        let (places, to) = (saved.array(0)?.clone(), Dims::from_slice(saved.input_dims(0)?));
-        Ok([Some(ScatterPlaces { places, images: self.images, to }.apply([grad])?)])
+        let (indices, to) = (saved.array(0)?.clone(), Dims::from_slice(saved.input_dims(0)?));
+        Ok([Some(ScatterIndices { indices, images: self.images, to }.apply([grad])?)])
     }
 }
 
-/// The elements at `places` of each image: linear, as the places stay where they are.
+/// Takes the elements at `indices` of each image: linear, as the indices are constant.
 #[derive(Debug)]
-struct TakePlaces {
-    places: Array,
+struct TakeIndices {
+    indices: Array,
     images: usize,
 }
 
-/// The transpose of [`TakePlaces`]: `images` of zeros, in all of shape `to`, with the input added at `places`.
+/// The transpose of [`TakeIndices`]: zeros of shape `to` with the input added at `indices` of each image.
 #[derive(Debug)]
-struct ScatterPlaces {
-    places: Array,
+struct ScatterIndices {
+    indices: Array,
     images: usize,
     to: Dims,
 }
 
-impl Op<1> for TakePlaces {
+impl Op<1> for TakeIndices {
     const NAME: &'static str = "take_places";
 
     fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {
-                let (x, places) = (&contiguous(x)?, &contiguous(&self.places)?);
-                let taken = kernel::take_places(&elements::<T>(x)?, &elements(places)?, self.images, 0.0);
-                make(taken, self.places.dims(), x)
+                let (x, indices) = (&contiguous(x)?, &contiguous(&self.indices)?);
+                let taken = kernel::take_places(&elements::<T>(x)?, &elements(indices)?, self.images, 0.0);
+                make(taken, self.indices.dims(), x)
             })
         })
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-        let (places, to) = (self.places.clone(), Dims::from_slice(saved.input_dims(0)?));
-        Ok([Some(ScatterPlaces { places, images: self.images, to }.apply([grad])?)])
+        let (indices, to) = (self.indices.clone(), Dims::from_slice(saved.input_dims(0)?));
+        Ok([Some(ScatterIndices { indices, images: self.images, to }.apply([grad])?)])
     }
 }
 
-impl Op<1> for ScatterPlaces {
+impl Op<1> for ScatterIndices {
     const NAME: &'static str = "scatter_places";
 
     fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         let size = self.to.iter().fold(1, |size: usize, &side| size.saturating_mul(side));
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {
-                let (x, places) = (&contiguous(x)?, &contiguous(&self.places)?);
-                let sums = kernel::scatter_places(&elements::<T>(x)?, &elements(places)?, self.images, size);
+                let (x, indices) = (&contiguous(x)?, &contiguous(&self.indices)?);
+                let sums = kernel::scatter_places(&elements::<T>(x)?, &elements(indices)?, self.images, size);
                 make(sums, &self.to, x)
             })
         })
     }
 
     fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-        Ok([Some(TakePlaces { places: self.places.clone(), images: self.images }.apply([grad])?)])
+        Ok([Some(TakeIndices { indices: self.indices.clone(), images: self.images }.apply([grad])?)])
     }
 }
 
@@ -118,48 +105,26 @@ fn max_pool<const D: usize>(op: &'static str, x: &Tensor, options: PoolOptions<D
 }
 
 impl Tensor {
-    /// The largest element of every window of a sequence.
+    /// Computes the maximum of each window of a sequence; see [`max_pool2d`](Tensor::max_pool2d).
     ///
-    /// # Shapes
-    /// (n, c, l) or (c, l), and l becomes ⌊(l + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1.
-    ///
-    /// # Gradient
-    /// As for [`max_pool2d`](Tensor::max_pool2d).
-    ///
-    /// # Kinks
-    /// As for [`max_pool2d`](Tensor::max_pool2d).
-    ///
-    /// # Errors
-    /// As for [`max_pool2d`](Tensor::max_pool2d).
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[3.0, 1.0, 2.0, 5.0, 4.0]], &Device::Cpu)?; // (c, l)
-    /// assert_eq!(x.max_pool1d(PoolOptions::new(2))?.to_vec2::<f64>()?, [[3.0, 5.0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Shapes: (n, c, l) or (c, l); l becomes ⌊(l + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1.
     pub fn max_pool1d(&self, options: PoolOptions<1>) -> Result<Tensor> {
         max_pool("max_pool1d", self, options)
     }
 
-    /// The largest element of every window of an image. The padding is below every number and never taken.
+    /// Computes the maximum of each window of an image.
     ///
-    /// # Shapes
-    /// (n, c, h, w) or (c, h, w), and h becomes ⌊(h + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1, w likewise.
-    /// Rows and columns that fill no window are left out.
+    /// Padding is −∞ and never taken. Rows and columns that do not fill a window are dropped. NaN in, NaN out.
     ///
-    /// # Gradient
-    /// The gradient at the element that was taken, 0 elsewhere; what several windows took gets the gradients of all.
-    ///
-    /// # Kinks
-    /// Of equal elements the first has the whole gradient, as in PyTorch. NaN in, NaN out.
+    /// Shapes: (n, c, h, w) or (c, h, w); h becomes ⌊(h + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1, and w
+    /// likewise. Gradient: g at the element that was taken, the first of equal ones as in PyTorch; overlapping windows add up.
     ///
     /// # Errors
-    /// A rank that is no image's; a kernel, stride, dilation or side of 0; a window longer than the padded input; a padding of
-    /// more than half the kernel; a dtype that is no float.
+    /// Errors if a kernel side, stride or dilation is 0, a window is longer than the padded input, or the padding is more
+    /// than half the kernel.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::parameter(Tensor::new(&[[[1.0, 2.0], [3.0, 4.0]]], &Device::Cpu)?.into_array()); // (c, h, w)
     /// let y = x.max_pool2d(PoolOptions::new(2))?;
     /// assert_eq!(y.to_vec3::<f64>()?, [[[4.0]]]);

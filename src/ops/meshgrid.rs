@@ -1,13 +1,4 @@
-//! The grid that vectors span.
-//!
-//! # Formula
-//! yₖ\[i₀, i₁, …\] = xₖ\[iₖ\]
-//!
-//! # Gradient
-//! The gradient summed over all axes but the vector's own.
-//!
-//! # Errors
-//! A tensor that is no vector; a grid that is too large to be counted.
+//! `meshgrid`.
 
 use std::borrow::Borrow;
 
@@ -17,21 +8,13 @@ use crate::autograd::{self, Tensor};
 use crate::error::{Error, Result};
 
 impl Tensor {
-    /// For each vector the grid of them all, along whose own axis the vector runs: views, no copies.
+    /// Returns the coordinates of a grid: the k-th result is the k-th vector along axis k, repeated along the others.
     ///
-    /// The k-th vector runs along axis k (`indexing="ij"`).
-    ///
-    /// # Shapes
-    /// (n), (m), … to (n, m, …) each; scalars are vectors of length 1.
-    ///
-    /// # Gradient
-    /// The gradient summed over all axes but the vector's own.
-    ///
-    /// # Errors
-    /// A tensor of rank 2 or more; a grid that is too large to be counted.
+    /// This is `indexing="ij"` in numpy and PyTorch. The results are views, not copies. Scalars count as vectors of length 1.
+    /// Shapes: (n), (m), … to (n, m, …) each. Gradient: g summed over all axes but the vector's.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[1.0, 2.0], &Device::Cpu)?;
     /// let y = Tensor::new(&[5.0, 6.0, 7.0], &Device::Cpu)?;
     /// let grid = Tensor::meshgrid(&[&x, &y])?;

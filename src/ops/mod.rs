@@ -78,7 +78,7 @@ mod where_cond;
 mod window;
 
 pub use axis::{Axes, Axis};
-pub use index::{Bounds, Index, Indices, Part, Step, step};
+pub use index::{Index, Indices, StepRange, step};
 pub use operand::Operand;
 pub use pad::Pad;
 pub use pointwise::apply;

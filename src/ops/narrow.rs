@@ -1,13 +1,4 @@
-//! A part of a tensor along an axis, without a copy.
-//!
-//! # Formula
-//! y\[…, i, …\] = x\[…, start + i, …\], 0 ≤ i < len
-//!
-//! # Gradient
-//! The gradient, with zeros before and after it.
-//!
-//! # Errors
-//! An axis that does not exist; a part that reaches beyond it; zero chunks.
+//! `narrow` and `chunk`: ranges of an axis as views.
 
 use super::axis::Axis;
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
@@ -15,7 +6,7 @@ use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Sa
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
-/// `len` places along `axis`, from `start` on.
+/// `len` positions along `axis`, from `start` on.
 #[derive(Debug)]
 struct Narrow {
     axis: usize,
@@ -44,13 +35,13 @@ impl Op<1> for Narrow {
     }
 }
 
-/// Places `start`.. of `axis`. Nothing is taken at the beginning, for its place may be beyond the end of the data.
+/// An empty range is taken at 0, as its start may be beyond the end of the data.
 fn view(x: &Array, axis: usize, start: usize, len: usize) -> Result<Array> {
     let start = if len == 0 || x.elem_count() == 0 { 0 } else { start };
     Ok(x.narrow(axis, start, len)?)
 }
 
-/// The place `at` of `axis`, which goes away.
+/// Position `at` of `axis`, which is removed.
 #[derive(Debug)]
 struct Select {
     axis: usize,
@@ -77,7 +68,7 @@ impl Op<1> for Select {
     }
 }
 
-/// The transpose of [`Narrow`]: an axis of `to` places that are zero but for the input's, which begin at `start`.
+/// The transpose of [`Narrow`]: zeros with the input at `start` of `axis`, whose length becomes `to`.
 #[derive(Debug)]
 struct Embed {
     axis: usize,
@@ -98,7 +89,7 @@ impl Op<1> for Embed {
         dims[axis] = to;
         let inner: usize = dims[axis + 1..].iter().product();
         with_float!(x.dtype(), T => {
-            // Fresh zeros cost nothing until they are read.
+            // The system zeroes fresh memory only where it is touched.
             let mut out: Vec<T> = vec![0.0; dims.iter().product()];
             if len * inner > 0 {
                 let own = contiguous(x)?;
@@ -117,27 +108,21 @@ impl Op<1> for Embed {
     }
 }
 
-/// Places `start`.. of `axis`, which has them.
+/// [`Tensor::narrow`] of a range that the axis is known to have.
 pub(super) fn narrowed(x: &Tensor, axis: usize, start: usize, len: usize) -> Result<Tensor> {
     if len == x.dims()[axis] { Ok(x.clone()) } else { Narrow { axis, start, len }.apply([x]) }
 }
 
-/// The place `at` of `axis`, which has it and goes away.
+/// Position `at` of `axis`, which is known to have it and is removed.
 pub(super) fn selected(x: &Tensor, axis: usize, at: usize) -> Result<Tensor> {
     Select { axis, at }.apply([x])
 }
 
 impl Tensor {
-    /// The `len` places along `axis` from `start` on: a view, no copy.
-    ///
-    /// # Gradient
-    /// The gradient, with zeros before and after it.
-    ///
-    /// # Errors
-    /// An axis that does not exist; a part that reaches beyond it.
+    /// Returns the `len` elements along `axis` from `start` on, as a view. Gradient: g, with zeros before and after it.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], &Device::Cpu)?;
     /// assert_eq!(x.narrow(-1, 1, 2)?.to_vec2::<f64>()?, [[2.0, 3.0], [5.0, 6.0]]);
     /// # Ok::<(), tealight::Error>(())
@@ -153,18 +138,12 @@ impl Tensor {
         narrowed(self, axis, start, len)
     }
 
-    /// At most `n` parts along `axis`, in order, whose lengths differ by at most 1, the longer ones first.
+    /// Splits the tensor along `axis` into `n` views whose lengths differ by at most 1, the longer ones first.
     ///
-    /// There are fewer than `n` only if the axis is shorter than that; no part is empty unless the axis is.
-    ///
-    /// # Gradient
-    /// As for [`narrow`](Tensor::narrow).
-    ///
-    /// # Errors
-    /// An axis that does not exist; n = 0.
+    /// An axis shorter than `n` gives one view per element. Gradient: as for [`narrow`](Tensor::narrow). Errors if n is 0.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let parts = Tensor::arange(0.0, 5.0, &Device::Cpu)?.chunk(2, 0)?;
     /// assert_eq!(parts[0].to_vec1::<f64>()?, [0.0, 1.0, 2.0]);
     /// assert_eq!(parts[1].to_vec1::<f64>()?, [3.0, 4.0]);

@@ -1,19 +1,4 @@
-//! Lengths: the p-norms along axes, or of all elements.
-//!
-//! # Formula
-//! (Σ |x|ᵖ)^(1/p); max |x| for p = ∞, min |x| for p = −∞, and the number of elements that are not 0 for p = 0
-//!
-//! # Gradient
-//! sign(x)·(|x| / y)ᵖ⁻¹; x / y for p = 2
-//!
-//! # Kinks
-//! At a vector of zeros, and at an element 0, the gradient is 0. For p = ±∞ equal extrema share it equally.
-//!
-//! # Precision
-//! Lengths whose powers overflow or vanish are right too.
-//!
-//! # Errors
-//! An axis that does not exist or is named twice; a dtype that is no float; p below 0, but for −∞, or NaN.
+//! p-norms. They are accurate also where the powers of the elements would overflow or underflow.
 
 use super::axis::Axes;
 use super::max::Extremum;
@@ -68,13 +53,13 @@ impl Op<1> for Norm {
     }
 }
 
-/// sign(x)·|share|ᶜ, where both have the same sign. A power of 0 may be infinite, and its slope too: 1 stands in for it.
+/// sign(x)·|share|ᶜ, where both have the same sign. Where x is 0 the power and its slope may be infinite, so it is masked out.
 fn power(x: &Tensor, share: &Tensor, c: f64) -> Result<Tensor> {
     let [zero, one] = [Tensor::zeros((), x.dtype(), x.device())?, Tensor::ones((), x.dtype(), x.device())?];
-    let nothing = x.eq(&zero)?;
-    let size = nothing.where_cond(&one, &share.abs()?)?.powf(c)?;
-    let positive = x.gt(&zero)?.where_cond(&size, &size.neg()?)?;
-    nothing.where_cond(&zero, &positive)
+    let is_zero = x.eq(&zero)?;
+    let size = is_zero.where_cond(&one, &share.abs()?)?.powf(c)?;
+    let signed = x.gt(&zero)?.where_cond(&size, &size.neg()?)?;
+    is_zero.where_cond(&zero, &signed)
 }
 
 fn norm(op: &'static str, x: &Tensor, p: f64, over: Reduction) -> Result<Tensor> {
@@ -96,23 +81,16 @@ fn norm(op: &'static str, x: &Tensor, p: f64, over: Reduction) -> Result<Tensor>
 }
 
 impl Tensor {
-    /// The p-norms along `axes`, which go away: (Σ |x|ᵖ)^(1/p).
+    /// Computes the p-norms (Σ |x|ᵖ)^(1/p) along `axes`, which are removed.
     ///
-    /// p = 2 is the Euclidean length and p = 1 the sum of sizes; p = ∞ gives the largest size, −∞ the smallest, and 0
-    /// counts what is not 0, which has no history. Of nothing the norm is 0, but for −∞.
+    /// p = 2 is the Euclidean norm, p = ∞ gives the largest |x|, −∞ the smallest, and 0 counts the elements that are not 0
+    /// (without gradient). Over no elements the norm is 0, but an error for p = −∞.
     ///
-    /// # Gradient
-    /// sign(x)·(|x| / y)ᵖ⁻¹; x / y for p = 2
-    ///
-    /// # Kinks
-    /// At a vector of zeros, and at an element 0, the gradient is 0. For p = ±∞ equal extrema share it equally.
-    ///
-    /// # Errors
-    /// An axis that does not exist or is named twice; a dtype that is no float; p below 0, but for −∞, or NaN; p = −∞ of
-    /// nothing.
+    /// Gradient: g·sign(x)·(|x| / y)ᵖ⁻¹, for p = 2 g·x / y; 0 for a vector of zeros and at an element 0. For p = ±∞ tied
+    /// elements share it equally. Errors if p is negative (except −∞) or NaN.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[[3.0, -4.0], [0.0, 0.0]], &Device::Cpu)?;
     /// assert_eq!(x.norm(2.0, 1)?.to_vec1::<f64>()?, [5.0, 0.0]);
     /// assert_eq!(x.norm(f64::INFINITY, 1)?.to_vec1::<f64>()?, [4.0, 0.0]);
@@ -123,39 +101,12 @@ impl Tensor {
         norm("norm", self, p, Reduction::of("norm", self, axes, false)?)
     }
 
-    /// [`norm`](Tensor::norm), with the axes kept at length 1, so that the result broadcasts against this tensor.
-    ///
-    /// # Gradient
-    /// sign(x)·(|x| / y)ᵖ⁻¹; x / y for p = 2
-    ///
-    /// # Errors
-    /// As for [`norm`](Tensor::norm).
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[3.0, 4.0], [0.0, 2.0]], &Device::Cpu)?;
-    /// assert_eq!((&x / x.norm_keepdim(2.0, 1)?)?.to_vec2::<f64>()?, [[0.6, 0.8], [0.0, 1.0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// [`norm`](Tensor::norm) with the axes kept at length 1.
     pub fn norm_keepdim(&self, p: f64, axes: impl Axes) -> Result<Tensor> {
         norm("norm_keepdim", self, p, Reduction::of("norm_keepdim", self, axes, true)?)
     }
 
-    /// The p-norm of all elements, a scalar: of a matrix with p = 2 it is Frobenius'.
-    ///
-    /// # Gradient
-    /// sign(x)·(|x| / y)ᵖ⁻¹; x / y for p = 2
-    ///
-    /// # Errors
-    /// A dtype that is no float; p as for [`norm`](Tensor::norm).
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[1.0, -2.0], [2.0, 4.0]], &Device::Cpu)?;
-    /// assert_eq!(x.norm_all(2.0)?.to_scalar::<f64>()?, 5.0);
-    /// assert_eq!(x.norm_all(1.0)?.to_scalar::<f64>()?, 9.0);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// [`norm`](Tensor::norm) over all elements, as a scalar. With p = 2 it is the Frobenius norm of a matrix.
     pub fn norm_all(&self, p: f64) -> Result<Tensor> {
         norm("norm_all", self, p, Reduction::all(self))
     }

@@ -1,20 +1,8 @@
-//! Rows of length 1.
-//!
-//! # Formula
-//! y = x / ‖x‖ with ‖x‖ = √Σ x² along the last axis
-//!
-//! # Gradient
-//! (g − y·Σ g·y) / ‖x‖
-//!
-//! # Kinks
-//! A row of zeros has no direction: it stays zero, and its gradient is zero.
-//!
-//! # Errors
-//! A scalar; a dtype that is no float.
+//! `normalize_rows`: rows scaled to length 1.
 
 use candle_core::DType;
 
-use super::reduction::Reduction;
+use super::reduction::{Reduction, float};
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
@@ -29,12 +17,8 @@ impl Op<1> for NormalizeRows {
     fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
         ctx.save_input(0);
         ctx.save_output();
-        let width = match x.dims() {
-            [.., width] if x.dtype().is_float() => *width,
-            [..] if !x.dtype().is_float() => {
-                return Err(Error::dtype(Self::NAME, "a float tensor (see to_dtype)", &[x.dtype()]));
-            }
-            dims => return Err(Error::shape(Self::NAME, "one axis or more", &[dims])),
+        let [.., width] = *x.dims() else {
+            return Err(Error::shape(Self::NAME, "one axis or more", &[x.dims()]));
         };
         if x.elem_count() == 0 {
             return Ok(x.clone());
@@ -61,14 +45,14 @@ impl Op<1> for NormalizeRows {
         let (x, dtype) = (onnx.input(0), onnx.dtype(0));
         let length = over.onnx("ReduceL2", onnx);
         let (zero, one) = (onnx.number(0.0, dtype)?, onnx.number(1.0, dtype)?);
-        let nothing = onnx.node("Equal", &[length, zero], &[]);
-        let length = onnx.node("Where", &[nothing, one, length], &[]);
+        let is_zero = onnx.node("Equal", &[length, zero], &[]);
+        let length = onnx.node("Where", &[is_zero, one, length], &[]);
         Ok(onnx.node("Div", &[x, length], &[]))
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let (x, y) = (saved.input(0)?, saved.output()?);
-        let Some(&width) = x.dims().last() else { return Ok([None]) };
+        let width = x.dims()[x.rank() - 1];
         if !saved.recording() && on_cpu(grad.array()) && x.elem_count() > 0 {
             let (y, g, lengths) = (contiguous(y.array())?, contiguous(grad.array())?, saved.array(0)?);
             let data = with_float!(y.dtype(), T => {
@@ -77,7 +61,7 @@ impl Op<1> for NormalizeRows {
             });
             return Ok([Some(Tensor::constant(data))]);
         }
-        // ‖x‖ = Σ x·y, with the history of both; 1 where it is 0, and those rows are masked out.
+        // ‖x‖ = Σ x·y, with the history of both. Rows of zeros are masked out.
         let length = (&x * &y)?.sum_keepdim(-1)?;
         let zero = Tensor::zeros((), x.dtype(), x.device())?;
         let one = Tensor::ones((), x.dtype(), x.device())?;
@@ -88,27 +72,18 @@ impl Op<1> for NormalizeRows {
 }
 
 impl Tensor {
-    /// Every row (along the last axis) divided by its length, so that it has length 1; a row of zeros stays zero.
+    /// Divides each row (along the last axis) by its Euclidean norm: y = x / ‖x‖. A row of zeros stays zero.
     ///
-    /// # Shapes
-    /// (.., d); the shape stays.
-    ///
-    /// # Gradient
-    /// (g − y·Σ g·y) / ‖x‖; zero for a row of zeros.
-    ///
-    /// # Precision
-    /// Lengths that overflow or vanish when squared are right too.
-    ///
-    /// # Errors
-    /// A scalar; a dtype that is no float.
+    /// Norms that overflow or underflow when squared are accurate too. Gradient: (g − y·Σ g·y) / ‖x‖; 0 for a row of zeros.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[[0.0, 3.0, 4.0], [0.0, 0.0, 0.0]], &Device::Cpu)?;
     /// assert_eq!(x.normalize_rows()?.to_vec2::<f64>()?, [[0.0, 0.6, 0.8], [0.0; 3]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn normalize_rows(&self) -> Result<Tensor> {
+        float("normalize_rows", self)?;
         NormalizeRows.apply([self])
     }
 }

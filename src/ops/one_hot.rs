@@ -1,13 +1,4 @@
-//! Classes as vectors with a single one.
-//!
-//! # Formula
-//! y\[…, c\] = 1 if x\[…\] = c, else 0
-//!
-//! # Gradient
-//! None: classes are integers, so the result is a constant.
-//!
-//! # Errors
-//! Classes that are no u8, u32 or i64, negative or not below their number.
+//! `one_hot`.
 
 use candle_core::{DType, Device, Shape};
 
@@ -18,16 +9,13 @@ use crate::autograd::{Array, Tensor, traced};
 use crate::error::{Error, Result};
 
 impl Tensor {
-    /// For each class of this tensor a vector of `classes` numbers, 1 at the class and 0 elsewhere.
+    /// Encodes class indices as vectors of length `classes` with 1 at the class and 0 elsewhere.
     ///
-    /// # Shapes
-    /// (…) to (…, classes)
-    ///
-    /// # Errors
-    /// Classes that are no u8, u32 or i64, negative or not below `classes`.
+    /// Shapes: any to (.., classes). Classes are u8, u32 or i64; the result has no gradient. Errors if a class is not from 0
+    /// to `classes` − 1.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[2_u32, 0], &Device::Cpu)?;
     /// assert_eq!(x.one_hot(3, DType::F32)?.to_vec2::<f32>()?, [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]);
     /// # Ok::<(), tealight::Error>(())
@@ -40,7 +28,7 @@ impl Tensor {
         let shape = checked("one_hot", shape.into(), dtype.size_in_bytes())?;
         traced(
             &[self],
-            || ones(self, classes, shape, dtype),
+            || encode(self, classes, shape, dtype),
             |onnx| {
                 let (x, last) = (onnx.input(0), onnx.ints(&[-1]));
                 let x = counted(x, onnx.dtype(0), onnx)?;
@@ -53,22 +41,17 @@ impl Tensor {
     }
 }
 
-/// The vectors, in numbers of `dtype`.
-fn ones(classes_of: &Tensor, classes: usize, shape: Shape, dtype: DType) -> Result<Tensor> {
-    let numbers = classes_of.array().to_device(&Device::Cpu)?.to_dtype(DType::I64)?;
+fn encode(x: &Tensor, classes: usize, shape: Shape, dtype: DType) -> Result<Tensor> {
+    let numbers = x.array().to_device(&Device::Cpu)?.to_dtype(DType::I64)?;
     let mut ones = vec![0_u8; shape.elem_count()];
-    let mut set = |(element, &class): (usize, &i64)| match usize::try_from(class) {
-        Ok(at) if at < classes => {
-            ones[element * classes + at] = 1;
-            Ok(())
-        }
-        _ => {
+    for (element, &class) in elements::<i64>(&contiguous(&numbers)?)?.iter().enumerate() {
+        let at = usize::try_from(class).ok().filter(|&at| at < classes).ok_or_else(|| {
             let got = format!("{class} (element {element})");
-            Err(Error::argument("one_hot", format!("classes from 0 and below {classes}"), got))
-        }
-    };
-    elements::<i64>(&contiguous(&numbers)?)?.iter().enumerate().try_for_each(&mut set)?;
-    Ok(Array::from_vec(ones, shape, classes_of.device())?.to_dtype(dtype)?.into())
+            Error::argument("one_hot", format!("classes from 0 and below {classes}"), got)
+        })?;
+        ones[element * classes + at] = 1;
+    }
+    Ok(Array::from_vec(ones, shape, x.device())?.to_dtype(dtype)?.into())
 }
 
 #[cfg(test)]

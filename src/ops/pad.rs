@@ -1,60 +1,39 @@
-//! More places before and after those of an axis.
-//!
-//! # Formula
-//! y\[…, before + i, …\] = x\[…, i, …\], and elsewhere a number, the nearest element (replicate) or the one as far inside as
-//! the place is outside (reflect)
-//!
-//! # Gradient
-//! The gradient without the padding; what was copied into the padding gets its gradient as well.
-//!
-//! # Errors
-//! More pairs than axes; a shape beyond memory; a reflection of as many places as the axis has, a copy of none.
+//! `pad`.
 
 use candle_core::Shape;
 
 use super::assign::assigned;
-use super::create::{checked, number};
-use super::index::Taken;
+use super::create::{checked, scalar};
+use super::index::Selection;
 use super::take::taken_along;
 use crate::autograd::{OnnxAttribute, Tensor, traced};
 use crate::error::{Error, Result};
 
-/// What [`Tensor::pad`] puts around a tensor.
-///
-/// ```
-/// use tealight::ops::Pad;
-/// use tealight::prelude::*;
-/// let x = Tensor::new(&[1.0, 2.0, 3.0], &Device::Cpu)?;
-/// assert_eq!(x.pad(&[(0, 2)], Pad::Reflect)?.to_vec1::<f64>()?, [1.0, 2.0, 3.0, 2.0, 1.0]);
-/// assert_eq!(x.pad(&[(0, 2)], Pad::Replicate)?.to_vec1::<f64>()?, [1.0, 2.0, 3.0, 3.0, 3.0]);
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// What [`Tensor::pad`] fills the padding with.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Pad {
-    /// A number.
+    /// This value.
     Constant(f64),
-    /// The elements next to the edge in reverse order, without the edge: c b \[a b c\] b a.
+    /// The elements mirrored at the edge, without the edge itself: c b \[a b c\] b a.
     Reflect,
     /// The element at the edge: a a \[a b c\] c c.
     Replicate,
 }
 
 impl Tensor {
-    /// With so many places (before, after) added to the last axes, one pair for each, in the order of the axes.
+    /// Pads the last axes: one pair (before, after) for each, in the order of the axes (PyTorch's is reversed).
     ///
-    /// # Shapes
-    /// (…, n, m) and \[(a, b), (c, d)\] to (…, a + n + b, c + m + d)
-    ///
-    /// # Gradient
-    /// The gradient without the padding; what was copied into the padding gets its gradient as well.
+    /// Shapes: (.., n, m) and \[(a, b), (c, d)\] to (.., a + n + b, c + m + d). Gradient: g without the padding; elements
+    /// that were copied into the padding get its gradient as well.
     ///
     /// # Errors
-    /// More pairs than axes; a shape that does not fit in memory; a reflection of as many places as the axis has, or a copy
-    /// of the edge of an empty axis; a number that an integer dtype cannot hold.
+    /// Errors if there are more pairs than axes, a reflection is as long as its axis or longer, an empty axis is replicated,
+    /// or an integer dtype cannot hold the constant.
     ///
     /// ```
-    /// use tealight::ops::Pad;
-    /// use tealight::prelude::*;
+    /// # use tealight::ops::Pad;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0, 2.0, 3.0]], &Device::Cpu)?;
     /// assert_eq!(x.pad(&[(1, 2)], Pad::Constant(0.0))?.to_vec2::<f64>()?, [[0.0, 1.0, 2.0, 3.0, 0.0, 0.0]]);
     /// assert_eq!(x.pad(&[(2, 1)], Pad::Reflect)?.to_vec2::<f64>()?, [[3.0, 2.0, 1.0, 2.0, 3.0, 2.0]]);
@@ -80,11 +59,12 @@ impl Tensor {
             &[self],
             || self.padded(first, pairs, pad, shape),
             |onnx| {
-                let mut places = vec![0; 2 * (first + pairs.len())];
+                let rank = first + pairs.len();
+                let mut pads = vec![0; 2 * rank];
                 for (axis, &(before, after)) in (first..).zip(pairs) {
-                    (places[axis], places[first + pairs.len() + axis]) = (before as i64, after as i64);
+                    (pads[axis], pads[rank + axis]) = (before as i64, after as i64);
                 }
-                let mut inputs = vec![onnx.input(0), onnx.ints(&places)];
+                let mut inputs = vec![onnx.input(0), onnx.ints(&pads)];
                 let mode = match pad {
                     Pad::Constant(value) => {
                         inputs.push(onnx.number(value, onnx.dtype(0))?);
@@ -98,14 +78,14 @@ impl Tensor {
         )
     }
 
-    /// The axes from `first` on, padded to this shape.
+    /// Pads the axes from `first` on, to this shape.
     fn padded(&self, first: usize, pairs: &[(usize, usize)], pad: Pad, shape: Shape) -> Result<Tensor> {
         if let Pad::Constant(value) = pad {
-            let value = number("pad", value, self.dtype(), self.device())?;
-            let around: Tensor = value.array().broadcast_as(shape)?.into();
-            let whole = self.dims()[..first].iter().map(|&size| Taken::Span(0, size));
-            let inner = self.dims()[first..].iter().zip(pairs).map(|(&size, pair)| Taken::Span(pair.0, size));
-            return assigned("pad", &around, whole.chain(inner).collect(), self);
+            let value = scalar("pad", value, self.dtype(), self.device())?;
+            let border: Tensor = value.array().broadcast_as(shape)?.into();
+            let starts = std::iter::repeat_n(0, first).chain(pairs.iter().map(|pair| pair.0));
+            let inner = self.dims().iter().zip(starts).map(|(&size, start)| Selection::Span(start, size));
+            return assigned("pad", &border, inner.collect(), self);
         }
         let mut x = self.clone();
         for (axis, &(before, after)) in (first..).zip(pairs).filter(|&(_, &pair)| pair != (0, 0)) {
@@ -116,14 +96,14 @@ impl Tensor {
                     format!("at most {} places of axis {axis} of shape {:?}", most.min(size), self.dims());
                 return Err(Error::argument("pad", expected, format!("{:?}", (before, after))));
             }
-            let place = |i: usize| match i.checked_sub(before) {
+            let source = |i: usize| match i.checked_sub(before) {
                 Some(i) if i < size => i,
                 Some(i) if pad == Pad::Reflect => 2 * (size - 1) - i,
                 Some(_) => size - 1,
                 None if pad == Pad::Reflect => before - i,
                 None => 0,
             };
-            x = taken_along("pad", &x, axis, (0..before + size + after).map(place))?;
+            x = taken_along("pad", &x, axis, (0..before + size + after).map(source))?;
         }
         Ok(x)
     }

@@ -1,19 +1,7 @@
-//! Products along axes, or of all elements.
-//!
-//! # Formula
-//! Π x
-//!
-//! # Gradient
-//! The product of all other elements: those before times those after, without a division, so zeros are no exception.
-//!
-//! # Precision
-//! f16, bf16 and f32 are multiplied in f64. Integers wrap around, as in numpy; u8 are multiplied as u32.
-//!
-//! # Errors
-//! An axis that does not exist or is named twice.
+//! Products along axes.
 
 use super::axis::Axes;
-use super::cumprod::others;
+use super::cumprod::products_of_others;
 use super::reduction::{Reduction, around, in_memory, integers};
 use super::reshape::reshaped;
 use crate::autograd::array::{contiguous, elements, make, with_float};
@@ -21,10 +9,16 @@ use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::{Dims, scan};
 
-/// The product along one axis, which stays with length 1.
+/// The product along one axis, which is kept at length 1.
 #[derive(Debug)]
 struct Prod {
     axis: usize,
+}
+
+impl Prod {
+    fn reduction(&self) -> Reduction {
+        Reduction { axes: Dims::from_slice(&[self.axis]), keepdim: true }
+    }
 }
 
 impl Op<1> for Prod {
@@ -32,7 +26,7 @@ impl Op<1> for Prod {
 
     fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
         ctx.save_input(0);
-        let over = Reduction { axes: Dims::from_slice(&[self.axis]), keepdim: true };
+        let over = self.reduction();
         let dims = over.output(Self::NAME, x)?;
         if x.dtype().is_int() {
             let times = |x: &Array| over.fold(x, &dims, 1, u32::wrapping_mul);
@@ -50,14 +44,13 @@ impl Op<1> for Prod {
         if onnx.dtype(0) == candle_core::DType::U8 {
             return Err(onnx.no_form("prod of u8"));
         }
-        let over = Reduction { axes: Dims::from_slice(&[self.axis]), keepdim: true };
-        Ok(over.onnx("ReduceProd", onnx))
+        Ok(self.reduction().onnx("ReduceProd", onnx))
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let x = saved.input(0)?;
         if saved.recording() {
-            return Ok([Some((others(&x, self.axis)? * grad)?)]);
+            return Ok([Some((products_of_others(&x, self.axis)? * grad)?)]);
         }
         let others = in_memory(x.array(), |x| {
             let shape = around(x.dims(), self.axis);
@@ -69,10 +62,10 @@ impl Op<1> for Prod {
     }
 }
 
-/// One axis after the other: the order of factors does not matter, and every step is exact at zeros.
+/// One axis after the other: the order of factors does not matter, and each step is exact at zeros.
 fn product(x: &Tensor, over: &Reduction) -> Result<Tensor> {
     if over.axes.is_empty() {
-        // One factor each: u8 become u32 here too.
+        // A new axis makes each element its own product, which turns u8 into u32 here too.
         return reshaped(&Prod { axis: x.rank() }.apply([&x.unsqueeze(-1)?])?, x.dims());
     }
     let mut y = x.clone();
@@ -83,16 +76,13 @@ fn product(x: &Tensor, over: &Reduction) -> Result<Tensor> {
 }
 
 impl Tensor {
-    /// The products along `axes`, which go away; 1 where there is nothing to multiply.
+    /// Computes the products along `axes`, which are removed.
     ///
-    /// # Gradient
-    /// The product of all other elements; exact also where one or more are 0.
-    ///
-    /// # Errors
-    /// An axis that does not exist or is named twice.
+    /// Floats are multiplied in f64. Integers wrap around; u8 are multiplied as u32. Gradient: g times the product of all
+    /// other elements; exact also where elements are 0.
     ///
     /// ```
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0, 2.0, 3.0], [4.0, 0.0, 6.0]], &Device::Cpu)?;
     /// assert_eq!(x.prod(1)?.to_vec1::<f64>()?, [6.0, 0.0]);
     /// # Ok::<(), tealight::Error>(())
@@ -101,38 +91,12 @@ impl Tensor {
         product(self, &Reduction::of("prod", self, axes, false)?)
     }
 
-    /// [`prod`](Tensor::prod), with the axes kept at length 1, so that the result broadcasts against this tensor.
-    ///
-    /// # Gradient
-    /// The product of all other elements; exact also where one or more are 0.
-    ///
-    /// # Errors
-    /// An axis that does not exist or is named twice.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[2.0, 3.0], [4.0, 0.5]], &Device::Cpu)?;
-    /// assert_eq!(x.prod_keepdim(1)?.to_vec2::<f64>()?, [[6.0], [2.0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// [`prod`](Tensor::prod) with the axes kept at length 1.
     pub fn prod_keepdim(&self, axes: impl Axes) -> Result<Tensor> {
         product(self, &Reduction::of("prod_keepdim", self, axes, true)?)
     }
 
-    /// The product of all elements, a scalar; 1 if there are none.
-    ///
-    /// # Gradient
-    /// The product of all other elements; exact also where one or more are 0.
-    ///
-    /// # Errors
-    /// None on the CPU.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[2.0, 3.0], [4.0, 0.5]], &Device::Cpu)?;
-    /// assert_eq!(x.prod_all()?.to_scalar::<f64>()?, 12.0);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// [`prod`](Tensor::prod) over all elements, as a scalar.
     pub fn prod_all(&self) -> Result<Tensor> {
         self.flatten(0, -1)?.prod(0)
     }

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Shape, WithDType};
 
-use super::axis::Axes;
+use super::axis::{Axes, resolve_axes};
 use super::create::checked;
 use super::reshape::reshaped;
 use crate::autograd::array::{contiguous, count, elements, make, on_cpu};
@@ -24,7 +24,7 @@ pub(super) fn around(dims: &[usize], axis: usize) -> [usize; 3] {
 
 impl Reduction {
     pub(super) fn of(op: &'static str, x: &Tensor, axes: impl Axes, keepdim: bool) -> Result<Self> {
-        Ok(Reduction { axes: axes.of_all(op, x.dims())?, keepdim })
+        Ok(Reduction { axes: resolve_axes(op, axes, x.dims())?, keepdim })
     }
 
     pub(super) fn all(x: &Tensor) -> Self {

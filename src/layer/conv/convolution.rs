@@ -68,7 +68,7 @@ macro_rules! convolutions {
         impl Layer for $name {
             fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
                 let bias = self.bias.as_ref().map(Parameter::get);
-                x.conv_plus(stringify!($method), &self.weight.get(), bias.as_ref(), self.options, $transposed)
+                x.conv_with_bias(stringify!($method), &self.weight.get(), bias.as_ref(), self.options, $transposed)
             }
 
             crate::fields!(weight, bias);

@@ -1,14 +1,6 @@
-//! Convolutions with a number added to each channel, in one pass.
-//!
-//! # Formula
-//! yₒₚ + bₒ, of a convolution or its transpose y
-//!
-//! # Gradient
-//! For b the sums of the gradient over images and places; for the others what y gives.
-//!
-//! # Errors
-//! Those of the convolution; a bias that does not fit the channels.
+//! Convolutions with a bias for each channel, in one pass.
 
+use super::super::matmul::save_factors;
 use super::super::onnx::{dilations, windows};
 use super::super::reshape::reshaped;
 use super::{ConvOptions, Derivative, G, X, convolve, gradients};
@@ -17,7 +9,7 @@ use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Sa
 use crate::error::Result;
 use crate::kernel::{self, Conv, WindowAxis};
 
-/// A [`Derivative`] of images, and the bias of its channels.
+/// A [`Derivative`] of images, plus the bias of its channels.
 #[derive(Debug)]
 struct Biased<const P: usize>(Conv);
 
@@ -25,12 +17,7 @@ impl<const P: usize> Op<3> for Biased<P> {
     const NAME: &'static str = Derivative::<P>::NAME;
 
     fn forward(&self, [a, b, bias]: [&Array; 3], ctx: &mut SaveContext) -> Result<Array> {
-        if ctx.needs_input_grad(0) {
-            ctx.save_input(1);
-        }
-        if ctx.needs_input_grad(1) {
-            ctx.save_input(0);
-        }
+        save_factors(ctx);
         with_float!(a.dtype(), T => {
             let (a, b, bias) = (&contiguous(a)?, &contiguous(b)?, &contiguous(bias)?);
             let (x, w, shifts) = (elements::<T>(a)?, elements::<T>(b)?, elements::<T>(bias)?);
@@ -43,19 +30,19 @@ impl<const P: usize> Op<3> for Biased<P> {
     }
 
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
-        form::<P>(&self.0, onnx)
+        onnx_node::<P, 3>(&self.0, onnx)
     }
 
     fn backward(&self, saved: &Saved<3>, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
         let [a, b] = gradients::<P, 3>(self.0, saved, grad)?;
         let [images, channels, h, w] = Derivative::<P>(self.0).dims();
         let sums = || reshaped(grad, &[images, channels, h * w])?.sum(2)?.sum(0);
-        Ok([a, b, if saved.needs_input_grad(2) { Some(sums()?) } else { None }])
+        Ok([a, b, saved.needs_input_grad(2).then(sums).transpose()?])
     }
 }
 
-/// The derivative by the images `P`, with a number for each channel added if there is a bias.
-pub(super) fn derivative_plus<const P: usize>(
+/// The derivative by the images `P`, plus the bias of each channel if there is one.
+pub(super) fn apply_with_bias<const P: usize>(
     conv: Conv,
     inputs: [&Tensor; 2],
     bias: Option<&Tensor>,
@@ -71,10 +58,9 @@ pub(super) fn derivative_plus<const P: usize>(
     own.apply(inputs)? + bias.reshape((bias.elem_count(), 1, 1))?
 }
 
-/// A convolution or its transpose, of images, as a node; the transpose has its inputs the other way round.
-pub(super) fn form<const P: usize>(conv: &Conv, onnx: &mut Onnx) -> Result<OnnxValue> {
-    let mut inputs: Vec<OnnxValue> =
-        (0..if onnx.dims(2).is_empty() { 2 } else { 3 }).map(|i| onnx.input(i)).collect();
+/// The node of a convolution with N inputs, or of its transpose, whose first two inputs change places.
+pub(super) fn onnx_node<const P: usize, const N: usize>(conv: &Conv, onnx: &mut Onnx) -> Result<OnnxValue> {
+    let mut inputs: [OnnxValue; N] = std::array::from_fn(|i| onnx.input(i));
     let mut attributes = windows::<2>(&conv.sides);
     attributes.push(dilations::<2>(&conv.sides));
     attributes.push(("group", OnnxAttribute::Int(conv.groups as i64)));
@@ -96,8 +82,8 @@ pub(super) fn form<const P: usize>(conv: &Conv, onnx: &mut Onnx) -> Result<OnnxV
 }
 
 impl Tensor {
-    /// [`conv2d`](Tensor::conv2d) or its like of that name, and a number for each channel.
-    pub(crate) fn conv_plus<const D: usize>(
+    /// The convolution named `op`, such as [`conv2d`](Tensor::conv2d), plus a bias for each channel.
+    pub(crate) fn conv_with_bias<const D: usize>(
         &self,
         op: &'static str,
         weight: &Tensor,
@@ -120,14 +106,17 @@ mod tests {
         for own in [ConvOptions::new(), options([2, 1], [1, 0], [1, 2], 1)] {
             for transposed in [false, true] {
                 let inputs = [numbers(&[2, 2, 3, 4]), numbers(&[2, 2, 2, 2]), numbers(&[2])];
-                let f = |x: &[Tensor]| x[0].conv_plus("conv2d", &x[1], Some(&x[2]), own, transposed);
+                let f = |x: &[Tensor]| x[0].conv_with_bias("conv2d", &x[1], Some(&x[2]), own, transposed);
                 autograd::gradcheck(f, &inputs)?;
                 autograd::gradcheck(|x| f(x)?.powf(3.0), &inputs)?;
             }
         }
         let inputs = [numbers(&[2, 5]), numbers(&[4, 1, 2]), numbers(&[4])];
         let own = ConvOptions::<1>::new().groups(2);
-        autograd::gradcheck(|x| x[0].conv_plus("conv1d", &x[1], Some(&x[2]), own, false)?.exp(), &inputs)?;
+        autograd::gradcheck(
+            |x| x[0].conv_with_bias("conv1d", &x[1], Some(&x[2]), own, false)?.exp(),
+            &inputs,
+        )?;
         Ok(())
     }
 
@@ -139,14 +128,14 @@ mod tests {
             let own = ConvOptions::<2>::new().padding(1);
             for bias in [b.clone(), b.i(..1)?, b.to_dtype(DType::F32)?] {
                 let near = |x: Result<Tensor>| x?.to_dtype(DType::F64)?.flatten(0, -1)?.to_vec1::<f64>();
-                let y = near(x.conv_plus("conv2d", &w, Some(&bias), own, false));
+                let y = near(x.conv_with_bias("conv2d", &w, Some(&bias), own, false));
                 let sum = near(x.conv2d(&w, own)? + bias.reshape((bias.elem_count(), 1, 1))?);
                 match (y, sum) {
                     (Ok(y), Ok(sum)) => assert!(y.iter().zip(&sum).all(|(a, b)| (a - b).abs() < 1e-5)),
                     (y, sum) => assert!(y.is_err() && sum.is_err()),
                 }
             }
-            assert!(x.conv_plus("conv2d", &w, Some(&b.i(..3)?), own, false).is_err());
+            assert!(x.conv_with_bias("conv2d", &w, Some(&b.i(..3)?), own, false).is_err());
         }
         Ok(())
     }
@@ -156,7 +145,8 @@ mod tests {
         let bias = numbers(&[3]);
         for dims in [[0, 2, 4, 4], [1, 0, 4, 4]] {
             let w = Tensor::parameter(Array::zeros(&[3, dims[1], 3, 3], DType::F64, &Device::Cpu)?);
-            let y = numbers(&dims).conv_plus("conv2d", &w, Some(&bias), ConvOptions::<2>::new(), false)?;
+            let y =
+                numbers(&dims).conv_with_bias("conv2d", &w, Some(&bias), ConvOptions::<2>::new(), false)?;
             assert_eq!(y.dims(), [dims[0], 3, 2, 2]);
             assert_eq!(y.sum_all()?.backward()?.get(&w).unwrap().dims(), w.dims());
             if dims[0] > 0 {

@@ -151,7 +151,7 @@ fn only_what_is_wanted_is_computed_and_kept() -> Result<()> {
 #[test]
 fn by_candle_as_by_our_own() -> Result<()> {
     fn agree<const P: usize>(conv: Conv, a: &Tensor, b: &Tensor) -> Result<()> {
-        let own = super::derivative(conv, P, [a, b])?;
+        let own = super::Derivative::<P>(conv).apply([a, b])?;
         let candle: Tensor = Derivative::<P>(conv).by_candle(a.array(), b.array())?.unwrap().into();
         assert_near(&candle, &(own.dims().to_vec(), flat(&own)), &format!("{P} {conv:?}"));
         Ok(())
