@@ -1,6 +1,6 @@
 //! Example 6: which digit is it? Convolutions look at the same digits as the network before, and do better.
 //!
-//! `cargo run --release --example cnn` learns from 1438 digits and tests on 359 others: one sees a summary of the model, its
+//! `cargo run --release --example cnn` learns from 1438 digits and tests on 359 others: it prints a summary of the model, its
 //! progress, and the share of digits that it reads rightly. It writes the model, `cnn.png` with the loss, and `cnn-kernels.png` with
 //! what the first layer looks for.
 

@@ -1,4 +1,4 @@
-//! The pictures of the book in `docs/`.
+//! The images of the book in `docs/`.
 //!
 //! `cargo run --release --example figures -- --out docs/images` makes them anew, the same each time. The recorded graphs are written
 //! in Graphviz' language, and as SVG too where its `dot` is installed.

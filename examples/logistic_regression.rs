@@ -1,8 +1,8 @@
 //! Example 3: is this picture the digit 0? Logistic regression on real images, from pixels to a saved model.
 //!
 //! `cargo run --release --example logistic_regression` trains on 1437 handwritten digits and tests on 360 that other people wrote:
-//! one sees the loss fall, and `test accuracy 0.9944`. It writes the model, a report and three pictures. With `--images DIR` it
-//! trains on your own two folders of pictures instead: `DIR/cats/…`, `DIR/dogs/…`.
+//! it prints the loss fall, and `test accuracy 0.9944`. It writes the model, a report and three images. With `--images DIR` it
+//! trains on your own two folders of images instead: `DIR/cats/…`, `DIR/dogs/…`.
 
 use clap::Parser;
 use tealight::metrics::{Accuracy, Average, Recall};

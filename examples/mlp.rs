@@ -1,6 +1,6 @@
 //! Example 5: which digit is it? A network with two hidden layers reads handwritten digits of 8 × 8 pixels.
 //!
-//! `cargo run --release --example mlp` learns from 1438 digits in mini-batches and tests on 359 others: one sees a summary of the
+//! `cargo run --release --example mlp` learns from 1438 digits in mini-batches and tests on 359 others: it prints a summary of the
 //! model, its progress, and the share of digits that it reads rightly. It writes the model, and `mlp.png` with those it got wrong.
 
 use std::path::PathBuf;

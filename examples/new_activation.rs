@@ -1,7 +1,7 @@
-//! Example 8: an activation of one's own is one formula. Its derivatives of every order are found by themselves.
+//! Example 8: a custom activation is one formula. Its derivatives of every order follow from it.
 //!
 //! `cargo run --release --example new_activation` checks the first and the second derivative against finite differences, and trains
-//! a network that has the activation: one sees both errors, next to nothing, and the loss as the network becomes a sine.
+//! a network that has the activation: it prints both errors, next to nothing, and the loss as the network becomes a sine.
 
 use tealight::prelude::*;
 

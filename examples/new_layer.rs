@@ -1,7 +1,7 @@
-//! Example 12: a layer of one's own is a struct, a method and a list of what it holds.
+//! Example 12: a custom layer is a struct, a method and a list of its fields.
 //!
 //! `cargo run --release --example new_layer` checks the gradient by the input and by every parameter against finite differences, and
-//! learns how much a curve goes up and down: one sees the table of the model's layers, and the loss as it falls.
+//! learns how much a curve goes up and down: it prints the table of the model's layers, and the loss as it falls.
 
 use tealight::layer;
 use tealight::prelude::*;

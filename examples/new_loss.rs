@@ -1,4 +1,4 @@
-//! Example 9: a loss of one's own is the cost of one prediction. Here it is one that outliers do not bend.
+//! Example 9: a custom loss is the cost of one prediction. Here it is one that outliers do not bend.
 //!
 //! `cargo run --release --example new_loss` checks the derivatives against finite differences, and draws a line through points, two
 //! of which are far off, with this loss and with MSE: ln cosh finds a slope near 2, and MSE one below 0.

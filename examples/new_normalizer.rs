@@ -1,7 +1,7 @@
-//! Example 10: a normaliser of one's own is a function of tensors, composed of what is there. It needs no derivative.
+//! Example 10: a custom normalizer is a function of tensors, composed of existing operations. It needs no derivative.
 //!
 //! `cargo run --release --example new_normalizer` checks the gradient that comes of it against finite differences, and recognises
-//! the digit 0 with pictures whose brightest pixel is 1: one sees the accuracy, above 0.98, however dark a picture was.
+//! the digit 0 with images whose brightest pixel is 1: it prints the accuracy, above 0.98, however dark an image was.
 
 use tealight::layer::Lambda;
 use tealight::metrics::Accuracy;

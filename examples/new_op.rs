@@ -1,7 +1,7 @@
-//! Example 11: an operation of one's own says how to go forward and how to go back. It is for what is no formula of elements.
+//! Example 11: a custom operation has a forward and a backward method. It is for results that are not a formula of single elements.
 //!
 //! `cargo run --release --example new_op` checks both against finite differences, and smooths a noisy sine by keeping the
-//! differences of neighbours small: one sees the distance from the true sine, before and after.
+//! differences of neighbours small: it prints the distance from the true sine, before and after.
 
 use tealight::prelude::*;
 

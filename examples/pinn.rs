@@ -1,7 +1,7 @@
 //! Example 14: a network that solves a differential equation. Its loss holds second derivatives of the network by its input.
 //!
 //! `cargo run --release --example pinn` finds the swing of a damped oscillator, u″ + 2δ·u′ + ω²·u = 0 with u(0) = 1 and u′(0) = 0, from
-//! the equation alone: one sees how little is left of it, and the largest difference from the exact solution. It writes the network,
+//! the equation alone: it prints how little is left of it, and the largest difference from the exact solution. It writes the network,
 //! and both curves in `pinn.png`.
 
 use std::path::PathBuf;

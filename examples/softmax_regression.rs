@@ -1,6 +1,6 @@
 //! Example 4: which iris is it? Softmax regression: a linear layer gives each of three species a score.
 //!
-//! `cargo run --release --example softmax_regression` learns from 120 flowers and tests on 30 others: one sees the weights, and the
+//! `cargo run --release --example softmax_regression` learns from 120 flowers and tests on 30 others: it prints the weights, and the
 //! share of flowers that it names rightly. It writes the model, and `softmax_regression.png` with the loss on both.
 
 use std::path::PathBuf;
