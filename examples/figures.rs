@@ -43,7 +43,7 @@ fn points(x: &Tensor, y: &Tensor) -> Result<Vec<(f64, f64)>> {
 fn formulas(out: &Path) -> Result<()> {
     plot::activation(out.join("sigmoid.png"), &Sigmoid, -8.0..8.0)?;
 
-    let x = Tensor::parameter(Tensor::linspace(-8.0, 8.0, 401, &Device::Cpu)?.into_array());
+    let x = Tensor::parameter(Tensor::linspace(-8.0, 8.0, 401, &Device::Cpu)?);
     let y = x.sigmoid()?;
     let mut curves = vec![("s".to_string(), points(&x, &y)?)];
     let mut derivative = y;
@@ -75,11 +75,11 @@ fn tensors(out: &Path) -> Result<()> {
     let scores = Tensor::new(&[[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]], &Device::Cpu)?;
     let factors = Tensor::new(&[[0.125], [0.25], [0.5], [1.0], [2.0], [4.0]], &Device::Cpu)?;
     let rows = (&scores * &factors)?.softmax(1)?;
-    plot::heat(out.join("softmax.svg"), "Softmax of six rows of scores", &rows)?;
+    plot::heatmap(out.join("softmax.svg"), "Softmax of six rows of scores", &rows)?;
 
     let digit = data::digits()?.inputs.i(0)?;
-    plot::heat(out.join("image.svg"), "A picture of 8 × 8 pixels", &digit)?;
-    plot::heat(out.join("unrolled.svg"), "The same, unrolled", &digit.reshape((1, 64))?)?;
+    plot::heatmap(out.join("image.svg"), "A picture of 8 × 8 pixels", &digit)?;
+    plot::heatmap(out.join("unrolled.svg"), "The same, unrolled", &digit.reshape((1, 64))?)?;
 
     // The same model, loss and rate, on the four lengths as they are, and normalised.
     let iris = data::iris()?;
@@ -99,7 +99,7 @@ fn tensors(out: &Path) -> Result<()> {
 fn graph(out: &Path, name: &str, tensor: &Tensor) -> Result<()> {
     let file = out.join(name).with_extension("dot");
     let failed = |error: std::io::Error| Error::io(&file, error);
-    std::fs::write(&file, tensor.graph().dot()).map_err(failed)?;
+    std::fs::write(&file, tensor.graph().to_dot()).map_err(failed)?;
     let svg = file.with_extension("svg");
     match Command::new("dot").arg("-Tsvg").arg(&file).arg("-o").arg(&svg).status() {
         Ok(status) if status.success() => {}
@@ -109,7 +109,7 @@ fn graph(out: &Path, name: &str, tensor: &Tensor) -> Result<()> {
 }
 
 fn graphs(out: &Path) -> Result<()> {
-    let x = Tensor::parameter(Tensor::new(&[1.0, 2.0, 3.0], &Device::Cpu)?.into_array());
+    let x = Tensor::parameter(Tensor::new(&[1.0, 2.0, 3.0], &Device::Cpu)?);
     graph(out, "graph-sigmoid", &x.sigmoid()?.sum_all()?)?;
     graph(out, "graph-shared", &(x.sigmoid()? * &x)?.sum_all()?)?;
     let [slope] = autograd::grad(&x.sigmoid()?.sum_all()?, [&x])?;
@@ -137,7 +137,7 @@ fn zero_or_not(out: &Path, digits: &LabeledDataset) -> Result<()> {
     let history = trainer.fit(&train, Some(&test))?;
     plot::curve(out.join("loss.svg"), "Is it a 0?", "epoch", "cross-entropy", &losses(&history))?;
     let title = "What speaks for a 0 (+) or against it (−)";
-    plot::heat(out.join("weights.png"), title, &model.parameters()[0].1.get().reshape((8, 8))?)?;
+    plot::heatmap(out.join("weights.png"), title, &model.parameters()[0].1.get().reshape((8, 8))?)?;
 
     // An 8 among the other digits is harder to find than a 0, so that its curve leaves the corner.
     let (train, test) = digits.one_vs_rest(8)?.split_at(1437)?;
@@ -148,7 +148,7 @@ fn zero_or_not(out: &Path, digits: &LabeledDataset) -> Result<()> {
     trainer.fit(&train, None)?;
     let mut roc = RocAuc::new();
     roc.update(&model.predict(&test.inputs)?.sigmoid()?, &test.targets)?;
-    plot::roc(out.join("roc.svg"), "Is it an 8?", &[("linear model", &roc)])
+    plot::roc_curve(out.join("roc.svg"), "Is it an 8?", &[("linear model", &roc)])
 }
 
 /// Points in a disc and in a ring around it: no straight line parts them.
@@ -173,7 +173,7 @@ fn two_rings(out: &Path) -> Result<()> {
     for (file, title, model) in models {
         let optimizer = Adam::new(model.parameters(), 0.02)?;
         Trainer::new(model, CrossEntropy::new(), optimizer).epochs(100).silent().fit(&data, None)?;
-        plot::boundary(out.join(file), title, &data, |x| model.predict(x))?;
+        plot::decision_boundary(out.join(file), title, &data, |x| model.predict(x))?;
     }
     Ok(())
 }
@@ -204,7 +204,7 @@ fn which_digit(out: &Path, mut digits: LabeledDataset) -> Result<()> {
     plot::curve(out.join("cnn.svg"), "Which digit is it?", "epoch", "cross-entropy", &losses(&history))?;
     plot::weights(out.join("kernels.svg"), "The kernels of the first layer", &model.parameters()[0].1.get())?;
     if let Some(matrix) = history.confusion() {
-        plot::confusion(out.join("confusion.svg"), "Which digit is it?", matrix, &test.names)?;
+        plot::confusion_matrix(out.join("confusion.svg"), "Which digit is it?", matrix, &test.names)?;
     }
     println!("wrote the pictures to {}; test accuracy {:.4}", out.display(), history.last("valid_accuracy")?);
     Ok(())

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use tealight::optim::conjugate_gradient;
-use tealight::plot::{Axes, curve_on};
+use tealight::plot::{Axes, curve_with_axes};
 use tealight::prelude::*;
 
 /// Fits a logistic regression by Newton's method.
@@ -41,7 +41,7 @@ fn main() -> Result<()> {
         let mut w = Tensor::zeros(x.dims()[1], DType::F64, &Device::Cpu)?;
         let mut curve = Vec::new();
         for step in 0..=steps {
-            let leaf = Tensor::parameter(w.into_array());
+            let leaf = Tensor::parameter(w);
             let value = loss(&leaf)?;
             let [slope] = autograd::grad(&value, [&leaf])?;
             let length = number(&slope.dot(&slope)?.sqrt()?)?;
@@ -63,7 +63,7 @@ fn main() -> Result<()> {
         curves.push((name, curve));
     }
     let file = options.out.join("newton.png");
-    curve_on(&file, "Two ways down", &Axes::new("step", "length of the gradient").log_y(), &curves)?;
+    curve_with_axes(&file, "Two ways down", &Axes::new("step", "length of the gradient").log_y(), &curves)?;
     tealight::io::write(options.out.join("newton.safetensors"), &found)?;
     println!("wrote {} and newton.safetensors beside it", file.display());
     assert!(curves[0].1.len() < 10, "Newton takes under ten steps");

@@ -75,7 +75,7 @@ fn main() -> Result<()> {
     }
     let (file, axes) =
         (options.out.join("vectorization.png"), plot::Axes::new("multiplications", "times as fast"));
-    plot::curve_on(&file, "How many times as fast the tensors are", &axes.log_x(), &curves)?;
+    plot::curve_with_axes(&file, "How many times as fast the tensors are", &axes.log_x(), &curves)?;
     println!("\nratio: how many times as fast the tensors are\nwrote {}", file.display());
     assert!(options.max < 10_000_000 || ratio > 1.0, "the loops are faster");
     Ok(())

@@ -101,7 +101,7 @@ fn tensors() -> Vec<Named> {
     all.push(Tensor::new(&[u32::MAX, 0, 1 << 31], &Device::Cpu).unwrap());
     all.push(Tensor::new(&[i64::MIN, i64::MAX, -1], &Device::Cpu).unwrap());
     all.push(tensor(&[3, 2], DType::F32).t().unwrap());
-    all.push(Tensor::parameter(tensor(&[2, 3], DType::F32).into_array()));
+    all.push(Tensor::parameter(tensor(&[2, 3], DType::F32)));
     all.into_iter().map(Named).collect()
 }
 
@@ -698,7 +698,7 @@ fn data_and_plots() {
                     [x, y],
                     tealight::plot::predictions(&path, "", &labelled, y),
                     tealight::plot::misclassified(&path, &labelled, y),
-                    tealight::plot::boundary(&path, "", &labelled, |_| Ok(y.0.clone()))
+                    tealight::plot::decision_boundary(&path, "", &labelled, |_| Ok(y.0.clone()))
                 );
             }
         }
@@ -724,8 +724,8 @@ fn data_and_plots() {
             calls!(
                 calls,
                 [x],
-                tealight::plot::heat(&path, "", x),
-                tealight::plot::grid(&path, "", x, &["a"]),
+                tealight::plot::heatmap(&path, "", x),
+                tealight::plot::image_grid(&path, "", x, &["a"]),
                 tealight::plot::weights(&path, "", x),
                 tealight::plot::histogram(&path, "", "", &[("a", x.0.clone())])
             );
@@ -745,7 +745,7 @@ fn data_and_plots() {
                 calls,
                 [f, g],
                 tealight::plot::curve(&path, "", "", "", &[("a", vec![(f, g), (g, f)])]),
-                tealight::plot::curve_on(
+                tealight::plot::curve_with_axes(
                     &path,
                     "",
                     &tealight::plot::Axes::new("", "").log_x().log_y(),

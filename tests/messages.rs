@@ -56,7 +56,7 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
     let lstm = Lstm::new(4, 8, RnnOptions::new(), &mut rng()).unwrap();
     let attention = MultiHeadAttention::new(8, 2, &mut rng()).unwrap();
     let f64s = Tensor::zeros((4, 3), DType::F64, &Device::Cpu).unwrap();
-    let leaf = Tensor::parameter(zeros(&[3]).into_array());
+    let leaf = Tensor::parameter(zeros(&[3]));
     let layer = linear();
     let model = layer.clone();
     let mut sgd = Sgd::new(layer.parameters(), 0.1).unwrap();
@@ -391,9 +391,9 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
             said(data::idx(write("images.idx", b"hello, this is no idx")), d),
         ),
         (
-            "picture's name",
-            "DIR/a.jpg: expected a picture's name, which ends in .png or .svg",
-            unit(tealight::plot::heat(d.join("a.jpg"), "", &zeros(&[2, 2]))),
+            "plot file name",
+            "DIR/a.jpg: expected a file name that ends in .png or .svg",
+            unit(tealight::plot::heatmap(d.join("a.jpg"), "", &zeros(&[2, 2]))),
         ),
     ]
 }

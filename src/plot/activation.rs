@@ -1,30 +1,20 @@
-//! An activation with its derivative.
+//! [`activation`].
 
 use std::ops::Range;
 use std::path::Path;
 
-use super::curve::{Axes, curve_on};
+use super::curve::{Axes, curve_with_axes};
 use crate::activation::Activation;
 use crate::error::{Error, Result};
 
-/// Two points a pixel.
+/// The number of points: two per pixel.
 const POINTS: usize = 1400;
 
-/// Writes a picture of an activation and its derivative.
+/// Plots an activation and its derivative.
 ///
 /// # Errors
-/// A range that is empty, or not within ±1e300; a file that cannot be written.
-///
-/// ```
-/// use tealight::prelude::*;
-/// let path = std::env::temp_dir().join("tealight-doc-activation.svg");
-/// tealight::plot::activation(&path, &Gelu, -4.0..4.0)?;
-/// let picture = std::fs::read_to_string(&path).unwrap();
-/// assert!(picture.contains(">gelu</text>") && picture.contains(">f′(x)</text>"));
-/// # std::fs::remove_file(path).ok();
-/// # Ok::<(), tealight::Error>(())
-/// ```
-pub fn activation(path: impl AsRef<Path>, activation: &impl Activation, range: Range<f64>) -> Result<()> {
+/// If the range is empty or not within ±1e300.
+pub fn activation<A: Activation>(path: impl AsRef<Path>, activation: &A, range: Range<f64>) -> Result<()> {
     let width = range.end - range.start;
     if !(width > 0.0 && width < 1e300) {
         return Err(Error::argument(
@@ -40,12 +30,7 @@ pub fn activation(path: impl AsRef<Path>, activation: &impl Activation, range: R
         values.push((x, y));
         slopes.push((x, activation.derivative(x, y)));
     }
-    let title = name(activation);
-    curve_on(path, title, &Axes::new("x", ""), &[("f(x)", values), ("f′(x)", slopes)])
-}
-
-fn name<A: Activation>(_: &A) -> &'static str {
-    A::NAME
+    curve_with_axes(path, A::NAME, &Axes::new("x", ""), &[("f(x)", values), ("f′(x)", slopes)])
 }
 
 #[cfg(test)]

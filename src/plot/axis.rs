@@ -1,8 +1,8 @@
-//! Where an axis begins and ends, and what is written beside it.
+//! [`Axis`]: the range and the ticks of an axis.
 
 use crate::error::{Error, Result};
 
-/// Numbers within ±this are all 0 to a picture: dividing them loses their digits.
+/// Numbers below this count as 0: dividing by them loses digits.
 pub(super) const TINY: f64 = 1e-300;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(super) enum Scale {
 }
 
 impl Scale {
-    /// The place of a number on the axis, if it has one.
+    /// The position of a number on the axis, if it has one.
     pub(super) fn place(self, x: f64) -> Option<f64> {
         let place = match self {
             Scale::Linear => x,
@@ -23,24 +23,24 @@ impl Scale {
     }
 }
 
-/// An axis; `low`, `high` and the ticks are places, as [`Scale::place`] tells.
+/// An axis. `low`, `high` and the ticks are positions, as by [`Scale::place`].
 #[derive(Clone, Debug)]
 pub(super) struct Axis {
     pub(super) low: f64,
     pub(super) high: f64,
     pub(super) ticks: Vec<(f64, String)>,
-    /// Lines between the ticks.
+    /// Grid lines between the ticks.
     pub(super) minor: Vec<f64>,
 }
 
 impl Axis {
-    /// An axis on which all of `places` are, with about `count` ticks.
+    /// An axis that contains all `places`, with about `count` ticks.
     pub(super) fn around(scale: Scale, places: impl Iterator<Item = f64>, count: usize) -> Result<Axis> {
         let (low, high) = places.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
         if low.abs().max(high.abs()) > 1e300 && low <= high {
             return Err(Error::argument("plot", "numbers within ±1e300", format!("{low:e} to {high:e}")));
         }
-        // Nothing to show still has axes, and one value has room on both sides.
+        // Without numbers the axis is 0..1; a single number has room on both sides.
         let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
         let largest = low.abs().max(high.abs());
         let room = match high - low {
@@ -52,7 +52,7 @@ impl Axis {
         Ok(Axis::new(scale, low - room, high + room, count))
     }
 
-    /// An axis from `low` to `high`, places that differ, with about `count` ticks.
+    /// An axis from `low` to a different `high`, with about `count` ticks.
     pub(super) fn new(scale: Scale, low: f64, high: f64, count: usize) -> Axis {
         let (ticks, minor) = match scale {
             Scale::Linear => (linear(low, high, count), Vec::new()),
@@ -78,10 +78,10 @@ fn linear(low: f64, high: f64, count: usize) -> Vec<(f64, String)> {
     ticks.filter(|x| (low..=high).contains(x)).map(|x| (x, label(x, power, largest))).collect()
 }
 
-/// `x`, which is a multiple of 10^power, beside others up to `largest`.
+/// The label of `x`, a multiple of 10^power, on an axis up to `largest`.
 fn label(x: f64, power: i32, largest: f64) -> String {
     let exponent = largest.log10().floor() as i32;
-    // Rounding makes a zero of what an inexact step left.
+    // An inexact step may leave a tiny number, which is rounded to 0.
     let fixed = |x: f64, decimals: i32| {
         let text = format!("{x:.*}", decimals.clamp(0, 12) as usize);
         let digits = text.trim_start_matches('-');
@@ -95,16 +95,16 @@ fn label(x: f64, power: i32, largest: f64) -> String {
     if x == 0.0 { "0".into() } else { format!("{mantissa}×10{}", raised(exponent)) }
 }
 
-/// A number as an exponent is written.
+/// A number in superscript digits.
 fn raised(number: i32) -> String {
     let digit = |c: char| match c {
         '-' => '⁻',
-        c => ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'][c.to_digit(10).unwrap_or(0) as usize],
+        c => ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'][(c as u8 - b'0') as usize],
     };
     number.to_string().chars().map(digit).collect()
 }
 
-/// The ticks of a logarithmic axis, and the lines between them.
+/// The ticks of a logarithmic axis, and the grid lines between them.
 fn logarithmic(low: f64, high: f64, count: usize) -> (Vec<(f64, String)>, Vec<f64>) {
     let (first, last) = (low.ceil() as i32, high.floor() as i32);
     let inside = |place: &f64| (low..=high).contains(place);

@@ -1,4 +1,4 @@
-//! What a model says of every point of a plane.
+//! [`decision_boundary`].
 
 use std::path::Path;
 
@@ -16,35 +16,34 @@ use crate::error::{Error, Result};
 use crate::metrics::decided;
 
 const SIZE: (f32, f32) = (680.0, 560.0);
-/// How many pixels one prediction stands for.
+/// The width of the square of pixels that one prediction is made for.
 const BLOCK: f32 = 2.0;
 
-/// Writes a picture of what a model says of every point of the plane that the examples lie in, and of the examples.
+/// Plots the regions of the plane that a model assigns to each class, with the examples.
 ///
-/// `predict` takes points (n, 2) of f32, and gives what [`metrics`](crate::metrics) take: scores (n, c), probabilities of
-/// class 1 (n) or (n, 1), or classes (n) of integers.
+/// `predict` takes points (n, 2) of dtype f32 and returns scores (n, c), probabilities of class 1 (n) or (n, 1), or integer
+/// classes (n).
 ///
 /// # Errors
-/// Examples that are not (n, 2), none at all, or not finite; a prediction of another shape; a file that cannot be written.
+/// If the examples are not (n, 2), empty or not finite, or a prediction has another shape.
 ///
 /// ```
-/// use tealight::data::LabeledDataset;
-/// use tealight::prelude::*;
-/// let path = std::env::temp_dir().join("tealight-doc-boundary.svg");
-/// let points = LabeledDataset {
-///     inputs: Tensor::new(&[[0_f32, 0.0], [1.0, 1.0]], &Device::Cpu)?,
-///     targets: Tensor::new(&[0_u32, 1], &Device::Cpu)?,
-///     names: vec!["near".into(), "far".into()],
-///     features: vec!["x".into(), "y".into()],
-/// };
+/// # use tealight::data::LabeledDataset;
+/// # use tealight::prelude::*;
+/// # let path = std::env::temp_dir().join("tealight-doc-boundary.svg");
+/// # let points = LabeledDataset {
+/// #     inputs: Tensor::new(&[[0_f32, 0.0], [1.0, 1.0]], &Device::Cpu)?,
+/// #     targets: Tensor::new(&[0_u32, 1], &Device::Cpu)?,
+/// #     names: vec!["near".into(), "far".into()],
+/// #     features: vec!["x".into(), "y".into()],
+/// # };
 /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;
-/// tealight::plot::boundary(&path, "Two classes", &points, |x| model.predict(x))?;
-/// let picture = std::fs::read_to_string(&path).unwrap();
-/// assert!(picture.contains(">near</text>") && picture.contains(">far</text>"));
+/// tealight::plot::decision_boundary(&path, "Two classes", &points, |x| model.predict(x))?;
+/// assert!(std::fs::read_to_string(&path).unwrap().contains(">near</text>"));
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-pub fn boundary(
+pub fn decision_boundary(
     path: impl AsRef<Path>,
     title: &str,
     examples: &LabeledDataset,
@@ -79,14 +78,14 @@ fn drawn(
 
     let label =
         |k: usize| examples.features.get(k).map_or(["first input", "second input"][k], |name| &**name);
-    let classes = examples.names.len().max(targets.iter().max().map_or(0, |&class| class as usize + 1));
+    let classes = examples.names.len().max(*targets.iter().max().expect("there are examples") as usize + 1);
     let shown = classes.min(20);
     let name = |class: usize| examples.names.get(class).map_or(format!("class {class}"), String::clone);
     let names: Vec<String> = (0..shown).map(name).collect();
     let keys: Vec<(&str, Key)> =
         names.iter().enumerate().map(|(class, name)| (&**name, Key::Dot(color(class as u32)))).collect();
     let (x, y) = (axes[0].clone(), axes[1].clone());
-    let mut plane = Plane::new(SIZE, Labels { title, x: label(0), y: label(1) }, axes, &keys)?;
+    let mut plane = Plane::new(SIZE, Labels { title, x: label(0), y: label(1) }, axes, &keys);
 
     let (columns, rows) = ((plane.area.width() / BLOCK) as usize, (plane.area.height() / BLOCK) as usize);
     let at = |axis: &Axis, part: f64| (axis.low + (axis.high - axis.low) * part) as f32;
@@ -125,25 +124,25 @@ mod tests {
     }
 
     #[test]
-    fn the_plane_is_divided_where_the_model_says() -> Result<()> {
+    fn regions_follow_the_predictions() -> Result<()> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.png");
         let inputs = Tensor::new(&[[-1f32, -1.0], [1.0, 1.0], [0.5, -0.5]], &Device::Cpu)?;
         let two = examples(inputs, &[0, 1, 1])?;
         let first = |x: &Tensor| x.i((.., 0..1))?.gt(0.0)?.to_dtype(DType::F32);
-        boundary(&path, "A title", &two, first)?;
+        decision_boundary(&path, "A title", &two, first)?;
         let picture = crate::data::image::read(&path)?.to_vec3::<u8>()?;
         let count = |color: Rgb| picture.iter().flatten().filter(|pixel| **pixel == color).count();
         let (left, right) = (count(mix(WHITE, COLORS[0], 0.3)), count(mix(WHITE, COLORS[1], 0.3)));
         assert!(left > 100_000 && left.abs_diff(right) < 2000, "{left} {right}");
-        // Scores of classes, and classes themselves.
-        boundary(&path, "A title", &two, |x| Ok(x.clone()))?;
-        boundary(&path, "A title", &two, |x| x.argmax(1))?;
+        // Scores, and class numbers.
+        decision_boundary(&path, "A title", &two, |x| Ok(x.clone()))?;
+        decision_boundary(&path, "A title", &two, |x| x.argmax(1))?;
         Ok(())
     }
 
     #[test]
-    fn what_cannot_be_drawn() -> Result<()> {
+    fn invalid_examples() -> Result<()> {
         let zeros = |dims: (usize, usize)| Tensor::zeros(dims, DType::F32, &Device::Cpu);
         let ones = |x: &Tensor| x.argmax(1);
         assert!(matches!(drawn("", &examples(zeros((2, 3))?, &[0, 1])?, ones), Err(Error::Shape { .. })));
@@ -151,7 +150,7 @@ mod tests {
         assert!(drawn("", &examples(zeros((0, 2))?, &[])?, ones).is_err());
         assert!(drawn("", &examples((zeros((1, 2))? * f64::NAN)?, &[0])?, ones).is_err());
         assert!(drawn("", &examples(zeros((1, 2))?, &[0])?, |_| zeros((3, 2))).is_err());
-        // One point alone has room around it.
+        // A single point.
         drawn("", &examples(zeros((1, 2))?, &[u32::MAX])?, ones)?;
         Ok(())
     }

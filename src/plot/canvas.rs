@@ -1,4 +1,4 @@
-//! [`Canvas`]: a [`Drawing`] as pixels, with smooth lines and text, that ends as a PNG file.
+//! [`Canvas`]: a [`Drawing`] as antialiased pixels, for PNG.
 
 use std::path::Path;
 
@@ -50,7 +50,7 @@ impl Canvas {
         }
     }
 
-    /// A filled rectangle, to the nearest pixel.
+    /// A filled rectangle, rounded to whole pixels.
     fn fill(&mut self, area: Area, color: Rgb) {
         let edge = |x: f32, limit: usize| (x.round().max(0.0) as usize).min(limit);
         let columns = edge(area.left, self.width)..edge(area.right, self.width);
@@ -70,10 +70,10 @@ impl Canvas {
         }
     }
 
-    /// A line through `points`, with round ends. Where it crosses itself it is no darker.
+    /// A line through `points`, with round ends. It is not darker where it crosses itself.
     fn line(&mut self, points: &[Point], width: f32, color: Rgb) {
         let reach = width / 2.0 + 1.0;
-        // The pixels near the numbers given; none if all are outside.
+        // The pixels near `low` to `high`; none if all are outside.
         let near = |low: f32, high: f32, size: usize| {
             let end = ((high + reach).ceil().max(0.0) as usize).min(size);
             ((low - reach).floor().max(0.0) as usize).min(end)..end
@@ -88,7 +88,6 @@ impl Canvas {
             let b = *points.get(i + 1).unwrap_or(&a);
             for y in near(a.1.min(b.1), a.1.max(b.1), self.height) {
                 for x in near(a.0.min(b.0), a.0.max(b.0), self.width) {
-                    // The place of a pixel is its centre.
                     let from = distance((x as f32 + 0.5, y as f32 + 0.5), a, b);
                     let cover = (width / 2.0 + 0.5 - from).clamp(0.0, 1.0);
                     let place = &mut mask[(y - rows.start) * columns.len() + x - columns.start];
@@ -117,7 +116,7 @@ impl Canvas {
     }
 }
 
-/// `under`, with a part of it covered by `over`.
+/// `under`, covered by `over` to the extent of `part`.
 pub(super) fn mix(under: Rgb, over: Rgb, part: f32) -> Rgb {
     std::array::from_fn(|i| {
         let [under, over] = [under[i], over[i]].map(f32::from);
@@ -125,7 +124,7 @@ pub(super) fn mix(under: Rgb, over: Rgb, part: f32) -> Rgb {
     })
 }
 
-/// How far a point is from the line between two others.
+/// The distance of a point from the line between two others.
 fn distance(p: Point, a: Point, b: Point) -> f32 {
     let (to, along) = ((p.0 - a.0, p.1 - a.1), (b.0 - a.0, b.1 - a.1));
     let square = along.0 * along.0 + along.1 * along.1;
@@ -145,19 +144,19 @@ mod tests {
 
     #[test]
     fn lines_cover_their_area_once() -> Result<()> {
-        let mut canvas = Canvas::new(Letters::new()?, 40, 30);
+        let mut canvas = Canvas::new(Letters::new(), 40, 30);
         canvas.line(&[(5.3, 8.7), (25.3, 8.7)], 3.0, BLACK);
         let once = darkness(&canvas);
         assert!((once - (20.0 * 3.0 + std::f32::consts::PI * 2.25)).abs() < 2.0, "{once}");
-        let mut canvas = Canvas::new(Letters::new()?, 40, 30);
+        let mut canvas = Canvas::new(Letters::new(), 40, 30);
         canvas.line(&[(5.3, 8.7), (25.3, 8.7), (5.3, 8.7)], 3.0, BLACK);
         assert_eq!(darkness(&canvas), once);
         Ok(())
     }
 
     #[test]
-    fn what_lies_outside_is_not_drawn() -> Result<()> {
-        let mut canvas = Canvas::new(Letters::new()?, 10, 8);
+    fn shapes_outside_are_not_drawn() -> Result<()> {
+        let mut canvas = Canvas::new(Letters::new(), 10, 8);
         for far in [-1e30, -50.0, 50.0, 1e30] {
             canvas.line(&[(far, far), (far, far + 1.0)], 2.0, BLACK);
             let area = Area { left: far, top: far, right: far + 1.0, bottom: far + 1.0 };

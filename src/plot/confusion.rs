@@ -1,10 +1,10 @@
-//! Which class was taken for which, as a picture.
+//! [`confusion_matrix`].
 
 use std::path::Path;
 
 use super::canvas::mix;
 use super::drawing::{Area, Drawing};
-use super::text::{Anchor, LEFT, Letters, MIDDLE, RIGHT, TOP};
+use super::text::{LEFT, Letters, MIDDLE, RIGHT, TOP};
 use super::{FRAME, INK, LABEL, Rgb, TICK, TITLE, WHITE};
 use crate::error::{Error, Result};
 use crate::metrics::{ConfusionMatrix, Metric};
@@ -16,37 +16,34 @@ const NARROWEST: f32 = 216.0;
 const NAMES: f32 = 160.0;
 const ROOM: f32 = 20.0;
 const BAR: f32 = 22.0;
-/// Names closer together than this cannot be read.
+/// The smallest distance of two names.
 const LINE: f32 = 17.0;
-/// The smallest digits.
+/// The font size of the smallest digits.
 const DIGITS: f32 = 9.0;
 
 const FULL: Rgb = [8, 48, 107];
 
-/// Writes a picture of a confusion matrix: a row for each class, a column for each predicted class, and in the cells how many
-/// examples there were.
+/// Plots a confusion matrix: a row for each class, a column for each predicted class, and the counts in the cells.
 ///
-/// The colour of a cell is its share of its row, so that rare classes are seen as well as frequent ones. Numbers that do not
-/// fit into their cells are left out.
+/// The colour of a cell is its share of its row. Counts that do not fit into their cells are left out. Without `names`,
+/// classes are numbered.
 ///
 /// # Errors
-/// No examples, or more than 560 classes; another number of names than classes, unless there are none; a file that cannot be
-/// written.
+/// If there are no examples, more than 560 classes, or another number of names than classes.
 ///
 /// ```
-/// use tealight::metrics::{ConfusionMatrix, Metric};
-/// use tealight::prelude::*;
-/// let path = std::env::temp_dir().join("tealight-doc-confusion.svg");
+/// # use tealight::metrics::{ConfusionMatrix, Metric};
+/// # use tealight::prelude::*;
+/// # let path = std::env::temp_dir().join("tealight-doc-confusion.svg");
 /// let mut matrix = ConfusionMatrix::new();
-/// let (predicted, targets) = (Tensor::new(&[0u32, 1, 1], &Device::Cpu)?, Tensor::new(&[0u32, 0, 1], &Device::Cpu)?);
-/// matrix.update(&predicted, &targets)?;
-/// tealight::plot::confusion(&path, "Cats and dogs", &matrix, &["cat", "dog"])?;
-/// let picture = std::fs::read_to_string(&path).unwrap();
-/// assert!(picture.contains(">cat</text>") && picture.contains("2 of 3 right"));
+/// let predicted = Tensor::new(&[0u32, 1, 1], &Device::Cpu)?;
+/// matrix.update(&predicted, &Tensor::new(&[0u32, 0, 1], &Device::Cpu)?)?;
+/// tealight::plot::confusion_matrix(&path, "Cats and dogs", &matrix, &["cat", "dog"])?;
+/// assert!(std::fs::read_to_string(&path).unwrap().contains("2 of 3 right"));
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-pub fn confusion<S: AsRef<str>>(
+pub fn confusion_matrix<S: AsRef<str>>(
     path: impl AsRef<Path>,
     title: &str,
     matrix: &ConfusionMatrix,
@@ -55,7 +52,7 @@ pub fn confusion<S: AsRef<str>>(
     drawn(title, matrix, names)?.save(path)
 }
 
-/// The picture that [`confusion`] writes.
+/// The plot of [`confusion_matrix`].
 pub(super) fn drawn<S: AsRef<str>>(title: &str, matrix: &ConfusionMatrix, names: &[S]) -> Result<Drawing> {
     let counts = matrix.counts()?;
     let n = counts.len();
@@ -66,12 +63,12 @@ pub(super) fn drawn<S: AsRef<str>>(title: &str, matrix: &ConfusionMatrix, names:
     if !names.is_empty() && names.len() != n {
         return Err(Error::argument("confusion", format!("{n} names, or none"), names.len()));
     }
-    let letters = Letters::new()?;
+    let letters = Letters::new();
     let name =
         |i: usize| letters.fit(&names.get(i).map_or(i.to_string(), |s| s.as_ref().into()), TICK, NAMES);
     let names: Vec<String> = (0..n).map(name).collect();
     let widest = names.iter().map(|name| letters.width(name, TICK)).fold(0.0, f32::max).ceil();
-    // Names that are wider than their columns run upwards.
+    // Names wider than their columns are rotated.
     let upwards = widest > cell - 6.0;
     let below = if upwards { widest } else { TICK };
     let step = ((LINE / cell).ceil() as usize).max(1);
@@ -85,8 +82,7 @@ pub(super) fn drawn<S: AsRef<str>>(title: &str, matrix: &ConfusionMatrix, names:
     let width = bar.right + 9.0 + letters.width("100 %", TICK) + ROOM;
     let height = area.bottom + 9.0 + below + ROOM / 2.0 + LABEL + ROOM;
     let mut drawing = Drawing::new(letters, width, height);
-    let title = drawing.letters.fit(title, TITLE, width - 2.0 * ROOM);
-    drawing.text(&title, TITLE, (width / 2.0, ROOM + TITLE / 2.0), MIDDLE, INK);
+    drawing.fitted(title, TITLE, width - 2.0 * ROOM, (width / 2.0, ROOM + TITLE / 2.0), MIDDLE);
     let total: u64 = counts.iter().flatten().sum();
     let right: u64 = (0..n).map(|i| counts[i][i]).sum();
     let note = format!("{right} of {total} right: {:.1} %", 100.0 * matrix.value()?);
@@ -112,30 +108,22 @@ pub(super) fn drawn<S: AsRef<str>>(title: &str, matrix: &ConfusionMatrix, names:
     for (i, name) in names.iter().enumerate().step_by(step) {
         let middle = (i as f32 + 0.5) * cell;
         drawing.text(name, TICK, (left - 9.0, top + middle), RIGHT, INK);
+        let place = (left + middle, area.bottom + 9.0);
         match upwards {
-            true => drawing.text_up(
-                name,
-                TICK,
-                (left + middle, area.bottom + 9.0),
-                Anchor { x: 1.0, y: 0.5 },
-                INK,
-            ),
-            false => drawing.text(name, TICK, (left + middle, area.bottom + 9.0), TOP, INK),
+            true => drawing.text_up(name, TICK, place, RIGHT, INK),
+            false => drawing.text(name, TICK, place, TOP, INK),
         }
     }
     drawing.text("predicted class", LABEL, (area.middle().0, height - ROOM), MIDDLE, INK);
     drawing.text_up("class", LABEL, (ROOM, area.middle().1), MIDDLE, INK);
-    let steps = bar.height() as usize;
-    let parts = (0..steps).map(|i| color(1.0 - (i as f32 + 0.5) / steps as f32));
-    drawing.picture(bar, 1, &parts.collect::<Vec<Rgb>>());
-    drawing.frame(bar, 1.0, FRAME);
+    drawing.color_bar(bar, |part| color(1.0 - part));
     for (text, part) in [("100 %", 0.0), ("50 %", 0.5), ("0 %", 1.0)] {
         drawing.text(text, TICK, (bar.right + 9.0, bar.top + part * bar.height()), LEFT, INK);
     }
     Ok(drawing)
 }
 
-/// The colour of a share of a row: what is rare is not quite white.
+/// The colour of a share of a row. The power keeps small shares visible.
 fn color(share: f32) -> Rgb {
     mix(WHITE, FULL, share.powf(0.7))
 }
@@ -160,12 +148,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.png");
         for n in [1, 2, 10, 40, 100, 560] {
-            confusion::<&str>(&path, "A title", &matrix(n, 5000)?, &[])?;
+            confusion_matrix::<&str>(&path, "A title", &matrix(n, 5000)?, &[])?;
             let dims = read(&path)?.dims().to_vec();
             assert!(dims[0] < 780 && dims[1] < 780, "{n} {dims:?}");
         }
         let names = ["a name that is long, and cut"; 5];
-        confusion(&path, "A title", &matrix(5, 50)?, &names)?;
+        confusion_matrix(&path, "A title", &matrix(5, 50)?, &names)?;
         let drawing = drawn("A title", &matrix(5, 50)?, &names)?;
         let text = format!("{:?}", drawing.shapes);
         assert!(text.contains("\"40 of 50 right: 80.0 %\""), "{text}");

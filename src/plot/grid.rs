@@ -1,4 +1,4 @@
-//! Small pictures side by side, with a caption under each.
+//! [`image_grid`].
 
 use std::path::Path;
 
@@ -12,10 +12,10 @@ use crate::autograd::array::numbers;
 use crate::data::image::resize;
 use crate::error::{Error, Result};
 
-/// A small tile is enlarged to about this many pixels, a large one is made smaller than `LARGEST`.
+/// Small images are enlarged to about this many pixels; large ones are reduced to `LARGEST`.
 const TILE: usize = 96;
 const LARGEST: usize = 256;
-/// The width that tiles are wrapped at, and the most that a caption widens them to.
+/// The width of a row of images, and the most that a caption widens an image to.
 const PAGE: f32 = 1040.0;
 const CAPTION: f32 = 168.0;
 const HIGHEST: usize = 16_384;
@@ -23,33 +23,26 @@ const ROOM: f32 = 20.0;
 const GAP: f32 = 14.0;
 const LINE: f32 = 18.0;
 
-/// Writes a picture of pictures, with a caption under each: digits and what was made of them, for example.
+/// Plots images side by side, each with a caption.
 ///
-/// Small pictures are enlarged without smoothing, so that their pixels can be seen. A caption may have several lines; what
-/// does not fit is cut. No pictures at all is a picture that says so.
-///
-/// # Shapes
-/// Images (n, h, w), or (n, h, w, c) with 1 channel for grey or 3 for rgb.
-///
-/// # Units
-/// Floats from 0 (black) to 1 (white).
+/// Images are (n, h, w), or (n, h, w, c) with 1 channel for grey or 3 for RGB, with floats from 0 (black) to 1 (white). Small
+/// ones are enlarged without smoothing. `captions` has one for each image, or none; a caption may have several lines.
 ///
 /// # Errors
-/// Another shape; a number outside [0, 1] or NaN; another number of captions than n, unless there are none; more images than
-/// fit into 16,384 rows of pixels; a file that cannot be written.
+/// If the images have another shape, dtype or range, the number of captions is not n or 0, or the plot would have more than
+/// 16,384 rows of pixels.
 ///
 /// ```
-/// use tealight::prelude::*;
-/// let path = std::env::temp_dir().join("tealight-doc-grid.svg");
+/// # use tealight::prelude::*;
+/// # let path = std::env::temp_dir().join("tealight-doc-grid.svg");
 /// let digits = tealight::data::digits()?;
 /// let first = digits.inputs.narrow(0, 0, 4)?;
-/// tealight::plot::grid(&path, "Digits", &first, &["zero", "one", "two", "three"])?;
-/// let picture = std::fs::read_to_string(&path).unwrap();
-/// assert!(picture.contains(">three</text>"));
+/// tealight::plot::image_grid(&path, "Digits", &first, &["zero", "one", "two", "three"])?;
+/// assert!(std::fs::read_to_string(&path).unwrap().contains(">three</text>"));
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-pub fn grid<S: AsRef<str>>(
+pub fn image_grid<S: AsRef<str>>(
     path: impl AsRef<Path>,
     title: &str,
     images: &Tensor,
@@ -57,20 +50,20 @@ pub fn grid<S: AsRef<str>>(
 ) -> Result<()> {
     let (n, tiles, size) = tiles(images)?;
     if !captions.is_empty() && captions.len() != n {
-        return Err(Error::argument("grid", format!("{n} captions, or none"), captions.len()));
+        return Err(Error::argument("image_grid", format!("{n} captions, or none"), captions.len()));
     }
     let captions: Vec<Caption> =
         captions.iter().map(|caption| Caption { text: caption.as_ref(), color: None }).collect();
     lay_out(title, (n, tiles, size), &captions)?.save(path)
 }
 
-/// What is written under a picture, and the colour of it and of a frame around the picture.
+/// The text under an image, and the colour of it and of the frame of the image.
 pub(super) struct Caption<'a> {
     pub(super) text: &'a str,
     pub(super) color: Option<Rgb>,
 }
 
-/// The picture of pictures.
+/// The plot of [`image_grid`].
 pub(super) fn lay_out(
     title: &str,
     (n, tiles, [height, width]): Tiles,
@@ -78,7 +71,7 @@ pub(super) fn lay_out(
 ) -> Result<Drawing> {
     let lines = captions.iter().map(|caption| caption.text.lines().count()).max().unwrap_or(0);
 
-    let letters = Letters::new()?;
+    let letters = Letters::new();
     let longest = captions
         .iter()
         .flat_map(|caption| caption.text.lines())
@@ -87,7 +80,7 @@ pub(super) fn lay_out(
         .min(CAPTION);
     let across = (width as f32).max(longest.ceil()) + GAP;
     let down = height as f32 + lines as f32 * LINE + GAP;
-    // As many columns as fit, but no row much shorter than the others.
+    // As many columns as fit, balanced so that the last row is about as long as the others.
     let fitting = (((PAGE - 2.0 * ROOM) / across) as usize).max(1);
     let columns = n.div_ceil(n.div_ceil(fitting).max(1)).max(1);
     let rows = n.div_ceil(columns);
@@ -96,7 +89,7 @@ pub(super) fn lay_out(
     let total = top + rows as f32 * down + ROOM;
     if total > HIGHEST as f32 {
         let most = ((HIGHEST as f32 - top - ROOM) / down) as usize * columns;
-        return Err(Error::argument("grid", format!("at most {most} images of this size"), n));
+        return Err(Error::argument("image_grid", format!("at most {most} images of this size"), n));
     }
     let title = letters.fit(title, TITLE, PAGE - 2.0 * ROOM);
     let wide = (columns as f32 * across).max(letters.width(&title, TITLE)).max(200.0) + 2.0 * ROOM;
@@ -104,7 +97,7 @@ pub(super) fn lay_out(
     let mut drawing = Drawing::new(letters, wide, total);
     drawing.text(&title, TITLE, (wide / 2.0, top / 2.0), MIDDLE, INK);
     if n == 0 {
-        drawing.text("no pictures to show", LABEL, (wide / 2.0, (top + total) / 2.0), MIDDLE, FRAME);
+        drawing.text("no images to show", LABEL, (wide / 2.0, (top + total) / 2.0), MIDDLE, FRAME);
     }
     let start = (wide - columns as f32 * across) / 2.0;
     for (i, tile) in tiles.enumerate() {
@@ -134,7 +127,7 @@ pub(super) fn lay_out(
     Ok(drawing)
 }
 
-/// How many images there are, the width and the pixels of each, and the size at which it is shown.
+/// The number of images, the width and the pixels of each, and the size at which it is shown.
 pub(super) type Tiles<'a> = (usize, Box<dyn Iterator<Item = Result<(usize, Vec<Rgb>)>> + 'a>, [usize; 2]);
 
 pub(super) fn tiles(images: &Tensor) -> Result<Tiles<'_>> {
@@ -145,14 +138,18 @@ pub(super) fn tiles(images: &Tensor) -> Result<Tiles<'_>> {
     };
     if n > 0 && (height == 0 || width == 0) {
         let expected = "images (n, h, w), (n, h, w, 1) or (n, h, w, 3), not empty";
-        return Err(Error::shape("grid", expected, &[images.dims()]));
+        return Err(Error::shape("image_grid", expected, &[images.dims()]));
     }
     if !images.dtype().is_float() {
-        return Err(Error::dtype("grid", "images of floats (see data::image::to_float)", &[images.dtype()]));
+        return Err(Error::dtype(
+            "image_grid",
+            "images of floats (see data::image::to_float)",
+            &[images.dtype()],
+        ));
     }
     let numbers = numbers(images.array())?;
     if let Some(bad) = numbers.iter().find(|x| !(0.0..=1.0).contains(*x)) {
-        return Err(Error::argument("grid", "numbers from 0 to 1", bad));
+        return Err(Error::argument("image_grid", "numbers from 0 to 1", bad));
     }
     let bytes: Vec<u8> = numbers.iter().map(|x| (x * 255.0).round() as u8).collect();
     let side = height.max(width).max(1);
@@ -183,7 +180,7 @@ mod tests {
 
     fn drawn(images: &Tensor, captions: &[&str]) -> Result<Tensor> {
         let directory = tempfile::tempdir().unwrap();
-        grid(directory.path().join("grid.png"), "A title", images, captions)?;
+        image_grid(directory.path().join("grid.png"), "A title", images, captions)?;
         read(directory.path().join("grid.png"))
     }
 
@@ -217,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_drawn() -> Result<()> {
+    fn invalid_images() -> Result<()> {
         let cpu = &Device::Cpu;
         for shape in [&[8, 8][..], &[1, 0, 8], &[1, 8, 8, 2], &[]] {
             let error = drawn(&Tensor::zeros(shape, DType::F32, cpu)?, &[]);
@@ -225,15 +222,15 @@ mod tests {
         }
         for bad in [1.5, -0.1, f64::NAN] {
             let error = drawn(&Tensor::full(bad, (1, 2, 2), cpu)?, &[]).unwrap_err();
-            assert_eq!(error.to_string(), format!("grid: expected numbers from 0 to 1, got {bad}"));
+            assert_eq!(error.to_string(), format!("image_grid: expected numbers from 0 to 1, got {bad}"));
         }
         let one = Tensor::zeros((1, 2, 2), DType::F32, cpu)?;
         let error = drawn(&one, &["a", "b"]).unwrap_err();
-        assert_eq!(error.to_string(), "grid: expected 1 captions, or none, got 2");
+        assert_eq!(error.to_string(), "image_grid: expected 1 captions, or none, got 2");
         assert!(matches!(drawn(&one.to_dtype(DType::U8)?, &[]), Err(Error::Dtype { .. })));
         let many = Tensor::zeros((5000, 2, 2), DType::F32, cpu)?;
         assert!(matches!(drawn(&many, &[]), Err(Error::Argument { .. })));
-        assert!(matches!(grid::<&str>("no/such/place.png", "", &one, &[]), Err(Error::File { .. })));
+        assert!(matches!(image_grid::<&str>("no/such/place.png", "", &one, &[]), Err(Error::File { .. })));
         Ok(())
     }
 }

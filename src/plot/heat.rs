@@ -1,4 +1,4 @@
-//! A matrix as coloured cells.
+//! [`heatmap`].
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 
 const WIDEST: f32 = 640.0;
 const HIGHEST: f32 = 480.0;
-/// A longer matrix has cells that are no squares.
+/// The cells of a longer matrix are not square.
 const NARROWEST: f32 = 96.0;
 const LARGEST_CELL: f32 = 48.0;
 const ROOM: f32 = 24.0;
@@ -24,45 +24,40 @@ const NEGATIVE: [Rgb; 2] = [[103, 169, 207], [5, 48, 97]];
 const POSITIVE: [Rgb; 2] = [[239, 138, 98], [103, 0, 31]];
 const NOT_FINITE: Rgb = [150, 150, 150];
 
-/// Writes a picture of a matrix: blue below 0, white at 0, red above, with a bar that tells the numbers.
+/// Plots a matrix (h, w): blue below 0, white at 0, red above, with a colour bar. Row 0 is at the top.
 ///
-/// The darkest colours are ± the largest absolute value. A number that is not finite is grey, and the picture says how many
-/// there are.
-///
-/// # Shapes
-/// (h, w), of any dtype; row 0 is at the top.
+/// The darkest colours are ± the largest absolute value. Numbers that are not finite are grey, and counted below.
 ///
 /// # Errors
-/// Another rank; no elements; numbers beyond ±1e300; a file that cannot be written.
+/// If the matrix has another rank, no elements, or a number beyond ±1e300.
 ///
 /// ```
-/// use tealight::prelude::*;
-/// let path = std::env::temp_dir().join("tealight-doc-heat.svg");
+/// # use tealight::prelude::*;
+/// # let path = std::env::temp_dir().join("tealight-doc-heat.svg");
 /// let weights = Tensor::new(&[[-1.0, 0.0], [f64::NAN, 1.0]], &Device::Cpu)?;
-/// tealight::plot::heat(&path, "Weights of class 3", &weights)?;
-/// let picture = std::fs::read_to_string(&path).unwrap();
-/// assert!(picture.contains(">1 not finite (grey)</text>"));
+/// tealight::plot::heatmap(&path, "Weights of class 3", &weights)?;
+/// assert!(std::fs::read_to_string(&path).unwrap().contains(">1 not finite (grey)</text>"));
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-pub fn heat(path: impl AsRef<Path>, title: &str, matrix: &Tensor) -> Result<()> {
+pub fn heatmap(path: impl AsRef<Path>, title: &str, matrix: &Tensor) -> Result<()> {
     let (rows, columns) = match *matrix.dims() {
         [rows, columns] if rows > 0 && columns > 0 => (rows, columns),
-        _ => return Err(Error::shape("heat", "a matrix (h, w), not empty", &[matrix.dims()])),
+        _ => return Err(Error::shape("heatmap", "a matrix (h, w), not empty", &[matrix.dims()])),
     };
     let numbers = numbers(matrix.array())?;
     let odd = numbers.iter().filter(|x| !x.is_finite()).count();
-    let largest = largest("heat", &numbers)?;
-    // Zeros alone have a bar too.
+    let largest = largest("heatmap", &numbers)?;
+    // A matrix of zeros has a colour bar too.
     let largest = if largest < TINY { 1.0 } else { largest };
     let bar = Axis::new(Scale::Linear, -largest, largest, 8);
 
-    let letters = Letters::new()?;
+    let letters = Letters::new();
     let labels = bar.ticks.iter().map(|(_, label)| letters.width(label, TICK)).fold(0.0, f32::max);
     let (width, height) = size(rows, columns);
     let left = letters.width(&(rows - 1).to_string(), TICK) + 2.0 * ROOM;
     let top = TITLE + 2.0 * ROOM;
-    // Beside a low matrix stands a bar that is high enough for its numbers.
+    // A low matrix has a colour bar high enough for its numbers.
     let tall = height.max(SHORTEST_BAR);
     let above = top + ((tall - height) / 2.0).floor();
     let area = Area { left: left.ceil(), top: above, right: left.ceil() + width, bottom: above + height };
@@ -73,9 +68,8 @@ pub fn heat(path: impl AsRef<Path>, title: &str, matrix: &Tensor) -> Result<()> 
     let down = scale.bottom.max(area.bottom + TICK) + ROOM + note;
     let mut drawing = Drawing::new(letters, across, down);
 
-    let title = drawing.letters.fit(title, TITLE, across - ROOM);
-    drawing.text(&title, TITLE, (across / 2.0, top / 2.0), MIDDLE, INK);
-    // More cells than pixels cannot be seen.
+    drawing.fitted(title, TITLE, across - ROOM, (across / 2.0, top / 2.0), MIDDLE);
+    // Of more cells than pixels, some are left out.
     let sampled = |count: usize, room: f32| {
         let shown = count.min(room as usize);
         (0..shown)
@@ -93,23 +87,19 @@ pub fn heat(path: impl AsRef<Path>, title: &str, matrix: &Tensor) -> Result<()> 
     for (i, place) in indices(rows, height) {
         drawing.text(&i.to_string(), TICK, (area.left - 9.0, area.top + place), RIGHT, INK);
     }
-    let (steps, high) = (scale.height() as usize, scale.height());
-    let part = |i: usize| 1.0 - 2.0 * (i as f32 + 0.5) / high;
-    drawing.picture(scale, 1, &(0..steps).map(|i| color(f64::from(part(i)))).collect::<Vec<Rgb>>());
-    drawing.frame(scale, 1.0, FRAME);
+    drawing.color_bar(scale, |part| color(f64::from(1.0 - 2.0 * part)));
     for (number, label) in &bar.ticks {
         let y = scale.bottom - ((number / largest + 1.0) / 2.0) as f32 * scale.height();
         drawing.text(label, TICK, (scale.right + 9.0, y), LEFT, INK);
     }
     if odd > 0 {
         let text = format!("{odd} not finite (grey)");
-        let text = drawing.letters.fit(&text, TICK, across - area.left);
-        drawing.text(&text, TICK, (area.left, down - TICK), LEFT, INK);
+        drawing.fitted(&text, TICK, across - area.left, (area.left, down - TICK), LEFT);
     }
     drawing.save(path)
 }
 
-/// The largest absolute value of the finite numbers. Those near the end of f64 cannot be scaled.
+/// The largest absolute value of the finite numbers. Errors near the end of f64, where scaling overflows.
 pub(super) fn largest(op: &'static str, numbers: &[f64]) -> Result<f64> {
     let largest = numbers.iter().filter(|x| x.is_finite()).fold(0.0_f64, |m, x| m.max(x.abs()));
     if largest > 1e300 {
@@ -138,7 +128,7 @@ fn size(rows: usize, columns: usize) -> (f32, f32) {
     (side(columns), side(rows))
 }
 
-/// The numbers that are written along an axis of `count` cells, and where.
+/// The labelled indices of an axis of `count` cells, and their positions.
 fn indices(count: usize, length: f32) -> impl Iterator<Item = (usize, f32)> {
     let cell = length / count as f32;
     let most = (length / 48.0).max(1.0);
@@ -159,7 +149,7 @@ mod tests {
 
     fn drawn(matrix: &Tensor) -> Result<Tensor> {
         let directory = tempfile::tempdir().unwrap();
-        heat(directory.path().join("heat.png"), "A title", matrix)?;
+        heatmap(directory.path().join("heat.png"), "A title", matrix)?;
         read(directory.path().join("heat.png"))
     }
 
@@ -203,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_matrix() -> Result<()> {
+    fn invalid_matrices() -> Result<()> {
         for shape in [&[3][..], &[0, 3], &[3, 0], &[1, 2, 3], &[]] {
             let error = drawn(&Tensor::zeros(shape, DType::F32, &Device::Cpu)?);
             assert!(matches!(error, Err(Error::Shape { .. })), "{shape:?}");
@@ -211,7 +201,7 @@ mod tests {
         let matrix = Tensor::full(1e301, (2, 2), &Device::Cpu)?;
         assert!(matches!(drawn(&matrix), Err(Error::Argument { .. })));
         let matrix = Tensor::zeros((2, 2), DType::F32, &Device::Cpu)?;
-        assert!(matches!(heat("no/such/place.png", "", &matrix), Err(Error::File { .. })));
+        assert!(matches!(heatmap("no/such/place.png", "", &matrix), Err(Error::File { .. })));
         Ok(())
     }
 }

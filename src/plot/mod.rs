@@ -1,10 +1,10 @@
-//! Pictures of training, of models and of what they say, as PNG or SVG files: the file's name says which.
+//! Plots of training, models and predictions, as PNG or SVG files, by the extension of the file's name.
 //!
-//! The text of a PNG is drawn from a font in the binary (DejaVu Sans: Latin, Greek and some mathematical signs), so that a
-//! picture is the same on every machine. The text of an SVG stays text, for which the viewer has a font.
+//! The text of a PNG is drawn with a bundled font (DejaVu Sans: Latin, Greek and some mathematical signs), so that a plot is
+//! the same on every machine. The text of an SVG stays text.
 //!
-//! # Errors
-//! A file's name that ends neither in `.png` nor in `.svg` is an [`Error::File`](crate::Error::File). A file that cannot be written is an [`Error::File`](crate::Error::File); there is then no half of a picture.
+//! All functions return [`Error::File`](crate::Error::File) for another extension, and if the file cannot be written; an
+//! existing file is then left as it was.
 
 mod activation;
 mod axis;
@@ -24,14 +24,14 @@ mod svg;
 mod text;
 
 pub use activation::activation;
-pub use boundary::boundary;
-pub use confusion::confusion;
-pub use curve::{Axes, curve, curve_on};
-pub use grid::grid;
-pub use heat::heat;
+pub use boundary::decision_boundary;
+pub use confusion::confusion_matrix;
+pub use curve::{Axes, curve, curve_with_axes};
+pub use grid::image_grid;
+pub use heat::heatmap;
 pub use histogram::histogram;
 pub use predictions::{misclassified, predictions, weights};
-pub use ranking::{calibration, roc};
+pub use ranking::{calibration_curve, roc_curve};
 pub use report::{Curves, Report, report};
 
 /// Red, green, blue.
@@ -41,12 +41,12 @@ const WHITE: Rgb = [255, 255, 255];
 const INK: Rgb = [33, 33, 33];
 const FRAME: Rgb = [120, 120, 120];
 
-/// The sizes of text, in pixels for an em.
+/// Font sizes, in pixels per em.
 const TITLE: f32 = 20.0;
 const LABEL: f32 = 16.0;
 const TICK: f32 = 14.0;
 
-/// Colours that are told apart whatever one's eyes see (Okabe, Ito).
+/// Colours that colour-blind people can tell apart (Okabe, Ito).
 const COLORS: [Rgb; 8] = [
     [0, 114, 178],
     [213, 94, 0],

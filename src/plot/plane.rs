@@ -1,12 +1,11 @@
-//! Two axes, and what is drawn over them.
+//! [`Plane`]: a drawing with two axes and a legend.
 
 use super::axis::Axis;
 use super::drawing::{Area, Drawing, Point};
 use super::text::{LEFT, Letters, MIDDLE, RIGHT, TOP};
 use super::{COLORS, FRAME, INK, LABEL, Rgb, TICK, TITLE};
-use crate::error::Result;
 
-/// The most that a name takes.
+/// The largest width of a name.
 const NAMES: f32 = 240.0;
 const SAMPLE: f32 = 28.0;
 const ROW: f32 = 26.0;
@@ -15,7 +14,7 @@ pub(super) const ROOM: f32 = 20.0;
 const GRID: Rgb = [216, 216, 216];
 const FINE_GRID: Rgb = [240, 240, 240];
 
-/// What is written around the axes.
+/// The title and the labels of the axes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Labels<'a> {
     pub(super) title: &'a str,
@@ -23,10 +22,10 @@ pub(super) struct Labels<'a> {
     pub(super) y: &'a str,
 }
 
-/// What stands before a name.
+/// The sample before a name in the legend.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Key {
-    /// The line of this number.
+    /// The line of this index.
     Line(usize),
     /// A grey dashed line.
     Guide,
@@ -43,20 +42,20 @@ pub(super) struct Plane {
 }
 
 impl Plane {
-    /// Axes in a picture of this width and height; the names stand right of it.
+    /// Axes in a drawing of this size; the legend is added on the right.
     pub(super) fn new(
         (width, height): (f32, f32),
         labels: Labels,
         [x, y]: [Axis; 2],
         names: &[(&str, Key)],
-    ) -> Result<Plane> {
-        let letters = Letters::new()?;
+    ) -> Plane {
+        let letters = Letters::new();
         let widest = |texts: &mut dyn Iterator<Item = &str>, size| {
             texts.map(|text| letters.width(text, size)).fold(0.0, f32::max)
         };
         let beside = match widest(&mut names.iter().map(|(name, _)| *name), LABEL).min(NAMES) {
             0.0 => 0.0,
-            // Room for "and 99 more", too.
+            // Room for "and 99 more".
             width => width.max(6.0 * LABEL) + SAMPLE + 1.5 * ROOM,
         };
         let numbers = widest(&mut y.ticks.iter().map(|(_, label)| &**label), TICK);
@@ -72,31 +71,29 @@ impl Plane {
         plane.axes();
         let drawing = &mut plane.drawing;
         let title = drawing.letters.fit(labels.title, TITLE, width - ROOM);
-        // A long title has more room over the picture than over the axes.
+        // A long title may be wider than the axes.
         let rightmost = width - (drawing.letters.width(&title, TITLE) + ROOM) / 2.0;
         drawing.text(&title, TITLE, (centre.min(rightmost), area.top / 2.0), MIDDLE, INK);
-        let below = drawing.letters.fit(labels.x, LABEL, area.width());
-        drawing.text(&below, LABEL, (centre, height - ROOM), MIDDLE, INK);
+        drawing.fitted(labels.x, LABEL, area.width(), (centre, height - ROOM), MIDDLE);
         let left = drawing.letters.fit(labels.y, LABEL, area.height());
         drawing.text_up(&left, LABEL, (ROOM, half), MIDDLE, INK);
         if beside > 0.0 {
             plane.names(names);
         }
-        Ok(plane)
+        plane
     }
 
-    /// Where two places on the axes are in the picture.
+    /// The point of two positions on the axes.
     pub(super) fn place(&self, (x, y): (f64, f64)) -> Point {
         let part = |axis: &Axis, place: f64| ((place - axis.low) / (axis.high - axis.low)) as f32;
         let Area { left, bottom, .. } = self.area;
         (left + part(&self.x, x) * self.area.width(), bottom - part(&self.y, y) * self.area.height())
     }
 
-    /// The line number `i`, with its points marked if `marked`.
+    /// The line of index `i`, with markers if `marked`.
     pub(super) fn line(&mut self, i: usize, run: &[(f64, f64)], marked: bool) {
         let points = thinned(run.iter().map(|&point| self.place(point)));
         draw_line(&mut self.drawing, i, &points);
-        // A line of one point is no line.
         if marked || run.len() == 1 {
             points.iter().for_each(|&point| self.drawing.disc(point, 3.5, COLORS[i % COLORS.len()]));
         }
@@ -139,7 +136,7 @@ impl Plane {
         }
     }
 
-    /// A sample of each thing with its name, right of the axes.
+    /// The legend, right of the axes.
     fn names(&mut self, names: &[(&str, Key)]) {
         let left = self.area.right + ROOM;
         let rows = (self.area.height() / ROW) as usize;
@@ -157,13 +154,12 @@ impl Plane {
                 Key::Guide => draw_guide(drawing, &sample),
                 Key::Dot(color) => drawing.disc((left + SAMPLE / 2.0, y), 6.0, *color),
             }
-            let name = drawing.letters.fit(name, LABEL, NAMES);
-            drawing.text(&name, LABEL, (text, y), LEFT, INK);
+            drawing.fitted(name, LABEL, NAMES, (text, y), LEFT);
         }
     }
 }
 
-/// A line in the colour of its number; after the last colour, lines are dashed.
+/// A line in the colour of its index. After the last colour, lines are dashed.
 fn draw_line(drawing: &mut Drawing, i: usize, points: &[Point]) {
     let color = COLORS[i % COLORS.len()];
     match i / COLORS.len() {
@@ -178,7 +174,7 @@ fn draw_guide(drawing: &mut Drawing, points: &[Point]) {
     dashes(points, 6.0).into_iter().for_each(|dash| drawing.line(dash, 1.5, FRAME));
 }
 
-/// The points that matter: in a column of pixels, the first, the lowest, the highest and the last.
+/// The visible points: in each column of pixels the first, lowest, highest and last.
 fn thinned(points: impl Iterator<Item = Point>) -> Vec<Point> {
     let mut kept: Vec<Point> = Vec::new();
     let mut column: Vec<Point> = Vec::new();

@@ -1,4 +1,4 @@
-//! What probabilities are worth: ROC curves and calibration curves.
+//! [`roc_curve`] and [`calibration_curve`].
 
 use std::path::Path;
 
@@ -9,33 +9,30 @@ use super::plane::{Key, Labels, Plane};
 use crate::error::Result;
 use crate::metrics::{CalibrationError, Metric, RocAuc};
 
-/// Makes the axes squares, about.
+/// With it the axes are about square.
 const SIZE: (f32, f32) = (524.0, 560.0);
 
-/// Writes a picture of ROC curves, each with the area under it.
-///
-/// More than two classes have a curve each, for that class against all others.
+/// Plots ROC curves, each with the area under it. More than two classes have a curve each, for that class against the rest.
 ///
 /// # Errors
-/// A class without examples, or with all of them; a file that cannot be written.
+/// If a class has no examples, or all of them.
 ///
 /// ```
-/// use tealight::metrics::{Metric, RocAuc};
-/// use tealight::prelude::*;
-/// let path = std::env::temp_dir().join("tealight-doc-roc.svg");
+/// # use tealight::metrics::{Metric, RocAuc};
+/// # use tealight::prelude::*;
+/// # let path = std::env::temp_dir().join("tealight-doc-roc.svg");
 /// let mut auc = RocAuc::new();
 /// let scores = Tensor::new(&[0.1, 0.4, 0.35, 0.8], &Device::Cpu)?;
 /// auc.update(&scores, &Tensor::new(&[0u32, 0, 1, 1], &Device::Cpu)?)?;
-/// tealight::plot::roc(&path, "Malignant or not", &[("model", &auc)])?;
-/// let picture = std::fs::read_to_string(&path).unwrap();
-/// assert!(picture.contains(">model (0.750)</text>")); // the area
+/// tealight::plot::roc_curve(&path, "Malignant or not", &[("model", &auc)])?;
+/// assert!(std::fs::read_to_string(&path).unwrap().contains(">model (0.750)</text>")); // the area
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
-pub fn roc<S: AsRef<str>>(path: impl AsRef<Path>, title: &str, series: &[(S, &RocAuc)]) -> Result<()> {
+pub fn roc_curve<S: AsRef<str>>(path: impl AsRef<Path>, title: &str, series: &[(S, &RocAuc)]) -> Result<()> {
     let mut lines = Vec::new();
     for (name, auc) in series {
-        // Says that there are no examples.
+        // Errors if there are no examples.
         auc.value()?;
         for class in auc.classes() {
             let which = if auc.classes().len() > 1 { format!(", class {class}") } else { String::new() };
@@ -44,32 +41,18 @@ pub fn roc<S: AsRef<str>>(path: impl AsRef<Path>, title: &str, series: &[(S, &Ro
         }
     }
     let labels = Labels { title, x: "false positive rate", y: "true positive rate" };
-    let mut plane = square(labels, lines.iter().map(|(name, _)| &**name), "chance (0.500)")?;
+    let mut plane = square(labels, lines.iter().map(|(name, _)| &**name), "chance (0.500)");
     lines.iter().enumerate().for_each(|(i, (_, points))| plane.line(i, points, false));
     plane.drawing.save(path)
 }
 
-/// Writes a picture of how often probabilities came true, each series with its calibration error.
+/// Plots calibration curves, the observed frequency over the predicted probability, each with its calibration error.
 ///
-/// The larger a dot, the more examples it stands for. Below the diagonal a model is too sure of itself.
+/// Larger dots stand for more examples. Below the diagonal a model is overconfident.
 ///
 /// # Errors
-/// No examples; a file that cannot be written.
-///
-/// ```
-/// use tealight::metrics::{CalibrationError, Metric};
-/// use tealight::prelude::*;
-/// let path = std::env::temp_dir().join("tealight-doc-calibration.svg");
-/// let mut error = CalibrationError::new(10);
-/// let probabilities = Tensor::new(&[0.1, 0.4, 0.35, 0.8], &Device::Cpu)?;
-/// error.update(&probabilities, &Tensor::new(&[0u32, 0, 1, 1], &Device::Cpu)?)?;
-/// tealight::plot::calibration(&path, "Calibration", &[("model", &error)])?;
-/// let picture = std::fs::read_to_string(&path).unwrap();
-/// assert!(picture.contains(">model (off by 0.137)</text>"));
-/// # std::fs::remove_file(path).ok();
-/// # Ok::<(), tealight::Error>(())
-/// ```
-pub fn calibration<S: AsRef<str>>(
+/// If there are no examples.
+pub fn calibration_curve<S: AsRef<str>>(
     path: impl AsRef<Path>,
     title: &str,
     series: &[(S, &CalibrationError)],
@@ -83,7 +66,7 @@ fn calibrated<S: AsRef<str>>(title: &str, series: &[(S, &CalibrationError)]) -> 
         names.push(format!("{} (off by {:.3})", name.as_ref(), error.value()?));
     }
     let labels = Labels { title, x: "predicted probability", y: "share that came true" };
-    let mut plane = square(labels, names.iter().map(|name| &**name), "perfect")?;
+    let mut plane = square(labels, names.iter().map(|name| &**name), "perfect");
     for (i, (_, error)) in series.iter().enumerate() {
         let bins = error.curve()?;
         let total: u64 = bins.iter().map(|bin| bin.count).sum();
@@ -99,13 +82,13 @@ fn calibrated<S: AsRef<str>>(title: &str, series: &[(S, &CalibrationError)]) -> 
 }
 
 /// Two axes from 0 to 1 with the diagonal.
-fn square<'a>(labels: Labels, names: impl Iterator<Item = &'a str>, diagonal: &'a str) -> Result<Plane> {
+fn square<'a>(labels: Labels, names: impl Iterator<Item = &'a str>, diagonal: &'a str) -> Plane {
     let axis = || Axis::new(Scale::Linear, -0.03, 1.03, 6);
     let mut names: Vec<(&str, Key)> = names.enumerate().map(|(i, name)| (name, Key::Line(i))).collect();
     names.push((diagonal, Key::Guide));
-    let mut plane = Plane::new(SIZE, labels, [axis(), axis()], &names)?;
+    let mut plane = Plane::new(SIZE, labels, [axis(), axis()], &names);
     plane.guide((0.0, 0.0), (1.0, 1.0));
-    Ok(plane)
+    plane
 }
 
 #[cfg(test)]
@@ -114,21 +97,24 @@ mod tests {
     use crate::prelude::*;
 
     #[test]
-    fn what_is_drawn() -> Result<()> {
+    fn curves_are_labelled() -> Result<()> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.svg");
         let text = || std::fs::read_to_string(&path).unwrap();
         let probabilities = Tensor::new(&[[0.2, 0.3, 0.5], [0.6, 0.4, 0.0], [0.1, 0.8, 0.1]], &Device::Cpu)?;
         let targets = Tensor::new(&[2u32, 0, 1], &Device::Cpu)?;
         let (mut auc, mut off) = (RocAuc::new(), CalibrationError::new(4));
-        assert!(roc(&path, "", &[("a", &auc)]).is_err() && calibration(&path, "", &[("a", &off)]).is_err());
+        assert!(
+            roc_curve(&path, "", &[("a", &auc)]).is_err()
+                && calibration_curve(&path, "", &[("a", &off)]).is_err()
+        );
         auc.update(&probabilities, &targets)?;
         off.update(&probabilities, &targets)?;
-        roc(&path, "", &[("a", &auc), ("b", &auc)])?;
+        roc_curve(&path, "", &[("a", &auc), ("b", &auc)])?;
         assert!(text().contains(">b, class 2 (1.000)</text>"), "{}", text());
-        calibration(&path, "", &[("a", &off)])?;
+        calibration_curve(&path, "", &[("a", &off)])?;
         assert!(text().contains(">a (off by 0.367)</text>"), "{}", text());
-        roc::<&str>(&path, "", &[])?;
+        roc_curve::<&str>(&path, "", &[])?;
         Ok(())
     }
 }

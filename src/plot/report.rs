@@ -1,6 +1,5 @@
-//! A training run on one page.
+//! [`report`]: a training run as an HTML page.
 
-use std::fmt::Write;
 use std::path::Path;
 
 use super::curve::{self, Axes};
@@ -11,56 +10,31 @@ use crate::error::Result;
 use crate::file::replace;
 use crate::metrics::ConfusionMatrix;
 
-/// What stands on the page of [`report`]; what is empty is left out.
-///
-/// ```
-/// use tealight::plot::{Report, report};
-/// let path = std::env::temp_dir().join("tealight-doc-plot-report.html");
-/// let metrics = vec![("accuracy".to_string(), 0.93456)];
-/// report(&path, &Report { title: "Digits".into(), metrics, ..Report::default() })?;
-/// let page = std::fs::read_to_string(&path).unwrap();
-/// assert!(page.contains("<h1>Digits</h1>") && page.contains("<dd>0.9346</dd>"));
-/// assert!(!page.contains("<h2>")); // no curves, no settings, no model
-/// # std::fs::remove_file(path).ok();
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// The contents of a [`report`]. Empty fields are left out.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// What the page is about.
+    /// The heading. Default: `Training`.
     pub title: String,
-    /// Numbers to see first, with their names.
+    /// Names and values of the results, shown first.
     pub metrics: Vec<(String, f64)>,
-    /// How the run was set up: names and values.
+    /// Names and values of the settings.
     pub settings: Vec<(String, String)>,
     /// The model as text, as [`Summary`](crate::layer::Summary) prints it.
     pub summary: String,
-    /// Pictures of curves, one under the other.
+    /// The plots.
     pub curves: Vec<Curves>,
-    /// Which class was taken for which.
+    /// The confusion matrix.
     pub confusion: Option<ConfusionMatrix>,
-    /// The names of the classes, or none.
+    /// The names of the classes. Default: their numbers.
     pub classes: Vec<String>,
 }
 
-/// A picture as [`curve_on`](super::curve_on) draws it.
-///
-/// ```
-/// use tealight::plot::{Axes, Curves, Report, report};
-/// let path = std::env::temp_dir().join("tealight-doc-plot-curves.html");
-/// let series = vec![("training".to_string(), vec![(1.0, 0.9), (2.0, 0.4)])];
-/// let loss = Curves { title: "Loss".into(), axes: Axes::new("epoch", "nats").log_y(), series };
-/// report(&path, &Report { curves: vec![loss], ..Report::default() })?;
-/// let page = std::fs::read_to_string(&path).unwrap();
-/// assert_eq!(page.matches("<svg").count(), 1);
-/// assert!(page.contains(">epoch</text>") && page.contains(">nats</text>"));
-/// # std::fs::remove_file(path).ok();
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// A plot in a [`Report`], as by [`curve_with_axes`](super::curve_with_axes).
 #[derive(Clone, Debug, Default)]
 pub struct Curves {
-    /// What stands above it.
+    /// The title.
     pub title: String,
-    /// What is written beside the axes.
+    /// The labels and scales.
     pub axes: Axes,
     /// Lines through points (x, y), each with a name.
     pub series: Vec<(String, Vec<(f64, f64)>)>,
@@ -75,26 +49,21 @@ table { border-collapse: collapse } td, th { text-align: left; padding: .2rem 1.
 th { font-weight: normal; color: #616161 } pre { overflow-x: auto; background: #f6f6f6; padding: 1rem; font-size: .85rem }
 svg { max-width: 100%; height: auto; display: block }";
 
-/// Writes a page of HTML on a training run: its numbers, curves, confusion matrix, settings and model.
+/// Writes an HTML page on a training run: results, curves, confusion matrix, settings and model.
 ///
-/// The page is one file, with the pictures in it as SVG. It has no scripts, and asks for nothing from elsewhere.
+/// The page is one file with the plots in it as SVG. It has no scripts and loads nothing.
 ///
 /// # Errors
-/// What [`curve`](super::curve()) or [`confusion`](super::confusion()) cannot draw; a file that cannot be written.
+/// As [`curve`](super::curve()) and [`confusion_matrix`](super::confusion_matrix()).
 ///
 /// ```
-/// use tealight::plot::{Axes, Curves, Report, report};
-/// let path = std::env::temp_dir().join("tealight-doc-report-fn.html");
-/// let loss = vec![("training".to_string(), vec![(1.0, 0.9), (2.0, 0.4), (3.0, 0.25)])];
-/// report(&path, &Report {
-///     title: "Digits".into(),
-///     metrics: vec![("accuracy".into(), 0.93)],
-///     settings: vec![("learning rate".into(), "0.01".into())],
-///     curves: vec![Curves { title: "Loss".into(), axes: Axes::new("epoch", "loss"), series: loss }],
-///     ..Report::default()
-/// })?;
-/// let page = std::fs::read_to_string(&path).unwrap();
-/// assert!(page.contains("<dt>accuracy</dt><dd>0.9300</dd>") && page.contains("<td>0.01</td>"));
+/// # use tealight::plot::{Axes, Curves, Report, report};
+/// # let path = std::env::temp_dir().join("tealight-doc-report-fn.html");
+/// let series = vec![("training".to_string(), vec![(1.0, 0.9), (2.0, 0.4), (3.0, 0.25)])];
+/// let loss = Curves { title: "Loss".into(), axes: Axes::new("epoch", "loss"), series };
+/// let metrics = vec![("accuracy".into(), 0.93)];
+/// report(&path, &Report { title: "Digits".into(), metrics, curves: vec![loss], ..Report::default() })?;
+/// assert!(std::fs::read_to_string(&path).unwrap().contains("<dt>accuracy</dt><dd>0.9300</dd>"));
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
@@ -141,14 +110,14 @@ fn page(report: &Report) -> Result<String> {
     Ok(out)
 }
 
-/// A picture with its name for those who do not see it.
+/// A plot with its name for screen readers.
 fn figure(out: &mut String, name: &str, drawing: &Drawing) -> Result<()> {
     let picture = document(drawing)?;
-    let _ = writeln!(out, "<div role=\"img\" aria-label=\"{}\">\n{picture}</div>", escaped(name));
+    out.push_str(&format!("<div role=\"img\" aria-label=\"{}\">\n{picture}</div>\n", escaped(name)));
     Ok(())
 }
 
-/// Four digits of a share, three of another number.
+/// Four digits of a number from 0.1 to 1, three of another.
 fn digits(x: f64) -> String {
     if (0.1..1.0).contains(&x) { format!("{x:.4}") } else { three_digits(x) }
 }
@@ -175,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_is_whole_and_asks_for_nothing() -> Result<()> {
+    fn the_page_is_complete_and_loads_nothing() -> Result<()> {
         let page = page(&full()?)?;
         for part in [
             "<title>&lt;script&gt;alert(1)&lt;/script&gt;</title>",
@@ -205,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_empty_is_left_out() -> Result<()> {
+    fn empty_fields_are_left_out() -> Result<()> {
         let page = page(&Report::default())?;
         assert!(page.contains("<h1>Training</h1>\n</body>"), "{page}");
         let empty = Report { confusion: Some(ConfusionMatrix::new()), ..Report::default() };

@@ -1,7 +1,4 @@
-//! A [`Drawing`] as an SVG text.
-//!
-//! Letters stay letters, in the first font of the list that the viewer has; each line of text is given the width that it was
-//! measured with.
+//! A [`Drawing`] as SVG. Text stays text, with the width that was measured in our font.
 
 use std::fmt::Write;
 
@@ -15,7 +12,7 @@ use crate::error::{Error, Result};
 
 const FONTS: &str = "DejaVu Sans, Verdana, Geneva, sans-serif";
 
-/// The drawing as an XML element, to stand in a file of its own or in a page.
+/// The drawing as an SVG element, for a file or for an HTML page.
 pub(super) fn document(drawing: &Drawing) -> Result<String> {
     let (width, height) = (drawing.width, drawing.height);
     let mut out = format!(
@@ -91,10 +88,10 @@ fn element(out: &mut String, drawing: &Drawing, shape: &Shape) -> Result<()> {
             }
         }
     };
-    written.map_err(|error| Error::argument("plot", "a picture that can be written", error))
+    written.map_err(|error| Error::argument("plot", "a plot that can be written", error))
 }
 
-/// Hundredths of a pixel are enough.
+/// A coordinate in hundredths of a pixel.
 fn hundredths(x: f32) -> String {
     let text = format!("{x:.2}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
@@ -105,7 +102,7 @@ pub(super) fn hex([r, g, b]: Rgb) -> String {
     format!("#{r:02x}{g:02x}{b:02x}")
 }
 
-/// Text as XML and HTML take it; what they cannot hold is a space.
+/// Text escaped for XML and HTML. Characters that they cannot contain become spaces.
 pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -128,7 +125,7 @@ fn png(columns: usize, pixels: &[Rgb]) -> Result<Vec<u8>> {
     let rows = pixels.len() / columns.max(1);
     PngEncoder::new(&mut bytes)
         .write_image(pixels.as_flattened(), columns as u32, rows as u32, ExtendedColorType::Rgb8)
-        .map_err(|error| Error::argument("plot", "a picture that can be encoded", error))?;
+        .map_err(|error| Error::argument("plot", "an image that can be encoded", error))?;
     Ok(bytes)
 }
 
@@ -170,7 +167,7 @@ mod tests {
 
     #[test]
     fn every_shape_is_an_element() -> Result<()> {
-        let mut drawing = Drawing::new(Letters::new()?, 40.0, 29.5);
+        let mut drawing = Drawing::new(Letters::new(), 40.0, 29.5);
         drawing.text("a<b & \"c\"\u{0}", 14.0, (10.0, 20.0), MIDDLE, [255, 0, 16]);
         drawing.text_up("up", 14.0, (10.0, 20.0), MIDDLE, [0; 3]);
         drawing.fill(Area { left: 1.0, top: 2.0, right: 4.5, bottom: 4.0 }, [1, 2, 3]);

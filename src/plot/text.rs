@@ -1,12 +1,10 @@
-//! Text from the font in the binary.
+//! Text in the bundled font.
 
 use ab_glyph::{Font, FontRef, PxScale, ScaleFont};
 
-use crate::error::{Error, Result};
-
 static FONT: &[u8] = include_bytes!("../../assets/DejaVuSans-subset.ttf");
 
-/// Which point of a text is put at the place given, from 0 (left, top) to 1 (right, bottom).
+/// The point of a text that is put at its position, from 0 (left, top) to 1 (right, bottom).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Anchor {
     pub(super) x: f32,
@@ -18,25 +16,24 @@ pub(super) const LEFT: Anchor = Anchor { x: 0.0, y: 0.5 };
 pub(super) const RIGHT: Anchor = Anchor { x: 1.0, y: 0.5 };
 pub(super) const TOP: Anchor = Anchor { x: 0.5, y: 0.0 };
 
-/// The height of a capital letter, in ems: what is centred when a text is.
+/// The height of a capital letter in ems, which texts are centred by.
 pub(super) const CAPITAL: f32 = 0.73;
 
 #[derive(Clone, Debug)]
 pub(super) struct Letters(FontRef<'static>);
 
 impl Letters {
-    pub(super) fn new() -> Result<Letters> {
-        let font = FontRef::try_from_slice(FONT);
-        Ok(Letters(font.map_err(|error| Error::argument("plot", "the font in the binary", error))?))
+    pub(super) fn new() -> Letters {
+        Letters(FontRef::try_from_slice(FONT).expect("the bundled font is valid"))
     }
 
-    /// Sizes are ems; the font library counts from the lowest to the highest letter.
+    /// Converts a size in ems: ab_glyph measures from the lowest to the highest letter.
     fn scale(&self, size: f32) -> PxScale {
-        let em = self.0.units_per_em().unwrap_or(self.0.height_unscaled());
+        let em = self.0.units_per_em().expect("the bundled font has a scale");
         PxScale::from(size * self.0.height_unscaled() / em)
     }
 
-    /// How wide a line of text is.
+    /// The width of a line of text.
     pub(super) fn width(&self, text: &str, size: f32) -> f32 {
         let mut width = 0.0;
         self.walk(text, size, |_, _, end| width = end);
@@ -55,9 +52,9 @@ impl Letters {
         }
     }
 
-    /// The text as it fits into `width`, with … where it was cut.
+    /// The text, cut with … if it is wider than `width`.
     pub(super) fn fit(&self, text: &str, size: f32, width: f32) -> String {
-        // A line end or a tab has no glyph.
+        // Control characters have no glyph.
         let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         if self.width(&text, size) <= width {
             return text;
@@ -72,7 +69,7 @@ impl Letters {
         format!("{}…", kept.trim_end())
     }
 
-    /// Tells `pixel` how much of each pixel the text covers, from 0 to 1.
+    /// Calls `pixel` with the coverage of each pixel, from 0 to 1.
     pub(super) fn draw(
         &self,
         text: &str,
@@ -104,8 +101,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn widths_and_fitting() -> Result<()> {
-        let letters = Letters::new()?;
+    fn widths_and_fitting() {
+        let letters = Letters::new();
         assert_eq!(letters.width("", 20.0), 0.0);
         let (one, two) = (letters.width("m", 20.0), letters.width("mm", 20.0));
         assert!((two - 2.0 * one).abs() < 0.1 && (10.0..30.0).contains(&one));
@@ -113,16 +110,14 @@ mod tests {
         let cut = letters.fit("a text that is too long", 20.0, 100.0);
         assert!(cut.ends_with('…') && cut.starts_with("a te") && letters.width(&cut, 20.0) <= 100.0);
         assert_eq!(letters.fit("long", 20.0, 0.0), "…");
-        Ok(())
     }
 
     #[test]
-    fn the_letters_of_formulas_are_there() -> Result<()> {
-        let Letters(font) = Letters::new()?;
+    fn the_letters_of_formulas_are_there() {
+        let Letters(font) = Letters::new();
         for letter in "Az09ÅéßŁΑΩαω∂∇∑∏√∞∫≈≠≤≥×·÷±−′⁰¹²³⁴⁹⁻ⁿ₀₉→…–—“”✓✗€%".chars()
         {
             assert!(font.glyph_id(letter).0 != 0, "{letter}");
         }
-        Ok(())
     }
 }

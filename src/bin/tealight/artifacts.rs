@@ -65,7 +65,7 @@ pub(super) fn write(
     plot::curve(out.join("loss.png"), "Training and validation loss", "epoch", "loss", &curves)?;
     let few = classes.len() <= MAX_CLASSES;
     if few {
-        plot::confusion(out.join("confusion.png"), "On validation data", &valid.confusion, classes)?;
+        plot::confusion_matrix(out.join("confusion.png"), "On validation data", &valid.confusion, classes)?;
         names.push("confusion.png");
     }
     if matches!(model.plan.inputs, Inputs::Images { .. }) {
@@ -77,7 +77,7 @@ pub(super) fn write(
         let mut auc = RocAuc::new();
         auc.update(&valid.probabilities, &valid.examples.targets)?;
         let title = format!("{} or not, on validation data", classes[1]);
-        plot::roc(out.join("roc.png"), &title, &[("model", &auc)])?;
+        plot::roc_curve(out.join("roc.png"), &title, &[("model", &auc)])?;
         names.push("roc.png");
     }
 
