@@ -19,7 +19,7 @@ fn main() -> Result<()> {
     println!("sigmoid([[1, 2], [3, 1]]) =\n{}", Tensor::new(&[[1.0, 2.0], [3.0, 1.0]], cpu)?.sigmoid()?);
 
     println!("\nsigmoid_derivative([1, 2, 3]) = {}", sigmoid_derivative(&x)?);
-    let x = Tensor::parameter(x.into_array());
+    let x = Tensor::parameter(x);
     let gradients = x.sigmoid()?.sum_all()?.backward()?;
     if let Some(slope) = gradients.get(&x) {
         println!("the same from backward        = {slope}");

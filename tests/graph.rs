@@ -8,7 +8,7 @@ use tealight::autograd::{self, Array, Op, SaveContext, Saved, grad, gradcheck, i
 use tealight::prelude::*;
 
 fn parameter(x: &[f64]) -> Tensor {
-    Tensor::parameter(Tensor::new(x, &Device::Cpu).unwrap().into_array())
+    Tensor::parameter(Tensor::new(x, &Device::Cpu).unwrap())
 }
 
 /// y = x, counting the calls of its backward rule and what it was asked for.

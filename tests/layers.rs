@@ -209,7 +209,7 @@ fn check(block: &[&str], key: &str, mode: &str) {
             }
             ["in", dtype, shape] => {
                 let x = tensor(dtype, shape, numbers);
-                inputs.push(if dtype == "f64" { Tensor::parameter(x.into_array()) } else { x });
+                inputs.push(if dtype == "f64" { Tensor::parameter(x) } else { x });
             }
             ["out", shape] => outputs.push((shape, numbers)),
             ["v"] => cotangents.push(numbers),

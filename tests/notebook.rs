@@ -34,7 +34,7 @@ fn sigmoid_of_a_number_a_vector_and_a_matrix() -> Result<()> {
 
 #[test]
 fn sigmoid_derivative_as_a_function_and_from_backward() -> Result<()> {
-    let x = Tensor::parameter(Tensor::new(&[1.0, 2.0, 3.0], CPU)?.into_array());
+    let x = Tensor::parameter(Tensor::new(&[1.0, 2.0, 3.0], CPU)?);
     let expected = Tensor::new(&[0.19661193, 0.10499359, 0.04517666], CPU)?;
     assert_abs_diff_eq!(sigmoid_derivative(&x)?, expected, epsilon = 5e-9);
     let gradients = x.sigmoid()?.sum_all()?.backward()?;

@@ -134,7 +134,7 @@ const GROUPS: [(&str, &[Case]); 3] =
 /// f(x, y) and its derivative by x, in this type, as f64.
 fn evaluate(case: &Case, xs: &[f64], ys: &[f64], dtype: DType) -> [Vec<f64>; 2] {
     let tensor = |numbers: &[f64]| Tensor::new(numbers, &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
-    let x = Tensor::parameter(tensor(xs).into_array());
+    let x = Tensor::parameter(tensor(xs));
     let y = (case.f)(&[x.clone(), tensor(ys)]).unwrap();
     let gradients = y.sum_all().unwrap().backward().unwrap();
     [&y, gradients.get(&x).unwrap()].map(|t| t.to_dtype(DType::F64).unwrap().to_vec1().unwrap())

@@ -326,7 +326,7 @@ fn differs(what: &str, expected: f64, got: f64) -> Option<String> {
 
 fn check(program: &Program, rng: &mut Rng) -> Result<Option<String>> {
     let leaves: Vec<Tensor> =
-        program.leaves.iter().map(|leaf| Tensor::parameter(tensor(leaf, |x| x.value).into_array())).collect();
+        program.leaves.iter().map(|leaf| Tensor::parameter(tensor(leaf, |x| x.value))).collect();
     let mut values = leaves.clone();
     for (number, step) in program.steps.iter().enumerate() {
         let y = (step.run)(&values)?;

@@ -34,7 +34,7 @@ fn counted(dims: &[usize], layout: u8) -> Tensor {
             pair.array().narrow(dims.len(), 0, 1).unwrap().squeeze(dims.len()).unwrap().into()
         }
     };
-    Tensor::parameter(x.into_array())
+    Tensor::parameter(x)
 }
 
 fn flat(x: &Tensor) -> Vec<f64> {

@@ -125,7 +125,7 @@ proptest! {
                   views in any::<bool>(), coarse in any::<bool>()) {
         let x = data(&dims, seed, coarse);
         let list = flat(&x);
-        let x = Tensor::parameter(if views { strided(&x) } else { x }.into_array());
+        let x = Tensor::parameter(if views { strided(&x) } else { x });
         let axes = chosen(dims.len(), bits.0, bits.1, back);
         let (group, count) = groups(&dims, &axes);
         let mut members = vec![vec![]; count];
@@ -202,7 +202,7 @@ proptest! {
         prop_assume!(axis < dims.len());
         let x = data(&dims, seed, coarse);
         let list = flat(&x);
-        let x = Tensor::parameter(if views { strided(&x) } else { x }.into_array());
+        let x = Tensor::parameter(if views { strided(&x) } else { x });
         let (group, count) = groups(&dims, &[axis as i64]);
         let (mut sum, mut product) = (vec![0.0; count], vec![1.0; count]);
         let (mut sums, mut products) = (vec![], vec![]);
@@ -240,7 +240,7 @@ proptest! {
         prop_assume!(axis < dims.len());
         let x = data(&dims, seed, coarse);
         let list = flat(&x);
-        let x = Tensor::parameter(if views { strided(&x) } else { x }.into_array());
+        let x = Tensor::parameter(if views { strided(&x) } else { x });
         let (group, count) = groups(&dims, &[axis as i64]);
         let mut rows = vec![vec![]; count];
         list.iter().zip(&group).for_each(|(&v, &g)| rows[g].push(v));
@@ -288,7 +288,7 @@ fn no_shape_is_too_absurd() -> Result<()> {
             Tensor::zeros(&[2, 0, 3, 0, 1, 0, 2], dtype, &Device::Cpu)?,
             Tensor::zeros((), dtype, &Device::Cpu)?,
         ] {
-            let x = Tensor::parameter(x.into_array());
+            let x = Tensor::parameter(x);
             let rank = x.rank() as i64;
             for axes in [
                 vec![],

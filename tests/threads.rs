@@ -20,8 +20,7 @@ fn bits(x: &Tensor) -> Result<Vec<u32>> {
 /// A result and the gradients by its inputs.
 fn with_gradients(f: impl Fn(&[Tensor]) -> Result<Tensor>, inputs: &[&[usize]]) -> Result<Vec<Vec<u32>>> {
     let rng = &mut Rng::seed(5);
-    let parameter =
-        |dims: &&[usize]| Ok(Tensor::parameter(Tensor::randn(0.0_f32, 1.0, *dims, rng)?.into_array()));
+    let parameter = |dims: &&[usize]| Ok(Tensor::parameter(Tensor::randn(0.0_f32, 1.0, *dims, rng)?));
     let inputs = inputs.iter().map(parameter).collect::<Result<Vec<_>>>()?;
     let y = f(&inputs)?;
     let seed = Tensor::rand(0.5_f32, 1.5, y.dims(), &mut Rng::seed(6))?;

@@ -1,4 +1,4 @@
-//! Anomaly mode: the first operation that makes a NaN or an infinity is an error that says where.
+//! [`detect_anomaly`] finds the operation that makes the first NaN or infinity; [`named_scope`] says which layer it is in.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,36 +11,25 @@ use super::{Array, Tensor};
 use crate::error::{Error, Result};
 
 thread_local! {
-    /// The layers that are running just now, from the outermost on.
-    static PLACE: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-    /// The layer that each node was made in: a backward pass has left it long ago.
-    static PLACES: RefCell<BTreeMap<u64, String>> = const { RefCell::new(BTreeMap::new()) };
+    /// The names of the scopes that are running, outermost first.
+    static SCOPES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    /// The scope that each node was made in, for errors of the backward pass.
+    static SCOPE_OF_NODE: RefCell<BTreeMap<u64, String>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 fn is_on() -> bool {
     is_observed_by(ANOMALY)
 }
 
-/// Forgets the places when the outermost anomaly mode ends, also when a panic unwinds.
-struct Forget(bool);
-
-impl Drop for Forget {
-    fn drop(&mut self) {
-        if self.0 {
-            PLACES.take();
-        }
-    }
-}
-
-/// Runs `f`, and makes an error of the first operation in it that produces a NaN or an infinity, forward or backward.
+/// Runs `f`; the first operation in it that produces a NaN or an infinity, forward or backward, is an error.
 ///
-/// The error names the operation, the shapes and ranges of its inputs, and the layer it is in. A NaN is always an
-/// error; an infinity is one unless an input was infinite already, so that a mask of −∞ may pass. Every result is looked
-/// at, so it is slower: for finding a fault, not for training.
+/// The error names the operation, its layer, and the shapes and ranges of its inputs. An infinity is allowed if an input
+/// was infinite already, so that a mask of −∞ passes. Every result is checked, which is slow: use it to find a fault, not
+/// for training.
 ///
 /// ```
-/// use tealight::prelude::*;
-/// let x = Tensor::parameter(Tensor::new(&[1.0, -1.0], &Device::Cpu)?.into_array());
+/// # use tealight::prelude::*;
+/// let x = Tensor::parameter(Tensor::new(&[1.0, -1.0], &Device::Cpu)?);
 /// let error = autograd::detect_anomaly(|| x.ln()?.sum_all()).unwrap_err();
 /// assert_eq!(error.to_string(), "ln: expected finite numbers in the forward pass, got 1 NaN among 2 elements; \
 ///     input 0 of shape [2] is within -1..=1");
@@ -48,18 +37,27 @@ impl Drop for Forget {
 /// ```
 #[doc(alias = "set_detect_anomaly")]
 pub fn detect_anomaly<R>(f: impl FnOnce() -> R) -> R {
-    let _forget = Forget(!is_on());
-    let _watch = ObserverGuard::set(ANOMALY, true);
+    /// Clears the scopes of nodes at the end of the outermost call, also when a panic unwinds.
+    struct Clear(bool);
+    impl Drop for Clear {
+        fn drop(&mut self) {
+            if self.0 {
+                SCOPE_OF_NODE.take();
+            }
+        }
+    }
+    let _clear = Clear(!is_on());
+    let _guard = ObserverGuard::set(ANOMALY, true);
     f()
 }
 
-/// Runs `f`, a part of a model, and puts its name before any error that comes out.
+/// Runs `f`, a part of a model, with a name that is put before the messages of its errors.
 ///
-/// [`Sequential`](crate::layer::Sequential) does this for its layers. In a layer made of layers it is what tells them
-/// apart:
+/// [`Sequential`](crate::layer::Sequential) does this for its layers; a custom layer does it for the layers it is made
+/// of.
 ///
 /// ```
-/// use tealight::prelude::*;
+/// # use tealight::prelude::*;
 /// let x = Tensor::new(&[[1.0, 2.0, 3.0]], &Device::Cpu)?;
 /// let error = autograd::named_scope("fc1", || x.matmul(&x)).unwrap_err();
 /// assert!(error.to_string().starts_with("fc1: matmul: "));
@@ -67,62 +65,60 @@ pub fn detect_anomaly<R>(f: impl FnOnce() -> R) -> R {
 /// ```
 ///
 /// # Errors
-/// Those of `f`, with the name before them.
-pub fn named_scope<R>(place: &str, f: impl FnOnce() -> Result<R>) -> Result<R> {
+/// Those of `f`.
+pub fn named_scope<R>(name: &str, f: impl FnOnce() -> Result<R>) -> Result<R> {
     struct Leave;
     impl Drop for Leave {
         fn drop(&mut self) {
-            PLACE.with_borrow_mut(Vec::pop);
+            SCOPES.with_borrow_mut(Vec::pop);
         }
     }
     let leave = observed().then(|| {
-        PLACE.with_borrow_mut(|places| places.push(place.to_string()));
+        SCOPES.with_borrow_mut(|scopes| scopes.push(name.to_string()));
         Leave
     });
     let result = f();
     drop(leave);
-    result.map_err(|error| error.context(place))
+    result.map_err(|error| error.context(name))
 }
 
-/// The layer that is running just now, `encoder.fc1`, while anybody watches.
+/// The running scope, such as `encoder.fc1`. Empty while nothing observes the operations.
 pub(super) fn current_scope() -> String {
-    PLACE.with_borrow(|places| places.join("."))
+    SCOPES.with_borrow(|scopes| scopes.join("."))
 }
 
-/// Notes the layer that a new node is made in.
+/// Stores the scope that a new node is made in.
 pub(super) fn remember_scope(id: u64) {
     if is_on() {
-        let place = current_scope();
-        if !place.is_empty() {
-            PLACES.with_borrow_mut(|places| places.insert(id, place));
+        let scope = current_scope();
+        if !scope.is_empty() {
+            SCOPE_OF_NODE.with_borrow_mut(|scopes| scopes.insert(id, scope));
         }
     }
 }
 
-/// How many elements are NaN, how many infinite, and the range of the rest.
-struct Look {
+/// The number of NaNs and infinities in an array, and the range of its finite elements.
+struct Summary {
     nan: usize,
     infinite: usize,
     low: f64,
     high: f64,
-    count: usize,
 }
 
-impl Look {
-    fn at(x: &Array) -> Result<Self> {
-        let mut look =
-            Look { nan: 0, infinite: 0, low: f64::INFINITY, high: f64::NEG_INFINITY, count: x.elem_count() };
+impl Summary {
+    fn of(x: &Array) -> Result<Self> {
+        let mut summary = Summary { nan: 0, infinite: 0, low: f64::INFINITY, high: f64::NEG_INFINITY };
         for x in numbers(x)? {
             if x.is_nan() {
-                look.nan += 1;
+                summary.nan += 1;
             } else if x.is_infinite() {
-                look.infinite += 1;
+                summary.infinite += 1;
             } else {
-                look.low = look.low.min(x);
-                look.high = look.high.max(x);
+                summary.low = summary.low.min(x);
+                summary.high = summary.high.max(x);
             }
         }
-        Ok(look)
+        Ok(summary)
     }
 
     /// "1 NaN", "2 infinities", or both.
@@ -143,8 +139,7 @@ impl Look {
             "without a finite element".into()
         };
         if self.nan + self.infinite > 0 {
-            // Writing into a String cannot fail.
-            let _ = write!(text, " with {}", self.faults());
+            text = text + " with " + &self.faults();
         }
         text
     }
@@ -155,14 +150,15 @@ fn check(op: &'static str, pass: &str, inputs: &[(String, &Array)], output: &Arr
     if !output.dtype().is_float() || super::array::is_finite(output)? {
         return Ok(());
     }
-    let found = Look::at(output)?;
-    let looks = inputs.iter().map(|(_, x)| Look::at(x)).collect::<Result<Vec<_>>>()?;
-    if found.nan == 0 && looks.iter().any(|look| look.infinite > 0) {
+    let found = Summary::of(output)?;
+    let summaries = inputs.iter().map(|(_, x)| Summary::of(x)).collect::<Result<Vec<_>>>()?;
+    if found.nan == 0 && summaries.iter().any(|summary| summary.infinite > 0) {
         return Ok(());
     }
-    let mut got = format!("{} among {} elements", found.faults(), found.count);
-    for ((name, x), look) in inputs.iter().zip(looks) {
-        let _ = write!(got, "; {name} of shape {:?} is {}", x.dims(), look.range());
+    let mut got = format!("{} among {} elements", found.faults(), output.elem_count());
+    for ((name, x), summary) in inputs.iter().zip(summaries) {
+        write!(got, "; {name} of shape {:?} is {}", x.dims(), summary.range())
+            .expect("a String takes any text");
     }
     Err(Error::argument(op, format!("finite numbers in the {pass} pass"), got))
 }
@@ -171,14 +167,13 @@ pub(super) fn check_forward(op: &'static str, inputs: &[&Tensor], output: &Array
     if !is_on() {
         return Ok(());
     }
-    let named = |(i, x): (usize, &&Tensor)| (format!("input {i}"), x.array().clone());
-    let inputs: Vec<(String, Array)> = inputs.iter().enumerate().map(named).collect();
-    let inputs: Vec<(String, &Array)> = inputs.iter().map(|(name, x)| (name.clone(), x)).collect();
+    let inputs: Vec<(String, &Array)> =
+        inputs.iter().enumerate().map(|(i, x)| (format!("input {i}"), x.array())).collect();
     check(op, "forward", &inputs, output)
 }
 
-/// Runs the backward rule of a node, and checks what it returns. The rule's own operations are not looked at: the node
-/// is what the user wrote.
+/// Runs the backward rule of a node, and checks what it returns. The operations inside the rule are not checked: the
+/// error names the operation that the user called.
 pub(super) fn check_backward(
     node: &Node,
     grad: &Tensor,
@@ -188,20 +183,17 @@ pub(super) fn check_backward(
         return f();
     }
     let grads = {
-        let _watch = ObserverGuard::set(ANOMALY, false);
+        let _guard = ObserverGuard::set(ANOMALY, false);
         f()?
     };
     for found in grads.iter().flatten() {
         let mut inputs = vec![("the gradient".to_string(), &grad.array)];
-        let kept = node.saved_arrays.inputs.iter().enumerate();
-        inputs.extend(kept.filter_map(|(i, x)| Some((format!("input {i}"), x.as_ref()?))));
-        if let Some(output) = &node.saved_arrays.output {
-            inputs.push(("the output".into(), output));
-        }
+        let saved = node.saved_arrays.inputs.iter().enumerate();
+        inputs.extend(saved.filter_map(|(i, x)| Some((format!("input {i}"), x.as_ref()?))));
+        inputs.extend(node.saved_arrays.output.iter().map(|output| ("the output".into(), output)));
         check(node.rule.name(), "backward", &inputs, &found.array).map_err(|error| {
-            let place = PLACES.with_borrow(|places| places.get(&node.id).cloned());
-            match place {
-                Some(place) => error.context(place),
+            match SCOPE_OF_NODE.with_borrow(|scopes| scopes.get(&node.id).cloned()) {
+                Some(scope) => error.context(scope),
                 None => error,
             }
         })?;
@@ -218,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_fault_is_named_and_only_within() -> Result<()> {
+    fn the_first_fault_is_named() -> Result<()> {
         let x = parameter(&[0.0, 4.0]);
         // √ has an infinite slope at 0, and nothing is wrong with its value.
         let backward = || x.sqrt()?.sum_all()?.backward();
@@ -228,7 +220,7 @@ mod tests {
         let expected = "sqrt: expected finite numbers in the backward pass, got 1 infinity among 2 elements; \
                         the gradient of shape [2] is within 1..=1; the output of shape [2] is within 0..=2";
         assert_eq!(error, expected);
-        // What was infinite before is no news, a NaN is.
+        // An input that is infinite allows an infinite output, but not a NaN.
         let infinite = parameter(&[f64::INFINITY]);
         autograd::detect_anomaly(|| &infinite * 2.0)?;
         assert!(
@@ -242,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recorded_backward_is_looked_at_too() {
+    fn a_recorded_backward_is_checked() {
         let x = parameter(&[0.0]);
         let error = autograd::detect_anomaly(|| autograd::grad(&x.sqrt()?.sum_all()?, [&x])).unwrap_err();
         assert!(
@@ -252,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn places_come_with_both_passes() -> Result<()> {
+    fn scopes_are_named_in_both_passes() -> Result<()> {
         let x = parameter(&[0.0, 4.0]);
         let run = || {
             let y = autograd::named_scope("model", || autograd::named_scope("root", || x.sqrt()))?;
@@ -264,7 +256,7 @@ mod tests {
             || autograd::named_scope("a", || autograd::named_scope("b", || parameter(&[-1.0]).ln()));
         let error = autograd::detect_anomaly(forward).unwrap_err().to_string();
         assert!(error.starts_with("a.b: ln: expected finite"), "{error}");
-        // Without the mode nothing is remembered, and nothing is wrong.
+        // Outside detect_anomaly a NaN is not an error.
         run()?;
         forward()?;
         Ok(())

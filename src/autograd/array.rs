@@ -1,4 +1,4 @@
-//! How operations reach the numbers of candle's arrays.
+//! The elements of candle's arrays, as slices for the kernels.
 
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -9,12 +9,12 @@ use super::Array;
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims, View};
 
-/// The float types that have kernels of their own on the CPU.
+/// The float types that our CPU kernels compute in.
 pub(crate) trait Element: kernel::Element + WithDType {}
 impl Element for f32 {}
 impl Element for f64 {}
 
-/// Evaluates `$body` with `$t` standing for `f32` or `f64`, whichever `$dtype` is; the caller has checked that it is one.
+/// Evaluates `$body` with `$t` standing for `f32` or `f64`, whichever `$dtype` is: the caller has checked [`on_cpu`].
 macro_rules! with_float {
     ($dtype:expr, $t:ident => $body:expr) => {
         if $dtype == candle_core::DType::F64 {
@@ -28,41 +28,44 @@ macro_rules! with_float {
 }
 pub(crate) use with_float;
 
-/// Whether our own kernels can read the array: f32 or f64, in main memory.
+/// Whether our kernels can read the array: f32 or f64, in main memory.
 pub(crate) fn on_cpu(x: &Array) -> bool {
     matches!(x.dtype(), DType::F32 | DType::F64) && x.device().is_cpu()
 }
 
-/// The elements of an array while they are read: those of its storage from the first of the array on.
+/// A slice of the storage of an array in main memory: from its first element to its last.
 pub(crate) struct Elements<'a, T> {
     storage: StorageRef<'a>,
     layout: &'a Layout,
     of: PhantomData<T>,
 }
 
-/// The elements of an array of type `T` in main memory; see [`contiguous`] to have them in order.
+/// The elements of an array of type `T` in main memory, in memory order; see [`contiguous`].
 pub(crate) fn elements<T: WithDType>(x: &Array) -> Result<Elements<'_, T>> {
     let (storage, layout) = x.storage_and_layout();
-    match &*storage {
-        Storage::Cpu(numbers) => T::cpu_storage_as_slice(numbers).map(|_| ())?,
-        _ => return Err(candle_core::Error::Msg("expected an array in main memory".into()).into()),
-    }
+    cpu_slice::<T>(&storage)?;
     Ok(Elements { storage, layout, of: PhantomData })
+}
+
+fn cpu_slice<T: WithDType>(storage: &Storage) -> candle_core::Result<&[T]> {
+    match storage {
+        Storage::Cpu(storage) => T::cpu_storage_as_slice(storage),
+        _ => candle_core::bail!("expected an array in main memory"),
+    }
 }
 
 impl<T: WithDType> Deref for Elements<'_, T> {
     type Target = [T];
     fn deref(&self) -> &[T] {
-        let Storage::Cpu(numbers) = &*self.storage else { return &[] };
-        let numbers = T::cpu_storage_as_slice(numbers).unwrap_or_default();
-        let start = self.layout.start_offset();
-        // A contiguous array ends where its elements do; an empty view may begin behind the data.
-        let end = if self.layout.is_contiguous() {
-            start + self.layout.shape().elem_count()
-        } else {
-            numbers.len()
-        };
-        numbers.get(start..end).unwrap_or_default()
+        let all = cpu_slice::<T>(&self.storage).expect("`elements` checked device and dtype");
+        let (start, count) = (self.layout.start_offset(), self.layout.shape().elem_count());
+        match count {
+            // An empty view may begin behind the end of its storage.
+            0 => &[],
+            _ if self.layout.is_contiguous() => &all[start..start + count],
+            // The last element of a strided view may lie anywhere behind the first.
+            _ => &all[start..],
+        }
     }
 }
 
@@ -73,12 +76,12 @@ impl<T: WithDType> Elements<'_, T> {
     }
 }
 
-/// All elements of an array of any type, anywhere, in row-major order.
+/// All elements of an array of any dtype on any device, in row-major order.
 pub(crate) fn numbers(x: &Array) -> Result<Vec<f64>> {
     Ok(x.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
 }
 
-/// How many elements a shape has. A part of the shape of an empty array may have more than any number.
+/// The number of elements of a shape. It saturates: some axes of an empty array may have a product beyond `usize`.
 pub(crate) fn count(dims: &[usize]) -> usize {
     dims.iter().copied().fold(1, usize::saturating_mul)
 }
@@ -93,22 +96,23 @@ pub(crate) fn place(dims: &[usize], mut i: usize) -> Dims {
     place
 }
 
-/// An array of our own making.
+/// An array of new elements on the device of `like`.
 pub(crate) fn make<T: WithDType>(data: Vec<T>, dims: &[usize], like: &Array) -> Result<Array> {
     Ok(Array::from_vec(data, dims, like.device())?)
 }
 
-/// So many bytes are asked for before they are needed: an allocator that has not got them ends the program.
-const ASKED: usize = 1 << 30;
+/// From this size on, an allocation is tried before it is needed: one that fails there ends the program.
+const TRIED_FROM: usize = 1 << 30;
 
-/// Refuses a shape whose elements, of so many bytes each, do not fit in memory.
+/// Errors if elements of `bytes` bytes each in this shape do not fit in memory.
 pub(crate) fn fits(op: &'static str, dims: &[usize], bytes: usize) -> Result<()> {
     if dims.contains(&0) {
         return Ok(());
     }
     let count = dims.iter().try_fold(bytes, |count, &size| count.checked_mul(size));
     let fits = |&bytes: &usize| {
-        bytes < ASKED || isize::try_from(bytes).is_ok() && Vec::<u8>::new().try_reserve_exact(bytes).is_ok()
+        bytes < TRIED_FROM
+            || isize::try_from(bytes).is_ok() && Vec::<u8>::new().try_reserve_exact(bytes).is_ok()
     };
     match count.filter(fits) {
         Some(_) => Ok(()),
@@ -116,7 +120,7 @@ pub(crate) fn fits(op: &'static str, dims: &[usize], bytes: usize) -> Result<()>
     }
 }
 
-/// The elements in row-major order, copied only if they are not there already.
+/// The same array in row-major order, copied only if it has another order.
 pub(crate) fn contiguous(x: &Array) -> Result<Array> {
     if x.is_contiguous() {
         return Ok(x.clone());
@@ -131,7 +135,7 @@ pub(crate) fn contiguous(x: &Array) -> Result<Array> {
     })
 }
 
-/// The sums over `axes` (ascending), which stay with length 1.
+/// The sums over `axes` (ascending), which keep length 1. Of u8 they are u32.
 pub(crate) fn sum_axes(x: &Array, axes: &[usize]) -> Result<Array> {
     if axes.is_empty() {
         return Ok(x.clone());

@@ -1,4 +1,4 @@
-//! The walk from a result back to what it depends on.
+//! The backward pass: from a result to what it depends on.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use super::op::Op;
 use super::{Tensor, anomaly, mode};
 use crate::error::{Error, Result};
 
-/// A node whose gradient is being gathered.
+/// A node whose gradient is being summed.
 struct Pending {
     node: Arc<Node>,
     grad: Tensor,
-    /// Whether the walk made the gradient's buffer, so that nobody else sees it and it can be added to in place.
+    /// Whether the backward pass made the gradient's array, which can then be added to in place.
     owned: bool,
 }
 
@@ -33,10 +33,10 @@ impl Pending {
     }
 }
 
-/// Takes `seed`, the gradient of `root`, back to all nodes that `found` claims: leaves, or the inputs asked for.
+/// Propagates `seed`, the gradient of `root`, and calls `found` with each visited node and its gradient.
 ///
-/// `useful` tells which nodes lead to one of them. Nodes are visited by decreasing id, so each once, when its
-/// gradient is complete; a gradient is let go as soon as it was passed on.
+/// Only nodes that are `useful` are visited, by decreasing id: each once, when its gradient is complete. A gradient is
+/// dropped as soon as it was passed on.
 fn walk(
     root: &Tensor,
     seed: Tensor,
@@ -63,8 +63,9 @@ fn walk(
         let grads = anomaly::check_backward(&node, &grad, || node.rule.backward(&call, &grad))?;
         drop(grad);
         for (i, grad) in grads.into_iter().enumerate() {
-            let (Some(grad), true) = (grad, wanted(i)) else { continue };
-            let Some(Some(input)) = node.edges.get(i) else { continue };
+            let (Some(grad), Some(Some(input)), true) = (grad, node.edges.get(i), wanted(i)) else {
+                continue;
+            };
             let grad = sum_to(&grad, &input.dims).map_err(|error| error.context(node.rule.name()))?;
             match pending.get_mut(&input.id) {
                 Some(known) => known.add(grad)?,
@@ -80,14 +81,15 @@ fn walk(
 impl Tensor {
     /// The gradient of this scalar with respect to every parameter that it depends on.
     ///
-    /// The graph stays, so it can be asked again; nothing is added up between two calls.
+    /// The graph is kept, so `backward` can be called again. Unlike in PyTorch, gradients are returned, and not added
+    /// to those of an earlier call.
     ///
     /// # Errors
-    /// If there is more than one element, or no parameter that this tensor depends on.
+    /// If this is not a scalar, or depends on no parameter.
     ///
     /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?.into_array());
+    /// # use tealight::prelude::*;
+    /// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?);
     /// let gradients = x.sqr()?.sum_all()?.backward()?;
     /// assert_eq!(gradients.get(&x).unwrap().to_vec1::<f64>()?, [2.0, 4.0]);
     /// # Ok::<(), tealight::Error>(())
@@ -100,15 +102,15 @@ impl Tensor {
         self.collect(ones(self)?)
     }
 
-    /// [`backward`](Tensor::backward) of this tensor of any shape, from the gradient that a later computation has for it: the
-    /// gradient of Σ `gradient` · `self`.
+    /// [`backward`](Tensor::backward) from a tensor of any shape, given the gradient with respect to it: the gradient of
+    /// Σ `gradient` · `self`.
     ///
     /// # Errors
-    /// A gradient of another shape or dtype; or no parameter that this tensor depends on.
+    /// If `gradient` has another shape or dtype, or this tensor depends on no parameter.
     ///
     /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?.into_array());
+    /// # use tealight::prelude::*;
+    /// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?);
     /// let gradient = Tensor::new(&[10.0, 1.0], &Device::Cpu)?;
     /// let gradients = x.sqr()?.backward_from(&gradient)?;
     /// assert_eq!(gradients.get(&x).unwrap().to_vec1::<f64>()?, [20.0, 4.0]);
@@ -133,7 +135,7 @@ impl Tensor {
     fn collect(&self, seed: Tensor) -> Result<Gradients> {
         if self.node.is_none() {
             let reason = "this tensor depends on no parameter (make one with Tensor::parameter; \
-                          detach, no_grad and comparisons end a history)";
+                          detach, no_grad and comparisons end the history)";
             return Err(Error::no_gradient("backward", reason));
         }
         mode::with_recording(false, || {
@@ -170,14 +172,14 @@ pub(super) fn gradients_of(y: &Tensor, xs: &[&Tensor], seed: Tensor) -> Result<V
     Ok(xs.iter().map(|x| found.get(&x.node.as_ref()?.id).cloned()).collect())
 }
 
-/// The nodes of y's history from which a target is reached.
+/// The nodes of y's history that depend on a target.
 fn leading_to(y: &Tensor, targets: &BTreeSet<u64>) -> HashSet<u64> {
     let mut useful = HashSet::new();
     let (Some(root), Some(&oldest)) = (&y.node, targets.first()) else { return useful };
     let mut nodes = BTreeMap::new();
     let mut waiting = vec![root];
     while let Some(node) = waiting.pop() {
-        // What is older than every target cannot depend on one.
+        // A node older than every target cannot depend on one.
         if node.id >= oldest && nodes.insert(node.id, node).is_none() {
             waiting.extend(node.edges.iter().flatten());
         }
@@ -191,7 +193,7 @@ fn leading_to(y: &Tensor, targets: &BTreeSet<u64>) -> HashSet<u64> {
     useful
 }
 
-/// The names of the operations in y's history, each once, the newest first.
+/// The names of the operations in y's history, each once.
 pub(super) fn op_names(y: &Tensor) -> Vec<&'static str> {
     let mut names = Vec::new();
     let mut seen = HashSet::new();

@@ -1,4 +1,5 @@
-//! The one place where broadcasting is undone: a gradient is summed to the shape of its input here, never in an op.
+//! Broadcasting, and its transpose: the backward pass sums every gradient to the shape of its input here, so that no
+//! operation has to.
 
 use super::array::{contiguous, on_cpu, sum_axes};
 use super::op::Op;
@@ -12,7 +13,6 @@ pub(super) fn sum_to(x: &Tensor, dims: &[usize]) -> Result<Tensor> {
     if x.dims() == dims { Ok(x.clone()) } else { SumTo(Dims::from_slice(dims)).apply([x]) }
 }
 
-/// Sums to the shape that it holds.
 #[derive(Debug)]
 struct SumTo(Dims);
 
@@ -66,7 +66,7 @@ impl Op<1> for BroadcastTo {
         Ok(onnx.node("Expand", &[x, to], &[]))
     }
 
-    /// The graph sums the gradient to the input's shape.
+    // The backward pass sums it to the input's shape.
     fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         Ok([Some(grad.clone())])
     }
@@ -88,7 +88,7 @@ impl Op<2> for Accumulate {
     }
 }
 
-/// Adds `other` to an array that nobody else sees.
+/// Adds `other` to an array that nothing else shares.
 pub(super) fn add_in_place(target: &mut Array, other: &Array) -> Result<()> {
     let in_place = target.is_contiguous() && on_cpu(target) && on_cpu(other);
     if in_place {

@@ -1,4 +1,4 @@
-//! Tensors as text: numpy's layout for `{}`, one short line for `{:?}`.
+//! Tensors as text.
 
 use std::fmt;
 
@@ -7,12 +7,13 @@ use candle_core::DType;
 use super::Tensor;
 use super::array::numbers;
 
-/// From this many elements on, only the edges are shown.
+/// From this many elements on, only the first and last entries of each axis are shown.
 const ELIDE_FROM: usize = 1000;
 
-/// How many entries at either end of an axis are shown then.
+/// The number of entries shown at each end of an axis then.
 const EDGE: usize = 3;
 
+/// One line: shape, dtype, operation, and the elements if there are at most eight.
 impl fmt::Debug for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Tensor({:?}, {}", self.dims(), self.dtype().as_str())?;
@@ -28,12 +29,12 @@ impl fmt::Debug for Tensor {
     }
 }
 
-/// How to write every number of one tensor, so that columns align.
+/// The format of all elements of one tensor, so that columns align.
 struct Style {
     integer: bool,
     scientific: bool,
     decimals: usize,
-    /// Whether zeros at the end are left out, which nobody asked for by a precision.
+    /// Whether trailing zeros are replaced by blanks: if no precision was requested.
     trimmed: bool,
     width: usize,
 }
@@ -49,10 +50,10 @@ impl Style {
         let most = precision.unwrap_or(if dtype == DType::F64 { 8 } else { 6 });
         let mut style = Style { integer, scientific, decimals: most, trimmed: precision.is_none(), width: 0 };
         if precision.is_none() {
-            // As few decimals as show every number as well as `most` would.
+            // The fewest decimals that show every element as well as `most` decimals.
             let needed = |x: f64| {
                 let text = style.text(x);
-                let digits = text.split('e').next().unwrap_or_default();
+                let digits = text.split_once('e').map_or(&text[..], |(digits, _)| digits);
                 digits.trim_end().trim_end_matches('0').split('.').nth(1).map_or(0, str::len)
             };
             style.decimals = finite().map(needed).max().unwrap_or(0);
@@ -74,19 +75,20 @@ impl Style {
         }
         let text = format!("{x:.decimals$}");
         if decimals == 0 {
-            // numpy's mark of a float: 1. is no integer.
+            // numpy writes the float 1 as `1.`
             return text + ".";
         }
-        // As in numpy, zeros at the end are blanks: 2.5 beside 0.33333333 was not rounded to eight digits.
+        // As in numpy, trailing zeros are blanks.
         let digits = text.trim_end_matches('0').len();
         if self.trimmed { format!("{:<width$}", &text[..digits], width = text.len()) } else { text }
     }
 }
 
-/// numpy's layout: aligned columns, only the edges from 1,000 elements on; `{:.3}` asks for three decimals.
+/// numpy's layout: aligned columns; from 1,000 elements on only the first and last three entries of each axis. `{:.3}`
+/// shows three decimals.
 impl fmt::Display for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What is empty can have more rows than there is memory for. numpy writes anything empty like this.
+        // An empty tensor can have more rows than fit in memory. numpy writes any empty array like this.
         let rows = self.dims().iter().fold(1_usize, |rows, &size| rows.saturating_mul(size.max(1)));
         if self.elem_count() == 0 && rows >= ELIDE_FROM {
             return write!(f, "[]");
@@ -110,7 +112,7 @@ impl fmt::Display for Tensor {
     }
 }
 
-/// Calls `f` with the position of each shown element. The depth is the rank, which is small.
+/// Calls `f` with the position of each shown element. The recursion is as deep as the rank.
 fn visit(shown: &[Vec<Option<usize>>], dims: &[usize], axis: usize, at: usize, f: &mut impl FnMut(usize)) {
     if axis == dims.len() {
         return f(at);

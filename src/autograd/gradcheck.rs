@@ -1,60 +1,51 @@
-//! [`gradcheck`]: a gradient against finite differences.
+//! [`gradcheck`]: gradients against finite differences.
 
 use super::array::{self, place};
 use super::backward::op_names;
-use super::grad::products;
+use super::grad::vjps;
 use super::{Array, Tensor};
 use crate::error::{Error, Mismatch, Result};
 
-/// How far a derivative may be off, relative to itself.
-const TOLERANCE: f64 = 1e-9;
-
-/// Step widths, relative to max(1, |x|): whichever suits the function best decides. A wrong derivative fits none.
+/// Step widths, relative to max(1, |x|). The one that suits the function best decides: a wrong derivative fits none.
 const STEPS: [f64; 5] = [1e-3, 1e-2, 1e-4, 3e-3, 1e-5];
 
-/// What [`gradcheck`] measured: the largest difference from finite differences, relative to the derivative.
-///
-/// ```
-/// use tealight::prelude::*;
-/// let x = Tensor::new(&[0.3, 2.0], &Device::Cpu)?;
-/// let check = autograd::gradcheck(|x| x[0].exp(), &[x])?;
-/// assert!(check.first < 1e-9 && check.second < 1e-9);
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// The result of [`gradcheck`]: the largest differences from finite differences, relative to the derivative.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Check {
+#[non_exhaustive]
+pub struct GradCheckReport {
     /// Of the gradient.
     pub first: f64,
-    /// Of the gradient's gradient; 0 if it was not asked for.
-    pub second: f64,
+    /// Of the gradient of the gradient; `None` if it was not checked.
+    pub second: Option<f64>,
 }
 
-/// Checks the gradient of `f` at `inputs`, and the gradient's gradient, against five-point finite differences in f64.
+/// Checks the gradient of `f` at `inputs`, and the gradient of the gradient, against five-point finite differences.
 ///
-/// `f` may return a tensor of any shape. The ordinary backward pass and the recorded one are both checked, at a relative
-/// 1e-9, and so is that strided inputs give the same result. Stay away from kinks: no derivative is right there.
-/// [`GradCheck`] has settings; a whole layer is checked by [`layer::gradcheck`](crate::layer::gradcheck).
+/// The inputs are f64; the result of `f` may have any shape. Checked are the ordinary and the recorded backward pass, and
+/// that strided inputs give the same gradient, all to a relative 1e-9. The inputs should be away from kinks, where
+/// finite differences have no meaning. [`GradCheck`] has options; [`layer::gradcheck`](crate::layer::gradcheck) checks a
+/// layer with its parameters.
 ///
 /// # Errors
-/// [`Error::GradCheck`] names the operations, the input, the element and both numbers; [`Error::Dtype`] if an input is
-/// not f64; [`Error::NoGradient`] if the result does not depend on any input.
+/// [`Error::GradCheck`] if a derivative is wrong; also if an input is not f64, or the result depends on no input.
 ///
 /// ```
-/// use tealight::prelude::*;
+/// # use tealight::prelude::*;
 /// let x = Tensor::new(&[-1.0, 0.5, 2.0], &Device::Cpu)?;
-/// autograd::gradcheck(|x| x[0].sigmoid(), &[x])?;
+/// let report = autograd::gradcheck(|x| x[0].sigmoid(), &[x])?;
+/// assert!(report.first < 1e-9 && report.second.unwrap() < 1e-9);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-pub fn gradcheck(f: impl Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor]) -> Result<Check> {
+pub fn gradcheck(f: impl Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor]) -> Result<GradCheckReport> {
     GradCheck::new().run(f, inputs)
 }
 
-/// [`gradcheck`] with settings.
+/// [`gradcheck`] with options.
 ///
 /// ```
-/// use tealight::prelude::*;
+/// # use tealight::prelude::*;
 /// let x = Tensor::zeros((2, 3), DType::F64, &Device::Cpu)?;
-/// // At numbers from 0.1 to 5, wherever x is.
+/// // At values between 0.1 and 5, where ln is defined.
 /// autograd::GradCheck::new().domain(0.1, 5.0).run(|x| x[0].ln(), &[x])?;
 /// # Ok::<(), tealight::Error>(())
 /// ```
@@ -67,85 +58,42 @@ pub struct GradCheck {
 
 impl Default for GradCheck {
     fn default() -> Self {
-        GradCheck { order: 2, tolerance: TOLERANCE, domain: None }
+        GradCheck { order: 2, tolerance: 1e-9, domain: None }
     }
 }
 
 impl GradCheck {
-    /// First and second order, at a relative 1e-9, at the inputs as they are.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[0.3, 2.0], &Device::Cpu)?;
-    /// let check = autograd::GradCheck::new().run(|x| x[0].sin(), std::slice::from_ref(&x))?;
-    /// assert_eq!(check, autograd::gradcheck(|x| x[0].sin(), &[x])?);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The defaults.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// 1 for the gradient alone, 2 for the gradient's gradient as well.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let cubes = autograd::from_candle("cubes", |[x]: [&Array; 1]| x.sqr()?.mul(x));
-    /// let x = [Tensor::new(&[0.3, 2.0], &Device::Cpu)?];
-    /// // What candle differentiates has a first derivative only.
-    /// assert_eq!(autograd::GradCheck::new().order(1).run(|x| cubes.apply([&x[0]]), &x)?.second, 0.0);
-    /// assert!(autograd::GradCheck::new().run(|x| cubes.apply([&x[0]]), &x).is_err());
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// 1 checks the gradient only, 2 also the gradient of the gradient. Default: 2.
     #[must_use]
     pub fn order(mut self, order: usize) -> Self {
         self.order = order;
         self
     }
 
-    /// How far a derivative may be off, relative to itself.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = [Tensor::new(&[0.3, 2.0], &Device::Cpu)?];
-    /// let off = |x: &[Tensor]| x[0].exp()? + (x[0].sin()? * 1e-6)?.detach(); // by about 1e-6
-    /// assert!(autograd::GradCheck::new().tolerance(1e-5).run(off, &x).is_ok());
-    /// assert!(autograd::GradCheck::new().run(off, &x).is_err());
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The largest difference that passes, relative to the derivative. Default: 1e-9.
     #[must_use]
     pub fn tolerance(mut self, tolerance: f64) -> Self {
         self.tolerance = tolerance;
         self
     }
 
-    /// Takes of the inputs their shapes only: their numbers are spread over the domain from `low` to `high`.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = [Tensor::zeros(5, DType::F64, &Device::Cpu)?];
-    /// autograd::GradCheck::new().domain(1.0, 2.0).run(|x| x[0].sqrt(), &x)?;
-    /// assert!(autograd::GradCheck::new().run(|x| x[0].sqrt(), &x).is_err()); // at 0, where the slope is infinite
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Checks at values spread between `low` and `high`; only the shapes of the inputs are used. Default: at the inputs.
     #[must_use]
     pub fn domain(mut self, low: f64, high: f64) -> Self {
         self.domain = Some((low, high));
         self
     }
 
-    /// Checks the gradient of `f` at `inputs`: see [`gradcheck`].
+    /// Runs [`gradcheck`].
     ///
     /// # Errors
-    /// Those of [`gradcheck`]; settings that make no sense.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = [Tensor::new(&[1_f32], &Device::Cpu)?];
-    /// let error = autograd::GradCheck::new().run(|x| x[0].exp(), &x).unwrap_err();
-    /// assert_eq!(error.to_string(), "gradcheck: expected inputs of dtype f64, got f32");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    pub fn run(&self, f: impl Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor]) -> Result<Check> {
+    /// As [`gradcheck`], and if an option is invalid.
+    pub fn run(&self, f: impl Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor]) -> Result<GradCheckReport> {
         if !matches!(self.order, 1 | 2) {
             return Err(Error::argument("gradcheck", "order 1 or 2", self.order));
         }
@@ -169,7 +117,7 @@ impl GradCheck {
         }
     }
 
-    fn at(&self, f: &dyn Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor]) -> Result<Check> {
+    fn at(&self, f: &dyn Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor]) -> Result<GradCheckReport> {
         let leaves = leaves(inputs);
         let y = f(&leaves)?;
         if !y.requires_grad() {
@@ -190,15 +138,15 @@ impl GradCheck {
         let recorded = gradient(&y, &leaves, &v, true)?;
         against(&recorded)?.map_err(|m| wrong(1, "grad", m))?;
 
-        // The same numbers laid out otherwise: the gradients are at the same points, so they are compared as they are.
+        // The same values in another memory order must give the same gradient.
         let strided = self::leaves(&inputs.iter().map(strided).collect::<Result<Vec<_>>>()?);
         let there = gradient(&f(&strided)?, &strided, &v, false)?;
         self.same(inputs, &plain, &there)?.map_err(|m| wrong(1, "backward of strided inputs", m))?;
         if self.order == 1 {
-            return Ok(Check { first, second: 0.0 });
+            return Ok(GradCheckReport { first, second: None });
         }
 
-        // The gradient, weighted with a direction, is a function of the inputs in its turn.
+        // The gradient is itself a function of the inputs, weighted with a direction.
         let slope = |x: &[Tensor]| {
             let leaves = self::leaves(x);
             gradient(&f(&leaves)?, &leaves, &v, false)
@@ -213,19 +161,18 @@ impl GradCheck {
         }
         let exact: Vec<Tensor> = exact.into_iter().map(Tensor::constant).collect();
         let second = self.compare(&slope, inputs, &directions, &exact)?;
-        Ok(Check { first, second: second.map_err(|m| wrong(2, "grad of grad", m))? })
+        let second = second.map_err(|m| wrong(2, "grad of grad", m))?;
+        Ok(GradCheckReport { first, second: Some(second) })
     }
 
-    /// Whether two gradients are the same but for rounding.
+    /// Whether two gradients are equal up to rounding.
     fn same(&self, inputs: &[Tensor], given: &[Tensor], there: &[Tensor]) -> Result<Result<(), Mismatch>> {
         for (input, (given, there)) in given.iter().zip(there).enumerate() {
             let (at, given, there) = (numbers(&inputs[input])?, numbers(given)?, numbers(there)?);
             let scale = given.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
             let differ = |i: &usize| (given[*i] - there[*i]).abs() > self.tolerance * scale;
             if let Some(i) = (0..given.len()).find(differ) {
-                let element = place(inputs[input].dims(), i).to_vec();
-                let (ops, pass, given, numeric) = (String::new(), "", there[i], given[i]);
-                return Ok(Err(Mismatch { ops, order: 0, pass, input, element, at: at[i], given, numeric }));
+                return Ok(Err(mismatch(inputs, input, i, at[i], there[i], given[i])));
             }
         }
         Ok(Ok(()))
@@ -243,7 +190,7 @@ impl GradCheck {
         let mut worst: f64 = 0.0;
         for (input, given) in given.iter().enumerate() {
             let (x, given) = (numbers(&inputs[input])?, numbers(given)?);
-            // A derivative that is zero has no relative error: the largest of its neighbours gives the scale.
+            // A derivative of zero has no relative error: the largest other derivative gives the scale.
             let least = 1e-2 * given.iter().fold(1e-9, |most: f64, x| most.max(x.abs()));
             for (i, &given) in given.iter().enumerate() {
                 let at = |value: f64| -> Result<Vec<f64>> {
@@ -256,18 +203,7 @@ impl GradCheck {
                 };
                 let (difference, numeric) = self.closest(&at, x[i], given, least, &weights)?;
                 if let Some(numeric) = numeric {
-                    let element = place(inputs[input].dims(), i).to_vec();
-                    let (ops, pass) = (String::new(), "");
-                    return Ok(Err(Mismatch {
-                        ops,
-                        order: 0,
-                        pass,
-                        input,
-                        element,
-                        at: x[i],
-                        given,
-                        numeric,
-                    }));
+                    return Ok(Err(mismatch(inputs, input, i, x[i], given, numeric)));
                 }
                 worst = worst.max(difference);
             }
@@ -300,13 +236,13 @@ impl GradCheck {
             }
             let (mut sum, mut scale) = (0.0, 0.0_f64);
             for (i, weight) in weights.iter().enumerate() {
-                // The differences are formed before they are summed: that loses the fewest digits.
+                // Subtracting before summing loses the fewest digits.
                 sum += weight * (8.0 * (c[i] - b[i]) - (d[i] - a[i])) / (12.0 * h);
                 if c[i] != b[i] {
                     scale = scale.max((weight * c[i]).abs());
                 }
             }
-            // What rounding in f leaves of a difference, however right the derivative is.
+            // The error of the differences by rounding in f.
             let rounding = 1e-15 * scale / h;
             let off = (sum - given).abs();
             let difference =
@@ -322,11 +258,17 @@ impl GradCheck {
     }
 }
 
+/// A mismatch at element `i` of an input; the caller fills in the rest.
+fn mismatch(inputs: &[Tensor], input: usize, i: usize, at: f64, given: f64, numeric: f64) -> Mismatch {
+    let element = place(inputs[input].dims(), i).to_vec();
+    Mismatch { ops: String::new(), order: 0, pass: "", input, element, at, given, numeric }
+}
+
 fn leaves(inputs: &[Tensor]) -> Vec<Tensor> {
     inputs.iter().map(|x| Tensor::parameter(x.array().clone())).collect()
 }
 
-/// Numbers all over the domain, in the shape of x, no two alike.
+/// Distinct values spread over the domain, in the shape of x.
 fn spread(x: &Tensor, salt: usize, low: f64, high: f64) -> Result<Tensor> {
     let number =
         |i: usize| low + (high - low) * (0.5 + (i + 7 * salt) as f64 * 0.618_033_988_749_894_8).fract();
@@ -334,7 +276,7 @@ fn spread(x: &Tensor, salt: usize, low: f64, high: f64) -> Result<Tensor> {
     Ok(Tensor::constant(Array::from_vec(numbers, x.dims(), x.device())?))
 }
 
-/// The same numbers with the axes laid out in reverse, and a gap after each number.
+/// The same values with the axes reversed in memory and a gap after each value.
 fn strided(x: &Tensor) -> Result<Tensor> {
     let back: Vec<usize> = (0..x.rank()).rev().collect();
     let reversed = x.array().permute(&back[..])?.contiguous()?.unsqueeze(x.rank())?;
@@ -343,10 +285,10 @@ fn strided(x: &Tensor) -> Result<Tensor> {
 }
 
 fn gradient(y: &Tensor, leaves: &[Tensor], v: &Tensor, recording: bool) -> Result<Vec<Tensor>> {
-    products(y, &leaves.iter().collect::<Vec<_>>(), v, recording)
+    vjps(y, &leaves.iter().collect::<Vec<_>>(), v, recording)
 }
 
-/// Numbers between 0.5 and 1.5, of both signs, in no simple relation to each other.
+/// Unrelated values of magnitude 0.5 to 1.5, of both signs.
 fn weights(like: &Tensor, salt: usize) -> Result<Tensor> {
     let numbers: Vec<f64> = (0..like.elem_count())
         .map(|i| {

@@ -1,4 +1,4 @@
-//! [`Graph`]: what was recorded, as text and as a picture.
+//! [`Graph`]: the recorded operations as text and as a diagram.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,24 +8,17 @@ use super::Tensor;
 use super::node::Node;
 use crate::kernel::Dims;
 
-/// The operations that a tensor was recorded from, oldest first. Made by [`Tensor::graph`].
-///
-/// ```
-/// use tealight::prelude::*;
-/// let x = Tensor::parameter(Tensor::new(0.5, &Device::Cpu)?.into_array());
-/// assert_eq!(x.exp()?.graph().to_string(), "0: parameter []\n1: exp(0) []  ∂ y\n");
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// The operations that a tensor was computed by, oldest first. Made by [`Tensor::graph`].
 #[derive(Clone, Debug)]
 pub struct Graph {
-    steps: Vec<Step>,
+    operations: Vec<Operation>,
 }
 
 #[derive(Clone, Debug)]
-struct Step {
+struct Operation {
     name: &'static str,
     dims: Dims,
-    /// The steps that made the inputs; `None` for a constant.
+    /// The numbers of the operations that made the inputs; `None` for a constant.
     inputs: Vec<Option<usize>>,
     derivative: Option<String>,
 }
@@ -40,58 +33,40 @@ impl Graph {
             }
         }
         let ids: Vec<u64> = nodes.keys().copied().collect();
-        let number = |input: &Option<Arc<Node>>| ids.binary_search(&input.as_ref()?.id).ok();
-        let step = |node: &Arc<Node>| Step {
+        let number = |input: &Option<Arc<Node>>| {
+            let id = input.as_ref()?.id;
+            Some(ids.binary_search(&id).expect("the inputs of a visited node were visited"))
+        };
+        let operation = |node: &Arc<Node>| Operation {
             name: node.rule.name(),
             dims: node.dims.clone(),
             inputs: node.edges.iter().map(number).collect(),
             derivative: node.rule.derivative(),
         };
-        Graph { steps: nodes.into_values().map(step).collect() }
+        Graph { operations: nodes.into_values().map(operation).collect() }
     }
 
-    /// How many operations and parameters there are.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?.into_array());
-    /// assert_eq!((&x * &x)?.graph().len(), 2); // the parameter and the product
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The number of operations and parameters.
     pub fn len(&self) -> usize {
-        self.steps.len()
+        self.operations.len()
     }
 
-    /// Whether nothing was recorded.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?.into_array());
-    /// assert!(!x.exp()?.graph().is_empty() && x.exp()?.detach().graph().is_empty());
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Whether the tensor is a constant.
     pub fn is_empty(&self) -> bool {
-        self.steps.is_empty()
+        self.operations.is_empty()
     }
 
-    /// The graph in Graphviz' language: `dot -Tsvg` makes a picture of it.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?.into_array());
-    /// let dot = x.sigmoid()?.sum_all()?.graph().dot();
-    /// assert!(dot.starts_with("digraph {") && dot.contains("s0 -> s1"));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    pub fn dot(&self) -> String {
+    /// The graph in Graphviz' language; `dot -Tsvg` draws it.
+    pub fn to_dot(&self) -> String {
         let mut text =
             String::from("digraph {\n  rankdir = LR;\n  node [shape = box, fontname = \"sans-serif\"];\n");
-        for (i, step) in self.steps.iter().enumerate() {
-            let derivative = step.derivative.as_ref().map(|d| format!("\\n{d}")).unwrap_or_default();
-            let label = format!("{}\\n{:?}{derivative}", step.name, step.dims).replace('"', "\\\"");
-            let style = if step.inputs.is_empty() { ", style = filled, fillcolor = \"#ffe8a3\"" } else { "" };
+        for (i, operation) in self.operations.iter().enumerate() {
+            let derivative = operation.derivative.as_ref().map(|d| format!("\\n{d}")).unwrap_or_default();
+            let label = format!("{}\\n{:?}{derivative}", operation.name, operation.dims).replace('"', "\\\"");
+            let style =
+                if operation.inputs.is_empty() { ", style = filled, fillcolor = \"#ffe8a3\"" } else { "" };
             text += &format!("  s{i} [label = \"{label}\"{style}];\n");
-            for input in step.inputs.iter().flatten() {
+            for input in operation.inputs.iter().flatten() {
                 text += &format!("  s{input} -> s{i};\n");
             }
         }
@@ -101,14 +76,14 @@ impl Graph {
 
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, step) in self.steps.iter().enumerate() {
-            write!(f, "{i}: {}", step.name)?;
-            if !step.inputs.is_empty() {
+        for (i, operation) in self.operations.iter().enumerate() {
+            write!(f, "{i}: {}", operation.name)?;
+            if !operation.inputs.is_empty() {
                 let input = |input: &Option<usize>| input.map_or("constant".into(), |i| i.to_string());
-                write!(f, "({})", step.inputs.iter().map(input).collect::<Vec<_>>().join(", "))?;
+                write!(f, "({})", operation.inputs.iter().map(input).collect::<Vec<_>>().join(", "))?;
             }
-            write!(f, " {:?}", step.dims)?;
-            if let Some(derivative) = &step.derivative {
+            write!(f, " {:?}", operation.dims)?;
+            if let Some(derivative) = &operation.derivative {
                 write!(f, "  ∂ {derivative}")?;
             }
             writeln!(f)?;
@@ -118,18 +93,15 @@ impl fmt::Display for Graph {
 }
 
 impl Tensor {
-    /// The operations that this tensor was recorded from, each with its inputs, its shape and, where it is a formula,
-    /// its derivative. Empty for a constant.
+    /// The operations that this tensor was computed by: inputs, shape and, if it is a formula, the derivative.
     ///
     /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?.into_array());
-    /// let y = (x.sigmoid()? * &x)?.sum_all()?;
-    /// assert_eq!(y.graph().to_string(), "\
+    /// # use tealight::prelude::*;
+    /// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?);
+    /// assert_eq!((x.sigmoid()? * &x)?.graph().to_string(), "\
     /// 0: parameter [2]
     /// 1: sigmoid(0) [2]  ∂ y * (1 - y)
     /// 2: mul(1, 0) [2]  ∂ [b, a]
-    /// 3: sum(2) []
     /// ");
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -152,7 +124,7 @@ mod tests {
         let expected = "0: parameter [1, 2]\n1: mul(0, constant) [1, 2]  ∂ [b, a]\n2: cat(1, 1) [2, 2]\n\
                         3: add(2) [2, 2]  ∂ 1\n";
         assert_eq!(graph.to_string(), expected);
-        assert_eq!(graph.dot().matches("->").count(), 4);
+        assert_eq!(graph.to_dot().matches("->").count(), 4);
         Ok(())
     }
 

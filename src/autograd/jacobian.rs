@@ -1,24 +1,24 @@
-//! Whole matrices of derivatives, and their products with vectors. What comes back can be differentiated again.
+//! Jacobians, Hessians, and their products with vectors. All results can be differentiated again.
 
 use super::array::sum_axes;
 use super::broadcast::Accumulate;
-use super::grad::{each, grad, vjp};
+use super::grad::{grad, try_from_fn, vjp};
 use super::op::{Op, VariadicOp};
 use super::saved::{SaveContext, Saved};
 use super::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
-/// The Jacobian of `y` by each of `xs`: entry (i…, j…) is ∂yᵢ / ∂xⱼ, so its shape is y's followed by x's.
+/// The Jacobian of `y` with respect to each of `xs`: element (i…, j…) is ∂yᵢ / ∂xⱼ, so its shape is y's followed by x's.
 ///
-/// One backward pass for each element of y.
+/// It takes one backward pass for each element of y.
 ///
 /// # Errors
-/// An x that does not require a gradient; an operation that has none.
+/// If an x does not require a gradient.
 ///
 /// ```
-/// use tealight::prelude::*;
-/// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?.into_array());
+/// # use tealight::prelude::*;
+/// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?);
 /// let [j] = autograd::jacobian(&x.sqr()?, [&x])?;
 /// assert_eq!(j.to_vec2::<f64>()?, [[2.0, 0.0], [0.0, 4.0]]);
 /// # Ok::<(), tealight::Error>(())
@@ -32,37 +32,37 @@ pub fn jacobian<const N: usize>(y: &Tensor, xs: [&Tensor; N]) -> Result<[Tensor;
             rows.push(row);
         }
     }
-    each(|k| stacked(&rows[k], y.dims(), xs[k]))
+    try_from_fn(|k| stacked(&rows[k], y.dims(), xs[k]))
 }
 
 /// The Hessian of the scalar `y`: block \[k\]\[l\] holds ∂²y / ∂xₖ∂xₗ, in the shape of xₖ followed by that of xₗ.
 ///
-/// One backward pass for each element of the xs; where [`hvp`] is enough it is one for all.
+/// It takes one backward pass for each element of the xs; [`hvp`], its product with a vector, takes two in all.
 ///
 /// # Errors
-/// A y that is no scalar; an x that does not require a gradient; an operation without a second derivative.
+/// If y is not a scalar, an x does not require a gradient, or an operation has no second derivative.
 ///
 /// ```
-/// use tealight::prelude::*;
-/// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?.into_array());
+/// # use tealight::prelude::*;
+/// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?);
 /// let [[h]] = autograd::hessian(&x.powf(3.0)?.sum_all()?, [&x])?;
 /// assert_eq!(h.to_vec2::<f64>()?, [[6.0, 0.0], [0.0, 12.0]]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub fn hessian<const N: usize>(y: &Tensor, xs: [&Tensor; N]) -> Result<[[Tensor; N]; N]> {
     let slopes = grad(y, xs)?;
-    each(|k| jacobian(&slopes[k], xs))
+    try_from_fn(|k| jacobian(&slopes[k], xs))
 }
 
-/// The product of the Hessian of the scalar `y` with `vs`, which have the shapes of `xs`: the directional derivative of the
-/// gradient, for the price of two backward passes.
+/// The Hessian-vector product of the scalar `y` with `vs`, which have the shapes of `xs`: the directional derivative of
+/// the gradient. It takes two backward passes.
 ///
 /// # Errors
-/// Those of [`hessian`]; a v of another shape than its x.
+/// As [`hessian`], and if a v has another shape than its x.
 ///
 /// ```
-/// use tealight::prelude::*;
-/// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?.into_array());
+/// # use tealight::prelude::*;
+/// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?);
 /// let v = Tensor::new(&[1.0, 10.0], &Device::Cpu)?;
 /// let [product] = autograd::hvp(&x.powf(3.0)?.sum_all()?, [&x], [&v])?;
 /// assert_eq!(product.to_vec1::<f64>()?, [6.0, 120.0]);
@@ -71,31 +71,32 @@ pub fn hessian<const N: usize>(y: &Tensor, xs: [&Tensor; N]) -> Result<[[Tensor;
 #[doc(alias = "vhp")]
 pub fn hvp<const N: usize>(y: &Tensor, xs: [&Tensor; N], vs: [&Tensor; N]) -> Result<[Tensor; N]> {
     let slopes = grad(y, xs)?;
-    match along("hvp", slopes.each_ref(), vs)? {
+    match inner_products("hvp", slopes.each_ref(), vs)? {
         Some(slope) => grad(&slope, xs),
-        None => each(|k| Ok(Tensor::constant(xs[k].array.zeros_like()?))),
+        None => try_from_fn(|k| Ok(Tensor::constant(xs[k].array.zeros_like()?))),
     }
 }
 
-/// The product of the Jacobian of `y` with `vs`, which have the shapes of `xs`: the derivative of y along that direction.
+/// The Jacobian-vector product of `y` with `vs`, which have the shapes of `xs`: the directional derivative of y.
+///
+/// It is computed by differentiating the backward pass, so it needs second derivatives.
 ///
 /// # Errors
-/// An x that does not require a gradient; a v of another shape than its x; an operation without a second derivative: the
-/// product is found by differentiating the backward pass.
+/// If an x does not require a gradient, a v has another shape than its x, or an operation has no second derivative.
 ///
 /// ```
-/// use tealight::prelude::*;
-/// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?.into_array());
+/// # use tealight::prelude::*;
+/// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?);
 /// let v = Tensor::new(&[1.0, 10.0], &Device::Cpu)?;
 /// let product = autograd::jvp(&x.sqr()?, [&x], [&v])?;
 /// assert_eq!(product.to_vec1::<f64>()?, [2.0, 40.0]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub fn jvp<const N: usize>(y: &Tensor, xs: [&Tensor; N], vs: [&Tensor; N]) -> Result<Tensor> {
-    // uᵀJ is linear in u, whatever u is: its derivative along v, by u, is J·v.
+    // uᵀJ is linear in u: the gradient of ⟨uᵀJ, v⟩ with respect to u is J·v, for any u.
     let u = Tensor::parameter(y.array.ones_like()?);
     let pulled = vjp(y, xs, &u)?;
-    match along("jvp", pulled.each_ref(), vs)? {
+    match inner_products("jvp", pulled.each_ref(), vs)? {
         Some(sum) => {
             let [product] = grad(&sum, [&u])?;
             Ok(product)
@@ -104,8 +105,12 @@ pub fn jvp<const N: usize>(y: &Tensor, xs: [&Tensor; N], vs: [&Tensor; N]) -> Re
     }
 }
 
-/// Σ ⟨slope, v⟩; `None` without any slope.
-fn along<const N: usize>(op: &'static str, slopes: [&Tensor; N], vs: [&Tensor; N]) -> Result<Option<Tensor>> {
+/// Σ ⟨slope, v⟩; `None` if there are no slopes.
+fn inner_products<const N: usize>(
+    op: &'static str,
+    slopes: [&Tensor; N],
+    vs: [&Tensor; N],
+) -> Result<Option<Tensor>> {
     let mut sum: Option<Tensor> = None;
     for (slope, v) in slopes.into_iter().zip(vs) {
         if slope.dims() != v.dims() {
@@ -197,7 +202,7 @@ impl VariadicOp for StackRows {
     }
 }
 
-/// Row i of n, in the shape `dims`; the tensor's first axes together have n places.
+/// Row i of a tensor of n rows, in the shape `dims`. The first axes of the tensor together are the rows.
 #[derive(Debug)]
 struct Row {
     i: usize,

@@ -1,8 +1,8 @@
-//! Tensors with a history, and the gradients that follow from it.
+//! Tensors that record their history, and the gradients computed from it.
 //!
-//! Every operation on a [`Tensor`] that needs a gradient records a node: its inputs, and what its backward rule will
-//! want. [`Tensor::backward`] walks the nodes from the newest to the oldest; [`grad`] does the same and records that
-//! walk, so that a gradient can be differentiated again.
+//! Every operation on a [`Tensor`] that needs a gradient records a node: its inputs, and what its backward pass needs.
+//! [`Tensor::backward`] visits the nodes from newest to oldest. [`grad`] does the same and records that pass too, so that
+//! a gradient can be differentiated again.
 
 mod anomaly;
 #[cfg(feature = "approx")]
@@ -31,7 +31,7 @@ use std::collections::BTreeMap;
 pub use anomaly::{detect_anomaly, named_scope};
 pub use candle::{CandleOp, from_candle};
 pub use grad::{grad, vjp};
-pub use gradcheck::{Check, GradCheck, gradcheck};
+pub use gradcheck::{GradCheck, GradCheckReport, gradcheck};
 pub use gradients::Gradients;
 pub use graph::Graph;
 pub use jacobian::{hessian, hvp, jacobian, jvp};
@@ -48,11 +48,9 @@ pub(crate) use broadcast::broadcast_to;
 pub(crate) use node::Call;
 pub(crate) use trace::traced;
 
-/// Tensors under names. To `collect` them would be to sort them, with a sort compiled for each caller.
+/// A map of tensors by name. `collect` would compile a sort for each caller.
 pub(crate) fn named(tensors: impl Iterator<Item = (String, Tensor)>) -> BTreeMap<String, Tensor> {
     let mut all = BTreeMap::new();
-    for (name, tensor) in tensors {
-        all.insert(name, tensor);
-    }
+    tensors.for_each(|(name, tensor)| drop(all.insert(name, tensor)));
     all
 }

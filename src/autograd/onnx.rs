@@ -1,4 +1,4 @@
-//! [`Onnx`]: with what an operation writes itself down as nodes of an ONNX graph.
+//! [`Onnx`]: an operation as nodes of an ONNX graph.
 
 use candle_core::{DType, Device};
 
@@ -7,7 +7,7 @@ use super::trace::{Source, Trace};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
-/// A value of an ONNX graph: an input, a constant, or what a node computes.
+/// A value of an ONNX graph: an input, a constant, or the result of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OnnxValue(pub(crate) usize);
 
@@ -21,43 +21,32 @@ pub enum OnnxAttribute {
     Text(&'static str),
 }
 
-/// The graph that an operation writes itself into: see [`Op::onnx`](super::Op::onnx).
+/// The ONNX graph that an operation is added to by [`Op::onnx`](super::Op::onnx).
 ///
-/// The types of values follow from those of tensors: f32, f64, f16 and bf16 stay; u8 is uint8, and both i64 and u32 are
-/// int64.
-///
-/// The examples of the methods are bodies of `Op::onnx`, and what the exported file has in it then.
+/// f32, f64, f16 and bf16 have ONNX types of the same name; u8 is uint8, and i64 and u32 are int64.
 ///
 /// ```
-/// use tealight::autograd::{Onnx, OnnxValue};
-/// use tealight::prelude::*;
-///
-/// /// The cube of a tensor.
-/// #[derive(Debug)]
-/// struct Cube;
-/// impl Op<1> for Cube {
-///     const NAME: &'static str = "cube";
-///     fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
-///         ctx.save_input(0);
-///         Ok((x.sqr()? * x)?)
-///     }
-///     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-///         Ok([Some((grad * (saved.input(0)?.sqr()? * 3.0)?)?)])
-///     }
-///     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
-///         let x = onnx.input(0);
-///         let square = onnx.node("Mul", &[x, x], &[]);
-///         Ok(onnx.node("Mul", &[square, x], &[]))
-///     }
+/// # use tealight::autograd::{Onnx, OnnxValue};
+/// # use tealight::prelude::*;
+/// # #[derive(Debug)]
+/// # struct Cube;
+/// # impl Op<1> for Cube {
+/// #     const NAME: &'static str = "cube";
+/// #     fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> { Ok((x.sqr()? * x)?) }
+/// #     fn backward(&self, _: &Saved<1>, _: &Tensor) -> Result<[Option<Tensor>; 1]> { Ok([None]) }
+/// fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+///     let x = onnx.input(0);
+///     let square = onnx.node("Mul", &[x, x], &[]);
+///     Ok(onnx.node("Mul", &[square, x], &[]))
 /// }
-///
-/// struct Cubes;
-/// impl Layer for Cubes {
-///     fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> { Cube.apply([x]) }
-///     tealight::fields!();
-/// }
-/// let path = std::env::temp_dir().join(format!("tealight-doc-cube-{}.onnx", std::process::id()));
-/// tealight::io::export_onnx(&path, &Cubes, &[1, 3])?;
+/// # }
+/// # struct Cubes;
+/// # impl Layer for Cubes {
+/// #     fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> { Cube.apply([x]) }
+/// #     tealight::fields!();
+/// # }
+/// # let path = std::env::temp_dir().join(format!("tealight-doc-cube-{}.onnx", std::process::id()));
+/// # tealight::io::export_onnx(&path, &Cubes, &[1, 3])?;
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
@@ -70,6 +59,8 @@ pub struct Onnx<'a> {
 
 impl Onnx<'_> {
     /// Input `i` of the operation.
+    ///
+    /// An input that the operation does not have makes the export fail.
     pub fn input(&mut self, i: usize) -> OnnxValue {
         match self.inputs.get(i) {
             Some(array) => self.trace.value(array),
@@ -85,14 +76,14 @@ impl Onnx<'_> {
         self.inputs.len()
     }
 
-    /// The shape of input `i`; its first axis may be the batch.
+    /// The shape of input `i`; its first axis may be the batch. Panics if there is no such input.
     pub fn dims(&self, i: usize) -> &[usize] {
-        self.inputs.get(i).map_or(&[], |array| array.dims())
+        self.inputs[i].dims()
     }
 
-    /// The type of input `i`.
+    /// The dtype of input `i`. Panics if there is no such input.
     pub fn dtype(&self, i: usize) -> DType {
-        self.inputs.get(i).map_or(DType::F32, |array| array.dtype())
+        self.inputs[i].dtype()
     }
 
     /// The shape of the output.
@@ -100,12 +91,12 @@ impl Onnx<'_> {
         self.output.dims()
     }
 
-    /// The type of the output.
+    /// The dtype of the output.
     pub fn output_dtype(&self) -> DType {
         self.output.dtype()
     }
 
-    /// The result of a new node, of an operator of opset 17.
+    /// The result of a new node. `operator` is one of opset 17.
     pub fn node(
         &mut self,
         operator: &'static str,
@@ -115,12 +106,12 @@ impl Onnx<'_> {
         self.trace.node(operator, inputs, attributes)
     }
 
-    /// A constant array. One whose numbers depend on the model's input cannot be exported.
+    /// A constant array. It must not depend on the model's input.
     pub fn constant(&mut self, array: &Array) -> OnnxValue {
         self.trace.push(Source::Constant(array.clone()), false)
     }
 
-    /// In the place of an optional input that is not given.
+    /// Stands for an optional input that is not given.
     pub fn absent(&mut self) -> OnnxValue {
         self.trace.push(Source::Absent, false)
     }
@@ -128,7 +119,7 @@ impl Onnx<'_> {
     /// A scalar constant.
     ///
     /// # Errors
-    /// A type that the CPU does not have.
+    /// If the CPU does not have the dtype.
     pub fn number(&mut self, number: f64, dtype: DType) -> Result<OnnxValue> {
         let array = Array::new(number, &Device::Cpu)?.to_dtype(dtype)?;
         Ok(self.constant(&array))
@@ -136,21 +127,19 @@ impl Onnx<'_> {
 
     /// A constant vector of int64.
     pub fn ints(&mut self, numbers: &[i64]) -> OnnxValue {
-        match Array::from_slice(numbers, numbers.len(), &Device::Cpu) {
-            Ok(array) => self.constant(&array),
-            Err(error) => self.trace.push(Source::Missing(error.into()), false),
-        }
+        self.int_constant(Array::from_slice(numbers, numbers.len(), &Device::Cpu))
     }
 
     /// A constant scalar of int64.
     pub fn int(&mut self, number: i64) -> OnnxValue {
-        match Array::new(number, &Device::Cpu) {
-            Ok(array) => self.constant(&array),
-            Err(error) => self.trace.push(Source::Missing(error.into()), false),
-        }
+        self.int_constant(Array::new(number, &Device::Cpu))
     }
 
-    /// Sizes, such as a shape to reshape to, as a vector of int64. Those that grow with the batch will do so in the file.
+    fn int_constant(&mut self, array: candle_core::Result<Array>) -> OnnxValue {
+        self.constant(&array.expect("integers in main memory always make an array"))
+    }
+
+    /// Sizes, such as the shape of a Reshape, as a vector of int64. Sizes of the batch stay variable in the file.
     pub fn shape(&mut self, sizes: &[usize]) -> OnnxValue {
         self.trace.push(Source::Sizes(Dims::from_slice(sizes)), false)
     }
@@ -158,23 +147,23 @@ impl Onnx<'_> {
     /// `x` in another shape.
     pub fn reshape(&mut self, x: OnnxValue, sizes: &[usize]) -> OnnxValue {
         let to = self.shape(sizes);
-        // Without this mark 0 would be the size that the axis has.
+        // Without this attribute 0 means the size that the axis has.
         let zero = [("allowzero", OnnxAttribute::Int(1))];
         self.node("Reshape", &[x, to], if sizes.contains(&0) { &zero } else { &[] })
     }
 
-    /// `x` in another type.
+    /// `x` in another dtype.
     ///
     /// # Errors
-    /// A type that ONNX does not have.
+    /// If ONNX does not have the dtype.
     pub fn cast(&mut self, x: OnnxValue, dtype: DType) -> Result<OnnxValue> {
         let number = type_number(dtype).ok_or_else(|| no_type(dtype))?;
         Ok(self.node("Cast", &[x], &[("to", OnnxAttribute::Int(number))]))
     }
 
-    /// Whether the elements of a value of dtype u8 are other than 0, as the bool that ONNX's conditions are.
+    /// A mask of dtype u8, as comparisons return, as the bool that ONNX's `Where` takes: true where it is not 0.
     pub fn condition(&mut self, mask: OnnxValue) -> OnnxValue {
-        // A comparison was one before.
+        // A mask made by `mask` was a bool before.
         if let Some(Source::Node { kind: "Cast", inputs, attributes, .. }) = self.trace.values.get(mask.0)
             && let ([condition], [_, (FROM_BOOL, _)]) = (&inputs[..], &attributes[..])
         {
@@ -183,10 +172,10 @@ impl Onnx<'_> {
         self.node("Cast", &[mask], &[("to", OnnxAttribute::Int(BOOL))])
     }
 
-    /// A bool as the u8 that comparisons give here.
+    /// An ONNX bool, as its comparisons return, as a mask of dtype u8.
     pub fn mask(&mut self, condition: OnnxValue) -> OnnxValue {
-        let mark = (FROM_BOOL, OnnxAttribute::Int(1));
-        self.node("Cast", &[condition], &[("to", OnnxAttribute::Int(UINT8)), mark])
+        let from_bool = (FROM_BOOL, OnnxAttribute::Int(1));
+        self.node("Cast", &[condition], &[("to", OnnxAttribute::Int(UINT8)), from_bool])
     }
 
     pub(crate) fn no_form(&self, name: &str) -> Error {
@@ -194,12 +183,12 @@ impl Onnx<'_> {
     }
 }
 
-/// Marks a cast from bool; it is not written.
+/// The attribute that marks a cast from bool. It is not written to the file.
 pub(crate) const FROM_BOOL: &str = "_from_bool";
 const UINT8: i64 = 2;
 const BOOL: i64 = 9;
 
-/// ONNX's number of the type that stands for `dtype`.
+/// ONNX's number of the type for `dtype`.
 pub(crate) fn type_number(dtype: DType) -> Option<i64> {
     match dtype {
         DType::F32 => Some(1),

@@ -1,4 +1,4 @@
-//! [`Trace`]: the operations of one run of a model, written down as they come.
+//! [`Trace`]: the operations of one run of a model, for the ONNX export.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,23 +14,23 @@ use crate::kernel::Dims;
 /// Where a value of a [`Trace`] comes from.
 #[derive(Debug)]
 pub(crate) enum Source {
-    /// It is the input of the model.
+    /// The input of the model.
     Input,
-    /// It is a parameter or a buffer of the model.
+    /// A parameter or a buffer of the model, by name.
     State(String, Array),
     Constant(Array),
     /// An optional input that is not given.
     Absent,
-    /// Sizes, as a vector of i64: some may be the batch's.
+    /// Sizes, as a vector of int64. Some may be the size of the batch.
     Sizes(Dims),
     Node {
         kind: &'static str,
         inputs: Vec<OnnxValue>,
         attributes: Vec<(&'static str, OnnxAttribute)>,
-        /// The layer it is in.
+        /// The layer, such as `encoder.fc1`.
         place: String,
     },
-    /// An operation that has no ONNX form: an error once anybody wants its value.
+    /// The result of an operation without an ONNX form: an error if the output depends on it.
     Missing(Error),
 }
 
@@ -45,11 +45,11 @@ pub(crate) struct Trace {
 
 thread_local!(static RUNNING: RefCell<Option<Trace>> = const { RefCell::new(None) });
 
-/// How an operation writes itself down.
+/// Writes an operation as ONNX nodes.
 pub(crate) type Form<'a> = &'a mut dyn FnMut(&mut Onnx) -> Result<OnnxValue>;
 
 impl Trace {
-    /// What `f` does to `input`, and which value its result is; `state` are the arrays that have names.
+    /// Traces `f(input)`: the trace, the value of the result, and the result. `state` are parameters and buffers by name.
     pub(crate) fn of(
         input: &Tensor,
         state: Vec<(String, Tensor)>,
@@ -65,20 +65,21 @@ impl Trace {
         let value = trace.push(Source::Input, true);
         trace.known.insert(input.array().id(), value);
         let outer = RUNNING.replace(Some(trace));
-        /// Takes the trace away again, also when a panic unwinds.
-        struct End(Option<Trace>);
-        impl Drop for End {
+        /// Restores the outer trace, also when a panic unwinds.
+        struct Restore(Option<Trace>);
+        impl Drop for Restore {
             fn drop(&mut self) {
                 RUNNING.replace(self.0.take());
             }
         }
-        let end = End(outer);
-        let watch = ObserverGuard::set(TRACE, true);
+        let restore = Restore(outer);
+        let guard = ObserverGuard::set(TRACE, true);
         let y = f(input);
-        drop(watch);
+        drop(guard);
         let trace = RUNNING.take();
-        drop(end);
-        let (y, mut trace) = (y?, trace.unwrap_or_default());
+        drop(restore);
+        let mut trace = trace.expect("the trace set above: an inner one restores it");
+        let y = y?;
         let output = trace.value(y.array());
         Ok((trace, output, y))
     }
@@ -89,7 +90,7 @@ impl Trace {
         OnnxValue(self.values.len() - 1)
     }
 
-    /// The value of an array: one that no operation made is a constant.
+    /// The value of an array. An array that no traced operation made is a constant.
     pub(super) fn value(&mut self, array: &Array) -> OnnxValue {
         match self.known.get(&array.id()) {
             Some(&value) => value,
@@ -107,19 +108,24 @@ impl Trace {
         inputs: &[OnnxValue],
         attributes: &[(&'static str, OnnxAttribute)],
     ) -> OnnxValue {
-        let depends = inputs.iter().any(|input| self.depends.get(input.0) == Some(&true));
+        let depends = inputs.iter().any(|&input| self.depends_on_input(input));
         let (inputs, attributes) = (inputs.to_vec(), attributes.to_vec());
         self.push(Source::Node { kind, inputs, attributes, place: anomaly::current_scope() }, depends)
     }
 
-    /// Writes an operation down.
-    fn note(&mut self, inputs: &[&Tensor], output: &Array, form: Form) {
+    /// A value of another graph, which the export reports, does not depend on this one's input.
+    fn depends_on_input(&self, value: OnnxValue) -> bool {
+        self.depends.get(value.0) == Some(&true)
+    }
+
+    /// Adds an operation.
+    fn add(&mut self, inputs: &[&Tensor], output: &Array, form: Form) {
         let is = |source: fn(&Trace, OnnxValue) -> bool| {
             inputs.iter().any(|x| self.known.get(&x.array().id()).is_some_and(|&value| source(self, value)))
         };
-        let depends = is(|trace, value| trace.depends.get(value.0) == Some(&true));
+        let depends = is(Trace::depends_on_input);
         let named = is(|trace, value| !matches!(trace.values.get(value.0), Some(Source::Constant(_))));
-        // What is computed from constants is a constant itself.
+        // A result of constants is a constant.
         if !depends && !named {
             return;
         }
@@ -148,28 +154,28 @@ impl Trace {
     }
 }
 
-/// Tells those who watch of an operation.
+/// Shows an operation to the observers: anomaly detection and the trace.
 #[cold]
 pub(super) fn observe(op: &'static str, inputs: &[&Tensor], output: &Array, form: Form) -> Result<()> {
     anomaly::check_forward(op, inputs, output)?;
     if is_observed_by(TRACE) {
         RUNNING.with_borrow_mut(|running| {
             if let Some(trace) = running {
-                trace.note(inputs, output, form);
+                trace.add(inputs, output, form);
             }
         });
     }
     Ok(())
 }
 
-/// Refuses a tensor whose numbers are about to be read, if they depend on the input of a trace.
+/// Errors if the elements of a tensor, which are about to be read, depend on the input of a trace.
 pub(crate) fn read(what: &str, x: &Tensor) -> Result<()> {
     if !is_observed_by(TRACE) {
         return Ok(());
     }
     let depends = RUNNING.with_borrow(|running| {
         let trace = running.as_ref()?;
-        trace.depends.get(trace.known.get(&x.array().id())?.0).copied()
+        Some(trace.depends_on_input(*trace.known.get(&x.array().id())?))
     });
     if depends != Some(true) {
         return Ok(());
@@ -177,7 +183,7 @@ pub(crate) fn read(what: &str, x: &Tensor) -> Result<()> {
     Err(Error::argument("export_onnx", format!("{what} that do not depend on the input"), "some that do"))
 }
 
-/// `compute()`, which a trace sees as one operation of `inputs`: for what looks at numbers, or is one node in ONNX.
+/// Runs `compute`, which a trace sees as one operation of `inputs` with the given ONNX form.
 pub(crate) fn traced(
     inputs: &[&Tensor],
     compute: impl FnOnce() -> Result<Tensor>,
@@ -186,17 +192,16 @@ pub(crate) fn traced(
     if !is_observed_by(TRACE) {
         return compute();
     }
-    let silence = ObserverGuard::set(TRACE, false);
+    let guard = ObserverGuard::set(TRACE, false);
     let y = compute()?;
-    drop(silence);
+    drop(guard);
     let mut form = Some(form);
-    // A result that is an input itself was not computed.
+    // The result may be one of the inputs, which is known already.
     if !inputs.iter().any(|x| x.array().id() == y.array().id()) {
         RUNNING.with_borrow_mut(|running| {
             if let Some(trace) = running {
-                trace.note(inputs, y.array(), &mut |onnx| match form.take() {
-                    Some(form) => form(onnx),
-                    None => Err(Error::argument("trace", "to be asked once", "twice")),
+                trace.add(inputs, y.array(), &mut |onnx| {
+                    form.take().expect("`add` calls the form once")(onnx)
                 });
             }
         });

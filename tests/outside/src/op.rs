@@ -126,7 +126,7 @@ mod tests {
         Tensor::new(&[-1.5, 0.4, 3.0], &Device::Cpu)
     }
 
-    fn rejected(result: Result<autograd::Check>, name: &str) -> tealight::autograd::Mismatch {
+    fn rejected(result: Result<autograd::GradCheckReport>, name: &str) -> tealight::autograd::Mismatch {
         let error = result.expect_err("a planted fault");
         assert!(error.to_string().contains(name), "{error}");
         let Error::GradCheck(mismatch) = error else { panic!("{error}") };
