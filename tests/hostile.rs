@@ -544,14 +544,14 @@ fn losses_and_metrics() {
     let metrics = || -> Vec<Box<dyn Metric>> {
         vec![
             Box::new(Accuracy::new()),
-            Box::new(TopK::new(2)),
-            Box::new(TopK::new(0)),
+            Box::new(TopKAccuracy::new(2)),
+            Box::new(TopKAccuracy::new(0)),
             Box::new(ConfusionMatrix::new().threshold(f64::NAN)),
             Box::new(Precision::new(Average::Class(u32::MAX))),
             Box::new(Recall::new(Average::Macro)),
             Box::new(F1::new(Average::Weighted)),
             Box::new(RocAuc::new()),
-            Box::new(PrAuc::new()),
+            Box::new(AveragePrecision::new()),
             Box::new(LogLoss::new()),
             Box::new(CalibrationError::new(0)),
             Box::new(CalibrationError::new(10)),
@@ -573,7 +573,7 @@ fn losses_and_metrics() {
                     [name, x, y],
                     metric.update(x, y),
                     metric.value(),
-                    metric.confusion().map(|c| (c.counts(), c.tensor()))
+                    metric.confusion().map(|c| (c.counts(), c.to_tensor()))
                 );
             }
             calls!(

@@ -65,7 +65,7 @@ fn binary(place: &str, words: &[&str], values: &[&str], rng: &mut Rng) {
     check(&mut RocAuc::new(), &narrow, 4);
     check(&mut RocAuc::new(), &both, 4);
     check(&mut RocAuc::new(), &(&p * 7.0).unwrap(), 4);
-    check(&mut PrAuc::new(), &narrow, 5);
+    check(&mut AveragePrecision::new(), &narrow, 5);
     check(&mut LogLoss::new(), &p, 6);
     check(&mut LogLoss::new(), &both, 6);
     check(&mut CalibrationError::new(BINS), &column, 7);
@@ -83,14 +83,14 @@ fn several(place: &str, words: &[&str], values: &[&str], rng: &mut Rng) {
         |metric: &mut dyn Metric, p: &Tensor, i: usize| compare(place, metric, p, &y, values[i], rng);
     check(&mut Accuracy::new(), &p, 0);
     check(&mut Accuracy::new(), &classes, 0);
-    check(&mut TopK::new(k), &p, 1);
+    check(&mut TopKAccuracy::new(k), &p, 1);
     for (i, average) in [Average::Micro, Average::Macro, Average::Weighted].into_iter().enumerate() {
         check(&mut Precision::new(average), &p, 2 + 3 * i);
         check(&mut Recall::new(average), &classes, 3 + 3 * i);
         check(&mut F1::new(average), &w, 4 + 3 * i);
     }
     check(&mut RocAuc::new(), &p, 11);
-    check(&mut PrAuc::new(), &p, 12);
+    check(&mut AveragePrecision::new(), &p, 12);
     check(&mut LogLoss::new(), &p, 13);
     check(&mut CalibrationError::new(BINS), &p, 14);
     let mut f1 = F1::new(Average::Macro);
@@ -105,7 +105,7 @@ fn several(place: &str, words: &[&str], values: &[&str], rng: &mut Rng) {
     assert_eq!(counts, numbers(words[4]), "{place}");
     // Zeros are certain and wrong: their logits would be infinite.
     if w.min_all().unwrap().to_scalar::<f64>().unwrap() > 0.0 {
-        check(&mut LogLoss::of_logits(), &w.ln().unwrap(), 13);
+        check(&mut LogLoss::from_logits(), &w.ln().unwrap(), 13);
     }
 }
 

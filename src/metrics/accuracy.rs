@@ -1,16 +1,11 @@
-//! The share of right answers.
+//! [`Accuracy`] and [`TopKAccuracy`].
 
 use super::read::{decided, scored};
-use super::{Metric, nothing};
+use super::{Metric, ratio};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
-/// The share of examples whose class was predicted: `accuracy_score` of scikit-learn.
-///
-/// Of equal scores the first counts.
-///
-/// # Errors
-/// As [`metrics`](super) says; one score an example that is no probability, without a threshold.
+/// The fraction of examples whose class was predicted: `accuracy_score` of scikit-learn. Of equal scores the first counts.
 ///
 /// ```
 /// use tealight::metrics::{Accuracy, Metric};
@@ -18,8 +13,7 @@ use crate::error::{Error, Result};
 /// let mut accuracy = Accuracy::new();
 /// let scores = Tensor::new(&[[0.9, 0.1], [0.2, 0.8]], &Device::Cpu)?;
 /// accuracy.update(&scores, &Tensor::new(&[0u32, 0], &Device::Cpu)?)?;
-/// // Or the classes themselves.
-/// let classes = Tensor::new(&[1u32, 1], &Device::Cpu)?;
+/// let classes = Tensor::new(&[1u32, 1], &Device::Cpu)?; // predicted classes instead of scores
 /// accuracy.update(&classes, &classes)?;
 /// assert_eq!(accuracy.value()?, 0.75);
 /// # Ok::<(), tealight::Error>(())
@@ -35,18 +29,12 @@ pub struct Accuracy {
 }
 
 impl Accuracy {
-    /// Of no examples yet.
-    ///
-    /// ```
-    /// use tealight::metrics::{Accuracy, Metric};
-    /// let error = Accuracy::new().value().unwrap_err();
-    /// assert_eq!(error.to_string(), "accuracy: expected at least one example, got none");
-    /// ```
+    /// An empty accumulator.
     pub fn new() -> Self {
         Accuracy::default()
     }
 
-    /// One score an example means class 1 above this; without a threshold the scores are probabilities, and it is 0.5.
+    /// For one score per example: scores above `threshold` are class 1. Default: 0.5, and the scores must be probabilities.
     ///
     /// ```
     /// use tealight::metrics::{Accuracy, Metric};
@@ -55,7 +43,7 @@ impl Accuracy {
     /// let mut accuracy = Accuracy::new().threshold(0.0);
     /// accuracy.update(&logits, &targets)?;
     /// assert_eq!(accuracy.value()?, 1.0);
-    /// assert!(Accuracy::new().update(&logits, &targets).is_err()); // -2 is no probability
+    /// assert!(Accuracy::new().update(&logits, &targets).is_err()); // −2 is not a probability
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn threshold(mut self, threshold: f64) -> Self {
@@ -77,7 +65,7 @@ impl Metric for Accuracy {
     }
 
     fn value(&self) -> Result<f64> {
-        share("accuracy", self.right, self.count)
+        ratio("accuracy", self.right as f64, self.count)
     }
 
     fn reset(&mut self) {
@@ -85,20 +73,15 @@ impl Metric for Accuracy {
     }
 }
 
-/// The share of examples whose class has one of the k largest scores: `top_k_accuracy_score` of scikit-learn.
+/// The fraction of examples whose class has one of the k largest scores: `top_k_accuracy_score` of scikit-learn.
 ///
-/// Of equal scores the last ones count first, as there. (That is not what [`Accuracy`] does.)
-///
-/// # Shapes
-/// Scores (n, c, ..) and classes (n, ..)
-///
-/// # Errors
-/// As [`metrics`](super) says; k of 0, or above c.
+/// The scores are (n, c, ..), the classes (n, ..). Of equal scores the last ones count first, as in scikit-learn and unlike in
+/// [`Accuracy`]. Errors if `k` is 0 or above c.
 ///
 /// ```
-/// use tealight::metrics::{Metric, TopK};
+/// use tealight::metrics::{Metric, TopKAccuracy};
 /// use tealight::prelude::*;
-/// let mut top = TopK::new(2);
+/// let mut top = TopKAccuracy::new(2);
 /// let scores = Tensor::new(&[[0.5, 0.2, 0.3], [0.1, 0.2, 0.7]], &Device::Cpu)?;
 /// top.update(&scores, &Tensor::new(&[2u32, 0], &Device::Cpu)?)?;
 /// assert_eq!((top.name(), top.value()?), ("top-2 accuracy".into(), 0.5));
@@ -107,29 +90,20 @@ impl Metric for Accuracy {
 #[derive(Clone, Debug)]
 #[doc(alias = "top_k_accuracy_score")]
 #[doc(alias = "TopKCategoricalAccuracy")]
-pub struct TopK {
+pub struct TopKAccuracy {
     k: usize,
     right: u64,
     count: u64,
 }
 
-impl TopK {
-    /// Of no examples yet.
-    ///
-    /// ```
-    /// use tealight::metrics::{Metric, TopK};
-    /// use tealight::prelude::*;
-    /// let (scores, targets) = (Tensor::new(&[[0.4, 0.6]], &Device::Cpu)?, Tensor::new(&[0_u32], &Device::Cpu)?);
-    /// let error = TopK::new(3).update(&scores, &targets).unwrap_err().to_string();
-    /// assert_eq!(error, "top-k accuracy: expected a k from 1 to 2, the number of scores, got 3");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+impl TopKAccuracy {
+    /// An empty accumulator.
     pub fn new(k: usize) -> Self {
-        TopK { k, right: 0, count: 0 }
+        TopKAccuracy { k, right: 0, count: 0 }
     }
 }
 
-impl Metric for TopK {
+impl Metric for TopKAccuracy {
     fn name(&self) -> String {
         format!("top-{} accuracy", self.k)
     }
@@ -140,30 +114,24 @@ impl Metric for TopK {
             let expected = format!("a k from 1 to {}, the number of scores", batch.columns);
             return Err(Error::argument("top-k accuracy", expected, self.k));
         }
-        let before = |row: &[f64], class: usize| {
-            let score = row[class];
-            row.iter().enumerate().filter(|&(i, &x)| x > score || (x == score && i > class)).count()
-        };
-        // One score an example is that of class 1 out of two: not enough to count.
         if batch.columns == 1 {
             let expected = "scores (n, c) of at least two classes";
             return Err(Error::shape("top-k accuracy", expected, &[prediction.dims()]));
         }
-        self.right +=
-            batch.rows().filter(|&(row, class)| before(row, class as usize) < self.k).count() as u64;
+        let rank = |row: &[f64], class: usize| {
+            let score = row[class];
+            row.iter().enumerate().filter(|&(i, &x)| x > score || (x == score && i > class)).count()
+        };
+        self.right += batch.rows().filter(|&(row, class)| rank(row, class as usize) < self.k).count() as u64;
         self.count += batch.targets.len() as u64;
         Ok(())
     }
 
     fn value(&self) -> Result<f64> {
-        share("top-k accuracy", self.right, self.count)
+        ratio("top-k accuracy", self.right as f64, self.count)
     }
 
     fn reset(&mut self) {
         (self.right, self.count) = (0, 0);
     }
-}
-
-fn share(op: &'static str, right: u64, count: u64) -> Result<f64> {
-    if count == 0 { Err(nothing(op)) } else { Ok(right as f64 / count as f64) }
 }

@@ -1,25 +1,21 @@
-//! Which class was taken for which.
+//! [`ConfusionMatrix`].
 
 use std::collections::BTreeMap;
 
 use candle_core::Device;
 
 use super::read::decided;
-use super::{Metric, nothing};
+use super::{Metric, no_examples, ratio};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
-/// More classes than any vocabulary has: a larger number is a mistake.
+/// More classes than any vocabulary has: a larger class number is a mistake.
 const MOST_CLASSES: usize = 1 << 20;
-/// A matrix of more than this is no matrix to look at.
+/// The largest matrix that is written out.
 const MOST_ROWS: usize = 4096;
 
-/// How often each class was taken for each other: `confusion_matrix` of scikit-learn.
-///
-/// As a [`Metric`] its value is the accuracy.
-///
-/// # Errors
-/// As [`metrics`](super) says; a class of 1,048,576 or more.
+/// How often each class was predicted as each class: `confusion_matrix` of scikit-learn. Its [`value`](Metric::value) is the
+/// accuracy. Errors if a class is 1,048,576 or more.
 ///
 /// ```
 /// use tealight::metrics::{ConfusionMatrix, Metric};
@@ -27,7 +23,6 @@ const MOST_ROWS: usize = 4096;
 /// let mut confusion = ConfusionMatrix::new();
 /// let predicted = Tensor::new(&[0u32, 1, 1, 1], &Device::Cpu)?;
 /// confusion.update(&predicted, &Tensor::new(&[0u32, 0, 1, 1], &Device::Cpu)?)?;
-/// // A row for each class as it is, a column for each as it was predicted.
 /// assert_eq!(confusion.counts()?, [[1, 1], [0, 2]]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
@@ -35,57 +30,27 @@ const MOST_ROWS: usize = 4096;
 pub struct ConfusionMatrix {
     threshold: Option<f64>,
     classes: usize,
-    /// By (class, predicted class); what never happened is not there.
+    /// By (true class, predicted class); pairs that never occurred are absent.
     cells: BTreeMap<(u32, u32), u64>,
 }
 
 impl ConfusionMatrix {
-    /// Of no examples yet.
-    ///
-    /// ```
-    /// use tealight::metrics::ConfusionMatrix;
-    /// let error = ConfusionMatrix::new().counts().unwrap_err();
-    /// assert_eq!(error.to_string(), "confusion matrix: expected at least one example, got none");
-    /// ```
+    /// An empty matrix.
     pub fn new() -> Self {
         ConfusionMatrix::default()
     }
 
-    /// One score an example means class 1 above this; without a threshold the scores are probabilities, and it is 0.5.
-    ///
-    /// ```
-    /// use tealight::metrics::{ConfusionMatrix, Metric};
-    /// use tealight::prelude::*;
-    /// let mut confusion = ConfusionMatrix::new().threshold(0.2);
-    /// let probabilities = Tensor::new(&[0.3, 0.6], &Device::Cpu)?;
-    /// confusion.update(&probabilities, &Tensor::new(&[0_u32, 1], &Device::Cpu)?)?;
-    /// assert_eq!(confusion.counts()?, [[0, 1], [0, 1]]); // both are taken for class 1
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// For one score per example: scores above `threshold` are class 1. Default: 0.5, and the scores must be probabilities.
     pub fn threshold(mut self, threshold: f64) -> Self {
         self.threshold = Some(threshold);
         self
     }
 
-    /// A row for each class, a column for each predicted class.
-    ///
-    /// There are as many classes as scores an example, or as the largest class number says.
-    ///
-    /// # Errors
-    /// No examples; more than 4096 classes.
-    ///
-    /// ```
-    /// use tealight::metrics::{ConfusionMatrix, Metric};
-    /// use tealight::prelude::*;
-    /// let mut confusion = ConfusionMatrix::new();
-    /// let scores = Tensor::new(&[[0.1, 0.7, 0.2]], &Device::Cpu)?;
-    /// confusion.update(&scores, &Tensor::new(&[0_u32], &Device::Cpu)?)?;
-    /// assert_eq!(confusion.counts()?, [[0, 1, 0], [0, 0, 0], [0, 0, 0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The counts: a row for each true class, a column for each predicted class. The number of classes is that of the
+    /// scores, or the largest class number plus 1. Errors without examples, and for more than 4096 classes.
     pub fn counts(&self) -> Result<Vec<Vec<u64>>> {
         if self.cells.is_empty() {
-            return Err(nothing("confusion matrix"));
+            return Err(no_examples("confusion matrix"));
         }
         if self.classes > MOST_ROWS {
             let expected = format!("at most {MOST_ROWS} classes");
@@ -98,21 +63,8 @@ impl ConfusionMatrix {
         Ok(counts)
     }
 
-    /// [`ConfusionMatrix::counts`] as a tensor (c, c) of i64.
-    ///
-    /// # Errors
-    /// As there.
-    ///
-    /// ```
-    /// use tealight::metrics::{ConfusionMatrix, Metric};
-    /// use tealight::prelude::*;
-    /// let mut confusion = ConfusionMatrix::new();
-    /// let predicted = Tensor::new(&[1_u32, 1, 0], &Device::Cpu)?;
-    /// confusion.update(&predicted, &Tensor::new(&[0_u32, 1, 0], &Device::Cpu)?)?;
-    /// assert_eq!(confusion.tensor()?.sum(0)?.to_vec1::<i64>()?, [1, 2]); // how often each class was predicted
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
-    pub fn tensor(&self) -> Result<Tensor> {
+    /// The [`counts`](ConfusionMatrix::counts) as a tensor (c, c) of i64.
+    pub fn to_tensor(&self) -> Result<Tensor> {
         let counts: Vec<i64> = self.counts()?.into_iter().flatten().map(|count| count as i64).collect();
         Tensor::from_vec(counts, (self.classes, self.classes), &Device::Cpu)
     }
@@ -131,11 +83,11 @@ impl ConfusionMatrix {
         Ok(())
     }
 
-    /// For each class how often it was right, how often it was predicted, and how often it was there.
+    /// True positives, predictions and targets of each class.
     pub(super) fn tallies(&self) -> Vec<Tally> {
         let mut tallies = vec![Tally::default(); self.classes];
         for (&(class, predicted), &count) in &self.cells {
-            tallies[class as usize].there += count;
+            tallies[class as usize].targets += count;
             tallies[predicted as usize].predicted += count;
             if class == predicted {
                 tallies[class as usize].right += count;
@@ -149,7 +101,7 @@ impl ConfusionMatrix {
 pub(super) struct Tally {
     pub(super) right: u64,
     pub(super) predicted: u64,
-    pub(super) there: u64,
+    pub(super) targets: u64,
 }
 
 impl Metric for ConfusionMatrix {
@@ -164,7 +116,7 @@ impl Metric for ConfusionMatrix {
     fn value(&self) -> Result<f64> {
         let total: u64 = self.cells.values().sum();
         let right: u64 = self.cells.iter().filter(|((a, b), _)| a == b).map(|(_, count)| count).sum();
-        if total == 0 { Err(nothing("confusion matrix")) } else { Ok(right as f64 / total as f64) }
+        ratio("confusion matrix", right as f64, total)
     }
 
     fn reset(&mut self) {

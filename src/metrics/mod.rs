@@ -1,30 +1,8 @@
-//! How good a model is: numbers over batches, exact at the end.
+//! Metrics: how good predictions are, accumulated over batches, with the values of scikit-learn.
 //!
-//! A [`Metric`] takes batch after batch of predictions and targets, and then says what it would say of all of them at once:
-//! the size of the batches changes nothing. The numbers are scikit-learn's.
-//!
-//! ```
-//! use tealight::metrics::{Accuracy, Average, F1, Metric};
-//! use tealight::prelude::*;
-//! let mut metrics: Vec<Box<dyn Metric>> = vec![Box::new(Accuracy::new()), Box::new(F1::new(Average::Macro))];
-//! let scores = Tensor::new(&[[2.0, 1.0], [0.1, 0.3], [1.0, 0.5]], &Device::Cpu)?;
-//! let targets = Tensor::new(&[0u32, 1, 1], &Device::Cpu)?;
-//! for metric in &mut metrics {
-//!     metric.update(&scores, &targets)?;
-//!     println!("{} {:.3}", metric.name(), metric.value()?);
-//! }
-//! assert_eq!(metrics[0].value()?, 2.0 / 3.0);
-//! # Ok::<(), tealight::Error>(())
-//! ```
-//!
-//! # Shapes
-//! Classes are numbers 0, 1, … (n) of any dtype. Predictions of them are scores (n, c), of which the largest counts; or
-//! scores (n) or (n, 1) of class 1, where there are two; or, where no scores are needed, class numbers (n) of integers.
-//! Scores (n, c, ..) go with classes (n, ..), as in [`CrossEntropy`](crate::loss::CrossEntropy).
-//!
-//! # Errors
-//! NaN, a class that does not exist, shapes that do not fit: [`Metric::update`] says what came, and nothing of that batch
-//! is counted. A value that does not exist, of no examples for example, is an error of [`Metric::value`].
+//! Target classes are integers 0, 1, … in a tensor (n) of any dtype. Predictions are scores (n, c), of which the largest counts;
+//! or one score per example, (n) or (n, 1), that of class 1 of two; or, for metrics that need no scores, predicted classes
+//! (n) of an integer dtype. Scores (n, c, ..) go with classes (n, ..), as in [`CrossEntropy`](crate::loss::CrossEntropy).
 
 mod accuracy;
 mod calibration;
@@ -37,12 +15,12 @@ mod regression;
 
 use std::fmt::Debug;
 
-pub use accuracy::{Accuracy, TopK};
-pub use calibration::{Bin, CalibrationError};
+pub use accuracy::{Accuracy, TopKAccuracy};
+pub use calibration::{CalibrationBin, CalibrationError};
 pub use confusion::ConfusionMatrix;
 pub use log_loss::LogLoss;
 pub use precision::{Average, F1, Precision, Recall};
-pub use ranking::{PrAuc, RocAuc};
+pub use ranking::{AveragePrecision, RocAuc};
 #[cfg(feature = "plot")]
 pub(crate) use read::decided;
 pub use regression::{Mae, R2, Rmse};
@@ -50,7 +28,7 @@ pub use regression::{Mae, R2, Rmse};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
-/// A number that says how good predictions are, gathered over batches.
+/// A measure of predictions, accumulated over batches. The value is that of all examples together, whatever the batch sizes.
 ///
 /// ```
 /// use tealight::metrics::{Metric, Rmse};
@@ -63,71 +41,22 @@ use crate::error::{Error, Result};
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub trait Metric: Debug + Send {
-    /// What to call it in tables and files: `accuracy`, `macro f1`.
-    ///
-    /// ```
-    /// use tealight::metrics::{Average, F1, Metric, TopK};
-    /// assert_eq!((TopK::new(5).name(), F1::new(Average::Macro).name()), ("top-5 accuracy".into(), "macro f1".into()));
-    /// ```
+    /// The name in tables and files: `accuracy`, `macro f1`.
     fn name(&self) -> String;
 
-    /// Takes the predictions and the targets of a batch into account.
-    ///
-    /// # Errors
-    /// Another shape or dtype, NaN, or what is no target; the batch is then not counted.
-    ///
-    /// ```
-    /// use tealight::metrics::{Accuracy, Metric};
-    /// use tealight::prelude::*;
-    /// let mut accuracy = Accuracy::new();
-    /// let classes = Tensor::new(&[0_u32, 1], &Device::Cpu)?;
-    /// accuracy.update(&classes, &classes)?;
-    /// assert!(accuracy.update(&Tensor::new(&[f64::NAN, 0.5], &Device::Cpu)?, &classes).is_err());
-    /// assert_eq!(accuracy.value()?, 1.0); // the batch that was refused is not counted
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Adds a batch. Errors if the shapes do not fit, a number is NaN or a class does not exist; the batch then does not count.
     #[doc(alias = "update_state")]
     fn update(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()>;
 
-    /// The value over all batches since the last reset.
-    ///
-    /// # Errors
-    /// No examples, or none of a kind that the value needs.
-    ///
-    /// ```
-    /// use tealight::metrics::{Metric, RocAuc};
-    /// use tealight::prelude::*;
-    /// let mut auc = RocAuc::new();
-    /// auc.update(&Tensor::new(&[0.2, 0.9], &Device::Cpu)?, &Tensor::new(&[1_u32, 1], &Device::Cpu)?)?;
-    /// let error = auc.value().unwrap_err().to_string();
-    /// assert_eq!(error, "roc auc: expected targets of other classes than 1, got 2 of class 1");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The value over all batches since the last reset. Errors if it is undefined, such as without examples.
     #[doc(alias = "compute")]
     fn value(&self) -> Result<f64>;
 
     /// Forgets all batches.
-    ///
-    /// ```
-    /// use tealight::metrics::{Accuracy, Metric};
-    /// use tealight::prelude::*;
-    /// let mut accuracy = Accuracy::new();
-    /// let (zero, one) = (Tensor::new(&[0_u32], &Device::Cpu)?, Tensor::new(&[1_u32], &Device::Cpu)?);
-    /// accuracy.update(&zero, &one)?;
-    /// accuracy.reset();
-    /// accuracy.update(&one, &one)?;
-    /// assert_eq!(accuracy.value()?, 1.0);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     #[doc(alias = "reset_state")]
     fn reset(&mut self);
 
-    /// Which class was taken for which, if the metric counts that.
-    ///
-    /// ```
-    /// use tealight::metrics::{Accuracy, Average, Metric, Precision};
-    /// assert!(Precision::new(Average::Micro).confusion().is_some() && Accuracy::new().confusion().is_none());
-    /// ```
+    /// The confusion matrix, if the metric counts one.
     fn confusion(&self) -> Option<&ConfusionMatrix> {
         None
     }
@@ -155,9 +84,12 @@ impl<M: Metric + ?Sized> Metric for &mut M {
     }
 }
 
-/// The error of a value of nothing.
-fn nothing(op: &'static str) -> Error {
+fn no_examples(op: &'static str) -> Error {
     Error::argument(op, "at least one example", "none")
+}
+
+fn ratio(op: &'static str, sum: f64, count: u64) -> Result<f64> {
+    if count == 0 { Err(no_examples(op)) } else { Ok(sum / count as f64) }
 }
 
 #[cfg(test)]
@@ -168,13 +100,13 @@ mod tests {
     fn all() -> Vec<Box<dyn Metric>> {
         vec![
             Box::new(Accuracy::new()),
-            Box::new(TopK::new(1)),
+            Box::new(TopKAccuracy::new(1)),
             Box::new(ConfusionMatrix::new()),
             Box::new(Precision::new(Average::Micro)),
             Box::new(Recall::new(Average::Weighted)),
             Box::new(F1::new(Average::Class(1))),
             Box::new(RocAuc::new()),
-            Box::new(PrAuc::new()),
+            Box::new(AveragePrecision::new()),
             Box::new(LogLoss::new()),
             Box::new(CalibrationError::new(10)),
             Box::new(Mae::new()),
@@ -199,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_an_error_and_a_reset_forgets() -> Result<()> {
+    fn no_examples_and_reset() -> Result<()> {
         for mut metric in all() {
             let none = metric.value().unwrap_err().to_string();
             assert!(none.ends_with("expected at least one example, got none"), "{none}");
@@ -217,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_batch_is_not_counted() -> Result<()> {
+    fn an_invalid_batch_does_not_count() -> Result<()> {
         for mut metric in all() {
             let name = metric.name();
             let (scores, targets) = batch(&*metric);
@@ -239,12 +171,12 @@ mod tests {
         Ok(())
     }
 
-    fn refused(metric: &mut dyn Metric, prediction: &Tensor, target: &Tensor) -> String {
+    fn error_of(metric: &mut dyn Metric, prediction: &Tensor, target: &Tensor) -> String {
         metric.update(prediction, target).unwrap_err().to_string()
     }
 
     #[test]
-    fn what_came_is_said() -> Result<()> {
+    fn error_messages() -> Result<()> {
         let (scores, classes) = (tensor(&[0.9, 0.2, 0.6]), tensor(&[1.0, 0.0, 0.0]));
         let rows = Tensor::new(&[[0.5, 0.5, 0.0], [0.1, 0.2, 0.7]], &Device::Cpu)?;
         let accuracy = &mut Accuracy::new();
@@ -259,8 +191,8 @@ mod tests {
                 &tensor(&[1.0, 0.5, 0.0]),
                 "expected targets that are classes from 0 to 1, got 0.5 at [1]",
             ),
-            (&scores, &(&classes * f64::NAN)?, "expected targets that are no NaN, got NaN at [0]"),
-            (&(&scores * f64::NAN)?, &classes, "expected predictions that are no NaN, got NaN at [0]"),
+            (&scores, &(&classes * f64::NAN)?, "expected targets that are not NaN, got NaN at [0]"),
+            (&(&scores * f64::NAN)?, &classes, "expected predictions that are not NaN, got NaN at [0]"),
             (
                 &(&scores * 4.0)?,
                 &classes,
@@ -275,21 +207,21 @@ mod tests {
                 "expected predictions that are classes from 0 to 4294967295, got -1 at [1]",
             ),
         ] {
-            assert_eq!(refused(accuracy, prediction, target), format!("accuracy: {text}"));
+            assert_eq!(error_of(accuracy, prediction, target), format!("accuracy: {text}"));
         }
-        assert!(refused(&mut Accuracy::new().threshold(f64::NAN), &scores, &classes).ends_with("got NaN"));
+        assert!(error_of(&mut Accuracy::new().threshold(f64::NAN), &scores, &classes).ends_with("got NaN"));
         for k in [0, 4, usize::MAX] {
-            let error = refused(&mut TopK::new(k), &rows, &tensor(&[0.0, 1.0]));
+            let error = error_of(&mut TopKAccuracy::new(k), &rows, &tensor(&[0.0, 1.0]));
             assert_eq!(
                 error,
                 format!("top-k accuracy: expected a k from 1 to 3, the number of scores, got {k}")
             );
         }
-        assert!(matches!(TopK::new(1).update(&scores, &classes), Err(Error::Shape { .. })));
+        assert!(matches!(TopKAccuracy::new(1).update(&scores, &classes), Err(Error::Shape { .. })));
         for metric in
             [&mut LogLoss::new() as &mut dyn Metric, &mut RocAuc::new(), &mut CalibrationError::new(5)]
         {
-            let error = refused(metric, &(&rows * 0.9)?, &tensor(&[0.0, 1.0]));
+            let error = error_of(metric, &(&rows * 0.9)?, &tensor(&[0.0, 1.0]));
             assert!(
                 error.ends_with("probabilities of the classes that sum to 1, got 0.9 for example 0"),
                 "{error}"
@@ -303,9 +235,9 @@ mod tests {
             Err(Error::Dtype { .. })
         ));
         let infinite = Tensor::full(f64::INFINITY, (2, 3), &Device::Cpu)?;
-        let error = refused(&mut LogLoss::of_logits(), &infinite, &tensor(&[0.0, 1.0]));
+        let error = error_of(&mut LogLoss::from_logits(), &infinite, &tensor(&[0.0, 1.0]));
         assert!(error.ends_with("not all of an example -inf, got infinite scores"), "{error}");
-        let infinite = refused(&mut Mae::new(), &(&scores * f64::INFINITY)?, &classes);
+        let infinite = error_of(&mut Mae::new(), &(&scores * f64::INFINITY)?, &classes);
         assert_eq!(infinite, "mae: expected finite numbers, got inf");
         Ok(())
     }
@@ -323,8 +255,8 @@ mod tests {
         assert_eq!(text(&mut RocAuc::new(), 0.0), Err(none.into()));
         let all = "roc auc: expected targets of other classes than 1, got 3 of class 1";
         assert_eq!(text(&mut RocAuc::new(), 1.0), Err(all.into()));
-        assert_eq!(text(&mut PrAuc::new(), 1.0), Ok(1.0));
-        assert!(text(&mut PrAuc::new(), 0.0).is_err());
+        assert_eq!(text(&mut AveragePrecision::new(), 1.0), Ok(1.0));
+        assert!(text(&mut AveragePrecision::new(), 0.0).is_err());
         assert_eq!(text(&mut Recall::new(Average::Class(1)), 0.0), Ok(0.0));
         let none = "f1: expected class 2 among the targets or the predictions, got 3 examples without it";
         assert_eq!(text(&mut F1::new(Average::Class(2)), 0.0), Err(none.into()));
@@ -371,7 +303,7 @@ mod tests {
 
     #[test]
     fn curves() -> Result<()> {
-        let (mut roc, mut pr) = (RocAuc::new(), PrAuc::new());
+        let (mut roc, mut pr) = (RocAuc::new(), AveragePrecision::new());
         let (p, y) = (Tensor::new(&[[0.2, 0.3, 0.5], [0.6, 0.4, 0.0]], &Device::Cpu)?, tensor(&[2.0, 0.0]));
         roc.update(&p, &y)?;
         pr.update(&p, &y)?;

@@ -1,13 +1,12 @@
-//! Precision, recall and F1.
+//! [`Precision`], [`Recall`] and [`F1`].
 
 use super::confusion::{ConfusionMatrix, Tally};
-use super::{Metric, nothing};
+use super::{Metric, no_examples};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
-/// How the numbers of the classes become one, with scikit-learn's names.
-///
-/// A class that is neither among the targets nor among the predictions counts for nothing.
+/// How the scores of the classes are averaged, as in scikit-learn. Classes that occur neither among the targets nor among the
+/// predictions do not count.
 ///
 /// ```
 /// use tealight::metrics::{Average, Metric, Recall};
@@ -28,13 +27,13 @@ use crate::error::{Error, Result};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Average {
-    /// Of all classes' counts together; for one class an example that is the accuracy.
+    /// The score of all counts together; with one class per example this is the accuracy.
     Micro,
-    /// The mean over the classes.
+    /// The unweighted mean over the classes.
     Macro,
-    /// The mean over the classes, each as often as it is there.
+    /// The mean over the classes, weighted by their number of targets.
     Weighted,
-    /// The number of this class alone: class 1 is scikit-learn's `binary`.
+    /// The score of one class: `Class(1)` is `binary` of scikit-learn.
     Class(u32),
 }
 
@@ -42,10 +41,8 @@ macro_rules! score {
     ($(#[$doc:meta])* $Score:ident, $name:literal, $value:expr) => {
         $(#[$doc])*
         ///
-        /// 0 where it would be 0/0: a class that is there, but was never predicted, for example.
-        ///
-        /// # Errors
-        /// As [`metrics`](super) says; [`Average::Class`] of a class that is neither among the targets nor the predictions.
+        /// 0 where it would be 0/0, such as a class that occurs but was never predicted. The value is an error for
+        /// [`Average::Class`] of a class that does not occur.
         #[derive(Clone, Debug)]
         pub struct $Score {
             average: Average,
@@ -53,49 +50,22 @@ macro_rules! score {
         }
 
         impl $Score {
-            /// Of no examples yet.
-            ///
-            /// ```
-            #[doc = concat!("use tealight::metrics::{Average, Metric, ", stringify!($Score), "};")]
-            #[doc = concat!("assert_eq!(", stringify!($Score), "::new(Average::Macro).name(), \"macro ", $name, "\");")]
-            /// ```
+            /// An empty accumulator.
             pub fn new(average: Average) -> Self {
                 $Score { average, counts: ConfusionMatrix::new() }
             }
 
-            /// One score an example means class 1 above this; without a threshold the scores are probabilities, and it is 0.5.
-            ///
-            /// ```
-            #[doc = concat!("use tealight::metrics::{Average, Metric, ", stringify!($Score), "};")]
-            /// use tealight::prelude::*;
-            #[doc = concat!("let mut score = ", stringify!($Score), "::new(Average::Class(0)).threshold(2.0);")]
-            /// let logits = Tensor::new(&[-1.0, 1.0, 3.0], &Device::Cpu)?;
-            /// score.update(&logits, &Tensor::new(&[0_u32, 0, 1], &Device::Cpu)?)?;
-            /// assert_eq!(score.value()?, 1.0);
-            /// # Ok::<(), tealight::Error>(())
-            /// ```
+            /// For one score per example: scores above `threshold` are class 1. Default: 0.5, and the scores must be
+            /// probabilities.
             pub fn threshold(mut self, threshold: f64) -> Self {
                 self.counts = self.counts.threshold(threshold);
                 self
             }
 
-            /// The number of each class, 0 for one that never came.
-            ///
-            /// ```
-            #[doc = concat!("use tealight::metrics::{Average, Metric, ", stringify!($Score), "};")]
-            /// use tealight::prelude::*;
-            #[doc = concat!("let mut score = ", stringify!($Score), "::new(Average::Micro);")]
-            /// let classes = Tensor::new(&[0_u32, 2], &Device::Cpu)?;
-            /// score.update(&classes, &classes)?;
-            /// assert_eq!(score.per_class()?, [1.0, 0.0, 1.0]); // class 1 never came
-            /// # Ok::<(), tealight::Error>(())
-            /// ```
-            ///
-            /// # Errors
-            /// No examples.
+            /// The score of each class, 0 for one that does not occur. Errors without examples.
             pub fn per_class(&self) -> Result<Vec<f64>> {
                 match &self.counts.tallies()[..] {
-                    tallies if tallies.iter().all(|tally| tally.there == 0) => Err(nothing($name)),
+                    tallies if tallies.iter().all(|tally| tally.targets == 0) => Err(no_examples($name)),
                     tallies => Ok(tallies.iter().map($value).collect()),
                 }
             }
@@ -116,7 +86,7 @@ macro_rules! score {
             }
 
             fn value(&self) -> Result<f64> {
-                averaged($name, self.average, &self.counts.tallies(), $value)
+                average_score($name, self.average, &self.counts.tallies(), $value)
             }
 
             fn reset(&mut self) {
@@ -131,7 +101,7 @@ macro_rules! score {
 }
 
 score! {
-    /// How many of the examples that were taken for a class are of it: `precision_score` of scikit-learn.
+    /// The fraction of the predictions of a class that are right: `precision_score` of scikit-learn.
     ///
     /// ```
     /// use tealight::metrics::{Average, Metric, Precision};
@@ -143,11 +113,11 @@ score! {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "precision_score")]
-    Precision, "precision", |tally| ratio(tally.right, tally.predicted)
+    Precision, "precision", |tally| or_zero(tally.right, tally.predicted)
 }
 
 score! {
-    /// How many of the examples of a class were found: `recall_score` of scikit-learn.
+    /// The fraction of the examples of a class that were predicted as it: `recall_score` of scikit-learn.
     ///
     /// ```
     /// use tealight::metrics::{Average, Metric, Recall};
@@ -160,7 +130,7 @@ score! {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "recall_score")]
-    Recall, "recall", |tally| ratio(tally.right, tally.there)
+    Recall, "recall", |tally| or_zero(tally.right, tally.targets)
 }
 
 score! {
@@ -176,35 +146,36 @@ score! {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "f1_score")]
-    F1, "f1", |tally| ratio(2 * tally.right, tally.predicted + tally.there)
+    F1, "f1", |tally| or_zero(2 * tally.right, tally.predicted + tally.targets)
 }
 
-fn ratio(part: u64, whole: u64) -> f64 {
+/// The quotient, 0 for 0/0.
+fn or_zero(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-fn averaged(
+fn average_score(
     op: &'static str,
     average: Average,
     tallies: &[Tally],
     value: impl Fn(&Tally) -> f64,
 ) -> Result<f64> {
-    let seen = || tallies.iter().filter(|tally| tally.there + tally.predicted > 0);
-    let total: u64 = tallies.iter().map(|tally| tally.there).sum();
+    let seen = || tallies.iter().filter(|tally| tally.targets + tally.predicted > 0);
+    let total: u64 = tallies.iter().map(|tally| tally.targets).sum();
     if total == 0 {
-        return Err(nothing(op));
+        return Err(no_examples(op));
     }
     match average {
         Average::Micro => {
             let right = tallies.iter().map(|tally| tally.right).sum();
-            Ok(value(&Tally { right, predicted: total, there: total }))
+            Ok(value(&Tally { right, predicted: total, targets: total }))
         }
         Average::Macro => Ok(seen().map(&value).sum::<f64>() / seen().count() as f64),
         Average::Weighted => {
-            Ok(tallies.iter().map(|tally| value(tally) * tally.there as f64).sum::<f64>() / total as f64)
+            Ok(tallies.iter().map(|tally| value(tally) * tally.targets as f64).sum::<f64>() / total as f64)
         }
         Average::Class(class) => match tallies.get(class as usize) {
-            Some(tally) if tally.there + tally.predicted > 0 => Ok(value(tally)),
+            Some(tally) if tally.targets + tally.predicted > 0 => Ok(value(tally)),
             _ => {
                 let expected = format!("class {class} among the targets or the predictions");
                 Err(Error::argument(op, expected, format!("{total} examples without it")))

@@ -1,18 +1,16 @@
-//! How well scores rank the examples of a class above the others.
+//! [`RocAuc`] and [`AveragePrecision`]: how well scores rank the examples of a class above the others.
 
 use super::read::scored;
-use super::{Metric, nothing};
+use super::{Metric, no_examples};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
-/// The area under the ROC curve: the chance that an example of a class is ranked above another one.
+/// The area under the ROC curve, `roc_auc_score` of scikit-learn: the probability that an example of the class has a larger
+/// score than an example of another class.
 ///
-/// It is `roc_auc_score` of scikit-learn: for scores (n) or (n, 1) that of class 1, for probabilities (n, 2) that of the
-/// second column. More than two classes are each compared with all the others, and the areas averaged
-/// (`multi_class="ovr"`). All scores are kept until the reset.
-///
-/// # Errors
-/// As [`metrics`](super) says; scores (n, c) that are no probabilities; a value without examples of every class.
+/// The scores are those of class 1, (n) or (n, 1), or probabilities (n, c). With more than two classes the areas of each
+/// class against the others are averaged (`multi_class="ovr"`). All scores are kept until the reset. The value is an error
+/// unless every class occurs among the targets.
 ///
 /// ```
 /// use tealight::metrics::{Metric, RocAuc};
@@ -30,13 +28,7 @@ use crate::error::{Error, Result};
 pub struct RocAuc(Ranking);
 
 impl RocAuc {
-    /// Of no examples yet.
-    ///
-    /// ```
-    /// use tealight::metrics::{Metric, RocAuc};
-    /// let error = RocAuc::new().value().unwrap_err();
-    /// assert_eq!(error.to_string(), "roc auc: expected at least one example, got none");
-    /// ```
+    /// An empty accumulator.
     pub fn new() -> Self {
         RocAuc::default()
     }
@@ -47,116 +39,61 @@ impl RocAuc {
         if self.0.columns == 1 { 1..2 } else { 0..self.0.columns as u32 }
     }
 
-    /// The points (false positive rate, true positive rate) of this class, from (0, 0) to (1, 1); of two classes, class 1.
-    ///
-    /// # Errors
-    /// A class that does not exist; targets without this class, or without others.
-    ///
-    /// ```
-    /// use tealight::metrics::{Metric, RocAuc};
-    /// use tealight::prelude::*;
-    /// let mut auc = RocAuc::new();
-    /// auc.update(&Tensor::new(&[0.2, 0.9], &Device::Cpu)?, &Tensor::new(&[0_u32, 1], &Device::Cpu)?)?;
-    /// assert_eq!(auc.curve(1)?, [(0.0, 0.0), (0.0, 1.0), (1.0, 1.0)]); // a perfect ranking
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The points (false positive rate, true positive rate) of `class`, from (0, 0) to (1, 1). Of two classes only class 1 has a
+    /// curve. Errors if all targets are of this class, or none.
     #[doc(alias = "roc_curve")]
     pub fn curve(&self, class: u32) -> Result<Vec<(f64, f64)>> {
-        let steps = self.0.both("roc auc", class)?;
+        let steps = self.0.steps_with_both("roc auc", class)?;
         let (positive, negative) = last(&steps);
         Ok(steps.iter().map(|&(t, f)| (f as f64 / negative as f64, t as f64 / positive as f64)).collect())
     }
 
-    /// The area of one class alone; of two classes, class 1.
-    ///
-    /// # Errors
-    /// As [`RocAuc::curve`].
-    ///
-    /// ```
-    /// use tealight::metrics::{Metric, RocAuc};
-    /// use tealight::prelude::*;
-    /// let mut auc = RocAuc::new();
-    /// let probabilities = [[0.8, 0.1, 0.1], [0.3, 0.5, 0.2], [0.9, 0.05, 0.05]];
-    /// auc.update(&Tensor::new(&probabilities, &Device::Cpu)?, &Tensor::new(&[0_u32, 1, 2], &Device::Cpu)?)?;
-    /// assert_eq!([auc.of_class(0)?, auc.of_class(1)?], [0.5, 1.0]); // 0.8 is above 0.3 and below 0.9
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The area of one class against the others; errors as [`curve`](RocAuc::curve) does.
     pub fn of_class(&self, class: u32) -> Result<f64> {
-        let steps = self.0.both("roc auc", class)?;
+        let steps = self.0.steps_with_both("roc auc", class)?;
         let (positive, negative) = last(&steps);
-        // Whole numbers, so that nothing is rounded before the division.
+        // Whole numbers, so that no_examples is rounded before the division.
         let pairs = |w: &[(u64, u64)]| u128::from(w[1].1 - w[0].1) * u128::from(w[1].0 + w[0].0);
         let twice: u128 = steps.windows(2).map(pairs).sum();
         Ok(twice as f64 / (2 * u128::from(positive) * u128::from(negative)) as f64)
     }
 }
 
-/// The area under the curve of precision over recall, as average precision: `average_precision_score` of scikit-learn.
+/// The average precision, a step-wise area under the precision-recall curve: `average_precision_score` of scikit-learn.
 ///
-/// Classes and scores are as in [`RocAuc`].
-///
-/// # Errors
-/// As [`metrics`](super) says; scores (n, c) that are no probabilities; a value without examples of a class.
+/// Scores and classes are as in [`RocAuc`].
 ///
 /// ```
-/// use tealight::metrics::{Metric, PrAuc};
+/// use tealight::metrics::{AveragePrecision, Metric};
 /// use tealight::prelude::*;
-/// let mut auc = PrAuc::new();
+/// let mut metric = AveragePrecision::new();
 /// let scores = Tensor::new(&[0.1, 0.4, 0.35, 0.8], &Device::Cpu)?;
-/// auc.update(&scores, &Tensor::new(&[0u32, 0, 1, 1], &Device::Cpu)?)?;
-/// assert_eq!(auc.value()?, 0.5 + 0.5 * (2.0 / 3.0));
+/// metric.update(&scores, &Tensor::new(&[0u32, 0, 1, 1], &Device::Cpu)?)?;
+/// assert_eq!(metric.value()?, 0.5 + 0.5 * (2.0 / 3.0));
+/// assert_eq!(metric.curve(1)?, [(0.5, 1.0), (0.5, 0.5), (1.0, 2.0 / 3.0), (1.0, 0.5)]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 #[doc(alias = "average_precision_score")]
-pub struct PrAuc(Ranking);
+#[doc(alias = "PrAuc")]
+pub struct AveragePrecision(Ranking);
 
-impl PrAuc {
-    /// Of no examples yet.
-    ///
-    /// ```
-    /// use tealight::metrics::{Metric, PrAuc};
-    /// let error = PrAuc::new().value().unwrap_err();
-    /// assert_eq!(error.to_string(), "pr auc: expected at least one example, got none");
-    /// ```
+impl AveragePrecision {
+    /// An empty accumulator.
     pub fn new() -> Self {
-        PrAuc::default()
+        AveragePrecision::default()
     }
 
-    /// The points (recall, precision) of this class, by falling score; of two classes, class 1.
-    ///
-    /// # Errors
-    /// A class that does not exist; targets without this class.
-    ///
-    /// ```
-    /// use tealight::metrics::{Metric, PrAuc};
-    /// use tealight::prelude::*;
-    /// let mut auc = PrAuc::new();
-    /// auc.update(&Tensor::new(&[0.9, 0.5, 0.1], &Device::Cpu)?, &Tensor::new(&[1_u32, 0, 1], &Device::Cpu)?)?;
-    /// assert_eq!(auc.curve(1)?, [(0.5, 1.0), (0.5, 0.5), (1.0, 2.0 / 3.0)]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The points (recall, precision) of `class`, by falling score. Of two classes only class 1 has a curve. Errors if no target
+    /// is of this class.
     #[doc(alias = "precision_recall_curve")]
     pub fn curve(&self, class: u32) -> Result<Vec<(f64, f64)>> {
-        let steps = self.0.some("pr auc", class)?;
+        let steps = self.0.steps_with_positives("average precision", class)?;
         let (positive, _) = last(&steps);
         Ok(steps[1..].iter().map(|&(t, f)| (t as f64 / positive as f64, t as f64 / (t + f) as f64)).collect())
     }
 
-    /// The area of one class alone; of two classes, class 1.
-    ///
-    /// # Errors
-    /// As [`PrAuc::curve`].
-    ///
-    /// ```
-    /// use tealight::metrics::{Metric, PrAuc};
-    /// use tealight::prelude::*;
-    /// let mut auc = PrAuc::new();
-    /// let probabilities = [[0.8, 0.1, 0.1], [0.3, 0.5, 0.2], [0.9, 0.05, 0.05]];
-    /// auc.update(&Tensor::new(&probabilities, &Device::Cpu)?, &Tensor::new(&[0_u32, 1, 2], &Device::Cpu)?)?;
-    /// assert_eq!([auc.of_class(0)?, auc.of_class(1)?], [0.5, 1.0]); // of 0.9 and 0.8 one is of class 0
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The average precision of one class; errors as [`curve`](AveragePrecision::curve) does.
     pub fn of_class(&self, class: u32) -> Result<f64> {
         let curve = self.curve(class)?;
         let before = std::iter::once(0.0).chain(curve.iter().map(|point| point.0));
@@ -177,7 +114,7 @@ macro_rules! metric {
 
             fn value(&self) -> Result<f64> {
                 match self.0.columns {
-                    0 => Err(nothing($name)),
+                    0 => Err(no_examples($name)),
                     1 => self.of_class(1),
                     columns => {
                         let areas: Result<Vec<f64>> =
@@ -195,12 +132,12 @@ macro_rules! metric {
 }
 
 metric!(RocAuc, "roc auc");
-metric!(PrAuc, "pr auc");
+metric!(AveragePrecision, "average precision");
 
 /// The scores and classes of all examples.
 #[derive(Clone, Debug, Default)]
 struct Ranking {
-    /// 1 for scores of class 1 out of two; 0 as long as there are none.
+    /// 1 for scores of class 1 out of two; 0 as long as there are no examples.
     columns: usize,
     scores: Vec<f64>,
     targets: Vec<u32>,
@@ -210,7 +147,7 @@ impl Ranking {
     fn add(&mut self, op: &'static str, prediction: &Tensor, target: &Tensor) -> Result<()> {
         let batch = scored(op, prediction, target)?;
         if batch.columns > 1 {
-            batch.probabilities(op)?;
+            batch.check_probabilities(op)?;
         }
         let (columns, from) = if batch.columns == 2 { (1, 1) } else { (batch.columns, 0) };
         if self.columns != columns && self.columns > 0 {
@@ -226,18 +163,15 @@ impl Ranking {
         Ok(())
     }
 
-    /// How many examples of the class, and of others, have the largest scores: from (0, 0) on a step for each score.
+    /// The numbers of (positives, negatives) with the largest scores: from (0, 0), a step for each distinct score.
     fn steps(&self, op: &'static str, class: u32) -> Result<Vec<(u64, u64)>> {
-        let classes = self.columns.max(2);
-        let column = if self.columns == 1 { class.wrapping_sub(1) } else { class } as usize;
-        if self.columns == 0 {
-            return Err(nothing(op));
-        }
-        if column >= self.columns {
-            let expected =
-                if self.columns == 1 { "class 1".into() } else { format!("a class below {classes}") };
-            return Err(Error::argument(op, expected, class));
-        }
+        let column = match self.columns {
+            0 => return Err(no_examples(op)),
+            1 if class != 1 => return Err(Error::argument(op, "class 1", class)),
+            1 => 0,
+            n if class as usize >= n => return Err(Error::argument(op, format!("a class below {n}"), class)),
+            _ => class as usize,
+        };
         let scores = self.scores.iter().skip(column).step_by(self.columns);
         // −0 is 0.
         let mut ranked: Vec<(f64, bool)> =
@@ -252,22 +186,21 @@ impl Ranking {
         Ok(steps)
     }
 
-    /// The steps, with examples of the class.
-    fn some(&self, op: &'static str, class: u32) -> Result<Vec<(u64, u64)>> {
+    /// The steps; errors if no target is of the class.
+    fn steps_with_positives(&self, op: &'static str, class: u32) -> Result<Vec<(u64, u64)>> {
         let steps = self.steps(op, class)?;
         match last(&steps) {
-            (0, others) => Err(Error::argument(
-                op,
-                format!("targets of class {class}"),
-                format!("{others} of other classes"),
-            )),
+            (0, others) => {
+                let expected = format!("targets of class {class}");
+                Err(Error::argument(op, expected, format!("{others} of other classes")))
+            }
             _ => Ok(steps),
         }
     }
 
-    /// The steps, with examples of the class and of others.
-    fn both(&self, op: &'static str, class: u32) -> Result<Vec<(u64, u64)>> {
-        let steps = self.some(op, class)?;
+    /// The steps; errors if no target is of the class, or all are.
+    fn steps_with_both(&self, op: &'static str, class: u32) -> Result<Vec<(u64, u64)>> {
+        let steps = self.steps_with_positives(op, class)?;
         match last(&steps) {
             (all, 0) => {
                 let expected = format!("targets of other classes than {class}");
@@ -279,5 +212,5 @@ impl Ranking {
 }
 
 fn last(steps: &[(u64, u64)]) -> (u64, u64) {
-    steps.last().copied().unwrap_or_default()
+    *steps.last().expect("begins with (0, 0)")
 }

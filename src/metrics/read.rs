@@ -1,4 +1,4 @@
-//! What predictions and targets have to be, and their numbers.
+//! Reads the predictions and targets of a batch, and checks them.
 
 use candle_core::DType;
 
@@ -6,20 +6,20 @@ use crate::autograd::Tensor;
 use crate::autograd::array::{self, place};
 use crate::error::{Error, Result};
 
-/// The elements of `x`, none of which is NaN.
+/// The elements of `x`; errors if one is NaN.
 pub(super) fn numbers(op: &'static str, what: &str, x: &Tensor) -> Result<Vec<f64>> {
     let numbers = array::numbers(x.array())?;
     match numbers.iter().position(|x| x.is_nan()) {
         Some(i) => Err(Error::argument(
             op,
-            format!("{what} that are no NaN"),
+            format!("{what} that are not NaN"),
             format!("NaN at {:?}", place(x.dims(), i)),
         )),
         None => Ok(numbers),
     }
 }
 
-/// The elements of `x`, which are class numbers below `count`.
+/// The elements of `x` as classes; errors unless they are integers below `count`.
 fn classes(op: &'static str, what: &str, x: &Tensor, count: Option<usize>) -> Result<Vec<u32>> {
     let last = count.map_or(u32::MAX, |count| u32::try_from(count.saturating_sub(1)).unwrap_or(u32::MAX));
     let class = |(i, x_i): (usize, f64)| match x_i.fract() == 0.0 && (0.0..=f64::from(last)).contains(&x_i) {
@@ -33,14 +33,14 @@ fn classes(op: &'static str, what: &str, x: &Tensor, count: Option<usize>) -> Re
     numbers(op, what, x)?.into_iter().enumerate().map(class).collect()
 }
 
-/// Scores of examples, and their classes.
+/// Scores and target classes.
 pub(super) struct Scored {
-    /// A row for each example.
+    /// A row per example.
     pub(super) scores: Vec<f64>,
     /// The length of a row: 1 for the scores of class 1 out of two, else the number of classes.
     pub(super) columns: usize,
     pub(super) targets: Vec<u32>,
-    /// The distance from 1 to the next number of the dtype that the scores had.
+    /// The machine epsilon of the scores' dtype.
     pub(super) epsilon: f64,
 }
 
@@ -68,7 +68,7 @@ pub(super) fn scored(op: &'static str, prediction: &Tensor, target: &Tensor) -> 
     let targets = classes(op, "targets", target, Some(columns.max(2)))?;
     let mut scores = numbers(op, "predictions", prediction)?;
     if inner > 1 {
-        // The classes last.
+        // Moves the axis of the classes to the end.
         let block = columns * inner;
         let from = |i: usize| i / block * block + i % columns * inner + i % block / columns;
         scores = (0..scores.len()).map(|i| scores[from(i)]).collect();
@@ -77,8 +77,8 @@ pub(super) fn scored(op: &'static str, prediction: &Tensor, target: &Tensor) -> 
 }
 
 impl Scored {
-    /// Refuses scores that are no probabilities.
-    pub(super) fn probabilities(&self, op: &'static str) -> Result<()> {
+    /// Errors unless the scores are probabilities.
+    pub(super) fn check_probabilities(&self, op: &'static str) -> Result<()> {
         if let Some(bad) = self.scores.iter().find(|p| !(0.0..=1.0).contains(*p)) {
             return Err(Error::argument(op, "probabilities from 0 to 1", bad));
         }
@@ -93,26 +93,26 @@ impl Scored {
         }
     }
 
-    /// The rows with their classes.
+    /// The rows with their target classes.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&[f64], u32)> {
         self.scores.chunks_exact(self.columns).zip(self.targets.iter().copied())
     }
 }
 
-/// The class of the largest score; the first one of several.
+/// The class of the largest score; the first one of equal scores.
 pub(super) fn largest(row: &[f64]) -> usize {
     (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
 }
 
-/// The classes that were predicted, those that were right, and how many there are at least.
+/// Predicted classes, target classes, and the number of classes if known, else 0.
 pub(crate) struct Decided {
     pub(crate) predicted: Vec<u32>,
     pub(crate) targets: Vec<u32>,
     pub(super) classes: usize,
 }
 
-/// Reads classes, and predictions of them by scores or by number. One score an example means class 1 above `threshold`;
-/// without one it has to be a probability.
+/// Reads target classes, and scores or predicted classes. One score per example means class 1 above `threshold`; without a
+/// threshold it must be a probability.
 pub(crate) fn decided(
     op: &'static str,
     prediction: &Tensor,
@@ -121,7 +121,7 @@ pub(crate) fn decided(
 ) -> Result<Decided> {
     if prediction.dtype().is_int() {
         if prediction.dims() != target.dims() {
-            let expected = "classes (n) and the predictions of them (n)";
+            let expected = "predicted classes (n) and target classes (n)";
             return Err(Error::shape(op, expected, &[prediction.dims(), target.dims()]));
         }
         let predicted = classes(op, "predictions", prediction, None)?;
@@ -136,7 +136,7 @@ pub(crate) fn decided(
         }
         let threshold = threshold.unwrap_or(0.5);
         if threshold.is_nan() {
-            return Err(Error::argument(op, "a threshold that is a number", threshold));
+            return Err(Error::argument(op, "a threshold that is not NaN", threshold));
         }
         scored.scores.iter().map(|&score| u32::from(score > threshold)).collect()
     } else {

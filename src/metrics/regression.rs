@@ -1,11 +1,11 @@
-//! How far numbers are from what they should be.
+//! [`Mae`], [`Rmse`] and [`R2`].
 
 use super::read::numbers;
-use super::{Metric, nothing};
+use super::{Metric, no_examples};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
-/// Sums over the examples, for each number that an example has.
+/// Sums over the examples, for each output of an example.
 #[derive(Clone, Debug, Default)]
 struct Sums {
     /// The shape of an example.
@@ -18,9 +18,9 @@ struct Sums {
 struct Output {
     absolute: f64,
     squared: f64,
-    /// The first target: what the others are counted from, so that a large mean costs no digits.
+    /// The first target. The others are shifted by it, so that a large mean costs no digits.
     first: f64,
-    /// The mean of the targets, and the sum of the squared distances to it (Welford).
+    /// The mean of the shifted targets, and the sum of their squared deviations from it (Welford).
     mean: f64,
     spread: f64,
 }
@@ -36,8 +36,8 @@ impl Sums {
             return Err(Error::shape(op, expected, &[dims]));
         }
         let predicted = numbers(op, "predictions", prediction)?;
-        let wanted = numbers(op, "targets", target)?;
-        if let Some(bad) = predicted.iter().chain(&wanted).find(|x| x.is_infinite()) {
+        let expected = numbers(op, "targets", target)?;
+        if let Some(bad) = predicted.iter().chain(&expected).find(|x| x.is_infinite()) {
             return Err(Error::argument(op, "finite numbers", bad));
         }
         if predicted.is_empty() {
@@ -46,16 +46,16 @@ impl Sums {
         let outputs = predicted.len() / n;
         self.dims = rest.to_vec();
         self.outputs.resize(outputs, Output::default());
-        for (p, t) in predicted.chunks_exact(outputs).zip(wanted.chunks_exact(outputs)) {
+        for (p, t) in predicted.chunks_exact(outputs).zip(expected.chunks_exact(outputs)) {
             self.count += 1;
             for ((sums, p), t) in self.outputs.iter_mut().zip(p).zip(t) {
                 if self.count == 1 {
                     sums.first = *t;
                 }
                 let shifted = t - sums.first;
-                let (off, step) = (p - t, shifted - sums.mean);
-                sums.absolute += off.abs();
-                sums.squared += off * off;
+                let (error, step) = (p - t, shifted - sums.mean);
+                sums.absolute += error.abs();
+                sums.squared += error * error;
                 sums.mean += step / self.count as f64;
                 sums.spread += step * (shifted - sums.mean);
             }
@@ -66,7 +66,7 @@ impl Sums {
     /// The mean over the outputs.
     fn mean(&self, op: &'static str, value: impl Fn(&Output) -> f64) -> Result<f64> {
         if self.count == 0 {
-            return Err(nothing(op));
+            return Err(no_examples(op));
         }
         match self.outputs.iter().map(value).sum::<f64>() / self.outputs.len() as f64 {
             mean if mean.is_finite() => Ok(mean),
@@ -79,22 +79,13 @@ macro_rules! metric {
     ($(#[$doc:meta])* $Name:ident, $name:literal) => {
         $(#[$doc])*
         ///
-        /// # Shapes
-        /// Predictions and targets (n, ..) of one shape; the mean is taken over the numbers that an example has.
-        ///
-        /// # Errors
-        /// As [`metrics`](super) says; what is not finite.
+        /// Predictions and targets have one shape (n, ..); the value is the mean over the outputs of an example. Errors if a
+        /// number is not finite.
         #[derive(Clone, Debug, Default)]
         pub struct $Name(Sums);
 
         impl $Name {
-            /// Of no examples yet.
-            ///
-            /// ```
-            #[doc = concat!("use tealight::metrics::{Metric, ", stringify!($Name), "};")]
-            #[doc = concat!("let error = ", stringify!($Name), "::new().value().unwrap_err();")]
-            #[doc = concat!("assert_eq!(error.to_string(), \"", $name, ": expected at least one example, got none\");")]
-            /// ```
+            /// An empty accumulator.
             pub fn new() -> Self {
                 $Name::default()
             }
@@ -110,7 +101,7 @@ macro_rules! metric {
             }
 
             fn value(&self) -> Result<f64> {
-                self.of_all()
+                self.score()
             }
 
             fn reset(&mut self) {
@@ -136,8 +127,7 @@ metric! {
 }
 
 metric! {
-    /// The root of the mean squared error: `root_mean_squared_error` of scikit-learn. The root is that of each of the numbers
-    /// that an example has.
+    /// The root mean squared error, `root_mean_squared_error` of scikit-learn: a root for each output of an example.
     ///
     /// ```
     /// use tealight::metrics::{Metric, Rmse};
@@ -152,9 +142,9 @@ metric! {
 }
 
 metric! {
-    /// R², the share of the targets' variance that the predictions explain: `r2_score` of scikit-learn.
+    /// R², the coefficient of determination: `r2_score` of scikit-learn.
     ///
-    /// 1 is perfect, 0 no better than the mean of the targets. Targets that are all the same have no variance: an error.
+    /// 1 is perfect; 0 is no better than the mean of the targets. Errors if all targets are equal.
     ///
     /// ```
     /// use tealight::metrics::{Metric, R2};
@@ -169,24 +159,24 @@ metric! {
 }
 
 impl Mae {
-    fn of_all(&self) -> Result<f64> {
+    fn score(&self) -> Result<f64> {
         self.0.mean("mae", |sums| sums.absolute / self.0.count as f64)
     }
 }
 
 impl Rmse {
-    fn of_all(&self) -> Result<f64> {
+    fn score(&self) -> Result<f64> {
         self.0.mean("rmse", |sums| (sums.squared / self.0.count as f64).sqrt())
     }
 }
 
 impl R2 {
-    fn of_all(&self) -> Result<f64> {
+    fn score(&self) -> Result<f64> {
         if let Some(same) = self.0.outputs.iter().find(|sums| sums.spread == 0.0) {
             let got = format!("{} in each of {}", same.first, self.0.count);
             return Err(Error::argument("r2", "targets that differ", got));
         }
-        // An infinite spread would explain everything.
+        // An infinite spread would give 1; NaN makes it an error.
         self.0.mean("r2", |sums| {
             1.0 - sums.squared / if sums.spread.is_finite() { sums.spread } else { f64::NAN }
         })

@@ -1,16 +1,6 @@
 //! Random numbers: seeded, explicit, the same bits on every machine and with any number of threads.
 //!
-//! # Formula
-//! Uniform: low + (high − low)·u with u of 53 random bits. Normal: mean + std·√(−2 ln u)·cos(2πv) (Box and Muller).
-//!
-//! # Gradient
-//! None: random numbers are constants.
-//!
-//! # Errors
-//! Bounds that are not finite or the wrong way round; a negative deviation; a shape that does not fit in memory.
-//!
-//! # Source
-//! ChaCha with 8 rounds (D. J. Bernstein), through `rand_chacha`; G. E. P. Box and M. E. Muller 1958.
+//! ChaCha with 8 rounds (D. J. Bernstein) through `rand_chacha`; normal numbers by G. E. P. Box and M. E. Muller 1958.
 
 use candle_core::{Device, FloatDType, Shape};
 use rand::{RngCore, SeedableRng};
@@ -21,7 +11,7 @@ use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::formula::Real;
 
-/// A source of random numbers that one passes on explicitly: the same seed gives the same numbers everywhere.
+/// A random number generator, passed on explicitly: the same seed gives the same numbers everywhere.
 ///
 /// ```
 /// use tealight::prelude::*;
@@ -35,55 +25,26 @@ use crate::formula::Real;
 pub struct Rng(ChaCha8Rng);
 
 impl Rng {
-    /// The generator of this seed.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let (mut one, mut same, mut other) = (Rng::seed(1), Rng::seed(1), Rng::seed(2));
-    /// let number = one.uniform();
-    /// assert!(number == same.uniform() && number != other.uniform());
-    /// ```
+    /// A generator with this seed.
     #[doc(alias = "manual_seed")]
     #[doc(alias = "default_rng")]
     pub fn seed(seed: u64) -> Self {
         Rng(ChaCha8Rng::seed_from_u64(seed))
     }
 
-    /// A number in [0, 1), of 53 random bits.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let mut rng = Rng::seed(1);
-    /// let mean = (0..1000).map(|_| rng.uniform()).sum::<f64>() / 1000.0;
-    /// assert!((mean - 0.5).abs() < 0.05);
-    /// ```
+    /// A uniform number in [0, 1), of 53 random bits.
     pub fn uniform(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 * 2f64.powi(-53)
     }
 
-    /// A number of the normal distribution with mean 0 and deviation 1.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let mut rng = Rng::seed(1);
-    /// let within_one = (0..1000).filter(|_| rng.normal().abs() < 1.0).count();
-    /// assert!((640..730).contains(&within_one)); // 683 are to be expected
-    /// ```
+    /// A number of the normal distribution with mean 0 and standard deviation 1: √(−2 ln u)·cos(2πv) of two uniform numbers.
     pub fn normal(&mut self) -> f64 {
         // 1 − u is never 0, and our own functions give the same bits everywhere.
         let radius = Real::sqrt(-2.0 * Real::ln(1.0 - self.uniform()));
         radius * Real::cos(std::f64::consts::TAU * self.uniform())
     }
 
-    /// A whole number below `n`, each equally likely; 0 if n is 0.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let mut rng = Rng::seed(1);
-    /// let mut seen = [0; 6];
-    /// (0..600).for_each(|_| seen[rng.below(6)] += 1);
-    /// assert!(seen.iter().all(|count| (70..130).contains(count)));
-    /// ```
+    /// A uniform integer from 0 to n − 1; 0 if n is 0.
     #[doc(alias = "randint")]
     pub fn below(&mut self, n: usize) -> usize {
         // Lemire's method: the few values that would favour some results are drawn again.
@@ -96,7 +57,7 @@ impl Rng {
         }
     }
 
-    /// 0, 1, … n − 1 in random order.
+    /// The integers 0, 1, … n − 1 in random order.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -115,10 +76,8 @@ impl Rng {
 }
 
 impl Tensor {
-    /// Random numbers, uniform in [low, high), of the type of the bounds (f32 or f64), in main memory.
-    ///
-    /// # Errors
-    /// Bounds that are not finite, or the wrong way round; a shape that does not fit in memory.
+    /// Uniform random numbers in [low, high), of the dtype of the bounds (f32 or f64), on the CPU. Errors unless the bounds are
+    /// finite and `low <= high`.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -139,10 +98,8 @@ impl Tensor {
         sample("rand", shape.into(), rng, draw)
     }
 
-    /// Random numbers of a normal distribution, of the type of `mean` and `std` (f32 or f64), in main memory.
-    ///
-    /// # Errors
-    /// A mean or deviation that is not finite, a negative deviation; a shape that does not fit in memory.
+    /// Normal random numbers, of the dtype of `mean` and `std` (f32 or f64), on the CPU. Errors unless both are finite and
+    /// `std >= 0`.
     ///
     /// ```
     /// use tealight::prelude::*;

@@ -1,4 +1,4 @@
-//! [`Reduction`]: the axes that go, what is left of a shape, and how the kernels see an array.
+//! [`Reduction`]: what a reduction does to a shape, and how the kernels see an array.
 
 use candle_core::{DType, Device, Shape, WithDType};
 
@@ -10,14 +10,14 @@ use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims};
 
-/// What is reduced: the axes, ascending, and whether they stay with length 1.
+/// The axes that are reduced, ascending, and whether they stay with length 1.
 #[derive(Clone, Debug)]
 pub(super) struct Reduction {
     pub(super) axes: Dims,
     pub(super) keepdim: bool,
 }
 
-/// What an axis is to the kernels: the middle one of three.
+/// An array as three axes, of which `axis` is the middle one.
 pub(super) fn around(dims: &[usize], axis: usize) -> [usize; 3] {
     [count(&dims[..axis]), dims[axis], count(&dims[axis + 1..])]
 }
@@ -31,7 +31,7 @@ impl Reduction {
         Reduction { axes: (0..x.rank()).collect(), keepdim: false }
     }
 
-    /// The shape of the result with the axes left in, or out.
+    /// The shape of the result, with or without the reduced axes.
     pub(super) fn dims(&self, input: &[usize], keepdim: bool) -> Dims {
         let mut dims = Dims::new();
         for (axis, &size) in input.iter().enumerate() {
@@ -56,22 +56,22 @@ impl Reduction {
         Ok(dims)
     }
 
-    /// The result, or its gradient, in the shape that broadcasts against the input.
+    /// The result, or its gradient, reshaped to broadcast against the input.
     pub(super) fn kept(&self, y: &Tensor, input: &[usize]) -> Result<Tensor> {
         reshaped(y, &self.dims(input, true))
     }
 
-    /// The axes that stay, and after them those that go.
+    /// The axes that stay, then the reduced ones.
     fn order(&self, rank: usize) -> Dims {
         (0..rank).filter(|axis| !self.axes.contains(axis)).chain(self.axes.iter().copied()).collect()
     }
 
-    /// `x` with the axes that go last: what is reduced to one number is a row.
+    /// `x` with the reduced axes last, so that each result is made of a row.
     pub(super) fn rows(&self, x: &Array) -> Result<Array> {
         contiguous(&permuted(x, &self.order(x.rank()))?)
     }
 
-    /// The same array with its axes back where they were.
+    /// The inverse of [`rows`](Self::rows).
     pub(super) fn unrows(&self, rows: &Array) -> Result<Array> {
         let mut back = Dims::from_elem(0, rows.rank());
         for (i, &axis) in self.order(rows.rank()).iter().enumerate() {
@@ -80,7 +80,7 @@ impl Reduction {
         permuted(rows, &back)
     }
 
-    /// `x` as an array of three axes of which the middle one goes. Only axes that are no neighbours cost a copy.
+    /// `x` as an array of three axes of which the middle one is reduced. Copies only if the axes are not adjacent.
     pub(super) fn grouped(&self, x: &Array) -> Result<(Array, [usize; 3])> {
         let dims = x.dims();
         let reduced = self.count(dims);
@@ -95,7 +95,7 @@ impl Reduction {
         }
     }
 
-    /// The reduction of integers in main memory to integers of the same type.
+    /// Reduces integers on the CPU to integers of the same type.
     pub(super) fn fold<T: WithDType + Default>(
         &self,
         x: &Array,
@@ -113,7 +113,7 @@ fn permuted(x: &Array, order: &[usize]) -> Result<Array> {
     if order.iter().copied().eq(0..x.rank()) { Ok(x.clone()) } else { Ok(x.permute(order)?) }
 }
 
-/// Refuses what is no float.
+/// Errors unless the dtype is float.
 pub(super) fn float(op: &'static str, x: &Tensor) -> Result<()> {
     if x.dtype().is_float() {
         return Ok(());
@@ -121,7 +121,7 @@ pub(super) fn float(op: &'static str, x: &Tensor) -> Result<()> {
     Err(Error::dtype(op, "a float tensor (see to_dtype)", &[x.dtype()]))
 }
 
-/// `f` of `x` as f32 or f64 in main memory; the result goes back to the type and the device that `x` has.
+/// `f` of `x` as f32 or f64 on the CPU; the result returns to the dtype and device of `x`.
 pub(super) fn in_memory(x: &Array, f: impl FnOnce(&Array) -> Result<Array>) -> Result<Array> {
     if on_cpu(x) {
         return f(x);
@@ -131,7 +131,7 @@ pub(super) fn in_memory(x: &Array, f: impl FnOnce(&Array) -> Result<Array>) -> R
     Ok(y.to_dtype(x.dtype())?.to_device(x.device())?)
 }
 
-/// One of two functions of integers in main memory: u8 count as u32, all others but u32 as i64.
+/// One of two functions of integers on the CPU: u8 and u32 as u32, others as i64.
 pub(super) fn integers(
     x: &Array,
     unsigned: impl FnOnce(&Array) -> Result<Array>,
@@ -145,7 +145,7 @@ pub(super) fn integers(
     Ok(y.to_device(x.device())?)
 }
 
-/// Evaluates `$body` with `$x`, an array in main memory, of the type `$t`: every dtype is a part of one of these.
+/// Evaluates `$body` with `$x` on the CPU as one of five types `$t` that hold every dtype.
 macro_rules! with_number {
     ($x:ident, $t:ident => $body:expr) => {
         match $x.dtype() {
@@ -176,7 +176,7 @@ macro_rules! with_number {
 }
 pub(super) use with_number;
 
-/// y, and ∞ where y = 0: what is divided by it is 0 there, and so are all its derivatives.
+/// y, or ∞ where y = 0: a quotient by it is 0 there, and so are all its derivatives.
 pub(super) fn or_infinite(y: &Tensor) -> Result<Tensor> {
     let zero = Tensor::zeros((), y.dtype(), y.device())?;
     let infinite = Tensor::full(f64::INFINITY, (), y.device())?.to_dtype(y.dtype())?;

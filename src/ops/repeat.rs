@@ -1,13 +1,4 @@
-//! A tensor several times over: element by element, or as a whole.
-//!
-//! # Formula
-//! repeat: y\[…, i, …\] = x\[…, ⌊i / n⌋, …\]; tile: y\[i, j, …\] = x\[i mod a, j mod b, …\] for x of shape (a, b, …)
-//!
-//! # Gradient
-//! The gradient summed over the repetitions.
-//!
-//! # Errors
-//! An axis that does not exist; more elements than memory.
+//! [`Tensor::repeat`] and [`Tensor::tile`].
 
 use super::axis::Axis;
 use super::create::checked;
@@ -17,13 +8,7 @@ use crate::error::Result;
 use crate::kernel::Dims;
 
 impl Tensor {
-    /// Every place of `axis` n times in a row; PyTorch's `repeat` is [`tile`](Tensor::tile).
-    ///
-    /// # Gradient
-    /// The gradient summed over the repetitions.
-    ///
-    /// # Errors
-    /// An axis that does not exist; more elements than memory.
+    /// Repeats each element `n` times along `axis`. (PyTorch's `repeat` is [`tile`](Tensor::tile).)
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -42,13 +27,8 @@ impl Tensor {
         repeated("repeat", self, &narrow, &wide, &dims)
     }
 
-    /// This tensor `times[i]` times along axis i; the axes are counted from the last, missing ones are 1 long.
-    ///
-    /// # Gradient
-    /// The gradient summed over the repetitions.
-    ///
-    /// # Errors
-    /// More elements than memory.
+    /// Repeats the whole tensor `times[i]` times along axis i. As in numpy the shorter of `times` and the shape is extended with
+    /// ones in front.
     ///
     /// ```
     /// use tealight::prelude::*;

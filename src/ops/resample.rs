@@ -1,13 +1,4 @@
-//! One axis at another length: the map behind mean pools and upsampling, which treat one axis after the other.
-//!
-//! # Formula
-//! yᵢ = Σ wᵢⱼ xⱼ over a few neighbours j
-//!
-//! # Gradient
-//! The transposed map, whose gradient is the map again.
-//!
-//! # Errors
-//! None: who calls has looked at the lengths.
+//! Resampling along one axis: the linear map behind average pools and upsampling, which treat one axis after the other.
 
 use candle_core::Device;
 
@@ -18,7 +9,7 @@ use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::{self, Dims, ResampleMode};
 
-/// From `from` places of `axis`, at least one, to `to`.
+/// From `from` elements along `axis`, at least one, to `to`.
 #[derive(Clone, Copy, Debug)]
 struct Map {
     axis: usize,
@@ -79,7 +70,7 @@ impl Op<1> for Transposed {
     }
 }
 
-/// The last axes of `x` with as many places as `rules` says; no axis is empty that is to have some.
+/// Resamples the last axes of `x` to the given lengths. An axis that becomes longer than 0 must not be empty.
 pub(super) fn resampled(x: &Tensor, rules: &[(usize, ResampleMode)]) -> Result<Tensor> {
     let lead = x.rank().saturating_sub(rules.len());
     let mut y = x.clone();
@@ -96,8 +87,8 @@ pub(super) fn resampled(x: &Tensor, rules: &[(usize, ResampleMode)]) -> Result<T
     Ok(y)
 }
 
-/// The last two axes, of these sizes, resampled to others in ONNX, which has no operator for it: each along its axis is linear, and
-/// so a product with a matrix, which is what becomes of the identity.
+/// Resampling of the last two axes in ONNX, which has no operator for it: products with the matrices that the maps make of
+/// the identity.
 pub(super) fn by_matrices(
     onnx: &mut Onnx,
     from: [usize; 2],

@@ -1,13 +1,4 @@
-//! Another shape for the same elements in the same order.
-//!
-//! # Formula
-//! y in row-major order = x in row-major order
-//!
-//! # Gradient
-//! The gradient in the input's shape.
-//!
-//! # Errors
-//! Another number of elements.
+//! Other shapes of the same elements.
 
 use candle_core::Shape;
 
@@ -18,7 +9,7 @@ use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
-/// Shape and squeezing are all the same to the numbers: this is the op behind every method here.
+/// The op behind all methods here.
 #[derive(Debug)]
 pub(super) struct Reshape(Dims);
 
@@ -62,13 +53,7 @@ pub(super) fn reshaped(x: &Tensor, dims: &[usize]) -> Result<Tensor> {
 }
 
 impl Tensor {
-    /// The same elements in another shape.
-    ///
-    /// # Gradient
-    /// The gradient in this tensor's shape.
-    ///
-    /// # Errors
-    /// A shape with another number of elements.
+    /// The same elements, in row-major order, in another shape with as many elements.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -86,13 +71,7 @@ impl Tensor {
         reshaped(self, shape.dims())
     }
 
-    /// The axes from `start` to `end`, both included, as one.
-    ///
-    /// # Gradient
-    /// g in the shape of this tensor.
-    ///
-    /// # Errors
-    /// An axis that does not exist; `end` before `start`.
+    /// Merges the axes from `start` to `end`, both included. A scalar becomes a vector.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -115,13 +94,7 @@ impl Tensor {
         reshaped(self, &dims)
     }
 
-    /// Without `axis`, which has length 1.
-    ///
-    /// # Gradient
-    /// g in the shape of this tensor.
-    ///
-    /// # Errors
-    /// An axis that does not exist, or is longer than 1.
+    /// Removes `axis`. Errors unless its length is 1.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -141,31 +114,12 @@ impl Tensor {
         reshaped(self, &dims)
     }
 
-    /// Without the axes of length 1.
-    ///
-    /// # Gradient
-    /// g in the shape of this tensor.
-    ///
-    /// # Errors
-    /// None for a tensor that exists.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::zeros((1, 2, 1, 3), DType::F32, &Device::Cpu)?;
-    /// assert_eq!(x.squeeze_all()?.dims(), [2, 3]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Removes all axes of length 1.
     pub fn squeeze_all(&self) -> Result<Tensor> {
         reshaped(self, &longer(self.dims()))
     }
 
-    /// With a new axis of length 1 at the position `axis`; −1 puts it last.
-    ///
-    /// # Gradient
-    /// g in the shape of this tensor.
-    ///
-    /// # Errors
-    /// A position beyond the rank.
+    /// Inserts an axis of length 1 at the position `axis`; −1 is the last position.
     ///
     /// ```
     /// use tealight::prelude::*;

@@ -1,13 +1,4 @@
 //! Softmax and its logarithm along an axis.
-//!
-//! # Formula
-//! yᵢ = exp(xᵢ) / Σⱼ exp(xⱼ), and ln yᵢ = xᵢ − ln Σⱼ exp(xⱼ); the largest x is subtracted first, so nothing overflows.
-//!
-//! # Gradient
-//! y·(g − Σ g·y), and g − exp(ln y)·Σ g
-//!
-//! # Errors
-//! An axis that does not exist; a dtype that is no float.
 
 use candle_core::DType;
 
@@ -32,7 +23,7 @@ impl Softmax {
         if log { Log(softmax).apply([x]) } else { softmax.apply([x]) }
     }
 
-    /// Calls `f` with every array's softmax axis last and contiguous, and puts the axis of the result back.
+    /// Calls `f` with each array's softmax axis last and contiguous, and moves the axis of the result back.
     fn along<const N: usize>(
         &self,
         arrays: [&Array; N],
@@ -138,19 +129,7 @@ impl Op<1> for Log {
 }
 
 impl Tensor {
-    /// exp(x) / Σ exp(x) along `axis`: positive numbers that add up to 1.
-    ///
-    /// # Shapes
-    /// Any of rank 1 or more; the shape stays.
-    ///
-    /// # Gradient
-    /// y·(g − Σ g·y)
-    ///
-    /// # Errors
-    /// An axis that does not exist; a dtype that is no float.
-    ///
-    /// # Source
-    /// J. S. Bridle 1990
+    /// exp(x) / Σ exp(x) along `axis`; the maximum is subtracted first, so nothing overflows. The gradient is y·(g − Σ g·y).
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -164,13 +143,8 @@ impl Tensor {
         Softmax::of("softmax", self, axis, false)
     }
 
-    /// The logarithm of [`softmax`](Tensor::softmax), finite where the softmax itself is too small for a float.
-    ///
-    /// # Gradient
-    /// g − exp(y)·Σ g
-    ///
-    /// # Errors
-    /// An axis that does not exist; a dtype that is no float.
+    /// The logarithm of [`softmax`](Tensor::softmax): x − ln Σ exp(x). It is finite where the softmax itself underflows. The
+    /// gradient is g − exp(y)·Σ g.
     ///
     /// ```
     /// use tealight::prelude::*;

@@ -1,16 +1,4 @@
-//! Elements in order: sorted along an axis, or the largest few.
-//!
-//! # Formula
-//! y = x\[…, indices, …\], where the indices put y in order; of equal elements the first stays first.
-//!
-//! # Gradient
-//! The gradient, at the places that the elements had. The indices have no history.
-//!
-//! # Kinks
-//! A sort puts NaN last, as numpy does, in both directions; for `topk` a NaN is the largest, as for PyTorch.
-//!
-//! # Errors
-//! An axis that does not exist, or has 2³² elements; more elements than there are.
+//! Sorting, and the largest elements.
 
 use candle_core::{DType, Device, WithDType};
 
@@ -52,18 +40,8 @@ fn taken(x: &Tensor, axis: usize, indices: Array) -> Result<(Tensor, Tensor)> {
 }
 
 impl Tensor {
-    /// The `k` largest elements along `axis`, the largest first, and their places, as u32.
-    ///
-    /// Of equal elements the first comes first. A NaN counts as the largest.
-    ///
-    /// # Shapes
-    /// (.., n, ..) to (.., k, ..)
-    ///
-    /// # Gradient
-    /// The gradient at the places that were taken, 0 elsewhere.
-    ///
-    /// # Errors
-    /// An axis that does not exist, or is shorter than k.
+    /// The `k` largest elements along `axis`, in descending order, and their indices (u32). Of equal elements the first comes
+    /// first, and NaN counts as the largest, as in PyTorch. Errors if the axis is shorter than `k`.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -84,15 +62,8 @@ impl Tensor {
         taken(self, axis, indices("topk", self, axis, k, order)?)
     }
 
-    /// The elements in ascending or descending order along `axis`, and the places that they had, as u32.
-    ///
-    /// Equal elements keep their order. A NaN comes last.
-    ///
-    /// # Gradient
-    /// The gradient, at the places that the elements had.
-    ///
-    /// # Errors
-    /// An axis that does not exist.
+    /// The elements sorted along `axis`, and the indices (u32) that they had. The sort is stable. NaN comes last in both
+    /// directions, as in numpy.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -108,17 +79,7 @@ impl Tensor {
         taken(self, axis, indices("sort", self, axis, self.dims()[axis], order)?)
     }
 
-    /// The places of the elements in the order of [`sort`](Tensor::sort), as u32; they have no history.
-    ///
-    /// # Errors
-    /// An axis that does not exist.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[3.0, 1.0, 2.0], &Device::Cpu)?;
-    /// assert_eq!(x.argsort(0, true)?.to_vec1::<u32>()?, [0, 2, 1]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The indices (u32) that sort the elements, as [`sort`](Tensor::sort) does.
     pub fn argsort(&self, axis: impl Axis, descending: bool) -> Result<Tensor> {
         let axis = axis.of("argsort", self.dims())?;
         let order = Order { descending, nan_first: false };

@@ -1,13 +1,4 @@
-//! A tensor cut into parts along an axis, without a copy.
-//!
-//! # Formula
-//! yₖ\[…, i, …\] = x\[…, s(k) + i, …\], where part k begins at s(k)
-//!
-//! # Gradient
-//! The gradients of the parts, each at its place.
-//!
-//! # Errors
-//! An axis that does not exist; parts of length 0; places that are not in order or beyond the axis.
+//! [`Tensor::split`] and [`Tensor::split_at`].
 
 use super::axis::Axis;
 use super::narrow::narrowed;
@@ -15,16 +6,10 @@ use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
 impl Tensor {
-    /// Parts of `size` places along `axis`, the last one shorter if it does not come out even.
-    ///
-    /// For a number of parts see [`chunk`](Tensor::chunk), for given places [`split_at`](Tensor::split_at). An empty axis is
+    /// Splits `axis` into views of `size` elements; the last one is shorter if the length is not a multiple. An empty axis gives
     /// one empty part.
     ///
-    /// # Gradient
-    /// As for [`narrow`](Tensor::narrow).
-    ///
-    /// # Errors
-    /// An axis that does not exist; a size of 0.
+    /// For a number of parts see [`chunk`](Tensor::chunk). Errors if `size` is 0.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -44,13 +29,8 @@ impl Tensor {
         starts.map(|start| narrowed(self, axis, start, size.min(length - start))).collect()
     }
 
-    /// The parts along `axis` that begin at the given places, and before them the one that begins at 0.
-    ///
-    /// # Gradient
-    /// As for [`narrow`](Tensor::narrow).
-    ///
-    /// # Errors
-    /// An axis that does not exist; places that do not ascend or are beyond the axis (equal ones make an empty part).
+    /// Splits `axis` into views before each of the given indices. Errors unless they ascend and are at most the length of the axis;
+    /// equal ones give an empty part.
     ///
     /// ```
     /// use tealight::prelude::*;

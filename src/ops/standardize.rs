@@ -1,19 +1,4 @@
-//! Mean 0 and variance 1 over some of the axes: what the normalising layers have in common.
-//!
-//! # Shapes
-//! (outer, groups, inner); each group has its own mean and variance, over the first and the last axis.
-//!
-//! # Formula
-//! y = (x − mean) / √(var + ε), var = mean (x − mean)²; or without the mean, y = x / √(mean x² + ε)
-//!
-//! # Gradient
-//! (g − mean g − y·mean g·y) / √(var + ε); without the mean, (g − y·mean g·y) / √(mean x² + ε)
-//!
-//! # Precision
-//! The sums are kept in f64, and what rounding the mean loses is added again.
-//!
-//! # Errors
-//! Another rank than 3; a dtype that is no float.
+//! Mean 0 and variance 1 over some of the axes: what the normalization layers share.
 
 use candle_core::DType;
 
@@ -23,7 +8,7 @@ use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{Dims, norm};
 
-/// The mean and the variance (with divisor n) of each group; for halves in f32.
+/// The mean and the variance (with divisor n) of each group; in f32 for f16 and bf16.
 pub(crate) struct Statistics {
     pub(crate) mean: Tensor,
     pub(crate) variance: Tensor,
@@ -37,12 +22,9 @@ struct Standardize {
     moments: [Array; 3],
 }
 
-/// The three sizes of an array that is known to have three.
+/// The shape, of which `standardize` has checked the rank.
 fn sizes(x: &Array) -> [usize; 3] {
-    match *x.dims() {
-        [outer, groups, inner] => [outer, groups, inner],
-        _ => [0; 3],
-    }
+    x.dims().try_into().expect("standardize checks the rank")
 }
 
 /// The mean of each group, (1, groups, 1).
@@ -107,8 +89,8 @@ fn variance(x: &Tensor, centred: bool) -> Result<Tensor> {
     if centred { mean(&(x - mean(x)?)?.sqr()?) } else { mean(&x.sqr()?) }
 }
 
-/// Each group of x, (outer, groups, inner), with mean 0 and variance 1, and what mean and variance were; or with the
-/// mean of squares 1, if it is not to be centred.
+/// (x − mean) / √(variance + ε) of each group of x, (outer, groups, inner), and the statistics; x / √(mean x² + ε) if not `centred`.
+/// The sums are accumulated in f64. The gradient is (g − mean g − y·mean g·y) / √(variance + ε), without `mean g` if not `centred`.
 pub(crate) fn standardize(x: &Tensor, eps: f64, centred: bool) -> Result<(Tensor, Statistics)> {
     let op = Standardize::NAME;
     if x.rank() != 3 {

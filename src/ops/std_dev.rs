@@ -1,19 +1,4 @@
-//! The standard deviation along axes, or of all elements.
-//!
-//! # Formula
-//! √(Σ (x − mean)² / (n − ddof))
-//!
-//! # Gradient
-//! (x − mean) / ((n − ddof)·y)·g
-//!
-//! # Kinks
-//! Equal numbers have the deviation 0, and the gradient 0, as in PyTorch; so have all further derivatives.
-//!
-//! # Precision
-//! As for the variance; the root is taken in f64, so that no square overflows in f32.
-//!
-//! # Errors
-//! An axis that does not exist or is named twice; a dtype that is no float.
+//! The standard deviation, along axes or of all elements.
 
 use super::axis::Axes;
 use super::reduction::{Reduction, float, or_infinite};
@@ -48,16 +33,9 @@ impl Op<1> for Std {
 }
 
 impl Tensor {
-    /// The standard deviations along `axes`, which go away: the roots of [`var`](Tensor::var), with the same `ddof`.
+    /// The standard deviations along `axes`, which are removed: the square roots of [`var`](Tensor::var), with the same `ddof`.
     ///
-    /// # Gradient
-    /// (x − mean) / ((n − ddof)·y)·g
-    ///
-    /// # Kinks
-    /// Equal numbers have the gradient 0.
-    ///
-    /// # Errors
-    /// An axis that does not exist or is named twice; a dtype that is no float.
+    /// The gradient is (x − mean) / ((n − ddof)·y)·g; it is 0 where all elements are equal, as in PyTorch.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -70,39 +48,13 @@ impl Tensor {
         Std(Var { over: Reduction::of("std", self, axes, false)?, ddof }).apply([self])
     }
 
-    /// [`std`](Tensor::std), with the axes kept at length 1, so that the result broadcasts against this tensor.
-    ///
-    /// # Gradient
-    /// (x − mean) / ((n − ddof)·y)·g
-    ///
-    /// # Errors
-    /// As for [`std`](Tensor::std).
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[1.0, 3.0], [2.0, 10.0]], &Device::Cpu)?;
-    /// assert_eq!(x.std_keepdim(1, 0)?.to_vec2::<f64>()?, [[1.0], [4.0]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// [`std`](Tensor::std), with the axes kept at length 1.
     pub fn std_keepdim(&self, axes: impl Axes, ddof: usize) -> Result<Tensor> {
         float("std_keepdim", self)?;
         Std(Var { over: Reduction::of("std_keepdim", self, axes, true)?, ddof }).apply([self])
     }
 
-    /// The standard deviation of all elements, a scalar.
-    ///
-    /// # Gradient
-    /// (x − mean) / ((n − ddof)·y)·g
-    ///
-    /// # Errors
-    /// A dtype that is no float.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[1.0, 2.0, 3.0]], &Device::Cpu)?;
-    /// assert_eq!(x.std_all(1)?.to_scalar::<f64>()?, 1.0);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The standard deviation of all elements.
     pub fn std_all(&self, ddof: usize) -> Result<Tensor> {
         float("std_all", self)?;
         Std(Var { over: Reduction::all(self), ddof }).apply([self])

@@ -1,13 +1,6 @@
-//! Elements by a list of places: what indexing, gathering, padding and sliding windows are made of.
+//! Elements by a list of positions: the base of indexing, gathering, padding and sliding windows.
 //!
-//! # Formula
-//! take: y\[i\] = x\[p(i)\]; put: y\[p(i)\] += x\[i\] on zeros; add: the same on another tensor; write: y\[p(i)\] = x\[i\]
-//!
-//! # Gradient
-//! Take and put are each other's transpose. What is written over gets none.
-//!
-//! # Errors
-//! A dtype whose elements are no whole bytes; indices that are no integers or beyond their axis.
+//! Take and put are each other's transpose: y[i] = x[p(i)], and y[p(i)] += x[i] on zeros.
 
 use candle_core::{DType, Device, WithDType};
 
@@ -17,7 +10,7 @@ use crate::autograd::{Array, OnnxAttribute, Op, SaveContext, Saved, Tensor, trac
 use crate::error::{Error, Result};
 use crate::kernel::{BlockIndices, Dims};
 
-/// Evaluates `$body` with `$data` standing for the elements of a CPU array in row-major order, whatever their type is.
+/// Evaluates `$body` with `$data` as the elements of a CPU array in row-major order, of whatever type.
 macro_rules! with_data {
     ([$($kind:ident)*] $x:expr, $data:ident => $body:expr) => {{
         let x = $crate::autograd::array::contiguous($x)?;
@@ -25,7 +18,7 @@ macro_rules! with_data {
         let span = layout.start_offset()..layout.start_offset() + x.elem_count();
         match &*storage {
             $(candle_core::Storage::Cpu(candle_core::CpuStorage::$kind(data)) => {
-                let $data = data.get(span).unwrap_or(&[]);
+                let $data = &data[span];
                 $body
             })*
             _ => Err($crate::error::Error::dtype("take", "an ordinary dtype (see to_dtype)", &[x.dtype()])),
@@ -37,7 +30,7 @@ macro_rules! with_data {
 }
 pub(super) use with_data;
 
-/// What is at the places, in the shape `dims`.
+/// The elements at the positions, in the shape `dims`.
 #[derive(Debug)]
 struct Take {
     places: BlockIndices,
@@ -74,7 +67,7 @@ impl Take {
     }
 }
 
-/// Zeros of the shape `dims`, and the input added at the places.
+/// Zeros of the shape `dims`, with the input added at the positions.
 #[derive(Debug)]
 struct Put {
     places: BlockIndices,
@@ -115,7 +108,7 @@ impl Put {
     }
 }
 
-/// The numbers in f32 where they are too coarse to be added up.
+/// f32 for dtypes that are too coarse to be summed.
 fn wide(x: &Array) -> Result<Array> {
     match x.dtype() {
         DType::F16 | DType::BF16 | DType::F8E4M3 => Ok(x.to_dtype(DType::F32)?),
@@ -123,7 +116,7 @@ fn wide(x: &Array) -> Result<Array> {
     }
 }
 
-/// The places as candle takes them, and how long its blocks are.
+/// The positions as candle takes them, and the length of its blocks.
 fn indices_on(x: &Array, places: &BlockIndices) -> Result<(Array, usize)> {
     let (places, block) = places.in_blocks();
     let places: Vec<i64> = places.into_iter().map(|place| place as i64).collect();
@@ -131,7 +124,7 @@ fn indices_on(x: &Array, places: &BlockIndices) -> Result<(Array, usize)> {
     Ok((Array::from_vec(places, n, x.device())?, block))
 }
 
-/// The first input with the second added at the places.
+/// The first input with the second added at the positions.
 #[derive(Debug)]
 struct Add(BlockIndices);
 
@@ -157,7 +150,7 @@ impl Op<2> for Add {
     }
 }
 
-/// The first input with the second written at the places, none of which is named twice.
+/// The first input with the second written at the positions, none of which occurs twice.
 #[derive(Debug)]
 struct Write(BlockIndices);
 
@@ -183,7 +176,7 @@ impl Op<2> for Write {
     }
 }
 
-/// A copy of `data`, the elements of x, as `change` leaves it.
+/// A copy of `data`, the elements of x, changed by `change`.
 fn changed<T: WithDType>(
     data: &[T],
     x: &Array,
@@ -195,12 +188,12 @@ fn changed<T: WithDType>(
     make(out, x.dims(), x)
 }
 
-/// What is at the places of `x`, in the shape `dims`.
+/// The elements of `x` at the positions, in the shape `dims`.
 pub(super) fn taken(x: &Tensor, places: BlockIndices, dims: &[usize]) -> Result<Tensor> {
     Take { places, dims: Dims::from_slice(dims) }.apply([x])
 }
 
-/// The places `indices` of `axis`, all of which it has.
+/// The slices of `axis` at `indices`, which must exist.
 pub(super) fn taken_along(
     op: &'static str,
     x: &Tensor,
@@ -220,7 +213,7 @@ pub(super) fn taken_along(
     })
 }
 
-/// Where the slices `indices` of `axis` are.
+/// The positions of the slices of `axis` at `indices`.
 pub(super) fn places_along(
     dims: &[usize],
     axis: usize,
@@ -230,12 +223,12 @@ pub(super) fn places_along(
     BlockIndices { starts: indices.map(|index| index * block).collect(), block, period: dims[axis] * block }
 }
 
-/// A copy of `x` with `source` added at the places.
+/// A copy of `x` with `source` added at the positions.
 pub(super) fn added(x: &Tensor, source: &Tensor, places: BlockIndices) -> Result<Tensor> {
     Add(places).apply([x, source])
 }
 
-/// A copy of `x` with `source` written at the places; of a place that is named twice the last stays.
+/// A copy of `x` with `source` written at the positions; where one occurs twice the last write counts.
 pub(super) fn written(x: &Tensor, source: &Tensor, places: BlockIndices) -> Result<Tensor> {
     // The others have no influence, so they get no gradient.
     let last = if source.requires_grad() { places.last_of_each() } else { None };
@@ -245,7 +238,7 @@ pub(super) fn written(x: &Tensor, source: &Tensor, places: BlockIndices) -> Resu
     Write(places).apply([x, &taken(source, from, &[count])?])
 }
 
-/// The indices of an axis as places from its start; negative ones count from its end.
+/// Indices along an axis, checked; negative ones count from the end.
 pub(super) fn checked_indices(
     op: &'static str,
     dims: &[usize],
@@ -269,7 +262,7 @@ pub(super) fn checked_indices(
     elements::<i64>(&contiguous(&numbers)?)?.iter().enumerate().map(place).collect()
 }
 
-/// Refuses two tensors of which one cannot be put into the other.
+/// Errors unless both tensors have the same dtype and device.
 pub(super) fn same_kind(op: &'static str, x: &Tensor, source: &Tensor) -> Result<()> {
     if x.dtype() != source.dtype() {
         return Err(Error::dtype(op, "a source of the tensor's dtype", &[x.dtype(), source.dtype()]));

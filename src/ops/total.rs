@@ -1,13 +1,4 @@
-//! The sum of a formula over all elements, or its mean: what most losses are.
-//!
-//! # Formula
-//! y = Σ f(a, b, …) / divisor
-//!
-//! # Gradient
-//! g · ∂f/∂aᵢ / divisor; that by the first input is computed beside the value, while the numbers are in cache.
-//!
-//! # Errors
-//! Dtypes that differ or are no float.
+//! The sum or mean of a formula over all elements: most losses.
 
 use candle_core::{DType, Device};
 
@@ -18,8 +9,8 @@ use crate::error::Result;
 use crate::formula::Formula;
 use crate::kernel::{self, SOURCES, Slots, Written};
 
-/// The sum of a formula over all elements of tensors of one shape, divided by `divisor`; value and gradient by the first input
-/// in one pass. No derivative may read the formula's value, which is not kept.
+/// Σ formula / `divisor` over tensors of one shape. The value and the gradient by the first input come from one pass. The
+/// derivative must not read the formula's value, which is not kept.
 pub(crate) fn total<F: Formula<N>, const N: usize>(
     formula: F,
     inputs: [&Tensor; N],
@@ -58,8 +49,8 @@ impl<F: Formula<N>, const N: usize> AtOnce for Pointwise<F, N> {
     both!(both_f64 f64);
 }
 
-/// The type of such a loop's numbers.
-trait Number: LoopElement {
+/// The element types of such a loop.
+trait FusedElement: LoopElement {
     fn both<'s>(
         loops: &dyn AtOnce,
         factor: Self,
@@ -68,7 +59,7 @@ trait Number: LoopElement {
     ) -> (f64, Written<'s>);
 }
 
-impl Number for f32 {
+impl FusedElement for f32 {
     fn both<'s>(
         loops: &dyn AtOnce,
         factor: f32,
@@ -79,7 +70,7 @@ impl Number for f32 {
     }
 }
 
-impl Number for f64 {
+impl FusedElement for f64 {
     fn both<'s>(
         loops: &dyn AtOnce,
         factor: f64,
@@ -186,7 +177,7 @@ fn total_backward(
     backward(formula, call, n, &grad, i)
 }
 
-/// An array of slopes, times a gradient, which most often is that of a scalar, and 1.
+/// An array of slopes times a gradient, which is mostly the scalar 1.
 pub(crate) fn scaled(slopes: &Array, grad: &Tensor) -> Result<Tensor> {
     let slopes = Tensor::constant(slopes.clone());
     let one = grad.elem_count() == 1

@@ -1,20 +1,11 @@
-//! The diagonal of a matrix and its sum.
-//!
-//! # Formula
-//! xᵢᵢ, Σ xᵢᵢ
-//!
-//! # Gradient
-//! The gradient on the diagonal, and 0 elsewhere.
-//!
-//! # Errors
-//! A tensor that is no matrix.
+//! The trace of a matrix.
 
 use super::reshape::reshaped;
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
-/// The diagonal of the last two axes, which become one: only its elements are read.
+/// The diagonal of the last two axes, which become one. Reads only its elements.
 pub(super) fn diagonal(x: &Tensor) -> Result<Tensor> {
     let [outer @ .., n, m] = x.dims() else {
         return Err(Error::shape("diagonal", "a tensor of rank 2 or more", &[x.dims()]));
@@ -29,16 +20,7 @@ pub(super) fn diagonal(x: &Tensor) -> Result<Tensor> {
 }
 
 impl Tensor {
-    /// The sum of the diagonal of a matrix.
-    ///
-    /// # Shapes
-    /// (n, m) to a scalar.
-    ///
-    /// # Gradient
-    /// The gradient on the diagonal, and 0 elsewhere.
-    ///
-    /// # Errors
-    /// A tensor that is no matrix.
+    /// The sum of the diagonal of a matrix (n, m).
     ///
     /// ```
     /// use tealight::prelude::*;

@@ -1,13 +1,4 @@
-//! The axes in another order, without a copy.
-//!
-//! # Formula
-//! y\[i_{p(0)}, i_{p(1)}, …\] = x\[i₀, i₁, …\]
-//!
-//! # Gradient
-//! The gradient with its axes put back.
-//!
-//! # Errors
-//! An axis that does not exist, is named twice or is left out.
+//! Other orders of the axes: views, without a copy.
 
 use super::axis::Axis;
 use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
@@ -40,13 +31,7 @@ impl Op<1> for Permute {
 }
 
 impl Tensor {
-    /// With the axes `a` and `b` exchanged: a view, no copy.
-    ///
-    /// # Gradient
-    /// The gradient, exchanged back.
-    ///
-    /// # Errors
-    /// An axis that does not exist.
+    /// Exchanges the axes `a` and `b`: a view.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -63,16 +48,7 @@ impl Tensor {
         permuted(self, axes)
     }
 
-    /// The matrix transpose: the last two axes exchanged, whatever comes before them.
-    ///
-    /// # Shapes
-    /// (…, n, d) to (…, d, n)
-    ///
-    /// # Gradient
-    /// The transpose of g.
-    ///
-    /// # Errors
-    /// A rank below 2.
+    /// The matrix transpose: exchanges the last two axes. Errors for a rank below 2.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -91,13 +67,7 @@ impl Tensor {
         permuted(self, axes)
     }
 
-    /// The axes in the order of `axes`, which names each once: a view, no copy.
-    ///
-    /// # Gradient
-    /// The gradient with its axes put back.
-    ///
-    /// # Errors
-    /// An axis that does not exist, is named twice or is left out.
+    /// Reorders the axes: a view. Errors unless `axes` names each axis once.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -118,7 +88,6 @@ impl Tensor {
     }
 }
 
-/// `x` with its axes in the order of `axes`, a permutation.
 fn permuted(x: &Tensor, axes: Dims) -> Result<Tensor> {
     if axes.iter().copied().eq(0..x.rank()) { Ok(x.clone()) } else { Permute(axes).apply([x]) }
 }

@@ -1,13 +1,4 @@
-//! Sliding windows along an axis.
-//!
-//! # Formula
-//! y\[…, w, …, k\] = x\[…, w·step + k, …\]
-//!
-//! # Gradient
-//! The gradients of the windows, each at its place: where windows overlap, their sum.
-//!
-//! # Errors
-//! An axis that does not exist; windows that are longer than the axis; a step of 0.
+//! [`Tensor::unfold`].
 
 use super::axis::Axis;
 use super::create::checked;
@@ -17,16 +8,8 @@ use crate::error::{Error, Result};
 use crate::kernel::BlockIndices;
 
 impl Tensor {
-    /// All windows of `size` places along `axis`, every `step` places one; the places of a window are a new last axis.
-    ///
-    /// # Shapes
-    /// (…, n, …) to (…, (n − size) / step + 1, …, size)
-    ///
-    /// # Gradient
-    /// The gradients of the windows, each at its place: where windows overlap, their sum.
-    ///
-    /// # Errors
-    /// An axis that does not exist; a size above its length; a step of 0.
+    /// All windows of `size` elements along `axis`, `step` elements apart: (…, n, …) becomes
+    /// (…, (n − size) / step + 1, …, size). Errors if `size` is above the length of the axis, or `step` is 0.
     ///
     /// ```
     /// use tealight::prelude::*;

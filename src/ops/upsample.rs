@@ -1,14 +1,4 @@
-//! Images of another size.
-//!
-//! # Formula
-//! Nearest: y at i is x at ⌊i·h/h′⌋. Bilinear, along each axis: (1 − f)·x at ⌊t⌋ + f·x at ⌊t⌋ + 1, where f is what ⌊t⌋ leaves
-//! of t = max(0, (i + ½)·h/h′ − ½), or of t = i·(h − 1)/(h′ − 1) if corners are aligned.
-//!
-//! # Gradient
-//! The gradient, with the same weights, to the elements it came from.
-//!
-//! # Errors
-//! A rank that is no image's; a side of 0; a result too large for memory; a dtype that is no float.
+//! Resized images.
 
 use candle_core::Device;
 
@@ -26,7 +16,7 @@ fn upsample(op: &'static str, x: &Tensor, sides: [usize; 2], rule: ResampleMode)
     traced(&[x], || resampled(x, &sides.map(|side| (side, rule))), |onnx| resize(onnx, own, sides, rule))
 }
 
-/// By the operator `Resize` where its places are these exactly: a quotient may round to the wrong side of a whole number.
+/// Uses `Resize` only where its positions are exactly ours: a quotient may round to the wrong side of an integer.
 fn resize(onnx: &mut Onnx, own: [usize; 2], sides: [usize; 2], rule: ResampleMode) -> Result<OnnxValue> {
     if (0..2).any(|i| !sides[i].is_multiple_of(own[i])) {
         return match rule {
@@ -52,7 +42,7 @@ fn resize(onnx: &mut Onnx, own: [usize; 2], sides: [usize; 2], rule: ResampleMod
     })
 }
 
-/// The nearest places of both axes, one after the other.
+/// The nearest elements along both axes, one after the other.
 fn nearest(onnx: &mut Onnx, own: [usize; 2], sides: [usize; 2]) -> OnnxValue {
     let mut y = onnx.input(0);
     for (i, (from, to)) in own.into_iter().zip(sides).enumerate() {
@@ -65,16 +55,9 @@ fn nearest(onnx: &mut Onnx, own: [usize; 2], sides: [usize; 2]) -> OnnxValue {
 }
 
 impl Tensor {
-    /// An image of the size `sides`, each element of which is the one of this image on which it lies. (It may be smaller, too.)
+    /// Resizes images to `sides` (height, width) by the nearest element: row i of h′ is row ⌊i·h/h′⌋ of h, and so with columns.
     ///
-    /// # Shapes
-    /// (n, c, h, w) or (c, h, w), and the last two become `sides`.
-    ///
-    /// # Gradient
-    /// At each element the sum of the gradients of all that it became.
-    ///
-    /// # Errors
-    /// A rank that is no image's; a side of 0; a result too large for memory; a dtype that is no float.
+    /// Images are (n, c, h, w) or (c, h, w); they may shrink, too. Errors if a side is 0.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -88,19 +71,10 @@ impl Tensor {
         upsample("upsample_nearest2d", self, sides, ResampleMode::Nearest)
     }
 
-    /// An image of the size `sides`, whose elements lie between those of this image. (It may be smaller, too.)
+    /// Resizes images to `sides` (height, width) by linear interpolation along both axes: row i of h′ lies at
+    /// max(0, (i + ½)·h/h′ − ½) of h, or at i·(h − 1)/(h′ − 1) with `align_corners`, and so with columns.
     ///
-    /// If corners are aligned, the middles of the elements in the corners stay in the corners; else the edges of the images
-    /// lie on each other, and beyond the middles of the outermost elements nothing changes.
-    ///
-    /// # Shapes
-    /// (n, c, h, w) or (c, h, w), and the last two become `sides`.
-    ///
-    /// # Gradient
-    /// The gradient, with the same weights, to the elements that it came from.
-    ///
-    /// # Errors
-    /// A rank that is no image's; a side of 0; a result too large for memory; a dtype that is no float.
+    /// Images are (n, c, h, w) or (c, h, w); they may shrink, too. Errors if a side is 0.
     ///
     /// ```
     /// use tealight::prelude::*;

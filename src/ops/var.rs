@@ -1,17 +1,4 @@
-//! The variance along axes, or of all elements.
-//!
-//! # Formula
-//! Σ (x − mean)² / (n − ddof)
-//!
-//! # Gradient
-//! 2·(x − mean) / (n − ddof)·g
-//!
-//! # Precision
-//! The mean comes first and then the squares, both in f64: a large mean costs no digit, and the variance of equal numbers
-//! is exactly 0.
-//!
-//! # Errors
-//! An axis that does not exist or is named twice; a dtype that is no float.
+//! The variance, along axes or of all elements.
 
 use super::axis::Axes;
 use super::reduction::{Reduction, float, in_memory};
@@ -20,7 +7,6 @@ use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::moments;
 
-/// What is spread out, and how many numbers are not free.
 #[derive(Debug)]
 pub(super) struct Var {
     pub(super) over: Reduction,
@@ -40,7 +26,7 @@ impl Var {
         })
     }
 
-    /// The variance; where a ddof makes it depend on how many numbers there are, their number must not be the batch's.
+    /// The variance. With a ddof it depends on the number of elements, which then must not be the batch size.
     pub(super) fn onnx_value(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
         let variance = self.over.onnx_variance(self.over.keepdim, onnx);
         if self.ddof == 0 {
@@ -51,7 +37,7 @@ impl Var {
         Ok(onnx.node("Mul", &[variance, factor], &[]))
     }
 
-    /// n − ddof, at least 0: what is divided by it then is infinite or NaN.
+    /// n − ddof, at least 0: a quotient by it is then infinite or NaN.
     pub(super) fn free(&self, dims: &[usize]) -> f64 {
         self.over.count(dims).saturating_sub(self.ddof) as f64
     }
@@ -76,7 +62,7 @@ impl Op<1> for Var {
     }
 }
 
-/// x − mean: a projection, and its own transpose.
+/// x − mean: a projection that is its own transpose.
 #[derive(Debug)]
 pub(super) struct Center(pub(super) Reduction);
 
@@ -99,17 +85,11 @@ impl Op<1> for Center {
 }
 
 impl Tensor {
-    /// The variances along `axes`, which go away: Σ (x − mean)² / (n − ddof).
+    /// The variances along `axes`, which are removed: Σ (x − mean)² / (n − ddof).
     ///
-    /// `ddof` is 0 for the variance of the numbers themselves (numpy's default), and 1 for an unbiased estimate from a
-    /// sample (PyTorch's). Where n − ddof is 0 or less the squares are divided by 0, as there: NaN for equal numbers or
-    /// none, else infinite.
-    ///
-    /// # Gradient
-    /// 2·(x − mean) / (n − ddof)·g
-    ///
-    /// # Errors
-    /// An axis that does not exist or is named twice; a dtype that is no float.
+    /// `ddof` is 0 for the variance of the population (numpy's default), and 1 for the unbiased estimate from a sample (PyTorch's).
+    /// Where n − ddof is 0 or less the sum is divided by 0, as there. The sums are accumulated in f64, after the mean is subtracted.
+    /// The gradient is 2·(x − mean) / (n − ddof)·g.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -123,40 +103,13 @@ impl Tensor {
         Var { over: Reduction::of("var", self, axes, false)?, ddof }.apply([self])
     }
 
-    /// [`var`](Tensor::var), with the axes kept at length 1, so that the result broadcasts against this tensor.
-    ///
-    /// # Gradient
-    /// 2·(x − mean) / (n − ddof)·g
-    ///
-    /// # Errors
-    /// As for [`var`](Tensor::var).
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[1.0, 3.0], [2.0, 10.0]], &Device::Cpu)?;
-    /// assert_eq!(x.var_keepdim(0, 0)?.to_vec2::<f64>()?, [[0.25, 12.25]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// [`var`](Tensor::var), with the axes kept at length 1.
     pub fn var_keepdim(&self, axes: impl Axes, ddof: usize) -> Result<Tensor> {
         float("var_keepdim", self)?;
         Var { over: Reduction::of("var_keepdim", self, axes, true)?, ddof }.apply([self])
     }
 
-    /// The variance of all elements, a scalar.
-    ///
-    /// # Gradient
-    /// 2·(x − mean) / (n − ddof)·g
-    ///
-    /// # Errors
-    /// A dtype that is no float.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[1.0, 3.0]], &Device::Cpu)?;
-    /// assert_eq!(x.var_all(0)?.to_scalar::<f64>()?, 1.0);
-    /// assert_eq!(x.var_all(1)?.to_scalar::<f64>()?, 2.0);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The variance of all elements.
     pub fn var_all(&self, ddof: usize) -> Result<Tensor> {
         float("var_all", self)?;
         Var { over: Reduction::all(self), ddof }.apply([self])

@@ -1,13 +1,4 @@
-//! A choice between two tensors, element by element.
-//!
-//! # Formula
-//! mask ≠ 0 ? yes : no
-//!
-//! # Gradient
-//! The gradient goes to the one that was taken; the other gets 0.
-//!
-//! # Errors
-//! A mask that is not u8; shapes that do not broadcast; dtypes that differ.
+//! [`Tensor::where_cond`].
 
 use candle_core::DType;
 
@@ -67,16 +58,8 @@ pub(super) fn where_greater(a: &Tensor, b: &Tensor, yes: &Tensor, no: &Tensor) -
 }
 
 impl Tensor {
-    /// Where this mask is not 0 the element of `yes`, elsewhere that of `no`.
-    ///
-    /// # Shapes
-    /// Any three that broadcast together.
-    ///
-    /// # Gradient
-    /// It goes to the element that was taken.
-    ///
-    /// # Errors
-    /// A mask that is not u8; shapes that do not broadcast; dtypes that differ.
+    /// `yes` where this mask is not 0, else `no`; the three shapes broadcast. The gradient goes to the selected element. Errors
+    /// unless the mask is u8.
     ///
     /// ```
     /// use tealight::prelude::*;

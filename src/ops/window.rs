@@ -1,4 +1,4 @@
-//! What convolutions and pools share: their options, and where their windows lie.
+//! Options of convolutions and pools, and where their windows lie.
 
 use candle_core::{DType, Device};
 
@@ -8,12 +8,7 @@ use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{Dims, WindowAxis};
 
-/// A number for each side: `3` for all, or `[3, 5]` for height and width.
-///
-/// ```
-/// use tealight::ops::PerAxis;
-/// assert_eq!(PerAxis::<2>::from(3), PerAxis::from([3, 3]));
-/// ```
+/// One number per axis: `3` for all axes, or `[3, 5]` for height and width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PerAxis<const D: usize>(pub(crate) [usize; D]);
 
@@ -30,7 +25,7 @@ impl<const D: usize> From<[usize; D]> for PerAxis<D> {
 }
 
 impl<const D: usize> PerAxis<D> {
-    /// Height and width; a sequence is an image of height 1, for which `height` is right.
+    /// Height and width; a sequence is an image of height 1, for which `height` is used.
     pub(super) fn image(self, height: usize) -> [usize; 2] {
         match self.0[..] {
             [.., h, w] => [h, w],
@@ -39,13 +34,13 @@ impl<const D: usize> PerAxis<D> {
         }
     }
 
-    /// Height and width; to a sequence its height is all the same, and devices prefer two equal numbers.
+    /// Height and width; a sequence uses its number for both, since some devices want equal ones.
     pub(super) fn both(self) -> [usize; 2] {
-        self.image(self.0.last().copied().unwrap_or(1))
+        self.image(*self.0.last().expect("D is 1 or 2"))
     }
 }
 
-/// How a kernel moves over its input: [`Tensor::conv1d`], [`Tensor::conv2d`] and their transposes.
+/// The options of a convolution: [`Tensor::conv1d`], [`Tensor::conv2d`] and their transposes.
 ///
 /// ```
 /// use tealight::prelude::*;
@@ -71,50 +66,25 @@ impl<const D: usize> Default for ConvOptions<D> {
 }
 
 impl<const D: usize> ConvOptions<D> {
-    /// One place at a time, without padding, in one group.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[[1.0, 2.0, 3.0, 4.0, 5.0]]], &Device::Cpu)?;
-    /// let kernel = Tensor::new(&[[[1.0, 1.0]]], &Device::Cpu)?;
-    /// assert_eq!(x.conv1d(&kernel, ConvOptions::new())?.to_vec3::<f64>()?, [[[3.0, 5.0, 7.0, 9.0]]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Stride 1, no padding, dilation 1, one group.
     pub fn new() -> Self {
         let (zero, one) = (PerAxis([0; D]), PerAxis([1; D]));
         ConvOptions { stride: one, padding: zero, output_padding: zero, dilation: one, groups: 1 }
     }
 
-    /// How far the kernel moves from one place to the next.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[[1.0, 2.0, 3.0, 4.0, 5.0]]], &Device::Cpu)?;
-    /// let kernel = Tensor::new(&[[[1.0, 1.0]]], &Device::Cpu)?;
-    /// assert_eq!(x.conv1d(&kernel, ConvOptions::new().stride(2))?.to_vec3::<f64>()?, [[[3.0, 7.0]]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The step of the kernel. Default: 1.
     pub fn stride(self, stride: impl Into<PerAxis<D>>) -> Self {
         ConvOptions { stride: stride.into(), ..self }
     }
 
-    /// How many zeros are put before and behind every row and column of the input.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[[1.0, 2.0, 3.0]]], &Device::Cpu)?;
-    /// let kernel = Tensor::new(&[[[1.0, 1.0]]], &Device::Cpu)?;
-    /// assert_eq!(x.conv1d(&kernel, ConvOptions::new().padding(1))?.to_vec3::<f64>()?, [[[1.0, 3.0, 5.0, 3.0]]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The number of zeros on both sides of each axis. Default: 0.
     pub fn padding(self, padding: impl Into<PerAxis<D>>) -> Self {
         ConvOptions { padding: padding.into(), ..self }
     }
 
-    /// How many places a transposed convolution adds behind every row and column of its output.
+    /// How many elements a transposed convolution adds at the end of each axis of its output. Default: 0.
     ///
-    /// With a stride there are several inputs of different lengths that a convolution brings to one length; this says
-    /// which of them the transposed convolution gives.
+    /// With a stride above 1 a convolution maps several input lengths to one output length; this chooses among them.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -128,36 +98,20 @@ impl<const D: usize> ConvOptions<D> {
         ConvOptions { output_padding: output_padding.into(), ..self }
     }
 
-    /// How far neighbouring elements of the kernel lie apart.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[[1.0, 2.0, 3.0, 4.0, 5.0]]], &Device::Cpu)?;
-    /// let kernel = Tensor::new(&[[[1.0, 1.0]]], &Device::Cpu)?;
-    /// assert_eq!(x.conv1d(&kernel, ConvOptions::new().dilation(3))?.to_vec3::<f64>()?, [[[5.0, 7.0]]]); // 1 + 4, 2 + 5
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The distance between neighboring elements of the kernel. Default: 1.
     #[doc(alias = "dilation_rate")]
     pub fn dilation(self, dilation: impl Into<PerAxis<D>>) -> Self {
         ConvOptions { dilation: dilation.into(), ..self }
     }
 
-    /// In how many groups the channels are; each is convolved by itself.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[[1.0, 2.0], [10.0, 20.0]]], &Device::Cpu)?;
-    /// let kernel = Tensor::new(&[[[3.0]], [[5.0]]], &Device::Cpu)?; // one of its own for each channel
-    /// assert_eq!(x.conv1d(&kernel, ConvOptions::new().groups(2))?.to_vec3::<f64>()?, [[[3.0, 6.0], [50.0, 100.0]]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The number of groups of channels that are convolved separately. Default: 1.
     #[doc(alias = "depthwise")]
     pub fn groups(self, groups: usize) -> Self {
         ConvOptions { groups, ..self }
     }
 }
 
-/// Which windows a pool looks at: [`Tensor::max_pool2d`], [`Tensor::avg_pool2d`] and those of sequences.
+/// The options of a pool: [`Tensor::max_pool2d`], [`Tensor::avg_pool2d`] and those of sequences.
 ///
 /// ```
 /// use tealight::prelude::*;
@@ -176,57 +130,29 @@ pub struct PoolOptions<const D: usize> {
 }
 
 impl<const D: usize> PoolOptions<D> {
-    /// Windows of the size `kernel`, side by side.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[[1.0, 2.0, 3.0, 4.0, 5.0]]], &Device::Cpu)?;
-    /// assert_eq!(x.max_pool1d(PoolOptions::new(2))?.to_vec3::<f64>()?, [[[2.0, 4.0]]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Windows of the size `kernel`, without padding; the stride is `kernel`.
     pub fn new(kernel: impl Into<PerAxis<D>>) -> Self {
         let kernel = kernel.into();
         let (zero, one) = (PerAxis([0; D]), PerAxis([1; D]));
         PoolOptions { kernel, stride: kernel, padding: zero, dilation: one, count_include_pad: true }
     }
 
-    /// How far one window lies from the next: as far as it is long, if nothing else is said.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[[1.0, 2.0, 3.0, 4.0, 5.0]]], &Device::Cpu)?;
-    /// assert_eq!(x.max_pool1d(PoolOptions::new(2).stride(1))?.to_vec3::<f64>()?, [[[2.0, 3.0, 4.0, 5.0]]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The distance between windows. Default: the size of the window.
     pub fn stride(self, stride: impl Into<PerAxis<D>>) -> Self {
         PoolOptions { stride: stride.into(), ..self }
     }
 
-    /// How many places are put before and behind every row and column: they are never the largest, and 0 to a mean.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[[1.0, 2.0, 3.0, 4.0, 5.0]]], &Device::Cpu)?;
-    /// assert_eq!(x.max_pool1d(PoolOptions::new(2).padding(1))?.to_vec3::<f64>()?, [[[1.0, 3.0, 5.0]]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The padding on both sides of each axis: −∞ for a maximum, 0 for an average. Default: 0.
     pub fn padding(self, padding: impl Into<PerAxis<D>>) -> Self {
         PoolOptions { padding: padding.into(), ..self }
     }
 
-    /// How far neighbouring elements of a window lie apart; for the largest element only.
-    ///
-    /// ```
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[[1.0, 2.0, 3.0, 4.0, 5.0]]], &Device::Cpu)?;
-    /// assert_eq!(x.max_pool1d(PoolOptions::new(2).dilation(3).stride(1))?.to_vec3::<f64>()?, [[[4.0, 5.0]]]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The distance between neighboring elements of a window; for max pools only. Default: 1.
     pub fn dilation(self, dilation: impl Into<PerAxis<D>>) -> Self {
         PoolOptions { dilation: dilation.into(), ..self }
     }
 
-    /// Whether a mean divides by the size of the window (as if nothing is said), or by its elements on the input alone.
+    /// Whether an average divides by the size of the window, or only by its elements on the input. Default: `true`.
     ///
     /// ```
     /// use tealight::prelude::*;
@@ -240,7 +166,7 @@ impl<const D: usize> PoolOptions<D> {
         PoolOptions { count_include_pad, ..self }
     }
 
-    /// The windows over `x`, and the shape of what they make of it.
+    /// The windows over `x`, and the shape of the result.
     pub(super) fn sides(&self, op: &'static str, x: &Tensor) -> Result<([WindowAxis; 2], Dims)> {
         let input = images::<D>(op, x)?;
         let kernel = self.kernel.image(1);
@@ -264,7 +190,6 @@ impl<const D: usize> PoolOptions<D> {
     }
 }
 
-/// Whether all are at least 1.
 pub(super) fn at_least_one(op: &'static str, what: &str, sides: [usize; 2]) -> Result<()> {
     if sides.contains(&0) {
         return Err(Error::argument(op, format!("{what} of at least 1"), 0));
@@ -272,7 +197,7 @@ pub(super) fn at_least_one(op: &'static str, what: &str, sides: [usize; 2]) -> R
     Ok(())
 }
 
-/// Whether the sides with their padding are no larger than memory.
+/// Errors if a padded side is larger than memory.
 pub(super) fn padding_fits(op: &'static str, input: [usize; 2], padding: [usize; 2]) -> Result<()> {
     for (input, padding) in input.into_iter().zip(padding) {
         let padded = padding.checked_mul(2).and_then(|both| both.checked_add(input));
@@ -283,19 +208,19 @@ pub(super) fn padding_fits(op: &'static str, input: [usize; 2], padding: [usize;
     Ok(())
 }
 
-/// The places from a window's first element to its last.
+/// The distance from the first element of a window to its last, both included.
 pub(super) fn span(kernel: usize, dilation: usize) -> usize {
     kernel.saturating_sub(1).saturating_mul(dilation).saturating_add(1)
 }
 
-/// The spans of a window, as a user of D sides knows them.
+/// The spans of a window of D axes, for messages.
 pub(super) fn span_text<const D: usize>(kernel: [usize; 2], dilation: [usize; 2]) -> String {
     let spans: Vec<String> =
         (2_usize.saturating_sub(D)..2).map(|i| span(kernel[i], dilation[i]).to_string()).collect();
     spans.join(" by ")
 }
 
-/// The windows along one axis, if one fits; the padding does.
+/// The windows along one axis; `None` if none fits.
 pub(super) fn side(
     input: usize,
     kernel: usize,
@@ -307,7 +232,7 @@ pub(super) fn side(
     Some(WindowAxis { input, output, kernel, stride, padding, dilation })
 }
 
-/// The windows along an axis whose outputs are `own`, and which come from `extra` more inputs than they must.
+/// The windows along an axis with `own` outputs, from `extra` more inputs than they need.
 pub(super) fn transposed_side(
     own: usize,
     kernel: usize,
@@ -323,7 +248,7 @@ pub(super) fn transposed_side(
     Some(WindowAxis { input, output: own, kernel, stride, padding, dilation })
 }
 
-/// Height and width of float images (.., c, h, w), or height 1 and the length of float sequences (.., c, l).
+/// The sides of float images (.., c, h, w), or 1 and the length of float sequences (.., c, l).
 pub(super) fn images<const D: usize>(op: &'static str, x: &Tensor) -> Result<[usize; 2]> {
     if !matches!(x.dtype(), DType::F16 | DType::BF16 | DType::F32 | DType::F64) {
         return Err(Error::dtype(op, "a float tensor (see to_dtype)", &[x.dtype()]));
@@ -353,7 +278,7 @@ pub(super) fn resized<const D: usize>(op: &'static str, x: &Tensor, sides: [usiz
     Ok(dims)
 }
 
-/// Refuses a shape that is too large; an empty one too, if it would be without its zeros: its strides would overflow.
+/// Errors if a shape is too large for memory, without its zeros too: the strides of an empty array would overflow.
 pub(super) fn room_for(op: &'static str, dims: &[usize]) -> Result<()> {
     match checked(op, dims.into(), 8) {
         Ok(_) => Ok(()),
@@ -361,7 +286,7 @@ pub(super) fn room_for(op: &'static str, dims: &[usize]) -> Result<()> {
     }
 }
 
-/// `f` of the arrays as f32 or f64 in main memory. What it returns goes where the first array is, and gets its type.
+/// `f` of the arrays as f32 or f64 on the CPU; the result returns to the dtype and device of the first.
 pub(super) fn in_memory<const N: usize>(
     arrays: [&Array; N],
     f: impl FnOnce([&Array; N]) -> Result<Array>,
