@@ -11,16 +11,16 @@ use crate::kernel::{self, Dims, ResampleMode};
 
 /// From `from` elements along `axis`, at least one, to `to`.
 #[derive(Clone, Copy, Debug)]
-struct Map {
+struct AxisMap {
     axis: usize,
     from: usize,
     to: usize,
     rule: ResampleMode,
 }
 
-impl Map {
+impl AxisMap {
     fn run(self, x: &Array, transposed: bool) -> Result<Array> {
-        let Map { axis, from, to, rule } = self;
+        let AxisMap { axis, from, to, rule } = self;
         let mut dims = Dims::from_slice(x.dims());
         let [outer, _, inner] = around(&dims, axis);
         let sizes = [outer, from, to, inner];
@@ -40,7 +40,7 @@ impl Map {
 }
 
 #[derive(Debug)]
-struct Resample(Map);
+struct Resample(AxisMap);
 
 impl Op<1> for Resample {
     const NAME: &'static str = "resample";
@@ -56,7 +56,7 @@ impl Op<1> for Resample {
 
 /// The transpose of [`Resample`].
 #[derive(Debug)]
-struct Transposed(Map);
+struct Transposed(AxisMap);
 
 impl Op<1> for Transposed {
     const NAME: &'static str = "resample_transpose";
@@ -81,7 +81,7 @@ pub(super) fn resampled(x: &Tensor, rules: &[(usize, ResampleMode)]) -> Result<T
         let (axis, (to, rule)) = (lead + i, rules[i]);
         let from = y.dims()[axis];
         if from != to || matches!(rule, ResampleMode::Mean { .. }) {
-            y = Resample(Map { axis, from, to, rule }).apply([&y])?;
+            y = Resample(AxisMap { axis, from, to, rule }).apply([&y])?;
         }
     }
     Ok(y)
@@ -98,7 +98,7 @@ pub(super) fn by_matrices(
     let (mut y, dtype) = (onnx.input(0), onnx.dtype(0));
     let matrix = |axis: usize, onnx: &mut Onnx| -> Result<OnnxValue> {
         let identity = Tensor::eye(from[axis], dtype, &Device::Cpu)?;
-        let map = Map { axis, from: from[axis], to: to[axis], rule };
+        let map = AxisMap { axis, from: from[axis], to: to[axis], rule };
         Ok(onnx.constant(&map.run(identity.array(), false)?))
     };
     if from[1] != to[1] {

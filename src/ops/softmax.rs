@@ -3,24 +3,21 @@
 use candle_core::DType;
 
 use super::axis::Axis;
+use super::reduction::float;
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
 use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kernel::rows;
 
 #[derive(Clone, Copy, Debug)]
-struct Softmax {
+struct SoftmaxOp<const LOG: bool> {
     axis: usize,
-    log: bool,
 }
 
-impl Softmax {
-    fn of(op: &'static str, x: &Tensor, axis: impl Axis, log: bool) -> Result<Tensor> {
-        if !x.dtype().is_float() {
-            return Err(Error::dtype(op, "a float tensor (see to_dtype)", &[x.dtype()]));
-        }
-        let softmax = Softmax { axis: axis.of(op, x.dims())?, log };
-        if log { Log(softmax).apply([x]) } else { softmax.apply([x]) }
+impl<const LOG: bool> SoftmaxOp<LOG> {
+    fn of(x: &Tensor, axis: impl Axis) -> Result<Tensor> {
+        float(Self::NAME, x)?;
+        Self { axis: axis.of(Self::NAME, x.dims())? }.apply([x])
     }
 
     /// Calls `f` with each array's softmax axis last and contiguous, and moves the axis of the result back.
@@ -48,40 +45,31 @@ impl Softmax {
             let shifted = x.broadcast_sub(&x.max_keepdim(self.axis)?)?;
             let exp = shifted.exp()?;
             let total = exp.sum_keepdim(self.axis)?;
-            return Ok(if self.log {
-                shifted.broadcast_sub(&total.log()?)?
-            } else {
-                exp.broadcast_div(&total)?
-            });
+            return Ok(if LOG { shifted.broadcast_sub(&total.log()?)? } else { exp.broadcast_div(&total)? });
         }
         let width = x.dims()[self.axis];
         self.along([x], |[x]| {
             with_float!(x.dtype(), T => {
-                let kernel = if self.log { rows::log_softmax::<T> } else { rows::softmax::<T> };
+                let kernel = if LOG { rows::log_softmax::<T> } else { rows::softmax::<T> };
                 make(kernel(&elements(x)?, width), x.dims(), x)
             })
         })
     }
 
-    fn onnx_node(&self, operator: &'static str, onnx: &mut Onnx) -> OnnxValue {
-        let x = onnx.input(0);
-        onnx.node(operator, &[x], &[("axis", OnnxAttribute::Int(self.axis as i64))])
-    }
-
     /// The gradient in one pass over each row.
-    fn fused(&self, y: &Array, grad: &Array) -> Result<Array> {
+    fn fused_gradient(&self, y: &Array, grad: &Array) -> Result<Array> {
         let width = y.dims()[self.axis];
         self.along([y, grad], |[y, grad]| {
             with_float!(y.dtype(), T => {
-                let kernel = if self.log { rows::log_softmax_backward::<T> } else { rows::softmax_backward::<T> };
+                let kernel = if LOG { rows::log_softmax_backward::<T> } else { rows::softmax_backward::<T> };
                 make(kernel(&elements(y)?, &elements(grad)?, width), y.dims(), y)
             })
         })
     }
 }
 
-impl Op<1> for Softmax {
-    const NAME: &'static str = "softmax";
+impl<const LOG: bool> Op<1> for SoftmaxOp<LOG> {
+    const NAME: &'static str = if LOG { "log_softmax" } else { "softmax" };
 
     fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
         ctx.save_output();
@@ -89,42 +77,20 @@ impl Op<1> for Softmax {
     }
 
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
-        Ok(self.onnx_node("Softmax", onnx))
+        let (x, axis) = (onnx.input(0), OnnxAttribute::Int(self.axis as i64));
+        Ok(onnx.node(if LOG { "LogSoftmax" } else { "Softmax" }, &[x], &[("axis", axis)]))
     }
 
     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let y = saved.output()?;
         if !saved.recording() && on_cpu(grad.array()) && y.elem_count() > 0 {
-            return Ok([Some(Tensor::constant(self.fused(y.array(), grad.array())?))]);
+            return Ok([Some(Tensor::constant(self.fused_gradient(y.array(), grad.array())?))]);
         }
-        let mean = (grad * &y)?.sum_keepdim(self.axis)?;
-        Ok([Some((y * (grad - mean))?)])
-    }
-}
-
-/// The logarithm of the softmax.
-#[derive(Debug)]
-struct Log(Softmax);
-
-impl Op<1> for Log {
-    const NAME: &'static str = "log_softmax";
-
-    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
-        ctx.save_output();
-        self.0.value(x)
-    }
-
-    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
-        Ok(self.0.onnx_node("LogSoftmax", onnx))
-    }
-
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-        let y = saved.output()?;
-        if !saved.recording() && on_cpu(grad.array()) && y.elem_count() > 0 {
-            return Ok([Some(Tensor::constant(self.0.fused(y.array(), grad.array())?))]);
-        }
-        let total = grad.sum_keepdim(self.0.axis)?;
-        Ok([Some((grad - y.exp()? * total)?)])
+        let slope = match LOG {
+            true => (grad - y.exp()? * grad.sum_keepdim(self.axis)?)?,
+            false => (&y * (grad - (grad * &y)?.sum_keepdim(self.axis)?))?,
+        };
+        Ok([Some(slope)])
     }
 }
 
@@ -140,7 +106,7 @@ impl Tensor {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn softmax(&self, axis: impl Axis) -> Result<Tensor> {
-        Softmax::of("softmax", self, axis, false)
+        SoftmaxOp::<false>::of(self, axis)
     }
 
     /// The logarithm of [`softmax`](Tensor::softmax): x − ln Σ exp(x). It is finite where the softmax itself underflows. The
@@ -154,7 +120,7 @@ impl Tensor {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn log_softmax(&self, axis: impl Axis) -> Result<Tensor> {
-        Softmax::of("log_softmax", self, axis, true)
+        SoftmaxOp::<true>::of(self, axis)
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct Statistics {
 }
 
 #[derive(Clone, Debug)]
-struct Standardize {
+struct StandardizeGroups {
     eps: f64,
     centred: bool,
     /// mean, scale and shift of each group: y = (x − mean)·scale + shift.
@@ -32,7 +32,7 @@ fn mean(x: &Tensor) -> Result<Tensor> {
     x.mean_keepdim(2)?.mean_keepdim(0)
 }
 
-impl Op<1> for Standardize {
+impl Op<1> for StandardizeGroups {
     const NAME: &'static str = "standardize";
 
     fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
@@ -92,7 +92,7 @@ fn variance(x: &Tensor, centred: bool) -> Result<Tensor> {
 /// (x − mean) / √(variance + ε) of each group of x, (outer, groups, inner), and the statistics; x / √(mean x² + ε) if not `centred`.
 /// The sums are accumulated in f64. The gradient is (g − mean g − y·mean g·y) / √(variance + ε), without `mean g` if not `centred`.
 pub(crate) fn standardize(x: &Tensor, eps: f64, centred: bool) -> Result<(Tensor, Statistics)> {
-    let op = Standardize::NAME;
+    let op = StandardizeGroups::NAME;
     if x.rank() != 3 {
         return Err(Error::shape(op, "three axes (outer, groups, inner)", &[x.dims()]));
     }
@@ -128,7 +128,7 @@ pub(crate) fn standardize(x: &Tensor, eps: f64, centred: bool) -> Result<(Tensor
         let statistics = Statistics { mean: make(mean)?.into(), variance: make(moments.variance)?.into() };
         ([make(moments.mean)?, make(moments.scale)?, make(moments.shift)?], statistics)
     });
-    Ok((Standardize { eps, centred, moments }.apply([x])?, statistics))
+    Ok((StandardizeGroups { eps, centred, moments }.apply([x])?, statistics))
 }
 
 #[cfg(test)]
