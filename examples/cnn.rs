@@ -33,7 +33,7 @@ fn main() -> Result<()> {
     let mut digits = data::digits()?;
     // Convolutions want to know the channels: here there is one.
     digits.inputs = digits.inputs.reshape((digits.len(), 1, 8, 8))?;
-    let (train, test) = digits.split(0.2, rng)?;
+    let (train, test) = digits.train_test_split(0.2, rng)?;
 
     let same = ConvOptions::new().padding(1);
     let model = Sequential::new()

@@ -160,7 +160,7 @@ fn rings(n: usize, rng: &mut Rng) -> Result<LabeledDataset> {
     let inputs = Tensor::stack(&[(&radius * angle.cos()?)?, (&radius * angle.sin()?)?], 1)?;
     let names = ["ring", "disc"].map(String::from).to_vec();
     let targets = inside.to_dtype(DType::U32)?;
-    Ok(LabeledDataset { inputs, targets, names, features: vec!["x".into(), "y".into()] })
+    Ok(LabeledDataset { inputs, targets, classes: names, features: vec!["x".into(), "y".into()] })
 }
 
 fn two_rings(out: &Path) -> Result<()> {
@@ -182,7 +182,7 @@ fn two_rings(out: &Path) -> Result<()> {
 fn which_digit(out: &Path, mut digits: LabeledDataset) -> Result<()> {
     let rng = &mut Rng::seed(1);
     digits.inputs = digits.inputs.reshape((digits.len(), 1, 8, 8))?;
-    let (train, test) = digits.split(0.2, rng)?;
+    let (train, test) = digits.train_test_split(0.2, rng)?;
     let same = ConvOptions::new().padding(1);
     let model = Sequential::new()
         .push(Conv2d::new(1, 16, 3, same, rng)?)

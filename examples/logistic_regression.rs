@@ -47,8 +47,8 @@ fn run(Options { digit, images, epochs, learning_rate, seed, out }: Options) -> 
         Some(directory) => {
             let (pictures, unreadable) = data::image_folder(directory, &data::ImageFolder::new(32, 32))?;
             unreadable.iter().for_each(|error| eprintln!("skipped: {error}"));
-            println!("{} pictures: {}", pictures.len(), pictures.names.join(" and "));
-            pictures.one_vs_rest(1)?.split(0.2, rng)?
+            println!("{} pictures: {}", pictures.len(), pictures.classes.join(" and "));
+            pictures.one_vs_rest(1)?.train_test_split(0.2, rng)?
         }
         None => data::digits()?.one_vs_rest(digit)?.split_at(1437)?,
     };

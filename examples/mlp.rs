@@ -29,7 +29,7 @@ fn main() -> Result<()> {
     let options = Options::parse();
     std::fs::create_dir_all(&options.out).map_err(|error| Error::file(&options.out, error))?;
     let rng = &mut Rng::seed(options.seed);
-    let (train, test) = data::digits()?.split(0.2, rng)?;
+    let (train, test) = data::digits()?.train_test_split(0.2, rng)?;
 
     let model = Sequential::new()
         .push(Flatten)

@@ -24,7 +24,7 @@ fn main() -> Result<()> {
     println!("{:.2}\nbecomes\n{:.2}", x, MaxNorm.normalize(&x)?);
     println!("{:?}", autograd::gradcheck(|x| MaxNorm.normalize(&x[0]), &[x])?);
 
-    let (train, test) = tealight::data::digits()?.one_vs_rest(0)?.split(0.2, rng)?;
+    let (train, test) = tealight::data::digits()?.one_vs_rest(0)?.train_test_split(0.2, rng)?;
     let normalised = Lambda::new(|x| MaxNorm.normalize(x));
     let model = Sequential::new().push(Flatten).push(normalised).push(Linear::new(64, 1, rng)?);
     let mut trainer = Trainer::new(&model, BceWithLogits, Adam::new(model.parameters(), 0.02)?)

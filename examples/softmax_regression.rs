@@ -26,7 +26,7 @@ fn main() -> Result<()> {
     let options = Options::parse();
     std::fs::create_dir_all(&options.out).map_err(|error| Error::file(&options.out, error))?;
     let rng = &mut Rng::seed(1);
-    let (train, test) = data::iris()?.split(0.2, rng)?;
+    let (train, test) = data::iris()?.train_test_split(0.2, rng)?;
     // The scale is that of the training flowers: a test flower must not have a say in it. It is a part of the model.
     let linear = Linear::new(4, 3, rng)?;
     let model = Sequential::new().push(Standardize::fit(&train.inputs)?).push(linear.clone());

@@ -324,7 +324,7 @@ fn pictures_that_vanish_or_are_cut_off_while_a_model_learns_from_them() {
         fs::write(&victim, &whole).unwrap();
         let images = ImageFolder::new(8, 8).open(place.path()).unwrap();
         for threads in [0, 2] {
-            let mut loader = DataLoader::new(&images, 2).unwrap().prefetch(threads);
+            let mut loader = DataLoader::new(&images, 2).unwrap().num_workers(threads);
             assert!(threads > 0 || loader.epoch().unwrap().all(|batch| batch.is_ok()), "{how}");
             hurt_once(&victim, hurt);
             let mut read: Vec<_> = loader.epoch().unwrap().collect();
@@ -362,8 +362,8 @@ fn files_that_change_while_they_are_read() {
         ("x.npz", |file| io::read_npz(file).map(drop)),
         ("x.safetensors", |file| io::load(file, &model())),
         ("last.safetensors", |file| Checkpoint::read(file).map(drop)),
-        ("x.csv", |file| data::csv(file, &CsvOptions::new().target("class")).map(drop)),
-        ("x.idx", |file| data::idx(file).map(drop)),
+        ("x.csv", |file| data::read_csv(file, &CsvOptions::new().target("class")).map(drop)),
+        ("x.idx", |file| data::read_idx(file).map(drop)),
         ("x.png", |file| data::image::read(file).map(drop)),
     ];
     for (name, read) in readers {

@@ -675,7 +675,7 @@ fn data_and_plots() {
             let labelled = LabeledDataset {
                 inputs: x.0.clone(),
                 targets: y.0.clone(),
-                names: vec!["a".into()],
+                classes: vec!["a".into()],
                 features: vec![],
             };
             calls!(
@@ -683,8 +683,8 @@ fn data_and_plots() {
                 [x, y],
                 TensorDataset::new(x, y)
                     .and_then(|d| DataLoader::new(&d, 2)?.epoch()?.collect::<Result<Vec<_>>>()),
-                labelled.counts(),
-                labelled.split(0.5, &mut Rng::seed(1)),
+                labelled.class_counts(),
+                labelled.train_test_split(0.5, &mut Rng::seed(1)),
                 labelled.one_vs_rest(0),
                 labelled.balancing_weights(),
                 labelled.split_at(1),

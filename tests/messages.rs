@@ -63,7 +63,7 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
     let saved = d.join("wide.safetensors");
     io::save(&saved, &wide(5, 3)).unwrap();
     let csv = |text: &str, target: &str| {
-        data::csv(write("t.csv", text.as_bytes()), &CsvOptions::new().target(target))
+        data::read_csv(write("t.csv", text.as_bytes()), &CsvOptions::new().target(target))
     };
     let half = |x: &Tensor, y: &Tensor| BceWithLogits.loss(x, y);
     let png = {
@@ -342,7 +342,7 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
         ),
         (
             "another model",
-            "DIR/wide.safetensors: expected all tensors of the model and no other (io::Load renames, skips, converts, or loads what fits), got 1 that fit; 1 of another shape or dtype: weight (expected [3, 4] of f32, got [3, 5] of f32)",
+            "DIR/wide.safetensors: expected all tensors of the model and no other (io::LoadOptions renames, skips, converts, or loads what fits), got 1 that fit; 1 of another shape or dtype: weight (expected [3, 4] of f32, got [3, 5] of f32)",
             unit(io::load(&saved, &model)),
         ),
         (
@@ -388,7 +388,7 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
         (
             "idx",
             "DIR/images.idx: expected the beginning of an idx file (0, 0, type 8 to 14, number of axes), got [104, 101, 108, 108]",
-            said(data::idx(write("images.idx", b"hello, this is no idx")), d),
+            said(data::read_idx(write("images.idx", b"hello, this is no idx")), d),
         ),
         (
             "plot file name",

@@ -36,7 +36,7 @@ fn train(directory: &Path) -> Result<()> {
         .push(Dropout::new(0.2)?)
         .push(Linear::new(64, 1, rng)?);
     let noise = |x: &Tensor, rng: &mut Rng| x + Tensor::randn(0_f32, 0.1, x.dims(), rng)?;
-    let examples = DataLoader::new(&part(0, 160)?, 10)?.shuffle(2).augment(noise, 3).prefetch(2);
+    let examples = DataLoader::new(&part(0, 160)?, 10)?.shuffle(2).augment(noise, 3).num_workers(2);
     let mut trainer = Trainer::new(&model, BceWithLogits, Adam::new(model.parameters(), 0.01)?)
         .epochs(EPOCHS)
         .accumulate(2)

@@ -20,7 +20,7 @@ use crate::error::Result;
 /// ```
 /// let cancer = tealight::data::breast_cancer()?;
 /// assert_eq!(cancer.inputs.dims(), [569, 30]);
-/// assert_eq!(cancer.names, ["malignant", "benign"]);
+/// assert_eq!(cancer.classes, ["malignant", "benign"]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "load_breast_cancer")]
@@ -36,7 +36,7 @@ mod tests {
     #[test]
     fn known_facts() -> Result<()> {
         let cancer = super::breast_cancer()?;
-        assert_eq!(cancer.counts()?, [212, 357]);
+        assert_eq!(cancer.class_counts()?, [212, 357]);
         assert_eq!(cancer.features.len(), 30);
         assert_eq!((&*cancer.features[0], &*cancer.features[29]), ("mean_radius", "worst_fractal_dimension"));
         let x = cancer.inputs.to_dtype(DType::F64)?;

@@ -51,7 +51,7 @@ pub fn digits() -> Result<LabeledDataset> {
             labels.len(),
             &Device::Cpu,
         )?,
-        names: (0..10).map(|digit| digit.to_string()).collect(),
+        classes: (0..10).map(|digit| digit.to_string()).collect(),
         features: Vec::new(),
     })
 }
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn known_facts() -> Result<()> {
         let digits = super::digits()?;
-        assert_eq!(digits.counts()?, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
+        assert_eq!(digits.class_counts()?, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
         let labels = digits.targets.to_vec1::<u32>()?;
         assert_eq!(
             (&labels[..10], &labels[1792..]),

@@ -29,11 +29,11 @@ const MOST_BYTES: usize = 4 << 30;
 /// ```
 /// let path = std::env::temp_dir().join("tealight-doc.idx");
 /// std::fs::write(&path, [0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9])?;
-/// assert_eq!(tealight::data::idx(&path)?.to_vec1::<u8>()?, [7, 8, 9]);
+/// assert_eq!(tealight::data::read_idx(&path)?.to_vec1::<u8>()?, [7, 8, 9]);
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn idx(path: impl AsRef<Path>) -> Result<Tensor> {
+pub fn read_idx(path: impl AsRef<Path>) -> Result<Tensor> {
     let path = path.as_ref();
     let unreadable = |error| file_error(path, format!("expected a file that can be read, got: {error}"));
     let mut file = File::open(path).map_err(unreadable)?;
@@ -116,7 +116,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a");
         std::fs::write(&path, bytes).unwrap();
-        idx(path)
+        read_idx(path)
     }
 
     fn said(bytes: &[u8]) -> String {
@@ -165,7 +165,7 @@ mod tests {
         }
         // A length that the file does not have takes no memory.
         assert!(said(&head(8, &[1 << 31])).ends_with("got 0"));
-        assert!(matches!(idx("no/such"), Err(Error::File { .. })));
+        assert!(matches!(read_idx("no/such"), Err(Error::File { .. })));
     }
 
     #[cfg(feature = "compress")]

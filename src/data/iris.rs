@@ -21,7 +21,7 @@ use crate::error::Result;
 /// ```
 /// let iris = tealight::data::iris()?;
 /// assert_eq!(iris.inputs.dims(), [150, 4]);
-/// assert_eq!(iris.names, ["setosa", "versicolor", "virginica"]);
+/// assert_eq!(iris.classes, ["setosa", "versicolor", "virginica"]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "load_iris")]
@@ -38,7 +38,7 @@ mod tests {
     fn known_facts() -> Result<()> {
         let iris = super::iris()?;
         assert_eq!(iris.features, ["sepal_length", "sepal_width", "petal_length", "petal_width"]);
-        assert_eq!(iris.counts()?, [50, 50, 50]);
+        assert_eq!(iris.class_counts()?, [50, 50, 50]);
         let x = iris.inputs.to_vec2::<f32>()?;
         assert_eq!((&x[0], &x[149]), (&vec![5.1, 3.5, 1.4, 0.2], &vec![5.9, 3.0, 5.1, 1.8]));
         // The means that every description of the data set gives.

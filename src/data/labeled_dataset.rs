@@ -16,7 +16,7 @@ use crate::ops::Rng;
 ///     names: vec!["apple".into(), "melon".into()],
 ///     features: vec!["kg".into(), "cm".into()],
 /// };
-/// assert_eq!(fruit.counts()?, [2, 1]); // apples and melons
+/// assert_eq!(fruit.class_counts()?, [2, 1]); // apples and melons
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub struct LabeledDataset {
     /// The class number of each example, u32 of shape (n); or the number to predict, f32 of shape (n, 1).
     pub targets: Tensor,
     /// The name of each class: class number 0 first. None where numbers are predicted.
-    pub names: Vec<String>,
+    pub classes: Vec<String>,
     /// What each column of `inputs` measures; none for pictures.
     pub features: Vec<String>,
 }
@@ -66,18 +66,18 @@ impl LabeledDataset {
     /// ```
     /// # #[cfg(feature = "csv")] {
     /// let iris = tealight::data::iris()?;
-    /// assert_eq!(iris.counts()?, [50, 50, 50]);
+    /// assert_eq!(iris.class_counts()?, [50, 50, 50]);
     /// # }
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn counts(&self) -> Result<Vec<usize>> {
-        let mut counts = vec![0; self.names.len()];
+    pub fn class_counts(&self) -> Result<Vec<usize>> {
+        let mut counts = vec![0; self.classes.len()];
         for class in self.targets.to_vec1::<u32>()? {
             match counts.get_mut(class as usize) {
                 Some(count) => *count += 1,
                 None => {
                     let expected = format!("class numbers below {}", counts.len());
-                    return Err(Error::argument("counts", expected, class));
+                    return Err(Error::argument("class_counts", expected, class));
                 }
             }
         }
@@ -88,7 +88,7 @@ impl LabeledDataset {
     /// [`DataLoader::weighted`](super::DataLoader::weighted) takes every class equally often.
     ///
     /// # Errors
-    /// As [`counts`](Labelled::counts).
+    /// As [`class_counts`](LabeledDataset::class_counts).
     ///
     /// ```
     /// # #[cfg(feature = "csv")] {
@@ -98,7 +98,7 @@ impl LabeledDataset {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn balancing_weights(&self) -> Result<Vec<f64>> {
-        let counts = self.counts()?;
+        let counts = self.class_counts()?;
         let classes = self.targets.to_vec1::<u32>()?;
         Ok(classes.iter().map(|&class| 1.0 / counts[class as usize] as f64).collect())
     }
@@ -124,7 +124,7 @@ impl LabeledDataset {
         });
         let rows = Tensor::new(&rows.collect::<Result<Vec<u32>>>()?[..], &candle_core::Device::Cpu)?;
         let (inputs, targets) = (self.inputs.index_select(0, &rows)?, self.targets.index_select(0, &rows)?);
-        Ok(LabeledDataset { inputs, targets, names: self.names.clone(), features: self.features.clone() })
+        Ok(LabeledDataset { inputs, targets, classes: self.classes.clone(), features: self.features.clone() })
     }
 
     /// One class against all others: the targets are 1 where it is, else 0, f32 of shape (n, 1), as a model with one score takes
@@ -136,12 +136,12 @@ impl LabeledDataset {
     /// ```
     /// let digits = tealight::data::digits()?;
     /// let zeros = digits.one_vs_rest(0)?;
-    /// assert_eq!((zeros.targets.dims(), &zeros.names[..]), (&[1797, 1][..], &["not 0".to_string(), "0".into()][..]));
+    /// assert_eq!((zeros.targets.dims(), &zeros.classes[..]), (&[1797, 1][..], &["not 0".to_string(), "0".into()][..]));
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn one_vs_rest(&self, class: usize) -> Result<LabeledDataset> {
-        let Some(name) = self.names.get(class) else {
-            let expected = format!("a class below {}", self.names.len());
+        let Some(name) = self.classes.get(class) else {
+            let expected = format!("a class below {}", self.classes.len());
             return Err(Error::argument("one_vs_rest", expected, class));
         };
         let is = |target| f32::from(u8::from(target as usize == class));
@@ -150,7 +150,7 @@ impl LabeledDataset {
         Ok(LabeledDataset {
             inputs: self.inputs.clone(),
             targets: Tensor::from_vec(targets, (n, 1), &candle_core::Device::Cpu)?,
-            names: vec![format!("not {name}"), name.clone()],
+            classes: vec![format!("not {name}"), name.clone()],
             features: self.features.clone(),
         })
     }
@@ -163,7 +163,7 @@ impl LabeledDataset {
     /// ```
     /// # #[cfg(feature = "csv")] {
     /// let (first, rest) = tealight::data::iris()?.split_at(50)?;
-    /// assert_eq!((first.counts()?, rest.counts()?), (vec![50, 0, 0], vec![0, 50, 50])); // they are in order
+    /// assert_eq!((first.class_counts()?, rest.counts()?), (vec![50, 0, 0], vec![0, 50, 50])); // they are in order
     /// # }
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -176,7 +176,7 @@ impl LabeledDataset {
             Ok::<_, Error>(LabeledDataset {
                 inputs: self.inputs.narrow(0, start, len)?,
                 targets: self.targets.narrow(0, start, len)?,
-                names: self.names.clone(),
+                classes: self.classes.clone(),
                 features: self.features.clone(),
             })
         };
@@ -191,13 +191,12 @@ impl LabeledDataset {
     /// ```
     /// # #[cfg(feature = "csv")] {
     /// use tealight::prelude::*;
-    /// let (train, test) = tealight::data::iris()?.split(0.2, &mut Rng::seed(1))?;
+    /// let (train, test) = tealight::data::iris()?.train_test_split(0.2, &mut Rng::seed(1))?;
     /// assert_eq!((train.len(), test.len()), (120, 30));
     /// # }
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    #[doc(alias = "train_test_split")]
-    pub fn split(&self, test: f64, rng: &mut Rng) -> Result<(LabeledDataset, LabeledDataset)> {
+    pub fn train_test_split(&self, test: f64, rng: &mut Rng) -> Result<(LabeledDataset, LabeledDataset)> {
         let (train, test) = random_split(self.len(), test, rng)?;
         Ok((self.select(&train)?, self.select(&test)?))
     }
@@ -231,7 +230,7 @@ impl LabeledDataset {
         Ok(LabeledDataset {
             inputs: Tensor::from_vec(inputs, (rows, features.len()), &Device::Cpu)?,
             targets: Tensor::from_vec(targets, rows, &Device::Cpu)?,
-            names: names.iter().map(|name| name.to_string()).collect(),
+            classes: names.iter().map(|name| name.to_string()).collect(),
             features,
         })
     }
@@ -247,13 +246,16 @@ mod tests {
         let mut data = LabeledDataset {
             inputs: Tensor::zeros((3, 2), DType::F32, &Device::Cpu)?,
             targets: Tensor::new(&[1u32, 0, 1], &Device::Cpu)?,
-            names: vec!["a".into(), "b".into(), "c".into()],
+            classes: vec!["a".into(), "b".into(), "c".into()],
             features: Vec::new(),
         };
-        assert_eq!((data.len(), data.is_empty(), data.counts()?), (3, false, vec![1, 2, 0]));
+        assert_eq!((data.len(), data.is_empty(), data.class_counts()?), (3, false, vec![1, 2, 0]));
         assert_eq!(data.balancing_weights()?, [0.5, 1.0, 0.5]);
-        data.names.truncate(1);
-        assert_eq!(data.counts().unwrap_err().to_string(), "counts: expected class numbers below 1, got 1");
+        data.classes.truncate(1);
+        assert_eq!(
+            data.class_counts().unwrap_err().to_string(),
+            "class_counts: expected class numbers below 1, got 1"
+        );
         Ok(())
     }
 
@@ -262,21 +264,21 @@ mod tests {
         let data = LabeledDataset {
             inputs: Tensor::arange(0.0_f32, 20.0, &Device::Cpu)?.reshape((10, 2))?,
             targets: Tensor::arange(0u32, 10, &Device::Cpu)?,
-            names: (0..10).map(|i| i.to_string()).collect(),
+            classes: (0..10).map(|i| i.to_string()).collect(),
             features: vec!["a".into(), "b".into()],
         };
-        let (train, test) = data.split(0.25, &mut Rng::seed(1))?;
+        let (train, test) = data.train_test_split(0.25, &mut Rng::seed(1))?;
         assert_eq!((train.len(), test.len()), (7, 3));
         let mut all = [train.targets.to_vec1::<u32>()?, test.targets.to_vec1()?].concat();
         // Each example is in one part, with its own target.
         assert_eq!(test.inputs.to_vec2::<f32>()?[2][0], 2.0 * all[9] as f32);
         all.sort_unstable();
         assert_eq!(all, (0..10).collect::<Vec<_>>());
-        assert_eq!(data.split(0.001, &mut Rng::seed(1))?.1.len(), 1);
+        assert_eq!(data.train_test_split(0.001, &mut Rng::seed(1))?.1.len(), 1);
         for share in [0.0, 1.0, f64::NAN] {
-            assert!(matches!(data.split(share, &mut Rng::seed(1)), Err(Error::Argument { .. })));
+            assert!(matches!(data.train_test_split(share, &mut Rng::seed(1)), Err(Error::Argument { .. })));
         }
-        assert!(data.select(&[0])?.split(0.5, &mut Rng::seed(1)).is_err());
+        assert!(data.select(&[0])?.train_test_split(0.5, &mut Rng::seed(1)).is_err());
         assert_eq!(data.select(&[10]).unwrap_err().to_string(), "select: expected rows below 10, got 10");
         assert!(data.select(&[])?.is_empty());
         Ok(())
@@ -287,12 +289,12 @@ mod tests {
         let data = LabeledDataset {
             inputs: Tensor::zeros((3, 2), DType::F32, &Device::Cpu)?,
             targets: Tensor::new(&[1u32, 0, 2], &Device::Cpu)?,
-            names: vec!["a".into(), "b".into(), "c".into()],
+            classes: vec!["a".into(), "b".into(), "c".into()],
             features: Vec::new(),
         };
         let (first, rest) = data.one_vs_rest(2)?.split_at(2)?;
         assert_eq!(
-            (first.len(), rest.targets.to_vec2::<f32>()?, &rest.names[1][..]),
+            (first.len(), rest.targets.to_vec2::<f32>()?, &rest.classes[1][..]),
             (2, vec![vec![1.0]], "c")
         );
         assert!(data.split_at(3)?.1.is_empty());

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::DType;
 
-use super::{LabeledDataset, idx};
+use super::{LabeledDataset, read_idx};
 use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::file::file_error;
@@ -16,7 +16,7 @@ use crate::file::file_error;
 /// Inputs (n, 28, 28), f32 from 0 (paper) to 1 (ink); the classes are the digits 0 to 9.
 ///
 /// # Errors
-/// A file that is missing or that [`idx`](fn@idx) refuses; pictures that are not (n, 28, 28) of bytes; labels that are not as
+/// A file that is missing or that [`read_idx`](fn@read_idx) refuses; pictures that are not (n, 28, 28) of bytes; labels that are not as
 /// many, or not below 10. Each names the file.
 ///
 /// # Source
@@ -62,7 +62,7 @@ pub fn mnist(directory: impl AsRef<Path>) -> Result<(LabeledDataset, LabeledData
 /// # }
 /// let (train, test) = tealight::data::fashion_mnist(&dir)?;
 /// assert_eq!(train.inputs.dims()[1..], [28, 28]);
-/// assert_eq!(test.names[9], "ankle boot");
+/// assert_eq!(test.classes[9], "ankle boot");
 /// # std::fs::remove_dir_all(dir).ok();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -78,7 +78,7 @@ fn both(directory: &Path, names: &[&str]) -> Result<(LabeledDataset, LabeledData
 fn part(directory: &Path, part: &str, names: &[&str]) -> Result<LabeledDataset> {
     let image_file = find(directory, &format!("{part}-images-idx3-ubyte"))?;
     let label_file = find(directory, &format!("{part}-labels-idx1-ubyte"))?;
-    let (images, labels) = (idx(&image_file)?, idx(&label_file)?);
+    let (images, labels) = (read_idx(&image_file)?, read_idx(&label_file)?);
     let &[count, 28, 28] = images.dims() else {
         return Err(wrong(&image_file, "pictures (n, 28, 28) of bytes", &images));
     };
@@ -97,7 +97,7 @@ fn part(directory: &Path, part: &str, names: &[&str]) -> Result<LabeledDataset> 
     Ok(LabeledDataset {
         inputs: (images.to_dtype(DType::F32)? / 255.0)?,
         targets: labels.to_dtype(DType::U32)?,
-        names: names.iter().map(|name| name.to_string()).collect(),
+        classes: names.iter().map(|name| name.to_string()).collect(),
         features: Vec::new(),
     })
 }
@@ -142,8 +142,8 @@ mod tests {
         let (train, test) = mnist(directory.path())?;
         assert_eq!((train.inputs.dims(), test.inputs.dims()), (&[2, 28, 28][..], &[1, 28, 28][..]));
         assert_eq!(train.inputs.i((0, 1, 2))?.to_scalar::<f32>()?, 30.0 / 255.0);
-        assert_eq!((train.targets.to_vec1::<u32>()?, train.counts()?.len()), (vec![9, 0], 10));
-        assert_eq!(fashion_mnist(directory.path())?.1.names[7], "sneaker");
+        assert_eq!((train.targets.to_vec1::<u32>()?, train.class_counts()?.len()), (vec![9, 0], 10));
+        assert_eq!(fashion_mnist(directory.path())?.1.classes[7], "sneaker");
 
         write(&at("train-labels-idx1-ubyte"), &[2], &[9, 10]);
         assert!(said().ends_with("train-labels-idx1-ubyte: offset 9: expected a label below 10, got 10"));

@@ -24,7 +24,9 @@ mod split;
 mod table;
 mod unroll;
 
-pub use augment::{Augment, FlipHorizontal, FlipVertical, Noise, RandomCrop, Rotate, Then};
+pub use augment::{
+    Augment, GaussianNoise, RandomCrop, RandomHorizontalFlip, RandomRotation, RandomVerticalFlip, Then,
+};
 #[cfg(feature = "csv")]
 pub use breast_cancer::breast_cancer;
 pub use dataset::{Dataset, FromFn, Mapped, Subset, TensorDataset, from_fn};
@@ -32,7 +34,7 @@ pub use dataset::{Dataset, FromFn, Mapped, Subset, TensorDataset, from_fn};
 pub use digits::digits;
 #[cfg(feature = "image")]
 pub use folder::{ImageFolder, ImageFolderDataset, Unreadable, image_folder};
-pub use idx::idx;
+pub use idx::read_idx;
 #[cfg(feature = "csv")]
 pub use iris::iris;
 pub use labeled_dataset::LabeledDataset;
@@ -40,5 +42,5 @@ pub use loader::{DataLoader, Epoch, Position};
 pub use mnist::{fashion_mnist, mnist};
 pub use split::{Folds, k_fold, random_split, stratified_k_fold, stratified_split};
 #[cfg(feature = "csv")]
-pub use table::{CsvOptions, CsvSchema, Missing, csv};
+pub use table::{CsvOptions, CsvSchema, Missing, read_csv};
 pub use unroll::image_to_vector;

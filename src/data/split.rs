@@ -21,7 +21,7 @@ use crate::ops::Rng;
 /// ```
 #[doc(alias = "train_test_split")]
 pub fn random_split(n: usize, test: f64, rng: &mut Rng) -> Result<(Vec<usize>, Vec<usize>)> {
-    let tests = share("split", n, test)?;
+    let tests = share("random_split", n, test)?;
     let mut train = rng.permutation(n);
     let rest = train.split_off(tests);
     Ok((rest, train))
@@ -251,7 +251,7 @@ mod tests {
         }
         assert_eq!(
             random_split(1, 0.5, rng).unwrap_err().to_string(),
-            "split: expected two examples or more, got 1"
+            "random_split: expected two examples or more, got 1"
         );
         assert!(random_split(usize::MAX, 0.5, rng).is_err() && k_fold(usize::MAX, 2, rng).is_err());
         for k in [0, 1, 6, usize::MAX] {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 use safetensors::SafeTensors;
 
-use super::load::Load;
+use super::load::LoadOptions;
 use super::safetensors::parse;
 use crate::autograd::{Array, Tensor, named};
 use crate::error::Result;
@@ -200,7 +200,10 @@ impl Checkpoint {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn load(&self, model: &dyn Layer) -> Result<()> {
-        Load::new().fit(self.tensors("model"), model).map(drop).map_err(|error| error.of_file(&self.path))
+        LoadOptions::new()
+            .fit(self.tensors("model"), model)
+            .map(drop)
+            .map_err(|error| error.of_file(&self.path))
     }
 }
 

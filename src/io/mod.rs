@@ -11,7 +11,7 @@ mod shape;
 
 pub use crate::file::write_atomically;
 pub use checkpoint::Checkpoint;
-pub use load::{Load, Loaded, Mismatched};
+pub use load::{LoadOptions, LoadReport, MismatchedTensor};
 pub use npy::{read_npy, write_npy};
 #[cfg(feature = "compress")]
 pub use npy::{read_npz, write_npz};

@@ -15,7 +15,7 @@ use candle_core::Device;
 use candle_core::safetensors::Load as _;
 use safetensors::{Dtype, SafeTensors};
 
-use super::load::Load;
+use super::load::LoadOptions;
 use super::pth::{looks_like_pth, read_state};
 use super::shape::elements;
 use crate::autograd::{Array, Tensor, named};
@@ -130,7 +130,7 @@ pub fn save(path: impl AsRef<Path>, model: &dyn Layer) -> Result<()> {
 }
 
 /// Reads the parameters of a model, from a safetensors file or a state dict of PyTorch's (`model.pth`). Nothing is changed if
-/// anything does not fit. [`Load`] has settings: names that differ, parts that are left as they are.
+/// anything does not fit. [`LoadOptions`] has settings: names that differ, parts that are left as they are.
 ///
 /// # Errors
 /// A file that cannot be read; parameters that are missing in it, unknown to the model, or of another shape or dtype: the error
@@ -149,7 +149,7 @@ pub fn save(path: impl AsRef<Path>, model: &dyn Layer) -> Result<()> {
 #[doc(alias = "load_weights")]
 #[doc(alias = "load_state_dict")]
 pub fn load(path: impl AsRef<Path>, model: &dyn Layer) -> Result<()> {
-    Load::new().load(path, model).map(drop)
+    LoadOptions::new().load(path, model).map(drop)
 }
 
 #[cfg(test)]

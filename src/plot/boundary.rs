@@ -80,7 +80,7 @@ fn drawn(
         |k: usize| examples.features.get(k).map_or(["first input", "second input"][k], |name| &**name);
     let classes = examples.names.len().max(*targets.iter().max().expect("there are examples") as usize + 1);
     let shown = classes.min(20);
-    let name = |class: usize| examples.names.get(class).map_or(format!("class {class}"), String::clone);
+    let name = |class: usize| examples.classes.get(class).map_or(format!("class {class}"), String::clone);
     let names: Vec<String> = (0..shown).map(name).collect();
     let keys: Vec<(&str, Key)> =
         names.iter().enumerate().map(|(class, name)| (&**name, Key::Dot(color(class as u32)))).collect();
@@ -120,7 +120,7 @@ mod tests {
 
     fn examples(inputs: Tensor, targets: &[u32]) -> Result<LabeledDataset> {
         let targets = Tensor::new(targets, &Device::Cpu)?;
-        Ok(LabeledDataset { inputs, targets, names: vec!["left".into(), "right".into()], features: vec![] })
+        Ok(LabeledDataset { inputs, targets, classes: vec!["left".into(), "right".into()], features: vec![] })
     }
 
     #[test]

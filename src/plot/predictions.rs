@@ -49,7 +49,7 @@ pub fn predictions(
         let expected = format!("a class for each of {} images", tiles.0);
         return Err(Error::argument("predictions", expected, classes.predicted.len()));
     }
-    let name = |class: u32| images.names.get(class as usize).map_or(class.to_string(), String::clone);
+    let name = |class: u32| images.classes.get(class as usize).map_or(class.to_string(), String::clone);
     let texts: Vec<(String, Rgb)> = classes
         .predicted
         .iter()
@@ -167,7 +167,7 @@ mod tests {
         let zeros = Tensor::zeros(200, DType::U32, &Device::Cpu)?;
         let text = drawn(&digits, &zeros)?;
         assert_eq!(text.matches("<image").count(), 100);
-        let others = 200 - digits.counts()?[0];
+        let others = 200 - digits.class_counts()?[0];
         assert!(text.contains(&format!("{others} of 200 are wrong, the first 100")));
         // Probabilities of one class.
         let half = Tensor::full(0.6_f32, (200, 1), &Device::Cpu)?;

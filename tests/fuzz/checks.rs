@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use tealight::data::image::{Color, MAX_BYTES, MAX_SIDE, ReadOptions};
 use tealight::data::{CsvOptions, CsvSchema, LabeledDataset, Missing};
-use tealight::io::{Checkpoint, Load};
+use tealight::io::{Checkpoint, LoadOptions};
 use tealight::prelude::*;
 use tealight::train::{Checkpoints, EarlyStopping, Trainer};
 use tealight::{data, io};
@@ -108,7 +108,7 @@ pub fn image(bytes: &[u8]) {
     }
     same(&image, &data::image::read(&path).unwrap());
     for (options, expected) in [
-        (ReadOptions::new().color(Color::Grey), 1),
+        (ReadOptions::new().color(Color::Gray), 1),
         (ReadOptions::new().color(Color::Rgb), 3),
         (ReadOptions::new().without_alpha(), (channels - 1) | 1),
     ] {
@@ -121,7 +121,7 @@ pub fn image(bytes: &[u8]) {
 
 pub fn idx(bytes: &[u8]) {
     let (_folder, path) = file(bytes);
-    let plain = answer(data::idx(&path), &path);
+    let plain = answer(data::read_idx(&path), &path);
     if bytes.starts_with(&[0x1f, 0x8b]) {
         // A thousandfold, at most.
         return plain.iter().for_each(|x| whole(x, bytes.len() * 1100 * 8));
@@ -131,7 +131,7 @@ pub fn idx(bytes: &[u8]) {
         flate2::write::GzEncoder::new(fs::File::create(&path).unwrap(), flate2::Compression::fast());
     zip.write_all(bytes).unwrap();
     zip.finish().unwrap();
-    match (plain, answer(data::idx(&path), &path)) {
+    match (plain, answer(data::read_idx(&path), &path)) {
         (Some(plain), Some(zipped)) => same(&plain, &zipped),
         (plain, zipped) => assert_eq!(plain.is_some(), zipped.is_some()),
     }
@@ -149,11 +149,11 @@ pub fn csv(bytes: &[u8]) {
     options = if bits & 4 != 0 { options.classes() } else { options };
     options = if bits & 8 != 0 { options.no_header() } else { options };
     options = if bits & 16 != 0 { options.delimiter(b';') } else { options };
-    options = if bits & 32 != 0 { options.categorical("a").missing_marks(&["-"]) } else { options };
+    options = if bits & 32 != 0 { options.categorical("a").na_values(&["-"]) } else { options };
 
     let (_folder, path) = file(bytes);
-    let table = answer(data::csv(&path, &options), &path);
-    let schema = answer(CsvSchema::of(&path, &options), &path);
+    let table = answer(data::read_csv(&path, &options), &path);
+    let schema = answer(CsvSchema::infer(&path, &options), &path);
     assert_eq!(table.is_some(), schema.is_some());
     let (Some(table), Some(schema)) = (table, schema) else { return };
     table_is_whole(&table);
@@ -163,8 +163,8 @@ pub fn csv(bytes: &[u8]) {
         let other = schema.read(&path).unwrap();
         same(&table.inputs, &other.inputs);
         same(&table.targets, &other.targets);
-        assert_eq!((&table.names, &table.features), (&other.names, &other.features));
-        match answer(schema.inputs(&path), &path) {
+        assert_eq!((&table.classes, &table.features), (&other.classes, &other.features));
+        match answer(schema.read_inputs(&path), &path) {
             Some(inputs) => same(&inputs, &table.inputs),
             None => assert_eq!(missing, Missing::Drop),
         }
@@ -179,7 +179,7 @@ fn table_is_whole(table: &LabeledDataset) {
     match table.targets.dtype() {
         DType::U32 => {
             let classes = table.targets.to_vec1::<u32>().unwrap();
-            assert!(classes.iter().all(|&class| (class as usize) < table.names.len()));
+            assert!(classes.iter().all(|&class| (class as usize) < table.classes.len()));
         }
         _ => finite(&table.targets),
     }
@@ -195,7 +195,7 @@ fn schema(text: &[u8], table: &[u8]) {
     let again: CsvSchema = schema.to_string().parse().unwrap();
     assert_eq!(again.to_string(), schema.to_string());
     let (_folder, path) = file(table);
-    if let Some(inputs) = answer(schema.inputs(&path), &path) {
+    if let Some(inputs) = answer(schema.read_inputs(&path), &path) {
         assert_eq!(inputs.dims()[1], schema.features().len());
         finite(&inputs);
     }
@@ -271,7 +271,7 @@ pub fn safetensors(bytes: &[u8]) {
     if answer(io::load(&path, &model), &path).is_none() {
         assert!(before == bits(&state(&model)));
     }
-    let loaded = Load::new().strict(false).convert(true).load(&path, &model).unwrap();
+    let loaded = LoadOptions::new().strict(false).convert(true).load(&path, &model).unwrap();
     assert_eq!(loaded.loaded.len() + loaded.missing.len() + loaded.mismatched.len(), 4);
     if all <= LARGE {
         let first = bits(&tensors);
@@ -292,7 +292,7 @@ pub fn pth(bytes: &[u8]) {
         .then(|| zipped(&[("a/data.pkl", bytes), ("a/byteorder", b"little"), ("a/data/0", &numbers)]));
     let bytes = wrapped.as_deref().unwrap_or(bytes);
     let (_folder, path) = file(bytes);
-    answer(Load::new().key("model").read(&path, &Device::Cpu), &path);
+    answer(LoadOptions::new().key("model").read(&path, &Device::Cpu), &path);
     let Some(tensors) = answer(io::read_pth(&path, &Device::Cpu), &path) else { return };
     let all: usize = tensors.values().map(size).sum();
     assert!(all <= 16 * bytes.len() + (64 << 20), "{all} bytes of numbers in a file of {}", bytes.len());

@@ -45,8 +45,8 @@ pub(super) fn check(path: &Path) {
 /// Model files of every kind.
 pub(super) fn seeds() -> Vec<Vec<u8>> {
     let (_folder, path) = file(b"size,colour,kind\n1,red,a\n2,\"blue, pale\",b\n");
-    let options = CsvOptions::new().classes().missing(Missing::Fill);
-    let table = Inputs::Table(Box::new(CsvSchema::of(&path, &options).unwrap()));
+    let options = CsvOptions::new().categorical_target().missing(Missing::Fill);
+    let table = Inputs::Table(Box::new(CsvSchema::infer(&path, &options).unwrap()));
     let image = |size, color| Inputs::Images { size, color };
     let made = |(kind, inputs, hidden): (Kind, Inputs, Vec<usize>)| {
         let plan = Plan { kind, inputs, hidden, classes: vec!["a".into(), "b".into()] };
@@ -61,7 +61,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     [
         (Kind::Logistic, table.clone(), vec![]),
         (Kind::Mlp, table, vec![3, 2]),
-        (Kind::Cnn, image(2, Color::Grey), vec![]),
+        (Kind::Cnn, image(2, Color::Gray), vec![]),
         (Kind::Logistic, image(2, Color::Rgb), vec![]),
     ]
     .map(made)

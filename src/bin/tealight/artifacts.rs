@@ -112,7 +112,7 @@ fn predictions(path: &Path, valid: &Evaluation) -> Result<()> {
     let images = LabeledDataset {
         inputs: channels_last(&some.inputs)?,
         targets: some.targets,
-        names: some.classes,
+        classes: some.classes,
         features: Vec::new(),
     };
     let predicted = Tensor::from_vec(predicted, rows.len(), &Device::Cpu)?;

@@ -36,7 +36,7 @@ pub(super) fn fail<T>(text: impl Into<String>) -> Result<T> {
 const NAMES: [(&str, &str); 4] = [
     ("CsvOptions::missing can drop such rows", "--missing drop leaves such rows out"),
     (
-        "it may be one to ignore, or CsvOptions::most_categories may allow more",
+        "it may be one to ignore, or CsvOptions::max_categories may allow more",
         "--ignore passes over a column",
     ),
     ("CsvOptions::categorical or classes takes", "--categorical takes"),

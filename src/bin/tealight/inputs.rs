@@ -116,7 +116,7 @@ impl Inputs {
             Inputs::Images { size, color } => {
                 let found = images(path, *size, *color)?;
                 let mut numbers = Vec::new();
-                for (class, count) in found.names.iter().zip(found.counts()?) {
+                for (class, count) in found.classes.iter().zip(found.class_counts()?) {
                     let number = classes.iter().position(|known| known == class);
                     if number.is_none() && count > 0 {
                         let expected = format!("expected folders named {}", listed(classes));
@@ -168,21 +168,21 @@ fn images(path: &Path, size: usize, color: Color) -> Result<LabeledDataset> {
 
 fn folder(path: &Path, size: usize, colour: ColorMode) -> Result<(Inputs, Examples)> {
     let place = path.display();
-    let color = if colour == ColorMode::Grey { Color::Grey } else { Color::Rgb };
+    let color = if colour == ColorMode::Grey { Color::Gray } else { Color::Rgb };
     let found = images(path, size, color)?;
-    let names = &found.names;
+    let names = &found.classes;
     if names.len() < 2 {
         let got = format!("got one ({})", names.join(""));
         return fail(format!("{place}: expected two folders or more, one for each class, {got}"));
     }
-    if let Some(empty) = found.counts()?.iter().position(|&count| count == 0) {
+    if let Some(empty) = found.class_counts()?.iter().position(|&count| count == 0) {
         let class = path.join(&names[empty]);
         return fail(format!("{}: expected images of this class, got none", class.display()));
     }
     let mut inputs = channels_first(&found.inputs)?;
     let mut color = color;
     if colour == ColorMode::Auto && is_grey(&found.inputs)? {
-        (inputs, color) = (channels_first(&found.inputs.narrow(3, 0, 1)?)?, Color::Grey);
+        (inputs, color) = (channels_first(&found.inputs.narrow(3, 0, 1)?)?, Color::Gray);
     }
     let examples = Examples { inputs, targets: found.targets.clone(), classes: names.clone() };
     let counts = examples.counts()?;
@@ -205,7 +205,7 @@ fn read_table(path: &Path, table: &super::options::Table) -> Result<(CsvSchema, 
         Some(MissingMode::Drop) => Missing::Drop,
         Some(MissingMode::Error) => Missing::Error,
     };
-    let mut options = CsvOptions::new().classes().missing(missing);
+    let mut options = CsvOptions::new().categorical_target().missing(missing);
     options = match table.delimiter.as_deref() {
         None => options,
         Some("tab") => options.delimiter(b'\t'),
@@ -217,7 +217,7 @@ fn read_table(path: &Path, table: &super::options::Table) -> Result<(CsvSchema, 
     options = table.target.iter().fold(options, |options, column| options.target(column));
     options = table.ignore.iter().fold(options, |options, column| options.ignore(column));
     options = table.categorical.iter().fold(options, |options, column| options.categorical(column));
-    let schema = CsvSchema::of(path, &options)?;
+    let schema = CsvSchema::infer(path, &options)?;
     let found = schema.read(path)?;
     let classes = schema.classes().to_vec();
     let examples = Examples { inputs: found.inputs, targets: found.targets, classes };

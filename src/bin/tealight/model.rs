@@ -113,7 +113,7 @@ impl Model {
         let Plan { kind, inputs, hidden, classes } = &self.plan;
         let inputs = match inputs {
             Inputs::Images { size, color } => {
-                json!({"size": size, "color": if *color == Color::Grey { "grey" } else { "rgb" }})
+                json!({"size": size, "color": if *color == Color::Gray { "grey" } else { "rgb" }})
             }
             Inputs::Table(schema) => json!({"columns": schema.to_string()}),
         };
@@ -159,7 +159,7 @@ impl Model {
             None => {
                 let size = plan["inputs"]["size"].as_u64().map(|size| size as usize);
                 let color = match plan["inputs"]["color"].as_str() {
-                    Some("grey") => Some(Color::Grey),
+                    Some("grey") => Some(Color::Gray),
                     Some("rgb") => Some(Color::Rgb),
                     _ => None,
                 };

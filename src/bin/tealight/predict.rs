@@ -113,7 +113,7 @@ fn tables(options: &Predict, model: &Model, schema: &CsvSchema) -> Result<()> {
         vec![[&"class".to_string()].into_iter().chain(classes).cloned().collect()];
     let mut lines = String::new();
     for path in &options.files {
-        for (row, answer) in answers(model, &schema.inputs(path)?)?.into_iter().enumerate() {
+        for (row, answer) in answers(model, &schema.read_inputs(path)?)?.into_iter().enumerate() {
             if options.json {
                 let mut object = answer.json(classes);
                 object.insert("path".into(), path.display().to_string().into());

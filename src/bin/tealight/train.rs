@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tealight::data::{DataLoader, FlipHorizontal, TensorDataset, stratified_split};
+use tealight::data::{DataLoader, RandomHorizontalFlip, TensorDataset, stratified_split};
 use tealight::metrics::Accuracy;
 use tealight::optim::AdamW;
 use tealight::prelude::*;
@@ -206,7 +206,7 @@ fn fit(
     let data = TensorDataset::new(&train.inputs, &train.targets)?;
     let mut loader = DataLoader::new(&data, options.batch_size)?.shuffle(options.seed);
     if options.images.flip {
-        loader = loader.augment(FlipHorizontal(0.5), options.seed);
+        loader = loader.augment(RandomHorizontalFlip(0.5), options.seed);
     }
     let rate = options.learning_rate.unwrap_or(rate);
     let checkpoint = options.out.join("checkpoint");

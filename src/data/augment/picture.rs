@@ -15,20 +15,19 @@ use crate::ops::{Pad, Rng};
 /// A probability that is not from 0 to 1; an input without two axes.
 ///
 /// ```
-/// use tealight::data::{Augment, FlipHorizontal};
+/// use tealight::data::{Augment, RandomHorizontalFlip};
 /// use tealight::prelude::*;
 /// let x = Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?;
-/// let flipped = FlipHorizontal(1.0).apply(&x, &mut Rng::seed(1))?;
+/// let flipped = RandomHorizontalFlip(1.0).apply(&x, &mut Rng::seed(1))?;
 /// assert_eq!(flipped.to_vec2::<f64>()?, [[2.0, 1.0], [4.0, 3.0]]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[doc(alias = "RandomHorizontalFlip")]
-pub struct FlipHorizontal(pub f64);
+pub struct RandomHorizontalFlip(pub f64);
 
-impl Augment for FlipHorizontal {
+impl Augment for RandomHorizontalFlip {
     fn apply(&self, input: &Tensor, rng: &mut Rng) -> Result<Tensor> {
-        flip("FlipHorizontal", self.0, input, -1, rng)
+        flip("RandomHorizontalFlip", self.0, input, -1, rng)
     }
 }
 
@@ -38,20 +37,19 @@ impl Augment for FlipHorizontal {
 /// A probability that is not from 0 to 1; an input without two axes.
 ///
 /// ```
-/// use tealight::data::{Augment, FlipVertical};
+/// use tealight::data::{Augment, RandomVerticalFlip};
 /// use tealight::prelude::*;
 /// let x = Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?;
-/// let flipped = FlipVertical(1.0).apply(&x, &mut Rng::seed(1))?;
+/// let flipped = RandomVerticalFlip(1.0).apply(&x, &mut Rng::seed(1))?;
 /// assert_eq!(flipped.to_vec2::<f64>()?, [[3.0, 4.0], [1.0, 2.0]]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[doc(alias = "RandomVerticalFlip")]
-pub struct FlipVertical(pub f64);
+pub struct RandomVerticalFlip(pub f64);
 
-impl Augment for FlipVertical {
+impl Augment for RandomVerticalFlip {
     fn apply(&self, input: &Tensor, rng: &mut Rng) -> Result<Tensor> {
-        flip("FlipVertical", self.0, input, -2, rng)
+        flip("RandomVerticalFlip", self.0, input, -2, rng)
     }
 }
 
@@ -139,22 +137,21 @@ impl Augment for RandomCrop {
 /// An angle that is negative or not finite; an input without two axes, or of a dtype that is no float.
 ///
 /// ```
-/// use tealight::data::{Augment, Rotate};
+/// use tealight::data::{Augment, RandomRotation};
 /// use tealight::prelude::*;
 /// let x = Tensor::arange(0.0, 9.0, &Device::Cpu)?.reshape((3, 3))?;
-/// let turned = Rotate(30.0).apply(&x, &mut Rng::seed(1))?.to_vec2::<f64>()?;
+/// let turned = RandomRotation(30.0).apply(&x, &mut Rng::seed(1))?.to_vec2::<f64>()?;
 /// assert_eq!(turned[1][1], 4.0); // the middle stays
 /// assert_ne!(turned, x.to_vec2::<f64>()?);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[doc(alias = "RandomRotation")]
-pub struct Rotate(pub f64);
+pub struct RandomRotation(pub f64);
 
-impl Augment for Rotate {
+impl Augment for RandomRotation {
     fn apply(&self, input: &Tensor, rng: &mut Rng) -> Result<Tensor> {
         if !(self.0 >= 0.0 && self.0.is_finite()) {
-            return Err(Error::argument("Rotate", "an angle of 0 or more degrees", self.0));
+            return Err(Error::argument("RandomRotation", "an angle of 0 or more degrees", self.0));
         }
         rotated(input, (2.0 * rng.uniform() - 1.0) * self.0)
     }
@@ -162,8 +159,8 @@ impl Augment for Rotate {
 
 /// Turned counter-clockwise.
 fn rotated(x: &Tensor, degrees: f64) -> Result<Tensor> {
-    let (height, width) = sides("Rotate", x)?;
-    float("Rotate", x)?;
+    let (height, width) = sides("RandomRotation", x)?;
+    float("RandomRotation", x)?;
     let pixels = numbers(x.array())?;
     let angle = degrees.to_radians();
     // The same bits on every machine.
@@ -200,20 +197,19 @@ fn rotated(x: &Tensor, degrees: f64) -> Result<Tensor> {
 /// A deviation that is negative; an input of a dtype that is no float.
 ///
 /// ```
-/// use tealight::data::{Augment, Noise};
+/// use tealight::data::{Augment, GaussianNoise};
 /// use tealight::prelude::*;
 /// let zeros = Tensor::zeros(100, DType::F64, &Device::Cpu)?;
-/// let largest = Noise(0.1).apply(&zeros, &mut Rng::seed(1))?.abs()?.max_all()?.to_scalar::<f64>()?;
+/// let largest = GaussianNoise(0.1).apply(&zeros, &mut Rng::seed(1))?.abs()?.max_all()?.to_scalar::<f64>()?;
 /// assert!(largest > 0.1 && largest < 0.6); // some are beyond one deviation, none beyond six
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[doc(alias = "GaussianNoise")]
-pub struct Noise(pub f64);
+pub struct GaussianNoise(pub f64);
 
-impl Augment for Noise {
+impl Augment for GaussianNoise {
     fn apply(&self, input: &Tensor, rng: &mut Rng) -> Result<Tensor> {
-        float("Noise", input)?;
+        float("GaussianNoise", input)?;
         let noise = Tensor::randn(0.0, self.0, input.dims(), rng)?.to_dtype(input.dtype())?;
         input + Tensor::from(noise.array().to_device(input.device())?)
     }
@@ -247,16 +243,17 @@ mod tests {
     #[test]
     fn flips() -> Result<()> {
         let (x, rng) = (picture(2, 2), &mut Rng::seed(1));
-        assert_eq!(FlipHorizontal(1.0).apply(&x, rng)?.to_vec2::<f64>()?, [[2.0, 1.0], [4.0, 3.0]]);
-        assert_eq!(FlipVertical(1.0).apply(&x, rng)?.to_vec2::<f64>()?, [[3.0, 4.0], [1.0, 2.0]]);
-        assert_eq!(FlipVertical(0.0).apply(&x, rng)?.to_vec2::<f64>()?, x.to_vec2::<f64>()?);
+        assert_eq!(RandomHorizontalFlip(1.0).apply(&x, rng)?.to_vec2::<f64>()?, [[2.0, 1.0], [4.0, 3.0]]);
+        assert_eq!(RandomVerticalFlip(1.0).apply(&x, rng)?.to_vec2::<f64>()?, [[3.0, 4.0], [1.0, 2.0]]);
+        assert_eq!(RandomVerticalFlip(0.0).apply(&x, rng)?.to_vec2::<f64>()?, x.to_vec2::<f64>()?);
         let flipped = |_| {
-            FlipHorizontal(0.3).apply(&x, rng).unwrap().i((0, 0)).unwrap().to_scalar::<f64>().unwrap() == 2.0
+            RandomHorizontalFlip(0.3).apply(&x, rng).unwrap().i((0, 0)).unwrap().to_scalar::<f64>().unwrap()
+                == 2.0
         };
         let count = (0..2000).map(flipped).filter(|&flipped| flipped).count();
         // The deviation is 20.
         assert!((500..700).contains(&count), "{count}");
-        assert!(FlipVertical(f64::NAN).apply(&x, &mut Rng::seed(1)).is_err());
+        assert!(RandomVerticalFlip(f64::NAN).apply(&x, &mut Rng::seed(1)).is_err());
         Ok(())
     }
 
@@ -296,7 +293,7 @@ mod tests {
         assert!((corner[1][1] - 1.0).abs() < 1e-12 && corner[0][0] < 0.6, "{corner:?}");
         let both = Tensor::stack(&[&x, &(&x * 2.0)?], 0)?;
         close(rotated(&both, 90.0)?.i(1)?, [[6.0, 12.0, 18.0], [4.0, 10.0, 16.0], [2.0, 8.0, 14.0]]);
-        let small = Rotate(5.0).apply(&both.to_dtype(DType::F32)?, &mut Rng::seed(1))?;
+        let small = RandomRotation(5.0).apply(&both.to_dtype(DType::F32)?, &mut Rng::seed(1))?;
         assert_eq!((small.dims(), small.dtype()), (&[2, 3, 3][..], DType::F32));
         assert_eq!(rotated(&Tensor::zeros((2, 0, 3), DType::F32, &Device::Cpu)?, 9.0)?.dims(), [2, 0, 3]);
         Ok(())
@@ -305,25 +302,31 @@ mod tests {
     #[test]
     fn noise_and_refusals() -> Result<()> {
         let (zeros, rng) = (Tensor::zeros((100, 100), DType::F32, &Device::Cpu)?, &mut Rng::seed(1));
-        let noise = Noise(0.5).apply(&zeros, rng)?;
+        let noise = GaussianNoise(0.5).apply(&zeros, rng)?;
         let variance = noise.sqr()?.mean_all()?.to_scalar::<f32>()?;
         assert!((variance - 0.25).abs() < 0.02 && noise.dtype() == DType::F32, "{variance}");
-        let again = Noise(0.5).apply(&zeros, &mut Rng::seed(1))?;
+        let again = GaussianNoise(0.5).apply(&zeros, &mut Rng::seed(1))?;
         assert_eq!(again.to_vec2::<f32>()?, noise.to_vec2::<f32>()?);
         let vector = Tensor::zeros(3, DType::F32, &Device::Cpu)?;
         let bytes = Tensor::zeros((2, 2), DType::U8, &Device::Cpu)?;
         let said = |x: Result<Tensor>| x.unwrap_err().to_string();
         assert_eq!(
-            said(Rotate(1.0).apply(&vector, rng)),
-            "Rotate: expected a picture (.., height, width), got [3]"
+            said(RandomRotation(1.0).apply(&vector, rng)),
+            "RandomRotation: expected a picture (.., height, width), got [3]"
         );
         assert_eq!(
-            said(Noise(1.0).apply(&bytes, rng)),
-            "Noise: expected a float (to_dtype makes one), got u8"
+            said(GaussianNoise(1.0).apply(&bytes, rng)),
+            "GaussianNoise: expected a float (to_dtype makes one), got u8"
         );
-        assert!(Rotate(1.0).apply(&bytes, rng).is_err() && FlipHorizontal(1.0).apply(&vector, rng).is_err());
-        assert!(Noise(-1.0).apply(&zeros, rng).is_err() && Rotate(f64::NAN).apply(&zeros, rng).is_err());
-        assert_eq!(FlipHorizontal(1.0).apply(&bytes, rng)?.dtype(), DType::U8);
+        assert!(
+            RandomRotation(1.0).apply(&bytes, rng).is_err()
+                && RandomHorizontalFlip(1.0).apply(&vector, rng).is_err()
+        );
+        assert!(
+            GaussianNoise(-1.0).apply(&zeros, rng).is_err()
+                && RandomRotation(f64::NAN).apply(&zeros, rng).is_err()
+        );
+        assert_eq!(RandomHorizontalFlip(1.0).apply(&bytes, rng)?.dtype(), DType::U8);
         Ok(())
     }
 }

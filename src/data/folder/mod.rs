@@ -1,7 +1,7 @@
 //! A directory of pictures, one sub-directory a class.
 
+mod dataset;
 mod listing;
-mod pictures;
 #[cfg(test)]
 mod tests;
 
@@ -10,7 +10,7 @@ use std::path::Path;
 use candle_core::Device;
 use rayon::prelude::*;
 
-pub use pictures::ImageFolderDataset;
+pub use dataset::ImageFolderDataset;
 
 use super::LabeledDataset;
 use super::image::{Color, ReadOptions, read_resized};
@@ -30,7 +30,7 @@ use listing::{listed, nothing};
 ///     std::fs::write(dir.join(class).join("1.pgm"), "P2 2 1 255 0 51\n")?;
 /// }
 /// let pets = ImageFolder::new(64, 64).open(&dir)?;
-/// assert_eq!((pets.names(), pets.classes()?.to_vec1::<u32>()?), (&["cats".to_string(), "dogs".into()][..], vec![0, 1]));
+/// assert_eq!((pets.classes(), pets.targets()?.to_vec1::<u32>()?), (&["cats".to_string(), "dogs".into()][..], vec![0, 1]));
 /// # std::fs::remove_dir_all(dir).ok();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -94,7 +94,7 @@ impl ImageFolder {
     /// let dir = std::env::temp_dir().join("tealight-doc-folder-color");
     /// std::fs::create_dir_all(dir.join("cats"))?;
     /// std::fs::write(dir.join("cats/1.pgm"), "P2 2 1 255 0 51\n")?;
-    /// let (input, _) = ImageFolder::new(1, 2).color(Color::Grey).open(&dir)?.get(0)?;
+    /// let (input, _) = ImageFolder::new(1, 2).color(Color::Gray).open(&dir)?.get(0)?;
     /// assert_eq!(input.to_vec3::<f32>()?, [[[0.0, 0.2]]]); // one channel
     /// # std::fs::remove_dir_all(dir).ok();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -112,13 +112,13 @@ impl ImageFolder {
     /// let dir = std::env::temp_dir().join("tealight-doc-folder-middle");
     /// std::fs::create_dir_all(dir.join("cats"))?;
     /// std::fs::write(dir.join("cats/1.pgm"), "P2 3 1 255 0 51 255\n")?;
-    /// let (input, _) = ImageFolder::new(1, 1).color(Color::Grey).crop_middle().open(&dir)?.get(0)?;
+    /// let (input, _) = ImageFolder::new(1, 1).color(Color::Gray).center_crop().open(&dir)?.get(0)?;
     /// assert_eq!(input.to_vec3::<f32>()?, [[[0.2]]]); // the pixel in the middle, 51 of 255
     /// # std::fs::remove_dir_all(dir).ok();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "CenterCrop")]
-    pub fn crop_middle(mut self) -> Self {
+    pub fn center_crop(mut self) -> Self {
         self.middle = true;
         self
     }
@@ -131,7 +131,7 @@ impl ImageFolder {
     /// let dir = std::env::temp_dir().join("tealight-doc-folder-normalize");
     /// std::fs::create_dir_all(dir.join("cats"))?;
     /// std::fs::write(dir.join("cats/1.pgm"), "P2 2 1 255 0 255\n")?;
-    /// let grey = ImageFolder::new(1, 2).color(Color::Grey);
+    /// let grey = ImageFolder::new(1, 2).color(Color::Gray);
     /// let (input, _) = grey.normalize(&[0.5], &[0.25]).open(&dir)?.get(0)?;
     /// assert_eq!(input.to_vec3::<f32>()?, [[[-2.0, 2.0]]]);
     /// # std::fs::remove_dir_all(dir).ok();
@@ -161,7 +161,7 @@ impl ImageFolder {
     }
 
     /// The pictures of a directory as a data set that reads each when it is asked for. A
-    /// [`DataLoader`](super::DataLoader) with [`prefetch`](super::DataLoader::prefetch) decodes in the background.
+    /// [`DataLoader`](super::DataLoader) with [`num_workers`](super::DataLoader::num_workers) decodes in the background.
     ///
     /// The classes are numbered by name, and the pictures of a class come in the order of their names, on every machine.
     /// Hidden files and directories (`.name`) are passed over.
@@ -176,12 +176,12 @@ impl ImageFolder {
     /// are not above 0; a size that [`resize`](super::image::resize) refuses.
     ///
     /// ```
-    /// use tealight::data::{DataLoader, FlipHorizontal, ImageFolder};
+    /// use tealight::data::{DataLoader, RandomHorizontalFlip, ImageFolder};
     /// let dir = std::env::temp_dir().join("tealight-doc-folder-open");
     /// std::fs::create_dir_all(dir.join("cats"))?;
     /// std::fs::write(dir.join("cats/1.pgm"), "P2 2 1 255 0 51\n")?;
-    /// let pets = ImageFolder::new(8, 8).crop_middle().normalize(&[0.5; 3], &[0.25; 3]).open(&dir)?;
-    /// let mut loader = DataLoader::new(&pets, 32)?.shuffle(1).augment(FlipHorizontal(0.5), 1).prefetch(4);
+    /// let pets = ImageFolder::new(8, 8).center_crop().normalize(&[0.5; 3], &[0.25; 3]).open(&dir)?;
+    /// let mut loader = DataLoader::new(&pets, 32)?.shuffle(1).augment(RandomHorizontalFlip(0.5), 1).num_workers(4);
     /// for batch in loader.epoch()? {
     ///     assert_eq!(batch?.0.dims(), [1, 3, 8, 8]);
     /// }
@@ -191,7 +191,7 @@ impl ImageFolder {
     pub fn open(&self, directory: impl AsRef<Path>) -> Result<ImageFolderDataset> {
         let directory = directory.as_ref();
         self.check()?;
-        let (names, mut files, mut skipped) = listed(directory)?;
+        let (classes, mut files, mut skipped) = listed(directory)?;
         match self.unreadable {
             Unreadable::Error => {
                 if let Some(error) = skipped.into_iter().next() {
@@ -221,13 +221,18 @@ impl ImageFolder {
             }
         }
         if files.is_empty() {
-            return Err(nothing(directory, &names, &skipped));
+            return Err(nothing(directory, &classes, &skipped));
         }
-        Ok(ImageFolderDataset { options: self.clone(), files: files.into(), names, skipped: skipped.into() })
+        Ok(ImageFolderDataset {
+            options: self.clone(),
+            files: files.into(),
+            classes,
+            skipped: skipped.into(),
+        })
     }
 
     fn channels(&self) -> usize {
-        if self.color == Color::Grey { 1 } else { 3 }
+        if self.color == Color::Gray { 1 } else { 3 }
     }
 
     fn check(&self) -> Result<()> {
@@ -269,7 +274,7 @@ impl ImageFolder {
 /// [`ImageFolder::open`] gives the same pictures without holding them all.
 ///
 /// # Shapes
-/// Inputs (n, height, width, channels), f32 from 0 to 1, with 3 channels, or 1 for [`Color::Grey`].
+/// Inputs (n, height, width, channels), f32 from 0 to 1, with 3 channels, or 1 for [`Color::Gray`].
 ///
 /// # Errors
 /// A directory that cannot be read, that has no sub-directory, or in which no picture can be read; options that
@@ -294,7 +299,7 @@ pub fn image_folder(
 ) -> Result<(LabeledDataset, Vec<Error>)> {
     let directory = directory.as_ref();
     options.check()?;
-    let (names, files, mut errors) = listed(directory)?;
+    let (classes, files, mut errors) = listed(directory)?;
     let pictures: Vec<Result<Vec<f32>>> = files.par_iter().map(|(_, path)| options.read(path)).collect();
     let (mut inputs, mut targets) = (Vec::new(), Vec::new());
     for ((class, _), picture) in files.iter().zip(pictures) {
@@ -308,14 +313,14 @@ pub fn image_folder(
         }
     }
     if targets.is_empty() {
-        return Err(nothing(directory, &names, &errors));
+        return Err(nothing(directory, &classes, &errors));
     }
     let count = targets.len();
     let shape = (count, options.height, options.width, options.channels());
     let labelled = LabeledDataset {
         inputs: Tensor::from_vec(inputs, shape, &Device::Cpu)?,
         targets: Tensor::from_vec(targets, count, &Device::Cpu)?,
-        names,
+        classes,
         features: Vec::new(),
     };
     Ok((labelled, errors))

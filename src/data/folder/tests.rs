@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::data::image::write_png;
-use crate::data::{DataLoader, Dataset, FlipHorizontal};
+use crate::data::{DataLoader, Dataset, RandomHorizontalFlip};
 use crate::prelude::*;
 
 #[test]
@@ -22,7 +22,7 @@ fn classes_pictures_and_what_is_neither() -> Result<()> {
     fs::write(at("readme.txt"), b"pets").unwrap();
 
     let (pets, errors) = image_folder(root.path(), &ImageFolder::new(4, 6))?;
-    assert_eq!(pets.names, ["cats", "dogs", "empty"]);
+    assert_eq!(pets.classes, ["cats", "dogs", "empty"]);
     assert_eq!((pets.inputs.dims(), pets.inputs.dtype()), (&[3, 4, 6, 3][..], DType::F32));
     assert_eq!(pets.targets.to_vec1::<u32>()?, [0, 0, 1]);
     let first: Vec<f32> =
@@ -37,7 +37,7 @@ fn classes_pictures_and_what_is_neither() -> Result<()> {
         .collect();
     assert_eq!(paths, ["readme.txt", "cats/c.jpg", "cats/more", "dogs/notes.txt"].map(at));
 
-    let grey = ImageFolder::new(1, 1).color(Color::Grey);
+    let grey = ImageFolder::new(1, 1).color(Color::Gray);
     assert_eq!(image_folder(root.path(), &grey)?.0.inputs.dims(), [3, 1, 1, 1]);
     let error = image_folder(root.path(), &ImageFolder::new(0, 4));
     assert!(matches!(error, Err(Error::Argument { .. })), "{error:?}");
@@ -69,25 +69,28 @@ fn lazily_the_same_pictures() -> Result<()> {
         let class = if i < 2 { "a" } else { "b" };
         write_png(at(&format!("{class}/{i}.png")), &Tensor::from_vec(pixels, (5, 6, 3), &Device::Cpu)?)?;
     }
-    let options = ImageFolder::new(4, 3).crop_middle().normalize(&[0.5, 0.4, 0.3], &[0.2, 0.3, 0.4]);
+    let options = ImageFolder::new(4, 3).center_crop().normalize(&[0.5, 0.4, 0.3], &[0.2, 0.3, 0.4]);
     let eager = image_folder(root.path(), &options)?.0;
     let lazy = options.open(root.path())?;
-    assert_eq!((lazy.len(), lazy.names(), lazy.paths().count()), (5, &["a".to_string(), "b".into()][..], 5));
+    assert_eq!(
+        (lazy.len(), lazy.classes(), lazy.paths().count()),
+        (5, &["a".to_string(), "b".into()][..], 5)
+    );
     let (x, y) = lazy.batch(&[0, 1, 2, 3, 4])?;
     assert_eq!(x.dims(), [5, 3, 4, 3]);
     let flat = |x: &Tensor| x.flatten(0, -1)?.to_vec1::<f32>();
     assert_eq!(flat(&x.permute(&[0, 2, 3, 1])?)?, flat(&eager.inputs)?);
     assert_eq!(
-        (y.to_vec1::<u32>()?, lazy.classes()?.to_vec1::<u32>()?),
+        (y.to_vec1::<u32>()?, lazy.targets()?.to_vec1::<u32>()?),
         (vec![0, 0, 1, 1, 1], eager.targets.to_vec1()?)
     );
-    let plain = ImageFolder::new(4, 3).crop_middle().open(root.path())?.get(3)?.0;
+    let plain = ImageFolder::new(4, 3).center_crop().open(root.path())?.get(3)?.0;
     let expected = ((plain.i(1)? - 0.4)? / 0.3)?;
     assert!((lazy.get(3)?.0.i(1)? - expected)?.abs()?.max_all()?.to_scalar::<f32>()? < 1e-6);
 
     let epoch = |threads| {
         let mut loader =
-            DataLoader::new(&lazy, 2)?.shuffle(3).augment(FlipHorizontal(0.5), 4).prefetch(threads);
+            DataLoader::new(&lazy, 2)?.shuffle(3).augment(RandomHorizontalFlip(0.5), 4).num_workers(threads);
         loader.epoch()?.map(|batch| flat(&batch?.0)).collect::<Result<Vec<_>>>()
     };
     assert_eq!(epoch(0)?, epoch(3)?);
@@ -103,10 +106,10 @@ fn unreadable_files_are_errors_or_skipped() -> Result<()> {
     write_png(at("a/2.png"), &Tensor::full(9_u8, (2, 2), &Device::Cpu)?)?;
     fs::write(at("a/1.png"), b"none").unwrap();
     fs::write(at("a/3.png"), b"").unwrap();
-    let options = ImageFolder::new(2, 2).color(Color::Grey);
+    let options = ImageFolder::new(2, 2).color(Color::Gray);
     let strict = options.open(root.path())?;
     assert_eq!((strict.len(), strict.get(1)?.0.dims()), (3, &[1, 2, 2][..]));
-    let mut loader = DataLoader::new(&strict, 1)?.prefetch(1);
+    let mut loader = DataLoader::new(&strict, 1)?.num_workers(1);
     let results: Vec<_> = loader.epoch()?.collect();
     assert!(results[0].as_ref().unwrap_err().to_string().contains("1.png: expected a PNG"));
     assert!(results[1].is_ok() && results[2].is_err());

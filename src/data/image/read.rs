@@ -15,14 +15,14 @@ use crate::file::read_at_most;
 /// ```
 /// use tealight::data::image::{Color, ReadOptions, from_bytes_with};
 /// let green = b"P3 1 1 255 0 255 0\n";
-/// let grey = from_bytes_with("green.ppm", green, &ReadOptions::new().color(Color::Grey))?;
+/// let grey = from_bytes_with("green.ppm", green, &ReadOptions::new().color(Color::Gray))?;
 /// assert_eq!(grey.to_vec3::<u8>()?, [[[150]]]); // 0.587 · 255, rounded
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Color {
     /// One channel, the brightness: 0.299 r + 0.587 g + 0.114 b, rounded.
-    Grey,
+    Gray,
     /// Three channels; a grey picture is repeated.
     Rgb,
 }
@@ -33,7 +33,7 @@ pub enum Color {
 /// use tealight::data::image::{Color, ReadOptions, from_bytes_with};
 /// let red = from_bytes_with("red.ppm", b"P3 1 1 255 255 0 0\n", &ReadOptions::new())?;
 /// assert_eq!(red.to_vec3::<u8>()?, [[[255, 0, 0]]]);
-/// let grey = from_bytes_with("red.ppm", b"P3 1 1 255 255 0 0\n", &ReadOptions::new().color(Color::Grey))?;
+/// let grey = from_bytes_with("red.ppm", b"P3 1 1 255 255 0 0\n", &ReadOptions::new().color(Color::Gray))?;
 /// assert_eq!(grey.dims(), [1, 1, 1]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
@@ -93,7 +93,7 @@ impl ReadOptions {
             ((19_595 * r + 38_470 * g + 7_471 * b + 0x8000) >> 16) as u8
         };
         let wanted = match self.color {
-            Some(Color::Grey) => 1,
+            Some(Color::Gray) => 1,
             Some(Color::Rgb) => 3,
             // An odd number of channels is a picture without alpha.
             None if self.opaque => (pixels.channels - 1) | 1,
@@ -172,7 +172,7 @@ pub fn from_bytes(name: impl AsRef<Path>, bytes: &[u8]) -> Result<Tensor> {
 ///
 /// ```
 /// use tealight::data::image::{Color, ReadOptions, from_bytes_with};
-/// let options = ReadOptions::new().color(Color::Grey);
+/// let options = ReadOptions::new().color(Color::Gray);
 /// assert_eq!(from_bytes_with("red.ppm", b"P3 1 1 255 255 0 0\n", &options)?.to_vec3::<u8>()?, [[[76]]]);
 /// let error = from_bytes_with("upload 3", b"", &options).unwrap_err().to_string();
 /// assert_eq!(error, "upload 3: expected a picture, got an empty file");
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn conversions() {
-        let (grey, rgb) = (ReadOptions::new().color(Color::Grey), ReadOptions::new().color(Color::Rgb));
+        let (grey, rgb) = (ReadOptions::new().color(Color::Gray), ReadOptions::new().color(Color::Rgb));
         let opaque = ReadOptions::new().without_alpha();
         let (one, two, four) = ([5, 6], [5, 0, 6, 9], [255, 0, 0, 0, 10, 20, 30, 255]);
         let three = [255, 0, 0, 10, 20, 30];

@@ -30,7 +30,7 @@ const MOST_THREADS: usize = 256;
 /// use tealight::prelude::*;
 /// let x = Tensor::arange(0.0, 10.0, &Device::Cpu)?;
 /// let data = TensorDataset::new(&x, &x)?;
-/// let mut loader = DataLoader::new(&data, 4)?.shuffle(1).prefetch(2);
+/// let mut loader = DataLoader::new(&data, 4)?.shuffle(1).num_workers(2);
 /// for _ in 0..3 {
 ///     let mut seen = 0;
 ///     for batch in loader.epoch()? {
@@ -178,14 +178,13 @@ impl DataLoader {
     /// let x = Tensor::arange(0.0, 10.0, &Device::Cpu)?;
     /// let data = TensorDataset::new(&x, &x)?;
     /// let plain = DataLoader::new(&data, 4)?.shuffle(1).epoch()?;
-    /// let ahead = DataLoader::new(&data, 4)?.shuffle(1).prefetch(2).epoch()?;
+    /// let ahead = DataLoader::new(&data, 4)?.shuffle(1).num_workers(2).epoch()?;
     /// for (a, b) in plain.zip(ahead) {
     ///     assert_eq!(a?.0, b?.0);
     /// }
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    #[doc(alias = "num_workers")]
-    pub fn prefetch(mut self, threads: usize) -> Self {
+    pub fn num_workers(mut self, threads: usize) -> Self {
         self.threads = threads.min(MOST_THREADS);
         self
     }

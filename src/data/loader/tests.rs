@@ -32,7 +32,7 @@ fn sizes_and_orders() -> Result<()> {
     assert_eq!((sizes(whole.epoch()?)?, whole.len()), (vec![4, 4], 2));
     assert_eq!(sizes(DataLoader::new(&data, usize::MAX)?.epoch()?)?, [10]);
     assert!(DataLoader::new(&data, 11)?.drop_last().is_empty());
-    assert_eq!(DataLoader::new(&numbers(0), 3)?.shuffle(1).prefetch(2).epoch()?.count(), 0);
+    assert_eq!(DataLoader::new(&numbers(0), 3)?.shuffle(1).num_workers(2).epoch()?.count(), 0);
 
     let mut shuffled = DataLoader::new(&data, 3)?.shuffle(1);
     let (one, two) = (targets(shuffled.epoch()?)?, targets(shuffled.epoch()?)?);
@@ -57,7 +57,7 @@ fn threads_change_nothing() -> Result<()> {
         Ok((x, Tensor::new(i as u32, &Device::Cpu)?))
     });
     let epochs = |threads| {
-        let mut loader = DataLoader::new(&data, 2)?.shuffle(5).augment(noise, 9).prefetch(threads);
+        let mut loader = DataLoader::new(&data, 2)?.shuffle(5).augment(noise, 9).num_workers(threads);
         (0..3).map(|_| taken(loader.epoch()?)).collect::<Result<Vec<_>>>()
     };
     let plain = epochs(0)?;
@@ -77,7 +77,9 @@ fn a_position_is_saved_and_restored() -> Result<()> {
     let noise = |x: &Tensor, rng: &mut Rng| x + Tensor::randn(0.0, 1.0, x.dims(), rng)?;
     for threads in [0, 2] {
         let make = || {
-            Ok::<_, Error>(DataLoader::new(&numbers(10), 3)?.shuffle(1).augment(noise, 2).prefetch(threads))
+            Ok::<_, Error>(
+                DataLoader::new(&numbers(10), 3)?.shuffle(1).augment(noise, 2).num_workers(threads),
+            )
         };
         let mut loader = make()?;
         let all = [taken(loader.epoch()?)?, taken(loader.epoch()?)?].concat();
@@ -126,7 +128,7 @@ fn a_position_of_another_loader_is_refused() -> Result<()> {
         let error = other.restore(position).unwrap_err().to_string();
         assert!(error.starts_with("DataLoader: expected a position of a loader with the same"), "{error}");
     }
-    assert!(base().prefetch(3).restore(position).is_ok());
+    assert!(base().num_workers(3).restore(position).is_ok());
     let far = Position { batch: 5, ..position };
     assert!(base().restore(far).is_err());
     let text = position.to_string();
@@ -176,13 +178,13 @@ fn what_goes_wrong_is_said_where_it_does() -> Result<()> {
         _ => Ok((Tensor::new(1.0, &Device::Cpu)?, Tensor::new(1.0, &Device::Cpu)?)),
     });
     for threads in [0, 2] {
-        let mut loader = DataLoader::new(&broken, 2)?.prefetch(threads);
+        let mut loader = DataLoader::new(&broken, 2)?.num_workers(threads);
         let results: Vec<_> =
             loader.epoch()?.map(|batch| batch.map(|_| ()).map_err(|e| e.to_string())).collect();
         assert_eq!(results, [Ok(()), Err("example 3: test: expected no three, got 3".into()), Ok(())]);
     }
     let panics = from_fn(1, |_| panic!("planted"));
-    let error = DataLoader::new(&panics, 1)?.prefetch(1).epoch()?.next().unwrap().unwrap_err().to_string();
+    let error = DataLoader::new(&panics, 1)?.num_workers(1).epoch()?.next().unwrap().unwrap_err().to_string();
     assert_eq!(error, "DataLoader: expected a data set that does not panic, got a panic in batch 0");
     let endless =
         from_fn(usize::MAX, |_| Ok((Tensor::new(1.0, &Device::Cpu)?, Tensor::new(1.0, &Device::Cpu)?)));

@@ -20,7 +20,7 @@ use crate::file::file_error;
 /// let [train, test] = ["train", "test"].map(|part| std::env::temp_dir().join(format!("tealight-doc-{part}.csv")));
 /// std::fs::write(&train, "size,price\nsmall,1\nlarge,2\n")?;
 /// std::fs::write(&test, "size,price\nlarge,3\n")?;
-/// let schema = CsvSchema::of(&train, &CsvOptions::new().target("price"))?;
+/// let schema = CsvSchema::infer(&train, &CsvOptions::new().target("price"))?;
 /// let data = schema.read(&test)?;
 /// assert_eq!(data.features, ["size=large", "size=small"]);
 /// assert_eq!(data.inputs.to_vec2::<f32>()?, [[1.0, 0.0]]);
@@ -52,20 +52,20 @@ impl CsvSchema {
     /// The columns of the table in a file.
     ///
     /// # Errors
-    /// As [`csv`](super::csv).
+    /// As [`read_csv`](super::read_csv).
     ///
     /// ```
     /// use tealight::data::{CsvOptions, CsvSchema};
     /// let path = std::env::temp_dir().join("tealight-doc-schema-of.csv");
     /// std::fs::write(&path, "size,price\nsmall,1\nlarge,2\n")?;
-    /// assert_eq!(CsvSchema::of(&path, &CsvOptions::new())?.target(), "price");
-    /// assert!(CsvSchema::of(&path, &CsvOptions::new().target("colour")).is_err());
+    /// assert_eq!(CsvSchema::infer(&path, &CsvOptions::new())?.target(), "price");
+    /// assert!(CsvSchema::infer(&path, &CsvOptions::new().target("colour")).is_err());
     /// # std::fs::remove_file(path).ok();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn of(path: impl AsRef<Path>, options: &CsvOptions) -> Result<Self> {
+    pub fn infer(path: impl AsRef<Path>, options: &CsvOptions) -> Result<Self> {
         let rows = raw::read(path.as_ref(), options)?;
-        let schema = CsvSchema::infer(&rows, options)?;
+        let schema = CsvSchema::from_rows(&rows, options)?;
         // An error in it is told now.
         schema.encode(rows)?;
         Ok(schema)
@@ -74,14 +74,14 @@ impl CsvSchema {
     /// The table in a file that has the same columns, perhaps in another order; other columns are passed over.
     ///
     /// # Errors
-    /// As [`csv`](super::csv); a name that was not in the first file.
+    /// As [`read_csv`](super::read_csv); a name that was not in the first file.
     ///
     /// ```
     /// use tealight::data::{CsvOptions, CsvSchema};
     /// let [old, new] = ["old", "new"].map(|name| std::env::temp_dir().join(format!("tealight-doc-schema-{name}.csv")));
     /// std::fs::write(&old, "size,kind\n1,a\n2,b\n")?;
     /// std::fs::write(&new, "kind,size\nb,3\nc,4\n")?;
-    /// let schema = CsvSchema::of(&old, &CsvOptions::new().target("kind"))?;
+    /// let schema = CsvSchema::infer(&old, &CsvOptions::new().target("kind"))?;
     /// assert!(schema.read(&new).unwrap_err().to_string().contains("expected one of a, b, got \"c\""));
     /// # std::fs::remove_file(old).ok();
     /// # std::fs::remove_file(new).ok();
@@ -103,13 +103,13 @@ impl CsvSchema {
     /// let [known, new] = ["known", "new"].map(|part| std::env::temp_dir().join(format!("tealight-doc-{part}.csv")));
     /// std::fs::write(&known, "size,colour,kind\n1,red,a\n2,blue,b\n")?;
     /// std::fs::write(&new, "colour,size\nblue,3\n")?;
-    /// let schema = CsvSchema::of(&known, &CsvOptions::new().target("kind"))?;
-    /// assert_eq!(schema.inputs(&new)?.to_vec2::<f32>()?, [[3.0, 1.0, 0.0]]);
+    /// let schema = CsvSchema::infer(&known, &CsvOptions::new().target("kind"))?;
+    /// assert_eq!(schema.read_inputs(&new)?.to_vec2::<f32>()?, [[3.0, 1.0, 0.0]]);
     /// # std::fs::remove_file(known).ok();
     /// # std::fs::remove_file(new).ok();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn inputs(&self, path: impl AsRef<Path>) -> Result<Tensor> {
+    pub fn read_inputs(&self, path: impl AsRef<Path>) -> Result<Tensor> {
         let rows = raw::read(path.as_ref(), &self.options)?;
         let places = self.inputs.iter().map(|column| rows.find(&column.name)).collect::<Result<Vec<_>>>()?;
         let mut inputs = Vec::new();
@@ -129,7 +129,7 @@ impl CsvSchema {
     /// use tealight::data::{CsvOptions, CsvSchema};
     /// let path = std::env::temp_dir().join("tealight-doc-schema-features.csv");
     /// std::fs::write(&path, "size,colour,price\n1,red,5\n2,blue,6\n")?;
-    /// let schema = CsvSchema::of(&path, &CsvOptions::new())?;
+    /// let schema = CsvSchema::infer(&path, &CsvOptions::new())?;
     /// assert_eq!(schema.features(), ["size", "colour=blue", "colour=red"]);
     /// # std::fs::remove_file(path).ok();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -144,7 +144,7 @@ impl CsvSchema {
     /// use tealight::data::{CsvOptions, CsvSchema};
     /// let path = std::env::temp_dir().join("tealight-doc-schema-target.csv");
     /// std::fs::write(&path, "size,price\n1,5\n2,6\n")?;
-    /// assert_eq!(CsvSchema::of(&path, &CsvOptions::new())?.target(), "price"); // the last column
+    /// assert_eq!(CsvSchema::infer(&path, &CsvOptions::new())?.target(), "price"); // the last column
     /// # std::fs::remove_file(path).ok();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -158,8 +158,8 @@ impl CsvSchema {
     /// use tealight::data::{CsvOptions, CsvSchema};
     /// let path = std::env::temp_dir().join("tealight-doc-schema-classes.csv");
     /// std::fs::write(&path, "size,kind\n1,dog\n2,cat\n")?;
-    /// assert_eq!(CsvSchema::of(&path, &CsvOptions::new())?.classes(), ["cat", "dog"]);
-    /// assert!(CsvSchema::of(&path, &CsvOptions::new().target("size"))?.classes().is_empty());
+    /// assert_eq!(CsvSchema::infer(&path, &CsvOptions::new())?.classes(), ["cat", "dog"]);
+    /// assert!(CsvSchema::infer(&path, &CsvOptions::new().target("size"))?.classes().is_empty());
     /// # std::fs::remove_file(path).ok();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -170,7 +170,7 @@ impl CsvSchema {
         }
     }
 
-    pub(super) fn infer(rows: &Rows, options: &CsvOptions) -> Result<Self> {
+    pub(super) fn from_rows(rows: &Rows, options: &CsvOptions) -> Result<Self> {
         let target = match &options.target {
             Some(name) => rows.find(name)?,
             None => rows.names.len() - 1,
@@ -199,7 +199,7 @@ impl CsvSchema {
                 && column != target
             {
                 let expected = format!("expected at most {} names", options.most_names);
-                let hint = "it may be one to ignore, or CsvOptions::most_categories may allow more";
+                let hint = "it may be one to ignore, or CsvOptions::max_categories may allow more";
                 return Err(rows.wrong_column(column, format!("{expected}, got {} ({hint})", names.len())));
             }
             Ok(Column { name: rows.names[column].clone(), kind })
@@ -238,7 +238,7 @@ impl CsvSchema {
             }
         };
         let inputs = Tensor::from_vec(inputs, (kept.len(), features.len()), &Device::Cpu)?;
-        Ok(LabeledDataset { inputs, targets, names, features })
+        Ok(LabeledDataset { inputs, targets, classes: names, features })
     }
 
     /// Adds the inputs of a row.

@@ -5,7 +5,7 @@ fn read(text: &str, options: &CsvOptions) -> Result<LabeledDataset> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("t.csv");
     std::fs::write(&path, text).unwrap();
-    csv(&path, options)
+    read_csv(&path, options)
 }
 
 fn said(text: &str, options: &CsvOptions) -> String {
@@ -23,18 +23,21 @@ fn numbers_names_and_targets() -> Result<()> {
     let data = read("\u{feff}b, a ,kind\r\n 1,x,yes\r\n\r\n-2.5e1,\"y, \"\"z\"\"\",no\r\n", &options)?;
     assert_eq!(data.features, ["b", "a=x", "a=y, \"z\""]);
     assert_eq!(inputs(&data), [[1.0, 1.0, 0.0], [-25.0, 0.0, 1.0]]);
-    assert_eq!((data.names, data.targets.to_vec1::<u32>()?), (vec!["no".into(), "yes".into()], vec![1, 0]));
+    assert_eq!((data.classes, data.targets.to_vec1::<u32>()?), (vec!["no".into(), "yes".into()], vec![1, 0]));
 
     let table = "y;x;id\n10;1;a\n9;2;b\n10;3;c";
     let options = CsvOptions::new().delimiter(b';').target("y").ignore("id");
     let data = read(table, &options)?;
     assert_eq!(
-        (data.targets.to_vec2::<f32>()?, data.names.len()),
+        (data.targets.to_vec2::<f32>()?, data.classes.len()),
         (vec![vec![10.0], vec![9.0], vec![10.0]], 0)
     );
     assert_eq!((inputs(&data), data.len()), (vec![vec![1.0], vec![2.0], vec![3.0]], 3));
-    let data = read(table, &options.clone().classes().categorical("x"))?;
-    assert_eq!((data.names, data.targets.to_vec1::<u32>()?), (vec!["9".into(), "10".into()], vec![1, 0, 1]));
+    let data = read(table, &options.clone().categorical_target().categorical("x"))?;
+    assert_eq!(
+        (data.classes, data.targets.to_vec1::<u32>()?),
+        (vec!["9".into(), "10".into()], vec![1, 0, 1])
+    );
     assert_eq!(data.features, ["x=1", "x=2", "x=3"]);
 
     let data = read("1,2,a\n3,4,b\n", &CsvOptions::new().no_header())?;
@@ -66,8 +69,8 @@ fn missing_values() -> Result<()> {
     let error = said("x,z,y\n,1,1\n,2,2\n", &options.clone().missing(Missing::Fill));
     assert!(error.starts_with("column \"x\": expected a value, got none in any row"), "{error}");
     // Other marks; what is passed over may be missing.
-    let marks = options.missing(Missing::Drop).missing_marks(&["-9"]).ignore("z");
-    assert_eq!(read("x,z,y\n-9,1,NA\n2,,None\n,3,None\n", &marks)?.names, ["None"]);
+    let marks = options.missing(Missing::Drop).na_values(&["-9"]).ignore("z");
+    assert_eq!(read("x,z,y\n-9,1,NA\n2,,None\n,3,None\n", &marks)?.classes, ["None"]);
     Ok(())
 }
 
@@ -77,7 +80,7 @@ fn a_second_file_is_read_as_the_first() -> Result<()> {
     let [first, second] = ["a.csv", "b.csv"].map(|name| directory.path().join(name));
     std::fs::write(&first, "x,colour,y\n1,red,no\n3,blue,yes\n").unwrap();
     std::fs::write(&second, "y,more,colour,x\nyes,0,red,\n").unwrap();
-    let schema = CsvSchema::of(&first, &CsvOptions::new().target("y").missing(Missing::Fill))?;
+    let schema = CsvSchema::infer(&first, &CsvOptions::new().target("y").missing(Missing::Fill))?;
     let data = schema.read(&second)?;
     // The mean of the first file, and its names.
     assert_eq!((inputs(&data), data.targets.to_vec1::<u32>()?), (vec![vec![2.0, 0.0, 1.0]], vec![1]));
@@ -125,18 +128,18 @@ fn malformed_tables() {
     let data = read(&format!("{}\n{ones}\n", wide.join(",")), &plain).unwrap();
     assert_eq!(data.features, wide[..wide.len() - 1]);
     let long: String = wide.iter().map(|name| format!("1,{name}\n")).collect();
-    assert_eq!(read(&format!("x,y\n{long}"), &plain).unwrap().names.len(), wide.len());
+    assert_eq!(read(&format!("x,y\n{long}"), &plain).unwrap().classes.len(), wide.len());
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     let many: String = (0..101).map(|i| format!("n{i},1\n")).collect();
     let error = said(&format!("x,y\n{many}"), &plain);
     assert!(error.starts_with("column \"x\": expected at most 100 names, got 101"), "{error}");
-    assert!(read(&format!("x,y\n{many}"), &plain.clone().most_categories(101)).is_ok());
+    assert!(read(&format!("x,y\n{many}"), &plain.clone().max_categories(101)).is_ok());
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("t.csv");
     std::fs::write(&path, b"x,y\n1,2\n\xff,2\n").unwrap();
-    let error = csv(&path, &plain).unwrap_err().to_string();
+    let error = read_csv(&path, &plain).unwrap_err().to_string();
     assert!(error.ends_with("t.csv: line 3: expected text in UTF-8, got other bytes"), "{error}");
-    assert!(matches!(csv(directory.path().join("none"), &plain), Err(Error::File { .. })));
+    assert!(matches!(read_csv(directory.path().join("none"), &plain), Err(Error::File { .. })));
 }
 
 #[test]
@@ -166,8 +169,8 @@ fn a_schema_is_kept_as_a_text() -> Result<()> {
     let (known, new) = (directory.path().join("known.csv"), directory.path().join("new.csv"));
     let table = "x;\"a \"\"b\"\"\";kind\n0.1;\"one\ntwo\";1\n?;;2\n0.3;é;2\n";
     std::fs::write(&known, table).unwrap();
-    let options = CsvOptions::new().delimiter(b';').classes();
-    let filling = CsvSchema::of(&known, &options.clone().missing(Missing::Fill))?;
+    let options = CsvOptions::new().delimiter(b';').categorical_target();
+    let filling = CsvSchema::infer(&known, &options.clone().missing(Missing::Fill))?;
     let again: CsvSchema = filling.to_string().parse()?;
     assert_eq!((&again.inputs, &again.target), (&filling.inputs, &filling.target));
     assert_eq!((again.classes(), again.target()), (&["1".to_string(), "2".into()][..], "kind"));
@@ -176,12 +179,12 @@ fn a_schema_is_kept_as_a_text() -> Result<()> {
 
     std::fs::write(&new, "\"a \"\"b\"\"\";more;x\n\"one\ntwo\";;1\n;5;\n").unwrap();
     // The mean of 0.1 and 0.3, and the first of two names that are as frequent.
-    assert_eq!(again.inputs(&new)?.to_vec2::<f32>()?, [[1.0, 1.0, 0.0], [0.2, 1.0, 0.0]]);
+    assert_eq!(again.read_inputs(&new)?.to_vec2::<f32>()?, [[1.0, 1.0, 0.0], [0.2, 1.0, 0.0]]);
     let dropping: CsvSchema =
-        CsvSchema::of(&known, &options.clone().missing(Missing::Drop))?.to_string().parse()?;
+        CsvSchema::infer(&known, &options.clone().missing(Missing::Drop))?.to_string().parse()?;
     let said = |schema: &CsvSchema, text: &str| {
         std::fs::write(&new, text).unwrap();
-        let error = schema.inputs(&new).unwrap_err().to_string();
+        let error = schema.read_inputs(&new).unwrap_err().to_string();
         error.split_once("new.csv: ").unwrap_or_else(|| panic!("no file in {error}")).1.to_string()
     };
     let head = "x;\"a \"\"b\"\"\"\n";

@@ -18,7 +18,7 @@ const MISSING: [(Missing, &str); 3] =
 /// use tealight::data::{CsvOptions, CsvSchema};
 /// let path = std::env::temp_dir().join("tealight-doc-schema.csv");
 /// std::fs::write(&path, "size,colour,kind\n1,red,a\n2,blue,b\n")?;
-/// let schema = CsvSchema::of(&path, &CsvOptions::new().target("kind"))?;
+/// let schema = CsvSchema::infer(&path, &CsvOptions::new().target("kind"))?;
 /// let again: CsvSchema = schema.to_string().parse()?;
 /// assert_eq!(again.features(), ["size", "colour=blue", "colour=red"]);
 /// assert_eq!(again.classes(), ["a", "b"]);

@@ -1,4 +1,4 @@
-//! [`Loaded`]: what became of the tensors of a file.
+//! [`LoadReport`]: what became of the tensors of a file.
 
 use std::fmt;
 
@@ -7,19 +7,19 @@ use candle_core::DType;
 /// What became of the tensors of a file, and of the parameters and buffers of a model.
 ///
 /// ```
-/// use tealight::io::{Load, Loaded};
+/// use tealight::io::{LoadOptions, LoadReport};
 /// use tealight::prelude::*;
 /// let model = Linear::new(3, 2, &mut Rng::seed(1))?;
 /// let tensors = [("weight", (2, 3)), ("extra", (1, 1))].map(|(name, shape)| {
 ///     Ok((name.to_string(), Tensor::zeros(shape, DType::F32, &Device::Cpu)?))
 /// });
 /// let tensors = tensors.into_iter().collect::<Result<_>>()?;
-/// let loaded: Loaded = Load::new().strict(false).load_tensors(tensors, &model)?;
+/// let loaded: LoadReport = LoadOptions::new().strict(false).load_tensors(tensors, &model)?;
 /// assert_eq!(loaded.to_string(), "1 that fit; 1 missing: bias; 1 unexpected: extra");
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Loaded {
+pub struct LoadReport {
     /// The model's names of what was loaded.
     pub loaded: Vec<String>,
     /// The model's names of what the file does not have.
@@ -27,25 +27,25 @@ pub struct Loaded {
     /// The file's names of what the model does not have.
     pub unexpected: Vec<String>,
     /// What is in both, and is another shape or dtype.
-    pub mismatched: Vec<Mismatched>,
-    /// The file's names of what [`Load::skip`](super::Load::skip) left out.
+    pub mismatched: Vec<MismatchedTensor>,
+    /// The file's names of what [`LoadOptions::skip`](super::LoadOptions::skip) left out.
     pub skipped: Vec<String>,
 }
 
 /// A tensor that is in the file and in the model, and does not fit.
 ///
 /// ```
-/// use tealight::io::{Load, Mismatched};
+/// use tealight::io::{LoadOptions, MismatchedTensor};
 /// use tealight::prelude::*;
 /// let model = Linear::new(3, 2, &mut Rng::seed(1))?.without_bias();
 /// let tensors = [("weight".to_string(), Tensor::zeros((3, 2), DType::F32, &Device::Cpu)?)].into();
-/// let loaded = Load::new().strict(false).load_tensors(tensors, &model)?;
+/// let loaded = LoadOptions::new().strict(false).load_tensors(tensors, &model)?;
 /// let (expected, got) = ((vec![2, 3], DType::F32), (vec![3, 2], DType::F32));
-/// assert_eq!(loaded.mismatched, [Mismatched { name: "weight".into(), expected, got }]);
+/// assert_eq!(loaded.mismatched, [MismatchedTensor { name: "weight".into(), expected, got }]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct Mismatched {
+pub struct MismatchedTensor {
     /// The model's name of it.
     pub name: String,
     /// Its shape and dtype in the model.
@@ -61,14 +61,14 @@ pub(super) fn first<T: fmt::Display>(items: &[T]) -> String {
     shown.join(", ") + &more
 }
 
-impl Loaded {
+impl LoadReport {
     /// Whether nothing is missing, unexpected or of another shape or dtype.
     ///
     /// ```
-    /// use tealight::io::Load;
+    /// use tealight::io::LoadOptions;
     /// use tealight::prelude::*;
     /// let model = Linear::new(3, 2, &mut Rng::seed(1))?;
-    /// let loaded = Load::new().strict(false).load_tensors([].into(), &model)?;
+    /// let loaded = LoadOptions::new().strict(false).load_tensors([].into(), &model)?;
     /// assert!(!loaded.is_complete());
     /// assert_eq!(loaded.missing, ["weight", "bias"]);
     /// # Ok::<(), tealight::Error>(())
@@ -78,7 +78,7 @@ impl Loaded {
     }
 }
 
-impl fmt::Display for Loaded {
+impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} that fit", self.loaded.len())?;
         let parts = [
@@ -94,7 +94,7 @@ impl fmt::Display for Loaded {
     }
 }
 
-impl fmt::Display for Mismatched {
+impl fmt::Display for MismatchedTensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |(shape, dtype): &(Vec<usize>, DType)| format!("{shape:?} of {}", dtype.as_str());
         write!(f, "{} (expected {}, got {})", self.name, text(&self.expected), text(&self.got))

@@ -1,4 +1,4 @@
-//! [`Load`]: what of a file goes where in a model.
+//! [`LoadOptions`]: what of a file goes where in a model.
 //!
 //! # Errors
 //! Tensors that are missing in the file, unknown to the model, or of another shape or dtype: the first ten of each by name.
@@ -13,7 +13,7 @@ use std::path::Path;
 use candle_core::Device;
 use safetensors::View;
 
-pub use loaded::{Loaded, Mismatched};
+pub use loaded::{LoadReport, MismatchedTensor};
 
 use super::pth::{looks_like_pth, read_state};
 use super::safetensors::read;
@@ -29,7 +29,7 @@ use loaded::first;
 /// In a pattern `*` stands for any text. Nothing is changed if there is an error.
 ///
 /// ```
-/// use tealight::io::{self, Load};
+/// use tealight::io::{self, LoadOptions};
 /// use tealight::prelude::*;
 /// let path = std::env::temp_dir().join("tealight-doc-load.safetensors");
 /// let rng = &mut Rng::seed(1);
@@ -44,14 +44,14 @@ use loaded::first;
 ///     tealight::fields!(encoder, head);
 /// }
 /// let ours = Ours { encoder: Linear::new(3, 8, rng)?, head: Linear::new(8, 10, rng)? };
-/// let loaded = Load::new().rename("0.*", "encoder.*").rename("2.*", "head.*").skip("head.*").load(&path, &ours)?;
+/// let loaded = LoadOptions::new().rename("0.*", "encoder.*").rename("2.*", "head.*").skip("head.*").load(&path, &ours)?;
 /// assert_eq!(loaded.loaded, ["encoder.weight", "encoder.bias"]);
 /// assert_eq!(ours.encoder.weight.get(), theirs.parameters()[0].1.get());
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Load {
+pub struct LoadOptions {
     renames: Vec<(String, String)>,
     skips: Vec<String>,
     lenient: bool,
@@ -72,14 +72,14 @@ impl Misfit {
     }
 }
 
-impl Load {
+impl LoadOptions {
     /// All tensors of the file under their own names, and none may be missing, unexpected, or of another shape or dtype.
     ///
     /// ```
-    /// use tealight::io::Load;
+    /// use tealight::io::LoadOptions;
     /// use tealight::prelude::*;
     /// let model = Linear::new(3, 2, &mut Rng::seed(1))?;
-    /// let error = Load::new().load_tensors([].into(), &model).unwrap_err().to_string();
+    /// let error = LoadOptions::new().load_tensors([].into(), &model).unwrap_err().to_string();
     /// assert!(error.ends_with("got 0 that fit; 2 missing: weight, bias"));
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -91,12 +91,12 @@ impl Load {
     /// pattern that fits counts.
     ///
     /// ```
-    /// use tealight::io::Load;
+    /// use tealight::io::LoadOptions;
     /// use tealight::prelude::*;
     /// let model = Linear::new(1, 1, &mut Rng::seed(1))?;
     /// let one = Tensor::ones((1, 1), DType::F32, &Device::Cpu)?;
     /// let theirs = [("fc.weight".to_string(), one.clone()), ("fc.bias".to_string(), one.squeeze(0)?)].into();
-    /// let loaded = Load::new().rename("fc.*", "*").load_tensors(theirs, &model)?;
+    /// let loaded = LoadOptions::new().rename("fc.*", "*").load_tensors(theirs, &model)?;
     /// assert_eq!(loaded.loaded, ["weight", "bias"]);
     /// assert_eq!(model.weight.get(), one);
     /// # Ok::<(), tealight::Error>(())
@@ -110,12 +110,12 @@ impl Load {
     /// Leaves out what fits `pattern` in the file or in the model: the model's part stays as it is.
     ///
     /// ```
-    /// use tealight::io::Load;
+    /// use tealight::io::LoadOptions;
     /// use tealight::prelude::*;
     /// let model = Linear::new(1, 1, &mut Rng::seed(1))?;
     /// let bias = model.bias.as_ref().unwrap().get();
     /// let tensors = [("weight".to_string(), Tensor::ones((1, 1), DType::F32, &Device::Cpu)?)].into();
-    /// Load::new().skip("bias").load_tensors(tensors, &model)?;
+    /// LoadOptions::new().skip("bias").load_tensors(tensors, &model)?;
     /// assert_eq!(model.bias.as_ref().unwrap().get(), bias); // as it was, and no error that it is missing
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -125,54 +125,54 @@ impl Load {
         self
     }
 
-    /// Whether everything has to fit. If not, what fits is loaded, and [`Loaded`] names the rest.
+    /// Whether everything has to fit. If not, what fits is loaded, and [`LoadReport`] names the rest.
     ///
     /// ```
-    /// use tealight::io::Load;
+    /// use tealight::io::LoadOptions;
     /// use tealight::prelude::*;
     /// let model = Linear::new(1, 1, &mut Rng::seed(1))?;
     /// let tensors = || Ok::<_, Error>([("weight".to_string(), Tensor::ones((1, 1), DType::F32, &Device::Cpu)?)].into());
-    /// assert!(Load::new().load_tensors(tensors()?, &model).is_err());
-    /// let loaded = Load::new().strict(false).load_tensors(tensors()?, &model)?;
+    /// assert!(LoadOptions::new().load_tensors(tensors()?, &model).is_err());
+    /// let loaded = LoadOptions::new().strict(false).load_tensors(tensors()?, &model)?;
     /// assert_eq!((loaded.loaded, loaded.missing), (vec!["weight".to_string()], vec!["bias".to_string()]));
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[must_use]
     pub fn strict(self, strict: bool) -> Self {
-        Load { lenient: !strict, ..self }
+        LoadOptions { lenient: !strict, ..self }
     }
 
     /// Whether floats of another width are converted: those of an f16 file for an f32 model.
     ///
     /// ```
-    /// use tealight::io::Load;
+    /// use tealight::io::LoadOptions;
     /// use tealight::prelude::*;
     /// let model = Linear::new(1, 1, &mut Rng::seed(1))?.without_bias();
     /// let half = [("weight".to_string(), Tensor::ones((1, 1), DType::F16, &Device::Cpu)?)].into();
-    /// Load::new().convert(true).load_tensors(half, &model)?;
+    /// LoadOptions::new().convert(true).load_tensors(half, &model)?;
     /// assert_eq!(model.weight.get().to_vec2::<f32>()?, [[1.0]]); // the model's own dtype stays
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[must_use]
     pub fn convert(self, convert: bool) -> Self {
-        Load { convert, ..self }
+        LoadOptions { convert, ..self }
     }
 
     /// Where in a file of PyTorch's the state dict is, if it has several: `"model"` of `{"model": …, "ema": …}`.
     ///
     /// ```
-    /// use tealight::io::{self, Load};
+    /// use tealight::io::{self, LoadOptions};
     /// use tealight::prelude::*;
     /// let file = std::env::temp_dir().join("tealight-doc-key.safetensors");
     /// io::save(&file, &Linear::new(3, 2, &mut Rng::seed(1))?)?;
-    /// let error = Load::new().key("ema").read(&file, &Device::Cpu).unwrap_err().to_string();
+    /// let error = LoadOptions::new().key("ema").read(&file, &Device::Cpu).unwrap_err().to_string();
     /// assert!(error.ends_with("expected a file of PyTorch's with the key \"ema\", got another file"));
     /// # std::fs::remove_file(file).ok();
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[must_use]
     pub fn key(self, key: impl Into<String>) -> Self {
-        Load { key: Some(key.into()), ..self }
+        LoadOptions { key: Some(key.into()), ..self }
     }
 
     /// Reads the tensors of a safetensors file, or of a state dict of PyTorch's, into a model.
@@ -185,34 +185,34 @@ impl Load {
     /// not allowed.
     ///
     /// ```
-    /// use tealight::io::{self, Load};
+    /// use tealight::io::{self, LoadOptions};
     /// use tealight::prelude::*;
     /// let file = std::env::temp_dir().join("tealight-doc-load-fn.safetensors");
     /// let (model, other) = (Linear::new(3, 2, &mut Rng::seed(1))?, Linear::new(3, 2, &mut Rng::seed(2))?);
     /// io::save(&file, &model)?;
-    /// let loaded = Load::new().load(&file, &other)?;
+    /// let loaded = LoadOptions::new().load(&file, &other)?;
     /// assert_eq!(loaded.loaded, ["weight", "bias"]);
     /// assert_eq!(other.weight.get(), model.weight.get());
     /// # std::fs::remove_file(file).ok();
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn load(&self, path: impl AsRef<Path>, model: &dyn Layer) -> Result<Loaded> {
+    pub fn load(&self, path: impl AsRef<Path>, model: &dyn Layer) -> Result<LoadReport> {
         let path = path.as_ref();
         let tensors = self.read(path, &Device::Cpu)?;
         self.fit(tensors, model).map_err(|misfit| misfit.of_file(path))
     }
 
-    /// The tensors of a file under the names that they have there, from the [`key`](Load::key) if there is one.
+    /// The tensors of a file under the names that they have there, from the [`key`](LoadOptions::key) if there is one.
     ///
     /// # Errors
     /// A file that cannot be read, or has no such key.
     ///
     /// ```
-    /// use tealight::io::{self, Load};
+    /// use tealight::io::{self, LoadOptions};
     /// use tealight::prelude::*;
     /// let file = std::env::temp_dir().join("tealight-doc-load-read.safetensors");
     /// io::save(&file, &Linear::new(3, 2, &mut Rng::seed(1))?)?;
-    /// let load = Load::new().rename("weight", "w"); // names change when a model is loaded, not before
+    /// let load = LoadOptions::new().rename("weight", "w"); // names change when a model is loaded, not before
     /// assert!(load.read(&file, &Device::Cpu)?.keys().eq(["bias", "weight"]));
     /// # std::fs::remove_file(file).ok();
     /// # Ok::<(), tealight::Error>(())
@@ -230,27 +230,31 @@ impl Load {
         read_state(path, &bytes, Some(key), device)
     }
 
-    /// Loads tensors that were read already into a model, as [`load`](Load::load) does those of a file.
+    /// Loads tensors that were read already into a model, as [`load`](LoadOptions::load) does those of a file.
     ///
     /// # Errors
     /// Those of `load`, but for those of a file.
     ///
     /// ```
-    /// use tealight::io::Load;
+    /// use tealight::io::LoadOptions;
     /// use tealight::prelude::*;
     /// let model = Linear::new(2, 1, &mut Rng::seed(1))?.without_bias();
     /// let tensors = [("weight".to_string(), Tensor::new(&[[3_f32, 4.0]], &Device::Cpu)?)].into();
-    /// Load::new().load_tensors(tensors, &model)?;
+    /// LoadOptions::new().load_tensors(tensors, &model)?;
     /// assert_eq!(model.weight.get().to_vec2::<f32>()?, [[3.0, 4.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn load_tensors(&self, tensors: BTreeMap<String, Tensor>, model: &dyn Layer) -> Result<Loaded> {
-        self.fit(tensors, model).map_err(|misfit| Error::argument("Load", misfit.expected, misfit.got))
+    pub fn load_tensors(&self, tensors: BTreeMap<String, Tensor>, model: &dyn Layer) -> Result<LoadReport> {
+        self.fit(tensors, model).map_err(|misfit| Error::argument("LoadOptions", misfit.expected, misfit.got))
     }
 
-    pub(super) fn fit(&self, tensors: BTreeMap<String, Tensor>, model: &dyn Layer) -> Result<Loaded, Misfit> {
+    pub(super) fn fit(
+        &self,
+        tensors: BTreeMap<String, Tensor>,
+        model: &dyn Layer,
+    ) -> Result<LoadReport, Misfit> {
         let state = model.state();
-        let mut done = Loaded::default();
+        let mut done = LoadReport::default();
         let mut spared = Vec::new();
         let mut named: BTreeMap<String, (String, Tensor)> = BTreeMap::new();
         for ((name, tensor), target) in tensors.clone().into_iter().zip(self.targets(&tensors)?) {
@@ -283,7 +287,7 @@ impl Load {
             let floats = tensor.dtype().is_float() && own.dtype().is_float();
             if tensor.dims() != own.dims() || (tensor.dtype() != own.dtype() && !(self.convert && floats)) {
                 let kind = |x: &Tensor| (x.dims().to_vec(), x.dtype());
-                done.mismatched.push(Mismatched { name, expected: kind(&own), got: kind(&tensor) });
+                done.mismatched.push(MismatchedTensor { name, expected: kind(&own), got: kind(&tensor) });
                 continue;
             }
             let array = tensor.array().to_dtype(own.dtype()).and_then(|array| array.to_device(own.device()));
@@ -304,7 +308,7 @@ impl Load {
         done.missing.extend(absent.into_iter().map(|(name, _)| name));
         done.unexpected.extend(named.into_values().map(|(name, _)| name).filter(|name| !is_count(name)));
         if !self.lenient && !done.is_complete() {
-            let expected = "all tensors of the model and no other (io::Load renames, skips, converts, or loads what fits)";
+            let expected = "all tensors of the model and no other (io::LoadOptions renames, skips, converts, or loads what fits)";
             return Err(Misfit { expected: expected.into(), got: done.to_string() });
         }
         for (held, value) in updates {

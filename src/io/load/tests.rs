@@ -26,9 +26,9 @@ fn each_fault_is_named_and_nothing_changes() -> Result<()> {
         ("head", &[1]),
         ("tail", &[]),
     ]);
-    let strict = Load::new().load_tensors(file.clone(), &model).unwrap_err().to_string();
+    let strict = LoadOptions::new().load_tensors(file.clone(), &model).unwrap_err().to_string();
     assert!(
-        strict.starts_with("Load: expected all tensors of the model and no other (io::Load renames,")
+        strict.starts_with("LoadOptions: expected all tensors of the model and no other (io::LoadOptions renames,")
             && strict.ends_with(
                 "), got 1 that fit; 1 missing: 0.bias; 2 unexpected: head, tail; 2 of another shape or dtype: \
                  2.weight (expected [4, 3] of f32, got [5, 3] of f32), 2.bias (expected [4] of f32, got [5] of f32)"
@@ -37,7 +37,7 @@ fn each_fault_is_named_and_nothing_changes() -> Result<()> {
     );
     assert_eq!(numbers(&model), before);
 
-    let loaded = Load::new().strict(false).load_tensors(file, &model)?;
+    let loaded = LoadOptions::new().strict(false).load_tensors(file, &model)?;
     assert_eq!((loaded.loaded, loaded.missing), (vec!["0.weight".into()], vec!["0.bias".to_string()]));
     assert_eq!((loaded.unexpected, loaded.mismatched.len()), (vec!["head".into(), "tail".to_string()], 2));
     assert_eq!(loaded.mismatched[1].got, (vec![5], DType::F32));
@@ -46,12 +46,12 @@ fn each_fault_is_named_and_nothing_changes() -> Result<()> {
 
     let many: Vec<String> = (0..45).map(|i| format!("x{i:02}")).collect();
     let many: Vec<(&str, &[usize])> = many.iter().map(|name| (name.as_str(), &[][..])).collect();
-    let text = Load::new().load_tensors(tensors(&many), &Relu).unwrap_err().to_string();
+    let text = LoadOptions::new().load_tensors(tensors(&many), &Relu).unwrap_err().to_string();
     assert!(
         text.ends_with("45 unexpected: x00, x01, x02, x03, x04, x05, x06, x07, x08, x09 and 35 more"),
         "{text}"
     );
-    assert_eq!(Load::new().load_tensors(BTreeMap::new(), &Relu)?, Loaded::default());
+    assert_eq!(LoadOptions::new().load_tensors(BTreeMap::new(), &Relu)?, LoadReport::default());
     Ok(())
 }
 
@@ -64,30 +64,32 @@ fn names_are_mapped() -> Result<()> {
         ("module.head.weight", &[4, 3]),
         ("module.head.bias", &[4]),
     ]);
-    let load = Load::new().rename("*.enc.*", "*.0.*").rename("module.head.*", "2.*");
+    let load = LoadOptions::new().rename("*.enc.*", "*.0.*").rename("module.head.*", "2.*");
     // Renamed to module.0.weight.
     let loaded = load.strict(false).load_tensors(file.clone(), &model)?;
     assert_eq!((loaded.loaded.len(), loaded.missing.len()), (2, 2));
     assert_eq!(loaded.unexpected, ["module.enc.bias", "module.enc.weight"]);
-    let load = Load::new().rename("module.enc.*", "0.*").rename("module.head.*", "2.*");
+    let load = LoadOptions::new().rename("module.enc.*", "0.*").rename("module.head.*", "2.*");
     assert_eq!(load.load_tensors(file.clone(), &model)?.loaded.len(), 4);
     // The first rule that fits counts, and those behind it are in use, too.
     assert_eq!(load.rename("module.*", "x.*").load_tensors(file.clone(), &model)?.loaded.len(), 4);
 
-    let refused = |load: Load| load.load_tensors(file.clone(), &model).unwrap_err().to_string();
-    let text = refused(Load::new().rename("encoder.*", "0.*"));
+    let refused = |load: LoadOptions| load.load_tensors(file.clone(), &model).unwrap_err().to_string();
+    let text = refused(LoadOptions::new().rename("encoder.*", "0.*"));
     assert_eq!(
         text,
-        "Load: expected a pattern that a name fits (module.enc.bias, module.enc.weight, module.head.bias, \
+        "LoadOptions: expected a pattern that a name fits (module.enc.bias, module.enc.weight, module.head.bias, \
          module.head.weight), got rename(\"encoder.*\")"
     );
     assert!(
-        refused(Load::new().strict(false).rename("*.enc.*", "0.*")).contains("as many * in the new name")
+        refused(LoadOptions::new().strict(false).rename("*.enc.*", "0.*"))
+            .contains("as many * in the new name")
     );
-    let text =
-        refused(Load::new().strict(false).rename("module.*.bias", "b*").rename("module.*.weight", "b*"));
+    let text = refused(
+        LoadOptions::new().strict(false).rename("module.*.bias", "b*").rename("module.*.weight", "b*"),
+    );
     assert!(text.contains("module.enc.bias and module.enc.weight, which both become benc"), "{text}");
-    assert!(refused(Load::new().skip("tail*")).contains("got skip(\"tail*\")"));
+    assert!(refused(LoadOptions::new().skip("tail*")).contains("got skip(\"tail*\")"));
     Ok(())
 }
 
@@ -96,7 +98,7 @@ fn what_is_skipped_stays() -> Result<()> {
     let model = net(2, 4)?;
     let head = numbers(&model)[2].clone();
     let file = tensors(&[("a.weight", &[3, 2]), ("a.bias", &[3]), ("z.weight", &[9, 3]), ("z.bias", &[9])]);
-    let load = Load::new().rename("a.*", "0.*").rename("z.*", "2.*");
+    let load = LoadOptions::new().rename("a.*", "0.*").rename("z.*", "2.*");
     // By its name in the file or in the model.
     for pattern in ["z.*", "2.*"] {
         let loaded = load.clone().skip(pattern).load_tensors(file.clone(), &model)?;
@@ -108,7 +110,7 @@ fn what_is_skipped_stays() -> Result<()> {
     assert_eq!(numbers(&model)[2], head);
     // What the file does not have at all.
     let half = tensors(&[("0.weight", &[3, 2]), ("0.bias", &[3])]);
-    assert!(Load::new().skip("2.*").load_tensors(half, &model)?.is_complete());
+    assert!(LoadOptions::new().skip("2.*").load_tensors(half, &model)?.is_complete());
     Ok(())
 }
 
@@ -117,12 +119,12 @@ fn dtypes_are_converted_when_asked() -> Result<()> {
     let model = Linear::new(2, 1, &mut Rng::seed(1))?.without_bias();
     let half = Tensor::new(&[[0.5, -3.0]], &Device::Cpu)?.to_dtype(DType::F16)?;
     let file = BTreeMap::from([("weight".to_string(), half)]);
-    let text = Load::new().load_tensors(file.clone(), &model).unwrap_err().to_string();
+    let text = LoadOptions::new().load_tensors(file.clone(), &model).unwrap_err().to_string();
     assert!(text.ends_with("weight (expected [1, 2] of f32, got [1, 2] of f16)"), "{text}");
-    Load::new().convert(true).load_tensors(file, &model)?;
+    LoadOptions::new().convert(true).load_tensors(file, &model)?;
     assert_eq!(model.weight.get().to_vec2::<f32>()?, [[0.5, -3.0]]);
     let whole = BTreeMap::from([("weight".to_string(), Tensor::new(&[[1_i64, 2]], &Device::Cpu)?)]);
-    assert!(Load::new().convert(true).load_tensors(whole, &model).is_err());
+    assert!(LoadOptions::new().convert(true).load_tensors(whole, &model).is_err());
     Ok(())
 }
 
@@ -131,27 +133,30 @@ fn counts_of_batches_and_tied_weights() -> Result<()> {
     let norm = BatchNorm1d::new(2)?;
     let names = ["weight", "bias", "running_mean", "running_var"];
     let without: Vec<(&str, &[usize])> = names.iter().map(|&name| (name, &[2][..])).collect();
-    let loaded = Load::new().load_tensors(tensors(&without), &norm)?;
+    let loaded = LoadOptions::new().load_tensors(tensors(&without), &norm)?;
     assert_eq!((loaded.loaded.len(), loaded.is_complete()), (4, true));
     let mut with = tensors(&without[..2]);
     with.insert("num_batches_tracked".into(), Tensor::new(3_i64, &Device::Cpu)?);
     assert!(
-        Load::new().load_tensors(with.clone(), &BatchNorm1d::new(2)?.without_running_stats())?.is_complete()
+        LoadOptions::new().load_tensors(with.clone(), &BatchNorm1d::new(2)?.without_running_stats())?.is_complete()
     );
-    let text = Load::new().load_tensors(with, &norm).unwrap_err().to_string();
+    let text = LoadOptions::new().load_tensors(with, &norm).unwrap_err().to_string();
     assert!(text.ends_with("3 that fit; 2 missing: running_mean, running_var"), "{text}");
 
     let rng = &mut Rng::seed(1);
     let first = Linear::new(2, 2, rng)?.without_bias();
     let second = first.clone();
     let tied = Sequential::new().push(first).push(second);
-    assert!(Load::new().load_tensors(tensors(&[("1.weight", &[2, 2])]), &tied)?.is_complete());
+    assert!(LoadOptions::new().load_tensors(tensors(&[("1.weight", &[2, 2])]), &tied)?.is_complete());
     assert_eq!(numbers(&tied), [[1.0; 4], [1.0; 4]]);
     let mut both = tensors(&[("0.weight", &[2, 2]), ("1.weight", &[2, 2])]);
-    assert_eq!(Load::new().load_tensors(both.clone(), &tied)?.loaded.len(), 2);
+    assert_eq!(LoadOptions::new().load_tensors(both.clone(), &tied)?.loaded.len(), 2);
     both.insert("1.weight".into(), Tensor::zeros((2, 2), DType::F32, &Device::Cpu)?);
-    let text = Load::new().strict(false).load_tensors(both, &tied).unwrap_err().to_string();
-    assert!(text.starts_with("Load: expected one value for 1.weight, which has another name"), "{text}");
+    let text = LoadOptions::new().strict(false).load_tensors(both, &tied).unwrap_err().to_string();
+    assert!(
+        text.starts_with("LoadOptions: expected one value for 1.weight, which has another name"),
+        "{text}"
+    );
     assert_eq!(numbers(&tied), [[1.0; 4], [1.0; 4]]);
     Ok(())
 }
@@ -161,13 +166,13 @@ fn files() -> Result<()> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.safetensors");
     crate::io::save(&path, &net(2, 4)?)?;
-    let text = Load::new().load(&path, &net(2, 5)?).unwrap_err().to_string();
+    let text = LoadOptions::new().load(&path, &net(2, 5)?).unwrap_err().to_string();
     assert!(text.starts_with(&path.display().to_string()) && text.contains("2 of another shape"), "{text}");
-    let text = Load::new().key("model").load(&path, &net(2, 4)?).unwrap_err().to_string();
+    let text = LoadOptions::new().key("model").load(&path, &net(2, 4)?).unwrap_err().to_string();
     assert!(
         text.ends_with("expected a file of PyTorch's with the key \"model\", got another file"),
         "{text}"
     );
-    assert_eq!(Load::new().load(&path, &net(2, 4)?)?.loaded.len(), 4);
+    assert_eq!(LoadOptions::new().load(&path, &net(2, 4)?)?.loaded.len(), 4);
     Ok(())
 }

@@ -30,7 +30,7 @@ use state::{Numbers, View, state_dict};
 /// Reads the tensors of a state dict that `torch.save` wrote, by name.
 ///
 /// The state dict is what was saved, or an entry of the dict that was saved, `{"epoch": 7, "state_dict": {…}}`, if one of them has
-/// tensors; [`Load::key`](super::Load::key) chooses if there are several. What is no tensor and has none in it is left out.
+/// tensors; [`LoadOptions::key`](super::LoadOptions::key) chooses if there are several. What is no tensor and has none in it is left out.
 ///
 /// Views are read as what they show, and each tensor has memory of its own, whatever it shared with others in PyTorch. Nothing in
 /// the file is run.

@@ -61,11 +61,11 @@ pub(super) fn state_dict(pickle: &Pickle, key: Option<&str>) -> Result<BTreeMap<
         (true, some) => {
             let some = keys(some.iter());
             Err(format!(
-                "expected one state dict, got a dict with tensors and with dicts of tensors: {some} (choose one with Load::key)"
+                "expected one state dict, got a dict with tensors and with dicts of tensors: {some} (choose one with LoadOptions::key)"
             ))
         }
         (false, some) => Err(format!(
-            "expected one state dict, got several: {} (choose one with Load::key)",
+            "expected one state dict, got several: {} (choose one with LoadOptions::key)",
             keys(some.iter())
         )),
     }

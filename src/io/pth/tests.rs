@@ -5,7 +5,7 @@ use zip::write::SimpleFileOptions;
 
 use super::pickle::integer;
 use super::*;
-use crate::io::{Load, load, read};
+use crate::io::{LoadOptions, load, read};
 use crate::prelude::*;
 
 fn fixture(name: &str) -> std::path::PathBuf {
@@ -81,7 +81,7 @@ fn every_view() -> Result<()> {
 
 #[test]
 fn where_the_state_dict_is() -> Result<()> {
-    let at = |key: &str| Load::new().key(key).read(fixture("faults.pth"), &Device::Cpu);
+    let at = |key: &str| LoadOptions::new().key(key).read(fixture("faults.pth"), &Device::Cpu);
     let weight = Tensor::new(&[[0.0_f32, 1.0], [4.0, 5.0]], &Device::Cpu)?;
     // What is named twice in a pickle is whole both times.
     for key in ["one", "again"] {
@@ -90,7 +90,10 @@ fn where_the_state_dict_is() -> Result<()> {
     }
     assert!(at("nothing")?.is_empty());
     for (key, message) in [
-        ("several", "expected one state dict, got several: \"ema\", \"model\" (choose one with Load::key)"),
+        (
+            "several",
+            "expected one state dict, got several: \"ema\", \"model\" (choose one with LoadOptions::key)",
+        ),
         (
             "mixed",
             "expected one state dict, got a dict with tensors and with dicts of tensors: \"model\" (choose",
@@ -127,7 +130,8 @@ fn tensors_that_are_no_plain_numbers() {
         ("list", "more: expected a tensor, or something without tensors, got a list with tensors"),
         ("numbers for names", "expected a text as the name of each tensor"),
     ] {
-        let text = Load::new().key(key).read(fixture("faults.pth"), &Device::Cpu).unwrap_err().to_string();
+        let text =
+            LoadOptions::new().key(key).read(fixture("faults.pth"), &Device::Cpu).unwrap_err().to_string();
         assert!(text.contains("faults.pth: ") && text.contains(message), "{key}: {text}");
     }
 }

@@ -35,7 +35,7 @@ mod tests {
             .epochs(20)
             .silent()
             .metric(Accuracy::new());
-        let loader = DataLoader::new(&Circle(400), 40)?.shuffle(3).prefetch(2);
+        let loader = DataLoader::new(&Circle(400), 40)?.shuffle(3).num_workers(2);
         assert!(trainer.fit(&loader, None)?.last("accuracy")? > 0.9);
         assert!(trainer.evaluate(&Circle(100))?.get("accuracy")? > 0.85);
         assert_eq!(Circle(5).batch(&[4, 0, 4])?.0.dims(), [3, 2]);

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 ///
 /// ```
 /// use tealight::data::{Dataset, ImageFolder, ImageFolderDataset};
-/// let dir = std::env::temp_dir().join("tealight-doc-pictures");
+/// let dir = std::env::temp_dir().join("tealight-doc-image-folder-dataset");
 /// std::fs::create_dir_all(dir.join("cats"))?;
 /// std::fs::write(dir.join("cats/1.pgm"), "P2 2 1 255 0 51\n")?;
 /// std::fs::write(dir.join("cats/2.pgm"), "P2 2 1 255 51 0\n")?;
@@ -28,7 +28,7 @@ use crate::error::{Error, Result};
 pub struct ImageFolderDataset {
     pub(super) options: ImageFolder,
     pub(super) files: Arc<[(u32, PathBuf)]>,
-    pub(super) names: Vec<String>,
+    pub(super) classes: Vec<String>,
     pub(super) skipped: Arc<[Error]>,
 }
 
@@ -37,17 +37,17 @@ impl ImageFolderDataset {
     ///
     /// ```
     /// use tealight::data::ImageFolder;
-    /// let dir = std::env::temp_dir().join("tealight-doc-pictures-names");
+    /// let dir = std::env::temp_dir().join("tealight-doc-image-folder-dataset-names");
     /// for class in ["dogs", "cats"] {
     ///     std::fs::create_dir_all(dir.join(class))?;
     ///     std::fs::write(dir.join(class).join("1.pgm"), "P2 2 1 255 0 51\n")?;
     /// }
-    /// assert_eq!(ImageFolder::new(8, 8).open(&dir)?.names(), ["cats", "dogs"]);
+    /// assert_eq!(ImageFolder::new(8, 8).open(&dir)?.classes(), ["cats", "dogs"]);
     /// # std::fs::remove_dir_all(dir).ok();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn names(&self) -> &[String] {
-        &self.names
+    pub fn classes(&self) -> &[String] {
+        &self.classes
     }
 
     /// The class number of each picture, (n) of u32: for a stratified split.
@@ -58,19 +58,19 @@ impl ImageFolderDataset {
     /// ```
     /// use tealight::data::{ImageFolder, stratified_split};
     /// use tealight::prelude::*;
-    /// let dir = std::env::temp_dir().join("tealight-doc-pictures-classes");
+    /// let dir = std::env::temp_dir().join("tealight-doc-image-folder-dataset-classes");
     /// for file in ["cats/1.pgm", "cats/2.pgm", "dogs/1.pgm", "dogs/2.pgm"].map(|file| dir.join(file)) {
     ///     std::fs::create_dir_all(file.parent().unwrap())?;
     ///     std::fs::write(file, "P2 2 1 255 0 51\n")?;
     /// }
-    /// let classes = ImageFolder::new(8, 8).open(&dir)?.classes()?;
+    /// let classes = ImageFolder::new(8, 8).open(&dir)?.targets()?;
     /// assert_eq!(classes.to_vec1::<u32>()?, [0, 0, 1, 1]);
     /// let (_, test) = stratified_split(&classes, 0.5, &mut Rng::seed(1))?;
     /// assert_eq!(test.iter().filter(|&&i| i < 2).count(), 1); // one cat, and one dog
     /// # std::fs::remove_dir_all(dir).ok();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn classes(&self) -> Result<Tensor> {
+    pub fn targets(&self) -> Result<Tensor> {
         Tensor::from_vec(self.files.iter().map(|(class, _)| *class).collect(), self.files.len(), &Device::Cpu)
     }
 
@@ -78,7 +78,7 @@ impl ImageFolderDataset {
     ///
     /// ```
     /// use tealight::data::ImageFolder;
-    /// let dir = std::env::temp_dir().join("tealight-doc-pictures-paths");
+    /// let dir = std::env::temp_dir().join("tealight-doc-image-folder-dataset-paths");
     /// std::fs::create_dir_all(dir.join("cats"))?;
     /// std::fs::write(dir.join("cats/b.pgm"), "P2 2 1 255 0 51\n")?;
     /// std::fs::write(dir.join("cats/a.pgm"), "P2 2 1 255 51 0\n")?;
@@ -95,7 +95,7 @@ impl ImageFolderDataset {
     ///
     /// ```
     /// use tealight::data::{ImageFolder, Unreadable};
-    /// let dir = std::env::temp_dir().join("tealight-doc-pictures-skipped");
+    /// let dir = std::env::temp_dir().join("tealight-doc-image-folder-dataset-skipped");
     /// std::fs::create_dir_all(dir.join("cats"))?;
     /// std::fs::write(dir.join("cats/1.pgm"), "P2 2 1 255 0 51\n")?;
     /// std::fs::write(dir.join("cats/2.pgm"), "")?;
