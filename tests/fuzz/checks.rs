@@ -146,7 +146,7 @@ pub fn csv(bytes: &[u8]) {
     }
     let missing = [Missing::Error, Missing::Drop, Missing::Fill, Missing::Fill][usize::from(bits & 3)];
     let mut options = CsvOptions::new().missing(missing);
-    options = if bits & 4 != 0 { options.classes() } else { options };
+    options = if bits & 4 != 0 { options.categorical_target() } else { options };
     options = if bits & 8 != 0 { options.no_header() } else { options };
     options = if bits & 16 != 0 { options.delimiter(b';') } else { options };
     options = if bits & 32 != 0 { options.categorical("a").na_values(&["-"]) } else { options };

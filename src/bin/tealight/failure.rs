@@ -35,12 +35,9 @@ pub(super) fn fail<T>(text: impl Into<String>) -> Result<T> {
 /// The library's names in Rust, and those of the command line.
 const NAMES: [(&str, &str); 4] = [
     ("CsvOptions::missing can drop such rows", "--missing drop leaves such rows out"),
-    (
-        "it may be one to ignore, or CsvOptions::max_categories may allow more",
-        "--ignore passes over a column",
-    ),
-    ("CsvOptions::categorical or classes takes", "--categorical takes"),
-    ("CsvOptions::ignore passes", "--ignore passes"),
+    ("ignore the column, or raise CsvOptions::max_categories", "--ignore leaves a column out"),
+    ("CsvOptions::categorical and categorical_target take", "--categorical takes"),
+    ("CsvOptions::ignore leaves", "--ignore leaves"),
 ];
 
 /// An error as one line.

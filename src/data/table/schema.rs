@@ -1,106 +1,81 @@
-//! What the columns of a table are.
+//! [`CsvSchema`]: which columns a table has and how they are encoded.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::path::Path;
+use std::str::FromStr;
 
 use candle_core::Device;
+use serde::{Deserialize, Serialize};
 
-use super::raw::{self, Rows};
-use super::{CsvOptions, Missing};
+use super::raw::{self, RawTable};
+use super::{CsvOptions, Format, Missing};
 use crate::autograd::Tensor;
 use crate::data::LabeledDataset;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file::file_error;
 
-/// What the columns of a table are, found in one file and used for others: a test set is read with the names, the classes
-/// and the means of the training set. As a text (`to_string`, `parse`) it can be kept with a model.
+/// The columns of a table as found in one file: it reads other files with the same categories, classes and means.
+///
+/// `to_string` and `parse` convert it to text (JSON) and back, to keep it with a model.
 ///
 /// ```
-/// use tealight::data::{CsvOptions, CsvSchema};
-/// let [train, test] = ["train", "test"].map(|part| std::env::temp_dir().join(format!("tealight-doc-{part}.csv")));
+/// # use tealight::data::{CsvOptions, CsvSchema};
+/// # let [train, test] = ["train", "test"].map(|part| std::env::temp_dir().join(format!("tealight-doc-{part}.csv")));
 /// std::fs::write(&train, "size,price\nsmall,1\nlarge,2\n")?;
 /// std::fs::write(&test, "size,price\nlarge,3\n")?;
 /// let schema = CsvSchema::infer(&train, &CsvOptions::new().target("price"))?;
-/// let data = schema.read(&test)?;
-/// assert_eq!(data.features, ["size=large", "size=small"]);
-/// assert_eq!(data.inputs.to_vec2::<f32>()?, [[1.0, 0.0]]);
-/// assert_eq!(data.targets.to_vec2::<f32>()?, [[3.0]]);
+/// assert_eq!(schema.read(&test)?.inputs.to_vec2::<f32>()?, [[1.0, 0.0]]);
+/// let saved: CsvSchema = schema.to_string().parse()?;
+/// assert_eq!(saved.features(), ["size=large", "size=small"]);
 /// # std::fs::remove_file(train).ok();
 /// # std::fs::remove_file(test).ok();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CsvSchema {
-    pub(super) options: CsvOptions,
+    format: Format,
     pub(super) inputs: Vec<Column>,
     pub(super) target: Column,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Column {
-    pub(super) name: String,
-    pub(super) kind: Kind,
+    name: String,
+    kind: Kind,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Kind {
-    Numbers { mean: f64 },
-    Names { names: Vec<String>, most_frequent: usize },
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Kind {
+    Numeric { mean: f32 },
+    Categorical { categories: Vec<String>, most_frequent: usize },
 }
 
 impl CsvSchema {
-    /// The columns of the table in a file.
-    ///
-    /// # Errors
-    /// As [`read_csv`](super::read_csv).
-    ///
-    /// ```
-    /// use tealight::data::{CsvOptions, CsvSchema};
-    /// let path = std::env::temp_dir().join("tealight-doc-schema-of.csv");
-    /// std::fs::write(&path, "size,price\nsmall,1\nlarge,2\n")?;
-    /// assert_eq!(CsvSchema::infer(&path, &CsvOptions::new())?.target(), "price");
-    /// assert!(CsvSchema::infer(&path, &CsvOptions::new().target("colour")).is_err());
-    /// # std::fs::remove_file(path).ok();
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// Finds the columns of the table in a file, with the errors of [`read_csv`](super::read_csv).
     pub fn infer(path: impl AsRef<Path>, options: &CsvOptions) -> Result<Self> {
-        let rows = raw::read(path.as_ref(), options)?;
-        let schema = CsvSchema::from_rows(&rows, options)?;
-        // An error in it is told now.
-        schema.encode(rows)?;
+        let table = raw::read(path.as_ref(), &options.format)?;
+        let schema = CsvSchema::from_table(&table, options)?;
+        // Values that cannot be encoded are an error now, not when the schema is used.
+        schema.encode(&table)?;
         Ok(schema)
     }
 
-    /// The table in a file that has the same columns, perhaps in another order; other columns are passed over.
+    /// Reads a file with the same columns in any order; other columns are ignored.
     ///
     /// # Errors
-    /// As [`read_csv`](super::read_csv); a name that was not in the first file.
-    ///
-    /// ```
-    /// use tealight::data::{CsvOptions, CsvSchema};
-    /// let [old, new] = ["old", "new"].map(|name| std::env::temp_dir().join(format!("tealight-doc-schema-{name}.csv")));
-    /// std::fs::write(&old, "size,kind\n1,a\n2,b\n")?;
-    /// std::fs::write(&new, "kind,size\nb,3\nc,4\n")?;
-    /// let schema = CsvSchema::infer(&old, &CsvOptions::new().target("kind"))?;
-    /// assert!(schema.read(&new).unwrap_err().to_string().contains("expected one of a, b, got \"c\""));
-    /// # std::fs::remove_file(old).ok();
-    /// # std::fs::remove_file(new).ok();
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// The errors of [`read_csv`](super::read_csv), and a category that the first file did not have.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<LabeledDataset> {
-        self.encode(raw::read(path.as_ref(), &self.options)?)
+        self.encode(&raw::read(path.as_ref(), &self.format)?)
     }
 
-    /// The inputs alone of a table in a file, (n, columns): its columns may come in another order, and the target need not be
-    /// among them. No row is left out: a missing value is filled, or else an error.
+    /// Reads the inputs alone, (n, columns); the file needs no target column.
     ///
-    /// # Errors
-    /// A file that cannot be read or has no rows, a column that is not there, a name that was not in the first file, a missing
-    /// value that is not filled. Each names the file, the line and the column.
+    /// Each row gives a row of inputs, so [`Missing::Drop`] makes a missing value an error.
     ///
     /// ```
-    /// use tealight::data::{CsvOptions, CsvSchema};
-    /// let [known, new] = ["known", "new"].map(|part| std::env::temp_dir().join(format!("tealight-doc-{part}.csv")));
+    /// # use tealight::data::{CsvOptions, CsvSchema};
+    /// # let [known, new] = ["known", "new"].map(|part| std::env::temp_dir().join(format!("tealight-doc-{part}.csv")));
     /// std::fs::write(&known, "size,colour,kind\n1,red,a\n2,blue,b\n")?;
     /// std::fs::write(&new, "colour,size\nblue,3\n")?;
     /// let schema = CsvSchema::infer(&known, &CsvOptions::new().target("kind"))?;
@@ -110,225 +85,241 @@ impl CsvSchema {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn read_inputs(&self, path: impl AsRef<Path>) -> Result<Tensor> {
-        let rows = raw::read(path.as_ref(), &self.options)?;
-        let places = self.inputs.iter().map(|column| rows.find(&column.name)).collect::<Result<Vec<_>>>()?;
+        let table = raw::read(path.as_ref(), &self.format)?;
+        let columns = self.input_columns(&table)?;
         let mut inputs = Vec::new();
-        for (row, (line, record)) in rows.rows.iter().enumerate() {
-            let gap = places.iter().find(|&&place| is_missing(&self.options, &record[place]));
-            if let Some(&place) = gap.filter(|_| self.options.missing != Missing::Fill) {
-                return Err(rows.wrong(*line, place, format!("expected a value, got {:?}", &record[place])));
+        for (line, record) in &table.rows {
+            let gap = columns.iter().find(|&&column| self.format.is_missing(&record[column]));
+            if let Some(&column) = gap.filter(|_| self.format.missing != Missing::Fill) {
+                let message = format!("expected a value, got {:?}", &record[column]);
+                return Err(table.value_error(*line, column, message));
             }
-            self.row(&rows, row, &places, &mut inputs)?;
+            self.encode_inputs(&table, *line, record, &columns, &mut inputs)?;
         }
-        Tensor::from_vec(inputs, (rows.rows.len(), self.features().len()), &Device::Cpu)
+        Tensor::from_vec(inputs, (table.rows.len(), self.features().len()), &Device::Cpu)
     }
 
-    /// What each column of the inputs measures.
-    ///
-    /// ```
-    /// use tealight::data::{CsvOptions, CsvSchema};
-    /// let path = std::env::temp_dir().join("tealight-doc-schema-features.csv");
-    /// std::fs::write(&path, "size,colour,price\n1,red,5\n2,blue,6\n")?;
-    /// let schema = CsvSchema::infer(&path, &CsvOptions::new())?;
-    /// assert_eq!(schema.features(), ["size", "colour=blue", "colour=red"]);
-    /// # std::fs::remove_file(path).ok();
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// The names of the columns of the inputs: `size` for a number, `colour=red` for a category.
     pub fn features(&self) -> Vec<String> {
-        self.inputs.iter().flat_map(Column::features).collect()
+        let features = |column: &Column| match &column.kind {
+            Kind::Numeric { .. } => vec![column.name.clone()],
+            Kind::Categorical { categories, .. } => {
+                categories.iter().map(|category| format!("{}={category}", column.name)).collect()
+            }
+        };
+        self.inputs.iter().flat_map(features).collect()
     }
 
-    /// The column that is to be predicted.
-    ///
-    /// ```
-    /// use tealight::data::{CsvOptions, CsvSchema};
-    /// let path = std::env::temp_dir().join("tealight-doc-schema-target.csv");
-    /// std::fs::write(&path, "size,price\n1,5\n2,6\n")?;
-    /// assert_eq!(CsvSchema::infer(&path, &CsvOptions::new())?.target(), "price"); // the last column
-    /// # std::fs::remove_file(path).ok();
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// The name of the column to predict.
     pub fn target(&self) -> &str {
         &self.target.name
     }
 
-    /// The names of the classes; none if numbers are predicted.
-    ///
-    /// ```
-    /// use tealight::data::{CsvOptions, CsvSchema};
-    /// let path = std::env::temp_dir().join("tealight-doc-schema-classes.csv");
-    /// std::fs::write(&path, "size,kind\n1,dog\n2,cat\n")?;
-    /// assert_eq!(CsvSchema::infer(&path, &CsvOptions::new())?.classes(), ["cat", "dog"]);
-    /// assert!(CsvSchema::infer(&path, &CsvOptions::new().target("size"))?.classes().is_empty());
-    /// # std::fs::remove_file(path).ok();
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// The names of the classes; empty if the target is numeric.
     pub fn classes(&self) -> &[String] {
         match &self.target.kind {
-            Kind::Numbers { .. } => &[],
-            Kind::Names { names, .. } => names,
+            Kind::Numeric { .. } => &[],
+            Kind::Categorical { categories, .. } => categories,
         }
     }
 
-    pub(super) fn from_rows(rows: &Rows, options: &CsvOptions) -> Result<Self> {
+    pub(super) fn from_table(table: &RawTable, options: &CsvOptions) -> Result<Self> {
         let target = match &options.target {
-            Some(name) => rows.find(name)?,
-            None => rows.names.len() - 1,
+            Some(name) => table.find(name)?,
+            None => table.names.len() - 1,
         };
         for name in options.ignored.iter().chain(&options.categorical) {
-            rows.find(name)?;
+            table.find(name)?;
         }
-        let ignored = |&column: &usize| options.ignored.contains(&rows.names[column]);
+        let ignored = |&column: &usize| options.ignored.contains(&table.names[column]);
         if ignored(&target) {
-            return Err(rows.wrong_column(target, "expected a target that is not ignored".into()));
+            return Err(table.column_error(target, "expected a target that is not ignored".into()));
         }
         let inputs: Vec<usize> =
-            (0..rows.names.len()).filter(|column| *column != target && !ignored(column)).collect();
+            (0..table.names.len()).filter(|column| *column != target && !ignored(column)).collect();
         if inputs.is_empty() {
-            return Err(file_error(&rows.path, "expected a column of inputs beside the target, got none"));
+            return Err(file_error(&table.path, "expected a column of inputs beside the target, got none"));
         }
-        let kept = kept(rows, options, &inputs, target)?;
+        let kept = kept_rows(table, &options.format, &inputs, target)?;
         let column = |column: usize| {
-            let names = match column == target {
-                true => options.classes,
-                false => options.categorical.contains(&rows.names[column]),
+            let name = table.names[column].clone();
+            let categorical = match column == target {
+                true => options.categorical_target,
+                false => options.categorical.contains(&name),
             };
-            let kind = kind(rows, options, &kept, column, names)?;
-            if let Kind::Names { names, .. } = &kind
-                && names.len() > options.most_names
+            let kind = infer_kind(table, &options.format, &kept, column, categorical)?;
+            if let Kind::Categorical { categories, .. } = &kind
+                && categories.len() > options.max_categories
                 && column != target
             {
-                let expected = format!("expected at most {} names", options.most_names);
-                let hint = "it may be one to ignore, or CsvOptions::max_categories may allow more";
-                return Err(rows.wrong_column(column, format!("{expected}, got {} ({hint})", names.len())));
+                let (most, count) = (options.max_categories, categories.len());
+                let hint = "ignore the column, or raise CsvOptions::max_categories";
+                let message = format!("expected at most {most} categories, got {count} ({hint})");
+                return Err(table.column_error(column, message));
             }
-            Ok(Column { name: rows.names[column].clone(), kind })
+            Ok(Column { name, kind })
         };
         Ok(CsvSchema {
-            options: options.clone(),
+            format: options.format.clone(),
             inputs: inputs.iter().map(|&input| column(input)).collect::<Result<_>>()?,
             target: column(target)?,
         })
     }
 
-    pub(super) fn encode(&self, rows: Rows) -> Result<LabeledDataset> {
-        let places = self.inputs.iter().map(|column| rows.find(&column.name)).collect::<Result<Vec<_>>>()?;
-        let target = rows.find(&self.target.name)?;
-        let kept = kept(&rows, &self.options, &places, target)?;
+    fn input_columns(&self, table: &RawTable) -> Result<Vec<usize>> {
+        self.inputs.iter().map(|column| table.find(&column.name)).collect()
+    }
+
+    pub(super) fn encode(&self, table: &RawTable) -> Result<LabeledDataset> {
+        let columns = self.input_columns(table)?;
+        let target = table.find(&self.target.name)?;
+        let kept = kept_rows(table, &self.format, &columns, target)?;
         let (mut inputs, mut numbers, mut classes) = (Vec::new(), Vec::new(), Vec::new());
-        // There may be as many classes as rows. The first of two that are the same counts.
+        // A map, since there may be as many classes as rows. The first of two equal names counts.
         let known: HashMap<&str, usize> =
             self.classes().iter().enumerate().rev().map(|(i, name)| (name.as_str(), i)).collect();
         for &row in &kept {
-            self.row(&rows, row, &places, &mut inputs)?;
-            // A missing target was refused or dropped, so that nothing stands in for it.
+            let (line, record) = &table.rows[row];
+            self.encode_inputs(table, *line, record, &columns, &mut inputs)?;
             match &self.target.kind {
-                Kind::Numbers { .. } => numbers.push(self.number(&rows, row, target, f64::NAN)?),
-                Kind::Names { names, .. } => classes.push(match known.get(&rows.rows[row].1[target]) {
-                    Some(&class) => class as u32,
-                    None => self.which(&rows, row, target, names, 0)? as u32,
-                }),
+                Kind::Numeric { .. } => numbers.push(parse_number(table, *line, target, &record[target])?),
+                Kind::Categorical { categories, .. } => {
+                    let class = known.get(&record[target]);
+                    let class =
+                        class.ok_or_else(|| unknown(table, *line, target, categories, &record[target]))?;
+                    classes.push(*class as u32);
+                }
             }
         }
         let features = self.features();
-        let (targets, names) = match &self.target.kind {
-            Kind::Numbers { .. } => (Tensor::from_vec(numbers, (kept.len(), 1), &Device::Cpu)?, Vec::new()),
-            Kind::Names { names, .. } => {
-                (Tensor::from_vec(classes, kept.len(), &Device::Cpu)?, names.clone())
-            }
-        };
-        let inputs = Tensor::from_vec(inputs, (kept.len(), features.len()), &Device::Cpu)?;
-        Ok(LabeledDataset { inputs, targets, classes: names, features })
+        Ok(LabeledDataset {
+            inputs: Tensor::from_vec(inputs, (kept.len(), features.len()), &Device::Cpu)?,
+            targets: match &self.target.kind {
+                Kind::Numeric { .. } => Tensor::from_vec(numbers, (kept.len(), 1), &Device::Cpu)?,
+                Kind::Categorical { .. } => Tensor::from_vec(classes, kept.len(), &Device::Cpu)?,
+            },
+            classes: self.classes().to_vec(),
+            features,
+        })
     }
 
-    /// Adds the inputs of a row.
-    fn row(&self, rows: &Rows, row: usize, places: &[usize], inputs: &mut Vec<f32>) -> Result<()> {
-        for (&place, column) in places.iter().zip(&self.inputs) {
+    fn encode_inputs(
+        &self,
+        table: &RawTable,
+        line: usize,
+        record: &csv::StringRecord,
+        columns: &[usize],
+        inputs: &mut Vec<f32>,
+    ) -> Result<()> {
+        for (&index, column) in columns.iter().zip(&self.inputs) {
+            let value = &record[index];
+            let missing = self.format.is_missing(value);
             match &column.kind {
-                Kind::Numbers { mean } => inputs.push(self.number(rows, row, place, *mean)?),
-                Kind::Names { names, most_frequent } => {
-                    let which = self.which(rows, row, place, names, *most_frequent)?;
-                    inputs.extend((0..names.len()).map(|i| f32::from(u8::from(i == which))));
+                Kind::Numeric { mean } if missing => inputs.push(*mean),
+                Kind::Numeric { .. } => inputs.push(parse_number(table, line, index, value)?),
+                Kind::Categorical { categories, most_frequent } => {
+                    let found = categories.iter().position(|category| category == value);
+                    let found = if missing { Some(*most_frequent) } else { found };
+                    let found = found.ok_or_else(|| unknown(table, line, index, categories, value))?;
+                    inputs.extend((0..categories.len()).map(|i| f32::from(u8::from(i == found))));
                 }
             }
         }
         Ok(())
     }
+}
 
-    fn number(&self, rows: &Rows, row: usize, column: usize, mean: f64) -> Result<f32> {
-        let (line, record) = &rows.rows[row];
-        let value = &record[column];
-        if is_missing(&self.options, value) {
-            return Ok(mean as f32);
-        }
-        let number: Option<f32> = value.parse().ok();
-        number.filter(|number| number.is_finite()).ok_or_else(|| {
-            let what = if number.is_some() { "a finite number (of 32 bits)" } else { "a number" };
-            rows.wrong(*line, column, format!("expected {what}, got {value:?}"))
-        })
-    }
-
-    fn which(&self, rows: &Rows, row: usize, column: usize, names: &[String], fill: usize) -> Result<usize> {
-        let (line, record) = &rows.rows[row];
-        let value = &record[column];
-        if is_missing(&self.options, value) {
-            return Ok(fill);
-        }
-        names.iter().position(|name| name == value).ok_or_else(|| {
-            let some = names.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", ");
-            let more = if names.len() > 10 { ", …" } else { "" };
-            rows.wrong(*line, column, format!("expected one of {some}{more}, got {value:?}"))
-        })
+impl Format {
+    fn is_missing(&self, value: &str) -> bool {
+        self.na_values.iter().any(|missing| missing == value)
     }
 }
 
-impl Column {
-    fn features(&self) -> Vec<String> {
-        match &self.kind {
-            Kind::Numbers { .. } => vec![self.name.clone()],
-            Kind::Names { names, .. } => names.iter().map(|name| format!("{}={name}", self.name)).collect(),
-        }
+/// JSON that [`parse`](str::parse) reads.
+impl fmt::Display for CsvSchema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
     }
 }
 
-fn is_missing(options: &CsvOptions, value: &str) -> bool {
-    options.marks.iter().any(|mark| mark == value)
+impl FromStr for CsvSchema {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let refuse = |got: String| Error::argument("CsvSchema", "the text of a schema", got);
+        let schema: CsvSchema = serde_json::from_str(text).map_err(|error| refuse(error.to_string()))?;
+        if schema.inputs.is_empty() {
+            return Err(refuse("no column of inputs".into()));
+        }
+        for Column { name, kind } in schema.inputs.iter().chain([&schema.target]) {
+            let valid = match kind {
+                Kind::Numeric { mean } => mean.is_finite(),
+                Kind::Categorical { categories, most_frequent } => *most_frequent < categories.len(),
+            };
+            if !valid {
+                return Err(refuse(format!("{kind:?} as column {name:?}")));
+            }
+        }
+        Ok(schema)
+    }
+}
+
+fn parse_number(table: &RawTable, line: usize, column: usize, value: &str) -> Result<f32> {
+    let number: Option<f32> = value.parse().ok();
+    number.filter(|number| number.is_finite()).ok_or_else(|| {
+        let what = if number.is_some() { "a finite number (of 32 bits)" } else { "a number" };
+        table.value_error(line, column, format!("expected {what}, got {value:?}"))
+    })
+}
+
+/// The error of a value that is no known category.
+fn unknown(table: &RawTable, line: usize, column: usize, categories: &[String], value: &str) -> Error {
+    let some = categories.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = if categories.len() > 10 { ", …" } else { "" };
+    table.value_error(line, column, format!("expected one of {some}{more}, got {value:?}"))
 }
 
 /// The rows that are used.
-fn kept(rows: &Rows, options: &CsvOptions, inputs: &[usize], target: usize) -> Result<Vec<usize>> {
-    let mut kept = Vec::with_capacity(rows.rows.len());
-    for (row, (line, record)) in rows.rows.iter().enumerate() {
+fn kept_rows(table: &RawTable, format: &Format, inputs: &[usize], target: usize) -> Result<Vec<usize>> {
+    let mut kept = Vec::with_capacity(table.rows.len());
+    for (row, (line, record)) in table.rows.iter().enumerate() {
         let mut columns = inputs.iter().chain([&target]);
-        let gap = match options.missing {
-            Missing::Fill => Some(&target).filter(|&&column| is_missing(options, &record[column])),
-            _ => columns.find(|&&column| is_missing(options, &record[column])),
+        let gap = match format.missing {
+            Missing::Fill => Some(&target).filter(|&&column| format.is_missing(&record[column])),
+            _ => columns.find(|&&column| format.is_missing(&record[column])),
         };
-        match (gap, options.missing) {
+        match (gap, format.missing) {
             (None, _) => kept.push(row),
             (Some(_), Missing::Drop) => {}
             (Some(&column), missing) => {
                 let what = if missing == Missing::Fill { "a target" } else { "a value" };
                 let hint = "CsvOptions::missing can drop such rows";
                 let got = &record[column];
-                return Err(rows.wrong(*line, column, format!("expected {what}, got {got:?} ({hint})")));
+                let message = format!("expected {what}, got {got:?} ({hint})");
+                return Err(table.value_error(*line, column, message));
             }
         }
     }
     if kept.is_empty() {
-        return Err(file_error(&rows.path, "expected a row without missing values, got none"));
+        return Err(file_error(&table.path, "expected a row without missing values, got none"));
     }
     Ok(kept)
 }
 
-/// Whether a column has numbers or names, and which.
-fn kind(rows: &Rows, options: &CsvOptions, kept: &[usize], column: usize, names: bool) -> Result<Kind> {
+/// Whether a column is numeric or categorical, and its mean or categories.
+fn infer_kind(
+    table: &RawTable,
+    format: &Format,
+    kept: &[usize],
+    column: usize,
+    categorical: bool,
+) -> Result<Kind> {
     let (mut counts, mut sum, mut n) = (BTreeMap::<&str, usize>::new(), 0.0, 0);
-    let (mut number, mut name) = (None, None);
+    let (mut first_number, mut first_text) = (None, None);
     for &row in kept {
-        let (line, record) = &rows.rows[row];
+        let (line, record) = &table.rows[row];
         let value = &record[column];
-        if is_missing(options, value) {
+        if format.is_missing(value) {
             continue;
         }
         *counts.entry(value).or_default() += 1;
@@ -336,32 +327,35 @@ fn kind(rows: &Rows, options: &CsvOptions, kept: &[usize], column: usize, names:
         match value.parse::<f64>() {
             Ok(x) => {
                 sum += x;
-                number = number.or(Some((*line, value)));
+                first_number = first_number.or(Some(*line));
             }
-            Err(_) => name = name.or(Some((*line, value))),
+            Err(_) => first_text = first_text.or(Some((*line, value))),
         }
     }
     if n == 0 {
-        let message = "expected a value, got none in any row (CsvOptions::ignore passes over the column)";
-        return Err(rows.wrong_column(column, message.into()));
+        let message = "expected a value, got none in any row (CsvOptions::ignore leaves the column out)";
+        return Err(table.column_error(column, message.into()));
     }
-    match (number, name) {
-        (Some((like, _)), Some((line, odd))) if !names => {
-            let hint = "CsvOptions::categorical or classes takes all values of a column as names";
+    match (first_number, first_text) {
+        (Some(like), Some((line, odd))) if !categorical => {
+            let hint = "CsvOptions::categorical and categorical_target take numbers as categories";
             let message = format!("expected a number, as in line {like}, got {odd:?} ({hint})");
-            Err(rows.wrong(line, column, message))
+            Err(table.value_error(line, column, message))
         }
-        (Some(_), None) if !names => Ok(Kind::Numbers { mean: sum / n as f64 }),
-        (_, odd) => {
+        (Some(_), None) if !categorical => Ok(Kind::Numeric { mean: (sum / n as f64) as f32 }),
+        (_, text) => {
             let mut all: Vec<(&str, usize)> = counts.into_iter().collect();
-            if odd.is_none() {
+            if text.is_none() {
                 // 2 comes before 10.
-                let value = |name: &str| name.parse().unwrap_or(f64::NAN);
-                all.sort_by(|a, b| value(a.0).total_cmp(&value(b.0)));
+                all.sort_by(|a, b| {
+                    let [a, b] =
+                        [a.0, b.0].map(|name| name.parse::<f64>().expect("the column has only numbers"));
+                    a.total_cmp(&b)
+                });
             }
-            let most = all.iter().map(|&(_, count)| count).max().unwrap_or(0);
-            let most_frequent = all.iter().position(|&(_, count)| count == most).unwrap_or(0);
-            Ok(Kind::Names { names: all.into_iter().map(|(name, _)| name.into()).collect(), most_frequent })
+            let most_frequent = (0..all.len()).rev().max_by_key(|&i| all[i].1).expect("n > 0");
+            let categories = all.into_iter().map(|(name, _)| name.into()).collect();
+            Ok(Kind::Categorical { categories, most_frequent })
         }
     }
 }
