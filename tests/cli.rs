@@ -493,7 +493,7 @@ fn what_cannot_be_meant_is_said_on_one_line() {
         ("nothing", "nothing: expected a sub-directory for each class, got none"),
         ("single/cat", "single/cat: expected a sub-directory for each class, got none"),
         ("single", "single: expected two folders or more, one for each class, got one (cat)"),
-        ("hollow", "hollow: expected pictures in its 2 classes, got none that can be read"),
+        ("hollow", "hollow: expected images in its 2 classes, got none that can be read"),
         ("half", "half/ant: expected images of this class, got none"),
         ("lonely", "lonely/cat: expected two images or more of each class, got one"),
         ("nowhere", "nowhere: expected a folder of images or a CSV file, got nothing of this name"),

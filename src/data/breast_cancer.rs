@@ -1,18 +1,12 @@
-//! Breast Cancer Wisconsin (Diagnostic): thirty measures of cell nuclei, and the diagnosis.
+//! The Breast Cancer Wisconsin (Diagnostic) data set.
 
 use super::LabeledDataset;
 use crate::error::Result;
 
 /// 569 breast tumours: the mean, standard error and worst value of ten measures of their cell nuclei.
 ///
-/// # Shapes
-/// Inputs (569, 30); the classes are 0 malignant (212), 1 benign (357).
-///
-/// # Units
-/// As measured: from thousandths (fractal dimension) to thousands (area, in pixels), so scale the columns before training.
-///
-/// # Errors
-/// None: the numbers are in the binary.
+/// Inputs: (569, 30), from thousandths (fractal dimension) to thousands (area in pixels), so scale the columns before training.
+/// Classes: 0 malignant (212), 1 benign (357).
 ///
 /// # Source
 /// W. Wolberg, O. Mangasarian, N. Street, W. Street, 1995; UCI Machine Learning Repository, CC BY 4.0.
@@ -26,7 +20,7 @@ use crate::error::Result;
 #[doc(alias = "load_breast_cancer")]
 pub fn breast_cancer() -> Result<LabeledDataset> {
     let text = include_str!("../../data/breast_cancer.csv");
-    LabeledDataset::from_csv("breast_cancer.csv", text, &["malignant", "benign"])
+    LabeledDataset::parse_embedded(text, &["malignant", "benign"])
 }
 
 #[cfg(test)]

@@ -1,8 +1,4 @@
-//! idx files: the format of MNIST.
-//!
-//! # Source
-//! Y. LeCun, C. Cortes, C. Burges, "The MNIST database", <http://yann.lecun.com/exdb/mnist>: two zeros, the type, the number
-//! of axes, the length of each axis (big-endian, 32 bits), and the numbers (big-endian, in row-major order).
+//! IDX files, the format of MNIST.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,22 +8,25 @@ use candle_core::Device;
 
 use crate::autograd::Tensor;
 use crate::error::Result;
-use crate::file::file_error;
+use crate::file::{file_error, unreadable};
 
-/// No file of this format is larger once it is unpacked: a small .gz could be.
-const MOST_BYTES: usize = 4 << 30;
+/// The most bytes of numbers: a small .gz file could unpack to any size.
+const MAX_BYTES: usize = 4 << 30;
 
-/// The array in an idx file, plain or compressed with gzip.
+/// Reads the array in an IDX file, plain or compressed with gzip.
 ///
-/// # Shapes
-/// As the file says. Bytes are u8, signed integers i64, floats f32 or f64.
+/// Bytes give u8, signed integers i64, floats f32 or f64.
 ///
 /// # Errors
-/// A file that cannot be read; one with another beginning, with fewer or more bytes than its lengths say, or with more than
-/// 4 GiB; a .gz file that is damaged, or without the feature `compress`.
+/// Errors if the file cannot be read, is damaged or of another format, has fewer or more bytes than its shape says or more than
+/// 4 GiB, or is a .gz file and the feature `compress` is off.
+///
+/// # Source
+/// Y. LeCun, C. Cortes, C. Burges, "The MNIST database", <http://yann.lecun.com/exdb/mnist>: two zeros, the type, the number
+/// of axes, the length of each axis (big-endian, 32 bits), and the numbers (big-endian, in row-major order).
 ///
 /// ```
-/// let path = std::env::temp_dir().join("tealight-doc.idx");
+/// # let path = std::env::temp_dir().join("tealight-doc.idx");
 /// std::fs::write(&path, [0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9])?;
 /// assert_eq!(tealight::data::read_idx(&path)?.to_vec1::<u8>()?, [7, 8, 9]);
 /// # std::fs::remove_file(path).ok();
@@ -35,13 +34,12 @@ const MOST_BYTES: usize = 4 << 30;
 /// ```
 pub fn read_idx(path: impl AsRef<Path>) -> Result<Tensor> {
     let path = path.as_ref();
-    let unreadable = |error| file_error(path, format!("expected a file that can be read, got: {error}"));
-    let mut file = File::open(path).map_err(unreadable)?;
+    let mut file = File::open(path).map_err(|error| unreadable(path, error))?;
     let mut start = Vec::new();
-    file.by_ref().take(2).read_to_end(&mut start).map_err(unreadable)?;
-    let zipped = start == [0x1f, 0x8b];
+    file.by_ref().take(2).read_to_end(&mut start).map_err(|error| unreadable(path, error))?;
+    let gzip = start == [0x1f, 0x8b];
     let whole = std::io::Cursor::new(start).chain(std::io::BufReader::new(file));
-    match zipped {
+    match gzip {
         false => parse(path, whole),
         #[cfg(feature = "compress")]
         true => parse(path, flate2::read::MultiGzDecoder::new(whole)),
@@ -68,7 +66,7 @@ fn parse(path: &Path, mut file: impl Read) -> Result<Tensor> {
         return Err(file_error(path, format!("{expected}, got {} bytes", lengths.len())));
     }
     let shape: Vec<usize> =
-        lengths.chunks_exact(4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize).collect();
+        lengths.as_chunks().0.iter().map(|&length| u32::from_be_bytes(length) as usize).collect();
     let width = match kind {
         0x08 | 0x09 => 1,
         0x0b => 2,
@@ -76,10 +74,10 @@ fn parse(path: &Path, mut file: impl Read) -> Result<Tensor> {
         _ => 8,
     };
     let bytes = shape.iter().try_fold(width, |n: usize, &length| n.checked_mul(length));
-    let Some(bytes) = bytes.filter(|&bytes| bytes <= MOST_BYTES) else {
+    let Some(bytes) = bytes.filter(|&bytes| bytes <= MAX_BYTES) else {
         return Err(file_error(path, format!("expected at most 4 GiB of numbers, got the shape {shape:?}")));
     };
-    // One more is asked for: none may be left, and the checksum of a .gz file is at its end.
+    // One byte more, to notice bytes that should not be there and to reach the checksum of a .gz file.
     let numbers = take(bytes + 1)?;
     if numbers.len() != bytes {
         let got = if numbers.len() > bytes { "more".into() } else { numbers.len().to_string() };
@@ -119,7 +117,7 @@ mod tests {
         read_idx(path)
     }
 
-    fn said(bytes: &[u8]) -> String {
+    fn message(bytes: &[u8]) -> String {
         read(bytes).unwrap_err().to_string().split_once("/a: ").unwrap().1.into()
     }
 
@@ -146,25 +144,25 @@ mod tests {
     }
 
     #[test]
-    fn malformed() {
+    fn malformed_files() {
         let wrong = "expected the beginning of an idx file (0, 0, type 8 to 14, number of axes), got ";
         for (bytes, got) in [(&[][..], "[]"), (&[0, 0, 8], "[0, 0, 8]"), (&[0, 0, 10, 1, 0], "[0, 0, 10, 1]")]
         {
-            assert_eq!(said(bytes), format!("{wrong}{got}"));
+            assert_eq!(message(bytes), format!("{wrong}{got}"));
         }
         assert_eq!(
-            said(&[0, 0, 8, 2, 0, 0, 0, 9, 1]),
+            message(&[0, 0, 8, 2, 0, 0, 0, 9, 1]),
             "expected the lengths of 2 axes at offset 4, got 5 bytes"
         );
         let two = [head(8, &[2, 2]), vec![1, 2, 3]].concat();
-        assert_eq!(said(&two), "expected 4 bytes from offset 12 for the shape [2, 2], got 3");
+        assert_eq!(message(&two), "expected 4 bytes from offset 12 for the shape [2, 2], got 3");
         let two = [head(8, &[2, 2]), vec![1, 2, 3, 4, 5]].concat();
-        assert_eq!(said(&two), "expected 4 bytes from offset 12 for the shape [2, 2], got more");
+        assert_eq!(message(&two), "expected 4 bytes from offset 12 for the shape [2, 2], got more");
         for huge in [&[u32::MAX; 9][..], &[u32::MAX, 2], &[u32::MAX, 0, u32::MAX, u32::MAX]] {
-            assert!(said(&head(14, huge)).contains("got"), "{huge:?}");
+            assert!(message(&head(14, huge)).contains("got"), "{huge:?}");
         }
         // A length that the file does not have takes no memory.
-        assert!(said(&head(8, &[1 << 31])).ends_with("got 0"));
+        assert!(message(&head(8, &[1 << 31])).ends_with("got 0"));
         assert!(matches!(read_idx("no/such"), Err(Error::File { .. })));
     }
 
@@ -180,14 +178,14 @@ mod tests {
         let plain = [head(8, &[3]), vec![1, 2, 3]].concat();
         let zipped = zip(&plain);
         assert_eq!(read(&zipped)?.to_vec1::<u8>()?, [1, 2, 3]);
-        assert!(said(&zip(&[&plain[..], &[0]].concat())).ends_with("got more"));
+        assert!(message(&zip(&[&plain[..], &[0]].concat())).ends_with("got more"));
         for end in 2..zipped.len() {
-            assert!(said(&zipped[..end]).starts_with("expected "), "{end}");
+            assert!(message(&zipped[..end]).starts_with("expected "), "{end}");
         }
         let mut damaged = zipped;
         let crc = damaged.len() - 6;
         damaged[crc] ^= 1;
-        assert!(said(&damaged).starts_with("expected a whole file, got: "));
+        assert!(message(&damaged).starts_with("expected a whole file, got: "));
         Ok(())
     }
 }

@@ -1,18 +1,11 @@
-//! Iris: four lengths of a flower, and its species.
+//! The Iris data set.
 
 use super::LabeledDataset;
 use crate::error::Result;
 
 /// The 150 flowers of three species that Fisher measured in 1936.
 ///
-/// # Shapes
-/// Inputs (150, 4); the classes are 0 setosa, 1 versicolor, 2 virginica, 50 flowers each, in this order.
-///
-/// # Units
-/// Centimetres.
-///
-/// # Errors
-/// None: the numbers are in the binary.
+/// Inputs: (150, 4), in centimetres. Classes: 0 setosa, 1 versicolor, 2 virginica; 50 flowers each, in this order.
 ///
 /// # Source
 /// R. A. Fisher, "The use of multiple measurements in taxonomic problems", 1936; UCI Machine Learning Repository, CC BY
@@ -27,7 +20,7 @@ use crate::error::Result;
 #[doc(alias = "load_iris")]
 pub fn iris() -> Result<LabeledDataset> {
     let text = include_str!("../../data/iris.csv");
-    LabeledDataset::from_csv("iris.csv", text, &["setosa", "versicolor", "virginica"])
+    LabeledDataset::parse_embedded(text, &["setosa", "versicolor", "virginica"])
 }
 
 #[cfg(test)]

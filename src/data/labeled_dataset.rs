@@ -1,141 +1,107 @@
-//! [`LabeledDataset`]: examples in memory, each of one class or with one number to predict.
+//! [`LabeledDataset`]: examples in memory with their classes or numbers.
+
+use candle_core::Device;
 
 use super::split::random_split;
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::ops::Rng;
 
-/// Examples in main memory, with one class each, or with one number each that is to be predicted.
+/// Examples in main memory, each with a class or with a number to predict.
 ///
 /// ```
-/// use tealight::data::LabeledDataset;
-/// use tealight::prelude::*;
+/// # use tealight::data::LabeledDataset;
+/// # use tealight::prelude::*;
 /// let fruit = LabeledDataset {
 ///     inputs: Tensor::new(&[[0.1_f32, 7.0], [0.2, 8.0], [1.5, 20.0]], &Device::Cpu)?,
 ///     targets: Tensor::new(&[0_u32, 0, 1], &Device::Cpu)?,
-///     names: vec!["apple".into(), "melon".into()],
+///     classes: vec!["apple".into(), "melon".into()],
 ///     features: vec!["kg".into(), "cm".into()],
 /// };
-/// assert_eq!(fruit.class_counts()?, [2, 1]); // apples and melons
+/// assert_eq!(fruit.class_counts()?, [2, 1]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct LabeledDataset {
-    /// The examples, f32: the first axis counts them.
+    /// The inputs, f32 of shape (n, …).
     pub inputs: Tensor,
-    /// The class number of each example, u32 of shape (n); or the number to predict, f32 of shape (n, 1).
+    /// The class index of each example, u32 of shape (n); or the number to predict, f32 of shape (n, 1).
     pub targets: Tensor,
-    /// The name of each class: class number 0 first. None where numbers are predicted.
+    /// The name of each class. Empty where numbers are predicted.
+    #[doc(alias = "target_names")]
     pub classes: Vec<String>,
-    /// What each column of `inputs` measures; none for pictures.
+    /// The name of each column of `inputs`. Empty for images.
+    #[doc(alias = "feature_names")]
     pub features: Vec<String>,
 }
 
 impl LabeledDataset {
-    /// How many examples there are.
-    ///
-    /// ```
-    /// # #[cfg(feature = "csv")] {
-    /// let iris = tealight::data::iris()?;
-    /// assert_eq!((iris.len(), iris.inputs.dims()), (150, &[150, 4][..]));
-    /// # }
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The number of examples.
     pub fn len(&self) -> usize {
         self.inputs.dims().first().copied().unwrap_or(0)
     }
 
     /// Whether there are no examples.
-    ///
-    /// ```
-    /// # #[cfg(feature = "csv")] {
-    /// let iris = tealight::data::iris()?;
-    /// assert!(!iris.is_empty() && iris.select(&[])?.is_empty());
-    /// # }
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many examples each class has.
+    /// The number of examples of each class.
     ///
-    /// # Errors
-    /// Targets that are not a vector of u32, or a class number without a name.
-    ///
-    /// ```
-    /// # #[cfg(feature = "csv")] {
-    /// let iris = tealight::data::iris()?;
-    /// assert_eq!(iris.class_counts()?, [50, 50, 50]);
-    /// # }
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if a target is no index into `classes`.
     pub fn class_counts(&self) -> Result<Vec<usize>> {
         let mut counts = vec![0; self.classes.len()];
         for class in self.targets.to_vec1::<u32>()? {
-            match counts.get_mut(class as usize) {
-                Some(count) => *count += 1,
-                None => {
-                    let expected = format!("class numbers below {}", counts.len());
-                    return Err(Error::argument("class_counts", expected, class));
-                }
-            }
+            let expected = || format!("class indices below {}", self.classes.len());
+            let count = counts.get_mut(class as usize);
+            *count.ok_or_else(|| Error::argument("class_counts", expected(), class))? += 1;
         }
         Ok(counts)
     }
 
     /// A weight for each example, 1 over the number of examples of its class: with these,
-    /// [`DataLoader::weighted`](super::DataLoader::weighted) takes every class equally often.
-    ///
-    /// # Errors
-    /// As [`class_counts`](LabeledDataset::class_counts).
+    /// [`DataLoader::weighted`](super::DataLoader::weighted) draws every class equally often.
     ///
     /// ```
-    /// # #[cfg(feature = "csv")] {
     /// let few = tealight::data::iris()?.select(&[0, 1, 100])?; // two setosas, one virginica
     /// assert_eq!(few.balancing_weights()?, [0.5, 0.5, 1.0]);
-    /// # }
     /// # Ok::<(), tealight::Error>(())
     /// ```
+    #[doc(alias = "compute_sample_weight")]
     pub fn balancing_weights(&self) -> Result<Vec<f64>> {
         let counts = self.class_counts()?;
         let classes = self.targets.to_vec1::<u32>()?;
         Ok(classes.iter().map(|&class| 1.0 / counts[class as usize] as f64).collect())
     }
 
-    /// The examples that `rows` names, in its order.
-    ///
-    /// # Errors
-    /// A row that does not exist.
+    /// The same classes and features with these examples.
+    fn with(&self, inputs: Tensor, targets: Tensor) -> LabeledDataset {
+        LabeledDataset { inputs, targets, classes: self.classes.clone(), features: self.features.clone() }
+    }
+
+    /// The examples with these indices, in this order; an index may be repeated.
     ///
     /// ```
-    /// # #[cfg(feature = "csv")] {
     /// let iris = tealight::data::iris()?;
     /// assert_eq!(iris.select(&[149, 0])?.targets.to_vec1::<u32>()?, [2, 0]);
     /// assert_eq!(iris.select(&[150]).unwrap_err().to_string(), "select: expected rows below 150, got 150");
-    /// # }
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn select(&self, rows: &[usize]) -> Result<LabeledDataset> {
-        let fits = |&row: &usize| u32::try_from(row).ok().filter(|_| row < self.len());
-        let rows = rows.iter().map(|row| {
-            let expected = || Error::argument("select", format!("rows below {}", self.len()), row);
-            fits(row).ok_or_else(expected)
-        });
-        let rows = Tensor::new(&rows.collect::<Result<Vec<u32>>>()?[..], &candle_core::Device::Cpu)?;
-        let (inputs, targets) = (self.inputs.index_select(0, &rows)?, self.targets.index_select(0, &rows)?);
-        Ok(LabeledDataset { inputs, targets, classes: self.classes.clone(), features: self.features.clone() })
+    pub fn select(&self, indices: &[usize]) -> Result<LabeledDataset> {
+        let checked = |&index: &usize| {
+            let fits = u32::try_from(index).ok().filter(|_| index < self.len());
+            fits.ok_or_else(|| Error::argument("select", format!("rows below {}", self.len()), index))
+        };
+        let rows = indices.iter().map(checked).collect::<Result<Vec<u32>>>()?;
+        let rows = Tensor::from_vec(rows, indices.len(), &Device::Cpu)?;
+        Ok(self.with(self.inputs.index_select(0, &rows)?, self.targets.index_select(0, &rows)?))
     }
 
-    /// One class against all others: the targets are 1 where it is, else 0, f32 of shape (n, 1), as a model with one score takes
-    /// them.
-    ///
-    /// # Errors
-    /// A class without a name; targets that are not a vector of u32.
+    /// One class against all others: the target is 1 for it and 0 otherwise, f32 of shape (n, 1), as a model with one score
+    /// takes it.
     ///
     /// ```
-    /// let digits = tealight::data::digits()?;
-    /// let zeros = digits.one_vs_rest(0)?;
+    /// let zeros = tealight::data::digits()?.one_vs_rest(0)?;
     /// assert_eq!((zeros.targets.dims(), &zeros.classes[..]), (&[1797, 1][..], &["not 0".to_string(), "0".into()][..]));
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -144,56 +110,34 @@ impl LabeledDataset {
             let expected = format!("a class below {}", self.classes.len());
             return Err(Error::argument("one_vs_rest", expected, class));
         };
-        let is = |target| f32::from(u8::from(target as usize == class));
-        let targets: Vec<f32> = self.targets.to_vec1::<u32>()?.into_iter().map(is).collect();
+        let is_class = |target| f32::from(u8::from(target as usize == class));
+        let targets: Vec<f32> = self.targets.to_vec1::<u32>()?.into_iter().map(is_class).collect();
         let n = targets.len();
         Ok(LabeledDataset {
-            inputs: self.inputs.clone(),
-            targets: Tensor::from_vec(targets, (n, 1), &candle_core::Device::Cpu)?,
             classes: vec![format!("not {name}"), name.clone()],
-            features: self.features.clone(),
+            ..self.with(self.inputs.clone(), Tensor::from_vec(targets, (n, 1), &Device::Cpu)?)
         })
     }
 
     /// The first `n` examples, and the rest.
-    ///
-    /// # Errors
-    /// More than there are.
-    ///
-    /// ```
-    /// # #[cfg(feature = "csv")] {
-    /// let (first, rest) = tealight::data::iris()?.split_at(50)?;
-    /// assert_eq!((first.class_counts()?, rest.counts()?), (vec![50, 0, 0], vec![0, 50, 50])); // they are in order
-    /// # }
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     pub fn split_at(&self, n: usize) -> Result<(LabeledDataset, LabeledDataset)> {
-        let rest = self
-            .len()
-            .checked_sub(n)
-            .ok_or_else(|| Error::argument("split_at", format!("at most {} examples", self.len()), n))?;
-        let part = |start, len| {
-            Ok::<_, Error>(LabeledDataset {
-                inputs: self.inputs.narrow(0, start, len)?,
-                targets: self.targets.narrow(0, start, len)?,
-                classes: self.classes.clone(),
-                features: self.features.clone(),
-            })
+        let rest = self.len().checked_sub(n);
+        let rest =
+            rest.ok_or_else(|| Error::argument("split_at", format!("at most {} examples", self.len()), n))?;
+        let part = |start, len| -> Result<_> {
+            Ok(self.with(self.inputs.narrow(0, start, len)?, self.targets.narrow(0, start, len)?))
         };
         Ok((part(0, n)?, part(n, rest)?))
     }
 
-    /// Two parts, chosen at random: the second one has the share `test` of the examples, at least one.
+    /// Splits at random: the examples to train on, and a fraction `test` of them, at least one, to test with.
     ///
-    /// # Errors
-    /// A share that is not between 0 and 1; fewer than two examples.
+    /// Errors if `test` is not between 0 and 1, or there are fewer than two examples.
     ///
     /// ```
-    /// # #[cfg(feature = "csv")] {
-    /// use tealight::prelude::*;
+    /// # use tealight::prelude::*;
     /// let (train, test) = tealight::data::iris()?.train_test_split(0.2, &mut Rng::seed(1))?;
     /// assert_eq!((train.len(), test.len()), (120, 30));
-    /// # }
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn train_test_split(&self, test: f64, rng: &mut Rng) -> Result<(LabeledDataset, LabeledDataset)> {
@@ -201,36 +145,25 @@ impl LabeledDataset {
         Ok((self.select(&train)?, self.select(&test)?))
     }
 
-    /// A table with one header line: numbers, then the name of the class in the last column. The classes are numbered in
-    /// the order of `names`.
-    #[cfg(feature = "csv")]
-    pub(super) fn from_csv(file: &str, text: &str, names: &[&str]) -> Result<LabeledDataset> {
-        use candle_core::Device;
-
-        let wrong = |line: usize, message: String| Error::file(file, format!("line {line}: {message}"));
-        let mut reader = csv::Reader::from_reader(text.as_bytes());
-        let mut features: Vec<String> =
-            reader.headers().map_err(|e| wrong(1, e.to_string()))?.iter().map(String::from).collect();
-        features.pop();
+    /// A table that is compiled into the crate: numbers, and the name of the class in the last column. The classes are numbered
+    /// in the order of `classes`.
+    pub(super) fn parse_embedded(text: &str, classes: &[&str]) -> Result<LabeledDataset> {
+        let mut lines = text.lines();
+        let header = lines.next().expect("the table has a header");
+        let (features, _) = header.rsplit_once(',').expect("the table has two columns or more");
+        let features: Vec<String> = features.split(',').map(String::from).collect();
         let (mut inputs, mut targets) = (Vec::new(), Vec::new());
-        for (i, record) in reader.records().enumerate() {
-            let record = record.map_err(|e| wrong(i + 2, e.to_string()))?;
-            for field in record.iter().take(features.len()) {
-                let number: f32 =
-                    field.parse().map_err(|_| wrong(i + 2, format!("expected a number, got {field:?}")))?;
-                inputs.push(number);
-            }
-            let name = record.get(features.len()).unwrap_or_default();
-            let class = names.iter().position(|known| *known == name);
-            let class =
-                class.ok_or_else(|| wrong(i + 2, format!("expected one of {names:?}, got {name:?}")))?;
-            targets.push(class as u32);
+        for line in lines {
+            let (numbers, name) = line.rsplit_once(',').expect("a row has two values or more");
+            inputs.extend(numbers.split(',').map(|x| x.parse::<f32>().expect("inputs are numbers")));
+            let class = classes.iter().position(|class| *class == name);
+            targets.push(class.expect("the last value is a class") as u32);
         }
         let rows = targets.len();
         Ok(LabeledDataset {
             inputs: Tensor::from_vec(inputs, (rows, features.len()), &Device::Cpu)?,
             targets: Tensor::from_vec(targets, rows, &Device::Cpu)?,
-            classes: names.iter().map(|name| name.to_string()).collect(),
+            classes: classes.iter().map(|class| class.to_string()).collect(),
             features,
         })
     }
@@ -242,7 +175,7 @@ mod tests {
     use crate::prelude::*;
 
     #[test]
-    fn counting() -> Result<()> {
+    fn class_counts() -> Result<()> {
         let mut data = LabeledDataset {
             inputs: Tensor::zeros((3, 2), DType::F32, &Device::Cpu)?,
             targets: Tensor::new(&[1u32, 0, 1], &Device::Cpu)?,
@@ -254,13 +187,13 @@ mod tests {
         data.classes.truncate(1);
         assert_eq!(
             data.class_counts().unwrap_err().to_string(),
-            "class_counts: expected class numbers below 1, got 1"
+            "class_counts: expected class indices below 1, got 1"
         );
         Ok(())
     }
 
     #[test]
-    fn parts() -> Result<()> {
+    fn random_parts() -> Result<()> {
         let data = LabeledDataset {
             inputs: Tensor::arange(0.0_f32, 20.0, &Device::Cpu)?.reshape((10, 2))?,
             targets: Tensor::arange(0u32, 10, &Device::Cpu)?,
@@ -304,26 +237,6 @@ mod tests {
             "one_vs_rest: expected a class below 3, got 3"
         );
         assert!(data.one_vs_rest(1)?.one_vs_rest(1).is_err());
-        Ok(())
-    }
-
-    #[cfg(feature = "csv")]
-    #[test]
-    fn tables() -> Result<()> {
-        let data = LabeledDataset::from_csv("t.csv", "x,y,class\n1,2e-1,no\n-3,nan,yes\n", &["yes", "no"])?;
-        assert_eq!(data.inputs.to_vec2::<f32>()?[0], [1.0, 0.2]);
-        assert_eq!(
-            (data.targets.to_vec1::<u32>()?, data.features),
-            (vec![1, 0], vec!["x".into(), "y".into()])
-        );
-        for (text, message) in [
-            ("x,class\n1,a\ntwo,a\n", "t.csv: line 3: expected a number, got \"two\""),
-            ("x,class\n1,b\n", "t.csv: line 2: expected one of [\"a\"], got \"b\""),
-        ] {
-            assert_eq!(LabeledDataset::from_csv("t.csv", text, &["a"]).unwrap_err().to_string(), message);
-        }
-        assert!(LabeledDataset::from_csv("t.csv", "x,class\n1\n", &["a"]).is_err());
-        assert!(LabeledDataset::from_csv("t.csv", "", &["a"])?.is_empty());
         Ok(())
     }
 }

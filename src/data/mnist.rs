@@ -1,4 +1,4 @@
-//! MNIST and Fashion-MNIST, from files that one has.
+//! MNIST and Fashion-MNIST, from files on disk.
 
 use std::path::{Path, PathBuf};
 
@@ -6,18 +6,15 @@ use candle_core::DType;
 
 use super::{LabeledDataset, read_idx};
 use crate::autograd::Tensor;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file::file_error;
 
-/// The 60,000 handwritten digits to train on and the 10,000 to test with, from a directory that has the four files
-/// `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`, plain or .gz.
+/// MNIST: 60,000 handwritten digits to train on and 10,000 to test with.
 ///
-/// # Shapes
-/// Inputs (n, 28, 28), f32 from 0 (paper) to 1 (ink); the classes are the digits 0 to 9.
+/// The directory has the four files `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
+/// `t10k-labels-idx1-ubyte`, plain or .gz.
 ///
-/// # Errors
-/// A file that is missing or that [`read_idx`](fn@read_idx) refuses; pictures that are not (n, 28, 28) of bytes; labels that are not as
-/// many, or not below 10. Each names the file.
+/// Inputs: (n, 28, 28), f32 from 0 (paper) to 1 (ink). The classes are the digits 0 to 9.
 ///
 /// # Source
 /// Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", 1998.
@@ -32,88 +29,66 @@ use crate::file::file_error;
 /// # }
 /// let (train, test) = tealight::data::mnist(&dir)?;
 /// assert_eq!(train.inputs.dims()[1..], [28, 28]);
-/// println!("{} pictures to train on, {} to test with", train.len(), test.len()); // 60,000 and 10,000
+/// assert_eq!(test.classes[7], "7");
 /// # std::fs::remove_dir_all(dir).ok();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn mnist(directory: impl AsRef<Path>) -> Result<(LabeledDataset, LabeledDataset)> {
-    let names: [String; 10] = std::array::from_fn(|digit| digit.to_string());
-    both(directory.as_ref(), &names.each_ref().map(String::as_str))
+    both(directory.as_ref(), "0,1,2,3,4,5,6,7,8,9")
 }
 
-/// The pictures of clothes that take MNIST's place, from files of the same names: [`mnist`].
+/// Fashion-MNIST: images of clothes, from files of the same names as those of [`mnist`].
 ///
-/// # Shapes
-/// Inputs (n, 28, 28), f32 from 0 to 1; ten classes, from `t-shirt` to `ankle boot`.
-///
-/// # Errors
-/// As [`mnist`].
+/// Inputs: (n, 28, 28), f32 from 0 to 1. Ten classes, from `t-shirt` to `ankle boot`.
 ///
 /// # Source
 /// H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST", 2017, <https://arxiv.org/abs/1708.07747>.
-///
-/// ```
-/// # let dir = std::env::temp_dir().join("tealight-doc-fashion");
-/// # std::fs::create_dir_all(&dir)?;
-/// # for part in ["train", "t10k"] {
-/// #     let images = [&[0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28][..], &[0; 784]].concat();
-/// #     std::fs::write(dir.join(format!("{part}-images-idx3-ubyte")), images)?;
-/// #     std::fs::write(dir.join(format!("{part}-labels-idx1-ubyte")), [0, 0, 8, 1, 0, 0, 0, 1, 9])?;
-/// # }
-/// let (train, test) = tealight::data::fashion_mnist(&dir)?;
-/// assert_eq!(train.inputs.dims()[1..], [28, 28]);
-/// assert_eq!(test.classes[9], "ankle boot");
-/// # std::fs::remove_dir_all(dir).ok();
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 pub fn fashion_mnist(directory: impl AsRef<Path>) -> Result<(LabeledDataset, LabeledDataset)> {
-    let names = "t-shirt,trouser,pullover,dress,coat,sandal,shirt,sneaker,bag,ankle boot";
-    both(directory.as_ref(), &names.split(',').collect::<Vec<_>>())
+    both(directory.as_ref(), "t-shirt,trouser,pullover,dress,coat,sandal,shirt,sneaker,bag,ankle boot")
 }
 
-fn both(directory: &Path, names: &[&str]) -> Result<(LabeledDataset, LabeledDataset)> {
-    Ok((part(directory, "train", names)?, part(directory, "t10k", names)?))
+fn both(directory: &Path, classes: &str) -> Result<(LabeledDataset, LabeledDataset)> {
+    let classes: Vec<String> = classes.split(',').map(String::from).collect();
+    Ok((part(directory, "train", classes.clone())?, part(directory, "t10k", classes)?))
 }
 
-fn part(directory: &Path, part: &str, names: &[&str]) -> Result<LabeledDataset> {
+fn part(directory: &Path, part: &str, classes: Vec<String>) -> Result<LabeledDataset> {
     let image_file = find(directory, &format!("{part}-images-idx3-ubyte"))?;
     let label_file = find(directory, &format!("{part}-labels-idx1-ubyte"))?;
     let (images, labels) = (read_idx(&image_file)?, read_idx(&label_file)?);
     let &[count, 28, 28] = images.dims() else {
-        return Err(wrong(&image_file, "pictures (n, 28, 28) of bytes", &images));
+        return Err(wrong(&image_file, "images (n, 28, 28) of bytes", &images));
     };
     if images.dtype() != DType::U8 {
-        return Err(wrong(&image_file, "pictures (n, 28, 28) of bytes", &images));
+        return Err(wrong(&image_file, "images (n, 28, 28) of bytes", &images));
     }
     if labels.dims() != [count] || labels.dtype() != DType::U8 {
-        return Err(wrong(&label_file, &format!("{count} labels of bytes, one for each picture"), &labels));
+        return Err(wrong(&label_file, &format!("{count} labels of bytes, one for each image"), &labels));
     }
-    if let Some((i, label)) =
-        labels.to_vec1::<u8>()?.iter().enumerate().find(|(_, label)| usize::from(**label) >= names.len())
-    {
-        let message = format!("offset {}: expected a label below {}, got {label}", 8 + i, names.len());
+    let labels_read = labels.to_vec1::<u8>()?;
+    if let Some(i) = labels_read.iter().position(|&label| usize::from(label) >= classes.len()) {
+        let (most, got) = (classes.len(), labels_read[i]);
+        let message = format!("offset {}: expected a label below {most}, got {got}", 8 + i);
         return Err(file_error(&label_file, message));
     }
     Ok(LabeledDataset {
         inputs: (images.to_dtype(DType::F32)? / 255.0)?,
         targets: labels.to_dtype(DType::U32)?,
-        classes: names.iter().map(|name| name.to_string()).collect(),
+        classes,
         features: Vec::new(),
     })
 }
 
-fn wrong(path: &Path, expected: &str, got: &Tensor) -> crate::error::Error {
+fn wrong(path: &Path, expected: &str, got: &Tensor) -> Error {
     file_error(path, format!("expected {expected}, got {:?} of {}", got.dims(), got.dtype().as_str()))
 }
 
-/// The file of this name, under any of the names that it has been given.
+/// The file of this name, also with a dot before `idx` and with `.gz`.
 fn find(directory: &Path, name: &str) -> Result<PathBuf> {
     let dotted = name.replace("-idx", ".idx");
     let places = [name, &dotted].map(|name| [directory.join(name), directory.join(format!("{name}.gz"))]);
-    let found = places.iter().flatten().find(|path| path.is_file());
-    found
-        .cloned()
-        .ok_or_else(|| file_error(directory, format!("expected a file {name} or {name}.gz, got none")))
+    let found = places.into_iter().flatten().find(|path| path.is_file());
+    found.ok_or_else(|| file_error(directory, format!("expected a file {name} or {name}.gz, got none")))
 }
 
 #[cfg(test)]
@@ -127,16 +102,17 @@ mod tests {
     }
 
     #[test]
-    fn four_files_and_what_is_wrong_with_them() -> Result<()> {
+    fn files_that_fit_and_files_that_do_not() -> Result<()> {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         let pixels: Vec<u8> = (0..2 * 784).map(|i| (i % 256) as u8).collect();
         write(&at("train-images-idx3-ubyte"), &[2, 28, 28], &pixels);
         write(&at("train-labels-idx1-ubyte"), &[2], &[9, 0]);
         write(&at("t10k-images.idx3-ubyte"), &[1, 28, 28], &pixels[..784]);
-        let said = || mnist(directory.path()).unwrap_err().to_string();
+        let message = || mnist(directory.path()).unwrap_err().to_string();
         assert!(
-            said().ends_with("expected a file t10k-labels-idx1-ubyte or t10k-labels-idx1-ubyte.gz, got none")
+            message()
+                .ends_with("expected a file t10k-labels-idx1-ubyte or t10k-labels-idx1-ubyte.gz, got none")
         );
         write(&at("t10k-labels.idx1-ubyte"), &[1], &[7]);
         let (train, test) = mnist(directory.path())?;
@@ -146,11 +122,11 @@ mod tests {
         assert_eq!(fashion_mnist(directory.path())?.1.classes[7], "sneaker");
 
         write(&at("train-labels-idx1-ubyte"), &[2], &[9, 10]);
-        assert!(said().ends_with("train-labels-idx1-ubyte: offset 9: expected a label below 10, got 10"));
+        assert!(message().ends_with("train-labels-idx1-ubyte: offset 9: expected a label below 10, got 10"));
         write(&at("train-labels-idx1-ubyte"), &[3], &[9, 0, 0]);
-        assert!(said().ends_with("expected 2 labels of bytes, one for each picture, got [3] of u8"));
+        assert!(message().ends_with("expected 2 labels of bytes, one for each image, got [3] of u8"));
         write(&at("train-images-idx3-ubyte"), &[2, 28, 1], &pixels[..56]);
-        assert!(said().ends_with("expected pictures (n, 28, 28) of bytes, got [2, 28, 1] of u8"));
+        assert!(message().ends_with("expected images (n, 28, 28) of bytes, got [2, 28, 1] of u8"));
         Ok(())
     }
 }

@@ -1,10 +1,9 @@
-//! What models are trained on: pictures, tables, and the small real data sets that ship with the crate.
+//! Data sets, tables, images and loaders.
 //!
 //! A [`Dataset`] has examples, each an input and a target: [`LabeledDataset`] (with the names of the classes), [`TensorDataset`],
-//! [`from_fn`], or one's own. A [`DataLoader`] gives them in batches, epoch after epoch.
+//! [`from_fn`], or your own. A [`DataLoader`] gives them in batches, epoch after epoch.
 
 mod augment;
-#[cfg(feature = "csv")]
 mod breast_cancer;
 mod dataset;
 #[cfg(feature = "image")]
@@ -14,7 +13,6 @@ mod folder;
 mod idx;
 #[cfg(feature = "image")]
 pub mod image;
-#[cfg(feature = "csv")]
 mod iris;
 mod labeled_dataset;
 mod loader;
@@ -27,7 +25,6 @@ mod unroll;
 pub use augment::{
     Augment, GaussianNoise, RandomCrop, RandomHorizontalFlip, RandomRotation, RandomVerticalFlip, Then,
 };
-#[cfg(feature = "csv")]
 pub use breast_cancer::breast_cancer;
 pub use dataset::{Dataset, FromFn, Mapped, Subset, TensorDataset, from_fn};
 #[cfg(feature = "image")]
@@ -35,7 +32,6 @@ pub use digits::digits;
 #[cfg(feature = "image")]
 pub use folder::{ImageFolder, ImageFolderDataset, Unreadable, image_folder};
 pub use idx::read_idx;
-#[cfg(feature = "csv")]
 pub use iris::iris;
 pub use labeled_dataset::LabeledDataset;
 pub use loader::{DataLoader, Epoch, Position};

@@ -1,19 +1,12 @@
-//! A picture as a column vector.
+//! An image as a column vector.
 
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
-/// The numbers of a picture (h, w, c) as a column (h·w·c, 1), in row-major order: the channels of the first pixel
-/// first, then those of the pixel to its right.
-///
-/// # Gradient
-/// The gradient in the picture's shape.
-///
-/// # Errors
-/// A tensor of another rank than 3.
+/// Reshapes an image (height, width, channels) to a column (height·width·channels, 1), in row-major order.
 ///
 /// ```
-/// use tealight::prelude::*;
+/// # use tealight::prelude::*;
 /// let image = Tensor::arange(0.0, 12.0, &Device::Cpu)?.reshape((2, 2, 3))?;
 /// let column = image_to_vector(&image)?;
 /// assert_eq!(column.dims(), [12, 1]);
@@ -23,7 +16,7 @@ use crate::error::{Error, Result};
 #[doc(alias = "image2vector")]
 pub fn image_to_vector(image: &Tensor) -> Result<Tensor> {
     if image.rank() != 3 {
-        let expected = "a picture of shape (height, width, channels)";
+        let expected = "an image of shape (height, width, channels)";
         return Err(Error::shape("image_to_vector", expected, &[image.dims()]));
     }
     image.reshape((image.elem_count(), 1))
@@ -34,7 +27,7 @@ mod tests {
     use crate::prelude::*;
 
     #[test]
-    fn the_notebooks_example() -> Result<()> {
+    fn example_of_the_course_notebook() -> Result<()> {
         let numbers = [0.67826139, 0.29380381, 0.90714982, 0.52835647, 0.4215251, 0.45017551];
         let image = Tensor::new(&numbers, &Device::Cpu)?.reshape((3, 1, 2))?;
         let column = image_to_vector(&image)?;
@@ -44,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn history_dtypes_and_edges() -> Result<()> {
+    fn gradient_dtypes_and_edge_cases() -> Result<()> {
         let image = Tensor::parameter(Tensor::ones((2, 3, 1), DType::F32, &Device::Cpu)?.into_array());
         let gradients = image_to_vector(&image)?.sqr()?.sum_all()?.backward()?;
         assert_eq!(gradients.get(&image).unwrap().dims(), [2, 3, 1]);
@@ -53,7 +46,7 @@ mod tests {
         let error = image_to_vector(&Tensor::zeros((4, 3), DType::F32, &Device::Cpu)?).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "image_to_vector: expected a picture of shape (height, width, channels), got [4, 3]"
+            "image_to_vector: expected an image of shape (height, width, channels), got [4, 3]"
         );
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Files, read up to a limit and written whole or not at all.
+//! Files: read up to a limit, and written whole or not at all.
 
 pub(crate) mod protobuf;
 
@@ -10,17 +10,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 
-/// The error of a file.
 pub(crate) fn file_error(path: &Path, message: impl Into<String>) -> Error {
     Error::file(path, message.into())
 }
 
-/// The error of a file that cannot be written, and what to do about it.
-pub(crate) fn unwritable(path: &Path, error: &std::io::Error) -> Error {
-    file_error(path, format!("expected a file that can be written, got: {error}{}", advice(error)))
+/// The error of a file that cannot be read.
+pub(crate) fn unreadable(path: &Path, cause: std::io::Error) -> Error {
+    file_error(path, format!("expected a file that can be read, got: {cause}")).with_source(cause)
 }
 
-/// What to do where the system says only what is wrong.
+/// The error of a file that cannot be written, and what to do about it.
+pub(crate) fn unwritable(path: &Path, cause: std::io::Error) -> Error {
+    let message = format!("expected a file that can be written, got: {cause}{}", advice(&cause));
+    file_error(path, message).with_source(cause)
+}
+
+/// What to do about an error, where the system's message does not say it.
 pub(crate) fn advice(error: &std::io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; free some space and try again",
@@ -32,17 +37,17 @@ pub(crate) fn advice(error: &std::io::Error) -> &'static str {
     }
 }
 
-/// What is no file on a disk may have no end: `/dev/zero`. No more than this is read of it.
-const MOST_OF_A_STREAM: u64 = 256 << 20;
+/// The most that is read of a device or a pipe, which may have no end: `/dev/zero`.
+const MAX_STREAM: u64 = 256 << 20;
 
 /// The bytes of a file that has no more than `limit` of them.
 pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let unreadable = |error| file_error(path, format!("expected a file that can be read, got: {error}"));
+    let unreadable = |cause| unreadable(path, cause);
     let file = File::open(path).map_err(unreadable)?;
     let stream = !file.metadata().map_err(unreadable)?.is_file();
-    let limit = if stream { limit.min(MOST_OF_A_STREAM) } else { limit };
+    let limit = if stream { limit.min(MAX_STREAM) } else { limit };
     let mut bytes = Vec::new();
-    // The length is not asked for: a device has none, and another program may be writing.
+    // Not the length in the metadata: a device has none, and another program may be writing.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > limit {
         return Err(file_error(path, format!("expected a file of at most {limit} bytes, got more")));
@@ -68,14 +73,13 @@ pub fn write_atomically(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> R
     replace(path.as_ref(), |file| file.write_all(contents.as_ref()))
 }
 
-/// Makes the file what `write` writes, or leaves it as it was: the bytes go to another file in the same directory,
-/// which takes the name only when it is whole and on the disk.
+/// [`write_atomically`] with the bytes from `write`.
 pub(crate) fn replace<F>(path: &Path, write: F) -> Result<()>
 where
     F: FnOnce(&mut dyn Write) -> std::io::Result<()>,
 {
-    let unwritable = |error| unwritable(path, &error);
-    // A link stays a link: what it points to is replaced.
+    let unwritable = |cause| unwritable(path, cause);
+    // A link stays a link: its target is replaced.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     match fs::metadata(&target) {
         // A device or a pipe is written to, not replaced.
@@ -93,7 +97,7 @@ where
                 fs::rename(&temporary, &target)
             });
             if written.is_err() {
-                // The first error is the one to tell.
+                // The first error is the one to report.
                 let _ = fs::remove_file(&temporary);
             }
             written.map_err(unwritable)
@@ -111,7 +115,7 @@ where
     writer.into_inner()?.sync_all()
 }
 
-/// A new file with a name of its own in the directory of `target`.
+/// A new file with an unused name in the directory of `target`.
 fn create_beside(target: &Path) -> std::io::Result<(File, PathBuf)> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let Some(name) = target.file_name() else {

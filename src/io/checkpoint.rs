@@ -16,7 +16,7 @@ use super::load::LoadOptions;
 use super::safetensors::parse;
 use crate::autograd::{Array, Tensor, named};
 use crate::error::Result;
-use crate::file::{file_error, read_at_most, replace};
+use crate::file::{file_error, read_at_most, write_atomically};
 use crate::layer::Layer;
 
 const FORMAT: &str = "tealight checkpoint";
@@ -111,7 +111,7 @@ impl Checkpoint {
         let failed = |error: String| file_error(path, format!("cannot be written: {error}"));
         let bytes = safetensors::serialize(arrays, None).map_err(|error| failed(error.to_string()))?;
         let bytes = with_metadata(&bytes, &about).map_err(failed)?;
-        replace(path, |file| file.write_all(&bytes))
+        write_atomically(path, &bytes)
     }
 
     /// Adds tensors as a part.

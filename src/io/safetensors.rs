@@ -20,7 +20,7 @@ use super::pth::{looks_like_pth, read_state};
 use super::shape::elements;
 use crate::autograd::{Array, Tensor, named};
 use crate::error::{Error, Result};
-use crate::file::{file_error, read_at_most, replace};
+use crate::file::{file_error, read_at_most, write_atomically};
 use crate::layer::Layer;
 
 /// Writes tensors under their names. The file is complete or is not there: it is written beside its place and renamed.
@@ -44,7 +44,7 @@ pub fn write(path: impl AsRef<Path>, tensors: &BTreeMap<String, Tensor>) -> Resu
         tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.array())).collect();
     let bytes = safetensors::serialize(arrays, None)
         .map_err(|error| file_error(path, format!("cannot be written: {error}")))?;
-    replace(path, |file| file.write_all(&bytes))
+    write_atomically(path, &bytes)
 }
 
 /// Reads all tensors of a file, by name: a safetensors file, or one of PyTorch's, as [`read_pth`](super::read_pth) does.

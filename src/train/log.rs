@@ -75,7 +75,7 @@ impl Log {
         }
         self.written = history.len();
         match &mut self.file {
-            Some(file) => file.write_all(text.as_bytes()).map_err(|error| unwritable(&self.path, &error)),
+            Some(file) => file.write_all(text.as_bytes()).map_err(|error| unwritable(&self.path, error)),
             None => Ok(()),
         }
     }
@@ -108,8 +108,13 @@ fn json(record: &EpochRecord) -> String {
 }
 
 impl Callback for Log {
+<<<<<<< HEAD
     fn on_train_begin(&mut self, ctx: &mut CallbackContext) -> Result<()> {
         let file = File::create(&self.path).map_err(|error| unwritable(&self.path, &error))?;
+=======
+    fn begin(&mut self, run: &mut CallbackContext) -> Result<()> {
+        let file = File::create(&self.path).map_err(|error| unwritable(&self.path, error))?;
+>>>>>>> 3f81a0c (data: plain words, one way to say each thing, and broken invariants panic)
         (self.file, self.written) = (Some(file), 0);
         self.write(ctx.history)
     }

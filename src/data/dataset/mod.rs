@@ -1,4 +1,7 @@
-//! [`Dataset`]: examples, one at a time or a batch at a time.
+//! [`Dataset`] and the data sets that are made of tensors, functions and other data sets.
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -8,23 +11,17 @@ use super::LabeledDataset;
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
-/// Examples, each an input and a target.
+/// Examples, each an input and a target, by index.
 ///
-/// The number of examples and the example of each number never change: what is random belongs to the
-/// [`DataLoader`](super::DataLoader), which shuffles and augments.
+/// The examples never change: shuffling and augmenting belong to the [`DataLoader`](super::DataLoader).
 ///
 /// ```
-/// use tealight::data::{DataLoader, Dataset};
-/// use tealight::prelude::*;
-///
-/// /// The numbers below 100, and whether they are even.
-/// #[derive(Clone)]
-/// struct Parity;
+/// # use tealight::data::Dataset;
+/// # use tealight::prelude::*;
+/// struct Parity; // the numbers below 100, and whether they are even
 ///
 /// impl Dataset for Parity {
-///     fn len(&self) -> usize {
-///         100
-///     }
+///     fn len(&self) -> usize { 100 }
 ///
 ///     fn get(&self, index: usize) -> Result<(Tensor, Tensor)> {
 ///         let input = Tensor::new(&[index as f32], &Device::Cpu)?;
@@ -32,79 +29,35 @@ use crate::error::{Error, Result};
 ///     }
 /// }
 ///
-/// let (inputs, targets) = Parity.batch(&[7, 8])?;
-/// assert_eq!(inputs.to_vec2::<f32>()?, [[7.0], [8.0]]);
-/// assert_eq!(targets.to_vec1::<u32>()?, [1, 0]);
-/// assert_eq!(DataLoader::new(&Parity, 32)?.len(), 4);
+/// assert_eq!(Parity.batch(&[7, 8])?.1.to_vec1::<u32>()?, [1, 0]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub trait Dataset: Send + Sync {
-    /// How many examples there are.
-    ///
-    /// ```
-    /// use tealight::data::{Dataset, TensorDataset};
-    /// use tealight::prelude::*;
-    /// let x = Tensor::zeros((5, 3), DType::F32, &Device::Cpu)?;
-    /// assert_eq!(TensorDataset::new(&x, &x)?.len(), 5);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The number of examples.
     fn len(&self) -> usize;
 
     /// One example: its input and its target.
-    ///
-    /// # Errors
-    /// An index beyond the examples, and whatever keeps the example from being made.
-    ///
-    /// ```
-    /// use tealight::data::{Dataset, TensorDataset};
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?;
-    /// let data = TensorDataset::new(&x, &Tensor::new(&[7_u32, 8], &Device::Cpu)?)?;
-    /// let (input, target) = data.get(1)?;
-    /// assert_eq!((input.to_vec1::<f64>()?, target.to_scalar::<u32>()?), (vec![3.0, 4.0], 8));
-    /// assert_eq!(data.get(2).unwrap_err().to_string(), "get: expected an example below 2, got 2");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     fn get(&self, index: usize) -> Result<(Tensor, Tensor)>;
 
     /// Several examples: their inputs and their targets, each stacked along a new first axis.
     ///
-    /// # Errors
-    /// As [`get`](Dataset::get), with the number of the example before it; examples of different shapes or dtypes; no
-    /// indices, where nothing tells the shape.
-    ///
-    /// ```
-    /// use tealight::data::{Dataset, TensorDataset};
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[1.0, 2.0, 3.0], &Device::Cpu)?;
-    /// let (inputs, targets) = TensorDataset::new(&x, &(&x * 10.0)?)?.batch(&[2, 0])?;
-    /// assert_eq!((inputs.to_vec1::<f64>()?, targets.to_vec1::<f64>()?), (vec![3.0, 1.0], vec![30.0, 10.0]));
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if `indices` is empty, since the shape of an example is not known, or if the examples have different shapes or dtypes.
+    #[doc(alias = "collate")]
     fn batch(&self, indices: &[usize]) -> Result<(Tensor, Tensor)> {
         let one = |&index: &usize| self.get(index).map_err(|error| error.context(format!("example {index}")));
         stacked(indices.iter().map(one))
     }
 
     /// Whether there are no examples.
-    ///
-    /// ```
-    /// use tealight::data::{Dataset, TensorDataset};
-    /// use tealight::prelude::*;
-    /// let x = Tensor::new(&[1.0, 2.0], &Device::Cpu)?;
-    /// let data = TensorDataset::new(&x, &x)?;
-    /// assert!(data.subset(vec![])?.is_empty() && !data.is_empty());
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The same examples with each input changed by `f`, one input at a time, whenever one is asked for.
+    /// The same examples with `f` applied to each input when it is read.
     ///
     /// ```
-    /// use tealight::data::{Dataset, TensorDataset};
-    /// use tealight::prelude::*;
+    /// # use tealight::data::{Dataset, TensorDataset};
+    /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[[1.0, 5.0], [3.0, 5.0]], &Device::Cpu)?;
     /// let scale = Standardize::fit(&x)?;
     /// let scaled = TensorDataset::new(&x, &x)?.map(move |x| scale.normalize(x)).map(|x| x * 2.0);
@@ -117,22 +70,18 @@ pub trait Dataset: Send + Sync {
         Self: Sized + Clone,
         F: Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,
     {
-        Mapped { examples: self.clone(), change: Arc::new(f) }
+        Mapped { dataset: self.clone(), f: Arc::new(f) }
     }
 
-    /// The examples that `indices` names, in its order; one may come more than once.
-    ///
-    /// # Errors
-    /// An index beyond the examples.
+    /// The examples with these indices, in this order; an index may be repeated.
     ///
     /// ```
-    /// use tealight::data::{Dataset, TensorDataset, random_split};
-    /// use tealight::prelude::*;
+    /// # use tealight::data::{Dataset, TensorDataset, random_split};
+    /// # use tealight::prelude::*;
     /// let x = Tensor::arange(0.0, 10.0, &Device::Cpu)?;
     /// let all = TensorDataset::new(&x, &x)?;
     /// let (train, test) = random_split(all.len(), 0.2, &mut Rng::seed(1))?;
-    /// let (train, test) = (all.subset(train)?, all.subset(test)?);
-    /// assert_eq!((train.len(), test.len()), (8, 2));
+    /// assert_eq!((all.subset(train)?.len(), all.subset(test)?.len()), (8, 2));
     /// # Ok::<(), tealight::Error>(())
     /// ```
     fn subset(&self, indices: Vec<usize>) -> Result<Subset<Self>>
@@ -140,7 +89,7 @@ pub trait Dataset: Send + Sync {
         Self: Sized + Clone,
     {
         indices.iter().try_for_each(|&index| check("subset", index, self.len()))?;
-        Ok(Subset { examples: self.clone(), indices: indices.into() })
+        Ok(Subset { dataset: self.clone(), indices: indices.into() })
     }
 }
 
@@ -172,24 +121,11 @@ pub(super) fn check(op: &'static str, index: usize, len: usize) -> Result<()> {
     Ok(())
 }
 
-/// The rows of `x`.
-pub(super) fn rows(x: &Tensor, indices: &[usize]) -> Result<Tensor> {
-    indices.iter().try_for_each(|&index| check("batch", index, x.dims().first().copied().unwrap_or(0)))?;
-    let wide: Vec<i64> = indices.iter().map(|&index| index as i64).collect();
-    x.index_select(0, &Tensor::from_vec(wide, indices.len(), &Device::Cpu)?)
-}
-
-/// One row of `x`.
-pub(super) fn row(x: &Tensor, index: usize) -> Result<Tensor> {
-    check("get", index, x.dims().first().copied().unwrap_or(0))?;
-    x.narrow(0, index, 1)?.squeeze(0)
-}
-
 /// Examples in memory: the first axis of both tensors counts them.
 ///
 /// ```
-/// use tealight::data::{Dataset, TensorDataset};
-/// use tealight::prelude::*;
+/// # use tealight::data::{Dataset, TensorDataset};
+/// # use tealight::prelude::*;
 /// let inputs = Tensor::arange(0.0, 6.0, &Device::Cpu)?.reshape((3, 2))?;
 /// let targets = Tensor::new(&[0_u32, 1, 0], &Device::Cpu)?;
 /// let data = TensorDataset::new(&inputs, &targets)?;
@@ -206,20 +142,7 @@ pub struct TensorDataset {
 }
 
 impl TensorDataset {
-    /// The examples of these inputs and targets.
-    ///
-    /// # Errors
-    /// Tensors whose first axes have different lengths, or that have none.
-    ///
-    /// ```
-    /// use tealight::data::TensorDataset;
-    /// use tealight::prelude::*;
-    /// let x = Tensor::zeros((3, 2), DType::F32, &Device::Cpu)?;
-    /// assert_eq!(TensorDataset::new(&x, &x.sum(1)?)?.targets.dims(), [3]);
-    /// let error = TensorDataset::new(&x, &x.t()?).unwrap_err().to_string();
-    /// assert_eq!(error, "TensorDataset: expected inputs (n, ..) and targets (n, ..), got [3, 2] and [2, 3]");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors if the first axes of `inputs` and `targets` differ in length, or one of them is a scalar.
     pub fn new(inputs: &Tensor, targets: &Tensor) -> Result<Self> {
         if inputs.rank() == 0 || inputs.dims().first() != targets.dims().first() {
             let expected = "inputs (n, ..) and targets (n, ..)";
@@ -229,61 +152,53 @@ impl TensorDataset {
     }
 }
 
-impl Dataset for TensorDataset {
-    fn len(&self) -> usize {
-        self.inputs.dims().first().copied().unwrap_or(0)
-    }
+/// The fields `inputs` and `targets` are public, so their first axes may differ or be missing.
+macro_rules! tensors_in_memory {
+    ($dataset:ty) => {
+        impl Dataset for $dataset {
+            fn len(&self) -> usize {
+                self.inputs.dims().first().copied().unwrap_or(0)
+            }
 
-    fn get(&self, index: usize) -> Result<(Tensor, Tensor)> {
-        Ok((row(&self.inputs, index)?, row(&self.targets, index)?))
-    }
+            fn get(&self, index: usize) -> Result<(Tensor, Tensor)> {
+                let row = |x: &Tensor| {
+                    check("get", index, x.dims().first().copied().unwrap_or(0))?;
+                    x.narrow(0, index, 1)?.squeeze(0)
+                };
+                Ok((row(&self.inputs)?, row(&self.targets)?))
+            }
 
-    fn batch(&self, indices: &[usize]) -> Result<(Tensor, Tensor)> {
-        Ok((rows(&self.inputs, indices)?, rows(&self.targets, indices)?))
-    }
+            fn batch(&self, indices: &[usize]) -> Result<(Tensor, Tensor)> {
+                let rows = |x: &Tensor| {
+                    let len = x.dims().first().copied().unwrap_or(0);
+                    indices.iter().try_for_each(|&index| check("batch", index, len))?;
+                    let indices: Vec<i64> = indices.iter().map(|&index| index as i64).collect();
+                    let count = indices.len();
+                    x.index_select(0, &Tensor::from_vec(indices, count, &Device::Cpu)?)
+                };
+                Ok((rows(&self.inputs)?, rows(&self.targets)?))
+            }
+        }
+    };
 }
 
-impl Dataset for LabeledDataset {
-    fn len(&self) -> usize {
-        self.len()
-    }
+tensors_in_memory!(TensorDataset);
+tensors_in_memory!(LabeledDataset);
 
-    fn get(&self, index: usize) -> Result<(Tensor, Tensor)> {
-        Ok((row(&self.inputs, index)?, row(&self.targets, index)?))
-    }
+type ExampleFn = dyn Fn(usize) -> Result<(Tensor, Tensor)> + Send + Sync;
 
-    fn batch(&self, indices: &[usize]) -> Result<(Tensor, Tensor)> {
-        Ok((rows(&self.inputs, indices)?, rows(&self.targets, indices)?))
-    }
-}
-
-/// A function that makes the example of a number.
-type Make = dyn Fn(usize) -> Result<(Tensor, Tensor)> + Send + Sync;
-
-/// The examples of [`from_fn`].
-///
-/// ```
-/// use tealight::data::{Dataset, FromFn, from_fn};
-/// use tealight::prelude::*;
-/// let squares: FromFn = from_fn(10, |i| {
-///     let x = Tensor::new(i as f64, &Device::Cpu)?;
-///     Ok((x.clone(), x.sqr()?))
-/// });
-/// assert_eq!(squares.get(3)?.1.to_scalar::<f64>()?, 9.0);
-/// assert_eq!(squares.get(10).unwrap_err().to_string(), "get: expected an example below 10, got 10");
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// The data set of [`from_fn`].
 #[derive(Clone)]
 pub struct FromFn {
     len: usize,
-    make: Arc<Make>,
+    f: Arc<ExampleFn>,
 }
 
-/// `len` examples that `f` makes of their numbers, whenever one is asked for. An error from `f` is told then.
+/// A data set of `len` examples that `f` makes from their indices, each when it is read.
 ///
 /// ```
-/// use tealight::data::{Dataset, from_fn};
-/// use tealight::prelude::*;
+/// # use tealight::data::{Dataset, from_fn};
+/// # use tealight::prelude::*;
 /// let noise = from_fn(1000, |i| {
 ///     let x = Tensor::randn(0_f32, 1.0, 3, &mut Rng::seed(i as u64))?;
 ///     Ok((x.clone(), x.sum_keepdim(0)?))
@@ -292,7 +207,7 @@ pub struct FromFn {
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub fn from_fn(len: usize, f: impl Fn(usize) -> Result<(Tensor, Tensor)> + Send + Sync + 'static) -> FromFn {
-    FromFn { len, make: Arc::new(f) }
+    FromFn { len, f: Arc::new(f) }
 }
 
 impl Dataset for FromFn {
@@ -302,72 +217,44 @@ impl Dataset for FromFn {
 
     fn get(&self, index: usize) -> Result<(Tensor, Tensor)> {
         check("get", index, self.len)?;
-        (self.make)(index)
+        (self.f)(index)
     }
 }
 
-/// A function that changes an input.
-type Change = dyn Fn(&Tensor) -> Result<Tensor> + Send + Sync;
+type InputFn = dyn Fn(&Tensor) -> Result<Tensor> + Send + Sync;
 
-/// The examples of [`Dataset::map`].
-///
-/// ```
-/// use tealight::data::{Dataset, Mapped, TensorDataset};
-/// use tealight::prelude::*;
-/// let x = Tensor::new(&[1.0, 2.0], &Device::Cpu)?;
-/// let tenfold: Mapped<TensorDataset> = TensorDataset::new(&x, &x)?.map(|x| x * 10.0);
-/// let (input, target) = tenfold.get(1)?;
-/// assert_eq!((input.to_scalar::<f64>()?, target.to_scalar::<f64>()?), (20.0, 2.0)); // targets stay
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// The data set of [`Dataset::map`].
 #[derive(Clone)]
 pub struct Mapped<D> {
-    examples: D,
-    change: Arc<Change>,
+    dataset: D,
+    f: Arc<InputFn>,
 }
 
 impl<D: Dataset> Dataset for Mapped<D> {
     fn len(&self) -> usize {
-        self.examples.len()
+        self.dataset.len()
     }
 
     fn get(&self, index: usize) -> Result<(Tensor, Tensor)> {
-        let (input, target) = self.examples.get(index)?;
-        Ok(((self.change)(&input)?, target))
+        let (input, target) = self.dataset.get(index)?;
+        Ok(((self.f)(&input)?, target))
     }
 }
 
-/// The examples of [`Dataset::subset`].
-///
-/// ```
-/// use tealight::data::{Dataset, Subset, TensorDataset};
-/// use tealight::prelude::*;
-/// let x = Tensor::new(&[5.0, 6.0, 7.0], &Device::Cpu)?;
-/// let part: Subset<TensorDataset> = TensorDataset::new(&x, &x)?.subset(vec![2, 0])?;
-/// assert_eq!(part.get(0)?.0.to_scalar::<f64>()?, 7.0);
-/// # Ok::<(), tealight::Error>(())
-/// ```
+/// The data set of [`Dataset::subset`].
 #[derive(Clone, Debug)]
 pub struct Subset<D> {
-    examples: D,
+    dataset: D,
     indices: Arc<[usize]>,
 }
 
 impl<D> Subset<D> {
-    /// Which of the examples these are.
-    ///
-    /// ```
-    /// use tealight::data::{Dataset, TensorDataset};
-    /// use tealight::prelude::*;
-    /// let x = Tensor::zeros(9, DType::F32, &Device::Cpu)?;
-    /// assert_eq!(TensorDataset::new(&x, &x)?.subset(vec![8, 0, 8])?.indices(), [8, 0, 8]);
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The index of each example in the whole data set.
     pub fn indices(&self) -> &[usize] {
         &self.indices
     }
 
-    fn within(&self, index: usize) -> Result<usize> {
+    fn index(&self, index: usize) -> Result<usize> {
         check("get", index, self.indices.len())?;
         Ok(self.indices[index])
     }
@@ -379,14 +266,11 @@ impl<D: Dataset> Dataset for Subset<D> {
     }
 
     fn get(&self, index: usize) -> Result<(Tensor, Tensor)> {
-        self.examples.get(self.within(index)?)
+        self.dataset.get(self.index(index)?)
     }
 
     fn batch(&self, indices: &[usize]) -> Result<(Tensor, Tensor)> {
-        let inner = indices.iter().map(|&index| self.within(index)).collect::<Result<Vec<_>>>()?;
-        self.examples.batch(&inner)
+        let indices = indices.iter().map(|&index| self.index(index)).collect::<Result<Vec<_>>>()?;
+        self.dataset.batch(&indices)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -31,14 +31,14 @@ fn batches_are_stacked_examples() -> Result<()> {
 #[test]
 fn refusals() -> Result<()> {
     let plain = numbers(3);
-    let said = |x: Result<(Tensor, Tensor)>| x.unwrap_err().to_string();
-    assert_eq!(said(plain.get(3)), "get: expected an example below 3, got 3");
+    let message = |x: Result<(Tensor, Tensor)>| x.unwrap_err().to_string();
+    assert_eq!(message(plain.get(3)), "get: expected an example below 3, got 3");
     assert_eq!(
-        said(plain.batch(&[0, usize::MAX])),
+        message(plain.batch(&[0, usize::MAX])),
         format!("batch: expected an example below 3, got {}", usize::MAX)
     );
     assert_eq!(
-        said(plain.map(|x| x * 2.0).batch(&[9])),
+        message(plain.map(|x| x * 2.0).batch(&[9])),
         "example 9: get: expected an example below 3, got 9"
     );
     let error = plain.subset(vec![0, 3]).unwrap_err().to_string();
@@ -48,7 +48,7 @@ fn refusals() -> Result<()> {
         let x = Tensor::zeros(i, DType::F32, &Device::Cpu)?;
         Ok((x.clone(), x))
     });
-    assert!(said(ragged.batch(&[1, 2])).starts_with("inputs: stack: "));
+    assert!(message(ragged.batch(&[1, 2])).starts_with("inputs: stack: "));
     assert!(ragged.batch(&[]).is_err() && ragged.get(3).is_err());
     let x = &plain.inputs;
     let error = TensorDataset::new(x, &x.narrow(0, 0, 2)?).unwrap_err().to_string();

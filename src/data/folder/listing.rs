@@ -1,4 +1,4 @@
-//! Which pictures a directory has, and of which class each is.
+//! Lists the images of a directory and their classes.
 
 use std::ffi::OsString;
 use std::fs;
@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::file::file_error;
 
-/// The error of a directory without a picture.
-pub(super) fn nothing(directory: &Path, classes: &[String], errors: &[Error]) -> Error {
-    let message = format!("expected pictures in its {} classes, got none that can be read", classes.len());
+/// The error of a directory without an image.
+pub(super) fn no_images(directory: &Path, classes: &[String], errors: &[Error]) -> Error {
+    let message = format!("expected images in its {} classes, got none that can be read", classes.len());
     let first = errors.first().map(|error| format!("; the first: {error}")).unwrap_or_default();
     file_error(directory, message + &first)
 }
 
-/// The classes, each file with its class, and an error for each file that is in none.
+/// The classes, each file with its class, and an error for each file outside the sub-directories.
 pub(super) type Listing = (Vec<String>, Vec<(u32, PathBuf)>, Vec<Error>);
 
-pub(super) fn listed(directory: &Path) -> Result<Listing> {
+pub(super) fn list(directory: &Path) -> Result<Listing> {
     let (classes, strays): (Vec<_>, Vec<_>) =
         entries(directory)?.into_iter().partition(|name| directory.join(name).is_dir());
     if classes.is_empty() {

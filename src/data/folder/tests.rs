@@ -7,7 +7,7 @@ use crate::data::{DataLoader, Dataset, RandomHorizontalFlip};
 use crate::prelude::*;
 
 #[test]
-fn classes_pictures_and_what_is_neither() -> Result<()> {
+fn classes_images_and_other_files() -> Result<()> {
     let root = tempfile::tempdir().unwrap();
     let at = |name: &str| root.path().join(name);
     for class in ["dogs", "cats", "empty", ".hidden", "cats/more"] {
@@ -45,20 +45,20 @@ fn classes_pictures_and_what_is_neither() -> Result<()> {
 }
 
 #[test]
-fn nothing_to_read_is_an_error() {
+fn a_directory_without_images_is_an_error() {
     let root = tempfile::tempdir().unwrap();
     let options = ImageFolder::new(2, 2);
-    let said = |path: &Path| image_folder(path, &options).unwrap_err().to_string();
-    assert!(said(&root.path().join("none")).contains("expected a directory"));
-    assert!(said(root.path()).ends_with("expected a sub-directory for each class, got none"));
+    let message = |path: &Path| image_folder(path, &options).unwrap_err().to_string();
+    assert!(message(&root.path().join("none")).contains("expected a directory"));
+    assert!(message(root.path()).ends_with("expected a sub-directory for each class, got none"));
     fs::create_dir(root.path().join("cats")).unwrap();
-    assert!(said(root.path()).ends_with("expected pictures in its 1 classes, got none that can be read"));
+    assert!(message(root.path()).ends_with("expected images in its 1 classes, got none that can be read"));
     fs::write(root.path().join("cats/a.png"), b"").unwrap();
-    assert!(said(root.path()).ends_with("a.png: expected a picture, got an empty file"));
+    assert!(message(root.path()).ends_with("a.png: expected an image, got an empty file"));
 }
 
 #[test]
-fn lazily_the_same_pictures() -> Result<()> {
+fn read_when_needed_the_images_are_the_same() -> Result<()> {
     let root = tempfile::tempdir().unwrap();
     let at = |name: &str| root.path().join(name);
     for class in ["a", "b"] {

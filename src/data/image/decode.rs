@@ -1,4 +1,4 @@
-//! Decoding a picture within limits, whoever made the file.
+//! Decodes images within limits.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -11,38 +11,49 @@ use super::pixels::Pixels;
 use crate::error::{Error, Result};
 use crate::file::file_error;
 
-/// The longest side of a picture that is read or made, in pixels.
+/// The longest side of an image that is read or made, in pixels.
 pub const MAX_SIDE: usize = 32_768;
 
-/// The most bytes that the file, and the picture as decoded, may take each: 256 MiB, which is 89 megapixels in rgb. With
-/// what a decoder keeps beside them, reading stays under 1.5 GiB.
+/// The most bytes of a file, and of an image as decoded: 256 MiB, which is 89 megapixels in RGB. With what a decoder keeps
+/// beside them, reading stays under 1.5 GiB.
 pub const MAX_BYTES: usize = 256 << 20;
 
-/// The picture in the bytes of a file.
+/// The image in the bytes of a file.
 pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<Pixels> {
     if bytes.is_empty() {
-        return Err(file_error(path, "expected a picture, got an empty file"));
+        return Err(file_error(path, "expected an image, got an empty file"));
     }
     let format = image::guess_format(bytes).ok().filter(ImageFormat::reading_enabled).ok_or_else(|| {
-        file_error(path, "expected a PNG, JPEG, BMP, GIF, WebP, TIFF or PNM picture, got something else")
+        file_error(path, "expected a PNG, JPEG, BMP, GIF, WebP, TIFF or PNM image, got something else")
     })?;
-    let failed = |error| explain(path, format, error);
+    let explain = |error| match error {
+        ImageError::Limits(_) => too_large(path, "a larger one"),
+        error => {
+            let name = format!("{format:?}").to_uppercase();
+            file_error(path, format!("expected a readable image ({name}), got: {error}"))
+        }
+    };
     if format == ImageFormat::Jpeg && !jpeg::is_whole(bytes) {
-        return Err(file_error(path, "expected a whole JPEG picture, got one that is cut off"));
+        return Err(file_error(path, "expected a whole JPEG image, got one that is cut off"));
     }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    reader.limits(limits());
-    let mut decoder = reader.into_decoder().map_err(failed)?;
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE as u32);
+    limits.max_image_height = Some(MAX_SIDE as u32);
+    limits.max_alloc = Some(MAX_BYTES as u64);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(explain)?;
     let (width, height) = decoder.dimensions();
     if width == 0 || height == 0 {
-        return Err(file_error(path, format!("expected a picture, got {width} × {height} pixels")));
+        return Err(file_error(path, format!("expected an image, got {width} × {height} pixels")));
     }
-    // Some decoders never look at the limits.
+    // Some decoders ignore the limits.
     if decoder.total_bytes() > MAX_BYTES as u64 || width.max(height) as usize > MAX_SIDE {
         return Err(too_large(path, &format!("{width} × {height} pixels")));
     }
+    // Damaged Exif data do not spoil the image.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder).map_err(failed)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(explain)?;
     image.apply_orientation(orientation);
     let pixels = eight_bits(path, image)?;
     // A GIF is decoded with alpha, whether it has any or not.
@@ -53,32 +64,12 @@ pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<Pixels> {
     Ok(pixels)
 }
 
-fn limits() -> Limits {
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE as u32);
-    limits.max_image_height = Some(MAX_SIDE as u32);
-    limits.max_alloc = Some(MAX_BYTES as u64);
-    limits
-}
-
 fn too_large(path: &Path, got: &str) -> Error {
     let mib = MAX_BYTES >> 20;
     file_error(
         path,
-        format!("expected a picture of at most {MAX_SIDE} × {MAX_SIDE} pixels and {mib} MiB, got {got}"),
+        format!("expected an image of at most {MAX_SIDE} × {MAX_SIDE} pixels and {mib} MiB, got {got}"),
     )
-}
-
-/// PNG, JPEG: as people write them.
-fn shown(format: ImageFormat) -> String {
-    format!("{format:?}").to_uppercase()
-}
-
-fn explain(path: &Path, format: ImageFormat, error: ImageError) -> Error {
-    match error {
-        ImageError::Limits(_) => too_large(path, "a larger one"),
-        error => file_error(path, format!("expected a readable picture ({}), got: {error}", shown(format))),
-    }
 }
 
 fn eight_bits(path: &Path, image: DynamicImage) -> Result<Pixels> {
@@ -137,9 +128,9 @@ mod tests {
 
     #[test]
     fn a_file_that_is_cut_off_is_an_error() {
-        let picture = DynamicImage::ImageRgb8(noise(19, 17));
+        let image = DynamicImage::ImageRgb8(noise(19, 17));
         for format in FORMATS {
-            let bytes = encoded(&picture, format);
+            let bytes = encoded(&image, format);
             let whole = decode(Path::new("p"), &bytes).unwrap();
             assert_eq!((whole.height, whole.width, whole.channels), (17, 19, 3), "{format:?}");
             for length in 0..bytes.len() {
@@ -153,9 +144,9 @@ mod tests {
 
     #[test]
     fn damaged_files_never_panic() {
-        let picture = DynamicImage::ImageRgb8(noise(9, 8));
+        let image = DynamicImage::ImageRgb8(noise(9, 8));
         for format in FORMATS {
-            let bytes = encoded(&picture, format);
+            let bytes = encoded(&image, format);
             for place in 0..bytes.len() {
                 for change in [0x00, 0x7F, 0xFF] {
                     let mut damaged = bytes.clone();
@@ -167,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn huge_pictures_are_refused_before_they_are_made() {
+    fn huge_images_are_refused_before_they_are_made() {
         let side = 100_000_u32;
         let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec();
         png.extend([side.to_be_bytes(), side.to_be_bytes()].concat());
@@ -187,9 +178,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_picture() {
-        assert_eq!(message(b""), "p: expected a picture, got an empty file");
-        let expected = "p: expected a PNG, JPEG, BMP, GIF, WebP, TIFF or PNM picture, got something else";
+    fn files_that_are_no_image() {
+        assert_eq!(message(b""), "p: expected an image, got an empty file");
+        let expected = "p: expected a PNG, JPEG, BMP, GIF, WebP, TIFF or PNM image, got something else";
         assert_eq!(message(b"hello, world"), expected);
         assert_eq!(message(b"\0"), expected);
         assert!(message(b"P6 0 0 255\n").starts_with("p: expected a"));

@@ -1,16 +1,13 @@
-//! Whether a JPEG is all there.
+//! Whether a JPEG is complete: the decoder fills what is missing with grey and reports no error.
 //!
-//! The decoder fills what is missing with grey and says nothing.
-//!
-//! # Source
-//! ITU-T T.81, annex B: a file is segments, each with its length, and compressed data, in which an 0xFF is a marker unless
+//! Source: ITU-T T.81, annex B. A file is segments, each with its length, and compressed data, in which an 0xFF is a marker unless
 //! a 0 follows it. The last marker is EOI.
 
 const SOI: u8 = 0xD8;
 const EOI: u8 = 0xD9;
 const SOS: u8 = 0xDA;
 
-/// Whether the end marker of the picture that starts the file is there. What follows it is of no interest.
+/// Whether the end marker of the image at the start of the file is there. Bytes after it are ignored.
 pub(super) fn is_whole(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     while let Some((marker, after)) = next_marker(rest) {
@@ -46,7 +43,7 @@ mod tests {
     use super::is_whole;
 
     #[test]
-    fn the_end_is_found_where_it_counts() {
+    fn the_end_marker_of_the_image_itself() {
         // A thumbnail with an end of its own inside a segment, a stuffed byte, a restart, fill bytes.
         let thumb = [0xFF, 0xE1, 0, 6, 0xFF, 0xD8, 0xFF, 0xD9];
         let scan = [0xFF, 0xDA, 0, 3, 1, 9, 0xFF, 0, 7, 0xFF, 0xD0, 8, 0xFF, 0xFF, 0xD9];

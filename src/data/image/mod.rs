@@ -1,14 +1,8 @@
-//! Pictures: files to tensors and back.
+//! Images: files to tensors and back.
 //!
-//! # Shapes
-//! A picture is (height, width, channels), with 1 channel for grey, 2 for grey and alpha, 3 for rgb, 4 for rgb and alpha.
-//!
-//! # Units
-//! u8 from 0 to 255, or floats from 0 to 1: [`to_float`] and [`write_png`] go there and back without a loss.
-//!
-//! # Errors
-//! A file is an [`Error::File`](crate::Error::File) that names it. No file, however it was made, takes more memory than
-//! [`MAX_BYTES`] allows.
+//! An image is (height, width, channels), with 1 channel for grey, 2 for grey and alpha, 3 for RGB, 4 for RGB and alpha; u8 from 0
+//! to 255, or floats from 0 to 1 ([`to_float`]). An error of a file is an [`Error::File`](crate::Error::File) that names it. No
+//! file, whoever made it, takes more memory than [`MAX_BYTES`] allows.
 
 mod decode;
 mod jpeg;

@@ -1,12 +1,4 @@
-//! Another size for a picture.
-//!
-//! # Formula
-//! Each pixel of the result is a weighted mean of the pixels around its place in the picture, along each axis in turn. The
-//! weights are the cubic of Catmull and Rom, stretched by the scale when the picture shrinks, so that no pixel is passed
-//! over: Pillow's `BICUBIC`.
-//!
-//! # Errors
-//! A side of 0, or too many pixels.
+//! Resizes images.
 
 use std::path::Path;
 
@@ -14,58 +6,51 @@ use rayon::prelude::*;
 
 use super::decode::{MAX_BYTES, MAX_SIDE};
 use super::pixels::Pixels;
-use super::read::{ReadOptions, pixels};
+use super::read::{ReadOptions, read_pixels};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
-/// The picture with `height` × `width` pixels, whatever its proportions were.
+/// Resizes an image of u8 to `height` × `width` pixels, whatever its proportions: (h, w, c) to (height, width, c), or (h, w) to
+/// (height, width).
 ///
-/// # Shapes
-/// (h, w, c) to (height, width, c), or (h, w) to (height, width). With 2 or 4 channels the last is alpha: the colour of a
-/// transparent pixel has no weight.
+/// Each pixel is a weighted mean of those around its place, by Catmull and Rom's cubic, which is stretched when the image
+/// shrinks (antialiasing): Pillow's `BICUBIC`. With 2 or 4 channels the last is alpha, and the colour of a transparent pixel has no weight.
 ///
-/// # Precision
-/// Sums are f32, rounded once.
-///
-/// # Errors
-/// A dtype other than u8; an empty picture; a side that is 0 or more than [`MAX_SIDE`], or a result of more than
-/// [`MAX_BYTES`].
+/// Errors if the image is empty, a side is 0 or more than [`MAX_SIDE`], or the result has more than [`MAX_BYTES`].
 ///
 /// ```
-/// use tealight::prelude::*;
-/// use tealight::data::image;
-/// let picture = Tensor::full(7u8, (2, 2, 3), &Device::Cpu)?;
-/// assert_eq!(image::resize(&picture, 5, 4)?.dims(), [5, 4, 3]);
+/// # use tealight::prelude::*;
+/// # use tealight::data::image;
+/// let image = Tensor::full(7u8, (2, 2, 3), &Device::Cpu)?;
+/// assert_eq!(image::resize(&image, 5, 4)?.dims(), [5, 4, 3]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub fn resize(image: &Tensor, height: usize, width: usize) -> Result<Tensor> {
-    let pixels = Pixels::of("resize", image)?;
+    let pixels = Pixels::from_tensor("resize", image)?;
     let resized = resized(&pixels, height, width)?.into_tensor()?;
     if image.rank() == 2 { resized.squeeze(2) } else { Ok(resized) }
 }
 
-/// The bytes of a picture in a file, resized; or of as much of its middle as has these proportions.
+/// The bytes of an image in a file, resized; with `crop`, of the largest part in its centre that has the new proportions.
 pub(in crate::data) fn read_resized(
     path: &Path,
     options: &ReadOptions,
     (height, width): (usize, usize),
-    middle: bool,
+    crop: bool,
 ) -> Result<Vec<u8>> {
-    let image = pixels(path, options)?;
-    match middle {
-        true => Ok(resized(&middle_of(&image, height, width), height, width)?.bytes),
-        false => Ok(resized(&image, height, width)?.bytes),
-    }
+    let image = read_pixels(path, options)?;
+    let image = if crop { center_crop(&image, height, width) } else { image };
+    Ok(resized(&image, height, width)?.bytes)
 }
 
-/// The largest part in the middle of a picture that has the proportions of height × width, to a pixel.
-fn middle_of(image: &Pixels, height: usize, width: usize) -> Pixels {
-    let share = |of: usize, part: usize, whole: usize| {
-        let side = (of as f64 * part as f64 / whole as f64).round() as usize;
-        side.max(1)
+/// The largest part in the centre of an image that has the proportions of height × width, to a pixel.
+fn center_crop(image: &Pixels, height: usize, width: usize) -> Pixels {
+    let scaled = |side: usize, part: usize, whole: usize| {
+        let scaled = (side as f64 * part as f64 / whole as f64).round() as usize;
+        scaled.max(1)
     };
-    let h = image.height.min(share(image.width, height, width));
-    let w = image.width.min(share(image.height, width, height));
+    let h = image.height.min(scaled(image.width, height, width));
+    let w = image.width.min(scaled(image.height, width, height));
     let (top, left) = ((image.height - h) / 2, (image.width - w) / 2);
     let rows = image.bytes.chunks_exact(image.width * image.channels).skip(top).take(h);
     let columns = left * image.channels..(left + w) * image.channels;
@@ -80,7 +65,7 @@ fn middle_of(image: &Pixels, height: usize, width: usize) -> Pixels {
 fn resized(image: &Pixels, height: usize, width: usize) -> Result<Pixels> {
     let channels = image.channels;
     let sides = 1..=MAX_SIDE;
-    // No overflow: the sides are small once they are sides.
+    // The sides are checked first, so the product cannot overflow.
     if !(sides.contains(&height) && sides.contains(&width)) || height * width * channels > MAX_BYTES {
         let expected = format!("sides from 1 to {MAX_SIDE} and at most {} MiB", MAX_BYTES >> 20);
         return Err(Error::argument("resize", expected, format!("{height} × {width}")));
@@ -109,7 +94,7 @@ fn resized(image: &Pixels, height: usize, width: usize) -> Result<Pixels> {
     Ok(Pixels { height, width, channels, bytes })
 }
 
-/// The pixels of one axis that one pixel of the result is made of.
+/// The pixels along one axis that a pixel of the result is a weighted sum of.
 struct Window {
     start: usize,
     weights: Vec<f32>,
@@ -137,7 +122,7 @@ fn cubic(x: f64) -> f64 {
     }
 }
 
-/// One row, as wide as the picture; its colours are multiplied by alpha, if there is one.
+/// A weighted sum of rows; colours are multiplied by alpha, if there is one.
 fn blend_rows(image: &Pixels, window: &Window) -> Vec<f32> {
     let (channels, length) = (image.channels, image.width * image.channels);
     let mut sum = vec![0.0; length];
@@ -161,14 +146,14 @@ mod tests {
     use super::*;
     use crate::prelude::*;
 
-    fn picture(height: usize, width: usize, channels: usize, bytes: &[u8]) -> Pixels {
+    fn pixels(height: usize, width: usize, channels: usize, bytes: &[u8]) -> Pixels {
         Pixels { height, width, channels, bytes: bytes.to_vec() }
     }
 
     #[test]
     fn as_pillow_does() -> Result<()> {
         // Image.frombytes("L", (4, 3), …).resize((w, h), BICUBIC) of Pillow 13, which rounds after each axis.
-        let small = picture(3, 4, 1, &[0, 50, 100, 150, 200, 250, 30, 60, 90, 120, 5, 255]);
+        let small = pixels(3, 4, 1, &[0, 50, 100, 150, 200, 250, 30, 60, 90, 120, 5, 255]);
         check(&small, 2, 2, &[96, 98, 137, 105]);
         check(&small, 2, 7, &[70, 91, 124, 102, 77, 99, 114, 134, 154, 177, 84, 14, 125, 197]);
         check(&small, 5, 3, &[0, 70, 149, 90, 102, 99, 225, 141, 40, 156, 88, 131, 95, 49, 198]);
@@ -176,8 +161,8 @@ mod tests {
         let bytes: Vec<u8> = (0..3600).map(|i| ((i * i * 37 + i * 11) % 256) as u8).collect();
         let golden =
             [132, 126, 125, 126, 126, 129, 124, 130, 126, 123, 129, 128, 129, 128, 126, 128, 124, 130];
-        check(&picture(30, 40, 3, &bytes), 2, 3, &golden);
-        let alpha = picture(2, 3, 2, &[10, 255, 200, 128, 90, 0, 40, 60, 250, 255, 120, 30]);
+        check(&pixels(30, 40, 3, &bytes), 2, 3, &golden);
+        let alpha = pixels(2, 3, 2, &[10, 255, 200, 128, 90, 0, 40, 60, 250, 255, 120, 30]);
         // Pillow rounds the product of colour and alpha too, and has 248 and 231.
         assert_eq!(resized(&alpha, 2, 2)?.bytes, [54, 216, 249, 40, 191, 137, 233, 117]);
         Ok(())
@@ -191,11 +176,11 @@ mod tests {
     }
 
     #[test]
-    fn flat_pictures_stay_flat() -> Result<()> {
+    fn uniform_images_stay_uniform() -> Result<()> {
         for channels in 1..=4 {
             let flat = Tensor::full(200u8, (7, 5, channels), &Device::Cpu)?;
             for (height, width) in [(1, 1), (3, 9), (7, 5), (20, 2)] {
-                let bytes = Pixels::of("test", &resize(&flat, height, width)?)?.bytes;
+                let bytes = Pixels::from_tensor("test", &resize(&flat, height, width)?)?.bytes;
                 assert!(bytes.iter().all(|&x| x == 200), "{channels} {height} {width} {bytes:?}");
             }
         }
@@ -203,28 +188,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_transparent_has_no_colour() -> Result<()> {
-        // A white pixel, and a red one that nobody can see.
-        let image = picture(1, 2, 4, &[255, 255, 255, 255, 255, 0, 0, 0]);
+    fn transparent_pixels_have_no_weight() -> Result<()> {
+        // A white pixel, and a transparent red one.
+        let image = pixels(1, 2, 4, &[255, 255, 255, 255, 255, 0, 0, 0]);
         assert_eq!(resized(&image, 1, 1)?.bytes, [255, 255, 255, 128]);
-        let nothing = picture(2, 2, 2, &[9, 0, 9, 0, 9, 0, 9, 0]);
+        let nothing = pixels(2, 2, 2, &[9, 0, 9, 0, 9, 0, 9, 0]);
         assert_eq!(resized(&nothing, 1, 1)?.bytes, [0, 0]);
         Ok(())
     }
 
     #[test]
-    fn the_middle() {
+    fn center_crops() {
         let bytes: Vec<u8> = (0..15).collect();
-        let image = picture(3, 5, 1, &bytes);
-        assert_eq!(middle_of(&image, 2, 2), picture(3, 3, 1, &[1, 2, 3, 6, 7, 8, 11, 12, 13]));
-        assert_eq!(middle_of(&image, 1, 5), picture(1, 5, 1, &[5, 6, 7, 8, 9]));
-        assert_eq!(middle_of(&image, 1000, 1), picture(3, 1, 1, &[2, 7, 12]));
-        assert_eq!(middle_of(&image, 6, 10), image);
+        let image = pixels(3, 5, 1, &bytes);
+        assert_eq!(center_crop(&image, 2, 2), pixels(3, 3, 1, &[1, 2, 3, 6, 7, 8, 11, 12, 13]));
+        assert_eq!(center_crop(&image, 1, 5), pixels(1, 5, 1, &[5, 6, 7, 8, 9]));
+        assert_eq!(center_crop(&image, 1000, 1), pixels(3, 1, 1, &[2, 7, 12]));
+        assert_eq!(center_crop(&image, 6, 10), image);
         for (height, width) in [(0, 0), (0, 3), (3, 0), (usize::MAX, 1), (1, usize::MAX)] {
-            middle_of(&image, height, width);
+            center_crop(&image, height, width);
         }
-        let colours = picture(2, 4, 2, &(0..16).collect::<Vec<u8>>());
-        assert_eq!(middle_of(&colours, 1, 1).bytes, [2, 3, 4, 5, 10, 11, 12, 13]);
+        let colours = pixels(2, 4, 2, &(0..16).collect::<Vec<u8>>());
+        assert_eq!(center_crop(&colours, 1, 1).bytes, [2, 3, 4, 5, 10, 11, 12, 13]);
     }
 
     #[test]

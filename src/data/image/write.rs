@@ -1,4 +1,4 @@
-//! Pictures to files.
+//! Writes images as PNG files.
 
 use std::path::Path;
 
@@ -10,23 +10,20 @@ use super::pixels::{Pixels, dims};
 use crate::autograd::Tensor;
 use crate::autograd::array::numbers;
 use crate::error::{Error, Result};
-use crate::file::{file_error, replace};
+use crate::file::{file_error, write_atomically};
 
-/// Writes a picture as a PNG file: u8, or floats from 0 to 1, which are rounded to the nearest of 256 steps.
+/// Writes an image (h, w) or (h, w, c) as a PNG file: u8, or floats from 0 to 1, which are rounded to the nearest of 256 steps.
 ///
-/// The file appears when it is whole; a full disk leaves what was there before.
-///
-/// # Shapes
-/// (h, w) or (h, w, c): 1 channel is grey, 2 grey and alpha, 3 rgb, 4 rgb and alpha.
+/// The file is replaced when the new one is complete, so a full disk leaves the old one.
 ///
 /// # Errors
-/// A number outside [0, 1] or NaN, which the message names; integers other than u8; an empty picture, or one with more
-/// than [`MAX_SIDE`] pixels a side; a file that cannot be written.
+/// Errors if a float is outside [0, 1] or NaN, integers are not u8, the image is empty or has more than [`MAX_SIDE`] pixels a side,
+/// or the file cannot be written.
 ///
 /// ```
-/// use tealight::data::image::{read, write_png};
-/// use tealight::prelude::*;
-/// let file = std::env::temp_dir().join("tealight-doc-write.png");
+/// # use tealight::data::image::{read, write_png};
+/// # use tealight::prelude::*;
+/// # let file = std::env::temp_dir().join("tealight-doc-write.png");
 /// write_png(&file, &Tensor::new(&[[0_f32, 0.5, 1.0]], &Device::Cpu)?)?;
 /// assert_eq!(read(&file)?.to_vec3::<u8>()?, [[[0], [128], [255]]]);
 /// # std::fs::remove_file(file).ok();
@@ -35,40 +32,36 @@ use crate::file::{file_error, replace};
 #[doc(alias = "imwrite")]
 #[doc(alias = "save")]
 pub fn write_png(path: impl AsRef<Path>, image: &Tensor) -> Result<()> {
-    let pixels = to_pixels(image)?;
-    write_pixels(path.as_ref(), &pixels)
-}
-
-pub(super) fn write_pixels(path: &Path, pixels: &Pixels) -> Result<()> {
-    let (height, width) = (pixels.height, pixels.width);
+    let path = path.as_ref();
+    let Pixels { height, width, channels, bytes } = to_pixels(image)?;
     if height.max(width) > MAX_SIDE {
         let expected = format!("sides of at most {MAX_SIDE} pixels");
         return Err(Error::argument("write_png", expected, format!("{height} × {width}")));
     }
-    let color = match pixels.channels {
+    let color = match channels {
         1 => ExtendedColorType::L8,
         2 => ExtendedColorType::La8,
         3 => ExtendedColorType::Rgb8,
         _ => ExtendedColorType::Rgba8,
     };
-    let mut bytes = Vec::new();
-    PngEncoder::new(&mut bytes)
-        .write_image(&pixels.bytes, width as u32, height as u32, color)
-        .map_err(|error| file_error(path, format!("expected a picture that PNG can hold, got: {error}")))?;
-    replace(path, |file| file.write_all(&bytes))
+    let mut png = Vec::new();
+    PngEncoder::new(&mut png)
+        .write_image(&bytes, width as u32, height as u32, color)
+        .map_err(|error| file_error(path, format!("expected an image that PNG can hold, got: {error}")))?;
+    write_atomically(path, &png)
 }
 
 fn to_pixels(image: &Tensor) -> Result<Pixels> {
     if !image.dtype().is_float() {
-        return Pixels::of("write_png", image);
+        return Pixels::from_tensor("write_png", image);
     }
     let (height, width, channels) = dims("write_png", image)?;
-    let numbers = numbers(image.array())?;
-    let byte = |&x: &f64| match x {
+    let byte = |x: f64| match x {
         x if (0.0..=1.0).contains(&x) => Ok((x * 255.0).round() as u8),
         x => Err(Error::argument("write_png", "floats from 0 to 1", x)),
     };
-    Ok(Pixels { height, width, channels, bytes: numbers.iter().map(byte).collect::<Result<_>>()? })
+    let bytes = numbers(image.array())?.iter().map(|&x| byte(x)).collect::<Result<_>>()?;
+    Ok(Pixels { height, width, channels, bytes })
 }
 
 #[cfg(test)]
@@ -78,7 +71,7 @@ mod tests {
     use crate::prelude::*;
 
     #[test]
-    fn there_and_back() -> Result<()> {
+    fn round_trip() -> Result<()> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.png");
         for channels in 1..=4 {
@@ -102,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_shapes_that_are_no_picture() -> Result<()> {
+    fn values_and_shapes_that_do_not_fit() -> Result<()> {
         let cpu = &Device::Cpu;
         for (bad, named) in [(1.5, "1.5"), (-0.25, "-0.25"), (f64::NAN, "NaN"), (f64::INFINITY, "inf")] {
             let error = write_png("never.png", &Tensor::new(&[[0.0, bad]], cpu)?).unwrap_err();

@@ -8,7 +8,7 @@ fn numbers(n: usize) -> TensorDataset {
 }
 
 /// The targets of each batch, and the bits of its inputs.
-fn taken(epoch: Epoch) -> Result<Vec<(Vec<u32>, Vec<u64>)>> {
+fn batches(epoch: Epoch) -> Result<Vec<(Vec<u32>, Vec<u64>)>> {
     let one = |batch: Result<(Tensor, Tensor)>| {
         let (x, y) = batch?;
         let bits = x.flatten(0, -1)?.to_vec1::<f64>()?.into_iter().map(f64::to_bits).collect();
@@ -18,14 +18,14 @@ fn taken(epoch: Epoch) -> Result<Vec<(Vec<u32>, Vec<u64>)>> {
 }
 
 fn targets(epoch: Epoch) -> Result<Vec<u32>> {
-    Ok(taken(epoch)?.into_iter().flat_map(|(y, _)| y).collect())
+    Ok(batches(epoch)?.into_iter().flat_map(|(y, _)| y).collect())
 }
 
 #[test]
 fn sizes_and_orders() -> Result<()> {
     let data = numbers(10);
     let mut plain = DataLoader::new(&data, 4)?;
-    let sizes = |epoch| Ok::<_, Error>(taken(epoch)?.iter().map(|(y, _)| y.len()).collect::<Vec<_>>());
+    let sizes = |epoch| Ok::<_, Error>(batches(epoch)?.iter().map(|(y, _)| y.len()).collect::<Vec<_>>());
     assert_eq!((sizes(plain.epoch()?)?, plain.len()), (vec![4, 4, 2], 3));
     assert_eq!(targets(plain.epoch()?)?, (0..10).collect::<Vec<_>>());
     let mut whole = DataLoader::new(&data, 4)?.drop_last();
@@ -58,7 +58,7 @@ fn threads_change_nothing() -> Result<()> {
     });
     let epochs = |threads| {
         let mut loader = DataLoader::new(&data, 2)?.shuffle(5).augment(noise, 9).num_workers(threads);
-        (0..3).map(|_| taken(loader.epoch()?)).collect::<Result<Vec<_>>>()
+        (0..3).map(|_| batches(loader.epoch()?)).collect::<Result<Vec<_>>>()
     };
     let plain = epochs(0)?;
     assert_ne!(plain[0][0].1, plain[1][0].1);
@@ -67,7 +67,7 @@ fn threads_change_nothing() -> Result<()> {
     }
     // Another seed, other noise on the same examples.
     let mut other = DataLoader::new(&data, 2)?.shuffle(5).augment(noise, 10);
-    let other = taken(other.epoch()?)?;
+    let other = batches(other.epoch()?)?;
     assert!(other[0].0 == plain[0][0].0 && other[0].1 != plain[0][0].1);
     Ok(())
 }
@@ -82,7 +82,7 @@ fn a_position_is_saved_and_restored() -> Result<()> {
             )
         };
         let mut loader = make()?;
-        let all = [taken(loader.epoch()?)?, taken(loader.epoch()?)?].concat();
+        let all = [batches(loader.epoch()?)?, batches(loader.epoch()?)?].concat();
         for stop in 0..=8 {
             let mut first = make()?;
             let mut position = first.position();
@@ -98,11 +98,11 @@ fn a_position_is_saved_and_restored() -> Result<()> {
             let mut second = make()?;
             second.restore(position.to_string().parse()?)?;
             assert_eq!(second.position(), position);
-            let mut rest = taken(second.epoch()?)?;
+            let mut rest = batches(second.epoch()?)?;
             if stop < 4 {
-                rest.extend(taken(second.epoch()?)?);
+                rest.extend(batches(second.epoch()?)?);
             }
-            let expected = if stop < 8 { &all[stop..] } else { &taken(loader.clone().epoch()?)?[..] };
+            let expected = if stop < 8 { &all[stop..] } else { &batches(loader.clone().epoch()?)?[..] };
             assert_eq!(rest, expected, "{stop}");
         }
     }
@@ -168,7 +168,7 @@ fn weights_are_probabilities() -> Result<()> {
 }
 
 #[test]
-fn what_goes_wrong_is_said_where_it_does() -> Result<()> {
+fn errors_come_with_their_batch() -> Result<()> {
     assert_eq!(
         DataLoader::new(&numbers(3), 0).err().unwrap().to_string(),
         "DataLoader: expected a batch size of 1 or more, got 0"

@@ -8,7 +8,7 @@ fn read(text: &str, options: &CsvOptions) -> Result<LabeledDataset> {
     read_csv(&path, options)
 }
 
-fn said(text: &str, options: &CsvOptions) -> String {
+fn error_of(text: &str, options: &CsvOptions) -> String {
     let error = read(text, options).unwrap_err().to_string();
     error.split_once("t.csv: ").unwrap_or_else(|| panic!("no file in {error}")).1.into()
 }
@@ -18,7 +18,7 @@ fn inputs(data: &LabeledDataset) -> Vec<Vec<f32>> {
 }
 
 #[test]
-fn numbers_names_and_targets() -> Result<()> {
+fn numeric_and_categorical_columns() -> Result<()> {
     let options = CsvOptions::new();
     let data = read("\u{feff}b, a ,kind\r\n 1,x,yes\r\n\r\n-2.5e1,\"y, \"\"z\"\"\",no\r\n", &options)?;
     assert_eq!(data.features, ["b", "a=x", "a=y, \"z\""]);
@@ -53,24 +53,24 @@ fn numbers_names_and_targets() -> Result<()> {
 fn missing_values() -> Result<()> {
     let table = "x,colour,y\n1,red,1\n,blue,2\n3,NA,3\n5,red,4\n";
     let options = CsvOptions::new();
-    let error = said(table, &options);
+    let error = error_of(table, &options);
     assert!(error.starts_with("line 3, column \"x\": expected a value, got \"\""), "{error}");
     let dropped = read(table, &options.clone().missing(Missing::Drop))?;
     // Blue is in no row that is left.
     assert_eq!((inputs(&dropped), dropped.features.len()), (vec![vec![1.0, 1.0], vec![5.0, 1.0]], 2));
     let filled = read(table, &options.clone().missing(Missing::Fill))?;
     assert_eq!(inputs(&filled), [[1.0, 0.0, 1.0], [3.0, 1.0, 0.0], [3.0, 0.0, 1.0], [5.0, 0.0, 1.0]]);
-    let error = said("x,y\n1,1\n2,?\n", &options.clone().missing(Missing::Fill));
+    let error = error_of("x,y\n1,1\n2,?\n", &options.clone().missing(Missing::Fill));
     assert!(error.starts_with("line 3, column \"y\": expected a target, got \"?\""), "{error}");
     assert_eq!(
-        said("x,y\n,1\n2,\n", &options.clone().missing(Missing::Drop)),
+        error_of("x,y\n,1\n2,\n", &options.clone().missing(Missing::Drop)),
         "expected a row without missing values, got none"
     );
-    let error = said("x,z,y\n,1,1\n,2,2\n", &options.clone().missing(Missing::Fill));
+    let error = error_of("x,z,y\n,1,1\n,2,2\n", &options.clone().missing(Missing::Fill));
     assert!(error.starts_with("column \"x\": expected a value, got none in any row"), "{error}");
-    // Other marks; what is passed over may be missing.
-    let marks = options.missing(Missing::Drop).na_values(&["-9"]).ignore("z");
-    assert_eq!(read("x,z,y\n-9,1,NA\n2,,None\n,3,None\n", &marks)?.classes, ["None"]);
+    // Other texts for missing values; ignored columns may have gaps.
+    let options = options.missing(Missing::Drop).na_values(&["-9"]).ignore("z");
+    assert_eq!(read("x,z,y\n-9,1,NA\n2,,None\n,3,None\n", &options)?.classes, ["None"]);
     Ok(())
 }
 
@@ -112,16 +112,18 @@ fn malformed_tables() {
         ("x,y\n1,2\ninf,2\n", "line 3, column \"x\": expected a finite number (of 32 bits), got \"inf\""),
         ("x,y\n1,2\n1e39,2\n", "line 3, column \"x\": expected a finite number (of 32 bits), got \"1e39\""),
     ] {
-        assert_eq!(said(text, &plain), message, "{text:?}");
+        assert_eq!(error_of(text, &plain), message, "{text:?}");
     }
-    let error = said("x,y\n1,2\n\"2\n\",2\n1O,2\n", &plain);
+    let error = error_of("x,y\n1,2\n\"2\n\",2\n1O,2\n", &plain);
     assert!(
         error.starts_with("line 5, column \"x\": expected a number, as in line 2, got \"1O\""),
         "{error}"
     );
-    assert_eq!(said("x,y\n1,2\n", &plain.clone().target("z")), "expected a column \"z\", got x, y");
-    assert_eq!(said("x,y\n1,2\n", &plain.clone().ignore("z")), "expected a column \"z\", got x, y");
-    assert!(said("x,y\n1,2\n", &plain.clone().ignore("y")).contains("expected a target that is not ignored"));
+    assert_eq!(error_of("x,y\n1,2\n", &plain.clone().target("z")), "expected a column \"z\", got x, y");
+    assert_eq!(error_of("x,y\n1,2\n", &plain.clone().ignore("z")), "expected a column \"z\", got x, y");
+    assert!(
+        error_of("x,y\n1,2\n", &plain.clone().ignore("y")).contains("expected a target that is not ignored")
+    );
     // Many columns, and many classes, are found without a search through all of them for each.
     let wide: Vec<String> = (0..50_000).map(|i| format!("c{i}")).collect();
     let (start, ones) = (std::time::Instant::now(), vec!["1"; wide.len()].join(","));
@@ -131,7 +133,7 @@ fn malformed_tables() {
     assert_eq!(read(&format!("x,y\n{long}"), &plain).unwrap().classes.len(), wide.len());
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     let many: String = (0..101).map(|i| format!("n{i},1\n")).collect();
-    let error = said(&format!("x,y\n{many}"), &plain);
+    let error = error_of(&format!("x,y\n{many}"), &plain);
     assert!(error.starts_with("column \"x\": expected at most 100 categories, got 101"), "{error}");
     assert!(read(&format!("x,y\n{many}"), &plain.clone().max_categories(101)).is_ok());
     let directory = tempfile::tempdir().unwrap();
@@ -164,7 +166,7 @@ fn any_bytes_are_a_table_or_an_error() {
 }
 
 #[test]
-fn a_schema_is_kept_as_a_text() -> Result<()> {
+fn a_schema_as_text() -> Result<()> {
     let directory = tempfile::tempdir().unwrap();
     let (known, new) = (directory.path().join("known.csv"), directory.path().join("new.csv"));
     let table = "x;\"a \"\"b\"\"\";kind\n0.1;\"one\ntwo\";1\n?;;2\n0.3;é;2\n";
@@ -182,18 +184,22 @@ fn a_schema_is_kept_as_a_text() -> Result<()> {
     assert_eq!(again.read_inputs(&new)?.to_vec2::<f32>()?, [[1.0, 1.0, 0.0], [0.2, 1.0, 0.0]]);
     let dropping: CsvSchema =
         CsvSchema::infer(&known, &options.clone().missing(Missing::Drop))?.to_string().parse()?;
-    let said = |schema: &CsvSchema, text: &str| {
+    let error_of = |schema: &CsvSchema, text: &str| {
         std::fs::write(&new, text).unwrap();
         let error = schema.read_inputs(&new).unwrap_err().to_string();
         error.split_once("new.csv: ").unwrap_or_else(|| panic!("no file in {error}")).1.to_string()
     };
     let head = "x;\"a \"\"b\"\"\"\n";
-    assert_eq!(said(&dropping, &format!("{head}?;é\n")), "line 2, column \"x\": expected a value, got \"?\"");
-    assert!(
-        said(&again, &format!("{head}1;z\n")).starts_with("line 2, column \"a \\\"b\\\"\": expected one of")
+    assert_eq!(
+        error_of(&dropping, &format!("{head}?;é\n")),
+        "line 2, column \"x\": expected a value, got \"?\""
     );
-    assert!(said(&again, "x;b\n1;2\n").starts_with("expected a column \"a"));
-    assert_eq!(said(&again, head), "expected rows below the header, got none");
+    assert!(
+        error_of(&again, &format!("{head}1;z\n"))
+            .starts_with("line 2, column \"a \\\"b\\\"\": expected one of")
+    );
+    assert!(error_of(&again, "x;b\n1;2\n").starts_with("expected a column \"a"));
+    assert_eq!(error_of(&again, head), "expected rows below the header, got none");
 
     let text = again.to_string();
     for length in 0..text.len() {

@@ -138,7 +138,9 @@ fn counts_of_batches_and_tied_weights() -> Result<()> {
     let mut with = tensors(&without[..2]);
     with.insert("num_batches_tracked".into(), Tensor::new(3_i64, &Device::Cpu)?);
     assert!(
-        LoadOptions::new().load_tensors(with.clone(), &BatchNorm1d::new(2)?.without_running_stats())?.is_complete()
+        LoadOptions::new()
+            .load_tensors(with.clone(), &BatchNorm1d::new(2)?.without_running_stats())?
+            .is_complete()
     );
     let text = LoadOptions::new().load_tensors(with, &norm).unwrap_err().to_string();
     assert!(text.ends_with("3 that fit; 2 missing: running_mean, running_var"), "{text}");

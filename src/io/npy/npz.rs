@@ -10,7 +10,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 use super::{parse, written};
 use crate::autograd::Tensor;
 use crate::error::Result;
-use crate::file::{file_error, read_at_most, replace};
+use crate::file::{file_error, read_at_most, write_atomically};
 
 /// Arrays may be this large together, or [`MOST_TIMES`] as large as the file: numbers that were measured or learned compress
 /// to a half or a tenth, and what was made to fill the memory to a thousandth.
@@ -103,5 +103,5 @@ pub fn write_npz(path: impl AsRef<Path>, tensors: &BTreeMap<String, Tensor>) -> 
         zip.write_all(&header).and_then(|()| zip.write_all(&numbers)).map_err(|error| failed(&error))?;
     }
     let bytes = zip.finish().map_err(|error| failed(&error))?.into_inner();
-    replace(path, |file| file.write_all(&bytes))
+    write_atomically(path, &bytes)
 }

@@ -12,7 +12,7 @@ use candle_core::{DType, Device};
 use crate::autograd::trace::Trace;
 use crate::autograd::{OnnxValue, Tensor};
 use crate::error::{Error, Result};
-use crate::file::{file_error, replace};
+use crate::file::{file_error, write_atomically};
 use crate::layer::Layer;
 use crate::ops::Rng;
 use merge::{Graph, merged};
@@ -209,7 +209,7 @@ impl OnnxExport {
             let message = format!("expected a model of less than 2 GiB, got {} bytes", bytes.len());
             return Err(file_error(path, message));
         }
-        replace(path, |file| file.write_all(&bytes))
+        write_atomically(path, &bytes)
     }
 
     fn graph(&self, model: &(impl Layer + ?Sized)) -> Result<Graph> {
