@@ -108,13 +108,8 @@ fn json(record: &EpochRecord) -> String {
 }
 
 impl Callback for Log {
-<<<<<<< HEAD
     fn on_train_begin(&mut self, ctx: &mut CallbackContext) -> Result<()> {
-        let file = File::create(&self.path).map_err(|error| unwritable(&self.path, &error))?;
-=======
-    fn begin(&mut self, run: &mut CallbackContext) -> Result<()> {
         let file = File::create(&self.path).map_err(|error| unwritable(&self.path, error))?;
->>>>>>> 3f81a0c (data: plain words, one way to say each thing, and broken invariants panic)
         (self.file, self.written) = (Some(file), 0);
         self.write(ctx.history)
     }

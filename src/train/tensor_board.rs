@@ -62,13 +62,8 @@ impl TensorBoard {
     }
 
     fn open(&mut self, resumed: Option<u64>) -> Result<()> {
-<<<<<<< HEAD
-        std::fs::create_dir_all(&self.directory).map_err(|error| unwritable(&self.directory, &error))?;
-        // Two trainings may start in the same second.
-=======
         std::fs::create_dir_all(&self.directory).map_err(|error| unwritable(&self.directory, error))?;
-        // Two trainings may begin in the same second.
->>>>>>> 3f81a0c (data: plain words, one way to say each thing, and broken invariants panic)
+        // Two trainings may start in the same second.
         for number in 0..u32::MAX {
             let name =
                 format!("events.out.tfevents.{:010}.tealight.{}.{number}", now() as u64, std::process::id());
@@ -95,15 +90,9 @@ impl TensorBoard {
         let Some((path, file)) = &mut self.file else {
             return Err(Error::argument("TensorBoard", "on_train_begin before the other calls", "none"));
         };
-<<<<<<< HEAD
         let written = file.write_all(&self.buffer).and_then(|()| file.flush());
-        written.map_err(|error| unwritable(path, &error))?;
-        self.buffer.clear();
-=======
-        let written = file.write_all(&self.waiting).and_then(|()| file.flush());
         written.map_err(|error| unwritable(path, error))?;
-        self.waiting.clear();
->>>>>>> 3f81a0c (data: plain words, one way to say each thing, and broken invariants panic)
+        self.buffer.clear();
         Ok(())
     }
 }
