@@ -357,12 +357,12 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
         ),
         (
             "picture cut off",
-            "DIR/cut.png: expected a readable picture (PNG), got: unexpected end of file",
+            "DIR/cut.png: expected a readable image (PNG), got: unexpected end of file",
             say(data::image::read(&png)),
         ),
         (
             "no picture",
-            "DIR/text.png: expected a PNG, JPEG, BMP, GIF, WebP, TIFF or PNM picture, got something else",
+            "DIR/text.png: expected a PNG, JPEG, BMP, GIF, WebP, TIFF or PNM image, got something else",
             say(data::image::read(write("text.png", b"hello"))),
         ),
         (
