@@ -67,7 +67,10 @@ fn run(Options { digit, images, epochs, learning_rate, seed, out }: Options) -> 
     let loaded = network(Linear::new(pixels, 1, rng)?);
     io::load(out.join("model.safetensors"), &loaded)?;
     assert_eq!(loaded.predict(&test.inputs)?, model.predict(&test.inputs)?, "the saved model is another one");
-    plot::report(out.join("report.html"), &plot::Report { classes: test.classes.clone(), ..history.report() })?;
+    plot::report(
+        out.join("report.html"),
+        &plot::Report { classes: test.classes.clone(), ..history.report() },
+    )?;
     plot::curve(out.join("loss.png"), "Training", "epoch", "loss", &history.losses())?;
     let weights = loaded.parameters()[0].1.get().reshape((rows, columns, pixels / (rows * columns)))?;
     let title = format!("What speaks for {} (+) or against it (−)", test.names[1]);
