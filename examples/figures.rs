@@ -204,7 +204,7 @@ fn which_digit(out: &Path, mut digits: LabeledDataset) -> Result<()> {
     plot::curve(out.join("cnn.svg"), "Which digit is it?", "epoch", "cross-entropy", &losses(&history))?;
     plot::weights(out.join("kernels.svg"), "The kernels of the first layer", &model.parameters()[0].1.get())?;
     if let Some(matrix) = history.confusion() {
-        plot::confusion_matrix(out.join("confusion.svg"), "Which digit is it?", matrix, &test.names)?;
+        plot::confusion_matrix(out.join("confusion.svg"), "Which digit is it?", matrix, &test.classes)?;
     }
     println!("wrote the pictures to {}; test accuracy {:.4}", out.display(), history.last("valid_accuracy")?);
     Ok(())

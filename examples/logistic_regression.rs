@@ -73,7 +73,7 @@ fn run(Options { digit, images, epochs, learning_rate, seed, out }: Options) -> 
     )?;
     plot::curve(out.join("loss.png"), "Training", "epoch", "loss", &history.losses())?;
     let weights = loaded.parameters()[0].1.get().reshape((rows, columns, pixels / (rows * columns)))?;
-    let title = format!("What speaks for {} (+) or against it (−)", test.names[1]);
+    let title = format!("What speaks for {} (+) or against it (−)", test.classes[1]);
     plot::heatmap(out.join("weights.png"), &title, &weights.mean(-1)?)?;
     plot::misclassified(out.join("mistakes.png"), &test, &model.predict(&test.inputs)?.sigmoid()?)?;
     println!("wrote model.safetensors, report.html and three pictures to {}", out.display());

@@ -78,7 +78,7 @@ fn drawn(
 
     let label =
         |k: usize| examples.features.get(k).map_or(["first input", "second input"][k], |name| &**name);
-    let classes = examples.names.len().max(*targets.iter().max().expect("there are examples") as usize + 1);
+    let classes = examples.classes.len().max(*targets.iter().max().expect("there are examples") as usize + 1);
     let shown = classes.min(20);
     let name = |class: usize| examples.classes.get(class).map_or(format!("class {class}"), String::clone);
     let names: Vec<String> = (0..shown).map(name).collect();
