@@ -88,7 +88,7 @@ pub(super) enum Which {
 }
 
 /// A formula as a trait object: the code that takes one is compiled once, and not for each formula.
-pub(super) trait DynFormula: Send + Sync {
+pub(super) trait DynFormula: Loops<f32> + Loops<f64> + Send + Sync {
     fn name(&self) -> &'static str;
     /// Which of the inputs and the output (number N) the derivative by an input reads.
     fn reads(&self, input: usize) -> InputSet;
@@ -97,40 +97,11 @@ pub(super) trait DynFormula: Send + Sync {
     fn tape(&self) -> Tape;
     /// The derivative by an input, from the inputs and the output.
     fn slope(&self, input: usize) -> Tape;
-    fn run_f32<'s>(&self, which: Which, out: Slots<'s, f32>, slices: [&[f32]; SOURCES]) -> Written<'s>;
-    fn run_f64<'s>(&self, which: Which, out: Slots<'s, f64>, slices: [&[f64]; SOURCES]) -> Written<'s>;
 }
 
-/// The element types that a formula's loops are compiled for.
-pub(super) trait LoopElement: Element {
-    fn run<'s>(
-        formula: &dyn DynFormula,
-        which: Which,
-        out: Slots<'s, Self>,
-        slices: [&[Self]; SOURCES],
-    ) -> Written<'s>;
-}
-
-impl LoopElement for f32 {
-    fn run<'s>(
-        formula: &dyn DynFormula,
-        which: Which,
-        out: Slots<'s, f32>,
-        slices: [&[f32]; SOURCES],
-    ) -> Written<'s> {
-        formula.run_f32(which, out, slices)
-    }
-}
-
-impl LoopElement for f64 {
-    fn run<'s>(
-        formula: &dyn DynFormula,
-        which: Which,
-        out: Slots<'s, f64>,
-        slices: [&[f64]; SOURCES],
-    ) -> Written<'s> {
-        formula.run_f64(which, out, slices)
-    }
+/// The loops of a formula over elements of type T.
+pub(super) trait Loops<T: Element> {
+    fn run<'s>(&self, which: Which, out: Slots<'s, T>, slices: [&[T]; SOURCES]) -> Written<'s>;
 }
 
 /// The first N elements. A closure at each use would be compiled for every formula.
@@ -139,55 +110,48 @@ fn first<R: Copy, const N: usize>(values: &[R]) -> [R; N] {
     std::array::from_fn(|i| values[i])
 }
 
-/// grad · ∂f/∂xᵢ. i is a constant, or the loop would not be vectorised.
+/// The value if I is `OUTPUT`, else grad · ∂f/∂x_I. I is a constant, or the loop would not be vectorised.
 #[inline(always)]
-fn gradient<const I: usize, F: Formula<N>, const N: usize, R: Real>(formula: &F, s: &[R; SOURCES]) -> R {
-    s[GRAD] * formula.derivative(first(s), s[OUTPUT])[I % N]
+fn element<const I: usize, F: Formula<N>, const N: usize, R: Real>(formula: &F, s: &[R; SOURCES]) -> R {
+    match I {
+        OUTPUT => formula.value(first(s)),
+        _ => s[GRAD] * formula.derivative(first(s), s[OUTPUT])[I % N],
+    }
+}
+
+impl<F: Formula<N>, const N: usize, T: Element> Loops<T> for Pointwise<F, N>
+where
+    Block<T>: Real,
+{
+    fn run<'s>(&self, which: Which, out: Slots<'s, T>, slices: [&[T]; SOURCES]) -> Written<'s> {
+        match which {
+            Which::Value => run_loop::<OUTPUT, F, N, T>(&self.0, out, slices),
+            Which::Gradient(1) if N > 1 => run_loop::<1, F, N, T>(&self.0, out, slices),
+            Which::Gradient(2) if N > 2 => run_loop::<2, F, N, T>(&self.0, out, slices),
+            Which::Gradient(_) => run_loop::<0, F, N, T>(&self.0, out, slices),
+        }
+    }
 }
 
 #[inline(always)]
-fn gradients<'s, const I: usize, F, const N: usize, T>(
+fn run_loop<'s, const I: usize, F: Formula<N>, const N: usize, T: Element>(
     formula: &F,
     out: Slots<'s, T>,
     slices: [&[T]; SOURCES],
 ) -> Written<'s>
 where
-    F: Formula<N>,
-    T: Element,
     Block<T>: Real,
 {
     if !F::FUSED {
-        return kernel::in_blocks(out, slices, &|s| gradient::<I, F, N, _>(formula, s));
+        return kernel::in_blocks(out, slices, &|s| element::<I, F, N, _>(formula, s));
     }
     kernel::fuse(
         out,
         slices,
         #[inline(always)]
-        |s| gradient::<I, F, N, _>(formula, &s),
-        &|s| gradient::<I, F, N, _>(formula, s),
+        |s| element::<I, F, N, _>(formula, &s),
+        &|s| element::<I, F, N, _>(formula, s),
     )
-}
-
-macro_rules! run {
-    ($name:ident $t:ty) => {
-        fn $name<'s>(&self, which: Which, out: Slots<'s, $t>, slices: [&[$t]; SOURCES]) -> Written<'s> {
-            let Pointwise(formula) = self;
-            let value = |s: &[Block<$t>; SOURCES]| formula.value(first(s));
-            match which {
-                Which::Value if F::FUSED => kernel::fuse(
-                    out,
-                    slices,
-                    #[inline(always)]
-                    |s| formula.value(first(&s)),
-                    &value,
-                ),
-                Which::Value => kernel::in_blocks(out, slices, &value),
-                Which::Gradient(1) if N > 1 => gradients::<1, F, N, $t>(formula, out, slices),
-                Which::Gradient(2) if N > 2 => gradients::<2, F, N, $t>(formula, out, slices),
-                Which::Gradient(_) => gradients::<0, F, N, $t>(formula, out, slices),
-            }
-        }
-    };
 }
 
 impl<F: Formula<N>, const N: usize> DynFormula for Pointwise<F, N> {
@@ -210,9 +174,6 @@ impl<F: Formula<N>, const N: usize> DynFormula for Pointwise<F, N> {
     fn slope(&self, input: usize) -> Tape {
         Tape::capture_slice(N + 1, |x| vec![self.0.derivative(first(x), x[N])[input]])
     }
-
-    run!(run_f32 f32);
-    run!(run_f64 f64);
 }
 
 impl<F: Formula<N>, const N: usize> Op<N> for Pointwise<F, N> {
@@ -312,8 +273,8 @@ fn values(formula: &dyn DynFormula, inputs: &[&Array], dims: &[usize]) -> Result
     with_float!(first.dtype(), T => run::<T>(formula, Which::Value, arrays, dims))
 }
 
-fn run<T: LoopElement>(
-    formula: &dyn DynFormula,
+fn run<T: Element>(
+    formula: &(impl Loops<T> + Sync + ?Sized),
     which: Which,
     arrays: [Option<&Array>; SOURCES],
     dims: &[usize],
@@ -323,7 +284,7 @@ fn run<T: LoopElement>(
         *slot = array.map(elements::<T>).transpose()?;
     }
     let sources = opened.each_ref().map(|x| x.as_ref().map_or_else(View::unused, |x| x.view(dims)));
-    let data = kernel::map_by(dims, sources, &|out, slices| T::run(formula, which, out, slices));
+    let data = kernel::map_by(dims, sources, &|out, slices| formula.run(which, out, slices));
     Ok(Array::from_vec(data, dims, &Device::Cpu)?)
 }
 

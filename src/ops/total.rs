@@ -2,9 +2,9 @@
 
 use candle_core::{DType, Device};
 
-use super::pointwise::{DynFormula, LoopElement, OUTPUT, Pointwise, Which, backward, forward};
+use super::pointwise::{DynFormula, OUTPUT, Pointwise, Which, backward, forward};
 use crate::autograd::array::{contiguous, elements, on_cpu, with_float};
-use crate::autograd::{Array, Call, Op, SaveContext, Saved, Tensor, broadcast_to};
+use crate::autograd::{Array, Call, Element, Op, SaveContext, Saved, Tensor, broadcast_to};
 use crate::error::Result;
 use crate::formula::Formula;
 use crate::kernel::{self, SOURCES, Slots, Written};
@@ -50,7 +50,7 @@ impl<F: Formula<N>, const N: usize> AtOnce for Pointwise<F, N> {
 }
 
 /// The element types of such a loop.
-trait FusedElement: LoopElement {
+trait FusedElement: Element {
     fn both<'s>(
         loops: &dyn AtOnce,
         factor: Self,
@@ -147,8 +147,8 @@ fn total_forward(
             let both: kernel::Both<T> = &|out, inputs| T::both(loops, factor, out, inputs);
             kernel::total_at_once([slices[0], slices[1]], both)
         });
-        let value: kernel::Loop<T> = &|out, slices| T::run(formula, Which::Value, out, slices);
-        let pull: kernel::Loop<T> = &|out, slices| T::run(formula, Which::Gradient(0), out, slices);
+        let value: kernel::Loop<T> = &|out, slices| formula.run(Which::Value, out, slices);
+        let pull: kernel::Loop<T> = &|out, slices| formula.run(Which::Gradient(0), out, slices);
         let slopes: Option<(kernel::Loop<T>, T)> = if slopes { Some((pull, factor)) } else { None };
         let (total, slopes) = match in_one_loop {
             Some((total, slopes)) => (total, Some(slopes)),

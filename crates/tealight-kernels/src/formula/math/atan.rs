@@ -42,10 +42,7 @@ pub fn atan_f64(x: f64) -> f64 {
         if a > TAN_THREE_EIGHTHS { (-1.0, a, 1.0) } else { (top, bottom, quarters) };
     let t = top / bottom;
     let z = t * t;
-    let [c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10] = ATAN;
-    let p = c10.mul_add(z, c9).mul_add(z, c8).mul_add(z, c7).mul_add(z, c6).mul_add(z, c5);
-    let p = p.mul_add(z, c4).mul_add(z, c3).mul_add(z, c2).mul_add(z, c1).mul_add(z, c0);
-    let small = p.mul_add(t * z, quarters * HALF_PI_LO);
+    let small = polynomial!(z, ATAN[10 9 8 7 6 5 4 3 2 1 0]).mul_add(t * z, quarters * HALF_PI_LO);
     // `quarters` is a power of two or 0, so its product is exact.
     let large = quarters * HALF_PI_HI;
     let sum = large + t;

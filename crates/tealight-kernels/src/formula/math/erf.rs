@@ -94,18 +94,14 @@ const TAIL: [f64; 22] = [
 pub fn erf_f32(x: f32) -> f32 {
     let a = x.abs();
     let a = if a > 3.93 { 3.93 } else { a };
-    let [c0, c1, c2, c3, c4, c5, c6, c7] = LOG_ERFC;
-    let p = c7.mul_add(a, c6).mul_add(a, c5).mul_add(a, c4).mul_add(a, c3).mul_add(a, c2).mul_add(a, c1);
-    let p = p.mul_add(a, c0).mul_add(a, -SLOPE_LO_F32);
+    let p = polynomial!(a, LOG_ERFC[7 6 5 4 3 2 1 0]).mul_add(a, -SLOPE_LO_F32);
     exp_m1_negative_f32(a.mul_add(-SLOPE_HI_F32, a * p)).copysign(x)
 }
 
 /// (erf x / x − 2/√π) / x² from z = x² < 1.
 #[inline(always)]
 fn near_f64(z: f64) -> f64 {
-    let [p0, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11] = NEAR;
-    let p = p11.mul_add(z, p10).mul_add(z, p9).mul_add(z, p8).mul_add(z, p7).mul_add(z, p6).mul_add(z, p5);
-    p.mul_add(z, p4).mul_add(z, p3).mul_add(z, p2).mul_add(z, p1).mul_add(z, p0)
+    polynomial!(z, NEAR[11 10 9 8 7 6 5 4 3 2 1 0])
 }
 
 /// 2/√π·∫₀ˣ e^(−t²) dt.
@@ -121,11 +117,7 @@ pub fn erf_f64(x: f64) -> f64 {
     let near = a.mul_add(SLOPE_HI_F64, a * p.mul_add(z, SLOPE_LO_F64));
 
     let t = if a > 5.95 { 5.95 } else { a };
-    let [h0, h1, h2, h3, h4, h5, h6, h7, h8, h9, h10, h11, h12, h13, h14, h15, h16, h17] = FAR;
-    let h =
-        h17.mul_add(t, h16).mul_add(t, h15).mul_add(t, h14).mul_add(t, h13).mul_add(t, h12).mul_add(t, h11);
-    let h = h.mul_add(t, h10).mul_add(t, h9).mul_add(t, h8).mul_add(t, h7).mul_add(t, h6).mul_add(t, h5);
-    let h = h.mul_add(t, h4).mul_add(t, h3).mul_add(t, h2).mul_add(t, h1).mul_add(t, h0);
+    let h = polynomial!(t, FAR[17 16 15 14 13 12 11 10 9 8 7 6 5 4 3 2 1 0]);
     let far = -exp_m1_negative_f64(h);
 
     let y = if a < 1.0 { near } else { far };
@@ -156,32 +148,7 @@ pub fn erfc_f64(x: f64) -> f64 {
     let a = x.abs();
     let a = if a > 28.0 { 28.0 } else { a };
     let q = (a - 3.0) / (a + 3.0);
-    let [c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18, c19, c20, c21] =
-        TAIL;
-    let p = c21
-        .mul_add(q, c20)
-        .mul_add(q, c19)
-        .mul_add(q, c18)
-        .mul_add(q, c17)
-        .mul_add(q, c16)
-        .mul_add(q, c15)
-        .mul_add(q, c14);
-    let p = p
-        .mul_add(q, c13)
-        .mul_add(q, c12)
-        .mul_add(q, c11)
-        .mul_add(q, c10)
-        .mul_add(q, c9)
-        .mul_add(q, c8)
-        .mul_add(q, c7);
-    let p = p
-        .mul_add(q, c6)
-        .mul_add(q, c5)
-        .mul_add(q, c4)
-        .mul_add(q, c3)
-        .mul_add(q, c2)
-        .mul_add(q, c1)
-        .mul_add(q, c0);
+    let p = polynomial!(q, TAIL[21 20 19 18 17 16 15 14 13 12 11 10 9 8 7 6 5 4 3 2 1 0]);
     let square = a * a;
     let low = a.mul_add(a, -square);
     let tail = exp_times_f64(-square, low, p / a.mul_add(2.0, 1.0));

@@ -36,8 +36,7 @@ const TAIL_F64: [f64; 10] = [
 /// P(r) = (e^r − 1 − r) / r².
 #[inline(always)]
 fn tail_f32(r: f32) -> f32 {
-    let [c0, c1, c2, c3, c4] = TAIL_F32;
-    c4.mul_add(r, c3).mul_add(r, c2).mul_add(r, c1).mul_add(r, c0)
+    polynomial!(r, TAIL_F32[4 3 2 1 0])
 }
 
 /// One f32, or several that take each step together: the steps of one wait for one another, those of several do not.
@@ -108,9 +107,7 @@ fn short_exp_f32<X: Singles>(r: X) -> X {
 /// P(r) = (e^r − 1 − r) / r².
 #[inline(always)]
 fn tail_f64(r: f64) -> f64 {
-    let [c0, c1, c2, c3, c4, c5, c6, c7, c8, c9] = TAIL_F64;
-    let high = c9.mul_add(r, c8).mul_add(r, c7).mul_add(r, c6).mul_add(r, c5);
-    high.mul_add(r, c4).mul_add(r, c3).mul_add(r, c2).mul_add(r, c1).mul_add(r, c0)
+    polynomial!(r, TAIL_F64[9 8 7 6 5 4 3 2 1 0])
 }
 
 /// y·2ⁿ, where `shifted` is n + 254 + [`MAGIC_F32`] and −254 < n < 256. Two factors, because 2ⁿ itself may be no float;

@@ -32,9 +32,7 @@ const TAIL_F64: [f64; 7] = [
 /// k·ln 2 + ln(1 + f). The sum of k·ln 2 and f is kept with its rounding error: for k ≠ 0 the first is the larger.
 #[inline(always)]
 fn sum_f32(k: f32, f: f32) -> f32 {
-    let [c0, c1, c2, c3, c4, c5, c6, c7] = TAIL_F32;
-    let high = c7.mul_add(f, c6).mul_add(f, c5).mul_add(f, c4);
-    let q = high.mul_add(f, c3).mul_add(f, c2).mul_add(f, c1).mul_add(f, c0);
+    let q = polynomial!(f, TAIL_F32[7 6 5 4 3 2 1 0]);
     let sum = k.mul_add(LN2_HI_F32, f);
     let lost = k.mul_add(LN2_HI_F32, -sum) + f;
     let tail = q.mul_add(f, -0.5).mul_add(f * f, lost);
@@ -44,11 +42,9 @@ fn sum_f32(k: f32, f: f32) -> f32 {
 /// k·ln 2 + ln(1 + f), by s = f/(2 + f): ln(1 + f) = 2s + s·R(s²), and 2s = f − f²/2 + s·f²/2.
 #[inline(always)]
 fn sum_f64(k: f64, f: f64) -> f64 {
-    let [c0, c1, c2, c3, c4, c5, c6] = TAIL_F64;
     let s = f / (2.0 + f);
     let z = s * s;
-    let high = c6.mul_add(z, c5).mul_add(z, c4).mul_add(z, c3);
-    let r = high.mul_add(z, c2).mul_add(z, c1).mul_add(z, c0);
+    let r = polynomial!(z, TAIL_F64[6 5 4 3 2 1 0]);
     let half_square = (0.5 * f) * f;
     let sum = k.mul_add(LN2_HI_F64, f);
     let lost = k.mul_add(LN2_HI_F64, -sum) + f;

@@ -26,6 +26,13 @@
 //!
 //! Polynomial coefficients are made by `tests/reference/math_coefficients.py`.
 
+/// c₀ + x·(c₁ + x·(c₂ + …)), from the coefficients with the given indices, the highest first.
+macro_rules! polynomial {
+    ($x:ident, $c:ident[$highest:literal $($i:literal)*]) => {
+        $c[$highest]$(.mul_add($x, $c[$i]))*
+    };
+}
+
 mod atan;
 mod erf;
 mod exp;

@@ -84,9 +84,7 @@ pub fn powf_f32(x: f32, y: f32) -> f32 {
     let (k, f) = split_f64(base);
     let s = f / (2.0 + f);
     let z = s * s;
-    let [l0, l1, l2, l3, l4] = LOG2;
-    let log = l4.mul_add(z, l3).mul_add(z, l2).mul_add(z, l1).mul_add(z, l0);
-    let log = log.mul_add(s, whole_f64(k) - 1024.0);
+    let log = polynomial!(z, LOG2[4 3 2 1 0]).mul_add(s, whole_f64(k) - 1024.0);
     let log = if base < f64::INFINITY { log } else { base };
     let log = if base == 0.0 { f64::NEG_INFINITY } else { log };
 
@@ -96,8 +94,7 @@ pub fn powf_f32(x: f32, y: f32) -> f32 {
     let w = if w > 200.0 { 200.0 } else { w };
     let shifted = w + BIAS;
     let r = w - (shifted - BIAS);
-    let [e0, e1, e2, e3, e4, e5] = EXP2_F32;
-    let e = e5.mul_add(r, e4).mul_add(r, e3).mul_add(r, e2).mul_add(r, e1).mul_add(r, e0).mul_add(r, 1.0);
+    let e = polynomial!(r, EXP2_F32[5 4 3 2 1 0]).mul_add(r, 1.0);
     // 2⁻²⁰⁰ to 2²⁰⁰ are doubles; becoming an f32 does the rounding of subnormals and the overflow.
     let magnitude = e * f64::from_bits(shifted.to_bits() << 52);
     finish_f32(x, y, magnitude as f32)
@@ -128,9 +125,7 @@ pub fn powf_f64(x: f64, y: f64) -> f64 {
     let w = if w > 1100.0 { 1100.0 } else { w };
     let shifted = w + BIAS;
     let r = (w - (shifted - BIAS)) + w_low;
-    let [e0, e1, e2, e3, e4, e5, e6, e7, e8, e9, e10] = EXP2_F64;
-    let e = e10.mul_add(r, e9).mul_add(r, e8).mul_add(r, e7).mul_add(r, e6).mul_add(r, e5).mul_add(r, e4);
-    let e = e.mul_add(r, e3).mul_add(r, e2).mul_add(r, e1).mul_add(r, e0).mul_add(r, 1.0);
+    let e = polynomial!(r, EXP2_F64[10 9 8 7 6 5 4 3 2 1 0]).mul_add(r, 1.0);
     finish_f64(x, y, scale_f64(e, shifted))
 }
 
@@ -148,15 +143,7 @@ fn log2_f64(x: f64) -> (f64, f64) {
 
     let z = s * s;
     let z_low = (s + s).mul_add(s_low, s.mul_add(s, -z));
-    let [a0, a1, a2, a3, a4, a5, a6, a7] = ATANH_TAIL;
-    let q = a7
-        .mul_add(z, a6)
-        .mul_add(z, a5)
-        .mul_add(z, a4)
-        .mul_add(z, a3)
-        .mul_add(z, a2)
-        .mul_add(z, a1)
-        .mul_add(z, a0);
+    let q = polynomial!(z, ATANH_TAIL[7 6 5 4 3 2 1 0]);
     let (b, b_low) = fast_two_sum(THIRD_HI, z * q);
     let b_low = b_low + THIRD_LO;
     let t = z * b;

@@ -53,10 +53,8 @@ fn choose(n: u64, sin: f64, cos: f64) -> f64 {
 fn sin_ahead_f32(x: f32, turns: u64) -> f32 {
     let (u, n) = quarter_turns_f32(x);
     let z = u * u;
-    let [s0, s1, s2, s3, s4] = SIN_F32;
-    let sin = u * s4.mul_add(z, s3).mul_add(z, s2).mul_add(z, s1).mul_add(z, s0);
-    let [c1, c2, c3, c4] = COS_F32;
-    let cos = c4.mul_add(z, c3).mul_add(z, c2).mul_add(z, c1).mul_add(z, 1.0);
+    let sin = u * polynomial!(z, SIN_F32[4 3 2 1 0]);
+    let cos = polynomial!(z, COS_F32[3 2 1 0]).mul_add(z, 1.0);
     choose(n.wrapping_add(turns), sin, cos) as f32
 }
 
@@ -65,14 +63,11 @@ fn sin_ahead_f32(x: f32, turns: u64) -> f32 {
 fn sin_ahead_f64(x: f64, turns: u64) -> f64 {
     let (u, low, n) = quarter_turns_f64(x);
     let z = u * u;
-    let [s1, s2, s3, s4, s5, s6] = SIN_F64;
-    let q = s6.mul_add(z, s5).mul_add(z, s4).mul_add(z, s3).mul_add(z, s2).mul_add(z, s1);
+    let q = polynomial!(z, SIN_F64[5 4 3 2 1 0]);
     // u·π/2 to more than a float's precision: the last step adds everything else to the exact product.
     let small = q.mul_add(u * z, u.mul_add(HALF_PI_LO, low * HALF_PI_HI));
     let sin = u.mul_add(HALF_PI_HI, small);
-    let [c1, c2, c3, c4, c5, c6, c7] = COS_F64;
-    let p = c7.mul_add(z, c6).mul_add(z, c5).mul_add(z, c4).mul_add(z, c3).mul_add(z, c2).mul_add(z, c1);
-    let cos = p.mul_add(z, 1.0);
+    let cos = polynomial!(z, COS_F64[6 5 4 3 2 1 0]).mul_add(z, 1.0);
     let y = choose(n.wrapping_add(turns), sin, cos);
     if x.abs() < f64::INFINITY { y } else { f64::NAN }
 }
