@@ -19,7 +19,6 @@ const ATAN: [f64; 11] = [
 ];
 
 /// The arc tangent: [`atan_f64`] of the same number.
-///
 /// ±∞ gives ±π/2, −0 stays −0, NaN stays NaN.
 #[inline(always)]
 pub fn atan_f32(x: f32) -> f32 {
@@ -30,7 +29,6 @@ pub fn atan_f32(x: f32) -> f32 {
 ///
 /// atan |x| is a whole number n of eighth turns and the arc tangent of a t between −0.4143 and 0.4143: t = x for n = 0,
 /// (x − 1)/(x + 1) for n = 1, −1/x for n = 2; there it is an odd polynomial.
-///
 /// ±∞ gives ±π/2, −0 stays −0, NaN stays NaN.
 #[inline(always)]
 pub fn atan_f64(x: f64) -> f64 {

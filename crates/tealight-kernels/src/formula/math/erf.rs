@@ -88,7 +88,6 @@ const TAIL: [f64; 22] = [
 ///
 /// 1 − e^H(x) with a polynomial H for ln(1 − erf x), whose first term is exact: no second formula is needed near 0.
 /// From 3.93 on an f32 knows only 1.
-///
 /// ±∞ gives ±1, −0 stays −0, NaN stays NaN.
 #[inline(always)]
 pub fn erf_f32(x: f32) -> f32 {
@@ -107,7 +106,6 @@ fn near_f64(z: f64) -> f64 {
 /// 2/√π·∫₀ˣ e^(−t²) dt.
 ///
 /// Below 1 an odd polynomial, whose first term is exact; from 1 on 1 − e^H(x), with a polynomial H for ln(1 − erf x).
-///
 /// ±∞ gives ±1, −0 stays −0, NaN stays NaN.
 #[inline(always)]
 pub fn erf_f64(x: f64) -> f64 {
@@ -127,7 +125,6 @@ pub fn erf_f64(x: f64) -> f64 {
 /// 1 − erf x = 2/√π·∫ₓ^∞ e^(−t²) dt.
 ///
 /// As [`erfc_f64`], in f64.
-///
 /// ∞ gives 0, −∞ gives 2, NaN stays NaN.
 #[inline(always)]
 pub fn erfc_f32(x: f32) -> f32 {
@@ -138,7 +135,6 @@ pub fn erfc_f32(x: f32) -> f32 {
 ///
 /// Between −½ and ½ the polynomial of [`erf_f64`]. Beyond, e^(−x²) times a slowly varying function of x, a polynomial in
 /// (x − 3)/(x + 3) over 1 + 2x, so that nothing cancels; x² is carried in two floats, because e^(−x²) magnifies its error.
-///
 /// ∞ gives 0, −∞ gives 2, NaN stays NaN.
 #[inline(always)]
 pub fn erfc_f64(x: f64) -> f64 {

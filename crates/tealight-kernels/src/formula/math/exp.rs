@@ -135,7 +135,6 @@ pub(super) fn scale_f64(y: f64, shifted: f64) -> f64 {
 ///
 /// x = n·ln 2 + r; eˣ = 2ⁿ·(1 + r + r²·P(r)) with P of degree 4. Outside [−104, 89] the result is settled, so x is
 /// held inside and needs no special case.
-///
 /// e^−∞ = 0, e^∞ = ∞, NaN stays NaN.
 #[inline(always)]
 pub fn exp_f32(x: f32) -> f32 {
@@ -153,7 +152,6 @@ pub fn exp_f32(x: f32) -> f32 {
 /// eˣ.
 ///
 /// As [`exp_f32`], with P of degree 9; x is held inside [−746, 710].
-///
 /// e^−∞ = 0, e^∞ = ∞, NaN stays NaN.
 #[inline(always)]
 pub fn exp_f64(x: f64) -> f64 {
@@ -161,7 +159,6 @@ pub fn exp_f64(x: f64) -> f64 {
 }
 
 /// eˣ for x ≤ 0, but 0 where the result would be subnormal: one factor is enough to scale the rest.
-///
 /// At most 1.5 ulp off where the result is not 0. NaN stays NaN.
 #[inline(always)]
 pub fn exp_negative_f32<X: Singles>(x: X) -> X {
@@ -174,7 +171,6 @@ pub fn exp_negative_f32<X: Singles>(x: X) -> X {
 
 /// 1 / (1 + e⁻ˣ), as ½ / (½ + ½·e⁻ˣ): ½·e⁻ˣ overflows later, and where it is subnormal it does not count, so that one factor
 /// is enough to scale it.
-///
 /// The error bound holds where the result is not subnormal. NaN stays NaN.
 #[inline(always)]
 pub fn sigmoid_f32(x: f32) -> f32 {
@@ -230,7 +226,6 @@ pub(super) fn exp_m1_negative_f32(x: f32) -> f32 {
 ///
 /// x = n·ln 2 + r; 2ⁿ·(e^r − 1) + (2ⁿ − 1), where only the last addition can cancel, and there both parts are exact enough.
 /// Below 2⁻²⁵ the answer is x itself, which keeps −0.
-///
 /// −∞ gives −1, ∞ gives ∞, NaN stays NaN.
 #[inline(always)]
 pub fn exp_m1_f32(x: f32) -> f32 {
@@ -262,7 +257,6 @@ pub(super) fn exp_m1_negative_f64(x: f64) -> f64 {
 /// eˣ − 1.
 ///
 /// As [`exp_m1_f32`]; below 2⁻⁵⁴ the answer is x itself.
-///
 /// −∞ gives −1, ∞ gives ∞, NaN stays NaN.
 #[inline(always)]
 pub fn exp_m1_f64(x: f64) -> f64 {

@@ -78,7 +78,6 @@ pub(super) fn split_f64(x: f64) -> (u64, f64) {
 /// The natural logarithm.
 ///
 /// x = 2ᵏ·(1 + f), ln x = k·ln 2 + f − f²/2 + f³·Q(f) with Q of degree 7. A subnormal x is first multiplied by 2²³.
-///
 /// ln ±0 = −∞, ln ∞ = ∞, NaN for NaN and below 0.
 #[inline(always)]
 pub fn ln_f32(x: f32) -> f32 {
@@ -95,7 +94,6 @@ pub fn ln_f32(x: f32) -> f32 {
 /// The natural logarithm.
 ///
 /// x = 2ᵏ·(1 + f), ln x = k·ln 2 + 2·atanh(f / (2 + f)) by an odd polynomial. A subnormal x is first multiplied by 2⁵².
-///
 /// ln ±0 = −∞, ln ∞ = ∞, NaN for NaN and below 0.
 #[inline(always)]
 pub fn ln_f64(x: f64) -> f64 {
@@ -113,7 +111,6 @@ pub fn ln_f64(x: f64) -> f64 {
 ///
 /// k is read off 1 + x rounded, and then f = x·2⁻ᵏ + (2⁻ᵏ − 1) comes from x itself by one fused step: where k = 0, f = x.
 /// Below 2⁻²⁵ the answer is x itself, which keeps −0.
-///
 /// −1 gives −∞, ∞ gives ∞, NaN for NaN and below −1.
 #[inline(always)]
 pub fn ln_1p_f32(x: f32) -> f32 {
@@ -131,7 +128,6 @@ pub fn ln_1p_f32(x: f32) -> f32 {
 /// ln(1 + x), exact for small x too.
 ///
 /// As [`ln_1p_f32`]; below 2⁻⁵⁴ the answer is x itself.
-///
 /// −1 gives −∞, ∞ gives ∞, NaN for NaN and below −1.
 #[inline(always)]
 pub fn ln_1p_f64(x: f64) -> f64 {

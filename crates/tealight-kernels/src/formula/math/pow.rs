@@ -74,7 +74,6 @@ finish!(finish_f64, f64);
 /// x to the power of y.
 ///
 /// In f64 with 36 good bits: 2⁷ is the largest logarithm that matters.
-///
 /// x⁰ = 1^y = 1 even for NaN; (−1)^±∞ = 1; a negative base with a
 /// whole exponent has the right sign, with another it is NaN; zeros and infinities as in IEEE 754.
 #[inline(always)]
@@ -104,7 +103,6 @@ pub fn powf_f32(x: f32, y: f32) -> f32 {
 ///
 /// The logarithm is the sum of two floats, with 65 good bits: s = f/(2 + f) with its rounding error, and
 /// log2(1 + f) = 2/ln 2·s·(1 + s²/3 + s⁴·Q(s²)), where everything up to s²/3 is carried in two floats.
-///
 /// x⁰ = 1^y = 1 even for NaN; (−1)^±∞ = 1; a negative base with a
 /// whole exponent has the right sign, with another it is NaN; zeros and infinities as in IEEE 754.
 #[inline(always)]

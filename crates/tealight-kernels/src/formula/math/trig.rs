@@ -75,7 +75,6 @@ fn sin_ahead_f64(x: f64, turns: u64) -> f64 {
 /// The sine of x radians.
 ///
 /// The argument is reduced with as many digits of π as its exponent needs, then two polynomials in f64.
-///
 /// −0 stays −0; ±∞ and NaN give NaN.
 #[inline(always)]
 pub fn sin_f32(x: f32) -> f32 {
@@ -85,7 +84,6 @@ pub fn sin_f32(x: f32) -> f32 {
 /// The sine of x radians.
 ///
 /// The argument is reduced with as many digits of π as its exponent needs, to two floats, then two polynomials.
-///
 /// −0 stays −0; ±∞ and NaN give NaN.
 #[inline(always)]
 pub fn sin_f64(x: f64) -> f64 {
@@ -96,7 +94,6 @@ pub fn sin_f64(x: f64) -> f64 {
 }
 
 /// The cosine of x radians: [`sin_f32`] a quarter turn ahead.
-///
 /// ±∞ and NaN give NaN.
 #[inline(always)]
 pub fn cos_f32(x: f32) -> f32 {
@@ -104,7 +101,6 @@ pub fn cos_f32(x: f32) -> f32 {
 }
 
 /// The cosine of x radians: [`sin_f64`] a quarter turn ahead.
-///
 /// ±∞ and NaN give NaN.
 #[inline(always)]
 pub fn cos_f64(x: f64) -> f64 {
