@@ -32,51 +32,41 @@ pub type Adagrad = FirstOrder<AdagradRule, 1>;
 pub struct AdagradRule {
     lr_decay: f64,
     weight_decay: f64,
-    initial: f64,
+    initial_accumulator_value: f64,
     eps: f64,
 }
 
 impl Default for AdagradRule {
     fn default() -> Self {
-        AdagradRule { lr_decay: 0.0, weight_decay: 0.0, initial: 0.0, eps: 1e-10 }
+        AdagradRule { lr_decay: 0.0, weight_decay: 0.0, initial_accumulator_value: 0.0, eps: 1e-10 }
     }
 }
 
 impl Adagrad {
-    /// κ: the learning rate is divided by 1 + κ·(n − 1) in step n. Default: 0.
-    ///
-    /// # Errors
-    /// Errors if it is negative or not finite.
-    pub fn lr_decay(mut self, decay: f64) -> Result<Self> {
-        self.base.rule.lr_decay = not_negative("Adagrad", "a learning rate decay", decay)?;
-        Ok(self)
-    }
+    setters! { "Adagrad",
+        /// κ: the learning rate is divided by 1 + κ·(n − 1) in step n. Default: 0.
+        ///
+        /// # Errors
+        /// Errors if it is negative or not finite.
+        lr_decay: not_negative, "a learning rate decay";
 
-    /// The weight decay λ, an L2 penalty: λ·p is added to the gradient. Default: 0.
-    ///
-    /// # Errors
-    /// Errors if it is negative or not finite.
-    pub fn weight_decay(mut self, weight_decay: f64) -> Result<Self> {
-        self.base.rule.weight_decay = not_negative("Adagrad", "a weight decay", weight_decay)?;
-        Ok(self)
-    }
+        /// The weight decay λ, an L2 penalty: λ·p is added to the gradient. Default: 0.
+        ///
+        /// # Errors
+        /// Errors if it is negative or not finite.
+        weight_decay: not_negative, "a weight decay";
 
-    /// The initial value of the sum s. Default: 0.
-    ///
-    /// # Errors
-    /// Errors if it is negative or not finite.
-    pub fn initial_accumulator_value(mut self, initial: f64) -> Result<Self> {
-        self.base.rule.initial = not_negative("Adagrad", "an initial accumulator value", initial)?;
-        Ok(self)
-    }
+        /// The initial value of the sum s. Default: 0.
+        ///
+        /// # Errors
+        /// Errors if it is negative or not finite.
+        initial_accumulator_value: not_negative, "an initial accumulator value";
 
-    /// ε, added to the root. Default: 1e-10.
-    ///
-    /// # Errors
-    /// Errors if it is not positive and finite.
-    pub fn eps(mut self, eps: f64) -> Result<Self> {
-        self.base.rule.eps = positive("Adagrad", "an eps", eps)?;
-        Ok(self)
+        /// ε, added to the root. Default: 1e-10.
+        ///
+        /// # Errors
+        /// Errors if it is not positive and finite.
+        eps: positive, "an eps";
     }
 }
 
@@ -88,7 +78,7 @@ impl UpdateRule<1> for AdagradRule {
     }
 
     fn initial_state(&self) -> f64 {
-        self.initial
+        self.initial_accumulator_value
     }
 
     fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 1> {
@@ -140,31 +130,24 @@ impl Default for AdadeltaRule {
 }
 
 impl Adadelta {
-    /// The decay rate ρ of the averages. Default: 0.9.
-    ///
-    /// # Errors
-    /// Errors if it is outside [0, 1).
-    pub fn rho(mut self, rho: f64) -> Result<Self> {
-        self.base.rule.rho = fraction("Adadelta", "a rho", rho)?;
-        Ok(self)
-    }
+    setters! { "Adadelta",
+        /// The decay rate ρ of the averages. Default: 0.9.
+        ///
+        /// # Errors
+        /// Errors if it is outside [0, 1).
+        rho: fraction, "a rho";
 
-    /// ε, added under the roots: the first step has the length η·√(ε / (1 − ρ)). Default: 1e-6.
-    ///
-    /// # Errors
-    /// Errors if it is not positive and finite.
-    pub fn eps(mut self, eps: f64) -> Result<Self> {
-        self.base.rule.eps = positive("Adadelta", "an eps", eps)?;
-        Ok(self)
-    }
+        /// ε, added under the roots: the first step has the length η·√(ε / (1 − ρ)). Default: 1e-6.
+        ///
+        /// # Errors
+        /// Errors if it is not positive and finite.
+        eps: positive, "an eps";
 
-    /// The weight decay λ, an L2 penalty: λ·p is added to the gradient. Default: 0.
-    ///
-    /// # Errors
-    /// Errors if it is negative or not finite.
-    pub fn weight_decay(mut self, weight_decay: f64) -> Result<Self> {
-        self.base.rule.weight_decay = not_negative("Adadelta", "a weight decay", weight_decay)?;
-        Ok(self)
+        /// The weight decay λ, an L2 penalty: λ·p is added to the gradient. Default: 0.
+        ///
+        /// # Errors
+        /// Errors if it is negative or not finite.
+        weight_decay: not_negative, "a weight decay";
     }
 }
 

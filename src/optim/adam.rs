@@ -73,22 +73,18 @@ impl<const DECOUPLED: bool> FirstOrder<AdamRule<DECOUPLED>, 3> {
         Ok(self)
     }
 
-    /// ε, added to the root. Default: 1e-8.
-    ///
-    /// # Errors
-    /// Errors if it is not positive and finite.
-    pub fn eps(mut self, eps: f64) -> Result<Self> {
-        self.base.rule.eps = positive(Self::OP, "an eps", eps)?;
-        Ok(self)
-    }
+    setters! { Self::OP,
+        /// ε, added to the root. Default: 1e-8.
+        ///
+        /// # Errors
+        /// Errors if it is not positive and finite.
+        eps: positive, "an eps";
 
-    /// The weight decay λ. `Adam` adds λ·p to the gradient (default: 0), `AdamW` multiplies p by 1 − η·λ (default: 0.01).
-    ///
-    /// # Errors
-    /// Errors if it is negative or not finite.
-    pub fn weight_decay(mut self, weight_decay: f64) -> Result<Self> {
-        self.base.rule.weight_decay = not_negative(Self::OP, "a weight decay", weight_decay)?;
-        Ok(self)
+        /// The weight decay λ. `Adam` adds λ·p to the gradient (default: 0), `AdamW` multiplies p by 1 − η·λ (default: 0.01).
+        ///
+        /// # Errors
+        /// Errors if it is negative or not finite.
+        weight_decay: not_negative, "a weight decay";
     }
 
     /// Uses AMSGrad: divides by the root of the largest v so far, so that steps do not grow when gradients shrink.

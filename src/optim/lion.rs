@@ -50,13 +50,12 @@ impl Lion {
         Ok(self)
     }
 
-    /// The decoupled weight decay λ. Default: 0.
-    ///
-    /// # Errors
-    /// Errors if it is negative or not finite.
-    pub fn weight_decay(mut self, weight_decay: f64) -> Result<Self> {
-        self.base.rule.weight_decay = not_negative("Lion", "a weight decay", weight_decay)?;
-        Ok(self)
+    setters! { "Lion",
+        /// The decoupled weight decay λ. Default: 0.
+        ///
+        /// # Errors
+        /// Errors if it is negative or not finite.
+        weight_decay: not_negative, "a weight decay";
     }
 }
 

@@ -1,5 +1,16 @@
 //! Optimizers, learning rate schedules, gradient clipping and averaged weights.
 
+/// Setters of the hyperparameters of an optimizer: each checks its argument, and sets the field of its name.
+macro_rules! setters {
+    ($op:expr, $($(#[$doc:meta])* $name:ident: $check:ident, $what:literal;)*) => {$(
+        $(#[$doc])*
+        pub fn $name(mut self, $name: f64) -> Result<Self> {
+            self.base.rule.$name = $check($op, $what, $name)?;
+            Ok(self)
+        }
+    )*};
+}
+
 mod ada;
 mod adam;
 mod clip;

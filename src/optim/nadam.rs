@@ -62,13 +62,12 @@ impl NAdam {
         Ok(self)
     }
 
-    /// ε, added to the root. Default: 1e-8.
-    ///
-    /// # Errors
-    /// Errors if it is not positive and finite.
-    pub fn eps(mut self, eps: f64) -> Result<Self> {
-        self.base.rule.eps = positive("NAdam", "an eps", eps)?;
-        Ok(self)
+    setters! { "NAdam",
+        /// ε, added to the root. Default: 1e-8.
+        ///
+        /// # Errors
+        /// Errors if it is not positive and finite.
+        eps: positive, "an eps";
     }
 
     /// The weight decay λ, an L2 penalty: λ·p is added to the gradient. Default: 0.
@@ -91,13 +90,12 @@ impl NAdam {
         Ok(self)
     }
 
-    /// ψ: how fast the momentum μ rises from β₁ / 2 to β₁. Default: 4e-3.
-    ///
-    /// # Errors
-    /// Errors if it is negative or not finite.
-    pub fn momentum_decay(mut self, decay: f64) -> Result<Self> {
-        self.base.rule.momentum_decay = not_negative("NAdam", "a momentum decay", decay)?;
-        Ok(self)
+    setters! { "NAdam",
+        /// ψ: how fast the momentum μ rises from β₁ / 2 to β₁. Default: 4e-3.
+        ///
+        /// # Errors
+        /// Errors if it is negative or not finite.
+        momentum_decay: not_negative, "a momentum decay";
     }
 }
 

@@ -43,40 +43,30 @@ impl Default for RmsPropRule {
 }
 
 impl RmsProp {
-    /// The decay rate α of the averages. Default: 0.99.
-    ///
-    /// # Errors
-    /// Errors if it is outside [0, 1).
-    pub fn alpha(mut self, alpha: f64) -> Result<Self> {
-        self.base.rule.alpha = fraction("RmsProp", "an alpha", alpha)?;
-        Ok(self)
-    }
+    setters! { "RmsProp",
+        /// The decay rate α of the averages. Default: 0.99.
+        ///
+        /// # Errors
+        /// Errors if it is outside [0, 1).
+        alpha: fraction, "an alpha";
 
-    /// ε, added to the root. Default: 1e-8.
-    ///
-    /// # Errors
-    /// Errors if it is not positive and finite.
-    pub fn eps(mut self, eps: f64) -> Result<Self> {
-        self.base.rule.eps = positive("RmsProp", "an eps", eps)?;
-        Ok(self)
-    }
+        /// ε, added to the root. Default: 1e-8.
+        ///
+        /// # Errors
+        /// Errors if it is not positive and finite.
+        eps: positive, "an eps";
 
-    /// The weight decay λ, an L2 penalty: λ·p is added to the gradient. Default: 0.
-    ///
-    /// # Errors
-    /// Errors if it is negative or not finite.
-    pub fn weight_decay(mut self, weight_decay: f64) -> Result<Self> {
-        self.base.rule.weight_decay = not_negative("RmsProp", "a weight decay", weight_decay)?;
-        Ok(self)
-    }
+        /// The weight decay λ, an L2 penalty: λ·p is added to the gradient. Default: 0.
+        ///
+        /// # Errors
+        /// Errors if it is negative or not finite.
+        weight_decay: not_negative, "a weight decay";
 
-    /// The momentum μ, in [0, 1). Default: 0.
-    ///
-    /// # Errors
-    /// Errors if it is outside [0, 1).
-    pub fn momentum(mut self, momentum: f64) -> Result<Self> {
-        self.base.rule.momentum = fraction("RmsProp", "a momentum", momentum)?;
-        Ok(self)
+        /// The momentum μ, in [0, 1). Default: 0.
+        ///
+        /// # Errors
+        /// Errors if it is outside [0, 1).
+        momentum: fraction, "a momentum";
     }
 
     /// Divides by the standard deviation of the gradient instead of its root mean square.

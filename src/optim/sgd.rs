@@ -62,13 +62,12 @@ impl Sgd {
         self.check_nesterov()
     }
 
-    /// The weight decay λ, an L2 penalty: λ·p is added to the gradient. Default: 0.
-    ///
-    /// # Errors
-    /// Errors if it is negative or not finite.
-    pub fn weight_decay(mut self, weight_decay: f64) -> Result<Self> {
-        self.base.rule.weight_decay = not_negative("Sgd", "a weight decay", weight_decay)?;
-        Ok(self)
+    setters! { "Sgd",
+        /// The weight decay λ, an L2 penalty: λ·p is added to the gradient. Default: 0.
+        ///
+        /// # Errors
+        /// Errors if it is negative or not finite.
+        weight_decay: not_negative, "a weight decay";
     }
 
     fn check_nesterov(self) -> Result<Self> {

@@ -97,7 +97,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Takes one optimizer step for this many batches together, with the mean of their gradients weighted by their numbers of
-    /// examples: for a mean loss, the gradient of one large batch. Default: 1, as which 0 counts too.
+    /// examples: for a mean loss, the gradient of one large batch. Default: 1; 0 counts as 1.
     #[must_use]
     #[doc(alias = "gradient_accumulation_steps")]
     #[doc(alias = "accumulate_grad_batches")]

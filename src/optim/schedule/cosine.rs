@@ -117,8 +117,8 @@ impl Schedule for CosineAnnealingWarmRestarts {
     }
 }
 
-/// Up to 1 and down again to nearly 0, in one cycle for the whole training, as PyTorch's `OneCycleLR` (of which it has no
-/// momentum cycle).
+/// Up to 1 and down again to nearly 0, in one cycle for the whole training: PyTorch's `OneCycleLR`, without its cycle of the
+/// momentum.
 ///
 /// # Source
 /// L. Smith and N. Topin 2017.

@@ -144,9 +144,6 @@ impl ReduceLrOnPlateau {
     }
 
     /// The state as named tensors, to be saved.
-    ///
-    /// # Errors
-    /// None are known.
     #[doc(alias = "state_dict")]
     pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut writer = StateWriter::default();
