@@ -1,10 +1,12 @@
 //! Errors of the program: one line each on standard error.
 
+use std::error::Error as _;
 use std::io::{ErrorKind, Write, stderr, stdout};
 use std::path::Path;
 use std::process::ExitCode;
 
 use tealight::Error;
+use tealight::data::{CsvError, CsvHint};
 
 /// Why a command ended before it was done.
 #[derive(Debug)]
@@ -32,17 +34,20 @@ pub(super) fn fail<T>(text: impl Into<String>) -> Result<T> {
     Err(Failure::Message(text.into()))
 }
 
-/// The library's names in Rust, and those of the command line.
-const NAMES: [(&str, &str); 4] = [
-    ("CsvOptions::missing can drop such rows", "--missing drop leaves such rows out"),
-    ("ignore the column, or raise CsvOptions::max_categories", "--ignore leaves a column out"),
-    ("CsvOptions::categorical and categorical_target take", "--categorical takes"),
-    ("CsvOptions::ignore leaves", "--ignore leaves"),
-];
-
-/// An error as one line.
+/// The message of an error on one line, with options of the command line where the library names its own.
 pub(super) fn one_line(error: &Error) -> String {
-    let text = NAMES.iter().fold(error.to_string(), |text, (from, to)| text.replace(from, to));
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<CsvError>());
+    let text = match (error, cause) {
+        (Error::File { path, .. }, Some(CsvError { message, hint, .. })) => {
+            let advice = match hint {
+                CsvHint::Missing => "--missing drop leaves out such rows",
+                CsvHint::Categorical => "--categorical takes numbers as categories",
+                _ => "--ignore leaves out the column",
+            };
+            format!("{}: {message} ({advice})", path.display())
+        }
+        _ => error.to_string(),
+    };
     text.replace(['\n', '\r'], " ")
 }
 

@@ -13,6 +13,36 @@ use serde::{Deserialize, Serialize};
 use super::LabeledDataset;
 use crate::error::Result;
 
+/// The option that avoids an error in a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CsvHint {
+    /// [`CsvOptions::missing`]
+    #[error("CsvOptions::missing can drop such rows")]
+    Missing,
+    /// [`CsvOptions::ignore`]
+    #[error("CsvOptions::ignore leaves the column out")]
+    Ignore,
+    /// [`CsvOptions::max_categories`]
+    #[error("ignore the column, or raise CsvOptions::max_categories")]
+    MaxCategories,
+    /// [`CsvOptions::categorical`]
+    #[error("CsvOptions::categorical and categorical_target take numbers as categories")]
+    Categorical,
+}
+
+/// The [source](std::error::Error::source) of an [`Error::File`](crate::Error::File) that an option can avoid, for programs that word
+/// the advice themselves.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+#[non_exhaustive]
+pub struct CsvError {
+    /// The message without the advice.
+    pub message: String,
+    /// The option.
+    pub hint: CsvHint,
+}
+
 /// What to do about missing values: [`CsvOptions::missing`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 
-use super::Format;
+use super::{CsvError, CsvHint, Format};
 use crate::error::{Error, Result};
 use crate::file::{file_error, read_at_most};
 
@@ -26,6 +26,13 @@ impl RawTable {
 
     pub(super) fn column_error(&self, column: usize, message: String) -> Error {
         file_error(&self.path, format!("column {:?}: {message}", self.names[column]))
+    }
+
+    /// An error with the option that avoids it, for the message and as its source.
+    pub(super) fn hinted(error: Error, hint: CsvHint) -> Error {
+        let Error::File { path, message, .. } = error else { return error };
+        let cause = CsvError { message: message.clone(), hint };
+        Error::file(path, format!("{message} ({hint})")).with_source(cause)
     }
 
     /// The index of a column.

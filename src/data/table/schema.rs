@@ -9,7 +9,7 @@ use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
 use super::raw::{self, RawTable};
-use super::{CsvOptions, Format, Missing};
+use super::{CsvHint, CsvOptions, Format, Missing};
 use crate::autograd::Tensor;
 use crate::data::LabeledDataset;
 use crate::error::{Error, Result};
@@ -153,9 +153,9 @@ impl CsvSchema {
                 && column != target
             {
                 let (most, count) = (options.max_categories, categories.len());
-                let hint = "ignore the column, or raise CsvOptions::max_categories";
-                let message = format!("expected at most {most} categories, got {count} ({hint})");
-                return Err(table.column_error(column, message));
+                let message = format!("expected at most {most} categories, got {count}");
+                let error = table.column_error(column, message);
+                return Err(RawTable::hinted(error, CsvHint::MaxCategories));
             }
             Ok(Column { name, kind })
         };
@@ -293,10 +293,9 @@ fn kept_rows(table: &RawTable, format: &Format, inputs: &[usize], target: usize)
             (Some(_), Missing::Drop) => {}
             (Some(&column), missing) => {
                 let what = if missing == Missing::Fill { "a target" } else { "a value" };
-                let hint = "CsvOptions::missing can drop such rows";
-                let got = &record[column];
-                let message = format!("expected {what}, got {got:?} ({hint})");
-                return Err(table.value_error(*line, column, message));
+                let message = format!("expected {what}, got {:?}", &record[column]);
+                let error = table.value_error(*line, column, message);
+                return Err(RawTable::hinted(error, CsvHint::Missing));
             }
         }
     }
@@ -333,14 +332,13 @@ fn infer_kind(
         }
     }
     if n == 0 {
-        let message = "expected a value, got none in any row (CsvOptions::ignore leaves the column out)";
-        return Err(table.column_error(column, message.into()));
+        let error = table.column_error(column, "expected a value, got none in any row".into());
+        return Err(RawTable::hinted(error, CsvHint::Ignore));
     }
     match (first_number, first_text) {
         (Some(like), Some((line, odd))) if !categorical => {
-            let hint = "CsvOptions::categorical and categorical_target take numbers as categories";
-            let message = format!("expected a number, as in line {like}, got {odd:?} ({hint})");
-            Err(table.value_error(line, column, message))
+            let message = format!("expected a number, as in line {like}, got {odd:?}");
+            Err(RawTable::hinted(table.value_error(line, column, message), CsvHint::Categorical))
         }
         (Some(_), None) if !categorical => Ok(Kind::Numeric { mean: (sum / n as f64) as f32 }),
         (_, text) => {
