@@ -178,7 +178,7 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
         ),
         (
             "index",
-            "i: expected places of the 2 on axis 0 of shape [2, 3], got index 2",
+            "i: expected indices from -2 and below 2 (axis 0 of shape [2, 3]), got 2",
             say(zeros(&[2, 3]).i(2)),
         ),
         (
@@ -193,7 +193,7 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
         ),
         (
             "ragged",
-            "new: expected nested numbers of equal lengths, got two elements have different len 1 2",
+            "new: expected nested arrays of equal lengths, got two elements have different len 1 2",
             say(Tensor::new(vec![vec![1.0], vec![2.0, 3.0]], &Device::Cpu)),
         ),
         (

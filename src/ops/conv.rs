@@ -195,10 +195,10 @@ fn convolve<const D: usize>(
             return Err(wrong(format!("inputs of {wanted} channels for this weight{hint}")));
         }
         if weight_dims[0] % groups != 0 {
-            return Err(wrong(format!("a weight whose first axis {groups} groups divide")));
+            return Err(wrong(format!("a weight whose first axis is a multiple of {groups} groups")));
         }
         if extra != [0, 0] {
-            let expected = "no output padding, which is for the transposed";
+            let expected = "no output padding (transposed convolutions have it)";
             return Err(Error::argument(op, expected, format!("{extra:?}")));
         }
         padding_fits(op, own, padding)?;

@@ -39,7 +39,7 @@ impl Tensor {
     /// ```
     #[doc(alias = "array")]
     pub fn new<D: NdArray>(data: D, device: &Device) -> Result<Tensor> {
-        let ragged = |error| Error::argument("new", "nested numbers of equal lengths", Error::from(error));
+        let ragged = |error| Error::argument("new", "nested arrays of equal lengths", Error::from(error));
         Ok(Array::new(data, device).map_err(ragged)?.into())
     }
 
@@ -177,7 +177,7 @@ fn arange<T: WithDType>(op: &'static str, start: T, end: T, step: f64, device: &
     let (low, high) = (start.to_f64(), end.to_f64());
     let count = ((high - low) / step).ceil().max(0.0);
     if step == 0.0 || step.is_nan() {
-        return Err(Error::argument(op, "a step of another size than 0", step));
+        return Err(Error::argument(op, "a step other than 0", step));
     }
     if !(low.is_finite() && high.is_finite() && count < 2f64.powi(48)) {
         return Err(Error::argument(op, "finite bounds", format!("{start} to {end}")));

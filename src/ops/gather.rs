@@ -12,7 +12,7 @@ use crate::kernel::{BlockIndices, strides, sums};
 fn flat_indices(op: &'static str, x: &Tensor, axis: usize, indices: &Tensor) -> Result<BlockIndices> {
     let (own, other) = (x.dims(), indices.dims());
     if own.len() != other.len() || (0..own.len()).any(|i| i != axis && other[i] > own[i]) {
-        let expected = format!("indices no longer than the tensor, but for axis {axis}");
+        let expected = format!("indices no longer than the tensor except along axis {axis}");
         return Err(Error::shape(op, expected, &[own, other]));
     }
     let numbers = checked_indices(op, own, axis, indices)?;
@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(error, message);
         let error = x.gather(1, &Tensor::zeros((3, 1), DType::U32, cpu)?).unwrap_err();
         let message =
-            "gather: expected indices no longer than the tensor, but for axis 1, got [2, 3] and [3, 1]";
+            "gather: expected indices no longer than the tensor except along axis 1, got [2, 3] and [3, 1]";
         assert_eq!(error.to_string(), message);
         assert!(matches!(x.gather(1, &Tensor::zeros(3, DType::U32, cpu)?), Err(Error::Shape { .. })));
         assert!(matches!(x.gather(1, &x), Err(Error::Dtype { .. })));

@@ -168,20 +168,24 @@ impl AxisIndex {
     fn resolve(&self, op: &'static str, x: &Tensor, axis: usize) -> Result<Selection> {
         let size = x.dims()[axis];
         let beyond = |got: String| {
-            let expected = format!("places of the {size} on axis {axis} of shape {:?}", x.dims());
+            let expected = format!(
+                "indices from {} and below {size} (axis {axis} of shape {:?})",
+                -(size as i64),
+                x.dims()
+            );
             Error::argument(op, expected, got)
         };
         let inside = |start, end| span(start, end, size).ok_or_else(|| beyond(range_text(start, end)));
         match self {
             &AxisIndex::At(at) => {
                 let position = from_start(at, size).filter(|&position| position < size);
-                Ok(Selection::One(position.ok_or_else(|| beyond(format!("index {at}")))?))
+                Ok(Selection::One(position.ok_or_else(|| beyond(at.to_string()))?))
             }
             &AxisIndex::Range(start, end) => {
                 let (start, end) = inside(start, end)?;
                 Ok(Selection::Span(start, end - start))
             }
-            &AxisIndex::Step(_, _, 0) => Err(Error::argument(op, "steps of another size than 0", 0)),
+            &AxisIndex::Step(_, _, 0) => Err(Error::argument(op, "a step other than 0", 0)),
             &AxisIndex::Step(start, end, by) => {
                 let (start, end) = inside(start, end)?;
                 let stride = usize::try_from(by.unsigned_abs()).unwrap_or(usize::MAX);
@@ -319,15 +323,21 @@ mod tests {
     fn errors() -> Result<()> {
         let x = Tensor::zeros((3, 4), DType::F32, &Device::Cpu)?;
         let error = x.i((0, 4)).unwrap_err();
-        assert_eq!(error.to_string(), "i: expected places of the 4 on axis 1 of shape [3, 4], got index 4");
+        assert_eq!(
+            error.to_string(),
+            "i: expected indices from -4 and below 4 (axis 1 of shape [3, 4]), got 4"
+        );
         let error = x.i((.., 1..=4)).unwrap_err();
-        assert_eq!(error.to_string(), "i: expected places of the 4 on axis 1 of shape [3, 4], got 1..=4");
+        assert_eq!(
+            error.to_string(),
+            "i: expected indices from -4 and below 4 (axis 1 of shape [3, 4]), got 1..=4"
+        );
         assert!(matches!(x.i(-4), Err(Error::Argument { .. })));
         assert!(matches!(x.i(i64::MIN..), Err(Error::Argument { .. })));
         assert!(matches!(x.i(..=u64::MAX), Err(Error::Argument { .. })));
         assert!(matches!(x.i(2..1), Err(Error::Argument { .. })));
         let error = x.i(step(.., 0)).unwrap_err();
-        assert_eq!(error.to_string(), "i: expected steps of another size than 0, got 0");
+        assert_eq!(error.to_string(), "i: expected a step other than 0, got 0");
         assert!(matches!(x.i(step(..5, -1)), Err(Error::Argument { .. })));
         assert!(matches!(x.i((0, 0, 0)), Err(Error::Argument { .. })));
         assert!(matches!(Tensor::new(1.0, &Device::Cpu)?.i(0), Err(Error::Argument { .. })));

@@ -93,7 +93,7 @@ impl Tensor {
             let most = if pad == Pad::Reflect { size.saturating_sub(1) } else { usize::MAX };
             if size == 0 || before.max(after) > most {
                 let expected =
-                    format!("at most {} places of axis {axis} of shape {:?}", most.min(size), self.dims());
+                    format!("padding of at most {} (axis {axis} of shape {:?})", most.min(size), self.dims());
                 return Err(Error::argument("pad", expected, format!("{:?}", (before, after))));
             }
             let source = |i: usize| match i.checked_sub(before) {
@@ -177,7 +177,7 @@ mod tests {
         assert!(none[0].is_nan() && none[1].is_nan());
         assert_eq!(x.pad(&[(2, 2)], Pad::Reflect)?.to_vec1::<f64>()?, [3.0, 2.0, 1.0, 2.0, 3.0, 2.0, 1.0]);
         let error = x.pad(&[(0, 3)], Pad::Reflect).unwrap_err();
-        assert_eq!(error.to_string(), "pad: expected at most 2 places of axis 0 of shape [3], got (0, 3)");
+        assert_eq!(error.to_string(), "pad: expected padding of at most 2 (axis 0 of shape [3]), got (0, 3)");
         let bytes = x.to_dtype(DType::U8)?.pad(&[(1, 1)], Pad::Constant(-1.0)).unwrap_err();
         assert_eq!(bytes.to_string(), "pad: expected a number of dtype u8, got -1");
         Ok(())

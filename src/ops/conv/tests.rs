@@ -252,7 +252,7 @@ fn errors() {
     );
     let long = "a kernel no larger than the padded input (it spans 7 by 5)";
     says(x.conv2d(&w, one().dilation([3, 2])), &format!("conv2d: expected {long}, {both}"));
-    let none = "conv2d: expected no output padding, which is for the transposed, got [1, 1]";
+    let none = "conv2d: expected no output padding (transposed convolutions have it), got [1, 1]";
     says(x.conv2d(&w, one().output_padding(1)), none);
     let (small, two) = (numbers(&[1, 6, 2, 2]), one().stride(2));
     let below = "conv_transpose2d: expected an output padding below the stride or the dilation, got 2";
