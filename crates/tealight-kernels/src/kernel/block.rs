@@ -39,30 +39,24 @@ impl<T: Element> Block<T> {
     /// Uses the widest vector instructions of the machine.
     #[inline(always)]
     fn map(self, f: impl Fn(T) -> T) -> Self {
-        vectorize(
-            #[inline(always)]
-            || {
+        vectorize!({
                 let mut out = self.0;
                 for i in 0..WIDTH {
                     out[i] = f(out[i]);
                 }
                 Block(out)
-            },
-        )
+            })
     }
 
     #[inline(always)]
     fn zip(self, other: Self, f: impl Fn(T, T) -> T) -> Self {
-        vectorize(
-            #[inline(always)]
-            || {
+        vectorize!({
                 let mut out = self.0;
                 for i in 0..WIDTH {
                     out[i] = f(out[i], other.0[i]);
                 }
                 Block(out)
-            },
-        )
+            })
     }
 }
 
@@ -132,7 +126,7 @@ macro_rules! block {
             }
             #[inline(never)]
             fn select_gt(self, other: Self, yes: Self, no: Self) -> Self {
-                vectorize(#[inline(always)] || {
+                vectorize!({
                     let mut out = no.0;
                     for i in 0..WIDTH {
                         out[i] = if self.0[i] > other.0[i] { yes.0[i] } else { out[i] };

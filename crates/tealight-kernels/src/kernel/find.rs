@@ -23,21 +23,18 @@ where
         let block = &x[o * axis * inner..(o + 1) * axis * inner];
         // Most often inner is 1, and the best element stays in a register.
         let mut best: SmallVec<[T; 1]> = block[..inner].iter().copied().collect();
-        vectorize(
-            #[inline(always)]
-            || {
-                let (best, out) = (&mut best[..inner], &mut out[..inner]);
-                for (place, row) in (0..).zip(block.chunks_exact(inner)) {
-                    for i in 0..inner {
-                        // A selection, no branch.
-                        let nan = is_nan(row[i]) & !is_nan(best[i]);
-                        let better = before(row[i], best[i]) | nan;
-                        best[i] = if better { row[i] } else { best[i] };
-                        out[i] = if better { place } else { out[i] };
-                    }
+        vectorize!({
+            let (best, out) = (&mut best[..inner], &mut out[..inner]);
+            for (place, row) in (0..).zip(block.chunks_exact(inner)) {
+                for i in 0..inner {
+                    // A selection, no branch.
+                    let nan = is_nan(row[i]) & !is_nan(best[i]);
+                    let better = before(row[i], best[i]) | nan;
+                    best[i] = if better { row[i] } else { best[i] };
+                    out[i] = if better { place } else { out[i] };
                 }
-            },
-        );
+            }
+        });
     });
     out
 }

@@ -17,10 +17,7 @@ fn is_outside<T: Element>(x: T, low: T, high: T, absolute: bool) -> bool {
 /// The place of the first element that is not from `low` to `high`, or whose absolute value is not.
 pub fn outside<T: Element>(x: &[T], low: T, high: T, absolute: bool) -> Option<usize> {
     let any = |piece: &[T]| {
-        vectorize(
-            #[inline(always)]
-            || piece.iter().fold(false, |any, &x| any | is_outside(x, low, high, absolute)),
-        )
+        vectorize!(piece.iter().fold(false, |any, &x| any | is_outside(x, low, high, absolute)))
     };
     let start = x.chunks(PIECE).position(any)? * PIECE;
     x[start..].iter().position(|&x| is_outside(x, low, high, absolute)).map(|i| start + i)

@@ -90,38 +90,35 @@ pub fn both<'s, T: Element>(
 #[inline(always)]
 fn write_both<T: Element>(out: &mut [Uninit<T>], [a, b]: [&[T]; 2], f: impl Fn(T, T) -> [T; 2]) -> f64 {
     let (a, b) = (&a[..out.len()], &b[..out.len()]);
-    vectorize(
-        #[inline(always)]
-        || {
-            let mut total = [0.0; HALF];
-            for (out, (a, b)) in out.chunks_mut(BLOCK).zip(a.chunks(BLOCK).zip(b.chunks(BLOCK))) {
-                let rest = out.len() / LANES * LANES;
-                let mut lane = [T::default(); LANES];
-                for start in (0..rest).step_by(LANES) {
-                    let (a, b) = (&a[start..start + LANES], &b[start..start + LANES]);
-                    let out = &mut out[start..start + LANES];
-                    // Arrays of its own, or the compiler would have to know that no input is the output.
-                    let (mut values, mut slopes) = ([T::default(); LANES], [T::default(); LANES]);
-                    for i in 0..LANES {
-                        [values[i], slopes[i]] = f(a[i], b[i]);
-                    }
-                    for i in 0..LANES {
-                        lane[i] += values[i];
-                    }
-                    for i in 0..LANES {
-                        out[i].write(slopes[i]);
-                    }
+    vectorize!({
+        let mut total = [0.0; HALF];
+        for (out, (a, b)) in out.chunks_mut(BLOCK).zip(a.chunks(BLOCK).zip(b.chunks(BLOCK))) {
+            let rest = out.len() / LANES * LANES;
+            let mut lane = [T::default(); LANES];
+            for start in (0..rest).step_by(LANES) {
+                let (a, b) = (&a[start..start + LANES], &b[start..start + LANES]);
+                let out = &mut out[start..start + LANES];
+                // Arrays of its own, or the compiler would have to know that no input is the output.
+                let (mut values, mut slopes) = ([T::default(); LANES], [T::default(); LANES]);
+                for i in 0..LANES {
+                    [values[i], slopes[i]] = f(a[i], b[i]);
                 }
-                for i in 0..HALF {
-                    total[i] += (lane[i] + lane[i + HALF]).to_f64();
+                for i in 0..LANES {
+                    lane[i] += values[i];
                 }
-                for i in rest..out.len() {
-                    let [value, slope] = f(a[i], b[i]);
-                    total[(i - rest) % HALF] += value.to_f64();
-                    out[i].write(slope);
+                for i in 0..LANES {
+                    out[i].write(slopes[i]);
                 }
             }
-            across(total)
-        },
-    )
+            for i in 0..HALF {
+                total[i] += (lane[i] + lane[i + HALF]).to_f64();
+            }
+            for i in rest..out.len() {
+                let [value, slope] = f(a[i], b[i]);
+                total[(i - rest) % HALF] += value.to_f64();
+                out[i].write(slope);
+            }
+        }
+        across(total)
+    })
 }

@@ -123,30 +123,27 @@ fn with_vector<T: Element>(
     if m == 1 && in_rows(&b) {
         parts(out, STRIP, threads, &|strip, out| {
             let (from, width) = (strip * STRIP, out.len());
-            vectorize(
-                #[inline(always)]
-                || {
-                    if !add {
-                        out.fill(T::default());
+            vectorize!({
+                if !add {
+                    out.fill(T::default());
+                }
+                let row = |i: usize| (a.data[i * a.columns], &b.data[i * b.rows + from..][..width]);
+                let mut i = 0;
+                // Four rows at a time: the sums are read and written a quarter as often.
+                while i + 4 <= k {
+                    let [(p, a), (q, b), (r, c), (s, d)] = [row(i), row(i + 1), row(i + 2), row(i + 3)];
+                    for j in 0..width {
+                        out[j] += (p * a[j] + q * b[j]) + (r * c[j] + s * d[j]);
                     }
-                    let row = |i: usize| (a.data[i * a.columns], &b.data[i * b.rows + from..][..width]);
-                    let mut i = 0;
-                    // Four rows at a time: the sums are read and written a quarter as often.
-                    while i + 4 <= k {
-                        let [(p, a), (q, b), (r, c), (s, d)] = [row(i), row(i + 1), row(i + 2), row(i + 3)];
-                        for j in 0..width {
-                            out[j] += (p * a[j] + q * b[j]) + (r * c[j] + s * d[j]);
-                        }
-                        i += 4;
+                    i += 4;
+                }
+                for i in i..k {
+                    let (p, a) = row(i);
+                    for j in 0..width {
+                        out[j] += p * a[j];
                     }
-                    for i in i..k {
-                        let (p, a) = row(i);
-                        for j in 0..width {
-                            out[j] += p * a[j];
-                        }
-                    }
-                },
-            );
+                }
+            });
         });
         return true;
     }
@@ -160,14 +157,11 @@ pub fn outer<T: Element>(a: &[T], b: &[T]) -> Vec<T> {
     unsafe {
         buffer::written(a.len() * b.len(), |out| {
             for_each_rows(out, b.len(), &|first, out| {
-                vectorize(
-                    #[inline(always)]
-                    || {
-                        for (out, &a) in out.chunks_exact_mut(b.len()).zip(&a[first..]) {
-                            fill(out, |j| a * b[j]);
-                        }
-                    },
-                );
+                vectorize!({
+                    for (out, &a) in out.chunks_exact_mut(b.len()).zip(&a[first..]) {
+                        fill(out, |j| a * b[j]);
+                    }
+                });
             });
         })
     }

@@ -116,25 +116,22 @@ fn fused<'s, T: Element>(
 
 #[inline(always)]
 fn write_fused<T: Element>(out: &mut [Uninit<T>], slices: [&[T]; SOURCES], f: impl Fn([T; SOURCES]) -> T) {
-    vectorize(
-        #[inline(always)]
-        || {
-            let n = out.len();
-            let [a, b, c, d, e] = slices;
-            let any = if !a.is_empty() {
-                a
-            } else if !e.is_empty() {
-                e
-            } else {
-                d
-            };
-            let (a, b, c) = (full(a, any, n), full(b, any, n), full(c, any, n));
-            let (d, e) = (full(d, any, n), full(e, any, n));
-            for i in 0..n {
-                out[i].write(f([a[i], b[i], c[i], d[i], e[i]]));
-            }
-        },
-    );
+    vectorize!({
+        let n = out.len();
+        let [a, b, c, d, e] = slices;
+        let any = if !a.is_empty() {
+            a
+        } else if !e.is_empty() {
+            e
+        } else {
+            d
+        };
+        let (a, b, c) = (full(a, any, n), full(b, any, n), full(c, any, n));
+        let (d, e) = (full(d, any, n), full(e, any, n));
+        for i in 0..n {
+            out[i].write(f([a[i], b[i], c[i], d[i], e[i]]));
+        }
+    });
 }
 
 /// [`fuse`] for a function that is not inlined: it computes [`Block`]s instead of single elements.
@@ -340,14 +337,11 @@ fn blocks<T: Element>(
 pub fn cast<T: Element, U: Element>(x: &[T], f: impl Fn(T) -> U + Sync) -> Vec<U> {
     let piece = |start: usize, out: &mut [Uninit<U>]| {
         let x = &x[start..start + out.len()];
-        vectorize(
-            #[inline(always)]
-            || {
-                for i in 0..x.len() {
-                    out[i].write(f(x[i]));
-                }
-            },
-        );
+        vectorize!({
+            for i in 0..x.len() {
+                out[i].write(f(x[i]));
+            }
+        });
     };
     // SAFETY: each piece writes all of its slots, and the pieces cover the whole output.
     #[allow(unsafe_code)]
@@ -364,10 +358,7 @@ where
     T: Element,
 {
     let add = |target: &mut [T], other: &[T]| {
-        vectorize(
-            #[inline(always)]
-            || target.iter_mut().zip(other).for_each(|(a, &b)| *a += b),
-        );
+        vectorize!(target.iter_mut().zip(other).for_each(|(a, &b)| *a += b));
     };
     if worthwhile(target.len()) {
         parts(target, PIECE, true, &|i, part| add(part, &other[i * PIECE..]));

@@ -50,19 +50,16 @@ pub fn max_pool<T: Element>(x: &[T], sides: &[WindowAxis; 2]) -> (Vec<T>, Vec<u3
 /// The windows of an image, one after the other.
 fn any<T: Element>(x: &[T], sides: &[WindowAxis; 2], best: &mut [Uninit<T>], places: &mut [Uninit<u32>]) {
     let [high, wide] = sides;
-    vectorize(
-        #[inline(always)]
-        || {
-            let best = filled(best, T::constant(f64::NEG_INFINITY));
-            let places = filled(places, NOWHERE);
-            let rows = best.chunks_exact_mut(wide.output).zip(places.chunks_exact_mut(wide.output));
-            for (oy, (best, places)) in rows.enumerate() {
-                for ky in high.elements(oy) {
-                    row_of_windows(x, high.place(oy, ky) * wide.input, wide, best, places);
-                }
+    vectorize!({
+        let best = filled(best, T::constant(f64::NEG_INFINITY));
+        let places = filled(places, NOWHERE);
+        let rows = best.chunks_exact_mut(wide.output).zip(places.chunks_exact_mut(wide.output));
+        for (oy, (best, places)) in rows.enumerate() {
+            for ky in high.elements(oy) {
+                row_of_windows(x, high.place(oy, ky) * wide.input, wide, best, places);
             }
-        },
-    );
+        }
+    });
 }
 
 /// The slots, with `x` in each.
@@ -80,23 +77,20 @@ fn filled<T: Copy>(slots: &mut [Uninit<T>], x: T) -> &mut [T] {
 fn two_by_two<T: Element>(x: &[T], wide: &WindowAxis, best: &mut [Uninit<T>], places: &mut [Uninit<u32>]) {
     const AT_ONCE: usize = 8;
     let (width, n) = (wide.input, wide.output);
-    vectorize(
-        #[inline(always)]
-        || {
-            for first in (0..best.len()).step_by(n) {
-                let start = 2 * width * (first / n);
-                // Some windows twice, or a few of the next row too early, so that there are always as many.
-                for i in (0..n).step_by(AT_ONCE) {
-                    let i = i.min(n.saturating_sub(AT_ONCE));
-                    if !some::<T, AT_ONCE>(x, width, start + 2 * i, first + i, best, places) {
-                        (0..n).for_each(|i| {
-                            some::<T, 1>(x, width, start + 2 * i, first + i, best, places);
-                        });
-                    }
+    vectorize!({
+        for first in (0..best.len()).step_by(n) {
+            let start = 2 * width * (first / n);
+            // Some windows twice, or a few of the next row too early, so that there are always as many.
+            for i in (0..n).step_by(AT_ONCE) {
+                let i = i.min(n.saturating_sub(AT_ONCE));
+                if !some::<T, AT_ONCE>(x, width, start + 2 * i, first + i, best, places) {
+                    (0..n).for_each(|i| {
+                        some::<T, 1>(x, width, start + 2 * i, first + i, best, places);
+                    });
                 }
             }
-        },
-    );
+        }
+    });
 }
 
 /// N windows from number `first` on, whose elements begin at `start` in the image, if there are so many.

@@ -1,10 +1,10 @@
-//! Rows to numbers: variances, lengths, log-sum-exps, and the rows that their gradients are made of.
+//! Variances, norms and log-sum-exps of rows, and what their gradients are made of.
 //!
-//! Everything is computed in f64, whatever the rows are made of, and rounded once.
+//! All sums but those of exponentials are in f64 and rounded once. `norm` has a faster variance for layers: in the elements' type.
 
 use super::Element;
 use super::parallel::{collect, for_each_row, vectorize};
-use super::reduce::{fold, sum, sum_of};
+use super::reduce::{length, max_abs, row_max, sum, sum_of};
 use crate::formula::Real;
 
 /// `f` of each of `n` rows of `width` elements.
@@ -56,7 +56,7 @@ pub fn variances<T: Element>(x: &[T], n: usize, width: usize, ddof: usize, root:
         }
         let mean = mean(x);
         let squares = squares(x, mean);
-        // What the rounding of the mean added.
+        // Corrects for the rounding of the mean.
         let off = differences(x, mean);
         let squares =
             if squares.is_finite() { (squares - off * off / width as f64).max(0.0) } else { squares };
@@ -68,44 +68,23 @@ pub fn variances<T: Element>(x: &[T], n: usize, width: usize, ddof: usize, root:
 pub fn centered<T: Element>(x: &[T], width: usize) -> Vec<T> {
     map_rows(x, width, |x, out| {
         let mean = mean(x);
-        vectorize(
-            #[inline(always)]
-            || {
-                for i in 0..out.len() {
-                    out[i] = T::constant(x[i].to_f64() - mean);
-                }
-            },
-        );
+        vectorize!({
+            for i in 0..out.len() {
+                out[i] = T::constant(x[i].to_f64() - mean);
+            }
+        });
     })
-}
-
-/// The largest |x| of a row that has elements; NaN if there is one.
-fn largest<T: Element>(x: &[T]) -> f64 {
-    vectorize(
-        #[inline(always)]
-        || fold(x, &|a: T, b: T| Real::max(a.abs(), b.abs())).abs().to_f64(),
-    )
 }
 
 /// (Σ |x|ᵖ)^(1/p) of each row, p > 0 and finite.
 pub fn norms<T: Element>(x: &[T], n: usize, width: usize, p: f64) -> Vec<T> {
     each_row(x, n, width, |x| {
-        if x.is_empty() {
-            return 0.0;
-        }
         if p == 2.0 {
-            let squares = squares(x, 0.0);
-            if squares > f64::SMALL_SQUARE && squares < 1.0 / f64::SMALL_SQUARE {
-                return squares.sqrt();
-            }
+            return length(x, squares(x, 0.0), f64::SMALL_SQUARE, T::to_f64);
         }
-        let largest = largest(x);
+        let largest = vectorize!(max_abs(x)).to_f64();
         if largest == 0.0 || !largest.is_finite() {
             return largest;
-        }
-        // A subnormal number has no finite reciprocal: hence the quotient.
-        if p == 2.0 {
-            return largest * x.iter().map(|x| (x.to_f64() / largest).powi(2)).sum::<f64>().sqrt();
         }
         let powers = sum_of(
             x,
@@ -117,49 +96,38 @@ pub fn norms<T: Element>(x: &[T], n: usize, width: usize, p: f64) -> Vec<T> {
     })
 }
 
-/// The largest element of a row that has some; NaN if there is one.
-fn max_of<T: Element>(x: &[T]) -> T {
-    vectorize(
-        #[inline(always)]
-        || fold(x, &|a: T, b: T| Real::max(a, b)),
-    )
-}
-
 /// ln Σ eˣ of each row.
 pub fn log_sum_exps<T: Element>(x: &[T], n: usize, width: usize) -> Vec<T> {
     each_row(x, n, width, |x| {
         if x.is_empty() {
             return f64::NEG_INFINITY;
         }
-        let peak = max_of(x);
-        if !peak.to_f64().is_finite() {
-            return peak.to_f64();
+        let largest = vectorize!(row_max(x));
+        if !largest.to_f64().is_finite() {
+            // Here a NaN has no exponential to show in.
+            return x.iter().fold(largest, |a, &b| Real::max(a, b)).to_f64();
         }
         let total = sum_of(
             x,
             x,
             #[inline(always)]
-            |x, _| (x - peak).exp(),
+            |x, _| (x - largest).exp(),
         );
-        peak.to_f64() + total.ln()
+        largest.to_f64() + total.ln()
     })
 }
 
-/// eˣ / Σ eˣ of each row; 0 in a row of −∞.
+/// The gradient of [`log_sum_exps`]: eˣ / Σ eˣ of each row. Unlike `rows::softmax` it is 0 in a row of −∞, and keeps subnormal
+/// values.
 pub fn softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
     map_rows(x, width, |x, out| {
-        let peak = max_of(x);
-        if peak.to_f64() == f64::NEG_INFINITY {
+        let largest = vectorize!(row_max(x));
+        if largest.to_f64() == f64::NEG_INFINITY && x.iter().all(|&x| x == largest) {
             return;
         }
-        vectorize(
-            #[inline(always)]
-            || {
-                for i in 0..out.len() {
-                    out[i] = (x[i] - peak).exp();
-                }
-            },
-        );
+        vectorize!(for i in 0..out.len() {
+            out[i] = (x[i] - largest).exp();
+        });
         let total = sum(out);
         out.iter_mut().for_each(|e| *e /= total);
     })

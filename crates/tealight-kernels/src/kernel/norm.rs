@@ -1,17 +1,15 @@
-//! Mean 0 and variance 1 for each group of an array of shape (outer, groups, inner): layer, batch and group normalisation.
-//!
-//! A group's numbers are those at its place of the middle axis: `outer` rows of `inner`.
+//! Mean 0 and variance 1 for each group of an array of shape (outer, groups, inner): layer, batch and group normalisation. A
+//! group is `outer` rows of `inner` elements.
 
 use super::Element;
 use super::parallel::{PIECE, for_each_row, parts, vectorize, worthwhile};
 use super::reduce::lanes;
 
-/// Rows shorter than this are added one number after the other: the lanes of a longer sum would cost more.
+/// Rows shorter than this are added one element after the other: the lanes of a longer sum would cost more.
 const SHORT: usize = 64;
 
-/// For each group what its numbers become: y = (x − mean)·scale + shift; and its variance.
-///
-/// The shift is what rounding the mean left: 0 but for the last digits.
+/// For each group its variance, and the numbers that standardise it: y = (x − mean)·scale + shift. The shift corrects for the
+/// rounding of the mean.
 pub struct Moments<T> {
     pub mean: Vec<T>,
     pub scale: Vec<T>,
@@ -19,7 +17,7 @@ pub struct Moments<T> {
     pub variance: Vec<T>,
 }
 
-/// The mean and variance (with divisor n) of each group; `centred` takes the mean for 0 if it is not set.
+/// The mean and variance (with divisor n) of each group; the mean counts as 0 unless `centred`.
 pub fn moments<T: Element>(x: &[T], dims: [usize; 3], eps: f64, centred: bool) -> Moments<T> {
     let [outer, groups, inner] = dims;
     let n = (outer * inner) as f64;
@@ -37,7 +35,7 @@ pub fn moments<T: Element>(x: &[T], dims: [usize; 3], eps: f64, centred: bool) -
     let (mut scale, mut shift, mut variance) = (vec![T::default(); groups], rest, Vec::new());
     for g in 0..groups {
         let wide = (squares[g] / n - shift[g] * shift[g]).max(0.0);
-        // `max` takes NaN for no number.
+        // `f64::max` ignores a NaN.
         let wide = if squares[g].is_nan() { squares[g] } else { wide };
         let factor = 1.0 / (wide + eps).sqrt();
         variance.push(T::constant(wide));
@@ -47,7 +45,7 @@ pub fn moments<T: Element>(x: &[T], dims: [usize; 3], eps: f64, centred: bool) -
     Moments { mean, scale, shift: shift.into_iter().map(T::constant).collect(), variance }
 }
 
-/// Σ (x − from) over the numbers of each group.
+/// Σ (x − from) of each group.
 fn differences<T: Element>(x: &[T], dims: [usize; 3], from: &[T]) -> Vec<f64> {
     sums(x, x, dims, |g| {
         let from = from[g];
@@ -55,7 +53,7 @@ fn differences<T: Element>(x: &[T], dims: [usize; 3], from: &[T]) -> Vec<f64> {
     })
 }
 
-/// Σ f(group)(aᵢ, bᵢ) over the numbers of each group.
+/// Σ f(group)(aᵢ, bᵢ) of each group.
 #[inline(always)]
 fn sums<T: Element, F: Fn(T, T) -> T>(
     a: &[T],
@@ -86,10 +84,7 @@ fn sums<T: Element, F: Fn(T, T) -> T>(
         }
     };
     let some = |first: usize, out: &mut [f64]| {
-        vectorize(
-            #[inline(always)]
-            || if inner == 1 { columns(first, out) } else { rows(first, out) },
-        );
+        vectorize!(if inner == 1 { columns(first, out) } else { rows(first, out) });
     };
     let mut out = vec![0.0; groups];
     if worthwhile(a.len()) {
@@ -110,13 +105,10 @@ fn elements<T: Element>(
     let mut out = vec![T::default(); outer * groups * inner];
     let width = if inner == 1 { groups } else { inner };
     for_each_row(&mut out, width, |r, row| {
-        vectorize(
-            #[inline(always)]
-            || match inner {
-                1 => (0..width).for_each(|g| row[g] = f(g, r * width + g)),
-                _ => (0..width).for_each(|i| row[i] = f(r % groups, r * width + i)),
-            },
-        );
+        vectorize!(match inner {
+            1 => (0..width).for_each(|g| row[g] = f(g, r * width + g)),
+            _ => (0..width).for_each(|i| row[i] = f(r % groups, r * width + i)),
+        });
     });
     out
 }
@@ -130,7 +122,7 @@ pub fn standardize<T: Element>(x: &[T], dims: [usize; 3], [mean, scale, shift]: 
     )
 }
 
-/// scale·(g − mean g − y·mean g·y), without the first mean if the numbers were not centred.
+/// scale·(g − mean g − y·mean g·y), without the first mean unless `centred`.
 pub fn standardize_backward<T: Element>(
     x: &[T],
     grad: &[T],

@@ -1,18 +1,17 @@
-//! The loops of the optimizers.
+//! The loop and the norm that optimizers use.
 
 use smallvec::SmallVec;
 
 use super::Element;
 use super::buffer::{self, Uninit, fill};
 use super::parallel::{PIECE, parts, vectorize, worthwhile};
-use super::reduce::dot;
+use super::reduce::{dot, length};
 
-/// Numbers that are copied out, computed with and copied back together. The loop over them is over arrays of its own, so
-/// the compiler sees that none overlaps another, however many there are.
+/// Elements that are copied to local arrays and computed together: of these the compiler sees that none overlaps another.
 const WIDTH: usize = 64;
 
-/// `f(value, gradient, memory)` for each element: returns the new values and writes the new memory to where the old was.
-/// What of the memory is `None` reads as 0. All slices have the length of `value`.
+/// `f(value, gradient, memory)` for each element: returns the new values and overwrites the memory. A memory that is `None` reads
+/// as 0. All slices have the length of `value`.
 pub fn update<T: Element, const N: usize>(
     value: &[T],
     grad: &[T],
@@ -37,17 +36,14 @@ pub fn update<T: Element, const N: usize>(
             }
             parts(&mut pieces, 1, threads, &|_, pieces| {
                 for piece in pieces {
-                    vectorize(
-                        #[inline(always)]
-                        || blocks(piece, &f),
-                    );
+                    vectorize!(blocks(piece, &f));
                 }
             });
         })
     }
 }
 
-/// What one thread takes at a time.
+/// The same part of all slices, for one thread.
 struct Chunk<'a, T, const N: usize> {
     out: &'a mut [Uninit<T>],
     value: &'a [T],
@@ -93,7 +89,7 @@ fn blocks<T: Element, const N: usize>(
     }
 }
 
-/// Copies as many numbers as there are; a whole block without a call.
+/// Copies up to a block; a whole one without a call.
 #[inline(always)]
 fn load<T: Copy>(block: &mut [T; WIDTH], from: &[T]) {
     match from.try_into() {
@@ -113,18 +109,7 @@ fn store<T: Copy>(block: &[T; WIDTH], to: &mut [T]) {
 
 /// √Σ x², also where the squares overflow or vanish.
 pub fn norm<T: Element>(x: &[T]) -> f64 {
-    let squares = dot(x, x).to_f64();
-    if squares > T::SMALL_SQUARE && squares < 1.0 / T::SMALL_SQUARE {
-        return squares.sqrt();
-    }
-    // NaN, zero, and the extremes: rare, so this may take longer.
-    let larger = |a: f64, b: f64| if b > a || b.is_nan() { b } else { a };
-    let largest = x.iter().map(|x| x.to_f64().abs()).fold(0.0, larger);
-    if largest == 0.0 || !largest.is_finite() {
-        return largest;
-    }
-    let squares: f64 = x.iter().map(|x| (x.to_f64() / largest).powi(2)).sum();
-    largest * squares.sqrt()
+    length(x, dot(x, x).to_f64(), T::SMALL_SQUARE, T::to_f64)
 }
 
 #[cfg(test)]

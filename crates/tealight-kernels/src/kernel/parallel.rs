@@ -66,11 +66,23 @@ impl<R, F: FnOnce() -> R> pulp::WithSimd for Body<F> {
     }
 }
 
-/// Runs `f` compiled for the best instruction set of this machine. Everything that `f` calls must be inlined into it.
+/// Calls `f`; see `vectorize!`.
 #[inline(always)]
-pub(super) fn vectorize<R>(f: impl FnOnce() -> R) -> R {
+pub(super) fn dispatch<R>(f: impl FnOnce() -> R) -> R {
     arch().dispatch(Body(f))
 }
+
+/// Evaluates an expression that is compiled for each instruction set, for the one in use. All functions that it calls must be
+/// inlined; a `return` leaves the expression only.
+macro_rules! vectorize {
+    ($body:expr) => {
+        $crate::kernel::parallel::dispatch(
+            #[inline(always)]
+            || $body,
+        )
+    };
+}
+pub(super) use vectorize;
 
 /// Below this many elements a second thread costs more than it gains: to wake it takes as long as 100,000 elements do.
 /// (The crate's own tests use threads from few elements on.)

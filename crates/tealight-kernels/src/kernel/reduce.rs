@@ -1,40 +1,38 @@
 //! Sums and folds, along an axis or over everything.
 //!
-//! A sum runs in [`LANES`] accumulators over blocks of [`BLOCK`] elements, and the blocks are added in f64: no
-//! accumulator ever adds more than 17 numbers in f32 (fewer than a lane each are added in f64 at once), so the relative error of a sum of positive numbers stays under
-//! 1e-6 for any length. The order of additions depends on the length alone, never on threads or instruction set.
+//! A sum runs in [`LANES`] accumulators over blocks of [`BLOCK`] elements, and the blocks are added in f64, so that no
+//! accumulator adds more than 17 numbers in f32 and the relative error of a sum of positive numbers stays under 1e-6 for any
+//! length. The order of additions depends on the length alone, never on threads or instruction set.
 
 use smallvec::SmallVec;
 
 use super::Element;
 use super::parallel::{PIECE, collect, for_each_row, parts, vectorize, worthwhile};
 use super::products;
+use crate::formula::Real;
 
 /// Accumulators in flight: enough to hide the latency of an addition. A loop over more is unrolled too late to keep them in
 /// registers.
 pub(super) const LANES: usize = 32;
 
-/// What is left of them when they are added in pairs, before they go on in f64.
+/// Accumulators in f64: the lanes are added in pairs.
 pub(super) const HALF: usize = LANES / 2;
 
 /// Elements per block: 16 additions a lane.
 pub(super) const BLOCK: usize = 512;
 
-/// Σ f(aᵢ, bᵢ), rounded to T at the very end by the caller. The blocks are summed in the type that `f` gives.
+/// Σ f(aᵢ, bᵢ); the blocks are summed in the type of `f`'s result.
 pub(super) fn sum_of<T: Element, A: Element, F>(a: &[T], b: &[T], f: F) -> f64
 where
     F: Fn(T, T) -> A + Sync,
 {
     in_pieces(a.len(), &|from, to| {
         let (a, b) = (&a[from..to], &b[from..to]);
-        vectorize(
-            #[inline(always)]
-            || lanes(a, b, &f),
-        )
+        vectorize!(lanes(a, b, &f))
     })
 }
 
-/// The sum of `f(from, to)` over pieces of `n` elements, always in the same order.
+/// The sum of `f(from, to)` over pieces of `n` elements, in a fixed order.
 pub(super) fn in_pieces(n: usize, f: &(dyn Fn(usize, usize) -> f64 + Sync)) -> f64 {
     if n <= PIECE {
         return f(0, n);
@@ -42,6 +40,7 @@ pub(super) fn in_pieces(n: usize, f: &(dyn Fn(usize, usize) -> f64 + Sync)) -> f
     collect(n.div_ceil(PIECE), PIECE, &|i| f(i * PIECE, n.min((i + 1) * PIECE))).into_iter().sum()
 }
 
+/// [`sum_of`] on this thread, to be inlined into a vector loop.
 #[inline(always)]
 pub(super) fn lanes<T: Element, A: Element, F: Fn(T, T) -> A>(a: &[T], b: &[T], f: &F) -> f64 {
     if a.len() < LANES {
@@ -66,7 +65,7 @@ fn lane_sums<T: Element, A: Element>(a: &[T], b: &[T], total: &mut [f64; HALF], 
     }
 }
 
-/// The sums of whole runs of lanes. Nothing else may touch them here, or they do not stay in registers.
+/// The sums of whole runs of lanes. In a function of its own, or they do not stay in registers.
 #[inline(always)]
 fn wide_sums<T: Element, A: Element>(a: &[T], b: &[T], f: &impl Fn(T, T) -> A) -> [A; LANES] {
     let mut lane = [A::default(); LANES];
@@ -90,20 +89,15 @@ pub(super) fn across(mut total: [f64; HALF]) -> f64 {
     total[0]
 }
 
-#[inline(always)]
-fn first<T>(a: T, _: T) -> T {
-    a
-}
-
 /// The sum of all elements.
 pub fn sum<T: Element>(x: &[T]) -> T {
     T::constant(in_pieces(x.len(), &|from, to| products::sum(&x[from..to], T::constant(1.0))))
 }
 
-/// Numbers that are made at a time to be added: enough for the processor to see that they are read in order.
+/// Elements that are computed at a time to be added: enough for the processor to see that they are read in order.
 pub(super) const MADE: usize = 4 * BLOCK;
 
-/// The sum of `n` numbers that `make(from, numbers)` makes, [`MADE`] at a time.
+/// The sum of `n` elements that `make(from, elements)` computes, [`MADE`] at a time.
 pub(super) fn sum_made<T: Element>(n: usize, make: &(dyn Fn(usize, &mut [T]) + Sync)) -> T {
     T::constant(in_pieces(n, &|from, to| {
         let mut numbers = vec![T::default(); MADE.min(to - from)];
@@ -117,17 +111,18 @@ pub(super) fn sum_made<T: Element>(n: usize, make: &(dyn Fn(usize, &mut [T]) + S
     }))
 }
 
-/// Whether no element is NaN or infinite: these times 0 are NaN.
+/// Whether no element is NaN or infinite.
 pub fn is_finite<T: Element>(x: &[T]) -> bool {
+    // NaN and ±∞ times 0 are NaN.
     in_pieces(x.len(), &|from, to| products::sum(&x[from..to], T::default())) == 0.0
 }
 
-/// Σ aᵢ·bᵢ of two arrays of one length.
+/// Σ aᵢ·bᵢ of two arrays of the same length.
 pub fn dot<T: Element>(a: &[T], b: &[T]) -> T {
     T::constant(in_pieces(a.len(), &|from, to| products::dot(&a[from..to], &b[from..to])))
 }
 
-/// The sums along the middle axis of an array of shape (outer, axis, inner): an array of shape (outer, inner).
+/// The sum along the middle axis of an array of shape (outer, axis, inner).
 pub fn sum_axis<T: Element>(x: &[T], outer: usize, axis: usize, inner: usize) -> Vec<T> {
     let mut out = vec![T::default(); outer * inner];
     if axis == 0 || out.is_empty() {
@@ -138,16 +133,13 @@ pub fn sum_axis<T: Element>(x: &[T], outer: usize, axis: usize, inner: usize) ->
             return vec![sum(x)];
         }
         let some = |from: usize, slots: &mut [T]| {
-            vectorize(
-                #[inline(always)]
-                || {
-                    // A loop, no iterator: its closure would not be inlined into the vector code.
-                    for i in 0..slots.len() {
-                        let row = &x[(from + i) * axis..(from + i + 1) * axis];
-                        slots[i] = T::constant(lanes(row, row, &first));
-                    }
-                },
-            );
+            vectorize!({
+                // A loop, no iterator: its closure would not be inlined into the vector code.
+                for i in 0..slots.len() {
+                    let row = &x[(from + i) * axis..(from + i + 1) * axis];
+                    slots[i] = T::constant(lanes(row, row, &|x, _| x));
+                }
+            });
         };
         if worthwhile(x.len()) {
             let rows = PIECE.div_ceil(axis);
@@ -158,10 +150,7 @@ pub fn sum_axis<T: Element>(x: &[T], outer: usize, axis: usize, inner: usize) ->
         return out;
     }
     let column = |o: usize, start: usize, out: &mut [T]| {
-        vectorize(
-            #[inline(always)]
-            || columns(&x[o * axis * inner..], axis, inner, start, out),
-        );
+        vectorize!(columns(&x[o * axis * inner..], axis, inner, start, out));
     };
     if worthwhile(x.len()) && outer > 1 {
         parts(&mut out, inner, true, &|o, row| blocks(o, row, &column));
@@ -180,7 +169,7 @@ fn blocks<T>(o: usize, row: &mut [T], column: &impl Fn(usize, usize, &mut [T])) 
     row.chunks_mut(WIDTH).enumerate().for_each(|(i, part)| column(o, i * WIDTH, part));
 }
 
-/// Columns start.. of an array (axis, inner), summed into `out`, 16 rows at a time in T and these in f64.
+/// Sums the columns from `start` on of an array (axis, inner) into `out`: 16 rows at a time in T, and these in f64.
 #[inline(always)]
 fn columns<T: Element>(x: &[T], axis: usize, inner: usize, start: usize, out: &mut [T]) {
     let n = out.len();
@@ -213,8 +202,8 @@ fn columns<T: Element>(x: &[T], axis: usize, inner: usize, start: usize, out: &m
     }
 }
 
-/// `x[o, 0, i] ∘ x[o, 1, i] ∘ …` along the middle axis of an array of shape (outer, axis, inner), axis > 0, for an
-/// operation whose result depends neither on the order nor on how often a number comes (maximum, minimum).
+/// `f` over the middle axis of an array of shape (outer, axis, inner), axis > 0. `f` must be commutative, associative and
+/// idempotent, as maximum and minimum are.
 pub fn fold_axis<T, F>(x: &[T], outer: usize, axis: usize, inner: usize, f: F) -> Vec<T>
 where
     T: Element,
@@ -223,32 +212,30 @@ where
     let mut out = vec![T::default(); outer * inner];
     for_each_row(&mut out, inner, |o, out| {
         let block = &x[o * axis * inner..(o + 1) * axis * inner];
-        vectorize(
-            #[inline(always)]
-            || {
-                if inner == 1 {
-                    out[0] = fold(block, &f);
-                    return;
+        vectorize!({
+            if inner == 1 {
+                out[0] = fold(block, &f);
+                return;
+            }
+            out.copy_from_slice(&block[..inner]);
+            for row in block.chunks_exact(inner).skip(1) {
+                for i in 0..inner {
+                    out[i] = f(out[i], row[i]);
                 }
-                out.copy_from_slice(&block[..inner]);
-                for row in block.chunks_exact(inner).skip(1) {
-                    for i in 0..inner {
-                        out[i] = f(out[i], row[i]);
-                    }
-                }
-            },
-        );
+            }
+        });
     });
     out
 }
 
+/// `f` over a row that has elements; as for [`fold_axis`].
 #[inline(always)]
 pub(super) fn fold<T: Element>(x: &[T], f: &impl Fn(T, T) -> T) -> T {
     if x.len() < LANES {
         return x[1..].iter().fold(x[0], |a, &b| f(a, b));
     }
     let mut lane = wide_fold(x, f);
-    // The last numbers, of which some may come twice.
+    // The last elements, some of them for the second time.
     let last = &x[x.len() - LANES..];
     for i in 0..LANES {
         lane[i] = f(lane[i], last[i]);
@@ -263,7 +250,7 @@ pub(super) fn fold<T: Element>(x: &[T], f: &impl Fn(T, T) -> T) -> T {
     lane[0]
 }
 
-/// As [`wide_sums`].
+/// In a function of its own for the reason of [`wide_sums`].
 #[inline(always)]
 fn wide_fold<T: Element>(x: &[T], f: &impl Fn(T, T) -> T) -> [T; LANES] {
     let mut lane = [x[0]; LANES];
@@ -273,6 +260,41 @@ fn wide_fold<T: Element>(x: &[T], f: &impl Fn(T, T) -> T) -> [T; LANES] {
         }
     }
     lane
+}
+
+/// The largest element of a row that has elements, from which the row is subtracted before its exponentials are taken. A NaN
+/// may be passed over: it shows in the exponentials.
+#[inline(always)]
+pub(super) fn row_max<T: Element>(x: &[T]) -> T {
+    fold(x, &|a: T, b: T| if b > a { b } else { a })
+}
+
+/// The largest absolute value; NaN if there is one, 0 for no elements.
+#[inline(always)]
+pub(super) fn max_abs<T: Element>(x: &[T]) -> T {
+    if x.is_empty() { T::default() } else { fold(x, &|a: T, b: T| Real::max(a.abs(), b.abs())).abs() }
+}
+
+/// ‖x‖ in A, given Σ x² (`squares`): its root, unless that is so `small`, or its reciprocal so large, that squares overflowed or
+/// lost digits.
+#[inline(always)]
+pub(super) fn length<T: Element, A: Element>(x: &[T], squares: A, small: f64, wide: impl Fn(T) -> A) -> A {
+    if squares > A::constant(small) && squares < A::constant(1.0 / small) {
+        return squares.sqrt();
+    }
+    extreme_length(x, wide)
+}
+
+/// [`length`] by scaled squares: slower, and for any elements.
+#[inline(never)]
+fn extreme_length<T: Element, A: Element>(x: &[T], wide: impl Fn(T) -> A) -> A {
+    let largest = wide(max_abs(x));
+    if largest == A::default() || !largest.to_f64().is_finite() {
+        return largest;
+    }
+    // A quotient: a subnormal number has no finite reciprocal.
+    let scaled = x.iter().map(|&x| wide(x) / largest).fold(A::default(), |sum, x| sum + x * x);
+    largest * scaled.sqrt()
 }
 
 #[cfg(test)]

@@ -79,36 +79,32 @@ pub fn resample<T: Element>(x: &[T], rule: ResampleMode, [outer, from, to, inner
     let mut out = vec![T::default(); outer * to * inner];
     for_each_row(&mut out, to * inner, |i, out| {
         let x = &x[i * from * inner..(i + 1) * from * inner];
-        vectorize(
-            #[inline(always)]
-            || {
-                if inner == 1 {
-                    for (window, y) in windows.iter().zip(out) {
-                        let x = &x[window.start..window.start + window.len];
-                        *y = x
-                            .iter()
-                            .enumerate()
-                            .fold(T::default(), |sum, (k, &x)| sum + window.weight::<T>(k) * x)
-                            / T::constant(window.divisor);
-                    }
-                    return;
+        vectorize!({
+            if inner == 1 {
+                for (window, y) in windows.iter().zip(out) {
+                    let x = &x[window.start..window.start + window.len];
+                    *y = x
+                        .iter()
+                        .enumerate()
+                        .fold(T::default(), |sum, (k, &x)| sum + window.weight::<T>(k) * x)
+                        / T::constant(window.divisor);
                 }
-                for (window, out) in windows.iter().zip(out.chunks_exact_mut(inner)) {
-                    let rows =
-                        x[window.start * inner..(window.start + window.len) * inner].chunks_exact(inner);
-                    for (k, row) in rows.enumerate() {
-                        let weight: T = window.weight(k);
-                        for i in 0..inner {
-                            out[i] += weight * row[i];
-                        }
-                    }
-                    if window.divisor != 1.0 {
-                        let divisor = T::constant(window.divisor);
-                        out.iter_mut().for_each(|y| *y /= divisor);
+                return;
+            }
+            for (window, out) in windows.iter().zip(out.chunks_exact_mut(inner)) {
+                let rows = x[window.start * inner..(window.start + window.len) * inner].chunks_exact(inner);
+                for (k, row) in rows.enumerate() {
+                    let weight: T = window.weight(k);
+                    for i in 0..inner {
+                        out[i] += weight * row[i];
                     }
                 }
-            },
-        );
+                if window.divisor != 1.0 {
+                    let divisor = T::constant(window.divisor);
+                    out.iter_mut().for_each(|y| *y /= divisor);
+                }
+            }
+        });
     });
     out
 }
@@ -126,30 +122,27 @@ pub fn resample_transpose<T: Element>(
     let mut out = vec![T::default(); outer * from * inner];
     for_each_row(&mut out, from * inner, |i, out| {
         let g = &g[i * to * inner..(i + 1) * to * inner];
-        vectorize(
-            #[inline(always)]
-            || {
-                if inner == 1 {
-                    for (window, &g) in windows.iter().zip(g) {
-                        let g = g / T::constant(window.divisor);
-                        let out = &mut out[window.start..window.start + window.len];
-                        out.iter_mut().enumerate().for_each(|(k, x)| *x += window.weight::<T>(k) * g);
-                    }
-                    return;
+        vectorize!({
+            if inner == 1 {
+                for (window, &g) in windows.iter().zip(g) {
+                    let g = g / T::constant(window.divisor);
+                    let out = &mut out[window.start..window.start + window.len];
+                    out.iter_mut().enumerate().for_each(|(k, x)| *x += window.weight::<T>(k) * g);
                 }
-                for (window, row) in windows.iter().zip(g.chunks_exact(inner)) {
-                    let divisor = T::constant(window.divisor);
-                    let rows = out[window.start * inner..(window.start + window.len) * inner]
-                        .chunks_exact_mut(inner);
-                    for (k, out) in rows.enumerate() {
-                        let weight: T = window.weight(k);
-                        for i in 0..inner {
-                            out[i] += weight * (row[i] / divisor);
-                        }
+                return;
+            }
+            for (window, row) in windows.iter().zip(g.chunks_exact(inner)) {
+                let divisor = T::constant(window.divisor);
+                let rows =
+                    out[window.start * inner..(window.start + window.len) * inner].chunks_exact_mut(inner);
+                for (k, out) in rows.enumerate() {
+                    let weight: T = window.weight(k);
+                    for i in 0..inner {
+                        out[i] += weight * (row[i] / divisor);
                     }
                 }
-            },
-        );
+            }
+        });
     });
     out
 }

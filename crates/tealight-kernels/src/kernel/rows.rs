@@ -1,20 +1,17 @@
-//! Kernels that work on one row after the other: softmax, normalisation, cross-entropy, and their gradients.
-//!
-//! Rows that are shorter than a vector is long are taken a block at a time, so that the exponentials of many rows are one
-//! vector loop.
+//! Softmax, normalisation, cross-entropy and their gradients, row by row. Rows shorter than [`LANES`] are taken in blocks, so
+//! that the exponentials of many rows are one vector loop.
 
 use super::Element;
 use super::buffer::{self, Uninit, fill};
 use super::exponentials::exponentials;
 use super::parallel::{DisjointChunks, PIECE, parts, vectorize, worthwhile};
-use super::reduce::{LANES, fold, lanes};
-use crate::formula::Real;
+use super::reduce::{LANES, lanes, length, row_max};
 
-/// Elements of a block of short rows, at most.
+/// The most elements of a block of short rows.
 const BLOCK: usize = 1024;
 
-/// Rows of `width` elements, each computed by `f` from the same rows of every input; of short rows `f` is given several. It is
-/// told the number of the first, and may write a number for each row into `numbers`, unless there are none.
+/// Rows of `width` elements, computed by `f(first, rows, out, numbers)` from the same rows of every input, several at a time if
+/// they are short. `first` is the index of the first row; `numbers` has one slot for each row, or none at all.
 #[inline(always)]
 fn rows<T: Element, const N: usize>(
     inputs: [&[T]; N],
@@ -30,33 +27,30 @@ fn rows<T: Element, const N: usize>(
     let step = together(width);
     let run = if threads { PIECE.div_ceil(width).next_multiple_of(step) } else { n / width };
     let numbers = DisjointChunks::new(numbers, run);
-    // SAFETY: `f` writes every slot that it is given, as all closures of this file do by calling `fill` and its like; the runs
-    // cover the whole output.
+    // SAFETY: every `f` in this file initialises all of its `out`, by `fill`, `shifted` or `exponentials`; the runs cover the
+    // whole output.
     #[allow(unsafe_code)]
     unsafe {
         buffer::written(n, |out| {
             parts(out, run * width, threads, &|piece, out| {
                 let numbers = if numbers.is_empty() { &mut [] } else { numbers.take(piece) };
-                vectorize(
-                    #[inline(always)]
-                    || {
-                        for (i, out) in out.chunks_mut(step * width).enumerate() {
-                            let first = piece * run + i * step;
-                            let (from, count) = (first * width, out.len());
-                            let numbers = match numbers.len() {
-                                0 => &mut [],
-                                _ => &mut numbers[i * step..i * step + count / width],
-                            };
-                            f(first, inputs.map(|input| &input[from..from + count]), out, numbers);
-                        }
-                    },
-                );
+                vectorize!({
+                    for (i, out) in out.chunks_mut(step * width).enumerate() {
+                        let first = piece * run + i * step;
+                        let (from, count) = (first * width, out.len());
+                        let numbers = match numbers.len() {
+                            0 => &mut [],
+                            _ => &mut numbers[i * step..i * step + count / width],
+                        };
+                        f(first, inputs.map(|input| &input[from..from + count]), out, numbers);
+                    }
+                });
             });
         })
     }
 }
 
-/// How many rows are taken at a time.
+/// The number of rows that are taken at a time.
 #[inline(always)]
 fn together(width: usize) -> usize {
     if width < LANES { BLOCK / width.max(1) } else { 1 }
@@ -68,26 +62,11 @@ pub(super) fn sum<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
     T::constant(lanes(a, b, &f))
 }
 
-/// The largest number. A NaN is no number here: it shows in the exponentials.
-#[inline(always)]
-pub(super) fn largest<T: Element>(x: &[T]) -> T {
-    fold(x, &|a: T, b: T| if b > a { b } else { a })
-}
-
-/// exp(x − largest) into `out`; returns the sum, which is at least 1.
-#[inline(always)]
-pub(super) fn shifted_exponentials<T: Element>(x: &[T], largest: T, out: &mut [T]) -> T {
-    for i in 0..x.len() {
-        out[i] = (x[i] - largest).exp_negative();
-    }
-    sum(out, out, |e, _| e)
-}
-
 /// x − max x of each row.
 #[inline(always)]
 fn shifted<'a, T: Element>(x: &[T], out: &'a mut [Uninit<T>], width: usize) -> &'a mut [T] {
     for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-        let largest = largest(x);
+        let largest = row_max(x);
         fill(out, |i| x[i] - largest);
     }
     // SAFETY: the rows cover all of `out`, whose length is a multiple of `width`, and each was written.
@@ -178,28 +157,25 @@ pub fn log_softmax_backward<T: Element>(y: &[T], grad: &[T], width: usize) -> Ve
     )
 }
 
-/// No class: the row counts for nothing, whatever its scores.
+/// The class of a row that is left out: its loss and gradient are 0.
 pub const IGNORED: u32 = u32::MAX;
 
-/// −(log softmax x)[class]·factor of each row, of which `factors` has one or one for all rows; 0 where the class is
-/// [`IGNORED`].
+/// −(log softmax x)[class]·factor of each row; 0 where the class is [`IGNORED`]. `factors` has one element for each row, or one
+/// for all.
 pub fn cross_entropy<T: Element>(x: &[T], classes: &[u32], factors: &[T], width: usize) -> Vec<T> {
     let mut losses = vec![T::default(); classes.len()];
     let rows = PIECE.div_ceil(width.max(1));
     parts(&mut losses, rows, worthwhile(x.len()), &|piece, losses| {
-        vectorize(
-            #[inline(always)]
-            || {
-                for (i, loss) in (piece * rows..).zip(losses) {
-                    if classes[i] != IGNORED {
-                        let x = &x[i * width..(i + 1) * width];
-                        let largest = largest(x);
-                        let total = T::constant(lanes(x, x, &|x: T, _| (x - largest).exp_negative()));
-                        *loss = (total.ln() - (x[classes[i] as usize] - largest)) * factor(factors, i);
-                    }
+        vectorize!({
+            for (i, loss) in (piece * rows..).zip(losses) {
+                if classes[i] != IGNORED {
+                    let x = &x[i * width..(i + 1) * width];
+                    let largest = row_max(x);
+                    let total = T::constant(lanes(x, x, &|x: T, _| (x - largest).exp_negative()));
+                    *loss = (total.ln() - (x[classes[i] as usize] - largest)) * factor(factors, i);
                 }
-            },
-        );
+            }
+        });
     });
     losses
 }
@@ -227,7 +203,7 @@ pub fn cross_entropy_and_slopes<T: Element>(
     [losses, slopes]
 }
 
-/// A block of rows, of which `first` is the number of the first.
+/// [`cross_entropy_and_slopes`] of the rows from index `first` on: a block of short ones or a single long one.
 #[inline(always)]
 fn with_slopes<T: Element>(
     x: &[T],
@@ -239,7 +215,6 @@ fn with_slopes<T: Element>(
     losses: &mut [T],
 ) {
     if width >= LANES {
-        // One row.
         let (class, row) = (classes[0], exponentials(x, out));
         if class == IGNORED {
             row.e.fill(T::default());
@@ -279,29 +254,7 @@ fn with_slopes<T: Element>(
     }
 }
 
-/// The length of a row, also where its squares overflow or vanish.
-#[inline(always)]
-fn length<T: Element>(x: &[T]) -> T {
-    let squares = sum(x, x, |a, _| a * a);
-    let (small, large) = (T::constant(T::SMALL_SQUARE), T::constant(1.0 / T::SMALL_SQUARE));
-    if squares > small && squares < large {
-        return squares.sqrt();
-    }
-    extreme_length(x)
-}
-
-/// NaN, zero, and the extremes: rare, so this may take longer.
-#[inline(never)]
-fn extreme_length<T: Element>(x: &[T]) -> T {
-    let largest = fold(x, &|a: T, b: T| Real::max(a.abs(), b.abs())).abs();
-    if largest.to_f64() == 0.0 || !largest.to_f64().is_finite() {
-        return largest;
-    }
-    let scaled: T = x.iter().map(|&x| (x / largest) * (x / largest)).fold(T::default(), |a, b| a + b);
-    largest * scaled.sqrt()
-}
-
-/// x / ‖x‖ of each row, which stays zero if it is; and ‖x‖.
+/// x / ‖x‖ of each row, and ‖x‖; a row of zeros stays zero.
 pub fn normalize<T: Element>(x: &[T], width: usize) -> [Vec<T>; 2] {
     let mut lengths = vec![T::default(); x.len() / width.max(1)];
     let y = rows(
@@ -312,7 +265,7 @@ pub fn normalize<T: Element>(x: &[T], width: usize) -> [Vec<T>; 2] {
         |_, [x], out, lengths| {
             let rows = x.chunks_exact(width).zip(out.chunks_exact_mut(width)).zip(lengths);
             for ((x, out), number) in rows {
-                *number = length(x);
+                *number = length(x, sum(x, x, |x, _| x * x), T::SMALL_SQUARE, |x| x);
                 let divisor = if *number == T::default() { T::constant(1.0) } else { *number };
                 fill(out, |i| x[i] / divisor);
             }

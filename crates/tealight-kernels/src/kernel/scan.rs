@@ -23,28 +23,25 @@ where
         let block = &x[o * axis * inner..(o + 1) * axis * inner];
         // Most often inner is 1, and the one value stays in a register.
         let mut folds: SmallVec<[A; 1]> = SmallVec::from_elem(start, inner);
-        vectorize(
-            #[inline(always)]
-            || {
-                if inner == 1 {
-                    let mut fold = start;
-                    for i in 0..axis {
-                        fold = step(fold, block[i]);
-                    }
-                    out[0] = end(fold);
-                    return;
+        vectorize!({
+            if inner == 1 {
+                let mut fold = start;
+                for i in 0..axis {
+                    fold = step(fold, block[i]);
                 }
-                let folds = &mut folds[..inner];
-                for row in block.chunks_exact(inner) {
-                    for i in 0..inner {
-                        folds[i] = step(folds[i], row[i]);
-                    }
-                }
+                out[0] = end(fold);
+                return;
+            }
+            let folds = &mut folds[..inner];
+            for row in block.chunks_exact(inner) {
                 for i in 0..inner {
-                    out[i] = end(folds[i]);
+                    folds[i] = step(folds[i], row[i]);
                 }
-            },
-        );
+            }
+            for i in 0..inner {
+                out[i] = end(folds[i]);
+            }
+        });
     });
     out
 }

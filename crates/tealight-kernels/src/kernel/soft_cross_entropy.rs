@@ -1,8 +1,18 @@
-//! The cross-entropy between softmax and a weight for each class, row by row.
+//! The cross-entropy between a softmax and a weight for each class, row by row.
 
 use super::Element;
 use super::parallel::{for_each_row, vectorize};
-use super::rows::{largest, shifted_exponentials, sum};
+use super::reduce::row_max;
+use super::rows::sum;
+
+/// exp(x − largest) into `out`; returns the sum. Not `exponentials`, which adds the last elements of a row in another order.
+#[inline(always)]
+fn shifted_exponentials<T: Element>(x: &[T], largest: T, out: &mut [T]) -> T {
+    for i in 0..x.len() {
+        out[i] = (x[i] - largest).exp_negative();
+    }
+    sum(out, out, |e, _| e)
+}
 
 /// Σ q·(ln Σ exp(x) − x) of each row. A class whose weight is 0 counts for nothing, whatever its score.
 pub fn soft_cross_entropy<T: Element>(x: &[T], q: &[T], rows: usize, width: usize) -> Vec<T> {
@@ -13,15 +23,12 @@ pub fn soft_cross_entropy<T: Element>(x: &[T], q: &[T], rows: usize, width: usiz
     for_each_row(&mut out, 1, |i, out| {
         let (x, q) = (&x[i * width..(i + 1) * width], &q[i * width..(i + 1) * width]);
         let mut e = vec![T::default(); width];
-        vectorize(
-            #[inline(always)]
-            || {
-                let largest = largest(x);
-                let log = shifted_exponentials(x, largest, &mut e).ln();
-                let zero = T::default();
-                out[0] = sum(x, q, |x, q| q.select_gt(zero, q * (log - (x - largest)), zero));
-            },
-        );
+        vectorize!({
+            let largest = row_max(x);
+            let log = shifted_exponentials(x, largest, &mut e).ln();
+            let zero = T::default();
+            out[0] = sum(x, q, |x, q| q.select_gt(zero, q * (log - (x - largest)), zero));
+        });
     });
     out
 }
@@ -31,19 +38,16 @@ pub fn soft_cross_entropy_backward<T: Element>(x: &[T], q: &[T], grad: &[T], wid
     let mut out = vec![T::default(); x.len()];
     for_each_row(&mut out, width, |i, out| {
         let (x, q) = (&x[i * width..(i + 1) * width], &q[i * width..(i + 1) * width]);
-        vectorize(
-            #[inline(always)]
-            || {
-                let total = sum(q, q, |q, _| q);
-                if total == T::default() {
-                    return;
-                }
-                let scale = total / shifted_exponentials(x, largest(x), out);
-                for j in 0..out.len() {
-                    out[j] = grad[i] * (out[j] * scale - q[j]);
-                }
-            },
-        );
+        vectorize!({
+            let total = sum(q, q, |q, _| q);
+            if total == T::default() {
+                return;
+            }
+            let scale = total / shifted_exponentials(x, row_max(x), out);
+            for j in 0..out.len() {
+                out[j] = grad[i] * (out[j] * scale - q[j]);
+            }
+        });
     });
     out
 }

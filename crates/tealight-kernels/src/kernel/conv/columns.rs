@@ -51,48 +51,42 @@ impl Conv {
     /// The matrix of `windows` of an image.
     pub(super) fn gather<T: Element>(&self, image: &[T], windows: &Range<usize>, columns: &mut [T]) {
         let stride = self.sides[1].stride;
-        vectorize(
-            #[inline(always)]
-            || {
-                self.runs(
-                    windows,
-                    #[inline(always)]
-                    |Run { columns: range, inside, at }| {
-                        let columns = &mut columns[range];
-                        columns[..inside.start].fill(T::default());
-                        columns[inside.end..].fill(T::default());
-                        let columns = &mut columns[inside];
-                        if stride == 1 {
-                            columns.copy_from_slice(&image[at..at + columns.len()]);
-                        } else if let Some(image) = image.get(at..) {
-                            columns.iter_mut().zip(image.iter().step_by(stride)).for_each(|(to, x)| *to = *x);
-                        }
-                    },
-                );
-            },
-        );
+        vectorize!({
+            self.runs(
+                windows,
+                #[inline(always)]
+                |Run { columns: range, inside, at }| {
+                    let columns = &mut columns[range];
+                    columns[..inside.start].fill(T::default());
+                    columns[inside.end..].fill(T::default());
+                    let columns = &mut columns[inside];
+                    if stride == 1 {
+                        columns.copy_from_slice(&image[at..at + columns.len()]);
+                    } else if let Some(image) = image.get(at..) {
+                        columns.iter_mut().zip(image.iter().step_by(stride)).for_each(|(to, x)| *to = *x);
+                    }
+                },
+            );
+        });
     }
 
     /// Adds a matrix of `windows` to the image, where they lie on it.
     pub(super) fn scatter<T: Element>(&self, columns: &[T], windows: &Range<usize>, image: &mut [T]) {
         let stride = self.sides[1].stride;
-        vectorize(
-            #[inline(always)]
-            || {
-                self.runs(
-                    windows,
-                    #[inline(always)]
-                    |Run { columns: range, inside, at }| {
-                        let columns = &columns[range][inside];
-                        if stride == 1 {
-                            let image = &mut image[at..at + columns.len()];
-                            image.iter_mut().zip(columns).for_each(|(x, &from)| *x += from);
-                        } else if let Some(image) = image.get_mut(at..) {
-                            image.iter_mut().step_by(stride).zip(columns).for_each(|(x, &from)| *x += from);
-                        }
-                    },
-                );
-            },
-        );
+        vectorize!({
+            self.runs(
+                windows,
+                #[inline(always)]
+                |Run { columns: range, inside, at }| {
+                    let columns = &columns[range][inside];
+                    if stride == 1 {
+                        let image = &mut image[at..at + columns.len()];
+                        image.iter_mut().zip(columns).for_each(|(x, &from)| *x += from);
+                    } else if let Some(image) = image.get_mut(at..) {
+                        image.iter_mut().step_by(stride).zip(columns).for_each(|(x, &from)| *x += from);
+                    }
+                },
+            );
+        });
     }
 }
