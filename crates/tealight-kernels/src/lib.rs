@@ -1,8 +1,7 @@
 //! Formulas and numeric kernels of [tealight](https://docs.rs/tealight): numbers and slices, no tensors.
 //!
-//! This crate is an implementation detail. What a user of tealight needs of it is re-exported as `tealight::formula`; the
-//! rest may change in any release. It knows nothing of candle, so that it compiles while candle does, and it is optimised in
-//! debug builds of tealight too (`[profile.dev.package.tealight-kernels]`).
+//! An implementation detail of tealight, which re-exports the part for users as `tealight::formula`; the rest may change in any
+//! release. It does not depend on candle, so both compile at the same time, and it is optimised in debug builds, too.
 
 pub mod formula;
 pub mod kernel;

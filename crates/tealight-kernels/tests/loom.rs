@@ -10,6 +10,7 @@ use loom::cell::UnsafeCell;
 use loom::sync;
 
 #[path = "../src/kernel/scope.rs"]
+#[allow(unsafe_code)]
 mod scope;
 
 /// Elements that threads write without a lock: loom reports a race, and a read that does not see the write.

@@ -7,7 +7,7 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::Element;
-use super::buffer::Uninit;
+use super::buffer::{Uninit, fill};
 use super::parallel::vectorize;
 use crate::elementary;
 use crate::formula::{Real, Sealed};
@@ -29,34 +29,33 @@ impl<T: Element> Block<T> {
         self.0[..from.len()].copy_from_slice(from);
     }
 
-    /// Writes as many elements as `out` has slots.
+    /// Initialises all of `out`, which is no longer than a block.
     pub(super) fn store(&self, out: &mut [Uninit<T>]) {
-        for (slot, &value) in out.iter_mut().zip(&self.0) {
-            slot.write(value);
-        }
+        let n = out.len();
+        fill(out, |i| self.0[..n][i]);
     }
 
     /// Uses the widest vector instructions of the machine.
     #[inline(always)]
     fn map(self, f: impl Fn(T) -> T) -> Self {
         vectorize!({
-                let mut out = self.0;
-                for i in 0..WIDTH {
-                    out[i] = f(out[i]);
-                }
-                Block(out)
-            })
+            let mut out = self.0;
+            for i in 0..WIDTH {
+                out[i] = f(out[i]);
+            }
+            Block(out)
+        })
     }
 
     #[inline(always)]
     fn zip(self, other: Self, f: impl Fn(T, T) -> T) -> Self {
         vectorize!({
-                let mut out = self.0;
-                for i in 0..WIDTH {
-                    out[i] = f(out[i], other.0[i]);
-                }
-                Block(out)
-            })
+            let mut out = self.0;
+            for i in 0..WIDTH {
+                out[i] = f(out[i], other.0[i]);
+            }
+            Block(out)
+        })
     }
 }
 

@@ -1,8 +1,8 @@
-//! Output arrays that are written once, and never zeroed before.
+//! Output arrays that are written once and not zeroed before, and the memory that they take.
 
 use std::mem::MaybeUninit;
 
-/// Memory that was not written yet.
+/// An element that may not be initialised yet.
 pub(super) type Uninit<T> = MaybeUninit<T>;
 
 /// Makes glibc keep up to `bytes` of freed memory for later arrays, in the whole process; does nothing elsewhere.
@@ -11,7 +11,6 @@ pub fn keep_freed(bytes: usize) {
     {
         let bytes = std::ffi::c_int::try_from(bytes).unwrap_or(std::ffi::c_int::MAX);
         // SAFETY: mallopt only sets how the allocator works from now on; it may be called at any time.
-        #[allow(unsafe_code)]
         unsafe {
             libc::mallopt(libc::M_TRIM_THRESHOLD, bytes);
             // Large arrays come from the heap too, and not each from a mapping of its own that ends with it.
@@ -22,19 +21,17 @@ pub fn keep_freed(bytes: usize) {
     let _ = bytes;
 }
 
-/// From this many bytes on an array is worth pages of 2 MiB.
+/// Arrays of at least this many bytes get pages of 2 MiB.
 const HUGE: usize = 3 << 20;
 
-/// Asks Linux for pages of 2 MiB: an array in them takes fewer page faults, and is read up to a third faster, because the
-/// processor reads ahead within a page and looks up fewer of them. Where the system has none to give, nothing changes.
+/// Asks Linux for pages of 2 MiB, if it has any: fewer page faults, and reads that are up to a third faster, because the processor
+/// prefetches within a page and translates fewer addresses.
 fn ask_for_huge_pages(from: usize, bytes: usize) {
     #[cfg(target_os = "linux")]
     {
         const PAGE: usize = 1 << 21;
         let (start, end) = (from & !(PAGE - 1), (from + bytes).next_multiple_of(PAGE));
-        // SAFETY: this advice changes no memory's content, whoever it belongs to; an address that is not mapped is an error,
-        // which is ignored.
-        #[allow(unsafe_code)]
+        // SAFETY: this advice never changes the content of memory; the error for an address that is not mapped is ignored.
         unsafe {
             libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_HUGEPAGE);
         }
@@ -43,11 +40,10 @@ fn ask_for_huge_pages(from: usize, bytes: usize) {
     let _ = (from, bytes);
 }
 
-/// A vector of `n` elements that `write` fills; it is handed every slot and must write them all.
+/// A vector of `n` elements that `write` initialises.
 ///
 /// # Safety
 /// `write` must initialise every element of the slice that it is given.
-#[allow(unsafe_code)]
 pub(super) unsafe fn written<T: Copy>(n: usize, write: impl FnOnce(&mut [Uninit<T>])) -> Vec<T> {
     let mut data: Vec<T> = Vec::with_capacity(n);
     if n * size_of::<T>() >= HUGE {
@@ -59,34 +55,29 @@ pub(super) unsafe fn written<T: Copy>(n: usize, write: impl FnOnce(&mut [Uninit<
     data
 }
 
-/// [`assume_written`], to be changed.
+/// The slots as a mutable slice.
 ///
 /// # Safety
-/// As there.
-#[allow(unsafe_code)]
+/// Every element of `slots` must have been initialised.
 pub(super) unsafe fn assume_written_mut<T>(slots: &mut [Uninit<T>]) -> &mut [T] {
     // SAFETY: MaybeUninit<T> has T's layout, and by this function's contract every element is initialised.
     unsafe { &mut *(std::ptr::from_mut(slots) as *mut [T]) }
 }
 
-/// Writes `f(i)` to every slot i, and hands the slots out as the numbers that they now are.
+/// Initialises every slot i with `f(i)`.
 #[inline(always)]
 pub(super) fn fill<T: Copy>(slots: &mut [Uninit<T>], f: impl Fn(usize) -> T) -> &mut [T] {
     for i in 0..slots.len() {
         slots[i].write(f(i));
     }
     // SAFETY: every slot was just written.
-    #[allow(unsafe_code)]
-    unsafe {
-        assume_written_mut(slots)
-    }
+    unsafe { assume_written_mut(slots) }
 }
 
-/// The slice, once every element of it was written.
+/// The slots as a slice.
 ///
 /// # Safety
 /// Every element of `slots` must have been initialised.
-#[allow(unsafe_code)]
 pub(super) unsafe fn assume_written<T>(slots: &[Uninit<T>]) -> &[T] {
     // SAFETY: MaybeUninit<T> has T's layout, and by this function's contract every element is initialised.
     unsafe { &*(std::ptr::from_ref(slots) as *const [T]) }

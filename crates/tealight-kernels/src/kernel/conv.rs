@@ -1,7 +1,7 @@
-//! Convolution: the windows of an image are the columns of a matrix, and what remains is a matrix product.
+//! Convolution as a matrix product with the windows of an image as columns, or directly for small images (`direct`).
 //!
-//! The three functions are the three derivatives of one trilinear form Σ x·w·g over every place where a window's element
-//! lies on an input. What is computed does not depend on the number of threads.
+//! The three functions are the derivatives of one trilinear form Σ x·w·g over all positions at which an element of a window lies on
+//! an input. Results do not depend on the number of threads.
 
 use std::ops::Range;
 
@@ -13,16 +13,16 @@ use super::parallel::{large_product, parts, product_worthwhile};
 use super::{Element, Matrix, WindowAxis, add_assign, buffer, is_finite};
 use direct::Direct;
 
-/// Elements of a matrix of windows that is made and multiplied at a time: few enough for a cache.
+/// Elements of the matrix of windows that are made and multiplied at a time: few enough for a cache.
 const BLOCK: usize = if cfg!(test) { 64 } else { 1 << 17 };
 
-/// But at least this many windows, so that a large kernel is worth reading.
+/// But at least this many windows, for each of which a large kernel is read.
 const FEWEST: usize = if cfg!(test) { 5 } else { 256 };
 
-/// The gradient of a large kernel is summed in this many parts, which may run at the same time.
+/// The gradient of a large kernel is summed in this many parts, on several threads.
 const PARTS: usize = 8;
 
-/// Into how many shares the images of a large convolution are divided, for threads to take from.
+/// The parts into which the images of a large convolution are divided for threads.
 const SHARES: usize = 32;
 
 /// The sizes of a convolution; `inputs` and `outputs` are the channels of one group.
@@ -51,7 +51,7 @@ impl Conv {
         [self.batch, self.groups * self.outputs, high.output, wide.output]
     }
 
-    /// The elements of an array; at most `usize::MAX`, which only an empty one of odd shape would exceed on the way.
+    /// The elements of an array. Saturates: a partial product of an empty shape may overflow.
     pub fn count(dims: [usize; 4]) -> usize {
         dims.iter().fold(1, |count, &size| count.saturating_mul(size))
     }
@@ -96,13 +96,12 @@ impl Conv {
         (0..windows).step_by(step).map(move |start| start..windows.min(start + step))
     }
 
-    /// A matrix of windows, still empty.
+    /// Room for a block of the matrix of windows.
     fn buffer<T: Element>(&self) -> Vec<T> {
         vec![T::default(); if self.is_plain() { 0 } else { self.depth() * self.step() }]
     }
 
-    /// The convolution of which the transpose of this one is an instance, if the stride is 1: the same windows, seen from
-    /// the other side.
+    /// The convolution that equals the transpose of this one, if the stride is 1.
     fn turned(&self) -> Option<Conv> {
         let turned = |side: WindowAxis| {
             let padding = ((side.kernel - 1) * side.dilation).checked_sub(side.padding)?;
@@ -112,7 +111,8 @@ impl Conv {
         Some(Conv { inputs: self.outputs, outputs: self.inputs, sides, ..*self })
     }
 
-    /// Calls `f(i, part i, buffer, threads)` for every part of `size` elements, on several threads if that pays.
+    /// Calls `f(i, part i, buffer, threads)` for every part of `size` elements, on several threads if that pays; a single part may use
+    /// several itself if `threads`.
     fn for_each_part<T: Send, B>(
         &self,
         out: &mut [T],
@@ -122,7 +122,7 @@ impl Conv {
     ) {
         let many = product_worthwhile(self.work());
         let count = out.len() / size;
-        // A few at a time, so that a buffer serves several.
+        // Several at a time, which share a buffer.
         let run = if many && count > 1 { count.div_ceil(SHARES) } else { count };
         parts(out, run * size, many && count > 1, &|first, some| {
             let mut buffer = buffer();
@@ -132,7 +132,7 @@ impl Conv {
     }
 }
 
-/// The convolution of x with the kernel, of which `at(o, d)` is element d of output o.
+/// The convolution of x with the kernel whose element d of output o is `at(o, d)`.
 fn directly<T: Element>(
     direct: &Direct,
     conv: &Conv,
@@ -143,7 +143,6 @@ fn directly<T: Element>(
     let (kernel, size) = (direct.pack(at), conv.outputs * conv.windows());
     let length = kernel.len() / conv.groups;
     // SAFETY: the parts are all of the output, and `convolve` writes every element of its part.
-    #[allow(unsafe_code)]
     unsafe {
         buffer::written(Conv::count(conv.y_dims()), |y| {
             conv.for_each_part(
@@ -161,7 +160,7 @@ fn directly<T: Element>(
     }
 }
 
-/// Adds one number to each channel of an image.
+/// Adds `bias[i]` to channel i of an image.
 fn add_bias<T: Element>(image: &mut [T], bias: &[T]) {
     let size = (image.len() / bias.len().max(1)).max(1);
     for (channel, &b) in image.chunks_exact_mut(size).zip(bias) {
@@ -169,7 +168,7 @@ fn add_bias<T: Element>(image: &mut [T], bias: &[T]) {
     }
 }
 
-/// The convolution of x with w, and a number for each channel added.
+/// The convolution of x with w, plus a bias for each channel.
 pub fn conv<T: Element>(conv: &Conv, x: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
     let (m, depth, windows) = (conv.outputs, conv.depth(), conv.windows());
     let size = Conv::count(conv.y_dims());
@@ -217,11 +216,11 @@ pub fn conv<T: Element>(conv: &Conv, x: &[T], w: &[T], bias: Option<&[T]>) -> Ve
     y
 }
 
-/// The transposed convolution of g with w: the gradient of x; and a number for each channel added.
+/// The transposed convolution of g with w, which is the gradient of x, plus a bias for each channel.
 pub fn conv_transpose<T: Element>(conv: &Conv, w: &[T], g: &[T], bias: Option<&[T]>) -> Vec<T> {
     let (m, depth, windows) = (conv.outputs, conv.depth(), conv.windows());
     let size = Conv::count(conv.x_dims());
-    // The direct way multiplies with the padding of g, too, and gives NaN where an infinity of w meets it.
+    // The direct way multiplies with the padding of g, too, which gives NaN for an infinity in w.
     if size > 0
         && m > 0
         && let Some(turned) = conv.turned()
@@ -297,7 +296,7 @@ pub fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
             },
         );
         let sum = total(sums);
-        // What lies between the rows is multiplied with zeros, and gives NaN if it is infinite: then it must be left out.
+        // Zeros between the rows are multiplied, too, which gives NaN for an infinity: then the other way is taken.
         if is_finite(&sum) {
             return sum;
         }

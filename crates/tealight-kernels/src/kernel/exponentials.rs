@@ -1,4 +1,4 @@
-//! The exponentials of a row, and their sum.
+//! The exponentials of a long row, and their sum.
 
 use std::mem::MaybeUninit;
 
@@ -10,10 +10,10 @@ use super::reduce::{BLOCK, HALF, LANES, across};
 use super::simd::{Wide, prefetch, run};
 use crate::formula::math::{Singles, exp_negative_f32};
 
-/// exp(x − max x) of a row that is no shorter than [`LANES`].
+/// exp(x − max x) of a row of at least [`LANES`] elements.
 pub(super) struct Exponentials<'a, T> {
     pub(super) e: &'a mut [T],
-    /// It ignores a NaN, which shows in the exponentials.
+    /// May ignore a NaN, which shows in the exponentials.
     pub(super) largest: T,
     /// At least 1.
     pub(super) sum: T,
@@ -24,13 +24,12 @@ pub(super) struct Exponentials<'a, T> {
 pub(super) fn exponentials<'a, T: Element>(x: &[T], out: &'a mut [Uninit<T>]) -> Exponentials<'a, T> {
     let out = &mut out[..x.len()];
     let (largest, sum) = T::exponentials(x, out);
-    // SAFETY: both implementations, `plain` and `singles`, write every slot; there are as many as numbers.
-    #[allow(unsafe_code)]
+    // SAFETY: both implementations, `plain` and `singles`, write every slot, of which there are as many as elements of x.
     let e = unsafe { buffer::assume_written_mut(out) };
     Exponentials { e, largest, sum: T::constant(sum) }
 }
 
-/// The largest number, by named vectors: the plain loop's last steps are slow.
+/// The largest element, by explicit vectors: the last steps of `row_max` are slow.
 struct Largest<'a, T>(&'a [T]);
 
 impl<T: Element> WithSimd for Largest<'_, T> {
@@ -42,7 +41,7 @@ impl<T: Element> WithSimd for Largest<'_, T> {
     }
 }
 
-/// The row is no shorter than a vector, but may be shorter than four of them.
+/// Of a row that is no shorter than a vector, but maybe shorter than four.
 #[inline(always)]
 fn largest<S: Simd, T: Element>(simd: S, x: &[T]) -> T {
     let mut most = [T::splat(simd, T::constant(f64::NEG_INFINITY)); 4];
@@ -53,7 +52,7 @@ fn largest<S: Simd, T: Element>(simd: S, x: &[T]) -> T {
             most[i] = T::larger(simd, run[i], most[i]);
         }
     }
-    // The last vector may have numbers again that another had.
+    // The last vector may overlap others.
     let width = size_of::<T::Vector<S>>() / size_of::<T>();
     for part in [rest, T::vectors::<S>(&x[x.len() - width..])] {
         for (i, &vector) in part.iter().enumerate() {
@@ -64,7 +63,7 @@ fn largest<S: Simd, T: Element>(simd: S, x: &[T]) -> T {
     T::largest(simd, T::larger(simd, T::larger(simd, a, b), T::larger(simd, c, d)))
 }
 
-/// A plain loop.
+/// The plain loop, for f64.
 #[inline(always)]
 pub(super) fn plain<T: Element>(x: &[T], out: &mut [Uninit<T>]) -> (T, f64) {
     let (largest, ahead) = (run(Largest(x)), x.len());
@@ -81,7 +80,7 @@ pub(super) fn plain<T: Element>(x: &[T], out: &mut [Uninit<T>]) -> (T, f64) {
     (largest, total)
 }
 
-/// The sums of whole runs of lanes. Nothing else may touch them here, or they do not stay in registers.
+/// The sums of whole runs of lanes. In a function of its own, or they do not stay in registers.
 #[inline(always)]
 fn lanes<T: Element>(x: &[T], ahead: usize, largest: T, out: &mut [Uninit<T>]) -> [T; LANES] {
     let mut lane = [T::default(); LANES];
@@ -96,7 +95,7 @@ fn lanes<T: Element>(x: &[T], ahead: usize, largest: T, out: &mut [Uninit<T>]) -
     lane
 }
 
-/// In f32 by named vectors, some of which take each step together: in the plain loop each waits for the one before.
+/// For f32 by explicit vectors, several of which take each step together: in the plain loop each waits for the one before.
 pub(super) fn singles(x: &[f32], out: &mut [Uninit<f32>]) -> (f32, f64) {
     run(Row { x, out })
 }
@@ -111,7 +110,7 @@ impl WithSimd for Row<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> (f32, f64) {
-        // As many vectors as hold the lanes, and how many of them take each step together.
+        // How many vectors hold the lanes, and how many of them take each step together.
         match LANES / S::F32_LANES {
             2 => self.by::<S, 2, 2>(simd),
             4 => self.by::<S, 4, 4>(simd),
@@ -137,7 +136,7 @@ impl Row<'_> {
                 step(largest, &mut sums, x, out);
             }
             if !rest.is_empty() {
-                // Of numbers that are not there the exponential is 0.
+                // exp(−∞) = 0 for the missing elements.
                 let (mut x, mut e) = ([f32::NEG_INFINITY; LANES], [MaybeUninit::uninit(); LANES]);
                 x[..rest.len()].copy_from_slice(rest);
                 step(largest, &mut sums, S::as_simd_f32s(&x).0, S::as_uninit_mut_simd_f32s(&mut e).0);
@@ -153,7 +152,7 @@ impl Row<'_> {
     }
 }
 
-/// The exponentials of V vectors into `out`, and onto the sums.
+/// Writes the exponentials of V vectors to `out` and adds them to `sums`.
 #[inline(always)]
 fn step<S: Simd, const V: usize, const G: usize>(
     largest: Wide<S, G>,
@@ -184,7 +183,7 @@ mod tests {
     use super::{Row, exponentials, largest, plain};
 
     #[test]
-    fn named_vectors_and_the_plain_loop_give_the_same_exponentials() {
+    fn explicit_vectors_and_the_plain_loop_give_the_same_exponentials() {
         for n in [32, 33, 63, 64, 511, 512, 513, 1000, 3001] {
             let x: Vec<f32> = (0..n).map(|i| 7.0 - (i as f32 * 0.37 + 9.0) % 100.0).collect();
             let largest = x.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
@@ -214,7 +213,6 @@ mod tests {
                     let exact: f64 = expected.iter().map(|&e| f64::from(e)).sum();
                     assert!(number == 3.0 && (sum - exact).abs() <= 1e-6 * exact, "{n} {most}");
                     // SAFETY: `by` writes every slot, as `exponentials` relies on.
-                    #[allow(unsafe_code)]
                     let e = unsafe { assume_written_mut(&mut slots) };
                     assert_eq!(e, expected, "{n} {most}");
                     let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
@@ -228,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number() {
+    fn nan_and_infinities() {
         for x in [f32::NAN, f32::NEG_INFINITY, f32::INFINITY] {
             let mut slots = [MaybeUninit::uninit(); 40];
             let row = exponentials(&[x; 40], &mut slots);

@@ -1,20 +1,20 @@
-//! Where an array has something that it should not have.
+//! The first element that is not in a range.
 
 use super::Element;
 use super::parallel::vectorize;
 use crate::formula::Real;
 
-/// Elements that are looked at before it is asked whether one of them was found.
+/// Elements that one vector loop checks.
 const PIECE: usize = 4096;
 
-/// Whether x, or its absolute value, is not from `low` to `high`, as NaN never is.
+/// Whether x, or |x| if `absolute`, is not from `low` to `high`. A NaN never is.
 #[inline(always)]
 fn is_outside<T: Element>(x: T, low: T, high: T, absolute: bool) -> bool {
     let x = if absolute { Real::abs(x) } else { x };
     !(low <= x && x <= high)
 }
 
-/// The place of the first element that is not from `low` to `high`, or whose absolute value is not.
+/// The index of the first element that is not from `low` to `high`; of the absolute values if `absolute`.
 pub fn outside<T: Element>(x: &[T], low: T, high: T, absolute: bool) -> Option<usize> {
     let any = |piece: &[T]| {
         vectorize!(piece.iter().fold(false, |any, &x| any | is_outside(x, low, high, absolute)))

@@ -1,4 +1,4 @@
-//! The sum of a function of two arrays, and its slopes by the way.
+//! The sum of a formula over arrays, and the gradient of it in the same pass.
 
 use super::Element;
 use super::buffer::{self, Uninit};
@@ -6,8 +6,8 @@ use super::map::{Loop, SOURCES, Slots, Written};
 use super::parallel::{DisjointChunks, PIECE, is_scalar, vectorize};
 use super::reduce::{BLOCK, HALF, LANES, MADE, across, in_pieces, sum_made};
 
-/// Σ `values` over arrays of `n` elements, added as [`sum`](super::sum) does; and what `slopes`, if it is given, computes from
-/// the same elements while they are in cache, with a number as the last source.
+/// Σ `values` over arrays of `n` elements, in the order of [`sum`](super::sum); and the array that `slopes`, if given, computes from
+/// the same elements while they are in cache, with the number beside it as the last source.
 pub fn total<T: Element>(
     n: usize,
     sources: [&[T]; SOURCES],
@@ -19,21 +19,19 @@ pub fn total<T: Element>(
         for slice in slices.iter_mut().filter(|slice| !slice.is_empty()) {
             *slice = &slice[from..from + out.len()];
         }
-        if let Some(number) = number.get(..out.len()) {
-            slices[SOURCES - 1] = number;
+        if !number.is_empty() {
+            slices[SOURCES - 1] = &number[..out.len()];
         }
         body(Slots::new(out), slices);
     };
     let make = |from: usize, out: &mut [T]| {
-        // SAFETY: MaybeUninit<T> has T's layout, and a loop writes only numbers.
-        #[allow(unsafe_code)]
+        // SAFETY: MaybeUninit<T> has T's layout, and a loop writes only initialised elements.
         run(values, from, unsafe { &mut *(std::ptr::from_mut(out) as *mut [Uninit<T>]) }, &[]);
     };
     let Some((slopes, number)) = slopes else { return (sum_made(n, &make), None) };
     let numbers = vec![number; n.min(MADE)];
     let mut total = T::default();
-    // SAFETY: `sum_made` comes by every block of the n numbers, and each run writes its block.
-    #[allow(unsafe_code)]
+    // SAFETY: `sum_made` makes every block of the n elements, and each run writes its block.
     let slopes = unsafe {
         buffer::written(n, |out| {
             let blocks = DisjointChunks::new(out, MADE);
@@ -46,19 +44,17 @@ pub fn total<T: Element>(
     (total, Some(slopes))
 }
 
-/// What computes the slopes of a part of two arrays, and sums the values.
+/// Computes the slopes of one part of two arrays, and sums the values.
 pub type Both<'a, T> = &'a (dyn for<'s> Fn(Slots<'s, T>, [&[T]; 2]) -> (f64, Written<'s>) + Sync);
 
-/// [`total`] by a loop that computes values and slopes at once: while two loops take turns, memory waits for one of them.
-/// `None` where there are no vectors, and no such loop.
+/// [`total`] of two arrays by one loop for values and slopes, which keeps memory busier than two loops in turn. `None` without
+/// vector instructions, or for no elements.
 pub fn total_at_once<T: Element>([a, b]: [&[T]; 2], both: Both<T>) -> Option<(T, Vec<T>)> {
     if is_scalar() || a.is_empty() {
         return None;
     }
     let mut total = T::default();
-    // SAFETY: `in_pieces` comes by every piece, and a loop writes every element of the slots that it is given, or it could
-    // not say so.
-    #[allow(unsafe_code)]
+    // SAFETY: `in_pieces` takes every piece, and `both` writes all of its slots, as the returned `Written` proves.
     let slopes = unsafe {
         buffer::written(a.len(), |out| {
             let pieces = DisjointChunks::new(out, PIECE);
@@ -70,7 +66,7 @@ pub fn total_at_once<T: Element>([a, b]: [&[T]; 2], both: Both<T>) -> Option<(T,
     Some((total, slopes))
 }
 
-/// Writes the second of the numbers that `f` gives, and sums the first in the order of [`sum`](super::sum).
+/// Sums the first results of `f` in the order of [`sum`](super::sum), and writes the second ones.
 #[inline(always)]
 pub fn both<'s, T: Element>(
     out: Slots<'s, T>,
@@ -78,7 +74,6 @@ pub fn both<'s, T: Element>(
     f: impl Fn(T, T) -> [T; 2],
 ) -> (f64, Written<'s>) {
     // SAFETY: `write_both` writes every element, or panics where an array is too short.
-    #[allow(unsafe_code)]
     unsafe {
         out.write(
             #[inline(always)]
@@ -98,7 +93,7 @@ fn write_both<T: Element>(out: &mut [Uninit<T>], [a, b]: [&[T]; 2], f: impl Fn(T
             for start in (0..rest).step_by(LANES) {
                 let (a, b) = (&a[start..start + LANES], &b[start..start + LANES]);
                 let out = &mut out[start..start + LANES];
-                // Arrays of its own, or the compiler would have to know that no input is the output.
+                // Local arrays, of which the compiler sees that they do not overlap the inputs.
                 let (mut values, mut slopes) = ([T::default(); LANES], [T::default(); LANES]);
                 for i in 0..LANES {
                     [values[i], slopes[i]] = f(a[i], b[i]);

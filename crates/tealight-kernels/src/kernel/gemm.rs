@@ -1,5 +1,4 @@
-//! The matrix product, by the `gemm` crate: called directly, because candle reads `/proc/cpuinfo` for every product
-//! to find out how many threads there are.
+//! The matrix product, by the crate `gemm`. Not through candle, which reads `/proc/cpuinfo` for every product.
 
 use super::buffer::fill;
 use super::parallel::{PIECE, for_each_rows, gemm_worthwhile, parts, vectorize, worthwhile};
@@ -43,8 +42,7 @@ pub(super) fn multiply<T: Element>(
         }
         return;
     }
-    // SAFETY: every element of the product was just seen to lie inside the slice, whose elements are all initialised.
-    #[allow(unsafe_code)]
+    // SAFETY: the assertion above shows that the product lies inside the slice, whose elements are all initialised.
     unsafe {
         product(out.as_mut_ptr(), rows, sizes, a, b, add, threads);
     }
@@ -54,7 +52,6 @@ pub(super) fn multiply<T: Element>(
 ///
 /// # Safety
 /// `out[i·rows + j]` must be valid to write for every i < m and j < n, and to read if `add`.
-#[allow(unsafe_code)]
 unsafe fn product<T: Element>(
     out: *mut T,
     rows: usize,
@@ -67,8 +64,8 @@ unsafe fn product<T: Element>(
     assert!(a.holds(m, k) && b.holds(k, n), "kernel::matmul: a matrix reaches beyond its slice");
     let old = if add { T::constant(1.0) } else { T::constant(0.0) };
     let threads = if threads { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
-    // SAFETY: by this function's contract `out` may be written, and both operands were just seen to lie inside their
-    // slices.
+    // SAFETY: by this function's contract `out` may be written, and the assertion above shows that both operands lie inside
+    // their slices.
     unsafe {
         gemm::gemm(
             m,
@@ -94,16 +91,11 @@ unsafe fn product<T: Element>(
     }
 }
 
-/// Whether the numbers of a row lie side by side.
-fn in_rows<T>(x: &Matrix<T>) -> bool {
-    x.columns == 1
-}
-
-/// Columns that a row's multiple is added to at a time: they stay in level-1 cache.
+/// Columns of a one-row product that are summed at a time: they stay in level-1 cache.
 const STRIP: usize = 4096;
 
-/// out ← a·b (+ out, if `add`) where the product is one column, a·v, or one row, v·b, and the matrix is read row by row; `false`
-/// if it is something else.
+/// out ← a·b (+ out, if `add`) where the product is one column or one row and the matrix is stored row by row; otherwise `false`,
+/// and nothing is done.
 fn with_vector<T: Element>(
     out: &mut [T],
     [m, k, n]: [usize; 3],
@@ -112,7 +104,7 @@ fn with_vector<T: Element>(
     add: bool,
     threads: bool,
 ) -> bool {
-    if n == 1 && in_rows(&a) && b.rows == 1 {
+    if n == 1 && a.columns == 1 && b.rows == 1 {
         let v = &b.data[..k];
         let size = (PIECE / k).clamp(1, m).next_multiple_of(4);
         parts(out, size, threads, &|piece, out| {
@@ -120,7 +112,7 @@ fn with_vector<T: Element>(
         });
         return true;
     }
-    if m == 1 && in_rows(&b) {
+    if m == 1 && b.columns == 1 {
         parts(out, STRIP, threads, &|strip, out| {
             let (from, width) = (strip * STRIP, out.len());
             vectorize!({
@@ -153,7 +145,6 @@ fn with_vector<T: Element>(
 /// aᵢ·bⱼ
 pub fn outer<T: Element>(a: &[T], b: &[T]) -> Vec<T> {
     // SAFETY: the rows cover the whole output, and `fill` writes all of a row.
-    #[allow(unsafe_code)]
     unsafe {
         buffer::written(a.len() * b.len(), |out| {
             for_each_rows(out, b.len(), &|first, out| {
@@ -187,7 +178,7 @@ fn into<T: Element>(out: &mut [T], sizes: [usize; 3], a: Matrix<T>, b: Matrix<T>
     multiply((out, n), sizes, a, b, add, gemm_worthwhile(work));
 }
 
-/// The products of `batch` pairs of matrices m × k and k × n, each given by where it starts, one after the other.
+/// The products of `batch` pairs of matrices m × k and k × n, one after the other.
 pub fn matmul<'a, T: Element>(
     batch: usize,
     [m, k, n]: [usize; 3],
@@ -206,7 +197,6 @@ pub fn matmul<'a, T: Element>(
     }
     let threads = gemm_worthwhile(m.saturating_mul(n).saturating_mul(k));
     // SAFETY: each part of `out` has m·n elements, and `product` writes them all, because k > 0, and reads none.
-    #[allow(unsafe_code)]
     unsafe {
         buffer::written(batch * m * n, |out| {
             for (i, out) in out.chunks_exact_mut((m * n).max(1)).enumerate() {

@@ -1,11 +1,10 @@
-//! Blocks of an array by a list of places: taken out, added there, written there.
+//! Blocks of an array by a list of indices: taken (gather), added to (scatter-add) and overwritten.
 
 use std::sync::Arc;
 
-/// Where blocks of `block` neighbours begin, the same in every `period` elements of an array.
-///
-/// All other kinds of places are cases of this: single elements (`block` = 1) of a whole array (`period` = its length),
-/// or whole slices along an axis. A block lies within its period; blocks may overlap, and one may be named twice.
+/// Where blocks of `block` adjacent elements start, the same in every `period` elements of an array: single elements (`block` = 1),
+/// elements of the whole array (`period` = its length), or slices along an axis. A block lies within its period; blocks may overlap,
+/// and `starts` may repeat.
 #[derive(Clone, Debug)]
 pub struct BlockIndices {
     pub starts: Arc<[usize]>,
@@ -13,7 +12,7 @@ pub struct BlockIndices {
     pub period: usize,
 }
 
-/// Elements that can be added up: integers wrap around.
+/// Addition that wraps around for integers.
 pub trait Plus: Copy + Default {
     fn plus(self, other: Self) -> Self;
 }
@@ -34,7 +33,7 @@ plus! {
 }
 
 impl BlockIndices {
-    /// How many elements of each period are named.
+    /// The elements of all blocks of one period.
     pub fn count(&self) -> usize {
         self.starts.len() * self.block
     }
@@ -54,19 +53,19 @@ impl BlockIndices {
         out
     }
 
-    /// `n` zeros, and the elements of `source` added at their places: the transpose of [`take`](Places::take).
+    /// `n` zeros with the elements of `source` added to the blocks: the transpose of [`take`](BlockIndices::take).
     pub fn put<T: Plus>(&self, source: &[T], n: usize) -> Vec<T> {
         let mut out = vec![T::default(); n];
         self.add(&mut out, source);
         out
     }
 
-    /// Adds the elements of `source` at their places.
+    /// Adds the elements of `source` to the blocks.
     pub fn add<T: Plus>(&self, out: &mut [T], source: &[T]) {
         self.each(out, source, |out, row| out.iter_mut().zip(row).for_each(|(a, &b)| *a = a.plus(b)));
     }
 
-    /// Writes the elements of `source` at their places; the last one stays.
+    /// Overwrites the blocks with the elements of `source`; where they overlap, the last one stays.
     pub fn set<T: Copy>(&self, out: &mut [T], source: &[T]) {
         self.each(out, source, |out, row| out.copy_from_slice(row));
     }
@@ -82,7 +81,7 @@ impl BlockIndices {
         }
     }
 
-    /// Where a block is named more than once: the places with only the last of each, and where those are in the source.
+    /// If a block is repeated: the distinct blocks, and where the last of each is in the source.
     pub fn last_of_each(&self) -> Option<(BlockIndices, BlockIndices)> {
         if self.starts.is_sorted_by(|a, b| a < b) {
             return None;
@@ -100,7 +99,7 @@ impl BlockIndices {
         Some((kept, BlockIndices { starts: from, block: self.block, period: self.count() }))
     }
 
-    /// The same places as multiples of one block length, in blocks: (places, block length).
+    /// The same elements as indices of blocks of one length, which is 1 if no longer one divides all starts: (indices, length).
     pub fn in_blocks(&self) -> (Vec<usize>, usize) {
         let n = self.block.max(1);
         if self.period.is_multiple_of(n) && self.starts.iter().all(|start| start.is_multiple_of(n)) {
@@ -110,21 +109,21 @@ impl BlockIndices {
     }
 }
 
-/// How far apart neighbours along each axis are in an array in row-major order.
+/// The strides of an array in row-major order.
 pub fn strides(dims: &[usize]) -> Vec<usize> {
     (0..dims.len())
         .map(|axis| dims[axis + 1..].iter().fold(1, |n: usize, &size| n.saturating_mul(size)))
         .collect()
 }
 
-/// Every sum of one number of each list, in row-major order of the lists.
+/// Every sum of one element of each list, in row-major order of the lists.
 pub fn sums(lists: impl IntoIterator<Item = Vec<usize>>) -> Vec<usize> {
     lists.into_iter().fold(vec![0], |sums, list| {
         sums.iter().flat_map(|&sum| list.iter().map(move |&number| sum + number)).collect()
     })
 }
 
-/// The numbers of the elements that are not zero; NaN is not.
+/// The indices of the elements that are not 0; a NaN is not.
 pub fn nonzero<T: Copy + PartialEq + Default>(data: &[T]) -> Vec<usize> {
     data.iter().enumerate().filter(|&(_, &x)| x != T::default()).map(|(i, _)| i).collect()
 }
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_come_and_go() {
+    fn take_put_set_and_add() {
         let data = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11_i64];
         let twice = places(&[3, 0, 3], 2, 6);
         assert_eq!(twice.take(&data), [3, 4, 0, 1, 3, 4, 9, 10, 6, 7, 9, 10]);
@@ -154,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_taken_of_nothing() {
+    fn empty_arrays() {
         let none: [f32; 0] = [];
         for nothing in [places(&[], 3, 6), places(&[0, 0], 0, 0), places(&[], 0, 0)] {
             assert_eq!(nothing.take(&none), none);
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_zero() {
+    fn nonzero_elements() {
         assert_eq!(nonzero(&[0.0, -0.0, 1.0, f64::NAN]), [2, 3]);
     }
 }

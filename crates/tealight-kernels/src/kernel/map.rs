@@ -1,7 +1,5 @@
-//! Element-by-element loops over several arrays at once.
-//!
-//! A formula's own code is one small loop for each type ([`fuse`], [`in_blocks`]); what walks the arrays ([`map_by`]) is
-//! compiled once.
+//! Element-by-element loops over several arrays. A formula's own code is one small loop for each type ([`fuse`], [`in_blocks`]);
+//! the walk over the arrays ([`map_by`]) is compiled once.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -10,19 +8,19 @@ use super::Element;
 use super::block::{Block, WIDTH};
 use super::buffer::{self, Uninit};
 use super::parallel::{PIECE, is_scalar, parts, vectorize, worthwhile};
-use super::view::{Dims, View, Walk, coalesce};
+use super::view::{View, Walk, coalesce, unravel};
 
-/// How many arrays one loop reads at most: three inputs, the output and its gradient.
+/// The most arrays that one loop reads: three inputs, the output and its gradient.
 pub const SOURCES: usize = 5;
 
-/// `N` views and placeholders for the rest.
+/// Pads N views with [`View::unused`].
 pub fn sources<'a, T, const N: usize>(views: [View<'a, T>; N]) -> [View<'a, T>; SOURCES] {
     let mut all = std::array::from_fn(|_| View::unused());
     all.iter_mut().zip(views).for_each(|(slot, view)| *slot = view);
     all
 }
 
-/// Elements per block where an array has to be gathered first: all blocks of a loop stay in level-1 cache.
+/// Elements that are gathered at a time from arrays that are not contiguous: the blocks of all sources stay in level-1 cache.
 const BLOCK: usize = 512;
 
 /// The uninitialised elements of one part of an output. Only a [`Loop`] is given one, and only [`fuse`], [`in_blocks`] and
@@ -45,7 +43,6 @@ impl<'s, T> Slots<'s, T> {
     /// # Safety
     /// `write` must initialise every element of the slice that it is given.
     #[inline(always)]
-    #[allow(unsafe_code)]
     pub(super) unsafe fn write<R>(self, write: impl FnOnce(&mut [Uninit<T>]) -> R) -> (R, Written<'s>) {
         (write(self.out), Written(self.brand))
     }
@@ -76,8 +73,8 @@ pub struct Written<'s>(Brand<'s>);
 /// Computes one part of an output from the same parts of the sources; the slice of an unused source is empty.
 pub type Loop<'a, T> = &'a (dyn for<'s> Fn(Slots<'s, T>, [&[T]; SOURCES]) -> Written<'s> + Sync);
 
-/// `f(sources[0][i], sources[1][i], …)` in one vector loop, into which `f` must be inlined. Where there are no vectors, `blocks`
-/// does the same.
+/// `f(sources[0][i], sources[1][i], …)` in one vector loop, into which `f` must be inlined. Without vector instructions `blocks`,
+/// which must compute the same, is used.
 #[inline(always)]
 pub fn fuse<'s, T: Element>(
     out: Slots<'s, T>,
@@ -91,7 +88,7 @@ pub fn fuse<'s, T: Element>(
     fused(out, slices, f)
 }
 
-/// What is not read has no elements: another source stands in for it.
+/// The first n elements; those of another source if this one is unused.
 #[inline(always)]
 fn full<'a, T>(x: &'a [T], any: &'a [T], n: usize) -> &'a [T] {
     if x.is_empty() { &any[..n] } else { &x[..n] }
@@ -104,7 +101,6 @@ fn fused<'s, T: Element>(
     f: impl Fn([T; SOURCES]) -> T,
 ) -> Written<'s> {
     // SAFETY: `write_fused` writes every element, or panics where a source is too short.
-    #[allow(unsafe_code)]
     unsafe {
         out.write(
             #[inline(always)]
@@ -148,24 +144,20 @@ pub fn in_blocks<'s, T: Element>(
         }
     };
     // SAFETY: the chunks are all of `out`, and `store` writes every element of each.
-    #[allow(unsafe_code)]
-    unsafe {
-        out.write(write).1
-    }
+    unsafe { out.write(write).1 }
 }
 
 #[inline(never)]
 fn load<T: Element>(blocks: &mut [Block<T>; SOURCES], slices: [&[T]; SOURCES], from: usize, n: usize) {
     for (block, slice) in blocks.iter_mut().zip(slices) {
-        if let Some(part) = slice.get(from..from + n) {
-            block.load(part);
+        if !slice.is_empty() {
+            block.load(&slice[from..from + n]);
         }
     }
 }
 
-/// Every element of an array of the shape `dims`, in row-major order, as `body` computes them from the sources.
-///
-/// Arrays that are not contiguous are gathered block by block, so that the loop itself is always over plain slices.
+/// An array of shape `dims`, in row-major order, computed by `body` from the sources. Sources that are not contiguous are gathered
+/// block by block, so that `body` always gets plain slices.
 pub fn map_by<T: Element>(dims: &[usize], mut sources: [View<'_, T>; SOURCES], body: Loop<T>) -> Vec<T> {
     let n = dims.iter().product();
     if n == 0 {
@@ -193,21 +185,15 @@ pub fn map_by<T: Element>(dims: &[usize], mut sources: [View<'_, T>; SOURCES], b
             blocks(&sources, &dims, start, out, body);
         }
     };
-    // SAFETY: a loop writes every element of the slots that it is given, or it could not say so, and the pieces cover the
-    // whole output.
-    #[allow(unsafe_code)]
+    // SAFETY: `body` writes all of its slots, as the returned `Written` proves, and the pieces cover the whole output.
     unsafe {
         buffer::written(n, |out| {
-            if worthwhile(n) {
-                parts(out, PIECE, true, &|i, part| piece(i * PIECE, part));
-            } else {
-                piece(0, out);
-            }
+            parts(out, PIECE, worthwhile(n), &|i, part| piece(i * PIECE, part));
         })
     }
 }
 
-/// `f(sources[0][i], sources[1][i], …)` for every element i of the shape `dims`, in row-major order; `f` must be inlined.
+/// `f(sources[0][i], sources[1][i], …)` for every element i of the shape `dims`; `f` must be inlined.
 pub fn map<T: Element>(
     dims: &[usize],
     sources: [View<'_, T>; SOURCES],
@@ -219,10 +205,10 @@ pub fn map<T: Element>(
 /// Rows at least this long are walked one after the other, without a copy.
 const LONG: usize = 48;
 
-/// Elements of a row that are taken at a time beside a source that is one number.
+/// Elements of a row that are taken at a time if a source is constant along it.
 const RUN: usize = 1024;
 
-/// The elements from `start` on, row by row: along a row every source is one number or has its elements in order.
+/// The elements from `start` on, row by row: along a row every source is constant or contiguous.
 fn rows<T: Element>(
     sources: &[View<'_, T>; SOURCES],
     dims: &[usize],
@@ -234,11 +220,7 @@ fn rows<T: Element>(
     let last = dims.len() - 1;
     let constant = sources.each_ref().map(|view| !view.is_unused() && view.strides[last] == 0);
     let step = if constant.contains(&true) { RUN } else { usize::MAX };
-    let mut index = Dims::from_elem(0, dims.len());
-    let mut rest = start;
-    for (place, &size) in index.iter_mut().zip(dims).rev() {
-        (*place, rest) = (rest % size, rest / size);
-    }
+    let mut index = unravel(start, dims);
     let mut out = out;
     let mut known: [Option<usize>; SOURCES] = [None; SOURCES];
     while !out.is_empty() {
@@ -255,7 +237,7 @@ fn rows<T: Element>(
                 continue;
             }
             if known[i] != Some(at) {
-                // All of them, however short this first part of a row is.
+                // As many as the longest part of a row needs, not only this one.
                 numbers[i][..RUN.min(dims[last])].fill(MaybeUninit::new(view.data[at]));
                 known[i] = Some(at);
             }
@@ -269,9 +251,7 @@ fn rows<T: Element>(
             for i in 0..SOURCES {
                 if constant[i] {
                     // SAFETY: the first min(RUN, length of a row) numbers were written above, and the part is no longer.
-                    #[allow(unsafe_code)]
-                    let written = unsafe { buffer::assume_written(&numbers[i][..part.len()]) };
-                    now[i] = written;
+                    now[i] = unsafe { buffer::assume_written(&numbers[i][..part.len()]) };
                 } else if !sources[i].is_unused() {
                     now[i] = &slices[i][from..from + part.len()];
                 }
@@ -308,7 +288,7 @@ fn blocks<T: Element>(
     for (number, part) in out.chunks_mut(BLOCK).enumerate() {
         let (n, from) = (part.len(), start + number * BLOCK);
         for i in 0..SOURCES {
-            // A number is copied out once: the first block is the longest.
+            // A constant is copied once: the first block is the longest.
             if constant[i] && number > 0 {
                 continue;
             }
@@ -322,18 +302,15 @@ fn blocks<T: Element>(
                 &sources[i].data[from..from + n]
             } else {
                 // SAFETY: source i is in use and not straight, so its walk has just written the first n elements of
-                // block i (or, for a number, all elements of the first and longest block).
-                #[allow(unsafe_code)]
-                unsafe {
-                    buffer::assume_written(&blocks[i][..n])
-                }
+                // block i (or, for a constant, all elements of the first and longest block).
+                unsafe { buffer::assume_written(&blocks[i][..n]) }
             };
         }
         body(Slots::new(part), slices);
     }
 }
 
-/// `f(x[i])` for every i, in another type.
+/// `f(x[i])` for every i, of another type.
 pub fn cast<T: Element, U: Element>(x: &[T], f: impl Fn(T) -> U + Sync) -> Vec<U> {
     let piece = |start: usize, out: &mut [Uninit<U>]| {
         let x = &x[start..start + out.len()];
@@ -344,7 +321,6 @@ pub fn cast<T: Element, U: Element>(x: &[T], f: impl Fn(T) -> U + Sync) -> Vec<U
         });
     };
     // SAFETY: each piece writes all of its slots, and the pieces cover the whole output.
-    #[allow(unsafe_code)]
     unsafe {
         buffer::written(x.len(), |out| {
             parts(out, PIECE, worthwhile(x.len()), &|i, part| piece(i * PIECE, part));
@@ -352,19 +328,12 @@ pub fn cast<T: Element, U: Element>(x: &[T], f: impl Fn(T) -> U + Sync) -> Vec<U
     }
 }
 
-/// `target[i] += other[i]`, in place.
-pub fn add_assign<T>(target: &mut [T], other: &[T])
-where
-    T: Element,
-{
+/// `target[i] += other[i]`
+pub fn add_assign<T: Element>(target: &mut [T], other: &[T]) {
     let add = |target: &mut [T], other: &[T]| {
         vectorize!(target.iter_mut().zip(other).for_each(|(a, &b)| *a += b));
     };
-    if worthwhile(target.len()) {
-        parts(target, PIECE, true, &|i, part| add(part, &other[i * PIECE..]));
-    } else {
-        add(target, other);
-    }
+    parts(target, PIECE, worthwhile(target.len()), &|i, part| add(part, &other[i * PIECE..]));
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! The largest element of every window of an image, and the pair of linear maps that its gradients are made of.
 
-use super::buffer::{Uninit, written};
+use super::buffer::{Uninit, fill, written};
 use super::parallel::{PIECE, for_each_row, parts, vectorize, worthwhile};
 use super::{Element, WindowAxis};
 
-/// The place of a window that lies on padding alone.
+/// The index for a window that lies on padding only.
 const NOWHERE: u32 = u32::MAX;
 
-/// The largest element of every window, and where in its image, of fewer than 2³² elements, it is: of equals the first, and a
-/// NaN before every number.
+/// The largest element of every window, and its index in the image, which has fewer than 2³² elements. A NaN counts as the
+/// largest; of equal elements the first is taken.
 pub fn max_pool<T: Element>(x: &[T], sides: &[WindowAxis; 2]) -> (Vec<T>, Vec<u32>) {
     let [high, wide] = sides;
     let (image, size) = (high.input * wide.input, high.output * wide.output);
@@ -27,8 +27,7 @@ pub fn max_pool<T: Element>(x: &[T], sides: &[WindowAxis; 2]) -> (Vec<T>, Vec<u3
     let threads = worthwhile(images * size);
     let run = if threads { PIECE.div_ceil(size) } else { images } * size;
     let mut values = vec![];
-    // SAFETY: `pool` writes every slot of both of its slices, which together are all.
-    #[allow(unsafe_code)]
+    // SAFETY: `pool` writes every slot of both of its slices, and these cover both outputs.
     let places = unsafe {
         written(images * size, |places| {
             values = written(images * size, |values| {
@@ -47,12 +46,12 @@ pub fn max_pool<T: Element>(x: &[T], sides: &[WindowAxis; 2]) -> (Vec<T>, Vec<u3
     (values, places)
 }
 
-/// The windows of an image, one after the other.
+/// The windows of an image, whatever their sizes.
 fn any<T: Element>(x: &[T], sides: &[WindowAxis; 2], best: &mut [Uninit<T>], places: &mut [Uninit<u32>]) {
     let [high, wide] = sides;
     vectorize!({
-        let best = filled(best, T::constant(f64::NEG_INFINITY));
-        let places = filled(places, NOWHERE);
+        let best = fill(best, |_| T::constant(f64::NEG_INFINITY));
+        let places = fill(places, |_| NOWHERE);
         let rows = best.chunks_exact_mut(wide.output).zip(places.chunks_exact_mut(wide.output));
         for (oy, (best, places)) in rows.enumerate() {
             for ky in high.elements(oy) {
@@ -60,17 +59,6 @@ fn any<T: Element>(x: &[T], sides: &[WindowAxis; 2], best: &mut [Uninit<T>], pla
             }
         }
     });
-}
-
-/// The slots, with `x` in each.
-#[inline(always)]
-fn filled<T: Copy>(slots: &mut [Uninit<T>], x: T) -> &mut [T] {
-    slots.fill(Uninit::new(x));
-    // SAFETY: MaybeUninit<T> has T's layout, and every slot was just written.
-    #[allow(unsafe_code)]
-    unsafe {
-        &mut *(std::ptr::from_mut(slots) as *mut [T])
-    }
 }
 
 /// Windows of two by two elements, side by side.
@@ -85,7 +73,8 @@ fn two_by_two<T: Element>(x: &[T], wide: &WindowAxis, best: &mut [Uninit<T>], pl
                 let i = i.min(n.saturating_sub(AT_ONCE));
                 if !some::<T, AT_ONCE>(x, width, start + 2 * i, first + i, best, places) {
                     (0..n).for_each(|i| {
-                        some::<T, 1>(x, width, start + 2 * i, first + i, best, places);
+                        let done = some::<T, 1>(x, width, start + 2 * i, first + i, best, places);
+                        assert!(done, "kernel::max_pool: a window reaches beyond its image");
                     });
                 }
             }
@@ -93,7 +82,8 @@ fn two_by_two<T: Element>(x: &[T], wide: &WindowAxis, best: &mut [Uninit<T>], pl
     });
 }
 
-/// N windows from number `first` on, whose elements begin at `start` in the image, if there are so many.
+/// N windows of [`two_by_two`] from index `first` on, the first of which begins at `start` in the image; `false` and nothing if there
+/// are fewer.
 #[inline(always)]
 fn some<T: Element, const N: usize>(
     x: &[T],
@@ -125,14 +115,14 @@ fn some<T: Element, const N: usize>(
     true
 }
 
-/// What is not below or equal is larger, or NaN. The first NaN is never exceeded.
+/// Whether x is larger, or a NaN where `best` is none.
 #[inline(always)]
 #[allow(clippy::eq_op, clippy::neg_cmp_op_on_partial_ord)]
 fn exceeds<T: Element>(x: T, best: T) -> bool {
     (best == best) & !(x <= best)
 }
 
-/// Looks at the row of the image that begins at `start`: at one element of every window, and then at the next.
+/// Updates a row of windows by the row of the image that begins at `start`, one element of every window after the other.
 #[inline(always)]
 fn row_of_windows<T: Element>(x: &[T], start: usize, side: &WindowAxis, best: &mut [T], out: &mut [u32]) {
     if side.output == 0 {
@@ -160,7 +150,7 @@ fn row_of_windows<T: Element>(x: &[T], start: usize, side: &WindowAxis, best: &m
     }
 }
 
-/// A selection, no branch.
+/// Takes x if it is larger: a selection instead of a branch.
 #[inline(always)]
 fn look<T: Element>(x: T, place: u32, best: &mut T, best_place: &mut u32) {
     let better = exceeds(x, *best) | (*best_place == NOWHERE);
@@ -168,7 +158,7 @@ fn look<T: Element>(x: T, place: u32, best: &mut T, best_place: &mut u32) {
     *best_place = if better { place } else { *best_place };
 }
 
-/// The elements at `places` of every image; `nowhere` where a place is none.
+/// The elements at `places` of every image; `nowhere` for windows on padding only.
 pub fn take_places<T: Element>(x: &[T], places: &[u32], images: usize, nowhere: T) -> Vec<T> {
     let mut out = vec![T::default(); places.len()];
     let (image, width) = (x.len() / images.max(1), places.len() / images.max(1));
@@ -181,17 +171,16 @@ pub fn take_places<T: Element>(x: &[T], places: &[u32], images: usize, nowhere: 
     out
 }
 
-/// Images of zeros and `size` elements in all, with the elements of x added at `places`.
+/// The transpose of [`take_places`]: images of zeros, `size` elements together, with the elements of x added at `places`.
 pub fn scatter_places<T: Element>(x: &[T], places: &[u32], images: usize, size: usize) -> Vec<T> {
     let (width, image) = (places.len() / images.max(1), size / images.max(1));
-    // SAFETY: every slot is filled before anything is added, those behind the last image too.
-    #[allow(unsafe_code)]
+    // SAFETY: every slot is filled before anything is added, and `rest` is what lies behind the last image.
     unsafe {
         written(size, |out| {
             let (out, rest) = out.split_at_mut(images * image);
-            filled(rest, T::default());
+            fill(rest, |_| T::default());
             for_each_row(out, image, |i, out| {
-                let out = filled(out, T::default());
+                let out = fill(out, |_| T::default());
                 for (&x, &place) in x[i * width..(i + 1) * width].iter().zip(&places[i * width..]) {
                     if place != NOWHERE {
                         out[place as usize] += x;
@@ -271,10 +260,7 @@ mod tests {
 
     fn numbers_of(slots: &[Uninit<u32>]) -> &[u32] {
         // SAFETY: the vector was made of numbers.
-        #[allow(unsafe_code)]
-        unsafe {
-            assume_written(slots)
-        }
+        unsafe { assume_written(slots) }
     }
 
     #[test]

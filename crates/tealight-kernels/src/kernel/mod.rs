@@ -1,12 +1,12 @@
-//! Slices in, slices out: the CPU loops. Threads and SIMD live here and nowhere else; no tensor is known.
-//!
-//! [`map`] evaluates a closure over several arrays at once, element by element; [`reduce`] sums and finds maxima along
-//! an axis. The instruction set is chosen when the program runs (AVX-512, AVX2, NEON, or what the compiler targets).
+//! The CPU loops over slices, and all threads, SIMD and unsafe code of tealight. The instruction set is chosen when the program
+//! runs: AVX-512, AVX2, NEON, or what the compiler targets.
 
-// One index for several arrays: that is what the vectoriser knows best.
+// The vectoriser handles one index for several arrays best.
 #![allow(clippy::needless_range_loop)]
-// Fields and methods whose names say it all; nothing here is for users.
+// Nothing here is for users: the items are public for the crate tealight.
 #![allow(missing_docs)]
+// Nowhere else in the workspace's libraries. Each block says why it is sound.
+#![allow(unsafe_code)]
 
 mod block;
 mod buffer;
@@ -53,7 +53,7 @@ pub use resample::{ResampleMode, resample, resample_transpose};
 pub use view::{Dims, View, broadcast_dims};
 pub use window::WindowAxis;
 
-// Not by its full path in scope.rs: loom's test of that file has another one.
+// For scope.rs, in which tests/loom.rs has loom's `sync` instead.
 use std::ops::{AddAssign, DivAssign, MulAssign, SubAssign};
 use std::sync;
 
@@ -73,16 +73,15 @@ pub trait Element:
     + Sync
     + 'static
 {
-    /// Sums of squares between this and its inverse neither overflow nor lose digits.
+    /// Sums of squares between this and its reciprocal neither overflow nor lose digits.
     const SMALL_SQUARE: f64;
 
-    /// The same number as an f64.
     fn to_f64(self) -> f64;
 
     /// eˣ for x ≤ 0; in f32 it is 0 where the result would be subnormal.
     fn exp_negative(self) -> Self;
 
-    /// exp(x − max x) into all of `out`, which is as long; the largest and the sum.
+    /// Writes exp(x − max x) to all of `out`, which has the length of x; returns the maximum and the sum.
     fn exponentials(x: &[Self], out: &mut [buffer::Uninit<Self>]) -> (Self, f64);
 }
 

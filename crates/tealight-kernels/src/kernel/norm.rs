@@ -87,12 +87,8 @@ fn sums<T: Element, F: Fn(T, T) -> T>(
         vectorize!(if inner == 1 { columns(first, out) } else { rows(first, out) });
     };
     let mut out = vec![0.0; groups];
-    if worthwhile(a.len()) {
-        let piece = PIECE.div_ceil((outer * inner).max(1));
-        parts(&mut out, piece, true, &|i, part| some(i * piece, part));
-    } else {
-        some(0, &mut out);
-    }
+    let piece = PIECE.div_ceil((outer * inner).max(1));
+    parts(&mut out, piece, worthwhile(a.len()), &|i, part| some(i * piece, part));
     out
 }
 

@@ -22,7 +22,6 @@ pub fn update<T: Element, const N: usize>(
     let threads = worthwhile(n);
     let mut rest = memory;
     // SAFETY: the pieces cover the whole output, and `blocks` writes all of its piece.
-    #[allow(unsafe_code)]
     unsafe {
         buffer::written(n, |out| {
             let mut pieces = SmallVec::<[_; 1]>::new();
@@ -98,7 +97,7 @@ fn load<T: Copy>(block: &mut [T; WIDTH], from: &[T]) {
     }
 }
 
-/// As [`load`].
+/// The reverse of [`load`].
 #[inline(always)]
 fn store<T: Copy>(block: &[T; WIDTH], to: &mut [T]) {
     match <&mut [T; WIDTH]>::try_from(&mut *to) {

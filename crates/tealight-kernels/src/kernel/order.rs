@@ -1,17 +1,16 @@
-//! The order of the elements of a row.
+//! Sorting the elements of a row.
 
 use super::parallel::for_each_row;
 
-/// In which order elements come.
+/// The order of a sort.
 #[derive(Clone, Copy, Debug)]
 pub struct Order {
-    /// The largest first.
     pub descending: bool,
-    /// Whether a NaN comes before every number; if not, it comes after them.
+    /// Whether a NaN comes before every number; otherwise it comes after them.
     pub nan_first: bool,
 }
 
-/// Elements that have an order, as numbers of one type: to sort these is compiled once.
+/// Elements that can be sorted by a number, so that the sort is compiled once for all types.
 pub trait Rank: Copy + Send + Sync {
     /// Greater for a greater element, the same for equal ones; `None` for NaN.
     fn rank(self) -> Option<u64>;
@@ -41,7 +40,7 @@ ranks! {
 }
 
 impl Order {
-    /// Smaller for what comes earlier. No number of a type with NaN has the rank of either end.
+    /// Smaller for an element that comes earlier. No float but NaN has the key 0 or `u64::MAX`.
     fn key<T: Rank>(self, x: T) -> u64 {
         match x.rank() {
             Some(rank) if self.descending => !rank,
@@ -52,7 +51,7 @@ impl Order {
     }
 }
 
-/// The places of the first `k` elements of each row of `width` in that order, of equal ones the earlier first; 0 < k ≤
+/// The indices of the first `k` elements of each row of `width` in that order, of equal ones the earlier first; 0 < k ≤
 /// width < 2³².
 pub fn places<T: Rank>(x: &[T], width: usize, k: usize, order: Order) -> Vec<u32> {
     let mut out = vec![0; x.len() / width * k];
@@ -66,7 +65,7 @@ pub fn places<T: Rank>(x: &[T], width: usize, k: usize, order: Order) -> Vec<u32
     out
 }
 
-/// The places of the smallest keys. No two pairs are equal, so that no sort is unstable.
+/// The indices of the smallest keys. No two pairs are equal, so an unstable sort will do.
 fn first(pairs: &mut Vec<(u64, u32)>, out: &mut [u32]) {
     let k = out.len();
     if k < pairs.len() {

@@ -1,4 +1,4 @@
-//! Instruction sets and threads.
+//! Which instruction set a loop uses, and how it is divided among threads.
 
 use std::marker::PhantomData;
 use std::sync::OnceLock;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::scope::share;
 
-/// The instruction sets that the loops are compiled for, and how the environment variable `TEALIGHT_SIMD` names them.
+/// The instruction set of a name, if the machine has it.
 fn by_name(name: &str) -> Option<pulp::Arch> {
     match name {
         "scalar" => Some(pulp::Arch::Scalar),
@@ -31,8 +31,8 @@ pub(super) fn arch() -> pulp::Arch {
 
 /// The instruction set in use: `"avx512"`, `"avx2"`, `"neon"` or `"scalar"`.
 ///
-/// It is the best that the machine has. The environment variable `TEALIGHT_SIMD` names another when the program starts, for
-/// tests; what the machine has not is not taken. The results are the same, to the bit, but for matrix products.
+/// The best one of the machine, or, for tests, the one in the environment variable `TEALIGHT_SIMD` if the machine has it. Results
+/// are the same bit for bit, except for matrix products.
 ///
 /// ```
 /// # use tealight_kernels as tealight;
@@ -84,35 +84,34 @@ macro_rules! vectorize {
 }
 pub(super) use vectorize;
 
-/// Below this many elements a second thread costs more than it gains: to wake it takes as long as 100,000 elements do.
-/// (The crate's own tests use threads from few elements on.)
+/// From this many elements on a second thread pays: waking it takes as long as 100,000 elements. (Fewer in tests.)
 const PARALLEL_FROM: usize = if cfg!(test) { 1 << 14 } else { 1 << 18 };
 
-/// The same for the multiplications of a convolution.
+/// From this many multiplications of a convolution on a second thread pays.
 const PARALLEL_PRODUCTS_FROM: usize = if cfg!(test) { 1 << 19 } else { 1 << 22 };
 
-/// The same for those of one matrix product, where threads wait for one another more often.
+/// The same for one matrix product, in which threads wait for one another more often.
 const PARALLEL_GEMM_FROM: usize = if cfg!(test) { 1 << 19 } else { 1 << 25 };
 
 /// Elements that a thread takes at a time: few enough for its level-2 cache.
 pub(super) const PIECE: usize = 1 << 15;
 
-/// Whether `n` elements are worth more than one thread.
+/// Whether a loop over `n` elements should use several threads.
 pub(super) fn worthwhile(n: usize) -> bool {
     n >= PARALLEL_FROM && rayon::current_num_threads() > 1
 }
 
-/// Whether a matrix product of `n` multiplications is worth more than one thread.
+/// [`worthwhile`] for a matrix product of `n` multiplications.
 pub(super) fn gemm_worthwhile(n: usize) -> bool {
     n >= PARALLEL_GEMM_FROM && rayon::current_num_threads() > 1
 }
 
-/// Whether a convolution of `n` multiplications is worth more than one thread.
+/// [`worthwhile`] for a convolution of `n` multiplications.
 pub(super) fn product_worthwhile(n: usize) -> bool {
     large_product(n) && rayon::current_num_threads() > 1
 }
 
-/// The same, were there a second thread: what decides in which order sums are formed asks this, and not for threads.
+/// [`product_worthwhile`] whatever the number of threads, on which the order of a sum must not depend.
 pub(super) fn large_product(n: usize) -> bool {
     n >= PARALLEL_PRODUCTS_FROM
 }
@@ -129,10 +128,9 @@ pub(super) fn for_each(count: usize, threads: bool, work: &(dyn Fn(usize) + Sync
 /// A pointer that threads may share.
 struct Shared<T>(*mut T);
 // SAFETY: whoever uses the pointer gives each thread other elements.
-#[allow(unsafe_code)]
 unsafe impl<T: Send> Sync for Shared<T> {}
 
-/// A slice in parts of `size` elements (the last may be shorter), each of which one thread has.
+/// A slice in parts of `size` elements (the last may be shorter), each of which one thread may take.
 pub(super) struct DisjointChunks<'a, T> {
     start: Shared<T>,
     len: usize,
@@ -148,21 +146,17 @@ impl<'a, T: Send> DisjointChunks<'a, T> {
         DisjointChunks { start: Shared(data.as_mut_ptr()), len: data.len(), size, taken, whole: PhantomData }
     }
 
-    /// Whether there is nothing to take.
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Part i, which can be taken once.
+    /// Part i. Panics if it is taken a second time.
     pub(super) fn take(&self, i: usize) -> &'a mut [T] {
         assert!(!self.taken[i].swap(true, Relaxed), "kernel::DisjointChunks: a part is taken twice");
         let from = i * self.size;
         // SAFETY: part i is the elements from i·size to below min((i + 1)·size, len) of a slice that is borrowed mutably for
         // 'a; parts do not overlap, and each is handed out once.
-        #[allow(unsafe_code)]
-        unsafe {
-            std::slice::from_raw_parts_mut(self.start.0.add(from), self.size.min(self.len - from))
-        }
+        unsafe { std::slice::from_raw_parts_mut(self.start.0.add(from), self.size.min(self.len - from)) }
     }
 }
 
@@ -180,8 +174,7 @@ pub(super) fn parts<T: Send>(
     for_each(parts.taken.len(), true, &|i| f(i, parts.take(i)));
 }
 
-/// Calls `f(i, rows)` for runs of rows of `width` elements, of which i is the number of the first, on several threads if
-/// that pays.
+/// Calls `f(i, rows)` for runs of rows of `width` elements, where i is the index of the first row, on several threads if that pays.
 pub(super) fn for_each_rows<T: Send>(data: &mut [T], width: usize, f: &(dyn Fn(usize, &mut [T]) + Sync)) {
     if width == 0 {
         return;
@@ -198,7 +191,7 @@ pub(super) fn for_each_row<T: Send>(data: &mut [T], width: usize, f: impl Fn(usi
     });
 }
 
-/// `f(i)` for every i below `n`, of which each costs `each` elements, on several threads if that pays.
+/// `f(i)` for every i below `n`, each as costly as `each` elements, on several threads if that pays.
 pub(super) fn collect<R: Default + Clone + Send>(
     n: usize,
     each: usize,
@@ -247,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn within_one_another_and_from_many_threads() {
+    fn nested_and_from_many_threads() {
         let total = AtomicUsize::new(0);
         let add = |n| {
             total.fetch_add(n, Ordering::Relaxed);

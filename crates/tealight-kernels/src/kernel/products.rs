@@ -1,4 +1,4 @@
-//! Products of vectors, added in the same lanes whatever the vectors' length.
+//! Dot products by explicit vectors, in lanes that do not depend on the vectors' width.
 
 use pulp::{Simd, WithSimd};
 
@@ -54,7 +54,7 @@ impl<T: Element> WithSimd for Rows<'_, T> {
         let row = |i: usize| &rows[i * stride..][..vector.len()];
         for (number, out) in out.chunks_mut(4).enumerate() {
             let (first, last) = (4 * number, 4 * number + out.len() - 1);
-            // A row that is not there is another one.
+            // The last row stands in for missing ones.
             let some = [row(first), row(last.min(first + 1)), row(last.min(first + 2)), row(last)];
             let sums = four(simd, some, vector);
             for i in 0..out.len() {
@@ -82,7 +82,7 @@ pub(super) fn rows<T: Element>(rows: &[T], stride: usize, vector: &[T], out: &mu
 
 #[inline(always)]
 fn of<S: Simd, T: Element, const ALONE: bool>(simd: S, a: &[T], b: &[T], factor: T) -> f64 {
-    // As many vectors as hold the lanes.
+    // How many vectors hold the lanes.
     match LANES * size_of::<T>() / size_of::<T::Vector<S>>() {
         2 => in_vectors::<S, T, 2, ALONE>(simd, a, b, factor),
         4 => in_vectors::<S, T, 4, ALONE>(simd, a, b, factor),
@@ -123,7 +123,7 @@ fn in_vectors<S: Simd, T: Element, const N: usize, const ALONE: bool>(
     across(total)
 }
 
-/// The products of four rows with one vector, of which each number is read once. Four rows are read faster than one, too.
+/// The products of four rows with one vector: each of its elements is read once for four rows, and four streams are read faster.
 #[inline(always)]
 fn four<S: Simd, T: Element>(simd: S, rows: [&[T]; 4], vector: &[T]) -> [f64; 4] {
     let width = size_of::<T::Vector<S>>() / size_of::<T>();

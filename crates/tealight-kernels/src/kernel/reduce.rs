@@ -141,33 +141,26 @@ pub fn sum_axis<T: Element>(x: &[T], outer: usize, axis: usize, inner: usize) ->
                 }
             });
         };
-        if worthwhile(x.len()) {
-            let rows = PIECE.div_ceil(axis);
-            parts(&mut out, rows, true, &|i, part| some(i * rows, part));
-        } else {
-            some(0, &mut out);
-        }
+        let rows = PIECE.div_ceil(axis);
+        parts(&mut out, rows, worthwhile(x.len()), &|i, part| some(i * rows, part));
         return out;
     }
     let column = |o: usize, start: usize, out: &mut [T]| {
         vectorize!(columns(&x[o * axis * inner..], axis, inner, start, out));
     };
-    if worthwhile(x.len()) && outer > 1 {
-        parts(&mut out, inner, true, &|o, row| blocks(o, row, &column));
-    } else if worthwhile(x.len()) {
-        parts(&mut out, WIDTH, true, &|i, part| column(0, i * WIDTH, part));
+    let threads = worthwhile(x.len());
+    if outer == 1 {
+        parts(&mut out, WIDTH, threads, &|i, part| column(0, i * WIDTH, part));
     } else {
-        out.chunks_mut(inner).enumerate().for_each(|(o, row)| blocks(o, row, &column));
+        parts(&mut out, inner, threads, &|o, row| {
+            row.chunks_mut(WIDTH).enumerate().for_each(|(i, part)| column(o, i * WIDTH, part));
+        });
     }
     out
 }
 
 /// Columns that are summed together: their accumulators stay in level-1 cache.
 const WIDTH: usize = 256;
-
-fn blocks<T>(o: usize, row: &mut [T], column: &impl Fn(usize, usize, &mut [T])) {
-    row.chunks_mut(WIDTH).enumerate().for_each(|(i, part)| column(o, i * WIDTH, part));
-}
 
 /// Sums the columns from `start` on of an array (axis, inner) into `out`: 16 rows at a time in T, and these in f64.
 #[inline(always)]

@@ -1,22 +1,22 @@
-//! Every place of an axis as a weighted sum of neighbours on another one, and the transpose of that map.
+//! Mean pooling and interpolation along one axis: weighted sums of adjacent elements, and the transpose of that map.
 
 use super::parallel::{for_each_row, vectorize};
 use super::{Element, WindowAxis};
 
-/// How the places of one axis come from those of another.
+/// How the elements of an axis are computed from those of another length.
 #[derive(Clone, Copy, Debug)]
 pub enum ResampleMode {
-    /// The mean of each window; over the places on the axis alone, or with the zeros of the padding.
+    /// The mean of each window, with the zeros of the padding if `padded`.
     Mean { side: WindowAxis, padded: bool },
-    /// The mean of i·from/to to (i + 1)·from/to, rounded outwards.
+    /// The mean of the elements from ⌊i·from/to⌋ to below ⌈(i + 1)·from/to⌉.
     Adaptive,
-    /// Place ⌊i·from/to⌋.
+    /// Element ⌊i·from/to⌋.
     Nearest,
-    /// Between two neighbours; place 0 on place 0 and the last on the last if `corners`, else edge on edge.
+    /// Linear interpolation: the first and last elements coincide if `corners` (`align_corners`), otherwise the edges do.
     Linear { corners: bool },
 }
 
-/// What one place is: (`first`·x at `start` + `rest`·x at each of the next `len` − 1) / `divisor`.
+/// One element: (`first`·x[`start`] + `rest`·Σ of the next `len` − 1) / `divisor`.
 #[derive(Clone, Copy, Debug)]
 struct Window {
     start: usize,
@@ -38,7 +38,7 @@ impl Window {
 }
 
 impl ResampleMode {
-    /// What each of the `to` places is of `from` ones; neither is 0.
+    /// The window of each of the `to` elements; neither length is 0.
     fn windows(&self, from: usize, to: usize) -> Vec<Window> {
         let scaled = |i: usize| (i as u128 * from as u128 / to as u128) as usize;
         let window = |i: usize| match *self {
@@ -60,7 +60,7 @@ impl ResampleMode {
                 };
                 let start = (at as usize).min(from - 1);
                 let rest = at - start as f64;
-                // A neighbour of weight 0 is none: its infinity stays where it is.
+                // A neighbour of weight 0 is left out: times ∞ it would be NaN.
                 let len = if rest > 0.0 && start + 1 < from { 2 } else { 1 };
                 let first = if len == 2 { 1.0 - rest } else { 1.0 };
                 Window { start, len, first, rest, divisor: 1.0 }
@@ -70,7 +70,7 @@ impl ResampleMode {
     }
 }
 
-/// The middle axis of (outer, from, inner), where from > 0, with `to` places by `rule`.
+/// From (outer, from, inner), from > 0, to (outer, to, inner).
 pub fn resample<T: Element>(x: &[T], rule: ResampleMode, [outer, from, to, inner]: [usize; 4]) -> Vec<T> {
     if [outer, from, to, inner].contains(&0) {
         return vec![];

@@ -29,7 +29,6 @@ fn rows<T: Element, const N: usize>(
     let numbers = DisjointChunks::new(numbers, run);
     // SAFETY: every `f` in this file initialises all of its `out`, by `fill`, `shifted` or `exponentials`; the runs cover the
     // whole output.
-    #[allow(unsafe_code)]
     unsafe {
         buffer::written(n, |out| {
             parts(out, run * width, threads, &|piece, out| {
@@ -70,10 +69,7 @@ fn shifted<'a, T: Element>(x: &[T], out: &'a mut [Uninit<T>], width: usize) -> &
         fill(out, |i| x[i] - largest);
     }
     // SAFETY: the rows cover all of `out`, whose length is a multiple of `width`, and each was written.
-    #[allow(unsafe_code)]
-    unsafe {
-        buffer::assume_written_mut(out)
-    }
+    unsafe { buffer::assume_written_mut(out) }
 }
 
 /// exp(x) / Σ exp(x) of each row.

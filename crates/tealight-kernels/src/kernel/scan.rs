@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use super::Element;
 use super::parallel::{for_each_row, vectorize};
 
-/// `end(step(… step(step(start, x[o, 0, i]), x[o, 1, i]) …))`, an array of shape (outer, inner).
+/// `end(step(… step(step(start, x[o, 0, i]), x[o, 1, i]) …))` of shape (outer, inner).
 pub fn reduce_axis<T, A, O>(
     x: &[T],
     [outer, axis, inner]: [usize; 3],
@@ -21,7 +21,7 @@ where
     let mut out = vec![O::default(); outer * inner];
     for_each_row(&mut out, inner, |o, out| {
         let block = &x[o * axis * inner..(o + 1) * axis * inner];
-        // Most often inner is 1, and the one value stays in a register.
+        // Mostly inner is 1, and the value stays in a register.
         let mut folds: SmallVec<[A; 1]> = SmallVec::from_elem(start, inner);
         vectorize!({
             if inner == 1 {
@@ -46,18 +46,17 @@ where
     out
 }
 
-/// How an axis is walked.
+/// The direction of a scan.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Walk {
-    /// From its end to its start.
+    /// From the end of the axis to its start.
     pub reverse: bool,
     /// Whether an element is left out of its own result.
     pub exclusive: bool,
 }
 
-/// All that [`reduce_axis`] passes through, of two arrays side by side: the value after each element, or before it.
-///
-/// Each value waits for the one before: wide vectors would gain little, and cost as much to compile as elsewhere.
+/// The partial results of [`reduce_axis`], of two arrays: after each element, or before it if `exclusive`. Not vectorised, since
+/// each value waits for the one before.
 pub fn scan<T, A, O>(
     [a, b]: [&[T]; 2],
     [outer, axis, inner]: [usize; 3],
@@ -90,12 +89,12 @@ where
     out
 }
 
-/// The products along the axis; they stay in f64 until they are whole.
+/// The products along the axis, rounded once.
 pub fn products<T: Element>(x: &[T], shape: [usize; 3]) -> Vec<T> {
     reduce_axis(x, shape, 1.0, |a, x| a * x.to_f64(), T::constant)
 }
 
-/// For each element the product of all others along the axis, without a division.
+/// For each element the product of all others along the axis, without a division, which would fail at 0.
 pub fn other_products<T: Element>(x: &[T], shape: [usize; 3]) -> Vec<T> {
     let side = |reverse| {
         let walk = Walk { reverse, exclusive: true };

@@ -24,10 +24,8 @@ struct State {
 }
 
 // SAFETY: `work` is Sync, and is called only while it is valid: see `help` and `share`.
-#[allow(unsafe_code)]
 unsafe impl Send for Scope {}
 // SAFETY: as above; the other fields are atomic, behind a lock, or never change.
-#[allow(unsafe_code)]
 unsafe impl Sync for Scope {}
 
 impl Scope {
@@ -57,7 +55,6 @@ impl Scope {
         }
         // SAFETY: the scope was open when this thread entered, so `share`, whose argument this is, has not returned and will
         // not before this thread has left.
-        #[allow(unsafe_code)]
         let result = catch_unwind(AssertUnwindSafe(|| self.run(unsafe { &*self.work })));
         let mut state = self.state();
         state.inside -= 1;
@@ -76,7 +73,6 @@ impl Scope {
 pub(super) fn share(count: usize, helpers: usize, spawn: impl Fn(Arc<Scope>), work: &(dyn Fn(usize) + Sync)) {
     // SAFETY: only the lifetime changes. Helpers call `work` only between entering and leaving the scope, and this function
     // does not return before the scope is closed and the last of them has left.
-    #[allow(unsafe_code)]
     let endless: &'static (dyn Fn(usize) + Sync) = unsafe { std::mem::transmute(work) };
     let scope = Arc::new(Scope {
         next: AtomicUsize::new(0),

@@ -1,4 +1,4 @@
-//! Vectors by name, for the few loops that the compiler does not vectorise as they need it.
+//! Explicit vectors, for the few loops that the compiler does not vectorise well.
 
 use pulp::{Simd, WithSimd};
 
@@ -7,16 +7,15 @@ use crate::formula::math::Singles;
 
 /// Floats and their vectors.
 pub trait Vectors: Copy {
-    /// A vector. It may lie anywhere in memory.
+    /// A vector, at any address.
     type Vector<S: Simd>: Copy;
 
-    /// A vector of one number.
+    /// A vector with x in each place.
     fn splat<S: Simd>(simd: S, x: Self) -> Self::Vector<S>;
 
-    /// Whole vectors.
+    /// As many whole vectors as there are.
     fn vectors<S: Simd>(numbers: &[Self]) -> &[Self::Vector<S>];
 
-    /// The same, to write.
     fn vectors_mut<S: Simd>(numbers: &mut [Self]) -> &mut [Self::Vector<S>];
 
     /// a·b + c.
@@ -26,10 +25,10 @@ pub trait Vectors: Copy {
     /// The larger number in each place.
     fn larger<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
 
-    /// The largest of a vector's numbers.
+    /// The largest element of a vector.
     fn largest<S: Simd>(simd: S, x: Self::Vector<S>) -> Self;
 
-    /// The sum of a vector's numbers.
+    /// The sum of a vector's elements.
     fn total<S: Simd>(simd: S, x: Self::Vector<S>) -> Self;
 }
 
@@ -85,15 +84,15 @@ fused! {
 #[derive(Clone, Copy)]
 pub(super) struct Wide<S: Simd, const N: usize>(pub(super) S, pub(super) [S::f32s; N]);
 
-impl<S: Simd, const N: usize> Wide<S, N> {
-    #[inline(always)]
-    fn each(self, f: impl Fn(S, usize) -> S::f32s) -> Self {
-        let mut out = self;
-        for i in 0..N {
-            out.1[i] = f(self.0, i);
+/// A [`Wide`] of an expression for each i. A loop, because a closure is not always inlined.
+macro_rules! each {
+    ($wide:ident, |$i:ident| $vector:expr) => {{
+        let mut out = $wide;
+        for $i in 0..N {
+            out.1[$i] = $vector;
         }
         out
-    }
+    }};
 }
 
 impl<S: Simd, const N: usize> Singles for Wide<S, N> {
@@ -104,77 +103,58 @@ impl<S: Simd, const N: usize> Singles for Wide<S, N> {
 
     #[inline(always)]
     fn plus(self, other: Self) -> Self {
-        self.each(
-            #[inline(always)]
-            |simd, i| simd.add_f32s(self.1[i], other.1[i]),
-        )
+        each!(self, |i| self.0.add_f32s(self.1[i], other.1[i]))
     }
 
     #[inline(always)]
     fn minus(self, other: Self) -> Self {
-        self.each(
-            #[inline(always)]
-            |simd, i| simd.sub_f32s(self.1[i], other.1[i]),
-        )
+        each!(self, |i| self.0.sub_f32s(self.1[i], other.1[i]))
     }
 
     #[inline(always)]
     fn times(self, other: Self) -> Self {
-        self.each(
-            #[inline(always)]
-            |simd, i| simd.mul_f32s(self.1[i], other.1[i]),
-        )
+        each!(self, |i| self.0.mul_f32s(self.1[i], other.1[i]))
     }
 
     #[inline(always)]
     fn fused(self, a: Self, b: Self) -> Self {
-        self.each(
-            #[inline(always)]
-            |simd, i| simd.mul_add_f32s(self.1[i], a.1[i], b.1[i]),
-        )
+        each!(self, |i| self.0.mul_add_f32s(self.1[i], a.1[i], b.1[i]))
     }
 
     #[inline(always)]
     fn power(self) -> Self {
-        self.each(
-            #[inline(always)]
-            |simd, i| {
-                let bits = simd.transmute_u32s_f32s(self.1[i]);
-                simd.transmute_f32s_u32s(simd.wrapping_dyn_shl_u32s(bits, simd.splat_u32s(23)))
-            },
-        )
+        let simd = self.0;
+        each!(self, |i| {
+            let bits = simd.transmute_u32s_f32s(self.1[i]);
+            simd.transmute_f32s_u32s(simd.wrapping_dyn_shl_u32s(bits, simd.splat_u32s(23)))
+        })
     }
 
     #[inline(always)]
     fn zero_below(self, x: Self, limit: f32) -> Self {
-        self.each(
-            #[inline(always)]
-            |simd, i| {
-                let below = simd.less_than_f32s(x.1[i], simd.splat_f32s(limit));
-                // `select_f32s` is not always inlined.
-                let bits = simd.transmute_u32s_f32s(self.1[i]);
-                simd.transmute_f32s_u32s(simd.select_u32s(below, simd.splat_u32s(0), bits))
-            },
-        )
+        let simd = self.0;
+        each!(self, |i| {
+            let below = simd.less_than_f32s(x.1[i], simd.splat_f32s(limit));
+            // `select_f32s` is not always inlined.
+            let bits = simd.transmute_u32s_f32s(self.1[i]);
+            simd.transmute_f32s_u32s(simd.select_u32s(below, simd.splat_u32s(0), bits))
+        })
     }
 }
 
-/// Runs `f` on the instruction set in use. Unlike plain loops, whose vectors the compiler chooses, such code is the same
-/// wherever it is inlined.
+/// Runs `f` on the instruction set in use.
 pub(super) fn run<F: WithSimd>(f: F) -> F::Output {
     arch().dispatch(f)
 }
 
-/// Asks for some numbers from here on, which are read soon: the processor itself looks no further ahead than to the end of a
-/// page. They need not exist.
+/// Prefetches `count` elements, which need not exist: the processor by itself prefetches no further than to the end of a page.
 #[inline(always)]
 pub(super) fn prefetch<T>(from: *const T, count: usize) {
     #[cfg(target_arch = "x86_64")]
     for line in 0..(count * size_of::<T>()).div_ceil(64) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         let address = from.cast::<i8>().wrapping_add(64 * line);
-        // SAFETY: a prefetch is a hint: it reads nothing, and does not fail at any address.
-        #[allow(unsafe_code)]
+        // SAFETY: a prefetch is a hint that does not fail at any address.
         unsafe {
             _mm_prefetch::<_MM_HINT_T0>(address);
         }

@@ -1,18 +1,18 @@
-//! [`View`]: an array as the kernels see it, and how views of one shape are walked together.
+//! Strided arrays, and how those of one shape are walked together.
 
 use smallvec::SmallVec;
 
 /// A shape or strides: up to six axes without an allocation.
 pub type Dims = SmallVec<[usize; 6]>;
 
-/// A strided array: element (i₀, i₁, …) is `data[i₀·s₀ + i₁·s₁ + …]`. A stride of 0 repeats.
+/// A strided array: element (i₀, i₁, …) is `data[i₀·s₀ + i₁·s₁ + …]`. Along an axis of stride 0 it is constant.
 #[derive(Clone, Debug)]
 pub struct View<'a, T> {
     pub data: &'a [T],
     pub strides: Dims,
 }
 
-/// The shape that numpy's broadcasting gives, or `None`.
+/// The shape that two broadcast to by numpy's rules; `None` if they do not.
 pub fn broadcast_dims(a: &[usize], b: &[usize]) -> Option<Dims> {
     let (long, short) = if a.len() >= b.len() { (a, b) } else { (b, a) };
     let mut dims = Dims::from_slice(long);
@@ -45,12 +45,12 @@ impl<'a, T> View<'a, T> {
         View { data: &[], strides: Dims::new() }
     }
 
-    pub fn is_unused(&self) -> bool {
+    pub(super) fn is_unused(&self) -> bool {
         self.data.is_empty()
     }
 }
 
-/// Drops axes of size 1 and merges neighbours that every view walks as one, so that most loops have one axis.
+/// Drops axes of size 1 and merges adjacent ones that every view walks as one, so that most loops have one axis.
 pub(super) fn coalesce<const N: usize, T>(dims: &[usize], views: &mut [View<'_, T>; N]) -> Dims {
     let mut merged = Dims::new();
     let mut strides: [Dims; N] = std::array::from_fn(|_| Dims::new());
@@ -64,9 +64,7 @@ pub(super) fn coalesce<const N: usize, T>(dims: &[usize], views: &mut [View<'_, 
                 .zip(&strides)
                 .all(|(view, outer)| view.is_unused() || outer[outer.len() - 1] == view.strides[axis] * size);
         if one_walk {
-            if let Some(last) = merged.last_mut() {
-                *last *= size;
-            }
+            *merged.last_mut().expect("one walk has an axis before this one") *= size;
         } else {
             merged.push(size);
         }
@@ -86,7 +84,16 @@ pub(super) fn coalesce<const N: usize, T>(dims: &[usize], views: &mut [View<'_, 
     merged
 }
 
-/// Walks a view in row-major order from any position on, copying runs of elements out.
+/// The index along each axis of element number `flat`, in row-major order.
+pub(super) fn unravel(mut flat: usize, dims: &[usize]) -> Dims {
+    let mut index = Dims::from_elem(0, dims.len());
+    for (place, &size) in index.iter_mut().zip(dims).rev() {
+        (*place, flat) = (flat % size, flat / size);
+    }
+    index
+}
+
+/// Walks a view in row-major order from any element on and copies runs of elements out.
 pub(super) struct Walk<'v, 'a, T> {
     view: &'v View<'a, T>,
     dims: &'v [usize],
@@ -96,14 +103,9 @@ pub(super) struct Walk<'v, 'a, T> {
 
 impl<'v, 'a, T: Copy> Walk<'v, 'a, T> {
     /// Starts at element number `start` of a view of shape `dims`.
-    pub(super) fn new(view: &'v View<'a, T>, dims: &'v [usize], mut start: usize) -> Self {
-        let mut index = Dims::from_elem(0, dims.len());
-        let mut offset = 0;
-        for axis in (0..dims.len()).rev() {
-            index[axis] = start % dims[axis];
-            start /= dims[axis];
-            offset += index[axis] * view.strides[axis];
-        }
+    pub(super) fn new(view: &'v View<'a, T>, dims: &'v [usize], start: usize) -> Self {
+        let index = unravel(start, dims);
+        let offset = index.iter().zip(&view.strides).map(|(place, stride)| place * stride).sum();
         Walk { view, dims, index, offset }
     }
 
@@ -202,7 +204,6 @@ mod tests {
         }
     }
 
-    #[allow(unsafe_code)]
     fn unsafe_read(slot: &std::mem::MaybeUninit<usize>) -> usize {
         // SAFETY: every slot was initialised when the array was made.
         unsafe { slot.assume_init() }

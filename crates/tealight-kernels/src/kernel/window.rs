@@ -1,11 +1,10 @@
-//! [`WindowAxis`]: where windows lie along one axis of an image.
+//! Where windows lie along one axis of an image.
 
 use std::ops::Range;
 
-/// Along one axis: element k of the window of output o lies on input o·stride + k·dilation − padding.
+/// One axis of a convolution or pool: element k of the window of output o lies on input o·stride + k·dilation − padding.
 ///
-/// Whoever makes one has seen that input + 2·padding and every o·stride + k·dilation fit in an `isize`, and that stride
-/// and dilation are not 0.
+/// `stride` and `dilation` are not 0, and input + 2·padding and every o·stride + k·dilation fit in an `isize`.
 #[derive(Clone, Copy, Debug)]
 pub struct WindowAxis {
     pub input: usize,
@@ -17,7 +16,7 @@ pub struct WindowAxis {
 }
 
 impl WindowAxis {
-    /// The first `count` places from `offset` on, `step` apart, that lie on the input and not on the padding.
+    /// Which of the `count` positions offset + i·step lie on the input and not on the padding.
     #[inline(always)]
     fn inside(&self, offset: usize, step: usize, count: usize) -> Range<usize> {
         let end = match (self.input + self.padding).checked_sub(offset) {

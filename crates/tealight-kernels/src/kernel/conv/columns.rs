@@ -1,4 +1,4 @@
-//! The matrix whose columns are the windows of an image.
+//! The matrix whose columns are the windows of an image (im2col), and its transpose (col2im).
 
 use std::ops::Range;
 
@@ -8,16 +8,16 @@ use super::Conv;
 
 /// Neighbouring windows under one element of the kernel.
 struct Run {
-    /// Where in the matrix of windows they are.
+    /// Their range in the matrix of windows.
     columns: Range<usize>,
-    /// Those of them that lie on the image, counted from the first.
+    /// Those of them that lie on the image and not on its padding, counted from the first.
     inside: Range<usize>,
-    /// What the first of these lies on.
+    /// The element of the image under the first of these.
     at: usize,
 }
 
 impl Conv {
-    /// Calls `f` for every element of the kernel and every row of `windows`.
+    /// Calls `f` for every element of the kernel and every row of the image in `windows`.
     #[inline(always)]
     fn runs(&self, windows: &Range<usize>, mut f: impl FnMut(Run)) {
         let [high, wide] = self.sides;
@@ -48,7 +48,7 @@ impl Conv {
         }
     }
 
-    /// The matrix of `windows` of an image.
+    /// Writes the `windows` of an image to `columns`.
     pub(super) fn gather<T: Element>(&self, image: &[T], windows: &Range<usize>, columns: &mut [T]) {
         let stride = self.sides[1].stride;
         vectorize!({
@@ -62,7 +62,8 @@ impl Conv {
                     let columns = &mut columns[inside];
                     if stride == 1 {
                         columns.copy_from_slice(&image[at..at + columns.len()]);
-                    } else if let Some(image) = image.get(at..) {
+                    } else {
+                        let image = &image[at..];
                         columns.iter_mut().zip(image.iter().step_by(stride)).for_each(|(to, x)| *to = *x);
                     }
                 },
@@ -70,7 +71,7 @@ impl Conv {
         });
     }
 
-    /// Adds a matrix of `windows` to the image, where they lie on it.
+    /// Adds `columns` to the image where the `windows` lie on it: the transpose of [`gather`](Conv::gather).
     pub(super) fn scatter<T: Element>(&self, columns: &[T], windows: &Range<usize>, image: &mut [T]) {
         let stride = self.sides[1].stride;
         vectorize!({
@@ -82,7 +83,8 @@ impl Conv {
                     if stride == 1 {
                         let image = &mut image[at..at + columns.len()];
                         image.iter_mut().zip(columns).for_each(|(x, &from)| *x += from);
-                    } else if let Some(image) = image.get_mut(at..) {
+                    } else {
+                        let image = &mut image[at..];
                         image.iter_mut().step_by(stride).zip(columns).for_each(|(x, &from)| *x += from);
                     }
                 },

@@ -1,8 +1,8 @@
 //! Convolutions of small images at stride 1, without a matrix of windows.
 //!
-//! An image with its padding is one long row, and so is the output, if every row of it is as long as a padded row of the
-//! image: then element k of the kernel lies `offsets[k]` behind the window's first place, wherever that is. Places between
-//! the rows of the output are computed, too, and left out.
+//! An image with its padding is one long row, and so is the output if each of its rows is as long as a padded row of the image:
+//! then element k of the kernel lies `offsets[k]` behind the start of the window, wherever that is. Elements between the rows of
+//! the output are computed, too, and dropped.
 
 use pulp::{Simd, WithSimd};
 
@@ -18,17 +18,17 @@ const CHANNELS: usize = 4;
 /// Vectors of an output that are summed side by side, so that no sum waits for another.
 const VECTORS: usize = 2;
 
-/// Elements of the kernel whose gradients are summed side by side, for each of the channels.
+/// Elements of the kernel whose gradients are summed side by side, for each channel.
 const TAPS: usize = 2;
 
-/// An image with four channels of an output, and the kernel, have at most this many elements: a level-2 cache holds them, and
-/// a matrix product would gain little by its order.
+/// The most elements of an image with four channels of an output, and of a kernel: a level-2 cache holds them, so that a matrix
+/// product is not faster.
 const SMALL: usize = 1 << 15;
 
-/// Numbers in a level-1 cache.
+/// Elements in a level-1 cache.
 const CACHE: usize = 1 << 13;
 
-/// The numbers of the vectors of an output that are summed side by side.
+/// Elements of an output that are summed side by side.
 fn together<T>() -> usize {
     let bytes = match simd() {
         "avx512" => 64,
@@ -38,7 +38,7 @@ fn together<T>() -> usize {
     VECTORS * bytes / size_of::<T>()
 }
 
-/// Copies a short row, for which a call of `memcpy` takes longer than the copy.
+/// Copies a short row without a call of `memcpy`, which would take longer than the copy.
 #[inline(always)]
 fn copy_row<T: Copy, U: Copy>(from: &[T], to: &mut [U], f: impl Fn(T) -> U) {
     const AT_ONCE: usize = 8;
@@ -47,7 +47,7 @@ fn copy_row<T: Copy, U: Copy>(from: &[T], to: &mut [U], f: impl Fn(T) -> U) {
     let chunks = to.as_chunks_mut::<AT_ONCE>().0.iter_mut().zip(from.as_chunks().0);
     chunks.for_each(|(to, from)| *to = from.map(&f));
     match (to.last_chunk_mut::<AT_ONCE>(), from.last_chunk()) {
-        // Some of them once more.
+        // The last ones, some for the second time.
         (Some(to), Some(from)) => *to = from.map(f),
         _ => to.iter_mut().zip(from).for_each(|(to, &from)| *to = f(from)),
     }
@@ -60,30 +60,30 @@ pub(super) struct Direct {
     pitch: usize,
     /// The elements of a padded channel.
     channel: usize,
-    /// The places of an output channel, with those between its rows.
+    /// The elements of an output channel, with those between its rows.
     used: usize,
-    /// As many, rounded up to whole vectors.
+    /// `used`, rounded up to whole vectors.
     places: usize,
-    /// Where the elements of the kernel lie, from the place of the first.
+    /// How far each element of the kernel lies behind the first.
     offsets: Vec<usize>,
 }
 
 impl Direct {
-    /// None, if the general way is better.
+    /// `None` if the matrix product is possible only, or faster.
     pub(super) fn new<T: Element>(conv: &Conv) -> Option<Direct> {
         let [high, wide] = conv.sides;
-        // Where a transposed convolution adds places to its result, the rows do not fit.
+        // Not with the output padding of a transposed convolution.
         let fits = conv.sides.iter().all(|side| {
             side.stride == 1
                 && side.output > 0
                 && (side.kernel - 1) * side.dilation + side.output == side.input + 2 * side.padding
         });
-        // Of one image the matrix product makes work for several threads.
+        // For a single image only the matrix product uses several threads.
         let one = conv.batch * conv.groups == 1 && large_product(conv.work());
         if !fits || one || is_scalar() || conv.is_plain() {
             return None;
         }
-        // The padding behind a row is that before the next.
+        // The padding behind a row is also that before the next.
         let pitch = wide.output.max(wide.input + wide.padding);
         let channel = (high.input + 2 * high.padding).saturating_mul(pitch).saturating_add(wide.padding);
         let places = high.output.saturating_mul(pitch);
@@ -109,7 +109,7 @@ impl Direct {
         self.conv.inputs * self.channel + self.places - self.used
     }
 
-    /// Copies an image between its padding, which is there already.
+    /// Copies an image into `padded`, whose padding is 0 already.
     fn pad<T: Element>(&self, image: &[T], padded: &mut [T]) {
         let [high, wide] = self.conv.sides;
         if high.padding + wide.padding == 0 {
@@ -125,8 +125,7 @@ impl Direct {
         }
     }
 
-    /// The kernel of all groups, of which `at(o, d)` is element d of output o: four outputs beside each other, and zeros for
-    /// outputs that there are not.
+    /// The kernel of all groups, whose element d of output o is `at(o, d)`: four outputs side by side, with zeros for missing ones.
     pub(super) fn pack<T: Element>(&self, at: impl Fn(usize, usize) -> T) -> Vec<T> {
         let Conv { groups, outputs, .. } = self.conv;
         let mut packed = Vec::with_capacity(groups * outputs.next_multiple_of(CHANNELS) * self.offsets.len());
@@ -143,12 +142,12 @@ impl Direct {
         packed
     }
 
-    /// What [`Direct::convolve`] works in.
+    /// Room for [`Direct::convolve`].
     pub(super) fn buffer<T: Element>(&self) -> (Vec<T>, Vec<T>) {
         (vec![T::default(); self.image()], vec![T::default(); CHANNELS * self.places])
     }
 
-    /// The outputs of one group of one image, every one of which is written.
+    /// Writes all outputs of one group of one image.
     pub(super) fn convolve<T: Element>(
         &self,
         image: &[T],
@@ -174,19 +173,19 @@ impl Direct {
         }
     }
 
-    /// Images whose gradients of the kernel are summed at a time, few enough for a cache.
+    /// The images whose gradients of the kernel are summed at a time, few enough for a cache.
     fn batch(&self) -> usize {
         (CACHE / (self.image() + CHANNELS * self.places)).clamp(1, 8)
     }
 
-    /// What [`Direct::kernel`] works in.
+    /// Room for [`Direct::kernel`].
     pub(super) fn kernel_buffer<T: Element>(&self) -> (Vec<T>, Vec<T>) {
         let gradients = self.conv.outputs.next_multiple_of(CHANNELS) * self.places;
         let n = self.batch();
         (vec![T::default(); n * self.image()], vec![T::default(); n * gradients])
     }
 
-    /// Adds the gradient of one group's kernel by some images, each a pair of the image and the gradient of its output.
+    /// Adds the gradient of one group's kernel for pairs of an image and the gradient of its output.
     pub(super) fn kernel<'a, T: Element>(
         &self,
         mut images: impl Iterator<Item = (&'a [T], &'a [T])>,
@@ -277,11 +276,12 @@ impl<T: Element> WithSimd for Products<'_, T> {
                 let gs = gs.chunks_exact(outputs.next_multiple_of(CHANNELS) * places);
                 for (x, g) in xs.chunks_exact(direct.image()).zip(gs) {
                     let x = |t| {
-                        let offset = offsets.get(t).copied().unwrap_or_default();
+                        // The sum of a tap that is missing is not used.
+                        let offset = offsets.get(t).copied().unwrap_or(0);
                         &T::vectors::<S>(&x[offset..])[..n]
                     };
                     let g = |o| &T::vectors::<S>(&g[(first + o) * places..])[..n];
-                    // Iterators, because what an index costs is more than what it finds.
+                    // Iterators: bounds checks would cost more than the products.
                     let x = x(0).iter().zip(x(1));
                     let g = g(0).iter().zip(g(1)).zip(g(2)).zip(g(3));
                     for ((&x0, &x1), (((&g0, &g1), &g2), &g3)) in x.zip(g) {
