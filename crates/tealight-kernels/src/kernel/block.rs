@@ -15,7 +15,7 @@ use crate::formula::{Real, Sealed};
 /// Elements of a block: enough to make a call cheap, few enough for a dozen blocks to stay in cache.
 pub(super) const WIDTH: usize = 64;
 
-/// [`WIDTH`] elements.
+/// 64 elements that are computed together, as one [`Real`].
 #[derive(Clone, Copy, Debug)]
 pub struct Block<T>([T; WIDTH]);
 

@@ -1,4 +1,4 @@
-//! Softmax, normalisation, cross-entropy and their gradients, row by row. Rows shorter than [`LANES`] are taken in blocks, so
+//! Softmax, normalisation, cross-entropy and their gradients, row by row. Rows shorter than `LANES` are taken in blocks, so
 //! that the exponentials of many rows are one vector loop.
 
 use super::Element;
@@ -156,7 +156,7 @@ pub fn log_softmax_backward<T: Element>(y: &[T], grad: &[T], width: usize) -> Ve
 /// The class of a row that is left out: its loss and gradient are 0.
 pub const IGNORED: u32 = u32::MAX;
 
-/// −(log softmax x)[class]·factor of each row; 0 where the class is [`IGNORED`]. `factors` has one element for each row, or one
+/// −log softmax(x)·factor of each row, at its class; 0 where the class is [`IGNORED`]. `factors` has one element for each row, or one
 /// for all.
 pub fn cross_entropy<T: Element>(x: &[T], classes: &[u32], factors: &[T], width: usize) -> Vec<T> {
     let mut losses = vec![T::default(); classes.len()];
