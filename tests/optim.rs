@@ -489,7 +489,7 @@ fn lbfgs_puts_everything_back() -> Result<()> {
             }
             let error = result.unwrap_err().to_string();
             let expected = match fault {
-                "error" => "no luck",
+                "error" => "closure: no luck",
                 "nan" => "Lbfgs: expected a finite loss, got NaN",
                 _ => "bias: no gradient",
             };
