@@ -25,7 +25,7 @@ pub(super) fn extremes<A: Activation>(f: &A, below: [f64; 3], above: [f64; 3]) {
 
 fn at_the_ends<A: Activation>(f: &A, dtype: DType, below: [f64; 3], above: [f64; 3]) -> Result<()> {
     let points = [f64::NEG_INFINITY, f64::INFINITY, -1e4, 1e4, -0.0, 0.0, -1e-30, 1e-30];
-    let x = Tensor::parameter(tensor(&points).to_dtype(dtype)?.into_array());
+    let x = tensor(&points).to_dtype(dtype)?.into_parameter();
     let y = f.apply(&x)?;
     let [slope] = autograd::grad(&y.sum_all()?, [&x])?;
     let [curvature] = autograd::grad(&slope.sum_all()?, [&x])?;

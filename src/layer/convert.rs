@@ -18,7 +18,7 @@ pub(super) fn replace_state(
     for (entry, value) in changed {
         match entry {
             StateEntry::Parameter(parameter) => {
-                parameter.replace(Tensor::parameter(value.into_array())).mark_stale();
+                parameter.replace(value.into_parameter()).mark_stale();
             }
             StateEntry::Buffer(buffer) => buffer.replace(value.detach()),
         }

@@ -105,7 +105,7 @@ pub(super) fn dropped(
     if !x.dtype().is_float() {
         return Err(Error::dtype(op, "a float tensor (see to_dtype)", &[x.dtype()]));
     }
-    // Of no elements the mask could still be large.
+    // The mask of a tensor without elements could still be large.
     let Some(rng) = ctx.rng().filter(|_| p > 0.0 && x.elem_count() > 0) else { return Ok(x.clone()) };
     let kept = if p < 1.0 { 1.0 / (1.0 - p) } else { 0.0 };
     let draw = |_| if rng.uniform() < p { 0.0 } else { kept };
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn how_many_are_left_out() -> Result<()> {
+    fn share_of_zeros() -> Result<()> {
         let train = || ForwardContext::train(Rng::seed(5));
         let x = Tensor::ones((100, 1000), DType::F32, &Device::Cpu)?;
         let y = Dropout::new(0.2)?.forward(&x, &mut train())?;

@@ -22,9 +22,7 @@ impl Restore {
                 let wide = value.detach().to_dtype(DType::F64)?;
                 match &entry {
                     // A tied one is f64 at its second entry; the first entry, restored last, puts back the f32.
-                    StateEntry::Parameter(parameter) => {
-                        drop(parameter.replace(Tensor::parameter(wide.into_array())))
-                    }
+                    StateEntry::Parameter(parameter) => drop(parameter.replace(wide.into_parameter())),
                     StateEntry::Buffer(buffer) => buffer.replace(wide),
                 }
             }

@@ -216,7 +216,7 @@ pub trait Layer: Send + Sync {
     fn to_device(&self, device: &Device) -> Result<()> {
         convert::replace_state(self, |value| {
             let moves = !value.device().same_device(device);
-            Ok(moves.then(|| value.array().to_device(device).map(Tensor::from)).transpose()?)
+            moves.then(|| value.to_device(device)).transpose()
         })
     }
 

@@ -31,7 +31,7 @@ struct Inner {
 impl Parameter {
     /// A parameter with this initial value.
     pub fn new(value: Tensor) -> Self {
-        let leaf = RwLock::new(Tensor::parameter(value.into_array()));
+        let leaf = RwLock::new(value.into_parameter());
         Parameter(Arc::new(Inner { leaf, frozen: AtomicBool::new(false) }))
     }
 
@@ -60,7 +60,7 @@ impl Parameter {
         check_replacement("Parameter::set", &leaf, value)?;
         // A backward pass through what was computed from the old value would give the gradient of no present value.
         leaf.mark_stale();
-        *leaf = Tensor::parameter(value.array().clone());
+        *leaf = value.clone().into_parameter();
         Ok(())
     }
 

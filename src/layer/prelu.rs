@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Device};
 
+use super::norm::per_channel;
 use super::{ForwardContext, Layer, Parameter};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
@@ -74,9 +75,7 @@ impl Layer for PRelu {
             let expected = format!("inputs of shape [n, {}, ..]", slope.elem_count());
             return Err(Error::shape("prelu", expected, &[x.dims()]));
         }
-        let mut dims = vec![1; x.rank() - 1];
-        dims[0] = slope.elem_count();
-        ops::apply(Rectify, [x, &slope.reshape(dims)?])
+        ops::apply(Rectify, [x, &slope.reshape(per_channel(slope.elem_count(), x.rank()))?])
     }
 
     crate::fields!(weight);

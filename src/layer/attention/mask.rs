@@ -65,8 +65,7 @@ impl AttentionMask {
         let [n, heads, t, s] = scores.dims().try_into().expect("a product of tensors of rank 4 has rank 4");
         let mut masked = scores;
         let hide = |scores: &Tensor, hidden: &Tensor| {
-            let hidden = Tensor::from(hidden.array().to_device(scores.device())?);
-            scores.masked_fill(&hidden.ne(0.0)?, f64::NEG_INFINITY)
+            scores.masked_fill(&hidden.to_device(scores.device())?.ne(0.0)?, f64::NEG_INFINITY)
         };
         if self.causal && masked.elem_count() > 0 {
             let later: Vec<u8> = (0..t * s).map(|i| u8::from(i % s > i / s)).collect();
@@ -79,11 +78,12 @@ impl AttentionMask {
             masked = hide(&masked, &mask.reshape((n, 1, 1, s))?)?;
         }
         if let Some(mask) = &self.scores {
-            let sides = [(0, n), (1, heads), (2, t), (3, s)];
             let fits = match *mask.dims() {
                 [a, b] => [a, b] == [t, s],
                 [a, b, c] => [a, b, c] == [n * heads, t, s],
-                [_, _, _, _] => sides.iter().all(|&(i, full)| [1, full].contains(&mask.dims()[i])),
+                [a, b, c, d] => {
+                    [(a, n), (b, heads), (c, t), (d, s)].iter().all(|&(size, full)| [1, full].contains(&size))
+                }
                 _ => false,
             };
             if !fits || ![DType::U8, masked.dtype()].contains(&mask.dtype()) {

@@ -44,6 +44,7 @@ pub mod gain {
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Fan {
     /// inputs · window, the products that each output sums: keeps the variance of the values. For a transposed convolution, that
     /// is `Out`.
@@ -110,13 +111,13 @@ pub fn truncated_normal(
     rng: &mut Rng,
 ) -> Result<Tensor> {
     let (low, high) = ((bounds.start - mean) / std, (bounds.end - mean) / std);
-    // The place in the interval that is likeliest.
+    // The likeliest point of the interval.
     let mode = 0f64.max(low).min(high);
     if !(std > 0.0 && std.is_finite() && low <= high && mode.is_finite()) {
         let got = format!("mean {mean}, std {std}, bounds {bounds:?}");
         return Err(Error::argument("truncated_normal", "finite numbers, std > 0 and low <= high", got));
     }
-    // Beyond this the density is e⁻⁴⁰ of what it is there: no draw ever comes so far.
+    // Beyond this the density is e⁻⁴⁰ times that at the mode: no draw gets there.
     let reach = mode.abs() + 80.0 / (mode.abs() + (mode * mode + 80.0).sqrt());
     let (low, high) = (low.max(-reach), high.min(reach));
     let mut draw = || {
@@ -240,7 +241,7 @@ pub fn orthogonal(shape: impl Into<Shape>, gain: f64, rng: &mut Rng) -> Result<T
             }
         }
         let after = norm(&next);
-        // One that lay in the span of the others by chance is drawn again.
+        // A vector in the span of the others is drawn again.
         if after > 1e-8 * before {
             next.iter_mut().for_each(|x| *x /= after);
             basis.push(next);

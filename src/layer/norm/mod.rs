@@ -63,7 +63,7 @@ fn checked_eps(op: &'static str, eps: f64) -> Result<f64> {
 }
 
 /// (1, c, 1, ..): c channels, to broadcast with a tensor of this rank.
-fn per_channel(channels: usize, rank: usize) -> Vec<usize> {
+pub(super) fn per_channel(channels: usize, rank: usize) -> Vec<usize> {
     let mut dims = vec![1; rank];
     dims[1] = channels;
     dims

@@ -3,7 +3,6 @@
 use super::{Recurrent, RecurrentCell, RecurrentProjection};
 use crate::autograd::Tensor;
 use crate::error::Result;
-use crate::formula::{Formula, Real};
 use crate::ops;
 
 /// The gated recurrent unit; see [`Recurrent`].
@@ -28,32 +27,11 @@ pub type Gru = Recurrent<GruCell, 1>;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GruCell;
 
-/// n = tanh(x + σ(r)·h)
-#[derive(Clone, Debug)]
-struct Candidate;
-
-impl Formula<3> for Candidate {
-    const NAME: &'static str = "gru_candidate";
-    const FUSED: bool = true;
-
-    #[inline(always)]
-    fn value<R: Real>(&self, [x, r, h]: [R; 3]) -> R {
-        (x + r.sigmoid() * h).tanh()
-    }
-}
-
-/// n + σ(z)·(h − n)
-#[derive(Clone, Debug)]
-struct Update;
-
-impl Formula<3> for Update {
-    const NAME: &'static str = "gru_update";
-    const FUSED: bool = true;
-
-    #[inline(always)]
-    fn value<R: Real>(&self, [n, z, h]: [R; 3]) -> R {
-        n + z.sigmoid() * (h - n)
-    }
+fused! {
+    /// n = tanh(x + σ(r)·h)
+    Candidate = "gru_candidate", [x, r, h] => (x + r.sigmoid() * h).tanh();
+    /// n + σ(z)·(h − n)
+    Update = "gru_update", [n, z, h] => n + z.sigmoid() * (h - n);
 }
 
 impl RecurrentCell<1> for GruCell {

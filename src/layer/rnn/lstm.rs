@@ -3,7 +3,6 @@
 use super::{Recurrent, RecurrentCell, RecurrentProjection};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
-use crate::formula::{Formula, Real};
 use crate::ops;
 
 /// The long short-term memory, with the state [h, c]; see [`Recurrent`].
@@ -63,32 +62,11 @@ impl Lstm {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LstmCell;
 
-/// σ(a)·tanh(b)
-#[derive(Clone, Debug)]
-struct Gated;
-
-impl Formula<2> for Gated {
-    const NAME: &'static str = "lstm_gate";
-    const FUSED: bool = true;
-
-    #[inline(always)]
-    fn value<R: Real>(&self, [a, b]: [R; 2]) -> R {
-        a.sigmoid() * b.tanh()
-    }
-}
-
-/// σ(f)·c + w
-#[derive(Clone, Debug)]
-struct Kept;
-
-impl Formula<3> for Kept {
-    const NAME: &'static str = "lstm_keep";
-    const FUSED: bool = true;
-
-    #[inline(always)]
-    fn value<R: Real>(&self, [f, c, w]: [R; 3]) -> R {
-        f.sigmoid() * c + w
-    }
+fused! {
+    /// σ(a)·tanh(b)
+    Gated = "lstm_gate", [a, b] => a.sigmoid() * b.tanh();
+    /// σ(f)·c + w
+    Kept = "lstm_keep", [f, c, w] => f.sigmoid() * c + w;
 }
 
 impl RecurrentCell<2> for LstmCell {

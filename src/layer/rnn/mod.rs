@@ -1,5 +1,24 @@
 //! Recurrent layers: a cell is run over the steps of a sequence.
 
+/// Formulas of a cell, each one fused loop over the elements of its inputs.
+macro_rules! fused {
+    ($($(#[$doc:meta])* $name:ident = $label:literal, [$($x:ident),*] => $value:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        struct $name;
+
+        impl $crate::formula::Formula<{ [$(stringify!($x)),*].len() }> for $name {
+            const NAME: &'static str = $label;
+            const FUSED: bool = true;
+
+            #[inline(always)]
+            fn value<R: $crate::formula::Real>(&self, [$($x),*]: [R; [$(stringify!($x)),*].len()]) -> R {
+                $value
+            }
+        }
+    )*};
+}
+
 mod cell;
 mod gru;
 mod lstm;

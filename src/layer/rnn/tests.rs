@@ -71,7 +71,7 @@ fn a_sequence_may_be_cut() -> Result<()> {
 fn thousands_of_steps_need_no_stack() {
     let train = || -> Result<()> {
         let layer = Lstm::new(3, 4, RnnOptions::new(), &mut Rng::seed(1))?;
-        let x = Tensor::parameter(Tensor::randn(0f32, 1.0, (2, 2000, 3), &mut Rng::seed(2))?.into_array());
+        let x = Tensor::randn(0f32, 1.0, (2, 2000, 3), &mut Rng::seed(2))?.into_parameter();
         let y = layer.forward(&x, &mut ForwardContext::train(Rng::seed(3)))?;
         assert_eq!(y.dims(), [2, 2000, 4]);
         let gradients = y.sqr()?.mean_all()?.backward()?;
