@@ -4,6 +4,7 @@
 //! and ending with the losses, `L1 = 1.1` and `L2 = 0.43`. `tests/notebook.rs` asserts every number.
 
 use tealight::data::image;
+use tealight::functional::{image_to_vector, l1, l2, sigmoid_derivative};
 use tealight::prelude::*;
 
 fn main() -> Result<()> {

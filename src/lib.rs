@@ -81,19 +81,17 @@ use tealight_kernels::kernel;
 pub mod prelude {
     pub use crate::activation::{Activation, Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
     pub use crate::autograd::{self, Array, Gradients, Op, SaveContext, Saved, Tensor, no_grad};
-    pub use crate::data::image_to_vector;
     pub use crate::error::{Error, Result};
     pub use crate::formula::Real;
     pub use crate::layer::{
-        BatchNorm1d, BatchNorm2d, Buffer, Conv1d, Conv2d, Dropout, Embedding, Fields, Flatten,
-        ForwardContext, Gru, Layer, LayerNorm, Linear, Lstm, MaxPool2d, Parameter, Residual, RnnOptions,
-        Sequential, Softmax,
+        BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, Dropout, Embedding, Fields, Flatten, ForwardContext, Gru,
+        Layer, LayerNorm, Linear, Lstm, MaxPool2d, Parameter, Residual, RnnOptions, Sequential, Softmax,
     };
     pub use crate::loss::{
-        Bce, BceWithLogits, CrossEntropy, ElementwiseLoss, L1, Loss, Mse, PointwiseLoss, Reduction, l1, l2,
+        Bce, BceWithLogits, CrossEntropy, ElementwiseLoss, L1, Loss, Mse, PointwiseLoss, Reduction,
     };
     pub use crate::normalize::{Normalize, NormalizeRows, Standardize};
-    pub use crate::ops::{ConvOptions, PoolOptions, Rng, sigmoid_derivative};
+    pub use crate::ops::{ConvOptions, PoolOptions, Rng};
     pub use crate::optim::{Adam, AdamW, Optimizer, Sgd};
     pub use crate::train::Trainer;
     pub use candle_core::{DType, Device};

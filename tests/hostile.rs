@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof};
 use tealight::data::{self, DataLoader, LabeledDataset, TensorDataset};
+use tealight::functional::{image_to_vector, l1, l2};
 use tealight::layer::{self, *};
 use tealight::loss::*;
 use tealight::metrics::*;

@@ -246,7 +246,7 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
         ),
         (
             "backward of nothing",
-            "backward: this tensor depends on no parameter (make one with Tensor::parameter; detach, no_grad and comparisons end a history)",
+            "backward: this tensor depends on no parameter (make one with Tensor::parameter; detach, no_grad and comparisons end the history)",
             said(zeros(&[]).backward(), d),
         ),
         (
@@ -284,7 +284,7 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
         ),
         (
             "argmax",
-            "backward: this tensor depends on no parameter (make one with Tensor::parameter; detach, no_grad and comparisons end a history)",
+            "backward: this tensor depends on no parameter (make one with Tensor::parameter; detach, no_grad and comparisons end the history)",
             said(leaf.argmax(0).unwrap().backward(), d),
         ),
         // Training.

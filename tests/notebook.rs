@@ -3,6 +3,7 @@
 
 use approx::{assert_abs_diff_eq, assert_relative_eq};
 use tealight::data::image;
+use tealight::functional::{image_to_vector, l1, l2, sigmoid_derivative};
 use tealight::prelude::*;
 
 const CPU: &Device = &Device::Cpu;

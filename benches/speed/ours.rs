@@ -1,5 +1,6 @@
 //! Tealight's jobs, written as a user would write them.
 
+use tealight::functional::{l1, l2};
 use tealight::ops::{ConvOptions, PoolOptions};
 use tealight::prelude::*;
 

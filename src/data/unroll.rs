@@ -6,7 +6,8 @@ use crate::error::{Error, Result};
 /// Reshapes an image (height, width, channels) to a column (height·width·channels, 1), in row-major order.
 ///
 /// ```
-/// # use tealight::prelude::*;
+/// use tealight::functional::image_to_vector;
+/// use tealight::prelude::*;
 /// let image = Tensor::arange(0.0, 12.0, &Device::Cpu)?.reshape((2, 2, 3))?;
 /// let column = image_to_vector(&image)?;
 /// assert_eq!(column.dims(), [12, 1]);
@@ -24,6 +25,7 @@ pub fn image_to_vector(image: &Tensor) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
+    use super::image_to_vector;
     use crate::prelude::*;
 
     #[test]

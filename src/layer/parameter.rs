@@ -103,6 +103,7 @@ impl Parameter {
 /// on the same buffer.
 ///
 /// ```
+/// use tealight::layer::Buffer;
 /// use tealight::prelude::*;
 /// let mean = Buffer::new(Tensor::zeros(3, DType::F32, &Device::Cpu)?);
 /// mean.set(&Tensor::ones(3, DType::F32, &Device::Cpu)?)?;

@@ -32,6 +32,7 @@ impl PointwiseLoss for L1 {
 /// The sum of the absolute differences, Σ |p − t|. (The mean is [`L1`].)
 ///
 /// ```
+/// use tealight::functional::l1;
 /// use tealight::prelude::*;
 /// let yhat = Tensor::new(&[0.9, 0.2, 0.1, 0.4, 0.9], &Device::Cpu)?;
 /// let y = Tensor::new(&[1.0, 0.0, 0.0, 1.0, 1.0], &Device::Cpu)?;
@@ -51,6 +52,7 @@ impl Tensor {
 
 #[cfg(test)]
 mod tests {
+    use super::l1;
     use crate::ops::testing::{grad_at, tensor};
     use crate::prelude::*;
 

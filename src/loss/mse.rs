@@ -34,6 +34,7 @@ impl PointwiseLoss for Mse {
 /// The sum of the squared differences, Σ (p − t)². (The mean is [`Mse`].)
 ///
 /// ```
+/// use tealight::functional::l2;
 /// use tealight::prelude::*;
 /// let yhat = Tensor::new(&[0.9, 0.2, 0.1, 0.4, 0.9], &Device::Cpu)?;
 /// let y = Tensor::new(&[1.0, 0.0, 0.0, 1.0, 1.0], &Device::Cpu)?;
@@ -53,6 +54,7 @@ impl Tensor {
 
 #[cfg(test)]
 mod tests {
+    use super::l2;
     use crate::ops::testing::tensor;
     use crate::prelude::*;
 

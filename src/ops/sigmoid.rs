@@ -38,6 +38,7 @@ impl Tensor {
 /// The derivative of the sigmoid, s(1 − s) with s = sigmoid(x). Gradient: s(1 − s)(1 − 2s).
 ///
 /// ```
+/// # use tealight::functional::sigmoid_derivative;
 /// # use tealight::prelude::*;
 /// let slope = sigmoid_derivative(&Tensor::new(&[1.0, 2.0, 3.0], &Device::Cpu)?)?;
 /// assert_eq!(slope.to_string(), "[0.19661193 0.10499359 0.04517666]");

@@ -1,5 +1,6 @@
 //! Operations on single elements.
 
+use tealight::functional::sigmoid_derivative;
 use tealight::prelude::*;
 
 crate::expressions! {
