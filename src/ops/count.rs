@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, WithDType};
 
 use super::axis::Axes;
-use super::reduction::{Reduction, with_number};
+use super::reduction::{ReducedAxes, with_number};
 use crate::autograd::array::{contiguous, elements, make};
 use crate::autograd::{Array, Tensor, traced};
 use crate::error::Result;
@@ -16,7 +16,7 @@ enum Quantifier {
     Count,
 }
 
-fn count(op: &'static str, x: &Tensor, over: &Reduction, quantifier: Quantifier) -> Result<Tensor> {
+fn count(op: &'static str, x: &Tensor, over: &ReducedAxes, quantifier: Quantifier) -> Result<Tensor> {
     let compute = || Ok(Tensor::constant(counted(op, x.array(), over, quantifier)?));
     traced(&[x], compute, |onnx| {
         let x = onnx.input(0);
@@ -32,7 +32,7 @@ fn count(op: &'static str, x: &Tensor, over: &Reduction, quantifier: Quantifier)
     })
 }
 
-fn counted(op: &'static str, x: &Array, over: &Reduction, quantifier: Quantifier) -> Result<Array> {
+fn counted(op: &'static str, x: &Array, over: &ReducedAxes, quantifier: Quantifier) -> Result<Array> {
     let dims = over.output(op, x)?;
     let (own, shape) = over.grouped(&x.to_device(&Device::Cpu)?)?;
     let own = &contiguous(&own)?;
@@ -64,18 +64,18 @@ macro_rules! counts {
             /// ```
             pub fn $one(&self, axes: impl Axes) -> Result<Tensor> {
                 let op = stringify!($one);
-                count(op, self, &Reduction::of(op, self, axes, false)?, Quantifier::$quantifier)
+                count(op, self, &ReducedAxes::of(op, self, axes, false)?, Quantifier::$quantifier)
             }
 
             #[doc = concat!("[`", stringify!($one), "`](Tensor::", stringify!($one), ") with the axes kept at length 1.")]
             pub fn $keepdim(&self, axes: impl Axes) -> Result<Tensor> {
                 let op = stringify!($keepdim);
-                count(op, self, &Reduction::of(op, self, axes, true)?, Quantifier::$quantifier)
+                count(op, self, &ReducedAxes::of(op, self, axes, true)?, Quantifier::$quantifier)
             }
 
             #[doc = concat!("[`", stringify!($one), "`](Tensor::", stringify!($one), ") over all elements, as a scalar.")]
             pub fn $all(&self) -> Result<Tensor> {
-                count(stringify!($all), self, &Reduction::all(self), Quantifier::$quantifier)
+                count(stringify!($all), self, &ReducedAxes::all(self), Quantifier::$quantifier)
             }
         )*}
     };

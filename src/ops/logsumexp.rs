@@ -1,14 +1,14 @@
 //! `logsumexp`.
 
 use super::axis::Axes;
-use super::reduction::{Reduction, float, in_memory, or_infinite};
+use super::reduction::{ReducedAxes, float, in_memory, or_infinite};
 use crate::autograd::array::{elements, make, with_float};
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::moments;
 
 #[derive(Debug)]
-struct LogSumExp(Reduction);
+struct LogSumExp(ReducedAxes);
 
 impl LogSumExp {
     /// The softmax in one pass over each row.
@@ -79,19 +79,19 @@ impl Tensor {
     /// ```
     pub fn logsumexp(&self, axes: impl Axes) -> Result<Tensor> {
         float("logsumexp", self)?;
-        LogSumExp(Reduction::of("logsumexp", self, axes, false)?).apply([self])
+        LogSumExp(ReducedAxes::of("logsumexp", self, axes, false)?).apply([self])
     }
 
     /// [`logsumexp`](Tensor::logsumexp) with the axes kept at length 1.
     pub fn logsumexp_keepdim(&self, axes: impl Axes) -> Result<Tensor> {
         float("logsumexp_keepdim", self)?;
-        LogSumExp(Reduction::of("logsumexp_keepdim", self, axes, true)?).apply([self])
+        LogSumExp(ReducedAxes::of("logsumexp_keepdim", self, axes, true)?).apply([self])
     }
 
     /// [`logsumexp`](Tensor::logsumexp) over all elements, as a scalar.
     pub fn logsumexp_all(&self) -> Result<Tensor> {
         float("logsumexp_all", self)?;
-        LogSumExp(Reduction::all(self)).apply([self])
+        LogSumExp(ReducedAxes::all(self)).apply([self])
     }
 }
 

@@ -4,7 +4,7 @@ use candle_core::DType;
 
 use super::axis::Axes;
 use super::onnx::counted;
-use super::reduction::Reduction;
+use super::reduction::ReducedAxes;
 use crate::autograd::array::{contiguous, elements, make, on_cpu, sum_axes, with_float};
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use crate::kernel;
 
 /// The largest element along axes, or the smallest.
 #[derive(Debug)]
-pub(super) struct Extremum<const LARGEST: bool>(pub(super) Reduction);
+pub(super) struct Extremum<const LARGEST: bool>(pub(super) ReducedAxes);
 
 impl<const LARGEST: bool> Op<1> for Extremum<LARGEST> {
     const NAME: &'static str = if LARGEST { "max" } else { "min" };
@@ -103,17 +103,17 @@ macro_rules! extrema {
             /// ```
             #[doc(alias = $alias)]
             pub fn $one(&self, axes: impl Axes) -> Result<Tensor> {
-                Extremum::<$largest>(Reduction::of(stringify!($one), self, axes, false)?).apply([self])
+                Extremum::<$largest>(ReducedAxes::of(stringify!($one), self, axes, false)?).apply([self])
             }
 
             #[doc = concat!("[`", stringify!($one), "`](Tensor::", stringify!($one), ") with the axes kept at length 1.")]
             pub fn $keepdim(&self, axes: impl Axes) -> Result<Tensor> {
-                Extremum::<$largest>(Reduction::of(stringify!($keepdim), self, axes, true)?).apply([self])
+                Extremum::<$largest>(ReducedAxes::of(stringify!($keepdim), self, axes, true)?).apply([self])
             }
 
             #[doc = concat!("[`", stringify!($one), "`](Tensor::", stringify!($one), ") over all elements, as a scalar.")]
             pub fn $all(&self) -> Result<Tensor> {
-                Extremum::<$largest>(Reduction::all(self)).apply([self])
+                Extremum::<$largest>(ReducedAxes::all(self)).apply([self])
             }
         )*}
     };

@@ -2,7 +2,7 @@
 
 use super::axis::Axes;
 use super::max::Extremum;
-use super::reduction::{Reduction, float, in_memory, or_infinite};
+use super::reduction::{ReducedAxes, float, in_memory, or_infinite};
 use super::sum::Sum;
 use crate::autograd::array::{elements, make, with_float};
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
@@ -12,7 +12,7 @@ use crate::kernel::moments;
 /// The norm of a finite p > 0.
 #[derive(Debug)]
 struct Norm {
-    over: Reduction,
+    over: ReducedAxes,
     p: f64,
 }
 
@@ -62,7 +62,7 @@ fn power(x: &Tensor, share: &Tensor, c: f64) -> Result<Tensor> {
     is_zero.where_cond(&zero, &signed)
 }
 
-fn norm(op: &'static str, x: &Tensor, p: f64, over: Reduction) -> Result<Tensor> {
+fn norm(op: &'static str, x: &Tensor, p: f64, over: ReducedAxes) -> Result<Tensor> {
     float(op, x)?;
     if p == 0.0 {
         let zero = Tensor::zeros((), x.dtype(), x.device())?;
@@ -98,17 +98,17 @@ impl Tensor {
     /// ```
     #[doc(alias = "vector_norm")]
     pub fn norm(&self, p: f64, axes: impl Axes) -> Result<Tensor> {
-        norm("norm", self, p, Reduction::of("norm", self, axes, false)?)
+        norm("norm", self, p, ReducedAxes::of("norm", self, axes, false)?)
     }
 
     /// [`norm`](Tensor::norm) with the axes kept at length 1.
     pub fn norm_keepdim(&self, p: f64, axes: impl Axes) -> Result<Tensor> {
-        norm("norm_keepdim", self, p, Reduction::of("norm_keepdim", self, axes, true)?)
+        norm("norm_keepdim", self, p, ReducedAxes::of("norm_keepdim", self, axes, true)?)
     }
 
     /// [`norm`](Tensor::norm) over all elements, as a scalar. With p = 2 it is the Frobenius norm of a matrix.
     pub fn norm_all(&self, p: f64) -> Result<Tensor> {
-        norm("norm_all", self, p, Reduction::all(self))
+        norm("norm_all", self, p, ReducedAxes::all(self))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use candle_core::DType;
 
-use super::reduction::{Reduction, float};
+use super::reduction::{ReducedAxes, float};
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
@@ -41,7 +41,7 @@ impl Op<1> for NormalizeRows {
     }
 
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
-        let over = Reduction { axes: [onnx.dims(0).len() - 1].into_iter().collect(), keepdim: true };
+        let over = ReducedAxes { axes: [onnx.dims(0).len() - 1].into_iter().collect(), keepdim: true };
         let (x, dtype) = (onnx.input(0), onnx.dtype(0));
         let length = over.onnx("ReduceL2", onnx);
         let (zero, one) = (onnx.number(0.0, dtype)?, onnx.number(1.0, dtype)?);

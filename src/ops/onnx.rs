@@ -2,7 +2,7 @@
 
 use candle_core::DType;
 
-use super::reduction::Reduction;
+use super::reduction::ReducedAxes;
 use crate::autograd::{Onnx, OnnxAttribute, OnnxValue};
 use crate::error::{Error, Result};
 use crate::formula::{Binary, Interpreter, Tape, Unary};
@@ -157,7 +157,7 @@ impl Interpreter for Nodes<'_, '_> {
     }
 }
 
-impl Reduction {
+impl ReducedAxes {
     /// The input, reduced along the axes by this operator.
     pub(super) fn onnx(&self, operator: &'static str, onnx: &mut Onnx) -> OnnxValue {
         let x = onnx.input(0);

@@ -2,7 +2,7 @@
 
 use super::axis::Axes;
 use super::cumprod::products_of_others;
-use super::reduction::{Reduction, around, in_memory, integers};
+use super::reduction::{ReducedAxes, around, in_memory, integers};
 use super::reshape::reshaped;
 use crate::autograd::array::{contiguous, elements, make, with_float};
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
@@ -16,8 +16,8 @@ struct Prod {
 }
 
 impl Prod {
-    fn reduction(&self) -> Reduction {
-        Reduction { axes: Dims::from_slice(&[self.axis]), keepdim: true }
+    fn reduction(&self) -> ReducedAxes {
+        ReducedAxes { axes: Dims::from_slice(&[self.axis]), keepdim: true }
     }
 }
 
@@ -63,7 +63,7 @@ impl Op<1> for Prod {
 }
 
 /// One axis after the other: the order of factors does not matter, and each step is exact at zeros.
-fn product(x: &Tensor, over: &Reduction) -> Result<Tensor> {
+fn product(x: &Tensor, over: &ReducedAxes) -> Result<Tensor> {
     if over.axes.is_empty() {
         // A new axis makes each element its own product, which turns u8 into u32 here too.
         return reshaped(&Prod { axis: x.rank() }.apply([&x.unsqueeze(-1)?])?, x.dims());
@@ -88,12 +88,12 @@ impl Tensor {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn prod(&self, axes: impl Axes) -> Result<Tensor> {
-        product(self, &Reduction::of("prod", self, axes, false)?)
+        product(self, &ReducedAxes::of("prod", self, axes, false)?)
     }
 
     /// [`prod`](Tensor::prod) with the axes kept at length 1.
     pub fn prod_keepdim(&self, axes: impl Axes) -> Result<Tensor> {
-        product(self, &Reduction::of("prod_keepdim", self, axes, true)?)
+        product(self, &ReducedAxes::of("prod_keepdim", self, axes, true)?)
     }
 
     /// [`prod`](Tensor::prod) over all elements, as a scalar.

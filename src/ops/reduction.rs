@@ -1,4 +1,4 @@
-//! [`Reduction`]: what a reduction does to a shape, and how the kernels see an array.
+//! [`ReducedAxes`]: what a reduction does to a shape, and how the kernels see an array.
 
 use candle_core::{DType, Device, Shape, WithDType};
 
@@ -12,7 +12,7 @@ use crate::kernel::{self, Dims};
 
 /// The axes that are reduced, ascending, and whether they stay with length 1.
 #[derive(Clone, Debug)]
-pub(super) struct Reduction {
+pub(super) struct ReducedAxes {
     pub(super) axes: Dims,
     pub(super) keepdim: bool,
 }
@@ -22,13 +22,13 @@ pub(super) fn around(dims: &[usize], axis: usize) -> [usize; 3] {
     [count(&dims[..axis]), dims[axis], count(&dims[axis + 1..])]
 }
 
-impl Reduction {
+impl ReducedAxes {
     pub(super) fn of(op: &'static str, x: &Tensor, axes: impl Axes, keepdim: bool) -> Result<Self> {
-        Ok(Reduction { axes: resolve_axes(op, axes, x.dims())?, keepdim })
+        Ok(ReducedAxes { axes: resolve_axes(op, axes, x.dims())?, keepdim })
     }
 
     pub(super) fn all(x: &Tensor) -> Self {
-        Reduction { axes: (0..x.rank()).collect(), keepdim: false }
+        ReducedAxes { axes: (0..x.rank()).collect(), keepdim: false }
     }
 
     /// The shape of the result, with or without the reduced axes.

@@ -22,7 +22,7 @@ impl Tensor {
     pub fn split(&self, size: usize, axis: impl Axis) -> Result<Vec<Tensor>> {
         let axis = axis.of("split", self.dims())?;
         if size == 0 {
-            return Err(Error::argument("split", "parts of at least one place", size));
+            return Err(Error::argument("split", "parts of at least one element", size));
         }
         let length = self.dims()[axis];
         let starts = (0..length.max(1)).step_by(size);
@@ -41,16 +41,16 @@ impl Tensor {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "tensor_split")]
-    pub fn split_at(&self, places: &[usize], axis: impl Axis) -> Result<Vec<Tensor>> {
+    pub fn split_at(&self, indices: &[usize], axis: impl Axis) -> Result<Vec<Tensor>> {
         let axis = axis.of("split_at", self.dims())?;
         let length = self.dims()[axis];
-        if !places.is_sorted() || places.last().is_some_and(|&last| last > length) {
+        if !indices.is_sorted() || indices.last().is_some_and(|&last| last > length) {
             let expected =
-                format!("ascending places up to {length} (axis {axis} of shape {:?})", self.dims());
-            return Err(Error::argument("split_at", expected, format!("{places:?}")));
+                format!("ascending indices up to {length} (axis {axis} of shape {:?})", self.dims());
+            return Err(Error::argument("split_at", expected, format!("{indices:?}")));
         }
-        let starts = [0].iter().chain(places);
-        let ends = places.iter().chain([&length]);
+        let starts = [0].iter().chain(indices);
+        let ends = indices.iter().chain([&length]);
         starts.zip(ends).map(|(&start, &end)| narrowed(self, axis, start, end - start)).collect()
     }
 }
@@ -91,10 +91,10 @@ mod tests {
         let x = tensor(&[1.0, 2.0, 3.0]);
         assert_eq!(
             x.split(0, 0).unwrap_err().to_string(),
-            "split: expected parts of at least one place, got 0"
+            "split: expected parts of at least one element, got 0"
         );
         let error = x.split_at(&[2, 4], 0).unwrap_err();
-        let message = "split_at: expected ascending places up to 3 (axis 0 of shape [3]), got [2, 4]";
+        let message = "split_at: expected ascending indices up to 3 (axis 0 of shape [3]), got [2, 4]";
         assert_eq!(error.to_string(), message);
         assert!(matches!(x.split_at(&[2, 1], 0), Err(Error::Argument { .. })));
         assert!(matches!(x.split(1, 1), Err(Error::Axis { axis: 1, .. })));

@@ -2,7 +2,7 @@
 
 use candle_core::DType;
 
-use super::reduction::Reduction;
+use super::reduction::ReducedAxes;
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
@@ -45,7 +45,7 @@ impl Op<1> for StandardizeGroups {
     }
 
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
-        let over = Reduction { axes: Dims::from_slice(&[0, 2]), keepdim: true };
+        let over = ReducedAxes { axes: Dims::from_slice(&[0, 2]), keepdim: true };
         let x = onnx.input(0);
         let centred = match self.centred {
             true => {

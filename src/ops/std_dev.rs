@@ -1,7 +1,7 @@
 //! The standard deviation, along axes or of all elements.
 
 use super::axis::Axes;
-use super::reduction::{Reduction, float, or_infinite};
+use super::reduction::{ReducedAxes, float, or_infinite};
 use super::var::{Center, Var};
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
@@ -45,19 +45,19 @@ impl Tensor {
     /// ```
     pub fn std(&self, axes: impl Axes, ddof: usize) -> Result<Tensor> {
         float("std", self)?;
-        Std(Var { over: Reduction::of("std", self, axes, false)?, ddof }).apply([self])
+        Std(Var { over: ReducedAxes::of("std", self, axes, false)?, ddof }).apply([self])
     }
 
     /// [`std`](Tensor::std), with the axes kept at length 1.
     pub fn std_keepdim(&self, axes: impl Axes, ddof: usize) -> Result<Tensor> {
         float("std_keepdim", self)?;
-        Std(Var { over: Reduction::of("std_keepdim", self, axes, true)?, ddof }).apply([self])
+        Std(Var { over: ReducedAxes::of("std_keepdim", self, axes, true)?, ddof }).apply([self])
     }
 
     /// The standard deviation of all elements.
     pub fn std_all(&self, ddof: usize) -> Result<Tensor> {
         float("std_all", self)?;
-        Std(Var { over: Reduction::all(self), ddof }).apply([self])
+        Std(Var { over: ReducedAxes::all(self), ddof }).apply([self])
     }
 }
 

@@ -4,13 +4,13 @@ use candle_core::DType;
 
 use super::axis::Axes;
 use super::onnx::counted;
-use super::reduction::{Reduction, float, integers};
+use super::reduction::{ReducedAxes, float, integers};
 use crate::autograd::array::sum_axes;
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor, broadcast_to};
 use crate::error::Result;
 
 #[derive(Debug)]
-pub(super) struct Sum(pub(super) Reduction);
+pub(super) struct Sum(pub(super) ReducedAxes);
 
 #[derive(Debug)]
 struct Mean(Sum);
@@ -98,7 +98,7 @@ impl Tensor {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn sum(&self, axes: impl Axes) -> Result<Tensor> {
-        Sum(Reduction::of("sum", self, axes, false)?).apply([self])
+        Sum(ReducedAxes::of("sum", self, axes, false)?).apply([self])
     }
 
     /// [`sum`](Tensor::sum), with the axes kept at length 1, so that the result broadcasts against this tensor.
@@ -110,12 +110,12 @@ impl Tensor {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn sum_keepdim(&self, axes: impl Axes) -> Result<Tensor> {
-        Sum(Reduction::of("sum_keepdim", self, axes, true)?).apply([self])
+        Sum(ReducedAxes::of("sum_keepdim", self, axes, true)?).apply([self])
     }
 
     /// The sum of all elements.
     pub fn sum_all(&self) -> Result<Tensor> {
-        Sum(Reduction::all(self)).apply([self])
+        Sum(ReducedAxes::all(self)).apply([self])
     }
 
     /// The means along `axes`, which are removed; NaN over no elements.
@@ -129,19 +129,19 @@ impl Tensor {
     /// ```
     pub fn mean(&self, axes: impl Axes) -> Result<Tensor> {
         float("mean", self)?;
-        Mean(Sum(Reduction::of("mean", self, axes, false)?)).apply([self])
+        Mean(Sum(ReducedAxes::of("mean", self, axes, false)?)).apply([self])
     }
 
     /// [`mean`](Tensor::mean), with the axes kept at length 1.
     pub fn mean_keepdim(&self, axes: impl Axes) -> Result<Tensor> {
         float("mean_keepdim", self)?;
-        Mean(Sum(Reduction::of("mean_keepdim", self, axes, true)?)).apply([self])
+        Mean(Sum(ReducedAxes::of("mean_keepdim", self, axes, true)?)).apply([self])
     }
 
     /// The mean of all elements; NaN if there are none.
     pub fn mean_all(&self) -> Result<Tensor> {
         float("mean_all", self)?;
-        Mean(Sum(Reduction::all(self))).apply([self])
+        Mean(Sum(ReducedAxes::all(self))).apply([self])
     }
 }
 

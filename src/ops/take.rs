@@ -203,7 +203,7 @@ pub(super) fn taken_along(
     let mut dims = Dims::from_slice(x.dims());
     dims[axis] = indices.len();
     let shape = checked(op, dims[..].into(), x.dtype().size_in_bytes())?;
-    // Of nothing any number of places may be named without a list of them.
+    // An empty result may name any number of indices: no list of them is made.
     let indices = indices.take(shape.elem_count());
     let compute = || taken(x, places_along(x.dims(), axis, indices.clone()), &dims);
     traced(&[x], compute, |onnx| {

@@ -30,7 +30,7 @@ impl Tensor {
         dims.splice(axis..=axis, [windows, size]);
         let shape = checked("unfold", dims.into(), self.dtype().size_in_bytes())?;
         let inner: usize = self.dims()[axis + 1..].iter().product();
-        // Of nothing, any number of windows without a list of them.
+        // An empty result may have any number of windows: no list of them is made.
         let starts = (0..windows.min(shape.elem_count())).map(|window| window * step * inner);
         let places = BlockIndices { starts: starts.collect(), block: size * inner, period: length * inner };
         let mut order: Vec<usize> = (0..=self.rank()).collect();

@@ -1,7 +1,7 @@
 //! The variance, along axes or of all elements.
 
 use super::axis::Axes;
-use super::reduction::{Reduction, float, in_memory};
+use super::reduction::{ReducedAxes, float, in_memory};
 use crate::autograd::array::{elements, make, with_float};
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
@@ -9,7 +9,7 @@ use crate::kernel::moments;
 
 #[derive(Debug)]
 pub(super) struct Var {
-    pub(super) over: Reduction,
+    pub(super) over: ReducedAxes,
     pub(super) ddof: usize,
 }
 
@@ -64,7 +64,7 @@ impl Op<1> for Var {
 
 /// x − mean: a projection that is its own transpose.
 #[derive(Debug)]
-pub(super) struct Center(pub(super) Reduction);
+pub(super) struct Center(pub(super) ReducedAxes);
 
 impl Op<1> for Center {
     const NAME: &'static str = "center";
@@ -100,19 +100,19 @@ impl Tensor {
     /// ```
     pub fn var(&self, axes: impl Axes, ddof: usize) -> Result<Tensor> {
         float("var", self)?;
-        Var { over: Reduction::of("var", self, axes, false)?, ddof }.apply([self])
+        Var { over: ReducedAxes::of("var", self, axes, false)?, ddof }.apply([self])
     }
 
     /// [`var`](Tensor::var), with the axes kept at length 1.
     pub fn var_keepdim(&self, axes: impl Axes, ddof: usize) -> Result<Tensor> {
         float("var_keepdim", self)?;
-        Var { over: Reduction::of("var_keepdim", self, axes, true)?, ddof }.apply([self])
+        Var { over: ReducedAxes::of("var_keepdim", self, axes, true)?, ddof }.apply([self])
     }
 
     /// The variance of all elements.
     pub fn var_all(&self, ddof: usize) -> Result<Tensor> {
         float("var_all", self)?;
-        Var { over: Reduction::all(self), ddof }.apply([self])
+        Var { over: ReducedAxes::all(self), ddof }.apply([self])
     }
 }
 
