@@ -1,5 +1,4 @@
-//! Models and tensors in files: safetensors, which PyTorch and candle read and write too, PyTorch's own state dicts, numpy's
-//! `.npy` and `.npz`, and ONNX, which other engines run.
+//! Models and tensors in files: safetensors, PyTorch's state dicts, numpy's `.npy` and `.npz`, ONNX, and checkpoints.
 
 mod checkpoint;
 mod load;

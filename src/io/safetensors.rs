@@ -1,12 +1,4 @@
 //! The safetensors format.
-//!
-//! # Precision
-//! f16, bf16, f32, f64, u8, u32, i16, i32 and i64 are read as they are; booleans become u8, 8 bit signed integers i64, 16 bit
-//! unsigned ones u32.
-//!
-//! # Errors
-//! A file that cannot be read or written, or is none of the format; a parameter that is missing, unexpected, or of
-//! another shape or dtype. Each names the file or the parameter.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,15 +15,12 @@ use crate::error::{Error, Result};
 use crate::file::{file_error, read_at_most, write_atomically};
 use crate::layer::Layer;
 
-/// Writes tensors under their names. The file is complete or is not there: it is written beside its place and renamed.
-///
-/// # Errors
-/// A file that cannot be written.
+/// Writes tensors under their names as a safetensors file, whole or not at all.
 ///
 /// ```
-/// use tealight::io;
-/// use tealight::prelude::*;
-/// let file = std::env::temp_dir().join("tealight-doc-write.safetensors");
+/// # use tealight::io;
+/// # use tealight::prelude::*;
+/// # let file = std::env::temp_dir().join("tealight-doc-write.safetensors");
 /// io::write(&file, &[("x".to_string(), Tensor::new(&[1_u32, 2], &Device::Cpu)?)].into())?;
 /// assert_eq!(io::read(&file, &Device::Cpu)?["x"].to_vec1::<u32>()?, [1, 2]);
 /// # std::fs::remove_file(file).ok();
@@ -40,22 +29,26 @@ use crate::layer::Layer;
 #[doc(alias = "save_file")]
 pub fn write(path: impl AsRef<Path>, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
     let path = path.as_ref();
-    let arrays: Vec<(&str, &Array)> =
-        tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.array())).collect();
-    let bytes = safetensors::serialize(arrays, None)
-        .map_err(|error| file_error(path, format!("cannot be written: {error}")))?;
-    write_atomically(path, &bytes)
+    write_atomically(path, serialized(path, tensors)?)
 }
 
-/// Reads all tensors of a file, by name: a safetensors file, or one of PyTorch's, as [`read_pth`](super::read_pth) does.
+/// The bytes of a safetensors file with these tensors.
+pub(super) fn serialized(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<Vec<u8>> {
+    let arrays: Vec<(&str, &Array)> =
+        tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.array())).collect();
+    safetensors::serialize(arrays, None)
+        .map_err(|error| file_error(path, format!("cannot be written: {error}")).with_source(error))
+}
+
+/// Reads all tensors of a safetensors file, or of PyTorch's state dict as [`read_pth`](super::read_pth) does, by name.
 ///
-/// # Errors
-/// A file that cannot be read, or is neither; a tensor of a dtype that there is not here.
+/// f16, bf16, f32, f64, u8, u32, i16, i32 and i64 keep their dtype; bool becomes u8, i8 becomes i64, u16 becomes u32. Errors for
+/// other dtypes.
 ///
 /// ```
-/// use tealight::io;
-/// use tealight::prelude::*;
-/// let file = std::env::temp_dir().join("tealight-doc-read.safetensors");
+/// # use tealight::io;
+/// # use tealight::prelude::*;
+/// # let file = std::env::temp_dir().join("tealight-doc-read.safetensors");
 /// io::save(&file, &Linear::new(3, 2, &mut Rng::seed(1))?)?;
 /// let tensors = io::read(&file, &Device::Cpu)?;
 /// assert!(tensors.keys().eq(["bias", "weight"]));
@@ -82,6 +75,7 @@ pub(super) fn parse(bytes: &[u8], device: &Device) -> Result<BTreeMap<String, Te
     let mut tensors = BTreeMap::new();
     for (name, view) in file.iter() {
         let shape = view.shape();
+        // candle would panic.
         if elements(shape).is_none() {
             return Err(format!("one whose tensor {name} has the shape {shape:?}, which fits in no memory"));
         }
@@ -107,39 +101,37 @@ pub(super) fn parse(bytes: &[u8], device: &Device) -> Result<BTreeMap<String, Te
     Ok(tensors)
 }
 
-/// Writes the parameters of a model under PyTorch's names: `0.weight`, `fc1.bias`.
-///
-/// # Errors
-/// A file that cannot be written.
+/// Saves the parameters and buffers of a model as a safetensors file under PyTorch's names: `0.weight`, `fc1.bias`.
 ///
 /// ```
-/// use tealight::prelude::*;
-/// let file = std::env::temp_dir().join("tealight-doc-save.safetensors");
+/// # use tealight::prelude::*;
+/// # let file = std::env::temp_dir().join("tealight-doc-save.safetensors");
 /// let model = Linear::new(3, 2, &mut Rng::seed(1))?;
 /// tealight::io::save(&file, &model)?;
 /// let other = Linear::new(3, 2, &mut Rng::seed(2))?;
 /// tealight::io::load(&file, &other)?;
-/// assert_eq!(model.weight.get().to_vec2::<f32>()?, other.weight.get().to_vec2::<f32>()?);
+/// assert_eq!(model.weight.get(), other.weight.get());
 /// # std::fs::remove_file(file).ok();
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "save_weights")]
 pub fn save(path: impl AsRef<Path>, model: &dyn Layer) -> Result<()> {
-    let tensors = model.state().into_iter().map(|(name, held)| (name, held.get()));
+    let tensors = model.state().into_iter().map(|(name, entry)| (name, entry.get()));
     write(path, &named(tensors))
 }
 
-/// Reads the parameters of a model, from a safetensors file or a state dict of PyTorch's (`model.pth`). Nothing is changed if
-/// anything does not fit. [`LoadOptions`] has settings: names that differ, parts that are left as they are.
+/// Loads the parameters and buffers of a model from a safetensors file or PyTorch's state dict (`model.pth`).
+///
+/// [`LoadOptions`] renames, skips and converts tensors.
 ///
 /// # Errors
-/// A file that cannot be read; parameters that are missing in it, unknown to the model, or of another shape or dtype: the error
-/// names them.
+/// Errors if the file cannot be read, or if a tensor is missing, unknown to the model, or of another shape or dtype. Then nothing
+/// is changed.
 ///
 /// ```
-/// use tealight::io;
-/// use tealight::prelude::*;
-/// let file = std::env::temp_dir().join("tealight-doc-load-model.safetensors");
+/// # use tealight::io;
+/// # use tealight::prelude::*;
+/// # let file = std::env::temp_dir().join("tealight-doc-load-model.safetensors");
 /// io::save(&file, &Linear::new(3, 2, &mut Rng::seed(1))?)?;
 /// let error = io::load(&file, &Linear::new(4, 2, &mut Rng::seed(1))?).unwrap_err().to_string();
 /// assert!(error.ends_with("weight (expected [2, 4] of f32, got [2, 3] of f32)"));

@@ -1,8 +1,8 @@
-//! The sizes that a file claims.
+//! Sizes as claimed by a file.
 
-/// How many elements a tensor of this shape has; none if it can be had on no machine.
+/// The number of elements of a tensor of this shape; `None` if no machine could hold it.
 ///
-/// An empty one can have lengths whose product overflows, and candle multiplies them for its strides: they are counted, too.
+/// The lengths of an empty tensor count too: candle multiplies them for its strides, and the product could overflow.
 pub(super) fn elements(shape: &[usize]) -> Option<usize> {
     let all = shape.iter().filter(|&&n| n != 0).try_fold(1_usize, |product, &n| product.checked_mul(n))?;
     isize::try_from(all).ok()?;

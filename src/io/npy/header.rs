@@ -1,7 +1,7 @@
-//! The beginning of an `.npy` file: a magic, a version, and a dictionary as Python writes it.
+//! The header of an `.npy` file: a magic, a version, and a Python dict as text (numpy.lib.format, versions 1.0 to 3.0).
 //!
-//! # Source
-//! numpy.lib.format, versions 1.0 to 3.0.
+//! candle's reader knows neither big-endian nor Fortran order and allocates what a header claims; the crate npyz multiplies the
+//! shape without a check and brings a parser for all of Python's literals.
 
 use std::io::Read;
 
@@ -9,16 +9,16 @@ use candle_core::DType;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
-/// numpy refuses to read a longer header than 10,000 unless it is told to.
-const LONGEST: usize = 1 << 20;
+/// numpy itself refuses headers above 10,000 bytes by default.
+const MAX_HEADER: usize = 1 << 20;
 
-/// What the numbers of a file are.
+/// The type, the layout and the shape of an array.
 pub(super) struct Header {
     /// b, i, u or f, as numpy calls booleans, integers, unsigned integers and floats.
     pub(super) kind: char,
     /// The bytes of one number.
     pub(super) width: usize,
-    pub(super) swapped: bool,
+    pub(super) big_endian: bool,
     pub(super) fortran: bool,
     pub(super) shape: Vec<usize>,
 }
@@ -46,27 +46,26 @@ impl Header {
         };
         let length = take(bytes_of_length, "the length of the header")?;
         let length = length.iter().rev().fold(0, |sum, &byte| sum << 8 | usize::from(byte));
-        if length > LONGEST {
-            return Err(format!("expected a header of at most {LONGEST} bytes, got {length}"));
+        if length > MAX_HEADER {
+            return Err(format!("expected a header of at most {MAX_HEADER} bytes, got {length}"));
         }
         let text = String::from_utf8_lossy(&take(length, "a header")?).into_owned();
-        let refuse =
-            || format!("expected a header with descr, fortran_order and shape, got {:?}", shortened(&text));
-        let (descr, fortran, shape) = dictionary(&text).ok_or_else(refuse)?;
-        let (kind, width, swapped) = numbers(&descr).ok_or_else(|| {
-            format!(
-                "expected booleans, integers, or floats of 16 to 64 bits, got the dtype {:?}",
-                shortened(&descr)
-            )
+        let shortened = |text: &str| text.chars().take(80).collect::<String>();
+        let (descr, fortran, shape) = parse_dict(&text).ok_or_else(|| {
+            format!("expected a header with descr, fortran_order and shape, got {:?}", shortened(&text))
         })?;
-        Ok((Header { kind, width, swapped, fortran, shape }, 8 + bytes_of_length + length))
+        let (kind, width, big_endian) = parse_dtype(&descr).ok_or_else(|| {
+            let got = shortened(&descr);
+            format!("expected booleans, integers, or floats of 16 to 64 bits, got the dtype {got:?}")
+        })?;
+        Ok((Header { kind, width, big_endian, fortran, shape }, 8 + bytes_of_length + length))
     }
 }
 
 /// Kind, bytes, and whether the last byte comes first, of `<f8` and the like.
-fn numbers(descr: &str) -> Option<(char, usize, bool)> {
+fn parse_dtype(descr: &str) -> Option<(char, usize, bool)> {
     let mut letters = descr.chars();
-    let swapped = match letters.next()? {
+    let big_endian = match letters.next()? {
         '<' | '|' | '=' => false,
         '>' => true,
         _ => return None,
@@ -79,47 +78,43 @@ fn numbers(descr: &str) -> Option<(char, usize, bool)> {
         ('i' | 'u' | 'f', "8") => 8,
         _ => return None,
     };
-    Some((kind, width, swapped))
+    Some((kind, width, big_endian))
 }
 
-fn shortened(text: &str) -> String {
-    text.chars().take(80).collect()
-}
-
-/// The three entries of the dictionary, in any order, and none beside them.
-fn dictionary(text: &str) -> Option<(String, bool, Vec<usize>)> {
-    let mut scan = Scan(text);
+/// The three entries of the dict, in any order, and no others.
+fn parse_dict(text: &str) -> Option<(String, bool, Vec<usize>)> {
+    let mut scanner = Scanner(text);
     let (mut descr, mut fortran, mut shape) = (None, None, None);
-    scan.eat("{")?;
-    while scan.eat("}").is_none() {
-        let key = scan.string()?;
-        scan.eat(":")?;
+    scanner.eat("{")?;
+    while scanner.eat("}").is_none() {
+        let key = scanner.string()?;
+        scanner.eat(":")?;
         match key {
-            // A list says that the elements are records.
-            "descr" if scan.0.trim_start().starts_with('[') => {
-                return Some((scan.0.trim().into(), false, vec![]));
+            // A list: the elements are records, which `parse_dtype` refuses.
+            "descr" if scanner.0.trim_start().starts_with('[') => {
+                return Some((scanner.0.trim().into(), false, vec![]));
             }
-            "descr" => descr = Some(scan.string()?.to_string()),
-            "fortran_order" if scan.eat("True").is_some() => fortran = Some(true),
+            "descr" => descr = Some(scanner.string()?.to_string()),
+            "fortran_order" if scanner.eat("True").is_some() => fortran = Some(true),
             "fortran_order" => {
-                scan.eat("False")?;
+                scanner.eat("False")?;
                 fortran = Some(false);
             }
-            "shape" => shape = Some(scan.tuple()?),
+            "shape" => shape = Some(scanner.tuple()?),
             _ => return None,
         }
-        if scan.eat(",").is_none() {
-            scan.eat("}")?;
+        if scanner.eat(",").is_none() {
+            scanner.eat("}")?;
             break;
         }
     }
-    scan.0.trim().is_empty().then_some((descr?, fortran?, shape?))
+    scanner.0.trim().is_empty().then_some((descr?, fortran?, shape?))
 }
 
 /// The rest of a text in Python's notation.
-struct Scan<'a>(&'a str);
+struct Scanner<'a>(&'a str);
 
-impl<'a> Scan<'a> {
+impl<'a> Scanner<'a> {
     fn eat(&mut self, token: &str) -> Option<()> {
         self.0 = self.0.trim_start().strip_prefix(token)?;
         Some(())
@@ -147,7 +142,7 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// The beginning of a file; none for a dtype that numpy does not have.
+/// The header of a file; `None` for a dtype that numpy does not have.
 pub(super) fn write(dtype: DType, shape: &[usize]) -> Option<Vec<u8>> {
     let descr = match dtype {
         DType::U8 => "|u1",

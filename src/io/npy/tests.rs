@@ -12,7 +12,7 @@ fn array(descr: &str, shape: &str, numbers: &[u8]) -> Result<Tensor, String> {
 }
 
 #[test]
-fn there_and_back() -> Result<()> {
+fn round_trip() -> Result<()> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.npy");
     let x = Tensor::arange(0.0, 24.0, &Device::Cpu)?.reshape((2, 3, 4))?;
@@ -76,15 +76,15 @@ fn orders_and_types() -> Result<(), String> {
 
 #[test]
 fn malformed() {
-    let said = |bytes: &[u8]| parse(bytes).unwrap_err();
-    assert_eq!(said(b""), "expected the beginning of an .npy file of 8 bytes, got 0");
+    let message = |bytes: &[u8]| parse(bytes).unwrap_err();
+    assert_eq!(message(b""), "expected the beginning of an .npy file of 8 bytes, got 0");
     assert!(
-        said(b"PK\x03\x04 no numpy").starts_with("expected the beginning of an .npy file, got the bytes")
+        message(b"PK\x03\x04 no numpy").starts_with("expected the beginning of an .npy file, got the bytes")
     );
-    assert_eq!(said(b"\x93NUMPY\x04\x00"), "expected version 1.0, 2.0 or 3.0, got 4.0");
-    assert_eq!(said(b"\x93NUMPY\x01\x00\x09\x00{}"), "expected a header of 9 bytes, got 2");
+    assert_eq!(message(b"\x93NUMPY\x04\x00"), "expected version 1.0, 2.0 or 3.0, got 4.0");
+    assert_eq!(message(b"\x93NUMPY\x01\x00\x09\x00{}"), "expected a header of 9 bytes, got 2");
     assert_eq!(
-        said(b"\x93NUMPY\x02\x00\xff\xff\xff\xff"),
+        message(b"\x93NUMPY\x02\x00\xff\xff\xff\xff"),
         "expected a header of at most 1048576 bytes, got 4294967295"
     );
     for header in [
@@ -101,13 +101,13 @@ fn malformed() {
         "{'descr': '<f8",
         "{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999999999,)}",
     ] {
-        let error = said(&file(header, &[0; 8]));
+        let error = message(&file(header, &[0; 8]));
         assert!(
             error.starts_with("expected a header with descr, fortran_order and shape, got"),
             "{header}: {error}"
         );
     }
-    let records = said(&file("{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (1,)}", &[0; 8]));
+    let records = message(&file("{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (1,)}", &[0; 8]));
     assert!(records.starts_with("expected a header with") || records.contains("got the dtype"), "{records}");
     for descr in ["|O", "<c16", "<U3", "|S2", "<f16", "<M8[s]", "f8", "", "<", "<é8"] {
         let error = array(descr, "(1,)", &[0; 16]).unwrap_err();
@@ -162,7 +162,7 @@ fn archives() -> Result<()> {
     assert!(write_npz(&path, &BTreeMap::from([("b".into(), x.to_dtype(DType::BF16)?)])).is_err());
     assert_eq!(read_npz(&path)?.len(), 2);
 
-    let said = |bytes: &[u8]| {
+    let message = |bytes: &[u8]| {
         std::fs::write(&path, bytes).unwrap();
         read_npz(&path).unwrap_err().to_string().split_once("a.npz: ").unwrap().1.to_string()
     };
@@ -179,9 +179,9 @@ fn archives() -> Result<()> {
     assert!(whole.len() < 400);
     std::fs::write(&path, &whole).unwrap();
     assert_eq!(read_npz(&path)?["a"].to_vec1::<u8>()?, [5; 1000]);
-    assert!(said(&zipped("a.npy", &good[..1000])).starts_with("a: expected 1000 bytes from offset "));
-    assert_eq!(said(&zipped("a.txt", b"hello")), "expected arrays (.npy), got \"a.txt\"");
-    assert!(said(b"no zip").starts_with("expected an .npz file, got: "));
+    assert!(message(&zipped("a.npy", &good[..1000])).starts_with("a: expected 1000 bytes from offset "));
+    assert_eq!(message(&zipped("a.txt", b"hello")), "expected arrays (.npy), got \"a.txt\"");
+    assert!(message(b"no zip").starts_with("expected an .npz file, got: "));
     // Twenty-six names for one record: a small file could have thousands.
     let array = file("{'descr': '|u1', 'fortran_order': False, 'shape': (9000,)}", &[5; 9000]);
     let shared = zipped("a.npy", &array);
@@ -193,7 +193,7 @@ fn archives() -> Result<()> {
     let mut end = end.to_vec();
     [end[8], end[10]] = [26; 2];
     end[12..16].copy_from_slice(&(entries.len() as u32).to_le_bytes());
-    let error = said(&[records, &entries, &end].concat());
+    let error = message(&[records, &entries, &end].concat());
     assert!(error.starts_with("expected an .npz file, got records that share their bytes: "), "{error}");
     // A million zeros in a kilobyte: refused from some bytes on, whatever the header claims.
     let zeros = file("{'descr': '|u1', 'fortran_order': False, 'shape': (1000000,)}", &[0; 1_000_000]);
@@ -208,7 +208,7 @@ fn archives() -> Result<()> {
         assert!(error.contains(&expected), "{error}");
     }
     for end in 0..whole.len() {
-        said(&whole[..end]);
+        message(&whole[..end]);
     }
     let rng = &mut Rng::seed(1);
     for _ in 0..500 {

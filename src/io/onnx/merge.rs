@@ -1,4 +1,4 @@
-//! [`Graph`]: what two runs of a model have in common, which is what it does with every batch.
+//! [`Graph`]: the operations that two runs of a model with different batches have in common.
 
 use candle_core::DType;
 use safetensors::View;
@@ -8,7 +8,7 @@ use crate::autograd::trace::{Source, Trace};
 use crate::autograd::{Array, OnnxAttribute, OnnxValue, Tensor};
 use crate::error::{Error, Result};
 
-/// A size in the file: a number, or so many batches.
+/// A size in the file: a number, or a multiple of the batch size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Size {
     Fixed(usize),
@@ -33,7 +33,7 @@ pub(super) enum Value {
     },
 }
 
-/// What is written. Values that are not needed are `None`.
+/// The graph of the file. Unused values are `None`.
 #[derive(Debug)]
 pub(super) struct Graph {
     pub(super) values: Vec<Option<Value>>,
@@ -47,7 +47,7 @@ pub(super) struct Graph {
 /// A trace, its output, and the tensors at both ends.
 type Run = (Trace, OnnxValue, Tensor, Tensor);
 
-/// What the runs have in common; `batch` is its axis and its sizes in the two.
+/// What both runs have in common; `batch` is the axis of the batch and its two sizes.
 pub(super) fn merged(runs: [Run; 2], batch: Option<(usize, [usize; 2])>) -> Result<Graph> {
     let sizes = batch.map(|(_, sizes)| sizes);
     let [(mut a, output, x, y), (b, other, second_x, second_y)] = runs;
@@ -58,17 +58,17 @@ pub(super) fn merged(runs: [Run; 2], batch: Option<(usize, [usize; 2])>) -> Resu
     if output.0 >= a.values.len() {
         return Err(foreign());
     }
-    // The layer that wants each value, from the last one on.
-    let mut wanted: Vec<Option<String>> = a.values.iter().map(|_| None).collect();
-    wanted[output.0] = Some(String::new());
+    // The layer that uses each value, from the last one on.
+    let mut used_by: Vec<Option<String>> = a.values.iter().map(|_| None).collect();
+    used_by[output.0] = Some(String::new());
     let mut values: Vec<Option<Value>> = a.values.iter().map(|_| None).collect();
     for i in (0..values.len()).rev() {
-        let Some(by) = wanted[i].take() else { continue };
+        let Some(by) = used_by[i].take() else { continue };
         if let Source::Node { inputs, place, .. } = &a.values[i] {
             if inputs.iter().any(|input| input.0 >= i) {
                 return Err(foreign());
             }
-            inputs.iter().for_each(|input| wanted[input.0] = Some(place.clone()));
+            inputs.iter().for_each(|input| used_by[input.0] = Some(place.clone()));
         }
         let place = |error: Error| if by.is_empty() { error } else { error.context(by.as_str()) };
         if let Source::Missing(_) = a.values[i] {
@@ -152,7 +152,7 @@ pub(super) fn bytes(array: &Array) -> Result<Vec<u8>> {
     Ok(array.contiguous()?.data().into_owned())
 }
 
-/// Two runs that did not do the same.
+/// The error of two runs that performed different operations.
 fn differ(a: &Trace, b: &Trace) -> Error {
     let alike = |(a, b): (&Source, &Source)| match (a, b) {
         (Source::Node { kind: a, inputs, .. }, Source::Node { kind: b, inputs: others, .. }) => {

@@ -1,7 +1,6 @@
 //! A [`Graph`] as the bytes of an ONNX file.
 //!
-//! # Source
-//! `onnx.proto` of the ONNX project.
+//! Source: `onnx.proto` of the ONNX project.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +16,7 @@ use crate::file::protobuf::{field, float_field, varint_field};
 const IR: u64 = 8;
 const OPSET: u64 = 17;
 
-/// The name of the size that is free.
+/// The name of the free size.
 const BATCH: &str = "batch";
 
 /// The whole file.
@@ -40,11 +39,11 @@ struct Writer<'a> {
     input: &'a str,
     nodes: Vec<u8>,
     initializers: Vec<u8>,
-    /// The names that are taken.
+    /// All names in use.
     taken: BTreeSet<String>,
-    /// Small constants by what they hold: each is written once.
+    /// The names of small constants by their content: each is written once.
     constants: BTreeMap<(i64, Vec<usize>, Vec<u8>), String>,
-    /// Vectors of sizes by what they hold.
+    /// The names of vectors of sizes by their content.
     sizes: BTreeMap<String, String>,
 }
 
@@ -67,7 +66,7 @@ impl<'a> Writer<'a> {
         let mut names: Vec<String> = Vec::with_capacity(graph.values.len());
         for (i, value) in graph.values.iter().enumerate() {
             let name = match value {
-                // Sizes are written where they are wanted.
+                // Sizes are written where they are used.
                 None | Some(Value::Absent | Value::Sizes(_)) => String::new(),
                 Some(Value::Input) => input.clone(),
                 Some(Value::Named(name, array)) => {
@@ -95,7 +94,7 @@ impl<'a> Writer<'a> {
             };
             names.push(name);
         }
-        let last = names.get(graph.output).cloned().unwrap_or_default();
+        let last = names[graph.output].clone();
         if last != *output {
             writer.node("Identity", &[&last], &[], "", Some(output.clone()))?;
         }
@@ -104,7 +103,7 @@ impl<'a> Writer<'a> {
             .concat())
     }
 
-    /// A name that nothing else has.
+    /// An unused name.
     fn free(&mut self, place: &str, kind: &str) -> String {
         let base = if place.is_empty() { kind.to_string() } else { format!("{place}.{kind}") };
         let mut name = base.clone();
@@ -158,7 +157,7 @@ impl<'a> Writer<'a> {
     }
 
     fn constant(&mut self, array: &Array) -> Result<String> {
-        /// So many bytes are compared with what is there.
+        /// The most bytes of a constant that is compared with those before it.
         const SMALL: usize = 256;
         let number = type_number(array.dtype()).ok_or_else(|| no_type(array.dtype()))?;
         let small = array.elem_count() * array.dtype().size_in_bytes() <= SMALL;
@@ -180,7 +179,7 @@ impl<'a> Writer<'a> {
         self.constant(&Array::from_slice(numbers, numbers.len(), &Device::Cpu)?)
     }
 
-    /// A vector of sizes: a constant, or put together of the batch of the input and constants.
+    /// A vector of sizes: a constant, or a concatenation of multiples of the batch size and constants.
     fn shape(&mut self, sizes: &[Size]) -> Result<String> {
         let known: Option<Vec<i64>> = sizes.iter().map(|size| size.known()).collect();
         if let Some(known) = known {
@@ -208,14 +207,14 @@ impl<'a> Writer<'a> {
         Ok(name)
     }
 
-    /// So many times the batch, as a vector of one number.
+    /// `count` times the batch size, as a vector of one number.
     fn batches(&mut self, count: usize) -> Result<String> {
         let key = format!("{count}");
         if let Some(name) = self.sizes.get(&key) {
             return Ok(name.clone());
         }
         let name = if count == 1 {
-            let axis = self.graph.batch.unwrap_or(0) as i64;
+            let axis = self.graph.batch.expect("sizes depend on the batch only if it is free") as i64;
             let ends = [("start", OnnxAttribute::Int(axis)), ("end", OnnxAttribute::Int(axis + 1))];
             self.node("Shape", &[self.input], &ends, BATCH, None)?
         } else {
@@ -226,7 +225,7 @@ impl<'a> Writer<'a> {
         Ok(name)
     }
 
-    /// Sizes to reshape to. One that is not known follows from the others: −1 stands for it.
+    /// Sizes to reshape to, with −1 for a single unknown one.
     fn reshape(&mut self, sizes: &[Size]) -> Result<String> {
         let numbers: Vec<i64> = sizes.iter().map(|size| size.known().unwrap_or(-1)).collect();
         let open = numbers.iter().filter(|&&size| size == -1).count();

@@ -17,37 +17,35 @@ use crate::layer::Layer;
 use crate::ops::Rng;
 use merge::{Graph, merged};
 
-/// Writes a model as an ONNX file, which onnxruntime and other engines run: `shape` is that of an example input, whose first
-/// axis is the batch, of any size in the file.
+/// Writes a model as an ONNX file. `shape` is that of an example input, whose first axis is the batch; the file takes batches of any
+/// size.
 ///
-/// What is written is what the model does when it evaluates: each operation that a run of it comes by, as a node. That may
-/// be a layer of this crate, one of your own, or a formula. The input is `input` and the output `output`; parameters keep
-/// their names, such as `0.weight`. The file is of opset 17 (2022). [`OnnxExport`] has options.
+/// The model runs in evaluation mode, and each operation that it performs becomes a node, whatever layers, formulas and functions it
+/// is made of. The input is called `input`, the output `output`, parameters keep their names (`0.weight`). The file has opset 17
+/// (2022). [`OnnxExport`] has options.
 ///
 /// # Precision
-/// Within rounding of what the model computes itself. The engine has functions of its own, and may not have all in every
-/// type: onnxruntime 1.32 knows convolutions, mean pools, upsampling and erf (for [`Gelu`](crate::activation::Gelu)) in f32
-/// and not in f64 (see [`Layer::to_dtype`]), and little in bf16. NaN may be treated otherwise, and
+/// An engine's results agree within rounding. Engines do not know all operators in every dtype: onnxruntime 1.32 knows
+/// convolutions, mean pools, upsampling and erf (for [`Gelu`](crate::activation::Gelu)) in f32 and not in f64 (see
+/// [`layer::to_dtype`](crate::layer::to_dtype)), and few in bf16. NaN may be treated differently, and
 /// [`normalize_rows`](Tensor::normalize_rows) and norms square numbers that may overflow.
 ///
 /// # Errors
-/// Inputs that the model refuses, and what cannot be exported:
-/// * an operation without an ONNX form: writing at indices (`scatter`, `index_add`, `assign`, `masked_scatter`), results
-///   whose shape depends on numbers (`masked_select`, `nonzero`), sorting (`sort`, `argsort`, `topk`), `unfold`, `diag`,
-///   `cumprod`, `det`, `inv`, `solve`, `cholesky`, losses, what [`from_candle`](crate::autograd::from_candle) made, and an
-///   [`Op`](crate::autograd::Op) of one's own that does not define [`onnx`](crate::autograd::Op::onnx);
-/// * a model that does not do the same operations for every input, or computes with numbers that it has read out of a
-///   tensor. The model runs with two batches of random numbers to find out. A choice that both fall on the same side of
-///   stays unseen: the file has that side alone.
-/// * a model that cannot take batches of several sizes: see [`OnnxExport::fixed_batch`].
-///
-/// A file that cannot be written; a model of 2 GiB or more.
+/// Errors, beside those of the model for an input of this shape, if
+/// * an operation has no ONNX form: writing at indices (`scatter`, `index_add`, `assign`, `masked_scatter`), results whose shape depends
+///   on values (`masked_select`, `nonzero`), sorting (`sort`, `argsort`, `topk`), `unfold`, `diag`, `cumprod`, `det`, `inv`, `solve`,
+///   `cholesky`, losses, [`from_candle`](crate::autograd::from_candle), and a custom [`Op`](crate::autograd::Op) without
+///   [`onnx`](crate::autograd::Op::onnx);
+/// * the model does not perform the same operations for every input, or reads values out of tensors. Two runs with random batches
+///   find out; a branch that both take is not noticed, and the file has that branch alone;
+/// * the model cannot take batches of several sizes: see [`OnnxExport::fixed_batch`];
+/// * the file cannot be written, or would have 2 GiB or more.
 ///
 /// ```
-/// use tealight::prelude::*;
+/// # use tealight::prelude::*;
+/// # let path = std::env::temp_dir().join(format!("tealight-doc-{}.onnx", std::process::id()));
 /// let rng = &mut Rng::seed(1);
 /// let model = Sequential::new().push(Linear::new(64, 32, rng)?).push(Relu).push(Linear::new(32, 10, rng)?);
-/// let path = std::env::temp_dir().join(format!("tealight-doc-{}.onnx", std::process::id()));
 /// tealight::io::export_onnx(&path, &model, &[1, 64])?;
 /// let bytes = std::fs::read(&path).unwrap();
 /// assert!(["Gemm", "Relu"].iter().all(|node| bytes.windows(4).any(|word| word == node.as_bytes())));
@@ -58,13 +56,13 @@ pub fn export_onnx(path: impl AsRef<Path>, model: &(impl Layer + ?Sized), shape:
     OnnxExport::new(shape).write(path, model)
 }
 
-/// [`export_onnx`] with options.
+/// Options of [`export_onnx`].
 ///
 /// ```
-/// use tealight::io::OnnxExport;
-/// use tealight::prelude::*;
+/// # use tealight::io::OnnxExport;
+/// # use tealight::prelude::*;
+/// # let path = std::env::temp_dir().join(format!("tealight-doc-words-{}.onnx", std::process::id()));
 /// let model = Sequential::new().push(Embedding::new(1000, 16, &mut Rng::seed(1))?);
-/// let path = std::env::temp_dir().join(format!("tealight-doc-words-{}.onnx", std::process::id()));
 /// // A batch of sentences of 12 words.
 /// OnnxExport::new(&[1, 12]).integers(DType::U32, 1000).names("words", "vectors").write(&path, &model)?;
 /// assert!(std::fs::read(&path).unwrap().windows(5).any(|word| word == b"words"));
@@ -80,17 +78,7 @@ pub struct OnnxExport {
 }
 
 impl OnnxExport {
-    /// For an input of this shape, whose first axis is the batch.
-    ///
-    /// ```
-    /// use tealight::io::OnnxExport;
-    /// use tealight::prelude::*;
-    /// let path = std::env::temp_dir().join(format!("tealight-doc-onnx-new-{}.onnx", std::process::id()));
-    /// let model = Linear::new(64, 10, &mut Rng::seed(1))?;
-    /// let error = OnnxExport::new(&[1, 63]).write(&path, &model).unwrap_err().to_string();
-    /// assert_eq!(error, "linear: expected inputs of shape [.., 64] for 10 outputs, got [1, 63]");
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// An input of this shape, whose first axis is the batch.
     pub fn new(shape: &[usize]) -> Self {
         OnnxExport {
             shape: shape.to_vec(),
@@ -100,85 +88,26 @@ impl OnnxExport {
         }
     }
 
-    /// The names of the input and the output.
-    ///
-    /// ```
-    /// use tealight::io::OnnxExport;
-    /// use tealight::prelude::*;
-    /// let path = std::env::temp_dir().join(format!("tealight-doc-onnx-names-{}.onnx", std::process::id()));
-    /// let model = Linear::new(4, 2, &mut Rng::seed(1))?;
-    /// OnnxExport::new(&[1, 4]).names("pixels", "scores").write(&path, &model)?;
-    /// let bytes = std::fs::read(&path).unwrap();
-    /// assert!(bytes.windows(6).any(|word| word == b"pixels") && !bytes.windows(5).any(|word| word == b"input"));
-    /// # std::fs::remove_file(path).ok();
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The names of the input and the output. Default: `input`, `output`.
     #[must_use]
     #[doc(alias = "input_names")]
     pub fn names(self, input: &str, output: &str) -> Self {
         OnnxExport { names: [input.into(), output.into()], ..self }
     }
 
-    /// The input has integers of this type (u8, u32 or i64), from 0 and below `count`: words, or other classes. u32 is int64 in
-    /// the file.
-    ///
-    /// ```
-    /// use tealight::io::OnnxExport;
-    /// use tealight::prelude::*;
-    /// let path = std::env::temp_dir().join(format!("tealight-doc-onnx-integers-{}.onnx", std::process::id()));
-    /// let words = Embedding::new(100, 16, &mut Rng::seed(1))?;
-    /// let sentences = OnnxExport::new(&[1, 12]);
-    /// assert!(sentences.write(&path, &words).is_err()); // floats are no words
-    /// sentences.integers(DType::U32, 100).write(&path, &words)?;
-    /// assert!(path.exists());
-    /// # std::fs::remove_file(path).ok();
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The input has integers of this dtype (u8, u32 or i64) below `count`: indices of words, say. u32 becomes int64 in the file.
     #[must_use]
     pub fn integers(self, dtype: DType, count: usize) -> Self {
         OnnxExport { integers: Some((dtype, count)), ..self }
     }
 
-    /// The file takes inputs of exactly the shape given.
-    ///
-    /// ```
-    /// use tealight::io::OnnxExport;
-    /// use tealight::prelude::*;
-    /// let path = std::env::temp_dir().join(format!("tealight-doc-onnx-fixed-{}.onnx", std::process::id()));
-    /// struct Fixed; // takes a batch of 4 alone
-    /// impl Layer for Fixed {
-    ///     fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
-    ///         x.reshape((2, 6))
-    ///     }
-    ///     tealight::fields!();
-    /// }
-    /// let export = OnnxExport::new(&[4, 3]);
-    /// assert!(export.write(&path, &Fixed).unwrap_err().to_string().contains("fixed_batch"));
-    /// export.fixed_batch().write(&path, &Fixed)?;
-    /// assert!(path.exists());
-    /// # std::fs::remove_file(path).ok();
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The file takes inputs of exactly the given shape.
     #[must_use]
     pub fn fixed_batch(self) -> Self {
         OnnxExport { batch: None, ..self }
     }
 
-    /// Another axis of the input is the batch: 1 for sequences with the time first.
-    ///
-    /// ```
-    /// use tealight::io::OnnxExport;
-    /// use tealight::prelude::*;
-    /// let path = std::env::temp_dir().join(format!("tealight-doc-onnx-axis-{}.onnx", std::process::id()));
-    /// let model = Linear::new(4, 2, &mut Rng::seed(1))?;
-    /// let sequences = OnnxExport::new(&[12, 1, 4]); // 12 points in time, one sequence
-    /// sequences.clone().batch_axis(1).write(&path, &model)?;
-    /// assert!(path.exists());
-    /// let error = sequences.batch_axis(3).write(&path, &model).unwrap_err().to_string();
-    /// assert!(error.contains("expected an example of the input with an axis 3, the batch"));
-    /// # std::fs::remove_file(path).ok();
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// The axis of the batch: 1 for sequences with the time first. Default: 0.
     #[must_use]
     #[doc(alias = "dynamic_axes")]
     pub fn batch_axis(self, axis: usize) -> Self {
@@ -187,19 +116,8 @@ impl OnnxExport {
 
     /// Writes the file.
     ///
-    /// # Errors
-    /// Those of [`export_onnx`]; names that are alike, or that a parameter has; integers of another type, or none.
-    ///
-    /// ```
-    /// use tealight::io::OnnxExport;
-    /// use tealight::prelude::*;
-    /// let path = std::env::temp_dir().join(format!("tealight-doc-onnx-write-{}.onnx", std::process::id()));
-    /// let model = Linear::new(4, 2, &mut Rng::seed(1))?;
-    /// let error = OnnxExport::new(&[1, 4]).names("weight", "y").write(&path, &model).unwrap_err().to_string();
-    /// assert!(error.contains("expected two names for the input and the output that no parameter has"));
-    /// assert!(!path.exists()); // a file is whole or is not there
-    /// # Ok::<(), tealight::Error>(())
-    /// ```
+    /// Errors as [`export_onnx`] does, and if the names are equal or those of a parameter, or the integers are of another dtype or
+    /// their `count` is 0.
     pub fn write(&self, path: impl AsRef<Path>, model: &(impl Layer + ?Sized)) -> Result<()> {
         let path = path.as_ref();
         let graph = self.graph(model)?;
@@ -218,7 +136,7 @@ impl OnnxExport {
             Some((dtype, _)) => dtype,
             None => floats(model),
         };
-        // The shape that was asked for, so that what is wrong with it is said as the model says it.
+        // The given shape first, so that the model's own error shows what is wrong with it.
         let first = self.run(model, &self.shape, dtype, 1)?;
         let Some(axis) = self.batch else {
             return merged([first, self.run(model, &self.shape, dtype, 2)?], None);
@@ -239,7 +157,7 @@ impl OnnxExport {
         merged([with(sizes[0], 1)?, with(sizes[1], 2)?], Some((axis, sizes)))
     }
 
-    /// Two sizes of a batch that no other axis of the input has, so that they are not taken for one.
+    /// Two batch sizes that no other axis of the input has, so that they cannot be confused with one.
     fn batches(&self) -> [usize; 2] {
         let mut free = [5, 7, 11, 13, 17, 19].into_iter().filter(|size| !self.shape.contains(size));
         [free.next().unwrap_or(5), free.next().unwrap_or(7)]
@@ -255,8 +173,7 @@ impl OnnxExport {
         let rng = &mut Rng::seed(seed);
         let x = match self.integers {
             None => Tensor::randn(0.0, 1.0, shape, rng)?.to_dtype(dtype)?,
-            Some((DType::U8 | DType::U32 | DType::I64, 1..)) => {
-                let count = self.integers.map_or(1, |(_, count)| count);
+            Some((DType::U8 | DType::U32 | DType::I64, count @ 1..)) => {
                 let numbers = (0..shape.iter().product()).map(|_| rng.below(count) as i64);
                 Tensor::from_vec(numbers.collect(), shape, &Device::Cpu)?.to_dtype(dtype)?
             }
@@ -297,7 +214,7 @@ impl OnnxExport {
 
 const OP: &str = "export_onnx";
 
-/// The float type of the model's numbers; f32 if it has none.
+/// The float dtype of the model; f32 if it has none.
 fn floats(model: &(impl Layer + ?Sized)) -> DType {
     let dtypes = model.state().into_iter().map(|(_, held)| held.get().dtype());
     dtypes.into_iter().find(|dtype| dtype.is_float()).unwrap_or(DType::F32)

@@ -1,12 +1,4 @@
-//! PyTorch's files: a zip archive with a pickle, which says what there is, and the numbers of each storage.
-//!
-//! # Precision
-//! f16, bf16, f32, f64, u8, u32, i16, i32 and i64 are read as they are; booleans become u8, 8 bit signed integers i64, 16 bit
-//! unsigned ones u32.
-//!
-//! # Errors
-//! A file that cannot be read, is cut off or damaged, or is none of PyTorch's since 1.6; a file without a state dict, or with
-//! several; a tensor that is not written as plain numbers. Each names the file, and the tensor.
+//! PyTorch's files: a zip archive with a pickle that describes the tensors, and one record for each storage.
 
 mod pickle;
 mod state;
@@ -25,23 +17,23 @@ use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::file::{file_error, read_at_most};
 use pickle::Pickle;
-use state::{Numbers, View, state_dict};
+use state::{ElementType, TensorView, state_dict};
 
-/// Reads the tensors of a state dict that `torch.save` wrote, by name.
+/// Reads the tensors of a state dict that `torch.save` wrote, by name. No code in the file is run.
 ///
-/// The state dict is what was saved, or an entry of the dict that was saved, `{"epoch": 7, "state_dict": {…}}`, if one of them has
-/// tensors; [`LoadOptions::key`](super::LoadOptions::key) chooses if there are several. What is no tensor and has none in it is left out.
+/// The state dict is the saved dict itself, or its one entry with tensors: `{"epoch": 7, "state_dict": {…}}`.
+/// [`LoadOptions::key`](super::LoadOptions::key) chooses if there are several. Entries without tensors are ignored.
 ///
-/// Views are read as what they show, and each tensor has memory of its own, whatever it shared with others in PyTorch. Nothing in
-/// the file is run.
+/// Tensors that shared memory in PyTorch are separate. f16, bf16, f32, f64, u8, u32, i16, i32 and i64 keep their dtype; bool becomes u8,
+/// i8 becomes i64, u16 becomes u32.
 ///
 /// # Errors
-/// A file that cannot be read, is cut off or damaged, or is none of PyTorch's since 1.6; no state dict, or several; a tensor that is
-/// complex, sparse, quantized or negated lazily; tensors far larger than the file.
+/// Errors if the file cannot be read, is cut off or damaged, or is older than PyTorch 1.6; if there is no state dict, or several; if a
+/// tensor is complex, sparse, quantized or lazily negated; if the tensors are far larger than the file.
 ///
 /// ```
-/// use tealight::io;
-/// use tealight::prelude::*;
+/// # use tealight::io;
+/// # use tealight::prelude::*;
 /// let tensors = io::read_pth("tests/interop/fixtures/tensors.pth", &Device::Cpu)?;
 /// assert_eq!(tensors["view.whole"].dims(), [2, 3, 4]);
 /// # Ok::<(), tealight::Error>(())
@@ -53,7 +45,7 @@ pub fn read_pth(path: impl AsRef<Path>, device: &Device) -> Result<BTreeMap<Stri
     read_state(path, &read_at_most(path, u64::MAX)?, None, device)
 }
 
-/// How a file of PyTorch's before 1.6 begins: with a number in a pickle of its own.
+/// The beginning of a file of PyTorch before 1.6: a magic number in a separate pickle.
 const OLD: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 
 /// Whether a file begins as PyTorch's do.
@@ -82,8 +74,9 @@ fn arrays(bytes: &[u8], key: Option<&str>) -> Result<Vec<(String, Array)>, Strin
         Pickle::read(&pickle).map_err(|got| format!("expected a file of PyTorch, got one with {got}"))?;
     let views = state_dict(&pickle, key)?;
 
-    // A storage of one number can be shown a billion times, and a storage by a thousand tensors.
-    let bytes_of = |view: &View| view.numbers.dtype().size_in_bytes().checked_mul(elements(&view.shape)?);
+    // A storage of one number can be expanded a billion times, and be used by a thousand tensors.
+    let bytes_of =
+        |view: &TensorView| view.element.dtype().size_in_bytes().checked_mul(elements(&view.shape)?);
     let all = views.iter().try_fold(0_usize, |sum, (_, view)| sum.checked_add(bytes_of(view)?));
     let most = bytes.len().saturating_mul(16).saturating_add(64 << 20);
     if all.is_none_or(|all| all > most) {
@@ -97,13 +90,15 @@ fn arrays(bytes: &[u8], key: Option<&str>) -> Result<Vec<(String, Array)>, Strin
     let mut storages: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
     let mut arrays = Vec::new();
     for (name, view) in &views {
-        let within = |message: String| format!("{name}: {message}");
+        let in_tensor = |message: String| format!("{name}: {message}");
         if !storages.contains_key(&*view.storage) {
-            let record = archive.record(&format!("data/{}", view.storage)).map_err(within)?;
+            let record = archive.record(&format!("data/{}", view.storage)).map_err(in_tensor)?;
             storages.insert(&view.storage, record);
         }
-        let storage = storages.get(&*view.storage).map_or(&[][..], Vec::as_slice);
-        arrays.push((name.clone(), array(view, storage, archive.swapped).map_err(within)?));
+        arrays.push((
+            name.clone(),
+            array(view, &storages[&*view.storage], archive.swapped).map_err(in_tensor)?,
+        ));
     }
     Ok(arrays)
 }
@@ -111,11 +106,11 @@ fn arrays(bytes: &[u8], key: Option<&str>) -> Result<Vec<(String, Array)>, Strin
 /// The zip archive around a pickle.
 struct Archive<'a> {
     zip: ZipArchive<Cursor<&'a [u8]>>,
-    /// The folder that everything is in, with its slash.
+    /// The folder of all records, with its slash.
     folder: String,
-    /// How many bytes records can still have, if no two of them are the same bytes of the file.
+    /// The bytes that records can still have, if no two of them share bytes of the file.
     left: usize,
-    /// Whether the numbers' first byte is the one that is last here.
+    /// Whether the numbers have the other byte order than this machine.
     swapped: bool,
 }
 
@@ -145,7 +140,7 @@ impl<'a> Archive<'a> {
             return Err(format!("{EXPECTED}, got a zip archive of other files: {}", some.join(", ")));
         };
         let folder = folder.to_string();
-        // TorchScript has code, too, and its tensors are attributes of objects.
+        // TorchScript has code too, and its tensors are attributes of objects.
         if names.iter().any(|name| *name == format!("{folder}constants.pkl")) {
             return Err("expected a state dict, got TorchScript: read it with torch.jit.load, and write \
                         its state_dict() with torch.save"
@@ -185,9 +180,9 @@ impl<'a> Archive<'a> {
     }
 }
 
-/// The numbers that a view shows.
-fn array(view: &View, storage: &[u8], swapped: bool) -> Result<Array, String> {
-    let width = view.numbers.width();
+/// The elements of a tensor, out of the bytes of its storage.
+fn array(view: &TensorView, storage: &[u8], swapped: bool) -> Result<Array, String> {
+    let width = view.element.width();
     if storage.len() / width != view.length {
         let (expected, got) = (view.length, storage.len());
         return Err(format!("expected a storage of {expected} numbers of {width} bytes, got {got} bytes"));
@@ -196,17 +191,17 @@ fn array(view: &View, storage: &[u8], swapped: bool) -> Result<Array, String> {
     if swapped {
         bytes.chunks_exact_mut(width).for_each(<[u8]>::reverse);
     }
-    let array = match view.numbers {
-        Numbers::Plain(dtype) => Array::from_raw_buffer(&bytes, dtype, &view.shape, &Device::Cpu),
-        Numbers::Bool => {
+    let array = match view.element {
+        ElementType::Plain(dtype) => Array::from_raw_buffer(&bytes, dtype, &view.shape, &Device::Cpu),
+        ElementType::Bool => {
             let bits = bytes.into_iter().map(|byte| u8::from(byte != 0)).collect();
             Array::from_vec(bits, &view.shape[..], &Device::Cpu)
         }
-        Numbers::I8 => {
+        ElementType::I8 => {
             let wide = bytes.into_iter().map(|byte| i64::from(byte.cast_signed())).collect();
             Array::from_vec(wide, &view.shape[..], &Device::Cpu)
         }
-        Numbers::U16 => {
+        ElementType::U16 => {
             let words = bytes.as_chunks::<2>().0.iter().map(|&word| u32::from(u16::from_ne_bytes(word)));
             Array::from_vec(words.collect::<Vec<u32>>(), &view.shape[..], &Device::Cpu)
         }
@@ -214,23 +209,23 @@ fn array(view: &View, storage: &[u8], swapped: bool) -> Result<Array, String> {
     array.map_err(|error| Error::from(error).to_string())
 }
 
-impl Numbers {
-    /// What they are read as.
+impl ElementType {
+    /// The dtype that they are read as.
     fn dtype(self) -> DType {
         match self {
-            Numbers::Plain(dtype) => dtype,
-            Numbers::Bool => DType::U8,
-            Numbers::I8 => DType::I64,
-            Numbers::U16 => DType::U32,
+            ElementType::Plain(dtype) => dtype,
+            ElementType::Bool => DType::U8,
+            ElementType::I8 => DType::I64,
+            ElementType::U16 => DType::U32,
         }
     }
 
-    /// The bytes of one in the file.
+    /// The bytes of one element in the file.
     fn width(self) -> usize {
         match self {
-            Numbers::Plain(dtype) => dtype.size_in_bytes(),
-            Numbers::Bool | Numbers::I8 => 1,
-            Numbers::U16 => 2,
+            ElementType::Plain(dtype) => dtype.size_in_bytes(),
+            ElementType::Bool | ElementType::I8 => 1,
+            ElementType::U16 => 2,
         }
     }
 }

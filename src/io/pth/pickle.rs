@@ -1,18 +1,12 @@
 //! Python's pickles, read as data: nothing in them is run.
 //!
-//! candle has such a reader, too. It is not used: what a pickle names twice it copies as it was when it was named first, so that a
-//! dictionary that is filled later comes back empty; it panics on long integers, and allocates what a text only claims to need.
-//! Here an object stands once in a list and is named by its place in it: nothing is copied, and nothing recurs.
-//!
-//! # Errors
-//! A pickle that is cut off, that takes from an empty stack, or of protocol 0 or 1.
-//!
-//! # Source
-//! Python's `pickletools`, which documents the operations.
+//! candle's reader copies an object that is referred to twice as it was at the first time, so that a dict that is filled later comes back
+//! empty; it panics on long integers, and allocates what a string claims to need. Here objects are in one list and refer to each
+//! other by index: nothing is copied, and nothing is recursive. Python's `pickletools` documents the operations.
 
 use std::collections::HashMap;
 
-/// The place of an object in [`Pickle::objects`].
+/// The index of an object in [`Pickle::objects`].
 pub(super) type Id = usize;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -30,23 +24,23 @@ pub(super) enum Object {
     Dict(Vec<(Id, Id)>),
     /// `module.name`: a class or a function.
     Name(String),
-    /// What calling a class or a function would give.
+    /// A call of a class or a function.
     Call {
         name: Id,
         arguments: Id,
-        /// What was put on it or in it afterwards.
+        /// State and items that were added to the result.
         more: Vec<Id>,
     },
-    /// What stands elsewhere in the file.
+    /// A persistent id: an object elsewhere in the file.
     Elsewhere(Id),
 }
 
-/// What a pickle holds.
+/// The objects of a pickle.
 #[derive(Debug, Default)]
 pub(super) struct Pickle {
     objects: Vec<Object>,
     stack: Vec<Id>,
-    /// How high the stack was at each mark.
+    /// The height of the stack at each mark.
     marks: Vec<usize>,
     memo: HashMap<usize, Id>,
     pub(super) root: Id,
@@ -56,7 +50,7 @@ pub(super) struct Pickle {
 struct Bytes<'a>(&'a [u8]);
 
 /// The longest name of a class.
-const LONGEST: usize = 1000;
+const MAX_NAME: usize = 1000;
 
 const CUT: &str = "a pickle that is cut off";
 const WRONG: &str = "a pickle whose operations do not fit together";
@@ -68,13 +62,13 @@ impl<'a> Bytes<'a> {
         Ok(taken)
     }
 
-    /// An unsigned number, whose first byte is the lowest.
+    /// An unsigned little-endian number.
     fn number(&mut self, bytes: usize) -> Result<usize, String> {
         let number = self.take(bytes)?.iter().rev().fold(0_u64, |sum, &byte| sum << 8 | u64::from(byte));
         usize::try_from(number).map_err(|_| CUT.into())
     }
 
-    /// What follows its own length.
+    /// Bytes that follow their length.
     fn counted(&mut self, bytes_of_length: usize) -> Result<&'a [u8], String> {
         let count = self.number(bytes_of_length)?;
         self.take(count)
@@ -92,7 +86,7 @@ fn text(bytes: &[u8]) -> Result<String, String> {
     String::from_utf8(bytes.to_vec()).map_err(|_| "a pickle with a text that is not UTF-8".into())
 }
 
-/// A signed integer, whose first byte is the lowest; of more than 64 bits only that it is a number.
+/// A signed little-endian integer; [`Object::Number`] if it has more than 64 bits.
 pub(super) fn integer(bytes: &[u8]) -> Object {
     if bytes.len() > 8 {
         return Object::Number;
@@ -113,7 +107,7 @@ impl Pickle {
     }
 
     pub(super) fn object(&self, id: Id) -> &Object {
-        self.objects.get(id).unwrap_or(&Object::None)
+        self.objects.get(id).expect("an id is the index of an object")
     }
 
     /// The members of a tuple or a list.
@@ -124,8 +118,8 @@ impl Pickle {
         }
     }
 
-    /// What an object was made of.
-    pub(super) fn parts(&self, id: Id) -> Vec<Id> {
+    /// The objects that an object refers to.
+    pub(super) fn children(&self, id: Id) -> Vec<Id> {
         match self.object(id) {
             Object::Tuple(members) | Object::List(members) => members.clone(),
             Object::Dict(entries) => entries.iter().flat_map(|&(key, value)| [key, value]).collect(),
@@ -135,7 +129,7 @@ impl Pickle {
         }
     }
 
-    /// What a person would call it.
+    /// What the object is, in words for an error message.
     pub(super) fn kind(&self, id: Id) -> String {
         let word = match self.object(id) {
             Object::None => "None",
@@ -167,7 +161,7 @@ impl Pickle {
     }
 
     fn pop(&mut self) -> Result<Id, String> {
-        // What lies below a mark is not to be had before the mark is gone.
+        // Objects below a mark cannot be taken before the mark.
         if self.stack.len() <= self.marks.last().copied().unwrap_or(0) {
             return Err(WRONG.into());
         }
@@ -233,12 +227,12 @@ impl Pickle {
         Ok(())
     }
 
-    /// One operation; whether there is another.
+    /// Runs one operation, and returns whether there is another.
     fn step(&mut self, bytes: &mut Bytes<'_>) -> Result<bool, String> {
         let operation = bytes.number(1)? as u8;
         match operation {
             b'.' => return Ok(false),
-            // The protocol, and the length of what follows, which goes on anyway.
+            // The protocol, and the length of a frame, which is not needed.
             0x80 => drop(bytes.take(1)?),
             0x95 => drop(bytes.take(8)?),
             b'(' => self.marks.push(self.stack.len()),
@@ -311,7 +305,7 @@ impl Pickle {
             }
             b'c' => {
                 let name = [bytes.line()?, bytes.line()?].join(".");
-                if name.len() > LONGEST {
+                if name.len() > MAX_NAME {
                     return Err(WRONG.into());
                 }
                 self.push(Object::Name(name));
@@ -322,8 +316,8 @@ impl Pickle {
                 else {
                     return Err(WRONG.into());
                 };
-                // The same long text may be named again and again.
-                if module.len() + name.len() > LONGEST {
+                // A long string could be referred to again and again.
+                if module.len() + name.len() > MAX_NAME {
                     return Err(WRONG.into());
                 }
                 let name = format!("{module}.{name}");
@@ -337,7 +331,7 @@ impl Pickle {
             b'b' => {
                 let state = self.pop()?;
                 let top = self.top()?;
-                // What is set on a dictionary are its attributes: PyTorch's `_metadata`.
+                // The state of a dict is its attributes: PyTorch's `_metadata`.
                 if let Some(Object::Call { more, .. }) = self.objects.get_mut(top) {
                     more.push(state);
                 }

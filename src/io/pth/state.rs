@@ -7,21 +7,21 @@ use candle_core::DType;
 use super::super::shape::elements;
 use super::pickle::{Id, Object, Pickle};
 
-/// What a tensor shows of its storage.
+/// A tensor as a strided view of its storage.
 #[derive(Debug)]
-pub(super) struct View {
+pub(super) struct TensorView {
     pub(super) storage: String,
-    pub(super) numbers: Numbers,
-    /// How many numbers the storage has.
+    pub(super) element: ElementType,
+    /// The number of elements of the storage.
     pub(super) length: usize,
     pub(super) offset: usize,
     pub(super) shape: Vec<usize>,
     pub(super) stride: Vec<usize>,
 }
 
-/// What the numbers of a storage are.
+/// The type of the elements of a storage.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Numbers {
+pub(super) enum ElementType {
     Plain(DType),
     Bool,
     I8,
@@ -29,7 +29,7 @@ pub(super) enum Numbers {
 }
 
 /// The tensors of the one state dict in a pickle, or of the one under this key.
-pub(super) fn state_dict(pickle: &Pickle, key: Option<&str>) -> Result<BTreeMap<String, View>, String> {
+pub(super) fn state_dict(pickle: &Pickle, key: Option<&str>) -> Result<BTreeMap<String, TensorView>, String> {
     let mut place = pickle.root;
     if let Some(key) = key {
         let entries = entries(pickle, place).unwrap_or_default();
@@ -39,7 +39,7 @@ pub(super) fn state_dict(pickle: &Pickle, key: Option<&str>) -> Result<BTreeMap<
         })?;
     }
     let Some(outer) = entries(pickle, place) else { return Err(no_dict(pickle, place)) };
-    // One dict may be named many times.
+    // One dict may be referred to many times.
     let mut known = HashMap::new();
     let mut has_tensors = |id| {
         *known.entry(id).or_insert_with(|| {
@@ -51,8 +51,8 @@ pub(super) fn state_dict(pickle: &Pickle, key: Option<&str>) -> Result<BTreeMap<
     match (has_tensors(place), &inner[..]) {
         (true, []) => tensors(pickle, &outer),
         (false, [only]) => {
-            let inside = outer.get(only).and_then(|&id| entries(pickle, id)).unwrap_or_default();
-            tensors(pickle, &inside)
+            let inside = entries(pickle, outer[only]);
+            tensors(pickle, &inside.expect("only a dict has tensors in it"))
         }
         (false, []) if outer.is_empty() => Ok(BTreeMap::new()),
         (false, []) => {
@@ -71,7 +71,7 @@ pub(super) fn state_dict(pickle: &Pickle, key: Option<&str>) -> Result<BTreeMap<
     }
 }
 
-/// The entries of a dict; those whose key is no text have none. As in Python, the last of one key counts.
+/// The entries of a dict; the key is `None` if it is no string. As in Python, the last of equal keys counts.
 fn entries(pickle: &Pickle, id: Id) -> Option<BTreeMap<Option<&str>, Id>> {
     let Object::Dict(entries) = pickle.object(id) else { return None };
     let text = |id| match pickle.object(id) {
@@ -113,7 +113,10 @@ fn is_tensor(pickle: &Pickle, id: Id) -> bool {
     })
 }
 
-fn tensors(pickle: &Pickle, entries: &BTreeMap<Option<&str>, Id>) -> Result<BTreeMap<String, View>, String> {
+fn tensors(
+    pickle: &Pickle,
+    entries: &BTreeMap<Option<&str>, Id>,
+) -> Result<BTreeMap<String, TensorView>, String> {
     let mut views = BTreeMap::new();
     let mut seen = HashSet::new();
     for (key, &id) in entries {
@@ -134,7 +137,7 @@ fn tensors(pickle: &Pickle, entries: &BTreeMap<Option<&str>, Id>) -> Result<BTre
     Ok(views)
 }
 
-/// Whether there is a tensor in an object, however far in.
+/// Whether there is a tensor in an object, however deep.
 fn reaches_tensor(pickle: &Pickle, id: Id, seen: &mut HashSet<Id>) -> bool {
     let mut waiting = vec![id];
     while let Some(id) = waiting.pop() {
@@ -144,21 +147,21 @@ fn reaches_tensor(pickle: &Pickle, id: Id, seen: &mut HashSet<Id>) -> bool {
         if is_tensor(pickle, id) || matches!(pickle.object(id), Object::Elsewhere(_)) {
             return true;
         }
-        waiting.extend(pickle.parts(id));
+        waiting.extend(pickle.children(id));
     }
     false
 }
 
 const ODD: &str = "expected a tensor as torch.save writes it, got other arguments";
 
-/// What the tensor shows, of which there is a call of one of PyTorch's functions.
-fn view(pickle: &Pickle, mut id: Id) -> Result<View, String> {
+/// The tensor that a call of one of PyTorch's functions makes.
+fn view(pickle: &Pickle, mut id: Id) -> Result<TensorView, String> {
     loop {
         let Object::Call { arguments, more, .. } = pickle.object(id) else { return Err(ODD.into()) };
         if !more.is_empty() {
             return Err("expected a plain tensor, got one with a state of its own".into());
         }
-        let function = function(pickle, id).unwrap_or_default();
+        let function = function(pickle, id).ok_or(ODD)?;
         let arguments = pickle.members(*arguments).ok_or(ODD)?;
         match (function, arguments) {
             (
@@ -167,7 +170,7 @@ fn view(pickle: &Pickle, mut id: Id) -> Result<View, String> {
             ) => {
                 id = *inner;
             }
-            // A class of tensors: the function, the class, its arguments, and what else is set on it.
+            // A subclass of Tensor: the function, the class, its arguments, and its attributes.
             ("torch._tensor._rebuild_from_type_v2", [inner, _, arguments, ..]) => {
                 let Object::Name(inner) = pickle.object(*inner) else { return Err(ODD.into()) };
                 return plain(pickle, inner, pickle.members(*arguments).ok_or(ODD)?);
@@ -177,10 +180,10 @@ fn view(pickle: &Pickle, mut id: Id) -> Result<View, String> {
     }
 }
 
-fn plain(pickle: &Pickle, function: &str, arguments: &[Id]) -> Result<View, String> {
+fn plain(pickle: &Pickle, function: &str, arguments: &[Id]) -> Result<TensorView, String> {
     let (&[storage, offset, shape, stride, ref rest @ ..], dtype) = (match function {
         "torch._utils._rebuild_tensor" | "torch._utils._rebuild_tensor_v2" => (arguments, None),
-        // A storage of bytes; the dtype comes before what else may be said.
+        // A storage of bytes; the dtype comes before the metadata.
         "torch._utils._rebuild_tensor_v3" => (arguments, Some(arguments.get(6).copied().ok_or(ODD)?)),
         other => {
             return Err(format!(
@@ -191,10 +194,8 @@ fn plain(pickle: &Pickle, function: &str, arguments: &[Id]) -> Result<View, Stri
     }) else {
         return Err(ODD.into());
     };
-    let said = rest.get(if dtype.is_some() { 3 } else { 2 });
-    if said
-        .is_some_and(|&said| !matches!(pickle.object(said), Object::None) && !pickle.parts(said).is_empty())
-    {
+    let metadata = rest.get(if dtype.is_some() { 3 } else { 2 });
+    if metadata.is_some_and(|&metadata| !pickle.children(metadata).is_empty()) {
         return Err(
             "expected a tensor of plain numbers, got one that is negated or conjugated when it is read: \
                     save x.resolve_neg().resolve_conj()"
@@ -218,21 +219,21 @@ fn plain(pickle: &Pickle, function: &str, arguments: &[Id]) -> Result<View, Stri
         pickle.members(id).ok_or(ODD)?.iter().map(|&id| size(id)).collect()
     };
     let mut length = size(length)?;
-    let numbers = match dtype {
-        None => numbers(class)?,
+    let element = match dtype {
+        None => element_type(class)?,
         Some(dtype) => {
-            let numbers = match pickle.object(dtype) {
+            let element = match pickle.object(dtype) {
                 Object::Name(name) if class == "torch.storage.UntypedStorage" => untyped(name)?,
                 _ => return Err(ODD.into()),
             };
             // This storage counts bytes.
-            length /= if let Numbers::U16 = numbers { 2 } else { 4 };
-            numbers
+            length /= if let ElementType::U16 = element { 2 } else { 4 };
+            element
         }
     };
-    let view = View {
+    let view = TensorView {
         storage: key.clone(),
-        numbers,
+        element,
         length,
         offset: size(offset)?,
         shape: sizes(shape)?,
@@ -247,36 +248,36 @@ fn plain(pickle: &Pickle, function: &str, arguments: &[Id]) -> Result<View, Stri
 const CONVERT: &str =
     "floats of 16 to 64 bits, integers or booleans (convert it with .to(dtype) before it is saved)";
 
-fn numbers(class: &str) -> Result<Numbers, String> {
+fn element_type(class: &str) -> Result<ElementType, String> {
     Ok(match class {
-        "torch.FloatStorage" => Numbers::Plain(DType::F32),
-        "torch.DoubleStorage" => Numbers::Plain(DType::F64),
-        "torch.HalfStorage" => Numbers::Plain(DType::F16),
-        "torch.BFloat16Storage" => Numbers::Plain(DType::BF16),
-        "torch.LongStorage" => Numbers::Plain(DType::I64),
-        "torch.IntStorage" => Numbers::Plain(DType::I32),
-        "torch.ShortStorage" => Numbers::Plain(DType::I16),
-        "torch.ByteStorage" => Numbers::Plain(DType::U8),
-        "torch.CharStorage" => Numbers::I8,
-        "torch.BoolStorage" => Numbers::Bool,
+        "torch.FloatStorage" => ElementType::Plain(DType::F32),
+        "torch.DoubleStorage" => ElementType::Plain(DType::F64),
+        "torch.HalfStorage" => ElementType::Plain(DType::F16),
+        "torch.BFloat16Storage" => ElementType::Plain(DType::BF16),
+        "torch.LongStorage" => ElementType::Plain(DType::I64),
+        "torch.IntStorage" => ElementType::Plain(DType::I32),
+        "torch.ShortStorage" => ElementType::Plain(DType::I16),
+        "torch.ByteStorage" => ElementType::Plain(DType::U8),
+        "torch.CharStorage" => ElementType::I8,
+        "torch.BoolStorage" => ElementType::Bool,
         other => return Err(format!("expected {CONVERT}, got {other}")),
     })
 }
 
-/// Those dtypes that have no storage of their own.
-fn untyped(dtype: &str) -> Result<Numbers, String> {
+/// The dtypes without a storage class.
+fn untyped(dtype: &str) -> Result<ElementType, String> {
     match dtype {
-        "torch.uint16" => Ok(Numbers::U16),
-        "torch.uint32" => Ok(Numbers::Plain(DType::U32)),
+        "torch.uint16" => Ok(ElementType::U16),
+        "torch.uint32" => Ok(ElementType::Plain(DType::U32)),
         other => Err(format!("expected {CONVERT}, got {other}")),
     }
 }
 
-impl View {
-    /// Its numbers one after the other, out of the bytes of its storage.
+impl TensorView {
+    /// Its elements in row-major order, out of the bytes of its storage.
     pub(super) fn gather(&self, storage: &[u8]) -> Result<Vec<u8>, String> {
-        let View { offset, shape, stride, length, .. } = self;
-        let width = self.numbers.width();
+        let TensorView { offset, shape, stride, length, .. } = self;
+        let width = self.element.width();
         let outside = || {
             format!(
                 "expected a view inside its storage of {length} numbers, got shape {shape:?}, stride {stride:?}, offset {offset}"
@@ -293,7 +294,7 @@ impl View {
         if last.is_none_or(|last| last >= *length) {
             return Err(outside());
         }
-        // The innermost axes that lie together are copied in one piece.
+        // The innermost axes that are contiguous are copied in one piece.
         let (mut piece, mut axes) = (1, shape.len());
         while axes > 0 && (shape[axes - 1] == 1 || stride[axes - 1] == piece) {
             axes -= 1;
@@ -304,7 +305,7 @@ impl View {
         let mut at = *offset;
         loop {
             bytes.extend_from_slice(storage.get(at * width..(at + piece) * width).ok_or_else(outside)?);
-            // The next place, as a counter of many digits turns.
+            // Increments the index like an odometer.
             let Some(axis) = (0..axes).rev().find(|&axis| index[axis] + 1 < shape[axis]) else { break };
             index[axis] += 1;
             at += stride[axis];

@@ -115,7 +115,7 @@ fn where_the_state_dict_is() -> Result<()> {
 }
 
 #[test]
-fn tensors_that_are_no_plain_numbers() {
+fn unsupported_tensors() {
     for (key, message) in [
         (
             "sparse",
@@ -207,7 +207,7 @@ fn byte_orders() {
 }
 
 #[test]
-fn sizes_that_lie() {
+fn wrong_sizes() {
     let huge = 1_i64 << 62;
     for (length, offset, shape, stride, message) in [
         (4, 1, &[4][..], &[1][..], "weight: expected a view inside its storage of 4 numbers, got shape [4]"),
@@ -235,7 +235,7 @@ fn sizes_that_lie() {
 }
 
 #[test]
-fn files_that_are_none() -> Result<()> {
+fn files_that_are_refused() -> Result<()> {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("a.pth");
     let message = |bytes: &[u8]| {
@@ -302,7 +302,7 @@ fn any_byte_may_be_wrong() {
 }
 
 #[test]
-fn pickles_that_are_made_to_hurt() {
+fn malicious_pickles() {
     let read = |bytes: &[u8]| Pickle::read(bytes).map(|pickle| pickle.kind(pickle.root));
     // A million tuples one in the other, and a text that claims four gigabytes.
     let deep = [&b")"[..], &vec![0x85; 1_000_000], b"."].concat();
