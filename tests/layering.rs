@@ -142,8 +142,12 @@ fn faults(path: &str, text: &str) -> Vec<String> {
     let depth = inner.split('/').count() - usize::from(inner.ends_with("/mod.rs"));
     let mut wrong = vec![];
     for import in found.iter().filter(|import| import.supers == 0 || import.supers >= depth) {
-        // The root re-exports these two.
-        let to = if matches!(&*import.name, "Error" | "Result") { "error" } else { &import.name };
+        // The root re-exports the first two, and a macro is always at the root.
+        let to = match &*import.name {
+            "Error" | "Result" => "error",
+            "fields" => "layer",
+            name => name,
+        };
         if to != module && !is_above(module, to) {
             wrong.push(format!("{path}:{}: `{module}` imports `{to}`, which is not below it", import.line));
         }

@@ -32,6 +32,7 @@ const WITHOUT_CASES: &[(&str, &str)] = &[
     ("new", "the numbers are those given"),
     ("from_vec", "the numbers are those given; every input of every case is made like this"),
     ("from_slice", "the numbers are those given"),
+    ("to_device", "the same numbers: src/ops/to_device.rs tests its gradient"),
     ("rand", "random numbers are this crate's own: src/ops/random.rs"),
     ("randn", "random numbers are this crate's own: src/ops/random.rs"),
 ];

@@ -7,7 +7,7 @@ crate::expressions! {
     [x]:
         x.exp(), x.expm1(), x.ln(), x.log2(), x.log10(), x.log1p(), x.sqr(), x.sqrt(), x.rsqrt(),
         x.recip(), x.neg(), x.abs(), x.sin(), x.cos(), x.tan(), x.asin(), x.acos(), x.atan(), x.sinh(),
-        x.cosh(), x.tanh(), x.sigmoid(), x.softplus(), x.relu(), x.erf(), x.erfc(), x.floor(), x.ceil(),
+        x.cosh(), x.tanh(), x.sigmoid(), x.softplus(), x.relu(), x.elu(1.5), x.leaky_relu(0.25), x.gelu(), x.silu(), x.erf(), x.erfc(), x.floor(), x.ceil(),
         x.round(), x.trunc(), x.sign(), sigmoid_derivative(x),
         x.powf(-2.0), x.powf(-0.5), x.powf(0.0), x.powf(0.5), x.powf(1.0), x.powf(2.0), x.powf(3.0),
         x.powf(7.0), x.powf(2.5), x.powf(-1.0), x.clamp(-1.0, 1.5),

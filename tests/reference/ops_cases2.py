@@ -334,3 +334,15 @@ case("x.permute(&[3, 1, 0, 2])", lambda x: x.permute(3, 1, 0, 2), N(2, 1, 3, 2))
 case("x.diag(5)", lambda x: torch.diag(x, 2), N(2, 2), label="outside")
 case("x.tril(-9)", lambda x: x * 0, N(2, 2), label="outside", nan="what is cut off is not read")
 case("x.triu(-9)", lambda x: x.clone(), N(2, 2), label="outside")
+
+# Activations that are methods of Tensor too. gelu's second derivative far out is 0·x in PyTorch.
+for key, f, wide in [
+    ("x.elu(1.5)", lambda x: F.elu(x, alpha=1.5), [-20.0, -3.0, -1e-9, 1e-3, 5.0]),
+    ("x.leaky_relu(0.25)", lambda x: F.leaky_relu(x, negative_slope=0.25), [-1e300, -3.0, -1e-9, 1e-3, 1e300]),
+    ("x.gelu()", F.gelu, [-5.0, -3.0, -1e-3, 0.5, 4.0]),
+    ("x.silu()", F.silu, [-20.0, -3.0, -1e-3, 5.0, 10.0]),
+]:
+    case(key, f, N(2, 3))
+    case(key, f, T(wide), label="wide")
+    case(key, f, T([], (2, 0)), label="empty")
+    case(key, f, T(0.75), label="scalar")
