@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Parser;
-use tealight::optim::conjugate_gradient;
+use tealight::optim::solve_cg;
 use tealight::plot::{Axes, curve_with_axes};
 use tealight::prelude::*;
 
@@ -51,7 +51,7 @@ fn main() -> Result<()> {
             curve.push((step as f64, length));
             let hessian = |v: &Tensor| autograd::hvp(&value, [&leaf], [v]).map(|[product]| product);
             let push = match newton {
-                true => conjugate_gradient(hessian, &slope, 1e-12)?,
+                true => solve_cg(hessian, &slope, 1e-12)?,
                 false => (slope * 0.5)?,
             };
             w = no_grad(|| leaf - push)?;

@@ -1,14 +1,14 @@
 //! A formula is written once, generic over [`Real`], and evaluated with several types of number: `f32` and `f64` compute it
 //! on the CPU, [`Dual`] differentiates it exactly, [`Expr`] records it as a [`Tape`] (printed, or run as tensor operations on
-//! other devices and for higher derivatives), and [`InputSet`] finds which values the backward pass must save.
+//! other devices and for higher derivatives), and `InputSet` finds which values the backward pass must save.
 
 use std::fmt::Debug;
 
 #[doc(inline)]
-pub use tealight_kernels::formula::{Dual, Expr, InputSet, Real, Tape};
+pub use tealight_kernels::formula::{Dual, Expr, Real, Tape};
 
 pub(crate) use tealight_kernels::elementary;
-pub(crate) use tealight_kernels::formula::{Binary, Interpreter, Unary, slope};
+pub(crate) use tealight_kernels::formula::{Binary, InputSet, Interpreter, Unary, slope};
 
 /// y = f(x₁, …, x_N), element by element.
 ///
@@ -37,7 +37,7 @@ pub trait Formula<const N: usize>: Clone + Debug + Send + Sync + 'static {
     ///
     /// Otherwise each operation of the formula runs as a separate vector loop over a block in cache, which is up to about
     /// twice as slow. Do not set it without the attribute: a function call per element is a hundred times as slow.
-    const FUSED: bool = false;
+    const ALWAYS_INLINE: bool = false;
 
     /// f(x)
     fn value<R: Real>(&self, x: [R; N]) -> R;

@@ -74,7 +74,7 @@ pub mod train;
 
 pub use candle_core::{self, DType, Device, FloatDType, NdArray, Shape, WithDType};
 pub use error::{Error, Result};
-pub use kernel::simd;
+pub use kernel::simd_level;
 use tealight_kernels::kernel;
 
 /// The names that most programs use: `use tealight::prelude::*;`.

@@ -17,10 +17,10 @@ fn the_named_instruction_set_is_in_use() {
         "neon" => cfg!(target_arch = "aarch64"),
         _ => false,
     };
-    assert!(has(tealight::simd()));
+    assert!(has(tealight::simd_level()));
     if let Ok(name) = std::env::var("TEALIGHT_SIMD")
         && has(&name)
     {
-        assert_eq!(tealight::simd(), name);
+        assert_eq!(tealight::simd_level(), name);
     }
 }

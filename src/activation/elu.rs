@@ -33,7 +33,7 @@ impl Default for Elu {
 
 impl Activation for Elu {
     const NAME: &'static str = "elu";
-    const FUSED: bool = true;
+    const ALWAYS_INLINE: bool = true;
 
     #[inline(always)]
     fn value<R: Real>(&self, x: R) -> R {

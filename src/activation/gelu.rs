@@ -31,7 +31,7 @@ fn normal<R: Real>(x: R) -> R {
 
 impl Activation for Gelu {
     const NAME: &'static str = "gelu";
-    const FUSED: bool = true;
+    const ALWAYS_INLINE: bool = true;
 
     #[inline(always)]
     fn value<R: Real>(&self, x: R) -> R {

@@ -62,8 +62,8 @@ pub trait Activation: Clone + Debug + Send + Sync + 'static {
     /// The name in error messages and graphs.
     const NAME: &'static str;
 
-    /// Whether both methods are marked `#[inline(always)]`; see [`Formula::FUSED`].
-    const FUSED: bool = false;
+    /// Whether both methods are marked `#[inline(always)]`; see [`Formula::ALWAYS_INLINE`].
+    const ALWAYS_INLINE: bool = false;
 
     /// f(x)
     fn value<R: Real>(&self, x: R) -> R;
@@ -100,7 +100,7 @@ pub trait Activation: Clone + Debug + Send + Sync + 'static {
 
 impl<A: Activation> Formula<1> for A {
     const NAME: &'static str = A::NAME;
-    const FUSED: bool = A::FUSED;
+    const ALWAYS_INLINE: bool = A::ALWAYS_INLINE;
 
     #[inline(always)]
     fn value<R: Real>(&self, [x]: [R; 1]) -> R {

@@ -21,7 +21,7 @@ pub struct Relu;
 
 impl Activation for Relu {
     const NAME: &'static str = "relu";
-    const FUSED: bool = true;
+    const ALWAYS_INLINE: bool = true;
 
     #[inline(always)]
     fn value<R: Real>(&self, x: R) -> R {

@@ -17,7 +17,7 @@ pub struct Sigmoid;
 
 impl Activation for Sigmoid {
     const NAME: &'static str = "sigmoid";
-    const FUSED: bool = true;
+    const ALWAYS_INLINE: bool = true;
 
     #[inline(always)]
     fn value<R: Real>(&self, x: R) -> R {

@@ -26,7 +26,7 @@ pub struct Silu;
 
 impl Activation for Silu {
     const NAME: &'static str = "silu";
-    const FUSED: bool = true;
+    const ALWAYS_INLINE: bool = true;
 
     #[inline(always)]
     fn value<R: Real>(&self, x: R) -> R {

@@ -51,7 +51,7 @@ pub use prelu::PRelu;
 pub use reshape::Reshape;
 pub use residual::Residual;
 pub use rnn::{
-    Gru, GruCell, Lstm, LstmCell, Recurrent, RecurrentCell, RecurrentProjection, Rnn, RnnCell, RnnOptions,
+    Gru, GruCell, Lstm, LstmCell, Recurrent, RecurrentCell, RecurrentMap, Rnn, RnnCell, RnnOptions,
     RnnWeights,
 };
 pub use sequential::Sequential;

@@ -20,7 +20,7 @@ pub struct L1;
 
 impl PointwiseLoss for L1 {
     const NAME: &'static str = "l1";
-    const FUSED: bool = true;
+    const ALWAYS_INLINE: bool = true;
     const PROPAGATES_NAN: bool = true;
 
     #[inline(always)]

@@ -132,8 +132,8 @@ pub trait PointwiseLoss: Clone + Debug + Send + Sync + 'static {
     /// The name in error messages and graphs.
     const NAME: &'static str;
 
-    /// Whether both methods are marked `#[inline(always)]`; see [`Formula::FUSED`].
-    const FUSED: bool = false;
+    /// Whether both methods are marked `#[inline(always)]`; see [`Formula::ALWAYS_INLINE`].
+    const ALWAYS_INLINE: bool = false;
 
     /// Whether a NaN among the targets always makes the loss NaN. Then [`check`](Self::check) runs after a sum or mean, and
     /// only if that is not finite.
@@ -159,7 +159,7 @@ pub trait PointwiseLoss: Clone + Debug + Send + Sync + 'static {
 
 impl<L: PointwiseLoss> Formula<2> for L {
     const NAME: &'static str = L::NAME;
-    const FUSED: bool = L::FUSED;
+    const ALWAYS_INLINE: bool = L::ALWAYS_INLINE;
 
     #[inline(always)]
     fn value<R: Real>(&self, [prediction, target]: [R; 2]) -> R {

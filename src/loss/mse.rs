@@ -21,7 +21,7 @@ pub struct Mse;
 
 impl PointwiseLoss for Mse {
     const NAME: &'static str = "mse";
-    const FUSED: bool = true;
+    const ALWAYS_INLINE: bool = true;
     const PROPAGATES_NAN: bool = true;
 
     #[inline(always)]

@@ -10,21 +10,21 @@ use crate::kernel::{Dims, WindowAxis};
 
 /// One number per axis: `3` for all axes, or `[3, 5]` for height and width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PerAxis<const D: usize>(pub(crate) [usize; D]);
+pub struct PerSpatialDim<const D: usize>(pub(crate) [usize; D]);
 
-impl<const D: usize> From<usize> for PerAxis<D> {
+impl<const D: usize> From<usize> for PerSpatialDim<D> {
     fn from(side: usize) -> Self {
-        PerAxis([side; D])
+        PerSpatialDim([side; D])
     }
 }
 
-impl<const D: usize> From<[usize; D]> for PerAxis<D> {
+impl<const D: usize> From<[usize; D]> for PerSpatialDim<D> {
     fn from(sides: [usize; D]) -> Self {
-        PerAxis(sides)
+        PerSpatialDim(sides)
     }
 }
 
-impl<const D: usize> PerAxis<D> {
+impl<const D: usize> PerSpatialDim<D> {
     /// Height and width; a sequence is an image of height 1, for which `height` is used.
     pub(super) fn image(self, height: usize) -> [usize; 2] {
         match self.0[..] {
@@ -52,10 +52,10 @@ impl<const D: usize> PerAxis<D> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvOptions<const D: usize> {
-    pub(super) stride: PerAxis<D>,
-    pub(super) padding: PerAxis<D>,
-    pub(super) output_padding: PerAxis<D>,
-    pub(super) dilation: PerAxis<D>,
+    pub(super) stride: PerSpatialDim<D>,
+    pub(super) padding: PerSpatialDim<D>,
+    pub(super) output_padding: PerSpatialDim<D>,
+    pub(super) dilation: PerSpatialDim<D>,
     pub(crate) groups: usize,
 }
 
@@ -68,17 +68,17 @@ impl<const D: usize> Default for ConvOptions<D> {
 impl<const D: usize> ConvOptions<D> {
     /// Stride 1, no padding, dilation 1, one group.
     pub fn new() -> Self {
-        let (zero, one) = (PerAxis([0; D]), PerAxis([1; D]));
+        let (zero, one) = (PerSpatialDim([0; D]), PerSpatialDim([1; D]));
         ConvOptions { stride: one, padding: zero, output_padding: zero, dilation: one, groups: 1 }
     }
 
     /// The step of the kernel. Default: 1.
-    pub fn stride(self, stride: impl Into<PerAxis<D>>) -> Self {
+    pub fn stride(self, stride: impl Into<PerSpatialDim<D>>) -> Self {
         ConvOptions { stride: stride.into(), ..self }
     }
 
     /// The number of zeros on both sides of each axis. Default: 0.
-    pub fn padding(self, padding: impl Into<PerAxis<D>>) -> Self {
+    pub fn padding(self, padding: impl Into<PerSpatialDim<D>>) -> Self {
         ConvOptions { padding: padding.into(), ..self }
     }
 
@@ -94,13 +94,13 @@ impl<const D: usize> ConvOptions<D> {
     /// assert_eq!(x.conv_transpose1d(&x, options.output_padding(1))?.dims(), [1, 1, 8]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn output_padding(self, output_padding: impl Into<PerAxis<D>>) -> Self {
+    pub fn output_padding(self, output_padding: impl Into<PerSpatialDim<D>>) -> Self {
         ConvOptions { output_padding: output_padding.into(), ..self }
     }
 
     /// The distance between neighboring elements of the kernel. Default: 1.
     #[doc(alias = "dilation_rate")]
-    pub fn dilation(self, dilation: impl Into<PerAxis<D>>) -> Self {
+    pub fn dilation(self, dilation: impl Into<PerSpatialDim<D>>) -> Self {
         ConvOptions { dilation: dilation.into(), ..self }
     }
 
@@ -122,33 +122,33 @@ impl<const D: usize> ConvOptions<D> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolOptions<const D: usize> {
-    pub(super) kernel: PerAxis<D>,
-    stride: PerAxis<D>,
-    padding: PerAxis<D>,
-    pub(super) dilation: PerAxis<D>,
+    pub(super) kernel: PerSpatialDim<D>,
+    stride: PerSpatialDim<D>,
+    padding: PerSpatialDim<D>,
+    pub(super) dilation: PerSpatialDim<D>,
     pub(super) count_include_pad: bool,
 }
 
 impl<const D: usize> PoolOptions<D> {
     /// Windows of the size `kernel`, without padding; the stride is `kernel`.
-    pub fn new(kernel: impl Into<PerAxis<D>>) -> Self {
+    pub fn new(kernel: impl Into<PerSpatialDim<D>>) -> Self {
         let kernel = kernel.into();
-        let (zero, one) = (PerAxis([0; D]), PerAxis([1; D]));
+        let (zero, one) = (PerSpatialDim([0; D]), PerSpatialDim([1; D]));
         PoolOptions { kernel, stride: kernel, padding: zero, dilation: one, count_include_pad: true }
     }
 
     /// The distance between windows. Default: the size of the window.
-    pub fn stride(self, stride: impl Into<PerAxis<D>>) -> Self {
+    pub fn stride(self, stride: impl Into<PerSpatialDim<D>>) -> Self {
         PoolOptions { stride: stride.into(), ..self }
     }
 
     /// The padding on both sides of each axis: −∞ for a maximum, 0 for an average. Default: 0.
-    pub fn padding(self, padding: impl Into<PerAxis<D>>) -> Self {
+    pub fn padding(self, padding: impl Into<PerSpatialDim<D>>) -> Self {
         PoolOptions { padding: padding.into(), ..self }
     }
 
     /// The distance between neighboring elements of a window; for max pools only. Default: 1.
-    pub fn dilation(self, dilation: impl Into<PerAxis<D>>) -> Self {
+    pub fn dilation(self, dilation: impl Into<PerSpatialDim<D>>) -> Self {
         PoolOptions { dilation: dilation.into(), ..self }
     }
 

@@ -14,7 +14,6 @@ macro_rules! setters {
 mod ada;
 mod adam;
 mod clip;
-mod conjugate_gradient;
 mod ema;
 mod first_order;
 mod lbfgs;
@@ -24,11 +23,11 @@ mod rms_prop;
 mod rule;
 pub mod schedule;
 mod sgd;
+mod solve_cg;
 pub(crate) mod state;
 
 pub use ada::{Adadelta, AdadeltaRule, Adagrad, AdagradRule};
 pub use adam::{Adam, AdamRule, AdamW};
-pub use conjugate_gradient::conjugate_gradient;
 pub use ema::Ema;
 pub use first_order::FirstOrder;
 pub use lbfgs::Lbfgs;
@@ -37,6 +36,7 @@ pub use nadam::{NAdam, NAdamRule};
 pub use rms_prop::{RmsProp, RmsPropRule};
 pub use rule::{StepInfo, Update, UpdateRule, update_fn};
 pub use sgd::{Sgd, SgdRule};
+pub use solve_cg::solve_cg;
 
 use std::collections::BTreeMap;
 

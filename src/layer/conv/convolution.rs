@@ -3,14 +3,14 @@
 use super::super::{ForwardContext, Layer, Parameter, init};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
-use crate::ops::{ConvOptions, PerAxis, Rng};
+use crate::ops::{ConvOptions, PerSpatialDim, Rng};
 
 /// The weight, whose first axis has `first` channels and whose second axis `second / groups`, and the bias.
 fn initial<const D: usize>(
     op: &'static str,
     [first, second]: [usize; 2],
     outputs: usize,
-    kernel: PerAxis<D>,
+    kernel: PerSpatialDim<D>,
     groups: usize,
     rng: &mut Rng,
 ) -> Result<(Parameter, Option<Parameter>)> {
@@ -49,7 +49,7 @@ macro_rules! convolutions {
             pub fn new(
                 inputs: usize,
                 outputs: usize,
-                kernel: impl Into<PerAxis<$sides>>,
+                kernel: impl Into<PerSpatialDim<$sides>>,
                 options: ConvOptions<$sides>,
                 rng: &mut Rng,
             ) -> Result<Self> {

@@ -3,7 +3,7 @@
 use super::super::{ForwardContext, Layer};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
-use crate::ops::PerAxis;
+use crate::ops::PerSpatialDim;
 
 #[derive(Clone, Copy, Debug)]
 enum Size {
@@ -41,7 +41,7 @@ impl Upsample {
 
     /// To height and width times `factors`, one for both or one for each, by the nearest element.
     #[doc(alias = "scale_factor")]
-    pub fn by(factors: impl Into<PerAxis<2>>) -> Self {
+    pub fn by(factors: impl Into<PerSpatialDim<2>>) -> Self {
         Upsample { size: Size::By(factors.into().0), bilinear: None }
     }
 

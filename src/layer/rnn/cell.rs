@@ -6,7 +6,7 @@ use crate::error::Result;
 /// One step of a recurrent layer. The state is S tensors of shape (n, hidden); the first one is the output.
 ///
 /// ```
-/// use tealight::layer::{Recurrent, RecurrentCell, RecurrentProjection};
+/// use tealight::layer::{Recurrent, RecurrentCell, RecurrentMap};
 /// use tealight::prelude::*;
 /// /// h′ = σ(first gate) · (second gate)
 /// #[derive(Clone, Debug, Default)]
@@ -16,7 +16,7 @@ use crate::error::Result;
 ///     # const KIND: &'static str = "Gated";
 ///     # const JOINT_BIAS: bool = true;
 ///     const GATES: usize = 2;
-///     fn step(&self, x: &Tensor, [h]: [Tensor; 1], recurrent: &RecurrentProjection) -> Result<[Tensor; 1]> {
+///     fn step(&self, x: &Tensor, [h]: [Tensor; 1], recurrent: &RecurrentMap) -> Result<[Tensor; 1]> {
 ///         let both = (x + recurrent.gates(&h)?)?;
 ///         Ok([(recurrent.gate(&both, 0)?.sigmoid()? * recurrent.gate(&both, 1)?)?])
 ///     }
@@ -33,22 +33,22 @@ pub trait RecurrentCell<const S: usize>: Clone + std::fmt::Debug + Send + Sync {
     /// The number of gates: W·x has gates · hidden elements.
     const GATES: usize;
     /// Whether both biases are added to the product of the input, once for all steps, and none in
-    /// [`RecurrentProjection::gates`].
+    /// [`RecurrentMap::gates`].
     const JOINT_BIAS: bool;
 
     /// The next state, from the gates W·x + b of the input and the state.
-    fn step(&self, x: &Tensor, state: [Tensor; S], recurrent: &RecurrentProjection) -> Result<[Tensor; S]>;
+    fn step(&self, x: &Tensor, state: [Tensor; S], recurrent: &RecurrentMap) -> Result<[Tensor; S]>;
 }
 
 /// The linear map of the previous output in a step, W_h·h + b_h.
 #[derive(Debug)]
-pub struct RecurrentProjection {
+pub struct RecurrentMap {
     pub(super) weight: Tensor,
     pub(super) bias: Option<Tensor>,
     pub(super) hidden: usize,
 }
 
-impl RecurrentProjection {
+impl RecurrentMap {
     /// W_h·h + b_h, without b_h if [`JOINT_BIAS`](RecurrentCell::JOINT_BIAS).
     ///
     /// # Shapes

@@ -1,6 +1,6 @@
 //! The gated recurrent unit.
 
-use super::{Recurrent, RecurrentCell, RecurrentProjection};
+use super::{Recurrent, RecurrentCell, RecurrentMap};
 use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::ops;
@@ -40,7 +40,7 @@ impl RecurrentCell<1> for GruCell {
     const GATES: usize = 3;
     const JOINT_BIAS: bool = false;
 
-    fn step(&self, x: &Tensor, [h]: [Tensor; 1], recurrent: &RecurrentProjection) -> Result<[Tensor; 1]> {
+    fn step(&self, x: &Tensor, [h]: [Tensor; 1], recurrent: &RecurrentMap) -> Result<[Tensor; 1]> {
         let own = recurrent.gates(&h)?;
         let both = 2 * recurrent.hidden;
         let sums = (x.narrow(1, 0, both)? + own.narrow(1, 0, both)?)?;

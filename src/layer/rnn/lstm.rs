@@ -1,6 +1,6 @@
 //! The long short-term memory.
 
-use super::{Recurrent, RecurrentCell, RecurrentProjection};
+use super::{Recurrent, RecurrentCell, RecurrentMap};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::ops;
@@ -75,7 +75,7 @@ impl RecurrentCell<2> for LstmCell {
     const GATES: usize = 4;
     const JOINT_BIAS: bool = true;
 
-    fn step(&self, x: &Tensor, [h, c]: [Tensor; 2], recurrent: &RecurrentProjection) -> Result<[Tensor; 2]> {
+    fn step(&self, x: &Tensor, [h, c]: [Tensor; 2], recurrent: &RecurrentMap) -> Result<[Tensor; 2]> {
         let gates = (x + recurrent.gates(&h)?)?;
         let gate = |k| recurrent.gate(&gates, k);
         let written = ops::apply(Gated, [&gate(0)?, &gate(2)?])?;

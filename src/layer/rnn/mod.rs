@@ -9,7 +9,7 @@ macro_rules! fused {
 
         impl $crate::formula::Formula<{ [$(stringify!($x)),*].len() }> for $name {
             const NAME: &'static str = $label;
-            const FUSED: bool = true;
+            const ALWAYS_INLINE: bool = true;
 
             #[inline(always)]
             fn value<R: $crate::formula::Real>(&self, [$($x),*]: [R; [$(stringify!($x)),*].len()]) -> R {
@@ -25,7 +25,7 @@ mod lstm;
 mod options;
 mod simple;
 
-pub use cell::{RecurrentCell, RecurrentProjection};
+pub use cell::{RecurrentCell, RecurrentMap};
 pub use gru::{Gru, GruCell};
 pub use lstm::{Lstm, LstmCell};
 pub use options::RnnOptions;
@@ -181,7 +181,7 @@ impl<C: RecurrentCell<S>, const S: usize> Recurrent<C, S> {
             projected = (projected + bias)?;
         }
         let weight = weights.weight_hh.get().t()?;
-        let recurrent = RecurrentProjection { weight, bias: step_bias, hidden: self.hidden };
+        let recurrent = RecurrentMap { weight, bias: step_bias, hidden: self.hidden };
         let mut inputs = steps(projected)?;
         if backwards {
             inputs.reverse();

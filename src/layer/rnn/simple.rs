@@ -1,6 +1,6 @@
 //! The simple recurrent layer.
 
-use super::{Recurrent, RecurrentCell, RecurrentProjection};
+use super::{Recurrent, RecurrentCell, RecurrentMap};
 use crate::activation::Activation;
 use crate::autograd::Tensor;
 use crate::error::Result;
@@ -44,7 +44,7 @@ impl RecurrentCell<1> for RnnCell {
     const GATES: usize = 1;
     const JOINT_BIAS: bool = true;
 
-    fn step(&self, x: &Tensor, [h]: [Tensor; 1], recurrent: &RecurrentProjection) -> Result<[Tensor; 1]> {
+    fn step(&self, x: &Tensor, [h]: [Tensor; 1], recurrent: &RecurrentMap) -> Result<[Tensor; 1]> {
         let sum = (x + recurrent.gates(&h)?)?;
         Ok([if self.relu { crate::activation::Relu.apply(&sum)? } else { sum.tanh()? }])
     }

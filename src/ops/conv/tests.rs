@@ -1,6 +1,6 @@
 use super::{Conv, Derivative, G, W, X};
 use crate::kernel::WindowAxis;
-use crate::ops::PerAxis;
+use crate::ops::PerSpatialDim;
 use crate::prelude::*;
 
 type Pair = [usize; 2];
@@ -281,5 +281,5 @@ fn errors() {
     assert!(matches!(x.conv2d(&single, one()), Err(Error::Dtype { .. })));
     let counts = x.to_dtype(DType::U32).unwrap();
     assert!(matches!(counts.conv2d(&counts, one()), Err(Error::Dtype { .. })));
-    assert_eq!(PerAxis::<2>::from(3), PerAxis::from([3, 3]));
+    assert_eq!(PerSpatialDim::<2>::from(3), PerSpatialDim::from([3, 3]));
 }

@@ -16,7 +16,7 @@ fn mixture<R: Real>(a: R, b: R) -> R {
 struct Fused;
 impl Formula<2> for Fused {
     const NAME: &'static str = "fused";
-    const FUSED: bool = true;
+    const ALWAYS_INLINE: bool = true;
     #[inline(always)]
     fn value<R: Real>(&self, [a, b]: [R; 2]) -> R {
         mixture(a, b)

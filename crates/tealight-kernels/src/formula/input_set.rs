@@ -108,3 +108,14 @@ impl Real for InputSet {
         self | other | yes | no
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_beyond_the_set_are_not_in_it() {
+        assert_eq!(InputSet::input(40), InputSet::constant(0.0));
+        assert!(!InputSet::input(3).has(usize::MAX));
+    }
+}

@@ -47,7 +47,7 @@ pub use gemm::{Matrix, affine, matmul, outer};
 pub use index::{BlockIndices, nonzero, strides, sums};
 pub use map::{Loop, SOURCES, Slots, Written, add_assign, cast, fuse, in_blocks, map, map_by, sources};
 pub use max_pool::{max_pool, scatter_places, take_places};
-pub use parallel::simd;
+pub use parallel::simd_level;
 pub use reduce::{dot, fold_axis, is_finite, sum, sum_axis};
 pub use resample::{ResampleMode, resample, resample_transpose};
 pub use view::{Dims, View, broadcast_dims};

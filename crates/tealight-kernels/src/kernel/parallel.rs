@@ -36,9 +36,9 @@ pub(super) fn arch() -> pulp::Arch {
 ///
 /// ```
 /// # use tealight_kernels as tealight;
-/// assert!(["avx512", "avx2", "neon", "scalar"].contains(&tealight::kernel::simd()));
+/// assert!(["avx512", "avx2", "neon", "scalar"].contains(&tealight::kernel::simd_level()));
 /// ```
-pub fn simd() -> &'static str {
+pub fn simd_level() -> &'static str {
     match arch() {
         #[cfg(target_arch = "x86_64")]
         pulp::Arch::V3(_) => "avx2",

@@ -8,7 +8,7 @@ use pulp::{Simd, WithSimd};
 
 use super::super::Element;
 use super::super::buffer::Uninit;
-use super::super::parallel::{is_scalar, large_product, simd};
+use super::super::parallel::{is_scalar, large_product, simd_level};
 use super::super::simd::run;
 use super::Conv;
 
@@ -30,7 +30,7 @@ const CACHE: usize = 1 << 13;
 
 /// Elements of an output that are summed side by side.
 fn together<T>() -> usize {
-    let bytes = match simd() {
+    let bytes = match simd_level() {
         "avx512" => 64,
         "avx2" => 32,
         _ => 16,

@@ -24,20 +24,16 @@ const ITERATIONS_PER_UNKNOWN: usize = 10;
 /// M. Hestenes and E. Stiefel 1952.
 ///
 /// ```
-/// # use tealight::{optim::conjugate_gradient, prelude::*};
+/// # use tealight::{optim::solve_cg, prelude::*};
 /// let a = Tensor::new(&[[4.0, 1.0], [1.0, 3.0]], &Device::Cpu)?;
-/// let x = conjugate_gradient(|v| a.matvec(v), &Tensor::new(&[1.0, 2.0], &Device::Cpu)?, 1e-12)?;
+/// let x = solve_cg(|v| a.matvec(v), &Tensor::new(&[1.0, 2.0], &Device::Cpu)?, 1e-12)?;
 /// let error = (x - Tensor::new(&[1.0 / 11.0, 7.0 / 11.0], &Device::Cpu)?)?.abs()?.max_all()?;
 /// assert!(error.to_scalar::<f64>()? < 1e-12);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "cg")]
-pub fn conjugate_gradient(
-    product: impl Fn(&Tensor) -> Result<Tensor>,
-    b: &Tensor,
-    tolerance: f64,
-) -> Result<Tensor> {
-    const NAME: &str = "conjugate_gradient";
+pub fn solve_cg(product: impl Fn(&Tensor) -> Result<Tensor>, b: &Tensor, tolerance: f64) -> Result<Tensor> {
+    const NAME: &str = "solve_cg";
     let scalar = |x: Tensor| x.to_dtype(DType::F64)?.to_scalar::<f64>();
     let b = b.detach();
     if b.rank() != 1 {
@@ -73,7 +69,7 @@ pub fn conjugate_gradient(
 
 #[cfg(test)]
 mod tests {
-    use super::conjugate_gradient;
+    use super::solve_cg;
     use crate::prelude::*;
 
     #[test]
@@ -82,29 +78,29 @@ mod tests {
         let root = Tensor::randn(0.0, 1.0, (12, 12), rng)?;
         let a = root.t()?.matmul(&root)?;
         let x = Tensor::randn(0.0, 1.0, 12, rng)?;
-        let found = conjugate_gradient(|v| a.matvec(v), &a.matvec(&x)?, 1e-14)?;
+        let found = solve_cg(|v| a.matvec(v), &a.matvec(&x)?, 1e-14)?;
         assert!((found - x)?.abs()?.max_all()?.to_scalar::<f64>()? < 1e-6);
 
         let two = Tensor::new(&[3.0_f32], &Device::Cpu)?;
-        assert_eq!(conjugate_gradient(|v| v * 2.0, &two, 1e-6)?.to_vec1::<f32>()?, [1.5]);
+        assert_eq!(solve_cg(|v| v * 2.0, &two, 1e-6)?.to_vec1::<f32>()?, [1.5]);
         Ok(())
     }
 
     #[test]
     fn edges() -> Result<()> {
         let zeros = |n| Tensor::zeros(n, DType::F64, &Device::Cpu);
-        assert_eq!(conjugate_gradient(|v| Ok(v.clone()), &zeros(0)?, 0.0)?.dims(), [0]);
-        assert_eq!(conjugate_gradient(|v| Ok(v.clone()), &zeros(3)?, 0.0)?, zeros(3)?);
+        assert_eq!(solve_cg(|v| Ok(v.clone()), &zeros(0)?, 0.0)?.dims(), [0]);
+        assert_eq!(solve_cg(|v| Ok(v.clone()), &zeros(3)?, 0.0)?, zeros(3)?);
         let ones = (zeros(2)? + 1.0)?;
         for factor in [-1.0, 0.0, f64::NAN, f64::INFINITY] {
-            let error = conjugate_gradient(|v| v * factor, &ones, 1e-9).unwrap_err().to_string();
-            assert!(error.starts_with("conjugate_gradient: expected a positive definite matrix"), "{error}");
+            let error = solve_cg(|v| v * factor, &ones, 1e-9).unwrap_err().to_string();
+            assert!(error.starts_with("solve_cg: expected a positive definite matrix"), "{error}");
         }
-        let error = conjugate_gradient(|v| Ok(v.clone()), &(&ones * f64::NAN)?, 1e-9).unwrap_err();
+        let error = solve_cg(|v| Ok(v.clone()), &(&ones * f64::NAN)?, 1e-9).unwrap_err();
         assert!(matches!(error, Error::Argument { .. }), "{error}");
-        assert!(matches!(conjugate_gradient(|_| zeros(3), &ones, 1e-9), Err(Error::Shape { .. })));
+        assert!(matches!(solve_cg(|_| zeros(3), &ones, 1e-9), Err(Error::Shape { .. })));
         let matrix = ones.reshape((1, 2))?;
-        assert!(matches!(conjugate_gradient(|v| Ok(v.clone()), &matrix, 1e-9), Err(Error::Shape { .. })));
+        assert!(matches!(solve_cg(|v| Ok(v.clone()), &matrix, 1e-9), Err(Error::Shape { .. })));
         Ok(())
     }
 }
