@@ -23,7 +23,7 @@ impl Op<1> for Differences {
         Ok((x.narrow(axis, 1, n - 1)? - x.narrow(axis, 0, n - 1)?)?)
     }
 
-    fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         // Each x counts with + for the difference before it, and with − for the one after it.
         let none = (grad.narrow(-1, 0, 1)? * 0.0)?;
         Ok([Some((Tensor::cat(&[&none, grad], -1)? - Tensor::cat(&[grad, &none], -1)?)?)])

@@ -26,7 +26,7 @@ impl Op<2> for Counted {
         Ok((a * b)?)
     }
 
-    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         self.backward.fetch_add(1, Ordering::Relaxed);
         let a = saved.needs_input_grad(0);
         let b = saved.needs_input_grad(1);
@@ -116,7 +116,7 @@ fn what_the_graph_lets_go_is_freed() -> Result<()> {
         fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
             Ok((x + 1.0)?)
         }
-        fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
             Ok([Some(grad.clone())])
         }
     }
@@ -192,7 +192,7 @@ fn a_gradient_of_a_wrong_shape_names_the_operation() -> Result<()> {
         fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
             Ok(x.sum_all()?)
         }
-        fn backward(&self, _: &Saved<1>, _: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        fn backward(&self, _: &Saved, _: &Tensor) -> Result<[Option<Tensor>; 1]> {
             Ok([Some(Tensor::zeros(7, DType::F64, &Device::Cpu)?)])
         }
     }
@@ -210,7 +210,7 @@ fn what_was_not_kept_is_an_error() -> Result<()> {
         fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
             Ok(x.sqr()?)
         }
-        fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
             Ok([Some((grad * (saved.input(0)? * 2.0)?)?)])
         }
     }
@@ -231,7 +231,7 @@ fn the_checker_rejects_planted_faults() -> Result<()> {
             ctx.save_input(0);
             Ok((x.sqr()? * x)?)
         }
-        fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
             let Some(factor) = self.0 else { return Ok([None]) };
             Ok([Some((grad * (saved.input(0)?.sqr()? * (3.0 * factor))?)?)])
         }
@@ -256,7 +256,7 @@ fn the_checker_rejects_planted_faults() -> Result<()> {
             ctx.save_input(0);
             Ok(x.sqr()?)
         }
-        fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
             Ok([Some((grad * (saved.input(0)?.detach() * 2.0)?)?)])
         }
     }

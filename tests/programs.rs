@@ -447,7 +447,7 @@ impl Op<1> for Fault {
     fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         Ok(x.clone())
     }
-    fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         Ok([Some((grad * (1.0 + 1e-6))?)])
     }
 }

@@ -32,7 +32,7 @@ impl Op<1> for SumTo {
         Ok(sum_axes(x, &summed)?.reshape(dims)?)
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         Ok([Some(broadcast_to(grad, saved.input_dims(0)?)?)])
     }
 }
@@ -67,7 +67,7 @@ impl Op<1> for BroadcastTo {
     }
 
     // The backward pass sums it to the input's shape.
-    fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         Ok([Some(grad.clone())])
     }
 }
@@ -83,7 +83,7 @@ impl Op<2> for Accumulate {
         Ok((a + b)?)
     }
 
-    fn backward(&self, _: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+    fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         Ok([Some(grad.clone()), Some(grad.clone())])
     }
 }

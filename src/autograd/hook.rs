@@ -26,7 +26,7 @@ impl<F: Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static> Op<1> for Hook<F>
         Ok(onnx.input(0))
     }
 
-    fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let replaced = (self.0)(grad)?;
         if replaced.dims() != grad.dims() {
             let expected = format!("a gradient of shape {:?}", grad.dims());

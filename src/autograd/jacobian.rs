@@ -142,7 +142,7 @@ impl Op<2> for Inner {
         Ok(sum_axes(&product, &(0..product.rank()).collect::<Dims>())?.reshape(())?)
     }
 
-    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let other = |i: usize| Scale.apply([grad, &saved.input(1 - i)?]);
         let [a, b] = [0, 1].map(|i| saved.needs_input_grad(i).then(|| other(i)).transpose());
         Ok([a?, b?])
@@ -162,7 +162,7 @@ impl Op<2> for Scale {
         Ok(x.broadcast_mul(s)?)
     }
 
-    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let s = saved.needs_input_grad(0).then(|| Inner.apply([grad, &saved.input(1)?])).transpose()?;
         let x = saved.needs_input_grad(1).then(|| Scale.apply([&saved.input(0)?, grad])).transpose()?;
         Ok([s, x])
@@ -218,7 +218,7 @@ impl Op<1> for Row {
         Ok(x.reshape((self.n, length))?.narrow(0, self.i, 1)?.reshape(&self.dims[..])?)
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let &Row { i, n, .. } = self;
         Ok([Some(AtRow { i, n, dims: Dims::from_slice(saved.input_dims(0)?) }.apply([grad])?)])
     }
@@ -239,7 +239,7 @@ impl Op<1> for AtRow {
         Ok(at_row(x, self.i, self.n)?.reshape(&self.dims[..])?)
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let &AtRow { i, n, .. } = self;
         Ok([Some(Row { i, n, dims: Dims::from_slice(saved.input_dims(0)?) }.apply([grad])?)])
     }

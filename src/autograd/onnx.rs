@@ -33,7 +33,7 @@ pub enum OnnxAttribute {
 /// # impl Op<1> for Cube {
 /// #     const NAME: &'static str = "cube";
 /// #     fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> { Ok((x.sqr()? * x)?) }
-/// #     fn backward(&self, _: &Saved<1>, _: &Tensor) -> Result<[Option<Tensor>; 1]> { Ok([None]) }
+/// #     fn backward(&self, _: &Saved, _: &Tensor) -> Result<[Option<Tensor>; 1]> { Ok([None]) }
 /// fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
 ///     let x = onnx.input(0);
 ///     let square = onnx.node("Mul", &[x, x], &[]);

@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 ///         ctx.save_input(0);
 ///         Ok((x.sqr()? * x)?)
 ///     }
-///     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+///     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
 ///         let x = saved.input(0)?;
 ///         Ok([Some((grad * (x.sqr()? * 3.0))?)])
 ///     }
@@ -55,7 +55,7 @@ pub trait Op<const N: usize>: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Error::NoGradient`] if the operation has no gradient.
-    fn backward(&self, saved: &Saved<N>, grad: &Tensor) -> Result<[Option<Tensor>; N]>;
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; N]>;
 
     /// The derivative as a formula, shown by [`Tensor::graph`]. Default: none.
     fn derivative(&self) -> Option<String> {

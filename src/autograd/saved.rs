@@ -28,7 +28,7 @@ pub(super) struct SavedArrays {
 ///     ctx.save_output(); // the derivative of eˣ is eˣ: x is not needed
 ///     Ok(x.exp()?)
 /// }
-/// #     fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+/// #     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
 /// #         Ok([Some((grad * saved.output()?)?)])
 /// #     }
 /// # }
@@ -109,7 +109,7 @@ impl<'a> SaveContext<'a> {
 /// #         ctx.save_input(1);
 /// #         Ok((a * b)?)
 /// #     }
-/// fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+/// fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
 ///     Ok([Some((grad * saved.input(1)?)?), Some((grad * saved.input(0)?)?)])
 /// }
 /// # }
@@ -118,11 +118,11 @@ impl<'a> SaveContext<'a> {
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "saved_tensors")]
-pub struct Saved<'a, const N: usize = 0> {
+pub struct Saved<'a> {
     pub(crate) call: &'a Call<'a>,
 }
 
-impl<const N: usize> Saved<'_, N> {
+impl Saved<'_> {
     /// Input `i`. It has its history, so that what is computed from it can be differentiated again.
     ///
     /// # Errors
@@ -187,7 +187,7 @@ mod tests {
             ctx.save_input(1);
             Ok(x.clone())
         }
-        fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
             match self.reads {
                 "input" => saved.input(0).map(|_| ())?,
                 "input 1" => saved.input(1).map(|_| ())?,
@@ -221,7 +221,7 @@ mod tests {
             let needs = [ctx.recording(), ctx.needs_input_grad(0), ctx.needs_input_grad(1)];
             Ok(Array::new(&needs.map(u8::from), a.device())?)
         }
-        fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+        fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
             assert_eq!(saved.input_count(), 2);
             assert!(saved.input_dims(1).is_err());
             let grad = (grad.to_dtype(DType::F64)? * if saved.recording() { 1.0 } else { 0.0 })?.sum_all()?;

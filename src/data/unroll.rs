@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn gradient_dtypes_and_edge_cases() -> Result<()> {
-        let image = Tensor::parameter(Tensor::ones((2, 3, 1), DType::F32, &Device::Cpu)?.into_array());
+        let image = Tensor::parameter(Tensor::ones((2, 3, 1), DType::F32, &Device::Cpu)?);
         let gradients = image_to_vector(&image)?.sqr()?.sum_all()?.backward()?;
         assert_eq!(gradients.get(&image).unwrap().dims(), [2, 3, 1]);
         let bytes = Tensor::zeros((2, 0, 3), DType::U8, &Device::Cpu)?;

@@ -243,7 +243,7 @@ impl Op<1> for HardTargets {
         Ok(if self.total { losses.sum_all()? } else { losses }.into_array())
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         if let (false, Ok(slopes)) = (saved.recording(), saved.array(0)) {
             let grad = if self.total { grad.clone() } else { grad.unsqueeze(1)? };
             return Ok([Some(ops::total::scaled(slopes, &grad)?)]);
@@ -281,7 +281,7 @@ impl Op<2> for SoftTargets {
         Ok((log.array() * q)?.sum(1)?.neg()?)
     }
 
-    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let (x, q) = (saved.input(0)?, saved.input(1)?);
         let g = grad.unsqueeze(1)?;
         let mut gradients = [None, None];

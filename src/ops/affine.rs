@@ -30,7 +30,7 @@ impl Op<3> for Affine {
         Ok(onnx.node("Gemm", &inputs, &[("transB", OnnxAttribute::Int(1))]))
     }
 
-    fn backward(&self, saved: &Saved<3>, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
         if !saved.recording() && grad.array().is_contiguous() {
             return with_float!(grad.dtype(), T => backward_arrays::<T>(saved, grad.array()));
         }
@@ -42,7 +42,7 @@ impl Op<3> for Affine {
 }
 
 /// The gradients without views or history on the way.
-fn backward_arrays<T: Element>(saved: &Saved<3>, grad: &Array) -> Result<[Option<Tensor>; 3]> {
+fn backward_arrays<T: Element>(saved: &Saved, grad: &Array) -> Result<[Option<Tensor>; 3]> {
     let g = elements::<T>(grad)?;
     let (n, m) = (grad.dims()[0], grad.dims()[1]);
     let array = |data, dims: &[usize]| Ok::<_, Error>(Some(Tensor::constant(make(data, dims, grad)?)));

@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_place_has_no_gradient() {
         check(&[0.3, -1.0, 2.0], |x| x * x.argmax(-1)?.to_dtype(DType::F64)?.sum_all()?);
-        let x = Tensor::parameter(tensor(&[1.0]).into_array());
+        let x = Tensor::parameter(tensor(&[1.0]));
         assert!(!x.argmax(0).unwrap().requires_grad());
     }
 

@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_tensor_used_twice_gets_both_gradients() -> Result<()> {
-        let x = Tensor::parameter(tensor(&[3.0, -2.0]).into_array());
+        let x = Tensor::parameter(tensor(&[3.0, -2.0]));
         let y = ((&x * &x)? + &x)?.sum_all()?;
         assert_eq!(y.backward()?.get(&x).unwrap().to_vec1::<f64>()?, [7.0, -3.0]);
         Ok(())
@@ -86,8 +86,8 @@ mod tests {
 
     #[test]
     fn broadcasting_and_its_errors() -> Result<()> {
-        let row = Tensor::parameter(Tensor::new(&[1.0, 2.0, 3.0], &Device::Cpu)?.into_array());
-        let column = Tensor::parameter(Tensor::new(&[[10.0], [20.0]], &Device::Cpu)?.into_array());
+        let row = Tensor::parameter(Tensor::new(&[1.0, 2.0, 3.0], &Device::Cpu)?);
+        let column = Tensor::parameter(Tensor::new(&[[10.0], [20.0]], &Device::Cpu)?);
         let y = (&row * &column)?;
         assert_eq!(y.to_vec2::<f64>()?, [[10.0, 20.0, 30.0], [20.0, 40.0, 60.0]]);
         let gradients = y.sum_all()?.backward()?;

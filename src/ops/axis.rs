@@ -97,7 +97,7 @@ mod tests {
         let dims = &[2, 3, 4];
         assert_eq!(resolve_axes("op", 2, dims)?[..], [2]);
         assert_eq!(resolve_axes("op", [-1_i8, 0], dims)?[..], [0, 2]);
-        assert_eq!(resolve_axes("op", &[1_usize, 0], dims)?[..], [0, 1]);
+        assert_eq!(resolve_axes("op", [1_usize, 0], dims)?[..], [0, 1]);
         assert_eq!(resolve_axes("op", &[2_u64, 1, 0][1..], dims)?[..], [0, 1]);
         assert!(resolve_axes("op", [0_i64; 0], dims)?.is_empty());
         assert!(resolve_axes("op", [0_i64; 0], &[])?.is_empty());

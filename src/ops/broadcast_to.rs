@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn edges() -> Result<()> {
-        let x = Tensor::parameter(tensor(&[1.0, 2.0]).into_array());
+        let x = Tensor::parameter(tensor(&[1.0, 2.0]));
         let y = x.broadcast_to((3, 2))?;
         // A view of a view, read in its own order.
         assert_eq!(y.reshape(6)?.to_vec1::<f64>()?, [1.0, 2.0, 1.0, 2.0, 1.0, 2.0]);

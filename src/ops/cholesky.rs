@@ -19,7 +19,7 @@ impl Op<1> for Cholesky {
         like(x, factor.map_err(|at| matrix_error(Self::NAME, expected, got, batch, at))?, x.dims())
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let upper = saved.output()?.t()?;
         let product = upper.matmul(grad)?;
         // Φ + Φᵀ: the two halves of the diagonal add up to the whole.
@@ -83,7 +83,7 @@ mod tests {
     fn the_gradient_is_symmetric() -> Result<()> {
         // √x and its slope, 1/(2√x), on a diagonal; of the off-diagonal element, half each: L₁₀ = x₁₀/√x₀₀.
         let x = Tensor::new(&[[4.0, 0.0], [0.0, 9.0]], &Device::Cpu)?;
-        let x = Tensor::parameter(x.into_array());
+        let x = Tensor::parameter(x);
         let gradients = x.cholesky()?.sum_all()?.backward()?;
         assert_near(
             gradients.get(&x).unwrap(),
@@ -121,7 +121,7 @@ mod tests {
         let zeros = |dims: &[usize]| Tensor::from(Array::zeros(dims, DType::F32, &Device::Cpu).unwrap());
         assert_eq!(zeros(&[0, 0]).cholesky()?.dims(), [0, 0]);
         assert_eq!(zeros(&[0, 3, 3]).cholesky()?.dims(), [0, 3, 3]);
-        let empty = Tensor::parameter(zeros(&[2, 0, 0]).into_array());
+        let empty = Tensor::parameter(zeros(&[2, 0, 0]));
         assert_eq!(empty.cholesky()?.sum_all()?.backward()?.get(&empty).unwrap().dims(), [2, 0, 0]);
         // Batches, turned and in f32.
         let x = definite(&random(&[2, 3, 3], 4)?)?;

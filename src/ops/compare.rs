@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn broadcasting_nan_and_no_gradient() -> Result<()> {
-        let x = Tensor::parameter(tensor(&[1.0, f64::NAN]).into_array());
+        let x = Tensor::parameter(tensor(&[1.0, f64::NAN]));
         let y = Tensor::new(&[[1.0], [0.0]], &Device::Cpu)?;
         assert_eq!(x.eq(&y)?.to_vec2::<u8>()?, [[1, 0], [0, 0]]);
         assert_eq!(x.ne(&y)?.to_vec2::<u8>()?, [[0, 1], [1, 1]]);

@@ -109,7 +109,7 @@ impl<const P: usize> Op<2> for Derivative<P> {
         onnx_node::<P, 2>(&self.0, onnx)
     }
 
-    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         gradients::<P, 2>(self.0, saved, grad)
     }
 }
@@ -117,7 +117,7 @@ impl<const P: usize> Op<2> for Derivative<P> {
 /// The gradients of the first two inputs of a derivative by part `P`.
 fn gradients<const P: usize, const N: usize>(
     conv: Conv,
-    saved: &Saved<N>,
+    saved: &Saved,
     grad: &Tensor,
 ) -> Result<[Option<Tensor>; 2]> {
     let parts = Derivative::<P>::INPUTS;

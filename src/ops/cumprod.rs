@@ -32,7 +32,7 @@ impl Op<1> for CumProd {
     }
 
     /// yᵢ₋₁·hᵢ, where hᵢ = gᵢ + xᵢ₊₁·hᵢ₊₁ is a recurrence from the end.
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let &CumProd { axis, reverse } = self;
         let next = Shift { axis, reverse: !reverse, fill: 0.0 }.apply([&saved.input(0)?])?;
         let h = Recurrence { axis, reverse: !reverse }.apply([&next, grad])?;
@@ -57,7 +57,7 @@ impl Op<1> for Shift {
         scan_floats(x, axis, Walk { reverse, exclusive: true }, fill, |_, x| x)
     }
 
-    fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let back = Shift { axis: self.axis, reverse: !self.reverse, fill: 0.0 };
         Ok([Some(back.apply([grad])?)])
     }
@@ -90,7 +90,7 @@ impl Op<2> for Recurrence {
         })
     }
 
-    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let &Recurrence { axis, reverse } = self;
         let next = Shift { axis, reverse: !reverse, fill: 0.0 }.apply([&saved.input(0)?])?;
         let u = Recurrence { axis, reverse: !reverse }.apply([&next, grad])?;
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn third_order_and_zeros() -> Result<()> {
         // y = x₀ + x₀x₁ + x₀x₁x₂ at a zero: the only third derivative is 1.
-        let x = Tensor::parameter(tensor(&[0.0, 0.0, 5.0]).into_array());
+        let x = Tensor::parameter(tensor(&[0.0, 0.0, 5.0]));
         let y = x.cumprod(0)?.sum_all()?;
         let [first] = autograd::grad(&y, [&x])?;
         assert_eq!(first.to_vec1::<f64>()?, [1.0, 0.0, 0.0]);
@@ -179,7 +179,7 @@ mod tests {
         assert!(far[1] == f32::INFINITY && (far[2] / 1e30 - 1.0).abs() < 1e-6);
         for dtype in [DType::F16, DType::BF16, DType::F32] {
             let x = Tensor::new(&[[1.0, 2.0], [4.0, 8.0]], &Device::Cpu)?.to_dtype(dtype)?;
-            let x = Tensor::parameter(x.into_array());
+            let x = Tensor::parameter(x);
             let y = x.t()?.cumprod(1)?;
             assert_eq!(y.to_dtype(DType::F64)?.to_vec2::<f64>()?, [[1.0, 4.0], [2.0, 16.0]]);
             let slope = y.sum_all()?.backward()?.get(&x).unwrap().to_dtype(DType::F64)?;

@@ -68,7 +68,7 @@ impl Op<1> for CumSum {
         Ok(onnx.node("CumSum", &[x, axis], &[("reverse", OnnxAttribute::Int(i64::from(self.reverse)))]))
     }
 
-    fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         Ok([Some(CumSum { axis: self.axis, reverse: !self.reverse }.apply([grad])?)])
     }
 }

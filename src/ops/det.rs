@@ -25,7 +25,7 @@ impl Op<1> for Det {
     /// The cofactors of a singular x are polynomials in t for x + t·E, of no higher degree than the rank of E. If x + t·E is
     /// invertible, their values at a few t give the value at 0, and so does any derivative. E replaces the pivots that are
     /// nothing but rounding errors, so its rank is small.
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let x = saved.input(0)?;
         let (_, n) = batch_and_size(x.dims());
         let (e, rank) = with_elements(x.array(), x.dims(), |x| linalg::completion(x, n))?;
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn third_derivatives_of_singular_matrices() -> Result<()> {
         let direction = matrices(&[3, 3], 4)?;
-        let x = Tensor::parameter(singular()?.into_array());
+        let x = Tensor::parameter(singular()?);
         let mut y = x.det()?;
         for _ in 0..3 {
             let [gradient] = autograd::vjp(&y, [&x], &y.ones_like()?)?;
@@ -178,7 +178,7 @@ mod tests {
             all.extend([Tensor::cat(&[&rest, &rest.sum_keepdim(1)?], 1)?, x.t()?, x]);
         }
         for x in all {
-            let x = Tensor::parameter(x.into_array());
+            let x = Tensor::parameter(x);
             let y = x.det()?;
             let gradients = y.sum_all()?.backward()?;
             let gradient = gradients.get(&x).unwrap().to_vec3::<f64>()?;
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(zeros(&[2, 0, 0]).det()?.to_vec1::<f64>()?, [1.0, 1.0]);
         assert_eq!(zeros(&[0, 3, 3]).det()?.dims(), [0]);
         for dims in [&[2, 0, 0][..], &[0, 3, 3]] {
-            let x = Tensor::parameter(zeros(dims).into_array());
+            let x = Tensor::parameter(zeros(dims));
             assert_eq!(x.det()?.sum_all()?.backward()?.get(&x).unwrap().dims(), dims);
         }
         // The sign of a permutation; elements of any size; a diagonal of very unequal ones, whose gradient is as exact.
@@ -210,7 +210,7 @@ mod tests {
         );
         assert_eq!(square(&[0.0, 1e200, 1e100, 0.0], 2)?.det()?.to_scalar::<f64>()?, -1e300);
         assert_eq!(square(&[1e200, 0.0, 0.0, 1e200], 2)?.det()?.to_scalar::<f64>()?, f64::INFINITY);
-        let x = Tensor::parameter(square(&[1.0, 0.0, 0.0, 1e-40], 2)?.into_array());
+        let x = Tensor::parameter(square(&[1.0, 0.0, 0.0, 1e-40], 2)?);
         let gradients = x.det()?.backward()?;
         assert_near(gradients.get(&x).unwrap(), &square(&[1e-40, 0.0, 0.0, 1.0], 2)?, 1e-55)?;
         // NaN stays in its own matrix, wherever a pivot is looked for; in the gradient too.
@@ -218,7 +218,7 @@ mod tests {
             let mut numbers = [0.0; 18];
             numbers[place] = f64::NAN;
             numbers[9] = 1.0;
-            let x = Tensor::parameter(square(&numbers, 3)?.into_array());
+            let x = Tensor::parameter(square(&numbers, 3)?);
             let y = x.det()?;
             let det = y.to_vec1::<f64>()?;
             assert!(det[0].is_nan() && det[1] == 0.0);
@@ -228,7 +228,7 @@ mod tests {
             assert!(gradient[1].concat().iter().all(|x| x.abs() < 1e-15));
             for infinite in [f64::INFINITY, f64::NEG_INFINITY] {
                 numbers[place] = infinite;
-                let x = Tensor::parameter(square(&numbers, 3)?.into_array());
+                let x = Tensor::parameter(square(&numbers, 3)?);
                 let _ = x.det()?.sum_all()?.backward();
             }
         }

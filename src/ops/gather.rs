@@ -221,8 +221,7 @@ mod tests {
 
     #[test]
     fn only_the_last_written_has_a_gradient() -> Result<()> {
-        let [x, source] =
-            [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]].map(|x| Tensor::parameter(tensor(&x).into_array()));
+        let [x, source] = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]].map(|x| Tensor::parameter(tensor(&x)));
         let y = x.scatter(0, &Tensor::new(&[1_u32, 1, 0], &Device::Cpu)?, &source)?;
         assert_eq!(y.to_vec1::<f64>()?, [6.0, 5.0, 3.0]);
         let gradients = y.sqr()?.sum_all()?.backward()?;

@@ -28,7 +28,7 @@ impl<A> Value<A> {
 }
 
 /// The first array among the operands.
-fn first_array<'a, A, const N: usize>(operands: [&'a Value<A>; N]) -> &'a A {
+fn first_array<A, const N: usize>(operands: [&Value<A>; N]) -> &A {
     operands.into_iter().find_map(Value::array).expect("constants are folded when a tape is captured")
 }
 

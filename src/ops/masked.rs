@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn what_is_replaced_does_not_matter() -> Result<()> {
-        let x = Tensor::parameter(tensor(&[f64::NAN, f64::INFINITY, 1.0]).into_array());
+        let x = Tensor::parameter(tensor(&[f64::NAN, f64::INFINITY, 1.0]));
         let y = x.masked_fill(&mask(&[1, 1, 0]), f64::NEG_INFINITY)?;
         assert_eq!(y.to_vec1::<f64>()?, [f64::NEG_INFINITY, f64::NEG_INFINITY, 1.0]);
         let gradients = y.exp()?.sum_all()?.backward()?;

@@ -63,7 +63,7 @@ impl Op<2> for MatMul {
         Ok(onnx.node("MatMul", &inputs, &[]))
     }
 
-    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let a = saved.needs_input_grad(0).then(|| MatMul.apply([grad, &saved.input(1)?.t()?]));
         let b = saved.needs_input_grad(1).then(|| MatMul.apply([&saved.input(0)?.t()?, grad]));
         Ok([a.transpose()?, b.transpose()?])
@@ -109,7 +109,7 @@ impl Op<2> for Dot {
         Ok(onnx.node("MatMul", &inputs, &[]))
     }
 
-    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let a = saved.needs_input_grad(0).then(|| grad * saved.input(1)?);
         let b = saved.needs_input_grad(1).then(|| grad * saved.input(0)?);
         Ok([a.transpose()?, b.transpose()?])
@@ -138,7 +138,7 @@ impl Op<2> for Outer {
         Ok(onnx.node("Mul", &[column, b], &[]))
     }
 
-    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let a = saved.needs_input_grad(0).then(|| grad.matmul(&saved.input(1)?));
         let b = saved.needs_input_grad(1).then(|| saved.input(0)?.matmul(grad));
         Ok([a.transpose()?, b.transpose()?])

@@ -63,7 +63,7 @@ impl<const LARGEST: bool> Op<1> for Extremum<LARGEST> {
         if dtype == DType::U8 { onnx.cast(y, dtype) } else { Ok(y) }
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         // A small change of x does not change which element it is, so the mask is a constant.
         let Extremum(over) = self;
         let x = saved.input(0)?.into_array();
@@ -197,7 +197,7 @@ mod tests {
     fn ties_share_equally() -> Result<()> {
         for dtype in [DType::F16, DType::F32, DType::F64] {
             let x = Tensor::new(&[[1.0, 2.0, 2.0], [0.0, -0.0, -1.0]], &Device::Cpu)?.to_dtype(dtype)?;
-            let x = Tensor::parameter(x.into_array());
+            let x = Tensor::parameter(x);
             let slope = |y: Tensor| -> Result<Vec<Vec<f64>>> {
                 y.sum_all()?.backward()?.get(&x).unwrap().to_dtype(DType::F64)?.to_vec2()
             };
@@ -206,7 +206,7 @@ mod tests {
             assert_eq!(slope(x.broadcast_to((4, 2, 3))?.max(0)?)?, [[1.0; 3]; 2]);
             // One axis after the other, the shares would be 1 : 1 : 2.
             let ties = Tensor::new(&[[3.0, 3.0, 0.0], [3.0, 0.0, 0.0]], &Device::Cpu)?.to_dtype(dtype)?;
-            let ties = Tensor::parameter(ties.into_array());
+            let ties = Tensor::parameter(ties);
             let shares =
                 ties.max([0, 1])?.backward()?.get(&ties).unwrap().to_dtype(DType::F64)?.to_vec2::<f64>()?;
             assert!(shares[0][0] == shares[1][0] && (shares[0][1] - 1.0 / 3.0).abs() < 1e-3, "{shares:?}");
@@ -228,7 +228,7 @@ mod tests {
                 }
             }
         }
-        let x = Tensor::parameter(tensor(&[1.0, f64::NAN]).into_array());
+        let x = Tensor::parameter(tensor(&[1.0, f64::NAN]));
         assert!(x.max(0)?.backward()?.get(&x).unwrap().to_vec1::<f64>()?.iter().all(|g| g.is_nan()));
         let infinite = tensor(&[f64::NEG_INFINITY, f64::INFINITY]);
         assert_eq!(infinite.max_all()?.to_scalar::<f64>()?, f64::INFINITY);

@@ -31,7 +31,7 @@ impl Op<1> for MaxPool {
         })
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let (indices, to) = (saved.array(0)?.clone(), Dims::from_slice(saved.input_dims(0)?));
         Ok([Some(ScatterIndices { indices, images: self.images, to }.apply([grad])?)])
     }
@@ -65,7 +65,7 @@ impl Op<1> for TakeIndices {
         })
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let (indices, to) = (self.indices.clone(), Dims::from_slice(saved.input_dims(0)?));
         Ok([Some(ScatterIndices { indices, images: self.images, to }.apply([grad])?)])
     }
@@ -85,7 +85,7 @@ impl Op<1> for ScatterIndices {
         })
     }
 
-    fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         Ok([Some(TakeIndices { indices: self.indices.clone(), images: self.images }.apply([grad])?)])
     }
 }
@@ -125,7 +125,7 @@ impl Tensor {
     ///
     /// ```
     /// # use tealight::prelude::*;
-    /// let x = Tensor::parameter(Tensor::new(&[[[1.0, 2.0], [3.0, 4.0]]], &Device::Cpu)?.into_array()); // (c, h, w)
+    /// let x = Tensor::parameter(Tensor::new(&[[[1.0, 2.0], [3.0, 4.0]]], &Device::Cpu)?); // (c, h, w)
     /// let y = x.max_pool2d(PoolOptions::new(2))?;
     /// assert_eq!(y.to_vec3::<f64>()?, [[[4.0]]]);
     /// let gradients = y.sum_all()?.backward()?;
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn the_whole_gradient_goes_to_the_element_that_was_taken() -> Result<()> {
         let slope = |x: &[f64], own: PoolOptions<1>| -> Result<Vec<f64>> {
-            let x = Tensor::parameter(tensor(x).into_array());
+            let x = Tensor::parameter(tensor(x));
             let gradients = x.unsqueeze(0)?.max_pool1d(own)?.sum_all()?.backward()?;
             gradients.get(&x).unwrap().to_vec1()
         };

@@ -28,7 +28,7 @@ impl Op<1> for Narrow {
         Ok(onnx.node("Slice", &[x, bounds[0], bounds[1], along], &[]))
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let &Narrow { axis, start, .. } = self;
         let to = saved.input_dims(0)?[axis];
         Ok([Some(Embed { axis, start, to }.apply([grad])?)])
@@ -61,7 +61,7 @@ impl Op<1> for Select {
         Ok(onnx.node("Gather", &[x, at], &[("axis", OnnxAttribute::Int(self.axis as i64))]))
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let &Select { axis, at } = self;
         let to = saved.input_dims(0)?[axis];
         Ok([Some(Embed { axis, start: at, to }.apply([&grad.unsqueeze(axis)?])?)])
@@ -101,7 +101,7 @@ impl Op<1> for Embed {
         })
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let &Embed { axis, start, .. } = self;
         let len = saved.input_dims(0)?[axis];
         Ok([Some(Narrow { axis, start, len }.apply([grad])?)])
@@ -187,7 +187,7 @@ mod tests {
     fn views_of_views() -> Result<()> {
         for dtype in [DType::F16, DType::F32, DType::F64] {
             let x = Tensor::arange(0.0, 24.0, &Device::Cpu)?.reshape((2, 3, 4))?.to_dtype(dtype)?;
-            let x = Tensor::parameter(x.into_array());
+            let x = Tensor::parameter(x);
             let y = x.transpose(0, 2)?.narrow(0, 1, 2)?.narrow(1, 2, 1)?;
             assert_eq!(y.dims(), [2, 1, 2]);
             let values = y.to_dtype(DType::F64)?.to_vec3::<f64>()?;

@@ -44,7 +44,7 @@ impl Op<1> for Norm {
         Ok(onnx.node("Pow", &[sum, root], &[]))
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let x = saved.input(0)?;
         let length = or_infinite(&self.over.kept(&saved.output()?, x.dims())?)?;
         let share = (&x / length)?;
@@ -137,7 +137,7 @@ mod tests {
     fn no_power_overflows_or_vanishes() -> Result<()> {
         for scale in [1e-315, 1e-300, 1e-160, 1.0, 1e160, 1e307] {
             for (p, expected) in [(2.0, 5.0), (1.0, 7.0), (3.0, 91_f64.cbrt()), (0.5, 7.0 + 48_f64.sqrt())] {
-                let x = Tensor::parameter(tensor(&[3.0 * scale, -4.0 * scale]).into_array());
+                let x = Tensor::parameter(tensor(&[3.0 * scale, -4.0 * scale]));
                 let y = x.norm(p, 0)?;
                 let off = y.to_scalar::<f64>()? / (expected * scale) - 1.0;
                 assert!(off.abs() < if scale < 1e-310 { 1e-7 } else { 1e-14 }, "{scale} {p}: {off}");
@@ -173,7 +173,7 @@ mod tests {
             assert_eq!(second.to_vec2::<f64>()?, [[0.0; 3]; 2], "{p}");
         }
         // A penalty on the gradient's length, which is 0 here: PyTorch gives NaN.
-        let x = Tensor::parameter(tensor(&[0.0, 0.0]).into_array());
+        let x = Tensor::parameter(tensor(&[0.0, 0.0]));
         let [first] = autograd::grad(&x.sqr()?.sum_all()?, [&x])?;
         let penalty = first.norm(2.0, 0)?.sqr()?;
         assert_eq!(penalty.backward()?.get(&x).unwrap().to_vec1::<f64>()?, [0.0, 0.0]);

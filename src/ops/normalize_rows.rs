@@ -50,7 +50,7 @@ impl Op<1> for NormalizeRows {
         Ok(onnx.node("Div", &[x, length], &[]))
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let (x, y) = (saved.input(0)?, saved.output()?);
         let width = x.dims()[x.rank() - 1];
         if !saved.recording() && on_cpu(grad.array()) && x.elem_count() > 0 {
@@ -111,7 +111,7 @@ mod tests {
             assert!((y[0] - 0.6).abs() < 1e-7 && (y[1] + 0.8).abs() < 1e-7, "{scale}: {y:?}");
         }
         // candle and numpy: NaN.
-        let zero = Tensor::parameter(Tensor::zeros((2, 3), DType::F64, &Device::Cpu)?.into_array());
+        let zero = Tensor::parameter(Tensor::zeros((2, 3), DType::F64, &Device::Cpu)?);
         let y = zero.normalize_rows()?;
         assert_eq!(y.to_vec2::<f64>()?, [[0.0; 3]; 2]);
         let slope = y.sum_all()?.backward()?.get(&zero).unwrap().to_vec2::<f64>()?;

@@ -27,7 +27,7 @@ const GRAD: usize = 4;
 ///     const NAME: &'static str = "hypot";
 ///     fn value<R: Real>(&self, [a, b]: [R; 2]) -> R { (a * a + b * b).sqrt() }
 /// }
-/// let a = Tensor::parameter(Tensor::new(&[3.0, 5.0], &Device::Cpu)?.into_array());
+/// let a = Tensor::parameter(Tensor::new(&[3.0, 5.0], &Device::Cpu)?);
 /// let b = Tensor::new(&[[4.0], [12.0]], &Device::Cpu)?;
 /// let y = tealight::ops::apply(Hypot, [&a, &b])?;
 /// assert_eq!(y.dims(), [2, 2]);
@@ -198,7 +198,7 @@ impl<F: Formula<N>, const N: usize> Op<N> for Pointwise<F, N> {
         super::onnx::formula(&self.0.tape(), N, onnx)
     }
 
-    fn backward(&self, saved: &Saved<N>, grad: &Tensor) -> Result<[Option<Tensor>; N]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; N]> {
         let mut grads = [const { None }; N];
         for (i, slot) in grads.iter_mut().enumerate() {
             if saved.needs_input_grad(i) {

@@ -47,7 +47,7 @@ impl Op<1> for Prod {
         Ok(self.reduction().onnx("ReduceProd", onnx))
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let x = saved.input(0)?;
         if saved.recording() {
             return Ok([Some((products_of_others(&x, self.axis)? * grad)?)]);
@@ -123,13 +123,13 @@ mod tests {
     #[test]
     fn zeros_are_no_exception() -> Result<()> {
         let slopes = |x: &[f64]| -> Result<Vec<f64>> {
-            let x = Tensor::parameter(tensor(x).into_array());
+            let x = Tensor::parameter(tensor(x));
             x.prod(0)?.backward()?.get(&x).unwrap().to_vec1()
         };
         assert_eq!(slopes(&[2.0, 3.0, 4.0])?, [12.0, 8.0, 6.0]);
         assert_eq!(slopes(&[2.0, 0.0, 4.0])?, [0.0, 8.0, 0.0]);
         assert_eq!(slopes(&[0.0, 3.0, 0.0])?, [0.0, 0.0, 0.0]);
-        let x = Tensor::parameter(tensor(&[0.0, 3.0, 0.0]).into_array());
+        let x = Tensor::parameter(tensor(&[0.0, 3.0, 0.0]));
         let [first] = autograd::grad(&x.prod_all()?, [&x])?;
         let [second] = autograd::grad(&first.i(0)?, [&x])?;
         assert_eq!(second.to_vec1::<f64>()?, [0.0, 0.0, 3.0]);
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(large.prod(0)?.to_scalar::<i64>()?, -2);
         for dtype in [DType::F16, DType::BF16, DType::F32] {
             let x = Tensor::new(&[256.0, 256.0, 1.0 / 256.0], &Device::Cpu)?.to_dtype(dtype)?;
-            let x = Tensor::parameter(x.into_array());
+            let x = Tensor::parameter(x);
             let y = x.prod(0)?;
             assert_eq!(y.to_dtype(DType::F64)?.to_scalar::<f64>()?, 256.0);
             let slope = y.backward()?.get(&x).unwrap().to_dtype(DType::F64)?.to_vec1::<f64>()?;

@@ -49,7 +49,7 @@ impl Op<1> for Resample {
         self.0.run(x, false)
     }
 
-    fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         Ok([Some(Transposed(self.0).apply([grad])?)])
     }
 }
@@ -65,7 +65,7 @@ impl Op<1> for Transposed {
         self.0.run(g, true)
     }
 
-    fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         Ok([Some(Resample(self.0).apply([grad])?)])
     }
 }

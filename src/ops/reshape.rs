@@ -37,7 +37,7 @@ impl Op<1> for Reshape {
         Ok(onnx.reshape(x, &self.0))
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         Ok([Some(Reshape(Dims::from_slice(saved.input_dims(0)?)).apply([grad])?)])
     }
 }

@@ -81,7 +81,7 @@ impl<const LOG: bool> Op<1> for SoftmaxOp<LOG> {
         Ok(onnx.node(if LOG { "LogSoftmax" } else { "Softmax" }, &[x], &[("axis", axis)]))
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let y = saved.output()?;
         if !saved.recording() && on_cpu(grad.array()) && y.elem_count() > 0 {
             return Ok([Some(Tensor::constant(self.fused_gradient(y.array(), grad.array())?))]);

@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(x.argsort(0, true)?.to_vec1::<u32>()?, [3, 0, 2, 4, 6, 1, 5]);
         assert_eq!(x.topk(4, 0)?.1.to_vec1::<u32>()?, [1, 5, 3, 0]);
         // The gradient of a tie goes to the one that was taken.
-        let x = Tensor::parameter(tensor(&[1.0, 3.0, 3.0]).into_array());
+        let x = Tensor::parameter(tensor(&[1.0, 3.0, 3.0]));
         let slope = x.topk(1, 0)?.0.sum_all()?.backward()?.get(&x).unwrap().to_vec1::<f64>()?;
         assert_eq!(slope, [0.0, 1.0, 0.0]);
         Ok(())

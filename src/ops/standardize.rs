@@ -62,7 +62,7 @@ impl Op<1> for StandardizeGroups {
         Ok(onnx.node("Div", &[centred, root], &[]))
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let x = saved.input(0)?;
         if saved.recording() {
             let y = self.clone().apply([&x])?;

@@ -23,7 +23,7 @@ impl Op<1> for Std {
         Ok(onnx.node("Sqrt", &[variance], &[]))
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let Std(var) = self;
         let x = saved.input(0)?;
         let deviation = or_infinite(&var.over.kept(&saved.output()?, x.dims())?)?;
@@ -82,7 +82,7 @@ mod tests {
     fn equal_numbers_are_flat_at_any_order() -> Result<()> {
         for dtype in [DType::F16, DType::F32, DType::F64] {
             let third = Tensor::full(1.0 / 3.0, (2, 37), &Device::Cpu)?.to_dtype(dtype)?;
-            let x = Tensor::parameter(third.into_array());
+            let x = Tensor::parameter(third);
             let y = x.std(1, 1)?;
             let zero = |x: &Tensor| x.to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>();
             assert_eq!(zero(&y)?, 0.0);
@@ -100,13 +100,13 @@ mod tests {
         for scale in [1e-30_f32, 1e30] {
             let x = Tensor::new(&[scale, -scale], &Device::Cpu)?;
             assert!((x.std(0, 0)?.to_scalar::<f32>()? / scale - 1.0).abs() < 1e-6);
-            let x = Tensor::parameter(x.into_array());
+            let x = Tensor::parameter(x);
             let slope = x.std_all(0)?.backward()?.get(&x).unwrap().to_vec1::<f32>()?;
             assert!((slope[0] - 0.5).abs() < 1e-6 && (slope[1] + 0.5).abs() < 1e-6, "{slope:?}");
         }
         // Neighbours in f32, whose mean is no f32: the gradient is as exact as ever.
         let x = [16_777_212.0_f32, 16_777_213.0, 16_777_214.0, 16_777_214.0];
-        let x = Tensor::parameter(Tensor::new(&x, &Device::Cpu)?.into_array());
+        let x = Tensor::parameter(Tensor::new(&x, &Device::Cpu)?);
         let slope = x.std_all(0)?.backward()?.get(&x).unwrap().to_vec1::<f32>()?;
         let root = 0.6875_f32.sqrt();
         for (slope, away) in slope.iter().zip([-1.25, -0.25, 0.75, 0.75]) {

@@ -51,7 +51,7 @@ impl Op<1> for Sum {
         Ok(self.0.onnx_of("ReduceSum", x, self.0.keepdim, onnx))
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         Ok([Some(self.spread(grad, saved.input_dims(0)?)?)])
     }
 }
@@ -76,7 +76,7 @@ impl Op<1> for Mean {
         Ok(self.0.0.onnx("ReduceMean", onnx))
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let Mean(sum) = self;
         let dims = saved.input_dims(0)?;
         Ok([Some(sum.spread(&(grad / sum.0.count(dims) as f64)?, dims)?)])

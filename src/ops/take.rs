@@ -48,7 +48,7 @@ impl Op<1> for Take {
         with_data!(x, data => make(self.places.take(data), &self.dims, x))
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let dims = Dims::from_slice(saved.input_dims(0)?);
         Ok([Some(Put { places: self.places.clone(), dims }.apply([grad])?)])
     }
@@ -88,7 +88,7 @@ impl Op<1> for Put {
         Ok(out.to_dtype(x.dtype())?)
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         Ok([Some(taken(grad, self.places.clone(), saved.input_dims(0)?)?)])
     }
 }
@@ -143,7 +143,7 @@ impl Op<2> for Add {
         Ok(out.to_dtype(x.dtype())?)
     }
 
-    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let source = || taken(grad, self.0.clone(), saved.input_dims(1)?);
         let source = saved.needs_input_grad(1).then(source).transpose()?;
         Ok([Some(grad.clone()), source])
@@ -164,7 +164,7 @@ impl Op<2> for Write {
         Ok(out.to_device(home)?)
     }
 
-    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let source = || taken(grad, self.0.clone(), saved.input_dims(1)?);
         let source = saved.needs_input_grad(1).then(source).transpose()?;
         let rest = || {

@@ -69,7 +69,7 @@ pub(crate) fn close(
 
 /// f′(x) by the ordinary backward pass.
 pub(crate) fn grad_at(x: f64, f: impl Fn(&Tensor) -> Result<Tensor>) -> Result<f64> {
-    let x = Tensor::parameter(tensor(&[x]).into_array());
+    let x = Tensor::parameter(tensor(&[x]));
     let gradients = f(&x)?.sum_all()?.backward()?;
     gradients.get(&x).unwrap_or(&tensor(&[0.0])).to_scalar()
 }

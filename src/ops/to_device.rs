@@ -22,7 +22,7 @@ impl Op<1> for ToDevice {
         Ok(onnx.input(0))
     }
 
-    fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         Ok([Some(grad.to_device(&self.from)?)])
     }
 }

@@ -37,7 +37,7 @@ impl Op<1> for ToDtype {
         onnx.cast(x, self.to)
     }
 
-    fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         Ok([Some(grad.to_dtype(self.from)?)])
     }
 }
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn gradients_are_converted_back() -> Result<()> {
-        let x = Tensor::parameter(Tensor::new(&[1.0_f32, 2.0], &Device::Cpu)?.into_array());
+        let x = Tensor::parameter(Tensor::new(&[1.0_f32, 2.0], &Device::Cpu)?);
         let y = x.to_dtype(DType::F64)?.sqr()?.sum_all()?;
         assert_eq!(y.backward()?.get(&x).unwrap().to_vec1::<f32>()?, [2.0, 4.0]);
         assert!(!x.to_dtype(DType::U32)?.requires_grad());

@@ -98,7 +98,7 @@ impl<F: Formula<N>, const N: usize> Op<N> for Total<F, N> {
         total_forward(&self.formula, at_once, &inputs, self.divisor, ctx)
     }
 
-    fn backward(&self, saved: &Saved<N>, grad: &Tensor) -> Result<[Option<Tensor>; N]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; N]> {
         let mut grads = [const { None }; N];
         for (i, slot) in grads.iter_mut().enumerate() {
             if saved.needs_input_grad(i) {
@@ -206,7 +206,7 @@ mod tests {
     fn as_the_sum_of_each() -> Result<()> {
         let rng = &mut Rng::seed(4);
         for n in [0, 1, 31, 32, 1000, 40_000] {
-            let x = Tensor::parameter(Tensor::randn(0.0, 1.0, n, rng)?.into_array());
+            let x = Tensor::parameter(Tensor::randn(0.0, 1.0, n, rng)?);
             let t = Tensor::randn(0.0, 1.0, n, rng)?;
             let (y, each) = (total(Mse, [&x, &t], 1.0)?, super::super::apply(Mse, [&x, &t])?.sum_all()?);
             let (a, b) = (y.to_scalar::<f64>()?, each.to_scalar::<f64>()?);
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn only_a_scalar_of_one_leaves_the_slopes_alone() -> Result<()> {
-        let x = Tensor::parameter(Tensor::zeros((3, 2), DType::F64, &Device::Cpu)?.into_array());
+        let x = Tensor::parameter(Tensor::zeros((3, 2), DType::F64, &Device::Cpu)?);
         let losses = CrossEntropy::new().elementwise(&x, &Tensor::new(&[0u32, 1, 0], &Device::Cpu)?)?;
         let slopes = losses.backward_from(&Tensor::new(&[1.0, 2.0, 0.0], &Device::Cpu)?)?;
         let expected = [[-0.5, 0.5], [1.0, -1.0], [0.0, 0.0]];

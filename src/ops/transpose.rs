@@ -21,7 +21,7 @@ impl Op<1> for Permute {
         Ok(onnx.node("Transpose", &[x], &[("perm", OnnxAttribute::Ints(order))]))
     }
 
-    fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let mut back = self.0.clone();
         for (i, &axis) in self.0.iter().enumerate() {
             back[axis] = i;

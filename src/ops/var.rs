@@ -55,7 +55,7 @@ impl Op<1> for Var {
         self.onnx_value(onnx)
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let x = saved.input(0)?;
         let factor = (self.over.kept(grad, x.dims())? * (2.0 / self.free(x.dims())))?;
         Ok([Some((Center(self.over.clone()).apply([&x])? * factor)?)])
@@ -79,7 +79,7 @@ impl Op<1> for Center {
         })
     }
 
-    fn backward(&self, _: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         Ok([Some(Center(self.0.clone()).apply([grad])?)])
     }
 }

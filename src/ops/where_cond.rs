@@ -30,7 +30,7 @@ impl Op<2> for WhereCond {
         Ok(spread(&self.mask)?.where_cond(&spread(yes)?, &spread(no)?)?)
     }
 
-    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let zero = Tensor::constant(Array::zeros((), grad.dtype(), grad.device())?);
         let yes = saved.needs_input_grad(0).then(|| self.mask_of(grad, &zero)).transpose()?;
         let no = saved.needs_input_grad(1).then(|| self.mask_of(&zero, grad)).transpose()?;
@@ -90,7 +90,7 @@ mod tests {
         let mask = Tensor::new(&[[1u8, 0, 1], [0, 0, 1]], &Device::Cpu)?;
         check2(|a, b| mask.where_cond(&a.sqr()?, b));
         // What is not taken may be NaN or infinite: nothing of it comes through.
-        let x = Tensor::parameter(tensor(&[0.0, 4.0]).into_array());
+        let x = Tensor::parameter(tensor(&[0.0, 4.0]));
         let one = tensor(&[1.0, 1.0]);
         let y = x.gt(0.0)?.where_cond(&x.ln()?, &one)?;
         assert_eq!(y.to_vec1::<f64>()?[0], 1.0);

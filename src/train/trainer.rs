@@ -379,10 +379,12 @@ impl<'a> Trainer<'a> {
             history: &state.history,
             requests,
         };
-        self.callbacks.iter_mut().fold(Ok(()), |result, callback| {
-            let called = call(&mut **callback, &mut ctx);
-            result.and(called)
-        })
+        // All callbacks are called; the first error counts.
+        let mut result = Ok(());
+        for callback in &mut self.callbacks {
+            result = result.and(call(&mut **callback, &mut ctx));
+        }
+        result
     }
 
     /// The text beside the progress bar.

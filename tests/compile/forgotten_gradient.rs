@@ -9,7 +9,7 @@ impl Op<2> for Add {
     fn forward(&self, [a, b]: [&Array; 2], _: &mut SaveContext) -> Result<Array> {
         Ok((a + b)?)
     }
-    fn backward(&self, _: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+    fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         Ok([Some(grad.clone())])
     }
 }

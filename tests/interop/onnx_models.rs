@@ -119,7 +119,7 @@ impl Op<1> for Cube {
         ctx.save_input(0);
         Ok((x.sqr()? * x)?)
     }
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         Ok([Some((grad * (saved.input(0)?.sqr()? * 3.0)?)?)])
     }
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {

@@ -195,7 +195,7 @@ fn errors_come_with_their_batch() -> Result<()> {
 
 #[test]
 fn batches_have_no_history() -> Result<()> {
-    let x = Tensor::parameter(Tensor::ones((4, 2), DType::F64, &Device::Cpu)?.into_array());
+    let x = Tensor::parameter(Tensor::ones((4, 2), DType::F64, &Device::Cpu)?);
     let data = TensorDataset::new(&x, &x)?;
     assert!(!DataLoader::new(&data, 2)?.epoch()?.next().unwrap()?.0.requires_grad());
     Ok(())

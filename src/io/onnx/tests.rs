@@ -264,7 +264,7 @@ fn an_operation_that_names_what_is_not_there() {
         fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
             Ok((x * 2.0)?)
         }
-        fn backward(&self, _: &Saved<1>, _: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        fn backward(&self, _: &Saved, _: &Tensor) -> Result<[Option<Tensor>; 1]> {
             Ok([None])
         }
         fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {

@@ -6,7 +6,7 @@ fn ignored_rows() -> Result<()> {
     for smoothing in [0.0, 0.5] {
         let nan = f64::NAN;
         let x = Tensor::new(&[[0.0, 0.0], [nan, nan]], &Device::Cpu)?;
-        let x = Tensor::parameter(x.into_array());
+        let x = Tensor::parameter(x);
         let classes = Tensor::new(&[1i64, -100], &Device::Cpu)?;
         let loss = CrossEntropy::new().ignore_index(-100).label_smoothing(smoothing)?;
         assert_eq!(loss.elementwise(&x, &classes)?.to_vec1::<f64>()?, [2.0_f64.ln(), 0.0]);

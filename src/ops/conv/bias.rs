@@ -33,7 +33,7 @@ impl<const P: usize> Op<3> for Biased<P> {
         onnx_node::<P, 3>(&self.0, onnx)
     }
 
-    fn backward(&self, saved: &Saved<3>, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
         let [a, b] = gradients::<P, 3>(self.0, saved, grad)?;
         let [images, channels, h, w] = Derivative::<P>(self.0).dims();
         let sums = || reshaped(grad, &[images, channels, h * w])?.sum(2)?.sum(0);

@@ -137,7 +137,7 @@ fn sequences_are_images_of_height_1() -> Result<()> {
 #[test]
 fn only_what_is_wanted_is_computed_and_kept() -> Result<()> {
     let x = numbers(&[1, 1, 4, 4]);
-    let w = Tensor::parameter(numbers(&[1, 1, 2, 2]).into_array());
+    let w = Tensor::parameter(numbers(&[1, 1, 2, 2]));
     let y = x.conv2d(&w, ConvOptions::new())?.sum_all()?;
     let gradients = y.backward()?;
     // Each element of the kernel lay on nine elements of the image.

@@ -40,8 +40,8 @@ fn both<D: candle_core::WithDType>(dtype: DType) -> Result<()> {
         (vec![5, 1], vec![1, 3]),
         (vec![0], vec![1]),
     ] {
-        let a = Tensor::parameter(Tensor::randn(0.0, 1.0, da, rng)?.to_dtype(dtype)?.into_array());
-        let b = Tensor::parameter(Tensor::randn(0.0, 1.0, db, rng)?.to_dtype(dtype)?.into_array());
+        let a = Tensor::parameter(Tensor::randn(0.0, 1.0, da, rng)?.to_dtype(dtype)?);
+        let b = Tensor::parameter(Tensor::randn(0.0, 1.0, db, rng)?.to_dtype(dtype)?);
         let run = |y: Tensor| -> Result<[Vec<D>; 3]> {
             let gradients = y.sum_all()?.backward()?;
             let numbers = |x: Option<&Tensor>| x.map_or(Ok(Vec::new()), |x| x.flatten(0, -1)?.to_vec1::<D>());

@@ -20,7 +20,7 @@ impl Op<2> for Distance {
         Ok((a - b)?.sqr()?.sum(1)?.sqrt()?)
     }
 
-    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let along = (saved.input(0)? - &saved.input(1)?)?;
         let by_a = (along * (grad / &saved.output()?)?.unsqueeze(1)?)?;
         let by_b = if saved.needs_input_grad(1) { Some((-&by_a)?) } else { None };
@@ -41,7 +41,7 @@ impl Op<1> for Above {
         Ok((x * taken)?)
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         Ok([Some((grad * Tensor::constant(saved.array(0)?.clone()))?)])
     }
 }
@@ -59,7 +59,7 @@ impl Op<2> for Polar {
         Ok(Array::stack(&[(r * angle.cos()?)?, (r * angle.sin()?)?], 0)?)
     }
 
-    fn backward(&self, saved: &Saved<2>, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let (r, angle) = (saved.input(0)?, saved.input(1)?);
         let (by_x, by_y) = (grad.i(0)?, grad.i(1)?);
         let (cos, sin) = (angle.cos()?, angle.sin()?);
@@ -90,7 +90,7 @@ impl Op<1> for Square {
         Ok(x.sqr()?)
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         if self.dropped {
             return Ok([None]);
         }
@@ -110,7 +110,7 @@ impl Op<1> for Cube {
         Ok((x.sqr()? * x)?)
     }
 
-    fn backward(&self, saved: &Saved<1>, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let x = saved.input(0)?.into_array();
         Ok([Some(Tensor::constant(((x.sqr()? * 3.0)? * grad.array())?))])
     }
