@@ -34,7 +34,7 @@ const BLOCK: f32 = 2.0;
 /// # let points = LabeledDataset {
 /// #     inputs: Tensor::new(&[[0_f32, 0.0], [1.0, 1.0]], &Device::Cpu)?,
 /// #     targets: Tensor::new(&[0_u32, 1], &Device::Cpu)?,
-/// #     names: vec!["near".into(), "far".into()],
+/// #     classes: vec!["near".into(), "far".into()],
 /// #     features: vec!["x".into(), "y".into()],
 /// # };
 /// let model = Linear::new(2, 2, &mut Rng::seed(1))?;

@@ -27,7 +27,7 @@ use merge::{Graph, merged};
 /// # Precision
 /// An engine's results agree within rounding. Engines do not know all operators in every dtype: onnxruntime 1.32 knows
 /// convolutions, mean pools, upsampling and erf (for [`Gelu`](crate::activation::Gelu)) in f32 and not in f64 (see
-/// [`layer::to_dtype`](crate::layer::to_dtype)), and few in bf16. NaN may be treated differently, and
+/// [`Layer::to_dtype`](crate::layer::Layer::to_dtype)), and few in bf16. NaN may be treated differently, and
 /// [`normalize_rows`](Tensor::normalize_rows) and norms square numbers that may overflow.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! An activation of one's own is one method.
+//! A custom activation is one method.
 
 use tealight::prelude::*;
 
@@ -83,7 +83,7 @@ mod tests {
         assert!(error.to_string().contains("mish_by_hand: gradient (backward)"), "{error}");
         let Error::GradCheck(mismatch) = error else { panic!("{error}") };
         assert!(mismatch.ops.contains(Mish::NAME), "{mismatch}");
-        assert_eq!((mismatch.order, mismatch.ctx, mismatch.input), (1, "backward", 0));
+        assert_eq!((mismatch.order, mismatch.pass, mismatch.input), (1, "backward", 0));
         let off = mismatch.given / mismatch.numeric - 1.0;
         // The numeric one has an error of its own, far below the fault.
         assert!((0.7e-7..1.3e-7).contains(&off), "{off:e}");

@@ -1,4 +1,4 @@
-//! A callback of one's own.
+//! A custom callback.
 
 use tealight::prelude::*;
 use tealight::train::{Callback, CallbackContext};

@@ -1,4 +1,4 @@
-//! A data set of one's own.
+//! A custom data set.
 
 use tealight::data::Dataset;
 use tealight::prelude::*;

@@ -1,4 +1,4 @@
-//! A layer of one's own, with parameters and a layer inside.
+//! A custom layer, with parameters and a layer inside.
 
 use tealight::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What somebody who only has tealight's public names can add to it: one file for each kind of thing, each with its check.
+//! Extensions of tealight by its public names only: one file for each kind, each with its check.
 
 pub mod activation;
 pub mod callback;

@@ -1,4 +1,4 @@
-//! A pointwise loss of one's own is one method.
+//! A custom pointwise loss is one method.
 
 use tealight::prelude::*;
 

@@ -1,4 +1,4 @@
-//! A normalisation of one's own.
+//! A custom normalizer.
 
 use tealight::prelude::*;
 

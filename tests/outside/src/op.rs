@@ -1,6 +1,6 @@
-//! Operations of one's own, for what is no formula of single elements.
+//! Custom operations that are not formulas of single elements.
 
-use tealight::autograd::{SaveContext, Op, Saved};
+use tealight::autograd::{Op, SaveContext, Saved};
 use tealight::prelude::*;
 
 /// The distance of two points, √Σ(a − b)², along the last axis. (n, d) and (n, d) to (n).

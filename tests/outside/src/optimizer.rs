@@ -1,6 +1,6 @@
-//! An optimizer of one's own: a formula for one number.
+//! A custom optimizer: a formula for one number.
 
-use tealight::optim::{FirstOrder, StepInfo, UpdateRule, Update, update_fn};
+use tealight::optim::{FirstOrder, StepInfo, Update, UpdateRule, update_fn};
 use tealight::prelude::*;
 
 /// A step of one length against the sign of the averaged gradient.
