@@ -31,7 +31,7 @@ impl StateWriter {
 
     /// A counter, as i64: candle has no u64.
     pub(crate) fn count(&mut self, name: String, value: u64) -> Result<()> {
-        self.scalar(name, i64::try_from(value).unwrap_or(i64::MAX))
+        self.scalar(name, i64::try_from(value).expect("a counter of steps is below 2^63"))
     }
 }
 

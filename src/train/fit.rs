@@ -31,6 +31,7 @@ impl Trainer<'_> {
     /// One optimizer step; returns its loss. At least one batch must be left.
     pub(super) fn step(&mut self, batches: &mut Epoch, state: &mut Progression) -> Result<f64> {
         if let Some(schedule) = &self.schedule {
+            // With 32 bits, a schedule stays where it is after 2^32 steps.
             let step = usize::try_from(state.step).unwrap_or(usize::MAX);
             self.optimizer.set_learning_rate(schedule.rate(step))?;
         }

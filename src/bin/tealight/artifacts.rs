@@ -37,17 +37,22 @@ impl<'a> Evaluation<'a> {
         Ok(Evaluation { examples, probabilities, confusion, predicted, targets })
     }
 
+    /// The number of correct predictions.
+    pub(super) fn correct(&self) -> usize {
+        self.is_right().filter(|right| *right).count()
+    }
+
     fn is_right(&self) -> impl Iterator<Item = bool> {
         self.predicted.iter().zip(&self.targets).map(|(predicted, target)| predicted == target)
     }
 
     pub(super) fn accuracy(&self) -> f64 {
-        self.is_right().filter(|right| *right).count() as f64 / self.targets.len() as f64
+        self.correct() as f64 / self.targets.len() as f64
     }
 
     /// `3 of 4`.
     pub(super) fn of(&self) -> String {
-        format!("{} of {}", self.is_right().filter(|right| *right).count(), self.targets.len())
+        format!("{} of {}", self.correct(), self.targets.len())
     }
 }
 

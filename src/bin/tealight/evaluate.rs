@@ -53,7 +53,7 @@ pub(super) fn run(options: &Evaluate) -> Result<()> {
         "{} {}, {} right: accuracy {:.4}, log loss {loss:.4}\n\n{}",
         examples.len(),
         model.plan.inputs.unit(),
-        evaluation.of().split(' ').next().unwrap_or_default(),
+        evaluation.correct(),
         evaluation.accuracy(),
         aligned(&table)
     );

@@ -122,11 +122,12 @@ impl Inputs {
                         let expected = format!("expected folders named {}", listed(classes));
                         return fail(format!("{}: {expected}, got {class:?}", path.display()));
                     }
-                    // A class of the folder without images is never looked up.
-                    numbers.push(number.unwrap_or(usize::MAX) as u32);
+                    numbers.push(number);
                 }
                 let targets = found.targets.to_vec1::<u32>()?;
-                let targets: Vec<u32> = targets.into_iter().map(|class| numbers[class as usize]).collect();
+                let number =
+                    |class: u32| numbers[class as usize].expect("a class with images is known") as u32;
+                let targets: Vec<u32> = targets.into_iter().map(number).collect();
                 let targets = Tensor::from_vec(targets.clone(), targets.len(), &Device::Cpu)?;
                 Ok(Examples { inputs: channels_first(&found.inputs)?, targets, classes: classes.to_vec() })
             }
