@@ -9,6 +9,8 @@ pub use min_max::MinMax;
 pub use rows::NormalizeRows;
 pub use standardize::Standardize;
 
+use candle_core::DType;
+
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
@@ -39,18 +41,23 @@ fn check_data(op: &'static str, x: &Tensor) -> Result<()> {
     }
 }
 
-/// An error if the spread of a feature is NaN or infinite, as it is if one of its elements is.
-fn check_finite(op: &'static str, spread: &Tensor) -> Result<()> {
-    let wide: Vec<f64> = spread.to_dtype(candle_core::DType::F64)?.to_vec1()?;
-    match wide.iter().position(|x| !x.is_finite()) {
-        Some(i) => Err(Error::argument(op, "finite numbers", format!("feature {i}"))),
-        None => Ok(()),
+/// `x` in f64, so that fitting rounds once, to the dtype of `x`.
+fn wide(op: &'static str, x: &Tensor) -> Result<Tensor> {
+    if !x.dtype().is_float() {
+        return Err(Error::dtype(op, "floats", &[x.dtype()]));
     }
+    x.to_dtype(DType::F64)
 }
 
-/// The spreads, with 1 for the 0 of a constant feature.
-fn divisors(spread: &Tensor) -> Result<Tensor> {
-    spread.masked_fill(&spread.eq(0.0)?, 1.0)
+/// The spreads in this dtype, with 1 where a feature is constant. An error if the spread of a feature is NaN or infinite, as it
+/// is if one of its elements is.
+fn divisors(op: &'static str, spread: &Tensor, constant: &Tensor, dtype: DType) -> Result<Tensor> {
+    let spread = spread.to_dtype(dtype)?;
+    if let Some(i) = spread.to_dtype(DType::F64)?.to_vec1::<f64>()?.iter().position(|x| !x.is_finite()) {
+        return Err(Error::argument(op, "finite numbers", format!("feature {i}")));
+    }
+    // One that is too small for the dtype is 0.
+    spread.masked_fill(constant, 1.0)?.masked_fill(&spread.eq(0.0)?, 1.0)
 }
 
 /// An error unless the last axis of `x` has the features that were fitted.

@@ -318,6 +318,11 @@ fn layers(rng: &mut Rng) -> Result<Vec<Case>> {
         case("residual", Residual::new(Sequential::new().push(Linear::new(6, 6, rng)?).push(Gelu)), &[2, 6]),
         case("normalize_rows", NormalizeRows, &[2, 6]),
         case("standardize", Standardize::fit(&Tensor::randn(3f32, 2.0, (50, 6), rng)?)?, &[2, 6]),
+        case(
+            "standardize_back",
+            Standardize::fit(&Tensor::randn(3f32, 2.0, (50, 6), rng)?)?.inverse(),
+            &[2, 6],
+        ),
         case("min_max", MinMax::fit(&Tensor::randn(3f32, 2.0, (50, 6), rng)?)?, &[2, 6]),
         case("embedding_u32", Embedding::new(20, 5, rng)?, &[2, 7]).words(DType::U32, 20),
         case("embedding_i64", Embedding::new(20, 5, rng)?.padding_idx(0)?, &[2, 7]).words(DType::I64, 20),
