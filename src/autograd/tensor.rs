@@ -256,6 +256,13 @@ impl From<Tensor> for Array {
     }
 }
 
+/// One tensor, where several may stand.
+impl AsRef<[Tensor]> for Tensor {
+    fn as_ref(&self) -> &[Tensor] {
+        std::slice::from_ref(self)
+    }
+}
+
 impl PartialEq for Tensor {
     fn eq(&self, other: &Self) -> bool {
         let same = self.dims() == other.dims() && self.dtype() == other.dtype();

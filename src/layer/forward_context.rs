@@ -46,13 +46,17 @@ impl ForwardContext {
     }
 
     /// The output of a whole model, and the table of its layers.
-    pub(crate) fn summarize(
+    pub(crate) fn summarize(self, model: &(impl Layer + ?Sized), x: &Tensor) -> Result<(Tensor, Summary)> {
+        self.summarize_with(model, |ctx| model.forward(x, ctx))
+    }
+
+    pub(super) fn summarize_with<Y: AsRef<[Tensor]>>(
         mut self,
         model: &(impl Layer + ?Sized),
-        x: &Tensor,
-    ) -> Result<(Tensor, Summary)> {
+        f: impl FnOnce(&mut Self) -> Result<Y>,
+    ) -> Result<(Y, Summary)> {
         self.recorder = Some(Recorder::default());
-        let y = self.recorded("model", model, x)?;
+        let y = self.recorded("model", model, f)?;
         let recorder = self.recorder.expect("recorded leaves the recorder in its place");
         Ok((y, recorder.into_summary()))
     }
@@ -69,14 +73,47 @@ impl ForwardContext {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn call(&mut self, name: &str, layer: &(impl Layer + ?Sized), x: &Tensor) -> Result<Tensor> {
-        named_scope(name, || self.recorded(name, layer, x))
+        self.call_with(name, layer, |ctx| layer.forward(x, ctx))
     }
 
-    fn recorded(&mut self, name: &str, layer: &(impl Layer + ?Sized), x: &Tensor) -> Result<Tensor> {
+    /// Runs a layer that has several inputs or outputs, by a call of its own, as [`call`](ForwardContext::call) runs the others.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// struct Siamese { encoder: Linear }
+    /// impl Siamese {
+    ///     fn distance(&self, a: &Tensor, b: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+    ///         let [a, b] = [ctx.call("encoder", &self.encoder, a)?, ctx.call("encoder", &self.encoder, b)?];
+    ///         (a - b)?.norm(2.0, -1)
+    ///     }
+    /// }
+    /// // A layer without `forward`: it has parameters, and is saved and loaded.
+    /// impl Layer for Siamese { tealight::fields!(encoder); }
+    ///
+    /// let (net, x) = (Siamese { encoder: Linear::new(3, 2, &mut Rng::seed(1))? }, Tensor::ones((4, 3), DType::F32, &Device::Cpu)?);
+    /// let y = ForwardContext::eval().call_with("pair", &net, |ctx| net.distance(&x, &x, ctx))?;
+    /// assert_eq!(y.to_vec1::<f32>()?, [0.0; 4]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn call_with<Y: AsRef<[Tensor]>>(
+        &mut self,
+        name: &str,
+        layer: &(impl Layer + ?Sized),
+        f: impl FnOnce(&mut Self) -> Result<Y>,
+    ) -> Result<Y> {
+        named_scope(name, || self.recorded(name, layer, f))
+    }
+
+    fn recorded<Y: AsRef<[Tensor]>>(
+        &mut self,
+        name: &str,
+        layer: &(impl Layer + ?Sized),
+        f: impl FnOnce(&mut Self) -> Result<Y>,
+    ) -> Result<Y> {
         let row = self.recorder.as_mut().map(|recorder| recorder.enter(name, layer.kind()));
-        let y = layer.forward(x, self)?;
+        let y = f(self)?;
         if let (Some(recorder), Some(row)) = (&mut self.recorder, row) {
-            recorder.leave(row, layer.parameters(), &y);
+            recorder.leave(row, layer.parameters(), y.as_ref());
         }
         Ok(y)
     }

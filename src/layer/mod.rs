@@ -98,7 +98,13 @@ pub trait Layer: Send + Sync {
     /// assert_eq!(y.to_vec1::<f32>()?, [0.0, 0.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor>;
+    ///
+    /// A layer with several inputs leaves it out and has its own method instead, which [`ForwardContext::call_with`] runs.
+    fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+        let _ = (x, ctx);
+        let got = format!("{}, which has a call of its own", self.kind());
+        Err(Error::argument("forward", "a layer with one input", got))
+    }
 
     /// Lists the layer's parameters, buffers and inner layers with their names. [`fields!`](crate::fields) writes this
     /// method.

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use super::Parameter;
-use crate::autograd::Tensor;
+use super::{ForwardContext, Layer, Parameter};
+use crate::autograd::{Tensor, no_grad};
+use crate::error::Result;
 
 /// Collects the rows of a summary during a forward pass.
 #[derive(Clone, Debug, Default)]
@@ -19,9 +20,10 @@ struct Row {
     depth: usize,
     name: String,
     kind: &'static str,
-    dims: Vec<usize>,
+    /// The shapes of the outputs.
+    shapes: String,
     parameters: usize,
-    /// Of the output.
+    /// Of the outputs.
     bytes: usize,
 }
 
@@ -29,13 +31,13 @@ impl Recorder {
     /// Begins the row of a layer.
     pub(super) fn enter(&mut self, name: &str, kind: &'static str) -> usize {
         let (depth, name) = (self.depth, name.to_string());
-        self.rows.push(Row { depth, name, kind, dims: Vec::new(), parameters: 0, bytes: 0 });
+        self.rows.push(Row { depth, name, kind, shapes: String::new(), parameters: 0, bytes: 0 });
         self.depth += 1;
         self.rows.len() - 1
     }
 
-    /// Completes the row of a layer: its output, and the parameters that are not in a row inside it.
-    pub(super) fn leave(&mut self, row: usize, parameters: Vec<(String, Parameter)>, y: &Tensor) {
+    /// Completes the row of a layer: its outputs, and the parameters that are not in a row inside it.
+    pub(super) fn leave(&mut self, row: usize, parameters: Vec<(String, Parameter)>, y: &[Tensor]) {
         self.depth -= 1;
         let mut own = 0;
         for (_, parameter) in parameters {
@@ -45,8 +47,9 @@ impl Recorder {
             }
         }
         let row = &mut self.rows[row];
-        (row.dims, row.parameters) = (y.dims().to_vec(), own);
-        row.bytes = y.elem_count() * y.dtype().size_in_bytes();
+        let shapes: Vec<String> = y.iter().map(|y| format!("{:?}", y.dims())).collect();
+        (row.shapes, row.parameters) = (shapes.join(", "), own);
+        row.bytes = y.iter().map(|y| y.elem_count() * y.dtype().size_in_bytes()).sum();
     }
 
     pub(super) fn into_summary(self) -> Summary {
@@ -76,6 +79,23 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// The table of a model with several inputs or outputs, which `f` runs in evaluation mode.
+    ///
+    /// ```
+    /// use tealight::layer::{Bilinear, Summary};
+    /// use tealight::prelude::*;
+    /// let (layer, x) = (Bilinear::new(3, 3, 2, &mut Rng::seed(1))?, Tensor::ones((5, 3), DType::F32, &Device::Cpu)?);
+    /// let summary = Summary::new(&layer, |_| layer.apply(&x, &x))?;
+    /// assert_eq!(summary.num_parameters(), 20);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn new<Y: AsRef<[Tensor]>>(
+        model: &(impl Layer + ?Sized),
+        f: impl FnOnce(&mut ForwardContext) -> Result<Y>,
+    ) -> Result<Self> {
+        Ok(no_grad(|| ForwardContext::eval().summarize_with(model, f))?.1)
+    }
+
     /// The number of elements of all parameters; tied ones count once.
     pub fn num_parameters(&self) -> usize {
         self.rows.iter().map(|row| row.parameters).sum()
@@ -115,7 +135,7 @@ impl fmt::Display for Summary {
         for row in &self.rows {
             let name = format!("{}{} ({})", "  ".repeat(row.depth), row.name, row.kind);
             let parameters = if row.parameters == 0 { "-".into() } else { grouped(row.parameters) };
-            table.push([name, format!("{:?}", row.dims), parameters]);
+            table.push([name, row.shapes.clone(), parameters]);
         }
         let width = |column: usize| {
             table.iter().map(|row| row[column].chars().count()).max().expect("the heading is a row")
@@ -169,6 +189,56 @@ Parameters: 18,312 (17,272 trainable), 71.5 KiB
 Outputs of one pass: 8.8 KiB";
         assert_eq!(summary.to_string(), expected);
         assert!(model.summary(&[2, 8, 7]).unwrap_err().to_string().starts_with("1.0: linear: expected"));
+        Ok(())
+    }
+
+    /// Two inputs and two outputs.
+    struct Heads {
+        body: Linear,
+        heads: Vec<Linear>,
+    }
+
+    impl Heads {
+        fn call(&self, a: &Tensor, b: &Tensor, ctx: &mut ForwardContext) -> Result<[Tensor; 2]> {
+            let wide = (ctx.call("body", &self.body, a)? + ctx.call("body", &self.body, b)?)?;
+            let head =
+                |i: usize, ctx: &mut ForwardContext| ctx.call(&format!("heads.{i}"), &self.heads[i], &wide);
+            Ok([head(0, ctx)?, head(1, ctx)?])
+        }
+    }
+
+    impl Layer for Heads {
+        crate::fields!(body, heads);
+    }
+
+    #[test]
+    fn several_inputs_and_outputs() -> Result<()> {
+        let rng = &mut Rng::seed(1);
+        let heads = vec![Linear::new(4, 1, rng)?, Linear::new(4, 3, rng)?];
+        let model = Heads { body: Linear::new(2, 4, rng)?, heads };
+        let x = Tensor::ones((5, 2), DType::F32, &Device::Cpu)?;
+        let summary = super::Summary::new(&model, |ctx| model.call(&x, &x, ctx))?;
+        let expected = "\
+Layer               Output shape    Parameters
+──────────────────────────────────────────────
+model (Heads)       [5, 1], [5, 3]           -
+  body (Linear)     [5, 4]                  12
+  body (Linear)     [5, 4]                   -
+  heads.0 (Linear)  [5, 1]                   5
+  heads.1 (Linear)  [5, 3]                  15
+──────────────────────────────────────────────
+Parameters: 32 (32 trainable), 128 B
+Outputs of one pass: 240 B";
+        assert_eq!(summary.to_string(), expected);
+        let ctx = &mut ForwardContext::eval();
+        let error = ctx.call_with("net", &model, |ctx| model.call(&x, &x.t()?, ctx)).unwrap_err();
+        assert!(error.to_string().starts_with("net.body: linear: expected"), "{error}");
+        // It has no single input, so it cannot stand in a chain.
+        let error = Sequential::new().push(model).predict(&x).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "0: forward: expected a layer with one input, got Heads, which has a call of its own"
+        );
         Ok(())
     }
 }
