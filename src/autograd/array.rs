@@ -76,9 +76,18 @@ impl<T: WithDType> Elements<'_, T> {
     }
 }
 
-/// All elements of an array of any dtype on any device, in row-major order.
+/// All elements of an array of any dtype on any device, in row-major order. Of an i64 it may be another number.
 pub(crate) fn numbers(x: &Array) -> Result<Vec<f64>> {
-    Ok(x.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
+    converted(x)
+}
+
+/// All elements of an array of an integer dtype, in row-major order.
+pub(crate) fn integers(x: &Array) -> Result<Vec<i64>> {
+    converted(x)
+}
+
+fn converted<T: WithDType>(x: &Array) -> Result<Vec<T>> {
+    Ok(x.to_device(&Device::Cpu)?.to_dtype(T::DTYPE)?.flatten_all()?.to_vec1()?)
 }
 
 /// The number of elements of a shape. It saturates: some axes of an empty array may have a product beyond `usize`.

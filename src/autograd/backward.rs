@@ -8,7 +8,7 @@ use super::broadcast::{Accumulate, add_in_place, sum_to};
 use super::gradients::Gradients;
 use super::node::{Call, Node};
 use super::op::Op;
-use super::{Tensor, anomaly, mode};
+use super::{Array, Tensor, anomaly, mode};
 use crate::error::{Error, Result};
 
 /// A node whose gradient is being summed.
@@ -61,12 +61,16 @@ fn walk(
         }
         let call = Call { node: &node, wanted: &wanted };
         let grads = anomaly::check_backward(&node, &grad, || node.rule.backward(&call, &grad))?;
+        let device = grad.device().clone();
         drop(grad);
         for (i, grad) in grads.into_iter().enumerate() {
-            let (Some(grad), Some(Some(input)), true) = (grad, node.edges.get(i), wanted(i)) else {
-                continue;
+            let (Some(Some(input)), true) = (node.edges.get(i), wanted(i)) else { continue };
+            let grad = match grad {
+                Some(grad) => sum_to(&grad, &input.dims).map_err(|error| error.context(node.rule.name()))?,
+                None if pending.contains_key(&input.id) => continue,
+                // Zero is a gradient, too: only what is not reached has none.
+                None => Tensor::constant(Array::zeros(&input.dims[..], input.dtype, &device)?),
             };
-            let grad = sum_to(&grad, &input.dims).map_err(|error| error.context(node.rule.name()))?;
             match pending.get_mut(&input.id) {
                 Some(known) => known.add(grad)?,
                 None => {
@@ -207,4 +211,87 @@ pub(super) fn op_names(y: &Tensor) -> Vec<&'static str> {
         }
     }
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+
+    #[test]
+    fn zero_is_a_gradient() -> Result<()> {
+        type Function = fn(&Tensor) -> Result<Tensor>;
+        let flat: [(&str, Function); 12] = [
+            ("x * 0", |x| x * 0.0),
+            ("0 * x", |x| 0.0 * x),
+            ("x / ∞", |x| x / f64::INFINITY),
+            ("x⁰", |x| x.powf(0.0)),
+            ("floor", Tensor::floor),
+            ("ceil", Tensor::ceil),
+            ("round", Tensor::round),
+            ("trunc", Tensor::trunc),
+            ("sign", Tensor::sign),
+            ("clamp", |x| x.clamp(5.0, 6.0)),
+            ("a chain", |x| (x.exp()? * 0.0)?.sin()),
+            ("a matrix", |x| (x.unsqueeze(0)? * 0.0)?.matmul(&x.unsqueeze(1)?.detach())),
+        ];
+        for dtype in [DType::F16, DType::BF16, DType::F32, DType::F64] {
+            let x = Tensor::parameter(Tensor::new(&[1.5, -2.0], &Device::Cpu)?.to_dtype(dtype)?);
+            let other = x.detach().into_parameter();
+            for (name, f) in flat {
+                let loss = f(&x)?.sum_all()?;
+                let gradients = loss.backward()?;
+                let expected = x.zeros_like()?;
+                assert_eq!(gradients.get(&x), Some(&expected), "{name}");
+                assert!(gradients.get(&other).is_none(), "{name}");
+                // It adds nothing to another path, and its derivative is zero again.
+                let both = (loss + x.sum_all()?)?;
+                assert_eq!(both.backward()?.get(&x), Some(&x.ones_like()?), "{name}");
+                let [first] = autograd::grad(&f(&x)?.sum_all()?, [&x])?;
+                let [second] = autograd::grad(&first.sum_all()?, [&x])?;
+                assert_eq!((&first, &second), (&expected, &expected), "{name}");
+            }
+        }
+        Ok(())
+    }
+
+    /// A custom operation that says with `None` that its gradient is zero.
+    #[derive(Debug)]
+    struct Flat;
+
+    impl Op<2> for Flat {
+        const NAME: &'static str = "flat";
+        fn forward(&self, [a, b]: [&Array; 2], _: &mut SaveContext) -> Result<Array> {
+            Ok(a.broadcast_add(b)?)
+        }
+        fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
+            Ok([None, Some(grad.clone())])
+        }
+    }
+
+    #[test]
+    fn none_of_a_reached_input_is_zero() -> Result<()> {
+        let [a, b] = [1.0, 2.0].map(|x| Tensor::parameter(Array::new(&[[x], [x]], &Device::Cpu).unwrap()));
+        let gradients = Flat.apply([&a, &b])?.sum_all()?.backward()?;
+        assert_eq!(gradients.get(&a), Some(&a.zeros_like()?));
+        assert_eq!(gradients.get(&b), Some(&b.ones_like()?));
+        // A constant is not reached.
+        assert_eq!(Flat.apply([&a.detach(), &b])?.sum_all()?.backward()?.len(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn an_empty_tensor_used_many_times() -> Result<()> {
+        for dims in [(3, 0), (0, 3), (0, 0)] {
+            for dtype in [DType::F16, DType::F32, DType::F64] {
+                let x = Tensor::parameter(Tensor::zeros(dims, dtype, &Device::Cpu)?);
+                let y = ((&x * &x)? + (x.exp()? + (&x + x.t()?.t()?)?)?)?;
+                let gradients = y.sum_all()?.backward()?;
+                assert_eq!(gradients.get(&x), Some(&x.zeros_like()?));
+                let [first] = autograd::grad(&y.sum_all()?, [&x])?;
+                let [second] = autograd::grad(&first.sum_all()?, [&x])?;
+                assert_eq!(second.shape().dims2()?, dims);
+            }
+        }
+        Ok(())
+    }
 }

@@ -90,7 +90,8 @@ impl Op<2> for Accumulate {
 
 /// Adds `other` to an array that nothing else shares.
 pub(super) fn add_in_place(target: &mut Array, other: &Array) -> Result<()> {
-    let in_place = target.is_contiguous() && on_cpu(target) && on_cpu(other);
+    // candle takes an empty array for one with repeated elements.
+    let in_place = target.is_contiguous() && on_cpu(target) && on_cpu(other) && target.elem_count() > 0;
     if in_place {
         target.inplace_op2(&contiguous(other)?, &AddAssign)?;
     } else {

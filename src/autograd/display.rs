@@ -5,7 +5,7 @@ use std::fmt;
 use candle_core::DType;
 
 use super::Tensor;
-use super::array::numbers;
+use super::array::{integers, numbers};
 
 /// From this many elements on, only the first and last entries of each axis are shown.
 const ELIDE_FROM: usize = 1000;
@@ -20,23 +20,22 @@ impl fmt::Debug for Tensor {
         if let Some(op) = self.op_name() {
             write!(f, ", {op}")?;
         }
-        if self.elem_count() <= 8
-            && let Ok(numbers) = numbers(self.array())
-        {
-            write!(f, ", {numbers:?}")?;
+        if self.elem_count() > 8 {
+        } else if self.dtype().is_int() {
+            write!(f, ", {:?}", integers(self.array()).map_err(|_| fmt::Error)?)?;
+        } else {
+            write!(f, ", {:?}", numbers(self.array()).map_err(|_| fmt::Error)?)?;
         }
         write!(f, ")")
     }
 }
 
-/// The format of all elements of one tensor, so that columns align.
+/// The format of all floats of one tensor, so that columns align.
 struct Style {
-    integer: bool,
     scientific: bool,
     decimals: usize,
     /// Whether trailing zeros are replaced by blanks: if no precision was requested.
     trimmed: bool,
-    width: usize,
 }
 
 impl Style {
@@ -44,11 +43,9 @@ impl Style {
         let finite = || numbers.iter().copied().filter(|x| x.is_finite());
         let largest = finite().map(f64::abs).fold(0.0, f64::max);
         let smallest = finite().map(f64::abs).filter(|&x| x > 0.0).fold(f64::INFINITY, f64::min);
-        let integer = dtype.is_int();
-        let scientific =
-            !integer && (largest >= 1e8 || smallest < 1e-4 || largest > 1e3 * smallest && largest >= 1e5);
+        let scientific = largest >= 1e8 || smallest < 1e-4 || largest > 1e3 * smallest && largest >= 1e5;
         let most = precision.unwrap_or(if dtype == DType::F64 { 8 } else { 6 });
-        let mut style = Style { integer, scientific, decimals: most, trimmed: precision.is_none(), width: 0 };
+        let mut style = Style { scientific, decimals: most, trimmed: precision.is_none() };
         if precision.is_none() {
             // The fewest decimals that show every element as well as `most` decimals.
             let needed = |x: f64| {
@@ -58,16 +55,12 @@ impl Style {
             };
             style.decimals = finite().map(needed).max().unwrap_or(0);
         }
-        style.width = numbers.iter().map(|&x| style.text(x).len()).max().unwrap_or(0);
         style
     }
 
     fn text(&self, x: f64) -> String {
         if !x.is_finite() {
             return if x.is_nan() { "nan".into() } else { format!("{x}") };
-        }
-        if self.integer {
-            return format!("{x:.0}");
         }
         let decimals = self.decimals;
         if self.scientific {
@@ -104,11 +97,19 @@ impl fmt::Display for Tensor {
                 size => (0..size).map(Some).collect(),
             })
             .collect();
-        let values = numbers(self.array()).map_err(|_| fmt::Error)?;
-        let mut visible = Vec::new();
-        visit(&shown, self.dims(), 0, 0, &mut |i| visible.push(values[i]));
-        let style = Style::of(&visible, self.dtype(), f.precision());
-        write_axis(f, &shown, self.dims(), &values, &style, 0, 0)
+        let mut places = Vec::new();
+        visit(&shown, self.dims(), 0, 0, &mut |i| places.push(i));
+        let texts: Vec<String> = if self.dtype().is_int() {
+            let all = integers(self.array()).map_err(|_| fmt::Error)?;
+            places.into_iter().map(|i| all[i].to_string()).collect()
+        } else {
+            let all = numbers(self.array()).map_err(|_| fmt::Error)?;
+            let visible: Vec<f64> = places.into_iter().map(|i| all[i]).collect();
+            let style = Style::of(&visible, self.dtype(), f.precision());
+            visible.into_iter().map(|x| style.text(x)).collect()
+        };
+        let width = texts.iter().map(String::len).max().unwrap_or(0);
+        write_axis(f, &shown, &mut texts.iter(), width, 0)
     }
 }
 
@@ -122,31 +123,30 @@ fn visit(shown: &[Vec<Option<usize>>], dims: &[usize], axis: usize, at: usize, f
     }
 }
 
+/// Writes `texts`, the shown elements in their order, from `axis` on.
 fn write_axis(
     f: &mut fmt::Formatter<'_>,
     shown: &[Vec<Option<usize>>],
-    dims: &[usize],
-    values: &[f64],
-    style: &Style,
+    texts: &mut std::slice::Iter<'_, String>,
+    width: usize,
     axis: usize,
-    at: usize,
 ) -> fmt::Result {
-    if axis == dims.len() {
-        return write!(f, "{:>width$}", style.text(values[at]), width = style.width);
+    if axis == shown.len() {
+        return write!(f, "{:>width$}", texts.next().expect("a text for each shown element"));
     }
     write!(f, "[")?;
     for (position, entry) in shown[axis].iter().enumerate() {
         if position > 0 {
-            let innermost = axis + 1 == dims.len();
+            let innermost = axis + 1 == shown.len();
             let gap = if innermost {
                 " ".into()
             } else {
-                "\n".repeat(dims.len() - axis - 1) + &" ".repeat(axis + 1)
+                "\n".repeat(shown.len() - axis - 1) + &" ".repeat(axis + 1)
             };
             write!(f, "{gap}")?;
         }
         match entry {
-            Some(i) => write_axis(f, shown, dims, values, style, axis + 1, at * dims[axis] + i)?,
+            Some(_) => write_axis(f, shown, texts, width, axis + 1)?,
             None => write!(f, "...")?,
         }
     }
@@ -179,5 +179,22 @@ mod tests {
         assert_eq!(third.to_string(), "[0.33333333]");
         assert_eq!(format!("{third:.3}"), "[0.333]");
         assert_eq!(format!("{third:?}"), "Tensor([1], f64, [0.3333333333333333])");
+    }
+
+    #[test]
+    fn integers_as_they_are() {
+        // Above 2⁵³ not every integer is an f64.
+        let odd = (1_i64 << 53) + 1;
+        let x = Array::new(&[i64::MAX, odd, i64::MIN], &Cpu);
+        assert_eq!(show(x), "[ 9223372036854775807     9007199254740993 -9223372036854775808]");
+        assert_eq!(show(Array::new(&[u32::MAX, 7], &Cpu)), "[4294967295          7]");
+        let debug = |x: candle_core::Result<Array>| format!("{:?}", Tensor::constant(x.unwrap()));
+        assert_eq!(
+            debug(Array::new(&[i64::MAX, odd], &Cpu)),
+            format!("Tensor([2], i64, [{}, {odd}])", i64::MAX)
+        );
+        assert_eq!(debug(Array::new(&[u32::MAX, 7], &Cpu)), "Tensor([2], u32, [4294967295, 7])");
+        assert_eq!(debug(Array::new(&[255_u8], &Cpu)), "Tensor([1], u8, [255])");
+        assert_eq!(debug(Array::zeros(0, DType::I64, &Cpu)), "Tensor([0], i64, [])");
     }
 }

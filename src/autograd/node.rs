@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use candle_core::DType;
 use smallvec::SmallVec;
 
 use super::saved::SavedArrays;
@@ -30,8 +31,9 @@ pub(super) trait BackwardRule: Debug + Send + Sync {
 /// Ids grow, so an input's id is smaller than its user's: decreasing id is a topological order.
 pub(super) struct Node<R: ?Sized = dyn BackwardRule> {
     pub(super) id: u64,
-    /// The shape of the output.
+    /// The shape and dtype of the output.
     pub(super) dims: Dims,
+    pub(super) dtype: DType,
     pub(super) edges: Edges,
     pub(super) saved_arrays: SavedArrays,
     /// Whether [`Tensor::retain_grad`] was called.
@@ -69,10 +71,11 @@ impl BackwardRule for Leaf {
 }
 
 impl<R: BackwardRule + 'static> Node<R> {
-    pub(super) fn new(rule: R, dims: &[usize], edges: Edges, saved_arrays: SavedArrays) -> Arc<Node> {
+    pub(super) fn new(rule: R, output: &Array, edges: Edges, saved_arrays: SavedArrays) -> Arc<Node> {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let (dims, dtype) = (Dims::from_slice(output.dims()), output.dtype());
         let (retained, stale) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Node { id, dims: Dims::from_slice(dims), edges, saved_arrays, retained, stale, rule })
+        Arc::new(Node { id, dims, dtype, edges, saved_arrays, retained, stale, rule })
     }
 }
 

@@ -60,7 +60,7 @@ impl<'a> SaveContext<'a> {
             saved_arrays.output = Some(output.clone());
         }
         let edges = self.inputs.iter().map(|input| input.node.clone()).collect();
-        attach(Node::new(rule(), output.dims(), edges, saved_arrays), output)
+        attach(Node::new(rule(), &output, edges, saved_arrays), output)
     }
 
     /// Whether the operation is recorded: false under [`no_grad`](super::no_grad) and if no input needs a gradient.

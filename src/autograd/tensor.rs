@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use candle_core::{DType, Device, Shape, WithDType};
 
-use super::array::{fits, numbers};
+use super::array::{fits, integers, numbers};
 use super::node::{Leaf, Node};
 use super::saved::SavedArrays;
 use crate::error::{Error, Result};
@@ -54,7 +54,7 @@ impl Tensor {
         let mut tensor = Tensor::constant(array.into());
         if tensor.dtype().is_float() {
             let edges = Default::default();
-            tensor.node = Some(Node::new(Leaf, tensor.dims(), edges, SavedArrays::default()));
+            tensor.node = Some(Node::new(Leaf, &tensor.array, edges, SavedArrays::default()));
         }
         tensor
     }
@@ -265,8 +265,13 @@ impl AsRef<[Tensor]> for Tensor {
 
 impl PartialEq for Tensor {
     fn eq(&self, other: &Self) -> bool {
-        let same = self.dims() == other.dims() && self.dtype() == other.dtype();
-        same && matches!((numbers(&self.array), numbers(&other.array)), (Ok(a), Ok(b)) if a == b)
+        let (a, b) = (&self.array, &other.array);
+        let same = a.dims() == b.dims() && a.dtype() == b.dtype();
+        same && if a.dtype().is_int() {
+            matches!((integers(a), integers(b)), (Ok(a), Ok(b)) if a == b)
+        } else {
+            matches!((numbers(a), numbers(b)), (Ok(a), Ok(b)) if a == b)
+        }
     }
 }
 
@@ -294,6 +299,8 @@ mod tests {
         let tensor = |x: &[f64]| Tensor::new(x, &Device::Cpu);
         let (a, nan) = (tensor(&[1.0, 2.0])?, tensor(&[f64::NAN])?);
         assert!(a == a.clone().into_parameter() && a != tensor(&[1.0, 2.5])? && nan != nan);
+        let [big, next] = [i64::MAX, i64::MAX - 1].map(|x| Tensor::new(x, &Device::Cpu).unwrap());
+        assert!(big != next && big == big.clone());
         assert!(a != a.unsqueeze(0)? && a != a.to_dtype(DType::F32)? && tensor(&[])? == tensor(&[])?);
         Ok(())
     }

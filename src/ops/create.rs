@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, FloatDType, NdArray, Shape, WithDType};
 
-use crate::autograd::array::fits;
+use crate::autograd::array::{fits, integers};
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 
@@ -122,7 +122,7 @@ impl Tensor {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn arange<T: WithDType>(start: T, end: T, device: &Device) -> Result<Tensor> {
-        arange("arange", start, end, 1.0, device)
+        arange("arange", start, end, T::one(), device)
     }
 
     /// Creates the vector start, start + step, … up to but not including `end`; empty if `end` is in the other direction.
@@ -134,7 +134,7 @@ impl Tensor {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn arange_step<T: WithDType>(start: T, end: T, step: T, device: &Device) -> Result<Tensor> {
-        arange("arange_step", start, end, step.to_f64(), device)
+        arange("arange_step", start, end, step, device)
     }
 
     /// Creates a vector of `n` evenly spaced numbers from `start` to `end`, both included (`start` alone for n = 1). Errors
@@ -173,17 +173,36 @@ impl Tensor {
     }
 }
 
-fn arange<T: WithDType>(op: &'static str, start: T, end: T, step: f64, device: &Device) -> Result<Tensor> {
-    let (low, high) = (start.to_f64(), end.to_f64());
-    let count = ((high - low) / step).ceil().max(0.0);
-    if step == 0.0 || step.is_nan() {
+fn arange<T: WithDType>(op: &'static str, start: T, end: T, step: T, device: &Device) -> Result<Tensor> {
+    let (low, high, by) = (start.to_f64(), end.to_f64(), step.to_f64());
+    if by == 0.0 || by.is_nan() {
         return Err(Error::argument(op, "a step other than 0", step));
     }
+    let whole = T::DTYPE.is_int();
+    let count = if whole {
+        // In f64, i64 above 2⁵³ would be other numbers.
+        let [start, end, step] = [start, end, step].map(|x| Array::new(&[x], &Device::Cpu));
+        let [start, end, step] =
+            [integers(&start?)?, integers(&end?)?, integers(&step?)?].map(|x| i128::from(x[0]));
+        let (way, step) = ((end - start) * step.signum(), step.abs());
+        ((way + step - 1) / step).max(0) as f64
+    } else {
+        ((high - low) / by).ceil().max(0.0)
+    };
     if !(low.is_finite() && high.is_finite() && count < 2f64.powi(48)) {
         return Err(Error::argument(op, "finite bounds", format!("{start} to {end}")));
     }
     checked(op, (count as usize).into(), size_of::<T>())?;
-    let numbers: Vec<T> = (0..count as usize).map(|i| T::from_f64(low + i as f64 * step)).collect();
+    let mut next = start;
+    let number = |i: usize| match whole {
+        true if i > 0 => {
+            next += step;
+            next
+        }
+        true => start,
+        false => T::from_f64(low + i as f64 * by),
+    };
+    let numbers: Vec<T> = (0..count as usize).map(number).collect();
     let length = numbers.len();
     Ok(Array::from_vec(numbers, length, device)?.into())
 }
@@ -248,6 +267,12 @@ mod tests {
         assert!(matches!(Tensor::linspace(0.0, 1.0, usize::MAX, cpu), Err(Error::Shape { .. })));
         assert_eq!(Tensor::arange_step(0.0, 1.0, 0.25, cpu)?.to_vec1::<f64>()?, [0.0, 0.25, 0.5, 0.75]);
         assert_eq!(Tensor::arange_step(0.0, -1.0, 0.25, cpu)?.dims(), [0]);
+        let big = i64::MAX;
+        assert_eq!(Tensor::arange(big - 2, big, cpu)?.to_vec1::<i64>()?, [big - 2, big - 1]);
+        let far = Tensor::arange_step(i64::MIN, big, big, cpu)?.to_vec1::<i64>()?;
+        assert_eq!(far, [i64::MIN, -1, big - 1]);
+        assert_eq!(Tensor::arange_step(250_u8, 255, 3, cpu)?.to_vec1::<u8>()?, [250, 253]);
+        assert_eq!(Tensor::arange_step(big, i64::MIN, i64::MIN, cpu)?.to_vec1::<i64>()?, [big, -1]);
         for step in [0.0, f64::NAN, 1e-300] {
             assert!(matches!(Tensor::arange_step(0.0, 1.0, step, cpu), Err(Error::Argument { .. })));
         }
