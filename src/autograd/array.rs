@@ -178,6 +178,17 @@ pub(crate) fn sum_axes(x: &Array, axes: &[usize]) -> Result<Array> {
     Ok(x)
 }
 
+/// The distance from 1 to the next number of a float dtype.
+pub(crate) fn epsilon(dtype: DType) -> Option<f64> {
+    match dtype {
+        DType::F64 => Some(f64::EPSILON),
+        DType::F32 => Some(f64::from(f32::EPSILON)),
+        DType::F16 => Some(2_f64.powi(-10)),
+        DType::BF16 => Some(2_f64.powi(-7)),
+        _ => None,
+    }
+}
+
 /// Whether no element is NaN or infinite.
 pub(crate) fn is_finite(x: &Array) -> Result<bool> {
     if !on_cpu(x) {

@@ -1,9 +1,7 @@
 //! Reads the predictions and targets of a batch, and checks them.
 
-use candle_core::DType;
-
 use crate::autograd::Tensor;
-use crate::autograd::array::{self, place};
+use crate::autograd::array::{self, epsilon, place};
 use crate::error::{Error, Result};
 
 /// The elements of `x`; errors if one is NaN.
@@ -46,13 +44,8 @@ pub(super) struct Scored {
 
 /// Reads scores (n), (n, 1) or (n, c, ..), and classes.
 pub(super) fn scored(op: &'static str, prediction: &Tensor, target: &Tensor) -> Result<Scored> {
-    let epsilon = match prediction.dtype() {
-        DType::F64 => f64::EPSILON,
-        DType::F32 => f64::from(f32::EPSILON),
-        DType::F16 => 2_f64.powi(-10),
-        DType::BF16 => 2_f64.powi(-7),
-        other => return Err(Error::dtype(op, "scores of floats", &[other])),
-    };
+    let dtype = prediction.dtype();
+    let epsilon = epsilon(dtype).ok_or_else(|| Error::dtype(op, "scores of floats", &[dtype]))?;
     let (dims, target_dims) = (prediction.dims(), target.dims());
     let (columns, inner) = match *dims {
         [_] if target_dims == dims => (1, 1),

@@ -245,3 +245,46 @@ def lenet(w, b, v, c, u, d):
 
 x, t = x[:200].reshape(-1, 1, 8, 8), t[:200]
 train("lenet", 60, [(4, 1, 3, 3), (4,), (8, 4, 3, 3), (8,), (10, 32), (10,)], lambda p: o.SGD(p, 0.2), lenet)
+
+# Where L-BFGS ends in f32 and f64: the number of evaluations, and the distance from the minimum.
+
+
+def ends(name, loss, start, least):
+    for dtype, kind in [(torch.float32, "f32"), (torch.float64, "f64")]:
+        x = start.to(dtype).requires_grad_()
+        opt, evaluations = o.LBFGS([x], 1.0, line_search_fn="strong_wolfe"), 0
+
+        def closure():
+            nonlocal evaluations
+            evaluations += 1
+            opt.zero_grad()
+            value = loss(x)
+            value.backward()
+            return value
+
+        for _ in range(8):
+            opt.step(closure)
+        line(f"lbfgs.{name}.{kind}", [evaluations, (x.detach().double() - least).norm()])
+
+
+for name, n, steep, floor in [("plain", 3, 3, 0), ("offset", 3, 3, 1), ("steep", 3, 30, 10), ("wide", 10, 10, 100)]:
+    rows = torch.logspace(0, 1, n)[:, None].pow(torch.tensor(steep).log10())
+    m, least = (rounded((n, n), 1.0) * rows * 1e4).round() / 1e4, rounded((n,), 1.0)
+    line(f"lbfgs.{name}.problem", [floor, *m.flatten(), *least])
+    ends(name, lambda x: ((m.to(x.dtype) @ (x - least.to(x.dtype))) ** 2).sum() / 2 + floor, torch.zeros(n), least)
+for n in [2, 10]:
+    ends(f"rosenbrock{n}", lambda x: (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum(),
+         torch.tensor([-1.2, 1.0] * (n // 2)), torch.ones(n))
+x, t = breast_cancer()
+
+
+def ridge(w):
+    loss = f.binary_cross_entropy_with_logits(x.to(w.dtype) @ w, t.to(w.dtype))
+    return loss + 0.005 * (w ** 2).sum()
+
+
+w, h = torch.zeros(30), torch.func.hessian(ridge)
+for _ in range(20):  # Newton's method
+    w = w - torch.linalg.solve(h(w), torch.func.grad(ridge)(w))
+line("lbfgs.logistic.problem", w)
+ends("logistic", ridge, torch.zeros(30), w)

@@ -4,7 +4,7 @@ use candle_core::{DType, Device};
 
 use super::super::first_order::flat_on_cpu;
 use super::super::{gradient_of, nonfinite_gradient};
-use crate::autograd::array::elements;
+use crate::autograd::array::{elements, epsilon};
 use crate::autograd::{Array, Gradients, Tensor};
 use crate::error::{Error, Result};
 use crate::layer::Parameter;
@@ -23,6 +23,11 @@ impl<'a> Flat<'a> {
         let mut start = Vec::new();
         before.iter().try_for_each(|value| extend(&mut start, value.array()))?;
         Ok(Flat { parameters, before, start })
+    }
+
+    /// The distance from 1 to the next number of the least precise dtype among the parameters.
+    pub(super) fn epsilon(&self) -> f64 {
+        self.before.iter().filter_map(|value| epsilon(value.dtype())).fold(0.0, f64::max)
     }
 
     /// The loss and the gradient at the current parameters.

@@ -1,7 +1,8 @@
-//! A line search for the strong Wolfe conditions, f(t) ≤ f(0) + c₁·t·f′(0) and |f′(t)| ≤ c₂·|f′(0)|.
+//! A line search for the strong Wolfe conditions, f(t) ≤ f(0) + c₁·t·f′(0) and |f′(t)| ≤ c₂·|f′(0)|, the first up to rounding.
 //!
 //! # Source
 //! J. Nocedal and S. Wright, "Numerical Optimization", 2006, algorithms 3.5 and 3.6; the same trial points as PyTorch.
+//! W. Hager and H. Zhang 2005: near a minimum the losses differ by their rounding alone, and the slope decides.
 
 use crate::error::Result;
 
@@ -27,18 +28,20 @@ fn cubic(a: &Point, b: &Point, (low, high): (f64, f64)) -> f64 {
 
 /// A point that satisfies the conditions, or the lowest found in `max_trials` trials; and the number of evaluations.
 ///
-/// `longest` is the largest element of the direction: the search ends in a bracket where no element changes by `tolerance`.
+/// Losses that differ by less than `noise` count as equal. `longest` is the largest element of the direction: the search ends
+/// in a bracket where no element changes by `tolerance`.
 pub(super) fn strong_wolfe(
     mut at: impl FnMut(f64) -> Result<Point>,
     start: &Point,
     t: f64,
+    noise: f64,
     longest: f64,
     tolerance: f64,
     max_trials: usize,
 ) -> Result<(Point, usize)> {
     const C1: f64 = 1e-4;
     const C2: f64 = 0.9;
-    let too_high = |p: &Point| p.loss > start.loss + C1 * p.t * start.slope;
+    let too_high = |p: &Point| p.loss > start.loss + C1 * p.t * start.slope + noise;
     let flat = |p: &Point| p.slope.abs() <= -C2 * start.slope;
 
     let (mut new, mut before, mut trials) = (at(t)?, start.clone(), 0);
@@ -46,7 +49,7 @@ pub(super) fn strong_wolfe(
         if trials == max_trials {
             break [start.clone(), new];
         }
-        if too_high(&new) || trials > 1 && new.loss >= before.loss {
+        if too_high(&new) || trials > 1 && new.loss >= before.loss + noise {
             break [before, new];
         }
         if flat(&new) {
@@ -82,7 +85,7 @@ pub(super) fn strong_wolfe(
         }
         let new = at(t)?;
         trials += 1;
-        if too_high(&new) || new.loss >= bracket[low].loss {
+        if too_high(&new) || new.loss >= bracket[low].loss + noise {
             bracket[high] = new;
             (low, high) = order(&bracket);
         } else {
@@ -111,7 +114,7 @@ mod tests {
             let loss = if loss.is_nan() { f64::INFINITY } else { loss };
             Point { t, loss, slope, grad: Vec::new() }
         };
-        strong_wolfe(|t| Ok(point(t)), &point(0.0), t, 1.0, 1e-9, most)
+        strong_wolfe(|t| Ok(point(t)), &point(0.0), t, 0.0, 1.0, 1e-9, most)
     }
 
     #[test]

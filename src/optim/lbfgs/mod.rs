@@ -28,10 +28,12 @@ use crate::layer::Parameter;
 ///
 /// # Formula
 /// p ← p + t·d with d = −H·g; H is the inverse Hessian that BFGS updates build from the last
-/// [`history_size`](Lbfgs::history_size) pairs of step and change of gradient. Everything is computed in f64.
+/// [`history_size`](Lbfgs::history_size) pairs of step and change of gradient. Everything is computed in f64. The line search
+/// takes losses as equal that differ by 4 roundings of the parameters' dtype, and then goes by the slope alone.
 ///
 /// # Source
-/// D. Liu and J. Nocedal 1989; iterations, stopping rules and defaults as in PyTorch.
+/// D. Liu and J. Nocedal 1989; iterations, stopping rules and defaults as in PyTorch. W. Hager and H. Zhang 2005: the Wolfe
+/// conditions of losses that are rounded.
 ///
 /// ```
 /// # use tealight::optim::Lbfgs;
@@ -162,6 +164,8 @@ impl Lbfgs {
         if max_abs(&grad) <= self.tolerance_grad {
             return Ok(first);
         }
+        // Two losses are rounded, and the sums in them a little.
+        let noise = 4.0 * flat.epsilon();
         for iteration in 1..=self.max_iter {
             state.iterations += 1;
             state.update(&grad, self.history_size);
@@ -186,8 +190,15 @@ impl Lbfgs {
                 };
                 let left = max_eval.saturating_sub(evaluations);
                 let found;
-                (found, new_evaluations) =
-                    strong_wolfe(at, &start, state.t, max_abs(&d), self.tolerance_change, left)?;
+                (found, new_evaluations) = strong_wolfe(
+                    at,
+                    &start,
+                    state.t,
+                    noise * start.loss.abs(),
+                    max_abs(&d),
+                    self.tolerance_change,
+                    left,
+                )?;
                 (state.t, loss, grad) = (found.t, found.loss, found.grad);
             }
             x = along(&x, state.t, &d);
