@@ -631,7 +631,7 @@ fn optimizers_and_schedules() {
             Lbfgs::new(own(), f),
             Ema::new(own(), f),
             ExponentialLr::new(f),
-            ReduceLrOnPlateau::new(f, f)
+            ReduceLrOnPlateau::new(f)
         );
         for g in FLOATS {
             calls!(
@@ -642,7 +642,7 @@ fn optimizers_and_schedules() {
                 NAdam::new(own(), 0.1).and_then(|o| o.betas(f, g)),
                 RmsProp::new(own(), 0.1).and_then(|o| o.alpha(f)?.momentum(g)),
                 Lbfgs::new(own(), 1.0).and_then(|o| o.tolerance_grad(f)?.tolerance_change(g)),
-                ReduceLrOnPlateau::new(1.0, 0.5).map(|mut p| [f, g, f64::NAN].map(|loss| p.observe(loss)))
+                ReduceLrOnPlateau::new(0.5).map(|mut p| [f, g, f64::NAN].map(|loss| p.observe(loss, g)))
             );
         }
         for n in SIZES {
@@ -650,14 +650,14 @@ fn optimizers_and_schedules() {
                 calls!(
                     calls,
                     [f, n, at],
-                    CosineAnnealingLr::new(n).and_then(|s| Ok(s.min_factor(f)?.rate(at))),
-                    CosineAnnealingWarmRestarts::new(n, at).map(|s| s.rate(at)),
-                    OneCycleLr::new(n).and_then(|s| Ok(s.pct_start(f)?.rate(at))),
-                    LinearLr::new(f, 1.0, n).map(|s| s.rate(at)),
-                    StepLr::new(n, f).map(|s| s.rate(at)),
-                    MultiStepLr::new(&[n, at], f).map(|s| s.rate(at)),
-                    PolynomialLr::new(n, f).map(|s| s.rate(at)),
-                    ExponentialLr::new(f).map(|s| s.rate(n)),
+                    CosineAnnealingLr::new(n).and_then(|s| Ok(s.min_factor(f)?.factor(at))),
+                    CosineAnnealingWarmRestarts::new(n, at).map(|s| s.factor(at)),
+                    OneCycleLr::new(n).and_then(|s| Ok(s.pct_start(f)?.factor(at))),
+                    LinearLr::new(f, 1.0, n).map(|s| s.factor(at)),
+                    StepLr::new(n, f).map(|s| s.factor(at)),
+                    MultiStepLr::new(&[n, at], f).map(|s| s.factor(at)),
+                    PolynomialLr::new(n, f).map(|s| s.factor(at)),
+                    ExponentialLr::new(f).map(|s| s.factor(n)),
                     Lbfgs::new(own(), 1.0).and_then(|o| o.max_iter(n)?.history_size(at))
                 );
             }

@@ -369,24 +369,27 @@ fn fifty_steps_of_every_schedule() -> Result<()> {
         ("times", Box::new(LinearLr::new(0.1, 1.0, 10)?.times(ExponentialLr::new(0.95)?).times(0.5))),
     ];
     for (name, schedule) in schedules {
-        let rates: Vec<f64> = (0..51).map(|step| schedule.rate(step)).collect();
+        let rates: Vec<f64> = (0..51).map(|step| schedule.factor(step)).collect();
         close(name, &rates, golden.get(&format!("schedule.{name}")), 1e-10);
     }
     golden.finish("schedule");
 
     let plateaus = [
-        ("default", ReduceLrOnPlateau::new(0.5, 0.1)?),
-        ("options", ReduceLrOnPlateau::new(0.5, 0.5)?.patience(2).threshold(0.3)?.cooldown(3).min_lr(0.02)?),
-        ("absolute", ReduceLrOnPlateau::new(0.5, 0.5)?.patience(1).threshold(0.6)?.absolute()),
-        ("larger", ReduceLrOnPlateau::new(0.5, 0.7)?.maximize().patience(3).eps(0.02)?),
-        (
-            "larger.absolute",
-            ReduceLrOnPlateau::new(0.5, 0.7)?.maximize().patience(3).threshold(0.01)?.absolute(),
-        ),
+        ("default", ReduceLrOnPlateau::new(0.1)?),
+        ("options", ReduceLrOnPlateau::new(0.5)?.patience(2).threshold(0.3)?.cooldown(3).min_lr(0.02)?),
+        ("absolute", ReduceLrOnPlateau::new(0.5)?.patience(1).threshold(0.6)?.absolute()),
+        ("larger", ReduceLrOnPlateau::new(0.7)?.maximize().patience(3).eps(0.02)?),
+        ("larger.absolute", ReduceLrOnPlateau::new(0.7)?.maximize().patience(3).threshold(0.01)?.absolute()),
     ];
     for (name, mut plateau) in plateaus {
         let observed = golden.get("plateau.observed").iter();
-        let rates: Vec<f64> = observed.map(|&loss| plateau.observe(loss)).collect();
+        let mut rate = 0.5;
+        let rates: Vec<f64> = observed
+            .map(|&loss| {
+                rate = plateau.observe(loss, rate);
+                rate
+            })
+            .collect();
         close(name, &rates, golden.get(&format!("plateau.{name}")), 1e-10);
     }
     golden.finish("plateau");

@@ -12,7 +12,7 @@ use tealight::data::DataLoader;
 use tealight::data::TensorDataset;
 use tealight::io;
 use tealight::layer::{BatchNorm1d, Dropout};
-use tealight::optim::schedule::{CosineAnnealingLr, Schedule};
+use tealight::optim::schedule::CosineAnnealingLr;
 use tealight::prelude::*;
 use tealight::train::{Checkpoints, EarlyStopping, Trainer};
 
@@ -41,7 +41,7 @@ fn train(directory: &Path) -> Result<()> {
         .epochs(EPOCHS)
         .accumulate(2)
         .clip_grad_norm(1.0)
-        .schedule(CosineAnnealingLr::new(8 * EPOCHS as usize)?.times(0.01))
+        .schedule(CosineAnnealingLr::new(8 * EPOCHS as usize)?)
         .silent()
         .callback(EarlyStopping::new("valid_loss", 1000))
         .callback(Checkpoints::new(directory)?.every_steps(1).best("valid_loss"));

@@ -57,6 +57,10 @@ impl Metric for Accuracy {
         "accuracy".into()
     }
 
+    fn higher_is_better(&self) -> bool {
+        true
+    }
+
     fn update(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()> {
         let batch = decided("accuracy", prediction, target, self.threshold)?;
         self.right += batch.predicted.iter().zip(&batch.targets).filter(|(p, t)| p == t).count() as u64;
@@ -106,6 +110,10 @@ impl TopKAccuracy {
 impl Metric for TopKAccuracy {
     fn name(&self) -> String {
         format!("top-{} accuracy", self.k)
+    }
+
+    fn higher_is_better(&self) -> bool {
+        true
     }
 
     fn update(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()> {

@@ -69,6 +69,10 @@ impl Metric for CalibrationError {
         "calibration error".into()
     }
 
+    fn higher_is_better(&self) -> bool {
+        false
+    }
+
     fn update(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()> {
         if !(1..=MOST_BINS).contains(&self.bins) {
             let expected = format!("from 1 to {MOST_BINS} bins");

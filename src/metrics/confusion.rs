@@ -109,6 +109,10 @@ impl Metric for ConfusionMatrix {
         "accuracy (confusion matrix)".into()
     }
 
+    fn higher_is_better(&self) -> bool {
+        true
+    }
+
     fn update(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()> {
         self.add("confusion matrix", prediction, target)
     }

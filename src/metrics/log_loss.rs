@@ -51,6 +51,10 @@ impl Metric for LogLoss {
         "log loss".into()
     }
 
+    fn higher_is_better(&self) -> bool {
+        false
+    }
+
     fn update(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()> {
         let batch = scored("log loss", prediction, target)?;
         if !self.logits {

@@ -44,6 +44,9 @@ pub trait Metric: Debug + Send {
     /// The name in tables and files: `accuracy`, `macro f1`.
     fn name(&self) -> String;
 
+    /// Whether larger values are better, as for an accuracy, and not smaller ones, as for an error.
+    fn higher_is_better(&self) -> bool;
+
     /// Adds a batch. Errors if the shapes do not fit, a number is NaN or a class does not exist; the batch then does not count.
     #[doc(alias = "update_state")]
     fn update(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()>;
@@ -65,6 +68,10 @@ pub trait Metric: Debug + Send {
 impl<M: Metric + ?Sized> Metric for &mut M {
     fn name(&self) -> String {
         (**self).name()
+    }
+
+    fn higher_is_better(&self) -> bool {
+        (**self).higher_is_better()
     }
 
     fn update(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()> {

@@ -81,6 +81,10 @@ macro_rules! score {
                 }
             }
 
+            fn higher_is_better(&self) -> bool {
+                true
+            }
+
             fn update(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()> {
                 self.counts.add($name, prediction, target)
             }

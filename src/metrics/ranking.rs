@@ -108,6 +108,10 @@ macro_rules! metric {
                 $name.into()
             }
 
+            fn higher_is_better(&self) -> bool {
+                true
+            }
+
             fn update(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()> {
                 self.0.add($name, prediction, target)
             }

@@ -76,7 +76,7 @@ impl Sums {
 }
 
 macro_rules! metric {
-    ($(#[$doc:meta])* $Name:ident, $name:literal) => {
+    ($(#[$doc:meta])* $Name:ident, $name:literal, $higher:literal) => {
         $(#[$doc])*
         ///
         /// Predictions and targets have one shape (n, ..); the value is the mean over the outputs of an example. Errors if a
@@ -94,6 +94,10 @@ macro_rules! metric {
         impl Metric for $Name {
             fn name(&self) -> String {
                 $name.into()
+            }
+
+            fn higher_is_better(&self) -> bool {
+                $higher
             }
 
             fn update(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()> {
@@ -123,7 +127,7 @@ metric! {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "mean_absolute_error")]
-    Mae, "mae"
+    Mae, "mae", false
 }
 
 metric! {
@@ -138,7 +142,7 @@ metric! {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "root_mean_squared_error")]
-    Rmse, "rmse"
+    Rmse, "rmse", false
 }
 
 metric! {
@@ -155,7 +159,7 @@ metric! {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "r2_score")]
-    R2, "r2"
+    R2, "r2", true
 }
 
 impl Mae {

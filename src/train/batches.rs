@@ -15,7 +15,8 @@ use crate::error::Result;
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub trait Batches {
-    /// The examples in batches of `size`, shuffled with `seed` or, without one, in order.
+    /// The examples in batches of `size`: for training, shuffled with `seed`; without one, all examples in their order and
+    /// without augmentation, to evaluate or predict.
     ///
     /// # Errors
     /// Errors if `size` is 0.
@@ -45,9 +46,10 @@ impl Batches for Tensor {
     }
 }
 
-/// The loader with its own batch size, order, threads and augmentation. Training starts at its position, and does not move it.
+/// The loader with its own batch size and threads; for training also with its own order, weights, augmentation and `drop_last`.
+/// Training starts at its position, and does not move it.
 impl Batches for DataLoader {
-    fn batches(&self, _: usize, _: Option<u64>) -> Result<DataLoader> {
-        Ok(self.clone())
+    fn batches(&self, _: usize, seed: Option<u64>) -> Result<DataLoader> {
+        Ok(if seed.is_some() { self.clone() } else { self.in_order() })
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::History;
 use crate::autograd::Tensor;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::optim::Optimizer;
 use crate::optim::state::StateReader;
@@ -108,7 +108,7 @@ impl<F: FnMut(&mut CallbackContext) -> Result<()>> Callback for StepCallback<F> 
 pub struct CallbackContext<'a> {
     /// The model.
     pub model: &'a dyn Layer,
-    /// The optimizer. Its learning rate may be changed, unless a schedule sets it.
+    /// The optimizer. Its learning rate may be changed; a schedule's factor multiplies it in each step.
     pub optimizer: &'a mut dyn Optimizer,
     /// The number of finished epochs.
     pub epoch: u64,
@@ -118,6 +118,8 @@ pub struct CallbackContext<'a> {
     pub loss: f64,
     /// The scores of the finished epochs.
     pub history: &'a History,
+    /// The names of the scores that can improve, and whether larger is better.
+    pub(super) directions: &'a [(String, bool)],
     pub(super) requests: &'a mut Requests,
 }
 
@@ -147,23 +149,24 @@ impl CallbackContext<'_> {
     pub fn score(&self, name: &str) -> Result<f64> {
         self.history.last(name)
     }
-}
 
-/// What counts as an improvement of a score.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Improvement {
-    pub(super) maximize: bool,
-    pub(super) min_delta: f64,
-}
+    /// Whether larger values of a score, such as `valid_accuracy`, are better: those of a
+    /// [metric](crate::metrics::Metric::higher_is_better) that says so. Those of a loss are not.
+    ///
+    /// # Errors
+    /// Errors if no metric or loss has this name; the error lists those that there are.
+    pub fn higher_is_better(&self, name: &str) -> Result<bool> {
+        let found = self.directions.iter().find(|(known, _)| known == name).map(|(_, higher)| *higher);
+        found.ok_or_else(|| {
+            let names: Vec<&str> = self.directions.iter().map(|(name, _)| name.as_str()).collect();
+            Error::argument("fit", format!("a score to compare: {}", names.join(", ")), format!("{name:?}"))
+        })
+    }
 
-impl Improvement {
-    /// Whether `score` is better than `best`. NaN stands for no score.
-    pub(super) fn is_better(self, score: f64, best: f64) -> bool {
-        match (score.is_nan(), best.is_nan()) {
-            (true, _) => false,
-            (false, true) => true,
-            _ if self.maximize => score > best + self.min_delta,
-            _ => score < best - self.min_delta,
-        }
+    /// The score of the last epoch, if it is better than `best` by more than `min_delta`. NaN stands for no score.
+    pub(super) fn improved(&self, name: &str, best: f64, min_delta: f64) -> Result<Option<f64>> {
+        let score = self.score(name)?;
+        let change = if self.higher_is_better(name)? { score - best } else { best - score };
+        Ok((change > min_delta || (best.is_nan() && !score.is_nan())).then_some(score))
     }
 }

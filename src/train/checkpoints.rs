@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::callback::{Callback, CallbackContext, Improvement};
+use super::callback::{Callback, CallbackContext};
 use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::file::{advice, file_error};
@@ -39,7 +39,6 @@ pub struct Checkpoints {
     every_steps: Option<u64>,
     /// The score that decides what is best, and its best value so far.
     score: Option<String>,
-    improvement: Improvement,
     best: f64,
 }
 
@@ -54,8 +53,7 @@ impl Checkpoints {
             let advice = advice(&error);
             file_error(&directory, format!("expected a directory that can be made, got: {error}{advice}"))
         })?;
-        let (improvement, best) = (Improvement::default(), f64::NAN);
-        Ok(Checkpoints { directory, every_epochs: None, every_steps: None, score: None, improvement, best })
+        Ok(Checkpoints { directory, every_epochs: None, every_steps: None, score: None, best: f64::NAN })
     }
 
     /// Also writes `epoch-10.safetensors`, `epoch-20.safetensors`, …, for `epochs` = 10. These stay.
@@ -73,19 +71,13 @@ impl Checkpoints {
         self
     }
 
-    /// Also writes `best.safetensors`, whenever the score is smaller than in all epochs before.
+    /// Also writes `best.safetensors`, whenever the score is better than in all epochs before: smaller for a loss, larger or smaller
+    /// for a metric [as it says](crate::metrics::Metric::higher_is_better).
     #[must_use]
     #[doc(alias = "save_best_only")]
+    #[doc(alias = "mode")]
     pub fn best(mut self, score: &str) -> Self {
         self.score = Some(score.into());
-        self
-    }
-
-    /// Larger is [better](Checkpoints::best), as for an accuracy.
-    #[must_use]
-    #[doc(alias = "mode")]
-    pub fn maximize(mut self) -> Self {
-        self.improvement.maximize = true;
         self
     }
 
@@ -99,7 +91,7 @@ impl Callback for Checkpoints {
         if ctx.history.is_empty() {
             self.best = f64::NAN;
         }
-        Ok(())
+        self.score.as_ref().map_or(Ok(()), |name| ctx.higher_is_better(name).map(drop))
     }
 
     fn on_step_end(&mut self, ctx: &mut CallbackContext) -> Result<()> {
@@ -110,12 +102,11 @@ impl Callback for Checkpoints {
     }
 
     fn on_epoch_end(&mut self, ctx: &mut CallbackContext) -> Result<()> {
-        if let Some(name) = &self.score {
-            let score = ctx.score(name)?;
-            if self.improvement.is_better(score, self.best) {
-                self.best = score;
-                ctx.save(self.file("best"));
-            }
+        if let Some(name) = &self.score
+            && let Some(score) = ctx.improved(name, self.best, 0.0)?
+        {
+            self.best = score;
+            ctx.save(self.file("best"));
         }
         if self.every_epochs.is_some_and(|epochs| ctx.epoch.is_multiple_of(epochs)) {
             ctx.save(self.file(&format!("epoch-{}", ctx.epoch)));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::callback::{Callback, CallbackContext, Improvement};
+use super::callback::{Callback, CallbackContext};
 use crate::autograd::{Tensor, named};
 use crate::error::Result;
 use crate::optim::state::{StateReader, StateWriter};
@@ -25,7 +25,7 @@ use crate::optim::state::{StateReader, StateWriter};
 pub struct EarlyStopping {
     score: String,
     patience: u64,
-    improvement: Improvement,
+    min_delta: f64,
     best: f64,
     /// Epochs without improvement in a row.
     bad: u64,
@@ -33,30 +33,24 @@ pub struct EarlyStopping {
 }
 
 impl EarlyStopping {
-    /// Stops after `patience` epochs in a row (at least one) in which the score was not smaller than the best.
+    /// Stops after `patience` epochs in a row (at least one) in which the score was not better than the best: smaller for a loss,
+    /// larger or smaller for a metric [as it says](crate::metrics::Metric::higher_is_better).
+    #[doc(alias = "mode")]
     pub fn new(score: &str, patience: u64) -> Self {
         EarlyStopping {
             score: score.into(),
             patience: patience.max(1),
-            improvement: Improvement::default(),
+            min_delta: 0.0,
             best: f64::NAN,
             bad: 0,
             weights: BTreeMap::new(),
         }
     }
 
-    /// Larger is better, as for an accuracy.
-    #[must_use]
-    #[doc(alias = "mode")]
-    pub fn maximize(mut self) -> Self {
-        self.improvement.maximize = true;
-        self
-    }
-
     /// The change by which a score must be better to be an improvement. Default: 0.
     #[must_use]
     pub fn min_delta(mut self, change: f64) -> Self {
-        self.improvement.min_delta = change;
+        self.min_delta = change;
         self
     }
 }
@@ -69,12 +63,11 @@ impl Callback for EarlyStopping {
         if self.bad >= self.patience {
             ctx.stop();
         }
-        Ok(())
+        ctx.higher_is_better(&self.score).map(drop)
     }
 
     fn on_epoch_end(&mut self, ctx: &mut CallbackContext) -> Result<()> {
-        let score = ctx.score(&self.score)?;
-        if self.improvement.is_better(score, self.best) {
+        if let Some(score) = ctx.improved(&self.score, self.best, self.min_delta)? {
             (self.best, self.bad) = (score, 0);
             self.weights = named(ctx.model.state().into_iter().map(|(name, entry)| (name, entry.get())));
         } else {

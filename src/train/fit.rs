@@ -21,20 +21,33 @@ pub(super) struct Progression {
     pub(super) epoch: u64,
     /// The number of steps taken.
     pub(super) step: u64,
+    /// The learning rate of the last step, with the schedule's factor.
+    pub(super) learning_rate: f64,
     /// The sum of the losses of this epoch's examples so far, and their number.
     pub(super) loss_sum: f64,
     pub(super) examples: u64,
     pub(super) history: History,
+    /// See [`CallbackContext::higher_is_better`](super::CallbackContext::higher_is_better).
+    pub(super) directions: Vec<(String, bool)>,
 }
 
 impl Trainer<'_> {
     /// One optimizer step; returns its loss. At least one batch must be left.
     pub(super) fn step(&mut self, batches: &mut Epoch, state: &mut Progression) -> Result<f64> {
-        if let Some(schedule) = &self.schedule {
-            // With 32 bits, a schedule stays where it is after 2^32 steps.
-            let step = usize::try_from(state.step).unwrap_or(usize::MAX);
-            self.optimizer.set_learning_rate(schedule.rate(step))?;
-        }
+        let base = self.optimizer.learning_rate();
+        state.learning_rate = base;
+        let Some(schedule) = &self.schedule else { return self.unscheduled_step(batches, state) };
+        // With 32 bits, a schedule stays where it is after 2^32 steps.
+        let step = usize::try_from(state.step).unwrap_or(usize::MAX);
+        state.learning_rate *= schedule.factor(step);
+        self.optimizer.set_learning_rate(state.learning_rate)?;
+        let loss = self.unscheduled_step(batches, state);
+        // Callbacks and checkpoints have the learning rate without the factor.
+        self.optimizer.set_learning_rate(base)?;
+        loss
+    }
+
+    fn unscheduled_step(&mut self, batches: &mut Epoch, state: &mut Progression) -> Result<f64> {
         let batches = batches.by_ref().take(self.accumulate).collect::<Result<Vec<_>>>()?;
         let (model, loss, parameters) = (self.model, &*self.loss, &self.parameters);
         let (accumulate, max_norm, seed, step) =
@@ -190,6 +203,7 @@ impl Trainer<'_> {
             loss_sum: checkpoint.meta("loss_sum")?,
             examples: checkpoint.meta("examples")?,
             history: history_from_json(&checkpoint.meta::<String>("history")?)?,
+            ..Progression::default()
         })
     }
 

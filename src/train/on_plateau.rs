@@ -7,8 +7,8 @@ use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::optim::schedule::ReduceLrOnPlateau;
 
-/// Reduces the learning rate when a score stops improving: the callback for [`ReduceLrOnPlateau`]. Do not set a schedule too,
-/// which would change the learning rate again.
+/// Reduces the optimizer's learning rate when a score stops improving: the callback for [`ReduceLrOnPlateau`]. The factor of a
+/// [schedule](super::Trainer::schedule) multiplies it.
 ///
 /// ```
 /// # use tealight::optim::schedule::ReduceLrOnPlateau;
@@ -17,10 +17,10 @@ use crate::optim::schedule::ReduceLrOnPlateau;
 /// # let x = Tensor::eye(2, DType::F32, &Device::Cpu)?;
 /// # let model = Linear { weight: Parameter::new(x.clone()), bias: None }; // y = x: the loss stays 0
 /// # let sgd = Sgd::new(model.parameters(), 0.1)?;
-/// let halve = OnPlateau::new("loss", ReduceLrOnPlateau::new(0.4, 0.5)?.patience(0));
+/// let halve = OnPlateau::new("loss", ReduceLrOnPlateau::new(0.5)?.patience(0));
 /// let mut trainer = Trainer::new(&model, Mse, sgd).epochs(3).callback(halve).silent();
 /// let history = trainer.fit(&x, None)?; // the loss stays the same
-/// assert_eq!(history.curve("learning_rate"), [(1.0, 0.4), (2.0, 0.4), (3.0, 0.2)]);
+/// assert_eq!(history.curve("learning_rate"), [(1.0, 0.1), (2.0, 0.1), (3.0, 0.05)]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -38,11 +38,12 @@ impl OnPlateau {
 
 impl Callback for OnPlateau {
     fn on_train_begin(&mut self, ctx: &mut CallbackContext) -> Result<()> {
-        ctx.optimizer.set_learning_rate(self.plateau.learning_rate())
+        self.plateau.maximize = ctx.higher_is_better(&self.score)?;
+        Ok(())
     }
 
     fn on_epoch_end(&mut self, ctx: &mut CallbackContext) -> Result<()> {
-        let learning_rate = self.plateau.observe(ctx.score(&self.score)?);
+        let learning_rate = self.plateau.observe(ctx.score(&self.score)?, ctx.optimizer.learning_rate());
         ctx.optimizer.set_learning_rate(learning_rate)
     }
 

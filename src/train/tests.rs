@@ -3,10 +3,11 @@ use std::cell::RefCell;
 use super::*;
 use crate::autograd::Gradients;
 use crate::data::{DataLoader, TensorDataset, from_fn};
+use crate::io::Checkpoint;
 use crate::layer::{BatchNorm1d, Dropout};
-use crate::metrics::{Accuracy, Average, F1};
+use crate::metrics::{Accuracy, Average, F1, Mae, R2};
 use crate::optim::Lbfgs;
-use crate::optim::schedule::{CosineAnnealingLr, ReduceLrOnPlateau, Schedule};
+use crate::optim::schedule::{CosineAnnealingLr, ReduceLrOnPlateau, Schedule, StepLr};
 use crate::prelude::*;
 
 fn data(n: usize) -> (Tensor, Tensor) {
@@ -38,7 +39,7 @@ fn fit_equals_a_manual_loop() -> Result<()> {
         .batch_size(16)
         .seed(4)
         .clip_grad_norm(0.5)
-        .schedule(CosineAnnealingLr::new(12)?.times(0.1))
+        .schedule(CosineAnnealingLr::new(12)?)
         .silent();
     let history = trainer.fit(&(x.clone(), y.clone()), Some(&(x.clone(), y.clone())))?;
 
@@ -49,7 +50,7 @@ fn fit_equals_a_manual_loop() -> Result<()> {
         let mut sum = 0.0;
         for batch in loader.epoch()? {
             let (x, y) = batch?;
-            optimizer.set_learning_rate(CosineAnnealingLr::new(12)?.times(0.1).rate(step))?;
+            optimizer.set_learning_rate(0.1 * CosineAnnealingLr::new(12)?.factor(step))?;
             let loss = BceWithLogits.loss(&bare.forward(&x, &mut ForwardContext::eval())?, &y)?;
             let mut gradients = loss.backward()?;
             gradients.clip_grad_norm(0.5, &bare.parameters())?;
@@ -121,7 +122,7 @@ fn history_has_settings_summary_and_confusion() -> Result<()> {
     let mut trainer = Trainer::new(&model, BceWithLogits, sgd(&model))
         .epochs(2)
         .batch_size(100)
-        .schedule(CosineAnnealingLr::new(2)?.times(0.1))
+        .schedule(CosineAnnealingLr::new(2)?)
         .seed(3)
         .silent()
         .metric(Accuracy::new().threshold(0.0))
@@ -134,7 +135,7 @@ fn history_has_settings_summary_and_confusion() -> Result<()> {
             "loss BceWithLogits",
             "optimizer Sgd",
             "learning rate 0.1",
-            "schedule Times<CosineAnnealingLr, f64>",
+            "schedule CosineAnnealingLr",
             "epochs 2",
             "batch size 40",
             "batches per step 1",
@@ -197,7 +198,7 @@ fn early_stopping_restores_the_best_weights() -> Result<()> {
     let mut trainer = Trainer::new(&model, BceWithLogits, sgd(&model))
         .epochs(100)
         .silent()
-        .schedule(|step: usize| if step < 6 { 0.1 } else { 3.0 })
+        .schedule(|step: usize| if step < 6 { 1.0 } else { 30.0 })
         .callback(EarlyStopping::new("valid_loss", 2).min_delta(1e-3))
         .on_epoch_end(|ctx| {
             seen.borrow_mut().push((ctx.score("valid_loss")?, bits(ctx.model)));
@@ -216,7 +217,160 @@ fn early_stopping_restores_the_best_weights() -> Result<()> {
         .silent()
         .callback(EarlyStopping::new("valid_loss", 2));
     let text = unknown.fit(&data, None).unwrap_err().to_string();
-    assert_eq!(text, "Scores: expected one of loss, learning_rate, got \"valid_loss\"");
+    assert_eq!(text, "fit: expected a score to compare: loss, got \"valid_loss\"");
+    Ok(())
+}
+
+/// A model that predicts its weight, which each epoch sets to the next number.
+fn scripted(numbers: &[f32]) -> (Linear, impl FnMut(&mut CallbackContext) -> Result<()>) {
+    let at = |x: f32| Tensor::new(&[[x]], &Device::Cpu);
+    let model = Linear { weight: Parameter::new(at(numbers[0]).unwrap()), bias: None };
+    let (weight, numbers) = (model.weight.clone(), numbers.to_vec());
+    let next = move |ctx: &mut CallbackContext| match numbers.get(ctx.epoch as usize) {
+        Some(&number) => weight.set(&at(number)?),
+        None => Ok(()),
+    };
+    (model, next)
+}
+
+#[test]
+fn a_metric_knows_what_is_better() -> Result<()> {
+    // R² and the loss of predictions near the targets and far away: the second epoch is the best.
+    let x = Tensor::new(&[[1_f32], [2.0], [3.0]], &Device::Cpu)?;
+    let data = (x.clone(), x.clone());
+    let directory = tempfile::tempdir().unwrap();
+    for (score, best) in [("valid_r2", 2), ("valid_mae", 2), ("valid_loss", 2), ("loss", 2)] {
+        let (model, next) = scripted(&[0.0, 0.9, 0.5, 0.2]);
+        let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.0)?)
+            .epochs(9)
+            .silent()
+            .metric(R2::new())
+            .metric(Mae::new())
+            .callback(EarlyStopping::new(score, 2))
+            .callback(Checkpoints::new(directory.path())?.best(score))
+            .callback(next);
+        assert_eq!(trainer.fit(&data, Some(&data))?.len(), 4, "{score}");
+        let kept = Checkpoint::read(directory.path().join("best.safetensors"))?;
+        assert_eq!(kept.meta::<u64>("epoch")?, best, "{score}");
+        assert_eq!(model.weight.get().to_vec2::<f32>()?, [[0.9]], "{score}");
+    }
+    let (model, _) = scripted(&[0.0]);
+    let sgd = || Sgd::new(model.parameters(), 0.0);
+    for callback in ["EarlyStopping", "Checkpoints", "OnPlateau"] {
+        let trainer = Trainer::new(&model, Mse, sgd()?).silent().metric(R2::new());
+        let mut trainer = match callback {
+            "EarlyStopping" => trainer.callback(EarlyStopping::new("r2", 1)),
+            "Checkpoints" => trainer.callback(Checkpoints::new(directory.path())?.best("r2")),
+            _ => trainer.callback(OnPlateau::new("r2", ReduceLrOnPlateau::new(0.5)?)),
+        };
+        let error = trainer.fit(&data, Some(&data)).unwrap_err().to_string();
+        let expected = "fit: expected a score to compare: loss, valid_loss, valid_r2, got \"r2\"";
+        assert_eq!(error, expected, "{callback}");
+    }
+    // R² rises without a reduction, and three epochs in a row without a rise halve the learning rate three times. It is so small
+    // that the weight moves by the script alone.
+    let rising = [0.0, 0.3, 0.6, 0.9];
+    for (score, numbers, rate) in
+        [("r2", rising, 1e-30), ("r2", [0.9, 0.6, 0.3, 0.0], 0.125e-30), ("mae", rising, 1e-30)]
+    {
+        let (model, next) = scripted(&numbers);
+        let plateau = ReduceLrOnPlateau::new(0.5)?.patience(0).eps(0.0)?;
+        let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 1e-30)?)
+            .epochs(4)
+            .silent()
+            .metric(R2::new())
+            .metric(Mae::new())
+            .callback(OnPlateau::new(score, plateau))
+            .callback(next);
+        trainer.fit(&data, None)?;
+        assert_eq!(trainer.optimizer.learning_rate(), rate, "{score} {numbers:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn predictions_are_in_the_order_of_the_data() -> Result<()> {
+    let x = Tensor::arange(0_f32, 10.0, &Device::Cpu)?.reshape((10, 1))?;
+    let model = Linear { weight: Parameter::new(Tensor::new(&[[2_f32]], &Device::Cpu)?), bias: None };
+    let mut trainer =
+        Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).silent().metric(Mae::new());
+    let loader = || DataLoader::new(&TensorDataset::new(&x, &x)?, 4);
+    let weights: Vec<f64> = (0..10).map(f64::from).collect();
+    let noise = |x: &Tensor, rng: &mut Rng| x + Tensor::randn(0_f32, 9.0, x.dims(), rng)?;
+    let mut started = loader()?;
+    let mut position = started.position();
+    position.batch = 2;
+    started.restore(position)?;
+    let expected: Vec<f32> = (0..10).map(|i| 2.0 * i as f32).collect();
+    for loader in [
+        loader()?.shuffle(1).num_workers(2),
+        loader()?.drop_last(),
+        loader()?.weighted(&weights, 3)?.drop_last(),
+        loader()?.augment(noise, 1),
+        started,
+    ] {
+        let y = trainer.predict(&loader)?;
+        assert_eq!(y.flatten(0, -1)?.to_vec1::<f32>()?, expected);
+        assert_eq!(trainer.evaluate(&loader)?.get("mae")?, 4.5);
+        assert_eq!(trainer.fit(&loader, Some(&loader))?.len(), 1);
+        model.weight.set(&Tensor::new(&[[2_f32]], &Device::Cpu)?)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_schedule_multiplies_the_learning_rate_of_each_group() -> Result<()> {
+    let data = data(40);
+    // Weight and bias with learning rates of their own, and the same by hand.
+    let rates = |factor: f64| [0.3 * factor, 0.3 * 0.25 * factor];
+    let (model, manual) = (linear(), linear());
+    let sgd = Sgd::new(model.parameters(), 0.3)?.group("bias", |g| g.lr_factor(0.25))?;
+    let directory = tempfile::tempdir().unwrap();
+    let seen = RefCell::new(Vec::new());
+    let schedule = || StepLr::new(1, 0.5);
+    let mut trainer = Trainer::new(&model, BceWithLogits, sgd)
+        .epochs(3)
+        .batch_size(40)
+        .schedule(schedule()?)
+        .callback(Checkpoints::new(directory.path())?)
+        .on_step_end(|ctx| {
+            seen.borrow_mut().push(ctx.optimizer.learning_rate());
+            Ok(())
+        })
+        .silent();
+    let history = trainer.fit(&data, None)?;
+    assert_eq!(history.curve("learning_rate"), [(1.0, 0.3), (2.0, 0.15), (3.0, 0.075)]);
+    // A second training begins with the same learning rate, and so does one that goes on.
+    assert_eq!(trainer.fit(&data, None)?.curve("learning_rate"), history.curve("learning_rate"));
+    drop(trainer);
+    assert_eq!(seen.take(), [0.3; 6]);
+    let again = linear();
+    let mut resumed = Trainer::new(&again, BceWithLogits, Sgd::new(again.parameters(), 0.3)?)
+        .epochs(4)
+        .batch_size(40)
+        .schedule(schedule()?)
+        .callback(Checkpoints::new(directory.path())?)
+        .on_step_end(|_| Ok(()))
+        .silent()
+        .resume(directory.path().join("last.safetensors"))?;
+    assert_eq!(resumed.fit(&data, None)?.last("learning_rate")?, 0.3 / 8.0);
+    for step in (0..3).chain(0..3) {
+        let loss = BceWithLogits.loss(&manual.forward(&data.0, &mut ForwardContext::eval())?, &data.1)?;
+        let gradients = loss.backward()?;
+        for ((_, parameter), rate) in manual.parameters().into_iter().zip(rates(schedule()?.factor(step))) {
+            let leaf = parameter.get();
+            let gradient = gradients.get(&leaf).unwrap();
+            parameter.set(&(leaf.detach() - (gradient * rate)?)?)?;
+        }
+    }
+    let values = |model: &Linear| -> Vec<f32> {
+        model
+            .parameters()
+            .iter()
+            .flat_map(|(_, p)| p.get().flatten(0, -1).unwrap().to_vec1().unwrap())
+            .collect()
+    };
+    assert!(values(&model).iter().zip(values(&manual)).all(|(a, b)| (a - b).abs() < 1e-6));
     Ok(())
 }
 
@@ -277,9 +431,9 @@ fn trainer<'a>(model: &'a Sequential, directory: &std::path::Path, epochs: u64) 
         .silent()
         .metric(Accuracy::new().threshold(0.0))
         .callback(EarlyStopping::new("valid_loss", 100))
-        .callback(OnPlateau::new("valid_loss", ReduceLrOnPlateau::new(0.05, 0.5).unwrap().patience(0)))
+        .callback(OnPlateau::new("valid_loss", ReduceLrOnPlateau::new(0.5).unwrap().patience(0)))
         .callback(Log::json_lines(directory.join("log")))
-        .callback(Checkpoints::new(&directory).unwrap().best("valid_accuracy").maximize().every(2))
+        .callback(Checkpoints::new(&directory).unwrap().best("valid_accuracy").every(2))
         .on_step_end(move |ctx| {
             ctx.save(directory.join(ctx.step.to_string()));
             Ok(())

@@ -26,7 +26,7 @@ use crate::optim::{Optimizer, distinct, without_paths};
 /// is on the same batches, with the same random numbers (dropout masks).
 ///
 /// ```
-/// # use tealight::optim::schedule::{CosineAnnealingLr, Schedule};
+/// # use tealight::optim::schedule::CosineAnnealingLr;
 /// # use tealight::prelude::*;
 /// # use tealight::train::{EarlyStopping, Trainer};
 /// # let x = Tensor::randn(0_f32, 1.0, (100, 3), &mut Rng::seed(1))?;
@@ -35,7 +35,7 @@ use crate::optim::{Optimizer, distinct, without_paths};
 /// # let model = Linear::new(3, 1, &mut Rng::seed(2))?;
 /// let mut trainer = Trainer::new(&model, Mse, AdamW::new(model.parameters(), 0.1)?).epochs(40);
 /// # trainer = trainer.silent();
-/// trainer = trainer.schedule(CosineAnnealingLr::new(40 * 4)?.times(0.1)).clip_grad_norm(1.0);
+/// trainer = trainer.schedule(CosineAnnealingLr::new(40 * 4)?).clip_grad_norm(1.0);
 /// trainer = trainer.callback(EarlyStopping::new("valid_loss", 10));
 /// let history = trainer.fit(&train, Some(&valid))?;
 /// assert!(history.last("valid_loss")? < 0.01);
@@ -106,17 +106,18 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Sets the learning rate of each step. Default: the optimizer's learning rate stays.
+    /// Multiplies the optimizer's learning rate, and so that of each parameter group, by the schedule's factor in each step.
+    /// Default: no schedule.
     ///
     /// ```
     /// # use tealight::prelude::*;
     /// # let x = Tensor::ones((8, 2), DType::F32, &Device::Cpu)?;
     /// # let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// # let sgd = Sgd::new(model.parameters(), 0.1)?;
-    /// let halves = |step: usize| 0.5_f64.powi(step as i32);
+    /// let halves = |step: usize| 0.5_f64.powi(step as i32); // of 0.1
     /// let mut trainer = Trainer::new(&model, Mse, sgd).epochs(3).schedule(halves).silent();
     /// let history = trainer.fit(&x, None)?;
-    /// assert_eq!(history.curve("learning_rate"), [(1.0, 1.0), (2.0, 0.5), (3.0, 0.25)]);
+    /// assert_eq!(history.curve("learning_rate"), [(1.0, 0.1), (2.0, 0.05), (3.0, 0.025)]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[must_use]
@@ -236,6 +237,7 @@ impl<'a> Trainer<'a> {
             None => Some(("", train.batches(self.batch_size, None)?)),
         };
         let mut state = self.begin(&mut loader)?;
+        state.directions = self.directions(measured.as_ref().map(|(prefix, _)| *prefix));
         state.history.settings = self.settings(loader.dataset().len(), measured.as_ref());
         #[cfg(feature = "interrupt")]
         let watch = match self.callbacks.iter().find_map(|callback| callback.checkpoint_on_interrupt()) {
@@ -285,7 +287,8 @@ impl<'a> Trainer<'a> {
         Ok(state.history)
     }
 
-    /// The loss and the metrics on data, without training.
+    /// The loss and the metrics on data, without training: on all examples, unshuffled and without augmentation, also those of a
+    /// [`DataLoader`] that is made for training.
     ///
     /// # Errors
     /// Errors if there are no examples, or if the data, the model, the loss or a metric does.
@@ -293,7 +296,8 @@ impl<'a> Trainer<'a> {
         self.measure(&data.batches(self.batch_size, None)?)
     }
 
-    /// The predictions for the inputs of the data, batch by batch, in one tensor.
+    /// The predictions for the inputs of the data, batch by batch, in one tensor with a row for each example, in the data's order
+    /// and without augmentation, also those of a [`DataLoader`] that is made for training.
     ///
     /// # Errors
     /// Errors if there are no examples, or if the data or the model does.
@@ -316,6 +320,21 @@ impl<'a> Trainer<'a> {
         Tensor::cat(&predictions, 0)
     }
 
+    /// The names of the scores that can improve, and whether larger is better.
+    fn directions(&self, prefix: Option<&str>) -> Vec<(String, bool)> {
+        let mut all = vec![("loss".to_string(), false)];
+        if let Some(prefix) = prefix {
+            if !prefix.is_empty() {
+                all.push((format!("{prefix}loss"), false));
+            }
+            let metric = |metric: &Box<dyn Metric + 'a>| {
+                (format!("{prefix}{}", metric.name()), metric.higher_is_better())
+            };
+            all.extend(self.metrics.iter().map(metric));
+        }
+        all
+    }
+
     fn end_epoch(
         &mut self,
         state: &mut Progression,
@@ -325,7 +344,7 @@ impl<'a> Trainer<'a> {
         state.epoch = state.epoch.saturating_add(1);
         let mut scores = Scores::default();
         scores.push("loss", state.loss_sum / state.examples as f64);
-        scores.push("learning_rate", self.optimizer.learning_rate());
+        scores.push("learning_rate", state.learning_rate);
         if let Some((prefix, loader)) = measured {
             // The loss on the training data, without a prefix, is there already.
             for (name, score) in self.measure(loader)?.iter().skip(usize::from(prefix.is_empty())) {
@@ -342,7 +361,7 @@ impl<'a> Trainer<'a> {
     fn measure(&mut self, loader: &DataLoader) -> Result<Scores> {
         let (mut sum, mut examples) = (0.0, 0);
         self.metrics.iter_mut().for_each(|metric| metric.reset());
-        // A clone, so that a loader that shuffles or augments gives the same examples every time.
+        // A clone, since an epoch moves the loader on.
         for batch in loader.clone().epoch()? {
             let (inputs, targets) = batch?;
             let prediction = self.model.predict(&inputs)?;
@@ -377,6 +396,7 @@ impl<'a> Trainer<'a> {
             step: state.step,
             loss,
             history: &state.history,
+            directions: &state.directions,
             requests,
         };
         // All callbacks are called; the first error counts.
@@ -401,7 +421,7 @@ impl<'a> Trainer<'a> {
         {
             message += &format!("{name} {}  ", Short(score));
         }
-        message + &format!("learning rate {}", Short(self.optimizer.learning_rate()))
+        message + &format!("learning rate {}", Short(state.learning_rate))
     }
 
     /// What [`History::settings`] returns.

@@ -152,6 +152,18 @@ impl DataLoader {
         self
     }
 
+    /// All examples in their order, unchanged: without shuffling, weights, augmentation and [`drop_last`](DataLoader::drop_last).
+    pub(crate) fn in_order(&self) -> Self {
+        DataLoader {
+            order: Order::Sequential,
+            drop_last: false,
+            augment: None,
+            epoch: 0,
+            batch: 0,
+            ..self.clone()
+        }
+    }
+
     /// The number of batches in an epoch.
     pub fn len(&self) -> usize {
         let n = self.dataset.len();

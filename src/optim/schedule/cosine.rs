@@ -14,12 +14,12 @@ fn anneal(start: f64, end: f64, x: f64) -> f64 {
 
 /// From 1 down to [`min_factor`](CosineAnnealingLr::min_factor) along half a cosine.
 ///
-/// After that the rate rises again, as with PyTorch, unless another schedule [follows](Schedule::then).
+/// After that it rises again, as with PyTorch, unless another schedule [follows](Schedule::then).
 ///
 /// ```
 /// # use tealight::optim::schedule::{CosineAnnealingLr, Schedule};
 /// let schedule = CosineAnnealingLr::new(10)?.min_factor(0.5)?;
-/// assert_eq!([0, 5, 10].map(|step| schedule.rate(step)), [1.0, 0.75, 0.5]);
+/// assert_eq!([0, 5, 10].map(|step| schedule.factor(step)), [1.0, 0.75, 0.5]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,7 @@ impl CosineAnnealingLr {
 }
 
 impl Schedule for CosineAnnealingLr {
-    fn rate(&self, step: usize) -> f64 {
+    fn factor(&self, step: usize) -> f64 {
         // The cosine of a large multiple of π would lose digits.
         let step = step % self.steps.saturating_mul(2);
         anneal(1.0, self.min_factor, step as f64 / self.steps as f64)
@@ -66,7 +66,7 @@ impl Schedule for CosineAnnealingLr {
 /// ```
 /// # use tealight::optim::schedule::{CosineAnnealingWarmRestarts, Schedule};
 /// let schedule = CosineAnnealingWarmRestarts::new(2, 2)?;
-/// let percents = [0, 1, 2, 4, 6].map(|step| (schedule.rate(step) * 100.0).round());
+/// let percents = [0, 1, 2, 4, 6].map(|step| (schedule.factor(step) * 100.0).round());
 /// assert_eq!(percents, [100.0, 50.0, 100.0, 50.0, 100.0]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
@@ -104,7 +104,7 @@ impl CosineAnnealingWarmRestarts {
 }
 
 impl Schedule for CosineAnnealingWarmRestarts {
-    fn rate(&self, step: usize) -> f64 {
+    fn factor(&self, step: usize) -> f64 {
         let (mut step, mut length) = (step, self.first);
         if self.factor == 1 {
             step %= length;
@@ -120,15 +120,17 @@ impl Schedule for CosineAnnealingWarmRestarts {
 /// Up to 1 and down again to nearly 0, in one cycle for the whole training: PyTorch's `OneCycleLR`, without its cycle of the
 /// momentum.
 ///
+/// The optimizer's learning rate is the largest, PyTorch's `max_lr`, which replaces it there.
+///
 /// # Source
 /// L. Smith and N. Topin 2017.
 ///
 /// ```
 /// # use tealight::optim::schedule::{OneCycleLr, Schedule};
 /// let schedule = OneCycleLr::new(100)?;
-/// assert!((schedule.rate(0) - 0.04).abs() < 1e-15);
-/// assert_eq!(schedule.rate(29), 1.0);
-/// assert!(schedule.rate(99) < 1e-5);
+/// assert!((schedule.factor(0) - 0.04).abs() < 1e-15);
+/// assert_eq!(schedule.factor(29), 1.0);
+/// assert!(schedule.factor(99) < 1e-5);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -201,7 +203,7 @@ impl OneCycleLr {
 }
 
 impl Schedule for OneCycleLr {
-    fn rate(&self, step: usize) -> f64 {
+    fn factor(&self, step: usize) -> f64 {
         let total = self.steps as f64;
         let (step, last) = (step.min(self.steps - 1) as f64, total - 1.0);
         let (low, lowest) = (1.0 / self.div_factor, 1.0 / self.div_factor / self.final_div_factor);

@@ -14,7 +14,7 @@ fn power(factor: f64, n: usize) -> f64 {
 /// ```
 /// # use tealight::optim::schedule::{LinearLr, Schedule};
 /// let warm_up = LinearLr::new(0.0, 1.0, 4)?;
-/// assert_eq!([0, 1, 4, 9].map(|step| warm_up.rate(step)), [0.0, 0.25, 1.0, 1.0]);
+/// assert_eq!([0, 1, 4, 9].map(|step| warm_up.factor(step)), [0.0, 0.25, 1.0, 1.0]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "warmup")]
@@ -38,7 +38,7 @@ impl LinearLr {
 }
 
 impl Schedule for LinearLr {
-    fn rate(&self, step: usize) -> f64 {
+    fn factor(&self, step: usize) -> f64 {
         self.start + (self.end - self.start) * (step.min(self.steps) as f64 / self.steps as f64)
     }
 
@@ -52,7 +52,7 @@ impl Schedule for LinearLr {
 /// ```
 /// # use tealight::optim::schedule::{Schedule, StepLr};
 /// let schedule = StepLr::new(3, 0.5)?;
-/// assert_eq!([0, 2, 3, 6].map(|step| schedule.rate(step)), [1.0, 1.0, 0.5, 0.25]);
+/// assert_eq!([0, 2, 3, 6].map(|step| schedule.factor(step)), [1.0, 1.0, 0.5, 0.25]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +74,7 @@ impl StepLr {
 }
 
 impl Schedule for StepLr {
-    fn rate(&self, step: usize) -> f64 {
+    fn factor(&self, step: usize) -> f64 {
         power(self.factor, step / self.step_size)
     }
 }
@@ -84,7 +84,7 @@ impl Schedule for StepLr {
 /// ```
 /// # use tealight::optim::schedule::{MultiStepLr, Schedule};
 /// let schedule = MultiStepLr::new(&[30, 80], 0.5)?;
-/// assert_eq!([0, 29, 30, 80].map(|step| schedule.rate(step)), [1.0, 1.0, 0.5, 0.25]);
+/// assert_eq!([0, 29, 30, 80].map(|step| schedule.factor(step)), [1.0, 1.0, 0.5, 0.25]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ impl MultiStepLr {
 }
 
 impl Schedule for MultiStepLr {
-    fn rate(&self, step: usize) -> f64 {
+    fn factor(&self, step: usize) -> f64 {
         power(self.factor, self.milestones.iter().filter(|&&milestone| milestone <= step).count())
     }
 }
@@ -116,7 +116,7 @@ impl Schedule for MultiStepLr {
 /// ```
 /// # use tealight::optim::schedule::{ExponentialLr, Schedule};
 /// let schedule = ExponentialLr::new(0.5)?;
-/// assert_eq!([0, 1, 2].map(|step| schedule.rate(step)), [1.0, 0.5, 0.25]);
+/// assert_eq!([0, 1, 2].map(|step| schedule.factor(step)), [1.0, 0.5, 0.25]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -134,7 +134,7 @@ impl ExponentialLr {
 }
 
 impl Schedule for ExponentialLr {
-    fn rate(&self, step: usize) -> f64 {
+    fn factor(&self, step: usize) -> f64 {
         power(self.0, step)
     }
 }
@@ -144,7 +144,7 @@ impl Schedule for ExponentialLr {
 /// ```
 /// # use tealight::optim::schedule::{PolynomialLr, Schedule};
 /// let schedule = PolynomialLr::new(4, 2.0)?;
-/// assert_eq!([0, 2, 4, 9].map(|step| schedule.rate(step)), [1.0, 0.25, 0.0, 0.0]);
+/// assert_eq!([0, 2, 4, 9].map(|step| schedule.factor(step)), [1.0, 0.25, 0.0, 0.0]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -166,7 +166,7 @@ impl PolynomialLr {
 }
 
 impl Schedule for PolynomialLr {
-    fn rate(&self, step: usize) -> f64 {
+    fn factor(&self, step: usize) -> f64 {
         Real::powf(1.0 - step.min(self.steps) as f64 / self.steps as f64, self.power)
     }
 

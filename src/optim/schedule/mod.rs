@@ -1,7 +1,7 @@
 //! Learning rate schedules.
 //!
-//! A [`Schedule`] is a function of the step without state, so resuming a training needs nothing of it. Most are factors of at
-//! most 1, to be multiplied by a learning rate with [`times`](Schedule::times). A constant f64 and any closure are schedules
+//! A [`Schedule`] is a function of the step without state, so resuming a training needs nothing of it. Its factors multiply the
+//! optimizer's learning rate, and so that of each parameter group, as in PyTorch. A constant f64 and any closure are schedules
 //! too. [`ReduceLrOnPlateau`] depends on a score instead.
 
 mod cosine;
@@ -14,24 +14,27 @@ pub use plateau::ReduceLrOnPlateau;
 
 use crate::error::{Error, Result};
 
-/// The learning rate of each step, counted from 0.
+/// The factor of the optimizer's learning rate in each step, counted from 0.
+///
+/// [`Trainer::schedule`](crate::train::Trainer::schedule) applies it. Your own loop sets the learning rate of each step to the
+/// product: `optimizer.set_learning_rate(0.01 * schedule.factor(step))?`.
 ///
 /// ```
 /// # use tealight::optim::schedule::{CosineAnnealingLr, LinearLr, Schedule};
-/// // From 0.01 to 0.1 in 5 steps, and down to 0 in 45 more.
-/// let schedule = LinearLr::new(0.1, 1.0, 5)?.then(CosineAnnealingLr::new(45)?).times(0.1);
-/// assert_eq!((schedule.rate(0), schedule.rate(5), schedule.steps()), (0.1 * 0.1, 0.1, 50));
+/// // From a tenth of the optimizer's learning rate to all of it in 5 steps, and down to 0 in 45 more.
+/// let schedule = LinearLr::new(0.1, 1.0, 5)?.then(CosineAnnealingLr::new(45)?);
+/// assert_eq!((schedule.factor(0), schedule.factor(5), schedule.steps()), (0.1, 1.0, 50));
 /// // A closure is a schedule.
-/// let inverse = |step: usize| 0.1 / (step + 1) as f64;
-/// assert_eq!(inverse.rate(3), 0.025);
+/// let inverse = |step: usize| 1.0 / (step + 1) as f64;
+/// assert_eq!(inverse.factor(3), 0.25);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "LRScheduler")]
 #[doc(alias = "LambdaLR")]
 pub trait Schedule {
-    /// The learning rate of this step, or a factor of it.
+    /// The learning rate of this step, divided by the optimizer's.
     #[doc(alias = "get_lr")]
-    fn rate(&self, step: usize) -> f64;
+    fn factor(&self, step: usize) -> f64;
 
     /// The number of steps after which the next schedule [follows](Schedule::then). Default: `usize::MAX`, never.
     fn steps(&self) -> usize {
@@ -61,7 +64,7 @@ pub trait Schedule {
     /// ```
     /// # use tealight::optim::schedule::Schedule;
     /// let schedule = 1_f64.take(3).then(0.5);
-    /// assert_eq!((schedule.rate(2), schedule.rate(3)), (1.0, 0.5));
+    /// assert_eq!((schedule.factor(2), schedule.factor(3)), (1.0, 0.5));
     /// ```
     fn take(self, steps: usize) -> Take<Self>
     where
@@ -71,15 +74,15 @@ pub trait Schedule {
     }
 }
 
-/// A constant learning rate.
+/// A constant factor.
 impl Schedule for f64 {
-    fn rate(&self, _: usize) -> f64 {
+    fn factor(&self, _: usize) -> f64 {
         *self
     }
 }
 
 impl<F: Fn(usize) -> f64> Schedule for F {
-    fn rate(&self, step: usize) -> f64 {
+    fn factor(&self, step: usize) -> f64 {
         self(step)
     }
 }
@@ -89,10 +92,10 @@ impl<F: Fn(usize) -> f64> Schedule for F {
 pub struct Then<A, B>(A, B);
 
 impl<A: Schedule, B: Schedule> Schedule for Then<A, B> {
-    fn rate(&self, step: usize) -> f64 {
+    fn factor(&self, step: usize) -> f64 {
         match step.checked_sub(self.0.steps()) {
-            Some(step) => self.1.rate(step),
-            None => self.0.rate(step),
+            Some(step) => self.1.factor(step),
+            None => self.0.factor(step),
         }
     }
 
@@ -106,8 +109,8 @@ impl<A: Schedule, B: Schedule> Schedule for Then<A, B> {
 pub struct Times<A, B>(A, B);
 
 impl<A: Schedule, B: Schedule> Schedule for Times<A, B> {
-    fn rate(&self, step: usize) -> f64 {
-        self.0.rate(step) * self.1.rate(step)
+    fn factor(&self, step: usize) -> f64 {
+        self.0.factor(step) * self.1.factor(step)
     }
 
     fn steps(&self) -> usize {
@@ -120,8 +123,8 @@ impl<A: Schedule, B: Schedule> Schedule for Times<A, B> {
 pub struct Take<A>(A, usize);
 
 impl<A: Schedule> Schedule for Take<A> {
-    fn rate(&self, step: usize) -> f64 {
-        self.0.rate(step)
+    fn factor(&self, step: usize) -> f64 {
+        self.0.factor(step)
     }
 
     fn steps(&self) -> usize {
@@ -144,13 +147,13 @@ mod tests {
     #[test]
     fn compositions() -> Result<()> {
         let schedule = (|step: usize| step as f64).take(2).then(0.5.take(1)).then(ExponentialLr::new(0.5)?);
-        let rates: Vec<f64> = (0..6).map(|step| schedule.rate(step)).collect();
+        let rates: Vec<f64> = (0..6).map(|step| schedule.factor(step)).collect();
         assert_eq!(rates, [0.0, 1.0, 0.5, 1.0, 0.5, 0.25]);
         assert_eq!(schedule.steps(), usize::MAX);
         let product = LinearLr::new(0.0, 1.0, 4)?.times(StepLr::new(2, 0.1)?).times(3.0);
-        assert_eq!((product.steps(), product.rate(2)), (4, 0.5 * 0.1 * 3.0));
+        assert_eq!((product.steps(), product.factor(2)), (4, 0.5 * 0.1 * 3.0));
         // What follows a schedule without an end never comes.
-        assert_eq!(2.0.then(5.0).rate(usize::MAX - 1), 2.0);
+        assert_eq!(2.0.then(5.0).factor(usize::MAX - 1), 2.0);
         Ok(())
     }
 
@@ -169,7 +172,7 @@ mod tests {
         ];
         for schedule in schedules.iter().chain([&(Box::new(OneCycleLr::new(1)?) as Box<dyn Schedule>)]) {
             for step in [0, 1, 2, usize::MAX / 2, usize::MAX - 1, usize::MAX] {
-                let rate = schedule.rate(step);
+                let rate = schedule.factor(step);
                 assert!((0.0..=1.0).contains(&rate), "{step}: {rate}");
             }
         }

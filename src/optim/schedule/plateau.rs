@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::super::state::{LEARNING_RATE, StateReader, StateWriter};
+use super::super::state::{StateReader, StateWriter};
 use super::super::{fraction, not_negative};
 use crate::autograd::Tensor;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A learning rate that is multiplied by a factor when a loss (or score) has not improved for a while, as PyTorch's
 /// `ReduceLROnPlateau`. In a [`Trainer`](crate::train::Trainer) it goes into the callback
@@ -15,22 +15,25 @@ use crate::error::{Error, Result};
 ///
 /// ```
 /// # use tealight::optim::schedule::ReduceLrOnPlateau;
-/// let mut plateau = ReduceLrOnPlateau::new(0.1, 0.5)?.patience(2);
-/// let rates = [1.0, 0.9, 0.9, 0.9, 0.9].map(|loss| plateau.observe(loss));
+/// let (mut plateau, mut learning_rate) = (ReduceLrOnPlateau::new(0.5)?.patience(2), 0.1);
+/// let rates = [1.0, 0.9, 0.9, 0.9, 0.9].map(|loss| {
+///     learning_rate = plateau.observe(loss, learning_rate);
+///     learning_rate
+/// });
 /// assert_eq!(rates, [0.1, 0.1, 0.1, 0.1, 0.05]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct ReduceLrOnPlateau {
-    learning_rate: f64,
     factor: f64,
     patience: u64,
     cooldown: u64,
     threshold: f64,
     absolute: bool,
-    maximize: bool,
+    pub(crate) maximize: bool,
     min_lr: f64,
     eps: f64,
+    /// NaN before the first.
     best: f64,
     /// Observations without improvement in a row.
     bad: u64,
@@ -39,13 +42,12 @@ pub struct ReduceLrOnPlateau {
 }
 
 impl ReduceLrOnPlateau {
-    /// Starts at `learning_rate`, and multiplies it by `factor` each time.
+    /// Multiplies the learning rate by `factor` each time.
     ///
     /// # Errors
-    /// Errors if the learning rate is negative or not finite, or the factor is outside [0, 1).
-    pub fn new(learning_rate: f64, factor: f64) -> Result<Self> {
+    /// Errors if the factor is outside [0, 1).
+    pub fn new(factor: f64) -> Result<Self> {
         Ok(ReduceLrOnPlateau {
-            learning_rate: not_negative("ReduceLrOnPlateau", "a learning rate", learning_rate)?,
             factor: fraction("ReduceLrOnPlateau", "a factor", factor)?,
             patience: 10,
             cooldown: 0,
@@ -54,7 +56,7 @@ impl ReduceLrOnPlateau {
             maximize: false,
             min_lr: 0.0,
             eps: 1e-8,
-            best: f64::INFINITY,
+            best: f64::NAN,
             bad: 0,
             cooling: 0,
         })
@@ -88,14 +90,14 @@ impl ReduceLrOnPlateau {
         ReduceLrOnPlateau { absolute: true, ..self }
     }
 
-    /// Larger is better, as for an accuracy.
+    /// Larger is better, as for an accuracy. The callback [`OnPlateau`](crate::train::OnPlateau) decides it by the score.
     #[doc(alias = "mode")]
     #[must_use]
     pub fn maximize(self) -> Self {
-        ReduceLrOnPlateau { maximize: true, best: f64::NEG_INFINITY, ..self }
+        ReduceLrOnPlateau { maximize: true, ..self }
     }
 
-    /// The lower bound of the learning rate. Default: 0.
+    /// The lower bound of the learning rate, before the factors of schedules and groups. Default: 0.
     ///
     /// # Errors
     /// Errors if it is negative or not finite.
@@ -113,17 +115,13 @@ impl ReduceLrOnPlateau {
         Ok(self)
     }
 
-    /// The current learning rate.
-    pub fn learning_rate(&self) -> f64 {
-        self.learning_rate
-    }
-
-    /// Takes in a loss, and returns the learning rate from now on. PyTorch's `scheduler.step(loss)`.
-    pub fn observe(&mut self, loss: f64) -> f64 {
+    /// Takes in a loss and the learning rate, and returns the learning rate from now on. PyTorch's `scheduler.step(loss)`.
+    pub fn observe(&mut self, loss: f64, learning_rate: f64) -> f64 {
         let sign = if self.maximize { 1.0 } else { -1.0 };
+        let best = if self.best.is_nan() { -sign * f64::INFINITY } else { self.best };
         let bound = match self.absolute {
-            true => self.best + sign * self.threshold,
-            false => self.best * (1.0 + sign * self.threshold),
+            true => best + sign * self.threshold,
+            false => best * (1.0 + sign * self.threshold),
         };
         if if self.maximize { loss > bound } else { loss < bound } {
             (self.best, self.bad) = (loss, 0);
@@ -133,21 +131,18 @@ impl ReduceLrOnPlateau {
         if self.cooling > 0 {
             (self.cooling, self.bad) = (self.cooling - 1, 0);
         }
-        if self.bad > self.patience {
-            let reduced = (self.learning_rate * self.factor).max(self.min_lr);
-            if self.learning_rate - reduced > self.eps {
-                self.learning_rate = reduced;
-            }
-            (self.cooling, self.bad) = (self.cooldown, 0);
+        if self.bad <= self.patience {
+            return learning_rate;
         }
-        self.learning_rate
+        (self.cooling, self.bad) = (self.cooldown, 0);
+        let reduced = (learning_rate * self.factor).max(self.min_lr);
+        if learning_rate - reduced > self.eps { reduced } else { learning_rate }
     }
 
     /// The state as named tensors, to be saved.
     #[doc(alias = "state_dict")]
     pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut writer = StateWriter::default();
-        writer.scalar(LEARNING_RATE.into(), self.learning_rate)?;
         writer.scalar("best".into(), self.best)?;
         writer.count("num_bad_epochs".into(), self.bad)?;
         writer.count("cooldown_counter".into(), self.cooling)?;
@@ -161,15 +156,10 @@ impl ReduceLrOnPlateau {
     #[doc(alias = "load_state_dict")]
     pub fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         let mut reader = StateReader::new(state);
-        let learning_rate = reader.scalar(LEARNING_RATE)?;
-        let learning_rate = not_negative("ReduceLrOnPlateau", "a learning rate", learning_rate)?;
-        let best: f64 = reader.scalar("best")?;
-        if best.is_nan() {
-            return Err(Error::argument("ReduceLrOnPlateau", "a best loss that is not NaN", best));
-        }
+        let best = reader.scalar("best")?;
         let (bad, cooling) = (reader.count("num_bad_epochs")?, reader.count("cooldown_counter")?);
         reader.finish()?;
-        (self.learning_rate, self.best, self.bad, self.cooling) = (learning_rate, best, bad, cooling);
+        (self.best, self.bad, self.cooling) = (best, bad, cooling);
         Ok(())
     }
 }
@@ -182,20 +172,25 @@ mod tests {
     #[test]
     fn resumes_with_the_same_rates() -> Result<()> {
         let losses = [3.0, 2.0, f64::NAN, 2.0, 2.5, 1.0, f64::INFINITY, 1.0, 1.0, 1.0, 1.0, 0.5, -1.0, -1.0];
-        let new = || ReduceLrOnPlateau::new(1.0, 0.5).map(|plateau| plateau.patience(1).cooldown(1));
-        let mut whole = new()?;
-        let rates: Vec<f64> = losses.iter().map(|&loss| whole.observe(loss)).collect();
+        let new = || ReduceLrOnPlateau::new(0.5).map(|plateau| plateau.patience(1).cooldown(1));
+        let run = |plateau: &mut ReduceLrOnPlateau, losses: &[f64], start: f64| -> Vec<f64> {
+            let step = |rate: &mut f64, &loss: &f64| {
+                *rate = plateau.observe(loss, *rate);
+                Some(*rate)
+            };
+            losses.iter().scan(start, step).collect()
+        };
+        let rates = run(&mut new()?, &losses, 1.0);
         for at in 0..losses.len() {
             let (mut first, mut second) = (new()?, new()?);
-            losses[..at].iter().for_each(|&loss| _ = first.observe(loss));
+            let rate = run(&mut first, &losses[..at], 1.0).last().copied().unwrap_or(1.0);
             second.load_state(&first.state()?)?;
-            let rest: Vec<f64> = losses[at..].iter().map(|&loss| second.observe(loss)).collect();
-            assert_eq!(rest, rates[at..], "{at}");
+            assert_eq!(run(&mut second, &losses[at..], rate), rates[at..], "{at}");
         }
         let mut other = new()?;
         let text = other.load_state(&Default::default()).unwrap_err().to_string();
-        assert_eq!(text, "learning_rate: expected in the state, but not there");
-        assert!(ReduceLrOnPlateau::new(0.1, 1.0).is_err() && ReduceLrOnPlateau::new(f64::NAN, 0.1).is_err());
+        assert_eq!(text, "best: expected in the state, but not there");
+        assert!(ReduceLrOnPlateau::new(1.0).is_err() && ReduceLrOnPlateau::new(f64::NAN).is_err());
         Ok(())
     }
 }
