@@ -153,10 +153,10 @@ fn zero_or_not(out: &Path, digits: &LabeledDataset) -> Result<()> {
 
 /// Points in a disc and in a ring around it: no straight line parts them.
 fn rings(n: usize, rng: &mut Rng) -> Result<LabeledDataset> {
-    let angle = Tensor::rand(0_f32, std::f32::consts::TAU, n, rng)?;
-    let inside = Tensor::rand(0_f32, 1.0, n, rng)?.gt(0.5)?;
+    let angle = Tensor::rand(0.0, std::f32::consts::TAU, n, rng)?;
+    let inside = Tensor::rand(0.0, 1.0, n, rng)?.gt(0.5)?;
     let outwards = (1.2 - (inside.to_dtype(DType::F32)? * 1.2)?)?;
-    let radius = (Tensor::rand(0_f32, 0.8, n, rng)? + outwards)?;
+    let radius = (Tensor::rand(0.0, 0.8, n, rng)? + outwards)?;
     let inputs = Tensor::stack(&[(&radius * angle.cos()?)?, (&radius * angle.sin()?)?], 1)?;
     let names = ["ring", "disc"].map(String::from).to_vec();
     let targets = inside.to_dtype(DType::U32)?;

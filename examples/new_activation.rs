@@ -23,7 +23,7 @@ fn main() -> Result<()> {
     let rng = &mut Rng::seed(1);
     let swish = Swish { beta: 1.5 };
     println!("swish(1) = {:.6}", swish.value(1.0));
-    let x = Tensor::randn(0.0, 1.0, (3, 4), rng)?;
+    let x = Tensor::randn_dtype(0.0, 1.0, (3, 4), DType::F64, rng)?;
     println!("{:?}", autograd::gradcheck(|x| swish.apply(&x[0]), &[x])?);
 
     let x = Tensor::linspace(-3.0_f32, 3.0, 100, &Device::Cpu)?.reshape((100, 1))?;

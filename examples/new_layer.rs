@@ -35,11 +35,11 @@ impl Layer for Slopes {
 fn main() -> Result<()> {
     tealight::memory::keep_freed(512 << 20);
     let rng = &mut Rng::seed(1);
-    let x = Tensor::randn(0.0, 1.0, (3, 4), rng)?;
+    let x = Tensor::randn_dtype(0.0, 1.0, (3, 4), DType::F64, rng)?;
     println!("slopes {:?}", layer::gradcheck(&Slopes::new(4, 2, rng)?, &x, &ForwardContext::eval())?);
 
     // Σ|difference| of eight numbers.
-    let inputs = Tensor::randn(0.0_f32, 1.0, (256, 8), rng)?;
+    let inputs = Tensor::randn(0.0, 1.0, (256, 8), rng)?;
     let targets = differences(&inputs)?.abs()?.sum_keepdim(-1)?;
     let model = Sequential::new()
         .push(Slopes::new(8, 32, rng)?)

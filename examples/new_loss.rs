@@ -31,7 +31,10 @@ fn slope(loss: impl Loss, x: &Tensor, y: &Tensor) -> Result<f32> {
 fn main() -> Result<()> {
     tealight::memory::keep_freed(512 << 20);
     let rng = &mut Rng::seed(1);
-    let (p, t) = (Tensor::randn(0.0, 1.0, 6, rng)?, Tensor::randn(0.0, 1.0, 6, rng)?);
+    let (p, t) = (
+        Tensor::randn_dtype(0.0, 1.0, 6, DType::F64, rng)?,
+        Tensor::randn_dtype(0.0, 1.0, 6, DType::F64, rng)?,
+    );
     println!("{:?}", autograd::gradcheck(|p| LogCosh.loss(&p[0], &t), &[p])?);
 
     // Points near the line y = 2x + 1, but the last two of forty are 20 too low.

@@ -20,7 +20,7 @@ impl Normalize for MaxNorm {
 fn main() -> Result<()> {
     tealight::memory::keep_freed(512 << 20);
     let rng = &mut Rng::seed(1);
-    let x = Tensor::randn(0.0, 1.0, (3, 4), rng)?;
+    let x = Tensor::randn_dtype(0.0, 1.0, (3, 4), DType::F64, rng)?;
     println!("{:.2}\nbecomes\n{:.2}", x, MaxNorm.normalize(&x)?);
     println!("{:?}", autograd::gradcheck(|x| MaxNorm.normalize(&x[0]), &[x])?);
 

@@ -38,12 +38,12 @@ fn distance(a: &Tensor, b: &Tensor) -> Result<f64> {
 fn main() -> Result<()> {
     tealight::memory::keep_freed(512 << 20);
     let rng = &mut Rng::seed(1);
-    let x = Tensor::randn(0.0, 1.0, (3, 4), rng)?;
+    let x = Tensor::randn_dtype(0.0, 1.0, (3, 4), DType::F64, rng)?;
     // The third power makes the second derivative depend on the gradient's own history.
     println!("{:?}", autograd::gradcheck(|x| Differences.apply([&x[0]])?.powf(3.0), &[x])?);
 
     let sine = Tensor::linspace(0.0, std::f64::consts::TAU, 200, &Device::Cpu)?.sin()?;
-    let noisy = (&sine + Tensor::randn(0.0, 0.3, 200, rng)?)?;
+    let noisy = (&sine + Tensor::randn_dtype(0.0, 0.3, 200, DType::F64, rng)?)?;
     let smooth = Parameter::new(noisy.clone());
     let mut optimizer = Sgd::new(vec![("smooth".into(), smooth.clone())], 0.02)?;
     for _ in 0..500 {

@@ -61,7 +61,7 @@ fn main() -> Result<()> {
     println!("dot = {}", a.dot(&b)?);
     println!("outer =\n{}", a.outer(&b)?);
     println!("elementwise = {}", (&a * &b)?);
-    let w = Tensor::rand(0.0, 1.0, (3, 9), &mut Rng::seed(1))?;
+    let w = Tensor::rand_dtype(0.0, 1.0, (3, 9), DType::F64, &mut Rng::seed(1))?;
     println!("gdot of a 3×9 matrix of random numbers = {}", w.matvec(&a)?);
 
     println!("\n5. Losses\n");

@@ -59,8 +59,8 @@ fn main() -> Result<()> {
     let (sizes, mut ratio) = ((3..).map(|power| 10_usize.pow(power)), 0.0);
     for n in [9].into_iter().chain(sizes.take_while(|&n| n as u64 <= options.max)) {
         for ((name, shape, loops, tensors), (_, curve)) in PRODUCTS.into_iter().zip(&mut curves) {
-            let a = Tensor::rand(0.0, 1.0, shape(n), rng)?;
-            let b = Tensor::rand(0.0, 1.0, a.dims()[a.rank() - 1], rng)?;
+            let a = Tensor::rand_dtype(0.0, 1.0, shape(n), DType::F64, rng)?;
+            let b = Tensor::rand_dtype(0.0, 1.0, a.dims()[a.rank() - 1], DType::F64, rng)?;
             let (x, y) = (a.flatten(0, -1)?.to_vec1::<f64>()?, b.to_vec1::<f64>()?);
             let (left, right) = (loops(&x, &y), tensors(&a, &b)?.flatten(0, -1)?.to_vec1::<f64>()?);
             // All numbers are positive, so that a sum of n loses no more than n roundings.

@@ -21,7 +21,8 @@ fn compare(place: &str, metric: &mut dyn Metric, x: &Tensor, y: &Tensor, expecte
     let n = y.dims()[0] as i64;
     let mut start = 0;
     while start < n {
-        let width = 1.0 + 12.0 * Tensor::rand(0.0, 1.0, (), rng).unwrap().to_scalar::<f64>().unwrap();
+        let width = 1.0
+            + 12.0 * Tensor::rand_dtype(0.0, 1.0, (), DType::F64, rng).unwrap().to_scalar::<f64>().unwrap();
         let end = (start + width as i64).min(n);
         metric.update(&x.i(start..end).unwrap(), &y.i(start..end).unwrap()).expect(place);
         start = end;

@@ -145,7 +145,7 @@ fn dot_outer_elementwise_and_general_dot() -> Result<()> {
     }
     let product = (&a * &b)?.to_vec1::<f64>()?;
     assert_eq!(product, [18.0, 10.0, 10.0, 0.0, 0.0, 0.0, 40.0, 0.0, 0.0]);
-    let w = Tensor::rand(0.0, 1.0, (3, 9), &mut Rng::seed(1))?;
+    let w = Tensor::rand_dtype(0.0, 1.0, (3, 9), DType::F64, &mut Rng::seed(1))?;
     let loops: Vec<f64> =
         w.to_vec2::<f64>()?.iter().map(|row| row.iter().zip(x1).map(|(w, x)| w * x).sum()).collect();
     assert_relative_eq!(w.matvec(&a)?, Tensor::new(&loops[..], CPU)?, max_relative = 1e-14);

@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn gradients() -> Result<()> {
         let layer = Bilinear::new(3, 2, 4, &mut Rng::seed(1))?;
-        let x = Tensor::randn(0.0, 1.0, (2, 5), &mut Rng::seed(2))?;
+        let x = Tensor::randn_dtype(0.0, 1.0, (2, 5), DType::F64, &mut Rng::seed(2))?;
         gradcheck(&layer, &x, &ForwardContext::train(Rng::seed(3)))?;
         gradcheck(&layer.without_bias(), &x.i(0)?, &ForwardContext::eval())?;
         Ok(())

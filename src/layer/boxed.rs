@@ -106,7 +106,7 @@ mod tests {
         };
         let (from, to) = (boxed(1)?, boxed(2)?);
         assert_eq!(from.parameters()[0].0, "0.blocks.0.weight");
-        let x = Tensor::randn(0f32, 1.0, (5, 3), &mut Rng::seed(3))?;
+        let x = Tensor::randn(0.0, 1.0, (5, 3), &mut Rng::seed(3))?;
         assert_ne!(from.predict(&x)?, to.predict(&x)?);
         let path = std::env::temp_dir().join(format!("tealight-boxed-{}.safetensors", std::process::id()));
         crate::io::save(&path, &from)?;

@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn gradients() -> Result<()> {
-        let x = Tensor::randn(0.0, 1.0, (3, 4, 2), &mut Rng::seed(1))?;
+        let x = Tensor::randn_dtype(0.0, 1.0, (3, 4, 2), DType::F64, &mut Rng::seed(1))?;
         for ctx in [ForwardContext::eval(), ForwardContext::train(Rng::seed(2))] {
             gradcheck(&Sequential::new().push(Tanh).push(Dropout::new(0.3)?), &x, &ctx)?;
             gradcheck(&Sequential::new().push(Dropout2d::new(0.3)?).push(Tanh), &x, &ctx)?;

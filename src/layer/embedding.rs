@@ -36,7 +36,7 @@ pub struct Embedding {
 impl Embedding {
     /// A table of `count` vectors with `d` elements, in f32. W starts normal with deviation 1, as in PyTorch.
     pub fn new(count: usize, d: usize, rng: &mut Rng) -> Result<Self> {
-        let weight = Parameter::new(Tensor::randn(0f32, 1.0, (count, d), rng)?);
+        let weight = Parameter::new(Tensor::randn(0.0, 1.0, (count, d), rng)?);
         Ok(Embedding { weight, padding_idx: None })
     }
 
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn gradients() -> Result<()> {
         let table = Embedding::new(4, 3, &mut Rng::seed(1))?;
-        let x = Tensor::randn(0.0, 1.0, (2, 2, 3), &mut Rng::seed(2))?;
+        let x = Tensor::randn_dtype(0.0, 1.0, (2, 2, 3), DType::F64, &mut Rng::seed(2))?;
         gradcheck(&Fixed(table), &x, &ForwardContext::train(Rng::seed(3)))?;
         Ok(())
     }

@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn gradients_and_errors() -> Result<()> {
-        let x = Tensor::randn(0.0, 1.0, (2, 3, 4), &mut Rng::seed(1))?;
+        let x = Tensor::randn_dtype(0.0, 1.0, (2, 3, 4), DType::F64, &mut Rng::seed(1))?;
         gradcheck(&Glu::default(), &x, &ForwardContext::eval())?;
         gradcheck(&Glu::new(0), &x, &ForwardContext::eval())?;
         assert_eq!(Glu::new(0).predict(&x)?.dims(), [1, 3, 4]);

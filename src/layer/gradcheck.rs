@@ -132,7 +132,11 @@ mod tests {
         let state =
             || model.state().into_iter().map(|(_, entry)| format!("{:?}", entry.get())).collect::<Vec<_>>();
         let before = state();
-        gradcheck(&model, &Tensor::randn(0.0, 1.0, (5, 3), rng)?, &ForwardContext::train(Rng::seed(2)))?;
+        gradcheck(
+            &model,
+            &Tensor::randn_dtype(0.0, 1.0, (5, 3), DType::F64, rng)?,
+            &ForwardContext::train(Rng::seed(2)),
+        )?;
         assert_eq!(state(), before);
         assert!(model.parameters()[0].1.get().requires_grad());
         Ok(())

@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn gradients_and_errors() -> Result<()> {
-        let x = Tensor::randn(0.0, 1.0, (2, 3), &mut Rng::seed(1))?;
+        let x = Tensor::randn_dtype(0.0, 1.0, (2, 3), DType::F64, &mut Rng::seed(1))?;
         gradcheck(&Lambda::new(|x| x.tanh()? * x), &x, &ForwardContext::eval())?;
         let model = Sequential::new().push(Lambda::new(|x| x.t()));
         let scalar = Tensor::new(1.0, &Device::Cpu)?;

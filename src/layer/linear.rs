@@ -73,7 +73,8 @@ mod tests {
     #[test]
     fn gradients() -> Result<()> {
         let rng = &mut Rng::seed(1);
-        let inputs = [(4, 3), (2, 3), (2, 1)].map(|dims| Tensor::randn(0.0, 1.0, dims, rng));
+        let inputs =
+            [(4, 3), (2, 3), (2, 1)].map(|dims| Tensor::randn_dtype(0.0, 1.0, dims, DType::F64, rng));
         let [x, weight, bias] = inputs;
         autograd::gradcheck(
             |v| (v[0].matmul(&v[1].t()?)? + &v[2].flatten(0, 1)?)?.powf(3.0),

@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn gradients() -> Result<()> {
-        let x = Tensor::randn(0.0, 1.0, (2, 3, 4), &mut Rng::seed(1))?;
+        let x = Tensor::randn_dtype(0.0, 1.0, (2, 3, 4), DType::F64, &mut Rng::seed(1))?;
         let layer = PRelu { weight: Parameter::new(Tensor::new(&[0.1, -0.5, 2.0], &Device::Cpu)?) };
         gradcheck(&layer, &x, &ForwardContext::eval())?;
         let y = layer.predict(&x)?;

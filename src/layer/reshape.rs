@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn gradients_and_refusals() -> Result<()> {
-        let x = Tensor::randn(0.0, 1.0, (2, 6), &mut Rng::seed(1))?;
+        let x = Tensor::randn_dtype(0.0, 1.0, (2, 6), DType::F64, &mut Rng::seed(1))?;
         gradcheck(&Sequential::new().push(Reshape::new([3, 2])).push(Tanh), &x, &ForwardContext::eval())?;
         assert_eq!(Reshape::new([]).predict(&x.narrow(1, 0, 1)?)?.dims(), [2]);
         assert_eq!(Reshape::new([3, 2]).predict(&x.narrow(0, 0, 0)?)?.dims(), [0, 3, 2]);

@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn gradients_and_refusals() -> Result<()> {
-        let x = Tensor::randn(0.0, 1.0, (2, 3), &mut Rng::seed(1))?;
+        let x = Tensor::randn_dtype(0.0, 1.0, (2, 3), DType::F64, &mut Rng::seed(1))?;
         let inner = |outputs: usize| -> Result<Sequential> {
             Ok(Sequential::new().push(Linear::new(3, outputs, &mut Rng::seed(2))?).push(Tanh))
         };

@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn gradients() -> Result<()> {
-        let x = Tensor::randn(0.0, 1.0, (3, 4), &mut Rng::seed(1))?;
+        let x = Tensor::randn_dtype(0.0, 1.0, (3, 4), DType::F64, &mut Rng::seed(1))?;
         let layers: [Box<dyn Layer>; 4] = [
             Box::new(Softmax::default()),
             Box::new(Softmax::new(0)),

@@ -74,7 +74,10 @@ mod tests {
     #[test]
     fn gradients() -> Result<()> {
         let rng = &mut Rng::seed(2);
-        let inputs = [Tensor::randn(0.0, 1.0, (4, 3), rng)?, Tensor::randn(0.0, 1.0, (4, 3), rng)?];
+        let inputs = [
+            Tensor::randn_dtype(0.0, 1.0, (4, 3), DType::F64, rng)?,
+            Tensor::randn_dtype(0.0, 1.0, (4, 3), DType::F64, rng)?,
+        ];
         let target = Tensor::new(&[1i64, -1, -1, 1], &Device::Cpu)?;
         let loss = CosineEmbedding::new().margin(-0.9)?;
         autograd::gradcheck(|x| loss.loss(&x[0], &x[1], &target)?.sqr(), &inputs)?;

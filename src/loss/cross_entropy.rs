@@ -313,7 +313,7 @@ mod gradients {
 
     #[test]
     fn of_classes_and_probabilities() -> Result<()> {
-        let x = Tensor::randn(0.0, 2.0, (4, 3), &mut Rng::seed(5))?;
+        let x = Tensor::randn_dtype(0.0, 2.0, (4, 3), DType::F64, &mut Rng::seed(5))?;
         let classes = Tensor::new(&[0u32, 2, 2, 1], &Device::Cpu)?;
         autograd::gradcheck(|x| CrossEntropy::new().loss(&x[0], &classes), std::slice::from_ref(&x))?;
         autograd::gradcheck(
@@ -326,7 +326,8 @@ mod gradients {
         for loss in [some, smooth.clone()] {
             autograd::gradcheck(|x| loss.loss(&x[0], &classes)?.sqr(), std::slice::from_ref(&x))?;
         }
-        let (x, t) = (x.reshape((2, 3, 2))?, Tensor::rand(0.1, 0.9, (2, 3, 2), &mut Rng::seed(6))?);
+        let (x, t) =
+            (x.reshape((2, 3, 2))?, Tensor::rand_dtype(0.1, 0.9, (2, 3, 2), DType::F64, &mut Rng::seed(6))?);
         for loss in [CrossEntropy::new(), CrossEntropy::new().class_weights(&weights)?.label_smoothing(0.2)?]
         {
             autograd::gradcheck(|x| loss.loss(&x[0], &x[1])?.sqr(), &[x.clone(), t.clone()])?;

@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn gradients() -> Result<()> {
-        let x = Tensor::randn(0.0, 1.0, (4, 3), &mut Rng::seed(1))?;
+        let x = Tensor::randn_dtype(0.0, 1.0, (4, 3), DType::F64, &mut Rng::seed(1))?;
         let classes = Tensor::new(&[0u32, 2, 2, 1], &Device::Cpu)?;
         let weights = Tensor::new(&[1.0, 2.0, 0.5], &Device::Cpu)?;
         for p in [1, 2] {

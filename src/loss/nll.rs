@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn gradients() -> Result<()> {
-        let x = Tensor::randn(0.0, 1.0, (2, 3, 2), &mut Rng::seed(1))?;
+        let x = Tensor::randn_dtype(0.0, 1.0, (2, 3, 2), DType::F64, &mut Rng::seed(1))?;
         let classes = Tensor::new(&[[0i64, -1], [2, 1]], &Device::Cpu)?;
         let loss = Nll::new().class_weights(&Tensor::new(&[1.0, 2.0, 0.5], &Device::Cpu)?)?.ignore_index(-1);
         autograd::gradcheck(|x| loss.loss(&x[0].sin()?, &classes)?.sqr(), std::slice::from_ref(&x))?;
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn nll_of_log_softmax_is_cross_entropy() -> Result<()> {
-        let x = Tensor::randn(0.0, 1.0, (5, 4), &mut Rng::seed(2))?;
+        let x = Tensor::randn_dtype(0.0, 1.0, (5, 4), DType::F64, &mut Rng::seed(2))?;
         let classes = Tensor::new(&[3u8, 0, 1, 1, 2], &Device::Cpu)?;
         let (a, b) = (
             Nll::new().elementwise(&x.log_softmax(1)?, &classes)?,

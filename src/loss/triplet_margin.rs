@@ -104,7 +104,7 @@ mod tests {
     fn gradients() -> Result<()> {
         let rng = &mut Rng::seed(3);
         let dims = (4, 3);
-        let inputs = [(); 3].map(|()| Tensor::randn(0.0, 1.0, dims, rng).unwrap());
+        let inputs = [(); 3].map(|()| Tensor::randn_dtype(0.0, 1.0, dims, DType::F64, rng).unwrap());
         let loss = |p| TripletMargin::new().margin(2.0)?.p(p);
         for loss in [loss(2.0)?, loss(2.0)?.swap(), loss(1.0)?, loss(3.0)?.swap(), loss(f64::INFINITY)?] {
             autograd::gradcheck(|x| loss.loss(&x[0], &x[1], &x[2])?.sqr(), &inputs)?;

@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn gradients_and_refusals() -> Result<()> {
-        let x = Tensor::randn(3.0, 2.0, (50, 3), &mut Rng::seed(1))?;
+        let x = Tensor::randn_dtype(3.0, 2.0, (50, 3), DType::F64, &mut Rng::seed(1))?;
         let scale = MinMax::fit(&x)?;
         let y = scale.normalize(&x)?;
         assert_eq!(y.min(0)?.to_vec1::<f64>()?, [0.0; 3]);

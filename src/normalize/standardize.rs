@@ -68,7 +68,7 @@ impl Standardize {
     ///
     /// ```
     /// use tealight::prelude::*;
-    /// let images = Tensor::rand(0f32, 1.0, (10, 3, 8, 8), &mut Rng::seed(1))?;
+    /// let images = Tensor::rand(0.0, 1.0, (10, 3, 8, 8), &mut Rng::seed(1))?;
     /// let scale = Standardize::fit_channels(&images)?;
     /// assert_eq!(scale.mean().dims(), [3, 1, 1]);
     /// assert_eq!(scale.normalize(&Tensor::ones((2, 3, 5, 5), DType::F32, &Device::Cpu)?)?.dims(), [2, 3, 5, 5]);
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn gradients_and_refusals() -> Result<()> {
-        let x = Tensor::randn(3.0, 2.0, (50, 3), &mut Rng::seed(1))?;
+        let x = Tensor::randn_dtype(3.0, 2.0, (50, 3), DType::F64, &mut Rng::seed(1))?;
         let scale = Standardize::fit(&x)?;
         let y = scale.normalize(&x)?;
         assert!(y.mean(0)?.to_vec1::<f64>()?.iter().all(|m| m.abs() < 1e-14));
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn channels_of_images() -> Result<()> {
-        let one = |mean, rng: &mut Rng| Tensor::randn(mean, 2f32, (6, 1, 4, 5), rng);
+        let one = |mean: f64, rng: &mut Rng| Tensor::randn(mean, 2.0, (6, 1, 4, 5), rng);
         let rng = &mut Rng::seed(1);
         let x = Tensor::cat(&[one(3.0, rng)?, one(-1.0, rng)?], 1)?;
         let scale = Standardize::fit_channels(&x)?;
@@ -232,8 +232,8 @@ mod tests {
     #[test]
     fn the_way_back() -> Result<()> {
         let rng = &mut Rng::seed(1);
-        let x = Tensor::randn(3.0, 2.0, (50, 3), rng)?;
-        let images = Tensor::randn(3.0, 2.0, (4, 3, 5, 2), rng)?;
+        let x = Tensor::randn_dtype(3.0, 2.0, (50, 3), DType::F64, rng)?;
+        let images = Tensor::randn_dtype(3.0, 2.0, (4, 3, 5, 2), DType::F64, rng)?;
         for (scale, x) in [(Standardize::fit(&x)?, x), (Standardize::fit_channels(&images)?, images)] {
             let (y, back) = (scale.normalize(&x)?, scale.inverse());
             assert!((back.normalize(&y)? - &x)?.abs()?.max_all()?.to_scalar::<f64>()? < 1e-14);
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn saved_with_the_model() -> Result<()> {
-        let x = Tensor::randn(3f32, 2.0, (50, 3), &mut Rng::seed(1))?;
+        let x = Tensor::randn(3.0, 2.0, (50, 3), &mut Rng::seed(1))?;
         let scale = Standardize::fit(&x)?;
         let fitted = Sequential::new().push(scale.clone()).push(Tanh).push(scale.inverse());
         let scale = Standardize::new(3)?;

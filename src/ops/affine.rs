@@ -95,7 +95,7 @@ mod tests {
 
     fn inputs(dims: &[&[usize]]) -> Vec<Tensor> {
         let rng = &mut Rng::seed(3);
-        dims.iter().map(|&dims| Tensor::randn(0.0, 1.0, dims, rng).unwrap()).collect()
+        dims.iter().map(|&dims| Tensor::randn_dtype(0.0, 1.0, dims, DType::F64, rng).unwrap()).collect()
     }
 
     #[test]

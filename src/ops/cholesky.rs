@@ -65,7 +65,7 @@ mod tests {
     }
 
     fn random(dims: &[usize], seed: u64) -> Result<Tensor> {
-        Tensor::randn(0.0, 1.0, dims, &mut Rng::seed(seed))
+        Tensor::randn_dtype(0.0, 1.0, dims, DType::F64, &mut Rng::seed(seed))
     }
 
     #[test]

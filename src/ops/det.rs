@@ -172,7 +172,7 @@ mod tests {
     fn against_laplace() -> Result<()> {
         let mut all = vec![singular()?];
         for n in 1..7 {
-            let x = Tensor::randn(0.0, 1.0, (2, n, n), &mut Rng::seed(n as u64))?;
+            let x = Tensor::randn_dtype(0.0, 1.0, (2, n, n), DType::F64, &mut Rng::seed(n as u64))?;
             // The last row is the sum of the others.
             let rest = x.i((.., ..n - 1, ..))?;
             all.extend([Tensor::cat(&[&rest, &rest.sum_keepdim(1)?], 1)?, x.t()?, x]);

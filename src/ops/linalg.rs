@@ -161,7 +161,7 @@ pub(super) mod tests {
     /// Random matrices far from singular ones.
     pub(in crate::ops) fn matrices(dims: &[usize], seed: u64) -> Result<Tensor> {
         let n = dims[dims.len() - 1];
-        Tensor::randn(0.0, 1.0, dims, &mut Rng::seed(seed))?
+        Tensor::randn_dtype(0.0, 1.0, dims, DType::F64, &mut Rng::seed(seed))?
             + (Tensor::eye(n, DType::F64, &Device::Cpu)? * 3.0)?
     }
 
@@ -183,7 +183,7 @@ pub(super) mod tests {
             (&[2, 1, 2, 2], &[2, 2, 1]),
             (&[1, 1], &[1, 1]),
         ] {
-            let inputs = [matrices(a, 1)?, Tensor::randn(0.0, 1.0, b, &mut Rng::seed(2))?];
+            let inputs = [matrices(a, 1)?, Tensor::randn_dtype(0.0, 1.0, b, DType::F64, &mut Rng::seed(2))?];
             autograd::gradcheck(|x| x[0].solve(&x[1]), &inputs)?;
             autograd::gradcheck(|x| x[0].solve(&x[1])?.powf(3.0), &inputs)?;
             autograd::gradcheck(|x| x[0].t()?.solve(&x[1])?.sqr(), &inputs)?;
@@ -210,8 +210,8 @@ pub(super) mod tests {
         for n in [1, 2, 3, 5, 8, 20, 50] {
             for seed in 0..3 {
                 // Nothing but random, so that rows must change places.
-                let a = Tensor::randn(0.0, 1.0, (n, n), &mut Rng::seed(seed))?;
-                let b = Tensor::randn(0.0, 1.0, (3, n), &mut Rng::seed(seed + 10))?.t()?;
+                let a = Tensor::randn_dtype(0.0, 1.0, (n, n), DType::F64, &mut Rng::seed(seed))?;
+                let b = Tensor::randn_dtype(0.0, 1.0, (3, n), DType::F64, &mut Rng::seed(seed + 10))?.t()?;
                 for a in [a.clone(), a.t()?] {
                     let y = a.solve(&b)?;
                     let got = product(&a.to_vec2()?, &y.to_vec2()?);
@@ -238,7 +238,7 @@ pub(super) mod tests {
     #[test]
     fn batches() -> Result<()> {
         let a = matrices(&[2, 3, 4, 4], 5)?;
-        let b = Tensor::randn(0.0, 1.0, (3, 4, 2), &mut Rng::seed(6))?;
+        let b = Tensor::randn_dtype(0.0, 1.0, (3, 4, 2), DType::F64, &mut Rng::seed(6))?;
         let (y, inverse) = (a.solve(&b)?, a.inv()?);
         assert_eq!(y.dims(), [2, 3, 4, 2]);
         // Matrices that share their memory, and a batch with the axes in another order.

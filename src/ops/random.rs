@@ -2,12 +2,12 @@
 //!
 //! ChaCha with 8 rounds (D. J. Bernstein) through `rand_chacha`; normal numbers by G. E. P. Box and M. E. Muller 1958.
 
-use candle_core::{Device, FloatDType, Shape};
+use candle_core::{DType, Device, Shape};
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::create::checked;
-use crate::autograd::Tensor;
+use super::create::{checked, scalar};
+use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::formula::Real;
 
@@ -18,7 +18,7 @@ use crate::formula::Real;
 /// let mut rng = Rng::seed(42);
 /// let a = Tensor::randn(0.0, 1.0, (2, 3), &mut rng)?;
 /// let b = Tensor::randn(0.0, 1.0, (2, 3), &mut Rng::seed(42))?;
-/// assert_eq!(a.to_vec2::<f64>()?, b.to_vec2::<f64>()?);
+/// assert_eq!(a.to_vec2::<f32>()?, b.to_vec2::<f32>()?);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -76,57 +76,112 @@ impl Rng {
 }
 
 impl Tensor {
-    /// Uniform random numbers in [low, high), of the dtype of the bounds (f32 or f64), on the CPU. Errors unless the bounds are
-    /// finite and `low <= high`.
+    /// Uniform random numbers in [low, high), f32, on the CPU; see [`rand_dtype`](Tensor::rand_dtype) for another dtype.
+    ///
+    /// # Errors
+    /// Errors unless the bounds are finite and `low <= high`.
     ///
     /// ```
     /// use tealight::prelude::*;
-    /// let x = Tensor::rand(-1f32, 1., (2, 3), &mut Rng::seed(1))?;
+    /// let x = Tensor::rand(-1.0, 1.0, (2, 3), &mut Rng::seed(1))?;
     /// assert_eq!(x.dtype(), DType::F32);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn rand<T: FloatDType>(low: T, high: T, shape: impl Into<Shape>, rng: &mut Rng) -> Result<Tensor> {
-        let (a, b) = (low.to_f64(), high.to_f64());
-        if !(a <= b && a.is_finite() && b.is_finite()) {
-            return Err(Error::argument("rand", "finite bounds, low <= high", format!("{low} and {high}")));
-        }
-        // Rounding to T may reach the upper bound, which does not belong to the interval.
-        let draw = |rng: &mut Rng| match T::from_f64(a + (b - a) * rng.uniform()) {
-            x if x < high => x,
-            _ => low,
-        };
-        sample("rand", shape.into(), rng, draw)
+    pub fn rand(
+        low: impl Into<f64>,
+        high: impl Into<f64>,
+        shape: impl Into<Shape>,
+        rng: &mut Rng,
+    ) -> Result<Tensor> {
+        uniform("rand", [low.into(), high.into()], shape.into(), DType::F32, rng)
     }
 
-    /// Normal random numbers, of the dtype of `mean` and `std` (f32 or f64), on the CPU. Errors unless both are finite and
-    /// `std >= 0`.
+    /// [`rand`](Tensor::rand) of any float dtype, to which the bounds are rounded.
+    pub fn rand_dtype(
+        low: impl Into<f64>,
+        high: impl Into<f64>,
+        shape: impl Into<Shape>,
+        dtype: DType,
+        rng: &mut Rng,
+    ) -> Result<Tensor> {
+        uniform("rand_dtype", [low.into(), high.into()], shape.into(), dtype, rng)
+    }
+
+    /// Normal random numbers, f32, on the CPU; see [`randn_dtype`](Tensor::randn_dtype) for another dtype.
+    ///
+    /// # Errors
+    /// Errors unless `mean` and `std` are finite and `std >= 0`.
     ///
     /// ```
     /// use tealight::prelude::*;
     /// let x = Tensor::randn(5.0, 0.1, 1000, &mut Rng::seed(1))?;
-    /// assert!((x.mean_all()?.to_scalar::<f64>()? - 5.0).abs() < 0.02);
-    /// assert!((x.std_all(0)?.to_scalar::<f64>()? - 0.1).abs() < 0.02);
+    /// assert!((x.mean_all()?.to_scalar::<f32>()? - 5.0).abs() < 0.02);
+    /// assert!((x.std_all(0)?.to_scalar::<f32>()? - 0.1).abs() < 0.02);
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "standard_normal")]
-    pub fn randn<T: FloatDType>(mean: T, std: T, shape: impl Into<Shape>, rng: &mut Rng) -> Result<Tensor> {
-        let (m, s) = (mean.to_f64(), std.to_f64());
-        if !(s >= 0.0 && s.is_finite() && m.is_finite()) {
-            return Err(Error::argument("randn", "finite numbers, std >= 0", format!("{mean} and {std}")));
-        }
-        sample("randn", shape.into(), rng, |rng| T::from_f64(m + s * rng.normal()))
+    pub fn randn(
+        mean: impl Into<f64>,
+        std: impl Into<f64>,
+        shape: impl Into<Shape>,
+        rng: &mut Rng,
+    ) -> Result<Tensor> {
+        normal("randn", [mean.into(), std.into()], shape.into(), DType::F32, rng)
+    }
+
+    /// [`randn`](Tensor::randn) of any float dtype, to which `mean` and `std` are rounded.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::randn_dtype(0.0, 1.0, (2, 3), DType::F64, &mut Rng::seed(1))?;
+    /// assert_eq!(x.dtype(), DType::F64);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn randn_dtype(
+        mean: impl Into<f64>,
+        std: impl Into<f64>,
+        shape: impl Into<Shape>,
+        dtype: DType,
+        rng: &mut Rng,
+    ) -> Result<Tensor> {
+        normal("randn_dtype", [mean.into(), std.into()], shape.into(), dtype, rng)
     }
 }
 
-fn sample<T: FloatDType>(
-    op: &'static str,
-    shape: Shape,
-    rng: &mut Rng,
-    mut draw: impl FnMut(&mut Rng) -> T,
-) -> Result<Tensor> {
-    let shape = checked(op, shape, size_of::<T>())?;
-    let numbers: Vec<T> = (0..shape.elem_count()).map(|_| draw(rng)).collect();
-    Tensor::from_vec(numbers, shape, &Device::Cpu)
+fn uniform(op: &'static str, bounds: [f64; 2], shape: Shape, dtype: DType, rng: &mut Rng) -> Result<Tensor> {
+    let [low, high] = rounded(op, bounds, dtype)?;
+    if !(low <= high && low.is_finite() && high.is_finite()) {
+        let got = format!("{} and {}", bounds[0], bounds[1]);
+        return Err(Error::argument(op, "finite bounds, low <= high", got));
+    }
+    let x = sample(op, shape, dtype, || low + (high - low) * rng.uniform())?;
+    // Rounding may reach the upper bound, which does not belong to the interval.
+    let [low, high] = [low, high].map(|bound| scalar(op, bound, dtype, &Device::Cpu));
+    let inside = x.broadcast_lt(high?.array())?;
+    Ok(inside.where_cond(&x, &low?.array().broadcast_as(x.shape())?)?.into())
+}
+
+fn normal(op: &'static str, of: [f64; 2], shape: Shape, dtype: DType, rng: &mut Rng) -> Result<Tensor> {
+    let [mean, std] = rounded(op, of, dtype)?;
+    if !(std >= 0.0 && std.is_finite() && mean.is_finite()) {
+        return Err(Error::argument(op, "finite numbers, std >= 0", format!("{} and {}", of[0], of[1])));
+    }
+    Ok(sample(op, shape, dtype, || mean + std * rng.normal())?.into())
+}
+
+/// The numbers, rounded to a float dtype.
+fn rounded(op: &'static str, numbers: [f64; 2], dtype: DType) -> Result<[f64; 2]> {
+    if !dtype.is_float() {
+        return Err(Error::dtype(op, "a float dtype", &[dtype]));
+    }
+    let round = |x| scalar(op, x, dtype, &Device::Cpu)?.to_dtype(DType::F64)?.to_scalar();
+    Ok([round(numbers[0])?, round(numbers[1])?])
+}
+
+fn sample(op: &'static str, shape: Shape, dtype: DType, mut draw: impl FnMut() -> f64) -> Result<Array> {
+    let shape = checked(op, shape, size_of::<f64>())?;
+    let numbers: Vec<f64> = (0..shape.elem_count()).map(|_| draw()).collect();
+    Ok(Array::from_vec(numbers, shape, &Device::Cpu)?.to_dtype(dtype)?)
 }
 
 #[cfg(test)]
@@ -148,12 +203,12 @@ mod tests {
     #[test]
     fn moments() -> Result<()> {
         let mut rng = Rng::seed(7);
-        let x: Vec<f64> = Tensor::randn(3.0, 2.0, 200_000, &mut rng)?.to_vec1()?;
+        let x: Vec<f64> = Tensor::randn_dtype(3.0, 2.0, 200_000, DType::F64, &mut rng)?.to_vec1()?;
         let mean = x.iter().sum::<f64>() / 2e5;
         let moment = |p: i32| x.iter().map(|x| ((x - mean) / 2.0).powi(p)).sum::<f64>() / 2e5;
         assert!((mean - 3.0).abs() < 0.02, "{mean}");
         assert!((moment(2) - 1.0).abs() < 0.02 && moment(3).abs() < 0.03 && (moment(4) - 3.0).abs() < 0.1);
-        let u: Vec<f32> = Tensor::rand(-1f32, 3., 200_000, &mut rng)?.to_vec1()?;
+        let u: Vec<f32> = Tensor::rand(-1.0, 3.0, 200_000, &mut rng)?.to_vec1()?;
         assert!(u.iter().all(|x| (-1.0..3.0).contains(x)));
         assert!((u.iter().map(|&x| f64::from(x)).sum::<f64>() / 2e5 - 1.0).abs() < 0.02);
         let mut counts = [0; 7];
@@ -164,10 +219,37 @@ mod tests {
     }
 
     #[test]
+    fn f32_unless_another_dtype_is_asked_for() -> Result<()> {
+        let rng = &mut Rng::seed(1);
+        // What a user writes first fits a layer.
+        Linear::new(3, 2, rng)?.predict(&Tensor::randn(0.0, 1.0, (4, 3), rng)?)?;
+        Linear::new(3, 2, rng)?.predict(&Tensor::rand(0.0, 1, (4, 3), rng)?)?;
+        for dtype in [DType::F16, DType::BF16, DType::F32, DType::F64] {
+            let (x, y) = (Rng::seed(3), Rng::seed(3));
+            let normal = Tensor::randn_dtype(0.5, 2.0, (100, 2), dtype, &mut x.clone())?;
+            let exact = Tensor::randn_dtype(0.5, 2.0, (100, 2), DType::F64, &mut y.clone())?;
+            assert_eq!(normal, exact.to_dtype(dtype)?);
+            // Half of the bfloat16 in the interval would round up to its end.
+            let uniform = Tensor::rand_dtype(1.0, 1.0078125, 1000, dtype, &mut x.clone())?;
+            assert_eq!(uniform.dtype(), dtype);
+            assert!(uniform.to_dtype(DType::F64)?.max_all()?.to_scalar::<f64>()? < 1.0078125);
+            assert_eq!(Tensor::rand_dtype(0.25, 0.25, (2, 0), dtype, &mut x.clone())?.dims(), [2, 0]);
+        }
+        let error = Tensor::randn_dtype(0.0, 1.0, 3, DType::I64, rng).unwrap_err();
+        assert_eq!(error.to_string(), "randn_dtype: expected a float dtype, got i64");
+        Ok(())
+    }
+
+    #[test]
     fn bad_arguments() {
         let rng = &mut Rng::seed(0);
         assert!(matches!(Tensor::rand(1.0, 0.0, 3, rng), Err(Error::Argument { .. })));
         assert!(matches!(Tensor::randn(0.0, -1.0, 3, rng), Err(Error::Argument { .. })));
         assert!(matches!(Tensor::randn(f64::NAN, 1.0, 3, rng), Err(Error::Argument { .. })));
+        let error = Tensor::rand(0.0, 1e39, 3, rng).unwrap_err();
+        assert!(
+            error.to_string().starts_with("rand: expected finite bounds, low <= high, got 0 and 1"),
+            "{error}"
+        );
     }
 }

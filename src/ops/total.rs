@@ -206,8 +206,8 @@ mod tests {
     fn as_the_sum_of_each() -> Result<()> {
         let rng = &mut Rng::seed(4);
         for n in [0, 1, 31, 32, 1000, 40_000] {
-            let x = Tensor::parameter(Tensor::randn(0.0, 1.0, n, rng)?);
-            let t = Tensor::randn(0.0, 1.0, n, rng)?;
+            let x = Tensor::parameter(Tensor::randn_dtype(0.0, 1.0, n, DType::F64, rng)?);
+            let t = Tensor::randn_dtype(0.0, 1.0, n, DType::F64, rng)?;
             let (y, each) = (total(Mse, [&x, &t], 1.0)?, super::super::apply(Mse, [&x, &t])?.sum_all()?);
             let (a, b) = (y.to_scalar::<f64>()?, each.to_scalar::<f64>()?);
             assert!((a - b).abs() <= 1e-12 * b, "{n}: {a} {b}");
@@ -233,8 +233,10 @@ mod tests {
         let ones = Tensor::ones((3, 500), DType::F16, &Device::Cpu)?;
         let zeros = Tensor::zeros((3, 500), DType::F16, &Device::Cpu)?;
         assert_eq!(total(Mse, [&ones, &zeros], 1500.0)?.to_dtype(DType::F32)?.to_scalar::<f32>()?, 1.0);
-        let (x, t) =
-            (Tensor::randn(0.0, 1.0, (4, 3), &mut Rng::seed(1))?, tensor(&[0.5; 12]).reshape((3, 4))?);
+        let (x, t) = (
+            Tensor::randn_dtype(0.0, 1.0, (4, 3), DType::F64, &mut Rng::seed(1))?,
+            tensor(&[0.5; 12]).reshape((3, 4))?,
+        );
         let by_view = total(Mse, [&x.t()?, &t], 1.0)?.to_scalar::<f64>()?;
         assert!((by_view - total(Mse, [&x, &t.t()?], 1.0)?.to_scalar::<f64>()?).abs() < 1e-14);
         Ok(())

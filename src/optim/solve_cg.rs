@@ -75,9 +75,9 @@ mod tests {
     #[test]
     fn solves_a_random_system() -> Result<()> {
         let rng = &mut Rng::seed(1);
-        let root = Tensor::randn(0.0, 1.0, (12, 12), rng)?;
+        let root = Tensor::randn_dtype(0.0, 1.0, (12, 12), DType::F64, rng)?;
         let a = root.t()?.matmul(&root)?;
-        let x = Tensor::randn(0.0, 1.0, 12, rng)?;
+        let x = Tensor::randn_dtype(0.0, 1.0, 12, DType::F64, rng)?;
         let found = solve_cg(|v| a.matvec(v), &a.matvec(&x)?, 1e-14)?;
         assert!((found - x)?.abs()?.max_all()?.to_scalar::<f64>()? < 1e-6);
 

@@ -201,7 +201,7 @@ mod tests {
         for shape in
             [&[1, 1, 1][..], &[3, 1, 500], &[30, 28, 28], &[2, 300, 400, 3], &[5, 8, 8, 1], &[1, 2000, 1]]
         {
-            let images = Tensor::rand(0f32, 1.0, shape, rng)?;
+            let images = Tensor::rand(0.0, 1.0, shape, rng)?;
             let dims =
                 drawn(&images, &vec!["one\ntwo, and a long line that is cut"; shape[0]])?.dims().to_vec();
             assert!(dims[0] < 1000 && dims[1] <= PAGE as usize, "{shape:?} {dims:?}");

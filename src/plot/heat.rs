@@ -182,7 +182,7 @@ mod tests {
     fn all_kinds_of_matrices() -> Result<()> {
         let cpu = &Device::Cpu;
         for shape in [(1, 1), (1, 3000), (3000, 1), (700, 900), (28, 28), (1, 2)] {
-            let dims = drawn(&Tensor::randn(0f32, 1.0, shape, &mut Rng::seed(1))?)?.dims().to_vec();
+            let dims = drawn(&Tensor::randn(0.0, 1.0, shape, &mut Rng::seed(1))?)?.dims().to_vec();
             assert!(dims[0] < 700 && dims[1] < 900, "{dims:?}");
         }
         for x in [0.0, f64::NAN, f64::INFINITY, 1e300, 1e-310, -7.0, 1e-200] {

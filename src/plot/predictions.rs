@@ -181,7 +181,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.png");
         for shape in [&[1, 1, 1][..], &[10, 8, 8], &[8, 3, 5, 5], &[2, 700, 300], &[3, 1, 900]] {
-            let x = Tensor::randn(0.0, 1.0, shape, &mut Rng::seed(1))?;
+            let x = Tensor::randn_dtype(0.0, 1.0, shape, DType::F64, &mut Rng::seed(1))?;
             weights(&path, "A title", &x)?;
             let dims = read(&path)?.dims().to_vec();
             assert!(dims[0] < 800 && dims[1] <= 1040, "{shape:?} {dims:?}");

@@ -102,7 +102,7 @@ impl Trainer<'_> {
     ///
     /// ```
     /// # use tealight::prelude::*;
-    /// # let x = Tensor::randn(0_f32, 1.0, (200, 3), &mut Rng::seed(1))?;
+    /// # let x = Tensor::randn(0.0, 1.0, (200, 3), &mut Rng::seed(1))?;
     /// # let data = (x.clone(), x.sum_keepdim(1)?);
     /// # let model = Linear::new(3, 1, &mut Rng::seed(2))?;
     /// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?);

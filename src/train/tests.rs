@@ -11,7 +11,7 @@ use crate::optim::schedule::{CosineAnnealingLr, ReduceLrOnPlateau, Schedule, Ste
 use crate::prelude::*;
 
 fn data(n: usize) -> (Tensor, Tensor) {
-    let x = Tensor::randn(0_f32, 1.0, (n, 3), &mut Rng::seed(5)).unwrap();
+    let x = Tensor::randn(0.0, 1.0, (n, 3), &mut Rng::seed(5)).unwrap();
     let y = x.sum_keepdim(1).unwrap().gt(0.0).unwrap().to_dtype(DType::F32).unwrap();
     (x, y)
 }

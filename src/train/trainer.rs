@@ -29,7 +29,7 @@ use crate::optim::{Optimizer, distinct, without_paths};
 /// # use tealight::optim::schedule::CosineAnnealingLr;
 /// # use tealight::prelude::*;
 /// # use tealight::train::{EarlyStopping, Trainer};
-/// # let x = Tensor::randn(0_f32, 1.0, (100, 3), &mut Rng::seed(1))?;
+/// # let x = Tensor::randn(0.0, 1.0, (100, 3), &mut Rng::seed(1))?;
 /// # let train = (x.clone(), x.sum_keepdim(1)?);
 /// # let valid = train.clone();
 /// # let model = Linear::new(3, 1, &mut Rng::seed(2))?;

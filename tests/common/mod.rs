@@ -10,7 +10,7 @@ pub(crate) fn shape() -> impl Strategy<Value = Vec<usize>> {
 }
 
 pub(crate) fn numbers(dims: &[usize], seed: u64) -> Tensor {
-    Tensor::randn(0.0, 1.0, dims, &mut Rng::seed(seed)).unwrap()
+    Tensor::randn_dtype(0.0, 1.0, dims, DType::F64, &mut Rng::seed(seed)).unwrap()
 }
 
 /// The same numbers, laid out with the axes in reverse.

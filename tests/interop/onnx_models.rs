@@ -154,7 +154,7 @@ impl Case {
         let mut shape = self.shape.clone();
         shape[self.axis] = batch;
         match self.integers {
-            None => Tensor::randn(0.0, 1.0, shape, rng)?.to_dtype(self.dtype),
+            None => Tensor::randn_dtype(0.0, 1.0, shape, self.dtype, rng),
             Some((dtype, count)) => {
                 let numbers: Vec<i64> =
                     (0..shape.iter().product()).map(|_| rng.below(count) as i64).collect();

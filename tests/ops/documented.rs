@@ -34,7 +34,9 @@ const WITHOUT_CASES: &[(&str, &str)] = &[
     ("from_slice", "the numbers are those given"),
     ("to_device", "the same numbers: src/ops/to_device.rs tests its gradient"),
     ("rand", "random numbers are this crate's own: src/ops/random.rs"),
+    ("rand_dtype", "random numbers are this crate's own: src/ops/random.rs"),
     ("randn", "random numbers are this crate's own: src/ops/random.rs"),
+    ("randn_dtype", "random numbers are this crate's own: src/ops/random.rs"),
 ];
 
 /// The names of the methods in `impl Tensor` blocks, and of the generated ones.

@@ -171,7 +171,7 @@ pub struct GaussianNoise(pub f64);
 impl Augment for GaussianNoise {
     fn apply(&self, input: &Tensor, rng: &mut Rng) -> Result<Tensor> {
         check_float("GaussianNoise", input)?;
-        let noise = Tensor::randn(0.0, self.0, input.dims(), rng)?.to_dtype(input.dtype())?;
+        let noise = Tensor::randn_dtype(0.0, self.0, input.dims(), input.dtype(), rng)?;
         input + Tensor::from(noise.array().to_device(input.device())?)
     }
 }

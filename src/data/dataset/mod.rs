@@ -200,7 +200,7 @@ pub struct FromFn {
 /// # use tealight::data::{Dataset, from_fn};
 /// # use tealight::prelude::*;
 /// let noise = from_fn(1000, |i| {
-///     let x = Tensor::randn(0_f32, 1.0, 3, &mut Rng::seed(i as u64))?;
+///     let x = Tensor::randn(0.0, 1.0, 3, &mut Rng::seed(i as u64))?;
 ///     Ok((x.clone(), x.sum_keepdim(0)?))
 /// });
 /// assert_eq!(noise.batch(&[3, 4])?.1.dims(), [2, 1]);

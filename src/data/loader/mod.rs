@@ -141,7 +141,7 @@ impl DataLoader {
     /// # use tealight::data::{DataLoader, TensorDataset};
     /// # use tealight::prelude::*;
     /// let x = Tensor::zeros((10, 2), DType::F32, &Device::Cpu)?;
-    /// let noise = |x: &Tensor, rng: &mut Rng| x + Tensor::randn(0_f32, 0.1, x.dims(), rng)?;
+    /// let noise = |x: &Tensor, rng: &mut Rng| x + Tensor::randn(0.0, 0.1, x.dims(), rng)?;
     /// let mut loader = DataLoader::new(&TensorDataset::new(&x, &x)?, 10)?.augment(noise, 1);
     /// let (first, second) = (loader.epoch()?.next().unwrap()?.0, loader.epoch()?.next().unwrap()?.0);
     /// assert_ne!(first, second);

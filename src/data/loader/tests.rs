@@ -49,7 +49,7 @@ fn sizes_and_orders() -> Result<()> {
 
 #[test]
 fn threads_change_nothing() -> Result<()> {
-    let noise = |x: &Tensor, rng: &mut Rng| x + Tensor::randn(0.0, 1.0, x.dims(), rng)?;
+    let noise = |x: &Tensor, rng: &mut Rng| x + Tensor::randn_dtype(0.0, 1.0, x.dims(), x.dtype(), rng)?;
     let data = from_fn(23, |i| {
         // The examples do not take equally long.
         std::thread::sleep(std::time::Duration::from_micros((i as u64 * 7) % 11 * 50));
@@ -74,7 +74,7 @@ fn threads_change_nothing() -> Result<()> {
 
 #[test]
 fn a_position_is_saved_and_restored() -> Result<()> {
-    let noise = |x: &Tensor, rng: &mut Rng| x + Tensor::randn(0.0, 1.0, x.dims(), rng)?;
+    let noise = |x: &Tensor, rng: &mut Rng| x + Tensor::randn_dtype(0.0, 1.0, x.dims(), x.dtype(), rng)?;
     for threads in [0, 2] {
         let make = || {
             Ok::<_, Error>(

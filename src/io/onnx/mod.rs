@@ -172,7 +172,7 @@ impl OnnxExport {
     ) -> Result<(Trace, OnnxValue, Tensor, Tensor)> {
         let rng = &mut Rng::seed(seed);
         let x = match self.integers {
-            None => Tensor::randn(0.0, 1.0, shape, rng)?.to_dtype(dtype)?,
+            None => Tensor::randn_dtype(0.0, 1.0, shape, dtype, rng)?,
             Some((DType::U8 | DType::U32 | DType::I64, count @ 1..)) => {
                 let numbers = (0..shape.iter().product()).map(|_| rng.below(count) as i64);
                 Tensor::from_vec(numbers.collect(), shape, &Device::Cpu)?.to_dtype(dtype)?

@@ -26,7 +26,7 @@ impl Layer for Masked<TransformerEncoderLayer> {
 
 #[test]
 fn gradients() -> Result<()> {
-    let x = Tensor::randn(0.0, 1.0, (2, 3, 4), &mut Rng::seed(1))?;
+    let x = Tensor::randn_dtype(0.0, 1.0, (2, 3, 4), DType::F64, &mut Rng::seed(1))?;
     let rng = &mut Rng::seed(2);
     let train = ForwardContext::train(Rng::seed(3));
     gradcheck(&MultiHeadAttention::new(4, 2, rng)?.without_bias(), &x, &train)?;
@@ -49,7 +49,7 @@ fn gradients() -> Result<()> {
 #[test]
 fn hidden_keys_have_weight_0() -> Result<()> {
     let layer = MultiHeadAttention::new(4, 2, &mut Rng::seed(1))?;
-    let x = Tensor::randn(0f32, 1.0, (2, 3, 4), &mut Rng::seed(2))?;
+    let x = Tensor::randn(0.0, 1.0, (2, 3, 4), &mut Rng::seed(2))?;
     let ctx = &mut ForwardContext::eval();
     let attend = |mask: AttentionMask, ctx: &mut ForwardContext| layer.attend(&x, &x, &x, &mask, ctx);
     let cpu = &Device::Cpu;

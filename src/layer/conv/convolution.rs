@@ -149,12 +149,12 @@ mod tests {
     fn gradients() -> Result<()> {
         let rng = &mut Rng::seed(1);
         let train = ForwardContext::train(Rng::seed(2));
-        let x = Tensor::randn(0.0, 1.0, (2, 2, 4), rng)?;
+        let x = Tensor::randn_dtype(0.0, 1.0, (2, 2, 4), DType::F64, rng)?;
         let one = ConvOptions::new().stride(2).padding(1).groups(2);
         gradcheck(&Sequential::new().push(Conv1d::new(2, 2, 3, one, rng)?).push(Tanh), &x, &train)?;
         let layer = ConvTranspose1d::new(2, 4, 3, one.output_padding(1), rng)?;
         gradcheck(&Sequential::new().push(layer).push(Tanh), &x, &train)?;
-        let x = Tensor::randn(0.0, 1.0, (1, 2, 3, 4), rng)?;
+        let x = Tensor::randn_dtype(0.0, 1.0, (1, 2, 3, 4), DType::F64, rng)?;
         let two = ConvOptions::new().padding([0, 1]).dilation([1, 2]);
         let layer = Conv2d::new(2, 2, [2, 3], two, rng)?.without_bias();
         gradcheck(&Sequential::new().push(layer).push(Tanh), &x, &train)?;

@@ -108,12 +108,12 @@ mod tests {
 
     #[test]
     fn gradients() -> Result<()> {
-        let x = Tensor::randn(0.0, 1.0, (2, 2, 5), &mut Rng::seed(1))?;
+        let x = Tensor::randn_dtype(0.0, 1.0, (2, 2, 5), DType::F64, &mut Rng::seed(1))?;
         let train = ForwardContext::train(Rng::seed(2));
         let checked = |model: Sequential, x: &Tensor| gradcheck(&model.push(Tanh), x, &train);
         checked(Sequential::new().push(MaxPool1d::new(PoolOptions::new(2).padding(1))), &x)?;
         checked(Sequential::new().push(AvgPool1d::new(PoolOptions::new(3).stride(2))), &x)?;
-        let x = Tensor::randn(0.0, 1.0, (1, 2, 4, 5), &mut Rng::seed(1))?;
+        let x = Tensor::randn_dtype(0.0, 1.0, (1, 2, 4, 5), DType::F64, &mut Rng::seed(1))?;
         checked(Sequential::new().push(MaxPool2d::new(PoolOptions::new([2, 3]))), &x)?;
         checked(Sequential::new().push(AvgPool2d::new(PoolOptions::new(2).padding(1))), &x)?;
         checked(Sequential::new().push(AdaptiveAvgPool2d::new([2, 3])), &x)?;

@@ -79,7 +79,7 @@ pub fn constant(shape: impl Into<Shape>, value: f64) -> Result<Tensor> {
 /// # Errors
 /// Errors if a bound is not finite, or if `low > high`.
 pub fn uniform(shape: impl Into<Shape>, low: f64, high: f64, rng: &mut Rng) -> Result<Tensor> {
-    Tensor::rand(low as f32, high as f32, shape, rng)
+    Tensor::rand(low, high, shape, rng)
 }
 
 /// Normal with this mean and standard deviation.
@@ -87,7 +87,7 @@ pub fn uniform(shape: impl Into<Shape>, low: f64, high: f64, rng: &mut Rng) -> R
 /// # Errors
 /// Errors if `mean` or `std` is not finite, or if `std < 0`.
 pub fn normal(shape: impl Into<Shape>, mean: f64, std: f64, rng: &mut Rng) -> Result<Tensor> {
-    Tensor::randn(mean as f32, std as f32, shape, rng)
+    Tensor::randn(mean, std, shape, rng)
 }
 
 /// Normal, restricted to `bounds`. PyTorch's defaults are mean 0, deviation 1 and bounds −2 and 2.

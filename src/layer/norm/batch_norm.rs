@@ -31,7 +31,7 @@ use crate::ops::standardize;
 ///
 /// ```
 /// use tealight::prelude::*;
-/// let (layer, x) = (BatchNorm2d::new(3)?, Tensor::randn(5f32, 2.0, (4, 3, 8, 8), &mut Rng::seed(1))?);
+/// let (layer, x) = (BatchNorm2d::new(3)?, Tensor::randn(5.0, 2.0, (4, 3, 8, 8), &mut Rng::seed(1))?);
 /// let y = layer.forward(&x, &mut ForwardContext::train(Rng::seed(2)))?;
 /// assert!(y.mean_all()?.to_scalar::<f32>()?.abs() < 1e-6);
 /// // The running mean started at 0, and moved by a tenth towards 5.
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn gradients() -> Result<()> {
         for dims in [&[5, 3][..], &[2, 3, 4]] {
-            let x = Tensor::randn(0.5, 1.0, dims, &mut Rng::seed(1))?;
+            let x = Tensor::randn_dtype(0.5, 1.0, dims, DType::F64, &mut Rng::seed(1))?;
             for layer in [BatchNorm1d::new(3)?, BatchNorm1d::new(3)?.without_affine().without_running_stats()]
             {
                 let model = Sequential::new().push(layer).push(Tanh);
@@ -225,7 +225,7 @@ mod tests {
                 gradcheck(&model, &x, &ForwardContext::eval())?;
             }
         }
-        let x = Tensor::randn(0.5, 1.0, (2, 2, 2, 3), &mut Rng::seed(1))?;
+        let x = Tensor::randn_dtype(0.5, 1.0, (2, 2, 2, 3), DType::F64, &mut Rng::seed(1))?;
         gradcheck(&Sequential::new().push(BatchNorm2d::new(2)?).push(Tanh), &x, &train())?;
         Ok(())
     }

@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn gradients() -> Result<()> {
-        let x = Tensor::randn(0.5, 1.0, (2, 4, 3), &mut Rng::seed(1))?;
+        let x = Tensor::randn_dtype(0.5, 1.0, (2, 4, 3), DType::F64, &mut Rng::seed(1))?;
         let ctx = ForwardContext::train(Rng::seed(1));
         gradcheck(&Sequential::new().push(GroupNorm::new(2, 4)?).push(Tanh), &x, &ctx)?;
         let plain = GroupNorm::new(1, 4)?.without_affine().eps(0.1)?;

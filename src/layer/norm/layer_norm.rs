@@ -101,8 +101,8 @@ mod tests {
 
     #[test]
     fn gradients() -> Result<()> {
-        let x = Tensor::randn(0.5, 1.0, (4, 2, 3), &mut Rng::seed(1))?;
-        let noise = |dims: &[usize]| Tensor::randn(1f32, 0.5, dims, &mut Rng::seed(2));
+        let x = Tensor::randn_dtype(0.5, 1.0, (4, 2, 3), DType::F64, &mut Rng::seed(1))?;
+        let noise = |dims: &[usize]| Tensor::randn(1.0, 0.5, dims, &mut Rng::seed(2));
         for dims in [&[3][..], &[2, 3]] {
             let mut layer = LayerNorm::new(dims)?.eps(0.1)?;
             layer.weight = Some(Parameter::new(noise(dims)?));

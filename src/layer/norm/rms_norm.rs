@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn gradients() -> Result<()> {
-        let x = Tensor::randn(0.5, 1.0, (4, 2, 3), &mut Rng::seed(1))?;
+        let x = Tensor::randn_dtype(0.5, 1.0, (4, 2, 3), DType::F64, &mut Rng::seed(1))?;
         for layer in [RmsNorm::new((2, 3))?.eps(0.1)?, RmsNorm::new(3)?.without_affine()] {
             gradcheck(&Sequential::new().push(layer).push(Tanh), &x, &ForwardContext::train(Rng::seed(1)))?;
         }

@@ -8,7 +8,7 @@ fn both() -> RnnOptions {
 
 #[test]
 fn gradients() -> Result<()> {
-    let x = Tensor::randn(0.0, 1.0, (2, 3, 2), &mut Rng::seed(1))?;
+    let x = Tensor::randn_dtype(0.0, 1.0, (2, 3, 2), DType::F64, &mut Rng::seed(1))?;
     let rng = &mut Rng::seed(2);
     let train = ForwardContext::train(Rng::seed(3));
     gradcheck(&Rnn::new(2, 2, RnnOptions::new().time_first(), rng)?, &x, &train)?;
@@ -25,10 +25,10 @@ fn gradients() -> Result<()> {
 /// By the first state and what is run from it.
 fn state_gradients<C: RecurrentCell<S>, const S: usize>(layer: &Recurrent<C, S>) -> Result<()> {
     layer.to_dtype(DType::F64)?;
-    let x = Tensor::randn(0.0, 1.0, (2, 3, 2), &mut Rng::seed(1))?;
+    let x = Tensor::randn_dtype(0.0, 1.0, (2, 3, 2), DType::F64, &mut Rng::seed(1))?;
     let mut inputs = vec![x];
     for seed in 0..S {
-        inputs.push(Tensor::randn(0.0, 1.0, (1, 2, 2), &mut Rng::seed(seed as u64))?);
+        inputs.push(Tensor::randn_dtype(0.0, 1.0, (1, 2, 2), DType::F64, &mut Rng::seed(seed as u64))?);
     }
     let run = |inputs: &[Tensor]| {
         let state = std::array::from_fn(|s| &inputs[1 + s]);
@@ -51,7 +51,7 @@ fn gradients_of_the_state() -> Result<()> {
 #[test]
 fn a_sequence_may_be_cut() -> Result<()> {
     let layer = Lstm::new(2, 4, RnnOptions::new().layers(2), &mut Rng::seed(1))?;
-    let x = Tensor::randn(0f32, 1.0, (3, 9, 2), &mut Rng::seed(2))?;
+    let x = Tensor::randn(0.0, 1.0, (3, 9, 2), &mut Rng::seed(2))?;
     let ctx = &mut ForwardContext::eval();
     let (whole, [h, c]) = layer.forward_with_state(&x, None, ctx)?;
     let (first, [h1, c1]) = layer.forward_with_state(&x.narrow(1, 0, 4)?, None, ctx)?;
@@ -71,7 +71,7 @@ fn a_sequence_may_be_cut() -> Result<()> {
 fn thousands_of_steps_need_no_stack() {
     let train = || -> Result<()> {
         let layer = Lstm::new(3, 4, RnnOptions::new(), &mut Rng::seed(1))?;
-        let x = Tensor::randn(0f32, 1.0, (2, 2000, 3), &mut Rng::seed(2))?.into_parameter();
+        let x = Tensor::randn(0.0, 1.0, (2, 2000, 3), &mut Rng::seed(2))?.into_parameter();
         let y = layer.forward(&x, &mut ForwardContext::train(Rng::seed(3)))?;
         assert_eq!(y.dims(), [2, 2000, 4]);
         let gradients = y.sqr()?.mean_all()?.backward()?;

@@ -40,8 +40,8 @@ fn both<D: candle_core::WithDType>(dtype: DType) -> Result<()> {
         (vec![5, 1], vec![1, 3]),
         (vec![0], vec![1]),
     ] {
-        let a = Tensor::parameter(Tensor::randn(0.0, 1.0, da, rng)?.to_dtype(dtype)?);
-        let b = Tensor::parameter(Tensor::randn(0.0, 1.0, db, rng)?.to_dtype(dtype)?);
+        let a = Tensor::parameter(Tensor::randn_dtype(0.0, 1.0, da, DType::F64, rng)?.to_dtype(dtype)?);
+        let b = Tensor::parameter(Tensor::randn_dtype(0.0, 1.0, db, DType::F64, rng)?.to_dtype(dtype)?);
         let run = |y: Tensor| -> Result<[Vec<D>; 3]> {
             let gradients = y.sum_all()?.backward()?;
             let numbers = |x: Option<&Tensor>| x.map_or(Ok(Vec::new()), |x| x.flatten(0, -1)?.to_vec1::<D>());
@@ -62,7 +62,10 @@ fn fused_loops_and_blocks_give_the_same_bits() -> Result<()> {
 fn candle_ops_and_tensor_ops_give_the_same_numbers() -> Result<()> {
     use super::super::interpreters::{CandleOps, RecordedOps, Value};
     let rng = &mut Rng::seed(4);
-    let (a, b) = (Tensor::randn(0.0, 1.0, 500, rng)?, Tensor::randn(0.0, 1.0, 500, rng)?);
+    let (a, b) = (
+        Tensor::randn_dtype(0.0, 1.0, 500, DType::F64, rng)?,
+        Tensor::randn_dtype(0.0, 1.0, 500, DType::F64, rng)?,
+    );
     let expected = apply(Fused, [&a, &b])?.to_vec1::<f64>()?;
     let tape = Fused.tape();
     let operands = [&a, &b].map(|x| Value::Array(x.array().clone()));

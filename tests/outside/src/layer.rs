@@ -34,7 +34,7 @@ mod tests {
     #[test]
     fn every_parameter_passes_gradcheck() -> Result<()> {
         let layer = Residual::new(3, &mut Rng::seed(7))?;
-        let x = Tensor::randn(0.0, 1.0, (2, 3), &mut Rng::seed(8))?;
+        let x = Tensor::randn_dtype(0.0, 1.0, (2, 3), DType::F64, &mut Rng::seed(8))?;
         gradcheck(&layer, &x, &ForwardContext::eval())?;
         Ok(())
     }
