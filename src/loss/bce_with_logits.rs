@@ -81,6 +81,10 @@ impl ElementwiseLoss for BceWithPosWeight {
         check::in_range(NAME, "targets", target, 0.0, 1.0)?;
         ops::apply(PosWeighted, [prediction, target, &weight])
     }
+
+    fn total_weight(&self, prediction: &Tensor, _: &Tensor) -> Result<Option<f64>> {
+        Ok(Some(prediction.elem_count() as f64))
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -168,24 +168,20 @@ impl Classes {
         losses * weights
     }
 
-    /// [`ElementwiseLoss::divisor`](super::ElementwiseLoss::divisor).
-    pub(super) fn divisor(&self, op: &'static str, scores: &Tensor, target: &Tensor) -> Result<Option<f64>> {
+    /// [`ElementwiseLoss::total_weight`](super::ElementwiseLoss::total_weight).
+    pub(super) fn total_weight(
+        &self,
+        op: &'static str,
+        scores: &Tensor,
+        target: &Tensor,
+    ) -> Result<Option<f64>> {
         if self.weights.is_none() && self.ignored.is_none() || target.elem_count() == 0 {
-            return Ok(None);
+            return Ok(Some(target.elem_count() as f64));
         }
-        self.total_weight(op, &self.rows(op, scores, target)?.classes).map(Some)
+        Ok(Some(self.sum_of_weights(&self.rows(op, scores, target)?.classes)))
     }
 
-    /// The sum of the weights of all rows, by which a mean divides.
-    pub(super) fn total_weight(&self, op: &'static str, classes: &[u32]) -> Result<f64> {
-        if self.weights.is_none() && self.ignored.is_none() {
-            return Ok(classes.len() as f64);
-        }
-        let total: f64 = classes.iter().map(|&class| self.weight(class)).sum();
-        if total > 0.0 {
-            return Ok(total);
-        }
-        let expected = "a class that has a weight and is not ignored";
-        Err(Error::argument(op, expected, format!("none in {} rows", classes.len())))
+    pub(super) fn sum_of_weights(&self, classes: &[u32]) -> f64 {
+        classes.iter().map(|&class| self.weight(class)).sum()
     }
 }

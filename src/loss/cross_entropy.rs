@@ -4,7 +4,7 @@ use candle_core::DType;
 use smallvec::SmallVec;
 
 use super::classes::{ClassRows, Classes, class_matrix, ignored_mask};
-use super::{ElementwiseLoss, Reduction, check, reduce_elementwise};
+use super::{ElementwiseLoss, Reduction, check, reduce_elementwise, that_counts};
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
 use crate::autograd::{Array, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
@@ -159,11 +159,12 @@ impl ElementwiseLoss for CrossEntropy {
         losses.reshape(rows.dims)
     }
 
-    fn divisor(&self, prediction: &Tensor, target: &Tensor) -> Result<Option<f64>> {
-        if target.dtype().is_float() {
-            return Ok(None);
+    fn total_weight(&self, prediction: &Tensor, target: &Tensor) -> Result<Option<f64>> {
+        if is_distribution(prediction, target) {
+            let width = prediction.dims().get(1).or(prediction.dims().first()).copied().unwrap_or(1);
+            return Ok(Some((target.elem_count() / width.max(1)) as f64));
         }
-        self.classes.divisor(NAME, prediction, target)
+        self.classes.total_weight(NAME, prediction, target)
     }
 
     fn reduced(&self, prediction: &Tensor, target: &Tensor, reduction: Reduction) -> Result<Tensor> {
@@ -174,7 +175,7 @@ impl ElementwiseLoss for CrossEntropy {
         let rows = self.classes.rows(NAME, prediction, target)?;
         let mut divisor = reduction.divisor(target.dims())?;
         if reduction == Reduction::Mean {
-            divisor = self.classes.total_weight(NAME, &rows.classes)?;
+            divisor = that_counts(self.classes.sum_of_weights(&rows.classes), divisor)?;
         }
         let factors = self.classes.factors(&rows.classes, divisor);
         HardTargets { classes: rows.classes, factors, total: true }.apply([&rows.scores])

@@ -34,8 +34,8 @@ pub use nll::Nll;
 pub use poisson_nll::PoissonNll;
 pub use triplet_margin::TripletMargin;
 
-use crate::autograd::Tensor;
 use crate::autograd::array::{count, is_finite};
+use crate::autograd::{Tensor, no_grad};
 use crate::error::{Error, Result};
 use crate::formula::{Dual, Formula, Real};
 use crate::ops;
@@ -60,6 +60,23 @@ use crate::ops;
 pub trait Loss: Debug + Send + Sync {
     /// The loss, a scalar; with [`Reduction::None`] a tensor of one loss per element or row.
     fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor>;
+
+    /// What the loss divides a sum by: the number of its terms, or their total weight. `None` if it is a sum.
+    ///
+    /// The loss of several batches together is Σ dᵢ·lossᵢ / Σ dᵢ, or Σ lossᵢ where it is a sum. So a
+    /// [`Trainer`](crate::train::Trainer) measures a loss, and accumulates gradients. Where it is 0, no row of the batch counts,
+    /// and `loss` need not exist. Default: the length of the prediction's first axis.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let (p, t) = (Tensor::zeros((3, 2), DType::F32, &Device::Cpu)?, Tensor::new(&[0_i64, -1, 1], &Device::Cpu)?);
+    /// assert_eq!(CrossEntropy::new().ignore_index(-1).divisor(&p, &t)?, Some(2.0));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    fn divisor(&self, prediction: &Tensor, target: &Tensor) -> Result<Option<f64>> {
+        let _ = target;
+        Ok(Some(prediction.dims().first().map_or(1.0, |&rows| rows as f64)))
+    }
 }
 
 /// How the losses of a batch become one number. Default: `Mean`.
@@ -184,9 +201,9 @@ pub trait ElementwiseLoss: Debug + Send + Sync {
     /// ```
     fn elementwise(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor>;
 
-    /// What [`Reduction::Mean`] divides the sum by, if not the number of losses: with class weights, the sum of the
-    /// weights of the targets. Default: `None`.
-    fn divisor(&self, prediction: &Tensor, target: &Tensor) -> Result<Option<f64>> {
+    /// What [`Reduction::Mean`] divides the sum by: the number of losses or, with class weights, the sum of the weights of the
+    /// targets. Default: `None`, the number of losses, which [`elementwise`](Self::elementwise) is called to find.
+    fn total_weight(&self, prediction: &Tensor, target: &Tensor) -> Result<Option<f64>> {
         let _ = (prediction, target);
         Ok(None)
     }
@@ -227,6 +244,13 @@ impl<L: ElementwiseLoss> Loss for L {
     fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.reduced(prediction, target, Reduction::Mean)
     }
+
+    fn divisor(&self, prediction: &Tensor, target: &Tensor) -> Result<Option<f64>> {
+        match self.total_weight(prediction, target)? {
+            None => Ok(Some(count(no_grad(|| self.elementwise(prediction, target))?.dims()) as f64)),
+            total => Ok(total),
+        }
+    }
 }
 
 fn reduce_elementwise<L: ElementwiseLoss + ?Sized>(
@@ -236,12 +260,22 @@ fn reduce_elementwise<L: ElementwiseLoss + ?Sized>(
     reduction: Reduction,
 ) -> Result<Tensor> {
     let losses = loss.elementwise(prediction, target)?;
+    let n = count(losses.dims()) as f64;
     if reduction == Reduction::Mean
-        && let Some(divisor) = loss.divisor(prediction, target)?
+        && let Some(total) = loss.total_weight(prediction, target)?.filter(|&total| total != n)
     {
-        return losses.sum_all()? / divisor;
+        return losses.mean_all()? * (n / that_counts(total, n)?);
     }
     reduction.apply(losses)
+}
+
+/// The total weight of some rows; errors if none counts.
+fn that_counts(total: f64, rows: f64) -> Result<f64> {
+    if total > 0.0 {
+        return Ok(total);
+    }
+    let expected = "a class that has a weight and is not ignored";
+    Err(Error::argument("mean", expected, format!("none in {rows} rows")))
 }
 
 impl<L: PointwiseLoss> ElementwiseLoss for L {
@@ -249,6 +283,10 @@ impl<L: PointwiseLoss> ElementwiseLoss for L {
         same_shape_and_dtype(L::NAME, prediction, target)?;
         self.check(prediction, target)?;
         ops::apply(self.clone(), [prediction, target])
+    }
+
+    fn total_weight(&self, prediction: &Tensor, _: &Tensor) -> Result<Option<f64>> {
+        Ok(Some(prediction.elem_count() as f64))
     }
 
     fn reduced(&self, prediction: &Tensor, target: &Tensor, reduction: Reduction) -> Result<Tensor> {
@@ -288,6 +326,14 @@ impl<L: ElementwiseLoss> Loss for Reduced<L> {
     fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.loss.reduced(prediction, target, self.reduction)
     }
+
+    fn divisor(&self, prediction: &Tensor, target: &Tensor) -> Result<Option<f64>> {
+        match self.reduction {
+            Reduction::Mean => self.loss.divisor(prediction, target),
+            Reduction::BatchMean => Ok(Some(prediction.dims().first().map_or(0.0, |&rows| rows as f64))),
+            Reduction::Sum | Reduction::None => Ok(None),
+        }
+    }
 }
 
 /// A loss with a weight for each element or sample: see [`ElementwiseLoss::weighted`].
@@ -310,8 +356,8 @@ impl<L: ElementwiseLoss> ElementwiseLoss for Weighted<L> {
         losses * weights
     }
 
-    fn divisor(&self, prediction: &Tensor, target: &Tensor) -> Result<Option<f64>> {
-        self.loss.divisor(prediction, target)
+    fn total_weight(&self, prediction: &Tensor, target: &Tensor) -> Result<Option<f64>> {
+        self.loss.total_weight(prediction, target)
     }
 }
 

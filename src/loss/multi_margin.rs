@@ -87,6 +87,10 @@ impl ElementwiseLoss for MultiMargin {
         let others = powers.masked_fill(&Tensor::from_vec(right, (n, width), device)?, 0.0)?;
         self.classes.weighted((others.sum(1)? / width as f64)?, &classes)?.reshape(dims)
     }
+
+    fn total_weight(&self, _: &Tensor, target: &Tensor) -> Result<Option<f64>> {
+        Ok(Some(target.elem_count() as f64))
+    }
 }
 
 #[cfg(test)]

@@ -75,8 +75,8 @@ impl ElementwiseLoss for Nll {
         losses.reshape(dims)
     }
 
-    fn divisor(&self, prediction: &Tensor, target: &Tensor) -> Result<Option<f64>> {
-        self.classes.divisor(NAME, prediction, target)
+    fn total_weight(&self, prediction: &Tensor, target: &Tensor) -> Result<Option<f64>> {
+        self.classes.total_weight(NAME, prediction, target)
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(loss.elementwise(&x, &classes)?.to_vec1::<f64>()?, [0.0, 2.0]);
         assert_eq!(loss.loss(&x, &classes)?.to_scalar::<f64>()?, 2.0);
         let error = loss.loss(&x, &Tensor::new(&[-100i64, -100], cpu)?).unwrap_err().to_string();
-        assert_eq!(error, "nll: expected a class that has a weight and is not ignored, got none in 2 rows");
+        assert_eq!(error, "mean: expected a class that has a weight and is not ignored, got none in 2 rows");
         assert!(Nll::new().loss(&x, &classes).unwrap_err().to_string().contains("got class -100 in row 0"));
         let none = (Tensor::zeros((0, 3), DType::F32, cpu)?, Tensor::zeros(0, DType::U32, cpu)?);
         assert_eq!(Nll::new().elementwise(&none.0, &none.1)?.dims(), [0]);

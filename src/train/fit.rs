@@ -4,14 +4,13 @@ use std::path::Path;
 
 use candle_core::DType;
 
-use super::trainer::{Trainer, rows};
+use super::trainer::Trainer;
 use super::{Batches, EpochRecord, History, Scores};
 use crate::autograd::{Gradients, Tensor, named, no_grad};
 use crate::data::{DataLoader, Epoch, Position};
 use crate::error::{Error, Result};
 use crate::io::Checkpoint;
 use crate::layer::{ForwardContext, Layer, Parameter, StateEntry};
-use crate::loss::Loss;
 use crate::ops::Rng;
 
 /// How far a training is.
@@ -23,12 +22,30 @@ pub(super) struct Progression {
     pub(super) step: u64,
     /// The learning rate of the last step, with the schedule's factor.
     pub(super) learning_rate: f64,
-    /// The sum of the losses of this epoch's examples so far, and their number.
-    pub(super) loss_sum: f64,
-    pub(super) examples: u64,
+    /// The loss of this epoch's batches so far.
+    pub(super) loss: MeanLoss,
     pub(super) history: History,
     /// See [`CallbackContext::higher_is_better`](super::CallbackContext::higher_is_better).
     pub(super) directions: Vec<(String, bool)>,
+}
+
+/// The loss of several batches together: see [`Loss::divisor`](crate::loss::Loss::divisor).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct MeanLoss {
+    sum: f64,
+    /// 0 as long as no row counts.
+    pub(super) divisor: f64,
+}
+
+impl MeanLoss {
+    pub(super) fn add(&mut self, loss: f64, divisor: Option<f64>) {
+        self.sum += loss * divisor.unwrap_or(1.0);
+        self.divisor = divisor.map_or(1.0, |divisor| self.divisor + divisor);
+    }
+
+    pub(super) fn value(&self) -> f64 {
+        self.sum / self.divisor
+    }
 }
 
 impl Trainer<'_> {
@@ -53,13 +70,19 @@ impl Trainer<'_> {
         let (accumulate, max_norm, seed, step) =
             (self.accumulate as u64, self.max_norm, self.seed, state.step);
         let summary = &mut state.history.summary;
-        // The sum of the losses and the number of examples at the first evaluation, before the parameters change.
+        // The losses and divisors of the batches at the first evaluation, before the parameters change.
         let mut first = None;
         self.optimizer.step_with(&mut || {
-            let (mut total, mut loss_sum, mut examples) = (None, 0.0, 0);
+            let (mut total, mut together, mut parts) = (None, MeanLoss::default(), Vec::new());
             for (number, (inputs, targets)) in (step.wrapping_mul(accumulate)..).zip(&batches) {
                 let ctx = ForwardContext::train(batch_rng(seed, number));
-                let loss = forward(model, loss, inputs, targets, ctx, summary)?;
+                let prediction = forward(model, inputs, ctx, summary)?;
+                let divisor = loss.divisor(&prediction, targets)?;
+                // A part of which no row counts has no loss, but the others have.
+                if accumulate > 1 && divisor == Some(0.0) {
+                    continue;
+                }
+                let loss = loss.loss(&prediction, targets)?;
                 let value = scalar_loss(&loss)?;
                 // Later evaluations are trial points of a line search, which may leave the range of the loss.
                 if first.is_none() && !value.is_finite() {
@@ -67,30 +90,31 @@ impl Trainer<'_> {
                     return Err(Error::argument("fit", expected, value));
                 }
                 let gradients = loss.backward()?;
-                loss_sum += value * rows(inputs) as f64;
-                examples += rows(inputs);
+                together.add(value, divisor);
+                parts.push((value, divisor));
                 total = Some(match accumulate {
                     1 => gradients,
-                    _ => add_scaled(parameters, total, gradients, rows(inputs) as f64)?,
+                    _ => add_scaled(parameters, total, gradients, divisor.unwrap_or(1.0))?,
                 });
             }
-            let mut gradients = total.expect("a step is taken only where a batch is left");
+            let Some(mut gradients) = total else {
+                return Err(Error::argument("fit", "a batch with a row that the loss counts", "none"));
+            };
             if accumulate > 1 {
-                gradients = add_scaled(parameters, None, gradients, 1.0 / examples as f64)?;
+                gradients = add_scaled(parameters, None, gradients, 1.0 / together.divisor)?;
             }
             if let Some(max_norm) = max_norm {
                 gradients.clip_grad_norm(max_norm, parameters)?;
             }
-            first.get_or_insert((loss_sum, examples));
-            Ok((loss_sum / examples as f64, gradients))
+            first.get_or_insert((together.value(), parts));
+            Ok((together.value(), gradients))
         })?;
-        let Some((loss_sum, examples)) = first else {
+        let Some((loss, parts)) = first else {
             return Err(Error::argument("fit", "an optimizer that evaluates the loss", "one that does not"));
         };
         state.step = state.step.saturating_add(1);
-        state.loss_sum += loss_sum;
-        state.examples += examples;
-        Ok(loss_sum / examples as f64)
+        parts.into_iter().for_each(|(loss, divisor)| state.loss.add(loss, divisor));
+        Ok(loss)
     }
 
     /// Trains with learning rates that grow from `start` to `end` by a constant factor from step to step, and then sets the model
@@ -178,8 +202,8 @@ impl Trainer<'_> {
         checkpoint.set_meta("position", position);
         checkpoint.set_meta("epoch", state.epoch);
         checkpoint.set_meta("step", state.step);
-        checkpoint.set_meta("loss_sum", state.loss_sum);
-        checkpoint.set_meta("examples", state.examples);
+        checkpoint.set_meta("loss_sum", state.loss.sum);
+        checkpoint.set_meta("loss_divisor", state.loss.divisor);
         checkpoint.set_meta("history", history_to_json(&state.history));
         checkpoint.write(path).map_err(|error| with_outcome(error, state.step))
     }
@@ -200,8 +224,7 @@ impl Trainer<'_> {
         Ok(Progression {
             epoch: checkpoint.meta("epoch")?,
             step: checkpoint.meta("step")?,
-            loss_sum: checkpoint.meta("loss_sum")?,
-            examples: checkpoint.meta("examples")?,
+            loss: MeanLoss { sum: checkpoint.meta("loss_sum")?, divisor: checkpoint.meta("loss_divisor")? },
             history: history_from_json(&checkpoint.meta::<String>("history")?)?,
             ..Progression::default()
         })
@@ -259,24 +282,19 @@ fn batch_rng(seed: u64, number: u64) -> Rng {
     Rng::seed(base ^ number)
 }
 
-/// The loss of a batch. Fills in the model's summary table if it is empty.
+/// The prediction for a batch. Fills in the model's summary table if it is empty.
 fn forward(
     model: &dyn Layer,
-    loss: &dyn Loss,
     inputs: &Tensor,
-    targets: &Tensor,
     mut ctx: ForwardContext,
     summary: &mut String,
 ) -> Result<Tensor> {
-    let prediction = match summary.is_empty() {
-        true => {
-            let (prediction, table) = ctx.summarize(model, inputs)?;
-            *summary = table.to_string();
-            prediction
-        }
-        false => model.forward(inputs, &mut ctx)?,
-    };
-    loss.loss(&prediction, targets)
+    if !summary.is_empty() {
+        return model.forward(inputs, &mut ctx);
+    }
+    let (prediction, table) = ctx.summarize(model, inputs)?;
+    *summary = table.to_string();
+    Ok(prediction)
 }
 
 pub(super) fn scalar_loss(loss: &Tensor) -> Result<f64> {

@@ -5,6 +5,7 @@ use crate::autograd::Gradients;
 use crate::data::{DataLoader, TensorDataset, from_fn};
 use crate::io::Checkpoint;
 use crate::layer::{BatchNorm1d, Dropout};
+use crate::loss::{Hinge, KlDiv, MultiMargin, Nll};
 use crate::metrics::{Accuracy, Average, F1, Mae, R2};
 use crate::optim::Lbfgs;
 use crate::optim::schedule::{CosineAnnealingLr, ReduceLrOnPlateau, Schedule, StepLr};
@@ -89,6 +90,107 @@ fn gradients_of_several_batches_are_that_of_a_large_one() -> Result<()> {
     assert!((a.last("loss")? - b.last("loss")?).abs() < 1e-6);
     assert!(one.iter().zip(&two).all(|(a, b)| (a - b).abs() < 1e-6), "{one:?} {two:?}");
     assert_eq!(run(8, 3)?.1.records()[1].step, 2);
+    Ok(())
+}
+
+/// A gradient step and the losses of `batch` × `parts`.
+fn together(loss: &dyn Loss, x: &Tensor, y: &Tensor, batch: usize, parts: usize) -> Result<Vec<f64>> {
+    #[derive(Debug)]
+    struct Borrowed<'a>(&'a dyn Loss);
+    impl Loss for Borrowed<'_> {
+        fn loss(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
+            self.0.loss(prediction, target)
+        }
+        fn divisor(&self, prediction: &Tensor, target: &Tensor) -> Result<Option<f64>> {
+            self.0.divisor(prediction, target)
+        }
+    }
+    let model =
+        Linear { weight: Parameter::new(Tensor::zeros((2, 2), DType::F64, &Device::Cpu)?), bias: None };
+    let loader = DataLoader::new(&TensorDataset::new(x, y)?, batch)?;
+    let sgd = Sgd::new(model.parameters(), 1.0)?;
+    let mut trainer = Trainer::new(&model, Borrowed(loss), sgd).accumulate(parts).silent();
+    let history = trainer.fit(&loader, Some(&loader))?;
+    let mut numbers = model.weight.get().neg()?.flatten(0, 1)?.to_vec1()?;
+    numbers.extend([history.last("loss")?, history.last("valid_loss")?]);
+    Ok(numbers)
+}
+
+fn near(name: &str, got: &[f64], expected: &[f64]) {
+    assert!(
+        got.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12),
+        "{name}: {got:?}, not {expected:?}"
+    );
+}
+
+#[test]
+fn batches_together_are_one_large_batch_for_every_loss() -> Result<()> {
+    let cpu = &Device::Cpu;
+    let weights = Tensor::new(&[1.0, 10.0], cpu)?;
+    let ignoring = || CrossEntropy::new().ignore_index(-100);
+    let weighted = || CrossEntropy::new().class_weights(&weights);
+
+    // The gradients are PyTorch's, of a batch of 4.
+    let x = Tensor::new(&[[1.0, 0.0], [0.0, 1.0], [2.0, 1.0], [-1.0, 1.0]], cpu)?;
+    let cases: [(_, [i64; 4], _); 3] = [
+        (ignoring(), [0, -100, 1, 1], [0.0, 1.0 / 3.0]),
+        (weighted()?, [0, 0, 1, 0], [10.0 / 13.0, 4.0 / 13.0]),
+        (ignoring(), [0, 1, -100, -100], [-0.25, 0.25]),
+    ];
+    for (loss, classes, [a, b]) in cases {
+        let y = Tensor::new(&classes, cpu)?;
+        for (batch, parts) in [(4, 1), (2, 2), (1, 4), (3, 2)] {
+            let got = together(&loss, &x, &y, batch, parts)?;
+            near(&format!("{classes:?}, {parts} x {batch}"), &got[..4], &[a, b, -a, -b]);
+        }
+    }
+    let none = Tensor::new(&[-100_i64; 4], cpu)?;
+    let error = together(&ignoring(), &x, &none, 2, 2).unwrap_err().to_string();
+    assert_eq!(error, "step 1: fit: expected a batch with a row that the loss counts, got none");
+    let error = together(&ignoring(), &x, &none, 4, 1).unwrap_err().to_string();
+    let expected = "a class that has a weight and is not ignored, got none in 4 rows";
+    assert_eq!(error, format!("step 1: mean: expected {expected}"));
+
+    let rng = &mut Rng::seed(1);
+    let x = Tensor::randn(0.0, 1.0, (7, 2), rng)?;
+    let classes = Tensor::new(&[0_i64, -100, 1, 1, -100, -100, 0], cpu)?;
+    let valid = Tensor::new(&[0_i64, 1, 1, 1, 0, 1, 0], cpu)?;
+    let soft = Tensor::rand(0.0, 1.0, (7, 2), rng)?;
+    let signs = (soft.gt(0.5)?.to_dtype(DType::F64)? * 2.0)? - 1.0;
+    let smooth = || CrossEntropy::new().label_smoothing(0.2);
+    let nll = Nll::new().class_weights(&weights)?.ignore_index(-100);
+    let margin = MultiMargin::new().class_weights(&weights)?;
+    let pos = BceWithLogits.pos_weight(&weights)?;
+    macro_rules! cases {
+        ($($loss:expr, $y:expr;)*) => {{$(
+            let (loss, y): (_, &Tensor) = ($loss, $y);
+            let reductions = [Reduction::Mean, Reduction::Sum, Reduction::BatchMean];
+            let reduced = reductions.map(|reduction| loss.clone().reduction(reduction));
+            for loss in reduced.iter().map(|loss| loss as &dyn Loss).chain([&loss as &dyn Loss]) {
+                let whole = together(loss, &x, y, 7, 1)?;
+                for (batch, parts) in [(1, 7), (2, 4), (3, 3), (6, 2)] {
+                    near(&format!("{loss:?}, {parts} x {batch}"), &together(loss, &x, y, batch, parts)?, &whole);
+                }
+            }
+        )*}};
+    }
+    cases! {
+        CrossEntropy::new(), &valid;
+        ignoring(), &classes;
+        weighted()?, &valid;
+        weighted()?.ignore_index(-100), &classes;
+        smooth()?, &valid;
+        smooth()?.class_weights(&weights)?.ignore_index(-100), &classes;
+        CrossEntropy::new(), &soft;
+        smooth()?.class_weights(&weights)?, &soft;
+        nll, &classes;
+        margin, &valid;
+        Mse, &soft;
+        pos, &soft;
+        BceWithLogits, &soft;
+        Hinge, &signs?;
+        KlDiv::new(), &soft;
+    }
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::any::type_name;
 use std::time::Instant;
 
 use super::callback::{Callback, CallbackContext, Requests, StepCallback};
-use super::fit::{Progression, scalar_loss};
+use super::fit::{MeanLoss, Progression, scalar_loss};
 use super::history::Short;
 use super::{Batches, EpochRecord, History, Progress, Scores};
 use crate::autograd::{Tensor, no_grad};
@@ -96,8 +96,8 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Takes one optimizer step for this many batches together, with the mean of their gradients weighted by their numbers of
-    /// examples: for a mean loss, the gradient of one large batch. Default: 1; 0 counts as 1.
+    /// Takes one optimizer step for this many batches together, with the gradient of one large batch. Of losses with class
+    /// weights or an ignored class, too: [`Loss::divisor`]. Default: 1; 0 counts as 1.
     #[must_use]
     #[doc(alias = "gradient_accumulation_steps")]
     #[doc(alias = "accumulate_grad_batches")]
@@ -343,7 +343,7 @@ impl<'a> Trainer<'a> {
     ) -> Result<()> {
         state.epoch = state.epoch.saturating_add(1);
         let mut scores = Scores::default();
-        scores.push("loss", state.loss_sum / state.examples as f64);
+        scores.push("loss", state.loss.value());
         scores.push("learning_rate", state.learning_rate);
         if let Some((prefix, loader)) = measured {
             // The loss on the training data, without a prefix, is there already.
@@ -354,27 +354,28 @@ impl<'a> Trainer<'a> {
         let seconds = started.elapsed().as_secs_f64();
         state.history.records.push(EpochRecord { epoch: state.epoch, step: state.step, seconds, scores });
         state.history.confusion = self.metrics.iter().find_map(|metric| metric.confusion()).cloned();
-        (state.loss_sum, state.examples) = (0.0, 0);
+        state.loss = MeanLoss::default();
         Ok(())
     }
 
     fn measure(&mut self, loader: &DataLoader) -> Result<Scores> {
-        let (mut sum, mut examples) = (0.0, 0);
+        let mut loss = MeanLoss::default();
         self.metrics.iter_mut().for_each(|metric| metric.reset());
         // A clone, since an epoch moves the loader on.
         for batch in loader.clone().epoch()? {
             let (inputs, targets) = batch?;
             let prediction = self.model.predict(&inputs)?;
-            let rows = rows(&inputs);
-            sum += scalar_loss(&no_grad(|| self.loss.loss(&prediction, &targets))?)? * rows as f64;
-            examples += rows;
+            let divisor = self.loss.divisor(&prediction, &targets)?;
+            if divisor != Some(0.0) {
+                loss.add(scalar_loss(&no_grad(|| self.loss.loss(&prediction, &targets))?)?, divisor);
+            }
             self.metrics.iter_mut().try_for_each(|metric| metric.update(&prediction, &targets))?;
         }
-        if examples == 0 {
-            return Err(Error::argument("evaluate", "one example or more", 0));
+        if loss.divisor == 0.0 {
+            return Err(Error::argument("evaluate", "one example or more that the loss counts", 0));
         }
         let mut scores = Scores::default();
-        scores.push("loss", sum / examples as f64);
+        scores.push("loss", loss.value());
         for metric in &self.metrics {
             scores.push(metric.name(), metric.value()?);
         }
@@ -409,11 +410,11 @@ impl<'a> Trainer<'a> {
 
     /// The text beside the progress bar.
     fn message(&self, state: &Progression) -> String {
-        let within_epoch = state.examples > 0;
+        let within_epoch = state.loss.divisor > 0.0;
         let epoch = state.epoch + u64::from(within_epoch);
         let mut message = format!("epoch {epoch}/{}  ", self.epochs);
         if within_epoch {
-            message += &format!("loss {}  ", Short(state.loss_sum / state.examples as f64));
+            message += &format!("loss {}  ", Short(state.loss.value()));
         }
         let last = state.history.records.last().into_iter().flat_map(|record| record.scores.iter());
         for (name, score) in
@@ -442,9 +443,4 @@ impl<'a> Trainer<'a> {
         ];
         settings.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?))).collect()
     }
-}
-
-/// The number of examples in a batch.
-pub(super) fn rows(inputs: &Tensor) -> u64 {
-    inputs.dims().first().map_or(1, |&rows| rows as u64)
 }
