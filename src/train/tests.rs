@@ -152,10 +152,10 @@ fn batches_together_are_one_large_batch_for_every_loss() -> Result<()> {
     assert_eq!(error, format!("step 1: mean: expected {expected}"));
 
     let rng = &mut Rng::seed(1);
-    let x = Tensor::randn(0.0, 1.0, (7, 2), rng)?;
+    let x = Tensor::randn_dtype(0.0, 1.0, (7, 2), DType::F64, rng)?;
     let classes = Tensor::new(&[0_i64, -100, 1, 1, -100, -100, 0], cpu)?;
     let valid = Tensor::new(&[0_i64, 1, 1, 1, 0, 1, 0], cpu)?;
-    let soft = Tensor::rand(0.0, 1.0, (7, 2), rng)?;
+    let soft = Tensor::rand_dtype(0.0, 1.0, (7, 2), DType::F64, rng)?;
     let signs = (soft.gt(0.5)?.to_dtype(DType::F64)? * 2.0)? - 1.0;
     let smooth = || CrossEntropy::new().label_smoothing(0.2);
     let nll = Nll::new().class_weights(&weights)?.ignore_index(-100);
