@@ -9,8 +9,7 @@ use crate::ops;
 /// min(max(x, low), high). Default: from −1 to 1.
 ///
 /// # Gradient
-/// 1 between the bounds, else 0, also at the bounds, as in PyTorch. ([`Tensor::clamp`](crate::autograd::Tensor::clamp) has slope
-/// 1 there, as PyTorch's.)
+/// 1 between the bounds, else 0, also at the bounds, as in PyTorch.
 ///
 /// # Errors
 /// Errors if a bound is NaN or `low > high`.

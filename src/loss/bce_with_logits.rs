@@ -7,8 +7,8 @@ use crate::formula::{Formula, Real};
 use crate::ops;
 
 /// Binary cross-entropy of logits z and targets t from 0 to 1: the mean of max(z, 0) − z·t + ln(1 + exp(−|z|)), which is
-/// [`Bce`](super::Bce) of sigmoid(z) without its rounding errors. The gradient is sigmoid(z) − t. Errors if a target is
-/// outside of 0 to 1.
+/// [`Bce`](super::Bce) of sigmoid(z) without its rounding errors; 0 for an infinite logit of the target's side. The gradient is
+/// sigmoid(z) − t. Errors if a target is outside of 0 to 1.
 ///
 /// ```
 /// use tealight::prelude::*;
@@ -27,8 +27,10 @@ impl PointwiseLoss for BceWithLogits {
 
     #[inline(always)]
     fn value<R: Real>(&self, prediction: R, target: R) -> R {
-        let z = prediction;
-        z.max(R::constant(0.0)) - z * target + (-z.abs()).exp().ln_1p()
+        let (z, zero) = (prediction, R::constant(0.0));
+        // |z|·w, where 0·∞ is 0.
+        let w = z.select_gt(zero, R::constant(1.0) - target, target);
+        w.abs().select_gt(zero, z.abs() * w, zero) + (-z.abs()).exp().ln_1p()
     }
 
     #[inline(always)]
@@ -90,24 +92,24 @@ impl ElementwiseLoss for BceWithPosWeight {
 #[derive(Clone, Copy, Debug)]
 struct PosWeighted;
 
-/// −ln sigmoid(z)
+/// w·ln(1 + eᶻ), where 0·∞ is 0.
 #[inline(always)]
-fn neg_log_sigmoid<R: Real>(z: R) -> R {
-    (-z).max(R::constant(0.0)) + (-z.abs()).exp().ln_1p()
+fn softplus<R: Real>(w: R, z: R) -> R {
+    let (zero, near) = (R::constant(0.0), (-z.abs()).exp().ln_1p());
+    w.abs().select_gt(zero, w * (z.max(zero) + near), zero * near)
 }
 
 impl Formula<3> for PosWeighted {
     const NAME: &'static str = NAME;
 
     fn value<R: Real>(&self, [z, t, weight]: [R; 3]) -> R {
-        let one = R::constant(1.0);
-        (one - t) * z + (one + (weight - one) * t) * neg_log_sigmoid(z)
+        softplus(weight * t, -z) + softplus(R::constant(1.0) - t, z)
     }
 
     fn derivative<R: Real>(&self, [z, t, weight]: [R; 3], _: R) -> [R; 3] {
         let one = R::constant(1.0);
-        let by_z = one - t - (one + (weight - one) * t) * (-z).sigmoid();
-        [by_z, (weight - one) * neg_log_sigmoid(z) - z, t * neg_log_sigmoid(z)]
+        let by_z = (one - t) * z.sigmoid() - weight * t * (-z).sigmoid();
+        [by_z, softplus(weight, -z) - softplus(one, z), softplus(t, -z)]
     }
 }
 

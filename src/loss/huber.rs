@@ -53,7 +53,8 @@ impl PointwiseLoss for Huber {
 
     fn derivative<R: Real>(&self, prediction: R, target: R) -> [R; 2] {
         let delta = R::constant(self.delta);
-        let slope = (prediction - target).max(-delta).min(delta);
+        let d = prediction - target;
+        let slope = delta.select_gt(d.abs(), d, d.signum() * delta);
         [slope, -slope]
     }
 }

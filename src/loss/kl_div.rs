@@ -43,11 +43,13 @@ impl PointwiseLoss for KlDiv {
 
     fn value<R: Real>(&self, prediction: R, target: R) -> R {
         let zero = R::constant(0.0);
+        // 0, but NaN comes through.
+        let none = prediction.max(zero).min(zero);
         if self.log_target {
             let (t, p) = bounded_exp(target);
-            return p.select_gt(zero, p * (t - prediction), zero);
+            return p.select_gt(zero, p * (t - prediction), none);
         }
-        target.select_gt(zero, target * (positive_or_one(target).ln() - prediction), zero)
+        target.select_gt(zero, target * (positive_or_one(target).ln() - prediction), none)
     }
 
     fn derivative<R: Real>(&self, prediction: R, target: R) -> [R; 2] {

@@ -13,17 +13,22 @@ formula!(blocks Acos = "acos",
     y => [-cosine(x).recip()]);
 formula!(blocks Atan = "atan", elementary atan);
 formula!(blocks Atan2 = "atan2", [y, x] => angle(y, x), angle => {
-    // x² and y² themselves may overflow or vanish.
+    // x² and y² themselves may overflow or vanish. At the origin all derivatives are 0.
+    let [zero, one, infinity] = [0.0, 1.0, f64::INFINITY].map(R::constant);
     let scale = x.abs().max(y.abs());
+    let origin = scale.select_gt(zero, zero, one);
+    let scale = one.select_gt(scale - scale, scale.select_gt(zero, scale, infinity), one);
     let (u, v) = (x / scale, y / scale);
-    let square = u * u + v * v;
+    let square = u * u + v * v + origin;
     [u / square / scale, -(v / square / scale)]
 });
 
-/// √(1 − x²): the cosine of the angle whose sine is x.
+/// √(1 − x²): the cosine of the angle whose sine is x. The product does not cancel near ±1; at ±1 its factor 0 would meet an
+/// infinite gradient.
 #[inline(always)]
 fn cosine<R: Real>(x: R) -> R {
-    ((R::constant(1.0) - x) * (R::constant(1.0) + x)).sqrt()
+    let one = R::constant(1.0);
+    one.select_gt(x.abs(), (one - x) * (one + x), one - x * x).sqrt()
 }
 
 /// The angle of (x, y) as C's `atan2`, also for signed zeros and infinities.
@@ -70,7 +75,7 @@ impl Tensor {
 
     /// The angle of the point (x, y) in radians, from −π to π, where y is this tensor.
     ///
-    /// Gradient: x/(x² + y²) for y and −y/(x² + y²) for x; NaN at (0, 0), as in PyTorch.
+    /// Gradient: x/(x² + y²) for y and −y/(x² + y²) for x; 0 at (0, 0), as in PyTorch.
     ///
     /// ```
     /// # use tealight::prelude::*;
@@ -136,7 +141,7 @@ mod tests {
         // x² + y² would overflow, or be 0.
         assert_eq!(grad_at(1e200, |y| y.atan2(&tensor(&[1e200])))?, 0.5e-200);
         assert_eq!(grad_at(1e-200, |y| y.atan2(&tensor(&[1e-200])))?, 0.5e200);
-        assert!(grad_at(0.0, |y| y.atan2(&tensor(&[0.0])))?.is_nan());
+        assert_eq!(grad_at(0.0, |y| y.atan2(&tensor(&[0.0])))?, 0.0);
         assert!(matches!(tensor(&[1.0; 2]).atan2(&tensor(&[1.0; 3])), Err(Error::Shape { .. })));
         let integer = Tensor::new(&[1_u32], &Device::Cpu)?.atan().unwrap_err();
         assert_eq!(integer.to_string(), "atan: expected a float tensor (see to_dtype), got u32");

@@ -8,7 +8,8 @@ use crate::error::Result;
 formula!(Add = "add", [a, b] => a + b, y => [R::constant(1.0), R::constant(1.0)]);
 formula!(Sub = "sub", [a, b] => a - b, y => [R::constant(1.0), R::constant(-1.0)]);
 formula!(Mul = "mul", [a, b] => a * b, y => [b, a]);
-formula!(Div = "div", [a, b] => a / b, y => [b.recip(), -(a / (b * b))]);
+// b² might overflow, or vanish.
+formula!(Div = "div", [a, b] => a / b, y => [b.recip(), -(y / b)]);
 formula!(Neg = "neg", [x] => -x, y => [R::constant(-1.0)]);
 
 // With a scalar on one side no tensor is built for it.
@@ -17,7 +18,7 @@ formula!(SubScalar(c: f64) = "sub", [x] => x - R::constant(c), y => [R::constant
 formula!(ScalarSub(c: f64) = "sub", [x] => R::constant(c) - x, y => [R::constant(-1.0)]);
 formula!(MulScalar(c: f64) = "mul", [x] => x * R::constant(c), y => [R::constant(c)]);
 formula!(DivScalar(c: f64) = "div", [x] => x / R::constant(c), y => [R::constant(1.0 / c)]);
-formula!(ScalarDiv(c: f64) = "div", [x] => R::constant(c) / x, y => [-(R::constant(c) / (x * x))]);
+formula!(ScalarDiv(c: f64) = "div", [x] => R::constant(c) / x, y => [-(y / x)]);
 
 impl Tensor {
     /// The sum, the same as `self + other`. Gradient: 1 for both.

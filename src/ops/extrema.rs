@@ -11,8 +11,8 @@ formula!(blocks Abs = "abs", elementary abs);
 formula!(blocks Sign = "sign", elementary signum);
 formula!(blocks Maximum = "maximum", [a, b] => a.max(b), y => [above(a, b), above(b, a)]);
 formula!(blocks Minimum = "minimum", [a, b] => a.min(b), y => [above(b, a), above(a, b)]);
-formula!(blocks MaximumScalar(c: f64) = "maximum", [x] => x.max(R::constant(c)), y => [above(x, R::constant(c))]);
-formula!(blocks MinimumScalar(c: f64) = "minimum", [x] => x.min(R::constant(c)), y => [above(R::constant(c), x)]);
+formula!(blocks MaximumScalar(c: f64) = "maximum", [x] => x.max(R::constant(c)), y => [beyond(x, R::constant(c))]);
+formula!(blocks MinimumScalar(c: f64) = "minimum", [x] => x.min(R::constant(c)), y => [beyond(R::constant(c), x)]);
 
 /// 1 where a > b, ½ in a tie, else 0.
 #[inline(always)]
@@ -21,17 +21,23 @@ fn above<R: Real>(a: R, b: R) -> R {
     a.select_gt(b, one, b.select_gt(a, zero, half))
 }
 
+/// 1 where a > b, else 0: in a tie with a number the number is taken.
+#[inline(always)]
+fn beyond<R: Real>(a: R, b: R) -> R {
+    a.select_gt(b, R::constant(1.0), R::constant(0.0))
+}
+
 formula!(blocks Clamp(bounds: [f64; 2]) = "clamp",
 [x] => x.max(R::constant(bounds[0])).min(R::constant(bounds[1])),
 y => {
-    let [low, high, zero, one] = [bounds[0], bounds[1], 0.0, 1.0].map(R::constant);
-    [x.select_gt(high, zero, low.select_gt(x, zero, one))]
+    let [low, high, zero] = [bounds[0], bounds[1], 0.0].map(R::constant);
+    [x.select_gt(low, beyond(high, x), zero)]
 });
 
 impl Tensor {
     /// The larger of self and `other`, a tensor or a scalar, element by element.
     ///
-    /// Gradient: 1 for the one that is taken, 0 for the other, ½ for each in a tie.
+    /// Gradient: 1 for the one that is taken, 0 for the other; in a tie ½ for each of two tensors, and 0 with a scalar.
     ///
     /// ```
     /// # use tealight::prelude::*;
@@ -39,7 +45,7 @@ impl Tensor {
     /// assert_eq!(x.maximum(0.5)?.to_vec1::<f64>()?, [0.5, 2.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    #[doc(alias = "fmax")]
+    #[doc(alias = "clamp_min")]
     pub fn maximum(&self, other: impl Operand) -> Result<Tensor> {
         match other.get() {
             TensorOrScalar::Tensor(other) => apply(Maximum, [self, other]),
@@ -49,8 +55,8 @@ impl Tensor {
 
     /// The smaller of self and `other`, a tensor or a scalar, element by element.
     ///
-    /// Gradient: 1 for the one that is taken, 0 for the other, ½ for each in a tie.
-    #[doc(alias = "fmin")]
+    /// Gradient: 1 for the one that is taken, 0 for the other; in a tie ½ for each of two tensors, and 0 with a scalar.
+    #[doc(alias = "clamp_max")]
     pub fn minimum(&self, other: impl Operand) -> Result<Tensor> {
         match other.get() {
             TensorOrScalar::Tensor(other) => apply(Minimum, [self, other]),
@@ -70,7 +76,7 @@ impl Tensor {
         apply(Sign, [self])
     }
 
-    /// x limited to [`low`, `high`]. Gradient: 1 inside and at the bounds, 0 outside.
+    /// x limited to [`low`, `high`]. Gradient: 1 inside, 0 outside and at the bounds.
     ///
     /// # Errors
     /// Unless `low` ≤ `high`.
@@ -82,8 +88,6 @@ impl Tensor {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "clip")]
-    #[doc(alias = "clamp_min")]
-    #[doc(alias = "clamp_max")]
     pub fn clamp(&self, low: f64, high: f64) -> Result<Tensor> {
         if low <= high {
             return apply(Clamp([low, high]), [self]);
@@ -111,11 +115,14 @@ mod tests {
     #[test]
     fn kinks() -> Result<()> {
         assert_eq!(grad_at(0.0, |x| x.abs())?, 0.0);
-        assert_eq!(grad_at(1.0, |x| x.clamp(-1.0, 1.0))?, 1.0);
+        assert_eq!(grad_at(1.0, |x| x.clamp(-1.0, 1.0))?, 0.0);
+        assert_eq!(grad_at(-1.0, |x| x.clamp(-1.0, 1.0))?, 0.0);
         assert_eq!(grad_at(1.1, |x| x.clamp(-1.0, 1.0))?, 0.0);
         assert_eq!(grad_at(2.0, |x| x.maximum(tensor(&[2.0])))?, 0.5);
         assert_eq!(grad_at(2.0, |x| x.minimum(x))?, 1.0);
-        for x in [1.0, 2.0, 3.0] {
+        assert_eq!(grad_at(2.0, |x| x.maximum(2.0))?, 0.0);
+        assert_eq!(grad_at(2.0, |x| x.minimum(2.0))?, 0.0);
+        for x in [1.0, 3.0] {
             let two = tensor(&[2.0]);
             assert_eq!(grad_at(x, |x| x.maximum(2.0))?, grad_at(x, |x| x.maximum(&two))?);
             assert_eq!(grad_at(x, |x| x.minimum(2.0))?, grad_at(x, |x| x.minimum(&two))?);

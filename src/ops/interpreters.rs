@@ -194,8 +194,7 @@ impl Interpreter for RecordedOps {
             (Binary::Div, Scalar(c), Array(x)) => *c / x,
             (Binary::Pow, Array(x), Scalar(c)) => x.powf(*c),
             (Binary::Rem, Array(x), Scalar(c)) => x.rem(*c),
-            (Binary::Max, Array(x), Scalar(c)) | (Binary::Max, Scalar(c), Array(x)) => x.maximum(*c),
-            (Binary::Min, Array(x), Scalar(c)) | (Binary::Min, Scalar(c), Array(x)) => x.minimum(*c),
+            // Max and min of a formula share a tie also with a number, unlike the methods of Tensor.
             (f, a, b) => {
                 let like = first_array([a, b]);
                 let (a, b) = (a.tensor(like)?, b.tensor(like)?);

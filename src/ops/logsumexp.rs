@@ -27,7 +27,8 @@ impl LogSumExp {
         let max = self.0.kept(&y.detach(), x.dims())?;
         let zero = Tensor::zeros((), x.dtype(), x.device())?;
         let lowest = Tensor::full(f64::NEG_INFINITY, (), x.device())?.to_dtype(x.dtype())?;
-        let exp = (x - max.eq(&lowest)?.where_cond(&zero, &max)?)?.exp()?;
+        let shifted = (x - max.eq(&lowest)?.where_cond(&zero, &max)?)?;
+        let exp = x.eq(f64::INFINITY)?.where_cond(&zero, &shifted)?.exp()?;
         let total = or_infinite(&exp.sum_keepdim(&self.0.axes[..])?)?;
         exp / total
     }
@@ -68,8 +69,8 @@ impl Op<1> for LogSumExp {
 impl Tensor {
     /// Computes ln Σ exp(x) along `axes`, which are removed, without overflow.
     ///
-    /// Gradient: g times the softmax of x. Where all elements are −∞ the result is −∞ and the gradient 0 (PyTorch's is NaN);
-    /// with a +∞ they are +∞ and NaN.
+    /// Gradient: g times the softmax of x. Where all elements are −∞ the result is −∞ and the gradient 0; elements +∞ share the
+    /// gradient equally. (PyTorch's is NaN in both cases.)
     ///
     /// ```
     /// # use tealight::prelude::*;
@@ -132,17 +133,26 @@ mod tests {
 
     #[test]
     fn extremes() -> Result<()> {
-        let x = [[-INFINITY, -INFINITY], [-INFINITY, 5.0], [INFINITY, 0.0], [1.0, f64::NAN], [1e308, -1e308]];
+        let x = [
+            [-INFINITY, -INFINITY],
+            [-INFINITY, 5.0],
+            [INFINITY, 0.0],
+            [1.0, f64::NAN],
+            [1e308, -1e308],
+            [INFINITY, INFINITY],
+        ];
         let x = Tensor::parameter(Tensor::new(&x, &Device::Cpu)?);
         let y = x.logsumexp(1)?;
         let values = y.to_vec1::<f64>()?;
         assert_eq!(values[..3], [-INFINITY, 5.0, INFINITY]);
         assert!(values[3].is_nan() && values[4] == 1e308);
+        assert_eq!(values[5], INFINITY);
         let fused = y.sum_all()?.backward()?.get(&x).unwrap().to_vec2::<f64>()?;
         let [recorded] = autograd::grad(&y.sum_all()?, [&x])?;
         for slope in [fused, recorded.to_vec2::<f64>()?] {
             assert_eq!(slope[..2], [[0.0, 0.0], [0.0, 1.0]]);
-            assert!(slope[2].iter().chain(&slope[3]).all(|g| g.is_nan()), "{slope:?}");
+            assert_eq!((&slope[2][..], &slope[5][..]), (&[1.0, 0.0][..], &[0.5, 0.5][..]));
+            assert!(slope[3].iter().all(|g| g.is_nan()), "{slope:?}");
             assert_eq!(slope[4], [1.0, 0.0]);
         }
         // No NaN arises from −∞ at second order either.

@@ -30,7 +30,7 @@ impl Formula<2> for Pow {
 impl Tensor {
     /// aᵇ element by element, where b is a tensor or a scalar; NaN where a < 0 and b is not an integer.
     ///
-    /// Gradient: b·aᵇ⁻¹ for a and aᵇ·ln a for b; 0 for b where a = 0 and b > 0.
+    /// Gradient: b·aᵇ⁻¹ for a and aᵇ·ln a for b; where a = 0, 0 for a if b = 0 and 0 for b if b ≥ 0.
     ///
     /// ```
     /// # use tealight::prelude::*;

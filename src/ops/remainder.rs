@@ -5,10 +5,18 @@ use super::operand::{Operand, TensorOrScalar};
 use super::pointwise::formula;
 use crate::autograd::Tensor;
 use crate::error::Result;
+use crate::formula::{Formula, Real};
 
-formula!(blocks Rem = "rem", [a, b] => a.rem(b),
-    // ⌊a/b⌋ of the rounded quotient would be one too many where it rounds up.
-    y => [R::constant(1.0), -((a - y) / b).round_ties_even()]);
+#[derive(Clone, Copy, Debug)]
+struct Rem;
+
+impl Formula<2> for Rem {
+    const NAME: &'static str = "rem";
+    fn value<R: Real>(&self, [a, b]: [R; 2]) -> R {
+        a.rem(b)
+    }
+}
+
 formula!(blocks RemScalar(c: f64) = "rem", [x] => x.rem(R::constant(c)), y => [R::constant(1.0)]);
 
 impl Tensor {

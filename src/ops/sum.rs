@@ -79,7 +79,8 @@ impl Op<1> for Mean {
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let Mean(sum) = self;
         let dims = saved.input_dims(0)?;
-        Ok([Some(sum.spread(&(grad / sum.0.count(dims) as f64)?, dims)?)])
+        // Over no elements the gradient has none either, and 0/0 in its own would be NaN.
+        Ok([Some(sum.spread(&(grad / sum.0.count(dims).max(1) as f64)?, dims)?)])
     }
 }
 
@@ -171,6 +172,12 @@ mod tests {
         assert_eq!(empty.sum_all()?.to_scalar::<f32>()?, 0.0);
         assert!(empty.mean(1)?.to_vec1::<f32>()?.iter().all(|x| x.is_nan()));
         assert!(empty.mean_all()?.to_scalar::<f32>()?.is_nan());
+        // PyTorch: 0.
+        let (x, w) = (Tensor::parameter(empty.array().clone()), Tensor::parameter(tensor(&[1.0, 2.0])));
+        let y = (x.to_dtype(DType::F64)?.mean(1)? * &w)?;
+        let [first] = autograd::grad(&y.sum_all()?, [&x])?;
+        let [second] = autograd::grad(&first.sum_all()?, [&w])?;
+        assert_eq!(second.to_vec1::<f64>()?, [0.0, 0.0]);
         assert_eq!(empty.sum(0)?.dims(), [0]);
         // candle wraps at 256.
         let ones = Tensor::full(1u8, 1000, &Device::Cpu)?;

@@ -162,11 +162,15 @@ impl<R: Real> Real for Dual<R> {
         let (x, e) = (self.value, exponent.value);
         let y = x.powf(e);
         let (zero, one) = (R::constant(0.0), R::constant(1.0));
-        let by_x = self.slope.map(|s| e * x.powf(e - one) * s);
-        // xᵉ is flat in e where x = 0 and e > 0; ln(0) would turn the 0 into NaN.
+        // x⁰ is flat also at 0, where 0 · x⁻¹ would be NaN.
+        let by_x = self.slope.map(|s| {
+            let base = x.abs().select_gt(zero, x, e.abs().select_gt(zero, x, one));
+            e * base.powf(e - one) * s
+        });
+        // xᵉ is flat in e where x = 0 and e ≥ 0; ln(0) would turn the 0 into NaN.
         let by_e = exponent.slope.map(|s| {
-            let log = x.abs().select_gt(zero, x, one).ln();
-            y * log * s
+            let base = x.abs().select_gt(zero, x, zero.select_gt(e, x, one));
+            y * base.ln() * s
         });
         Dual { value: y, slope: sum(by_x, by_e) }
     }
@@ -181,8 +185,13 @@ impl<R: Real> Real for Dual<R> {
     #[inline(always)]
     fn rem(self, divisor: Self) -> Self {
         let value = self.value.rem(divisor.value);
-        // How often it was subtracted. The quotient's floor would be one too many where it rounds up.
-        let times = || ((self.value - value) / divisor.value).round_ties_even();
+        // How often it was subtracted. The quotient's floor would be one too many where it rounds up. An infinite remainder (of a
+        // finite number of the other sign) was added once.
+        let times = || {
+            let often = ((self.value - value) / divisor.value).round_ties_even();
+            let once = -(value.signum() * divisor.value.signum());
+            R::constant(1.0).select_gt(value - value, often, once)
+        };
         Dual { value, slope: sum(self.slope, divisor.slope.map(|s| -(times() * s))) }
     }
     #[inline(always)]
@@ -273,6 +282,10 @@ mod tests {
         assert_eq!(slope(|x| Dual::constant(0.0).powf(x), 2.0), 0.0);
         assert_eq!(slope(|x| x.powf(Dual::constant(2.0)), 0.0), 0.0);
         assert_eq!(slope(|x| x.powf(Dual::constant(2.0)), -3.0), -6.0);
+        assert_eq!(slope(|x| x.powf(Dual::constant(0.0)), 0.0), 0.0);
+        assert_eq!(slope(|x| Dual::constant(0.0).powf(x), 0.0), 0.0);
+        assert_eq!(slope(|x| Dual::constant(0.0).powf(x), -1.0), f64::NEG_INFINITY);
+        assert_eq!(slope(|x| Dual::constant(1.0).rem(x), f64::NEG_INFINITY), 1.0);
     }
 
     #[test]

@@ -71,7 +71,7 @@ fn current<T>(f: impl FnOnce(&mut Capture) -> T) -> T {
 /// Appends `instruction`, or finds it: equal sub-expressions are computed once.
 fn push(capture: &mut Capture, instruction: Instruction) -> Expr {
     let Capture { id, instructions } = capture;
-    let index = instructions.iter().position(|known| *known == instruction).unwrap_or_else(|| {
+    let index = instructions.iter().position(|known| known.is(&instruction)).unwrap_or_else(|| {
         instructions.push(instruction);
         instructions.len() - 1
     });
@@ -103,13 +103,17 @@ impl Expr {
         }
     }
 
-    /// Folds constants, and drops what changes nothing: 1·x, x/1, x + 0, x − 0. (0·x stays: x may be infinite.)
+    /// Folds constants, and drops what changes nothing: 1·x, x/1, x + −0, x − 0. (x + 0 stays: x may be −0; 0·x too: x may be
+    /// infinite.)
     fn binary(self, f: Binary, other: Self) -> Self {
+        let is_zero = |x: Option<f64>, zero: f64| x.is_some_and(|x| x.to_bits() == zero.to_bits());
         match (f, self.known(), other.known()) {
             (_, Some(a), Some(b)) => Expr::constant(f.apply(a, b)),
-            (Binary::Mul, Some(1.0), _) | (Binary::Add, Some(0.0), _) => other,
-            (Binary::Mul | Binary::Div | Binary::Pow, _, Some(1.0))
-            | (Binary::Add | Binary::Sub, _, Some(0.0)) => self,
+            (Binary::Mul, Some(1.0), _) => other,
+            (Binary::Add, a, _) if is_zero(a, -0.0) => other,
+            (Binary::Add, _, b) if is_zero(b, -0.0) => self,
+            (Binary::Sub, _, b) if is_zero(b, 0.0) => self,
+            (Binary::Mul | Binary::Div | Binary::Pow, _, Some(1.0)) => self,
             (Binary::Mul, Some(-1.0), _) => -other,
             _ => current(|capture| push(capture, Instruction::Binary(f, self.index, other.index))),
         }
@@ -209,6 +213,19 @@ mod tests {
         assert_eq!(show(|x| x.rem(x.floor().atan())), "rem(x, atan(floor(x)))");
         assert_eq!(show(|_| Expr::constant(-7.0).rem(Expr::constant(4.0))), "1");
         assert_eq!(show(|_| Expr::constant(f64::NAN)), "NaN");
+    }
+
+    #[test]
+    fn zeros_keep_their_sign() {
+        let show = |f: fn(Expr) -> Expr| Tape::capture(|[x]| [f(x)]).to_string();
+        let [plus, minus] = [|| Expr::constant(0.0), || Expr::constant(-0.0)];
+        assert_eq!(
+            show(|x| x.max(Expr::constant(0.0)) + x.min(Expr::constant(-0.0))),
+            "max(x, 0) + min(x, -0)"
+        );
+        assert_eq!(show(|x| x.powf(Expr::constant(-0.0))), "x^(-0)");
+        let kept = Tape::capture(|[x]| [x + plus(), x - minus(), x + minus(), minus() + x, x - plus()]);
+        assert_eq!(kept.to_string(), "[x + 0, x - -0, x, x, x]");
     }
 
     #[test]

@@ -97,6 +97,14 @@ pub(super) enum Instruction {
 }
 
 impl Instruction {
+    /// Whether both compute the same bits: 0 and −0 are two constants.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Instruction::Constant(a), Instruction::Constant(b)) => a.to_bits() == b.to_bits(),
+            _ => self == other,
+        }
+    }
+
     pub(super) fn operands(&self) -> impl Iterator<Item = usize> + use<> {
         let ids = match *self {
             Instruction::Input(_) | Instruction::Constant(_) => [None; 4],
@@ -244,7 +252,7 @@ impl Tape {
             let call = |name: &str, a: usize, b: usize| (format!("{name}({}, {})", bare(a), bare(b)), ATOM);
             let (text, level) = match *instruction {
                 Instruction::Input(i) => (self.names[i].clone(), ATOM),
-                Instruction::Constant(c) => (c.to_string(), if c < 0.0 { SIGN } else { ATOM }),
+                Instruction::Constant(c) => (c.to_string(), if c.is_sign_negative() { SIGN } else { ATOM }),
                 Instruction::Unary(Unary::Neg, a) => (format!("-{}", operand(a, SIGN)), SIGN),
                 Instruction::Unary(Unary::Abs, a) => (format!("|{}|", bare(a)), ATOM),
                 Instruction::Unary(Unary::Recip, a) => (format!("1 / {}", operand(a, SIGN)), PRODUCT),

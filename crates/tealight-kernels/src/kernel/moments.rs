@@ -117,12 +117,16 @@ pub fn log_sum_exps<T: Element>(x: &[T], n: usize, width: usize) -> Vec<T> {
     })
 }
 
-/// The gradient of [`log_sum_exps`]: eˣ / Σ eˣ of each row. Unlike `rows::softmax` it is 0 in a row of −∞, and keeps subnormal
-/// values.
+/// The gradient of [`log_sum_exps`]: eˣ / Σ eˣ of each row. Unlike `rows::softmax` it is 0 in a row of −∞, shared by the elements
+/// +∞ if there are some, and keeps subnormal values.
 pub fn softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
     map_rows(x, width, |x, out| {
         let largest = vectorize!(row_max(x));
-        if largest.to_f64() == f64::NEG_INFINITY && x.iter().all(|&x| x == largest) {
+        if largest.to_f64().is_infinite() && x.iter().all(|x| x == x) {
+            if largest > T::default() {
+                let share = T::constant((x.iter().filter(|&&x| x == largest).count() as f64).recip());
+                out.iter_mut().zip(x).filter(|(_, x)| **x == largest).for_each(|(out, _)| *out = share);
+            }
             return;
         }
         vectorize!(for i in 0..out.len() {

@@ -1,0 +1,222 @@
+//! Values and derivatives at kinks and degenerate points against PyTorch's, which `reference/conventions.py` made. The table in
+//! `docs/conventions.md` says what they are, and where we differ.
+#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
+
+use std::collections::BTreeSet;
+
+use tealight::activation::*;
+use tealight::loss::*;
+use tealight::ops::PoolOptions;
+use tealight::prelude::*;
+
+type Eval = fn(&[Tensor]) -> Result<Tensor>;
+
+/// Pairs each expression with its text: `[a, b]: a.add(b), …;` names the inputs of the expressions that follow.
+macro_rules! expressions {
+    ($($inputs:tt: $($body:expr),* $(,)?;)*) => {
+        const EXPRESSIONS: &[(&str, Eval)] = &[$($((
+            stringify!($body),
+            |inputs| {
+                let $inputs = inputs else { panic!("{} inputs", inputs.len()) };
+                $body
+            },
+        ),)*)*];
+    };
+}
+expressions! {
+    [x]:
+        x.exp(), x.expm1(), x.ln(), x.log2(), x.log10(), x.log1p(), x.sqr(), x.sqrt(), x.rsqrt(), x.recip(), x.neg(), x.abs(),
+        x.sign(), x.floor(), x.ceil(), x.round(), x.trunc(), x.sin(), x.cos(), x.tan(), x.asin(), x.acos(), x.atan(), x.sinh(),
+        x.cosh(), x.tanh(), x.erf(), x.erfc(), x.sigmoid(), x.softplus(), x.relu(), x.gelu(), x.silu(),
+        x.powf(-2.0), x.powf(-1.0), x.powf(-0.5), x.powf(0.0), x.powf(0.5), x.powf(1.0), x.powf(1.5), x.powf(2.0), x.powf(2.5),
+        x.powf(3.0), x.powf(4.0), x.leaky_relu(0.25), x.elu(1.5),
+        Relu6.apply(x), HardTanh::default().apply(x), HardSigmoid.apply(x), HardSwish.apply(x),
+        Threshold { threshold: 1.0, value: 7.0 }.apply(x), Selu.apply(x), Celu { alpha: 0.5 }.apply(x), Softsign.apply(x),
+        Tanhshrink.apply(x), LogSigmoid.apply(x), Mish.apply(x), GeluTanh.apply(x),
+        x.sum(0), x.mean(0), x.prod(0), x.max(0), x.min(0), x.var(0, 0), x.var(0, 1), x.std(0, 0), x.std(0, 1), x.logsumexp(0),
+        x.norm(0.0, 0), x.norm(0.5, 0), x.norm(1.0, 0), x.norm(2.0, 0), x.norm(3.0, 0), x.norm(f64::INFINITY, 0),
+        x.norm(f64::NEG_INFINITY, 0), x.cumsum(0), x.cumprod(0), x.softmax(0), x.log_softmax(0), x.normalize_rows(),
+        Ok(x.sort(0, false)?.0), Ok(x.topk(1, 0)?.0),
+        x.reshape((1, 1, x.elem_count()))?.max_pool1d(PoolOptions::<1>::new(x.elem_count())),
+        BceWithLogits.elementwise(x, &scalar(0.0)), BceWithLogits.elementwise(x, &scalar(0.5)),
+        BceWithLogits.elementwise(x, &scalar(1.0)), Bce.elementwise(x, &scalar(0.0)),
+        Bce.elementwise(x, &scalar(1.0)), L1.elementwise(x, &scalar(0.0)), Mse.elementwise(x, &scalar(0.0)),
+        Huber::default().elementwise(x, &scalar(0.0)), SmoothL1::default().elementwise(x, &scalar(0.0)),
+        PoissonNll::default().elementwise(x, &scalar(0.0)), PoissonNll::default().elementwise(x, &scalar(1.0)),
+        Hinge.elementwise(x, &scalar(1.0)), KlDiv::default().elementwise(x, &scalar(0.0)),
+        CrossEntropy::new().elementwise(&x.unsqueeze(0)?, &Tensor::new(&[0_u32], &Device::Cpu)?),
+        CrossEntropy::new().elementwise(&x.unsqueeze(0)?, &Tensor::new(&[1_u32], &Device::Cpu)?);
+    [a]:
+        a.maximum(1.0), a.minimum(1.0), a.clamp(-1.0, 1.0), a.clamp(1.0, 1.0), a.rem(2.0);
+    [a, b]:
+        a.add(b), a.sub(b), a.mul(b), a.div(b), a.pow(b), a.maximum(b), a.minimum(b), a.atan2(b), a.rem(b), a.lerp(b, 0.25);
+    [a, b, c]:
+        a.addcmul(b, c, 2.0);
+}
+
+fn scalar(x: f64) -> Tensor {
+    Tensor::new(x, &Device::Cpu).unwrap()
+}
+
+/// The text without its spaces, which the compiler may set as it likes.
+fn key(text: &str) -> String {
+    text.split_whitespace().collect()
+}
+
+fn numbers(text: &str) -> Vec<f64> {
+    text.split_whitespace().map(|number| number.parse().unwrap()).collect()
+}
+
+/// One point of an expression: its inputs as text, and the value, gradient and second derivatives there, as far as they are known.
+struct Point {
+    key: String,
+    inputs: String,
+    numbers: [Option<Vec<f64>>; 3],
+    /// What PyTorch computes, if it is not this.
+    elsewhere: String,
+}
+
+/// What PyTorch computes.
+fn golden() -> Vec<Point> {
+    let mut current = String::new();
+    let mut points = vec![];
+    for line in include_str!("reference/conventions.txt").lines() {
+        if let Some(name) = line.strip_prefix("of ") {
+            current = key(name);
+        } else if let [inputs, rest @ ..] = &line.split('|').map(str::trim).collect::<Vec<_>>()[..]
+            && let [value, first, second] = rest
+        {
+            let second = (*second != "-").then(|| numbers(second));
+            let numbers = [Some(numbers(value)), Some(numbers(first)), second];
+            points.push(Point {
+                key: current.clone(),
+                inputs: inputs.to_string(),
+                numbers,
+                elsewhere: String::new(),
+            });
+        }
+    }
+    points
+}
+
+/// The rows of the tables of the book.
+fn documented() -> Vec<Point> {
+    let text =
+        include_str!("../docs/conventions.md").replace('∞', "inf").replace('−', "-").replace("NaN", "nan");
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.strip_prefix("| `")?.split('|').map(str::trim).collect();
+        let [expression, inputs, value, first, second, elsewhere, ""] = cells[..] else { panic!("{line}") };
+        let inputs = match inputs.strip_prefix('(') {
+            Some(pair) => pair.trim_end_matches(')').replace(',', ""),
+            None => inputs.replace(", ", ","),
+        };
+        let numbers = [value, first, second].map(|cell| (cell != "–").then(|| numbers(cell)));
+        let key = key(expression.trim_end_matches('`'));
+        Some(Point { key, inputs, numbers, elsewhere: elsewhere.to_string() })
+    };
+    text.lines().filter_map(row).collect()
+}
+
+/// A scalar, or a vector in brackets.
+fn input(text: &str) -> Tensor {
+    let Some(row) = text.strip_prefix('[') else { return Tensor::parameter(scalar(text.parse().unwrap())) };
+    let numbers = row.trim_end_matches(']').split_terminator(',').map(|number| number.parse().unwrap());
+    Tensor::parameter(Tensor::new(&numbers.collect::<Vec<f64>>()[..], &Device::Cpu).unwrap())
+}
+
+fn flat(x: &Tensor) -> Vec<f64> {
+    x.array().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// The gradient of a scalar by all elements of all inputs; `recorded`, or else by `backward`.
+fn gradient(y: &Tensor, inputs: &[Tensor], recorded: bool) -> Result<Vec<Tensor>> {
+    let zeros = |x: &Tensor| x.zeros_like();
+    if !y.requires_grad() {
+        return inputs.iter().map(zeros).collect();
+    }
+    if recorded {
+        return match inputs {
+            [a] => Ok(autograd::grad(y, [a])?.to_vec()),
+            [a, b] => Ok(autograd::grad(y, [a, b])?.to_vec()),
+            [a, b, c] => Ok(autograd::grad(y, [a, b, c])?.to_vec()),
+            _ => panic!("{} inputs", inputs.len()),
+        };
+    }
+    let gradients = y.backward()?;
+    inputs.iter().map(|x| gradients.get(x).cloned().map_or_else(|| zeros(x), Ok)).collect()
+}
+
+fn joined(tensors: &[Tensor]) -> Vec<f64> {
+    tensors.iter().flat_map(flat).collect()
+}
+
+/// The value, the gradient by `backward`, the recorded gradient, and the second derivatives.
+fn outcome(eval: Eval, inputs: &[Tensor]) -> Result<[Vec<f64>; 4]> {
+    let y = eval(inputs)?;
+    let total = y.sum_all()?;
+    let by_backward = gradient(&total, inputs, false)?;
+    let first = gradient(&total, inputs, true)?;
+    let mut second = vec![];
+    for g in &first {
+        for at in 0..g.elem_count() {
+            let element = g.flatten(0, -1)?.i(at)?;
+            second.extend(joined(&gradient(&element, inputs, true)?));
+        }
+    }
+    Ok([flat(&y), joined(&by_backward), joined(&first), second])
+}
+
+/// A single 0 stands for as many as there are.
+fn same(got: &[f64], expected: &[f64]) -> bool {
+    let close =
+        |a: f64, b: f64| a == b || a.is_nan() && b.is_nan() || (a - b).abs() <= 1e-12 * b.abs().max(1e-3);
+    match expected {
+        [0.0] => got.iter().all(|&a| a == 0.0),
+        _ => got.len() == expected.len() && got.iter().zip(expected).all(|(&a, &b)| close(a, b)),
+    }
+}
+
+/// What we compute instead, in the form of the file; or an error; empty if it is the same.
+fn difference(point: &Point) -> String {
+    let Some((_, eval)) = EXPRESSIONS.iter().find(|(text, _)| key(text) == point.key) else {
+        return format!("{}: no such expression", point.key);
+    };
+    let inputs: Vec<Tensor> = point.inputs.split(' ').map(input).collect();
+    let [value, backward, recorded, second] = match outcome(*eval, &inputs) {
+        Ok(got) => got,
+        Err(error) => return format!("{}: {}: {error}", point.key, point.inputs),
+    };
+    let is = |i: usize, got: &[f64]| point.numbers[i].as_ref().is_none_or(|expected| same(got, expected));
+    // Where the value is NaN, the derivatives mean nothing.
+    let nowhere = value.iter().any(|x| x.is_nan());
+    if is(0, &value) && (nowhere || is(1, &backward) && is(1, &recorded) && is(2, &second)) {
+        return String::new();
+    }
+    let [value, backward, recorded, second] = [value, backward, recorded, second]
+        .map(|numbers| numbers.iter().map(|x| format!(" {x:?}")).collect::<String>());
+    format!("{}: {} |{value} |{recorded} (backward:{backward}) |{second}", point.key, point.inputs)
+}
+
+#[test]
+fn every_point_is_as_in_pytorch_or_in_the_book() {
+    let (golden, documented) = (golden(), documented());
+    let named: BTreeSet<_> = golden.iter().map(|point| point.key.clone()).collect();
+    let expressions: BTreeSet<_> = EXPRESSIONS.iter().map(|(text, _)| key(text)).collect();
+    assert_eq!(named.symmetric_difference(&expressions).collect::<Vec<_>>(), [] as [&String; 0]);
+    let mut wrong: Vec<String> = documented.iter().map(difference).collect();
+    for point in &golden {
+        let ours = difference(point);
+        let row = documented.iter().find(|row| (&row.key, &row.inputs) == (&point.key, &point.inputs));
+        match row.is_some_and(|row| !row.elsewhere.is_empty()) {
+            true if ours.is_empty() => wrong.push(format!("{}: {}: as in PyTorch", point.key, point.inputs)),
+            false => wrong.push(ours),
+            true => {}
+        }
+    }
+    for row in &documented {
+        let known = golden.iter().any(|point| (&row.key, &row.inputs) == (&point.key, &point.inputs));
+        wrong.extend((!known).then(|| format!("{}: {}: no golden values", row.key, row.inputs)));
+    }
+    wrong.retain(|text| !text.is_empty());
+    assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+}
