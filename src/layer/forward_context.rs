@@ -21,17 +21,25 @@ use crate::ops::Rng;
 pub struct ForwardContext {
     rng: Option<Rng>,
     recorder: Option<Recorder>,
+    outputs: Option<Outputs>,
+}
+
+/// The outputs of the layers that were run, and the full name of the one that is running.
+#[derive(Clone, Debug, Default)]
+struct Outputs {
+    path: String,
+    all: Vec<(String, Tensor)>,
 }
 
 impl ForwardContext {
     /// Training mode. Layers such as [`Dropout`](super::Dropout) draw from `rng`: the same seed gives the same output.
     pub fn train(rng: Rng) -> Self {
-        ForwardContext { rng: Some(rng), recorder: None }
+        ForwardContext { rng: Some(rng), recorder: None, outputs: None }
     }
 
     /// Evaluation mode: nothing is random, and running statistics are used and not updated.
     pub fn eval() -> Self {
-        ForwardContext { rng: None, recorder: None }
+        ForwardContext { rng: None, recorder: None, outputs: None }
     }
 
     /// Whether this is training mode.
@@ -43,6 +51,36 @@ impl ForwardContext {
     /// The random number generator of training mode; none in evaluation mode.
     pub fn rng(&mut self) -> Option<&mut Rng> {
         self.rng.as_mut()
+    }
+
+    /// Keeps the output of every layer inside the model that runs next, for [`outputs`](ForwardContext::outputs).
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let rng = &mut Rng::seed(1);
+    /// let model = Sequential::new().push(Linear::new(3, 4, rng)?).push(Relu).push(Linear::new(4, 2, rng)?);
+    /// let ctx = &mut ForwardContext::eval().record_outputs();
+    /// let y = model.forward(&Tensor::randn(0.0, 1.0, (5, 3), rng)?, ctx)?;
+    /// let hidden = &ctx.outputs()[1];
+    /// assert_eq!((hidden.0.as_str(), hidden.1.dims()), ("1", &[5, 4][..]));
+    /// hidden.1.retain_grad()?; // and its gradient
+    /// assert!(y.sum_all()?.backward()?.get(&hidden.1).is_some());
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "register_forward_hook")]
+    #[must_use]
+    pub fn record_outputs(mut self) -> Self {
+        self.outputs = Some(Outputs::default());
+        self
+    }
+
+    /// The outputs of the layers inside the model by full name, such as `encoder.fc1`, in the order in which the layers
+    /// ended; empty without [`record_outputs`](ForwardContext::record_outputs).
+    ///
+    /// A layer is seen if it is run by [`call`](ForwardContext::call), as those of a [`Sequential`](super::Sequential) are.
+    /// One that runs several times, or has several outputs, is there as often.
+    pub fn outputs(&self) -> &[(String, Tensor)] {
+        self.outputs.as_ref().map_or(&[], |outputs| &outputs.all)
     }
 
     /// The output of a whole model, and the table of its layers.
@@ -101,7 +139,19 @@ impl ForwardContext {
         layer: &(impl Layer + ?Sized),
         f: impl FnOnce(&mut Self) -> Result<Y>,
     ) -> Result<Y> {
-        named_scope(name, || self.recorded(name, layer, f))
+        let outside = self.outputs.as_mut().map(|outputs| {
+            let outside = outputs.path.len();
+            outputs.path.extend((outside > 0).then_some('.'));
+            outputs.path.push_str(name);
+            outside
+        });
+        let y = named_scope(name, || self.recorded(name, layer, f));
+        if let (Some(outputs), Some(outside)) = (&mut self.outputs, outside) {
+            let of = |y: &Tensor| (outputs.path.clone(), y.clone());
+            outputs.all.extend(y.iter().flat_map(|y| y.as_ref()).map(of));
+            outputs.path.truncate(outside);
+        }
+        y
     }
 
     fn recorded<Y: AsRef<[Tensor]>>(
@@ -116,5 +166,32 @@ impl ForwardContext {
             recorder.leave(row, layer.parameters(), y.as_ref());
         }
         Ok(y)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+
+    #[test]
+    fn outputs_by_name() -> Result<()> {
+        let rng = &mut Rng::seed(1);
+        let inner = Sequential::new().push(Linear::new(3, 4, rng)?).push(Tanh);
+        let model = Sequential::new().push(inner).push(Residual::new(Linear::new(4, 4, rng)?));
+        let x = Tensor::randn(0.0, 1.0, (2, 3), rng)?;
+        let ctx = &mut ForwardContext::train(Rng::seed(1)).record_outputs();
+        let y = model.forward(&x, ctx)?;
+        let names: Vec<&str> = ctx.outputs().iter().map(|(name, _)| &name[..]).collect();
+        assert_eq!(names, ["0.0", "0.1", "0", "1"]);
+        let [linear, tanh, inner, last] = [0, 1, 2, 3].map(|i| &ctx.outputs()[i].1);
+        assert_eq!((&linear.tanh()?, inner, last), (tanh, tanh, &y));
+        // A layer that fails leaves no trace in the names of the next run.
+        assert!(model.forward(&y, ctx).is_err());
+        model.forward(&x, ctx)?;
+        assert_eq!((ctx.outputs().len(), &ctx.outputs()[4].0[..]), (8, "0.0"));
+        let ctx = &mut ForwardContext::eval();
+        model.forward(&x, ctx)?;
+        assert!(ctx.outputs().is_empty());
+        Ok(())
     }
 }
