@@ -256,7 +256,7 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
         ),
         (
             "forgotten gradient",
-            "weight: no gradient: the loss does not depend on it, or it was changed since the forward pass",
+            "weight: no gradient: the loss does not depend on it (see allow_unused), or it was changed since the forward pass",
             unit(sgd.step(&leaf.sum_all().unwrap().backward().unwrap())),
         ),
         (

@@ -530,6 +530,55 @@ fn bad_gradients_can_be_skipped() -> Result<()> {
 }
 
 #[test]
+fn a_part_of_the_loss_may_weigh_nothing() -> Result<()> {
+    // An annealing that begins at 0, as a number and as a tensor: PyTorch 2.15 leaves `aux` where it is.
+    let [main, aux] = [1.0, 3.0].map(|x| Parameter::new(tensor(&[x], &[1]).unwrap()));
+    let parameters = vec![("main".to_string(), main.clone()), ("aux".to_string(), aux.clone())];
+    let mut optimizer = Adam::new(parameters, 0.5)?;
+    let values = || Ok::<_, Error>((main.get().to_vec1::<f64>()?[0], aux.get().to_vec1::<f64>()?[0]));
+    optimizer.step(&(main.get().sum_all()? + (aux.get().sqr()?.sum_all()? * 0.0)?)?.backward()?)?;
+    optimizer.step(&(main.get().sum_all()? + (aux.get().sum_all()? * tensor(&[0.0], &[])?)?)?.backward()?)?;
+    let (first, second) = values()?;
+    assert!(first.abs() < 1e-6 && second == 3.0, "{first} {second}");
+    assert_eq!(optimizer.state()?["aux.step"].to_scalar::<i64>()?, 2);
+    // relu of what is negative everywhere has the gradient 0, not none.
+    let dead = Parameter::new(tensor(&[-1.0], &[1])?);
+    let mut optimizer = Sgd::new(vec![("dead".into(), dead.clone())], 0.5)?;
+    optimizer.step(&dead.get().relu()?.sum_all()?.backward()?)?;
+    assert_eq!(dead.get().to_vec1::<f64>()?, [-1.0]);
+    Ok(())
+}
+
+#[test]
+fn parameters_that_a_step_leaves_out() -> Result<()> {
+    // torch.optim skips a parameter without gradient: neither its value nor its state changes.
+    let [a, b, c] = [1.0, 2.0, 3.0].map(|x| Parameter::new(tensor(&[x], &[1]).unwrap()));
+    let all = || {
+        vec![("a".to_string(), a.clone()), ("experts.0".into(), b.clone()), ("experts.1".into(), c.clone())]
+    };
+    let mut optimizer = AdamW::new(all(), 0.5)?
+        .weight_decay(0.1)?
+        .allow_unused("experts.*")?
+        .group("experts.0", |group| group.weight_decay(0.0))?;
+    optimizer.step(&(a.get().sum_all()? + b.get().sum_all()?)?.backward()?)?;
+    let state = optimizer.state()?;
+    let steps =
+        ["a.step", "experts.0.step", "experts.1.step"].map(|name| state[name].to_scalar::<i64>().unwrap());
+    assert_eq!((steps, c.get().to_vec1::<f64>()?), ([1, 1, 0], vec![3.0]));
+    assert!(!state.contains_key("experts.1.exp_avg") && b.get().to_vec1::<f64>()? != [2.0]);
+    // The others need a gradient still, and so does one of an unknown name.
+    let error = optimizer.step(&b.get().sum_all()?.backward()?).unwrap_err().to_string();
+    assert!(
+        error.starts_with("a: no gradient: the loss does not depend on it (see allow_unused)"),
+        "{error}"
+    );
+    let error = Sgd::new(all(), 0.5)?.allow_unused("expert.*").unwrap_err().to_string();
+    let expected = "a pattern that matches a parameter (a, experts.0, experts.1), got \"expert.*\"";
+    assert_eq!(error, format!("Sgd: expected {expected}"));
+    Ok(())
+}
+
+#[test]
 fn lbfgs_puts_everything_back() -> Result<()> {
     let golden = Golden::read();
     for (name, make) in lbfgs() {

@@ -13,7 +13,7 @@ use crate::autograd::{Array, Gradients, Tensor};
 use crate::error::Result;
 use crate::kernel;
 use crate::layer::Parameter;
-use crate::layer::pattern::matching;
+use crate::layer::pattern::{fits, matching};
 
 /// An optimizer that updates every parameter element by the formula of an [`UpdateRule`]: [`Sgd`](super::Sgd) is
 /// `FirstOrder<SgdRule, 1>`.
@@ -28,6 +28,8 @@ pub struct FirstOrder<R, const N: usize> {
     pub(super) base: Group<R>,
     groups: Vec<Group<R>>,
     learning_rate: f64,
+    /// The patterns of [`allow_unused`](FirstOrder::allow_unused).
+    unused: Vec<String>,
     skip_nonfinite: bool,
     skipped: u64,
 }
@@ -110,7 +112,8 @@ impl<R: UpdateRule<N>, const N: usize> FirstOrder<R, N> {
         };
         let entries = distinct(parameters).into_iter().map(entry).collect();
         let base = Group { rule, lr_factor: 1.0 };
-        Ok(FirstOrder { entries, base, groups: Vec::new(), learning_rate, skip_nonfinite: false, skipped: 0 })
+        let (groups, unused) = (Vec::new(), Vec::new());
+        Ok(FirstOrder { entries, base, groups, learning_rate, unused, skip_nonfinite: false, skipped: 0 })
     }
 
     /// Sets other hyperparameters for the parameters whose names match `pattern`, in which `*` matches any text.
@@ -133,8 +136,9 @@ impl<R: UpdateRule<N>, const N: usize> FirstOrder<R, N> {
     /// ```
     #[doc(alias = "param_groups")]
     pub fn group(mut self, pattern: &str, settings: impl FnOnce(Self) -> Result<Self>) -> Result<Self> {
-        let matched = matching(R::NAME, self.entries.iter().map(|entry| entry.name.as_str()), pattern)?;
-        let empty = FirstOrder { entries: Vec::new(), groups: Vec::new(), base: self.base.clone(), ..self };
+        let matched = matching(R::NAME, self.names(), pattern)?;
+        let (entries, groups, unused) = (Vec::new(), Vec::new(), Vec::new());
+        let empty = FirstOrder { entries, groups, unused, base: self.base.clone(), ..self };
         let made = settings(empty)?;
         for i in matched {
             self.entries[i].group = Some(self.groups.len());
@@ -151,6 +155,32 @@ impl<R: UpdateRule<N>, const N: usize> FirstOrder<R, N> {
     /// Errors if the factor is negative or not finite.
     pub fn lr_factor(mut self, factor: f64) -> Result<Self> {
         self.base.lr_factor = not_negative(R::NAME, "a factor", factor)?;
+        Ok(self)
+    }
+
+    /// Leaves the parameters whose names match `pattern`, in which `*` matches any text, out of the steps in which they have
+    /// no gradient because the loss does not depend on them. Without this such a step is an error.
+    ///
+    /// It is for parts of a model that only some batches use. A parameter left out keeps its value and its state, without
+    /// weight decay, as in PyTorch, which leaves out every such parameter silently.
+    ///
+    /// # Errors
+    /// Errors if no parameter matches.
+    ///
+    /// ```
+    /// # use tealight::prelude::*;
+    /// # let [a, b] = [Tensor::new(1.0, &Device::Cpu)?, Tensor::new(1.0, &Device::Cpu)?].map(Parameter::new);
+    /// # let parameters = vec![("body.weight".into(), a.clone()), ("head.weight".into(), b.clone())];
+    /// let mut optimizer = Sgd::new(parameters, 0.5)?.weight_decay(0.5)?.allow_unused("head.*")?;
+    /// optimizer.step(&(a.get() * 1.0)?.backward()?)?;
+    /// assert_eq!(a.get().to_scalar::<f64>()?, 0.25);
+    /// assert_eq!(b.get().to_scalar::<f64>()?, 1.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "find_unused_parameters")]
+    pub fn allow_unused(mut self, pattern: &str) -> Result<Self> {
+        matching(R::NAME, self.names(), pattern)?;
+        self.unused.push(pattern.into());
         Ok(self)
     }
 
@@ -175,6 +205,10 @@ impl<R: UpdateRule<N>, const N: usize> FirstOrder<R, N> {
     /// How many steps [`skip_nonfinite_gradients`](FirstOrder::skip_nonfinite_gradients) skipped.
     pub fn skipped_steps(&self) -> u64 {
         self.skipped
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.name.as_str())
     }
 
     fn settings(&self, entry: &Entry<N>) -> &Group<R> {
@@ -227,6 +261,10 @@ impl<R: UpdateRule<N>, const N: usize> Optimizer for FirstOrder<R, N> {
                 continue;
             }
             let leaf = entry.parameter.get();
+            if gradients.get(&leaf).is_none() && self.unused.iter().any(|pattern| fits(&entry.name, pattern))
+            {
+                continue;
+            }
             let grad = gradient_of(gradients, &entry.name, &leaf)?;
             if !is_finite(grad.array())? {
                 if !self.skip_nonfinite {

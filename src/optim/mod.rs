@@ -62,7 +62,7 @@ pub trait Optimizer {
     /// Updates every parameter that is not frozen.
     ///
     /// # Errors
-    /// Errors if a parameter has no gradient, or one that is NaN or infinite. The error names the parameter, and no
+    /// Errors if a parameter has no gradient (see [`FirstOrder::allow_unused`]), or one that is NaN or infinite. The error names the parameter, and no
     /// parameter changes.
     fn step(&mut self, gradients: &Gradients) -> Result<()>;
 
@@ -174,7 +174,8 @@ pub(crate) fn distinct(parameters: Vec<(String, Parameter)>) -> Vec<(String, Par
 fn gradient_of<'a>(gradients: &'a Gradients, name: &str, leaf: &Tensor) -> Result<&'a Tensor> {
     gradients.get(leaf).ok_or_else(|| Error::Parameter {
         name: name.into(),
-        message: "no gradient: the loss does not depend on it, or it was changed since the forward pass"
+        message: "no gradient: the loss does not depend on it (see allow_unused), or it was changed since the forward \
+                  pass"
             .into(),
     })
 }
