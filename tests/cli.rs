@@ -140,7 +140,7 @@ fn pictures_from_training_to_answers() {
     let notes = text(&output.stderr);
     assert!(
         notes.contains("error: photos/note.txt: ")
-            && notes.contains("error: none.png: expected an image, got nothing"),
+            && notes.contains("error: none.png: expected a file that can be read, got: "),
         "{notes}"
     );
     let answer: serde_json::Value = serde_json::from_str(&text(&output.stdout)).unwrap();
@@ -171,6 +171,7 @@ fn pictures_from_training_to_answers() {
     assert!(about.contains("inputs                 images of 16 × 16 pixels, rgb\n"), "{about}");
     assert!(
         about.contains("classes                night, sun\n")
+            && about.contains("turned as Exif says, background #ffffff, resized (bilinear), from 0 to 1\n")
             && about.contains("mirror images          yes\n"),
         "{about}"
     );
@@ -196,7 +197,15 @@ fn kinds_of_models_for_pictures() {
         assert_eq!(wrote, format!("wrote {onnx}\n{expected}"));
         // tests/interop has what is in such a file computed by another engine.
         let bytes = fs::read(here.join(onnx)).unwrap();
-        for name in ["batch", "input", "output", "0.mean", "Gemm"] {
+        for name in [
+            "batch",
+            "input",
+            "output",
+            "0.mean",
+            "Gemm",
+            r#""interpolation":"bilinear""#,
+            r#""layout":"NCHW""#,
+        ] {
             assert!(bytes.windows(name.len()).any(|bytes| bytes == name.as_bytes()), "{name}");
         }
     }
@@ -216,6 +225,42 @@ fn kinds_of_models_for_pictures() {
     assert!(
         about.contains("images of 2 × 2 pixels, grey") && about.contains("hidden layers          4\n"),
         "{about}"
+    );
+}
+
+#[test]
+fn transparent_pictures_in_nested_folders() {
+    let here = folder();
+    let here = here.path();
+    // A black bar at the top or the bottom, of pictures that are transparent and black otherwise.
+    for (class, bar) in [("cat", 0), ("dog", 8)] {
+        for i in 0..12 {
+            let place = here.join("photos").join(class).join(["", "indoor", "indoor/dark"][i % 3]);
+            fs::create_dir_all(&place).unwrap();
+            let alpha = |p: usize| if (p / 64).wrapping_sub(bar + i % 4) < 4 { 255 } else { 0 };
+            let pixels: Vec<u8> = (0..1024).map(|p| if p % 4 == 3 { alpha(p) } else { 0 }).collect();
+            let image = Tensor::from_vec(pixels, (16, 16, 4), &Device::Cpu).unwrap();
+            tealight::data::image::write_png(place.join(format!("{i}.png")), &image).unwrap();
+        }
+    }
+    fs::create_dir_all(here.join("photos/__MACOSX/cat")).unwrap();
+    let train = ["train", "photos", "--size", "16", "--model", "logistic", "--out", "model"];
+    let out = said(here, &train);
+    assert!(out.starts_with("24 images of 2 classes: cat (12), dog (12)\n"), "{out}");
+    assert!(out.contains(" 100.0 % of the validation images right"), "{out}");
+    // On black there is nothing to see.
+    let out = said(here, &[&train[..], &["--background", "black"]].concat());
+    assert!(!out.contains(" 100.0 % of"), "{out}");
+    assert!(said(here, &["inspect", "model/model.safetensors"]).contains("background #000000"));
+    let line = text(&tealight(here, &["train", "photos", "--background", "pale"]).stderr);
+    assert!(line.contains("expected white, black or a colour such as #ff8800"), "{line}");
+
+    fs::create_dir_all(here.join("data/train")).unwrap();
+    fs::create_dir_all(here.join("data/valid")).unwrap();
+    let line = error(here, &["train", "data"]);
+    assert_eq!(
+        line,
+        "data: expected a sub-directory for each class, got train, valid: open data/train instead"
     );
 }
 

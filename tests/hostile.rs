@@ -7,6 +7,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof};
+#[cfg(feature = "image")]
+use tealight::data::image::Interpolation;
 use tealight::data::{self, DataLoader, LabeledDataset, TensorDataset};
 use tealight::functional::{image_to_vector, l1, l2};
 use tealight::layer::{self, *};
@@ -714,8 +716,9 @@ fn data_and_plots() {
             calls!(
                 calls,
                 [x, n],
-                data::image::resize(x, n, 3),
-                data::image::resize(x, n, n),
+                data::image::resize(x, (n, 3), Interpolation::Bilinear),
+                data::image::resize(x, n, Interpolation::Bicubic),
+                data::image::center_crop(x, n, n),
                 data::image::write_png(directory.path().join("a.png"), x)
             );
         }

@@ -23,7 +23,8 @@ mod table;
 mod unroll;
 
 pub use augment::{
-    Augment, GaussianNoise, RandomCrop, RandomHorizontalFlip, RandomRotation, RandomVerticalFlip, Then,
+    Augment, ChannelsLast, GaussianNoise, RandomCrop, RandomHorizontalFlip, RandomRotation,
+    RandomVerticalFlip, Then,
 };
 pub use breast_cancer::breast_cancer;
 pub use dataset::{Dataset, FromFn, Mapped, Subset, TensorDataset, from_fn};

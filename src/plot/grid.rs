@@ -9,7 +9,7 @@ use super::text::{Letters, MIDDLE};
 use super::{FRAME, INK, LABEL, Rgb, TICK, TITLE};
 use crate::autograd::Tensor;
 use crate::autograd::array::numbers;
-use crate::data::image::resize;
+use crate::data::image::{Interpolation, resize};
 use crate::error::{Error, Result};
 
 /// Small images are enlarged to about this many pixels; large ones are reduced to `LARGEST`.
@@ -25,8 +25,8 @@ const LINE: f32 = 18.0;
 
 /// Plots images side by side, each with a caption.
 ///
-/// Images are (n, h, w), or (n, h, w, c) with 1 channel for grey or 3 for RGB, with floats from 0 (black) to 1 (white). Small
-/// ones are enlarged without smoothing. `captions` has one for each image, or none; a caption may have several lines.
+/// Images are (n, h, w), or (n, h, w, c) or (n, c, h, w) with 1 channel for grey or 3 for RGB, with floats from 0 (black) to 1
+/// (white). Where both would fit, the channels are the last axis. Small images are enlarged without smoothing. `captions` has one for each image, or none; a caption may have several lines.
 ///
 /// # Errors
 /// If the images have another shape, dtype or range, the number of captions is not n or 0, or the plot would have more than
@@ -131,13 +131,15 @@ pub(super) fn lay_out(
 pub(super) type Tiles<'a> = (usize, Box<dyn Iterator<Item = Result<(usize, Vec<Rgb>)>> + 'a>, [usize; 2]);
 
 pub(super) fn tiles(images: &Tensor) -> Result<Tiles<'_>> {
-    let (n, height, width, channels) = match *images.dims() {
-        [n, height, width] => (n, height, width, 1),
-        [n, height, width, channels @ (1 | 3)] => (n, height, width, channels),
-        _ => (1, 0, 0, 0),
+    // The distances in memory of two pixels of a row, and of two channels.
+    let (n, height, width, channels, [pixel, plane]) = match *images.dims() {
+        [n, height, width] => (n, height, width, 1, [1, 1]),
+        [n, height, width, channels @ (1 | 3)] => (n, height, width, channels, [channels, 1]),
+        [n, channels @ (1 | 3), height, width] => (n, height, width, channels, [1, height * width]),
+        _ => (1, 0, 0, 0, [0, 0]),
     };
     if n > 0 && (height == 0 || width == 0) {
-        let expected = "images (n, h, w), (n, h, w, 1) or (n, h, w, 3), not empty";
+        let expected = "images (n, h, w), or (n, h, w, c) or (n, c, h, w) with 1 or 3 channels, not empty";
         return Err(Error::shape("image_grid", expected, &[images.dims()]));
     }
     if !images.dtype().is_float() {
@@ -151,7 +153,6 @@ pub(super) fn tiles(images: &Tensor) -> Result<Tiles<'_>> {
     if let Some(bad) = numbers.iter().find(|x| !(0.0..=1.0).contains(*x)) {
         return Err(Error::argument("image_grid", "numbers from 0 to 1", bad));
     }
-    let bytes: Vec<u8> = numbers.iter().map(|x| (x * 255.0).round() as u8).collect();
     let side = height.max(width).max(1);
     let shown = match TILE / side {
         0 if side > LARGEST => [height, width].map(|x| (x * LARGEST / side).max(1)),
@@ -159,12 +160,17 @@ pub(super) fn tiles(images: &Tensor) -> Result<Tiles<'_>> {
     };
     let one = move |i: usize| {
         let size = height * width * channels;
-        let bytes = &bytes[i * size..(i + 1) * size];
+        let image = &numbers[i * size..(i + 1) * size];
+        let places = (0..size).map(|at| at / channels * pixel + at % channels * plane);
+        let bytes: Vec<u8> = places.map(|place| (image[place] * 255.0).round() as u8).collect();
         let (width, bytes) = if shown[0] >= height {
-            (width, bytes.to_vec())
+            (width, bytes)
         } else {
-            let image = Tensor::from_vec(bytes.to_vec(), (height, width, channels), &Device::Cpu)?;
-            (shown[1], resize(&image, shown[0], shown[1])?.flatten(0, -1)?.to_vec1()?)
+            let image = Tensor::from_vec(bytes, (height, width, channels), &Device::Cpu)?;
+            (
+                shown[1],
+                resize(&image, (shown[0], shown[1]), Interpolation::Bicubic)?.flatten(0, -1)?.to_vec1()?,
+            )
         };
         let rgb = |p: &[u8]| std::array::from_fn(|i| p[i % channels]);
         Ok((width, bytes.chunks_exact(channels).map(rgb).collect()))

@@ -111,6 +111,7 @@ pub fn image(bytes: &[u8]) {
         (ReadOptions::new().color(Color::Gray), 1),
         (ReadOptions::new().color(Color::Rgb), 3),
         (ReadOptions::new().without_alpha(), (channels - 1) | 1),
+        (ReadOptions::new().background([1, 2, 3]).exif_orientation(true), (channels - 1) | 1),
     ] {
         let other = data::image::from_bytes_with(&path, bytes, &options).unwrap();
         assert_eq!(other.dims(), [height, width, expected]);

@@ -13,13 +13,13 @@ mod options;
 use std::fs;
 use std::path::Path;
 
-use tealight::data::image::Color;
+use tealight::data::image::{Color, Interpolation};
 use tealight::data::{CsvOptions, CsvSchema, Missing};
 use tealight::prelude::*;
 
 use super::file;
 use failure::{Failure, one_line};
-use inputs::Inputs;
+use inputs::{Inputs, Pictures};
 use model::{Model, Plan};
 use options::Kind;
 
@@ -47,12 +47,19 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     let (_folder, path) = file(b"size,colour,kind\n1,red,a\n2,\"blue, pale\",b\n");
     let options = CsvOptions::new().categorical_target().missing(Missing::Fill);
     let table = Inputs::Table(Box::new(CsvSchema::infer(&path, &options).unwrap()));
-    let image = |size, color| Inputs::Images { size, color };
+    let image = |size, color| {
+        Inputs::Images(Pictures {
+            size,
+            color,
+            background: Some([9; 3]),
+            interpolation: Interpolation::Bilinear,
+        })
+    };
     let made = |(kind, inputs, hidden): (Kind, Inputs, Vec<usize>)| {
         let plan = Plan { kind, inputs, hidden, classes: vec!["a".into(), "b".into()] };
         let scale = match &plan.inputs {
             Inputs::Table(schema) => Standardize::new(schema.features().len()),
-            Inputs::Images { .. } => Standardize::new_channels(plan.inputs.channels()),
+            Inputs::Images(_) => Standardize::new_channels(plan.inputs.channels()),
         };
         let net = plan.build(scale.unwrap(), &mut Rng::seed(1)).unwrap();
         Model { plan, net, about: vec![("epochs".into(), "3".into())] }.write(&path).unwrap();

@@ -9,7 +9,7 @@ use tealight::prelude::*;
 use tealight::train::History;
 
 use super::failure::Result;
-use super::inputs::{Examples, Inputs, channels_last};
+use super::inputs::{Examples, Inputs};
 use super::model::Model;
 
 /// How many images `predictions.png` shows.
@@ -73,7 +73,7 @@ pub(super) fn write(
         plot::confusion_matrix(out.join("confusion.png"), "On validation data", &valid.confusion, classes)?;
         names.push("confusion.png");
     }
-    if matches!(model.plan.inputs, Inputs::Images { .. }) {
+    if matches!(model.plan.inputs, Inputs::Images(_)) {
         predictions(&out.join("predictions.png"), valid)?;
         names.push("predictions.png");
     }
@@ -115,7 +115,7 @@ fn predictions(path: &Path, valid: &Evaluation) -> Result<()> {
     let some = valid.examples.select(&rows)?;
     let predicted: Vec<u32> = rows.iter().map(|&row| valid.predicted[row]).collect();
     let images = LabeledDataset {
-        inputs: channels_last(&some.inputs)?,
+        inputs: some.inputs,
         targets: some.targets,
         classes: some.classes,
         features: Vec::new(),

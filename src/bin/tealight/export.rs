@@ -1,8 +1,10 @@
 //! `tealight export`: writes a model as ONNX.
 
-use tealight::io;
+use serde_json::json;
+use tealight::io::OnnxExport;
 
 use super::failure::{Result, print};
+use super::inputs::Inputs;
 use super::model::Model;
 use super::options::Export;
 
@@ -10,7 +12,14 @@ pub(super) fn run(options: &Export) -> Result<()> {
     let model = Model::read(&options.model)?;
     // One example at a time.
     let shape: Vec<usize> = [1].into_iter().chain(model.plan.inputs.shape()).collect();
-    io::export_onnx(&options.onnx, &model.net, &shape)?;
+    let inputs = match &model.plan.inputs {
+        Inputs::Images(pictures) => pictures.description(),
+        Inputs::Table(schema) => json!({ "features": schema.features() }),
+    };
+    OnnxExport::new(&shape)
+        .metadata("inputs", &inputs.to_string())
+        .metadata("classes", &json!(model.plan.classes).to_string())
+        .write(&options.onnx, &model.net)?;
     let (path, classes) = (options.onnx.display(), model.plan.classes.join(", "));
     print(&format!("wrote {path}\ninput: {shape:?}\noutput: a score for each of {classes}\n"))
 }

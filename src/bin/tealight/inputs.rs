@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use tealight::data::image::{self, Color, ReadOptions};
+use serde_json::{Value, json};
+use tealight::data::image::{Color, Interpolation};
 use tealight::data::{CsvOptions, CsvSchema, ImageFolder, LabeledDataset, Missing, image_folder};
 use tealight::prelude::*;
 
@@ -15,8 +16,88 @@ pub(super) const MAX_SIZE: usize = 512;
 /// How a model's inputs are read from files.
 #[derive(Clone, Debug)]
 pub(super) enum Inputs {
-    Images { size: usize, color: Color },
+    Images(Pictures),
     Table(Box<CsvSchema>),
+}
+
+/// How images become inputs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pictures {
+    /// The height and the width.
+    pub(super) size: usize,
+    pub(super) color: Color,
+    /// The colour behind transparent parts; without one, they show the colour that the file has for them.
+    pub(super) background: Option<[u8; 3]>,
+    pub(super) interpolation: Interpolation,
+}
+
+impl Pictures {
+    pub(super) fn reader(&self) -> ImageFolder {
+        let reader =
+            ImageFolder::new(self.size, self.size).color(self.color).interpolation(self.interpolation);
+        match self.background {
+            Some(color) => reader.background(color),
+            None => reader.without_alpha(),
+        }
+    }
+
+    fn grey(&self) -> bool {
+        self.color == Color::Gray
+    }
+
+    /// What a program has to know that gives images to the model.
+    pub(super) fn description(&self) -> Value {
+        json!({
+            "size": self.size,
+            "color": if self.grey() { "grey" } else { "rgb" },
+            "background": self.background.map(|[r, g, b]| format!("#{r:02x}{g:02x}{b:02x}")),
+            "interpolation": if self.interpolation == Interpolation::Bicubic { "bicubic" } else { "bilinear" },
+            "antialias": true,
+            "exif_orientation": true,
+            "layout": "NCHW",
+            "range": [0, 1],
+        })
+    }
+
+    /// Reads a [`description`](Pictures::description).
+    pub(super) fn parse(description: &Value) -> Option<Pictures> {
+        let size = description["size"].as_u64().map(|size| size as usize);
+        Some(Pictures {
+            size: size.filter(|size| (1..=MAX_SIZE).contains(size))?,
+            color: match description["color"].as_str()? {
+                "grey" => Color::Gray,
+                "rgb" => Color::Rgb,
+                _ => return None,
+            },
+            // The first models say neither of these.
+            background: match &description["background"] {
+                Value::Null => None,
+                color => Some(background(color.as_str()?).ok()?),
+            },
+            interpolation: match description["interpolation"].as_str() {
+                Some("bilinear") => Interpolation::Bilinear,
+                None | Some("bicubic") => Interpolation::Bicubic,
+                _ => return None,
+            },
+        })
+    }
+}
+
+/// A colour: `white`, `black` or `#rrggbb`.
+pub(super) fn background(text: &str) -> std::result::Result<[u8; 3], &'static str> {
+    let expected = "expected white, black or a colour such as #ff8800";
+    match text {
+        "white" => Ok([255; 3]),
+        "black" => Ok([0; 3]),
+        _ => match text.strip_prefix('#').filter(|digits| digits.len() == 6) {
+            Some(digits) => {
+                let number = u32::from_str_radix(digits, 16).map_err(|_| expected)?;
+                let [_, r, g, b] = number.to_be_bytes();
+                Ok([r, g, b])
+            }
+            None => Err(expected),
+        },
+    }
 }
 
 /// Examples with their classes.
@@ -57,8 +138,8 @@ impl Examples {
 impl Inputs {
     pub(super) fn channels(&self) -> usize {
         match self {
-            Inputs::Images { color: Color::Rgb, .. } => 3,
-            Inputs::Images { .. } => 1,
+            Inputs::Images(pictures) if pictures.grey() => 1,
+            Inputs::Images(_) => 3,
             Inputs::Table(_) => 0,
         }
     }
@@ -66,7 +147,7 @@ impl Inputs {
     /// The shape of one input.
     pub(super) fn shape(&self) -> Vec<usize> {
         match self {
-            Inputs::Images { size, .. } => vec![self.channels(), *size, *size],
+            Inputs::Images(Pictures { size, .. }) => vec![self.channels(), *size, *size],
             Inputs::Table(schema) => vec![schema.features().len()],
         }
     }
@@ -74,7 +155,7 @@ impl Inputs {
     /// The plural of what one example is, for messages.
     pub(super) fn unit(&self) -> &'static str {
         match self {
-            Inputs::Images { .. } => "images",
+            Inputs::Images(_) => "images",
             Inputs::Table(_) => "rows",
         }
     }
@@ -94,9 +175,16 @@ impl Inputs {
             if !(1..=MAX_SIZE).contains(&size) {
                 return fail(format!("--size: expected 1 to {MAX_SIZE} pixels, got {size}"));
             }
-            folder(path, size, colour.unwrap_or(ColorMode::Auto))
+            let colour = colour.unwrap_or(ColorMode::Auto);
+            let color = if colour == ColorMode::Grey { Color::Gray } else { Color::Rgb };
+            let background = Some(options.images.background.unwrap_or([255; 3]));
+            folder(path, Pictures { size, color, background, interpolation: Interpolation::Bilinear }, colour)
         } else if path.is_file() {
-            if size.is_some() || colour.is_some() || options.images.flip {
+            if size.is_some()
+                || colour.is_some()
+                || options.images.background.is_some()
+                || options.images.flip
+            {
                 return fail(format!("{place}: expected a folder for the options of images, got a file"));
             }
             let (schema, examples) = read_table(path, table)?;
@@ -113,8 +201,8 @@ impl Inputs {
                 let found = schema.read(path)?;
                 Ok(Examples { inputs: found.inputs, targets: found.targets, classes: classes.to_vec() })
             }
-            Inputs::Images { size, color } => {
-                let found = images(path, *size, *color)?;
+            Inputs::Images(pictures) => {
+                let found = images(path, pictures)?;
                 let mut numbers = Vec::new();
                 for (class, count) in found.classes.iter().zip(found.class_counts()?) {
                     let number = classes.iter().position(|known| known == class);
@@ -129,37 +217,15 @@ impl Inputs {
                     |class: u32| numbers[class as usize].expect("a class with images is known") as u32;
                 let targets: Vec<u32> = targets.into_iter().map(number).collect();
                 let targets = Tensor::from_vec(targets.clone(), targets.len(), &Device::Cpu)?;
-                Ok(Examples { inputs: channels_first(&found.inputs)?, targets, classes: classes.to_vec() })
+                Ok(Examples { inputs: found.inputs, targets, classes: classes.to_vec() })
             }
         }
     }
-
-    /// One image, (channels, h, w).
-    pub(super) fn image(path: &Path, size: usize, color: Color) -> tealight::Result<Tensor> {
-        // Opening a pipe blocks until something is written to it.
-        if !path.is_file() {
-            let got = if path.exists() { "something that is not a file" } else { "nothing of this name" };
-            let message = format!("expected an image, got {got}");
-            return Err(Error::file(path, message));
-        }
-        let image = image::read_with(path, &ReadOptions::new().color(color))?;
-        channels_first(&image::to_float(&image::resize(&image, size, size)?)?.unsqueeze(0)?)?.squeeze(0)
-    }
-}
-
-/// Images (n, h, w, c) as (n, c, h, w).
-fn channels_first(images: &Tensor) -> tealight::Result<Tensor> {
-    Ok(Tensor::from(images.permute(&[0, 3, 1, 2])?.array().contiguous()?))
-}
-
-/// Images (n, c, h, w) as (n, h, w, c).
-pub(super) fn channels_last(images: &Tensor) -> tealight::Result<Tensor> {
-    Ok(Tensor::from(images.permute(&[0, 2, 3, 1])?.array().contiguous()?))
 }
 
 /// Reads a folder with one subfolder per class; unreadable files are skipped with a note.
-fn images(path: &Path, size: usize, color: Color) -> Result<LabeledDataset> {
-    let (found, errors) = image_folder(path, &ImageFolder::new(size, size).color(color))?;
+fn images(path: &Path, pictures: &Pictures) -> Result<LabeledDataset> {
+    let (found, errors) = image_folder(path, &pictures.reader())?;
     errors.iter().for_each(|error| note(&format!("skipped: {}", one_line(error))));
     if !errors.is_empty() {
         note(&format!("{} of {} files skipped", errors.len(), errors.len() + found.len()));
@@ -167,10 +233,9 @@ fn images(path: &Path, size: usize, color: Color) -> Result<LabeledDataset> {
     Ok(found)
 }
 
-fn folder(path: &Path, size: usize, colour: ColorMode) -> Result<(Inputs, Examples)> {
+fn folder(path: &Path, mut pictures: Pictures, colour: ColorMode) -> Result<(Inputs, Examples)> {
     let place = path.display();
-    let color = if colour == ColorMode::Grey { Color::Gray } else { Color::Rgb };
-    let found = images(path, size, color)?;
+    let found = images(path, &pictures)?;
     let names = &found.classes;
     if names.len() < 2 {
         let got = format!("got one ({})", names.join(""));
@@ -180,10 +245,10 @@ fn folder(path: &Path, size: usize, colour: ColorMode) -> Result<(Inputs, Exampl
         let class = path.join(&names[empty]);
         return fail(format!("{}: expected images of this class, got none", class.display()));
     }
-    let mut inputs = channels_first(&found.inputs)?;
-    let mut color = color;
-    if colour == ColorMode::Auto && is_grey(&found.inputs)? {
-        (inputs, color) = (channels_first(&found.inputs.narrow(3, 0, 1)?)?, Color::Gray);
+    let mut inputs = found.inputs.clone();
+    if colour == ColorMode::Auto && is_grey(&inputs)? {
+        inputs = inputs.narrow(1, 0, 1)?;
+        pictures.color = Color::Gray;
     }
     let examples = Examples { inputs, targets: found.targets.clone(), classes: names.clone() };
     let counts = examples.counts()?;
@@ -191,13 +256,14 @@ fn folder(path: &Path, size: usize, colour: ColorMode) -> Result<(Inputs, Exampl
         let class = path.join(&names[lonely]);
         return fail(format!("{}: expected two images or more of each class, got one", class.display()));
     }
-    Ok((Inputs::Images { size, color }, examples))
+    Ok((Inputs::Images(pictures), examples))
 }
 
 /// Whether red, green and blue are the same everywhere.
 fn is_grey(images: &Tensor) -> Result<bool> {
-    let numbers = images.flatten(0, -1)?.to_vec1::<f32>()?;
-    Ok(numbers.chunks_exact(3).all(|pixel| pixel.iter().all(|x| *x == pixel[0])))
+    let [red, green, blue] = [0, 1, 2].map(|channel| images.narrow(1, channel, 1));
+    let red = red?;
+    Ok(red == green? && red == blue?)
 }
 
 fn read_table(path: &Path, table: &super::options::Table) -> Result<(CsvSchema, Examples)> {
@@ -271,8 +337,10 @@ pub(super) fn files(path: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     for entry in std::fs::read_dir(path).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let is_linked_folder = entry.path().is_dir() && entry.file_type().map_err(unreadable)?.is_symlink();
+        let name = entry.file_name();
+        let left = name.as_encoded_bytes().starts_with(b".") || name == "__MACOSX";
         // A link to a folder may form a cycle.
-        if !entry.file_name().as_encoded_bytes().starts_with(b".") && !is_linked_folder {
+        if !left && !is_linked_folder {
             entries.push(entry.path());
         }
     }

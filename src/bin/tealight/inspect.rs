@@ -55,9 +55,9 @@ fn tensors(path: &Path) -> Result<BTreeMap<String, Tensor>> {
 fn about(model: &Model) -> String {
     let plan = &model.plan;
     let inputs = match &plan.inputs {
-        Inputs::Images { size, .. } => {
-            let colour = if plan.inputs.channels() == 1 { "grey" } else { "rgb" };
-            format!("images of {size} × {size} pixels, {colour}")
+        Inputs::Images(pictures) => {
+            let (size, told) = (pictures.size, pictures.description());
+            format!("images of {size} × {size} pixels, {}", told["color"].as_str().unwrap_or_default())
         }
         Inputs::Table(schema) => format!("rows of {}", listed(&schema.features())),
     };
@@ -66,8 +66,17 @@ fn about(model: &Model) -> String {
         vec!["inputs".to_string(), inputs],
         vec!["classes".to_string(), plan.classes.join(", ")],
     ];
-    if let Inputs::Table(schema) = &plan.inputs {
-        lines.push(vec!["predicts".into(), schema.target().into()]);
+    match &plan.inputs {
+        Inputs::Table(schema) => lines.push(vec!["predicts".into(), schema.target().into()]),
+        Inputs::Images(pictures) => {
+            let told = pictures.description();
+            let background = told["background"].as_str().unwrap_or("as the file has it");
+            let steps = format!(
+                "turned as Exif says, background {background}, resized ({}), from 0 to 1",
+                told["interpolation"].as_str().unwrap_or_default()
+            );
+            lines.push(vec!["images are".into(), steps]);
+        }
     }
     if !plan.hidden.is_empty() {
         let widths: Vec<String> = plan.hidden.iter().map(usize::to_string).collect();

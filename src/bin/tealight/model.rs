@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tealight::data::image::Color;
 use tealight::io::Checkpoint;
 use tealight::prelude::*;
 
 use super::failure::{Failure, Result, fail};
-use super::inputs::{Inputs, MAX_SIZE};
+use super::inputs::{Inputs, Pictures};
 use super::options::Kind;
 
 /// Output channels of the stages of a cnn; each stage halves the width and height.
@@ -42,7 +41,7 @@ impl Plan {
     /// The output channels of the stages.
     fn stages(&self) -> &'static [usize] {
         match (&self.inputs, self.kind) {
-            (Inputs::Images { size, .. }, Kind::Cnn) => {
+            (Inputs::Images(Pictures { size, .. }), Kind::Cnn) => {
                 &CHANNELS[..CHANNELS.len().min(size.max(&1).ilog2() as usize)]
             }
             _ => &[],
@@ -53,7 +52,7 @@ impl Plan {
     fn widths(&self) -> Vec<usize> {
         let inputs = match &self.inputs {
             Inputs::Table(schema) => schema.features().len(),
-            Inputs::Images { size, .. } => {
+            Inputs::Images(Pictures { size, .. }) => {
                 let stages = self.stages();
                 let side = size >> stages.len();
                 stages.last().copied().unwrap_or(self.inputs.channels()) * side * side
@@ -79,7 +78,7 @@ impl Plan {
                 .push(MaxPool2d::new(PoolOptions::new(2)));
             channels = outputs;
         }
-        if matches!(self.inputs, Inputs::Images { .. }) {
+        if matches!(self.inputs, Inputs::Images(_)) {
             net = net.push(Flatten);
         }
         if self.kind == Kind::Cnn {
@@ -112,9 +111,7 @@ impl Model {
     pub(super) fn write(&self, path: &Path) -> Result<()> {
         let Plan { kind, inputs, hidden, classes } = &self.plan;
         let inputs = match inputs {
-            Inputs::Images { size, color } => {
-                json!({"size": size, "color": if *color == Color::Gray { "grey" } else { "rgb" }})
-            }
+            Inputs::Images(pictures) => pictures.description(),
             Inputs::Table(schema) => json!({"columns": schema.to_string()}),
         };
         let plan = json!({
@@ -156,18 +153,7 @@ impl Model {
             .ok_or_else(|| wrong("about"))?;
         let inputs = match plan["inputs"]["columns"].as_str() {
             Some(columns) => Inputs::Table(Box::new(columns.parse()?)),
-            None => {
-                let size = plan["inputs"]["size"].as_u64().map(|size| size as usize);
-                let color = match plan["inputs"]["color"].as_str() {
-                    Some("grey") => Some(Color::Gray),
-                    Some("rgb") => Some(Color::Rgb),
-                    _ => None,
-                };
-                match (size.filter(|size| (1..=MAX_SIZE).contains(size)), color) {
-                    (Some(size), Some(color)) => Inputs::Images { size, color },
-                    _ => return Err(wrong("inputs")),
-                }
-            }
+            None => Inputs::Images(Pictures::parse(&plan["inputs"]).ok_or_else(|| wrong("inputs"))?),
         };
         let plan = Plan { kind, inputs, hidden, classes };
         let net = plan.restore(&file, path)?;
@@ -202,7 +188,7 @@ impl Plan {
             ));
         }
         let scale = match &self.inputs {
-            Inputs::Images { .. } => Standardize::new_channels(self.inputs.channels())?,
+            Inputs::Images(_) => Standardize::new_channels(self.inputs.channels())?,
             Inputs::Table(_) => Standardize::new(widths[0])?,
         };
         let net = self.build(scale, &mut Rng::seed(0))?;

@@ -18,6 +18,7 @@ The same with a table, to predict its column `species`:
 const TRAIN: &str = "\
 Images: DATA is a folder with one subfolder per class, named after the class:
   photos/cat/1.jpg  photos/cat/2.jpg  photos/dog/1.jpg  …
+They may lie deeper, in subfolders of these. Photos are turned as their Exif data say, and resized to a square.
 Table: DATA is a CSV file whose first line has the column names. Numeric and text columns are recognised.
 
 Examples:
@@ -188,6 +189,9 @@ pub(super) struct Images {
     /// Train on colour or on brightness only [default: auto]
     #[arg(long, alias = "color")]
     pub(super) colour: Option<ColorMode>,
+    /// The colour behind transparent parts: white, black, or such as #ff8800 [default: white]
+    #[arg(long, value_name = "COLOUR", value_parser = super::inputs::background)]
+    pub(super) background: Option<[u8; 3]>,
     /// Also train on mirror images, where left and right do not matter
     #[arg(long)]
     pub(super) flip: bool,

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 use tealight::data::CsvSchema;
-use tealight::data::image::Color;
 use tealight::prelude::*;
 
 use super::failure::{Failure, Result, fail, note, one_line, print, write};
-use super::inputs::{Inputs, files};
+use super::inputs::{Inputs, Pictures, files};
 use super::model::Model;
 use super::options::Predict;
 
@@ -20,7 +19,7 @@ pub(super) fn run(options: &Predict) -> Result<()> {
     let model = Model::read(&options.model)?;
     match &model.plan.inputs {
         Inputs::Table(schema) => tables(options, &model, schema),
-        Inputs::Images { size, color } => images(options, &model, *size, *color),
+        Inputs::Images(pictures) => images(options, &model, pictures),
     }
 }
 
@@ -59,7 +58,7 @@ fn answers<'a>(model: &'a Model, inputs: &Tensor) -> Result<Vec<Answer<'a>>> {
     Ok(model.probabilities(inputs)?.to_vec2::<f32>()?.into_iter().map(best).collect())
 }
 
-fn images(options: &Predict, model: &Model, size: usize, color: Color) -> Result<()> {
+fn images(options: &Predict, model: &Model, pictures: &Pictures) -> Result<()> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for path in &options.files {
         let before = paths.len();
@@ -68,10 +67,11 @@ fn images(options: &Predict, model: &Model, size: usize, color: Color) -> Result
             return fail(format!("{}: expected images, got an empty folder", path.display()));
         }
     }
+    let reader = pictures.reader();
     let mut unreadable = 0;
     let mut kept = String::new();
     for chunk in paths.chunks(CHUNK) {
-        let read: Vec<_> = chunk.par_iter().map(|path| Inputs::image(path, size, color)).collect();
+        let read: Vec<_> = chunk.par_iter().map(|path| reader.read(path)).collect();
         let mut found: Vec<(&Path, Tensor)> = Vec::new();
         for (path, image) in chunk.iter().zip(read) {
             match image {

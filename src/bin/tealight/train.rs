@@ -10,7 +10,7 @@ use tealight::train::{Checkpoints, EarlyStopping, History, Trainer};
 
 use super::artifacts::{self, Evaluation};
 use super::failure::{Failure, Result, fail, one_line, print};
-use super::inputs::{Examples, Inputs};
+use super::inputs::{Examples, Inputs, Pictures};
 use super::model::{Model, Plan};
 use super::options::{Kind, Train};
 
@@ -33,7 +33,7 @@ pub(super) fn run(options: &Train) -> Result<()> {
             return fail("--model cnn: expected images, got a table, for which there are mlp and logistic");
         }
         (Some(kind), _) => kind,
-        (None, Inputs::Images { .. }) => Kind::Cnn,
+        (None, Inputs::Images(_)) => Kind::Cnn,
         (None, Inputs::Table(_)) => Kind::Mlp,
     };
     let hidden = match (&options.hidden, kind) {
@@ -44,7 +44,7 @@ pub(super) fn run(options: &Train) -> Result<()> {
         (None, Kind::Mlp) => vec![64, 32],
         (None, _) => Vec::new(),
     };
-    if let (Kind::Cnn, Inputs::Images { size: 1, .. }) = (kind, &inputs) {
+    if let (Kind::Cnn, Inputs::Images(Pictures { size: 1, .. })) = (kind, &inputs) {
         return fail("--size: expected 2 pixels or more for a cnn, got 1");
     }
     let plan = Plan { kind, inputs, hidden, classes: examples.classes.clone() };
@@ -145,7 +145,7 @@ fn train_and_write(
     rng: &mut Rng,
 ) -> Result<String> {
     let scale = match &plan.inputs {
-        Inputs::Images { .. } => Standardize::fit_channels(&train.inputs)?,
+        Inputs::Images(_) => Standardize::fit_channels(&train.inputs)?,
         Inputs::Table(_) => Standardize::fit(&train.inputs)?,
     };
     let net = plan.build(scale, rng)?;
@@ -169,7 +169,7 @@ fn train_and_write(
         .into_iter()
         .fold(first, |best, point| if point.1 < best.1 { point } else { best });
     let example = match &model.plan.inputs {
-        Inputs::Images { .. } => "photo.jpg",
+        Inputs::Images(_) => "photo.jpg",
         Inputs::Table(_) => "new.csv",
     };
     Ok(format!(
@@ -198,9 +198,9 @@ fn fit(
 ) -> Result<History> {
     let (epochs, rate) = match (plan.kind, &plan.inputs) {
         (Kind::Cnn, _) => (40, 2e-3),
-        (Kind::Mlp, Inputs::Images { .. }) => (40, 2e-3),
+        (Kind::Mlp, Inputs::Images(_)) => (40, 2e-3),
         (Kind::Mlp, Inputs::Table(_)) => (100, 1e-3),
-        (Kind::Logistic, Inputs::Images { .. }) => (40, 2e-3),
+        (Kind::Logistic, Inputs::Images(_)) => (40, 2e-3),
         (Kind::Logistic, Inputs::Table(_)) => (100, 2e-2),
     };
     let data = TensorDataset::new(&train.inputs, &train.targets)?;

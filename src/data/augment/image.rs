@@ -2,7 +2,7 @@
 
 use candle_core::Device;
 
-use super::Augment;
+use super::{Augment, CHANNELS};
 use crate::autograd::Tensor;
 use crate::autograd::array::numbers;
 use crate::error::{Error, Result};
@@ -183,9 +183,15 @@ fn check_float(op: &'static str, x: &Tensor) -> Result<()> {
     Ok(())
 }
 
-/// The height and the width.
+/// The height and the width. Errors if the last axis may be that of the channels.
 fn sides(op: &'static str, x: &Tensor) -> Result<(usize, usize)> {
     match x.dims() {
+        [_, _, 1..=CHANNELS] | [_, _, _, 1..=CHANNELS] => {
+            let expected = format!(
+                "an image (.., height, width) wider than {CHANNELS} pixels; for (.., height, width, channels) see channels_last"
+            );
+            Err(Error::shape(op, expected, &[x.dims()]))
+        }
         [.., height, width] => Ok((*height, *width)),
         _ => Err(Error::shape(op, "an image (.., height, width)", &[x.dims()])),
     }
@@ -220,21 +226,21 @@ mod tests {
 
     #[test]
     fn crops() -> Result<()> {
-        let (x, rng) = (image(4, 3).unsqueeze(0)?, &mut Rng::seed(1));
+        let (x, rng) = (image(4, 3), &mut Rng::seed(1));
         let mut corners = std::collections::BTreeSet::new();
         for _ in 0..200 {
             let crop = RandomCrop::new(3, 2).apply(&x, rng)?;
-            assert_eq!(crop.dims(), [1, 3, 2]);
-            let rows = crop.to_vec3::<f64>()?.concat();
+            assert_eq!(crop.dims(), [3, 2]);
+            let rows = crop.to_vec2::<f64>()?;
             assert!(rows[0][1] == rows[0][0] + 1.0 && rows[1][0] == rows[0][0] + 3.0);
             corners.insert(rows[0][0] as usize);
         }
         assert_eq!(corners.into_iter().collect::<Vec<_>>(), [1, 2, 4, 5]);
-        let zeros = RandomCrop::new(6, 5).padding(1).apply(&x, rng)?.to_vec3::<f64>()?;
-        assert_eq!((&zeros[0][0], &zeros[0][1]), (&vec![0.0; 5], &vec![0.0, 1.0, 2.0, 3.0, 0.0]));
-        assert_eq!(RandomCrop::new(4, 3).apply(&x, rng)?.to_vec3::<f64>()?, x.to_vec3::<f64>()?);
+        let zeros = RandomCrop::new(6, 5).padding(1).apply(&x, rng)?.to_vec2::<f64>()?;
+        assert_eq!((&zeros[0], &zeros[1]), (&vec![0.0; 5], &vec![0.0, 1.0, 2.0, 3.0, 0.0]));
+        assert_eq!(RandomCrop::new(4, 3).apply(&x, rng)?, x);
         let error = RandomCrop::new(5, 1).apply(&x, rng).unwrap_err().to_string();
-        assert_eq!(error, "RandomCrop: expected images of at least 5 × 1 with the padding, got [1, 4, 3]");
+        assert_eq!(error, "RandomCrop: expected images of at least 5 × 1 with the padding, got [4, 3]");
         assert!(RandomCrop::new(1, 1).padding(usize::MAX).apply(&x, rng).is_err());
         Ok(())
     }
@@ -252,11 +258,11 @@ mod tests {
         close(rotated(&x, -180.0)?, [[9.0, 8.0, 7.0], [6.0, 5.0, 4.0], [3.0, 2.0, 1.0]]);
         let corner = rotated(&Tensor::ones((3, 3), DType::F64, &Device::Cpu)?, 45.0)?.to_vec2::<f64>()?;
         assert!((corner[1][1] - 1.0).abs() < 1e-12 && corner[0][0] < 0.6, "{corner:?}");
-        let both = Tensor::stack(&[&x, &(&x * 2.0)?], 0)?;
-        close(rotated(&both, 90.0)?.i(1)?, [[6.0, 12.0, 18.0], [4.0, 10.0, 16.0], [2.0, 8.0, 14.0]]);
+        let both = Tensor::stack(&[&x, &(&x * 2.0)?], 0)?.reshape((1, 1, 2, 3, 3))?;
+        close(rotated(&both, 90.0)?.i((0, 0, 1))?, [[6.0, 12.0, 18.0], [4.0, 10.0, 16.0], [2.0, 8.0, 14.0]]);
         let small = RandomRotation(5.0).apply(&both.to_dtype(DType::F32)?, &mut Rng::seed(1))?;
-        assert_eq!((small.dims(), small.dtype()), (&[2, 3, 3][..], DType::F32));
-        assert_eq!(rotated(&Tensor::zeros((2, 0, 3), DType::F32, &Device::Cpu)?, 9.0)?.dims(), [2, 0, 3]);
+        assert_eq!((small.dims(), small.dtype()), (&[1, 1, 2, 3, 3][..], DType::F32));
+        assert_eq!(rotated(&Tensor::zeros((2, 0, 9), DType::F32, &Device::Cpu)?, 9.0)?.dims(), [2, 0, 9]);
         Ok(())
     }
 

@@ -63,11 +63,7 @@ impl Dataset for ImageFolderDataset {
     fn get(&self, index: usize) -> Result<(Tensor, Tensor)> {
         check("get", index, self.files.len())?;
         let (class, path) = &self.files[index];
-        let (pixels, channels) = (self.options.read(path)?, self.options.channels());
-        let planes = (0..channels).flat_map(|channel| pixels.iter().skip(channel).step_by(channels));
-        let shape = (channels, self.options.height, self.options.width);
-        let input = Tensor::from_vec(planes.copied().collect(), shape, &Device::Cpu)?;
-        Ok((input, Tensor::new(*class, &Device::Cpu)?))
+        Ok((self.options.read(path)?, Tensor::new(*class, &Device::Cpu)?))
     }
 
     /// Decodes in parallel.

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 pub use dataset::ImageFolderDataset;
 
 use super::LabeledDataset;
-use super::image::{Color, ReadOptions, read_resized};
+use super::image::{Color, Fit, Interpolation, Pixels, ReadOptions, Size};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::file::file_error;
@@ -21,8 +21,22 @@ use listing::{list, no_images};
 
 /// Options for a directory with one sub-directory per class (`cats/1.jpg`, `cats/2.png`, `dogs/1.jpg`, …).
 ///
-/// [`open`](ImageFolder::open) reads each image when it is needed, [`image_folder`] all at once. Classes and files are in the order
-/// of their names, on every machine. Hidden files and directories (`.name`) are ignored; alpha is discarded.
+/// [`open`](ImageFolder::open) reads each image when it is needed, [`image_folder`] all at once, [`read`](ImageFolder::read) one
+/// from anywhere: to use a model, read new images by the options that it was trained with.
+///
+/// An image is
+/// 1. turned as its Exif data say, unless [`exif_orientation`](ImageFolder::exif_orientation) is off,
+/// 2. converted to RGB or another [`color`](ImageFolder::color), transparent parts on white or another
+///    [`background`](ImageFolder::background),
+/// 3. resized to the height and width whatever its proportions, by the filter of [`interpolation`](ImageFolder::interpolation);
+///    [`resize`](ImageFolder::resize) and [`crop_to_aspect_ratio`](ImageFolder::crop_to_aspect_ratio) keep the proportions,
+/// 4. converted to f32 from 0 to 1, and [normalized](ImageFolder::normalize) if asked for,
+///
+/// and has the axes (channels, height, width).
+///
+/// Files may lie at any depth below the directory of their class. Classes are in the order of their names, on every machine, and
+/// their names are in Unicode's composed form (NFC): `é` is one letter, however a file system writes it. Hidden files and
+/// directories (`.name`) and what archives and desktops leave (`__MACOSX`, `Thumbs.db`, `desktop.ini`) are ignored.
 ///
 /// ```
 /// # use tealight::data::ImageFolder;
@@ -31,7 +45,7 @@ use listing::{list, no_images};
 ///     std::fs::create_dir_all(dir.join(class))?;
 ///     std::fs::write(dir.join(class).join("1.pgm"), "P2 2 1 255 0 51\n")?;
 /// }
-/// let pets = ImageFolder::new(64, 64).center_crop().normalize(&[0.5; 3], &[0.25; 3]).open(&dir)?;
+/// let pets = ImageFolder::new(224, 224).resize(256).normalize(&[0.5; 3], &[0.25; 3]).open(&dir)?;
 /// assert_eq!((pets.classes(), pets.targets()?.to_vec1::<u32>()?), (&["cats".to_string(), "dogs".into()][..], vec![0, 1]));
 /// # std::fs::remove_dir_all(dir).ok();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -42,7 +56,9 @@ pub struct ImageFolder {
     height: usize,
     width: usize,
     color: Color,
-    crop: bool,
+    read: ReadOptions,
+    fit: Fit,
+    interpolation: Interpolation,
     normalize: Option<(Vec<f32>, Vec<f32>)>,
     unreadable: Unreadable,
 }
@@ -61,20 +77,68 @@ pub enum Unreadable {
 impl ImageFolder {
     /// RGB images, resized to this size whatever their proportions.
     pub fn new(height: usize, width: usize) -> Self {
-        let (color, unreadable) = (Color::Rgb, Unreadable::Error);
-        ImageFolder { height, width, color, crop: false, normalize: None, unreadable }
+        let color = Color::Rgb;
+        ImageFolder {
+            height,
+            width,
+            color,
+            read: ReadOptions::new().color(color),
+            fit: Fit::Stretch,
+            interpolation: Interpolation::Bilinear,
+            normalize: None,
+            unreadable: Unreadable::Error,
+        }
     }
 
     /// The channels to convert to. Default: [`Color::Rgb`].
     pub fn color(mut self, color: Color) -> Self {
         self.color = color;
+        self.read = self.read.color(color);
         self
     }
 
-    /// Keeps the proportions: cuts off what is too wide or too high before resizing.
+    /// The colour (red, green, blue) behind transparent parts. Default: white, `[255; 3]`.
+    pub fn background(mut self, color: [u8; 3]) -> Self {
+        self.read = self.read.background(color);
+        self
+    }
+
+    /// Discards the alpha channel, as torchvision and Pillow's `convert("RGB")` do: see [`ReadOptions::without_alpha`].
+    pub fn without_alpha(mut self) -> Self {
+        self.read = self.read.without_alpha();
+        self
+    }
+
+    /// Whether photos are turned as their Exif data say. Default: `true`. torchvision and Keras do not turn them.
+    pub fn exif_orientation(mut self, turn: bool) -> Self {
+        self.read = self.read.exif_orientation(turn);
+        self
+    }
+
+    /// The most bytes of a file, and of an image as decoded. Default: [`MAX_BYTES`](super::image::MAX_BYTES).
+    pub fn max_bytes(mut self, max_bytes: usize) -> Self {
+        self.read = self.read.max_bytes(max_bytes);
+        self
+    }
+
+    /// The filter of resizing. Default: [`Interpolation::Bilinear`], which is torchvision's.
+    pub fn interpolation(mut self, interpolation: Interpolation) -> Self {
+        self.interpolation = interpolation;
+        self
+    }
+
+    /// Resizes to this size first, and takes the centre of it: `ImageFolder::new(224, 224).resize(256)` is torchvision's
+    /// `Resize(256)` and `CenterCrop(224)`. A number is the shorter side, as [`image::resize`](super::image::resize) has it.
+    #[doc(alias = "Resize")]
     #[doc(alias = "CenterCrop")]
-    pub fn center_crop(mut self) -> Self {
-        self.crop = true;
+    pub fn resize(mut self, size: impl Into<Size>) -> Self {
+        self.fit = Fit::CenterCrop(size.into());
+        self
+    }
+
+    /// Keeps the proportions, as Keras's option of this name: cuts off what is too wide or too high, and then resizes.
+    pub fn crop_to_aspect_ratio(mut self) -> Self {
+        self.fit = Fit::AspectRatio;
         self
     }
 
@@ -109,8 +173,9 @@ impl ImageFolder {
     /// u32 scalar. [`DataLoader::num_workers`](super::DataLoader::num_workers) decodes in the background.
     ///
     /// # Errors
-    /// Errors if the directory cannot be read, has no sub-directory or no image; if there are files beside the
-    /// sub-directories that may not be skipped; if the means and deviations are not one per channel, with deviations above 0.
+    /// Errors if the directory cannot be read, has no sub-directory or no image, or has one of images to train on and one of
+    /// images to test with; if there are files beside the sub-directories that may not be skipped; if the means and deviations
+    /// are not one per channel, with deviations above 0.
     pub fn open(&self, directory: impl AsRef<Path>) -> Result<ImageFolderDataset> {
         let directory = directory.as_ref();
         self.check()?;
@@ -119,7 +184,8 @@ impl ImageFolder {
             Unreadable::Error if !skipped.is_empty() => return Err(skipped.remove(0)),
             Unreadable::Error => {}
             Unreadable::Skip => {
-                let found = readable(files, &mut skipped, |path| self.read(path).map(drop))?;
+                let found =
+                    readable(files, &mut skipped, |path| self.planes(&pixels(path, &self.read)?).map(drop))?;
                 files = found.into_iter().map(|(file, ())| file).collect();
             }
         }
@@ -151,22 +217,45 @@ impl ImageFolder {
         Err(Error::argument("ImageFolder::normalize", expected, format!("{mean:?} and {std:?}")))
     }
 
-    /// One image, (height, width, channels).
-    fn read(&self, path: &Path) -> Result<Vec<f32>> {
-        // Reading a pipe could block forever.
-        if path.exists() && !path.is_file() {
-            return Err(file_error(path, "expected an image, got something that is no file"));
-        }
-        let options = ReadOptions::new().color(self.color);
-        let bytes = read_resized(path, &options, (self.height, self.width), self.crop)?;
-        let mut numbers: Vec<f32> = bytes.into_iter().map(|byte| f32::from(byte) / 255.0).collect();
-        if let Some((mean, std)) = &self.normalize {
-            for pixel in numbers.chunks_exact_mut(mean.len()) {
-                pixel.iter_mut().zip(mean).zip(std).for_each(|((x, mean), std)| *x = (*x - mean) / std);
+    /// One image from a file, (channels, height, width), as the images of a directory are read.
+    pub fn read(&self, path: impl AsRef<Path>) -> Result<Tensor> {
+        self.check()?;
+        self.tensor(&pixels(path.as_ref(), &self.read)?)
+    }
+
+    /// [`read`](ImageFolder::read) from the bytes of a file; `name` stands for the path in errors.
+    pub fn from_bytes(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<Tensor> {
+        self.check()?;
+        self.tensor(&self.read.decode(name.as_ref(), bytes)?)
+    }
+
+    fn tensor(&self, pixels: &Pixels) -> Result<Tensor> {
+        let shape = (self.channels(), self.height, self.width);
+        Tensor::from_vec(self.planes(pixels)?, shape, &Device::Cpu)
+    }
+
+    /// The numbers of an image, (channels, height, width).
+    fn planes(&self, pixels: &Pixels) -> Result<Vec<f32>> {
+        let fitted = pixels.fitted((self.height, self.width), self.fit, self.interpolation)?;
+        let mut planes = Vec::with_capacity(fitted.bytes.len());
+        for channel in 0..fitted.channels {
+            let bytes = fitted.bytes.iter().skip(channel).step_by(fitted.channels);
+            let numbers = bytes.map(|&byte| f32::from(byte) / 255.0);
+            match &self.normalize {
+                None => planes.extend(numbers),
+                Some((mean, std)) => planes.extend(numbers.map(|x| (x - mean[channel]) / std[channel])),
             }
         }
-        Ok(numbers)
+        Ok(planes)
     }
+}
+
+fn pixels(path: &Path, options: &ReadOptions) -> Result<Pixels> {
+    // Reading a pipe could block forever.
+    if path.exists() && !path.is_file() {
+        return Err(file_error(path, "expected an image, got something that is no file"));
+    }
+    options.read(path)
 }
 
 /// The files that `read` can read, with its results; the errors of the others go to `errors`.
@@ -189,7 +278,8 @@ fn readable<T: Send>(
 
 /// Reads all images of a directory at once, and returns an error for each file that could not be read.
 ///
-/// Inputs: (n, height, width, channels), f32 from 0 to 1. Errors as [`ImageFolder::open`] does, and if no image can be read.
+/// Inputs: (n, channels, height, width), f32 from 0 to 1 unless [normalized](ImageFolder::normalize). Errors as
+/// [`ImageFolder::open`] does, and if no image can be read.
 ///
 /// ```
 /// # use tealight::data::{ImageFolder, image_folder};
@@ -198,7 +288,7 @@ fn readable<T: Send>(
 /// std::fs::write(dir.join("cats/1.pgm"), "P2 2 1 255 0 51\n")?;
 /// std::fs::write(dir.join("cats/2.txt"), "asleep")?;
 /// let (pets, unreadable) = image_folder(&dir, &ImageFolder::new(8, 8))?;
-/// assert_eq!(pets.inputs.dims(), [1, 8, 8, 3]);
+/// assert_eq!(pets.inputs.dims(), [1, 3, 8, 8]);
 /// assert!(unreadable[0].to_string().contains("2.txt: expected a PNG, JPEG, "));
 /// # std::fs::remove_dir_all(dir).ok();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -210,14 +300,14 @@ pub fn image_folder(
     let directory = directory.as_ref();
     options.check()?;
     let (classes, files, mut errors) = list(directory)?;
-    let found = readable(files, &mut errors, |path| options.read(path))?;
+    let found = readable(files, &mut errors, |path| options.planes(&pixels(path, &options.read)?))?;
     if found.is_empty() {
         return Err(no_images(directory, &classes, &errors));
     }
     let n = found.len();
     let (targets, inputs): (Vec<u32>, Vec<Vec<f32>>) =
         found.into_iter().map(|((class, _), numbers)| (class, numbers)).unzip();
-    let shape = (n, options.height, options.width, options.channels());
+    let shape = (n, options.channels(), options.height, options.width);
     let images = LabeledDataset {
         inputs: Tensor::from_vec(inputs.concat(), shape, &Device::Cpu)?,
         targets: Tensor::from_vec(targets, n, &Device::Cpu)?,

@@ -8,26 +8,35 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Li
 
 use super::jpeg;
 use super::pixels::Pixels;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::file::file_error;
 
 /// The longest side of an image that is read or made, in pixels.
 pub const MAX_SIDE: usize = 32_768;
 
-/// The most bytes of a file, and of an image as decoded: 256 MiB, which is 89 megapixels in RGB. With what a decoder keeps
-/// beside them, reading stays under 1.5 GiB.
+/// The most bytes of a file, and of an image as decoded, unless [`ReadOptions::max_bytes`](super::ReadOptions::max_bytes) says
+/// otherwise: 256 MiB, which is 89 megapixels in RGB. With what a decoder keeps beside them, reading stays under 1.5 GiB.
 pub const MAX_BYTES: usize = 256 << 20;
 
-/// The image in the bytes of a file.
-pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<Pixels> {
+/// The chunk that ends a PNG.
+const IEND: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
+
+/// The image in the bytes of a file, of at most `max_bytes` as decoded, turned as its Exif data say if `turn`.
+pub(super) fn decode(path: &Path, bytes: &[u8], max_bytes: usize, turn: bool) -> Result<Pixels> {
     if bytes.is_empty() {
         return Err(file_error(path, "expected an image, got an empty file"));
     }
-    let format = image::guess_format(bytes).ok().filter(ImageFormat::reading_enabled).ok_or_else(|| {
-        file_error(path, "expected a PNG, JPEG, BMP, GIF, WebP, TIFF or PNM image, got something else")
+    let format = format(bytes).map_err(|got| {
+        let expected = "expected a PNG, JPEG, BMP, GIF, WebP, TIFF or PNM image";
+        file_error(path, format!("{expected}, got {got}"))
     })?;
+    let too_large = |got: &str| {
+        let mib = max_bytes >> 20;
+        let expected = format!("expected an image of at most {MAX_SIDE} × {MAX_SIDE} pixels and {mib} MiB");
+        file_error(path, format!("{expected}, got {got}"))
+    };
     let explain = |error| match error {
-        ImageError::Limits(_) => too_large(path, "a larger one"),
+        ImageError::Limits(_) => too_large("a larger one"),
         error => {
             let name = format!("{format:?}").to_uppercase();
             file_error(path, format!("expected a readable image ({name}), got: {error}"))
@@ -36,11 +45,13 @@ pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<Pixels> {
     if format == ImageFormat::Jpeg && !jpeg::is_whole(bytes) {
         return Err(file_error(path, "expected a whole JPEG image, got one that is cut off"));
     }
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    // All pixels may be there without the last chunk.
+    let ended = (format == ImageFormat::Png && lacks_end(bytes)).then(|| [bytes, IEND].concat());
+    let mut reader = ImageReader::with_format(Cursor::new(ended.as_deref().unwrap_or(bytes)), format);
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE as u32);
     limits.max_image_height = Some(MAX_SIDE as u32);
-    limits.max_alloc = Some(MAX_BYTES as u64);
+    limits.max_alloc = Some(max_bytes as u64);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(explain)?;
     let (width, height) = decoder.dimensions();
@@ -48,13 +59,15 @@ pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<Pixels> {
         return Err(file_error(path, format!("expected an image, got {width} × {height} pixels")));
     }
     // Some decoders ignore the limits.
-    if decoder.total_bytes() > MAX_BYTES as u64 || width.max(height) as usize > MAX_SIDE {
-        return Err(too_large(path, &format!("{width} × {height} pixels")));
+    if decoder.total_bytes() > max_bytes as u64 || width.max(height) as usize > MAX_SIDE {
+        return Err(too_large(&format!("{width} × {height} pixels")));
     }
     // Damaged Exif data do not spoil the image.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(explain)?;
-    image.apply_orientation(orientation);
+    if turn {
+        image.apply_orientation(orientation);
+    }
     let pixels = eight_bits(path, image)?;
     // A GIF is decoded with alpha, whether it has any or not.
     let opaque = |pixels: &Pixels| pixels.bytes.chunks_exact(4).all(|pixel| pixel[3] == u8::MAX);
@@ -64,12 +77,40 @@ pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<Pixels> {
     Ok(pixels)
 }
 
-fn too_large(path: &Path, got: &str) -> Error {
-    let mib = MAX_BYTES >> 20;
-    file_error(
-        path,
-        format!("expected an image of at most {MAX_SIDE} × {MAX_SIDE} pixels and {mib} MiB, got {got}"),
-    )
+/// Whether a PNG ends after a chunk that is not the last.
+fn lacks_end(bytes: &[u8]) -> bool {
+    let mut rest = bytes.get(8..).unwrap_or(bytes);
+    while let Some((length, after)) = rest.split_first_chunk() {
+        let length = u32::from_be_bytes(*length) as usize;
+        let next = after.get(length.saturating_add(8)..);
+        match next.filter(|_| !after.starts_with(b"IEND")) {
+            Some(next) => rest = next,
+            None => return false,
+        }
+    }
+    rest.is_empty()
+}
+
+/// The format of an image by its first bytes, or what else they are.
+fn format(bytes: &[u8]) -> Result<ImageFormat, &'static str> {
+    match image::guess_format(bytes) {
+        Ok(format) if format.reading_enabled() => return Ok(format),
+        Ok(ImageFormat::Avif) => return Err("an AVIF image: convert it to PNG or JPEG"),
+        _ => {}
+    }
+    match bytes {
+        // BigTIFF.
+        [b'I', b'I', 43, 0, ..] | [b'M', b'M', 0, 43, ..] => Ok(ImageFormat::Tiff),
+        // The brand of an ISO media file.
+        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => Err(match brand.first_chunk() {
+            Some(b"avif" | b"avis") => "an AVIF image: convert it to PNG or JPEG",
+            Some(b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"mif1" | b"msf1") => {
+                "a HEIC image: convert it to JPEG, or set the phone to save JPEG"
+            }
+            _ => "a film",
+        }),
+        _ => Err("something else"),
+    }
 }
 
 fn eight_bits(path: &Path, image: DynamicImage) -> Result<Pixels> {
@@ -98,6 +139,10 @@ mod tests {
     use image::{ExtendedColorType, ImageEncoder};
 
     use super::*;
+
+    fn decode(path: &Path, bytes: &[u8]) -> Result<Pixels> {
+        super::decode(path, bytes, MAX_BYTES, true)
+    }
 
     fn message(bytes: &[u8]) -> String {
         decode(Path::new("p"), bytes).unwrap_err().to_string()
@@ -183,6 +228,11 @@ mod tests {
         let expected = "p: expected a PNG, JPEG, BMP, GIF, WebP, TIFF or PNM image, got something else";
         assert_eq!(message(b"hello, world"), expected);
         assert_eq!(message(b"\0"), expected);
+        for (brand, named) in [(b"avif", "an AVIF image"), (b"heic", "a HEIC image"), (b"mp42", "a film")] {
+            let bytes = [b"\0\0\0\x1cftyp", &brand[..], b"\0\0\0\0mif1miaf"].concat();
+            let expected = format!("p: expected a PNG, JPEG, BMP, GIF, WebP, TIFF or PNM image, got {named}");
+            assert!(message(&bytes).starts_with(&expected), "{}", message(&bytes));
+        }
         assert!(message(b"P6 0 0 255\n").starts_with("p: expected a"));
         let float = DynamicImage::ImageRgb32F(image::Rgb32FImage::new(2, 2));
         assert_eq!(
@@ -234,6 +284,31 @@ mod tests {
         encoder.write_image(&[1, 2, 3, 4, 5, 6], 3, 2, ExtendedColorType::L8).unwrap();
         let pixels = decode(Path::new("p"), &bytes).unwrap();
         assert_eq!((pixels.height, pixels.width, pixels.bytes), (3, 2, vec![4, 1, 5, 2, 6, 3]));
+        let pixels = super::decode(Path::new("p"), &bytes, 6, false).unwrap();
+        assert_eq!((pixels.height, pixels.width, pixels.bytes), (2, 3, vec![1, 2, 3, 4, 5, 6]));
+        let error = super::decode(Path::new("p"), &bytes, 5, false).unwrap_err().to_string();
+        assert!(error.ends_with("pixels and 0 MiB, got 3 × 2 pixels"), "{error}");
+    }
+
+    #[test]
+    fn big_tiff_and_png_without_its_end() {
+        // A TIFF of one grey row with 64-bit offsets: 7 entries of tag, type, count, value.
+        let mut tiff = b"II\x2b\0\x08\0\0\0\x10\0\0\0\0\0\0\0".to_vec();
+        let entries = [(256, 3), (257, 1), (258, 8), (259, 1), (262, 1), (273, 172), (278, 1), (279, 3)];
+        tiff.extend((entries.len() as u64).to_le_bytes());
+        for (tag, value) in entries {
+            tiff.extend([tag as u16, 3].iter().flat_map(|x| x.to_le_bytes()));
+            tiff.extend(
+                [1, value as u64 + if tag == 273 { 20 } else { 0 }].iter().flat_map(|x| x.to_le_bytes()),
+            );
+        }
+        tiff.extend([0; 8]);
+        tiff.extend([7, 8, 9]);
+        assert_eq!(decode(Path::new("p"), &tiff).unwrap().bytes, [7, 8, 9]);
+        let png = encoded(&DynamicImage::ImageRgb8(noise(19, 17)), ImageFormat::Png);
+        assert!(png.ends_with(IEND));
+        let cut = &png[..png.len() - IEND.len()];
+        assert_eq!(decode(Path::new("p"), cut).unwrap(), decode(Path::new("p"), &png).unwrap());
     }
 
     #[test]

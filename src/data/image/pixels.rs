@@ -7,11 +7,11 @@ use crate::error::{Error, Result};
 
 /// An image of 8 bits a channel, in row-major order.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Pixels {
-    pub(super) height: usize,
-    pub(super) width: usize,
-    pub(super) channels: usize,
-    pub(super) bytes: Vec<u8>,
+pub(in crate::data) struct Pixels {
+    pub(in crate::data) height: usize,
+    pub(in crate::data) width: usize,
+    pub(in crate::data) channels: usize,
+    pub(in crate::data) bytes: Vec<u8>,
 }
 
 impl Pixels {

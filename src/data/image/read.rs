@@ -20,6 +20,14 @@ pub enum Color {
     Rgb,
 }
 
+/// What becomes of transparency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Alpha {
+    Keep,
+    Discard,
+    Over([u8; 3]),
+}
+
 /// Options of [`read_with`] and [`from_bytes_with`].
 ///
 /// ```
@@ -30,10 +38,18 @@ pub enum Color {
 /// assert_eq!(gray.to_vec3::<u8>()?, [[[150]]]); // 0.587 · 255, rounded
 /// # Ok::<(), tealight::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadOptions {
     color: Option<Color>,
-    opaque: bool,
+    alpha: Alpha,
+    turn: bool,
+    max_bytes: usize,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        ReadOptions { color: None, alpha: Alpha::Keep, turn: true, max_bytes: MAX_BYTES }
+    }
 }
 
 impl ReadOptions {
@@ -42,44 +58,105 @@ impl ReadOptions {
         ReadOptions::default()
     }
 
-    /// Converts to these channels. Alpha is discarded: a transparent pixel shows the colour that the file has for it.
+    /// Converts to these channels, transparent pixels on white unless [`background`](ReadOptions::background) or
+    /// [`without_alpha`](ReadOptions::without_alpha) says otherwise.
     pub fn color(mut self, color: Color) -> Self {
         self.color = Some(color);
         self
     }
 
-    /// Discards the alpha channel, if there is one; nothing is blended with a background.
-    pub fn without_alpha(mut self) -> Self {
-        self.opaque = true;
+    /// Blends transparent pixels with this colour (red, green, blue) and removes the alpha channel. A grey image stays grey
+    /// unless [`Color::Rgb`] is asked for.
+    ///
+    /// ```
+    /// # use tealight::data::image::{ReadOptions, from_bytes_with};
+    /// # use tealight::prelude::*;
+    /// # let file = std::env::temp_dir().join("tealight-doc-background.png");
+    /// # tealight::data::image::write_png(&file, &Tensor::new(&[[[0_u8, 0, 0, 0]]], &Device::Cpu)?)?;
+    /// # let clear = std::fs::read(&file).unwrap();
+    /// # std::fs::remove_file(file).ok();
+    /// let blue = from_bytes_with("clear.png", &clear, &ReadOptions::new().background([0, 0, 255]))?;
+    /// assert_eq!(blue.to_vec3::<u8>()?, [[[0, 0, 255]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn background(mut self, color: [u8; 3]) -> Self {
+        self.alpha = Alpha::Over(color);
         self
     }
 
-    pub(super) fn apply(&self, pixels: Pixels) -> Pixels {
-        // Pillow's weights and rounding.
-        let grey = |p: &[u8]| {
-            let [r, g, b] = [p[0], p[1], p[2]].map(u32::from);
-            ((19_595 * r + 38_470 * g + 7_471 * b + 0x8000) >> 16) as u8
-        };
-        let channels = match self.color {
-            Some(Color::Gray) => 1,
-            Some(Color::Rgb) => 3,
+    /// Discards the alpha channel, as Pillow's `convert("RGB")` does: a transparent pixel shows the colour that the file has
+    /// for it, which is black in many.
+    pub fn without_alpha(mut self) -> Self {
+        self.alpha = Alpha::Discard;
+        self
+    }
+
+    /// Whether photos are turned as their Exif data say. Default: `true`. Pillow, torchvision and Keras do not turn them.
+    #[doc(alias = "exif_transpose")]
+    pub fn exif_orientation(mut self, turn: bool) -> Self {
+        self.turn = turn;
+        self
+    }
+
+    /// The most bytes of a file, and of an image as decoded. Default: [`MAX_BYTES`]. A photo of 108 megapixels has 310 MiB.
+    #[doc(alias = "MAX_IMAGE_PIXELS")]
+    pub fn max_bytes(mut self, max_bytes: usize) -> Self {
+        self.max_bytes = max_bytes;
+        self
+    }
+
+    pub(in crate::data) fn read(&self, path: &Path) -> Result<Pixels> {
+        self.decode(path, &read_at_most(path, self.max_bytes as u64)?)
+    }
+
+    pub(in crate::data) fn decode(&self, path: &Path, bytes: &[u8]) -> Result<Pixels> {
+        Ok(self.apply(decode(path, bytes, self.max_bytes, self.turn)?))
+    }
+
+    fn apply(&self, mut pixels: Pixels) -> Pixels {
+        if pixels.channels == 2 && self.color == Some(Color::Rgb) {
+            pixels = pixels.map(4, |p, out| out.extend([p[0], p[0], p[0], p[1]]));
+        }
+        let colors = pixels.channels - 1;
+        let alpha = match self.alpha {
             // An odd number of channels is an image without alpha.
-            None if self.opaque => (pixels.channels - 1) | 1,
-            None => pixels.channels,
+            _ if colors.is_multiple_of(2) => Alpha::Keep,
+            Alpha::Keep if self.color.is_some() => Alpha::Over([255; 3]),
+            alpha => alpha,
         };
-        match (pixels.channels, channels) {
-            (from, to) if from == to => pixels,
-            (3 | 4, 1) => pixels.map(1, |p, out| out.push(grey(p))),
-            (1 | 2, 3) => pixels.map(3, |p, out| out.extend([p[0]; 3])),
-            (_, to) => pixels.map(to, |p, out| out.extend_from_slice(&p[..to])),
+        pixels = match alpha {
+            Alpha::Keep => pixels,
+            Alpha::Discard => pixels.map(colors, |p, out| out.extend_from_slice(&p[..colors])),
+            Alpha::Over(ground) => {
+                let ground = if colors == 1 { [grey(&ground); 3] } else { ground };
+                pixels.map(colors, |p, out| {
+                    let alpha = u32::from(p[colors]);
+                    let blend = |(&x, &y): (&u8, &u8)| {
+                        ((u32::from(x) * alpha + u32::from(y) * (255 - alpha) + 127) / 255) as u8
+                    };
+                    out.extend(p[..colors].iter().zip(&ground).map(blend));
+                })
+            }
+        };
+        match (pixels.channels, self.color) {
+            (3, Some(Color::Gray)) => pixels.map(1, |p, out| out.push(grey(p))),
+            (1, Some(Color::Rgb)) => pixels.map(3, |p, out| out.extend([p[0]; 3])),
+            _ => pixels,
         }
     }
+}
+
+/// The brightness of a colour, with Pillow's weights and rounding.
+fn grey(color: &[u8]) -> u8 {
+    let [r, g, b] = [color[0], color[1], color[2]].map(u32::from);
+    ((19_595 * r + 38_470 * g + 7_471 * b + 0x8000) >> 16) as u8
 }
 
 /// Reads an image file: u8 of shape (height, width, channels), with as many channels as the file has.
 ///
 /// PNG, JPEG, BMP, GIF, WebP, TIFF and PNM are told apart by their content, not by the file's name. 16 bits a channel are
-/// rounded to 8, a palette is looked up, an animation gives its first image, and a photo is turned as its Exif data say.
+/// rounded to 8, a palette is looked up, an animation gives its first image, and a photo is turned as its Exif data say, which
+/// PyTorch's readers do not do. [`ReadOptions`] has choices: the channels, transparency, turning, the largest size.
 ///
 /// # Errors
 /// Errors if the file is missing, empty, cut off or no image, has more than [`MAX_SIDE`](super::MAX_SIDE) pixels a side or
@@ -99,7 +176,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<Tensor> {
 
 /// [`read`] with options.
 pub fn read_with(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Tensor> {
-    read_pixels(path.as_ref(), options)?.into_tensor()
+    options.read(path.as_ref())?.into_tensor()
 }
 
 /// Decodes the bytes of an image file as [`read`] does; `name` stands for the path in errors.
@@ -117,14 +194,11 @@ pub fn from_bytes(name: impl AsRef<Path>, bytes: &[u8]) -> Result<Tensor> {
 
 /// [`from_bytes`] with options.
 pub fn from_bytes_with(name: impl AsRef<Path>, bytes: &[u8], options: &ReadOptions) -> Result<Tensor> {
-    options.apply(decode(name.as_ref(), bytes)?).into_tensor()
+    options.decode(name.as_ref(), bytes)?.into_tensor()
 }
 
-pub(super) fn read_pixels(path: &Path, options: &ReadOptions) -> Result<Pixels> {
-    Ok(options.apply(decode(path, &read_at_most(path, MAX_BYTES as u64)?)?))
-}
-
-/// Converts u8 to f32 from 0 to 1, in any shape. [`write_png`](super::write_png) converts back without loss.
+/// Converts u8 to f32 from 0 to 1, in any shape, which stays: PyTorch's `ToTensor` also puts the channels first.
+/// [`write_png`](super::write_png) converts back without loss.
 ///
 /// ```
 /// # use tealight::prelude::*;
@@ -132,7 +206,8 @@ pub(super) fn read_pixels(path: &Path, options: &ReadOptions) -> Result<Pixels> 
 /// assert_eq!(tealight::data::image::to_float(&bytes)?.to_vec1::<f32>()?, [0.0, 0.2, 1.0]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-#[doc(alias = "ToTensor")]
+#[doc(alias = "ToDtype")]
+#[doc(alias = "convert_image_dtype")]
 pub fn to_float(image: &Tensor) -> Result<Tensor> {
     if image.dtype() != DType::U8 {
         return Err(Error::dtype("to_float", "an image of u8", &[image.dtype()]));
@@ -161,14 +236,22 @@ mod tests {
         assert_eq!(read_as(1, &one, &grey), (1, one.to_vec()));
         assert_eq!(read_as(1, &one, &rgb), (3, vec![5, 5, 5, 6, 6, 6]));
         assert_eq!(read_as(1, &one, &opaque), (1, one.to_vec()));
-        assert_eq!(read_as(2, &two, &grey), (1, one.to_vec()));
-        assert_eq!(read_as(2, &two, &rgb), (3, vec![5, 5, 5, 6, 6, 6]));
+        // On white: (5·0 + 255·255 + 127) / 255, (6·9 + 255·246 + 127) / 255.
+        assert_eq!(read_as(2, &two, &grey), (1, vec![255, 246]));
+        assert_eq!(read_as(2, &two, &rgb), (3, vec![255, 255, 255, 246, 246, 246]));
+        let red = [255, 0, 0];
+        assert_eq!(read_as(2, &two, &rgb.clone().background(red)), (3, vec![255, 0, 0, 246, 0, 0]));
+        assert_eq!(read_as(2, &two, &ReadOptions::new().background(red)), (1, vec![76, 74]));
+        assert_eq!(read_as(2, &two, &rgb.clone().without_alpha()), (3, vec![5, 5, 5, 6, 6, 6]));
+        assert_eq!(read_as(3, &three, &ReadOptions::new().background(red)), (3, three.to_vec()));
         assert_eq!(read_as(2, &two, &opaque), (1, one.to_vec()));
         // As Pillow: convert("L").
         assert_eq!(read_as(3, &three, &grey), (1, vec![76, 18]));
         assert_eq!(read_as(3, &three, &opaque), (3, three.to_vec()));
-        assert_eq!(read_as(4, &four, &grey), (1, vec![76, 18]));
-        assert_eq!(read_as(4, &four, &rgb), (3, three.to_vec()));
+        let clear = [255, 255, 255, 10, 20, 30];
+        assert_eq!(read_as(4, &four, &grey), (1, vec![255, 18]));
+        assert_eq!(read_as(4, &four, &rgb), (3, clear.to_vec()));
+        assert_eq!(read_as(4, &four, &grey.clone().without_alpha()), (1, vec![76, 18]));
         assert_eq!(read_as(4, &four, &opaque), (3, three.to_vec()));
         assert_eq!(read_as(4, &four, &ReadOptions::new()), (4, four.to_vec()));
     }

@@ -20,7 +20,14 @@ const OPSET: u64 = 17;
 const BATCH: &str = "batch";
 
 /// The whole file.
-pub(super) fn model(graph: &Graph, names: &[String; 2]) -> Result<Vec<u8>> {
+pub(super) fn model(
+    graph: &Graph,
+    names: &[String; 2],
+    metadata: &BTreeMap<String, String>,
+) -> Result<Vec<u8>> {
+    let entry = |(name, text): (&String, &String)| {
+        field(14, &[field(1, name.as_bytes()), field(2, text.as_bytes())].concat())
+    };
     let graph = Writer::of(graph, names)?;
     let opset = [field(1, b""), varint_field(2, OPSET)].concat();
     Ok([
@@ -29,6 +36,7 @@ pub(super) fn model(graph: &Graph, names: &[String; 2]) -> Result<Vec<u8>> {
         field(3, env!("CARGO_PKG_VERSION").as_bytes()),
         field(7, &graph),
         field(8, &opset),
+        metadata.iter().flat_map(entry).collect(),
     ]
     .concat())
 }

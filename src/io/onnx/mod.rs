@@ -5,6 +5,7 @@ mod message;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Device};
@@ -75,6 +76,7 @@ pub struct OnnxExport {
     integers: Option<(DType, usize)>,
     names: [String; 2],
     batch: Option<usize>,
+    metadata: BTreeMap<String, String>,
 }
 
 impl OnnxExport {
@@ -85,6 +87,7 @@ impl OnnxExport {
             integers: None,
             names: ["input".into(), "output".into()],
             batch: Some(0),
+            metadata: BTreeMap::new(),
         }
     }
 
@@ -114,6 +117,14 @@ impl OnnxExport {
         OnnxExport { batch: Some(axis), ..self }
     }
 
+    /// Writes this text under this name into the file's metadata (`metadata_props`): how images become inputs, or the classes.
+    #[must_use]
+    #[doc(alias = "metadata_props")]
+    pub fn metadata(mut self, name: &str, text: &str) -> Self {
+        self.metadata.insert(name.into(), text.into());
+        self
+    }
+
     /// Writes the file.
     ///
     /// Errors as [`export_onnx`] does, and if the names are equal or those of a parameter, or the integers are of another dtype or
@@ -121,7 +132,7 @@ impl OnnxExport {
     pub fn write(&self, path: impl AsRef<Path>, model: &(impl Layer + ?Sized)) -> Result<()> {
         let path = path.as_ref();
         let graph = self.graph(model)?;
-        let bytes = message::model(&graph, &self.names)?;
+        let bytes = message::model(&graph, &self.names, &self.metadata)?;
         // Protobuf counts in 31 bits.
         if i32::try_from(bytes.len()).is_err() {
             let message = format!("expected a model of less than 2 GiB, got {} bytes", bytes.len());

@@ -83,7 +83,7 @@ fn read(bytes: &[u8]) -> Read {
 }
 
 fn written(export: &OnnxExport, model: &dyn Layer) -> Result<Read> {
-    Ok(read(&onnx::message::model(&export.graph(model)?, &export.names)?))
+    Ok(read(&onnx::message::model(&export.graph(model)?, &export.names, &export.metadata)?))
 }
 
 fn refused(shape: &[usize], f: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static) -> String {
