@@ -1,7 +1,8 @@
 //! Plots of training, models and predictions, as PNG or SVG files, by the extension of the file's name.
 //!
-//! The text of a PNG is drawn with a bundled font (DejaVu Sans: Latin, Greek and some mathematical signs), so that a plot is
-//! the same on every machine. The text of an SVG stays text.
+//! The text of a PNG is drawn with a bundled font (DejaVu Sans: Latin, Greek, Cyrillic, Armenian, Georgian and some mathematical
+//! signs), so that a plot is the same on every machine; a letter of another script is a box. The text of an SVG stays text,
+//! which a browser draws in any script.
 //!
 //! All functions return [`Error::File`](crate::Error::File) for another extension, and if the file cannot be written; an
 //! existing file is then left as it was.

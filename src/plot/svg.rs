@@ -1,4 +1,4 @@
-//! A [`Drawing`] as SVG. Text stays text, with the width that was measured in our font.
+//! A [`Drawing`] as SVG. Text stays text, with the width that was measured in our font if that has its letters.
 
 use std::fmt::Write;
 
@@ -41,13 +41,19 @@ fn element(out: &mut String, drawing: &Drawing, shape: &Shape) -> Result<()> {
                 true => ((place.0 + baseline, place.1), " rotate(-90)"),
                 false => ((place.0, place.1 + baseline), ""),
             };
-            let (x, y, length) =
-                (hundredths(x), hundredths(y), hundredths(drawing.letters.width(text, *size)));
+            let (x, y) = (hundredths(x), hundredths(y));
+            let length = match drawing.letters.complete(text) {
+                true => {
+                    let length = hundredths(drawing.letters.width(text, *size));
+                    format!(" textLength=\"{length}\" lengthAdjust=\"spacingAndGlyphs\"")
+                }
+                false => String::new(),
+            };
             let (color, text) = (hex(*color), escaped(text));
             write!(
                 out,
-                "<text transform=\"translate({x} {y}){turn}\" font-size=\"{size}\" text-anchor=\"{anchored}\" \
-                 textLength=\"{length}\" lengthAdjust=\"spacingAndGlyphs\" fill=\"{color}\">{text}</text>"
+                "<text transform=\"translate({x} {y}){turn}\" font-size=\"{size}\" text-anchor=\"{anchored}\"{length} \
+                 fill=\"{color}\">{text}</text>"
             )
         }
         Shape::Fill { area, color } => {
@@ -170,6 +176,9 @@ mod tests {
         let mut drawing = Drawing::new(Letters::new(), 40.0, 29.5);
         drawing.text("a<b & \"c\"\u{0}", 14.0, (10.0, 20.0), MIDDLE, [255, 0, 16]);
         drawing.text_up("up", 14.0, (10.0, 20.0), MIDDLE, [0; 3]);
+        for name in ["кошка", "猫", "عربي", "👩‍🔬", "\u{fffe}<"] {
+            drawing.text(name, 14.0, (10.0, 20.0), MIDDLE, [0; 3]);
+        }
         drawing.fill(Area { left: 1.0, top: 2.0, right: 4.5, bottom: 4.0 }, [1, 2, 3]);
         drawing.picture(Area { left: 0.0, top: 0.0, right: 8.0, bottom: 8.0 }, 2, &[[9; 3]; 4]);
         drawing.line(vec![(1.0, 2.0), (3.0, 4.126)], 2.0, [0; 3]);
@@ -180,6 +189,11 @@ mod tests {
             "width=\"40\" height=\"30\"",
             "fill=\"#ff0010\">a&lt;b &amp; &quot;c&quot; </text>",
             "rotate(-90)\"",
+            "lengthAdjust=\"spacingAndGlyphs\" fill=\"#000000\">кошка</text>",
+            "text-anchor=\"middle\" fill=\"#000000\">猫</text>",
+            ">عربي</text>",
+            ">👩‍🔬</text>",
+            "> &lt;</text>",
             "<rect x=\"1\" y=\"2\" width=\"3.5\" height=\"2\" fill=\"#010203\"",
             "href=\"data:image/png;base64,iVBORw0KGgo",
             "<polyline points=\"1,2 3,4.13\"",

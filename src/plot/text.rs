@@ -1,6 +1,7 @@
 //! Text in the bundled font.
 
-use ab_glyph::{Font, FontRef, PxScale, ScaleFont};
+use ab_glyph::{Font, FontRef, GlyphId, PxScale, ScaleFont};
+use unicode_normalization::UnicodeNormalization;
 
 static FONT: &[u8] = include_bytes!("../../assets/DejaVuSans-subset.ttf");
 
@@ -19,6 +20,15 @@ pub(super) const TOP: Anchor = Anchor { x: 0.5, y: 0.0 };
 /// The height of a capital letter in ems, which texts are centred by.
 pub(super) const CAPITAL: f32 = 0.73;
 
+/// The box that stands for a letter that the font lacks.
+const MISSING: GlyphId = GlyphId(0);
+
+/// Whether a letter only says how others are shown: directions, joiners, variants, soft hyphens.
+fn is_invisible(letter: char) -> bool {
+    matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e01ef}')
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Letters(FontRef<'static>);
 
@@ -36,20 +46,31 @@ impl Letters {
     /// The width of a line of text.
     pub(super) fn width(&self, text: &str, size: f32) -> f32 {
         let mut width = 0.0;
-        self.walk(text, size, |_, _, end| width = end);
+        self.walk(text, size, |_, _, _, end| width = end);
         width
     }
 
-    fn walk(&self, text: &str, size: f32, mut visit: impl FnMut(char, f32, f32)) {
+    /// Visits each visible letter with its glyph, which is a box if the font has none, and where it begins and ends.
+    fn walk(&self, text: &str, size: f32, mut visit: impl FnMut(char, GlyphId, f32, f32)) {
         let font = self.0.as_scaled(self.scale(size));
         let (mut x, mut last) = (0.0, None);
-        for letter in text.chars() {
-            let glyph = font.glyph_id(letter);
+        // Composed: the font has é as one letter.
+        for letter in text.nfc().filter(|&letter| !is_invisible(letter)) {
+            let glyph = font.glyph_id(if letter.is_control() { ' ' } else { letter });
             x += last.map_or(0.0, |last| font.kern(last, glyph));
-            visit(letter, x, x + font.h_advance(glyph));
-            x += font.h_advance(glyph);
-            last = Some(glyph);
+            // Other fonts have the letters of East Asia and pictographs about as wide as high.
+            let wide = glyph == MISSING && letter >= '\u{1100}';
+            let end = x + if wide { size } else { font.h_advance(glyph) };
+            visit(letter, glyph, x, end);
+            (x, last) = (end, Some(glyph));
         }
+    }
+
+    /// Whether the font has all letters of a text.
+    pub(super) fn complete(&self, text: &str) -> bool {
+        let mut complete = true;
+        self.walk(text, 1.0, |_, glyph, _, _| complete &= glyph != MISSING);
+        complete
     }
 
     /// The text, cut with … if it is wider than `width`.
@@ -61,7 +82,7 @@ impl Letters {
         }
         let room = width - self.width("…", size);
         let mut kept = String::new();
-        self.walk(&text, size, |letter, _, end| {
+        self.walk(&text, size, |letter, _, _, end| {
             if end <= room {
                 kept.push(letter);
             }
@@ -82,10 +103,9 @@ impl Letters {
         let left = x - anchor.x * self.width(text, size);
         // Between two rows of pixels a line of text would be blurred.
         let baseline = (y + size * CAPITAL * (1.0 - anchor.y)).round();
-        self.walk(text, size, |letter, x, _| {
+        self.walk(text, size, |_, glyph, x, _| {
             let place = ab_glyph::point(left + x, baseline);
-            let glyph = self.0.glyph_id(letter).with_scale_and_position(scale, place);
-            if let Some(outline) = self.0.outline_glyph(glyph) {
+            if let Some(outline) = self.0.outline_glyph(glyph.with_scale_and_position(scale, place)) {
                 let corner = outline.px_bounds().min;
                 let (left, top) = (corner.x as i32, corner.y as i32);
                 outline.draw(|x, y, cover| {
@@ -113,11 +133,42 @@ mod tests {
     }
 
     #[test]
-    fn the_letters_of_formulas_are_there() {
-        let Letters(font) = Letters::new();
-        for letter in "Az09ÅéßŁΑΩαω∂∇∑∏√∞∫≈≠≤≥×·÷±−′⁰¹²³⁴⁹⁻ⁿ₀₉→…–—“”✓✗€%".chars()
-        {
-            assert!(font.glyph_id(letter).0 != 0, "{letter}");
+    fn the_letters_of_formulas_and_names_are_there() {
+        let letters = Letters::new();
+        for text in [
+            "Az09ÅéßŁΑΩαω∂∇∑∏√∞∫≈≠≤≥×·÷±−′⁰¹²³⁴⁹⁻ⁿ₀₉→…–—“”✓✗€%",
+            "кошка Їжак Ґанок Љиљана Қазақ",
+            "Nguyễn Thị Đặng Ơ Ư ẵ ợ",
+            "Țară, Știință, İstanbul, Ağaç, Ħamrun, Łódź, Þór",
+            "Ελλάδα, Հայերեն, ქართული, Ọ̀yọ́, Ɛʋɛ",
+        ] {
+            assert!(letters.complete(text), "{text}");
         }
+    }
+
+    #[test]
+    fn a_letter_that_the_font_lacks_is_a_box() {
+        let letters = Letters::new();
+        let pixels = |text: &str| {
+            let mut drawn = Vec::new();
+            letters.draw(text, 20.0, (0.0, 20.0), LEFT, |x, y, cover| {
+                if cover > 0.2 {
+                    drawn.push((x, y));
+                }
+            });
+            drawn
+        };
+        for text in ["猫", "ع", "ש", "ห", "한", "🐈", "\u{e000}", "\u{10ffff}"] {
+            assert!(!letters.complete(text), "{text}");
+            assert!(
+                pixels(text).len() > 30 && pixels(&text.repeat(3)).len() == 3 * pixels(text).len(),
+                "{text}"
+            );
+        }
+        assert_eq!(letters.width("猫", 20.0), 20.0);
+        assert_eq!(pixels("e\u{301}"), pixels("\u{e9}"));
+        assert_eq!(pixels("a\u{200d}\u{fe0f}\u{ad}b"), pixels("ab"));
+        assert_eq!(pixels("a\nb"), pixels("a b"));
+        assert!(letters.fit("猫猫猫猫猫猫", 20.0, 70.0).ends_with("猫…"));
     }
 }
