@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tealight::layer::*;
-use tealight::ops::{ConvOptions, PoolOptions};
+use tealight::ops::{ConvOptions, ConvPadding, Pad, PoolOptions};
 use tealight::prelude::*;
 
 /// Outputs of inputs.
@@ -136,6 +136,19 @@ fn case(key: &str) -> Option<Case> {
             plain(Conv1d::new(4, 2, 3, options, rng).map(Conv1d::without_bias))
         }
         "conv2d" => plain(Conv2d::new(2, 3, [2, 3], two, rng)),
+        "conv1d same circular" => {
+            let options = ConvOptions::new().padding(ConvPadding::Same).padding_mode(Pad::Circular);
+            plain(Conv1d::new(2, 3, 4, options, rng))
+        }
+        "conv2d same" => {
+            plain(Conv2d::new(2, 3, [2, 3], two.padding(ConvPadding::Same).dilation([1, 2]), rng))
+        }
+        "conv2d reflect" => {
+            plain(Conv2d::new(2, 3, 3, two.padding([1, 2]).stride(2).padding_mode(Pad::Reflect), rng))
+        }
+        "conv2d replicate" => {
+            plain(Conv2d::new(2, 2, 3, two.padding(3).padding_mode(Pad::Replicate).groups(2), rng))
+        }
         "conv2d options" => {
             let options = two.stride([2, 1]).padding([1, 2]).dilation([1, 2]).groups(2);
             plain(Conv2d::new(2, 4, 3, options, rng))
@@ -154,6 +167,13 @@ fn case(key: &str) -> Option<Case> {
             let options = PoolOptions::new([2, 3]).count_include_pad(false).padding(1);
             plain(Ok(AvgPool2d::new(options)))
         }
+        "max_pool2d ceil" => plain(Ok(MaxPool2d::new(PoolOptions::new(3).stride(2).ceil_mode(true)))),
+        "avg_pool2d ceil" => {
+            plain(Ok(AvgPool2d::new(PoolOptions::new(3).stride(2).padding(1).ceil_mode(true))))
+        }
+        "adaptive_avg_pool1d" => plain(Ok(AdaptiveAvgPool1d::new(3))),
+        "adaptive_max_pool1d" => plain(Ok(AdaptiveMaxPool1d::new(3))),
+        "adaptive_max_pool2d" => plain(Ok(AdaptiveMaxPool2d::new([2, 3]))),
         "adaptive_avg_pool2d" => plain(Ok(AdaptiveAvgPool2d::new([2, 3]))),
         "upsample nearest" => plain(Ok(Upsample::by(2))),
         "upsample nearest to" => plain(Ok(Upsample::to([5, 4]))),

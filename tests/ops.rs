@@ -91,7 +91,10 @@ fn samples(cases: &[Case]) -> BTreeMap<String, (Eval, &Case)> {
 /// The name of the operation of an expression: "sum" of "x.sum(0)", "+" of "x + 2.5".
 fn name(key: &str) -> &str {
     let word = |c: char| !(c.is_alphanumeric() || c == '_');
-    let key = ["Ok(", "part("].iter().find_map(|wrapper| key.strip_prefix(wrapper)).unwrap_or(key);
+    let key = ["Ok(", "part(", "first(", "second("]
+        .iter()
+        .find_map(|wrapper| key.strip_prefix(wrapper))
+        .unwrap_or(key);
     if let Some(rest) = key.strip_prefix("Tensor::").or(key.strip_prefix("positive(x)?.")) {
         return rest.split(word).next().unwrap();
     }

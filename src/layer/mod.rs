@@ -31,8 +31,8 @@ mod summary;
 pub use attention::{AttentionMask, MultiHeadAttention, TransformerEncoderLayer};
 pub use bilinear::Bilinear;
 pub use conv::{
-    AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, MaxPool1d,
-    MaxPool2d, Upsample,
+    AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d, Conv1d,
+    Conv2d, ConvTranspose1d, ConvTranspose2d, MaxPool1d, MaxPool2d, Upsample,
 };
 pub use dropout::{Dropout, Dropout2d};
 pub use embedding::Embedding;

@@ -1,11 +1,11 @@
 //! Average pooling. It runs along one axis after the other, so a NaN or infinity reaches only the windows that contain it.
 
-use super::onnx::{batched, windows};
+use super::onnx::{batched, pad_after, windows};
 use super::resample::{by_matrices, resampled};
-use super::window::{PoolOptions, images, resized};
+use super::window::{PerSpatialDim, PoolOptions, images, resized};
 use crate::autograd::{OnnxAttribute, Tensor, traced};
 use crate::error::{Error, Result};
-use crate::kernel::ResampleMode;
+use crate::kernel::{ResampleMode, WindowAxis};
 
 fn avg_pool<const D: usize>(op: &'static str, x: &Tensor, options: PoolOptions<D>) -> Result<Tensor> {
     if options.dilation != 1.into() {
@@ -18,9 +18,25 @@ fn avg_pool<const D: usize>(op: &'static str, x: &Tensor, options: PoolOptions<D
         &[x],
         || resampled(x, &modes[2 - D..]),
         |onnx| {
-            let mut attributes = windows::<D>(&sides);
-            attributes.push(("count_include_pad", OnnxAttribute::Int(i64::from(options.count_include_pad))));
-            batched::<D>(onnx, |onnx, x| Ok(onnx.node("AveragePool", &[x], &attributes)))
+            batched::<D>(onnx, |onnx, x| {
+                let (mut x, mut sides, mut counted) = (x, sides, options.count_include_pad);
+                if counted && sides.iter().any(|side| pad_after(side) > side.padding) {
+                    // The padding counts, and what a window of `ceil_mode` has behind it does not.
+                    let pads = sides[2 - D..].iter().map(|side| side.padding as i64);
+                    let pads: Vec<i64> = [0, 0].into_iter().chain(pads).collect();
+                    let inputs = [x, onnx.ints(&[&pads[..], &pads].concat())];
+                    x = onnx.node("Pad", &inputs, &[]);
+                    sides = sides.map(|side| WindowAxis {
+                        input: side.input + 2 * side.padding,
+                        padding: 0,
+                        ..side
+                    });
+                    counted = false;
+                }
+                let mut attributes = windows::<D>(&sides);
+                attributes.push(("count_include_pad", OnnxAttribute::Int(i64::from(counted))));
+                Ok(onnx.node("AveragePool", &[x], &attributes))
+            })
         },
     )
 }
@@ -72,16 +88,25 @@ impl Tensor {
     /// ```
     #[doc(alias = "global_average_pool")]
     pub fn adaptive_avg_pool2d(&self, sides: [usize; 2]) -> Result<Tensor> {
-        let own = images::<2>("adaptive_avg_pool2d", self)?;
-        resized::<2>("adaptive_avg_pool2d", self, sides)?;
-        let compute = || resampled(self, &sides.map(|side| (side, ResampleMode::Adaptive)));
-        traced(&[self], compute, |onnx| {
-            if sides == [1, 1] {
-                return batched::<2>(onnx, |onnx, x| Ok(onnx.node("GlobalAveragePool", &[x], &[])));
-            }
-            by_matrices(onnx, own, sides, ResampleMode::Adaptive)
-        })
+        adaptive_avg_pool("adaptive_avg_pool2d", self, sides)
     }
+
+    /// Computes the means of `length` windows of a sequence; see [`adaptive_avg_pool2d`](Tensor::adaptive_avg_pool2d).
+    pub fn adaptive_avg_pool1d(&self, length: usize) -> Result<Tensor> {
+        adaptive_avg_pool("adaptive_avg_pool1d", self, [length])
+    }
+}
+
+fn adaptive_avg_pool<const D: usize>(op: &'static str, x: &Tensor, to: [usize; D]) -> Result<Tensor> {
+    let (own, sides) = (images::<D>(op, x)?, PerSpatialDim(to).image(1));
+    resized::<D>(op, x, sides)?;
+    let compute = || resampled(x, &to.map(|side| (side, ResampleMode::Adaptive)));
+    traced(&[x], compute, |onnx| {
+        if to == [1; D] {
+            return batched::<D>(onnx, |onnx, x| Ok(onnx.node("GlobalAveragePool", &[x], &[])));
+        }
+        by_matrices(onnx, own, sides, ResampleMode::Adaptive)
+    })
 }
 
 #[cfg(test)]

@@ -7,9 +7,11 @@
 mod bias;
 
 use super::matmul::{floats, save_factors};
+use super::pad::Pad;
 use super::reshape::reshaped;
 use super::window::{
-    ConvOptions, at_least_one, in_memory, padding_fits, room_for, side, span, span_text, transposed_side,
+    ConvOptions, ConvPadding, at_least_one, in_memory, padding_fits, reach, room_for, side, span_text,
+    transposed_side,
 };
 use crate::autograd::array::{contiguous, elements, make, with_float};
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
@@ -47,8 +49,6 @@ impl<const P: usize> Derivative<P> {
         let [high, wide] = &conv.sides;
         let one = (high.stride, high.dilation) == (wide.stride, wide.dilation);
         let empty = a.elem_count() == 0 || b.elem_count() == 0;
-        // How far the windows reach, from the start of the padding.
-        let reach = |side: &WindowAxis| (side.output - 1) * side.stride + span(side.kernel, side.dilation);
         if !one || empty {
             return Ok(None);
         }
@@ -64,7 +64,8 @@ impl<const P: usize> Derivative<P> {
             let WindowAxis { input, padding, .. } = *side;
             if P == G {
                 // No window reaches what an output padding added.
-                y = y.pad_with_zeros(axis, padding, padding)?.narrow(axis, 0, reach(side))?;
+                let after = reach(side).saturating_sub(input + padding);
+                y = y.pad_with_zeros(axis, padding, after)?.narrow(axis, 0, reach(side))?;
             } else {
                 let len = input.min(reach(side) - padding);
                 y = y.narrow(axis, padding, len)?.pad_with_zeros(axis, 0, input - len)?;
@@ -162,15 +163,29 @@ fn convolve<const D: usize>(
     let (stride, dilation) = (options.stride.both(), options.dilation.both());
     at_least_one(op, "strides", stride)?;
     at_least_one(op, "dilations", dilation)?;
-    let (padding, extra) = (options.padding.image(0), options.output_padding.image(0));
+    let extra = options.output_padding.image(0);
     // A sequence is an image of height 1.
     let image = |dims: &[usize]| [if D == 2 { dims[dims.len() - 2] } else { 1 }, dims[dims.len() - 1]];
     let (own, kernel) = (image(x.dims()), image(weight_dims));
     if kernel.contains(&0) {
         return Err(wrong("a kernel with sides of at least 1".into()));
     }
+    let padding = options.padding.image(kernel, dilation);
+    let zeros = options.padding_mode == Pad::Constant(0.0);
+    if options.padding == ConvPadding::Same && (transposed || stride != [1, 1]) {
+        let got = if transposed { "Same" } else { "Same with a stride above 1" };
+        return Err(Error::argument(
+            op,
+            "the numbers of padding (Same has one meaning at stride 1 only)",
+            got,
+        ));
+    }
 
     let (inputs, outputs, sides) = if transposed {
+        if !zeros {
+            let expected = "zeros as padding (a transposed convolution cuts it off)";
+            return Err(Error::argument(op, expected, format!("{:?}", options.padding_mode)));
+        }
         if weight_dims[0] != channels {
             return Err(wrong(format!("a weight of shape ({channels}, ..)")));
         }
@@ -201,9 +216,14 @@ fn convolve<const D: usize>(
             let expected = "no output padding (transposed convolutions have it)";
             return Err(Error::argument(op, expected, format!("{extra:?}")));
         }
+        if !zeros {
+            let padded = x.pad(&padding[2 - D..], options.padding_mode).map_err(|error| error.context(op))?;
+            let bare = ConvOptions { padding: 0.into(), padding_mode: Pad::Constant(0.0), ..options };
+            return convolve(op, &padded, weight, bias, bare, transposed);
+        }
         padding_fits(op, own, padding)?;
         let side = |i: usize| {
-            side(own[i], kernel[i], stride[i], padding[i], dilation[i]).ok_or_else(|| {
+            side(own[i], kernel[i], stride[i], padding[i], dilation[i], false).ok_or_else(|| {
                 let spans = span_text::<D>(kernel, dilation);
                 wrong(format!("a kernel no larger than the padded input (it spans {spans})"))
             })

@@ -1,7 +1,9 @@
 //! Max pooling, and the pair of linear operations behind its gradient.
 
+use candle_core::{DType, Device};
+
 use super::onnx::{batched, dilations, windows};
-use super::window::{PoolOptions, in_memory};
+use super::window::{PerSpatialDim, PoolOptions, images, in_memory, resized};
 use crate::autograd::array::{contiguous, elements, make, with_float};
 use crate::autograd::{Array, Op, SaveContext, Saved, Tensor, traced};
 use crate::error::{Error, Result};
@@ -104,6 +106,60 @@ fn max_pool<const D: usize>(op: &'static str, x: &Tensor, options: PoolOptions<D
     })
 }
 
+/// Where each maximum lies in its image.
+fn max_indices<const D: usize>(op: &'static str, x: &Tensor, options: PoolOptions<D>) -> Result<Tensor> {
+    let (sides, to) = options.sides(op, x)?;
+    let compute = || {
+        let wide = if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+        let own = &contiguous(&x.array().to_device(&Device::Cpu)?.to_dtype(wide)?)?;
+        let indices = with_float!(own.dtype(), T => kernel::max_pool(&elements::<T>(own)?, &sides).1);
+        Tensor::from(make(indices, &to, own)?).to_device(x.device())
+    };
+    traced(&[x], compute, |onnx| Err(onnx.no_form(op)))
+}
+
+fn max_unpool<const D: usize>(
+    op: &'static str,
+    x: &Tensor,
+    indices: &Tensor,
+    sides: [usize; D],
+) -> Result<Tensor> {
+    images::<D>(op, x)?;
+    let dims = resized::<D>(op, x, PerSpatialDim(sides).image(1))?;
+    let lead = x.rank() - D;
+    if indices.dims() != x.dims() {
+        return Err(Error::shape(op, "as many indices as elements", &[x.dims(), indices.dims()]));
+    }
+    let flat_dims = [&dims[..lead], &[sides.iter().product()]].concat();
+    let zeros = Tensor::zeros(flat_dims, x.dtype(), x.device())?;
+    let flat = |x: &Tensor| x.flatten(lead as isize, -1);
+    let y = zeros.scatter(-1, &flat(indices)?, &flat(x)?).map_err(|error| error.context(op))?;
+    y.reshape(&dims[..])
+}
+
+fn adaptive_max_pool<const D: usize>(op: &'static str, x: &Tensor, sides: [usize; D]) -> Result<Tensor> {
+    images::<D>(op, x)?;
+    let dims = resized::<D>(op, x, PerSpatialDim(sides).image(1))?;
+    if sides.contains(&0) {
+        return Tensor::zeros(&dims[..], x.dtype(), x.device());
+    }
+    let (mut y, mut kernel) = (x.clone(), sides);
+    for (axis, (to, kernel)) in (x.rank() - D..).zip(sides.into_iter().zip(&mut kernel)) {
+        let from = x.dims()[axis];
+        let start = |i: usize| (i as u128 * from as u128 / to as u128) as usize;
+        let end = |i: usize| ((i as u128 + 1) * from as u128).div_ceil(to as u128) as usize;
+        let longest = (0..to).map(|i| end(i) - start(i)).max().expect("there is a window");
+        *kernel = longest;
+        if from % to != 0 {
+            // Windows of one length: the last element of a shorter one stands there again.
+            let window = |i| (0..longest).map(move |k| (start(i) + k).min(end(i) - 1) as u32);
+            let elements: Vec<u32> = (0..to).flat_map(window).collect();
+            y = y.index_select(axis, &Tensor::from_vec(elements, to * longest, x.device())?)?;
+        }
+    }
+    max_pool(op, &y, PoolOptions::new(kernel))
+}
+
 impl Tensor {
     /// Computes the maximum of each window of a sequence; see [`max_pool2d`](Tensor::max_pool2d).
     ///
@@ -134,6 +190,65 @@ impl Tensor {
     /// ```
     pub fn max_pool2d(&self, options: PoolOptions<2>) -> Result<Tensor> {
         max_pool("max_pool2d", self, options)
+    }
+
+    /// Computes the maximum of each window of a sequence, and where it lies; see
+    /// [`max_pool2d_with_indices`](Tensor::max_pool2d_with_indices).
+    pub fn max_pool1d_with_indices(&self, options: PoolOptions<1>) -> Result<(Tensor, Tensor)> {
+        Ok((self.max_pool1d(options)?, max_indices("max_pool1d_with_indices", self, options)?))
+    }
+
+    /// Computes the maximum of each window of an image as [`max_pool2d`](Tensor::max_pool2d), and where it lies, as u32: row · w +
+    /// column.
+    ///
+    /// ```
+    /// # use tealight::prelude::*;
+    /// let x = Tensor::new(&[[[1.0, 9.0], [3.0, 4.0]]], &Device::Cpu)?; // (c, h, w)
+    /// let (y, indices) = x.max_pool2d_with_indices(PoolOptions::new(2))?;
+    /// assert_eq!(indices.to_vec3::<u32>()?, [[[1]]]);
+    /// assert_eq!(y.max_unpool2d(&indices, [2, 2])?.to_vec3::<f64>()?, [[[0.0, 9.0], [0.0, 0.0]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "return_indices")]
+    pub fn max_pool2d_with_indices(&self, options: PoolOptions<2>) -> Result<(Tensor, Tensor)> {
+        Ok((self.max_pool2d(options)?, max_indices("max_pool2d_with_indices", self, options)?))
+    }
+
+    /// The way back of [`max_pool1d_with_indices`](Tensor::max_pool1d_with_indices): see [`max_unpool2d`](Tensor::max_unpool2d).
+    pub fn max_unpool1d(&self, indices: &Tensor, length: usize) -> Result<Tensor> {
+        max_unpool("max_unpool1d", self, indices, [length])
+    }
+
+    /// Zeros with each element at its index in an image of these sides; of several with one index, the last.
+    ///
+    /// Shapes: (n, c, h, w) or (c, h, w), and indices of the same shape; the last two become `sides`. Gradient: that of the element
+    /// at each index.
+    ///
+    /// # Errors
+    /// Errors if an index is not below h′·w′.
+    pub fn max_unpool2d(&self, indices: &Tensor, sides: [usize; 2]) -> Result<Tensor> {
+        max_unpool("max_unpool2d", self, indices, sides)
+    }
+
+    /// Computes the maxima of `length` windows of a sequence; see [`adaptive_max_pool2d`](Tensor::adaptive_max_pool2d).
+    pub fn adaptive_max_pool1d(&self, length: usize) -> Result<Tensor> {
+        adaptive_max_pool("adaptive_max_pool1d", self, [length])
+    }
+
+    /// Computes the maxima of `sides[0]` by `sides[1]` windows of nearly equal size that cover an image.
+    ///
+    /// The windows are those of [`adaptive_avg_pool2d`](Tensor::adaptive_avg_pool2d), shapes and gradient as for
+    /// [`max_pool2d`](Tensor::max_pool2d). Errors if a side of the image is 0.
+    ///
+    /// ```
+    /// # use tealight::prelude::*;
+    /// let x = Tensor::new(&[[[1.0, 7.0, 6.0]]], &Device::Cpu)?; // (c, h, w)
+    /// assert_eq!(x.adaptive_max_pool2d([1, 2])?.to_vec3::<f64>()?, [[[7.0, 7.0]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "global_max_pool")]
+    pub fn adaptive_max_pool2d(&self, sides: [usize; 2]) -> Result<Tensor> {
+        adaptive_max_pool("adaptive_max_pool2d", self, sides)
     }
 }
 
@@ -207,6 +322,45 @@ mod tests {
         let y = tensor(&[1.0, f64::NAN, 2.0, 3.0]).reshape((1, 4))?.max_pool1d(PoolOptions::new(2))?;
         let y = y.to_vec2::<f64>()?;
         assert!(y[0][0].is_nan() && y[0][1] == 3.0);
+        Ok(())
+    }
+
+    #[test]
+    fn adaptive_edges() -> Result<()> {
+        let x = tensor(&X).reshape((1, 4, 5))?;
+        assert_eq!(x.adaptive_max_pool2d([4, 5])?, x);
+        assert_eq!(x.adaptive_max_pool2d([0, 3])?.dims(), [1, 0, 3]);
+        assert_eq!(x.adaptive_max_pool2d([8, 1])?.dims(), [1, 8, 1]);
+        assert!(matches!(x.adaptive_max_pool2d([usize::MAX, 1]), Err(Error::Shape { .. })));
+        for dims in [[1, 2, 0, 3], [0, 2, 0, 0]] {
+            let none = Tensor::zeros(&dims, DType::F32, &Device::Cpu)?;
+            assert!(matches!(none.adaptive_max_pool2d([1, 1]), Err(Error::Shape { .. })));
+        }
+        let empty = Tensor::zeros((0, 2, 4, 4), DType::F32, &Device::Cpu)?;
+        assert_eq!(empty.adaptive_max_pool2d([3, 2])?.dims(), [0, 2, 3, 2]);
+        let nan = tensor(&[1.0, f64::NAN, 2.0]).reshape((1, 3))?.adaptive_max_pool1d(2)?.to_vec2::<f64>()?;
+        assert!(nan[0].iter().all(|y| y.is_nan()));
+        // A tie: the first of equal ones, once, though the gathered window has the last one twice.
+        let leaf = Tensor::parameter(tensor(&[1.0, 2.0, 2.0, 2.0, 0.0]));
+        let gradients = leaf.unsqueeze(0)?.adaptive_max_pool1d(3)?.sum_all()?.backward()?;
+        assert_eq!(gradients.get(&leaf).unwrap().to_vec1::<f64>()?, [0.0, 2.0, 0.0, 1.0, 0.0]);
+        Ok(())
+    }
+
+    #[test]
+    fn there_and_back() -> Result<()> {
+        let x = tensor(&X).reshape((1, 4, 5))?;
+        let (y, indices) = x.max_pool2d_with_indices(PoolOptions::new(2).ceil_mode(true))?;
+        let back = y.max_unpool2d(&indices, [4, 5])?;
+        assert_eq!(back.max_pool2d(PoolOptions::new(2).ceil_mode(true))?.relu()?, y.relu()?);
+        let error = y.max_unpool2d(&indices, [2, 2]).unwrap_err().to_string();
+        assert!(error.starts_with("max_unpool2d: scatter: expected"), "{error}");
+        assert!(matches!(y.max_unpool2d(&indices.i(0)?, [4, 5]), Err(Error::Shape { .. })));
+        check(&X[..6], |x| {
+            let indices = Tensor::new(&[[[0_u32, 7, 3], [11, 4, 8]]], &Device::Cpu)?;
+            let n = x.elem_count() / 6;
+            x.exp()?.reshape((n, 2, 3))?.max_unpool2d(&indices.repeat(n, 0)?, [3, 4])
+        });
         Ok(())
     }
 

@@ -85,7 +85,7 @@ pub use pointwise::apply;
 pub use random::Rng;
 pub use sigmoid::sigmoid_derivative;
 pub(crate) use standardize::standardize;
-pub use window::{ConvOptions, PerSpatialDim, PoolOptions};
+pub use window::{ConvOptions, ConvPadding, PerSpatialDim, PoolOptions};
 
 #[cfg(test)]
 pub(crate) mod testing;

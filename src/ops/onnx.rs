@@ -3,6 +3,7 @@
 use candle_core::DType;
 
 use super::reduction::ReducedAxes;
+use super::window::reach;
 use crate::autograd::{Onnx, OnnxAttribute, OnnxValue};
 use crate::error::{Error, Result};
 use crate::formula::{Binary, Interpreter, Tape, Unary};
@@ -206,12 +207,18 @@ pub(super) fn windows<const D: usize>(sides: &[WindowAxis; 2]) -> Vec<(&'static 
     let of = |number: fn(&WindowAxis) -> usize| {
         sides[2_usize.saturating_sub(D)..].iter().map(move |side| number(side) as i64)
     };
-    let padding = || of(|side| side.padding);
     vec![
         ("kernel_shape", OnnxAttribute::Ints(of(|side| side.kernel).collect())),
         ("strides", OnnxAttribute::Ints(of(|side| side.stride).collect())),
-        ("pads", OnnxAttribute::Ints(padding().chain(padding()).collect())),
+        ("pads", OnnxAttribute::Ints(of(|side| side.padding).chain(of(pad_after)).collect())),
     ]
+}
+
+/// The padding behind an axis: that before it, unless it would give another number of windows.
+pub(super) fn pad_after(side: &WindowAxis) -> usize {
+    let (padded, reach) = (side.input + 2 * side.padding, reach(side));
+    let same = padded >= reach && padded - reach < side.stride;
+    if same { side.padding } else { reach.saturating_sub(side.input + side.padding) }
 }
 
 /// The dilations of [`windows`].

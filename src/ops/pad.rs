@@ -6,7 +6,7 @@ use super::assign::assigned;
 use super::create::{checked, scalar};
 use super::index::Selection;
 use super::take::taken_along;
-use crate::autograd::{OnnxAttribute, Tensor, traced};
+use crate::autograd::{Onnx, OnnxAttribute, OnnxValue, Tensor, traced};
 use crate::error::{Error, Result};
 
 /// What [`Tensor::pad`] fills the padding with.
@@ -19,6 +19,9 @@ pub enum Pad {
     Reflect,
     /// The element at the edge: a a \[a b c\] c c.
     Replicate,
+    /// The elements of the other end, as if the axis were a ring: b c \[a b c\] a b.
+    #[doc(alias = "wrap")]
+    Circular,
 }
 
 impl Tensor {
@@ -28,8 +31,8 @@ impl Tensor {
     /// that were copied into the padding get its gradient as well.
     ///
     /// # Errors
-    /// Errors if there are more pairs than axes, a reflection is as long as its axis or longer, an empty axis is replicated,
-    /// or an integer dtype cannot hold the constant.
+    /// Errors if there are more pairs than axes, a reflection is as long as its axis or longer, circular padding is longer than
+    /// its axis, an empty axis is replicated, or an integer dtype cannot hold the constant.
     ///
     /// ```
     /// # use tealight::ops::Pad;
@@ -37,6 +40,7 @@ impl Tensor {
     /// let x = Tensor::new(&[[1.0, 2.0, 3.0]], &Device::Cpu)?;
     /// assert_eq!(x.pad(&[(1, 2)], Pad::Constant(0.0))?.to_vec2::<f64>()?, [[0.0, 1.0, 2.0, 3.0, 0.0, 0.0]]);
     /// assert_eq!(x.pad(&[(2, 1)], Pad::Reflect)?.to_vec2::<f64>()?, [[3.0, 2.0, 1.0, 2.0, 3.0, 2.0]]);
+    /// assert_eq!(x.pad(&[(1, 1)], Pad::Circular)?.to_vec2::<f64>()?, [[3.0, 1.0, 2.0, 3.0, 1.0]]);
     /// assert_eq!(x.pad(&[(0, 1), (1, 0)], Pad::Replicate)?.to_vec2::<f64>()?, [[1.0, 1.0, 2.0, 3.0]; 2]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
@@ -64,18 +68,34 @@ impl Tensor {
                 for (axis, &(before, after)) in (first..).zip(pairs) {
                     (pads[axis], pads[rank + axis]) = (before as i64, after as i64);
                 }
-                let mut inputs = vec![onnx.input(0), onnx.ints(&pads)];
                 let mode = match pad {
-                    Pad::Constant(value) => {
-                        inputs.push(onnx.number(value, onnx.dtype(0))?);
-                        "constant"
-                    }
+                    Pad::Constant(_) => "constant",
                     Pad::Reflect => "reflect",
                     Pad::Replicate => "edge",
+                    Pad::Circular => return Ok(self.wrapped(first, pairs, onnx)),
                 };
+                let mut inputs = vec![onnx.input(0), onnx.ints(&pads)];
+                if let Pad::Constant(value) = pad {
+                    inputs.push(onnx.number(value, onnx.dtype(0))?);
+                }
                 Ok(onnx.node("Pad", &inputs, &[("mode", OnnxAttribute::Text(mode))]))
             },
         )
+    }
+
+    /// Circular padding in ONNX, which has a mode for it from opset 19 on only.
+    fn wrapped(&self, first: usize, pairs: &[(usize, usize)], onnx: &mut Onnx) -> OnnxValue {
+        let mut y = onnx.input(0);
+        for (axis, &(before, after)) in (first..).zip(pairs).filter(|&(_, &pair)| pair != (0, 0)) {
+            let size = self.dims()[axis];
+            let mut part = |start: usize, end: usize| {
+                let [start, end, axis] = [start, end, axis].map(|i| onnx.ints(&[i as i64]));
+                onnx.node("Slice", &[y, start, end, axis], &[])
+            };
+            let parts = [part(size - before, size), y, part(0, after)];
+            y = onnx.node("Concat", &parts, &[("axis", OnnxAttribute::Int(axis as i64))]);
+        }
+        y
     }
 
     /// Pads the axes from `first` on, to this shape.
@@ -90,7 +110,11 @@ impl Tensor {
         let mut x = self.clone();
         for (axis, &(before, after)) in (first..).zip(pairs).filter(|&(_, &pair)| pair != (0, 0)) {
             let size = x.dims()[axis];
-            let most = if pad == Pad::Reflect { size.saturating_sub(1) } else { usize::MAX };
+            let most = match pad {
+                Pad::Reflect => size.saturating_sub(1),
+                Pad::Circular => size,
+                _ => usize::MAX,
+            };
             if size == 0 || before.max(after) > most {
                 let expected =
                     format!("padding of at most {} (axis {axis} of shape {:?})", most.min(size), self.dims());
@@ -99,8 +123,10 @@ impl Tensor {
             let source = |i: usize| match i.checked_sub(before) {
                 Some(i) if i < size => i,
                 Some(i) if pad == Pad::Reflect => 2 * (size - 1) - i,
+                Some(i) if pad == Pad::Circular => i - size,
                 Some(_) => size - 1,
                 None if pad == Pad::Reflect => before - i,
+                None if pad == Pad::Circular => size - (before - i),
                 None => 0,
             };
             x = taken_along("pad", &x, axis, (0..before + size + after).map(source))?;
@@ -115,7 +141,7 @@ mod tests {
     use super::Pad;
     use crate::prelude::*;
 
-    const ALL: [Pad; 3] = [Pad::Constant(0.7), Pad::Reflect, Pad::Replicate];
+    const ALL: [Pad; 4] = [Pad::Constant(0.7), Pad::Reflect, Pad::Replicate, Pad::Circular];
 
     #[test]
     fn gradients() {
@@ -133,6 +159,7 @@ mod tests {
             Pad::Constant(value) if i < 0 || i >= n => return value,
             Pad::Constant(_) => i,
             Pad::Replicate => i.clamp(0, n - 1),
+            Pad::Circular => i.rem_euclid(n),
             // |i| mirrors at the first, and the same from the other end.
             Pad::Reflect => n - 1 - (n - 1 - i.abs()).abs(),
         };
@@ -144,7 +171,7 @@ mod tests {
         for dtype in [DType::U8, DType::U32, DType::I64, DType::F16, DType::BF16, DType::F32, DType::F64] {
             let x = Tensor::arange(1.0, 13.0, &Device::Cpu)?.reshape((4, 3))?.t()?.to_dtype(dtype)?;
             let rows = x.to_dtype(DType::F64)?.to_vec2::<f64>()?;
-            for pad in [Pad::Constant(9.0), Pad::Reflect, Pad::Replicate] {
+            for pad in [Pad::Constant(9.0), Pad::Reflect, Pad::Replicate, Pad::Circular] {
                 let y = x.pad(&[(2, 1), (0, 3)], pad)?;
                 assert_eq!((y.dims(), y.dtype()), (&[6, 7][..], dtype));
                 let wide: Vec<Vec<f64>> =
@@ -178,6 +205,8 @@ mod tests {
         assert_eq!(x.pad(&[(2, 2)], Pad::Reflect)?.to_vec1::<f64>()?, [3.0, 2.0, 1.0, 2.0, 3.0, 2.0, 1.0]);
         let error = x.pad(&[(0, 3)], Pad::Reflect).unwrap_err();
         assert_eq!(error.to_string(), "pad: expected padding of at most 2 (axis 0 of shape [3]), got (0, 3)");
+        let error = x.pad(&[(4, 0)], Pad::Circular).unwrap_err();
+        assert_eq!(error.to_string(), "pad: expected padding of at most 3 (axis 0 of shape [3]), got (4, 0)");
         let bytes = x.to_dtype(DType::U8)?.pad(&[(1, 1)], Pad::Constant(-1.0)).unwrap_err();
         assert_eq!(bytes.to_string(), "pad: expected a number of dtype u8, got -1");
         Ok(())

@@ -3,6 +3,7 @@
 use candle_core::{DType, Device};
 
 use super::create::checked;
+use super::pad::Pad;
 use crate::autograd::array::on_cpu;
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
@@ -40,6 +41,52 @@ impl<const D: usize> PerSpatialDim<D> {
     }
 }
 
+/// The padding of a convolution: `1` on both sides of all axes, `[1, 0]` for height and width, `[(0, 1), (2, 2)]` for their
+/// beginnings and ends, or [`Same`](ConvPadding::Same).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConvPadding<const D: usize> {
+    /// As much as makes the output as long as the input, for a stride of 1. Where that is an odd number, the end has one more.
+    Same,
+    /// Before and after each axis.
+    Pairs([(usize, usize); D]),
+}
+
+impl<const D: usize> From<usize> for ConvPadding<D> {
+    fn from(padding: usize) -> Self {
+        ConvPadding::Pairs([(padding, padding); D])
+    }
+}
+
+impl<const D: usize> From<[usize; D]> for ConvPadding<D> {
+    fn from(padding: [usize; D]) -> Self {
+        ConvPadding::Pairs(padding.map(|side| (side, side)))
+    }
+}
+
+impl<const D: usize> From<[(usize, usize); D]> for ConvPadding<D> {
+    fn from(padding: [(usize, usize); D]) -> Self {
+        ConvPadding::Pairs(padding)
+    }
+}
+
+impl<const D: usize> ConvPadding<D> {
+    /// That of height and width; a sequence is an image of height 1.
+    pub(super) fn image(self, kernel: [usize; 2], dilation: [usize; 2]) -> [(usize, usize); 2] {
+        match self {
+            ConvPadding::Same => [0, 1].map(|i| {
+                let all = span(kernel[i], dilation[i]) - 1;
+                (all / 2, all - all / 2)
+            }),
+            ConvPadding::Pairs(pairs) => match pairs[..] {
+                [.., high, wide] => [high, wide],
+                [wide] => [(0, 0), wide],
+                [] => [(0, 0); 2],
+            },
+        }
+    }
+}
+
 /// The options of a convolution: [`Tensor::conv1d`], [`Tensor::conv2d`] and their transposes.
 ///
 /// ```
@@ -50,10 +97,11 @@ impl<const D: usize> PerSpatialDim<D> {
 /// assert_eq!(image.conv2d(&kernel, options)?.dims(), [1, 1, 3, 2]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ConvOptions<const D: usize> {
     pub(super) stride: PerSpatialDim<D>,
-    pub(super) padding: PerSpatialDim<D>,
+    pub(super) padding: ConvPadding<D>,
+    pub(super) padding_mode: Pad,
     pub(super) output_padding: PerSpatialDim<D>,
     pub(super) dilation: PerSpatialDim<D>,
     pub(crate) groups: usize,
@@ -69,7 +117,15 @@ impl<const D: usize> ConvOptions<D> {
     /// Stride 1, no padding, dilation 1, one group.
     pub fn new() -> Self {
         let (zero, one) = (PerSpatialDim([0; D]), PerSpatialDim([1; D]));
-        ConvOptions { stride: one, padding: zero, output_padding: zero, dilation: one, groups: 1 }
+        let padding_mode = Pad::Constant(0.0);
+        ConvOptions {
+            stride: one,
+            padding: 0.into(),
+            padding_mode,
+            output_padding: zero,
+            dilation: one,
+            groups: 1,
+        }
     }
 
     /// The step of the kernel. Default: 1.
@@ -77,9 +133,27 @@ impl<const D: usize> ConvOptions<D> {
         ConvOptions { stride: stride.into(), ..self }
     }
 
-    /// The number of zeros on both sides of each axis. Default: 0.
-    pub fn padding(self, padding: impl Into<PerSpatialDim<D>>) -> Self {
+    /// How much each axis is padded: on both sides, on each of them, or as much as keeps its length. Default: 0.
+    ///
+    /// ```
+    /// use tealight::ops::{ConvPadding, Pad};
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 2.0, 3.0]], &Device::Cpu)?;
+    /// let sum = Tensor::ones((1, 1, 2), DType::F64, &Device::Cpu)?;
+    /// let same = ConvOptions::new().padding(ConvPadding::Same);
+    /// assert_eq!(x.conv1d(&sum, same)?.to_vec2::<f64>()?, [[3.0, 5.0, 3.0]]);
+    /// let causal = ConvOptions::new().padding([(1, 0)]);
+    /// assert_eq!(x.conv1d(&sum, causal)?.to_vec2::<f64>()?, [[1.0, 3.0, 5.0]]);
+    /// assert_eq!(x.conv1d(&sum, causal.padding_mode(Pad::Circular))?.to_vec2::<f64>()?, [[4.0, 3.0, 5.0]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn padding(self, padding: impl Into<ConvPadding<D>>) -> Self {
         ConvOptions { padding: padding.into(), ..self }
+    }
+
+    /// What the padding is filled with; transposed convolutions have zeros only. Default: zeros.
+    pub fn padding_mode(self, padding_mode: Pad) -> Self {
+        ConvOptions { padding_mode, ..self }
     }
 
     /// How many elements a transposed convolution adds at the end of each axis of its output. Default: 0.
@@ -127,6 +201,7 @@ pub struct PoolOptions<const D: usize> {
     padding: PerSpatialDim<D>,
     pub(super) dilation: PerSpatialDim<D>,
     pub(super) count_include_pad: bool,
+    ceil_mode: bool,
 }
 
 impl<const D: usize> PoolOptions<D> {
@@ -134,7 +209,8 @@ impl<const D: usize> PoolOptions<D> {
     pub fn new(kernel: impl Into<PerSpatialDim<D>>) -> Self {
         let kernel = kernel.into();
         let (zero, one) = (PerSpatialDim([0; D]), PerSpatialDim([1; D]));
-        PoolOptions { kernel, stride: kernel, padding: zero, dilation: one, count_include_pad: true }
+        let (count_include_pad, ceil_mode) = (true, false);
+        PoolOptions { kernel, stride: kernel, padding: zero, dilation: one, count_include_pad, ceil_mode }
     }
 
     /// The distance between windows. Default: the size of the window.
@@ -166,6 +242,20 @@ impl<const D: usize> PoolOptions<D> {
         PoolOptions { count_include_pad, ..self }
     }
 
+    /// Whether there is one more window where the last ones would leave elements over: it reaches beyond the padding, but begins
+    /// before its end. Default: `false`.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[[2.0, 4.0, 6.0]]], &Device::Cpu)?;
+    /// assert_eq!(x.max_pool1d(PoolOptions::new(2))?.to_vec3::<f64>()?, [[[4.0]]]);
+    /// assert_eq!(x.max_pool1d(PoolOptions::new(2).ceil_mode(true))?.to_vec3::<f64>()?, [[[4.0, 6.0]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn ceil_mode(self, ceil_mode: bool) -> Self {
+        PoolOptions { ceil_mode, ..self }
+    }
+
     /// The windows over `x`, and the shape of the result.
     pub(super) fn sides(&self, op: &'static str, x: &Tensor) -> Result<([WindowAxis; 2], Dims)> {
         let input = images::<D>(op, x)?;
@@ -179,8 +269,9 @@ impl<const D: usize> PoolOptions<D> {
             let expected = format!("a padding of at most half the kernel ({})", kernel[i]);
             return Err(Error::argument(op, expected, padding[i]));
         }
+        let padding = padding.map(|side| (side, side));
         padding_fits(op, input, padding)?;
-        let side = |i| side(input[i], kernel[i], stride[i], padding[i], dilation[i]);
+        let side = |i| side(input[i], kernel[i], stride[i], padding[i], dilation[i], self.ceil_mode);
         let (Some(high), Some(wide)) = (side(0), side(1)) else {
             let spans = span_text::<D>(kernel, dilation);
             let expected = format!("a padded input no smaller than the window ({spans})");
@@ -198,11 +289,11 @@ pub(super) fn at_least_one(op: &'static str, what: &str, sides: [usize; 2]) -> R
 }
 
 /// Errors if a padded side is larger than memory.
-pub(super) fn padding_fits(op: &'static str, input: [usize; 2], padding: [usize; 2]) -> Result<()> {
-    for (input, padding) in input.into_iter().zip(padding) {
-        let padded = padding.checked_mul(2).and_then(|both| both.checked_add(input));
+pub(super) fn padding_fits(op: &'static str, input: [usize; 2], padding: [(usize, usize); 2]) -> Result<()> {
+    for (input, (before, after)) in input.into_iter().zip(padding) {
+        let padded = before.checked_add(after).and_then(|both| both.checked_add(input));
         if padded.is_none_or(|padded| isize::try_from(padded).is_err()) {
-            return Err(Error::argument(op, "a padding that fits in memory", padding));
+            return Err(Error::argument(op, "a padding that fits in memory", before.max(after)));
         }
     }
     Ok(())
@@ -211,6 +302,11 @@ pub(super) fn padding_fits(op: &'static str, input: [usize; 2], padding: [usize;
 /// The distance from the first element of a window to its last, both included.
 pub(super) fn span(kernel: usize, dilation: usize) -> usize {
     kernel.saturating_sub(1).saturating_mul(dilation).saturating_add(1)
+}
+
+/// How far the windows reach, from the start of the padding.
+pub(super) fn reach(side: &WindowAxis) -> usize {
+    side.output.saturating_sub(1) * side.stride + span(side.kernel, side.dilation)
 }
 
 /// The spans of a window of D axes, for messages.
@@ -225,10 +321,16 @@ pub(super) fn side(
     input: usize,
     kernel: usize,
     stride: usize,
-    padding: usize,
+    (padding, after): (usize, usize),
     dilation: usize,
+    ceil: bool,
 ) -> Option<WindowAxis> {
-    let output = (input + 2 * padding).checked_sub(span(kernel, dilation))? / stride + 1;
+    let room = (input + padding + after).checked_sub(span(kernel, dilation))?;
+    let mut output = room / stride + 1;
+    // A window that begins behind the input would have nothing in it.
+    if ceil && room % stride > 0 && output.saturating_mul(stride) < input + padding {
+        output += 1;
+    }
     Some(WindowAxis { input, output, kernel, stride, padding, dilation })
 }
 
@@ -237,14 +339,14 @@ pub(super) fn transposed_side(
     own: usize,
     kernel: usize,
     stride: usize,
-    padding: usize,
+    (padding, after): (usize, usize),
     dilation: usize,
     extra: usize,
 ) -> Option<WindowAxis> {
     let padded =
         own.checked_sub(1)?.checked_mul(stride)?.checked_add(span(kernel, dilation))?.checked_add(extra)?;
     isize::try_from(padded).ok()?;
-    let input = padded.checked_sub(padding.checked_mul(2)?).filter(|&input| input > 0)?;
+    let input = padded.checked_sub(padding.checked_add(after)?).filter(|&input| input > 0)?;
     Some(WindowAxis { input, output: own, kernel, stride, padding, dilation })
 }
 

@@ -9,7 +9,7 @@ use tealight::formula::Formula;
 use tealight::io::{OnnxExport, write_npz};
 use tealight::layer::*;
 use tealight::normalize::MinMax;
-use tealight::ops::{self, Pad};
+use tealight::ops::{self, ConvPadding, Pad};
 use tealight::prelude::*;
 
 /// An activation of a user's own.
@@ -269,6 +269,37 @@ fn layers(rng: &mut Rng) -> Result<Vec<Case>> {
         case(
             "conv_transpose2d_dilated",
             ConvTranspose2d::new(4, 3, [3, 2], conv().stride([1, 3]).dilation([2, 1]), rng)?.without_bias(),
+            image,
+        ),
+        case("conv1d_same", Conv1d::new(4, 6, 4, line().padding(ConvPadding::Same), rng)?, &[2, 4, 11]),
+        case("conv2d_uneven", Conv2d::new(4, 6, 3, conv().stride(2).padding([(2, 0), (0, 1)]), rng)?, image),
+        case(
+            "conv2d_circular",
+            Conv2d::new(4, 6, 3, conv().padding([2, 1]).padding_mode(Pad::Circular), rng)?,
+            image,
+        ),
+        case(
+            "conv_transpose2d_uneven",
+            ConvTranspose2d::new(4, 6, 3, conv().stride(2).padding([(2, 0), (0, 1)]).output_padding(1), rng)?,
+            image,
+        ),
+        case("adaptive_max_pool2d", AdaptiveMaxPool2d::new([4, 3]), image),
+        case("adaptive_avg_pool1d", AdaptiveAvgPool1d::new(4), &[2, 4, 11]),
+        case(
+            "max_pool2d_ceil",
+            MaxPool2d::new(PoolOptions::new(3).stride(2).padding(1).ceil_mode(true)),
+            image,
+        ),
+        case("max_pool1d_ceil", MaxPool1d::new(PoolOptions::new(2).stride(4).ceil_mode(true)), &[2, 4, 10]),
+        case("avg_pool2d_ceil", AvgPool2d::new(PoolOptions::new(2).padding(1).ceil_mode(true)), image),
+        case(
+            "avg_pool1d_ceil",
+            AvgPool1d::new(PoolOptions::new(3).stride(2).padding(1).ceil_mode(true)),
+            &[2, 4, 10],
+        ),
+        case(
+            "avg_pool2d_ceil_inside",
+            AvgPool2d::new(PoolOptions::new(2).padding(1).ceil_mode(true).count_include_pad(false)),
             image,
         ),
         case("max_pool1d", MaxPool1d::new(PoolOptions::new(3).stride(2).padding(1)), &[2, 4, 11]),

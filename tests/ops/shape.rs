@@ -30,6 +30,7 @@ crate::expressions! {
         x.pad(&[(1, 1)], Pad::Constant(0.0)), x.pad(&[(2, 1)], Pad::Reflect),
         x.pad(&[(1, 1), (2, 0)], Pad::Reflect), x.pad(&[(2, 4)], Pad::Replicate),
         x.pad(&[(1, 2), (0, 1)], Pad::Replicate), x.pad(&[(1, 1)], Pad::Reflect),
+        x.pad(&[(2, 1)], Pad::Circular), x.pad(&[(1, 2), (0, 3)], Pad::Circular),
         x.pad(&[(0, 1), (1, 0), (1, 1)], Pad::Constant(-1.0)), x.zeros_like(), x.ones_like();
     [a, b]:
         Tensor::cat(&[a, b], 0), Tensor::cat(&[a, b], 1), Tensor::cat(&[a, b], -1),

@@ -214,6 +214,8 @@ case("x.pad(&[(2, 1)], Pad::Reflect)", functools.partial(pad, [(2, 1)], "reflect
 case("x.pad(&[(1, 1), (2, 0)], Pad::Reflect)", functools.partial(pad, [(1, 1), (2, 0)], "reflect"), N(2, 2, 3))
 case("x.pad(&[(2, 4)], Pad::Replicate)", functools.partial(pad, [(2, 4)], "edge"), N(2, 3))
 case("x.pad(&[(1, 2), (0, 1)], Pad::Replicate)", functools.partial(pad, [(1, 2), (0, 1)], "edge"), N(2, 2, 2))
+case("x.pad(&[(2, 1)], Pad::Circular)", functools.partial(pad, [(2, 1)], "wrap"), N(2, 3))
+case("x.pad(&[(1, 2), (0, 3)], Pad::Circular)", functools.partial(pad, [(1, 2), (0, 3)], "wrap"), N(2, 2, 3))
 
 # ---- makers
 
@@ -256,6 +258,32 @@ for x, w, settings in [
 ]:
     key = f"x.conv2d(w, {options('ConvOptions', 2, **settings)})"
     case(key, functools.partial(lambda s, x, w: F.conv2d(x, w, **s), settings), N(*x), N(*w), label=f"{list(x)} and {list(w)}")
+# Kernels of an even span have one more zero at the end.
+for x, w, settings in [((1, 1, 5), (1, 1, 4), {}), ((2, 2, 6), (2, 1, 3), {"groups": 2}), ((1, 1, 5), (2, 1, 2), {"dilation": 3})]:
+    own = options("ConvOptions", 1, **settings) + ".padding(ConvPadding::Same)"
+    f = functools.partial(lambda s, x, w: F.conv1d(x, w, padding="same", **s), settings)
+    case(f"x.conv1d(w, {own})", f, N(*x), N(*w))
+f = lambda x, w: F.conv2d(x, w, padding="same", dilation=(1, 2))  # noqa: E731
+case("x.conv2d(w, ConvOptions::<2>::new().dilation([1, 2]).padding(ConvPadding::Same))", f, N(1, 2, 3, 4), N(1, 2, 2, 3))
+
+
+def uneven(op, stride, x, w):
+    return op(F.pad(x, (2, 1, 0, 1) if w.dim() == 4 else (2, 0)), w, stride=stride)
+
+
+case("x.conv1d(w, ConvOptions::<1>::new().padding([(2, 0)]))", functools.partial(uneven, F.conv1d, 1), N(1, 2, 5), N(2, 2, 3))
+for stride in [1, 2]:
+    own = f"ConvOptions::<2>::new().stride({stride}).padding([(0, 1), (2, 1)])"
+    case(f"x.conv2d(w, {own})", functools.partial(uneven, F.conv2d, stride), N(1, 1, 4, 3), N(2, 1, 2, 2))
+f = lambda x, w: F.conv_transpose2d(x, w, stride=2)[..., 0:-1, 2:-1]  # noqa: E731
+case("x.conv_transpose2d(w, ConvOptions::<2>::new().stride(2).padding([(0, 1), (2, 1)]))", f, N(1, 1, 2, 3), N(1, 2, 2, 3))
+for name, mode, sides in [("Reflect", "reflect", (1, 2)), ("Replicate", "edge", (1, 2)), ("Circular", "wrap", (1, 2))]:
+    f = functools.partial(lambda m, s, x, w: F.conv2d(pad([(s[0],) * 2, (s[1],) * 2], m, x), w, stride=(1, 2)), mode, sides)
+    own = f"ConvOptions::<2>::new().stride([1, 2]).padding([1, 2]).padding_mode(Pad::{name})"
+    case(f"x.conv2d(w, {own})", f, N(1, 1, 3, 4), N(2, 1, 2, 3))
+f = lambda x, w: F.conv1d(pad([(1, 2)], "wrap", x), w)  # noqa: E731
+own = "ConvOptions::<1>::new().padding(ConvPadding::Same).padding_mode(Pad::Circular)"
+case(f"x.conv1d(w, {own})", f, N(1, 2, 5), N(1, 2, 4))
 for x, w, settings in [
     ((1, 1, 3), (1, 1, 3), {}), ((2, 2, 4), (2, 3, 3), {"stride": 2, "padding": 1}),
     ((1, 2, 3), (2, 1, 3), {"stride": 3, "output_padding": 2}), ((1, 2, 4), (2, 2, 2), {"dilation": 2, "groups": 2}),
@@ -297,6 +325,37 @@ f = lambda x: F.avg_pool1d(x, 3, 2, 1, count_include_pad=False)  # noqa: E731
 case("x.avg_pool1d(PoolOptions::<1>::new(3).stride(2).padding(1).count_include_pad(false))", f, N(1, 1, 6))
 for size, shape in [([2, 2], (1, 1, 4, 4)), ([1, 1], (2, 2, 2, 3)), ([3, 2], (1, 1, 5, 3)), ([3, 3], (1, 1, 2, 2))]:
     case(f"x.adaptive_avg_pool2d({size})", functools.partial(lambda s, x: F.adaptive_avg_pool2d(x, s), size), N(*shape))
+for size, shape in [(2, (1, 1, 5)), (5, (2, 1, 3)), (1, (1, 2, 4))]:
+    case(f"x.adaptive_avg_pool1d({size})", functools.partial(lambda s, x: F.adaptive_avg_pool1d(x, s), size), N(*shape))
+    case(f"x.adaptive_max_pool1d({size})", functools.partial(lambda s, x: F.adaptive_max_pool1d(x, s), size), N(*shape))
+for size, shape in [([2, 2], (1, 1, 4, 4)), ([1, 1], (2, 2, 2, 3)), ([3, 2], (1, 1, 5, 3)), ([3, 4], (1, 1, 2, 3))]:
+    case(f"x.adaptive_max_pool2d({size})", functools.partial(lambda s, x: F.adaptive_max_pool2d(x, s), size), N(*shape))
+# Windows that reach beyond the padding, that would begin behind it, and none.
+for shape, kernel, stride, pad_by in [((1, 2, 6), 3, 2, 0), ((2, 1, 5), 2, 2, 1), ((1, 1, 6), 2, 4, 0), ((1, 1, 7), 3, 2, 1)]:
+    own = f"PoolOptions::<1>::new({kernel}).stride({stride}).padding({pad_by}).ceil_mode(true)"
+    settings = {"kernel_size": kernel, "stride": stride, "padding": pad_by, "ceil_mode": True}
+    case(f"x.max_pool1d({own})", functools.partial(lambda s, x: F.max_pool1d(x, **s), settings), N(*shape))
+    case(f"x.avg_pool1d({own})", functools.partial(lambda s, x: F.avg_pool1d(x, **s), settings), N(*shape))
+for shape, kernel, stride, pad_by in [((1, 1, 4, 6), (3, 2), (2, 3), (1, 0)), ((2, 1, 5, 4), (2, 3), (2, 2), (0, 1))]:
+    own = f"PoolOptions::<2>::new({list(kernel)}).stride({list(stride)}).padding({list(pad_by)}).ceil_mode(true)"
+    settings = {"kernel_size": kernel, "stride": stride, "padding": pad_by, "ceil_mode": True}
+    case(f"x.max_pool2d({own})", functools.partial(lambda s, x: F.max_pool2d(x, **s), settings), N(*shape))
+    case(f"x.avg_pool2d({own})", functools.partial(lambda s, x: F.avg_pool2d(x, **s), settings), N(*shape))
+    settings = {**settings, "count_include_pad": False}
+    f = functools.partial(lambda s, x: F.avg_pool2d(x, **s), settings)
+    case(f"x.avg_pool2d({own}.count_include_pad(false))", f, N(*shape))
+f = lambda x: F.max_pool2d(x, 3, 2, 1, return_indices=True)  # noqa: E731
+case("first(x.max_pool2d_with_indices(PoolOptions::<2>::new(3).stride(2).padding(1)))", lambda x: f(x)[0], N(1, 2, 4, 5))
+case("second(x.max_pool2d_with_indices(PoolOptions::<2>::new(3).stride(2).padding(1)))", lambda x: f(x)[1], N(1, 2, 4, 5),
+     out="u32", value="indices", nan="an index is never NaN")
+g = lambda x: F.max_pool1d(x, 2, 1, return_indices=True)  # noqa: E731
+case("first(x.max_pool1d_with_indices(PoolOptions::<1>::new(2).stride(1)))", lambda x: g(x)[0], N(2, 1, 5))
+case("second(x.max_pool1d_with_indices(PoolOptions::<1>::new(2).stride(1)))", lambda x: g(x)[1], N(2, 1, 5),
+     out="u32", value="indices", nan="an index is never NaN")
+f = lambda x, i: F.max_unpool2d(x, i, 2, output_size=(4, 5))  # noqa: E731
+case("x.max_unpool2d(i, [4, 5])", f, N(1, 2, 2, 2), u32([[[[0, 8], [15, 12]], [[6, 3], [10, 18]]]]))
+f = lambda x, i: F.max_unpool1d(x, i, 2)  # noqa: E731
+case("x.max_unpool1d(i, 6)", f, N(2, 1, 3), u32([[[0, 3, 4]], [[1, 2, 5]]]))
 for size, shape in [([4, 6], (1, 1, 2, 3)), ([3, 5], (1, 2, 2, 3)), ([2, 2], (1, 1, 4, 5)), ([1, 3], (1, 1, 3, 1))]:
     f = functools.partial(lambda s, x: F.interpolate(x, s, mode="nearest"), size)
     case(f"x.upsample_nearest2d({size})", f, N(*shape))

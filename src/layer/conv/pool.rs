@@ -65,43 +65,73 @@ pools! {
     AvgPool2d 2 avg_pool2d;
 }
 
-/// The means of windows whose size follows from that of the output; see [`Tensor::adaptive_avg_pool2d`].
-///
-/// # Shapes
-/// (n, c, h, w) or (c, h, w) to (n, c, h′, w′) or (c, h′, w′)
-///
-/// ```
-/// use tealight::layer::AdaptiveAvgPool2d;
-/// use tealight::prelude::*;
-/// let image = Tensor::new(&[[[1.0, 2.0], [3.0, 4.0]]], &Device::Cpu)?;
-/// assert_eq!(AdaptiveAvgPool2d::new([1, 1]).predict(&image)?.to_vec3::<f64>()?, [[[2.5]]]);
-/// assert_eq!(AdaptiveAvgPool2d::new([2, 1]).predict(&image)?.to_vec3::<f64>()?, [[[1.5], [3.5]]]);
-/// # Ok::<(), tealight::Error>(())
-/// ```
-#[doc(alias = "GlobalAveragePooling2D")]
-#[derive(Clone, Copy, Debug)]
-pub struct AdaptiveAvgPool2d {
-    size: [usize; 2],
+macro_rules! adaptive_pools {
+    ($($(#[$doc:meta])* $name:ident $size:ty, $method:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name {
+            size: $size,
+        }
+
+        impl $name {
+            /// A layer whose outputs have this length, or height and width.
+            pub fn new(size: $size) -> Self {
+                $name { size }
+            }
+        }
+
+        impl Layer for $name {
+            fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
+                x.$method(self.size)
+            }
+
+            crate::fields!();
+        }
+    )*};
 }
 
-impl AdaptiveAvgPool2d {
-    /// A layer whose outputs have height and width `size`.
-    pub fn new(size: [usize; 2]) -> Self {
-        AdaptiveAvgPool2d { size }
-    }
-}
-
-impl Layer for AdaptiveAvgPool2d {
-    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
-        x.adaptive_avg_pool2d(self.size)
-    }
-
-    crate::fields!();
+adaptive_pools! {
+    /// The means of windows of a sequence whose size follows from that of the output; see [`Tensor::adaptive_avg_pool1d`].
+    ///
+    /// # Shapes
+    /// (n, c, l) or (c, l) to (n, c, l′) or (c, l′)
+    #[doc(alias = "GlobalAveragePooling1D")]
+    AdaptiveAvgPool1d usize, adaptive_avg_pool1d;
+    /// The means of windows whose size follows from that of the output; see [`Tensor::adaptive_avg_pool2d`].
+    ///
+    /// # Shapes
+    /// (n, c, h, w) or (c, h, w) to (n, c, h′, w′) or (c, h′, w′)
+    ///
+    /// ```
+    /// use tealight::layer::AdaptiveAvgPool2d;
+    /// use tealight::prelude::*;
+    /// let image = Tensor::new(&[[[1.0, 2.0], [3.0, 4.0]]], &Device::Cpu)?;
+    /// assert_eq!(AdaptiveAvgPool2d::new([1, 1]).predict(&image)?.to_vec3::<f64>()?, [[[2.5]]]);
+    /// assert_eq!(AdaptiveAvgPool2d::new([2, 1]).predict(&image)?.to_vec3::<f64>()?, [[[1.5], [3.5]]]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "GlobalAveragePooling2D")]
+    AdaptiveAvgPool2d [usize; 2], adaptive_avg_pool2d;
+    /// The maxima of windows of a sequence whose size follows from that of the output; see [`Tensor::adaptive_max_pool1d`].
+    ///
+    /// # Shapes
+    /// (n, c, l) or (c, l) to (n, c, l′) or (c, l′)
+    #[doc(alias = "GlobalMaxPooling1D")]
+    AdaptiveMaxPool1d usize, adaptive_max_pool1d;
+    /// The maxima of windows whose size follows from that of the output; see [`Tensor::adaptive_max_pool2d`].
+    ///
+    /// # Shapes
+    /// (n, c, h, w) or (c, h, w) to (n, c, h′, w′) or (c, h′, w′)
+    #[doc(alias = "GlobalMaxPooling2D")]
+    AdaptiveMaxPool2d [usize; 2], adaptive_max_pool2d;
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d};
+    use super::{
+        AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d,
+        MaxPool1d, MaxPool2d,
+    };
     use crate::layer::gradcheck;
     use crate::ops::PoolOptions;
     use crate::prelude::*;
@@ -113,10 +143,13 @@ mod tests {
         let checked = |model: Sequential, x: &Tensor| gradcheck(&model.push(Tanh), x, &train);
         checked(Sequential::new().push(MaxPool1d::new(PoolOptions::new(2).padding(1))), &x)?;
         checked(Sequential::new().push(AvgPool1d::new(PoolOptions::new(3).stride(2))), &x)?;
+        checked(Sequential::new().push(AdaptiveAvgPool1d::new(3)), &x)?;
+        checked(Sequential::new().push(AdaptiveMaxPool1d::new(3)), &x)?;
         let x = Tensor::randn_dtype(0.0, 1.0, (1, 2, 4, 5), DType::F64, &mut Rng::seed(1))?;
         checked(Sequential::new().push(MaxPool2d::new(PoolOptions::new([2, 3]))), &x)?;
         checked(Sequential::new().push(AvgPool2d::new(PoolOptions::new(2).padding(1))), &x)?;
         checked(Sequential::new().push(AdaptiveAvgPool2d::new([2, 3])), &x)?;
+        checked(Sequential::new().push(AdaptiveMaxPool2d::new([2, 3])), &x)?;
         Ok(())
     }
 

@@ -1,8 +1,9 @@
 //! Convolutions with a bias for each channel, in one pass.
 
 use super::super::matmul::save_factors;
-use super::super::onnx::{dilations, windows};
+use super::super::onnx::{dilations, pad_after, windows};
 use super::super::reshape::reshaped;
+use super::super::window::reach;
 use super::{ConvOptions, Derivative, G, X, convolve, gradients};
 use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
 use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
@@ -68,10 +69,8 @@ pub(super) fn onnx_node<const P: usize, const N: usize>(conv: &Conv, onnx: &mut 
         G => "Conv",
         X => {
             inputs.swap(0, 1);
-            let extra = |side: &WindowAxis| {
-                let span = side.dilation * (side.kernel - 1) + 1;
-                (side.input + 2 * side.padding) as i64 - ((side.output - 1) * side.stride + span) as i64
-            };
+            let extra =
+                |side: &WindowAxis| (side.input + side.padding + pad_after(side)) as i64 - reach(side) as i64;
             let extra = conv.sides.iter().map(extra).collect();
             attributes.push(("output_padding", OnnxAttribute::Ints(extra)));
             "ConvTranspose"

@@ -1,6 +1,6 @@
 use super::{Conv, Derivative, G, W, X};
 use crate::kernel::WindowAxis;
-use crate::ops::PerSpatialDim;
+use crate::ops::{ConvPadding, Pad, PerSpatialDim};
 use crate::prelude::*;
 
 type Pair = [usize; 2];
@@ -224,12 +224,40 @@ fn extremes() -> Result<()> {
         assert!(matches!(x.conv_transpose2d(&w, one.padding(padding)), Err(Error::Shape { .. })));
     }
     assert!(matches!(x.conv2d(&w, one.padding(1 << 40)), Err(Error::Shape { .. })));
+    assert!(matches!(x.conv2d(&w, one.padding([(0, max), (0, 0)])), Err(Error::Argument { .. })));
+    assert!(matches!(x.conv_transpose2d(&w, one.padding([(1, max), (0, 0)])), Err(Error::Shape { .. })));
     assert!(matches!(x.conv2d(&w, one.dilation(max)), Err(Error::Shape { .. })));
     assert!(matches!(x.conv_transpose2d(&w, one.dilation(max)), Err(Error::Shape { .. })));
     assert!(matches!(x.conv_transpose2d(&w, one.stride(max)), Err(Error::Shape { .. })));
     let own = one.stride(max).output_padding(max - 1);
     assert!(matches!(x.conv_transpose2d(&w, own), Err(Error::Shape { .. })));
     assert!(matches!(x.conv2d(&w, one.groups(max)), Err(Error::Argument { .. })));
+    Ok(())
+}
+
+#[test]
+fn paddings_that_have_no_meaning() -> Result<()> {
+    let (x, w, one) = (numbers(&[1, 2, 4, 4]), numbers(&[2, 2, 2, 2]), ConvOptions::<2>::new());
+    let says = |y: Result<Tensor>, message: &str| assert_eq!(y.unwrap_err().to_string(), message);
+    let same = one.padding(ConvPadding::Same);
+    let numbers = "expected the numbers of padding (Same has one meaning at stride 1 only), got Same";
+    says(x.conv2d(&w, same.stride([1, 2])), &format!("conv2d: {numbers} with a stride above 1"));
+    says(x.conv_transpose2d(&w, same), &format!("conv_transpose2d: {numbers}"));
+    says(
+        x.conv_transpose2d(&w, one.padding_mode(Pad::Reflect)),
+        "conv_transpose2d: expected zeros as padding (a transposed convolution cuts it off), got Reflect",
+    );
+    says(
+        x.conv2d(&w, one.padding(5).padding_mode(Pad::Circular)),
+        "conv2d: pad: expected padding of at most 4 (axis 2 of shape [1, 2, 4, 4]), got (5, 5)",
+    );
+    // One element is its own neighbor; a kernel longer than the input is not too long with the padding.
+    let y = x.i((.., .., ..1, ..1))?.conv2d(&w, same.padding_mode(Pad::Circular))?;
+    assert_eq!(y.dims(), [1, 2, 1, 1]);
+    assert_eq!(
+        x.i((.., .., ..1, ..1))?.conv2d(&Tensor::ones((1, 2, 9, 8), DType::F64, &Device::Cpu)?, same)?.dims(),
+        [1, 1, 1, 1]
+    );
     Ok(())
 }
 

@@ -45,7 +45,9 @@ impl ResampleMode {
             ResampleMode::Mean { side, padded } => {
                 let inside = side.elements(i);
                 let len = inside.len();
-                Window::mean(side.place(i, inside.start), len, if padded { side.kernel } else { len })
+                // The last window of `ceil_mode` may reach beyond the padding.
+                let whole = side.kernel.min(side.input + 2 * side.padding - i * side.stride);
+                Window::mean(side.place(i, inside.start), len, if padded { whole } else { len })
             }
             ResampleMode::Adaptive => {
                 let end = ((i as u128 + 1) * from as u128).div_ceil(to as u128) as usize;
@@ -162,6 +164,8 @@ mod tests {
         let side = WindowAxis { input: 5, output: 3, kernel: 3, stride: 2, padding: 1, dilation: 1 };
         assert_eq!(row(&x, ResampleMode::Mean { side, padded: true }, 3), [1.0, 14.0 / 3.0, 8.0]);
         assert_eq!(row(&x, ResampleMode::Mean { side, padded: false }, 3), [1.5, 14.0 / 3.0, 12.0]);
+        let side = WindowAxis { input: 5, output: 3, kernel: 3, stride: 3, padding: 1, dilation: 1 };
+        assert_eq!(row(&x, ResampleMode::Mean { side, padded: true }, 3), [1.0, 28.0 / 3.0, 0.0]);
         assert_eq!(row(&x, ResampleMode::Adaptive, 2), [7.0 / 3.0, 28.0 / 3.0]);
         assert_eq!(row(&x, ResampleMode::Nearest, 3), [1.0, 2.0, 8.0]);
         assert_eq!(row(&x[..2], ResampleMode::Nearest, 5), [1.0, 1.0, 1.0, 2.0, 2.0]);

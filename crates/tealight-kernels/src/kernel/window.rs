@@ -4,7 +4,8 @@ use std::ops::Range;
 
 /// One axis of a convolution or pool: element k of the window of output o lies on input o·stride + k·dilation − padding.
 ///
-/// `stride` and `dilation` are not 0, and input + 2·padding and every o·stride + k·dilation fit in an `isize`.
+/// `padding` is that before the input; that behind it follows from the number of outputs. `stride` and `dilation` are not 0, and
+/// input + padding and every o·stride + k·dilation fit in a `usize`.
 #[derive(Clone, Copy, Debug)]
 pub struct WindowAxis {
     pub input: usize,

@@ -10,7 +10,7 @@ use super::super::Element;
 use super::super::buffer::Uninit;
 use super::super::parallel::{is_scalar, large_product, simd_level};
 use super::super::simd::run;
-use super::Conv;
+use super::{Conv, WindowAxis};
 
 /// Channels of the output that are summed side by side.
 const CHANNELS: usize = 4;
@@ -72,20 +72,20 @@ impl Direct {
     /// `None` if the matrix product is possible only, or faster.
     pub(super) fn new<T: Element>(conv: &Conv) -> Option<Direct> {
         let [high, wide] = conv.sides;
+        let reach = |side: WindowAxis| (side.kernel - 1) * side.dilation + side.output;
         // Not with the output padding of a transposed convolution.
-        let fits = conv.sides.iter().all(|side| {
-            side.stride == 1
-                && side.output > 0
-                && (side.kernel - 1) * side.dilation + side.output == side.input + 2 * side.padding
-        });
+        let fits = conv
+            .sides
+            .iter()
+            .all(|&side| side.stride == 1 && side.output > 0 && reach(side) >= side.input + side.padding);
         // For a single image only the matrix product uses several threads.
         let one = conv.batch * conv.groups == 1 && large_product(conv.work());
         if !fits || one || is_scalar() || conv.is_plain() {
             return None;
         }
-        // The padding behind a row is also that before the next.
-        let pitch = wide.output.max(wide.input + wide.padding);
-        let channel = (high.input + 2 * high.padding).saturating_mul(pitch).saturating_add(wide.padding);
+        // The padding before a row is also some of that behind the last one.
+        let pitch = wide.output.max(wide.input + wide.padding).max(reach(wide) - wide.padding);
+        let channel = reach(high).saturating_mul(pitch).saturating_add(wide.padding);
         let places = high.output.saturating_mul(pitch);
         let size = channel.saturating_mul(conv.inputs).saturating_add(places.saturating_mul(CHANNELS));
         let kernel = conv.depth().saturating_mul(conv.outputs);
@@ -112,7 +112,7 @@ impl Direct {
     /// Copies an image into `padded`, whose padding is 0 already.
     fn pad<T: Element>(&self, image: &[T], padded: &mut [T]) {
         let [high, wide] = self.conv.sides;
-        if high.padding + wide.padding == 0 {
+        if self.channel == high.input * wide.input {
             padded[..image.len()].copy_from_slice(image);
             return;
         }

@@ -106,6 +106,15 @@ fn directly_of_many_sizes() {
             }
         }
     }
+    // More padding on one side than on the other.
+    for (before, after) in [(0, 1), (2, 0), (1, 3), (0, 3), (4, 1)] {
+        let uneven = |input: usize, kernel| WindowAxis {
+            output: input + before + after + 1 - kernel,
+            ..side(input, kernel, 1, before, 1)
+        };
+        see(Conv { batch: 3, groups: 1, inputs: 2, outputs: 5, sides: [uneven(5, 4), uneven(9, 2)] });
+        see(Conv { batch: 3, groups: 2, inputs: 1, outputs: 3, sides: [side(1, 1, 1, 0, 1), uneven(20, 4)] });
+    }
     // Kernels of two sides, dilations, groups; channels that fill blocks, and that do not.
     for (groups, inputs, outputs) in [(1, 1, 1), (1, 3, 4), (2, 2, 5), (5, 1, 1), (1, 9, 8), (3, 0, 2)] {
         for dilation in 1..=3 {
