@@ -1,4 +1,4 @@
-//! Every metric against scikit-learn, on 1,000 random cases in batches of random sizes.
+//! Every metric against scikit-learn, on 1,100 random cases in batches of random sizes.
 //! `tests/reference/metrics.py` writes the numbers and says what they are.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
@@ -57,11 +57,11 @@ fn binary(place: &str, words: &[&str], values: &[&str], rng: &mut Rng) {
     let both = Tensor::stack(&[&(1.0 - &p).unwrap(), &p], 1).unwrap();
     let mut check =
         |metric: &mut dyn Metric, p: &Tensor, i: usize| compare(place, metric, p, &y, values[i], rng);
-    check(&mut Accuracy::new(), &narrow, 0);
+    check(&mut Accuracy::new().threshold(0.5), &narrow, 0);
     check(&mut Accuracy::new(), &both, 0);
     check(&mut Accuracy::new().threshold(-0.5), &(&p - 1.0).unwrap(), 0);
-    check(&mut Precision::new(class), &column, 1);
-    check(&mut Recall::new(class), &narrow, 2);
+    check(&mut Precision::new(class).threshold(0.5), &column, 1);
+    check(&mut Recall::new(class).threshold(0.5), &narrow, 2);
     check(&mut F1::new(class), &both, 3);
     check(&mut RocAuc::new(), &narrow, 4);
     check(&mut RocAuc::new(), &both, 4);
@@ -124,10 +124,25 @@ fn regression(place: &str, words: &[&str], values: &[&str], rng: &mut Rng) {
     check(&mut R2::new(), 2);
 }
 
+fn logits(place: &str, words: &[&str], values: &[&str], rng: &mut Rng) {
+    let c: usize = words[0].parse().unwrap();
+    let (y, z) = (numbers(words[1]), numbers(words[2]).iter().map(|z| z / 8.0).collect());
+    let (y, z) = (
+        tensor(y.clone(), &[y.len()]),
+        if c == 1 { tensor(z, &[y.len()]) } else { tensor(z, &[y.len(), c]) },
+    );
+    let mut check = |metric: &mut dyn Metric, i: usize| compare(place, metric, &z, &y, values[i], rng);
+    check(&mut Accuracy::new().threshold(0.0), 0);
+    check(&mut RocAuc::from_logits(), 1);
+    check(&mut AveragePrecision::from_logits(), 2);
+    check(&mut LogLoss::from_logits(), 3);
+    check(&mut CalibrationError::from_logits(BINS), 4);
+}
+
 #[test]
 fn as_scikit_learn() {
     let rng = &mut Rng::seed(6);
-    let mut seen = [0; 3];
+    let mut seen = [0; 4];
     for (i, line) in GOLDEN.lines().enumerate() {
         let (place, (case, values)) = (format!("line {}", i + 1), line.split_once(" = ").unwrap());
         let (case, values): (Vec<&str>, Vec<&str>) = (case.split(' ').collect(), values.split(' ').collect());
@@ -135,10 +150,11 @@ fn as_scikit_learn() {
             "b" => (0, binary),
             "m" => (1, several),
             "r" => (2, regression),
+            "l" => (3, logits),
             other => panic!("{place}: {other}"),
         };
         run(&place, &case[1..], &values, rng);
         seen[kind] += 1;
     }
-    assert_eq!(seen, [400, 400, 200]);
+    assert_eq!(seen, [400, 400, 200, 100]);
 }

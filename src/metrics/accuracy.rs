@@ -34,7 +34,8 @@ impl Accuracy {
         Accuracy::default()
     }
 
-    /// For one score per example: scores above `threshold` are class 1. Default: 0.5, and the scores must be probabilities.
+    /// For one score per example: scores above `threshold` are class 1. 0.5 for probabilities, 0 for logits; without it, one score
+    /// per example is an error.
     ///
     /// ```
     /// use tealight::metrics::{Accuracy, Metric};
@@ -43,7 +44,7 @@ impl Accuracy {
     /// let mut accuracy = Accuracy::new().threshold(0.0);
     /// accuracy.update(&logits, &targets)?;
     /// assert_eq!(accuracy.value()?, 1.0);
-    /// assert!(Accuracy::new().update(&logits, &targets).is_err()); // −2 is not a probability
+    /// assert!(Accuracy::new().update(&logits, &targets).is_err()); // 0.1 might be a probability
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn threshold(mut self, threshold: f64) -> Self {

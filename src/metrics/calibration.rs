@@ -31,6 +31,7 @@ const MOST_BINS: usize = 10_000;
 #[doc(alias = "ECE")]
 pub struct CalibrationError {
     bins: usize,
+    logits: bool,
     /// For each bin the sum of the probabilities, the positives and the count.
     sums: Vec<(f64, u64, u64)>,
 }
@@ -47,9 +48,14 @@ pub struct CalibrationBin {
 }
 
 impl CalibrationError {
-    /// An empty accumulator with `bins` bins from 0 to 1.
+    /// An empty accumulator for probabilities, with `bins` bins from 0 to 1.
     pub fn new(bins: usize) -> Self {
-        CalibrationError { bins, sums: Vec::new() }
+        CalibrationError { bins, logits: false, sums: Vec::new() }
+    }
+
+    /// An empty accumulator for logits: a softmax makes them probabilities, or a sigmoid if there is one per example.
+    pub fn from_logits(bins: usize) -> Self {
+        CalibrationError { logits: true, ..CalibrationError::new(bins) }
     }
 
     /// The bins that have examples, by rising probability. Errors without examples.
@@ -78,8 +84,11 @@ impl Metric for CalibrationError {
             let expected = format!("from 1 to {MOST_BINS} bins");
             return Err(Error::argument("calibration error", expected, self.bins));
         }
-        let batch = scored("calibration error", prediction, target)?;
-        batch.check_probabilities("calibration error")?;
+        let mut batch = scored("calibration error", prediction, target)?;
+        match self.logits {
+            true => batch = batch.from_logits("calibration error")?,
+            false => batch.check_probabilities("calibration error")?,
+        }
         self.sums.resize(self.bins, (0.0, 0, 0));
         // Rounded as numpy.linspace rounds them.
         let step = 1.0 / self.bins as f64;

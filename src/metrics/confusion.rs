@@ -40,7 +40,8 @@ impl ConfusionMatrix {
         ConfusionMatrix::default()
     }
 
-    /// For one score per example: scores above `threshold` are class 1. Default: 0.5, and the scores must be probabilities.
+    /// For one score per example: scores above `threshold` are class 1. 0.5 for probabilities, 0 for logits; without it, one score
+    /// per example is an error.
     pub fn threshold(mut self, threshold: f64) -> Self {
         self.threshold = Some(threshold);
         self

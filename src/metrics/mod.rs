@@ -1,7 +1,7 @@
 //! Metrics: how good predictions are, accumulated over batches, with the values of scikit-learn.
 //!
 //! Target classes are integers 0, 1, … in a tensor (n) of any dtype. Predictions are scores (n, c), of which the largest counts;
-//! or one score per example, (n) or (n, 1), that of class 1 of two; or, for metrics that need no scores, predicted classes
+//! or one score per example, (n) or (n, 1), that of class 1 of two, for which a threshold says where class 1 begins; or, for metrics that need no scores, predicted classes
 //! (n) of an integer dtype. Scores (n, c, ..) go with classes (n, ..), as in [`CrossEntropy`](crate::loss::CrossEntropy).
 
 mod accuracy;
@@ -106,16 +106,18 @@ mod tests {
 
     fn all() -> Vec<Box<dyn Metric>> {
         vec![
-            Box::new(Accuracy::new()),
+            Box::new(Accuracy::new().threshold(0.5)),
             Box::new(TopKAccuracy::new(1)),
-            Box::new(ConfusionMatrix::new()),
-            Box::new(Precision::new(Average::Micro)),
-            Box::new(Recall::new(Average::Weighted)),
-            Box::new(F1::new(Average::Class(1))),
+            Box::new(ConfusionMatrix::new().threshold(0.5)),
+            Box::new(Precision::new(Average::Micro).threshold(0.5)),
+            Box::new(Recall::new(Average::Weighted).threshold(0.5)),
+            Box::new(F1::new(Average::Class(1)).threshold(0.5)),
             Box::new(RocAuc::new()),
+            Box::new(RocAuc::from_logits()),
             Box::new(AveragePrecision::new()),
             Box::new(LogLoss::new()),
             Box::new(CalibrationError::new(10)),
+            Box::new(CalibrationError::from_logits(10)),
             Box::new(Mae::new()),
             Box::new(Rmse::new()),
             Box::new(R2::new()),
@@ -201,9 +203,9 @@ mod tests {
             (&scores, &(&classes * f64::NAN)?, "expected targets that are not NaN, got NaN at [0]"),
             (&(&scores * f64::NAN)?, &classes, "expected predictions that are not NaN, got NaN at [0]"),
             (
-                &(&scores * 4.0)?,
+                &scores,
                 &classes,
-                "expected probabilities from 0 to 1, or a threshold for the scores, got 3.6",
+                "expected a threshold for one score an example (0.5 for probabilities, 0 for logits), got none",
             ),
             (&rows, &tensor(&[0.0, 3.0]), "expected targets that are classes from 0 to 2, got 3 at [1]"),
             (&rows, &classes, "expected scores (n, c) or (n) and the class (n) of each, got [2, 3] and [3]"),
@@ -242,8 +244,14 @@ mod tests {
             Err(Error::Dtype { .. })
         ));
         let infinite = Tensor::full(f64::INFINITY, (2, 3), &Device::Cpu)?;
-        let error = error_of(&mut LogLoss::from_logits(), &infinite, &tensor(&[0.0, 1.0]));
-        assert!(error.ends_with("not all of an example -inf, got infinite scores"), "{error}");
+        for metric in [
+            &mut LogLoss::from_logits() as &mut dyn Metric,
+            &mut RocAuc::from_logits(),
+            &mut CalibrationError::from_logits(5),
+        ] {
+            let error = error_of(metric, &infinite, &tensor(&[0.0, 1.0]));
+            assert!(error.ends_with("not all of an example -inf, got infinite scores"), "{error}");
+        }
         let infinite = error_of(&mut Mae::new(), &(&scores * f64::INFINITY)?, &classes);
         assert_eq!(infinite, "mae: expected finite numbers, got inf");
         Ok(())
@@ -264,9 +272,9 @@ mod tests {
         assert_eq!(text(&mut RocAuc::new(), 1.0), Err(all.into()));
         assert_eq!(text(&mut AveragePrecision::new(), 1.0), Ok(1.0));
         assert!(text(&mut AveragePrecision::new(), 0.0).is_err());
-        assert_eq!(text(&mut Recall::new(Average::Class(1)), 0.0), Ok(0.0));
+        assert_eq!(text(&mut Recall::new(Average::Class(1)).threshold(0.5), 0.0), Ok(0.0));
         let none = "f1: expected class 2 among the targets or the predictions, got 3 examples without it";
-        assert_eq!(text(&mut F1::new(Average::Class(2)), 0.0), Err(none.into()));
+        assert_eq!(text(&mut F1::new(Average::Class(2)).threshold(0.5), 0.0), Err(none.into()));
         assert_eq!(
             text(&mut R2::new(), 0.1),
             Err("r2: expected targets that differ, got 0.1 in each of 3".into())

@@ -55,8 +55,8 @@ macro_rules! score {
                 $Score { average, counts: ConfusionMatrix::new() }
             }
 
-            /// For one score per example: scores above `threshold` are class 1. Default: 0.5, and the scores must be
-            /// probabilities.
+            /// For one score per example: scores above `threshold` are class 1. 0.5 for probabilities, 0 for logits; without
+            /// it, one score per example is an error.
             pub fn threshold(mut self, threshold: f64) -> Self {
                 self.counts = self.counts.threshold(threshold);
                 self
@@ -110,7 +110,7 @@ score! {
     /// ```
     /// use tealight::metrics::{Average, Metric, Precision};
     /// use tealight::prelude::*;
-    /// let mut precision = Precision::new(Average::Class(1));
+    /// let mut precision = Precision::new(Average::Class(1)).threshold(0.5);
     /// let probabilities = Tensor::new(&[0.9, 0.8, 0.7, 0.1], &Device::Cpu)?;
     /// precision.update(&probabilities, &Tensor::new(&[1u32, 1, 0, 1], &Device::Cpu)?)?;
     /// assert_eq!(precision.value()?, 2.0 / 3.0);

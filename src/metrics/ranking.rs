@@ -28,9 +28,14 @@ use crate::error::{Error, Result};
 pub struct RocAuc(Ranking);
 
 impl RocAuc {
-    /// An empty accumulator.
+    /// An empty accumulator for probabilities (n, c), or any scores of class 1.
     pub fn new() -> Self {
         RocAuc::default()
+    }
+
+    /// An empty accumulator for logits: a softmax over the classes makes them probabilities.
+    pub fn from_logits() -> Self {
+        RocAuc(Ranking { logits: true, ..Ranking::default() })
     }
 
     /// The classes that have a curve: 1 alone, if there are two.
@@ -79,9 +84,14 @@ impl RocAuc {
 pub struct AveragePrecision(Ranking);
 
 impl AveragePrecision {
-    /// An empty accumulator.
+    /// An empty accumulator for probabilities (n, c), or any scores of class 1.
     pub fn new() -> Self {
         AveragePrecision::default()
+    }
+
+    /// An empty accumulator for logits: a softmax over the classes makes them probabilities.
+    pub fn from_logits() -> Self {
+        AveragePrecision(Ranking { logits: true, ..Ranking::default() })
     }
 
     /// The points (recall, precision) of `class`, by falling score. Of two classes only class 1 has a curve. Errors if no target
@@ -129,7 +139,7 @@ macro_rules! metric {
             }
 
             fn reset(&mut self) {
-                self.0 = Ranking::default();
+                self.0 = Ranking { logits: self.0.logits, ..Ranking::default() };
             }
         }
     };
@@ -143,14 +153,17 @@ metric!(AveragePrecision, "average precision");
 struct Ranking {
     /// 1 for scores of class 1 out of two; 0 as long as there are no examples.
     columns: usize,
+    logits: bool,
     scores: Vec<f64>,
     targets: Vec<u32>,
 }
 
 impl Ranking {
     fn add(&mut self, op: &'static str, prediction: &Tensor, target: &Tensor) -> Result<()> {
-        let batch = scored(op, prediction, target)?;
-        if batch.columns > 1 {
+        let mut batch = scored(op, prediction, target)?;
+        if batch.columns > 1 && self.logits {
+            batch = batch.from_logits(op)?;
+        } else if batch.columns > 1 {
             batch.check_probabilities(op)?;
         }
         let (columns, from) = if batch.columns == 2 { (1, 1) } else { (batch.columns, 0) };

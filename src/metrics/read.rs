@@ -70,6 +70,26 @@ pub(super) fn scored(op: &'static str, prediction: &Tensor, target: &Tensor) -> 
 }
 
 impl Scored {
+    /// Makes probabilities of logits: by a sigmoid if there is one per example, else by a softmax.
+    pub(super) fn from_logits(mut self, op: &'static str) -> Result<Self> {
+        for row in self.scores.chunks_exact_mut(self.columns) {
+            match row {
+                [z] => *z = 1.0 / (1.0 + (-*z).exp()),
+                row => {
+                    let largest = row.iter().fold(f64::NEG_INFINITY, |most, &z| most.max(z));
+                    row.iter_mut().for_each(|z| *z = (*z - largest).exp());
+                    let sum: f64 = row.iter().sum();
+                    row.iter_mut().for_each(|z| *z /= sum);
+                }
+            }
+        }
+        if self.scores.iter().any(|p| p.is_nan()) {
+            let expected = "scores without +inf, and not all of an example -inf";
+            return Err(Error::argument(op, expected, "infinite scores"));
+        }
+        Ok(self)
+    }
+
     /// Errors unless the scores are probabilities.
     pub(super) fn check_probabilities(&self, op: &'static str) -> Result<()> {
         if let Some(bad) = self.scores.iter().find(|p| !(0.0..=1.0).contains(*p)) {
@@ -104,8 +124,7 @@ pub(crate) struct Decided {
     pub(super) classes: usize,
 }
 
-/// Reads target classes, and scores or predicted classes. One score per example means class 1 above `threshold`; without a
-/// threshold it must be a probability.
+/// Reads target classes, and scores or predicted classes. One score per example means class 1 above `threshold`.
 pub(crate) fn decided(
     op: &'static str,
     prediction: &Tensor,
@@ -122,15 +141,11 @@ pub(crate) fn decided(
     }
     let scored = scored(op, prediction, target)?;
     let predicted = if scored.columns == 1 {
-        if threshold.is_none()
-            && let Some(bad) = scored.scores.iter().find(|p| !(0.0..=1.0).contains(*p))
-        {
-            return Err(Error::argument(op, "probabilities from 0 to 1, or a threshold for the scores", bad));
-        }
-        let threshold = threshold.unwrap_or(0.5);
-        if threshold.is_nan() {
-            return Err(Error::argument(op, "a threshold that is not NaN", threshold));
-        }
+        // A number from 0 to 1 may be a probability or a logit.
+        let Some(threshold) = threshold.filter(|threshold| !threshold.is_nan()) else {
+            let expected = "a threshold for one score an example (0.5 for probabilities, 0 for logits)";
+            return Err(Error::argument(op, expected, threshold.map_or("none", |_| "NaN")));
+        };
         scored.scores.iter().map(|&score| u32::from(score > threshold)).collect()
     } else {
         scored.rows().map(|(row, _)| largest(row) as u32).collect()

@@ -60,7 +60,7 @@ fn drawn(
     let [n, 2] = *examples.inputs.dims() else {
         return Err(Error::shape("boundary", "examples (n, 2)", &[examples.inputs.dims()]));
     };
-    let targets = decided("boundary", &examples.targets, &examples.targets, None)?.predicted;
+    let targets = decided("boundary", &examples.targets, &examples.targets, Some(0.5))?.predicted;
     if targets.len() != n || n == 0 {
         return Err(Error::argument(
             "boundary",
@@ -99,7 +99,13 @@ fn drawn(
     let points = Tensor::from_vec(points, (rows * columns, 2), &Device::Cpu)?;
     let prediction = no_grad(|| predict(&points))?;
     let none = Tensor::zeros(rows * columns, DType::U32, &Device::Cpu)?;
-    let predicted = decided("boundary", &prediction, &none, None)?.predicted;
+    if prediction.dtype().is_float() && prediction.elem_count() == rows * columns {
+        let scores = crate::autograd::array::numbers(prediction.array())?;
+        if let Some(bad) = scores.iter().find(|p| !(0.0..=1.0).contains(*p)) {
+            return Err(Error::argument("boundary", "probabilities from 0 to 1 of class 1", bad));
+        }
+    }
+    let predicted = decided("boundary", &prediction, &none, Some(0.5))?.predicted;
     let pixels: Vec<Rgb> = predicted.iter().map(|&class| mix(WHITE, color(class), 0.3)).collect();
     plane.drawing.picture(plane.area, columns, &pixels);
     for (point, &class) in numbers.chunks_exact(2).zip(&targets) {

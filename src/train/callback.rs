@@ -127,6 +127,7 @@ pub struct CallbackContext<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     pub(super) stop: bool,
+    pub(super) kept: Option<u64>,
     pub(super) saves: Vec<PathBuf>,
 }
 
@@ -140,6 +141,11 @@ impl CallbackContext<'_> {
     /// Writes a checkpoint, from which [`Trainer::resume`](super::Trainer::resume) continues, when all callbacks were called.
     pub fn save(&mut self, path: impl AsRef<Path>) {
         self.requests.saves.push(path.as_ref().to_path_buf());
+    }
+
+    /// Says that the model has the weights of this epoch again, those of [`History::kept`].
+    pub fn keep(&mut self, epoch: u64) {
+        self.requests.kept = Some(epoch);
     }
 
     /// A score of the last epoch, such as `valid_loss`.

@@ -27,6 +27,8 @@ pub struct EarlyStopping {
     patience: u64,
     min_delta: f64,
     best: f64,
+    /// The epoch of the best.
+    epoch: u64,
     /// Epochs without improvement in a row.
     bad: u64,
     weights: BTreeMap<String, Tensor>,
@@ -42,6 +44,7 @@ impl EarlyStopping {
             patience: patience.max(1),
             min_delta: 0.0,
             best: f64::NAN,
+            epoch: 0,
             bad: 0,
             weights: BTreeMap::new(),
         }
@@ -68,7 +71,7 @@ impl Callback for EarlyStopping {
 
     fn on_epoch_end(&mut self, ctx: &mut CallbackContext) -> Result<()> {
         if let Some(score) = ctx.improved(&self.score, self.best, self.min_delta)? {
-            (self.best, self.bad) = (score, 0);
+            (self.best, self.epoch, self.bad) = (score, ctx.epoch, 0);
             self.weights = named(ctx.model.state().into_iter().map(|(name, entry)| (name, entry.get())));
         } else {
             self.bad += 1;
@@ -80,6 +83,9 @@ impl Callback for EarlyStopping {
     }
 
     fn on_train_end(&mut self, ctx: &mut CallbackContext) -> Result<()> {
+        if !self.weights.is_empty() {
+            ctx.keep(self.epoch);
+        }
         for (name, entry) in ctx.model.state() {
             if let Some(best) = self.weights.get(&name) {
                 entry.set(best)?;
@@ -91,6 +97,7 @@ impl Callback for EarlyStopping {
     fn state(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut writer = StateWriter::default();
         writer.scalar("best".into(), self.best)?;
+        writer.count("epoch".into(), self.epoch)?;
         writer.count("bad".into(), self.bad)?;
         for (name, value) in &self.weights {
             writer.insert(format!("weights.{name}"), value.clone())?;
@@ -100,11 +107,11 @@ impl Callback for EarlyStopping {
 
     fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         let mut reader = StateReader::new(state);
-        let (best, bad) = (reader.scalar("best")?, reader.count("bad")?);
+        let (best, epoch, bad) = (reader.scalar("best")?, reader.count("epoch")?, reader.count("bad")?);
         let weight = |(name, value): (&String, &Tensor)| {
             Some((name.strip_prefix("weights.")?.to_string(), value.clone()))
         };
-        (self.best, self.bad) = (best, bad);
+        (self.best, self.epoch, self.bad) = (best, epoch, bad);
         self.weights = named(state.iter().filter_map(weight));
         Ok(())
     }

@@ -96,6 +96,9 @@ pub struct History {
     pub(super) settings: Vec<(String, String)>,
     pub(super) summary: String,
     pub(super) confusion: Option<ConfusionMatrix>,
+    /// The epoch that was restored.
+    pub(super) kept: Option<u64>,
+    pub(super) undefined: Vec<(String, String)>,
 }
 
 impl History {
@@ -114,7 +117,33 @@ impl History {
         &self.summary
     }
 
-    /// The confusion matrix after the last epoch, if a metric of the trainer counts one: [`ConfusionMatrix`], precision, recall
+    /// The record of the epoch whose weights the model has after the training: the best epoch, if
+    /// [`EarlyStopping`](super::EarlyStopping) restored it, and otherwise the last. `None` if no epoch was finished.
+    ///
+    /// ```
+    /// # use tealight::prelude::*;
+    /// # use tealight::train::EarlyStopping;
+    /// # let x = Tensor::eye(2, DType::F32, &Device::Cpu)?;
+    /// # let model = Linear { weight: Parameter::new(x.clone()), bias: None }; // y = x: the loss stays 0
+    /// # let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).epochs(9).silent();
+    /// # trainer = trainer.callback(EarlyStopping::new("loss", 3));
+    /// let history = trainer.fit(&x, None)?;
+    /// let kept = history.kept().unwrap();
+    /// assert_eq!((kept.epoch, kept.scores.get("loss")?, history.len()), (1, 0.0, 4));
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn kept(&self) -> Option<&EpochRecord> {
+        let kept = |record: &&EpochRecord| self.kept.is_none_or(|epoch| record.epoch == epoch);
+        self.records.iter().rfind(kept)
+    }
+
+    /// The scores that are NaN in some epoch because the metric is undefined, such as the area under the ROC curve of a single
+    /// class, each with the first reason.
+    pub fn undefined(&self) -> &[(String, String)] {
+        &self.undefined
+    }
+
+    /// The confusion matrix after the [kept](History::kept) epoch, if a metric of the trainer counts one: [`ConfusionMatrix`], precision, recall
     /// or F1.
     pub fn confusion(&self) -> Option<&ConfusionMatrix> {
         self.confusion.as_ref()
@@ -142,7 +171,7 @@ impl History {
         curves.into_iter().filter(|(_, points)| !points.is_empty()).collect()
     }
 
-    /// The score of this name in the last epoch.
+    /// The score of this name in the last epoch, which need not be the one that was [kept](History::kept).
     ///
     /// # Errors
     /// Errors if there is none; the error lists those that there are.
@@ -162,7 +191,7 @@ impl History {
         report(path, &self.report())
     }
 
-    /// The scores, curves, confusion matrix, settings and model summary, for [`plot::report`](crate::plot::report).
+    /// The scores of the [kept](History::kept) epoch, curves, confusion matrix, settings and model summary, for [`plot::report`](crate::plot::report).
     ///
     /// ```
     /// # use tealight::plot;
@@ -187,12 +216,14 @@ impl History {
                 names.push(name);
             }
         }
-        let scores = self.records.last().into_iter().flat_map(|record| record.scores.iter());
-        let metrics = scores.filter(|(name, _)| *name != "learning_rate");
+        let kept = self.kept.map(|epoch| (format!("Epoch kept of {}", self.len()), epoch as f64));
+        let scores = self.kept().into_iter().flat_map(|record| record.scores.iter());
+        let scores = scores.filter(|(name, _)| *name != "learning_rate");
+        let undefined = self.undefined.iter().map(|(name, why)| (format!("{name} is NaN"), why.clone()));
         Report {
             title: "Training".into(),
-            metrics: metrics.map(|(name, score)| (title(name), score)).collect(),
-            settings: self.settings.clone(),
+            metrics: kept.into_iter().chain(scores.map(|(name, score)| (title(name), score))).collect(),
+            settings: self.settings.iter().cloned().chain(undefined).collect(),
             summary: self.summary.clone(),
             curves: names.into_iter().filter_map(|name| self.report_curves(name)).collect(),
             confusion: self.confusion.clone(),
@@ -212,7 +243,12 @@ impl History {
         }
         let series = [("training", name.to_string()), ("validation", format!("valid_{name}"))];
         let series = series.map(|(kind, name)| (kind.to_string(), self.curve(&name))).into_iter();
-        let series = series.filter(|(_, points)| !points.is_empty()).collect();
+        let mut series: Vec<(String, Vec<(f64, f64)>)> =
+            series.filter(|(_, points)| !points.is_empty()).collect();
+        if let (Some(kept), Some((_, points))) = (self.kept, series.last()) {
+            let point = points.iter().filter(|(epoch, _)| *epoch == kept as f64).copied().collect();
+            series.push((format!("kept: epoch {kept}"), point));
+        }
         Some(Curves { title: title(name), axes: Axes::new("epoch", name), series })
     }
 }

@@ -18,8 +18,8 @@ use crate::file::unwritable;
 
 /// Writes the scores of each epoch, and the loss of each step as `step_loss`, for TensorBoard: `tensorboard --logdir runs`.
 ///
-/// Each training writes its own file in the directory. The file of a resumed training tells TensorBoard to discard what was
-/// written after the checkpoint.
+/// Each training writes its own file in the directory, and tells TensorBoard to discard what earlier ones wrote there: all of it,
+/// or for a resumed training what came after the checkpoint. So give each training that is to be shown its own directory.
 ///
 /// ```
 /// # use tealight::prelude::*;
@@ -61,7 +61,7 @@ impl TensorBoard {
         self
     }
 
-    fn open(&mut self, resumed: Option<u64>) -> Result<()> {
+    fn open(&mut self, step: u64) -> Result<()> {
         std::fs::create_dir_all(&self.directory).map_err(|error| unwritable(&self.directory, error))?;
         // Two trainings may start in the same second.
         for number in 0..u32::MAX {
@@ -78,11 +78,9 @@ impl TensorBoard {
             }
         }
         self.buffer = event(now(), 0, &field(3, b"brain.Event:2"));
-        if let Some(step) = resumed {
-            // A session start: TensorBoard discards what earlier files have for this step and later ones.
-            let start = varint_field(1, 1);
-            self.buffer.extend(event(now(), step.saturating_add(1), &field(7, &start)));
-        }
+        // A session start: TensorBoard discards what earlier files have for this step and later ones. Its Python loader takes the
+        // first of a directory for the beginning and discards nothing, so that a fresh training writes one too.
+        self.buffer.extend(event(now(), step.saturating_add(1), &field(7, &varint_field(1, 1))));
         self.flush()
     }
 
@@ -99,7 +97,7 @@ impl TensorBoard {
 
 impl Callback for TensorBoard {
     fn on_train_begin(&mut self, ctx: &mut CallbackContext) -> Result<()> {
-        self.open((ctx.step > 0).then_some(ctx.step))
+        self.open(ctx.step)
     }
 
     fn on_step_end(&mut self, ctx: &mut CallbackContext) -> Result<()> {

@@ -6,7 +6,7 @@ use crate::data::{DataLoader, TensorDataset, from_fn};
 use crate::io::Checkpoint;
 use crate::layer::{BatchNorm1d, Dropout};
 use crate::loss::{Hinge, KlDiv, MultiMargin, Nll};
-use crate::metrics::{Accuracy, Average, F1, Mae, R2};
+use crate::metrics::{Accuracy, Average, F1, Mae, R2, RocAuc};
 use crate::optim::Lbfgs;
 use crate::optim::schedule::{CosineAnnealingLr, ReduceLrOnPlateau, Schedule, StepLr};
 use crate::prelude::*;
@@ -323,8 +323,102 @@ fn early_stopping_restores_the_best_weights() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn the_kept_epoch_is_reported() -> Result<()> {
+    let x = Tensor::new(&[[1_f32], [2.0], [-3.0]], &Device::Cpu)?;
+    let data = (x.clone(), x.gt(0.0)?.to_dtype(DType::F32)?);
+    let directory = tempfile::tempdir().unwrap();
+    // The second epoch is right, the others are not. Interrupted and resumed, it is the same.
+    for resumed in [false, true] {
+        let (model, next) = scripted(&[0.0, 1.0, 0.0, -1.0, -2.0]);
+        let trainer = |epochs| {
+            Ok::<_, Error>(
+                Trainer::new(&model, BceWithLogits, Sgd::new(model.parameters(), 0.0)?)
+                    .epochs(epochs)
+                    .silent()
+                    .metric(Accuracy::new().threshold(0.0))
+                    .metric(F1::new(Average::Class(1)).threshold(0.0))
+                    .callback(EarlyStopping::new("valid_accuracy", 2))
+                    .callback(Checkpoints::new(directory.path())?)
+                    .callback(next.clone()),
+            )
+        };
+        let history = if resumed {
+            trainer(3)?.fit(&data, Some(&data))?;
+            trainer(9)?.resume(directory.path().join("last.safetensors"))?.fit(&data, Some(&data))?
+        } else {
+            trainer(9)?.fit(&data, Some(&data))?
+        };
+        let kept = history.kept().unwrap();
+        assert_eq!((history.len(), kept.epoch, kept.scores.get("valid_accuracy")?), (4, 2, 1.0));
+        assert!(history.last("valid_accuracy")? < 1.0);
+        assert_eq!(history.confusion().unwrap().counts()?, [[1, 0], [0, 2]]);
+        assert_eq!(model.weight.get().to_vec2::<f32>()?, [[1.0]]);
+        #[cfg(feature = "plot")]
+        {
+            let report = history.report();
+            assert_eq!(report.metrics[0], ("Epoch kept of 4".to_string(), 2.0));
+            assert!(report.metrics.contains(&("Accuracy (validation)".to_string(), 1.0)));
+            let accuracy = report.curves.iter().find(|curves| curves.title == "Accuracy").unwrap();
+            assert_eq!(accuracy.series[1], ("kept: epoch 2".to_string(), vec![(2.0, 1.0)]));
+        }
+    }
+    // Nothing was restored: the last epoch is the one that the model has.
+    let (model, next) = scripted(&[0.0, 1.0, 0.0]);
+    let sgd = Sgd::new(model.parameters(), 0.0)?;
+    let mut trainer = Trainer::new(&model, BceWithLogits, sgd).epochs(3).silent().callback(next);
+    let history = trainer.fit(&data, None)?;
+    assert_eq!(history.kept(), history.records().last());
+    assert_eq!(History::default().kept(), None);
+    Ok(())
+}
+
+#[test]
+fn an_undefined_metric_is_nan() -> Result<()> {
+    let x = Tensor::new(&[[1_f32], [2.0], [-3.0]], &Device::Cpu)?;
+    let (same, valid) = ((x.clone(), x.ones_like()?), (x.clone(), x.gt(0.0)?.to_dtype(DType::F32)?));
+    let (model, next) = scripted(&[0.5, 1.0, f32::NAN, f32::INFINITY]);
+    let mut trainer = Trainer::new(&model, BceWithLogits, Sgd::new(model.parameters(), 0.0)?)
+        .epochs(2)
+        .silent()
+        .metric(RocAuc::new())
+        .metric(R2::new())
+        .metric(Mae::new())
+        .callback(EarlyStopping::new("valid_roc auc", 9))
+        .callback(next);
+    // One class only, and targets that do not differ: both epochs are in the history, and the reason once.
+    let history = trainer.fit(&valid, Some(&same))?;
+    assert!(history.curve("valid_roc auc").iter().all(|(_, score)| score.is_nan()));
+    assert!(history.last("valid_r2")?.is_nan() && history.last("valid_mae")? >= 0.0);
+    let undefined: Vec<String> =
+        history.undefined().iter().map(|(name, why)| format!("{name}: {why}")).collect();
+    assert_eq!(
+        undefined,
+        [
+            "valid_roc auc: roc auc: expected targets of other classes than 1, got 3 of class 1",
+            "valid_r2: r2: expected targets that differ, got 1 in each of 3"
+        ]
+    );
+    #[cfg(feature = "plot")]
+    assert_eq!(history.report().settings.last().unwrap().0, "valid_r2 is NaN");
+    assert!(trainer.evaluate(&same)?.get("r2")?.is_nan());
+    // A model that diverged does not end the training, a metric that does not fit does.
+    for bad in [f32::NAN, f32::INFINITY] {
+        model.weight.set(&Tensor::new(&[[bad]], &Device::Cpu)?)?;
+        let scores = trainer.evaluate(&valid)?;
+        assert!(["loss", "roc auc", "r2", "mae"].iter().any(|name| scores.get(name).unwrap().is_nan()));
+    }
+    model.weight.set(&Tensor::new(&[[1_f32]], &Device::Cpu)?)?;
+    let mut trainer = Trainer::new(&model, BceWithLogits, Sgd::new(model.parameters(), 0.0)?)
+        .silent()
+        .metric(Accuracy::new());
+    let error = trainer.fit(&valid, None).unwrap_err().to_string();
+    assert!(error.starts_with("accuracy: expected a threshold for one score an example"), "{error}");
+    Ok(())
+}
+
 /// A model that predicts its weight, which each epoch sets to the next number.
-fn scripted(numbers: &[f32]) -> (Linear, impl FnMut(&mut CallbackContext) -> Result<()>) {
+fn scripted(numbers: &[f32]) -> (Linear, impl FnMut(&mut CallbackContext) -> Result<()> + Clone + use<>) {
     let at = |x: f32| Tensor::new(&[[x]], &Device::Cpu);
     let model = Linear { weight: Parameter::new(at(numbers[0]).unwrap()), bias: None };
     let (weight, numbers) = (model.weight.clone(), numbers.to_vec());

@@ -1,12 +1,14 @@
 //! [`Trainer`]: its options, and the loop over epochs and batches.
 
 use std::any::type_name;
+use std::io::Write;
 use std::time::Instant;
 
 use super::callback::{Callback, CallbackContext, Requests, StepCallback};
 use super::fit::{MeanLoss, Progression, scalar_loss};
 use super::history::Short;
 use super::{Batches, EpochRecord, History, Progress, Scores};
+use crate::autograd::array::is_finite;
 use crate::autograd::{Tensor, no_grad};
 use crate::data::DataLoader;
 use crate::error::{Error, Result};
@@ -152,7 +154,8 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Adds a metric, measured after each epoch on the validation data, or on the training data if there is none.
+    /// Adds a metric, measured after each epoch on the validation data, or on the training data if there is none. It is NaN in an
+    /// epoch where it is undefined: see [`History::undefined`].
     ///
     /// ```
     /// # use tealight::metrics::Mae;
@@ -284,6 +287,14 @@ impl<'a> Trainer<'a> {
         if let Some(progress) = progress {
             progress.finish();
         }
+        state.history.kept = requests.kept.filter(|&epoch| epoch != state.epoch);
+        // That of the last epoch is there already.
+        if let Some((_, loader)) = measured.as_ref().filter(|_| state.history.kept.is_some())
+            && self.metrics.iter().any(|metric| metric.confusion().is_some())
+        {
+            self.measure(loader)?;
+            state.history.confusion = self.metrics.iter().find_map(|metric| metric.confusion()).cloned();
+        }
         Ok(state.history)
     }
 
@@ -291,9 +302,12 @@ impl<'a> Trainer<'a> {
     /// [`DataLoader`] that is made for training.
     ///
     /// # Errors
-    /// Errors if there are no examples, or if the data, the model, the loss or a metric does.
+    /// Errors if there are no examples, or if the data, the model, the loss or a metric does. A metric without a value for these
+    /// examples, such as the area under the ROC curve of a single class, is NaN.
     pub fn evaluate(&mut self, data: &dyn Batches) -> Result<Scores> {
-        self.measure(&data.batches(self.batch_size, None)?)
+        let (scores, undefined) = self.measure(&data.batches(self.batch_size, None)?)?;
+        undefined.iter().for_each(|(name, why)| self.warn(name, why));
+        Ok(scores)
     }
 
     /// The predictions for the inputs of the data, batch by batch, in one tensor with a row for each example, in the data's order
@@ -346,9 +360,17 @@ impl<'a> Trainer<'a> {
         scores.push("loss", state.loss.value());
         scores.push("learning_rate", state.learning_rate);
         if let Some((prefix, loader)) = measured {
+            let (measured, undefined) = self.measure(loader)?;
             // The loss on the training data, without a prefix, is there already.
-            for (name, score) in self.measure(loader)?.iter().skip(usize::from(prefix.is_empty())) {
+            for (name, score) in measured.iter().skip(usize::from(prefix.is_empty())) {
                 scores.push(format!("{prefix}{name}"), score);
+            }
+            for (name, why) in undefined {
+                let name = format!("{prefix}{name}");
+                if state.history.undefined.iter().all(|(known, _)| *known != name) {
+                    self.warn(&name, &why);
+                    state.history.undefined.push((name, why));
+                }
             }
         }
         let seconds = started.elapsed().as_secs_f64();
@@ -358,8 +380,18 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    fn measure(&mut self, loader: &DataLoader) -> Result<Scores> {
+    /// Says on standard error that a score is NaN, unless the trainer is silent.
+    fn warn(&self, name: &str, why: &str) {
+        if !self.silent {
+            // Not `eprintln!`, which panics when standard error is closed.
+            let _ = writeln!(std::io::stderr(), "warning: {name} is NaN: {why}");
+        }
+    }
+
+    /// The scores, and the metrics that are undefined with the reasons.
+    fn measure(&mut self, loader: &DataLoader) -> Result<(Scores, Vec<(String, String)>)> {
         let mut loss = MeanLoss::default();
+        let mut failed: Vec<Option<Error>> = self.metrics.iter().map(|_| None).collect();
         self.metrics.iter_mut().for_each(|metric| metric.reset());
         // A clone, since an epoch moves the loader on.
         for batch in loader.clone().epoch()? {
@@ -369,17 +401,28 @@ impl<'a> Trainer<'a> {
             if divisor != Some(0.0) {
                 loss.add(scalar_loss(&no_grad(|| self.loss.loss(&prediction, &targets))?)?, divisor);
             }
-            self.metrics.iter_mut().try_for_each(|metric| metric.update(&prediction, &targets))?;
+            for (metric, failed) in
+                self.metrics.iter_mut().zip(&mut failed).filter(|(_, failed)| failed.is_none())
+            {
+                match metric.update(&prediction, &targets) {
+                    // A model that diverged, and not a metric of the wrong kind.
+                    Err(error) if !is_finite(prediction.array())? => *failed = Some(error),
+                    updated => updated?,
+                }
+            }
         }
         if loss.divisor == 0.0 {
             return Err(Error::argument("evaluate", "one example or more that the loss counts", 0));
         }
         let mut scores = Scores::default();
         scores.push("loss", loss.value());
-        for metric in &self.metrics {
-            scores.push(metric.name(), metric.value()?);
+        let mut undefined = Vec::new();
+        for (metric, failed) in self.metrics.iter().zip(failed) {
+            let value = failed.map_or_else(|| metric.value(), Err);
+            scores.push(metric.name(), *value.as_ref().unwrap_or(&f64::NAN));
+            undefined.extend(value.err().map(|error| (metric.name(), error.to_string())));
         }
-        Ok(scores)
+        Ok((scores, undefined))
     }
 
     /// Calls all callbacks, also after one fails, and returns the first error.

@@ -11,6 +11,9 @@ import onnx_check
 import safetensors.torch
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator as PluginAccumulator
+from tensorboard.data import server_ingester
+from tensorboard.util import grpc_util, tensor_util
 from torch import nn
 
 DTYPES = {
@@ -176,19 +179,42 @@ def write_layers(d):
         np.savez(d / "torch" / f"{name}.npz", x=x.numpy(), y=output(layer, x).numpy())
 
 
-def check_training(d):
-    """TensorBoard's own reader, without TensorFlow."""
-    events = EventAccumulator(str(d / "runs"))
+def scalars_of_readers(runs):
+    """What TensorBoard's readers have: name, then the curves as pairs of step and value."""
+    events = EventAccumulator(runs)
     events.Reload()
+    yield "EventAccumulator", {
+        tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+    # tensorboard --load_fast=false
+    events = PluginAccumulator(runs)
+    events.Reload()
+    yield "Python loader", {
+        tag: [(event.step, tensor_util.make_ndarray(event.tensor_proto).item()) for event in events.Tensors(tag)]
+        for tag in events.Tags()["tensors"]}
+
+    # tensorboard's default
+    server = server_ingester.SubprocessServerDataIngester(
+        server_binary=server_ingester.get_server_binary(), logdir=runs, reload_interval=0,
+        channel_creds_type=grpc_util.ChannelCredsType.LOCAL)
+    server.start()
+    found = server.data_provider.read_scalars(
+        None, experiment_id="", plugin_name="scalars", downsample=1000)
+    yield "data server", {
+        tag: [(point.step, point.value) for point in points] for tag, points in found["."].items()}
+
+
+def check_training(d):
+    """TensorBoard's own readers, without TensorFlow: no step of the interrupted training is there twice."""
     history = dict(np.load(d / "history.npz"))
-    steps = history.pop("step")
-    assert set(events.Tags()["scalars"]) == set(history) | {"step_loss"}, events.Tags()
-    for name, curve in history.items():
-        found = events.Scalars(name)
-        assert [event.step for event in found] == list(steps), (name, found)
-        assert [np.float32(event.value) for event in found] == list(curve.astype(np.float32)), (name, found)
-    assert [event.step for event in events.Scalars("step_loss")] == list(range(1, int(steps[-1]) + 1))
-    print(f"TensorBoard: {len(history)} curves of {len(steps)} epochs, and {int(steps[-1])} steps, the same numbers")
+    steps = [int(step) for step in history.pop("step")]
+    for reader, found in scalars_of_readers(str(d / "runs")):
+        assert set(found) == set(history) | {"step_loss"}, (reader, found.keys())
+        for name, curve in history.items():
+            expected = [(s, np.float32(x)) for s, x in zip(steps, curve)]
+            assert [(s, np.float32(x)) for s, x in found[name]] == expected, (reader, name, found[name], expected)
+        assert [s for s, _ in found["step_loss"]] == list(range(1, steps[-1] + 1)), (reader, found["step_loss"])
+    print(f"TensorBoard: {len(history)} curves of {len(steps)} epochs, and {steps[-1]} steps, the same for three readers")
 
 
 def main():

@@ -286,18 +286,28 @@ fn check_layers(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A short training as TensorBoard has it, and its history.
+/// A short training as TensorBoard has it, and its history: the second goes on within an epoch that the first one finished.
 fn write_training(dir: &Path) -> Result<()> {
     let rng = &mut Rng::seed(5);
     let x = Tensor::randn(0.0_f32, 1.0, (40, 3), rng)?;
     let data = (x.clone(), x.sum_keepdim(1)?);
     let model = Linear::new(3, 1, rng)?;
-    let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.01)?)
-        .epochs(4)
-        .batch_size(8)
-        .silent()
-        .callback(TensorBoard::new(dir.join("runs")));
-    let history = trainer.fit(&data, Some(&data))?;
+    let checkpoint = dir.join("step-7.safetensors");
+    let trainer = |epochs| {
+        let trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.01)?)
+            .epochs(epochs)
+            .batch_size(8)
+            .silent()
+            .callback(TensorBoard::new(dir.join("runs")));
+        Ok::<_, Error>(trainer.on_step_end(|ctx| {
+            if ctx.step == 7 {
+                ctx.save(&checkpoint);
+            }
+            Ok(())
+        }))
+    };
+    trainer(3)?.fit(&data, Some(&data))?;
+    let history = trainer(4)?.resume(&checkpoint)?.fit(&data, Some(&data))?;
     let mut tensors = Tensors::new();
     let column = |numbers: Vec<f64>| Tensor::new(numbers, &Device::Cpu);
     tensors

@@ -1,15 +1,16 @@
-"""Writes metrics.txt: 1,000 random cases and what scikit-learn 1.9 says of them. tests/metrics.rs reads it.
+"""Writes metrics.txt: 1,100 random cases and what scikit-learn 1.9 says of them. tests/metrics.rs reads it.
 
     python tests/reference/metrics.py > tests/reference/metrics.txt
 
 A line is a case: its kind, its numbers, "=", its values. Probabilities of the kind b are sixty-fourths, weights of the kind m
-are divided by the sum of their row, numbers of the kind r are eighths. "x" is a value that does not exist, "-" one that
+are divided by the sum of their row, numbers of the kind r are eighths, and so are logits, of the kind l. "x" is a value that does not exist, "-" one that
 scikit-learn does not give.
 """
 
 import warnings
 
 import numpy as np
+from scipy.special import expit, softmax
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
@@ -106,9 +107,31 @@ def regression():
     line("r", str(d), words(p), words(y), "=", *map(text, values))
 
 
+def logits():
+    n, c = int(rng.choice([5, 10, 25])), int(rng.choice([1, 2, 3, 5]))
+    y = rng.permutation(np.arange(n) % max(c, 2))
+    z = rng.normal(0, rng.choice([0.5, 3]), (n, c))
+    z[np.arange(n), y if c > 1 else 0] += 1.0 if c > 1 else y
+    z = np.round(z * 8)
+    p = expit(z[:, 0] / 8) if c == 1 else softmax(z / 8, axis=1)
+    scores = p[:, 1] if c == 2 else p
+    ranked = {"multi_class": "ovr"} if c > 2 else {}
+    predicted = (p > 0.5).astype(int) if c == 1 else z.argmax(1)
+    values = [
+        sk.accuracy_score(y, predicted),
+        sk.roc_auc_score(y, scores, **ranked),
+        sk.average_precision_score(y, scores),
+        sk.log_loss(y, p),
+        calibration(y, p) if c == 1 else calibration(predicted == y, p.max(1)),
+    ]
+    line("l", str(c), words(y), words(z), "=", *map(text, values))
+
+
 for _ in range(400):
     binary()
 for _ in range(400):
     several()
 for _ in range(200):
     regression()
+for _ in range(100):
+    logits()

@@ -163,11 +163,7 @@ fn train_and_write(
     let mut wrote = vec!["model.safetensors".to_string()];
     wrote.extend(artifacts::write(out, &model, &history, &on_train, &on_valid)?);
     let unit = model.plan.inputs.unit();
-    let first = (0.0, f64::INFINITY);
-    let (best, _) = history
-        .curve("valid_loss")
-        .into_iter()
-        .fold(first, |best, point| if point.1 < best.1 { point } else { best });
+    let best = history.kept().map_or(0, |record| record.epoch);
     let example = match &model.plan.inputs {
         Inputs::Images(_) => "photo.jpg",
         Inputs::Table(_) => "new.csv",
