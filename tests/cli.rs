@@ -547,9 +547,9 @@ fn what_cannot_be_meant_is_said_on_one_line() {
         assert!(line.starts_with(expected), "{arguments:?}: {line}");
     }
     assert!(error(here, &["inspect", "flowers.csv"]).starts_with("flowers.csv: expected a safetensors file"));
-    assert!(
-        error(here, &["inspect", "x.onnx"]).starts_with("x.onnx: expected a file of safetensors, of PyTorch")
-    );
+    std::fs::write(here.join("x.onnx"), b"\x08\x08\x12\x07pytorch").unwrap();
+    let expected = "x.onnx: expected a safetensors file, or a state dict of PyTorch's, got an ONNX model";
+    assert!(error(here, &["inspect", "x.onnx"]).starts_with(expected));
     assert!(error(here, &["predict", "none", "none"]).starts_with("none: expected a file that can be read"));
 }
 

@@ -78,16 +78,26 @@ impl<T: WithDType> Elements<'_, T> {
 
 /// All elements of an array of any dtype on any device, in row-major order. Of an i64 it may be another number.
 pub(crate) fn numbers(x: &Array) -> Result<Vec<f64>> {
-    converted(x)
+    elements_as(x)
 }
 
 /// All elements of an array of an integer dtype, in row-major order.
 pub(crate) fn integers(x: &Array) -> Result<Vec<i64>> {
-    converted(x)
+    elements_as(x)
 }
 
-fn converted<T: WithDType>(x: &Array) -> Result<Vec<T>> {
-    Ok(x.to_device(&Device::Cpu)?.to_dtype(T::DTYPE)?.flatten_all()?.to_vec1()?)
+fn elements_as<T: WithDType>(x: &Array) -> Result<Vec<T>> {
+    Ok(converted(&x.to_device(&Device::Cpu)?, T::DTYPE)?.flatten_all()?.to_vec1()?)
+}
+
+/// The array in another dtype.
+///
+/// 8-bit floats go through f32, which has them all: candle's conversion of them to f64 calls itself for ever.
+pub(crate) fn converted(x: &Array, dtype: DType) -> Result<Array> {
+    match (x.dtype(), dtype) {
+        (DType::F8E4M3, DType::F64) => Ok(x.to_dtype(DType::F32)?.to_dtype(dtype)?),
+        _ => Ok(x.to_dtype(dtype)?),
+    }
 }
 
 /// The number of elements of a shape. It saturates: some axes of an empty array may have a product beyond `usize`.

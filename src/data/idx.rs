@@ -8,7 +8,7 @@ use candle_core::Device;
 
 use crate::autograd::Tensor;
 use crate::error::Result;
-use crate::file::{file_error, unreadable};
+use crate::file::{file_error, kind_or, unreadable};
 
 /// The most bytes of numbers: a small .gz file could unpack to any size.
 const MAX_BYTES: usize = 4 << 30;
@@ -58,7 +58,8 @@ fn parse(path: &Path, mut file: impl Read) -> Result<Tensor> {
     let magic = take(4)?;
     let &[0, 0, kind @ (0x08 | 0x09 | 0x0b..=0x0e), rank] = &magic[..] else {
         let expected = "expected the beginning of an idx file (0, 0, type 8 to 14, number of axes)";
-        return Err(file_error(path, format!("{expected}, got {magic:?}")));
+        let got = kind_or(&[&magic[..], &take(512)?].concat(), format!("{magic:?}"));
+        return Err(file_error(path, format!("{expected}, got {got}")));
     };
     let lengths = take(4 * usize::from(rank))?;
     if lengths.len() < 4 * usize::from(rank) {

@@ -1,5 +1,6 @@
 //! Files: read up to a limit, and written whole or not at all.
 
+mod kind;
 pub(crate) mod protobuf;
 
 use std::fs::{self, File, OpenOptions};
@@ -9,6 +10,7 @@ use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
+pub(crate) use kind::{SAFETENSORS, kind_of, kind_or};
 
 pub(crate) fn file_error(path: &Path, message: impl Into<String>) -> Error {
     Error::file(path, message.into())

@@ -7,7 +7,8 @@ use candle_core::Device;
 use safetensors::SafeTensors;
 
 use super::load::LoadOptions;
-use super::safetensors::{parse, serialized};
+use super::safetensors::{other_file, parse, serialized};
+use super::tensor_file::TensorFile;
 use crate::autograd::{Tensor, named};
 use crate::error::Result;
 use crate::file::{file_error, read_at_most, write_atomically};
@@ -47,8 +48,8 @@ impl Checkpoint {
         let bytes = read_at_most(path, u64::MAX)?;
         let refuse =
             |message: String| file_error(path, format!("expected a whole checkpoint, got {message}"));
-        let (_, header) = SafeTensors::read_metadata(&bytes)
-            .map_err(|error| refuse(format!("a file that is cut off or none of safetensors: {error}")))?;
+        let (_, header) =
+            SafeTensors::read_metadata(&bytes).map_err(|error| refuse(other_file(&bytes, error)))?;
         let mut metadata: BTreeMap<String, String> =
             header.metadata().iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect();
         if metadata.remove("format").as_deref() != Some(FORMAT) {
@@ -59,7 +60,11 @@ impl Checkpoint {
             let got = version.as_deref().unwrap_or("none");
             return Err(file_error(path, format!("expected version {VERSION} of {FORMAT}, got {got}")));
         }
-        let tensors = parse(&bytes, &Device::Cpu).map_err(refuse)?;
+        let TensorFile { tensors, unreadable, .. } =
+            TensorFile::new(path, parse(&bytes).map_err(refuse)?, &Device::Cpu)?;
+        if let Some((name, message)) = unreadable.first_key_value() {
+            return Err(file_error(path, format!("{name}: {message}")));
+        }
         Ok(Checkpoint { path: path.into(), metadata, tensors })
     }
 
@@ -111,7 +116,7 @@ impl Checkpoint {
 
     /// Loads the group `model` into a model, with the errors of [`io::load`](super::load).
     pub fn load(&self, model: &dyn Layer) -> Result<()> {
-        let report = LoadOptions::new().apply(self.tensors("model"), model);
+        let report = LoadOptions::new().apply(self.tensors("model"), BTreeMap::new(), model);
         report.map(drop).map_err(|error| error.in_file(&self.path))
     }
 }
@@ -179,7 +184,7 @@ mod tests {
         for length in 0..bytes.len() {
             std::fs::write(&file, &bytes[..length]).unwrap();
             let text = message(&file);
-            assert!(text.contains("a.safetensors: expected a whole checkpoint, got a file"), "{text}");
+            assert!(text.contains("a.safetensors: expected a whole checkpoint, got a"), "{text}");
         }
         crate::io::save(&file, &model)?;
         let text = message(&file);

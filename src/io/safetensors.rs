@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::Device;
-use candle_core::safetensors::Load as _;
-use safetensors::{Dtype, SafeTensors};
+use candle_core::{DType, Device};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
+use serde_json::{Value, json};
 
+use super::element::{ElementType, no_dtype};
 use super::load::LoadOptions;
-use super::pth::{looks_like_pth, read_state};
 use super::shape::elements;
+use super::tensor_file::{Entries, TensorFile};
 use crate::autograd::{Array, Tensor, named};
-use crate::error::{Error, Result};
-use crate::file::{file_error, read_at_most, write_atomically};
+use crate::error::Result;
+use crate::file::{SAFETENSORS, file_error, kind_of, write_atomically};
 use crate::layer::Layer;
 
 /// Writes tensors under their names as a safetensors file, whole or not at all.
@@ -42,8 +44,8 @@ pub(super) fn serialized(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Res
 
 /// Reads all tensors of a safetensors file, or of PyTorch's state dict as [`read_pth`](super::read_pth) does, by name.
 ///
-/// f16, bf16, f32, f64, u8, u32, i16, i32 and i64 keep their dtype; bool becomes u8, i8 becomes i64, u16 becomes u32. Errors for
-/// other dtypes.
+/// Floats of 16 to 64 bits, F8_E4M3, u8, u32, i16, i32 and i64 keep their dtype; bool becomes u8, i8 and u64 become i64, u16 becomes u32,
+/// F8_E5M2 becomes f32. Tensors of other dtypes, and of u64 above the largest i64, are listed in [`TensorFile::unreadable`].
 ///
 /// ```
 /// # use tealight::io;
@@ -57,48 +59,83 @@ pub(super) fn serialized(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Res
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "load_file")]
-pub fn read(path: impl AsRef<Path>, device: &Device) -> Result<BTreeMap<String, Tensor>> {
-    let path = path.as_ref();
-    let bytes = read_at_most(path, u64::MAX)?;
-    if looks_like_pth(&bytes) {
-        return read_state(path, &bytes, None, device);
+pub fn read(path: impl AsRef<Path>, device: &Device) -> Result<TensorFile> {
+    LoadOptions::new().read(path, device)
+}
+
+/// The tensors in the bytes of a file, or what the file is instead.
+pub(super) fn parse(bytes: &[u8]) -> Result<Entries, String> {
+    let got = |error| other_file(bytes, error);
+    let mut unknown = BTreeMap::new();
+    let copy;
+    let file = match SafeTensors::deserialize(bytes) {
+        Ok(file) => file,
+        Err(error) => {
+            (copy, unknown) = without_unknown_dtypes(bytes).ok_or_else(|| got(error))?;
+            SafeTensors::deserialize(&copy).map_err(got)?
+        }
+    };
+    let array = |name: &str, view: &TensorView| {
+        if let Some(dtype) = unknown.get(name) {
+            return Err(no_dtype(dtype));
+        }
+        let shape = view.shape();
+        // candle would panic.
+        elements(shape).ok_or_else(|| format!("expected a shape that fits in memory, got {shape:?}"))?;
+        element_type(view.dtype())
+            .ok_or_else(|| no_dtype(&view.dtype().to_string()))?
+            .array(view.data(), shape)
+    };
+    Ok(file.iter().map(|(name, view)| (name.to_string(), array(name, &view))).collect())
+}
+
+/// What a file is that is none of safetensors.
+pub(super) fn other_file(bytes: &[u8], error: SafeTensorError) -> String {
+    match kind_of(bytes) {
+        Some(kind) if kind != SAFETENSORS => kind.to_string(),
+        _ => format!("a file that is cut off or none of safetensors: {error}"),
     }
-    parse(&bytes, device).map_err(|got| {
-        file_error(path, format!("expected a safetensors file, or a state dict of PyTorch's, got {got}"))
+}
+
+fn element_type(dtype: Dtype) -> Option<ElementType> {
+    Some(match dtype {
+        Dtype::BOOL => ElementType::Bool,
+        Dtype::I8 => ElementType::I8,
+        Dtype::U16 => ElementType::U16,
+        Dtype::U64 => ElementType::U64,
+        Dtype::F8_E5M2 => ElementType::F8E5M2,
+        Dtype::U8 => ElementType::Plain(DType::U8),
+        Dtype::U32 => ElementType::Plain(DType::U32),
+        Dtype::I16 => ElementType::Plain(DType::I16),
+        Dtype::I32 => ElementType::Plain(DType::I32),
+        Dtype::I64 => ElementType::Plain(DType::I64),
+        Dtype::F8_E4M3 => ElementType::Plain(DType::F8E4M3),
+        Dtype::F16 => ElementType::Plain(DType::F16),
+        Dtype::BF16 => ElementType::Plain(DType::BF16),
+        Dtype::F32 => ElementType::Plain(DType::F32),
+        Dtype::F64 => ElementType::Plain(DType::F64),
+        _ => return None,
     })
 }
 
-/// The tensors in the bytes of a file, or what is wrong with them.
-pub(super) fn parse(bytes: &[u8], device: &Device) -> Result<BTreeMap<String, Tensor>, String> {
-    let file = SafeTensors::deserialize(bytes)
-        .map_err(|error| format!("a file that is cut off or none of safetensors: {error}"))?;
-    let mut tensors = BTreeMap::new();
-    for (name, view) in file.iter() {
-        let shape = view.shape();
-        // candle would panic.
-        if elements(shape).is_none() {
-            return Err(format!("one whose tensor {name} has the shape {shape:?}, which fits in no memory"));
+/// The file with the tensors of dtypes that the crate `safetensors` does not know as bytes, since it refuses the whole file for one of
+/// them, and these dtypes by name; `None` if there are none.
+fn without_unknown_dtypes(bytes: &[u8]) -> Option<(Vec<u8>, BTreeMap<String, String>)> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let (header, numbers) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+    let mut header: BTreeMap<String, Value> = serde_json::from_slice(header).ok()?;
+    let mut unknown = BTreeMap::new();
+    for (name, entry) in header.iter_mut().filter(|(name, _)| *name != "__metadata__") {
+        let dtype = entry.get("dtype")?.as_str()?;
+        if serde_json::from_value::<Dtype>(dtype.into()).is_err() {
+            unknown.insert(name.clone(), dtype.to_string());
+            let offsets = entry.get("data_offsets")?;
+            let size = offsets.get(1)?.as_u64()?.checked_sub(offsets.get(0)?.as_u64()?)?;
+            *entry = json!({"dtype": "U8", "shape": [size], "data_offsets": offsets});
         }
-        let array = match view.dtype() {
-            Dtype::U8 | Dtype::U16 | Dtype::U32 | Dtype::I16 | Dtype::I32 | Dtype::I64 => view.load(device),
-            Dtype::F8_E4M3 | Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64 => view.load(device),
-            Dtype::BOOL => {
-                let bits = view.data().iter().map(|&byte| u8::from(byte != 0)).collect();
-                Array::from_vec(bits, shape, device)
-            }
-            Dtype::I8 => {
-                let wide = view.data().iter().map(|&byte| i64::from(byte.cast_signed())).collect();
-                Array::from_vec(wide, shape, device)
-            }
-            other => {
-                let what = "which is not read: convert it to f32 or i64 before it is saved";
-                return Err(format!("one whose tensor {name} is of dtype {other}, {what}"));
-            }
-        };
-        let array = array.map_err(|error| format!("{name}: {}", Error::from(error)))?;
-        tensors.insert(name.to_string(), Tensor::from(array));
     }
-    Ok(tensors)
+    let header = serde_json::to_vec(&header).ok().filter(|_| !unknown.is_empty())?;
+    Some(([&(header.len() as u64).to_le_bytes()[..], &header, numbers].concat(), unknown))
 }
 
 /// Saves the parameters and buffers of a model as a safetensors file under PyTorch's names: `0.weight`, `fc1.bias`.
@@ -146,7 +183,7 @@ pub fn load(path: impl AsRef<Path>, model: &dyn Layer) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{load, parse, read, save};
+    use super::{LoadOptions, load, parse, read, save};
     use crate::prelude::*;
 
     #[test]
@@ -195,7 +232,8 @@ mod tests {
         let read = |dtype: &str, shape: &str, bytes| {
             let header =
                 format!(r#"{{"x":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[0,{bytes}]}}}}"#);
-            parse(&file(&header, bytes), &Device::Cpu).map(|mut tensors| tensors.remove("x").unwrap())
+            let entry = parse(&file(&header, bytes)).unwrap().remove("x").unwrap();
+            entry.map(Tensor::from)
         };
         for (dtype, bytes, expected) in [
             ("BOOL", 2, DType::U8),
@@ -206,7 +244,9 @@ mod tests {
             ("I16", 4, DType::I16),
             ("I32", 8, DType::I32),
             ("I64", 16, DType::I64),
+            ("U64", 16, DType::I64),
             ("F8_E4M3", 2, DType::F8E4M3),
+            ("F8_E5M2", 2, DType::F32),
             ("F16", 4, DType::F16),
             ("BF16", 4, DType::BF16),
             ("F32", 8, DType::F32),
@@ -217,15 +257,51 @@ mod tests {
             assert!(read(dtype, "[0,2]", 0).unwrap().dims() == [0, 2]);
         }
         assert_eq!(read("I8", "[2]", 2).unwrap().to_vec1::<i64>()?, [1, 1]);
-        for (dtype, shape, bytes) in [
-            ("U64", "[1]", 8),
-            ("C64", "[1]", 8),
-            ("F8_E5M2", "[1]", 1),
-            ("F4", "[2]", 1),
-            ("F8_E8M0", "[1]", 1),
-        ] {
+        for (dtype, shape, bytes) in
+            [("C64", "[1]", 8), ("F4", "[2]", 1), ("F8_E8M0", "[1]", 1), ("F33", "[7]", 5), ("", "[]", 0)]
+        {
             let text = read(dtype, shape, bytes).unwrap_err();
-            assert!(text.contains("tensor x is of dtype") && text.contains("convert it"), "{dtype}: {text}");
+            assert!(text.contains(&format!("got {dtype}: convert it")), "{dtype}: {text}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn one_odd_tensor() -> Result<()> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.safetensors");
+        // A dtype that the format has, and one that it may have some day; the metadata stay.
+        for odd in ["C64", "F8_NEW"] {
+            let header = format!(
+                r#"{{"__metadata__":{{"a":"b"}},"n":{{"dtype":"{odd}","shape":[1],"data_offsets":[0,8]}},"weight":{{"dtype":"F32","shape":[1,1],"data_offsets":[8,12]}}}}"#
+            );
+            std::fs::write(&path, [file(&header, 0), vec![9; 8], 2.5_f32.to_le_bytes().to_vec()].concat())
+                .unwrap();
+            let found = read(&path, &Device::Cpu)?;
+            assert_eq!((found.len(), found["weight"].to_vec2::<f32>()?), (1, vec![vec![2.5]]));
+            assert!(found.unreadable["n"].contains(&format!("got {odd}")), "{:?}", found.unreadable);
+            let text = found.tensor("n").unwrap_err().to_string();
+            assert!(text.contains(&format!(
+                "a.safetensors: n: expected booleans, integers, or floats of 8 to 64 bits, got {odd}"
+            )));
+            let text = found.tensor("m").unwrap_err().to_string();
+            assert!(text.ends_with("a.safetensors: expected a tensor \"m\", got weight"), "{text}");
+
+            let rng = &mut Rng::seed(1);
+            let model = Linear::new(1, 1, rng)?.without_bias();
+            let text = load(&path, &model).unwrap_err().to_string();
+            assert!(text.ends_with("got 1 that fit; 1 unexpected: n"), "{text}");
+            LoadOptions::new().skip("n").load(&path, &model)?;
+            assert_eq!(model.weight.get().to_vec2::<f32>()?, [[2.5]]);
+            let needs_it = LoadOptions::new().rename("n", "bias");
+            let model = Linear::new(1, 1, rng)?;
+            let text = needs_it.load(&path, &model).unwrap_err().to_string();
+            let expected = format!(
+                "got 1 that fit; 1 unreadable: bias (expected booleans, integers, or floats of 8 to 64 bits, got {odd}"
+            );
+            assert!(text.contains(&expected), "{text}");
+            let report = needs_it.strict(false).load(&path, &model)?;
+            assert!(!report.is_complete() && report.unreadable.contains_key("bias"));
         }
         Ok(())
     }
@@ -244,18 +320,21 @@ mod tests {
             (format!("{{{}}}", x.replace("[0,8]", "[-8,0]")), 8),
             (format!("{{{}}}", x.replace("[2]", "[4611686018427387904,4]")), 8),
             (format!("{{{}}}", x.replace("[2]", "[3]")), 8),
-            (format!("{{{}}}", x.replace("F32", "F33")), 8),
+            (format!("{{{}}}", x.replace("F32", "F33")), 7),
+            (format!("{{{}}}", x.replace("F32", "F33").replace("[0,8]", "[8,0]")), 8),
+            (format!("{{{},{x}}}", x.replace("F32", "F33").replace("\"x\"", "\"y\"")), 8),
             ("[]".into(), 0),
             ("{".into(), 0),
         ] {
-            let text = parse(&file(&header, bytes), &Device::Cpu).unwrap_err();
+            let text = parse(&file(&header, bytes)).unwrap_err();
             assert!(text.starts_with("a file that is cut off or none of safetensors: "), "{header}: {text}");
         }
         let empty =
             format!("{{{}}}", x.replace("[2]", "[0,4611686018427387904,4]").replace("[0,8]", "[0,0]"));
-        assert!(parse(&file(&empty, 0), &Device::Cpu).unwrap_err().contains("x has the shape [0, 4611"));
+        let entry = parse(&file(&empty, 0)).unwrap().remove("x").unwrap();
+        assert!(entry.unwrap_err().contains("fits in memory, got [0, 4611"));
         let endless = [&u64::MAX.to_le_bytes()[..], b"{}"].concat();
-        assert!(parse(&endless, &Device::Cpu).is_err());
-        assert!(parse(&file("{}", 0), &Device::Cpu).unwrap().is_empty());
+        assert!(parse(&endless).is_err());
+        assert!(parse(&file("{}", 0)).unwrap().is_empty());
     }
 }

@@ -1,9 +1,10 @@
 //! The two interpreters of a formula's tape: candle ops on arrays, and recorded ops on tensors.
 
-use candle_core::{DType, Device};
+use candle_core::Device;
 
 use super::powers;
 use super::where_cond::where_greater;
+use crate::autograd::array::numbers;
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::formula::{Binary, Interpreter, Unary, elementary};
@@ -148,7 +149,7 @@ fn on_the_cpu<const N: usize>(inputs: [&Array; N], f: impl Fn([f64; N]) -> f64) 
     let arrays = broadcast_all(inputs)?;
     let mut values = [const { Vec::new() }; N];
     for (values, x) in values.iter_mut().zip(&arrays) {
-        *values = x.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+        *values = numbers(x)?;
     }
     let y = (0..arrays[0].elem_count()).map(|i| f(values.each_ref().map(|x| x[i]))).collect();
     let y = Array::from_vec(y, arrays[0].shape(), &Device::Cpu)?;

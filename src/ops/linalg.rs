@@ -4,7 +4,7 @@ use candle_core::{DType, Device};
 
 use super::create::checked;
 use super::matmul::floats;
-use crate::autograd::array::{contiguous, elements, place};
+use crate::autograd::array::{contiguous, converted, elements, place};
 use crate::autograd::{Array, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{broadcast_dims, linalg};
@@ -29,7 +29,7 @@ pub(super) fn batch_and_size(dims: &[usize]) -> (&[usize], usize) {
 /// Calls `f` with the elements of `x`, broadcast to `dims`, in row-major order.
 pub(super) fn with_elements<R>(x: &Array, dims: &[usize], f: impl FnOnce(&[f64]) -> R) -> Result<R> {
     let x = x.to_device(&Device::Cpu)?.broadcast_as(dims)?;
-    Ok(f(&elements::<f64>(&contiguous(&x)?.to_dtype(DType::F64)?)?))
+    Ok(f(&elements::<f64>(&converted(&contiguous(&x)?, DType::F64)?)?))
 }
 
 /// An array of these elements with the dtype and device of `x`.

@@ -168,7 +168,7 @@ macro_rules! with_number {
             }
             _ => {
                 type $t = f64;
-                let $x = &$x.to_dtype(candle_core::DType::F64)?;
+                let $x = &$crate::autograd::array::converted($x, candle_core::DType::F64)?;
                 $body
             }
         }

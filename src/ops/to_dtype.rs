@@ -3,7 +3,7 @@
 use candle_core::DType;
 
 use super::create::checked;
-use crate::autograd::array::{contiguous, elements, make, on_cpu};
+use crate::autograd::array::{contiguous, converted, elements, make, on_cpu};
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor, traced};
 use crate::error::Result;
 use crate::kernel;
@@ -28,7 +28,7 @@ impl Op<1> for ToDtype {
                 let x = contiguous(x)?;
                 make(kernel::cast::<f32, f64>(&elements(&x)?, f64::from), x.dims(), &x)
             }
-            _ => Ok(x.to_dtype(self.to)?),
+            _ => converted(x, self.to),
         }
     }
 
@@ -75,7 +75,32 @@ impl Tensor {
 
 #[cfg(test)]
 mod tests {
+    use super::Array;
     use crate::prelude::*;
+
+    /// All 256 of them, against torch.float8_e4m3fn and ml_dtypes.float8_e4m3fn: 2^(e−7)·(1 + m/8), no infinity, NaN at 0x7f.
+    #[test]
+    fn floats_of_8_bits() -> Result<()> {
+        let bytes: Vec<u8> = (0..=255).collect();
+        let x = Tensor::from(Array::from_raw_buffer(&bytes, DType::F8E4M3, &[256], &Device::Cpu)?);
+        let exact = |byte: u8| {
+            let (e, m) = (i32::from(byte >> 3 & 15), f64::from(byte & 7));
+            let size = match (e, byte & 127) {
+                (_, 127) => f64::NAN,
+                (0, _) => m / 512.0,
+                _ => 2_f64.powi(e - 7) * (1.0 + m / 8.0),
+            };
+            if byte < 128 { size } else { -size }
+        };
+        let y = x.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+        for (byte, y) in (0..=255).zip(y) {
+            let expected = exact(byte);
+            assert!(y == expected && y.is_sign_negative() == (byte > 127) || y.is_nan() && expected.is_nan());
+        }
+        assert!(x.to_string().starts_with("[   0.          0.001953 "), "{x}");
+        assert_eq!(format!("{:?}", x.narrow(0, 56, 2)?), "Tensor([2], f8e4m3, [1.0, 1.125])");
+        Ok(())
+    }
 
     #[test]
     fn gradients_are_converted_back() -> Result<()> {

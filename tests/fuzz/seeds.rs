@@ -148,6 +148,8 @@ fn arrays() -> Vec<Vec<u8>> {
         (1, "|i1", "True", "(2, 2, 1)", 4),
         (1, ">u8", "False", "(1,)", 8),
         (1, "<u2", "False", "(1, 2)", 4),
+        (1, "<U3", "False", "(1,)", 12),
+        (1, "<V2", "False", "(2,)", 4),
     ] {
         let text = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}\n");
         all.push([header(version, &text), vec![1; bytes]].concat());
@@ -173,6 +175,7 @@ fn pth() -> Vec<Vec<u8>> {
         include_bytes!("../interop/fixtures/tensors.pth").to_vec(),
         include_bytes!("../interop/fixtures/protocol4.pth").to_vec(),
         include_bytes!("../interop/fixtures/old.pth").to_vec(),
+        include_bytes!("../interop/fixtures/containers.pth").to_vec(),
     ]
 }
 

@@ -72,5 +72,29 @@ torch.save({
     "a number": 5,
     "again": weight,
 }, PLACE / "faults.pth")
+net = torch.nn.Sequential(linear).state_dict()
+rng = torch.arange(5, dtype=torch.uint8)
+normed = torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(2, 1)).state_dict()
+torch.save({
+    "beside": {"epoch": 3, "net": net, "losses": x[0, 0], "loss": x[0, 0, 0], "rng": rng, "optimizer": adam.state_dict()},
+    "plain beside": {"net": dict(net), "loss": x[0, 0, 0], "rng": {"torch": rng, "cuda": [rng]}},
+    "plain": {"net": dict(net), "losses": x[0, 0]},
+    "deep": {"state": {"net": net}, "version": 1},
+    "nets": {"nets": {"encoder": {"l1": net, "l.2": net.copy()}, "decoder": net.copy()}},
+    "in a list": {"nets": [net.copy(), net.copy()]},
+    "a model": {"epoch": 3, "model": linear},
+    "only rng": {"rng": rng},
+    "extra": collections.OrderedDict(w=x, _extra_state={"scale": x[0]}),
+    "weight_norm": normed,
+    "weight_g": {"weight_g": x[0, :1], "weight_v": x[0], "bias": x[0, 0]},
+    "numbers": {
+        "uint64": torch.tensor([0, 2**63 - 1], dtype=torch.uint64),
+        "uint64.large": torch.tensor([1, 2**63], dtype=torch.uint64),
+        "e4m3fn": torch.arange(256, dtype=torch.uint8).view(torch.float8_e4m3fn),
+        "e5m2": torch.arange(256, dtype=torch.uint8).view(torch.float8_e5m2),
+        "e8m0fnu": torch.ones(2).to(torch.float8_e8m0fnu),
+        "complex": c,
+    },
+}, PLACE / "containers.pth")
 for path in sorted(PLACE.iterdir()):
     print(path.name, path.stat().st_size)

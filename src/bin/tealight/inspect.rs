@@ -7,14 +7,14 @@ use tealight::io;
 use tealight::prelude::*;
 
 use super::evaluate::aligned;
-use super::failure::{Result, fail, print};
+use super::failure::{Result, print};
 use super::inputs::{Inputs, listed};
 use super::model::Model;
 use super::options::Inspect;
 
 pub(super) fn run(options: &Inspect) -> Result<()> {
     let path = &options.file;
-    let tensors = tensors(path)?;
+    let (tensors, unreadable) = read(path)?;
     let mut text = Model::read(path).map(|model| about(&model)).unwrap_or_default();
     let head = ["tensor", "shape", "dtype", "numbers", "min", "max", "mean", "std", "NaN", "inf"];
     let mut table = vec![head.map(String::from).to_vec()];
@@ -34,21 +34,24 @@ pub(super) fn run(options: &Inspect) -> Result<()> {
     text += &aligned(&table);
     text += &format!("\n{} tensors, {all} numbers", tensors.len());
     text += &if odd > 0 { format!(", {odd} of them NaN or infinite\n") } else { "\n".into() };
+    for (name, message) in unreadable {
+        text += &format!("unreadable: {name}: {message}\n");
+    }
     print(&text)
 }
 
-fn tensors(path: &Path) -> Result<BTreeMap<String, Tensor>> {
+/// The tensors, and what is wrong with those that cannot be read.
+fn read(path: &Path) -> Result<(BTreeMap<String, Tensor>, BTreeMap<String, String>)> {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    Ok(match extension.as_deref() {
+    let file = match extension.as_deref() {
         Some("npz") => io::read_npz(path)?,
-        Some("npy") => BTreeMap::from([("array".to_string(), io::read_npy(path)?)]),
-        Some("onnx" | "gguf") => {
-            let expected = "expected a file of safetensors, of PyTorch (.pth, .pt) or of numpy (.npz, .npy)";
-            return fail(format!("{}: {expected}, got {:?}", path.display(), extension.unwrap_or_default()));
+        Some("npy") => {
+            return Ok((BTreeMap::from([("array".to_string(), io::read_npy(path)?)]), BTreeMap::new()));
         }
         // PyTorch's files are recognised by their content.
         _ => io::read(path, &Device::Cpu)?,
-    })
+    };
+    Ok((file.tensors, file.unreadable))
 }
 
 /// The description of a model of `tealight train`.

@@ -7,19 +7,20 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use ::safetensors::View;
 use candle_core::Device;
-use safetensors::View;
 
 pub use report::{LoadReport, MismatchedTensor};
 
-use super::pth::{looks_like_pth, read_state};
-use super::safetensors::read;
+use super::tensor_file::TensorFile;
+use super::{pth, safetensors};
 use crate::autograd::Tensor;
+use crate::autograd::array::converted;
 use crate::error::{Error, Result};
-use crate::file::{file_error, read_at_most};
+use crate::file::{file_error, kind_or, read_at_most};
 use crate::layer::pattern::{captures, fits};
 use crate::layer::{Layer, StateEntry};
-use report::first_ten;
+pub(super) use report::first_ten;
 
 /// Options for loading a model from a file: rename, skip and convert tensors.
 ///
@@ -120,7 +121,8 @@ impl LoadOptions {
         LoadOptions { convert, ..self }
     }
 
-    /// The key of the state dict in a file of PyTorch's that has several: `"model"` in `{"model": …, "ema": …}`.
+    /// The path of the state dict in a file of PyTorch's that has several: `"model"` in `{"model": …, "ema": …}`, `"nets.encoder"` in
+    /// `{"nets": {"encoder": …, "decoder": …}}`, `""` for the dict around all others.
     #[must_use]
     pub fn key(self, key: impl Into<String>) -> Self {
         LoadOptions { key: Some(key.into()), ..self }
@@ -132,37 +134,47 @@ impl LoadOptions {
     /// with several names in the model has to be in the file under one of them.
     pub fn load(&self, path: impl AsRef<Path>, model: &dyn Layer) -> Result<LoadReport> {
         let path = path.as_ref();
-        let tensors = self.read(path, &Device::Cpu)?;
-        self.apply(tensors, model).map_err(|error| error.in_file(path))
+        let TensorFile { tensors, unreadable, .. } = self.read(path, &Device::Cpu)?;
+        self.apply(tensors, unreadable, model).map_err(|error| error.in_file(path))
     }
 
     /// Reads the tensors of a file, those under [`key`](LoadOptions::key) if it is set; nothing is renamed.
-    pub fn read(&self, path: impl AsRef<Path>, device: &Device) -> Result<BTreeMap<String, Tensor>> {
+    pub fn read(&self, path: impl AsRef<Path>, device: &Device) -> Result<TensorFile> {
         let path = path.as_ref();
-        let Some(key) = &self.key else { return read(path, device) };
         let bytes = read_at_most(path, u64::MAX)?;
-        if !looks_like_pth(&bytes) {
-            let message = format!("expected a file of PyTorch's with the key {key:?}, got another file");
-            return Err(file_error(path, message));
-        }
-        read_state(path, &bytes, Some(key), device)
+        let entries = match &self.key {
+            key if pth::looks_like_pth(&bytes) => pth::entries(&bytes, key.as_deref()),
+            None => safetensors::parse(&bytes).map_err(|got| {
+                format!("expected a safetensors file, or a state dict of PyTorch's, got {got}")
+            }),
+            Some(key) => {
+                let got = kind_or(&bytes, "another file");
+                Err(format!("expected a file of PyTorch's with the key {key:?}, got {got}"))
+            }
+        };
+        TensorFile::new(path, entries.map_err(|message| file_error(path, message))?, device)
     }
 
     /// [`load`](LoadOptions::load) for tensors that are in memory.
     pub fn load_tensors(&self, tensors: BTreeMap<String, Tensor>, model: &dyn Layer) -> Result<LoadReport> {
-        self.apply(tensors, model).map_err(|error| Error::argument("LoadOptions", error.expected, error.got))
+        self.apply(tensors, BTreeMap::new(), model)
+            .map_err(|error| Error::argument("LoadOptions", error.expected, error.got))
     }
 
     pub(super) fn apply(
         &self,
         tensors: BTreeMap<String, Tensor>,
+        unreadable: BTreeMap<String, String>,
         model: &dyn Layer,
     ) -> Result<LoadReport, LoadError> {
+        let tensors = tensors.into_iter().map(|(name, tensor)| (name, Ok(tensor)));
+        let unreadable = unreadable.into_iter().map(|(name, message)| (name, Err(message)));
+        let tensors: BTreeMap<String, Result<Tensor, String>> = tensors.chain(unreadable).collect();
         let state = model.state();
         let mut report = LoadReport::default();
         let mut skipped = Vec::new();
         // By their names in the model, with those in the file.
-        let mut renamed: BTreeMap<String, (String, Tensor)> = BTreeMap::new();
+        let mut renamed: BTreeMap<String, (String, Result<Tensor, String>)> = BTreeMap::new();
         for ((name, tensor), target) in tensors.clone().into_iter().zip(self.targets(&tensors)?) {
             if self.skips.iter().any(|pattern| fits(&name, pattern) || fits(&target, pattern)) {
                 report.skipped.push(name);
@@ -189,6 +201,13 @@ impl LoadOptions {
                 absent.push((name, entry));
                 continue;
             };
+            let tensor = match tensor {
+                Ok(tensor) => tensor,
+                Err(message) => {
+                    report.unreadable.insert(name, message);
+                    continue;
+                }
+            };
             let current = entry.get();
             let floats = tensor.dtype().is_float() && current.dtype().is_float();
             let dtype_fits = tensor.dtype() == current.dtype() || (self.convert && floats);
@@ -201,10 +220,10 @@ impl LoadOptions {
                 });
                 continue;
             }
-            let array =
-                tensor.array().to_dtype(current.dtype()).and_then(|array| array.to_device(current.device()));
+            let array = converted(tensor.array(), current.dtype())
+                .and_then(|array| Ok(array.to_device(current.device())?));
             let array = array.map_err(|error| {
-                LoadError::new(format!("{name} on the model's device"), Error::from(error).to_string())
+                LoadError::new(format!("{name} on the model's device"), error.to_string())
             })?;
             let differs =
                 |(other, value): &(_, Tensor)| same(other, &entry) && value.array().data() != array.data();
@@ -221,7 +240,7 @@ impl LoadOptions {
         report.unexpected.extend(renamed.into_values().map(|(name, _)| name).filter(|name| !is_count(name)));
         if !self.lenient && !report.is_complete() {
             let expected = "all tensors of the model and no other (io::LoadOptions renames, skips, converts, or loads what fits)";
-            return Err(LoadError::new(expected, report.to_string()));
+            return Err(LoadError::new(expected, format!("{report}{}", reparametrized(&report.unexpected))));
         }
         for (entry, value) in updates {
             entry.set(&value).map_err(|error| LoadError::new("a value that fits", error.to_string()))?;
@@ -230,7 +249,7 @@ impl LoadOptions {
     }
 
     /// The name that each tensor has in the model.
-    fn targets(&self, tensors: &BTreeMap<String, Tensor>) -> Result<Vec<String>, LoadError> {
+    fn targets<T>(&self, tensors: &BTreeMap<String, T>) -> Result<Vec<String>, LoadError> {
         let stars = |pattern: &str| pattern.matches('*').count();
         for (from, to) in &self.renames {
             if stars(from) != stars(to) {
@@ -249,6 +268,23 @@ impl LoadOptions {
             pieces.zip(captured).fold(first, |text, (piece, captured)| text + captured + piece)
         };
         Ok(tensors.keys().map(target).collect())
+    }
+}
+
+/// What to do about weights that PyTorch computes of other tensors.
+fn reparametrized(unexpected: &[String]) -> &'static str {
+    let ends = |ends: &[&str]| unexpected.iter().any(|name| ends.iter().any(|end| name.ends_with(end)));
+    match () {
+        () if unexpected.iter().any(|name| name.contains("parametrizations.")) => {
+            "; PyTorch computes these weights (weight_norm, …): call torch.nn.utils.parametrize.remove_parametrizations before saving"
+        }
+        () if ends(&["weight_g", "weight_v"]) => {
+            "; PyTorch's weight_norm computes these weights: call torch.nn.utils.remove_weight_norm before saving"
+        }
+        () if ends(&["weight_orig"]) => {
+            "; PyTorch computes these weights (spectral_norm, prune): call its remove function before saving"
+        }
+        () => "",
     }
 }
 

@@ -1,5 +1,6 @@
 //! [`LoadReport`]: which tensors of a file were loaded.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use candle_core::DType;
@@ -28,6 +29,8 @@ pub struct LoadReport {
     pub unexpected: Vec<String>,
     /// Tensors that have another shape or dtype in the file than in the model.
     pub mismatched: Vec<MismatchedTensor>,
+    /// What is wrong with the tensors that are in the file and could not be read, by their names in the model.
+    pub unreadable: BTreeMap<String, String>,
     /// Tensors that [`LoadOptions::skip`](super::LoadOptions::skip) left out, by their names in the file.
     pub skipped: Vec<String>,
 }
@@ -45,26 +48,30 @@ pub struct MismatchedTensor {
 }
 
 /// The first ten, and how many more there are.
-pub(super) fn first_ten<T: fmt::Display>(items: &[T]) -> String {
+pub(in crate::io) fn first_ten<T: fmt::Display>(items: &[T]) -> String {
     let shown: Vec<String> = items.iter().take(10).map(T::to_string).collect();
     let more = if items.len() > 10 { format!(" and {} more", items.len() - 10) } else { String::new() };
     shown.join(", ") + &more
 }
 
 impl LoadReport {
-    /// Whether nothing is missing, unexpected or of another shape or dtype.
+    /// Whether nothing is missing, unexpected, unreadable or of another shape or dtype.
     pub fn is_complete(&self) -> bool {
-        self.missing.is_empty() && self.unexpected.is_empty() && self.mismatched.is_empty()
+        let LoadReport { missing, unexpected, mismatched, unreadable, .. } = self;
+        missing.is_empty() && unexpected.is_empty() && mismatched.is_empty() && unreadable.is_empty()
     }
 }
 
 impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} that fit", self.loaded.len())?;
+        let unreadable: Vec<String> =
+            self.unreadable.iter().map(|(name, message)| format!("{name} ({message})")).collect();
         for (what, count, names) in [
             ("missing", self.missing.len(), first_ten(&self.missing)),
             ("unexpected", self.unexpected.len(), first_ten(&self.unexpected)),
             ("of another shape or dtype", self.mismatched.len(), first_ten(&self.mismatched)),
+            ("unreadable", unreadable.len(), first_ten(&unreadable)),
             ("skipped", self.skipped.len(), first_ten(&self.skipped)),
         ] {
             if count > 0 {

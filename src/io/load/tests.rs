@@ -172,7 +172,7 @@ fn files() -> Result<()> {
     assert!(text.starts_with(&path.display().to_string()) && text.contains("2 of another shape"), "{text}");
     let text = LoadOptions::new().key("model").load(&path, &net(2, 4)?).unwrap_err().to_string();
     assert!(
-        text.ends_with("expected a file of PyTorch's with the key \"model\", got another file"),
+        text.ends_with("expected a file of PyTorch's with the key \"model\", got a safetensors file"),
         "{text}"
     );
     assert_eq!(LoadOptions::new().load(&path, &net(2, 4)?)?.loaded.len(), 4);

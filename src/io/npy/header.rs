@@ -7,17 +7,17 @@ use std::io::Read;
 
 use candle_core::DType;
 
-const MAGIC: &[u8] = b"\x93NUMPY";
+use super::super::element::ElementType;
+
+pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// numpy itself refuses headers above 10,000 bytes by default.
 const MAX_HEADER: usize = 1 << 20;
 
 /// The type, the layout and the shape of an array.
 pub(super) struct Header {
-    /// b, i, u or f, as numpy calls booleans, integers, unsigned integers and floats.
-    pub(super) kind: char,
-    /// The bytes of one number.
-    pub(super) width: usize,
+    /// The type of the elements, or why they are not read.
+    pub(super) element: Result<ElementType, String>,
     pub(super) big_endian: bool,
     pub(super) fortran: bool,
     pub(super) shape: Vec<usize>,
@@ -25,7 +25,7 @@ pub(super) struct Header {
 
 impl Header {
     /// The header, and the offset at which it ends.
-    pub(super) fn read(file: &mut impl Read) -> Result<(Header, usize), String> {
+    pub(super) fn read(file: &mut impl Read, extensions: &[DType]) -> Result<(Header, usize), String> {
         let mut take = |count: usize, what: &str| {
             let mut bytes = Vec::new();
             let read = file.by_ref().take(count as u64).read_to_end(&mut bytes);
@@ -54,31 +54,59 @@ impl Header {
         let (descr, fortran, shape) = parse_dict(&text).ok_or_else(|| {
             format!("expected a header with descr, fortran_order and shape, got {:?}", shortened(&text))
         })?;
-        let (kind, width, big_endian) = parse_dtype(&descr).ok_or_else(|| {
-            let got = shortened(&descr);
-            format!("expected booleans, integers, or floats of 16 to 64 bits, got the dtype {got:?}")
-        })?;
-        Ok((Header { kind, width, big_endian, fortran, shape }, 8 + bytes_of_length + length))
+        let element = parse_dtype(&descr, extensions).ok_or_else(|| {
+            let got = format!("{} ({})", describe(&descr), shortened(&descr));
+            format!("expected booleans, integers, or floats of 16 to 64 bits, got {got}")
+        });
+        let header = Header { element, big_endian: descr.starts_with('>'), fortran, shape };
+        Ok((header, 8 + bytes_of_length + length))
     }
 }
 
-/// Kind, bytes, and whether the last byte comes first, of `<f8` and the like.
-fn parse_dtype(descr: &str) -> Option<(char, usize, bool)> {
-    let mut letters = descr.chars();
-    let big_endian = match letters.next()? {
-        '<' | '|' | '=' => false,
-        '>' => true,
+/// The type of the elements of `<f8` and the like; the first character is the byte order.
+fn parse_dtype(descr: &str, extensions: &[DType]) -> Option<ElementType> {
+    let extension = |dtype| extensions.contains(&dtype).then_some(ElementType::Plain(dtype));
+    Some(match descr.strip_prefix(['<', '|', '=', '>'])? {
+        "b1" => ElementType::Bool,
+        "i1" => ElementType::I8,
+        "u2" => ElementType::U16,
+        "u8" => ElementType::U64,
+        "u1" => ElementType::Plain(DType::U8),
+        "u4" => ElementType::Plain(DType::U32),
+        "i2" => ElementType::Plain(DType::I16),
+        "i4" => ElementType::Plain(DType::I32),
+        "i8" => ElementType::Plain(DType::I64),
+        "f2" => ElementType::Plain(DType::F16),
+        "f4" => ElementType::Plain(DType::F32),
+        "f8" => ElementType::Plain(DType::F64),
+        "V2" => extension(DType::BF16)?,
+        "V1" | "f1" => extension(DType::F8E4M3)?,
         _ => return None,
-    };
-    let kind = letters.next()?;
-    let width = match (kind, letters.as_str()) {
-        ('b' | 'i' | 'u', "1") => 1,
-        ('i' | 'u' | 'f', "2") => 2,
-        ('i' | 'u' | 'f', "4") => 4,
-        ('i' | 'u' | 'f', "8") => 8,
-        _ => return None,
-    };
-    Some((kind, width, big_endian))
+    })
+}
+
+/// What a dtype is that is not read.
+fn describe(descr: &str) -> &'static str {
+    match descr.trim_start_matches(['<', '|', '=', '>']) {
+        "V2" => {
+            "elements of 2 bytes without a dtype: bfloat16 of ml_dtypes is read with NpyOptions::extension_dtype"
+        }
+        "V1" | "f1" => {
+            "elements of 1 byte without a dtype: float8_e4m3fn of ml_dtypes is read with NpyOptions::extension_dtype"
+        }
+        other => match other.chars().next() {
+            Some('[') => "a structured array: save each field by itself",
+            Some('O') => "Python objects",
+            Some('U' | 'T') => "text",
+            Some('S' | 'a') => "bytes",
+            Some('M') => "dates",
+            Some('m') => "durations",
+            Some('c') => "complex numbers",
+            Some('f' | 'g') => "floats of another size",
+            Some('V') => "raw bytes",
+            _ => "another dtype",
+        },
+    }
 }
 
 /// The three entries of the dict, in any order, and no others.

@@ -13,20 +13,23 @@ use candle_core::{DType, Device};
 use safetensors::View;
 
 use super::shape::elements;
+#[cfg(feature = "compress")]
+use super::tensor_file::TensorFile;
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
-use crate::file::{file_error, read_at_most, replace};
-use header::Header;
+use crate::file::{file_error, kind_or, read_at_most, replace};
+use header::{Header, MAGIC};
 #[cfg(feature = "compress")]
 pub use npz::{read_npz, write_npz};
 
 /// Reads the array in an `.npy` file: versions 1 to 3, both byte orders, C and Fortran order.
 ///
 /// Floats, u8, u32 and i64 keep their dtype. Booleans become u8, other integers the smallest of u8, u32 and i64 that holds them.
+/// [`NpyOptions`] reads bfloat16 and float8.
 ///
 /// # Errors
 /// Errors if the file cannot be read, is of another format, or has fewer or more bytes than its header says; for complex numbers,
-/// strings and objects; for a u64 above the largest i64.
+/// text, dates, structured arrays and objects; for a u64 above the largest i64.
 ///
 /// ```
 /// # use tealight::io;
@@ -40,9 +43,66 @@ pub use npz::{read_npz, write_npz};
 /// ```
 #[doc(alias = "load")]
 pub fn read_npy(path: impl AsRef<Path>) -> Result<Tensor> {
-    let path = path.as_ref();
-    let bytes = read_at_most(path, u64::MAX)?;
-    parse(&bytes[..]).map_err(|message| file_error(path, message))
+    NpyOptions::new().read_npy(path)
+}
+
+/// Options for reading numpy's files.
+///
+/// ```
+/// # use tealight::io::NpyOptions;
+/// # use tealight::prelude::*;
+/// # let path = std::env::temp_dir().join("tealight-doc-bf16.npy");
+/// let header = "{'descr': '<V2', 'fortran_order': False, 'shape': (1,), }\n"; // what np.save writes of a bfloat16 array
+/// # let start = [&b"\x93NUMPY\x01\x00"[..], &[header.len() as u8, 0], header.as_bytes()].concat();
+/// # std::fs::write(&path, [start, vec![0xc0, 0x3f]].concat())?;
+/// let x = NpyOptions::new().extension_dtype(DType::BF16)?.read_npy(&path)?;
+/// assert_eq!((x.dtype(), x.to_dtype(DType::F32)?.to_vec1::<f32>()?), (DType::BF16, vec![1.5]));
+/// # std::fs::remove_file(path).ok();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct NpyOptions {
+    extensions: Vec<DType>,
+}
+
+impl NpyOptions {
+    /// What numpy itself has.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads elements of a size that only this dtype has as such: bf16 those of two bytes, F8E4M3 those of one. numpy does not know the
+    /// dtypes bfloat16 and float8_e4m3fn of ml_dtypes, and `np.save` writes them without their name, as `<V2` and `<V1`.
+    ///
+    /// Errors for another dtype.
+    #[doc(alias = "ml_dtypes")]
+    #[doc(alias = "bfloat16")]
+    pub fn extension_dtype(mut self, dtype: DType) -> Result<Self> {
+        if !matches!(dtype, DType::BF16 | DType::F8E4M3) {
+            return Err(Error::dtype("extension_dtype", "bf16 or f8e4m3", &[dtype]));
+        }
+        self.extensions.push(dtype);
+        Ok(self)
+    }
+
+    /// [`read_npy`] with these options.
+    pub fn read_npy(&self, path: impl AsRef<Path>) -> Result<Tensor> {
+        let path = path.as_ref();
+        let bytes = read_at_most(path, u64::MAX)?;
+        let array = match bytes.starts_with(MAGIC) {
+            true => parse(&bytes[..], &self.extensions).flatten(),
+            false => {
+                Err(format!("expected the beginning of an .npy file, got {}", kind_or(&bytes, "other bytes")))
+            }
+        };
+        array.map(Tensor::from).map_err(|message| file_error(path, message))
+    }
+
+    /// [`read_npz`] with these options.
+    #[cfg(feature = "compress")]
+    pub fn read_npz(&self, path: impl AsRef<Path>) -> Result<TensorFile> {
+        npz::read_up_to(path.as_ref(), npz::MAX_BYTES, &self.extensions)
+    }
 }
 
 /// Writes an array as an `.npy` file, whole or not at all.
@@ -78,11 +138,15 @@ fn serialized(op: &'static str, tensor: &Tensor) -> Result<(Vec<u8>, Vec<u8>)> {
     Ok((header, array.data().into_owned()))
 }
 
-/// The array in a file, or what is wrong with it.
-fn parse(mut file: impl Read) -> Result<Tensor, String> {
-    let (header, offset) = Header::read(&mut file)?;
-    let Header { kind, width, big_endian, fortran, mut shape } = header;
-    let bytes = elements(&shape).and_then(|count| count.checked_mul(width));
+/// The array in a file, or why its dtype or its numbers cannot be read; an error if the file is damaged.
+fn parse(mut file: impl Read, extensions: &[DType]) -> Result<Result<Array, String>, String> {
+    let (header, offset) = Header::read(&mut file, extensions)?;
+    let Header { element, big_endian, fortran, mut shape } = header;
+    let element = match element {
+        Ok(element) => element,
+        Err(message) => return Ok(Err(message)),
+    };
+    let bytes = elements(&shape).and_then(|count| count.checked_mul(element.width()));
     let bytes = bytes.filter(|&bytes| isize::try_from(bytes).is_ok_and(|bytes| bytes < isize::MAX));
     let bytes = bytes.ok_or_else(|| format!("expected a shape that fits in memory, got {shape:?}"))?;
     // One byte more, to notice bytes that should not be there and to reach the checksum of a compressed array.
@@ -96,51 +160,20 @@ fn parse(mut file: impl Read) -> Result<Tensor, String> {
             "expected {bytes} bytes from offset {offset} for the shape {shape:?}, got {got}"
         ));
     }
-    if big_endian {
-        numbers.chunks_exact_mut(width).for_each(<[u8]>::reverse);
+    if big_endian != cfg!(target_endian = "big") {
+        numbers.chunks_exact_mut(element.width()).for_each(<[u8]>::reverse);
     }
     if fortran {
         shape.reverse();
     }
-
-    macro_rules! tensor {
-        ($from:ty, $to:ty) => {{
-            let (words, _) = numbers.as_chunks::<{ size_of::<$from>() }>();
-            let words = words.iter().map(|&word| <$to>::from(<$from>::from_le_bytes(word)));
-            Tensor::from_vec(words.collect::<Vec<$to>>(), shape, &Device::Cpu)
-        }};
-    }
-    let tensor = match (kind, width) {
-        ('b', _) => {
-            let bits = numbers.iter().map(|&byte| u8::from(byte != 0)).collect();
-            Tensor::from_vec(bits, shape, &Device::Cpu)
-        }
-        ('u', 1) => Tensor::from_vec(numbers, shape, &Device::Cpu),
-        ('u', 2) => tensor!(u16, u32),
-        ('u', 4) => tensor!(u32, u32),
-        ('u', _) => {
-            let words = numbers.as_chunks::<8>().0.iter().map(|&word| u64::from_le_bytes(word));
-            let narrow = |(i, word)| {
-                i64::try_from(word).map_err(|_| format!("expected numbers below 2^63, got {word} at {i}"))
-            };
-            let words = words.enumerate().map(narrow).collect::<Result<Vec<i64>, _>>()?;
-            Tensor::from_vec(words, shape, &Device::Cpu)
-        }
-        ('i', 1) => tensor!(i8, i64),
-        ('i', 2) => tensor!(i16, i64),
-        ('i', 4) => tensor!(i32, i64),
-        ('i', _) => tensor!(i64, i64),
-        (_, 2) => Array::from_raw_buffer(&numbers, DType::F16, &shape, &Device::Cpu)
-            .map(Tensor::from)
-            .map_err(Error::from),
-        (_, 4) => tensor!(f32, f32),
-        (_, _) => tensor!(f64, f64),
-    };
-    let tensor = tensor.map_err(|error| error.to_string())?;
-    if !fortran || tensor.rank() < 2 {
-        return Ok(tensor);
-    }
-    let axes: Vec<usize> = (0..tensor.rank()).rev().collect();
-    let c_order = tensor.array().permute(axes).and_then(|array| array.contiguous());
-    c_order.map(Tensor::from).map_err(|error| Error::from(error).to_string())
+    Ok(element.array(&numbers, &shape).and_then(|array| {
+        let array = match array.dtype() {
+            DType::I16 | DType::I32 => array.to_dtype(DType::I64),
+            _ => Ok(array),
+        };
+        let axes: Vec<usize> = (0..shape.len()).rev().collect();
+        let turned = |array: Array| array.permute(axes)?.contiguous();
+        let array = if fortran && shape.len() > 1 { array.and_then(turned) } else { array };
+        array.map_err(|error| Error::from(error).to_string())
+    }))
 }

@@ -8,7 +8,11 @@ fn file(header: &str, numbers: &[u8]) -> Vec<u8> {
 }
 
 fn array(descr: &str, shape: &str, numbers: &[u8]) -> Result<Tensor, String> {
-    parse(&file(&format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}"), numbers)[..])
+    parsed(&file(&format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}"), numbers))
+}
+
+fn parsed(bytes: &[u8]) -> Result<Tensor, String> {
+    parse(bytes, &[]).flatten().map(Tensor::from)
 }
 
 #[test]
@@ -64,19 +68,19 @@ fn orders_and_types() -> Result<(), String> {
     );
     // Columns first, the keys in another order, Python 2's long integers, version 3.
     let header = "{\"shape\": (2L, 3L), 'fortran_order':True, 'descr': '|u1'}   \n";
-    let columns = parse(&file(header, &[1, 2, 3, 4, 5, 6])[..])?;
+    let columns = parsed(&file(header, &[1, 2, 3, 4, 5, 6]))?;
     assert_eq!(columns.to_vec2::<u8>().map_err(text)?, [[1, 3, 5], [2, 4, 6]]);
     let cube = file("{'descr': '|u1', 'fortran_order': True, 'shape': (2, 1, 2), }", &[1, 2, 3, 4]);
-    assert_eq!(parse(&cube[..])?.to_vec3::<u8>().map_err(text)?, [[[1, 3]], [[2, 4]]]);
+    assert_eq!(parsed(&cube)?.to_vec3::<u8>().map_err(text)?, [[[1, 3]], [[2, 4]]]);
     let length = u32::from(cube[8]).to_le_bytes();
     let third = [&b"\x93NUMPY\x03\x00"[..], &length, &cube[10..]].concat();
-    assert_eq!(parse(&third[..])?.dims(), [2, 1, 2]);
+    assert_eq!(parsed(&third)?.dims(), [2, 1, 2]);
     Ok(())
 }
 
 #[test]
 fn malformed() {
-    let message = |bytes: &[u8]| parse(bytes).unwrap_err();
+    let message = |bytes: &[u8]| parsed(bytes).unwrap_err();
     assert_eq!(message(b""), "expected the beginning of an .npy file of 8 bytes, got 0");
     assert!(
         message(b"PK\x03\x04 no numpy").starts_with("expected the beginning of an .npy file, got the bytes")
@@ -108,13 +112,27 @@ fn malformed() {
         );
     }
     let records = message(&file("{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (1,)}", &[0; 8]));
-    assert!(records.starts_with("expected a header with") || records.contains("got the dtype"), "{records}");
-    for descr in ["|O", "<c16", "<U3", "|S2", "<f16", "<M8[s]", "f8", "", "<", "<é8"] {
+    assert!(
+        records.contains("got a structured array: save each field by itself ([('a', '<f8')]"),
+        "{records}"
+    );
+    for (descr, what) in [
+        ("|O", "Python objects"),
+        ("<c16", "complex numbers"),
+        ("<U3", "text"),
+        ("|S2", "bytes"),
+        ("<f16", "floats of another size"),
+        ("<M8[s]", "dates"),
+        ("<m8[ns]", "durations"),
+        ("|V3", "raw bytes"),
+        ("f8", "floats of another size"),
+        ("", "another dtype"),
+        ("<", "another dtype"),
+        ("<é8", "another dtype"),
+    ] {
         let error = array(descr, "(1,)", &[0; 16]).unwrap_err();
-        assert_eq!(
-            error,
-            format!("expected booleans, integers, or floats of 16 to 64 bits, got the dtype {descr:?}")
-        );
+        let expected = "expected booleans, integers, or floats of 16 to 64 bits, got";
+        assert_eq!(error, format!("{expected} {what} ({descr})"));
     }
     assert_eq!(
         array("<f8", "(2,)", &[0; 15]).unwrap_err(),
@@ -142,7 +160,7 @@ fn malformed() {
         let mut bad = good.clone();
         bad[rng.below(good.len())] = rng.below(256) as u8;
         bad.truncate(bad.len() - rng.below(2));
-        let _ = parse(&bad[..]);
+        let _ = parsed(&bad);
     }
 }
 
@@ -180,8 +198,15 @@ fn archives() -> Result<()> {
     std::fs::write(&path, &whole).unwrap();
     assert_eq!(read_npz(&path)?["a"].to_vec1::<u8>()?, [5; 1000]);
     assert!(message(&zipped("a.npy", &good[..1000])).starts_with("a: expected 1000 bytes from offset "));
-    assert_eq!(message(&zipped("a.txt", b"hello")), "expected arrays (.npy), got \"a.txt\"");
-    assert!(message(b"no zip").starts_with("expected an .npz file, got: "));
+    assert_eq!(
+        message(&zipped("a.txt", b"hello")),
+        "expected an .npz file, got a zip archive: unpack it first"
+    );
+    assert_eq!(
+        message(&zipped("a/data.pkl", b"hello")),
+        "expected an .npz file, got a file of PyTorch's (.pth)"
+    );
+    assert_eq!(message(b"no zip"), "expected an .npz file, got a text file");
     // Twenty-six names for one record: a small file could have thousands.
     let array = file("{'descr': '|u1', 'fortran_order': False, 'shape': (9000,)}", &[5; 9000]);
     let shared = zipped("a.npy", &array);
@@ -200,9 +225,9 @@ fn archives() -> Result<()> {
     let bomb = zipped("a.npy", &zeros);
     std::fs::write(&path, &bomb).unwrap();
     assert_eq!(read_npz(&path)?["a"].elem_count(), 1_000_000);
-    assert_eq!(super::npz::read_up_to(&path, zeros.len() as u64)?.len(), 1);
+    assert_eq!(super::npz::read_up_to(&path, zeros.len() as u64, &[])?.len(), 1);
     for most in [0, 500_000, zeros.len() as u64 - 1] {
-        let error = super::npz::read_up_to(&path, most).unwrap_err().to_string();
+        let error = super::npz::read_up_to(&path, most, &[]).unwrap_err().to_string();
         let most = most.max(64 * bomb.len() as u64);
         let expected = format!("expected arrays of at most {most} bytes together, got more; np.savez writes");
         assert!(error.contains(&expected), "{error}");
@@ -219,5 +244,55 @@ fn archives() -> Result<()> {
             assert!(tensors.values().all(|x| x.to_vec1::<u8>().unwrap() == [5; 1000]));
         }
     }
+    Ok(())
+}
+
+#[cfg(feature = "compress")]
+#[test]
+fn one_odd_entry() -> Result<()> {
+    use std::io::Write;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.npz");
+    let array = |descr: &str, numbers: &[u8]| {
+        file(&format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (1,), }}"), numbers)
+    };
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in [
+        ("labels.npy", array("<U3", &[0; 12])),
+        ("large.npy", array("<u8", &[255; 8])),
+        ("meta.npy", array("|O", b"\x80\x04N.")),
+        ("narrow.npy", array("<V2", &[0xc0, 0x3f])),
+        ("readme.txt", b"hello".to_vec()),
+        ("tiny.npy", array("<V1", &[0x39])),
+        ("x.npy", array("<f8", &2.5_f64.to_le_bytes())),
+    ] {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(&bytes).unwrap();
+    }
+    std::fs::write(&path, zip.finish().unwrap().into_inner()).unwrap();
+    let found = read_npz(&path)?;
+    assert_eq!((found.len(), found["x"].to_vec1::<f64>()?), (1, vec![2.5]));
+    for (name, got) in [
+        ("labels", "got text (<U3)"),
+        ("large", "expected numbers below 2^63, got 18446744073709551615 at 0"),
+        ("meta", "got Python objects (|O)"),
+        ("narrow", "bfloat16 of ml_dtypes is read with NpyOptions::extension_dtype (<V2)"),
+        ("readme.txt", "expected an array (.npy), got a text file"),
+        ("tiny", "float8_e4m3fn of ml_dtypes is read with NpyOptions::extension_dtype (<V1)"),
+    ] {
+        assert!(found.unreadable[name].ends_with(got), "{name}: {}", found.unreadable[name]);
+    }
+    assert_eq!(found.unreadable.len(), 6);
+    assert!(found.tensor("labels").unwrap_err().to_string().contains("a.npz: labels: expected"));
+    let options = NpyOptions::new().extension_dtype(DType::BF16)?.extension_dtype(DType::F8E4M3)?;
+    let found = options.read_npz(&path)?;
+    assert_eq!(
+        (found.len(), found["narrow"].dtype(), found["tiny"].dtype()),
+        (3, DType::BF16, DType::F8E4M3)
+    );
+    let number = |name: &str| found[name].to_dtype(DType::F64)?.to_vec1::<f64>();
+    assert_eq!((number("narrow")?, number("tiny")?), (vec![1.5], vec![1.125]));
+    let error = NpyOptions::new().extension_dtype(DType::F16).unwrap_err().to_string();
+    assert_eq!(error, "extension_dtype: expected bf16 or f8e4m3, got f16");
     Ok(())
 }

@@ -9,27 +9,29 @@ use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
-use candle_core::{DType, Device};
+use candle_core::Device;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::shape::elements;
-use crate::autograd::{Array, Tensor};
-use crate::error::{Error, Result};
-use crate::file::{file_error, read_at_most};
+use super::tensor_file::{Entries, TensorFile};
+use crate::error::Result;
+use crate::file::{file_error, kind_of, read_at_most};
 use pickle::Pickle;
-use state::{ElementType, TensorView, state_dict};
+use state::{TensorView, state_dict};
 
 /// Reads the tensors of a state dict that `torch.save` wrote, by name. No code in the file is run.
 ///
-/// The state dict is the saved dict itself, or its one entry with tensors: `{"epoch": 7, "state_dict": {…}}`.
-/// [`LoadOptions::key`](super::LoadOptions::key) chooses if there are several. Entries without tensors are ignored.
+/// The state dict is the one dict of tensors in the file, however deep: `{"epoch": 7, "loss": tensor, "state_dict": {…}}`. Beside a module's
+/// `state_dict()`, the tensors of a dict around it do not count, nor do an optimizer's state and dicts of nothing but bytes (random
+/// states) and single numbers. [`LoadOptions::key`](super::LoadOptions::key) chooses if there are several.
 ///
-/// Tensors that shared memory in PyTorch are separate. f16, bf16, f32, f64, u8, u32, i16, i32 and i64 keep their dtype; bool becomes u8,
-/// i8 becomes i64, u16 becomes u32.
+/// Tensors that shared memory in PyTorch are separate. Floats of 16 to 64 bits, float8_e4m3fn, u8, u32, i16, i32 and i64 keep their dtype;
+/// bool becomes u8, i8 and u64 become i64, u16 becomes u32, float8_e5m2 becomes f32. What cannot be read is listed in
+/// [`TensorFile::unreadable`]: complex, sparse, quantized and lazily negated tensors, a u64 above the largest i64, lists of tensors.
 ///
 /// # Errors
-/// Errors if the file cannot be read, is cut off or damaged, or is older than PyTorch 1.6; if there is no state dict, or several; if a
-/// tensor is complex, sparse, quantized or lazily negated; if the tensors are far larger than the file.
+/// Errors if the file cannot be read, is cut off or damaged, or is older than PyTorch 1.6; if there is no state dict, or several; if the
+/// tensors are far larger than the file.
 ///
 /// ```
 /// # use tealight::io;
@@ -40,9 +42,11 @@ use state::{ElementType, TensorView, state_dict};
 /// ```
 #[doc(alias = "torch")]
 #[doc(alias = "pt")]
-pub fn read_pth(path: impl AsRef<Path>, device: &Device) -> Result<BTreeMap<String, Tensor>> {
+pub fn read_pth(path: impl AsRef<Path>, device: &Device) -> Result<TensorFile> {
     let path = path.as_ref();
-    read_state(path, &read_at_most(path, u64::MAX)?, None, device)
+    let entries =
+        entries(&read_at_most(path, u64::MAX)?, None).map_err(|message| file_error(path, message))?;
+    TensorFile::new(path, entries, device)
 }
 
 /// The beginning of a file of PyTorch before 1.6: a magic number in a separate pickle.
@@ -53,21 +57,8 @@ pub(super) fn looks_like_pth(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(OLD)
 }
 
-/// The state dict in a file, or under this key of the dict in it.
-pub(super) fn read_state(
-    path: &Path,
-    bytes: &[u8],
-    key: Option<&str>,
-    device: &Device,
-) -> Result<BTreeMap<String, Tensor>> {
-    let mut tensors = BTreeMap::new();
-    for (name, array) in arrays(bytes, key).map_err(|message| file_error(path, message))? {
-        tensors.insert(name, Tensor::from(array.to_device(device)?));
-    }
-    Ok(tensors)
-}
-
-fn arrays(bytes: &[u8], key: Option<&str>) -> Result<Vec<(String, Array)>, String> {
+/// The state dict in a file, or at this path in it.
+pub(super) fn entries(bytes: &[u8], key: Option<&str>) -> Result<Entries, String> {
     let mut archive = Archive::open(bytes)?;
     let pickle = archive.record("data.pkl")?;
     let pickle =
@@ -77,7 +68,8 @@ fn arrays(bytes: &[u8], key: Option<&str>) -> Result<Vec<(String, Array)>, Strin
     // A storage of one number can be expanded a billion times, and be used by a thousand tensors.
     let bytes_of =
         |view: &TensorView| view.element.dtype().size_in_bytes().checked_mul(elements(&view.shape)?);
-    let all = views.iter().try_fold(0_usize, |sum, (_, view)| sum.checked_add(bytes_of(view)?));
+    let mut readable = views.values().flatten();
+    let all = readable.try_fold(0_usize, |sum, view| sum.checked_add(bytes_of(view)?));
     let most = bytes.len().saturating_mul(16).saturating_add(64 << 20);
     if all.is_none_or(|all| all > most) {
         let got = all.map_or("more than fits in memory".into(), |all| all.to_string());
@@ -87,20 +79,24 @@ fn arrays(bytes: &[u8], key: Option<&str>) -> Result<Vec<(String, Array)>, Strin
         ));
     }
 
-    let mut storages: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
-    let mut arrays = Vec::new();
-    for (name, view) in &views {
-        let in_tensor = |message: String| format!("{name}: {message}");
-        if !storages.contains_key(&*view.storage) {
-            let record = archive.record(&format!("data/{}", view.storage)).map_err(in_tensor)?;
-            storages.insert(&view.storage, record);
-        }
-        arrays.push((
-            name.clone(),
-            array(view, &storages[&*view.storage], archive.swapped).map_err(in_tensor)?,
-        ));
+    let mut storages: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    let mut entries = Entries::new();
+    for (name, view) in views {
+        let entry = match view {
+            Ok(view) => {
+                let in_tensor = |message: String| format!("{name}: {message}");
+                if !storages.contains_key(&view.storage) {
+                    let record = archive.record(&format!("data/{}", view.storage)).map_err(in_tensor)?;
+                    storages.insert(view.storage.clone(), record);
+                }
+                let bytes = gathered(&view, &storages[&view.storage], archive.swapped).map_err(in_tensor)?;
+                view.element.array(&bytes, &view.shape)
+            }
+            Err(message) => Err(message),
+        };
+        entries.insert(name, entry);
     }
-    Ok(arrays)
+    Ok(entries)
 }
 
 /// The zip archive around a pickle.
@@ -124,9 +120,10 @@ impl<'a> Archive<'a> {
                     .into(),
             );
         }
-        let zip = ZipArchive::new(Cursor::new(bytes)).map_err(|error| {
-            let whole = if bytes.starts_with(b"PK") { "a whole file" } else { "a zip archive" };
-            format!("{EXPECTED}, {whole}, got: {error}")
+        let zip = ZipArchive::new(Cursor::new(bytes)).map_err(|error| match kind_of(bytes) {
+            Some(kind) if !bytes.starts_with(b"PK") => format!("{EXPECTED}, got {kind}"),
+            _ if bytes.starts_with(b"PK") => format!("{EXPECTED}, a whole file, got: {error}"),
+            _ => format!("{EXPECTED}, a zip archive, got: {error}"),
         })?;
         let names = zip.file_names().map(|name| name.map(|name| name.into_owned()));
         let names: Vec<String> =
@@ -137,7 +134,8 @@ impl<'a> Archive<'a> {
         });
         let (Some(folder), None) = (folders.next(), folders.next()) else {
             let some: Vec<&str> = names.iter().take(3).map(String::as_str).collect();
-            return Err(format!("{EXPECTED}, got a zip archive of other files: {}", some.join(", ")));
+            let kind = kind_of(bytes).unwrap_or("a zip archive");
+            return Err(format!("{EXPECTED}, got {kind}, with {}", some.join(", ")));
         };
         let folder = folder.to_string();
         // TorchScript has code too, and its tensors are attributes of objects.
@@ -180,8 +178,8 @@ impl<'a> Archive<'a> {
     }
 }
 
-/// The elements of a tensor, out of the bytes of its storage.
-fn array(view: &TensorView, storage: &[u8], swapped: bool) -> Result<Array, String> {
+/// The elements of a tensor, out of the bytes of its storage, in the byte order of this machine.
+fn gathered(view: &TensorView, storage: &[u8], swapped: bool) -> Result<Vec<u8>, String> {
     let width = view.element.width();
     if storage.len() / width != view.length {
         let (expected, got) = (view.length, storage.len());
@@ -191,41 +189,5 @@ fn array(view: &TensorView, storage: &[u8], swapped: bool) -> Result<Array, Stri
     if swapped {
         bytes.chunks_exact_mut(width).for_each(<[u8]>::reverse);
     }
-    let array = match view.element {
-        ElementType::Plain(dtype) => Array::from_raw_buffer(&bytes, dtype, &view.shape, &Device::Cpu),
-        ElementType::Bool => {
-            let bits = bytes.into_iter().map(|byte| u8::from(byte != 0)).collect();
-            Array::from_vec(bits, &view.shape[..], &Device::Cpu)
-        }
-        ElementType::I8 => {
-            let wide = bytes.into_iter().map(|byte| i64::from(byte.cast_signed())).collect();
-            Array::from_vec(wide, &view.shape[..], &Device::Cpu)
-        }
-        ElementType::U16 => {
-            let words = bytes.as_chunks::<2>().0.iter().map(|&word| u32::from(u16::from_ne_bytes(word)));
-            Array::from_vec(words.collect::<Vec<u32>>(), &view.shape[..], &Device::Cpu)
-        }
-    };
-    array.map_err(|error| Error::from(error).to_string())
-}
-
-impl ElementType {
-    /// The dtype that they are read as.
-    fn dtype(self) -> DType {
-        match self {
-            ElementType::Plain(dtype) => dtype,
-            ElementType::Bool => DType::U8,
-            ElementType::I8 => DType::I64,
-            ElementType::U16 => DType::U32,
-        }
-    }
-
-    /// The bytes of one element in the file.
-    fn width(self) -> usize {
-        match self {
-            ElementType::Plain(dtype) => dtype.size_in_bytes(),
-            ElementType::Bool | ElementType::I8 => 1,
-            ElementType::U16 => 2,
-        }
-    }
+    Ok(bytes)
 }

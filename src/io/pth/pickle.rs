@@ -4,7 +4,7 @@
 //! empty; it panics on long integers, and allocates what a string claims to need. Here objects are in one list and refer to each
 //! other by index: nothing is copied, and nothing is recursive. Python's `pickletools` documents the operations.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The index of an object in [`Pickle::objects`].
 pub(super) type Id = usize;
@@ -43,6 +43,8 @@ pub(super) struct Pickle {
     /// The height of the stack at each mark.
     marks: Vec<usize>,
     memo: HashMap<usize, Id>,
+    /// The dicts that have attributes: a module's state dict has `_metadata`.
+    pub(super) with_attributes: HashSet<Id>,
     pub(super) root: Id,
 }
 
@@ -331,9 +333,10 @@ impl Pickle {
             b'b' => {
                 let state = self.pop()?;
                 let top = self.top()?;
-                // The state of a dict is its attributes: PyTorch's `_metadata`.
-                if let Some(Object::Call { more, .. }) = self.objects.get_mut(top) {
-                    more.push(state);
+                match self.objects.get_mut(top) {
+                    Some(Object::Call { more, .. }) => more.push(state),
+                    Some(Object::Dict(_)) => drop(self.with_attributes.insert(top)),
+                    _ => {}
                 }
             }
             b'Q' => {
@@ -345,6 +348,9 @@ impl Pickle {
             0x94 => self.remember(self.memo.len())?,
             b'h' => self.recall(bytes.number(1)?)?,
             b'j' => self.recall(bytes.number(4)?)?,
+            b'F' | b'I' | b'L' | b'P' | b'S' | b'V' | b'g' | b'i' | b'o' | b'p' => {
+                return Err("a pickle of protocol 0 or 1: write it with protocol 2 or later".into());
+            }
             other => {
                 return Err(format!(
                     "a pickle with an operation {other:#04x}, which is not of protocol 2 to 5"

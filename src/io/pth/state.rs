@@ -1,9 +1,12 @@
 //! The state dict in a pickle of PyTorch's.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
 
 use candle_core::DType;
 
+use super::super::element::{ElementType, no_dtype};
+use super::super::load::first_ten;
 use super::super::shape::elements;
 use super::pickle::{Id, Object, Pickle};
 
@@ -19,77 +22,164 @@ pub(super) struct TensorView {
     pub(super) stride: Vec<usize>,
 }
 
-/// The type of the elements of a storage.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum ElementType {
-    Plain(DType),
-    Bool,
-    I8,
-    U16,
+/// The tensors of a dict: each as a view, or what is wrong with it.
+pub(super) type Views = BTreeMap<String, Result<TensorView, String>>;
+
+/// The tensors of the one state dict in a pickle, or of the one at this path.
+pub(super) fn state_dict(pickle: &Pickle, key: Option<&str>) -> Result<Views, String> {
+    let place = match key {
+        None => pickle.root,
+        Some(key) => find(pickle, pickle.root, key).ok_or_else(|| {
+            let got = shown(members(pickle, pickle.root).iter().map(|(name, _)| name.as_ref()));
+            let got = if got.is_empty() { pickle.kind(pickle.root) } else { got };
+            format!("expected a dict with the key {key:?}, got {got}")
+        })?,
+    };
+    let direct = |id| members(pickle, id).values().any(|&id| is_tensor(pickle, id));
+    match (pickle.object(place), key) {
+        // A dict that was chosen by its path is the one, whatever else is in it.
+        (Object::Dict(_), Some(_)) if direct(place) => Ok(tensors(pickle, place)),
+        (Object::Dict(entries), _) if entries.is_empty() => Ok(Views::new()),
+        _ => only_state_dict(pickle, place, key.filter(|key| !key.is_empty())),
+    }
 }
 
-/// The tensors of the one state dict in a pickle, or of the one under this key.
-pub(super) fn state_dict(pickle: &Pickle, key: Option<&str>) -> Result<BTreeMap<String, TensorView>, String> {
-    let mut place = pickle.root;
-    if let Some(key) = key {
-        let entries = entries(pickle, place).unwrap_or_default();
-        place = *entries.get(&Some(key)).ok_or_else(|| {
-            let got = if entries.is_empty() { pickle.kind(place) } else { keys(entries.keys()) };
-            format!("expected a dict with the key {key:?}, got {got}")
-        })?;
-    }
-    let Some(outer) = entries(pickle, place) else { return Err(no_dict(pickle, place)) };
-    // One dict may be referred to many times.
-    let mut known = HashMap::new();
-    let mut has_tensors = |id| {
-        *known.entry(id).or_insert_with(|| {
-            entries(pickle, id).is_some_and(|entries| entries.values().any(|&value| is_tensor(pickle, value)))
-        })
-    };
-    let inner: Vec<Option<&str>> =
-        outer.iter().filter(|&(_, &value)| has_tensors(value)).map(|(&key, _)| key).collect();
-    match (has_tensors(place), &inner[..]) {
-        (true, []) => tensors(pickle, &outer),
-        (false, [only]) => {
-            let inside = entries(pickle, outer[only]);
-            tensors(pickle, &inside.expect("only a dict has tensors in it"))
+/// The tensors of the one state dict in an object, whose own path is `start`.
+pub(super) fn only_state_dict(pickle: &Pickle, place: Id, start: Option<&str>) -> Result<Views, String> {
+    let all = members(pickle, place);
+    let (nodes, found) = candidates(pickle, place);
+    match found[..] {
+        [only] => Ok(tensors(pickle, nodes[only].id)),
+        [] if !matches!(pickle.object(place), Object::Dict(_)) => Err(no_dict(pickle, place)),
+        [] => {
+            let mut seen = HashSet::new();
+            let holder = all.iter().find(|&(_, &id)| reaches_tensor(pickle, id, &mut seen));
+            let names = shown(all.iter().map(|(name, _)| name.as_ref()));
+            Err(match holder {
+                Some((name, id)) => format!(
+                    "expected a state dict, got {} whose tensors are in other objects ({name:?} is {}): save model.state_dict()",
+                    pickle.kind(place),
+                    pickle.kind(*id)
+                ),
+                None => format!("expected a state dict, got {} without tensors: {names}", pickle.kind(place)),
+            })
         }
-        (false, []) if outer.is_empty() => Ok(BTreeMap::new()),
-        (false, []) => {
-            Err(format!("expected a state dict, got a dict without tensors: {}", keys(outer.keys())))
-        }
-        (true, some) => {
-            let some = keys(some.iter());
+        ref several => {
+            let paths: Vec<String> = several.iter().take(11).map(|&node| path(&nodes, node, start)).collect();
+            let more = if several.len() > 10 { format!(" of {}", several.len()) } else { String::new() };
             Err(format!(
-                "expected one state dict, got a dict with tensors and with dicts of tensors: {some} (choose one with LoadOptions::key)"
+                "expected one state dict, got several: {}{more} (choose one with LoadOptions::key)",
+                shown(paths.iter().map(String::as_str))
             ))
         }
-        (false, some) => Err(format!(
-            "expected one state dict, got several: {} (choose one with LoadOptions::key)",
-            keys(some.iter())
-        )),
     }
 }
 
-/// The entries of a dict; the key is `None` if it is no string. As in Python, the last of equal keys counts.
-fn entries(pickle: &Pickle, id: Id) -> Option<BTreeMap<Option<&str>, Id>> {
-    let Object::Dict(entries) = pickle.object(id) else { return None };
-    let text = |id| match pickle.object(id) {
-        Object::Text(text) => Some(text.as_str()),
-        _ => None,
-    };
-    Some(entries.iter().map(|&(key, value)| (text(key), value)).collect())
+/// An object in dicts and lists: where it was found, and under which name.
+struct Node<'a> {
+    parent: usize,
+    depth: usize,
+    name: Cow<'a, str>,
+    id: Id,
 }
 
-/// The first keys, for a message.
-fn keys<'a>(keys: impl Iterator<Item = &'a Option<&'a str>>) -> String {
-    let shown = |key: &Option<&str>| match key {
-        Some(key) => format!("{:?}", key.chars().take(60).collect::<String>()),
-        None => "a key that is no text".into(),
-    };
-    let keys: Vec<String> = keys.map(shown).collect();
-    let more = if keys.len() > 10 { format!(" and {} more", keys.len() - 10) } else { String::new() };
-    keys.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", ") + &more
+/// Deeper dicts are not looked at.
+const MAX_DEPTH: usize = 16;
+
+/// The objects in a dict or a list, by name. Keys that are no texts have none: an optimizer's state has numbers. As in Python, the last
+/// of equal keys counts.
+fn members(pickle: &Pickle, id: Id) -> BTreeMap<Cow<'_, str>, Id> {
+    match pickle.object(id) {
+        Object::Dict(entries) => {
+            let text = |&(key, value): &(Id, Id)| match pickle.object(key) {
+                Object::Text(text) => Some((Cow::from(text), value)),
+                _ => None,
+            };
+            entries.iter().filter_map(text).collect()
+        }
+        Object::List(items) | Object::Tuple(items) => {
+            items.iter().enumerate().map(|(i, &id)| (Cow::from(i.to_string()), id)).collect()
+        }
+        _ => BTreeMap::new(),
+    }
+}
+
+/// The object at a path like `encoder.l1`; the names themselves may have dots.
+pub(super) fn find(pickle: &Pickle, id: Id, path: &str) -> Option<Id> {
+    if path.is_empty() {
+        return Some(id);
+    }
+    let members = members(pickle, id);
+    members.get(path).copied().or_else(|| {
+        path.match_indices('.').find_map(|(at, _)| find(pickle, *members.get(&path[..at])?, &path[at + 1..]))
+    })
+}
+
+fn path(nodes: &[Node], mut node: usize, start: Option<&str>) -> String {
+    let mut names = Vec::new();
+    while node > 0 {
+        names.push(&*nodes[node].name);
+        node = nodes[node].parent;
+    }
+    names.extend(start);
+    names.reverse();
+    names.join(".")
+}
+
+/// The dicts that may be the state dict, as indices of nodes.
+///
+/// One that holds a module's state dict (it has `_metadata`) is a checkpoint around it, whatever tensors lie beside; and dicts of nothing
+/// but bytes and single numbers (random states, losses) count only if there is no other.
+fn candidates(pickle: &Pickle, place: Id) -> (Vec<Node<'_>>, Vec<usize>) {
+    let mut nodes = vec![Node { parent: 0, depth: 0, name: "".into(), id: place }];
+    let mut seen = HashSet::from([place]);
+    let (mut found, mut minor, mut around) = (Vec::new(), Vec::new(), HashSet::new());
+    let mut at = 0;
+    while at < nodes.len() {
+        let Node { id, depth, .. } = nodes[at];
+        let members = members(pickle, id);
+        let dict = matches!(pickle.object(id), Object::Dict(_));
+        let mut tensors = members.values().filter(|&&id| dict && is_tensor(pickle, id)).peekable();
+        if tensors.peek().is_some() {
+            let is_minor = |&id: &Id| {
+                view(pickle, id).is_ok_and(|view| {
+                    view.element.dtype() == DType::U8 || elements(&view.shape).is_some_and(|count| count <= 1)
+                })
+            };
+            if tensors.all(is_minor) {
+                minor.push(at)
+            } else {
+                found.push(at)
+            }
+            if pickle.with_attributes.contains(&id) {
+                let mut outer = at;
+                while outer > 0 {
+                    outer = nodes[outer].parent;
+                    around.insert(outer);
+                }
+                at += 1;
+                continue;
+            }
+        }
+        for (name, id) in members {
+            let container = matches!(pickle.object(id), Object::Dict(_) | Object::List(_) | Object::Tuple(_));
+            // What a module saves beside its tensors.
+            let extra = name.ends_with("_extra_state");
+            if container && !extra && depth < MAX_DEPTH && seen.insert(id) {
+                nodes.push(Node { parent: at, depth: depth + 1, name, id });
+            }
+        }
+        at += 1;
+    }
+    let found = if found.is_empty() { minor } else { found };
+    (nodes, found.into_iter().filter(|node| !around.contains(node)).collect())
+}
+
+/// The first names, for a message.
+fn shown<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<String> =
+        names.map(|name| format!("{:?}", name.chars().take(60).collect::<String>())).collect();
+    first_ten(&names)
 }
 
 fn no_dict(pickle: &Pickle, id: Id) -> String {
@@ -113,28 +203,25 @@ fn is_tensor(pickle: &Pickle, id: Id) -> bool {
     })
 }
 
-fn tensors(
-    pickle: &Pickle,
-    entries: &BTreeMap<Option<&str>, Id>,
-) -> Result<BTreeMap<String, TensorView>, String> {
-    let mut views = BTreeMap::new();
+/// The tensors of a dict. Entries without tensors are left out.
+fn tensors(pickle: &Pickle, dict: Id) -> Views {
+    let Object::Dict(entries) = pickle.object(dict) else { return Views::new() };
+    let mut views = Views::new();
     let mut seen = HashSet::new();
-    for (key, &id) in entries {
-        let name = key.unwrap_or("the entry whose key is no text");
+    for &(key, id) in entries {
+        let (name, text) = match pickle.object(key) {
+            Object::Text(text) => (text.clone(), true),
+            Object::Int(number) => (number.to_string(), false),
+            _ => (pickle.kind(key), false),
+        };
         if is_tensor(pickle, id) {
-            if key.is_none() {
-                return Err("expected a text as the name of each tensor, got another key".into());
-            }
-            let view = view(pickle, id).map_err(|message| format!("{name}: {message}"))?;
-            views.insert(name.to_string(), view);
+            let no_text = || format!("expected a text as its name, got {}", pickle.kind(key));
+            views.insert(name, if text { view(pickle, id) } else { Err(no_text()) });
         } else if reaches_tensor(pickle, id, &mut seen) {
-            let got = pickle.kind(id);
-            return Err(format!(
-                "{name}: expected a tensor, or something without tensors, got {got} with tensors"
-            ));
+            views.insert(name, Err(format!("expected a tensor, got {} with tensors", pickle.kind(id))));
         }
     }
-    Ok(views)
+    views
 }
 
 /// Whether there is a tensor in an object, however deep.
@@ -223,11 +310,11 @@ fn plain(pickle: &Pickle, function: &str, arguments: &[Id]) -> Result<TensorView
         None => element_type(class)?,
         Some(dtype) => {
             let element = match pickle.object(dtype) {
-                Object::Name(name) if class == "torch.storage.UntypedStorage" => untyped(name)?,
+                Object::Name(name) if class == "torch.storage.UntypedStorage" => element_type(name)?,
                 _ => return Err(ODD.into()),
             };
             // This storage counts bytes.
-            length /= if let ElementType::U16 = element { 2 } else { 4 };
+            length /= element.width();
             element
         }
     };
@@ -245,9 +332,6 @@ fn plain(pickle: &Pickle, function: &str, arguments: &[Id]) -> Result<TensorView
     Ok(view)
 }
 
-const CONVERT: &str =
-    "floats of 16 to 64 bits, integers or booleans (convert it with .to(dtype) before it is saved)";
-
 fn element_type(class: &str) -> Result<ElementType, String> {
     Ok(match class {
         "torch.FloatStorage" => ElementType::Plain(DType::F32),
@@ -260,17 +344,14 @@ fn element_type(class: &str) -> Result<ElementType, String> {
         "torch.ByteStorage" => ElementType::Plain(DType::U8),
         "torch.CharStorage" => ElementType::I8,
         "torch.BoolStorage" => ElementType::Bool,
-        other => return Err(format!("expected {CONVERT}, got {other}")),
+        // The dtypes without a storage class.
+        "torch.uint16" => ElementType::U16,
+        "torch.uint32" => ElementType::Plain(DType::U32),
+        "torch.uint64" => ElementType::U64,
+        "torch.float8_e4m3fn" => ElementType::Plain(DType::F8E4M3),
+        "torch.float8_e5m2" => ElementType::F8E5M2,
+        other => return Err(no_dtype(other)),
     })
-}
-
-/// The dtypes without a storage class.
-fn untyped(dtype: &str) -> Result<ElementType, String> {
-    match dtype {
-        "torch.uint16" => Ok(ElementType::U16),
-        "torch.uint32" => Ok(ElementType::Plain(DType::U32)),
-        other => Err(format!("expected {CONVERT}, got {other}")),
-    }
 }
 
 impl TensorView {

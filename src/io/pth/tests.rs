@@ -4,6 +4,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::pickle::integer;
+use super::state::{find, only_state_dict};
 use super::*;
 use crate::io::{LoadOptions, load, read};
 use crate::prelude::*;
@@ -12,7 +13,7 @@ fn fixture(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/fixtures").join(name)
 }
 
-fn read_all(name: &str) -> Result<BTreeMap<String, Tensor>> {
+fn read_all(name: &str) -> Result<TensorFile> {
     read_pth(fixture(name), &Device::Cpu)
 }
 
@@ -83,21 +84,13 @@ fn every_view() -> Result<()> {
 fn where_the_state_dict_is() -> Result<()> {
     let at = |key: &str| LoadOptions::new().key(key).read(fixture("faults.pth"), &Device::Cpu);
     let weight = Tensor::new(&[[0.0_f32, 1.0], [4.0, 5.0]], &Device::Cpu)?;
-    // What is named twice in a pickle is whole both times.
-    for key in ["one", "again"] {
+    // What is named twice in a pickle is whole both times, and one state dict.
+    for key in ["one", "again", "several"] {
         let tensors = at(key)?;
         assert_eq!((tensors.len(), &tensors["weight"]), (1, &weight), "{key}");
     }
     assert!(at("nothing")?.is_empty());
     for (key, message) in [
-        (
-            "several",
-            "expected one state dict, got several: \"ema\", \"model\" (choose one with LoadOptions::key)",
-        ),
-        (
-            "mixed",
-            "expected one state dict, got a dict with tensors and with dicts of tensors: \"model\" (choose",
-        ),
         ("no tensors", "expected a state dict, got a dict without tensors: \"epoch\", \"rate\""),
         ("a tensor", "expected a state dict, got a tensor: save a dict of tensors"),
         ("a number", "expected a state dict, got a number: save model.state_dict()"),
@@ -106,6 +99,7 @@ fn where_the_state_dict_is() -> Result<()> {
             "got an object of torch.nn.modules.linear.Linear: save model.state_dict(), not the model",
         ),
         ("tensors in a list", "expected a state dict, got a list: save model.state_dict()"),
+        ("one.none", "expected a dict with the key \"one.none\", got \"a model\", \"a number\""),
         ("none", "expected a dict with the key \"none\", got \"a model\", \"a number\""),
     ] {
         let text = at(key).unwrap_err().to_string();
@@ -114,26 +108,109 @@ fn where_the_state_dict_is() -> Result<()> {
     Ok(())
 }
 
+/// What tests/interop/fixtures.py wrote as `containers.pth`.
 #[test]
-fn unsupported_tensors() {
+fn containers() -> Result<()> {
+    let at = |key: &str| LoadOptions::new().key(key).read(fixture("containers.pth"), &Device::Cpu);
+    for key in ["deep", "nets.nets.encoder.l1", "nets.nets.encoder.l.2", "in a list.nets.1"] {
+        assert!(at(key)?.keys().eq(["0.bias", "0.weight"]), "{key}");
+    }
+    let bytes = std::fs::read(fixture("containers.pth")).unwrap();
+    let pickle = Pickle::read(&Archive::open(&bytes).unwrap().record("data.pkl").unwrap()).unwrap();
+    let only = |key: &str| {
+        only_state_dict(&pickle, find(&pickle, pickle.root, key).unwrap(), None)
+            .map(|views| views.into_keys().collect::<Vec<_>>())
+    };
+    for key in ["beside", "plain beside", "deep"] {
+        assert_eq!(only(key).unwrap(), ["0.bias", "0.weight"], "{key}");
+    }
+    // Without `_metadata` nothing tells a model from the tensors around it.
+    let message = only("plain").unwrap_err();
+    assert!(message.starts_with(r#"expected one state dict, got several: "", "net" (choose"#), "{message}");
+    assert!(at("only rng")?.keys().eq(["rng"]));
+    assert!(at("optimizer").is_err());
+    let extra = at("extra")?;
+    assert!(extra.keys().eq(["w"]));
+    assert_eq!(extra.unreadable["_extra_state"], "expected a tensor, got a dict with tensors");
+    // Chosen by its path, a dict is taken although there are others in it.
+    let mixed = LoadOptions::new().key("mixed").read(fixture("faults.pth"), &Device::Cpu)?;
+    assert!(mixed.keys().eq(["w"]) && mixed.unreadable.contains_key("model"));
     for (key, message) in [
         (
-            "sparse",
-            "w: expected a tensor of plain numbers, got what torch._utils._rebuild_sparse_tensor makes",
+            "nets",
+            r#"got several: "nets.nets.decoder", "nets.nets.encoder.l.2", "nets.nets.encoder.l1" (choose"#,
         ),
-        ("quantized", "got what torch._utils._rebuild_qtensor makes"),
-        ("meta", "got what torch._utils._rebuild_meta_tensor_no_storage makes"),
-        ("complex", "before it is saved), got torch.ComplexFloatStorage"),
-        ("negated", "w: expected a tensor of plain numbers, got one that is negated"),
-        ("uint64", "before it is saved), got torch.uint64"),
-        ("float8", "before it is saved), got torch.float8_e4m3fn"),
-        ("list", "more: expected a tensor, or something without tensors, got a list with tensors"),
-        ("numbers for names", "expected a text as the name of each tensor"),
+        ("nets.nets.encoder", r#"got several: "nets.nets.encoder.l.2", "nets.nets.encoder.l1" (choose"#),
+        ("in a list", r#"got several: "in a list.nets.0", "in a list.nets.1" (choose"#),
+        ("a model", "(\"model\" is an object of torch.nn.modules.linear.Linear): save model.state_dict()"),
     ] {
-        let text =
-            LoadOptions::new().key(key).read(fixture("faults.pth"), &Device::Cpu).unwrap_err().to_string();
-        assert!(text.contains("faults.pth: ") && text.contains(message), "{key}: {text}");
+        let text = at(key).unwrap_err().to_string();
+        assert!(text.contains(message), "{key}: {text}");
     }
+    Ok(())
+}
+
+#[test]
+fn weights_of_other_tensors() -> Result<()> {
+    let model = Linear::new(2, 1, &mut Rng::seed(1))?;
+    for (key, advice) in [
+        ("weight_norm", "call torch.nn.utils.parametrize.remove_parametrizations before saving"),
+        (
+            "weight_g",
+            "weight_norm computes these weights: call torch.nn.utils.remove_weight_norm before saving",
+        ),
+    ] {
+        let load = LoadOptions::new().key(key);
+        let text = load.load(fixture("containers.pth"), &model).unwrap_err().to_string();
+        assert!(text.ends_with(advice), "{text}");
+    }
+    Ok(())
+}
+
+/// 8-bit floats against what torch 2.15 makes of them in f64; large integers.
+#[test]
+fn numbers_of_other_dtypes() -> Result<()> {
+    let found = LoadOptions::new().key("numbers").read(fixture("containers.pth"), &Device::Cpu)?;
+    assert_eq!(found["uint64"].to_vec1::<i64>()?, [0, i64::MAX]);
+    assert_eq!((found["e4m3fn"].dtype(), found["e5m2"].dtype()), (DType::F8E4M3, DType::F32));
+    // x[[1, 8, 126, 127, 129, 254]].double() in PyTorch.
+    let some = |name: &str| -> Vec<f64> {
+        let all = numbers(&found[name]);
+        [1, 8, 126, 127, 129, 254].map(|i| all[i]).into()
+    };
+    let [a, b, c, nan, d, e] = some("e4m3fn")[..] else { panic!() };
+    assert_eq!([a, b, c, d, e], [0.001953125, 0.015625, 448.0, -0.001953125, -448.0]);
+    assert!(nan.is_nan());
+    let [a, b, nan, also, c, too] = some("e5m2")[..] else { panic!() };
+    assert_eq!([a, b, c], [1.52587890625e-05, 0.0001220703125, -1.52587890625e-05]);
+    assert!(nan.is_nan() && also.is_nan() && too.is_nan());
+    assert_eq!(numbers(&found["e5m2"])[123..125], [57344.0, f64::INFINITY]);
+    assert_eq!(found.unreadable.keys().collect::<Vec<_>>(), ["complex", "e8m0fnu", "uint64.large"]);
+    assert_eq!(found.unreadable["uint64.large"], "expected numbers below 2^63, got 9223372036854775808 at 1");
+    Ok(())
+}
+
+#[test]
+fn unsupported_tensors() -> Result<()> {
+    for (key, name, message) in [
+        (
+            "sparse",
+            "w",
+            "expected a tensor of plain numbers, got what torch._utils._rebuild_sparse_tensor makes",
+        ),
+        ("quantized", "w", "got what torch._utils._rebuild_qtensor makes"),
+        ("meta", "w", "got what torch._utils._rebuild_meta_tensor_no_storage makes"),
+        ("complex", "w", "got torch.ComplexFloatStorage: convert it before it is saved"),
+        ("negated", "w", "expected a tensor of plain numbers, got one that is negated"),
+        ("list", "more", "expected a tensor, got a list with tensors"),
+        ("numbers for names", "0", "expected a text as its name, got a number"),
+    ] {
+        let found = LoadOptions::new().key(key).read(fixture("faults.pth"), &Device::Cpu)?;
+        assert!(found.unreadable[name].contains(message), "{key}: {}", found.unreadable[name]);
+        let text = found.tensor(name).unwrap_err().to_string();
+        assert!(text.contains(&format!("faults.pth: {name}: expected")), "{text}");
+    }
+    Ok(())
 }
 
 #[test]
@@ -186,7 +263,7 @@ fn zipped<'a>(records: impl IntoIterator<Item = (String, &'a [u8])>) -> Vec<u8> 
 }
 
 fn parsed(bytes: &[u8]) -> Result<Tensor, String> {
-    arrays(bytes, None).map(|arrays| Tensor::from(arrays[0].1.clone()))
+    entries(bytes, None)?.remove("weight").unwrap().map(Tensor::from)
 }
 
 #[test]
@@ -264,8 +341,9 @@ fn files_that_are_refused() -> Result<()> {
     damaged[at] ^= 1;
     assert!(message(&damaged).contains("weight: expected a file that torch.save wrote, whole, with data/0"));
     for (bytes, expected) in [
-        (&b"\x93NUMPY"[..], "a zip archive, got: "),
-        (&zipped([("x.npy".to_string(), &b"1"[..])]), "got a zip archive of other files: x.npy"),
+        (&b"\x93NUMPY"[..], "expected a file that torch.save wrote, got an array of numpy (.npy)"),
+        (b"\x80\x02}.", "expected a file that torch.save wrote, got a Python pickle"),
+        (&zipped([("x.npy".to_string(), &b"1"[..])]), "got arrays of numpy (.npz), with x.npy"),
         (&zipped(["a/data.pkl", "a/constants.pkl"].map(|n| (n.to_string(), &b"N."[..]))), "got TorchScript"),
         (&zipped([("a/data.pkl".to_string(), &b"N."[..])]), "expected a state dict, got None"),
         (&zipped([("a/data.pkl".to_string(), &b""[..])]), "got one with a pickle that is cut off"),
@@ -292,8 +370,8 @@ fn any_byte_may_be_wrong() {
             let mut changed = pickle.clone();
             changed[at] = byte;
             // Whatever comes of it, it is no panic, and no number that is not in the file.
-            if let Ok(found) = arrays(&archive(&changed, &floats(4), "little"), None) {
-                let all = found.into_iter().flat_map(|(_, array)| numbers(&Tensor::from(array)));
+            if let Ok(found) = entries(&archive(&changed, &floats(4), "little"), None) {
+                let all = found.into_values().flatten().flat_map(|array| numbers(&Tensor::from(array)));
                 assert!(all.into_iter().all(|x| x.is_nan() || x.abs() < 1e300));
             }
         }
@@ -307,7 +385,7 @@ fn malicious_pickles() {
     // A million tuples one in the other, and a text that claims four gigabytes.
     let deep = [&b")"[..], &vec![0x85; 1_000_000], b"."].concat();
     assert_eq!(read(&deep).unwrap(), "a tuple");
-    assert!(arrays(&archive(&deep, &[], "little"), None).unwrap_err().contains("got a tuple"));
+    assert!(entries(&archive(&deep, &[], "little"), None).unwrap_err().contains("got a tuple"));
     assert!(read(b"X\xff\xff\xff\xffabc.").unwrap_err().contains("cut off"));
     // Each dict names the one before twice: a billion if they were copied.
     let mut doubled = b"}q\x00".to_vec();
@@ -316,7 +394,7 @@ fn malicious_pickles() {
     }
     assert_eq!(read(&[&doubled[..], b"."].concat()).unwrap(), "a dict");
     // A list in itself.
-    assert!(arrays(&archive(b"}X\x01\x00\x00\x00a]q\x00h\x00as.", &[], "little"), None).is_err());
+    assert!(entries(&archive(b"}X\x01\x00\x00\x00a]q\x00h\x00as.", &[], "little"), None).is_err());
     let long = [&b"c"[..], &vec![b'a'; 900], b"\n", &vec![b'b'; 900], b"\n."].concat();
     assert!(read(&long).is_err());
     for (bytes, kind) in [
@@ -330,7 +408,7 @@ fn malicious_pickles() {
         (b"(.", None),
         (b"h\x00.", None),
         (b"N)s.", None),
-        (b"(I1\n.", None),
+        (b"(I1\n.", None), // protocol 0
         (b".", None),
         (b"\xff.", None),
     ] {
