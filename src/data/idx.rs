@@ -58,7 +58,7 @@ fn parse(path: &Path, mut file: impl Read) -> Result<Tensor> {
     let magic = take(4)?;
     let &[0, 0, kind @ (0x08 | 0x09 | 0x0b..=0x0e), rank] = &magic[..] else {
         let expected = "expected the beginning of an idx file (0, 0, type 8 to 14, number of axes)";
-        let got = kind_or(&[&magic[..], &take(512)?].concat(), format!("{magic:?}"));
+        let got = kind_or(&[&magic[..], &take(1 << 16)?].concat(), format!("{magic:?}"));
         return Err(file_error(path, format!("{expected}, got {got}")));
     };
     let lengths = take(4 * usize::from(rank))?;

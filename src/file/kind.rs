@@ -102,9 +102,9 @@ fn zip(bytes: &[u8]) -> &'static str {
         () if has(b"xl/workbook") => "an Excel workbook (.xlsx): save the sheet as CSV",
         () if has(b"opendocument.spreadsheet") => "an OpenDocument spreadsheet: save the sheet as CSV",
         () if has(b"word/document") => "a Word document",
+        () if has(b"archive_format") => "a program of torch.export (.pt2)",
         () if has(b"constants.pkl") => "a TorchScript model",
         () if has(b"data.pkl") => "a file of PyTorch's (.pth)",
-        () if has(b"archive_format") => "a program of torch.export (.pt2)",
         () if has(b".npy") => "arrays of numpy (.npz)",
         () => "a zip archive: unpack it first",
     }

@@ -3,9 +3,18 @@
 
     interop.py DIR
 """
+import bz2
+import collections
+import gzip
+import io
+import lzma
 import pathlib
+import pickle
 import sys
+import warnings
+import zipfile
 
+import ml_dtypes  # gives numpy bfloat16 and others
 import numpy as np
 import onnx_check
 import safetensors.torch
@@ -16,6 +25,8 @@ from tensorboard.data import server_ingester
 from tensorboard.util import grpc_util, tensor_util
 from torch import nn
 
+warnings.filterwarnings("ignore", category=UserWarning)
+warnings.filterwarnings("ignore", category=FutureWarning)
 DTYPES = {
     "u8": torch.uint8, "u32": torch.uint32, "i16": torch.int16, "i32": torch.int32, "i64": torch.int64,
     "f16": torch.float16, "bf16": torch.bfloat16, "f32": torch.float32, "f64": torch.float64,
@@ -110,6 +121,94 @@ def write_tensors(d):
         (d / folder).mkdir(exist_ok=True)
         for name, x in arrays.items():
             np.save(d / folder / f"{name}.npy", changed(x))
+
+
+def write_odd(d):
+    """What numpy, ml_dtypes, PyTorch and safetensors can write: `ok.*` as f64 too, and `odd.*`, which no reader of ours takes."""
+    (d / "odd").mkdir(exist_ok=True)
+    base = np.arange(24).reshape(2, 3, 4) % 7
+    ok, odd = {}, {}
+    for name in "b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8".split():
+        for order, word in ("<", "little"), (">", "big"):
+            x = base.astype(order + name)
+            for layout, view in {"c": x, "f": np.asfortranarray(x), "part": x[:, ::2], "turned": x.T,
+                                 "scalar": np.array(x[1, 2, 3]), "empty": x[2:], "row": x[0, 1]}.items():
+                ok[f"{name}.{word}.{layout}"] = view
+    for name in "c8 c16 g U3 S4 M8[s] m8[ns] O V3".split():
+        odd[name.replace("[", ".").replace("]", "")] = np.zeros(2, "V3") if name == "V3" else base.astype(name)
+    odd["fields"] = np.zeros(2, [("a", "f8"), ("b", "i4", 3)])
+    odd["large"] = np.array([1, 2**63], "u8")
+    for name in "bfloat16 float8_e4m3fn".split():
+        odd[name] = np.ones(3, name)
+    write_pair(d / "odd/numpy", np.savez, ok, odd)
+    words = {"bfloat16": np.arange(65536, dtype="u2"), "float8_e4m3fn": np.arange(256, dtype="u1")}
+    small = {name: bits.view(name) for name, bits in words.items()}
+    write_pair(d / "odd/small", np.savez_compressed, small, {"text": base.astype("U3")})
+
+    names = "bool uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 bfloat16 float32 float64".split()
+    ok = {name: torch.from_numpy(base).to(getattr(torch, name)) for name in names}
+    ok |= {name: torch.arange(256, dtype=torch.uint8).view(getattr(torch, name)) for name in ["float8_e4m3fn", "float8_e5m2"]}
+    odd = {"complex64": torch.ones(2, dtype=torch.complex64), "large": torch.tensor([1, 2**63], dtype=torch.uint64)}
+    odd |= {name: torch.ones(2).to(getattr(torch, name)) for name in ["float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu"]}
+    write_pair(d / "odd/tensors.safetensors", lambda path, **found: safetensors.torch.save_file(found, path), ok, odd)
+    x = torch.arange(24.0).reshape(2, 3, 4)
+    ok |= {"view": x[:, 1:, ::2], "turned": x.permute(2, 0, 1), "expanded": x[0, 0].expand(3, 4), "empty": x[:0],
+           "scalar": x[1, 2, 3], "parameter": nn.Parameter(x[1]), "buffer": nn.Buffer(x[0]), "shared": x.view(-1)[3:9]}
+    odd |= {"complex128": torch.ones(2, dtype=torch.complex128), "conj": torch.complex(x, x).conj(), "csr": x[0].to_sparse_csr(),
+            "neg": torch.complex(x, x).conj().imag, "sparse": x.to_sparse(), "meta": x.to("meta"), "list": [x],
+            "half": torch.ones(2, dtype=torch.complex32), "float4": torch.zeros(2, dtype=torch.uint8).view(torch.float4_e2m1fn_x2),
+            "quantized": torch.quantize_per_tensor(x, 0.1, 0, torch.qint8)}
+
+    def checkpoint(path, **found):
+        state = collections.OrderedDict(found)
+        state._metadata = collections.OrderedDict([("", {"version": 1})])
+        optimizer = torch.optim.Adam([nn.Parameter(x)])
+        torch.save({"epoch": 1, "losses": x[0, 0], "loss": x[0, 0, 0], "rng": torch.get_rng_state(), "nets": [{"net": state}],
+                    "optimizer": optimizer.state_dict(), "by": ("x", None), "rate": 0.1}, path)
+
+    write_pair(d / "odd/checkpoint.pth", checkpoint, ok, odd)
+
+
+def write_pair(path, save, ok, odd):
+    save(path, **{f"ok.{name}": x for name, x in ok.items()}, **{f"odd.{name}": x for name, x in odd.items()})
+    double = lambda x: x.detach().double().numpy() if isinstance(x, torch.Tensor) else x.astype("f8")
+    np.savez(f"{path}.expected", **{f"ok.{name}": np.array(double(x), order="C") for name, x in ok.items()})
+
+
+def write_others(d):
+    """Files of other kinds, each with the words that name it."""
+    place = d / "others"
+    place.mkdir(exist_ok=True)
+    dict_ = {"a": [1, 2.5]}
+    files = {f"pickle{protocol}": (pickle.dumps(dict_, protocol), "a Python pickle") for protocol in range(6)}
+
+    def zipped(*names):
+        whole = io.BytesIO()
+        with zipfile.ZipFile(whole, "w") as archive:
+            for name in names:
+                archive.writestr(name, b"{}")
+        return whole.getvalue()
+
+    torch.jit.script(nn.Linear(2, 1)).save(place / "script")
+    files |= {
+        "script": ((place / "script").read_bytes(), "TorchScript"),
+        "keras": (zipped("metadata.json", "config.json", "model.weights.h5"), "a model of Keras"),
+        "xlsx": (zipped("[Content_Types].xml", "_rels/.rels", "xl/workbook.xml"), "an Excel workbook"),
+        "zip": (zipped("a.txt"), "a zip archive"),
+        "onnx": (next((d / "onnx").glob("*.onnx")).read_bytes(), "an ONNX model"),
+        "gzip": (gzip.compress(b"x" * 99), "a gzip file"),
+        "bzip2": (bz2.compress(b"x" * 99), "a bzip2 file"),
+        "xz": (lzma.compress(b"x" * 99), "an xz file"),
+        "html": (b"<!DOCTYPE html>\n<html></html>", "an HTML page"),
+        "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "a pointer of Git LFS"),
+        "gguf": (b"GGUF" + bytes(20), "a GGUF model"),
+        "tflite": (b"\x1c\0\0\0TFL3" + bytes(20), "a TensorFlow Lite model"),
+        "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(20), "an HDF5 file"),
+        "parquet": (b"PAR1" + bytes(20), "a Parquet table"),
+    }
+    for name, (content, words) in files.items():
+        (place / name).write_bytes(content)
+        (place / f"{name}.words").write_text(words)
 
 
 def layers():
@@ -225,6 +324,8 @@ def main():
     check_training(d)
     onnx_check.check(d)
     write_tensors(d)
+    write_odd(d)
+    write_others(d)
     write_layers(d)
 
 

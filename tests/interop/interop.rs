@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use tealight::io;
+use tealight::data;
+use tealight::io::{self, Checkpoint, NpyOptions};
 use tealight::layer::{
     BatchNorm, ConvTranspose1d, ConvTranspose2d, GroupNorm, MultiHeadAttention, PRelu, RmsNorm, Rnn,
     TransformerEncoderLayer,
@@ -45,6 +46,8 @@ fn write(dir: &Path) -> Result<()> {
 
 fn check(dir: &Path) -> Result<()> {
     check_tensors(dir)?;
+    check_odd(dir)?;
+    check_others(dir);
     check_layers(dir)
 }
 
@@ -135,18 +138,18 @@ fn widened(tensors: Tensors) -> Result<Tensors> {
 
 /// What interop.py wrote; it writes what it expects to be read, too, in the plainest way.
 fn check_tensors(dir: &Path) -> Result<()> {
-    let plain = |name: &str| io::read(dir.join(name), &Device::Cpu);
+    let plain = |name: &str| io::read(dir.join(name), &Device::Cpu).map(|file| file.tensors);
     assert_same("safetensors of PyTorch", &plain("theirs.safetensors")?, &tensors()?);
     assert_same("state dict of PyTorch", &plain("theirs.pth")?, &tensors()?);
     assert_same("state dict of PyTorch, nested", &plain("nested.pth")?, &tensors()?);
     assert_same(
         "views of PyTorch",
-        &io::read_pth(dir.join("views.pth"), &Device::Cpu)?,
+        &io::read_pth(dir.join("views.pth"), &Device::Cpu)?.tensors,
         &plain("views.safetensors")?,
     );
     let expected = widened(numpy(tensors()?))?;
-    assert_same("npz of numpy", &io::read_npz(dir.join("theirs.npz"))?, &expected);
-    assert_same("npz of numpy, compressed", &io::read_npz(dir.join("small.npz"))?, &expected);
+    assert_same("npz of numpy", &io::read_npz(dir.join("theirs.npz"))?.tensors, &expected);
+    assert_same("npz of numpy, compressed", &io::read_npz(dir.join("small.npz"))?.tensors, &expected);
     for folder in ["npy-plain", "npy-big-endian", "npy-fortran"] {
         let mut read = Tensors::new();
         for name in expected.keys() {
@@ -157,9 +160,66 @@ fn check_tensors(dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Files with tensors that we do not read among others: `ok.*` has the numbers of `*.expected.npz`, `odd.*` is named.
+fn check_odd(dir: &Path) -> Result<()> {
+    let small = NpyOptions::new().extension_dtype(DType::BF16)?.extension_dtype(DType::F8E4M3)?;
+    for (name, read) in [
+        ("numpy", io::read_npz(dir.join("odd/numpy.npz"))?),
+        ("small", small.read_npz(dir.join("odd/small.npz"))?),
+        ("tensors.safetensors", io::read(dir.join("odd/tensors.safetensors"), &Device::Cpu)?),
+        ("checkpoint.pth", io::read(dir.join("odd/checkpoint.pth"), &Device::Cpu)?),
+    ] {
+        let expected = io::read_npz(dir.join(format!("odd/{name}.expected.npz")))?;
+        assert!(read.keys().eq(expected.keys()), "{name}: {:?}", read.unreadable);
+        assert!(read.unreadable.keys().all(|name| name.starts_with("odd.")), "{name}: {:?}", read.unreadable);
+        for (tensor, x) in &expected.tensors {
+            let y = read.tensor(tensor)?;
+            let bits = |x: &Tensor| -> Result<Vec<u64>> {
+                let numbers = x.to_dtype(DType::F64)?.flatten(0, -1)?.to_vec1::<f64>()?;
+                Ok(numbers.into_iter().map(|x| if x.is_nan() { 1 } else { x.to_bits() }).collect())
+            };
+            assert_eq!(y.dims(), x.dims(), "{name}: {tensor}");
+            assert!(bits(y)? == bits(x)?, "{name}: {tensor}: expected {x}, got {y}");
+        }
+        println!("{name}: {} tensors, the same numbers; {} named", read.len(), read.unreadable.len());
+        for (name, message) in &read.unreadable {
+            println!("    {name}: {message}");
+        }
+    }
+    Ok(())
+}
+
+/// Each reader names a file of another kind.
+fn check_others(dir: &Path) {
+    let mut count = 0;
+    for entry in fs::read_dir(dir.join("others")).unwrap() {
+        let path = entry.unwrap().path();
+        let Ok(words) = fs::read_to_string(path.with_extension("words")) else { continue };
+        if path.extension().is_some() {
+            continue;
+        }
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        for (reader, result) in [
+            ("safetensors", io::read(&path, &Device::Cpu).map(drop)),
+            ("pth", io::read_pth(&path, &Device::Cpu).map(drop)),
+            ("npy", io::read_npy(&path).map(drop)),
+            ("npz", io::read_npz(&path).map(drop)),
+            ("checkpoint", Checkpoint::read(&path).map(drop)),
+            ("idx", data::read_idx(&path).map(drop)),
+        ] {
+            let text = result.unwrap_err().to_string();
+            // The reader of idx files unpacks them.
+            assert!(text.contains(&words) || reader == "idx" && name == "gzip", "{reader}: {text}");
+        }
+        count += 1;
+    }
+    assert_eq!(count, 20);
+    println!("{count} files of other kinds, each named");
+}
+
 fn read_back(dir: &Path) -> Result<()> {
-    assert_same("safetensors", &io::read(dir.join("ours.safetensors"), &Device::Cpu)?, &tensors()?);
-    assert_same("npz", &io::read_npz(dir.join("ours.npz"))?, &widened(numpy(tensors()?))?);
+    assert_same("safetensors", &io::read(dir.join("ours.safetensors"), &Device::Cpu)?.tensors, &tensors()?);
+    assert_same("npz", &io::read_npz(dir.join("ours.npz"))?.tensors, &widened(numpy(tensors()?))?);
 
     let of_candle = |name: &str| -> Result<Tensors> {
         let arrays = candle_core::safetensors::load(dir.join(name), &Device::Cpu)?;
@@ -170,7 +230,7 @@ fn read_back(dir: &Path) -> Result<()> {
     candle_core::safetensors::save(&arrays, dir.join("candle.safetensors"))?;
     assert_same(
         "safetensors of candle",
-        &io::read(dir.join("candle.safetensors"), &Device::Cpu)?,
+        &io::read(dir.join("candle.safetensors"), &Device::Cpu)?.tensors,
         &tensors()?,
     );
 

@@ -120,7 +120,9 @@ fn parse_dict(text: &str) -> Option<(String, bool, Vec<usize>)> {
         match key {
             // A list: the elements are records, which `parse_dtype` refuses.
             "descr" if scanner.0.trim_start().starts_with('[') => {
-                return Some((scanner.0.trim().into(), false, vec![]));
+                let fields =
+                    scanner.0.trim().split_once("], '").map_or(scanner.0.trim(), |(fields, _)| fields);
+                return Some((format!("{fields}]"), false, vec![]));
             }
             "descr" => descr = Some(scanner.string()?.to_string()),
             "fortran_order" if scanner.eat("True").is_some() => fortran = Some(true),

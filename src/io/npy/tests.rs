@@ -113,7 +113,7 @@ fn malformed() {
     }
     let records = message(&file("{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (1,)}", &[0; 8]));
     assert!(
-        records.contains("got a structured array: save each field by itself ([('a', '<f8')]"),
+        records.contains("got a structured array: save each field by itself ([('a', '<f8')])"),
         "{records}"
     );
     for (descr, what) in [
