@@ -5,12 +5,14 @@
 
 use std::ops::Range;
 
+mod blocked;
 mod columns;
 mod direct;
 
 use super::gemm::multiply;
 use super::parallel::{large_product, parts, product_worthwhile};
 use super::{Element, Matrix, WindowAxis, add_assign, buffer, is_finite};
+use blocked::Blocked;
 use direct::Direct;
 
 /// Elements of the matrix of windows that are made and multiplied at a time: few enough for a cache.
@@ -85,6 +87,11 @@ impl Conv {
             .all(|side| (side.kernel, side.stride, side.padding) == (1, 1, 0) && side.input == side.output)
     }
 
+    /// Whether there is a single image, and large: only the matrix product uses several threads for it.
+    fn is_one_large(&self) -> bool {
+        self.batch * self.groups == 1 && large_product(self.work())
+    }
+
     /// Windows that are made at a time.
     fn step(&self) -> usize {
         (BLOCK / self.depth().max(1)).max(FEWEST).min(self.windows()).max(1)
@@ -101,11 +108,11 @@ impl Conv {
         vec![T::default(); if self.is_plain() { 0 } else { self.depth() * self.step() }]
     }
 
-    /// The convolution that equals the transpose of this one, if the stride is 1.
+    /// The convolution at stride 1 that equals the transpose of this one, once there are zeros between the elements of its input.
     fn turned(&self) -> Option<Conv> {
         let turned = |side: WindowAxis| {
             let padding = ((side.kernel - 1) * side.dilation).checked_sub(side.padding)?;
-            Some(WindowAxis { input: side.output, output: side.input, padding, ..side })
+            Some(WindowAxis { input: side.output, output: side.input, padding, stride: 1, ..side })
         };
         let sides = [turned(self.sides[0])?, turned(self.sides[1])?];
         Some(Conv { inputs: self.outputs, outputs: self.inputs, sides, ..*self })
@@ -129,6 +136,35 @@ impl Conv {
             let some = some.chunks_mut(size).enumerate();
             some.for_each(|(i, part)| f(first * run + i, part, &mut buffer, many && count == 1));
         });
+    }
+}
+
+/// The convolution of x, or its transpose, with channels last.
+fn in_blocks<T: Element>(
+    blocked: &Blocked,
+    conv: &Conv,
+    [image, size]: [usize; 2],
+    x: &[T],
+    at: impl Fn(usize, usize, usize) -> T,
+    bias: Option<&[T]>,
+) -> Vec<T> {
+    let kernel = blocked.pack(conv.groups, at);
+    let (length, channels) = (kernel.len() / conv.groups, bias.map_or(0, |bias| bias.len() / conv.groups));
+    // SAFETY: the parts are all of the output, and `convolve` writes every element of its part.
+    unsafe {
+        buffer::written(conv.batch * conv.groups * size, |y| {
+            conv.for_each_part(
+                y,
+                size,
+                || blocked.buffer(),
+                |i, y, buffer, _| {
+                    let group = i % conv.groups;
+                    let kernel = &kernel[group * length..][..length];
+                    let bias = bias.map(|bias| &bias[group * channels..][..channels]);
+                    blocked.convolve(&x[i * image..][..image], kernel, bias, buffer, y);
+                },
+            );
+        })
     }
 }
 
@@ -174,7 +210,15 @@ pub fn conv<T: Element>(conv: &Conv, x: &[T], w: &[T], bias: Option<&[T]>) -> Ve
     let size = Conv::count(conv.y_dims());
     if size > 0
         && depth > 0
-        && let Some(direct) = Direct::new::<T>(conv)
+        && let Some(blocked) = Blocked::new::<T>(conv)
+    {
+        let taps = depth / conv.inputs;
+        let at = |o, channel, place| w[o * depth + channel * taps + place];
+        return in_blocks(&blocked, conv, [conv.image(), m * windows], x, at, bias);
+    }
+    if size > 0
+        && depth > 0
+        && let Some(direct) = Direct::new::<T>(conv, [1; 2])
     {
         return directly(&direct, conv, x, |o, d| w[o * depth + d], bias);
     }
@@ -220,11 +264,23 @@ pub fn conv<T: Element>(conv: &Conv, x: &[T], w: &[T], bias: Option<&[T]>) -> Ve
 pub fn conv_transpose<T: Element>(conv: &Conv, w: &[T], g: &[T], bias: Option<&[T]>) -> Vec<T> {
     let (m, depth, windows) = (conv.outputs, conv.depth(), conv.windows());
     let size = Conv::count(conv.x_dims());
+    if size > 0
+        && m > 0
+        && let Some(blocked) = Blocked::transpose::<T>(conv)
+        && is_finite(w)
+    {
+        let taps = depth / conv.inputs;
+        let at = |i: usize, o, place| {
+            let (group, i) = (i / conv.inputs, i % conv.inputs);
+            w[((group * m + o) * conv.inputs + i) * taps + place]
+        };
+        return in_blocks(&blocked, conv, [m * windows, conv.image()], g, at, bias);
+    }
     // The direct way multiplies with the padding of g, too, which gives NaN for an infinity in w.
     if size > 0
         && m > 0
         && let Some(turned) = conv.turned()
-        && let Some(direct) = Direct::new::<T>(&turned)
+        && let Some(direct) = Direct::new::<T>(&turned, conv.sides.map(|side| side.stride))
         && is_finite(w)
     {
         let taps = depth / conv.inputs;
@@ -280,7 +336,26 @@ pub fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
         sums
     };
     let mut sums = vec![T::default(); parts * size];
-    if let Some(direct) = Direct::new::<T>(conv) {
+    if windows > 0
+        && let Some(blocked) = Blocked::new::<T>(conv)
+    {
+        conv.for_each_part(
+            &mut sums,
+            size,
+            || blocked.kernel_buffer(),
+            |part, sums, buffer, _| {
+                for (group, sum) in sums.chunks_exact_mut(m * depth).enumerate() {
+                    let pairs = images(part).map(|image| {
+                        let i = image * conv.groups + group;
+                        (&x[i * conv.image()..][..conv.image()], &g[i * m * windows..][..m * windows])
+                    });
+                    blocked.kernel(pairs, buffer, sum);
+                }
+            },
+        );
+        return total(sums);
+    }
+    if let Some(direct) = Direct::new::<T>(conv, [1; 2]) {
         conv.for_each_part(
             &mut sums,
             size,

@@ -1,4 +1,4 @@
-use super::{Conv, Direct, PARTS, WindowAxis, conv, conv_kernel, conv_transpose};
+use super::{Blocked, Conv, Direct, PARTS, WindowAxis, conv, conv_kernel, conv_transpose};
 
 /// Σ x·w·g with every index written out, as a derivative by x, w and g.
 fn plain(c: &Conv, x: &[f64], w: &[f64], g: &[f64]) -> [Vec<f64>; 3] {
@@ -91,7 +91,7 @@ fn the_same_bits_on_any_number_of_threads() {
 fn directly_of_many_sizes() {
     let mut direct = 0;
     let mut see = |c: Conv| {
-        direct += usize::from(Direct::new::<f64>(&c).is_some());
+        direct += usize::from(Direct::new::<f64>(&c, [1; 2]).is_some());
         agrees(&c);
     };
     // Outputs narrower than a vector, of one element, of odd widths, longer than several vectors.
@@ -127,17 +127,51 @@ fn directly_of_many_sizes() {
 }
 
 #[test]
+fn in_blocks_of_many_sizes() {
+    let (mut forward, mut transposed) = (0, 0);
+    // Channels for one vector, two, three, four and more, whole and not; more places than are summed at a time, and few.
+    for (groups, inputs, outputs) in [(1, 8, 8), (2, 7, 15), (1, 16, 22), (1, 24, 32), (1, 9, 40), (3, 31, 7)]
+    {
+        for stride in 1..=3 {
+            for (high, wide) in [(3, 3), (5, 13), (1, 9)] {
+                for padding in 0..=2 {
+                    let sides = [
+                        side(high, 3.min(high), stride, padding.min(high - 1), 1),
+                        side(wide, 3, 4 - stride, padding, 1 + usize::from(wide > 5 && padding == 1)),
+                    ];
+                    let c = Conv { batch: 3, groups, inputs, outputs, sides };
+                    forward += usize::from(Blocked::new::<f64>(&c).is_some());
+                    transposed += usize::from(Blocked::transpose::<f64>(&c).is_some());
+                    agrees(&c);
+                }
+            }
+        }
+    }
+    // A stride longer than the kernel, whose transpose has places that no window reaches, and an output padding.
+    for (inputs, outputs) in [(32, 8), (8, 32), (1, 1)] {
+        let mut wide = side(11, 3, 4, 1, 1);
+        agrees(&Conv { batch: 2, groups: 2, inputs, outputs, sides: [side(9, 2, 3, 0, 1), wide] });
+        wide.input += 2;
+        agrees(&Conv { batch: 2, groups: 2, inputs, outputs, sides: [side(9, 2, 2, 0, 1), wide] });
+    }
+    assert!(
+        forward > 50 && transposed > 50 || crate::kernel::parallel::is_scalar(),
+        "{forward} {transposed}"
+    );
+}
+
+#[test]
 fn single_precision_and_bias() {
-    for stride in [1, 2] {
-        let c = Conv { batch: 3, groups: 2, inputs: 3, outputs: 6, sides: [side(9, 3, stride, 1, 1); 2] };
+    for (stride, inputs, outputs) in [(1, 3, 6), (2, 3, 6), (1, 1, 1), (2, 1, 1), (1, 12, 30), (2, 24, 40)] {
+        let c = Conv { batch: 3, groups: 2, inputs, outputs, sides: [side(9, 3, stride, 1, 1); 2] };
         let [x, w, g] = [(c.x_dims(), 0.1), (c.w_dims(), 0.2), (c.y_dims(), 0.3)]
             .map(|(dims, salt)| numbers(Conv::count(dims), salt));
         let [gx, gw, y] = plain(&c, &x, &w, &g);
         let single = |x: &[f64]| x.iter().map(|&x| x as f32).collect::<Vec<f32>>();
         let [x32, w32, g32] = [&x, &w, &g].map(|x| single(x));
         for (dims, got, plain) in [
-            (c.y_dims(), conv(&c, &x32, &w32, Some(&single(&numbers(12, 0.5)))), y),
-            (c.x_dims(), conv_transpose(&c, &w32, &g32, Some(&single(&numbers(6, 0.5)))), gx),
+            (c.y_dims(), conv(&c, &x32, &w32, Some(&single(&numbers(2 * outputs, 0.5)))), y),
+            (c.x_dims(), conv_transpose(&c, &w32, &g32, Some(&single(&numbers(2 * inputs, 0.5)))), gx),
             (c.w_dims(), conv_kernel(&c, &x32, &g32), gw),
         ] {
             let bias = if dims == c.w_dims() { vec![0.0; dims[1]] } else { numbers(dims[1], 0.5) };
@@ -147,9 +181,9 @@ fn single_precision_and_bias() {
             }
         }
         let empty = Conv { inputs: 0, ..c };
-        let bias = numbers(12, 0.5);
+        let bias = numbers(2 * outputs, 0.5);
         let y = conv(&empty, &[], &[], Some(&bias));
-        assert!(y.iter().enumerate().all(|(i, &y)| y == bias[i / (y_size(&c)) % 12]));
+        assert!(y.iter().enumerate().all(|(i, &y)| y == bias[i / (y_size(&c)) % (2 * outputs)]));
     }
 }
 

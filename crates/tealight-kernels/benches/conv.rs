@@ -1,0 +1,112 @@
+//! Convolutions against the machine's peak: `cargo bench -p tealight-kernels --bench conv [FILTER]`.
+//!
+//! Prints GFLOP/s on one thread (two for each product of an element of a window with one of the kernel) and their share of what a
+//! loop of fused multiply-adds reaches. The fastest of many runs counts.
+
+#![allow(unsafe_code)]
+
+use std::hint::black_box;
+
+use tealight_kernels::kernel::{Conv, WindowAxis, conv, conv_kernel, conv_transpose, simd_level};
+
+/// Seconds that this thread has computed.
+fn now() -> f64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call writes to `time` only.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
+fn seconds(mut f: impl FnMut()) -> f64 {
+    f();
+    let begin = now();
+    let mut best = f64::INFINITY;
+    while now() - begin < 0.2 {
+        let start = now();
+        f();
+        best = best.min(now() - start);
+    }
+    best
+}
+
+/// GFLOP/s of fused multiply-adds in registers.
+fn peak() -> f64 {
+    struct Sums;
+    impl pulp::WithSimd for Sums {
+        type Output = f32;
+        #[inline(always)]
+        fn with_simd<S: pulp::Simd>(self, simd: S) -> f32 {
+            let (a, b) = (simd.splat_f32s(black_box(0.5)), simd.splat_f32s(black_box(0.25)));
+            let mut sums = [simd.splat_f32s(0.0); 12];
+            for _ in 0..10_000 {
+                for sum in &mut sums {
+                    *sum = simd.mul_add_f32s(*sum, a, b);
+                }
+            }
+            sums.iter().map(|&sum| simd.reduce_sum_f32s(sum)).sum()
+        }
+    }
+    let lanes = match simd_level() {
+        "avx512" => 16.0,
+        "avx2" => 8.0,
+        _ => 4.0,
+    };
+    let time = seconds(|| {
+        black_box(pulp::Arch::new().dispatch(Sums));
+    });
+    10_000.0 * 12.0 * 2.0 * lanes / time / 1e9
+}
+
+fn main() {
+    rayon::ThreadPoolBuilder::new().num_threads(1).build_global().expect("the first pool of this program");
+    tealight_kernels::kernel::keep_freed(1 << 30);
+    let filter = std::env::args().nth(1).filter(|arg| !arg.starts_with("--")).unwrap_or_default();
+    let peak = peak();
+    println!("{}: {peak:.0} GFLOP/s at most", simd_level());
+    // batch, groups, inputs and outputs of a group, size of the image, of the kernel, stride
+    for [batch, groups, inputs, outputs, size, kernel, stride] in [
+        [64, 1, 1, 32, 8, 3, 1],
+        [64, 1, 32, 64, 8, 3, 1],
+        [32, 1, 3, 16, 32, 3, 1],
+        [32, 1, 16, 32, 16, 3, 1],
+        [32, 1, 32, 64, 8, 3, 1],
+        [32, 1, 32, 32, 32, 3, 1],
+        [8, 1, 64, 64, 32, 3, 1],
+        [8, 1, 128, 128, 16, 3, 1],
+        [32, 1, 8, 8, 32, 3, 1],
+        [32, 1, 12, 20, 14, 5, 1],
+        [16, 1, 32, 64, 32, 3, 2],
+        [16, 1, 3, 64, 32, 7, 2],
+        [16, 16, 1, 1, 32, 3, 1],
+        [16, 32, 1, 1, 16, 3, 1],
+        [16, 32, 1, 1, 32, 3, 2],
+        [16, 1, 16, 32, 32, 1, 1],
+        [16, 1, 32, 64, 16, 1, 1],
+        [16, 1, 64, 64, 16, 1, 1],
+    ] {
+        let padding = kernel / 2;
+        let output = (size + 2 * padding - kernel) / stride + 1;
+        let side = WindowAxis { input: size, output, kernel, stride, padding, dilation: 1 };
+        let c = Conv { batch, groups, inputs, outputs, sides: [side; 2] };
+        let array = |dims: [usize; 4]| -> Vec<f32> {
+            (0..Conv::count(dims)).map(|i| (i as f32 * 1.7).sin()).collect()
+        };
+        let (x, w, g) = (array(c.x_dims()), array(c.w_dims()), array(c.y_dims()));
+        let work = 2.0 * (Conv::count(c.y_dims()) * inputs * kernel * kernel) as f64;
+        let name = format!("{batch}x{groups}x{inputs}->{outputs} {size}x{size} k{kernel} s{stride}");
+        if !name.contains(&filter) {
+            continue;
+        }
+        let times = [
+            seconds(|| drop(black_box(conv(&c, &x, &w, None)))),
+            seconds(|| drop(black_box(conv_transpose(&c, &w, &g, None)))),
+            seconds(|| drop(black_box(conv_kernel(&c, &x, &g)))),
+        ];
+        print!("{name:36}");
+        for time in times {
+            let rate = work / time / 1e9;
+            print!("{:9.0} µs {rate:4.0} = {:3.0} %", time * 1e6, 100.0 * rate / peak);
+        }
+        println!();
+    }
+}
