@@ -66,6 +66,9 @@ pub(crate) fn gradients(y: &Tensor, v: &Tensor, xs: &[&Tensor]) -> Result<Vec<Ve
         Some(gradient) => panic!("a gradient of shape {:?} for an input of {:?}", gradient.dims(), x.dims()),
         None => Ok(vec![0.0; x.elem_count()]),
     };
+    // Only what is not reached has none, such as the other inputs of meshgrid.
+    let reached = y.graph().to_string().matches(": parameter").count();
+    assert_eq!(gradients.len(), reached, "gradients of the inputs that the graph reaches");
     xs.iter().map(each).collect()
 }
 
