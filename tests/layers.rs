@@ -41,6 +41,30 @@ fn with_state<C: RecurrentCell<S> + 'static, const S: usize>(layer: Result<Recur
     })
 }
 
+/// Of sequences of 2, 4 and 1 steps, with a state if it is among the inputs.
+fn with_lengths<C: RecurrentCell<S> + 'static, const S: usize>(
+    layer: Result<Recurrent<C, S>>,
+) -> Option<Case> {
+    by(layer, |layer, inputs, pass| {
+        let state = (inputs.len() > 1).then(|| std::array::from_fn(|s| &inputs[1 + s]));
+        let (y, last) = layer.forward_with_lengths(&inputs[0], &[2, 4, 1], state, pass)?;
+        Ok([vec![y], last.to_vec()].concat())
+    })
+}
+
+fn bag(mode: BagMode, padding: bool) -> Option<Case> {
+    let layer = EmbeddingBag::new(5, 3, &mut Rng::seed(1)).map(|layer| layer.mode(mode));
+    if !padding {
+        return by(layer, |layer, inputs, pass| match inputs {
+            [words, weights] => Ok(vec![layer.bags(words, &[0, 2, 2, 5], Some(weights))?]),
+            inputs => Ok(vec![layer.forward(&inputs[0], pass)?]),
+        });
+    }
+    by(layer.and_then(|layer| layer.padding_idx(4)), |layer, inputs, _| {
+        Ok(vec![layer.bags(&inputs[0], &[0, 2, 2, 5], None)?])
+    })
+}
+
 /// Attention of the first input to itself, and its weights if they are asked for.
 fn masked(weights: bool, mask: impl Fn(&[Tensor]) -> AttentionMask + 'static) -> Option<Case> {
     by(MultiHeadAttention::new(4, 2, &mut Rng::seed(1)), move |layer, inputs, pass| {
@@ -69,6 +93,13 @@ fn case(key: &str) -> Option<Case> {
         }
         "embedding" => plain(Embedding::new(5, 3, rng)),
         "embedding padding" => plain(Embedding::new(5, 3, rng).and_then(|layer| layer.padding_idx(4))),
+        "embedding_bag sum" => bag(BagMode::Sum, false),
+        "embedding_bag weights" => bag(BagMode::Sum, false),
+        "embedding_bag mean" => bag(BagMode::Mean, false),
+        "embedding_bag max" => bag(BagMode::Max, false),
+        "embedding_bag sum offsets" => bag(BagMode::Sum, true),
+        "embedding_bag mean offsets" => bag(BagMode::Mean, true),
+        "embedding_bag max offsets" => bag(BagMode::Max, true),
         "softmax" => plain(Ok(Softmax::default())),
         "flatten" => plain(Ok(Flatten)),
         "reshape" => plain(Ok(Reshape::new([2, 3]))),
@@ -86,6 +117,15 @@ fn case(key: &str) -> Option<Case> {
         }
         "batch_norm1d cumulative" => plain(BatchNorm1d::new(3).and_then(|layer| layer.momentum(None))),
         "batch_norm2d" => plain(BatchNorm2d::new(2)),
+        "batch_norm2d frozen" => {
+            let case = plain(BatchNorm2d::new(2))?;
+            for (_, entry) in &case.held {
+                if let StateEntry::Buffer(buffer) = entry {
+                    buffer.set_frozen(true);
+                }
+            }
+            Some(case)
+        }
         "batch_norm2d plain" => plain(BatchNorm2d::new(2).map(BatchNorm2d::without_affine)),
         "batch_norm2d without running" => plain(BatchNorm2d::new(2).map(BatchNorm2d::without_running_stats)),
         "group_norm" => plain(GroupNorm::new(2, 4)),
@@ -98,16 +138,25 @@ fn case(key: &str) -> Option<Case> {
         "rnn time first" => plain(Rnn::new(3, 4, options.time_first(), rng)),
         "rnn without bias" => plain(Rnn::new(3, 2, options.without_bias(), rng)),
         "rnn two layers, both ways" => plain(Rnn::new(3, 2, both, rng)),
+        "rnn lengths" => with_lengths(Rnn::new(2, 3, both, rng)),
+        "rnn lengths, with a state" => with_lengths(Rnn::new(2, 3, both, rng)),
+        "rnn lengths, time first" => with_lengths(Rnn::new(2, 3, RnnOptions::new().time_first(), rng)),
         "rnn with a state" => with_state(Rnn::new(2, 3, both, rng)),
         "lstm" => plain(Lstm::new(3, 4, options, rng)),
         "lstm time first" => plain(Lstm::new(3, 4, options.time_first(), rng)),
         "lstm without bias" => plain(Lstm::new(3, 2, options.without_bias(), rng)),
         "lstm two layers, both ways" => plain(Lstm::new(3, 2, both, rng)),
+        "lstm lengths" => with_lengths(Lstm::new(2, 3, both, rng)),
+        "lstm lengths, with a state" => with_lengths(Lstm::new(2, 3, both, rng)),
+        "lstm lengths, time first" => with_lengths(Lstm::new(2, 3, RnnOptions::new().time_first(), rng)),
         "lstm with a state" => with_state(Lstm::new(2, 3, both, rng)),
         "gru" => plain(Gru::new(3, 4, options, rng)),
         "gru time first" => plain(Gru::new(3, 4, options.time_first(), rng)),
         "gru without bias" => plain(Gru::new(3, 2, options.without_bias(), rng)),
         "gru two layers, both ways" => plain(Gru::new(3, 2, both, rng)),
+        "gru lengths" => with_lengths(Gru::new(2, 3, both, rng)),
+        "gru lengths, with a state" => with_lengths(Gru::new(2, 3, both, rng)),
+        "gru lengths, time first" => with_lengths(Gru::new(2, 3, RnnOptions::new().time_first(), rng)),
         "gru with a state" => with_state(Gru::new(2, 3, both, rng)),
         "attention" => plain(MultiHeadAttention::new(4, 2, rng)),
         "attention without bias" => {

@@ -58,6 +58,10 @@ impl Embedding {
         self.weight.set(&table.masked_fill(&padded, 0.0)?)?;
         Ok(Embedding { padding_idx: Some(index), ..self })
     }
+
+    pub(super) fn padding(&self) -> Option<usize> {
+        self.padding_idx
+    }
 }
 
 impl Layer for Embedding {

@@ -9,6 +9,7 @@ mod conv;
 mod convert;
 mod dropout;
 mod embedding;
+mod embedding_bag;
 mod fields;
 mod flatten;
 mod forward_context;
@@ -36,6 +37,7 @@ pub use conv::{
 };
 pub use dropout::{Dropout, Dropout2d};
 pub use embedding::Embedding;
+pub use embedding_bag::{BagMode, EmbeddingBag};
 pub use fields::{Field, Fields};
 pub use flatten::Flatten;
 pub use forward_context::ForwardContext;
@@ -165,7 +167,7 @@ pub trait Layer: Send + Sync {
     /// ```
     #[doc(alias = "requires_grad_")]
     fn freeze(&self, pattern: &str) -> Result<usize> {
-        set_frozen("freeze", self.parameters(), pattern, true)
+        set_frozen("freeze", "parameter", self.state(), pattern, true)
     }
 
     /// Unfreezes the parameters whose full names match `pattern`; see [`freeze`](Layer::freeze).
@@ -173,7 +175,34 @@ pub trait Layer: Send + Sync {
     /// # Errors
     /// Errors if no name matches.
     fn unfreeze(&self, pattern: &str) -> Result<usize> {
-        set_frozen("unfreeze", self.parameters(), pattern, false)
+        set_frozen("unfreeze", "parameter", self.state(), pattern, false)
+    }
+
+    /// Freezes the buffers whose full names match `pattern`, in which `*` stands for any text: training leaves them as they are. A
+    /// [`BatchNorm`] whose running statistics are frozen uses them while training too, as when it evaluates. Returns how many there
+    /// are. [`freeze`](Layer::freeze) freezes parameters only.
+    ///
+    /// # Errors
+    /// Errors if no name matches.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let backbone = Sequential::new().push(Conv2d::new(3, 8, 3, ConvOptions::new(), &mut Rng::seed(1))?).push(BatchNorm2d::new(8)?);
+    /// backbone.freeze("*")?; // the parameters
+    /// assert_eq!(backbone.freeze_buffers("*.running_*")?, 2);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "eval")]
+    fn freeze_buffers(&self, pattern: &str) -> Result<usize> {
+        set_frozen("freeze_buffers", "buffer", self.state(), pattern, true)
+    }
+
+    /// Unfreezes the buffers whose full names match `pattern`; see [`freeze_buffers`](Layer::freeze_buffers).
+    ///
+    /// # Errors
+    /// Errors if no name matches.
+    fn unfreeze_buffers(&self, pattern: &str) -> Result<usize> {
+        set_frozen("unfreeze_buffers", "buffer", self.state(), pattern, false)
     }
 
     /// Changes all float parameters and buffers to another float dtype; integer buffers keep theirs.
@@ -258,16 +287,17 @@ pub trait Layer: Send + Sync {
     }
 }
 
+/// Freezes or unfreezes parameters or buffers.
 fn set_frozen(
     op: &'static str,
-    parameters: Vec<(String, Parameter)>,
+    what: &str,
+    mut state: Vec<(String, StateEntry)>,
     pattern: &str,
     frozen: bool,
 ) -> Result<usize> {
-    let matching = matching(op, parameters.iter().map(|(name, _)| name.as_str()), pattern)?;
-    for &i in &matching {
-        parameters[i].1.set_frozen(frozen);
-    }
+    state.retain(|(_, entry)| matches!(entry, StateEntry::Parameter(_)) == (what == "parameter"));
+    let matching = matching(op, what, state.iter().map(|(name, _)| name.as_str()), pattern)?;
+    matching.iter().for_each(|&i| state[i].1.set_frozen(frozen));
     Ok(matching.len())
 }
 

@@ -112,17 +112,33 @@ impl Parameter {
 /// ```
 #[doc(alias = "register_buffer")]
 #[derive(Clone, Debug)]
-pub struct Buffer(Arc<RwLock<Tensor>>);
+pub struct Buffer(Arc<Contents>);
+
+#[derive(Debug)]
+struct Contents {
+    value: RwLock<Tensor>,
+    frozen: AtomicBool,
+}
 
 impl Buffer {
     /// A buffer with this initial value.
     pub fn new(value: Tensor) -> Self {
-        Buffer(Arc::new(RwLock::new(value.detach())))
+        Buffer(Arc::new(Contents { value: RwLock::new(value.detach()), frozen: AtomicBool::new(false) }))
     }
 
     /// The value, a constant.
     pub fn get(&self) -> Tensor {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.value.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether training leaves it as it is; see [`Layer::freeze_buffers`](super::Layer::freeze_buffers).
+    pub fn is_frozen(&self) -> bool {
+        self.0.frozen.load(Ordering::Relaxed)
+    }
+
+    /// Freezes or unfreezes it: a layer that updates it while training asks [`is_frozen`](Buffer::is_frozen) first.
+    pub fn set_frozen(&self, frozen: bool) {
+        self.0.frozen.store(frozen, Ordering::Relaxed);
     }
 
     /// Replaces the value; the history of `value` is dropped.
@@ -130,7 +146,7 @@ impl Buffer {
     /// # Errors
     /// Errors if `value` has another shape or dtype.
     pub fn set(&self, value: &Tensor) -> Result<()> {
-        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.0.value.write().unwrap_or_else(PoisonError::into_inner);
         check_replacement("Buffer::set", &current, value)?;
         *current = value.detach();
         Ok(())
@@ -138,7 +154,7 @@ impl Buffer {
 
     /// Replaces the value by one of any shape and dtype.
     pub(super) fn replace(&self, tensor: Tensor) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = tensor;
+        *self.0.value.write().unwrap_or_else(PoisonError::into_inner) = tensor;
     }
 }
 
@@ -163,6 +179,13 @@ pub enum StateEntry {
 }
 
 impl StateEntry {
+    pub(super) fn set_frozen(&self, frozen: bool) {
+        match self {
+            StateEntry::Parameter(parameter) => parameter.set_frozen(frozen),
+            StateEntry::Buffer(buffer) => buffer.set_frozen(frozen),
+        }
+    }
+
     /// The value, detached from the graph.
     pub fn get(&self) -> Tensor {
         match self {

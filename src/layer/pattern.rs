@@ -5,13 +5,14 @@ use crate::error::{Error, Result};
 /// The indices of the names that match `pattern`; an error if there are none.
 pub(crate) fn matching<'a>(
     op: &'static str,
+    what: &str,
     names: impl Iterator<Item = &'a str>,
     pattern: &str,
 ) -> Result<Vec<usize>> {
     let names: Vec<&str> = names.collect();
     let matching: Vec<usize> = (0..names.len()).filter(|&i| fits(names[i], pattern)).collect();
     if matching.is_empty() {
-        let expected = format!("a pattern that matches a parameter ({})", names.join(", "));
+        let expected = format!("a pattern that matches a {what} ({})", names.join(", "));
         return Err(Error::argument(op, expected, format!("{pattern:?}")));
     }
     Ok(matching)

@@ -136,7 +136,7 @@ impl<R: UpdateRule<N>, const N: usize> FirstOrder<R, N> {
     /// ```
     #[doc(alias = "param_groups")]
     pub fn group(mut self, pattern: &str, settings: impl FnOnce(Self) -> Result<Self>) -> Result<Self> {
-        let matched = matching(R::NAME, self.names(), pattern)?;
+        let matched = matching(R::NAME, "parameter", self.names(), pattern)?;
         let (entries, groups, unused) = (Vec::new(), Vec::new(), Vec::new());
         let empty = FirstOrder { entries, groups, unused, base: self.base.clone(), ..self };
         let made = settings(empty)?;
@@ -179,7 +179,7 @@ impl<R: UpdateRule<N>, const N: usize> FirstOrder<R, N> {
     /// ```
     #[doc(alias = "find_unused_parameters")]
     pub fn allow_unused(mut self, pattern: &str) -> Result<Self> {
-        matching(R::NAME, self.names(), pattern)?;
+        matching(R::NAME, "parameter", self.names(), pattern)?;
         self.unused.push(pattern.into());
         Ok(self)
     }

@@ -60,6 +60,18 @@ case("bilinear", lambda: nn.Bilinear(3, 2, 4), [N(5, 3), N(5, 2)])
 case("bilinear three axes", lambda: nn.Bilinear(2, 2, 1, bias=False), [N(2, 3, 2), N(2, 3, 2)])
 case("embedding", lambda: nn.Embedding(5, 3), [fixed("i64", [[4, 0, 4], [1, 2, 4]])])
 case("embedding padding", lambda: nn.Embedding(5, 3, padding_idx=4), [fixed("i64", [[4, 0, 4], [1, 2, 2]])])
+for mode in ["sum", "mean", "max"]:
+    words = fixed("i64", [[4, 0, 3], [1, 2, 4], [0, 3, 3]])
+    case(f"embedding_bag {mode}", lambda mode=mode: nn.EmbeddingBag(5, 3, mode=mode), [words])
+    words, offsets = fixed("i64", [4, 0, 4, 2, 1, 3]), torch.tensor([0, 2, 2, 5])
+    bags = lambda m, x: m(x, offsets)
+    case(f"embedding_bag {mode} offsets", lambda mode=mode: nn.EmbeddingBag(5, 3, mode=mode, padding_idx=4), [words], bags)
+case(
+    "embedding_bag weights",
+    lambda: nn.EmbeddingBag(5, 3, mode="sum"),
+    [words, N(6)],
+    lambda m, x, weights: m(x, offsets, per_sample_weights=weights),
+)
 case("softmax", lambda: nn.Softmax(-1), [N(3, 4)])
 case("flatten", lambda: nn.Flatten(), [N(2, 2, 3)])
 case("reshape", lambda: nn.Unflatten(1, (2, 3)), [N(2, 6)])
@@ -76,6 +88,7 @@ case("batch_norm1d", lambda: nn.BatchNorm1d(3), [N(6, 3)])
 case("batch_norm1d sequence", lambda: nn.BatchNorm1d(3, eps=1e-3, momentum=0.3), [N(2, 3, 5)])
 case("batch_norm1d cumulative", lambda: nn.BatchNorm1d(3, momentum=None), [N(6, 3)])
 case("batch_norm2d", lambda: nn.BatchNorm2d(2), [N(3, 2, 2, 3)])
+case("batch_norm2d frozen", lambda: nn.BatchNorm2d(2), [N(3, 2, 2, 3)], lambda m, x: m.eval()(x))
 case("batch_norm2d plain", lambda: nn.BatchNorm2d(2, affine=False), [N(3, 2, 2, 3)])
 case("batch_norm2d without running", lambda: nn.BatchNorm2d(2, track_running_stats=False), [N(3, 2, 2, 3)])
 case("group_norm", lambda: nn.GroupNorm(2, 4), [N(2, 4, 3)])
@@ -107,6 +120,19 @@ for name, layer, gates in [("rnn", nn.RNN, 1), ("lstm", nn.LSTM, 4), ("gru", nn.
         [N(2, 3, 2)] + states * [N(4, 2, 3)],
         with_state,
     )
+for name, layer in [("rnn", nn.RNN), ("lstm", nn.LSTM), ("gru", nn.GRU)]:
+
+    def packed(m, x, *state, lengths=(2, 4, 1)):
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths, m.batch_first, enforce_sorted=False)
+        y, last = m(packed, (tuple(state) if len(state) > 1 else state[0]) if state else None)
+        y, _ = nn.utils.rnn.pad_packed_sequence(y, m.batch_first, total_length=x.shape[int(m.batch_first)])
+        return (y, *last) if isinstance(last, tuple) else (y, last)
+
+    both = lambda layer=layer: layer(2, 3, num_layers=2, bidirectional=True, batch_first=True)
+    states = 2 if name == "lstm" else 1
+    case(f"{name} lengths", both, [N(3, 4, 2)], packed)
+    case(f"{name} lengths, with a state", both, [N(3, 5, 2)] + states * [N(4, 3, 3)], packed)
+    case(f"{name} lengths, time first", lambda layer=layer: layer(2, 3), [N(4, 3, 2)], packed)
 case("rnn relu", lambda: nn.RNN(3, 4, nonlinearity="relu", batch_first=True), [N(2, 5, 3)], lambda m, x: m(x)[0])
 
 

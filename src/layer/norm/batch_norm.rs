@@ -17,8 +17,8 @@ use crate::ops::standardize;
 ///
 /// # Formula
 /// y = ŷ·w + b with ŷ = (x − mean) / √(var + ε). Training: mean and var (with divisor n) are those of the batch, and the
-/// running ones r become (1 − momentum)·r + momentum·(those of the batch; var with divisor n − 1). Evaluation: the running
-/// ones.
+/// running ones r become (1 − momentum)·r + momentum·(those of the batch; var with divisor n − 1). Evaluation, and training with
+/// frozen statistics ([`Layer::freeze_buffers`]): the running ones.
 ///
 /// # Gradient
 /// Training: (h − mean h − ŷ·mean h·ŷ) / √(var + ε) for x, with h = g·w. Evaluation: h / √(var + ε). Σ g·ŷ for w, Σ g for b.
@@ -143,7 +143,7 @@ impl<const D: usize> BatchNorm<D> {
         let (n, width) = self.sizes(x)?;
         let channels = per_channel(self.channels, x.rank());
         let y = match &self.running_stats {
-            Some(running) if !ctx.is_training() => {
+            Some(running) if !ctx.is_training() || running.are_frozen() => {
                 let scale = (running.var.get() + self.eps)?.powf(-0.5)?;
                 let shaped = |a: &Tensor| a.to_dtype(x.dtype())?.reshape(&channels[..]);
                 ((x - shaped(&running.mean.get())?)? * shaped(&scale)?)?
@@ -166,6 +166,11 @@ impl<const D: usize> BatchNorm<D> {
 }
 
 impl RunningStats {
+    /// Whether training uses them as they are, as evaluation does: after [`Layer::freeze_buffers`].
+    fn are_frozen(&self) -> bool {
+        self.mean.is_frozen() || self.var.is_frozen()
+    }
+
     /// Updates them with the mean and the variance (with divisor `count`) of a batch.
     fn update(&self, mean: &Tensor, variance: &Tensor, count: usize, momentum: Option<f64>) -> Result<()> {
         let batches = self.num_batches_tracked.get().to_scalar::<i64>()?.saturating_add(1);
@@ -188,7 +193,9 @@ impl<const D: usize> Layer for BatchNorm<D> {
             return self.standardized(x, ctx);
         };
         let rest = [running.mean.get(), running.var.get()];
-        if ctx.is_training() || rest.iter().chain([x]).any(|tensor| tensor.dtype() != DType::F32) {
+        if (ctx.is_training() && !running.are_frozen())
+            || rest.iter().chain([x]).any(|tensor| tensor.dtype() != DType::F32)
+        {
             return self.standardized(x, ctx);
         }
         let operator = ("BatchNormalization", &[("epsilon", OnnxAttribute::Float(self.eps as f32))][..]);
@@ -252,6 +259,33 @@ mod tests {
         assert_eq!(layer.state().len(), 2);
         let y = layer.predict(&x)?.to_vec2::<f32>()?;
         assert!((y[0][0] + 1.0).abs() < 1e-4 && (y[1][1] - 1.0).abs() < 1e-4, "{y:?}");
+        Ok(())
+    }
+
+    #[test]
+    fn frozen_statistics() -> Result<()> {
+        let x = Tensor::randn_dtype(0.5, 1.0, (5, 3), DType::F64, &mut Rng::seed(1))?;
+        let layer = BatchNorm1d::new(3)?;
+        layer.to_dtype(DType::F64)?;
+        layer.forward(&x, &mut train())?;
+        let before = layer.running_stats.as_ref().unwrap().mean.get();
+        let model = Sequential::new().push(layer).push(Tanh);
+        assert_eq!(model.freeze_buffers("0.running_*")?, 2);
+        // As in evaluation, a batch of one too; the parameters learn.
+        for x in [&x, &x.i(..1)?] {
+            assert_eq!(model.forward(x, &mut train())?, model.predict(x)?);
+        }
+        gradcheck(&model, &x, &train())?;
+        let gradients = model.forward(&x, &mut train())?.sum_all()?.backward()?;
+        assert!(gradients.get(&model.parameters()[0].1.get()).is_some());
+        assert_eq!(model.state()[2].1.get(), before);
+        model.unfreeze_buffers("*")?;
+        model.forward(&x, &mut train())?;
+        assert_ne!(model.state()[2].1.get(), before);
+        let error = model.freeze_buffers("0.weight").unwrap_err().to_string();
+        let expected =
+            "a pattern that matches a buffer (0.running_mean, 0.running_var, 0.num_batches_tracked)";
+        assert_eq!(error, format!("freeze_buffers: expected {expected}, got \"0.weight\""));
         Ok(())
     }
 

@@ -35,7 +35,7 @@ use super::dropout::dropped;
 use super::{Fields, ForwardContext, Layer, Parameter, init};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
-use crate::ops::Rng;
+use crate::ops::{Pad, Rng};
 
 /// The parameters of one layer in one direction, with the gates in PyTorch's order.
 #[derive(Clone, Debug)]
@@ -122,8 +122,58 @@ impl<C: RecurrentCell<S>, const S: usize> Recurrent<C, S> {
         state: Option<[&Tensor; S]>,
         ctx: &mut ForwardContext,
     ) -> Result<(Tensor, [Tensor; S])> {
+        self.run(x, None, state, ctx)
+    }
+
+    /// The outputs and the last state of sequences of different lengths, each padded to the longest: the padding is not looked at,
+    /// outputs beyond the end are 0, the state is that after the last step, and the reverse direction begins there.
+    ///
+    /// # Shapes
+    /// As [`forward_with_state`](Recurrent::forward_with_state), with n lengths.
+    ///
+    /// # Errors
+    /// Errors unless there are n lengths from 1 to t, or if the state has another shape.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let layer = Gru::new(3, 5, RnnOptions::new(), &mut Rng::seed(1))?;
+    /// let x = Tensor::ones((2, 7, 3), DType::F32, &Device::Cpu)?;
+    /// let (y, [h]) = layer.forward_with_lengths(&x, &[7, 4], None, &mut ForwardContext::eval())?;
+    /// assert_eq!(y.i((1, 3))?, h.i((0, 1))?); // the fourth step
+    /// assert_eq!(y.i((1, 4))?.to_vec1::<f32>()?, [0.0; 5]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "pack_padded_sequence")]
+    #[doc(alias = "pad_packed_sequence")]
+    pub fn forward_with_lengths(
+        &self,
+        x: &Tensor,
+        lengths: &[usize],
+        state: Option<[&Tensor; S]>,
+        ctx: &mut ForwardContext,
+    ) -> Result<(Tensor, [Tensor; S])> {
+        self.run(x, Some(lengths), state, ctx)
+    }
+
+    fn run(
+        &self,
+        x: &Tensor,
+        lengths: Option<&[usize]>,
+        state: Option<[&Tensor; S]>,
+        ctx: &mut ForwardContext,
+    ) -> Result<(Tensor, [Tensor; S])> {
         let n = self.batch(x)?;
         let mut y = if self.options.time_first { x.clone() } else { x.transpose(0, 1)? };
+        let t = y.dims()[0];
+        if let Some(lengths) = lengths
+            && (lengths.len() != n || lengths.iter().any(|length| !(1..=t).contains(length)))
+        {
+            return Err(Error::argument(
+                C::NAME,
+                format!("{n} lengths from 1 to {t}"),
+                format!("{lengths:?}"),
+            ));
+        }
         let directions = self.options.directions();
         let dims = [self.weights.len(), n, self.hidden];
         let initial: [Tensor; S] = match state {
@@ -143,6 +193,11 @@ impl<C: RecurrentCell<S>, const S: usize> Recurrent<C, S> {
             let dims = [x.dims()[0], x.dims()[1], directions.saturating_mul(self.hidden)];
             return Ok((Tensor::zeros(&dims[..], x.dtype(), x.device())?, initial));
         }
+        let padding = lengths.map(|lengths| Padding::new(lengths, x)).transpose()?;
+        if let Some(padding) = &padding {
+            // Not even a NaN of the padding may come through.
+            y = y.narrow(0, 0, padding.end)?.masked_fill(&padding.mask, 0.0)?;
+        }
         let mut last: [Vec<Tensor>; S] = std::array::from_fn(|_| Vec::with_capacity(self.weights.len()));
         for (layer, weights) in self.weights.chunks(directions).enumerate() {
             if layer > 0 {
@@ -151,13 +206,16 @@ impl<C: RecurrentCell<S>, const S: usize> Recurrent<C, S> {
             let mut outputs = Vec::with_capacity(directions);
             for (direction, weights) in weights.iter().enumerate() {
                 let state = try_map(&initial, |tensor| tensor.i(layer * directions + direction))?;
-                let (output, state) = self.one_way(&y, weights, state, direction == 1)?;
+                let (output, state) = self.one_way(&y, weights, state, direction == 1, padding.as_ref())?;
                 outputs.push(output);
                 last.iter_mut().zip(state).for_each(|(list, tensor)| list.push(tensor));
             }
             y = Tensor::cat(&outputs, 2)?;
         }
         let last = try_map(&last, |list| Tensor::stack(list, 0))?;
+        if let Some(padding) = padding {
+            y = y.pad(&[(0, t - padding.end), (0, 0), (0, 0)], Pad::Constant(0.0))?;
+        }
         let y = if self.options.time_first { y } else { y.transpose(0, 1)? };
         Ok((y, last))
     }
@@ -169,6 +227,7 @@ impl<C: RecurrentCell<S>, const S: usize> Recurrent<C, S> {
         weights: &RnnWeights,
         mut state: [Tensor; S],
         backwards: bool,
+        padding: Option<&Padding>,
     ) -> Result<(Tensor, [Tensor; S])> {
         let bias = |bias: &Option<Parameter>| bias.as_ref().map(Parameter::get);
         let (input_bias, step_bias) = match (bias(&weights.bias_ih), bias(&weights.bias_hh)) {
@@ -182,14 +241,27 @@ impl<C: RecurrentCell<S>, const S: usize> Recurrent<C, S> {
         }
         let weight = weights.weight_hh.get().t()?;
         let recurrent = RecurrentMap { weight, bias: step_bias, hidden: self.hidden };
-        let mut inputs = steps(projected)?;
+        let mut inputs: Vec<(usize, Tensor)> = steps(projected)?.into_iter().enumerate().collect();
         if backwards {
             inputs.reverse();
         }
         let mut outputs = Vec::with_capacity(inputs.len());
-        for input in &inputs {
-            state = self.cell.step(input, state, &recurrent)?;
-            outputs.push(state[0].clone());
+        for (step, input) in &inputs {
+            match padding.filter(|padding| padding.start <= *step) {
+                None => {
+                    state = self.cell.step(input, state, &recurrent)?;
+                    outputs.push(state[0].clone());
+                }
+                // Sequences that have ended keep their state, or have not begun yet.
+                Some(padding) => {
+                    let ended = padding.mask.i(*step)?;
+                    let next = self.cell.step(input, state.clone(), &recurrent)?;
+                    outputs.push(next[0].masked_fill(&ended, 0.0)?);
+                    for (old, new) in state.iter_mut().zip(&next) {
+                        *old = ended.where_cond(old, new)?;
+                    }
+                }
+            }
         }
         if backwards {
             outputs.reverse();
@@ -207,6 +279,26 @@ impl<C: RecurrentCell<S>, const S: usize> Recurrent<C, S> {
                 Err(Error::shape(C::NAME, expected, &[dims]))
             }
         }
+    }
+}
+
+/// What lies behind the ends of sequences.
+struct Padding {
+    /// The first step at which a sequence has ended.
+    start: usize,
+    /// The first step at which all have.
+    end: usize,
+    /// (end, n, 1) of u8: 1 where a sequence has ended.
+    mask: Tensor,
+}
+
+impl Padding {
+    fn new(lengths: &[usize], x: &Tensor) -> Result<Self> {
+        let start = lengths.iter().copied().min().expect("there is a sequence");
+        let end = lengths.iter().copied().max().expect("there is a sequence");
+        let ended = (0..end).flat_map(|step| lengths.iter().map(move |&length| u8::from(step >= length)));
+        let mask = Tensor::from_vec(ended.collect::<Vec<u8>>(), (end, lengths.len(), 1), x.device())?;
+        Ok(Padding { start, end, mask })
     }
 }
 

@@ -67,6 +67,54 @@ fn a_sequence_may_be_cut() -> Result<()> {
     near(&whole.i((.., 8))?, &h.i(1)?)
 }
 
+/// Each sequence as it is alone, whatever stands behind it.
+#[test]
+fn lengths() -> Result<()> {
+    let x = Tensor::randn_dtype(0.0, 1.0, (3, 5, 2), DType::F64, &mut Rng::seed(1))?;
+    let lengths = [2, 4, 1];
+    let layer = Lstm::new(2, 3, RnnOptions::new().layers(2).bidirectional(), &mut Rng::seed(2))?;
+    layer.to_dtype(DType::F64)?;
+    let ctx = &mut ForwardContext::eval();
+    let beyond =
+        Tensor::new(&[0_u8, 0, 1, 1, 1, 0, 0, 0, 0, 1, 0, 1, 1, 1, 1], &Device::Cpu)?.reshape((3, 5, 1))?;
+    let spoilt = x.masked_fill(&beyond, f64::NAN)?.into_parameter();
+    let (y, [h, c]) = layer.forward_with_lengths(&spoilt, &lengths, None, ctx)?;
+    assert_eq!(y.dims(), [3, 5, 6]);
+    assert_eq!(y.abs()?.masked_fill(&beyond.eq(0.0)?, 0.0)?.max_all()?.to_scalar::<f64>()?, 0.0);
+    let near = |a: &Tensor, b: &Tensor| -> Result<()> {
+        assert!((a - b)?.abs()?.max_all()?.to_scalar::<f64>()? < 1e-14);
+        Ok(())
+    };
+    for (i, length) in lengths.into_iter().enumerate() {
+        let alone = x.i((i..i + 1, ..length))?;
+        let (expected, [h1, c1]) = layer.forward_with_state(&alone, None, ctx)?;
+        near(&y.i((i..i + 1, ..length))?, &expected)?;
+        near(&h.i((.., i..i + 1))?, &h1)?;
+        near(&c.i((.., i..i + 1))?, &c1)?;
+    }
+    let gradients = (y.sqr()?.sum_all()? + h.sum_all()?)?.backward()?;
+    let of_x = gradients.get(&spoilt).unwrap();
+    assert_eq!(of_x.abs()?.masked_fill(&beyond.eq(0.0)?, 0.0)?.max_all()?.to_scalar::<f64>()?, 0.0);
+    for (name, parameter) in layer.parameters() {
+        let gradient = gradients.get(&parameter.get()).unwrap().sum_all()?.to_scalar::<f64>()?;
+        assert!(gradient.is_finite(), "{name}");
+    }
+    // As without, where all are as long as the inputs.
+    let (y, _) = layer.forward_with_lengths(&x, &[5; 3], None, ctx)?;
+    assert_eq!(y, layer.forward(&x, ctx)?);
+    for wrong in [&[2, 4][..], &[2, 4, 0], &[2, 4, 6]] {
+        let error = layer.forward_with_lengths(&x, wrong, None, ctx).unwrap_err().to_string();
+        assert_eq!(error, format!("lstm: expected 3 lengths from 1 to 5, got {wrong:?}"));
+    }
+    let empty = layer.forward_with_lengths(&x.narrow(0, 0, 0)?, &[], None, ctx)?;
+    assert_eq!(empty.0.dims(), [0, 5, 6]);
+    let run = |x: &[Tensor]| {
+        Ok(layer.forward_with_lengths(&x[0], &[2, 1, 2], None, &mut ForwardContext::eval())?.0)
+    };
+    autograd::gradcheck(run, &[x.i((.., ..2))?])?;
+    Ok(())
+}
+
 #[test]
 fn thousands_of_steps_need_no_stack() {
     let train = || -> Result<()> {
