@@ -122,7 +122,7 @@ pub fn log_sum_exps<T: Element>(x: &[T], n: usize, width: usize) -> Vec<T> {
 pub fn softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
     map_rows(x, width, |x, out| {
         let largest = vectorize!(row_max(x));
-        if largest.to_f64().is_infinite() && x.iter().all(|x| x == x) {
+        if largest.to_f64().is_infinite() && !x.iter().any(|x| x.to_f64().is_nan()) {
             if largest > T::default() {
                 let share = T::constant((x.iter().filter(|&&x| x == largest).count() as f64).recip());
                 out.iter_mut().zip(x).filter(|(_, x)| **x == largest).for_each(|(out, _)| *out = share);

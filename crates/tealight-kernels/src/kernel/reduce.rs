@@ -53,15 +53,30 @@ pub(super) fn lanes<T: Element, A: Element, F: Fn(T, T) -> A>(a: &[T], b: &[T], 
     across(total)
 }
 
+/// Adds Σ f(aᵢ, bᵢ) of at most [`BLOCK`] elements to `total`, whose [`across`] is the sum.
 #[inline(always)]
-fn lane_sums<T: Element, A: Element>(a: &[T], b: &[T], total: &mut [f64; HALF], f: &impl Fn(T, T) -> A) {
+pub(super) fn lane_sums<T: Element, A: Element>(
+    a: &[T],
+    b: &[T],
+    total: &mut [f64; HALF],
+    f: &impl Fn(T, T) -> A,
+) {
     let lane = wide_sums(a, b, f);
     for i in 0..HALF {
         total[i] += (lane[i] + lane[i + HALF]).to_f64();
     }
-    let rest = a.len() / LANES * LANES;
-    for (i, (&a, &b)) in a[rest..].iter().zip(&b[rest..]).enumerate() {
-        total[i % HALF] += f(a, b).to_f64();
+    let whole = a.len() / LANES * LANES;
+    let (mut a, mut b) = (&a[whole..], &b[whole..]);
+    if let (Some((some_a, rest_a)), Some((some_b, rest_b))) =
+        (a.split_first_chunk::<HALF>(), b.split_first_chunk::<HALF>())
+    {
+        for i in 0..HALF {
+            total[i] += f(some_a[i], some_b[i]).to_f64();
+        }
+        (a, b) = (rest_a, rest_b);
+    }
+    for (total, (&a, &b)) in total.iter_mut().zip(a.iter().zip(b)) {
+        *total += f(a, b).to_f64();
     }
 }
 
