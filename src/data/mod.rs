@@ -23,9 +23,11 @@ mod table;
 mod unroll;
 
 pub use augment::{
-    Augment, ChannelsLast, GaussianNoise, RandomCrop, RandomHorizontalFlip, RandomRotation,
+    Augment, ChannelsLast, ColorJitter, GaussianNoise, RandomCrop, RandomHorizontalFlip, RandomRotation,
     RandomVerticalFlip, Then,
 };
+#[cfg(feature = "image")]
+pub use augment::{RandomErasing, RandomResizedCrop};
 pub use breast_cancer::breast_cancer;
 pub use dataset::{Dataset, FromFn, Mapped, Subset, TensorDataset, from_fn};
 #[cfg(feature = "image")]

@@ -13,6 +13,9 @@ use super::options::{ColorMode, MissingMode, Train};
 /// The largest `--size`.
 pub(super) const MAX_SIZE: usize = 512;
 
+/// The most bytes of a picture as decoded: 223 megapixels, more than any phone makes.
+const MAX_PICTURE: usize = 640 << 20;
+
 /// How a model's inputs are read from files.
 #[derive(Clone, Debug)]
 pub(super) enum Inputs {
@@ -33,8 +36,10 @@ pub(super) struct Pictures {
 
 impl Pictures {
     pub(super) fn reader(&self) -> ImageFolder {
-        let reader =
-            ImageFolder::new(self.size, self.size).color(self.color).interpolation(self.interpolation);
+        let reader = ImageFolder::new(self.size, self.size)
+            .color(self.color)
+            .interpolation(self.interpolation)
+            .max_bytes(MAX_PICTURE);
         match self.background {
             Some(color) => reader.background(color),
             None => reader.without_alpha(),

@@ -72,7 +72,7 @@ impl RandomCrop {
         RandomCrop { height, width, padding: 0 }
     }
 
-    /// Pads the image with this many zeros on each side first. Default: 0.
+    /// Pads the image with this many zeros on each side first: black, or the mean colour of normalized images. Default: 0.
     pub fn padding(mut self, padding: usize) -> Self {
         self.padding = padding;
         self
@@ -97,7 +97,7 @@ impl Augment for RandomCrop {
 
 /// Rotates an image about its centre by a random angle of at most this many degrees either way.
 ///
-/// Interpolation is bilinear, and pixels outside the image are 0. The size stays.
+/// Interpolation is bilinear (torchvision's default is the nearest pixel), and pixels outside the image are 0. The size stays.
 ///
 /// ```
 /// # use tealight::data::{Augment, RandomRotation};
@@ -155,7 +155,8 @@ fn rotated(x: &Tensor, degrees: f64) -> Result<Tensor> {
     Ok(Tensor::from(rotated.array().to_device(x.device())?))
 }
 
-/// Adds noise of the normal distribution N(0, σ²), with this standard deviation σ, to an input of any shape.
+/// Adds noise of the normal distribution N(0, σ²), with this standard deviation σ, to an input of any shape. The result may lie
+/// outside the input's range: torchvision's `clip=False`.
 ///
 /// ```
 /// # use tealight::data::{Augment, GaussianNoise};
@@ -176,7 +177,7 @@ impl Augment for GaussianNoise {
     }
 }
 
-fn check_float(op: &'static str, x: &Tensor) -> Result<()> {
+pub(super) fn check_float(op: &'static str, x: &Tensor) -> Result<()> {
     if !x.dtype().is_float() {
         return Err(Error::dtype(op, "a float tensor (see to_dtype)", &[x.dtype()]));
     }
@@ -184,7 +185,7 @@ fn check_float(op: &'static str, x: &Tensor) -> Result<()> {
 }
 
 /// The height and the width. Errors if the last axis may be that of the channels.
-fn sides(op: &'static str, x: &Tensor) -> Result<(usize, usize)> {
+pub(super) fn sides(op: &'static str, x: &Tensor) -> Result<(usize, usize)> {
     match x.dims() {
         [_, _, 1..=CHANNELS] | [_, _, _, 1..=CHANNELS] => {
             let expected = format!(

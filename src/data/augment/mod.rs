@@ -1,7 +1,13 @@
 //! Random changes to inputs: the same for the same seed.
 
+#[cfg(feature = "image")]
+mod area;
+mod color;
 mod image;
 
+#[cfg(feature = "image")]
+pub use area::{RandomErasing, RandomResizedCrop};
+pub use color::ColorJitter;
 pub use image::{GaussianNoise, RandomCrop, RandomHorizontalFlip, RandomRotation, RandomVerticalFlip};
 
 use crate::autograd::Tensor;

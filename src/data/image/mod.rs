@@ -15,7 +15,7 @@ mod write;
 pub use decode::{MAX_BYTES, MAX_SIDE};
 pub(super) use pixels::Pixels;
 pub use read::{Color, ReadOptions, from_bytes, from_bytes_with, read, read_with, to_float};
-pub(super) use resize::Fit;
+pub(super) use resize::{Fit, resized_planes};
 pub use resize::{Interpolation, Size, center_crop, resize};
 pub use write::write_png;
 

@@ -228,6 +228,27 @@ fn weights(from: usize, to: usize, filter: Interpolation) -> Vec<Window> {
     (0..to).map(window).collect()
 }
 
+/// Planes of this height and width, resized.
+pub(in crate::data) fn resized_planes(
+    planes: &[f64],
+    [height, width]: [usize; 2],
+    [rows, columns]: [usize; 2],
+    filter: Interpolation,
+) -> Vec<f64> {
+    let (rows, columns) = (weights(height, rows, filter), weights(width, columns, filter));
+    let sum = |window: &Window, at: &dyn Fn(usize) -> f64| -> f64 {
+        (window.start..).zip(&window.weights).map(|(i, &weight)| f64::from(weight) * at(i)).sum()
+    };
+    let mut resized = Vec::new();
+    for plane in planes.chunks_exact(height * width) {
+        for row in &rows {
+            let narrow: Vec<f64> = (0..width).map(|x| sum(row, &|y| plane[y * width + x])).collect();
+            resized.extend(columns.iter().map(|column| sum(column, &|x| narrow[x])));
+        }
+    }
+    resized
+}
+
 /// A weighted sum of rows; colours are multiplied by alpha, if there is one.
 fn blend_rows(image: &Pixels, window: &Window) -> Vec<f32> {
     let (channels, length) = (image.channels, image.width * image.channels);
