@@ -362,7 +362,7 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
         ),
         (
             "no picture",
-            "DIR/text.png: expected a PNG, JPEG, BMP, GIF, WebP, TIFF or PNM image, got something else",
+            "DIR/text.png: expected a PNG, JPEG, BMP, GIF, WebP, TIFF or PNM image, got a text file",
             say(data::image::read(write("text.png", b"hello"))),
         ),
         (

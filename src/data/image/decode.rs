@@ -9,7 +9,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Li
 use super::jpeg;
 use super::pixels::Pixels;
 use crate::error::Result;
-use crate::file::file_error;
+use crate::file::{file_error, kind_of};
 
 /// The longest side of an image that is read or made, in pixels.
 pub const MAX_SIDE: usize = 32_768;
@@ -93,10 +93,8 @@ fn lacks_end(bytes: &[u8]) -> bool {
 
 /// The format of an image by its first bytes, or what else they are.
 fn format(bytes: &[u8]) -> Result<ImageFormat, &'static str> {
-    match image::guess_format(bytes) {
-        Ok(format) if format.reading_enabled() => return Ok(format),
-        Ok(ImageFormat::Avif) => return Err("an AVIF image: convert it to PNG or JPEG"),
-        _ => {}
+    if let Some(format) = image::guess_format(bytes).ok().filter(ImageFormat::reading_enabled) {
+        return Ok(format);
     }
     match bytes {
         // BigTIFF.
@@ -109,7 +107,7 @@ fn format(bytes: &[u8]) -> Result<ImageFormat, &'static str> {
             }
             _ => "a film",
         }),
-        _ => Err("something else"),
+        _ => Err(kind_of(bytes).unwrap_or("something else")),
     }
 }
 
@@ -225,12 +223,13 @@ mod tests {
     #[test]
     fn files_that_are_no_image() {
         assert_eq!(message(b""), "p: expected an image, got an empty file");
-        let expected = "p: expected a PNG, JPEG, BMP, GIF, WebP, TIFF or PNM image, got something else";
-        assert_eq!(message(b"hello, world"), expected);
-        assert_eq!(message(b"\0"), expected);
+        let expected = "p: expected a PNG, JPEG, BMP, GIF, WebP, TIFF or PNM image, got";
+        assert_eq!(message(b"hello, world"), format!("{expected} a text file"));
+        assert_eq!(message(b"%PDF-1.7\n"), format!("{expected} a PDF document"));
+        assert_eq!(message(b"\0"), format!("{expected} something else"));
         for (brand, named) in [(b"avif", "an AVIF image"), (b"heic", "a HEIC image"), (b"mp42", "a film")] {
             let bytes = [b"\0\0\0\x1cftyp", &brand[..], b"\0\0\0\0mif1miaf"].concat();
-            let expected = format!("p: expected a PNG, JPEG, BMP, GIF, WebP, TIFF or PNM image, got {named}");
+            let expected = format!("{expected} {named}");
             assert!(message(&bytes).starts_with(&expected), "{}", message(&bytes));
         }
         assert!(message(b"P6 0 0 255\n").starts_with("p: expected a"));
