@@ -115,8 +115,11 @@ fn graphs(out: &Path) -> Result<()> {
     let [slope] = autograd::grad(&x.sigmoid()?.sum_all()?, [&x])?;
     graph(out, "graph-slope", &slope)?;
 
-    let model =
-        Sequential::new().push(Flatten).push(NormalizeRows).push(Linear::new(64, 1, &mut Rng::seed(42))?);
+    let model = Sequential::new().push(Flatten).push(NormalizeRows::default()).push(Linear::new(
+        64,
+        1,
+        &mut Rng::seed(42),
+    )?);
     let zeros = data::digits()?.one_vs_rest(0)?;
     let scores = model.forward(&zeros.inputs, &mut ForwardContext::eval())?;
     graph(out, "graph-logistic", &BceWithLogits.loss(&scores, &zeros.targets)?)
@@ -130,7 +133,7 @@ fn losses(history: &History) -> [(&'static str, Vec<(f64, f64)>); 2] {
 fn zero_or_not(out: &Path, digits: &LabeledDataset) -> Result<()> {
     let rng = &mut Rng::seed(42);
     let (train, test) = digits.one_vs_rest(0)?.split_at(1437)?;
-    let model = Sequential::new().push(Flatten).push(NormalizeRows).push(Linear::new(64, 1, rng)?);
+    let model = Sequential::new().push(Flatten).push(NormalizeRows::default()).push(Linear::new(64, 1, rng)?);
     let optimizer = Sgd::new(model.parameters(), 10.0)?;
     let mut trainer =
         Trainer::new(&model, BceWithLogits, optimizer).epochs(500).batch_size(usize::MAX).silent();
@@ -141,7 +144,7 @@ fn zero_or_not(out: &Path, digits: &LabeledDataset) -> Result<()> {
 
     // An 8 among the other digits is harder to find than a 0, so that its curve leaves the corner.
     let (train, test) = digits.one_vs_rest(8)?.split_at(1437)?;
-    let model = Sequential::new().push(Flatten).push(NormalizeRows).push(Linear::new(64, 1, rng)?);
+    let model = Sequential::new().push(Flatten).push(NormalizeRows::default()).push(Linear::new(64, 1, rng)?);
     let optimizer = Sgd::new(model.parameters(), 10.0)?;
     let mut trainer =
         Trainer::new(&model, BceWithLogits, optimizer).epochs(500).batch_size(usize::MAX).silent();

@@ -55,7 +55,8 @@ fn run(Options { digit, images, epochs, learning_rate, seed, out }: Options) -> 
     let (rows, columns) = (train.inputs.dims()[1], train.inputs.dims()[2]);
     let pixels = train.inputs.elem_count() / train.len(); // three times as many with colours
     // Unrolled, brought to length 1, and weighed: the sigmoid of the score, which the loss takes itself, is the probability.
-    let network = |linear: Linear| Sequential::new().push(Flatten).push(NormalizeRows).push(linear);
+    let network =
+        |linear: Linear| Sequential::new().push(Flatten).push(NormalizeRows::default()).push(linear);
     let model = network(Linear::new(pixels, 1, rng)?);
     let mut trainer = Trainer::new(&model, BceWithLogits, Sgd::new(model.parameters(), learning_rate)?)
         .epochs(epochs)

@@ -47,8 +47,8 @@ fn main() -> Result<()> {
 
     println!("\n3. Normalising rows, and softmax by broadcasting\n");
     let x = Tensor::new(&[[0.0, 3.0, 4.0], [1.0, 6.0, 4.0]], cpu)?;
-    println!("normalize_rows([[0, 3, 4], [1, 6, 4]]) =\n{}", x.normalize_rows()?);
-    println!("normalize_rows([[2, 6, 4]]) = {}", Tensor::new(&[[2.0, 6.0, 4.0]], cpu)?.normalize_rows()?);
+    println!("normalize_rows([[0, 3, 4], [1, 6, 4]]) =\n{}", x.normalize_rows(2.0)?);
+    println!("normalize_rows([[2, 6, 4]]) = {}", Tensor::new(&[[2.0, 6.0, 4.0]], cpu)?.normalize_rows(2.0)?);
     let exp = x.exp()?;
     let sums = exp.sum_keepdim(1)?;
     println!("exp(x) =\n{exp}\nits row sums =\n{sums}");

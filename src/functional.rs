@@ -44,5 +44,5 @@ pub fn log_softmax(x: &Tensor, axis: impl Axis) -> Result<Tensor> {
 
 /// Every row divided by its Euclidean norm; see [`Tensor::normalize_rows`].
 pub fn normalize_rows(x: &Tensor) -> Result<Tensor> {
-    x.normalize_rows()
+    x.normalize_rows(2.0)
 }

@@ -35,7 +35,11 @@ expressions! {
         Tanhshrink.apply(x), LogSigmoid.apply(x), Mish.apply(x), GeluTanh.apply(x),
         x.sum(0), x.mean(0), x.prod(0), x.max(0), x.min(0), x.var(0, 0), x.var(0, 1), x.std(0, 0), x.std(0, 1), x.logsumexp(0),
         x.norm(0.0, 0), x.norm(0.5, 0), x.norm(1.0, 0), x.norm(2.0, 0), x.norm(3.0, 0), x.norm(f64::INFINITY, 0),
-        x.norm(f64::NEG_INFINITY, 0), x.cumsum(0), x.cumprod(0), x.softmax(0), x.log_softmax(0), x.normalize_rows(),
+        x.norm(f64::NEG_INFINITY, 0), x.cumsum(0), x.cumprod(0), x.softmax(0), x.log_softmax(0), x.normalize_rows(2.0),
+        x.normalize_rows(1.0), x.normalize_rows(f64::INFINITY),
+        Ok(x.max_with_indices(0)?.0), Ok(x.min_with_indices(0)?.0), Ok(x.median(0)?.0),
+        BceWithLogits.pos_weight(&scalar(3.0))?.elementwise(x, &scalar(0.0)),
+        BceWithLogits.pos_weight(&scalar(3.0))?.elementwise(x, &scalar(1.0)),
         Ok(x.sort(0, false)?.0), Ok(x.topk(1, 0)?.0),
         x.reshape((1, 1, x.elem_count()))?.max_pool1d(PoolOptions::<1>::new(x.elem_count())),
         BceWithLogits.elementwise(x, &scalar(0.0)), BceWithLogits.elementwise(x, &scalar(0.5)),
@@ -49,7 +53,8 @@ expressions! {
     [a]:
         a.maximum(1.0), a.minimum(1.0), a.clamp(-1.0, 1.0), a.clamp(1.0, 1.0), a.rem(2.0);
     [a, b]:
-        a.add(b), a.sub(b), a.mul(b), a.div(b), a.pow(b), a.maximum(b), a.minimum(b), a.atan2(b), a.rem(b), a.lerp(b, 0.25);
+        a.add(b), a.sub(b), a.mul(b), a.div(b), a.pow(b), a.maximum(b), a.minimum(b), a.atan2(b), a.rem(b), a.fmod(b), a.fmax(b), a.fmin(b), a.xlogy(b), a.logaddexp(b),
+        a.cosine_similarity(b, 0), a.pairwise_distance(b, 2.0), a.lerp(b, 0.25);
     [a, b, c]:
         a.addcmul(b, c, 2.0);
 }
@@ -107,7 +112,11 @@ fn documented() -> Vec<Point> {
         let cells: Vec<&str> = line.strip_prefix("| `")?.split('|').map(str::trim).collect();
         let [expression, inputs, value, first, second, elsewhere, ""] = cells[..] else { panic!("{line}") };
         let inputs = match inputs.strip_prefix('(') {
-            Some(pair) => pair.trim_end_matches(')').replace(',', ""),
+            Some(pair) => pair
+                .trim_end_matches(')')
+                .replace("], ", "]; ")
+                .replace(", ", if pair.starts_with('[') { "," } else { " " })
+                .replace("; ", " "),
             None => inputs.replace(", ", ","),
         };
         let numbers = [value, first, second].map(|cell| (cell != "–").then(|| numbers(cell)));

@@ -101,14 +101,14 @@ fn the_3_by_3_by_2_image_of_the_notebook() -> Result<()> {
 fn normalising_rows() -> Result<()> {
     let x = Tensor::new(&[[0.0, 3.0, 4.0], [1.0, 6.0, 4.0]], CPU)?;
     let expected = Tensor::new(&[[0.0, 0.6, 0.8], [0.13736056, 0.82416338, 0.54944226]], CPU)?;
-    assert_abs_diff_eq!(x.normalize_rows()?, expected, epsilon = 5e-9);
-    assert_abs_diff_eq!(NormalizeRows.normalize(&x)?, expected, epsilon = 5e-9);
-    assert_abs_diff_eq!(NormalizeRows.predict(&x)?, expected, epsilon = 5e-9);
+    assert_abs_diff_eq!(x.normalize_rows(2.0)?, expected, epsilon = 5e-9);
+    assert_abs_diff_eq!(NormalizeRows::default().normalize(&x)?, expected, epsilon = 5e-9);
+    assert_abs_diff_eq!(NormalizeRows::default().predict(&x)?, expected, epsilon = 5e-9);
     // The formula's own row: [2, 6, 4] / √56.
     let row = Tensor::new(&[[2.0, 6.0, 4.0]], CPU)?;
     let length = 56_f64.sqrt();
     let expected = Tensor::new(&[[2.0 / length, 6.0 / length, 4.0 / length]], CPU)?;
-    assert_relative_eq!(row.normalize_rows()?, expected, max_relative = 1e-15);
+    assert_relative_eq!(row.normalize_rows(2.0)?, expected, max_relative = 1e-15);
     Ok(())
 }
 

@@ -40,7 +40,7 @@ fn everything() -> Result<Vec<Vec<Vec<u32>>>> {
         with_gradients(|x| x[0].dot(&x[1]), &[long, long])?,
         with_gradients(|x| x[0].softmax(-1), &[rows])?,
         with_gradients(|x| x[0].log_softmax(0), &[rows])?,
-        with_gradients(|x| x[0].normalize_rows(), &[rows])?,
+        with_gradients(|x| x[0].normalize_rows(2.0), &[rows])?,
         with_gradients(|x| CrossEntropy::new().loss(&x[0], &classes), &[rows])?,
         with_gradients(|x| &x[0] + &x[1], &[rows, &[300]])?,
         with_gradients(|x| x[0].sum(0), &[rows])?,

@@ -124,7 +124,7 @@ pub(crate) fn make(name: &str) -> Outcome<Option<Box<dyn Job>>> {
         }
         "normalize-rows-grad" => {
             let w = other()?;
-            pulled(input(1.0)?, w, Tensor::normalize_rows)
+            pulled(input(1.0)?, w, |x| x.normalize_rows(2.0))
         }
         "l1-grad" => {
             let target = other()?;

@@ -55,7 +55,7 @@ fn indices(op: &'static str, x: &Array, axis: Option<usize>, largest: bool) -> R
 }
 
 macro_rules! arg_extrema {
-    ($($largest:literal $adjective:literal $one:ident $all:ident [$values:literal])*) => {
+    ($($largest:literal $adjective:literal $one:ident $all:ident $both:ident [$values:literal])*) => {
         impl Tensor {$(
             #[doc = concat!("Returns the index of the ", $adjective, " element along `axis`, which is removed.")]
             ///
@@ -77,12 +77,32 @@ macro_rules! arg_extrema {
             pub fn $all(&self) -> Result<Tensor> {
                 arg_extremum(stringify!($all), self, None, $largest)
             }
+
+            #[doc = concat!("Returns the ", $adjective, " elements along `axis`, which is removed, and their indices (u32).")]
+            ///
+            #[doc = concat!("The indices are those of [`", stringify!($one), "`](Tensor::", stringify!($one), "). Gradient: g at the ")]
+            /// element that was taken, also in a tie.
+            ///
+            /// ```
+            /// # use tealight::prelude::*;
+            /// let x = Tensor::new(&[[1.0, 5.0, 2.0], [7.0, 0.0, 7.0]], &Device::Cpu)?;
+            #[doc = concat!("let (values, indices) = x.", stringify!($both), "(1)?;")]
+            #[doc = concat!("assert_eq!(indices.to_vec1::<u32>()?, ", $values, ");")]
+            /// assert_eq!(values.to_vec1::<f64>()?, x.gather(1, &indices.unsqueeze(1)?)?.squeeze(1)?.to_vec1::<f64>()?);
+            /// # Ok::<(), tealight::Error>(())
+            /// ```
+            pub fn $both(&self, axis: impl Axis) -> Result<(Tensor, Tensor)> {
+                let op = stringify!($both);
+                let axis = axis.of(op, self.dims())?;
+                let indices = arg_extremum(op, self, Some(axis), $largest)?;
+                Ok((self.gather(axis, &indices.unsqueeze(axis)?)?.squeeze(axis)?, indices))
+            }
         )*}
     };
 }
 arg_extrema! {
-    true "largest" argmax argmax_all ["[1, 0]"]
-    false "smallest" argmin argmin_all ["[0, 1]"]
+    true "largest" argmax argmax_all max_with_indices ["[1, 0]"]
+    false "smallest" argmin argmin_all min_with_indices ["[0, 1]"]
 }
 
 #[cfg(test)]
@@ -96,6 +116,7 @@ mod tests {
         check(&[0.3, -1.0, 2.0], |x| x * x.argmax(-1)?.to_dtype(DType::F64)?.sum_all()?);
         let x = Tensor::parameter(tensor(&[1.0]));
         assert!(!x.argmax(0).unwrap().requires_grad());
+        check(&[0.3, -1.0, 2.0], |x| x.exp()?.max_with_indices(-1)?.0 * x.min_with_indices(-1)?.0);
     }
 
     #[test]
@@ -162,6 +183,8 @@ mod tests {
         let scalar = Tensor::new(3.0, &Device::Cpu)?;
         assert_eq!(scalar.argmax_all()?.to_scalar::<u32>()?, 0);
         assert!(matches!(scalar.argmax(0), Err(Error::Axis { op: "argmax", .. })));
+        assert!(matches!(scalar.max_with_indices(0), Err(Error::Axis { op: "max_with_indices", .. })));
+        assert_eq!(x.min_with_indices(0)?.0.dims(), [0]);
         Ok(())
     }
 }

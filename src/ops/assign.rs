@@ -1,6 +1,8 @@
 //! `assign`: the functional form of numpy's `x[…] = source`.
 
-use super::index::{Indices, Selection, resolve};
+use candle_core::Device;
+
+use super::index::{Indices, Selection, axis_by_axis, indexed, resolve};
 use super::take::{same_kind, written};
 use crate::autograd::{self, Tensor};
 use crate::error::{Error, Result};
@@ -14,13 +16,17 @@ pub(super) fn assigned(
     source: &Tensor,
 ) -> Result<Tensor> {
     same_kind(op, x, source)?;
+    if !axis_by_axis(&selected) {
+        let places = Tensor::arange(0, x.elem_count() as i64, &Device::Cpu)?.reshape(x.dims())?;
+        let places = indexed(op, &places, selected)?;
+        let source = spread(op, source, places.dims())?;
+        let starts =
+            places.flatten(0, -1)?.to_vec1::<i64>()?.into_iter().map(|place| place as usize).collect();
+        return written(x, &source, BlockIndices { starts, block: 1, period: x.elem_count() });
+    }
     selected.extend(x.dims()[selected.len()..].iter().map(|&size| Selection::Span(0, size)));
     let target: Vec<usize> = selected.iter().filter_map(Selection::len).collect();
-    if broadcast_dims(source.dims(), &target).as_deref() != Some(&target[..]) {
-        return Err(Error::shape(op, format!("a source that broadcasts to {target:?}"), &[source.dims()]));
-    }
-    let source =
-        if source.dims() == target { source.clone() } else { autograd::broadcast_to(source, &target)? };
+    let source = spread(op, source, &target)?;
     if target.contains(&0) {
         return written(x, &source, BlockIndices { starts: [].into(), block: 1, period: x.elem_count() });
     }
@@ -38,10 +44,20 @@ pub(super) fn assigned(
     written(x, &source, BlockIndices { starts: sums(scaled).into(), block, period: x.elem_count() })
 }
 
+fn spread(op: &'static str, source: &Tensor, target: &[usize]) -> Result<Tensor> {
+    if source.dims() == target {
+        return Ok(source.clone());
+    }
+    if broadcast_dims(source.dims(), target).as_deref() != Some(target) {
+        return Err(Error::shape(op, format!("a source that broadcasts to {target:?}"), &[source.dims()]));
+    }
+    autograd::broadcast_to(source, target)
+}
+
 impl Tensor {
     /// Returns a copy in which the elements selected by `indices`, as for [`i`](Tensor::i), are replaced by `source`.
     ///
-    /// The source broadcasts to the selection. If an index tensor names a position twice, the last one stays.
+    /// The source broadcasts to the selection. If index tensors name an element twice, the last one stays.
     ///
     /// Gradient: for this tensor g, but 0 in the selection; for the source g at the selection. Errors as for [`i`](Tensor::i),
     /// or if the source does not broadcast to the selection.

@@ -3,7 +3,7 @@
 use super::apply;
 use super::operand::{Operand, TensorOrScalar};
 use super::pointwise::formula;
-use crate::autograd::{Array, Tensor};
+use crate::autograd::Tensor;
 use crate::error::Result;
 
 formula!(blocks Lerp = "lerp", [a, b, w] => {
@@ -28,10 +28,7 @@ impl Tensor {
     pub fn lerp(&self, end: &Tensor, weight: impl Operand) -> Result<Tensor> {
         match weight.get() {
             TensorOrScalar::Tensor(weight) => apply(Lerp, [self, end, weight]),
-            TensorOrScalar::Scalar(weight) => {
-                let weight = Array::full(weight, (), self.device())?.to_dtype(self.dtype())?;
-                apply(Lerp, [self, end, &weight.into()])
-            }
+            TensorOrScalar::Scalar(weight) => apply(Lerp, [self, end, &self.scalar_like(weight)?]),
         }
     }
 

@@ -257,7 +257,7 @@ impl Tensor {
     /// assert_eq!(x.conv1d(&difference, ConvOptions::new())?.to_vec2::<f64>()?, [[1.0, 2.0, 4.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    #[doc(alias = "convolve")]
+    #[doc(alias = "correlate")]
     pub fn conv1d(&self, weight: &Tensor, options: ConvOptions<1>) -> Result<Tensor> {
         convolve("conv1d", self, weight, None, options, false)
     }

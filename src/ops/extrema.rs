@@ -21,6 +21,30 @@ fn above<R: Real>(a: R, b: R) -> R {
     a.select_gt(b, one, b.select_gt(a, zero, half))
 }
 
+formula!(blocks Fmax = "fmax", [a, b] => of_numbers(a, b, a, b), y => taken(a, b));
+formula!(blocks Fmin = "fmin", [a, b] => of_numbers(-a, -b, a, b), y => taken(-a, -b));
+
+/// `yes` where a ≥ b or b is NaN, else `no`; `no` where a is NaN.
+#[inline(always)]
+fn of_numbers<R: Real>(a: R, b: R, yes: R, no: R) -> R {
+    unless_nan(a, b.select_gt(a, no, yes), no)
+}
+
+#[inline(always)]
+fn unless_nan<R: Real>(x: R, yes: R, no: R) -> R {
+    let infinity = R::constant(f64::INFINITY);
+    x.select_gt(-infinity, yes, infinity.select_gt(x, yes, no))
+}
+
+/// The slopes of the larger of two numbers, half each in a tie.
+#[inline(always)]
+fn taken<R: Real>(a: R, b: R) -> [R; 2] {
+    let [zero, half, one] = [0.0, 0.5, 1.0].map(R::constant);
+    let by =
+        |a: R, b: R| b.select_gt(a, zero, a.select_gt(b, one, unless_nan(a, unless_nan(b, half, one), zero)));
+    [by(a, b), by(b, a)]
+}
+
 /// 1 where a > b, else 0: in a tie with a number the number is taken.
 #[inline(always)]
 fn beyond<R: Real>(a: R, b: R) -> R {
@@ -64,6 +88,28 @@ impl Tensor {
         }
     }
 
+    /// The larger of self and `other`, element by element, or the one that is a number if the other is NaN.
+    /// ([`maximum`](Tensor::maximum) is NaN there.)
+    ///
+    /// Gradient: 1 for the one that is taken, 0 for the other, ½ for each in a tie.
+    ///
+    /// ```
+    /// # use tealight::prelude::*;
+    /// let (a, b) = (Tensor::new(&[1.0, f64::NAN], &Device::Cpu)?, Tensor::new(&[2.0, 0.0], &Device::Cpu)?);
+    /// assert_eq!(a.fmax(&b)?.to_vec1::<f64>()?, [2.0, 0.0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn fmax(&self, other: &Tensor) -> Result<Tensor> {
+        apply(Fmax, [self, other])
+    }
+
+    /// The smaller of self and `other`, element by element, or the one that is a number if the other is NaN.
+    ///
+    /// Gradient: 1 for the one that is taken, 0 for the other, ½ for each in a tie.
+    pub fn fmin(&self, other: &Tensor) -> Result<Tensor> {
+        apply(Fmin, [self, other])
+    }
+
     /// |x|. Gradient: the sign of x, 0 at 0.
     #[doc(alias = "absolute")]
     #[doc(alias = "fabs")]
@@ -105,6 +151,8 @@ mod tests {
     fn gradients() {
         check2(|a, b| a.sqr()?.maximum(b));
         check2(|a, b| a.sqr()?.minimum(b));
+        check2(|a, b| a.sqr()?.fmax(b));
+        check2(|a, b| a.sqr()?.fmin(b));
         check(&[-2.0, 0.5, 3.0], |x| x.sqr()?.maximum(0.7));
         check(&[-2.0, 0.5, 3.0], |x| x.sqr()?.minimum(0.7));
         check(&[-2.0, 0.5, 3.0], |x| x * x.sign()?);

@@ -3,11 +3,13 @@
 use std::ops::{Bound, Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 
 use super::axis::Axis;
-use super::index_select::index_vector;
+use super::create::checked;
 use super::narrow::{narrowed, selected};
-use super::take::taken_along;
+use super::reshape::reshaped;
+use super::take::{checked_indices, taken_along};
 use crate::autograd::{Tensor, trace};
 use crate::error::{Error, Result};
+use crate::kernel::{Dims, broadcast_dims, strides, sums};
 
 /// What an [`Index`] selects along one axis.
 #[derive(Clone, Debug)]
@@ -18,11 +20,11 @@ pub enum AxisIndex {
     Range(Bound<i64>, Bound<i64>),
     /// Every n-th position of a range, from its end if n is negative.
     Step(Bound<i64>, Bound<i64>, i64),
-    /// The positions that a vector of indices names.
+    /// The positions that a tensor of indices names.
     Tensor(Tensor),
 }
 
-/// What [`Tensor::i`] takes for one axis: an integer, a range of integers, a [`step`] or a vector of indices.
+/// What [`Tensor::i`] takes for one axis: an integer, a range of integers, a [`step`] or a tensor of indices.
 pub trait Index {
     /// What to select.
     fn axis_index(self) -> AxisIndex;
@@ -133,6 +135,8 @@ pub(super) enum Selection {
     /// The start and the length.
     Span(usize, usize),
     List(Vec<usize>),
+    /// The positions that a tensor of this shape names.
+    Tensor(Vec<usize>, Dims),
 }
 
 impl Selection {
@@ -140,7 +144,7 @@ impl Selection {
         match self {
             &Selection::One(at) => vec![at],
             &Selection::Span(start, len) => (start..start + len).collect(),
-            Selection::List(list) => list.clone(),
+            Selection::List(list) | Selection::Tensor(list, _) => list.clone(),
         }
     }
 
@@ -149,9 +153,78 @@ impl Selection {
         match self {
             Selection::One(_) => None,
             &Selection::Span(_, len) => Some(len),
-            Selection::List(list) => Some(list.len()),
+            Selection::List(list) | Selection::Tensor(list, _) => Some(list.len()),
         }
     }
+}
+
+/// Whether every axis is selected by itself: not if a tensor of indices is no vector, or several name elements together.
+pub(super) fn axis_by_axis(selected: &[Selection]) -> bool {
+    let mut ranks = selected.iter().filter_map(|selection| match selection {
+        Selection::Tensor(_, dims) => Some(dims.len()),
+        _ => None,
+    });
+    ranks.next().is_none_or(|rank| rank == 1) && ranks.next().is_none()
+}
+
+/// The elements of `x` that are selected.
+pub(super) fn indexed(op: &'static str, x: &Tensor, selected_by: Vec<Selection>) -> Result<Tensor> {
+    let together = !axis_by_axis(&selected_by);
+    let mut x = x.clone();
+    // The axes of the tensors of indices, their lists and shapes.
+    let mut tensors: Vec<(usize, Vec<usize>, Dims)> = vec![];
+    // From the last axis on, so that a removed axis moves none that is still to come.
+    for (axis, selection) in selected_by.into_iter().enumerate().rev() {
+        x = match selection {
+            Selection::One(at) => {
+                tensors.iter_mut().for_each(|(after, ..)| *after -= 1);
+                selected(&x, axis, at)?
+            }
+            Selection::Span(start, len) => narrowed(&x, axis, start, len)?,
+            Selection::Tensor(list, dims) if together => {
+                tensors.insert(0, (axis, list, dims));
+                x
+            }
+            Selection::List(list) | Selection::Tensor(list, _) => {
+                taken_along(op, &x, axis, list.into_iter())?
+            }
+        };
+    }
+    if together { indexed_together(op, &x, &tensors) } else { Ok(x) }
+}
+
+/// Makes one axis of those that have indices, and takes from it. The axes of the indices come where those were, or first if they were
+/// not adjacent.
+fn indexed_together(op: &'static str, x: &Tensor, tensors: &[(usize, Vec<usize>, Dims)]) -> Result<Tensor> {
+    let axes: Vec<usize> = tensors.iter().map(|(axis, ..)| *axis).collect();
+    let shapes = || tensors.iter().map(|(.., dims)| &dims[..]).collect::<Vec<_>>();
+    let common = shapes().into_iter().try_fold(Dims::new(), |common, dims| broadcast_dims(&common, dims));
+    let common =
+        common.ok_or_else(|| Error::shape(op, "tensors of indices that broadcast together", &shapes()))?;
+    let adjacent = axes.windows(2).all(|pair| pair[0] + 1 == pair[1]);
+    let at = if adjacent { axes[0] } else { 0 };
+    let mut others: Vec<usize> = (0..x.rank()).filter(|axis| !axes.contains(axis)).collect();
+    let sizes: Vec<usize> = axes.iter().map(|&axis| x.dims()[axis]).collect();
+    let rest: Vec<usize> = others.iter().map(|&axis| x.dims()[axis]).collect();
+    let around = |middle: &[usize]| [&rest[..at], middle, &rest[at..]].concat();
+    checked(op, around(&common).into(), x.dtype().size_in_bytes())?;
+    others.splice(at..at, axes);
+    let x = if adjacent { x.clone() } else { x.permute(&others[..])? };
+    let x = reshaped(&x, &around(&[sizes.iter().product()]))?;
+    let mut places = vec![0; common.iter().product()];
+    for ((_, list, dims), step) in tensors.iter().zip(strides(&sizes)) {
+        let missing = common.len() - dims.len();
+        let steps = strides(dims);
+        // Along an axis of length 1 every position is the first.
+        let walk = |i: usize| match i.checked_sub(missing) {
+            Some(own) if dims[own] != 1 => (0..common[i]).map(|at| at * steps[own]).collect(),
+            _ => vec![0; common[i]],
+        };
+        let from = sums((0..common.len()).map(walk));
+        places.iter_mut().zip(from).for_each(|(place, from)| *place += list[from] * step);
+    }
+    let y = taken_along(op, &x, at, places.into_iter())?;
+    reshaped(&y, &around(&common))
 }
 
 /// What the indices select, axis by axis.
@@ -201,7 +274,8 @@ impl AxisIndex {
             }
             AxisIndex::Tensor(indices) => {
                 trace::read("indices (see index_select)", indices)?;
-                Ok(Selection::List(index_vector(op, x.dims(), axis, indices)?))
+                let dims = Dims::from_slice(indices.dims());
+                Ok(Selection::Tensor(checked_indices(op, x.dims(), axis, indices)?, dims))
             }
         }
     }
@@ -210,15 +284,19 @@ impl AxisIndex {
 impl Tensor {
     /// Indexes the tensor with integers, ranges and index tensors, axis by axis, as `x[…]` does in numpy and PyTorch.
     ///
-    /// An integer selects one position and removes the axis; a range selects several. Both return a view. A vector of indices
-    /// selects the positions that it names, in its order, and [`step`] every n-th position of a range; these two copy.
+    /// An integer selects one position and removes the axis; a range selects several. Both return a view. A tensor of indices
+    /// selects the positions that it names, in its order and shape, and [`step`] every n-th position of a range; these two copy.
     /// Negative integers count from the end. Axes that are not mentioned are selected whole.
     ///
-    /// Gradient: g at the selected elements, 0 elsewhere.
+    /// Several tensors of indices broadcast together and name elements: `x.i((&i, &j))` is x\[i\[k\], j\[k\]\] for every k, as in
+    /// PyTorch. (For rows and columns crosswise, give one of them an axis of length 1.) The axes of the indices stand where the axes that
+    /// they index were, or first if those are not adjacent.
+    ///
+    /// Gradient: g at the selected elements, 0 elsewhere; repeated ones add.
     ///
     /// # Errors
     /// Errors if there are more indices than axes, an index or the end of a range is beyond its axis, a range ends before it
-    /// starts, or a step is 0.
+    /// starts, a step is 0, or several tensors of indices do not broadcast together.
     ///
     /// ```
     /// # use tealight::prelude::*;
@@ -228,21 +306,14 @@ impl Tensor {
     /// assert_eq!(x.i((1.., 1..=2))?.to_vec2::<f64>()?, [[5.0, 6.0], [9.0, 10.0]]);
     /// let last_first = Tensor::new(&[-1_i64, 0], &Device::Cpu)?;
     /// assert_eq!(x.i((&last_first, 3))?.to_vec1::<f64>()?, [11.0, 3.0]);
+    /// let columns = Tensor::new(&[2_u32, 0], &Device::Cpu)?;
+    /// assert_eq!(x.i((&last_first, &columns))?.to_vec1::<f64>()?, [10.0, 0.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "index")]
     #[doc(alias = "slice")]
     pub fn i(&self, indices: impl Indices) -> Result<Tensor> {
-        let mut x = self.clone();
-        // From the last axis on, so that a removed axis moves none that is still to come.
-        for (axis, selection) in resolve("i", self, indices)?.into_iter().enumerate().rev() {
-            x = match selection {
-                Selection::One(at) => selected(&x, axis, at)?,
-                Selection::Span(start, len) => narrowed(&x, axis, start, len)?,
-                Selection::List(list) => taken_along("i", &x, axis, list.into_iter())?,
-            };
-        }
-        Ok(x)
+        indexed("i", self, resolve("i", self, indices)?)
     }
 }
 
@@ -296,6 +367,9 @@ mod tests {
         check(&x, |x| x.unsqueeze(0)?.i((.., -1)));
         let twice = Tensor::new(&[1u32, 0, 1], &Device::Cpu).unwrap();
         check(&x, |x| x.unsqueeze(0)?.reshape((2, x.elem_count() / 2))?.i((&twice, ..-1)));
+        check(&x, |x| {
+            x.reshape((2, x.elem_count() / 2))?.i((&twice, &Tensor::new(&[0_i64, -1, 0], &Device::Cpu)?))
+        });
         check(&x, |x| x.exp()?.i(step(.., -1))?.unsqueeze(0)?.i((0, step(1.., 2)))?.sqr());
     }
 
@@ -315,6 +389,17 @@ mod tests {
         let expected = [2, 0].map(|i| [1, 3].map(|j| [at(i, j, 4)]));
         assert_eq!(steps.to_vec3::<u32>()?, expected);
         let ends = Tensor::new(&[-1_i64, 0], &Device::Cpu)?;
+        // Element by element; crosswise; apart, with the axes of the indices first; around an integer, which leaves them adjacent.
+        let up = Tensor::new(&[1_u8, 3], &Device::Cpu)?;
+        assert_eq!(x.i((&ends, &up, 0))?.to_vec1::<u32>()?, [at(2, 1, 0), at(0, 3, 0)]);
+        let across = up.unsqueeze(1)?;
+        let crossed = [1, 3].map(|j| [at(2, j, 4), at(0, j, 4)]);
+        assert_eq!(x.i((&ends, &across, 4))?.to_vec2::<u32>()?, crossed);
+        let apart = [(2, 1), (0, 3)].map(|(i, k)| [0, 1, 2, 3].map(|j| at(i, j, k)));
+        assert_eq!(x.i((&ends, .., &up))?.to_vec2::<u32>()?, apart);
+        assert_eq!(x.i((1.., 3, &up))?.dims(), [2, 2]);
+        assert_eq!(x.i((&ends, 2, &up))?.to_vec1::<u32>()?, [at(2, 2, 1), at(0, 2, 3)]);
+        assert_eq!(x.i((.., &across))?.dims(), [3, 2, 1, 5]);
         assert_eq!(x.i((&ends, 0, 0))?.to_vec1::<u32>()?, [at(2, 0, 0), at(0, 0, 0)]);
         Ok(())
     }
@@ -341,6 +426,12 @@ mod tests {
         assert!(matches!(x.i(step(..5, -1)), Err(Error::Argument { .. })));
         assert!(matches!(x.i((0, 0, 0)), Err(Error::Argument { .. })));
         assert!(matches!(Tensor::new(1.0, &Device::Cpu)?.i(0), Err(Error::Argument { .. })));
+        let [two, three] = [&[0_u32, 0][..], &[0_u32, 0, 0]].map(|i| Tensor::new(i, &Device::Cpu));
+        let error = x.i((&two?, &three?)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "i: expected tensors of indices that broadcast together, got [2] and [3]"
+        );
         Ok(())
     }
 }

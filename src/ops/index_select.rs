@@ -7,12 +7,7 @@ use crate::autograd::{OnnxAttribute, Tensor, traced};
 use crate::error::{Error, Result};
 
 /// The indices of a vector, counted from the start of `axis`.
-pub(super) fn index_vector(
-    op: &'static str,
-    dims: &[usize],
-    axis: usize,
-    indices: &Tensor,
-) -> Result<Vec<usize>> {
+fn index_vector(op: &'static str, dims: &[usize], axis: usize, indices: &Tensor) -> Result<Vec<usize>> {
     if indices.rank() != 1 {
         return Err(Error::shape(op, "a vector of indices", &[indices.dims()]));
     }
@@ -33,7 +28,6 @@ impl Tensor {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[doc(alias = "embedding")]
-    #[doc(alias = "take")]
     pub fn index_select(&self, axis: impl Axis, indices: &Tensor) -> Result<Tensor> {
         let axis = axis.of("index_select", self.dims())?;
         let slices = index_vector("index_select", self.dims(), axis, indices)?;

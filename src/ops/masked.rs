@@ -77,7 +77,6 @@ impl Tensor {
     /// assert_eq!(x.masked_fill(&mask, -1.0)?.to_vec2::<f64>()?, [[-1.0, 2.0], [-1.0, 4.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    #[doc(alias = "putmask")]
     pub fn masked_fill(&self, mask: &Tensor, value: f64) -> Result<Tensor> {
         check_mask("masked_fill", self, mask)?;
         mask.where_cond(&scalar("masked_fill", value, self.dtype(), self.device())?, self)

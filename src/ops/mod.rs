@@ -21,6 +21,7 @@ mod cumsum;
 #[cfg(feature = "linalg")]
 mod det;
 mod diag;
+mod distance;
 mod einsum;
 mod erf;
 mod exp;
@@ -33,6 +34,7 @@ mod index_select;
 mod interpreters;
 #[cfg(feature = "linalg")]
 mod linalg;
+mod logaddexp;
 mod logsumexp;
 mod masked;
 mod matmul;

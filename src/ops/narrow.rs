@@ -149,8 +149,8 @@ impl Tensor {
     /// assert_eq!(parts[1].to_vec1::<f64>()?, [3.0, 4.0]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    #[doc(alias = "split")]
     #[doc(alias = "array_split")]
+    #[doc(alias = "tensor_split")]
     pub fn chunk(&self, n: usize, axis: impl Axis) -> Result<Vec<Tensor>> {
         let axis = axis.of("chunk", self.dims())?;
         if n == 0 {

@@ -62,7 +62,7 @@ fn power(x: &Tensor, share: &Tensor, c: f64) -> Result<Tensor> {
     is_zero.where_cond(&zero, &signed)
 }
 
-fn norm(op: &'static str, x: &Tensor, p: f64, over: ReducedAxes) -> Result<Tensor> {
+pub(super) fn norm(op: &'static str, x: &Tensor, p: f64, over: ReducedAxes) -> Result<Tensor> {
     float(op, x)?;
     if p == 0.0 {
         let zero = Tensor::zeros((), x.dtype(), x.device())?;

@@ -1,6 +1,7 @@
 //! [`Operand`], a tensor or a scalar as the right side of an operation.
 
-use crate::autograd::Tensor;
+use crate::autograd::{Array, Tensor};
+use crate::error::Result;
 
 /// The kinds of [`Operand`].
 #[derive(Clone, Copy, Debug)]
@@ -40,5 +41,12 @@ impl Operand for Tensor {
 impl<T: Operand + ?Sized> Operand for &T {
     fn get(&self) -> TensorOrScalar<'_> {
         (**self).get()
+    }
+}
+
+impl Tensor {
+    /// A number of this tensor's dtype and device.
+    pub(super) fn scalar_like(&self, number: f64) -> Result<Tensor> {
+        Ok(Array::full(number, (), self.device())?.to_dtype(self.dtype())?.into())
     }
 }

@@ -48,7 +48,6 @@ impl Tensor {
     #[doc(alias = "ConstantPad2d")]
     #[doc(alias = "ReflectionPad2d")]
     #[doc(alias = "ReplicationPad2d")]
-    #[doc(alias = "CircularPad2d")]
     pub fn pad(&self, pairs: &[(usize, usize)], pad: Pad) -> Result<Tensor> {
         let Some(first) = self.rank().checked_sub(pairs.len()) else {
             let expected = format!("at most {} pairs for shape {:?}", self.rank(), self.dims());

@@ -131,6 +131,22 @@ pub(super) fn in_memory(x: &Array, f: impl FnOnce(&Array) -> Result<Array>) -> R
     Ok(y.to_dtype(x.dtype())?.to_device(x.device())?)
 }
 
+/// `f` of tensors of which f16 and bf16 ones on the CPU become f32, and its result their dtype: it is rounded once.
+pub(super) fn in_f32<const N: usize>(
+    inputs: [&Tensor; N],
+    f: impl FnOnce([&Tensor; N]) -> Result<Tensor>,
+) -> Result<Tensor> {
+    let dtype = inputs[0].dtype();
+    if !matches!(dtype, DType::F16 | DType::BF16) || !inputs[0].device().is_cpu() {
+        return f(inputs);
+    }
+    let mut wide = inputs.map(Tensor::clone);
+    for x in &mut wide {
+        *x = x.to_dtype(DType::F32)?;
+    }
+    f(wide.each_ref())?.to_dtype(dtype)
+}
+
 /// One of two functions of integers on the CPU: u8 and u32 as u32, others as i64.
 pub(super) fn integers(
     x: &Array,

@@ -17,6 +17,10 @@ impl Formula<2> for Rem {
     }
 }
 
+formula!(blocks Fmod = "fmod", [a, b] => {
+    let (zero, left) = (R::constant(0.0), a.abs().rem(b.abs()));
+    zero.select_gt(a, -left, left)
+}, y => [R::constant(1.0), -((a - y) / b).round_ties_even()]);
 formula!(blocks RemScalar(c: f64) = "rem", [x] => x.rem(R::constant(c)), y => [R::constant(1.0)]);
 
 impl Tensor {
@@ -32,11 +36,28 @@ impl Tensor {
     /// ```
     #[doc(alias = "remainder")]
     #[doc(alias = "mod")]
-    #[doc(alias = "fmod")]
     pub fn rem(&self, divisor: impl Operand) -> Result<Tensor> {
         match divisor.get() {
             TensorOrScalar::Tensor(divisor) => apply(Rem, [self, divisor]),
             TensorOrScalar::Scalar(c) => apply(RemScalar(c), [self]),
+        }
+    }
+
+    /// The remainder a − b·trunc(a/b), where b is a tensor or a scalar, without rounding error; it has the sign of this tensor, as C's
+    /// `fmod` and Rust's `%`. ([`rem`](Tensor::rem) has the divisor's.)
+    ///
+    /// NaN where the divisor is 0 or this tensor infinite. Gradient: 1 for a and −trunc(a/b) for b.
+    ///
+    /// ```
+    /// # use tealight::prelude::*;
+    /// let x = Tensor::new(&[-1.0, 5.5], &Device::Cpu)?;
+    /// assert_eq!(x.fmod(3.0)?.to_vec1::<f64>()?, [-1.0, 2.5]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn fmod(&self, divisor: impl Operand) -> Result<Tensor> {
+        match divisor.get() {
+            TensorOrScalar::Tensor(divisor) => apply(Fmod, [self, divisor]),
+            TensorOrScalar::Scalar(c) => apply(Fmod, [self, &self.scalar_like(c)?]),
         }
     }
 }
@@ -49,6 +70,8 @@ mod tests {
     #[test]
     fn gradients() {
         check2(|a, b| (a * 3.1)?.rem(b));
+        check2(|a, b| (a * -3.1)?.fmod(b));
+        check2(|a, b| (a * b)?.fmod(0.7));
         check(&[-1.7, 0.2, 2.6], |x| x.rem(-0.9));
     }
 

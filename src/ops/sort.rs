@@ -3,6 +3,7 @@
 use candle_core::{DType, Device, WithDType};
 
 use super::axis::Axis;
+use super::narrow::narrowed;
 use super::reduction::with_number;
 use crate::autograd::array::{contiguous, elements, make};
 use crate::autograd::{Array, Tensor, traced};
@@ -79,6 +80,33 @@ impl Tensor {
         taken(self, axis, indices("sort", self, axis, self.dims()[axis], order)?)
     }
 
+    /// The medians along `axis`, which is removed, and their indices (u32); of an even number of elements the lower of the two in the
+    /// middle, as in PyTorch (numpy's is their mean). NaN if an element is NaN.
+    ///
+    /// Gradient: g at the element that was taken. Errors if the axis is empty.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let x = Tensor::new(&[[1.0, 9.0, 2.0, 4.0], [7.0, 0.0, 7.0, 8.0]], &Device::Cpu)?;
+    /// let (values, indices) = x.median(1)?;
+    /// assert_eq!(values.to_vec1::<f64>()?, [2.0, 7.0]);
+    /// assert_eq!(indices.to_vec1::<u32>()?, [2, 0]);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn median(&self, axis: impl Axis) -> Result<(Tensor, Tensor)> {
+        let axis = axis.of("median", self.dims())?;
+        let Some(end) = self.dims()[axis].checked_sub(1) else {
+            let expected = format!("at least one element along axis {axis}");
+            return Err(Error::shape("median", expected, &[self.dims()]));
+        };
+        let order = self.argsort(axis, false)?;
+        let [middle, last] = [narrowed(&order, axis, end / 2, 1)?, narrowed(&order, axis, end, 1)?];
+        // NaN is sorted last.
+        let largest = self.gather(axis, &last)?;
+        let indices = largest.ne(&largest)?.where_cond(&last, &middle)?;
+        Ok((self.gather(axis, &indices)?.squeeze(axis)?, indices.squeeze(axis)?))
+    }
+
     /// The indices (u32) that sort the elements, as [`sort`](Tensor::sort) does.
     pub fn argsort(&self, axis: impl Axis, descending: bool) -> Result<Tensor> {
         let axis = axis.of("argsort", self.dims())?;
@@ -100,6 +128,7 @@ mod tests {
         check(&X, |x| Ok(x.sort(-1, false)?.0));
         check(&X, |x| x.exp()?.sort(0, true)?.0 * x);
         check(&X, |x| Ok(x.sqr()?.topk(3, -1)?.0));
+        check(&X, |x| Ok(x.exp()?.median(-1)?.0));
         check(&X, |x| Ok(x.reshape((x.elem_count() / 6, 3, 2))?.exp()?.topk(2, 1)?.0));
     }
 
@@ -170,6 +199,10 @@ mod tests {
         assert_eq!(error.to_string(), "topk: expected k <= 3 (axis 1 of shape [2, 3]), got k = 4");
         assert!(matches!(y.topk(usize::MAX, 0), Err(Error::Argument { .. })));
         assert!(matches!(y.sort(2, false), Err(Error::Axis { op: "sort", .. })));
+        assert!(tensor(&[1.0, f64::NAN, 0.0]).median(0)?.0.to_scalar::<f64>()?.is_nan());
+        let error = x.median(1).unwrap_err();
+        assert_eq!(error.to_string(), "median: expected at least one element along axis 1, got [2, 0, 3]");
+        assert_eq!(x.median(0)?.0.dims(), [0, 3]);
         assert!(matches!(tensor(&[1.0]).i(0)?.argsort(0, false), Err(Error::Axis { op: "argsort", .. })));
         Ok(())
     }

@@ -347,7 +347,7 @@ fn layers(rng: &mut Rng) -> Result<Vec<Case>> {
         case("flatten", Flatten, image),
         case("reshape", Reshape::new([2, 3]), &[2, 6]),
         case("residual", Residual::new(Sequential::new().push(Linear::new(6, 6, rng)?).push(Gelu)), &[2, 6]),
-        case("normalize_rows", NormalizeRows, &[2, 6]),
+        case("normalize_rows", NormalizeRows::default(), &[2, 6]),
         case("standardize", Standardize::fit(&Tensor::randn(3f32, 2.0, (50, 6), rng)?)?, &[2, 6]),
         case(
             "standardize_back",
@@ -450,7 +450,7 @@ fn operations() -> Vec<Case> {
         all("op_argmin_all", |x| x.argmin_all()),
         all("op_one_hot", |x| x.argmax(2)?.one_hot(4, DType::F32)? * x),
         all("op_tril", |x| x.tril(0)? + x.triu(1)?),
-        all("op_normalize_rows", |x| x.normalize_rows()? - x.relu()?.normalize_rows()?),
+        all("op_normalize_rows", |x| x.normalize_rows(2.0)? - x.relu()?.normalize_rows(2.0)?),
         all("op_to_dtype", |x| x.to_dtype(DType::F64)?.sin()?.to_dtype(DType::F32)),
         all("op_own", |x| Cube.apply([x])? + x),
         all("op_identity", |x| Ok(x.clone())),

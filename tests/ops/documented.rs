@@ -9,7 +9,10 @@ use crate::{cases, name};
 /// Methods whose name a macro puts in: the scan of the sources does not see them. They must stand in that file as words.
 const GENERATED: &[(&str, &[&str])] = &[
     ("src/ops/compare.rs", &["eq", "ne", "lt", "le", "gt", "ge"]),
-    ("src/ops/argmax.rs", &["argmax", "argmax_all", "argmin", "argmin_all"]),
+    (
+        "src/ops/argmax.rs",
+        &["argmax", "argmax_all", "max_with_indices", "argmin", "argmin_all", "min_with_indices"],
+    ),
     (
         "src/ops/count.rs",
         &[

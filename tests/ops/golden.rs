@@ -15,6 +15,9 @@ const WIDER: &[(&str, &str, f64, &str)] = &[
     ("x.tanh()", "ordinary", 1e-5, "1 − y² where y is nearly 1"),
     ("a.div(b)", "[] and [2, 2]", 1e-5, "the gradient of the scalar is a sum that nearly cancels"),
     ("x.softmax(-1)", "ordinary", 5e-5, "g − Σ g·y nearly cancels"),
+    ("x.normalize_rows(1.0)", "batch", 5e-5, "the gradient nearly cancels"),
+    ("a.cosine_similarity(b,-1)", "ordinary", 5e-5, "the gradient nearly cancels"),
+    ("a.pairwise_distance(b,2.0)", "broadcast", 5e-5, "the gradient is a sum that nearly cancels"),
     ("x.upsample_bilinear2d([3,5],false)", "ordinary", 1e-5, "the gradient is a sum that nearly cancels"),
 ];
 

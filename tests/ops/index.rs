@@ -15,6 +15,10 @@ crate::expressions! {
         x.scatter(0, i, s), x.scatter(1, i, s), x.scatter(-1, i, s),
         x.scatter_add(0, i, s), x.scatter_add(1, i, s), x.scatter_add(-1, i, s),
         x.index_add(0, i, s), x.index_add(-1, i, s), x.index_add(1, i, s), x.assign(i, s);
+    [x, i, j]:
+        x.i((i, j)), x.i((.., i, j)), x.i((i, .., j)), x.i((i, 1, j));
+    [x, i, j, s]:
+        x.assign((i, j), s);
     [x, m]:
         x.masked_select(m), x.masked_fill(m, -1.5);
     [x, m, s]:

@@ -4,7 +4,8 @@ use tealight::prelude::*;
 
 crate::expressions! {
     [a, b]:
-        a.matmul(b), a.dot(b), a.outer(b), a.matvec(b),
+        a.cosine_similarity(b, 0), a.cosine_similarity(b, -1), a.pairwise_distance(b, 2.0),
+        a.pairwise_distance(b, 1.0), a.pairwise_distance(b, f64::INFINITY), a.matmul(b), a.dot(b), a.outer(b), a.matvec(b),
         Tensor::einsum("ij,jk->ik", &[a, b]), Tensor::einsum("bij,bjk->bik", &[a, b]),
         Tensor::einsum("i,j->ij", &[a, b]), Tensor::einsum("i,i->", &[a, b]),
         Tensor::einsum("ij,ij->j", &[a, b]), Tensor::einsum("ij,kj", &[a, b]),

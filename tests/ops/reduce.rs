@@ -45,5 +45,9 @@ crate::expressions! {
         Ok(x.topk(2, 1)?.0), Ok(x.topk(2, 1)?.1), Ok(x.topk(1, 0)?.0), Ok(x.topk(1, 0)?.1),
         Ok(x.topk(3, -1)?.0), Ok(x.topk(3, -1)?.1), Ok(x.topk(0, 0)?.0),
         x.softmax(0), x.softmax(1), x.softmax(-1),
-        x.log_softmax(0), x.log_softmax(1), x.log_softmax(-1), x.normalize_rows();
+        Ok(x.median(0)?.0), Ok(x.median(0)?.1), Ok(x.median(-1)?.0), Ok(x.max_with_indices(0)?.0),
+        Ok(x.max_with_indices(0)?.1), Ok(x.max_with_indices(-1)?.0), Ok(x.min_with_indices(-1)?.0),
+        Ok(x.min_with_indices(-1)?.1),
+        x.log_softmax(0), x.log_softmax(1), x.log_softmax(-1), x.normalize_rows(2.0), x.normalize_rows(1.0),
+        x.normalize_rows(f64::INFINITY);
 }

@@ -99,6 +99,11 @@ for key, f in BINARY.items():
     of(key, f, PAIRS)
 of("a.pow(b)", torch.pow, PAIRS + [(0.0, b) for b in [-1.0, 0.5, 2.0, 3.0]] + [(-2.0, 2.0), (-2.0, 0.5)])
 of("a.atan2(b)", torch.atan2, PAIRS + [(0.0, -0.0), (-0.0, 0.0), (-0.0, -0.0), (1e-200, 1e-200), (1e200, -1e200)])
+LOGS = [(0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (0.0, -1.0), (0.0, inf), (1.0, inf), (0.0, nan)]
+of("a.xlogy(b)", torch.xlogy, LOGS)
+of("a.logaddexp(b)", torch.logaddexp, [(0.0, 0.0), (0.0, 1.0), (0.0, inf), (0.0, -inf), (inf, inf), (-inf, -inf), (inf, -inf), (0.0, nan)])
+for name in ["fmod", "fmax", "fmin"]:
+    of(f"a.{name}(b)", getattr(torch, name), PAIRS)
 of("a.maximum(1.0)", lambda a: a.clamp(min=1.0), PLAIN)
 of("a.minimum(1.0)", lambda a: a.clamp(max=1.0), PLAIN)
 of("a.clamp(-1.0, 1.0)", lambda a: a.clamp(-1.0, 1.0), PLAIN)
@@ -110,6 +115,7 @@ of("a.addcmul(b, c, 2.0)", lambda a, b, c: torch.addcmul(a, b, c, value=2.0), [(
 ROWS = [[1.0, 2.0, 0.5], [2.0, 2.0, 1.0], [0.0, 0.0, 0.0], [0.0, 3.0, -4.0], [0.0, 0.0, 2.0], [1.0, inf, 0.0],
         [inf, inf, 0.0], [1.0, -inf, 0.0], [-inf, -inf, -inf], [inf, -inf, 0.0], [1.0, nan, 0.0], [2.0], []]
 SOME = ROWS[:-1]
+SHORT = [[2.0, 2.0, 1.0], [0.0, 0.0, 0.0], [0.0, 3.0, -4.0]]
 FEW = [row for row in ROWS if row != 3 * [-inf]]  # PyTorch divides infinities
 for name, f, rows in [
     ("x.sum(0)", lambda x: x.sum(0), ROWS),
@@ -133,13 +139,21 @@ for name, f, rows in [
     ("x.cumprod(0)", lambda x: x.cumprod(0), FEW),
     ("x.softmax(0)", lambda x: x.softmax(0), ROWS),
     ("x.log_softmax(0)", lambda x: x.log_softmax(0), ROWS),
-    ("x.normalize_rows()", lambda x: F.normalize(x, dim=0), ROWS),
+    ("x.normalize_rows(1.0)", lambda x: F.normalize(x, 1.0, dim=0), SHORT),
+    ("x.normalize_rows(f64::INFINITY)", lambda x: F.normalize(x, inf, dim=0), SHORT),
+    ("x.normalize_rows(2.0)", lambda x: F.normalize(x, dim=0), ROWS),
     ("Ok(x.sort(0, false)?.0)", lambda x: x.sort(dim=0, stable=True).values, SOME),
     ("Ok(x.topk(1, 0)?.0)", lambda x: x.topk(1, 0).values, SOME),
     ("x.reshape((1, 1, x.elem_count()))?.max_pool1d(PoolOptions::<1>::new(x.elem_count()))",
      lambda x: F.max_pool1d(x.reshape(1, 1, -1), x.numel()), SOME),
 ]:
     of(name, f, rows)
+
+for key, f in [("a.cosine_similarity(b, 0)", lambda a, b: F.cosine_similarity(a, b, 0)),
+               ("a.pairwise_distance(b, 2.0)", lambda a, b: F.pairwise_distance(a, b, eps=0.0))]:
+    of(key, f, [([0.0, 0.0], [3.0, 4.0]), ([0.0, 0.0], [0.0, 0.0]), ([3.0, 4.0], [3.0, 4.0])])
+for name, f in [("max_with_indices", torch.max), ("min_with_indices", torch.min), ("median", torch.median)]:
+    of(f"Ok(x.{name}(0)?.0)", lambda x, f=f: f(x, 0).values, [[2.0, 2.0, 1.0], [1.0, inf, 0.0], [1.0, nan, 0.0], [1.0, 2.0]])
 
 TARGETS = [0.0, 0.5, 1.0]
 LOGITS = [0.0, 1000.0, -1000.0, inf, -inf, nan]
@@ -157,6 +171,9 @@ def by_prediction(key, f, points):
 
 
 by_prediction("BceWithLogits", each(F.binary_cross_entropy_with_logits), list(itertools.product(LOGITS, TARGETS)))
+for t in [0.0, 1.0]:
+    of(f"BceWithLogits.pos_weight(&scalar(3.0))?.elementwise(x, &scalar({t}))",
+       lambda z, t=t: F.binary_cross_entropy_with_logits(z, torch.tensor(t), reduction="none", pos_weight=torch.tensor(3.0)), LOGITS)
 by_prediction("Bce", each(F.binary_cross_entropy), [(0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (0.0, 1.0)])
 by_prediction("L1", each(F.l1_loss), list(itertools.product([0.0, 1.0, inf, -inf, nan], [0.0])))
 by_prediction("Mse", each(F.mse_loss), list(itertools.product([0.0, 1.0, inf, -inf, nan], [0.0])))

@@ -99,12 +99,21 @@ BINARY = [
     ("a.minimum(b)", torch.minimum, N, N),
     ("a.atan2(b)", torch.atan2, N, N),
     ("a.rem(b)", torch.remainder, N, N),
+    ("a.fmod(b)", torch.fmod, N, N),
+    ("a.fmax(b)", torch.fmax, N, N),
+    ("a.fmin(b)", torch.fmin, N, N),
+    ("a.logaddexp(b)", torch.logaddexp, N, N),
+    ("a.xlogy(b)", torch.xlogy, N, P),
 ]
 for key, f, left, right in BINARY:
     for a, b in SPREAD:
         case(key, f, left(*a), right(*b), label=f"{list(a)} and {list(b)}")
     if key == "a.rem(b)":  # PyTorch's is not exact where the quotient is large
         f = lambda a, b: torch.tensor(np.remainder(a.numpy(), b.numpy()))  # noqa: E731
+    if key == "a.fmod(b)":
+        f = lambda a, b: torch.tensor(np.fmod(a.numpy(), b.numpy()))  # noqa: E731
+    if key == "a.logaddexp(b)":  # PyTorch's has no NaN at ∞ and -∞, numpy's neither
+        f = lambda a, b: torch.tensor(np.logaddexp(a.numpy(), b.numpy()))  # noqa: E731
     case(key, f, T(LEFT), T(RIGHT), label="edges", each=True, value="the slope is not finite, or at a kink")
 case("x.softplus()", lambda x: torch.logaddexp(x, torch.zeros_like(x)), T([25.0, 300.0, 1e10]), label="far", each=True, second="y(1 - y) has no digits left there")
 case("a.div(b)", torch.div, T([1e100, -1e-100, 3.0]), T([1e-100, 1e100, -1e50]), label="wide", each=True)
@@ -116,6 +125,8 @@ case("a.pow(b)", torch.pow, T([0.0, 0.0, -2.0, 2.0]), T([2.0, 1.0, 3.0, 0.0]), l
      value="the slope in b is not a number where a < 0")
 case("a.rem(b)", torch.remainder, T([5.5, -5.5, 5.5, -5.5, 6.0]), T([2.0, 2.0, -2.0, -2.0, 3.0]), label="signs")
 case("a.rem(2.5)", lambda a: torch.remainder(a, 2.5), T([5.5, -5.5, 0.5, -0.5, 100.0]))
+case("a.fmod(2.5)", lambda a: torch.fmod(a, 2.5), T([5.5, -5.5, 0.5, -0.5, 100.0]))
+case("a.logaddexp(b)", torch.logaddexp, T([1000.0, -1000.0, 700.0]), T([999.0, -1000.5, -700.0]), label="wide", each=True)
 case("a.pow(2.5)", lambda a: a ** 2.5, P(2, 3))
 case("a.maximum(0.5)", lambda a: a.clamp(min=0.5), T([0.25, 0.5, 0.75, -1.0, 3.0]))
 case("a.minimum(0.5)", lambda a: a.clamp(max=0.5), T([0.25, 0.5, 0.75, -1.0, 3.0]))
@@ -304,15 +315,31 @@ for name, f in [("softmax", torch.softmax), ("log_softmax", torch.log_softmax)]:
     case(f"x.{name}(-1)", g, T([], (2, 0)), label="empty")
 
 
-def unit_rows(x):
-    length = torch.linalg.vector_norm(x, 2.0, -1, True)
-    return torch.where(length == 0, x * 0, x / torch.where(length == 0, torch.ones_like(length), length))
+def unit_rows(p):
+    def f(x):
+        length = torch.linalg.vector_norm(x, p, -1, True)
+        return torch.where(length == 0, x * 0, x / torch.where(length == 0, torch.ones_like(length), length))
+    return f
 
 
-case("x.normalize_rows()", unit_rows, N(2, 3))
-case("x.normalize_rows()", unit_rows, N(2, 2, 3), label="batch")
-case("x.normalize_rows()", unit_rows, T([[3.0], [-4.0]]), label="one", second="rounding is all there is")
-case("x.normalize_rows()", unit_rows, T([[0.0, 0.0], [3.0, 4.0]]), label="a row of zeros", second="not differentiable at 0")
+for p, power in [("2.0", 2.0), ("1.0", 1.0), ("f64::INFINITY", inf)]:
+    key = f"x.normalize_rows({p})"
+    case(key, unit_rows(power), N(2, 3))
+    case(key, unit_rows(power), N(2, 2, 3), label="batch")
+    case(key, unit_rows(power), T([[3.0], [-4.0]]), label="one", value="the slope is 0 but for rounding")
+    case(key, unit_rows(power), T([[0.0, 0.0], [3.0, 4.0]]), label="a row of zeros", second="not differentiable at 0")
+for name, f in [("max_with_indices", torch.max), ("min_with_indices", torch.min), ("median", torch.median)]:
+    for axis in [0, -1]:
+        for part, kind in [(0, {}), (1, {"out": "u32"})]:
+            key = f"Ok(x.{name}({axis})?.{part})"
+            if key in ["Ok(x.min_with_indices(0)?.0)", "Ok(x.min_with_indices(0)?.1)", "Ok(x.max_with_indices(-1)?.1)", "Ok(x.median(-1)?.1)"]:
+                continue
+            g = functools.partial(lambda f, axis, part, x: f(x, axis)[part], f, axis, part)
+            case(key, g, N(4, 3), **kind)
+            case(key, g, N(2, 3, 5), label="three axes", **kind)
+            if part == 0:
+                case(key, g, T([[1.0, nan, 3.0], [inf, -inf, 0.0]]), label="inf and nan", value="not finite")
+                case(key, g, T([[2.0, 2.0, 1.0, 1.0], [2.0, 1.0, 1.0, 1.0]]), label="ties", value="which one is taken is not defined")
 
 # ---- products
 
@@ -322,6 +349,15 @@ MATMUL = [((2, 3), (3, 2)), ((3,), (3,)), ((3,), (3, 2)), ((2, 3), (3,)), ((2, 2
 for a, b in MATMUL:
     case("a.matmul(b)", torch.matmul, N(*a), N(*b), label=f"{list(a)} and {list(b)}")
 case("a.matmul(b)", torch.matmul, T([[1.0, inf], [nan, 2.0]]), T([[1.0, 2.0], [3.0, 4.0]]), label="inf and nan", value="not finite")
+for axis in [0, -1]:
+    f = functools.partial(lambda axis, a, b: F.cosine_similarity(a, b, axis), axis)
+    case(f"a.cosine_similarity(b, {axis})", f, N(2, 3), N(2, 3))
+    if axis:
+        case(f"a.cosine_similarity(b, {axis})", f, N(3), N(2, 3), label="broadcast")
+for p, power in [("2.0", 2.0), ("1.0", 1.0), ("f64::INFINITY", inf)]:
+    f = functools.partial(lambda p, a, b: torch.linalg.vector_norm(a - b, p, -1), power)
+    case(f"a.pairwise_distance(b, {p})", f, N(2, 3), N(2, 3))
+    case(f"a.pairwise_distance(b, {p})", f, N(2, 1, 3), N(4, 3), label="broadcast")
 case("a.dot(b)", torch.dot, N(5), N(5))
 case("a.dot(b)", torch.dot, T([]), T([]), label="empty")
 case("a.dot(b)", torch.dot, N(1), N(1), label="one")

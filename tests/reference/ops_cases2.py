@@ -377,6 +377,13 @@ case("x.assign(step(.., 2), s)", assigned(slice(None, None, 2)), N(5), N(3))
 case("x.assign((.., step(.., -2)), s)", lambda x, s: torch.stack([x[:, 0], s[:, 1], x[:, 2], s[:, 0]], 1), N(2, 4), N(2, 2))
 case("x.assign(i, s)", lambda x, i, s: x.index_put((i,), s), N(4, 2), u32([3, 0]), N(2, 2))
 case("x.i((step(..4, -2), 0))", lambda x: x[[3, 1], 0], N(5, 2))
+case("x.i(i)", lambda x, i: x[i], N(3, 2), i64([[-1, 1], [0, -1]]), label="a matrix of indices")
+for key, f, j in [("(i, j)", lambda x, i, j: x[i, j], [0, -1, 0]), ("(.., i, j)", lambda x, i, j: x[:, i, j], [1, 0, -1]),
+                  ("(i, .., j)", lambda x, i, j: x[i, :, j], [0, 1, 1]), ("(i, 1, j)", lambda x, i, j: x[i, 1, j], [1, 0, 0])]:
+    case(f"x.i({key})", f, N(2, 2, 3), i64([1, 0, 1]), i64(j))
+case("x.i((i, j))", lambda x, i, j: x[i, j], N(3, 4), u32([[2], [0]]), i64([3, -1, 0]), label="crosswise")
+case("x.assign((i, j), s)", lambda x, i, j, s: x.index_put((i, j), s), N(3, 4), i64([2, 0]), i64([-1, 1]), N(2))
+case("x.assign((i, j), s)", lambda x, i, j, s: x.index_put((i, j), s), N(3, 2, 2), i64([[2], [0]]), i64([1, 0]), N(2, 1, 2), label="crosswise")
 case("x.i((.., i, ..1))", lambda x, i: x[:, i, :1], N(2, 3, 2), u32([2, 2]))
 case("x.gather(1, i)", lambda x, i: x.gather(1, i), N(2, 3, 2), u32([[[0, 2], [1, 1]], [[2, 0], [0, 0]]]), label="the middle axis")
 case("x.index_select(1, i)", lambda x, i: x.index_select(1, i), N(2, 3, 2), u32([2, 2, 0]), label="the middle axis")

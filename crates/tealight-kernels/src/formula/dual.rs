@@ -188,9 +188,11 @@ impl<R: Real> Real for Dual<R> {
         // How often it was subtracted. The quotient's floor would be one too many where it rounds up. An infinite remainder (of a
         // finite number of the other sign) was added once.
         let times = || {
-            let often = ((self.value - value) / divisor.value).round_ties_even();
-            let once = -(value.signum() * divisor.value.signum());
-            R::constant(1.0).select_gt(value - value, often, once)
+            let one = R::constant(1.0);
+            let finite = one.select_gt(value - value, value, value.signum());
+            let once =
+                one.select_gt(value - value, R::constant(0.0), value.signum() * divisor.value.signum());
+            ((self.value - finite) / divisor.value).round_ties_even() - once
         };
         Dual { value, slope: sum(self.slope, divisor.slope.map(|s| -(times() * s))) }
     }
