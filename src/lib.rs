@@ -40,6 +40,7 @@
 //! | `approx` | yes | `assert_relative_eq!` and the like on tensors |
 //! | `image` | yes | reading and writing images, and the bundled digits |
 //! | `csv` | yes | CSV tables, and the iris and breast cancer data |
+//! | `xlsx` | | workbooks as tables: `.xlsx`, `.xls`, `.ods` |
 //! | `compress` | yes | compressed files: `.gz` and `.npz` |
 //! | `plot` | yes | plots and reports |
 //! | `progress` | yes | progress bars on a terminal |

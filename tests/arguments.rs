@@ -107,6 +107,22 @@ const OPTIONS: &[&str] = &[
     "--delimiter=é",
     "--missing=drop",
     "--missing=error",
+    "--decimal=,",
+    "--thousands=",
+    "--thousands=e",
+    "--encoding=latin1",
+    "--encoding=none",
+    "--na-values=",
+    "--task=regression",
+    "--task=classification",
+    "--header",
+    "--no-header",
+    "--day-first",
+    "--sheet=x",
+    "--id=size",
+    "--keep",
+    "--force",
+    "--balance",
     "--target=",
     "--target=kind",
     "--target=size",
@@ -311,7 +327,7 @@ fn any_arguments_end_well() {
             Some(1) => {
                 prop_assert!(lines > 0, "{}", notes);
                 let known = |line: &str| {
-                    ["error: ", "skipped: "].iter().any(|start| line.starts_with(start))
+                    ["error: ", "skipped: ", "filled "].iter().any(|start| line.starts_with(start))
                         || line.ends_with(" files skipped")
                 };
                 prop_assert!(notes.lines().all(known), "{}", notes);

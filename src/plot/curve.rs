@@ -21,6 +21,8 @@ pub struct Axes {
     y_label: String,
     x: Scale,
     y: Scale,
+    points: bool,
+    diagonal: bool,
 }
 
 impl Axes {
@@ -40,6 +42,19 @@ impl Axes {
     #[doc(alias = "semilogy")]
     pub fn log_y(mut self) -> Self {
         self.y = Scale::Log;
+        self
+    }
+
+    /// Draws points alone, without lines between them.
+    #[doc(alias = "scatter")]
+    pub fn points(mut self) -> Self {
+        self.points = true;
+        self
+    }
+
+    /// Adds the dashed line y = x, where the points are around it: of predicted against true numbers, say.
+    pub fn diagonal(mut self) -> Self {
+        self.diagonal = true;
         self
     }
 }
@@ -106,9 +121,21 @@ pub(super) fn drawn<S: AsRef<str>>(
     let y = Axis::around(axes.y, all().map(|point| point.1), 7)?;
     let names: Vec<(&str, Key)> =
         series.iter().enumerate().map(|(i, (name, _))| (name.as_ref(), Key::Line(i))).collect();
+    let range = |of: fn(&(f64, f64)) -> f64| {
+        all().map(of).fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)))
+    };
+    let (xs, ys) = (range(|point| point.0), range(|point| point.1));
     let labels = Labels { title, x: &axes.x_label, y: &axes.y_label };
     let mut plane = Plane::new(SIZE, labels, [x, y], &names);
+    let ends = (xs.0.max(ys.0), xs.1.min(ys.1));
+    if axes.diagonal && ends.0 < ends.1 {
+        plane.guide((ends.0, ends.0), (ends.1, ends.1));
+    }
     for (i, runs) in lines.iter().enumerate() {
+        if axes.points {
+            runs.iter().flatten().for_each(|&point| plane.point(i, point));
+            continue;
+        }
         let few = runs.iter().map(Vec::len).sum::<usize>() < FEW;
         runs.iter().for_each(|run| plane.line(i, run, few));
     }

@@ -99,6 +99,12 @@ impl Plane {
         }
     }
 
+    /// A point of the series `i`.
+    pub(super) fn point(&mut self, i: usize, point: (f64, f64)) {
+        let place = self.place(point);
+        self.drawing.disc(place, 2.5, COLORS[i % COLORS.len()]);
+    }
+
     /// A grey dashed line.
     pub(super) fn guide(&mut self, from: (f64, f64), to: (f64, f64)) {
         let ends = [self.place(from), self.place(to)];

@@ -115,7 +115,7 @@ fn idx() -> Vec<Vec<u8>> {
 
 fn tables() -> Vec<Vec<u8>> {
     let table = "a,b,y\n1,red,no\n-2.5e1,\"blue, pale\",yes\n,NA,no\n";
-    let schema = r#"{"format":{"header":true,"delimiter":44,"missing":"Fill","na_values":["","NA"]},"inputs":[{"name":"a","kind":{"Numeric":{"mean":1.5}}},{"name":"b","kind":{"Categorical":{"categories":["red","blue"],"most_frequent":0}}}],"target":{"name":"y","kind":{"Categorical":{"categories":["no","yes"],"most_frequent":0}}}}"#;
+    let schema = r#"{"format":{"auto":false,"header":null,"delimiter":null,"decimal":null,"thousands":null,"encoding":null,"sheet":null,"day_first":false,"missing":"Fill","na_values":["","NA"]},"form":{"header":true,"delimiter":44,"numbers":{"decimal":".","thousands":null},"encoding":"UTF-8","sheet":null,"ambiguous":false},"double":false,"inputs":[{"name":"a","kind":{"Numeric":{"mean":"1.5"}}},{"name":"b","kind":{"Categorical":{"categories":["red","blue"],"most_frequent":0}}}],"target":{"name":"y","kind":{"Categorical":{"categories":["no","yes"],"most_frequent":0}}}}"#;
     [
         format!("\x01{table}"),
         format!("\x02{table}"),

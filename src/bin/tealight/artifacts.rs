@@ -3,71 +3,54 @@
 use std::path::Path;
 
 use tealight::data::LabeledDataset;
-use tealight::metrics::{ConfusionMatrix, Metric, RocAuc};
-use tealight::plot;
+use tealight::metrics::{Metric, RocAuc};
+use tealight::plot::{self, Axes, Curves, Report};
 use tealight::prelude::*;
 use tealight::train::History;
 
 use super::failure::Result;
-use super::inputs::{Examples, Inputs};
+use super::inputs::Inputs;
 use super::model::Model;
+use super::scores::{Evaluation, Residuals, Scores};
 
 /// How many images `predictions.png` shows.
 const SHOWN: usize = 24;
 /// A confusion matrix of more classes is not readable.
 const MAX_CLASSES: usize = 200;
 
-/// A model's predictions for examples.
-pub(super) struct Evaluation<'a> {
-    examples: &'a Examples,
-    /// (n, c)
-    pub(super) probabilities: Tensor,
-    pub(super) confusion: ConfusionMatrix,
-    predicted: Vec<u32>,
-    targets: Vec<u32>,
-}
-
-impl<'a> Evaluation<'a> {
-    pub(super) fn new(model: &Model, examples: &'a Examples) -> Result<Self> {
-        let probabilities = model.probabilities(&examples.inputs)?;
-        let mut confusion = ConfusionMatrix::new();
-        confusion.update(&probabilities, &examples.targets)?;
-        let predicted = probabilities.argmax(1)?.to_vec1::<u32>()?;
-        let targets = examples.targets.to_vec1::<u32>()?;
-        Ok(Evaluation { examples, probabilities, confusion, predicted, targets })
-    }
-
-    /// The number of correct predictions.
-    pub(super) fn correct(&self) -> usize {
-        self.is_right().filter(|right| *right).count()
-    }
-
-    fn is_right(&self) -> impl Iterator<Item = bool> {
-        self.predicted.iter().zip(&self.targets).map(|(predicted, target)| predicted == target)
-    }
-
-    pub(super) fn accuracy(&self) -> f64 {
-        self.correct() as f64 / self.targets.len() as f64
-    }
-
-    /// `3 of 4`.
-    pub(super) fn of(&self) -> String {
-        format!("{} of {}", self.correct(), self.targets.len())
-    }
-}
+/// More points are not told apart in a plot.
+const MAX_POINTS: usize = 5000;
 
 /// Writes the report and the plots; returns the file names.
 pub(super) fn write(
     out: &Path,
     model: &Model,
     history: &History,
-    train: &Evaluation,
-    valid: &Evaluation,
+    train: &Scores,
+    valid: &Scores,
 ) -> Result<Vec<String>> {
-    let classes = &model.plan.classes;
     let mut names = vec!["report.html", "loss.png"];
     let curves = [("training", history.curve("loss")), ("validation", history.curve("valid_loss"))];
     plot::curve(out.join("loss.png"), "Training and validation loss", "epoch", "loss", &curves)?;
+    let mut page = history.report();
+    page.settings = model.about.clone();
+    page.metrics = [valid.metrics("validation"), train.metrics("training")].concat();
+    match valid {
+        Scores::Classes(valid) => classes(out, model, valid, &mut page, &mut names)?,
+        Scores::Numbers(valid) => numbers(out, model, valid, &mut page, &mut names)?,
+    }
+    plot::report(out.join("report.html"), &page)?;
+    Ok(names.into_iter().map(String::from).collect())
+}
+
+fn classes(
+    out: &Path,
+    model: &Model,
+    valid: &Evaluation,
+    page: &mut Report,
+    names: &mut Vec<&str>,
+) -> Result<()> {
+    let classes = &model.plan.classes;
     let few = classes.len() <= MAX_CLASSES;
     if few {
         plot::confusion_matrix(out.join("confusion.png"), "On validation data", &valid.confusion, classes)?;
@@ -85,18 +68,42 @@ pub(super) fn write(
         plot::roc_curve(out.join("roc.png"), &title, &[("model", &auc)])?;
         names.push("roc.png");
     }
-
-    let mut page = history.report();
+    let (class, share) = valid.guess()?;
     page.title = format!("{}, {}", model.plan.kind, classes_in_short(classes));
-    page.metrics = vec![
-        ("Accuracy (validation)".into(), valid.accuracy()),
-        ("Accuracy (training)".into(), train.accuracy()),
-    ];
-    page.settings = model.about.clone();
+    page.metrics.push((format!("guessing {class}"), share));
     page.confusion = few.then(|| valid.confusion.clone());
     page.classes = if few { classes.clone() } else { Vec::new() };
-    plot::report(out.join("report.html"), &page)?;
-    Ok(names.into_iter().map(String::from).collect())
+    Ok(())
+}
+
+fn numbers(
+    out: &Path,
+    model: &Model,
+    valid: &Residuals,
+    page: &mut Report,
+    names: &mut Vec<&str>,
+) -> Result<()> {
+    let Inputs::Table(schema) = &model.plan.inputs else { return Ok(()) };
+    let target = schema.target();
+    let step = valid.targets.len().div_ceil(MAX_POINTS);
+    let pairs = || valid.predicted.iter().zip(&valid.targets).step_by(step);
+    let plots = [
+        ("predicted.png", Axes::new(format!("true {target}"), "predicted").points().diagonal()),
+        ("residuals.png", Axes::new(format!("predicted {target}"), "true − predicted").points()),
+    ];
+    let points =
+        [pairs().map(|(y, t)| (*t, *y)).collect::<Vec<_>>(), pairs().map(|(y, t)| (*y, t - y)).collect()];
+    for ((name, axes), points) in plots.into_iter().zip(points) {
+        let title = if name == "predicted.png" { "Predicted and true" } else { "Residuals" };
+        let title = format!("{title}, on validation data");
+        let series = vec![("validation".to_string(), points)];
+        plot::curve_with_axes(out.join(name), &title, &axes, &series)?;
+        page.curves.push(Curves { title, axes, series });
+        names.push(name);
+    }
+    page.title = format!("{}, {target}", model.plan.kind);
+    page.metrics.push(("RMSE of the mean alone".into(), valid.rmse_of_mean));
+    Ok(())
 }
 
 fn classes_in_short(classes: &[String]) -> String {

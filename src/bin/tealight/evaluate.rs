@@ -3,19 +3,39 @@
 use serde_json::json;
 use tealight::metrics::{Average, F1, LogLoss, Metric, Precision, Recall};
 
-use super::artifacts::Evaluation;
 use super::failure::{Result, print};
 use super::model::Model;
 use super::options::Evaluate;
+use super::scores::{Evaluation, Scores};
 
 /// The confusion matrix is printed up to this many classes.
 const MAX_COLUMNS: usize = 30;
 
 pub(super) fn run(options: &Evaluate) -> Result<()> {
     let model = Model::read(&options.model)?;
-    let classes = &model.plan.classes;
-    let examples = model.plan.inputs.read(&options.data, classes)?;
-    let evaluation = Evaluation::new(&model, &examples)?;
+    let examples = model.plan.inputs.read(&options.data, &model.plan.classes, &options.form)?;
+    let scores = Scores::new(&model, &examples)?;
+    match &scores {
+        Scores::Classes(evaluation) => classes(options, &model, &scores, evaluation),
+        Scores::Numbers(residuals) if options.json => {
+            let all = json!({
+                "examples": examples.len(),
+                "r2": residuals.r2,
+                "mae": residuals.mae,
+                "rmse": residuals.rmse,
+                "mae_of_mean": residuals.mae_of_mean,
+                "rmse_of_mean": residuals.rmse_of_mean,
+            });
+            print(&format!("{all}\n"))
+        }
+        Scores::Numbers(residuals) => {
+            print(&format!("{} rows: {}\n{}", examples.len(), residuals.line(), scores.worth("rows")?))
+        }
+    }
+}
+
+fn classes(options: &Evaluate, model: &Model, scores: &Scores, evaluation: &Evaluation) -> Result<()> {
+    let (classes, examples) = (&model.plan.classes, evaluation.examples);
     let (mut precision, mut recall) = (Precision::new(Average::Macro), Recall::new(Average::Macro));
     let (mut f1, mut loss) = (F1::new(Average::Macro), LogLoss::new());
     let metrics: [&mut dyn Metric; 4] = [&mut precision, &mut recall, &mut f1, &mut loss];
@@ -37,6 +57,7 @@ pub(super) fn run(options: &Evaluate) -> Result<()> {
         let all = json!({
             "examples": examples.len(),
             "accuracy": evaluation.accuracy(),
+            "accuracy_of_guessing": evaluation.guess()?.1,
             "log_loss": loss,
             "classes": all,
             "confusion": confusion,
@@ -50,11 +71,12 @@ pub(super) fn run(options: &Evaluate) -> Result<()> {
         table.push([class.clone()].into_iter().chain(numbers).collect());
     }
     let mut text = format!(
-        "{} {}, {} right: accuracy {:.4}, log loss {loss:.4}\n\n{}",
+        "{} {}, {} right: accuracy {:.4}, log loss {loss:.4}\n{}\n{}",
         examples.len(),
         model.plan.inputs.unit(),
         evaluation.correct(),
         evaluation.accuracy(),
+        scores.worth(model.plan.inputs.unit())?,
         aligned(&table)
     );
     if classes.len() <= MAX_COLUMNS {

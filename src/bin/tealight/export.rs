@@ -20,6 +20,13 @@ pub(super) fn run(options: &Export) -> Result<()> {
         .metadata("inputs", &inputs.to_string())
         .metadata("classes", &json!(model.plan.classes).to_string())
         .write(&options.onnx, &model.net)?;
-    let (path, classes) = (options.onnx.display(), model.plan.classes.join(", "));
-    print(&format!("wrote {path}\ninput: {shape:?}\noutput: a score for each of {classes}\n"))
+    let path = options.onnx.display();
+    let (input, output) = match &model.plan.inputs {
+        Inputs::Table(schema) if model.plan.classes.is_empty() => {
+            (" of 64 bits", schema.target().to_string())
+        }
+        Inputs::Table(_) => (" of 64 bits", format!("a score for each of {}", model.plan.classes.join(", "))),
+        Inputs::Images(_) => ("", format!("a score for each of {}", model.plan.classes.join(", "))),
+    };
+    print(&format!("wrote {path}\ninput: {shape:?}{input}\noutput: {output}\n"))
 }

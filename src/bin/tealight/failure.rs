@@ -15,6 +15,8 @@ pub(super) enum Failure {
     Message(String),
     /// An error of the library.
     Library(Error),
+    /// The model is no better than guessing, and --beat-guessing was given.
+    Guessing,
     /// The errors were printed already.
     Reported,
     /// Standard output was closed, as by `| head`.
@@ -41,7 +43,11 @@ pub(super) fn one_line(error: &Error) -> String {
         (Error::File { path, .. }, Some(CsvError { message, hint, .. })) => {
             let advice = match hint {
                 CsvHint::Missing => "--missing drop leaves out such rows",
-                CsvHint::Categorical => "--categorical takes numbers as categories",
+                CsvHint::Categorical => {
+                    "--na-values counts a text as missing, --categorical takes numbers as categories"
+                }
+                CsvHint::Encoding => "--encoding names another encoding",
+                CsvHint::Delimiter => "is the delimiter another one? See --delimiter",
                 _ => "--ignore leaves out the column",
             };
             format!("{}: {message} ({advice})", path.display())
@@ -77,6 +83,7 @@ pub(super) fn exit_code(done: Result<()>) -> ExitCode {
     match done {
         Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
         Err(Failure::Reported) => ExitCode::FAILURE,
+        Err(Failure::Guessing) => ExitCode::from(3),
         Err(Failure::Message(text)) => {
             note(&format!("error: {}", text.replace(['\n', '\r'], " ")));
             ExitCode::FAILURE

@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tealight::data::image::{Color, Interpolation};
-use tealight::data::{CsvOptions, CsvSchema, ImageFolder, LabeledDataset, Missing, image_folder};
+use tealight::data::{
+    CsvOptions, CsvSchema, CsvTable, Filled, ImageFolder, LabeledDataset, Missing, image_folder,
+};
 use tealight::prelude::*;
 
 use super::failure::{Failure, Result, fail, note, one_line};
-use super::options::{ColorMode, MissingMode, Train};
+use super::options::{ColorMode, Form, MissingMode, Task, Train};
 
 /// The largest `--size`.
 pub(super) const MAX_SIZE: usize = 512;
@@ -105,18 +107,24 @@ pub(super) fn background(text: &str) -> std::result::Result<[u8; 3], &'static st
     }
 }
 
-/// Examples with their classes.
+/// Examples with their classes or numbers.
 pub(super) struct Examples {
-    /// Images (n, channels, h, w) from 0 to 1, or rows (n, features).
+    /// Images (n, channels, h, w) from 0 to 1, or rows (n, features) of f64.
     pub(super) inputs: Tensor,
-    /// (n) of u32.
+    /// (n) of u32, or (n, 1) of f64.
     pub(super) targets: Tensor,
+    /// Empty where numbers are predicted.
     pub(super) classes: Vec<String>,
 }
 
 impl Examples {
     pub(super) fn len(&self) -> usize {
         self.targets.elem_count()
+    }
+
+    /// The numbers to predict.
+    pub(super) fn numbers(&self) -> Result<Vec<f64>> {
+        Ok(self.targets.flatten(0, -1)?.to_vec1()?)
     }
 
     /// How many examples each class has.
@@ -165,15 +173,16 @@ impl Inputs {
         }
     }
 
-    /// Reads the training examples.
-    pub(super) fn find(options: &Train) -> Result<(Inputs, Examples)> {
+    /// Reads the training examples, and the table that they come from.
+    pub(super) fn find(options: &Train) -> Result<(Inputs, Examples, Option<CsvTable>)> {
         let path = &options.data;
         let place = path.display();
         let (size, colour) = (options.images.size, options.images.colour);
         let table = &options.table;
         if path.is_dir() {
             let column = table.ignore.first().or(table.categorical.first()).or(table.target.as_ref());
-            if column.is_some() || table.missing.is_some() || table.delimiter.is_some() {
+            let told = table.task.is_some() || table.na_values.is_some() || table.form != Form::default();
+            if column.is_some() || table.missing.is_some() || told {
                 return fail(format!("{place}: expected a CSV file for the options of tables, got a folder"));
             }
             let size = size.unwrap_or(32);
@@ -183,7 +192,9 @@ impl Inputs {
             let colour = colour.unwrap_or(ColorMode::Auto);
             let color = if colour == ColorMode::Grey { Color::Gray } else { Color::Rgb };
             let background = Some(options.images.background.unwrap_or([255; 3]));
-            folder(path, Pictures { size, color, background, interpolation: Interpolation::Bilinear }, colour)
+            let pictures = Pictures { size, color, background, interpolation: Interpolation::Bilinear };
+            let (inputs, examples) = folder(path, pictures, colour)?;
+            Ok((inputs, examples, None))
         } else if path.is_file() {
             if size.is_some()
                 || colour.is_some()
@@ -192,18 +203,18 @@ impl Inputs {
             {
                 return fail(format!("{place}: expected a folder for the options of images, got a file"));
             }
-            let (schema, examples) = read_table(path, table)?;
-            Ok((Inputs::Table(Box::new(schema)), examples))
+            let (table, schema, examples) = read_table(path, table)?;
+            Ok((Inputs::Table(Box::new(schema)), examples, Some(table)))
         } else {
             fail(format!("{place}: expected a folder of images or a CSV file, got nothing of this name"))
         }
     }
 
     /// Reads labeled examples for a model with these classes.
-    pub(super) fn read(&self, path: &Path, classes: &[String]) -> Result<Examples> {
+    pub(super) fn read(&self, path: &Path, classes: &[String], form: &Form) -> Result<Examples> {
         match self {
             Inputs::Table(schema) => {
-                let found = schema.read(path)?;
+                let found = schema.encode(&table(schema, path, form)?)?;
                 Ok(Examples { inputs: found.inputs, targets: found.targets, classes: classes.to_vec() })
             }
             Inputs::Images(pictures) => {
@@ -271,14 +282,17 @@ fn is_grey(images: &Tensor) -> Result<bool> {
     Ok(red == green? && red == blue?)
 }
 
-fn read_table(path: &Path, table: &super::options::Table) -> Result<(CsvSchema, Examples)> {
-    let missing = match table.missing {
-        None | Some(MissingMode::Fill) => Missing::Fill,
-        Some(MissingMode::Drop) => Missing::Drop,
-        Some(MissingMode::Error) => Missing::Error,
-    };
-    let mut options = CsvOptions::new().categorical_target().missing(missing);
-    options = match table.delimiter.as_deref() {
+/// Reads a table for a model: as the training table was read, if nothing else was told.
+pub(super) fn table(schema: &CsvSchema, path: &Path, form: &Form) -> Result<CsvTable> {
+    if *form == Form::default() {
+        return Ok(schema.read_table(path)?);
+    }
+    Ok(CsvTable::read(path, &csv_options(form)?)?)
+}
+
+fn csv_options(form: &Form) -> Result<CsvOptions> {
+    let mut options = CsvOptions::auto();
+    options = match form.delimiter.as_deref() {
         None => options,
         Some("tab") => options.delimiter(b'\t'),
         Some(text) => match text.as_bytes() {
@@ -286,27 +300,92 @@ fn read_table(path: &Path, table: &super::options::Table) -> Result<(CsvSchema, 
             _ => return fail(format!("--delimiter: expected one character or `tab`, got {text:?}")),
         },
     };
+    options = form.decimal.iter().fold(options, |options, mark| options.decimal(*mark));
+    options = form.thousands.iter().fold(options, |options, mark| options.thousands(*mark));
+    options = form.sheet.iter().fold(options, |options, name| options.sheet(name));
+    options = if form.header { options.header() } else { options };
+    options = if form.no_header { options.no_header() } else { options };
+    options = if form.day_first { options.day_first() } else { options };
+    match &form.encoding {
+        None => Ok(options),
+        Some(label) => options.encoding(label).or_else(|error| fail(format!("--{error}"))),
+    }
+}
+
+fn read_table(path: &Path, table: &super::options::Table) -> Result<(CsvTable, CsvSchema, Examples)> {
+    let missing = match table.missing {
+        None | Some(MissingMode::Fill) => Missing::Fill,
+        Some(MissingMode::Drop) => Missing::Drop,
+        Some(MissingMode::Error) => Missing::Error,
+    };
+    let mut options = csv_options(&table.form)?.missing(missing).dtype(DType::F64)?;
     options = table.target.iter().fold(options, |options, column| options.target(column));
     options = table.ignore.iter().fold(options, |options, column| options.ignore(column));
     options = table.categorical.iter().fold(options, |options, column| options.categorical(column));
-    let schema = CsvSchema::infer(path, &options)?;
-    let found = schema.read(path)?;
-    let classes = schema.classes().to_vec();
-    let examples = Examples { inputs: found.inputs, targets: found.targets, classes };
-    check_classes(path, schema.target(), &examples)?;
-    Ok((schema, examples))
+    if let Some(values) = &table.na_values {
+        options = options.na_values(&values.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    let read = CsvTable::read(path, &options)?;
+    let mut schema = CsvSchema::from_table(&read, &options)?;
+    let mut examples = examples(&schema, &read)?;
+    let wrong =
+        |message: String| fail(format!("{}: column {:?}: {message}", path.display(), schema.target()));
+    if schema.classes().is_empty() {
+        let numbers = examples.numbers()?;
+        if table.task == Some(Task::Classification) || (table.task.is_none() && are_codes(&numbers)) {
+            schema = CsvSchema::from_table(&read, &options.categorical_target())?;
+            examples = self::examples(&schema, &read)?;
+            check_classes(path, schema.target(), &examples)?;
+        } else if let Some(first) = numbers.first()
+            && numbers.iter().all(|number| number == first)
+        {
+            return wrong(format!("expected numbers that differ, got {first} in every row"));
+        } else if numbers.len() < 4 {
+            return wrong(format!("expected four rows or more, got {}", numbers.len()));
+        }
+    } else if table.task == Some(Task::Regression) {
+        return wrong(format!("expected numbers for a regression, got {}", listed(schema.classes())));
+    } else {
+        check_classes(path, schema.target(), &examples)?;
+    }
+    Ok((read, schema, examples))
+}
+
+/// The examples in a table.
+pub(super) fn examples(schema: &CsvSchema, table: &CsvTable) -> Result<Examples> {
+    let found = schema.encode(table)?;
+    Ok(Examples { inputs: found.inputs, targets: found.targets, classes: found.classes })
+}
+
+/// Whether numbers look like names of classes: two whole numbers, or 0 to k or 1 to k without a gap, each in several rows.
+fn are_codes(numbers: &[f64]) -> bool {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let groups: Vec<&[f64]> = sorted.chunk_by(|a, b| a == b).collect();
+    let count = groups.len();
+    let first = groups.first().map_or(0.0, |group| group[0]);
+    let whole = sorted.iter().all(|x| x.fract() == 0.0) && groups.iter().all(|group| group.len() > 1);
+    let counted = groups.iter().enumerate().all(|(i, group)| group[0] == first + i as f64);
+    count == 1 || (whole && (count == 2 || (count <= 20 && counted && (first == 0.0 || first == 1.0))))
+}
+
+/// What was filled in, on one line; nothing if there were no gaps.
+pub(super) fn filled(gaps: &[Filled]) -> Option<String> {
+    let cells: usize = gaps.iter().map(|gap| gap.count).sum();
+    let one = |gap: &Filled| {
+        let text = if gap.text.is_empty() { String::new() } else { format!(", such as {:?}", gap.text) };
+        format!("{} ({}{text}) with {}", gap.column, gap.count, gap.value)
+    };
+    let some = gaps.iter().take(10).map(one).collect::<Vec<_>>().join("; ");
+    let more = if gaps.len() > 10 { "; …" } else { "" };
+    let s = if cells == 1 { "" } else { "s" };
+    (cells > 0).then(|| format!("filled {cells} missing value{s}: {some}{more}\n"))
 }
 
 /// Errors if the target column does not hold classes.
 fn check_classes(path: &Path, target: &str, examples: &Examples) -> Result<()> {
     let wrong = |message: String| fail(format!("{}: column {target:?}: {message}", path.display()));
     let (classes, rows) = (&examples.classes, examples.len());
-    let numbers: Option<Vec<f64>> = classes.iter().map(|class| class.parse().ok()).collect();
-    let fraction = numbers.iter().flatten().position(|number| number.fract() != 0.0);
-    if let Some(class) = fraction.and_then(|class| classes.get(class)) {
-        let expected = "expected classes (words or whole numbers)";
-        return wrong(format!("{expected}, got {class:?}; --target chooses another column"));
-    }
     if let [class] = &classes[..] {
         return wrong(format!("expected two classes or more, got {class:?} in every row"));
     }

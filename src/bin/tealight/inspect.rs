@@ -64,11 +64,11 @@ fn about(model: &Model) -> String {
         }
         Inputs::Table(schema) => format!("rows of {}", listed(&schema.features())),
     };
-    let mut lines = vec![
-        vec!["model".to_string(), plan.kind.to_string()],
-        vec!["inputs".to_string(), inputs],
-        vec!["classes".to_string(), plan.classes.join(", ")],
-    ];
+    let mut lines =
+        vec![vec!["model".to_string(), plan.kind.to_string()], vec!["inputs".to_string(), inputs]];
+    if !plan.classes.is_empty() {
+        lines.push(vec!["classes".into(), plan.classes.join(", ")]);
+    }
     match &plan.inputs {
         Inputs::Table(schema) => lines.push(vec!["predicts".into(), schema.target().into()]),
         Inputs::Images(pictures) => {

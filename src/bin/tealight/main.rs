@@ -1,4 +1,4 @@
-//! The program `tealight`: trains a small classifier on images or on a table, and uses it. docs/cli.md is the manual.
+//! The program `tealight`: trains a small model on images or on a table, and uses it. docs/cli.md is the manual.
 //!
 //! It uses the library by its public names only.
 
@@ -11,6 +11,7 @@ mod inspect;
 mod model;
 mod options;
 mod predict;
+mod scores;
 mod train;
 
 use std::process::ExitCode;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use tealight::io::Checkpoint;
+use tealight::layer::{Fields, ForwardContext};
 use tealight::prelude::*;
 
 use super::failure::{Failure, Result, fail};
@@ -16,7 +17,7 @@ const CHANNELS: [usize; 3] = [16, 32, 64];
 const BATCH: usize = 256;
 /// The metadata entry that holds the plan, and the version of its format.
 const NAME: &str = "tealight model";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Kind, inputs and sizes of a model.
 #[derive(Clone, Debug)]
@@ -25,13 +26,14 @@ pub(super) struct Plan {
     pub(super) inputs: Inputs,
     /// The widths of the hidden layers.
     pub(super) hidden: Vec<usize>,
+    /// Empty where numbers are predicted.
     pub(super) classes: Vec<String>,
 }
 
 /// A model with its plan.
 pub(super) struct Model {
     pub(super) plan: Plan,
-    /// Standardization first; the outputs are logits, one per class.
+    /// Standardization first; the outputs are logits, one per class, or the predicted number, (n, 1) of f64.
     pub(super) net: Sequential,
     /// Facts about the training, for `inspect` and the report: names and values.
     pub(super) about: Vec<(String, String)>,
@@ -48,7 +50,7 @@ impl Plan {
         }
     }
 
-    /// The widths of the dense layers, from the first one's inputs to the classes.
+    /// The widths of the dense layers, from the first one's inputs to the classes or the number.
     fn widths(&self) -> Vec<usize> {
         let inputs = match &self.inputs {
             Inputs::Table(schema) => schema.features().len(),
@@ -58,7 +60,7 @@ impl Plan {
                 stages.last().copied().unwrap_or(self.inputs.channels()) * side * side
             }
         };
-        [inputs].into_iter().chain(self.hidden.iter().copied()).chain([self.classes.len()]).collect()
+        [inputs].into_iter().chain(self.hidden.iter().copied()).chain([self.classes.len().max(1)]).collect()
     }
 
     /// The number of weights of the dense layers, which are nearly all.
@@ -67,9 +69,9 @@ impl Plan {
         widths.windows(2).map(|pair| pair[0].saturating_mul(pair[1])).fold(0, usize::saturating_add)
     }
 
-    /// The model with its initial weights.
+    /// The model with its initial weights; it predicts a number on the scale of the training.
     pub(super) fn build(&self, scale: Standardize, rng: &mut Rng) -> Result<Sequential> {
-        let mut net = Sequential::new().push(scale);
+        let mut net = Sequential::new().push(Scaled(scale));
         let mut channels = self.inputs.channels();
         for &outputs in self.stages() {
             net = net
@@ -95,16 +97,62 @@ impl Plan {
     }
 }
 
+/// Standardization in the dtype of its numbers, f64 for tables; what follows is in f32.
+struct Scaled(Standardize);
+
+impl Layer for Scaled {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> tealight::Result<Tensor> {
+        self.0.normalize(&x.to_dtype(self.0.mean().dtype())?)?.to_dtype(DType::F32)
+    }
+
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        self.0.fields(fields);
+    }
+}
+
+/// The way back to the units of the target, in f64.
+struct Unscaled(Standardize);
+
+impl Layer for Unscaled {
+    fn forward(&self, y: &Tensor, _: &mut ForwardContext) -> tealight::Result<Tensor> {
+        self.0.inverse().normalize(&y.to_dtype(DType::F64)?)
+    }
+
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        self.0.fields(fields);
+    }
+}
+
+/// A network that predicts numbers in the units of the target.
+pub(super) fn in_units(net: Sequential, target: Standardize) -> Sequential {
+    net.push(Unscaled(target))
+}
+
 impl Model {
-    /// The probability of each class, (n, c).
-    pub(super) fn probabilities(&self, inputs: &Tensor) -> Result<Tensor> {
+    /// The outputs for inputs (n, …): logits or numbers.
+    fn outputs(&self, inputs: &Tensor) -> Result<Tensor> {
         let n = inputs.dims()[0];
-        let batch = |start: usize| {
-            let part = inputs.narrow(0, start, BATCH.min(n - start))?;
-            self.net.predict(&part)?.softmax(1)
-        };
+        let batch = |start: usize| self.net.predict(&inputs.narrow(0, start, BATCH.min(n - start))?);
         let parts = (0..n).step_by(BATCH).map(batch).collect::<tealight::Result<Vec<_>>>()?;
         Ok(Tensor::cat(&parts, 0)?)
+    }
+
+    /// The probability of each class, (n, c).
+    pub(super) fn probabilities(&self, inputs: &Tensor) -> Result<Tensor> {
+        Ok(self.outputs(inputs)?.softmax(1)?)
+    }
+
+    /// The predicted numbers.
+    pub(super) fn numbers(&self, inputs: &Tensor) -> Result<Vec<f64>> {
+        Ok(self.outputs(inputs)?.flatten(0, -1)?.to_vec1()?)
+    }
+
+    /// The mean of the numbers that the model was trained on: what to predict without one.
+    pub(super) fn target_mean(&self) -> Result<f64> {
+        let state = self.net.state();
+        let (_, mean) =
+            state.iter().rfind(|(name, _)| name.ends_with(".mean")).expect("the last layer has a mean");
+        Ok(mean.get().flatten(0, -1)?.to_vec1::<f64>()?[0])
     }
 
     /// Writes the weights, and the plan and the description as JSON in the file's metadata.
@@ -146,15 +194,21 @@ impl Model {
         // A layer of width 0 has no weights, so that the file would not limit the width beside it.
         let width = |value: &Value| value.as_u64().filter(|&width| width > 0).map(|width| width as usize);
         let hidden = list(&plan["hidden"], width).ok_or_else(|| wrong("hidden"))?;
-        let classes = list(&plan["classes"], |class| class.as_str().map(String::from))
-            .filter(|classes| !classes.is_empty())
-            .ok_or_else(|| wrong("classes"))?;
+        let classes = list(&plan["classes"], |class| class.as_str().map(String::from));
+        let classes = classes.ok_or_else(|| wrong("classes"))?;
         let about = list(&plan["about"], |pair| Some((pair[0].as_str()?.into(), pair[1].as_str()?.into())))
             .ok_or_else(|| wrong("about"))?;
         let inputs = match plan["inputs"]["columns"].as_str() {
             Some(columns) => Inputs::Table(Box::new(columns.parse()?)),
             None => Inputs::Images(Pictures::parse(&plan["inputs"]).ok_or_else(|| wrong("inputs"))?),
         };
+        let known = match &inputs {
+            Inputs::Table(schema) => schema.classes() == classes,
+            Inputs::Images { .. } => !classes.is_empty(),
+        };
+        if !known {
+            return Err(wrong("classes"));
+        }
         let plan = Plan { kind, inputs, hidden, classes };
         let net = plan.restore(&file, path)?;
         Ok(Model { plan, net, about })
@@ -189,10 +243,20 @@ impl Plan {
         }
         let scale = match &self.inputs {
             Inputs::Images(_) => Standardize::new_channels(self.inputs.channels())?,
-            Inputs::Table(_) => Standardize::new(widths[0])?,
+            Inputs::Table(_) => wide(widths[0])?,
         };
-        let net = self.build(scale, &mut Rng::seed(0))?;
+        let mut net = self.build(scale, &mut Rng::seed(0))?;
+        if self.classes.is_empty() {
+            net = in_units(net, wide(1)?);
+        }
         file.load(&net)?;
         Ok(net)
     }
+}
+
+/// The identity for features in f64.
+pub(super) fn wide(features: usize) -> tealight::Result<Standardize> {
+    let scale = Standardize::new(features)?;
+    scale.to_dtype(DType::F64)?;
+    Ok(scale)
 }

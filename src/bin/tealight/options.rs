@@ -19,7 +19,7 @@ const TRAIN: &str = "\
 Images: DATA is a folder with one subfolder per class, named after the class:
   photos/cat/1.jpg  photos/cat/2.jpg  photos/dog/1.jpg  …
 They may lie deeper, in subfolders of these. Photos are turned as their Exif data say, and resized to a square.
-Table: DATA is a CSV file whose first line has the column names. Numeric and text columns are recognised.
+Table: DATA is a CSV file (also .tsv, .csv.gz). How it is written, and columns of numbers, dates and words are recognised.
 
 Examples:
   tealight train photos --out pets
@@ -32,6 +32,7 @@ Files written to the folder --out:
   report.html        the training on one page, for a browser
   loss.png           the loss after each epoch
   confusion.png      true classes against predicted classes
+  predicted.png      predicted against true numbers, and residuals.png their differences (numbers only)
   predictions.png    some validation images with their predictions (images only)
   roc.png            the ROC curve (two classes only)
   checkpoint/        the state that --resume continues from";
@@ -49,6 +50,10 @@ Metrics:
   recall     of the examples of this class, the share that was predicted as it
   F1         the harmonic mean of precision and recall
   log loss   the mean of −ln(probability of the true class): 0 is best
+Metrics of predicted numbers:
+  MAE        the mean absolute error
+  RMSE       the root of the mean squared error
+  R²         1 is perfect, 0 is no better than the mean
 
 Examples:
   tealight evaluate pets/model.safetensors more-photos/
@@ -63,7 +68,7 @@ const EXPORT: &str = "\
 Examples:
   tealight export pets/model.safetensors --onnx pets.onnx";
 
-/// Train a small classifier on your own images or tables, and use it
+/// Train a small model on your own images or tables, and use it
 #[derive(Parser)]
 #[command(name = "tealight", version, after_help = EXAMPLES, max_term_width = 100)]
 pub(super) struct Cli {
@@ -73,9 +78,9 @@ pub(super) struct Cli {
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Train a classifier on examples
+    /// Train a model on examples
     Train(Box<Train>),
-    /// Predict the class of new images or rows
+    /// Predict the class or the number of new images or rows
     Predict(Predict),
     /// Measure a model on labeled examples
     Evaluate(Evaluate),
@@ -132,10 +137,19 @@ pub(super) enum MissingMode {
     Error,
 }
 
+/// What is predicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Task {
+    /// One of several classes
+    Classification,
+    /// A number
+    Regression,
+}
+
 #[derive(Args)]
 #[command(after_help = TRAIN)]
 pub(super) struct Train {
-    /// A folder with one subfolder of images per class, or a CSV file
+    /// A folder with one subfolder of images per class, or a table
     #[arg(value_name = "DATA")]
     pub(super) data: PathBuf,
     /// The folder for the model, the report and the plots
@@ -168,6 +182,15 @@ pub(super) struct Train {
     /// Continue an interrupted training, or a finished one with more --epochs; the other options must be the same
     #[arg(long)]
     pub(super) resume: bool,
+    /// Replace the finished model in --out
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Give each class the same weight, however rare it is
+    #[arg(long)]
+    pub(super) balance: bool,
+    /// End with exit code 3 if the model is no better than guessing on the validation examples
+    #[arg(long)]
+    pub(super) beat_guessing: bool,
     /// Print only errors and skipped files
     #[arg(long)]
     pub(super) quiet: bool,
@@ -209,12 +232,47 @@ pub(super) struct Table {
     /// A column whose numbers are names, such as post codes; may be given several times
     #[arg(long, value_name = "COLUMN")]
     pub(super) categorical: Vec<String>,
+    /// Whether to predict classes or a number [default: a number if the target has numbers that do not look like classes]
+    #[arg(long)]
+    pub(super) task: Option<Task>,
     /// How to treat missing values [default: fill]
     #[arg(long)]
     pub(super) missing: Option<MissingMode>,
-    /// The character between two values, such as `;`, or `tab` [default: `,`]
+    /// The texts that mean "missing", beside the empty one; `--na-values ''` keeps NA and None as words [default: NA, N/A, NaN, null, None, ?, …]
+    #[arg(long, value_name = "TEXT,TEXT", value_delimiter = ',')]
+    pub(super) na_values: Option<Vec<String>>,
+    #[command(flatten)]
+    pub(super) form: Form,
+}
+
+/// How a file writes its table.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(next_help_heading = "How a table is written (default: recognised)")]
+pub(super) struct Form {
+    /// The character between two values, such as `;`, or `tab`
     #[arg(long, value_name = "CHARACTER")]
     pub(super) delimiter: Option<String>,
+    /// The decimal mark: `.` or `,`
+    #[arg(long, value_name = "CHARACTER")]
+    pub(super) decimal: Option<char>,
+    /// The mark between thousands, such as `,` in 1,000
+    #[arg(long, value_name = "CHARACTER")]
+    pub(super) thousands: Option<char>,
+    /// The encoding of the text, such as windows-1252
+    #[arg(long, value_name = "NAME")]
+    pub(super) encoding: Option<String>,
+    /// The sheet of a workbook [default: the first]
+    #[arg(long, value_name = "NAME")]
+    pub(super) sheet: Option<String>,
+    /// The first row has the names of the columns
+    #[arg(long, conflicts_with = "no_header")]
+    pub(super) header: bool,
+    /// The first row has values: the columns are called 0, 1, 2, …
+    #[arg(long)]
+    pub(super) no_header: bool,
+    /// Read 1/2/2024 as the first of February
+    #[arg(long)]
+    pub(super) day_first: bool,
 }
 
 #[derive(Args)]
@@ -223,7 +281,7 @@ pub(super) struct Predict {
     /// A model.safetensors that `tealight train` wrote
     #[arg(value_name = "MODEL")]
     pub(super) model: PathBuf,
-    /// Images, folders of images, or CSV files
+    /// Images, folders of images, or tables
     #[arg(value_name = "FILE", required = true)]
     pub(super) files: Vec<PathBuf>,
     /// Write the predictions to this file instead of standard output
@@ -232,6 +290,14 @@ pub(super) struct Predict {
     /// Print one JSON object per line
     #[arg(long)]
     pub(super) json: bool,
+    /// For tables: name the rows by this column instead of their numbers
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) id: Option<String>,
+    /// For tables: repeat the columns of the file before the predictions
+    #[arg(long)]
+    pub(super) keep: bool,
+    #[command(flatten)]
+    pub(super) form: Form,
 }
 
 #[derive(Args)]
@@ -240,12 +306,14 @@ pub(super) struct Evaluate {
     /// A model.safetensors that `tealight train` wrote
     #[arg(value_name = "MODEL")]
     pub(super) model: PathBuf,
-    /// A folder with one subfolder of images per class, or a CSV file
+    /// A folder with one subfolder of images per class, or a table
     #[arg(value_name = "DATA")]
     pub(super) data: PathBuf,
     /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) form: Form,
 }
 
 #[derive(Args)]
@@ -262,7 +330,7 @@ pub(super) struct Export {
     /// A model.safetensors that `tealight train` wrote
     #[arg(value_name = "MODEL")]
     pub(super) model: PathBuf,
-    /// The ONNX file to write: from images scaled to 0..1, or the numbers of a row, to one logit per class
+    /// The ONNX file to write: from images scaled to 0..1, or the numbers of a row (64 bits), to one logit per class or the predicted number
     #[arg(long, value_name = "FILE", required = true)]
     pub(super) onnx: PathBuf,
 }

@@ -1,4 +1,4 @@
-//! `tealight predict`: predicts the classes of new images or rows.
+//! `tealight predict`: predicts the classes or numbers of new images or rows.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use tealight::data::CsvSchema;
 use tealight::prelude::*;
 
 use super::failure::{Failure, Result, fail, note, one_line, print, write};
-use super::inputs::{Inputs, Pictures, files};
+use super::inputs::{self, Inputs, Pictures, files};
 use super::model::Model;
 use super::options::Predict;
 
@@ -29,31 +29,51 @@ pub(super) fn number(x: f32) -> Value {
 }
 
 /// The prediction for one example.
-struct Answer<'a> {
-    class: &'a str,
-    probability: f32,
-    /// The probability of each class.
-    all: Vec<f32>,
+enum Answer<'a> {
+    Class {
+        name: &'a str,
+        probability: f32,
+        /// The probability of each class.
+        all: Vec<f32>,
+    },
+    Number(f64),
 }
 
 impl Answer<'_> {
     fn json(&self, classes: &[String]) -> Map<String, Value> {
-        let all = classes.iter().zip(&self.all).map(|(class, &p)| (class.clone(), number(p)));
         let mut object = Map::new();
-        object.insert("class".into(), self.class.into());
-        object.insert("probability".into(), number(self.probability));
-        object.insert("probabilities".into(), Value::Object(all.collect()));
+        match self {
+            Answer::Class { name, probability, all } => {
+                let all = classes.iter().zip(all).map(|(class, &p)| (class.clone(), number(p)));
+                object.insert("class".into(), (*name).into());
+                object.insert("probability".into(), number(*probability));
+                object.insert("probabilities".into(), Value::Object(all.collect()));
+            }
+            Answer::Number(x) => drop(object.insert("prediction".into(), json!(x))),
+        }
         object
+    }
+
+    /// The columns of a table.
+    fn cells(&self) -> Vec<String> {
+        match self {
+            Answer::Class { name, all, .. } => {
+                [name.to_string()].into_iter().chain(all.iter().map(|p| format!("{p:.6}"))).collect()
+            }
+            Answer::Number(x) => vec![x.to_string()],
+        }
     }
 }
 
-fn answers<'a>(model: &'a Model, inputs: &Tensor) -> Result<Vec<Answer<'a>>> {
+fn predictions<'a>(model: &'a Model, inputs: &Tensor) -> Result<Vec<Answer<'a>>> {
+    if model.plan.classes.is_empty() {
+        return Ok(model.numbers(inputs)?.into_iter().map(Answer::Number).collect());
+    }
     let best = |all: Vec<f32>| {
         let first = (0, f32::NEG_INFINITY);
         let (class, probability) =
             all.iter().enumerate().fold(first, |best, (i, &p)| if p > best.1 { (i, p) } else { best });
-        let class = model.plan.classes[class].as_str();
-        Answer { class, probability, all }
+        Answer::Class { name: &model.plan.classes[class], probability, all }
     };
     Ok(model.probabilities(inputs)?.to_vec2::<f32>()?.into_iter().map(best).collect())
 }
@@ -87,15 +107,17 @@ fn images(options: &Predict, model: &Model, pictures: &Pictures) -> Result<()> {
         }
         let tensors: Vec<&Tensor> = found.iter().map(|(_, image)| image).collect();
         let mut text = String::new();
-        for ((path, _), answer) in found.iter().zip(answers(model, &Tensor::stack(&tensors, 0)?)?) {
+        for ((path, _), answer) in found.iter().zip(predictions(model, &Tensor::stack(&tensors, 0)?)?) {
             let path = path.display().to_string();
-            text += &match options.json {
-                true => {
+            text += &match answer {
+                Answer::Class { name, probability, .. } if !options.json => {
+                    format!("{path}\t{name}\t{probability:.4}\n")
+                }
+                answer => {
                     let mut object = answer.json(&model.plan.classes);
                     object.insert("path".into(), path.into());
                     format!("{}\n", Value::Object(object))
                 }
-                false => format!("{path}\t{}\t{:.4}\n", answer.class, answer.probability),
             };
         }
         // Without --out, each chunk is printed as soon as it is known.
@@ -107,26 +129,124 @@ fn images(options: &Predict, model: &Model, pictures: &Pictures) -> Result<()> {
     if unreadable == 0 { Ok(()) } else { Err(Failure::Reported) }
 }
 
+/// Predicts the rows of tables; a row that cannot be used is answered with the problem.
 fn tables(options: &Predict, model: &Model, schema: &CsvSchema) -> Result<()> {
-    let classes = &model.plan.classes;
-    let mut rows: Vec<Vec<String>> =
-        vec![[&"class".to_string()].into_iter().chain(classes).cloned().collect()];
-    let mut lines = String::new();
+    let mut answers = Answers { options, model, rows: Vec::new(), lines: String::new() };
+    let (mut all, mut without, mut failed) = (0, 0, false);
     for path in &options.files {
-        for (row, answer) in answers(model, &schema.read_inputs(path)?)?.into_iter().enumerate() {
-            if options.json {
-                let mut object = answer.json(classes);
-                object.insert("path".into(), path.display().to_string().into());
-                object.insert("row".into(), (row + 1).into());
-                lines += &format!("{}\n", Value::Object(object));
-            } else {
-                let probabilities = answer.all.iter().map(|p| format!("{p:.6}"));
-                rows.push([answer.class.to_string()].into_iter().chain(probabilities).collect());
+        match answers.add(schema, path) {
+            Ok((rows, unanswered)) => {
+                all += rows;
+                without += unanswered;
             }
+            Err(Failure::Library(error)) if options.files.len() > 1 => {
+                failed = true;
+                note(&format!("error: {}", one_line(&error)));
+            }
+            Err(error) => return Err(error),
         }
     }
-    let text = if options.json { lines } else { as_csv(&rows)? };
-    write(options.out.as_deref(), &text)
+    let text = if options.json { answers.lines } else { as_csv(&answers.rows)? };
+    write(options.out.as_deref(), &text)?;
+    if without > 0 {
+        note(&format!(
+            "error: {without} of {all} rows could not be predicted: the column \"problem\" says why"
+        ));
+    }
+    if failed || without > 0 { Err(Failure::Reported) } else { Ok(()) }
+}
+
+/// The answers for rows of tables.
+struct Answers<'a> {
+    options: &'a Predict,
+    model: &'a Model,
+    /// A header and rows.
+    rows: Vec<Vec<String>>,
+    /// The same as JSON.
+    lines: String,
+}
+
+impl Answers<'_> {
+    /// Adds the rows of a file; returns how many there are, and how many of them have no prediction.
+    fn add(&mut self, schema: &CsvSchema, path: &Path) -> Result<(usize, usize)> {
+        let options = self.options;
+        let table = inputs::table(schema, path, &options.form)?;
+        let column = |name: &String| {
+            table.names().iter().position(|known| known == name).ok_or_else(|| {
+                let names = table.names().join(", ");
+                Failure::Message(format!("{}: --id: expected a column {name:?}, got {names}", path.display()))
+            })
+        };
+        let id = options.id.as_ref().map(column).transpose()?;
+        let encoded = schema.encode_rows(&table)?;
+        let good: Vec<usize> = (0..encoded.len()).filter(|&row| encoded[row].is_ok()).collect();
+        if let Some(text) = inputs::filled(&schema.filled(&table, &good)?) {
+            note(text.trim_end());
+        }
+        let numbers: Vec<f64> = encoded.iter().flatten().flatten().copied().collect();
+        let predicted = match good.len() {
+            0 => Vec::new(),
+            n => predictions(
+                self.model,
+                &Tensor::from_vec(numbers, (n, schema.features().len()), &Device::Cpu)?,
+            )?,
+        };
+        let mut predicted = predicted.into_iter();
+        let classes = &self.model.plan.classes;
+        let several = options.files.len() > 1;
+        if self.rows.is_empty() {
+            let mut header: Vec<String> = several.then(|| "file".to_string()).into_iter().collect();
+            header.push(options.id.clone().unwrap_or_else(|| "row".into()));
+            header.extend(table.names().iter().filter(|_| options.keep).cloned());
+            header.push(if classes.is_empty() { "prediction" } else { "class" }.into());
+            header.extend(classes.iter().cloned());
+            header.push("problem".into());
+            self.rows.push(header);
+        }
+        let kept = if options.keep { table.names().len() } else { 0 };
+        for (row, encoded) in encoded.iter().enumerate() {
+            let cells = table.row(row)?;
+            let name = match id {
+                Some(column) => cells.get(column).copied().unwrap_or_default().to_string(),
+                None => (row + 1).to_string(),
+            };
+            let problem = encoded.as_ref().err().map(problem);
+            let answer = if problem.is_none() { predicted.next() } else { None };
+            if options.json {
+                let mut object = answer.map(|answer| answer.json(classes)).unwrap_or_default();
+                object.insert("path".into(), path.display().to_string().into());
+                object.insert("row".into(), (row + 1).into());
+                id.iter().for_each(|_| drop(object.insert("id".into(), name.clone().into())));
+                if options.keep {
+                    let cells =
+                        table.names().iter().zip(&cells).map(|(name, cell)| (name.clone(), json!(cell)));
+                    object.insert("columns".into(), Value::Object(cells.collect()));
+                }
+                problem.into_iter().for_each(|text| drop(object.insert("problem".into(), text.into())));
+                self.lines += &format!("{}\n", Value::Object(object));
+                continue;
+            }
+            let mut line: Vec<String> = several.then(|| path.display().to_string()).into_iter().collect();
+            line.push(name);
+            line.extend((0..kept).map(|i| cells.get(i).copied().unwrap_or_default().to_string()));
+            match answer {
+                Some(answer) => line.extend(answer.cells()),
+                None => line.extend(std::iter::repeat_n(String::new(), 1 + classes.len())),
+            }
+            line.push(problem.unwrap_or_default());
+            self.rows.push(line);
+        }
+        Ok((encoded.len(), encoded.len() - good.len()))
+    }
+}
+
+/// The message of an error in a row without the file's name, on one line.
+fn problem(error: &Error) -> String {
+    let text = match error {
+        Error::File { message, .. } => message.clone(),
+        other => other.to_string(),
+    };
+    text.replace(['\n', '\r'], " ")
 }
 
 fn as_csv(rows: &[Vec<String>]) -> Result<String> {

@@ -2,17 +2,18 @@
 
 use std::path::Path;
 
-use tealight::data::{DataLoader, RandomHorizontalFlip, TensorDataset, stratified_split};
+use tealight::data::{DataLoader, RandomHorizontalFlip, TensorDataset, random_split, stratified_split};
 use tealight::metrics::Accuracy;
 use tealight::optim::AdamW;
 use tealight::prelude::*;
 use tealight::train::{Checkpoints, EarlyStopping, History, Trainer};
 
-use super::artifacts::{self, Evaluation};
+use super::artifacts;
 use super::failure::{Failure, Result, fail, one_line, print};
 use super::inputs::{Examples, Inputs, Pictures};
-use super::model::{Model, Plan};
+use super::model::{Model, Plan, in_units};
 use super::options::{Kind, Train};
+use super::scores::{Scores, digits};
 
 /// The largest width in `--hidden`.
 const MAX_WIDTH: usize = 16_384;
@@ -27,7 +28,7 @@ pub(super) fn run(options: &Train) -> Result<()> {
             Failure::Message(format!("--threads: expected {threads} threads, got: {error}"))
         })?;
     }
-    let (inputs, examples) = Inputs::find(options)?;
+    let (inputs, mut examples, table) = Inputs::find(options)?;
     let kind = match (options.model, &inputs) {
         (Some(Kind::Cnn), Inputs::Table(_)) => {
             return fail("--model cnn: expected images, got a table, for which there are mlp and logistic");
@@ -47,21 +48,34 @@ pub(super) fn run(options: &Train) -> Result<()> {
     if let (Kind::Cnn, Inputs::Images(Pictures { size: 1, .. })) = (kind, &inputs) {
         return fail("--size: expected 2 pixels or more for a cnn, got 1");
     }
-    let plan = Plan { kind, inputs, hidden, classes: examples.classes.clone() };
+    let mut plan = Plan { kind, inputs, hidden, classes: examples.classes.clone() };
     if plan.size() > MAX_WEIGHTS {
         let expected = format!("expected a model of at most {MAX_WEIGHTS} weights");
         return fail(format!("{expected}, got {}: try a smaller --hidden or --size", plan.size()));
     }
     let rng = &mut Rng::seed(options.seed);
     let (train, valid) = split(&examples, options.valid, rng)?;
-    if !options.quiet {
-        print_progress(&introduction(&plan, &examples, &train, &valid)?)?;
+    let mut filled = None;
+    if let (Inputs::Table(schema), Some(table)) = (&mut plan.inputs, &table) {
+        let rows = schema.used_rows(table)?;
+        // What the model is validated on must not show in what it is trained on.
+        schema.fill_from(table, &train.iter().map(|&i| rows[i]).collect::<Vec<_>>())?;
+        filled = super::inputs::filled(&schema.filled(table, &rows)?);
+        examples = super::inputs::examples(schema, table)?;
     }
-    let summary = train_and_write(options, plan, &train, &valid, rng)?;
+    let (train, valid) = (examples.select(&train)?, examples.select(&valid)?);
+    if !options.quiet {
+        let filled = filled.unwrap_or_default();
+        print_progress(&introduction(&plan, &examples, &train, &valid, &filled)?)?;
+    }
+    let (summary, beats_guessing) = train_and_write(options, plan, &train, &valid, rng)?;
     if !options.quiet {
         print_progress(&summary)?;
     }
-    Ok(())
+    match options.beat_guessing && !beats_guessing {
+        true => Err(Failure::Guessing),
+        false => Ok(()),
+    }
 }
 
 /// Prints progress; a closed standard output does not end the training.
@@ -100,14 +114,22 @@ fn check(options: &Train) -> Result<()> {
     if out.exists() && !out.is_dir() {
         return fail(format!("--out {}: expected a folder, or nothing there yet, got a file", out.display()));
     }
+    if out.join("model.safetensors").exists() && !options.resume && !options.force {
+        let (expected, out) = ("expected a folder without a model", out.display());
+        return fail(format!(
+            "--out {out}: {expected}, got one (--force replaces it, --resume continues it)"
+        ));
+    }
     Ok(())
 }
 
-/// Splits off the validation examples, with the same share of each class.
-fn split(examples: &Examples, valid: f64, rng: &mut Rng) -> Result<(Examples, Examples)> {
+/// The indices of the examples to train on and of those to validate with; of classes, with the same share of each.
+fn split(examples: &Examples, valid: f64, rng: &mut Rng) -> Result<(Vec<usize>, Vec<usize>)> {
+    if examples.classes.is_empty() {
+        return Ok(random_split(examples.len(), valid, rng)?);
+    }
     let (train, test) = stratified_split(&examples.targets, valid, rng)?;
-    let (train, test) = (examples.select(&train)?, examples.select(&test)?);
-    let unknown = train.counts()?.iter().position(|&count| count == 0);
+    let unknown = examples.select(&train)?.counts()?.iter().position(|&count| count == 0);
     match unknown.and_then(|class| examples.classes.get(class)) {
         Some(class) => {
             let got = format!("got none of {class:?} among the other {}", train.len());
@@ -117,44 +139,64 @@ fn split(examples: &Examples, valid: f64, rng: &mut Rng) -> Result<(Examples, Ex
     }
 }
 
-fn introduction(plan: &Plan, all: &Examples, train: &Examples, valid: &Examples) -> Result<String> {
+fn introduction(
+    plan: &Plan,
+    all: &Examples,
+    train: &Examples,
+    valid: &Examples,
+    filled: &str,
+) -> Result<String> {
     let unit = plan.inputs.unit();
-    let classes: Vec<String> = all
-        .classes
-        .iter()
-        .zip(all.counts()?)
-        .take(10)
-        .map(|(class, count)| format!("{class} ({count})"))
-        .collect();
-    let more = if all.classes.len() > 10 { ", …" } else { "" };
-    let mut text =
-        format!("{} {unit} of {} classes: {}{more}\n", all.len(), all.classes.len(), classes.join(", "));
+    let mut text = String::new();
     if let Inputs::Table(schema) = &plan.inputs {
-        let features = schema.features().len();
-        text += &format!("predicting column {:?} from {features} numbers per row\n", schema.target());
+        text += &format!("read as: {}\n", schema.summary());
+        schema.notes().iter().for_each(|note| text += &format!("note: {note}\n"));
+        text += filled;
+    }
+    text += &format!("{} {unit}", all.len());
+    if !all.classes.is_empty() {
+        let counts = all.classes.iter().zip(all.counts()?).take(10);
+        let counts: Vec<String> = counts.map(|(class, count)| format!("{class} ({count})")).collect();
+        let more = if all.classes.len() > 10 { ", …" } else { "" };
+        text += &format!(" of {} classes: {}{more}", all.classes.len(), counts.join(", "));
+    }
+    text.push('\n');
+    if let Inputs::Table(schema) = &plan.inputs {
+        let (target, features) = (schema.target(), schema.features().len());
+        let what = if all.classes.is_empty() { "the number in " } else { "" };
+        text += &format!("predicting {what}column {target:?} from {features} numbers per row\n");
     }
     Ok(text + &format!("{} for training, {} for validation\n", train.len(), valid.len()))
 }
 
-/// Trains a model and writes its files; returns the summary to print.
+/// Trains a model and writes its files; returns the summary to print, and whether the model is better than guessing.
 fn train_and_write(
     options: &Train,
     plan: Plan,
     train: &Examples,
     valid: &Examples,
     rng: &mut Rng,
-) -> Result<String> {
+) -> Result<(String, bool)> {
     let scale = match &plan.inputs {
         Inputs::Images(_) => Standardize::fit_channels(&train.inputs)?,
         Inputs::Table(_) => Standardize::fit(&train.inputs)?,
     };
-    let net = plan.build(scale, rng)?;
-    let history = fit(options, &plan, &net, train, valid)?;
+    let mut net = plan.build(scale, rng)?;
+    let history;
+    if plan.classes.is_empty() {
+        let scale = Standardize::fit(&train.targets)?;
+        let [train, valid] = [train, valid].map(|part| -> Result<Examples> {
+            let targets = scale.normalize(&part.targets)?.to_dtype(DType::F32)?;
+            Ok(Examples { targets, inputs: part.inputs.clone(), classes: Vec::new() })
+        });
+        history = fit(options, &plan, &net, &train?, &valid?)?;
+        net = in_units(net, scale);
+    } else {
+        history = fit(options, &plan, &net, train, valid)?;
+    }
 
     let mut model = Model { plan, net, about: Vec::new() };
-    let evaluation = [train, valid].map(|part| Evaluation::new(&model, part));
-    let [on_train, on_valid] = evaluation;
-    let (on_train, on_valid) = (on_train?, on_valid?);
+    let (on_train, on_valid) = (Scores::new(&model, train)?, Scores::new(&model, valid)?);
     model.about = about(options, &history, &on_train, &on_valid, train.len() + valid.len());
 
     let out = &options.out;
@@ -168,21 +210,17 @@ fn train_and_write(
         Inputs::Images(_) => "photo.jpg",
         Inputs::Table(_) => "new.csv",
     };
-    Ok(format!(
-        "{} epochs; kept the best, number {best}\n\
-         {:>6.1} % of the training {unit} right ({})\n\
-         {:>6.1} % of the validation {unit} right ({})\n\
-         wrote to {}: {}\n\
-         next: tealight predict {} {example}\n",
+    let summary = format!(
+        "{} epochs; kept the best, number {best}\n{}{}{}wrote to {}: {}\nnext: tealight predict {} {example}\n",
         history.len(),
-        100.0 * on_train.accuracy(),
-        on_train.of(),
-        100.0 * on_valid.accuracy(),
-        on_valid.of(),
+        on_train.line("training", unit),
+        on_valid.line("validation", unit),
+        on_valid.worth(unit)?,
         out.display(),
         wrote.join(", "),
         shell(&file),
-    ))
+    );
+    Ok((summary, on_valid.beats_guessing()))
 }
 
 fn fit(
@@ -206,10 +244,14 @@ fn fit(
     }
     let rate = options.learning_rate.unwrap_or(rate);
     let checkpoint = options.out.join("checkpoint");
-    let mut trainer = Trainer::new(net, CrossEntropy::new(), AdamW::new(net.parameters(), rate)?)
+    let optimizer = AdamW::new(net.parameters(), rate)?;
+    let trainer = match plan.classes.is_empty() {
+        true => Trainer::new(net, Mse, optimizer),
+        false => Trainer::new(net, loss(options, train)?, optimizer).metric(Accuracy::new()),
+    };
+    let mut trainer = trainer
         .epochs(options.epochs.unwrap_or(epochs))
         .seed(options.seed)
-        .metric(Accuracy::new())
         .callback(EarlyStopping::new("valid_loss", options.patience))
         .callback(Checkpoints::new(&checkpoint)?);
     if options.quiet {
@@ -235,6 +277,17 @@ fn fit(
     }
 }
 
+/// The cross-entropy; with --balance each class weighs the same.
+fn loss(options: &Train, train: &Examples) -> Result<CrossEntropy> {
+    if !options.balance {
+        return Ok(CrossEntropy::new());
+    }
+    let (counts, classes) = (train.counts()?, train.classes.len() as f64);
+    let weight = |count: usize| (train.len() as f64 / (classes * count as f64)) as f32;
+    let weights = counts.iter().map(|&count| weight(count)).collect();
+    Ok(CrossEntropy::new().class_weights(&Tensor::from_vec(weights, counts.len(), &Device::Cpu)?)?)
+}
+
 /// The error of a checkpoint that another command wrote.
 fn wrong_checkpoint(error: &Error) -> Failure {
     Failure::Message(format!(
@@ -253,17 +306,17 @@ fn is_finite(net: &Sequential, inputs: &Tensor) -> Result<bool> {
 fn about(
     options: &Train,
     history: &History,
-    train: &Evaluation,
-    valid: &Evaluation,
+    train: &Scores,
+    valid: &Scores,
     examples: usize,
 ) -> Vec<(String, String)> {
     let mut about: Vec<(String, String)> = vec![
         ("trained on".into(), options.data.display().to_string()),
         ("examples".into(), examples.to_string()),
-        ("accuracy (training)".into(), format!("{:.4}", train.accuracy())),
-        ("accuracy (validation)".into(), format!("{:.4}", valid.accuracy())),
-        ("epochs done".into(), history.len().to_string()),
     ];
+    let scores = train.metrics("training").into_iter().chain(valid.metrics("validation"));
+    about.extend(scores.map(|(name, score)| (name, digits(score))));
+    about.push(("epochs done".into(), history.len().to_string()));
     about.extend(history.settings().iter().map(|(name, value)| {
         let name = if name == "epochs" { "epochs at most" } else { name };
         // The options of the loss are all at their defaults.

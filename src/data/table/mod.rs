@@ -1,17 +1,25 @@
 //! CSV tables as inputs and targets.
 
+mod date;
+mod form;
+mod number;
 mod raw;
 mod schema;
+#[cfg(feature = "xlsx")]
+mod sheet;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::path::Path;
 
-pub use schema::CsvSchema;
+use candle_core::DType;
+pub use raw::CsvTable;
+pub use schema::{CsvSchema, Filled};
 use serde::{Deserialize, Serialize};
 
 use super::LabeledDataset;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The option that avoids an error in a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,8 +35,16 @@ pub enum CsvHint {
     #[error("ignore the column, or raise CsvOptions::max_categories")]
     MaxCategories,
     /// [`CsvOptions::categorical`]
-    #[error("CsvOptions::categorical and categorical_target take numbers as categories")]
+    #[error(
+        "CsvOptions::na_values can count them as missing, categorical and categorical_target take numbers as categories"
+    )]
     Categorical,
+    /// [`CsvOptions::encoding`]
+    #[error("CsvOptions::encoding names another encoding")]
+    Encoding,
+    /// [`CsvOptions::delimiter`]
+    #[error("is the delimiter another one? See CsvOptions::delimiter")]
+    Delimiter,
 }
 
 /// The [source](std::error::Error::source) of an [`Error::File`](crate::Error::File) that an option can avoid, for programs that word
@@ -56,13 +72,26 @@ pub enum Missing {
     Fill,
 }
 
-/// How values are separated and which are missing: all that is needed to read another file of the same kind.
+/// What was told of the form of a table, and which values are missing.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Format {
-    header: bool,
-    delimiter: u8,
+    /// What was not told is found in the file.
+    auto: bool,
+    header: Option<bool>,
+    delimiter: Option<u8>,
+    decimal: Option<char>,
+    thousands: Option<char>,
+    encoding: Option<String>,
+    sheet: Option<String>,
+    day_first: bool,
     missing: Missing,
     na_values: Vec<String>,
+}
+
+impl Format {
+    fn is_missing(&self, value: &str) -> bool {
+        self.na_values.iter().any(|missing| missing == value)
+    }
 }
 
 /// Options of [`read_csv`].
@@ -84,6 +113,7 @@ pub struct CsvOptions {
     categorical: Vec<String>,
     ignored: Vec<String>,
     max_categories: usize,
+    dtype: DType,
 }
 
 impl Default for CsvOptions {
@@ -93,14 +123,20 @@ impl Default for CsvOptions {
 }
 
 impl CsvOptions {
-    /// A comma-separated table with a header whose last column is the target.
+    /// A comma-separated table in UTF-8 with a header whose last column is the target.
     pub fn new() -> Self {
         // The defaults of pandas, and the question mark of the UCI repository.
         let na_values = "|NA|N/A|n/a|#N/A|<NA>|NaN|nan|-NaN|-nan|NULL|null|None|?";
         CsvOptions {
             format: Format {
-                header: true,
-                delimiter: b',',
+                auto: false,
+                header: None,
+                delimiter: None,
+                decimal: None,
+                thousands: None,
+                encoding: None,
+                sheet: None,
+                day_first: false,
                 missing: Missing::Error,
                 na_values: na_values.split('|').map(String::from).collect(),
             },
@@ -109,7 +145,27 @@ impl CsvOptions {
             categorical: Vec::new(),
             ignored: Vec::new(),
             max_categories: 100,
+            dtype: DType::F32,
         }
+    }
+
+    /// Recognises in the file what no other option says: the delimiter (`,` `;` tab `|` space, or Excel's first line `sep=;`), decimal
+    /// comma and marks between thousands, a missing header, and the encoding (UTF-8, UTF-16 or Windows-1252).
+    /// [`CsvSchema::summary`] says what was recognised.
+    ///
+    /// ```
+    /// # use tealight::data::{CsvOptions, read_csv};
+    /// # let path = std::env::temp_dir().join("tealight-doc-options-auto.csv");
+    /// std::fs::write(&path, "width;price;kind\n1,5;1.200,50 €;a\n2,5;900 €;b\n")?;
+    /// let data = read_csv(&path, &CsvOptions::auto())?;
+    /// assert_eq!(data.inputs.to_vec2::<f32>()?, [[1.5, 1200.5], [2.5, 900.0]]);
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "sniff")]
+    pub fn auto() -> Self {
+        let options = CsvOptions::new();
+        CsvOptions { format: Format { auto: true, ..options.format }, ..options }
     }
 
     /// The column to predict: classes if it holds text, numbers for a regression otherwise. Default: the last column.
@@ -135,17 +191,72 @@ impl CsvOptions {
     }
 
     /// For a file without a header: the columns are called `0`, `1`, `2`, ….
-    #[doc(alias = "header")]
     pub fn no_header(mut self) -> Self {
-        self.format.header = false;
+        self.format.header = Some(false);
+        self
+    }
+
+    /// The first row has the names of the columns, whatever it looks like. Default, unless [`auto`](CsvOptions::auto) finds none.
+    pub fn header(mut self) -> Self {
+        self.format.header = Some(true);
         self
     }
 
     /// The byte between two values, such as `b';'` or `b'\t'`. Default: `b','`.
     #[doc(alias = "sep")]
     pub fn delimiter(mut self, delimiter: u8) -> Self {
-        self.format.delimiter = delimiter;
+        self.format.delimiter = Some(delimiter);
         self
+    }
+
+    /// The decimal mark. Default: `.`.
+    pub fn decimal(mut self, mark: char) -> Self {
+        self.format.decimal = Some(mark);
+        self
+    }
+
+    /// The mark between thousands, such as `,` in 1,000. A space is any space, also the narrow one. Default: none.
+    pub fn thousands(mut self, mark: char) -> Self {
+        self.format.thousands = Some(mark);
+        self
+    }
+
+    /// The encoding by its name on the web, such as `windows-1252` or `utf-16le`. A byte order mark in the file is stronger.
+    /// Default: UTF-8.
+    ///
+    /// Errors if there is no encoding of this name.
+    pub fn encoding(mut self, label: &str) -> Result<Self> {
+        self.format.encoding = Some(text::encoding(label)?.name().into());
+        Ok(self)
+    }
+
+    /// The sheet of a workbook (.xlsx, .xls, .ods; with the feature `xlsx`). Default: the first.
+    #[doc(alias = "sheet_name")]
+    pub fn sheet(mut self, name: &str) -> Self {
+        self.format.sheet = Some(name.into());
+        self
+    }
+
+    /// Reads 1/2/2024 as the first of February where no row says which part is the month. Default: the second of January, as in
+    /// pandas. With dots, 1.2.2024, the day is always first.
+    #[doc(alias = "dayfirst")]
+    pub fn day_first(mut self) -> Self {
+        self.format.day_first = true;
+        self
+    }
+
+    /// The dtype of inputs and numeric targets, f32 or f64. Default: f32.
+    ///
+    /// An f32 has 7 digits: it does not tell 20000000.16 from 20000000.79, or the seconds of today's dates apart. Read such a table
+    /// in f64, fit [`Standardize`](crate::normalize::Standardize) on it, and then use [`to_dtype`](crate::autograd::Tensor::to_dtype).
+    ///
+    /// Errors if it is another dtype.
+    pub fn dtype(mut self, dtype: DType) -> Result<Self> {
+        if !matches!(dtype, DType::F32 | DType::F64) {
+            return Err(Error::argument("CsvOptions::dtype", "f32 or f64", dtype.as_str()));
+        }
+        self.dtype = dtype;
+        Ok(self)
     }
 
     /// What to do about missing values. Default: [`Missing::Error`].
@@ -205,13 +316,19 @@ impl CsvOptions {
     }
 }
 
-/// Reads a CSV file: numeric columns as they are, categorical ones one-hot encoded, and one column as the target.
+/// Reads a CSV file, plain or compressed with gzip: numeric columns as they are, dates as numbers, categorical ones one-hot encoded,
+/// and one column as the target.
 ///
-/// Categories are sorted; a column that mixes numbers and text is an error. Values in double quotes may contain the
-/// delimiter. To read a test set with the categories of the training set, use [`CsvSchema`].
+/// * A number may have a currency sign, or a percent sign: `12 %` is 0.12.
+/// * A date, such as `2024-03-01`, `1.3.2024 14:05` or `3/1/2024`, gives the days since 1970, the month, the day of the week (0 for
+///   Monday) and, if a row has a time, the hour; a time of day alone gives hours.
+/// * Categories are sorted; 1 and 1.0 are one. A column of numbers and a few texts is an error that names them.
+/// * A column without a name (or called `Unnamed: 0`, as by pandas) whose values all differ numbers the rows, and is left out.
+///
+/// Values in double quotes may contain the delimiter. To read a test set with the categories of the training set, use [`CsvSchema`].
 ///
 /// # Shapes
-/// Inputs: (n, columns), f32. Targets: class indices, u32 (n); or numbers, f32 (n, 1), and then `classes` is empty.
+/// Inputs: (n, columns). Targets: class indices, u32 (n); or numbers (n, 1), and then `classes` is empty.
 ///
 /// # Errors
 /// Errors, with line and column, if the file cannot be read or is empty, rows differ in length, a column does not exist, or
@@ -229,6 +346,6 @@ impl CsvOptions {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn read_csv(path: impl AsRef<Path>, options: &CsvOptions) -> Result<LabeledDataset> {
-    let table = raw::read(path.as_ref(), &options.format)?;
+    let table = CsvTable::read(path, options)?;
     CsvSchema::from_table(&table, options)?.encode(&table)
 }

@@ -1,31 +1,140 @@
-//! The values of a table as text.
+//! [`CsvTable`]: the values of a table as text.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 
-use super::{CsvError, CsvHint, Format};
+use super::form::{self, Form};
+use super::text::{self, Contents};
+use super::{CsvError, CsvHint, CsvOptions, Format};
 use crate::error::{Error, Result};
-use crate::file::{file_error, read_at_most};
+use crate::file::file_error;
 
-/// A table as text.
-pub(super) struct RawTable {
+/// A row as text.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    /// From 1.
+    pub(super) line: usize,
+    pub(super) cells: StringRecord,
+    /// Why the row cannot be used.
+    pub(super) problem: Option<String>,
+}
+
+/// A table as text: the names of its columns and its rows.
+///
+/// ```
+/// # use tealight::data::{CsvOptions, CsvTable};
+/// # let path = std::env::temp_dir().join("tealight-doc-raw.csv");
+/// std::fs::write(&path, "size;price\n1,5;2\n2,5;3\n")?;
+/// let table = CsvTable::read(&path, &CsvOptions::auto())?;
+/// assert_eq!((table.len(), table.names()), (2, &["size".to_string(), "price".into()][..]));
+/// assert_eq!(table.row(1)?, ["2,5", "3"]);
+/// # std::fs::remove_file(path).ok();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct CsvTable {
     pub(super) path: PathBuf,
     pub(super) names: Vec<String>,
     /// The index of each column by its name: there may be many columns.
     columns: HashMap<String, usize>,
-    /// Each row with its line in the file, from 1.
-    pub(super) rows: Vec<(usize, StringRecord)>,
+    pub(super) rows: Vec<Row>,
+    pub(super) form: Form,
 }
 
-impl RawTable {
+impl CsvTable {
+    /// Reads the table in a file. A row that is too long or too short is an error only when it is used.
+    ///
+    /// # Errors
+    /// Errors if the file cannot be read, is not text, or has no rows below its header or two columns of one name.
+    pub fn read(path: impl AsRef<Path>, options: &CsvOptions) -> Result<Self> {
+        CsvTable::open(path.as_ref(), &options.format, None)
+    }
+
+    /// Reads a table whose columns were found in another one of this form.
+    pub(super) fn open(path: &Path, format: &Format, known: Option<(&Form, &[&str])>) -> Result<Self> {
+        let (mut form, whole, mut rows) = match text::read(path, format)? {
+            Contents::Text { text, encoding } => {
+                let (form, whole) = form::of_text(&text, encoding, format, known);
+                let rows = records(&text, form::start(&text), form.delimiter);
+                (form, whole, rows.map_err(|message| file_error(path, message))?)
+            }
+            #[cfg(feature = "xlsx")]
+            Contents::Sheet { name, rows } => {
+                let row = |(line, cells)| Row { line, cells: StringRecord::from(cells), problem: None };
+                (Form::of_sheet(name), false, rows.into_iter().map(row).collect())
+            }
+        };
+        let Some(first) = rows.first() else {
+            return Err(file_error(path, "expected a table, got an empty file"));
+        };
+        if let Some(problem) = &first.problem {
+            return Err(file_error(path, format!("line {}: {problem}", first.line)));
+        }
+        if !whole {
+            form.find(&rows, format, known.map(|(known, _)| known.header));
+        }
+        let mut names: Vec<String> = match form.header {
+            true => rows.remove(0).cells.iter().map(String::from).collect(),
+            false => (0..rows[0].cells.len()).map(|column| column.to_string()).collect(),
+        };
+        trim_ends(&mut names, &mut rows, format.auto && form.header);
+        for row in &mut rows {
+            if row.problem.is_none() && row.cells.len() != names.len() {
+                row.problem = Some(format!("expected {} values, got {}", names.len(), row.cells.len()));
+            }
+        }
+        let mut columns = HashMap::with_capacity(names.len());
+        for (column, name) in names.iter_mut().enumerate() {
+            if name.is_empty() {
+                *name = format!("Unnamed: {column}");
+            }
+            if columns.insert(name.clone(), column).is_some() {
+                return Err(file_error(path, format!("expected one column of each name, got two {name:?}")));
+            }
+        }
+        if rows.is_empty() {
+            return Err(file_error(path, "expected rows below the header, got none"));
+        }
+        Ok(CsvTable { path: path.into(), names, columns, rows, form })
+    }
+
+    /// The number of rows.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The names of the columns. One without a name is called `Unnamed: 0`, with its number from 0.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The values of a row, from 0; fewer or more than the columns if the row is damaged.
+    pub fn row(&self, row: usize) -> Result<Vec<&str>> {
+        let found = self.rows.get(row).map(|row| row.cells.iter().collect());
+        found.ok_or_else(|| Error::argument("row", format!("a row below {}", self.len()), row))
+    }
+
     pub(super) fn value_error(&self, line: usize, column: usize, message: String) -> Error {
         file_error(&self.path, format!("line {line}, column {:?}: {message}", self.names[column]))
     }
 
     pub(super) fn column_error(&self, column: usize, message: String) -> Error {
         file_error(&self.path, format!("column {:?}: {message}", self.names[column]))
+    }
+
+    /// The error of a row that cannot be used.
+    pub(super) fn check_row(&self, row: &Row) -> Result<()> {
+        match &row.problem {
+            None => Ok(()),
+            Some(problem) => Err(file_error(&self.path, format!("line {}: {problem}", row.line))),
+        }
     }
 
     /// An error with the option that avoids it, for the message and as its source.
@@ -38,65 +147,69 @@ impl RawTable {
     /// The index of a column.
     pub(super) fn find(&self, name: &str) -> Result<usize> {
         self.columns.get(name).copied().ok_or_else(|| {
-            file_error(&self.path, format!("expected a column {name:?}, got {}", self.names.join(", ")))
+            let expected = format!("expected a column {name:?}, got {}", self.names.join(", "));
+            let error = file_error(&self.path, expected);
+            if self.names.len() > 1 { error } else { CsvTable::hinted(error, CsvHint::Delimiter) }
         })
     }
 }
 
-/// All rows of a file, each of the same length.
-pub(super) fn read(path: &Path, format: &Format) -> Result<RawTable> {
-    let bytes = read_at_most(path, u64::MAX)?;
-    let at_line = |line: usize, message: String| file_error(path, format!("line {line}: {message}"));
-    let text = std::str::from_utf8(&bytes).map_err(|error| {
-        let line = newlines(&bytes[..error.valid_up_to()]) + 1;
-        at_line(line, "expected text in UTF-8, got other bytes".into())
-    })?;
-    let text = text.trim_start_matches('\u{feff}');
-    let mut reader = ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(format.delimiter)
-        .trim(Trim::All)
-        .from_reader(text.as_bytes());
-
-    let mut rows: Vec<(usize, StringRecord)> = Vec::new();
-    let (mut counted, mut line) = (0, 1);
-    for record in reader.records() {
-        let record = record.map_err(|error| at_line(line, error.to_string()))?;
-        // The crate's own line numbers leave out blank lines.
-        let from = record.position().expect("a record that was read has a position").byte() as usize;
-        let start = from + text.as_bytes()[from..].iter().take_while(|byte| b"\r\n".contains(byte)).count();
-        line += newlines(&text.as_bytes()[counted..start]);
-        counted = start;
-        let length = rows.first().map_or(record.len(), |(_, first)| first.len());
-        if record.len() != length {
-            return Err(at_line(line, format!("expected {length} values, got {}", record.len())));
-        }
-        rows.push((line, record));
-    }
-    let Some((line, last)) = rows.last() else {
-        return Err(file_error(path, "expected a table, got an empty file"));
+/// Removes what trailing delimiters made: a last column without a name and values, or one value too many that is empty. With
+/// `index`, a header that is one name short is that of R, whose first column has the names of the rows.
+fn trim_ends(names: &mut Vec<String>, rows: &mut [Row], index: bool) {
+    let usual = |rows: &[Row], length: usize| {
+        rows.iter().filter(|row| row.cells.len() == length).count() * 2 > rows.len()
     };
-    if last.iter().next_back().is_some_and(|value| value.contains('\n')) && !text.trim_end().ends_with('"') {
-        return Err(at_line(*line, "expected the end of a value in quotes, got the end of the file".into()));
+    let empty_end =
+        |row: &Row, length: usize| row.cells.len() < length || row.cells.get(length - 1) == Some("");
+    let n = names.len();
+    if n > 1 && names[n - 1].is_empty() && rows.iter().all(|row| empty_end(row, n)) {
+        names.pop();
+    } else if index && usual(rows, n + 1) && !rows.iter().all(|row| empty_end(row, n + 1)) {
+        names.insert(0, String::new());
     }
-
-    let names: Vec<String> = match format.header {
-        true => rows.remove(0).1.iter().map(String::from).collect(),
-        false => (0..last.len()).map(|column| column.to_string()).collect(),
-    };
-    let mut columns = HashMap::with_capacity(names.len());
-    for (column, name) in names.iter().enumerate() {
-        if columns.insert(name.clone(), column).is_some() {
-            return Err(file_error(path, format!("expected one column of each name, got two {name:?}")));
-        }
+    for row in
+        rows.iter_mut().filter(|row| row.cells.len() == names.len() + 1 && empty_end(row, names.len() + 1))
+    {
+        row.cells.truncate(names.len());
     }
-    if rows.is_empty() {
-        return Err(file_error(path, "expected rows below the header, got none"));
-    }
-    Ok(RawTable { path: path.into(), names, columns, rows })
 }
 
-fn newlines(bytes: &[u8]) -> usize {
+/// The records from a place in the text on. A quote without an end is the problem of its line.
+pub(super) fn records(text: &str, mut from: usize, delimiter: u8) -> Result<Vec<Row>, String> {
+    let mut rows: Vec<Row> = Vec::new();
+    let mut line = newlines(&text.as_bytes()[..from]) + 1;
+    loop {
+        let bytes = &text.as_bytes()[from..];
+        let mut reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(delimiter)
+            .trim(Trim::All)
+            .from_reader(bytes);
+        let (mut start, first) = (0, rows.len());
+        for record in reader.records() {
+            let cells = record.map_err(|error| format!("line {line}: {error}"))?;
+            // The crate's own line numbers leave out blank lines.
+            let at = cells.position().expect("a record that was read has a position").byte() as usize;
+            let at = at + bytes[at..].iter().take_while(|byte| b"\r\n".contains(byte)).count();
+            line += newlines(&bytes[start..at]);
+            start = at;
+            rows.push(Row { line, cells, problem: None });
+        }
+        // The value took the rest of the file.
+        let open = |row: &&mut Row| row.cells.iter().next_back().is_some_and(|value| value.contains('\n'));
+        match rows[first..].last_mut().filter(open) {
+            Some(last) if !bytes.trim_ascii_end().ends_with(b"\"") => {
+                last.problem = Some("expected the end of a value in quotes, got the end of the file".into());
+                from += start + bytes[start..].iter().take_while(|byte| **byte != b'\n').count() + 1;
+                line += 1;
+            }
+            _ => return Ok(rows),
+        }
+    }
+}
+
+pub(super) fn newlines(bytes: &[u8]) -> usize {
     bytes.iter().filter(|&&byte| byte == b'\n').count()
 }

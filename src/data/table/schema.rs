@@ -1,14 +1,17 @@
 //! [`CsvSchema`]: which columns a table has and how they are encoded.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use candle_core::Device;
+use candle_core::{DType, Device};
 use serde::{Deserialize, Serialize};
 
-use super::raw::{self, RawTable};
+use super::date::{self, DateOrder};
+use super::form::Form;
+use super::number::NumberFormat;
+use super::raw::{CsvTable, Row};
 use super::{CsvHint, CsvOptions, Format, Missing};
 use crate::autograd::Tensor;
 use crate::data::LabeledDataset;
@@ -35,8 +38,13 @@ use crate::file::file_error;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CsvSchema {
     format: Format,
+    form: Form,
+    /// Numbers of 64 bits.
+    double: bool,
     pub(super) inputs: Vec<Column>,
     pub(super) target: Column,
+    #[serde(skip)]
+    notes: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,14 +55,54 @@ pub(super) struct Column {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum Kind {
-    Numeric { mean: f32 },
-    Categorical { categories: Vec<String>, most_frequent: usize },
+    Numeric {
+        #[serde(with = "exact")]
+        mean: f64,
+    },
+    Date {
+        order: DateOrder,
+        timed: bool,
+        #[serde(with = "exact")]
+        mean: f64,
+    },
+    Categorical {
+        categories: Vec<String>,
+        most_frequent: usize,
+    },
+}
+
+/// A number as text: `serde_json` reads some numbers of 64 bits with an error in the last.
+mod exact {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(x: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(x)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// What [`Missing::Fill`] put into the gaps of a column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Filled {
+    /// The name of the column.
+    pub column: String,
+    /// The number of gaps.
+    pub count: usize,
+    /// The text of the first gap, such as `NA`.
+    pub text: String,
+    /// The mean of the column, or its most frequent category.
+    pub value: String,
 }
 
 impl CsvSchema {
     /// Finds the columns of the table in a file, with the errors of [`read_csv`](super::read_csv).
     pub fn infer(path: impl AsRef<Path>, options: &CsvOptions) -> Result<Self> {
-        let table = raw::read(path.as_ref(), &options.format)?;
+        let table = CsvTable::read(path, options)?;
         let schema = CsvSchema::from_table(&table, options)?;
         // Values that cannot be encoded are an error now, not when the schema is used.
         schema.encode(&table)?;
@@ -66,7 +114,7 @@ impl CsvSchema {
     /// # Errors
     /// The errors of [`read_csv`](super::read_csv), and a category that the first file did not have.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<LabeledDataset> {
-        self.encode(&raw::read(path.as_ref(), &self.format)?)
+        self.encode(&self.read_table(path)?)
     }
 
     /// Reads the inputs alone, (n, columns); the file needs no target column.
@@ -85,24 +133,22 @@ impl CsvSchema {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn read_inputs(&self, path: impl AsRef<Path>) -> Result<Tensor> {
-        let table = raw::read(path.as_ref(), &self.format)?;
-        let columns = self.input_columns(&table)?;
-        let mut inputs = Vec::new();
-        for (line, record) in &table.rows {
-            let gap = columns.iter().find(|&&column| self.format.is_missing(&record[column]));
-            if let Some(&column) = gap.filter(|_| self.format.missing != Missing::Fill) {
-                let message = format!("expected a value, got {:?}", &record[column]);
-                return Err(table.value_error(*line, column, message));
-            }
-            self.encode_inputs(&table, *line, record, &columns, &mut inputs)?;
-        }
-        Tensor::from_vec(inputs, (table.rows.len(), self.features().len()), &Device::Cpu)
+        let rows: Vec<Vec<f64>> =
+            self.encode_rows(&self.read_table(path)?)?.into_iter().collect::<Result<_>>()?;
+        self.tensor(rows.concat(), rows.len(), self.features().len())
+    }
+
+    /// Reads the table in a file as the first one was read, or in another form if that was recognised ([`CsvOptions::auto`]).
+    pub fn read_table(&self, path: impl AsRef<Path>) -> Result<CsvTable> {
+        let names: Vec<&str> = self.inputs.iter().map(|column| column.name.as_str()).collect();
+        CsvTable::open(path.as_ref(), &self.format, Some((&self.form, &names)))
     }
 
     /// The names of the columns of the inputs: `size` for a number, `colour=red` for a category.
     pub fn features(&self) -> Vec<String> {
         let features = |column: &Column| match &column.kind {
             Kind::Numeric { .. } => vec![column.name.clone()],
+            Kind::Date { order, timed, .. } => date::names(&column.name, *order, *timed),
             Kind::Categorical { categories, .. } => {
                 categories.iter().map(|category| format!("{}={category}", column.name)).collect()
             }
@@ -118,12 +164,35 @@ impl CsvSchema {
     /// The names of the classes; empty if the target is numeric.
     pub fn classes(&self) -> &[String] {
         match &self.target.kind {
-            Kind::Numeric { .. } => &[],
             Kind::Categorical { categories, .. } => categories,
+            _ => &[],
         }
     }
 
-    pub(super) fn from_table(table: &RawTable, options: &CsvOptions) -> Result<Self> {
+    /// How the table was read: `; between columns, decimal comma, 3 numbers, 2 words, 1 date`.
+    pub fn summary(&self) -> String {
+        let kinds = || self.inputs.iter().chain([&self.target]).map(|column| &column.kind);
+        let counts = [
+            ("number", kinds().filter(|kind| matches!(kind, Kind::Numeric { .. })).count()),
+            ("word", kinds().filter(|kind| matches!(kind, Kind::Categorical { .. })).count()),
+            ("date", kinds().filter(|kind| matches!(kind, Kind::Date { .. })).count()),
+        ];
+        let plural = |count| if count == 1 { "" } else { "s" };
+        let counts = counts.iter().filter(|(_, count)| *count > 0);
+        counts.fold(self.form.to_string(), |text, (name, count)| {
+            format!("{text}, {count} {name}{}", plural(*count))
+        })
+    }
+
+    /// What should be looked at: columns that were left out, dates that can be read in two ways, and columns that number the rows or
+    /// give the target away. Empty after `parse`.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Finds the columns of a table, with the errors of [`read_csv`](super::read_csv).
+    pub fn from_table(table: &CsvTable, options: &CsvOptions) -> Result<Self> {
+        let format = &options.format;
         let target = match &options.target {
             Some(name) => table.find(name)?,
             None => table.names.len() - 1,
@@ -131,23 +200,35 @@ impl CsvSchema {
         for name in options.ignored.iter().chain(&options.categorical) {
             table.find(name)?;
         }
-        let ignored = |&column: &usize| options.ignored.contains(&table.names[column]);
-        if ignored(&target) {
+        let ignored = |column: usize| options.ignored.contains(&table.names[column]);
+        if ignored(target) {
             return Err(table.column_error(target, "expected a target that is not ignored".into()));
         }
-        let inputs: Vec<usize> =
-            (0..table.names.len()).filter(|column| *column != target && !ignored(column)).collect();
-        if inputs.is_empty() {
-            return Err(file_error(&table.path, "expected a column of inputs beside the target, got none"));
+        let mut notes = Vec::new();
+        let mut inputs = Vec::new();
+        for (column, name) in table.names.iter().enumerate().filter(|(i, _)| *i != target && !ignored(*i)) {
+            if name.starts_with("Unnamed: ")
+                && !options.categorical.contains(name)
+                && is_index(table, format, column)
+            {
+                notes.push(format!("column {} has no name and numbers the rows: left out", column + 1));
+            } else {
+                inputs.push(column);
+            }
         }
-        let kept = kept_rows(table, &options.format, &inputs, target)?;
-        let column = |column: usize| {
+        if inputs.is_empty() {
+            let error = file_error(&table.path, "expected a column of inputs beside the target, got none");
+            let one = table.names.len() == 1;
+            return Err(if one { CsvTable::hinted(error, CsvHint::Delimiter) } else { error });
+        }
+        let kept = kept_rows(table, format, &inputs, target)?;
+        let mut column = |column: usize| {
             let name = table.names[column].clone();
             let categorical = match column == target {
                 true => options.categorical_target,
                 false => options.categorical.contains(&name),
             };
-            let kind = infer_kind(table, &options.format, &kept, column, categorical)?;
+            let kind = infer_kind(table, format, &kept, column, categorical, column != target, &mut notes)?;
             if let Kind::Categorical { categories, .. } = &kind
                 && categories.len() > options.max_categories
                 && column != target
@@ -155,22 +236,89 @@ impl CsvSchema {
                 let (most, count) = (options.max_categories, categories.len());
                 let message = format!("expected at most {most} categories, got {count}");
                 let error = table.column_error(column, message);
-                return Err(RawTable::hinted(error, CsvHint::MaxCategories));
+                return Err(CsvTable::hinted(error, CsvHint::MaxCategories));
             }
             Ok(Column { name, kind })
         };
+        let columns = inputs.iter().map(|&input| column(input)).collect::<Result<Vec<_>>>()?;
+        let target_column = column(target)?;
+        for (&input, column) in inputs.iter().zip(&columns) {
+            notes.extend(giveaway(table, format, &kept, (input, column), (target, &target_column)));
+        }
         Ok(CsvSchema {
-            format: options.format.clone(),
-            inputs: inputs.iter().map(|&input| column(input)).collect::<Result<_>>()?,
-            target: column(target)?,
+            format: format.clone(),
+            form: table.form.clone(),
+            double: options.dtype == DType::F64,
+            inputs: columns,
+            target: target_column,
+            notes,
         })
     }
 
-    fn input_columns(&self, table: &RawTable) -> Result<Vec<usize>> {
+    /// Takes what [`Missing::Fill`] fills in from these rows of the table alone: those to train on. A column without a value in them
+    /// keeps what it had.
+    pub fn fill_from(&mut self, table: &CsvTable, rows: &[usize]) -> Result<()> {
+        let columns = self.input_columns(table)?;
+        let format = &self.format;
+        for (index, column) in columns.into_iter().zip(&mut self.inputs) {
+            let values =
+                rows.iter().filter_map(|&row| table.rows.get(row)).filter_map(|row| row.cells.get(index));
+            let values = values.filter(|value| !format.is_missing(value));
+            let numbers = |parse: &dyn Fn(&str) -> Option<f64>| {
+                mean(&values.clone().filter_map(parse).collect::<Vec<_>>())
+            };
+            match &mut column.kind {
+                Kind::Numeric { mean } => {
+                    *mean = numbers(&|text| table.form.numbers.parse(text)).unwrap_or(*mean)
+                }
+                Kind::Date { order, mean, .. } => {
+                    *mean = numbers(&|text| date::parse(text, *order)).unwrap_or(*mean)
+                }
+                Kind::Categorical { categories, most_frequent } => {
+                    let mut counts = vec![0; categories.len()];
+                    let found = values.filter_map(|value| category(categories, table.form.numbers, value));
+                    found.for_each(|category| counts[category] += 1);
+                    if counts.iter().any(|count| *count > 0) {
+                        *most_frequent = first_largest(&counts);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What [`Missing::Fill`] fills into these rows of the table: an entry for each column with gaps.
+    pub fn filled(&self, table: &CsvTable, rows: &[usize]) -> Result<Vec<Filled>> {
+        let mut all = Vec::new();
+        for (index, column) in self.input_columns(table)?.into_iter().zip(&self.inputs) {
+            let cells =
+                rows.iter().filter_map(|&row| table.rows.get(row)).filter_map(|row| row.cells.get(index));
+            let mut gaps = cells.filter(|value| self.format.is_missing(value)).peekable();
+            let value = match &column.kind {
+                Kind::Numeric { mean } => format!("the mean {}", short(*mean)),
+                Kind::Date { .. } => "the mean date".into(),
+                Kind::Categorical { categories, most_frequent } => {
+                    format!("{:?}", categories[*most_frequent])
+                }
+            };
+            if let Some(text) = gaps.peek().map(|text| text.to_string()) {
+                all.push(Filled { column: column.name.clone(), count: gaps.count(), text, value });
+            }
+        }
+        Ok(all)
+    }
+
+    fn input_columns(&self, table: &CsvTable) -> Result<Vec<usize>> {
         self.inputs.iter().map(|column| table.find(&column.name)).collect()
     }
 
-    pub(super) fn encode(&self, table: &RawTable) -> Result<LabeledDataset> {
+    /// The rows of a table that [`encode`](CsvSchema::encode) takes: all, or with [`Missing::Drop`] those without a gap.
+    pub fn used_rows(&self, table: &CsvTable) -> Result<Vec<usize>> {
+        kept_rows(table, &self.format, &self.input_columns(table)?, table.find(&self.target.name)?)
+    }
+
+    /// The inputs and targets of a table, with the errors of [`read`](CsvSchema::read).
+    pub fn encode(&self, table: &CsvTable) -> Result<LabeledDataset> {
         let columns = self.input_columns(table)?;
         let target = table.find(&self.target.name)?;
         let kept = kept_rows(table, &self.format, &columns, target)?;
@@ -179,59 +327,111 @@ impl CsvSchema {
         let known: HashMap<&str, usize> =
             self.classes().iter().enumerate().rev().map(|(i, name)| (name.as_str(), i)).collect();
         for &row in &kept {
-            let (line, record) = &table.rows[row];
-            self.encode_inputs(table, *line, record, &columns, &mut inputs)?;
+            let row = &table.rows[row];
+            self.encode_inputs(table, row, &columns, &mut inputs)?;
+            let value = &row.cells[target];
             match &self.target.kind {
-                Kind::Numeric { .. } => numbers.push(parse_number(table, *line, target, &record[target])?),
                 Kind::Categorical { categories, .. } => {
-                    let class = known.get(&record[target]);
+                    let class = known.get(value).copied();
                     let class =
-                        class.ok_or_else(|| unknown(table, *line, target, categories, &record[target]))?;
-                    classes.push(*class as u32);
+                        class.or_else(|| known.get(canonical(table.form.numbers, value)?.as_str()).copied());
+                    classes.push(
+                        class.ok_or_else(|| unknown(table, row.line, target, categories, value))? as u32
+                    );
                 }
+                _ => numbers.push(self.number(table, row.line, target, value)?),
             }
         }
         let features = self.features();
         Ok(LabeledDataset {
-            inputs: Tensor::from_vec(inputs, (kept.len(), features.len()), &Device::Cpu)?,
+            inputs: self.tensor(inputs, kept.len(), features.len())?,
             targets: match &self.target.kind {
-                Kind::Numeric { .. } => Tensor::from_vec(numbers, (kept.len(), 1), &Device::Cpu)?,
                 Kind::Categorical { .. } => Tensor::from_vec(classes, kept.len(), &Device::Cpu)?,
+                _ => self.tensor(numbers, kept.len(), 1)?,
             },
             classes: self.classes().to_vec(),
             features,
         })
     }
 
+    /// The inputs of each row of a table, which needs no target column, or why there are none: a row that is too short, a category
+    /// that the first table did not have, a gap that is not filled.
+    ///
+    /// Errors if the table lacks a column.
+    pub fn encode_rows(&self, table: &CsvTable) -> Result<Vec<Result<Vec<f64>>>> {
+        let columns = self.input_columns(table)?;
+        let row = |row: &Row| {
+            table.check_row(row)?;
+            let gap = columns.iter().find(|&&column| self.format.is_missing(&row.cells[column]));
+            if let Some(&column) = gap.filter(|_| self.format.missing != Missing::Fill) {
+                let message = format!("expected a value, got {:?}", &row.cells[column]);
+                return Err(table.value_error(row.line, column, message));
+            }
+            let mut inputs = Vec::new();
+            self.encode_inputs(table, row, &columns, &mut inputs)?;
+            Ok(inputs)
+        };
+        Ok(table.rows.iter().map(row).collect())
+    }
+
     fn encode_inputs(
         &self,
-        table: &RawTable,
-        line: usize,
-        record: &csv::StringRecord,
+        table: &CsvTable,
+        row: &Row,
         columns: &[usize],
-        inputs: &mut Vec<f32>,
+        inputs: &mut Vec<f64>,
     ) -> Result<()> {
         for (&index, column) in columns.iter().zip(&self.inputs) {
-            let value = &record[index];
+            let value = &row.cells[index];
             let missing = self.format.is_missing(value);
             match &column.kind {
                 Kind::Numeric { mean } if missing => inputs.push(*mean),
-                Kind::Numeric { .. } => inputs.push(parse_number(table, line, index, value)?),
+                Kind::Numeric { .. } => inputs.push(self.number(table, row.line, index, value)?),
+                Kind::Date { order, timed, mean } => {
+                    let moment = if missing { Some(*mean) } else { date::parse(value, *order) };
+                    let moment = moment.ok_or_else(|| {
+                        let expected = match order {
+                            DateOrder::Year => "a date with the year first",
+                            DateOrder::Day => "a date with the day first",
+                            DateOrder::Month => "a date with the month first",
+                            DateOrder::Time => "a time",
+                        };
+                        table.value_error(row.line, index, format!("expected {expected}, got {value:?}"))
+                    })?;
+                    inputs.extend(date::features(moment, *order, *timed));
+                }
                 Kind::Categorical { categories, most_frequent } => {
-                    let found = categories.iter().position(|category| category == value);
-                    let found = if missing { Some(*most_frequent) } else { found };
-                    let found = found.ok_or_else(|| unknown(table, line, index, categories, value))?;
-                    inputs.extend((0..categories.len()).map(|i| f32::from(u8::from(i == found))));
+                    let found = match missing {
+                        true => Some(*most_frequent),
+                        false => category(categories, table.form.numbers, value),
+                    };
+                    let found = found.ok_or_else(|| unknown(table, row.line, index, categories, value))?;
+                    inputs.extend((0..categories.len()).map(|i| f64::from(u8::from(i == found))));
                 }
             }
         }
         Ok(())
     }
-}
 
-impl Format {
-    fn is_missing(&self, value: &str) -> bool {
-        self.na_values.iter().any(|missing| missing == value)
+    fn number(&self, table: &CsvTable, line: usize, column: usize, value: &str) -> Result<f64> {
+        let number = table.form.numbers.parse(value);
+        let fits = |x: &f64| if self.double { x.is_finite() } else { (*x as f32).is_finite() };
+        number.filter(fits).ok_or_else(|| {
+            let bits = if self.double { 64 } else { 32 };
+            let what = if number.is_some() {
+                format!("a finite number (of {bits} bits)")
+            } else {
+                "a number".into()
+            };
+            table.value_error(line, column, format!("expected {what}, got {value:?}"))
+        })
+    }
+
+    fn tensor(&self, numbers: Vec<f64>, n: usize, d: usize) -> Result<Tensor> {
+        match self.double {
+            true => Tensor::from_vec(numbers, (n, d), &Device::Cpu),
+            false => Tensor::from_vec(numbers.into_iter().map(|x| x as f32).collect(), (n, d), &Device::Cpu),
+        }
     }
 }
 
@@ -251,9 +451,14 @@ impl FromStr for CsvSchema {
         if schema.inputs.is_empty() {
             return Err(refuse("no column of inputs".into()));
         }
+        if schema.format.encoding.iter().any(|label| super::text::encoding(label).is_err()) {
+            return Err(refuse(format!("the encoding {:?}", schema.format.encoding)));
+        }
         for Column { name, kind } in schema.inputs.iter().chain([&schema.target]) {
             let valid = match kind {
-                Kind::Numeric { mean } => mean.is_finite(),
+                Kind::Numeric { mean } if schema.double => mean.is_finite(),
+                Kind::Numeric { mean } => (*mean as f32).is_finite(),
+                Kind::Date { mean, .. } => mean.abs() < 1e15,
                 Kind::Categorical { categories, most_frequent } => *most_frequent < categories.len(),
             };
             if !valid {
@@ -264,38 +469,71 @@ impl FromStr for CsvSchema {
     }
 }
 
-fn parse_number(table: &RawTable, line: usize, column: usize, value: &str) -> Result<f32> {
-    let number: Option<f32> = value.parse().ok();
-    number.filter(|number| number.is_finite()).ok_or_else(|| {
-        let what = if number.is_some() { "a finite number (of 32 bits)" } else { "a number" };
-        table.value_error(line, column, format!("expected {what}, got {value:?}"))
-    })
+/// The mean of numbers; of none, none.
+fn mean(numbers: &[f64]) -> Option<f64> {
+    let (sum, n) = (numbers.iter().sum::<f64>(), numbers.len() as f64);
+    // The sum of large numbers may be infinite where their mean is not.
+    let mean = if sum.is_finite() { sum / n } else { numbers.iter().map(|x| x / n).sum() };
+    (!numbers.is_empty()).then_some(mean)
+}
+
+/// A number with about four digits.
+fn short(x: f64) -> String {
+    match x.abs() {
+        a if a != 0.0 && !(1e-3..1e6).contains(&a) => format!("{x:.3e}"),
+        a if a >= 100.0 => format!("{x:.1}"),
+        _ => format!("{x:.4}").trim_end_matches('0').trim_end_matches('.').into(),
+    }
+}
+
+fn first_largest(counts: &[usize]) -> usize {
+    (0..counts.len()).rev().max_by_key(|&i| counts[i]).expect("a column has a category")
+}
+
+/// The name of a number as a category: 1 for 1.0. No name for 01067, which is a postcode.
+fn canonical(numbers: NumberFormat, value: &str) -> Option<String> {
+    let digits = value.trim_start_matches(['-', '+']).as_bytes();
+    let zero = digits.first() == Some(&b'0') && digits.get(1).is_some_and(u8::is_ascii_digit);
+    numbers.parse(value).filter(|x| !zero && x.is_finite()).map(|x| (x + 0.0).to_string())
+}
+
+fn category(categories: &[String], numbers: NumberFormat, value: &str) -> Option<usize> {
+    let find = |value: &str| categories.iter().position(|category| category == value);
+    find(value).or_else(|| find(&canonical(numbers, value)?))
 }
 
 /// The error of a value that is no known category.
-fn unknown(table: &RawTable, line: usize, column: usize, categories: &[String], value: &str) -> Error {
+fn unknown(table: &CsvTable, line: usize, column: usize, categories: &[String], value: &str) -> Error {
     let some = categories.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", ");
     let more = if categories.len() > 10 { ", …" } else { "" };
     table.value_error(line, column, format!("expected one of {some}{more}, got {value:?}"))
 }
 
+/// Whether a column's values all differ, or it has none.
+fn is_index(table: &CsvTable, format: &Format, column: usize) -> bool {
+    let mut seen = HashSet::new();
+    let mut values = table.rows.iter().filter_map(|row| row.cells.get(column));
+    values.all(|value| format.is_missing(value) || seen.insert(value))
+}
+
 /// The rows that are used.
-fn kept_rows(table: &RawTable, format: &Format, inputs: &[usize], target: usize) -> Result<Vec<usize>> {
+fn kept_rows(table: &CsvTable, format: &Format, inputs: &[usize], target: usize) -> Result<Vec<usize>> {
     let mut kept = Vec::with_capacity(table.rows.len());
-    for (row, (line, record)) in table.rows.iter().enumerate() {
+    for (i, row) in table.rows.iter().enumerate() {
+        table.check_row(row)?;
         let mut columns = inputs.iter().chain([&target]);
         let gap = match format.missing {
-            Missing::Fill => Some(&target).filter(|&&column| format.is_missing(&record[column])),
-            _ => columns.find(|&&column| format.is_missing(&record[column])),
+            Missing::Fill => Some(&target).filter(|&&column| format.is_missing(&row.cells[column])),
+            _ => columns.find(|&&column| format.is_missing(&row.cells[column])),
         };
         match (gap, format.missing) {
-            (None, _) => kept.push(row),
+            (None, _) => kept.push(i),
             (Some(_), Missing::Drop) => {}
             (Some(&column), missing) => {
                 let what = if missing == Missing::Fill { "a target" } else { "a value" };
-                let message = format!("expected {what}, got {:?}", &record[column]);
-                let error = table.value_error(*line, column, message);
-                return Err(RawTable::hinted(error, CsvHint::Missing));
+                let message = format!("expected {what}, got {:?}", &row.cells[column]);
+                let error = table.value_error(row.line, column, message);
+                return Err(CsvTable::hinted(error, CsvHint::Missing));
             }
         }
     }
@@ -305,55 +543,153 @@ fn kept_rows(table: &RawTable, format: &Format, inputs: &[usize], target: usize)
     Ok(kept)
 }
 
-/// Whether a column is numeric or categorical, and its mean or categories.
+/// Whether a column has numbers, dates or categories, and its mean or categories.
 fn infer_kind(
-    table: &RawTable,
+    table: &CsvTable,
     format: &Format,
     kept: &[usize],
     column: usize,
     categorical: bool,
+    dates: bool,
+    notes: &mut Vec<String>,
 ) -> Result<Kind> {
-    let (mut counts, mut sum, mut n) = (BTreeMap::<&str, usize>::new(), 0.0, 0);
-    let (mut first_number, mut first_text) = (None, None);
-    for &row in kept {
-        let (line, record) = &table.rows[row];
-        let value = &record[column];
-        if format.is_missing(value) {
-            continue;
-        }
-        *counts.entry(value).or_default() += 1;
-        n += 1;
-        match value.parse::<f64>() {
-            Ok(x) => {
-                sum += x;
-                first_number = first_number.or(Some(*line));
-            }
-            Err(_) => first_text = first_text.or(Some((*line, value))),
-        }
-    }
-    if n == 0 {
+    let cells = kept.iter().map(|&row| (table.rows[row].line, &table.rows[row].cells[column]));
+    let cells: Vec<(usize, &str)> = cells.filter(|(_, value)| !format.is_missing(value)).collect();
+    if cells.is_empty() {
         let error = table.column_error(column, "expected a value, got none in any row".into());
-        return Err(RawTable::hinted(error, CsvHint::Ignore));
+        return Err(CsvTable::hinted(error, CsvHint::Ignore));
     }
-    match (first_number, first_text) {
-        (Some(like), Some((line, odd))) if !categorical => {
-            let message = format!("expected a number, as in line {like}, got {odd:?}");
-            Err(RawTable::hinted(table.value_error(line, column, message), CsvHint::Categorical))
+    let parsed: Vec<Option<f64>> = cells.iter().map(|(_, value)| table.form.numbers.parse(value)).collect();
+    let numbers: Vec<f64> = parsed.iter().flatten().copied().collect();
+    if !categorical {
+        if numbers.len() == cells.len() {
+            let mean = mean(&numbers).expect("the column has a value");
+            return Ok(Kind::Numeric { mean });
         }
-        (Some(_), None) if !categorical => Ok(Kind::Numeric { mean: (sum / n as f64) as f32 }),
-        (_, text) => {
-            let mut all: Vec<(&str, usize)> = counts.into_iter().collect();
-            if text.is_none() {
-                // 2 comes before 10.
-                all.sort_by(|a, b| {
-                    let [a, b] =
-                        [a.0, b.0].map(|name| name.parse::<f64>().expect("the column has only numbers"));
-                    a.total_cmp(&b)
-                });
+        if let Some((order, ambiguous)) =
+            Some(&cells).filter(|_| dates).and_then(|cells| date_order(cells, format))
+        {
+            if ambiguous {
+                let first = if order == DateOrder::Day { "day" } else { "month" };
+                let message = format!("dates such as {} are read with the {first} first", cells[0].1);
+                notes.push(format!("column {:?}: {message}", table.names[column]));
             }
-            let most_frequent = (0..all.len()).rev().max_by_key(|&i| all[i].1).expect("n > 0");
-            let categories = all.into_iter().map(|(name, _)| name.into()).collect();
-            Ok(Kind::Categorical { categories, most_frequent })
+            let moments: Vec<f64> = cells.iter().filter_map(|(_, value)| date::parse(value, order)).collect();
+            let timed = cells.iter().any(|(_, value)| date::has_time(value));
+            return Ok(Kind::Date { order, timed, mean: mean(&moments).expect("the column has a value") });
+        }
+        // A few texts among numbers are a mistake; a few numbers among texts are texts.
+        if numbers.len() * 2 >= cells.len() {
+            let like = parsed.iter().position(Option::is_some).map_or(0, |i| cells[i].0);
+            let mut odd = cells.iter().zip(&parsed).filter(|(_, x)| x.is_none()).map(|(cell, _)| cell);
+            let (line, text) = odd.next().expect("not all are numbers");
+            let mut message = format!("expected a number, as in line {like}, got {text:?}");
+            for (line, text) in odd.by_ref().take(4) {
+                message += &format!(", in line {line} {text:?}");
+            }
+            match odd.count() {
+                0 => {}
+                more => message += &format!(" and {more} more"),
+            }
+            return Err(CsvTable::hinted(table.value_error(*line, column, message), CsvHint::Categorical));
         }
     }
+    let names = cells.iter().map(|(_, value)| canonical(table.form.numbers, value));
+    let names: Option<Vec<String>> = names.collect();
+    let names = names.unwrap_or_else(|| cells.iter().map(|(_, value)| value.to_string()).collect());
+    let mut counts = BTreeMap::<String, usize>::new();
+    names.into_iter().for_each(|name| *counts.entry(name).or_default() += 1);
+    let mut all: Vec<(String, usize)> = counts.into_iter().collect();
+    if numbers.len() == cells.len() {
+        // 2 comes before 10.
+        let number = |name: &str| name.parse().ok().or_else(|| table.form.numbers.parse(name));
+        all.sort_by(|a, b| {
+            let [a, b] = [a, b].map(|(name, _)| number(name).expect("the column has only numbers"));
+            f64::total_cmp(&a, &b)
+        });
+    }
+    let (categories, counts): (Vec<String>, Vec<usize>) = all.into_iter().unzip();
+    Ok(Kind::Categorical { most_frequent: first_largest(&counts), categories })
+}
+
+/// The order in which all values are dates, and whether another one would do as well.
+fn date_order(cells: &[(usize, &str)], format: &Format) -> Option<(DateOrder, bool)> {
+    let fits = |order| cells.iter().all(|(_, value)| date::parse(value, order).is_some());
+    match (fits(DateOrder::Day), fits(DateOrder::Month)) {
+        (true, true) => {
+            let dots = cells.iter().all(|(_, value)| value.contains('.'));
+            let same = cells
+                .iter()
+                .all(|(_, value)| date::parse(value, DateOrder::Day) == date::parse(value, DateOrder::Month));
+            let order = if dots || format.day_first { DateOrder::Day } else { DateOrder::Month };
+            Some((order, !dots && !same && !format.day_first))
+        }
+        (true, false) => Some((DateOrder::Day, false)),
+        (false, true) => Some((DateOrder::Month, false)),
+        (false, false) => [DateOrder::Year, DateOrder::Time]
+            .into_iter()
+            .find(|&order| fits(order))
+            .map(|order| (order, false)),
+    }
+}
+
+/// A note on a column that numbers the rows, or that tells the target in each row.
+fn giveaway(
+    table: &CsvTable,
+    format: &Format,
+    kept: &[usize],
+    (input, column): (usize, &Column),
+    (target, target_column): (usize, &Column),
+) -> Option<String> {
+    let cell =
+        |row: &usize, column| table.rows[*row].cells.get(column).filter(|value| !format.is_missing(value));
+    let pairs: Vec<(&str, &str)> =
+        kept.iter().map(|row| Some((cell(row, input)?, cell(row, target)?))).collect::<Option<_>>()?;
+    let n = pairs.len();
+    if n < 10 {
+        return None;
+    }
+    let (there, back): (HashMap<&str, &str>, HashMap<&str, &str>) =
+        (pairs.iter().copied().collect(), pairs.iter().map(|(x, y)| (*y, *x)).collect());
+    let numbers = |column: usize| {
+        kept.iter().map(|row| table.form.numbers.parse(cell(row, column)?)).collect::<Option<Vec<f64>>>()
+    };
+    let (rows, target_name) = ("a model can only memorise it", &target_column.name);
+    let what = match (&column.kind, &target_column.kind) {
+        (Kind::Categorical { .. }, _) if there.len() == n => Some(format!("differs in every row: {rows}")),
+        (Kind::Numeric { .. }, _) if there.len() == n && is_dense(&numbers(input)?) => {
+            Some(format!("numbers the rows: {rows}"))
+        }
+        (Kind::Numeric { .. }, Kind::Numeric { .. })
+            if correlation(&numbers(input)?, &numbers(target)?).abs() > 0.999999 =>
+        {
+            Some(format!("gives {target_name:?} away: is it known before?"))
+        }
+        (_, Kind::Categorical { .. })
+            if there.len() > 1
+                && there.len() == back.len()
+                && pairs.iter().all(|(x, y)| there[x] == *y && back[y] == *x) =>
+        {
+            Some(format!("gives {target_name:?} away: is it known before?"))
+        }
+        _ => None,
+    };
+    what.map(|what| format!("column {:?} {what}", column.name))
+}
+
+/// Whether these are n whole numbers without a gap, in any order.
+fn is_dense(numbers: &[f64]) -> bool {
+    let range = numbers.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(*x), b.max(*x)));
+    range.1 - range.0 == (numbers.len() - 1) as f64 && numbers.iter().all(|x| x.fract() == 0.0)
+}
+
+fn correlation(a: &[f64], b: &[f64]) -> f64 {
+    let centred = |x: &[f64]| {
+        let mean = mean(x).unwrap_or(0.0);
+        x.iter().map(|x| x - mean).collect::<Vec<f64>>()
+    };
+    let (a, b) = (centred(a), centred(b));
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
+    // NaN of a constant is above no bound.
+    dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt()
 }

@@ -107,7 +107,10 @@ fn malformed_tables() {
         ("x,y\n1,2\n\n1\n", "line 4: expected 2 values, got 1"),
         ("x,y\n1,2,3\n", "line 2: expected 2 values, got 3"),
         ("x,x,y\n1,2,3\n", "expected one column of each name, got two \"x\""),
-        ("y\n1\n", "expected a column of inputs beside the target, got none"),
+        (
+            "y\n1\n",
+            "expected a column of inputs beside the target, got none (is the delimiter another one? See CsvOptions::delimiter)",
+        ),
         ("x,y\n1,a\n2,\"b\n3,c\n", "line 3: expected the end of a value in quotes, got the end of the file"),
         ("x,y\n1,2\ninf,2\n", "line 3, column \"x\": expected a finite number (of 32 bits), got \"inf\""),
         ("x,y\n1,2\n1e39,2\n", "line 3, column \"x\": expected a finite number (of 32 bits), got \"1e39\""),
@@ -140,7 +143,8 @@ fn malformed_tables() {
     let path = directory.path().join("t.csv");
     std::fs::write(&path, b"x,y\n1,2\n\xff,2\n").unwrap();
     let error = read_csv(&path, &plain).unwrap_err().to_string();
-    assert!(error.ends_with("t.csv: line 3: expected text in UTF-8, got other bytes"), "{error}");
+    let expected = "t.csv: line 3: expected text in UTF-8, got other bytes (CsvOptions::encoding names another encoding)";
+    assert!(error.ends_with(expected), "{error}");
     assert!(matches!(read_csv(directory.path().join("none"), &plain), Err(Error::File { .. })));
 }
 
@@ -150,9 +154,8 @@ fn any_bytes_are_a_table_or_an_error() {
     let pieces = [",", "\n", "\"", "1", "x", "\r", ";", "é", "NA", " ", "-", "e9"];
     for round in 0..400 {
         let text: String = (0..rng.below(40)).map(|_| pieces[rng.below(pieces.len())]).collect();
-        for options in
-            [CsvOptions::new(), CsvOptions::new().no_header().missing(Missing::Drop).delimiter(b'"')]
-        {
+        let odd = CsvOptions::new().no_header().missing(Missing::Drop).delimiter(b'"');
+        for options in [CsvOptions::new(), CsvOptions::auto().missing(Missing::Fill), odd] {
             if let Ok(data) = read(&text, &options) {
                 assert_eq!(
                     data.inputs.dims(),
@@ -206,10 +209,12 @@ fn a_schema_as_text() -> Result<()> {
         assert!(text.get(..length).is_none_or(|part| part.parse::<CsvSchema>().is_err()), "{length}");
     }
     for (from, to) in [
-        ("59", "300"),
+        (":59", ":300"),
         ("\"Fill\"", "\"Guess\""),
-        ("\"mean\":0.2", "\"mean\":1e39"),
-        ("\"mean\":0.2", "\"mean\":null"),
+        ("\"mean\":\"0.2\"", "\"mean\":\"1e39\""),
+        ("\"mean\":\"0.2\"", "\"mean\":\"x\""),
+        ("\"encoding\":null", "\"encoding\":\"klingon\""),
+        ("\"mean\":\"0.2\"", "\"mean\":null"),
         ("\"most_frequent\":0", "\"most_frequent\":2"),
         ("\"most_frequent\":0", "\"most_frequent\":-1"),
         ("Numeric", "Words"),
@@ -219,10 +224,223 @@ fn a_schema_as_text() -> Result<()> {
         let text = text.replace(from, to);
         assert!(matches!(text.parse::<CsvSchema>(), Err(Error::Argument { .. })), "{text}");
     }
-    let target = r#"{"name":"y","kind":{"Numeric":{"mean":1.0}}}"#;
-    let format = r#"{"header":true,"delimiter":44,"missing":"Fill","na_values":[""]}"#;
-    let alone = format!(r#"{{"format":{format},"inputs":[],"target":{target}}}"#);
+    let target = r#"{"name":"y","kind":{"Numeric":{"mean":"1.0"}}}"#;
+    let (format, rest) = text.split_once(",\"inputs\":").expect("the schema has inputs");
+    assert!(rest.contains("\"target\":"), "{rest}");
+    let alone = format!(r#"{format},"inputs":[],"target":{target}}}"#);
     let error = alone.parse::<CsvSchema>().unwrap_err().to_string();
     assert_eq!(error, "CsvSchema: expected the text of a schema, got no column of inputs");
+    Ok(())
+}
+
+fn auto(text: impl AsRef<[u8]>) -> Result<(CsvSchema, LabeledDataset)> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("t.csv");
+    std::fs::write(&path, text).unwrap();
+    let schema = CsvSchema::infer(&path, &CsvOptions::auto().missing(Missing::Fill))?;
+    let data = schema.read(&path)?;
+    Ok((schema, data))
+}
+
+#[test]
+fn tables_as_they_come() -> Result<()> {
+    let utf16: Vec<u8> = "x\ty\r\n1,5\ta\r\n2,5\tb\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let marked = [&[0xff, 0xfe], &utf16[..]].concat();
+    for (text, summary, first) in [
+        (&b"x;y\n1,5;a\n2,5;b\n"[..], "; between columns, decimal comma, 1 number, 1 word", &[1.5][..]),
+        (b"\xef\xbb\xbfsep=;\r\nx;y\r\n1;a\r\n2;b\r\n", "; between columns, 1 number, 1 word", &[1.0]),
+        (&utf16, "tab between columns, decimal comma, UTF-16LE, 1 number, 1 word", &[1.5]),
+        (&marked, "tab between columns, decimal comma, UTF-16LE, 1 number, 1 word", &[1.5]),
+        (b"gr\xf6\xdfe,y\n1,a\n2,b\n", ", between columns, windows-1252, 1 number, 1 word", &[1.0]),
+        (
+            b"x|y\n$1,000.5|a\n$2|b\n",
+            "| between columns, comma between thousands, 1 number, 1 word",
+            &[1000.5],
+        ),
+        (
+            b"x;y\n1.234,5 \x80;a\n2;b\n",
+            "; between columns, decimal comma, point between thousands, windows-1252, 1 number, 1 word",
+            &[1234.5],
+        ),
+        (
+            b"x,y\n\"1,000\",a\n\"2,500\",b\n",
+            ", between columns, comma between thousands (the comma might be the decimal mark, too), 1 number, 1 word",
+            &[1000.0],
+        ),
+        (b"x,y\n\"1,5\",a\n\"2,5\",b\n", ", between columns, decimal comma, 1 number, 1 word", &[1.5]),
+        (b"x,y\n12 %,a\n5%,b\n", ", between columns, 1 number, 1 word", &[0.12]),
+        (
+            b"5.1,3.5,a\n4.9,3.0,a\n6.1,2.9,b\n5.9,3.1,b\n",
+            ", between columns, no header, 2 numbers, 1 word",
+            &[5.1, 3.5],
+        ),
+        (
+            b"red,small,yes\nblue,small,no\nred,large,no\nblue,small,yes\n",
+            ", between columns, no header, 3 words",
+            &[0.0, 1.0, 0.0, 1.0],
+        ),
+        // Years are names.
+        (
+            b"2019,2020,y\n7,3,a\n8,1,b\n9,1,a\n2,1,b\n9,3,b\n",
+            ", between columns, 2 numbers, 1 word",
+            &[7.0, 3.0],
+        ),
+        (b"x,y,\n1,a,\n2,b,\n", ", between columns, 1 number, 1 word", &[1.0]),
+        (b"x,y\n1,a,\n2,b,\n", ", between columns, 1 number, 1 word", &[1.0]),
+        // As R writes it: no name for the names of the rows.
+        (b"x,y\nr1,1,a\nr2,2,b\n", ", between columns, 1 number, 1 word", &[1.0]),
+        (b"when,y\n2024-02-29,a\n2024-03-01,b\n", ", between columns, 1 word, 1 date", &[19_782.0, 2.0, 3.0]),
+        (
+            b"when,y\n31.12.2024 12:00,a\n1.1.2025 00:00,b\n",
+            ", between columns, 1 word, 1 date",
+            &[20_088.5, 12.0, 1.0, 12.0],
+        ),
+        (b"when,y\n12:30,a\n1:00,b\n", ", between columns, 1 word, 1 date", &[12.5]),
+    ] {
+        let shown = String::from_utf8_lossy(text);
+        let (schema, data) = auto(text)?;
+        assert_eq!(schema.summary(), summary, "{shown}");
+        assert_eq!(inputs(&data)[0], first.iter().map(|x| *x as f32).collect::<Vec<_>>(), "{shown}");
+        let kept: CsvSchema = schema.to_string().parse()?;
+        assert_eq!(kept.summary(), summary);
+    }
+    Ok(())
+}
+
+#[cfg(feature = "compress")]
+#[test]
+fn compressed_tables_and_other_files() {
+    use std::io::Write;
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(b"x,y\n1,a\n2,b\n").unwrap();
+    let packed = packed.finish().unwrap();
+    assert_eq!(inputs(&auto(&packed).unwrap().1), [[1.0], [2.0]]);
+    for (bytes, expected) in [
+        (&packed[..packed.len() - 9], "expected a whole gzip file"),
+        (b"PAR1\x15\x04", "expected text (CSV, TSV), got a Parquet table"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "expected text (CSV, TSV), got a PNG image"),
+        (b"<!doctype html><p>1,2</p>", "got an HTML page"),
+    ] {
+        let error = auto(bytes).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn told_is_stronger_than_recognised() -> Result<()> {
+    let table = "x,y\n\"1,000\",a\n\"2,500\",b\n";
+    assert_eq!(inputs(&read(table, &CsvOptions::auto().decimal(','))?), [[1.0], [2.5]]);
+    assert_eq!(inputs(&read(table, &CsvOptions::new().thousands(','))?), [[1000.0], [2500.0]]);
+    assert_eq!(read(table, &CsvOptions::new())?.features, ["x=1,000", "x=2,500"]);
+    assert_eq!(read("1,2\n1,3\n2,3\n", &CsvOptions::auto().header())?.features, ["1"]);
+    assert_eq!(
+        read("x,y\n1/2/2024,a\n", &CsvOptions::new().day_first())?.inputs.to_vec2::<f32>()?[0][1],
+        2.0
+    );
+    let latin = CsvOptions::new().encoding("latin1")?;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("t.csv");
+    std::fs::write(&path, b"x,y\n1,b\xf6\n").unwrap();
+    assert_eq!(read_csv(&path, &latin)?.classes, ["bö"]);
+    let error = CsvOptions::new().encoding("klingon").unwrap_err().to_string();
+    assert_eq!(error, "encoding: expected an encoding such as utf-8 or windows-1252, got klingon");
+    assert!(CsvOptions::new().dtype(DType::U8).is_err());
+    // In f32 the two would be one.
+    let double = read("x,y\n20000000.16,1\n20000000.79,2\n", &CsvOptions::new().dtype(DType::F64)?)?;
+    assert_eq!(double.inputs.to_vec2::<f64>()?, [[20_000_000.16], [20_000_000.79]]);
+    assert_eq!(double.targets.dtype(), DType::F64);
+    Ok(())
+}
+
+#[test]
+fn what_should_be_looked_at() -> Result<()> {
+    let notes = |text: &str| auto(text).unwrap().0.notes().to_vec();
+    let rows = |row: &dyn Fn(usize) -> String| (0..12).map(row).collect::<String>();
+    let kind = |i: usize| ["a", "b"][i * i % 5 % 2];
+    let table = format!(",x,y\n{}", rows(&|i| format!("{i},0.{},{}\n", i % 7, kind(i))));
+    assert_eq!(notes(&table), ["column 1 has no name and numbers the rows: left out"]);
+    assert_eq!(auto(&table)?.1.features, ["x"]);
+    // Not if its values repeat.
+    assert_eq!(auto(",y\n1,a\n1,b\n2,a\n")?.1.features, ["Unnamed: 0"]);
+    let table = format!("id,x,y\n{}", rows(&|i| format!("{},0.{},{}\n", 100 - i, i % 7, kind(i))));
+    assert_eq!(notes(&table), ["column \"id\" numbers the rows: a model can only memorise it"]);
+    let table = format!("name,x,y\n{}", rows(&|i| format!("n{i},0.{},{}\n", i % 7, kind(i))));
+    assert_eq!(notes(&table), ["column \"name\" differs in every row: a model can only memorise it"]);
+    let table = format!("c,x,y\n{}", rows(&|i| format!("{}1,0.{},{}\n", kind(i), i % 7, kind(i))));
+    assert_eq!(notes(&table), ["column \"c\" gives \"y\" away: is it known before?"]);
+    let table =
+        format!("pence,x,pounds\n{}", rows(&|i| format!("{}.5,0.{},{}\n", 100 * i * i, i % 7, i * i)));
+    assert_eq!(notes(&table), ["column \"pence\" gives \"pounds\" away: is it known before?"]);
+    let (schema, _) = auto("d,y\n1/2/2024,a\n3/4/2024,b\n")?;
+    assert_eq!(schema.notes(), ["column \"d\": dates such as 1/2/2024 are read with the month first"]);
+    assert!(auto("d,y\n1/2/2024,a\n13/4/2024,b\n")?.0.notes().is_empty());
+    Ok(())
+}
+
+#[test]
+fn words_among_numbers_and_numbers_as_words() -> Result<()> {
+    let error = error_of(
+        "x,y\n1,a\n2,a\noops,b\n4,b\n?,b\nn.a.,b\n5,a\n",
+        &CsvOptions::auto().missing(Missing::Fill),
+    );
+    assert!(error.starts_with("line 4, column \"x\": expected a number, as in line 2, got \"oops\", in line 7 \"n.a.\" (CsvOptions::na_values"), "{error}");
+    // A cabin may look like a number.
+    assert_eq!(read("x,y\nC85,1\nE46,2\n123,3\n", &CsvOptions::new())?.features, ["x=123", "x=C85", "x=E46"]);
+    let data = read("x,y\n1,1\n2,1.0\n3,2.00\n4,2\n", &CsvOptions::new().categorical_target())?;
+    assert_eq!(
+        (data.classes, data.targets.to_vec1::<u32>()?),
+        (vec!["1".to_string(), "2".into()], vec![0, 0, 1, 1])
+    );
+    // A postcode keeps its zero.
+    let data = read("code,y\n01067,1\n80331,2\n", &CsvOptions::new().categorical("code"))?;
+    assert_eq!(data.features, ["code=01067", "code=80331"]);
+    // The row of a quote without an end is known, and those below it.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("t.csv");
+    std::fs::write(&path, "x,y\n1,a\n\"2,b\n3,c\n4\n5,e\n").unwrap();
+    let table = CsvTable::read(&path, &CsvOptions::auto())?;
+    let known = CsvSchema::infer(&path, &CsvOptions::new());
+    assert!(
+        known
+            .unwrap_err()
+            .to_string()
+            .ends_with("line 3: expected the end of a value in quotes, got the end of the file")
+    );
+    std::fs::write(&path, "x,y\n1,a\n2,b\n").unwrap();
+    let rows = CsvSchema::infer(&path, &CsvOptions::new())?.encode_rows(&table)?;
+    let rows: Vec<Option<Vec<f64>>> = rows.into_iter().map(Result::ok).collect();
+    assert_eq!(rows, [Some(vec![1.0]), None, Some(vec![3.0]), None, Some(vec![5.0])]);
+    assert!(table.row(5).is_err());
+    Ok(())
+}
+
+#[test]
+fn gaps_are_filled_from_the_rows_to_train_on() -> Result<()> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("t.csv");
+    std::fs::write(&path, "x,c,y\n1,red,1\n,red,2\n3,NA,3\n8,blue,4\n9,blue,5\n").unwrap();
+    let options = CsvOptions::new().missing(Missing::Fill);
+    let table = CsvTable::read(&path, &options)?;
+    let mut schema = CsvSchema::from_table(&table, &options)?;
+    assert_eq!(inputs(&schema.encode(&table)?)[1..3], [[5.25, 0.0, 1.0], [3.0, 1.0, 0.0]]);
+    schema.fill_from(&table, &[0, 1, 2])?;
+    assert_eq!(inputs(&schema.encode(&table)?)[1..3], [[2.0, 0.0, 1.0], [3.0, 0.0, 1.0]]);
+    let filled = schema.filled(&table, &schema.used_rows(&table)?)?;
+    let told: Vec<_> =
+        filled.iter().map(|gap| (&gap.column[..], gap.count, &gap.text[..], &gap.value[..])).collect();
+    assert_eq!(told, [("x", 1, "", "the mean 2"), ("c", 1, "NA", "\"red\"")]);
+    Ok(())
+}
+
+#[test]
+fn another_file_may_be_written_otherwise() -> Result<()> {
+    let directory = tempfile::tempdir().unwrap();
+    let [first, second] = ["a.csv", "b.csv"].map(|name| directory.path().join(name));
+    std::fs::write(&first, "x;z;y\n1,5;2;a\n2,5;3;b\n").unwrap();
+    let schema = CsvSchema::infer(&first, &CsvOptions::auto())?;
+    for text in ["z;x\n7;\"1,250\"\n", "x,z\n1.25,7\n", "x\tz\n1,25\t7\n"] {
+        std::fs::write(&second, text).unwrap();
+        assert_eq!(schema.read_inputs(&second)?.to_vec2::<f32>()?, [[1.25, 7.0]], "{text:?}");
+    }
     Ok(())
 }
