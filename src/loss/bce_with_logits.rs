@@ -94,7 +94,7 @@ struct PosWeighted;
 
 /// w·ln(1 + eᶻ), where 0·∞ is 0.
 #[inline(always)]
-fn softplus<R: Real>(w: R, z: R) -> R {
+pub(super) fn softplus<R: Real>(w: R, z: R) -> R {
     let (zero, near) = (R::constant(0.0), (-z.abs()).exp().ln_1p());
     w.abs().select_gt(zero, w * (z.max(zero) + near), zero * near)
 }

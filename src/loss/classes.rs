@@ -1,5 +1,5 @@
-//! Rows of scores with an integer class each: the inputs of [`Nll`](super::Nll), [`CrossEntropy`](super::CrossEntropy) and
-//! [`MultiMargin`](super::MultiMargin).
+//! Rows of scores with an integer class each: the inputs of [`Nll`](super::Nll), [`CrossEntropy`](super::CrossEntropy),
+//! [`Focal`](super::Focal) and [`MultiMargin`](super::MultiMargin).
 
 use std::sync::Arc;
 
@@ -89,6 +89,38 @@ impl ClassReader<'_> {
     }
 }
 
+/// Classes below `width`, or [`IGNORED`].
+pub(super) fn read_classes(
+    op: &'static str,
+    target: &Tensor,
+    width: usize,
+    ignored: Option<i64>,
+) -> Result<Vec<u32>> {
+    let mut classes = ClassReader { op, width, ignored, dims: target.dims(), found: Vec::new() };
+    let target = contiguous(target.array())?;
+    match target.dtype() {
+        _ if !target.device().is_cpu() => {
+            classes.read(target.flatten_all()?.to_dtype(DType::I64)?.to_vec1::<i64>()?)?
+        }
+        DType::U8 => classes.read(elements::<u8>(&target)?.iter().copied())?,
+        DType::U32 => classes.read(elements::<u32>(&target)?.iter().copied())?,
+        _ => classes.read(elements::<i64>(&target)?.iter().copied())?,
+    }
+    Ok(classes.found)
+}
+
+impl ClassRows {
+    /// The score of each row's class; that of class 0 in ignored rows.
+    pub(super) fn own_scores(&self) -> Result<Tensor> {
+        if self.classes.is_empty() {
+            return self.scores.sum(1);
+        }
+        let own = self.classes.iter().map(|&class| if class == IGNORED { 0 } else { class }).collect();
+        let own = Tensor::from_vec(own, (self.classes.len(), 1), self.scores.device())?;
+        self.scores.gather(1, &own)?.squeeze(1)
+    }
+}
+
 impl Classes {
     pub(super) fn set_weights(&mut self, op: &'static str, weights: &Tensor) -> Result<()> {
         if weights.rank() != 1 || !weights.dtype().is_float() {
@@ -117,17 +149,7 @@ impl Classes {
         }
         let width = matrix.dims()[1];
         self.check_width(op, width)?;
-        let mut classes = ClassReader { op, width, ignored: self.ignored, dims: &dims, found: Vec::new() };
-        let target = contiguous(target.array())?;
-        match target.dtype() {
-            _ if !target.device().is_cpu() => {
-                classes.read(target.flatten_all()?.to_dtype(DType::I64)?.to_vec1::<i64>()?)?
-            }
-            DType::U8 => classes.read(elements::<u8>(&target)?.iter().copied())?,
-            DType::U32 => classes.read(elements::<u32>(&target)?.iter().copied())?,
-            _ => classes.read(elements::<i64>(&target)?.iter().copied())?,
-        }
-        let classes = classes.found;
+        let classes = read_classes(op, target, width, self.ignored)?;
         Ok(ClassRows { scores: matrix, classes, dims })
     }
 
@@ -166,6 +188,15 @@ impl Classes {
         let weights: Vec<f64> = classes.iter().map(|&class| self.weight(class)).collect();
         let weights = Tensor::from_vec(weights, classes.len(), losses.device())?.to_dtype(losses.dtype())?;
         losses * weights
+    }
+
+    /// The losses in the shape of the targets, weighted, and 0 in the ignored rows.
+    pub(super) fn finish(&self, losses: Tensor, rows: ClassRows) -> Result<Tensor> {
+        let mut losses = self.weighted(losses, &rows.classes)?;
+        if let Some(ignored) = ignored_mask(&rows.classes, losses.device())? {
+            losses = losses.masked_fill(&ignored, 0.0)?;
+        }
+        losses.reshape(rows.dims)
     }
 
     /// [`ElementwiseLoss::total_weight`](super::ElementwiseLoss::total_weight).

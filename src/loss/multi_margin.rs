@@ -72,7 +72,9 @@ impl ElementwiseLoss for MultiMargin {
         if prediction.rank() > 2 {
             return Err(Error::shape(NAME, "scores (n, c)", &[prediction.dims()]));
         }
-        let ClassRows { scores, classes, dims } = self.classes.rows(NAME, prediction, target)?;
+        let rows = self.classes.rows(NAME, prediction, target)?;
+        let own = rows.own_scores()?.unsqueeze(1)?;
+        let ClassRows { scores, classes, dims } = rows;
         if classes.is_empty() {
             return prediction.sum(-1);
         }
@@ -81,7 +83,6 @@ impl ElementwiseLoss for MultiMargin {
         for (row, &class) in classes.iter().enumerate() {
             right[row * width + class as usize] = 1;
         }
-        let own = scores.gather(1, &Tensor::from_vec(classes.clone(), (n, 1), device)?)?;
         let short = ((&scores - own)? + self.margin)?.relu()?;
         let powers = if self.p == 2 { short.sqr()? } else { short };
         let others = powers.masked_fill(&Tensor::from_vec(right, (n, width), device)?, 0.0)?;

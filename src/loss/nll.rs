@@ -1,10 +1,9 @@
 //! [`Nll`], the negative log-likelihood of classes.
 
 use super::ElementwiseLoss;
-use super::classes::{ClassRows, Classes, ignored_mask};
+use super::classes::Classes;
 use crate::autograd::Tensor;
 use crate::error::Result;
-use crate::kernel::rows::IGNORED;
 
 /// The negative log-likelihood of classes: the mean over rows of −x\[class\] for log-probabilities x. For logits use
 /// [`CrossEntropy`](super::CrossEntropy), which applies `log_softmax` in the same pass.
@@ -61,18 +60,8 @@ impl Nll {
 
 impl ElementwiseLoss for Nll {
     fn elementwise(&self, prediction: &Tensor, target: &Tensor) -> Result<Tensor> {
-        let ClassRows { scores, classes, dims } = self.classes.rows(NAME, prediction, target)?;
-        if classes.is_empty() {
-            return prediction.sum(if prediction.rank() > 1 { 1 } else { 0 });
-        }
-        let (n, device) = (classes.len(), scores.device());
-        let indices = classes.iter().map(|&class| if class == IGNORED { 0 } else { class }).collect();
-        let own = scores.gather(1, &Tensor::from_vec(indices, (n, 1), device)?)?.squeeze(1)?;
-        let mut losses = self.classes.weighted(own.neg()?, &classes)?;
-        if let Some(ignored) = ignored_mask(&classes, device)? {
-            losses = losses.masked_fill(&ignored, 0.0)?;
-        }
-        losses.reshape(dims)
+        let rows = self.classes.rows(NAME, prediction, target)?;
+        self.classes.finish(rows.own_scores()?.neg()?, rows)
     }
 
     fn total_weight(&self, prediction: &Tensor, target: &Tensor) -> Result<Option<f64>> {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Golden values for tests/losses.rs: every activation and every loss with every option, from PyTorch in f64.
 
-Run:  pip install torch==2.15.0 && python3 tests/reference/losses.py   (it writes losses.txt beside itself)
+Run:  pip install torch==2.15.0 torchvision && python3 tests/reference/losses.py   (it writes losses.txt beside itself)
 
 A case is a line `case NAME` and then one line for each of its tensors: `KEY SHAPE NUMBERS`, with the shape as `2x3` (`-` for a
 scalar) and the numbers as Python's repr. An activation has x, its value y, and g and h, the gradient of sum(y) and the
@@ -15,6 +15,7 @@ import warnings
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torchvision.ops import sigmoid_focal_loss
 
 warnings.filterwarnings("ignore")
 torch.set_default_dtype(torch.float64)
@@ -216,6 +217,33 @@ for log_input in (True, False):
         name = f"poisson_nll{'' if log_input else '_rates'}{'_full' if full else ''}"
         both(name, F.poisson_nll_loss, {"p": rates}, {"t": counts}, log_input=log_input, full=full)
 both("poisson_nll_eps", F.poisson_nll_loss, {"p": rates}, {"t": counts}, log_input=False, eps=1e-2)
+# Without a random number, so that those of the cases below stay what they were.
+
+
+def focal(x, t, w=None, gamma=2.0, reduction="none", ignored=-100):
+    """F.cross_entropy, and its mean over the weights, with the factor (1 - p)^gamma."""
+    entropy = F.cross_entropy(x, t, reduction="none", ignore_index=ignored).where(t != ignored, torch.ones(()))
+    weights = (torch.ones(x.shape[1]) if w is None else w)[t.clamp(min=0)] * (t != ignored)
+    losses = weights * (1 - torch.exp(-entropy)) ** gamma * entropy
+    return losses if reduction == "none" else losses.sum() / weights.sum()
+
+
+both("focal", focal, {"p": scores}, {"t": classes})
+both("focal_all", lambda p, t, w, **o: focal(p, t, w, gamma=0.5, **o), {"p": image}, {"t": grid, "w": class_weights})
+mild = torch.tensor([[3.0, -4.0], [0.3, -7.0]])
+both("sigmoid_focal", sigmoid_focal_loss, {"p": mild}, {"t": hard})
+both("sigmoid_focal_all", sigmoid_focal_loss, {"p": mild}, {"t": hard}, alpha=-1, gamma=1.5)
+both("soft_margin", F.soft_margin_loss, {"p": torch.tensor([[0.3, -1.0, 2.0], [30.0, -4.0, 0.1]])}, {"t": sign})
+both("hinge_embedding", F.hinge_embedding_loss, {"p": p}, {"t": sign})
+both("hinge_embedding_margin", F.hinge_embedding_loss, {"p": p}, {"t": sign}, margin=0.3)
+labels = torch.tensor([[2, 0, -1, 1], [-1, 1, 2, 3], [3, 3, 1, 2], [0, 1, 2, 3], [1, -1, -1, -1]])
+both("multi_label_margin", F.multilabel_margin_loss, {"p": scores}, {"t": labels})
+both("multi_label_margin_single", F.multilabel_margin_loss, {"p": scores[0]}, {"t": labels[0]})
+both("multi_label_soft_margin", F.multilabel_soft_margin_loss, {"p": scores}, {"t": likely})
+both("multi_label_soft_margin_weights", lambda p, t, w, **o: F.multilabel_soft_margin_loss(p, t, w, **o),
+     {"p": scores}, {"t": likely, "w": class_weights})
+both("margin_ranking", F.margin_ranking_loss, {"a": a[:, 0], "b": b[:, 0]}, {"t": pairs})
+both("margin_ranking_margin", F.margin_ranking_loss, {"a": a[:, 0], "b": b[:, 0]}, {"t": pairs}, margin=0.4)
 mean, variance = torch.randn(3, 2), torch.rand(3, 2) + 0.1
 gaussian = lambda **options: lambda *x, **o: F.gaussian_nll_loss(*x, **o, **options)
 for name, v in [("", variance), ("_rows", variance[:, 0]), ("_column", variance[:, :1])]:
