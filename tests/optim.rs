@@ -8,7 +8,7 @@ use tealight::optim::schedule::{
     CosineAnnealingLr, CosineAnnealingWarmRestarts, ExponentialLr, LinearLr, MultiStepLr, OneCycleLr,
     PolynomialLr, ReduceLrOnPlateau, Schedule, StepLr,
 };
-use tealight::optim::{Adadelta, Adagrad, Lbfgs, Lion, NAdam, RmsProp};
+use tealight::optim::{Adadelta, Adagrad, Adamax, AdjustLr, Lbfgs, Lion, Muon, NAdam, RAdam, RmsProp};
 use tealight::prelude::*;
 
 /// The lines of the file; each is to be asked for by a test of its group.
@@ -126,6 +126,19 @@ fn optimizers() -> Vec<(&'static str, Make)> {
             NAdam::new(p, 0.05)?.betas(0.8, 0.95)?.eps(1e-3)?.weight_decay(0.1)?.momentum_decay(0.1)
         }),
         case("nadam.decoupled", |p| NAdam::new(p, 0.05)?.decoupled_weight_decay(0.3)),
+        case("radam", |p| RAdam::new(p, 0.05)),
+        case("radam.options", |p| RAdam::new(p, 0.05)?.betas(0.8, 0.9)?.eps(1e-3)?.weight_decay(0.1)),
+        case("radam.decoupled", |p| RAdam::new(p, 0.05)?.betas(0.8, 0.9)?.decoupled_weight_decay(0.3)),
+        case("adamax", |p| Adamax::new(p, 0.05)),
+        case("adamax.options", |p| Adamax::new(p, 0.05)?.betas(0.8, 0.95)?.eps(1e-3)?.weight_decay(0.1)),
+        case("muon", |p| muon(p, Ok)),
+        case("muon.options", |p| {
+            muon(p, |m| {
+                let plain = m.momentum(0.8)?.weight_decay(0.3)?.nesterov(false);
+                Ok(plain.ns_steps(3).adjust_lr(AdjustLr::MatchRmsAdamW))
+            })
+        }),
+        case("muon.spectral", |p| muon(p, |m| Ok(m.adjust_lr(AdjustLr::SpectralUnclamped)))),
         case("rmsprop", |p| RmsProp::new(p, 0.02)),
         case("rmsprop.options", |p| RmsProp::new(p, 0.02)?.alpha(0.9)?.eps(1e-3)?.weight_decay(0.1)),
         case("rmsprop.momentum", |p| RmsProp::new(p, 0.01)?.momentum(0.8)),
@@ -139,6 +152,12 @@ fn optimizers() -> Vec<(&'static str, Make)> {
         case("lion", |p| Lion::new(p, 0.02)),
         case("lion.options", |p| Lion::new(p, 0.02)?.betas(0.8, 0.95)?.weight_decay(0.5)),
     ]
+}
+
+/// Muon for the matrix, and plain gradient descent for the vector.
+fn muon(parameters: Parameters, settings: impl FnOnce(Muon) -> Result<Muon>) -> Result<Muon> {
+    let (matrices, others) = parameters.into_iter().partition(|(_, p)| p.get().rank() == 2);
+    settings(Muon::new(matrices, 0.05)?)?.others(Sgd::new(others, 0.1)?)
 }
 
 fn run(problem: &Problem, optimizer: &mut dyn Optimizer, steps: usize) -> Result<Vec<f64>> {
@@ -186,6 +205,10 @@ fn twenty_steps_of_every_optimizer() -> Result<()> {
         let values = run_lbfgs(&problem, &mut make(problem.layer.parameters())?, 5)?;
         close(name, &values, golden.get(&format!("optimizer.{name}")), 1e-10);
     }
+    // PyTorch's orthogonal matrices are rounded to bf16.
+    let problem = Problem::new(&golden)?;
+    let values = run(&problem, &mut muon(problem.layer.parameters(), Ok)?, 20)?;
+    close("muon.bfloat16", &values, golden.get("optimizer.muon.bfloat16"), 0.02);
     for name in ["clip.norm", "clip.value"] {
         let (problem, mut values, mut norms) = (Problem::new(&golden)?, Vec::new(), Vec::new());
         let parameters = problem.layer.parameters();
@@ -687,6 +710,12 @@ fn settings_out_of_range() -> Result<()> {
             Adagrad::new(none(), 0.1)?.initial_accumulator_value(bad).err(),
             Adadelta::new(none(), 0.1)?.rho(bad).err(),
             Lion::new(none(), 0.1)?.betas(bad, 0.5).err(),
+            RAdam::new(none(), 0.1)?.betas(0.5, bad).err(),
+            RAdam::new(none(), 0.1)?.decoupled_weight_decay(bad).err(),
+            Adamax::new(none(), 0.1)?.eps(bad).err(),
+            Muon::new(none(), bad).err(),
+            Muon::new(none(), 0.1)?.momentum(bad).err(),
+            Muon::new(none(), 0.1)?.weight_decay(bad).err(),
             Lbfgs::new(none(), bad).err(),
             Lbfgs::new(none(), 1.0)?.tolerance_grad(bad).err(),
             Lbfgs::new(none(), 1.0)?.tolerance_change(bad).err(),
@@ -696,7 +725,7 @@ fn settings_out_of_range() -> Result<()> {
             refused += 1;
         }
     }
-    assert_eq!(refused, 57);
+    assert_eq!(refused, 75);
     assert!(AdamW::new(none(), 0.1)?.betas(0.9, 1.0).is_err() && AdamW::new(none(), 0.1)?.eps(0.0).is_err());
     assert!(Sgd::new(none(), 0.1)?.nesterov().is_err());
     assert!(Sgd::new(none(), 0.1)?.momentum(0.9)?.nesterov()?.dampening(0.5).is_err());

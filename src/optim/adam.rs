@@ -63,14 +63,7 @@ impl<const DECOUPLED: bool> Default for AdamRule<DECOUPLED> {
 impl<const DECOUPLED: bool> FirstOrder<AdamRule<DECOUPLED>, 3> {
     const OP: &'static str = <AdamRule<DECOUPLED> as UpdateRule<3>>::NAME;
 
-    /// The decay rates β₁ and β₂ of the averages of the gradient and of its square. Default: 0.9 and 0.999.
-    ///
-    /// # Errors
-    /// Errors if one is outside [0, 1).
-    pub fn betas(mut self, beta1: f64, beta2: f64) -> Result<Self> {
-        self.base.rule.beta1 = fraction(Self::OP, "a beta", beta1)?;
-        self.base.rule.beta2 = fraction(Self::OP, "a beta", beta2)?;
-        Ok(self)
+    betas! { Self::OP, /// The decay rates β₁ and β₂ of the averages of the gradient and of its square. Default: 0.9 and 0.999.
     }
 
     setters! { Self::OP,

@@ -1,5 +1,7 @@
 //! Gradient clipping.
 
+use candle_core::{DType, Device};
+
 use super::distinct;
 use crate::autograd::array::{contiguous, elements, on_cpu, with_float};
 use crate::autograd::{Array, Gradients, Tensor, no_grad};
@@ -29,13 +31,46 @@ impl Gradients {
     /// ```
     #[doc(alias = "clip_grad_norm_")]
     pub fn clip_grad_norm(&mut self, max_norm: f64, parameters: &[(String, Parameter)]) -> Result<f64> {
-        let leaves = leaves_for("clip_grad_norm", max_norm, parameters)?;
-        let mut total = 0.0;
-        for leaf in &leaves {
-            if let Some(grad) = self.get(leaf) {
-                total = f64::hypot(total, l2_norm(grad.array())?);
-            }
-        }
+        self.clip("clip_grad_norm", 2.0, max_norm, parameters)
+    }
+
+    /// [`clip_grad_norm`](Gradients::clip_grad_norm) with the p-norm (Σ |g|ᵖ)^(1/p), or the largest |g| for p = ∞.
+    ///
+    /// # Errors
+    /// Errors if `p` is not above 0, or `max_norm` is negative or NaN.
+    ///
+    /// ```
+    /// # use tealight::prelude::*;
+    /// # let p = Parameter::new(Tensor::new(&[0.0, 0.0], &Device::Cpu)?);
+    /// # let parameters = vec![("p".to_string(), p.clone())];
+    /// let mut gradients = (p.get() * Tensor::new(&[3.0, -4.0], &Device::Cpu)?)?.sum_all()?.backward()?;
+    /// assert_eq!(gradients.clip_grad_p_norm(f64::INFINITY, 8.0, &parameters)?, 4.0);
+    /// assert_eq!(gradients.clip_grad_p_norm(1.0, 8.0, &parameters)?, 7.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "norm_type")]
+    pub fn clip_grad_p_norm(
+        &mut self,
+        p: f64,
+        max_norm: f64,
+        parameters: &[(String, Parameter)],
+    ) -> Result<f64> {
+        self.clip("clip_grad_p_norm", p, max_norm, parameters)
+    }
+
+    fn clip(
+        &mut self,
+        op: &'static str,
+        p: f64,
+        max_norm: f64,
+        parameters: &[(String, Parameter)],
+    ) -> Result<f64> {
+        super::check(op, p > 0.0, "p", "> 0", p)?;
+        let leaves = leaves_for(op, max_norm, parameters)?;
+        let norm = |grad| if p == 2.0 { l2_norm(grad) } else { p_norm(&Tensor::from(grad.clone()), p) };
+        let gradients = leaves.iter().filter_map(|leaf| self.get(leaf));
+        let norms = gradients.map(|grad| norm(grad.array())).collect::<Result<Vec<_>>>()?;
+        let total = p_norm(&Tensor::from_vec(norms.clone(), norms.len(), &Device::Cpu)?, p)?;
         let factor = max_norm / (total + 1e-6);
         if total.is_finite() && factor < 1.0 {
             self.change_all(&leaves, |grad| grad * factor)?;
@@ -77,11 +112,15 @@ fn leaves_for(op: &'static str, max: f64, parameters: &[(String, Parameter)]) ->
     Ok(distinct(parameters.to_vec()).into_iter().map(|(_, parameter)| parameter.get()).collect())
 }
 
+fn p_norm(x: &Tensor, p: f64) -> Result<f64> {
+    no_grad(|| x.to_dtype(DType::F64)?.norm_all(p)?.to_scalar())
+}
+
 fn l2_norm(x: &Array) -> Result<f64> {
     if on_cpu(x) {
         return with_float!(x.dtype(), T => Ok(norm::<T>(&elements(&contiguous(x)?)?)));
     }
-    let x = super::first_order::flat_on_cpu(x, candle_core::DType::F32)?;
+    let x = super::first_order::flat_on_cpu(x, DType::F32)?;
     Ok(norm::<f32>(&elements(&x)?))
 }
 
@@ -111,8 +150,23 @@ mod tests {
             all.clip_grad_norm(1e-310, &parameters)?;
             assert!(slopes(&parameters, &all)?.iter().all(|x| x.is_finite()));
         }
+        // torch.nn.utils.clip_grad_norm_ returns these.
+        let (parameters, mut all) = gradients(&[3.0, -4.0, 12.0])?;
+        let norms = [(0.5, 51.784_609_690_826_53), (1.0, 19.0), (2.0, 13.0), (3.0, 12.207_054_953_820_636)];
+        for (p, norm) in norms.into_iter().chain([(f64::INFINITY, 12.0)]) {
+            let got = all.clip_grad_p_norm(p, f64::INFINITY, &parameters)?;
+            assert!((got - norm).abs() < 1e-13 * norm, "{p}: {got}");
+        }
+        all.clip_grad_p_norm(1.0, 9.5, &parameters)?;
+        assert!((slopes(&parameters, &all)?[2] - 6.0).abs() < 1e-6);
+        for p in [0.0, -1.0, f64::NAN] {
+            assert!(all.clip_grad_p_norm(p, 1.0, &parameters).is_err());
+        }
         for bad in [f64::NAN, f64::INFINITY] {
             let (parameters, mut all) = gradients(&[1.0, bad])?;
+            for p in [1.0, 3.0, f64::INFINITY] {
+                assert!(!all.clip_grad_p_norm(p, 0.5, &parameters)?.is_finite());
+            }
             assert!(!all.clip_grad_norm(0.5, &parameters)?.is_finite());
             assert_eq!(slopes(&parameters, &all)?[0], 1.0);
         }

@@ -40,14 +40,7 @@ impl Default for LionRule {
 }
 
 impl Lion {
-    /// β₁, the weight of the momentum in the step, and β₂, the decay rate of the momentum. Default: 0.9 and 0.99.
-    ///
-    /// # Errors
-    /// Errors if one is outside [0, 1).
-    pub fn betas(mut self, beta1: f64, beta2: f64) -> Result<Self> {
-        self.base.rule.beta1 = fraction("Lion", "a beta", beta1)?;
-        self.base.rule.beta2 = fraction("Lion", "a beta", beta2)?;
-        Ok(self)
+    betas! { "Lion", /// β₁, the weight of the momentum in the step, and β₂, the decay rate of the momentum. Default: 0.9 and 0.99.
     }
 
     setters! { "Lion",

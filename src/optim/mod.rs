@@ -11,14 +11,57 @@ macro_rules! setters {
     )*};
 }
 
+/// The setter of two decay rates.
+macro_rules! betas {
+    ($op:expr, $(#[$doc:meta])*) => {
+        $(#[$doc])*
+        ///
+        /// # Errors
+        /// Errors if one is outside [0, 1).
+        pub fn betas(mut self, beta1: f64, beta2: f64) -> Result<Self> {
+            self.base.rule.beta1 = fraction($op, "a beta", beta1)?;
+            self.base.rule.beta2 = fraction($op, "a beta", beta2)?;
+            Ok(self)
+        }
+    };
+}
+
+/// The setters of a weight decay that may be decoupled.
+macro_rules! weight_decays {
+    ($op:expr) => {
+        /// The weight decay λ, an L2 penalty: λ·p is added to the gradient. Default: 0.
+        ///
+        /// # Errors
+        /// Errors if it is negative or not finite.
+        pub fn weight_decay(mut self, weight_decay: f64) -> Result<Self> {
+            self.base.rule.weight_decay = not_negative($op, "a weight decay", weight_decay)?;
+            self.base.rule.decoupled = false;
+            Ok(self)
+        }
+
+        /// A decoupled weight decay λ: p ← (1 − η·λ)·p before each step, as in [`AdamW`](super::AdamW).
+        ///
+        /// # Errors
+        /// Errors if it is negative or not finite.
+        pub fn decoupled_weight_decay(mut self, weight_decay: f64) -> Result<Self> {
+            self = self.weight_decay(weight_decay)?;
+            self.base.rule.decoupled = true;
+            Ok(self)
+        }
+    };
+}
+
 mod ada;
 mod adam;
+mod adamax;
 mod clip;
 mod ema;
 mod first_order;
 mod lbfgs;
 mod lion;
+mod muon;
 mod nadam;
+mod radam;
 mod rms_prop;
 mod rule;
 pub mod schedule;
@@ -28,11 +71,14 @@ pub(crate) mod state;
 
 pub use ada::{Adadelta, AdadeltaRule, Adagrad, AdagradRule};
 pub use adam::{Adam, AdamRule, AdamW};
+pub use adamax::{Adamax, AdamaxRule};
 pub use ema::Ema;
 pub use first_order::FirstOrder;
 pub use lbfgs::Lbfgs;
 pub use lion::{Lion, LionRule};
+pub use muon::{AdjustLr, Muon};
 pub use nadam::{NAdam, NAdamRule};
+pub use radam::{RAdam, RAdamRule};
 pub use rms_prop::{RmsProp, RmsPropRule};
 pub use rule::{StepInfo, Update, UpdateRule, update_fn};
 pub use sgd::{Sgd, SgdRule};

@@ -52,14 +52,7 @@ impl NAdamRule {
 }
 
 impl NAdam {
-    /// The decay rates β₁ and β₂ of the averages of the gradient and of its square. Default: 0.9 and 0.999.
-    ///
-    /// # Errors
-    /// Errors if one is outside [0, 1).
-    pub fn betas(mut self, beta1: f64, beta2: f64) -> Result<Self> {
-        self.base.rule.beta1 = fraction("NAdam", "a beta", beta1)?;
-        self.base.rule.beta2 = fraction("NAdam", "a beta", beta2)?;
-        Ok(self)
+    betas! { "NAdam", /// The decay rates β₁ and β₂ of the averages of the gradient and of its square. Default: 0.9 and 0.999.
     }
 
     setters! { "NAdam",
@@ -70,25 +63,7 @@ impl NAdam {
         eps: positive, "an eps";
     }
 
-    /// The weight decay λ, an L2 penalty: λ·p is added to the gradient. Default: 0.
-    ///
-    /// # Errors
-    /// Errors if it is negative or not finite.
-    pub fn weight_decay(mut self, weight_decay: f64) -> Result<Self> {
-        self.base.rule.weight_decay = not_negative("NAdam", "a weight decay", weight_decay)?;
-        self.base.rule.decoupled = false;
-        Ok(self)
-    }
-
-    /// A decoupled weight decay λ: p ← (1 − η·λ)·p before each step, as in [`AdamW`](super::AdamW).
-    ///
-    /// # Errors
-    /// Errors if it is negative or not finite.
-    pub fn decoupled_weight_decay(mut self, weight_decay: f64) -> Result<Self> {
-        self = self.weight_decay(weight_decay)?;
-        self.base.rule.decoupled = true;
-        Ok(self)
-    }
+    weight_decays! { "NAdam" }
 
     setters! { "NAdam",
         /// ψ: how fast the momentum μ rises from β₁ / 2 to β₁. Default: 4e-3.

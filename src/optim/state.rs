@@ -74,6 +74,11 @@ impl<'a> StateReader<'a> {
         u64::try_from(count).map_err(|_| Error::Parameter { name: name.into(), message })
     }
 
+    /// The tensors that were not taken.
+    pub(super) fn rest(&self) -> BTreeMap<String, Tensor> {
+        self.0.iter().map(|(name, value)| (name.to_string(), (*value).clone())).collect()
+    }
+
     /// Errors if a tensor was not taken.
     pub(crate) fn finish(self) -> Result<()> {
         let Some((name, _)) = self.0.first_key_value() else { return Ok(()) };

@@ -7,6 +7,7 @@ Lines: a name, and its numbers (f64). Lion, which PyTorch does not have, is writ
 import csv
 import pathlib
 import struct
+import unittest.mock
 import warnings
 import zlib
 
@@ -31,6 +32,9 @@ def rounded(shape, scale):
 
 # Optimizers: a layer of tanh, and a mean square.
 
+o = torch.optim
+
+
 class Lion(torch.optim.Optimizer):
     def __init__(self, params, lr=1e-4, betas=(0.9, 0.99), weight_decay=0.0):
         super().__init__(params, dict(lr=lr, betas=betas, weight_decay=weight_decay))
@@ -46,12 +50,27 @@ class Lion(torch.optim.Optimizer):
                 m.mul_(b2).add_((1 - b2) * p.grad)
 
 
+class Muon:
+    """PyTorch's for the matrix, where it rounds to bf16 unless that is replaced, and SGD for the vector."""
+
+    def __init__(self, params, lr, dtype=torch.float64, **options):
+        self.dtype, self.both = dtype, [o.Muon(params[:1], lr, **options), o.SGD(params[1:], 2 * lr)]
+
+    def zero_grad(self):
+        for optimizer in self.both:
+            optimizer.zero_grad()
+
+    def step(self):
+        with unittest.mock.patch.object(torch, "bfloat16", self.dtype):
+            self.both[0].step()
+        self.both[1].step()
+
+
 torch.manual_seed(1)
 X, Y, W, B = rounded((6, 3), 1.0), rounded((6, 2), 0.5), rounded((2, 3), 1.0), rounded((2,), 0.5)
 for name, x in [("x", X), ("y", Y), ("weight", W), ("bias", B)]:
     line(f"problem.{name}", x.flatten())
 
-o = torch.optim
 CASES = {
     "sgd": lambda p: o.SGD(p, 0.3),
     "sgd.momentum": lambda p: o.SGD(p, 0.1, momentum=0.9),
@@ -67,6 +86,16 @@ CASES = {
     "nadam": lambda p: o.NAdam(p, 0.05),
     "nadam.options": lambda p: o.NAdam(p, 0.05, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.1, momentum_decay=0.1),
     "nadam.decoupled": lambda p: o.NAdam(p, 0.05, weight_decay=0.3, decoupled_weight_decay=True),
+    "radam": lambda p: o.RAdam(p, 0.05),
+    "radam.options": lambda p: o.RAdam(p, 0.05, betas=(0.8, 0.9), eps=1e-3, weight_decay=0.1),
+    "radam.decoupled": lambda p: o.RAdam(p, 0.05, betas=(0.8, 0.9), weight_decay=0.3, decoupled_weight_decay=True),
+    "adamax": lambda p: o.Adamax(p, 0.05),
+    "adamax.options": lambda p: o.Adamax(p, 0.05, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.1),
+    "muon": lambda p: Muon(p, 0.05),
+    "muon.options": lambda p: Muon(p, 0.05, momentum=0.8, weight_decay=0.3, nesterov=False, ns_steps=3,
+                                   adjust_lr_fn="match_rms_adamw"),
+    "muon.spectral": lambda p: Muon(p, 0.05, adjust_lr_fn="spectral_unclamped"),
+    "muon.bfloat16": lambda p: Muon(p, 0.05, dtype=torch.bfloat16),
     "rmsprop": lambda p: o.RMSprop(p, 0.02),
     "rmsprop.options": lambda p: o.RMSprop(p, 0.02, alpha=0.9, eps=1e-3, weight_decay=0.1),
     "rmsprop.momentum": lambda p: o.RMSprop(p, 0.01, momentum=0.8),
