@@ -95,8 +95,10 @@ struct PosWeighted;
 /// w·ln(1 + eᶻ), where 0·∞ is 0.
 #[inline(always)]
 pub(super) fn softplus<R: Real>(w: R, z: R) -> R {
-    let (zero, near) = (R::constant(0.0), (-z.abs()).exp().ln_1p());
-    w.abs().select_gt(zero, w * (z.max(zero) + near), zero * near)
+    let zero = R::constant(0.0);
+    // Not |z|, whose slope at 0 is none of the softplus.
+    let near = z.select_gt(zero, -z, z).exp().ln_1p();
+    w.abs().select_gt(zero, w * (z.select_gt(zero, z, zero) + near), zero * near)
 }
 
 impl Formula<3> for PosWeighted {

@@ -7,8 +7,7 @@ use crate::error::{Error, Result};
 /// The cosine embedding loss of pairs of vectors: the mean of 1 − cos(a, b) where the target is 1, and of
 /// max(0, cos(a, b) − margin) where it is −1.
 ///
-/// cos(a, b) = Σ a·b / √((Σ a² + ε)(Σ b² + ε)) with ε = 1e-12. At the kink, where the cosine is the margin, the gradient is that
-/// of the cosine.
+/// cos(a, b) = Σ a·b / √((Σ a² + ε)(Σ b² + ε)) with ε = 1e-12. The gradient is 0 at the kink.
 ///
 /// ```
 /// use tealight::loss::CosineEmbedding;

@@ -1,6 +1,6 @@
 //! [`SigmoidFocal`] and [`Focal`], losses for rare classes.
 
-use super::bce_with_logits::BceWithLogits;
+use super::bce_with_logits::softplus;
 use super::classes::Classes;
 use super::{ElementwiseLoss, PointwiseLoss, check};
 use crate::autograd::Tensor;
@@ -9,7 +9,7 @@ use crate::formula::{Formula, Real};
 use crate::ops;
 
 /// The focal loss of logits z and targets t from 0 to 1, which gives easy examples little weight: the mean of
-/// αₜ·(1 − pₜ)^γ·[`BceWithLogits`], with pₜ = p·t + (1 − p)(1 − t), αₜ = α·t + (1 − α)(1 − t) and p = sigmoid(z).
+/// αₜ·(1 − pₜ)^γ·[`BceWithLogits`](super::BceWithLogits), with pₜ = p·t + (1 − p)(1 − t), αₜ = α·t + (1 − α)(1 − t) and p = sigmoid(z).
 ///
 /// The defaults are torchvision's; it divides by the number of elements, where the paper divides by that of positive targets.
 /// Errors if a target is outside of 0 to 1.
@@ -77,26 +77,29 @@ fn error<R: Real>(z: R, t: R) -> R {
     z.sigmoid() * (R::constant(1.0) - t) + (-z).sigmoid() * t
 }
 
+fn entropy<R: Real>(z: R, t: R) -> R {
+    softplus(t, -z) + softplus(R::constant(1.0) - t, z)
+}
+
 impl PointwiseLoss for SigmoidFocal {
     const NAME: &'static str = "sigmoid_focal";
 
     fn value<R: Real>(&self, z: R, t: R) -> R {
         let (weight, _) = self.weight(t);
-        weight * error(z, t).powf(R::constant(self.gamma)) * PointwiseLoss::value(&BceWithLogits, z, t)
+        weight * error(z, t).powf(R::constant(self.gamma)) * entropy(z, t)
     }
 
     fn derivative<R: Real>(&self, z: R, t: R) -> [R; 2] {
         let (zero, one, two) = (R::constant(0.0), R::constant(1.0), R::constant(2.0));
         let (p, q, (weight, slope)) = (z.sigmoid(), error(z, t), self.weight(t));
-        let entropy = PointwiseLoss::value(&BceWithLogits, z, t);
-        let [by_z, by_t] = PointwiseLoss::derivative(&BceWithLogits, z, t);
+        let entropy = entropy(z, t);
         let (power, divisor) = (q.powf(R::constant(self.gamma)), q.select_gt(zero, q, one));
         // The slope of q^γ times x, over q^γ: 0 where q is 0.
         let through = |x: R| q.select_gt(zero, R::constant(self.gamma) * x / divisor, zero);
         // From 1e4 on, where the entropy may be infinite, the slope of the sigmoid is 0.
         let bounded = entropy.min(R::constant(1e4));
-        let by_z = by_z + through(bounded * (p * (-z).sigmoid() * (one - two * t)));
-        let by_t = by_t + through(entropy * (one - two * p));
+        let by_z = p - t + through(bounded * (p * (-z).sigmoid() * (one - two * t)));
+        let by_t = through(entropy * (one - two * p)) - z;
         [weight * power * by_z, weight * power * by_t + slope * power * entropy]
     }
 

@@ -5,8 +5,8 @@ use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::formula::Real;
 
-/// The hinge loss of distances: the mean of p where the target is 1, and of max(0, margin − p) where it is −1. At the kink the
-/// gradient is −1, as in PyTorch. Errors if a target is neither −1 nor 1.
+/// The hinge loss of distances: the mean of p where the target is 1, and of max(0, margin − p) where it is −1. The
+/// gradient is 0 at the kink. Errors if a target is neither −1 nor 1.
 ///
 /// ```
 /// use tealight::loss::HingeEmbedding;
@@ -53,7 +53,7 @@ impl PointwiseLoss for HingeEmbedding {
 
     fn derivative<R: Real>(&self, prediction: R, target: R) -> [R; 2] {
         let (zero, one) = (R::constant(0.0), R::constant(1.0));
-        let apart = prediction.select_gt(R::constant(self.margin), zero, -one);
+        let apart = R::constant(self.margin).select_gt(prediction, -one, zero);
         [target.select_gt(zero, one, apart), zero]
     }
 
@@ -73,7 +73,7 @@ mod tests {
         let (p, t) = (tensor(&[0.3, -0.5, 2.0, 0.6]), tensor(&[1.0, -1.0, -1.0, -1.0]));
         let loss = HingeEmbedding::new().margin(0.7)?;
         autograd::gradcheck(|x| loss.loss(&x[0], &t)?.sqr(), &[p])?;
-        assert_eq!(grad_at(0.7, |x| loss.elementwise(x, &tensor(&[-1.0])))?, -1.0);
+        assert_eq!(grad_at(0.7, |x| loss.elementwise(x, &tensor(&[-1.0])))?, 0.0);
         let nan = loss.elementwise(&tensor(&[f64::NAN; 2]), &tensor(&[1.0, -1.0]))?.to_vec1::<f64>()?;
         assert!(nan.iter().all(|x| x.is_nan()) && loss.margin(f64::NAN).is_err());
         assert!(loss.elementwise(&tensor(&[1.0]), &tensor(&[0.0])).is_err());

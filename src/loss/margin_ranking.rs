@@ -5,7 +5,7 @@ use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
 /// The margin ranking loss of pairs of scores: the mean of max(0, −t·(a − b) + margin) for targets t of 1, where a should be the
-/// higher, or −1. At the kink the gradient is −t for a, as in PyTorch.
+/// higher, or −1. The gradient is 0 at the kink.
 ///
 /// ```
 /// use tealight::loss::MarginRanking;
@@ -75,7 +75,7 @@ mod tests {
         let each = loss.reduction(Reduction::None).loss(&x, &tensor(&[1.0, 1.0]), &one)?;
         assert!(each.to_vec1::<f64>()?[1].is_nan());
         let [slope] = autograd::grad(&each.sum_all()?, [&x])?;
-        assert_eq!(slope.to_vec1::<f64>()?[0], -1.0); // two equal scores are at the kink
+        assert_eq!(slope.to_vec1::<f64>()?[0], 0.0); // two equal scores are at the kink
         let error = loss.loss(&x, &one, &tensor(&[1.0])).unwrap_err().to_string();
         assert_eq!(
             error,

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 /// The triplet margin loss: the mean of max(0, d(anchor, positive) − d(anchor, negative) + margin), with
 /// d(x, y) = ‖x − y + ε‖ₚ. (V. Balntas et al. 2016)
 ///
-/// The defaults are PyTorch's. The norm of 0 has gradient 0; at the kink the gradient is that of the distances.
+/// The defaults are PyTorch's. The gradient is 0 at the kink, and that of the norm of 0.
 ///
 /// ```
 /// use tealight::loss::TripletMargin;
