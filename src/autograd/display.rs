@@ -20,11 +20,14 @@ impl fmt::Debug for Tensor {
         if let Some(op) = self.op_name() {
             write!(f, ", {op}")?;
         }
-        if self.elem_count() > 8 {
-        } else if self.dtype().is_int() {
-            write!(f, ", {:?}", integers(self.array()).map_err(|_| fmt::Error)?)?;
-        } else {
-            write!(f, ", {:?}", numbers(self.array()).map_err(|_| fmt::Error)?)?;
+        let elements = || match self.dtype().is_int() {
+            true => integers(self.array()).map(|numbers| format!("{numbers:?}")),
+            false => numbers(self.array()).map(|numbers| format!("{numbers:?}")),
+        };
+        if self.elem_count() <= 8
+            && let Ok(elements) = elements()
+        {
+            write!(f, ", {elements}")?;
         }
         write!(f, ")")
     }
