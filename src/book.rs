@@ -30,6 +30,7 @@ pages! {
     MyActivation = "how-to/my-activation.md",
     MyLoss = "how-to/my-loss.md",
     MyLayer = "how-to/my-layer.md",
+    SeveralInputs = "how-to/several-inputs.md",
     MyOp = "how-to/my-op.md",
     FromPyTorch = "how-to/from-pytorch.md",
     FromCandle = "how-to/from-candle.md",

@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tealight::optim::schedule::{
-    CosineAnnealingLr, CosineAnnealingWarmRestarts, ExponentialLr, LinearLr, MultiStepLr, OneCycleLr,
-    PolynomialLr, ReduceLrOnPlateau, Schedule, StepLr,
+    CosineAnnealingLr, CosineAnnealingWarmRestarts, CyclicLr, ExponentialLr, LinearLr, MultiStepLr,
+    OneCycleLr, PolynomialLr, ReduceLrOnPlateau, Schedule, StepLr,
 };
 use tealight::optim::{Adadelta, Adagrad, Adamax, AdjustLr, Lbfgs, Lion, Muon, NAdam, RAdam, RmsProp};
 use tealight::prelude::*;
@@ -371,7 +371,7 @@ fn training_goes_on_with_the_same_bits() -> Result<()> {
 fn fifty_steps_of_every_schedule() -> Result<()> {
     let golden = Golden::read();
     let quarter = |step: usize| if step < 5 { 0.25 } else { 1.0 };
-    let schedules: [(&str, Box<dyn Schedule>); 15] = [
+    let schedules: [(&str, Box<dyn Schedule>); 18] = [
         ("constant", Box::new(quarter.times(0.5))),
         ("step", Box::new(StepLr::new(7, 0.3)?.times(0.5))),
         ("multi_step", Box::new(MultiStepLr::new(&[5, 20, 20, 33], 0.4)?.times(0.5))),
@@ -388,6 +388,9 @@ fn fifty_steps_of_every_schedule() -> Result<()> {
             Box::new(OneCycleLr::new(51)?.pct_start(0.4)?.div_factors(10.0, 100.0)?.linear().times(0.5)),
         ),
         ("one_cycle.three", Box::new(OneCycleLr::new(51)?.three_phase().times(0.5))),
+        ("cyclic", Box::new(CyclicLr::new(0.2, 7)?.step_size_down(4)?.times(0.5))),
+        ("cyclic.2", Box::new(CyclicLr::new(0.2, 5)?.triangular2().times(0.5))),
+        ("cyclic.exp", Box::new(CyclicLr::new(0.02, 6)?.exp_range(0.95)?.times(0.5))),
         ("then", Box::new(LinearLr::new(0.1, 1.0, 10)?.then(CosineAnnealingLr::new(40)?).times(0.5))),
         ("times", Box::new(LinearLr::new(0.1, 1.0, 10)?.times(ExponentialLr::new(0.95)?).times(0.5))),
     ];

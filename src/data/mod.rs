@@ -29,7 +29,9 @@ pub use augment::{
 #[cfg(feature = "image")]
 pub use augment::{RandomErasing, RandomResizedCrop};
 pub use breast_cancer::breast_cancer;
-pub use dataset::{Dataset, FromFn, Mapped, Subset, TensorDataset, from_fn};
+pub use dataset::{
+    Dataset, FromFn, Mapped, MultiDataset, MultiTensorDataset, Subset, TensorDataset, from_fn,
+};
 #[cfg(feature = "image")]
 pub use digits::digits;
 #[cfg(feature = "image")]

@@ -88,7 +88,7 @@ impl ForwardContext {
         self.summarize_with(model, |ctx| model.forward(x, ctx))
     }
 
-    pub(super) fn summarize_with<Y: AsRef<[Tensor]>>(
+    pub(crate) fn summarize_with<Y: AsRef<[Tensor]>>(
         mut self,
         model: &(impl Layer + ?Sized),
         f: impl FnOnce(&mut Self) -> Result<Y>,

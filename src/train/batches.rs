@@ -1,11 +1,12 @@
 //! [`Batches`]: what a trainer accepts as data.
 
 use crate::autograd::Tensor;
-use crate::data::{DataLoader, Dataset, TensorDataset};
+use crate::data::{DataLoader, MultiDataset, MultiTensorDataset, TensorDataset};
 use crate::error::Result;
 
-/// What a trainer accepts as data: a pair of tensors (inputs and targets), one tensor (which is its own target), any [`Dataset`]
-/// that is `Clone`, or a [`DataLoader`].
+/// What a trainer accepts as data: a pair of tensors (inputs and targets), one tensor (which is its own target), a pair of lists of
+/// tensors (several inputs and targets), any [`Dataset`](crate::data::Dataset) or [`MultiDataset`] that is `Clone`, or a
+/// [`DataLoader`].
 ///
 /// ```
 /// # use tealight::prelude::*;
@@ -23,11 +24,11 @@ pub trait Batches {
     fn batches(&self, size: usize, seed: Option<u64>) -> Result<DataLoader>;
 }
 
-impl<D: Dataset + Clone + 'static> Batches for D {
+impl<D: MultiDataset + Clone + 'static> Batches for D {
     fn batches(&self, size: usize, seed: Option<u64>) -> Result<DataLoader> {
         let loader = DataLoader::new(self, size)?;
         // Shuffling a single batch would change only the rounding.
-        Ok(match seed.filter(|_| size < self.len()) {
+        Ok(match seed.filter(|_| size < self.num_examples()) {
             Some(seed) => loader.shuffle(seed),
             None => loader,
         })
@@ -43,6 +44,13 @@ impl Batches for (Tensor, Tensor) {
 impl Batches for Tensor {
     fn batches(&self, size: usize, seed: Option<u64>) -> Result<DataLoader> {
         TensorDataset::new(self, self)?.batches(size, seed)
+    }
+}
+
+impl Batches for (Vec<Tensor>, Vec<Tensor>) {
+    fn batches(&self, size: usize, seed: Option<u64>) -> Result<DataLoader> {
+        let (inputs, targets): (Vec<_>, Vec<_>) = (self.0.iter().collect(), self.1.iter().collect());
+        MultiTensorDataset::new(&inputs, &targets)?.batches(size, seed)
     }
 }
 

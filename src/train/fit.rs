@@ -4,6 +4,7 @@ use std::path::Path;
 
 use candle_core::DType;
 
+use super::task::Task;
 use super::trainer::Trainer;
 use super::{Batches, EpochRecord, History, Scores};
 use crate::autograd::{Gradients, Tensor, named, no_grad};
@@ -65,8 +66,8 @@ impl Trainer<'_> {
     }
 
     fn unscheduled_step(&mut self, batches: &mut Epoch, state: &mut Progression) -> Result<f64> {
-        let batches = batches.by_ref().take(self.accumulate).collect::<Result<Vec<_>>>()?;
-        let (model, loss, parameters) = (self.model, &*self.loss, &self.parameters);
+        let batches = (0..self.accumulate).map_while(|_| batches.next_multi()).collect::<Result<Vec<_>>>()?;
+        let (model, task, parameters) = (self.model, &self.task, &self.parameters);
         let (accumulate, max_norm, seed, step) =
             (self.accumulate as u64, self.max_norm, self.seed, state.step);
         let summary = &mut state.history.summary;
@@ -76,13 +77,13 @@ impl Trainer<'_> {
             let (mut total, mut together, mut parts) = (None, MeanLoss::default(), Vec::new());
             for (number, (inputs, targets)) in (step.wrapping_mul(accumulate)..).zip(&batches) {
                 let ctx = ForwardContext::train(batch_rng(seed, number));
-                let prediction = forward(model, inputs, ctx, summary)?;
-                let divisor = loss.divisor(&prediction, targets)?;
+                let outputs = forward(task, model, inputs, ctx, summary)?;
+                let divisor = task.divisor(&outputs, targets)?;
                 // A part of which no row counts has no loss, but the others have.
                 if accumulate > 1 && divisor == Some(0.0) {
                     continue;
                 }
-                let loss = loss.loss(&prediction, targets)?;
+                let loss = task.loss(&outputs, targets)?;
                 let value = scalar_loss(&loss)?;
                 // Later evaluations are trial points of a line search, which may leave the range of the loss.
                 if first.is_none() && !value.is_finite() {
@@ -159,7 +160,11 @@ impl Trainer<'_> {
     ) -> Result<LrFinder> {
         let mut loader = data.batches(self.batch_size, Some(self.seed))?;
         if loader.is_empty() {
-            return Err(Error::argument("lr_find", "enough examples for a batch", loader.dataset().len()));
+            return Err(Error::argument(
+                "lr_find",
+                "enough examples for a batch",
+                loader.dataset().num_examples(),
+            ));
         }
         let mut batches = loader.epoch()?;
         let (mut state, mut losses) = (Progression::default(), Vec::new());
@@ -282,19 +287,20 @@ fn batch_rng(seed: u64, number: u64) -> Rng {
     Rng::seed(base ^ number)
 }
 
-/// The prediction for a batch. Fills in the model's summary table if it is empty.
+/// The outputs for a batch. Fills in the model's summary table if it is empty.
 fn forward(
+    task: &Task,
     model: &dyn Layer,
-    inputs: &Tensor,
+    inputs: &[Tensor],
     mut ctx: ForwardContext,
     summary: &mut String,
-) -> Result<Tensor> {
+) -> Result<Vec<Tensor>> {
     if !summary.is_empty() {
-        return model.forward(inputs, &mut ctx);
+        return task.forward(inputs, &mut ctx);
     }
-    let (prediction, table) = ctx.summarize(model, inputs)?;
+    let (outputs, table) = ctx.summarize_with(model, |ctx| task.forward(inputs, ctx))?;
     *summary = table.to_string();
-    Ok(prediction)
+    Ok(outputs)
 }
 
 pub(super) fn scalar_loss(loss: &Tensor) -> Result<f64> {

@@ -2,7 +2,7 @@ use std::cell::RefCell;
 
 use super::*;
 use crate::autograd::Gradients;
-use crate::data::{DataLoader, TensorDataset, from_fn};
+use crate::data::{DataLoader, MultiTensorDataset, TensorDataset, from_fn};
 use crate::io::Checkpoint;
 use crate::layer::{BatchNorm1d, Dropout};
 use crate::loss::{Hinge, KlDiv, MultiMargin, Nll};
@@ -821,5 +821,162 @@ fn evaluations_of_a_step_have_the_same_dropout_masks() -> Result<()> {
     assert_eq!((losses.len(), losses[0], losses[2]), (4, losses[1], losses[3]));
     assert_ne!(losses[0], losses[2]);
     assert!((history.last("loss")? - (losses[0] + losses[2]) / 2.0).abs() < 1e-12);
+    Ok(())
+}
+
+/// A body with two heads, one of them through a skip connection.
+struct TwoHeads {
+    body: Linear,
+    class: Linear,
+    sum: Linear,
+}
+
+impl TwoHeads {
+    fn new() -> Result<Self> {
+        let rng = &mut Rng::seed(1);
+        let [body, class, sum] = [Linear::new(3, 8, rng)?, Linear::new(8, 2, rng)?, Linear::new(11, 1, rng)?];
+        Ok(TwoHeads { body, class, sum })
+    }
+
+    fn heads(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<[Tensor; 2]> {
+        let h = ctx.call("body", &self.body, x)?.tanh()?;
+        let skip = Tensor::cat(&[&h, x], 1)?;
+        Ok([ctx.call("class", &self.class, &h)?, ctx.call("sum", &self.sum, &skip)?])
+    }
+}
+
+impl Layer for TwoHeads {
+    crate::fields!(body, class, sum);
+}
+
+fn two_losses(y: &[Tensor], t: &[Tensor]) -> Result<Tensor> {
+    CrossEntropy::new().loss(&y[0], &t[0])? + Mse.loss(&y[1], &t[1])?
+}
+
+fn two_heads_data(n: usize) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
+    let (x, y) = data(n);
+    let sums = x.sum_keepdim(1)?;
+    Ok((vec![x], vec![y.squeeze(1)?.to_dtype(DType::U32)?, sums]))
+}
+
+#[test]
+fn two_heads_equal_a_manual_loop() -> Result<()> {
+    let (train, valid) = (two_heads_data(40)?, two_heads_data(10)?);
+    let directory = tempfile::tempdir().unwrap();
+    let (model, manual, again) = (TwoHeads::new()?, TwoHeads::new()?, TwoHeads::new()?);
+    fn trainer<'a>(model: &'a TwoHeads, epochs: u64, directory: &std::path::Path) -> Result<Trainer<'a>> {
+        let forward = |x: &[Tensor], ctx: &mut ForwardContext| model.heads(&x[0], ctx);
+        let trainer = Trainer::with_forward(model, forward, two_losses, sgd(model));
+        let trainer = trainer.epochs(epochs).batch_size(16).seed(4);
+        let trainer = trainer.metric_of(0, "class", Accuracy::new()).metric_of(1, "sum", R2::new());
+        let trainer = trainer.callback(EarlyStopping::new("loss", 50)).silent();
+        Ok(trainer.callback(Checkpoints::new(directory)?.best("valid_class accuracy")))
+    }
+    let trainer = |model, epochs| trainer(model, epochs, directory.path());
+    let mut whole = trainer(&model, 4)?;
+    let history = whole.fit(&train, Some(&valid))?;
+
+    let mut optimizer = sgd(&manual);
+    let classes = TensorDataset::new(&train.0[0], &train.1[0])?;
+    let sums = TensorDataset::new(&train.0[0], &train.1[1])?;
+    let loader = |data| Ok::<_, Error>(DataLoader::new(data, 16)?.shuffle(4));
+    let (mut classes, mut sums) = (loader(&classes)?, loader(&sums)?);
+    for _ in 0..4 {
+        for (first, second) in classes.epoch()?.zip(sums.epoch()?) {
+            let ((x, class), (_, sum)) = (first?, second?);
+            let y = manual.heads(&x, &mut ForwardContext::eval())?;
+            optimizer.step(&two_losses(&y, &[class, sum])?.backward()?)?;
+        }
+    }
+    assert_eq!(bits(&model), bits(&manual));
+
+    let names: Vec<&str> = history.records()[0].scores.names().collect();
+    assert_eq!(names, ["loss", "learning_rate", "valid_loss", "valid_class accuracy", "valid_sum r2"]);
+    assert!(history.last("valid_sum r2")? > 0.8, "{history:?}");
+    assert!(history.summary().contains("sum (Linear)"), "{}", history.summary());
+    let predictions = whole.predict_multi(&valid)?;
+    assert_eq!(predictions[..], manual.heads(&valid.0[0], &mut ForwardContext::eval())?.map(|y| y.detach()));
+    let inputs_alone = (valid.0.clone(), Vec::new());
+    assert_eq!(whole.predict_multi(&inputs_alone)?, predictions);
+    let error = whole.predict(&valid).unwrap_err().to_string();
+    assert_eq!(error, "predict: expected one output (see predict_multi), got 2");
+
+    trainer(&again, 2)?.fit(&train, Some(&valid))?;
+    let mut rest = trainer(&again, 4)?.resume(directory.path().join("last.safetensors"))?;
+    assert_eq!(rest.fit(&train, Some(&valid))?.last("valid_loss")?, history.last("valid_loss")?);
+    assert_eq!(bits(&again), bits(&model));
+
+    let forward = |x: &[Tensor], ctx: &mut ForwardContext| model.heads(&x[0], ctx);
+    let mut third = Trainer::with_forward(&model, forward, two_losses, sgd(&model)).silent().metric_of(
+        2,
+        "x",
+        Mae::new(),
+    );
+    let error = third.fit(&train, None).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "fit: expected an output 2 and a target 2 for the metric x mae, got 2 outputs and 2 targets"
+    );
+    let error =
+        Trainer::new(&linear(), Mse, sgd(&linear())).silent().fit(&train, None).unwrap_err().to_string();
+    assert_eq!(error, "step 1: fit: expected one target (see Trainer::with_forward), got 2");
+    Ok(())
+}
+
+#[test]
+fn a_siamese_network_is_trained() -> Result<()> {
+    // Whether two points are near, through one encoder.
+    let [a, b] = [1, 2].map(|seed| Tensor::randn(0.0, 1.0, (64, 3), &mut Rng::seed(seed)));
+    let (a, b) = (a?, b?);
+    let near = (&a - &b)?.norm(2.0, 1)?.lt(2.0)?.to_dtype(DType::F32)?;
+    let (encoder, manual) = (linear(), linear());
+    let distance = |encoder: &Linear, x: &[Tensor], ctx: &mut ForwardContext| {
+        let [a, b] = [ctx.call("encoder", encoder, &x[0])?, ctx.call("encoder", encoder, &x[1])?];
+        1.0 - (a - b)?.abs()?.squeeze(1)?
+    };
+    let noise = |x: &Tensor, rng: &mut Rng| x + Tensor::randn(0.0, 0.1, x.dims(), rng)?;
+    let examples = MultiTensorDataset::new(&[&a, &b], &[&near])?;
+    let loader = || {
+        Ok::<_, Error>(
+            DataLoader::new(&examples, 10)?.shuffle(3).augment(noise, 5).num_workers(2).drop_last(),
+        )
+    };
+    let loss = |y: &[Tensor], t: &[Tensor]| BceWithLogits.loss(&y[0], &t[0]);
+    let mut trainer =
+        Trainer::with_forward(&encoder, |x, ctx| distance(&encoder, x, ctx), loss, sgd(&encoder))
+            .epochs(2)
+            .silent()
+            .metric(Accuracy::new().threshold(0.0));
+    let history = trainer.fit(&loader()?, Some(&loader()?))?;
+    assert_eq!(history.records()[1].step, 12);
+    // All 64 pairs in their order, without noise.
+    let expected = distance(&encoder, &[a.clone(), b.clone()], &mut ForwardContext::eval())?.detach();
+    assert_eq!(trainer.predict(&loader()?)?, expected);
+
+    let (mut optimizer, mut batches) = (sgd(&manual), loader()?);
+    for _ in 0..2 {
+        let mut epoch = batches.epoch()?;
+        while let Some(batch) = epoch.next_multi() {
+            let (x, t) = batch?;
+            let y = distance(&manual, &x, &mut ForwardContext::eval())?;
+            optimizer.step(&loss(&[y], &t)?.backward()?)?;
+        }
+    }
+    assert_eq!(bits(&encoder), bits(&manual));
+    Ok(())
+}
+
+#[test]
+fn a_last_batch_of_one_and_batch_normalization() -> Result<()> {
+    let (data, model) = (data(33), net());
+    let trainer = || Trainer::new(&model, BceWithLogits, sgd(&model)).silent();
+    let error = trainer().fit(&data, None).unwrap_err().to_string();
+    assert!(
+        error.starts_with("step 2.1: batch_norm1d: expected two values or more for each channel"),
+        "{error}"
+    );
+    assert!(error.contains("DataLoader::drop_last leaves out a last batch of one"), "{error}");
+    let loader = DataLoader::new(&TensorDataset::new(&data.0, &data.1)?, 32)?.drop_last();
+    assert_eq!(trainer().fit(&loader, Some(&data))?.records()[0].step, 1);
     Ok(())
 }

@@ -7,15 +7,16 @@ use std::time::Instant;
 use super::callback::{Callback, CallbackContext, Requests, StepCallback};
 use super::fit::{MeanLoss, Progression, scalar_loss};
 use super::history::Short;
+use super::task::Task;
 use super::{Batches, EpochRecord, History, Progress, Scores};
 use crate::autograd::array::is_finite;
 use crate::autograd::{Tensor, no_grad};
 use crate::data::DataLoader;
 use crate::error::{Error, Result};
 use crate::io::Checkpoint;
-use crate::layer::{Layer, Parameter};
+use crate::layer::{ForwardContext, Layer, Parameter};
 use crate::loss::Loss;
-use crate::metrics::Metric;
+use crate::metrics::{ConfusionMatrix, Metric};
 use crate::optim::schedule::Schedule;
 use crate::optim::{Optimizer, distinct, without_paths};
 
@@ -45,10 +46,10 @@ use crate::optim::{Optimizer, distinct, without_paths};
 /// ```
 pub struct Trainer<'a> {
     pub(super) model: &'a dyn Layer,
-    pub(super) loss: Box<dyn Loss + 'a>,
+    pub(super) task: Task<'a>,
     pub(super) optimizer: Box<dyn Optimizer + 'a>,
     pub(super) callbacks: Vec<Box<dyn Callback + 'a>>,
-    metrics: Vec<Box<dyn Metric + 'a>>,
+    metrics: Vec<Measured<'a>>,
     pub(super) schedule: Option<Box<dyn Schedule + 'a>>,
     schedule_name: Option<String>,
     pub(super) parameters: Vec<(String, Parameter)>,
@@ -61,12 +62,63 @@ pub struct Trainer<'a> {
     pub(super) resumed: Option<Checkpoint>,
 }
 
+/// A metric, and the output and target that it compares.
+struct Measured<'a> {
+    name: String,
+    index: usize,
+    metric: Box<dyn Metric + 'a>,
+}
+
 impl<'a> Trainer<'a> {
     /// A trainer for one epoch with batches of 32; the other methods change that.
     pub fn new(model: &'a dyn Layer, loss: impl Loss + 'a, optimizer: impl Optimizer + 'a) -> Self {
+        Self::of_task(model, Task::One(model, Box::new(loss)), optimizer)
+    }
+
+    /// A trainer of a model with several inputs, outputs or targets: `forward` makes the outputs of the inputs of a batch, and
+    /// `loss` one number, a mean over the batch, of outputs and targets. The outputs are a tensor, or an array or `Vec` of them.
+    ///
+    /// The data are a pair of lists of tensors, or another [`MultiDataset`](crate::data::MultiDataset).
+    /// [`metric_of`](Trainer::metric_of) measures an output.
+    ///
+    /// ```
+    /// # use tealight::metrics::Mae;
+    /// # use tealight::prelude::*;
+    /// # let [a, b] = [1, 2].map(|seed| Tensor::randn(0.0, 1.0, (100, 3), &mut Rng::seed(seed)));
+    /// # let (a, b) = (a?, b?);
+    /// # let net = Linear::new(3, 2, &mut Rng::seed(3))?;
+    /// // Sum and difference of two inputs, each through the same layer.
+    /// let forward = |x: &[Tensor], ctx: &mut ForwardContext| {
+    ///     let [a, b] = [net.forward(&x[0], ctx)?, net.forward(&x[1], ctx)?];
+    ///     Ok([(&a + &b)?, (a - b)?])
+    /// };
+    /// let loss = |y: &[Tensor], t: &[Tensor]| Mse.loss(&y[0], &t[0])? + Mse.loss(&y[1], &t[1])?;
+    /// let mut trainer = Trainer::with_forward(&net, forward, loss, Adam::new(net.parameters(), 0.01)?)
+    ///     .metric_of(1, "difference", Mae::new());
+    /// # trainer = trainer.silent();
+    /// # let half = |x: &Tensor| x.narrow(1, 0, 2);
+    /// # let data = (vec![a.clone(), b.clone()], vec![half(&(&a + &b)?)?, half(&(a - b)?)?]);
+    /// let history = trainer.fit(&data, Some(&data))?; // (vec![a, b], vec![sums, differences])
+    /// assert!(history.last("valid_difference mae")? > 0.0);
+    /// assert_eq!(trainer.predict_multi(&data)?.len(), 2);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn with_forward<Y: AsRef<[Tensor]>>(
+        model: &'a dyn Layer,
+        forward: impl Fn(&[Tensor], &mut ForwardContext) -> Result<Y> + 'a,
+        loss: impl Fn(&[Tensor], &[Tensor]) -> Result<Tensor> + 'a,
+        optimizer: impl Optimizer + 'a,
+    ) -> Self {
+        let forward = move |inputs: &[Tensor], ctx: &mut ForwardContext| {
+            forward(inputs, ctx).map(|outputs| outputs.as_ref().to_vec())
+        };
+        Self::of_task(model, Task::Multi(Box::new(forward), Box::new(loss)), optimizer)
+    }
+
+    fn of_task(model: &'a dyn Layer, task: Task<'a>, optimizer: impl Optimizer + 'a) -> Self {
         Trainer {
             model,
-            loss: Box::new(loss),
+            task,
             optimizer: Box::new(optimizer),
             callbacks: Vec::new(),
             metrics: Vec::new(),
@@ -92,6 +144,9 @@ impl<'a> Trainer<'a> {
 
     /// The number of examples in a batch; `usize::MAX` for all. Default: 32. A [`DataLoader`](crate::data::DataLoader) keeps
     /// its own.
+    ///
+    /// The last batch may be smaller. One of a single example is an error in a batch normalization: [`DataLoader::drop_last`]
+    /// leaves it out.
     #[must_use]
     pub fn batch_size(mut self, size: usize) -> Self {
         self.batch_size = size;
@@ -170,7 +225,16 @@ impl<'a> Trainer<'a> {
     /// ```
     #[must_use]
     pub fn metric(mut self, metric: impl Metric + 'a) -> Self {
-        self.metrics.push(Box::new(metric));
+        self.metrics.push(Measured { name: metric.name(), index: 0, metric: Box::new(metric) });
+        self
+    }
+
+    /// Adds a [`metric`](Trainer::metric) of the output and the target number `index`, from 0, of several. Its score is called
+    /// `valid_parity accuracy` for the name `parity`.
+    #[must_use]
+    pub fn metric_of(mut self, index: usize, name: &str, metric: impl Metric + 'a) -> Self {
+        let name = format!("{name} {}", metric.name());
+        self.metrics.push(Measured { name, index, metric: Box::new(metric) });
         self
     }
 
@@ -231,7 +295,7 @@ impl<'a> Trainer<'a> {
     pub fn fit(&mut self, train: &dyn Batches, valid: Option<&dyn Batches>) -> Result<History> {
         let mut loader = train.batches(self.batch_size, Some(self.seed))?;
         if loader.is_empty() {
-            let got = format!("{} examples", loader.dataset().len());
+            let got = format!("{} examples", loader.dataset().num_examples());
             return Err(Error::argument("fit", "enough examples for a batch", got));
         }
         let measured = match valid {
@@ -241,7 +305,7 @@ impl<'a> Trainer<'a> {
         };
         let mut state = self.begin(&mut loader)?;
         state.directions = self.directions(measured.as_ref().map(|(prefix, _)| *prefix));
-        state.history.settings = self.settings(loader.dataset().len(), measured.as_ref());
+        state.history.settings = self.settings(loader.dataset().num_examples(), measured.as_ref());
         #[cfg(feature = "interrupt")]
         let watch = match self.callbacks.iter().find_map(|callback| callback.checkpoint_on_interrupt()) {
             Some(path) => Some((super::interrupt::Watch::start()?, path)),
@@ -290,10 +354,10 @@ impl<'a> Trainer<'a> {
         state.history.kept = requests.kept.filter(|&epoch| epoch != state.epoch);
         // That of the last epoch is there already.
         if let Some((_, loader)) = measured.as_ref().filter(|_| state.history.kept.is_some())
-            && self.metrics.iter().any(|metric| metric.confusion().is_some())
+            && self.confusion().is_some()
         {
             self.measure(loader)?;
-            state.history.confusion = self.metrics.iter().find_map(|metric| metric.confusion()).cloned();
+            state.history.confusion = self.confusion().cloned();
         }
         Ok(state.history)
     }
@@ -325,13 +389,36 @@ impl<'a> Trainer<'a> {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn predict(&self, data: &dyn Batches) -> Result<Tensor> {
-        let batches = data.batches(self.batch_size, None)?.epoch()?;
-        let predictions =
-            batches.map(|batch| self.model.predict(&batch?.0)).collect::<Result<Vec<Tensor>>>()?;
-        if predictions.is_empty() {
+        let mut all = self.predict_multi(data)?;
+        match (all.pop(), all.len()) {
+            (Some(only), 0) => Ok(only),
+            (_, rest) => {
+                let expected = "one output (see predict_multi)";
+                Err(Error::argument("predict", expected, rest + usize::from(rest > 0)))
+            }
+        }
+    }
+
+    /// The predictions of a model with several outputs, each as [`predict`](Trainer::predict) has the one.
+    ///
+    /// # Errors
+    /// Errors if there are no examples, or if the data or the model does.
+    pub fn predict_multi(&self, data: &dyn Batches) -> Result<Vec<Tensor>> {
+        let mut batches = data.batches(self.batch_size, None)?.epoch()?;
+        let mut all: Vec<Vec<Tensor>> = Vec::new();
+        while let Some(batch) = batches.next_multi() {
+            let outputs = self.task.predict(&batch?.0)?;
+            all.resize(outputs.len(), Vec::new());
+            all.iter_mut().zip(outputs).for_each(|(all, output)| all.push(output));
+        }
+        if all.is_empty() {
             return Err(Error::argument("predict", "one example or more", 0));
         }
-        Tensor::cat(&predictions, 0)
+        all.iter().map(|batches| Tensor::cat(batches, 0)).collect()
+    }
+
+    fn confusion(&self) -> Option<&ConfusionMatrix> {
+        self.metrics.iter().find_map(|measured| measured.metric.confusion())
     }
 
     /// The names of the scores that can improve, and whether larger is better.
@@ -341,8 +428,8 @@ impl<'a> Trainer<'a> {
             if !prefix.is_empty() {
                 all.push((format!("{prefix}loss"), false));
             }
-            let metric = |metric: &Box<dyn Metric + 'a>| {
-                (format!("{prefix}{}", metric.name()), metric.higher_is_better())
+            let metric = |measured: &Measured| {
+                (format!("{prefix}{}", measured.name), measured.metric.higher_is_better())
             };
             all.extend(self.metrics.iter().map(metric));
         }
@@ -375,7 +462,7 @@ impl<'a> Trainer<'a> {
         }
         let seconds = started.elapsed().as_secs_f64();
         state.history.records.push(EpochRecord { epoch: state.epoch, step: state.step, seconds, scores });
-        state.history.confusion = self.metrics.iter().find_map(|metric| metric.confusion()).cloned();
+        state.history.confusion = self.confusion().cloned();
         state.loss = MeanLoss::default();
         Ok(())
     }
@@ -392,19 +479,26 @@ impl<'a> Trainer<'a> {
     fn measure(&mut self, loader: &DataLoader) -> Result<(Scores, Vec<(String, String)>)> {
         let mut loss = MeanLoss::default();
         let mut failed: Vec<Option<Error>> = self.metrics.iter().map(|_| None).collect();
-        self.metrics.iter_mut().for_each(|metric| metric.reset());
+        self.metrics.iter_mut().for_each(|measured| measured.metric.reset());
         // A clone, since an epoch moves the loader on.
-        for batch in loader.clone().epoch()? {
+        let mut batches = loader.clone().epoch()?;
+        while let Some(batch) = batches.next_multi() {
             let (inputs, targets) = batch?;
-            let prediction = self.model.predict(&inputs)?;
-            let divisor = self.loss.divisor(&prediction, &targets)?;
+            let outputs = self.task.predict(&inputs)?;
+            let divisor = self.task.divisor(&outputs, &targets)?;
             if divisor != Some(0.0) {
-                loss.add(scalar_loss(&no_grad(|| self.loss.loss(&prediction, &targets))?)?, divisor);
+                loss.add(scalar_loss(&no_grad(|| self.task.loss(&outputs, &targets))?)?, divisor);
             }
-            for (metric, failed) in
-                self.metrics.iter_mut().zip(&mut failed).filter(|(_, failed)| failed.is_none())
-            {
-                match metric.update(&prediction, &targets) {
+            for (Measured { name, index, metric }, failed) in self.metrics.iter_mut().zip(&mut failed) {
+                let (Some(prediction), Some(target)) = (outputs.get(*index), targets.get(*index)) else {
+                    let expected = format!("an output {index} and a target {index} for the metric {name}");
+                    let got = format!("{} outputs and {} targets", outputs.len(), targets.len());
+                    return Err(Error::argument("fit", expected, got));
+                };
+                if failed.is_some() {
+                    continue;
+                }
+                match metric.update(prediction, target) {
                     // A model that diverged, and not a metric of the wrong kind.
                     Err(error) if !is_finite(prediction.array())? => *failed = Some(error),
                     updated => updated?,
@@ -417,10 +511,10 @@ impl<'a> Trainer<'a> {
         let mut scores = Scores::default();
         scores.push("loss", loss.value());
         let mut undefined = Vec::new();
-        for (metric, failed) in self.metrics.iter().zip(failed) {
+        for (Measured { name, metric, .. }, failed) in self.metrics.iter().zip(failed) {
             let value = failed.map_or_else(|| metric.value(), Err);
-            scores.push(metric.name(), *value.as_ref().unwrap_or(&f64::NAN));
-            undefined.extend(value.err().map(|error| (metric.name(), error.to_string())));
+            scores.push(name, *value.as_ref().unwrap_or(&f64::NAN));
+            undefined.extend(value.err().map(|error| (name.clone(), error.to_string())));
         }
         Ok((scores, undefined))
     }
@@ -472,7 +566,7 @@ impl<'a> Trainer<'a> {
     fn settings(&self, examples: usize, measured: Option<&(&str, DataLoader)>) -> Vec<(String, String)> {
         let valid = measured.filter(|(prefix, _)| *prefix == "valid_");
         let settings = [
-            ("loss", Some(format!("{:?}", self.loss))),
+            ("loss", Some(self.task.name())),
             ("optimizer", Some(self.optimizer.name())),
             ("learning rate", Some(self.optimizer.learning_rate().to_string())),
             ("schedule", self.schedule_name.clone()),
@@ -480,7 +574,7 @@ impl<'a> Trainer<'a> {
             ("batch size", Some(self.batch_size.min(examples).to_string())),
             ("batches per step", Some(self.accumulate.to_string())),
             ("training examples", Some(examples.to_string())),
-            ("validation examples", valid.map(|(_, loader)| loader.dataset().len().to_string())),
+            ("validation examples", valid.map(|(_, loader)| loader.dataset().num_examples().to_string())),
             ("clip norm", self.max_norm.map(|max| max.to_string())),
             ("seed", Some(self.seed.to_string())),
         ];

@@ -171,6 +171,9 @@ SCHEDULES = {
     "one_cycle.linear": lambda opt: sched.OneCycleLR(opt, 0.5, total_steps=51, pct_start=0.4, anneal_strategy="linear",
                                                      div_factor=10, final_div_factor=100),
     "one_cycle.three": lambda opt: sched.OneCycleLR(opt, 0.5, total_steps=51, pct_start=0.3, three_phase=True),
+    "cyclic": lambda opt: sched.CyclicLR(opt, 0.1, 0.5, 7, 4),
+    "cyclic.2": lambda opt: sched.CyclicLR(opt, 0.1, 0.5, 5, mode="triangular2"),
+    "cyclic.exp": lambda opt: sched.CyclicLR(opt, 0.01, 0.5, 6, mode="exp_range", gamma=0.95),
     "then": lambda opt: sched.SequentialLR(
         opt, [sched.LinearLR(opt, 0.1, 1.0, 10), sched.CosineAnnealingLR(opt, 40)], [10]),
     "times": lambda opt: sched.ChainedScheduler([sched.LinearLR(opt, 0.1, 1.0, 10), sched.ExponentialLR(opt, 0.95)]),

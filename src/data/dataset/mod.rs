@@ -1,5 +1,6 @@
 //! [`Dataset`] and the data sets that are made of tensors, functions and other data sets.
 
+mod multi;
 #[cfg(test)]
 mod tests;
 
@@ -7,11 +8,14 @@ use std::sync::Arc;
 
 use candle_core::Device;
 
+pub(super) use multi::{Batch, stacked_lists};
+pub use multi::{MultiDataset, MultiTensorDataset};
+
 use super::LabeledDataset;
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
-/// Examples, each an input and a target, by index.
+/// Examples, each an input and a target, by index; with several of them, see [`MultiDataset`].
 ///
 /// The examples never change: shuffling and augmenting belong to the [`DataLoader`](super::DataLoader).
 ///
@@ -152,31 +156,36 @@ impl TensorDataset {
     }
 }
 
+fn length(x: &Tensor) -> usize {
+    x.dims().first().copied().unwrap_or(0)
+}
+
+fn row(x: &Tensor, index: usize) -> Result<Tensor> {
+    check("get", index, length(x))?;
+    x.narrow(0, index, 1)?.squeeze(0)
+}
+
+fn rows(x: &Tensor, indices: &[usize]) -> Result<Tensor> {
+    indices.iter().try_for_each(|&index| check("batch", index, length(x)))?;
+    let indices: Vec<i64> = indices.iter().map(|&index| index as i64).collect();
+    let count = indices.len();
+    x.index_select(0, &Tensor::from_vec(indices, count, &Device::Cpu)?)
+}
+
 /// The fields `inputs` and `targets` are public, so their first axes may differ or be missing.
 macro_rules! tensors_in_memory {
     ($dataset:ty) => {
         impl Dataset for $dataset {
             fn len(&self) -> usize {
-                self.inputs.dims().first().copied().unwrap_or(0)
+                length(&self.inputs)
             }
 
             fn get(&self, index: usize) -> Result<(Tensor, Tensor)> {
-                let row = |x: &Tensor| {
-                    check("get", index, x.dims().first().copied().unwrap_or(0))?;
-                    x.narrow(0, index, 1)?.squeeze(0)
-                };
-                Ok((row(&self.inputs)?, row(&self.targets)?))
+                Ok((row(&self.inputs, index)?, row(&self.targets, index)?))
             }
 
             fn batch(&self, indices: &[usize]) -> Result<(Tensor, Tensor)> {
-                let rows = |x: &Tensor| {
-                    let len = x.dims().first().copied().unwrap_or(0);
-                    indices.iter().try_for_each(|&index| check("batch", index, len))?;
-                    let indices: Vec<i64> = indices.iter().map(|&index| index as i64).collect();
-                    let count = indices.len();
-                    x.index_select(0, &Tensor::from_vec(indices, count, &Device::Cpu)?)
-                };
-                Ok((rows(&self.inputs)?, rows(&self.targets)?))
+                Ok((rows(&self.inputs, indices)?, rows(&self.targets, indices)?))
             }
         }
     };

@@ -57,3 +57,42 @@ fn refusals() -> Result<()> {
     assert!(TensorDataset::new(&scalar, &scalar).is_err());
     Ok(())
 }
+
+#[test]
+fn several_inputs_and_targets() -> Result<()> {
+    use crate::data::{DataLoader, MultiDataset, MultiTensorDataset};
+    let tensor = |n: usize| Tensor::arange(0.0, n as f64, &Device::Cpu);
+    let data = MultiTensorDataset::new(&[&tensor(5)?, &(tensor(5)? * 10.0)?], &[&(tensor(5)? * 100.0)?])?;
+    let (inputs, targets) = data.batch_multi(&[4, 0])?;
+    let numbers = |x: &Tensor| x.to_vec1::<f64>().unwrap();
+    assert_eq!(inputs.iter().map(numbers).collect::<Vec<_>>(), [[4.0, 0.0], [40.0, 0.0]]);
+    assert_eq!(targets.iter().map(numbers).collect::<Vec<_>>(), [[400.0, 0.0]]);
+    assert_eq!(data.get_multi(3)?.1[0].to_scalar::<f64>()?, 300.0);
+    assert!(data.get_multi(5).is_err() && data.batch_multi(&[0, 5]).is_err());
+    for (inputs, targets) in
+        [(vec![], vec![]), (vec![tensor(5)?], vec![tensor(4)?]), (vec![tensor(5)?.sum_all()?], vec![])]
+    {
+        let (inputs, targets): (Vec<&Tensor>, Vec<&Tensor>) =
+            (inputs.iter().collect(), targets.iter().collect());
+        assert!(matches!(MultiTensorDataset::new(&inputs, &targets), Err(Error::Shape { .. })));
+    }
+    let error = DataLoader::new(&data, 2)?.epoch()?.next().unwrap().unwrap_err().to_string();
+    assert_eq!(error, "DataLoader: expected one input and one target (see next_multi), got 2 and 1");
+
+    // Examples that do not fit together, and none.
+    #[derive(Clone)]
+    struct Uneven;
+    impl MultiDataset for Uneven {
+        fn num_examples(&self) -> usize {
+            3
+        }
+        fn get_multi(&self, index: usize) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
+            Ok((vec![Tensor::new(1.0, &Device::Cpu)?; 1 + index / 2], Vec::new()))
+        }
+    }
+    assert_eq!(Uneven.batch_multi(&[0, 1])?.0[0].dims(), [2]);
+    let error = Uneven.batch_multi(&[1, 2]).unwrap_err().to_string();
+    assert_eq!(error, "batch: expected as many inputs for each example, 1, got 2");
+    assert!(Uneven.batch_multi(&[]).is_err());
+    Ok(())
+}

@@ -9,7 +9,7 @@ use std::thread;
 use super::NAME;
 use crate::autograd::{Tensor, no_grad};
 use crate::data::augment::Augment;
-use crate::data::dataset::{Dataset, stacked};
+use crate::data::dataset::{Batch, MultiDataset, stacked_lists};
 use crate::error::{Error, Result};
 use crate::ops::Rng;
 
@@ -61,7 +61,7 @@ impl FromStr for Position {
 
 /// All that a thread needs to prepare the batches of an epoch.
 pub(super) struct BatchSource {
-    pub(super) dataset: Arc<dyn Dataset>,
+    pub(super) dataset: Arc<dyn MultiDataset>,
     /// `None` for 0, 1, 2, ….
     pub(super) order: Option<Vec<usize>>,
     pub(super) batch_size: usize,
@@ -70,18 +70,18 @@ pub(super) struct BatchSource {
 }
 
 impl BatchSource {
-    fn batch(&self, number: usize) -> Result<(Tensor, Tensor)> {
+    fn batch(&self, number: usize) -> Result<Batch> {
         let start = number.saturating_mul(self.batch_size);
-        let places = start..start.saturating_add(self.batch_size).min(self.dataset.len());
+        let places = start..start.saturating_add(self.batch_size).min(self.dataset.num_examples());
         let example = |place: usize| self.order.as_ref().map_or(place, |order| order[place]);
         no_grad(|| match &self.augment {
-            None => self.dataset.batch(&places.map(example).collect::<Vec<_>>()),
-            Some((seed, change)) => stacked(places.map(|place| {
+            None => self.dataset.batch_multi(&places.map(example).collect::<Vec<_>>()),
+            Some((seed, change)) => stacked_lists(places.map(|place| {
                 let index = example(place);
                 let changed = || {
-                    let (input, target) = self.dataset.get(index)?;
+                    let (inputs, targets) = self.dataset.get_multi(index)?;
                     let mut rng = Rng::seed(mix(&[*seed, self.epoch, place as u64]));
-                    Ok((change.apply(&input, &mut rng)?, target))
+                    Ok((inputs.iter().map(|x| change.apply(x, &mut rng)).collect::<Result<_>>()?, targets))
                 };
                 changed().map_err(|error: Error| error.context(format!("example {index}")))
             })),
@@ -89,15 +89,13 @@ impl BatchSource {
     }
 }
 
-type Batch = Result<(Tensor, Tensor)>;
-
 /// A thread that prepares every `step`-th batch from `first` on, one ahead; `None` if the system has no thread left.
 fn spawn_worker(
     source: &Arc<BatchSource>,
     first: usize,
     batches: usize,
     step: usize,
-) -> Option<Receiver<Batch>> {
+) -> Option<Receiver<Result<Batch>>> {
     let source = source.clone();
     let (sender, receiver) = sync_channel(0);
     let work = move || {
@@ -113,7 +111,7 @@ pub struct Epoch {
     next: usize,
     first: usize,
     batches: usize,
-    workers: Vec<Option<Receiver<Batch>>>,
+    workers: Vec<Option<Receiver<Result<Batch>>>>,
     loader: u64,
 }
 
@@ -141,10 +139,9 @@ impl Epoch {
     }
 }
 
-impl Iterator for Epoch {
-    type Item = Batch;
-
-    fn next(&mut self) -> Option<Batch> {
+impl Epoch {
+    /// The next batch of examples with several inputs or targets.
+    pub fn next_multi(&mut self) -> Option<Result<(Vec<Tensor>, Vec<Tensor>)>> {
         let number = (self.next < self.batches).then_some(self.next)?;
         self.next += 1;
         let thread = (number - self.first).checked_rem(self.workers.len());
@@ -158,6 +155,22 @@ impl Iterator for Epoch {
                 ))
             }),
         })
+    }
+}
+
+/// The inputs and the targets of each batch. Errors if there are several, or none, for an example.
+impl Iterator for Epoch {
+    type Item = Result<(Tensor, Tensor)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let one_each = |(inputs, targets): Batch| {
+            let counts = format!("{} and {}", inputs.len(), targets.len());
+            match (<[Tensor; 1]>::try_from(inputs), <[Tensor; 1]>::try_from(targets)) {
+                (Ok([inputs]), Ok([targets])) => Ok((inputs, targets)),
+                _ => Err(Error::argument(NAME, "one input and one target (see next_multi)", counts)),
+            }
+        };
+        Some(self.next_multi()?.and_then(one_each))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub use epoch::{Epoch, Position};
 
 use super::augment::Augment;
-use super::dataset::Dataset;
+use super::dataset::MultiDataset;
 use super::split::check_length;
 use crate::error::{Error, Result};
 use crate::ops::Rng;
@@ -22,7 +22,8 @@ const MAX_THREADS: usize = 256;
 
 /// The examples of a data set in batches, epoch after epoch.
 ///
-/// An [`epoch`](DataLoader::epoch) is an iterator of `Result<(inputs, targets)>`. Its order and its random changes depend on the
+/// An [`epoch`](DataLoader::epoch) is an iterator of `Result<(inputs, targets)>`; [`Epoch::next_multi`] is for examples with
+/// several of them. Its order and its random changes depend on the
 /// seeds and on the number of the epoch alone: not on the threads, and not on whether the epoch was interrupted.
 ///
 /// ```
@@ -38,7 +39,7 @@ const MAX_THREADS: usize = 256;
 /// ```
 #[derive(Clone)]
 pub struct DataLoader {
-    dataset: Arc<dyn Dataset>,
+    dataset: Arc<dyn MultiDataset>,
     batch_size: usize,
     order: Order,
     drop_last: bool,
@@ -61,7 +62,7 @@ impl DataLoader {
     ///
     /// Cloning a data set of tensors is cheap. Pass another one in an `Arc`: `DataLoader::new(&Arc::new(data), 32)`,
     /// `&Arc<dyn Dataset>`. Errors if `batch_size` is 0.
-    pub fn new<D: Dataset + Clone + 'static>(data: &D, batch_size: usize) -> Result<Self> {
+    pub fn new<D: MultiDataset + Clone + 'static>(data: &D, batch_size: usize) -> Result<Self> {
         if batch_size == 0 {
             return Err(Error::argument(NAME, "a batch size of 1 or more", 0));
         }
@@ -98,7 +99,7 @@ impl DataLoader {
     /// ```
     #[doc(alias = "WeightedRandomSampler")]
     pub fn weighted(mut self, weights: &[f64], seed: u64) -> Result<Self> {
-        let n = self.dataset.len();
+        let n = self.dataset.num_examples();
         if weights.len() != n {
             let got = format!("{} weights", weights.len());
             return Err(Error::argument(NAME, format!("a weight for each of the {n} examples"), got));
@@ -135,7 +136,7 @@ impl DataLoader {
         self
     }
 
-    /// Applies a random change to each input, differently in each epoch.
+    /// Applies a random change to each input, also to each of several of an example, differently in each epoch.
     ///
     /// ```
     /// # use tealight::data::{DataLoader, TensorDataset};
@@ -166,7 +167,7 @@ impl DataLoader {
 
     /// The number of batches in an epoch.
     pub fn len(&self) -> usize {
-        let n = self.dataset.len();
+        let n = self.dataset.num_examples();
         if self.drop_last { n / self.batch_size } else { n.div_ceil(self.batch_size) }
     }
 
@@ -176,7 +177,7 @@ impl DataLoader {
     }
 
     /// The data set.
-    pub fn dataset(&self) -> &Arc<dyn Dataset> {
+    pub fn dataset(&self) -> &Arc<dyn MultiDataset> {
         &self.dataset
     }
 
@@ -241,13 +242,13 @@ impl DataLoader {
             Order::Weighted(seed, sums) => sums.iter().fold(mix(&[2, *seed]), |h, s| mix(&[h, s.to_bits()])),
         };
         let augment = self.augment.as_ref().map_or(0, |(seed, _)| mix(&[3, *seed]));
-        let (n, batch_size) = (self.dataset.len() as u64, self.batch_size as u64);
+        let (n, batch_size) = (self.dataset.num_examples() as u64, self.batch_size as u64);
         mix(&[n, batch_size, u64::from(self.drop_last), order, augment])
     }
 
     /// The indices of the epoch's examples; `None` for 0, 1, 2, ….
     fn epoch_order(&self) -> Result<Option<Vec<usize>>> {
-        let n = self.dataset.len();
+        let n = self.dataset.num_examples();
         match &self.order {
             Order::Sequential => Ok(None),
             Order::Shuffled(seed) => {

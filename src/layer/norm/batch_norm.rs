@@ -151,7 +151,8 @@ impl<const D: usize> BatchNorm<D> {
             running => {
                 let count = n.saturating_mul(width);
                 if count == 1 || (count == 0 && ctx.is_training()) {
-                    let expected = "two values or more for each channel (one alone has no deviation)";
+                    let expected = "two values or more for each channel (one alone has no deviation; DataLoader::drop_last \
+                                    leaves out a last batch of one)";
                     return Err(Error::shape(Self::NAME, expected, &[x.dims()]));
                 }
                 let (y, batch) = standardize(&x.reshape((n, self.channels, width))?, self.eps, true)?;
@@ -298,8 +299,8 @@ mod tests {
         assert_eq!(error.to_string(), message);
         assert!(layer.predict(&zeros(&[2, 16, 2, 2])?).is_err());
         let error = layer.forward(&zeros(&[1, 16])?, &mut train()).unwrap_err();
-        let message = "batch_norm1d: expected two values or more for each channel (one alone has no deviation), \
-                       got [1, 16]";
+        let message = "batch_norm1d: expected two values or more for each channel (one alone has no deviation; \
+                       DataLoader::drop_last leaves out a last batch of one), got [1, 16]";
         assert_eq!(error.to_string(), message);
         assert!(layer.forward(&zeros(&[0, 16, 2])?, &mut train()).is_err());
         assert_eq!(layer.running_stats.as_ref().unwrap().num_batches_tracked.get().to_scalar::<i64>()?, 0);

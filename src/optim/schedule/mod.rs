@@ -5,10 +5,12 @@
 //! too. [`ReduceLrOnPlateau`] depends on a score instead.
 
 mod cosine;
+mod cyclic;
 mod decay;
 mod plateau;
 
 pub use cosine::{CosineAnnealingLr, CosineAnnealingWarmRestarts, OneCycleLr};
+pub use cyclic::CyclicLr;
 pub use decay::{ExponentialLr, LinearLr, MultiStepLr, PolynomialLr, StepLr};
 pub use plateau::ReduceLrOnPlateau;
 
@@ -139,8 +141,8 @@ fn at_least_one_step(op: &'static str, steps: usize) -> Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::{
-        CosineAnnealingLr, CosineAnnealingWarmRestarts, ExponentialLr, LinearLr, MultiStepLr, OneCycleLr,
-        PolynomialLr, Schedule, StepLr,
+        CosineAnnealingLr, CosineAnnealingWarmRestarts, CyclicLr, ExponentialLr, LinearLr, MultiStepLr,
+        OneCycleLr, PolynomialLr, Schedule, StepLr,
     };
     use crate::error::Result;
 
@@ -159,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_last_step_of_all() -> Result<()> {
-        let schedules: [Box<dyn Schedule>; 9] = [
+        let schedules: [Box<dyn Schedule>; 11] = [
             Box::new(0.5),
             Box::new(LinearLr::new(0.1, 1.0, 5)?),
             Box::new(StepLr::new(1, 0.9)?),
@@ -169,6 +171,8 @@ mod tests {
             Box::new(CosineAnnealingLr::new(1)?),
             Box::new(CosineAnnealingWarmRestarts::new(1, 1)?),
             Box::new(CosineAnnealingWarmRestarts::new(3, 2)?),
+            Box::new(CyclicLr::new(0.1, 1)?.triangular2()),
+            Box::new(CyclicLr::new(0.0, usize::MAX)?.step_size_down(2)?.exp_range(0.9)?),
         ];
         for schedule in schedules.iter().chain([&(Box::new(OneCycleLr::new(1)?) as Box<dyn Schedule>)]) {
             for step in [0, 1, 2, usize::MAX / 2, usize::MAX - 1, usize::MAX] {
