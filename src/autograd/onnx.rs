@@ -57,6 +57,10 @@ pub struct Onnx<'a> {
     pub(super) output: &'a Array,
 }
 
+fn no_input(i: usize) -> Error {
+    Error::argument("export_onnx", "an input that the operation has", i)
+}
+
 impl Onnx<'_> {
     /// Input `i` of the operation.
     ///
@@ -64,10 +68,7 @@ impl Onnx<'_> {
     pub fn input(&mut self, i: usize) -> OnnxValue {
         match self.inputs.get(i) {
             Some(array) => self.trace.value(array),
-            None => {
-                let error = Error::argument("export_onnx", "an input that the operation has", i);
-                self.trace.push(Source::Missing(error), true)
-            }
+            None => self.trace.push(Source::Missing(no_input(i)), true),
         }
     }
 
@@ -76,14 +77,14 @@ impl Onnx<'_> {
         self.inputs.len()
     }
 
-    /// The shape of input `i`; its first axis may be the batch. Panics if there is no such input.
-    pub fn dims(&self, i: usize) -> &[usize] {
-        self.inputs[i].dims()
+    /// The shape of input `i`; its first axis may be the batch. Errors if there is no such input.
+    pub fn dims(&self, i: usize) -> Result<&[usize]> {
+        self.inputs.get(i).map(|array| array.dims()).ok_or_else(|| no_input(i))
     }
 
-    /// The dtype of input `i`. Panics if there is no such input.
-    pub fn dtype(&self, i: usize) -> DType {
-        self.inputs[i].dtype()
+    /// The dtype of input `i`. Errors if there is no such input.
+    pub fn dtype(&self, i: usize) -> Result<DType> {
+        self.inputs.get(i).map(|array| array.dtype()).ok_or_else(|| no_input(i))
     }
 
     /// The shape of the output.

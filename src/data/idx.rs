@@ -147,7 +147,8 @@ mod tests {
     #[test]
     fn malformed_files() {
         let wrong = "expected the beginning of an idx file (0, 0, type 8 to 14, number of axes), got ";
-        for (bytes, got) in [(&[][..], "[]"), (&[0, 0, 8], "[0, 0, 8]"), (&[0, 0, 10, 1, 0], "[0, 0, 10, 1]")]
+        for (bytes, got) in
+            [(&[][..], "an empty file"), (&[0, 0, 8], "[0, 0, 8]"), (&[0, 0, 10, 1, 0], "[0, 0, 10, 1]")]
         {
             assert_eq!(message(bytes), format!("{wrong}{got}"));
         }

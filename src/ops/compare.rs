@@ -63,7 +63,7 @@ fn operands(op: &'static str, a: &Tensor, other: TensorOrScalar) -> Result<(Tens
 
 /// A comparison as an ONNX node; "" is the negation of `Equal`.
 fn node(operator: &'static str, onnx: &mut Onnx) -> Result<OnnxValue> {
-    let dtype = onnx.dtype(0);
+    let dtype = onnx.dtype(0)?;
     let [a, b] = [0, 1].map(|i| onnx.input(i));
     let inputs = [counted(a, dtype, onnx)?, counted(b, dtype, onnx)?];
     let condition = match operator {

@@ -63,7 +63,7 @@ impl Op<1> for CumSum {
 
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
         let x = onnx.input(0);
-        let x = counted(x, onnx.dtype(0), onnx)?;
+        let x = counted(x, onnx.dtype(0)?, onnx)?;
         let axis = onnx.int(self.axis as i64);
         Ok(onnx.node("CumSum", &[x, axis], &[("reverse", OnnxAttribute::Int(i64::from(self.reverse)))]))
     }

@@ -58,7 +58,7 @@ impl Tensor {
         let compute = || taken(self, flat_indices("gather", self, axis, indices)?, indices.dims());
         traced(&[self, indices], compute, |onnx| {
             let (x, at) = (onnx.input(0), onnx.input(1));
-            let at = counted(at, onnx.dtype(1), onnx)?;
+            let at = counted(at, onnx.dtype(1)?, onnx)?;
             Ok(onnx.node("GatherElements", &[x, at], &[("axis", OnnxAttribute::Int(axis as i64))]))
         })
     }

@@ -34,7 +34,7 @@ impl Tensor {
         let compute = || taken_along("index_select", self, axis, slices.into_iter());
         traced(&[self, indices], compute, |onnx| {
             let (x, at) = (onnx.input(0), onnx.input(1));
-            let at = counted(at, onnx.dtype(1), onnx)?;
+            let at = counted(at, onnx.dtype(1)?, onnx)?;
             Ok(onnx.node("Gather", &[x, at], &[("axis", OnnxAttribute::Int(axis as i64))]))
         })
     }

@@ -56,7 +56,7 @@ impl<const LARGEST: bool> Op<1> for Extremum<LARGEST> {
     }
 
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
-        let (x, dtype) = (onnx.input(0), onnx.dtype(0));
+        let (x, dtype) = (onnx.input(0), onnx.dtype(0)?);
         let x = counted(x, dtype, onnx)?;
         let operator = if LARGEST { "ReduceMax" } else { "ReduceMin" };
         let y = self.0.onnx_of(operator, x, self.0.keepdim, onnx);

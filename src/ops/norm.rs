@@ -36,7 +36,7 @@ impl Op<1> for Norm {
         if self.p == 2.0 {
             return Ok(self.over.onnx("ReduceL2", onnx));
         }
-        let (x, dtype) = (onnx.input(0), onnx.dtype(0));
+        let (x, dtype) = (onnx.input(0), onnx.dtype(0)?);
         let (p, root) = (onnx.number(self.p, dtype)?, onnx.number(self.p.recip(), dtype)?);
         let sizes = onnx.node("Abs", &[x], &[]);
         let powers = onnx.node("Pow", &[sizes, p], &[]);

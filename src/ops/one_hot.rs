@@ -31,7 +31,7 @@ impl Tensor {
             || encode(self, classes, shape, dtype),
             |onnx| {
                 let (x, last) = (onnx.input(0), onnx.ints(&[-1]));
-                let x = counted(x, onnx.dtype(0), onnx)?;
+                let x = counted(x, onnx.dtype(0)?, onnx)?;
                 let x = onnx.node("Unsqueeze", &[x, last], &[]);
                 let all = onnx.ints(&(0..classes as i64).collect::<Vec<_>>());
                 let equal = onnx.node("Equal", &[x, all], &[]);

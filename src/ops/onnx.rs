@@ -11,12 +11,12 @@ use crate::kernel::WindowAxis;
 
 /// The formula applied to all inputs; a single operator where ONNX has one.
 pub(super) fn formula(tape: &Tape, inputs: usize, onnx: &mut Onnx) -> Result<OnnxValue> {
-    if let Some((operator, attributes)) = operator(&tape.to_string(), onnx.dtype(0)) {
+    if let Some((operator, attributes)) = operator(&tape.to_string(), onnx.dtype(0)?) {
         let x = onnx.input(0);
         return Ok(onnx.node(operator, &[x], &attributes));
     }
     let operands: Vec<Node> = (0..inputs).map(|i| Node { value: onnx.input(i), reads: 1 << i }).collect();
-    let dtype = onnx.dtype(0);
+    let dtype = onnx.dtype(0)?;
     let y = tape.run(&mut Nodes { onnx, dtype }, &operands)?.remove(0);
     if y.reads == (1 << inputs) - 1 {
         return Ok(y.value);
@@ -233,7 +233,7 @@ pub(super) fn batched<const D: usize>(
     f: impl FnOnce(&mut Onnx, OnnxValue) -> Result<OnnxValue>,
 ) -> Result<OnnxValue> {
     let x = onnx.input(0);
-    if onnx.dims(0).len() != D + 1 {
+    if onnx.dims(0)?.len() != D + 1 {
         return f(onnx, x);
     }
     let first = onnx.ints(&[0]);

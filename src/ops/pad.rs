@@ -75,7 +75,7 @@ impl Tensor {
                 };
                 let mut inputs = vec![onnx.input(0), onnx.ints(&pads)];
                 if let Pad::Constant(value) = pad {
-                    inputs.push(onnx.number(value, onnx.dtype(0))?);
+                    inputs.push(onnx.number(value, onnx.dtype(0)?)?);
                 }
                 Ok(onnx.node("Pad", &inputs, &[("mode", OnnxAttribute::Text(mode))]))
             },

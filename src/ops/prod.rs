@@ -41,7 +41,7 @@ impl Op<1> for Prod {
     }
 
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
-        if onnx.dtype(0) == candle_core::DType::U8 {
+        if onnx.dtype(0)? == candle_core::DType::U8 {
             return Err(onnx.no_form("prod of u8"));
         }
         Ok(self.reduction().onnx("ReduceProd", onnx))

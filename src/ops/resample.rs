@@ -95,7 +95,7 @@ pub(super) fn by_matrices(
     to: [usize; 2],
     rule: ResampleMode,
 ) -> Result<OnnxValue> {
-    let (mut y, dtype) = (onnx.input(0), onnx.dtype(0));
+    let (mut y, dtype) = (onnx.input(0), onnx.dtype(0)?);
     let matrix = |axis: usize, onnx: &mut Onnx| -> Result<OnnxValue> {
         let identity = Tensor::eye(from[axis], dtype, &Device::Cpu)?;
         let map = AxisMap { axis, from: from[axis], to: to[axis], rule };

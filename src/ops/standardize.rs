@@ -56,7 +56,7 @@ impl Op<1> for StandardizeGroups {
         };
         let squares = onnx.node("Mul", &[centred, centred], &[]);
         let variance = over.onnx_of("ReduceMean", squares, true, onnx);
-        let eps = onnx.number(self.eps, onnx.dtype(0))?;
+        let eps = onnx.number(self.eps, onnx.dtype(0)?)?;
         let sum = onnx.node("Add", &[variance, eps], &[]);
         let root = onnx.node("Sqrt", &[sum], &[]);
         Ok(onnx.node("Div", &[centred, root], &[]))

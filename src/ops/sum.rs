@@ -43,7 +43,7 @@ impl Op<1> for Sum {
     }
 
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
-        if onnx.dtype(0) != DType::U8 {
+        if onnx.dtype(0)? != DType::U8 {
             return Ok(self.0.onnx("ReduceSum", onnx));
         }
         let x = onnx.input(0);

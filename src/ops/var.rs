@@ -32,8 +32,8 @@ impl Var {
         if self.ddof == 0 {
             return Ok(variance);
         }
-        let count = self.over.count(onnx.dims(0)) as f64;
-        let factor = onnx.number(count / self.free(onnx.dims(0)), onnx.dtype(0))?;
+        let count = self.over.count(onnx.dims(0)?) as f64;
+        let factor = onnx.number(count / self.free(onnx.dims(0)?), onnx.dtype(0)?)?;
         Ok(onnx.node("Mul", &[variance, factor], &[]))
     }
 

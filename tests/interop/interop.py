@@ -140,6 +140,7 @@ def write_odd(d):
     odd["large"] = np.array([1, 2**63], "u8")
     for name in "bfloat16 float8_e4m3fn".split():
         odd[name] = np.ones(3, name)
+    ok["float8_e5m2"] = np.arange(256, dtype="u1").view("float8_e5m2")
     write_pair(d / "odd/numpy", np.savez, ok, odd)
     words = {"bfloat16": np.arange(65536, dtype="u2"), "float8_e4m3fn": np.arange(256, dtype="u1")}
     small = {name: bits.view(name) for name, bits in words.items()}

@@ -206,6 +206,7 @@ fn check_others(dir: &Path) {
             ("npz", io::read_npz(&path).map(drop)),
             ("checkpoint", Checkpoint::read(&path).map(drop)),
             ("idx", data::read_idx(&path).map(drop)),
+            ("image", data::image::read(&path).map(drop)),
         ] {
             let text = result.unwrap_err().to_string();
             // The reader of idx files unpacks them.

@@ -123,7 +123,7 @@ impl Op<1> for Cube {
         Ok([Some((grad * (saved.input(0)?.sqr()? * 3.0)?)?)])
     }
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
-        let (x, three) = (onnx.input(0), onnx.number(3.0, onnx.dtype(0))?);
+        let (x, three) = (onnx.input(0), onnx.number(3.0, onnx.dtype(0)?)?);
         Ok(onnx.node("Pow", &[x, three], &[]))
     }
 }

@@ -80,7 +80,9 @@ fn parse_dtype(descr: &str, extensions: &[DType]) -> Option<ElementType> {
         "f4" => ElementType::Plain(DType::F32),
         "f8" => ElementType::Plain(DType::F64),
         "V2" => extension(DType::BF16)?,
-        "V1" | "f1" => extension(DType::F8E4M3)?,
+        "V1" => extension(DType::F8E4M3)?,
+        // Of ml_dtypes' floats of 8 bits this one alone has a kind of numpy's.
+        "f1" => ElementType::F8E5M2,
         _ => return None,
     })
 }
@@ -91,7 +93,7 @@ fn describe(descr: &str) -> &'static str {
         "V2" => {
             "elements of 2 bytes without a dtype: bfloat16 of ml_dtypes is read with NpyOptions::extension_dtype"
         }
-        "V1" | "f1" => {
+        "V1" => {
             "elements of 1 byte without a dtype: float8_e4m3fn of ml_dtypes is read with NpyOptions::extension_dtype"
         }
         other => match other.chars().next() {

@@ -25,7 +25,7 @@ pub use npz::{read_npz, write_npz};
 /// Reads the array in an `.npy` file: versions 1 to 3, both byte orders, C and Fortran order.
 ///
 /// Floats, u8, u32 and i64 keep their dtype. Booleans become u8, other integers the smallest of u8, u32 and i64 that holds them.
-/// [`NpyOptions`] reads bfloat16 and float8.
+/// float8_e5m2 of ml_dtypes becomes f32; [`NpyOptions`] reads bfloat16 and float8_e4m3fn.
 ///
 /// # Errors
 /// Errors if the file cannot be read, is of another format, or has fewer or more bytes than its header says; for complex numbers,

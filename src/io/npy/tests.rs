@@ -60,6 +60,10 @@ fn orders_and_types() -> Result<(), String> {
     assert_eq!(array("<u4", "(1,)", &[255; 4])?.to_vec1::<u32>().map_err(text)?, [u32::MAX]);
     assert_eq!(array("<u8", "(1,)", &[7, 0, 0, 0, 0, 0, 0, 0])?.to_vec1::<i64>().map_err(text)?, [7]);
     assert_eq!(array(">f4", "(1,)", &1.5_f32.to_be_bytes())?.to_vec1::<f32>().map_err(text)?, [1.5]);
+    assert_eq!(
+        array("<f1", "(2,)", &[0x3e, 0xfc])?.to_vec1::<f32>().map_err(text)?,
+        [1.5, f32::NEG_INFINITY]
+    );
     assert_eq!(array(">f8", "(1, 1)", &0.1_f64.to_be_bytes())?.to_vec2::<f64>().map_err(text)?, [[0.1]]);
     let half = array(">f2", "(1,)", &[0x3e, 0])?;
     assert_eq!(

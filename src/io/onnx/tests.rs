@@ -270,6 +270,8 @@ fn an_operation_that_names_what_is_not_there() {
         fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
             match self.0 {
                 "missing" => Ok(onnx.input(1)),
+                "dims" => onnx.dims(1).map(<[usize]>::len).map(|_| onnx.input(0)),
+                "dtype" => onnx.dtype(1).map(|_| onnx.input(0)),
                 "old" => Ok(OLD.lock().unwrap().unwrap_or(onnx.input(0))),
                 _ => {
                     (0..50).for_each(|_| *OLD.lock().unwrap() = Some(onnx.absent()));
@@ -278,8 +280,10 @@ fn an_operation_that_names_what_is_not_there() {
             }
         }
     }
-    let text = refused(&[1, 3], |x| Wrong("missing").apply([x]));
-    assert_eq!(text, "export_onnx: expected an input that the operation has, got 1");
+    for missing in ["missing", "dims", "dtype"] {
+        let text = refused(&[1, 3], |x| Wrong(missing).apply([x]));
+        assert!(text.ends_with("export_onnx: expected an input that the operation has, got 1"), "{text}");
+    }
     let first = written(&OnnxExport::new(&[1, 3]), &Lambda::new(|x| Wrong("first").apply([x])));
     assert_eq!(first.unwrap().nodes, ["Identity(input) -> output"]);
     let expected = "export_onnx: expected values of this graph, got one of another (see Op::onnx)";
