@@ -2,7 +2,7 @@
 # Question: what is infinity, and what is 1000, in float8_e4m3fn, whose largest number is 448 and which
 #   has NaN but no infinity: in torch (.to) and in ml_dtypes (.astype, which JAX uses)?
 # Usual guess: NaN for both in both libraries: the format has no infinity, and PyTorch and JAX agree.
-# Versions: torch 2.15.0 (cpu), ml_dtypes 0.6.0, numpy 2.4.6.
+# Versions: torch 2.15.0 (on the CPU; its wheel brings 5 GB), ml_dtypes 0.6.0, numpy 2.4.6.
 # Behaviour: torch gives 448 for both, even for infinity; ml_dtypes gives NaN for both. Both keep NaN.
 #   float8_e5m2, which has an infinity, agrees: 1e6 and inf are inf. So an overflow that JAX shows as NaN
 #   is a finite number in PyTorch, and inf.to(float8_e4m3fn).isinf() is false.
@@ -13,7 +13,7 @@ set -euo pipefail
 T=$(mktemp -d); trap 'rm -rf "$T"' EXIT; cd "$T"
 python3 -m venv v
 v/bin/pip install -q --disable-pip-version-check numpy==2.4.6 ml_dtypes==0.6.0
-v/bin/pip install -q --disable-pip-version-check torch==2.15.0 --extra-index-url https://download.pytorch.org/whl/cpu
+v/bin/pip install -q --disable-pip-version-check torch==2.15.0
 v/bin/python - <<'E2'
 import ml_dtypes, numpy as np, torch
 inf, nan = float("inf"), float("nan")
