@@ -341,3 +341,75 @@ fn layers_are_pytorchs() {
     assert_eq!(listed.map(|(key, _)| key).collect::<BTreeSet<_>>(), keys);
     assert!(keys.len() > 60);
 }
+
+/// What torch 2.15 makes of inputs at the edges: the shape, or no shape where it refuses.
+#[test]
+fn edges_are_pytorchs() -> Result<()> {
+    let rng = &mut Rng::seed(1);
+    let (line, image, ctx) = (ConvOptions::<1>::new(), ConvOptions::<2>::new(), ForwardContext::train);
+    let (pool, rnn) = (PoolOptions::<2>::new, RnnOptions::new());
+    let cases: Vec<(&str, Box<dyn Layer>, &[usize], Option<&[usize]>)> = vec![
+        ("linear of no rows", Box::new(Linear::new(3, 2, rng)?), &[0, 3], Some(&[0, 2])),
+        ("linear of a row", Box::new(Linear::new(3, 2, rng)?), &[3], Some(&[2])),
+        ("conv1d of none", Box::new(Conv1d::new(2, 3, 2, line, rng)?), &[0, 2, 5], Some(&[0, 3, 4])),
+        ("conv2d of none", Box::new(Conv2d::new(2, 3, 2, image, rng)?), &[0, 2, 5, 5], Some(&[0, 3, 4, 4])),
+        ("kernel = input", Box::new(Conv2d::new(2, 3, 5, image, rng)?), &[1, 2, 5, 5], Some(&[1, 3, 1, 1])),
+        ("kernel > input", Box::new(Conv2d::new(2, 3, 6, image, rng)?), &[1, 2, 5, 5], None),
+        (
+            "stride > kernel",
+            Box::new(Conv2d::new(2, 3, 2, image.stride(4), rng)?),
+            &[1, 2, 5, 5],
+            Some(&[1, 3, 1, 1]),
+        ),
+        (
+            "transposed of none",
+            Box::new(ConvTranspose2d::new(2, 3, 2, image, rng)?),
+            &[0, 2, 5, 5],
+            Some(&[0, 3, 6, 6]),
+        ),
+        ("pool of none", Box::new(MaxPool2d::new(pool(2))), &[0, 2, 5, 5], Some(&[0, 2, 2, 2])),
+        ("pool > input", Box::new(MaxPool2d::new(pool(6))), &[1, 2, 5, 5], None),
+        ("padding > half", Box::new(MaxPool2d::new(pool(2).padding(2))), &[1, 2, 5, 5], None),
+        ("padding > half, odd", Box::new(AvgPool2d::new(pool(3).padding(2))), &[1, 2, 5, 5], None),
+        (
+            "padding of a dilated window",
+            Box::new(MaxPool2d::new(pool(3).padding(2).dilation(2).stride(1))),
+            &[1, 2, 5, 5],
+            None,
+        ),
+        ("adaptive to none", Box::new(AdaptiveAvgPool2d::new([0, 0])), &[1, 2, 5, 5], Some(&[1, 2, 0, 0])),
+        (
+            "adaptive max to none",
+            Box::new(AdaptiveMaxPool2d::new([0, 2])),
+            &[1, 2, 5, 5],
+            Some(&[1, 2, 0, 2]),
+        ),
+        ("adaptive max of no side", Box::new(AdaptiveMaxPool2d::new([1, 2])), &[1, 2, 0, 5], None),
+        ("batch norm of one", Box::new(BatchNorm1d::new(3)?), &[1, 3, 1], None),
+        ("batch norm of two", Box::new(BatchNorm1d::new(3)?), &[1, 3, 2], Some(&[1, 3, 2])),
+        ("layer norm of none", Box::new(LayerNorm::new(3)?), &[0, 3], Some(&[0, 3])),
+        ("layer norm of one", Box::new(LayerNorm::new(1)?), &[2, 1], Some(&[2, 1])),
+        ("layer norm of another size", Box::new(LayerNorm::new(3)?), &[2, 4], None),
+        ("group norm of none", Box::new(GroupNorm::new(1, 3)?), &[0, 3, 2], Some(&[0, 3, 2])),
+        ("instance norm of one", Box::new(InstanceNorm::new(3)), &[2, 3, 1], None),
+        ("rms norm of none", Box::new(RmsNorm::new(3)?), &[0, 3], Some(&[0, 3])),
+        ("lstm of none", Box::new(Lstm::new(3, 4, rnn, rng)?), &[0, 2, 3], Some(&[0, 2, 4])),
+        ("lstm without steps", Box::new(Lstm::new(3, 4, rnn, rng)?), &[2, 0, 3], None),
+        ("gru of one step", Box::new(Gru::new(3, 4, rnn, rng)?), &[2, 1, 3], Some(&[2, 1, 4])),
+        ("attention of none", Box::new(MultiHeadAttention::new(4, 2, rng)?), &[0, 3, 4], Some(&[0, 3, 4])),
+        ("flatten of none", Box::new(Flatten), &[0, 2, 3], Some(&[0, 6])),
+        ("softmax of none", Box::new(Softmax::new(-1)), &[2, 0], Some(&[2, 0])),
+        ("glu of an odd number", Box::new(Glu::new(-1)), &[2, 3], None),
+        ("glu of none", Box::new(Glu::new(-1)), &[2, 0], Some(&[2, 0])),
+        ("upsample of none", Box::new(Upsample::by(2)), &[0, 1, 2, 2], Some(&[0, 1, 4, 4])),
+        ("upsample of no side", Box::new(Upsample::to([2, 2])), &[1, 1, 0, 2], None),
+        ("dropout of all", Box::new(Dropout::new(1.0)?), &[2, 2], Some(&[2, 2])),
+        ("dropout2d of sequences", Box::new(Dropout2d::new(0.5)?), &[2, 3, 4], Some(&[2, 3, 4])),
+    ];
+    for (name, layer, dims, expected) in cases {
+        let y = layer.forward(&Tensor::ones(dims, DType::F32, &Device::Cpu)?, &mut ctx(Rng::seed(1)));
+        let got = y.as_ref().map(|y| y.dims()).ok();
+        assert_eq!(got, expected, "{name}: {:?}", y.as_ref().err());
+    }
+    Ok(())
+}
