@@ -104,6 +104,20 @@ mod tests {
     }
 
     #[test]
+    fn a_tensor_exponent_is_as_a_scalar_one_at_base_0() -> Result<()> {
+        for c in [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, -1.0] {
+            let x = Tensor::parameter(tensor(&[0.0]));
+            let (mut a, mut b) = (x.pow(tensor(&[c]))?, x.powf(c)?);
+            for order in 0..4 {
+                let [found, expected] = [&a, &b].map(|y| y.to_vec1::<f64>().unwrap()[0]);
+                assert!(found == expected || expected.is_nan(), "{c}, order {order}: {found}, not {expected}");
+                [a, b] = [a, b].map(|y| autograd::grad(&y.sum_all().unwrap(), [&x]).unwrap()[0].clone());
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
     fn edges() -> Result<()> {
         assert_eq!(tensor(&[0.0, -2.0, f64::NAN]).powf(2.0)?.to_vec1::<f64>()?[..2], [0.0, 4.0]);
         assert!(tensor(&[-2.0]).powf(0.5)?.to_vec1::<f64>()?[0].is_nan());
