@@ -110,7 +110,10 @@ mod tests {
             let (mut a, mut b) = (x.pow(tensor(&[c]))?, x.powf(c)?);
             for order in 0..4 {
                 let [found, expected] = [&a, &b].map(|y| y.to_vec1::<f64>().unwrap()[0]);
-                assert!(found == expected || expected.is_nan(), "{c}, order {order}: {found}, not {expected}");
+                assert!(
+                    found == expected || expected.is_nan(),
+                    "{c}, order {order}: {found}, not {expected}"
+                );
                 [a, b] = [a, b].map(|y| autograd::grad(&y.sum_all().unwrap(), [&x]).unwrap()[0].clone());
             }
         }

@@ -185,10 +185,13 @@ pub fn map_by<T: Element>(dims: &[usize], mut sources: [View<'_, T>; SOURCES], b
             blocks(&sources, &dims, start, out, body);
         }
     };
+    // One thread takes all at once.
+    let threads = worthwhile(n);
+    let size = if threads { PIECE } else { n };
     // SAFETY: `body` writes all of its slots, as the returned `Written` proves, and the pieces cover the whole output.
     unsafe {
         buffer::written(n, |out| {
-            parts(out, PIECE, worthwhile(n), &|i, part| piece(i * PIECE, part));
+            parts(out, size, threads, &|i, part| piece(i * size, part));
         })
     }
 }
