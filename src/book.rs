@@ -32,6 +32,7 @@ pages! {
     MyLayer = "how-to/my-layer.md",
     SeveralInputs = "how-to/several-inputs.md",
     MyOp = "how-to/my-op.md",
+    FineTuning = "how-to/fine-tuning.md",
     FromPyTorch = "how-to/from-pytorch.md",
     FromCandle = "how-to/from-candle.md",
     FromNumpy = "how-to/from-numpy.md",
