@@ -348,7 +348,8 @@ fn edges_are_pytorchs() -> Result<()> {
     let rng = &mut Rng::seed(1);
     let (line, image, ctx) = (ConvOptions::<1>::new(), ConvOptions::<2>::new(), ForwardContext::train);
     let (pool, rnn) = (PoolOptions::<2>::new, RnnOptions::new());
-    let cases: Vec<(&str, Box<dyn Layer>, &[usize], Option<&[usize]>)> = vec![
+    type Case = (&'static str, Box<dyn Layer>, &'static [usize], Option<&'static [usize]>);
+    let cases: Vec<Case> = vec![
         ("linear of no rows", Box::new(Linear::new(3, 2, rng)?), &[0, 3], Some(&[0, 2])),
         ("linear of a row", Box::new(Linear::new(3, 2, rng)?), &[3], Some(&[2])),
         ("conv1d of none", Box::new(Conv1d::new(2, 3, 2, line, rng)?), &[0, 2, 5], Some(&[0, 3, 4])),

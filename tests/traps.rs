@@ -1,6 +1,8 @@
 //! The classic traps of automatic differentiation, each with the right answer and where it is from.
 //!
 //! "torch" is what PyTorch 2.15 computes. docs/conventions.md has the whole table of kinks and degenerate points.
+
+#![expect(clippy::eq_op, reason = "x/x is a trap")]
 #![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
 use tealight::layer::BatchNorm1d;

@@ -128,12 +128,12 @@ impl EmbeddingBag {
 /// The largest row of each bag, feature by feature.
 fn maxima(rows: &Tensor, bags: &[(usize, usize)], padded: &[u8]) -> Result<Tensor> {
     let &[k, d] = rows.dims() else { unreachable!("an embedding of k indices is (k, d)") };
-    let numbers = no_grad(|| rows.to_dtype(candle_core::DType::F64)?.to_vec2::<f64>())?;
+    let numbers = no_grad(|| rows.to_dtype(candle_core::DType::F64)?.reshape(k * d)?.to_vec1::<f64>())?;
     let mut places = Vec::with_capacity(bags.len() * d);
     for &(start, end) in bags {
         for feature in 0..d {
             let better = |best: usize, i: usize| {
-                let [a, b] = [best, i].map(|i| numbers[i][feature]);
+                let (a, b) = (numbers[best * d + feature], numbers[i * d + feature]);
                 if b > a || (b.is_nan() && !a.is_nan()) { i } else { best }
             };
             // Row k is one of zeros, for bags that are empty.

@@ -86,7 +86,7 @@ impl Metric for CalibrationError {
         }
         let mut batch = scored("calibration error", prediction, target)?;
         match self.logits {
-            true => batch = batch.from_logits("calibration error")?,
+            true => batch = batch.logits_to_probabilities("calibration error")?,
             false => batch.check_probabilities("calibration error")?,
         }
         self.sums.resize(self.bins, (0.0, 0, 0));

@@ -162,7 +162,7 @@ impl Ranking {
     fn add(&mut self, op: &'static str, prediction: &Tensor, target: &Tensor) -> Result<()> {
         let mut batch = scored(op, prediction, target)?;
         if batch.columns > 1 && self.logits {
-            batch = batch.from_logits(op)?;
+            batch = batch.logits_to_probabilities(op)?;
         } else if batch.columns > 1 {
             batch.check_probabilities(op)?;
         }

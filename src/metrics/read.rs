@@ -71,7 +71,7 @@ pub(super) fn scored(op: &'static str, prediction: &Tensor, target: &Tensor) -> 
 
 impl Scored {
     /// Makes probabilities of logits: by a sigmoid if there is one per example, else by a softmax.
-    pub(super) fn from_logits(mut self, op: &'static str) -> Result<Self> {
+    pub(super) fn logits_to_probabilities(mut self, op: &'static str) -> Result<Self> {
         for row in self.scores.chunks_exact_mut(self.columns) {
             match row {
                 [z] => *z = 1.0 / (1.0 + (-*z).exp()),

@@ -17,7 +17,7 @@ formula!(blocks Atan2 = "atan2", [y, x] => angle(y, x), angle => {
     let [zero, one, infinity] = [0.0, 1.0, f64::INFINITY].map(R::constant);
     let scale = x.abs().max(y.abs());
     let origin = scale.select_gt(zero, zero, one);
-    let scale = one.select_gt(scale - scale, scale.select_gt(zero, scale, infinity), one);
+    let scale = infinity.select_gt(scale, scale.select_gt(zero, scale, infinity), one);
     let (u, v) = (x / scale, y / scale);
     let square = u * u + v * v + origin;
     [u / square / scale, -(v / square / scale)]

@@ -29,7 +29,7 @@ fn apart<R: Real>(a: R, b: R) -> R {
     // 0, or NaN if there is one.
     let tie = R::constant(0.0) * larger.signum();
     let infinite = a.select_gt(b, d, b.select_gt(a, d, tie));
-    R::constant(1.0).select_gt(larger - larger, d, infinite)
+    R::constant(f64::INFINITY).select_gt(larger.abs(), d, infinite)
 }
 
 impl Tensor {

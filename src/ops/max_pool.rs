@@ -150,7 +150,7 @@ fn adaptive_max_pool<const D: usize>(op: &'static str, x: &Tensor, sides: [usize
         let end = |i: usize| ((i as u128 + 1) * from as u128).div_ceil(to as u128) as usize;
         let longest = (0..to).map(|i| end(i) - start(i)).max().expect("there is a window");
         *kernel = longest;
-        if from % to != 0 {
+        if !from.is_multiple_of(to) {
             // Windows of one length: the last element of a shorter one stands there again.
             let window = |i| (0..longest).map(move |k| (start(i) + k).min(end(i) - 1) as u32);
             let elements: Vec<u32> = (0..to).flat_map(window).collect();

@@ -30,7 +30,7 @@ pub(super) fn state_dict(pickle: &Pickle, key: Option<&str>) -> Result<Views, St
     let place = match key {
         None => pickle.root,
         Some(key) => find(pickle, pickle.root, key).ok_or_else(|| {
-            let got = shown(members(pickle, pickle.root).iter().map(|(name, _)| name.as_ref()));
+            let got = shown(members(pickle, pickle.root).keys().map(|name| name.as_ref()));
             let got = if got.is_empty() { pickle.kind(pickle.root) } else { got };
             format!("expected a dict with the key {key:?}, got {got}")
         })?,
@@ -54,7 +54,7 @@ pub(super) fn only_state_dict(pickle: &Pickle, place: Id, start: Option<&str>) -
         [] => {
             let mut seen = HashSet::new();
             let holder = all.iter().find(|&(_, &id)| reaches_tensor(pickle, id, &mut seen));
-            let names = shown(all.iter().map(|(name, _)| name.as_ref()));
+            let names = shown(all.keys().map(|name| name.as_ref()));
             Err(match holder {
                 Some((name, id)) => format!(
                     "expected a state dict, got {} whose tensors are in other objects ({name:?} is {}): save model.state_dict()",

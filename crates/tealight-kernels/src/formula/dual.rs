@@ -188,10 +188,10 @@ impl<R: Real> Real for Dual<R> {
         // How often it was subtracted. The quotient's floor would be one too many where it rounds up. An infinite remainder (of a
         // finite number of the other sign) was added once.
         let times = || {
-            let one = R::constant(1.0);
-            let finite = one.select_gt(value - value, value, value.signum());
-            let once =
-                one.select_gt(value - value, R::constant(0.0), value.signum() * divisor.value.signum());
+            let infinity = R::constant(f64::INFINITY);
+            let finite = infinity.select_gt(value.abs(), value, value.signum());
+            let added = value.signum() * divisor.value.signum();
+            let once = infinity.select_gt(value.abs(), R::constant(0.0), added);
             ((self.value - finite) / divisor.value).round_ties_even() - once
         };
         Dual { value, slope: sum(self.slope, divisor.slope.map(|s| -(times() * s))) }
