@@ -322,7 +322,7 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
             "DataLoader: expected a batch size of 1 or more, got 0",
             said(DataLoader::new(&TensorDataset::new(&zeros(&[2, 4]), &classes(&[0, 1])).unwrap(), 0), d),
         ),
-        ("unknown score", "Scores: expected one of loss, learning_rate, got \"accuracy\"", {
+        ("unknown score", "fit: expected one of the scores loss, got \"accuracy\"", {
             let optimizer = Sgd::new(model.parameters(), 0.1).unwrap();
             let mut trainer = Trainer::new(&model, CrossEntropy::new(), optimizer)
                 .silent()

@@ -165,7 +165,7 @@ impl CallbackContext<'_> {
         let found = self.directions.iter().find(|(known, _)| known == name).map(|(_, higher)| *higher);
         found.ok_or_else(|| {
             let names: Vec<&str> = self.directions.iter().map(|(name, _)| name.as_str()).collect();
-            Error::argument("fit", format!("a score to compare: {}", names.join(", ")), format!("{name:?}"))
+            Error::argument("fit", format!("one of the scores {}", names.join(", ")), format!("{name:?}"))
         })
     }
 

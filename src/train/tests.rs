@@ -319,7 +319,7 @@ fn early_stopping_restores_the_best_weights() -> Result<()> {
         .silent()
         .callback(EarlyStopping::new("valid_loss", 2));
     let text = unknown.fit(&data, None).unwrap_err().to_string();
-    assert_eq!(text, "fit: expected a score to compare: loss, got \"valid_loss\"");
+    assert_eq!(text, "fit: expected one of the scores loss, got \"valid_loss\"");
     Ok(())
 }
 
@@ -460,7 +460,7 @@ fn a_metric_knows_what_is_better() -> Result<()> {
             _ => trainer.callback(OnPlateau::new("r2", ReduceLrOnPlateau::new(0.5)?)),
         };
         let error = trainer.fit(&data, Some(&data)).unwrap_err().to_string();
-        let expected = "fit: expected a score to compare: loss, valid_loss, valid_r2, got \"r2\"";
+        let expected = "fit: expected one of the scores loss, valid_loss, valid_r2, got \"r2\"";
         assert_eq!(error, expected, "{callback}");
     }
     // R² rises without a reduction, and three epochs in a row without a rise halve the learning rate three times. It is so small
