@@ -285,8 +285,10 @@ fn lbfgs_comes_as_near_in_f32_as_pytorch() -> Result<()> {
             };
             ends.push((got, golden.get(&format!("lbfgs.{name}.{kind}"))));
         }
-        // PyTorch's end in f32 is a matter of luck by a factor or two, and the nearer where f64 ends farther away.
-        let far = ends.iter().map(|(_, expected)| expected[1]).fold(0.0, f64::max);
+        // PyTorch's end in f32 is a matter of luck by a factor or two, and the nearer where f64 ends farther away. The last 32 roundings
+        // of numbers near 1 depend on the instruction set.
+        let roundings = 32.0 * f64::from(f32::EPSILON);
+        let far = ends.iter().map(|(_, expected)| expected[1]).fold(roundings / 2.0, f64::max);
         for ([evaluations, distance], expected) in ends {
             assert!(
                 evaluations <= 1.1 * expected[0],
