@@ -25,7 +25,17 @@ impl Golden {
             let mut words = line.split(' ');
             (words.next().unwrap().to_string(), words.map(number).collect())
         };
-        let groups = ["problem", "optimizer", "lbfgs", "norms", "schedule", "plateau", "training"];
+        let groups = [
+            "problem",
+            "optimizer",
+            "lbfgs",
+            "norms",
+            "schedule",
+            "momentum",
+            "cycled",
+            "plateau",
+            "training",
+        ];
         let known = |line: &str| groups.iter().any(|group| line.starts_with(group));
         assert!(text.lines().all(known), "a line of no group");
         Golden { lines: text.lines().map(line).collect(), asked: RefCell::default() }
@@ -373,6 +383,8 @@ fn training_goes_on_with_the_same_bits() -> Result<()> {
 fn fifty_steps_of_every_schedule() -> Result<()> {
     let golden = Golden::read();
     let quarter = |step: usize| if step < 5 { 0.25 } else { 1.0 };
+    let linear =
+        OneCycleLr::new(51)?.pct_start(0.4)?.div_factors(10.0, 100.0)?.linear().cycle_momentum(0.85, 0.95)?;
     let schedules: [(&str, Box<dyn Schedule>); 18] = [
         ("constant", Box::new(quarter.times(0.5))),
         ("step", Box::new(StepLr::new(7, 0.3)?.times(0.5))),
@@ -384,23 +396,30 @@ fn fifty_steps_of_every_schedule() -> Result<()> {
         ("cosine.again", Box::new(CosineAnnealingLr::new(15)?.min_factor(0.1)?.times(0.5))),
         ("restarts", Box::new(CosineAnnealingWarmRestarts::new(8, 1)?.times(0.5))),
         ("restarts.longer", Box::new(CosineAnnealingWarmRestarts::new(4, 2)?.min_factor(0.02)?.times(0.5))),
-        ("one_cycle", Box::new(OneCycleLr::new(51)?.times(0.5))),
+        ("one_cycle", Box::new(OneCycleLr::new(51)?.cycle_momentum(0.85, 0.95)?.times(0.5))),
+        ("one_cycle.linear", Box::new(linear.times(0.5))),
         (
-            "one_cycle.linear",
-            Box::new(OneCycleLr::new(51)?.pct_start(0.4)?.div_factors(10.0, 100.0)?.linear().times(0.5)),
+            "one_cycle.three",
+            Box::new(OneCycleLr::new(51)?.three_phase().cycle_momentum(0.85, 0.95)?.times(0.5)),
         ),
-        ("one_cycle.three", Box::new(OneCycleLr::new(51)?.three_phase().times(0.5))),
-        ("cyclic", Box::new(CyclicLr::new(0.2, 7)?.step_size_down(4)?.times(0.5))),
-        ("cyclic.2", Box::new(CyclicLr::new(0.2, 5)?.triangular2().times(0.5))),
-        ("cyclic.exp", Box::new(CyclicLr::new(0.02, 6)?.exp_range(0.95)?.times(0.5))),
+        ("cyclic", Box::new(0.5.times(CyclicLr::new(0.2, 7)?.step_size_down(4)?.cycle_momentum(0.8, 0.9)?))),
+        ("cyclic.2", Box::new(CyclicLr::new(0.2, 5)?.triangular2().cycle_momentum(0.8, 0.9)?.times(0.5))),
+        (
+            "cyclic.exp",
+            Box::new(CyclicLr::new(0.02, 6)?.exp_range(0.95)?.cycle_momentum(0.8, 0.9)?.times(0.5)),
+        ),
         ("then", Box::new(LinearLr::new(0.1, 1.0, 10)?.then(CosineAnnealingLr::new(40)?).times(0.5))),
         ("times", Box::new(LinearLr::new(0.1, 1.0, 10)?.times(ExponentialLr::new(0.95)?).times(0.5))),
     ];
     for (name, schedule) in schedules {
         let rates: Vec<f64> = (0..51).map(|step| schedule.factor(step)).collect();
         close(name, &rates, golden.get(&format!("schedule.{name}")), 1e-10);
+        if let Some(momenta) = (0..51).map(|step| schedule.momentum(step)).collect::<Option<Vec<f64>>>() {
+            close(name, &momenta, golden.get(&format!("momentum.{name}")), 1e-12);
+        }
     }
     golden.finish("schedule");
+    golden.finish("momentum");
 
     let plateaus = [
         ("default", ReduceLrOnPlateau::new(0.1)?),
@@ -421,6 +440,99 @@ fn fifty_steps_of_every_schedule() -> Result<()> {
         close(name, &rates, golden.get(&format!("plateau.{name}")), 1e-10);
     }
     golden.finish("plateau");
+    Ok(())
+}
+
+#[test]
+fn a_cycle_of_the_momentum_in_every_group() -> Result<()> {
+    let golden = Golden::read();
+    let schedule = OneCycleLr::new(20)?.cycle_momentum(0.85, 0.95)?;
+    let cases: [(&str, Make); 7] = [
+        (
+            "sgd",
+            Box::new(|p| {
+                let sgd = Sgd::new(p, 0.2)?.momentum(0.9)?.nesterov()?;
+                Ok(Box::new(sgd.group("bias", |g| g.momentum(0.5))?))
+            }),
+        ),
+        ("rmsprop", Box::new(|p| Ok(Box::new(RmsProp::new(p, 0.02)?.momentum(0.8)?)))),
+        (
+            "adam",
+            Box::new(|p| Ok(Box::new(Adam::new(p, 0.1)?.amsgrad().group("bias", |g| g.betas(0.5, 0.999))?))),
+        ),
+        ("adamw", Box::new(|p| Ok(Box::new(AdamW::new(p, 0.1)?.group("bias", |g| g.lr_factor(0.2))?)))),
+        ("nadam", Box::new(|p| Ok(Box::new(NAdam::new(p, 0.1)?)))),
+        ("radam", Box::new(|p| Ok(Box::new(RAdam::new(p, 0.1)?.betas(0.9, 0.9)?)))),
+        ("adamax", Box::new(|p| Ok(Box::new(Adamax::new(p, 0.1)?)))),
+    ];
+    for (name, make) in cases {
+        let problem = Problem::new(&golden)?;
+        let (mut optimizer, mut values) = (make(problem.layer.parameters())?, Vec::new());
+        let base = optimizer.learning_rate();
+        for step in 0..20 {
+            optimizer.set_learning_rate(base * schedule.factor(step))?;
+            optimizer.set_momentum(schedule.momentum(step))?;
+            values.extend(run(&problem, optimizer.as_mut(), 1)?);
+        }
+        close(name, &values, golden.get(&format!("cycled.{name}")), 1e-10);
+    }
+    golden.finish("cycled");
+
+    // Muon's, and that of the optimizer it joined.
+    let momentum_of = |made: f64, set: Option<f64>| {
+        let problem = Problem::new(&golden)?;
+        let (matrices, others) =
+            problem.layer.parameters().into_iter().partition(|(_, p)| p.get().rank() == 2);
+        let others = Sgd::new(others, 0.1)?.momentum(made)?;
+        let mut muon = Muon::new(matrices, 0.05)?.momentum(made)?.others(others)?;
+        muon.set_momentum(set)?;
+        run(&problem, &mut muon, 3)
+    };
+    assert_eq!(momentum_of(0.9, Some(0.6))?, momentum_of(0.6, None)?);
+    assert_ne!(momentum_of(0.9, None)?, momentum_of(0.6, None)?);
+    Ok(())
+}
+
+#[test]
+fn a_momentum_that_cannot_be_set() -> Result<()> {
+    let golden = Golden::read();
+    let parameters = || Ok::<_, Error>(Problem::new(&golden)?.layer.parameters());
+    let without: [Box<dyn Optimizer>; 5] = [
+        Box::new(Sgd::new(parameters()?, 0.1)?),
+        Box::new(Sgd::new(parameters()?, 0.1)?.momentum(0.9)?.group("bias", |g| g.momentum(0.0))?),
+        Box::new(RmsProp::new(parameters()?, 0.1)?),
+        Box::new(Adadelta::new(parameters()?, 0.1)?),
+        Box::new(Lbfgs::new(parameters()?, 0.1)?),
+    ];
+    for mut optimizer in without {
+        optimizer.set_momentum(None)?;
+        let error = optimizer.set_momentum(Some(0.9)).unwrap_err().to_string();
+        let expected = "set_momentum: expected an optimizer with a momentum, in every parameter group, got";
+        assert_eq!(error, format!("{expected} {} without", optimizer.name()));
+    }
+    for bad in [-0.1, 0.0, 1.0, f64::NAN, f64::INFINITY] {
+        let error = AdamW::new(parameters()?, 0.1)?.set_momentum(Some(bad)).unwrap_err().to_string();
+        assert_eq!(error, format!("AdamW: expected a momentum above 0 and below 1, got {bad}"));
+        assert!(OneCycleLr::new(9)?.cycle_momentum(bad, 0.9).is_err());
+        assert!(CyclicLr::new(0.1, 9)?.cycle_momentum(0.1, bad).is_err());
+    }
+    assert!(OneCycleLr::new(9)?.cycle_momentum(0.9, 0.8).is_err());
+    // One schedule after another, and a part of one.
+    let schedule = OneCycleLr::new(4)?.cycle_momentum(0.5, 0.75)?.take(1).then(2.0).times(0.1);
+    assert_eq!([0, 1, usize::MAX].map(|step| schedule.momentum(step)), [Some(0.75), None, None]);
+    Ok(())
+}
+
+#[test]
+fn a_group_does_not_set_the_rate_of_all() -> Result<()> {
+    let problem = Problem::new(&Golden::read())?;
+    let sgd = Sgd::new(problem.layer.parameters(), 0.1)?;
+    let grouped = sgd.group("bias", |mut g| {
+        g.set_learning_rate(0.5)?;
+        Ok(g)
+    });
+    let error = grouped.unwrap_err().to_string();
+    assert_eq!(error, "Sgd: expected lr_factor in a group, not set_learning_rate, got 0.5");
     Ok(())
 }
 

@@ -95,6 +95,10 @@ impl<const DECOUPLED: bool> UpdateRule<3> for AdamRule<DECOUPLED> {
         [Some("exp_avg"), Some("exp_avg_sq"), self.amsgrad.then_some("max_exp_avg_sq")]
     }
 
+    fn with_momentum(&self, beta1: f64) -> Option<Self> {
+        Some(Self { beta1, ..self.clone() })
+    }
+
     fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 3> {
         let (shrink, decay) = split_decay::<T>(DECOUPLED, self.weight_decay, at.learning_rate);
         let (new1, new2) = (T::constant(1.0 - self.beta1), T::constant(1.0 - self.beta2));

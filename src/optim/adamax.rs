@@ -66,6 +66,10 @@ impl UpdateRule<2> for AdamaxRule {
         [Some("exp_avg"), Some("exp_inf")]
     }
 
+    fn with_momentum(&self, beta1: f64) -> Option<Self> {
+        Some(Self { beta1, ..self.clone() })
+    }
+
     fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 2> {
         let (new1, beta2) = (T::constant(1.0 - self.beta1), T::constant(self.beta2));
         let (eps, decay) = (T::constant(self.eps), T::constant(self.weight_decay));

@@ -6,11 +6,11 @@ use candle_core::{DType, Device};
 
 use super::rule::{StepInfo, UpdateRule};
 use super::state::{LEARNING_RATE, StateReader, StateWriter};
-use super::{Optimizer, distinct, gradient_of, nonfinite_gradient, not_negative};
+use super::{Optimizer, distinct, gradient_of, no_momentum, nonfinite_gradient, not_negative};
 use crate::autograd::Element;
 use crate::autograd::array::{contiguous, elements, is_finite, make};
 use crate::autograd::{Array, Gradients, Tensor};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel;
 use crate::layer::Parameter;
 use crate::layer::pattern::{fits, matching};
@@ -28,6 +28,8 @@ pub struct FirstOrder<R, const N: usize> {
     pub(super) base: Group<R>,
     groups: Vec<Group<R>>,
     learning_rate: f64,
+    /// What [`set_momentum`](Optimizer::set_momentum) set.
+    momentum: Option<f64>,
     /// The patterns of [`allow_unused`](FirstOrder::allow_unused).
     unused: Vec<String>,
     skip_nonfinite: bool,
@@ -113,7 +115,16 @@ impl<R: UpdateRule<N>, const N: usize> FirstOrder<R, N> {
         let entries = distinct(parameters).into_iter().map(entry).collect();
         let base = Group { rule, lr_factor: 1.0 };
         let (groups, unused) = (Vec::new(), Vec::new());
-        Ok(FirstOrder { entries, base, groups, learning_rate, unused, skip_nonfinite: false, skipped: 0 })
+        Ok(FirstOrder {
+            entries,
+            base,
+            groups,
+            learning_rate,
+            momentum: None,
+            unused,
+            skip_nonfinite: false,
+            skipped: 0,
+        })
     }
 
     /// Sets other hyperparameters for the parameters whose names match `pattern`, in which `*` matches any text.
@@ -122,7 +133,8 @@ impl<R: UpdateRule<N>, const N: usize> FirstOrder<R, N> {
     /// the last one counts.
     ///
     /// # Errors
-    /// Errors if no parameter matches, or if `settings` fails.
+    /// Errors if no parameter matches, or if `settings` fails or calls [`set_learning_rate`](Optimizer::set_learning_rate), which
+    /// is for all groups, instead of [`lr_factor`](FirstOrder::lr_factor).
     ///
     /// ```
     /// # use tealight::prelude::*;
@@ -140,6 +152,10 @@ impl<R: UpdateRule<N>, const N: usize> FirstOrder<R, N> {
         let (entries, groups, unused) = (Vec::new(), Vec::new(), Vec::new());
         let empty = FirstOrder { entries, groups, unused, base: self.base.clone(), ..self };
         let made = settings(empty)?;
+        if made.learning_rate != self.learning_rate {
+            let expected = "lr_factor in a group, not set_learning_rate";
+            return Err(Error::argument(R::NAME, expected, made.learning_rate));
+        }
         for i in matched {
             self.entries[i].group = Some(self.groups.len());
         }
@@ -282,6 +298,7 @@ impl<R: UpdateRule<N>, const N: usize> Optimizer for FirstOrder<R, N> {
         // From here on only a device that is out of memory can fail.
         for (i, value, grad, leaf) in ready {
             let Group { rule, lr_factor } = self.settings(&self.entries[i]).clone();
+            let rule = self.momentum.and_then(|momentum| rule.with_momentum(momentum)).unwrap_or(rule);
             let state = &mut self.entries[i].state;
             state.step += 1;
             state.carry = rule.carry(state.step, state.carry);
@@ -303,6 +320,17 @@ impl<R: UpdateRule<N>, const N: usize> Optimizer for FirstOrder<R, N> {
 
     fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
         self.learning_rate = not_negative(R::NAME, "a learning rate", learning_rate)?;
+        Ok(())
+    }
+
+    fn set_momentum(&mut self, momentum: Option<f64>) -> Result<()> {
+        if let Some(new) = momentum {
+            super::momentum(R::NAME, new)?;
+            if self.entries.iter().any(|entry| self.settings(entry).rule.with_momentum(new).is_none()) {
+                return Err(no_momentum(R::NAME));
+            }
+        }
+        self.momentum = momentum;
         Ok(())
     }
 

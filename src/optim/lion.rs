@@ -59,6 +59,10 @@ impl UpdateRule<1> for LionRule {
         [Some("exp_avg")]
     }
 
+    fn with_momentum(&self, beta1: f64) -> Option<Self> {
+        Some(Self { beta1, ..self.clone() })
+    }
+
     fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 1> {
         let (old1, new1) = (T::constant(self.beta1), T::constant(1.0 - self.beta1));
         let (old2, new2) = (T::constant(self.beta2), T::constant(1.0 - self.beta2));

@@ -151,6 +151,33 @@ pub trait Optimizer {
     #[doc(alias = "lr")]
     fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()>;
 
+    /// Steps with this momentum, the β₁ of the Adam family, in every parameter group, until `None` sets back to each group's.
+    /// It is not part of the [`state`](Optimizer::state).
+    ///
+    /// A [`Trainer`](crate::train::Trainer) does it for a [schedule of the momentum](schedule::Schedule::momentum).
+    ///
+    /// # Errors
+    /// Errors if it is not above 0 and below 1, or the optimizer has no momentum, as `Adagrad` or a parameter group of `Sgd` with a
+    /// momentum of 0.
+    ///
+    /// ```
+    /// # use tealight::optim::schedule::{OneCycleLr, Schedule};
+    /// # use tealight::prelude::*;
+    /// # let p = Parameter::new(Tensor::new(1.0, &Device::Cpu)?);
+    /// # let mut optimizer = AdamW::new(vec![("p".into(), p.clone())], 0.1)?;
+    /// let schedule = OneCycleLr::new(100)?.cycle_momentum(0.85, 0.95)?;
+    /// for step in 0..100 {
+    ///     optimizer.set_learning_rate(0.1 * schedule.factor(step))?;
+    ///     optimizer.set_momentum(schedule.momentum(step))?;
+    ///     optimizer.step(&p.get().sqr()?.backward()?)?;
+    /// }
+    /// # assert!(p.get().to_scalar::<f64>()?.abs() < 0.1);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    fn set_momentum(&mut self, momentum: Option<f64>) -> Result<()> {
+        momentum.map_or(Ok(()), |_| Err(no_momentum(&self.name())))
+    }
+
     /// The optimizer's state as named tensors, such as `0.weight.exp_avg`, to be saved with
     /// [`io::write`](crate::io::write). The learning rate is part of it, other hyperparameters are not.
     ///
@@ -199,6 +226,16 @@ fn positive(op: &'static str, what: &str, x: f64) -> Result<f64> {
 
 fn fraction(op: &'static str, what: &str, x: f64) -> Result<f64> {
     check(op, (0.0..1.0).contains(&x), what, "from 0 to below 1", x)
+}
+
+/// A momentum that a schedule may set.
+fn momentum(op: &'static str, x: f64) -> Result<f64> {
+    check(op, x > 0.0 && x < 1.0, "a momentum", "above 0 and below 1", x)
+}
+
+fn no_momentum(optimizer: &str) -> Error {
+    let expected = "an optimizer with a momentum, in every parameter group";
+    Error::argument("set_momentum", expected, format!("{optimizer} without"))
 }
 
 fn check(op: &'static str, valid: bool, what: &str, range: &str, x: f64) -> Result<f64> {

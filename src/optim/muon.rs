@@ -42,6 +42,8 @@ pub struct Muon {
     matrices: Vec<(String, Parameter, Tensor)>,
     learning_rate: f64,
     momentum: f64,
+    /// What [`set_momentum`](Optimizer::set_momentum) set.
+    set_momentum: Option<f64>,
     weight_decay: f64,
     nesterov: bool,
     ns_steps: usize,
@@ -101,6 +103,7 @@ impl Muon {
             matrices: distinct(parameters).into_iter().map(matrix).collect::<Result<_>>()?,
             learning_rate: not_negative("Muon", "a learning rate", learning_rate)?,
             momentum: 0.95,
+            set_momentum: None,
             weight_decay: 0.1,
             nesterov: true,
             ns_steps: 5,
@@ -163,7 +166,7 @@ impl Muon {
 
     /// The new value and momentum of a matrix.
     fn updated(&self, value: &Tensor, grad: &Tensor, momentum: &Tensor) -> Result<[Tensor; 2]> {
-        let (dtype, mu) = (momentum.dtype(), self.momentum);
+        let (dtype, mu) = (momentum.dtype(), self.set_momentum.unwrap_or(self.momentum));
         let grad = grad.to_dtype(dtype)?;
         let momentum = ((momentum * mu)? + (&grad * (1.0 - mu))?)?;
         let ahead =
@@ -229,6 +232,16 @@ impl Optimizer for Muon {
             Some((others, ratio)) => others.set_learning_rate(learning_rate * *ratio),
             None => Ok(()),
         }
+    }
+
+    /// Of both optimizers, where [`others`](Muon::others) joined one.
+    fn set_momentum(&mut self, momentum: Option<f64>) -> Result<()> {
+        momentum.map(|new| super::momentum("Muon", new)).transpose()?;
+        if let Some((others, _)) = &mut self.others {
+            others.set_momentum(momentum)?;
+        }
+        self.set_momentum = momentum;
+        Ok(())
     }
 
     fn state(&self) -> Result<BTreeMap<String, Tensor>> {

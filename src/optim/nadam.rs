@@ -86,6 +86,10 @@ impl UpdateRule<2> for NAdamRule {
         carry * self.mu(step)
     }
 
+    fn with_momentum(&self, beta1: f64) -> Option<Self> {
+        Some(Self { beta1, ..self.clone() })
+    }
+
     fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 2> {
         let (now, next) = (self.mu(at.step), self.mu(at.step.saturating_add(1)));
         let by_grad = T::constant(at.learning_rate * (1.0 - now) / (1.0 - at.carry));

@@ -85,6 +85,10 @@ impl UpdateRule<3> for RmsPropRule {
         [Some("square_avg"), buffer, self.centered.then_some("grad_avg")]
     }
 
+    fn with_momentum(&self, momentum: f64) -> Option<Self> {
+        (self.momentum > 0.0).then(|| Self { momentum, ..self.clone() })
+    }
+
     fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 3> {
         let (alpha, new) = (T::constant(self.alpha), T::constant(1.0 - self.alpha));
         let (eps, decay) = (T::constant(self.eps), T::constant(self.weight_decay));

@@ -74,6 +74,13 @@ pub trait UpdateRule<const N: usize>: Clone + Debug + Send + Sync {
         carry
     }
 
+    /// These hyperparameters with another momentum, or β₁: see [`set_momentum`](super::Optimizer::set_momentum). Default: `None`,
+    /// without momentum.
+    fn with_momentum(&self, momentum: f64) -> Option<Self> {
+        let _ = momentum;
+        None
+    }
+
     /// The update formula for one step.
     fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, N>;
 }

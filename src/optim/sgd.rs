@@ -87,6 +87,10 @@ impl UpdateRule<1> for SgdRule {
         [(self.momentum > 0.0).then_some("momentum_buffer")]
     }
 
+    fn with_momentum(&self, momentum: f64) -> Option<Self> {
+        (self.momentum > 0.0).then(|| Self { momentum, ..self.clone() })
+    }
+
     fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 1> {
         let (keep, add) = if at.step > 1 { (self.momentum, 1.0 - self.dampening) } else { (0.0, 1.0) };
         let (keep, add) = (T::constant(keep), T::constant(add));

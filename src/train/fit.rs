@@ -59,8 +59,10 @@ impl Trainer<'_> {
         let step = usize::try_from(state.step).unwrap_or(usize::MAX);
         state.learning_rate *= schedule.factor(step);
         self.optimizer.set_learning_rate(state.learning_rate)?;
-        let loss = self.unscheduled_step(batches, state);
-        // Callbacks and checkpoints have the learning rate without the factor.
+        let ready = self.optimizer.set_momentum(schedule.momentum(step));
+        let loss = ready.and_then(|()| self.unscheduled_step(batches, state));
+        // Callbacks and checkpoints have the learning rate and the momentum without the schedule's.
+        self.optimizer.set_momentum(None)?;
         self.optimizer.set_learning_rate(base)?;
         loss
     }

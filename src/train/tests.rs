@@ -8,7 +8,7 @@ use crate::layer::{BatchNorm1d, Dropout};
 use crate::loss::{Hinge, KlDiv, MultiMargin, Nll};
 use crate::metrics::{Accuracy, Average, F1, Mae, R2, RocAuc};
 use crate::optim::Lbfgs;
-use crate::optim::schedule::{CosineAnnealingLr, ReduceLrOnPlateau, Schedule, StepLr};
+use crate::optim::schedule::{CosineAnnealingLr, OneCycleLr, ReduceLrOnPlateau, Schedule, StepLr};
 use crate::prelude::*;
 
 fn data(n: usize) -> (Tensor, Tensor) {
@@ -567,6 +567,63 @@ fn a_schedule_multiplies_the_learning_rate_of_each_group() -> Result<()> {
             .collect()
     };
     assert!(values(&model).iter().zip(values(&manual)).all(|(a, b)| (a - b).abs() < 1e-6));
+    Ok(())
+}
+
+#[test]
+fn a_schedule_sets_the_momentum_of_each_step() -> Result<()> {
+    let data = data(40);
+    let schedule = || OneCycleLr::new(12)?.cycle_momentum(0.5, 0.95);
+    let sgd = |model: &dyn Layer| {
+        Sgd::new(model.parameters(), 0.3)?.momentum(0.9)?.group("bias", |group| group.momentum(0.2))
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let train = |model, epochs, resume: bool| {
+        let mut trainer = Trainer::new(model, BceWithLogits, sgd(model)?)
+            .epochs(epochs)
+            .batch_size(40)
+            .schedule(schedule()?)
+            .callback(Checkpoints::new(directory.path())?)
+            .silent();
+        if resume {
+            trainer = trainer.resume(directory.path().join("last.safetensors"))?;
+        }
+        trainer.fit(&data, None)?;
+        Ok::<_, Error>(trainer)
+    };
+    let (whole, parted, manual) = (linear(), linear(), linear());
+    let mut trainer = train(&whole, 12, false)?;
+    train(&parted, 5, false)?;
+    train(&parted, 12, true)?;
+    assert_eq!(bits(&whole), bits(&parted));
+
+    let mut optimizer = sgd(&manual)?;
+    let mut loader = data.batches(40, Some(0))?;
+    for step in 0..12 {
+        let (x, y) = loader.epoch()?.next().unwrap()?;
+        let loss = BceWithLogits.loss(&manual.forward(&x, &mut ForwardContext::eval())?, &y)?;
+        optimizer.set_learning_rate(0.3 * schedule()?.factor(step))?;
+        optimizer.set_momentum(schedule()?.momentum(step))?;
+        optimizer.step(&loss.backward()?)?;
+    }
+    assert_eq!(bits(&whole), bits(&manual));
+    // After the training each group has its own momentum again.
+    optimizer.set_momentum(None)?;
+    optimizer.set_learning_rate(0.3)?;
+    for (optimizer, model) in [(&mut *trainer.optimizer, &whole), (&mut optimizer, &manual)] {
+        let loss = BceWithLogits.loss(&model.forward(&data.0, &mut ForwardContext::eval())?, &data.1)?;
+        optimizer.step(&loss.backward()?)?;
+    }
+    drop(trainer);
+    assert_eq!(bits(&whole), bits(&manual));
+
+    // An optimizer without momentum stays as it was.
+    let model = linear();
+    let plain = Sgd::new(model.parameters(), 0.3)?;
+    let mut trainer = Trainer::new(&model, BceWithLogits, plain).schedule(schedule()?).silent();
+    let error = trainer.fit(&data, None).unwrap_err().to_string();
+    assert!(error.contains("an optimizer with a momentum"), "{error}");
+    assert_eq!(trainer.optimizer.learning_rate(), 0.3);
     Ok(())
 }
 

@@ -163,8 +163,8 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Multiplies the optimizer's learning rate, and so that of each parameter group, by the schedule's factor in each step.
-    /// Default: no schedule.
+    /// Multiplies the optimizer's learning rate, and so that of each parameter group, by the schedule's factor in each step, and
+    /// sets the schedule's momentum, if it has one. Default: no schedule.
     ///
     /// ```
     /// # use tealight::prelude::*;

@@ -180,12 +180,39 @@ SCHEDULES = {
 }
 for name, make in SCHEDULES.items():
     opt = o.SGD([torch.zeros(1)], 0.5, momentum=0.9)
-    schedule, rates = make(opt), []
+    schedule, rates, momenta = make(opt), [], []
     for _ in range(51):
         rates.append(opt.param_groups[0]["lr"])
+        momenta.append(opt.param_groups[0]["momentum"])
         if len(rates) < 51:
             schedule.step()
     line(f"schedule.{name}", rates)
+    if min(momenta) < max(momenta):
+        line(f"momentum.{name}", momenta)
+
+# Optimizers with a cycle of the momentum, of two groups of which each has its own momentum.
+GROUPS = {
+    "sgd": lambda w, b: o.SGD([dict(params=[w]), dict(params=[b], momentum=0.5)], 0.2, momentum=0.9, nesterov=True),
+    "rmsprop": lambda w, b: o.RMSprop([w, b], 0.02, momentum=0.8),
+    "adam": lambda w, b: o.Adam([dict(params=[w]), dict(params=[b], betas=(0.5, 0.999))], 0.1, amsgrad=True),
+    "adamw": lambda w, b: o.AdamW([dict(params=[w]), dict(params=[b], lr=0.02)], 0.1),
+    "nadam": lambda w, b: o.NAdam([w, b], 0.1),
+    "radam": lambda w, b: o.RAdam([w, b], 0.1, betas=(0.9, 0.9)),
+    "adamax": lambda w, b: o.Adamax([w, b], 0.1),
+}
+for name, make in GROUPS.items():
+    params, loss = problem()
+    opt, values = make(*params), []
+    rates = [group["lr"] for group in opt.param_groups]
+    schedule = sched.OneCycleLR(opt, rates, total_steps=STEPS)
+    for step in range(STEPS):
+        opt.zero_grad()
+        loss().backward()
+        opt.step()
+        values += [x for p in params for x in p.flatten().tolist()]
+        if step + 1 < STEPS:
+            schedule.step()
+    line(f"cycled.{name}", values)
 
 # A loss with plateaus, an accuracy, and what becomes of the rate.
 observed = [round(3.0 / (1 + min(t // 6, 4)) + 0.00001 * (t % 3), 6) for t in range(50)]

@@ -3,7 +3,7 @@
 use std::f64::consts::PI;
 
 use super::super::{not_negative, positive};
-use super::{Schedule, at_least_one_step};
+use super::{Schedule, at_least_one_step, cycle_momentum};
 use crate::error::{Error, Result};
 use crate::formula::Real;
 
@@ -117,8 +117,8 @@ impl Schedule for CosineAnnealingWarmRestarts {
     }
 }
 
-/// Up to 1 and down again to nearly 0, in one cycle for the whole training: PyTorch's `OneCycleLR`, without its cycle of the
-/// momentum.
+/// Up to 1 and down again to nearly 0, in one cycle for the whole training: PyTorch's `OneCycleLR`, which cycles the momentum by
+/// default; here [`cycle_momentum`](OneCycleLr::cycle_momentum) does.
 ///
 /// The optimizer's learning rate is the largest, PyTorch's `max_lr`, which replaces it there.
 ///
@@ -141,6 +141,8 @@ pub struct OneCycleLr {
     final_div_factor: f64,
     linear: bool,
     three_phase: bool,
+    /// The lowest and the highest.
+    momentum: Option<[f64; 2]>,
 }
 
 impl OneCycleLr {
@@ -159,6 +161,7 @@ impl OneCycleLr {
             final_div_factor,
             linear: false,
             three_phase: false,
+            momentum: None,
         })
     }
 
@@ -200,29 +203,41 @@ impl OneCycleLr {
         self.three_phase = true;
         self
     }
+
+    cycle_momentum! { "OneCycleLr", /// Moves the momentum from `max` to `base` as the rate rises, and back: PyTorch's are 0.85 and 0.95.
+    }
+
+    /// A value that goes from `start` to `top` with the rate, and then to `end`.
+    fn at(&self, step: usize, [start, top, end]: [f64; 3]) -> f64 {
+        let total = self.steps as f64;
+        let (step, last) = (step.min(self.steps - 1) as f64, total - 1.0);
+        // As in PyTorch, a phase ends with its last step, counted from 0.
+        let (up, down) = (self.pct_start * total - 1.0, 2.0 * self.pct_start * total - 2.0);
+        let two = [(up, start, top), (last, top, end)];
+        let three = [(up, start, top), (down, top, start), (last, start, end)];
+        let phases = if self.three_phase { &three[..] } else { &two[..] };
+        let (mut begin, mut value) = (0.0, end);
+        for (i, &(until, from, to)) in phases.iter().enumerate() {
+            if step <= until || i + 1 == phases.len() {
+                // A phase without a step is at its end.
+                let x = if until > begin { ((step - begin) / (until - begin)).min(1.0) } else { 1.0 };
+                value = if self.linear { from + (to - from) * x } else { anneal(from, to, x) };
+                break;
+            }
+            begin = until;
+        }
+        value
+    }
 }
 
 impl Schedule for OneCycleLr {
     fn factor(&self, step: usize) -> f64 {
-        let total = self.steps as f64;
-        let (step, last) = (step.min(self.steps - 1) as f64, total - 1.0);
-        let (low, lowest) = (1.0 / self.div_factor, 1.0 / self.div_factor / self.final_div_factor);
-        // As in PyTorch, a phase ends with its last step, counted from 0.
-        let (up, down) = (self.pct_start * total - 1.0, 2.0 * self.pct_start * total - 2.0);
-        let two = [(up, low, 1.0), (last, 1.0, lowest)];
-        let three = [(up, low, 1.0), (down, 1.0, low), (last, low, lowest)];
-        let phases = if self.three_phase { &three[..] } else { &two[..] };
-        let (mut begin, mut rate) = (0.0, lowest);
-        for (i, &(end, from, to)) in phases.iter().enumerate() {
-            if step <= end || i + 1 == phases.len() {
-                // A phase without a step is at its end.
-                let x = if end > begin { ((step - begin) / (end - begin)).min(1.0) } else { 1.0 };
-                rate = if self.linear { from + (to - from) * x } else { anneal(from, to, x) };
-                break;
-            }
-            begin = end;
-        }
-        rate
+        let low = 1.0 / self.div_factor;
+        self.at(step, [low, 1.0, low / self.final_div_factor])
+    }
+
+    fn momentum(&self, step: usize) -> Option<f64> {
+        self.momentum.map(|[base, max]| self.at(step, [max, base, max]))
     }
 
     fn steps(&self) -> usize {

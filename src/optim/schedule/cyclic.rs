@@ -1,11 +1,12 @@
 //! [`CyclicLr`].
 
 use super::super::not_negative;
-use super::{Schedule, at_least_one_step};
-use crate::error::Result;
+use super::{Schedule, at_least_one_step, cycle_momentum};
+use crate::error::{Error, Result};
 use crate::formula::Real;
 
-/// Up to 1 and down again along straight lines, cycle after cycle: PyTorch's `CyclicLR`, without its cycle of the momentum.
+/// Up to 1 and down again along straight lines, cycle after cycle: PyTorch's `CyclicLR`, which cycles the momentum by default; here
+/// [`cycle_momentum`](CyclicLr::cycle_momentum) does.
 ///
 /// The optimizer's learning rate is the largest, PyTorch's `max_lr`, which replaces it there.
 ///
@@ -26,6 +27,8 @@ pub struct CyclicLr {
     /// The heights of the cycles are multiplied by this after each cycle, and after each step.
     per_cycle: f64,
     per_step: f64,
+    /// The lowest and the highest.
+    momentum: Option<[f64; 2]>,
 }
 
 impl CyclicLr {
@@ -37,7 +40,7 @@ impl CyclicLr {
     pub fn new(base_factor: f64, step_size_up: usize) -> Result<Self> {
         let base_factor = not_negative("CyclicLr", "a factor", base_factor)?;
         let up = at_least_one_step("CyclicLr", step_size_up)?;
-        Ok(CyclicLr { base_factor, up, down: up, per_cycle: 1.0, per_step: 1.0 })
+        Ok(CyclicLr { base_factor, up, down: up, per_cycle: 1.0, per_step: 1.0, momentum: None })
     }
 
     /// The number of steps in which a cycle falls. Default: as many as it rises in.
@@ -65,17 +68,28 @@ impl CyclicLr {
         self.per_step = not_negative("CyclicLr", "a factor", gamma)?;
         Ok(self)
     }
-}
 
-impl Schedule for CyclicLr {
-    fn factor(&self, step: usize) -> f64 {
+    cycle_momentum! { "CyclicLr", /// Moves the momentum from `max` to `base` as the rate rises, and back: PyTorch's are 0.8 and 0.9.
+    }
+
+    /// How far the rate is on its way from the smallest to the largest.
+    fn height(&self, step: usize) -> f64 {
         let length = self.up.saturating_add(self.down);
         let (cycle, within) = (step / length, step % length);
         let height = match within.checked_sub(self.up) {
             None => within as f64 / self.up as f64,
             Some(fallen) => 1.0 - fallen as f64 / self.down as f64,
         };
-        let scale = Real::powf(self.per_cycle, cycle as f64) * Real::powf(self.per_step, step as f64);
-        self.base_factor + (1.0 - self.base_factor) * height * scale
+        height * Real::powf(self.per_cycle, cycle as f64) * Real::powf(self.per_step, step as f64)
+    }
+}
+
+impl Schedule for CyclicLr {
+    fn factor(&self, step: usize) -> f64 {
+        self.base_factor + (1.0 - self.base_factor) * self.height(step)
+    }
+
+    fn momentum(&self, step: usize) -> Option<f64> {
+        self.momentum.map(|[base, max]| max - (max - base) * self.height(step))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A [`Schedule`] is a function of the step without state, so resuming a training needs nothing of it. Its factors multiply the
 //! optimizer's learning rate, and so that of each parameter group, as in PyTorch. A constant f64 and any closure are schedules
-//! too. [`ReduceLrOnPlateau`] depends on a score instead.
+//! too. [`OneCycleLr`] and [`CyclicLr`] can set the momentum as well. [`ReduceLrOnPlateau`] depends on a score instead.
 
 mod cosine;
 mod cyclic;
@@ -38,6 +38,13 @@ pub trait Schedule {
     #[doc(alias = "get_lr")]
     fn factor(&self, step: usize) -> f64;
 
+    /// The momentum of this step, which replaces the optimizer's: see
+    /// [`Optimizer::set_momentum`](super::Optimizer::set_momentum). Default: `None`, the optimizer's.
+    fn momentum(&self, step: usize) -> Option<f64> {
+        let _ = step;
+        None
+    }
+
     /// The number of steps after which the next schedule [follows](Schedule::then). Default: `usize::MAX`, never.
     fn steps(&self) -> usize {
         usize::MAX
@@ -52,7 +59,8 @@ pub trait Schedule {
         Then(self, next)
     }
 
-    /// The product of two schedules, or of a schedule and a constant. It ends with the shorter one.
+    /// The product of two schedules, or of a schedule and a constant. It ends with the shorter one. The momentum is that of the
+    /// first which has one.
     #[doc(alias = "ChainedScheduler")]
     fn times<S: Schedule>(self, other: S) -> Times<Self, S>
     where
@@ -101,6 +109,13 @@ impl<A: Schedule, B: Schedule> Schedule for Then<A, B> {
         }
     }
 
+    fn momentum(&self, step: usize) -> Option<f64> {
+        match step.checked_sub(self.0.steps()) {
+            Some(step) => self.1.momentum(step),
+            None => self.0.momentum(step),
+        }
+    }
+
     fn steps(&self) -> usize {
         self.0.steps().saturating_add(self.1.steps())
     }
@@ -113,6 +128,10 @@ pub struct Times<A, B>(A, B);
 impl<A: Schedule, B: Schedule> Schedule for Times<A, B> {
     fn factor(&self, step: usize) -> f64 {
         self.0.factor(step) * self.1.factor(step)
+    }
+
+    fn momentum(&self, step: usize) -> Option<f64> {
+        self.0.momentum(step).or_else(|| self.1.momentum(step))
     }
 
     fn steps(&self) -> usize {
@@ -129,10 +148,37 @@ impl<A: Schedule> Schedule for Take<A> {
         self.0.factor(step)
     }
 
+    fn momentum(&self, step: usize) -> Option<f64> {
+        self.0.momentum(step)
+    }
+
     fn steps(&self) -> usize {
         self.1
     }
 }
+
+/// The setter of a momentum that moves against the rate.
+macro_rules! cycle_momentum {
+    ($op:literal, $(#[$doc:meta])*) => {
+        $(#[$doc])*
+        ///
+        /// The momentum of all parameter groups moves between the two, and stands in for their own. It is β₁ of the Adam family.
+        /// Default: the momentum does not change.
+        ///
+        /// # Errors
+        /// Errors unless 0 < `base` ≤ `max` < 1. A [`Trainer`](crate::train::Trainer) refuses an optimizer without momentum.
+        #[doc(alias = "base_momentum")]
+        #[doc(alias = "max_momentum")]
+        pub fn cycle_momentum(mut self, base: f64, max: f64) -> Result<Self> {
+            if !(0.0 < base && base <= max && max < 1.0) {
+                return Err(Error::argument($op, "0 < base momentum ≤ max momentum < 1", format!("{base} and {max}")));
+            }
+            self.momentum = Some([base, max]);
+            Ok(self)
+        }
+    };
+}
+use cycle_momentum;
 
 fn at_least_one_step(op: &'static str, steps: usize) -> Result<usize> {
     if steps > 0 { Ok(steps) } else { Err(Error::argument(op, "one step or more", steps)) }
