@@ -1,8 +1,8 @@
 //! What kind of file this is, by its bytes: for the error of a reader that expected another.
 
 /// How a file begins, and what it is.
-const STARTS: [(&[u8], &str); 45] = [
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras's .h5, MATLAB's .mat)"),
+const STARTS: [(&[u8], &str); 54] = [
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras's .h5, MATLAB's .mat): save its arrays as .npz in Python"),
     (b"\x93NUMPY", "an array of numpy (.npy)"),
     (b"GGUF", "a GGUF model (llama.cpp)"),
     (b"lmgg", "a GGML model (llama.cpp)"),
@@ -34,6 +34,15 @@ const STARTS: [(&[u8], &str); 45] = [
     (b"GIF8", "a GIF image"),
     (b"II*\0", "a TIFF image"),
     (b"MM\0*", "a TIFF image"),
+    (b"\0\0\0\x0cjP  ", "a JPEG 2000 image"),
+    (b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
+    (b"\0\0\0\x0cJXL ", "a JPEG XL image"),
+    (b"\xff\x0a", "a JPEG XL image"),
+    (b"\0\0\x01\0", "an icon of Windows (.ico)"),
+    (b"8BPS", "a Photoshop image (.psd)"),
+    (b"DDS ", "a DDS image"),
+    (b"qoif", "a QOI image"),
+    (b"\n\x05\x01\x08", "a PCX image"),
     (b"%PDF", "a PDF document"),
     (b"\x7fELF", "a program or a library (ELF)"),
     (b"MZ\x90", "a program or a library of Windows"),
@@ -78,6 +87,7 @@ pub(crate) fn kind_of(bytes: &[u8]) -> Option<&'static str> {
         [b'R', b'I', b'F', b'F', ..] if at(8, b"WEBP") => "a WebP image",
         [b'R', b'I', b'F', b'F', ..] => "a sound or a video (RIFF)",
         [b'B', b'M', ..] if at(14, &[40, 0, 0, 0]) || at(14, &[124, 0, 0, 0]) => "a BMP image",
+        _ if bytes.ends_with(b"TRUEVISION-XFILE.\0") => "a TGA image",
         _ if at(4, b"TFL3") => "a TensorFlow Lite model",
         _ if at(4, b"ftypavif") || at(4, b"ftypheic") => "an AVIF or HEIC image",
         _ if at(257, b"ustar") => "a tar archive: unpack it first",
@@ -98,7 +108,9 @@ fn zip(bytes: &[u8]) -> &'static str {
     let ends = [&bytes[..bytes.len().min(LOOKED_AT)], &bytes[bytes.len().saturating_sub(LOOKED_AT)..]];
     let has = |name: &[u8]| ends.iter().any(|end| contains(end, name));
     match () {
-        () if has(b"model.weights.h5") => "a model of Keras (.keras)",
+        () if has(b"model.weights.h5") => {
+            "a Keras model (.keras): save its weights as .safetensors or .npz in Python"
+        }
         () if has(b"xl/workbook") => "an Excel workbook (.xlsx): save the sheet as CSV",
         () if has(b"opendocument.spreadsheet") => "an OpenDocument spreadsheet: save the sheet as CSV",
         () if has(b"word/document") => "a Word document",
@@ -141,7 +153,10 @@ mod tests {
         let padded = |start: &[u8]| [start, &[0xd7; 300]].concat();
         for (bytes, kind) in [
             (&b""[..], Some("an empty file")),
-            (b"\x89HDF\r\n\x1a\n\0", Some("an HDF5 file (Keras's .h5, MATLAB's .mat)")),
+            (
+                b"\x89HDF\r\n\x1a\n\0",
+                Some("an HDF5 file (Keras's .h5, MATLAB's .mat): save its arrays as .npz in Python"),
+            ),
             (b"PK\x05\x06", Some("a zip archive: unpack it first")),
             (b"\x80\x04\x95\x0b\0\0\0\0\0\0\0}", Some("a Python pickle")),
             (b"\x80\x04\x95\x0b\0\0\0\0\0\0\0\x8c\x13joblib.numpy_pickle", Some("a joblib file")),

@@ -14,6 +14,7 @@ import sys
 import warnings
 import zipfile
 
+import files
 import ml_dtypes  # gives numpy bfloat16 and others
 import numpy as np
 import onnx_check
@@ -193,7 +194,6 @@ def write_others(d):
     torch.jit.script(nn.Linear(2, 1)).save(place / "script")
     files |= {
         "script": ((place / "script").read_bytes(), "TorchScript"),
-        "keras": (zipped("metadata.json", "config.json", "model.weights.h5"), "a model of Keras"),
         "xlsx": (zipped("[Content_Types].xml", "_rels/.rels", "xl/workbook.xml"), "an Excel workbook"),
         "zip": (zipped("a.txt"), "a zip archive"),
         "onnx": (next((d / "onnx").glob("*.onnx")).read_bytes(), "an ONNX model"),
@@ -204,7 +204,6 @@ def write_others(d):
         "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "a pointer of Git LFS"),
         "gguf": (b"GGUF" + bytes(20), "a GGUF model"),
         "tflite": (b"\x1c\0\0\0TFL3" + bytes(20), "a TensorFlow Lite model"),
-        "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(20), "an HDF5 file"),
         "parquet": (b"PAR1" + bytes(20), "a Parquet table"),
     }
     for name, (content, words) in files.items():
@@ -328,6 +327,7 @@ def main():
     write_odd(d)
     write_others(d)
     write_layers(d)
+    files.write(d)
 
 
 main()

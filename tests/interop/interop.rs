@@ -18,6 +18,8 @@ use tealight::layer::{
 use tealight::prelude::*;
 use tealight::train::{TensorBoard, Trainer};
 
+#[path = "files.rs"]
+mod files;
 #[path = "onnx_models.rs"]
 mod onnx_models;
 
@@ -48,7 +50,8 @@ fn check(dir: &Path) -> Result<()> {
     check_tensors(dir)?;
     check_odd(dir)?;
     check_others(dir);
-    check_layers(dir)
+    check_layers(dir)?;
+    files::check(dir)
 }
 
 const SHAPES: [(&str, &[usize]); 6] = [
@@ -214,7 +217,7 @@ fn check_others(dir: &Path) {
         }
         count += 1;
     }
-    assert_eq!(count, 20);
+    assert_eq!(count, 21);
     println!("{count} files of other kinds, each named");
 }
 

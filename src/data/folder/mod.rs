@@ -109,7 +109,8 @@ impl ImageFolder {
         self
     }
 
-    /// Whether photos are turned as their Exif data say. Default: `true`. torchvision and Keras do not turn them.
+    /// Whether photos are turned as their Exif data say. Default: `true`. torchvision and Keras turn no files but TIFF, which are
+    /// always turned.
     pub fn exif_orientation(mut self, turn: bool) -> Self {
         self.read = self.read.exif_orientation(turn);
         self

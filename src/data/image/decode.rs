@@ -21,7 +21,8 @@ pub const MAX_BYTES: usize = 256 << 20;
 /// The chunk that ends a PNG.
 const IEND: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
 
-/// The image in the bytes of a file, of at most `max_bytes` as decoded, turned as its Exif data say if `turn`.
+/// The image in the bytes of a file, of at most `max_bytes` as decoded, turned as its Exif data say if `turn`, and a
+/// TIFF always.
 pub(super) fn decode(path: &Path, bytes: &[u8], max_bytes: usize, turn: bool) -> Result<Pixels> {
     if bytes.is_empty() {
         return Err(file_error(path, "expected an image, got an empty file"));
@@ -37,6 +38,10 @@ pub(super) fn decode(path: &Path, bytes: &[u8], max_bytes: usize, turn: bool) ->
     };
     let explain = |error| match error {
         ImageError::Limits(_) => too_large("a larger one"),
+        ImageError::Unsupported(error) => {
+            let expected = "expected an image that is grey or RGB, of at most 16 bits a channel";
+            file_error(path, format!("{expected}, got: {error}; convert it to PNG"))
+        }
         error => {
             let name = format!("{format:?}").to_uppercase();
             file_error(path, format!("expected a readable image ({name}), got: {error}"))
@@ -65,7 +70,8 @@ pub(super) fn decode(path: &Path, bytes: &[u8], max_bytes: usize, turn: bool) ->
     // Damaged Exif data do not spoil the image.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(explain)?;
-    if turn {
+    // The orientation of a TIFF is no Exif: Pillow turns it, too.
+    if turn || format == ImageFormat::Tiff {
         image.apply_orientation(orientation);
     }
     let pixels = eight_bits(path, image)?;

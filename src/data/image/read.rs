@@ -91,7 +91,8 @@ impl ReadOptions {
         self
     }
 
-    /// Whether photos are turned as their Exif data say. Default: `true`. Pillow, torchvision and Keras do not turn them.
+    /// Whether photos are turned as their Exif data say. Default: `true`. Pillow, torchvision and Keras turn no files but TIFF,
+    /// which are always turned.
     #[doc(alias = "exif_transpose")]
     pub fn exif_orientation(mut self, turn: bool) -> Self {
         self.turn = turn;
