@@ -176,6 +176,47 @@ mod tests {
     ];
 
     #[test]
+    fn tiffs() {
+        // A row of two pixels, 10 and 200: the fields are the width, the height, bits, compression, photometric interpretation, …
+        let tiff = |photometric, orientation| {
+            let fields = [
+                (256, 2),
+                (257, 1),
+                (258, 8),
+                (259, 1),
+                (262, photometric),
+                (273, 134),
+                (274, orientation),
+                (277, 1),
+                (278, 1),
+                (279, 2),
+            ];
+            let mut bytes = b"II*\0\x08\0\0\0\x0a\0".to_vec();
+            for (tag, value) in fields {
+                bytes.extend([tag, 3, 1, 0, value, 0].map(u16::to_le_bytes).as_flattened());
+            }
+            [&bytes, &[0; 4][..], &[10, 200]].concat()
+        };
+        // Pillow 13 turns a TIFF, whether exif_transpose is called or not.
+        for turn in [false, true] {
+            for (orientation, bytes) in
+                [(1, [10, 200]), (2, [200, 10]), (3, [200, 10]), (4, [10, 200]), (6, [10, 200])]
+            {
+                let pixels = super::decode(Path::new("p"), &tiff(1, orientation), MAX_BYTES, turn).unwrap();
+                assert_eq!(
+                    (pixels.bytes, pixels.height),
+                    (bytes.to_vec(), if orientation == 6 { 2 } else { 1 })
+                );
+            }
+        }
+        let palette = message(&tiff(3, 1));
+        assert!(
+            palette.starts_with("p: expected an image that is grey or RGB, of at most 16 bits"),
+            "{palette}"
+        );
+    }
+
+    #[test]
     fn a_file_that_is_cut_off_is_an_error() {
         let image = DynamicImage::ImageRgb8(noise(19, 17));
         for format in FORMATS {

@@ -17,6 +17,7 @@ use candle_core::DType;
 pub use raw::CsvTable;
 pub use schema::{CsvSchema, Filled};
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
 
 use super::LabeledDataset;
 use crate::error::{Error, Result};
@@ -86,6 +87,11 @@ struct Format {
     day_first: bool,
     missing: Missing,
     na_values: Vec<String>,
+}
+
+/// A text in Unicode's composed form, as names and values of tables are compared.
+fn composed(text: &str) -> String {
+    text.nfc().collect()
 }
 
 impl Format {
@@ -170,7 +176,7 @@ impl CsvOptions {
 
     /// The column to predict: classes if it holds text, numbers for a regression otherwise. Default: the last column.
     pub fn target(mut self, column: &str) -> Self {
-        self.target = Some(column.into());
+        self.target = Some(composed(column));
         self
     }
 
@@ -281,7 +287,7 @@ impl CsvOptions {
     /// always missing.
     #[doc(alias = "missing_values")]
     pub fn na_values(mut self, values: &[&str]) -> Self {
-        self.format.na_values = values.iter().map(|value| value.to_string()).chain([String::new()]).collect();
+        self.format.na_values = values.iter().map(|value| composed(value)).chain([String::new()]).collect();
         self
     }
 
@@ -297,7 +303,7 @@ impl CsvOptions {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn categorical(mut self, column: &str) -> Self {
-        self.categorical.push(column.into());
+        self.categorical.push(composed(column));
         self
     }
 
@@ -305,7 +311,7 @@ impl CsvOptions {
     #[doc(alias = "usecols")]
     #[doc(alias = "drop")]
     pub fn ignore(mut self, column: &str) -> Self {
-        self.ignored.push(column.into());
+        self.ignored.push(composed(column));
         self
     }
 
@@ -322,7 +328,7 @@ impl CsvOptions {
 /// * A number may have a currency sign, or a percent sign: `12 %` is 0.12.
 /// * A date, such as `2024-03-01`, `1.3.2024 14:05` or `3/1/2024`, gives the days since 1970, the month, the day of the week (0 for
 ///   Monday) and, if a row has a time, the hour; a time of day alone gives hours.
-/// * Categories are sorted; 1 and 1.0 are one. A column of numbers and a few texts is an error that names them.
+/// * Categories are sorted; 1 and 1.0 are one, and so are é as one letter and as two (NFC). A column of numbers and a few texts is an error that names them.
 /// * A column without a name (or called `Unnamed: 0`, as by pandas) whose values all differ numbers the rows, and is left out.
 ///
 /// Values in double quotes may contain the delimiter. To read a test set with the categories of the training set, use [`CsvSchema`].

@@ -7,7 +7,7 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 
 use super::form::{self, Form};
 use super::text::{self, Contents};
-use super::{CsvError, CsvHint, CsvOptions, Format};
+use super::{CsvError, CsvHint, CsvOptions, Format, composed};
 use crate::error::{Error, Result};
 use crate::file::file_error;
 
@@ -66,6 +66,10 @@ impl CsvTable {
                 (Form::of_sheet(name), false, rows.into_iter().map(row).collect())
             }
         };
+        // The cells, not the whole text: composed, a Greek question mark is a semicolon.
+        for row in rows.iter_mut().filter(|row| !row.cells.as_slice().is_ascii()) {
+            row.cells = row.cells.iter().map(composed).collect();
+        }
         let Some(first) = rows.first() else {
             return Err(file_error(path, "expected a table, got an empty file"));
         };

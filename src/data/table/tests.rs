@@ -444,3 +444,21 @@ fn another_file_may_be_written_otherwise() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn texts_are_compared_in_composed_form() -> Result<()> {
+    // é as one letter, and as e with an accent: what an editor and a file system of a Mac write.
+    let [one, two] = ["\u{e9}t\u{e9}", "e\u{301}te\u{301}"];
+    let text = format!("{one},kind,id\n{one},{two},1\n{two},{one},2\nhiver\u{37e},x,3\n");
+    let options = CsvOptions::new().target("kind").ignore("id").categorical(two);
+    let data = read(&text, &options)?;
+    assert_eq!(
+        (data.classes, data.features),
+        (vec!["x".into(), one.into()], vec![format!("{one}=hiver;"), format!("{one}={one}")])
+    );
+    assert_eq!(data.targets.to_vec1::<u32>()?, [1, 1, 0]);
+    let data =
+        read(&text, &CsvOptions::new().target(two).ignore("kind").missing(Missing::Drop).na_values(&[two]))?;
+    assert_eq!((inputs(&data), data.classes), (vec![vec![3.0]], vec!["hiver;".to_string()]));
+    Ok(())
+}
