@@ -327,8 +327,10 @@ fn any_arguments_end_well() {
             Some(1) => {
                 prop_assert!(lines > 0, "{}", notes);
                 let known = |line: &str| {
-                    ["error: ", "skipped: ", "filled "].iter().any(|start| line.starts_with(start))
+                    let starts = ["error: ", "skipped: ", "filled ", "warning: "];
+                    starts.iter().any(|start| line.starts_with(start))
                         || line.ends_with(" files skipped")
+                        || line.contains("  epoch ")
                 };
                 prop_assert!(notes.lines().all(known), "{}", notes);
             }

@@ -461,6 +461,10 @@ fn what_cannot_be_meant_is_said_on_one_line() {
             "flowers.csv --learning-rate 1e30 --target kind",
             "the training reached values that are not finite: try a --learning-rate below",
         ),
+        (
+            "flowers.csv --learning-rate 1e300 --target kind --epochs 1 --batch-size 1000",
+            "the training reached values that are not finite: try a --learning-rate below",
+        ),
         ("flowers.csv --valid 1.5", "--valid: expected a share between 0 and 1"),
         ("flowers.csv --valid 0", "--valid: expected a share between 0 and 1"),
         ("flowers.csv --valid nan", "--valid: expected a share between 0 and 1"),

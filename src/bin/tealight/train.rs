@@ -268,9 +268,12 @@ fn fit(
         Err(error @ Error::Argument { op: "DataLoader", .. }) if options.resume => {
             Err(wrong_checkpoint(&error))
         }
-        Err(error) if !matches!(error, Error::Interrupted { .. }) && !is_finite(net, &valid.0)? => {
+        Err(error @ Error::Interrupted { .. }) => Err(error.into()),
+        // The loss of the last step may be that of the weights before it.
+        done if !is_finite(net, &valid.0)? => {
+            let why = done.err().map_or(String::new(), |error| format!(" ({error})"));
             fail(format!(
-                "the training reached values that are not finite: try a --learning-rate below {rate} ({error})"
+                "the training reached values that are not finite: try a --learning-rate below {rate}{why}"
             ))
         }
         done => Ok(done?),
