@@ -114,6 +114,7 @@ fn zip(bytes: &[u8]) -> &'static str {
         () if has(b"xl/workbook") => "an Excel workbook (.xlsx): save the sheet as CSV",
         () if has(b"opendocument.spreadsheet") => "an OpenDocument spreadsheet: save the sheet as CSV",
         () if has(b"word/document") => "a Word document",
+        () if has(b"[Content_Types].xml") => "an Office document (.xlsx, .docx): save a table as CSV",
         () if has(b"archive_format") => "a program of torch.export (.pt2)",
         () if has(b"constants.pkl") => "a TorchScript model",
         () if has(b"data.pkl") => "a file of PyTorch's (.pth)",
@@ -158,6 +159,10 @@ mod tests {
                 Some("an HDF5 file (Keras's .h5, MATLAB's .mat): save its arrays as .npz in Python"),
             ),
             (b"PK\x05\x06", Some("a zip archive: unpack it first")),
+            (
+                b"PK\x03\x04 [Content_Types].xml",
+                Some("an Office document (.xlsx, .docx): save a table as CSV"),
+            ),
             (b"\x80\x04\x95\x0b\0\0\0\0\0\0\0}", Some("a Python pickle")),
             (b"\x80\x04\x95\x0b\0\0\0\0\0\0\0\x8c\x13joblib.numpy_pickle", Some("a joblib file")),
             (b"\x08\x08\x12\x07pytorch\x1a", Some("an ONNX model")),
