@@ -76,7 +76,8 @@ fn run(Options { digit, images, epochs, learning_rate, seed, out }: Options) -> 
     let weights = loaded.parameters()[0].1.get().reshape((rows, columns, pixels / (rows * columns)))?;
     let title = format!("What speaks for {} (+) or against it (−)", test.classes[1]);
     plot::heatmap(out.join("weights.png"), &title, &weights.mean(-1)?)?;
-    plot::misclassified(out.join("mistakes.png"), &test, &model.predict(&test.inputs)?.sigmoid()?)?;
+    let answers = model.predict(&test.inputs)?.gt(0.0)?.to_dtype(DType::U32)?;
+    plot::misclassified(out.join("mistakes.png"), &test, &answers)?;
     println!("wrote model.safetensors, report.html and three pictures to {}", out.display());
     println!("test accuracy {:.4}", history.last("valid_accuracy")?);
     let recall = history.last("valid_recall of class 1")?;
