@@ -60,7 +60,10 @@ fn about(model: &Model) -> String {
     let inputs = match &plan.inputs {
         Inputs::Images(pictures) => {
             let (size, told) = (pictures.size, pictures.description());
-            format!("images of {size} × {size} pixels, {}", told["color"].as_str().unwrap_or_default())
+            format!(
+                "images of {size} × {size} pixels, {}",
+                told["color"].as_str().expect("a description says the color")
+            )
         }
         Inputs::Table(schema) => format!("rows of {}", listed(&schema.features())),
     };
@@ -76,7 +79,7 @@ fn about(model: &Model) -> String {
             let background = told["background"].as_str().unwrap_or("as the file has it");
             let steps = format!(
                 "turned as Exif says, background {background}, resized ({}), from 0 to 1",
-                told["interpolation"].as_str().unwrap_or_default()
+                told["interpolation"].as_str().expect("a description says the filter")
             );
             lines.push(vec!["images are".into(), steps]);
         }

@@ -205,7 +205,7 @@ fn train_and_write(
     let mut wrote = vec!["model.safetensors".to_string()];
     wrote.extend(artifacts::write(out, &model, &history, &on_train, &on_valid)?);
     let unit = model.plan.inputs.unit();
-    let best = history.kept().map_or(0, |record| record.epoch);
+    let best = history.kept().expect("--epochs is 1 or more").epoch;
     let example = match &model.plan.inputs {
         Inputs::Images(_) => "photo.jpg",
         Inputs::Table(_) => "new.csv",

@@ -580,7 +580,8 @@ fn infer_kind(
         }
         // A few texts among numbers are a mistake; a few numbers among texts are texts.
         if numbers.len() * 2 >= cells.len() {
-            let like = parsed.iter().position(Option::is_some).map_or(0, |i| cells[i].0);
+            let like = parsed.iter().position(Option::is_some).expect("half of the cells are numbers");
+            let like = cells[like].0;
             let mut odd = cells.iter().zip(&parsed).filter(|(_, x)| x.is_none()).map(|(cell, _)| cell);
             let (line, text) = odd.next().expect("not all are numbers");
             let mut message = format!("expected a number, as in line {like}, got {text:?}");

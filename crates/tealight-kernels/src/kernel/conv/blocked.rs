@@ -65,6 +65,8 @@ struct Phase {
     starts: Vec<usize>,
     /// Where each element of a window lies behind its start.
     offsets: Vec<usize>,
+    /// The last element of the padded image that a window has.
+    reach: usize,
     /// The elements of the kernel in the same order: the channel, and the place in it.
     elements: Vec<(usize, usize)>,
 }
@@ -151,13 +153,16 @@ impl Blocked {
                     }
                 }
             }
+            let starts: Vec<usize> = (0..high.count)
+                .flat_map(|y| (0..wide.count).map(move |x| y * high.stride * columns + x * wide.stride))
+                .collect();
             Phase {
                 first: [high.first, wide.first],
                 step: [high.step, wide.step],
                 count: [high.count, wide.count],
-                starts: (0..high.count)
-                    .flat_map(|y| (0..wide.count).map(move |x| y * high.stride * columns + x * wide.stride))
-                    .collect(),
+                // Nothing is read where there are no windows, or none of their elements.
+                reach: starts.iter().max().unwrap_or(&0) + offsets.iter().max().unwrap_or(&0),
+                starts,
                 offsets,
                 elements,
             }
@@ -402,8 +407,7 @@ impl Chunk<'_> {
         // The last place stands in for missing ones.
         let last = starts[count - 1];
         starts[count..].fill(last);
-        let reach = phase.offsets.iter().max().map_or(0, |most| most + last);
-        assert!(reach < x.len(), "kernel::conv: a window outside of its image");
+        assert!(phase.reach < x.len(), "kernel::conv: a window outside of its image");
         let sums = sums[..count.next_multiple_of(P) * V * lanes].chunks_exact_mut(P * V * lanes);
         for (sums, &starts) in sums.zip(starts.as_chunks::<P>().0) {
             let mut total = [[start[0]; V]; P];
@@ -535,10 +539,8 @@ fn image<S: Simd, T: Element, const P: usize, const V: usize>(
     g: &[T],
     width: usize,
 ) -> [[T::Vector<S>; V]; P] {
-    let reach =
-        phase.starts.iter().max().zip(offsets.iter().max()).map_or(0, |(start, offset)| start + offset);
     let needed = (phase.starts.len() - 1) * width + V * lanes_of::<S, T>();
-    assert!(reach < x.len() && needed <= g.len(), "kernel::conv: a window outside of its image");
+    assert!(phase.reach < x.len() && needed <= g.len(), "kernel::conv: a window outside of its image");
     let mut total = [[T::splat(simd, T::default()); V]; P];
     let mut g = g.as_ptr();
     for &start in &phase.starts {

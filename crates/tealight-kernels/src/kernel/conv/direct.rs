@@ -321,7 +321,7 @@ impl<T: Element, const C: usize, const N: usize> WithSimd for Products<'_, T, C,
             for (taps, some) in direct.offsets.chunks(N).enumerate() {
                 // The sum of an element that is missing is not used.
                 let offsets: [usize; N] = std::array::from_fn(|t| some.get(t).copied().unwrap_or(0));
-                let reach = offsets.iter().max().map_or(0, |most| most + n * lanes);
+                let reach = offsets.iter().max().expect("N > 0") + n * lanes;
                 let mut sums = [[T::splat(simd, T::default()); N]; C];
                 let gs = gs.chunks_exact(outputs.next_multiple_of(C) * places);
                 for (x, g) in xs.chunks_exact(direct.image()).zip(gs) {

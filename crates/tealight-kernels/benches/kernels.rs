@@ -1,13 +1,16 @@
-//! Convolutions against the machine's peak: `cargo bench -p tealight-kernels --bench conv [FILTER]`.
+//! Convolutions against the machine's peak, and normalisation: `cargo bench -p tealight-kernels --bench kernels [FILTER]`.
 //!
-//! Prints GFLOP/s on one thread (two for each product of an element of a window with one of the kernel) and their share of what a
-//! loop of fused multiply-adds reaches. The fastest of many runs counts.
+//! Prints, on one thread, GFLOP/s (two for each product of an element of a window with one of the kernel) and their share of what a loop
+//! of fused multiply-adds reaches, for a convolution, its transpose and the gradient of its kernel; and the elements a nanosecond of the
+//! moments of (outer, groups, inner), of their normalisation and of its gradient. The fastest of many runs counts.
 
 #![allow(unsafe_code)]
 
 use std::hint::black_box;
 
-use tealight_kernels::kernel::{Conv, WindowAxis, conv, conv_kernel, conv_transpose, simd_level};
+use tealight_kernels::kernel::{
+    Conv, WindowAxis, conv, conv_kernel, conv_transpose, keep_freed, norm, simd_level,
+};
 
 /// Seconds that this thread has computed.
 fn now() -> f64 {
@@ -59,7 +62,7 @@ fn peak() -> f64 {
 
 fn main() {
     rayon::ThreadPoolBuilder::new().num_threads(1).build_global().expect("the first pool of this program");
-    tealight_kernels::kernel::keep_freed(1 << 30);
+    keep_freed(1 << 30);
     let filter = std::env::args().nth(1).filter(|arg| !arg.starts_with("--")).unwrap_or_default();
     let peak = peak();
     println!("{}: {peak:.0} GFLOP/s at most", simd_level());
@@ -107,6 +110,27 @@ fn main() {
             let rate = work / time / 1e9;
             print!("{:9.0} µs {rate:4.0} = {:3.0} %", time * 1e6, 100.0 * rate / peak);
         }
+        println!();
+    }
+    for dims in
+        [[64, 32, 64], [64, 64, 16], [32, 16, 1024], [32, 64, 64], [16, 32, 256], [1, 512, 64], [64, 128, 1]]
+    {
+        let name = format!("norm {dims:?}");
+        if !name.contains(&filter) {
+            continue;
+        }
+        let n = dims.iter().product();
+        let array = |salt: f32| -> Vec<f32> { (0..n).map(|i| (i as f32 * 1.7 + salt).sin()).collect() };
+        let (x, g) = (array(0.1), array(0.2));
+        let m = norm::moments(&x, dims, 1e-5, true);
+        let all = [&m.mean[..], &m.scale, &m.shift];
+        let times = [
+            seconds(|| drop(black_box(norm::moments(&x, dims, 1e-5, true)))),
+            seconds(|| drop(black_box(norm::standardize(&x, dims, all)))),
+            seconds(|| drop(black_box(norm::standardize_backward(&x, &g, dims, all, true)))),
+        ];
+        print!("{name:36}");
+        times.iter().for_each(|time| print!("{:9.1} µs {:5.2}", time * 1e6, n as f64 / time * 1e-9));
         println!();
     }
 }
