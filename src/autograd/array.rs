@@ -6,6 +6,7 @@ use std::ops::Deref;
 use candle_core::{DType, Device, Layout, Storage, StorageRef, WithDType};
 
 use super::Array;
+use super::launch::launch;
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims, View};
 
@@ -149,8 +150,22 @@ pub(crate) fn contiguous(x: &Array) -> Result<Array> {
     }
     fits("copy", x.dims(), x.dtype().size_in_bytes())?;
     with_float!(x.dtype(), T => {
-        let source = elements::<T>(x)?;
-        make(kernel::map(x.dims(), kernel::sources([source.view(x.dims())]), |[x, ..]| x), x.dims(), x)
+        launch("copy", [x], x.dims(), |[x]| {
+            kernel::map(x.dims(), kernel::sources([x.view::<T>(x.dims())]), |[x, ..]| x)
+        })
+    })
+}
+
+/// a + b for arrays of one shape and dtype.
+pub(super) fn add(a: &Array, b: &Array) -> Result<Array> {
+    if !(on_cpu(a) && on_cpu(b)) {
+        return Ok((a + b)?);
+    }
+    with_float!(a.dtype(), T => {
+        launch("add", [a, b], a.dims(), |[a, b]| {
+            let dims = a.dims();
+            kernel::map(dims, kernel::sources([a.view::<T>(dims), b.view(dims)]), |[a, b, ..]| a + b)
+        })
     })
 }
 
@@ -182,7 +197,7 @@ pub(crate) fn sum_axes(x: &Array, axes: &[usize]) -> Result<Array> {
         let length = dims[first..=last].iter().product();
         dims[first..=last].fill(1);
         x = with_float!(x.dtype(), T => {
-            make(kernel::sum_axis(&elements::<T>(&x)?, outer, length, inner), &dims, &x)?
+            launch("sum", [&x], &dims, move |[x]| kernel::sum_axis(x.elements::<T>(), outer, length, inner))?
         });
     }
     Ok(x)

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::array::add;
 use super::broadcast::{Accumulate, add_in_place, sum_to};
 use super::gradients::Gradients;
 use super::node::{Call, Node};
 use super::op::Op;
-use super::{Array, Tensor, anomaly, mode};
+use super::{Array, Tensor, anomaly, launch, mode};
 use crate::error::{Error, Result};
 
 /// A node whose gradient is being summed.
@@ -23,10 +24,10 @@ impl Pending {
     fn add(&mut self, other: Tensor) -> Result<()> {
         if mode::is_recording() {
             self.grad = Accumulate.apply([&self.grad, &other])?;
-        } else if self.owned {
+        } else if self.owned && !launch::recording() {
             add_in_place(&mut self.grad.array, &other.array)?;
         } else {
-            self.grad = Tensor::constant((&self.grad.array + &other.array)?);
+            self.grad = Tensor::constant(add(&self.grad.array, &other.array)?);
             self.owned = true;
         }
         Ok(())
@@ -65,6 +66,9 @@ fn walk(
         drop(grad);
         for (i, grad) in grads.into_iter().enumerate() {
             let (Some(Some(input)), true) = (node.edges.get(i), wanted(i)) else { continue };
+            if let (Some(grad), true) = (&grad, launch::recording()) {
+                launch::check_gradient(node.rule.name(), grad);
+            }
             let grad = match grad {
                 Some(grad) => sum_to(&grad, &input.dims).map_err(|error| error.context(node.rule.name()))?,
                 None if pending.contains_key(&input.id) => continue,

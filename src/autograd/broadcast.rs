@@ -1,7 +1,7 @@
 //! Broadcasting, and its transpose: the backward pass sums every gradient to the shape of its input here, so that no
 //! operation has to.
 
-use super::array::{contiguous, on_cpu, sum_axes};
+use super::array::{add, contiguous, on_cpu, sum_axes};
 use super::op::Op;
 use super::saved::{SaveContext, Saved};
 use super::{Array, Onnx, OnnxValue, Tensor};
@@ -80,7 +80,7 @@ impl Op<2> for Accumulate {
     const NAME: &'static str = "accumulate";
 
     fn forward(&self, [a, b]: [&Array; 2], _: &mut SaveContext) -> Result<Array> {
-        Ok((a + b)?)
+        add(a, b)
     }
 
     fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {

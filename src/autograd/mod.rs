@@ -18,6 +18,7 @@ mod gradients;
 mod graph;
 mod hook;
 mod jacobian;
+pub(crate) mod launch;
 mod mode;
 mod node;
 pub(crate) mod onnx;

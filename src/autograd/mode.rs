@@ -12,6 +12,8 @@ thread_local! {
 pub(super) const ANOMALY: u8 = 1;
 /// The bit of an ONNX trace.
 pub(super) const TRACE: u8 = 2;
+/// The bit of a program's recording.
+pub(super) const PROGRAM: u8 = 4;
 
 pub(super) fn is_observed_by(observer: u8) -> bool {
     OBSERVERS.get() & observer != 0

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use candle_core::DType;
 use smallvec::SmallVec;
 
+use super::launch::Operand;
 use super::saved::SavedArrays;
 use super::tensor::placed;
 use super::{Array, Tensor, anomaly, mode};
@@ -24,6 +25,31 @@ pub(super) trait BackwardRule: Debug + Send + Sync {
     fn name(&self) -> &'static str;
     fn backward(&self, call: &Call, grad: &Tensor) -> Result<InputGrads>;
     fn derivative(&self) -> Option<String>;
+    /// The forward pass once more, for a program: the output and what it saves besides inputs and output. `wanted` says which
+    /// inputs need a gradient.
+    fn forward(&self, inputs: &[Operand<'_>], wanted: &[bool]) -> Result<Vec<Array>>;
+}
+
+/// A rule that a program shares.
+#[derive(Debug)]
+pub(super) struct Shared(pub(super) Arc<dyn BackwardRule>);
+
+impl BackwardRule for Shared {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn backward(&self, call: &Call, grad: &Tensor) -> Result<InputGrads> {
+        self.0.backward(call, grad)
+    }
+
+    fn derivative(&self) -> Option<String> {
+        self.0.derivative()
+    }
+
+    fn forward(&self, inputs: &[Operand<'_>], wanted: &[bool]) -> Result<Vec<Array>> {
+        self.0.forward(inputs, wanted)
+    }
 }
 
 /// One recorded operation, in a single allocation with what it saved.
@@ -67,6 +93,10 @@ impl BackwardRule for Leaf {
 
     fn derivative(&self) -> Option<String> {
         None
+    }
+
+    fn forward(&self, _: &[Operand<'_>], _: &[bool]) -> Result<Vec<Array>> {
+        unreachable!("a leaf is made by no op")
     }
 }
 

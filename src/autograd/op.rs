@@ -1,10 +1,12 @@
 //! [`Op`] and [`VariadicOp`]: custom differentiable operations.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
+use super::launch::{self, Operand};
 use super::node::{BackwardRule, Call, InputGrads};
 use super::onnx::{Onnx, OnnxValue};
-use super::saved::{SaveContext, Saved};
+use super::saved::{SaveContext, Saved, with_inputs};
 use super::{Array, Tensor, mode, trace};
 use crate::error::{Error, Result};
 
@@ -78,10 +80,13 @@ pub trait Op<const N: usize>: Debug + Send + Sync + 'static {
     where
         Self: Sized,
     {
-        let mut ctx = SaveContext::new(&inputs);
+        let (mut ctx, mark) = (SaveContext::new(&inputs), launch::mark());
         let output = self.forward(inputs.map(Tensor::array), &mut ctx)?;
         if mode::observed() {
             trace::observe(Self::NAME, &inputs, &output, &mut |onnx| self.onnx(onnx))?;
+            if ctx.is_opaque(&output) {
+                return Ok(ctx.record_opaque(mark, output, Arc::new(Fixed::<Self, N>(self))));
+            }
         }
         Ok(ctx.record(output, || Fixed::<Self, N>(self)))
     }
@@ -147,11 +152,14 @@ pub trait VariadicOp: Debug + Send + Sync + 'static {
     where
         Self: Sized,
     {
-        let mut ctx = SaveContext::new(inputs);
+        let (mut ctx, mark) = (SaveContext::new(inputs), launch::mark());
         let arrays: Vec<&Array> = inputs.iter().map(|x| x.array()).collect();
         let output = self.forward(&arrays, &mut ctx)?;
         if mode::observed() {
             trace::observe(self.name(), inputs, &output, &mut |onnx| self.onnx(onnx))?;
+            if ctx.is_opaque(&output) {
+                return Ok(ctx.record_opaque(mark, output, Arc::new(Variadic(self))));
+            }
         }
         Ok(ctx.record(output, || Variadic(self)))
     }
@@ -172,6 +180,13 @@ impl<O: Op<N>, const N: usize> BackwardRule for Fixed<O, N> {
 
     fn derivative(&self) -> Option<String> {
         self.0.derivative()
+    }
+
+    fn forward(&self, inputs: &[Operand<'_>], wanted: &[bool]) -> Result<Vec<Array>> {
+        with_inputs(inputs, wanted, |arrays, ctx| {
+            let arrays = arrays.try_into().expect("a program calls an op with the inputs that it recorded");
+            self.0.forward(arrays, ctx)
+        })
     }
 }
 
@@ -196,6 +211,10 @@ impl<O: VariadicOp> BackwardRule for Variadic<O> {
 
     fn derivative(&self) -> Option<String> {
         self.0.derivative()
+    }
+
+    fn forward(&self, inputs: &[Operand<'_>], wanted: &[bool]) -> Result<Vec<Array>> {
+        with_inputs(inputs, wanted, |arrays, ctx| self.0.forward(arrays, ctx))
     }
 }
 

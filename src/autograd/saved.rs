@@ -1,9 +1,12 @@
 //! What an operation saves for its backward pass.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
-use super::node::{BackwardRule, Call, Node, attach, needs_grad};
-use super::{Array, Tensor};
+use super::launch::{self, Operand};
+use super::node::{BackwardRule, Call, Node, Shared, attach, needs_grad};
+use super::{Array, Tensor, mode};
 use crate::error::Result;
 
 /// The arrays that a node holds.
@@ -63,6 +66,17 @@ impl<'a> SaveContext<'a> {
         attach(Node::new(rule(), &output, edges, saved_arrays), output)
     }
 
+    /// Whether a program has to call the operation as a whole.
+    pub(super) fn is_opaque(&self, output: &Array) -> bool {
+        launch::is_opaque(output, &self.saved_arrays.others)
+    }
+
+    /// [`record`](Self::record) for an operation that a program calls as a whole.
+    pub(super) fn record_opaque(self, mark: usize, output: Array, rule: Arc<dyn BackwardRule>) -> Tensor {
+        launch::record_opaque(mark, &rule, self.inputs, &output, &self.saved_arrays.others);
+        self.record(output, || Shared(rule))
+    }
+
     /// Whether the operation is recorded: false under [`no_grad`](super::no_grad) and if no input needs a gradient.
     /// Then nothing is saved.
     pub fn recording(&self) -> bool {
@@ -94,6 +108,24 @@ impl<'a> SaveContext<'a> {
             self.saved_arrays.others.push(array);
         }
     }
+}
+
+/// The output of a forward pass, and what it saves besides inputs and output.
+pub(super) fn with_inputs(
+    inputs: &[Operand<'_>],
+    wanted: &[bool],
+    forward: impl FnOnce(&[&Array], &mut SaveContext) -> Result<Array>,
+) -> Result<Vec<Array>> {
+    let leaf = |(x, &wanted): (&Operand<'_>, &bool)| {
+        let x = x.to_array()?;
+        Ok(if wanted { Tensor::parameter(x) } else { Tensor::constant(x) })
+    };
+    let tensors = inputs.iter().zip(wanted).map(leaf).collect::<Result<Vec<Tensor>>>()?;
+    let tensors: Vec<&Tensor> = tensors.iter().collect();
+    let mut ctx = mode::with_recording(true, || SaveContext::new(&tensors));
+    let arrays: Vec<&Array> = tensors.iter().map(|x| x.array()).collect();
+    let output = forward(&arrays, &mut ctx)?;
+    Ok([output].into_iter().chain(ctx.saved_arrays.others).collect())
 }
 
 /// What [`Op::forward`](super::Op::forward) saved, for [`Op::backward`](super::Op::backward).

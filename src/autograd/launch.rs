@@ -1,0 +1,492 @@
+//! Kernel calls: from arrays to new arrays, and the recording of them that a program replays.
+//!
+//! Every op computes by [`launch`] on the CPU. While a [`Recording`] is made, each call is written down: its kernel, where its
+//! inputs come from, and what it made. Views need no record: they share the storage of the array that they show, and it is the
+//! storage that is known.
+
+#![allow(dead_code)] // until programs land
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use candle_core::backend::BackendStorage;
+use candle_core::op::BackpropOp;
+use candle_core::{CpuStorage, DType, Layout, Storage, WithDType};
+use smallvec::SmallVec;
+
+use super::mode::{ObserverGuard, PROGRAM, is_observed_by};
+use super::node::BackwardRule;
+use super::{Array, Tensor, anomaly};
+use crate::error::{Error, Result};
+use crate::kernel::{Dims, View};
+
+/// An array in main memory, as a kernel reads it.
+#[derive(Clone, Copy)]
+pub(crate) struct Operand<'a> {
+    storage: &'a CpuStorage,
+    layout: &'a Layout,
+}
+
+impl<'a> Operand<'a> {
+    pub(crate) fn new(storage: &'a CpuStorage, layout: &'a Layout) -> Self {
+        Operand { storage, layout }
+    }
+
+    pub(crate) fn dims(&self) -> &'a [usize] {
+        self.layout.dims()
+    }
+
+    pub(crate) fn strides(&self) -> &'a [usize] {
+        self.layout.stride()
+    }
+
+    pub(crate) fn dtype(&self) -> DType {
+        self.storage.dtype()
+    }
+
+    /// The elements in memory order: all of a contiguous array, else those from the first one on.
+    pub(crate) fn elements<T: WithDType>(&self) -> &'a [T] {
+        let all =
+            T::cpu_storage_as_slice(self.storage).expect("the op that calls the kernel checks the dtype");
+        let (start, count) = (self.layout.start_offset(), self.layout.shape().elem_count());
+        match count {
+            // An empty view may begin behind the end of its storage.
+            0 => &[],
+            _ if self.layout.is_contiguous() => &all[start..start + count],
+            // The last element of a strided view may lie anywhere behind the first.
+            _ => &all[start..],
+        }
+    }
+
+    /// The array, broadcast to `out`.
+    pub(crate) fn view<T: WithDType>(&self, out: &[usize]) -> View<'a, T> {
+        View::broadcast(self.elements(), self.dims(), self.strides(), out)
+    }
+
+    /// A copy in row-major order, of elements of type `T`.
+    pub(crate) fn to_vec<T: WithDType>(self) -> Vec<T> {
+        if self.layout.is_contiguous() {
+            return self.elements().to_vec();
+        }
+        let all =
+            T::cpu_storage_as_slice(self.storage).expect("the op that calls the kernel checks the dtype");
+        let (dims, count) = (self.dims(), self.layout.shape().elem_count());
+        let mut index = Dims::from_elem(0, dims.len());
+        let mut at = self.layout.start_offset();
+        let mut gathered = Vec::with_capacity(count);
+        for _ in 0..count {
+            gathered.push(all[at]);
+            for (axis, &stride) in self.strides().iter().enumerate().rev() {
+                index[axis] += 1;
+                at += stride;
+                if index[axis] < dims[axis] {
+                    break;
+                }
+                at -= stride * dims[axis];
+                index[axis] = 0;
+            }
+        }
+        gathered
+    }
+
+    /// A copy as an array, in row-major order.
+    pub(crate) fn to_array(self) -> Result<Array> {
+        macro_rules! copied {
+            ($($dtype:ident)*) => {
+                match self.storage {
+                    $(CpuStorage::$dtype(_) => CpuStorage::$dtype(self.to_vec()),)*
+                    _ => return Err(Error::dtype("program", "a dtype with a CPU type", &[self.dtype()])),
+                }
+            };
+        }
+        let storage = copied!(U8 U32 I16 I32 I64 BF16 F16 F32 F64 F8E4M3);
+        Ok(array(storage, self.dims()))
+    }
+}
+
+/// What a kernel makes.
+pub(crate) type Outputs = SmallVec<[CpuStorage; 2]>;
+
+/// A kernel with everything it needs besides its inputs.
+pub(crate) enum Kernel {
+    Map(Box<dyn Fn(&[Operand<'_>]) -> Result<Outputs> + Send + Sync>),
+    /// From uniform random numbers in \[0, 1\).
+    Random(Box<dyn Fn(&mut dyn FnMut() -> f64) -> Outputs + Send + Sync>),
+}
+
+/// Where the storage of a value comes from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// Array `i` of those that the recording was told of.
+    External(usize),
+    /// An array that no kernel made while recording.
+    Constant(Array),
+    Launch,
+}
+
+/// A storage: an array and all its views.
+#[derive(Debug)]
+pub(crate) struct Value {
+    pub(crate) source: Source,
+    pub(crate) dtype: DType,
+    /// In elements.
+    pub(crate) len: usize,
+}
+
+/// A value as an array.
+#[derive(Clone, Debug)]
+pub(crate) struct ValueView {
+    pub(crate) value: usize,
+    pub(crate) layout: Layout,
+}
+
+/// A recorded kernel call.
+pub(crate) struct Launch {
+    pub(crate) name: &'static str,
+    /// The layer, such as `encoder.fc1`; empty in the backward pass.
+    pub(crate) scope: String,
+    pub(crate) kernel: Kernel,
+    pub(crate) inputs: Vec<ValueView>,
+    pub(crate) outputs: SmallVec<[usize; 2]>,
+}
+
+/// The kernel calls of one run of a function.
+#[derive(Default)]
+pub(crate) struct Recording {
+    pub(crate) values: Vec<Value>,
+    pub(crate) launches: Vec<Launch>,
+    /// The external arrays that the run replaces (running statistics), and by what.
+    pub(crate) assignments: Vec<(usize, ValueView)>,
+    /// Why the run cannot be replayed.
+    refusal: Option<Error>,
+    /// Values by the address of their storage, which `alive` keeps from being used again.
+    known: HashMap<usize, usize>,
+    alive: Vec<Array>,
+}
+
+thread_local!(static RUNNING: RefCell<Option<Recording>> = const { RefCell::new(None) });
+
+/// An array of these elements.
+pub(crate) fn array(storage: CpuStorage, dims: &[usize]) -> Array {
+    Array::from_storage(Storage::Cpu(storage), dims, BackpropOp::none(), false)
+}
+
+/// The array of shape `dims` that `kernel` makes of the elements of `inputs`, which are in main memory.
+///
+/// The kernel is called again when a program replays the call, so all that it reads besides its operands is the same for each call.
+pub(crate) fn launch<T: WithDType, const N: usize>(
+    name: &'static str,
+    inputs: [&Array; N],
+    dims: &[usize],
+    kernel: impl Fn([Operand<'_>; N]) -> Vec<T> + Send + Sync + 'static,
+) -> Result<Array> {
+    let [y] = launch_many(name, inputs, [dims], move |x| Ok([T::to_cpu_storage_owned(kernel(x))]))?;
+    Ok(y)
+}
+
+/// [`launch`] for a kernel that makes several arrays, and may fail.
+pub(crate) fn launch_many<const N: usize, const M: usize>(
+    name: &'static str,
+    inputs: [&Array; N],
+    dims: [&[usize]; M],
+    kernel: impl Fn([Operand<'_>; N]) -> Result<[CpuStorage; M]> + Send + Sync + 'static,
+) -> Result<[Array; M]> {
+    let outputs = with_operands(inputs, &kernel)?;
+    let mut dims = dims.into_iter();
+    let outputs = outputs.map(|storage| array(storage, dims.next().expect("a shape for each output")));
+    if is_observed_by(PROGRAM) {
+        let kernel = move |x: &[Operand<'_>]| {
+            let x = x.try_into().expect("a program calls a kernel with the inputs that it recorded");
+            Ok(kernel(x)?.into_iter().collect())
+        };
+        record(name, &inputs, &outputs.each_ref(), Kernel::Map(Box::new(kernel)));
+    }
+    Ok(outputs)
+}
+
+/// [`launch`] for any number of inputs, with a kernel that borrows: `owned` makes one that does not.
+pub(crate) fn launch_borrowed<T: WithDType>(
+    name: &'static str,
+    inputs: &[&Array],
+    dims: &[usize],
+    kernel: &dyn Fn(&[Operand<'_>]) -> Vec<T>,
+    owned: impl FnOnce() -> Box<dyn Fn(&[Operand<'_>]) -> Vec<T> + Send + Sync>,
+) -> Result<Array> {
+    let y = {
+        let opened: SmallVec<[_; 5]> = inputs.iter().map(|x| x.storage_and_layout()).collect();
+        let operands = opened.iter().map(|(storage, layout)| operand(storage, layout));
+        kernel(&operands.collect::<Result<SmallVec<[_; 5]>>>()?)
+    };
+    let y = array(T::to_cpu_storage_owned(y), dims);
+    if is_observed_by(PROGRAM) {
+        let kernel = owned();
+        let kernel = move |x: &[Operand<'_>]| Ok(SmallVec::from_iter([T::to_cpu_storage_owned(kernel(x))]));
+        record(name, inputs, &[&y], Kernel::Map(Box::new(kernel)));
+    }
+    Ok(y)
+}
+
+/// The array that `draw` makes of uniform random numbers.
+pub(crate) fn launch_random<T: WithDType>(
+    name: &'static str,
+    uniform: &mut dyn FnMut() -> f64,
+    dims: &[usize],
+    draw: impl Fn(&mut dyn FnMut() -> f64) -> Vec<T> + Send + Sync + 'static,
+) -> Array {
+    let y = array(T::to_cpu_storage_owned(draw(uniform)), dims);
+    if is_observed_by(PROGRAM) {
+        let draw = move |uniform: &mut dyn FnMut() -> f64| {
+            SmallVec::from_iter([T::to_cpu_storage_owned(draw(uniform))])
+        };
+        record(name, &[], &[&y], Kernel::Random(Box::new(draw)));
+    }
+    y
+}
+
+/// Calls a kernel that only checks its inputs; a program calls it again.
+pub(crate) fn launch_check<const N: usize>(
+    name: &'static str,
+    inputs: [&Array; N],
+    check: impl Fn([Operand<'_>; N]) -> Result<()> + Send + Sync + 'static,
+) -> Result<()> {
+    launch_many(name, inputs, [], move |x| check(x).map(|()| [])).map(|[]| ())
+}
+
+fn with_operands<const N: usize, R>(
+    inputs: [&Array; N],
+    f: impl FnOnce([Operand<'_>; N]) -> Result<R>,
+) -> Result<R> {
+    let opened = inputs.map(|x| x.storage_and_layout());
+    for (storage, layout) in &opened {
+        operand(storage, layout)?;
+    }
+    f(opened.each_ref().map(|(storage, layout)| operand(storage, layout).expect("checked above")))
+}
+
+fn operand<'a>(storage: &'a Storage, layout: &'a Layout) -> Result<Operand<'a>> {
+    match storage {
+        Storage::Cpu(storage) => Ok(Operand { storage, layout }),
+        _ => Err(candle_core::Error::Msg("expected an array in main memory".into()).into()),
+    }
+}
+
+fn address(x: &Array) -> usize {
+    std::ptr::from_ref::<Storage>(&x.storage_and_layout().0).addr()
+}
+
+#[cold]
+fn record(name: &'static str, inputs: &[&Array], outputs: &[&Array], kernel: Kernel) {
+    RUNNING.with_borrow_mut(|running| {
+        let Some(recording) = running else { return };
+        let inputs = inputs.iter().map(|x| recording.view(x)).collect();
+        let outputs = outputs.iter().map(|y| recording.insert(y, Source::Launch)).collect();
+        recording.launches.push(Launch { name, scope: anomaly::current_scope(), kernel, inputs, outputs });
+    });
+}
+
+impl Recording {
+    /// Records `f`. `externals` are the arrays that change from run to run: inputs, parameters and buffers.
+    ///
+    /// # Errors
+    /// The inner error says why the run cannot be replayed.
+    pub(crate) fn of<R>(
+        externals: &[Array],
+        f: impl FnOnce() -> Result<R>,
+    ) -> Result<(R, Result<Recording>)> {
+        let mut recording = Recording::default();
+        for (i, x) in externals.iter().enumerate() {
+            recording.insert(x, Source::External(i));
+        }
+        let outer = RUNNING.replace(Some(recording));
+        /// Restores the outer recording, also when a panic unwinds.
+        struct Restore(Option<Recording>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                RUNNING.replace(self.0.take());
+            }
+        }
+        let restore = Restore(outer);
+        let guard = ObserverGuard::set(PROGRAM, true);
+        let result = f();
+        drop(guard);
+        let recording = RUNNING.take().expect("the recording set above: an inner one restores it");
+        drop(restore);
+        Ok((
+            result?,
+            match recording.refusal {
+                Some(refusal) => Err(refusal),
+                None => Ok(recording),
+            },
+        ))
+    }
+
+    /// Adds a value; arrays that share a storage are one.
+    fn insert(&mut self, x: &Array, source: Source) -> usize {
+        let value = self.values.len();
+        let len = x.storage_and_layout().0.cpu_len().unwrap_or(x.elem_count());
+        self.values.push(Value { source, dtype: x.dtype(), len });
+        self.known.insert(address(x), value);
+        self.alive.push(x.clone());
+        value
+    }
+
+    /// An array as a view of its value. What no kernel made is a constant.
+    pub(crate) fn view(&mut self, x: &Array) -> ValueView {
+        let value = match self.known.get(&address(x)) {
+            Some(&value) => value,
+            None => self.insert(x, Source::Constant(x.clone())),
+        };
+        ValueView { value, layout: x.layout().clone() }
+    }
+
+    fn knows(&self, x: &Array) -> bool {
+        self.known.contains_key(&address(x))
+    }
+
+    fn refuse(&mut self, error: Error) {
+        self.refusal.get_or_insert(error);
+    }
+}
+
+/// The number of elements of a storage in main memory.
+trait CpuLen {
+    fn cpu_len(&self) -> Option<usize>;
+}
+
+impl CpuLen for Storage {
+    fn cpu_len(&self) -> Option<usize> {
+        match self {
+            Storage::Cpu(storage) => Some(storage_len(storage)),
+            _ => None,
+        }
+    }
+}
+
+/// The number of elements.
+pub(crate) fn storage_len(storage: &CpuStorage) -> usize {
+    match storage {
+        CpuStorage::U8(x) => x.len(),
+        CpuStorage::U32(x) => x.len(),
+        CpuStorage::I16(x) => x.len(),
+        CpuStorage::I32(x) => x.len(),
+        CpuStorage::I64(x) => x.len(),
+        CpuStorage::BF16(x) => x.len(),
+        CpuStorage::F16(x) => x.len(),
+        CpuStorage::F32(x) => x.len(),
+        CpuStorage::F64(x) => x.len(),
+        CpuStorage::F8E4M3(x) => x.len(),
+        CpuStorage::F6E2M3(x) | CpuStorage::F6E3M2(x) | CpuStorage::F4(x) | CpuStorage::F8E8M0(x) => x.len(),
+    }
+}
+
+/// Whether a recording is being made, so that an op may not look at numbers.
+pub(crate) fn recording() -> bool {
+    is_observed_by(PROGRAM)
+}
+
+/// The number of calls so far, to return to by [`record_opaque`]; 0 if nothing is recorded.
+pub(super) fn mark() -> usize {
+    if !recording() {
+        return 0;
+    }
+    RUNNING.with_borrow(|running| running.as_ref().map_or(0, |recording| recording.launches.len()))
+}
+
+/// Whether an op made its result, or what it saves, by other means than kernels: such an op is called as a whole.
+pub(super) fn is_opaque(output: &Array, saved: &[Array]) -> bool {
+    recording()
+        && RUNNING.with_borrow(|running| {
+            running.as_ref().is_some_and(|recording| {
+                !(recording.knows(output) && saved.iter().all(|x| recording.knows(x)))
+            })
+        })
+}
+
+/// Records a call of an op's own forward pass in place of the kernels since `mark`.
+pub(super) fn record_opaque(
+    mark: usize,
+    rule: &Arc<dyn BackwardRule>,
+    inputs: &[&Tensor],
+    output: &Array,
+    saved: &[Array],
+) {
+    let (rule, name) = (rule.clone(), rule.name());
+    let wanted: Vec<bool> = inputs.iter().map(|x| x.requires_grad()).collect();
+    let layouts: Vec<Layout> = [output].into_iter().chain(saved).map(|y| y.layout().clone()).collect();
+    let kernel = move |x: &[Operand<'_>]| {
+        let made = rule.forward(x, &wanted)?;
+        let same =
+            made.len() == layouts.len() && made.iter().zip(&layouts).all(|(y, layout)| y.layout() == layout);
+        if !same {
+            let shapes: Vec<&[usize]> = layouts.iter().map(Layout::dims).collect();
+            return Err(Error::shape(rule.name(), format!("results as recorded, {shapes:?}"), &[]));
+        }
+        made.iter().map(whole_storage).collect()
+    };
+    RUNNING.with_borrow_mut(|running| {
+        if let Some(recording) = running {
+            recording.launches.truncate(mark);
+        }
+    });
+    let arrays: Vec<&Array> = inputs.iter().map(|x| x.array()).collect();
+    let outputs: Vec<&Array> = [output].into_iter().chain(saved).collect();
+    record(name, &arrays, &outputs, Kernel::Map(Box::new(kernel)));
+}
+
+/// A copy of all that the array's storage holds.
+fn whole_storage(x: &Array) -> Result<CpuStorage> {
+    match &*x.storage_and_layout().0 {
+        Storage::Cpu(storage) => Ok(storage.clone()),
+        _ => Err(candle_core::Error::Msg("expected an array in main memory".into()).into()),
+    }
+}
+
+/// Refuses a gradient that a backward rule made by other means than kernels and ops: nothing could compute it again.
+pub(super) fn check_gradient(op: &'static str, grad: &Tensor) {
+    RUNNING.with_borrow_mut(|running| {
+        if let Some(recording) = running
+            && !recording.knows(grad.array())
+        {
+            recording.refuse(Error::argument(
+                "program",
+                "backward passes that compute with tensors",
+                format!("{op}, which makes an array by itself"),
+            ));
+        }
+    });
+}
+
+/// Refuses to record a run that looks at elements.
+pub(crate) fn refuse_reading(what: &str, x: &Array) {
+    RUNNING.with_borrow_mut(|running| {
+        if let Some(recording) = running
+            && let Some(&value) = recording.known.get(&address(x))
+            && !matches!(recording.values[value].source, Source::Constant(_))
+        {
+            recording.refuse(Error::argument(
+                "program",
+                "a function that does not look at the numbers that it computes",
+                format!("{what} of a tensor of shape {:?}", x.dims()),
+            ));
+        }
+    });
+}
+
+/// Notes that the external array `old` is replaced by `new`.
+pub(crate) fn assign(old: &Array, new: &Array) {
+    if !recording() {
+        return;
+    }
+    RUNNING.with_borrow_mut(|running| {
+        let Some(recording) = running else { return };
+        let external = recording.known.get(&address(old)).map(|&value| &recording.values[value].source);
+        if let Some(&Source::External(i)) = external {
+            let view = recording.view(new);
+            recording.assignments.retain(|(assigned, _)| *assigned != i);
+            recording.assignments.push((i, view));
+        } else {
+            recording.refuse(Error::argument("program", "a buffer of the model", "another one that is set"));
+        }
+    });
+}
