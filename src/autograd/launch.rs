@@ -205,26 +205,37 @@ pub(crate) fn launch_many<const N: usize, const M: usize>(
     Ok(outputs)
 }
 
-/// [`launch`] for any number of inputs, with a kernel that borrows: `owned` makes one that does not.
-pub(crate) fn launch_borrowed<T: WithDType>(
+/// A kernel of any number of inputs and outputs.
+pub(crate) type DynKernel = dyn Fn(&[Operand<'_>]) -> Outputs + Send + Sync;
+
+/// [`launch`] for any number of inputs and outputs, with a kernel that borrows: `owned` makes one that does not.
+pub(crate) fn launch_borrowed(
     name: &'static str,
     inputs: &[&Array],
-    dims: &[usize],
-    kernel: &dyn Fn(&[Operand<'_>]) -> Vec<T>,
-    owned: impl FnOnce() -> Box<dyn Fn(&[Operand<'_>]) -> Vec<T> + Send + Sync>,
-) -> Result<Array> {
-    let y = {
+    dims: &[&[usize]],
+    kernel: &dyn Fn(&[Operand<'_>]) -> Outputs,
+    owned: impl FnOnce() -> Box<DynKernel>,
+) -> Result<SmallVec<[Array; 2]>> {
+    let outputs = {
         let opened: SmallVec<[_; 5]> = inputs.iter().map(|x| x.storage_and_layout()).collect();
         let operands = opened.iter().map(|(storage, layout)| operand(storage, layout));
         kernel(&operands.collect::<Result<SmallVec<[_; 5]>>>()?)
     };
-    let y = array(T::to_cpu_storage_owned(y), dims);
-    if is_observed_by(PROGRAM) {
+    let outputs: SmallVec<[Array; 2]> =
+        outputs.into_iter().zip(dims).map(|(storage, dims)| array(storage, dims)).collect();
+    if recording() {
         let kernel = owned();
-        let kernel = move |x: &[Operand<'_>]| Ok(SmallVec::from_iter([T::to_cpu_storage_owned(kernel(x))]));
-        record(name, inputs, &[&y], Kernel::Map(Box::new(kernel)));
+        let views: SmallVec<[&Array; 2]> = outputs.iter().collect();
+        record(name, inputs, &views, Kernel::Map(Box::new(move |x| Ok(kernel(x)))));
     }
-    Ok(y)
+    Ok(outputs)
+}
+
+/// The one output of a kernel.
+pub(crate) fn single<T: WithDType>(data: Vec<T>) -> Outputs {
+    let mut outputs = Outputs::new();
+    outputs.push(T::to_cpu_storage_owned(data));
+    outputs
 }
 
 /// The array that `draw` makes of uniform random numbers.
@@ -236,9 +247,7 @@ pub(crate) fn launch_random<T: WithDType>(
 ) -> Array {
     let y = array(T::to_cpu_storage_owned(draw(uniform)), dims);
     if is_observed_by(PROGRAM) {
-        let draw = move |uniform: &mut dyn FnMut() -> f64| {
-            SmallVec::from_iter([T::to_cpu_storage_owned(draw(uniform))])
-        };
+        let draw = move |uniform: &mut dyn FnMut() -> f64| single(draw(uniform));
         record(name, &[], &[&y], Kernel::Random(Box::new(draw)));
     }
     y
@@ -253,7 +262,8 @@ pub(crate) fn launch_check<const N: usize>(
     launch_many(name, inputs, [], move |x| check(x).map(|()| [])).map(|[]| ())
 }
 
-fn with_operands<const N: usize, R>(
+/// Calls `f` with the operands.
+pub(crate) fn with_operands<const N: usize, R>(
     inputs: [&Array; N],
     f: impl FnOnce([Operand<'_>; N]) -> Result<R>,
 ) -> Result<R> {

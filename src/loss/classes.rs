@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, WithDType};
 use smallvec::SmallVec;
 
 use super::check;
-use crate::autograd::Tensor;
-use crate::autograd::array::{contiguous, count, elements, place};
+use crate::autograd::array::{contiguous, count, place};
+use crate::autograd::launch::{Operand, launch_many, refuse_reading, with_operands};
+use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::rows::IGNORED;
 
@@ -22,10 +23,16 @@ pub(super) struct Classes {
 /// Scores (rows, classes) and the class of each row.
 pub(super) struct ClassRows {
     pub(super) scores: Tensor,
-    /// [`IGNORED`] for rows that do not count.
-    pub(super) classes: Vec<u32>,
+    pub(super) targets: ClassTargets,
     /// The shape of the losses.
     pub(super) dims: Vec<usize>,
+}
+
+/// Integer classes, in main memory and in row-major order. They are checked when they are read.
+#[derive(Clone, Debug)]
+pub(super) struct ClassTargets {
+    reader: ClassReader,
+    pub(super) array: Array,
 }
 
 /// Scores as a matrix with the classes on the last axis, and the shape without the classes.
@@ -44,79 +51,111 @@ pub(super) fn class_matrix(op: &'static str, x: &Tensor) -> Result<(Tensor, Vec<
     }
 }
 
-/// A mask of the rows that are ignored; `None` if there are none.
-pub(super) fn ignored_mask(classes: &[u32], device: &Device) -> Result<Option<Tensor>> {
-    if !classes.contains(&IGNORED) {
-        return Ok(None);
-    }
-    let mask: Vec<u8> = classes.iter().map(|&class| u8::from(class == IGNORED)).collect();
-    Tensor::from_vec(mask, classes.len(), device).map(Some)
-}
-
-struct ClassReader<'a> {
+#[derive(Clone, Debug)]
+pub(super) struct ClassReader {
     op: &'static str,
     width: usize,
     ignored: Option<i64>,
-    dims: &'a [usize],
-    found: Vec<u32>,
 }
 
-impl ClassReader<'_> {
-    fn read(&mut self, numbers: impl IntoIterator<Item: Into<i64>>) -> Result<()> {
-        let numbers = numbers.into_iter();
-        self.found.reserve(numbers.size_hint().0);
-        for class in numbers {
-            let class = class.into();
-            self.found.push(match class {
-                _ if Some(class) == self.ignored => IGNORED,
-                // Fewer than IGNORED: a row of scores that long fits in no memory.
-                _ if (0..self.width as i64).contains(&class) => class as u32,
-                _ => return Err(self.invalid(class)),
-            });
+impl ClassReader {
+    /// Classes below the width, or [`IGNORED`].
+    pub(super) fn read(&self, target: Operand<'_>) -> Result<Vec<u32>> {
+        match target.dtype() {
+            DType::U8 => self.all::<u8>(target),
+            DType::U32 => self.all::<u32>(target),
+            _ => self.all::<i64>(target),
         }
-        Ok(())
+    }
+
+    fn all<I: WithDType + Into<i64>>(&self, target: Operand<'_>) -> Result<Vec<u32>> {
+        let read = |(row, &class): (usize, &I)| match class.into() {
+            class if Some(class) == self.ignored => Ok(IGNORED),
+            // Fewer than IGNORED: a row of scores that long fits in no memory.
+            class if (0..self.width as i64).contains(&class) => Ok(class as u32),
+            class => Err(self.invalid(class, row, target.dims())),
+        };
+        target.elements::<I>().iter().enumerate().map(read).collect()
     }
 
     #[cold]
-    fn invalid(&self, class: i64) -> Error {
-        let row = self.found.len();
-        let place = match self.dims.len() {
+    fn invalid(&self, class: i64, row: usize, dims: &[usize]) -> Error {
+        let place = match dims.len() {
             0 | 1 => format!("in row {row}"),
-            _ => format!("at {:?}", place(self.dims, row)),
+            _ => format!("at {:?}", place(dims, row)),
         };
         let expected = format!("classes from 0 to {}", self.width as i64 - 1);
         Error::argument(self.op, expected, format!("class {class} {place}"))
     }
 }
 
-/// Classes below `width`, or [`IGNORED`].
-pub(super) fn read_classes(
-    op: &'static str,
-    target: &Tensor,
-    width: usize,
-    ignored: Option<i64>,
-) -> Result<Vec<u32>> {
-    let mut classes = ClassReader { op, width, ignored, dims: target.dims(), found: Vec::new() };
-    let target = contiguous(target.array())?;
-    match target.dtype() {
-        _ if !target.device().is_cpu() => {
-            classes.read(target.flatten_all()?.to_dtype(DType::I64)?.to_vec1::<i64>()?)?
-        }
-        DType::U8 => classes.read(elements::<u8>(&target)?.iter().copied())?,
-        DType::U32 => classes.read(elements::<u32>(&target)?.iter().copied())?,
-        _ => classes.read(elements::<i64>(&target)?.iter().copied())?,
+impl ClassTargets {
+    pub(super) fn new(
+        op: &'static str,
+        target: &Tensor,
+        width: usize,
+        ignored: Option<i64>,
+    ) -> Result<ClassTargets> {
+        let array = contiguous(&target.array().to_device(&Device::Cpu)?)?;
+        // candle has more integer dtypes than the readers.
+        let array = match array.dtype() {
+            DType::U8 | DType::U32 | DType::I64 => array,
+            _ => array.to_dtype(DType::I64)?,
+        };
+        Ok(ClassTargets { reader: ClassReader { op, width, ignored }, array })
     }
-    Ok(classes.found)
+
+    pub(super) fn read(&self) -> Result<Vec<u32>> {
+        refuse_reading("the classes", &self.array);
+        with_operands([&self.array], |[target]| self.reader.read(target))
+    }
+
+    /// An array of shape `dims`, on `device`, made of the classes.
+    pub(super) fn derive<T: WithDType>(
+        &self,
+        dims: &[usize],
+        device: &Device,
+        f: impl Fn(&[u32]) -> Result<Vec<T>> + Send + Sync + 'static,
+    ) -> Result<Tensor> {
+        let reader = self.reader.clone();
+        let [array] = launch_many("classes", [&self.array], [dims], move |[target]| {
+            Ok([T::to_cpu_storage_owned(f(&reader.read(target)?)?)])
+        })?;
+        Ok(array.to_device(device)?.into())
+    }
+
+    pub(super) fn reader(&self) -> ClassReader {
+        self.reader.clone()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.array.elem_count()
+    }
+
+    /// Losses or gradients (rows) or (rows, n) with 0 in the ignored rows.
+    pub(super) fn zero_ignored(&self, rows: Tensor) -> Result<Tensor> {
+        if self.reader.ignored.is_none() {
+            return Ok(rows);
+        }
+        let mut dims = vec![1; rows.rank()];
+        dims[0] = self.len();
+        let mask = self.derive(&dims, rows.device(), |classes| {
+            Ok(classes.iter().map(|&class| u8::from(class == IGNORED)).collect())
+        })?;
+        rows.masked_fill(&mask, 0.0)
+    }
 }
 
 impl ClassRows {
     /// The score of each row's class; that of class 0 in ignored rows.
     pub(super) fn own_scores(&self) -> Result<Tensor> {
-        if self.classes.is_empty() {
+        let n = self.targets.len();
+        if n == 0 {
             return self.scores.sum(1);
         }
-        let own = self.classes.iter().map(|&class| if class == IGNORED { 0 } else { class }).collect();
-        let own = Tensor::from_vec(own, (self.classes.len(), 1), self.scores.device())?;
+        let own = self.targets.derive(&[n, 1], self.scores.device(), |classes| {
+            Ok(classes.iter().map(|&class| if class == IGNORED { 0 } else { class }).collect::<Vec<u32>>())
+        })?;
         self.scores.gather(1, &own)?.squeeze(1)
     }
 }
@@ -149,8 +188,8 @@ impl Classes {
         }
         let width = matrix.dims()[1];
         self.check_width(op, width)?;
-        let classes = read_classes(op, target, width, self.ignored)?;
-        Ok(ClassRows { scores: matrix, classes, dims })
+        let targets = ClassTargets::new(op, target, width, self.ignored)?;
+        Ok(ClassRows { scores: matrix, targets, dims })
     }
 
     pub(super) fn check_width(&self, op: &'static str, width: usize) -> Result<()> {
@@ -180,23 +219,23 @@ impl Classes {
         }
     }
 
-    /// Each loss times the weight of its row.
-    pub(super) fn weighted(&self, losses: Tensor, classes: &[u32]) -> Result<Tensor> {
+    /// The losses of the rows, each times the weight of its class.
+    pub(super) fn weighted(&self, losses: Tensor, targets: &ClassTargets) -> Result<Tensor> {
         if self.weights.is_none() {
             return Ok(losses);
         }
-        let weights: Vec<f64> = classes.iter().map(|&class| self.weight(class)).collect();
-        let weights = Tensor::from_vec(weights, classes.len(), losses.device())?.to_dtype(losses.dtype())?;
+        let own = self.clone();
+        let weights = targets.derive(&[targets.len()], losses.device(), move |classes| {
+            Ok(classes.iter().map(|&class| own.weight(class)).collect::<Vec<f64>>())
+        })?;
+        let weights = weights.to_dtype(losses.dtype())?;
         losses * weights
     }
 
-    /// The losses in the shape of the targets, weighted, and 0 in the ignored rows.
+    /// The weighted losses of the rows in their own shape, 0 where a row is ignored.
     pub(super) fn finish(&self, losses: Tensor, rows: ClassRows) -> Result<Tensor> {
-        let mut losses = self.weighted(losses, &rows.classes)?;
-        if let Some(ignored) = ignored_mask(&rows.classes, losses.device())? {
-            losses = losses.masked_fill(&ignored, 0.0)?;
-        }
-        losses.reshape(rows.dims)
+        let losses = self.weighted(losses, &rows.targets)?;
+        rows.targets.zero_ignored(losses)?.reshape(rows.dims)
     }
 
     /// [`ElementwiseLoss::total_weight`](super::ElementwiseLoss::total_weight).
@@ -209,7 +248,7 @@ impl Classes {
         if self.weights.is_none() && self.ignored.is_none() || target.elem_count() == 0 {
             return Ok(Some(target.elem_count() as f64));
         }
-        Ok(Some(self.sum_of_weights(&self.rows(op, scores, target)?.classes)))
+        Ok(Some(self.sum_of_weights(&self.rows(op, scores, target)?.targets.read()?)))
     }
 
     pub(super) fn sum_of_weights(&self, classes: &[u32]) -> f64 {

@@ -3,10 +3,11 @@
 use candle_core::DType;
 use smallvec::SmallVec;
 
-use super::classes::{ClassRows, Classes, class_matrix, ignored_mask};
+use super::classes::{ClassRows, ClassTargets, Classes, class_matrix};
 use super::{ElementwiseLoss, Reduction, check, reduce_elementwise, that_counts};
-use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
-use crate::autograd::{Array, Op, SaveContext, Saved, Tensor};
+use crate::autograd::array::{contiguous, on_cpu, with_float};
+use crate::autograd::launch::{Operand, launch, launch_many};
+use crate::autograd::{Array, Element, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::rows::{self, IGNORED};
 use crate::kernel::{self, soft_cross_entropy};
@@ -121,21 +122,24 @@ impl CrossEntropy {
 
     /// The smoothed and weighted target distribution of each row.
     fn smooth_targets(&self, rows: &ClassRows) -> Result<Tensor> {
-        let width = rows.scores.dims()[1];
-        let uniform: Vec<f64> = (0..width as u32)
-            .map(|class| self.smoothing / width as f64 * self.classes.weight(class))
-            .collect();
-        let mut q = Vec::with_capacity(rows.scores.elem_count());
-        for &class in &rows.classes {
-            let start = q.len();
-            if class == IGNORED {
-                q.resize(start + width, 0.0);
-            } else {
-                q.extend_from_slice(&uniform);
-                q[start + class as usize] += (1.0 - self.smoothing) * self.classes.weight(class);
+        let (width, own) = (rows.scores.dims()[1], self.clone());
+        let q = rows.targets.derive(rows.scores.dims(), rows.scores.device(), move |classes| {
+            let uniform = (0..width as u32)
+                .map(|class| own.smoothing / width as f64 * own.classes.weight(class))
+                .collect::<Vec<f64>>();
+            let mut q = Vec::with_capacity(classes.len() * width);
+            for &class in classes {
+                let start = q.len();
+                if class == IGNORED {
+                    q.resize(start + width, 0.0);
+                } else {
+                    q.extend_from_slice(&uniform);
+                    q[start + class as usize] += (1.0 - own.smoothing) * own.classes.weight(class);
+                }
             }
-        }
-        Tensor::from_vec(q, rows.scores.dims(), rows.scores.device())?.to_dtype(rows.scores.dtype())
+            Ok(q)
+        })?;
+        q.to_dtype(rows.scores.dtype())
     }
 }
 
@@ -153,8 +157,9 @@ impl ElementwiseLoss for CrossEntropy {
         let losses = if self.smoothing > 0.0 {
             SoftTargets.apply([&rows.scores, &self.smooth_targets(&rows)?])?
         } else {
-            let factors = self.classes.factors(&rows.classes, 1.0);
-            HardTargets { classes: rows.classes, factors, total: false }.apply([&rows.scores])?
+            let divisor = Divisor::Fixed(1.0);
+            let (settings, targets) = (self.classes.clone(), rows.targets);
+            HardTargets { settings, targets, divisor, total: false }.apply([&rows.scores])?
         };
         losses.reshape(rows.dims)
     }
@@ -173,12 +178,13 @@ impl ElementwiseLoss for CrossEntropy {
             return reduce_elementwise(self, prediction, target, reduction);
         }
         let rows = self.classes.rows(NAME, prediction, target)?;
-        let mut divisor = reduction.divisor(target.dims())?;
-        if reduction == Reduction::Mean {
-            divisor = that_counts(self.classes.sum_of_weights(&rows.classes), divisor)?;
-        }
-        let factors = self.classes.factors(&rows.classes, divisor);
-        HardTargets { classes: rows.classes, factors, total: true }.apply([&rows.scores])
+        let divisor = reduction.divisor(target.dims())?;
+        let divisor = match reduction {
+            Reduction::Mean => Divisor::Weights { rows: divisor },
+            _ => Divisor::Fixed(divisor),
+        };
+        let (settings, targets) = (self.classes.clone(), rows.targets);
+        HardTargets { settings, targets, divisor, total: true }.apply([&rows.scores])
     }
 }
 
@@ -186,33 +192,52 @@ impl ElementwiseLoss for CrossEntropy {
 /// the kernel computes in the same pass.
 #[derive(Debug)]
 struct HardTargets {
-    classes: Vec<u32>,
-    factors: SmallVec<[f64; 1]>,
+    settings: Classes,
+    targets: ClassTargets,
+    divisor: Divisor,
     total: bool,
 }
 
+/// What the losses of the rows are divided by.
+#[derive(Clone, Copy, Debug)]
+enum Divisor {
+    Fixed(f64),
+    /// The sum of the weights of the targets.
+    Weights {
+        rows: f64,
+    },
+}
+
+/// The factor of each row, or one for all.
+fn factors(settings: &Classes, divisor: Divisor, classes: &[u32]) -> Result<SmallVec<[f64; 1]>> {
+    let divisor = match divisor {
+        Divisor::Fixed(divisor) => divisor,
+        Divisor::Weights { rows } => that_counts(settings.sum_of_weights(classes), rows)?,
+    };
+    Ok(settings.factors(classes, divisor))
+}
+
 impl HardTargets {
-    /// The factors as a tensor: one per row, or one for all.
+    /// The factors as a tensor (rows, 1).
     fn factors(&self, x: &Array) -> Result<Tensor> {
-        Tensor::from_vec(self.factors.to_vec(), self.factors.len(), x.device())?.to_dtype(x.dtype())
+        let (own, divisor, n) = (self.settings.clone(), self.divisor, self.targets.len());
+        let factors = self.targets.derive(&[n, 1], x.device(), move |classes| {
+            let factors = factors(&own, divisor, classes)?;
+            Ok((0..n).map(|i| *factors.get(i).unwrap_or(&factors[0])).collect::<Vec<f64>>())
+        })?;
+        factors.to_dtype(x.dtype())
     }
 
-    fn one_hot(&self, x: &Array) -> Result<Array> {
+    fn one_hot(&self, x: &Array) -> Result<Tensor> {
         let width = x.dims()[1];
-        let mut ones = vec![0_f32; x.elem_count()];
-        for (row, &class) in self.classes.iter().enumerate().filter(|&(_, &class)| class != IGNORED) {
-            ones[row * width + class as usize] = 1.0;
-        }
-        Ok(Array::from_vec(ones, x.dims(), x.device())?.to_dtype(x.dtype())?)
-    }
-
-    /// Losses or gradients with 0 in the ignored rows.
-    fn zero_ignored(&self, rows: Tensor) -> Result<Tensor> {
-        match ignored_mask(&self.classes, rows.device())? {
-            None => Ok(rows),
-            Some(mask) if rows.rank() == 1 => rows.masked_fill(&mask, 0.0),
-            Some(mask) => rows.masked_fill(&mask.unsqueeze(1)?, 0.0),
-        }
+        let ones = self.targets.derive(x.dims(), x.device(), move |classes| {
+            let mut ones = vec![0_f32; classes.len() * width];
+            for (row, &class) in classes.iter().enumerate().filter(|&(_, &class)| class != IGNORED) {
+                ones[row * width + class as usize] = 1.0;
+            }
+            Ok(ones)
+        })?;
+        ones.to_dtype(x.dtype())
     }
 }
 
@@ -222,38 +247,52 @@ impl Op<1> for HardTargets {
     fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
         ctx.save_input(0);
         if on_cpu(x) {
-            let width = x.dims()[1];
-            let x = &contiguous(x)?;
-            return with_float!(x.dtype(), T => {
-                let factors: SmallVec<[T; 1]> = self.factors.iter().map(|&factor| factor as T).collect();
-                let numbers = elements::<T>(x)?;
-                let losses = if ctx.needs_input_grad(0) {
-                    let [losses, slopes] =
-                        rows::cross_entropy_and_slopes(&numbers, &self.classes, &factors, width);
-                    ctx.save(make(slopes, x.dims(), x)?);
-                    losses
-                } else {
-                    rows::cross_entropy(&numbers, &self.classes, &factors, width)
-                };
-                if self.total { make(vec![kernel::sum(&losses)], &[], x) } else { make(losses, &[self.classes.len()], x) }
-            });
+            return with_float!(x.dtype(), T => self.fused::<T>(&contiguous(x)?, ctx));
         }
         let log = Tensor::constant(x.clone()).log_softmax(1)?;
-        let losses = Tensor::constant((log.array() * self.one_hot(x)?)?.sum(1)?.neg()?);
-        let losses = self.zero_ignored((losses * self.factors(x)?)?)?;
+        let losses = (log * self.one_hot(x)?)?.sum(1)?.neg()?;
+        let losses = self.targets.zero_ignored((losses * self.factors(x)?.squeeze(1)?)?)?;
         Ok(if self.total { losses.sum_all()? } else { losses }.into_array())
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        let grad = if self.total { grad.clone() } else { grad.unsqueeze(1)? };
         if let (false, Ok(slopes)) = (saved.recording(), saved.array(0)) {
-            let grad = if self.total { grad.clone() } else { grad.unsqueeze(1)? };
             return Ok([Some(ops::total::scaled(slopes, &grad)?)]);
         }
         let x = saved.input(0)?;
-        let one_hot = Tensor::constant(self.one_hot(x.array())?);
-        let grad = if self.total { grad.clone() } else { grad.unsqueeze(1)? };
-        let grad = (grad * self.factors(x.array())?.unsqueeze(-1)?)?;
-        Ok([Some(self.zero_ignored(((x.softmax(1)? - one_hot)? * grad)?)?)])
+        let grad = (grad * self.factors(x.array())?)?;
+        let slopes = ((x.softmax(1)? - self.one_hot(x.array())?)? * grad)?;
+        Ok([Some(self.targets.zero_ignored(slopes)?)])
+    }
+}
+
+impl HardTargets {
+    /// The losses and, if they are needed, the slopes in one pass.
+    fn fused<T: Element>(&self, x: &Array, ctx: &mut SaveContext) -> Result<Array> {
+        let (width, n, total, slopes) =
+            (x.dims()[1], self.targets.len(), self.total, ctx.needs_input_grad(0));
+        let (settings, divisor, reader) = (self.settings.clone(), self.divisor, self.targets.reader());
+        let run = move |[x, target]: [Operand<'_>; 2]| {
+            let (x, classes) = (x.elements::<T>(), reader.read(target)?);
+            let factors: SmallVec<[T; 1]> =
+                factors(&settings, divisor, &classes)?.iter().map(|&factor| T::constant(factor)).collect();
+            let [losses, slopes] = match slopes {
+                true => rows::cross_entropy_and_slopes(x, &classes, &factors, width),
+                false => [rows::cross_entropy(x, &classes, &factors, width), Vec::new()],
+            };
+            let losses = if total { vec![kernel::sum(&losses)] } else { losses };
+            Ok([losses, slopes].map(T::to_cpu_storage_owned))
+        };
+        let inputs = [x, &self.targets.array];
+        let dims: &[usize] = if total { &[] } else { &[n] };
+        if slopes {
+            let [losses, slopes] = launch_many(NAME, inputs, [dims, x.dims()], run)?;
+            ctx.save(slopes);
+            return Ok(losses);
+        }
+        let [losses] = launch_many(NAME, inputs, [dims], move |x| run(x).map(|[losses, _]| [losses]))?;
+        Ok(losses)
     }
 }
 
@@ -271,7 +310,9 @@ impl Op<2> for SoftTargets {
         if on_cpu(x) {
             let (x, q) = (contiguous(x)?, contiguous(q)?);
             return with_float!(x.dtype(), T => {
-                make(soft_cross_entropy::soft_cross_entropy(&elements::<T>(&x)?, &elements::<T>(&q)?, n, width), &[n], &x)
+                launch(NAME, [&x, &q], &[n], move |[x, q]| {
+                    soft_cross_entropy::soft_cross_entropy::<T>(x.elements(), q.elements(), n, width)
+                })
             });
         }
         if matches!(x.dtype(), DType::F16 | DType::BF16) && x.device().is_cpu() {
@@ -290,9 +331,11 @@ impl Op<2> for SoftTargets {
             let (width, grad) = (x.dims()[1], contiguous(grad.array())?);
             let (x, q) = (contiguous(x.array())?, contiguous(q.array())?);
             gradients[0] = with_float!(x.dtype(), T => {
-                let (numbers, q, grad) = (elements::<T>(&x)?, elements::<T>(&q)?, elements::<T>(&grad)?);
-                let data = soft_cross_entropy::soft_cross_entropy_backward(&numbers, &q, &grad, width);
-                Some(Tensor::constant(make(data, x.dims(), &x)?))
+                let slopes = launch(NAME, [&x, &q, &grad], x.dims(), move |[x, q, grad]| {
+                    let (x, q, grad) = (x.elements::<T>(), q.elements(), grad.elements());
+                    soft_cross_entropy::soft_cross_entropy_backward(x, q, grad, width)
+                })?;
+                Some(Tensor::constant(slopes))
             });
         } else if saved.needs_input_grad(0) {
             gradients[0] = Some((((x.softmax(1)? * q.sum_keepdim(1)?)? - &q)? * &g)?);

@@ -1,6 +1,6 @@
 //! [`MultiLabelMargin`] and [`MultiLabelSoftMargin`], for rows that belong to several classes.
 
-use super::classes::read_classes;
+use super::classes::ClassTargets;
 use super::{BceWithLogits, ElementwiseLoss, check};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
@@ -42,7 +42,7 @@ impl ElementwiseLoss for MultiLabelMargin {
             let got = [prediction.dtype(), target.dtype()];
             return Err(Error::dtype(NAME, "float scores and integer classes (see to_dtype)", &got));
         }
-        let classes = read_classes(NAME, target, c, Some(-1))?;
+        let classes = ClassTargets::new(NAME, target, c, Some(-1))?.read()?;
         let of_row = |row: &'_ [u32]| row.iter().position(|&class| class == IGNORED).unwrap_or(c);
         let most = classes.chunks(c).map(of_row).max().unwrap_or(0).max(1);
         let (mut own, mut unused) = (vec![0; n * most], vec![1_u8; n * most * c]);

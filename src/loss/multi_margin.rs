@@ -74,19 +74,22 @@ impl ElementwiseLoss for MultiMargin {
         }
         let rows = self.classes.rows(NAME, prediction, target)?;
         let own = rows.own_scores()?.unsqueeze(1)?;
-        let ClassRows { scores, classes, dims } = rows;
-        if classes.is_empty() {
+        let ClassRows { scores, targets, dims } = rows;
+        let (n, width) = (targets.len(), scores.dims()[1]);
+        if n == 0 {
             return prediction.sum(-1);
         }
-        let (n, width, device) = (classes.len(), scores.dims()[1], scores.device());
-        let mut right = vec![0_u8; scores.elem_count()];
-        for (row, &class) in classes.iter().enumerate() {
-            right[row * width + class as usize] = 1;
-        }
+        let right = targets.derive(&[n, width], scores.device(), move |classes| {
+            let mut right = vec![0_u8; n * width];
+            for (row, &class) in classes.iter().enumerate() {
+                right[row * width + class as usize] = 1;
+            }
+            Ok(right)
+        })?;
         let short = ((&scores - own)? + self.margin)?.relu()?;
         let powers = if self.p == 2 { short.sqr()? } else { short };
-        let others = powers.masked_fill(&Tensor::from_vec(right, (n, width), device)?, 0.0)?;
-        self.classes.weighted((others.sum(1)? / width as f64)?, &classes)?.reshape(dims)
+        let others = powers.masked_fill(&right, 0.0)?;
+        self.classes.weighted((others.sum(1)? / width as f64)?, &targets)?.reshape(dims)
     }
 
     fn total_weight(&self, _: &Tensor, target: &Tensor) -> Result<Option<f64>> {

@@ -3,7 +3,8 @@
 use super::matmul::{floats, save_factors};
 use super::reshape::reshaped;
 use crate::autograd::Element;
-use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
+use crate::autograd::array::{contiguous, on_cpu, with_float};
+use crate::autograd::launch::launch;
 use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Matrix};
@@ -20,8 +21,9 @@ impl Op<3> for Affine {
         let sizes = [x.dims()[0], x.dims()[1], w.dims()[0]];
         let (x, w, b) = (contiguous(x)?, contiguous(w)?, contiguous(b)?);
         with_float!(x.dtype(), T => {
-            let y = kernel::affine(&elements::<T>(&x)?, &elements::<T>(&w)?, &elements::<T>(&b)?, sizes);
-            make(y, &[sizes[0], sizes[2]], &x)
+            launch(Self::NAME, [&x, &w, &b], &[sizes[0], sizes[2]], move |[x, w, b]| {
+                kernel::affine::<T>(x.elements(), w.elements(), b.elements(), sizes)
+            })
         })
     }
 
@@ -42,27 +44,31 @@ impl Op<3> for Affine {
 }
 
 /// The gradients without views or history on the way.
-fn backward_arrays<T: Element>(saved: &Saved, grad: &Array) -> Result<[Option<Tensor>; 3]> {
-    let g = elements::<T>(grad)?;
-    let (n, m) = (grad.dims()[0], grad.dims()[1]);
-    let array = |data, dims: &[usize]| Ok::<_, Error>(Some(Tensor::constant(make(data, dims, grad)?)));
+fn backward_arrays<T: Element>(saved: &Saved, g: &Array) -> Result<[Option<Tensor>; 3]> {
+    let (n, m) = (g.dims()[0], g.dims()[1]);
     let mut grads = [None, None, None];
     if saved.needs_input_grad(0) {
         let w = &contiguous(saved.call.input(1)?)?;
-        let (k, w) = (w.dims()[1], elements::<T>(w)?);
-        let factors = (Matrix { data: &g, rows: m, columns: 1 }, Matrix { data: &w, rows: k, columns: 1 });
-        grads[0] = array(kernel::matmul(1, [n, m, k], |_| factors), &[n, k])?;
+        let k = w.dims()[1];
+        grads[0] = Some(launch("matmul", [g, w], &[n, k], move |[g, w]| {
+            let g = Matrix { data: g.elements::<T>(), rows: m, columns: 1 };
+            let w = Matrix { data: w.elements(), rows: k, columns: 1 };
+            kernel::matmul(1, [n, m, k], |_| (g.clone(), w.clone()))
+        })?);
     }
     if saved.needs_input_grad(1) {
         let x = &contiguous(saved.call.input(0)?)?;
-        let (k, x) = (x.dims()[1], elements::<T>(x)?);
-        let factors = (Matrix { data: &g, rows: 1, columns: m }, Matrix { data: &x, rows: k, columns: 1 });
-        grads[1] = array(kernel::matmul(1, [m, n, k], |_| factors), &[m, k])?;
+        let k = x.dims()[1];
+        grads[1] = Some(launch("matmul", [g, x], &[m, k], move |[g, x]| {
+            let g = Matrix { data: g.elements::<T>(), rows: 1, columns: m };
+            let x = Matrix { data: x.elements(), rows: k, columns: 1 };
+            kernel::matmul(1, [m, n, k], |_| (g.clone(), x.clone()))
+        })?);
     }
     if saved.needs_input_grad(2) {
-        grads[2] = array(kernel::sum_axis(&g, 1, n, m), &[m])?;
+        grads[2] = Some(launch("sum", [g], &[m], move |[g]| kernel::sum_axis(g.elements::<T>(), 1, n, m))?);
     }
-    Ok(grads)
+    Ok(grads.map(|grad| grad.map(Tensor::constant)))
 }
 
 /// x·wᵀ + b for x (.., k), w (m, k) and b (m). Gradients: g·w, gᵀ·x and the column sums of g.

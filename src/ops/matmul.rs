@@ -1,9 +1,11 @@
 //! Products of matrices and vectors.
 
 use candle_core::DType;
+use smallvec::SmallVec;
 
 use super::reshape::reshaped;
-use crate::autograd::array::{contiguous, elements, fits, make, on_cpu, with_float};
+use crate::autograd::array::{contiguous, fits, on_cpu, with_float};
+use crate::autograd::launch::launch;
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims, Matrix, View, broadcast_dims};
@@ -43,18 +45,21 @@ impl Op<2> for MatMul {
             // candle multiplies only some layouts in place.
             return Ok(contiguous(a)?.broadcast_matmul(&contiguous(b)?)?);
         }
+        let (batch_a, batch_b) = (Dims::from_slice(batch_a), Dims::from_slice(batch_b));
+        let sizes = [*m, *k, *n];
         with_float!(a.dtype(), T => {
-            let (la, lb) = (a.layout().stride(), b.layout().stride());
-            let (starts_a, starts_b) = (starts(batch_a, la, &batch), starts(batch_b, lb, &batch));
-            let (numbers_a, numbers_b) = (elements::<T>(a)?, elements::<T>(b)?);
-            let matrix = |data, strides: &[usize]| {
-                let last = strides.len() - 1;
-                Matrix { data, rows: strides[last - 1], columns: strides[last] }
-            };
-            let product = kernel::matmul(starts_a.len(), [*m, *k, *n], |i| {
-                (matrix(&numbers_a[starts_a[i]..], la), matrix(&numbers_b[starts_b[i]..], lb))
-            });
-            make(product, &dims, a)
+            launch(Self::NAME, [a, b], &dims, move |[a, b]| {
+                let (la, lb) = (a.strides(), b.strides());
+                let (starts_a, starts_b) = (starts(&batch_a, la, &batch), starts(&batch_b, lb, &batch));
+                let (numbers_a, numbers_b) = (a.elements::<T>(), b.elements::<T>());
+                let matrix = |data, strides: &[usize]| {
+                    let last = strides.len() - 1;
+                    Matrix { data, rows: strides[last - 1], columns: strides[last] }
+                };
+                kernel::matmul(starts_a.len(), sizes, |i| {
+                    (matrix(&numbers_a[starts_a[i]..], la), matrix(&numbers_b[starts_b[i]..], lb))
+                })
+            })
         })
     }
 
@@ -71,9 +76,9 @@ impl Op<2> for MatMul {
 }
 
 /// Where each matrix of a batch starts, when the batch is broadcast to `out`.
-fn starts(dims: &[usize], strides: &[usize], out: &[usize]) -> Vec<usize> {
+fn starts(dims: &[usize], strides: &[usize], out: &[usize]) -> SmallVec<[usize; 8]> {
     let view = View::broadcast(&[()], dims, &strides[..dims.len()], out);
-    let mut starts = vec![0];
+    let mut starts = SmallVec::from_iter([0]);
     for (&size, stride) in out.iter().zip(&view.strides) {
         starts = starts.iter().flat_map(|start| (0..size).map(move |i| start + i * stride)).collect();
     }
@@ -98,9 +103,9 @@ impl Op<2> for Dot {
             return Ok((a * b)?.sum_all()?);
         }
         with_float!(a.dtype(), T => {
-            let (a, b) = (&contiguous(a)?, &contiguous(b)?);
-            let dot = kernel::dot(&elements::<T>(a)?, &elements::<T>(b)?);
-            make(vec![dot], &[], a)
+            launch(Self::NAME, [&contiguous(a)?, &contiguous(b)?], &[], |[a, b]| {
+                vec![kernel::dot::<T>(a.elements(), b.elements())]
+            })
         })
     }
 
@@ -127,8 +132,8 @@ impl Op<2> for Outer {
         let (a, b) = (contiguous(a)?, contiguous(b)?);
         fits(Self::NAME, &[a.elem_count(), b.elem_count()], a.dtype().size_in_bytes())?;
         with_float!(a.dtype(), T => {
-            let product = kernel::outer(&elements::<T>(&a)?, &elements::<T>(&b)?);
-            make(product, &[a.elem_count(), b.elem_count()], &a)
+            let dims = [a.elem_count(), b.elem_count()];
+            launch(Self::NAME, [&a, &b], &dims, |[a, b]| kernel::outer::<T>(a.elements(), b.elements()))
         })
     }
 

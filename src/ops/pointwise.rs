@@ -1,10 +1,12 @@
 //! Any [`Formula`] as a tensor operation: fused loops on the CPU, candle ops elsewhere, tensor ops when it is recorded.
 
-use candle_core::{DType, Device};
+use candle_core::DType;
+use smallvec::SmallVec;
 
 use super::interpreters::{CandleOps, RecordedOps, Value};
 use crate::autograd::Element;
-use crate::autograd::array::{elements, fits, on_cpu, with_float};
+use crate::autograd::array::{fits, on_cpu, with_float};
+use crate::autograd::launch::{DynKernel, Operand, launch_borrowed, single};
 use crate::autograd::{Array, Call, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::formula::{Formula, InputSet, Interpreter, Real, Tape};
@@ -97,7 +99,11 @@ pub(super) trait DynFormula: Loops<f32> + Loops<f64> + Send + Sync {
     fn tape(&self) -> Tape;
     /// The derivative by an input, from the inputs and the output.
     fn slope(&self, input: usize) -> Tape;
+    fn boxed(&self) -> Box<AnyFormula>;
 }
+
+/// A formula without its type.
+pub(super) type AnyFormula = dyn DynFormula;
 
 /// The loops of a formula over elements of type T.
 pub(super) trait Loops<T: Element> {
@@ -174,6 +180,10 @@ impl<F: Formula<N>, const N: usize> DynFormula for Pointwise<F, N> {
     fn slope(&self, input: usize) -> Tape {
         Tape::capture_slice(N + 1, |x| vec![self.0.derivative(first(x), x[N])[input]])
     }
+
+    fn boxed(&self) -> Box<AnyFormula> {
+        Box::new(Pointwise(self.0.clone()))
+    }
 }
 
 impl<F: Formula<N>, const N: usize> Op<N> for Pointwise<F, N> {
@@ -233,7 +243,7 @@ pub(super) fn broadcast(op: &'static str, inputs: &[&Array]) -> Result<Dims> {
     Ok(dims)
 }
 
-pub(super) fn forward(formula: &dyn DynFormula, inputs: &[&Array], ctx: &mut SaveContext) -> Result<Array> {
+pub(super) fn forward(formula: &AnyFormula, inputs: &[&Array], ctx: &mut SaveContext) -> Result<Array> {
     let dims = broadcast(formula.name(), inputs)?;
     let n = inputs.len();
     if ctx.recording() {
@@ -262,7 +272,7 @@ fn output<I: Interpreter>(
     Ok(tape.run(interpreter, inputs)?.pop().expect("the tape of a formula has one output"))
 }
 
-fn values(formula: &dyn DynFormula, inputs: &[&Array], dims: &[usize]) -> Result<Array> {
+fn values(formula: &AnyFormula, inputs: &[&Array], dims: &[usize]) -> Result<Array> {
     let first = inputs[0];
     if !on_cpu(first) {
         let operands: Vec<_> = inputs.iter().map(|&x| Value::Array(x.clone())).collect();
@@ -274,23 +284,46 @@ fn values(formula: &dyn DynFormula, inputs: &[&Array], dims: &[usize]) -> Result
 }
 
 fn run<T: Element>(
-    formula: &(impl Loops<T> + Sync + ?Sized),
+    formula: &AnyFormula,
     which: Which,
     arrays: [Option<&Array>; SOURCES],
     dims: &[usize],
-) -> Result<Array> {
-    let mut opened = [const { None }; SOURCES];
-    for (slot, array) in opened.iter_mut().zip(arrays) {
-        *slot = array.map(elements::<T>).transpose()?;
-    }
-    let sources = opened.each_ref().map(|x| x.as_ref().map_or_else(View::unused, |x| x.view(dims)));
-    let data = kernel::map_by(dims, sources, &|out, slices| formula.run(which, out, slices));
-    Ok(Array::from_vec(data, dims, &Device::Cpu)?)
+) -> Result<Array>
+where
+    AnyFormula: Loops<T>,
+{
+    let used = arrays.map(|array| array.is_some());
+    let inputs: SmallVec<[&Array; SOURCES]> = arrays.into_iter().flatten().collect();
+    let eager = |x: &[Operand<'_>]| single(looped::<T>(formula, which, used, dims, x));
+    let owned = || {
+        let (formula, dims) = (formula.boxed(), Dims::from_slice(dims));
+        let kernel = move |x: &[Operand<'_>]| single(looped::<T>(&*formula, which, used, &dims, x));
+        Box::new(kernel) as Box<DynKernel>
+    };
+    let mut made = launch_borrowed(formula.name(), &inputs, &[dims], &eager, owned)?;
+    Ok(made.pop().expect("a formula makes one array"))
+}
+
+/// The formula's loop over the operands, which stand at the places that are `used`.
+fn looped<T: Element>(
+    formula: &AnyFormula,
+    which: Which,
+    used: [bool; SOURCES],
+    dims: &[usize],
+    operands: &[Operand<'_>],
+) -> Vec<T>
+where
+    AnyFormula: Loops<T>,
+{
+    let mut operands = operands.iter();
+    let mut next = || operands.next().expect("an operand for each used place").view(dims);
+    let sources = used.map(|used| if used { next() } else { View::unused() });
+    kernel::map_by(dims, sources, &|out, slices| formula.run(which, out, slices))
 }
 
 /// The gradient of input i of `n`.
 pub(super) fn backward(
-    formula: &dyn DynFormula,
+    formula: &AnyFormula,
     call: &Call,
     n: usize,
     grad: &Tensor,
@@ -322,13 +355,7 @@ pub(super) fn backward(
 }
 
 /// grad · ∂f/∂xᵢ in tensor operations: recorded for a higher derivative, or on another device.
-fn recorded(
-    formula: &dyn DynFormula,
-    call: &Call,
-    n: usize,
-    grad: &Tensor,
-    i: usize,
-) -> Result<Option<Tensor>> {
+fn recorded(formula: &AnyFormula, call: &Call, n: usize, grad: &Tensor, i: usize) -> Result<Option<Tensor>> {
     let reads = formula.reads(i);
     let operand = |j| match j {
         // The tape does not use what the derivative does not read.

@@ -5,9 +5,12 @@ use candle_core::DType;
 use super::axis::Axes;
 use super::onnx::counted;
 use super::reduction::{ReducedAxes, float, integers};
-use crate::autograd::array::sum_axes;
+use crate::autograd::array::{on_cpu, sum_axes, with_float};
+use crate::autograd::launch::launch;
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor, broadcast_to};
 use crate::error::Result;
+use crate::formula::Real;
+use crate::kernel;
 
 #[derive(Debug)]
 pub(super) struct Sum(pub(super) ReducedAxes);
@@ -67,9 +70,18 @@ impl Op<1> for Mean {
             let mean = (sum.total(Self::NAME, &x.to_dtype(DType::F32)?)? / count)?;
             return Ok(mean.to_dtype(x.dtype())?);
         }
+        let total = sum.total(Self::NAME, x)?;
+        if on_cpu(&total) {
+            return with_float!(total.dtype(), T => {
+                launch(Self::NAME, [&total], total.dims(), move |[x]| {
+                    let dims = x.dims();
+                    kernel::map(dims, kernel::sources([x.view::<T>(dims)]), |[x, ..]| x / T::constant(count))
+                })
+            });
+        }
         // A product would round 1/n; candle has no division by a number.
         let count = Array::new(count, x.device())?.to_dtype(x.dtype())?;
-        Ok(sum.total(Self::NAME, x)?.broadcast_div(&count)?)
+        Ok(total.broadcast_div(&count)?)
     }
 
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {

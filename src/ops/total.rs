@@ -1,9 +1,11 @@
 //! The sum or mean of a formula over all elements: most losses.
 
-use candle_core::{DType, Device};
+use candle_core::DType;
+use smallvec::SmallVec;
 
-use super::pointwise::{DynFormula, OUTPUT, Pointwise, Which, backward, forward};
+use super::pointwise::{AnyFormula, Loops, OUTPUT, Pointwise, Which, backward, forward};
 use crate::autograd::array::{contiguous, elements, on_cpu, with_float};
+use crate::autograd::launch::{DynKernel, Operand, Outputs, launch_borrowed, recording, single};
 use crate::autograd::{Array, Call, Element, Op, SaveContext, Saved, Tensor, broadcast_to};
 use crate::error::Result;
 use crate::formula::Formula;
@@ -20,7 +22,8 @@ pub(crate) fn total<F: Formula<N>, const N: usize>(
 }
 
 /// Values and slopes in one loop, for a formula of two inputs that is inlined into it.
-trait AtOnce: Sync {
+trait AtOnce: Send + Sync {
+    fn boxed_at_once(&self) -> Box<dyn AtOnce>;
     fn both_f32<'s>(&self, factor: f32, out: Slots<'s, f32>, inputs: [&[f32]; 2]) -> (f64, Written<'s>);
     fn both_f64<'s>(&self, factor: f64, out: Slots<'s, f64>, inputs: [&[f64]; 2]) -> (f64, Written<'s>);
 }
@@ -45,6 +48,10 @@ macro_rules! both {
 }
 
 impl<F: Formula<N>, const N: usize> AtOnce for Pointwise<F, N> {
+    fn boxed_at_once(&self) -> Box<dyn AtOnce> {
+        Box::new(Pointwise(self.0.clone()))
+    }
+
     both!(both_f32 f32);
     both!(both_f64 f64);
 }
@@ -110,7 +117,7 @@ impl<F: Formula<N>, const N: usize> Op<N> for Total<F, N> {
 }
 
 fn total_forward(
-    formula: &dyn DynFormula,
+    formula: &AnyFormula,
     at_once: Option<&dyn AtOnce>,
     inputs: &[&Array],
     divisor: f64,
@@ -132,37 +139,57 @@ fn total_forward(
     for (slot, x) in arrays.iter_mut().zip(inputs) {
         *slot = Some(contiguous(x)?);
     }
-    let slopes = ctx.needs_input_grad(0);
-    with_float!(first.dtype(), T => {
-        let mut opened = [const { None }; OUTPUT];
-        for (slot, array) in opened.iter_mut().zip(&arrays) {
-            *slot = array.as_ref().map(elements::<T>).transpose()?;
-        }
-        let mut slices: [&[T]; SOURCES] = [&[]; SOURCES];
-        for (slice, x) in slices.iter_mut().zip(&opened) {
-            *slice = x.as_deref().unwrap_or_default();
-        }
-        let factor = 1.0 / divisor as T;
-        let in_one_loop = at_once.filter(|_| slopes).and_then(|loops| {
-            let both: kernel::Both<T> = &|out, inputs| T::both(loops, factor, out, inputs);
-            kernel::total_at_once([slices[0], slices[1]], both)
-        });
-        let value: kernel::Loop<T> = &|out, slices| formula.run(Which::Value, out, slices);
-        let pull: kernel::Loop<T> = &|out, slices| formula.run(Which::Gradient(0), out, slices);
-        let slopes: Option<(kernel::Loop<T>, T)> = if slopes { Some((pull, factor)) } else { None };
-        let (total, slopes) = match in_one_loop {
-            Some((total, slopes)) => (total, Some(slopes)),
-            None => kernel::total(first.elem_count(), slices, value, slopes),
+    let wanted = ctx.needs_input_grad(0);
+    let inputs: SmallVec<[&Array; OUTPUT]> = arrays.iter().flatten().collect();
+    let shapes: &[&[usize]] = if wanted { &[&[], dims] } else { &[&[]] };
+    let made = with_float!(first.dtype(), T => {
+        let eager = |x: &[Operand<'_>]| totals::<T>(formula, at_once, wanted, divisor, x);
+        let owned = || {
+            let (formula, at_once) = (formula.boxed(), at_once.map(AtOnce::boxed_at_once));
+            let kernel = move |x: &[Operand<'_>]| totals::<T>(&*formula, at_once.as_deref(), wanted, divisor, x);
+            Box::new(kernel) as Box<DynKernel>
         };
-        if let Some(slopes) = slopes {
-            ctx.save(Array::from_vec(slopes, dims, &Device::Cpu)?);
-        }
-        Ok(Array::from_vec(vec![total / divisor as T], &[] as &[usize], &Device::Cpu)?)
-    })
+        launch_borrowed(formula.name(), &inputs, shapes, &eager, owned)?
+    });
+    let mut made = made.into_iter();
+    let total = made.next().expect("the total comes first");
+    made.for_each(|slopes| ctx.save(slopes));
+    Ok(total)
+}
+
+/// The total and, if they are wanted, the slopes of the first of `inputs`.
+fn totals<T: FusedElement>(
+    formula: &AnyFormula,
+    at_once: Option<&dyn AtOnce>,
+    wanted: bool,
+    divisor: f64,
+    inputs: &[Operand<'_>],
+) -> Outputs
+where
+    AnyFormula: Loops<T>,
+{
+    let mut slices: [&[T]; SOURCES] = [&[]; SOURCES];
+    for (slice, x) in slices.iter_mut().zip(inputs) {
+        *slice = x.elements();
+    }
+    let factor = T::constant(1.0) / T::constant(divisor);
+    let in_one_loop = at_once.filter(|_| wanted).and_then(|loops| {
+        let both: kernel::Both<T> = &|out, inputs| T::both(loops, factor, out, inputs);
+        kernel::total_at_once([slices[0], slices[1]], both)
+    });
+    let value: kernel::Loop<T> = &|out, slices| formula.run(Which::Value, out, slices);
+    let pull: kernel::Loop<T> = &|out, slices| formula.run(Which::Gradient(0), out, slices);
+    let (total, slopes) = match in_one_loop {
+        Some((total, slopes)) => (total, Some(slopes)),
+        None => kernel::total(slices[0].len(), slices, value, wanted.then_some((pull, factor))),
+    };
+    let mut made = single(vec![total / T::constant(divisor)]);
+    made.extend(slopes.map(T::to_cpu_storage_owned));
+    made
 }
 
 fn total_backward(
-    formula: &dyn DynFormula,
+    formula: &AnyFormula,
     call: &Call,
     n: usize,
     grad: &Tensor,
@@ -180,7 +207,9 @@ fn total_backward(
 /// An array of slopes times a gradient, which is mostly the scalar 1.
 pub(crate) fn scaled(slopes: &Array, grad: &Tensor) -> Result<Tensor> {
     let slopes = Tensor::constant(slopes.clone());
-    let one = grad.elem_count() == 1
+    // A program multiplies: in another run the gradient may be another number.
+    let one = !recording()
+        && grad.elem_count() == 1
         && on_cpu(grad.array())
         && with_float!(grad.dtype(), T => elements::<T>(grad.array())?.first() == Some(&1.0));
     if one { Ok(slopes) } else { slopes * grad }
