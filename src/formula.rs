@@ -1,11 +1,11 @@
 //! A formula is written once, generic over [`Real`], and evaluated with several types of number: `f32` and `f64` compute it
-//! on the CPU, [`Dual`] differentiates it exactly, [`Expr`] records it as a [`Tape`] (printed, or run as tensor operations on
+//! on the CPU, [`Dual`] differentiates it exactly, [`Jet`] as often as wanted, [`Expr`] records it as a [`Tape`] (printed, or run as tensor operations on
 //! other devices and for higher derivatives), and `InputSet` finds which values the backward pass must save.
 
 use std::fmt::Debug;
 
 #[doc(inline)]
-pub use tealight_kernels::formula::{Dual, Expr, Real, Tape};
+pub use tealight_kernels::formula::{Dual, Expr, Jet, Real, Tape};
 
 pub(crate) use tealight_kernels::elementary;
 pub(crate) use tealight_kernels::formula::{Binary, InputSet, Interpreter, Unary, slope};
@@ -58,4 +58,21 @@ pub trait Formula<const N: usize>: Clone + Debug + Send + Sync + 'static {
     fn tape(&self) -> Tape {
         Tape::capture(|x| [self.value(x)])
     }
+}
+
+/// The Taylor series of `f` along the line x + t·v, up to tᴷ, in one evaluation: its k-th derivative by t is
+/// [`derivative(k)`](Jet::derivative).
+///
+/// ```
+/// use tealight::activation::Tanh;
+/// use tealight::formula::taylor;
+/// let y = taylor::<8, 1, f64>(&Tanh, [0.0], [1.0]);
+/// assert_eq!([1, 3, 5].map(|k| y.derivative(k)), [1.0, -2.0, 16.0]);
+/// ```
+pub fn taylor<const K: usize, const N: usize, R: Real>(
+    f: &impl Formula<N>,
+    x: [R; N],
+    v: [R; N],
+) -> Jet<R, K> {
+    f.value(std::array::from_fn(|i| Jet::line(x[i], v[i])))
 }

@@ -70,7 +70,7 @@ fn or_zero<R: Real>(slope: Option<R>) -> R {
 
 /// a + b of two slopes.
 #[inline(always)]
-fn sum<R: Real>(a: Option<R>, b: Option<R>) -> Option<R> {
+pub(super) fn sum<R: Real>(a: Option<R>, b: Option<R>) -> Option<R> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a + b),
         (a, None) => a,
@@ -185,15 +185,7 @@ impl<R: Real> Real for Dual<R> {
     #[inline(always)]
     fn rem(self, divisor: Self) -> Self {
         let value = self.value.rem(divisor.value);
-        // How often it was subtracted. The quotient's floor would be one too many where it rounds up. An infinite remainder (of a
-        // finite number of the other sign) was added once.
-        let times = || {
-            let infinity = R::constant(f64::INFINITY);
-            let finite = infinity.select_gt(value.abs(), value, value.signum());
-            let added = value.signum() * divisor.value.signum();
-            let once = infinity.select_gt(value.abs(), R::constant(0.0), added);
-            ((self.value - finite) / divisor.value).round_ties_even() - once
-        };
+        let times = || times_subtracted(self.value, divisor.value, value);
         Dual { value, slope: sum(self.slope, divisor.slope.map(|s| -(times() * s))) }
     }
     #[inline(always)]
@@ -216,9 +208,20 @@ impl<R: Real> Real for Dual<R> {
     }
 }
 
+/// How often `divisor` was subtracted from `x` to leave `remainder`. The quotient's floor would be one too many where it rounds up. An
+/// infinite remainder (of a finite number of the other sign) was added once.
+#[inline(always)]
+pub(super) fn times_subtracted<R: Real>(x: R, divisor: R, remainder: R) -> R {
+    let infinity = R::constant(f64::INFINITY);
+    let finite = infinity.select_gt(remainder.abs(), remainder, remainder.signum());
+    let added = remainder.signum() * divisor.signum();
+    let once = infinity.select_gt(remainder.abs(), R::constant(0.0), added);
+    ((x - finite) / divisor).round_ties_even() - once
+}
+
 /// `a` where left > right, `b` where left < right, half of each in a tie.
 #[inline(always)]
-fn share<R: Real>(left: R, right: R, a: Option<R>, b: Option<R>) -> Option<R> {
+pub(super) fn share<R: Real>(left: R, right: R, a: Option<R>, b: Option<R>) -> Option<R> {
     if a.is_none() && b.is_none() {
         return None;
     }

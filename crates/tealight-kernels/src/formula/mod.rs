@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `f32`, `f64`, blocks of them | the CPU kernels |
 //! | [`Dual`] | the exact derivative |
+//! | [`Jet`] | the exact derivatives up to order K, a Taylor series |
 //! | [`Expr`] | the formula as a [`Tape`]: printed, run as candle ops or as recorded tensor ops |
 //! | [`InputSet`] | which values the backward pass must keep |
 
@@ -11,6 +12,7 @@ mod dual;
 mod elementary;
 mod expr;
 mod input_set;
+mod jet;
 pub mod math;
 mod real;
 mod tape;
@@ -19,6 +21,7 @@ pub use dual::Dual;
 pub use elementary::slope;
 pub use expr::Expr;
 pub use input_set::InputSet;
+pub use jet::Jet;
 pub use real::Real;
 pub(crate) use real::Sealed;
 pub use tape::{Binary, Interpreter, Tape, Unary};

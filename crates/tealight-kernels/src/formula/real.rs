@@ -7,7 +7,13 @@ use super::math;
 use crate::elementary;
 
 /// Only this crate implements [`Real`], which gains methods over time.
-pub trait Sealed {}
+pub trait Sealed {
+    /// Whether this is one number, and 0. A [`Jet`](super::Jet) takes the limit of 0/0 then.
+    #[inline(always)]
+    fn is_zero(&self) -> bool {
+        false
+    }
+}
 
 macro_rules! real {
     ($($(#[$doc:meta])* $method:ident $_variant:ident $_name:literal $_tensor:ident $_kernels:tt $_slope:tt;)*) => {
@@ -91,7 +97,12 @@ macro_rules! functions {
 
 macro_rules! float {
     ($t:ident $powf:path) => {
-        impl Sealed for $t {}
+        impl Sealed for $t {
+            #[inline(always)]
+            fn is_zero(&self) -> bool {
+                *self == 0.0
+            }
+        }
 
         impl Real for $t {
             elementary!(functions $t);
