@@ -3,10 +3,11 @@
 use std::marker::PhantomData;
 use std::ops::Deref;
 
+use candle_core::backend::BackendStorage;
 use candle_core::{DType, Device, Layout, Storage, StorageRef, WithDType};
 
 use super::Array;
-use super::launch::launch;
+use super::launch::{launch, launch_many};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims, View};
 
@@ -96,9 +97,18 @@ fn elements_as<T: WithDType>(x: &Array) -> Result<Vec<T>> {
 /// 8-bit floats go through f32, which has them all: candle's conversion of them to f64 calls itself for ever.
 pub(crate) fn converted(x: &Array, dtype: DType) -> Result<Array> {
     match (x.dtype(), dtype) {
-        (DType::F8E4M3, DType::F64) => Ok(x.to_dtype(DType::F32)?.to_dtype(dtype)?),
+        (from, to) if from == to => Ok(x.clone()),
+        (DType::F8E4M3, DType::F64) => converted(&converted(x, DType::F32)?, dtype),
+        _ if x.device().is_cpu() => copied("to_dtype", x, dtype),
         _ => Ok(x.to_dtype(dtype)?),
     }
+}
+
+/// A copy in row-major order, in any dtype.
+fn copied(name: &'static str, x: &Array, dtype: DType) -> Result<Array> {
+    let [y] =
+        launch_many(name, [x], [x.dims()], move |[x]| Ok([x.storage().to_dtype(x.layout(), dtype)?]))?;
+    Ok(y)
 }
 
 /// The number of elements of a shape. It saturates: some axes of an empty array may have a product beyond `usize`.
@@ -145,10 +155,13 @@ pub(crate) fn contiguous(x: &Array) -> Result<Array> {
     if x.is_contiguous() {
         return Ok(x.clone());
     }
-    if !on_cpu(x) {
+    if !x.device().is_cpu() {
         return Ok(x.contiguous()?);
     }
     fits("copy", x.dims(), x.dtype().size_in_bytes())?;
+    if !on_cpu(x) {
+        return copied("copy", x, x.dtype());
+    }
     with_float!(x.dtype(), T => {
         launch("copy", [x], x.dims(), |[x]| {
             kernel::map(x.dims(), kernel::sources([x.view::<T>(x.dims())]), |[x, ..]| x)
@@ -177,10 +190,10 @@ pub(crate) fn sum_axes(x: &Array, axes: &[usize]) -> Result<Array> {
     match x.dtype() {
         // candle accumulates in the narrow type: a mean of 1,000 ones would be 0.256.
         DType::F16 | DType::BF16 => {
-            return Ok(sum_axes(&x.to_dtype(DType::F32)?, axes)?.to_dtype(x.dtype())?);
+            return converted(&sum_axes(&converted(x, DType::F32)?, axes)?, x.dtype());
         }
         // A sum of u8 would wrap at 256.
-        DType::U8 => return sum_axes(&x.to_dtype(DType::U32)?, axes),
+        DType::U8 => return sum_axes(&converted(x, DType::U32)?, axes),
         _ if !on_cpu(x) => return Ok(x.sum_keepdim(axes)?),
         _ => {}
     }

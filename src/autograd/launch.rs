@@ -45,6 +45,15 @@ impl<'a> Operand<'a> {
         self.storage.dtype()
     }
 
+    /// For candle's own loops.
+    pub(crate) fn storage(&self) -> &'a CpuStorage {
+        self.storage
+    }
+
+    pub(crate) fn layout(&self) -> &'a Layout {
+        self.layout
+    }
+
     /// The elements in memory order: all of a contiguous array, else those from the first one on.
     pub(crate) fn elements<T: WithDType>(&self) -> &'a [T] {
         let all =

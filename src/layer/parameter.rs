@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::autograd::Tensor;
+use crate::autograd::{Tensor, launch};
 use crate::error::{Error, Result};
 
 /// A learnable tensor. Clones are handles on the same parameter: this is how weights are tied.
@@ -148,6 +148,7 @@ impl Buffer {
     pub fn set(&self, value: &Tensor) -> Result<()> {
         let mut current = self.0.value.write().unwrap_or_else(PoisonError::into_inner);
         check_replacement("Buffer::set", &current, value)?;
+        launch::assign(current.array(), value.array());
         *current = value.detach();
         Ok(())
     }

@@ -13,7 +13,8 @@ use super::window::{
     ConvOptions, ConvPadding, at_least_one, in_memory, padding_fits, reach, room_for, side, span_text,
     transposed_side,
 };
-use crate::autograd::array::{contiguous, elements, make, with_float};
+use crate::autograd::array::{contiguous, with_float};
+use crate::autograd::launch::launch;
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Conv, Dims, WindowAxis};
@@ -94,14 +95,15 @@ impl<const P: usize> Op<2> for Derivative<P> {
         }
         in_memory([a, b], |[a, b]| {
             with_float!(a.dtype(), T => {
-                let (a, b) = (&contiguous(a)?, &contiguous(b)?);
-                let (x, w) = (elements::<T>(a)?, elements::<T>(b)?);
-                let result = match P {
-                    X => kernel::conv_transpose(&self.0, &x, &w, None),
-                    W => kernel::conv_kernel(&self.0, &x, &w),
-                    _ => kernel::conv(&self.0, &x, &w, None),
-                };
-                make(result, &self.dims(), a)
+                let (a, b, conv) = (&contiguous(a)?, &contiguous(b)?, self.0);
+                launch(Self::NAME, [a, b], &self.dims(), move |[a, b]| {
+                    let (a, b) = (a.elements::<T>(), b.elements());
+                    match P {
+                        X => kernel::conv_transpose(&conv, a, b, None),
+                        W => kernel::conv_kernel(&conv, a, b),
+                        _ => kernel::conv(&conv, a, b, None),
+                    }
+                })
             })
         })
     }

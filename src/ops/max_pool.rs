@@ -1,10 +1,11 @@
 //! Max pooling, and the pair of linear operations behind its gradient.
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, WithDType};
 
 use super::onnx::{batched, dilations, windows};
 use super::window::{PerSpatialDim, PoolOptions, images, in_memory, resized};
-use crate::autograd::array::{contiguous, elements, make, with_float};
+use crate::autograd::array::{contiguous, converted, with_float};
+use crate::autograd::launch::{launch, launch_many};
 use crate::autograd::{Array, Op, SaveContext, Saved, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims, WindowAxis};
@@ -23,12 +24,13 @@ impl Op<1> for MaxPool {
     fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {
-                let x = &contiguous(x)?;
-                let (values, indices) = kernel::max_pool(&elements::<T>(x)?, &self.sides);
-                if ctx.recording() {
-                    ctx.save(make(indices, &self.to, x)?);
-                }
-                make(values, &self.to, x)
+                let sides = self.sides;
+                let [values, indices] = launch_many(Self::NAME, [&contiguous(x)?], [&self.to[..]; 2], move |[x]| {
+                    let (values, indices) = kernel::max_pool(x.elements::<T>(), &sides);
+                    Ok([T::to_cpu_storage_owned(values), u32::to_cpu_storage_owned(indices)])
+                })?;
+                ctx.save(indices);
+                Ok(values)
             })
         })
     }
@@ -60,9 +62,10 @@ impl Op<1> for TakeIndices {
     fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {
-                let (x, indices) = (&contiguous(x)?, &contiguous(&self.indices)?);
-                let taken = kernel::take_places(&elements::<T>(x)?, &elements(indices)?, self.images, 0.0);
-                make(taken, self.indices.dims(), x)
+                let (inputs, images) = ([&contiguous(x)?, &self.indices], self.images);
+                launch(Self::NAME, inputs, self.indices.dims(), move |[x, indices]| {
+                    kernel::take_places(x.elements::<T>(), indices.elements(), images, 0.0)
+                })
             })
         })
     }
@@ -80,9 +83,10 @@ impl Op<1> for ScatterIndices {
         let size = self.to.iter().fold(1, |size: usize, &side| size.saturating_mul(side));
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {
-                let (x, indices) = (&contiguous(x)?, &contiguous(&self.indices)?);
-                let sums = kernel::scatter_places(&elements::<T>(x)?, &elements(indices)?, self.images, size);
-                make(sums, &self.to, x)
+                let (inputs, images) = ([&contiguous(x)?, &self.indices], self.images);
+                launch(Self::NAME, inputs, &self.to, move |[x, indices]| {
+                    kernel::scatter_places(x.elements::<T>(), indices.elements(), images, size)
+                })
             })
         })
     }
@@ -111,9 +115,11 @@ fn max_indices<const D: usize>(op: &'static str, x: &Tensor, options: PoolOption
     let (sides, to) = options.sides(op, x)?;
     let compute = || {
         let wide = if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
-        let own = &contiguous(&x.array().to_device(&Device::Cpu)?.to_dtype(wide)?)?;
-        let indices = with_float!(own.dtype(), T => kernel::max_pool(&elements::<T>(own)?, &sides).1);
-        Tensor::from(make(indices, &to, own)?).to_device(x.device())
+        let own = contiguous(&converted(&x.array().to_device(&Device::Cpu)?, wide)?)?;
+        let indices = with_float!(wide, T => {
+            launch(op, [&own], &to, move |[x]| kernel::max_pool(x.elements::<T>(), &sides).1)?
+        });
+        Tensor::from(indices).to_device(x.device())
     };
     traced(&[x], compute, |onnx| Err(onnx.no_form(op)))
 }

@@ -5,7 +5,8 @@ use candle_core::{DType, Device, Shape, WithDType};
 use super::axis::{Axes, resolve_axes};
 use super::create::checked;
 use super::reshape::reshaped;
-use crate::autograd::array::{contiguous, count, elements, make, on_cpu};
+use crate::autograd::array::{contiguous, converted, count, on_cpu};
+use crate::autograd::launch::launch;
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims};
@@ -101,11 +102,12 @@ impl ReducedAxes {
         x: &Array,
         dims: &[usize],
         start: T,
-        step: impl Fn(T, T) -> T + Send + Sync,
+        step: impl Fn(T, T) -> T + Send + Sync + 'static,
     ) -> Result<Array> {
         let (x, shape) = self.grouped(x)?;
-        let own = contiguous(&x)?;
-        make(kernel::scan::reduce_axis(&elements::<T>(&own)?, shape, start, step, |a| a), dims, &x)
+        launch("reduce", [&contiguous(&x)?], dims, move |[x]| {
+            kernel::scan::reduce_axis(x.elements::<T>(), shape, start, &step, |a| a)
+        })
     }
 }
 
@@ -127,8 +129,8 @@ pub(super) fn in_memory(x: &Array, f: impl FnOnce(&Array) -> Result<Array>) -> R
         return f(x);
     }
     let wide = if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
-    let y = f(&x.to_device(&Device::Cpu)?.to_dtype(wide)?)?;
-    Ok(y.to_dtype(x.dtype())?.to_device(x.device())?)
+    let y = f(&converted(&x.to_device(&Device::Cpu)?, wide)?)?;
+    Ok(converted(&y, x.dtype())?.to_device(x.device())?)
 }
 
 /// `f` of tensors of which f16 and bf16 ones on the CPU become f32, and its result their dtype: it is rounded once.
@@ -155,8 +157,8 @@ pub(super) fn integers(
 ) -> Result<Array> {
     let own = x.to_device(&Device::Cpu)?;
     let y = match x.dtype() {
-        DType::U8 | DType::U32 => unsigned(&own.to_dtype(DType::U32)?)?,
-        dtype => signed(&own.to_dtype(DType::I64)?)?.to_dtype(dtype)?,
+        DType::U8 | DType::U32 => unsigned(&converted(&own, DType::U32)?)?,
+        dtype => converted(&signed(&converted(&own, DType::I64)?)?, dtype)?,
     };
     Ok(y.to_device(x.device())?)
 }
@@ -179,7 +181,7 @@ macro_rules! with_number {
             }
             candle_core::DType::F32 | candle_core::DType::F16 | candle_core::DType::BF16 => {
                 type $t = f32;
-                let $x = &$x.to_dtype(candle_core::DType::F32)?;
+                let $x = &$crate::autograd::array::converted($x, candle_core::DType::F32)?;
                 $body
             }
             _ => {

@@ -4,7 +4,8 @@ use candle_core::Device;
 
 use super::reduction::around;
 use super::window::in_memory;
-use crate::autograd::array::{contiguous, elements, make, with_float};
+use crate::autograd::array::{contiguous, with_float};
+use crate::autograd::launch::launch;
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::{self, Dims, ResampleMode};
@@ -27,13 +28,8 @@ impl AxisMap {
         dims[axis] = if transposed { from } else { to };
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {
-                let own = contiguous(x)?;
-                let source = elements::<T>(&own)?;
-                let data = match transposed {
-                    true => kernel::resample_transpose::<T>(&source, rule, sizes),
-                    false => kernel::resample::<T>(&source, rule, sizes),
-                };
-                make(data, &dims, x)
+                let kernel = if transposed { kernel::resample_transpose::<T> } else { kernel::resample::<T> };
+                launch("resample", [&contiguous(x)?], &dims, move |[x]| kernel(x.elements(), rule, sizes))
             })
         })
     }

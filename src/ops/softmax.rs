@@ -4,7 +4,8 @@ use candle_core::DType;
 
 use super::axis::Axis;
 use super::reduction::float;
-use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
+use crate::autograd::array::{contiguous, converted, on_cpu, with_float};
+use crate::autograd::launch::launch;
 use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::rows;
@@ -39,7 +40,7 @@ impl<const LOG: bool> SoftmaxOp<LOG> {
             return Ok(x.clone());
         }
         if matches!(x.dtype(), DType::F16 | DType::BF16) && x.device().is_cpu() {
-            return Ok(self.value(&x.to_dtype(DType::F32)?)?.to_dtype(x.dtype())?);
+            return converted(&self.value(&converted(x, DType::F32)?)?, x.dtype());
         }
         if !on_cpu(x) {
             let shifted = x.broadcast_sub(&x.max_keepdim(self.axis)?)?;
@@ -51,7 +52,7 @@ impl<const LOG: bool> SoftmaxOp<LOG> {
         self.along([x], |[x]| {
             with_float!(x.dtype(), T => {
                 let kernel = if LOG { rows::log_softmax::<T> } else { rows::softmax::<T> };
-                make(kernel(&elements(x)?, width), x.dims(), x)
+                launch(Self::NAME, [x], x.dims(), move |[x]| kernel(x.elements(), width))
             })
         })
     }
@@ -62,7 +63,7 @@ impl<const LOG: bool> SoftmaxOp<LOG> {
         self.along([y, grad], |[y, grad]| {
             with_float!(y.dtype(), T => {
                 let kernel = if LOG { rows::log_softmax_backward::<T> } else { rows::softmax_backward::<T> };
-                make(kernel(&elements(y)?, &elements(grad)?, width), y.dims(), y)
+                launch("softmax_backward", [y, grad], y.dims(), move |[y, g]| kernel(y.elements(), g.elements(), width))
             })
         })
     }

@@ -1,9 +1,10 @@
 //! Mean 0 and variance 1 over some of the axes: what the normalization layers share.
 
-use candle_core::DType;
+use candle_core::{DType, WithDType};
 
 use super::reduction::ReducedAxes;
-use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
+use crate::autograd::array::{contiguous, on_cpu, with_float};
+use crate::autograd::launch::{launch, launch_many};
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{Dims, norm};
@@ -37,10 +38,11 @@ impl Op<1> for StandardizeGroups {
 
     fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
         ctx.save_input(0);
-        let ([m, scale, shift], dims, x) = (&self.moments, sizes(x), contiguous(x)?);
+        let ([m, scale, shift], dims) = (&self.moments, sizes(x));
         with_float!(x.dtype(), T => {
-            let (m, scale, shift) = (elements::<T>(m)?, elements(scale)?, elements(shift)?);
-            make(norm::standardize(&elements(&x)?, dims, [&m, &scale, &shift]), &dims, &x)
+            launch(Self::NAME, [&contiguous(x)?, m, scale, shift], &dims, move |[x, moments @ ..]| {
+                norm::standardize(x.elements::<T>(), dims, moments.map(|x| x.elements()))
+            })
         })
     }
 
@@ -73,12 +75,13 @@ impl Op<1> for StandardizeGroups {
             return Ok([Some((slope * (variance(&x, self.centred)? + self.eps)?.powf(-0.5)?)?)]);
         }
         let [m, scale, shift] = &self.moments;
-        let (x, g, dims) = (contiguous(x.array())?, contiguous(grad.array())?, sizes(grad.array()));
+        let inputs = [&contiguous(x.array())?, &contiguous(grad.array())?, m, scale, shift];
+        let (dims, centred) = (sizes(grad.array()), self.centred);
         let slope = with_float!(x.dtype(), T => {
-            let (x_own, g) = (elements::<T>(&x)?, elements(&g)?);
-            let (m, scale, shift) = (elements(m)?, elements(scale)?, elements(shift)?);
-            let moments = [&m[..], &scale, &shift];
-            make(norm::standardize_backward(&x_own, &g, dims, moments, self.centred), &dims, &x)?
+            launch("standardize_backward", inputs, &dims, move |[x, g, moments @ ..]| {
+                let moments = moments.map(|x| x.elements());
+                norm::standardize_backward(x.elements::<T>(), g.elements(), dims, moments, centred)
+            })?
         });
         Ok([Some(slope.into())])
     }
@@ -120,15 +123,16 @@ pub(crate) fn standardize(x: &Tensor, eps: f64, centred: bool) -> Result<(Tensor
         return Ok((y, Statistics { mean, variance }));
     }
     let (array, dims) = (x.array(), sizes(x.array()));
-    let (moments, statistics) = with_float!(x.dtype(), T => {
-        let moments = norm::moments::<T>(&elements(&contiguous(array)?)?, dims, eps, centred);
-        // The exact mean is where y is 0.
-        let mean = (0..groups).map(|g| moments.mean[g] - moments.shift[g] / moments.scale[g]).collect::<Vec<T>>();
-        let make = |data: Vec<T>| make(data, &[groups], array);
-        let statistics = Statistics { mean: make(mean)?.into(), variance: make(moments.variance)?.into() };
-        ([make(moments.mean)?, make(moments.scale)?, make(moments.shift)?], statistics)
+    let [m, scale, shift, mean, variance] = with_float!(x.dtype(), T => {
+        launch_many("moments", [&contiguous(array)?], [&[groups]; 5], move |[x]| {
+            let norm::Moments { mean, scale, shift, variance } = norm::moments::<T>(x.elements(), dims, eps, centred);
+            // The exact mean is where y is 0.
+            let exact = (0..groups).map(|g| mean[g] - shift[g] / scale[g]).collect();
+            Ok([mean, scale, shift, exact, variance].map(T::to_cpu_storage_owned))
+        })?
     });
-    Ok((StandardizeGroups { eps, centred, moments }.apply([x])?, statistics))
+    let y = StandardizeGroups { eps, centred, moments: [m, scale, shift] }.apply([x])?;
+    Ok((y, Statistics { mean: mean.into(), variance: variance.into() }))
 }
 
 #[cfg(test)]

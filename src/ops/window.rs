@@ -4,7 +4,7 @@ use candle_core::{DType, Device};
 
 use super::create::checked;
 use super::pad::Pad;
-use crate::autograd::array::on_cpu;
+use crate::autograd::array::{converted, on_cpu};
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{Dims, WindowAxis};
@@ -400,7 +400,7 @@ pub(super) fn in_memory<const N: usize>(
     let wide = if like.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
     let moved = arrays
         .iter()
-        .map(|array| Ok(array.to_device(&Device::Cpu)?.to_dtype(wide)?))
+        .map(|array| converted(&array.to_device(&Device::Cpu)?, wide))
         .collect::<Result<Vec<Array>>>()?;
-    Ok(f(std::array::from_fn(|i| &moved[i]))?.to_dtype(like.dtype())?.to_device(like.device())?)
+    Ok(converted(&f(std::array::from_fn(|i| &moved[i]))?, like.dtype())?.to_device(like.device())?)
 }

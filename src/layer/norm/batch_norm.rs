@@ -3,7 +3,8 @@
 use candle_core::{DType, Device};
 
 use super::{affine, checked_eps, one_operator, ones, per_channel, zeros};
-use crate::autograd::array::count;
+use crate::autograd::array::{converted, count};
+use crate::autograd::launch::launch;
 use crate::autograd::{OnnxAttribute, Tensor, no_grad};
 use crate::error::{Error, Result};
 use crate::layer::{Buffer, Fields, ForwardContext, Layer, Parameter};
@@ -174,15 +175,31 @@ impl RunningStats {
 
     /// Updates them with the mean and the variance (with divisor `count`) of a batch.
     fn update(&self, mean: &Tensor, variance: &Tensor, count: usize, momentum: Option<f64>) -> Result<()> {
-        let batches = self.num_batches_tracked.get().to_scalar::<i64>()?.saturating_add(1);
-        let share = momentum.unwrap_or(1.0 / batches as f64);
+        let tracked = self.num_batches_tracked.get();
+        if tracked.dtype() != DType::I64 {
+            return Err(Error::dtype("batch_norm", "num_batches_tracked of dtype i64", &[tracked.dtype()]));
+        }
+        let batches =
+            launch("next_batch", [&tracked.array().to_device(&Device::Cpu)?], tracked.dims(), |[n]| {
+                n.to_vec::<i64>().into_iter().map(|n| n.saturating_add(1)).collect::<Vec<i64>>()
+            })?;
         let unbiased = (variance * (count as f64 / (count as f64 - 1.0)))?;
         no_grad(|| {
             for (own, new) in [(&self.mean, mean), (&self.var, &unbiased)] {
                 let old = own.get();
-                own.set(&(&old + (new.to_dtype(old.dtype())? - &old)? * share)?)?;
+                let step = (new.to_dtype(old.dtype())? - &old)?;
+                let step = match momentum {
+                    Some(share) => step * share,
+                    None => {
+                        let share = launch("share", [&batches], tracked.dims(), |[n]| {
+                            n.elements::<i64>().iter().map(|&n| 1.0 / n as f64).collect::<Vec<f64>>()
+                        });
+                        step * Tensor::from(converted(&share?, old.dtype())?.to_device(old.device())?)
+                    }
+                };
+                own.set(&(&old + step)?)?;
             }
-            self.num_batches_tracked.set(&Tensor::new(batches, &Device::Cpu)?)
+            self.num_batches_tracked.set(&Tensor::from(batches).to_device(tracked.device())?)
         })
     }
 }

@@ -5,7 +5,8 @@ use super::super::onnx::{dilations, pad_after, windows};
 use super::super::reshape::reshaped;
 use super::super::window::reach;
 use super::{ConvOptions, Derivative, G, X, convolve, gradients};
-use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
+use crate::autograd::array::{contiguous, on_cpu, with_float};
+use crate::autograd::launch::launch;
 use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::{self, Conv, WindowAxis};
@@ -20,13 +21,14 @@ impl<const P: usize> Op<3> for Biased<P> {
     fn forward(&self, [a, b, bias]: [&Array; 3], ctx: &mut SaveContext) -> Result<Array> {
         save_factors(ctx);
         with_float!(a.dtype(), T => {
-            let (a, b, bias) = (&contiguous(a)?, &contiguous(b)?, &contiguous(bias)?);
-            let (x, w, shifts) = (elements::<T>(a)?, elements::<T>(b)?, elements::<T>(bias)?);
-            let result = match P {
-                G => kernel::conv(&self.0, &x, &w, Some(&shifts)),
-                _ => kernel::conv_transpose(&self.0, &x, &w, Some(&shifts)),
-            };
-            make(result, &Derivative::<P>(self.0).dims(), a)
+            let (inputs, conv) = ([&contiguous(a)?, &contiguous(b)?, &contiguous(bias)?], self.0);
+            launch(Self::NAME, inputs, &Derivative::<P>(conv).dims(), move |inputs| {
+                let [a, b, bias] = inputs.map(|x| x.elements::<T>());
+                match P {
+                    G => kernel::conv(&conv, a, b, Some(bias)),
+                    _ => kernel::conv_transpose(&conv, a, b, Some(bias)),
+                }
+            })
         })
     }
 
