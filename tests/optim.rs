@@ -28,6 +28,7 @@ impl Golden {
         let groups = [
             "problem",
             "optimizer",
+            "single",
             "lbfgs",
             "norms",
             "schedule",
@@ -86,9 +87,15 @@ struct Problem {
 
 impl Problem {
     fn new(golden: &Golden) -> Result<Problem> {
+        Problem::of(golden, DType::F64)
+    }
+
+    fn of(golden: &Golden, dtype: DType) -> Result<Problem> {
         let start = [golden.get("problem.weight"), golden.get("problem.bias")].concat();
         let (x, y) = (tensor(golden.get("problem.x"), &[6, 3])?, tensor(golden.get("problem.y"), &[6, 2])?);
-        Ok(Problem { layer: linear(&mut &start[..], 2, 3)?, x, y })
+        let layer = linear(&mut &start[..], 2, 3)?;
+        layer.to_dtype(dtype)?;
+        Ok(Problem { layer, x: x.to_dtype(dtype)?, y: y.to_dtype(dtype)? })
     }
 
     fn loss(&self) -> Result<Tensor> {
@@ -96,8 +103,8 @@ impl Problem {
     }
 
     fn values(&self) -> Result<Vec<f64>> {
-        let bias = self.layer.bias.as_ref().unwrap().get().to_vec1()?;
-        Ok([self.layer.weight.get().flatten(0, -1)?.to_vec1()?, bias].concat())
+        let numbers = |x: &Parameter| x.get().to_dtype(DType::F64)?.flatten(0, -1)?.to_vec1::<f64>();
+        Ok([numbers(&self.layer.weight)?, numbers(self.layer.bias.as_ref().unwrap())?].concat())
     }
 }
 
@@ -202,42 +209,63 @@ fn run_lbfgs(problem: &Problem, optimizer: &mut Lbfgs, steps: usize) -> Result<V
     Ok(values)
 }
 
+/// Runs 50 steps, and returns the parameters after some of them, and the norms that `clip` returns.
+fn fifty(
+    problem: &Problem,
+    optimizer: &mut dyn Optimizer,
+    clip: impl Fn(&mut Gradients) -> Result<Option<f64>>,
+) -> Result<[Vec<f64>; 2]> {
+    let (mut values, mut norms) = (Vec::new(), Vec::new());
+    for step in 1..=50 {
+        let mut gradients = problem.loss()?.backward()?;
+        norms.extend(clip(&mut gradients)?);
+        optimizer.step(&gradients)?;
+        if step < 5 || step % 5 == 0 {
+            values.extend(problem.values()?);
+        }
+    }
+    Ok([values, norms])
+}
+
 #[test]
-fn twenty_steps_of_every_optimizer() -> Result<()> {
+fn fifty_steps_of_every_optimizer() -> Result<()> {
     let golden = Golden::read();
-    for (name, make) in optimizers() {
-        let problem = Problem::new(&golden)?;
-        let values = run(&problem, make(problem.layer.parameters())?.as_mut(), 20)?;
-        close(name, &values, golden.get(&format!("optimizer.{name}")), 1e-10);
+    // A few roundings a step.
+    for (dtype, kind, norms_of, tolerance) in [
+        (DType::F64, "optimizer", "norms.float64", 50.0 * 4.0 * f64::EPSILON),
+        (DType::F32, "single", "norms.float32", 50.0 * 4.0 * f64::from(f32::EPSILON)),
+    ] {
+        let expected = |name: &str| golden.get(&format!("{kind}.{name}"));
+        for (name, make) in optimizers() {
+            let problem = Problem::of(&golden, dtype)?;
+            let [values, _] = fifty(&problem, make(problem.layer.parameters())?.as_mut(), |_| Ok(None))?;
+            // Here a rounding of the start, also in PyTorch, has grown 500-fold by step 15.
+            let tolerance = if name == "nadam.options" { 8.0 * tolerance } else { tolerance };
+            close(&format!("{kind}.{name}"), &values, expected(name), tolerance);
+        }
+        // PyTorch's orthogonal matrices are rounded to bf16.
+        let problem = Problem::of(&golden, dtype)?;
+        let [values, _] = fifty(&problem, &mut muon(problem.layer.parameters(), Ok)?, |_| Ok(None))?;
+        close("muon.bfloat16", &values, expected("muon.bfloat16"), 0.02);
+        let problem = Problem::of(&golden, dtype)?;
+        let parameters = problem.layer.parameters();
+        let clip = |gradients: &mut Gradients| gradients.clip_grad_norm(0.1, &parameters).map(Some);
+        let [values, norms] = fifty(&problem, &mut Sgd::new(parameters.clone(), 0.5)?, clip)?;
+        close("clip.norm", &values, expected("clip.norm"), tolerance);
+        close("norms", &norms, golden.get(norms_of), tolerance);
+        let problem = Problem::of(&golden, dtype)?;
+        let parameters = problem.layer.parameters();
+        let clip = |gradients: &mut Gradients| gradients.clip_grad_value(0.05, &parameters).map(|()| None);
+        let [values, _] = fifty(&problem, &mut Sgd::new(parameters.clone(), 0.5)?, clip)?;
+        close("clip.value", &values, expected("clip.value"), tolerance);
     }
     for (name, make) in lbfgs() {
         let problem = Problem::new(&golden)?;
         let values = run_lbfgs(&problem, &mut make(problem.layer.parameters())?, 5)?;
         close(name, &values, golden.get(&format!("optimizer.{name}")), 1e-10);
     }
-    // PyTorch's orthogonal matrices are rounded to bf16.
-    let problem = Problem::new(&golden)?;
-    let values = run(&problem, &mut muon(problem.layer.parameters(), Ok)?, 20)?;
-    close("muon.bfloat16", &values, golden.get("optimizer.muon.bfloat16"), 0.02);
-    for name in ["clip.norm", "clip.value"] {
-        let (problem, mut values, mut norms) = (Problem::new(&golden)?, Vec::new(), Vec::new());
-        let parameters = problem.layer.parameters();
-        let mut optimizer = Sgd::new(parameters.clone(), 0.5)?;
-        for _ in 0..20 {
-            let mut gradients = problem.loss()?.backward()?;
-            match name {
-                "clip.norm" => norms.push(gradients.clip_grad_norm(0.1, &parameters)?),
-                _ => gradients.clip_grad_value(0.05, &parameters)?,
-            }
-            optimizer.step(&gradients)?;
-            values.extend(problem.values()?);
-        }
-        close(name, &values, golden.get(&format!("optimizer.{name}")), 1e-10);
-        if name == "clip.norm" {
-            close("norms", &norms, golden.get("norms"), 1e-10);
-        }
-    }
     golden.finish("optimizer");
+    golden.finish("single");
     golden.finish("norms");
     golden.finish("problem");
     Ok(())
@@ -526,13 +554,28 @@ fn a_momentum_that_cannot_be_set() -> Result<()> {
 #[test]
 fn a_group_does_not_set_the_rate_of_all() -> Result<()> {
     let problem = Problem::new(&Golden::read())?;
-    let sgd = Sgd::new(problem.layer.parameters(), 0.1)?;
-    let grouped = sgd.group("bias", |mut g| {
+    let sgd = || Sgd::new(problem.layer.parameters(), 0.1);
+    let grouped = sgd()?.group("bias", |mut g| {
         g.set_learning_rate(0.5)?;
         Ok(g)
     });
     let error = grouped.unwrap_err().to_string();
     assert_eq!(error, "Sgd: expected lr_factor in a group, not set_learning_rate, got 0.5");
+    let error = sgd()?
+        .momentum(0.9)?
+        .group("*", |mut g| {
+            g.set_momentum(Some(0.5))?;
+            Ok(g)
+        })
+        .unwrap_err()
+        .to_string();
+    assert_eq!(error, "Sgd: expected momentum or betas in a group, not set_momentum, got 0.5");
+    let state = sgd()?.state()?;
+    let loaded = sgd()?.group("*", |mut g| {
+        g.load_state(&state)?;
+        Ok(g)
+    });
+    assert_eq!(loaded.unwrap_err().to_string(), "bias.step: not expected in the state");
     Ok(())
 }
 
@@ -706,6 +749,27 @@ fn parameters_that_a_step_leaves_out() -> Result<()> {
         ["a.step", "experts.0.step", "experts.1.step"].map(|name| state[name].to_scalar::<i64>().unwrap());
     assert_eq!((steps, c.get().to_vec1::<f64>()?), ([1, 1, 0], vec![3.0]));
     assert!(!state.contains_key("experts.1.exp_avg") && b.get().to_vec1::<f64>()? != [2.0]);
+    // Muon and L-BFGS, which counts it as a gradient of 0.
+    let [m, n] = [1.0, 2.0].map(|x| Parameter::new(tensor(&[x, x], &[1, 2]).unwrap()));
+    let both = || vec![("m".to_string(), m.clone()), ("n".into(), n.clone())];
+    let gradients = || m.get().sqr()?.sum_all()?.backward();
+    assert!(
+        Muon::new(both(), 0.1)?.step(&gradients()?).unwrap_err().to_string().starts_with("n: no gradient")
+    );
+    let mut muon = Muon::new(both(), 0.1)?.allow_unused("n")?;
+    muon.step(&gradients()?)?;
+    assert!(n.get().to_vec2::<f64>()? == [[2.0, 2.0]] && m.get().to_vec2::<f64>()? != [[1.0, 1.0]]);
+    let error = Muon::new(both(), 0.1)?.allow_unused("x").unwrap_err().to_string();
+    assert_eq!(error, "Muon: expected a pattern that matches a matrix (m, n), got \"x\"");
+    let mut lbfgs = Lbfgs::new(both(), 1.0)?.strong_wolfe();
+    assert!(lbfgs.step(|| m.get().sqr()?.sum_all()).unwrap_err().to_string().starts_with("n: no gradient"));
+    let mut lbfgs = lbfgs.allow_unused("n*")?;
+    lbfgs.step(|| m.get().sqr()?.sum_all())?;
+    assert_eq!(n.get().to_vec2::<f64>()?, [[2.0, 2.0]]);
+    assert!(m.get().abs()?.max_all()?.to_scalar::<f64>()? < 1e-9);
+    lbfgs.step(|| (m.get() - n.get())?.sqr()?.sum_all())?; // and it may come back
+    assert!((m.get() - n.get())?.abs()?.max_all()?.to_scalar::<f64>()? < 1e-6);
+    assert!(Lbfgs::new(both(), 1.0)?.allow_unused("x").is_err());
     // The others need a gradient still, and so does one of an unknown name.
     let error = optimizer.step(&b.get().sum_all()?.backward()?).unwrap_err().to_string();
     assert!(

@@ -13,7 +13,7 @@ use crate::autograd::{Array, Gradients, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel;
 use crate::layer::Parameter;
-use crate::layer::pattern::{fits, matching};
+use crate::layer::pattern::matching;
 
 /// An optimizer that updates every parameter element by the formula of an [`UpdateRule`]: [`Sgd`](super::Sgd) is
 /// `FirstOrder<SgdRule, 1>`.
@@ -133,8 +133,9 @@ impl<R: UpdateRule<N>, const N: usize> FirstOrder<R, N> {
     /// the last one counts.
     ///
     /// # Errors
-    /// Errors if no parameter matches, or if `settings` fails or calls [`set_learning_rate`](Optimizer::set_learning_rate), which
-    /// is for all groups, instead of [`lr_factor`](FirstOrder::lr_factor).
+    /// Errors if no parameter matches, or if `settings` fails, or changes what is for all groups:
+    /// [`set_learning_rate`](Optimizer::set_learning_rate), in place of which there is [`lr_factor`](FirstOrder::lr_factor),
+    /// [`set_momentum`](Optimizer::set_momentum) or [`load_state`](Optimizer::load_state).
     ///
     /// ```
     /// # use tealight::prelude::*;
@@ -155,6 +156,10 @@ impl<R: UpdateRule<N>, const N: usize> FirstOrder<R, N> {
         if made.learning_rate != self.learning_rate {
             let expected = "lr_factor in a group, not set_learning_rate";
             return Err(Error::argument(R::NAME, expected, made.learning_rate));
+        }
+        if made.momentum != self.momentum {
+            let got = made.momentum.map_or("None".into(), |momentum| momentum.to_string());
+            return Err(Error::argument(R::NAME, "momentum or betas in a group, not set_momentum", got));
         }
         for i in matched {
             self.entries[i].group = Some(self.groups.len());
@@ -277,11 +282,7 @@ impl<R: UpdateRule<N>, const N: usize> Optimizer for FirstOrder<R, N> {
                 continue;
             }
             let leaf = entry.parameter.get();
-            if gradients.get(&leaf).is_none() && self.unused.iter().any(|pattern| fits(&entry.name, pattern))
-            {
-                continue;
-            }
-            let grad = gradient_of(gradients, &entry.name, &leaf)?;
+            let Some(grad) = gradient_of(gradients, &entry.name, &leaf, &self.unused)? else { continue };
             if !is_finite(grad.array())? {
                 if !self.skip_nonfinite {
                     return Err(nonfinite_gradient(&entry.name));

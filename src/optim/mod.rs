@@ -89,6 +89,7 @@ use std::collections::BTreeMap;
 use crate::autograd::{Gradients, Tensor};
 use crate::error::{Error, Result};
 use crate::layer::Parameter;
+use crate::layer::pattern::fits;
 
 /// Updates the parameters of a model.
 ///
@@ -253,14 +254,19 @@ pub(crate) fn distinct(parameters: Vec<(String, Parameter)>) -> Vec<(String, Par
     all
 }
 
-/// The gradient of a parameter whose value is `leaf`.
-fn gradient_of<'a>(gradients: &'a Gradients, name: &str, leaf: &Tensor) -> Result<&'a Tensor> {
-    gradients.get(leaf).ok_or_else(|| Error::Parameter {
-        name: name.into(),
-        message: "no gradient: the loss does not depend on it (see allow_unused), or it was changed since the forward \
-                  pass"
-            .into(),
-    })
+/// The gradient of a parameter whose value is `leaf`; `None` if it has none, and `unused` has a pattern that it matches.
+fn gradient_of<'a>(
+    gradients: &'a Gradients,
+    name: &str,
+    leaf: &Tensor,
+    unused: &[String],
+) -> Result<Option<&'a Tensor>> {
+    let gradient = gradients.get(leaf);
+    if gradient.is_some() || unused.iter().any(|pattern| fits(name, pattern)) {
+        return Ok(gradient);
+    }
+    let message = "no gradient: the loss does not depend on it (see allow_unused), or it was changed since the forward pass";
+    Err(Error::Parameter { name: name.into(), message: message.into() })
 }
 
 fn nonfinite_gradient(name: &str) -> Error {

@@ -11,6 +11,7 @@ use crate::autograd::array::is_finite;
 use crate::autograd::{Gradients, Tensor, no_grad};
 use crate::error::{Error, Result};
 use crate::layer::Parameter;
+use crate::layer::pattern::matching;
 
 /// Muon: steps of which all singular values are about equal, for the matrices of hidden layers, as PyTorch's `Muon`, whose
 /// learning rate is 1e-3.
@@ -48,6 +49,8 @@ pub struct Muon {
     nesterov: bool,
     ns_steps: usize,
     adjust_lr: AdjustLr,
+    /// The patterns of [`allow_unused`](Muon::allow_unused).
+    unused: Vec<String>,
     /// The optimizer of the other parameters, and its learning rate over Muon's.
     others: Option<(Box<dyn Optimizer>, f64)>,
 }
@@ -108,6 +111,7 @@ impl Muon {
             nesterov: true,
             ns_steps: 5,
             adjust_lr: AdjustLr::default(),
+            unused: Vec::new(),
             others: None,
         })
     }
@@ -164,6 +168,17 @@ impl Muon {
         self
     }
 
+    /// Leaves the matrices whose names match `pattern` out of the steps in which they have no gradient; see
+    /// [`FirstOrder::allow_unused`](super::FirstOrder::allow_unused).
+    ///
+    /// # Errors
+    /// Errors if no matrix matches.
+    pub fn allow_unused(mut self, pattern: &str) -> Result<Self> {
+        matching("Muon", "matrix", self.matrices.iter().map(|(name, ..)| name.as_str()), pattern)?;
+        self.unused.push(pattern.into());
+        Ok(self)
+    }
+
     /// The new value and momentum of a matrix.
     fn updated(&self, value: &Tensor, grad: &Tensor, momentum: &Tensor) -> Result<[Tensor; 2]> {
         let (dtype, mu) = (momentum.dtype(), self.set_momentum.unwrap_or(self.momentum));
@@ -206,7 +221,7 @@ impl Optimizer for Muon {
                 continue;
             }
             let leaf = parameter.get();
-            let grad = gradient_of(gradients, name, &leaf)?;
+            let Some(grad) = gradient_of(gradients, name, &leaf, &self.unused)? else { continue };
             if !is_finite(grad.array())? {
                 return Err(nonfinite_gradient(name));
             }

@@ -5,6 +5,7 @@ Run:  pip install torch==2.15.0 && python3 tests/reference/optim.py > tests/refe
 Lines: a name, and its numbers (f64). Lion, which PyTorch does not have, is written down here from its paper.
 """
 import csv
+import itertools
 import pathlib
 import struct
 import unittest.mock
@@ -19,6 +20,7 @@ torch.set_default_dtype(torch.float64)
 torch.set_num_threads(1)
 DATA = pathlib.Path(__file__).resolve().parents[2] / "data"
 STEPS = 20
+KEPT = [1, 2, 3, 4, *range(5, 51, 5)]  # of 50 steps
 
 
 def line(name, numbers):
@@ -53,8 +55,8 @@ class Lion(torch.optim.Optimizer):
 class Muon:
     """PyTorch's for the matrix, where it rounds to bf16 unless that is replaced, and SGD for the vector."""
 
-    def __init__(self, params, lr, dtype=torch.float64, **options):
-        self.dtype, self.both = dtype, [o.Muon(params[:1], lr, **options), o.SGD(params[1:], 2 * lr)]
+    def __init__(self, params, lr, dtype=None, **options):
+        self.dtype, self.both = dtype or params[0].dtype, [o.Muon(params[:1], lr, **options), o.SGD(params[1:], 2 * lr)]
 
     def zero_grad(self):
         for optimizer in self.both:
@@ -118,15 +120,15 @@ LBFGS = {
 }
 
 
-def problem():
-    w, b = W.clone().requires_grad_(), B.clone().requires_grad_()
-    return [w, b], lambda: ((torch.tanh(X @ w.T + b) - Y) ** 2).mean()
+def problem(dtype=torch.float64):
+    x, y, w, b = (t.to(dtype, copy=True) for t in (X, Y, W, B))
+    return [w.requires_grad_(), b.requires_grad_()], lambda: ((torch.tanh(x @ w.T + b) - y) ** 2).mean()
 
 
-for name, make in CASES.items():
-    params, loss = problem()
+for (name, make), dtype in itertools.product(CASES.items(), [torch.float64, torch.float32]):
+    params, loss = problem(dtype)
     opt, values, norms = make(params), [], []
-    for _ in range(STEPS):
+    for step in range(1, KEPT[-1] + 1):
         opt.zero_grad()
         loss().backward()
         if name == "clip.norm":
@@ -134,10 +136,10 @@ for name, make in CASES.items():
         if name == "clip.value":
             torch.nn.utils.clip_grad_value_(params, 0.05)
         opt.step()
-        values += [x for p in params for x in p.flatten().tolist()]
-    line(f"optimizer.{name}", values)
+        values += [x for p in params for x in p.flatten().tolist()] * (step in KEPT)
+    line(f"optimizer.{name}" if dtype == torch.float64 else f"single.{name}", values)
     if norms:
-        line("norms", norms)
+        line(f"norms.{str(dtype)[6:]}", norms)
 
 for name, make in LBFGS.items():
     params, loss = problem()

@@ -12,17 +12,18 @@ use crate::layer::Parameter;
 /// The trainable parameters as one vector.
 pub(super) struct Flat<'a> {
     parameters: Vec<&'a (String, Parameter)>,
+    unused: &'a [String],
     before: Vec<Tensor>,
     pub(super) start: Vec<f64>,
 }
 
 impl<'a> Flat<'a> {
-    pub(super) fn new(parameters: &'a [(String, Parameter)]) -> Result<Self> {
+    pub(super) fn new(parameters: &'a [(String, Parameter)], unused: &'a [String]) -> Result<Self> {
         let parameters: Vec<_> = parameters.iter().filter(|(_, p)| !p.is_frozen()).collect();
         let before: Vec<Tensor> = parameters.iter().map(|(_, p)| p.get().detach()).collect();
         let mut start = Vec::new();
         before.iter().try_for_each(|value| extend(&mut start, value.array()))?;
-        Ok(Flat { parameters, before, start })
+        Ok(Flat { parameters, unused, before, start })
     }
 
     /// The distance from 1 to the next number of the least precise dtype among the parameters.
@@ -38,7 +39,11 @@ impl<'a> Flat<'a> {
         let (loss, gradients) = evaluate()?;
         let mut grad = Vec::with_capacity(self.start.len());
         for (name, parameter) in &self.parameters {
-            extend(&mut grad, gradient_of(&gradients, name, &parameter.get())?.array())?;
+            let leaf = parameter.get();
+            match gradient_of(&gradients, name, &leaf, self.unused)? {
+                Some(own) => extend(&mut grad, own.array())?,
+                None => grad.resize(grad.len() + leaf.elem_count(), 0.0),
+            }
         }
         Ok((loss, grad))
     }

@@ -17,6 +17,7 @@ use crate::autograd::{Gradients, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::dot;
 use crate::layer::Parameter;
+use crate::layer::pattern::matching;
 
 /// L-BFGS, a quasi-Newton method for losses without noise: full batches, and several iterations in each step, as PyTorch's
 /// `LBFGS`.
@@ -56,6 +57,8 @@ pub struct Lbfgs {
     tolerance_change: f64,
     history_size: usize,
     line_search: bool,
+    /// The patterns of [`allow_unused`](Lbfgs::allow_unused).
+    unused: Vec<String>,
     /// Which parameters were trainable when `curvature` began.
     trainable: Vec<bool>,
     curvature: Curvature,
@@ -76,6 +79,7 @@ impl Lbfgs {
             tolerance_change: 1e-9,
             history_size: 100,
             line_search: false,
+            unused: Vec::new(),
             trainable: Vec::new(),
             curvature: Curvature::default(),
         })
@@ -131,6 +135,17 @@ impl Lbfgs {
     /// Errors if it is 0.
     pub fn history_size(mut self, pairs: usize) -> Result<Self> {
         self.history_size = at_least_one("a history of one or more", pairs)?;
+        Ok(self)
+    }
+
+    /// Takes the gradient of a parameter that the loss does not depend on as 0, as PyTorch does, if its name matches `pattern`, in
+    /// which `*` matches any text. Without this such a step is an error.
+    ///
+    /// # Errors
+    /// Errors if no parameter matches.
+    pub fn allow_unused(mut self, pattern: &str) -> Result<Self> {
+        matching("Lbfgs", "parameter", self.parameters.iter().map(|(name, _)| name.as_str()), pattern)?;
+        self.unused.push(pattern.into());
         Ok(self)
     }
 
@@ -237,7 +252,7 @@ impl Optimizer for Lbfgs {
         let trainable = self.trainable();
         let mut curvature =
             if trainable == self.trainable { self.curvature.clone() } else { Curvature::default() };
-        let flat = Flat::new(&self.parameters)?;
+        let flat = Flat::new(&self.parameters, &self.unused)?;
         match self.iterate(&flat, &mut curvature, evaluate) {
             Ok(first) => {
                 (self.curvature, self.trainable) = (curvature, trainable);
@@ -289,7 +304,7 @@ impl Optimizer for Lbfgs {
         let (iterations, evaluations) = (reader.count("n_iter")?, reader.count("func_evals")?);
         let mut curvature = Curvature { iterations, evaluations, ..Curvature::default() };
         if iterations > 0 {
-            let n = Flat::new(&self.parameters)?.start.len();
+            let n = Flat::new(&self.parameters, &self.unused)?.start.len();
             // Where there is none, or one without dimensions, reading it is the error.
             let k = reader.dims("old_dirs").and_then(|dims| dims.first()).copied().unwrap_or(0);
             let (changes, steps) =
