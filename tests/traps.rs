@@ -82,8 +82,9 @@ traps! {
     "cumprod with one 0", "torch": |x| x.cumprod(0), at [2.0, 0.0, 3.0] => 2.0, [1.0, 8.0, 0.0], [4.0, 6.0, 2.0];
     "cumprod with two 0", "torch": |x| x.cumprod(0), at [0.0, 2.0, 0.0, 3.0] => 0.0, [3.0, 0.0, 0.0, 0.0],
         [9.0, 1.0, 8.0, 0.0];
-    "‖x‖ at 0", "torch": |x| x.norm_all(2.0), at [0.0, 0.0] => 0.0, [0.0, 0.0];
-    "‖x‖² at 0", "torch": |x| x.norm_all(2.0)?.sqr(), at [0.0, 0.0] => 0.0, [0.0, 0.0];
+    "‖x‖ at 0", "torch": |x| x.norm_all(2.0), at [0.0, 0.0] => 0.0, [0.0, 0.0], [NAN, NAN];
+    "‖x‖² at 0", "torch": |x| x.norm_all(2.0)?.sqr(), at [0.0, 0.0] => 0.0, [0.0, 0.0], [NAN, NAN];
+    "Σ x² at 0, the remedy", "torch": |x| x.sqr()?.sum_all(), at [0.0, 0.0] => 0.0, [0.0, 0.0], [2.0, 2.0];
     "‖x‖ has a curvature elsewhere", "torch": |x| x.norm_all(2.0), at [3.0, 4.0] => 5.0, [0.6, 0.8], [0.032, -0.024];
     // 0 · ∞, 0/0 and ∞ − ∞.
     "√x at 0", "torch": |x| x.sqrt(), at [0.0] => 0.0, [INF], [-INF];

@@ -59,7 +59,7 @@ impl CosineEmbedding {
         check::signs(NAME, "targets", target)?;
         let length = |x: &Tensor| (x.sqr()?.sum(-1)? + 1e-12)?.sqrt();
         let cosine = ((a * b)?.sum(-1)? / (length(a)? * length(b)?)?)?;
-        let unlike = (&cosine - self.margin)?.clamp(0.0, f64::INFINITY)?;
+        let unlike = (&cosine - self.margin)?.relu()?;
         self.reduction.apply(target.gt(0.0)?.where_cond(&(1.0 - cosine)?, &unlike)?)
     }
 }

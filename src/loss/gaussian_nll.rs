@@ -85,7 +85,7 @@ impl GaussianNll {
         check::not_nan(NAME, "targets", target)?;
         check::in_range(NAME, "variances", &variance, 0.0, f64::INFINITY)?;
         // Adding a constant raises the variance to ε and keeps its gradient, which a clamp would make 0.
-        let missing = (variance.clamp(self.eps, f64::INFINITY)?.detach() - variance.detach())?;
+        let missing = (self.eps - variance.detach())?.relu()?;
         self.reduction.apply(ops::apply(*self, [mean, target, &(variance + missing)?])?)
     }
 }

@@ -49,7 +49,7 @@ impl MarginRanking {
         same_shape_and_dtype(NAME, a, b)?;
         check::signs(NAME, "targets", target)?;
         let short = ((b - a)? * target.to_dtype(a.dtype())?)? + self.margin;
-        self.reduction.apply(short?.clamp(0.0, f64::INFINITY)?)
+        self.reduction.apply(short?.relu()?)
     }
 }
 

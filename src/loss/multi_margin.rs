@@ -86,10 +86,9 @@ impl ElementwiseLoss for MultiMargin {
             }
             Ok(right)
         })?;
-        let short = ((&scores - own)? + self.margin)?.relu()?;
+        let short = ((&scores - own)? + self.margin)?.masked_fill(&right, 0.0)?.relu()?;
         let powers = if self.p == 2 { short.sqr()? } else { short };
-        let others = powers.masked_fill(&right, 0.0)?;
-        self.classes.weighted((others.sum(1)? / width as f64)?, &targets)?.reshape(dims)
+        self.classes.weighted((powers.sum(1)? / width as f64)?, &targets)?.reshape(dims)
     }
 
     fn total_weight(&self, _: &Tensor, target: &Tensor) -> Result<Option<f64>> {

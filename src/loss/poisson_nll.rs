@@ -57,22 +57,46 @@ impl PoissonNll {
     }
 }
 
+impl PoissonNll {
+    /// The rate and its logarithm.
+    #[inline(always)]
+    fn rate<R: Real>(&self, prediction: R) -> (R, R) {
+        match self.log_input {
+            true => (prediction.exp(), prediction),
+            false => (prediction, (prediction + R::constant(self.eps)).ln()),
+        }
+    }
+}
+
 impl PointwiseLoss for PoissonNll {
     const NAME: &'static str = "poisson_nll";
 
     fn value<R: Real>(&self, prediction: R, target: R) -> R {
-        let loss = match self.log_input {
-            true => prediction.exp() - target * prediction,
-            false => prediction - target * (prediction + R::constant(self.eps)).ln(),
-        };
+        let (zero, one) = (R::constant(0.0), R::constant(1.0));
+        let (rate, log) = self.rate(prediction);
+        // The limits: ∞ − t·∞ is ∞ (above 1000 the rate is infinite), and 0·∞ is 0.
+        let loss = rate - target.select_gt(zero, target * log.min(R::constant(1000.0)), zero);
         if !self.full {
             return loss;
         }
-        let (zero, one) = (R::constant(0.0), R::constant(1.0));
         // 1 where the term is not selected, so that it is finite there.
         let t = target.select_gt(one, target, one);
         let stirling = t * t.ln() - t + R::constant(0.5) * (R::constant(std::f64::consts::TAU) * t).ln();
         loss + target.select_gt(one, stirling, zero)
+    }
+
+    fn derivative<R: Real>(&self, prediction: R, target: R) -> [R; 2] {
+        let (rate, log) = self.rate(prediction);
+        let by_prediction = match self.log_input {
+            true => rate - target,
+            false => R::constant(1.0) - target / (prediction + R::constant(self.eps)),
+        };
+        if !self.full {
+            return [by_prediction, -log];
+        }
+        let (zero, one) = (R::constant(0.0), R::constant(1.0));
+        let t = target.select_gt(one, target, one);
+        [by_prediction, target.select_gt(one, t.ln() + R::constant(0.5) / t, zero) - log]
     }
 
     fn check(&self, prediction: &Tensor, target: &Tensor) -> Result<()> {

@@ -82,7 +82,7 @@ impl TripletMargin {
         if self.swap {
             far = far.minimum(&self.distance(positive, negative)?)?;
         }
-        self.reduction.apply(((near - far)? + self.margin)?.clamp(0.0, f64::INFINITY)?)
+        self.reduction.apply(((near - far)? + self.margin)?.relu()?)
     }
 
     fn distance(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {

@@ -3,7 +3,7 @@
 use super::axis::Axis;
 use super::norm::norm;
 use super::pointwise::broadcast;
-use super::reduction::{ReducedAxes, in_f32, or_infinite};
+use super::reduction::{ReducedAxes, in_f32};
 use crate::autograd::{Tensor, broadcast_to};
 use crate::error::{Error, Result};
 
@@ -29,8 +29,8 @@ impl Tensor {
         let [a, b] = pair("cosine_similarity", self, other)?;
         let axis = axis.of("cosine_similarity", a.dims())?;
         in_f32([&a, &b], |[a, b]| {
-            let unit = |x: &Tensor| x / or_infinite(&x.norm_keepdim(2.0, axis)?)?;
-            (unit(a)? * unit(b)?)?.sum(axis)
+            let unit = |x: &Tensor| x.transpose(axis, -1)?.normalize_rows(2.0);
+            (unit(a)? * unit(b)?)?.transpose(axis, -1)?.sum(axis)
         })
     }
 

@@ -1,50 +1,69 @@
 //! The hyperbolic sine and cosine.
 
-use super::apply;
-use super::pointwise::formula;
-use crate::autograd::Tensor;
+use super::pointwise::{Pointwise, formula};
+use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::formula::Real;
 
-// Both use e^(x/2), which does not overflow where the result is finite.
 formula!(blocks Sinh = "sinh", [x] => sinh(x), y => [cosh(x)]);
-formula!(blocks Cosh = "cosh", [x] => {
-    let half = R::constant(0.5);
-    let (rising, falling) = ((half * x).exp(), (-(half * x)).exp());
-    half * rising * rising + half * falling * falling
-}, y => [sinh(x)]);
+formula!(blocks Cosh = "cosh", [x] => cosh(x), y => [sinh(x)]);
 
-/// 2 sinh(x/2)
-#[inline(always)]
-fn chord<R: Real>(x: R) -> R {
-    let half = R::constant(0.5) * x;
-    half.exp_m1() - (-half).exp_m1()
-}
+// Both use e^(x/2), which does not overflow where the result is finite.
 
-/// 2 sinh(x/2) · cosh(x/2), accurate near 0, also in its derivatives.
+/// 2 sinh(x/2) · cosh(x/2), accurate near 0.
 #[inline(always)]
 fn sinh<R: Real>(x: R) -> R {
     let half = R::constant(0.5) * x;
-    let mean = R::constant(0.5) * half.exp_m1() + R::constant(0.5) * (-half).exp_m1();
-    chord(x) * (mean + R::constant(1.0))
+    let (rise, fall) = (half.exp_m1(), (-half).exp_m1());
+    (rise - fall) * (R::constant(0.5) * rise + R::constant(0.5) * fall + R::constant(1.0))
 }
 
-/// 1 + 2 sinh²(x/2), whose derivative is accurate near 0.
 #[inline(always)]
 fn cosh<R: Real>(x: R) -> R {
-    let chord = chord(x);
-    R::constant(1.0) + R::constant(0.5) * chord * chord
+    let half = R::constant(0.5);
+    let (rising, falling) = ((half * x).exp(), (-(half * x)).exp());
+    half * rising * rising + half * falling * falling
 }
+
+/// A formula whose recorded slope is another operation: the derivative of that product of exponentials would be ∞ · 0 at ±∞.
+macro_rules! slope {
+    ($name:ident: $method:ident) => {
+        impl Op<1> for $name {
+            const NAME: &'static str = <Pointwise<$name, 1> as Op<1>>::NAME;
+
+            fn forward(&self, inputs: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+                Pointwise(*self).forward(inputs, ctx)
+            }
+
+            fn derivative(&self) -> Option<String> {
+                Pointwise(*self).derivative()
+            }
+
+            fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+                Pointwise(*self).onnx(onnx)
+            }
+
+            fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+                if !saved.recording() {
+                    return Pointwise(*self).backward(saved, grad);
+                }
+                Ok([Some((grad * saved.input(0)?.$method()?)?)])
+            }
+        }
+    };
+}
+slope!(Sinh: cosh);
+slope!(Cosh: sinh);
 
 impl Tensor {
     /// The hyperbolic sine. Gradient: cosh x.
     pub fn sinh(&self) -> Result<Tensor> {
-        apply(Sinh, [self])
+        Sinh.apply([self])
     }
 
     /// The hyperbolic cosine. Gradient: sinh x.
     pub fn cosh(&self) -> Result<Tensor> {
-        apply(Cosh, [self])
+        Cosh.apply([self])
     }
 }
 

@@ -132,6 +132,9 @@ for name, f, rows in [
     ("x.norm(0.5, 0)", lambda x: torch.linalg.vector_norm(x, 0.5, 0), [r for r in ROWS if inf not in r and -inf not in r]),
     ("x.norm(1.0, 0)", lambda x: torch.linalg.vector_norm(x, 1.0, 0), ROWS),
     ("x.norm(2.0, 0)", lambda x: torch.linalg.vector_norm(x, 2.0, 0), ROWS),
+    ("x.norm(2.0, 0)?.sqr()", lambda x: torch.linalg.vector_norm(x, 2.0, 0) ** 2, SHORT),
+    ("x.norm(1.5, 0)", lambda x: torch.linalg.vector_norm(x, 1.5, 0), SHORT + [[0.0, 0.0, 2.0]]),
+    ("x.norm(3.0, 0)?.sqr()", lambda x: torch.linalg.vector_norm(x, 3.0, 0) ** 2, SHORT),
     ("x.norm(3.0, 0)", lambda x: torch.linalg.vector_norm(x, 3.0, 0), ROWS),
     ("x.norm(f64::INFINITY, 0)", lambda x: torch.linalg.vector_norm(x, inf, 0), SOME),
     ("x.norm(f64::NEG_INFINITY, 0)", lambda x: torch.linalg.vector_norm(x, -inf, 0), SOME),
@@ -163,6 +166,10 @@ def each(f, **named):
     return lambda p, t: f(p, t, reduction="none", **named)
 
 
+def each3(f, **named):
+    return lambda a, b, c: f(a, b, c, reduction="none", **named)
+
+
 def by_prediction(key, f, points):
     """The target is a constant."""
     for t in dict.fromkeys(t for _, t in points):
@@ -179,7 +186,20 @@ by_prediction("L1", each(F.l1_loss), list(itertools.product([0.0, 1.0, inf, -inf
 by_prediction("Mse", each(F.mse_loss), list(itertools.product([0.0, 1.0, inf, -inf, nan], [0.0])))
 by_prediction("Huber::default()", each(F.huber_loss), list(itertools.product([0.0, 1.0, -1.0, inf, -inf, nan], [0.0])))
 by_prediction("SmoothL1::default()", each(F.smooth_l1_loss), list(itertools.product([0.0, 1.0, -1.0, inf, -inf, nan], [0.0])))
-by_prediction("PoissonNll::default()", each(F.poisson_nll_loss), list(itertools.product([0.0, inf, -inf, nan], [0.0, 1.0])))
+for options, named, predictions in [("", {}, [0.0, 1.0, inf, -inf, nan]), (".full()", {"full": True}, [0.0, 1.0]),
+                                    (".log_input(false)", {"log_input": False}, [0.0, 1.0, inf]),  # NaN is not a rate
+                                    (".log_input(false).full()", {"log_input": False, "full": True}, [0.0, 1.0])]:
+    of(f"PoissonNll::new(){options}.elementwise(a, b)", each(F.poisson_nll_loss, **named),
+       list(itertools.product(predictions, [0.0, 1.0, 2.5, inf])))
+of("GaussianNll::new().reduction(Reduction::None).loss(a, b, c)", each3(F.gaussian_nll_loss),
+   [tuple([x] for x in point) for point in itertools.product([0.0, inf, -inf, nan], [0.0, inf, -inf], [0.0, 1.0, inf])])
+for options, named in [("", {}), (".p(1.0)?.swap()", {"p": 1.0, "swap": True})]:
+    of(f"TripletMargin::new(){options}.reduction(Reduction::None).loss(a, b, c)", each3(F.triplet_margin_loss, **named),
+       [([0.0, x], [y, 0.0], [z, 1.0]) for x, y, z in [(0.0, 0.0, 1.0), (inf, 0.0, 1.0), (0.0, inf, 1.0), (0.0, 0.0, -inf), (nan, 0.0, 1.0)]])
+for options, named in [("", {}), (".p(2)?", {"p": 2})]:
+    of(f"MultiMargin::new(){options}.elementwise(&x.unsqueeze(0)?, &Tensor::new(&[0_u32], &Device::Cpu)?)",
+       lambda x, named=named: F.multi_margin_loss(x.unsqueeze(0), torch.tensor([0]), reduction="none", **named),
+       [[1.0, 0.0, 2.0], [1.0, nan, 2.0], [nan, 0.0, 2.0], [inf, 0.0, 1.0], [0.0, inf, 1.0], [-inf, 0.0, 1.0], [1.0, -inf, 2.0]])
 of("Hinge.elementwise(x, &scalar(1.0))", lambda x: F.relu(1 - x), [0.0, 1.0, 2.0, inf, -inf, nan])
 of("KlDiv::default().elementwise(x, &scalar(0.0))", lambda x: F.kl_div(x, torch.tensor(0.0), reduction="none"), [0.0, -1.0, inf, -inf, nan])
 for c in [0, 1]:
