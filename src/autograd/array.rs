@@ -9,7 +9,7 @@ use candle_core::{DType, Device, Layout, Storage, StorageRef, WithDType};
 use super::Array;
 use super::launch::{launch, launch_many};
 use crate::error::{Error, Result};
-use crate::kernel::{self, Dims, View};
+use crate::kernel::{self, Dims};
 
 /// The float types that our CPU kernels compute in.
 pub(crate) trait Element: kernel::Element + WithDType {}
@@ -68,13 +68,6 @@ impl<T: WithDType> Deref for Elements<'_, T> {
             // The last element of a strided view may lie anywhere behind the first.
             _ => &all[start..],
         }
-    }
-}
-
-impl<T: WithDType> Elements<'_, T> {
-    /// The array, broadcast to `out`.
-    pub(crate) fn view(&self, out: &[usize]) -> View<'_, T> {
-        View::broadcast(self, self.layout.dims(), self.layout.stride(), out)
     }
 }
 

@@ -56,8 +56,11 @@ impl<'a> Operand<'a> {
 
     /// The elements in memory order: all of a contiguous array, else those from the first one on.
     pub(crate) fn elements<T: WithDType>(&self) -> &'a [T] {
-        let all =
-            T::cpu_storage_as_slice(self.storage).expect("the op that calls the kernel checks the dtype");
+        self.of(T::cpu_storage_as_slice(self.storage).expect("the op that calls the kernel checks the dtype"))
+    }
+
+    /// [`elements`](Self::elements), of those of the storage.
+    pub(crate) fn of<T>(&self, all: &'a [T]) -> &'a [T] {
         let (start, count) = (self.layout.start_offset(), self.layout.shape().elem_count());
         match count {
             // An empty view may begin behind the end of its storage.

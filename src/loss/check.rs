@@ -2,10 +2,11 @@
 
 use candle_core::{DType, Device};
 
-use crate::autograd::array::{contiguous, elements, on_cpu, place, with_float};
+use crate::autograd::array::{contiguous, converted, on_cpu, place, with_float};
+use crate::autograd::launch::launch_check;
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
-use crate::kernel;
+use crate::kernel::{self, Dims};
 
 /// Different shapes would broadcast by accident: n² losses for [n] and [n, 1].
 pub(super) fn same_shape(op: &'static str, what: &str, tensors: &[&Tensor]) -> Result<()> {
@@ -16,27 +17,27 @@ pub(super) fn same_shape(op: &'static str, what: &str, tensors: &[&Tensor]) -> R
     Err(Error::shape(op, format!("{what} of one shape"), &got))
 }
 
-pub(super) fn not_nan(op: &'static str, what: &str, x: &Tensor) -> Result<()> {
-    require(op, x, [f64::NEG_INFINITY, f64::INFINITY], false, &|| format!("{what} that are not NaN"))
+pub(super) fn not_nan(op: &'static str, what: &'static str, x: &Tensor) -> Result<()> {
+    require(op, x, [f64::NEG_INFINITY, f64::INFINITY], false, move || format!("{what} that are not NaN"))
 }
 
 /// Errors unless all elements are from `low` to `high`; NaN never is.
-pub(super) fn in_range(op: &'static str, what: &str, x: &Tensor, low: f64, high: f64) -> Result<()> {
-    require(op, x, [low, high], false, &|| match high.is_finite() {
+pub(super) fn in_range(op: &'static str, what: &'static str, x: &Tensor, low: f64, high: f64) -> Result<()> {
+    require(op, x, [low, high], false, move || match high.is_finite() {
         true => format!("{what} from {low} to {high}"),
         false => format!("{what} of {low} or more"),
     })
 }
 
 /// Errors unless all elements are −1 or 1.
-pub(super) fn signs(op: &'static str, what: &str, x: &Tensor) -> Result<()> {
-    require(op, x, [1.0, 1.0], true, &|| format!("{what} that are -1 or 1"))
+pub(super) fn signs(op: &'static str, what: &'static str, x: &Tensor) -> Result<()> {
+    require(op, x, [1.0, 1.0], true, move || format!("{what} that are -1 or 1"))
 }
 
 /// The array where the kernels can read it.
 fn readable(x: &Tensor) -> Result<Array> {
     let x = x.array();
-    if on_cpu(x) { Ok(x.clone()) } else { Ok(x.to_device(&Device::Cpu)?.to_dtype(DType::F32)?) }
+    if on_cpu(x) { Ok(x.clone()) } else { converted(&x.to_device(&Device::Cpu)?, DType::F32) }
 }
 
 /// Errors at the first element that is outside of the bounds, or whose absolute value is.
@@ -45,17 +46,14 @@ fn require(
     x: &Tensor,
     [low, high]: [f64; 2],
     absolute: bool,
-    expected: &dyn Fn() -> String,
+    expected: impl Fn() -> String + Send + Sync + 'static,
 ) -> Result<()> {
-    let array = contiguous(&readable(x)?)?;
-    let found = with_float!(array.dtype(), T => {
-        let numbers = elements::<T>(&array)?;
-        kernel::outside(&numbers, low as T, high as T, absolute).map(|i| (i, numbers[i].to_string()))
-    });
-    match found {
-        None => Ok(()),
-        Some((i, value)) => {
-            Err(Error::argument(op, expected(), format!("{value} at {:?}", place(x.dims(), i))))
+    let (array, dims) = (contiguous(&readable(x)?)?, Dims::from_slice(x.dims()));
+    with_float!(array.dtype(), T => launch_check("check", [&array], move |[x]| {
+        let numbers = x.elements::<T>();
+        match kernel::outside(numbers, low as T, high as T, absolute) {
+            None => Ok(()),
+            Some(i) => Err(Error::argument(op, expected(), format!("{} at {:?}", numbers[i], place(&dims, i)))),
         }
-    }
+    }))
 }

@@ -4,18 +4,19 @@ use candle_core::{DType, WithDType};
 
 use super::axis::Axis;
 use super::reduction::{around, with_number};
-use crate::autograd::array::{contiguous, elements, make};
+use crate::autograd::array::contiguous;
+use crate::autograd::launch::launch;
 use crate::autograd::{Array, OnnxAttribute, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel;
 
-fn find<T: WithDType>(x: &Array, [outer, size, inner]: [usize; 3], largest: bool) -> Result<Vec<u32>> {
+fn find<T: WithDType>(x: &[T], [outer, size, inner]: [usize; 3], largest: bool) -> Vec<u32> {
     // Choosing the operands, not the comparison, compiles one loop for both.
     let before = |a: T, b: T| {
         let (a, b) = if largest { (a, b) } else { (b, a) };
         a > b
     };
-    Ok(kernel::find_axis(&elements::<T>(&contiguous(x)?)?, outer, size, inner, before))
+    kernel::find_axis(x, outer, size, inner, before)
 }
 
 /// The index of the extremum along an axis, or among all elements in row-major order.
@@ -51,7 +52,7 @@ fn indices(op: &'static str, x: &Array, axis: Option<usize>, largest: bool) -> R
         let found = if largest { x.argmax(1)? } else { x.argmin(1)? };
         return Ok(found.reshape(&dims[..])?);
     }
-    make(with_number!(x, T => find::<T>(x, shape, largest)?), &dims, x)
+    with_number!(x, T => launch(op, [&contiguous(x)?], &dims, move |[x]| find(x.elements::<T>(), shape, largest)))
 }
 
 macro_rules! arg_extrema {

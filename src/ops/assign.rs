@@ -3,10 +3,11 @@
 use candle_core::Device;
 
 use super::index::{Indices, Selection, axis_by_axis, indexed, resolve};
-use super::take::{same_kind, written};
+use super::take::{Places, same_kind, written};
+use crate::autograd::array::contiguous;
 use crate::autograd::{self, Tensor};
 use crate::error::{Error, Result};
-use crate::kernel::{BlockIndices, broadcast_dims, strides, sums};
+use crate::kernel::{broadcast_dims, strides, sums};
 
 /// A copy of `x` with `source`, broadcast, written to what is selected along the first axes.
 pub(super) fn assigned(
@@ -20,15 +21,14 @@ pub(super) fn assigned(
         let places = Tensor::arange(0, x.elem_count() as i64, &Device::Cpu)?.reshape(x.dims())?;
         let places = indexed(op, &places, selected)?;
         let source = spread(op, source, places.dims())?;
-        let starts =
-            places.flatten(0, -1)?.to_vec1::<i64>()?.into_iter().map(|place| place as usize).collect();
-        return written(x, &source, BlockIndices { starts, block: 1, period: x.elem_count() });
+        let starts = contiguous(places.array())?.flatten_all()?;
+        return written(x, &source, Places { starts, block: 1, period: x.elem_count() });
     }
     selected.extend(x.dims()[selected.len()..].iter().map(|&size| Selection::Span(0, size)));
     let target: Vec<usize> = selected.iter().filter_map(Selection::len).collect();
     let source = spread(op, source, &target)?;
     if target.contains(&0) {
-        return written(x, &source, BlockIndices { starts: [].into(), block: 1, period: x.elem_count() });
+        return written(x, &source, Places::new(std::iter::empty(), 1, x.elem_count())?);
     }
     let steps = strides(x.dims());
     // Trailing axes that are selected whole, and one span before them, are written as one block.
@@ -41,7 +41,7 @@ pub(super) fn assigned(
         lists[split - 1] = vec![start];
     }
     let scaled = lists.into_iter().zip(&steps).map(|(list, step)| list.iter().map(|at| at * step).collect());
-    written(x, &source, BlockIndices { starts: sums(scaled).into(), block, period: x.elem_count() })
+    written(x, &source, Places::new(sums(scaled).into_iter(), block, x.elem_count())?)
 }
 
 fn spread(op: &'static str, source: &Tensor, target: &[usize]) -> Result<Tensor> {

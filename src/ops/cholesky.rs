@@ -1,9 +1,9 @@
 //! The Cholesky factorisation.
 
-use super::linalg::{batch_and_size, check_square, like, matrix_error, with_elements};
+use super::linalg::{batch_and_size, check_square, in_f64, matrix_error};
 use crate::autograd::{Array, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
-use crate::kernel::linalg;
+use crate::kernel::{Dims, linalg};
 
 #[derive(Debug)]
 struct Cholesky;
@@ -14,9 +14,11 @@ impl Op<1> for Cholesky {
     fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
         ctx.save_output();
         let (batch, n) = batch_and_size(x.dims());
-        let factor = with_elements(x, x.dims(), |x| linalg::cholesky(x, n))?;
-        let (expected, got) = ("a positive definite matrix", "one that is not");
-        like(x, factor.map_err(|at| matrix_error(Self::NAME, expected, got, batch, at))?, x.dims())
+        let batch = Dims::from_slice(batch);
+        in_f64(Self::NAME, [(x, x.dims())], x.dims(), move |[x]| {
+            let (expected, got) = ("a positive definite matrix", "one that is not");
+            linalg::cholesky(x, n).map_err(|at| matrix_error(Self::NAME, expected, got, &batch, at))
+        })
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

@@ -1,16 +1,19 @@
 //! Elementwise comparisons. The result is a u8 tensor of 0 and 1 without a gradient; a comparison with NaN is 0, except `ne`.
 
+use candle_core::backend::BackendStorage;
+use candle_core::op::CmpOp;
 use candle_core::{DType, Device};
 
 use super::onnx::counted;
 use super::operand::{Operand, TensorOrScalar};
 use crate::autograd::array::fits;
+use crate::autograd::launch::launch_many;
 use crate::autograd::{Array, Onnx, OnnxValue, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::broadcast_dims;
 
 macro_rules! comparisons {
-    ($($method:ident $alias:literal $sign:literal $operator:literal),*) => {
+    ($($method:ident $variant:ident $alias:literal $sign:literal $operator:literal),*) => {
         impl Tensor {$(
             #[doc = concat!("Whether self ", $sign, " other, a tensor or a scalar, element by element: a u8 tensor of 0 and 1.")]
             ///
@@ -27,18 +30,19 @@ macro_rules! comparisons {
             #[doc(alias = $alias)]
             pub fn $method(&self, other: impl Operand) -> Result<Tensor> {
                 let (b, [x, y]) = operands(stringify!($method), self, other.get())?;
-                traced(&[self, &b], || Ok(Tensor::constant(x.$method(&y)?)), |onnx| node($operator, onnx))
+                let compute = || Ok(Tensor::constant(compared(stringify!($method), CmpOp::$variant, &x, &y)?));
+                traced(&[self, &b], compute, |onnx| node($operator, onnx))
             }
         )*}
     };
 }
 comparisons!(
-    eq "equal" "==" "Equal",
-    ne "not_equal" "!=" "",
-    lt "less" "<" "Less",
-    le "less_equal" "<=" "LessOrEqual",
-    gt "greater" ">" "Greater",
-    ge "greater_equal" ">=" "GreaterOrEqual"
+    eq Eq "equal" "==" "Equal",
+    ne Ne "not_equal" "!=" "",
+    lt Lt "less" "<" "Less",
+    le Le "less_equal" "<=" "LessOrEqual",
+    gt Gt "greater" ">" "Greater",
+    ge Ge "greater_equal" ">=" "GreaterOrEqual"
 );
 
 /// The other operand as a tensor, and both broadcast to one shape.
@@ -62,6 +66,17 @@ fn operands(op: &'static str, a: &Tensor, other: TensorOrScalar) -> Result<(Tens
 }
 
 /// A comparison as an ONNX node; "" is the negation of `Equal`.
+/// The comparison of arrays of one shape.
+pub(super) fn compared(op: &'static str, by: CmpOp, x: &Array, y: &Array) -> Result<Array> {
+    if !x.device().is_cpu() {
+        return Ok(x.cmp(y, by)?);
+    }
+    let [mask] = launch_many(op, [x, y], [x.dims()], move |[x, y]| {
+        Ok([x.storage().cmp(by, y.storage(), x.layout(), y.layout())?])
+    })?;
+    Ok(mask)
+}
+
 fn node(operator: &'static str, onnx: &mut Onnx) -> Result<OnnxValue> {
     let dtype = onnx.dtype(0)?;
     let [a, b] = [0, 1].map(|i| onnx.input(i));

@@ -1,10 +1,11 @@
 //! `any`, `all` and `count_nonzero`.
 
-use candle_core::{DType, Device, WithDType};
+use candle_core::{CpuStorage, DType, Device, WithDType};
 
 use super::axis::Axes;
 use super::reduction::{ReducedAxes, with_number};
-use crate::autograd::array::{contiguous, elements, make};
+use crate::autograd::array::contiguous;
+use crate::autograd::launch::launch_many;
 use crate::autograd::{Array, Tensor, traced};
 use crate::error::Result;
 use crate::kernel::scan::reduce_axis;
@@ -35,18 +36,18 @@ fn count(op: &'static str, x: &Tensor, over: &ReducedAxes, quantifier: Quantifie
 fn counted(op: &'static str, x: &Array, over: &ReducedAxes, quantifier: Quantifier) -> Result<Array> {
     let dims = over.output(op, x)?;
     let (own, shape) = over.grouped(&x.to_device(&Device::Cpu)?)?;
-    let own = &contiguous(&own)?;
-    let counts: Vec<u64> = with_number!(own, T => {
+    let own = &own;
+    let [result] = with_number!(own, T => launch_many(op, [&contiguous(own)?], [&dims], move |[x]| {
         let zero = T::from_f64(0.0);
-        reduce_axis(&elements::<T>(own)?, shape, 0, |n, x| n + u64::from(x != zero), |n| n)
-    });
-    let counts = counts.into_iter();
-    let result = match quantifier {
-        Quantifier::Any => make(counts.map(|n| u8::from(n > 0)).collect(), &dims, own),
-        Quantifier::All => make(counts.map(|n| u8::from(n == shape[1] as u64)).collect(), &dims, own),
-        Quantifier::Count => make(counts.map(|n| n as u32).collect(), &dims, own),
-    };
-    Ok(result?.to_device(x.device())?)
+        let counts = reduce_axis(x.elements::<T>(), shape, 0, |n, x| n + u64::from(x != zero), |n| n);
+        let counts = counts.into_iter();
+        Ok([match quantifier {
+            Quantifier::Any => CpuStorage::U8(counts.map(|n| u8::from(n > 0)).collect()),
+            Quantifier::All => CpuStorage::U8(counts.map(|n| u8::from(n == shape[1] as u64)).collect()),
+            Quantifier::Count => CpuStorage::U32(counts.map(|n| n as u32).collect()),
+        }])
+    })?);
+    Ok(result.to_device(x.device())?)
 }
 
 macro_rules! counts {

@@ -5,7 +5,8 @@ use candle_core::WithDType;
 use super::axis::Axis;
 use super::cumsum::{scan_floats, scan_integers};
 use super::reduction::{around, in_memory, integers};
-use crate::autograd::array::{contiguous, elements, make, with_float};
+use crate::autograd::array::{contiguous, with_float};
+use crate::autograd::launch::launch;
 use crate::autograd::{Array, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::scan::{Walk, scan};
@@ -80,11 +81,10 @@ impl Op<2> for Recurrence {
         in_memory(a, |a| {
             in_memory(b, |b| {
                 with_float!(a.dtype(), T => {
-                    let (a, b) = (contiguous(a)?, contiguous(b)?);
-                    let numbers = (elements::<T>(&a)?, elements(&b)?);
-                    let step = |h: f64, a: T, b: T| b.to_f64() + a.to_f64() * h;
-                    let h = scan([&numbers.0, &numbers.1], shape, walk, 0.0, step, T::from_f64);
-                    make(h, a.dims(), &a)
+                    launch(Self::NAME, [&contiguous(a)?, &contiguous(b)?], a.dims(), move |numbers| {
+                        let step = |h: f64, a: T, b: T| b.to_f64() + a.to_f64() * h;
+                        scan(numbers.map(|x| x.elements()), shape, walk, 0.0, step, T::from_f64)
+                    })
                 })
             })
         })

@@ -5,7 +5,8 @@ use candle_core::WithDType;
 use super::axis::Axis;
 use super::onnx::counted;
 use super::reduction::{around, in_memory, integers};
-use crate::autograd::array::{contiguous, elements, make, with_float};
+use crate::autograd::array::{contiguous, with_float};
+use crate::autograd::launch::launch;
 use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::scan::{Walk, scan};
@@ -22,12 +23,12 @@ pub(super) fn scan_integers<T: WithDType + Default>(
     x: &Array,
     axis: usize,
     start: T,
-    step: impl Fn(T, T) -> T + Send + Sync,
+    step: impl Fn(T, T) -> T + Send + Sync + 'static,
 ) -> Result<Array> {
-    let own = contiguous(x)?;
-    let numbers = &elements::<T>(&own)?[..];
-    let step = |a, x, _| step(a, x);
-    make(scan([numbers, numbers], around(x.dims(), axis), Walk::default(), start, step, |a| a), x.dims(), x)
+    let shape = around(x.dims(), axis);
+    launch("scan", [&contiguous(x)?], x.dims(), move |[x]| {
+        scan([x.elements(); 2], shape, Walk::default(), start, |a, x, _: T| step(a, x), |a| a)
+    })
 }
 
 /// A scan of floats that accumulates in f64.
@@ -36,15 +37,13 @@ pub(super) fn scan_floats(
     axis: usize,
     walk: Walk,
     start: f64,
-    step: impl Fn(f64, f64) -> f64 + Send + Sync,
+    step: impl Fn(f64, f64) -> f64 + Send + Sync + 'static,
 ) -> Result<Array> {
     in_memory(x, |x| {
-        with_float!(x.dtype(), T => {
-            let own = contiguous(x)?;
-            let numbers = &elements::<T>(&own)?[..];
-            let step = |a, x: T, _| step(a, x.to_f64());
-            make(scan([numbers, numbers], around(x.dims(), axis), walk, start, step, T::from_f64), x.dims(), x)
-        })
+        let shape = around(x.dims(), axis);
+        with_float!(x.dtype(), T => launch("scan", [&contiguous(x)?], x.dims(), move |[x]| {
+            scan([x.elements(); 2], shape, walk, start, |a, x: T, _: T| step(a, x.to_f64()), T::from_f64)
+        }))
     })
 }
 

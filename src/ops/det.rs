@@ -3,8 +3,9 @@
 use std::f64::consts::PI;
 
 use super::create::checked;
-use super::linalg::{batch_and_size, check_square, like, with_elements};
-use crate::autograd::{Array, Op, SaveContext, Saved, Tensor};
+use super::linalg::{batch_and_size, check_square, in_f64};
+use crate::autograd::array::numbers;
+use crate::autograd::{Array, Op, SaveContext, Saved, Tensor, launch};
 use crate::error::Result;
 use crate::kernel::linalg;
 
@@ -19,7 +20,7 @@ impl Op<1> for Det {
         ctx.save_output();
         let (batch, n) = batch_and_size(x.dims());
         let count = checked(Self::NAME, batch.into(), size_of::<f64>())?.elem_count();
-        like(x, with_elements(x, x.dims(), |x| linalg::det(x, n, count))?, batch)
+        in_f64(Self::NAME, [(x, x.dims())], batch, move |[x]| Ok(linalg::det(x, n, count)))
     }
 
     /// The cofactors of a singular x are polynomials in t for x + t·E, of no higher degree than the rank of E. If x + t·E is
@@ -28,11 +29,12 @@ impl Op<1> for Det {
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let x = saved.input(0)?;
         let (_, n) = batch_and_size(x.dims());
-        let (e, rank) = with_elements(x.array(), x.dims(), |x| linalg::completion(x, n))?;
+        launch::refuse_reading("the rank", x.array());
+        let (e, rank) = linalg::completion(&numbers(x.array())?, n);
         let y = if rank == 0 {
             cofactors(&x, &saved.output()?)?
         } else {
-            let e = Tensor::from(like(x.array(), e, x.dims())?);
+            let e = Tensor::from_vec(e, x.dims(), x.device())?.to_dtype(x.dtype())?;
             let mut total = e.zeros_like()?;
             for (t, weight) in nodes(rank) {
                 let moved = (&x + (&e * t)?)?;

@@ -1,10 +1,9 @@
 //! Diagonals and triangles of matrices.
 
 use super::create::checked;
-use super::take::{taken, written};
+use super::take::{Places, taken, written};
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
-use crate::kernel::BlockIndices;
 
 impl Tensor {
     /// Returns the matrix with this vector on its diagonal, or the diagonal of this matrix.
@@ -27,18 +26,18 @@ impl Tensor {
         let (down, right) = if offset < 0 { (away, 0) } else { (0, away) };
         let diagonal = |rows: usize, columns: usize| {
             let length = rows.saturating_sub(down).min(columns.saturating_sub(right));
-            let starts = (0..length).map(|i| (i + down) * columns + i + right).collect();
-            (length, BlockIndices { starts, block: 1, period: rows * columns })
+            let starts = (0..length).map(move |i| (i + down) * columns + i + right);
+            Ok::<_, Error>((length, Places::new(starts, 1, rows * columns)?))
         };
         match *self.dims() {
             [n] => {
                 let side = n.saturating_add(away);
                 let shape = checked("diag", (side, side).into(), self.dtype().size_in_bytes())?;
                 let zeros = Array::zeros(shape, self.dtype(), self.device())?;
-                written(&zeros.into(), self, diagonal(side, side).1)
+                written(&zeros.into(), self, diagonal(side, side)?.1)
             }
             [n, m] => {
-                let (length, indices) = diagonal(n, m);
+                let (length, indices) = diagonal(n, m)?;
                 taken(self, indices, &[length])
             }
             _ => Err(Error::shape("diag", "a vector or a matrix", &[self.dims()])),

@@ -3,28 +3,32 @@
 use super::axis::Axis;
 use super::narrow::narrowed;
 use super::onnx::counted;
-use super::take::{added, checked_indices, same_kind, taken, written};
+use super::take::{Places, added, checked_indices, same_kind, taken, written};
 use crate::autograd::{OnnxAttribute, Tensor, traced};
 use crate::error::{Error, Result};
-use crate::kernel::{BlockIndices, strides, sums};
+use crate::kernel::{Dims, strides, sums};
 
 /// The element of `x` for each index.
-fn flat_indices(op: &'static str, x: &Tensor, axis: usize, indices: &Tensor) -> Result<BlockIndices> {
+fn flat_indices(op: &'static str, x: &Tensor, axis: usize, indices: &Tensor) -> Result<Places> {
     let (own, other) = (x.dims(), indices.dims());
     if own.len() != other.len() || (0..own.len()).any(|i| i != axis && other[i] > own[i]) {
         let expected = format!("indices no longer than the tensor except along axis {axis}");
         return Err(Error::shape(op, expected, &[own, other]));
     }
-    let numbers = checked_indices(op, own, axis, indices)?;
-    let mut starts = Vec::new();
-    if !numbers.is_empty() {
-        let steps = strides(own);
+    let (steps, other) = (strides(own), Dims::from_slice(other));
+    let starts = checked_indices(op, own, axis, indices, move |places| {
+        if places.is_empty() {
+            return;
+        }
         // Along `axis` only the index counts, not the position of the index.
         let step = |i: usize| if i == axis { 0 } else { steps[i] };
-        starts = sums((0..own.len()).map(|i| (0..other[i]).map(|at| at * step(i)).collect()));
-        starts.iter_mut().zip(numbers).for_each(|(start, index)| *start += index * steps[axis]);
-    }
-    Ok(BlockIndices { starts: starts.into(), block: 1, period: x.elem_count() })
+        let starts = sums(other.iter().enumerate().map(|(i, &n)| (0..n).map(|at| at * step(i)).collect()));
+        places
+            .iter_mut()
+            .zip(starts)
+            .for_each(|(place, start)| *place = start as i64 + *place * steps[axis] as i64);
+    })?;
+    Ok(Places { starts, block: 1, period: x.elem_count() })
 }
 
 /// The part of `source` that has indices.
@@ -108,7 +112,7 @@ impl Tensor {
         axis: impl Axis,
         indices: &Tensor,
         source: &Tensor,
-        combine: fn(&Tensor, &Tensor, BlockIndices) -> Result<Tensor>,
+        combine: fn(&Tensor, &Tensor, Places) -> Result<Tensor>,
     ) -> Result<Tensor> {
         let at = flat_indices(op, self, axis.of(op, self.dims())?, indices)?;
         let compute = || combine(self, &indexed_part(op, self, indices, source)?, at);

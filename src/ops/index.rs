@@ -7,7 +7,8 @@ use super::create::checked;
 use super::narrow::{narrowed, selected};
 use super::reshape::reshaped;
 use super::take::{checked_indices, taken_along};
-use crate::autograd::{Tensor, trace};
+use crate::autograd::array::integers;
+use crate::autograd::{Tensor, launch, trace};
 use crate::error::{Error, Result};
 use crate::kernel::{Dims, broadcast_dims, strides, sums};
 
@@ -275,7 +276,9 @@ impl AxisIndex {
             AxisIndex::Tensor(indices) => {
                 trace::read("indices (see index_select)", indices)?;
                 let dims = Dims::from_slice(indices.dims());
-                Ok(Selection::Tensor(checked_indices(op, x.dims(), axis, indices)?, dims))
+                launch::refuse_reading("indices (see index_select)", indices.array());
+                let places = integers(&checked_indices(op, x.dims(), axis, indices, |_| {})?)?;
+                Ok(Selection::Tensor(places.into_iter().map(|place| place as usize).collect(), dims))
             }
         }
     }

@@ -1,17 +1,21 @@
 //! `index_select` and `index_add`: slices of an axis by a vector of indices.
 
 use super::axis::Axis;
+use super::create::checked;
 use super::onnx::counted;
-use super::take::{added, checked_indices, places_along, same_kind, taken_along};
+use super::take::{Places, added, checked_indices, same_kind, taken};
 use crate::autograd::{OnnxAttribute, Tensor, traced};
 use crate::error::{Error, Result};
+use crate::kernel::Dims;
 
-/// The indices of a vector, counted from the start of `axis`.
-fn index_vector(op: &'static str, dims: &[usize], axis: usize, indices: &Tensor) -> Result<Vec<usize>> {
+/// The slices along `axis` for a vector of indices.
+fn slices(op: &'static str, dims: &[usize], axis: usize, indices: &Tensor) -> Result<Places> {
     if indices.rank() != 1 {
         return Err(Error::shape(op, "a vector of indices", &[indices.dims()]));
     }
-    checked_indices(op, dims, axis, indices)
+    let block: usize = dims[axis + 1..].iter().product();
+    let scale = move |places: &mut [i64]| places.iter_mut().for_each(|place| *place *= block as i64);
+    Ok(Places { starts: checked_indices(op, dims, axis, indices, scale)?, block, period: dims[axis] * block })
 }
 
 impl Tensor {
@@ -30,8 +34,11 @@ impl Tensor {
     #[doc(alias = "embedding")]
     pub fn index_select(&self, axis: impl Axis, indices: &Tensor) -> Result<Tensor> {
         let axis = axis.of("index_select", self.dims())?;
-        let slices = index_vector("index_select", self.dims(), axis, indices)?;
-        let compute = || taken_along("index_select", self, axis, slices.into_iter());
+        let slices = slices("index_select", self.dims(), axis, indices)?;
+        let mut dims = Dims::from_slice(self.dims());
+        dims[axis] = indices.elem_count();
+        checked("index_select", dims[..].into(), self.dtype().size_in_bytes())?;
+        let compute = || taken(self, slices, &dims);
         traced(&[self, indices], compute, |onnx| {
             let (x, at) = (onnx.input(0), onnx.input(1));
             let at = counted(at, onnx.dtype(1)?, onnx)?;
@@ -56,13 +63,13 @@ impl Tensor {
         const OP: &str = "index_add";
         let axis = axis.of(OP, self.dims())?;
         same_kind(OP, self, source)?;
-        let slices = index_vector(OP, self.dims(), axis, indices)?;
+        let slices = slices(OP, self.dims(), axis, indices)?;
         let mut dims = self.dims().to_vec();
-        dims[axis] = slices.len();
+        dims[axis] = indices.elem_count();
         if source.dims() != dims {
             return Err(Error::shape(OP, format!("a source of shape {dims:?}"), &[source.dims()]));
         }
-        let compute = || added(self, source, places_along(self.dims(), axis, slices.into_iter()));
+        let compute = || added(self, source, slices);
         traced(&[self, indices, source], compute, |onnx| Err(onnx.no_form(OP)))
     }
 }

@@ -1,13 +1,14 @@
 //! Linear systems and inverses, by LU factorisation with partial pivoting. Computed in f64 and rounded once.
 
-use candle_core::{DType, Device};
+use candle_core::{CpuStorage, DType, Device};
 
 use super::create::checked;
 use super::matmul::floats;
-use crate::autograd::array::{contiguous, converted, elements, place};
+use crate::autograd::array::{contiguous, converted, place};
+use crate::autograd::launch::launch_many;
 use crate::autograd::{Array, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
-use crate::kernel::{broadcast_dims, linalg};
+use crate::kernel::{Dims, broadcast_dims, linalg};
 
 /// The size n of matrices (.., n, n). Errors if they are not square, or their dtype cannot be factorised.
 pub(super) fn check_square(op: &'static str, x: &Tensor) -> Result<usize> {
@@ -26,15 +27,23 @@ pub(super) fn batch_and_size(dims: &[usize]) -> (&[usize], usize) {
     (batch, matrix[0])
 }
 
-/// Calls `f` with the elements of `x`, broadcast to `dims`, in row-major order.
-pub(super) fn with_elements<R>(x: &Array, dims: &[usize], f: impl FnOnce(&[f64]) -> R) -> Result<R> {
-    let x = x.to_device(&Device::Cpu)?.broadcast_as(dims)?;
-    Ok(f(&elements::<f64>(&converted(&contiguous(&x)?, DType::F64)?)?))
-}
-
-/// An array of these elements with the dtype and device of `x`.
-pub(super) fn like(x: &Array, data: Vec<f64>, dims: &[usize]) -> Result<Array> {
-    Ok(Array::from_vec(data, dims, &Device::Cpu)?.to_dtype(x.dtype())?.to_device(x.device())?)
+/// The array of shape `dims` that `kernel` computes in f64 from arrays, each broadcast to its shape.
+pub(super) fn in_f64<const N: usize>(
+    op: &'static str,
+    inputs: [(&Array, &[usize]); N],
+    dims: &[usize],
+    kernel: impl Fn([&[f64]; N]) -> Result<Vec<f64>> + Send + Sync + 'static,
+) -> Result<Array> {
+    let like = inputs[0].0;
+    let mut wide = Vec::with_capacity(N);
+    for (x, dims) in inputs {
+        let x = x.to_device(&Device::Cpu)?.broadcast_as(dims)?;
+        wide.push(converted(&contiguous(&x)?, DType::F64)?);
+    }
+    let [y] = launch_many(op, std::array::from_fn(|i| &wide[i]), [dims], move |inputs| {
+        Ok([CpuStorage::F64(kernel(inputs.map(|x| x.elements()))?)])
+    })?;
+    Ok(converted(&y, like.dtype())?.to_device(like.device())?)
 }
 
 /// The error of matrix number `at` of a batch, which is not what was expected.
@@ -70,8 +79,9 @@ impl Op<2> for Solve {
             Ok(checked(Self::NAME, shape.into(), size_of::<f64>())?.into_dims())
         };
         let (dims, left) = (matrices(n, k)?, matrices(n, n)?);
-        let solved = with_elements(a, &left, |a| with_elements(b, &dims, |b| linalg::solve(a, b, n, k)))??;
-        like(a, solved.map_err(|at| singular(Self::NAME, &batch, at))?, &dims)
+        in_f64(Self::NAME, [(a, &left), (b, &dims)], &dims, move |[a, b]| {
+            linalg::solve(a, b, n, k).map_err(|at| singular(Self::NAME, &batch, at))
+        })
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
@@ -90,8 +100,10 @@ impl Op<1> for Inv {
     fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
         ctx.save_output();
         let (batch, n) = batch_and_size(x.dims());
-        let inverse = with_elements(x, x.dims(), |x| linalg::inv(x, n))?;
-        like(x, inverse.map_err(|at| singular(Self::NAME, batch, at))?, x.dims())
+        let batch = Dims::from_slice(batch);
+        in_f64(Self::NAME, [(x, x.dims())], x.dims(), move |[x]| {
+            linalg::inv(x, n).map_err(|at| singular(Self::NAME, &batch, at))
+        })
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

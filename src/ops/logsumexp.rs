@@ -2,7 +2,8 @@
 
 use super::axis::Axes;
 use super::reduction::{ReducedAxes, float, in_memory, or_infinite};
-use crate::autograd::array::{elements, make, with_float};
+use crate::autograd::array::with_float;
+use crate::autograd::launch::launch;
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::moments;
@@ -16,7 +17,7 @@ impl LogSumExp {
         in_memory(x, |x| {
             let (rows, width) = (self.0.rows(x)?, self.0.count(x.dims()));
             let y = with_float!(x.dtype(), T => {
-                make(moments::softmax::<T>(&elements(&rows)?, width), rows.dims(), x)?
+                launch("softmax", [&rows], rows.dims(), move |[x]| moments::softmax::<T>(x.elements(), width))?
             });
             self.0.unrows(&y)
         })
@@ -46,7 +47,7 @@ impl Op<1> for LogSumExp {
             let (n, width) = (dims.iter().product(), over.count(x.dims()));
             let rows = over.rows(x)?;
             with_float!(x.dtype(), T => {
-                make(moments::log_sum_exps::<T>(&elements(&rows)?, n, width), &dims, x)
+                launch(Self::NAME, [&rows], &dims, move |[x]| moments::log_sum_exps::<T>(x.elements(), n, width))
             })
         })
     }

@@ -4,24 +4,25 @@ use candle_core::{DType, Device};
 
 use super::create::{checked, scalar};
 use super::narrow::narrowed;
-use super::take::{same_kind, taken, with_data, written};
-use crate::autograd::{self, Array, Tensor, traced};
+use super::take::{Places, same_kind, taken, written};
+use crate::autograd::array::{contiguous, elements, numbers};
+use crate::autograd::{self, Array, Tensor, launch, traced};
 use crate::error::{Error, Result};
-use crate::kernel::{self, BlockIndices, broadcast_dims};
+use crate::kernel::{self, broadcast_dims};
 
 /// The elements where `mask`, broadcast to `dims`, is not 0.
-fn marked(mask: &Tensor, dims: &[usize]) -> Result<BlockIndices> {
-    Ok(BlockIndices {
-        starts: flat_nonzero(&mask.array().broadcast_as(dims)?)?.into(),
-        block: 1,
-        period: dims.iter().product(),
-    })
+fn marked(mask: &Tensor, dims: &[usize]) -> Result<Places> {
+    let starts = flat_nonzero(&mask.array().broadcast_as(dims)?)?;
+    Places::new(starts.into_iter(), 1, dims.iter().product())
 }
 
 /// The row-major indices of the elements that are not 0.
 fn flat_nonzero(x: &Array) -> Result<Vec<usize>> {
-    let x = x.to_device(&Device::Cpu)?;
-    with_data!(&x, data => Ok(kernel::nonzero(data)))
+    launch::refuse_reading("where it is not 0", x);
+    match x.dtype() {
+        DType::U8 => Ok(kernel::nonzero(&elements::<u8>(&contiguous(&x.to_device(&Device::Cpu)?)?)?)),
+        _ => Ok(kernel::nonzero(&numbers(x)?)),
+    }
 }
 
 /// The shape of x and mask, broadcast together.

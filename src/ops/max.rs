@@ -5,7 +5,8 @@ use candle_core::DType;
 use super::axis::Axes;
 use super::onnx::counted;
 use super::reduction::ReducedAxes;
-use crate::autograd::array::{contiguous, elements, make, on_cpu, sum_axes, with_float};
+use crate::autograd::array::{contiguous, converted, on_cpu, sum_axes, with_float};
+use crate::autograd::launch::launch;
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::formula::Real;
@@ -30,7 +31,7 @@ impl<const LARGEST: bool> Op<1> for Extremum<LARGEST> {
             return Err(Error::shape(Self::NAME, expected, &[x.dims()]));
         }
         if matches!(x.dtype(), DType::F16 | DType::BF16) && x.device().is_cpu() {
-            return Ok(self.forward([&x.to_dtype(DType::F32)?], ctx)?.to_dtype(x.dtype())?);
+            return converted(&self.forward([&converted(x, DType::F32)?], ctx)?, x.dtype());
         }
         let dims = over.output(Self::NAME, x)?;
         if x.elem_count() == 0 {
@@ -43,16 +44,13 @@ impl<const LARGEST: bool> Op<1> for Extremum<LARGEST> {
             let extrema = if LARGEST { x.max(1)? } else { x.min(1)? };
             return Ok(extrema.reshape(&dims[..])?);
         }
-        with_float!(x.dtype(), T => {
-            let own = contiguous(&x)?;
-            let numbers = &elements::<T>(&own)?[..];
-            let extrema = if LARGEST {
-                kernel::fold_axis(numbers, outer, size, inner, Real::max)
+        with_float!(x.dtype(), T => launch(Self::NAME, [&contiguous(&x)?], &dims, move |[x]| {
+            if LARGEST {
+                kernel::fold_axis(x.elements::<T>(), outer, size, inner, Real::max)
             } else {
-                kernel::fold_axis(numbers, outer, size, inner, Real::min)
-            };
-            make(extrema, &dims, &x)
-        })
+                kernel::fold_axis(x.elements::<T>(), outer, size, inner, Real::min)
+            }
+        }))
     }
 
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
@@ -79,11 +77,10 @@ fn equal(x: &Array, y: &Array) -> Result<Array> {
     if !on_cpu(x) {
         return Ok(x.broadcast_eq(y)?.to_dtype(x.dtype())?);
     }
-    with_float!(x.dtype(), T => {
-        let (a, b) = (elements::<T>(x)?, elements::<T>(y)?);
-        let sources = kernel::sources([a.view(x.dims()), b.view(x.dims())]);
-        make(kernel::map(x.dims(), sources, |[a, b, ..]| if a == b { 1.0 } else { 0.0 }), x.dims(), x)
-    })
+    with_float!(x.dtype(), T => launch("equal", [x, y], x.dims(), |[x, y]| {
+        let sources = kernel::sources([x.view::<T>(x.dims()), y.view(x.dims())]);
+        kernel::map(x.dims(), sources, |[a, b, ..]| if a == b { 1.0 } else { 0.0 })
+    }))
 }
 
 macro_rules! extrema {

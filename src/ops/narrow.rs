@@ -1,7 +1,8 @@
 //! `narrow` and `chunk`: ranges of an axis as views.
 
 use super::axis::Axis;
-use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
+use crate::autograd::array::{contiguous, on_cpu, with_float};
+use crate::autograd::launch::launch;
 use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
@@ -88,17 +89,16 @@ impl Op<1> for Embed {
         let mut dims = Dims::from_slice(x.dims());
         dims[axis] = to;
         let inner: usize = dims[axis + 1..].iter().product();
-        with_float!(x.dtype(), T => {
+        let count = dims.iter().product();
+        with_float!(x.dtype(), T => launch(Self::NAME, [&contiguous(x)?], &dims, move |[x]| {
             // The system zeroes fresh memory only where it is touched.
-            let mut out: Vec<T> = vec![0.0; dims.iter().product()];
+            let mut out: Vec<T> = vec![0.0; count];
             if len * inner > 0 {
-                let own = contiguous(x)?;
-                let data = elements::<T>(&own)?;
-                let rows = out.chunks_exact_mut(to * inner).zip(data.chunks_exact(len * inner));
+                let rows = out.chunks_exact_mut(to * inner).zip(x.elements::<T>().chunks_exact(len * inner));
                 rows.for_each(|(out, row)| out[start * inner..][..row.len()].copy_from_slice(row));
             }
-            make(out, &dims, x)
-        })
+            out
+        }))
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

@@ -4,7 +4,8 @@ use super::axis::Axes;
 use super::max::Extremum;
 use super::reduction::{ReducedAxes, float, in_memory, or_infinite};
 use super::sum::Sum;
-use crate::autograd::array::{elements, make, with_float};
+use crate::autograd::array::with_float;
+use crate::autograd::launch::launch;
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::moments;
@@ -24,10 +25,10 @@ impl Op<1> for Norm {
         ctx.save_output();
         let dims = self.over.output(Self::NAME, x)?;
         in_memory(x, |x| {
-            let (n, width) = (dims.iter().product(), self.over.count(x.dims()));
+            let (n, width, p) = (dims.iter().product(), self.over.count(x.dims()), self.p);
             let rows = self.over.rows(x)?;
             with_float!(x.dtype(), T => {
-                make(moments::norms::<T>(&elements(&rows)?, n, width, self.p), &dims, x)
+                launch(Self::NAME, [&rows], &dims, move |[x]| moments::norms::<T>(x.elements(), n, width, p))
             })
         })
     }

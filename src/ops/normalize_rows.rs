@@ -1,9 +1,10 @@
 //! `normalize_rows`: rows scaled to norm 1.
 
-use candle_core::DType;
+use candle_core::{DType, WithDType};
 
 use super::reduction::{ReducedAxes, float, in_f32, or_infinite};
-use crate::autograd::array::{contiguous, elements, make, on_cpu, with_float};
+use crate::autograd::array::{contiguous, on_cpu, with_float};
+use crate::autograd::launch::{launch, launch_many};
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::rows;
@@ -28,15 +29,12 @@ impl Op<1> for NormalizeRows {
             let length = length.eq(0.0)?.where_cond(&length.ones_like()?, &length)?;
             return Ok(wide.broadcast_div(&length)?.to_dtype(x.dtype())?);
         }
-        let x = &contiguous(x)?;
-        with_float!(x.dtype(), T => {
-            let [y, lengths] = rows::normalize(&elements::<T>(x)?, width);
-            if ctx.recording() {
-                let n = lengths.len();
-                ctx.save(make(lengths, &[n], x)?);
-            }
-            make(y, x.dims(), x)
-        })
+        let dims = [x.dims(), &[x.elem_count() / width]];
+        let [y, lengths] = with_float!(x.dtype(), T => launch_many(Self::NAME, [&contiguous(x)?], dims, move |[x]| {
+            Ok(rows::normalize(x.elements::<T>(), width).map(T::to_cpu_storage_owned))
+        })?);
+        ctx.save(lengths);
+        Ok(y)
     }
 
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
@@ -53,12 +51,14 @@ impl Op<1> for NormalizeRows {
         let (x, y) = (saved.input(0)?, saved.output()?);
         let width = x.dims()[x.rank() - 1];
         if !saved.recording() && on_cpu(grad.array()) && x.elem_count() > 0 {
-            let (y, g, lengths) = (contiguous(y.array())?, contiguous(grad.array())?, saved.array(0)?);
-            let data = with_float!(y.dtype(), T => {
-                let (y, g, lengths) = (elements::<T>(&y)?, elements::<T>(&g)?, elements::<T>(lengths)?);
-                make(rows::normalize_backward(&y, &lengths, &g, width), x.dims(), x.array())?
+            let inputs = [&contiguous(y.array())?, saved.array(0)?, &contiguous(grad.array())?];
+            let slope = with_float!(y.dtype(), T => {
+                launch("normalize_rows_backward", inputs, x.dims(), move |inputs| {
+                    let [y, lengths, g] = inputs.map(|x| x.elements::<T>());
+                    rows::normalize_backward(y, lengths, g, width)
+                })?
             });
-            return Ok([Some(Tensor::constant(data))]);
+            return Ok([Some(Tensor::constant(slope))]);
         }
         // ‖x‖ = Σ x·y, with the history of both. Rows of zeros are masked out.
         let length = (&x * &y)?.sum_keepdim(-1)?;

@@ -1,11 +1,12 @@
 //! `one_hot`.
 
-use candle_core::{DType, Device, Shape};
+use candle_core::{CpuStorage, DType, Device, Shape};
 
 use super::create::checked;
 use super::onnx::counted;
-use crate::autograd::array::{contiguous, elements};
-use crate::autograd::{Array, Tensor, traced};
+use crate::autograd::array::{contiguous, converted};
+use crate::autograd::launch::launch_many;
+use crate::autograd::{Tensor, traced};
 use crate::error::{Error, Result};
 
 impl Tensor {
@@ -42,16 +43,20 @@ impl Tensor {
 }
 
 fn encode(x: &Tensor, classes: usize, shape: Shape, dtype: DType) -> Result<Tensor> {
-    let numbers = x.array().to_device(&Device::Cpu)?.to_dtype(DType::I64)?;
-    let mut ones = vec![0_u8; shape.elem_count()];
-    for (element, &class) in elements::<i64>(&contiguous(&numbers)?)?.iter().enumerate() {
-        let at = usize::try_from(class).ok().filter(|&at| at < classes).ok_or_else(|| {
-            let got = format!("{class} (element {element})");
-            Error::argument("one_hot", format!("classes from 0 and below {classes}"), got)
-        })?;
-        ones[element * classes + at] = 1;
-    }
-    Ok(Array::from_vec(ones, shape, x.device())?.to_dtype(dtype)?.into())
+    let numbers = contiguous(&converted(&x.array().to_device(&Device::Cpu)?, DType::I64)?)?;
+    let count = shape.elem_count();
+    let [ones] = launch_many("one_hot", [&numbers], [shape.dims()], move |[x]| {
+        let mut ones = vec![0_u8; count];
+        for (element, &class) in x.elements::<i64>().iter().enumerate() {
+            let at = usize::try_from(class).ok().filter(|&at| at < classes).ok_or_else(|| {
+                let got = format!("{class} (element {element})");
+                Error::argument("one_hot", format!("classes from 0 and below {classes}"), got)
+            })?;
+            ones[element * classes + at] = 1;
+        }
+        Ok([CpuStorage::U8(ones)])
+    })?;
+    Ok(converted(&ones.to_device(x.device())?, dtype)?.into())
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use super::axis::Axes;
 use super::cumprod::products_of_others;
 use super::reduction::{ReducedAxes, around, in_memory, integers};
 use super::reshape::reshaped;
-use crate::autograd::array::{contiguous, elements, make, with_float};
+use crate::autograd::array::{contiguous, with_float};
+use crate::autograd::launch::launch;
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::{Dims, scan};
@@ -35,7 +36,7 @@ impl Op<1> for Prod {
         in_memory(x, |x| {
             let shape = around(x.dims(), self.axis);
             with_float!(x.dtype(), T => {
-                make(scan::products::<T>(&elements(&contiguous(x)?)?, shape), &dims, x)
+                launch(Self::NAME, [&contiguous(x)?], &dims, move |[x]| scan::products::<T>(x.elements(), shape))
             })
         })
     }
@@ -55,7 +56,9 @@ impl Op<1> for Prod {
         let others = in_memory(x.array(), |x| {
             let shape = around(x.dims(), self.axis);
             with_float!(x.dtype(), T => {
-                make(scan::other_products::<T>(&elements(&contiguous(x)?)?, shape), x.dims(), x)
+                launch("other_products", [&contiguous(x)?], x.dims(), move |[x]| {
+                    scan::other_products::<T>(x.elements(), shape)
+                })
             })
         });
         Ok([Some((Tensor::constant(others?) * grad)?)])

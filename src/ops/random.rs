@@ -2,11 +2,16 @@
 //!
 //! ChaCha with 8 rounds (D. J. Bernstein) through `rand_chacha`; normal numbers by G. E. P. Box and M. E. Muller 1958.
 
+use candle_core::op::CmpOp;
 use candle_core::{DType, Device, Shape};
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::compare::compared;
 use super::create::{checked, scalar};
+use super::where_cond::chosen;
+use crate::autograd::array::converted;
+use crate::autograd::launch::launch_random;
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::formula::Real;
@@ -39,9 +44,7 @@ impl Rng {
 
     /// A number of the normal distribution with mean 0 and standard deviation 1: √(−2 ln u)·cos(2πv) of two uniform numbers.
     pub fn normal(&mut self) -> f64 {
-        // 1 − u is never 0, and our own functions give the same bits everywhere.
-        let radius = Real::sqrt(-2.0 * Real::ln(1.0 - self.uniform()));
-        radius * Real::cos(std::f64::consts::TAU * self.uniform())
+        standard_normal(&mut || self.uniform())
     }
 
     /// A uniform integer from 0 to n − 1; 0 if n is 0.
@@ -148,17 +151,25 @@ impl Tensor {
     }
 }
 
+fn standard_normal(uniform: &mut dyn FnMut() -> f64) -> f64 {
+    // 1 − u is never 0, and our own functions give the same bits everywhere.
+    let radius = Real::sqrt(-2.0 * Real::ln(1.0 - uniform()));
+    radius * Real::cos(std::f64::consts::TAU * uniform())
+}
+
 fn uniform(op: &'static str, bounds: [f64; 2], shape: Shape, dtype: DType, rng: &mut Rng) -> Result<Tensor> {
     let [low, high] = rounded(op, bounds, dtype)?;
     if !(low <= high && low.is_finite() && high.is_finite()) {
         let got = format!("{} and {}", bounds[0], bounds[1]);
         return Err(Error::argument(op, "finite bounds, low <= high", got));
     }
-    let x = sample(op, shape, dtype, || low + (high - low) * rng.uniform())?;
+    let x = sample(op, shape, dtype, rng, move |uniform| low + (high - low) * uniform())?;
     // Rounding may reach the upper bound, which does not belong to the interval.
-    let [low, high] = [low, high].map(|bound| scalar(op, bound, dtype, &Device::Cpu));
-    let inside = x.broadcast_lt(high?.array())?;
-    Ok(inside.where_cond(&x, &low?.array().broadcast_as(x.shape())?)?.into())
+    let bound = |bound| -> Result<Array> {
+        Ok(scalar(op, bound, dtype, &Device::Cpu)?.array().broadcast_as(x.shape())?)
+    };
+    let inside = compared(op, CmpOp::Lt, &x, &bound(high)?)?;
+    Ok(chosen(&inside, &x, &bound(low)?)?.into())
 }
 
 fn normal(op: &'static str, of: [f64; 2], shape: Shape, dtype: DType, rng: &mut Rng) -> Result<Tensor> {
@@ -166,7 +177,7 @@ fn normal(op: &'static str, of: [f64; 2], shape: Shape, dtype: DType, rng: &mut 
     if !(std >= 0.0 && std.is_finite() && mean.is_finite()) {
         return Err(Error::argument(op, "finite numbers, std >= 0", format!("{} and {}", of[0], of[1])));
     }
-    Ok(sample(op, shape, dtype, || mean + std * rng.normal())?.into())
+    Ok(sample(op, shape, dtype, rng, move |uniform| mean + std * standard_normal(uniform))?.into())
 }
 
 /// The numbers, rounded to a float dtype.
@@ -178,10 +189,19 @@ fn rounded(op: &'static str, numbers: [f64; 2], dtype: DType) -> Result<[f64; 2]
     Ok([round(numbers[0])?, round(numbers[1])?])
 }
 
-fn sample(op: &'static str, shape: Shape, dtype: DType, mut draw: impl FnMut() -> f64) -> Result<Array> {
+fn sample(
+    op: &'static str,
+    shape: Shape,
+    dtype: DType,
+    rng: &mut Rng,
+    draw: impl Fn(&mut dyn FnMut() -> f64) -> f64 + Send + Sync + 'static,
+) -> Result<Array> {
     let shape = checked(op, shape, size_of::<f64>())?;
-    let numbers: Vec<f64> = (0..shape.elem_count()).map(|_| draw()).collect();
-    Ok(Array::from_vec(numbers, shape, &Device::Cpu)?.to_dtype(dtype)?)
+    let count = shape.elem_count();
+    let numbers = launch_random(op, &mut || rng.uniform(), shape.dims(), move |uniform| {
+        (0..count).map(|_| draw(uniform)).collect::<Vec<f64>>()
+    });
+    converted(&numbers, dtype)
 }
 
 #[cfg(test)]

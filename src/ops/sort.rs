@@ -1,21 +1,19 @@
 //! Sorting, and the largest elements.
 
-use candle_core::{DType, Device, WithDType};
+use candle_core::{DType, Device};
 
 use super::axis::Axis;
 use super::narrow::narrowed;
 use super::reduction::with_number;
-use crate::autograd::array::{contiguous, elements, make};
+use crate::autograd::array::contiguous;
+use crate::autograd::launch::launch;
 use crate::autograd::{Array, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
-use crate::kernel::order::{Order, Rank, places};
+use crate::kernel::order::{Order, places};
 
 /// The indices of the first `k` elements along `axis`.
 fn indices(op: &'static str, x: &Tensor, axis: usize, k: usize, order: Order) -> Result<Array> {
-    fn find<T: WithDType + Rank>(x: &Array, width: usize, k: usize, order: Order) -> Result<Vec<u32>> {
-        Ok(places(&elements::<T>(&contiguous(x)?)?, width, k, order))
-    }
     let (dims, width) = (x.dims(), x.dims()[axis]);
     if u32::try_from(width).is_err() {
         let expected = format!("fewer than 2^32 elements along axis {axis}");
@@ -27,12 +25,12 @@ fn indices(op: &'static str, x: &Tensor, axis: usize, k: usize, order: Order) ->
     if result.contains(&0) {
         return Ok(Array::zeros(&result[..], DType::U32, x.device())?);
     }
-    let rows = contiguous(&x.array().to_device(&Device::Cpu)?.transpose(axis, last)?)?;
-    let rows = &rows;
-    let found = with_number!(rows, T => find::<T>(rows, width, k, order)?);
+    let rows = &contiguous(&x.array().to_device(&Device::Cpu)?.transpose(axis, last)?)?;
     result.swap(axis, last);
-    let found = make(found, &result, rows)?.transpose(axis, last)?;
-    Ok(found.to_device(x.device())?.contiguous()?)
+    let found = with_number!(rows, T => {
+        launch(op, [rows], &result, move |[x]| places(x.elements::<T>(), width, k, order))?
+    });
+    contiguous(&found.transpose(axis, last)?.to_device(x.device())?)
 }
 
 fn taken(x: &Tensor, axis: usize, indices: Array) -> Result<(Tensor, Tensor)> {

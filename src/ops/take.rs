@@ -2,38 +2,73 @@
 //!
 //! Take and put are each other's transpose: y[i] = x[p(i)], and y[p(i)] += x[i] on zeros.
 
-use candle_core::{DType, Device, WithDType};
+use candle_core::{CpuStorage, DType, Device, WithDType};
 
 use super::create::checked;
-use crate::autograd::array::{contiguous, elements, make};
+use crate::autograd::array::{contiguous, converted, elements};
+use crate::autograd::launch::{Operand, launch, launch_many};
 use crate::autograd::{Array, OnnxAttribute, Op, SaveContext, Saved, Tensor, traced};
 use crate::error::{Error, Result};
-use crate::kernel::{BlockIndices, Dims};
+use crate::kernel::{self, BlockIndices, Dims};
 
-/// Evaluates `$body` with `$data` as the elements of a CPU array in row-major order, of whatever type.
+/// The storage that `$body` makes of `$data`, the elements of a contiguous operand of whatever type.
 macro_rules! with_data {
-    ([$($kind:ident)*] $x:expr, $data:ident => $body:expr) => {{
-        let x = $crate::autograd::array::contiguous($x)?;
-        let (storage, layout) = x.storage_and_layout();
-        let span = layout.start_offset()..layout.start_offset() + x.elem_count();
-        match &*storage {
-            $(candle_core::Storage::Cpu(candle_core::CpuStorage::$kind(data)) => {
-                let $data = &data[span];
-                $body
+    ([$($kind:ident)*] $x:expr, $data:ident => $body:expr) => {
+        match $x.storage() {
+            $(CpuStorage::$kind(all) => {
+                let $data = $x.of(all);
+                Ok([CpuStorage::$kind($body)])
             })*
-            _ => Err($crate::error::Error::dtype("take", "an ordinary dtype (see to_dtype)", &[x.dtype()])),
+            _ => Err(Error::dtype("take", "an ordinary dtype (see to_dtype)", &[$x.dtype()])),
         }
-    }};
+    };
     ($x:expr, $data:ident => $body:expr) => {
-        $crate::ops::take::with_data!([U8 U32 I16 I32 I64 F16 BF16 F32 F64 F8E4M3] $x, $data => $body)
+        with_data!([U8 U32 I16 I32 I64 F16 BF16 F32 F64 F8E4M3] $x, $data => $body)
     };
 }
-pub(super) use with_data;
+
+/// [`BlockIndices`] with the starts in an array of i64 in main memory.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    pub(super) starts: Array,
+    pub(super) block: usize,
+    pub(super) period: usize,
+}
+
+impl Places {
+    pub(super) fn new(starts: impl Iterator<Item = usize>, block: usize, period: usize) -> Result<Self> {
+        let starts: Vec<i64> = starts.map(|start| start as i64).collect();
+        let count = starts.len();
+        Ok(Places { starts: Array::from_vec(starts, count, &Device::Cpu)?, block, period })
+    }
+
+    /// The elements of all blocks of one period.
+    pub(super) fn count(&self) -> usize {
+        self.starts.elem_count() * self.block
+    }
+
+    /// The blocks, from the starts as a kernel reads them.
+    fn blocks(&self) -> impl Fn(Operand<'_>) -> BlockIndices<'_> + Send + Sync + 'static {
+        let (block, period) = (self.block, self.period);
+        move |starts| BlockIndices { starts: starts.elements(), block, period }
+    }
+
+    /// The indices of blocks of one length on a device, and the length; `None` if there is a start without a block.
+    fn on(&self, device: &Device) -> Result<Option<(Array, usize)>> {
+        let (starts, block, period) = (&elements::<i64>(&self.starts)?[..], self.block, self.period);
+        if starts.iter().any(|&start| start < 0) {
+            return Ok(None);
+        }
+        let (indices, block) = BlockIndices { starts, block, period }.in_blocks();
+        let count = indices.len();
+        Ok(Some((Array::from_vec(indices, count, device)?, block)))
+    }
+}
 
 /// The elements at the positions, in the shape `dims`.
 #[derive(Debug)]
 struct Take {
-    places: BlockIndices,
+    places: Places,
     dims: Dims,
 }
 
@@ -42,10 +77,7 @@ impl Op<1> for Take {
 
     fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         checked(Self::NAME, self.dims[..].into(), x.dtype().size_in_bytes())?;
-        if !x.device().is_cpu() {
-            return self.on_device(x);
-        }
-        with_data!(x, data => make(self.places.take(data), &self.dims, x))
+        if x.device().is_cpu() { self.on_cpu(x) } else { self.on_device(x) }
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -55,12 +87,25 @@ impl Op<1> for Take {
 }
 
 impl Take {
+    fn on_cpu(&self, x: &Array) -> Result<Array> {
+        let (inputs, blocks) = ([&contiguous(x)?, &self.places.starts], self.places.blocks());
+        let [y] = launch_many(
+            Self::NAME,
+            inputs,
+            [&self.dims],
+            move |[x, starts]| with_data!(x, data => blocks(starts).take(data)),
+        )?;
+        Ok(y)
+    }
+
     /// The same by candle.
     fn on_device(&self, x: &Array) -> Result<Array> {
         if self.places.count() == 0 || x.elem_count() == 0 {
             return Ok(Array::zeros(&self.dims[..], x.dtype(), x.device())?);
         }
-        let (places, block) = indices_on(x, &self.places)?;
+        let Some((places, block)) = self.places.on(x.device())? else {
+            return Ok(self.on_cpu(&x.to_device(&Device::Cpu)?)?.to_device(x.device())?);
+        };
         let period = self.places.period;
         let x = x.contiguous()?.reshape((x.elem_count() / period, period / block, block))?;
         Ok(x.index_select(&places, 1)?.reshape(&self.dims[..])?)
@@ -70,7 +115,7 @@ impl Take {
 /// Zeros of the shape `dims`, with the input added at the positions.
 #[derive(Debug)]
 struct Put {
-    places: BlockIndices,
+    places: Places,
     dims: Dims,
 }
 
@@ -78,14 +123,7 @@ impl Op<1> for Put {
     const NAME: &'static str = "put";
 
     fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
-        if !x.device().is_cpu() {
-            return self.on_device(x);
-        }
-        let n = self.dims.iter().product();
-        let out = with_data!([U8 U32 I16 I32 I64 F32 F64] &wide(x)?, data => {
-            make(self.places.put(data, n), &self.dims, x)
-        })?;
-        Ok(out.to_dtype(x.dtype())?)
+        if x.device().is_cpu() { self.on_cpu(x) } else { self.on_device(x) }
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -94,13 +132,27 @@ impl Op<1> for Put {
 }
 
 impl Put {
+    fn on_cpu(&self, x: &Array) -> Result<Array> {
+        let (n, blocks) = (self.dims.iter().product(), self.places.blocks());
+        let inputs = [&contiguous(&wide(x)?)?, &self.places.starts];
+        let [y] = launch_many(
+            Self::NAME,
+            inputs,
+            [&self.dims],
+            move |[x, starts]| with_data!([U8 U32 I16 I32 I64 F32 F64] x, data => blocks(starts).put(data, n)),
+        )?;
+        converted(&y, x.dtype())
+    }
+
     /// The same by candle.
     fn on_device(&self, x: &Array) -> Result<Array> {
         let zeros = Array::zeros(&self.dims[..], x.dtype(), x.device())?;
         if x.elem_count() == 0 {
             return Ok(zeros);
         }
-        let (places, block) = indices_on(x, &self.places)?;
+        let Some((places, block)) = self.places.on(x.device())? else {
+            return Ok(self.on_cpu(&x.to_device(&Device::Cpu)?)?.to_device(x.device())?);
+        };
         let period = self.places.period;
         let shape = (zeros.elem_count() / period, period / block, block);
         let x = x.contiguous()?.reshape((shape.0, places.elem_count(), block))?;
@@ -111,36 +163,31 @@ impl Put {
 /// f32 for dtypes that are too coarse to be summed.
 fn wide(x: &Array) -> Result<Array> {
     match x.dtype() {
-        DType::F16 | DType::BF16 | DType::F8E4M3 => Ok(x.to_dtype(DType::F32)?),
+        DType::F16 | DType::BF16 | DType::F8E4M3 => converted(x, DType::F32),
         _ => Ok(x.clone()),
     }
 }
 
-/// The positions as candle takes them, and the length of its blocks.
-fn indices_on(x: &Array, places: &BlockIndices) -> Result<(Array, usize)> {
-    let (places, block) = places.in_blocks();
-    let places: Vec<i64> = places.into_iter().map(|place| place as i64).collect();
-    let n = places.len();
-    Ok((Array::from_vec(places, n, x.device())?, block))
-}
-
 /// The first input with the second added at the positions.
 #[derive(Debug)]
-struct Add(BlockIndices);
+struct Add(Places);
 
 impl Op<2> for Add {
     const NAME: &'static str = "add_at";
 
-    fn forward(&self, [x, source]: [&Array; 2], ctx: &mut SaveContext) -> Result<Array> {
+    fn forward(&self, [x, source]: [&Array; 2], _: &mut SaveContext) -> Result<Array> {
         if !x.device().is_cpu() {
             let put = Put { places: self.0.clone(), dims: Dims::from_slice(x.dims()) };
-            return Ok((x + put.forward([source], ctx)?)?);
+            return Ok((x + put.on_device(source)?)?);
         }
-        let source = wide(source)?;
-        let out = with_data!([U8 U32 I16 I32 I64 F32 F64] &wide(x)?, data => {
-            changed(data, x, &source, |out, source| self.0.add(out, source))
+        let blocks = self.0.blocks();
+        let inputs = [&contiguous(&wide(x)?)?, &contiguous(&wide(source)?)?, &self.0.starts];
+        let [y] = launch_many(Self::NAME, inputs, [x.dims()], move |[x, source, starts]| {
+            with_data!([U8 U32 I16 I32 I64 F32 F64] x, data => {
+                changed(data, source, |out, source| blocks(starts).add(out, source))
+            })
         })?;
-        Ok(out.to_dtype(x.dtype())?)
+        converted(&y, x.dtype())
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
@@ -152,16 +199,22 @@ impl Op<2> for Add {
 
 /// The first input with the second written at the positions, none of which occurs twice.
 #[derive(Debug)]
-struct Write(BlockIndices);
+struct Write(Places);
 
 impl Op<2> for Write {
     const NAME: &'static str = "write";
 
     fn forward(&self, [x, source]: [&Array; 2], _: &mut SaveContext) -> Result<Array> {
         let home = x.device();
-        let (x, source) = (x.to_device(&Device::Cpu)?, source.to_device(&Device::Cpu)?);
-        let out = with_data!(&x, data => changed(data, &x, &source, |out, source| self.0.set(out, source)))?;
-        Ok(out.to_device(home)?)
+        let on_cpu = |x: &Array| contiguous(&x.to_device(&Device::Cpu)?);
+        let (inputs, blocks) = ([&on_cpu(x)?, &on_cpu(source)?, &self.0.starts], self.0.blocks());
+        let [y] = launch_many(
+            Self::NAME,
+            inputs,
+            [x.dims()],
+            move |[x, source, starts]| with_data!(x, data => changed(data, source, |out, source| blocks(starts).set(out, source))),
+        )?;
+        Ok(y.to_device(home)?)
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
@@ -177,19 +230,14 @@ impl Op<2> for Write {
 }
 
 /// A copy of `data`, the elements of x, changed by `change`.
-fn changed<T: WithDType>(
-    data: &[T],
-    x: &Array,
-    source: &Array,
-    change: impl FnOnce(&mut [T], &[T]),
-) -> Result<Array> {
+fn changed<T: WithDType>(data: &[T], source: Operand<'_>, change: impl FnOnce(&mut [T], &[T])) -> Vec<T> {
     let mut out = data.to_vec();
-    change(&mut out, &elements::<T>(&contiguous(source)?)?);
-    make(out, x.dims(), x)
+    change(&mut out, source.elements());
+    out
 }
 
 /// The elements of `x` at the positions, in the shape `dims`.
-pub(super) fn taken(x: &Tensor, places: BlockIndices, dims: &[usize]) -> Result<Tensor> {
+pub(super) fn taken(x: &Tensor, places: Places, dims: &[usize]) -> Result<Tensor> {
     Take { places, dims: Dims::from_slice(dims) }.apply([x])
 }
 
@@ -205,7 +253,7 @@ pub(super) fn taken_along(
     let shape = checked(op, dims[..].into(), x.dtype().size_in_bytes())?;
     // An empty result may name any number of indices: no list of them is made.
     let indices = indices.take(shape.elem_count());
-    let compute = || taken(x, places_along(x.dims(), axis, indices.clone()), &dims);
+    let compute = || taken(x, places_along(x.dims(), axis, indices.clone())?, &dims);
     traced(&[x], compute, |onnx| {
         let at = onnx.ints(&indices.clone().map(|index| index as i64).collect::<Vec<_>>());
         let x = onnx.input(0);
@@ -214,28 +262,25 @@ pub(super) fn taken_along(
 }
 
 /// The positions of the slices of `axis` at `indices`.
-pub(super) fn places_along(
-    dims: &[usize],
-    axis: usize,
-    indices: impl Iterator<Item = usize>,
-) -> BlockIndices {
+fn places_along(dims: &[usize], axis: usize, indices: impl Iterator<Item = usize>) -> Result<Places> {
     let block = dims[axis + 1..].iter().product();
-    BlockIndices { starts: indices.map(|index| index * block).collect(), block, period: dims[axis] * block }
+    Places::new(indices.map(|index| index * block), block, dims[axis] * block)
 }
 
 /// A copy of `x` with `source` added at the positions.
-pub(super) fn added(x: &Tensor, source: &Tensor, places: BlockIndices) -> Result<Tensor> {
+pub(super) fn added(x: &Tensor, source: &Tensor, places: Places) -> Result<Tensor> {
     Add(places).apply([x, source])
 }
 
 /// A copy of `x` with `source` written at the positions; where one occurs twice the last write counts.
-pub(super) fn written(x: &Tensor, source: &Tensor, places: BlockIndices) -> Result<Tensor> {
-    // The others have no influence, so they get no gradient.
-    let last = if source.requires_grad() { places.last_of_each() } else { None };
-    let Some((places, from)) = last else { return Write(places).apply([x, source]) };
-    let pieces = source.elem_count().checked_div(from.period).unwrap_or(0);
-    let count = pieces * from.count();
-    Write(places).apply([x, &taken(source, from, &[count])?])
+pub(super) fn written(x: &Tensor, source: &Tensor, mut places: Places) -> Result<Tensor> {
+    if source.requires_grad() {
+        // What is written over has no influence, so it gets no gradient.
+        let starts = &places.starts;
+        places.starts =
+            launch("last_of_each", [starts], starts.dims(), |[x]| kernel::last_of_each(x.elements()))?;
+    }
+    Write(places).apply([x, source])
 }
 
 /// Indices along an axis, checked; negative ones count from the end.
@@ -244,22 +289,27 @@ pub(super) fn checked_indices(
     dims: &[usize],
     axis: usize,
     indices: &Tensor,
-) -> Result<Vec<usize>> {
-    let size = dims[axis];
+    finish: impl Fn(&mut [i64]) + Send + Sync + 'static,
+) -> Result<Array> {
     if !matches!(indices.dtype(), DType::U8 | DType::U32 | DType::I64) {
         return Err(Error::dtype(op, "indices of dtype u8, u32 or i64", &[indices.dtype()]));
     }
-    let numbers = indices.array().to_device(&Device::Cpu)?.to_dtype(DType::I64)?;
-    let place = |(element, &index): (usize, &i64)| {
-        let from_start = if index < 0 { index.saturating_add_unsigned(size as u64) } else { index };
-        let place = usize::try_from(from_start).ok().filter(|&place| place < size);
-        place.ok_or_else(|| {
-            let from = -(size as i64);
-            let expected = format!("indices from {from} and below {size} (axis {axis} of shape {dims:?})");
-            Error::argument(op, expected, format!("{index} (element {element} of the indices)"))
-        })
-    };
-    elements::<i64>(&contiguous(&numbers)?)?.iter().enumerate().map(place).collect()
+    let numbers = contiguous(&converted(&indices.array().to_device(&Device::Cpu)?, DType::I64)?)?;
+    let (size, dims) = (dims[axis] as i64, Dims::from_slice(dims));
+    let [places] = launch_many("indices", [&numbers], [&[numbers.elem_count()]], move |[x]| {
+        let place = |(element, &index): (usize, &i64)| {
+            let place = if index < 0 { index.saturating_add(size) } else { index };
+            if (0..size).contains(&place) {
+                return Ok(place);
+            }
+            let expected = format!("indices from {} and below {size} (axis {axis} of shape {dims:?})", -size);
+            Err(Error::argument(op, expected, format!("{index} (element {element} of the indices)")))
+        };
+        let mut places = x.elements().iter().enumerate().map(place).collect::<Result<Vec<i64>>>()?;
+        finish(&mut places);
+        Ok([CpuStorage::I64(places)])
+    })?;
+    Ok(places)
 }
 
 /// Errors unless both tensors have the same dtype and device.
@@ -277,12 +327,12 @@ pub(super) fn same_kind(op: &'static str, x: &Tensor, source: &Tensor) -> Result
 #[cfg(test)]
 mod tests {
     use super::super::testing::check;
-    use super::{Put, Take, added, taken, written};
-    use crate::kernel::{BlockIndices, Dims};
+    use super::{Places, Put, Take, added, taken, written};
+    use crate::kernel::Dims;
     use crate::prelude::*;
 
-    fn places(starts: &[usize], block: usize, period: usize) -> BlockIndices {
-        BlockIndices { starts: starts.into(), block, period }
+    fn places(starts: &[usize], block: usize, period: usize) -> Places {
+        Places::new(starts.iter().copied(), block, period).unwrap()
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use candle_core::DType;
 
 use super::create::checked;
-use crate::autograd::array::{contiguous, converted, elements, make, on_cpu};
+use crate::autograd::array::{contiguous, converted, on_cpu};
+use crate::autograd::launch::launch;
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor, traced};
 use crate::error::Result;
 use crate::kernel;
@@ -21,12 +22,14 @@ impl Op<1> for ToDtype {
         // Between f32 and f64 tealight's loop is faster than candle's: its results lie in large pages.
         match (x.dtype(), self.to) {
             (DType::F64, DType::F32) if on_cpu(x) => {
-                let x = contiguous(x)?;
-                make(kernel::cast::<f64, f32>(&elements(&x)?, |x| x as f32), x.dims(), &x)
+                launch(Self::NAME, [&contiguous(x)?], x.dims(), |[x]| {
+                    kernel::cast::<f64, f32>(x.elements(), |x| x as f32)
+                })
             }
             (DType::F32, DType::F64) if on_cpu(x) => {
-                let x = contiguous(x)?;
-                make(kernel::cast::<f32, f64>(&elements(&x)?, f64::from), x.dims(), &x)
+                launch(Self::NAME, [&contiguous(x)?], x.dims(), |[x]| {
+                    kernel::cast::<f32, f64>(x.elements(), f64::from)
+                })
             }
             _ => converted(x, self.to),
         }
@@ -63,7 +66,7 @@ impl Tensor {
         }
         checked("to_dtype", self.shape().into(), dtype.size_in_bytes())?;
         if !dtype.is_float() {
-            let compute = || Ok(self.array().to_dtype(dtype)?.into());
+            let compute = || Ok(converted(self.array(), dtype)?.into());
             return traced(&[self], compute, |onnx| {
                 let x = onnx.input(0);
                 onnx.cast(x, dtype)

@@ -2,10 +2,9 @@
 
 use super::axis::Axis;
 use super::create::checked;
-use super::take::taken;
+use super::take::{Places, taken};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
-use crate::kernel::BlockIndices;
 
 impl Tensor {
     /// All windows of `size` elements along `axis`, `step` elements apart: (…, n, …) becomes
@@ -32,7 +31,7 @@ impl Tensor {
         let inner: usize = self.dims()[axis + 1..].iter().product();
         // An empty result may have any number of windows: no list of them is made.
         let starts = (0..windows.min(shape.elem_count())).map(|window| window * step * inner);
-        let places = BlockIndices { starts: starts.collect(), block: size * inner, period: length * inner };
+        let places = Places::new(starts, size * inner, length * inner)?;
         let mut order: Vec<usize> = (0..=self.rank()).collect();
         order[axis + 1..].rotate_left(1);
         taken(self, places, shape.dims())?.permute(&order)

@@ -2,7 +2,8 @@
 
 use super::axis::Axes;
 use super::reduction::{ReducedAxes, float, in_memory};
-use crate::autograd::array::{elements, make, with_float};
+use crate::autograd::array::with_float;
+use crate::autograd::launch::launch;
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::moments;
@@ -18,10 +19,12 @@ impl Var {
     pub(super) fn value(&self, op: &'static str, x: &Array, root: bool) -> Result<Array> {
         let dims = self.over.output(op, x)?;
         in_memory(x, |x| {
-            let (n, width) = (dims.iter().product(), self.over.count(x.dims()));
+            let (n, width, ddof) = (dims.iter().product(), self.over.count(x.dims()), self.ddof);
             let rows = self.over.rows(x)?;
             with_float!(x.dtype(), T => {
-                make(moments::variances::<T>(&elements(&rows)?, n, width, self.ddof, root), &dims, x)
+                launch(op, [&rows], &dims, move |[x]| {
+                    moments::variances::<T>(x.elements(), n, width, ddof, root)
+                })
             })
         })
     }
@@ -73,7 +76,7 @@ impl Op<1> for Center {
         in_memory(x, |x| {
             let (rows, width) = (self.0.rows(x)?, self.0.count(x.dims()));
             let centered = with_float!(x.dtype(), T => {
-                make(moments::centered::<T>(&elements(&rows)?, width), rows.dims(), x)?
+                launch(Self::NAME, [&rows], rows.dims(), move |[x]| moments::centered::<T>(x.elements(), width))?
             });
             self.0.unrows(&centered)
         })

@@ -1,8 +1,12 @@
 //! [`Tensor::where_cond`].
 
 use candle_core::DType;
+use candle_core::backend::BackendStorage;
+use candle_core::op::CmpOp;
 
+use super::compare::compared;
 use crate::autograd::array::fits;
+use crate::autograd::launch::launch_many;
 use crate::autograd::{Array, Op, SaveContext, Saved, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::broadcast_dims;
@@ -27,7 +31,7 @@ impl Op<2> for WhereCond {
         let dims = dims.ok_or_else(|| Error::shape(Self::NAME, "shapes that broadcast together", &all))?;
         fits(Self::NAME, &dims, yes.dtype().size_in_bytes())?;
         let spread = |x: &Array| x.broadcast_as(&dims[..]);
-        Ok(spread(&self.mask)?.where_cond(&spread(yes)?, &spread(no)?)?)
+        chosen(&spread(&self.mask)?, &spread(yes)?, &spread(no)?)
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
@@ -36,6 +40,18 @@ impl Op<2> for WhereCond {
         let no = saved.needs_input_grad(1).then(|| self.mask_of(&zero, grad)).transpose()?;
         Ok([yes, no])
     }
+}
+
+/// [`Tensor::where_cond`] for arrays of one shape.
+pub(super) fn chosen(mask: &Array, yes: &Array, no: &Array) -> Result<Array> {
+    if !mask.device().is_cpu() {
+        return Ok(mask.where_cond(yes, no)?);
+    }
+    let [y] = launch_many("where_cond", [mask, yes, no], [mask.dims()], |[mask, yes, no]| {
+        let storage = mask.storage();
+        Ok([storage.where_cond(mask.layout(), yes.storage(), yes.layout(), no.storage(), no.layout())?])
+    })?;
+    Ok(y)
 }
 
 impl WhereCond {
@@ -49,7 +65,10 @@ pub(super) fn where_greater(a: &Tensor, b: &Tensor, yes: &Tensor, no: &Tensor) -
     let dims = broadcast_dims(a.dims(), b.dims())
         .ok_or_else(|| Error::shape("where_cond", "shapes that broadcast together", &[a.dims(), b.dims()]))?;
     let spread = |x: &Tensor| x.array().broadcast_as(&dims[..]);
-    let compute = || WhereCond { mask: spread(a)?.gt(&spread(b)?)? }.apply([yes, no]);
+    let compute = || {
+        let mask = compared("gt", CmpOp::Gt, &spread(a)?, &spread(b)?)?;
+        WhereCond { mask }.apply([yes, no])
+    };
     traced(&[a, b, yes, no], compute, |onnx| {
         let [a, b, yes, no] = [0, 1, 2, 3].map(|i| onnx.input(i));
         let greater = onnx.node("Greater", &[a, b], &[]);

@@ -1,13 +1,11 @@
 //! Blocks of an array by a list of indices: taken (gather), added to (scatter-add) and overwritten.
 
-use std::sync::Arc;
-
 /// Where blocks of `block` adjacent elements start, the same in every `period` elements of an array: single elements (`block` = 1),
 /// elements of the whole array (`period` = its length), or slices along an axis. A block lies within its period; blocks may overlap,
-/// and `starts` may repeat.
-#[derive(Clone, Debug)]
-pub struct BlockIndices {
-    pub starts: Arc<[usize]>,
+/// and `starts` may repeat. Where a start is negative there is no block: zeros are taken, and nothing is written.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockIndices<'a> {
+    pub starts: &'a [i64],
     pub block: usize,
     pub period: usize,
 }
@@ -32,22 +30,26 @@ plus! {
     (f32 f64) |a, b| a + b;
 }
 
-impl BlockIndices {
+impl BlockIndices<'_> {
     /// The elements of all blocks of one period.
     pub fn count(&self) -> usize {
         self.starts.len() * self.block
     }
 
     /// The elements of all blocks, one block after the other.
-    pub fn take<T: Copy>(&self, data: &[T]) -> Vec<T> {
+    pub fn take<T: Copy + Default>(&self, data: &[T]) -> Vec<T> {
         if self.count() == 0 {
             return Vec::new();
         }
         let mut out = Vec::with_capacity(data.len() / self.period * self.count());
         for piece in data.chunks_exact(self.period) {
+            let starts = self.starts.iter().map(|&start| usize::try_from(start).ok());
             match self.block {
-                1 => out.extend(self.starts.iter().map(|&start| piece[start])),
-                n => self.starts.iter().for_each(|&start| out.extend_from_slice(&piece[start..start + n])),
+                1 => out.extend(starts.map(|start| start.map_or(T::default(), |start| piece[start]))),
+                n => starts.for_each(|start| match start {
+                    Some(start) => out.extend_from_slice(&piece[start..start + n]),
+                    None => out.resize(out.len() + n, T::default()),
+                }),
             }
         }
         out
@@ -76,37 +78,35 @@ impl BlockIndices {
         }
         for (piece, part) in out.chunks_exact_mut(self.period).zip(source.chunks_exact(self.count())) {
             for (&start, row) in self.starts.iter().zip(part.chunks_exact(self.block)) {
-                write(&mut piece[start..start + self.block], row);
+                if let Ok(start) = usize::try_from(start) {
+                    write(&mut piece[start..start + self.block], row);
+                }
             }
         }
     }
 
-    /// If a block is repeated: the distinct blocks, and where the last of each is in the source.
-    pub fn last_of_each(&self) -> Option<(BlockIndices, BlockIndices)> {
-        if self.starts.is_sorted_by(|a, b| a < b) {
-            return None;
-        }
-        let mut order: Vec<usize> = (0..self.starts.len()).collect();
-        order.sort_unstable_by_key(|&i| (self.starts[i], i));
-        let last =
-            |k: &usize| order.get(k + 1).is_none_or(|&next| self.starts[next] != self.starts[order[*k]]);
-        let last: Vec<usize> = (0..order.len()).filter(last).map(|k| order[k]).collect();
-        if last.len() == order.len() {
-            return None;
-        }
-        let kept = BlockIndices { starts: last.iter().map(|&i| self.starts[i]).collect(), ..*self };
-        let from = last.iter().map(|&i| i * self.block).collect();
-        Some((kept, BlockIndices { starts: from, block: self.block, period: self.count() }))
-    }
-
     /// The same elements as indices of blocks of one length, which is 1 if no longer one divides all starts: (indices, length).
-    pub fn in_blocks(&self) -> (Vec<usize>, usize) {
+    pub fn in_blocks(&self) -> (Vec<i64>, usize) {
         let n = self.block.max(1);
-        if self.period.is_multiple_of(n) && self.starts.iter().all(|start| start.is_multiple_of(n)) {
-            return (self.starts.iter().map(|start| start / n).collect(), n);
+        if self.period.is_multiple_of(n) && self.starts.iter().all(|start| start % n as i64 == 0) {
+            return (self.starts.iter().map(|start| start / n as i64).collect(), n);
         }
-        (self.starts.iter().flat_map(|&start| start..start + self.block).collect(), 1)
+        (self.starts.iter().flat_map(|&start| start..start + self.block as i64).collect(), 1)
     }
+}
+
+/// The starts of blocks, with −1 for each that stands there again.
+pub fn last_of_each(starts: &[i64]) -> Vec<i64> {
+    let mut last = starts.to_vec();
+    if starts.is_sorted_by(|a, b| a < b) {
+        return last;
+    }
+    let mut order: Vec<usize> = (0..starts.len()).collect();
+    order.sort_unstable_by_key(|&i| (starts[i], i));
+    for pair in order.windows(2).filter(|pair| starts[pair[0]] == starts[pair[1]]) {
+        last[pair[0]] = -1;
+    }
+    last
 }
 
 /// The strides of an array in row-major order.
@@ -130,10 +130,10 @@ pub fn nonzero<T: Copy + PartialEq + Default>(data: &[T]) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BlockIndices, nonzero, strides, sums};
+    use super::{BlockIndices, last_of_each, nonzero, strides, sums};
 
-    fn places(starts: &[usize], block: usize, period: usize) -> BlockIndices {
-        BlockIndices { starts: starts.into(), block, period }
+    fn places(starts: &[i64], block: usize, period: usize) -> BlockIndices<'_> {
+        BlockIndices { starts, block, period }
     }
 
     #[test]
@@ -147,6 +147,10 @@ mod tests {
         let mut out = [9; 6];
         twice.set(&mut out, &source);
         assert_eq!(out, [3, 4, 9, 5, 6, 9]);
+        let some = places(&[-1, 2, -1], 2, 4);
+        assert_eq!(some.take(&data[..4]), [0, 0, 2, 3, 0, 0]);
+        assert_eq!(some.put(&source, 4), [0, 0, 3, 4]);
+        assert_eq!(places(&[1, -1], 1, 2).take(&data[..2]), [1, 0]);
         let mut bytes = [250_u8];
         places(&[0, 0], 1, 1).add(&mut bytes, &[3, 4]);
         assert_eq!(bytes, [1]);
@@ -164,10 +168,9 @@ mod tests {
 
     #[test]
     fn the_last_of_each() {
-        assert!(places(&[0, 4, 6], 2, 8).last_of_each().is_none());
-        assert!(places(&[6, 0, 4], 2, 8).last_of_each().is_none());
-        let (kept, from) = places(&[4, 0, 4, 6, 0], 2, 8).last_of_each().unwrap();
-        assert_eq!((&kept.starts[..], &from.starts[..], from.period), (&[0, 4, 6][..], &[8, 4, 6][..], 10));
+        assert_eq!(last_of_each(&[0, 4, 6]), [0, 4, 6]);
+        assert_eq!(last_of_each(&[6, 0, 4]), [6, 0, 4]);
+        assert_eq!(last_of_each(&[4, 0, 4, 6, 0, 4]), [-1, -1, -1, 6, 0, 4]);
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub use find::find_axis;
 pub use find_outside::outside;
 pub use fused_loss::{Both, both, total, total_at_once};
 pub use gemm::{Matrix, affine, matmul, outer};
-pub use index::{BlockIndices, nonzero, strides, sums};
+pub use index::{BlockIndices, last_of_each, nonzero, strides, sums};
 pub use map::{Loop, SOURCES, Slots, Written, add_assign, cast, fuse, in_blocks, map, map_by, sources};
 pub use max_pool::{max_pool, scatter_places, take_places};
 pub use parallel::simd_level;
