@@ -71,6 +71,7 @@ pub mod ops;
 pub mod optim;
 #[cfg(feature = "plot")]
 pub mod plot;
+pub mod program;
 pub mod train;
 
 pub use candle_core::{self, DType, Device, FloatDType, NdArray, Shape, WithDType};

@@ -24,8 +24,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("layer", &["activation", "loss"]),
     ("normalize", &["layer"]), // what is fitted belongs to the model: buffers
     ("optim", &["layer"]),
+    ("program", &["optim"]),
     ("io", &["optim", "file"]),
-    ("train", &["optim", "data", "io", "metrics", "plot"]),
+    ("train", &["program", "data", "io", "metrics", "plot"]),
     ("memory", &["kernel"]), // settings of the whole process, for programs that ask
     ("bin", &[]),            // programs: they use the crate by its public names
 ];

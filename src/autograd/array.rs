@@ -7,7 +7,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{DType, Device, Layout, Storage, StorageRef, WithDType};
 
 use super::Array;
-use super::launch::{launch, launch_many};
+use super::launch::{launch, launch_many, note_read, refuse_reading};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims};
 
@@ -44,6 +44,7 @@ pub(crate) struct Elements<'a, T> {
 
 /// The elements of an array of type `T` in main memory, in memory order; see [`contiguous`].
 pub(crate) fn elements<T: WithDType>(x: &Array) -> Result<Elements<'_, T>> {
+    note_read(x);
     let (storage, layout) = x.storage_and_layout();
     cpu_slice::<T>(&storage)?;
     Ok(Elements { storage, layout, of: PhantomData })
@@ -82,6 +83,7 @@ pub(crate) fn integers(x: &Array) -> Result<Vec<i64>> {
 }
 
 fn elements_as<T: WithDType>(x: &Array) -> Result<Vec<T>> {
+    refuse_reading("the elements", x);
     Ok(converted(&x.to_device(&Device::Cpu)?, T::DTYPE)?.flatten_all()?.to_vec1()?)
 }
 

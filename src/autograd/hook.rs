@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::launch::{recording, refuse};
 use super::op::Op;
 use super::saved::{SaveContext, Saved};
 use super::{Array, Onnx, OnnxValue, Tensor};
@@ -19,6 +20,9 @@ impl<F: Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static> Op<1> for Hook<F>
     const NAME: &'static str = "register_hook";
 
     fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
+        if recording() {
+            refuse("a hook");
+        }
         Ok(x.clone())
     }
 

@@ -4,8 +4,6 @@
 //! inputs come from, and what it made. Views need no record: they share the storage of the array that they show, and it is the
 //! storage that is known.
 
-#![allow(dead_code)] // until programs land
-
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -41,13 +39,13 @@ impl<'a> Operand<'a> {
         self.layout.stride()
     }
 
-    pub(crate) fn dtype(&self) -> DType {
-        self.storage.dtype()
-    }
-
-    /// For candle's own loops.
+    /// For candle's own loops, with [`layout`](Operand::layout).
     pub(crate) fn storage(&self) -> &'a CpuStorage {
         self.storage
+    }
+
+    pub(crate) fn dtype(&self) -> DType {
+        self.storage.dtype()
     }
 
     pub(crate) fn layout(&self) -> &'a Layout {
@@ -172,6 +170,8 @@ pub(crate) struct Recording {
     pub(crate) assignments: Vec<(usize, ValueView)>,
     /// Why the run cannot be replayed.
     refusal: Option<Error>,
+    /// Values whose elements were read by other means than kernels.
+    reads: Vec<usize>,
     /// Values by the address of their storage, which `alive` keeps from being used again.
     known: HashMap<usize, usize>,
     alive: Vec<Array>,
@@ -332,8 +332,11 @@ impl Recording {
         let guard = ObserverGuard::set(PROGRAM, true);
         let result = f();
         drop(guard);
-        let recording = RUNNING.take().expect("the recording set above: an inner one restores it");
+        let mut recording = RUNNING.take().expect("the recording set above: an inner one restores it");
         drop(restore);
+        if !recording.reads.is_empty() {
+            recording.refuse(looked("an operation that reads elements of its own accord"));
+        }
         Ok((
             result?,
             match recording.refusal {
@@ -360,6 +363,12 @@ impl Recording {
             None => self.insert(x, Source::Constant(x.clone())),
         };
         ValueView { value, layout: x.layout().clone() }
+    }
+
+    /// The value of an array, unless it is a constant.
+    fn changing(&self, x: &Array) -> Option<usize> {
+        let &value = self.known.get(&address(x))?;
+        (!matches!(self.values[value].source, Source::Constant(_))).then_some(value)
     }
 
     fn knows(&self, x: &Array) -> bool {
@@ -407,12 +416,39 @@ pub(crate) fn recording() -> bool {
     is_observed_by(PROGRAM)
 }
 
-/// The number of calls so far, to return to by [`record_opaque`]; 0 if nothing is recorded.
-pub(super) fn mark() -> usize {
+/// A point of a recording, to return to by [`record_opaque`].
+#[derive(Clone, Copy, Default)]
+pub(super) struct Mark {
+    launches: usize,
+    reads: usize,
+}
+
+pub(super) fn mark() -> Mark {
     if !recording() {
-        return 0;
+        return Mark::default();
     }
-    RUNNING.with_borrow(|running| running.as_ref().map_or(0, |recording| recording.launches.len()))
+    RUNNING.with_borrow(|running| match running {
+        Some(recording) => Mark { launches: recording.launches.len(), reads: recording.reads.len() },
+        None => Mark::default(),
+    })
+}
+
+/// Notes that elements are read by other means than kernels, which only an op that is called as a whole may do, of its inputs.
+pub(super) fn note_read(x: &Array) {
+    if !recording() {
+        return;
+    }
+    RUNNING.with_borrow_mut(|running| {
+        if let Some(recording) = running
+            && let Some(value) = recording.changing(x)
+        {
+            recording.reads.push(value);
+        }
+    });
+}
+
+fn looked(got: impl std::fmt::Display) -> Error {
+    Error::argument("program", "a function that does not look at the numbers that it computes", got)
 }
 
 /// Whether an op made its result, or what it saves, by other means than kernels: such an op is called as a whole.
@@ -427,7 +463,7 @@ pub(super) fn is_opaque(output: &Array, saved: &[Array]) -> bool {
 
 /// Records a call of an op's own forward pass in place of the kernels since `mark`.
 pub(super) fn record_opaque(
-    mark: usize,
+    mark: Mark,
     rule: &Arc<dyn BackwardRule>,
     inputs: &[&Tensor],
     output: &Array,
@@ -448,7 +484,10 @@ pub(super) fn record_opaque(
     };
     RUNNING.with_borrow_mut(|running| {
         if let Some(recording) = running {
-            recording.launches.truncate(mark);
+            recording.launches.truncate(mark.launches);
+            let reads = recording.reads.split_off(mark.reads);
+            let inputs: Vec<usize> = inputs.iter().map(|x| recording.view(x.array()).value).collect();
+            recording.reads.extend(reads.into_iter().filter(|read| !inputs.contains(read)));
         }
     });
     let arrays: Vec<&Array> = inputs.iter().map(|x| x.array()).collect();
@@ -479,18 +518,25 @@ pub(super) fn check_gradient(op: &'static str, grad: &Tensor) {
     });
 }
 
+/// Refuses to record a run of which a program would leave something out.
+pub(crate) fn refuse(what: &str) {
+    RUNNING.with_borrow_mut(|running| {
+        if let Some(recording) = running {
+            recording.refuse(Error::argument("program", "operations alone", what));
+        }
+    });
+}
+
 /// Refuses to record a run that looks at elements.
 pub(crate) fn refuse_reading(what: &str, x: &Array) {
+    if !recording() {
+        return;
+    }
     RUNNING.with_borrow_mut(|running| {
         if let Some(recording) = running
-            && let Some(&value) = recording.known.get(&address(x))
-            && !matches!(recording.values[value].source, Source::Constant(_))
+            && recording.changing(x).is_some()
         {
-            recording.refuse(Error::argument(
-                "program",
-                "a function that does not look at the numbers that it computes",
-                format!("{what} of a tensor of shape {:?}", x.dims()),
-            ));
+            recording.refuse(looked(format!("{what} of a tensor of shape {:?}", x.dims())));
         }
     });
 }

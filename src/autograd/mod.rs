@@ -46,6 +46,7 @@ pub use crate::error::Mismatch;
 
 pub(crate) use array::Element;
 pub(crate) use broadcast::broadcast_to;
+pub(crate) use mode::observed as is_observed;
 pub(crate) use node::Call;
 pub(crate) use trace::traced;
 

@@ -19,7 +19,7 @@ pub(super) fn is_observed_by(observer: u8) -> bool {
     OBSERVERS.get() & observer != 0
 }
 
-pub(super) fn observed() -> bool {
+pub(crate) fn observed() -> bool {
     OBSERVERS.get() != 0
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::launch::{self, Operand};
+use super::launch::{self, Mark, Operand};
 use super::node::{BackwardRule, Call, Node, Shared, attach, needs_grad};
 use super::{Array, Tensor, mode};
 use crate::error::Result;
@@ -72,7 +72,7 @@ impl<'a> SaveContext<'a> {
     }
 
     /// [`record`](Self::record) for an operation that a program calls as a whole.
-    pub(super) fn record_opaque(self, mark: usize, output: Array, rule: Arc<dyn BackwardRule>) -> Tensor {
+    pub(super) fn record_opaque(self, mark: Mark, output: Array, rule: Arc<dyn BackwardRule>) -> Tensor {
         launch::record_opaque(mark, &rule, self.inputs, &output, &self.saved_arrays.others);
         self.record(output, || Shared(rule))
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use candle_core::{DType, Device, Shape, WithDType};
 
 use super::array::{fits, integers, numbers};
+use super::launch::refuse_reading;
 use super::node::{Leaf, Node};
 use super::saved::SavedArrays;
 use crate::error::{Error, Result};
@@ -119,6 +120,7 @@ impl Tensor {
             return Err(Error::shape("to_scalar", "one element", &[self.dims()]));
         }
         self.check_dtype::<T>("to_scalar")?;
+        refuse_reading("to_scalar", &self.array);
         Ok(self.array.flatten_all()?.get(0)?.to_scalar()?)
     }
 
@@ -228,6 +230,7 @@ impl Tensor {
             return Err(Error::shape(op, format!("a tensor of rank {rank}"), &[self.dims()]));
         }
         self.check_dtype::<T>(op)?;
+        refuse_reading(op, &self.array);
         fits(op, self.dims(), size_of::<T>())?;
         // Empty rows take memory too.
         if rank > 1 { fits(op, &self.dims()[..rank - 1], size_of::<Vec<T>>()) } else { Ok(()) }

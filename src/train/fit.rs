@@ -12,7 +12,7 @@ use crate::data::{DataLoader, Epoch, Position};
 use crate::error::{Error, Result};
 use crate::io::Checkpoint;
 use crate::layer::{ForwardContext, Layer, Parameter, StateEntry};
-use crate::ops::Rng;
+use crate::program::{Evaluation, step_rng};
 
 /// How far a training is.
 #[derive(Clone, Debug, Default)]
@@ -72,27 +72,35 @@ impl Trainer<'_> {
         let (model, task, parameters) = (self.model, &self.task, &self.parameters);
         let (accumulate, max_norm, seed, step) =
             (self.accumulate as u64, self.max_norm, self.seed, state.step);
+        let (replay, entries) = (&mut self.replay, &self.entries);
         let summary = &mut state.history.summary;
         // The losses and divisors of the batches at the first evaluation, before the parameters change.
         let mut first = None;
         self.optimizer.step_with(&mut || {
             let (mut total, mut together, mut parts) = (None, MeanLoss::default(), Vec::new());
             for (number, (inputs, targets)) in (step.wrapping_mul(accumulate)..).zip(&batches) {
-                let ctx = ForwardContext::train(batch_rng(seed, number));
-                let outputs = forward(task, model, inputs, ctx, summary)?;
-                let divisor = task.divisor(&outputs, targets)?;
-                // A part of which no row counts has no loss, but the others have.
-                if accumulate > 1 && divisor == Some(0.0) {
-                    continue;
-                }
-                let loss = task.loss(&outputs, targets)?;
-                let value = scalar_loss(&loss)?;
+                let (rng, mut weightless) = (step_rng(seed, number), false);
+                let data: Vec<Tensor> = inputs.iter().chain(targets).cloned().collect();
+                let evaluated = replay.evaluate(entries, &data, &rng, &mut |data, ctx| {
+                    let (inputs, targets) = data.split_at(inputs.len());
+                    let outputs = forward(task, model, inputs, ctx, summary)?;
+                    weightless = accumulate > 1 && task.divisor(&outputs, targets)? == Some(0.0);
+                    let loss = task.loss(&outputs, targets)?;
+                    scalar(&loss)?;
+                    let gradients = loss.backward()?;
+                    Ok(Evaluation { outputs, loss, gradients })
+                });
+                let Evaluation { outputs, loss, gradients } = match evaluated {
+                    // A part of which no row counts has no loss, but the others have.
+                    Err(_) if weightless => continue,
+                    evaluated => evaluated?,
+                };
+                let (divisor, value) = (task.divisor(&outputs, targets)?, scalar_loss(&loss)?);
                 // Later evaluations are trial points of a line search, which may leave the range of the loss.
                 if first.is_none() && !value.is_finite() {
                     let expected = "a loss that is finite (a smaller learning rate? autograd::detect_anomaly finds the operation)";
                     return Err(Error::argument("fit", expected, value));
                 }
-                let gradients = loss.backward()?;
                 together.add(value, divisor);
                 parts.push((value, divisor));
                 total = Some(match accumulate {
@@ -282,13 +290,6 @@ impl Trainer<'_> {
     }
 }
 
-/// The random numbers of a batch. They depend on the seed and the batch's number alone, so they need not be saved, and are the
-/// same each time that a step evaluates the batch.
-fn batch_rng(seed: u64, number: u64) -> Rng {
-    let base = (Rng::seed(seed).uniform() * 2f64.powi(53)) as u64;
-    Rng::seed(base ^ number)
-}
-
 /// The outputs for a batch. Fills in the model's summary table if it is empty.
 fn forward(
     task: &Task,
@@ -306,10 +307,16 @@ fn forward(
 }
 
 pub(super) fn scalar_loss(loss: &Tensor) -> Result<f64> {
+    scalar(loss)?;
+    loss.detach().to_dtype(DType::F64)?.to_scalar()
+}
+
+/// Errors unless the loss is one number.
+fn scalar(loss: &Tensor) -> Result<()> {
     if loss.rank() != 0 {
         return Err(Error::shape("fit", "a scalar loss (not Reduction::None)", &[loss.dims()]));
     }
-    loss.detach().to_dtype(DType::F64)?.to_scalar()
+    Ok(())
 }
 
 /// `total` + `gradients`·`factor`

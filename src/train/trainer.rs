@@ -14,11 +14,12 @@ use crate::autograd::{Tensor, no_grad};
 use crate::data::DataLoader;
 use crate::error::{Error, Result};
 use crate::io::Checkpoint;
-use crate::layer::{ForwardContext, Layer, Parameter};
+use crate::layer::{ForwardContext, Layer, Parameter, StateEntry};
 use crate::loss::Loss;
 use crate::metrics::{ConfusionMatrix, Metric};
 use crate::optim::schedule::Schedule;
 use crate::optim::{Optimizer, distinct, without_paths};
+use crate::program::{Program, Replay};
 
 /// Trains a model: batches, epochs, validation and callbacks.
 ///
@@ -53,6 +54,8 @@ pub struct Trainer<'a> {
     pub(super) schedule: Option<Box<dyn Schedule + 'a>>,
     schedule_name: Option<String>,
     pub(super) parameters: Vec<(String, Parameter)>,
+    pub(super) entries: Vec<(String, StateEntry)>,
+    pub(super) replay: Replay,
     epochs: u64,
     pub(super) batch_size: usize,
     pub(super) accumulate: usize,
@@ -125,6 +128,8 @@ impl<'a> Trainer<'a> {
             schedule: None,
             schedule_name: None,
             parameters: distinct(model.parameters()),
+            entries: model.state(),
+            replay: Replay::default(),
             epochs: 1,
             batch_size: 32,
             accumulate: 1,
@@ -199,6 +204,19 @@ impl<'a> Trainer<'a> {
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
+    }
+
+    /// Computes every step anew. By default a step is recorded once for each shape of a batch, and replayed from then on with
+    /// the same results; see [`TrainStep`](crate::program::TrainStep).
+    #[must_use]
+    pub fn eager(mut self) -> Self {
+        self.replay.refuse(Error::argument("fit", "steps that may be recorded", "eager()"));
+        self
+    }
+
+    /// The program of the last recorded step; none before the first step, or if steps are not replayed.
+    pub fn program(&self) -> Option<&Program> {
+        self.replay.program()
     }
 
     /// Shows no [`Progress`].

@@ -1,6 +1,85 @@
 //! Output arrays that are written once and not zeroed before, and the memory that they take.
 
+use std::any::Any;
+use std::cell::RefCell;
 use std::mem::MaybeUninit;
+
+/// Used arrays by element type.
+#[derive(Default)]
+struct Spare {
+    f32: Vec<Vec<f32>>,
+    f64: Vec<Vec<f64>>,
+    u32: Vec<Vec<u32>>,
+}
+
+thread_local!(static SPARE: RefCell<Spare> = RefCell::default());
+
+impl Spare {
+    fn list<T: 'static>(&mut self) -> Option<&mut Vec<Vec<T>>> {
+        let lists: [&mut dyn Any; 3] = [&mut self.f32, &mut self.f64, &mut self.u32];
+        lists.into_iter().find_map(|list| list.downcast_mut())
+    }
+}
+
+/// Gives an array that is no longer used to the kernels that this thread calls next: the first one that makes an array of this
+/// type which fits takes its memory instead of new memory.
+pub fn give_spare<T: 'static>(data: Vec<T>) {
+    SPARE.with_borrow_mut(|spare| {
+        if let Some(list) = spare.list() {
+            list.push(data);
+        }
+    });
+}
+
+/// Frees the arrays that no kernel took.
+pub fn clear_spare() {
+    SPARE.with_borrow_mut(|spare| {
+        spare.f32.clear();
+        spare.f64.clear();
+        spare.u32.clear();
+    });
+}
+
+/// An empty vector for `n` elements: the smallest spare one that has room, or a new one.
+pub(super) fn empty<T: 'static>(n: usize) -> Vec<T> {
+    let spare = SPARE.with_borrow_mut(|spare| {
+        let list = spare.list::<T>().filter(|list| !list.is_empty())?;
+        let fits = list.iter().enumerate().filter(|(_, data)| data.capacity() >= n);
+        let (best, _) = fits.min_by_key(|(_, data)| data.capacity())?;
+        Some(list.swap_remove(best))
+    });
+    match spare {
+        Some(mut data) => {
+            data.clear();
+            data
+        }
+        None => {
+            let data = Vec::with_capacity(n);
+            if n * size_of::<T>() >= HUGE {
+                ask_for_huge_pages(data.as_ptr() as usize, n * size_of::<T>());
+            }
+            data
+        }
+    }
+}
+
+/// A vector of `n` zeros.
+pub(super) fn zeros<T: Copy + Default + 'static>(n: usize) -> Vec<T> {
+    // `vec!` gets zeroed pages from the system where it can.
+    let mut data = match SPARE.with_borrow_mut(|spare| spare.list::<T>().is_none_or(|list| list.is_empty())) {
+        true => return vec![T::default(); n],
+        false => empty(n),
+    };
+    data.resize(n, T::default());
+    data
+}
+
+/// A vector of one element.
+pub(super) fn one<T: 'static>(x: T) -> Vec<T> {
+    let mut data = empty(1);
+    data.push(x);
+    data
+}
 
 /// An element that may not be initialised yet.
 pub(super) type Uninit<T> = MaybeUninit<T>;
@@ -44,11 +123,8 @@ fn ask_for_huge_pages(from: usize, bytes: usize) {
 ///
 /// # Safety
 /// `write` must initialise every element of the slice that it is given.
-pub(super) unsafe fn written<T: Copy>(n: usize, write: impl FnOnce(&mut [Uninit<T>])) -> Vec<T> {
-    let mut data: Vec<T> = Vec::with_capacity(n);
-    if n * size_of::<T>() >= HUGE {
-        ask_for_huge_pages(data.as_ptr() as usize, n * size_of::<T>());
-    }
+pub(super) unsafe fn written<T: Copy + 'static>(n: usize, write: impl FnOnce(&mut [Uninit<T>])) -> Vec<T> {
+    let mut data: Vec<T> = empty(n);
     write(&mut data.spare_capacity_mut()[..n]);
     // SAFETY: the capacity is at least n, and by this function's contract all n elements were written.
     unsafe { data.set_len(n) };

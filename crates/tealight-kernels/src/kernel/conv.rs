@@ -222,7 +222,7 @@ pub fn conv<T: Element>(conv: &Conv, x: &[T], w: &[T], bias: Option<&[T]>) -> Ve
     {
         return directly(&direct, conv, x, |o, d| w[o * depth + d], bias);
     }
-    let mut y = vec![T::default(); size];
+    let mut y = buffer::zeros(size);
     if y.is_empty() {
         return y;
     }
@@ -290,7 +290,7 @@ pub fn conv_transpose<T: Element>(conv: &Conv, w: &[T], g: &[T], bias: Option<&[
         };
         return directly(&direct, &turned, g, at, bias);
     }
-    let mut x = vec![T::default(); size];
+    let mut x = buffer::zeros(size);
     if x.is_empty() {
         return x;
     }
@@ -325,7 +325,7 @@ pub fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
     let (m, depth, windows) = (conv.outputs, conv.depth(), conv.windows());
     let size = Conv::count(conv.w_dims());
     if size == 0 || conv.batch == 0 {
-        return vec![T::default(); size];
+        return buffer::zeros(size);
     }
     let parts = if large_product(conv.work()) { PARTS.min(conv.batch) } else { 1 };
     let images = |part: usize| part * conv.batch / parts..(part + 1) * conv.batch / parts;
@@ -335,7 +335,7 @@ pub fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
         sums.truncate(size);
         sums
     };
-    let mut sums = vec![T::default(); parts * size];
+    let mut sums = buffer::zeros(parts * size);
     if windows > 0
         && let Some(blocked) = Blocked::new::<T>(conv)
     {
@@ -375,7 +375,7 @@ pub fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
         if is_finite(&sum) {
             return sum;
         }
-        sums = vec![T::default(); parts * size];
+        sums = buffer::zeros(parts * size);
     }
     conv.for_each_part(
         &mut sums,

@@ -185,10 +185,10 @@ pub fn matmul<'a, T: Element>(
     pair: impl Fn(usize) -> (Matrix<'a, T>, Matrix<'a, T>),
 ) -> Vec<T> {
     if k == 0 {
-        return vec![T::default(); batch * m * n];
+        return buffer::zeros(batch * m * n);
     }
     if (m == 1 || n == 1) && m * n > 0 {
-        let mut out = vec![T::default(); batch * m * n];
+        let mut out = buffer::zeros(batch * m * n);
         for (i, out) in out.chunks_exact_mut(m * n).enumerate() {
             let (a, b) = pair(i);
             into(out, [m, k, n], a, b, false);

@@ -1,5 +1,7 @@
 //! Blocks of an array by a list of indices: taken (gather), added to (scatter-add) and overwritten.
 
+use super::buffer;
+
 /// Where blocks of `block` adjacent elements start, the same in every `period` elements of an array: single elements (`block` = 1),
 /// elements of the whole array (`period` = its length), or slices along an axis. A block lies within its period; blocks may overlap,
 /// and `starts` may repeat. Where a start is negative there is no block: zeros are taken, and nothing is written.
@@ -37,11 +39,11 @@ impl BlockIndices<'_> {
     }
 
     /// The elements of all blocks, one block after the other.
-    pub fn take<T: Copy + Default>(&self, data: &[T]) -> Vec<T> {
+    pub fn take<T: Copy + Default + 'static>(&self, data: &[T]) -> Vec<T> {
         if self.count() == 0 {
             return Vec::new();
         }
-        let mut out = Vec::with_capacity(data.len() / self.period * self.count());
+        let mut out = buffer::empty(data.len() / self.period * self.count());
         for piece in data.chunks_exact(self.period) {
             let starts = self.starts.iter().map(|&start| usize::try_from(start).ok());
             match self.block {
@@ -56,8 +58,8 @@ impl BlockIndices<'_> {
     }
 
     /// `n` zeros with the elements of `source` added to the blocks: the transpose of [`take`](BlockIndices::take).
-    pub fn put<T: Plus>(&self, source: &[T], n: usize) -> Vec<T> {
-        let mut out = vec![T::default(); n];
+    pub fn put<T: Plus + 'static>(&self, source: &[T], n: usize) -> Vec<T> {
+        let mut out = buffer::zeros(n);
         self.add(&mut out, source);
         out
     }

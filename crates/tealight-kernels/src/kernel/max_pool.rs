@@ -2,7 +2,7 @@
 
 use super::buffer::{Uninit, fill, written};
 use super::parallel::{PIECE, for_each_row, parts, vectorize, worthwhile};
-use super::{Element, WindowAxis};
+use super::{Element, WindowAxis, buffer};
 
 /// The index for a window that lies on padding only.
 const NOWHERE: u32 = u32::MAX;
@@ -160,7 +160,7 @@ fn look<T: Element>(x: T, place: u32, best: &mut T, best_place: &mut u32) {
 
 /// The elements at `places` of every image; `nowhere` for windows on padding only.
 pub fn take_places<T: Element>(x: &[T], places: &[u32], images: usize, nowhere: T) -> Vec<T> {
-    let mut out = vec![T::default(); places.len()];
+    let mut out = buffer::zeros(places.len());
     let (image, width) = (x.len() / images.max(1), places.len() / images.max(1));
     for_each_row(&mut out, width, |i, out| {
         let x = &x[i * image..(i + 1) * image];

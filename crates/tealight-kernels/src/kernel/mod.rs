@@ -38,7 +38,7 @@ mod view;
 mod window;
 
 pub use block::Block;
-pub use buffer::keep_freed;
+pub use buffer::{clear_spare, give_spare, keep_freed};
 pub use conv::{Conv, conv, conv_kernel, conv_transpose};
 pub use find::find_axis;
 pub use find_outside::outside;

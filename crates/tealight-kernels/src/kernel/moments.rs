@@ -2,9 +2,9 @@
 //!
 //! All sums but those of exponentials are in f64 and rounded once. `norm` has a faster variance for layers: in the elements' type.
 
-use super::Element;
 use super::parallel::{collect, for_each_row, vectorize};
 use super::reduce::{length, max_abs, row_max, sum, sum_of};
+use super::{Element, buffer};
 use crate::formula::Real;
 
 /// `f` of each of `n` rows of `width` elements.
@@ -14,7 +14,7 @@ fn each_row<T: Element>(x: &[T], n: usize, width: usize, f: impl Fn(&[T]) -> f64
 
 /// `f(row, slots)` for each row of `width` elements.
 fn map_rows<T: Element>(x: &[T], width: usize, f: impl Fn(&[T], &mut [T]) + Send + Sync) -> Vec<T> {
-    let mut out = vec![T::default(); x.len()];
+    let mut out = buffer::zeros(x.len());
     for_each_row(&mut out, width, |i, out| f(&x[i * width..(i + 1) * width], out));
     out
 }

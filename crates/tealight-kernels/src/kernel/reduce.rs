@@ -6,9 +6,9 @@
 
 use smallvec::SmallVec;
 
-use super::Element;
 use super::parallel::{PIECE, collect, for_each_row, parts, vectorize, worthwhile};
 use super::products;
+use super::{Element, buffer};
 use crate::formula::Real;
 
 /// Accumulators in flight: enough to hide the latency of an addition. A loop over more is unrolled too late to keep them in
@@ -139,14 +139,14 @@ pub fn dot<T: Element>(a: &[T], b: &[T]) -> T {
 
 /// The sum along the middle axis of an array of shape (outer, axis, inner).
 pub fn sum_axis<T: Element>(x: &[T], outer: usize, axis: usize, inner: usize) -> Vec<T> {
-    let mut out = vec![T::default(); outer * inner];
+    if (axis, inner, outer) == (x.len(), 1, 1) && axis > 0 {
+        return buffer::one(sum(x));
+    }
+    let mut out = buffer::zeros(outer * inner);
     if axis == 0 || out.is_empty() {
         return out;
     }
     if inner == 1 {
-        if outer == 1 {
-            return vec![sum(x)];
-        }
         let some = |from: usize, slots: &mut [T]| {
             vectorize!({
                 // A loop, no iterator: its closure would not be inlined into the vector code.
@@ -217,7 +217,7 @@ where
     T: Element,
     F: Fn(T, T) -> T + Send + Sync,
 {
-    let mut out = vec![T::default(); outer * inner];
+    let mut out = buffer::zeros(outer * inner);
     for_each_row(&mut out, inner, |o, out| {
         let block = &x[o * axis * inner..(o + 1) * axis * inner];
         vectorize!({

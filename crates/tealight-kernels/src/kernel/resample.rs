@@ -1,7 +1,7 @@
 //! Mean pooling and interpolation along one axis: weighted sums of adjacent elements, and the transpose of that map.
 
 use super::parallel::{for_each_row, vectorize};
-use super::{Element, WindowAxis};
+use super::{Element, WindowAxis, buffer};
 
 /// How the elements of an axis are computed from those of another length.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +78,7 @@ pub fn resample<T: Element>(x: &[T], rule: ResampleMode, [outer, from, to, inner
         return vec![];
     }
     let windows = rule.windows(from, to);
-    let mut out = vec![T::default(); outer * to * inner];
+    let mut out = buffer::zeros(outer * to * inner);
     for_each_row(&mut out, to * inner, |i, out| {
         let x = &x[i * from * inner..(i + 1) * from * inner];
         vectorize!({
@@ -121,7 +121,7 @@ pub fn resample_transpose<T: Element>(
         return vec![];
     }
     let windows = rule.windows(from, to); // none if to = 0: all zeros
-    let mut out = vec![T::default(); outer * from * inner];
+    let mut out = buffer::zeros(outer * from * inner);
     for_each_row(&mut out, from * inner, |i, out| {
         let g = &g[i * to * inner..(i + 1) * to * inner];
         vectorize!({

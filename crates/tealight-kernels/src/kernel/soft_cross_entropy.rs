@@ -1,9 +1,9 @@
 //! The cross-entropy between a softmax and a weight for each class, row by row.
 
-use super::Element;
 use super::parallel::{for_each_row, vectorize};
 use super::reduce::row_max;
 use super::rows::sum;
+use super::{Element, buffer};
 
 /// exp(x − largest) into `out`; returns the sum. Not `exponentials`, which adds the last elements of a row in another order.
 #[inline(always)]
@@ -16,7 +16,7 @@ fn shifted_exponentials<T: Element>(x: &[T], largest: T, out: &mut [T]) -> T {
 
 /// Σ q·(ln Σ exp(x) − x) of each row. A class whose weight is 0 counts for nothing, whatever its score.
 pub fn soft_cross_entropy<T: Element>(x: &[T], q: &[T], rows: usize, width: usize) -> Vec<T> {
-    let mut out = vec![T::default(); rows];
+    let mut out = buffer::zeros(rows);
     if width == 0 {
         return out;
     }
@@ -35,7 +35,7 @@ pub fn soft_cross_entropy<T: Element>(x: &[T], q: &[T], rows: usize, width: usiz
 
 /// g·(softmax(x)·Σ q − q) of each row; 0 where all of q is.
 pub fn soft_cross_entropy_backward<T: Element>(x: &[T], q: &[T], grad: &[T], width: usize) -> Vec<T> {
-    let mut out = vec![T::default(); x.len()];
+    let mut out = buffer::zeros(x.len());
     for_each_row(&mut out, width, |i, out| {
         let (x, q) = (&x[i * width..(i + 1) * width], &q[i * width..(i + 1) * width]);
         vectorize!({

@@ -1,0 +1,309 @@
+//! The loss and the gradients of a step: recorded once for each signature, and replayed.
+
+use crate::autograd::launch::Recording;
+use crate::autograd::{self, Array, Gradients, Tensor};
+use crate::error::{Error, Result};
+use crate::layer::{ForwardContext, StateEntry};
+use crate::ops::Rng;
+
+use super::Program;
+
+/// What one forward and backward pass gives.
+#[derive(Debug)]
+pub(crate) struct Evaluation {
+    pub(crate) outputs: Vec<Tensor>,
+    pub(crate) loss: Tensor,
+    pub(crate) gradients: Gradients,
+}
+
+/// The programs of a model's steps.
+#[derive(Debug, Default)]
+pub(crate) struct Replay {
+    entries: Vec<Entry>,
+    replayed: u64,
+    /// Why steps are not replayed.
+    refusal: Option<Error>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    signature: Vec<Part>,
+    program: Program,
+    outputs: usize,
+    /// The state entry of each gradient.
+    gradients: Vec<usize>,
+    /// Whether a replay was compared with an eager run on other data.
+    verified: bool,
+}
+
+/// What decides whether a program fits: one input or state entry.
+#[derive(Debug, PartialEq)]
+struct Part {
+    dims: Vec<usize>,
+    dtype: candle_core::DType,
+    frozen: bool,
+}
+
+/// Programs are kept for this many signatures: a last, smaller batch has its own.
+const PROGRAMS: usize = 8;
+
+/// A replay is compared with an eager run again after this many.
+const VERIFY_EVERY: u64 = 1000;
+
+impl Replay {
+    /// Never replays.
+    pub(crate) fn refuse(&mut self, error: Error) {
+        self.entries.clear();
+        self.refusal.get_or_insert(error);
+    }
+
+    /// Why steps are not replayed.
+    pub(crate) fn refusal(&self) -> Option<&Error> {
+        self.refusal.as_ref()
+    }
+
+    /// How many steps were replayed.
+    pub(crate) fn replayed(&self) -> u64 {
+        self.replayed
+    }
+
+    /// The program of the last signature.
+    pub(crate) fn program(&self) -> Option<&Program> {
+        self.entries.last().map(|entry| &entry.program)
+    }
+
+    /// Evaluates `eager`, or replays what it did. `state` are the parameters and buffers of the model, `data` what else it reads;
+    /// random numbers come from `rng` alone.
+    pub(crate) fn evaluate(
+        &mut self,
+        state: &[(String, StateEntry)],
+        data: &[Tensor],
+        rng: &Rng,
+        eager: &mut dyn FnMut(&[Tensor], ForwardContext) -> Result<Evaluation>,
+    ) -> Result<Evaluation> {
+        if self.refusal.is_some() || autograd::is_observed() || data.iter().any(|x| !x.device().is_cpu()) {
+            return eager(data, ForwardContext::train(rng.clone()));
+        }
+        let data = data.iter().map(whole).collect::<Result<Vec<Tensor>>>()?;
+        let state_arrays: Vec<Array> = state.iter().map(|(_, entry)| entry.get().into_array()).collect();
+        if !state_arrays.iter().all(|x| x.device().is_cpu() && is_whole(x)) {
+            return eager(&data, ForwardContext::train(rng.clone()));
+        }
+        let externals: Vec<Array> = data.iter().map(|x| x.array().clone()).chain(state_arrays).collect();
+        let found = self.entries.iter().position(|entry| entry.fits(&data, state));
+        let Some(i) = found else { return self.record(state, &data, &externals, rng, eager) };
+        let entry = &mut self.entries[i];
+        if !entry.verified || self.replayed % VERIFY_EVERY == VERIFY_EVERY - 1 {
+            self.replayed += 1;
+            return self.verify(i, state, &data, &externals, rng, eager);
+        }
+        self.replayed += 1;
+        let evaluation = entry.replay(state, &externals, rng)?;
+        entry.assign(state, &externals)?;
+        Ok(evaluation)
+    }
+
+    fn record(
+        &mut self,
+        state: &[(String, StateEntry)],
+        data: &[Tensor],
+        externals: &[Array],
+        rng: &Rng,
+        eager: &mut dyn FnMut(&[Tensor], ForwardContext) -> Result<Evaluation>,
+    ) -> Result<Evaluation> {
+        let signature = signature(data, state);
+        let (evaluation, recording) =
+            Recording::of(externals, || eager(data, ForwardContext::train(rng.clone())))?;
+        let recording = match recording {
+            Ok(recording) => recording,
+            Err(refusal) => {
+                self.refuse(refusal);
+                return Ok(evaluation);
+            }
+        };
+        let mut gradients = Vec::new();
+        let mut outputs: Vec<&Array> = vec![evaluation.loss.array()];
+        outputs.extend(evaluation.outputs.iter().map(Tensor::array));
+        for (i, (_, entry)) in state.iter().enumerate() {
+            if let Some(gradient) = evaluation.gradients.get(&leaf(entry)) {
+                gradients.push(i);
+                outputs.push(gradient.array());
+            }
+        }
+        match Program::new(recording, externals, &outputs) {
+            Err(error) => self.refuse(error),
+            Ok(program) => {
+                if self.entries.len() == PROGRAMS {
+                    self.entries.remove(0);
+                }
+                let outputs = evaluation.outputs.len();
+                self.entries.push(Entry { signature, program, outputs, gradients, verified: false });
+            }
+        }
+        Ok(evaluation)
+    }
+
+    /// Runs both ways. From a difference on nothing is replayed.
+    fn verify(
+        &mut self,
+        i: usize,
+        state: &[(String, StateEntry)],
+        data: &[Tensor],
+        externals: &[Array],
+        rng: &Rng,
+        eager: &mut dyn FnMut(&[Tensor], ForwardContext) -> Result<Evaluation>,
+    ) -> Result<Evaluation> {
+        let evaluation = eager(data, ForwardContext::train(rng.clone()))?;
+        let entry = &mut self.entries[i];
+        let difference = match entry.replay(state, externals, rng) {
+            Err(error) => Some(error.to_string()),
+            Ok(replayed) => entry.difference(state, externals, &evaluation, &replayed)?,
+        };
+        match difference {
+            None => entry.verified = true,
+            Some(difference) => self.refuse(Error::argument(
+                "program",
+                "a step that does the same each time",
+                format!("one whose replay differs from it: {difference}"),
+            )),
+        }
+        Ok(evaluation)
+    }
+}
+
+impl Entry {
+    fn fits(&self, data: &[Tensor], state: &[(String, StateEntry)]) -> bool {
+        let same = |part: &Part, x: &Tensor, frozen: bool| {
+            part.dims == x.dims() && part.dtype == x.dtype() && part.frozen == frozen
+        };
+        self.signature.len() == data.len() + state.len()
+            && data.iter().zip(&self.signature).all(|(x, part)| same(part, x, false))
+            && state
+                .iter()
+                .zip(&self.signature[data.len()..])
+                .all(|((_, entry), part)| same(part, &entry.get(), is_frozen(entry)))
+    }
+
+    fn replay(
+        &mut self,
+        state: &[(String, StateEntry)],
+        externals: &[Array],
+        rng: &Rng,
+    ) -> Result<Evaluation> {
+        let mut rng = rng.clone();
+        self.program.run(externals, &mut || rng.uniform())?;
+        let mut made = self.program.outputs.iter().map(|view| self.program.read(view, externals));
+        let mut next = || made.next().expect("a program has the outputs that were recorded");
+        let loss = Tensor::constant(next()?);
+        let outputs =
+            (0..self.outputs).map(|_| Ok(Tensor::constant(next()?))).collect::<Result<Vec<Tensor>>>()?;
+        let mut gradients = Gradients::default();
+        for &i in &self.gradients {
+            gradients.replace(&leaf(&state[i].1), Tensor::constant(next()?));
+        }
+        Ok(Evaluation { outputs, loss, gradients })
+    }
+
+    /// Sets the buffers that the step replaces.
+    fn assign(&self, state: &[(String, StateEntry)], externals: &[Array]) -> Result<()> {
+        let first = externals.len() - state.len();
+        for (i, view) in &self.program.assignments {
+            state[i - first].1.set(&Tensor::constant(self.program.read(view, externals)?))?;
+        }
+        Ok(())
+    }
+
+    /// Where the replay differs from the eager run, which has set the buffers.
+    fn difference(
+        &self,
+        state: &[(String, StateEntry)],
+        externals: &[Array],
+        eager: &Evaluation,
+        replayed: &Evaluation,
+    ) -> Result<Option<String>> {
+        if !same_bits(&eager.loss, &replayed.loss)? {
+            return Ok(Some("in the loss".into()));
+        }
+        for (a, b) in eager.outputs.iter().zip(&replayed.outputs) {
+            if !same_bits(a, b)? {
+                return Ok(Some("in an output".into()));
+            }
+        }
+        if eager.gradients.len() != replayed.gradients.len() {
+            return Ok(Some("in which parameters have a gradient".into()));
+        }
+        for &i in &self.gradients {
+            let (name, entry) = &state[i];
+            let leaf = leaf(entry);
+            let (Some(a), Some(b)) = (eager.gradients.get(&leaf), replayed.gradients.get(&leaf)) else {
+                return Ok(Some(format!("in whether {name} has a gradient")));
+            };
+            if !same_bits(a, b)? {
+                return Ok(Some(format!("in the gradient of {name}")));
+            }
+        }
+        let first = externals.len() - state.len();
+        for (i, (name, entry)) in state.iter().enumerate() {
+            let assigned = self.program.assignments.iter().find(|(assigned, _)| *assigned == first + i);
+            let replayed = match assigned {
+                Some((_, view)) => self.program.read(view, externals)?,
+                None => externals[first + i].clone(),
+            };
+            if !same_bits(&entry.get(), &replayed.into())? {
+                return Ok(Some(format!("in {name}")));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn signature(data: &[Tensor], state: &[(String, StateEntry)]) -> Vec<Part> {
+    let part = |x: &Tensor, frozen| Part { dims: x.dims().to_vec(), dtype: x.dtype(), frozen };
+    let state = state.iter().map(|(_, entry)| part(&entry.get(), is_frozen(entry)));
+    data.iter().map(|x| part(x, false)).chain(state).collect()
+}
+
+/// The tensor by which a gradient is found.
+fn leaf(entry: &StateEntry) -> Tensor {
+    match entry {
+        StateEntry::Parameter(parameter) => parameter.get(),
+        StateEntry::Buffer(buffer) => buffer.get(),
+    }
+}
+
+fn is_frozen(entry: &StateEntry) -> bool {
+    match entry {
+        StateEntry::Parameter(parameter) => parameter.is_frozen(),
+        StateEntry::Buffer(buffer) => buffer.is_frozen(),
+    }
+}
+
+/// Whether the array is its storage's first elements in row-major order, so that its layout follows from its shape.
+fn is_whole(x: &Array) -> bool {
+    x.is_contiguous() && x.layout().start_offset() == 0
+}
+
+/// The tensor with a layout that follows from its shape.
+fn whole(x: &Tensor) -> Result<Tensor> {
+    Ok(if is_whole(x.array()) { x.clone() } else { Tensor::constant(x.array().force_contiguous()?) })
+}
+
+fn same_bits(a: &Tensor, b: &Tensor) -> Result<bool> {
+    if a.dims() != b.dims() || a.dtype() != b.dtype() {
+        return Ok(false);
+    }
+    let bits = |x: &Tensor| -> Result<Vec<u64>> {
+        match x.dtype() {
+            candle_core::DType::I64 | candle_core::DType::U32 | candle_core::DType::U8 => Ok(x
+                .array()
+                .flatten_all()?
+                .to_dtype(candle_core::DType::I64)?
+                .to_vec1::<i64>()?
+                .into_iter()
+                .map(|x| x as u64)
+                .collect()),
+            _ => Ok(crate::autograd::array::numbers(x.array())?.into_iter().map(f64::to_bits).collect()),
+        }
+    };
+    Ok(bits(a)? == bits(b)?)
+}

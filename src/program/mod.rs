@@ -1,0 +1,231 @@
+//! Programs: one run of a function, recorded as the kernel calls that it made and replayed without a graph.
+
+mod evaluate;
+mod plan;
+mod train_step;
+
+pub(crate) use evaluate::{Evaluation, Replay};
+pub use train_step::TrainStep;
+pub(crate) use train_step::step_rng;
+
+use std::fmt;
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, DType, Layout, Storage};
+use smallvec::SmallVec;
+
+use crate::autograd::Array;
+use crate::autograd::launch::{self, Kernel, Launch, Operand, Recording, Source, ValueView};
+use crate::error::{Error, Result};
+use crate::kernel;
+
+/// One recorded run: kernel calls on numbered values, which share memory that was planned ahead.
+///
+/// `Display` prints the plan: each kernel with its shapes and the bytes it moves, and the memory.
+pub struct Program {
+    launches: Vec<Launch>,
+    externals: Vec<External>,
+    constants: Vec<CpuStorage>,
+    /// The memory. A slot holds one value after the other.
+    slots: Vec<CpuStorage>,
+    /// The planned length of each slot.
+    lengths: Vec<usize>,
+    places: Vec<Place>,
+    outputs: Vec<ValueView>,
+    assignments: Vec<(usize, ValueView)>,
+}
+
+/// An array that changes from run to run.
+struct External {
+    dtype: DType,
+    layout: Layout,
+}
+
+/// Where the storage of a value is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Place {
+    External(usize),
+    Constant(usize),
+    Slot(usize),
+    /// A value that nothing reads.
+    Nowhere,
+}
+
+impl Program {
+    /// The program of a recording that gives the arrays `outputs`. `externals` are those that the recording was told of.
+    fn new(mut recording: Recording, externals: &[Array], outputs: &[&Array]) -> Result<Program> {
+        let outputs: Vec<ValueView> = outputs.iter().map(|y| recording.view(y)).collect();
+        let Recording { values, launches, assignments, .. } = recording;
+        let kept = outputs.iter().chain(assignments.iter().map(|(_, view)| view)).map(|view| view.value);
+        let plan = plan::plan(&values, launches, kept.collect());
+        let (mut places, mut constants) = (plan.places, Vec::new());
+        for (place, value) in places.iter_mut().zip(&values) {
+            match &value.source {
+                Source::External(i) => *place = Place::External(*i),
+                Source::Constant(x) => {
+                    *place = Place::Constant(constants.len());
+                    constants.push(storage(x)?);
+                }
+                Source::Launch => {}
+            }
+        }
+        let external = |x: &Array| External { dtype: x.dtype(), layout: x.layout().clone() };
+        Ok(Program {
+            launches: plan.launches,
+            externals: externals.iter().map(external).collect(),
+            constants,
+            lengths: plan.slots.iter().map(launch::storage_len).collect(),
+            slots: plan.slots,
+            places,
+            outputs,
+            assignments,
+        })
+    }
+
+    /// Runs the kernels on `externals`, which have the dtypes and layouts of the recorded ones. `uniform` draws random numbers.
+    fn run(&mut self, externals: &[Array], uniform: &mut dyn FnMut() -> f64) -> Result<()> {
+        let fits = externals.len() == self.externals.len()
+            && externals
+                .iter()
+                .zip(&self.externals)
+                .all(|(x, own)| x.dtype() == own.dtype && x.layout() == &own.layout && x.device().is_cpu());
+        assert!(fits, "the signature of a program is compared before it is run");
+        let opened: SmallVec<[_; 16]> = externals.iter().map(|x| x.storage_and_layout().0).collect();
+        let opened: SmallVec<[&CpuStorage; 16]> = opened.iter().map(|storage| on_cpu(storage)).collect();
+        let Program { launches, constants, slots, places, .. } = self;
+        for call in launches {
+            // The kernel writes to the memory that is planned for its outputs, which no input has.
+            for &output in &call.outputs {
+                if let Place::Slot(slot) = places[output] {
+                    give_spare(std::mem::replace(&mut slots[slot], CpuStorage::U8(Vec::new())));
+                }
+            }
+            let made = match &call.kernel {
+                Kernel::Random(draw) => Ok(draw(uniform)),
+                Kernel::Map(kernel) => {
+                    let operands: SmallVec<[Operand<'_>; 6]> = call
+                        .inputs
+                        .iter()
+                        .map(|view| {
+                            Operand::new(find(places[view.value], &opened, constants, slots), &view.layout)
+                        })
+                        .collect();
+                    kernel(&operands)
+                }
+            };
+            kernel::clear_spare();
+            for (made, &output) in made?.into_iter().zip(&call.outputs) {
+                if let Place::Slot(slot) = places[output] {
+                    slots[slot] = made;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A value of the last run as an array of its own.
+    fn read(&self, view: &ValueView, externals: &[Array]) -> Result<Array> {
+        match self.places[view.value] {
+            Place::External(i) => launch::with_operands([&externals[i]], |[x]| {
+                Operand::new(x.storage(), &view.layout).to_array()
+            }),
+            place => Operand::new(find(place, &[], &self.constants, &self.slots), &view.layout).to_array(),
+        }
+    }
+
+    /// The number of kernel calls.
+    pub fn kernel_count(&self) -> usize {
+        self.launches.len()
+    }
+
+    /// The bytes of memory that a run takes besides its inputs, parameters and constants.
+    pub fn memory(&self) -> usize {
+        let slots = self.slots.iter().zip(&self.lengths);
+        slots.map(|(slot, length)| length * slot.dtype().size_in_bytes()).sum()
+    }
+}
+
+fn find<'a>(
+    place: Place,
+    externals: &[&'a CpuStorage],
+    constants: &'a [CpuStorage],
+    slots: &'a [CpuStorage],
+) -> &'a CpuStorage {
+    match place {
+        Place::External(i) => externals[i],
+        Place::Constant(i) => &constants[i],
+        Place::Slot(i) => &slots[i],
+        Place::Nowhere => unreachable!("a value that is read has a place"),
+    }
+}
+
+fn on_cpu(storage: &Storage) -> &CpuStorage {
+    match storage {
+        Storage::Cpu(storage) => storage,
+        _ => unreachable!("the signature says that the array is in main memory"),
+    }
+}
+
+fn storage(x: &Array) -> Result<CpuStorage> {
+    match &*x.storage_and_layout().0 {
+        Storage::Cpu(storage) => Ok(storage.clone()),
+        _ => Err(Error::Device { op: "program", got: format!("{:?}", x.device().location()) }),
+    }
+}
+
+/// Gives the memory of a used value to the next kernel.
+fn give_spare(storage: CpuStorage) {
+    match storage {
+        CpuStorage::F32(data) => kernel::give_spare(data),
+        CpuStorage::F64(data) => kernel::give_spare(data),
+        CpuStorage::U32(data) => kernel::give_spare(data),
+        _ => {}
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mut moved, size) =
+            (0, |view: &ValueView, dtype: DType| view.layout.shape().elem_count() * dtype.size_in_bytes());
+        for (i, call) in self.launches.iter().enumerate() {
+            let (mut bytes, mut shapes) = (0, Vec::new());
+            for view in &call.inputs {
+                let dtype = self.dtype(view.value);
+                bytes += size(view, dtype);
+                shapes.push(format!("{}{:?}", dtype.as_str(), view.layout.dims()));
+            }
+            let outputs = call.outputs.iter().filter_map(|&output| match self.places[output] {
+                Place::Slot(slot) => Some((slot, &self.slots[slot])),
+                _ => None,
+            });
+            let mut targets = Vec::new();
+            for (slot, storage) in outputs {
+                bytes += launch::storage_len(storage) * storage.dtype().size_in_bytes();
+                targets.push(format!("slot {slot}"));
+            }
+            moved += bytes;
+            let (inputs, targets) = (shapes.join(", "), targets.join(", "));
+            write!(f, "{i:4}  {:<20} {inputs} -> {targets}  {bytes} B", call.name)?;
+            writeln!(f, "{}{}", if call.scope.is_empty() { "" } else { "  " }, call.scope)?;
+        }
+        let (calls, slots, memory) = (self.launches.len(), self.slots.len(), self.memory());
+        write!(f, "{calls} kernels, {moved} bytes moved, {memory} bytes in {slots} slots")
+    }
+}
+
+impl Program {
+    fn dtype(&self, value: usize) -> DType {
+        match self.places[value] {
+            Place::External(i) => self.externals[i].dtype,
+            Place::Constant(i) => self.constants[i].dtype(),
+            Place::Slot(i) => self.slots[i].dtype(),
+            Place::Nowhere => unreachable!("a value that is read has a place"),
+        }
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Program({} kernels, {} bytes)", self.launches.len(), self.memory())
+    }
+}
