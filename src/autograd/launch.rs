@@ -250,6 +250,25 @@ pub(crate) fn single<T: WithDType>(data: Vec<T>) -> Outputs {
     outputs
 }
 
+/// The array that `kernel` makes of any number of inputs.
+pub(crate) fn launch_all(
+    name: &'static str,
+    inputs: &[&Array],
+    dims: &[usize],
+    kernel: impl Fn(&[Operand<'_>]) -> Result<CpuStorage> + Send + Sync + 'static,
+) -> Result<Array> {
+    let y = {
+        let opened: Vec<_> = inputs.iter().map(|x| x.storage_and_layout()).collect();
+        let operands = opened.iter().map(|(storage, layout)| operand(storage, layout));
+        array(kernel(&operands.collect::<Result<Vec<_>>>()?)?, dims)
+    };
+    if is_observed_by(PROGRAM) {
+        let kernel = move |x: &[Operand<'_>]| Ok(SmallVec::from_iter([kernel(x)?]));
+        record(name, inputs, &[&y], Kernel::Map(Box::new(kernel)));
+    }
+    Ok(y)
+}
+
 /// The array that `draw` makes of uniform random numbers.
 pub(crate) fn launch_random<T: WithDType>(
     name: &'static str,

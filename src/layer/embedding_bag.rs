@@ -1,7 +1,11 @@
 //! The embedding of bags of indices.
 
+use candle_core::{DType, Device};
+
 use super::{Embedding, Fields, ForwardContext, Layer};
-use crate::autograd::{Tensor, no_grad};
+use crate::autograd::array::{contiguous, converted};
+use crate::autograd::launch::launch;
+use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::ops::Rng;
 
@@ -96,54 +100,59 @@ impl EmbeddingBag {
         if let Some(weights) = weights {
             rows = (rows * weights.unsqueeze(-1)?)?;
         }
-        let ends = offsets[1.min(offsets.len())..].iter().copied().chain([k]);
-        let bags: Vec<(usize, usize)> = offsets.iter().copied().zip(ends).collect();
-        let padded = match self.embedding.padding() {
-            Some(index) => x.to_dtype(candle_core::DType::I64)?.eq(index as f64)?.to_vec1::<u8>()?,
-            None => vec![0; k],
-        };
+        let (home, n) = (rows.device(), offsets.len());
+        let indices = contiguous(&converted(&x.array().to_device(&Device::Cpu)?, DType::I64)?)?;
+        let padding = self.embedding.padding().map(|index| index as i64);
+        let offsets = offsets.to_vec();
         if self.mode == BagMode::Max {
-            return maxima(&rows, &bags, &padded);
+            return maxima(&rows, &indices, offsets, padding);
         }
         // The rows of the padding come to a bag that is cut off.
-        let owner = |i: usize| {
-            if padded[i] == 0 { offsets.partition_point(|&start| start <= i) - 1 } else { bags.len() }
-        };
-        let owners: Vec<u32> = (0..k).map(|i| owner(i) as u32).collect();
-        let d = rows.dims()[1];
-        let zeros = Tensor::zeros((bags.len() + 1, d), rows.dtype(), rows.device())?;
-        let sums = zeros.index_add(0, &Tensor::from_slice(&owners, k, x.device())?, &rows)?;
-        let sums = sums.narrow(0, 0, bags.len())?;
+        let owners = launch("owners", [&indices], &[k], move |[x]| {
+            let owner = |(i, &index): (usize, &i64)| match Some(index) == padding {
+                true => n as u32,
+                false => offsets.partition_point(|&start| start <= i) as u32 - 1,
+            };
+            x.elements().iter().enumerate().map(owner).collect::<Vec<u32>>()
+        })?;
+        let zeros = Tensor::zeros((n + 1, rows.dims()[1]), rows.dtype(), home)?;
+        let sums = zeros.index_add(0, &owners.to_device(home)?.into(), &rows)?.narrow(0, 0, n)?;
         if self.mode == BagMode::Sum {
             return Ok(sums);
         }
-        let mut counts = vec![0.0; bags.len() + 1];
-        owners.iter().for_each(|&bag| counts[bag as usize] += 1.0);
-        counts.truncate(bags.len());
-        let counts: Vec<f64> = counts.into_iter().map(|n: f64| n.max(1.0)).collect();
-        sums / Tensor::from_vec(counts, (bags.len(), 1), x.device())?.to_dtype(rows.dtype())?
+        let counts = launch("counts", [&owners], &[n, 1], move |[owners]| {
+            let mut counts = vec![0.0; n + 1];
+            owners.elements::<u32>().iter().for_each(|&bag| counts[bag as usize] += 1.0);
+            counts[..n].iter().map(|count| f64::max(*count, 1.0)).collect::<Vec<f64>>()
+        })?;
+        sums / Tensor::from(counts.to_device(home)?).to_dtype(rows.dtype())?
     }
 }
 
 /// The largest row of each bag, feature by feature.
-fn maxima(rows: &Tensor, bags: &[(usize, usize)], padded: &[u8]) -> Result<Tensor> {
+fn maxima(rows: &Tensor, indices: &Array, offsets: Vec<usize>, padding: Option<i64>) -> Result<Tensor> {
     let &[k, d] = rows.dims() else { unreachable!("an embedding of k indices is (k, d)") };
-    let numbers = no_grad(|| rows.to_dtype(candle_core::DType::F64)?.reshape(k * d)?.to_vec1::<f64>())?;
-    let mut places = Vec::with_capacity(bags.len() * d);
-    for &(start, end) in bags {
-        for feature in 0..d {
-            let better = |best: usize, i: usize| {
-                let (a, b) = (numbers[best * d + feature], numbers[i * d + feature]);
-                if b > a || (b.is_nan() && !a.is_nan()) { i } else { best }
-            };
-            // Row k is one of zeros, for bags that are empty.
-            let place = (start..end).filter(|&i| padded[i] == 0).reduce(better).unwrap_or(k);
-            places.push(place as u32);
+    let n = offsets.len();
+    let numbers = contiguous(&converted(&rows.array().to_device(&Device::Cpu)?, DType::F64)?)?;
+    let places = launch("maxima", [&numbers, indices], &[n, d], move |[numbers, indices]| {
+        let (numbers, indices) = (numbers.elements::<f64>(), indices.elements::<i64>());
+        let mut places = Vec::with_capacity(n * d);
+        for (bag, &start) in offsets.iter().enumerate() {
+            let end = offsets.get(bag + 1).copied().unwrap_or(k);
+            for feature in 0..d {
+                let better = |best: usize, i: usize| {
+                    let (a, b) = (numbers[best * d + feature], numbers[i * d + feature]);
+                    if b > a || (b.is_nan() && !a.is_nan()) { i } else { best }
+                };
+                // Row k is one of zeros, for bags that are empty.
+                let own = (start..end).filter(|&i| Some(indices[i]) != padding);
+                places.push(own.reduce(better).unwrap_or(k) as u32);
+            }
         }
-    }
+        places
+    })?;
     let zeros = Tensor::zeros((1, d), rows.dtype(), rows.device())?;
-    let places = Tensor::from_vec(places, (bags.len(), d), rows.device())?;
-    Tensor::cat(&[rows, &zeros], 0)?.gather(0, &places)
+    Tensor::cat(&[rows, &zeros], 0)?.gather(0, &places.to_device(rows.device())?.into())
 }
 
 impl Layer for EmbeddingBag {

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, WithDType};
 use smallvec::SmallVec;
 
 use super::check;
-use crate::autograd::array::{contiguous, count, place};
+use crate::autograd::array::{contiguous, converted, count, place};
 use crate::autograd::launch::{Operand, launch_many, refuse_reading, with_operands};
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
@@ -100,7 +100,7 @@ impl ClassTargets {
         // candle has more integer dtypes than the readers.
         let array = match array.dtype() {
             DType::U8 | DType::U32 | DType::I64 => array,
-            _ => array.to_dtype(DType::I64)?,
+            _ => converted(&array, DType::I64)?,
         };
         Ok(ClassTargets { reader: ClassReader { op, width, ignored }, array })
     }

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::classes::{ClassRows, ClassTargets, Classes, class_matrix};
 use super::{ElementwiseLoss, Reduction, check, reduce_elementwise, that_counts};
-use crate::autograd::array::{contiguous, on_cpu, with_float};
+use crate::autograd::array::{contiguous, converted, on_cpu, with_float};
 use crate::autograd::launch::{Operand, launch, launch_many};
 use crate::autograd::{Array, Element, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
@@ -316,8 +316,8 @@ impl Op<2> for SoftTargets {
             });
         }
         if matches!(x.dtype(), DType::F16 | DType::BF16) && x.device().is_cpu() {
-            let wide = [x.to_dtype(DType::F32)?, q.to_dtype(DType::F32)?];
-            return Ok(self.forward([&wide[0], &wide[1]], ctx)?.to_dtype(x.dtype())?);
+            let wide = [converted(x, DType::F32)?, converted(q, DType::F32)?];
+            return converted(&self.forward([&wide[0], &wide[1]], ctx)?, x.dtype());
         }
         let log = Tensor::constant(x.clone()).log_softmax(1)?;
         Ok((log.array() * q)?.sum(1)?.neg()?)

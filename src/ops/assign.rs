@@ -35,7 +35,7 @@ pub(super) fn assigned(
     let whole = |&(axis, selected): &(usize, &Selection)| matches!(*selected, Selection::Span(_, len) if len == x.dims()[axis]);
     let split = selected.len() - selected.iter().enumerate().rev().take_while(whole).count();
     let mut block: usize = target[target.len() - (selected.len() - split)..].iter().product();
-    let mut lists: Vec<Vec<usize>> = selected[..split].iter().map(Selection::list).collect();
+    let mut lists: Vec<Vec<usize>> = selected[..split].iter().map(Selection::list).collect::<Result<_>>()?;
     if let Some(&Selection::Span(start, len)) = selected[..split].last() {
         block *= len;
         lists[split - 1] = vec![start];

@@ -2,9 +2,13 @@
 
 use std::borrow::Borrow;
 
+use candle_core::WithDType;
+
 use super::axis::Axis;
 use super::narrow::{narrowed, selected};
-use crate::autograd::array::contiguous;
+use super::take::with_data;
+use crate::autograd::array::{contiguous, count, fits};
+use crate::autograd::launch::{Operand, launch_all};
 use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, SaveContext, Saved, Tensor, VariadicOp};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
@@ -73,7 +77,28 @@ impl VariadicOp for Stack {
 
 /// Joins arrays, which are contiguous: of strided views candle may make a strided result.
 fn joined(arrays: impl Iterator<Item = Result<Array>>, axis: usize) -> Result<Array> {
-    Ok(Array::cat(&arrays.collect::<Result<Vec<_>>>()?, axis)?)
+    let arrays = arrays.collect::<Result<Vec<_>>>()?;
+    if !arrays[0].device().is_cpu() {
+        return Ok(Array::cat(&arrays, axis)?);
+    }
+    let mut dims = Dims::from_slice(arrays[0].dims());
+    dims[axis] = arrays.iter().map(|x| x.dims()[axis]).sum();
+    fits("cat", &dims, arrays[0].dtype().size_in_bytes())?;
+    let outer = if dims.contains(&0) { 0 } else { count(&dims[..axis]) };
+    let rows: Vec<usize> = arrays.iter().map(|x| count(&x.dims()[axis..])).collect();
+    launch_all("cat", &arrays.iter().collect::<Vec<_>>(), &dims, move |x| {
+        with_data!(x[0], first => rows_of(first, x, outer, &rows)).map(|[y]| y)
+    })
+}
+
+/// The first row of each operand, then the second ones, and so on. `_` has their type.
+fn rows_of<T: WithDType>(_: &[T], operands: &[Operand<'_>], outer: usize, rows: &[usize]) -> Vec<T> {
+    let slices: Vec<&[T]> = operands.iter().map(Operand::elements).collect();
+    let mut out = Vec::with_capacity(slices.iter().map(|slice| slice.len()).sum());
+    for i in 0..outer {
+        slices.iter().zip(rows).for_each(|(slice, &row)| out.extend_from_slice(&slice[i * row..][..row]));
+    }
+    out
 }
 
 /// The tensors, if there are any and their shapes differ at most along `axis`.

@@ -6,9 +6,9 @@ use super::axis::Axis;
 use super::create::checked;
 use super::narrow::{narrowed, selected};
 use super::reshape::reshaped;
-use super::take::{checked_indices, taken_along};
-use crate::autograd::array::integers;
-use crate::autograd::{Tensor, launch, trace};
+use super::take::{checked_indices, places_at, taken, taken_along};
+use crate::autograd::array::elements;
+use crate::autograd::{Array, Tensor, launch, trace};
 use crate::error::{Error, Result};
 use crate::kernel::{Dims, broadcast_dims, strides, sums};
 
@@ -137,16 +137,20 @@ pub(super) enum Selection {
     Span(usize, usize),
     List(Vec<usize>),
     /// The positions that a tensor of this shape names.
-    Tensor(Vec<usize>, Dims),
+    Tensor(Array, Dims),
 }
 
 impl Selection {
-    pub(super) fn list(&self) -> Vec<usize> {
-        match self {
+    pub(super) fn list(&self) -> Result<Vec<usize>> {
+        Ok(match self {
             &Selection::One(at) => vec![at],
             &Selection::Span(start, len) => (start..start + len).collect(),
-            Selection::List(list) | Selection::Tensor(list, _) => list.clone(),
-        }
+            Selection::List(list) => list.clone(),
+            Selection::Tensor(indices, _) => {
+                launch::refuse_reading("indices (see index_select)", indices);
+                elements::<i64>(indices)?.iter().map(|&index| index as usize).collect()
+            }
+        })
     }
 
     /// The length of the axis in the result, if it stays.
@@ -154,7 +158,8 @@ impl Selection {
         match self {
             Selection::One(_) => None,
             &Selection::Span(_, len) => Some(len),
-            Selection::List(list) | Selection::Tensor(list, _) => Some(list.len()),
+            Selection::List(list) => Some(list.len()),
+            Selection::Tensor(indices, _) => Some(indices.elem_count()),
         }
     }
 }
@@ -182,13 +187,17 @@ pub(super) fn indexed(op: &'static str, x: &Tensor, selected_by: Vec<Selection>)
                 selected(&x, axis, at)?
             }
             Selection::Span(start, len) => narrowed(&x, axis, start, len)?,
-            Selection::Tensor(list, dims) if together => {
-                tensors.insert(0, (axis, list, dims));
+            Selection::Tensor(_, ref dims) if together => {
+                tensors.insert(0, (axis, selection.list()?, dims.clone()));
                 x
             }
-            Selection::List(list) | Selection::Tensor(list, _) => {
-                taken_along(op, &x, axis, list.into_iter())?
+            Selection::Tensor(indices, _) => {
+                let mut dims = Dims::from_slice(x.dims());
+                dims[axis] = indices.elem_count();
+                checked(op, dims[..].into(), x.dtype().size_in_bytes())?;
+                taken(&x, places_at(x.dims(), axis, indices)?, &dims)?
             }
+            Selection::List(list) => taken_along(op, &x, axis, list.into_iter())?,
         };
     }
     if together { indexed_together(op, &x, &tensors) } else { Ok(x) }
@@ -276,9 +285,7 @@ impl AxisIndex {
             AxisIndex::Tensor(indices) => {
                 trace::read("indices (see index_select)", indices)?;
                 let dims = Dims::from_slice(indices.dims());
-                launch::refuse_reading("indices (see index_select)", indices.array());
-                let places = integers(&checked_indices(op, x.dims(), axis, indices, |_| {})?)?;
-                Ok(Selection::Tensor(places.into_iter().map(|place| place as usize).collect(), dims))
+                Ok(Selection::Tensor(checked_indices(op, x.dims(), axis, indices, |_| {})?, dims))
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::axis::Axis;
 use super::create::checked;
 use super::onnx::counted;
-use super::take::{Places, added, checked_indices, same_kind, taken};
+use super::take::{Places, added, checked_indices, places_at, same_kind, taken};
 use crate::autograd::{OnnxAttribute, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
@@ -13,9 +13,7 @@ fn slices(op: &'static str, dims: &[usize], axis: usize, indices: &Tensor) -> Re
     if indices.rank() != 1 {
         return Err(Error::shape(op, "a vector of indices", &[indices.dims()]));
     }
-    let block: usize = dims[axis + 1..].iter().product();
-    let scale = move |places: &mut [i64]| places.iter_mut().for_each(|place| *place *= block as i64);
-    Ok(Places { starts: checked_indices(op, dims, axis, indices, scale)?, block, period: dims[axis] * block })
+    places_at(dims, axis, checked_indices(op, dims, axis, indices, |_| {})?)
 }
 
 impl Tensor {

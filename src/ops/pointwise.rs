@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::interpreters::{CandleOps, RecordedOps, Value};
 use crate::autograd::Element;
-use crate::autograd::array::{fits, on_cpu, with_float};
+use crate::autograd::array::{converted, fits, on_cpu, with_float};
 use crate::autograd::launch::{DynKernel, Operand, launch_borrowed, single};
 use crate::autograd::{Array, Call, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
@@ -256,9 +256,9 @@ pub(super) fn forward(formula: &AnyFormula, inputs: &[&Array], ctx: &mut SaveCon
     }
     let narrow = matches!(inputs[0].dtype(), DType::F16 | DType::BF16);
     if narrow && inputs[0].device().is_cpu() {
-        let wide = inputs.iter().map(|x| x.to_dtype(DType::F32)).collect::<candle_core::Result<Vec<_>>>()?;
+        let wide = inputs.iter().map(|x| converted(x, DType::F32)).collect::<Result<Vec<_>>>()?;
         let y = values(formula, &wide.iter().collect::<Vec<_>>(), &dims)?;
-        return Ok(y.to_dtype(inputs[0].dtype())?);
+        return converted(&y, inputs[0].dtype());
     }
     values(formula, inputs, &dims)
 }

@@ -15,17 +15,21 @@ use crate::kernel::{self, BlockIndices, Dims};
 macro_rules! with_data {
     ([$($kind:ident)*] $x:expr, $data:ident => $body:expr) => {
         match $x.storage() {
-            $(CpuStorage::$kind(all) => {
+            $(candle_core::CpuStorage::$kind(all) => {
                 let $data = $x.of(all);
-                Ok([CpuStorage::$kind($body)])
+                Ok([candle_core::CpuStorage::$kind($body)])
             })*
-            _ => Err(Error::dtype("take", "an ordinary dtype (see to_dtype)", &[$x.dtype()])),
+            _ => {
+                let expected = "an ordinary dtype (see to_dtype)";
+                Err($crate::error::Error::dtype("take", expected, &[$x.dtype()]))
+            }
         }
     };
     ($x:expr, $data:ident => $body:expr) => {
-        with_data!([U8 U32 I16 I32 I64 F16 BF16 F32 F64 F8E4M3] $x, $data => $body)
+        $crate::ops::take::with_data!([U8 U32 I16 I32 I64 F16 BF16 F32 F64 F8E4M3] $x, $data => $body)
     };
 }
+pub(super) use with_data;
 
 /// [`BlockIndices`] with the starts in an array of i64 in main memory.
 #[derive(Clone, Debug)]
@@ -259,6 +263,15 @@ pub(super) fn taken_along(
         let x = onnx.input(0);
         Ok(onnx.node("Gather", &[x, at], &[("axis", OnnxAttribute::Int(axis as i64))]))
     })
+}
+
+/// The slices along `axis` with [`checked_indices`].
+pub(super) fn places_at(dims: &[usize], axis: usize, indices: Array) -> Result<Places> {
+    let block: usize = dims[axis + 1..].iter().product();
+    let starts = launch("starts", [&indices], indices.dims(), move |[x]| {
+        x.elements::<i64>().iter().map(|index| index * block as i64).collect::<Vec<i64>>()
+    })?;
+    Ok(Places { starts, block, period: dims[axis] * block })
 }
 
 /// The positions of the slices of `axis` at `indices`.

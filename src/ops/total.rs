@@ -4,7 +4,7 @@ use candle_core::DType;
 use smallvec::SmallVec;
 
 use super::pointwise::{AnyFormula, Loops, OUTPUT, Pointwise, Which, backward, forward};
-use crate::autograd::array::{contiguous, elements, on_cpu, with_float};
+use crate::autograd::array::{contiguous, converted, elements, on_cpu, with_float};
 use crate::autograd::launch::{DynKernel, Operand, Outputs, launch_borrowed, recording, single};
 use crate::autograd::{Array, Call, Element, Op, SaveContext, Saved, Tensor, broadcast_to};
 use crate::error::Result;
@@ -132,8 +132,8 @@ fn total_forward(
         let each = forward(formula, inputs, ctx)?;
         // A sum of half precision overflows long before a mean does.
         let wide = if each.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
-        let total = (Tensor::constant(each.to_dtype(wide)?).sum_all()? / divisor)?;
-        return Ok(total.array().to_dtype(each.dtype())?);
+        let total = (Tensor::constant(converted(&each, wide)?).sum_all()? / divisor)?;
+        return converted(total.array(), each.dtype());
     }
     let mut arrays = [const { None }; OUTPUT];
     for (slot, x) in arrays.iter_mut().zip(inputs) {

@@ -4,6 +4,7 @@ use candle_core::{DType, Device};
 
 use super::NAME;
 use crate::autograd::Tensor;
+use crate::autograd::launch::launch_check;
 use crate::error::{Error, Result};
 
 /// Hides keys from queries, or changes their scores. As in PyTorch, 1 hides.
@@ -97,11 +98,14 @@ impl AttentionMask {
         // A softmax over nothing but −∞ would be NaN.
         let any = self.causal || self.padding.is_some() || self.scores.is_some();
         if any && masked.elem_count() > 0 {
-            let best = masked.detach().max(-1)?;
-            if best.eq(f64::NEG_INFINITY)?.max_all()?.to_scalar::<u8>()? != 0 {
+            let lost = masked.detach().max(-1)?.eq(f64::NEG_INFINITY)?.to_device(&Device::Cpu)?;
+            launch_check("attention_mask", [lost.array()], |[lost]| {
                 let expected = "a mask that leaves each query a key";
-                return Err(Error::argument(NAME, expected, "a query from which all are hidden"));
-            }
+                match lost.elements::<u8>().contains(&1) {
+                    true => Err(Error::argument(NAME, expected, "a query from which all are hidden")),
+                    false => Ok(()),
+                }
+            })?;
         }
         Ok(masked)
     }
