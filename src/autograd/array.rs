@@ -167,6 +167,9 @@ pub(crate) fn contiguous(x: &Array) -> Result<Array> {
 /// a + b for arrays of one shape and dtype.
 pub(super) fn add(a: &Array, b: &Array) -> Result<Array> {
     if !(on_cpu(a) && on_cpu(b)) {
+        if a.device().is_cpu() && matches!(a.dtype(), DType::F16 | DType::BF16) {
+            return converted(&add(&converted(a, DType::F32)?, &converted(b, DType::F32)?)?, a.dtype());
+        }
         return Ok((a + b)?);
     }
     with_float!(a.dtype(), T => {

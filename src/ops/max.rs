@@ -1,8 +1,10 @@
 //! `max` and `min` along axes.
 
 use candle_core::DType;
+use candle_core::op::CmpOp;
 
 use super::axis::Axes;
+use super::compare::compared;
 use super::onnx::counted;
 use super::reduction::ReducedAxes;
 use crate::autograd::array::{contiguous, converted, on_cpu, sum_axes, with_float};
@@ -75,7 +77,7 @@ impl<const LARGEST: bool> Op<1> for Extremum<LARGEST> {
 /// 1 where x = y, else 0, in the dtype of x; y broadcasts.
 fn equal(x: &Array, y: &Array) -> Result<Array> {
     if !on_cpu(x) {
-        return Ok(x.broadcast_eq(y)?.to_dtype(x.dtype())?);
+        return converted(&compared("equal", CmpOp::Eq, x, &y.broadcast_as(x.shape())?)?, x.dtype());
     }
     with_float!(x.dtype(), T => launch("equal", [x, y], x.dims(), |[x, y]| {
         let sources = kernel::sources([x.view::<T>(x.dims()), y.view(x.dims())]);

@@ -3,6 +3,7 @@
 use candle_core::{DType, Device, WithDType};
 
 use super::onnx::{batched, dilations, windows};
+use super::take::taken_along;
 use super::window::{PerSpatialDim, PoolOptions, images, in_memory, resized};
 use crate::autograd::array::{contiguous, converted, with_float};
 use crate::autograd::launch::{launch, launch_many};
@@ -158,9 +159,9 @@ fn adaptive_max_pool<const D: usize>(op: &'static str, x: &Tensor, sides: [usize
         *kernel = longest;
         if !from.is_multiple_of(to) {
             // Windows of one length: the last element of a shorter one stands there again.
-            let window = |i| (0..longest).map(move |k| (start(i) + k).min(end(i) - 1) as u32);
-            let elements: Vec<u32> = (0..to).flat_map(window).collect();
-            y = y.index_select(axis, &Tensor::from_vec(elements, to * longest, x.device())?)?;
+            let window = |i| (0..longest).map(move |k| (start(i) + k).min(end(i) - 1));
+            let elements: Vec<usize> = (0..to).flat_map(window).collect();
+            y = taken_along(op, &y, axis, elements.into_iter())?;
         }
     }
     max_pool(op, &y, PoolOptions::new(kernel))

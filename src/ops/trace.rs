@@ -1,6 +1,7 @@
 //! The trace of a matrix.
 
 use super::reshape::reshaped;
+use super::take::taken_along;
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
@@ -14,9 +15,8 @@ pub(super) fn diagonal(x: &Tensor) -> Result<Tensor> {
     let mut dims = Dims::from_slice(outer);
     // An empty axis may stand beside one of any length.
     dims.push(n.checked_mul(m).ok_or_else(|| Error::shape("diagonal", "a smaller matrix", &[x.dims()]))?);
-    let places: Vec<i64> = (0..n.min(m)).map(|i| (i * (m + 1)) as i64).collect();
-    let length = places.len();
-    reshaped(x, &dims)?.index_select(-1, &Tensor::from_vec(places, length, x.device())?)
+    let places = (0..n.min(m)).map(|i| i * (m + 1));
+    taken_along("diagonal", &reshaped(x, &dims)?, outer.len(), places)
 }
 
 impl Tensor {

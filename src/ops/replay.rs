@@ -1,0 +1,345 @@
+//! What a recording of kernel calls computes from other inputs, against the ops themselves.
+
+use candle_core::{CpuStorage, Storage};
+
+use crate::autograd::array::numbers;
+use crate::autograd::launch::{Kernel, Operand, Recording, Source, ValueView};
+use crate::layer::{self, AttentionMask, BagMode, EmbeddingBag, ForwardContext, Layer, RnnOptions};
+use crate::loss;
+use crate::ops::Pad;
+use crate::prelude::*;
+
+fn storage(x: &Array) -> CpuStorage {
+    match &*x.storage_and_layout().0 {
+        Storage::Cpu(storage) => storage.clone(),
+        _ => panic!("on the CPU"),
+    }
+}
+
+fn replay(
+    recording: &Recording,
+    externals: &[Array],
+    results: &[ValueView],
+    rng: &mut Rng,
+) -> Result<Vec<Array>> {
+    let known = |source: &Source| match source {
+        Source::External(i) => Some(storage(&externals[*i])),
+        Source::Constant(x) => Some(storage(x)),
+        Source::Launch => None,
+    };
+    let mut values: Vec<Option<CpuStorage>> =
+        recording.values.iter().map(|value| known(&value.source)).collect();
+    for launch in &recording.launches {
+        let inputs: Vec<Operand<'_>> = launch
+            .inputs
+            .iter()
+            .map(|view| Operand::new(values[view.value].as_ref().expect(launch.name), &view.layout))
+            .collect();
+        let made = match &launch.kernel {
+            Kernel::Map(kernel) => kernel(&inputs)?,
+            Kernel::Random(kernel) => kernel(&mut || rng.uniform()),
+        };
+        for (&value, made) in launch.outputs.iter().zip(made) {
+            values[value] = Some(made);
+        }
+    }
+    let read = |view: &ValueView| {
+        Operand::new(values[view.value].as_ref().expect("a result"), &view.layout).to_array()
+    };
+    results.iter().map(read).collect()
+}
+
+/// The results of `f`, and the gradients of the float inputs.
+fn run(f: &F<'_>, arrays: &[Array], seed: u64) -> Result<Vec<Array>> {
+    let leaf = |x: &Array| match x.dtype().is_float() {
+        true => Tensor::parameter(x.clone()),
+        false => Tensor::from(x.clone()),
+    };
+    let leaves: Vec<Tensor> = arrays.iter().map(leaf).collect();
+    let ys = f(&leaves, &mut ForwardContext::train(Rng::seed(seed)))?;
+    let mut total: Option<Tensor> = None;
+    for y in ys.iter().filter(|y| y.requires_grad()) {
+        let sum = y.to_dtype(DType::F64)?.sqr()?.sum_all()?;
+        total = Some(match total {
+            Some(total) => (total + sum)?,
+            None => sum,
+        });
+    }
+    let mut all: Vec<Array> = ys.iter().map(|y| y.array().clone()).collect();
+    if let Some(total) = total {
+        let gradients = total.backward()?;
+        all.extend(leaves.iter().filter_map(|x| gradients.get(x)).map(|g| g.array().clone()));
+    }
+    Ok(all)
+}
+
+type F<'a> = dyn Fn(&[Tensor], &mut ForwardContext) -> Result<Vec<Tensor>> + 'a;
+
+/// Whether a recording with the first inputs computes from the second ones what `f` does.
+fn same(name: &str, f: &F<'_>, [first, second]: [Vec<Array>; 2]) -> std::result::Result<(), String> {
+    let text = |error: Error| format!("{name}: {error}");
+    let record = || {
+        let (results, recording) = Recording::of(&first, || run(f, &first, 1))?;
+        let mut recording = recording?;
+        let views: Vec<ValueView> = results.iter().map(|x| recording.view(x)).collect();
+        let got = replay(&recording, &second, &views, &mut Rng::seed(2))?;
+        Ok((got, run(f, &second, 2)?))
+    };
+    let (got, expected) = record().map_err(text)?;
+    for (i, (got, expected)) in got.iter().zip(&expected).enumerate() {
+        let (a, b) = (numbers(got).map_err(text)?, numbers(expected).map_err(text)?);
+        if !a.iter().zip(&b).all(|(a, b)| a == b || a.is_nan() && b.is_nan()) || a.len() != b.len() {
+            return Err(format!("{name}: result {i} is {a:?}, not {b:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn normal(dims: &[usize], seed: u64) -> Array {
+    Tensor::randn_dtype(0.0, 1.0, dims, DType::F32, &mut Rng::seed(seed)).unwrap().into_array()
+}
+
+fn below(n: usize, dims: &[usize], seed: u64) -> Array {
+    let mut rng = Rng::seed(seed);
+    let numbers: Vec<u32> = (0..dims.iter().product()).map(|_| rng.below(n) as u32).collect();
+    Array::from_vec(numbers, dims, &Device::Cpu).unwrap()
+}
+
+/// Cases of inputs x (4, 6) and y (4, 6), indices (4, 3) below 3 and classes (4) below 6.
+macro_rules! cases {
+    ($failed:ident, $dtype:expr, |$x:ident, $y:ident, $i:ident, $k:ident, $ctx:ident| $($case:expr;)*) => {$({
+        #[allow(unused_variables)]
+        let f = |inputs: &[Tensor], $ctx: &mut ForwardContext| {
+            let [$x, $y, $i, $k] = [0, 1, 2, 3].map(|i| &inputs[i]);
+            Ok(vec![$case?])
+        };
+        let inputs = [1, 2].map(|seed| {
+            let float = |x: Array| x.to_dtype($dtype).unwrap();
+            vec![
+                float(normal(&[4, 6], seed)),
+                float(normal(&[4, 6], seed + 10)),
+                below(3, &[4, 3], seed + 20),
+                below(6, &[4], seed + 30),
+            ]
+        });
+        if let Err(text) = same(stringify!($case), &f, inputs) {
+            $failed.push(text);
+        }
+    })*};
+}
+
+#[test]
+fn recorded_ops_compute_the_same() {
+    let mut failed: Vec<String> = vec![];
+    for dtype in [DType::F32, DType::F64, DType::F16] {
+        cases!(failed, dtype, |x, y, i, k, ctx|
+            x.softmax(-1);
+            x.log_softmax(0);
+            x.norm(2.0, 1);
+            x.norm(3.0, 0);
+            x.norm(f64::INFINITY, 1);
+            x.norm(0.0, 1);
+            x.norm(1.0, 1);
+            x.var(1, 1);
+            x.std(0, 0);
+            x.normalize_rows(2.0);
+            x.normalize_rows(3.0);
+            x.logsumexp(1);
+            x.logsumexp(0);
+            x.max(1);
+            x.min(0);
+            x.max_with_indices(1).map(|(value, _)| value);
+            x.argmax(1);
+            x.argmin_all();
+            x.index_select(1, &k.reshape(4)?);
+            x.index_select(0, &i.flatten(0, -1)?);
+            x.index_add(0, &i.i((.., 0))?, y);
+            x.gather(0, i);
+            x.gather(1, i);
+            x.scatter(1, i, y);
+            x.scatter_add(1, i, y);
+            x.i((.., k));
+            x.i(&i.i((0, ..))?);
+            k.one_hot(6, DType::F32);
+            x.gt(0.0)?.where_cond(x, y);
+            x.gt(y)?.where_cond(x, &y.exp()?);
+            x.le(y);
+            x.masked_fill(&y.gt(0.0)?, 3.0);
+            x.cumsum(1);
+            x.cumprod(0);
+            k.cumsum(0);
+            k.cumprod(0);
+            x.prod(1);
+            k.prod(0);
+            x.sort(1, true).map(|(value, _)| value);
+            x.argsort(0, false);
+            x.topk(2, 1).map(|(value, _)| value);
+            x.median(1).map(|(value, _)| value);
+            x.any(1);
+            x.gt(0.0)?.all(0);
+            x.count_nonzero(1);
+            x.diag(1);
+            x.tril(0);
+            x.i((.., ..4))?.trace();
+            Tensor::cat(&[x, y], 0);
+            Tensor::cat(&[x, y, x], 1);
+            Tensor::stack(&[x, y], 1);
+            x.t()?.reshape((3, 8));
+            x.pad(&[(1, 2)], Pad::Constant(2.0));
+            x.pad(&[(1, 2), (2, 1)], Pad::Reflect);
+            x.pad(&[(1, 2)], Pad::Circular);
+            x.pad(&[(1, 2)], Pad::Replicate);
+            x.repeat(2, 0);
+            x.tile(&[2, 3]);
+            x.flip(&[1]);
+            x.roll(2, 1);
+            x.narrow(1, 2, 3);
+            x.unfold(1, 3, 2);
+            x.assign((1.., 2), &y.i((1.., 0))?);
+            x.i((.., 2));
+            x.to_dtype(DType::F64);
+            x.to_dtype(DType::F32);
+            x.to_dtype(DType::I64);
+            x.rem(3.0);
+            x.lerp(y, 0.3);
+            x.maximum(y);
+            x.matmul(&y.t()?);
+            x.i(0)?.outer(&y.i(1)?);
+            x.sum(0);
+            x.mean_all();
+            k.sum(0);
+            x.reshape((1, 2, 3, 4))?.max_pool2d(PoolOptions::new(2).stride(1));
+            x.reshape((1, 2, 3, 4))?.avg_pool2d(PoolOptions::new([1, 2]));
+            x.reshape((1, 2, 3, 4))?.adaptive_avg_pool2d([2, 3]);
+            x.reshape((1, 2, 3, 4))?.adaptive_max_pool2d([2, 3]);
+            x.reshape((1, 2, 3, 4))?.upsample_bilinear2d([5, 7], false);
+            x.reshape((1, 2, 3, 4))?.upsample_nearest2d([5, 8]);
+            x.reshape((1, 2, 3, 4))?.max_pool2d_with_indices(PoolOptions::new(2)).map(|(_, indices)| indices);
+            x.reshape((2, 2, 6))?.conv1d(&y.reshape((3, 2, 4))?, ConvOptions::new().padding(1));
+            x.reshape((2, 2, 2, 3))?.conv2d(&y.reshape((3, 2, 2, 2))?, ConvOptions::new());
+            x.reshape((2, 2, 2, 3))?.conv_transpose2d(&y.reshape((2, 3, 2, 2))?, ConvOptions::new());
+            layer::Dropout::new(0.4)?.forward(x, ctx);
+            layer::Dropout2d::new(0.4)?.forward(&x.reshape((4, 2, 3))?, ctx);
+            loss::SigmoidFocal::new().elementwise(x, &y.sigmoid()?.detach());
+            loss::Huber::new().elementwise(x, &y.detach());
+            loss::Focal::new().elementwise(x, k);
+            loss::Nll::new().elementwise(&x.log_softmax(1)?, k);
+            loss::Nll::new().ignore_index(2).elementwise(&x.log_softmax(1)?, k);
+            loss::MultiMargin::new().elementwise(x, k);
+            loss::CrossEntropy::new().loss(x, k);
+            loss::CrossEntropy::new().ignore_index(3).elementwise(x, k);
+            loss::CrossEntropy::new().loss(x, &y.softmax(1)?.detach());
+            loss::TripletMargin::new().loss(x, y, &x.neg()?);
+            Tensor::randn(0.0, 1.0, (4, 6), ctx.rng().expect("training"))?.to_dtype(x.dtype())? * x;
+            Tensor::rand(0.0, 1.0, (4, 6), ctx.rng().expect("training"))?.to_dtype(x.dtype())? * x;
+        );
+    }
+    #[cfg(feature = "linalg")]
+    for dtype in [DType::F32, DType::F64] {
+        cases!(failed, dtype, |x, y, i, k, ctx|
+            x.matmul(&y.t()?)?.inv();
+            x.matmul(&y.t()?)?.solve(&y.i(..)?);
+            (x.matmul(&x.t()?)? + Tensor::eye(4, x.dtype(), &Device::Cpu)?)?.cholesky();
+            x.detach().matmul(&y.t()?.detach())?.det();
+        );
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn recorded_layers_compute_the_same() -> Result<()> {
+    let (mut failed, rng) = (vec![], &mut Rng::seed(5));
+    let lstm = layer::Lstm::new(3, 5, RnnOptions::new().layers(2).dropout(0.3), rng)?;
+    let gru = layer::Gru::new(3, 5, RnnOptions::new().bidirectional(), rng)?;
+    let embedding = layer::Embedding::new(3, 4, rng)?.padding_idx(1)?;
+    let mut bags = |mode| Ok::<_, Error>(EmbeddingBag::new(3, 4, rng)?.padding_idx(1)?.mode(mode));
+    let (means, maxima) = (bags(BagMode::Mean)?, bags(BagMode::Max)?);
+    let encoder = layer::TransformerEncoderLayer::new(6, 2, 8, rng)?;
+    let attention = layer::MultiHeadAttention::new(6, 2, rng)?.dropout(0.2)?;
+    let bilinear = layer::Bilinear::new(6, 6, 2, rng)?;
+    let (layer_norm, rms_norm) = (layer::LayerNorm::new(6)?, layer::RmsNorm::new(6)?);
+    let (group_norm, prelu) = (layer::GroupNorm::new(2, 6)?, layer::PRelu::new()?);
+    let mask = AttentionMask::new().causal();
+    cases!(failed, DType::F32, |x, y, i, k, ctx|
+        layer_norm.forward(x, ctx);
+        rms_norm.forward(x, ctx);
+        group_norm.forward(x, ctx);
+        prelu.forward(x, ctx);
+        lstm.forward(&x.reshape((2, 4, 3))?, ctx);
+        gru.forward(&x.reshape((2, 4, 3))?, ctx);
+        gru.forward_with_lengths(&x.reshape((2, 4, 3))?, &[2, 4], None, ctx).map(|(y, _)| y);
+        embedding.forward(i, ctx);
+        means.forward(i, ctx);
+        maxima.forward(i, ctx);
+        encoder.forward(&x.reshape((2, 2, 6))?, ctx);
+        { let x = x.reshape((2, 2, 6))?; attention.attend(&x, &x, &x, &mask, ctx).map(|(y, _)| y) };
+        bilinear.apply(x, y);
+    );
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn recorded_batch_norms_count_and_average() -> Result<()> {
+    for momentum in [Some(0.1), None] {
+        let buffers = |layer: &layer::BatchNorm1d| -> Vec<Array> {
+            let stats = layer.running_stats.as_ref().expect("kept by default");
+            [&stats.mean, &stats.var, &stats.num_batches_tracked].map(|x| x.get().into_array()).into()
+        };
+        let ctx = &mut ForwardContext::train(Rng::seed(1));
+        let layers = [0, 1].map(|_| layer::BatchNorm1d::new(6).and_then(|layer| layer.momentum(momentum)));
+        let [recorded, plain] = layers;
+        let (recorded, plain) = (recorded?, plain?);
+        let externals = [vec![normal(&[4, 6], 1)], buffers(&recorded)].concat();
+        let x = Tensor::from(externals[0].clone());
+        let (_, recording) = Recording::of(&externals, || recorded.forward(&x, ctx))?;
+        let recording = recording?;
+        let mut inputs = externals.clone();
+        for seed in 2..5 {
+            inputs[0] = normal(&[4, 6], seed);
+            let (assigned, views): (Vec<usize>, Vec<ValueView>) =
+                recording.assignments.iter().cloned().unzip();
+            assert_eq!(assigned, [1, 2, 3]);
+            let new = replay(&recording, &inputs, &views, &mut Rng::seed(0))?;
+            inputs.splice(1.., new);
+            plain.forward(&Tensor::from(inputs[0].clone()), ctx)?;
+            for (replayed, buffer) in inputs[1..].iter().zip(buffers(&plain)) {
+                assert_eq!(numbers(replayed)?, numbers(&buffer)?, "{momentum:?}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_depends_on_the_data_is_refused_or_checked_again() -> Result<()> {
+    let externals = [normal(&[4, 6], 1), below(6, &[4], 2)];
+    let [x, k] = externals.each_ref().map(|x| Tensor::from(x.clone()));
+    let refused = |f: &dyn Fn() -> Result<Tensor>| Ok::<_, Error>(Recording::of(&externals, f)?.1.is_err());
+    assert!(refused(&|| x.masked_select(&x.gt(0.0)?))?);
+    assert!(refused(&|| x.nonzero())?);
+    assert!(refused(&|| x.assign((.., &k), &x.i((.., ..4))?))?);
+    assert!(!refused(&|| x.gather(1, &k.unsqueeze(1)?))?);
+    let wrong = Array::from_vec(vec![0_u32, 1, 9, 2], 4, &Device::Cpu)?;
+    let cases: [(&dyn Fn() -> Result<Tensor>, &str); 4] = [
+        (&|| x.gather(1, &k.unsqueeze(1)?), "gather: expected indices from -6 and below 6"),
+        (&|| k.one_hot(6, DType::F32), "one_hot: expected classes from 0 and below 6, got 9 (element 2)"),
+        (&|| loss::Nll::new().elementwise(&x, &k), "nll: expected classes from 0 to 5, got class 9 in row 2"),
+        (
+            &|| {
+                loss::Bce.elementwise(
+                    &x.sigmoid()?,
+                    &(k.to_dtype(DType::F32)? / 8.0)?.unsqueeze(1)?.broadcast_to((4, 6))?,
+                )
+            },
+            "bce: expected targets from 0 to 1, got 1.125 at [2, 0]",
+        ),
+    ];
+    for (f, expected) in cases {
+        let recording = Recording::of(&externals, f)?.1?;
+        let error = replay(&recording, &[externals[0].clone(), wrong.clone()], &[], &mut Rng::seed(0));
+        let error = error.unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+    Ok(())
+}
