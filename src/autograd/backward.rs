@@ -34,6 +34,18 @@ impl Pending {
     }
 }
 
+/// Errors if the parameter whose value this leaf was has another value now.
+pub(super) fn check_fresh(pass: &'static str, node: &Node) -> Result<()> {
+    if !node.stale.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let reason = format!(
+        "a parameter of shape {:?} was changed after the forward pass that read it: run forward again",
+        node.dims
+    );
+    Err(Error::no_gradient(pass, reason))
+}
+
 /// Propagates `seed`, the gradient of `root`, and calls `found` with each visited node and its gradient.
 ///
 /// Only nodes that are `useful` are visited, by decreasing id: each once, when its gradient is complete. A gradient is
@@ -48,13 +60,7 @@ fn walk(
     let mut pending = BTreeMap::new();
     pending.insert(start.id, Pending { node: start, grad: seed, owned: false });
     while let Some((_, Pending { node, grad, .. })) = pending.pop_last() {
-        if node.stale.load(Ordering::Relaxed) {
-            let reason = format!(
-                "a parameter of shape {:?} was changed after the forward pass that read it: run forward again",
-                node.dims
-            );
-            return Err(Error::no_gradient("backward", reason));
-        }
+        check_fresh("backward", &node)?;
         found(&node, &grad);
         let wanted = |i: usize| matches!(node.edges.get(i), Some(Some(input)) if useful(input.id));
         if !(0..node.edges.len()).any(wanted) {
@@ -170,9 +176,10 @@ pub(super) fn gradients_of(y: &Tensor, xs: &[&Tensor], seed: Tensor) -> Result<V
         let node = x.node.as_ref().ok_or_else(|| Error::no_gradient("grad", reason()))?;
         targets.insert(node.id);
     }
-    let useful = leading_to(y, &targets);
+    let oldest = targets.first().copied().unwrap_or(u64::MAX);
+    let useful = leading_to(y, oldest, &|id| targets.contains(&id));
     let mut found = BTreeMap::new();
-    walk(y, seed, &|id| useful.contains(&id), &mut |node, grad| {
+    walk(y, seed, &|id| useful.contains_key(&id), &mut |node, grad| {
         if targets.contains(&node.id) {
             found.insert(node.id, grad.clone());
         }
@@ -180,22 +187,25 @@ pub(super) fn gradients_of(y: &Tensor, xs: &[&Tensor], seed: Tensor) -> Result<V
     Ok(xs.iter().map(|x| found.get(&x.node.as_ref()?.id).cloned()).collect())
 }
 
-/// The nodes of y's history that depend on a target.
-fn leading_to(y: &Tensor, targets: &BTreeSet<u64>) -> HashSet<u64> {
-    let mut useful = HashSet::new();
-    let (Some(root), Some(&oldest)) = (&y.node, targets.first()) else { return useful };
+/// The nodes of y's history that depend on a target, oldest first. Besides the targets only those from id `oldest` on are visited: a node
+/// older than every target cannot depend on one.
+pub(super) fn leading_to<'a>(
+    y: &'a Tensor,
+    oldest: u64,
+    is_target: &dyn Fn(u64) -> bool,
+) -> BTreeMap<u64, &'a Arc<Node>> {
     let mut nodes = BTreeMap::new();
-    let mut waiting = vec![root];
+    let mut waiting: Vec<&Arc<Node>> = y.node.iter().collect();
     while let Some(node) = waiting.pop() {
-        // A node older than every target cannot depend on one.
-        if node.id >= oldest && nodes.insert(node.id, node).is_none() {
+        if (node.id >= oldest || is_target(node.id)) && nodes.insert(node.id, node).is_none() {
             waiting.extend(node.edges.iter().flatten());
         }
     }
+    let mut useful = BTreeMap::new();
     for (id, node) in nodes {
-        let leads = node.edges.iter().flatten().any(|input| useful.contains(&input.id));
-        if leads || targets.contains(&id) {
-            useful.insert(id);
+        let leads = node.edges.iter().flatten().any(|input| useful.contains_key(&input.id));
+        if leads || is_target(id) {
+            useful.insert(id, node);
         }
     }
     useful

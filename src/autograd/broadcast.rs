@@ -2,7 +2,7 @@
 //! operation has to.
 
 use super::array::{add, contiguous, on_cpu, sum_axes};
-use super::op::Op;
+use super::op::{Jacobian, Op};
 use super::saved::{SaveContext, Saved};
 use super::{Array, Onnx, OnnxValue, Tensor};
 use crate::error::{Error, Result};
@@ -30,6 +30,10 @@ impl Op<1> for SumTo {
         let summed: Dims =
             (0..x.rank()).filter(|&axis| axis < lead || dims[axis - lead] != x.dims()[axis]).collect();
         Ok(sum_axes(x, &summed)?.reshape(dims)?)
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -66,6 +70,10 @@ impl Op<1> for BroadcastTo {
         Ok(onnx.node("Expand", &[x, to], &[]))
     }
 
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
+    }
+
     // The backward pass sums it to the input's shape.
     fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         Ok([Some(grad.clone())])
@@ -81,6 +89,10 @@ impl Op<2> for Accumulate {
 
     fn forward(&self, [a, b]: [&Array; 2], _: &mut SaveContext) -> Result<Array> {
         add(a, b)
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
     }
 
     fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {

@@ -2,6 +2,7 @@
 
 use super::array::{self, place};
 use super::backward::op_names;
+use super::forward::along;
 use super::grad::vjps;
 use super::{Array, Tensor};
 use crate::error::{Error, Mismatch, Result};
@@ -22,7 +23,7 @@ pub struct GradCheckReport {
 /// Checks the gradient of `f` at `inputs`, and the gradient of the gradient, against five-point finite differences.
 ///
 /// The inputs are f64; the result of `f` may have any shape. Checked are the ordinary and the recorded backward pass, and
-/// that strided inputs give the same gradient, all to a relative 1e-9. The inputs should be away from kinks, where
+/// that strided inputs give the same gradient, and that forward mode agrees with both derivatives, all to a relative 1e-9. The inputs should be away from kinks, where
 /// finite differences have no meaning. [`GradCheck`] has options; [`layer::gradcheck`](crate::layer::gradcheck) checks a
 /// layer with its parameters.
 ///
@@ -162,7 +163,41 @@ impl GradCheck {
         let exact: Vec<Tensor> = exact.into_iter().map(Tensor::constant).collect();
         let second = self.compare(&slope, inputs, &directions, &exact)?;
         let second = second.map_err(|m| wrong(2, "grad of grad", m))?;
+        self.forward_mode(&y, &leaves, &v, &directions, [&plain, &exact])?
+            .map_err(|m| wrong(m.order, m.pass, m))?;
         Ok(GradCheckReport { first, second: Some(second) })
+    }
+
+    /// Whether the derivatives along `directions`, by forward mode, are those of the gradient and of the gradient of the gradient.
+    fn forward_mode(
+        &self,
+        y: &Tensor,
+        leaves: &[Tensor],
+        v: &Tensor,
+        directions: &[Tensor],
+        slopes: [&[Tensor]; 2],
+    ) -> Result<Result<(), Mismatch>> {
+        // Σ a·b and Σ |a·b|
+        let dot = |a: &[Tensor], b: &[Tensor]| -> Result<[f64; 2]> {
+            let flat =
+                |x: &[Tensor]| Ok::<_, Error>(x.iter().map(numbers).collect::<Result<Vec<_>>>()?.concat());
+            let terms: Vec<f64> = flat(a)?.iter().zip(flat(b)?).map(|(a, b)| a * b).collect();
+            Ok([terms.iter().sum(), terms.iter().map(|x| x.abs()).sum()])
+        };
+        let plain = super::no_grad(|| along(y, leaves, directions))?;
+        let recorded = along(y, leaves, directions)?;
+        for (pass, tangents) in [("jvp", plain), ("recorded jvp", recorded)] {
+            for (i, tangent) in tangents.into_iter().enumerate() {
+                let [given, size] = dot(&[tangent], std::slice::from_ref(v))?;
+                let [expected, scale] = dot(slopes[i], directions)?;
+                if (given - expected).abs() > self.tolerance.max(1e-13) * size.max(scale).max(1e-9) {
+                    let mut mismatch = mismatch(leaves, 0, 0, f64::NAN, given, expected);
+                    (mismatch.order, mismatch.pass) = (i + 1, pass);
+                    return Ok(Err(mismatch));
+                }
+            }
+        }
+        Ok(Ok(()))
     }
 
     /// Whether two gradients are equal up to rounding.

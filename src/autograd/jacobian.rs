@@ -3,7 +3,7 @@
 use super::array::sum_axes;
 use super::broadcast::Accumulate;
 use super::grad::{grad, try_from_fn, vjp};
-use super::op::{Op, VariadicOp};
+use super::op::{Jacobian, Op, VariadicOp};
 use super::saved::{SaveContext, Saved};
 use super::{Array, Tensor};
 use crate::error::{Error, Result};
@@ -71,54 +71,17 @@ pub fn hessian<const N: usize>(y: &Tensor, xs: [&Tensor; N]) -> Result<[[Tensor;
 #[doc(alias = "vhp")]
 pub fn hvp<const N: usize>(y: &Tensor, xs: [&Tensor; N], vs: [&Tensor; N]) -> Result<[Tensor; N]> {
     let slopes = grad(y, xs)?;
-    match inner_products("hvp", slopes.each_ref(), vs)? {
+    match inner_products("hvp", &slopes.each_ref(), &vs)? {
         Some(slope) => grad(&slope, xs),
         None => try_from_fn(|k| Ok(Tensor::constant(xs[k].array.zeros_like()?))),
     }
 }
 
-/// The Jacobian-vector product of `y` with `vs`, which have the shapes of `xs`: the directional derivative of y.
-///
-/// It is computed by differentiating the backward pass, so it needs second derivatives.
-///
-/// # Errors
-/// If an x does not require a gradient, a v has another shape than its x, or an operation has no second derivative.
-///
-/// ```
-/// # use tealight::prelude::*;
-/// let x = Tensor::parameter(Tensor::new(&[1.0, 2.0], &Device::Cpu)?);
-/// let v = Tensor::new(&[1.0, 10.0], &Device::Cpu)?;
-/// let product = autograd::jvp(&x.sqr()?, [&x], [&v])?;
-/// assert_eq!(product.to_vec1::<f64>()?, [2.0, 40.0]);
-/// # Ok::<(), tealight::Error>(())
-/// ```
-pub fn jvp<const N: usize>(y: &Tensor, xs: [&Tensor; N], vs: [&Tensor; N]) -> Result<Tensor> {
-    // uᵀJ is linear in u: the gradient of ⟨uᵀJ, v⟩ with respect to u is J·v, for any u.
-    let u = Tensor::parameter(y.array.ones_like()?);
-    let pulled = vjp(y, xs, &u)?;
-    match inner_products("jvp", pulled.each_ref(), vs)? {
-        Some(sum) => {
-            let [product] = grad(&sum, [&u])?;
-            Ok(product)
-        }
-        None => Ok(Tensor::constant(y.array.zeros_like()?)),
-    }
-}
-
 /// Σ ⟨slope, v⟩; `None` if there are no slopes.
-fn inner_products<const N: usize>(
-    op: &'static str,
-    slopes: [&Tensor; N],
-    vs: [&Tensor; N],
-) -> Result<Option<Tensor>> {
+pub(super) fn inner_products(op: &'static str, slopes: &[&Tensor], vs: &[&Tensor]) -> Result<Option<Tensor>> {
     let mut sum: Option<Tensor> = None;
-    for (slope, v) in slopes.into_iter().zip(vs) {
-        if slope.dims() != v.dims() {
-            return Err(Error::shape(op, "a vector of the shape of its x", &[slope.dims(), v.dims()]));
-        }
-        if slope.dtype() != v.dtype() {
-            return Err(Error::dtype(op, "a vector of the dtype of its x", &[slope.dtype(), v.dtype()]));
-        }
+    for (slope, v) in slopes.iter().zip(vs) {
+        same_kind(op, slope, v)?;
         let term = Inner.apply([slope, v])?;
         sum = Some(match sum {
             Some(sum) => Accumulate.apply([&sum, &term])?,
@@ -126,6 +89,17 @@ fn inner_products<const N: usize>(
         });
     }
     Ok(sum)
+}
+
+/// Errors unless the vector `v` has the shape and the dtype of `x`.
+pub(super) fn same_kind(op: &'static str, x: &Tensor, v: &Tensor) -> Result<()> {
+    if x.dims() != v.dims() {
+        return Err(Error::shape(op, "a vector of the shape of its x", &[x.dims(), v.dims()]));
+    }
+    if x.dtype() != v.dtype() {
+        return Err(Error::dtype(op, "a vector of the dtype of its x", &[x.dtype(), v.dtype()]));
+    }
+    Ok(())
 }
 
 /// Σ a·b over all elements, a scalar.
@@ -140,6 +114,10 @@ impl Op<2> for Inner {
         ctx.save_input(1);
         let product = (a * b)?;
         Ok(sum_axes(&product, &(0..product.rank()).collect::<Dims>())?.reshape(())?)
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Bilinear
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
@@ -160,6 +138,10 @@ impl Op<2> for Scale {
         ctx.save_input(0);
         ctx.save_input(1);
         Ok(x.broadcast_mul(s)?)
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Bilinear
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
@@ -195,6 +177,10 @@ impl VariadicOp for StackRows {
         Ok(Array::stack(&rows, 0)?.reshape(&self.dims[..])?)
     }
 
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
+    }
+
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let n = saved.input_count();
         let row = |i| Row { i, n, dims: self.row.clone() }.apply([grad]);
@@ -218,6 +204,10 @@ impl Op<1> for Row {
         Ok(x.reshape((self.n, length))?.narrow(0, self.i, 1)?.reshape(&self.dims[..])?)
     }
 
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
+    }
+
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let &Row { i, n, .. } = self;
         Ok([Some(AtRow { i, n, dims: Dims::from_slice(saved.input_dims(0)?) }.apply([grad])?)])
@@ -237,6 +227,10 @@ impl Op<1> for AtRow {
 
     fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         Ok(at_row(x, self.i, self.n)?.reshape(&self.dims[..])?)
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

@@ -12,6 +12,7 @@ mod backward;
 mod broadcast;
 mod candle;
 mod display;
+mod forward;
 mod grad;
 mod gradcheck;
 mod gradients;
@@ -31,14 +32,15 @@ use std::collections::BTreeMap;
 
 pub use anomaly::{detect_anomaly, named_scope};
 pub use candle::{CandleOp, from_candle};
+pub use forward::{divergence, hessian_diagonal, jvp, laplacian, taylor};
 pub use grad::{grad, vjp};
 pub use gradcheck::{GradCheck, GradCheckReport, gradcheck};
 pub use gradients::Gradients;
 pub use graph::Graph;
-pub use jacobian::{hessian, hvp, jacobian, jvp};
+pub use jacobian::{hessian, hvp, jacobian};
 pub use mode::{is_recording, no_grad};
 pub use onnx::{Onnx, OnnxAttribute, OnnxValue};
-pub use op::{Op, VariadicOp};
+pub use op::{Jacobian, Op, VariadicOp};
 pub use saved::{SaveContext, Saved};
 pub use tensor::{Array, Tensor};
 

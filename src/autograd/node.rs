@@ -1,16 +1,17 @@
 //! The nodes of the graph.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use candle_core::DType;
 use smallvec::SmallVec;
 
-use super::launch::Operand;
-use super::saved::SavedArrays;
+use super::launch::{self, Operand};
+use super::op::Jacobian;
+use super::saved::{SaveContext, SavedArrays};
 use super::tensor::placed;
-use super::{Array, Tensor, anomaly, mode};
+use super::{Array, Tensor, anomaly, mode, trace};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
@@ -28,30 +29,59 @@ pub(super) trait BackwardRule: Debug + Send + Sync {
     /// The forward pass once more, for a program: the output and what it saves besides inputs and output. `wanted` says which
     /// inputs need a gradient.
     fn forward(&self, inputs: &[Operand<'_>], wanted: &[bool]) -> Result<Vec<Array>>;
+    fn jacobian(&self) -> Jacobian;
+    fn jvp(&self, call: &Call, tangents: &[Option<&Tensor>]) -> Result<Option<Tensor>>;
+    /// The forward pass on other inputs.
+    fn run(&self, inputs: &[&Array], ctx: &mut SaveContext) -> Result<Array>;
 }
 
 /// A rule that a program shares.
 #[derive(Debug)]
 pub(super) struct Shared(pub(super) Arc<dyn BackwardRule>);
 
-impl BackwardRule for Shared {
-    fn name(&self) -> &'static str {
-        self.0.name()
-    }
+/// The rule of another node, for the same operation on other inputs.
+struct Again(Arc<Node>);
 
-    fn backward(&self, call: &Call, grad: &Tensor) -> Result<InputGrads> {
-        self.0.backward(call, grad)
-    }
-
-    fn derivative(&self) -> Option<String> {
-        self.0.derivative()
-    }
-
-    fn forward(&self, inputs: &[Operand<'_>], wanted: &[bool]) -> Result<Vec<Array>> {
-        self.0.forward(inputs, wanted)
+impl Debug for Again {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.rule.fmt(f)
     }
 }
 
+macro_rules! delegate {
+    ($($name:ident: |$rule:ident| $inner:expr),*) => {$(
+        impl BackwardRule for $name {
+            fn name(&self) -> &'static str {
+                let $rule = &self.0;
+                $inner.name()
+            }
+            fn backward(&self, call: &Call, grad: &Tensor) -> Result<InputGrads> {
+                let $rule = &self.0;
+                $inner.backward(call, grad)
+            }
+            fn derivative(&self) -> Option<String> {
+                let $rule = &self.0;
+                $inner.derivative()
+            }
+            fn forward(&self, inputs: &[Operand<'_>], wanted: &[bool]) -> Result<Vec<Array>> {
+                let $rule = &self.0;
+                $inner.forward(inputs, wanted)
+            }
+            fn jacobian(&self) -> Jacobian {
+                let $rule = &self.0;
+                $inner.jacobian()
+            }
+            fn jvp(&self, call: &Call, tangents: &[Option<&Tensor>]) -> Result<Option<Tensor>> {
+                let $rule = &self.0;
+                $inner.jvp(call, tangents)
+            }
+            fn run(&self, inputs: &[&Array], ctx: &mut SaveContext) -> Result<Array> {
+                let $rule = &self.0;
+                $inner.run(inputs, ctx)
+            }
+        }
+    )*};
+}
 /// One recorded operation, in a single allocation with what it saved.
 ///
 /// Ids grow, so an input's id is smaller than its user's: decreasing id is a topological order.
@@ -98,6 +128,40 @@ impl BackwardRule for Leaf {
     fn forward(&self, _: &[Operand<'_>], _: &[bool]) -> Result<Vec<Array>> {
         unreachable!("a leaf is made by no op")
     }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
+    }
+
+    fn jvp(&self, _: &Call, _: &[Option<&Tensor>]) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+
+    fn run(&self, _: &[&Array], _: &mut SaveContext) -> Result<Array> {
+        unreachable!("a leaf is made by no op")
+    }
+}
+
+delegate!(Shared: |rule| rule, Again: |node| node.rule);
+
+/// The operation that made `node`, on other inputs of the same shapes.
+pub(super) fn again(node: &Arc<Node>, inputs: &[&Tensor]) -> Result<Tensor> {
+    let (mut ctx, mark) = (SaveContext::new(inputs), launch::mark());
+    let arrays: Vec<&Array> = inputs.iter().map(|x| x.array()).collect();
+    let (name, rule) = (node.rule.name(), Again(node.clone()));
+    let output = rule.run(&arrays, &mut ctx)?;
+    if mode::observed() {
+        trace::observe(name, inputs, &output, &mut |onnx| Err(onnx.no_form(name)))?;
+        if ctx.is_opaque(&output) {
+            return Ok(ctx.record_opaque(mark, output, Arc::new(rule)));
+        }
+    }
+    Ok(ctx.record(output, || rule))
+}
+
+/// The id of the next node; of this thread's later nodes none has a smaller one.
+pub(super) fn next_id() -> u64 {
+    NEXT_ID.load(Ordering::Relaxed)
 }
 
 impl<R: BackwardRule + 'static> Node<R> {

@@ -10,6 +10,23 @@ use super::saved::{SaveContext, Saved, with_inputs};
 use super::{Array, Tensor, mode, trace};
 use crate::error::{Error, Result};
 
+/// What the Jacobian of an operation is like: how forward mode ([`jvp`](super::jvp)) pushes tangents through it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Jacobian {
+    /// Nothing is known. The tangent is found by differentiating `backward`, which takes two backward passes through the operation.
+    General,
+    /// The operation is linear in all its inputs together: it is applied to the tangents.
+    Linear,
+    /// The operation of two inputs is linear in each: it is applied to one tangent and the other input, which `forward` saves.
+    Bilinear,
+    /// Each element of the output depends on the elements at its place in the inputs alone, after broadcasting: `backward` is its own
+    /// transpose.
+    Diagonal,
+    /// The output has the shape of each input, and the Jacobian is symmetric: `backward` is its own transpose.
+    Symmetric,
+}
+
 /// A differentiable operation on N tensors.
 ///
 /// `forward` computes with plain arrays, on any device. `backward` is written in tensor operations, so it can be
@@ -58,6 +75,24 @@ pub trait Op<const N: usize>: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`Error::NoGradient`] if the operation has no gradient.
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; N]>;
+
+    /// What the Jacobian is like, for forward mode. Default: [`Jacobian::General`].
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::General
+    }
+
+    /// The tangent of the output, in its shape, from those of the inputs (`None`: zero), for forward mode. Default: `None`, found as
+    /// [`jacobian`](Self::jacobian) says.
+    ///
+    /// As `backward` it is written in tensor operations on what `forward` saved. [`Saved::needs_input_grad`] says which tangents are given;
+    /// `forward` was told the same or more.
+    ///
+    /// # Errors
+    /// [`Error::NoGradient`] if the operation has no derivative.
+    fn jvp(&self, saved: &Saved, tangents: [Option<&Tensor>; N]) -> Result<Option<Tensor>> {
+        let _ = (saved, tangents);
+        Ok(None)
+    }
 
     /// The derivative as a formula, shown by [`Tensor::graph`]. Default: none.
     fn derivative(&self) -> Option<String> {
@@ -131,6 +166,24 @@ pub trait VariadicOp: Debug + Send + Sync + 'static {
     /// [`Error::NoGradient`] if the operation has no gradient.
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<Vec<Option<Tensor>>>;
 
+    /// What the Jacobian is like, for forward mode. Default: [`Jacobian::General`].
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::General
+    }
+
+    /// The tangent of the output, in its shape, from those of the inputs (`None`: zero), for forward mode. Default: `None`, found as
+    /// [`jacobian`](Self::jacobian) says.
+    ///
+    /// As `backward` it is written in tensor operations on what `forward` saved. [`Saved::needs_input_grad`] says which tangents are given;
+    /// `forward` was told the same or more.
+    ///
+    /// # Errors
+    /// [`Error::NoGradient`] if the operation has no derivative.
+    fn jvp(&self, saved: &Saved, tangents: &[Option<&Tensor>]) -> Result<Option<Tensor>> {
+        let _ = (saved, tangents);
+        Ok(None)
+    }
+
     /// The derivative as a formula, shown by [`Tensor::graph`]. Default: none.
     fn derivative(&self) -> Option<String> {
         None
@@ -188,6 +241,18 @@ impl<O: Op<N>, const N: usize> BackwardRule for Fixed<O, N> {
             self.0.forward(arrays, ctx)
         })
     }
+
+    fn jacobian(&self) -> Jacobian {
+        self.0.jacobian()
+    }
+
+    fn jvp(&self, call: &Call, tangents: &[Option<&Tensor>]) -> Result<Option<Tensor>> {
+        self.0.jvp(&Saved { call }, tangents.try_into().expect("one tangent for each input"))
+    }
+
+    fn run(&self, inputs: &[&Array], ctx: &mut SaveContext) -> Result<Array> {
+        self.0.forward(inputs.try_into().expect("as many inputs as before"), ctx)
+    }
 }
 
 /// A [`VariadicOp`] as the rule of a node.
@@ -215,6 +280,18 @@ impl<O: VariadicOp> BackwardRule for Variadic<O> {
 
     fn forward(&self, inputs: &[Operand<'_>], wanted: &[bool]) -> Result<Vec<Array>> {
         with_inputs(inputs, wanted, |arrays, ctx| self.0.forward(arrays, ctx))
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        self.0.jacobian()
+    }
+
+    fn jvp(&self, call: &Call, tangents: &[Option<&Tensor>]) -> Result<Option<Tensor>> {
+        self.0.jvp(&Saved { call }, tangents)
+    }
+
+    fn run(&self, inputs: &[&Array], ctx: &mut SaveContext) -> Result<Array> {
+        self.0.forward(inputs, ctx)
     }
 }
 

@@ -32,6 +32,20 @@ impl Op<3> for Affine {
         Ok(onnx.node("Gemm", &inputs, &[("transB", OnnxAttribute::Int(1))]))
     }
 
+    fn jvp(&self, saved: &Saved, [x, w, b]: [Option<&Tensor>; 3]) -> Result<Option<Tensor>> {
+        let by_x = x.map(|x| x.matmul(&saved.input(1)?.t()?)).transpose()?;
+        let by_w = w.map(|w| saved.input(0)?.matmul(&w.t()?)).transpose()?;
+        let product = match (by_x, by_w) {
+            (Some(x), Some(w)) => Some((x + w)?),
+            (x, w) => x.or(w),
+        };
+        match (product, b) {
+            (Some(product), Some(b)) => Ok(Some((product + b)?)),
+            // Of a bias alone the number of rows is not known here.
+            (product, _) => Ok(product),
+        }
+    }
+
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
         if !saved.recording() && grad.array().is_contiguous() {
             return with_float!(grad.dtype(), T => backward_arrays::<T>(saved, grad.array()));

@@ -9,7 +9,9 @@ use super::narrow::{narrowed, selected};
 use super::take::with_data;
 use crate::autograd::array::{contiguous, count, fits};
 use crate::autograd::launch::{Operand, launch_all};
-use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, SaveContext, Saved, Tensor, VariadicOp};
+use crate::autograd::{
+    Array, Jacobian, Onnx, OnnxAttribute, OnnxValue, SaveContext, Saved, Tensor, VariadicOp,
+};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
@@ -27,6 +29,10 @@ impl VariadicOp for Cat {
 
     fn forward(&self, inputs: &[&Array], _: &mut SaveContext) -> Result<Array> {
         joined(inputs.iter().map(|x| contiguous(x)), self.axis)
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
@@ -56,6 +62,10 @@ impl VariadicOp for Stack {
 
     fn forward(&self, inputs: &[&Array], _: &mut SaveContext) -> Result<Array> {
         joined(inputs.iter().map(|x| contiguous(&x.unsqueeze(self.axis)?)), self.axis)
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {

@@ -15,7 +15,7 @@ use super::window::{
 };
 use crate::autograd::array::{contiguous, with_float};
 use crate::autograd::launch::launch;
-use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
+use crate::autograd::{Array, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Conv, Dims, WindowAxis};
 use bias::{apply_with_bias, onnx_node};
@@ -110,6 +110,10 @@ impl<const P: usize> Op<2> for Derivative<P> {
 
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
         onnx_node::<P, 2>(&self.0, onnx)
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Bilinear
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {

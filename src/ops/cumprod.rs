@@ -7,7 +7,7 @@ use super::cumsum::{scan_floats, scan_integers};
 use super::reduction::{around, in_memory, integers};
 use crate::autograd::array::{contiguous, with_float};
 use crate::autograd::launch::launch;
-use crate::autograd::{Array, Op, SaveContext, Saved, Tensor};
+use crate::autograd::{Array, Jacobian, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::scan::{Walk, scan};
 
@@ -56,6 +56,10 @@ impl Op<1> for Shift {
     fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         let &Shift { axis, reverse, fill } = self;
         scan_floats(x, axis, Walk { reverse, exclusive: true }, fill, |_, x| x)
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        if self.fill == 0.0 { Jacobian::Linear } else { Jacobian::General }
     }
 
     fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

@@ -7,7 +7,7 @@ use super::onnx::counted;
 use super::reduction::{around, in_memory, integers};
 use crate::autograd::array::{contiguous, with_float};
 use crate::autograd::launch::launch;
-use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
+use crate::autograd::{Array, Jacobian, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::scan::{Walk, scan};
 
@@ -65,6 +65,10 @@ impl Op<1> for CumSum {
         let x = counted(x, onnx.dtype(0)?, onnx)?;
         let axis = onnx.int(self.axis as i64);
         Ok(onnx.node("CumSum", &[x, axis], &[("reverse", OnnxAttribute::Int(i64::from(self.reverse)))]))
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
     }
 
     fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

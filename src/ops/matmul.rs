@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use super::reshape::reshaped;
 use crate::autograd::array::{contiguous, fits, on_cpu, with_float};
 use crate::autograd::launch::launch;
-use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
+use crate::autograd::{Array, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims, Matrix, View, broadcast_dims};
 
@@ -68,6 +68,10 @@ impl Op<2> for MatMul {
         Ok(onnx.node("MatMul", &inputs, &[]))
     }
 
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Bilinear
+    }
+
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let a = saved.needs_input_grad(0).then(|| MatMul.apply([grad, &saved.input(1)?.t()?]));
         let b = saved.needs_input_grad(1).then(|| MatMul.apply([&saved.input(0)?.t()?, grad]));
@@ -114,6 +118,10 @@ impl Op<2> for Dot {
         Ok(onnx.node("MatMul", &inputs, &[]))
     }
 
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Bilinear
+    }
+
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let a = saved.needs_input_grad(0).then(|| grad * saved.input(1)?);
         let b = saved.needs_input_grad(1).then(|| grad * saved.input(0)?);
@@ -141,6 +149,10 @@ impl Op<2> for Outer {
         let (a, b, axis) = (onnx.input(0), onnx.input(1), onnx.ints(&[1]));
         let column = onnx.node("Unsqueeze", &[a, axis], &[]);
         Ok(onnx.node("Mul", &[column, b], &[]))
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Bilinear
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {

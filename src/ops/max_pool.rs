@@ -7,7 +7,7 @@ use super::take::taken_along;
 use super::window::{PerSpatialDim, PoolOptions, images, in_memory, resized};
 use crate::autograd::array::{contiguous, converted, with_float};
 use crate::autograd::launch::{launch, launch_many};
-use crate::autograd::{Array, Op, SaveContext, Saved, Tensor, traced};
+use crate::autograd::{Array, Jacobian, Op, SaveContext, Saved, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims, WindowAxis};
 
@@ -71,6 +71,10 @@ impl Op<1> for TakeIndices {
         })
     }
 
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
+    }
+
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let (indices, to) = (self.indices.clone(), Dims::from_slice(saved.input_dims(0)?));
         Ok([Some(ScatterIndices { indices, images: self.images, to }.apply([grad])?)])
@@ -90,6 +94,10 @@ impl Op<1> for ScatterIndices {
                 })
             })
         })
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
     }
 
     fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

@@ -3,7 +3,7 @@
 use super::axis::Axis;
 use crate::autograd::array::{contiguous, on_cpu, with_float};
 use crate::autograd::launch::launch;
-use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
+use crate::autograd::{Array, Jacobian, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
@@ -27,6 +27,10 @@ impl Op<1> for Narrow {
         let (x, along) = (onnx.input(0), onnx.ints(&[axis as i64]));
         let bounds = [onnx.shape(&[start]), onnx.shape(&[start + len])];
         Ok(onnx.node("Slice", &[x, bounds[0], bounds[1], along], &[]))
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -60,6 +64,10 @@ impl Op<1> for Select {
         let x = onnx.input(0);
         let at = onnx.int(self.at as i64);
         Ok(onnx.node("Gather", &[x, at], &[("axis", OnnxAttribute::Int(self.axis as i64))]))
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -99,6 +107,10 @@ impl Op<1> for Embed {
             }
             out
         }))
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

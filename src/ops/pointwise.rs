@@ -7,7 +7,7 @@ use super::interpreters::{CandleOps, RecordedOps, Value};
 use crate::autograd::Element;
 use crate::autograd::array::{converted, fits, on_cpu, with_float};
 use crate::autograd::launch::{DynKernel, Operand, launch_borrowed, single};
-use crate::autograd::{Array, Call, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
+use crate::autograd::{Array, Call, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::formula::{Formula, InputSet, Interpreter, Real, Tape};
 use crate::kernel::{self, Block, Dims, SOURCES, Slots, View, Written, broadcast_dims};
@@ -206,6 +206,10 @@ impl<F: Formula<N>, const N: usize> Op<N> for Pointwise<F, N> {
 
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
         super::onnx::formula(&self.0.tape(), N, onnx)
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Diagonal
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; N]> {

@@ -6,7 +6,7 @@ use super::reduction::around;
 use super::window::in_memory;
 use crate::autograd::array::{contiguous, with_float};
 use crate::autograd::launch::launch;
-use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
+use crate::autograd::{Array, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::{self, Dims, ResampleMode};
 
@@ -45,6 +45,10 @@ impl Op<1> for Resample {
         self.0.run(x, false)
     }
 
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
+    }
+
     fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         Ok([Some(Transposed(self.0).apply([grad])?)])
     }
@@ -59,6 +63,10 @@ impl Op<1> for Transposed {
 
     fn forward(&self, [g]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         self.0.run(g, true)
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
     }
 
     fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

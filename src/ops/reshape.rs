@@ -5,7 +5,7 @@ use candle_core::Shape;
 use super::axis::Axis;
 use super::create::checked;
 use crate::autograd::array::contiguous;
-use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
+use crate::autograd::{Array, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
@@ -35,6 +35,10 @@ impl Op<1> for Reshape {
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
         let x = onnx.input(0);
         Ok(onnx.reshape(x, &self.0))
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

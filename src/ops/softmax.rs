@@ -6,7 +6,7 @@ use super::axis::Axis;
 use super::reduction::float;
 use crate::autograd::array::{contiguous, converted, on_cpu, with_float};
 use crate::autograd::launch::launch;
-use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
+use crate::autograd::{Array, Jacobian, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::rows;
 
@@ -80,6 +80,10 @@ impl<const LOG: bool> Op<1> for SoftmaxOp<LOG> {
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
         let (x, axis) = (onnx.input(0), OnnxAttribute::Int(self.axis as i64));
         Ok(onnx.node(if LOG { "LogSoftmax" } else { "Softmax" }, &[x], &[("axis", axis)]))
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        if LOG { Jacobian::General } else { Jacobian::Symmetric }
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

@@ -5,7 +5,7 @@ use candle_core::{DType, WithDType};
 use super::reduction::ReducedAxes;
 use crate::autograd::array::{contiguous, on_cpu, with_float};
 use crate::autograd::launch::{launch, launch_many};
-use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
+use crate::autograd::{Array, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{Dims, norm};
 
@@ -62,6 +62,10 @@ impl Op<1> for StandardizeGroups {
         let sum = onnx.node("Add", &[variance, eps], &[]);
         let root = onnx.node("Sqrt", &[sum], &[]);
         Ok(onnx.node("Div", &[centred, root], &[]))
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Symmetric
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

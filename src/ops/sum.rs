@@ -7,7 +7,7 @@ use super::onnx::counted;
 use super::reduction::{ReducedAxes, float, integers};
 use crate::autograd::array::{on_cpu, sum_axes, with_float};
 use crate::autograd::launch::launch;
-use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor, broadcast_to};
+use crate::autograd::{Array, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor, broadcast_to};
 use crate::error::Result;
 use crate::formula::Real;
 use crate::kernel;
@@ -54,6 +54,10 @@ impl Op<1> for Sum {
         Ok(self.0.onnx_of("ReduceSum", x, self.0.keepdim, onnx))
     }
 
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
+    }
+
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         Ok([Some(self.spread(grad, saved.input_dims(0)?)?)])
     }
@@ -86,6 +90,10 @@ impl Op<1> for Mean {
 
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
         Ok(self.0.0.onnx("ReduceMean", onnx))
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

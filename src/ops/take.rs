@@ -7,7 +7,7 @@ use candle_core::{CpuStorage, DType, Device, WithDType};
 use super::create::checked;
 use crate::autograd::array::{contiguous, converted, elements};
 use crate::autograd::launch::{Operand, launch, launch_many};
-use crate::autograd::{Array, OnnxAttribute, Op, SaveContext, Saved, Tensor, traced};
+use crate::autograd::{Array, Jacobian, OnnxAttribute, Op, SaveContext, Saved, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::{self, BlockIndices, Dims};
 
@@ -84,6 +84,10 @@ impl Op<1> for Take {
         if x.device().is_cpu() { self.on_cpu(x) } else { self.on_device(x) }
     }
 
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
+    }
+
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let dims = Dims::from_slice(saved.input_dims(0)?);
         Ok([Some(Put { places: self.places.clone(), dims }.apply([grad])?)])
@@ -128,6 +132,10 @@ impl Op<1> for Put {
 
     fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         if x.device().is_cpu() { self.on_cpu(x) } else { self.on_device(x) }
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
@@ -194,6 +202,10 @@ impl Op<2> for Add {
         converted(&y, x.dtype())
     }
 
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
+    }
+
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let source = || taken(grad, self.0.clone(), saved.input_dims(1)?);
         let source = saved.needs_input_grad(1).then(source).transpose()?;
@@ -219,6 +231,10 @@ impl Op<2> for Write {
             move |[x, source, starts]| with_data!(x, data => changed(data, source, |out, source| blocks(starts).set(out, source))),
         )?;
         Ok(y.to_device(home)?)
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {

@@ -2,7 +2,7 @@
 
 use candle_core::Device;
 
-use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
+use crate::autograd::{Array, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 
 #[derive(Debug)]
@@ -20,6 +20,10 @@ impl Op<1> for ToDevice {
 
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
         Ok(onnx.input(0))
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
     }
 
     fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

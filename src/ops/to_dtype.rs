@@ -5,7 +5,7 @@ use candle_core::DType;
 use super::create::checked;
 use crate::autograd::array::{contiguous, converted, on_cpu};
 use crate::autograd::launch::launch;
-use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor, traced};
+use crate::autograd::{Array, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor, traced};
 use crate::error::Result;
 use crate::kernel;
 
@@ -38,6 +38,10 @@ impl Op<1> for ToDtype {
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
         let x = onnx.input(0);
         onnx.cast(x, self.to)
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
     }
 
     fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

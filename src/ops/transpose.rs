@@ -1,7 +1,7 @@
 //! Other orders of the axes: views, without a copy.
 
 use super::axis::Axis;
-use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
+use crate::autograd::{Array, Jacobian, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
@@ -19,6 +19,10 @@ impl Op<1> for Permute {
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
         let (x, order) = (onnx.input(0), self.0.iter().map(|&axis| axis as i64).collect());
         Ok(onnx.node("Transpose", &[x], &[("perm", OnnxAttribute::Ints(order))]))
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
     }
 
     fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

@@ -4,7 +4,7 @@ use super::axis::Axes;
 use super::reduction::{ReducedAxes, float, in_memory};
 use crate::autograd::array::with_float;
 use crate::autograd::launch::launch;
-use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
+use crate::autograd::{Array, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::moments;
 
@@ -80,6 +80,10 @@ impl Op<1> for Center {
             });
             self.0.unrows(&centered)
         })
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
     }
 
     fn backward(&self, _: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

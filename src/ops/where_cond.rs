@@ -7,7 +7,7 @@ use candle_core::op::CmpOp;
 use super::compare::compared;
 use crate::autograd::array::fits;
 use crate::autograd::launch::launch_many;
-use crate::autograd::{Array, Op, SaveContext, Saved, Tensor, traced};
+use crate::autograd::{Array, Jacobian, Op, SaveContext, Saved, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::broadcast_dims;
 
@@ -32,6 +32,10 @@ impl Op<2> for WhereCond {
         fits(Self::NAME, &dims, yes.dtype().size_in_bytes())?;
         let spread = |x: &Array| x.broadcast_as(&dims[..]);
         chosen(&spread(&self.mask)?, &spread(yes)?, &spread(no)?)
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Linear
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {

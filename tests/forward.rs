@@ -1,0 +1,328 @@
+//! Forward mode: jvp, taylor, laplacian, hessian_diagonal and divergence against reverse mode, and nested in each other.
+
+#![allow(clippy::unwrap_used)] // in helpers of tests
+
+use tealight::autograd::{self, Jacobian};
+use tealight::layer::{BatchNorm1d, LayerNorm};
+use tealight::prelude::*;
+
+fn parameter(numbers: &[f64], dims: &[usize]) -> Tensor {
+    Tensor::new(numbers, &Device::Cpu).unwrap().reshape(dims).unwrap().into_parameter()
+}
+
+fn normal(dims: &[usize], seed: u64) -> Tensor {
+    Tensor::randn_dtype(0.0, 1.0, dims, DType::F64, &mut Rng::seed(seed)).unwrap().into_parameter()
+}
+
+fn scalar(x: f64) -> Tensor {
+    Tensor::new(x, &Device::Cpu).unwrap()
+}
+
+fn numbers(x: &Tensor) -> Vec<f64> {
+    x.flatten(0, -1).unwrap().to_vec1().unwrap()
+}
+
+#[track_caller]
+fn close(a: &Tensor, b: &Tensor, tolerance: f64) {
+    assert_eq!((a.dims(), a.dtype()), (b.dims(), b.dtype()));
+    let (a, b) = (numbers(a), numbers(b));
+    let scale = b.iter().fold(1e-3, |most: f64, x| most.max(x.abs()));
+    let off = a
+        .iter()
+        .zip(&b)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, |most: f64, x| if x > most || x.is_nan() { x } else { most });
+    assert!(off <= tolerance * scale, "{a:?}\n{b:?}");
+}
+
+fn mlp(sizes: &[usize], rng: &mut Rng) -> Result<Sequential> {
+    let mut network = Sequential::new();
+    for (i, pair) in sizes.windows(2).enumerate() {
+        network = network.push(Linear::new(pair[0], pair[1], rng)?);
+        if i + 2 < sizes.len() {
+            network = network.push(Tanh);
+        }
+    }
+    network.to_dtype(DType::F64)?;
+    Ok(network)
+}
+
+#[test]
+fn a_tangent_is_the_product_with_the_jacobian() -> Result<()> {
+    type Function = fn(&Tensor) -> Result<Tensor>;
+    let functions: [(&str, Function); 23] = [
+        ("x·x", |x| x * x),
+        ("broadcast", |x| x * x.narrow(0, 0, 1)?.exp()?),
+        ("matmul", |x| x.matmul(&x.t()?)),
+        ("outer", |x| x.i(0)?.outer(&x.i(1)?)),
+        ("dot", |x| x.i(0)?.dot(&x.i(1)?)),
+        ("softmax", |x| x.softmax(1)),
+        ("log_softmax", |x| x.log_softmax(0)),
+        ("logsumexp", |x| x.logsumexp(1)),
+        ("norm", |x| x.norm(2.0, 1)),
+        ("std", |x| x.std(1, 1)),
+        ("sort", |x| Ok(x.sort(1, false)?.0)),
+        ("max", |x| x.max(0)),
+        ("cumsum", |x| x.cumsum(1)),
+        ("cumprod", |x| x.cumprod(1)),
+        ("prod", |x| x.prod(1)),
+        ("cat", |x| Tensor::cat(&[&x.exp()?, x, &x.detach()], 0)),
+        ("stack", |x| Tensor::stack(&[&x.sin()?, x], 1)),
+        ("where", |x| x.gt(0.0)?.where_cond(&x.sqr()?, &x.detach())),
+        ("flip, pad", |x| x.flip(&[0])?.pad(&[(1, 0), (0, 2)], tealight::ops::Pad::Constant(3.0))),
+        ("normalize_rows", |x| x.normalize_rows(2.0)),
+        ("a cross entropy", |x| CrossEntropy::new().loss(x, &Tensor::new(&[1_i64, 0, 2], &Device::Cpu)?)),
+        ("mse", |x| Mse.loss(&x.exp()?, &x.sin()?)),
+        ("pow", |x| x.abs()?.pow(x)),
+    ];
+    for (name, f) in functions {
+        let (x, v) = (normal(&[3, 4], 1), normal(&[3, 4], 2).detach());
+        let y = f(&x)?;
+        let [j] = autograd::jacobian(&y, [&x])?;
+        let j = j.reshape((y.elem_count(), 12))?;
+        let expected = j.matvec(&v.flatten(0, -1)?)?.reshape(y.dims())?;
+        let tangent = autograd::jvp(&y, [&x], [&v])?;
+        println!("{name}");
+        close(&tangent, &expected, 1e-12);
+        let unrecorded = no_grad(|| autograd::jvp(&y, [&x], [&v]))?;
+        close(&unrecorded, &expected, 1e-12);
+        assert!(!unrecorded.requires_grad());
+        // Along a line, and the sum of the second derivatives of each axis.
+        let second = &autograd::taylor(&y, &x, &v, 2)?[1];
+        let [h] = autograd::jacobian(&y.sum_all()?, [&x])?;
+        let product = autograd::hvp(&y.sum_all()?, [&x], [&v])?;
+        close(&second.sum_all()?, &(&product[0] * &v)?.sum_all()?, 1e-10);
+        assert_eq!(h.dims(), [3, 4]);
+        let z = x.flatten(0, -1)?.detach().into_parameter();
+        let y = f(&z.reshape((3, 4))?)?;
+        let [[hessian]] = autograd::hessian(&y.sum_all()?, [&z])?;
+        let (laplacian, diagonal) = (autograd::laplacian(&y, &z)?, autograd::hessian_diagonal(&y, &z)?);
+        close(&laplacian.sum_all()?, &hessian.trace()?, 1e-10);
+        close(&diagonal.flatten(0, -1)?.reshape((y.elem_count(), 12))?.sum(0)?, &hessian.diag(0)?, 1e-10);
+        close(&no_grad(|| autograd::laplacian(&y, &z))?, &laplacian, 1e-10);
+    }
+    Ok(())
+}
+
+#[test]
+fn modes_nest_in_any_order() -> Result<()> {
+    let (x, v) = (normal(&[4], 3), normal(&[4], 4).detach());
+    let y = (x.sin()? * x.sum_all()?.exp()?)?.sum_all()?;
+    let [hv] = autograd::hvp(&y, [&x], [&v])?;
+    // Forward over reverse, reverse over forward, forward over forward.
+    let [slope] = autograd::grad(&y, [&x])?;
+    close(&autograd::jvp(&slope, [&x], [&v])?, &hv, 1e-13);
+    let tangent = autograd::jvp(&y, [&x], [&v])?;
+    let [back] = autograd::grad(&tangent, [&x])?;
+    close(&back, &hv, 1e-13);
+    close(&autograd::jvp(&tangent, [&x], [&v])?, &hv.dot(&v)?, 1e-13);
+    // And once more: the gradient of vᵀHv, by three ways.
+    let [third] = autograd::grad(&autograd::jvp(&tangent, [&x], [&v])?, [&x])?;
+    let [other] = autograd::grad(&hv.dot(&v)?, [&x])?;
+    close(&third, &other, 1e-12);
+    close(&autograd::jvp(&autograd::jvp(&slope, [&x], [&v])?, [&x], [&v])?, &other, 1e-12);
+    Ok(())
+}
+
+#[test]
+fn perturbations_are_not_confused() -> Result<()> {
+    // d/dx (x · d/dy (x + y)) = 1; with the two taken for one it would be 2. Siskind & Pearlmutter 2005.
+    let (x, one) = (scalar(3.0).into_parameter(), scalar(1.0));
+    let inner = |x: &Tensor| -> Result<Tensor> {
+        let y = scalar(5.0).into_parameter();
+        autograd::jvp(&(x + &y)?, [&y], [&one])
+    };
+    let outer = (&x * inner(&x)?)?;
+    assert_eq!(autograd::jvp(&outer, [&x], [&one])?.to_scalar::<f64>()?, 1.0);
+    assert_eq!(autograd::grad(&outer, [&x])?[0].to_scalar::<f64>()?, 1.0);
+    // The inner one at y = x: d/dx (x · (d/dy x·y² at y = x)) = d/dx 2x³ = 6x²
+    let y = (&x + 0.0)?;
+    let product = (&x * y.sqr()?)?;
+    let slope = (product - 0.0)?;
+    let by_y = autograd::jvp(&slope, [&y], [&one])?;
+    assert_eq!(by_y.to_scalar::<f64>()?, 18.0);
+    assert_eq!(autograd::jvp(&(&x * by_y)?, [&x], [&one])?.to_scalar::<f64>()?, 54.0);
+    // A direction that depends on x: d/dx (J·x²) of y = x³ is d/dx 3x⁴.
+    let along = autograd::jvp(&x.powf(3.0)?, [&x], [&x.sqr()?])?;
+    assert_eq!(autograd::jvp(&along, [&x], [&one])?.to_scalar::<f64>()?, 12.0 * 27.0);
+    // An x that is made of another x counts for both.
+    let made = x.sqr()?;
+    assert_eq!(autograd::jvp(&(&made * &x)?, [&x, &made], [&one, &one])?.to_scalar::<f64>()?, 27.0 + 3.0);
+    assert_eq!(autograd::jvp(&made, [&x, &x], [&one, &one])?.to_scalar::<f64>()?, 12.0);
+    Ok(())
+}
+
+#[test]
+fn derivatives_of_a_network() -> Result<()> {
+    let rng = &mut Rng::seed(7);
+    let network = mlp(&[3, 8, 8, 3], rng)?;
+    let x = normal(&[5, 3], 8);
+    let y = network.forward(&x, &mut ForwardContext::eval())?;
+    let potential = y.narrow(1, 0, 1)?;
+    let mut slow = (Vec::new(), Vec::new());
+    for row in 0..5 {
+        let [[h]] = autograd::hessian(&potential.i((row, 0))?, [&x])?;
+        let h = h.i((row, .., row))?;
+        slow.0.push(h.trace()?);
+        let [j] = autograd::jacobian(&y.i(row)?, [&x])?;
+        slow.1.push(j.i((.., row))?.trace()?);
+    }
+    let slow = [slow.0, slow.1].map(|rows| Tensor::stack(&rows.iter().collect::<Vec<_>>(), 0).unwrap());
+    close(&autograd::laplacian(&potential, &x)?.squeeze(1)?, &slow[0], 1e-12);
+    close(&autograd::divergence(&y, &x)?, &slow[1], 1e-12);
+    close(&autograd::hessian_diagonal(&potential, &x)?.sum(2)?.squeeze(1)?, &slow[0], 1e-12);
+
+    // A loss that holds them is differentiated by the parameters as one that holds the slow ones.
+    let slow = (slow[0].sqr()?.sum_all()? + slow[1].sin()?.sum_all()?)?;
+    let fast = (autograd::laplacian(&potential, &x)?.sqr()?.sum_all()?
+        + autograd::divergence(&y, &x)?.sin()?.sum_all()?)?;
+    let (slow, fast) = (slow.backward()?, fast.backward()?);
+    for (name, p) in network.parameters() {
+        match (fast.get(&p.get()), slow.get(&p.get())) {
+            (Some(fast), Some(slow)) => close(fast, slow, 1e-11),
+            (fast, slow) => assert!(
+                name.contains('4') && fast.is_none_or(|x| numbers(x).iter().all(|&x| x == 0.0)),
+                "{name} {slow:?}"
+            ),
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn layers_with_statistics() -> Result<()> {
+    let rng = &mut Rng::seed(9);
+    let network = Sequential::new()
+        .push(Conv2d::new(2, 4, 3, ConvOptions::new(), rng)?)
+        .push(Relu)
+        .push(Flatten)
+        .push(Linear::new(16, 6, rng)?)
+        .push(BatchNorm1d::new(6)?)
+        .push(LayerNorm::new(6)?)
+        .push(Softplus::default());
+    network.to_dtype(DType::F64)?;
+    let (x, v) = (normal(&[3, 2, 4, 4], 10), normal(&[3, 2, 4, 4], 11).detach());
+    let y = network.forward(&x, &mut ForwardContext::train(rng.clone()))?;
+    let [j] = autograd::jacobian(&y, [&x])?;
+    let expected = j.reshape((18, 96))?.matvec(&v.flatten(0, -1)?)?.reshape((3, 6))?;
+    close(&autograd::jvp(&y, [&x], [&v])?, &expected, 1e-12);
+    let parameters: Vec<Tensor> = network.parameters().iter().map(|(_, p)| p.get()).collect();
+    for p in &parameters {
+        let v = normal(p.dims(), 12).detach();
+        let [j] = autograd::jacobian(&y, [p])?;
+        let expected = j.reshape((18, p.elem_count()))?.matvec(&v.flatten(0, -1)?)?.reshape((3, 6))?;
+        close(&autograd::jvp(&y, [p], [&v])?, &expected, 1e-12);
+    }
+    Ok(())
+}
+
+/// x³, which says what forward mode needs in one of several ways.
+#[derive(Debug)]
+struct Cube(&'static str);
+
+impl Op<1> for Cube {
+    const NAME: &'static str = "cube";
+    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
+        Ok((x.sqr()? * x)?)
+    }
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        let x = saved.input(0)?;
+        let x = if self.0 == "arrays" { x.detach() } else { x };
+        let grad = if self.0 == "arrays" { grad.detach() } else { grad.clone() };
+        Ok([Some((grad * (x.sqr()? * 3.0)?)?)])
+    }
+    fn jacobian(&self) -> Jacobian {
+        if self.0 == "diagonal" { Jacobian::Diagonal } else { Jacobian::General }
+    }
+    fn jvp(&self, saved: &Saved, [x]: [Option<&Tensor>; 1]) -> Result<Option<Tensor>> {
+        match (self.0, x) {
+            ("rule", Some(v)) => Ok(Some((v * (saved.input(0)?.sqr()? * 3.0)?)?)),
+            ("wrong shape", Some(_)) => Ok(Some(scalar(1.0))),
+            _ => Ok(None),
+        }
+    }
+}
+
+#[test]
+fn a_custom_operation() -> Result<()> {
+    let (x, v) = (parameter(&[1.0, 2.0], &[2]), Tensor::new(&[1.0, 10.0], &Device::Cpu)?);
+    for way in ["general", "diagonal", "rule"] {
+        let y = Cube(way).apply([&x])?;
+        assert_eq!(numbers(&autograd::jvp(&y, [&x], [&v])?), [3.0, 120.0], "{way}");
+        let orders: Vec<Vec<f64>> = autograd::taylor(&y, &x, &v, 4)?.iter().map(numbers).collect();
+        assert_eq!(orders, [[3.0, 120.0], [6.0, 1200.0], [6.0, 6000.0], [0.0, 0.0]], "{way}");
+        assert_eq!(numbers(&autograd::hessian_diagonal(&y, &x)?), [6.0, 0.0, 0.0, 12.0], "{way}");
+    }
+    let message = |way| autograd::jvp(&Cube(way).apply([&x]).unwrap(), [&x], [&v]).unwrap_err().to_string();
+    assert!(
+        message("arrays").starts_with("cube: backward is not made of tensor operations"),
+        "{}",
+        message("arrays")
+    );
+    assert!(
+        message("wrong shape").starts_with("cube: jvp returned a tangent of shape []"),
+        "{}",
+        message("wrong shape")
+    );
+    Ok(())
+}
+
+#[test]
+fn edges() -> Result<()> {
+    let x = parameter(&[1.0, 2.0], &[2]);
+    let other = parameter(&[3.0, 4.0], &[2]);
+    // No way from x to y.
+    assert_eq!(numbers(&autograd::laplacian(&other.sqr()?, &x)?), [0.0; 2]);
+    assert_eq!(numbers(&autograd::hessian_diagonal(&other.detach(), &x)?), [0.0; 4]);
+    assert_eq!(numbers(&autograd::divergence(&other.sqr()?, &x)?), [0.0]);
+    assert!(autograd::taylor(&x.sqr()?, &x, &other.detach(), 0)?.is_empty());
+    // y is x itself.
+    assert_eq!(numbers(&autograd::jvp(&x, [&x], [&other])?), [3.0, 4.0]);
+    assert_eq!(numbers(&autograd::divergence(&x, &x)?), [2.0]);
+    assert_eq!(numbers(&autograd::laplacian(&x, &x)?), [0.0; 2]);
+    // A scalar, one element, none.
+    let one = scalar(2.0).into_parameter();
+    assert_eq!(autograd::laplacian(&one.powf(3.0)?, &one)?.to_scalar::<f64>()?, 12.0);
+    for dims in [[0, 3], [3, 0]] {
+        let empty = Tensor::zeros(&dims[..], DType::F64, &Device::Cpu)?.into_parameter();
+        assert_eq!(autograd::laplacian(&empty.exp()?, &empty)?.dims(), dims);
+        assert_eq!(autograd::hessian_diagonal(&empty.sqr()?, &empty)?.dims(), [dims[0], dims[1], dims[1]]);
+        assert_eq!(autograd::divergence(&empty.sqr()?, &empty)?.dims(), &dims[..1]);
+        assert_eq!(autograd::jvp(&empty.exp()?, [&empty], [&empty.detach()])?.dims(), dims);
+    }
+    let []: [Tensor; 0] = [];
+    assert_eq!(numbers(&autograd::jvp(&x, [], [])?), [0.0; 2]);
+    // Each dtype.
+    for dtype in [DType::F16, DType::BF16, DType::F32] {
+        let x = x.detach().to_dtype(dtype)?.into_parameter();
+        let y = x.powf(3.0)?;
+        let second = autograd::taylor(&y, &x, &x.ones_like()?, 2)?.pop().unwrap();
+        assert_eq!((second.dtype(), numbers(&second.to_dtype(DType::F64)?)), (dtype, vec![6.0, 12.0]));
+        assert_eq!(numbers(&autograd::laplacian(&y, &x)?.to_dtype(DType::F64)?), [6.0, 12.0]);
+    }
+    // A view, and a change of dtype on the way.
+    let wide = x.to_dtype(DType::F32)?.unsqueeze(0)?.t()?.to_dtype(DType::F64)?;
+    assert_eq!(numbers(&autograd::jvp(&wide.sqr()?, [&x], [&other.detach()])?), [6.0, 16.0]);
+    let error = autograd::laplacian(&x.sqr()?, &x.detach()).unwrap_err().to_string();
+    assert_eq!(error, "jvp: input 0 does not require a gradient (make it with Tensor::parameter)");
+    let error = autograd::divergence(&x.sum_all()?, &x).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "divergence: expected a field and a place with last axes of one length, got [] and [2]"
+    );
+    let error = autograd::jvp(&x.sqr()?, [&x], [&scalar(1.0)]).unwrap_err().to_string();
+    assert_eq!(error, "jvp: expected a vector of the shape of its x, got [2] and []");
+    assert!(autograd::jvp(&x.sqr()?, [&x], [&x.to_dtype(DType::F32)?]).is_err());
+    // A parameter that was changed after the forward pass.
+    let p = Parameter::new(Tensor::new(&[1.0, 2.0], &Device::Cpu)?);
+    let (leaf, y) = (p.get(), p.get().sqr()?);
+    p.set(&Tensor::new(&[3.0, 4.0], &Device::Cpu)?)?;
+    assert!(
+        autograd::jvp(&y, [&leaf], [&other.detach()])
+            .unwrap_err()
+            .to_string()
+            .contains("was changed after the forward pass")
+    );
+    Ok(())
+}
