@@ -266,6 +266,12 @@ impl AsRef<[Tensor]> for Tensor {
     }
 }
 
+impl AsMut<[Tensor]> for Tensor {
+    fn as_mut(&mut self) -> &mut [Tensor] {
+        std::slice::from_mut(self)
+    }
+}
+
 impl PartialEq for Tensor {
     fn eq(&self, other: &Self) -> bool {
         let (a, b) = (&self.array, &other.array);

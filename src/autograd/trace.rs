@@ -14,8 +14,8 @@ use crate::kernel::Dims;
 /// Where a value of a [`Trace`] comes from.
 #[derive(Debug)]
 pub(crate) enum Source {
-    /// The input of the model.
-    Input,
+    /// An input of the model, by number.
+    Input(usize),
     /// A parameter or a buffer of the model, by name.
     State(String, Array),
     Constant(Array),
@@ -39,7 +39,7 @@ pub(crate) enum Source {
 pub(crate) struct Trace {
     pub(crate) values: Vec<Source>,
     known: HashMap<TensorId, OnnxValue>,
-    /// Whether each value depends on the input.
+    /// Whether each value depends on an input.
     depends: Vec<bool>,
 }
 
@@ -49,12 +49,12 @@ thread_local!(static RUNNING: RefCell<Option<Trace>> = const { RefCell::new(None
 pub(crate) type Form<'a> = &'a mut dyn FnMut(&mut Onnx) -> Result<OnnxValue>;
 
 impl Trace {
-    /// Traces `f(input)`: the trace, the value of the result, and the result. `state` are parameters and buffers by name.
+    /// Traces `f(inputs)`: the trace, the values of the results, and the results. `state` are parameters and buffers by name.
     pub(crate) fn of(
-        input: &Tensor,
+        inputs: &[Tensor],
         state: Vec<(String, Tensor)>,
-        f: impl FnOnce(&Tensor) -> Result<Tensor>,
-    ) -> Result<(Trace, OnnxValue, Tensor)> {
+        f: impl FnOnce(&[Tensor]) -> Result<Vec<Tensor>>,
+    ) -> Result<(Trace, Vec<OnnxValue>, Vec<Tensor>)> {
         let mut trace = Trace::default();
         for (name, tensor) in state {
             let array = tensor.into_array();
@@ -62,8 +62,10 @@ impl Trace {
             let value = trace.push(Source::State(name, array), false);
             trace.known.entry(id).or_insert(value);
         }
-        let value = trace.push(Source::Input, true);
-        trace.known.insert(input.array().id(), value);
+        for (i, input) in inputs.iter().enumerate() {
+            let value = trace.push(Source::Input(i), true);
+            trace.known.insert(input.array().id(), value);
+        }
         let outer = RUNNING.replace(Some(trace));
         /// Restores the outer trace, also when a panic unwinds.
         struct Restore(Option<Trace>);
@@ -74,14 +76,14 @@ impl Trace {
         }
         let restore = Restore(outer);
         let guard = ObserverGuard::set(TRACE, true);
-        let y = f(input);
+        let y = f(inputs);
         drop(guard);
         let trace = RUNNING.take();
         drop(restore);
         let mut trace = trace.expect("the trace set above: an inner one restores it");
         let y = y?;
-        let output = trace.value(y.array());
-        Ok((trace, output, y))
+        let outputs = y.iter().map(|y| trace.value(y.array())).collect();
+        Ok((trace, outputs, y))
     }
 
     pub(super) fn push(&mut self, source: Source, depends: bool) -> OnnxValue {

@@ -34,15 +34,16 @@ def check_one(path):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    [given], [result] = session.get_inputs(), session.get_outputs()
-    if (given.name, result.name) != ("input", "output"):
-        raise ValueError(f"expected input and output, got {given.name} and {result.name}")
+    given, results = ([end.name for end in ends] for ends in (session.get_inputs(), session.get_outputs()))
     arrays = numpy.load(path.with_suffix(".npz"))
+    # NAME_0, NAME_1, … of each input and output.
+    if {name.rpartition("_")[0] for name in arrays} != {*given, *results}:
+        raise ValueError(f"expected the inputs and outputs of {sorted(arrays)}, got {given} and {results}")
     worst, count = 0.0, 0
-    while f"input_{count}" in arrays:
-        x, y = arrays[f"input_{count}"], arrays[f"output_{count}"]
-        [found] = session.run(["output"], {"input": x})
-        worst = max(worst, difference(found, y))
+    while f"{given[0]}_{count}" in arrays:
+        found = session.run(results, {name: arrays[f"{name}_{count}"] for name in given})
+        for name, array in zip(results, found):
+            worst = max(worst, difference(array, arrays[f"{name}_{count}"]))
         count += 1
     if count < 3:
         raise ValueError(f"expected three batches or more, got {count}")

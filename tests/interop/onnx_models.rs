@@ -504,11 +504,62 @@ fn models(rng: &mut Rng) -> Result<Vec<Case>> {
     ])
 }
 
+/// An image and numbers about it, a class and a box.
+struct Detector {
+    conv: Conv2d,
+    meta: Linear,
+    class: Linear,
+    place: Linear,
+}
+impl Layer for Detector {
+    tealight::fields!(conv, meta, class, place);
+}
+impl Detector {
+    fn run(&self, x: &[Tensor], ctx: &mut ForwardContext) -> Result<[Tensor; 2]> {
+        let image = ctx.call("conv", &self.conv, &x[0])?.relu()?.flatten(1, -1)?;
+        let meta = ctx.call("meta", &self.meta, &x[1])?.tanh()?;
+        let h = Tensor::cat(&[image, meta], 1)?;
+        Ok([ctx.call("class", &self.class, &h)?.softmax(-1)?, ctx.call("place", &self.place, &h)?])
+    }
+
+    /// A file with the names `image`, `meta`, `class` and `box`.
+    fn write(dir: &Path, rng: &mut Rng) -> Result<()> {
+        let model = Detector {
+            conv: Conv2d::new(1, 3, 3, ConvOptions::new(), rng)?,
+            meta: Linear::new(4, 2, rng)?,
+            class: Linear::new(14, 3, rng)?,
+            place: Linear::new(14, 4, rng)?,
+        };
+        let mut inputs = |n: usize| {
+            Ok::<_, Error>([
+                Tensor::randn(0.0, 1.0, (n, 1, 4, 4), rng)?,
+                Tensor::randn(0.0, 1.0, (n, 4), rng)?,
+            ])
+        };
+        let [image, meta] = inputs(1)?;
+        OnnxExport::multi(&[("image", &image), ("meta", &meta)], &["class", "box"]).write_with(
+            dir.join("model_detector.onnx"),
+            &model,
+            |x, ctx| model.run(x, ctx),
+        )?;
+        let mut arrays = BTreeMap::new();
+        for (i, batch) in [1, 5, 2].into_iter().enumerate() {
+            let x = inputs(batch)?;
+            let y = model.run(&x, &mut ForwardContext::eval())?;
+            for (name, array) in ["image", "meta", "class", "box"].into_iter().zip(x.into_iter().chain(y)) {
+                arrays.insert(format!("{name}_{i}"), array.detach());
+            }
+        }
+        write_npz(dir.join("model_detector.npz"), &arrays)
+    }
+}
+
 /// Writes `dir/onnx/NAME.onnx` of each, and `NAME.npz` with inputs of several batch sizes and the outputs for them.
 pub(crate) fn write(dir: &Path) -> Result<()> {
     let dir = &dir.join("onnx");
     std::fs::create_dir_all(dir).map_err(|error| Error::io(dir, error))?;
     let rng = &mut Rng::seed(1);
     let all = [activations(), layers(rng)?, operations(), models(rng)?];
-    all.iter().flatten().try_for_each(|case| case.write(dir))
+    all.iter().flatten().try_for_each(|case| case.write(dir))?;
+    Detector::write(dir, rng)
 }

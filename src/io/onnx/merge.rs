@@ -18,7 +18,7 @@ pub(super) enum Size {
 /// A value in the file.
 #[derive(Debug)]
 pub(super) enum Value {
-    Input,
+    Input(usize),
     Absent,
     Named(String, Array),
     Constant(Array),
@@ -37,30 +37,30 @@ pub(super) enum Value {
 #[derive(Debug)]
 pub(super) struct Graph {
     pub(super) values: Vec<Option<Value>>,
-    pub(super) output: usize,
-    /// The axis of the input that is the batch.
+    pub(super) outputs: Vec<usize>,
+    /// The axis of the inputs that is the batch.
     pub(super) batch: Option<usize>,
-    /// Shape and type of the input and the output.
-    pub(super) ends: [(Vec<Size>, DType); 2],
+    /// Shapes and types of the inputs and of the outputs.
+    pub(super) ends: [Vec<(Vec<Size>, DType)>; 2],
 }
 
-/// A trace, its output, and the tensors at both ends.
-type Run = (Trace, OnnxValue, Tensor, Tensor);
+/// A trace, its outputs, and the tensors at both ends.
+pub(super) type Run = (Trace, Vec<OnnxValue>, Vec<Tensor>, Vec<Tensor>);
 
 /// What both runs have in common; `batch` is the axis of the batch and its two sizes.
 pub(super) fn merged(runs: [Run; 2], batch: Option<(usize, [usize; 2])>) -> Result<Graph> {
     let sizes = batch.map(|(_, sizes)| sizes);
-    let [(mut a, output, x, y), (b, other, second_x, second_y)] = runs;
-    if a.values.len() != b.values.len() || output != other {
+    let [(mut a, outputs, x, y), (b, others, second_x, second_y)] = runs;
+    if a.values.len() != b.values.len() || outputs != others {
         return Err(differ(&a, &b));
     }
     let foreign = || Error::argument(OP, "values of this graph", "one of another (see Op::onnx)");
-    if output.0 >= a.values.len() {
+    if outputs.iter().any(|output| output.0 >= a.values.len()) {
         return Err(foreign());
     }
     // The layer that uses each value, from the last one on.
     let mut used_by: Vec<Option<String>> = a.values.iter().map(|_| None).collect();
-    used_by[output.0] = Some(String::new());
+    outputs.iter().for_each(|output| used_by[output.0] = Some(String::new()));
     let mut values: Vec<Option<Value>> = a.values.iter().map(|_| None).collect();
     for i in (0..values.len()).rev() {
         let Some(by) = used_by[i].take() else { continue };
@@ -80,15 +80,18 @@ pub(super) fn merged(runs: [Run; 2], batch: Option<(usize, [usize; 2])>) -> Resu
         let found = value(&a.values[i], &b.values[i], sizes).map_err(place)?;
         values[i] = Some(found.ok_or_else(|| differ(&a, &b))?);
     }
-    let end = |a: &Tensor, b: &Tensor| Ok::<_, Error>((same_sizes(a.dims(), b.dims(), sizes)?, a.dtype()));
-    let ends = [end(&x, &second_x)?, end(&y, &second_y)?];
-    Ok(Graph { values, output: output.0, batch: batch.map(|(axis, _)| axis), ends })
+    let end =
+        |(a, b): (&Tensor, &Tensor)| Ok::<_, Error>((same_sizes(a.dims(), b.dims(), sizes)?, a.dtype()));
+    let side = |a: &[Tensor], b: &[Tensor]| a.iter().zip(b).map(end).collect::<Result<Vec<_>>>();
+    let ends = [side(&x, &second_x)?, side(&y, &second_y)?];
+    let outputs = outputs.into_iter().map(|output| output.0).collect();
+    Ok(Graph { values, outputs, batch: batch.map(|(axis, _)| axis), ends })
 }
 
 /// A value that both runs have; `None` if they do not.
 fn value(a: &Source, b: &Source, batches: Option<[usize; 2]>) -> Result<Option<Value>> {
     Ok(Some(match (a, b) {
-        (Source::Input, Source::Input) => Value::Input,
+        (Source::Input(a), Source::Input(b)) if a == b => Value::Input(*a),
         (Source::Absent, Source::Absent) => Value::Absent,
         (Source::State(a, array), Source::State(b, _)) if a == b => Value::Named(a.clone(), array.clone()),
         (Source::Constant(a), Source::Constant(b)) => constant(a, b, batches)?,

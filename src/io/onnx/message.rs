@@ -22,7 +22,7 @@ const BATCH: &str = "batch";
 /// The whole file.
 pub(super) fn model(
     graph: &Graph,
-    names: &[String; 2],
+    names: [&[String]; 2],
     metadata: &BTreeMap<String, String>,
 ) -> Result<Vec<u8>> {
     let entry = |(name, text): (&String, &String)| {
@@ -44,7 +44,7 @@ pub(super) fn model(
 /// The nodes and initializers so far.
 struct Writer<'a> {
     graph: &'a Graph,
-    input: &'a str,
+    inputs: &'a [String],
     nodes: Vec<u8>,
     initializers: Vec<u8>,
     /// All names in use.
@@ -56,13 +56,13 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn of(graph: &'a Graph, [input, output]: &'a [String; 2]) -> Result<Vec<u8>> {
+    fn of(graph: &'a Graph, [inputs, outputs]: [&'a [String]; 2]) -> Result<Vec<u8>> {
         let mut writer = Writer {
             graph,
-            input,
+            inputs,
             nodes: Vec::new(),
             initializers: Vec::new(),
-            taken: [input.clone(), output.clone()].into(),
+            taken: inputs.iter().chain(outputs).cloned().collect(),
             constants: BTreeMap::new(),
             sizes: BTreeMap::new(),
         };
@@ -76,7 +76,7 @@ impl<'a> Writer<'a> {
             let name = match value {
                 // Sizes are written where they are used.
                 None | Some(Value::Absent | Value::Sizes(_)) => String::new(),
-                Some(Value::Input) => input.clone(),
+                Some(Value::Input(i)) => inputs[*i].clone(),
                 Some(Value::Named(name, array)) => {
                     writer.initializer(name, array)?;
                     name.clone()
@@ -96,19 +96,25 @@ impl<'a> Writer<'a> {
                         });
                     }
                     let own: Vec<&str> = own.iter().map(String::as_str).collect();
-                    let last = (i == graph.output).then(|| output.clone());
+                    let last =
+                        graph.outputs.iter().position(|&output| output == i).map(|k| outputs[k].clone());
                     writer.node(kind, &own, attributes, place, last)?
                 }
             };
             names.push(name);
         }
-        let last = names[graph.output].clone();
-        if last != *output {
-            writer.node("Identity", &[&last], &[], "", Some(output.clone()))?;
+        for (&value, output) in graph.outputs.iter().zip(outputs) {
+            if names[value] != *output {
+                writer.node("Identity", &[&names[value]], &[], "", Some(output.clone()))?;
+            }
         }
-        let [first, end] = [(input, 0), (output, 1)].map(|(name, i)| value_info(name, &graph.ends[i]));
-        Ok([writer.nodes, field(2, b"tealight"), writer.initializers, field(11, &first?), field(12, &end?)]
-            .concat())
+        let mut ends = Vec::new();
+        for (number, (names, ends_of)) in [(11, (inputs, &graph.ends[0])), (12, (outputs, &graph.ends[1]))] {
+            for (name, end) in names.iter().zip(ends_of) {
+                ends.extend(field(number, &value_info(name, end)?));
+            }
+        }
+        Ok([writer.nodes, field(2, b"tealight"), writer.initializers, ends].concat())
     }
 
     /// An unused name.
@@ -224,7 +230,7 @@ impl<'a> Writer<'a> {
         let name = if count == 1 {
             let axis = self.graph.batch.expect("sizes depend on the batch only if it is free") as i64;
             let ends = [("start", OnnxAttribute::Int(axis)), ("end", OnnxAttribute::Int(axis + 1))];
-            self.node("Shape", &[self.input], &ends, BATCH, None)?
+            self.node("Shape", &[&self.inputs[0]], &ends, BATCH, None)?
         } else {
             let (batch, count) = (self.batches(1)?, self.ints(&[count as i64])?);
             self.node("Mul", &[&batch, &count], &[], BATCH, None)?
@@ -250,7 +256,7 @@ impl Size {
     }
 }
 
-/// The name, the type and the shape of the input or the output.
+/// The name, the type and the shape of an input or an output.
 fn value_info(name: &str, (sizes, dtype): &(Vec<Size>, DType)) -> Result<Vec<u8>> {
     let size = |size: &Size| {
         field(

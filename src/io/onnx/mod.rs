@@ -11,19 +11,19 @@ use std::path::Path;
 use candle_core::{DType, Device};
 
 use crate::autograd::trace::Trace;
-use crate::autograd::{OnnxValue, Tensor};
+use crate::autograd::{Tensor, no_grad};
 use crate::error::{Error, Result};
 use crate::file::{file_error, write_atomically};
-use crate::layer::Layer;
+use crate::layer::{ForwardContext, Layer};
 use crate::ops::Rng;
-use merge::{Graph, merged};
+use merge::{Graph, Run, merged};
 
 /// Writes a model as an ONNX file. `shape` is that of an example input, whose first axis is the batch; the file takes batches of any
 /// size.
 ///
 /// The model runs in evaluation mode, and each operation that it performs becomes a node, whatever layers, formulas and functions it
 /// is made of. The input is called `input`, the output `output`, parameters keep their names (`0.weight`). The file has opset 17
-/// (2022). [`OnnxExport`] has options.
+/// (2022). [`OnnxExport`] has options, and writes models with several inputs and outputs ([`OnnxExport::multi`]).
 ///
 /// # Precision
 /// An engine's results agree within rounding. Engines do not know all operators in every dtype: onnxruntime 1.32 knows
@@ -72,39 +72,97 @@ pub fn export_onnx(path: impl AsRef<Path>, model: &(impl Layer + ?Sized), shape:
 /// ```
 #[derive(Clone, Debug)]
 pub struct OnnxExport {
-    shape: Vec<usize>,
-    integers: Option<(DType, usize)>,
-    names: [String; 2],
+    inputs: Vec<Input>,
+    outputs: Vec<String>,
     batch: Option<usize>,
     metadata: BTreeMap<String, String>,
+}
+
+/// What an input may be.
+#[derive(Clone, Debug)]
+struct Input {
+    name: String,
+    shape: Vec<usize>,
+    numbers: Numbers,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Numbers {
+    /// Of the model's dtype.
+    Floats,
+    FloatsOf(DType),
+    /// Integers below a number.
+    Integers(DType, usize),
 }
 
 impl OnnxExport {
     /// An input of this shape, whose first axis is the batch.
     pub fn new(shape: &[usize]) -> Self {
+        let input = Input { name: "input".into(), shape: shape.to_vec(), numbers: Numbers::Floats };
         OnnxExport {
-            shape: shape.to_vec(),
-            integers: None,
-            names: ["input".into(), "output".into()],
+            inputs: vec![input],
+            outputs: vec!["output".into()],
             batch: Some(0),
             metadata: BTreeMap::new(),
+        }
+    }
+
+    /// Inputs with their names and an example of each, and the names of the outputs, for [`write_with`](OnnxExport::write_with). The
+    /// first axis of every input is the batch. Integers of an input (u8, u32 or i64) are from 0 to the largest of its example.
+    ///
+    /// ```
+    /// # use tealight::io::OnnxExport;
+    /// # use tealight::prelude::*;
+    /// # struct Net { body: Linear, class: Linear, place: Linear }
+    /// # impl Layer for Net { tealight::fields!(body, class, place); }
+    /// # impl Net {
+    /// #     fn run(&self, x: &[Tensor], ctx: &mut ForwardContext) -> Result<[Tensor; 2]> {
+    /// #         let h = ctx.call("body", &self.body, &Tensor::cat(&[&x[0].flatten(1, -1)?, &x[1]], 1)?)?.tanh()?;
+    /// #         Ok([ctx.call("class", &self.class, &h)?, ctx.call("place", &self.place, &h)?])
+    /// #     }
+    /// # }
+    /// # let rng = &mut Rng::seed(1);
+    /// # let net = Net { body: Linear::new(20, 5, rng)?, class: Linear::new(5, 3, rng)?, place: Linear::new(5, 4, rng)? };
+    /// # let path = std::env::temp_dir().join(format!("tealight-doc-multi-{}.onnx", std::process::id()));
+    /// let (image, meta) = (Tensor::randn(0.0, 1.0, (1, 1, 4, 4), rng)?, Tensor::randn(0.0, 1.0, (1, 4), rng)?);
+    /// OnnxExport::multi(&[("image", &image), ("meta", &meta)], &["class", "box"])
+    ///     .write_with(&path, &net, |x, ctx| net.run(x, ctx))?; // net.run returns [class, box]
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "input_names")]
+    #[doc(alias = "output_names")]
+    pub fn multi(inputs: &[(&str, &Tensor)], outputs: &[&str]) -> Self {
+        let input = |&(name, example): &(&str, &Tensor)| {
+            let numbers = match example.dtype() {
+                dtype if dtype.is_float() => Numbers::FloatsOf(dtype),
+                dtype => Numbers::Integers(dtype, largest(example).map_or(1, |most| most.saturating_add(1))),
+            };
+            Input { name: name.into(), shape: example.dims().to_vec(), numbers }
+        };
+        OnnxExport {
+            inputs: inputs.iter().map(input).collect(),
+            outputs: outputs.iter().map(|&name| name.into()).collect(),
+            ..OnnxExport::new(&[])
         }
     }
 
     /// The names of the input and the output. Default: `input`, `output`.
     #[must_use]
     #[doc(alias = "input_names")]
-    pub fn names(self, input: &str, output: &str) -> Self {
-        OnnxExport { names: [input.into(), output.into()], ..self }
+    pub fn names(mut self, input: &str, output: &str) -> Self {
+        self.inputs.iter_mut().for_each(|own| own.name = input.into());
+        OnnxExport { outputs: vec![output.into()], ..self }
     }
 
     /// The input has integers of this dtype (u8, u32 or i64) below `count`: indices of words, say. u32 becomes int64 in the file.
     #[must_use]
-    pub fn integers(self, dtype: DType, count: usize) -> Self {
-        OnnxExport { integers: Some((dtype, count)), ..self }
+    pub fn integers(mut self, dtype: DType, count: usize) -> Self {
+        self.inputs.iter_mut().for_each(|own| own.numbers = Numbers::Integers(dtype, count));
+        self
     }
 
-    /// The file takes inputs of exactly the given shape.
+    /// The file takes inputs of exactly the given shapes.
     #[must_use]
     pub fn fixed_batch(self) -> Self {
         OnnxExport { batch: None, ..self }
@@ -130,9 +188,26 @@ impl OnnxExport {
     /// Errors as [`export_onnx`] does, and if the names are equal or those of a parameter, or the integers are of another dtype or
     /// their `count` is 0.
     pub fn write(&self, path: impl AsRef<Path>, model: &(impl Layer + ?Sized)) -> Result<()> {
-        let path = path.as_ref();
-        let graph = self.graph(model)?;
-        let bytes = message::model(&graph, &self.names, &self.metadata)?;
+        self.save(path.as_ref(), &self.graph(model)?)
+    }
+
+    /// Writes the file of a model with several inputs or outputs, which `forward` runs in evaluation mode, as
+    /// [`Trainer::with_forward`](crate::train::Trainer::with_forward) does in training. Parameters have the names that `model` gives them.
+    ///
+    /// Errors as [`write`](OnnxExport::write), and if there are not as many outputs as names.
+    #[doc(alias = "torch.onnx.export")]
+    pub fn write_with<Y: AsRef<[Tensor]>>(
+        &self,
+        path: impl AsRef<Path>,
+        model: &(impl Layer + ?Sized),
+        forward: impl Fn(&[Tensor], &mut ForwardContext) -> Result<Y>,
+    ) -> Result<()> {
+        let run = |x: &[Tensor]| Ok(forward(x, &mut ForwardContext::eval())?.as_ref().to_vec());
+        self.save(path.as_ref(), &self.graph_of(model, &run)?)
+    }
+
+    fn save(&self, path: &Path, graph: &Graph) -> Result<()> {
+        let bytes = self.bytes(graph)?;
         // Protobuf counts in 31 bits.
         if i32::try_from(bytes.len()).is_err() {
             let message = format!("expected a model of less than 2 GiB, got {} bytes", bytes.len());
@@ -141,26 +216,34 @@ impl OnnxExport {
         write_atomically(path, &bytes)
     }
 
+    fn bytes(&self, graph: &Graph) -> Result<Vec<u8>> {
+        let inputs: Vec<String> = self.inputs.iter().map(|input| input.name.clone()).collect();
+        message::model(graph, [&inputs, &self.outputs], &self.metadata)
+    }
+
     fn graph(&self, model: &(impl Layer + ?Sized)) -> Result<Graph> {
-        self.check_names(model)?;
-        let dtype = match self.integers {
-            Some((dtype, _)) => dtype,
-            None => floats(model),
-        };
-        // The given shape first, so that the model's own error shows what is wrong with it.
-        let first = self.run(model, &self.shape, dtype, 1)?;
+        self.graph_of(model, &|x| match x {
+            [x] => Ok(vec![model.predict(x)?]),
+            _ => Err(Error::argument(OP, "one input (see write_with)", x.len())),
+        })
+    }
+
+    fn graph_of(&self, model: &(impl Layer + ?Sized), forward: Forward) -> Result<Graph> {
+        let state: Vec<(String, Tensor)> =
+            model.state().into_iter().map(|(name, held)| (name, held.get())).collect();
+        self.check_names(&state)?;
+        // The given shapes first, so that the model's own error shows what is wrong with them.
+        let first = self.run(&state, forward, None, 1)?;
         let Some(axis) = self.batch else {
-            return merged([first, self.run(model, &self.shape, dtype, 2)?], None);
+            return merged([first, self.run(&state, forward, None, 2)?], None);
         };
-        if axis >= self.shape.len() {
+        if let Some(input) = self.inputs.iter().find(|input| axis >= input.shape.len()) {
             let expected = format!("an example of the input with an axis {axis}, the batch");
-            return Err(Error::shape(OP, expected, &[&self.shape]));
+            return Err(Error::shape(OP, expected, &[&input.shape]));
         }
         let sizes = self.batches();
         let with = |size: usize, seed| {
-            let mut shape = self.shape.clone();
-            shape[axis] = size;
-            self.run(model, &shape, dtype, seed).map_err(|error| {
+            self.run(&state, forward, Some((axis, size)), seed).map_err(|error| {
                 let expected = format!("a model that takes a batch of {size} as well (see fixed_batch)");
                 Error::argument(OP, expected, error)
             })
@@ -168,43 +251,44 @@ impl OnnxExport {
         merged([with(sizes[0], 1)?, with(sizes[1], 2)?], Some((axis, sizes)))
     }
 
-    /// Two batch sizes that no other axis of the input has, so that they cannot be confused with one.
+    /// Two batch sizes that no other axis of an input has, so that they cannot be confused with one.
     fn batches(&self) -> [usize; 2] {
-        let mut free = [5, 7, 11, 13, 17, 19].into_iter().filter(|size| !self.shape.contains(size));
+        let used = |size: &usize| self.inputs.iter().any(|input| input.shape.contains(size));
+        let mut free = [5, 7, 11, 13, 17, 19].into_iter().filter(|size| !used(size));
         [free.next().unwrap_or(5), free.next().unwrap_or(7)]
     }
 
+    /// A run with random inputs, `batch` along its axis.
     fn run(
         &self,
-        model: &(impl Layer + ?Sized),
-        shape: &[usize],
-        dtype: DType,
+        state: &[(String, Tensor)],
+        forward: Forward,
+        batch: Option<(usize, usize)>,
         seed: u64,
-    ) -> Result<(Trace, OnnxValue, Tensor, Tensor)> {
+    ) -> Result<Run> {
         let rng = &mut Rng::seed(seed);
-        let x = match self.integers {
-            None => Tensor::randn_dtype(0.0, 1.0, shape, dtype, rng)?,
-            Some((DType::U8 | DType::U32 | DType::I64, count @ 1..)) => {
-                let numbers = (0..shape.iter().product()).map(|_| rng.below(count) as i64);
-                Tensor::from_vec(numbers.collect(), shape, &Device::Cpu)?.to_dtype(dtype)?
+        let mut inputs = Vec::with_capacity(self.inputs.len());
+        for input in &self.inputs {
+            let mut shape = input.shape.clone();
+            if let Some((axis, size)) = batch {
+                shape[axis] = size;
             }
-            Some((dtype, count)) => {
-                let got = format!("{count} of {}", dtype.as_str());
-                return Err(Error::argument(OP, "one integer or more of u8, u32 or i64", got));
-            }
-        };
-        let state: Vec<(String, Tensor)> =
-            model.state().into_iter().map(|(name, held)| (name, held.get())).collect();
-        let x = match state.first() {
-            Some((_, first)) => Tensor::from(x.array().to_device(first.device())?),
-            None => x,
-        };
-        let (trace, output, y) = Trace::of(&x, state, |x| model.predict(x))?;
-        Ok((trace, output, x, y))
+            let x = input.numbers.draw(shape, floats(state), rng)?;
+            inputs.push(match state.first() {
+                Some((_, first)) => Tensor::from(x.array().to_device(first.device())?),
+                None => x,
+            });
+        }
+        let (trace, values, y) = Trace::of(&inputs, state.to_vec(), |x| no_grad(|| forward(x)))?;
+        if y.len() != self.outputs.len() {
+            let expected = format!("an output for each of {:?}", self.outputs);
+            return Err(Error::argument(OP, expected, y.len()));
+        }
+        Ok((trace, values, inputs, y))
     }
 
-    fn check_names(&self, model: &(impl Layer + ?Sized)) -> Result<()> {
-        let mut names: Vec<String> = model.state().into_iter().map(|(name, _)| name).collect();
+    fn check_names(&self, state: &[(String, Tensor)]) -> Result<()> {
+        let mut names: Vec<&str> = state.iter().map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(Error::argument(
@@ -213,20 +297,55 @@ impl OnnxExport {
                 format!("two of {:?}", pair[0]),
             ));
         }
-        let [input, output] = &self.names;
-        let taken = |name: &String| name.is_empty() || names.contains(name);
-        if input == output || taken(input) || taken(output) {
-            let expected = "two names for the input and the output that no parameter has";
-            return Err(Error::argument(OP, expected, format!("{input:?} and {output:?}")));
+        let ends: Vec<&str> = self
+            .inputs
+            .iter()
+            .map(|input| input.name.as_str())
+            .chain(self.outputs.iter().map(String::as_str))
+            .collect();
+        let taken =
+            |(i, name): (usize, &&str)| name.is_empty() || names.contains(name) || ends[..i].contains(name);
+        if ends.iter().enumerate().any(taken) {
+            let expected = "different names for the inputs and the outputs that no parameter has";
+            return Err(Error::argument(OP, expected, format!("{ends:?}")));
+        }
+        if self.inputs.is_empty() || self.outputs.is_empty() {
+            return Err(Error::argument(OP, "an input and an output, or more", format!("{ends:?}")));
         }
         Ok(())
     }
 }
 
+impl Numbers {
+    fn draw(self, shape: Vec<usize>, floats: DType, rng: &mut Rng) -> Result<Tensor> {
+        match self {
+            Numbers::Floats => Tensor::randn_dtype(0.0, 1.0, shape, floats, rng),
+            Numbers::FloatsOf(dtype) => Tensor::randn_dtype(0.0, 1.0, shape, dtype, rng),
+            Numbers::Integers(dtype @ (DType::U8 | DType::U32 | DType::I64), count @ 1..) => {
+                let numbers = (0..shape.iter().product()).map(|_| rng.below(count) as i64);
+                Tensor::from_vec(numbers.collect(), shape, &Device::Cpu)?.to_dtype(dtype)
+            }
+            Numbers::Integers(dtype, count) => {
+                let got = format!("{count} of {}", dtype.as_str());
+                Err(Error::argument(OP, "one integer or more of u8, u32 or i64", got))
+            }
+        }
+    }
+}
+
+/// The largest element; none if there is none that is 0 or more.
+fn largest(x: &Tensor) -> Option<usize> {
+    let numbers = x
+        .to_dtype(DType::I64)
+        .and_then(|x| x.to_device(&Device::Cpu)?.reshape(x.elem_count())?.to_vec1::<i64>());
+    usize::try_from(numbers.ok()?.into_iter().max()?).ok()
+}
+
+type Forward<'a> = &'a dyn Fn(&[Tensor]) -> Result<Vec<Tensor>>;
+
 const OP: &str = "export_onnx";
 
 /// The float dtype of the model; f32 if it has none.
-fn floats(model: &(impl Layer + ?Sized)) -> DType {
-    let dtypes = model.state().into_iter().map(|(_, held)| held.get().dtype());
-    dtypes.into_iter().find(|dtype| dtype.is_float()).unwrap_or(DType::F32)
+fn floats(state: &[(String, Tensor)]) -> DType {
+    state.iter().map(|(_, tensor)| tensor.dtype()).find(|dtype| dtype.is_float()).unwrap_or(DType::F32)
 }

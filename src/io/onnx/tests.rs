@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 
 use super::{OnnxExport, export_onnx};
-use crate::io::onnx;
 use crate::layer::Lambda;
 use crate::prelude::*;
 
@@ -48,7 +47,7 @@ fn text(bytes: &[u8]) -> String {
 struct Read {
     nodes: Vec<String>,
     initializers: BTreeMap<String, Vec<u64>>,
-    ends: [String; 2],
+    ends: Vec<String>,
 }
 
 fn read(bytes: &[u8]) -> Read {
@@ -64,8 +63,7 @@ fn read(bytes: &[u8]) -> Read {
         let dims = fields(tensor).into_iter().filter(|field| field.0 == 1).map(|field| field.1);
         (text(of(tensor, 8)[0]), dims.collect())
     };
-    let end = |number| {
-        let info = of(graph, number)[0];
+    let end = |info| {
         let tensor = of(of(info, 2)[0], 1)[0];
         let dim = |dim: &[u8]| match fields(dim)[..] {
             [(1, value, _)] => value.to_string(),
@@ -78,12 +76,12 @@ fn read(bytes: &[u8]) -> Read {
     Read {
         nodes: of(graph, 1).into_iter().map(node).collect(),
         initializers: of(graph, 5).into_iter().map(initializer).collect(),
-        ends: [end(11), end(12)],
+        ends: [11, 12].into_iter().flat_map(|number| of(graph, number)).map(end).collect(),
     }
 }
 
 fn written(export: &OnnxExport, model: &dyn Layer) -> Result<Read> {
-    Ok(read(&onnx::message::model(&export.graph(model)?, &export.names, &export.metadata)?))
+    Ok(read(&export.bytes(&export.graph(model)?)?))
 }
 
 fn refused(shape: &[usize], f: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static) -> String {
@@ -129,6 +127,80 @@ fn options() -> Result<()> {
     assert_eq!(file.ends, ["input: 1 [3, batch]", "output: 1 [batch, 3]"]);
     model.to_dtype(DType::F64)?;
     assert_eq!(written(&OnnxExport::new(&[1, 4]), &model)?.ends[0], "input: 11 [batch, 4]");
+    Ok(())
+}
+
+/// Words and an image, a class and a place.
+struct Two {
+    words: Embedding,
+    conv: Conv2d,
+    class: Linear,
+    place: Linear,
+}
+impl Layer for Two {
+    crate::fields!(words, conv, class, place);
+}
+impl Two {
+    fn new() -> Result<Self> {
+        let rng = &mut Rng::seed(1);
+        Ok(Two {
+            words: Embedding::new(9, 3, rng)?,
+            conv: Conv2d::new(1, 2, 3, ConvOptions::new(), rng)?,
+            class: Linear::new(5, 4, rng)?,
+            place: Linear::new(5, 2, rng)?,
+        })
+    }
+
+    fn run(&self, x: &[Tensor], ctx: &mut ForwardContext) -> Result<[Tensor; 2]> {
+        let words = ctx.call("words", &self.words, &x[0])?.mean(1)?;
+        let image = ctx.call("conv", &self.conv, &x[1])?.relu()?.mean([2, 3])?;
+        let h = Tensor::cat(&[words, image], 1)?;
+        Ok([ctx.call("class", &self.class, &h)?, ctx.call("place", &self.place, &h)?])
+    }
+}
+
+#[test]
+fn several_inputs_and_outputs() -> Result<()> {
+    let cpu = &Device::Cpu;
+    let (words, image) = (Tensor::new(&[[8_u32, 0]], cpu)?, Tensor::zeros((1, 1, 4, 4), DType::F32, cpu)?);
+    let inputs = [("words", &words), ("image", &image)];
+    let export = |outputs: &[&str]| OnnxExport::multi(&inputs, outputs);
+    let model = Two::new()?;
+    let write = |export: &OnnxExport, forward: &dyn Fn(&[Tensor]) -> Result<Vec<Tensor>>| {
+        Ok::<_, Error>(read(&export.bytes(&export.graph_of(&model, forward)?)?))
+    };
+    let run = |x: &[Tensor]| Ok(model.run(x, &mut ForwardContext::eval())?.to_vec());
+    let file = write(&export(&["class", "box"]), &run)?;
+    let ends =
+        ["words: 7 [batch, 2]", "image: 1 [batch, 1, 4, 4]", "class: 1 [batch, 4]", "box: 1 [batch, 2]"];
+    assert_eq!(file.ends, ends);
+    let last = &file.nodes[file.nodes.len() - 2..];
+    assert_eq!(
+        last.iter().map(|node| node.split_once(", ").unwrap().1).collect::<Vec<_>>(),
+        ["class.weight, class.bias) -> class", "place.weight, place.bias) -> box"]
+    );
+    // One result under two names, an input as an output, an input that is not used, and a fixed batch.
+    let file = write(&export(&["a", "b", "c"]).fixed_batch(), &|x| {
+        let y = x[1].exp()?;
+        Ok(vec![y.clone(), y, x[1].clone()])
+    })?;
+    assert_eq!(file.nodes, ["Exp(image) -> a", "Identity(a) -> b", "Identity(image) -> c"]);
+    assert_eq!(file.ends[..2], ["words: 7 [1, 2]", "image: 1 [1, 1, 4, 4]"]);
+
+    let text = |export: OnnxExport| write(&export, &run).err().unwrap().to_string();
+    let expected = "export_onnx: expected an output for each of [\"class\"], got 2";
+    assert_eq!(text(export(&["class"])), expected);
+    let names =
+        "export_onnx: expected different names for the inputs and the outputs that no parameter has, got";
+    assert_eq!(text(export(&["a", "a"])), format!("{names} [\"words\", \"image\", \"a\", \"a\"]"));
+    assert!(text(export(&["a", "class.bias"])).starts_with(names));
+    assert_eq!(
+        text(export(&[])),
+        "export_onnx: expected an input and an output, or more, got [\"words\", \"image\"]"
+    );
+    assert!(text(export(&["a", "b"]).batch_axis(2)).contains("an axis 2, the batch, got [1, 2]"));
+    let error = export(&["y"]).graph(&model).unwrap_err().to_string();
+    assert_eq!(error, "export_onnx: expected one input (see write_with), got 2");
     Ok(())
 }
 
@@ -220,8 +292,8 @@ fn refused_options() -> Result<()> {
     let export = || OnnxExport::new(&[1, 4]);
     for (input, output) in [("x", "x"), ("0.weight", "y"), ("x", "")] {
         let expected =
-            "export_onnx: expected two names for the input and the output that no parameter has, got";
-        assert_eq!(text(export().names(input, output)), format!("{expected} {input:?} and {output:?}"));
+            "export_onnx: expected different names for the inputs and the outputs that no parameter has, got";
+        assert_eq!(text(export().names(input, output)), format!("{expected} [{input:?}, {output:?}]"));
     }
     let expected = "export_onnx: expected one integer or more of u8, u32 or i64, got";
     assert_eq!(text(export().integers(DType::U32, 0)), format!("{expected} 0 of u32"));
