@@ -1,5 +1,8 @@
 //! [`ForwardContext`]: what a forward pass hands to every layer.
 
+use std::fmt::Debug;
+use std::sync::Arc;
+
 use super::Layer;
 use super::summary::{Recorder, Summary};
 use crate::autograd::{Tensor, named_scope};
@@ -24,11 +27,34 @@ pub struct ForwardContext {
     outputs: Option<Outputs>,
 }
 
-/// The outputs of the layers that were run, and the full name of the one that is running.
+/// What happens to the outputs of the layers that are run, and the full name of the one that is running.
 #[derive(Clone, Debug, Default)]
 struct Outputs {
     path: String,
+    map: Option<Map>,
+    kept: bool,
     all: Vec<(String, Tensor)>,
+}
+
+#[derive(Clone)]
+struct Map(Arc<dyn Fn(&str, Tensor) -> Result<Tensor> + Send + Sync>);
+
+impl Debug for Map {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Map")
+    }
+}
+
+impl Outputs {
+    fn see(&mut self, outputs: &mut [Tensor]) -> Result<()> {
+        for y in outputs {
+            if let Some(Map(f)) = &self.map {
+                *y = f(&self.path, y.clone())?;
+            }
+            self.all.extend(self.kept.then(|| (self.path.clone(), y.clone())));
+        }
+        Ok(())
+    }
 }
 
 impl ForwardContext {
@@ -70,7 +96,27 @@ impl ForwardContext {
     #[doc(alias = "register_forward_hook")]
     #[must_use]
     pub fn record_outputs(mut self) -> Self {
-        self.outputs = Some(Outputs::default());
+        self.outputs.get_or_insert_default().kept = true;
+        self
+    }
+
+    /// Passes the output of every layer inside the model through `f`, with the full name of the layer; the model goes on with what it
+    /// returns. It sees the layers that [`outputs`](ForwardContext::outputs) would show.
+    ///
+    /// ```
+    /// use tealight::prelude::*;
+    /// let rng = &mut Rng::seed(1);
+    /// let model = Sequential::new().push(Linear::new(3, 4, rng)?).push(Relu).push(Linear::new(4, 2, rng)?.without_bias());
+    /// // Without the hidden units, to see what they do.
+    /// let ctx = ForwardContext::eval().map_outputs(|name, y| if name == "1" { y.zeros_like() } else { Ok(y) });
+    /// let y = model.forward(&Tensor::randn(0.0, 1.0, (5, 3), rng)?, &mut { ctx })?;
+    /// assert_eq!(y.abs()?.max_all()?.to_scalar::<f32>()?, 0.0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[doc(alias = "register_forward_hook")]
+    #[must_use]
+    pub fn map_outputs(mut self, f: impl Fn(&str, Tensor) -> Result<Tensor> + Send + Sync + 'static) -> Self {
+        self.outputs.get_or_insert_default().map = Some(Map(Arc::new(f)));
         self
     }
 
@@ -133,7 +179,7 @@ impl ForwardContext {
     /// assert_eq!(y.to_vec1::<f32>()?, [0.0; 4]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    pub fn call_with<Y: AsRef<[Tensor]>>(
+    pub fn call_with<Y: AsRef<[Tensor]> + AsMut<[Tensor]>>(
         &mut self,
         name: &str,
         layer: &(impl Layer + ?Sized),
@@ -145,10 +191,12 @@ impl ForwardContext {
             outputs.path.push_str(name);
             outside
         });
-        let y = named_scope(name, || self.recorded(name, layer, f));
+        let y = named_scope(name, || {
+            let mut y = self.recorded(name, layer, f)?;
+            self.outputs.as_mut().map_or(Ok(()), |outputs| outputs.see(y.as_mut()))?;
+            Ok(y)
+        });
         if let (Some(outputs), Some(outside)) = (&mut self.outputs, outside) {
-            let of = |y: &Tensor| (outputs.path.clone(), y.clone());
-            outputs.all.extend(y.iter().flat_map(|y| y.as_ref()).map(of));
             outputs.path.truncate(outside);
         }
         y
@@ -172,6 +220,32 @@ impl ForwardContext {
 #[cfg(test)]
 mod tests {
     use crate::prelude::*;
+
+    #[test]
+    fn outputs_replaced() -> Result<()> {
+        let rng = &mut Rng::seed(1);
+        let (first, last) = (Linear::new(3, 4, rng)?, Linear::new(4, 4, rng)?);
+        let inner = Sequential::new().push(first.clone()).push(Tanh);
+        let model = Sequential::new().push(inner).push(last.clone());
+        let x = Tensor::randn(0.0, 1.0, (2, 3), rng)?.into_parameter();
+        let twice = |name: &str, y: Tensor| if name == "0.1" { y * 2.0 } else { Ok(y) };
+        let ctx = &mut ForwardContext::eval().map_outputs(twice).record_outputs();
+        let y = model.forward(&x, ctx)?;
+        let plain = &mut ForwardContext::eval();
+        let by_hand = last.forward(&(first.forward(&x, plain)?.tanh()? * 2.0)?, plain)?;
+        assert_eq!(y, by_hand);
+        assert_eq!(ctx.outputs()[1].1, ctx.outputs()[2].1); // what was kept is what went on
+        let slope = |y: &Tensor| Ok::<_, Error>(y.sum_all()?.backward()?.get(&x).unwrap().to_vec2::<f32>()?);
+        assert_eq!(slope(&y)?, slope(&by_hand)?);
+        // Each output of a layer with several, and an error with the layer's name.
+        let pair = |ctx: &mut ForwardContext| ctx.call_with("pair", &Tanh, |_| Ok([x.clone(), x.clone()]));
+        let [a, b] = pair(&mut ForwardContext::eval().map_outputs(|_, y| y + 1.0))?;
+        assert_eq!((&a, &b), (&(&x + 1.0)?, &(&x + 1.0)?));
+        let error =
+            pair(&mut ForwardContext::eval().map_outputs(|_, y| y.reshape(7))).unwrap_err().to_string();
+        assert!(error.starts_with("pair: reshape: expected"), "{error}");
+        Ok(())
+    }
 
     #[test]
     fn outputs_by_name() -> Result<()> {
