@@ -37,6 +37,10 @@ expressions! {
         x.norm(0.0, 0), x.norm(0.5, 0), x.norm(1.0, 0), x.norm(1.5, 0), x.norm(2.0, 0), x.norm(3.0, 0),
         x.norm(f64::INFINITY, 0), x.norm(f64::NEG_INFINITY, 0), x.norm(2.0, 0)?.sqr(), x.norm(3.0, 0)?.sqr(), x.cumsum(0), x.cumprod(0), x.softmax(0), x.log_softmax(0), x.normalize_rows(2.0),
         x.normalize_rows(1.0), x.normalize_rows(f64::INFINITY),
+        x.reshape((1, 1, x.elem_count()))?.adaptive_max_pool1d(1),
+        Ok(x.reshape((1, 1, x.elem_count()))?.max_pool1d_with_indices(PoolOptions::<1>::new(x.elem_count()))?.0),
+        HingeEmbedding::new().elementwise(x, &scalar(1.0)), HingeEmbedding::new().elementwise(x, &scalar(-1.0)),
+        SoftMargin.elementwise(x, &scalar(1.0)),
         MultiMargin::new().elementwise(&x.unsqueeze(0)?, &Tensor::new(&[0_u32], &Device::Cpu)?),
         MultiMargin::new().p(2)?.elementwise(&x.unsqueeze(0)?, &Tensor::new(&[0_u32], &Device::Cpu)?),
         Ok(x.max_with_indices(0)?.0), Ok(x.min_with_indices(0)?.0), Ok(x.median(0)?.0),
@@ -56,12 +60,36 @@ expressions! {
     [a, b]:
         a.add(b), a.sub(b), a.mul(b), a.div(b), a.pow(b), a.maximum(b), a.minimum(b), a.atan2(b), a.rem(b), a.fmod(b), a.fmax(b), a.fmin(b), a.xlogy(b), a.logaddexp(b),
         a.cosine_similarity(b, 0), a.pairwise_distance(b, 2.0), a.lerp(b, 0.25),
+        a.scatter(0, &Tensor::new(&[0_u32, 0, 1], &Device::Cpu)?, b),
+        MarginRanking::new().reduction(Reduction::None).loss(a, b, &scalar(1.0)),
         PoissonNll::new().elementwise(a, b), PoissonNll::new().full().elementwise(a, b),
         PoissonNll::new().log_input(false).elementwise(a, b), PoissonNll::new().log_input(false).full().elementwise(a, b);
     [a, b, c]:
         a.addcmul(b, c, 2.0), GaussianNll::new().reduction(Reduction::None).loss(a, b, c),
         TripletMargin::new().reduction(Reduction::None).loss(a, b, c),
         TripletMargin::new().p(1.0)?.swap().reduction(Reduction::None).loss(a, b, c);
+}
+
+/// The other operations: they select, move, compare or count elements, add and multiply them, or (`inv`, `solve`, `cholesky`) refuse
+/// what is singular. The derivatives of `det` there are tested with it.
+const PLAIN: &str = "eq ne lt le gt ge where_cond any all count_nonzero argmax argmin argsort matmul dot outer matvec einsum trace \
+    cholesky solve inv det flatten squeeze squeeze_all transpose t permute broadcast_to flip roll repeat tile pad narrow chunk split \
+    split_at cat stack meshgrid unfold diag tril triu i assign index_select gather scatter_add index_add masked_select masked_fill \
+    masked_scatter nonzero one_hot conv1d conv_transpose1d avg_pool1d max_unpool1d adaptive_avg_pool1d upsample_nearest2d \
+    upsample_bilinear2d new from_vec zeros ones eye arange linspace rand randn to_device to_dtype unsqueeze reshape full";
+
+#[test]
+fn every_operation_is_looked_at() {
+    let rows = include_str!("../docs/ops.md").lines().filter_map(|line| line.strip_prefix("| `"));
+    let names: BTreeSet<&str> = rows
+        .filter_map(|row| row.split(['.', ':']).find(|part| part.contains('('))?.split('(').next())
+        .collect();
+    assert!(names.len() > 120 && names.contains("atan2") && names.contains("einsum"), "{names:?}");
+    let tried = |name: &str| EXPRESSIONS.iter().any(|(text, _)| key(text).contains(&format!(".{name}(")));
+    let plain: BTreeSet<&str> = PLAIN.split_whitespace().collect();
+    let missing: Vec<_> = names.iter().filter(|name| !plain.contains(*name) && !tried(name)).collect();
+    assert!(missing.is_empty(), "neither tried at its kinks nor among the plain ones: {missing:?}");
+    assert_eq!(plain.difference(&names).collect::<Vec<_>>(), [] as [&&str; 0]);
 }
 
 fn scalar(x: f64) -> Tensor {

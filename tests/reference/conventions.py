@@ -205,3 +205,15 @@ of("KlDiv::default().elementwise(x, &scalar(0.0))", lambda x: F.kl_div(x, torch.
 for c in [0, 1]:
     of(f"CrossEntropy::new().elementwise(&x.unsqueeze(0)?, &Tensor::new(&[{c}_u32], &Device::Cpu)?)",
        lambda x, c=c: F.cross_entropy(x.unsqueeze(0), torch.tensor([c]), reduction="none"), [r for r in SOME if len(r) > 1])
+POOLED = [[2.0, 2.0, 1.0], [1.0, inf, 0.0], [1.0, nan, 0.0], [-inf, -inf, -inf]]
+of("x.reshape((1, 1, x.elem_count()))?.adaptive_max_pool1d(1)", lambda x: F.adaptive_max_pool1d(x.reshape(1, 1, -1), 1), POOLED)
+of("Ok(x.reshape((1, 1, x.elem_count()))?.max_pool1d_with_indices(PoolOptions::<1>::new(x.elem_count()))?.0)",
+   lambda x: F.max_pool1d(x.reshape(1, 1, -1), x.numel(), return_indices=True)[0], POOLED)
+for t in [1.0, -1.0]:
+    of(f"HingeEmbedding::new().elementwise(x, &scalar({t}))",
+       lambda x, t=t: F.hinge_embedding_loss(x, torch.tensor(t), reduction="none"), [0.0, 1.0, 2.0, inf, -inf, nan])
+of("SoftMargin.elementwise(x, &scalar(1.0))", lambda x: F.soft_margin_loss(x, torch.tensor(1.0), reduction="none"), LOGITS)
+of("a.scatter(0, &Tensor::new(&[0_u32, 0, 1], &Device::Cpu)?, b)",
+   lambda a, b: a.scatter(0, torch.tensor([0, 0, 1]), b), [([1.0, 2.0], [3.0, 4.0, 5.0])])
+of("MarginRanking::new().reduction(Reduction::None).loss(a, b, &scalar(1.0))",
+   lambda a, b: F.margin_ranking_loss(a, b, torch.tensor(1.0), reduction="none"), list(itertools.product([0.0, inf, -inf], [0.0, 1.0, inf])))
