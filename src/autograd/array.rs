@@ -121,11 +121,6 @@ pub(crate) fn place(dims: &[usize], mut i: usize) -> Dims {
     place
 }
 
-/// An array of new elements on the device of `like`.
-pub(crate) fn make<T: WithDType>(data: Vec<T>, dims: &[usize], like: &Array) -> Result<Array> {
-    Ok(Array::from_vec(data, dims, like.device())?)
-}
-
 /// From this size on, an allocation is tried before it is needed: one that fails there ends the program.
 const TRIED_FROM: usize = 1 << 30;
 

@@ -48,6 +48,7 @@ pub use linear::Linear;
 pub use norm::{
     BatchNorm, BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm, LayerNorm, RmsNorm, RunningStats,
 };
+pub(crate) use parameter::Lender;
 pub use parameter::{Buffer, Parameter, StateEntry};
 pub use prelu::PRelu;
 pub use reshape::Reshape;

@@ -1,9 +1,10 @@
 //! [`Parameter`] and [`Buffer`]: the tensors of a layer, as shared handles.
 
+use std::fmt::Debug;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::autograd::{Tensor, launch};
+use crate::autograd::{Array, Tensor, launch};
 use crate::error::{Error, Result};
 
 /// A learnable tensor. Clones are handles on the same parameter: this is how weights are tied.
@@ -24,15 +25,59 @@ pub struct Parameter(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    leaf: RwLock<Tensor>,
+    value: RwLock<Value>,
     frozen: AtomicBool,
+}
+
+/// Where a value is.
+#[derive(Debug)]
+enum Value {
+    Own(Tensor),
+    /// In the memory of a program, which changes it in place: whoever asks for it gets a copy.
+    Lent(Arc<dyn Lender>, usize),
+}
+
+/// The memory of a program that trains a model.
+pub(crate) trait Lender: Debug + Send + Sync {
+    /// A copy of value `i`.
+    fn value(&self, i: usize) -> Array;
+}
+
+/// The tensor; one that is lent is copied, by `wrap` made a tensor, and no longer lent.
+fn read(value: &RwLock<Value>, wrap: fn(Array) -> Tensor) -> Tensor {
+    if let Value::Own(tensor) = &*value.read().unwrap_or_else(PoisonError::into_inner) {
+        return tensor.clone();
+    }
+    let mut value = value.write().unwrap_or_else(PoisonError::into_inner);
+    if let Value::Lent(lender, i) = &*value {
+        *value = Value::Own(wrap(lender.value(*i)));
+    }
+    match &*value {
+        Value::Own(tensor) => tensor.clone(),
+        Value::Lent(..) => unreachable!("replaced above"),
+    }
+}
+
+/// Marks the value as held by the memory of a program.
+fn lend(value: &RwLock<Value>, lender: Arc<dyn Lender>, i: usize) {
+    let mut value = value.write().unwrap_or_else(PoisonError::into_inner);
+    if let Value::Own(tensor) = std::mem::replace(&mut *value, Value::Lent(lender, i)) {
+        tensor.mark_stale();
+    }
+}
+
+fn is_lent_by(value: &RwLock<Value>, lender: *const ()) -> bool {
+    match &*value.read().unwrap_or_else(PoisonError::into_inner) {
+        Value::Own(_) => false,
+        Value::Lent(own, _) => std::ptr::addr_eq(Arc::as_ptr(own), lender),
+    }
 }
 
 impl Parameter {
     /// A parameter with this initial value.
     pub fn new(value: Tensor) -> Self {
-        let leaf = RwLock::new(value.into_parameter());
-        Parameter(Arc::new(Inner { leaf, frozen: AtomicBool::new(false) }))
+        let value = RwLock::new(Value::Own(value.into_parameter()));
+        Parameter(Arc::new(Inner { value, frozen: AtomicBool::new(false) }))
     }
 
     /// The tensor to compute with, a leaf of the graph; its gradient is found by it. A frozen one requires no gradient.
@@ -56,22 +101,27 @@ impl Parameter {
     /// Errors if `value` has another shape or dtype.
     #[doc(alias = "copy_")]
     pub fn set(&self, value: &Tensor) -> Result<()> {
-        let mut leaf = self.0.leaf.write().unwrap_or_else(PoisonError::into_inner);
-        check_replacement("Parameter::set", &leaf, value)?;
+        check_replacement("Parameter::set", &self.leaf(), value)?;
         // A backward pass through what was computed from the old value would give the gradient of no present value.
-        leaf.mark_stale();
-        *leaf = value.clone().into_parameter();
+        self.replace(value.clone().into_parameter()).mark_stale();
         Ok(())
     }
 
     /// The leaf, whether it is frozen or not.
     pub(super) fn leaf(&self) -> Tensor {
-        self.0.leaf.read().unwrap_or_else(PoisonError::into_inner).clone()
+        read(&self.0.value, |array| Tensor::parameter(array))
     }
 
     /// Makes this tensor the leaf, and returns the old one.
     pub(super) fn replace(&self, tensor: Tensor) -> Tensor {
-        std::mem::replace(&mut *self.0.leaf.write().unwrap_or_else(PoisonError::into_inner), tensor)
+        let old = self.leaf();
+        *self.0.value.write().unwrap_or_else(PoisonError::into_inner) = Value::Own(tensor);
+        old
+    }
+
+    /// A number that only handles on this parameter have.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
     }
 
     /// Whether both are handles on the same parameter.
@@ -116,19 +166,20 @@ pub struct Buffer(Arc<Contents>);
 
 #[derive(Debug)]
 struct Contents {
-    value: RwLock<Tensor>,
+    value: RwLock<Value>,
     frozen: AtomicBool,
 }
 
 impl Buffer {
     /// A buffer with this initial value.
     pub fn new(value: Tensor) -> Self {
-        Buffer(Arc::new(Contents { value: RwLock::new(value.detach()), frozen: AtomicBool::new(false) }))
+        let value = RwLock::new(Value::Own(value.detach()));
+        Buffer(Arc::new(Contents { value, frozen: AtomicBool::new(false) }))
     }
 
     /// The value, a constant.
     pub fn get(&self) -> Tensor {
-        self.0.value.read().unwrap_or_else(PoisonError::into_inner).clone()
+        read(&self.0.value, Tensor::constant)
     }
 
     /// Whether training leaves it as it is; see [`Layer::freeze_buffers`](super::Layer::freeze_buffers).
@@ -146,16 +197,16 @@ impl Buffer {
     /// # Errors
     /// Errors if `value` has another shape or dtype.
     pub fn set(&self, value: &Tensor) -> Result<()> {
-        let mut current = self.0.value.write().unwrap_or_else(PoisonError::into_inner);
+        let current = self.get();
         check_replacement("Buffer::set", &current, value)?;
         launch::assign(current.array(), value.array());
-        *current = value.detach();
+        self.replace(value.detach());
         Ok(())
     }
 
     /// Replaces the value by one of any shape and dtype.
     pub(super) fn replace(&self, tensor: Tensor) {
-        *self.0.value.write().unwrap_or_else(PoisonError::into_inner) = tensor;
+        *self.0.value.write().unwrap_or_else(PoisonError::into_inner) = Value::Own(tensor);
     }
 }
 
@@ -185,6 +236,23 @@ impl StateEntry {
             StateEntry::Parameter(parameter) => parameter.set_frozen(frozen),
             StateEntry::Buffer(buffer) => buffer.set_frozen(frozen),
         }
+    }
+
+    fn value(&self) -> &RwLock<Value> {
+        match self {
+            StateEntry::Parameter(parameter) => &parameter.0.value,
+            StateEntry::Buffer(buffer) => &buffer.0.value,
+        }
+    }
+
+    /// Marks the value as held by the memory of a program: graphs of the old value are stale.
+    pub(crate) fn lend(&self, lender: Arc<dyn Lender>, i: usize) {
+        lend(self.value(), lender, i);
+    }
+
+    /// Whether the value is in this memory.
+    pub(crate) fn is_lent_by(&self, lender: *const ()) -> bool {
+        is_lent_by(self.value(), lender)
     }
 
     /// The value, detached from the graph.

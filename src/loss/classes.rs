@@ -61,21 +61,32 @@ pub(super) struct ClassReader {
 impl ClassReader {
     /// Classes below the width, or [`IGNORED`].
     pub(super) fn read(&self, target: Operand<'_>) -> Result<Vec<u32>> {
+        let mut classes = Vec::new();
+        self.read_into(target, &mut classes)?;
+        Ok(classes)
+    }
+
+    /// [`read`](ClassReader::read) into memory that exists already.
+    pub(super) fn read_into(&self, target: Operand<'_>, classes: &mut Vec<u32>) -> Result<()> {
+        classes.clear();
+        classes.reserve(target.dims().iter().product());
         match target.dtype() {
-            DType::U8 => self.all::<u8>(target),
-            DType::U32 => self.all::<u32>(target),
-            _ => self.all::<i64>(target),
+            DType::U8 => self.all::<u8>(target, classes),
+            DType::U32 => self.all::<u32>(target, classes),
+            _ => self.all::<i64>(target, classes),
         }
     }
 
-    fn all<I: WithDType + Into<i64>>(&self, target: Operand<'_>) -> Result<Vec<u32>> {
-        let read = |(row, &class): (usize, &I)| match class.into() {
-            class if Some(class) == self.ignored => Ok(IGNORED),
-            // Fewer than IGNORED: a row of scores that long fits in no memory.
-            class if (0..self.width as i64).contains(&class) => Ok(class as u32),
-            class => Err(self.invalid(class, row, target.dims())),
-        };
-        target.elements::<I>().iter().enumerate().map(read).collect()
+    fn all<I: WithDType + Into<i64>>(&self, target: Operand<'_>, classes: &mut Vec<u32>) -> Result<()> {
+        for (row, &class) in target.elements::<I>().iter().enumerate() {
+            classes.push(match class.into() {
+                class if Some(class) == self.ignored => IGNORED,
+                // Fewer than IGNORED: a row of scores that long fits in no memory.
+                class if (0..self.width as i64).contains(&class) => class as u32,
+                class => return Err(self.invalid(class, row, target.dims())),
+            });
+        }
+        Ok(())
     }
 
     #[cold]

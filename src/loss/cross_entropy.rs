@@ -1,5 +1,7 @@
 //! [`CrossEntropy`] of logits and classes, or probabilities.
 
+use std::sync::{Mutex, PoisonError};
+
 use candle_core::DType;
 use smallvec::SmallVec;
 
@@ -273,15 +275,23 @@ impl HardTargets {
         let (width, n, total, slopes) =
             (x.dims()[1], self.targets.len(), self.total, ctx.needs_input_grad(0));
         let (settings, divisor, reader) = (self.settings.clone(), self.divisor, self.targets.reader());
+        // A program calls the kernel again and again: the classes and the losses of the rows stay in memory that is there.
+        let scratch = Mutex::new((Vec::new(), Vec::new()));
         let run = move |[x, target]: [Operand<'_>; 2]| {
-            let (x, classes) = (x.elements::<T>(), reader.read(target)?);
+            let mut scratch = scratch.lock().unwrap_or_else(PoisonError::into_inner);
+            let (classes, rows) = &mut *scratch;
+            let x = x.elements::<T>();
+            reader.read_into(target, classes)?;
             let factors: SmallVec<[T; 1]> =
-                factors(&settings, divisor, &classes)?.iter().map(|&factor| T::constant(factor)).collect();
-            let [losses, slopes] = match slopes {
-                true => rows::cross_entropy_and_slopes(x, &classes, &factors, width),
-                false => [rows::cross_entropy(x, &classes, &factors, width), Vec::new()],
-            };
-            let losses = if total { vec![kernel::sum(&losses)] } else { losses };
+                factors(&settings, divisor, classes)?.iter().map(|&factor| T::constant(factor)).collect();
+            if !slopes {
+                let losses = rows::cross_entropy(x, classes, &factors, width);
+                return Ok([if total { kernel::one(kernel::sum(&losses)) } else { losses }, Vec::new()]
+                    .map(T::to_cpu_storage_owned));
+            }
+            rows.resize(n, T::constant(0.0));
+            let slopes = rows::cross_entropy_and_slopes(x, classes, &factors, width, rows);
+            let losses = if total { kernel::one(kernel::sum(rows)) } else { rows.clone() };
             Ok([losses, slopes].map(T::to_cpu_storage_owned))
         };
         let inputs = [x, &self.targets.array];

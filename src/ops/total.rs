@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::pointwise::{AnyFormula, Loops, OUTPUT, Pointwise, Which, backward, forward};
 use crate::autograd::array::{contiguous, converted, elements, on_cpu, with_float};
-use crate::autograd::launch::{DynKernel, Operand, Outputs, is_constant, launch_borrowed, single};
+use crate::autograd::launch::{DynKernel, Operand, Outputs, launch_borrowed, recording, single};
 use crate::autograd::{Array, Call, Element, Op, SaveContext, Saved, Tensor, broadcast_to};
 use crate::error::Result;
 use crate::formula::Formula;
@@ -183,7 +183,7 @@ where
         Some((total, slopes)) => (total, Some(slopes)),
         None => kernel::total(slices[0].len(), slices, value, wanted.then_some((pull, factor))),
     };
-    let mut made = single(vec![total / T::constant(divisor)]);
+    let mut made = single(kernel::one(total / T::constant(divisor)));
     made.extend(slopes.map(T::to_cpu_storage_owned));
     made
 }
@@ -207,9 +207,9 @@ fn total_backward(
 /// An array of slopes times a gradient, which is mostly the scalar 1.
 pub(crate) fn scaled(slopes: &Array, grad: &Tensor) -> Result<Tensor> {
     let slopes = Tensor::constant(slopes.clone());
-    // Unless it is a constant, a program multiplies: in another run the gradient may be another number.
-    let one = grad.elem_count() == 1
-        && is_constant(grad.array())
+    // A program multiplies: in another run the gradient may be another number.
+    let one = !recording()
+        && grad.elem_count() == 1
         && on_cpu(grad.array())
         && with_float!(grad.dtype(), T => elements::<T>(grad.array())?.first() == Some(&1.0));
     if one { Ok(slopes) } else { slopes * grad }

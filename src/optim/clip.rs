@@ -1,12 +1,12 @@
 //! Gradient clipping.
 
-use candle_core::{DType, Device};
+use candle_core::DType;
 
 use super::distinct;
 use crate::autograd::array::{contiguous, elements, on_cpu, with_float};
 use crate::autograd::{Array, Gradients, Tensor, no_grad};
 use crate::error::{Error, Result};
-use crate::kernel::optim::norm;
+use crate::kernel::{self, optim::norm};
 use crate::layer::Parameter;
 
 impl Gradients {
@@ -70,9 +70,8 @@ impl Gradients {
         let norm = |grad| if p == 2.0 { l2_norm(grad) } else { p_norm(&Tensor::from(grad.clone()), p) };
         let gradients = leaves.iter().filter_map(|leaf| self.get(leaf));
         let norms = gradients.map(|grad| norm(grad.array())).collect::<Result<Vec<_>>>()?;
-        let total = p_norm(&Tensor::from_vec(norms.clone(), norms.len(), &Device::Cpu)?, p)?;
-        let factor = max_norm / (total + 1e-6);
-        if total.is_finite() && factor < 1.0 {
+        let (total, factor) = total_norm_and_factor(&norms, p, max_norm);
+        if let Some(factor) = factor {
             self.change_all(&leaves, |grad| grad * factor)?;
         }
         Ok(total)
@@ -110,6 +109,13 @@ fn leaves_for(op: &'static str, max: f64, parameters: &[(String, Parameter)]) ->
         return Err(Error::argument(op, "a bound that is not negative", max));
     }
     Ok(distinct(parameters.to_vec()).into_iter().map(|(_, parameter)| parameter.get()).collect())
+}
+
+/// The norm of all gradients from that of each, and by what they are multiplied if it is too large.
+pub(crate) fn total_norm_and_factor(norms: &[f64], p: f64, max_norm: f64) -> (f64, Option<f64>) {
+    let total = kernel::moments::norms(norms, 1, norms.len(), p)[0];
+    let factor = max_norm / (total + 1e-6);
+    (total, (total.is_finite() && factor < 1.0).then_some(factor))
 }
 
 fn p_norm(x: &Tensor, p: f64) -> Result<f64> {

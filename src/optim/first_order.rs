@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Device};
+use candle_core::{CpuStorage, DType, Device};
 
 use super::rule::{StepInfo, UpdateRule};
 use super::state::{LEARNING_RATE, StateReader, StateWriter};
-use super::{Optimizer, distinct, gradient_of, no_momentum, nonfinite_gradient, not_negative};
+use super::{
+    InPlace, Optimizer, ParameterMemory, check_reached, distinct, gradient_of, no_momentum,
+    nonfinite_gradient, not_negative,
+};
 use crate::autograd::Element;
-use crate::autograd::array::{contiguous, elements, is_finite, make};
+use crate::autograd::array::{contiguous, elements, is_finite};
 use crate::autograd::{Array, Gradients, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel;
@@ -236,6 +239,55 @@ impl<R: UpdateRule<N>, const N: usize> FirstOrder<R, N> {
         entry.group.map_or(&self.base, |group| &self.groups[group])
     }
 
+    /// Counts a step of parameter `i`: its rule, and what the rule reads.
+    fn next(&mut self, i: usize) -> (R, StepInfo) {
+        let Group { rule, lr_factor } = self.settings(&self.entries[i]).clone();
+        let rule = self.momentum.and_then(|momentum| rule.with_momentum(momentum)).unwrap_or(rule);
+        let state = &mut self.entries[i].state;
+        state.step += 1;
+        state.carry = rule.carry(state.step, state.carry);
+        let learning_rate = self.learning_rate * lr_factor;
+        (rule, StepInfo { learning_rate, step: state.step, carry: state.carry })
+    }
+
+    fn update_in_place(&mut self, memory: &mut dyn ParameterMemory) -> Result<()> {
+        let mut nonfinite = false;
+        for entry in self.entries.iter().filter(|entry| !entry.parameter.is_frozen()) {
+            let gradient = memory.gradient(&entry.parameter);
+            check_reached(gradient.is_some(), &entry.name, &self.unused)?;
+            let finite = match gradient {
+                Some(CpuStorage::F64(gradient)) => kernel::is_finite(gradient),
+                Some(gradient) => kernel::is_finite::<f32>(slice(gradient)),
+                None => true,
+            };
+            if !finite && !self.skip_nonfinite {
+                return Err(nonfinite_gradient(&entry.name));
+            }
+            nonfinite |= !finite;
+        }
+        if nonfinite {
+            self.skipped += 1;
+            return Ok(());
+        }
+        for i in 0..self.entries.len() {
+            let parameter = self.entries[i].parameter.clone();
+            if parameter.is_frozen() || memory.gradient(&parameter).is_none() {
+                continue;
+            }
+            let (rule, at) = self.next(i);
+            let arrays = &mut self.entries[i].state.arrays;
+            memory.update(&parameter, &mut |value, grad| match arrays {
+                StateArrays::F32(arrays) => {
+                    CpuStorage::F32(updated::<f32, _, N>(&rule, at, slice(value), slice(grad), arrays))
+                }
+                StateArrays::F64(arrays) => {
+                    CpuStorage::F64(updated::<f64, _, N>(&rule, at, slice(value), slice(grad), arrays))
+                }
+            });
+        }
+        Ok(())
+    }
+
     /// The state names of a parameter with their indices; none before its first step.
     fn used_states(&self, entry: &Entry<N>, step: u64) -> Vec<(usize, String)> {
         let names = self.settings(entry).rule.state_names().into_iter().enumerate();
@@ -254,11 +306,11 @@ pub(super) fn flat_on_cpu(x: &Array, dtype: DType) -> Result<Array> {
 fn updated<T: Element, R: UpdateRule<N>, const N: usize>(
     rule: &R,
     at: StepInfo,
-    value: &Array,
-    grad: &Array,
+    value: &[T],
+    grad: &[T],
     state: &mut [Vec<T>; N],
-) -> Result<Array> {
-    let (n, initial) = (value.elem_count(), T::from_f64(rule.initial_state()));
+) -> Vec<T> {
+    let (n, initial) = (value.len(), T::from_f64(rule.initial_state()));
     let mut slices = [const { None }; N];
     for ((slice, array), name) in slices.iter_mut().zip(state).zip(rule.state_names()) {
         if name.is_some() {
@@ -268,9 +320,11 @@ fn updated<T: Element, R: UpdateRule<N>, const N: usize>(
             *slice = Some(&mut array[..]);
         }
     }
-    let formula = rule.formula::<T>(at);
-    let data = kernel::optim::update(&elements::<T>(value)?, &elements::<T>(grad)?, slices, formula);
-    make(data, value.dims(), value)
+    kernel::optim::update(value, grad, slices, rule.formula::<T>(at))
+}
+
+fn slice<T: Element>(storage: &CpuStorage) -> &[T] {
+    T::cpu_storage_as_slice(storage).expect("gradient, value and state have one dtype")
 }
 
 impl<R: UpdateRule<N>, const N: usize> Optimizer for FirstOrder<R, N> {
@@ -298,21 +352,30 @@ impl<R: UpdateRule<N>, const N: usize> Optimizer for FirstOrder<R, N> {
         }
         // From here on only a device that is out of memory can fail.
         for (i, value, grad, leaf) in ready {
-            let Group { rule, lr_factor } = self.settings(&self.entries[i]).clone();
-            let rule = self.momentum.and_then(|momentum| rule.with_momentum(momentum)).unwrap_or(rule);
-            let state = &mut self.entries[i].state;
-            state.step += 1;
-            state.carry = rule.carry(state.step, state.carry);
-            let learning_rate = self.learning_rate * lr_factor;
-            let at = StepInfo { learning_rate, step: state.step, carry: state.carry };
-            let value = match &mut state.arrays {
-                StateArrays::F32(arrays) => updated(&rule, at, &value, &grad, arrays)?,
-                StateArrays::F64(arrays) => updated(&rule, at, &value, &grad, arrays)?,
+            let (rule, at) = self.next(i);
+            let (dims, device) = (value.dims(), value.device());
+            let value = match &mut self.entries[i].state.arrays {
+                StateArrays::F32(arrays) => {
+                    let data = updated::<f32, _, N>(&rule, at, &elements(&value)?, &elements(&grad)?, arrays);
+                    Array::from_vec(data, dims, device)?
+                }
+                StateArrays::F64(arrays) => {
+                    let data = updated::<f64, _, N>(&rule, at, &elements(&value)?, &elements(&grad)?, arrays);
+                    Array::from_vec(data, dims, device)?
+                }
             };
             let value = if value.dtype() == leaf.dtype() { value } else { value.to_dtype(leaf.dtype())? };
             self.entries[i].parameter.set(&Tensor::from(value.to_device(leaf.device())?))?;
         }
         Ok(())
+    }
+
+    fn is_in_place(&self) -> bool {
+        true
+    }
+
+    fn step_in_place(&mut self, InPlace(memory): &mut InPlace<'_>) -> Result<()> {
+        self.update_in_place(&mut **memory)
     }
 
     fn learning_rate(&self) -> f64 {

@@ -72,6 +72,7 @@ pub(crate) mod state;
 pub use ada::{Adadelta, AdadeltaRule, Adagrad, AdagradRule};
 pub use adam::{Adam, AdamRule, AdamW};
 pub use adamax::{Adamax, AdamaxRule};
+pub(crate) use clip::total_norm_and_factor;
 pub use ema::Ema;
 pub use first_order::FirstOrder;
 pub use lbfgs::Lbfgs;
@@ -86,10 +87,28 @@ pub use solve_cg::solve_cg;
 
 use std::collections::BTreeMap;
 
+use candle_core::CpuStorage;
+
 use crate::autograd::{Gradients, Tensor};
 use crate::error::{Error, Result};
 use crate::layer::Parameter;
 use crate::layer::pattern::fits;
+
+/// The memory of a program, for [`Optimizer::step_in_place`].
+#[doc(hidden)]
+pub struct InPlace<'a>(pub(crate) &'a mut dyn ParameterMemory);
+
+/// Parameters and their gradients in main memory, f32 or f64.
+pub(crate) trait ParameterMemory {
+    /// The elements of the gradient, in row-major order; none if the parameter has none.
+    fn gradient(&self, parameter: &Parameter) -> Option<&CpuStorage>;
+    /// Replaces the value by what `update` makes of it and the gradient.
+    fn update(
+        &mut self,
+        parameter: &Parameter,
+        update: &mut dyn FnMut(&CpuStorage, &CpuStorage) -> CpuStorage,
+    );
+}
 
 /// Updates the parameters of a model.
 ///
@@ -139,6 +158,18 @@ pub trait Optimizer {
         let (loss, gradients) = evaluate()?;
         self.step(&gradients)?;
         Ok(loss)
+    }
+
+    /// Whether [`step_in_place`](Optimizer::step_in_place) works.
+    #[doc(hidden)]
+    fn is_in_place(&self) -> bool {
+        false
+    }
+
+    /// [`step`](Optimizer::step) on memory that a program holds.
+    #[doc(hidden)]
+    fn step_in_place(&mut self, _: &mut InPlace<'_>) -> Result<()> {
+        unreachable!("an optimizer whose is_in_place is true has its own step_in_place")
     }
 
     /// The learning rate.
@@ -262,8 +293,14 @@ fn gradient_of<'a>(
     unused: &[String],
 ) -> Result<Option<&'a Tensor>> {
     let gradient = gradients.get(leaf);
-    if gradient.is_some() || unused.iter().any(|pattern| fits(name, pattern)) {
-        return Ok(gradient);
+    check_reached(gradient.is_some(), name, unused)?;
+    Ok(gradient)
+}
+
+/// Errors if a parameter has no gradient and is not one that may be left out.
+fn check_reached(has_gradient: bool, name: &str, unused: &[String]) -> Result<()> {
+    if has_gradient || unused.iter().any(|pattern| fits(name, pattern)) {
+        return Ok(());
     }
     let message = "no gradient: the loss does not depend on it (see allow_unused), or it was changed since the forward pass";
     Err(Error::Parameter { name: name.into(), message: message.into() })

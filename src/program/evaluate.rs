@@ -1,12 +1,20 @@
 //! The loss and the gradients of a step: recorded once for each signature, and replayed.
 
-use crate::autograd::launch::Recording;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use candle_core::CpuStorage;
+use smallvec::SmallVec;
+
+use crate::autograd::array::contiguous;
+use crate::autograd::launch::{self, Recording, ValueView};
 use crate::autograd::{self, Array, Gradients, Tensor};
 use crate::error::{Error, Result};
 use crate::layer::{ForwardContext, StateEntry};
 use crate::ops::Rng;
 
-use super::Program;
+use super::in_place::Memory;
+use super::{Program, on_cpu};
 
 /// What one forward and backward pass gives.
 #[derive(Debug)]
@@ -19,21 +27,25 @@ pub(crate) struct Evaluation {
 /// The programs of a model's steps.
 #[derive(Debug, Default)]
 pub(crate) struct Replay {
-    entries: Vec<Entry>,
-    replayed: u64,
+    pub(super) entries: Vec<Entry>,
+    pub(super) replayed: u64,
+    /// The values of parameters and buffers while steps change them in place.
+    pub(super) memory: Arc<Memory>,
+    /// The state entries by the address of their parameter.
+    pub(super) places: HashMap<usize, usize>,
     /// Why steps are not replayed.
     refusal: Option<Error>,
 }
 
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Entry {
     signature: Vec<Part>,
-    program: Program,
-    outputs: usize,
+    pub(super) program: Program,
+    pub(super) outputs: usize,
     /// The state entry of each gradient.
-    gradients: Vec<usize>,
+    pub(super) gradients: Vec<usize>,
     /// Whether a replay was compared with an eager run on other data.
-    verified: bool,
+    pub(super) verified: bool,
 }
 
 /// What decides whether a program fits: one input or state entry.
@@ -48,7 +60,7 @@ struct Part {
 const PROGRAMS: usize = 8;
 
 /// A replay is compared with an eager run again after this many.
-const VERIFY_EVERY: u64 = 1000;
+pub(super) const VERIFY_EVERY: u64 = 1000;
 
 impl Replay {
     /// Never replays.
@@ -65,6 +77,16 @@ impl Replay {
     /// How many steps were replayed.
     pub(crate) fn replayed(&self) -> u64 {
         self.replayed
+    }
+
+    /// The outputs of the last step in place with this data.
+    pub(crate) fn last_outputs(
+        &self,
+        data: &[Tensor],
+        state: &[(String, StateEntry)],
+    ) -> Result<Vec<Tensor>> {
+        let entry = self.entries.iter().find(|entry| entry.fits(data, state, &self.memory));
+        entry.expect("the step found it").last_outputs()
     }
 
     /// The program of the last signature.
@@ -90,7 +112,7 @@ impl Replay {
             return eager(&data, ForwardContext::train(rng.clone()));
         }
         let externals: Vec<Array> = data.iter().map(|x| x.array().clone()).chain(state_arrays).collect();
-        let found = self.entries.iter().position(|entry| entry.fits(&data, state));
+        let found = self.entries.iter().position(|entry| entry.fits(&data, state, &self.memory));
         let Some(i) = found else { return self.record(state, &data, &externals, rng, eager) };
         let entry = &mut self.entries[i];
         if !entry.verified || self.replayed % VERIFY_EVERY == VERIFY_EVERY - 1 {
@@ -112,8 +134,21 @@ impl Replay {
         eager: &mut dyn FnMut(&[Tensor], ForwardContext) -> Result<Evaluation>,
     ) -> Result<Evaluation> {
         let signature = signature(data, state);
-        let (evaluation, recording) =
-            Recording::of(externals, || eager(data, ForwardContext::train(rng.clone())))?;
+        let (evaluation, recording) = Recording::of(externals, || {
+            let mut evaluation = eager(data, ForwardContext::train(rng.clone()))?;
+            // An optimizer that works in place reads gradients in row-major order.
+            for (_, entry) in state {
+                let leaf = leaf(entry);
+                if let Some(gradient) = evaluation.gradients.get(&leaf) {
+                    let gradient = Tensor::constant(launch::own(&contiguous(gradient.array())?)?);
+                    evaluation.gradients.replace(&leaf, gradient);
+                }
+            }
+            for result in evaluation.outputs.iter_mut().chain([&mut evaluation.loss]) {
+                *result = Tensor::constant(launch::own(result.array())?);
+            }
+            Ok(evaluation)
+        })?;
         let recording = match recording {
             Ok(recording) => recording,
             Err(refusal) => {
@@ -121,11 +156,13 @@ impl Replay {
                 return Ok(evaluation);
             }
         };
-        let mut gradients = Vec::new();
+        let mut gradients: Vec<usize> = Vec::new();
         let mut outputs: Vec<&Array> = vec![evaluation.loss.array()];
         outputs.extend(evaluation.outputs.iter().map(Tensor::array));
         for (i, (_, entry)) in state.iter().enumerate() {
-            if let Some(gradient) = evaluation.gradients.get(&leaf(entry)) {
+            // A tied parameter has one gradient: it is found by its last entry, whose array the recording knows it by.
+            let tied = state[i + 1..].iter().any(|(_, later)| same_parameter(entry, later));
+            if let Some(gradient) = evaluation.gradients.get(&leaf(entry)).filter(|_| !tied) {
                 gradients.push(i);
                 outputs.push(gradient.array());
             }
@@ -172,16 +209,16 @@ impl Replay {
 }
 
 impl Entry {
-    fn fits(&self, data: &[Tensor], state: &[(String, StateEntry)]) -> bool {
-        let same = |part: &Part, x: &Tensor, frozen: bool| {
-            part.dims == x.dims() && part.dtype == x.dtype() && part.frozen == frozen
-        };
+    /// Whether the program was recorded with data and state of these shapes, dtypes and frozen parts. What `memory` holds has the
+    /// shape and dtype that it had when it came there.
+    pub(super) fn fits(&self, data: &[Tensor], state: &[(String, StateEntry)], memory: &Arc<Memory>) -> bool {
+        let same = |part: &Part, x: &Tensor| part.dims == x.dims() && part.dtype == x.dtype();
         self.signature.len() == data.len() + state.len()
-            && data.iter().zip(&self.signature).all(|(x, part)| same(part, x, false))
-            && state
-                .iter()
-                .zip(&self.signature[data.len()..])
-                .all(|((_, entry), part)| same(part, &entry.get(), is_frozen(entry)))
+            && data.iter().zip(&self.signature).all(|(x, part)| same(part, x))
+            && state.iter().zip(&self.signature[data.len()..]).all(|((_, entry), part)| {
+                part.frozen == is_frozen(entry)
+                    && (entry.is_lent_by(Arc::as_ptr(memory).cast()) || same(part, &entry.get()))
+            })
     }
 
     fn replay(
@@ -191,8 +228,11 @@ impl Entry {
         rng: &Rng,
     ) -> Result<Evaluation> {
         let mut rng = rng.clone();
-        self.program.run(externals, &mut || rng.uniform())?;
-        let mut made = self.program.outputs.iter().map(|view| self.program.read(view, externals));
+        let opened: SmallVec<[_; 16]> = externals.iter().map(|x| x.storage_and_layout().0).collect();
+        let opened: SmallVec<[&CpuStorage; 16]> = opened.iter().map(|storage| on_cpu(storage)).collect();
+        assert!(self.program.takes(externals), "the signature of a program is compared before it is run");
+        self.program.run(&opened, &mut || rng.uniform())?;
+        let mut made = self.program.outputs.iter().map(|view| self.program.value(view, &opened).to_array());
         let mut next = || made.next().expect("a program has the outputs that were recorded");
         let loss = Tensor::constant(next()?);
         let outputs =
@@ -208,9 +248,16 @@ impl Entry {
     fn assign(&self, state: &[(String, StateEntry)], externals: &[Array]) -> Result<()> {
         let first = externals.len() - state.len();
         for (i, view) in &self.program.assignments {
-            state[i - first].1.set(&Tensor::constant(self.program.read(view, externals)?))?;
+            state[i - first].1.set(&Tensor::constant(self.read(view, externals)?))?;
         }
         Ok(())
+    }
+
+    /// A value of the last run as an array.
+    fn read(&self, view: &ValueView, externals: &[Array]) -> Result<Array> {
+        let opened: SmallVec<[_; 16]> = externals.iter().map(|x| x.storage_and_layout().0).collect();
+        let opened: SmallVec<[&CpuStorage; 16]> = opened.iter().map(|storage| on_cpu(storage)).collect();
+        self.program.value(view, &opened).to_array()
     }
 
     /// Where the replay differs from the eager run, which has set the buffers.
@@ -246,7 +293,7 @@ impl Entry {
         for (i, (name, entry)) in state.iter().enumerate() {
             let assigned = self.program.assignments.iter().find(|(assigned, _)| *assigned == first + i);
             let replayed = match assigned {
-                Some((_, view)) => self.program.read(view, externals)?,
+                Some((_, view)) => self.read(view, externals)?,
                 None => externals[first + i].clone(),
             };
             if !same_bits(&entry.get(), &replayed.into())? {
@@ -271,6 +318,10 @@ fn leaf(entry: &StateEntry) -> Tensor {
     }
 }
 
+fn same_parameter(a: &StateEntry, b: &StateEntry) -> bool {
+    matches!((a, b), (StateEntry::Parameter(a), StateEntry::Parameter(b)) if a.ptr_eq(b))
+}
+
 fn is_frozen(entry: &StateEntry) -> bool {
     match entry {
         StateEntry::Parameter(parameter) => parameter.is_frozen(),
@@ -279,7 +330,7 @@ fn is_frozen(entry: &StateEntry) -> bool {
 }
 
 /// Whether the array is its storage's first elements in row-major order, so that its layout follows from its shape.
-fn is_whole(x: &Array) -> bool {
+pub(super) fn is_whole(x: &Array) -> bool {
     x.is_contiguous() && x.layout().start_offset() == 0
 }
 

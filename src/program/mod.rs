@@ -1,6 +1,7 @@
 //! Programs: one run of a function, recorded as the kernel calls that it made and replayed without a graph.
 
 mod evaluate;
+mod in_place;
 mod plan;
 mod train_step;
 
@@ -82,16 +83,17 @@ impl Program {
         })
     }
 
-    /// Runs the kernels on `externals`, which have the dtypes and layouts of the recorded ones. `uniform` draws random numbers.
-    fn run(&mut self, externals: &[Array], uniform: &mut dyn FnMut() -> f64) -> Result<()> {
-        let fits = externals.len() == self.externals.len()
+    /// Whether these arrays can stand where the recorded ones stood.
+    fn takes(&self, externals: &[Array]) -> bool {
+        externals.len() == self.externals.len()
             && externals
                 .iter()
                 .zip(&self.externals)
-                .all(|(x, own)| x.dtype() == own.dtype && x.layout() == &own.layout && x.device().is_cpu());
-        assert!(fits, "the signature of a program is compared before it is run");
-        let opened: SmallVec<[_; 16]> = externals.iter().map(|x| x.storage_and_layout().0).collect();
-        let opened: SmallVec<[&CpuStorage; 16]> = opened.iter().map(|storage| on_cpu(storage)).collect();
+                .all(|(x, own)| x.dtype() == own.dtype && x.layout() == &own.layout && x.device().is_cpu())
+    }
+
+    /// Runs the kernels on the storages of the externals. `uniform` draws random numbers.
+    fn run(&mut self, externals: &[&CpuStorage], uniform: &mut dyn FnMut() -> f64) -> Result<()> {
         let Program { launches, constants, slots, places, .. } = self;
         for call in launches {
             // The kernel writes to the memory that is planned for its outputs, which no input has.
@@ -107,7 +109,7 @@ impl Program {
                         .inputs
                         .iter()
                         .map(|view| {
-                            Operand::new(find(places[view.value], &opened, constants, slots), &view.layout)
+                            Operand::new(find(places[view.value], externals, constants, slots), &view.layout)
                         })
                         .collect();
                     kernel(&operands)
@@ -123,14 +125,15 @@ impl Program {
         Ok(())
     }
 
-    /// A value of the last run as an array of its own.
-    fn read(&self, view: &ValueView, externals: &[Array]) -> Result<Array> {
-        match self.places[view.value] {
-            Place::External(i) => launch::with_operands([&externals[i]], |[x]| {
-                Operand::new(x.storage(), &view.layout).to_array()
-            }),
-            place => Operand::new(find(place, &[], &self.constants, &self.slots), &view.layout).to_array(),
-        }
+    /// Whether no result is an input or a part of one.
+    fn is_local(&self) -> bool {
+        let results = self.outputs.iter().chain(self.assignments.iter().map(|(_, view)| view));
+        results.map(|view| self.places[view.value]).all(|place| !matches!(place, Place::External(_)))
+    }
+
+    /// A value of the last run.
+    fn value<'a>(&'a self, view: &'a ValueView, externals: &[&'a CpuStorage]) -> Operand<'a> {
+        Operand::new(find(self.places[view.value], externals, &self.constants, &self.slots), &view.layout)
     }
 
     /// The number of kernel calls.

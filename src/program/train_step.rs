@@ -86,8 +86,14 @@ impl<'a> TrainStep<'a> {
     /// Those of the model, the loss and the optimizer.
     pub fn run(&mut self, x: &Tensor, y: &Tensor) -> Result<f64> {
         let TrainStep { model, loss, optimizer, state, parameters, replay, max_norm, seed, step } = self;
-        let (rng, data) = (step_rng(*seed, *step), [x.clone(), y.clone()]);
-        let mut value = None;
+        let (data, number) = ([x.clone(), y.clone()], *step);
+        let rng = || step_rng(*seed, number);
+        *step = step.wrapping_add(1);
+        if let Some(loss) = replay.step_in_place(state, &data, &rng, &mut **optimizer, *max_norm, &|_| Ok(()))
+        {
+            return loss;
+        }
+        let (rng, mut value) = (rng(), None);
         optimizer.step_with(&mut || {
             let mut evaluation = replay.evaluate(state, &data, &rng, &mut |data, mut ctx| {
                 let output = model.forward(&data[0], &mut ctx)?;
@@ -102,7 +108,6 @@ impl<'a> TrainStep<'a> {
             value.get_or_insert(loss);
             Ok((loss, evaluation.gradients))
         })?;
-        *step = step.wrapping_add(1);
         value.ok_or_else(|| {
             Error::argument("TrainStep", "an optimizer that evaluates the loss", "one that does not")
         })

@@ -74,6 +74,16 @@ impl Trainer<'_> {
             (self.accumulate as u64, self.max_norm, self.seed, state.step);
         let (replay, entries) = (&mut self.replay, &self.entries);
         let summary = &mut state.history.summary;
+        if let (1, [(inputs, targets)]) = (accumulate, &batches[..]) {
+            let data: Vec<Tensor> = inputs.iter().chain(targets).cloned().collect();
+            let (rng, optimizer) = (|| step_rng(seed, step), &mut *self.optimizer);
+            if let Some(loss) = replay.step_in_place(entries, &data, &rng, optimizer, max_norm, &finite) {
+                let (loss, outputs) = (loss?, replay.last_outputs(&data, entries)?);
+                state.step = state.step.saturating_add(1);
+                state.loss.add(loss, task.divisor(&outputs, targets)?);
+                return Ok(loss);
+            }
+        }
         // The losses and divisors of the batches at the first evaluation, before the parameters change.
         let mut first = None;
         self.optimizer.step_with(&mut || {
@@ -97,9 +107,8 @@ impl Trainer<'_> {
                 };
                 let (divisor, value) = (task.divisor(&outputs, targets)?, scalar_loss(&loss)?);
                 // Later evaluations are trial points of a line search, which may leave the range of the loss.
-                if first.is_none() && !value.is_finite() {
-                    let expected = "a loss that is finite (a smaller learning rate? autograd::detect_anomaly finds the operation)";
-                    return Err(Error::argument("fit", expected, value));
+                if first.is_none() {
+                    finite(value)?;
                 }
                 together.add(value, divisor);
                 parts.push((value, divisor));
@@ -309,6 +318,15 @@ fn forward(
 pub(super) fn scalar_loss(loss: &Tensor) -> Result<f64> {
     scalar(loss)?;
     loss.detach().to_dtype(DType::F64)?.to_scalar()
+}
+
+fn finite(loss: f64) -> Result<()> {
+    if loss.is_finite() {
+        return Ok(());
+    }
+    let expected =
+        "a loss that is finite (a smaller learning rate? autograd::detect_anomaly finds the operation)";
+    Err(Error::argument("fit", expected, loss))
 }
 
 /// Errors unless the loss is one number.

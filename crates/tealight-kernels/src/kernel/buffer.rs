@@ -75,7 +75,7 @@ pub(super) fn zeros<T: Copy + Default + 'static>(n: usize) -> Vec<T> {
 }
 
 /// A vector of one element.
-pub(super) fn one<T: 'static>(x: T) -> Vec<T> {
+pub fn one<T: 'static>(x: T) -> Vec<T> {
     let mut data = empty(1);
     data.push(x);
     data

@@ -1,6 +1,6 @@
 //! The matrix product, by the crate `gemm`. Not through candle, which reads `/proc/cpuinfo` for every product.
 
-use super::buffer::fill;
+use super::buffer::{Uninit, fill};
 use super::parallel::{PIECE, for_each_rows, gemm_worthwhile, parts, vectorize, worthwhile};
 use super::products::rows;
 use super::{Element, buffer};
@@ -62,6 +62,10 @@ unsafe fn product<T: Element>(
     threads: bool,
 ) {
     assert!(a.holds(m, k) && b.holds(k, n), "kernel::matmul: a matrix reaches beyond its slice");
+    if !threads && m * n * k <= SMALL && k * n.next_multiple_of(WIDTH) <= PACKED {
+        // SAFETY: the assertion above and this function's contract are those of `small`.
+        return vectorize!(unsafe { small(out, rows, [m, k, n], a, b, add) });
+    }
     let old = if add { T::constant(1.0) } else { T::constant(0.0) };
     let threads = if threads { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
     // SAFETY: by this function's contract `out` may be written, and the assertion above shows that both operands lie inside
@@ -88,6 +92,75 @@ unsafe fn product<T: Element>(
             false,
             threads,
         );
+    }
+}
+
+/// A product of so few multiplications is faster without the memory and the packing of a large one.
+const SMALL: usize = 1 << 15;
+
+/// Elements of the right factor that [`small`] copies at most.
+const PACKED: usize = 4096;
+
+/// The columns and the rows of a tile: their sums stay in registers.
+const WIDTH: usize = 16;
+const HEIGHT: usize = 4;
+
+/// [`product`] of small matrices: each element is one fused multiply-add after the other.
+///
+/// # Safety
+/// As for [`product`]; a holds m × k elements, b holds k × n, and k · n, rounded up to the width of a tile, is at most [`PACKED`].
+#[inline(always)]
+unsafe fn small<T: Element>(
+    out: *mut T,
+    rows: usize,
+    [m, k, n]: [usize; 3],
+    a: Matrix<T>,
+    b: Matrix<T>,
+    add: bool,
+) {
+    let stride = n.next_multiple_of(WIDTH);
+    let mut packed = [const { Uninit::<T>::uninit() }; PACKED];
+    let (right, step) = if b.columns == 1 && stride == n {
+        (b.data.as_ptr(), b.rows)
+    } else {
+        for p in 0..k {
+            let row = &mut packed[p * stride..(p + 1) * stride];
+            for j in 0..n {
+                row[j].write(b.data[p * b.rows + j * b.columns]);
+            }
+            for j in n..stride {
+                row[j].write(T::default());
+            }
+        }
+        (packed.as_ptr().cast::<T>(), stride)
+    };
+    for i in (0..m).step_by(HEIGHT) {
+        for j in (0..n).step_by(WIDTH) {
+            let (height, width) = (HEIGHT.min(m - i), WIDTH.min(n - j));
+            // The rows below the last one are computed from that one, and not written.
+            let lines: [usize; HEIGHT] = std::array::from_fn(|r| (i + r.min(height - 1)) * a.rows);
+            let mut sums = [[T::default(); WIDTH]; HEIGHT];
+            for p in 0..k {
+                // SAFETY: row p of the right factor has WIDTH elements from j on: it is packed, or n is a multiple of WIDTH.
+                let row = unsafe { &*right.add(p * step + j).cast::<[T; WIDTH]>() };
+                for r in 0..HEIGHT {
+                    // SAFETY: a holds row i + r < m, and p < k.
+                    let x = unsafe { *a.data.get_unchecked(lines[r] + p * a.columns) };
+                    for l in 0..WIDTH {
+                        sums[r][l] = x.multiply_add(row[l], sums[r][l]);
+                    }
+                }
+            }
+            for r in 0..height {
+                for l in 0..width {
+                    // SAFETY: by this function's contract, for i + r < m and j + l < n.
+                    unsafe {
+                        let to = out.add((i + r) * rows + j + l);
+                        to.write(if add { to.read() + sums[r][l] } else { sums[r][l] });
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -160,7 +233,7 @@ pub fn outer<T: Element>(a: &[T], b: &[T]) -> Vec<T> {
 
 /// x·wᵀ + bias, where x is m × k and w is n × k, both row by row.
 pub fn affine<T: Element>(x: &[T], w: &[T], bias: &[T], [m, k, n]: [usize; 3]) -> Vec<T> {
-    let mut out = Vec::with_capacity(m * n);
+    let mut out = buffer::empty(m * n);
     (0..m).for_each(|_| out.extend_from_slice(&bias[..n]));
     let x = Matrix { data: x, rows: k, columns: 1 };
     into(&mut out, [m, k, n], x, Matrix { data: w, rows: 1, columns: k }, true);
@@ -210,6 +283,33 @@ pub fn matmul<'a, T: Element>(
 #[cfg(test)]
 mod tests {
     use super::{Matrix, matmul, multiply};
+
+    #[test]
+    fn small_products_are_sums_in_order() {
+        let numbers =
+            |n: usize, seed: f64| (0..n).map(|i| ((i as f64 + seed) * 1.37).sin() as f32).collect::<Vec<_>>();
+        for [m, k, n] in
+            [[16, 4, 16], [16, 16, 3], [3, 16, 16], [1, 9, 40], [5, 64, 7], [31, 2, 33], [4, 100, 17]]
+        {
+            let (x, y, old) = (numbers(m * k, 0.5), numbers(k * n, 0.1), numbers(m * n, 0.7));
+            for (a, b) in [([k, 1], [n, 1]), ([1, m], [1, k]), ([k, 1], [1, k]), ([1, m], [n, 1])] {
+                let a = Matrix { data: &x[..], rows: a[0], columns: a[1] };
+                let b = Matrix { data: &y[..], rows: b[0], columns: b[1] };
+                for add in [false, true] {
+                    let mut own = old.clone();
+                    multiply((&mut own, n), [m, k, n], a, b, add, false);
+                    for (i, &own) in own.iter().enumerate() {
+                        let (row, column) = (i / n, i % n);
+                        let sum = (0..k).fold(0_f32, |sum, p| {
+                            a.data[row * a.rows + p * a.columns]
+                                .mul_add(b.data[p * b.rows + column * b.columns], sum)
+                        });
+                        assert_eq!(own, if add { old[i] + sum } else { sum }, "{m} x {k} x {n}, {add}");
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn against_plain_loops() {

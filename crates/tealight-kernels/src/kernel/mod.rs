@@ -38,7 +38,7 @@ mod view;
 mod window;
 
 pub use block::Block;
-pub use buffer::{clear_spare, give_spare, keep_freed};
+pub use buffer::{clear_spare, give_spare, keep_freed, one};
 pub use conv::{Conv, conv, conv_kernel, conv_transpose};
 pub use find::find_axis;
 pub use find_outside::outside;
@@ -78,6 +78,9 @@ pub trait Element:
 
     fn to_f64(self) -> f64;
 
+    /// self · a + b, rounded once.
+    fn multiply_add(self, a: Self, b: Self) -> Self;
+
     /// eˣ for x ≤ 0; in f32 it is 0 where the result would be subnormal.
     fn exp_negative(self) -> Self;
 
@@ -91,6 +94,11 @@ impl Element for f32 {
     #[inline(always)]
     fn to_f64(self) -> f64 {
         self.into()
+    }
+
+    #[inline(always)]
+    fn multiply_add(self, a: Self, b: Self) -> Self {
+        self.mul_add(a, b)
     }
 
     #[inline(always)]
@@ -110,6 +118,11 @@ impl Element for f64 {
     #[inline(always)]
     fn to_f64(self) -> f64 {
         self
+    }
+
+    #[inline(always)]
+    fn multiply_add(self, a: Self, b: Self) -> Self {
+        self.mul_add(a, b)
     }
 
     #[inline(always)]

@@ -4,6 +4,8 @@ use std::marker::PhantomData;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use smallvec::SmallVec;
+
 use super::scope::share;
 
 /// The instruction set of a name, if the machine has it.
@@ -135,7 +137,7 @@ pub(super) struct DisjointChunks<'a, T> {
     start: Shared<T>,
     len: usize,
     size: usize,
-    taken: Vec<AtomicBool>,
+    taken: SmallVec<[AtomicBool; 8]>,
     whole: PhantomData<fn(&'a mut [T])>,
 }
 

@@ -159,7 +159,7 @@ pub const IGNORED: u32 = u32::MAX;
 /// −log softmax(x)·factor of each row, at its class; 0 where the class is [`IGNORED`]. `factors` has one element for each row, or one
 /// for all.
 pub fn cross_entropy<T: Element>(x: &[T], classes: &[u32], factors: &[T], width: usize) -> Vec<T> {
-    let mut losses = vec![T::default(); classes.len()];
+    let mut losses = buffer::zeros(classes.len());
     let rows = PIECE.div_ceil(width.max(1));
     parts(&mut losses, rows, worthwhile(x.len()), &|piece, losses| {
         vectorize!({
@@ -181,22 +181,22 @@ fn factor<T: Element>(factors: &[T], row: usize) -> T {
     if factors.len() == 1 { factors[0] } else { factors[row] }
 }
 
-/// [`cross_entropy`], and its gradient (softmax x − one-hot class)·factor.
+/// [`cross_entropy`] in `losses`, which has an element for each row, and its gradient (softmax x − one-hot class)·factor.
 pub fn cross_entropy_and_slopes<T: Element>(
     x: &[T],
     classes: &[u32],
     factors: &[T],
     width: usize,
-) -> [Vec<T>; 2] {
-    let mut losses = vec![T::default(); classes.len()];
-    let slopes = rows(
+    losses: &mut [T],
+) -> Vec<T> {
+    losses.fill(T::default());
+    rows(
         [x],
         width,
-        &mut losses,
+        losses,
         #[inline(always)]
         |first, [x], out, losses| with_slopes(x, &classes[first..], factors, first, width, out, losses),
-    );
-    [losses, slopes]
+    )
 }
 
 /// [`cross_entropy_and_slopes`] of the rows from index `first` on: a block of short ones or a single long one.
