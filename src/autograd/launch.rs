@@ -320,9 +320,15 @@ fn address(x: &Array) -> usize {
 fn record(name: &'static str, inputs: &[&Array], outputs: &[&Array], kernel: Kernel) {
     RUNNING.with_borrow_mut(|running| {
         let Some(recording) = running else { return };
-        let inputs = inputs.iter().map(|x| recording.view(x)).collect();
-        let outputs = outputs.iter().map(|y| recording.insert(y, Source::Launch)).collect();
-        recording.launches.push(Launch { name, scope: anomaly::current_scope(), kernel, inputs, outputs });
+        let inputs: Vec<ValueView> = inputs.iter().map(|x| recording.view(x)).collect();
+        let is_constant = |x: &ValueView| matches!(recording.values[x.value].source, Source::Constant(_));
+        if !inputs.is_empty() && inputs.iter().all(is_constant) {
+            for &y in outputs {
+                recording.insert(y, Source::Constant(y.clone()));
+            }
+        } else {
+            recording.push(name, inputs, outputs, kernel);
+        }
     });
 }
 
@@ -363,6 +369,11 @@ impl Recording {
                 None => Ok(recording),
             },
         ))
+    }
+
+    fn push(&mut self, name: &'static str, inputs: Vec<ValueView>, outputs: &[&Array], kernel: Kernel) {
+        let outputs = outputs.iter().map(|y| self.insert(y, Source::Launch)).collect();
+        self.launches.push(Launch { name, scope: anomaly::current_scope(), kernel, inputs, outputs });
     }
 
     /// Adds a value; arrays that share a storage are one.
@@ -466,6 +477,13 @@ pub(super) fn note_read(x: &Array) {
     });
 }
 
+/// Whether the array is the same in each run of what is recorded, so that its elements may be read.
+pub(crate) fn is_constant(x: &Array) -> bool {
+    !recording()
+        || RUNNING
+            .with_borrow(|running| running.as_ref().is_none_or(|recording| recording.changing(x).is_none()))
+}
+
 fn looked(got: impl std::fmt::Display) -> Error {
     Error::argument("program", "a function that does not look at the numbers that it computes", got)
 }
@@ -486,10 +504,12 @@ pub(crate) fn own(x: &Array) -> Result<Array> {
 }
 
 /// Whether an op made its result, or what it saves, by other means than kernels: such an op is called as a whole.
-pub(super) fn is_opaque(output: &Array, saved: &[Array]) -> bool {
+pub(super) fn is_opaque(inputs: &[&Tensor], output: &Array, saved: &[Array]) -> bool {
     recording()
-        && RUNNING.with_borrow(|running| {
-            running.as_ref().is_some_and(|recording| {
+        && RUNNING.with_borrow_mut(|running| {
+            running.as_mut().is_some_and(|recording| {
+                // The output may be a view of a constant.
+                inputs.iter().for_each(|x| drop(recording.view(x.array())));
                 !(recording.knows(output) && saved.iter().all(|x| recording.knows(x)))
             })
         })
@@ -517,16 +537,16 @@ pub(super) fn record_opaque(
         made.iter().map(whole_storage).collect()
     };
     RUNNING.with_borrow_mut(|running| {
-        if let Some(recording) = running {
-            recording.launches.truncate(mark.launches);
-            let reads = recording.reads.split_off(mark.reads);
-            let inputs: Vec<usize> = inputs.iter().map(|x| recording.view(x.array()).value).collect();
-            recording.reads.extend(reads.into_iter().filter(|read| !inputs.contains(read)));
-        }
+        let Some(recording) = running else { return };
+        recording.launches.truncate(mark.launches);
+        let reads = recording.reads.split_off(mark.reads);
+        let inputs: Vec<ValueView> = inputs.iter().map(|x| recording.view(x.array())).collect();
+        let of_another = |read: &usize| inputs.iter().all(|x| x.value != *read);
+        recording.reads.extend(reads.into_iter().filter(of_another));
+        // The op may be more than a function of its inputs, such as one that draws random numbers: it is called though they are constants.
+        let outputs: Vec<&Array> = [output].into_iter().chain(saved).collect();
+        recording.push(name, inputs, &outputs, Kernel::Map(Box::new(kernel)));
     });
-    let arrays: Vec<&Array> = inputs.iter().map(|x| x.array()).collect();
-    let outputs: Vec<&Array> = [output].into_iter().chain(saved).collect();
-    record(name, &arrays, &outputs, Kernel::Map(Box::new(kernel)));
 }
 
 /// A copy of all that the array's storage holds.
@@ -582,8 +602,14 @@ pub(crate) fn assign(old: &Array, new: &Array) {
     }
     RUNNING.with_borrow_mut(|running| {
         let Some(recording) = running else { return };
-        let external = recording.known.get(&address(old)).map(|&value| &recording.values[value].source);
-        if let Some(&Source::External(i)) = external {
+        let external = recording.known.get(&address(old)).and_then(|&value| {
+            match recording.values[value].source {
+                Source::External(i) => Some(i),
+                // It was set before in this run.
+                _ => recording.assignments.iter().find(|(_, view)| view.value == value).map(|&(i, _)| i),
+            }
+        });
+        if let Some(i) = external {
             let view = recording.view(new);
             recording.assignments.retain(|(assigned, _)| *assigned != i);
             recording.assignments.push((i, view));

@@ -68,7 +68,7 @@ impl<'a> SaveContext<'a> {
 
     /// Whether a program has to call the operation as a whole.
     pub(super) fn is_opaque(&self, output: &Array) -> bool {
-        launch::is_opaque(output, &self.saved_arrays.others)
+        launch::is_opaque(self.inputs, output, &self.saved_arrays.others)
     }
 
     /// [`record`](Self::record) for an operation that a program calls as a whole.

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use super::compare::compared;
 use super::create::{checked, scalar};
 use super::where_cond::chosen;
-use crate::autograd::array::converted;
+use crate::autograd::array::{self, converted};
 use crate::autograd::launch::launch_random;
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
@@ -185,7 +185,7 @@ fn rounded(op: &'static str, numbers: [f64; 2], dtype: DType) -> Result<[f64; 2]
     if !dtype.is_float() {
         return Err(Error::dtype(op, "a float dtype", &[dtype]));
     }
-    let round = |x| scalar(op, x, dtype, &Device::Cpu)?.to_dtype(DType::F64)?.to_scalar();
+    let round = |x| Ok::<_, Error>(array::numbers(scalar(op, x, dtype, &Device::Cpu)?.array())?[0]);
     Ok([round(numbers[0])?, round(numbers[1])?])
 }
 

@@ -6,7 +6,7 @@ use crate::autograd::array::numbers;
 use crate::autograd::launch::{Kernel, Operand, Recording, Source, ValueView};
 use crate::layer::{self, AttentionMask, BagMode, EmbeddingBag, ForwardContext, Layer, RnnOptions};
 use crate::loss;
-use crate::ops::Pad;
+use crate::ops::{Pad, step};
 use crate::prelude::*;
 
 fn storage(x: &Array) -> CpuStorage {
@@ -229,6 +229,31 @@ fn recorded_ops_compute_the_same() {
             loss::CrossEntropy::new().loss(x, k);
             loss::CrossEntropy::new().ignore_index(3).elementwise(x, k);
             loss::CrossEntropy::new().loss(x, &y.softmax(1)?.detach());
+            loss::Bce.elementwise(&x.sigmoid()?, &y.sigmoid()?.detach());
+            loss::BceWithLogits.elementwise(x, &y.sigmoid()?.detach());
+            loss::KlDiv::new().elementwise(&x.log_softmax(1)?, &y.softmax(1)?.detach());
+            loss::GaussianNll::new().loss(x, &y.detach(), &y.exp()?);
+            loss::PoissonNll::new().elementwise(x, &y.exp()?.detach());
+            loss::Hinge.elementwise(x, &y.sign()?.detach());
+            loss::SoftMargin.elementwise(x, &y.sign()?.detach());
+            loss::HingeEmbedding::new().elementwise(x, &y.sign()?.detach());
+            loss::CosineEmbedding::new().loss(x, y, &y.i((.., 0))?.sign()?.detach());
+            loss::MarginRanking::new().loss(x, y, &y.sign()?.detach());
+            loss::SmoothL1::new().elementwise(x, &y.detach());
+            loss::Mse.loss(x, &y.detach());
+            loss::L1.loss(x, &y.detach());
+            loss::MultiLabelSoftMargin::new().elementwise(x, &y.sigmoid()?.detach());
+            x.cosine_similarity(y, 1);
+            x.pairwise_distance(y, 2.0);
+            Tensor::einsum("ij,kj->ik", &[x, y]);
+            x.logaddexp(y);
+            x.mean(0);
+            x.clamp(-0.5, 0.5);
+            x.i((.., step(.., -2)));
+            x.masked_fill(&k.unsqueeze(1)?.eq(2.0)?, 0.5);
+            x.reshape((1, 2, 12))?.max_unpool1d(&k.to_dtype(DType::I64)?.repeat(6, 0)?.reshape((1, 2, 12))?, 20);
+            x.gelu();
+            layer::Glu::new(1).forward(x, ctx);
             loss::TripletMargin::new().loss(x, y, &x.neg()?);
             Tensor::randn(0.0, 1.0, (4, 6), ctx.rng().expect("training"))?.to_dtype(x.dtype())? * x;
             Tensor::rand(0.0, 1.0, (4, 6), ctx.rng().expect("training"))?.to_dtype(x.dtype())? * x;
@@ -279,13 +304,14 @@ fn recorded_layers_compute_the_same() -> Result<()> {
     Ok(())
 }
 
+fn buffers(layer: &layer::BatchNorm1d) -> Vec<Array> {
+    let stats = layer.running_stats.as_ref().expect("kept by default");
+    [&stats.mean, &stats.var, &stats.num_batches_tracked].map(|x| x.get().into_array()).into()
+}
+
 #[test]
 fn recorded_batch_norms_count_and_average() -> Result<()> {
     for momentum in [Some(0.1), None] {
-        let buffers = |layer: &layer::BatchNorm1d| -> Vec<Array> {
-            let stats = layer.running_stats.as_ref().expect("kept by default");
-            [&stats.mean, &stats.var, &stats.num_batches_tracked].map(|x| x.get().into_array()).into()
-        };
         let ctx = &mut ForwardContext::train(Rng::seed(1));
         let layers = [0, 1].map(|_| layer::BatchNorm1d::new(6).and_then(|layer| layer.momentum(momentum)));
         let [recorded, plain] = layers;
@@ -312,6 +338,23 @@ fn recorded_batch_norms_count_and_average() -> Result<()> {
 }
 
 #[test]
+fn a_buffer_may_be_set_twice() -> Result<()> {
+    let layer = layer::BatchNorm1d::new(6)?;
+    let externals = [vec![normal(&[4, 6], 1)], buffers(&layer)].concat();
+    let x = Tensor::from(externals[0].clone());
+    let ctx = &mut ForwardContext::train(Rng::seed(1));
+    let recording = Recording::of(&externals, || layer.forward(&layer.forward(&x, ctx)?, ctx))?.1?;
+    let (assigned, views): (Vec<usize>, Vec<ValueView>) = recording.assignments.iter().cloned().unzip();
+    assert_eq!(assigned, [1, 2, 3]);
+    for (replayed, buffer) in
+        replay(&recording, &externals, &views, &mut Rng::seed(0))?.iter().zip(buffers(&layer))
+    {
+        assert_eq!(numbers(replayed)?, numbers(&buffer)?);
+    }
+    Ok(())
+}
+
+#[test]
 fn what_depends_on_the_data_is_refused_or_checked_again() -> Result<()> {
     let externals = [normal(&[4, 6], 1), below(6, &[4], 2)];
     let [x, k] = externals.each_ref().map(|x| Tensor::from(x.clone()));
@@ -321,7 +364,14 @@ fn what_depends_on_the_data_is_refused_or_checked_again() -> Result<()> {
     assert!(refused(&|| x.assign((.., &k), &x.i((.., ..4))?))?);
     assert!(!refused(&|| x.gather(1, &k.unsqueeze(1)?))?);
     let wrong = Array::from_vec(vec![0_u32, 1, 9, 2], 4, &Device::Cpu)?;
-    let cases: [(&dyn Fn() -> Result<Tensor>, &str); 4] = [
+    let cases: [(&dyn Fn() -> Result<Tensor>, &str); 5] = [
+        (
+            &|| {
+                let target = (8.0 - k.to_dtype(DType::F32)?)?.sqrt()?.unsqueeze(1)?.broadcast_to((4, 6))?;
+                loss::Mse.loss(&x, &target)
+            },
+            "mse: expected targets that are not NaN, got NaN at [2, 0]",
+        ),
         (&|| x.gather(1, &k.unsqueeze(1)?), "gather: expected indices from -6 and below 6"),
         (&|| k.one_hot(6, DType::F32), "one_hot: expected classes from 0 and below 6, got 9 (element 2)"),
         (&|| loss::Nll::new().elementwise(&x, &k), "nll: expected classes from 0 to 5, got class 9 in row 2"),

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::pointwise::{AnyFormula, Loops, OUTPUT, Pointwise, Which, backward, forward};
 use crate::autograd::array::{contiguous, converted, elements, on_cpu, with_float};
-use crate::autograd::launch::{DynKernel, Operand, Outputs, launch_borrowed, recording, single};
+use crate::autograd::launch::{DynKernel, Operand, Outputs, is_constant, launch_borrowed, single};
 use crate::autograd::{Array, Call, Element, Op, SaveContext, Saved, Tensor, broadcast_to};
 use crate::error::Result;
 use crate::formula::Formula;
@@ -207,9 +207,9 @@ fn total_backward(
 /// An array of slopes times a gradient, which is mostly the scalar 1.
 pub(crate) fn scaled(slopes: &Array, grad: &Tensor) -> Result<Tensor> {
     let slopes = Tensor::constant(slopes.clone());
-    // A program multiplies: in another run the gradient may be another number.
-    let one = !recording()
-        && grad.elem_count() == 1
+    // Unless it is a constant, a program multiplies: in another run the gradient may be another number.
+    let one = grad.elem_count() == 1
+        && is_constant(grad.array())
         && on_cpu(grad.array())
         && with_float!(grad.dtype(), T => elements::<T>(grad.array())?.first() == Some(&1.0));
     if one { Ok(slopes) } else { slopes * grad }
