@@ -56,8 +56,6 @@ mod random;
 mod reduction;
 mod remainder;
 mod repeat;
-#[cfg(test)]
-mod replay;
 mod resample;
 mod reshape;
 mod rounding;

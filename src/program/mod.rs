@@ -3,6 +3,8 @@
 mod evaluate;
 mod in_place;
 mod plan;
+#[cfg(test)]
+mod tests;
 mod train_step;
 
 pub(crate) use evaluate::{Evaluation, Replay};

@@ -1,52 +1,19 @@
-//! What a recording of kernel calls computes from other inputs, against the ops themselves.
+//! What programs compute from other inputs, against the operations and layers themselves.
 
-use candle_core::{CpuStorage, Storage};
-
+use super::{Program, storage};
 use crate::autograd::array::numbers;
-use crate::autograd::launch::{Kernel, Operand, Recording, Source, ValueView};
+use crate::autograd::launch::{Recording, ValueView};
 use crate::layer::{self, AttentionMask, BagMode, EmbeddingBag, ForwardContext, Layer, RnnOptions};
 use crate::loss;
 use crate::ops::{Pad, step};
 use crate::prelude::*;
 
-fn storage(x: &Array) -> CpuStorage {
-    match &*x.storage_and_layout().0 {
-        Storage::Cpu(storage) => storage.clone(),
-        _ => panic!("on the CPU"),
-    }
-}
-
-fn replay(
-    recording: &Recording,
-    externals: &[Array],
-    results: &[ValueView],
-    rng: &mut Rng,
-) -> Result<Vec<Array>> {
-    let known = |source: &Source| match source {
-        Source::External(i) => Some(storage(&externals[*i])),
-        Source::Constant(x) => Some(storage(x)),
-        Source::Launch => None,
-    };
-    let mut values: Vec<Option<CpuStorage>> =
-        recording.values.iter().map(|value| known(&value.source)).collect();
-    for launch in &recording.launches {
-        let inputs: Vec<Operand<'_>> = launch
-            .inputs
-            .iter()
-            .map(|view| Operand::new(values[view.value].as_ref().expect(launch.name), &view.layout))
-            .collect();
-        let made = match &launch.kernel {
-            Kernel::Map(kernel) => kernel(&inputs)?,
-            Kernel::Random(kernel) => kernel(&mut || rng.uniform()),
-        };
-        for (&value, made) in launch.outputs.iter().zip(made) {
-            values[value] = Some(made);
-        }
-    }
-    let read = |view: &ValueView| {
-        Operand::new(values[view.value].as_ref().expect("a result"), &view.layout).to_array()
-    };
-    results.iter().map(read).collect()
+fn replay(program: &mut Program, externals: &[Array], views: &[ValueView], seed: u64) -> Result<Vec<Array>> {
+    let mut rng = Rng::seed(seed);
+    let storages = externals.iter().map(storage).collect::<Result<Vec<_>>>()?;
+    let storages: Vec<_> = storages.iter().collect();
+    program.run(&storages, &mut || rng.uniform())?;
+    views.iter().map(|view| program.value(view, &storages).to_array()).collect()
 }
 
 /// The results of `f`, and the gradients of the float inputs.
@@ -80,10 +47,11 @@ fn same(name: &str, f: &F<'_>, [first, second]: [Vec<Array>; 2]) -> std::result:
     let text = |error: Error| format!("{name}: {error}");
     let record = || {
         let (results, recording) = Recording::of(&first, || run(f, &first, 1))?;
-        let mut recording = recording?;
-        let views: Vec<ValueView> = results.iter().map(|x| recording.view(x)).collect();
-        let got = replay(&recording, &second, &views, &mut Rng::seed(2))?;
-        Ok((got, run(f, &second, 2)?))
+        let mut program = Program::new(recording?, &first, &results.iter().collect::<Vec<_>>())?;
+        let views = program.outputs.clone();
+        // The second run finds what the first one left in the memory.
+        replay(&mut program, &first, &views, 1)?;
+        Ok((replay(&mut program, &second, &views, 2)?, run(f, &second, 2)?))
     };
     let (got, expected) = record().map_err(text)?;
     for (i, (got, expected)) in got.iter().zip(&expected).enumerate() {
@@ -319,14 +287,13 @@ fn recorded_batch_norms_count_and_average() -> Result<()> {
         let externals = [vec![normal(&[4, 6], 1)], buffers(&recorded)].concat();
         let x = Tensor::from(externals[0].clone());
         let (_, recording) = Recording::of(&externals, || recorded.forward(&x, ctx))?;
-        let recording = recording?;
+        let mut program = Program::new(recording?, &externals, &[])?;
+        let (assigned, views): (Vec<usize>, Vec<ValueView>) = program.assignments.iter().cloned().unzip();
+        assert_eq!(assigned, [1, 2, 3]);
         let mut inputs = externals.clone();
         for seed in 2..5 {
             inputs[0] = normal(&[4, 6], seed);
-            let (assigned, views): (Vec<usize>, Vec<ValueView>) =
-                recording.assignments.iter().cloned().unzip();
-            assert_eq!(assigned, [1, 2, 3]);
-            let new = replay(&recording, &inputs, &views, &mut Rng::seed(0))?;
+            let new = replay(&mut program, &inputs, &views, 0)?;
             inputs.splice(1.., new);
             plain.forward(&Tensor::from(inputs[0].clone()), ctx)?;
             for (replayed, buffer) in inputs[1..].iter().zip(buffers(&plain)) {
@@ -344,11 +311,10 @@ fn a_buffer_may_be_set_twice() -> Result<()> {
     let x = Tensor::from(externals[0].clone());
     let ctx = &mut ForwardContext::train(Rng::seed(1));
     let recording = Recording::of(&externals, || layer.forward(&layer.forward(&x, ctx)?, ctx))?.1?;
-    let (assigned, views): (Vec<usize>, Vec<ValueView>) = recording.assignments.iter().cloned().unzip();
+    let mut program = Program::new(recording, &externals, &[])?;
+    let (assigned, views): (Vec<usize>, Vec<ValueView>) = program.assignments.iter().cloned().unzip();
     assert_eq!(assigned, [1, 2, 3]);
-    for (replayed, buffer) in
-        replay(&recording, &externals, &views, &mut Rng::seed(0))?.iter().zip(buffers(&layer))
-    {
+    for (replayed, buffer) in replay(&mut program, &externals, &views, 0)?.iter().zip(buffers(&layer)) {
         assert_eq!(numbers(replayed)?, numbers(&buffer)?);
     }
     Ok(())
@@ -386,8 +352,9 @@ fn what_depends_on_the_data_is_refused_or_checked_again() -> Result<()> {
         ),
     ];
     for (f, expected) in cases {
-        let recording = Recording::of(&externals, f)?.1?;
-        let error = replay(&recording, &[externals[0].clone(), wrong.clone()], &[], &mut Rng::seed(0));
+        let (y, recording) = Recording::of(&externals, f)?;
+        let mut program = Program::new(recording?, &externals, &[y.array()])?;
+        let error = replay(&mut program, &[externals[0].clone(), wrong.clone()], &[], 0);
         let error = error.unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
     }
