@@ -7,6 +7,8 @@ use std::process::{Command, Output, Stdio};
 
 use tealight::prelude::*;
 
+#[path = "cli/serve.rs"]
+mod serve;
 #[path = "cli/tables.rs"]
 mod tables;
 

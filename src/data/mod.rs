@@ -43,5 +43,8 @@ pub use loader::{DataLoader, Epoch, Position};
 pub use mnist::{fashion_mnist, mnist};
 pub use split::{Folds, k_fold, random_split, stratified_k_fold, stratified_split};
 #[cfg(feature = "csv")]
-pub use table::{CsvError, CsvHint, CsvOptions, CsvSchema, CsvTable, Filled, Missing, read_csv};
+pub use table::{
+    CsvColumn, CsvError, CsvHint, CsvKind, CsvOptions, CsvSchema, CsvTable, CsvValue, Filled, Missing,
+    read_csv,
+};
 pub use unroll::image_to_vector;

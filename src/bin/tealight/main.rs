@@ -12,6 +12,7 @@ mod model;
 mod options;
 mod predict;
 mod scores;
+mod serve;
 mod train;
 
 use std::process::ExitCode;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Evaluate(options) => evaluate::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Export(options) => export::run(&options),
+        Command::Serve(options) => serve::run(&options),
     };
     failure::exit_code(done)
 }

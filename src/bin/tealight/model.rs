@@ -147,6 +147,31 @@ impl Model {
         Ok(self.outputs(inputs)?.flatten(0, -1)?.to_vec1()?)
     }
 
+    /// How much each pixel matters for the class that is predicted, (n, h, w): |∂ score / ∂ pixel|, the largest of the channels.
+    ///
+    /// K. Simonyan et al., "Deep inside convolutional networks: visualising image classification models and saliency maps", 2013.
+    pub(super) fn saliency(&self, images: &Tensor) -> Result<Tensor> {
+        let n = images.dims()[0];
+        let batch = |start: usize| {
+            let x = Tensor::parameter(images.narrow(0, start, BATCH.min(n - start))?);
+            let scores = self.net.forward(&x, &mut ForwardContext::eval())?;
+            let classes = scores.argmax(1)?.unsqueeze(1)?;
+            let [gradient] = autograd::grad(&scores.gather(1, &classes)?.sum_all()?, [&x])?;
+            gradient.detach().abs()?.max(1)
+        };
+        let parts = (0..n).step_by(BATCH).map(batch).collect::<tealight::Result<Vec<_>>>()?;
+        Ok(Tensor::cat(&parts, 0)?)
+    }
+
+    /// Whether the images that the model was trained on are dark in the mean; not for a table.
+    pub(super) fn is_dark(&self) -> bool {
+        let state = self.net.state();
+        let mean =
+            state.iter().find(|(name, _)| name.ends_with(".mean")).expect("the first layer has a mean");
+        let mean = mean.1.get().to_dtype(DType::F64).and_then(|mean| mean.mean_all()?.to_scalar::<f64>());
+        mean.is_ok_and(|mean| mean < 0.5)
+    }
+
     /// The mean of the numbers that the model was trained on: what to predict without one.
     pub(super) fn target_mean(&self) -> Result<f64> {
         let state = self.net.state();

@@ -1,6 +1,7 @@
 //! The command line: commands, options and their help.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -68,6 +69,15 @@ const EXPORT: &str = "\
 Examples:
   tealight export pets/model.safetensors --onnx pets.onnx";
 
+const SERVE: &str = "\
+Open the address in a browser to drop photos, draw a digit, fill in a row or drop a table.
+Other programs POST to /predict: JSON, images or CSV. /docs says how.
+
+Examples:
+  tealight serve pets/model.safetensors
+  tealight serve flowers/model.safetensors --port 9000
+  curl --data-binary @photo.jpg -H 'content-type: image/jpeg' http://localhost:8000/predict";
+
 /// Train a small model on your own images or tables, and use it
 #[derive(Parser)]
 #[command(name = "tealight", version, after_help = EXAMPLES, max_term_width = 100)]
@@ -88,6 +98,8 @@ pub(super) enum Command {
     Inspect(Inspect),
     /// Convert a model to ONNX
     Export(Export),
+    /// Try a model in the browser, and let other programs use it
+    Serve(Serve),
 }
 
 /// The kind of model.
@@ -333,4 +345,36 @@ pub(super) struct Export {
     /// The ONNX file to write: from images scaled to 0..1, or the numbers of a row (64 bits), to one logit per class or the predicted number
     #[arg(long, value_name = "FILE", required = true)]
     pub(super) onnx: PathBuf,
+}
+
+#[derive(Args)]
+#[command(after_help = SERVE)]
+pub(super) struct Serve {
+    /// A model.safetensors that `tealight train` wrote
+    #[arg(value_name = "MODEL")]
+    pub(super) model: PathBuf,
+    /// The address to listen on; with another one than 127.0.0.1 other machines can use the model
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8000", value_parser = address)]
+    pub(super) listen: SocketAddr,
+    /// The port; 0 takes any free one
+    #[arg(long, value_name = "N")]
+    pub(super) port: Option<u16>,
+    /// Another name of this machine that requests may use; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(super) host: Vec<String>,
+    /// The most bytes of a request
+    #[arg(long, value_name = "N", default_value_t = 16 << 20)]
+    pub(super) max_bytes: usize,
+    /// The most seconds for receiving a request, and for computing its answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) timeout: u64,
+    /// The most connections at a time
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub(super) max_connections: usize,
+}
+
+/// `127.0.0.1:8000`, or an address alone.
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    let alone = || text.trim_matches(['[', ']']).parse().map(|ip: IpAddr| SocketAddr::new(ip, 8000));
+    text.parse().or_else(|_| alone()).map_err(|_| "expected an address such as 127.0.0.1:8000 or 0.0.0.0")
 }

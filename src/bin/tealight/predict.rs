@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
-use tealight::data::CsvSchema;
+use tealight::data::{CsvSchema, CsvTable};
 use tealight::prelude::*;
 
 use super::failure::{Failure, Result, fail, note, one_line, print, write};
@@ -29,7 +29,7 @@ pub(super) fn number(x: f32) -> Value {
 }
 
 /// The prediction for one example.
-enum Answer<'a> {
+pub(super) enum Answer<'a> {
     Class {
         name: &'a str,
         probability: f32,
@@ -40,7 +40,7 @@ enum Answer<'a> {
 }
 
 impl Answer<'_> {
-    fn json(&self, classes: &[String]) -> Map<String, Value> {
+    pub(super) fn json(&self, classes: &[String]) -> Map<String, Value> {
         let mut object = Map::new();
         match self {
             Answer::Class { name, probability, all } => {
@@ -65,7 +65,7 @@ impl Answer<'_> {
     }
 }
 
-fn predictions<'a>(model: &'a Model, inputs: &Tensor) -> Result<Vec<Answer<'a>>> {
+pub(super) fn predictions<'a>(model: &'a Model, inputs: &Tensor) -> Result<Vec<Answer<'a>>> {
     if model.plan.classes.is_empty() {
         return Ok(model.numbers(inputs)?.into_iter().map(Answer::Number).collect());
     }
@@ -131,7 +131,7 @@ fn images(options: &Predict, model: &Model, pictures: &Pictures) -> Result<()> {
 
 /// Predicts the rows of tables; a row that cannot be used is answered with the problem.
 fn tables(options: &Predict, model: &Model, schema: &CsvSchema) -> Result<()> {
-    let mut answers = Answers { options, model, rows: Vec::new(), lines: String::new() };
+    let mut answers = Answers::new(options, model);
     let (mut all, mut without, mut failed) = (0, 0, false);
     for path in &options.files {
         match answers.add(schema, path) {
@@ -146,7 +146,7 @@ fn tables(options: &Predict, model: &Model, schema: &CsvSchema) -> Result<()> {
             Err(error) => return Err(error),
         }
     }
-    let text = if options.json { answers.lines } else { as_csv(&answers.rows)? };
+    let text = if options.json { answers.lines } else { answers.csv()? };
     write(options.out.as_deref(), &text)?;
     if without > 0 {
         note(&format!(
@@ -157,20 +157,38 @@ fn tables(options: &Predict, model: &Model, schema: &CsvSchema) -> Result<()> {
 }
 
 /// The answers for rows of tables.
-struct Answers<'a> {
+pub(super) struct Answers<'a> {
     options: &'a Predict,
     model: &'a Model,
     /// A header and rows.
     rows: Vec<Vec<String>>,
-    /// The same as JSON.
-    lines: String,
+    /// The same as JSON: an object per line.
+    pub(super) lines: String,
 }
 
-impl Answers<'_> {
+impl<'a> Answers<'a> {
+    pub(super) fn new(options: &'a Predict, model: &'a Model) -> Self {
+        Answers { options, model, rows: Vec::new(), lines: String::new() }
+    }
+
     /// Adds the rows of a file; returns how many there are, and how many of them have no prediction.
     fn add(&mut self, schema: &CsvSchema, path: &Path) -> Result<(usize, usize)> {
+        let table = inputs::table(schema, path, &self.options.form)?;
+        let good = self.add_table(schema, path, &table)?;
+        if let Some(text) = inputs::filled(&schema.filled(&table, &good)?) {
+            note(text.trim_end());
+        }
+        Ok((table.len(), table.len() - good.len()))
+    }
+
+    /// Adds the rows of a table; returns those that have a prediction.
+    pub(super) fn add_table(
+        &mut self,
+        schema: &CsvSchema,
+        path: &Path,
+        table: &CsvTable,
+    ) -> Result<Vec<usize>> {
         let options = self.options;
-        let table = inputs::table(schema, path, &options.form)?;
         let column = |name: &String| {
             table.names().iter().position(|known| known == name).ok_or_else(|| {
                 let names = table.names().join(", ");
@@ -178,11 +196,8 @@ impl Answers<'_> {
             })
         };
         let id = options.id.as_ref().map(column).transpose()?;
-        let encoded = schema.encode_rows(&table)?;
+        let encoded = schema.encode_rows(table)?;
         let good: Vec<usize> = (0..encoded.len()).filter(|&row| encoded[row].is_ok()).collect();
-        if let Some(text) = inputs::filled(&schema.filled(&table, &good)?) {
-            note(text.trim_end());
-        }
         let numbers: Vec<f64> = encoded.iter().flatten().flatten().copied().collect();
         let predicted = match good.len() {
             0 => Vec::new(),
@@ -236,23 +251,25 @@ impl Answers<'_> {
             line.push(problem.unwrap_or_default());
             self.rows.push(line);
         }
-        Ok((encoded.len(), encoded.len() - good.len()))
+        Ok(good)
+    }
+
+    /// The answers as CSV.
+    pub(super) fn csv(&self) -> Result<String> {
+        let failed =
+            |error: &dyn std::fmt::Display| Failure::Message(format!("expected a table, got: {error}"));
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        self.rows.iter().try_for_each(|row| writer.write_record(row)).map_err(|error| failed(&error))?;
+        let bytes = writer.into_inner().map_err(|error| failed(&error))?;
+        String::from_utf8(bytes).map_err(|error| failed(&error))
     }
 }
 
 /// The message of an error in a row without the file's name, on one line.
-fn problem(error: &Error) -> String {
+pub(super) fn problem(error: &Error) -> String {
     let text = match error {
         Error::File { message, .. } => message.clone(),
         other => other.to_string(),
     };
     text.replace(['\n', '\r'], " ")
-}
-
-fn as_csv(rows: &[Vec<String>]) -> Result<String> {
-    let failed = |error: &dyn std::fmt::Display| Failure::Message(format!("expected a table, got: {error}"));
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    rows.iter().try_for_each(|row| writer.write_record(row)).map_err(|error| failed(&error))?;
-    let bytes = writer.into_inner().map_err(|error| failed(&error))?;
-    String::from_utf8(bytes).map_err(|error| failed(&error))
 }

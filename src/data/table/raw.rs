@@ -54,7 +54,17 @@ impl CsvTable {
 
     /// Reads a table whose columns were found in another one of this form.
     pub(super) fn open(path: &Path, format: &Format, known: Option<(&Form, &[&str])>) -> Result<Self> {
-        let (mut form, whole, mut rows) = match text::read(path, format)? {
+        CsvTable::from_contents(path, text::read(path, format)?, format, known)
+    }
+
+    /// The table in a file that was read.
+    pub(super) fn from_contents(
+        path: &Path,
+        contents: Contents,
+        format: &Format,
+        known: Option<(&Form, &[&str])>,
+    ) -> Result<Self> {
+        let (mut form, whole, mut rows) = match contents {
             Contents::Text { text, encoding } => {
                 let (form, whole) = form::of_text(&text, encoding, format, known);
                 let rows = records(&text, form::start(&text), form.delimiter);

@@ -12,7 +12,7 @@ use super::date::{self, DateOrder};
 use super::form::Form;
 use super::number::NumberFormat;
 use super::raw::{CsvTable, Row};
-use super::{CsvHint, CsvOptions, Format, Missing};
+use super::{CsvHint, CsvOptions, Format, Missing, composed, text};
 use crate::autograd::Tensor;
 use crate::data::LabeledDataset;
 use crate::error::{Error, Result};
@@ -99,6 +99,62 @@ pub struct Filled {
     pub value: String,
 }
 
+/// A column of the inputs: [`CsvSchema::columns`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct CsvColumn<'a> {
+    /// The name in the header.
+    pub name: &'a str,
+    /// What its values are.
+    pub kind: CsvKind<'a>,
+}
+
+/// What the values of a column are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum CsvKind<'a> {
+    /// Numbers.
+    Number {
+        /// Their mean in the training rows.
+        mean: f64,
+    },
+    /// Dates.
+    Date,
+    /// Dates with a time of day.
+    DateTime,
+    /// Times of day.
+    Time,
+    /// Words.
+    Category {
+        /// The words that are known.
+        categories: &'a [String],
+        /// The most frequent one of the training rows.
+        most_frequent: &'a str,
+    },
+}
+
+/// A value of a row: [`CsvSchema::encode_values`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum CsvValue<'a> {
+    /// No value.
+    Missing,
+    /// A number; for a column of words, the word that is this number.
+    Number(f64),
+    /// Text as the table of the schema writes it, or a date with the year first.
+    Text(&'a str),
+}
+
+/// As in an error.
+impl fmt::Display for CsvValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CsvValue::Missing => write!(f, "none"),
+            CsvValue::Number(x) => write!(f, "{x}"),
+            CsvValue::Text(text) => write!(f, "{text:?}"),
+        }
+    }
+}
+
 impl CsvSchema {
     /// Finds the columns of the table in a file, with the errors of [`read_csv`](super::read_csv).
     pub fn infer(path: impl AsRef<Path>, options: &CsvOptions) -> Result<Self> {
@@ -142,6 +198,27 @@ impl CsvSchema {
     pub fn read_table(&self, path: impl AsRef<Path>) -> Result<CsvTable> {
         let names: Vec<&str> = self.inputs.iter().map(|column| column.name.as_str()).collect();
         CsvTable::open(path.as_ref(), &self.format, Some((&self.form, &names)))
+    }
+
+    /// Reads a table as [`read_table`](CsvSchema::read_table) does from the bytes of a file; `name` stands for the path in errors.
+    pub fn table_from_bytes(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<CsvTable> {
+        let names: Vec<&str> = self.inputs.iter().map(|column| column.name.as_str()).collect();
+        let contents = text::contents(name.as_ref(), bytes.into(), &self.format)?;
+        CsvTable::from_contents(name.as_ref(), contents, &self.format, Some((&self.form, &names)))
+    }
+
+    /// The columns that [`encode_values`](CsvSchema::encode_values) needs, in their order.
+    pub fn columns(&self) -> Vec<CsvColumn<'_>> {
+        let kind = |kind| match kind {
+            &Kind::Numeric { mean } => CsvKind::Number { mean },
+            Kind::Date { order: DateOrder::Time, .. } => CsvKind::Time,
+            Kind::Date { timed: true, .. } => CsvKind::DateTime,
+            Kind::Date { .. } => CsvKind::Date,
+            Kind::Categorical { categories, most_frequent } => {
+                CsvKind::Category { categories, most_frequent: &categories[*most_frequent] }
+            }
+        };
+        self.inputs.iter().map(|column| CsvColumn { name: &column.name, kind: kind(&column.kind) }).collect()
     }
 
     /// The names of the columns of the inputs: `size` for a number, `colour=red` for a category.
@@ -335,11 +412,15 @@ impl CsvSchema {
                     let class = known.get(value).copied();
                     let class =
                         class.or_else(|| known.get(canonical(table.form.numbers, value)?.as_str()).copied());
-                    classes.push(
-                        class.ok_or_else(|| unknown(table, row.line, target, categories, value))? as u32
-                    );
+                    let class = class.ok_or_else(|| unknown(categories, CsvValue::Text(value)));
+                    classes
+                        .push(class.map_err(|error| table.value_error(row.line, target, error.to_string()))?
+                            as u32);
                 }
-                _ => numbers.push(self.number(table, row.line, target, value)?),
+                _ => numbers.push(
+                    self.number(table.form.numbers, value)
+                        .map_err(|error| table.value_error(row.line, target, error.to_string()))?,
+                ),
             }
         }
         let features = self.features();
@@ -383,48 +464,109 @@ impl CsvSchema {
     ) -> Result<()> {
         for (&index, column) in columns.iter().zip(&self.inputs) {
             let value = &row.cells[index];
-            let missing = self.format.is_missing(value);
-            match &column.kind {
-                Kind::Numeric { mean } if missing => inputs.push(*mean),
-                Kind::Numeric { .. } => inputs.push(self.number(table, row.line, index, value)?),
-                Kind::Date { order, timed, mean } => {
-                    let moment = if missing { Some(*mean) } else { date::parse(value, *order) };
-                    let moment = moment.ok_or_else(|| {
-                        let expected = match order {
-                            DateOrder::Year => "a date with the year first",
-                            DateOrder::Day => "a date with the day first",
-                            DateOrder::Month => "a date with the month first",
-                            DateOrder::Time => "a time",
-                        };
-                        table.value_error(row.line, index, format!("expected {expected}, got {value:?}"))
-                    })?;
-                    inputs.extend(date::features(moment, *order, *timed));
+            let value = if self.format.is_missing(value) { CsvValue::Missing } else { CsvValue::Text(value) };
+            self.encode_value(&column.kind, table.form.numbers, value, inputs)
+                .map_err(|error| table.value_error(row.line, index, error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// The inputs of one row, whose values stand in the order of [`columns`](CsvSchema::columns).
+    ///
+    /// ```
+    /// # use tealight::data::{CsvOptions, CsvSchema, CsvValue};
+    /// # let path = std::env::temp_dir().join("tealight-doc-values.csv");
+    /// std::fs::write(&path, "size;colour;kind\n1,5;red;a\n2,5;blue;b\n")?;
+    /// let schema = CsvSchema::infer(&path, &CsvOptions::auto())?;
+    /// assert_eq!(schema.encode_values(&[CsvValue::Number(1.5), CsvValue::Text("red")])?, [1.5, 0.0, 1.0]);
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Errors if there is not one value for each column, or one is of the wrong kind, a category that the table did not have, or
+    /// missing and not [filled](Missing::Fill).
+    pub fn encode_values(&self, values: &[CsvValue]) -> Result<Vec<f64>> {
+        if values.len() != self.inputs.len() {
+            let expected = format!("{} values, one for each column", self.inputs.len());
+            return Err(Error::argument("encode_values", expected, values.len()));
+        }
+        let mut inputs = Vec::with_capacity(values.len());
+        for (column, value) in self.inputs.iter().zip(values) {
+            let done = match value {
+                CsvValue::Text(text) if self.format.is_missing(text.trim()) => {
+                    self.encode_value(&column.kind, self.form.numbers, CsvValue::Missing, &mut inputs)
                 }
-                Kind::Categorical { categories, most_frequent } => {
-                    let found = match missing {
-                        true => Some(*most_frequent),
-                        false => category(categories, table.form.numbers, value),
-                    };
-                    let found = found.ok_or_else(|| unknown(table, row.line, index, categories, value))?;
-                    inputs.extend((0..categories.len()).map(|i| f64::from(u8::from(i == found))));
+                CsvValue::Text(text) => {
+                    let text = composed(text.trim());
+                    self.encode_value(&column.kind, self.form.numbers, CsvValue::Text(&text), &mut inputs)
                 }
+                &value => self.encode_value(&column.kind, self.form.numbers, value, &mut inputs),
+            };
+            done.map_err(|Unusable { expected, got }| {
+                Error::argument("encode_values", format!("{expected} in column {:?}", column.name), got)
+            })?;
+        }
+        Ok(inputs)
+    }
+
+    fn encode_value(
+        &self,
+        kind: &Kind,
+        numbers: NumberFormat,
+        value: CsvValue,
+        inputs: &mut Vec<f64>,
+    ) -> Result<(), Unusable> {
+        if value == CsvValue::Missing && self.format.missing != Missing::Fill {
+            return Err(Unusable::new("a value", value));
+        }
+        match (kind, value) {
+            (Kind::Numeric { mean }, CsvValue::Missing) => inputs.push(*mean),
+            (Kind::Numeric { .. }, CsvValue::Number(x)) => inputs.push(self.finite(x, value)?),
+            (Kind::Numeric { .. }, CsvValue::Text(text)) => inputs.push(self.number(numbers, text)?),
+            (Kind::Date { order, timed, mean }, value) => {
+                // A date with the year first cannot be mistaken for another one.
+                let moment = match value {
+                    CsvValue::Missing => Some(*mean),
+                    CsvValue::Number(_) => None,
+                    CsvValue::Text(text) => date::parse(text, *order).or_else(|| match order {
+                        DateOrder::Time => None,
+                        _ => date::parse(text, DateOrder::Year),
+                    }),
+                };
+                let expected = match order {
+                    DateOrder::Year => "a date with the year first",
+                    DateOrder::Day => "a date with the day first",
+                    DateOrder::Month => "a date with the month first",
+                    DateOrder::Time => "a time",
+                };
+                let moment = moment.ok_or_else(|| Unusable::new(expected, value))?;
+                inputs.extend(date::features(moment, *order, *timed));
+            }
+            (Kind::Categorical { categories, most_frequent }, value) => {
+                let found = match value {
+                    CsvValue::Missing => Some(*most_frequent),
+                    CsvValue::Number(x) => {
+                        let name = (x + 0.0).to_string();
+                        categories.iter().position(|category| *category == name)
+                    }
+                    CsvValue::Text(text) => category(categories, numbers, text),
+                };
+                let found = found.ok_or_else(|| unknown(categories, value))?;
+                inputs.extend((0..categories.len()).map(|i| f64::from(u8::from(i == found))));
             }
         }
         Ok(())
     }
 
-    fn number(&self, table: &CsvTable, line: usize, column: usize, value: &str) -> Result<f64> {
-        let number = table.form.numbers.parse(value);
-        let fits = |x: &f64| if self.double { x.is_finite() } else { (*x as f32).is_finite() };
-        number.filter(fits).ok_or_else(|| {
-            let bits = if self.double { 64 } else { 32 };
-            let what = if number.is_some() {
-                format!("a finite number (of {bits} bits)")
-            } else {
-                "a number".into()
-            };
-            table.value_error(line, column, format!("expected {what}, got {value:?}"))
-        })
+    fn number(&self, numbers: NumberFormat, text: &str) -> Result<f64, Unusable> {
+        let value = CsvValue::Text(text);
+        self.finite(numbers.parse(text).ok_or_else(|| Unusable::new("a number", value))?, value)
+    }
+
+    fn finite(&self, x: f64, value: CsvValue) -> Result<f64, Unusable> {
+        let (fits, bits) = if self.double { (x.is_finite(), 64) } else { ((x as f32).is_finite(), 32) };
+        fits.then_some(x).ok_or_else(|| Unusable::new(format!("a finite number (of {bits} bits)"), value))
     }
 
     fn tensor(&self, numbers: Vec<f64>, n: usize, d: usize) -> Result<Tensor> {
@@ -502,11 +644,29 @@ fn category(categories: &[String], numbers: NumberFormat, value: &str) -> Option
     find(value).or_else(|| find(&canonical(numbers, value)?))
 }
 
+/// A value that has no inputs.
+struct Unusable {
+    expected: String,
+    got: String,
+}
+
+impl Unusable {
+    fn new(expected: impl Into<String>, got: CsvValue) -> Self {
+        Unusable { expected: expected.into(), got: got.to_string() }
+    }
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected {}, got {}", self.expected, self.got)
+    }
+}
+
 /// The error of a value that is no known category.
-fn unknown(table: &CsvTable, line: usize, column: usize, categories: &[String], value: &str) -> Error {
+fn unknown(categories: &[String], value: CsvValue) -> Unusable {
     let some = categories.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", ");
     let more = if categories.len() > 10 { ", …" } else { "" };
-    table.value_error(line, column, format!("expected one of {some}{more}, got {value:?}"))
+    Unusable::new(format!("one of {some}{more}"), value)
 }
 
 /// Whether a column's values all differ, or it has none.

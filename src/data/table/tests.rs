@@ -462,3 +462,47 @@ fn texts_are_compared_in_composed_form() -> Result<()> {
     assert_eq!((inputs(&data), data.classes), (vec![vec![3.0]], vec!["hiver;".to_string()]));
     Ok(())
 }
+
+#[test]
+fn a_row_of_values() -> Result<()> {
+    use CsvValue::{Missing as Gap, Number, Text};
+    let table = "size;day;code;kind\n1,5;31.12.2024;7;a\n2,5;30.12.2024;10;b\n3,5;;7;b\n";
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("t.csv");
+    std::fs::write(&path, table).unwrap();
+    let options = CsvOptions::auto().categorical("code").missing(Missing::Fill);
+    let schema = CsvSchema::infer(&path, &options)?;
+    let read = CsvTable::read(&path, &options)?;
+    let rows: Vec<Vec<f64>> = schema.encode_rows(&read)?.into_iter().collect::<Result<_>>()?;
+    let from_bytes = schema.table_from_bytes("t.csv", table.as_bytes())?;
+    assert_eq!(schema.encode_rows(&from_bytes)?.into_iter().collect::<Result<Vec<_>>>()?, rows);
+
+    let columns = schema.columns();
+    assert_eq!(
+        (columns[0], columns[1].kind),
+        (CsvColumn { name: "size", kind: CsvKind::Number { mean: 2.5 } }, CsvKind::Date)
+    );
+    let codes = ["7".to_string(), "10".into()];
+    assert_eq!(columns[2].kind, CsvKind::Category { categories: &codes, most_frequent: "7" });
+    // The decimal mark and the order of dates are those of the table; numbers and dates with the year first need neither.
+    assert_eq!(schema.encode_values(&[Text(" 1,5"), Text("31.12.2024"), Text("7")])?, rows[0]);
+    assert_eq!(schema.encode_values(&[Number(1.5), Text("2024-12-31"), Number(7.0)])?, rows[0]);
+    assert_eq!(schema.encode_values(&[Number(3.5), Gap, Text("7,0")])?, rows[2]);
+    assert_eq!(schema.encode_values(&[Text("NA"), Text("30.12.2024"), Gap])?[0], 2.5);
+
+    let error = |values: &[CsvValue]| schema.encode_values(values).unwrap_err().to_string();
+    assert_eq!(
+        error(&[Text("long"), Gap, Gap]),
+        "encode_values: expected a number in column \"size\", got \"long\""
+    );
+    assert!(error(&[Number(f64::NAN), Gap, Gap]).contains("a finite number (of 32 bits) in column"));
+    assert!(
+        error(&[Gap, Number(3.0), Gap])
+            .ends_with("expected a date with the day first in column \"day\", got 3")
+    );
+    assert!(error(&[Gap, Gap, Number(8.0)]).ends_with("expected one of 7, 10 in column \"code\", got 8"));
+    assert!(error(&[Gap]).ends_with("expected 3 values, one for each column, got 1"));
+    let strict = CsvSchema::infer(&path, &CsvOptions::auto().missing(Missing::Drop))?;
+    assert!(strict.encode_values(&[Gap; 3]).unwrap_err().to_string().contains("expected a value in column"));
+    Ok(())
+}

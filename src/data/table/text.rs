@@ -29,9 +29,13 @@ pub(super) enum Contents {
 }
 
 pub(super) fn read(path: &Path, format: &Format) -> Result<Contents> {
-    let mut bytes = read_at_most(path, MAX_BYTES)?;
+    contents(path, read_at_most(path, MAX_BYTES)?.into(), format)
+}
+
+/// What the bytes of a file hold.
+pub(super) fn contents(path: &Path, mut bytes: Cow<[u8]>, format: &Format) -> Result<Contents> {
     if bytes.starts_with(&[0x1f, 0x8b]) {
-        bytes = unpacked(path, &bytes)?;
+        bytes = unpacked(path, &bytes)?.into();
     }
     // Zip files and the older format of Microsoft.
     if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\xd0\xcf\x11\xe0") {
