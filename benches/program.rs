@@ -37,7 +37,9 @@ fn main() -> Result<()> {
     };
     for (name, model, n, k, c) in [("tiny", &tiny, 16, 4, 3), ("mlp", &mlp, 64, 784, 10)] {
         let (x, y) = (Tensor::randn(0.0, 1.0, (n, k), rng)?, classes(n, c, rng)?);
-        if std::env::args().nth(1).is_some_and(|only| only != "--bench" && only != name) { continue }
+        if std::env::args().nth(1).is_some_and(|only| only != "--bench" && only != name) {
+            continue;
+        }
         for sgd in [true, false] {
             let step = || -> Result<TrainStep> {
                 Ok(if sgd {

@@ -1,9 +1,10 @@
 //! The matrix product, by the crate `gemm`. Not through candle, which reads `/proc/cpuinfo` for every product.
 
 use super::buffer::{Uninit, fill};
-use super::parallel::{PIECE, for_each_rows, gemm_worthwhile, parts, vectorize, worthwhile};
+use super::parallel::{PIECE, arch, for_each_rows, gemm_worthwhile, parts, vectorize, worthwhile};
 use super::products::rows;
 use super::{Element, buffer};
+use pulp::{Simd, WithSimd};
 
 /// A matrix inside a slice: element (i, j) is `data[i·rows + j·columns]`.
 #[derive(Clone, Copy)]
@@ -63,8 +64,7 @@ unsafe fn product<T: Element>(
 ) {
     assert!(a.holds(m, k) && b.holds(k, n), "kernel::matmul: a matrix reaches beyond its slice");
     if !threads && m * n * k <= SMALL && k * n.next_multiple_of(WIDTH) <= PACKED {
-        // SAFETY: the assertion above and this function's contract are those of `small`.
-        return vectorize!(unsafe { small(out, rows, [m, k, n], a, b, add) });
+        return arch().dispatch(Small { out, rows, sizes: [m, k, n], a, b, add });
     }
     let old = if add { T::constant(1.0) } else { T::constant(0.0) };
     let threads = if threads { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
@@ -107,56 +107,92 @@ const HEIGHT: usize = 4;
 
 /// [`product`] of small matrices: each element is one fused multiply-add after the other.
 ///
-/// # Safety
-/// As for [`product`]; a holds m × k elements, b holds k × n, and k · n, rounded up to the width of a tile, is at most [`PACKED`].
-#[inline(always)]
-unsafe fn small<T: Element>(
+/// `out` is as for [`product`]; a holds m × k elements, b holds k × n, and k · n, rounded up to the width of a tile, is at most
+/// [`PACKED`].
+struct Small<'a, T> {
     out: *mut T,
     rows: usize,
-    [m, k, n]: [usize; 3],
-    a: Matrix<T>,
-    b: Matrix<T>,
+    sizes: [usize; 3],
+    a: Matrix<'a, T>,
+    b: Matrix<'a, T>,
     add: bool,
-) {
-    let stride = n.next_multiple_of(WIDTH);
-    let mut packed = [const { Uninit::<T>::uninit() }; PACKED];
-    let (right, step) = if b.columns == 1 && stride == n {
-        (b.data.as_ptr(), b.rows)
-    } else {
-        for p in 0..k {
-            let row = &mut packed[p * stride..(p + 1) * stride];
-            for j in 0..n {
-                row[j].write(b.data[p * b.rows + j * b.columns]);
-            }
-            for j in n..stride {
-                row[j].write(T::default());
+}
+
+impl<T: Element> WithSimd for Small<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match WIDTH * size_of::<T>() / size_of::<T::Vector<S>>() {
+            1 => self.tiles::<S, 1>(simd),
+            2 => self.tiles::<S, 2>(simd),
+            4 => self.tiles::<S, 4>(simd),
+            8 => self.tiles::<S, 8>(simd),
+            _ => self.one_by_one(),
+        }
+    }
+}
+
+impl<T: Element> Small<'_, T> {
+    /// The same sums without vectors.
+    fn one_by_one(self) {
+        let Small { out, rows, sizes: [m, k, n], a, b, add } = self;
+        for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
+            let sum = (0..k).fold(T::default(), |sum, p| {
+                a.data[i * a.rows + p * a.columns].multiply_add(b.data[p * b.rows + j * b.columns], sum)
+            });
+            // SAFETY: by the contract of `product`, for i < m and j < n.
+            unsafe {
+                let to = out.add(i * rows + j);
+                to.write(if add { to.read() + sum } else { sum });
             }
         }
-        (packed.as_ptr().cast::<T>(), stride)
-    };
-    for i in (0..m).step_by(HEIGHT) {
-        for j in (0..n).step_by(WIDTH) {
-            let (height, width) = (HEIGHT.min(m - i), WIDTH.min(n - j));
-            // The rows below the last one are computed from that one, and not written.
-            let lines: [usize; HEIGHT] = std::array::from_fn(|r| (i + r.min(height - 1)) * a.rows);
-            let mut sums = [[T::default(); WIDTH]; HEIGHT];
+    }
+
+    #[inline(always)]
+    fn tiles<S: Simd, const N: usize>(self, simd: S) {
+        let Small { out, rows, sizes: [m, k, n], a, b, add } = self;
+        let stride = n.next_multiple_of(WIDTH);
+        let mut packed = [const { Uninit::<T>::uninit() }; PACKED];
+        let (right, step) = if b.columns == 1 && stride == n {
+            (b.data, b.rows)
+        } else {
             for p in 0..k {
-                // SAFETY: row p of the right factor has WIDTH elements from j on: it is packed, or n is a multiple of WIDTH.
-                let row = unsafe { &*right.add(p * step + j).cast::<[T; WIDTH]>() };
-                for r in 0..HEIGHT {
-                    // SAFETY: a holds row i + r < m, and p < k.
-                    let x = unsafe { *a.data.get_unchecked(lines[r] + p * a.columns) };
-                    for l in 0..WIDTH {
-                        sums[r][l] = x.multiply_add(row[l], sums[r][l]);
-                    }
+                let row = &mut packed[p * stride..(p + 1) * stride];
+                for j in 0..n {
+                    row[j].write(b.data[p * b.rows + j * b.columns]);
+                }
+                for j in n..stride {
+                    row[j].write(T::default());
                 }
             }
-            for r in 0..height {
-                for l in 0..width {
-                    // SAFETY: by this function's contract, for i + r < m and j + l < n.
-                    unsafe {
-                        let to = out.add((i + r) * rows + j + l);
-                        to.write(if add { to.read() + sums[r][l] } else { sums[r][l] });
+            // SAFETY: these k · stride elements were just written.
+            (unsafe { buffer::assume_written(&packed[..k * stride]) }, stride)
+        };
+        for i in (0..m).step_by(HEIGHT) {
+            for j in (0..n).step_by(WIDTH) {
+                let (height, width) = (HEIGHT.min(m - i), WIDTH.min(n - j));
+                // The rows below the last one are computed from that one, and not written.
+                let lines: [usize; HEIGHT] = std::array::from_fn(|r| (i + r.min(height - 1)) * a.rows);
+                let mut sums = [[T::splat(simd, T::default()); N]; HEIGHT];
+                for p in 0..k {
+                    let row = T::vectors::<S>(&right[p * step + j..][..WIDTH]);
+                    for r in 0..HEIGHT {
+                        let x = T::splat(simd, a.data[lines[r] + p * a.columns]);
+                        for l in 0..N {
+                            sums[r][l] = T::fused(simd, x, row[l], sums[r][l]);
+                        }
+                    }
+                }
+                for r in 0..height {
+                    let mut line = [T::default(); WIDTH];
+                    T::vectors_mut::<S>(&mut line)[..N].copy_from_slice(&sums[r]);
+                    for l in 0..width {
+                        // SAFETY: by the contract of `product`, for i + r < m and j + l < n.
+                        unsafe {
+                            let to = out.add((i + r) * rows + j + l);
+                            to.write(if add { to.read() + line[l] } else { line[l] });
+                        }
                     }
                 }
             }
