@@ -61,6 +61,7 @@ pub mod error;
 mod file;
 pub mod formula;
 pub mod functional;
+pub mod implicit;
 pub mod io;
 pub mod layer;
 pub mod loss;

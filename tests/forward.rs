@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // in helpers of tests
 
 use tealight::autograd::{self, Jacobian};
+use tealight::formula::{Formula, Jet};
 use tealight::layer::{BatchNorm1d, LayerNorm};
 use tealight::prelude::*;
 
@@ -324,5 +325,230 @@ fn edges() -> Result<()> {
             .to_string()
             .contains("was changed after the forward pass")
     );
+    Ok(())
+}
+
+/// A random formula: each step takes two of the values before it.
+#[derive(Clone, Debug)]
+struct Program(Vec<(u8, usize, usize)>);
+
+impl Formula<1> for Program {
+    const NAME: &'static str = "random";
+    fn value<R: Real>(&self, [x]: [R; 1]) -> R {
+        let c = R::constant;
+        let mut values = vec![x, c(0.75)];
+        for &(kind, a, b) in &self.0 {
+            let (a, b) = (values[a % values.len()], values[b % values.len()]);
+            let positive = c(1.0) + a * a;
+            values.push(match kind % 20 {
+                0 => a + b,
+                1 => a - c(0.5) * b,
+                2 => a.tanh() * b.sigmoid(),
+                3 => a.sin() / (c(2.0) + b.cos()),
+                4 => (-(a * a)).exp(),
+                5 => positive.ln(),
+                6 => positive.sqrt(),
+                7 => positive.recip() * b,
+                8 => a.erf() + b.erfc(),
+                9 => a.atan(),
+                10 => a.abs(),
+                11 => a.max(b),
+                12 => a.min(c(0.3)),
+                13 => a.tanh().powi(3),
+                14 => positive.powf(c(-1.5)),
+                15 => positive.powf(b.tanh()),
+                16 => b.tanh().exp_m1() - (a * a).ln_1p(),
+                17 => a.select_gt(b, a.sin(), b.cos()),
+                18 => (a + c(7.3)).rem(c(1.7)),
+                _ => a.tanh().powf(c(2.0)),
+            });
+        }
+        values.last().unwrap().tanh()
+    }
+}
+
+#[test]
+fn random_formulas_have_the_series_of_their_recorded_derivatives() -> Result<()> {
+    let mut seed = 1_u64;
+    let mut next = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize
+    };
+    for case in 0..10_000 {
+        let program = Program((0..1 + next() % 6).map(|_| (next() as u8, next(), next())).collect());
+        let order = if case % 10 == 0 { 3 } else { 2 };
+        let at = next() as f64 / 2f64.powi(31) * 4.0 - 2.0;
+        let x = parameter(&[at], &[1]);
+        let recorded =
+            autograd::taylor(&tealight::ops::apply(program.clone(), [&x])?, &x, &x.ones_like()?, order)?;
+        let jet = tealight::formula::taylor::<3, 1, f64>(&program, [at], [1.0]);
+        for (k, recorded) in recorded.iter().enumerate() {
+            let (got, expected) = (jet.derivative(k + 1), numbers(recorded)[0]);
+            let scale = (0..=k + 1).map(|k| jet.derivative(k).abs()).fold(1.0, f64::max);
+            assert!(
+                (got - expected).abs() <= 1e-10 * scale,
+                "{program:?} at {at}, order {}: {got} {expected}",
+                k + 1
+            );
+        }
+    }
+    Ok(())
+}
+
+/// f(t) and its derivatives by a series, up to K.
+fn series<const K: usize>(t: f64, f: impl Fn(Jet<f64, K>) -> Jet<f64, K>) -> Vec<f64> {
+    let y = f(Jet::variable(t));
+    (0..=K).map(|k| y.derivative(k)).collect()
+}
+
+/// The value of a scalar function, and its derivatives along the ones, by forward mode; the first must be the gradient's sum.
+fn modes(x: &[f64], f: impl Fn(&Tensor) -> Result<Tensor>) -> Vec<f64> {
+    let x = parameter(x, &[x.len()]);
+    let y = f(&x).unwrap().sum_all().unwrap();
+    let tangents = autograd::taylor(&y, &x, &x.ones_like().unwrap(), 2).unwrap();
+    let [back] = autograd::grad(&y, [&x]).unwrap();
+    let (forward, reverse) = (numbers(&tangents[0])[0], numbers(&back).iter().sum::<f64>());
+    // Where the two modes differ, no row expects what this returns.
+    let same =
+        forward == reverse || (forward - reverse).abs() < 1e-12 || forward.is_nan() && reverse.is_nan();
+    vec![numbers(&y)[0], if same { forward } else { f64::MAX }, numbers(&tangents[1])[0]]
+}
+
+#[test]
+fn hard_points() -> Result<()> {
+    let (inf, nan) = (f64::INFINITY, f64::NAN);
+    let c = |x: f64| Jet::<f64, 5>::constant(x);
+    let t = |x: f64, f: fn(Jet<f64, 5>) -> Jet<f64, 5>| series::<5>(x, f);
+    let wrong = std::cell::RefCell::new(Vec::new());
+    let eq = |source: &str, got: &[f64], expected: &[f64]| {
+        let same = |(a, b): (&f64, &f64)| {
+            a == b || (a - b).abs() <= 1e-12 * b.abs().max(1.0) || a.is_nan() && b.is_nan()
+        };
+        if got.len() < expected.len() || !got.iter().zip(expected).all(same) {
+            wrong.borrow_mut().push(format!("{source}: {got:?}, not {expected:?}"));
+        }
+    };
+    // Norms and roots.
+    eq("pytorch/pytorch#2421: the norm at 0", &modes(&[0.0, 0.0], |x| x.norm(2.0, 0)), &[0.0, 0.0, 0.0]);
+    eq(
+        "jax-ml/jax#4177: the square of the norm at 0",
+        &modes(&[0.0, 0.0], |x| x.norm(2.0, 0)?.sqr()),
+        &[0.0, 0.0],
+    );
+    eq("HIPS/autograd#151: the norm of one element", &modes(&[0.0], |x| x.norm(2.0, 0)), &[0.0, 0.0]);
+    eq(
+        "stan-dev/math#3031: the distance of a point to itself",
+        &modes(&[3.0, 4.0], |x| x.pairwise_distance(x, 2.0)),
+        &[0.0, 0.0],
+    );
+    eq("pytorch/pytorch#6394: √(x²) at 0 as |x|", &t(0.0, |x| (x * x).sqrt()), &[0.0, 0.0, 0.0, 0.0]);
+    eq(
+        "IvanYashchuk/jax-fenics-adjoint#2: the same along 2.5·t",
+        &[Jet::<f64, 2>::line(0.0, 2.5).powi(2).sqrt().derivative(1)],
+        &[0.0],
+    );
+    eq("Griewank & Walther 2008, 13: √ at 0", &t(0.0, |x| x.sqrt()), &[0.0, inf, -inf, inf]);
+    eq(
+        "HajimeKawahara/exojax#598: √ of a zero that is constant",
+        &t(2.0, |x| Jet::constant(0.0).sqrt() * x),
+        &[0.0; 6],
+    );
+    // 0/0.
+    eq("jax-ml/jax#1722: sin x / x at 0", &t(0.0, |x| x.sin() / x)[..5], &[1.0, 0.0, -1.0 / 3.0, 0.0, 0.2]);
+    let sinc = |x: Jet<f64, 5>| (x * c(std::f64::consts::PI)).sin() / (x * c(std::f64::consts::PI));
+    let sum = |t: Jet<f64, 5>| {
+        c(2.0) * sinc(t) - c(3.0) * sinc(c(2.0) * t + c(1.0)) + c(5.0) * sinc(t * c(-0.5) + c(2.0))
+    };
+    eq("pytorch/pytorch#196703: sinc, once at 0", &series(-0.5, sum)[2..3], &[35.564_040_736_688_97]);
+    let near = series(0.499_999_999_999_999_94, |t| sinc(c(2.0) * t - c(1.0)));
+    eq("jax-ml/jax#40629: sinc near 0", &near[1..2], &[7.3e-16]);
+    eq("HIPS/autograd#570: 1/(1/x) at 0", &t(1e-200, |x| x.recip().recip())[..1], &[1e-200]);
+    eq("Kahan: (eˣ − 1)/x at 0", &t(0.0, |x| x.exp_m1() / x)[..3], &[1.0, 0.5, 1.0 / 3.0]);
+    // Powers of 0.
+    eq(
+        "tensorflow/tensorflow#35011: x⁴ at 0",
+        &t(0.0, |x| x.powf(Jet::constant(4.0))),
+        &[0.0, 0.0, 0.0, 0.0, 24.0, 0.0],
+    );
+    let polynomial = |x: Jet<f64, 5>| {
+        (1..5).fold(x, |sum, k| sum + x.powf(Jet::constant(f64::from(k))) - x.powf(Jet::constant(0.0)))
+    };
+    eq(
+        "tensorflow/tensorflow#35011: a polynomial at 0",
+        &series(0.0, polynomial),
+        &[-4.0, 2.0, 2.0, 6.0, 24.0, 0.0],
+    );
+    eq("RobotLocomotion/drake#23862: x⁰ at 0", &t(0.0, |x| x.powf(Jet::constant(0.0))), &[1.0, 0.0, 0.0]);
+    for (e, slope) in [(2.0, 0.0), (1.0, 1.0), (0.5, inf), (0.0, 0.0), (-1.0, -inf)] {
+        eq("stan-dev/math#3031: the slope of xᵉ at 0", &modes(&[0.0], |x| x.powf(e))[1..2], &[slope]);
+        eq(
+            "roystgnr/MetaPhysicL#49: the same in a series",
+            &[Jet::<f64, 1>::variable(0.0).powf(Jet::constant(e)).derivative(1)],
+            &[slope],
+        );
+    }
+    let zero = |x: &Tensor| x * 0.0;
+    eq(
+        "pytorch/pytorch#27134: aᵇ by b at a = 0",
+        &modes(&[1.0], |b| zero(b)?.detach().pow(b)),
+        &[0.0, 0.0, 0.0],
+    );
+    eq(
+        "pytorch/pytorch#95180: twice, at b = 0",
+        &modes(&[0.0], |b| zero(b)?.detach().pow(b)),
+        &[1.0, 0.0, 0.0],
+    );
+    eq("ekmett/ad#54: x^y at (0, 2) by both", &modes(&[0.0], |x| x.pow(&(x + 2.0)?)), &[0.0, 0.0]);
+    eq(
+        "Hoffmann 2016: the cube of a negative number",
+        &t(-2.0, |x| x.powf(Jet::constant(3.0))),
+        &[-8.0, 12.0, -12.0, 6.0, 0.0],
+    );
+    // Logarithms.
+    eq("pytorch's xlogy: x·ln x at 0", &modes(&[0.0], |x| x.xlogy(&x.detach())), &[0.0, 0.0]);
+    eq(
+        "the JAX FAQ, \"gradients contain NaN where using where\"",
+        &t(0.0, |x| x.select_gt(Jet::constant(0.0), x.ln(), Jet::constant(0.0))),
+        &[0.0; 6],
+    );
+    eq("tensorflow/tensorflow#59046: NaN stays NaN", &modes(&[-2.0], |x| x.log1p())[..1], &[nan]);
+    eq(
+        "Blanchard, Higham & Higham 2021: logsumexp of −∞",
+        &modes(&[-inf, -inf], |x| x.logsumexp(0)),
+        &[-inf, 0.0, 0.0],
+    );
+    // Kinks and ties.
+    eq("jax-ml/jax#10515: |x| at 0", &modes(&[0.0], |x| x.abs()), &[0.0, 0.0, 0.0]);
+    eq("Bertoin et al. 2021: relu at 0", &modes(&[0.0], |x| x.relu()), &[0.0, 0.0, 0.0]);
+    eq(
+        "Lee et al. 2020: relu(x) − relu(−x) at 0",
+        &modes(&[0.0], |x| x.relu()? - x.neg()?.relu()?),
+        &[0.0, 0.0],
+    );
+    eq("HIPS/autograd#141: a tie of the largest", &modes(&[2.0, 2.0], |x| x.max(0)), &[2.0, 1.0, 0.0]);
+    // Saturation and overflow.
+    let flat = series::<5>(195.0, |x| x.tanh());
+    eq("jax-ml/jax#764: tanh far out", &flat, &[1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    eq(
+        "JuliaDiff/ForwardDiff.jl#745: a·e¹⁰⁰⁰ by a",
+        &series::<1>(1.0, |a| a * Jet::constant(1000.0).exp()),
+        &[inf, inf],
+    );
+    eq("atan2 at (0, 0)", &modes(&[0.0], |x| x.atan2(&(x * 2.0)?)), &[0.0, 0.0]);
+    eq("asin at 1", &modes(&[1.0], |x| x.asin())[1..2], &[inf]);
+    // Nested.
+    let (p, x) = (scalar(3.0).into_parameter(), scalar(2.0).into_parameter());
+    let nested = autograd::taylor(&(&p * x.sqr()?)?, &x, &scalar(1.0), 2)?.pop().unwrap();
+    eq("tsotchke/eshkol#138: d/dp d²/dx² p·x²", &numbers(&autograd::grad(&nested, [&p])?[0]), &[2.0]);
+    // Manzyuk et al. 2019, "Perturbation confusion in forward automatic differentiation of higher-order functions":
+    // D²f at x by D of x ↦ D f(x), where the inner function is kept and called later.
+    let kept: Vec<Tensor> = [0.0, 1.0]
+        .iter()
+        .map(|shift| autograd::jvp(&(&x + *shift)?.powf(3.0)?, [&x], [&scalar(1.0)]))
+        .collect::<Result<_>>()?;
+    let later = autograd::jvp(&(&kept[0] * &kept[1])?, [&x], [&scalar(1.0)])?;
+    // (3x²·3(x + 1)²)′ = 9·(2x·(x + 1)² + 2x²·(x + 1)) at 2
+    eq("Manzyuk et al. 2019", &numbers(&later), &[9.0 * (4.0 * 9.0 + 8.0 * 3.0)]);
+    assert!(wrong.borrow().is_empty(), "{:#?}", wrong.borrow());
     Ok(())
 }

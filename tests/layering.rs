@@ -22,6 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("plot", &["activation", "data", "metrics"]),
     ("functional", &["data", "loss"]), // a first course's functions, defined elsewhere
     ("layer", &["activation", "loss"]),
+    ("implicit", &["ops"]),
     ("normalize", &["layer"]), // what is fitted belongs to the model: buffers
     ("optim", &["layer"]),
     ("program", &["optim"]),

@@ -48,12 +48,13 @@ pub(super) fn check_fresh(pass: &'static str, node: &Node) -> Result<()> {
 
 /// Propagates `seed`, the gradient of `root`, and calls `found` with each visited node and its gradient.
 ///
-/// Only nodes that are `useful` are visited, by decreasing id: each once, when its gradient is complete. A gradient is
+/// Only nodes that are `useful` are visited, and the inputs of `ends` are not, by decreasing id: each once, when its gradient is complete. A gradient is
 /// dropped as soon as it was passed on.
 fn walk(
     root: &Tensor,
     seed: Tensor,
     useful: &dyn Fn(u64) -> bool,
+    ends: &dyn Fn(u64) -> bool,
     found: &mut dyn FnMut(&Node, &Tensor),
 ) -> Result<()> {
     let Some(start) = root.node.clone().filter(|node| useful(node.id)) else { return Ok(()) };
@@ -62,6 +63,9 @@ fn walk(
     while let Some((_, Pending { node, grad, .. })) = pending.pop_last() {
         check_fresh("backward", &node)?;
         found(&node, &grad);
+        if ends(node.id) {
+            continue;
+        }
         let wanted = |i: usize| matches!(node.edges.get(i), Some(Some(input)) if useful(input.id));
         if !(0..node.edges.len()).any(wanted) {
             continue;
@@ -154,7 +158,7 @@ impl Tensor {
         }
         mode::with_recording(false, || {
             let mut gradients = Gradients::default();
-            walk(self, seed, &|_| true, &mut |node, grad| {
+            walk(self, seed, &|_| true, &|_| false, &mut |node, grad| {
                 if node.is_collected() {
                     gradients.by_node.insert(node.id, grad.clone());
                 }
@@ -168,8 +172,14 @@ pub(super) fn ones(like: &Tensor) -> Result<Tensor> {
     Ok(Tensor::constant(like.array.ones_like()?))
 }
 
-/// The gradients of `y`, weighted with `seed`, with respect to `xs`; `None` where y does not depend on x.
-pub(super) fn gradients_of(y: &Tensor, xs: &[&Tensor], seed: Tensor) -> Result<Vec<Option<Tensor>>> {
+/// The gradients of `y`, weighted with `seed`, with respect to `xs`; `None` where y does not depend on x. What
+/// an x was computed from counts only if `through`.
+pub(super) fn gradients_of(
+    y: &Tensor,
+    xs: &[&Tensor],
+    seed: Tensor,
+    through: bool,
+) -> Result<Vec<Option<Tensor>>> {
     let mut targets = BTreeSet::new();
     for (i, x) in xs.iter().enumerate() {
         let reason = || format!("input {i} does not require a gradient (make it with Tensor::parameter)");
@@ -177,9 +187,10 @@ pub(super) fn gradients_of(y: &Tensor, xs: &[&Tensor], seed: Tensor) -> Result<V
         targets.insert(node.id);
     }
     let oldest = targets.first().copied().unwrap_or(u64::MAX);
-    let useful = leading_to(y, oldest, &|id| targets.contains(&id));
+    let useful = leading_to(y, oldest, &|id| targets.contains(&id), through);
     let mut found = BTreeMap::new();
-    walk(y, seed, &|id| useful.contains_key(&id), &mut |node, grad| {
+    let ends = |id| !through && targets.contains(&id);
+    walk(y, seed, &|id| useful.contains_key(&id), &ends, &mut |node, grad| {
         if targets.contains(&node.id) {
             found.insert(node.id, grad.clone());
         }
@@ -188,16 +199,18 @@ pub(super) fn gradients_of(y: &Tensor, xs: &[&Tensor], seed: Tensor) -> Result<V
 }
 
 /// The nodes of y's history that depend on a target, oldest first. Besides the targets only those from id `oldest` on are visited: a node
-/// older than every target cannot depend on one.
+/// older than every target cannot depend on one. The inputs of targets are visited only if `through`.
 pub(super) fn leading_to<'a>(
     y: &'a Tensor,
     oldest: u64,
     is_target: &dyn Fn(u64) -> bool,
+    through: bool,
 ) -> BTreeMap<u64, &'a Arc<Node>> {
     let mut nodes = BTreeMap::new();
     let mut waiting: Vec<&Arc<Node>> = y.node.iter().collect();
     while let Some(node) = waiting.pop() {
-        if (node.id >= oldest || is_target(node.id)) && nodes.insert(node.id, node).is_none() {
+        let target = is_target(node.id);
+        if (node.id >= oldest || target) && nodes.insert(node.id, node).is_none() && (through || !target) {
             waiting.extend(node.edges.iter().flatten());
         }
     }

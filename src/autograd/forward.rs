@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::array::count;
 use super::backward::{check_fresh, leading_to, ones};
 use super::broadcast::{Accumulate, broadcast_to, sum_to};
 use super::grad::vjps;
@@ -20,7 +21,7 @@ type Seeds = BTreeMap<u64, Tensor>;
 /// Only nodes from id `oldest` on are visited, besides the seeds. If `fixed`, the seeds' own inputs do not count.
 fn tangent_of(y: &Tensor, seeds: &Seeds, oldest: u64, fixed: bool) -> Result<Option<Tensor>> {
     let mut tangents = Seeds::new();
-    for (id, node) in leading_to(y, oldest, &|id| seeds.contains_key(&id)) {
+    for (id, node) in leading_to(y, oldest, &|id| seeds.contains_key(&id), !fixed) {
         check_fresh("jvp", node)?;
         let seed = seeds.get(&id).cloned();
         let tangent = match seed {
@@ -107,6 +108,20 @@ fn with_zeros(node: &Node, tangents: &[Option<&Tensor>]) -> Result<Option<Vec<Te
 fn transposed(call: &Call, tangents: &[Option<&Tensor>]) -> Result<Option<Tensor>> {
     let node = call.node;
     let Some(first) = tangents.iter().flatten().next() else { return Ok(None) };
+    if count(&node.dims) == 1 {
+        // One row: its product with the tangents.
+        let one = Tensor::constant(Array::ones(&node.dims[..], node.dtype, first.device())?);
+        let mut sum = None;
+        for (slope, tangent) in node.rule.backward(call, &one)?.into_iter().zip(tangents) {
+            if let (Some(slope), Some(tangent)) = (slope, tangent) {
+                sum = add(
+                    sum,
+                    inner_products(node.rule.name(), &[&sum_to(&slope, tangent.dims())?], &[tangent])?,
+                )?;
+            }
+        }
+        return sum.map(|sum| broadcast_to(&sum, &node.dims)).transpose();
+    }
     let u = Tensor::parameter(Array::ones(&node.dims[..], node.dtype, first.device())?);
     let (mut pulled, mut vs) = (Vec::new(), Vec::new());
     mode::with_recording(true, || {
@@ -260,7 +275,8 @@ fn unit_directions(x: &Tensor) -> Result<Vec<Tensor>> {
 /// The derivatives of `y`, given those of some nodes: their numbers of directions and of second derivatives are `sizes`.
 fn derivatives(y: &Tensor, mut seeds: BTreeMap<u64, Derivatives>, sizes: [usize; 2]) -> Result<Derivatives> {
     let targets: BTreeSet<u64> = seeds.keys().copied().collect();
-    let nodes = leading_to(y, targets.first().copied().unwrap_or(u64::MAX), &|id| targets.contains(&id));
+    let nodes =
+        leading_to(y, targets.first().copied().unwrap_or(u64::MAX), &|id| targets.contains(&id), true);
     let mut users: BTreeMap<u64, usize> = BTreeMap::new();
     for input in nodes.values().flat_map(|node| node.edges.iter().flatten()) {
         *users.entry(input.id).or_default() += 1;
@@ -298,7 +314,7 @@ fn along_axes(y: &Tensor, x: &Tensor, seconds: impl Fn(usize) -> usize) -> Resul
     derivatives(y, BTreeMap::from([(id, seed)]), sizes)
 }
 
-/// The first and second derivative of `y` along one direction of all `xs` together, which are leaves.
+/// The first and second derivative of `y` along one direction of all `xs` together.
 pub(super) fn along(y: &Tensor, xs: &[Tensor], vs: &[Tensor]) -> Result<[Tensor; 2]> {
     let seed = |v: &Tensor| Derivatives { first: vec![Some(v.clone())], second: vec![None] };
     let seeds = xs.iter().zip(vs).filter_map(|(x, v)| Some((x.node.as_ref()?.id, seed(v)))).collect();
@@ -347,7 +363,7 @@ pub fn jvp<const N: usize>(y: &Tensor, xs: [&Tensor; N], vs: [&Tensor; N]) -> Re
 
 /// The derivatives of `y` along the line x + t·v by t, at t = 0, up to `order`: \[y′, y″, …\], each in the shape of y.
 ///
-/// Each order is a forward pass through the operations of all lower ones, which are recorded. (A formula's own series is
+/// The first two come from one forward pass; each further order is one through the operations of all lower ones, which are recorded. (A formula's own series is
 /// [`formula::taylor`](crate::formula::taylor), to any order at once.)
 ///
 /// # Errors
@@ -363,14 +379,22 @@ pub fn jvp<const N: usize>(y: &Tensor, xs: [&Tensor; N], vs: [&Tensor; N]) -> Re
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub fn taylor(y: &Tensor, x: &Tensor, v: &Tensor, order: usize) -> Result<Vec<Tensor>> {
-    let recorded = mode::is_recording();
-    let mut last = y.clone();
-    (1..=order)
-        .map(|k| {
-            last = mode::with_recording(recorded || k < order, || jvp(&last, [x], [v]))?;
-            Ok(last.clone())
-        })
-        .collect()
+    same_kind("taylor", x, v)?;
+    if x.node.is_none() {
+        return Err(not_a_parameter(0));
+    }
+    let (recorded, mut found) = (mode::is_recording(), Vec::new());
+    // The second derivative comes along with the first one, each further one is the derivative of the last.
+    while found.len() < order {
+        let left = order - found.len();
+        mode::with_recording(recorded || left > 2, || match found.last() {
+            None if order > 1 => {
+                Ok(found.extend(along(y, std::slice::from_ref(x), std::slice::from_ref(v))?))
+            }
+            last => jvp(last.unwrap_or(y), [x], [v]).map(|next| found.push(next)),
+        })?;
+    }
+    Ok(found)
 }
 
 /// The Laplacian of each row of `y` by the last axis of `x` (.., d): Σⱼ ∂²y/∂xⱼ², in the shape of y.

@@ -54,11 +54,20 @@ pub(super) fn try_from_fn<T, const N: usize>(f: impl FnMut(usize) -> Result<T>) 
 
 /// [`vjp`] for any number of inputs, recorded or not.
 pub(super) fn vjps(y: &Tensor, xs: &[&Tensor], v: &Tensor, recording: bool) -> Result<Vec<Tensor>> {
+    vjps_by(y, xs, v, recording, true)
+}
+
+/// [`vjp`] for any number of inputs, each with the others held fixed even where one was computed from another.
+pub(crate) fn partial_vjp(y: &Tensor, xs: &[&Tensor], v: &Tensor) -> Result<Vec<Tensor>> {
+    vjps_by(y, xs, v, true, false)
+}
+
+fn vjps_by(y: &Tensor, xs: &[&Tensor], v: &Tensor, recording: bool, through: bool) -> Result<Vec<Tensor>> {
     if y.dims() != v.dims() {
         return Err(Error::shape("vjp", "a vector of the shape of y", &[y.dims(), v.dims()]));
     }
     mode::with_recording(recording, || {
-        let grads = gradients_of(y, xs, v.clone())?;
+        let grads = gradients_of(y, xs, v.clone(), through)?;
         grads
             .into_iter()
             .zip(xs)

@@ -48,7 +48,9 @@ pub use crate::error::Mismatch;
 
 pub(crate) use array::Element;
 pub(crate) use broadcast::broadcast_to;
+pub(crate) use grad::partial_vjp;
 pub(crate) use mode::observed as is_observed;
+pub(crate) use mode::with_grad;
 pub(crate) use node::Call;
 pub(crate) use trace::traced;
 

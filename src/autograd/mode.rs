@@ -68,6 +68,11 @@ pub fn no_grad<R>(f: impl FnOnce() -> R) -> R {
     with_recording(false, f)
 }
 
+/// Runs `f` with recording, also inside [`no_grad`].
+pub(crate) fn with_grad<R>(f: impl FnOnce() -> R) -> R {
+    with_recording(true, f)
+}
+
 /// Whether operations on this thread are recorded: false inside [`no_grad`].
 #[doc(alias = "is_grad_enabled")]
 pub fn is_recording() -> bool {

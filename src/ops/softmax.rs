@@ -86,6 +86,12 @@ impl<const LOG: bool> Op<1> for SoftmaxOp<LOG> {
         if LOG { Jacobian::General } else { Jacobian::Symmetric }
     }
 
+    fn jvp(&self, saved: &Saved, [x]: [Option<&Tensor>; 1]) -> Result<Option<Tensor>> {
+        let (true, Some(x)) = (LOG, x) else { return Ok(None) };
+        let mean = (saved.output()?.exp()? * x)?.sum_keepdim(self.axis)?;
+        (x - mean).map(Some)
+    }
+
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let y = saved.output()?;
         if !saved.recording() && on_cpu(grad.array()) && y.elem_count() > 0 {

@@ -36,6 +36,19 @@ impl<const P: usize> Op<3> for Biased<P> {
         onnx_node::<P, 3>(&self.0, onnx)
     }
 
+    fn jvp(&self, saved: &Saved, [a, b, bias]: [Option<&Tensor>; 3]) -> Result<Option<Tensor>> {
+        let own = |a: &Tensor, b: &Tensor| Derivative::<P>(self.0).apply([a, b]);
+        let terms = [
+            a.map(|a| own(a, &saved.input(1)?)).transpose()?,
+            b.map(|b| own(&saved.input(0)?, b)).transpose()?,
+            bias.map(|bias| {
+                bias.reshape((bias.elem_count(), 1, 1))?.broadcast_to(&Derivative::<P>(self.0).dims()[..])
+            })
+            .transpose()?,
+        ];
+        terms.into_iter().flatten().map(Ok).reduce(|a, b| a? + b?).transpose()
+    }
+
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
         let [a, b] = gradients::<P, 3>(self.0, saved, grad)?;
         let [images, channels, h, w] = Derivative::<P>(self.0).dims();
