@@ -95,3 +95,42 @@ fn what_changes_between_steps_is_seen() -> Result<()> {
     };
     compare(make, &data, CrossEntropy::new(), 80, |step, _| step, between)
 }
+
+#[test]
+fn a_compiled_function() -> Result<()> {
+    use tealight::program::compile;
+    let rng = &mut Rng::seed(3);
+    let model = Sequential::new().push(Linear::new(4, 8, rng)?).push(Gelu).push(Linear::new(8, 1, rng)?);
+    // The gradient by the input, and a number of axes that changes.
+    let slope = |[x]: [&Tensor; 1]| {
+        let x = x.clone().into_parameter();
+        let [slope] = autograd::grad(&model.forward(&x, &mut ForwardContext::eval())?.sum_all()?, [&x])?;
+        Ok(slope)
+    };
+    let mut compiled = compile(slope);
+    for i in 0..12 {
+        let x = Tensor::randn(0.0, 1.0, (1 + i % 3, 4), rng)?;
+        assert_eq!(compiled.call([&x])?, slope([&x])?);
+        if i == 8 {
+            model.parameters()[1].1.set(&Tensor::ones(8, DType::F32, &Device::Cpu)?)?;
+        }
+    }
+    assert!(compiled.program().unwrap().kernel_count() > 4);
+    // What it looks at is refused with the line; what it draws too.
+    let mut looks = compile(|[x]: [&Tensor; 1]| x * f64::from(x.sum_all()?.to_scalar::<f32>()?));
+    let x = Tensor::ones(3, DType::F32, &Device::Cpu)?;
+    let error = looks.call([&x]).unwrap_err().to_string();
+    assert!(error.contains("to_scalar") && error.contains("tests/program.rs"), "{error}");
+    let draws = std::cell::RefCell::new(Rng::seed(1));
+    let mut draws = compile(|[x]: [&Tensor; 1]| x + Tensor::rand(0.0, 1.0, 3, &mut draws.borrow_mut())?);
+    assert!(draws.call([&x]).unwrap_err().to_string().contains("random numbers"));
+    // A hidden count is found by the comparison.
+    let count = std::cell::Cell::new(0.0);
+    let mut counts = compile(|[x]: [&Tensor; 1]| {
+        count.set(count.get() + 1.0);
+        x * count.get()
+    });
+    counts.call([&x])?;
+    assert!(counts.call([&x]).unwrap_err().to_string().contains("does the same each time"));
+    Ok(())
+}

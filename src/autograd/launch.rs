@@ -161,6 +161,9 @@ pub(crate) struct Launch {
     pub(crate) outputs: SmallVec<[usize; 2]>,
 }
 
+/// Reads a parameter or a buffer.
+pub(crate) type State = Box<dyn Fn() -> Tensor + Send + Sync>;
+
 /// The kernel calls of one run of a function.
 #[derive(Default)]
 pub(crate) struct Recording {
@@ -168,6 +171,9 @@ pub(crate) struct Recording {
     pub(crate) launches: Vec<Launch>,
     /// The external arrays that the run replaces (running statistics), and by what.
     pub(crate) assignments: Vec<(usize, ValueView)>,
+    /// The parameters and buffers that the run read and that were not among the externals, which they follow.
+    pub(crate) state: Vec<State>,
+    externals: usize,
     /// Why the run cannot be replayed.
     refusal: Option<Error>,
     /// Values whose elements were read by other means than kernels.
@@ -341,7 +347,7 @@ impl Recording {
         externals: &[Array],
         f: impl FnOnce() -> Result<R>,
     ) -> Result<(R, Result<Recording>)> {
-        let mut recording = Recording::default();
+        let mut recording = Recording { externals: externals.len(), ..Recording::default() };
         for (i, x) in externals.iter().enumerate() {
             recording.insert(x, Source::External(i));
         }
@@ -403,6 +409,11 @@ impl Recording {
 
     fn knows(&self, x: &Array) -> bool {
         self.known.contains_key(&address(x))
+    }
+
+    /// Whether the run drew random numbers.
+    pub(crate) fn is_random(&self) -> bool {
+        self.launches.iter().any(|call| matches!(call.kernel, Kernel::Random(_)))
     }
 
     fn refuse(&mut self, error: Error) {
@@ -582,15 +593,29 @@ pub(crate) fn refuse(what: &str) {
 }
 
 /// Refuses to record a run that looks at elements.
+#[track_caller]
 pub(crate) fn refuse_reading(what: &str, x: &Array) {
     if !recording() {
         return;
     }
+    let at = std::panic::Location::caller();
     RUNNING.with_borrow_mut(|running| {
         if let Some(recording) = running
             && recording.changing(x).is_some()
         {
-            recording.refuse(looked(format!("{what} of a tensor of shape {:?}", x.dims())));
+            recording.refuse(looked(format!("{what} of a tensor of shape {:?} ({at})", x.dims())));
+        }
+    });
+}
+
+/// Notes that a run reads a parameter or a buffer whose array is `x`.
+pub(crate) fn note_state(x: &Array, state: impl Fn() -> Tensor + Send + Sync + 'static) {
+    RUNNING.with_borrow_mut(|running| {
+        if let Some(recording) = running
+            && !recording.knows(x)
+        {
+            recording.insert(x, Source::External(recording.externals + recording.state.len()));
+            recording.state.push(Box::new(state));
         }
     });
 }

@@ -115,6 +115,7 @@ impl Tensor {
     /// # Errors
     /// If there is not exactly one element, or `T` is not the tensor's dtype.
     #[doc(alias = "item")]
+    #[track_caller]
     pub fn to_scalar<T: WithDType>(&self) -> Result<T> {
         if self.elem_count() != 1 {
             return Err(Error::shape("to_scalar", "one element", &[self.dims()]));
@@ -139,6 +140,7 @@ impl Tensor {
     /// ```
     #[doc(alias = "tolist")]
     #[doc(alias = "numpy")]
+    #[track_caller]
     pub fn to_vec1<T: WithDType>(&self) -> Result<Vec<T>> {
         self.check_readable::<T>("to_vec1", 1)?;
         Ok(self.array.to_vec1()?)
@@ -148,6 +150,7 @@ impl Tensor {
     ///
     /// # Errors
     /// If the rank is not 2, or `T` is not the tensor's dtype.
+    #[track_caller]
     pub fn to_vec2<T: WithDType>(&self) -> Result<Vec<Vec<T>>> {
         self.check_readable::<T>("to_vec2", 2)?;
         Ok(self.array.to_vec2()?)
@@ -157,6 +160,7 @@ impl Tensor {
     ///
     /// # Errors
     /// If the rank is not 3, or `T` is not the tensor's dtype.
+    #[track_caller]
     pub fn to_vec3<T: WithDType>(&self) -> Result<Vec<Vec<Vec<T>>>> {
         self.check_readable::<T>("to_vec3", 3)?;
         Ok(self.array.to_vec3()?)
@@ -225,6 +229,7 @@ impl Tensor {
         Err(Error::dtype(op, expected, &[self.dtype()]))
     }
 
+    #[track_caller]
     fn check_readable<T: WithDType>(&self, op: &'static str, rank: usize) -> Result<()> {
         if self.rank() != rank {
             return Err(Error::shape(op, format!("a tensor of rank {rank}"), &[self.dims()]));

@@ -92,6 +92,10 @@ impl Parameter {
     #[doc(alias = "data")]
     pub fn get(&self) -> Tensor {
         let leaf = self.leaf();
+        if launch::recording() {
+            let own = self.clone();
+            launch::note_state(leaf.array(), move || own.get());
+        }
         if self.is_frozen() { leaf.detach() } else { leaf }
     }
 
@@ -179,7 +183,12 @@ impl Buffer {
 
     /// The value, a constant.
     pub fn get(&self) -> Tensor {
-        read(&self.0.value, Tensor::constant)
+        let value = read(&self.0.value, Tensor::constant);
+        if launch::recording() {
+            let own = self.clone();
+            launch::note_state(value.array(), move || own.get());
+        }
+        value
     }
 
     /// Whether training leaves it as it is; see [`Layer::freeze_buffers`](super::Layer::freeze_buffers).

@@ -167,6 +167,11 @@ impl Replay {
                 outputs.push(gradient.array());
             }
         }
+        if !recording.state.is_empty() {
+            let got = "another one that the step reads";
+            self.refuse(Error::argument("program", "parameters and buffers of the model", got));
+            return Ok(evaluation);
+        }
         match Program::new(recording, externals, &outputs) {
             Err(error) => self.refuse(error),
             Ok(program) => {
@@ -335,11 +340,11 @@ pub(super) fn is_whole(x: &Array) -> bool {
 }
 
 /// The tensor with a layout that follows from its shape.
-fn whole(x: &Tensor) -> Result<Tensor> {
+pub(super) fn whole(x: &Tensor) -> Result<Tensor> {
     Ok(if is_whole(x.array()) { x.clone() } else { Tensor::constant(x.array().force_contiguous()?) })
 }
 
-fn same_bits(a: &Tensor, b: &Tensor) -> Result<bool> {
+pub(super) fn same_bits(a: &Tensor, b: &Tensor) -> Result<bool> {
     if a.dims() != b.dims() || a.dtype() != b.dtype() {
         return Ok(false);
     }

@@ -1,5 +1,6 @@
 //! Programs: one run of a function, recorded as the kernel calls that it made and replayed without a graph.
 
+mod compiled;
 mod evaluate;
 mod in_place;
 mod plan;
@@ -7,6 +8,7 @@ mod plan;
 mod tests;
 mod train_step;
 
+pub use compiled::{Compiled, compile};
 pub(crate) use evaluate::{Evaluation, Replay};
 pub use train_step::TrainStep;
 pub(crate) use train_step::step_rng;
