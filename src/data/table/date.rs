@@ -8,6 +8,8 @@ pub(super) enum DateOrder {
     Year,
     Day,
     Month,
+    /// The month by its name.
+    Named,
     /// A time of day alone.
     Time,
 }
@@ -16,18 +18,20 @@ const DAY: f64 = 86_400.0;
 
 /// The seconds since the beginning of 1970 (UTC) of a date, with a time or without; or since midnight.
 ///
-/// Dates: `2024-03-01`, `2024/3/1`, `1.3.2024`, `3/1/2024`, `3/1/24`. Times: `14:05`, `14:05:30.5`, `2:05 PM`, after a date also
+/// Dates: `2024-03-01`, `2024/3/1`, `1.3.2024`, `3/1/2024`, `3/1/24`, `1 Mar 2024`, `March 1st, 2024`, `1-Mar-24`. Times: `14:05`, `14:05:30.5`, `2:05 PM`, after a date also
 /// with an offset (`Z`, `+01:00`).
 pub(super) fn parse(text: &str, order: DateOrder) -> Option<f64> {
     if order == DateOrder::Time {
         return time(text);
     }
-    let (date, rest) = text.split_at(text.find(['T', ' ']).unwrap_or(text.len()));
-    let days = day(date, order)?;
-    let seconds = match rest.get(1..) {
-        Some(rest) => zoned(rest.trim())?,
-        None => 0.0,
+    let (days, rest) = if order == DateOrder::Named {
+        let (days, rest) = named(text)?;
+        (days, (!rest.is_empty()).then(|| rest.trim_start_matches([' ', ',', 'T'])))
+    } else {
+        let (date, rest) = text.split_at(text.find(['T', ' ']).unwrap_or(text.len()));
+        (day(date, order)?, rest.get(1..))
     };
+    let seconds = rest.map_or(Some(0.0), |rest| zoned(rest.trim()))?;
     Some(days * DAY + seconds)
 }
 
@@ -70,18 +74,60 @@ fn day(text: &str, order: DateOrder) -> Option<f64> {
         DateOrder::Day => (third, second, first),
         _ => (third, first, second),
     };
-    let number = |text: &str, widths: &[usize]| {
-        let digits = widths.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-        digits.then(|| text.parse::<i64>().ok()).flatten()
-    };
     // A version, 1.2.10, is not a date.
     let short = order != DateOrder::Year && (mark == '/' || (month.len() == 2 && day.len() == 2));
-    let year = match number(year, if short { &[2, 4] } else { &[4] })? {
-        short @ 0..69 if year.len() == 2 => 2000 + short,
-        short if year.len() == 2 => 1900 + short,
-        year => year,
+    checked(self::year(year, short)?, number(month, &[1, 2])?, number(day, &[1, 2])?)
+}
+
+/// Days since 1970, and the text after the date.
+fn named(text: &str) -> Option<(f64, &str)> {
+    const MONTHS: [&str; 12] = [
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+    ];
+    let (mut words, mut rest) = ([""; 3], text);
+    for (i, word) in words.iter_mut().enumerate() {
+        rest = rest.trim_start_matches([' ', ',', '-', '/', '.']);
+        let ends = |c| " ,-/.".contains(c) || (i == 2 && c == 'T');
+        (*word, rest) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
+    }
+    let (day, month, year) = match words {
+        [year, month, day] if year.len() == 4 && number(year, &[4]).is_some() => (day, month, year),
+        [day, month, year] if day.starts_with(|c: char| c.is_ascii_digit()) => (day, month, year),
+        [month, day, year] => (day, month, year),
     };
-    let (month, day) = (number(month, &[1, 2])?, number(day, &[1, 2])?);
+    let day = ["st", "nd", "rd", "th"].iter().find_map(|end| day.strip_suffix(end)).unwrap_or(day);
+    let month = month.to_lowercase();
+    let place = MONTHS.iter().position(|name| month.len() >= 3 && name.starts_with(&month))?;
+    Some((checked(self::year(year, true)?, place as i64 + 1, number(day, &[1, 2])?)?, rest))
+}
+
+fn number(text: &str, widths: &[usize]) -> Option<i64> {
+    let digits = widths.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+/// A year of four digits or, if it may be short, of two.
+fn year(text: &str, short: bool) -> Option<i64> {
+    Some(match number(text, if short { &[2, 4] } else { &[4] })? {
+        short @ 0..69 if text.len() == 2 => 2000 + short,
+        short if text.len() == 2 => 1900 + short,
+        year => year,
+    })
+}
+
+/// Days since 1970 of a date that exists.
+fn checked(year: i64, month: i64, day: i64) -> Option<f64> {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let length = match month {
         2 => 28 + i64::from(leap),
@@ -167,7 +213,7 @@ mod tests {
     // Seconds from pandas 3.1.1: pd.Timestamp(text).timestamp(); months, weekdays and hours from .month, .dayofweek and .hour.
     #[test]
     fn moments_as_pandas_has_them() {
-        use DateOrder::{Day, Month, Time, Year};
+        use DateOrder::{Day, Month, Named, Time, Year};
         for (text, order, seconds) in [
             ("1970-01-01", Year, 0.0),
             ("2024-02-29", Year, 1_709_164_800.0),
@@ -179,6 +225,12 @@ mod tests {
             ("31.12.2024", Day, 1_735_603_200.0),
             ("12/31/2024 11:59 PM", Month, 1_735_689_540.0),
             ("12/31/24", Month, 1_735_603_200.0),
+            ("3 Mar 2024", Named, 1_709_424_000.0),
+            ("Mar 3, 2024", Named, 1_709_424_000.0),
+            ("March 3rd, 2024 2:05 PM", Named, 1_709_474_700.0),
+            ("03-MAR-24", Named, 1_709_424_000.0),
+            ("AUGUST 31 1999", Named, 936_057_600.0),
+            ("2024-Mar-03T14:05Z", Named, 1_709_474_700.0),
             ("12:30", Time, 45_000.0),
             ("12:05 am", Time, 300.0),
         ] {
@@ -196,8 +248,17 @@ mod tests {
             "2024-01-01T",
             "2024-01-01 noon",
             "x-y-z",
+            "30 Feb 2024",
+            "3 Ma 2024",
+            "3 Marble 2024",
+            "Mar 2024",
+            "3 Mar 2024 noon",
+            "3 2024 Mar",
         ] {
-            assert!([Year, Day, Month, Time].iter().all(|&order| parse(text, order).is_none()), "{text}");
+            assert!(
+                [Year, Day, Month, Named, Time].iter().all(|&order| parse(text, order).is_none()),
+                "{text}"
+            );
         }
     }
 }

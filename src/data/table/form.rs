@@ -162,7 +162,8 @@ impl Form {
     /// Whether the first row has names: it is unlike what stands below.
     fn has_header(&self, rows: &[Row], sample: &[&StringRecord], format: &Format) -> bool {
         let is_value = |text: &str| {
-            let orders = [DateOrder::Year, DateOrder::Day, DateOrder::Month, DateOrder::Time];
+            let orders =
+                [DateOrder::Year, DateOrder::Day, DateOrder::Month, DateOrder::Named, DateOrder::Time];
             self.numbers.parse(text).is_some()
                 || orders.iter().any(|&order| date::parse(text, order).is_some())
         };

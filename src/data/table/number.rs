@@ -1,4 +1,4 @@
-//! Numbers as people write them: decimal comma, marks between thousands, currencies, percent.
+//! Numbers as people write them: decimal comma, marks between thousands, currencies, percent, negatives in parentheses.
 
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +38,7 @@ impl NumberFormat {
     }
 
     /// The number in a text: `1.234,50 €` if the decimal mark is a comma and thousands are marked by dots. `12 %` is 0.12, as in a
-    /// spreadsheet.
+    /// spreadsheet, and `(12.50)` is −12.5, as in accounts.
     pub(super) fn parse(self, text: &str) -> Option<f64> {
         if self == NumberFormat::PLAIN
             && let Ok(x) = text.parse()
@@ -46,6 +46,10 @@ impl NumberFormat {
             return Some(x);
         }
         let text = text.trim();
+        if let Some(inside) = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) {
+            let unsigned = !inside.contains(['(', '-', '−', '+']);
+            return self.parse(inside).filter(|x| unsigned && x.is_finite()).map(|x| -x);
+        }
         let (text, percent) = text.strip_suffix('%').map_or((text, false), |rest| (rest.trim_end(), true));
         let (before, text) = signed(text);
         let bare = CURRENCIES.iter().find_map(|c| text.strip_prefix(c).or_else(|| text.strip_suffix(c)));
@@ -115,6 +119,15 @@ mod tests {
             ('.', None, "EUR 7", Some(7.0)),
             ('.', None, "12.5 %", Some(0.125)),
             ('.', None, "−3", Some(-3.0)),
+            ('.', None, "(12.50)", Some(-12.5)),
+            ('.', None, "( $3 )", Some(-3.0)),
+            ('.', None, "(12 %)", Some(-0.12)),
+            (',', Some('.'), "(1.234,50 €)", Some(-1234.5)),
+            ('.', None, "(-5)", None),
+            ('.', None, "((5))", None),
+            ('.', None, "(5", None),
+            ('.', None, "()", None),
+            ('.', None, "(nan)", None),
             ('.', None, "1,5", None),
             ('.', None, "--5", None),
             ('.', None, "-$-5", None),

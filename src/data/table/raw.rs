@@ -189,8 +189,37 @@ fn trim_ends(names: &mut Vec<String>, rows: &mut [Row], index: bool) {
     }
 }
 
-/// The records from a place in the text on. A quote without an end is the problem of its line.
+/// A text in which several spaces outside of quotes are one, and none are at the ends of a line: columns may be aligned by spaces.
+fn one_space(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let (mut quoted, mut last) = (false, '\n');
+    for c in text.chars() {
+        let starts = matches!(last, ' ' | '\n');
+        if c == '"' && (quoted || starts) {
+            quoted = !quoted;
+        }
+        if !quoted && c == ' ' && starts {
+            continue;
+        }
+        if !quoted && matches!(c, '\r' | '\n') && last == ' ' {
+            out.pop();
+        }
+        out.push(c);
+        last = c;
+    }
+    out
+}
+
+/// The records from a place in the text on. A quote without an end is the problem of its line. Values between spaces may have
+/// several of them between them.
 pub(super) fn records(text: &str, mut from: usize, delimiter: u8) -> Result<Vec<Row>, String> {
+    let packed;
+    let text = if delimiter == b' ' {
+        packed = text[..from].to_string() + &one_space(&text[from..]);
+        &packed
+    } else {
+        text
+    };
     let mut rows: Vec<Row> = Vec::new();
     let mut line = newlines(&text.as_bytes()[..from]) + 1;
     loop {

@@ -233,6 +233,16 @@ impl CsvSchema {
         self.inputs.iter().flat_map(features).collect()
     }
 
+    /// How many [features](CsvSchema::features) each of the [columns](CsvSchema::columns) gives.
+    pub fn feature_counts(&self) -> Vec<usize> {
+        let count = |column: &Column| match &column.kind {
+            Kind::Numeric { .. } => 1,
+            Kind::Date { order, timed, .. } => date::names("", *order, *timed).len(),
+            Kind::Categorical { categories, .. } => categories.len(),
+        };
+        self.inputs.iter().map(count).collect()
+    }
+
     /// The name of the column to predict.
     pub fn target(&self) -> &str {
         &self.target.name
@@ -538,6 +548,7 @@ impl CsvSchema {
                     DateOrder::Year => "a date with the year first",
                     DateOrder::Day => "a date with the day first",
                     DateOrder::Month => "a date with the month first",
+                    DateOrder::Named => "a date with the name of the month",
                     DateOrder::Time => "a time",
                 };
                 let moment = moment.ok_or_else(|| Unusable::new(expected, value))?;
@@ -787,7 +798,7 @@ fn date_order(cells: &[(usize, &str)], format: &Format) -> Option<(DateOrder, bo
         }
         (true, false) => Some((DateOrder::Day, false)),
         (false, true) => Some((DateOrder::Month, false)),
-        (false, false) => [DateOrder::Year, DateOrder::Time]
+        (false, false) => [DateOrder::Year, DateOrder::Named, DateOrder::Time]
             .into_iter()
             .find(|&order| fits(order))
             .map(|order| (order, false)),

@@ -295,6 +295,17 @@ fn tables_as_they_come() -> Result<()> {
             ", between columns, 1 word, 1 date",
             &[20_088.5, 12.0, 1.0, 12.0],
         ),
+        (
+            b"when,y\n\"Mar 3, 2024\",a\n\"March 10, 2024\",b\n",
+            ", between columns, 1 word, 1 date",
+            &[19_785.0, 3.0, 6.0],
+        ),
+        (b"paid,y\n(12.50),a\n3,b\n", ", between columns, 1 number, 1 word", &[-12.5]),
+        (
+            b"   x    y  kind  \n 1.5  -20  \"a  b\" \n10     3  c\n 2    15  c  \n",
+            "space between columns, 2 numbers, 1 word",
+            &[1.5, -20.0],
+        ),
         (b"when,y\n12:30,a\n1:00,b\n", ", between columns, 1 word, 1 date", &[12.5]),
     ] {
         let shown = String::from_utf8_lossy(text);
