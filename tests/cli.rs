@@ -7,6 +7,8 @@ use std::process::{Command, Output, Stdio};
 
 use tealight::prelude::*;
 
+#[path = "cli/honest.rs"]
+mod honest;
 #[path = "cli/serve.rs"]
 mod serve;
 #[path = "cli/tables.rs"]
@@ -96,7 +98,8 @@ fn pictures_from_training_to_answers() {
     photos(here, 14);
     fs::write(here.join("photos/sun/broken.jpg"), "no image").unwrap();
     fs::write(here.join("photos/note.txt"), "no folder").unwrap();
-    let output = tealight(here, &["train", "photos", "--size", "16", "--out", "pets", "--flip"]);
+    let output =
+        tealight(here, &["train", "photos", "--size", "16", "--out", "pets", "--flip", "--folds", "0"]);
     let (out, notes) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{notes}");
     assert!(
@@ -119,7 +122,9 @@ fn pictures_from_training_to_answers() {
     }
     let page = fs::read_to_string(here.join("pets/report.html")).unwrap();
     assert!(
-        ["night or sun", "Confusion matrix", "trained on", "Conv2d"].iter().all(|word| page.contains(word))
+        ["night or sun", "Confusion matrix", "trained on", "Conv2d", "note.txt: expected a directory"]
+            .iter()
+            .all(|word| page.contains(word))
     );
 
     fs::create_dir_all(here.join("new/more")).unwrap();
@@ -176,7 +181,9 @@ fn pictures_from_training_to_answers() {
     assert!(about.contains("inputs                 images of 16 × 16 pixels, rgb\n"), "{about}");
     assert!(
         about.contains("classes                night, sun\n")
-            && about.contains("turned as Exif says, background #ffffff, resized (bilinear), from 0 to 1\n")
+            && about.contains(
+                "turned as Exif says, background #ffffff, fit pad, resized (bilinear), from 0 to 1\n"
+            )
             && about.contains("mirror images          yes\n"),
         "{about}"
     );
@@ -191,7 +198,10 @@ fn kinds_of_models_for_pictures() {
     for model in ["logistic", "mlp"] {
         let out = said(
             here,
-            &["train", "photos", "--size", "8", "--model", model, "--colour", "grey", "--out", model],
+            &[
+                "train", "photos", "--size", "8", "--model", model, "--colour", "grey", "--out", model,
+                "--valid", "0.2",
+            ],
         );
         assert!(out.contains("(4 of 4)"), "{out}");
         let about = said(here, &["inspect", &format!("{model}/model.safetensors")]);
@@ -209,6 +219,7 @@ fn kinds_of_models_for_pictures() {
             "0.mean",
             "Gemm",
             r#""interpolation":"bilinear""#,
+            r#""fit":"pad""#,
             r#""layout":"NCHW""#,
         ] {
             assert!(bytes.windows(name.len()).any(|bytes| bytes == name.as_bytes()), "{name}");
@@ -274,7 +285,7 @@ fn a_table_from_training_to_answers() {
     let here = folder();
     let here = here.path();
     flowers(here, 90);
-    let out = said(here, &[&TABLE[..], &["--out", "with space"]].concat());
+    let out = said(here, &[&TABLE[..], &["--out", "with space", "--valid", "0.2"]].concat());
     let first = "read as: , between columns, 2 numbers, 2 words\nfilled 5 missing values: weight (5) with the mean 0.";
     assert!(out.starts_with(first), "{out}");
     assert!(out.contains("\n90 rows of 3 classes: iris (30), lily (30), rose (30)\n"), "{out}");
@@ -364,11 +375,21 @@ fn the_same_bits_on_any_number_of_threads_and_after_an_interruption() {
         assert!(output.stdout.is_empty() && output.stderr.is_empty(), "{}", text(&output.stderr));
     };
     let same = |a: &str, b: &str, name: &str| {
-        let read = |folder: &str| fs::read(here.join(folder).join(name)).unwrap();
+        let read = |folder: &str| {
+            let bytes = fs::read(here.join(folder).join(name)).unwrap();
+            let told = [">command<", ">date<"];
+            let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec);
+            lines
+                .filter(|line| {
+                    !told.iter().any(|name| line.windows(name.len()).any(|part| part == name.as_bytes()))
+                })
+                .collect::<Vec<_>>()
+        };
         assert!(read(a) == read(b), "{name} of {a} and {b}");
     };
-    let images = ["train", "photos", "--size", "16", "--flip"];
-    for arguments in [&images[..], &TABLE] {
+    let images = ["train", "photos", "--size", "16", "--flip", "--folds", "2"];
+    let table = [&TABLE[..], &["--folds", "0"]].concat();
+    for arguments in [&images[..], &table, &TABLE] {
         let six = [arguments, &["--epochs", "6"]].concat();
         train(&six, "1", "one");
         train(&six, "2", "two");
@@ -398,24 +419,38 @@ fn interrupted_and_resumed() {
     let here = folder();
     let here = here.path();
     flowers(here, 60);
-    let long = [&TABLE[..], &["--epochs", "1000000", "--patience", "1000000", "--quiet"]].concat();
-    let mut program = Command::new(env!("CARGO_BIN_EXE_tealight"));
-    let child = program.current_dir(here).args(&long).stderr(Stdio::piped()).spawn().unwrap();
-    let started = std::time::Instant::now();
-    while !here.join("model/checkpoint/last.safetensors").exists() {
-        assert!(started.elapsed().as_secs() < 60, "no checkpoint");
-        std::thread::sleep(std::time::Duration::from_millis(10));
+    fs::write(here.join("new.csv"), "colour,length,weight\nred,4.5,0.5\nwhite,0.5,0.5\n").unwrap();
+    for (folds, checkpoint) in [("0", "last.safetensors"), ("3", "fold-1/last.safetensors")] {
+        let train = [&TABLE[..], &["--folds", folds, "--out", folds]].concat();
+        let long = [&train[..], &["--epochs", "1000000", "--patience", "1000000", "--quiet"]].concat();
+        let mut program = Command::new(env!("CARGO_BIN_EXE_tealight"));
+        let child = program.current_dir(here).args(&long).stderr(Stdio::piped()).spawn().unwrap();
+        let started = std::time::Instant::now();
+        while !here.join(folds).join("checkpoint").join(checkpoint).exists() {
+            assert!(started.elapsed().as_secs() < 60, "no checkpoint");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        let line = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{line}");
+        let expected = "the best model so far was kept; the same command with --resume goes on\n";
+        assert!(line.starts_with("interrupted after step ") && line.ends_with(expected), "{line}");
+        assert_eq!(line.matches('\n').count(), 1, "{line}");
+        let answers = said(here, &["predict", &format!("{folds}/model.safetensors"), "new.csv"]);
+        assert_eq!(answers.lines().count(), 3, "{answers}");
+        let about = said(here, &["inspect", &format!("{folds}/model.safetensors")]);
+        assert!(
+            about.contains("accuracy (validation)") && about.contains("\nexamples               60\n"),
+            "{about}"
+        );
+        assert!(here.join(folds).join("report.html").exists());
+        let out = said(here, &[&train[..], &["--epochs", "1", "--resume"]].concat());
+        assert!(
+            out.contains(if folds == "0" { " epochs; kept the best, number " } else { "3 of 3 folds; kept" }),
+            "{out}"
+        );
     }
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    let line = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{line}");
-    assert!(line.starts_with("error: interrupted after step ") && line.matches('\n').count() == 1, "{line}");
-    let out = text(&tealight(here, &[&TABLE[..], &["--epochs", "1", "--resume"]].concat()).stdout);
-    assert!(
-        out.contains(" epochs; kept the best, number ") && here.join("model/model.safetensors").exists(),
-        "{out}"
-    );
 }
 
 #[test]
@@ -467,6 +502,8 @@ fn what_cannot_be_meant_is_said_on_one_line() {
             "flowers.csv --learning-rate 1e300 --target kind --epochs 1 --batch-size 1000",
             "the training reached values that are not finite: try a --learning-rate below",
         ),
+        ("flowers.csv --folds 31", "--folds: expected at most 30, the number of examples, got 31"),
+        ("flowers.csv --fit crop", "flowers.csv: expected a folder for the options of images, got a file"),
         ("flowers.csv --valid 1.5", "--valid: expected a share between 0 and 1"),
         ("flowers.csv --valid 0", "--valid: expected a share between 0 and 1"),
         ("flowers.csv --valid nan", "--valid: expected a share between 0 and 1"),
@@ -502,7 +539,7 @@ fn what_cannot_be_meant_is_said_on_one_line() {
         ("flowers.csv --out flowers.csv/model", "flowers.csv/model"),
         (
             "flowers.csv --resume --out new",
-            "new/checkpoint/last.safetensors: expected a file that can be read",
+            "new/checkpoint/fold-1/last.safetensors: expected a file that can be read",
         ),
         ("one-row.csv", "one-row.csv: column \"y\": expected two classes or more, got \"a\" in every row"),
         (
@@ -561,12 +598,23 @@ fn usage_and_help() {
         &["train", "x", "--epochs", "ten"],
         &["predict", "x"],
         &["export", "x"],
+        &["train", "x", "--folds", "3", "--valid", "0.5"],
+        &["completions", "basic"],
     ] {
         let output = tealight(here, arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");
     }
-    for command in ["train", "predict", "evaluate", "inspect", "export"] {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = said(here, &["completions", shell]);
+        assert!(script.contains("evaluate") && script.contains("learning-rate"), "{shell}: {script}");
+    }
+    let page = said(here, &["man"]);
+    assert!(page.contains(".TH tealight 1") && page.contains("tealight\\-train(1)"), "{page}");
+    let page = said(here, &["man", "train"]);
+    assert!(page.contains(".TH tealight-train 1") && page.contains("\\-\\-folds"), "{page}");
+    assert!(error(here, &["man", "brew"]).starts_with("man: expected one of train, predict, "));
+    for command in ["train", "predict", "evaluate", "inspect", "export", "completions", "man"] {
         let help = said(here, &[command, "--help"]);
         assert!(help.contains(&format!("  tealight {command} ")) && help.contains("Examples:"), "{help}");
     }

@@ -116,3 +116,94 @@ impl Metric for CalibrationError {
         self.sums.clear();
     }
 }
+
+/// The temperature T for which softmax(logits / T) fits the targets best: above 1 if the model is overconfident. It changes no
+/// order of classes.
+///
+/// It minimises the cross-entropy. Each class counts as seen once more than it was, so that T stays above 0 if all predictions are
+/// right: the probability to aim at is (n + 1)/(n + c) for the true class and 1/(n + c) for the others. T is from 0.01 to 100.
+/// The logits are (n, c), or (n) or (n, 1) of class 1; choose T on examples that the model was not trained on. Errors without examples.
+///
+/// # Source
+/// C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger 2017, "On calibration of modern neural networks"; for the targets J. Platt 1999,
+/// "Probabilistic outputs for support vector machines".
+///
+/// ```
+/// # use tealight::prelude::*;
+/// // Three of four right, and each time as sure as e⁴ : 1.
+/// let logits = Tensor::new(&[[4.0, 0.0], [4.0, 0.0], [0.0, 4.0], [0.0, 4.0]], &Device::Cpu)?;
+/// let t = tealight::metrics::temperature(&logits, &Tensor::new(&[0u32, 0, 1, 0], &Device::Cpu)?)?;
+/// let p = (logits / t)?.softmax(1)?.i((0, 0))?.to_scalar::<f64>()?;
+/// assert!((p - 4.0 / 6.0).abs() < 1e-12); // (3 + 1)/(4 + 2)
+/// # Ok::<(), tealight::Error>(())
+/// ```
+#[doc(alias = "temperature_scaling")]
+pub fn temperature(logits: &Tensor, targets: &Tensor) -> Result<f64> {
+    let batch = scored("temperature", logits, targets)?;
+    let rows: Vec<(Vec<f64>, usize)> = batch
+        .rows()
+        .map(|(row, class)| (if let [z] = row { vec![0.0, *z] } else { row.to_vec() }, class as usize))
+        .collect();
+    if let Some(odd) = rows.iter().flat_map(|(row, _)| row).find(|z| !z.is_finite()) {
+        return Err(Error::argument("temperature", "finite logits", odd));
+    }
+    let Some((first, _)) = rows.first() else { return Err(no_examples("temperature")) };
+    let (n, c) = (rows.len() as f64, first.len() as f64);
+    // The slope of the cross-entropy over 1/T, which rises.
+    let slope = |beta: f64| -> f64 {
+        let row = |(logits, class): &(Vec<f64>, usize)| {
+            let top = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let weights: Vec<f64> = logits.iter().map(|z| (beta * (z - top)).exp()).collect();
+            let sum: f64 = weights.iter().sum();
+            let mean: f64 = logits.iter().zip(&weights).map(|(z, w)| z * w / sum).sum();
+            mean - (n * logits[*class] + logits.iter().sum::<f64>()) / (n + c)
+        };
+        rows.iter().map(row).sum()
+    };
+    let (mut low, mut high) = (0.01_f64.ln(), 100.0_f64.ln());
+    for _ in 0..60 {
+        let middle = 0.5 * (low + high);
+        if slope((-middle).exp()) > 0.0 { low = middle } else { high = middle }
+    }
+    Ok((0.5 * (low + high)).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::*;
+
+    /// `scipy.optimize.minimize_scalar` of the cross-entropy with these targets, over ln T.
+    #[test]
+    fn the_temperature_of_scipy() -> Result<()> {
+        for (n, c, scale, expected) in [
+            (12, 3, 1.0, 1.92870166),
+            (40, 5, 2.0, 3.37626347),
+            (30, 2, 0.1, 0.173655778),
+            (25, 4, 0.5, 1.03967224),
+        ] {
+            let class = |row: usize| row * 7 % 5 % c;
+            let right = |i: usize| i % c == class(i / c) && i / c % 3 != 0;
+            let logit = |i: usize| ((i * i + 3 * i) % 17) as f64 / 4.0 + if right(i) { 3.0 } else { 0.0 };
+            let logits =
+                Tensor::from_vec((0..n * c).map(|i| scale * logit(i)).collect(), (n, c), &Device::Cpu)?;
+            let classes = (0..n).map(|row| class(row) as u32).collect();
+            let t = temperature(&logits, &Tensor::from_vec(classes, n, &Device::Cpu)?)?;
+            assert!((t / expected - 1.0).abs() < 1e-6, "{n} {c} {scale}: {t}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn edges_of_the_temperature() -> Result<()> {
+        let of = |logits: &[f64], classes: &[u32]| {
+            temperature(&Tensor::new(logits, &Device::Cpu)?, &Tensor::new(classes, &Device::Cpu)?)
+        };
+        // All right: one logit for an example, of 3 + 1 in 3 + 2.
+        assert!((of(&[2.0, -2.0, 2.0], &[1, 0, 1])? - 2.0 / 4.0_f64.ln()).abs() < 1e-12);
+        assert_eq!(of(&[0.0, 0.0], &[1, 0])?, of(&[0.0], &[0])?); // anything will do
+        assert!((of(&[5.0, 5.0], &[0, 0])? - 100.0).abs() < 1e-9); // all wrong
+        assert!(of(&[], &[]).is_err() && of(&[f64::NAN], &[0]).is_err());
+        Ok(())
+    }
+}

@@ -16,7 +16,7 @@ mod regression;
 use std::fmt::Debug;
 
 pub use accuracy::{Accuracy, TopKAccuracy};
-pub use calibration::{CalibrationBin, CalibrationError};
+pub use calibration::{CalibrationBin, CalibrationError, temperature};
 pub use confusion::ConfusionMatrix;
 pub use log_loss::LogLoss;
 pub use precision::{Average, F1, Precision, Recall};

@@ -30,6 +30,11 @@ const SIZE: (f32, f32) = (524.0, 560.0);
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub fn roc_curve<S: AsRef<str>>(path: impl AsRef<Path>, title: &str, series: &[(S, &RocAuc)]) -> Result<()> {
+    ranked(title, series)?.save(path)
+}
+
+/// The plot of [`roc_curve`].
+pub(super) fn ranked<S: AsRef<str>>(title: &str, series: &[(S, &RocAuc)]) -> Result<Drawing> {
     let mut lines = Vec::new();
     for (name, auc) in series {
         // Errors if there are no examples.
@@ -43,7 +48,7 @@ pub fn roc_curve<S: AsRef<str>>(path: impl AsRef<Path>, title: &str, series: &[(
     let labels = Labels { title, x: "false positive rate", y: "true positive rate" };
     let mut plane = square(labels, lines.iter().map(|(name, _)| &**name), "chance (0.500)");
     lines.iter().enumerate().for_each(|(i, (_, points))| plane.line(i, points, false));
-    plane.drawing.save(path)
+    Ok(plane.drawing)
 }
 
 /// Plots calibration curves, the observed frequency over the predicted probability, each with its calibration error.
@@ -60,7 +65,8 @@ pub fn calibration_curve<S: AsRef<str>>(
     calibrated(title, series)?.save(path)
 }
 
-fn calibrated<S: AsRef<str>>(title: &str, series: &[(S, &CalibrationError)]) -> Result<Drawing> {
+/// The plot of [`calibration_curve`].
+pub(super) fn calibrated<S: AsRef<str>>(title: &str, series: &[(S, &CalibrationError)]) -> Result<Drawing> {
     let mut names = Vec::new();
     for (name, error) in series {
         names.push(format!("{} (off by {:.3})", name.as_ref(), error.value()?));

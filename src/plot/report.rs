@@ -4,17 +4,20 @@ use std::path::Path;
 
 use super::curve::{self, Axes};
 use super::histogram::three_digits;
-use super::svg::{document, escaped};
-use super::{confusion, drawing::Drawing};
+use super::svg::{data_url, document, escaped};
+use super::{confusion, drawing::Drawing, grid, ranking};
+use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::file::replace;
-use crate::metrics::ConfusionMatrix;
+use crate::metrics::{CalibrationError, ConfusionMatrix, RocAuc};
 
 /// The contents of a [`report`]. Empty fields are left out.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// The heading. Default: `Training`.
     pub title: String,
+    /// Sentences below the heading.
+    pub notes: Vec<String>,
     /// Names and values of the results, shown first.
     pub metrics: Vec<(String, f64)>,
     /// Names and values of the settings.
@@ -25,8 +28,43 @@ pub struct Report {
     pub curves: Vec<Curves>,
     /// The confusion matrix.
     pub confusion: Option<ConfusionMatrix>,
-    /// The names of the classes. Default: their numbers.
+    /// The names of the classes in the confusion matrix. Default: their numbers.
     pub classes: Vec<String>,
+    /// ROC curves, as by [`roc_curve`](super::roc_curve()).
+    pub roc: Vec<(String, RocAuc)>,
+    /// The calibration curve, as by [`calibration_curve`](super::calibration_curve()).
+    pub calibration: Option<CalibrationError>,
+    /// Tables, shown before the settings.
+    pub tables: Vec<Table>,
+}
+
+/// A table in a [`Report`].
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    /// The heading.
+    pub title: String,
+    /// The names of the columns. Default: no names.
+    pub head: Vec<String>,
+    /// The rows.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// A cell of a [`Table`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Cell {
+    /// A text.
+    Text(String),
+    /// A bar of this length, from 0 to 1; a number outside is cut.
+    Bar(f64),
+    /// An image (h, w), (h, w, c) or (c, h, w), as for [`image_grid`](super::image_grid()).
+    Image(Tensor),
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Cell::Text(text.into())
+    }
 }
 
 /// A plot in a [`Report`], as by [`curve_with_axes`](super::curve_with_axes).
@@ -47,14 +85,15 @@ dl { display: flex; flex-wrap: wrap; gap: .8rem; margin: 0 } dl div { border: 1p
 dt { color: #616161 } dd { margin: 0; font-size: 1.4rem; font-variant-numeric: tabular-nums }
 table { border-collapse: collapse } td, th { text-align: left; padding: .2rem 1.5rem .2rem 0; border-bottom: 1px solid #e8e8e8; vertical-align: top }
 th { font-weight: normal; color: #616161 } pre { overflow-x: auto; background: #f6f6f6; padding: 1rem; font-size: .85rem }
-svg { max-width: 100%; height: auto; display: block }";
+svg { max-width: 100%; height: auto; display: block } img { width: 8rem; border: 1px solid #d8d8d8; image-rendering: pixelated; display: block }
+.scroll { overflow-x: auto } .bar { width: 16rem; max-width: 40vw } .bar div { background: #0072b2; height: 1rem }";
 
 /// Writes an HTML page on a training run: results, curves, confusion matrix, settings and model.
 ///
 /// The page is one file with the plots in it as SVG. It has no scripts and loads nothing.
 ///
 /// # Errors
-/// As [`curve`](super::curve()) and [`confusion_matrix`](super::confusion_matrix()).
+/// As [`curve`](super::curve()), [`confusion_matrix`](super::confusion_matrix()) and [`image_grid`](super::image_grid()).
 ///
 /// ```
 /// # use tealight::plot::{Axes, Curves, Report, report};
@@ -79,6 +118,7 @@ fn page(report: &Report) -> Result<String> {
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n<style>\n{STYLE}\n</style>\n\
          </head>\n<body>\n<h1>{title}</h1>\n"
     );
+    report.notes.iter().for_each(|note| out.push_str(&format!("<p>{}</p>\n", escaped(note))));
     if !report.metrics.is_empty() {
         let row = |(name, value): &(String, f64)| {
             format!("<div><dt>{}</dt><dd>{}</dd></div>\n", escaped(name), escaped(&digits(*value)))
@@ -96,18 +136,57 @@ fn page(report: &Report) -> Result<String> {
         out.push_str("<h2>Classes</h2>\n");
         figure(&mut out, "Confusion matrix", &drawing)?;
     }
-    if !report.settings.is_empty() {
-        let row = |(name, value): &(String, String)| {
-            format!("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escaped(name), escaped(value))
-        };
-        let rows: String = report.settings.iter().map(row).collect();
-        out.push_str(&format!("<h2>Settings</h2>\n<table>\n{rows}</table>\n"));
+    if !report.roc.is_empty() {
+        out.push_str("<h2>ROC</h2>\n");
+        let series: Vec<(&String, &RocAuc)> = report.roc.iter().map(|(name, auc)| (name, auc)).collect();
+        figure(&mut out, "ROC curves", &ranking::ranked("ROC", &series)?)?;
+    }
+    if let Some(error) = &report.calibration {
+        out.push_str("<h2>Calibration</h2>\n");
+        figure(&mut out, "Calibration curve", &ranking::calibrated("Calibration", &[("model", error)])?)?;
+    }
+    let cells = |(name, value): &(String, String)| vec![name.clone().into(), value.clone().into()];
+    let rows: Vec<Vec<Cell>> = report.settings.iter().map(cells).collect();
+    let settings = Table { title: "Settings".into(), head: Vec::new(), rows };
+    for part in report.tables.iter().chain((!settings.rows.is_empty()).then_some(&settings)) {
+        table(&mut out, part)?;
     }
     if !report.summary.is_empty() {
         out.push_str(&format!("<h2>Model</h2>\n<pre>{}</pre>\n", escaped(&report.summary)));
     }
     out.push_str("</body>\n</html>\n");
     Ok(out)
+}
+
+fn table(out: &mut String, table: &Table) -> Result<()> {
+    out.push_str(&format!("<h2>{}</h2>\n<div class=\"scroll\"><table>\n", escaped(&table.title)));
+    if !table.head.is_empty() {
+        let names = table.head.iter().map(|name| format!("<th scope=\"col\">{}</th>", escaped(name)));
+        out.push_str(&format!("<tr>{}</tr>\n", names.collect::<String>()));
+    }
+    for row in &table.rows {
+        out.push_str("<tr>");
+        for (i, cell) in row.iter().enumerate() {
+            out.push_str(&match cell {
+                Cell::Text(text) if i == 0 => format!("<th scope=\"row\">{}</th>", escaped(text)),
+                Cell::Text(text) => format!("<td>{}</td>", escaped(text)),
+                Cell::Bar(share) => {
+                    let percent = 100.0 * share.clamp(0.0, 1.0);
+                    format!("<td class=\"bar\"><div style=\"width: {percent:.1}%\"></div></td>")
+                }
+                Cell::Image(image) => {
+                    let one = image.unsqueeze(0)?;
+                    let mut tiles = grid::tiles(&one)?.1;
+                    let (width, pixels) = tiles.next().expect("one image is one tile")?;
+                    let name = table.head.get(i).map_or("image", String::as_str);
+                    format!("<td><img alt=\"{}\" src=\"{}\"></td>", escaped(name), data_url(width, &pixels)?)
+                }
+            });
+        }
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</table></div>\n");
+    Ok(())
 }
 
 /// A plot with its name for screen readers.
@@ -131,6 +210,11 @@ mod tests {
         let mut matrix = ConfusionMatrix::new();
         let classes = Tensor::new(&[0u32, 1, 1], &Device::Cpu)?;
         crate::metrics::Metric::update(&mut matrix, &classes, &classes)?;
+        let scores = Tensor::new(&[[0.9, 0.1], [0.3, 0.7], [0.6, 0.4]], &Device::Cpu)?;
+        let (mut auc, mut calibration) = (RocAuc::new(), CalibrationError::new(10));
+        crate::metrics::Metric::update(&mut auc, &scores, &classes)?;
+        crate::metrics::Metric::update(&mut calibration, &scores, &classes)?;
+        let image = Tensor::new(&[[[0.0_f32, 1.0]], [[0.0, 1.0]], [[1.0, 1.0]]], &Device::Cpu)?; // blue, white
         let series = vec![("<training>".to_string(), vec![(1.0, 0.9), (2.0, 0.4)])];
         Ok(Report {
             title: "<script>alert(1)</script>".into(),
@@ -140,6 +224,17 @@ mod tests {
             curves: vec![Curves { title: "Loss".into(), axes: Axes::new("epoch", "loss").log_y(), series }],
             confusion: Some(matrix),
             classes: vec!["cat".into(), "dog".into()],
+            notes: vec!["1 < 2".into()],
+            roc: vec![("dog".into(), auc)],
+            calibration: Some(calibration),
+            tables: vec![Table {
+                title: "Wrong & right".into(),
+                head: ["image", "true", ""].map(String::from).into(),
+                rows: vec![
+                    vec![Cell::Image(image), "<cat>".into(), Cell::Bar(0.25)],
+                    vec!["no".into(), Cell::Bar(-1.0)],
+                ],
+            }],
         })
     }
 
@@ -155,11 +250,21 @@ mod tests {
             ">&lt;training&gt;</text>",
             ">dog</text>",
             "3 of 3 right",
+            "<p>1 &lt; 2</p>",
+            ">dog (1.000)</text>",
+            ">model (off by 0.333)</text>",
+            "<h2>Wrong &amp; right</h2>",
+            "<th scope=\"col\">image</th><th scope=\"col\">true</th>",
+            "<td>&lt;cat&gt;</td><td class=\"bar\"><div style=\"width: 25.0%\"></div></td>",
+            "<th scope=\"row\">no</th><td class=\"bar\"><div style=\"width: 0.0%\">",
+            "<td><img alt=\"image\" src=\"data:image/png;base64,",
         ] {
             assert!(page.contains(part), "{part}\n{page}");
         }
-        assert_eq!(page.matches("<svg").count(), 2);
-        assert!(!page.contains("<script") && !page.contains("src="));
+        assert_eq!(page.matches("<svg").count(), 4);
+        assert!(
+            !page.contains("<script") && page.matches("src=").count() == page.matches("src=\"data:").count()
+        );
         let links = page.matches("http").count();
         assert_eq!(links, page.matches("xmlns=\"http://www.w3.org/2000/svg\"").count());
         let bodies = |tag: &str| {
@@ -179,6 +284,9 @@ mod tests {
         assert!(page.contains("<h1>Training</h1>\n</body>"), "{page}");
         let empty = Report { confusion: Some(ConfusionMatrix::new()), ..Report::default() };
         assert!(report("never.html", &empty).is_err());
+        let rows = vec![vec![Cell::Image(Tensor::full(2.0, (3, 3), &Device::Cpu)?)]];
+        let bright = Report { tables: vec![Table { rows, ..Table::default() }], ..Report::default() };
+        assert!(report("never.html", &bright).is_err());
         assert!(matches!(report("no/such/place.html", &full()?), Err(Error::File { .. })));
         Ok(())
     }

@@ -66,11 +66,11 @@ fn element(out: &mut String, drawing: &Drawing, shape: &Shape) -> Result<()> {
         }
         Shape::Picture { area, pixels } => {
             let [x, y, w, h] = [area.left, area.top, area.width(), area.height()].map(hundredths);
-            let png = base64(&png(area.width() as usize, pixels)?);
+            let png = data_url(area.width() as usize, pixels)?;
             write!(
                 out,
                 "<image x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" preserveAspectRatio=\"none\" \
-                 style=\"image-rendering:pixelated\" href=\"data:image/png;base64,{png}\"/>"
+                 style=\"image-rendering:pixelated\" href=\"{png}\"/>"
             )
         }
         Shape::Line { points, width, color } => {
@@ -124,6 +124,11 @@ pub(super) fn escaped(text: &str) -> String {
         }
     }
     out
+}
+
+/// Pixels, row by row, as the URL of a PNG.
+pub(super) fn data_url(columns: usize, pixels: &[Rgb]) -> Result<String> {
+    Ok(format!("data:image/png;base64,{}", base64(&png(columns, pixels)?)))
 }
 
 fn png(columns: usize, pixels: &[Rgb]) -> Result<Vec<u8>> {

@@ -57,7 +57,7 @@ pub trait Callback {
         Ok(())
     }
 
-    /// Called after the last step, unless an error ended the training.
+    /// Called after the last step, also after Ctrl-C, unless another error ended the training.
     ///
     /// # Errors
     /// An error is the result of the training.

@@ -9,7 +9,7 @@ use crate::optim::state::{StateReader, StateWriter};
 
 /// Stops the training when a score has not improved for a while, and restores the weights (and buffers) of the best epoch.
 ///
-/// They are restored also when the training ends for another reason, but not when it ends with an error.
+/// They are restored also when the training ends for another reason, such as Ctrl-C, but not when it ends with another error.
 ///
 /// ```
 /// # use tealight::prelude::*;

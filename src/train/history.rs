@@ -227,7 +227,7 @@ impl History {
             summary: self.summary.clone(),
             curves: names.into_iter().filter_map(|name| self.report_curves(name)).collect(),
             confusion: self.confusion.clone(),
-            classes: Vec::new(),
+            ..Report::default()
         }
     }
 

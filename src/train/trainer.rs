@@ -63,6 +63,7 @@ pub struct Trainer<'a> {
     pub(super) seed: u64,
     silent: bool,
     pub(super) resumed: Option<Checkpoint>,
+    history: History,
 }
 
 /// A metric, and the output and target that it compares.
@@ -137,6 +138,7 @@ impl<'a> Trainer<'a> {
             seed: 0,
             silent: false,
             resumed: None,
+            history: History::default(),
         }
     }
 
@@ -311,6 +313,7 @@ impl<'a> Trainer<'a> {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn fit(&mut self, train: &dyn Batches, valid: Option<&dyn Batches>) -> Result<History> {
+        self.history = History::default();
         let mut loader = train.batches(self.batch_size, Some(self.seed))?;
         if loader.is_empty() {
             let got = format!("{} examples", loader.dataset().num_examples());
@@ -360,6 +363,9 @@ impl<'a> Trainer<'a> {
                 #[cfg(feature = "interrupt")]
                 if let Some((_, saved)) = watch.as_ref().filter(|(watch, _)| watch.interrupted()) {
                     self.save(saved, &state, position)?;
+                    self.notify(&state, f64::NAN, &mut requests, |callback, ctx| callback.on_train_end(ctx))?;
+                    state.history.kept = requests.kept.filter(|&epoch| epoch != state.epoch);
+                    self.history = state.history;
                     return Err(Error::Interrupted { step: state.step, saved: saved.clone() });
                 }
             }
@@ -377,7 +383,13 @@ impl<'a> Trainer<'a> {
             self.measure(loader)?;
             state.history.confusion = self.confusion().cloned();
         }
+        self.history = state.history.clone();
         Ok(state.history)
+    }
+
+    /// The history of the last [`fit`](Trainer::fit), also of one that Ctrl-C interrupted; empty if it ended with another error.
+    pub fn history(&self) -> &History {
+        &self.history
     }
 
     /// The loss and the metrics on data, without training: on all examples, unshuffled and without augmentation, also those of a

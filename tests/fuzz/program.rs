@@ -21,7 +21,7 @@ use super::file;
 use failure::{Failure, one_line};
 use inputs::{Inputs, Pictures};
 use model::{Model, Plan, wide};
-use options::Kind;
+use options::{FitMode, Kind};
 
 pub(super) fn check(path: &Path) {
     let model = match Model::read(path) {
@@ -58,16 +58,19 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
             color,
             background: Some([9; 3]),
             interpolation: Interpolation::Bilinear,
+            fit: FitMode::Pad,
         })
     };
     let made = |(kind, inputs, hidden): (Kind, Inputs, Vec<usize>)| {
-        let plan = Plan { kind, inputs, hidden, classes: vec!["a".into(), "b".into()] };
+        let plan = Plan { kind, inputs, hidden, classes: vec!["a".into(), "b".into()], balance: true };
         let scale = match &plan.inputs {
             Inputs::Table(schema) => wide(schema.features().len()),
             Inputs::Images(_) => Standardize::new_channels(plan.inputs.channels()),
         };
         let net = plan.build(scale.unwrap(), &mut Rng::seed(1)).unwrap();
-        Model { plan, net, about: vec![("epochs".into(), "3".into())] }.write(&path).unwrap();
+        let mut model = Model { about: vec![("epochs".into(), "3".into())], ..Model::new(plan, net) };
+        model.calibrate(1.5);
+        model.write(&path).unwrap();
         fs::read(&path).unwrap()
     };
     [

@@ -172,7 +172,7 @@ fn check_answers(dir: &Path) -> Result<()> {
         ImageFolder::new(32, 32).resize(36).normalize(&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]);
     let of_torchvision = defaults.clone().exif_orientation(false).without_alpha();
     let others = |options: &ImageFolder| -> Result<f64> {
-        let (pictures, unreadable) = image_folder(dir.join("stripes/test"), options)?;
+        let (pictures, _, unreadable) = image_folder(dir.join("stripes/test"), options)?;
         assert!(unreadable.is_empty(), "{unreadable:?}");
         let answers = model.predict(&pictures.inputs)?.argmax(1)?.to_vec1::<u32>()?;
         assert_eq!(answers.len(), expected.len());

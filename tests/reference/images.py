@@ -63,6 +63,10 @@ for path in sorted(FILES.iterdir()):
     text += line(path.name, "white", bytes_of(usual(on(image, "white"))))
     text += line(path.name, "orange", bytes_of(usual(on(image, (255, 128, 0)))))
     text += line(path.name, "grey", bytes_of(usual(on(image, "white").convert("L"))))
+    for size in (16, 16), (33, 20):
+        orange = (255, 128, 0)
+        fitted = ImageOps.pad(on(image, orange), size[::-1], Image.Resampling.BILINEAR, color=orange)
+        text += line(path.name, "fitted", F.pil_to_tensor(fitted))
     if path.suffix == ".png":
         tensor = F.pil_to_tensor(image.convert("RGB"))
         for mode in InterpolationMode.BILINEAR, InterpolationMode.BICUBIC:

@@ -1,8 +1,10 @@
 //! `tealight evaluate`: metrics of a model on labeled examples.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tealight::metrics::{Average, F1, LogLoss, Metric, Precision, Recall};
+use tealight::plot::{self, Report};
 
+use super::artifacts::{self, Shown};
 use super::failure::{Result, print};
 use super::model::Model;
 use super::options::Evaluate;
@@ -11,12 +13,39 @@ use super::scores::{Evaluation, Scores};
 /// The confusion matrix is printed up to this many classes.
 const MAX_COLUMNS: usize = 30;
 
+/// Errors that are listed.
+const MOST: usize = 20;
+
 pub(super) fn run(options: &Evaluate) -> Result<()> {
     let model = Model::read(&options.model)?;
     let examples = model.plan.inputs.read(&options.data, &model.plan.classes, &options.form)?;
-    let scores = Scores::new(&model, &examples)?;
+    let parts = [(&model, &examples)];
+    let scores = Scores::new(&parts)?;
+    if let Some(path) = &options.report {
+        let data = vec![
+            ("model".to_string(), options.model.display().to_string()),
+            ("data".into(), options.data.display().to_string()),
+            ("examples".into(), format!("{} {}", examples.len(), model.plan.inputs.unit())),
+        ];
+        let mut page = Report { metrics: scores.metrics("evaluation"), ..Report::default() };
+        page.settings.clone_from(&model.about);
+        let shown = Shown { parts: &parts, scores: &scores, name: "evaluation", data };
+        artifacts::fill(&mut page, &shown)?;
+        plot::report(path, &page)?;
+    }
+    let errors = || -> Result<Vec<Value>> {
+        let (head, unit) = (scores.head().1, if model.plan.of_images() { "path" } else { "row" });
+        let one = |(i, cells): (usize, [Value; 3])| {
+            let name = &examples.names[i];
+            let name =
+                name.parse::<u64>().ok().filter(|_| unit == "row").map_or(json!(name), |row| json!(row));
+            let pairs = head.iter().map(|name| name.to_string()).zip(cells);
+            Value::Object([(unit.to_string(), name)].into_iter().chain(pairs).collect())
+        };
+        Ok(scores.mistakes()?.into_iter().take(MOST).map(one).collect())
+    };
     match &scores {
-        Scores::Classes(evaluation) => classes(options, &model, &scores, evaluation),
+        Scores::Classes(evaluation) => classes(options, &model, &scores, evaluation, errors),
         Scores::Numbers(residuals) if options.json => {
             let all = json!({
                 "examples": examples.len(),
@@ -25,17 +54,26 @@ pub(super) fn run(options: &Evaluate) -> Result<()> {
                 "rmse": residuals.rmse,
                 "mae_of_mean": residuals.mae_of_mean,
                 "rmse_of_mean": residuals.rmse_of_mean,
+                "errors": errors()?,
             });
             print(&format!("{all}\n"))
         }
         Scores::Numbers(residuals) => {
-            print(&format!("{} rows: {}\n{}", examples.len(), residuals.line(), scores.worth("rows")?))
+            let (line, worth) = (residuals.line(), scores.worth("rows")?);
+            print(&format!("{} rows: {line}\n{worth}{}", examples.len(), scores.wrong(MOST, "rows")?))
         }
     }
 }
 
-fn classes(options: &Evaluate, model: &Model, scores: &Scores, evaluation: &Evaluation) -> Result<()> {
-    let (classes, examples) = (&model.plan.classes, evaluation.examples);
+fn classes(
+    options: &Evaluate,
+    model: &Model,
+    scores: &Scores,
+    evaluation: &Evaluation,
+    errors: impl Fn() -> Result<Vec<Value>>,
+) -> Result<()> {
+    let (classes, examples) = (&model.plan.classes, &evaluation.examples);
+    let unit = model.plan.inputs.unit();
     let (mut precision, mut recall) = (Precision::new(Average::Macro), Recall::new(Average::Macro));
     let (mut f1, mut loss) = (F1::new(Average::Macro), LogLoss::new());
     let metrics: [&mut dyn Metric; 4] = [&mut precision, &mut recall, &mut f1, &mut loss];
@@ -58,9 +96,13 @@ fn classes(options: &Evaluate, model: &Model, scores: &Scores, evaluation: &Eval
             "examples": examples.len(),
             "accuracy": evaluation.accuracy(),
             "accuracy_of_guessing": evaluation.guess()?.1,
+            "score": scores.score().0,
+            "interval": [evaluation.interval().0, evaluation.interval().1],
             "log_loss": loss,
+            "calibration_error": evaluation.calibration.value()?,
             "classes": all,
             "confusion": confusion,
+            "errors": errors()?,
         });
         return print(&format!("{all}\n"));
     }
@@ -73,10 +115,10 @@ fn classes(options: &Evaluate, model: &Model, scores: &Scores, evaluation: &Eval
     let mut text = format!(
         "{} {}, {} right: accuracy {:.4}, log loss {loss:.4}\n{}\n{}",
         examples.len(),
-        model.plan.inputs.unit(),
+        unit,
         evaluation.correct(),
         evaluation.accuracy(),
-        scores.worth(model.plan.inputs.unit())?,
+        scores.worth(unit)?,
         aligned(&table)
     );
     if classes.len() <= MAX_COLUMNS {
@@ -88,7 +130,7 @@ fn classes(options: &Evaluate, model: &Model, scores: &Scores, evaluation: &Eval
         }
         text += &format!("\n{}", aligned(&table));
     }
-    print(&text)
+    print(&(text + &scores.wrong(MOST, unit)?))
 }
 
 /// Formats a table: the first column left-aligned, the others right-aligned.

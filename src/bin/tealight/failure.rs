@@ -15,6 +15,8 @@ pub(super) enum Failure {
     Message(String),
     /// An error of the library.
     Library(Error),
+    /// Ctrl-C ended the training after this step, and the best model so far was kept.
+    Interrupted(u64),
     /// The model is no better than guessing, and --beat-guessing was given.
     Guessing,
     /// The errors were printed already.
@@ -87,6 +89,12 @@ pub(super) fn exit_code(done: Result<()>) -> ExitCode {
         Err(Failure::Message(text)) => {
             note(&format!("error: {}", text.replace(['\n', '\r'], " ")));
             ExitCode::FAILURE
+        }
+        Err(Failure::Interrupted(step)) => {
+            note(&format!(
+                "interrupted after step {step}: the best model so far was kept; the same command with --resume goes on"
+            ));
+            ExitCode::from(130)
         }
         Err(Failure::Library(Error::Interrupted { step, .. })) => {
             note(&format!("error: interrupted after step {step}: the same command with --resume goes on"));

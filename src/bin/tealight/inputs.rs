@@ -10,7 +10,7 @@ use tealight::data::{
 use tealight::prelude::*;
 
 use super::failure::{Failure, Result, fail, note, one_line};
-use super::options::{ColorMode, Form, MissingMode, Task, Train};
+use super::options::{ColorMode, FitMode, Form, MissingMode, Task, Train};
 
 /// The largest `--size`.
 pub(super) const MAX_SIZE: usize = 512;
@@ -34,6 +34,7 @@ pub(super) struct Pictures {
     /// The colour behind transparent parts; without one, they show the colour that the file has for them.
     pub(super) background: Option<[u8; 3]>,
     pub(super) interpolation: Interpolation,
+    pub(super) fit: FitMode,
 }
 
 impl Pictures {
@@ -42,6 +43,11 @@ impl Pictures {
             .color(self.color)
             .interpolation(self.interpolation)
             .max_bytes(MAX_PICTURE);
+        let reader = match self.fit {
+            FitMode::Pad => reader.pad_to_aspect_ratio(),
+            FitMode::Crop => reader.crop_to_aspect_ratio(),
+            FitMode::Stretch => reader,
+        };
         match self.background {
             Some(color) => reader.background(color),
             None => reader.without_alpha(),
@@ -59,6 +65,11 @@ impl Pictures {
             "color": if self.grey() { "grey" } else { "rgb" },
             "background": self.background.map(|[r, g, b]| format!("#{r:02x}{g:02x}{b:02x}")),
             "interpolation": if self.interpolation == Interpolation::Bicubic { "bicubic" } else { "bilinear" },
+            "fit": match self.fit {
+                FitMode::Pad => "pad",
+                FitMode::Crop => "crop",
+                FitMode::Stretch => "stretch",
+            },
             "antialias": true,
             "exif_orientation": true,
             "layout": "NCHW",
@@ -76,7 +87,7 @@ impl Pictures {
                 "rgb" => Color::Rgb,
                 _ => return None,
             },
-            // The first models say neither of these.
+            // The first models say none of these.
             background: match &description["background"] {
                 Value::Null => None,
                 color => Some(background(color.as_str()?).ok()?),
@@ -84,6 +95,12 @@ impl Pictures {
             interpolation: match description["interpolation"].as_str() {
                 Some("bilinear") => Interpolation::Bilinear,
                 None | Some("bicubic") => Interpolation::Bicubic,
+                _ => return None,
+            },
+            fit: match description["fit"].as_str() {
+                Some("pad") => FitMode::Pad,
+                Some("crop") => FitMode::Crop,
+                None | Some("stretch") => FitMode::Stretch,
                 _ => return None,
             },
         })
@@ -115,6 +132,18 @@ pub(super) struct Examples {
     pub(super) targets: Tensor,
     /// Empty where numbers are predicted.
     pub(super) classes: Vec<String>,
+    /// The path of each image, or the number of each row.
+    pub(super) names: Vec<String>,
+}
+
+/// What is there to train on.
+pub(super) struct Found {
+    pub(super) inputs: Inputs,
+    pub(super) examples: Examples,
+    /// The table that the examples come from.
+    pub(super) table: Option<CsvTable>,
+    /// Why files were skipped.
+    pub(super) skipped: Vec<String>,
 }
 
 impl Examples {
@@ -138,12 +167,27 @@ impl Examples {
 
     /// The examples with these indices.
     pub(super) fn select(&self, rows: &[usize]) -> Result<Examples> {
+        let names = rows.iter().map(|&row| self.names[row].clone()).collect();
         let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
         let rows = Tensor::from_vec(rows.clone(), rows.len(), &Device::Cpu)?;
         Ok(Examples {
             inputs: self.inputs.index_select(0, &rows)?,
             targets: self.targets.index_select(0, &rows)?,
             classes: self.classes.clone(),
+            names,
+        })
+    }
+
+    /// All examples of the parts, at least one.
+    pub(super) fn cat(parts: &[&Examples]) -> Result<Examples> {
+        let all = |of: fn(&Examples) -> &Tensor| {
+            Tensor::cat(&parts.iter().map(|part| of(part)).collect::<Vec<_>>(), 0)
+        };
+        Ok(Examples {
+            inputs: all(|part| &part.inputs)?,
+            targets: all(|part| &part.targets)?,
+            classes: parts[0].classes.clone(),
+            names: parts.iter().flat_map(|part| part.names.iter().cloned()).collect(),
         })
     }
 }
@@ -173,8 +217,8 @@ impl Inputs {
         }
     }
 
-    /// Reads the training examples, and the table that they come from.
-    pub(super) fn find(options: &Train) -> Result<(Inputs, Examples, Option<CsvTable>)> {
+    /// Reads the training examples.
+    pub(super) fn find(options: &Train) -> Result<Found> {
         let path = &options.data;
         let place = path.display();
         let (size, colour) = (options.images.size, options.images.colour);
@@ -192,19 +236,21 @@ impl Inputs {
             let colour = colour.unwrap_or(ColorMode::Auto);
             let color = if colour == ColorMode::Grey { Color::Gray } else { Color::Rgb };
             let background = Some(options.images.background.unwrap_or([255; 3]));
-            let pictures = Pictures { size, color, background, interpolation: Interpolation::Bilinear };
-            let (inputs, examples) = folder(path, pictures, colour)?;
-            Ok((inputs, examples, None))
+            let fit = options.images.fit.unwrap_or(FitMode::Pad);
+            let pictures = Pictures { size, color, background, interpolation: Interpolation::Bilinear, fit };
+            folder(path, pictures, colour)
         } else if path.is_file() {
             if size.is_some()
                 || colour.is_some()
                 || options.images.background.is_some()
+                || options.images.fit.is_some()
                 || options.images.flip
             {
                 return fail(format!("{place}: expected a folder for the options of images, got a file"));
             }
             let (table, schema, examples) = read_table(path, table)?;
-            Ok((Inputs::Table(Box::new(schema)), examples, Some(table)))
+            let inputs = Inputs::Table(Box::new(schema));
+            Ok(Found { inputs, examples, table: Some(table), skipped: Vec::new() })
         } else {
             fail(format!("{place}: expected a folder of images or a CSV file, got nothing of this name"))
         }
@@ -214,11 +260,11 @@ impl Inputs {
     pub(super) fn read(&self, path: &Path, classes: &[String], form: &Form) -> Result<Examples> {
         match self {
             Inputs::Table(schema) => {
-                let found = schema.encode(&table(schema, path, form)?)?;
-                Ok(Examples { inputs: found.inputs, targets: found.targets, classes: classes.to_vec() })
+                let found = examples(schema, &table(schema, path, form)?)?;
+                Ok(Examples { classes: classes.to_vec(), ..found })
             }
             Inputs::Images(pictures) => {
-                let found = images(path, pictures)?;
+                let (found, names, _) = images(path, pictures)?;
                 let mut numbers = Vec::new();
                 for (class, count) in found.classes.iter().zip(found.class_counts()?) {
                     let number = classes.iter().position(|known| known == class);
@@ -233,25 +279,26 @@ impl Inputs {
                     |class: u32| numbers[class as usize].expect("a class with images is known") as u32;
                 let targets: Vec<u32> = targets.into_iter().map(number).collect();
                 let targets = Tensor::from_vec(targets.clone(), targets.len(), &Device::Cpu)?;
-                Ok(Examples { inputs: found.inputs, targets, classes: classes.to_vec() })
+                Ok(Examples { inputs: found.inputs, targets, classes: classes.to_vec(), names })
             }
         }
     }
 }
 
 /// Reads a folder with one subfolder per class; unreadable files are skipped with a note.
-fn images(path: &Path, pictures: &Pictures) -> Result<LabeledDataset> {
-    let (found, errors) = image_folder(path, &pictures.reader())?;
-    errors.iter().for_each(|error| note(&format!("skipped: {}", one_line(error))));
+fn images(path: &Path, pictures: &Pictures) -> Result<(LabeledDataset, Vec<String>, Vec<String>)> {
+    let (found, paths, errors) = image_folder(path, &pictures.reader())?;
+    let skipped: Vec<String> = errors.iter().map(one_line).collect();
+    skipped.iter().for_each(|error| note(&format!("skipped: {error}")));
     if !errors.is_empty() {
         note(&format!("{} of {} files skipped", errors.len(), errors.len() + found.len()));
     }
-    Ok(found)
+    Ok((found, paths.iter().map(|path| path.display().to_string()).collect(), skipped))
 }
 
-fn folder(path: &Path, mut pictures: Pictures, colour: ColorMode) -> Result<(Inputs, Examples)> {
+fn folder(path: &Path, mut pictures: Pictures, colour: ColorMode) -> Result<Found> {
     let place = path.display();
-    let found = images(path, &pictures)?;
+    let (found, paths, skipped) = images(path, &pictures)?;
     let names = &found.classes;
     if names.len() < 2 {
         let got = format!("got one ({})", names.join(""));
@@ -266,13 +313,13 @@ fn folder(path: &Path, mut pictures: Pictures, colour: ColorMode) -> Result<(Inp
         inputs = inputs.narrow(1, 0, 1)?;
         pictures.color = Color::Gray;
     }
-    let examples = Examples { inputs, targets: found.targets.clone(), classes: names.clone() };
+    let examples = Examples { inputs, targets: found.targets.clone(), classes: names.clone(), names: paths };
     let counts = examples.counts()?;
     if let Some(lonely) = counts.iter().position(|&count| count == 1) {
         let class = path.join(&names[lonely]);
         return fail(format!("{}: expected two images or more of each class, got one", class.display()));
     }
-    Ok((Inputs::Images(pictures), examples))
+    Ok(Found { inputs: Inputs::Images(pictures), examples, table: None, skipped })
 }
 
 /// Whether red, green and blue are the same everywhere.
@@ -354,7 +401,8 @@ fn read_table(path: &Path, table: &super::options::Table) -> Result<(CsvTable, C
 /// The examples in a table.
 pub(super) fn examples(schema: &CsvSchema, table: &CsvTable) -> Result<Examples> {
     let found = schema.encode(table)?;
-    Ok(Examples { inputs: found.inputs, targets: found.targets, classes: found.classes })
+    let names = schema.used_rows(table)?.into_iter().map(|row| (row + 1).to_string()).collect();
+    Ok(Examples { inputs: found.inputs, targets: found.targets, classes: found.classes, names })
 }
 
 /// Whether numbers look like names of classes: two whole numbers, or 0 to k or 1 to k without a gap, each in several rows.
@@ -379,7 +427,7 @@ pub(super) fn filled(gaps: &[Filled]) -> Option<String> {
     let some = gaps.iter().take(10).map(one).collect::<Vec<_>>().join("; ");
     let more = if gaps.len() > 10 { "; …" } else { "" };
     let s = if cells == 1 { "" } else { "s" };
-    (cells > 0).then(|| format!("filled {cells} missing value{s}: {some}{more}\n"))
+    (cells > 0).then(|| format!("filled {cells} missing value{s}: {some}{more}"))
 }
 
 /// Errors if the target column does not hold classes.

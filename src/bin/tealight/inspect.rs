@@ -78,7 +78,8 @@ fn about(model: &Model) -> String {
             let told = pictures.description();
             let background = told["background"].as_str().unwrap_or("as the file has it");
             let steps = format!(
-                "turned as Exif says, background {background}, resized ({}), from 0 to 1",
+                "turned as Exif says, background {background}, fit {}, resized ({}), from 0 to 1",
+                told["fit"].as_str().expect("a description says the fit"),
                 told["interpolation"].as_str().expect("a description says the filter")
             );
             lines.push(vec!["images are".into(), steps]);

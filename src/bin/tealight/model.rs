@@ -17,7 +17,7 @@ const CHANNELS: [usize; 3] = [16, 32, 64];
 const BATCH: usize = 256;
 /// The metadata entry that holds the plan, and the version of its format.
 const NAME: &str = "tealight model";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Kind, inputs and sizes of a model.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub(super) struct Plan {
     pub(super) hidden: Vec<usize>,
     /// Empty where numbers are predicted.
     pub(super) classes: Vec<String>,
+    /// Whether all classes count the same, however rare.
+    pub(super) balance: bool,
 }
 
 /// A model with its plan.
@@ -37,9 +39,16 @@ pub(super) struct Model {
     pub(super) net: Sequential,
     /// Facts about the training, for `inspect` and the report: names and values.
     pub(super) about: Vec<(String, String)>,
+    /// What the logits are divided by; 1 for none. See [`calibrate`](Model::calibrate).
+    pub(super) temperature: f64,
 }
 
 impl Plan {
+    /// Whether the examples are images, which have paths, and not rows.
+    pub(super) fn of_images(&self) -> bool {
+        matches!(self.inputs, Inputs::Images(_))
+    }
+
     /// The output channels of the stages.
     fn stages(&self) -> &'static [usize] {
         match (&self.inputs, self.kind) {
@@ -128,9 +137,30 @@ pub(super) fn in_units(net: Sequential, target: Standardize) -> Sequential {
     net.push(Unscaled(target))
 }
 
+/// Divides logits by a temperature.
+struct Tempered(f64);
+
+impl Layer for Tempered {
+    fn forward(&self, logits: &Tensor, _: &mut ForwardContext) -> tealight::Result<Tensor> {
+        logits / self.0
+    }
+
+    fn fields<'a>(&'a self, _: &mut Fields<'a>) {}
+}
+
 impl Model {
+    pub(super) fn new(plan: Plan, net: Sequential) -> Self {
+        Model { plan, net, about: Vec::new(), temperature: 1.0 }
+    }
+
+    /// Calibrates the probabilities of a model without a temperature: divides the logits by one.
+    pub(super) fn calibrate(&mut self, temperature: f64) {
+        self.temperature = temperature;
+        self.net = std::mem::take(&mut self.net).push(Tempered(temperature));
+    }
+
     /// The outputs for inputs (n, …): logits or numbers.
-    fn outputs(&self, inputs: &Tensor) -> Result<Tensor> {
+    pub(super) fn outputs(&self, inputs: &Tensor) -> Result<Tensor> {
         let n = inputs.dims()[0];
         let batch = |start: usize| self.net.predict(&inputs.narrow(0, start, BATCH.min(n - start))?);
         let parts = (0..n).step_by(BATCH).map(batch).collect::<tealight::Result<Vec<_>>>()?;
@@ -182,7 +212,7 @@ impl Model {
 
     /// Writes the weights, and the plan and the description as JSON in the file's metadata.
     pub(super) fn write(&self, path: &Path) -> Result<()> {
-        let Plan { kind, inputs, hidden, classes } = &self.plan;
+        let Plan { kind, inputs, hidden, classes, balance } = &self.plan;
         let inputs = match inputs {
             Inputs::Images(pictures) => pictures.description(),
             Inputs::Table(schema) => json!({"columns": schema.to_string()}),
@@ -194,6 +224,9 @@ impl Model {
             "hidden": hidden,
             "classes": classes,
             "about": self.about,
+            "balance": balance,
+            // As text: serde_json reads some numbers of 64 bits with an error in the last.
+            "temperature": self.temperature.to_string(),
         });
         let mut file = Checkpoint::default();
         file.set_meta(NAME, plan);
@@ -208,7 +241,8 @@ impl Model {
             let got = "the checkpoint of a training";
             return fail(format!("{place}: expected a model that `tealight train` wrote, got {got}"));
         };
-        if plan["version"] != VERSION {
+        // Version 3 knew no temperature.
+        if !(3..=VERSION).any(|version| plan["version"] == version) {
             return fail(format!("{place}: expected version {VERSION} of a model, got {}", plan["version"]));
         }
         let wrong = |name: &str| {
@@ -234,9 +268,20 @@ impl Model {
         if !known {
             return Err(wrong("classes"));
         }
-        let plan = Plan { kind, inputs, hidden, classes };
+        let temperature = match &plan["temperature"] {
+            Value::Null => Some(1.0),
+            text => text.as_str().and_then(|text| text.parse().ok()),
+        };
+        let temperature: f64 =
+            temperature.filter(|t: &f64| *t > 0.0 && t.is_finite()).ok_or_else(|| wrong("temperature"))?;
+        let balance = plan["balance"].as_bool().unwrap_or(false);
+        let plan = Plan { kind, inputs, hidden, classes, balance };
         let net = plan.restore(&file, path)?;
-        Ok(Model { plan, net, about })
+        let mut model = Model { about, ..Model::new(plan, net) };
+        if temperature != 1.0 {
+            model.calibrate(temperature);
+        }
+        Ok(model)
     }
 }
 

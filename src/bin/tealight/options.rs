@@ -19,7 +19,7 @@ The same with a table, to predict its column `species`:
 const TRAIN: &str = "\
 Images: DATA is a folder with one subfolder per class, named after the class:
   photos/cat/1.jpg  photos/cat/2.jpg  photos/dog/1.jpg  …
-They may lie deeper, in subfolders of these. Photos are turned as their Exif data say, and resized to a square.
+They may lie deeper, in subfolders of these. Photos are turned as their Exif data say, and fitted into a square.
 Table: DATA is a CSV file (also .tsv, .csv.gz). How it is written, and columns of numbers, dates and words are recognised.
 
 Examples:
@@ -58,7 +58,7 @@ Metrics of predicted numbers:
 
 Examples:
   tealight evaluate pets/model.safetensors more-photos/
-  tealight evaluate flowers/model.safetensors more-flowers.csv";
+  tealight evaluate flowers/model.safetensors more-flowers.csv --report flowers.html";
 
 const INSPECT: &str = "\
 Examples:
@@ -77,6 +77,16 @@ Examples:
   tealight serve pets/model.safetensors
   tealight serve flowers/model.safetensors --port 9000
   curl --data-binary @photo.jpg -H 'content-type: image/jpeg' http://localhost:8000/predict";
+
+const COMPLETIONS: &str = "\
+Examples:
+  tealight completions bash > ~/.local/share/bash-completion/completions/tealight
+  tealight completions fish > ~/.config/fish/completions/tealight.fish";
+
+const MAN: &str = "\
+Examples:
+  tealight man > ~/.local/share/man/man1/tealight.1
+  tealight man train > ~/.local/share/man/man1/tealight-train.1";
 
 /// Train a small model on your own images or tables, and use it
 #[derive(Parser)]
@@ -100,6 +110,19 @@ pub(super) enum Command {
     Export(Export),
     /// Try a model in the browser, and let other programs use it
     Serve(Serve),
+    /// Print a script that completes commands and options in a shell
+    #[command(after_help = COMPLETIONS)]
+    Completions {
+        /// The shell
+        #[arg(value_parser = ["bash", "elvish", "fish", "powershell", "zsh"])]
+        shell: String,
+    },
+    /// Print a man page
+    #[command(after_help = MAN)]
+    Man {
+        /// The command to describe [default: the program]
+        command: Option<String>,
+    },
 }
 
 /// The kind of model.
@@ -149,6 +172,17 @@ pub(super) enum MissingMode {
     Error,
 }
 
+/// How an image becomes a square.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum FitMode {
+    /// All of it, with the background at two sides
+    Pad,
+    /// The largest square in its centre
+    Crop,
+    /// All of it, whatever its proportions
+    Stretch,
+}
+
 /// What is predicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Task {
@@ -182,9 +216,12 @@ pub(super) struct Train {
     /// Widths of the hidden layers of an mlp, or of those after the convolutions of a cnn [default: 64,32 for mlp, none for cnn]
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     pub(super) hidden: Option<Vec<usize>>,
-    /// The share of the examples to hold back for validation
-    #[arg(long, value_name = "SHARE", default_value_t = 0.2, allow_negative_numbers = true)]
-    pub(super) valid: f64,
+    /// The share of the examples to hold back for validation [default: 0.2, or --folds 5 for fewer than 200 examples]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true, conflicts_with = "folds")]
+    pub(super) valid: Option<f64>,
+    /// Validate each example once: train N models, each without one of N parts, and then the model on all examples; 0 for --valid 0.2
+    #[arg(long, value_name = "N")]
+    pub(super) folds: Option<usize>,
     /// Stop after N epochs without a better validation loss; the best model is kept
     #[arg(long, value_name = "N", default_value_t = 15)]
     pub(super) patience: u64,
@@ -224,7 +261,10 @@ pub(super) struct Images {
     /// Train on colour or on brightness only [default: auto]
     #[arg(long, alias = "color")]
     pub(super) colour: Option<ColorMode>,
-    /// The colour behind transparent parts: white, black, or such as #ff8800 [default: white]
+    /// How an image becomes a square [default: pad]
+    #[arg(long)]
+    pub(super) fit: Option<FitMode>,
+    /// The colour behind transparent parts and beside padded images: white, black, or such as #ff8800 [default: white]
     #[arg(long, value_name = "COLOUR", value_parser = super::inputs::background)]
     pub(super) background: Option<[u8; 3]>,
     /// Also train on mirror images, where left and right do not matter
@@ -324,6 +364,9 @@ pub(super) struct Evaluate {
     /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,
+    /// Also write an HTML page with plots and the errors
+    #[arg(long, value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
     #[command(flatten)]
     pub(super) form: Form,
 }

@@ -1,16 +1,20 @@
 //! `tealight train`: trains a model on examples and writes it with its report.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use tealight::data::{DataLoader, RandomHorizontalFlip, TensorDataset, random_split, stratified_split};
-use tealight::metrics::Accuracy;
+use tealight::data::{
+    CsvTable, DataLoader, RandomHorizontalFlip, TensorDataset, k_fold, random_split, stratified_k_fold,
+    stratified_split,
+};
+use tealight::metrics::{Accuracy, Metric, temperature};
 use tealight::optim::AdamW;
+use tealight::plot::{Axes, Curves};
 use tealight::prelude::*;
 use tealight::train::{Checkpoints, EarlyStopping, History, Trainer};
 
-use super::artifacts;
+use super::artifacts::{self, Shown};
 use super::failure::{Failure, Result, fail, one_line, print};
-use super::inputs::{Examples, Inputs, Pictures};
+use super::inputs::{Examples, Found, Inputs, Pictures};
 use super::model::{Model, Plan, in_units};
 use super::options::{Kind, Train};
 use super::scores::{Scores, digits};
@@ -19,6 +23,15 @@ use super::scores::{Scores, digits};
 const MAX_WIDTH: usize = 16_384;
 /// The largest number of weights: 1 GiB, and the optimizer keeps twice as much.
 const MAX_WEIGHTS: usize = 1 << 28;
+/// With fewer examples they are validated in so many folds, with more on this share.
+const FEW: usize = 200;
+const FOLDS: usize = 5;
+const VALID: f64 = 0.2;
+/// The predictions that calibrate probabilities.
+const CALIBRATED: usize = 100;
+/// Errors that are listed.
+const LISTED: usize = 10;
+const LAST: &str = "last.safetensors";
 
 pub(super) fn run(options: &Train) -> Result<()> {
     check(options)?;
@@ -28,7 +41,7 @@ pub(super) fn run(options: &Train) -> Result<()> {
             Failure::Message(format!("--threads: expected {threads} threads, got: {error}"))
         })?;
     }
-    let (inputs, mut examples, table) = Inputs::find(options)?;
+    let Found { inputs, examples, table, skipped } = Inputs::find(options)?;
     let kind = match (options.model, &inputs) {
         (Some(Kind::Cnn), Inputs::Table(_)) => {
             return fail("--model cnn: expected images, got a table, for which there are mlp and logistic");
@@ -48,33 +61,43 @@ pub(super) fn run(options: &Train) -> Result<()> {
     if let (Kind::Cnn, Inputs::Images(Pictures { size: 1, .. })) = (kind, &inputs) {
         return fail("--size: expected 2 pixels or more for a cnn, got 1");
     }
-    let mut plan = Plan { kind, inputs, hidden, classes: examples.classes.clone() };
+    let mut plan = Plan { kind, inputs, hidden, classes: examples.classes.clone(), balance: options.balance };
     if plan.size() > MAX_WEIGHTS {
         let expected = format!("expected a model of at most {MAX_WEIGHTS} weights");
         return fail(format!("{expected}, got {}: try a smaller --hidden or --size", plan.size()));
     }
     let rng = &mut Rng::seed(options.seed);
-    let (train, valid) = split(&examples, options.valid, rng)?;
+    let splits = splits(options, &examples, rng)?;
+    let all: Vec<usize> = match &splits[..] {
+        [(train, _)] => train.clone(),
+        _ => (0..examples.len()).collect(),
+    };
     let mut filled = None;
     if let (Inputs::Table(schema), Some(table)) = (&mut plan.inputs, &table) {
         let rows = schema.used_rows(table)?;
-        // What the model is validated on must not show in what it is trained on.
-        schema.fill_from(table, &train.iter().map(|&i| rows[i]).collect::<Vec<_>>())?;
+        schema.fill_from(table, &all.iter().map(|&i| rows[i]).collect::<Vec<_>>())?;
         filled = super::inputs::filled(&schema.filled(table, &rows)?);
-        examples = super::inputs::examples(schema, table)?;
     }
-    let (train, valid) = (examples.select(&train)?, examples.select(&valid)?);
+    let mut data = introduction(&plan, &examples, &splits, filled)?;
     if !options.quiet {
-        let filled = filled.unwrap_or_default();
-        print_progress(&introduction(&plan, &examples, &train, &valid, &filled)?)?;
+        let line = |(name, value): &(String, String)| match name.as_str() {
+            "read as" | "note" => format!("{name}: {value}\n"),
+            _ => format!("{value}\n"),
+        };
+        print_progress(&data.iter().map(line).collect::<String>())?;
     }
-    let (summary, beats_guessing) = train_and_write(options, plan, &train, &valid, rng)?;
+    data.insert(0, ("data".into(), options.data.display().to_string()));
+    data.extend(skipped.into_iter().map(|why| ("skipped".into(), why)));
+    let training = Training { options, plan, examples, table };
+    let mut done = training.run(&splits, &all, rng)?;
+    let (summary, beats_guessing) = write(options, &mut done, data)?;
     if !options.quiet {
         print_progress(&summary)?;
     }
-    match options.beat_guessing && !beats_guessing {
-        true => Err(Failure::Guessing),
-        false => Ok(()),
+    match (done.interrupted, options.beat_guessing && !beats_guessing) {
+        (Some(step), _) => Err(Failure::Interrupted(step)),
+        (None, true) => Err(Failure::Guessing),
+        (None, false) => Ok(()),
     }
 }
 
@@ -101,7 +124,7 @@ fn check(options: &Train) -> Result<()> {
     if let Some(rate) = learning_rate.filter(|rate| !(*rate > 0.0 && rate.is_finite())) {
         return fail(format!("--learning-rate: expected a number above 0, such as 0.001, got {rate}"));
     }
-    if !(*valid > 0.0 && *valid < 1.0) {
+    if let Some(valid) = valid.filter(|valid| !(*valid > 0.0 && *valid < 1.0)) {
         return fail(format!("--valid: expected a share between 0 and 1, such as 0.2, got {valid}"));
     }
     if let Some(width) = hidden.iter().flatten().find(|width| !(1..=MAX_WIDTH).contains(*width)) {
@@ -123,114 +146,329 @@ fn check(options: &Train) -> Result<()> {
     Ok(())
 }
 
-/// The indices of the examples to train on and of those to validate with; of classes, with the same share of each.
-fn split(examples: &Examples, valid: f64, rng: &mut Rng) -> Result<(Vec<usize>, Vec<usize>)> {
-    if examples.classes.is_empty() {
-        return Ok(random_split(examples.len(), valid, rng)?);
+/// The indices of the examples to train on and of those to validate with, or several such pairs, one for each fold; of classes,
+/// with the same share of each.
+fn splits(options: &Train, examples: &Examples, rng: &mut Rng) -> Result<Vec<(Vec<usize>, Vec<usize>)>> {
+    let n = examples.len();
+    let usual = if n < FEW && options.valid.is_none() { FOLDS.min(n) } else { 0 };
+    let folds = options.folds.unwrap_or(usual);
+    if folds > n {
+        return fail(format!("--folds: expected at most {n}, the number of examples, got {folds}"));
     }
-    let (train, test) = stratified_split(&examples.targets, valid, rng)?;
+    let classes = (!examples.classes.is_empty()).then_some(&examples.targets);
+    if folds > 1 {
+        let folds = match classes {
+            Some(classes) => stratified_k_fold(classes, folds, rng),
+            None => k_fold(n, folds, rng),
+        };
+        return Ok(folds?.collect());
+    }
+    let valid = options.valid.unwrap_or(VALID);
+    let Some(classes) = classes else { return Ok(vec![random_split(n, valid, rng)?]) };
+    let (train, test) = stratified_split(classes, valid, rng)?;
     let unknown = examples.select(&train)?.counts()?.iter().position(|&count| count == 0);
     match unknown.and_then(|class| examples.classes.get(class)) {
         Some(class) => {
             let got = format!("got none of {class:?} among the other {}", train.len());
             fail(format!("--valid {valid}: expected a share that leaves some examples of each class, {got}"))
         }
-        None => Ok((train, test)),
+        None => Ok(vec![(train, test)]),
     }
 }
 
+/// What was read, and how: names and values.
 fn introduction(
     plan: &Plan,
     all: &Examples,
-    train: &Examples,
-    valid: &Examples,
-    filled: &str,
-) -> Result<String> {
+    splits: &[(Vec<usize>, Vec<usize>)],
+    filled: Option<String>,
+) -> Result<Vec<(String, String)>> {
     let unit = plan.inputs.unit();
-    let mut text = String::new();
+    let mut lines = Vec::new();
+    let mut say = |name: &str, value: String| lines.push((name.to_string(), value));
     if let Inputs::Table(schema) = &plan.inputs {
-        text += &format!("read as: {}\n", schema.summary());
-        schema.notes().iter().for_each(|note| text += &format!("note: {note}\n"));
-        text += filled;
+        say("read as", schema.summary());
+        schema.notes().iter().for_each(|note| say("note", note.clone()));
+        filled.into_iter().for_each(|filled| say("filled", filled));
     }
-    text += &format!("{} {unit}", all.len());
+    let mut examples = format!("{} {unit}", all.len());
     if !all.classes.is_empty() {
         let counts = all.classes.iter().zip(all.counts()?).take(10);
         let counts: Vec<String> = counts.map(|(class, count)| format!("{class} ({count})")).collect();
         let more = if all.classes.len() > 10 { ", …" } else { "" };
-        text += &format!(" of {} classes: {}{more}", all.classes.len(), counts.join(", "));
+        examples += &format!(" of {} classes: {}{more}", all.classes.len(), counts.join(", "));
     }
-    text.push('\n');
+    say("examples", examples);
     if let Inputs::Table(schema) = &plan.inputs {
         let (target, features) = (schema.target(), schema.features().len());
         let what = if all.classes.is_empty() { "the number in " } else { "" };
-        text += &format!("predicting {what}column {target:?} from {features} numbers per row\n");
+        say("target", format!("predicting {what}column {target:?} from {features} numbers per row"));
     }
-    Ok(text + &format!("{} for training, {} for validation\n", train.len(), valid.len()))
+    say(
+        "validation",
+        match splits {
+            [(train, valid)] => format!("{} for training, {} for validation", train.len(), valid.len()),
+            folds => {
+                format!("{} folds: each {} for validation once", folds.len(), unit.trim_end_matches('s'))
+            }
+        },
+    );
+    Ok(lines)
 }
 
-/// Trains a model and writes its files; returns the summary to print, and whether the model is better than guessing.
-fn train_and_write(
-    options: &Train,
+/// What is trained, and on what.
+struct Training<'a> {
+    options: &'a Train,
     plan: Plan,
-    train: &Examples,
-    valid: &Examples,
-    rng: &mut Rng,
-) -> Result<(String, bool)> {
-    let scale = match &plan.inputs {
-        Inputs::Images(_) => Standardize::fit_channels(&train.inputs)?,
-        Inputs::Table(_) => Standardize::fit(&train.inputs)?,
-    };
-    let mut net = plan.build(scale, rng)?;
-    let history;
-    if plan.classes.is_empty() {
-        let scale = Standardize::fit(&train.targets)?;
-        let [train, valid] = [train, valid].map(|part| -> Result<Examples> {
-            let targets = scale.normalize(&part.targets)?.to_dtype(DType::F32)?;
-            Ok(Examples { targets, inputs: part.inputs.clone(), classes: Vec::new() })
-        });
-        history = fit(options, &plan, &net, &train?, &valid?)?;
-        net = in_units(net, scale);
-    } else {
-        history = fit(options, &plan, &net, train, valid)?;
+    examples: Examples,
+    table: Option<CsvTable>,
+}
+
+/// A trained model with the examples that it was trained on, and those that it was not.
+struct Part {
+    model: Model,
+    history: History,
+    train: Examples,
+    valid: Examples,
+}
+
+/// A finished training.
+struct Done {
+    /// The model of each fold, or the only one.
+    parts: Vec<Part>,
+    /// With folds, the model of all examples, unless the training was interrupted.
+    last: Option<Part>,
+    /// The number of folds, 1 for none.
+    folds: usize,
+    /// The step after which Ctrl-C ended it.
+    interrupted: Option<u64>,
+}
+
+impl Done {
+    fn main(&self) -> &Part {
+        self.last.as_ref().or(self.parts.last()).expect("a training makes a model")
     }
 
-    let mut model = Model { plan, net, about: Vec::new() };
-    let (on_train, on_valid) = (Scores::new(&model, train)?, Scores::new(&model, valid)?);
-    model.about = about(options, &history, &on_train, &on_valid, train.len() + valid.len());
+    /// The models with the examples that they were not trained on.
+    fn held_out(&self) -> Vec<(&Model, &Examples)> {
+        self.parts.iter().map(|part| (&part.model, &part.valid)).collect()
+    }
 
+    /// The number of all examples.
+    fn examples(&self) -> usize {
+        let first = &self.parts[0];
+        first.train.len() + first.valid.len()
+    }
+
+    /// The median of the kept epochs.
+    fn epochs(&self) -> u64 {
+        let mut kept: Vec<u64> = self.parts.iter().map(|part| kept(&part.history)).collect();
+        kept.sort_unstable();
+        kept[kept.len() / 2]
+    }
+}
+
+/// The epoch whose weights the model has.
+fn kept(history: &History) -> u64 {
+    history.kept().expect("--epochs is 1 or more").epoch
+}
+
+impl Training<'_> {
+    fn run(&self, splits: &[(Vec<usize>, Vec<usize>)], all: &[usize], rng: &mut Rng) -> Result<Done> {
+        let (options, folds) = (self.options, splits.len());
+        let place = options.out.join("checkpoint");
+        let places: Vec<PathBuf> = match folds {
+            1 => vec![place.clone()],
+            _ => (1..=folds).map(|fold| place.join(format!("fold-{fold}"))).chain([place.clone()]).collect(),
+        };
+        if !options.resume {
+            // Those of an earlier training are not continued.
+            places.iter().for_each(|place| drop(std::fs::remove_file(place.join(LAST))));
+        }
+        let mut done = Done { parts: Vec::new(), last: None, folds, interrupted: None };
+        for (fold, ((train, valid), place)) in splits.iter().zip(&places).enumerate() {
+            if folds > 1 && !options.quiet {
+                print_progress(&format!("fold {} of {folds}\n", fold + 1))?;
+            }
+            let goes_on = options.resume && (fold == 0 || place.join(LAST).exists());
+            if !done.add(self.part(train, valid, None, place, goes_on, rng))? {
+                return done.calibrated();
+            }
+        }
+        if folds > 1 {
+            if !options.quiet {
+                print_progress("all examples\n")?;
+            }
+            let (epochs, goes_on) = (Some(done.epochs()), options.resume && place.join(LAST).exists());
+            let before = done.parts.len();
+            done.add(self.part(all, &[], epochs, &place, goes_on, rng))?;
+            done.last = if done.parts.len() > before { done.parts.pop() } else { None };
+        }
+        done.calibrated()
+    }
+
+    /// Trains one model; the second result is the step after which it was interrupted.
+    fn part(
+        &self,
+        train: &[usize],
+        valid: &[usize],
+        epochs: Option<u64>,
+        place: &Path,
+        goes_on: bool,
+        rng: &mut Rng,
+    ) -> Result<(Part, Option<u64>)> {
+        let mut plan = self.plan.clone();
+        let mut examples = None;
+        if let (Inputs::Table(schema), Some(table)) = (&mut plan.inputs, &self.table) {
+            // What the model is validated on must not show in what it is trained on.
+            let rows = schema.used_rows(table)?;
+            schema.fill_from(table, &train.iter().map(|&i| rows[i]).collect::<Vec<_>>())?;
+            examples = Some(super::inputs::examples(schema, table)?);
+        }
+        let examples = examples.as_ref().unwrap_or(&self.examples);
+        let (train, valid) = (examples.select(train)?, examples.select(valid)?);
+        let scale = match &plan.inputs {
+            Inputs::Images(_) => Standardize::fit_channels(&train.inputs)?,
+            Inputs::Table(_) => Standardize::fit(&train.inputs)?,
+        };
+        let mut net = plan.build(scale, rng)?;
+        let fit = |train: &Examples, valid: &Examples| {
+            let valid = (valid.len() > 0).then_some(valid);
+            fit(self.options, &plan, &net, train, valid, epochs, place, goes_on)
+        };
+        let (history, interrupted) = if plan.classes.is_empty() {
+            let scale = Standardize::fit(&train.targets)?;
+            let [train, valid] = [&train, &valid].map(|part| -> Result<Examples> {
+                let targets = scale.normalize(&part.targets)?.to_dtype(DType::F32)?;
+                let (inputs, names) = (part.inputs.clone(), part.names.clone());
+                Ok(Examples { targets, inputs, classes: Vec::new(), names })
+            });
+            let fitted = fit(&train?, &valid?)?;
+            net = in_units(net, scale);
+            fitted
+        } else {
+            fit(&train, &valid)?
+        };
+        Ok((Part { model: Model::new(plan, net), history, train, valid }, interrupted))
+    }
+}
+
+impl Done {
+    /// Adds what was trained; returns whether the training goes on.
+    fn add(&mut self, part: Result<(Part, Option<u64>)>) -> Result<bool> {
+        match part {
+            Ok((part, interrupted)) => {
+                self.parts.push(part);
+                self.interrupted = interrupted;
+            }
+            // A model that was finished before is kept.
+            Err(Failure::Library(Error::Interrupted { step, .. })) if !self.parts.is_empty() => {
+                self.interrupted = Some(step);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(self.interrupted.is_none())
+    }
+
+    /// Calibrates the probabilities, if there are enough predictions for it.
+    fn calibrated(mut self) -> Result<Done> {
+        let count: usize = self.parts.iter().map(|part| part.valid.len()).sum();
+        if count >= CALIBRATED && !self.main().model.plan.classes.is_empty() {
+            let logits = self.parts.iter().map(|part| part.model.outputs(&part.valid.inputs));
+            let logits = Tensor::cat(&logits.collect::<Result<Vec<_>>>()?, 0)?;
+            let targets: Vec<&Tensor> = self.parts.iter().map(|part| &part.valid.targets).collect();
+            let temperature = temperature(&logits, &Tensor::cat(&targets, 0)?)?;
+            self.parts.iter_mut().chain(&mut self.last).for_each(|part| part.model.calibrate(temperature));
+        }
+        Ok(self)
+    }
+}
+
+/// Writes the files of a training; returns the summary to print, and whether the model is better than guessing.
+fn write(options: &Train, done: &mut Done, data: Vec<(String, String)>) -> Result<(String, bool)> {
+    let on_train = Scores::new(&[(&done.main().model, &done.main().train)])?;
+    let on_valid = Scores::new(&done.held_out())?;
+    let about = about(options, done, &on_train, &on_valid);
+    let main = done.last.as_mut().or(done.parts.last_mut());
+    main.expect("a training makes a model").model.about = about;
+    let (main, parts) = (done.main(), done.held_out());
     let out = &options.out;
     let file = out.join("model.safetensors");
-    model.write(&file)?;
+    main.model.write(&file)?;
+
+    let mut page = main.history.report();
+    page.settings.clone_from(&main.model.about);
+    page.metrics = [on_valid.metrics("validation"), on_train.metrics("training")].concat();
+    page.confusion = None;
+    if done.folds > 1 {
+        page.curves = ["loss", "accuracy"].into_iter().filter_map(|name| curves(done, name)).collect();
+    }
+    let shown = Shown { parts: &parts, scores: &on_valid, name: "validation", data };
+    artifacts::fill(&mut page, &shown)?;
     let mut wrote = vec!["model.safetensors".to_string()];
-    wrote.extend(artifacts::write(out, &model, &history, &on_train, &on_valid)?);
-    let unit = model.plan.inputs.unit();
-    let best = history.kept().expect("--epochs is 1 or more").epoch;
-    let example = match &model.plan.inputs {
-        Inputs::Images(_) => "photo.jpg",
-        Inputs::Table(_) => "new.csv",
+    wrote.extend(artifacts::write(out, &page, &shown)?);
+
+    let unit = main.model.plan.inputs.unit();
+    let mut text = match done.folds {
+        1 => format!("{} epochs; kept the best, number {}\n", main.history.len(), kept(&main.history)),
+        folds => {
+            let epochs: Vec<String> = done.parts.iter().map(|part| kept(&part.history).to_string()).collect();
+            let kept =
+                format!("{} of {folds} folds; kept the best epochs: {}", done.parts.len(), epochs.join(", "));
+            let last = match &done.last {
+                Some(last) => {
+                    format!("; the model: {} epochs on all {} {unit}", last.history.len(), last.train.len())
+                }
+                None => format!("; the model is that of fold {}", done.parts.len()),
+            };
+            format!("{kept}{last}\n")
+        }
     };
-    let summary = format!(
-        "{} epochs; kept the best, number {best}\n{}{}{}wrote to {}: {}\nnext: tealight predict {} {example}\n",
-        history.len(),
-        on_train.line("training", unit),
-        on_valid.line("validation", unit),
-        on_valid.worth(unit)?,
-        out.display(),
-        wrote.join(", "),
-        shell(&file),
-    );
-    Ok((summary, on_valid.beats_guessing()))
+    text += &on_train.line("training", unit);
+    text += &on_valid.line("validation", unit);
+    text += &on_valid.worth(unit)?;
+    if let (Scores::Classes(found), true) = (&on_valid, main.model.temperature != 1.0) {
+        let (t, off) = (main.model.temperature, 100.0 * found.calibration.value()?);
+        text += &format!("probabilities calibrated (temperature {t:.2}): off by {off:.1} % on average\n");
+    }
+    text += &on_valid.wrong(LISTED, unit)?;
+    let example = if main.model.plan.of_images() { "photo.jpg" } else { "new.csv" };
+    let (place, wrote) = (out.display(), wrote.join(", "));
+    text += &format!("wrote to {place}: {wrote}\nnext: tealight predict {} {example}\n", shell(&file));
+    Ok((text, on_valid.beats_guessing()))
 }
 
+/// A score of the model on the examples that it was trained on, and of each fold on its own.
+fn curves(done: &Done, name: &str) -> Option<Curves> {
+    let mut series = vec![("training".to_string(), done.main().history.curve(name))];
+    let mut best = Vec::new();
+    for (fold, Part { history, .. }) in done.parts.iter().enumerate() {
+        let points = history.curve(&format!("valid_{name}"));
+        // A gap after each point.
+        best.extend(
+            points.iter().filter(|point| point.0 == kept(history) as f64).copied().chain([(f64::NAN, 0.0)]),
+        );
+        series.push((format!("fold {}", fold + 1), points));
+    }
+    series.push(("kept".into(), best));
+    series.retain(|(_, points)| points.iter().any(|point| point.0.is_finite()));
+    let title = name[..1].to_uppercase() + &name[1..];
+    (!series.is_empty()).then(|| Curves { title, axes: Axes::new("epoch", name), series })
+}
+
+/// Trains a model; the second result is the step after which it was interrupted.
+#[expect(clippy::too_many_arguments)]
 fn fit(
     options: &Train,
     plan: &Plan,
     net: &Sequential,
     train: &Examples,
-    valid: &Examples,
-) -> Result<History> {
-    let (epochs, rate) = match (plan.kind, &plan.inputs) {
+    valid: Option<&Examples>,
+    epochs: Option<u64>,
+    place: &Path,
+    goes_on: bool,
+) -> Result<(History, Option<u64>)> {
+    let (usual, rate) = match (plan.kind, &plan.inputs) {
         (Kind::Cnn, _) => (40, 2e-3),
         (Kind::Mlp, Inputs::Images(_)) => (40, 2e-3),
         (Kind::Mlp, Inputs::Table(_)) => (100, 1e-3),
@@ -243,40 +481,47 @@ fn fit(
         loader = loader.augment(RandomHorizontalFlip(0.5), options.seed);
     }
     let rate = options.learning_rate.unwrap_or(rate);
-    let checkpoint = options.out.join("checkpoint");
     let optimizer = AdamW::new(net.parameters(), rate)?;
-    let trainer = match plan.classes.is_empty() {
+    let mut trainer = match plan.classes.is_empty() {
         true => Trainer::new(net, Mse, optimizer),
-        false => Trainer::new(net, loss(options, train)?, optimizer).metric(Accuracy::new()),
+        false => Trainer::new(net, loss(options, train)?, optimizer),
     };
-    let mut trainer = trainer
-        .epochs(options.epochs.unwrap_or(epochs))
+    trainer = trainer
+        .epochs(epochs.or(options.epochs).unwrap_or(usual))
         .seed(options.seed)
-        .callback(EarlyStopping::new("valid_loss", options.patience))
-        .callback(Checkpoints::new(&checkpoint)?);
+        .callback(Checkpoints::new(place)?);
+    if valid.is_some() {
+        trainer = trainer.callback(EarlyStopping::new("valid_loss", options.patience));
+        trainer = if plan.classes.is_empty() { trainer } else { trainer.metric(Accuracy::new()) };
+    }
     if options.quiet {
         trainer = trainer.silent();
     }
-    if options.resume {
-        trainer = match trainer.resume(checkpoint.join("last.safetensors")) {
+    if goes_on {
+        trainer = match trainer.resume(place.join(LAST)) {
             Err(error) if !matches!(error, Error::File { .. }) => return Err(wrong_checkpoint(&error)),
             resumed => resumed?,
         };
     }
-    let valid = (valid.inputs.clone(), valid.targets.clone());
-    match trainer.fit(&loader, Some(&valid)) {
-        Err(error @ Error::Argument { op: "DataLoader", .. }) if options.resume => {
-            Err(wrong_checkpoint(&error))
+    let valid = valid.map(|valid| (valid.inputs.clone(), valid.targets.clone()));
+    let fitted = match &valid {
+        Some(valid) => trainer.fit(&loader, Some(valid)),
+        None => trainer.fit(&loader, None),
+    };
+    match fitted {
+        Err(error @ Error::Argument { op: "DataLoader", .. }) if goes_on => Err(wrong_checkpoint(&error)),
+        Err(Error::Interrupted { step, .. }) if !trainer.history().is_empty() => {
+            Ok((trainer.history().clone(), Some(step)))
         }
         Err(error @ Error::Interrupted { .. }) => Err(error.into()),
         // The loss of the last step may be that of the weights before it.
-        done if !is_finite(net, &valid.0)? => {
+        done if !is_finite(net, &train.inputs)? => {
             let why = done.err().map_or(String::new(), |error| format!(" ({error})"));
             fail(format!(
                 "the training reached values that are not finite: try a --learning-rate below {rate}{why}"
             ))
         }
-        done => Ok(done?),
+        done => Ok((done?, None)),
     }
 }
 
@@ -306,27 +551,28 @@ fn is_finite(net: &Sequential, inputs: &Tensor) -> Result<bool> {
 }
 
 /// Facts about the training that the model file keeps.
-fn about(
-    options: &Train,
-    history: &History,
-    train: &Scores,
-    valid: &Scores,
-    examples: usize,
-) -> Vec<(String, String)> {
+fn about(options: &Train, done: &Done, train: &Scores, valid: &Scores) -> Vec<(String, String)> {
+    let main = done.main();
     let mut about: Vec<(String, String)> = vec![
         ("trained on".into(), options.data.display().to_string()),
-        ("examples".into(), examples.to_string()),
+        ("examples".into(), done.examples().to_string()),
     ];
     let scores = train.metrics("training").into_iter().chain(valid.metrics("validation"));
     about.extend(scores.map(|(name, score)| (name, digits(score))));
-    about.push(("epochs done".into(), history.len().to_string()));
-    about.extend(history.settings().iter().map(|(name, value)| {
+    about.push(("epochs done".into(), main.history.len().to_string()));
+    about.extend(main.history.settings().iter().map(|(name, value)| {
         let name = if name == "epochs" { "epochs at most" } else { name };
         // The options of the loss are all at their defaults.
         let value = if name == "loss" { value.split(" {").next().unwrap_or(value) } else { value };
         (name.to_string(), value.to_string())
     }));
-    about.push(("validation share".into(), options.valid.to_string()));
+    match done.folds {
+        1 => about.push(("validation share".into(), options.valid.unwrap_or(VALID).to_string())),
+        folds => about.push(("folds".into(), folds.to_string())),
+    }
+    if main.model.temperature != 1.0 {
+        about.push(("temperature".into(), digits(main.model.temperature)));
+    }
     about.push(("patience".into(), options.patience.to_string()));
     if options.images.flip {
         about.push(("mirror images".into(), "yes".into()));
@@ -335,7 +581,7 @@ fn about(
 }
 
 /// Quotes a path for a shell.
-fn shell(path: &Path) -> String {
+pub(super) fn shell(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/._-+=:,@".contains(c);
     if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }

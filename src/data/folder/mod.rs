@@ -29,7 +29,8 @@ use listing::{list, no_images};
 /// 2. converted to RGB or another [`color`](ImageFolder::color), transparent parts on white or another
 ///    [`background`](ImageFolder::background),
 /// 3. resized to the height and width whatever its proportions, by the filter of [`interpolation`](ImageFolder::interpolation);
-///    [`resize`](ImageFolder::resize) and [`crop_to_aspect_ratio`](ImageFolder::crop_to_aspect_ratio) keep the proportions,
+///    [`resize`](ImageFolder::resize), [`crop_to_aspect_ratio`](ImageFolder::crop_to_aspect_ratio) and
+///    [`pad_to_aspect_ratio`](ImageFolder::pad_to_aspect_ratio) keep the proportions,
 /// 4. converted to f32 from 0 to 1, and [normalized](ImageFolder::normalize) if asked for,
 ///
 /// and has the axes (channels, height, width).
@@ -143,6 +144,15 @@ impl ImageFolder {
         self
     }
 
+    /// Keeps the proportions and the whole image, as Pillow's `ImageOps.pad`: resizes it so that it just fits, and fills up both
+    /// sides with the [`background`](ImageFolder::background), or with black [without alpha](ImageFolder::without_alpha).
+    #[doc(alias = "Pad")]
+    #[doc(alias = "letterbox")]
+    pub fn pad_to_aspect_ratio(mut self) -> Self {
+        self.fit = Fit::Pad;
+        self
+    }
+
     /// Normalizes each channel to (x − mean) / std, where x is from 0 to 1.
     ///
     /// ```
@@ -237,7 +247,8 @@ impl ImageFolder {
 
     /// The numbers of an image, (channels, height, width).
     fn planes(&self, pixels: &Pixels) -> Result<Vec<f32>> {
-        let fitted = pixels.fitted((self.height, self.width), self.fit, self.interpolation)?;
+        let fitted =
+            pixels.fitted((self.height, self.width), self.fit, self.interpolation, self.read.ground())?;
         let mut planes = Vec::with_capacity(fitted.bytes.len());
         for channel in 0..fitted.channels {
             let bytes = fitted.bytes.iter().skip(channel).step_by(fitted.channels);
@@ -277,7 +288,7 @@ fn readable<T: Send>(
     Ok(found)
 }
 
-/// Reads all images of a directory at once, and returns an error for each file that could not be read.
+/// Reads all images of a directory at once; returns them, the path of each, and an error for each file that could not be read.
 ///
 /// Inputs: (n, channels, height, width), f32 from 0 to 1 unless [normalized](ImageFolder::normalize). Errors as
 /// [`ImageFolder::open`] does, and if no image can be read.
@@ -288,8 +299,8 @@ fn readable<T: Send>(
 /// # std::fs::create_dir_all(dir.join("cats"))?;
 /// std::fs::write(dir.join("cats/1.pgm"), "P2 2 1 255 0 51\n")?;
 /// std::fs::write(dir.join("cats/2.txt"), "asleep")?;
-/// let (pets, unreadable) = image_folder(&dir, &ImageFolder::new(8, 8))?;
-/// assert_eq!(pets.inputs.dims(), [1, 3, 8, 8]);
+/// let (pets, paths, unreadable) = image_folder(&dir, &ImageFolder::new(8, 8))?;
+/// assert_eq!((pets.inputs.dims(), &paths[0]), (&[1, 3, 8, 8][..], &dir.join("cats/1.pgm")));
 /// assert!(unreadable[0].to_string().contains("2.txt: expected a PNG, JPEG, "));
 /// # std::fs::remove_dir_all(dir).ok();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -297,7 +308,7 @@ fn readable<T: Send>(
 pub fn image_folder(
     directory: impl AsRef<Path>,
     options: &ImageFolder,
-) -> Result<(LabeledDataset, Vec<Error>)> {
+) -> Result<(LabeledDataset, Vec<PathBuf>, Vec<Error>)> {
     let directory = directory.as_ref();
     options.check()?;
     let (classes, files, mut errors) = list(directory)?;
@@ -306,8 +317,8 @@ pub fn image_folder(
         return Err(no_images(directory, &classes, &errors));
     }
     let n = found.len();
-    let (targets, inputs): (Vec<u32>, Vec<Vec<f32>>) =
-        found.into_iter().map(|((class, _), numbers)| (class, numbers)).unzip();
+    let (files, inputs): (Vec<(u32, PathBuf)>, Vec<Vec<f32>>) = found.into_iter().unzip();
+    let (targets, paths): (Vec<u32>, Vec<PathBuf>) = files.into_iter().unzip();
     let shape = (n, options.channels(), options.height, options.width);
     let images = LabeledDataset {
         inputs: Tensor::from_vec(inputs.concat(), shape, &Device::Cpu)?,
@@ -315,5 +326,5 @@ pub fn image_folder(
         classes,
         features: Vec::new(),
     };
-    Ok((images, errors))
+    Ok((images, paths, errors))
 }

@@ -24,10 +24,15 @@ fn classes_images_and_other_files() -> Result<()> {
     fs::write(at("dogs/notes.txt"), b"good dogs").unwrap();
     fs::write(at("readme.txt"), b"pets").unwrap();
 
-    let (pets, errors) = image_folder(root.path(), &ImageFolder::new(4, 6))?;
+    let (pets, paths, errors) = image_folder(root.path(), &ImageFolder::new(4, 6))?;
     assert_eq!(pets.classes, ["cats", "dogs", "empty"]);
     assert_eq!((pets.inputs.dims(), pets.inputs.dtype()), (&[4, 3, 4, 6][..], DType::F32));
     assert_eq!(pets.targets.to_vec1::<u32>()?, [0, 0, 0, 1]);
+    let names = ["cats", "cats", "cats", "dogs"].map(at);
+    assert!(
+        paths.len() == 4 && paths.iter().zip(names).all(|(path, class)| path.starts_with(class)),
+        "{paths:?}"
+    );
     let first = pets.inputs.flatten(1, -1)?.narrow(1, 0, 1)?.squeeze(1)?.to_vec1::<f32>()?;
     // The alpha of the second is 51, too: (51·51 + 255·204) / 255, rounded.
     assert_eq!(first, [0.0, 214.0 / 255.0, 0.8, 1.0]);
@@ -204,6 +209,7 @@ fn the_pixels_of_torchvision() -> Result<()> {
             "bilinear" => images.without_alpha(),
             "bicubic" => images.without_alpha().interpolation(Interpolation::Bicubic),
             "padded" => images.resize(20).without_alpha(),
+            "fitted" => images.pad_to_aspect_ratio().exif_orientation(false).background([255, 128, 0]),
             other => panic!("{other}"),
         };
         let ours = images.read(reference.join("images").join(file))?.flatten(0, -1)?.to_vec1::<f32>()?;

@@ -106,6 +106,15 @@ impl ReadOptions {
         self
     }
 
+    /// The colour behind transparent parts.
+    pub(in crate::data) fn ground(&self) -> [u8; 3] {
+        match self.alpha {
+            Alpha::Over(color) => color,
+            Alpha::Discard => [0; 3],
+            Alpha::Keep => [255; 3],
+        }
+    }
+
     pub(in crate::data) fn read(&self, path: &Path) -> Result<Pixels> {
         self.decode(path, &read_at_most(path, self.max_bytes as u64)?)
     }
@@ -148,7 +157,7 @@ impl ReadOptions {
 }
 
 /// The brightness of a colour, with Pillow's weights and rounding.
-fn grey(color: &[u8]) -> u8 {
+pub(super) fn grey(color: &[u8]) -> u8 {
     let [r, g, b] = [color[0], color[1], color[2]].map(u32::from);
     ((19_595 * r + 38_470 * g + 7_471 * b + 0x8000) >> 16) as u8
 }

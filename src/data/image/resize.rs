@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::decode::{MAX_BYTES, MAX_SIDE};
 use super::pixels::Pixels;
+use super::read::grey;
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 
@@ -113,6 +114,8 @@ pub(in crate::data) enum Fit {
     Stretch,
     /// The largest part in the centre that has the proportions, resized.
     AspectRatio,
+    /// Resized to fit into them, in the centre of a background.
+    Pad,
     /// Resized to this size, then the centre.
     CenterCrop(Size),
 }
@@ -123,6 +126,7 @@ impl Pixels {
         (height, width): (usize, usize),
         fit: Fit,
         filter: Interpolation,
+        background: [u8; 3],
     ) -> Result<Pixels> {
         match fit {
             Fit::Stretch => self.resized(Size::Exact(height, width), filter),
@@ -134,6 +138,26 @@ impl Pixels {
                 let w = self.width.min(scaled(self.height, width, height));
                 let part = self.cut(((self.height - h) / 2) as isize, ((self.width - w) / 2) as isize, h, w);
                 part.resized(Size::Exact(height, width), filter)
+            }
+            Fit::Pad => {
+                check("resize", height, width, self.channels)?;
+                let (h, w) = (self.height as f64, self.width as f64);
+                // As Pillow rounds them.
+                let side = |x: f64, most: usize| (x.round_ties_even() as usize).clamp(1, most);
+                let wide = w / h > width as f64 / height as f64;
+                let h1 = if wide { side(h / w * width as f64, height) } else { height };
+                let w1 = if wide { width } else { side(w / h * height as f64, width) };
+                let inner = self.resized(Size::Exact(h1, w1), filter)?;
+                let start = |room: usize| (room as f64 / 2.0).round_ties_even() as usize;
+                let (top, left, c) = (start(height - h1), start(width - w1), self.channels);
+                let ground = if c == 1 { vec![grey(&background)] } else { background.to_vec() };
+                let mut bytes = ground.repeat(height * width);
+                for (row, from) in
+                    bytes.chunks_exact_mut(width * c).skip(top).zip(inner.bytes.chunks_exact(w1 * c))
+                {
+                    row[left * c..(left + w1) * c].copy_from_slice(from);
+                }
+                Ok(Pixels { height, width, channels: c, bytes })
             }
             Fit::CenterCrop(size) => self.resized(size, filter)?.center_cropped(height, width),
         }
@@ -340,13 +364,16 @@ mod tests {
         assert_eq!(centre(4, 2), [3, 4, 8, 9, 13, 14, 0, 0]);
         assert_eq!(centre(1, 8), [0, 6, 7, 8, 9, 10, 0, 0]);
         // Keras's crop_to_aspect_ratio takes the part of 3 × 3 for 2 × 2, and that of 1 × 5 for 1 × 5.
-        let fitted = |sides| image.fitted(sides, Fit::AspectRatio, Interpolation::Bilinear).unwrap();
+        let fitted = |sides| image.fitted(sides, Fit::AspectRatio, Interpolation::Bilinear, [0; 3]).unwrap();
         assert_eq!(fitted((3, 3)).bytes, [2, 3, 4, 7, 8, 9, 12, 13, 14]);
         assert_eq!(fitted((1, 5)).bytes, [6, 7, 8, 9, 10]);
         assert_eq!(fitted((6, 10)).width, 10);
         for sides in [(0, 0), (0, 3), (3, 0), (usize::MAX, 1), (1, usize::MAX)] {
-            for fit in [Fit::Stretch, Fit::AspectRatio, Fit::CenterCrop(Size::ShorterSide(4))] {
-                assert!(image.fitted(sides, fit, Interpolation::Bilinear).is_err(), "{sides:?} {fit:?}");
+            for fit in [Fit::Stretch, Fit::AspectRatio, Fit::Pad, Fit::CenterCrop(Size::ShorterSide(4))] {
+                assert!(
+                    image.fitted(sides, fit, Interpolation::Bilinear, [0; 3]).is_err(),
+                    "{sides:?} {fit:?}"
+                );
             }
         }
         let colours = pixels(2, 4, 2, &(0..16).collect::<Vec<u8>>());
