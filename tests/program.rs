@@ -1,8 +1,38 @@
 //! A replayed step does what an eager step does, bit for bit.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
+use std::cell::RefCell;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tealight::io;
+use tealight::layer::{
+    ConvTranspose2d, GroupNorm, Gru, Lambda, Lstm, Residual, Rnn, RnnOptions, TransformerEncoderLayer,
+    Upsample,
+};
+use tealight::optim::schedule::{CosineAnnealingLr, OneCycleLr, Schedule};
+use tealight::optim::{Adadelta, Adagrad, Adamax, Ema, Lbfgs, Lion, Muon, NAdam, Optimizer, RAdam, RmsProp};
 use tealight::prelude::*;
 use tealight::program::TrainStep;
+use tealight::train::History;
+
+type Batches = Vec<(Tensor, Tensor)>;
+/// Names and the bits of numbers.
+type Bits = Vec<(String, Vec<u64>)>;
+
+fn bits(x: &Tensor) -> Result<Vec<u64>> {
+    Ok(x.detach()
+        .to_dtype(DType::F64)?
+        .flatten(0, -1)?
+        .to_vec1::<f64>()?
+        .into_iter()
+        .map(f64::to_bits)
+        .collect())
+}
+
+fn state_bits(model: &dyn Layer) -> Result<Bits> {
+    model.state().into_iter().map(|(name, entry)| Ok((name, bits(&entry.get())?))).collect()
+}
 
 /// Two equal models and their steps: one replayed, one eager.
 fn compare<M: Layer>(
@@ -28,9 +58,7 @@ fn compare<M: Layer>(
     }
     assert!(replayed.replayed() as usize > steps / 2);
     println!("{}", replayed.program().unwrap());
-    for ((name, p), (_, q)) in a.state().into_iter().zip(b.state()) {
-        assert_eq!(p.get(), q.get(), "{name}");
-    }
+    assert_eq!(state_bits(&a)?, state_bits(&b)?);
     Ok(())
 }
 
@@ -39,7 +67,7 @@ fn classes(rows: usize, classes: usize, rng: &mut Rng) -> Result<Tensor> {
     Tensor::new(&y[..], &Device::Cpu)
 }
 
-fn batches(dims: &[usize], count: usize) -> Result<Vec<(Tensor, Tensor)>> {
+fn batches(dims: &[usize], count: usize) -> Result<Batches> {
     let rng = &mut Rng::seed(9);
     let batch = |rows: usize| {
         let shape: Vec<usize> = [rows].iter().chain(dims).copied().collect();
@@ -48,14 +76,15 @@ fn batches(dims: &[usize], count: usize) -> Result<Vec<(Tensor, Tensor)>> {
     [16, 16, 16, 7].into_iter().map(batch).collect()
 }
 
+fn small() -> Result<Sequential> {
+    let rng = &mut Rng::seed(1);
+    Ok(Sequential::new().push(Linear::new(4, 8, rng)?).push(Tanh).push(Linear::new(8, 3, rng)?))
+}
+
 #[test]
 fn a_perceptron() -> Result<()> {
-    let make = || {
-        let rng = &mut Rng::seed(1);
-        Ok(Sequential::new().push(Linear::new(4, 16, rng)?).push(Relu).push(Linear::new(16, 3, rng)?))
-    };
     let data = batches(&[4], 3)?;
-    compare(make, &data, CrossEntropy::new(), 200, |step, _| step.clip_grad_norm(0.5), |_, _| Ok(()))
+    compare(small, &data, CrossEntropy::new(), 200, |step, _| step.clip_grad_norm(0.5), |_, _| Ok(()))
 }
 
 #[test]
@@ -78,22 +107,464 @@ fn a_convolutional_network() -> Result<()> {
 
 #[test]
 fn what_changes_between_steps_is_seen() -> Result<()> {
-    let make = || {
-        let rng = &mut Rng::seed(1);
-        Ok(Sequential::new().push(Linear::new(4, 8, rng)?).push(Tanh).push(Linear::new(8, 3, rng)?))
-    };
     let data = batches(&[4], 3)?;
+    let file = tempfile::NamedTempFile::new().unwrap();
     let between = |i: usize, model: &Sequential| {
         let parameters = model.parameters();
         match i {
+            10 => io::save(file.path(), model)?,
             20 => parameters[0].1.set_frozen(true),
             40 => parameters[0].1.set_frozen(false),
             50 => parameters[1].1.set(&Tensor::ones(8, DType::F32, &Device::Cpu)?)?,
+            60 => io::load(file.path(), model)?,
             _ => {}
         }
         Ok(())
     };
-    compare(make, &data, CrossEntropy::new(), 80, |step, _| step, between)
+    compare(small, &data, CrossEntropy::new(), 80, |step, _| step, between)
+}
+
+/// What layers are made of.
+#[test]
+fn layers_are_replayed() -> Result<()> {
+    fn check(
+        data: &[(Tensor, Tensor)],
+        make: impl Fn(Sequential, &mut Rng) -> Result<Sequential>,
+    ) -> Result<()> {
+        let make = || make(Sequential::new(), &mut Rng::seed(1));
+        compare(make, data, CrossEntropy::new(), 24, |step, _| step, |_, _| Ok(()))
+    }
+    let last = || Lambda::new(|x| x.i((.., -1, ..)));
+    let sequences = batches(&[5, 6], 3)?;
+    let options = || RnnOptions::new().layers(2).dropout(0.2);
+    check(&sequences, |m, r| {
+        Ok(m.push(Lstm::new(6, 8, options(), r)?).push(last()).push(Linear::new(8, 3, r)?))
+    })?;
+    check(&sequences, |m, r| {
+        Ok(m.push(Gru::new(6, 8, options().bidirectional(), r)?).push(last()).push(Linear::new(16, 3, r)?))
+    })?;
+    check(&sequences, |m, r| {
+        Ok(m.push(Rnn::new(6, 8, options(), r)?).push(last()).push(Linear::new(8, 3, r)?))
+    })?;
+    check(&sequences, |m, r| {
+        let layer = TransformerEncoderLayer::new(6, 2, 8, r)?.dropout(0.1)?;
+        Ok(m.push(layer).push(last()).push(Linear::new(6, 3, r)?))
+    })?;
+    let rng = &mut Rng::seed(3);
+    let words = sequences
+        .iter()
+        .map(|(_, y)| Ok((classes(y.dims()[0] * 5, 7, rng)?.reshape((y.dims()[0], 5))?, y.clone())));
+    check(&words.collect::<Result<Batches>>()?, |m, r| {
+        Ok(m.push(Embedding::new(7, 6, r)?.padding_idx(0)?)
+            .push(Flatten::default())
+            .push(Linear::new(30, 3, r)?))
+    })?;
+    let images = batches(&[2, 4, 4], 3)?;
+    check(&images, |m, r| {
+        Ok(m.push(ConvTranspose2d::new(2, 4, 2, ConvOptions::new().stride(2), r)?)
+            .push(GroupNorm::new(2, 4)?)
+            .push(Gelu)
+            .push(Flatten::default())
+            .push(Linear::new(256, 3, r)?))
+    })?;
+    for upsample in [Upsample::by(2), Upsample::to([6, 7]).bilinear(false)] {
+        let size = upsample.forward(&images[0].0, &mut ForwardContext::eval())?.dims()[1..].iter().product();
+        check(&images, |m, r| {
+            let bottleneck = Conv2d::new(2, 2, 1, ConvOptions::new(), r)?;
+            Ok(m.push(Residual::new(bottleneck))
+                .push(upsample.clone())
+                .push(Flatten::default())
+                .push(LayerNorm::new(size)?)
+                .push(Linear::new(size, 3, r)?))
+        })?;
+    }
+    Ok(())
+}
+
+/// The steps of two optimizers in turns, on a model and on another that shares a weight, which also uses it twice.
+#[test]
+fn steps_that_share_parameters_take_turns() -> Result<()> {
+    let data = batches(&[4], 3)?;
+    let run = |eager: bool| {
+        let rng = &mut Rng::seed(1);
+        let shared = Linear::new(4, 4, rng)?;
+        let tied = || Linear { weight: shared.weight.clone(), bias: None };
+        let a = Sequential::new().push(tied()).push(Tanh).push(Linear::new(4, 3, rng)?);
+        let b = Sequential::new().push(tied()).push(Relu).push(tied()).push(Linear::new(4, 3, rng)?);
+        let steps = [
+            TrainStep::new(&a, CrossEntropy::new(), AdamW::new(a.parameters(), 1e-2)?),
+            TrainStep::new(&a, CrossEntropy::new(), Sgd::new(a.parameters(), 1e-2)?.momentum(0.9)?),
+            TrainStep::new(&b, CrossEntropy::new(), AdamW::new(b.parameters(), 1e-2)?),
+        ];
+        let mut steps = steps.map(|step| if eager { step.eager() } else { step });
+        let mut losses = Vec::new();
+        for i in 0..90 {
+            let (x, y) = &data[i / 9 % data.len()];
+            losses.push(steps[i % 3].run(x, y)?.to_bits());
+        }
+        for step in &steps {
+            assert_eq!(step.replayed() > 20, !eager, "{:?}", step.refusal());
+        }
+        Ok::<_, Error>((losses, state_bits(&a)?, state_bits(&b)?))
+    };
+    assert_eq!(run(false)?, run(true)?);
+    Ok(())
+}
+
+/// Its derivative is 2·x; it is made of candle's operations.
+#[derive(Debug)]
+struct Square;
+
+impl Op<1> for Square {
+    const NAME: &'static str = "square";
+
+    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
+        Ok((x * x)?)
+    }
+
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        Ok([Some((saved.input(0)? * grad)? * 2.0).transpose()?])
+    }
+}
+
+#[test]
+fn an_op_of_candles_is_called_as_a_whole() -> Result<()> {
+    let make = || {
+        let rng = &mut Rng::seed(1);
+        let square = Lambda::new(|x| Square.apply([x]));
+        Ok(Sequential::new().push(Linear::new(4, 8, rng)?).push(square).push(Linear::new(8, 3, rng)?))
+    };
+    compare(make, &batches(&[4], 3)?, CrossEntropy::new(), 40, |step, _| step, |_, _| Ok(()))
+}
+
+/// Divides by its largest number, at which it looks.
+fn looking() -> Result<Sequential> {
+    let looks = Lambda::new(|x| x / f64::from(x.abs()?.max_all()?.to_scalar::<f32>()?));
+    Ok(small()?.push(looks))
+}
+
+#[test]
+fn a_layer_that_looks_at_numbers_is_run_anew() -> Result<()> {
+    let (data, a, b) = (batches(&[4], 3)?, looking()?, looking()?);
+    let mut step = TrainStep::new(&a, CrossEntropy::new(), AdamW::new(a.parameters(), 1e-2)?);
+    let mut eager = TrainStep::new(&b, CrossEntropy::new(), AdamW::new(b.parameters(), 1e-2)?).eager();
+    for (x, y) in &data {
+        assert_eq!(step.run(x, y)?.to_bits(), eager.run(x, y)?.to_bits());
+    }
+    assert_eq!((step.replayed(), state_bits(&a)?), (0, state_bits(&b)?));
+    assert_eq!(step.refusal().unwrap().to_string(), LOOKED);
+    Ok(())
+}
+
+const LOOKED: &str = "program: expected a function that does not look at the numbers that it computes, got to_scalar of a tensor of shape []";
+
+/// Trains beside the other tests, for the next one.
+#[test]
+fn trainings_that_print() -> Result<()> {
+    let data = batches(&[4], 3)?.remove(0);
+    for model in [looking()?, small()?] {
+        Trainer::new(&model, CrossEntropy::new(), Sgd::new(model.parameters(), 0.1)?)
+            .epochs(20)
+            .fit(&data, None)?;
+    }
+    let model = looking()?;
+    Trainer::new(&model, CrossEntropy::new(), Sgd::new(model.parameters(), 0.1)?).eager().fit(&data, None)?;
+    Ok(())
+}
+
+#[test]
+fn a_training_says_which_it_is() {
+    let mut test = Command::new(std::env::current_exe().unwrap());
+    let said = test.args(["--exact", "trainings_that_print", "--nocapture"]).output().unwrap();
+    let said = String::from_utf8(said.stderr).unwrap();
+    assert_eq!(said.matches(&format!("steps are computed anew: {LOOKED}\n")).count(), 1, "{said}");
+    assert_eq!(said.matches("steps are").count(), 1, "{said}");
+    assert_eq!(said.matches(" steps/s (replayed)").count(), 10, "{said}");
+    assert_eq!(said.matches(" steps/s (eager)").count(), 11, "{said}");
+}
+
+/// A layer that does something else each time.
+struct Counter(AtomicU32);
+
+impl Layer for Counter {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
+        x * f64::from(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+
+    tealight::fields!();
+}
+
+#[test]
+fn a_hidden_counter_is_found_by_the_comparison() -> Result<()> {
+    let data = batches(&[4], 3)?;
+    let make = || Ok::<_, Error>(small()?.push(Counter(AtomicU32::new(1))));
+    let (a, b) = (make()?, make()?);
+    let mut step = TrainStep::new(&a, CrossEntropy::new(), AdamW::new(a.parameters(), 1e-2)?);
+    let mut eager = TrainStep::new(&b, CrossEntropy::new(), AdamW::new(b.parameters(), 1e-2)?).eager();
+    for _ in 0..20 {
+        assert_eq!(step.run(&data[0].0, &data[0].1)?.to_bits(), eager.run(&data[0].0, &data[0].1)?.to_bits());
+    }
+    assert_eq!((step.replayed(), state_bits(&a)?), (0, state_bits(&b)?));
+    assert_eq!(
+        step.refusal().unwrap().to_string(),
+        "program: expected a step that does the same each time, got one whose replay differs from it: in the loss"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_bad_class_changes_nothing() -> Result<()> {
+    let (data, a, b) = (batches(&[4], 3)?, small()?, small()?);
+    let step = |model| {
+        Ok::<_, Error>(TrainStep::new(
+            model,
+            CrossEntropy::new(),
+            AdamW::new(Layer::parameters(model), 1e-2)?,
+        ))
+    };
+    let (mut replayed, mut eager) = (step(&a)?, step(&b)?.eager());
+    let mut wrong = vec![0_u32; 16];
+    wrong[5] = 3;
+    let wrong = Tensor::new(&wrong[..], &Device::Cpu)?;
+    for i in 0..20 {
+        let (x, y) = &data[0];
+        if i == 10 {
+            let before = state_bits(&a)?;
+            let errors = (replayed.run(x, &wrong).unwrap_err(), eager.run(x, &wrong).unwrap_err());
+            assert_eq!(errors.0.to_string(), errors.1.to_string());
+            assert!(errors.0.to_string().ends_with("got class 3 in row 5"), "{}", errors.0);
+            assert_eq!(state_bits(&a)?, before);
+        }
+        assert_eq!(replayed.run(x, y)?.to_bits(), eager.run(x, y)?.to_bits());
+    }
+    assert!(replayed.replayed() >= 19 && state_bits(&a)? == state_bits(&b)?);
+    Ok(())
+}
+
+#[test]
+fn the_same_bits_on_any_number_of_threads() -> Result<()> {
+    let data = (Tensor::randn(0.0, 1.0, (512, 256), &mut Rng::seed(2))?, classes(512, 4, &mut Rng::seed(3))?);
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let rng = &mut Rng::seed(1);
+            let model = Sequential::new()
+                .push(Linear::new(256, 256, rng)?)
+                .push(BatchNorm1d::new(256)?)
+                .push(Relu)
+                .push(Dropout::new(0.1)?)
+                .push(Linear::new(256, 4, rng)?);
+            let mut step = TrainStep::new(&model, CrossEntropy::new(), AdamW::new(model.parameters(), 1e-2)?);
+            let losses =
+                (0..8).map(|_| Ok(step.run(&data.0, &data.1)?.to_bits())).collect::<Result<Vec<_>>>()?;
+            assert_eq!(step.replayed(), 7);
+            Ok::<_, Error>((losses, state_bits(&model)?))
+        })
+    };
+    let one = run(1)?;
+    for threads in [2, 3] {
+        assert!(run(threads)? == one, "{threads} threads");
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Variant {
+    Plain,
+    Masked,
+    Normalized,
+    Clipping,
+    Accumulation,
+    Averaged,
+    Groups,
+    Freezing,
+    SmallerLast,
+}
+
+use Variant::{Accumulation, Averaged, Clipping, Freezing, Groups, Masked, Normalized, Plain, SmallerLast};
+
+#[derive(Debug)]
+enum Rates {
+    Constant,
+    Cosine(CosineAnnealingLr),
+    OneCycle(OneCycleLr),
+}
+
+impl Schedule for Rates {
+    fn factor(&self, step: usize) -> f64 {
+        match self {
+            Rates::Constant => 1.0,
+            Rates::Cosine(schedule) => schedule.factor(step),
+            Rates::OneCycle(schedule) => schedule.factor(step),
+        }
+    }
+
+    fn momentum(&self, step: usize) -> Option<f64> {
+        match self {
+            Rates::OneCycle(schedule) => schedule.momentum(step),
+            _ => None,
+        }
+    }
+}
+
+/// Steps of three batches an epoch.
+fn rates(epochs: u64) -> Result<[Rates; 3]> {
+    let steps = 3 * epochs as usize;
+    Ok([
+        Rates::Constant,
+        Rates::Cosine(CosineAnnealingLr::new(steps)?),
+        Rates::OneCycle(OneCycleLr::new(steps)?.cycle_momentum(0.85, 0.95)?),
+    ])
+}
+
+type Named = Vec<(String, Parameter)>;
+
+/// The losses of a training, and what is left in the end: parameters, buffers, averages and the optimizer's state.
+fn train<O: Optimizer>(
+    make: impl Fn(Named, bool) -> Result<O>,
+    rates: Rates,
+    variant: Variant,
+    epochs: u64,
+    eager: bool,
+) -> Result<(History, Vec<u64>, Bits)> {
+    let rng = &mut Rng::seed(1);
+    let mut model = Sequential::new().push(Linear::new(4, 8, rng)?);
+    model = match variant {
+        Masked => model.push(Dropout::new(0.3)?),
+        Normalized => model.push(BatchNorm1d::new(8)?),
+        _ => model,
+    };
+    let model = model.push(Tanh).push(Linear::new(8, 3, rng)?);
+    let parameters = model.parameters();
+    let rows = if variant == SmallerLast { 43 } else { 48 };
+    let data = (Tensor::randn(0.0, 1.0, (rows, 4), rng)?, classes(rows, 3, rng)?);
+    let (losses, left) = (RefCell::new(Vec::new()), RefCell::new(Bits::new()));
+    let mut ema = Ema::new(parameters.clone(), 0.9)?;
+    let optimizer = make(parameters.clone(), variant == Groups)?;
+    let mut trainer = Trainer::new(&model, CrossEntropy::new(), optimizer)
+        .epochs(epochs)
+        .batch_size(16)
+        .schedule(rates)
+        .silent()
+        .on_step_end(|ctx| {
+            losses.borrow_mut().push(ctx.loss.to_bits());
+            match (variant, ctx.step) {
+                (Averaged, _) => ema.update()?,
+                (Freezing, 10) => parameters[0].1.set_frozen(true),
+                (Freezing, 20) => parameters[0].1.set_frozen(false),
+                _ => {}
+            }
+            Ok(())
+        })
+        .on_epoch_end(|ctx| {
+            let state = ctx.optimizer.state()?;
+            *left.borrow_mut() =
+                state.iter().map(|(name, x)| Ok((name.clone(), bits(x)?))).collect::<Result<_>>()?;
+            Ok(())
+        });
+    trainer = match variant {
+        Clipping => trainer.clip_grad_norm(0.1),
+        Accumulation => trainer.accumulate(2),
+        _ => trainer,
+    };
+    let history = if eager { trainer.eager() } else { trainer }.fit(&data, None)?;
+    let mut left = left.into_inner();
+    left.extend(state_bits(&model)?);
+    for (name, average) in ema.state()? {
+        left.push((name, bits(&average)?));
+    }
+    Ok((history, losses.into_inner(), left))
+}
+
+fn same<O: Optimizer>(
+    name: &str,
+    make: impl Fn(Named, bool) -> Result<O>,
+    variant: Variant,
+    epochs: u64,
+) -> Result<()> {
+    let momentum = make(small()?.parameters(), false)?.set_momentum(Some(0.9)).is_ok();
+    for (mine, rates) in rates(epochs)?.into_iter().zip(rates(epochs)?) {
+        let text = format!("{name}, {variant:?}, {mine:?}");
+        if !momentum && matches!(mine, Rates::OneCycle(_)) {
+            continue;
+        }
+        let (history, losses, left) = train(&make, mine, variant, epochs, false)?;
+        let (eager, expected, expected_left) = train(&make, rates, variant, epochs, true)?;
+        let steps = losses.len() as u64;
+        // The first with each shape and each set of frozen parameters is recorded.
+        assert!(history.replayed_steps() >= steps - 2, "{text}: {} of {steps}", history.replayed_steps());
+        assert_eq!(eager.replayed_steps(), 0);
+        assert_eq!(losses, expected, "{text}");
+        assert_eq!(left, expected_left, "{text}");
+    }
+    Ok(())
+}
+
+macro_rules! optimizers {
+    ($($test:ident: $type:ident, $rate:expr, |$optimizer:ident| $settings:expr;)*) => {$(
+        #[test]
+        fn $test() -> Result<()> {
+            let make = |parameters: Named, groups: bool| {
+                let $optimizer = $type::new(parameters, $rate)?;
+                let optimizer: $type = $settings;
+                match groups {
+                    true => optimizer.weight_decay(0.1)?.group("*bias", |group| group.weight_decay(0.0)),
+                    false => Ok(optimizer),
+                }
+            };
+            for variant in
+                [Plain, Masked, Normalized, Clipping, Accumulation, Averaged, Groups, Freezing, SmallerLast]
+            {
+                same(stringify!($test), make, variant, 11)?;
+            }
+            Ok(())
+        }
+    )*};
+}
+
+optimizers! {
+    sgd: Sgd, 0.05, |o| o;
+    sgd_with_momentum: Sgd, 0.05, |o| o.momentum(0.9)?.nesterov()?;
+    adam: Adam, 0.01, |o| o;
+    adam_amsgrad: Adam, 0.01, |o| o.amsgrad();
+    adamw: AdamW, 0.01, |o| o;
+    adamax: Adamax, 0.01, |o| o;
+    nadam: NAdam, 0.01, |o| o;
+    radam: RAdam, 0.01, |o| o;
+    adagrad: Adagrad, 0.05, |o| o;
+    adadelta: Adadelta, 1.0, |o| o;
+    rms_prop: RmsProp, 0.01, |o| o;
+    rms_prop_centered: RmsProp, 0.01, |o| o.momentum(0.9)?.centered();
+    lion: Lion, 0.01, |o| o;
+}
+
+#[test]
+fn muon_and_lbfgs() -> Result<()> {
+    let muon = |parameters: Named, groups: bool| {
+        let (matrices, others): (Named, Named) =
+            parameters.into_iter().partition(|(_, p)| p.get().rank() == 2);
+        Muon::new(matrices, 0.02)?
+            .weight_decay(if groups { 0.1 } else { 0.0 })?
+            .others(AdamW::new(others, 0.01)?.weight_decay(0.0)?)
+    };
+    let lbfgs = |parameters: Named, _: bool| Lbfgs::new(parameters, 0.1)?.max_iter(3);
+    for variant in [Plain, Masked, Normalized, Clipping, Accumulation, Averaged, Freezing, SmallerLast] {
+        same("Muon", muon, variant, 11)?;
+        same("L-BFGS", lbfgs, variant, 8)?;
+    }
+    same("Muon", muon, Groups, 11)
+}
+
+/// 10,008 steps, with a comparison every thousand.
+#[test]
+fn ten_thousand_steps() -> Result<()> {
+    let adamw = |parameters: Named, _: bool| AdamW::new(parameters, 1e-3);
+    let run = |eager| train(adamw, Rates::Cosine(CosineAnnealingLr::new(10_008)?), Normalized, 3336, eager);
+    let ((history, losses, left), (_, expected, expected_left)) = (run(false)?, run(true)?);
+    assert_eq!((history.replayed_steps(), losses.len()), (10_007, 10_008));
+    assert!(losses == expected && left == expected_left);
+    Ok(())
 }
 
 #[test]

@@ -116,7 +116,6 @@ impl Replay {
         let Some(i) = found else { return self.record(state, &data, &externals, rng, eager) };
         let entry = &mut self.entries[i];
         if !entry.verified || self.replayed % VERIFY_EVERY == VERIFY_EVERY - 1 {
-            self.replayed += 1;
             return self.verify(i, state, &data, &externals, rng, eager);
         }
         self.replayed += 1;
@@ -202,7 +201,10 @@ impl Replay {
             Ok(replayed) => entry.difference(state, externals, &evaluation, &replayed)?,
         };
         match difference {
-            None => entry.verified = true,
+            None => {
+                entry.verified = true;
+                self.replayed += 1;
+            }
             Some(difference) => self.refuse(Error::argument(
                 "program",
                 "a step that does the same each time",

@@ -66,7 +66,8 @@ impl Replay {
         let mut held = memory.0.lock().unwrap_or_else(PoisonError::into_inner);
         let loss = entry.step(&mut held, places, data, rng, optimizer, max_norm, check);
         drop(held);
-        for (i, (_, entry)) in state.iter().enumerate() {
+        // A tied parameter is where its last entry is, as in `places` and in the recording.
+        for (i, (_, entry)) in state.iter().enumerate().rev() {
             if !entry.is_lent_by(Arc::as_ptr(memory).cast()) {
                 entry.lend(memory.clone(), i);
             }

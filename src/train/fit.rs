@@ -26,6 +26,8 @@ pub(super) struct Progression {
     /// The loss of this epoch's batches so far.
     pub(super) loss: MeanLoss,
     pub(super) history: History,
+    /// Whether the last step was replayed.
+    pub(super) replayed: bool,
     /// See [`CallbackContext::higher_is_better`](super::CallbackContext::higher_is_better).
     pub(super) directions: Vec<(String, bool)>,
 }
@@ -54,6 +56,7 @@ impl Trainer<'_> {
     pub(super) fn step(&mut self, batches: &mut Epoch, state: &mut Progression) -> Result<f64> {
         let base = self.optimizer.learning_rate();
         state.learning_rate = base;
+        state.replayed = false;
         let Some(schedule) = &self.schedule else { return self.unscheduled_step(batches, state) };
         // With 32 bits, a schedule stays where it is after 2^32 steps.
         let step = usize::try_from(state.step).unwrap_or(usize::MAX);
@@ -80,17 +83,19 @@ impl Trainer<'_> {
             if let Some(loss) = replay.step_in_place(entries, &data, &rng, optimizer, max_norm, &finite) {
                 let (loss, outputs) = (loss?, replay.last_outputs(&data, entries)?);
                 state.step = state.step.saturating_add(1);
+                state.replayed = true;
                 state.loss.add(loss, task.divisor(&outputs, targets)?);
                 return Ok(loss);
             }
         }
         // The losses and divisors of the batches at the first evaluation, before the parameters change.
-        let mut first = None;
+        let (mut first, mut evaluations, before) = (None, 0, replay.replayed());
         self.optimizer.step_with(&mut || {
             let (mut total, mut together, mut parts) = (None, MeanLoss::default(), Vec::new());
             for (number, (inputs, targets)) in (step.wrapping_mul(accumulate)..).zip(&batches) {
                 let (rng, mut weightless) = (step_rng(seed, number), false);
                 let data: Vec<Tensor> = inputs.iter().chain(targets).cloned().collect();
+                evaluations += 1;
                 let evaluated = replay.evaluate(entries, &data, &rng, &mut |data, ctx| {
                     let (inputs, targets) = data.split_at(inputs.len());
                     let outputs = forward(task, model, inputs, ctx, summary)?;
@@ -133,6 +138,7 @@ impl Trainer<'_> {
             return Err(Error::argument("fit", "an optimizer that evaluates the loss", "one that does not"));
         };
         state.step = state.step.saturating_add(1);
+        state.replayed = replay.replayed() - before == evaluations;
         parts.into_iter().for_each(|(loss, divisor)| state.loss.add(loss, divisor));
         Ok(loss)
     }

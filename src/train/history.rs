@@ -99,6 +99,7 @@ pub struct History {
     /// The epoch that was restored.
     pub(super) kept: Option<u64>,
     pub(super) undefined: Vec<(String, String)>,
+    pub(super) replayed_steps: u64,
 }
 
 impl History {
@@ -115,6 +116,22 @@ impl History {
     /// The model's layers for the first batch, as [`Layer::summary`](crate::layer::Layer::summary) prints them.
     pub fn summary(&self) -> &str {
         &self.summary
+    }
+
+    /// How many steps were replayed: all but the first with each shape of a batch, unless they cannot be, for a reason that
+    /// [`Trainer::fit`](super::Trainer::fit) prints. After [`resume`](super::Trainer::resume), the steps since then.
+    ///
+    /// ```
+    /// # use tealight::prelude::*;
+    /// # let x = Tensor::ones((64, 2), DType::F32, &Device::Cpu)?;
+    /// # let model = Linear::new(2, 2, &mut Rng::seed(1))?;
+    /// let trainer = || Ok::<_, Error>(Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).epochs(9).silent());
+    /// assert_eq!(trainer()?.fit(&x, None)?.replayed_steps(), 17); // of 18: the first is recorded
+    /// assert_eq!(trainer()?.eager().fit(&x, None)?.replayed_steps(), 0);
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    pub fn replayed_steps(&self) -> u64 {
+        self.replayed_steps
     }
 
     /// The record of the epoch whose weights the model has after the training: the best epoch, if

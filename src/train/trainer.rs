@@ -1,6 +1,7 @@
 //! [`Trainer`]: its options, and the loop over epochs and batches.
 
 use std::any::type_name;
+use std::fmt;
 use std::io::Write;
 use std::time::Instant;
 
@@ -209,7 +210,8 @@ impl<'a> Trainer<'a> {
     }
 
     /// Computes every step anew. By default a step is recorded once for each shape of a batch, and replayed from then on with
-    /// the same results; see [`TrainStep`](crate::program::TrainStep).
+    /// the same results; see [`TrainStep`](crate::program::TrainStep). Where that cannot be, a line on standard error says why.
+    /// [`History::replayed_steps`] counts.
     #[must_use]
     pub fn eager(mut self) -> Self {
         self.replay.refuse(Error::argument("fit", "steps that may be recorded", "eager()"));
@@ -338,6 +340,8 @@ impl<'a> Trainer<'a> {
             let steps = (loader.len().div_ceil(self.accumulate) as u64).saturating_mul(self.epochs);
             Progress::new(steps).after(state.step)
         });
+        // A refusal that is there before the first step was asked for, or printed before.
+        let (first, begun, mut said) = (state.step, Instant::now(), self.replay.refusal().is_some());
         self.notify(&state, f64::NAN, &mut requests, |callback, ctx| callback.on_train_begin(ctx))?;
         while state.epoch < self.epochs && !requests.stop {
             let (mut batches, started) = (loader.epoch()?, Instant::now());
@@ -345,6 +349,11 @@ impl<'a> Trainer<'a> {
                 let step = state.step.saturating_add(1);
                 let loss = self.step(&mut batches, &mut state);
                 let loss = loss.map_err(|error| error.context(format!("step {step}")))?;
+                state.history.replayed_steps += u64::from(state.replayed);
+                if let (false, Some(reason)) = (said, self.replay.refusal()) {
+                    self.say(format_args!("steps are computed anew: {reason}"));
+                    said = true;
+                }
                 position = batches.position();
                 let mut notified =
                     self.notify(&state, loss, &mut requests, |callback, ctx| callback.on_step_end(ctx));
@@ -354,7 +363,11 @@ impl<'a> Trainer<'a> {
                         self.notify(&state, loss, &mut requests, |callback, ctx| callback.on_epoch_end(ctx));
                 }
                 if let Some(progress) = &mut progress {
-                    progress.step(|| self.message(&state));
+                    progress.step(|| {
+                        let rate = state.step.saturating_sub(first) as f64 / begun.elapsed().as_secs_f64();
+                        let way = if state.replayed { "replayed" } else { "eager" };
+                        format!("{}  {rate:.0} steps/s ({way})", self.message(&state))
+                    });
                 }
                 // Only now, so that a checkpoint after the last step of an epoch has the record of the epoch.
                 requests.saves.drain(..).try_for_each(|path| self.save(&path, &state, position))?;
@@ -400,7 +413,7 @@ impl<'a> Trainer<'a> {
     /// examples, such as the area under the ROC curve of a single class, is NaN.
     pub fn evaluate(&mut self, data: &dyn Batches) -> Result<Scores> {
         let (scores, undefined) = self.measure(&data.batches(self.batch_size, None)?)?;
-        undefined.iter().for_each(|(name, why)| self.warn(name, why));
+        undefined.iter().for_each(|(name, why)| self.say(format_args!("warning: {name} is NaN: {why}")));
         Ok(scores)
     }
 
@@ -485,7 +498,7 @@ impl<'a> Trainer<'a> {
             for (name, why) in undefined {
                 let name = format!("{prefix}{name}");
                 if state.history.undefined.iter().all(|(known, _)| *known != name) {
-                    self.warn(&name, &why);
+                    self.say(format_args!("warning: {name} is NaN: {why}"));
                     state.history.undefined.push((name, why));
                 }
             }
@@ -497,11 +510,11 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Says on standard error that a score is NaN, unless the trainer is silent.
-    fn warn(&self, name: &str, why: &str) {
+    /// Prints a line on standard error, unless the trainer is silent.
+    fn say(&self, line: fmt::Arguments<'_>) {
         if !self.silent {
             // Not `eprintln!`, which panics when standard error is closed.
-            let _ = writeln!(std::io::stderr(), "warning: {name} is NaN: {why}");
+            let _ = writeln!(std::io::stderr(), "{line}");
         }
     }
 
