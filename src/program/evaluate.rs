@@ -29,6 +29,7 @@ pub(crate) struct Evaluation {
 pub(crate) struct Replay {
     pub(super) entries: Vec<Entry>,
     pub(super) replayed: u64,
+    recorded: u64,
     /// The values of parameters and buffers while steps change them in place.
     pub(super) memory: Arc<Memory>,
     /// The state entries by the address of their parameter.
@@ -58,6 +59,9 @@ struct Part {
 
 /// Programs are kept for this many signatures: a last, smaller batch has its own.
 const PROGRAMS: usize = 8;
+
+/// Where more steps than these, and than a quarter of those that were replayed, had to be recorded, recording does not pay.
+const RECORDINGS: u64 = 32;
 
 /// A replay is compared with an eager run again after this many.
 pub(super) const VERIFY_EVERY: u64 = 1000;
@@ -107,9 +111,18 @@ impl Replay {
             return eager(data, ForwardContext::train(rng.clone()));
         }
         let data = data.iter().map(whole).collect::<Result<Vec<Tensor>>>()?;
-        let state_arrays: Vec<Array> = state.iter().map(|(_, entry)| entry.get().into_array()).collect();
-        if !state_arrays.iter().all(|x| x.device().is_cpu() && is_whole(x)) {
-            return eager(&data, ForwardContext::train(rng.clone()));
+        let mut state_arrays = Vec::with_capacity(state.len());
+        for (_, entry) in state {
+            let mut value = entry.get();
+            if !value.device().is_cpu() {
+                return eager(&data, ForwardContext::train(rng.clone()));
+            }
+            // One that shows a part of a larger array gets an array of its own.
+            if !is_whole(value.array()) {
+                value = whole(&value)?;
+                entry.set(&value)?;
+            }
+            state_arrays.push(value.into_array());
         }
         let externals: Vec<Array> = data.iter().map(|x| x.array().clone()).chain(state_arrays).collect();
         let found = self.entries.iter().position(|entry| entry.fits(&data, state, &self.memory));
@@ -132,6 +145,12 @@ impl Replay {
         rng: &Rng,
         eager: &mut dyn FnMut(&[Tensor], ForwardContext) -> Result<Evaluation>,
     ) -> Result<Evaluation> {
+        self.recorded += 1;
+        if self.recorded > RECORDINGS + self.replayed / 4 {
+            let got = format!("{} different ones in {} steps", self.recorded, self.recorded + self.replayed);
+            self.refuse(Error::argument("program", "batches of few shapes", got));
+            return eager(data, ForwardContext::train(rng.clone()));
+        }
         let signature = signature(data, state);
         let (evaluation, recording) = Recording::of(externals, || {
             let mut evaluation = eager(data, ForwardContext::train(rng.clone()))?;

@@ -40,6 +40,12 @@ fn run(f: &F<'_>, arrays: &[Array], seed: u64) -> Result<Vec<Array>> {
     Ok(all)
 }
 
+/// The recording, and the parameters and buffers that it read.
+fn with_state(mut recording: Recording) -> (Recording, Vec<Array>) {
+    let state = std::mem::take(&mut recording.state);
+    (recording, state.iter().map(|state| state().into_array()).collect())
+}
+
 type F<'a> = dyn Fn(&[Tensor], &mut ForwardContext) -> Result<Vec<Tensor>> + 'a;
 
 /// Whether a recording with the first inputs computes from the second ones what `f` does.
@@ -47,11 +53,13 @@ fn same(name: &str, f: &F<'_>, [first, second]: [Vec<Array>; 2]) -> std::result:
     let text = |error: Error| format!("{name}: {error}");
     let record = || {
         let (results, recording) = Recording::of(&first, || run(f, &first, 1))?;
-        let mut program = Program::new(recording?, &first, &results.iter().collect::<Vec<_>>())?;
+        let (recording, state) = with_state(recording?);
+        let externals = [first.clone(), state.clone()].concat();
+        let mut program = Program::new(recording, &externals, &results.iter().collect::<Vec<_>>())?;
         let views = program.outputs.clone();
         // The second run finds what the first one left in the memory.
-        replay(&mut program, &first, &views, 1)?;
-        Ok((replay(&mut program, &second, &views, 2)?, run(f, &second, 2)?))
+        replay(&mut program, &externals, &views, 1)?;
+        Ok((replay(&mut program, &[second.clone(), state].concat(), &views, 2)?, run(f, &second, 2)?))
     };
     let (got, expected) = record().map_err(text)?;
     for (i, (got, expected)) in got.iter().zip(&expected).enumerate() {
@@ -287,13 +295,14 @@ fn recorded_batch_norms_count_and_average() -> Result<()> {
         let externals = [vec![normal(&[4, 6], 1)], buffers(&recorded)].concat();
         let x = Tensor::from(externals[0].clone());
         let (_, recording) = Recording::of(&externals, || recorded.forward(&x, ctx))?;
-        let mut program = Program::new(recording?, &externals, &[])?;
+        let (recording, state) = with_state(recording?);
+        let mut program = Program::new(recording, &[externals.clone(), state.clone()].concat(), &[])?;
         let (assigned, views): (Vec<usize>, Vec<ValueView>) = program.assignments.iter().cloned().unzip();
         assert_eq!(assigned, [1, 2, 3]);
         let mut inputs = externals.clone();
         for seed in 2..5 {
             inputs[0] = normal(&[4, 6], seed);
-            let new = replay(&mut program, &inputs, &views, 0)?;
+            let new = replay(&mut program, &[inputs.clone(), state.clone()].concat(), &views, 0)?;
             inputs.splice(1.., new);
             plain.forward(&Tensor::from(inputs[0].clone()), ctx)?;
             for (replayed, buffer) in inputs[1..].iter().zip(buffers(&plain)) {
@@ -311,6 +320,8 @@ fn a_buffer_may_be_set_twice() -> Result<()> {
     let x = Tensor::from(externals[0].clone());
     let ctx = &mut ForwardContext::train(Rng::seed(1));
     let recording = Recording::of(&externals, || layer.forward(&layer.forward(&x, ctx)?, ctx))?.1?;
+    let (recording, state) = with_state(recording);
+    let externals = [externals, state].concat();
     let mut program = Program::new(recording, &externals, &[])?;
     let (assigned, views): (Vec<usize>, Vec<ValueView>) = program.assignments.iter().cloned().unzip();
     assert_eq!(assigned, [1, 2, 3]);
