@@ -97,7 +97,7 @@ pub(super) fn openapi(model: &Value) -> Value {
                 {"type": "array", "minItems": names.len(), "maxItems": names.len()},
             ],
         });
-        let rows = json!({"anyOf": [
+        let rows = json!({"description": "Rows, or one row: values by the names of the columns, or in their order.", "anyOf": [
             {"type": "object", "properties": {"rows": {"type": "array", "items": row}}, "required": ["rows"]},
             {"type": "array", "items": row},
             row,
