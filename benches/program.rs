@@ -50,10 +50,10 @@ fn main() -> Result<()> {
             };
             let (mut replayed, mut eager) = (step()?, step()?.eager());
             let r = time(|| {
-                replayed.run(&x, &y).unwrap();
+                replayed.run(&x, &y).expect("the step runs");
             });
             let e = time(|| {
-                eager.run(&x, &y).unwrap();
+                eager.run(&x, &y).expect("the step runs");
             });
             println!(
                 "{name} {} replayed {r:.1} us, eager {e:.1} us {:?}",

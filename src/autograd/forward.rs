@@ -389,7 +389,7 @@ pub fn taylor(y: &Tensor, x: &Tensor, v: &Tensor, order: usize) -> Result<Vec<Te
         let left = order - found.len();
         mode::with_recording(recorded || left > 2, || match found.last() {
             None if order > 1 => {
-                Ok(found.extend(along(y, std::slice::from_ref(x), std::slice::from_ref(v))?))
+                along(y, std::slice::from_ref(x), std::slice::from_ref(v)).map(|both| found.extend(both))
             }
             last => jvp(last.unwrap_or(y), [x], [v]).map(|next| found.push(next)),
         })?;

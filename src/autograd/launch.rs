@@ -118,11 +118,14 @@ impl<'a> Operand<'a> {
 /// What a kernel makes.
 pub(crate) type Outputs = SmallVec<[CpuStorage; 2]>;
 
+type MapKernel = dyn Fn(&[Operand<'_>]) -> Result<Outputs> + Send + Sync;
+type RandomKernel = dyn Fn(&mut dyn FnMut() -> f64) -> Outputs + Send + Sync;
+
 /// A kernel with everything it needs besides its inputs.
 pub(crate) enum Kernel {
-    Map(Box<dyn Fn(&[Operand<'_>]) -> Result<Outputs> + Send + Sync>),
+    Map(Box<MapKernel>),
     /// From uniform random numbers in \[0, 1\).
-    Random(Box<dyn Fn(&mut dyn FnMut() -> f64) -> Outputs + Send + Sync>),
+    Random(Box<RandomKernel>),
 }
 
 /// Where the storage of a value comes from.

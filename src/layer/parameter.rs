@@ -113,7 +113,7 @@ impl Parameter {
 
     /// The leaf, whether it is frozen or not.
     pub(super) fn leaf(&self) -> Tensor {
-        read(&self.0.value, |array| Tensor::parameter(array))
+        read(&self.0.value, Tensor::parameter)
     }
 
     /// Makes this tensor the leaf, and returns the old one.

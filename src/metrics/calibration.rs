@@ -183,7 +183,7 @@ mod tests {
             (25, 4, 0.5, 1.03967224),
         ] {
             let class = |row: usize| row * 7 % 5 % c;
-            let right = |i: usize| i % c == class(i / c) && i / c % 3 != 0;
+            let right = |i: usize| i % c == class(i / c) && !(i / c).is_multiple_of(3);
             let logit = |i: usize| ((i * i + 3 * i) % 17) as f64 / 4.0 + if right(i) { 3.0 } else { 0.0 };
             let logits =
                 Tensor::from_vec((0..n * c).map(|i| scale * logit(i)).collect(), (n, c), &Device::Cpu)?;

@@ -67,7 +67,7 @@ fn backward_arrays<T: Element>(saved: &Saved, g: &Array) -> Result<[Option<Tenso
         grads[0] = Some(launch("matmul", [g, w], &[n, k], move |[g, w]| {
             let g = Matrix { data: g.elements::<T>(), rows: m, columns: 1 };
             let w = Matrix { data: w.elements(), rows: k, columns: 1 };
-            kernel::matmul(1, [n, m, k], |_| (g.clone(), w.clone()))
+            kernel::matmul(1, [n, m, k], |_| (g, w))
         })?);
     }
     if saved.needs_input_grad(1) {
@@ -76,7 +76,7 @@ fn backward_arrays<T: Element>(saved: &Saved, g: &Array) -> Result<[Option<Tenso
         grads[1] = Some(launch("matmul", [g, x], &[m, k], move |[g, x]| {
             let g = Matrix { data: g.elements::<T>(), rows: 1, columns: m };
             let x = Matrix { data: x.elements(), rows: k, columns: 1 };
-            kernel::matmul(1, [m, n, k], |_| (g.clone(), x.clone()))
+            kernel::matmul(1, [m, n, k], |_| (g, x))
         })?);
     }
     if saved.needs_input_grad(2) {

@@ -9,9 +9,11 @@ use crate::autograd::launch::{Recording, State};
 use crate::autograd::{self, Array, Tensor};
 use crate::error::{Error, Result};
 
+type Function<'a, const N: usize> = dyn Fn([&Tensor; N]) -> Result<Tensor> + 'a;
+
 /// A function of N tensors with the programs that were recorded of it; see [`compile`].
 pub struct Compiled<'a, const N: usize> {
-    f: Box<dyn Fn([&Tensor; N]) -> Result<Tensor> + 'a>,
+    f: Box<Function<'a, N>>,
     entries: Vec<Entry>,
 }
 

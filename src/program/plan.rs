@@ -13,6 +13,9 @@ pub(super) struct Plan {
     pub(super) slots: Vec<CpuStorage>,
 }
 
+/// The dtype, the length, and when values live in it: from one call to another.
+type Slot = (DType, usize, Vec<(usize, usize)>);
+
 /// The calls that the values `kept`, a check or the order of random numbers needs, and a slot for each value that they make.
 ///
 /// A value lives from the call that makes it to the last one that reads it. The largest values are placed first, each in the first
@@ -49,7 +52,7 @@ pub(super) fn plan(values: &[Value], launches: Vec<Launch>, kept: Vec<usize>) ->
     let bytes = |value: usize| values[value].len * values[value].dtype.size_in_bytes();
     order.sort_by_key(|&value| (std::cmp::Reverse(bytes(value)), value));
     let mut places = vec![Place::Nowhere; values.len()];
-    let mut slots: Vec<(DType, usize, Vec<(usize, usize)>)> = Vec::new();
+    let mut slots: Vec<Slot> = Vec::new();
     for value in order {
         let (first, last) = lives[value].expect("only living values are placed");
         let dtype = values[value].dtype;

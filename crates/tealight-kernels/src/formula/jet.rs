@@ -187,6 +187,7 @@ impl<R: Real, const K: usize> Sub for Jet<R, K> {
 impl<R: Real, const K: usize> Mul for Jet<R, K> {
     type Output = Self;
     #[inline(always)]
+    #[allow(clippy::suspicious_arithmetic_impl)] // Cauchy's product: coefficients j and k − j
     fn mul(self, other: Self) -> Self {
         Jet::build(self.value * other.value, |k, _| {
             total((0..=k).map(|j| product(self.at(j), other.at(k - j))))
