@@ -1,4 +1,5 @@
-//! cargo bench --bench program: a step replayed against the same step run eagerly.
+//! cargo bench --bench program: a step replayed against the same step run eagerly, in turns.
+use tealight::layer::TransformerEncoderLayer;
 use tealight::prelude::*;
 use tealight::program::TrainStep;
 
@@ -11,56 +12,96 @@ fn cpu() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
-fn time(mut f: impl FnMut()) -> f64 {
-    let mut best = f64::INFINITY;
-    let mut n = 1;
+/// Microseconds of a call of each, the fastest of rounds in which they take turns.
+fn time(calls: &mut [&mut dyn FnMut(); 2]) -> [f64; 2] {
+    let (mut best, mut n) = ([f64::INFINITY; 2], 1);
     for _ in 0..12 {
-        let start = cpu();
-        (0..n).for_each(|_| f());
-        let took = cpu() - start;
-        best = best.min(took / f64::from(n));
-        if took < 0.05 {
+        let mut longest = 0.0_f64;
+        for (best, call) in best.iter_mut().zip(&mut *calls) {
+            let start = cpu();
+            (0..n).for_each(|_| call());
+            let took = cpu() - start;
+            *best = best.min(took / f64::from(n));
+            longest = longest.max(took);
+        }
+        if longest < 0.05 {
             n *= 2
         }
     }
-    best * 1e6
+    best.map(|seconds| seconds * 1e6)
+}
+
+fn row<M: Layer>(
+    name: &str,
+    make: impl Fn(&mut Rng) -> Result<M>,
+    loss: impl Loss + Clone,
+    x: &[usize],
+    y: &Tensor,
+) -> Result<()> {
+    if std::env::args().skip(1).any(|only| only != "--bench" && only != name) {
+        return Ok(());
+    }
+    let x = Tensor::randn(0.0, 1.0, x, &mut Rng::seed(2))?;
+    for adamw in [false, true] {
+        let models = [make(&mut Rng::seed(1))?, make(&mut Rng::seed(1))?];
+        let step = |i: usize| -> Result<TrainStep> {
+            let model = &models[i];
+            Ok(match adamw {
+                true => TrainStep::new(model, loss.clone(), AdamW::new(model.parameters(), 1e-4)?),
+                false => TrainStep::new(model, loss.clone(), Sgd::new(model.parameters(), 1e-4)?),
+            })
+        };
+        let (mut replayed, mut eager) = (step(0)?, step(1)?.eager());
+        let [fast, slow] =
+            time(&mut [&mut || assert!(replayed.run(&x, y).is_ok_and(f64::is_finite)), &mut || {
+                assert!(eager.run(&x, y).is_ok_and(f64::is_finite))
+            }]);
+        assert!(replayed.refusal().is_none(), "{name}: {:?}", replayed.refusal());
+        let optimizer = if adamw { "AdamW" } else { "SGD" };
+        println!("| {name}, {optimizer} | {slow:.1} | {fast:.1} | {:.2} |", fast / slow);
+    }
+    Ok(())
 }
 
 fn main() -> Result<()> {
     tealight::memory::keep_freed(512 << 20);
-    let rng = &mut Rng::seed(1);
-    let tiny = Sequential::new().push(Linear::new(4, 16, rng)?).push(Relu).push(Linear::new(16, 3, rng)?);
-    let mlp = Sequential::new().push(Linear::new(784, 128, rng)?).push(Relu).push(Linear::new(128, 10, rng)?);
-    let classes = |n: usize, c: usize, rng: &mut Rng| {
+    let classes = |n: usize, c: usize| {
+        let rng = &mut Rng::seed(3);
         let y: Vec<u32> = (0..n).map(|_| rng.below(c) as u32).collect();
         Tensor::new(&y[..], &Device::Cpu)
     };
-    for (name, model, n, k, c) in [("tiny", &tiny, 16, 4, 3), ("mlp", &mlp, 64, 784, 10)] {
-        let (x, y) = (Tensor::randn(0.0, 1.0, (n, k), rng)?, classes(n, c, rng)?);
-        if std::env::args().nth(1).is_some_and(|only| only != "--bench" && only != name) {
-            continue;
+    let random = |dims: &[usize]| Tensor::randn(0.0, 1.0, dims, &mut Rng::seed(3));
+    println!("| step | eager, µs | replayed, µs | ratio |\n|---|---|---|---|");
+
+    let mlp = |inputs: usize, hidden: usize, outputs: usize| {
+        move |rng: &mut Rng| {
+            let first = Linear::new(inputs, hidden, rng)?;
+            Ok(Sequential::new().push(first).push(Relu).push(Linear::new(hidden, outputs, rng)?))
         }
-        for sgd in [true, false] {
-            let step = || -> Result<TrainStep> {
-                Ok(if sgd {
-                    TrainStep::new(model, CrossEntropy::new(), Sgd::new(model.parameters(), 1e-4)?)
-                } else {
-                    TrainStep::new(model, CrossEntropy::new(), AdamW::new(model.parameters(), 1e-4)?)
-                })
-            };
-            let (mut replayed, mut eager) = (step()?, step()?.eager());
-            let r = time(|| {
-                replayed.run(&x, &y).expect("the step runs");
-            });
-            let e = time(|| {
-                eager.run(&x, &y).expect("the step runs");
-            });
-            println!(
-                "{name} {} replayed {r:.1} us, eager {e:.1} us {:?}",
-                if sgd { "sgd" } else { "adamw" },
-                replayed.refusal()
-            );
-        }
-    }
-    Ok(())
+    };
+    row("tiny", mlp(4, 16, 3), CrossEntropy::new(), &[16, 4], &classes(16, 3)?)?;
+    row("mlp", mlp(784, 128, 10), CrossEntropy::new(), &[64, 784], &classes(64, 10)?)?;
+
+    let padded = || ConvOptions::new().padding(1);
+    let cnn = |rng: &mut Rng| {
+        Ok(Sequential::new()
+            .push(Conv2d::new(1, 32, 3, padded(), rng)?)
+            .push(BatchNorm2d::new(32)?)
+            .push(Relu)
+            .push(Conv2d::new(32, 64, 3, padded(), rng)?)
+            .push(BatchNorm2d::new(64)?)
+            .push(Relu)
+            .push(MaxPool2d::new(PoolOptions::new(2)))
+            .push(Flatten)
+            .push(Linear::new(64 * 16, 64, rng)?)
+            .push(Relu)
+            .push(Dropout::new(0.25)?)
+            .push(Linear::new(64, 10, rng)?))
+    };
+    row("cnn", cnn, CrossEntropy::new(), &[64, 1, 8, 8], &classes(64, 10)?)?;
+
+    let lstm = |rng: &mut Rng| Lstm::new(16, 64, RnnOptions::new(), rng);
+    row("lstm", lstm, Mse, &[32, 32, 16], &random(&[32, 32, 64])?)?;
+    let encoder = |rng: &mut Rng| TransformerEncoderLayer::new(64, 4, 256, rng);
+    row("transformer", encoder, Mse, &[16, 32, 64], &random(&[16, 32, 64])?)
 }

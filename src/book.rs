@@ -25,6 +25,7 @@ pages! {
     SecondDerivatives = "12-second-derivatives.md",
     SavingAndServing = "13-saving-and-serving.md",
     ForwardMode = "14-forward-mode.md",
+    Programs = "15-programs.md",
     ShapesAndDtypes = "shapes-and-dtypes.md",
     MyPhotos = "how-to/my-photos.md",
     MyCsv = "how-to/my-csv.md",

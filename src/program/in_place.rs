@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{CpuStorage, DType};
 use smallvec::SmallVec;
 
-use super::evaluate::{Entry, VERIFY_EVERY, is_whole};
+use super::evaluate::{Entry, VERIFY_EVERY, is_whole, whole};
 use super::{Place, Replay, on_cpu};
 use crate::autograd::launch::{self, Operand};
 use crate::autograd::{self, Array, Tensor};
@@ -52,9 +52,16 @@ impl Replay {
         if !optimizer.is_in_place()
             || autograd::is_observed()
             || self.replayed % VERIFY_EVERY == VERIFY_EVERY - 1
-            || !data.iter().all(|x| x.device().is_cpu() && is_whole(x.array()))
+            || !data.iter().all(|x| x.device().is_cpu())
         {
             return None;
+        }
+        if !data.iter().all(|x| is_whole(x.array())) {
+            let data = data.iter().map(whole).collect::<Result<SmallVec<[Tensor; 4]>>>();
+            return match data {
+                Ok(data) => self.step_in_place(state, &data, rng, optimizer, max_norm, check),
+                Err(error) => Some(Err(error)),
+            };
         }
         let Replay { entries, memory, places, replayed, .. } = self;
         let entry = entries.iter_mut().find(|entry| entry.fits(data, state, memory))?;

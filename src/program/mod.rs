@@ -36,6 +36,8 @@ pub struct Program {
     /// The planned length of each slot.
     lengths: Vec<usize>,
     places: Vec<Place>,
+    /// The bytes of each value.
+    sizes: Vec<usize>,
     outputs: Vec<ValueView>,
     assignments: Vec<(usize, ValueView)>,
 }
@@ -63,6 +65,7 @@ impl Program {
         let Recording { values, launches, assignments, .. } = recording;
         let kept = outputs.iter().chain(assignments.iter().map(|(_, view)| view)).map(|view| view.value);
         let plan = plan::plan(&values, launches, kept.collect());
+        let sizes = values.iter().map(|value| value.len * value.dtype.size_in_bytes()).collect();
         let (mut places, mut constants) = (plan.places, Vec::new());
         for (place, value) in places.iter_mut().zip(&values) {
             match &value.source {
@@ -82,6 +85,7 @@ impl Program {
             lengths: plan.slots.iter().map(launch::storage_len).collect(),
             slots: plan.slots,
             places,
+            sizes,
             outputs,
             assignments,
         })
@@ -201,14 +205,12 @@ impl fmt::Display for Program {
                 bytes += size(view, dtype);
                 shapes.push(format!("{}{:?}", dtype.as_str(), view.layout.dims()));
             }
-            let outputs = call.outputs.iter().filter_map(|&output| match self.places[output] {
-                Place::Slot(slot) => Some((slot, &self.slots[slot])),
-                _ => None,
-            });
             let mut targets = Vec::new();
-            for (slot, storage) in outputs {
-                bytes += launch::storage_len(storage) * storage.dtype().size_in_bytes();
-                targets.push(format!("slot {slot}"));
+            for &output in &call.outputs {
+                if let Place::Slot(slot) = self.places[output] {
+                    bytes += self.sizes[output];
+                    targets.push(format!("slot {slot}"));
+                }
             }
             moved += bytes;
             let (inputs, targets) = (shapes.join(", "), targets.join(", "));
