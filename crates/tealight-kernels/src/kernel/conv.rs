@@ -205,6 +205,7 @@ fn add_bias<T: Element>(image: &mut [T], bias: &[T]) {
 }
 
 /// The convolution of x with w, plus a bias for each channel.
+#[inline(never)]
 pub fn conv<T: Element>(conv: &Conv, x: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
     let (m, depth, windows) = (conv.outputs, conv.depth(), conv.windows());
     let size = Conv::count(conv.y_dims());
@@ -261,6 +262,7 @@ pub fn conv<T: Element>(conv: &Conv, x: &[T], w: &[T], bias: Option<&[T]>) -> Ve
 }
 
 /// The transposed convolution of g with w, which is the gradient of x, plus a bias for each channel.
+#[inline(never)]
 pub fn conv_transpose<T: Element>(conv: &Conv, w: &[T], g: &[T], bias: Option<&[T]>) -> Vec<T> {
     let (m, depth, windows) = (conv.outputs, conv.depth(), conv.windows());
     let size = Conv::count(conv.x_dims());
@@ -321,6 +323,7 @@ pub fn conv_transpose<T: Element>(conv: &Conv, w: &[T], g: &[T], bias: Option<&[
 }
 
 /// The gradient of the kernel.
+#[inline(never)]
 pub fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
     let (m, depth, windows) = (conv.outputs, conv.depth(), conv.windows());
     let size = Conv::count(conv.w_dims());

@@ -15,6 +15,7 @@ fn is_outside<T: Element>(x: T, low: T, high: T, absolute: bool) -> bool {
 }
 
 /// The index of the first element that is not from `low` to `high`; of the absolute values if `absolute`.
+#[inline(never)]
 pub fn outside<T: Element>(x: &[T], low: T, high: T, absolute: bool) -> Option<usize> {
     let any = |piece: &[T]| {
         vectorize!(piece.iter().fold(false, |any, &x| any | is_outside(x, low, high, absolute)))

@@ -3,11 +3,12 @@
 use super::Element;
 use super::buffer::{self, Uninit};
 use super::map::{Loop, SOURCES, Slots, Written};
-use super::parallel::{DisjointChunks, PIECE, is_scalar, vectorize};
+use super::parallel::{DisjointChunks, PIECE, dispatch_wide, is_scalar};
 use super::reduce::{BLOCK, HALF, LANES, MADE, across, in_pieces, sum_made};
 
 /// Σ `values` over arrays of `n` elements, in the order of [`sum`](super::sum); and the array that `slopes`, if given, computes from
 /// the same elements while they are in cache, with the number beside it as the last source.
+#[inline(never)]
 pub fn total<T: Element>(
     n: usize,
     sources: [&[T]; SOURCES],
@@ -49,6 +50,7 @@ pub type Both<'a, T> = &'a (dyn for<'s> Fn(Slots<'s, T>, [&[T]; 2]) -> (f64, Wri
 
 /// [`total`] of two arrays by one loop for values and slopes, which keeps memory busier than two loops in turn. `None` without
 /// vector instructions, or for no elements.
+#[inline(never)]
 pub fn total_at_once<T: Element>([a, b]: [&[T]; 2], both: Both<T>) -> Option<(T, Vec<T>)> {
     if is_scalar() || a.is_empty() {
         return None;
@@ -66,7 +68,7 @@ pub fn total_at_once<T: Element>([a, b]: [&[T]; 2], both: Both<T>) -> Option<(T,
     Some((total, slopes))
 }
 
-/// Sums the first results of `f` in the order of [`sum`](super::sum), and writes the second ones.
+/// Sums the first results of `f` in the order of [`sum`](super::sum), and writes the second ones; for [`total_at_once`].
 #[inline(always)]
 pub fn both<'s, T: Element>(
     out: Slots<'s, T>,
@@ -85,35 +87,38 @@ pub fn both<'s, T: Element>(
 #[inline(always)]
 fn write_both<T: Element>(out: &mut [Uninit<T>], [a, b]: [&[T]; 2], f: impl Fn(T, T) -> [T; 2]) -> f64 {
     let (a, b) = (&a[..out.len()], &b[..out.len()]);
-    vectorize!({
-        let mut total = [0.0; HALF];
-        for (out, (a, b)) in out.chunks_mut(BLOCK).zip(a.chunks(BLOCK).zip(b.chunks(BLOCK))) {
-            let rest = out.len() / LANES * LANES;
-            let mut lane = [T::default(); LANES];
-            for start in (0..rest).step_by(LANES) {
-                let (a, b) = (&a[start..start + LANES], &b[start..start + LANES]);
-                let out = &mut out[start..start + LANES];
-                // Local arrays, of which the compiler sees that they do not overlap the inputs.
-                let (mut values, mut slopes) = ([T::default(); LANES], [T::default(); LANES]);
-                for i in 0..LANES {
-                    [values[i], slopes[i]] = f(a[i], b[i]);
+    dispatch_wide(
+        #[inline(always)]
+        || {
+            let mut total = [0.0; HALF];
+            for (out, (a, b)) in out.chunks_mut(BLOCK).zip(a.chunks(BLOCK).zip(b.chunks(BLOCK))) {
+                let rest = out.len() / LANES * LANES;
+                let mut lane = [T::default(); LANES];
+                for start in (0..rest).step_by(LANES) {
+                    let (a, b) = (&a[start..start + LANES], &b[start..start + LANES]);
+                    let out = &mut out[start..start + LANES];
+                    // Local arrays, of which the compiler sees that they do not overlap the inputs.
+                    let (mut values, mut slopes) = ([T::default(); LANES], [T::default(); LANES]);
+                    for i in 0..LANES {
+                        [values[i], slopes[i]] = f(a[i], b[i]);
+                    }
+                    for i in 0..LANES {
+                        lane[i] += values[i];
+                    }
+                    for i in 0..LANES {
+                        out[i].write(slopes[i]);
+                    }
                 }
-                for i in 0..LANES {
-                    lane[i] += values[i];
+                for i in 0..HALF {
+                    total[i] += (lane[i] + lane[i + HALF]).to_f64();
                 }
-                for i in 0..LANES {
-                    out[i].write(slopes[i]);
+                for i in rest..out.len() {
+                    let [value, slope] = f(a[i], b[i]);
+                    total[(i - rest) % HALF] += value.to_f64();
+                    out[i].write(slope);
                 }
             }
-            for i in 0..HALF {
-                total[i] += (lane[i] + lane[i + HALF]).to_f64();
-            }
-            for i in rest..out.len() {
-                let [value, slope] = f(a[i], b[i]);
-                total[(i - rest) % HALF] += value.to_f64();
-                out[i].write(slope);
-            }
-        }
-        across(total)
-    })
+            across(total)
+        },
+    )
 }

@@ -252,6 +252,7 @@ fn with_vector<T: Element>(
 }
 
 /// aᵢ·bⱼ
+#[inline(never)]
 pub fn outer<T: Element>(a: &[T], b: &[T]) -> Vec<T> {
     // SAFETY: the rows cover the whole output, and `fill` writes all of a row.
     unsafe {
@@ -268,6 +269,7 @@ pub fn outer<T: Element>(a: &[T], b: &[T]) -> Vec<T> {
 }
 
 /// x·wᵀ + bias, where x is m × k and w is n × k, both row by row.
+#[inline(never)]
 pub fn affine<T: Element>(x: &[T], w: &[T], bias: &[T], [m, k, n]: [usize; 3]) -> Vec<T> {
     let mut out = buffer::empty(m * n);
     (0..m).for_each(|_| out.extend_from_slice(&bias[..n]));
@@ -290,8 +292,18 @@ fn into<T: Element>(out: &mut [T], sizes: [usize; 3], a: Matrix<T>, b: Matrix<T>
 /// The products of `batch` pairs of matrices m × k and k × n, one after the other.
 pub fn matmul<'a, T: Element>(
     batch: usize,
-    [m, k, n]: [usize; 3],
+    sizes: [usize; 3],
     pair: impl Fn(usize) -> (Matrix<'a, T>, Matrix<'a, T>),
+) -> Vec<T> {
+    matmul_by(batch, sizes, &pair)
+}
+
+/// [`matmul`], compiled once.
+#[inline(never)]
+pub(super) fn matmul_by<'a, T: Element>(
+    batch: usize,
+    [m, k, n]: [usize; 3],
+    pair: &dyn Fn(usize) -> (Matrix<'a, T>, Matrix<'a, T>),
 ) -> Vec<T> {
     if k == 0 {
         return buffer::zeros(batch * m * n);

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use super::Element;
 use super::block::{Block, WIDTH};
 use super::buffer::{self, Uninit};
-use super::parallel::{PIECE, is_scalar, parts, vectorize, worthwhile};
+use super::parallel::{PIECE, dispatch_wide, is_scalar, parts, vectorize, worthwhile};
 use super::view::{View, Walk, coalesce, unravel};
 
 /// The most arrays that one loop reads: three inputs, the output and its gradient.
@@ -85,7 +85,19 @@ pub fn fuse<'s, T: Element>(
     if is_scalar() {
         return in_blocks(out, slices, blocks);
     }
-    fused(out, slices, f)
+    // SAFETY: `write_fused` writes every element, or panics where a source is too short.
+    unsafe {
+        out.write(
+            #[inline(always)]
+            |out| {
+                dispatch_wide(
+                    #[inline(always)]
+                    || write_fused(out, slices, f),
+                )
+            },
+        )
+        .1
+    }
 }
 
 /// The first n elements; those of another source if this one is unused.
@@ -95,42 +107,25 @@ fn full<'a, T>(x: &'a [T], any: &'a [T], n: usize) -> &'a [T] {
 }
 
 #[inline(always)]
-fn fused<'s, T: Element>(
-    out: Slots<'s, T>,
-    slices: [&[T]; SOURCES],
-    f: impl Fn([T; SOURCES]) -> T,
-) -> Written<'s> {
-    // SAFETY: `write_fused` writes every element, or panics where a source is too short.
-    unsafe {
-        out.write(
-            #[inline(always)]
-            |out| write_fused(out, slices, f),
-        )
-        .1
+fn write_fused<T: Element>(out: &mut [Uninit<T>], slices: [&[T]; SOURCES], f: impl Fn([T; SOURCES]) -> T) {
+    let n = out.len();
+    let [a, b, c, d, e] = slices;
+    let any = if !a.is_empty() {
+        a
+    } else if !e.is_empty() {
+        e
+    } else {
+        d
+    };
+    let (a, b, c) = (full(a, any, n), full(b, any, n), full(c, any, n));
+    let (d, e) = (full(d, any, n), full(e, any, n));
+    for i in 0..n {
+        out[i].write(f([a[i], b[i], c[i], d[i], e[i]]));
     }
 }
 
-#[inline(always)]
-fn write_fused<T: Element>(out: &mut [Uninit<T>], slices: [&[T]; SOURCES], f: impl Fn([T; SOURCES]) -> T) {
-    vectorize!({
-        let n = out.len();
-        let [a, b, c, d, e] = slices;
-        let any = if !a.is_empty() {
-            a
-        } else if !e.is_empty() {
-            e
-        } else {
-            d
-        };
-        let (a, b, c) = (full(a, any, n), full(b, any, n), full(c, any, n));
-        let (d, e) = (full(d, any, n), full(e, any, n));
-        for i in 0..n {
-            out[i].write(f([a[i], b[i], c[i], d[i], e[i]]));
-        }
-    });
-}
-
 /// [`fuse`] for a function that is not inlined: it computes [`Block`]s instead of single elements.
+#[inline(never)]
 pub fn in_blocks<'s, T: Element>(
     out: Slots<'s, T>,
     slices: [&[T]; SOURCES],
@@ -158,6 +153,7 @@ fn load<T: Element>(blocks: &mut [Block<T>; SOURCES], slices: [&[T]; SOURCES], f
 
 /// An array of shape `dims`, in row-major order, computed by `body` from the sources. Sources that are not contiguous are gathered
 /// block by block, so that `body` always gets plain slices.
+#[inline(never)]
 pub fn map_by<T: Element>(dims: &[usize], mut sources: [View<'_, T>; SOURCES], body: Loop<T>) -> Vec<T> {
     let n = dims.iter().product();
     if n == 0 {
@@ -202,7 +198,10 @@ pub fn map<T: Element>(
     sources: [View<'_, T>; SOURCES],
     f: impl Fn([T; SOURCES]) -> T + Sync,
 ) -> Vec<T> {
-    map_by(dims, sources, &|out, slices| fused(out, slices, &f))
+    map_by(dims, sources, &|out, slices| {
+        // SAFETY: as in `fuse`.
+        unsafe { out.write(|out| vectorize!(write_fused(out, slices, &f))).1 }
+    })
 }
 
 /// Rows at least this long are walked one after the other, without a copy.
@@ -332,6 +331,7 @@ pub fn cast<T: Element, U: Element>(x: &[T], f: impl Fn(T) -> U + Sync) -> Vec<U
 }
 
 /// `target[i] += other[i]`
+#[inline(never)]
 pub fn add_assign<T: Element>(target: &mut [T], other: &[T]) {
     let add = |target: &mut [T], other: &[T]| {
         vectorize!(target.iter_mut().zip(other).for_each(|(a, &b)| *a += b));

@@ -9,6 +9,7 @@ const NOWHERE: u32 = u32::MAX;
 
 /// The largest element of every window, and its index in the image, which has fewer than 2³² elements. A NaN counts as the
 /// largest; of equal elements the first is taken.
+#[inline(never)]
 pub fn max_pool<T: Element>(x: &[T], sides: &[WindowAxis; 2]) -> (Vec<T>, Vec<u32>) {
     let [high, wide] = sides;
     let (image, size) = (high.input * wide.input, high.output * wide.output);
@@ -159,6 +160,7 @@ fn look<T: Element>(x: T, place: u32, best: &mut T, best_place: &mut u32) {
 }
 
 /// The elements at `places` of every image; `nowhere` for windows on padding only.
+#[inline(never)]
 pub fn take_places<T: Element>(x: &[T], places: &[u32], images: usize, nowhere: T) -> Vec<T> {
     let mut out = buffer::zeros(places.len());
     let (image, width) = (x.len() / images.max(1), places.len() / images.max(1));
@@ -172,6 +174,7 @@ pub fn take_places<T: Element>(x: &[T], places: &[u32], images: usize, nowhere: 
 }
 
 /// The transpose of [`take_places`]: images of zeros, `size` elements together, with the elements of x added at `places`.
+#[inline(never)]
 pub fn scatter_places<T: Element>(x: &[T], places: &[u32], images: usize, size: usize) -> Vec<T> {
     let (width, image) = (places.len() / images.max(1), size / images.max(1));
     // SAFETY: every slot is filled before anything is added, and `rest` is what lies behind the last image.

@@ -59,6 +59,38 @@ use std::sync;
 
 use crate::formula::{Real, math};
 
+macro_rules! instances {
+    ($($module:ident: $($kernel:ident)*;)*) => {
+        /// Makes the compiler translate these kernels here, for both types of elements: a generic function is shared with the crates
+        /// above only where it has an instance here and is `#[inline(never)]`, and is compiled again there otherwise, without
+        /// optimisation in a debug build. Never called.
+        #[doc(hidden)]
+        #[inline(never)]
+        pub fn instances() {
+            std::hint::black_box([
+                $($($module::$kernel::<f32> as *const (), $module::$kernel::<f64> as *const (),)*)*
+            ]);
+        }
+    };
+}
+instances! {
+    conv: conv conv_transpose conv_kernel;
+    find_outside: outside;
+    fused_loss: total total_at_once;
+    gemm: outer affine matmul_by;
+    map: in_blocks map_by add_assign;
+    max_pool: max_pool take_places scatter_places;
+    moments: variances centered norms log_sum_exps softmax;
+    norm: moments standardize standardize_backward;
+    optim: norm;
+    order: places;
+    reduce: sum is_finite dot sum_axis;
+    resample: resample resample_transpose;
+    rows: softmax softmax_backward log_softmax log_softmax_backward cross_entropy cross_entropy_and_slopes normalize normalize_backward;
+    scan: products other_products;
+    soft_cross_entropy: soft_cross_entropy soft_cross_entropy_backward;
+}
+
 /// The element types that the kernels are compiled for.
 pub trait Element:
     Real

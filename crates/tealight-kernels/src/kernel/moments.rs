@@ -48,6 +48,7 @@ fn mean<T: Element>(x: &[T]) -> f64 {
 }
 
 /// Σ (x − mean)² / (n − ddof) of each row, or its square root.
+#[inline(never)]
 pub fn variances<T: Element>(x: &[T], n: usize, width: usize, ddof: usize, root: bool) -> Vec<T> {
     let free = width.saturating_sub(ddof) as f64;
     each_row(x, n, width, |x| {
@@ -65,6 +66,7 @@ pub fn variances<T: Element>(x: &[T], n: usize, width: usize, ddof: usize, root:
 }
 
 /// x − mean of each row.
+#[inline(never)]
 pub fn centered<T: Element>(x: &[T], width: usize) -> Vec<T> {
     map_rows(x, width, |x, out| {
         let mean = mean(x);
@@ -77,6 +79,7 @@ pub fn centered<T: Element>(x: &[T], width: usize) -> Vec<T> {
 }
 
 /// (Σ |x|ᵖ)^(1/p) of each row, p > 0 and finite.
+#[inline(never)]
 pub fn norms<T: Element>(x: &[T], n: usize, width: usize, p: f64) -> Vec<T> {
     each_row(x, n, width, |x| {
         if p == 2.0 {
@@ -97,6 +100,7 @@ pub fn norms<T: Element>(x: &[T], n: usize, width: usize, p: f64) -> Vec<T> {
 }
 
 /// ln Σ eˣ of each row.
+#[inline(never)]
 pub fn log_sum_exps<T: Element>(x: &[T], n: usize, width: usize) -> Vec<T> {
     each_row(x, n, width, |x| {
         if x.is_empty() {
@@ -119,6 +123,7 @@ pub fn log_sum_exps<T: Element>(x: &[T], n: usize, width: usize) -> Vec<T> {
 
 /// The gradient of [`log_sum_exps`]: eˣ / Σ eˣ of each row. Unlike `rows::softmax` it is 0 in a row of −∞, shared by the elements
 /// +∞ if there are some, and keeps subnormal values.
+#[inline(never)]
 pub fn softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
     map_rows(x, width, |x, out| {
         let largest = vectorize!(row_max(x));

@@ -16,6 +16,7 @@ pub struct Moments<T> {
 }
 
 /// The mean and variance (with divisor n) of each group; the mean counts as 0 unless `centred`.
+#[inline(never)]
 pub fn moments<T: Element>(x: &[T], dims: [usize; 3], eps: f64, centred: bool) -> Moments<T> {
     let [outer, groups, inner] = dims;
     let n = (outer * inner) as f64;
@@ -164,6 +165,7 @@ fn elements<T: Element, const N: usize, const K: usize>(
 }
 
 /// y = (x − mean)·scale + shift
+#[inline(never)]
 pub fn standardize<T: Element>(x: &[T], dims: [usize; 3], numbers: [&[T]; 3]) -> Vec<T> {
     elements(
         dims,
@@ -175,6 +177,7 @@ pub fn standardize<T: Element>(x: &[T], dims: [usize; 3], numbers: [&[T]; 3]) ->
 }
 
 /// scale·(g − mean g − y·mean g·y), without the first mean unless `centred`.
+#[inline(never)]
 pub fn standardize_backward<T: Element>(
     x: &[T],
     grad: &[T],

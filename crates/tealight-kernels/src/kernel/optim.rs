@@ -107,6 +107,7 @@ fn store<T: Copy>(block: &[T; WIDTH], to: &mut [T]) {
 }
 
 /// √Σ x², also where the squares overflow or vanish.
+#[inline(never)]
 pub fn norm<T: Element>(x: &[T]) -> f64 {
     length(x, dot(x, x).to_f64(), T::SMALL_SQUARE, T::to_f64)
 }

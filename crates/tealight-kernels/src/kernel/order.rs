@@ -53,6 +53,7 @@ impl Order {
 
 /// The indices of the first `k` elements of each row of `width` in that order, of equal ones the earlier first; 0 < k ≤
 /// width < 2³².
+#[inline(never)]
 pub fn places<T: Rank>(x: &[T], width: usize, k: usize, order: Order) -> Vec<u32> {
     let mut out = vec![0; x.len() / width * k];
     for_each_row(&mut out, k, |i, out| {

@@ -74,6 +74,19 @@ pub(super) fn dispatch<R>(f: impl FnOnce() -> R) -> R {
     arch().dispatch(Body(f))
 }
 
+/// [`dispatch`] where [`is_scalar`] is known to be false: there is no copy of `f` for that case.
+#[inline(always)]
+pub(super) fn dispatch_wide<R>(f: impl FnOnce() -> R) -> R {
+    #[cfg(target_arch = "x86_64")]
+    match arch() {
+        pulp::Arch::V3(simd) => pulp::Simd::vectorize(simd, Body(f)),
+        pulp::Arch::V4(simd) => pulp::Simd::vectorize(simd, Body(f)),
+        _ => unreachable!("the caller asked `is_scalar`, and the answer never changes"),
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    dispatch(f)
+}
+
 /// Evaluates an expression that is compiled for each instruction set, for the one in use. All functions that it calls must be
 /// inlined; a `return` leaves the expression only.
 macro_rules! vectorize {

@@ -105,6 +105,7 @@ pub(super) fn across(mut total: [f64; HALF]) -> f64 {
 }
 
 /// The sum of all elements.
+#[inline(never)]
 pub fn sum<T: Element>(x: &[T]) -> T {
     T::constant(in_pieces(x.len(), &|from, to| products::sum(&x[from..to], T::constant(1.0))))
 }
@@ -127,17 +128,20 @@ pub(super) fn sum_made<T: Element>(n: usize, make: &(dyn Fn(usize, &mut [T]) + S
 }
 
 /// Whether no element is NaN or infinite.
+#[inline(never)]
 pub fn is_finite<T: Element>(x: &[T]) -> bool {
     // NaN and ±∞ times 0 are NaN.
     in_pieces(x.len(), &|from, to| products::sum(&x[from..to], T::default())) == 0.0
 }
 
 /// Σ aᵢ·bᵢ of two arrays of the same length.
+#[inline(never)]
 pub fn dot<T: Element>(a: &[T], b: &[T]) -> T {
     T::constant(in_pieces(a.len(), &|from, to| products::dot(&a[from..to], &b[from..to])))
 }
 
 /// The sum along the middle axis of an array of shape (outer, axis, inner).
+#[inline(never)]
 pub fn sum_axis<T: Element>(x: &[T], outer: usize, axis: usize, inner: usize) -> Vec<T> {
     if (axis, inner, outer) == (x.len(), 1, 1) && axis > 0 {
         return buffer::one(sum(x));

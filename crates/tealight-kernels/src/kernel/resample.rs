@@ -73,6 +73,7 @@ impl ResampleMode {
 }
 
 /// From (outer, from, inner), from > 0, to (outer, to, inner).
+#[inline(never)]
 pub fn resample<T: Element>(x: &[T], rule: ResampleMode, [outer, from, to, inner]: [usize; 4]) -> Vec<T> {
     if [outer, from, to, inner].contains(&0) {
         return vec![];
@@ -112,6 +113,7 @@ pub fn resample<T: Element>(x: &[T], rule: ResampleMode, [outer, from, to, inner
 }
 
 /// The transpose of [`resample`]: from (outer, to, inner) to (outer, from, inner).
+#[inline(never)]
 pub fn resample_transpose<T: Element>(
     g: &[T],
     rule: ResampleMode,

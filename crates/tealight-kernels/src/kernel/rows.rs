@@ -73,6 +73,7 @@ fn shifted<'a, T: Element>(x: &[T], out: &'a mut [Uninit<T>], width: usize) -> &
 }
 
 /// exp(x) / Σ exp(x) of each row.
+#[inline(never)]
 pub fn softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
     rows(
         [x],
@@ -102,6 +103,7 @@ pub fn softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
 }
 
 /// y·(g − Σ g·y)
+#[inline(never)]
 pub fn softmax_backward<T: Element>(y: &[T], grad: &[T], width: usize) -> Vec<T> {
     rows(
         [y, grad],
@@ -119,6 +121,7 @@ pub fn softmax_backward<T: Element>(y: &[T], grad: &[T], width: usize) -> Vec<T>
 }
 
 /// x − ln Σ exp(x) of each row.
+#[inline(never)]
 pub fn log_softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
     rows(
         [x],
@@ -137,6 +140,7 @@ pub fn log_softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
 }
 
 /// g − exp(y)·Σ g
+#[inline(never)]
 pub fn log_softmax_backward<T: Element>(y: &[T], grad: &[T], width: usize) -> Vec<T> {
     rows(
         [y, grad],
@@ -158,6 +162,7 @@ pub const IGNORED: u32 = u32::MAX;
 
 /// −log softmax(x)·factor of each row, at its class; 0 where the class is [`IGNORED`]. `factors` has one element for each row, or one
 /// for all.
+#[inline(never)]
 pub fn cross_entropy<T: Element>(x: &[T], classes: &[u32], factors: &[T], width: usize) -> Vec<T> {
     let mut losses = buffer::zeros(classes.len());
     let rows = PIECE.div_ceil(width.max(1));
@@ -182,6 +187,7 @@ fn factor<T: Element>(factors: &[T], row: usize) -> T {
 }
 
 /// [`cross_entropy`] in `losses`, which has an element for each row, and its gradient (softmax x − one-hot class)·factor.
+#[inline(never)]
 pub fn cross_entropy_and_slopes<T: Element>(
     x: &[T],
     classes: &[u32],
@@ -251,6 +257,7 @@ fn with_slopes<T: Element>(
 }
 
 /// x / ‖x‖ of each row, and ‖x‖; a row of zeros stays zero.
+#[inline(never)]
 pub fn normalize<T: Element>(x: &[T], width: usize) -> [Vec<T>; 2] {
     let mut lengths = vec![T::default(); x.len() / width.max(1)];
     let y = rows(
@@ -271,6 +278,7 @@ pub fn normalize<T: Element>(x: &[T], width: usize) -> [Vec<T>; 2] {
 }
 
 /// (g − y·Σ g·y) / ‖x‖; 0 for a row of zeros.
+#[inline(never)]
 pub fn normalize_backward<T: Element>(y: &[T], lengths: &[T], grad: &[T], width: usize) -> Vec<T> {
     rows(
         [y, grad],

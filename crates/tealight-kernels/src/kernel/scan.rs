@@ -90,11 +90,13 @@ where
 }
 
 /// The products along the axis, rounded once.
+#[inline(never)]
 pub fn products<T: Element>(x: &[T], shape: [usize; 3]) -> Vec<T> {
     reduce_axis(x, shape, 1.0, |a, x| a * x.to_f64(), T::constant)
 }
 
 /// For each element the product of all others along the axis, without a division, which would fail at 0.
+#[inline(never)]
 pub fn other_products<T: Element>(x: &[T], shape: [usize; 3]) -> Vec<T> {
     let side = |reverse| {
         let walk = Walk { reverse, exclusive: true };

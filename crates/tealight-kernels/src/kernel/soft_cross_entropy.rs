@@ -15,6 +15,7 @@ fn shifted_exponentials<T: Element>(x: &[T], largest: T, out: &mut [T]) -> T {
 }
 
 /// Σ q·(ln Σ exp(x) − x) of each row. A class whose weight is 0 counts for nothing, whatever its score.
+#[inline(never)]
 pub fn soft_cross_entropy<T: Element>(x: &[T], q: &[T], rows: usize, width: usize) -> Vec<T> {
     let mut out = buffer::zeros(rows);
     if width == 0 {
@@ -34,6 +35,7 @@ pub fn soft_cross_entropy<T: Element>(x: &[T], q: &[T], rows: usize, width: usiz
 }
 
 /// g·(softmax(x)·Σ q − q) of each row; 0 where all of q is.
+#[inline(never)]
 pub fn soft_cross_entropy_backward<T: Element>(x: &[T], q: &[T], grad: &[T], width: usize) -> Vec<T> {
     let mut out = buffer::zeros(x.len());
     for_each_row(&mut out, width, |i, out| {
