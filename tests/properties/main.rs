@@ -5,6 +5,9 @@ use proptest::prelude::*;
 use tealight::prelude::*;
 
 mod common;
+mod indexing;
+mod reductions;
+
 use common::{flat, index, numbers, shape, strided};
 
 /// A shape and one that broadcasts with it: some axes are 1, some leading ones are gone.

@@ -1,11 +1,9 @@
 //! Reductions, scans and sorts of any shape, along any axes, against oracles that index element by element.
-#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use proptest::prelude::*;
 use tealight::prelude::*;
 
-mod common;
-use common::{flat, index, numbers, shape, strided};
+use super::common::{flat, index, numbers, shape, strided};
 
 /// A reduction of this crate, and what it is of a plain list: its value, and its slope by each element.
 struct Case {

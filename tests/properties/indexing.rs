@@ -1,15 +1,11 @@
 //! Indexing and reshaping on any shape, against naive oracles that copy element by element. The gradient of each must be the
 //! transpose of what it does: every number of the result goes back to the one that it came from.
-#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use proptest::prelude::*;
 use tealight::ops::{Pad, step};
 use tealight::prelude::*;
 
-/// Up to four axes of lengths 0 to 4.
-fn shape() -> impl Strategy<Value = Vec<usize>> {
-    prop::collection::vec(0..5_usize, 0..5)
-}
+use super::common::{flat, index, shape};
 
 /// One to four axes, none empty, and one of the axes.
 fn shape_and_axis() -> impl Strategy<Value = (Vec<usize>, usize)> {
@@ -35,20 +31,6 @@ fn counted(dims: &[usize], layout: u8) -> Tensor {
         }
     };
     Tensor::parameter(x)
-}
-
-fn flat(x: &Tensor) -> Vec<f64> {
-    x.array().flatten_all().unwrap().to_vec1().unwrap()
-}
-
-/// The index along each axis of element number `flat`.
-fn index(mut flat: usize, dims: &[usize]) -> Vec<usize> {
-    let mut index = vec![0; dims.len()];
-    for (slot, &size) in index.iter_mut().zip(dims).rev() {
-        *slot = flat % size;
-        flat /= size;
-    }
-    index
 }
 
 /// The number of the element at `index`.

@@ -1,4 +1,4 @@
-//! What the property tests share.
+//! What the tests of properties share.
 
 use proptest::prelude::*;
 use tealight::ops::Rng;
