@@ -158,7 +158,7 @@ fn operations_with_numbers() {
                     x.narrow(axis, n, n),
                     x.chunk(n, axis),
                     x.split(n, axis),
-                    x.split_at(&[n, 0], axis),
+                    x.tensor_split(&[n, 0], axis),
                     x.repeat(n, axis),
                     x.topk(n, axis),
                     x.unfold(axis, n, 1),
@@ -785,7 +785,7 @@ proptest::proptest! {
         let x = Named(tensor(&dims, DType::F64));
         let mut calls = Calls::default();
         calls!(calls, [x, other], x.reshape(&other[..]), x.broadcast_to(&other[..]), Tensor::zeros(&other[..], DType::F32, &Device::Cpu), x.tile(&other),
-            x.split_at(&other, 0), Tensor::randn(0.0, 1.0, &other[..], &mut Rng::seed(1)));
+            x.tensor_split(&other, 0), Tensor::randn(0.0, 1.0, &other[..], &mut Rng::seed(1)));
         calls!(calls, [x, axes], x.permute(&axes), x.flip(&axes), x.sum(&axes[..]), x.max(&axes[..]), x.var(&axes[..], 1), x.logsumexp_keepdim(&axes[..]));
         calls!(calls, [x, spec], Tensor::einsum(&spec, &[&x]), Tensor::einsum(&spec, &[&x, &x]));
         calls!(calls, [x, n, small], x.narrow(small, n, 1), x.i(small), x.i((.., small)), x.chunk(n, small), x.unfold(small, n, 1), x.repeat(n, small),

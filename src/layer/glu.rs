@@ -41,7 +41,7 @@ impl Default for Glu {
 
 impl Layer for Glu {
     fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
-        let axis = self.axis.of("glu", x.dims())?;
+        let axis = self.axis.to_index("glu", x.dims())?;
         let half = x.dims()[axis] / 2;
         if x.dims()[axis] != 2 * half {
             let expected = format!("an even length along axis {}", self.axis);

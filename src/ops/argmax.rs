@@ -71,7 +71,7 @@ macro_rules! arg_extrema {
             /// ```
             pub fn $one(&self, axis: impl Axis) -> Result<Tensor> {
                 let op = stringify!($one);
-                arg_extremum(op, self, Some(axis.of(op, self.dims())?), $largest)
+                arg_extremum(op, self, Some(axis.to_index(op, self.dims())?), $largest)
             }
 
             #[doc = concat!("[`", stringify!($one), "`](Tensor::", stringify!($one), ") over all elements, as an index in row-major order.")]
@@ -94,7 +94,7 @@ macro_rules! arg_extrema {
             /// ```
             pub fn $both(&self, axis: impl Axis) -> Result<(Tensor, Tensor)> {
                 let op = stringify!($both);
-                let axis = axis.of(op, self.dims())?;
+                let axis = axis.to_index(op, self.dims())?;
                 let indices = arg_extremum(op, self, Some(axis), $largest)?;
                 Ok((self.gather(axis, &indices.unsqueeze(axis)?)?.squeeze(axis)?, indices))
             }

@@ -7,8 +7,8 @@ use crate::kernel::Dims;
 ///
 /// ```
 /// use tealight::ops::Axis;
-/// assert_eq!((-1).of("op", &[2, 3, 4])?, 2);
-/// let error = 3_usize.of("op", &[2, 3, 4]).unwrap_err().to_string();
+/// assert_eq!((-1).to_index("op", &[2, 3, 4])?, 2);
+/// let error = 3_usize.to_index("op", &[2, 3, 4]).unwrap_err().to_string();
 /// assert_eq!(error, "op: expected an axis from -3 to 2, got axis 3 of shape [2, 3, 4]");
 /// # Ok::<(), tealight::Error>(())
 /// ```
@@ -17,7 +17,7 @@ pub trait Axis: Copy {
     fn number(self) -> i64;
 
     /// The axis of a tensor of shape `dims`, counted from 0. Errors with [`Error::Axis`] if the tensor does not have it.
-    fn of(self, op: &'static str, dims: &[usize]) -> Result<usize> {
+    fn to_index(self, op: &'static str, dims: &[usize]) -> Result<usize> {
         let (axis, rank) = (self.number(), dims.len() as i64);
         let from_start = if axis < 0 { axis.saturating_add(rank) } else { axis };
         match usize::try_from(from_start) {
@@ -78,7 +78,7 @@ impl<A: Axis, const N: usize> Axes for &[A; N] {
 
 /// The axes of a tensor of shape `dims`, counted from 0 and in ascending order. Errors if one is named twice.
 pub(super) fn resolve_axes(op: &'static str, axes: impl Axes, dims: &[usize]) -> Result<Dims> {
-    let mut resolved = axes.numbers().map(|axis| axis.of(op, dims)).collect::<Result<Dims>>()?;
+    let mut resolved = axes.numbers().map(|axis| axis.to_index(op, dims)).collect::<Result<Dims>>()?;
     resolved.sort_unstable();
     if resolved.windows(2).any(|pair| pair[0] == pair[1]) {
         let got: Vec<i64> = axes.numbers().collect();

@@ -164,7 +164,7 @@ impl Tensor {
     pub fn cat(tensors: &[impl Borrow<Tensor>], axis: impl Axis) -> Result<Tensor> {
         // Without tensors any axis will do: `agreeing` reports that there are none.
         let first = tensors.first().map_or(&[1][..], |x| x.borrow().dims());
-        let axis = axis.of("cat", first)?;
+        let axis = axis.to_index("cat", first)?;
         let all = agreeing("cat", tensors, Some(axis))?;
         if let [only] = all[..] {
             return Ok(only.clone());
@@ -193,7 +193,7 @@ impl Tensor {
         let all = agreeing("stack", tensors, None)?;
         let mut dims = Dims::from_slice(all[0].dims());
         dims.push(1);
-        Stack { axis: axis.of("stack", &dims)? }.apply(&all)
+        Stack { axis: axis.to_index("stack", &dims)? }.apply(&all)
     }
 }
 

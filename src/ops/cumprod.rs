@@ -128,7 +128,7 @@ impl Tensor {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn cumprod(&self, axis: impl Axis) -> Result<Tensor> {
-        CumProd { axis: axis.of("cumprod", self.dims())?, reverse: false }.apply([self])
+        CumProd { axis: axis.to_index("cumprod", self.dims())?, reverse: false }.apply([self])
     }
 }
 

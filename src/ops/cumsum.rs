@@ -89,7 +89,7 @@ impl Tensor {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn cumsum(&self, axis: impl Axis) -> Result<Tensor> {
-        CumSum { axis: axis.of("cumsum", self.dims())?, reverse: false }.apply([self])
+        CumSum { axis: axis.to_index("cumsum", self.dims())?, reverse: false }.apply([self])
     }
 }
 

@@ -27,7 +27,7 @@ impl Tensor {
     /// ```
     pub fn cosine_similarity(&self, other: &Tensor, axis: impl Axis) -> Result<Tensor> {
         let [a, b] = pair("cosine_similarity", self, other)?;
-        let axis = axis.of("cosine_similarity", a.dims())?;
+        let axis = axis.to_index("cosine_similarity", a.dims())?;
         in_f32([&a, &b], |[a, b]| {
             let unit = |x: &Tensor| x.transpose(axis, -1)?.normalize_rows(2.0);
             (unit(a)? * unit(b)?)?.transpose(axis, -1)?.sum(axis)

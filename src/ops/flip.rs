@@ -33,7 +33,7 @@ impl Tensor {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn roll(&self, shift: i64, axis: impl Axis) -> Result<Tensor> {
-        let axis = axis.of("roll", self.dims())?;
+        let axis = axis.to_index("roll", self.dims())?;
         // An axis is no longer than isize::MAX; one of length 0 has nothing to move.
         let size = self.dims()[axis];
         let shift = shift.rem_euclid(size.max(1) as i64) as usize;

@@ -58,7 +58,7 @@ impl Tensor {
     /// ```
     #[doc(alias = "take_along_axis")]
     pub fn gather(&self, axis: impl Axis, indices: &Tensor) -> Result<Tensor> {
-        let axis = axis.of("gather", self.dims())?;
+        let axis = axis.to_index("gather", self.dims())?;
         let compute = || taken(self, flat_indices("gather", self, axis, indices)?, indices.dims());
         traced(&[self, indices], compute, |onnx| {
             let (x, at) = (onnx.input(0), onnx.input(1));
@@ -114,7 +114,7 @@ impl Tensor {
         source: &Tensor,
         combine: fn(&Tensor, &Tensor, Places) -> Result<Tensor>,
     ) -> Result<Tensor> {
-        let at = flat_indices(op, self, axis.of(op, self.dims())?, indices)?;
+        let at = flat_indices(op, self, axis.to_index(op, self.dims())?, indices)?;
         let compute = || combine(self, &indexed_part(op, self, indices, source)?, at);
         traced(&[self, indices, source], compute, |onnx| Err(onnx.no_form(op)))
     }

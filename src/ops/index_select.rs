@@ -31,7 +31,7 @@ impl Tensor {
     /// ```
     #[doc(alias = "embedding")]
     pub fn index_select(&self, axis: impl Axis, indices: &Tensor) -> Result<Tensor> {
-        let axis = axis.of("index_select", self.dims())?;
+        let axis = axis.to_index("index_select", self.dims())?;
         let slices = slices("index_select", self.dims(), axis, indices)?;
         let mut dims = Dims::from_slice(self.dims());
         dims[axis] = indices.elem_count();

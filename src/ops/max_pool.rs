@@ -58,14 +58,14 @@ struct ScatterIndices {
 }
 
 impl Op<1> for TakeIndices {
-    const NAME: &'static str = "take_places";
+    const NAME: &'static str = "pool_gather";
 
     fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {
                 let (inputs, images) = ([&contiguous(x)?, &self.indices], self.images);
                 launch(Self::NAME, inputs, self.indices.dims(), move |[x, indices]| {
-                    kernel::take_places(x.elements::<T>(), indices.elements(), images, 0.0)
+                    kernel::pool_gather(x.elements::<T>(), indices.elements(), images, 0.0)
                 })
             })
         })
@@ -82,7 +82,7 @@ impl Op<1> for TakeIndices {
 }
 
 impl Op<1> for ScatterIndices {
-    const NAME: &'static str = "scatter_places";
+    const NAME: &'static str = "pool_scatter";
 
     fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         let size = self.to.iter().fold(1, |size: usize, &side| size.saturating_mul(side));
@@ -90,7 +90,7 @@ impl Op<1> for ScatterIndices {
             with_float!(x.dtype(), T => {
                 let (inputs, images) = ([&contiguous(x)?, &self.indices], self.images);
                 launch(Self::NAME, inputs, &self.to, move |[x, indices]| {
-                    kernel::scatter_places(x.elements::<T>(), indices.elements(), images, size)
+                    kernel::pool_scatter(x.elements::<T>(), indices.elements(), images, size)
                 })
             })
         })

@@ -141,7 +141,7 @@ impl Tensor {
     /// ```
     #[doc(alias = "slice")]
     pub fn narrow(&self, axis: impl Axis, start: usize, len: usize) -> Result<Tensor> {
-        let axis = axis.of("narrow", self.dims())?;
+        let axis = axis.to_index("narrow", self.dims())?;
         let size = self.dims()[axis];
         if start.checked_add(len).is_none_or(|end| end > size) {
             let expected = format!("start + len <= {size} on axis {axis} of shape {:?}", self.dims());
@@ -164,7 +164,7 @@ impl Tensor {
     #[doc(alias = "array_split")]
     #[doc(alias = "tensor_split")]
     pub fn chunk(&self, n: usize, axis: impl Axis) -> Result<Vec<Tensor>> {
-        let axis = axis.of("chunk", self.dims())?;
+        let axis = axis.to_index("chunk", self.dims())?;
         if n == 0 {
             return Err(Error::argument("chunk", "at least one part", n));
         }

@@ -18,7 +18,7 @@ impl Tensor {
     /// ```
     #[doc(alias = "repeat_interleave")]
     pub fn repeat(&self, n: usize, axis: impl Axis) -> Result<Tensor> {
-        let axis = axis.of("repeat", self.dims())?;
+        let axis = axis.to_index("repeat", self.dims())?;
         let mut dims = Dims::from_slice(self.dims());
         let (mut narrow, mut wide) = (dims.clone(), dims.clone());
         narrow.insert(axis + 1, 1);

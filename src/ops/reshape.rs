@@ -88,7 +88,7 @@ impl Tensor {
         if self.rank() == 0 && [start.number(), end.number()].iter().all(|n| (-1..=0).contains(n)) {
             return reshaped(self, &[1]);
         }
-        let (start, end) = (start.of("flatten", self.dims())?, end.of("flatten", self.dims())?);
+        let (start, end) = (start.to_index("flatten", self.dims())?, end.to_index("flatten", self.dims())?);
         if start > end {
             return Err(Error::argument("flatten", "start <= end", format!("axes {start} to {end}")));
         }
@@ -109,7 +109,7 @@ impl Tensor {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn squeeze(&self, axis: impl Axis) -> Result<Tensor> {
-        let axis = axis.of("squeeze", self.dims())?;
+        let axis = axis.to_index("squeeze", self.dims())?;
         if self.dims()[axis] != 1 {
             return Err(Error::shape("squeeze", format!("axis {axis} to have length 1"), &[self.dims()]));
         }
@@ -136,7 +136,7 @@ impl Tensor {
     pub fn unsqueeze(&self, axis: impl Axis) -> Result<Tensor> {
         let mut dims = Dims::from_slice(self.dims());
         dims.push(1);
-        let axis = axis.of("unsqueeze", &dims)?;
+        let axis = axis.to_index("unsqueeze", &dims)?;
         dims.pop();
         dims.insert(axis, 1);
         reshaped(self, &dims)

@@ -18,7 +18,7 @@ struct SoftmaxOp<const LOG: bool> {
 impl<const LOG: bool> SoftmaxOp<LOG> {
     fn of(x: &Tensor, axis: impl Axis) -> Result<Tensor> {
         float(Self::NAME, x)?;
-        Self { axis: axis.of(Self::NAME, x.dims())? }.apply([x])
+        Self { axis: axis.to_index(Self::NAME, x.dims())? }.apply([x])
     }
 
     /// Calls `f` with each array's softmax axis last and contiguous, and moves the axis of the result back.

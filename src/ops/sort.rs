@@ -51,7 +51,7 @@ impl Tensor {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn topk(&self, k: usize, axis: impl Axis) -> Result<(Tensor, Tensor)> {
-        let axis = axis.of("topk", self.dims())?;
+        let axis = axis.to_index("topk", self.dims())?;
         let size = self.dims()[axis];
         if k > size {
             let expected = format!("k <= {size} (axis {axis} of shape {:?})", self.dims());
@@ -73,7 +73,7 @@ impl Tensor {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn sort(&self, axis: impl Axis, descending: bool) -> Result<(Tensor, Tensor)> {
-        let axis = axis.of("sort", self.dims())?;
+        let axis = axis.to_index("sort", self.dims())?;
         let order = Order { descending, nan_first: false };
         taken(self, axis, indices("sort", self, axis, self.dims()[axis], order)?)
     }
@@ -92,7 +92,7 @@ impl Tensor {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn median(&self, axis: impl Axis) -> Result<(Tensor, Tensor)> {
-        let axis = axis.of("median", self.dims())?;
+        let axis = axis.to_index("median", self.dims())?;
         let Some(end) = self.dims()[axis].checked_sub(1) else {
             let expected = format!("at least one element along axis {axis}");
             return Err(Error::shape("median", expected, &[self.dims()]));
@@ -107,7 +107,7 @@ impl Tensor {
 
     /// The indices (u32) that sort the elements, as [`sort`](Tensor::sort) does.
     pub fn argsort(&self, axis: impl Axis, descending: bool) -> Result<Tensor> {
-        let axis = axis.of("argsort", self.dims())?;
+        let axis = axis.to_index("argsort", self.dims())?;
         let order = Order { descending, nan_first: false };
         let compute = || Ok(Tensor::constant(indices("argsort", self, axis, self.dims()[axis], order)?));
         traced(&[self], compute, |onnx| Err(onnx.no_form("argsort")))

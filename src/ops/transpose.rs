@@ -46,7 +46,7 @@ impl Tensor {
     #[doc(alias = "swapaxes")]
     #[doc(alias = "swapdims")]
     pub fn transpose(&self, a: impl Axis, b: impl Axis) -> Result<Tensor> {
-        let (a, b) = (a.of("transpose", self.dims())?, b.of("transpose", self.dims())?);
+        let (a, b) = (a.to_index("transpose", self.dims())?, b.to_index("transpose", self.dims())?);
         let mut axes: Dims = (0..self.rank()).collect();
         axes.swap(a, b);
         permuted(self, axes)
@@ -82,7 +82,8 @@ impl Tensor {
     #[doc(alias = "moveaxis")]
     #[doc(alias = "movedim")]
     pub fn permute(&self, axes: &[impl Axis]) -> Result<Tensor> {
-        let order = axes.iter().map(|axis| axis.of("permute", self.dims())).collect::<Result<Dims>>()?;
+        let order =
+            axes.iter().map(|axis| axis.to_index("permute", self.dims())).collect::<Result<Dims>>()?;
         if order.len() != self.rank() || (0..self.rank()).any(|axis| !order.contains(&axis)) {
             let expected = format!("each axis of shape {:?} once", self.dims());
             let got: Vec<i64> = axes.iter().map(|axis| axis.number()).collect();

@@ -18,7 +18,7 @@ impl Tensor {
     /// ```
     #[doc(alias = "sliding_window_view")]
     pub fn unfold(&self, axis: impl Axis, size: usize, step: usize) -> Result<Tensor> {
-        let axis = axis.of("unfold", self.dims())?;
+        let axis = axis.to_index("unfold", self.dims())?;
         let length = self.dims()[axis];
         if size > length || step == 0 {
             let expected = format!("size <= {length} (axis {axis} of shape {:?}) and step >= 1", self.dims());

@@ -27,7 +27,7 @@ const TAKE_INTEGERS: &[&str] = &[
     "narrow",
     "chunk",
     "split",
-    "split_at",
+    "tensor_split",
     "cat",
     "stack",
     "meshgrid",

@@ -240,7 +240,7 @@ proptest! {
         let x = counted(&dims, layout);
         let mut cuts: Vec<usize> = cuts.iter().map(|&cut| cut.min(dims[axis])).collect();
         cuts.sort_unstable();
-        for parts in [x.split(size, axis), x.split_at(&cuts, axis), x.chunk(size, axis)] {
+        for parts in [x.split(size, axis), x.tensor_split(&cuts, axis), x.chunk(size, axis)] {
             moved(&x, &Tensor::cat(&parts.unwrap(), axis).unwrap(), &dims, |at| Some(at.to_vec()))?;
         }
         let lengths: Vec<usize> = x.split(size, axis).unwrap().iter().map(|part| part.dims()[axis]).collect();

@@ -161,7 +161,7 @@ fn look<T: Element>(x: T, place: u32, best: &mut T, best_place: &mut u32) {
 
 /// The elements at `places` of every image; `nowhere` for windows on padding only.
 #[inline(never)]
-pub fn take_places<T: Element>(x: &[T], places: &[u32], images: usize, nowhere: T) -> Vec<T> {
+pub fn pool_gather<T: Element>(x: &[T], places: &[u32], images: usize, nowhere: T) -> Vec<T> {
     let mut out = buffer::zeros(places.len());
     let (image, width) = (x.len() / images.max(1), places.len() / images.max(1));
     for_each_row(&mut out, width, |i, out| {
@@ -173,9 +173,9 @@ pub fn take_places<T: Element>(x: &[T], places: &[u32], images: usize, nowhere: 
     out
 }
 
-/// The transpose of [`take_places`]: images of zeros, `size` elements together, with the elements of x added at `places`.
+/// The transpose of [`pool_gather`]: images of zeros, `size` elements together, with the elements of x added at `places`.
 #[inline(never)]
-pub fn scatter_places<T: Element>(x: &[T], places: &[u32], images: usize, size: usize) -> Vec<T> {
+pub fn pool_scatter<T: Element>(x: &[T], places: &[u32], images: usize, size: usize) -> Vec<T> {
     let (width, image) = (places.len() / images.max(1), size / images.max(1));
     // SAFETY: every slot is filled before anything is added, and `rest` is what lies behind the last image.
     unsafe {
@@ -196,7 +196,7 @@ pub fn scatter_places<T: Element>(x: &[T], places: &[u32], images: usize, size: 
 
 #[cfg(test)]
 mod tests {
-    use super::{Element, NOWHERE, Uninit, WindowAxis, any, max_pool, scatter_places, take_places};
+    use super::{Element, NOWHERE, Uninit, WindowAxis, any, max_pool, pool_gather, pool_scatter};
     use crate::kernel::buffer::assume_written;
 
     #[allow(clippy::eq_op)]
@@ -204,7 +204,7 @@ mod tests {
         let (values, places) = max_pool(x, sides);
         let images = x.len() / (sides[0].input * sides[1].input);
         let same = |(a, b): (&T, &T)| a == b || (a != a && b != b);
-        let taken = take_places(x, &places, images, T::constant(f64::NEG_INFINITY));
+        let taken = pool_gather(x, &places, images, T::constant(f64::NEG_INFINITY));
         assert!(values.len() == taken.len() && values.iter().zip(&taken).all(same));
         places
     }
@@ -236,8 +236,8 @@ mod tests {
                 }
                 assert_eq!(Some(place as usize), best, "{stride} {padding} {dilation}: {i}");
             }
-            let taken = take_places(&x, &places, 2, 0.0);
-            let back = scatter_places(&taken, &places, 2, 80);
+            let taken = pool_gather(&x, &places, 2, 0.0);
+            let back = pool_scatter(&taken, &places, 2, 80);
             assert_eq!(back.iter().sum::<f32>(), taken.iter().sum::<f32>());
             assert!(back.iter().zip(&x).all(|(sum, x)| sum % x == 0.0));
         }
@@ -279,8 +279,8 @@ mod tests {
         let beside = WindowAxis { input: 2, output: 1, kernel: 2, stride: 1, padding: 1, dilation: 3 };
         let places = max_places(&[1.0, 2.0], &[one, beside]);
         assert_eq!(places, [NOWHERE]);
-        assert_eq!(take_places(&[1.0, 2.0], &places, 1, low), [low]);
-        assert_eq!(scatter_places(&[5.0], &places, 1, 2), [0.0, 0.0]);
-        assert!(scatter_places::<f64>(&[], &[], 0, 0).is_empty());
+        assert_eq!(pool_gather(&[1.0, 2.0], &places, 1, low), [low]);
+        assert_eq!(pool_scatter(&[5.0], &places, 1, 2), [0.0, 0.0]);
+        assert!(pool_scatter::<f64>(&[], &[], 0, 0).is_empty());
     }
 }

@@ -46,7 +46,7 @@ pub use fused_loss::{Both, both, total, total_at_once};
 pub use gemm::{Matrix, affine, matmul, outer};
 pub use index::{BlockIndices, last_of_each, nonzero, strides, sums};
 pub use map::{Loop, SOURCES, Slots, Written, add_assign, cast, fuse, in_blocks, map, map_by, sources};
-pub use max_pool::{max_pool, scatter_places, take_places};
+pub use max_pool::{max_pool, pool_gather, pool_scatter};
 pub use parallel::simd_level;
 pub use reduce::{dot, fold_axis, is_finite, sum, sum_axis};
 pub use resample::{ResampleMode, resample, resample_transpose};
@@ -79,7 +79,7 @@ instances! {
     fused_loss: total total_at_once;
     gemm: outer affine matmul_by;
     map: in_blocks map_by add_assign;
-    max_pool: max_pool take_places scatter_places;
+    max_pool: max_pool pool_gather pool_scatter;
     moments: variances centered norms log_sum_exps softmax;
     norm: moments standardize standardize_backward;
     optim: norm;
