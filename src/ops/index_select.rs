@@ -59,7 +59,7 @@ impl Tensor {
     /// ```
     pub fn index_add(&self, axis: impl Axis, indices: &Tensor, source: &Tensor) -> Result<Tensor> {
         const OP: &str = "index_add";
-        let axis = axis.of(OP, self.dims())?;
+        let axis = axis.to_index(OP, self.dims())?;
         same_kind(OP, self, source)?;
         let slices = slices(OP, self.dims(), axis, indices)?;
         let mut dims = self.dims().to_vec();

@@ -1,9 +1,7 @@
 //! [`RandomResizedCrop`] and [`RandomErasing`]: a random part of an image.
 
-use candle_core::Device;
-
 use super::Augment;
-use super::image::{check_float, sides};
+use super::image::{check_float, pixels_like, sides};
 use crate::autograd::Tensor;
 use crate::autograd::array::numbers;
 use crate::data::image::{Interpolation, resized_planes};
@@ -117,8 +115,7 @@ impl Augment for RandomResizedCrop {
         let mut shape = input.dims().to_vec();
         let rank = shape.len();
         shape[rank - 2..].copy_from_slice(&to);
-        let resized = Tensor::from_vec(resized, shape, &Device::Cpu)?.to_dtype(input.dtype())?;
-        Ok(Tensor::from(resized.array().to_device(input.device())?))
+        pixels_like(input, resized, &shape)
     }
 }
 
@@ -182,8 +179,7 @@ impl Augment for RandomErasing {
                 {
                     row[left..left + w].fill(0.0);
                 }
-                let erased = Tensor::from_vec(pixels, input.dims(), &Device::Cpu)?.to_dtype(input.dtype())?;
-                return Ok(Tensor::from(erased.array().to_device(input.device())?));
+                return pixels_like(input, pixels, input.dims());
             }
         }
         Ok(input.clone())

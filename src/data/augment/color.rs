@@ -1,9 +1,7 @@
 //! [`ColorJitter`].
 
-use candle_core::Device;
-
 use super::Augment;
-use super::image::{check_float, sides};
+use super::image::{check_float, pixels_like, sides};
 use crate::autograd::Tensor;
 use crate::autograd::array::numbers;
 use crate::error::{Error, Result};
@@ -94,8 +92,7 @@ impl Augment for ColorJitter {
                 }
             }
         }
-        let changed = Tensor::from_vec(pixels, input.dims(), &Device::Cpu)?.to_dtype(input.dtype())?;
-        Ok(Tensor::from(changed.array().to_device(input.device())?))
+        pixels_like(input, pixels, input.dims())
     }
 }
 

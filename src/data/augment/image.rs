@@ -151,8 +151,7 @@ fn rotated(x: &Tensor, degrees: f64) -> Result<Tensor> {
             );
         }
     }
-    let rotated = Tensor::from_vec(rotated, x.dims(), &Device::Cpu)?.to_dtype(x.dtype())?;
-    Ok(Tensor::from(rotated.array().to_device(x.device())?))
+    pixels_like(x, rotated, x.dims())
 }
 
 /// Adds noise of the normal distribution N(0, σ²), with this standard deviation σ, to an input of any shape. The result may lie
@@ -173,8 +172,13 @@ impl Augment for GaussianNoise {
     fn apply(&self, input: &Tensor, rng: &mut Rng) -> Result<Tensor> {
         check_float("GaussianNoise", input)?;
         let noise = Tensor::randn_dtype(0.0, self.0, input.dims(), input.dtype(), rng)?;
-        input + Tensor::from(noise.array().to_device(input.device())?)
+        input + noise.to_device(input.device())?
     }
+}
+
+/// An image of the dtype and on the device of `x`.
+pub(super) fn pixels_like(x: &Tensor, pixels: Vec<f64>, dims: &[usize]) -> Result<Tensor> {
+    Tensor::from_vec(pixels, dims, &Device::Cpu)?.to_dtype(x.dtype())?.to_device(x.device())
 }
 
 pub(super) fn check_float(op: &'static str, x: &Tensor) -> Result<()> {
