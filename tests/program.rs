@@ -112,7 +112,7 @@ fn a_convolutional_network() -> Result<()> {
             .push(Relu)
             .push(MaxPool2d::new(PoolOptions::new(2)))
             .push(Dropout::new(0.3)?)
-            .push(Flatten::default())
+            .push(Flatten)
             .push(Linear::new(36, 3, rng)?))
     };
     let data = batches(&[1, 8, 8], 3)?;
@@ -184,16 +184,14 @@ fn layers_are_replayed() -> Result<()> {
         .iter()
         .map(|(_, y)| Ok((classes(y.dims()[0] * 5, 7, rng)?.reshape((y.dims()[0], 5))?, y.clone())));
     check(&words.collect::<Result<Batches>>()?, |m, r| {
-        Ok(m.push(Embedding::new(7, 6, r)?.padding_idx(0)?)
-            .push(Flatten::default())
-            .push(Linear::new(30, 3, r)?))
+        Ok(m.push(Embedding::new(7, 6, r)?.padding_idx(0)?).push(Flatten).push(Linear::new(30, 3, r)?))
     })?;
     let images = batches(&[2, 4, 4], 3)?;
     check(&images, |m, r| {
         Ok(m.push(ConvTranspose2d::new(2, 4, 2, ConvOptions::new().stride(2), r)?)
             .push(GroupNorm::new(2, 4)?)
             .push(Gelu)
-            .push(Flatten::default())
+            .push(Flatten)
             .push(Linear::new(256, 3, r)?))
     })?;
     for upsample in [Upsample::by(2), Upsample::to([6, 7]).bilinear(false)] {
@@ -201,8 +199,8 @@ fn layers_are_replayed() -> Result<()> {
         check(&images, |m, r| {
             let bottleneck = Conv2d::new(2, 2, 1, ConvOptions::new(), r)?;
             Ok(m.push(Residual::new(bottleneck))
-                .push(upsample.clone())
-                .push(Flatten::default())
+                .push(upsample)
+                .push(Flatten)
                 .push(LayerNorm::new(size)?)
                 .push(Linear::new(size, 3, r)?))
         })?;
