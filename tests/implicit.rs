@@ -77,7 +77,7 @@ fn an_equilibrium_of_a_layer() -> Result<()> {
             tight().solve(
                 move |z| ((z * 0.3)? + (&x * z.cos()?)?)?.sin(),
                 &tensor(&[0.1, 0.2]),
-                &[reads.clone()],
+                std::slice::from_ref(&reads),
             )
         },
         &[tensor(&[0.2, 0.4])],
@@ -132,7 +132,7 @@ fn minima() -> Result<()> {
     let z = argmin(
         move |z| (((z.sqr()? * 0.5)? + (z.powf(4.0)? * 0.25)?)? - (&held * z)?)?.sum_all(),
         &tensor(&[0.0; 3]),
-        &[a.clone()],
+        std::slice::from_ref(&a),
     )?;
     let slope = z.sum_all()?.backward()?;
     let exact: Vec<f64> = numbers(&z).iter().map(|z| 1.0 / (1.0 + 3.0 * z * z)).collect();
@@ -149,7 +149,7 @@ fn differential_equations() -> Result<()> {
     let field = move |_: f64, y: &Tensor| Tensor::stack(&[&y.i(1)?, &(y.i(0)? * held.sqr()?.neg()?)?], 0);
     let solver = Odeint::new().rtol(1e-10)?.atol(1e-11)?;
     let times = [0.0, 0.4, 1.0];
-    let y = solver.solve(field.clone(), &start, &times, &[omega.clone()])?;
+    let y = solver.solve(field.clone(), &start, &times, std::slice::from_ref(&omega))?;
     assert_eq!(y.dims(), [3, 2]);
     let exact: Vec<f64> = times.iter().flat_map(|t| [(2.0 * t).cos(), -2.0 * (2.0 * t).sin()]).collect();
     close(&numbers(&y), &exact, 1e-9);
@@ -170,8 +170,8 @@ fn differential_equations() -> Result<()> {
     let end = y.i(2)?.detach();
     let back = solver.solve(field.clone(), &end, &[1.0, 0.0], &[])?;
     close(&numbers(&back.i(1)?), &[1.0, 0.0], 1e-9);
-    let [short, long] =
-        [1.0, 10.0].map(|t| solver.solve(field.clone(), &start, &[0.0, t], &[omega.clone()]).unwrap());
+    let [short, long] = [1.0, 10.0]
+        .map(|t| solver.solve(field.clone(), &start, &[0.0, t], std::slice::from_ref(&omega)).unwrap());
     assert_eq!(short.graph().to_string().lines().count(), long.graph().to_string().lines().count());
     // Time in the equation, f32, and no interval.
     let y = Odeint::new().rtol(1e-5)?.solve(
@@ -199,14 +199,15 @@ fn what_does_not_converge_is_an_error() -> Result<()> {
     // It converges, but the slope of f is 1 there: no gradient.
     let a = tensor(&[0.0]).into_parameter();
     let held = a.clone();
-    let z = FixedPoint::new().max_steps(50).solve(move |z| z + &held, &one, &[a.clone()])?;
+    let z = FixedPoint::new().max_steps(50).solve(move |z| z + &held, &one, std::slice::from_ref(&a))?;
     assert!(z.sum_all()?.backward().unwrap_err().to_string().starts_with("fixed_point: expected a residual"));
 
     let error = message(Argmin::new().max_steps(3).solve(|z| z.exp()?.sum_all(), &one, &[]));
     assert!(error.starts_with("argmin: expected a residual of"), "{error}");
     assert!(matches!(argmin(Tensor::sqr, &tensor(&[1.0, 2.0]), &[]), Err(Error::Shape { op: "grad", .. })));
     let held = a.clone();
-    let flat = argmin(move |z| (z.powf(4.0)? + (&held * z)?)?.sum_all(), &tensor(&[0.0]), &[a.clone()])?;
+    let flat =
+        argmin(move |z| (z.powf(4.0)? + (&held * z)?)?.sum_all(), &tensor(&[0.0]), std::slice::from_ref(&a))?;
     let error = flat.sum_all()?.backward().unwrap_err().to_string();
     assert!(
         error.starts_with("argmin: expected a function that is strictly convex at its minimum"),

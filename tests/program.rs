@@ -351,7 +351,7 @@ fn a_bad_class_changes_nothing() -> Result<()> {
         ))
     };
     let (mut replayed, mut eager) = (step(&a)?, step(&b)?.eager());
-    let mut wrong = vec![0_u32; 16];
+    let mut wrong = [0_u32; 16];
     wrong[5] = 3;
     let wrong = Tensor::new(&wrong[..], &Device::Cpu)?;
     for i in 0..20 {
