@@ -29,7 +29,6 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("io", &["optim", "file"]),
     ("train", &["program", "data", "io", "metrics", "plot"]),
     ("memory", &["kernel"]), // settings of the whole process, for programs that ask
-    ("bin", &[]),            // programs: they use the crate by its public names
 ];
 
 /// Files in src/ops, src/activation and src/loss without a gradient of their own, and why.
@@ -132,7 +131,8 @@ fn faults(path: &str, text: &str) -> Vec<String> {
         return vec![];
     }
     let module = inner.split('/').next().unwrap().trim_end_matches(".rs");
-    if module == "lib" {
+    // Programs use the crate by its public names, and `crate::` in them is the program.
+    if ["lib", "bin"].contains(&module) {
         return vec![];
     }
     if !LAYERS.iter().any(|(name, _)| *name == module) {
