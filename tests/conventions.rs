@@ -74,7 +74,7 @@ expressions! {
 /// what is singular. The derivatives of `det` there are tested with it.
 const PLAIN: &str = "eq ne lt le gt ge where_cond any all count_nonzero argmax argmin argsort matmul dot outer matvec einsum trace \
     cholesky solve inv det flatten squeeze squeeze_all transpose t permute broadcast_to flip roll repeat tile pad narrow chunk split \
-    split_at cat stack meshgrid unfold diag tril triu i assign index_select gather scatter_add index_add masked_select masked_fill \
+    tensor_split cat stack meshgrid unfold diag tril triu i assign index_select gather scatter_add index_add masked_select masked_fill \
     masked_scatter nonzero one_hot conv1d conv_transpose1d avg_pool1d max_unpool1d adaptive_avg_pool1d upsample_nearest2d \
     upsample_bilinear2d new from_vec zeros ones eye arange linspace rand randn to_device to_dtype unsqueeze reshape full";
 
