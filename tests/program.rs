@@ -293,6 +293,7 @@ fn trainings_that_print() -> Result<()> {
     for model in [looking()?, small()?] {
         Trainer::new(&model, CrossEntropy::new(), Sgd::new(model.parameters(), 0.1)?)
             .epochs(20)
+            .replay()
             .fit(&data, None)?;
     }
     let model = looking()?;
@@ -495,7 +496,7 @@ fn train<O: Optimizer>(
         Accumulation => trainer.accumulate(2),
         _ => trainer,
     };
-    let history = if eager { trainer.eager() } else { trainer }.fit(&data, None)?;
+    let history = if eager { trainer.eager() } else { trainer.replay() }.fit(&data, None)?;
     let mut left = left.into_inner();
     left.extend(state_bits(&model)?);
     for (name, average) in ema.state()? {
@@ -630,5 +631,65 @@ fn a_compiled_function() -> Result<()> {
     });
     counts.call([&x])?;
     assert!(counts.call([&x]).unwrap_err().to_string().contains("does the same each time"));
+    Ok(())
+}
+
+#[test]
+fn what_a_callback_changes_between_epochs_is_seen() -> Result<()> {
+    let data = (Tensor::randn(0.0, 1.0, (160, 4), &mut Rng::seed(2))?, classes(160, 3, &mut Rng::seed(3))?);
+    // A weight of the loss that is 0 at first, in closures: these are never replayed unless it is asked for.
+    let run = |eager: bool| {
+        let (model, weight, seen) = (small()?, std::cell::Cell::new(0.0), RefCell::new(Vec::new()));
+        let mut trainer = Trainer::with_forward(
+            &model,
+            |inputs, ctx| model.forward(&inputs[0], ctx),
+            |outputs, targets| {
+                CrossEntropy::new().loss(&outputs[0], &targets[0])?
+                    + (outputs[0].sqr()?.mean_all()? * weight.get())?
+            },
+            Sgd::new(model.parameters(), 0.1)?,
+        )
+        .batch_size(8)
+        .epochs(4)
+        .silent()
+        .on_step_end(|ctx| {
+            weight.set(if ctx.step < 30 { 0.0 } else { 0.5 });
+            seen.borrow_mut().push(ctx.loss.to_bits());
+            Ok(())
+        });
+        trainer = if eager { trainer.eager() } else { trainer };
+        trainer.fit(&data, None)?;
+        drop(trainer);
+        Ok::<_, Error>(seen.into_inner())
+    };
+    assert_eq!(run(false)?, run(true)?);
+
+    // A number that a layer reads and a callback changes after an epoch.
+    let run = |eager: bool| {
+        let (scaled, seen) = (std::sync::Arc::new(AtomicU32::new(1)), RefCell::new(Vec::new()));
+        let own = scaled.clone();
+        let scale = Lambda::new(move |x: &Tensor| x * f64::from(own.load(Ordering::Relaxed)));
+        let model = small()?.push(scale);
+        let mut trainer = Trainer::new(&model, CrossEntropy::new(), Sgd::new(model.parameters(), 0.1)?)
+            .batch_size(8)
+            .epochs(4)
+            .silent()
+            .on_step_end(|ctx| {
+                seen.borrow_mut().push(ctx.loss.to_bits());
+                Ok(())
+            })
+            .on_epoch_end(|ctx| {
+                scaled.store(ctx.epoch as u32, Ordering::Relaxed);
+                Ok(())
+            });
+        trainer = if eager { trainer.eager() } else { trainer };
+        let replayed = trainer.fit(&data, None)?.replayed_steps();
+        drop(trainer);
+        Ok::<_, Error>((replayed, seen.into_inner()))
+    };
+    let ((replayed, got), (_, expected)) = (run(false)?, run(true)?);
+    assert_eq!(got, expected);
+    // The first epoch, and the second, in which the number is the same; from the third on the steps are computed anew.
+    assert_eq!(replayed, 39);
     Ok(())
 }

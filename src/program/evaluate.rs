@@ -30,6 +30,8 @@ pub(crate) struct Replay {
     pub(super) entries: Vec<Entry>,
     pub(super) replayed: u64,
     recorded: u64,
+    pub(super) paused: bool,
+    pub(super) compare: bool,
     /// The values of parameters and buffers while steps change them in place.
     pub(super) memory: Arc<Memory>,
     /// The state entries by the address of their parameter.
@@ -67,6 +69,16 @@ const RECORDINGS: u64 = 32;
 pub(super) const VERIFY_EVERY: u64 = 1000;
 
 impl Replay {
+    /// Evaluates steps anew for now.
+    pub(crate) fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// Compares the next replay with an eager run.
+    pub(crate) fn compare_next(&mut self) {
+        self.compare = true;
+    }
+
     /// Never replays.
     pub(crate) fn refuse(&mut self, error: Error) {
         self.entries.clear();
@@ -107,7 +119,8 @@ impl Replay {
         rng: &Rng,
         eager: &mut dyn FnMut(&[Tensor], ForwardContext) -> Result<Evaluation>,
     ) -> Result<Evaluation> {
-        if self.refusal.is_some() || autograd::is_observed() || data.iter().any(|x| !x.device().is_cpu()) {
+        let eager_only = self.refusal.is_some() || self.paused || autograd::is_observed();
+        if eager_only || data.iter().any(|x| !x.device().is_cpu()) {
             return eager(data, ForwardContext::train(rng.clone()));
         }
         let data = data.iter().map(whole).collect::<Result<Vec<Tensor>>>()?;
@@ -128,7 +141,7 @@ impl Replay {
         let found = self.entries.iter().position(|entry| entry.fits(&data, state, &self.memory));
         let Some(i) = found else { return self.record(state, &data, &externals, rng, eager) };
         let entry = &mut self.entries[i];
-        if !entry.verified || self.replayed % VERIFY_EVERY == VERIFY_EVERY - 1 {
+        if !entry.verified || self.compare || self.replayed % VERIFY_EVERY == VERIFY_EVERY - 1 {
             return self.verify(i, state, &data, &externals, rng, eager);
         }
         self.replayed += 1;
@@ -213,6 +226,7 @@ impl Replay {
         rng: &Rng,
         eager: &mut dyn FnMut(&[Tensor], ForwardContext) -> Result<Evaluation>,
     ) -> Result<Evaluation> {
+        self.compare = false;
         let evaluation = eager(data, ForwardContext::train(rng.clone()))?;
         let entry = &mut self.entries[i];
         let difference = match entry.replay(state, externals, rng) {

@@ -50,6 +50,8 @@ impl Replay {
         check: &dyn Fn(f64) -> Result<()>,
     ) -> Option<Result<f64>> {
         if !optimizer.is_in_place()
+            || self.paused
+            || self.compare
             || autograd::is_observed()
             || self.replayed % VERIFY_EVERY == VERIFY_EVERY - 1
             || !data.iter().all(|x| x.device().is_cpu())

@@ -118,15 +118,15 @@ impl History {
         &self.summary
     }
 
-    /// How many steps were replayed: all but the first with each shape of a batch, unless they cannot be, for a reason that
-    /// [`Trainer::fit`](super::Trainer::fit) prints. After [`resume`](super::Trainer::resume), the steps since then.
+    /// How many steps were replayed (see [`Trainer::eager`](super::Trainer::eager)): all but the first with each shape of a batch,
+    /// unless they cannot be, for a reason that [`Trainer::fit`](super::Trainer::fit) prints. After [`resume`](super::Trainer::resume), the steps since then.
     ///
     /// ```
     /// # use tealight::prelude::*;
     /// # let x = Tensor::ones((64, 2), DType::F32, &Device::Cpu)?;
     /// # let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// let trainer = || Ok::<_, Error>(Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).epochs(9).silent());
-    /// assert_eq!(trainer()?.fit(&x, None)?.replayed_steps(), 17); // of 18: the first is recorded
+    /// assert_eq!(trainer()?.replay().fit(&x, None)?.replayed_steps(), 17); // of 18: the first is recorded
     /// assert_eq!(trainer()?.eager().fit(&x, None)?.replayed_steps(), 0);
     /// # Ok::<(), tealight::Error>(())
     /// ```

@@ -57,6 +57,7 @@ pub struct Trainer<'a> {
     pub(super) parameters: Vec<(String, Parameter)>,
     pub(super) entries: Vec<(String, StateEntry)>,
     pub(super) replay: Replay,
+    always_replay: bool,
     epochs: u64,
     pub(super) batch_size: usize,
     pub(super) accumulate: usize,
@@ -66,6 +67,9 @@ pub struct Trainer<'a> {
     pub(super) resumed: Option<Checkpoint>,
     history: History,
 }
+
+/// The steps of an epoch from which on it pays to compare the first with a step computed anew, and to replay the others.
+const REPLAYED_FROM: usize = 16;
 
 /// A metric, and the output and target that it compares.
 struct Measured<'a> {
@@ -132,6 +136,7 @@ impl<'a> Trainer<'a> {
             parameters: distinct(model.parameters()),
             entries: model.state(),
             replay: Replay::default(),
+            always_replay: false,
             epochs: 1,
             batch_size: 32,
             accumulate: 1,
@@ -209,12 +214,25 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Computes every step anew. By default a step is recorded once for each shape of a batch, and replayed from then on with
-    /// the same results; see [`TrainStep`](crate::program::TrainStep). Where that cannot be, a line on standard error says why.
-    /// [`History::replayed_steps`] counts.
+    /// Computes every step anew.
+    ///
+    /// By default a step is recorded once for each shape of a batch, and replayed from then on with the same results, as by a
+    /// [`TrainStep`](crate::program::TrainStep). The first step of each epoch is compared with a step computed anew: so what a
+    /// callback changes between epochs, such as a number that a layer reads, is seen. Computed anew are all steps of epochs of
+    /// fewer than 16 steps, and those of [`with_forward`](Trainer::with_forward), whose closures may read what changes at any
+    /// time; [`replay`](Trainer::replay) replays these, too. [`History::replayed_steps`] counts.
     #[must_use]
     pub fn eager(mut self) -> Self {
         self.replay.refuse(Error::argument("fit", "steps that may be recorded", "eager()"));
+        self
+    }
+
+    /// Replays steps in epochs of any length, and those of [`with_forward`](Trainer::with_forward), and does not compare the first
+    /// step of each epoch: nothing that the model and the loss read besides tensors, parameters and buffers may change.
+    #[must_use]
+    #[doc(alias = "compile")]
+    pub fn replay(mut self) -> Self {
+        self.always_replay = true;
         self
     }
 
@@ -345,6 +363,11 @@ impl<'a> Trainer<'a> {
         self.notify(&state, f64::NAN, &mut requests, |callback, ctx| callback.on_train_begin(ctx))?;
         while state.epoch < self.epochs && !requests.stop {
             let (mut batches, started) = (loader.epoch()?, Instant::now());
+            if !self.always_replay {
+                let pays = batches.len().div_ceil(self.accumulate) >= REPLAYED_FROM;
+                self.replay.pause(!(pays && matches!(self.task, Task::One(..))));
+                self.replay.compare_next();
+            }
             while batches.len() > 0 && !requests.stop {
                 let step = state.step.saturating_add(1);
                 let loss = self.step(&mut batches, &mut state);
