@@ -693,3 +693,45 @@ fn what_a_callback_changes_between_epochs_is_seen() -> Result<()> {
     assert_eq!(replayed, 39);
     Ok(())
 }
+
+/// The optimizer's state has the dtype that the parameters had when it was made.
+#[test]
+fn parameters_may_change_their_dtype() -> Result<()> {
+    let data = batches(&[4], 3)?;
+    let run = |eager: bool| {
+        let model = small()?;
+        let step = TrainStep::new(&model, CrossEntropy::new(), AdamW::new(model.parameters(), 1e-2)?);
+        let mut step = if eager { step.eager() } else { step };
+        let mut losses = Vec::new();
+        for i in 0..20 {
+            if i == 10 {
+                model.to_dtype(DType::F64)?;
+            }
+            let (x, y) = &data[i % 3];
+            losses.push(step.run(&if i < 10 { x.clone() } else { x.to_dtype(DType::F64)? }, y)?.to_bits());
+        }
+        assert_eq!(step.refusal().is_some(), eager);
+        Ok::<_, Error>((losses, state_bits(&model)?))
+    };
+    assert_eq!(run(false)?, run(true)?);
+    // With inputs that have no dtype of floats, nothing but the parameters tells.
+    let tokens = Tensor::new(&[0_u32, 3, 1, 2], &Device::Cpu)?;
+    let target = Tensor::new(&[0_u32, 1, 0, 1], &Device::Cpu)?;
+    let run = |eager: bool| {
+        let rng = &mut Rng::seed(1);
+        let model = Sequential::new().push(Embedding::new(4, 3, rng)?).push(Linear::new(3, 2, rng)?);
+        let step = TrainStep::new(&model, CrossEntropy::new(), Sgd::new(model.parameters(), 0.1)?);
+        let mut step = if eager { step.eager() } else { step };
+        let mut losses = Vec::new();
+        for i in 0..30 {
+            if i % 10 == 9 {
+                model.to_dtype(if i == 9 { DType::F64 } else { DType::F32 })?;
+            }
+            losses.push(step.run(&tokens, &target)?.to_bits());
+        }
+        assert!(eager || step.replayed() > 20);
+        Ok::<_, Error>((losses, state_bits(&model)?))
+    };
+    assert_eq!(run(false)?, run(true)?);
+    Ok(())
+}

@@ -1,8 +1,9 @@
 //! [`FirstOrder`]: parameter groups, gradient checks and state, for every optimizer whose update is a formula.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use candle_core::{CpuStorage, DType, Device};
+use candle_core::{CpuStorage, DType, Device, WithDType};
 
 use super::rule::{StepInfo, UpdateRule};
 use super::state::{LEARNING_RATE, StateReader, StateWriter};
@@ -257,7 +258,7 @@ impl<R: UpdateRule<N>, const N: usize> FirstOrder<R, N> {
             check_reached(gradient.is_some(), &entry.name, &self.unused)?;
             let finite = match gradient {
                 Some(CpuStorage::F64(gradient)) => kernel::is_finite(gradient),
-                Some(gradient) => kernel::is_finite::<f32>(slice(gradient)),
+                Some(gradient) => kernel::is_finite::<f32>(&floats(gradient)),
                 None => true,
             };
             if !finite && !self.skip_nonfinite {
@@ -277,12 +278,8 @@ impl<R: UpdateRule<N>, const N: usize> FirstOrder<R, N> {
             let (rule, at) = self.next(i);
             let arrays = &mut self.entries[i].state.arrays;
             memory.update(&parameter, &mut |value, grad| match arrays {
-                StateArrays::F32(arrays) => {
-                    CpuStorage::F32(updated::<f32, _, N>(&rule, at, slice(value), slice(grad), arrays))
-                }
-                StateArrays::F64(arrays) => {
-                    CpuStorage::F64(updated::<f64, _, N>(&rule, at, slice(value), slice(grad), arrays))
-                }
+                StateArrays::F32(arrays) => updated_in_place(&rule, at, value, grad, arrays),
+                StateArrays::F64(arrays) => updated_in_place(&rule, at, value, grad, arrays),
             });
         }
         Ok(())
@@ -323,8 +320,34 @@ fn updated<T: Element, R: UpdateRule<N>, const N: usize>(
     kernel::optim::update(value, grad, slices, rule.formula::<T>(at))
 }
 
-fn slice<T: Element>(storage: &CpuStorage) -> &[T] {
-    T::cpu_storage_as_slice(storage).expect("gradient, value and state have one dtype")
+/// [`updated`] of a parameter in the memory of a program, in the dtype of the state.
+fn updated_in_place<T: Element, R: UpdateRule<N>, const N: usize>(
+    rule: &R,
+    at: StepInfo,
+    value: &CpuStorage,
+    grad: &CpuStorage,
+    state: &mut [Vec<T>; N],
+) -> CpuStorage {
+    let data = updated(rule, at, &floats(value), &floats(grad), state);
+    match value {
+        CpuStorage::F32(_) if T::DTYPE == DType::F64 => {
+            CpuStorage::F32(data.into_iter().map(|x| WithDType::to_f64(x) as f32).collect())
+        }
+        CpuStorage::F64(_) if T::DTYPE == DType::F32 => {
+            CpuStorage::F64(data.into_iter().map(WithDType::to_f64).collect())
+        }
+        _ => T::to_cpu_storage_owned(data),
+    }
+}
+
+/// The elements as `T`.
+fn floats<T: Element>(storage: &CpuStorage) -> Cow<'_, [T]> {
+    match (T::cpu_storage_as_slice(storage), storage) {
+        (Ok(same), _) => Cow::Borrowed(same),
+        (_, CpuStorage::F32(x)) => x.iter().map(|&x| T::from_f64(f64::from(x))).collect(),
+        (_, CpuStorage::F64(x)) => x.iter().map(|&x| T::from_f64(x)).collect(),
+        _ => unreachable!("parameters in the memory of a program are f32 or f64"),
+    }
 }
 
 impl<R: UpdateRule<N>, const N: usize> Optimizer for FirstOrder<R, N> {

@@ -49,6 +49,8 @@ pub(super) struct Entry {
     pub(super) gradients: Vec<usize>,
     /// Whether a replay was compared with an eager run on other data.
     pub(super) verified: bool,
+    /// Whether a step can change parameters in place.
+    pub(super) in_place: bool,
 }
 
 /// What decides whether a program fits: one input or state entry.
@@ -210,7 +212,17 @@ impl Replay {
                     self.entries.remove(0);
                 }
                 let outputs = evaluation.outputs.len();
-                self.entries.push(Entry { signature, program, outputs, gradients, verified: false });
+                // The loss and the gradients; the outputs of the model are between them.
+                let floats = (0..program.outputs.len()).filter(|&output| output == 0 || output > outputs);
+                let in_place = program.is_local(floats);
+                self.entries.push(Entry {
+                    signature,
+                    program,
+                    outputs,
+                    gradients,
+                    verified: false,
+                    in_place,
+                });
             }
         }
         Ok(evaluation)

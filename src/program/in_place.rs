@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, DType};
 use smallvec::SmallVec;
 
@@ -66,11 +67,15 @@ impl Replay {
             };
         }
         let Replay { entries, memory, places, replayed, .. } = self;
-        let entry = entries.iter_mut().find(|entry| entry.fits(data, state, memory))?;
-        if !entry.verified || !entry.program.is_local() {
+        let i = entries.iter().position(|entry| entry.fits(data, state, memory))?;
+        if !entries[i].verified || !entries[i].in_place {
             return None;
         }
-        take(memory, places, state)?;
+        if take(memory, places, state)? {
+            // What is lent has the shapes and dtypes of this program, and of no other.
+            *entries = vec![entries.swap_remove(i)];
+        }
+        let entry = entries.iter_mut().find(|entry| entry.fits(data, state, memory)).expect("found above");
         *replayed += 1;
         let mut held = memory.0.lock().unwrap_or_else(PoisonError::into_inner);
         let loss = entry.step(&mut held, places, data, rng, optimizer, max_norm, check);
@@ -85,8 +90,9 @@ impl Replay {
     }
 }
 
-/// Brings what is not in the memory into it. `None` if the memory cannot hold it.
-fn take(memory: &Memory, places: &mut HashMap<usize, usize>, state: &[(String, StateEntry)]) -> Option<()> {
+/// Brings what is not in the memory into it, and tells whether something has another shape or dtype than before. `None` if the memory
+/// cannot hold it.
+fn take(memory: &Memory, places: &mut HashMap<usize, usize>, state: &[(String, StateEntry)]) -> Option<bool> {
     let mut new: SmallVec<[(usize, Array); 8]> = SmallVec::new();
     for (i, (_, entry)) in state.iter().enumerate() {
         if !entry.is_lent_by(std::ptr::from_ref(memory).cast()) {
@@ -100,10 +106,11 @@ fn take(memory: &Memory, places: &mut HashMap<usize, usize>, state: &[(String, S
         }
     }
     if new.is_empty() {
-        return Some(());
+        return Some(false);
     }
     let mut held = memory.0.lock().unwrap_or_else(PoisonError::into_inner);
-    if held.is_empty() {
+    let (first, mut changed) = (held.is_empty(), false);
+    if first {
         // All are new then.
         for (i, (_, entry)) in state.iter().enumerate() {
             let empty = || CpuStorage::U8(Vec::new());
@@ -115,11 +122,12 @@ fn take(memory: &Memory, places: &mut HashMap<usize, usize>, state: &[(String, S
     }
     for (i, x) in new {
         let (opened, layout) = x.storage_and_layout();
+        changed |= held[i].dims != x.dims() || held[i].storage.dtype() != x.dtype();
         copy(Operand::new(on_cpu(&opened), layout), &mut held[i].storage);
         held[i].dims.clear();
         held[i].dims.extend_from_slice(x.dims());
     }
-    Some(())
+    Some(changed && !first)
 }
 
 /// Copies elements in row-major order.

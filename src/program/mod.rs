@@ -133,10 +133,13 @@ impl Program {
         Ok(())
     }
 
-    /// Whether no result is an input or a part of one.
-    fn is_local(&self) -> bool {
+    /// Whether no result is an input or a part of one, and the outputs with these numbers are f32 or f64.
+    fn is_local(&self, floats: impl IntoIterator<Item = usize>) -> bool {
         let results = self.outputs.iter().chain(self.assignments.iter().map(|(_, view)| view));
         results.map(|view| self.places[view.value]).all(|place| !matches!(place, Place::External(_)))
+            && floats
+                .into_iter()
+                .all(|output| matches!(self.dtype(self.outputs[output].value), DType::F32 | DType::F64))
     }
 
     /// A value of the last run.
