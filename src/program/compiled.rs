@@ -1,10 +1,9 @@
 //! [`compile`]: a function that is recorded once and replayed.
 
-use candle_core::{CpuStorage, DType};
-use smallvec::SmallVec;
+use candle_core::DType;
 
+use super::Program;
 use super::evaluate::{same_bits, whole};
-use super::{Program, on_cpu};
 use crate::autograd::launch::{Recording, State};
 use crate::autograd::{self, Array, Tensor};
 use crate::error::{Error, Result};
@@ -137,11 +136,9 @@ impl Entry {
         for state in &self.state {
             externals.push(whole(&state())?.into_array());
         }
-        let opened: SmallVec<[_; 16]> = externals.iter().map(|x| x.storage_and_layout().0).collect();
-        let opened: SmallVec<[&CpuStorage; 16]> = opened.iter().map(|storage| on_cpu(storage)).collect();
-        assert!(self.program.takes(&externals), "the signature of a program is compared before it is run");
-        self.program.run(&opened, &mut || unreachable!("compile refuses random numbers"))?;
-        Ok(self.program.value(&self.program.outputs[0], &opened).to_array()?.into())
+        let mut made =
+            self.program.call(&externals, &mut || unreachable!("compile refuses random numbers"))?;
+        Ok(made.pop().expect("a compiled function has one output").into())
     }
 }
 

@@ -3,9 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use candle_core::CpuStorage;
-use smallvec::SmallVec;
-
 use crate::autograd::array::contiguous;
 use crate::autograd::launch::{self, Recording, ValueView};
 use crate::autograd::{self, Array, Gradients, Tensor};
@@ -14,7 +11,7 @@ use crate::layer::{ForwardContext, StateEntry};
 use crate::ops::Rng;
 
 use super::in_place::Memory;
-use super::{Program, on_cpu};
+use super::{Program, with_storages};
 
 /// What one forward and backward pass gives.
 #[derive(Debug)]
@@ -280,12 +277,8 @@ impl Entry {
         rng: &Rng,
     ) -> Result<Evaluation> {
         let mut rng = rng.clone();
-        let opened: SmallVec<[_; 16]> = externals.iter().map(|x| x.storage_and_layout().0).collect();
-        let opened: SmallVec<[&CpuStorage; 16]> = opened.iter().map(|storage| on_cpu(storage)).collect();
-        assert!(self.program.takes(externals), "the signature of a program is compared before it is run");
-        self.program.run(&opened, &mut || rng.uniform())?;
-        let mut made = self.program.outputs.iter().map(|view| self.program.value(view, &opened).to_array());
-        let mut next = || made.next().expect("a program has the outputs that were recorded");
+        let mut made = self.program.call(externals, &mut || rng.uniform())?.into_iter();
+        let mut next = || Ok::<_, Error>(made.next().expect("a program has the outputs that were recorded"));
         let loss = Tensor::constant(next()?);
         let outputs =
             (0..self.outputs).map(|_| Ok(Tensor::constant(next()?))).collect::<Result<Vec<Tensor>>>()?;
@@ -307,9 +300,7 @@ impl Entry {
 
     /// A value of the last run as an array.
     fn read(&self, view: &ValueView, externals: &[Array]) -> Result<Array> {
-        let opened: SmallVec<[_; 16]> = externals.iter().map(|x| x.storage_and_layout().0).collect();
-        let opened: SmallVec<[&CpuStorage; 16]> = opened.iter().map(|storage| on_cpu(storage)).collect();
-        self.program.value(view, &opened).to_array()
+        with_storages(externals, |opened| self.program.value(view, opened).to_array())
     }
 
     /// Where the replay differs from the eager run, which has set the buffers.

@@ -100,6 +100,15 @@ impl Program {
                 .all(|(x, own)| x.dtype() == own.dtype && x.layout() == &own.layout && x.device().is_cpu())
     }
 
+    /// Runs the kernels, and copies the outputs.
+    fn call(&mut self, externals: &[Array], uniform: &mut dyn FnMut() -> f64) -> Result<Vec<Array>> {
+        assert!(self.takes(externals), "the signature of a program is compared before it is run");
+        with_storages(externals, |opened| {
+            self.run(opened, uniform)?;
+            self.outputs.iter().map(|view| self.value(view, opened).to_array()).collect()
+        })
+    }
+
     /// Runs the kernels on the storages of the externals. `uniform` draws random numbers.
     fn run(&mut self, externals: &[&CpuStorage], uniform: &mut dyn FnMut() -> f64) -> Result<()> {
         let Program { launches, constants, slots, places, .. } = self;
@@ -171,6 +180,13 @@ fn find<'a>(
         Place::Slot(i) => &slots[i],
         Place::Nowhere => unreachable!("a value that is read has a place"),
     }
+}
+
+/// Calls `f` with the storages of arrays in main memory.
+fn with_storages<R>(arrays: &[Array], f: impl FnOnce(&[&CpuStorage]) -> R) -> R {
+    let opened: SmallVec<[_; 16]> = arrays.iter().map(|x| x.storage_and_layout().0).collect();
+    let storages: SmallVec<[&CpuStorage; 16]> = opened.iter().map(|storage| on_cpu(storage)).collect();
+    f(&storages)
 }
 
 fn on_cpu(storage: &Storage) -> &CpuStorage {

@@ -322,7 +322,9 @@ impl Served {
 fn cell(value: &Value) -> Result<CsvValue<'_>, String> {
     match value {
         Value::Null => Ok(CsvValue::Missing),
-        Value::Number(x) => Ok(CsvValue::Number(x.as_f64().unwrap_or(f64::NAN))),
+        Value::Number(x) => {
+            Ok(CsvValue::Number(x.as_f64().expect("serde_json keeps numbers as f64, i64 or u64")))
+        }
         Value::String(text) => Ok(CsvValue::Text(text)),
         Value::Bool(yes) => Ok(CsvValue::Text(if *yes { "true" } else { "false" })),
         _ => Err("expected numbers, texts or null as values, got a list or an object".into()),

@@ -70,7 +70,7 @@ pub(super) fn openapi(model: &Value) -> Value {
     if is_table {
         let columns = inputs["columns"].as_array().map_or(&[][..], Vec::as_slice);
         let property = |column: &Value| {
-            let name = column["name"].as_str().unwrap_or_default().to_string();
+            let name = column["name"].as_str().expect("a description names its columns").to_string();
             let kind = if column["type"] == "number" {
                 json!(["number", "string", "null"])
             } else {
@@ -80,7 +80,11 @@ pub(super) fn openapi(model: &Value) -> Value {
             if column["categories"].is_array() {
                 schema["description"] = format!("One of {}.", column["categories"]).into();
             } else if column["type"] != "number" {
-                schema["description"] = format!("A {}.", column["type"].as_str().unwrap_or_default()).into();
+                schema["description"] = format!(
+                    "A {}.",
+                    column["type"].as_str().expect("a description has the type of a column")
+                )
+                .into();
             }
             (name, schema)
         };
@@ -88,7 +92,12 @@ pub(super) fn openapi(model: &Value) -> Value {
         let names: Vec<&Value> = columns.iter().map(|column| &column["name"]).collect();
         let example: Map<String, Value> = columns
             .iter()
-            .map(|column| (column["name"].as_str().unwrap_or_default().into(), column["example"].clone()))
+            .map(|column| {
+                (
+                    column["name"].as_str().expect("a description names its columns").into(),
+                    column["example"].clone(),
+                )
+            })
             .collect();
         let row = json!({
             "description": "A row: values by the names of the columns, or in their order. null is a missing value.",
