@@ -167,8 +167,8 @@ fn case(key: &str) -> Option<Case> {
             Ok(vec![y, weights])
         }),
         "attention causal" => masked(false, |_| AttentionMask::new().causal()),
-        "attention masked" => masked(true, |x| AttentionMask::new().scores(&x[1]).padding(&x[2])),
-        "attention with scores added" => masked(true, |x| AttentionMask::new().scores(&x[1])),
+        "attention masked" => masked(true, |x| AttentionMask::new().attn_mask(&x[1]).padding(&x[2])),
+        "attention with scores added" => masked(true, |x| AttentionMask::new().attn_mask(&x[1])),
         "encoder" => plain(encoder()),
         "encoder norm first" => plain(encoder().map(TransformerEncoderLayer::norm_first)),
         "encoder tanh" => plain(encoder().and_then(|layer| {

@@ -44,7 +44,7 @@ pub use mnist::{fashion_mnist, mnist};
 pub use split::{Folds, k_fold, random_split, stratified_k_fold, stratified_split};
 #[cfg(feature = "csv")]
 pub use table::{
-    CsvColumn, CsvError, CsvHint, CsvKind, CsvOptions, CsvSchema, CsvTable, CsvValue, Filled, Missing,
+    CsvColumn, CsvError, CsvHint, CsvKind, CsvOptions, CsvSchema, CsvTable, CsvValue, FillValue, Missing,
     read_csv,
 };
 pub use unroll::image_to_vector;

@@ -1,6 +1,6 @@
 //! Adagrad and Adadelta.
 
-use super::rule::{StepInfo, Update, UpdateRule, update_fn};
+use super::rule::{StepInfo, UpdateFn, UpdateRule, update_fn};
 use super::{FirstOrder, fraction, not_negative, positive};
 use crate::error::Result;
 use crate::formula::Real;
@@ -81,7 +81,7 @@ impl UpdateRule<1> for AdagradRule {
         self.initial_accumulator_value
     }
 
-    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 1> {
+    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl UpdateFn<T, 1> {
         let rate = at.learning_rate / (1.0 + at.step.saturating_sub(1) as f64 * self.lr_decay);
         let rate = T::constant(rate);
         let (eps, decay) = (T::constant(self.eps), T::constant(self.weight_decay));
@@ -158,7 +158,7 @@ impl UpdateRule<2> for AdadeltaRule {
         [Some("square_avg"), Some("acc_delta")]
     }
 
-    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 2> {
+    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl UpdateFn<T, 2> {
         let (rho, new) = (T::constant(self.rho), T::constant(1.0 - self.rho));
         let (eps, decay) = (T::constant(self.eps), T::constant(self.weight_decay));
         let rate = T::constant(at.learning_rate);

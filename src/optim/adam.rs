@@ -1,6 +1,6 @@
 //! Adam and AdamW.
 
-use super::rule::{StepInfo, Update, UpdateRule, bias_correction, update_fn};
+use super::rule::{StepInfo, UpdateFn, UpdateRule, bias_correction, update_fn};
 use super::{FirstOrder, fraction, not_negative, positive};
 use crate::error::Result;
 use crate::formula::Real;
@@ -99,7 +99,7 @@ impl<const DECOUPLED: bool> UpdateRule<3> for AdamRule<DECOUPLED> {
         Some(Self { beta1, ..self.clone() })
     }
 
-    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 3> {
+    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl UpdateFn<T, 3> {
         let (shrink, decay) = split_decay::<T>(DECOUPLED, self.weight_decay, at.learning_rate);
         let (new1, new2) = (T::constant(1.0 - self.beta1), T::constant(1.0 - self.beta2));
         let (beta2, eps, amsgrad) = (T::constant(self.beta2), T::constant(self.eps), self.amsgrad);

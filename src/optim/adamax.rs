@@ -1,6 +1,6 @@
 //! Adamax.
 
-use super::rule::{StepInfo, Update, UpdateRule, bias_correction, update_fn};
+use super::rule::{StepInfo, UpdateFn, UpdateRule, bias_correction, update_fn};
 use super::{FirstOrder, fraction, not_negative, positive};
 use crate::error::Result;
 use crate::formula::Real;
@@ -70,7 +70,7 @@ impl UpdateRule<2> for AdamaxRule {
         Some(Self { beta1, ..self.clone() })
     }
 
-    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 2> {
+    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl UpdateFn<T, 2> {
         let (new1, beta2) = (T::constant(1.0 - self.beta1), T::constant(self.beta2));
         let (eps, decay) = (T::constant(self.eps), T::constant(self.weight_decay));
         let rate = T::constant(at.learning_rate / bias_correction(self.beta1, at.step));

@@ -58,7 +58,7 @@ struct Entry<const N: usize> {
 #[derive(Debug)]
 struct ParameterState<const N: usize> {
     step: u64,
-    carry: f64,
+    scalar_state: f64,
     arrays: StateArrays<N>,
 }
 
@@ -75,7 +75,7 @@ impl<const N: usize> ParameterState<N> {
             DType::F64 => StateArrays::F64([const { Vec::new() }; N]),
             _ => StateArrays::F32([const { Vec::new() }; N]),
         };
-        ParameterState { step: 0, carry: 1.0, arrays }
+        ParameterState { step: 0, scalar_state: 1.0, arrays }
     }
 
     fn dtype(&self) -> DType {
@@ -246,9 +246,9 @@ impl<R: UpdateRule<N>, const N: usize> FirstOrder<R, N> {
         let rule = self.momentum.and_then(|momentum| rule.with_momentum(momentum)).unwrap_or(rule);
         let state = &mut self.entries[i].state;
         state.step += 1;
-        state.carry = rule.carry(state.step, state.carry);
+        state.scalar_state = rule.scalar_state(state.step, state.scalar_state);
         let learning_rate = self.learning_rate * lr_factor;
-        (rule, StepInfo { learning_rate, step: state.step, carry: state.carry })
+        (rule, StepInfo { learning_rate, step: state.step, scalar_state: state.scalar_state })
     }
 
     fn update_in_place(&mut self, memory: &mut dyn ParameterMemory) -> Result<()> {
@@ -428,8 +428,8 @@ impl<R: UpdateRule<N>, const N: usize> Optimizer for FirstOrder<R, N> {
             let (name, state) = (&entry.name, &entry.state);
             let dims = entry.parameter.get().dims().to_vec();
             writer.count(format!("{name}.step"), state.step)?;
-            if let Some(carry) = R::CARRY {
-                writer.scalar(format!("{name}.{carry}"), state.carry)?;
+            if let Some(scalar_state) = R::SCALAR_STATE {
+                writer.scalar(format!("{name}.{scalar_state}"), state.scalar_state)?;
             }
             for (k, name) in self.used_states(entry, state.step) {
                 let value = match &state.arrays {
@@ -450,8 +450,8 @@ impl<R: UpdateRule<N>, const N: usize> Optimizer for FirstOrder<R, N> {
             let (name, leaf) = (&entry.name, entry.parameter.get());
             let mut state = ParameterState::<N>::new(entry.state.dtype());
             state.step = reader.count(&format!("{name}.step"))?;
-            if let Some(carry) = R::CARRY {
-                state.carry = reader.scalar(&format!("{name}.{carry}"))?;
+            if let Some(scalar_state) = R::SCALAR_STATE {
+                state.scalar_state = reader.scalar(&format!("{name}.{scalar_state}"))?;
             }
             for (k, name) in self.used_states(entry, state.step) {
                 match &mut state.arrays {

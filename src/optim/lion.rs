@@ -1,6 +1,6 @@
 //! Lion.
 
-use super::rule::{StepInfo, Update, UpdateRule, update_fn};
+use super::rule::{StepInfo, UpdateFn, UpdateRule, update_fn};
 use super::{FirstOrder, fraction, not_negative};
 use crate::error::Result;
 use crate::formula::Real;
@@ -63,7 +63,7 @@ impl UpdateRule<1> for LionRule {
         Some(Self { beta1, ..self.clone() })
     }
 
-    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 1> {
+    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl UpdateFn<T, 1> {
         let (old1, new1) = (T::constant(self.beta1), T::constant(1.0 - self.beta1));
         let (old2, new2) = (T::constant(self.beta2), T::constant(1.0 - self.beta2));
         let rate = T::constant(at.learning_rate);

@@ -1,7 +1,7 @@
 //! NAdam.
 
 use super::adam::split_decay;
-use super::rule::{StepInfo, Update, UpdateRule, bias_correction, update_fn};
+use super::rule::{StepInfo, UpdateFn, UpdateRule, bias_correction, update_fn};
 use super::{FirstOrder, fraction, not_negative, positive};
 use crate::error::Result;
 use crate::formula::Real;
@@ -76,24 +76,24 @@ impl NAdam {
 
 impl UpdateRule<2> for NAdamRule {
     const NAME: &'static str = "NAdam";
-    const CARRY: Option<&'static str> = Some("mu_product");
+    const SCALAR_STATE: Option<&'static str> = Some("mu_product");
 
     fn state_names(&self) -> [Option<&'static str>; 2] {
         [Some("exp_avg"), Some("exp_avg_sq")]
     }
 
-    fn carry(&self, step: u64, carry: f64) -> f64 {
-        carry * self.mu(step)
+    fn scalar_state(&self, step: u64, scalar_state: f64) -> f64 {
+        scalar_state * self.mu(step)
     }
 
     fn with_momentum(&self, beta1: f64) -> Option<Self> {
         Some(Self { beta1, ..self.clone() })
     }
 
-    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 2> {
+    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl UpdateFn<T, 2> {
         let (now, next) = (self.mu(at.step), self.mu(at.step.saturating_add(1)));
-        let by_grad = T::constant(at.learning_rate * (1.0 - now) / (1.0 - at.carry));
-        let by_average = T::constant(at.learning_rate * next / (1.0 - at.carry * next));
+        let by_grad = T::constant(at.learning_rate * (1.0 - now) / (1.0 - at.scalar_state));
+        let by_average = T::constant(at.learning_rate * next / (1.0 - at.scalar_state * next));
         let (shrink, decay) = split_decay::<T>(self.decoupled, self.weight_decay, at.learning_rate);
         let (new1, new2) = (T::constant(1.0 - self.beta1), T::constant(1.0 - self.beta2));
         let (beta2, eps) = (T::constant(self.beta2), T::constant(self.eps));

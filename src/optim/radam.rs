@@ -1,7 +1,7 @@
 //! RAdam.
 
 use super::adam::split_decay;
-use super::rule::{StepInfo, Update, UpdateRule, bias_correction, update_fn};
+use super::rule::{StepInfo, UpdateFn, UpdateRule, bias_correction, update_fn};
 use super::{FirstOrder, fraction, not_negative, positive};
 use crate::error::Result;
 use crate::formula::Real;
@@ -70,7 +70,7 @@ impl UpdateRule<2> for RAdamRule {
         Some(Self { beta1, ..self.clone() })
     }
 
-    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 2> {
+    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl UpdateFn<T, 2> {
         let (shrink, decay) = split_decay::<T>(self.decoupled, self.weight_decay, at.learning_rate);
         let (new1, new2) = (T::constant(1.0 - self.beta1), T::constant(1.0 - self.beta2));
         let (beta2, eps) = (T::constant(self.beta2), T::constant(self.eps));

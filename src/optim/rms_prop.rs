@@ -1,6 +1,6 @@
 //! RMSProp.
 
-use super::rule::{StepInfo, Update, UpdateRule, update_fn};
+use super::rule::{StepInfo, UpdateFn, UpdateRule, update_fn};
 use super::{FirstOrder, fraction, not_negative, positive};
 use crate::error::Result;
 use crate::formula::Real;
@@ -89,7 +89,7 @@ impl UpdateRule<3> for RmsPropRule {
         (self.momentum > 0.0).then(|| Self { momentum, ..self.clone() })
     }
 
-    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 3> {
+    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl UpdateFn<T, 3> {
         let (alpha, new) = (T::constant(self.alpha), T::constant(1.0 - self.alpha));
         let (eps, decay) = (T::constant(self.eps), T::constant(self.weight_decay));
         let (rate, momentum) = (T::constant(at.learning_rate), T::constant(self.momentum));

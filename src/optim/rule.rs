@@ -11,18 +11,18 @@ pub struct StepInfo {
     pub learning_rate: f64,
     /// The number of this step of the parameter: 1, 2, …
     pub step: u64,
-    /// The scalar that [`UpdateRule::carry`] returned for this step.
-    pub carry: f64,
+    /// The scalar that [`UpdateRule::scalar_state`] returned for this step.
+    pub scalar_state: f64,
 }
 
 /// An update formula for one element: (parameter, gradient, state) → (new parameter, new state).
-pub trait Update<T, const N: usize>: Fn(T, T, [T; N]) -> (T, [T; N]) + Send + Sync {}
+pub trait UpdateFn<T, const N: usize>: Fn(T, T, [T; N]) -> (T, [T; N]) + Send + Sync {}
 
-impl<T, const N: usize, F: Fn(T, T, [T; N]) -> (T, [T; N]) + Send + Sync> Update<T, N> for F {}
+impl<T, const N: usize, F: Fn(T, T, [T; N]) -> (T, [T; N]) + Send + Sync> UpdateFn<T, N> for F {}
 
 /// Returns the closure unchanged. Rust accepts `#[inline(always)]` on a closure that is an argument, not on one that is
 /// returned, and an update formula is fast only when it is inlined.
-pub fn update_fn<T, const N: usize, F: Update<T, N>>(formula: F) -> F {
+pub fn update_fn<T, const N: usize, F: UpdateFn<T, N>>(formula: F) -> F {
     formula
 }
 
@@ -31,7 +31,7 @@ pub fn update_fn<T, const N: usize, F: Update<T, N>>(formula: F) -> F {
 /// Implement it to write your own optimizer; [`FirstOrder`](super::FirstOrder) does the rest:
 ///
 /// ```
-/// # use tealight::optim::{FirstOrder, StepInfo, Update, UpdateRule, update_fn};
+/// # use tealight::optim::{FirstOrder, StepInfo, UpdateFn, UpdateRule, update_fn};
 /// # use tealight::prelude::*;
 /// /// Signed gradient descent: p ← p − η·sign(g).
 /// #[derive(Clone, Debug, Default)]
@@ -40,7 +40,7 @@ pub fn update_fn<T, const N: usize, F: Update<T, N>>(formula: F) -> F {
 /// impl UpdateRule<0> for SignSgd {
 ///     const NAME: &'static str = "SignSgd";
 ///     fn state_names(&self) -> [Option<&'static str>; 0] { [] }
-///     fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 0> {
+///     fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl UpdateFn<T, 0> {
 ///         let learning_rate = T::constant(at.learning_rate);
 ///         update_fn(#[inline(always)] move |p: T, g: T, []| (p - learning_rate * g.signum(), []))
 ///     }
@@ -55,8 +55,8 @@ pub trait UpdateRule<const N: usize>: Clone + Debug + Send + Sync {
     /// The optimizer's name, for errors and reports.
     const NAME: &'static str;
 
-    /// The name under which the [`carry`](UpdateRule::carry) is saved, if the rule uses one.
-    const CARRY: Option<&'static str> = None;
+    /// The name under which the [`scalar_state`](UpdateRule::scalar_state) is saved, if the rule uses one.
+    const SCALAR_STATE: Option<&'static str> = None;
 
     /// The names under which the N state arrays are saved. `None` for an array that these hyperparameters do not use:
     /// it is not allocated, and reads as 0.
@@ -69,9 +69,9 @@ pub trait UpdateRule<const N: usize>: Clone + Debug + Send + Sync {
 
     /// The next value of a scalar that each parameter carries from step to step, such as a running product. It starts
     /// at 1. Default: unchanged.
-    fn carry(&self, step: u64, carry: f64) -> f64 {
+    fn scalar_state(&self, step: u64, scalar_state: f64) -> f64 {
         let _ = step;
-        carry
+        scalar_state
     }
 
     /// These hyperparameters with another momentum, or β₁: see [`set_momentum`](super::Optimizer::set_momentum). Default: `None`,
@@ -82,7 +82,7 @@ pub trait UpdateRule<const N: usize>: Clone + Debug + Send + Sync {
     }
 
     /// The update formula for one step.
-    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, N>;
+    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl UpdateFn<T, N>;
 }
 
 /// Adam's bias correction, 1 − βⁿ.

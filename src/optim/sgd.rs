@@ -1,6 +1,6 @@
 //! Stochastic gradient descent.
 
-use super::rule::{StepInfo, Update, UpdateRule, update_fn};
+use super::rule::{StepInfo, UpdateFn, UpdateRule, update_fn};
 use super::{FirstOrder, fraction, not_negative};
 use crate::error::{Error, Result};
 use crate::formula::Real;
@@ -91,7 +91,7 @@ impl UpdateRule<1> for SgdRule {
         (self.momentum > 0.0).then(|| Self { momentum, ..self.clone() })
     }
 
-    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 1> {
+    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl UpdateFn<T, 1> {
         let (keep, add) = if at.step > 1 { (self.momentum, 1.0 - self.dampening) } else { (0.0, 1.0) };
         let (keep, add) = (T::constant(keep), T::constant(add));
         let look_ahead = self.nesterov.then_some(T::constant(self.momentum));

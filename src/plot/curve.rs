@@ -46,8 +46,7 @@ impl Axes {
     }
 
     /// Draws points alone, without lines between them.
-    #[doc(alias = "scatter")]
-    pub fn points(mut self) -> Self {
+    pub fn scatter(mut self) -> Self {
         self.points = true;
         self
     }

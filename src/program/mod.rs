@@ -162,7 +162,7 @@ impl Program {
     }
 
     /// The bytes of memory that a run takes besides its inputs, parameters and constants.
-    pub fn memory(&self) -> usize {
+    pub fn memory_bytes(&self) -> usize {
         let slots = self.slots.iter().zip(&self.lengths);
         slots.map(|(slot, length)| length * slot.dtype().size_in_bytes()).sum()
     }
@@ -236,7 +236,7 @@ impl fmt::Display for Program {
             write!(f, "{i:4}  {:<20} {inputs} -> {targets}  {bytes} B", call.name)?;
             writeln!(f, "{}{}", if call.scope.is_empty() { "" } else { "  " }, call.scope)?;
         }
-        let (calls, slots, memory) = (self.launches.len(), self.slots.len(), self.memory());
+        let (calls, slots, memory) = (self.launches.len(), self.slots.len(), self.memory_bytes());
         write!(f, "{calls} kernels, {moved} bytes moved, {memory} bytes in {slots} slots")
     }
 }
@@ -254,6 +254,6 @@ impl Program {
 
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Program({} kernels, {} bytes)", self.launches.len(), self.memory())
+        write!(f, "Program({} kernels, {} bytes)", self.launches.len(), self.memory_bytes())
     }
 }

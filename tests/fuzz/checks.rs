@@ -304,7 +304,7 @@ pub fn pth(bytes: &[u8]) {
     let bytes = wrapped.as_deref().unwrap_or(bytes);
     let (_folder, path) = file(bytes);
     for key in ["", "model", "a.0"] {
-        answer(LoadOptions::new().key(key).read(&path, &Device::Cpu), &path);
+        answer(LoadOptions::new().state_dict_key(key).read(&path, &Device::Cpu), &path);
     }
     let Some(tensors) = answer(io::read_pth(&path, &Device::Cpu), &path) else { return };
     let all: usize = tensors.values().map(size).sum();

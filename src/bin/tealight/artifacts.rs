@@ -138,12 +138,12 @@ fn numbers(found: &Residuals, target: &str, name: &str) -> [Curves; 2] {
     [
         (
             "Predicted and true",
-            Axes::new(format!("true {target}"), "predicted").points().diagonal(),
+            Axes::new(format!("true {target}"), "predicted").scatter().diagonal(),
             pairs().map(|(y, t)| (*t, *y)).collect(),
         ),
         (
             "Residuals",
-            Axes::new(format!("predicted {target}"), "true − predicted").points(),
+            Axes::new(format!("predicted {target}"), "true − predicted").scatter(),
             pairs().map(|(y, t)| (*y, t - y)).collect(),
         ),
     ]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tealight::data::image::{Color, Interpolation};
 use tealight::data::{
-    CsvOptions, CsvSchema, CsvTable, Filled, ImageFolder, LabeledDataset, Missing, image_folder,
+    CsvOptions, CsvSchema, CsvTable, FillValue, ImageFolder, LabeledDataset, Missing, image_folder,
 };
 use tealight::prelude::*;
 
@@ -418,9 +418,9 @@ fn are_codes(numbers: &[f64]) -> bool {
 }
 
 /// What was filled in, on one line; nothing if there were no gaps.
-pub(super) fn filled(gaps: &[Filled]) -> Option<String> {
+pub(super) fn filled(gaps: &[FillValue]) -> Option<String> {
     let cells: usize = gaps.iter().map(|gap| gap.count).sum();
-    let one = |gap: &Filled| {
+    let one = |gap: &FillValue| {
         let text = if gap.text.is_empty() { String::new() } else { format!(", such as {:?}", gap.text) };
         format!("{} ({}{text}) with {}", gap.column, gap.count, gap.value)
     };

@@ -175,7 +175,7 @@ impl<'a> Answers<'a> {
     fn add(&mut self, schema: &CsvSchema, path: &Path) -> Result<(usize, usize)> {
         let table = inputs::table(schema, path, &self.options.form)?;
         let good = self.add_table(schema, path, &table)?;
-        if let Some(text) = inputs::filled(&schema.filled(&table, &good)?) {
+        if let Some(text) = inputs::filled(&schema.fill_values(&table, &good)?) {
             note(text.trim_end());
         }
         Ok((table.len(), table.len() - good.len()))

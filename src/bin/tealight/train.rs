@@ -76,7 +76,7 @@ pub(super) fn run(options: &Train) -> Result<()> {
     if let (Inputs::Table(schema), Some(table)) = (&mut plan.inputs, &table) {
         let rows = schema.used_rows(table)?;
         schema.fill_from(table, &all.iter().map(|&i| rows[i]).collect::<Vec<_>>())?;
-        filled = super::inputs::filled(&schema.filled(table, &rows)?);
+        filled = super::inputs::filled(&schema.fill_values(table, &rows)?);
     }
     let mut data = introduction(&plan, &examples, &splits, filled)?;
     if !options.quiet {

@@ -15,7 +15,7 @@ use std::path::Path;
 
 use candle_core::DType;
 pub use raw::CsvTable;
-pub use schema::{CsvColumn, CsvKind, CsvSchema, CsvValue, Filled};
+pub use schema::{CsvColumn, CsvKind, CsvSchema, CsvValue, FillValue};
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 

@@ -88,7 +88,7 @@ mod exact {
 /// What [`Missing::Fill`] put into the gaps of a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Filled {
+pub struct FillValue {
     /// The name of the column.
     pub column: String,
     /// The number of gaps.
@@ -375,7 +375,7 @@ impl CsvSchema {
     }
 
     /// What [`Missing::Fill`] fills into these rows of the table: an entry for each column with gaps.
-    pub fn filled(&self, table: &CsvTable, rows: &[usize]) -> Result<Vec<Filled>> {
+    pub fn fill_values(&self, table: &CsvTable, rows: &[usize]) -> Result<Vec<FillValue>> {
         let mut all = Vec::new();
         for (index, column) in self.input_columns(table)?.into_iter().zip(&self.inputs) {
             let cells =
@@ -389,7 +389,7 @@ impl CsvSchema {
                 }
             };
             if let Some(text) = gaps.peek().map(|text| text.to_string()) {
-                all.push(Filled { column: column.name.clone(), count: gaps.count(), text, value });
+                all.push(FillValue { column: column.name.clone(), count: gaps.count(), text, value });
             }
         }
         Ok(all)

@@ -436,7 +436,7 @@ fn gaps_are_filled_from_the_rows_to_train_on() -> Result<()> {
     assert_eq!(inputs(&schema.encode(&table)?)[1..3], [[5.25, 0.0, 1.0], [3.0, 1.0, 0.0]]);
     schema.fill_from(&table, &[0, 1, 2])?;
     assert_eq!(inputs(&schema.encode(&table)?)[1..3], [[2.0, 0.0, 1.0], [3.0, 0.0, 1.0]]);
-    let filled = schema.filled(&table, &schema.used_rows(&table)?)?;
+    let filled = schema.fill_values(&table, &schema.used_rows(&table)?)?;
     let told: Vec<_> =
         filled.iter().map(|gap| (&gap.column[..], gap.count, &gap.text[..], &gap.value[..])).collect();
     assert_eq!(told, [("x", 1, "", "the mean 2"), ("c", 1, "NA", "\"red\"")]);

@@ -124,7 +124,7 @@ impl LoadOptions {
     /// The path of the state dict in a file of PyTorch's that has several: `"model"` in `{"model": …, "ema": …}`, `"nets.encoder"` in
     /// `{"nets": {"encoder": …, "decoder": …}}`, `""` for the dict around all others.
     #[must_use]
-    pub fn key(self, key: impl Into<String>) -> Self {
+    pub fn state_dict_key(self, key: impl Into<String>) -> Self {
         LoadOptions { key: Some(key.into()), ..self }
     }
 
@@ -138,7 +138,7 @@ impl LoadOptions {
         self.apply(tensors, unreadable, model).map_err(|error| error.in_file(path))
     }
 
-    /// Reads the tensors of a file, those under [`key`](LoadOptions::key) if it is set; nothing is renamed.
+    /// Reads the tensors of a file, those under [`state_dict_key`](LoadOptions::state_dict_key) if it is set; nothing is renamed.
     pub fn read(&self, path: impl AsRef<Path>, device: &Device) -> Result<TensorFile> {
         let path = path.as_ref();
         let bytes = read_at_most(path, u64::MAX)?;

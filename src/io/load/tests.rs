@@ -170,7 +170,7 @@ fn files() -> Result<()> {
     crate::io::save(&path, &net(2, 4)?)?;
     let text = LoadOptions::new().load(&path, &net(2, 5)?).unwrap_err().to_string();
     assert!(text.starts_with(&path.display().to_string()) && text.contains("2 of another shape"), "{text}");
-    let text = LoadOptions::new().key("model").load(&path, &net(2, 4)?).unwrap_err().to_string();
+    let text = LoadOptions::new().state_dict_key("model").load(&path, &net(2, 4)?).unwrap_err().to_string();
     assert!(
         text.ends_with("expected a file of PyTorch's with the key \"model\", got a safetensors file"),
         "{text}"

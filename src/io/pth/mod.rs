@@ -23,7 +23,7 @@ use state::{TensorView, state_dict};
 ///
 /// The state dict is the one dict of tensors in the file, however deep: `{"epoch": 7, "loss": tensor, "state_dict": {…}}`. Beside a module's
 /// `state_dict()`, the tensors of a dict around it do not count, nor do an optimizer's state and dicts of nothing but bytes (random
-/// states) and single numbers. [`LoadOptions::key`](super::LoadOptions::key) chooses if there are several.
+/// states) and single numbers. [`LoadOptions::state_dict_key`](super::LoadOptions::state_dict_key) chooses if there are several.
 ///
 /// Tensors that shared memory in PyTorch are separate. Floats of 16 to 64 bits, float8_e4m3fn, u8, u32, i16, i32 and i64 keep their dtype;
 /// bool becomes u8, i8 and u64 become i64, u16 becomes u32, float8_e5m2 becomes f32. What cannot be read is listed in

@@ -68,7 +68,7 @@ pub(super) fn only_state_dict(pickle: &Pickle, place: Id, start: Option<&str>) -
             let paths: Vec<String> = several.iter().take(11).map(|&node| path(&nodes, node, start)).collect();
             let more = if several.len() > 10 { format!(" of {}", several.len()) } else { String::new() };
             Err(format!(
-                "expected one state dict, got several: {}{more} (choose one with LoadOptions::key)",
+                "expected one state dict, got several: {}{more} (choose one with LoadOptions::state_dict_key)",
                 shown(paths.iter().map(String::as_str))
             ))
         }

@@ -82,7 +82,7 @@ fn every_view() -> Result<()> {
 
 #[test]
 fn where_the_state_dict_is() -> Result<()> {
-    let at = |key: &str| LoadOptions::new().key(key).read(fixture("faults.pth"), &Device::Cpu);
+    let at = |key: &str| LoadOptions::new().state_dict_key(key).read(fixture("faults.pth"), &Device::Cpu);
     let weight = Tensor::new(&[[0.0_f32, 1.0], [4.0, 5.0]], &Device::Cpu)?;
     // What is named twice in a pickle is whole both times, and one state dict.
     for key in ["one", "again", "several"] {
@@ -111,7 +111,7 @@ fn where_the_state_dict_is() -> Result<()> {
 /// What tests/interop/fixtures.py wrote as `containers.pth`.
 #[test]
 fn containers() -> Result<()> {
-    let at = |key: &str| LoadOptions::new().key(key).read(fixture("containers.pth"), &Device::Cpu);
+    let at = |key: &str| LoadOptions::new().state_dict_key(key).read(fixture("containers.pth"), &Device::Cpu);
     for key in ["deep", "nets.nets.encoder.l1", "nets.nets.encoder.l.2", "in a list.nets.1"] {
         assert!(at(key)?.keys().eq(["0.bias", "0.weight"]), "{key}");
     }
@@ -133,7 +133,7 @@ fn containers() -> Result<()> {
     assert!(extra.keys().eq(["w"]));
     assert_eq!(extra.unreadable["_extra_state"], "expected a tensor, got a dict with tensors");
     // Chosen by its path, a dict is taken although there are others in it.
-    let mixed = LoadOptions::new().key("mixed").read(fixture("faults.pth"), &Device::Cpu)?;
+    let mixed = LoadOptions::new().state_dict_key("mixed").read(fixture("faults.pth"), &Device::Cpu)?;
     assert!(mixed.keys().eq(["w"]) && mixed.unreadable.contains_key("model"));
     for (key, message) in [
         (
@@ -160,7 +160,7 @@ fn weights_of_other_tensors() -> Result<()> {
             "weight_norm computes these weights: call torch.nn.utils.remove_weight_norm before saving",
         ),
     ] {
-        let load = LoadOptions::new().key(key);
+        let load = LoadOptions::new().state_dict_key(key);
         let text = load.load(fixture("containers.pth"), &model).unwrap_err().to_string();
         assert!(text.ends_with(advice), "{text}");
     }
@@ -170,7 +170,7 @@ fn weights_of_other_tensors() -> Result<()> {
 /// 8-bit floats against what torch 2.15 makes of them in f64; large integers.
 #[test]
 fn numbers_of_other_dtypes() -> Result<()> {
-    let found = LoadOptions::new().key("numbers").read(fixture("containers.pth"), &Device::Cpu)?;
+    let found = LoadOptions::new().state_dict_key("numbers").read(fixture("containers.pth"), &Device::Cpu)?;
     assert_eq!(found["uint64"].to_vec1::<i64>()?, [0, i64::MAX]);
     assert_eq!((found["e4m3fn"].dtype(), found["e5m2"].dtype()), (DType::F8E4M3, DType::F32));
     // x[[1, 8, 126, 127, 129, 254]].double() in PyTorch.
@@ -205,7 +205,7 @@ fn unsupported_tensors() -> Result<()> {
         ("list", "more", "expected a tensor, got a list with tensors"),
         ("numbers for names", "0", "expected a text as its name, got a number"),
     ] {
-        let found = LoadOptions::new().key(key).read(fixture("faults.pth"), &Device::Cpu)?;
+        let found = LoadOptions::new().state_dict_key(key).read(fixture("faults.pth"), &Device::Cpu)?;
         assert!(found.unreadable[name].contains(message), "{key}: {}", found.unreadable[name]);
         let text = found.tensor(name).unwrap_err().to_string();
         assert!(text.contains(&format!("faults.pth: {name}: expected")), "{text}");

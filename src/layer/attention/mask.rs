@@ -46,8 +46,7 @@ impl AttentionMask {
     /// # Shapes
     /// (t, s), (n · heads, t, s), or four axes that broadcast to (n, heads, t, s)
     #[must_use]
-    #[doc(alias = "attn_mask")]
-    pub fn scores(self, mask: &Tensor) -> Self {
+    pub fn attn_mask(self, mask: &Tensor) -> Self {
         AttentionMask { scores: Some(mask.clone()), ..self }
     }
 

@@ -31,7 +31,7 @@ fn gradients() -> Result<()> {
     let train = ForwardContext::train(Rng::seed(3));
     gradcheck(&MultiHeadAttention::new(4, 2, rng)?.without_bias(), &x, &train)?;
     let added = Tensor::new(&[[0.5, -1.0], [f64::NEG_INFINITY, 0.0], [0.0, 2.0]], &Device::Cpu)?;
-    let mask = AttentionMask::new().scores(&added);
+    let mask = AttentionMask::new().attn_mask(&added);
     gradcheck(&Masked(MultiHeadAttention::new(4, 2, rng)?.dropout(0.3)?, mask), &x, &train)?;
     let small = x.narrow(1, 0, 2)?.narrow(2, 0, 2)?;
     // Of two numbers with a small ε the norm is almost a jump, which finite differences do not follow.
@@ -57,13 +57,13 @@ fn hidden_keys_have_weight_0() -> Result<()> {
     let sums = weights.sum(-1)?.flatten(0, -1)?.to_vec1::<f32>()?;
     assert!(sums.iter().all(|sum| (sum - 1.0).abs() < 1e-6));
     let later = Tensor::new(&[[0_u8, 1, 1], [0, 0, 7], [0, 0, 0]], cpu)?;
-    assert_eq!(attend(AttentionMask::new().scores(&later), ctx)?.0, causal);
+    assert_eq!(attend(AttentionMask::new().attn_mask(&later), ctx)?.0, causal);
     let infinite = later
         .ne(&Tensor::zeros((), DType::U8, cpu)?)?
         .where_cond(&Tensor::full(f32::NEG_INFINITY, (), cpu)?, &Tensor::zeros((), DType::F32, cpu)?)?;
-    assert_eq!(attend(AttentionMask::new().scores(&infinite), ctx)?.0, causal);
+    assert_eq!(attend(AttentionMask::new().attn_mask(&infinite), ctx)?.0, causal);
     let repeated = later.broadcast_to((4, 3, 3))?;
-    assert_eq!(attend(AttentionMask::new().scores(&repeated), ctx)?.0, causal);
+    assert_eq!(attend(AttentionMask::new().attn_mask(&repeated), ctx)?.0, causal);
     let padding = Tensor::new(&[[0_u8, 0, 0], [0, 0, 1]], cpu)?;
     let (_, weights) = attend(AttentionMask::new().padding(&padding), ctx)?;
     assert_eq!(weights.i((1, .., .., 2))?.abs()?.max_all()?.to_scalar::<f32>()?, 0.0);
@@ -89,8 +89,8 @@ fn refusals() -> Result<()> {
     let error = with(AttentionMask::new().padding(&ones(&[3, 2])?)).unwrap_err().to_string();
     let message = "multi_head_attention: expected a padding mask [2, 3] of u8, got [3, 2] of u8";
     assert_eq!(error, message);
-    assert!(with(AttentionMask::new().scores(&ones(&[4, 3])?)).is_err());
-    assert!(with(AttentionMask::new().scores(&zeros(&[3, 3])?.to_dtype(DType::F64)?)).is_err());
+    assert!(with(AttentionMask::new().attn_mask(&ones(&[4, 3])?)).is_err());
+    assert!(with(AttentionMask::new().attn_mask(&zeros(&[3, 3])?.to_dtype(DType::F64)?)).is_err());
     assert!(
         layer
             .attend(

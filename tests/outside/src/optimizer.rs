@@ -1,6 +1,6 @@
 //! A custom optimizer: a formula for one number.
 
-use tealight::optim::{FirstOrder, StepInfo, Update, UpdateRule, update_fn};
+use tealight::optim::{FirstOrder, StepInfo, UpdateFn, UpdateRule, update_fn};
 use tealight::prelude::*;
 
 /// A step of one length against the sign of the averaged gradient.
@@ -14,7 +14,7 @@ impl UpdateRule<1> for Signs {
         [Some("average")]
     }
 
-    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl Update<T, 1> {
+    fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl UpdateFn<T, 1> {
         let (rate, keep) = (T::constant(at.learning_rate), T::constant(0.5));
         update_fn(move |p: T, g: T, [m]: [T; 1]| {
             let m = m * keep + g * keep;
