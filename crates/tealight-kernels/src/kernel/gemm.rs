@@ -63,7 +63,7 @@ unsafe fn product<T: Element>(
     threads: bool,
 ) {
     assert!(a.holds(m, k) && b.holds(k, n), "kernel::matmul: a matrix reaches beyond its slice");
-    if !threads && m * n * k <= SMALL && k * n.next_multiple_of(WIDTH) <= PACKED {
+    if !threads && m * n * k <= SMALL {
         return arch().dispatch(Small { out, rows, sizes: [m, k, n], a, b, add });
     }
     let old = if add { T::constant(1.0) } else { T::constant(0.0) };
@@ -98,17 +98,16 @@ unsafe fn product<T: Element>(
 /// A product of so few multiplications is faster without the memory and the packing of a large one.
 const SMALL: usize = 1 << 15;
 
-/// Elements of the right factor that [`small`] copies at most.
-const PACKED: usize = 4096;
-
 /// The columns and the rows of a tile: their sums stay in registers.
 const WIDTH: usize = 16;
 const HEIGHT: usize = 4;
 
+/// Rows of the right factor that are copied at a time.
+const DEEP: usize = 256;
+
 /// [`product`] of small matrices: each element is one fused multiply-add after the other.
 ///
-/// `out` is as for [`product`]; a holds m × k elements, b holds k × n, and k · n, rounded up to the width of a tile, is at most
-/// [`PACKED`].
+/// `out` is as for [`product`]; a holds m × k elements, b holds k × n.
 struct Small<'a, T> {
     out: *mut T,
     rows: usize,
@@ -152,35 +151,40 @@ impl<T: Element> Small<'_, T> {
     #[inline(always)]
     fn tiles<S: Simd, const N: usize>(self, simd: S) {
         let Small { out, rows, sizes: [m, k, n], a, b, add } = self;
-        let stride = n.next_multiple_of(WIDTH);
-        let mut packed = [const { Uninit::<T>::uninit() }; PACKED];
-        let (right, step) = if b.columns == 1 && stride == n {
-            (b.data, b.rows)
-        } else {
-            for p in 0..k {
-                let row = &mut packed[p * stride..(p + 1) * stride];
-                for j in 0..n {
-                    row[j].write(b.data[p * b.rows + j * b.columns]);
-                }
-                for j in n..stride {
-                    row[j].write(T::default());
-                }
-            }
-            // SAFETY: these k · stride elements were just written.
-            (unsafe { buffer::assume_written(&packed[..k * stride]) }, stride)
-        };
-        for i in (0..m).step_by(HEIGHT) {
-            for j in (0..n).step_by(WIDTH) {
-                let (height, width) = (HEIGHT.min(m - i), WIDTH.min(n - j));
+        let mut packed = [const { Uninit::<T>::uninit() }; DEEP * WIDTH];
+        let in_place = b.columns == 1 && n % WIDTH == 0;
+        for j in (0..n).step_by(WIDTH) {
+            let width = WIDTH.min(n - j);
+            for i in (0..m).step_by(HEIGHT) {
+                let height = HEIGHT.min(m - i);
                 // The rows below the last one are computed from that one, and not written.
                 let lines: [usize; HEIGHT] = std::array::from_fn(|r| (i + r.min(height - 1)) * a.rows);
                 let mut sums = [[T::splat(simd, T::default()); N]; HEIGHT];
-                for p in 0..k {
-                    let row = T::vectors::<S>(&right[p * step + j..][..WIDTH]);
-                    for r in 0..HEIGHT {
-                        let x = T::splat(simd, a.data[lines[r] + p * a.columns]);
-                        for l in 0..N {
-                            sums[r][l] = T::fused(simd, x, row[l], sums[r][l]);
+                for from in (0..k).step_by(DEEP) {
+                    let depth = DEEP.min(k - from);
+                    if !in_place && (i == 0 || k > DEEP) {
+                        for p in 0..depth {
+                            let row = &mut packed[p * WIDTH..(p + 1) * WIDTH];
+                            for l in 0..width {
+                                row[l].write(b.data[(from + p) * b.rows + (j + l) * b.columns]);
+                            }
+                            for l in width..WIDTH {
+                                row[l].write(T::default());
+                            }
+                        }
+                    }
+                    let (right, step) = match in_place {
+                        true => (&b.data[from * b.rows + j..], b.rows),
+                        // SAFETY: these rows were written just now, or, if they are all there are, for the first tile.
+                        false => (unsafe { buffer::assume_written(&packed[..depth * WIDTH]) }, WIDTH),
+                    };
+                    for p in 0..depth {
+                        let row = T::vectors::<S>(&right[p * step..][..WIDTH]);
+                        for r in 0..HEIGHT {
+                            let x = T::splat(simd, a.data[lines[r] + (from + p) * a.columns]);
+                            for l in 0..N {
+                                sums[r][l] = T::fused(simd, x, row[l], sums[r][l]);
+                            }
                         }
                     }
                 }
@@ -218,6 +222,14 @@ fn with_vector<T: Element>(
         let size = (PIECE / k).clamp(1, m).next_multiple_of(4);
         parts(out, size, threads, &|piece, out| {
             rows(&a.data[piece * size * a.rows..], a.rows, v, out, add);
+        });
+        return true;
+    }
+    if m == 1 && a.columns == 1 && b.rows == 1 {
+        let v = &a.data[..k];
+        let size = (PIECE / k).clamp(1, n).next_multiple_of(4);
+        parts(out, size, threads, &|piece, out| {
+            rows(&b.data[piece * size * b.columns..], b.columns, v, out, add);
         });
         return true;
     }
@@ -336,9 +348,17 @@ mod tests {
     fn small_products_are_sums_in_order() {
         let numbers =
             |n: usize, seed: f64| (0..n).map(|i| ((i as f64 + seed) * 1.37).sin() as f32).collect::<Vec<_>>();
-        for [m, k, n] in
-            [[16, 4, 16], [16, 16, 3], [3, 16, 16], [1, 9, 40], [5, 64, 7], [31, 2, 33], [4, 100, 17]]
-        {
+        for [m, k, n] in [
+            [16, 4, 16],
+            [16, 16, 3],
+            [3, 16, 16],
+            [1, 9, 40],
+            [5, 64, 7],
+            [31, 2, 33],
+            [4, 100, 17],
+            [2, 64, 130],
+            [3, 600, 17],
+        ] {
             let (x, y, old) = (numbers(m * k, 0.5), numbers(k * n, 0.1), numbers(m * n, 0.7));
             for (a, b) in [([k, 1], [n, 1]), ([1, m], [1, k]), ([k, 1], [1, k]), ([1, m], [n, 1])] {
                 let a = Matrix { data: &x[..], rows: a[0], columns: a[1] };

@@ -50,13 +50,26 @@ impl<T: Element> WithSimd for Rows<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        match PLACES * size_of::<T>() / size_of::<T::Vector<S>>() {
+            1 => self.by::<S, 1>(simd),
+            2 => self.by::<S, 2>(simd),
+            4 => self.by::<S, 4>(simd),
+            8 => self.by::<S, 8>(simd),
+            _ => self.by::<S, PLACES>(simd),
+        }
+    }
+}
+
+impl<T: Element> Rows<'_, T> {
+    #[inline(always)]
+    fn by<S: Simd, const N: usize>(self, simd: S) {
         let Rows { rows, stride, vector, out, add } = self;
         let row = |i: usize| &rows[i * stride..][..vector.len()];
         for (number, out) in out.chunks_mut(4).enumerate() {
             let (first, last) = (4 * number, 4 * number + out.len() - 1);
             // The last row stands in for missing ones.
             let some = [row(first), row(last.min(first + 1)), row(last.min(first + 2)), row(last)];
-            let sums = four(simd, some, vector);
+            let sums = four::<S, T, N>(simd, some, vector);
             for i in 0..out.len() {
                 let sum = T::constant(sums[if i + 1 == out.len() { 3 } else { i }]);
                 out[i] = if add { out[i] + sum } else { sum };
@@ -123,39 +136,46 @@ fn in_vectors<S: Simd, T: Element, const N: usize, const ALONE: bool>(
     across(total)
 }
 
+/// The places in which the products of [`four`] are summed: as many numbers as the widest vector has.
+const PLACES: usize = 16;
+
 /// The products of four rows with one vector: each of its elements is read once for four rows, and four streams are read faster.
+/// Blocks of elements are summed in [`PLACES`] accumulators, whose halves are added until one is left, and then in f64.
 #[inline(always)]
-fn four<S: Simd, T: Element>(simd: S, rows: [&[T]; 4], vector: &[T]) -> [f64; 4] {
-    let width = size_of::<T::Vector<S>>() / size_of::<T>();
+fn four<S: Simd, T: Element, const N: usize>(simd: S, rows: [&[T]; 4], vector: &[T]) -> [f64; 4] {
     let mut total = [0.0; 4];
     for from in (0..vector.len()).step_by(2 * BLOCK) {
         let to = vector.len().min(from + 2 * BLOCK);
-        let zero = T::splat(simd, T::default());
-        let mut sums = [[zero; 2]; 4];
-        let v = T::vectors::<S>(&vector[from..to]);
-        let [a, b, c, d] = [&rows[0][from..to], &rows[1][from..to], &rows[2][from..to], &rows[3][from..to]];
+        let whole = from + (to - from) / PLACES * PLACES;
+        let mut sums = [[T::splat(simd, T::default()); N]; 4];
+        let v = T::vectors::<S>(&vector[from..whole]);
+        let [a, b, c, d] =
+            [&rows[0][from..whole], &rows[1][from..whole], &rows[2][from..whole], &rows[3][from..whole]];
         let (a, b) = (T::vectors::<S>(a), T::vectors::<S>(b));
         let (c, d) = (T::vectors::<S>(c), T::vectors::<S>(d));
-        let pairs = v.len() / 2 * 2;
-        for i in (0..pairs).step_by(2) {
-            for j in 0..2 {
+        for i in (0..v.len()).step_by(N) {
+            for j in 0..N {
                 sums[0][j] = T::fused(simd, a[i + j], v[i + j], sums[0][j]);
                 sums[1][j] = T::fused(simd, b[i + j], v[i + j], sums[1][j]);
                 sums[2][j] = T::fused(simd, c[i + j], v[i + j], sums[2][j]);
                 sums[3][j] = T::fused(simd, d[i + j], v[i + j], sums[3][j]);
             }
         }
-        for i in pairs..v.len() {
-            sums[0][0] = T::fused(simd, a[i], v[i], sums[0][0]);
-            sums[1][0] = T::fused(simd, b[i], v[i], sums[1][0]);
-            sums[2][0] = T::fused(simd, c[i], v[i], sums[2][0]);
-            sums[3][0] = T::fused(simd, d[i], v[i], sums[3][0]);
-        }
         for i in 0..4 {
-            total[i] += T::total(simd, sums[i][0]).to_f64() + T::total(simd, sums[i][1]).to_f64();
-            for j in from + v.len() * width..to {
-                total[i] += (rows[i][j] * vector[j]).to_f64();
+            let mut place = [T::default(); PLACES];
+            T::vectors_mut::<S>(&mut place)[..N].copy_from_slice(&sums[i]);
+            for j in whole..to {
+                place[j - whole] = rows[i][j].multiply_add(vector[j], place[j - whole]);
             }
+            let mut width = PLACES / 2;
+            while width > 0 {
+                for j in 0..width {
+                    let other = place[j + width];
+                    place[j] += other;
+                }
+                width /= 2;
+            }
+            total[i] += place[0].to_f64();
         }
     }
     total
