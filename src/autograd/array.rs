@@ -7,7 +7,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{DType, Device, Layout, Storage, StorageRef, WithDType};
 
 use super::Array;
-use super::launch::{launch, launch_many, note_read, refuse_reading};
+use super::launch::{COPY, Primitive, launch, launch_many, note_read, refuse_reading};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims};
 
@@ -153,7 +153,7 @@ pub(crate) fn contiguous(x: &Array) -> Result<Array> {
         return copied("copy", x, x.dtype());
     }
     with_float!(x.dtype(), T => {
-        launch("copy", [x], x.dims(), |[x]| {
+        launch(COPY, [x], x.dims(), |[x]| {
             kernel::map(x.dims(), kernel::sources([x.view::<T>(x.dims())]), |[x, ..]| x)
         })
     })
@@ -168,7 +168,8 @@ pub(super) fn add(a: &Array, b: &Array) -> Result<Array> {
         return Ok((a + b)?);
     }
     with_float!(a.dtype(), T => {
-        launch("add", [a, b], a.dims(), |[a, b]| {
+        let add = ("add", || Primitive::map(2, |x| x[0] + x[1]));
+        launch(add, [a, b], a.dims(), |[a, b]| {
             let dims = a.dims();
             kernel::map(dims, kernel::sources([a.view::<T>(dims), b.view(dims)]), |[a, b, ..]| a + b)
         })
@@ -203,7 +204,8 @@ pub(crate) fn sum_axes(x: &Array, axes: &[usize]) -> Result<Array> {
         let length = dims[first..=last].iter().product();
         dims[first..=last].fill(1);
         x = with_float!(x.dtype(), T => {
-            launch("sum", [&x], &dims, move |[x]| kernel::sum_axis(x.elements::<T>(), outer, length, inner))?
+            let sum = ("sum", || Primitive::Sum([outer, length, inner]));
+            launch(sum, [&x], &dims, move |[x]| kernel::sum_axis(x.elements::<T>(), outer, length, inner))?
         });
     }
     Ok(x)

@@ -15,6 +15,7 @@ use smallvec::SmallVec;
 
 use super::mode::{ObserverGuard, PROGRAM, is_observed_by};
 use super::node::BackwardRule;
+pub(crate) use super::primitive::{Describe, MatMul, Primitive};
 use super::{Array, Tensor, anomaly};
 use crate::error::{Error, Result};
 use crate::kernel::{Dims, View};
@@ -157,6 +158,7 @@ pub(crate) struct ValueView {
 /// A recorded kernel call.
 pub(crate) struct Launch {
     pub(crate) name: &'static str,
+    pub(crate) primitive: Primitive,
     /// The layer, such as `encoder.fc1`; empty in the backward pass.
     pub(crate) scope: String,
     pub(crate) kernel: Kernel,
@@ -177,6 +179,8 @@ pub(crate) struct Recording {
     /// The parameters and buffers that the run read and that were not among the externals, which they follow.
     pub(crate) state: Vec<State>,
     externals: usize,
+    /// Whether parameters and buffers are constants, so that what depends on them alone is one too.
+    folds_state: bool,
     /// Why the run cannot be replayed.
     refusal: Option<Error>,
     /// Values whose elements were read by other means than kernels.
@@ -197,18 +201,18 @@ pub(crate) fn array(storage: CpuStorage, dims: &[usize]) -> Array {
 ///
 /// The kernel is called again when a program replays the call, so all that it reads besides its operands is the same for each call.
 pub(crate) fn launch<T: WithDType, const N: usize>(
-    name: &'static str,
+    what: impl Describe,
     inputs: [&Array; N],
     dims: &[usize],
     kernel: impl Fn([Operand<'_>; N]) -> Vec<T> + Send + Sync + 'static,
 ) -> Result<Array> {
-    let [y] = launch_many(name, inputs, [dims], move |x| Ok([T::to_cpu_storage_owned(kernel(x))]))?;
+    let [y] = launch_many(what, inputs, [dims], move |x| Ok([T::to_cpu_storage_owned(kernel(x))]))?;
     Ok(y)
 }
 
 /// [`launch`] for a kernel that makes several arrays, and may fail.
 pub(crate) fn launch_many<const N: usize, const M: usize>(
-    name: &'static str,
+    what: impl Describe,
     inputs: [&Array; N],
     dims: [&[usize]; M],
     kernel: impl Fn([Operand<'_>; N]) -> Result<[CpuStorage; M]> + Send + Sync + 'static,
@@ -221,17 +225,20 @@ pub(crate) fn launch_many<const N: usize, const M: usize>(
             let x = x.try_into().expect("a program calls a kernel with the inputs that it recorded");
             Ok(kernel(x)?.into_iter().collect())
         };
-        record(name, &inputs, &outputs.each_ref(), Kernel::Map(Box::new(kernel)));
+        record(what.name(), what.primitive(), &inputs, &outputs.each_ref(), Kernel::Map(Box::new(kernel)));
     }
     Ok(outputs)
 }
+
+/// A copy in row-major order.
+pub(crate) const COPY: (&str, fn() -> Primitive) = ("copy", || Primitive::map(1, |x| x[0]));
 
 /// A kernel of any number of inputs and outputs.
 pub(crate) type DynKernel = dyn Fn(&[Operand<'_>]) -> Outputs + Send + Sync;
 
 /// [`launch`] for any number of inputs and outputs, with a kernel that borrows: `owned` makes one that does not.
 pub(crate) fn launch_borrowed(
-    name: &'static str,
+    what: impl Describe,
     inputs: &[&Array],
     dims: &[&[usize]],
     kernel: &dyn Fn(&[Operand<'_>]) -> Outputs,
@@ -247,7 +254,7 @@ pub(crate) fn launch_borrowed(
     if recording() {
         let kernel = owned();
         let views: SmallVec<[&Array; 2]> = outputs.iter().collect();
-        record(name, inputs, &views, Kernel::Map(Box::new(move |x| Ok(kernel(x)))));
+        record(what.name(), what.primitive(), inputs, &views, Kernel::Map(Box::new(move |x| Ok(kernel(x)))));
     }
     Ok(outputs)
 }
@@ -261,7 +268,7 @@ pub(crate) fn single<T: WithDType>(data: Vec<T>) -> Outputs {
 
 /// The array that `kernel` makes of any number of inputs.
 pub(crate) fn launch_all(
-    name: &'static str,
+    what: impl Describe,
     inputs: &[&Array],
     dims: &[usize],
     kernel: impl Fn(&[Operand<'_>]) -> Result<CpuStorage> + Send + Sync + 'static,
@@ -273,7 +280,7 @@ pub(crate) fn launch_all(
     };
     if is_observed_by(PROGRAM) {
         let kernel = move |x: &[Operand<'_>]| Ok(SmallVec::from_iter([kernel(x)?]));
-        record(name, inputs, &[&y], Kernel::Map(Box::new(kernel)));
+        record(what.name(), what.primitive(), inputs, &[&y], Kernel::Map(Box::new(kernel)));
     }
     Ok(y)
 }
@@ -288,7 +295,7 @@ pub(crate) fn launch_random<T: WithDType>(
     let y = array(T::to_cpu_storage_owned(draw(uniform)), dims);
     if is_observed_by(PROGRAM) {
         let draw = move |uniform: &mut dyn FnMut() -> f64| single(draw(uniform));
-        record(name, &[], &[&y], Kernel::Random(Box::new(draw)));
+        record(name, Primitive::Opaque, &[], &[&y], Kernel::Random(Box::new(draw)));
     }
     y
 }
@@ -326,7 +333,7 @@ fn address(x: &Array) -> usize {
 }
 
 #[cold]
-fn record(name: &'static str, inputs: &[&Array], outputs: &[&Array], kernel: Kernel) {
+fn record(name: &'static str, primitive: Primitive, inputs: &[&Array], outputs: &[&Array], kernel: Kernel) {
     RUNNING.with_borrow_mut(|running| {
         let Some(recording) = running else { return };
         let inputs: Vec<ValueView> = inputs.iter().map(|x| recording.view(x)).collect();
@@ -336,7 +343,7 @@ fn record(name: &'static str, inputs: &[&Array], outputs: &[&Array], kernel: Ker
                 recording.insert(y, Source::Constant(y.clone()));
             }
         } else {
-            recording.push(name, inputs, outputs, kernel);
+            recording.push(name, primitive, inputs, outputs, kernel);
         }
     });
 }
@@ -350,7 +357,16 @@ impl Recording {
         externals: &[Array],
         f: impl FnOnce() -> Result<R>,
     ) -> Result<(R, Result<Recording>)> {
-        let mut recording = Recording { externals: externals.len(), ..Recording::default() };
+        Self::of_function(externals, false, f)
+    }
+
+    /// [`of`](Self::of); parameters and buffers that are no externals are constants if `folds_state`.
+    pub(crate) fn of_function<R>(
+        externals: &[Array],
+        folds_state: bool,
+        f: impl FnOnce() -> Result<R>,
+    ) -> Result<(R, Result<Recording>)> {
+        let mut recording = Recording { externals: externals.len(), folds_state, ..Recording::default() };
         for (i, x) in externals.iter().enumerate() {
             recording.insert(x, Source::External(i));
         }
@@ -380,9 +396,23 @@ impl Recording {
         ))
     }
 
-    fn push(&mut self, name: &'static str, inputs: Vec<ValueView>, outputs: &[&Array], kernel: Kernel) {
+    fn push(
+        &mut self,
+        name: &'static str,
+        primitive: Primitive,
+        inputs: Vec<ValueView>,
+        outputs: &[&Array],
+        kernel: Kernel,
+    ) {
         let outputs = outputs.iter().map(|y| self.insert(y, Source::Launch)).collect();
-        self.launches.push(Launch { name, scope: anomaly::current_scope(), kernel, inputs, outputs });
+        self.launches.push(Launch {
+            name,
+            primitive,
+            scope: anomaly::current_scope(),
+            kernel,
+            inputs,
+            outputs,
+        });
     }
 
     /// Adds a value; arrays that share a storage are one.
@@ -511,8 +541,8 @@ pub(crate) fn own(x: &Array) -> Result<Array> {
     });
     match x.dtype() {
         _ if external != Some(true) => Ok(x.clone()),
-        DType::F32 => launch("copy", [x], x.dims(), |[x]| x.to_vec::<f32>()),
-        DType::F64 => launch("copy", [x], x.dims(), |[x]| x.to_vec::<f64>()),
+        DType::F32 => launch(COPY, [x], x.dims(), |[x]| x.to_vec::<f32>()),
+        DType::F64 => launch(COPY, [x], x.dims(), |[x]| x.to_vec::<f64>()),
         _ => Ok(x.clone()),
     }
 }
@@ -559,7 +589,7 @@ pub(super) fn record_opaque(
         recording.reads.extend(reads.into_iter().filter(of_another));
         // The op may be more than a function of its inputs, such as one that draws random numbers: it is called though they are constants.
         let outputs: Vec<&Array> = [output].into_iter().chain(saved).collect();
-        recording.push(name, inputs, &outputs, Kernel::Map(Box::new(kernel)));
+        recording.push(name, Primitive::Opaque, inputs, &outputs, Kernel::Map(Box::new(kernel)));
     });
 }
 
@@ -616,6 +646,7 @@ pub(crate) fn note_state(x: &Array, state: impl Fn() -> Tensor + Send + Sync + '
     RUNNING.with_borrow_mut(|running| {
         if let Some(recording) = running
             && !recording.knows(x)
+            && !recording.folds_state
         {
             recording.insert(x, Source::External(recording.externals + recording.state.len()));
             recording.state.push(Box::new(state));

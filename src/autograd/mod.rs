@@ -24,6 +24,7 @@ mod mode;
 mod node;
 pub(crate) mod onnx;
 mod op;
+mod primitive;
 mod saved;
 mod tensor;
 pub(crate) mod trace;

@@ -213,6 +213,11 @@ impl Classes {
         }
     }
 
+    /// Whether all rows count, and alike.
+    pub(super) fn is_plain(&self) -> bool {
+        self.weights.is_none() && self.ignored.is_none()
+    }
+
     /// The weight of each row, over `divisor`; one for all rows if they weigh the same.
     pub(super) fn factors(&self, classes: &[u32], divisor: f64) -> SmallVec<[f64; 1]> {
         match self.weights {
@@ -256,7 +261,7 @@ impl Classes {
         scores: &Tensor,
         target: &Tensor,
     ) -> Result<Option<f64>> {
-        if self.weights.is_none() && self.ignored.is_none() || target.elem_count() == 0 {
+        if self.is_plain() || target.elem_count() == 0 {
             return Ok(Some(target.elem_count() as f64));
         }
         Ok(Some(self.sum_of_weights(&self.rows(op, scores, target)?.targets.read()?)))

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::classes::{ClassRows, ClassTargets, Classes, class_matrix};
 use super::{ElementwiseLoss, Reduction, check, reduce_elementwise, that_counts};
 use crate::autograd::array::{contiguous, converted, on_cpu, with_float};
-use crate::autograd::launch::{Operand, launch, launch_many};
+use crate::autograd::launch::{Operand, Primitive, launch, launch_many};
 use crate::autograd::{Array, Element, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::rows::{self, IGNORED};
@@ -220,6 +220,14 @@ fn factors(settings: &Classes, divisor: Divisor, classes: &[u32]) -> Result<Smal
 }
 
 impl HardTargets {
+    /// The factor of every row, if no target can change it.
+    fn constant_factor(&self) -> Option<f64> {
+        let divisor = match self.divisor {
+            Divisor::Fixed(divisor) | Divisor::Weights { rows: divisor } => divisor,
+        };
+        self.settings.is_plain().then(|| 1.0 / divisor)
+    }
+
     /// The factors as a tensor (rows, 1).
     fn factors(&self, x: &Array) -> Result<Tensor> {
         let (own, divisor, n) = (self.settings.clone(), self.divisor, self.targets.len());
@@ -295,13 +303,19 @@ impl HardTargets {
             Ok([losses, slopes].map(T::to_cpu_storage_owned))
         };
         let inputs = [x, &self.targets.array];
+        let total = self.total;
+        let what = || match self.constant_factor() {
+            Some(factor) => Primitive::CrossEntropy { width, factor, total, slopes },
+            None => Primitive::Opaque,
+        };
         let dims: &[usize] = if total { &[] } else { &[n] };
         if slopes {
-            let [losses, slopes] = launch_many(NAME, inputs, [dims, x.dims()], run)?;
+            let [losses, slopes] = launch_many((NAME, what), inputs, [dims, x.dims()], run)?;
             ctx.save(slopes);
             return Ok(losses);
         }
-        let [losses] = launch_many(NAME, inputs, [dims], move |x| run(x).map(|[losses, _]| [losses]))?;
+        let [losses] =
+            launch_many((NAME, what), inputs, [dims], move |x| run(x).map(|[losses, _]| [losses]))?;
         Ok(losses)
     }
 }

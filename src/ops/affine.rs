@@ -4,7 +4,7 @@ use super::matmul::{floats, save_factors};
 use super::reshape::reshaped;
 use crate::autograd::Element;
 use crate::autograd::array::{contiguous, on_cpu, with_float};
-use crate::autograd::launch::launch;
+use crate::autograd::launch::{Primitive, launch};
 use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Matrix};
@@ -21,7 +21,7 @@ impl Op<3> for Affine {
         let sizes = [x.dims()[0], x.dims()[1], w.dims()[0]];
         let (x, w, b) = (contiguous(x)?, contiguous(w)?, contiguous(b)?);
         with_float!(x.dtype(), T => {
-            launch(Self::NAME, [&x, &w, &b], &[sizes[0], sizes[2]], move |[x, w, b]| {
+            launch((Self::NAME, || Primitive::Affine(sizes)), [&x, &w, &b], &[sizes[0], sizes[2]], move |[x, w, b]| {
                 kernel::affine::<T>(x.elements(), w.elements(), b.elements(), sizes)
             })
         })
@@ -64,23 +64,35 @@ fn backward_arrays<T: Element>(saved: &Saved, g: &Array) -> Result<[Option<Tenso
     if saved.needs_input_grad(0) {
         let w = &contiguous(saved.call.input(1)?)?;
         let k = w.dims()[1];
-        grads[0] = Some(launch("matmul", [g, w], &[n, k], move |[g, w]| {
-            let g = Matrix { data: g.elements::<T>(), rows: m, columns: 1 };
-            let w = Matrix { data: w.elements(), rows: k, columns: 1 };
-            kernel::matmul(1, [n, m, k], |_| (g, w))
-        })?);
+        grads[0] = Some(launch(
+            ("matmul", || Primitive::matmul([n, m, k], [false, false])),
+            [g, w],
+            &[n, k],
+            move |[g, w]| {
+                let g = Matrix { data: g.elements::<T>(), rows: m, columns: 1 };
+                let w = Matrix { data: w.elements(), rows: k, columns: 1 };
+                kernel::matmul(1, [n, m, k], |_| (g, w))
+            },
+        )?);
     }
     if saved.needs_input_grad(1) {
         let x = &contiguous(saved.call.input(0)?)?;
         let k = x.dims()[1];
-        grads[1] = Some(launch("matmul", [g, x], &[m, k], move |[g, x]| {
-            let g = Matrix { data: g.elements::<T>(), rows: 1, columns: m };
-            let x = Matrix { data: x.elements(), rows: k, columns: 1 };
-            kernel::matmul(1, [m, n, k], |_| (g, x))
-        })?);
+        grads[1] = Some(launch(
+            ("matmul", || Primitive::matmul([m, n, k], [true, false])),
+            [g, x],
+            &[m, k],
+            move |[g, x]| {
+                let g = Matrix { data: g.elements::<T>(), rows: 1, columns: m };
+                let x = Matrix { data: x.elements(), rows: k, columns: 1 };
+                kernel::matmul(1, [m, n, k], |_| (g, x))
+            },
+        )?);
     }
     if saved.needs_input_grad(2) {
-        grads[2] = Some(launch("sum", [g], &[m], move |[g]| kernel::sum_axis(g.elements::<T>(), 1, n, m))?);
+        grads[2] = Some(launch(("sum", || Primitive::Sum([1, n, m])), [g], &[m], move |[g]| {
+            kernel::sum_axis(g.elements::<T>(), 1, n, m)
+        })?);
     }
     Ok(grads.map(|grad| grad.map(Tensor::constant)))
 }

@@ -14,7 +14,7 @@ use super::window::{
     transposed_side,
 };
 use crate::autograd::array::{contiguous, with_float};
-use crate::autograd::launch::launch;
+use crate::autograd::launch::{Primitive, launch};
 use crate::autograd::{Array, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Conv, Dims, WindowAxis};
@@ -96,7 +96,8 @@ impl<const P: usize> Op<2> for Derivative<P> {
         in_memory([a, b], |[a, b]| {
             with_float!(a.dtype(), T => {
                 let (a, b, conv) = (&contiguous(a)?, &contiguous(b)?, self.0);
-                launch(Self::NAME, [a, b], &self.dims(), move |[a, b]| {
+                let what = (Self::NAME, || if P == G { Primitive::Conv(Box::new(conv)) } else { Primitive::Opaque });
+                launch(what, [a, b], &self.dims(), move |[a, b]| {
                     let (a, b) = (a.elements::<T>(), b.elements());
                     match P {
                         X => kernel::conv_transpose(&conv, a, b, None),

@@ -1,11 +1,13 @@
 //! Products of matrices and vectors.
 
+use std::sync::Arc;
+
 use candle_core::DType;
 use smallvec::SmallVec;
 
 use super::reshape::reshaped;
 use crate::autograd::array::{contiguous, fits, on_cpu, with_float};
-use crate::autograd::launch::launch;
+use crate::autograd::launch::{MatMul as Product, Primitive, launch};
 use crate::autograd::{Array, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims, Matrix, View, broadcast_dims};
@@ -47,8 +49,16 @@ impl Op<2> for MatMul {
         }
         let (batch_a, batch_b) = (Dims::from_slice(batch_a), Dims::from_slice(batch_b));
         let sizes = [*m, *k, *n];
+        let what = (Self::NAME, || {
+            let [la, lb] = [a, b].map(|x| x.stride());
+            let (starts_a, starts_b) = (starts(&batch_a, la, &batch), starts(&batch_b, lb, &batch));
+            let last = |strides: &[usize]| [strides[strides.len() - 2], strides[strides.len() - 1]];
+            let starts = starts_a.into_iter().zip(starts_b).map(<[usize; 2]>::from).collect();
+            Primitive::MatMul(Arc::new(Product { sizes, strides: [last(la), last(lb)], starts }))
+        });
         with_float!(a.dtype(), T => {
-            launch(Self::NAME, [a, b], &dims, move |[a, b]| {
+            let (batch_a, batch_b, batch) = (batch_a.clone(), batch_b.clone(), batch.clone());
+            launch(what, [a, b], &dims, move |[a, b]| {
                 let (la, lb) = (a.strides(), b.strides());
                 let (starts_a, starts_b) = (starts(&batch_a, la, &batch), starts(&batch_b, lb, &batch));
                 let (numbers_a, numbers_b) = (a.elements::<T>(), b.elements::<T>());

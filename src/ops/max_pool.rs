@@ -6,7 +6,7 @@ use super::onnx::{batched, dilations, windows};
 use super::take::taken_along;
 use super::window::{PerSpatialDim, PoolOptions, images, in_memory, resized};
 use crate::autograd::array::{contiguous, converted, with_float};
-use crate::autograd::launch::{launch, launch_many};
+use crate::autograd::launch::{Primitive, launch, launch_many};
 use crate::autograd::{Array, Jacobian, Op, SaveContext, Saved, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims, WindowAxis};
@@ -26,7 +26,7 @@ impl Op<1> for MaxPool {
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {
                 let sides = self.sides;
-                let [values, indices] = launch_many(Self::NAME, [&contiguous(x)?], [&self.to[..]; 2], move |[x]| {
+                let [values, indices] = launch_many((Self::NAME, || Primitive::MaxPool(sides)), [&contiguous(x)?], [&self.to[..]; 2], move |[x]| {
                     let (values, indices) = kernel::max_pool(x.elements::<T>(), &sides);
                     Ok([T::to_cpu_storage_owned(values), u32::to_cpu_storage_owned(indices)])
                 })?;

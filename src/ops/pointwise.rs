@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use super::interpreters::{CandleOps, RecordedOps, Value};
 use crate::autograd::Element;
 use crate::autograd::array::{converted, fits, on_cpu, with_float};
-use crate::autograd::launch::{DynKernel, Operand, launch_borrowed, single};
+use crate::autograd::launch::{DynKernel, Operand, Primitive, launch_borrowed, single};
 use crate::autograd::{Array, Call, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::formula::{Formula, InputSet, Interpreter, Real, Tape};
@@ -99,6 +99,8 @@ pub(super) trait DynFormula: Loops<f32> + Loops<f64> + Send + Sync {
     fn tape(&self) -> Tape;
     /// The derivative by an input, from the inputs and the output.
     fn slope(&self, input: usize) -> Tape;
+    /// What a loop computes, each operation as it is, from those of the [`SOURCES`] that are used.
+    fn exact(&self, which: Which, used: [bool; SOURCES]) -> Tape;
     fn boxed(&self) -> Box<AnyFormula>;
 }
 
@@ -179,6 +181,21 @@ impl<F: Formula<N>, const N: usize> DynFormula for Pointwise<F, N> {
 
     fn slope(&self, input: usize) -> Tape {
         Tape::capture_slice(N + 1, |x| vec![self.0.derivative(first(x), x[N])[input]])
+    }
+
+    fn exact(&self, which: Which, used: [bool; SOURCES]) -> Tape {
+        Tape::capture_exact(used.iter().filter(|used| **used).count(), |x| {
+            let mut x = x.iter().copied();
+            // Nothing reads the others.
+            let sources =
+                used.map(|used| if used { x.next().expect("counted") } else { Real::constant(0.0) });
+            vec![match which {
+                Which::Value => element::<OUTPUT, F, N, _>(&self.0, &sources),
+                Which::Gradient(1) if N > 1 => element::<1, F, N, _>(&self.0, &sources),
+                Which::Gradient(2) if N > 2 => element::<2, F, N, _>(&self.0, &sources),
+                Which::Gradient(_) => element::<0, F, N, _>(&self.0, &sources),
+            }]
+        })
     }
 
     fn boxed(&self) -> Box<AnyFormula> {
@@ -304,7 +321,13 @@ where
         let kernel = move |x: &[Operand<'_>]| single(looped::<T>(&*formula, which, used, &dims, x));
         Box::new(kernel) as Box<DynKernel>
     };
-    let mut made = launch_borrowed(formula.name(), &inputs, &[dims], &eager, owned)?;
+    let mut made = launch_borrowed(
+        (formula.name(), || Primitive::Map(formula.exact(which, used))),
+        &inputs,
+        &[dims],
+        &eager,
+        owned,
+    )?;
     Ok(made.pop().expect("a formula makes one array"))
 }
 

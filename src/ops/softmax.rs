@@ -5,7 +5,7 @@ use candle_core::DType;
 use super::axis::Axis;
 use super::reduction::float;
 use crate::autograd::array::{contiguous, converted, on_cpu, with_float};
-use crate::autograd::launch::launch;
+use crate::autograd::launch::{Primitive, launch};
 use crate::autograd::{Array, Jacobian, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::rows;
@@ -52,7 +52,7 @@ impl<const LOG: bool> SoftmaxOp<LOG> {
         self.along([x], |[x]| {
             with_float!(x.dtype(), T => {
                 let kernel = if LOG { rows::log_softmax::<T> } else { rows::softmax::<T> };
-                launch(Self::NAME, [x], x.dims(), move |[x]| kernel(x.elements(), width))
+                launch((Self::NAME, || Primitive::Softmax { width, log: LOG }), [x], x.dims(), move |[x]| kernel(x.elements(), width))
             })
         })
     }
@@ -63,7 +63,8 @@ impl<const LOG: bool> SoftmaxOp<LOG> {
         self.along([y, grad], |[y, grad]| {
             with_float!(y.dtype(), T => {
                 let kernel = if LOG { rows::log_softmax_backward::<T> } else { rows::softmax_backward::<T> };
-                launch("softmax_backward", [y, grad], y.dims(), move |[y, g]| kernel(y.elements(), g.elements(), width))
+                let what = ("softmax_backward", || Primitive::SoftmaxBackward { width, log: LOG });
+                launch(what, [y, grad], y.dims(), move |[y, g]| kernel(y.elements(), g.elements(), width))
             })
         })
     }

@@ -6,7 +6,7 @@ use super::axis::Axes;
 use super::onnx::counted;
 use super::reduction::{ReducedAxes, float, integers};
 use crate::autograd::array::{on_cpu, sum_axes, with_float};
-use crate::autograd::launch::launch;
+use crate::autograd::launch::{Primitive, launch};
 use crate::autograd::{Array, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor, broadcast_to};
 use crate::error::Result;
 use crate::formula::Real;
@@ -77,7 +77,8 @@ impl Op<1> for Mean {
         let total = sum.total(Self::NAME, x)?;
         if on_cpu(&total) {
             return with_float!(total.dtype(), T => {
-                launch(Self::NAME, [&total], total.dims(), move |[x]| {
+                let what = (Self::NAME, || Primitive::map(1, |x| x[0] / Real::constant(count)));
+                launch(what, [&total], total.dims(), move |[x]| {
                     let dims = x.dims();
                     kernel::map(dims, kernel::sources([x.view::<T>(dims)]), |[x, ..]| x / T::constant(count))
                 })

@@ -4,7 +4,7 @@ use candle_core::DType;
 
 use super::create::checked;
 use crate::autograd::array::{contiguous, converted, on_cpu};
-use crate::autograd::launch::launch;
+use crate::autograd::launch::{Primitive, launch};
 use crate::autograd::{Array, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor, traced};
 use crate::error::Result;
 use crate::kernel;
@@ -22,12 +22,12 @@ impl Op<1> for ToDtype {
         // Between f32 and f64 tealight's loop is faster than candle's: its results lie in large pages.
         match (x.dtype(), self.to) {
             (DType::F64, DType::F32) if on_cpu(x) => {
-                launch(Self::NAME, [&contiguous(x)?], x.dims(), |[x]| {
+                launch((Self::NAME, || Primitive::Cast), [&contiguous(x)?], x.dims(), |[x]| {
                     kernel::cast::<f64, f32>(x.elements(), |x| x as f32)
                 })
             }
             (DType::F32, DType::F64) if on_cpu(x) => {
-                launch(Self::NAME, [&contiguous(x)?], x.dims(), |[x]| {
+                launch((Self::NAME, || Primitive::Cast), [&contiguous(x)?], x.dims(), |[x]| {
                     kernel::cast::<f32, f64>(x.elements(), f64::from)
                 })
             }

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::pointwise::{AnyFormula, Loops, OUTPUT, Pointwise, Which, backward, forward};
 use crate::autograd::array::{contiguous, converted, elements, on_cpu, with_float};
-use crate::autograd::launch::{DynKernel, Operand, Outputs, is_constant, launch_borrowed, single};
+use crate::autograd::launch::{DynKernel, Operand, Outputs, Primitive, is_constant, launch_borrowed, single};
 use crate::autograd::{Array, Call, Element, Op, SaveContext, Saved, Tensor, broadcast_to};
 use crate::error::Result;
 use crate::formula::Formula;
@@ -149,7 +149,14 @@ fn total_forward(
             let kernel = move |x: &[Operand<'_>]| totals::<T>(&*formula, at_once.as_deref(), wanted, divisor, x);
             Box::new(kernel) as Box<DynKernel>
         };
-        launch_borrowed(formula.name(), &inputs, shapes, &eager, owned)?
+        let what = || {
+            let mut used: [bool; SOURCES] = std::array::from_fn(|i| i < n);
+            let values = formula.exact(Which::Value, used);
+            used[SOURCES - 1] = true;
+            let slopes = wanted.then(|| formula.exact(Which::Gradient(0), used));
+            Primitive::Total { values, slopes, divisor }
+        };
+        launch_borrowed((formula.name(), what), &inputs, shapes, &eager, owned)?
     });
     let mut made = made.into_iter();
     let total = made.next().expect("the total comes first");

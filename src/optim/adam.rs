@@ -1,9 +1,9 @@
 //! Adam and AdamW.
 
-use super::rule::{StepInfo, UpdateFn, UpdateRule, bias_correction, update_fn};
+use super::rule::{LoweredRule, StepInfo, UpdateFn, UpdateRule, update_fn};
 use super::{FirstOrder, fraction, not_negative, positive};
 use crate::error::Result;
-use crate::formula::Real;
+use crate::formula::{Real, Tape};
 
 /// Adam: gradient descent with averages of the gradient and of its square, as PyTorch's `Adam`.
 ///
@@ -88,6 +88,34 @@ impl<const DECOUPLED: bool> FirstOrder<AdamRule<DECOUPLED>, 3> {
     }
 }
 
+impl<const DECOUPLED: bool> AdamRule<DECOUPLED> {
+    /// The learning rate over the first bias correction, the root of the second, and the factor of p.
+    fn scalars<R: Real>(&self, learning_rate: R, step: R) -> [R; 3] {
+        let one = R::constant(1.0);
+        let correction = |beta| one - R::constant(beta).powf(step);
+        let shrink = if DECOUPLED { one - learning_rate * R::constant(self.weight_decay) } else { one };
+        [learning_rate / correction(self.beta1), correction(self.beta2).sqrt(), shrink]
+    }
+
+    #[inline(always)]
+    fn element<R: Real>(
+        &self,
+        p: R,
+        g: R,
+        [m, v, largest]: [R; 3],
+        [rate, root, shrink]: [R; 3],
+    ) -> (R, [R; 3]) {
+        let decay = R::constant(if DECOUPLED { 0.0 } else { self.weight_decay });
+        let (new1, new2) = (R::constant(1.0 - self.beta1), R::constant(1.0 - self.beta2));
+        let g = g + decay * p;
+        let m = m + new1 * (g - m);
+        let v = R::constant(self.beta2) * v + new2 * (g * g);
+        let largest = largest.max(v);
+        let scale = if self.amsgrad { largest } else { v }.sqrt() / root + R::constant(self.eps);
+        (shrink * p - rate * (m / scale), [m, v, largest])
+    }
+}
+
 impl<const DECOUPLED: bool> UpdateRule<3> for AdamRule<DECOUPLED> {
     const NAME: &'static str = if DECOUPLED { "AdamW" } else { "Adam" };
 
@@ -100,22 +128,25 @@ impl<const DECOUPLED: bool> UpdateRule<3> for AdamRule<DECOUPLED> {
     }
 
     fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl UpdateFn<T, 3> {
-        let (shrink, decay) = split_decay::<T>(DECOUPLED, self.weight_decay, at.learning_rate);
-        let (new1, new2) = (T::constant(1.0 - self.beta1), T::constant(1.0 - self.beta2));
-        let (beta2, eps, amsgrad) = (T::constant(self.beta2), T::constant(self.eps), self.amsgrad);
-        let rate = T::constant(at.learning_rate / bias_correction(self.beta1, at.step));
-        let root = T::constant(bias_correction(self.beta2, at.step).sqrt());
+        let scalars = self.scalars(at.learning_rate, at.step as f64).map(T::constant);
+        let rule = self.clone();
         update_fn(
             #[inline(always)]
-            move |p, g, [m, v, largest]| {
-                let g = g + decay * p;
-                let m = m + new1 * (g - m);
-                let v = beta2 * v + new2 * (g * g);
-                let largest = largest.max(v);
-                let scale = if amsgrad { largest } else { v }.sqrt() / root + eps;
-                (shrink * p - rate * (m / scale), [m, v, largest])
-            },
+            move |p, g, state| rule.element(p, g, state, scalars),
         )
+    }
+
+    fn lowered(&self) -> Option<LoweredRule> {
+        let used = self.state_names().map(|name| name.map(|_| 0.0));
+        Some(LoweredRule {
+            lr_factor: 1.0,
+            scalars: Tape::capture_exact(2, |x| self.scalars(x[0], x[1]).to_vec()),
+            formula: Tape::capture_exact(8, |x| {
+                let (p, state) = self.element(x[0], x[1], [x[2], x[3], x[4]], [x[5], x[6], x[7]]);
+                [p].into_iter().chain(state).collect()
+            }),
+            states: used.to_vec(),
+        })
     }
 }
 

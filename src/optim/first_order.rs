@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{CpuStorage, DType, Device, WithDType};
 
-use super::rule::{StepInfo, UpdateRule};
+use super::rule::{LoweredRule, StepInfo, UpdateRule};
 use super::state::{LEARNING_RATE, StateReader, StateWriter};
 use super::{
     InPlace, Optimizer, ParameterMemory, check_reached, distinct, gradient_of, no_momentum,
@@ -395,6 +395,13 @@ impl<R: UpdateRule<N>, const N: usize> Optimizer for FirstOrder<R, N> {
 
     fn is_in_place(&self) -> bool {
         true
+    }
+
+    fn lowered(&self, parameter: &Parameter) -> Option<LoweredRule> {
+        let entry = self.entries.iter().find(|entry| entry.parameter.ptr_eq(parameter))?;
+        let Group { rule, lr_factor } = self.settings(entry).clone();
+        let rule = self.momentum.and_then(|momentum| rule.with_momentum(momentum)).unwrap_or(rule);
+        Some(LoweredRule { lr_factor, ..rule.lowered()? })
     }
 
     fn step_in_place(&mut self, InPlace(memory): &mut InPlace<'_>) -> Result<()> {

@@ -81,6 +81,8 @@ pub use muon::{AdjustLr, Muon};
 pub use nadam::{NAdam, NAdamRule};
 pub use radam::{RAdam, RAdamRule};
 pub use rms_prop::{RmsProp, RmsPropRule};
+#[doc(hidden)]
+pub use rule::LoweredRule;
 pub use rule::{StepInfo, UpdateFn, UpdateRule, update_fn};
 pub use sgd::{Sgd, SgdRule};
 pub use solve_cg::solve_cg;
@@ -170,6 +172,12 @@ pub trait Optimizer {
     #[doc(hidden)]
     fn step_in_place(&mut self, _: &mut InPlace<'_>) -> Result<()> {
         unreachable!("an optimizer whose is_in_place is true has its own step_in_place")
+    }
+
+    /// How a parameter is updated, as data.
+    #[doc(hidden)]
+    fn lowered(&self, _: &Parameter) -> Option<LoweredRule> {
+        None
     }
 
     /// The learning rate.

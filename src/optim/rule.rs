@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use crate::formula::Real;
+use crate::formula::{Real, Tape};
 
 /// What an update formula may read about the step.
 #[derive(Clone, Copy, Debug)]
@@ -81,8 +81,28 @@ pub trait UpdateRule<const N: usize>: Clone + Debug + Send + Sync {
         None
     }
 
+    /// The formula as data, for a step that is written down in another language. Default: `None`, which it cannot be.
+    #[doc(hidden)]
+    fn lowered(&self) -> Option<LoweredRule> {
+        None
+    }
+
     /// The update formula for one step.
     fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl UpdateFn<T, N>;
+}
+
+/// A rule as data.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct LoweredRule {
+    /// The factor of the learning rate.
+    pub(crate) lr_factor: f64,
+    /// What depends on the step, computed in f64 from the learning rate and the number of the step.
+    pub(crate) scalars: Tape,
+    /// From the parameter, the gradient, the N states and the scalars to the parameter and the N states.
+    pub(crate) formula: Tape,
+    /// The value of each state before the first step; `None` for one that is not used and reads as 0.
+    pub(crate) states: Vec<Option<f64>>,
 }
 
 /// Adam's bias correction, 1 − βⁿ.

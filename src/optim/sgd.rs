@@ -1,9 +1,9 @@
 //! Stochastic gradient descent.
 
-use super::rule::{StepInfo, UpdateFn, UpdateRule, update_fn};
+use super::rule::{LoweredRule, StepInfo, UpdateFn, UpdateRule, update_fn};
 use super::{FirstOrder, fraction, not_negative};
 use crate::error::{Error, Result};
-use crate::formula::Real;
+use crate::formula::{Real, Tape};
 
 /// Stochastic gradient descent, with optional momentum, as PyTorch's `SGD`.
 ///
@@ -80,6 +80,22 @@ impl Sgd {
     }
 }
 
+impl SgdRule {
+    /// The learning rate, and what is kept of v and added to it.
+    fn scalars<R: Real>(&self, learning_rate: R, step: R) -> [R; 3] {
+        let later = |yes, no| step.select_gt(R::constant(1.0), R::constant(yes), R::constant(no));
+        [learning_rate, later(self.momentum, 0.0), later(1.0 - self.dampening, 1.0)]
+    }
+
+    #[inline(always)]
+    fn element<R: Real>(&self, p: R, g: R, [v]: [R; 1], [rate, keep, add]: [R; 3]) -> (R, [R; 1]) {
+        let g = g + R::constant(self.weight_decay) * p;
+        let v = keep * v + add * g;
+        let direction = if self.nesterov { g + R::constant(self.momentum) * v } else { v };
+        (p - rate * direction, [v])
+    }
+}
+
 impl UpdateRule<1> for SgdRule {
     const NAME: &'static str = "Sgd";
 
@@ -91,22 +107,24 @@ impl UpdateRule<1> for SgdRule {
         (self.momentum > 0.0).then(|| Self { momentum, ..self.clone() })
     }
 
+    fn lowered(&self) -> Option<LoweredRule> {
+        Some(LoweredRule {
+            lr_factor: 1.0,
+            scalars: Tape::capture_exact(2, |x| self.scalars(x[0], x[1]).to_vec()),
+            formula: Tape::capture_exact(6, |x| {
+                let (p, [v]) = self.element(x[0], x[1], [x[2]], [x[3], x[4], x[5]]);
+                vec![p, v]
+            }),
+            states: vec![(self.momentum > 0.0).then_some(0.0)],
+        })
+    }
+
     fn formula<T: Real + Send + Sync>(&self, at: StepInfo) -> impl UpdateFn<T, 1> {
-        let (keep, add) = if at.step > 1 { (self.momentum, 1.0 - self.dampening) } else { (0.0, 1.0) };
-        let (keep, add) = (T::constant(keep), T::constant(add));
-        let look_ahead = self.nesterov.then_some(T::constant(self.momentum));
-        let (rate, decay) = (T::constant(at.learning_rate), T::constant(self.weight_decay));
+        let scalars = self.scalars(at.learning_rate, at.step as f64).map(T::constant);
+        let rule = self.clone();
         update_fn(
             #[inline(always)]
-            move |p, g, [v]| {
-                let g = g + decay * p;
-                let v = keep * v + add * g;
-                let direction = match look_ahead {
-                    Some(momentum) => g + momentum * v,
-                    None => v,
-                };
-                (p - rate * direction, [v])
-            },
+            move |p, g, state| rule.element(p, g, state, scalars),
         )
     }
 }

@@ -84,22 +84,8 @@ impl<const N: usize> Compiled<'_, N> {
     }
 
     fn record(&mut self, inputs: [&Tensor; N]) -> Result<Tensor> {
-        let externals: Vec<Array> = inputs.iter().map(|x| x.array().clone()).collect();
-        let (y, recording) = Recording::of(&externals, || Ok((self.f)(inputs)?.detach()))?;
-        let mut recording = recording?;
-        let refused = match &recording {
-            recording if recording.is_random() => Some("random numbers (pass them as an input)"),
-            recording if !recording.assignments.is_empty() => Some("buffers that it sets (see TrainStep)"),
-            _ => None,
-        };
-        if let Some(refused) = refused {
-            return Err(Error::argument("compile", "a function of its inputs and parameters", refused));
-        }
-        let state = std::mem::take(&mut recording.state);
-        let mut externals = externals;
-        externals.extend(state.iter().map(|state| state().into_array()));
+        let (y, program, state) = recorded(&*self.f, inputs, false)?;
         let signature = signature(&inputs, &state);
-        let program = Program::new(recording, &externals, &[y.array()])?;
         if self.entries.len() == PROGRAMS {
             self.entries.remove(0);
         }
@@ -111,6 +97,37 @@ impl<const N: usize> Compiled<'_, N> {
     pub fn program(&self) -> Option<&Program> {
         self.entries.last().map(|entry| &entry.program)
     }
+}
+
+/// The program of a function of such inputs, with the present parameters and buffers as constants.
+pub(crate) fn record<const N: usize>(f: &Function<'_, N>, examples: [&Tensor; N]) -> Result<Program> {
+    let own = examples.iter().map(|x| whole(x)).collect::<Result<Vec<_>>>()?;
+    let (_, program, _) = recorded(f, std::array::from_fn(|i| &own[i]), true)?;
+    Ok(program)
+}
+
+/// The result of a function, its program, and what it reads besides its inputs.
+fn recorded<const N: usize>(
+    f: &Function<'_, N>,
+    inputs: [&Tensor; N],
+    folds_state: bool,
+) -> Result<(Tensor, Program, Vec<State>)> {
+    let externals: Vec<Array> = inputs.iter().map(|x| x.array().clone()).collect();
+    let (y, recording) = Recording::of_function(&externals, folds_state, || Ok(f(inputs)?.detach()))?;
+    let mut recording = recording?;
+    let refused = match &recording {
+        recording if recording.is_random() => Some("random numbers (pass them as an input)"),
+        recording if !recording.assignments.is_empty() => Some("buffers that it sets (see TrainStep)"),
+        _ => None,
+    };
+    if let Some(refused) = refused {
+        return Err(Error::argument("compile", "a function of its inputs and parameters", refused));
+    }
+    let state = std::mem::take(&mut recording.state);
+    let mut externals = externals;
+    externals.extend(state.iter().map(|state| state().into_array()));
+    let program = Program::new(recording, &externals, &[y.array()])?;
+    Ok((y, program, state))
 }
 
 fn signature(inputs: &[&Tensor], state: &[State]) -> Vec<(Vec<usize>, DType, bool)> {

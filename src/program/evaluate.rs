@@ -104,6 +104,13 @@ impl Replay {
         entry.expect("the step found it").last_outputs()
     }
 
+    /// The program of the last signature, and the state entry and the output of each gradient.
+    pub(crate) fn recorded(&self) -> Option<(&Program, Vec<(usize, usize)>)> {
+        let entry = self.entries.last()?;
+        let outputs = entry.gradients.iter().enumerate().map(|(i, &own)| (own, 1 + entry.outputs + i));
+        Some((&entry.program, outputs.collect()))
+    }
+
     /// The program of the last signature.
     pub(crate) fn program(&self) -> Option<&Program> {
         self.entries.last().map(|entry| &entry.program)

@@ -8,6 +8,7 @@ mod plan;
 mod tests;
 mod train_step;
 
+pub(crate) use compiled::record;
 pub use compiled::{Compiled, compile};
 pub(crate) use evaluate::{Evaluation, Replay};
 pub use train_step::TrainStep;
@@ -26,7 +27,8 @@ use crate::kernel;
 
 /// One recorded run: kernel calls on numbered values, which share memory that was planned ahead.
 ///
-/// `Display` prints the plan: each kernel with its shapes and the bytes it moves, and the memory.
+/// `Display` prints the plan: each kernel with its shapes, the bytes that it moves and its floating-point operations if they are known,
+/// and the memory.
 pub struct Program {
     launches: Vec<Launch>,
     externals: Vec<External>,
@@ -50,7 +52,7 @@ struct External {
 
 /// Where the storage of a value is.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Place {
+pub(crate) enum Place {
     External(usize),
     Constant(usize),
     Slot(usize),
@@ -215,8 +217,8 @@ fn give_spare(storage: CpuStorage) {
 
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (mut moved, size) =
-            (0, |view: &ValueView, dtype: DType| view.layout.shape().elem_count() * dtype.size_in_bytes());
+        let (mut moved, mut flops, size) =
+            (0, 0, |view: &ValueView, dtype: DType| view.layout.shape().elem_count() * dtype.size_in_bytes());
         for (i, call) in self.launches.iter().enumerate() {
             let (mut bytes, mut shapes) = (0, Vec::new());
             for view in &call.inputs {
@@ -224,20 +226,24 @@ impl fmt::Display for Program {
                 bytes += size(view, dtype);
                 shapes.push(format!("{}{:?}", dtype.as_str(), view.layout.dims()));
             }
-            let mut targets = Vec::new();
+            let (mut targets, mut count) = (Vec::new(), 0);
             for &output in &call.outputs {
                 if let Place::Slot(slot) = self.places[output] {
                     bytes += self.sizes[output];
+                    count = count.max(self.sizes[output] / self.dtype(output).size_in_bytes());
                     targets.push(format!("slot {slot}"));
                 }
             }
             moved += bytes;
+            let operations = call.primitive.flops(count);
+            flops += operations.unwrap_or(0);
+            let operations = operations.map_or(String::new(), |flops| format!("  {flops} FLOP"));
             let (inputs, targets) = (shapes.join(", "), targets.join(", "));
-            write!(f, "{i:4}  {:<20} {inputs} -> {targets}  {bytes} B", call.name)?;
+            write!(f, "{i:4}  {:<20} {inputs} -> {targets}  {bytes} B{operations}", call.name)?;
             writeln!(f, "{}{}", if call.scope.is_empty() { "" } else { "  " }, call.scope)?;
         }
         let (calls, slots, memory) = (self.launches.len(), self.slots.len(), self.memory_bytes());
-        write!(f, "{calls} kernels, {moved} bytes moved, {memory} bytes in {slots} slots")
+        write!(f, "{calls} kernels, {flops} FLOP, {moved} bytes moved, {memory} bytes in {slots} slots")
     }
 }
 
@@ -249,6 +255,44 @@ impl Program {
             Place::Slot(i) => self.slots[i].dtype(),
             Place::Nowhere => unreachable!("a value that is read has a place"),
         }
+    }
+}
+
+/// What a program is made of, for those that write it down in another language.
+impl Program {
+    pub(crate) fn launches(&self) -> &[Launch] {
+        &self.launches
+    }
+
+    pub(crate) fn external_arrays(&self) -> impl Iterator<Item = (DType, &Layout)> {
+        self.externals.iter().map(|external| (external.dtype, &external.layout))
+    }
+
+    pub(crate) fn constants(&self) -> &[CpuStorage] {
+        &self.constants
+    }
+
+    /// The dtype and length of each slot.
+    pub(crate) fn slot_sizes(&self) -> impl Iterator<Item = (DType, usize)> {
+        self.slots.iter().zip(&self.lengths).map(|(slot, &length)| (slot.dtype(), length))
+    }
+
+    pub(crate) fn outputs(&self) -> &[ValueView] {
+        &self.outputs
+    }
+
+    pub(crate) fn assignments(&self) -> &[(usize, ValueView)] {
+        &self.assignments
+    }
+
+    /// Where a value is, and its dtype.
+    pub(crate) fn place(&self, value: usize) -> (Place, DType) {
+        (self.places[value], self.dtype(value))
+    }
+
+    /// The elements of a value.
+    pub(crate) fn len(&self, value: usize) -> usize {
+        self.sizes[value] / self.dtype(value).size_in_bytes()
     }
 }
 

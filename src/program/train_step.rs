@@ -1,12 +1,12 @@
 //! [`TrainStep`]: a training step that is recorded once and replayed.
 
 use super::{Evaluation, Program, Replay};
-use crate::autograd::Tensor;
+use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::layer::{Layer, Parameter, StateEntry};
 use crate::loss::Loss;
 use crate::ops::Rng;
-use crate::optim::{Optimizer, distinct};
+use crate::optim::{LoweredRule, Optimizer, distinct};
 
 /// A training step: forward pass, loss, backward pass, clipping and the optimizer's update.
 ///
@@ -118,6 +118,28 @@ impl<'a> TrainStep<'a> {
         &mut *self.optimizer
     }
 
+    /// The last recorded step, for those that write it down in another language.
+    pub(crate) fn recorded(&self) -> Result<Recorded<'_>> {
+        if let Some(refusal) = self.refusal() {
+            return Err(Error::argument("export", "a step that can be replayed", refusal));
+        }
+        let Some((program, gradients)) = self.replay.recorded() else {
+            return Err(Error::argument("export", "a step that was run", "one that was not"));
+        };
+        let mut rules = Vec::new();
+        for &(entry, _) in &gradients {
+            let (name, StateEntry::Parameter(parameter)) = &self.state[entry] else {
+                unreachable!("what has a gradient is a parameter")
+            };
+            rules.push(self.optimizer.lowered(parameter).ok_or_else(|| {
+                let got = format!("{} of {name}", self.optimizer.name());
+                Error::argument("export", "an optimizer that has a form in C, such as Sgd", got)
+            })?);
+        }
+        let state = self.state.iter().map(|(name, entry)| (name.clone(), entry.get().into_array())).collect();
+        Ok(Recorded { program, gradients, rules, max_norm: self.max_norm, state })
+    }
+
     /// The program of the last recorded step; none before the first step, or if the step cannot be replayed.
     pub fn program(&self) -> Option<&Program> {
         self.replay.program()
@@ -132,6 +154,15 @@ impl<'a> TrainStep<'a> {
     pub fn refusal(&self) -> Option<&Error> {
         self.replay.refusal()
     }
+}
+
+/// A step: its program, the state entry and the output of each gradient, how the optimizer uses it, and the state.
+pub(crate) struct Recorded<'a> {
+    pub(crate) program: &'a Program,
+    pub(crate) gradients: Vec<(usize, usize)>,
+    pub(crate) rules: Vec<LoweredRule>,
+    pub(crate) max_norm: Option<f64>,
+    pub(crate) state: Vec<(String, Array)>,
 }
 
 /// The random numbers of one step follow from its number, so that a step can be evaluated again.

@@ -12,7 +12,7 @@ use super::date::{self, DateOrder};
 use super::form::Form;
 use super::number::NumberFormat;
 use super::raw::{CsvTable, Row};
-use super::{CsvHint, CsvOptions, Format, Missing, composed, counted, text};
+use super::{CsvHint, CsvOptions, Format, Missing, composed, text};
 use crate::autograd::Tensor;
 use crate::data::LabeledDataset;
 use crate::error::{Error, Result};
@@ -203,7 +203,7 @@ impl CsvSchema {
     /// Reads a table as [`read_table`](CsvSchema::read_table) does from the bytes of a file; `name` stands for the path in errors.
     pub fn table_from_bytes(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<CsvTable> {
         let names: Vec<&str> = self.inputs.iter().map(|column| column.name.as_str()).collect();
-        let contents = text::contents(name.as_ref(), bytes.into(), &self.format, self.form.sheet.as_deref())?;
+        let contents = text::contents(name.as_ref(), bytes.into(), &self.format)?;
         CsvTable::from_contents(name.as_ref(), contents, &self.format, Some((&self.form, &names)))
     }
 
@@ -264,8 +264,11 @@ impl CsvSchema {
             ("word", kinds().filter(|kind| matches!(kind, Kind::Categorical { .. })).count()),
             ("date", kinds().filter(|kind| matches!(kind, Kind::Date { .. })).count()),
         ];
+        let plural = |count| if count == 1 { "" } else { "s" };
         let counts = counts.iter().filter(|(_, count)| *count > 0);
-        counts.fold(self.form.to_string(), |text, (name, count)| text + ", " + &counted(*count, name))
+        counts.fold(self.form.to_string(), |text, (name, count)| {
+            format!("{text}, {count} {name}{}", plural(*count))
+        })
     }
 
     /// What should be looked at: columns that were left out, dates that can be read in two ways, and columns that number the rows or
@@ -330,8 +333,7 @@ impl CsvSchema {
             notes.extend(giveaway(table, format, &kept, (input, column), (target, &target_column)));
         }
         Ok(CsvSchema {
-            // Another file may have another sheet, or none.
-            format: Format { sheet: None, ..format.clone() },
+            format: format.clone(),
             form: table.form.clone(),
             double: options.dtype == DType::F64,
             inputs: columns,

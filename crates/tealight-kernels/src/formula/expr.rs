@@ -36,6 +36,19 @@ thread_local! {
     /// The captures under way, the innermost last.
     static CAPTURES: RefCell<Vec<Capture>> = const { RefCell::new(Vec::new()) };
     static NEXT_ID: Cell<u64> = const { Cell::new(0) };
+    static FOLDS: Cell<bool> = const { Cell::new(true) };
+}
+
+/// Calls `f`, in which each operation is recorded as it is.
+pub(super) fn without_folding<R>(f: impl FnOnce() -> R) -> R {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            FOLDS.set(self.0);
+        }
+    }
+    let _restore = Restore(FOLDS.replace(false));
+    f()
 }
 
 /// Ends the innermost capture even when the formula panics.
@@ -89,9 +102,9 @@ impl Expr {
     }
 
     /// The value, if this is a constant.
-    pub(super) fn known(self) -> Option<f64> {
+    fn known(self) -> Option<f64> {
         match self.instruction() {
-            Instruction::Constant(c) => Some(c),
+            Instruction::Constant(c) if FOLDS.get() => Some(c),
             _ => None,
         }
     }
@@ -136,7 +149,7 @@ impl Neg for Expr {
     type Output = Self;
     fn neg(self) -> Self {
         match self.instruction() {
-            Instruction::Unary(Unary::Neg, index) => Expr { index, ..self },
+            Instruction::Unary(Unary::Neg, index) if FOLDS.get() => Expr { index, ..self },
             _ => self.unary(Unary::Neg),
         }
     }

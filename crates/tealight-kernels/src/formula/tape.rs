@@ -1,8 +1,6 @@
 //! [`Tape`], a formula as a list of instructions.
 
-use std::convert::Infallible;
 use std::fmt;
-use std::marker::PhantomData;
 
 use super::Real;
 use super::expr::{self, Expr};
@@ -87,26 +85,6 @@ pub trait Interpreter {
     fn select_gt(&mut self, operands: [&Self::Value; 4]) -> Result<Self::Value, Self::Error>;
 }
 
-/// Runs a tape with numbers.
-struct Numbers<R>(PhantomData<R>);
-
-impl<R: Real> Interpreter for Numbers<R> {
-    type Value = R;
-    type Error = Infallible;
-    fn constant(&mut self, value: f64) -> Result<R, Infallible> {
-        Ok(R::constant(value))
-    }
-    fn unary(&mut self, f: Unary, a: &R) -> Result<R, Infallible> {
-        Ok(f.apply(*a))
-    }
-    fn binary(&mut self, f: Binary, a: &R, b: &R) -> Result<R, Infallible> {
-        Ok(f.apply(*a, *b))
-    }
-    fn select_gt(&mut self, [a, b, yes, no]: [&R; 4]) -> Result<R, Infallible> {
-        Ok(a.select_gt(*b, *yes, *no))
-    }
-}
-
 /// One instruction; operands are the indices of earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Instruction {
@@ -188,6 +166,20 @@ impl Tape {
         Self::captured(inputs, &mut |x| f.take().expect("record calls it once")(x))
     }
 
+    /// [`capture_slice`](Tape::capture_slice) of each operation as it is: constants are not folded, so that a narrower type rounds
+    /// where the formula does, and nothing is left out.
+    #[doc(hidden)]
+    pub fn capture_exact(inputs: usize, f: impl FnOnce(&[Expr]) -> Vec<Expr>) -> Self {
+        let mut f = Some(f);
+        expr::without_folding(|| Self::captured(inputs, &mut |x| f.take().expect("record calls it once")(x)))
+    }
+
+    /// The number of inputs.
+    #[doc(hidden)]
+    pub fn inputs(&self) -> usize {
+        self.names.len()
+    }
+
     fn captured(inputs: usize, f: &mut dyn FnMut(&[Expr]) -> Vec<Expr>) -> Self {
         let (instructions, outputs) = expr::record(inputs, f);
         let names = match inputs {
@@ -223,22 +215,6 @@ impl Tape {
             *own = (*name).to_string();
         }
         self
-    }
-
-    /// The value of each output, computed with any kind of number.
-    ///
-    /// # Panics
-    /// If the number of inputs is wrong.
-    ///
-    /// ```
-    /// # use tealight_kernels as tealight;
-    /// use tealight::formula::Tape;
-    /// assert_eq!(Tape::capture(|[a, b]| [a + b, a - b]).eval(&[5.0, 3.0]), [8.0, 2.0]);
-    /// ```
-    pub fn eval<R: Real>(&self, inputs: &[R]) -> Vec<R> {
-        match self.run(&mut Numbers(PhantomData), inputs) {
-            Ok(outputs) => outputs,
-        }
     }
 
     /// Runs the tape and returns one value for each output.

@@ -74,10 +74,17 @@ impl Conv {
     }
 
     /// Multiplications of the whole convolution.
-    fn work(&self) -> usize {
+    pub fn work(&self) -> usize {
         [self.batch, self.groups, self.outputs, self.windows()]
             .iter()
             .fold(self.depth(), |product, &n| product.saturating_mul(n))
+    }
+
+    /// Whether the sums of [`conv`] start at the bias, so that it is not added at the end.
+    pub fn starts_at_bias<T: Element>(&self) -> bool {
+        self.depth() > 0
+            && Conv::count(self.y_dims()) > 0
+            && (Blocked::new::<T>(self).is_some() || Direct::new::<T>(self, [1; 2]).is_some())
     }
 
     /// Whether the matrix of windows is the image itself.

@@ -5,7 +5,6 @@
 
 use super::exp::{MAGIC_F64, scale_f64};
 use super::ln::{split_f64, whole_f64};
-use super::reduce::fast_two_sum;
 
 /// `LOG2` (5) of `tests/reference/math_coefficients.py`: log2((1 + s)/(1 − s)) / s in powers of s².
 const LOG2: [f64; 5] =
@@ -52,6 +51,13 @@ const THIRD_HI: f64 = 0.3333333333333333;
 const THIRD_LO: f64 = 1.850371707708594e-17;
 const TWO_OVER_LN2_HI: f64 = 2.8853900817779268;
 const TWO_OVER_LN2_LO: f64 = 4.0710547481862066e-17;
+
+/// The sum of two numbers with what is lost, for |a| ≥ |b| or a = 0.
+#[inline(always)]
+fn fast_two_sum(a: f64, b: f64) -> (f64, f64) {
+    let sum = a + b;
+    (sum, (a - sum) + b)
+}
 
 macro_rules! finish {
     ($name:ident, $float:ty) => {
@@ -107,8 +113,13 @@ pub fn powf_f32(x: f32, y: f32) -> f32 {
 /// whole exponent has the right sign, with another it is NaN; zeros and infinities as in IEEE 754.
 #[inline(always)]
 pub fn powf_f64(x: f64, y: f64) -> f64 {
+    finish_f64(x, y, magnitude_f64(x.abs(), y))
+}
+
+/// The power of a number that is not negative.
+#[inline(always)]
+fn magnitude_f64(base: f64, y: f64) -> f64 {
     const BIAS: f64 = MAGIC_F64 + 2046.0;
-    let base = x.abs();
     let (log, log_low) = log2_f64(base);
     // 0·∞ has to be 0 here: x⁰ and 1^y are 1 whatever the other is.
     let trivial = (base == 1.0) | (y == 0.0);
@@ -124,7 +135,7 @@ pub fn powf_f64(x: f64, y: f64) -> f64 {
     let shifted = w + BIAS;
     let r = (w - (shifted - BIAS)) + w_low;
     let e = polynomial!(r, EXP2_F64[10 9 8 7 6 5 4 3 2 1 0]).mul_add(r, 1.0);
-    finish_f64(x, y, scale_f64(e, shifted))
+    scale_f64(e, shifted)
 }
 
 /// log2 x for x ≥ 0 as the sum of two floats, the second of which is always finite.

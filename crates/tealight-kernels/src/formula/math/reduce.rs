@@ -146,10 +146,3 @@ pub(super) fn two_sum(a: f64, b: f64) -> (f64, f64) {
     let a_seen = sum - b_seen;
     (sum, (a - a_seen) + (b - b_seen))
 }
-
-/// [`two_sum`] for |a| ≥ |b| or a = 0.
-#[inline(always)]
-pub(super) fn fast_two_sum(a: f64, b: f64) -> (f64, f64) {
-    let sum = a + b;
-    (sum, (a - sum) + b)
-}

@@ -1,0 +1,143 @@
+//! [`Primitive`]: what a recorded kernel computes, as data.
+#![allow(dead_code)] // the exporter reads the rest
+
+use std::sync::Arc;
+
+use crate::formula::{Binary, Unary};
+use crate::formula::{Interpreter, Tape};
+use crate::kernel::{Conv, WindowAxis};
+
+/// What a kernel makes of its operands, which have the layouts that are recorded beside it.
+#[derive(Clone, Debug)]
+pub(crate) enum Primitive {
+    /// A kernel that only the crate itself can run.
+    Opaque,
+    /// A formula of operands that are broadcast to the output. Its arithmetic is the output's dtype's.
+    Map(Tape),
+    /// The operand in the output's dtype.
+    Cast,
+    /// x·wᵀ + b of the sizes m × k and n × k.
+    Affine([usize; 3]),
+    /// Products of pairs of matrices m × k and k × n.
+    MatMul(Arc<MatMul>),
+    /// The sum along the middle one of three axes.
+    Sum([usize; 3]),
+    /// Softmax of rows of this length, or its logarithm.
+    Softmax { width: usize, log: bool },
+    /// The gradient of `Softmax` from its result and the gradient of that.
+    SoftmaxBackward { width: usize, log: bool },
+    /// −ln softmax at the class times `factor`, of each row or in total; and the gradient if `slopes`.
+    CrossEntropy { width: usize, factor: f64, total: bool, slopes: bool },
+    /// The sum of a formula divided by a number; and its gradient by the first operand, of which the last input is the factor.
+    Total { values: Tape, slopes: Option<Tape>, divisor: f64 },
+    /// A convolution, with a bias if there are three operands.
+    Conv(Box<Conv>),
+    /// The largest elements of windows, and where they are.
+    MaxPool([WindowAxis; 2]),
+}
+
+#[derive(Debug)]
+pub(crate) struct MatMul {
+    pub(crate) sizes: [usize; 3],
+    /// The distances of rows and of columns, of either factor.
+    pub(crate) strides: [[usize; 2]; 2],
+    /// Where the matrices of each pair start in the operands.
+    pub(crate) starts: Vec<[usize; 2]>,
+}
+
+impl Primitive {
+    /// x ↦ y of each element.
+    pub(crate) fn map(
+        inputs: usize,
+        f: impl FnOnce(&[crate::formula::Expr]) -> crate::formula::Expr,
+    ) -> Self {
+        Primitive::Map(Tape::capture_exact(inputs, |x| vec![f(x)]))
+    }
+
+    /// The product of two matrices that are stored row by row or, `turned`, column by column.
+    pub(crate) fn matmul(sizes: [usize; 3], turned: [bool; 2]) -> Self {
+        let [m, k, n] = sizes;
+        let a = if turned[0] { [1, m] } else { [k, 1] };
+        let b = if turned[1] { [1, k] } else { [n, 1] };
+        Primitive::MatMul(Arc::new(MatMul { sizes, strides: [a, b], starts: vec![[0; 2]] }))
+    }
+
+    /// The floating-point operations that make `count` elements; `None` if that is not known. A function such as exp counts as one.
+    pub(crate) fn flops(&self, count: usize) -> Option<usize> {
+        Some(match self {
+            Primitive::Opaque => return None,
+            Primitive::Map(tape) => count * operations(tape),
+            Primitive::Cast => 0,
+            Primitive::Affine(sizes) => 2 * sizes.iter().product::<usize>(),
+            Primitive::MatMul(product) => 2 * product.starts.len() * product.sizes.iter().product::<usize>(),
+            Primitive::Sum([outer, axis, inner]) => outer * axis * inner,
+            // The maximum, the difference, the exponential, the sum and the quotient.
+            Primitive::Softmax { .. } => 5 * count,
+            Primitive::SoftmaxBackward { .. } => 4 * count,
+            Primitive::CrossEntropy { width, slopes, total, .. } => match (slopes, total) {
+                (true, _) => 5 * count,
+                (false, _) => 4 * count * width,
+            },
+            Primitive::Total { values, slopes, .. } => {
+                count * (1 + operations(values) + slopes.as_ref().map_or(0, operations))
+            }
+            Primitive::Conv(conv) => 2 * conv.work(),
+            Primitive::MaxPool(sides) => count * sides[0].kernel * sides[1].kernel,
+        })
+    }
+}
+
+/// The operations of a formula.
+fn operations(tape: &Tape) -> usize {
+    struct Count(usize);
+    impl Interpreter for Count {
+        type Value = ();
+        type Error = std::convert::Infallible;
+        fn constant(&mut self, _: f64) -> Result<(), Self::Error> {
+            Ok(())
+        }
+        fn unary(&mut self, _: Unary, (): &()) -> Result<(), Self::Error> {
+            self.0 += 1;
+            Ok(())
+        }
+        fn binary(&mut self, _: Binary, (): &(), (): &()) -> Result<(), Self::Error> {
+            self.0 += 1;
+            Ok(())
+        }
+        fn select_gt(&mut self, _: [&(); 4]) -> Result<(), Self::Error> {
+            self.0 += 1;
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    let Ok(_) = tape.run(&mut count, &vec![(); tape.inputs()]);
+    count.0
+}
+
+/// The name of a kernel and, for the readers of a program, what it computes.
+pub(crate) trait Describe {
+    fn name(&self) -> &'static str;
+
+    /// Called only while a program is recorded.
+    fn primitive(self) -> Primitive;
+}
+
+impl Describe for &'static str {
+    fn name(&self) -> &'static str {
+        self
+    }
+
+    fn primitive(self) -> Primitive {
+        Primitive::Opaque
+    }
+}
+
+impl<F: FnOnce() -> Primitive> Describe for (&'static str, F) {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+
+    fn primitive(self) -> Primitive {
+        (self.1)()
+    }
+}
