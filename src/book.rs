@@ -26,6 +26,7 @@ pages! {
     SavingAndServing = "13-saving-and-serving.md",
     ForwardMode = "14-forward-mode.md",
     Programs = "15-programs.md",
+    Microcontroller = "16-microcontroller.md",
     ShapesAndDtypes = "shapes-and-dtypes.md",
     MyPhotos = "how-to/my-photos.md",
     MyCsv = "how-to/my-csv.md",

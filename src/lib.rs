@@ -58,6 +58,7 @@ pub mod autograd;
 mod book;
 pub mod data;
 pub mod error;
+pub mod export;
 mod file;
 pub mod formula;
 pub mod functional;

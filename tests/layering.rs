@@ -26,6 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("normalize", &["layer"]), // what is fitted belongs to the model: buffers
     ("optim", &["layer"]),
     ("program", &["optim"]),
+    ("export", &["program"]), // a program as source text
     ("io", &["optim", "file"]),
     ("train", &["program", "data", "io", "metrics", "plot"]),
     ("memory", &["kernel"]), // settings of the whole process, for programs that ask

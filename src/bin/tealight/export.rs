@@ -1,9 +1,13 @@
-//! `tealight export`: writes a model as ONNX.
+//! `tealight export`: writes a model as ONNX, C or Rust.
+
+use std::path::Path;
 
 use serde_json::json;
+use tealight::export::Export as Source;
 use tealight::io::OnnxExport;
+use tealight::prelude::*;
 
-use super::failure::{Result, print};
+use super::failure::{Failure, Result, print};
 use super::inputs::Inputs;
 use super::model::Model;
 use super::options::Export;
@@ -16,11 +20,31 @@ pub(super) fn run(options: &Export) -> Result<()> {
         Inputs::Images(pictures) => pictures.description(),
         Inputs::Table(schema) => json!({ "features": schema.features() }),
     };
-    OnnxExport::new(&shape)
-        .metadata("inputs", &inputs.to_string())
-        .metadata("classes", &json!(model.plan.classes).to_string())
-        .write(&options.onnx, &model.net)?;
-    let path = options.onnx.display();
+    let mut written = Vec::new();
+    if let Some(path) = &options.onnx {
+        OnnxExport::new(&shape)
+            .metadata("inputs", &inputs.to_string())
+            .metadata("classes", &json!(model.plan.classes).to_string())
+            .write(path, &model.net)?;
+        written.push(path.display().to_string());
+    }
+    if options.c.is_some() || options.rust.is_some() {
+        let dtype = if model.plan.of_images() { DType::F32 } else { DType::F64 };
+        let example = Tensor::zeros(&shape[..], dtype, &Device::Cpu)?;
+        let mut source =
+            Source::function(|[x]| model.net.predict(x), [&example])?.note(&format!("inputs: {inputs}"));
+        if !model.plan.classes.is_empty() {
+            source = source.note(&format!("classes: {}", model.plan.classes.join(", ")));
+        }
+        for (path, text) in [(&options.c, source.to_c()), (&options.rust, source.to_rust())] {
+            if let Some(path) = path {
+                write(path, &text)?;
+                let (flash, ram) = (source.flash(), source.ram());
+                written.push(format!("{} ({flash} bytes of weights, {ram} bytes of memory)", path.display()));
+            }
+        }
+    }
+    let written = written.join(", ");
     let (input, output) = match &model.plan.inputs {
         Inputs::Table(schema) if model.plan.classes.is_empty() => {
             (" of 64 bits", schema.target().to_string())
@@ -28,5 +52,9 @@ pub(super) fn run(options: &Export) -> Result<()> {
         Inputs::Table(_) => (" of 64 bits", format!("a score for each of {}", model.plan.classes.join(", "))),
         Inputs::Images(_) => ("", format!("a score for each of {}", model.plan.classes.join(", "))),
     };
-    print(&format!("wrote {path}\ninput: {shape:?}{input}\noutput: {output}\n"))
+    print(&format!("wrote {written}\ninput: {shape:?}{input}\noutput: {output}\n"))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).map_err(|error| Failure::Message(format!("{}: {error}", path.display())))
 }

@@ -67,7 +67,8 @@ Examples:
 
 const EXPORT: &str = "\
 Examples:
-  tealight export pets/model.safetensors --onnx pets.onnx";
+  tealight export pets/model.safetensors --onnx pets.onnx
+  tealight export flowers/model.safetensors --c flowers.c";
 
 const SERVE: &str = "\
 Open the address in a browser to drop photos, draw a digit, fill in a row or drop a table.
@@ -240,9 +241,6 @@ pub(super) struct Train {
     /// End with exit code 3 if the model is no better than guessing on the validation examples
     #[arg(long)]
     pub(super) beat_guessing: bool,
-    /// Show the training on a page in the browser while it runs, with a button that stops it
-    #[arg(long)]
-    pub(super) watch: bool,
     /// Print only errors and skipped files
     #[arg(long)]
     pub(super) quiet: bool,
@@ -389,8 +387,14 @@ pub(super) struct Export {
     #[arg(value_name = "MODEL")]
     pub(super) model: PathBuf,
     /// The ONNX file to write: from images scaled to 0..1, or the numbers of a row (64 bits), to one logit per class or the predicted number
-    #[arg(long, value_name = "FILE", required = true)]
-    pub(super) onnx: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["c", "rust"])]
+    pub(super) onnx: Option<PathBuf>,
+    /// The C file to write: one example at a time, with the same bits, for a microcontroller; it needs no library
+    #[arg(long, value_name = "FILE")]
+    pub(super) c: Option<PathBuf>,
+    /// The Rust file to write: as --c, a module that needs `core` alone
+    #[arg(long, value_name = "FILE")]
+    pub(super) rust: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -1,0 +1,285 @@
+//! Exported programs against the crate, bit for bit: by the system's C compiler, if there is one, and by rustc.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::Export;
+use crate::prelude::*;
+use crate::program::TrainStep;
+
+/// The kernels that programs are exported with, as Rust.
+#[allow(clippy::all, clippy::pedantic, dead_code)]
+mod kernels {
+    use tealight_kernels::formula::math::{exp_negative_f32, ln_f32};
+    include!("kernels.rs");
+
+    pub(super) fn places(row: &[f32], vector: &[f32]) -> f32 {
+        places_dot(row, 0, vector, 0, row.len())
+    }
+
+    pub(super) fn fused(a: f32, b: f32, c: f32) -> f32 {
+        fused_f32(a, b, c)
+    }
+
+    pub(super) fn roots(x: f32) -> (f32, f64) {
+        (root_f32(x), root_f64(f64::from(x)))
+    }
+
+    pub(super) fn wide_fused(a: f64, b: f64, c: f64) -> f64 {
+        fused_f64(a, b, c)
+    }
+}
+
+fn compiler() -> Option<&'static str> {
+    let found =
+        ["cc", "gcc", "clang"].into_iter().find(|name| Command::new(name).arg("--version").output().is_ok());
+    if found.is_none() {
+        eprintln!("skipped: there is no C compiler here");
+    }
+    found
+}
+
+fn run(command: &mut Command) -> Vec<u8> {
+    let done = command.output().unwrap();
+    assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
+    done.stdout
+}
+
+const STRICT: [&str; 5] = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-Wpedantic"];
+
+/// What a C program prints, compiled in several ways.
+fn outputs(here: &Path, source: &str, main: &str) -> Option<Vec<String>> {
+    let compiler = compiler()?;
+    let (file, program) = (here.join("model.c"), here.join("program"));
+    std::fs::write(&file, format!("{source}\n#include <stdio.h>\n{main}")).unwrap();
+    let ways: [&[&str]; 3] = [
+        &["-O0", "-fsanitize=undefined,address", "-fno-sanitize-recover=all"],
+        &["-O2", "-ffreestanding"],
+        &["-std=gnu11", "-O3", "-march=native"],
+    ];
+    let outputs = ways.iter().map(|way| {
+        run(Command::new(compiler).args(STRICT).args(*way).arg(&file).arg("-o").arg(&program));
+        String::from_utf8(run(&mut Command::new(&program))).unwrap()
+    });
+    Some(outputs.collect())
+}
+
+/// What a program in Rust prints that has the source as a `no_std` module.
+fn rust_output(here: &Path, source: &str, main: &str) -> String {
+    let (file, program) = (here.join("model.rs"), here.join("rust"));
+    std::fs::write(&file, format!("{source}\n")).unwrap();
+    let library = here.join("library.rs");
+    std::fs::write(&library, "#![no_std]\npub mod model;\n").unwrap();
+    run(Command::new("rustc")
+        .args(["--edition", "2024", "--crate-type", "rlib", "--crate-name", "library", "-O"])
+        .arg("--out-dir")
+        .arg(here)
+        .arg(&library));
+    let start = here.join("main.rs");
+    std::fs::write(&start, main).unwrap();
+    run(Command::new("rustc")
+        .args(["--edition", "2024", "--extern"])
+        .arg(format!("library={}", here.join("liblibrary.rlib").display()))
+        .arg("-o")
+        .arg(&program)
+        .arg(&start));
+    String::from_utf8(run(&mut Command::new(&program))).unwrap()
+}
+
+fn hex(x: &Tensor) -> String {
+    x.flatten(0, -1)
+        .unwrap()
+        .to_vec1::<f32>()
+        .unwrap()
+        .iter()
+        .map(|x| format!("{:08x} ", x.to_bits()))
+        .collect()
+}
+
+fn c_array(x: &Tensor) -> String {
+    x.flatten(0, -1).unwrap().to_vec1::<f32>().unwrap().iter().map(|x| format!("{x:?}f, ")).collect()
+}
+
+/// Whether the source of a model gives its bits.
+fn same(model: &dyn Layer, dims: &[usize], with_rust: bool) -> Result<()> {
+    let export = Export::model(model, dims)?;
+    let here = tempfile::tempdir().unwrap();
+    let x = Tensor::randn(0.0, 1.5, dims, &mut Rng::seed(9))?;
+    let expected = hex(&model.predict(&x)?);
+    let (n, m) = (x.elem_count(), model.predict(&x)?.elem_count());
+    let main = format!(
+        "int main(void) {{ static const float x[{n}] = {{ {} }}; static float y[{m}]; model_run(x, y);\n\
+         for (int i = 0; i < {m}; i += 1) printf(\"%08x \", (unsigned)to_bits32(y[i]));\nreturn 0; }}\n",
+        c_array(&x)
+    );
+    for got in outputs(here.path(), &export.to_c(), &main).unwrap_or_default() {
+        assert_eq!(got, expected);
+    }
+    if with_rust {
+        let main = format!(
+            "fn main() {{ let mut y = [0.0; {m}]; library::model::Model::new().run(&[{}], &mut y); for y in y {{ print!(\"{{:08x}} \", y.to_bits()) }} }}",
+            c_array(&x).replace("f,", ",")
+        );
+        assert_eq!(rust_output(here.path(), &export.to_rust(), &main), expected);
+    }
+    Ok(())
+}
+
+#[test]
+fn dense_models() -> Result<()> {
+    let rng = &mut Rng::seed(1);
+    let model = Sequential::new()
+        .push(Linear::new(64, 128, rng)?)
+        .push(Tanh)
+        .push(Linear::new(128, 40, rng)?)
+        .push(Sigmoid)
+        .push(Linear::new(40, 10, rng)?)
+        .push(crate::layer::Lambda::new(|x| x.softmax(-1)));
+    same(&model, &[1, 64], true)?;
+    let model = Sequential::new()
+        .push(Linear::new(30, 17, rng)?)
+        .push(Silu)
+        .push(Linear::new(17, 1, rng)?)
+        .push(crate::activation::LogSigmoid);
+    same(&model, &[5, 30], false)
+}
+
+#[test]
+fn training_steps() -> Result<()> {
+    let digits = crate::data::digits()?;
+    let rng = &mut Rng::seed(3);
+    let (batch, steps) = (32, 10);
+    let x =
+        (digits.inputs.narrow(0, 0, batch * steps)?.reshape((batch * steps, 64))?).to_dtype(DType::F32)?;
+    let targets = digits.targets.narrow(0, 0, batch * steps)?.to_dtype(DType::U32)?;
+    let models = [
+        Sequential::new().push(Linear::new(64, 10, rng)?),
+        Sequential::new().push(Linear::new(64, 24, rng)?).push(Relu).push(Linear::new(24, 10, rng)?),
+    ];
+    for (number, model) in models.iter().enumerate() {
+        let start_step = || -> Result<TrainStep<'_>> {
+            Ok(match number {
+                0 => {
+                    let sgd = Sgd::new(model.parameters(), 0.1)?.momentum(0.9)?.weight_decay(1e-4)?;
+                    TrainStep::new(model, CrossEntropy::new(), sgd)
+                }
+                _ => {
+                    let adam = AdamW::new(model.parameters(), 0.01)?;
+                    TrainStep::new(model, CrossEntropy::new(), adam).clip_grad_norm(0.5)
+                }
+            })
+        };
+        let rate = [0.1, 0.01][number];
+        let mut step = start_step()?;
+        let part = |i: usize| -> Result<(Tensor, Tensor)> {
+            Ok((x.narrow(0, i * batch, batch)?, targets.narrow(0, i * batch, batch)?))
+        };
+        let start: Vec<Tensor> = model.parameters().iter().map(|(_, p)| p.get()).collect();
+        let (a, b) = part(0)?;
+        step.run(&a, &b)?;
+        for ((_, p), start) in model.parameters().iter().zip(&start) {
+            p.set(start)?;
+        }
+        let export = Export::step(&step)?;
+        let mut step = start_step()?;
+        let mut loss = 0.0;
+        for i in 0..1000 {
+            let (a, b) = part(i % steps)?;
+            loss = step.run(&a, &b)?;
+        }
+        let mut expected = format!("{:08x} ", (loss as f32).to_bits());
+        for (_, p) in model.parameters() {
+            expected += &hex(&p.get());
+        }
+        let classes: String = targets.to_vec1::<u32>()?.iter().map(|class| format!("{class}, ")).collect();
+        let mut main = format!(
+            "static const float x[{}] = {{ {} }};\nstatic const uint32_t targets[] = {{ {classes} }};\n",
+            x.elem_count(),
+            c_array(&x)
+        );
+        main += "int main(void) { float loss[1]; for (int i = 0; i < 1000; i += 1)\n";
+        main += &format!(
+            "if (!model_step(x + i % {steps} * {batch} * 64, targets + i % {steps} * {batch}, {rate}, loss)) return 1;\n"
+        );
+        main += "printf(\"%08x \", (unsigned)to_bits32(loss[0]));\n";
+        for (i, (_, p)) in model.parameters().iter().enumerate() {
+            let n = p.get().elem_count();
+            main += &format!(
+                "for (int i = 0; i < {n}; i += 1) printf(\"%08x \", (unsigned)to_bits32(model_p{i}()[i]));\n"
+            );
+        }
+        main += "return 0; }\n";
+        let here = tempfile::tempdir().unwrap();
+        for got in outputs(here.path(), &export.to_c(), &main).unwrap_or_default() {
+            assert!(got == expected, "{} {}", &got[..40], &expected[..40]);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn convolutional_models() -> Result<()> {
+    let rng = &mut Rng::seed(2);
+    let model = Sequential::new()
+        .push(Conv2d::new(1, 8, 3, ConvOptions::new().padding(1), rng)?)
+        .push(BatchNorm2d::new(8)?)
+        .push(Relu)
+        .push(MaxPool2d::new(PoolOptions::new(2)))
+        .push(Conv2d::new(8, 16, 3, ConvOptions::new().padding(1).stride(2), rng)?)
+        .push(Relu)
+        .push(Flatten)
+        .push(Linear::new(64, 10, rng)?);
+    same(&model, &[1, 1, 8, 8], true)
+}
+
+#[test]
+fn what_has_no_form_is_named() -> Result<()> {
+    let model = Sequential::new()
+        .push(Linear::new(2, 2, &mut Rng::seed(1))?)
+        .push(crate::layer::Lambda::new(|x| x.sin()));
+    let error = Export::model(&model, &[1, 2]).unwrap_err().to_string();
+    assert!(
+        error.contains("sin") && error.starts_with("export: expected operations that have a form in C"),
+        "{error}"
+    );
+    Ok(())
+}
+
+#[test]
+fn numbers_without_an_instruction() {
+    let mut rng = Rng::seed(5);
+    for _ in 0..200_000 {
+        let mut number = || f32::from_bits((rng.uniform() * f64::from(u32::MAX)) as u32);
+        let (a, b) = (number(), number());
+        for c in [number(), -(a * b)] {
+            let (own, exact) = (kernels::fused(a, b, c), a.mul_add(b, c));
+            assert!(
+                own.to_bits() == exact.to_bits() || own.is_nan() && exact.is_nan(),
+                "{a} {b} {c}: {own} {exact}"
+            );
+        }
+        if a >= 0.0 {
+            assert_eq!(kernels::roots(a).0.to_bits(), a.sqrt().to_bits(), "{a}");
+            assert_eq!(kernels::roots(a).1.to_bits(), f64::from(a).sqrt().to_bits(), "{a}");
+        }
+        let [a, b] = [rng.uniform() - 0.5, rng.uniform() * 1e3];
+        for c in [rng.uniform(), -(a * b)] {
+            assert_eq!(kernels::wide_fused(a, b, c).to_bits(), a.mul_add(b, c).to_bits(), "{a} {b} {c}");
+        }
+    }
+    for x in [0.0, -0.0, f32::INFINITY, f32::MIN_POSITIVE / 8.0] {
+        assert_eq!(kernels::roots(x).0.to_bits(), x.sqrt().to_bits(), "{x}");
+    }
+    assert!(kernels::roots(-1.0).0.is_nan() && kernels::roots(f32::NAN).0.is_nan());
+}
+
+#[test]
+fn rows_of_every_length() -> Result<()> {
+    for n in [1, 15, 16, 17, 100, 1024, 1030, 3000] {
+        let [row, vector] = [1, 2].map(|seed| Tensor::randn(0.0, 1.0, (1, n), &mut Rng::seed(seed)).unwrap());
+        let [a, b] = [&row, &vector].map(|x| x.flatten(0, -1).unwrap().to_vec1::<f32>().unwrap());
+        let product = row.matmul(&vector.t()?)?.flatten(0, -1)?.to_vec1::<f32>()?;
+        assert_eq!(product[0].to_bits(), kernels::places(&a, &b).to_bits(), "{n}");
+    }
+    Ok(())
+}
