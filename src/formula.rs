@@ -4,8 +4,11 @@
 
 use std::fmt::Debug;
 
+use crate::activation::Activation;
+use crate::error::Error;
+
 #[doc(inline)]
-pub use tealight_kernels::formula::{Dual, Expr, Jet, Real, Tape};
+pub use tealight_kernels::formula::{Dual, Expr, Jet, ParseError, Parsed, Real, Tape, parse};
 
 pub(crate) use tealight_kernels::elementary;
 pub(crate) use tealight_kernels::formula::math::SOURCES as MATH_SOURCES;
@@ -76,4 +79,44 @@ pub fn taylor<const K: usize, const N: usize, R: Real>(
     v: [R; N],
 ) -> Jet<R, K> {
     f.value(std::array::from_fn(|i| Jet::line(x[i], v[i])))
+}
+
+/// A formula from a text as an activation: it has its gradients, and is a layer.
+///
+/// ```
+/// use tealight::formula::parse;
+/// use tealight::prelude::*;
+/// let mish = parse("x * tanh(ln(1 + exp(x)))", ["x"])?;
+/// let x = Tensor::parameter(Tensor::new(&[0.0, 1.0], &Device::Cpu)?);
+/// let [slope] = autograd::grad(&mish.apply(&x)?.sum_all()?, [&x])?;
+/// assert_eq!(slope.to_string(), "[0.6        1.04903622]");
+/// assert!(parse("tanh x", ["x"]).is_err());
+/// # Ok::<(), tealight::Error>(())
+/// ```
+impl Activation for Parsed<1> {
+    const NAME: &'static str = "parsed";
+
+    fn value<R: Real>(&self, x: R) -> R {
+        Parsed::value(self, [x])
+    }
+}
+
+macro_rules! parsed {
+    ($($inputs:literal)*) => {
+        $(impl Formula<$inputs> for Parsed<$inputs> {
+            const NAME: &'static str = "parsed";
+
+            fn value<R: Real>(&self, x: [R; $inputs]) -> R {
+                Parsed::value(self, x)
+            }
+        })*
+    };
+}
+parsed!(2 3);
+
+impl From<ParseError> for Error {
+    fn from(error: ParseError) -> Self {
+        let got = format!("{} at column {}", error.got, error.column);
+        Error::Argument { op: "parse", expected: error.expected, got }
+    }
 }

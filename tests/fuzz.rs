@@ -109,7 +109,7 @@ macro_rules! readers {
     };
 }
 
-readers! { image: 2000, idx: 2000, csv: 2000, npy: 2000, npz: 2000, safetensors: 2000, pth: 2000, checkpoint: 1000, model: 2000 }
+readers! { image: 2000, idx: 2000, csv: 2000, npy: 2000, npz: 2000, safetensors: 2000, pth: 2000, checkpoint: 1000, model: 2000, formula: 4000 }
 
 #[test]
 fn every_target_is_tested() {

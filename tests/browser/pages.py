@@ -1,4 +1,4 @@
-"""The pages of `tealight serve` in Chromium: pages.py PROGRAM PLACE. Screenshots go to PLACE."""
+"""The pages of `tealight serve` and of `tealight train --watch` in Chromium: pages.py PROGRAM PLACE. Screenshots go to PLACE."""
 
 import contextlib
 import pathlib
@@ -57,16 +57,17 @@ def train(here, *arguments):
 
 
 @contextlib.contextmanager
-def serve(here, model):
-    with subprocess.Popen([PROGRAM, "serve", f"{model}/model.safetensors", "--port", "0"], cwd=here, stdout=subprocess.PIPE, text=True) as program:
+def running(here, *arguments):
+    """A program that prints its address."""
+    with subprocess.Popen([PROGRAM, *arguments], cwd=here, stdout=subprocess.PIPE, text=True) as program:
         try:
-            yield "http://" + program.stdout.readline().split("http://")[1].split("/")[0]
+            yield program, "http://" + program.stdout.readline().split("http://")[1].split("/")[0]
         finally:
             program.terminate()
 
 
 @contextlib.contextmanager
-def opened(browser, address, **options):
+def opened(browser, address, ready=("#about", "It looks at"), **options):
     """A page that may ask nobody else, and log no error."""
     context = browser.new_context(**options)
     page = context.new_page()
@@ -75,10 +76,10 @@ def opened(browser, address, **options):
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))
     page.goto(address)
-    expect(page.locator("#about")).to_contain_text("It looks at")
+    expect(page.locator(ready[0])).to_contain_text(ready[1])
     yield page
     # The browser logs requests that were refused or, by this test, cut off.
-    errors = [error for error in errors if "status of 4" not in error and "net::ERR_FAILED" not in error]
+    errors = [error for error in errors if "status of 4" not in error and "net::ERR_" not in error]
     assert not errors, errors
     assert all(url.startswith((address, "data:", "blob:")) for url in asked), asked
     context.close()
@@ -131,7 +132,7 @@ def photos(browser, here, address):
           transfer.items.add(new File([await new Promise((done) => canvas.toBlob(done))], "night.png", { type: "image/png" }));
           document.querySelector("#photo-drop").dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
         }""")
-        expect(page.get_by_role("status")).to_have_text("1 of 2 photos have an answer.")
+        expect(page.get_by_role("status")).to_have_text("Answers: 1 of 2 photos.")
         expect(page.locator(".answer").nth(0)).to_contain_text("expected a PNG")
         expect(page.locator(".answer").nth(1)).to_contain_text("moon")
         page.get_by_label("Choose one or several photos").set_input_files(here / "note.txt")
@@ -139,7 +140,7 @@ def photos(browser, here, address):
         assert not page.locator("#drawing").is_visible() and not page.locator("#row").is_visible()
     with opened(browser, address, viewport=PHONE, color_scheme="dark") as page:
         page.get_by_label("Choose one or several photos").set_input_files([here / "photos/sun/1.png", here / "photos/moon/1.png"])
-        expect(page.get_by_role("status")).to_have_text("2 of 2 photos have an answer.")
+        expect(page.get_by_role("status")).to_have_text("Answers: 2 of 2 photos.")
         fits(page)
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 24, 29)"
         shot(page, "photos-phone-dark")
@@ -186,7 +187,7 @@ def rows(browser, here, address):
         expect(page.get_by_role("status")).to_contain_text("iris, ")
         shot(page, "row")
         page.get_by_label("Choose a CSV file").set_input_files(here / "new.csv")
-        expect(page.get_by_role("status")).to_have_text("2 of 3 rows have an answer.")
+        expect(page.get_by_role("status")).to_have_text("Answers: 2 of 3 rows.")
         cells = page.get_by_role("row").nth(3).get_by_role("cell").all_inner_texts()
         assert cells[0] == "3" and "got \"green\"" in cells[1] and cells[4] == "green", cells
         heads = page.get_by_role("columnheader").all_inner_texts()
@@ -215,7 +216,7 @@ def rows(browser, here, address):
         fits(page)
         shot(page, "row-phone-dark")
         page.get_by_label("Choose a CSV file").set_input_files(here / "new.csv")
-        expect(page.get_by_role("status")).to_have_text("2 of 3 rows have an answer.")
+        expect(page.get_by_role("status")).to_have_text("Answers: 2 of 3 rows.")
         fits(page)
 
 
@@ -241,6 +242,50 @@ def numbers(browser, address):
         expect(page.get_by_role("status")).to_have_text("The program does not answer. Is “tealight serve” still running?")
         page.unroute_all()
 
+
+
+def watched(browser, here):
+    train = ["train", "--watch", "--quiet", "--epochs", "100000", "--patience", "100000", "--learning-rate", "0.0000001"]
+    photos = [*train, "photos", "--size", "16", "--model", "logistic", "--out", "watched"]
+    ready = ("#status", "Training: fold 1 of 5 …")
+    with running(here, *photos) as (program, address), opened(browser, address, ready) as page:
+        expect(page.locator("#facts")).to_contain_text("learning rate1e-7")
+        expect(page.locator("#facts")).to_contain_text("epoch ")
+        expect(page.get_by_role("img", name="loss after epoch")).to_be_visible()
+        expect(page.get_by_role("img", name="accuracy after epoch")).to_be_visible()
+        expect(page.get_by_role("heading", name="Wrong so far, the most confident first")).to_be_visible()
+        wrong = page.locator("#pictures .answer").first
+        expect(wrong).to_contain_text(", taken for ")
+        assert wrong.locator("canvas").count() == 2
+        fits(page)
+        shot(page, "watch")
+        # A second window, as wide as a phone and in the dark, with the keyboard alone.
+        with opened(browser, address, ready, viewport=PHONE, color_scheme="dark") as phone:
+            expect(phone.get_by_role("img", name="loss after epoch")).to_be_visible()
+            expect(phone.locator("#pictures .answer").first).to_be_visible()
+            fits(phone)
+            shot(phone, "watch-phone-dark")
+            phone.keyboard.press("Tab")
+            assert phone.evaluate("document.activeElement.id") == "stop"
+            assert phone.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+            phone.keyboard.press("Enter")
+            expect(phone.get_by_role("status")).to_have_text("The training has ended.")
+            expect(phone.locator("#summary")).to_contain_text("1 of 5 folds; kept the best epoch of each: ")
+            expect(phone.get_by_role("button")).to_be_disabled()
+            fits(phone)
+            shot(phone, "watch-ended-phone-dark")
+        assert program.wait(30) == 0
+        assert (here / "watched/report.html").exists()
+    with running(here, *train, "houses.csv", "--target", "price", "--folds", "0", "--out", "rows") as (program, address):
+        with opened(browser, address, ("#status", "Training …")) as page:
+            expect(page.get_by_role("img", name="loss after epoch")).to_be_visible()
+            expect(page.locator("#worst")).to_be_hidden()
+            shot(page, "watch-numbers")
+            program.kill()
+            expect(page.get_by_role("status")).to_contain_text("The program does not answer")
+            expect(page.get_by_role("button")).to_be_disabled()
+
+
 def main():
     PLACE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as here, sync_playwright() as playwright:
@@ -252,9 +297,11 @@ def main():
         train(here, "houses.csv", "--target", "price", "--out", "prices")
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for model, test in [("sky", lambda a: photos(browser, here, a)), ("lines", lambda a: drawing(browser, a)), ("kinds", lambda a: rows(browser, here, a)), ("prices", lambda a: numbers(browser, a))]:
-            with serve(here, model) as address:
+            with running(here, "serve", f"{model}/model.safetensors", "--port", "0") as (_, address):
                 test(address)
                 print(f"{model}: passed", flush=True)
+        watched(browser, here)
+        print("watch: passed")
         browser.close()
 
 

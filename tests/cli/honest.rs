@@ -80,8 +80,10 @@ fn few_examples_are_cross_validated() {
     // Every row is validated, and the two that are turned around cannot be right.
     assert!(out.contains("  96.7 % of the validation rows right (58 of 60)\n"), "{out}");
     assert!(out.contains("; on other rows of this kind it could be 88.6 to 99.1 %\n"), "{out}");
-    let line =
-        out.lines().find_map(|line| line.strip_prefix("5 of 5 folds; kept the best epochs: ")).unwrap();
+    let line = out
+        .lines()
+        .find_map(|line| line.strip_prefix("5 of 5 folds; kept the best epoch of each: "))
+        .unwrap();
     let (epochs, rest) = line.split_once("; the model: ").unwrap();
     let mut epochs: Vec<u64> = epochs.split(", ").map(|epoch| epoch.parse().unwrap()).collect();
     epochs.sort();

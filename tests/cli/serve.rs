@@ -49,9 +49,14 @@ impl Answer {
 
 impl Server {
     fn start(here: &Path, arguments: &[&str]) -> Self {
+        Server::of(here, &[&["serve"], arguments, &["--port", "0"]].concat())
+    }
+
+    /// A command that prints its address.
+    fn of(here: &Path, arguments: &[&str]) -> Self {
         let mut program = Command::new(env!("CARGO_BIN_EXE_tealight"))
             .current_dir(here)
-            .args([&["serve"], arguments, &["--port", "0"]].concat())
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -390,7 +395,7 @@ fn limits() {
     let text =
         "POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/csv\r\ncontent-length: 10\r\n\r\na";
     let late = exchange(&mut server.connect(), text.as_bytes()).unwrap();
-    assert_eq!(late.error(), (408, "expected a whole body within 1 seconds (--timeout)".into()));
+    assert_eq!(late.error(), (408, "expected a whole body within 1 second (--timeout)".into()));
     let mut slow = server.connect();
     slow.write_all(b"GET /health HT").unwrap();
     let mut rest = Vec::new();
@@ -526,4 +531,98 @@ fn memory_is_flat() {
     many(4000);
     let after = server.resident();
     assert!(after < before + 2048, "{before} kB, then {after} kB");
+}
+
+/// `tealight train --watch`: its page, and the button that stops.
+#[test]
+fn a_training_is_watched() {
+    let here = folder();
+    let here = here.path();
+    photos(here, 12);
+    flowers(here, 240);
+    let long = ["--watch", "--quiet", "--epochs", "100000", "--patience", "100000"];
+    let photos = ["train", "photos", "--size", "8", "--model", "logistic", "--learning-rate", "0.0001"];
+    let flowers = ["train", "flowers.csv", "--target", "kind", "--out", "one"];
+    for (train, out, stage, said) in [
+        (&photos[..], "model", "fold 1 of 5", "1 of 5 folds; kept the best epoch of each: "),
+        (&flowers, "one", "", " epochs; kept the best, number "),
+    ] {
+        let mut server = Server::of(here, &[train, &long].concat());
+        let state = || server.get("/state.json").json();
+        let reached = |epoch: u64| {
+            let there = |state: &Value| state["epoch"].as_u64().is_some_and(|now| now >= epoch);
+            std::iter::repeat_with(|| {
+                std::thread::sleep(Duration::from_millis(20));
+                state()
+            })
+            .find(there)
+            .unwrap()
+        };
+        let now = reached(3);
+        assert_eq!(
+            (&now["stage"], &now["epochs"], &now["stopping"]),
+            (&json!(stage), &json!(100_000), &json!(false))
+        );
+        for name in ["loss", "valid_loss", "valid_accuracy", "learning_rate"] {
+            let epochs = now["epoch"].as_u64().unwrap() as usize;
+            assert_eq!(now["curves"][name].as_array().unwrap().len(), epochs, "{now}");
+        }
+        let steps = now["steps_left"].as_u64().unwrap();
+        // 192 rows are six batches; 19 photos are one, and five more trainings follow.
+        assert!(steps < 600_000 && steps > 540_000, "{now}");
+        // The pictures that are wrong, as the model sees them.
+        if !stage.is_empty() {
+            let after = reached(now["epoch"].as_u64().unwrap() + 3);
+            assert!(after["worst"].as_str().unwrap().starts_with("fold 1 of 5 "), "{after}");
+            let worst = server.get("/worst.json").json();
+            for one in worst["worst"].as_array().unwrap() {
+                assert!(one["true"] != one["answer"] && one["probability"].as_f64().unwrap() >= 0.5, "{one}");
+                assert!(
+                    one["name"]
+                        .as_str()
+                        .unwrap()
+                        .starts_with(&format!("photos/{}/", one["true"].as_str().unwrap()))
+                );
+                assert_eq!(one["picture"]["pixels"].as_array().unwrap().len(), 192);
+            }
+        }
+        for path in ["/", "/watch.js", "/common.js", "/page.css"] {
+            let page = server.get(path);
+            assert!(
+                page.status == 200 && page.headers.contains("content-security-policy: default-src 'none'")
+            );
+        }
+        assert_eq!(server.get("/model/model.safetensors").status, 404);
+        assert_eq!(server.get("/stop").status, 405);
+        let foreign = ["host: evil.example"];
+        assert_eq!(server.send("GET /state.json", &foreign, b"").status, 403);
+        assert_eq!(
+            server.send("POST /stop", &["host: localhost", "origin: http://evil.example"], b"").status,
+            403
+        );
+        assert_eq!(state()["stopping"], false);
+        assert_eq!(server.send("POST /stop", &["host: localhost"], b"").status, 200);
+        // The page learns how it ended, and then the program ends.
+        let end = std::iter::repeat_with(|| {
+            std::thread::sleep(Duration::from_millis(20));
+            state()
+        })
+        .find(|state| state["done"] == true)
+        .unwrap();
+        assert!(end["summary"].as_str().unwrap().contains(said), "{end}");
+        assert_eq!(server.program.wait().unwrap().code(), Some(0));
+        assert!(here.join(out).join("report.html").exists());
+    }
+    // It can be continued, and a page changes no bit.
+    let flowers = ["train", "flowers.csv", "--target", "kind", "--epochs", "4", "--quiet"];
+    said(here, &[&flowers[..], &["--out", "plain"]].concat());
+    let address = said(here, &[&flowers[..], &["--out", "watched", "--watch"]].concat());
+    assert!(address.starts_with("the training is at http://127.0.0.1:"), "{address}");
+    said(here, &["train", "flowers.csv", "--target", "kind", "--epochs", "2", "--quiet", "--out", "parts"]);
+    said(here, &[&flowers[..], &["--out", "parts", "--watch", "--resume"]].concat());
+    let model = |out: &str| fs::read(here.join(out).join("model.safetensors")).unwrap();
+    assert!(model("plain") == model("watched") && model("plain") == model("parts"));
+    // An error ends it at once.
+    let line = error(here, &["train", "nothing.csv", "--watch", "--out", "other"]);
+    assert!(line.starts_with("nothing.csv: expected a folder"), "{line}");
 }

@@ -138,7 +138,7 @@ fn columns_that_number_the_rows() {
         rows(",x,class", 100, |i| format!("{i},0.{},{}", i * 7919 % 1000, if i < 50 { "a" } else { "b" }));
     let said = trained(here, &table, &[]);
     assert!(said.contains("note: column 1 has no name and numbers the rows: left out\n"), "{said}");
-    assert!(said.contains("from 1 numbers per row") && right(&said) < 75.0, "{said}");
+    assert!(said.contains("from 1 number per row") && right(&said) < 75.0, "{said}");
     assert!(
         said.contains("maybe no better than guessing") || said.contains("no better than guessing"),
         "{said}"

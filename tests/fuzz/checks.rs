@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use tealight::data::image::{Color, MAX_BYTES, MAX_SIDE, ReadOptions};
 use tealight::data::{CsvOptions, CsvSchema, LabeledDataset, Missing};
+use tealight::formula::{Dual, parse};
 use tealight::io::{Checkpoint, LoadOptions};
 use tealight::prelude::*;
 use tealight::train::{Checkpoints, EarlyStopping, Trainer};
@@ -46,6 +47,7 @@ pub fn check(target: &str, bytes: &[u8]) {
         "pth" => pth(bytes),
         "checkpoint" => checkpoint(bytes),
         "model" => model(bytes),
+        "formula" => formula(bytes),
         other => panic!("no target {other}"),
     }
 }
@@ -360,4 +362,29 @@ pub fn checkpoint(bytes: &[u8]) {
 pub fn model(bytes: &[u8]) {
     let (_folder, path) = file(&measured(bytes));
     program::check(&path);
+}
+
+/// A text is a formula, which is printed and read back, or an error that points into it.
+pub fn formula(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let parsed = match parse(&text, ["x", "y"]) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            return assert!((1..=text.chars().count() + 1).contains(&error.column), "{error}: {text:?}");
+        }
+    };
+    let printed = parsed.to_string();
+    // Only what is printed can be too long or too deep: a part that is used twice has a name, and few brackets are needed.
+    let again = match parse(&printed, ["x", "y"]) {
+        Ok(again) => again,
+        Err(error) => {
+            return assert!(error.expected.starts_with("at most"), "{text:?}: {error} in {printed:?}");
+        }
+    };
+    assert_eq!(again.to_string(), printed, "{text:?}");
+    for x in [[0.5, -2.0], [-0.0, f64::INFINITY], [f64::NAN, 1e300]] {
+        let (a, b) = (parsed.value(x), again.value(x));
+        assert!(a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan(), "{text:?} at {x:?}: {a}, {b}");
+        parsed.value(x.map(Dual::variable)).slope();
+    }
 }

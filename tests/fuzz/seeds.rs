@@ -9,8 +9,8 @@ use tealight::prelude::*;
 use super::{examples, file, one, program, trainer, zipped};
 
 /// All targets.
-pub const NAMES: [&str; 9] =
-    ["image", "idx", "csv", "npy", "npz", "safetensors", "pth", "checkpoint", "model"];
+pub const NAMES: [&str; 10] =
+    ["image", "idx", "csv", "npy", "npz", "safetensors", "pth", "checkpoint", "model", "formula"];
 
 pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     match target {
@@ -35,6 +35,14 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "pth" => pth(),
         "checkpoint" => both(checkpoints()),
         "model" => both(program::seeds()),
+        "formula" => [
+            "x * tanh(ln(1 + exp(x))) - -2.5e-3^x^-2",
+            "(x > y ? |x - |y|| : max(x, rem(y, 3))) / pi",
+            "t1 * t1 + e where t1 = sqrt(x * x), t2 = t1 ^ 2",
+            "1 / (1 + exp(-x)) + inf * NaN",
+        ]
+        .map(|text| text.as_bytes().to_vec())
+        .into(),
         other => panic!("no target {other}"),
     }
 }

@@ -184,9 +184,7 @@ fn mistakes(parts: &[(&Model, &Examples)], scores: &Scores) -> Result<Option<Tab
             let large = Pictures { size: pictures.size.max(IMAGE), ..*pictures };
             let image = large.reader().read(&found.examples.names[*i]);
             row.push(Cell::Image(image.or_else(|_| input.squeeze(0))?));
-            let slope = model.saliency(&input)?.squeeze(0)?;
-            let largest = slope.max_all()?.to_scalar::<f32>()?.max(f32::MIN_POSITIVE);
-            row.push(Cell::Image((slope / f64::from(largest))?));
+            row.push(Cell::Image(model.saliency(&input)?.squeeze(0)?));
         }
         rows.push(row);
     }

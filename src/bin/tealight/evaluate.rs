@@ -5,7 +5,7 @@ use tealight::metrics::{Average, F1, LogLoss, Metric, Precision, Recall};
 use tealight::plot::{self, Report};
 
 use super::artifacts::{self, Shown};
-use super::failure::{Result, print};
+use super::failure::{Result, counted, print};
 use super::model::Model;
 use super::options::Evaluate;
 use super::scores::{Evaluation, Scores};
@@ -60,7 +60,8 @@ pub(super) fn run(options: &Evaluate) -> Result<()> {
         }
         Scores::Numbers(residuals) => {
             let (line, worth) = (residuals.line(), scores.worth("rows")?);
-            print(&format!("{} rows: {line}\n{worth}{}", examples.len(), scores.wrong(MOST, "rows")?))
+            let rows = counted(examples.len(), "rows");
+            print(&format!("{rows}: {line}\n{worth}{}", scores.wrong(MOST, "rows")?))
         }
     }
 }

@@ -33,6 +33,11 @@ impl From<Error> for Failure {
     }
 }
 
+/// `1 row`, `2 rows`: a count of what `units` names in the plural.
+pub(super) fn counted(count: usize, units: &str) -> String {
+    format!("{count} {}", if count == 1 { units.trim_end_matches('s') } else { units })
+}
+
 /// Fails with this message.
 pub(super) fn fail<T>(text: impl Into<String>) -> Result<T> {
     Err(Failure::Message(text.into()))

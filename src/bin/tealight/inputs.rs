@@ -9,7 +9,7 @@ use tealight::data::{
 };
 use tealight::prelude::*;
 
-use super::failure::{Failure, Result, fail, note, one_line};
+use super::failure::{Failure, Result, counted, fail, note, one_line};
 use super::options::{ColorMode, FitMode, Form, MissingMode, Task, Train};
 
 /// The largest `--size`.
@@ -291,7 +291,8 @@ fn images(path: &Path, pictures: &Pictures) -> Result<(LabeledDataset, Vec<Strin
     let skipped: Vec<String> = errors.iter().map(one_line).collect();
     skipped.iter().for_each(|error| note(&format!("skipped: {error}")));
     if !errors.is_empty() {
-        note(&format!("{} of {} files skipped", errors.len(), errors.len() + found.len()));
+        let files = counted(errors.len() + found.len(), "files");
+        note(&format!("{} of {files} skipped", errors.len()));
     }
     Ok((found, paths.iter().map(|path| path.display().to_string()).collect(), skipped))
 }
@@ -426,8 +427,7 @@ pub(super) fn filled(gaps: &[FillValue]) -> Option<String> {
     };
     let some = gaps.iter().take(10).map(one).collect::<Vec<_>>().join("; ");
     let more = if gaps.len() > 10 { "; …" } else { "" };
-    let s = if cells == 1 { "" } else { "s" };
-    (cells > 0).then(|| format!("filled {cells} missing value{s}: {some}{more}"))
+    (cells > 0).then(|| format!("filled {}: {some}{more}", counted(cells, "missing values")))
 }
 
 /// Errors if the target column does not hold classes.

@@ -7,7 +7,7 @@ use tealight::io;
 use tealight::prelude::*;
 
 use super::evaluate::aligned;
-use super::failure::{Result, print};
+use super::failure::{Result, counted, print};
 use super::inputs::{Inputs, listed};
 use super::model::Model;
 use super::options::Inspect;
@@ -32,7 +32,8 @@ pub(super) fn run(options: &Inspect) -> Result<()> {
         table.push(start.into_iter().chain(row).collect());
     }
     text += &aligned(&table);
-    text += &format!("\n{} tensors, {all} numbers", tensors.len());
+    let (tensors, all) = (counted(tensors.len(), "tensors"), counted(all, "numbers"));
+    text += &format!("\n{tensors}, {all}");
     text += &if odd > 0 { format!(", {odd} of them NaN or infinite\n") } else { "\n".into() };
     for (name, message) in unreadable {
         text += &format!("unreadable: {name}: {message}\n");

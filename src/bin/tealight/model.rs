@@ -177,7 +177,8 @@ impl Model {
         Ok(self.outputs(inputs)?.flatten(0, -1)?.to_vec1()?)
     }
 
-    /// How much each pixel matters for the class that is predicted, (n, h, w): |∂ score / ∂ pixel|, the largest of the channels.
+    /// How much each pixel matters for the class that is predicted, (n, h, w): |∂ score / ∂ pixel|, the largest of the channels, as a
+    /// share of the largest in the picture.
     ///
     /// K. Simonyan et al., "Deep inside convolutional networks: visualising image classification models and saliency maps", 2013.
     pub(super) fn saliency(&self, images: &Tensor) -> Result<Tensor> {
@@ -187,7 +188,9 @@ impl Model {
             let scores = self.net.forward(&x, &mut ForwardContext::eval())?;
             let classes = scores.argmax(1)?.unsqueeze(1)?;
             let [gradient] = autograd::grad(&scores.gather(1, &classes)?.sum_all()?, [&x])?;
-            gradient.detach().abs()?.max(1)
+            let slope = gradient.detach().abs()?.max(1)?;
+            let most = slope.max_keepdim(1)?.max_keepdim(2)?.maximum(f64::from(f32::MIN_POSITIVE))?;
+            slope / most
         };
         let parts = (0..n).step_by(BATCH).map(batch).collect::<tealight::Result<Vec<_>>>()?;
         Ok(Tensor::cat(&parts, 0)?)

@@ -241,6 +241,9 @@ pub(super) struct Train {
     /// End with exit code 3 if the model is no better than guessing on the validation examples
     #[arg(long)]
     pub(super) beat_guessing: bool,
+    /// Show the training on a page in the browser while it runs, with a button that stops it
+    #[arg(long)]
+    pub(super) watch: bool,
     /// Print only errors and skipped files
     #[arg(long)]
     pub(super) quiet: bool,

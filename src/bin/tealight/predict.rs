@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use tealight::data::{CsvSchema, CsvTable};
 use tealight::prelude::*;
 
-use super::failure::{Failure, Result, fail, note, one_line, print, write};
+use super::failure::{Failure, Result, counted, fail, note, one_line, print, write};
 use super::inputs::{self, Inputs, Pictures, files};
 use super::model::Model;
 use super::options::Predict;
@@ -150,7 +150,8 @@ fn tables(options: &Predict, model: &Model, schema: &CsvSchema) -> Result<()> {
     write(options.out.as_deref(), &text)?;
     if without > 0 {
         note(&format!(
-            "error: {without} of {all} rows could not be predicted: the column \"problem\" says why"
+            "error: {without} of {} could not be predicted: the column \"problem\" says why",
+            counted(all, "rows")
         ));
     }
     if failed || without > 0 { Err(Failure::Reported) } else { Ok(()) }

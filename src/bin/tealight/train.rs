@@ -13,11 +13,12 @@ use tealight::prelude::*;
 use tealight::train::{Checkpoints, EarlyStopping, History, Trainer};
 
 use super::artifacts::{self, Shown};
-use super::failure::{Failure, Result, fail, one_line, print};
+use super::failure::{Failure, Result, counted, fail, one_line, print};
 use super::inputs::{Examples, Found, Inputs, Pictures};
 use super::model::{Model, Plan, in_units};
 use super::options::{Kind, Train};
 use super::scores::{Scores, digits};
+use super::serve::{Stage, Teller, Watch};
 
 /// The largest width in `--hidden`.
 const MAX_WIDTH: usize = 16_384;
@@ -38,7 +39,7 @@ pub(super) fn run(options: &Train) -> Result<()> {
     if let Some(threads) = options.threads {
         let started = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
         started.map_err(|error| {
-            Failure::Message(format!("--threads: expected {threads} threads, got: {error}"))
+            Failure::Message(format!("--threads: expected {}, got: {error}", counted(threads, "threads")))
         })?;
     }
     let Found { inputs, examples, table, skipped } = Inputs::find(options)?;
@@ -88,9 +89,14 @@ pub(super) fn run(options: &Train) -> Result<()> {
     }
     data.insert(0, ("data".into(), options.data.display().to_string()));
     data.extend(skipped.into_iter().map(|why| ("skipped".into(), why)));
-    let training = Training { options, plan, examples, table };
+    let watch = options.watch.then(Watch::start).transpose()?;
+    if let Some(watch) = &watch {
+        print_progress(&format!("the training is at {}\n", watch.address))?;
+    }
+    let training = Training { options, plan, examples, table, watch };
     let mut done = training.run(&splits, &all, rng)?;
     let (summary, beats_guessing) = write(options, &mut done, data)?;
+    training.watch.iter().for_each(|watch| watch.finish(&summary));
     if !options.quiet {
         print_progress(&summary)?;
     }
@@ -202,7 +208,10 @@ fn introduction(
     if let Inputs::Table(schema) = &plan.inputs {
         let (target, features) = (schema.target(), schema.features().len());
         let what = if all.classes.is_empty() { "the number in " } else { "" };
-        say("target", format!("predicting {what}column {target:?} from {features} numbers per row"));
+        say(
+            "target",
+            format!("predicting {what}column {target:?} from {} per row", counted(features, "numbers")),
+        );
     }
     say(
         "validation",
@@ -222,6 +231,20 @@ struct Training<'a> {
     plan: Plan,
     examples: Examples,
     table: Option<CsvTable>,
+    watch: Option<Watch>,
+}
+
+/// One of the trainings of a command: of a fold, or of all examples.
+struct Run {
+    /// For people; empty for the only one.
+    name: String,
+    place: PathBuf,
+    /// At most, instead of --epochs.
+    epochs: Option<u64>,
+    /// Whether it continues from the checkpoint in its place.
+    goes_on: bool,
+    /// How many follow.
+    later: u64,
 }
 
 /// A trained model with the examples that it was trained on, and those that it was not.
@@ -277,32 +300,50 @@ impl Training<'_> {
     fn run(&self, splits: &[(Vec<usize>, Vec<usize>)], all: &[usize], rng: &mut Rng) -> Result<Done> {
         let (options, folds) = (self.options, splits.len());
         let place = options.out.join("checkpoint");
-        let places: Vec<PathBuf> = match folds {
-            1 => vec![place.clone()],
-            _ => (1..=folds).map(|fold| place.join(format!("fold-{fold}"))).chain([place.clone()]).collect(),
+        let run = |name: String, place: PathBuf, later: usize| Run {
+            name,
+            place,
+            epochs: None,
+            goes_on: options.resume,
+            later: later as u64,
         };
-        if !options.resume {
-            // Those of an earlier training are not continued.
-            places.iter().for_each(|place| drop(std::fs::remove_file(place.join(LAST))));
+        let mut runs = match folds {
+            1 => Vec::new(),
+            _ => (1..=folds)
+                .map(|fold| {
+                    let place = place.join(format!("fold-{fold}"));
+                    run(format!("fold {fold} of {folds}"), place, folds + 1 - fold)
+                })
+                .collect(),
+        };
+        let name = if folds > 1 { "all examples" } else { "" };
+        runs.push(run(name.into(), place, 0));
+        for (number, run) in runs.iter_mut().enumerate() {
+            let last = run.place.join(LAST);
+            if !options.resume {
+                // That of an earlier training is not continued.
+                let _ = std::fs::remove_file(&last);
+            }
+            run.goes_on &= number == 0 || last.exists();
         }
         let mut done = Done { parts: Vec::new(), last: None, folds, interrupted: None };
-        for (fold, ((train, valid), place)) in splits.iter().zip(&places).enumerate() {
-            if folds > 1 && !options.quiet {
-                print_progress(&format!("fold {} of {folds}\n", fold + 1))?;
+        for (i, mut run) in runs.into_iter().enumerate() {
+            if !run.name.is_empty() && !options.quiet {
+                print_progress(&format!("{}\n", run.name))?;
             }
-            let goes_on = options.resume && (fold == 0 || place.join(LAST).exists());
-            if !done.add(self.part(train, valid, None, place, goes_on, rng))? {
-                return done.calibrated();
-            }
-        }
-        if folds > 1 {
-            if !options.quiet {
-                print_progress("all examples\n")?;
-            }
-            let (epochs, goes_on) = (Some(done.epochs()), options.resume && place.join(LAST).exists());
             let before = done.parts.len();
-            done.add(self.part(all, &[], epochs, &place, goes_on, rng))?;
-            done.last = if done.parts.len() > before { done.parts.pop() } else { None };
+            let goes_on = match splits.get(i) {
+                Some((train, valid)) => done.add(self.part(train, valid, &run, rng))?,
+                None => {
+                    run.epochs = Some(done.epochs());
+                    done.add(self.part(all, &[], &run, rng))?;
+                    done.last = if done.parts.len() > before { done.parts.pop() } else { None };
+                    false
+                }
+            };
+            if !goes_on || self.watch.as_ref().is_some_and(Watch::stopped) {
+                break;
+            }
         }
         done.calibrated()
     }
@@ -312,9 +353,7 @@ impl Training<'_> {
         &self,
         train: &[usize],
         valid: &[usize],
-        epochs: Option<u64>,
-        place: &Path,
-        goes_on: bool,
+        run: &Run,
         rng: &mut Rng,
     ) -> Result<(Part, Option<u64>)> {
         let mut plan = self.plan.clone();
@@ -331,12 +370,13 @@ impl Training<'_> {
             Inputs::Images(_) => Standardize::fit_channels(&train.inputs)?,
             Inputs::Table(_) => Standardize::fit(&train.inputs)?,
         };
-        let mut net = plan.build(scale, rng)?;
+        let net = plan.build(scale, rng)?;
+        let mut model = Model::new(plan, net);
         let fit = |train: &Examples, valid: &Examples| {
             let valid = (valid.len() > 0).then_some(valid);
-            fit(self.options, &plan, &net, train, valid, epochs, place, goes_on)
+            fit(self.options, &model, train, valid, run, self.watch.as_ref())
         };
-        let (history, interrupted) = if plan.classes.is_empty() {
+        let (history, interrupted) = if model.plan.classes.is_empty() {
             let scale = Standardize::fit(&train.targets)?;
             let [train, valid] = [&train, &valid].map(|part| -> Result<Examples> {
                 let targets = scale.normalize(&part.targets)?.to_dtype(DType::F32)?;
@@ -344,12 +384,12 @@ impl Training<'_> {
                 Ok(Examples { targets, inputs, classes: Vec::new(), names })
             });
             let fitted = fit(&train?, &valid?)?;
-            net = in_units(net, scale);
+            model.net = in_units(model.net, scale);
             fitted
         } else {
             fit(&train, &valid)?
         };
-        Ok((Part { model: Model::new(plan, net), history, train, valid }, interrupted))
+        Ok((Part { model, history, train, valid }, interrupted))
     }
 }
 
@@ -409,15 +449,19 @@ fn write(options: &Train, done: &mut Done, data: Vec<(String, String)>) -> Resul
     wrote.extend(artifacts::write(out, &page, &shown)?);
 
     let unit = main.model.plan.inputs.unit();
+    let epochs = |history: &History| counted(history.len(), "epochs");
     let mut text = match done.folds {
-        1 => format!("{} epochs; kept the best, number {}\n", main.history.len(), kept(&main.history)),
+        1 => format!("{}; kept the best, number {}\n", epochs(&main.history), kept(&main.history)),
         folds => {
-            let epochs: Vec<String> = done.parts.iter().map(|part| kept(&part.history).to_string()).collect();
-            let kept =
-                format!("{} of {folds} folds; kept the best epochs: {}", done.parts.len(), epochs.join(", "));
+            let best: Vec<String> = done.parts.iter().map(|part| kept(&part.history).to_string()).collect();
+            let kept = format!(
+                "{} of {folds} folds; kept the best epoch of each: {}",
+                done.parts.len(),
+                best.join(", ")
+            );
             let last = match &done.last {
                 Some(last) => {
-                    format!("; the model: {} epochs on all {} {unit}", last.history.len(), last.train.len())
+                    format!("; the model: {} on all {} {unit}", epochs(&last.history), last.train.len())
                 }
                 None => format!("; the model is that of fold {}", done.parts.len()),
             };
@@ -457,17 +501,16 @@ fn curves(done: &Done, name: &str) -> Option<Curves> {
 }
 
 /// Trains a model; the second result is the step after which it was interrupted.
-#[expect(clippy::too_many_arguments)]
 fn fit(
     options: &Train,
-    plan: &Plan,
-    net: &Sequential,
+    model: &Model,
     train: &Examples,
     valid: Option<&Examples>,
-    epochs: Option<u64>,
-    place: &Path,
-    goes_on: bool,
+    run: &Run,
+    watch: Option<&Watch>,
 ) -> Result<(History, Option<u64>)> {
+    let Model { plan, net, .. } = model;
+    let (place, goes_on) = (&run.place, run.goes_on);
     let (usual, rate) = match (plan.kind, &plan.inputs) {
         (Kind::Cnn, _) => (40, 2e-3),
         (Kind::Mlp, Inputs::Images(_)) => (40, 2e-3),
@@ -486,14 +529,15 @@ fn fit(
         true => Trainer::new(net, Mse, optimizer),
         false => Trainer::new(net, loss(options, train)?, optimizer),
     };
-    trainer = trainer
-        .epochs(epochs.or(options.epochs).unwrap_or(usual))
-        .seed(options.seed)
-        .callback(Checkpoints::new(place)?);
+    let epochs = run.epochs.or(options.epochs).unwrap_or(usual);
+    let (name, later, steps_per_epoch) = (&run.name, run.later, loader.len() as u64);
+    trainer = trainer.epochs(epochs).seed(options.seed).callback(Checkpoints::new(place)?);
     if valid.is_some() {
         trainer = trainer.callback(EarlyStopping::new("valid_loss", options.patience));
         trainer = if plan.classes.is_empty() { trainer } else { trainer.metric(Accuracy::new()) };
     }
+    let stage = Stage { name, epochs, steps_per_epoch, later, model, valid };
+    trainer = trainer.callback(Teller::new(watch, stage));
     if options.quiet {
         trainer = trainer.silent();
     }

@@ -94,6 +94,11 @@ fn composed(text: &str) -> String {
     text.nfc().collect()
 }
 
+/// `1 value`, `2 values`
+fn counted(count: usize, unit: &str) -> String {
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
 impl Format {
     fn is_missing(&self, value: &str) -> bool {
         self.na_values.iter().any(|missing| missing == value)

@@ -7,7 +7,7 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 
 use super::form::{self, Form};
 use super::text::{self, Contents};
-use super::{CsvError, CsvHint, CsvOptions, Format, composed};
+use super::{CsvError, CsvHint, CsvOptions, Format, composed, counted};
 use crate::error::{Error, Result};
 use crate::file::file_error;
 
@@ -54,7 +54,8 @@ impl CsvTable {
 
     /// Reads a table whose columns were found in another one of this form.
     pub(super) fn open(path: &Path, format: &Format, known: Option<(&Form, &[&str])>) -> Result<Self> {
-        CsvTable::from_contents(path, text::read(path, format)?, format, known)
+        let sheet = known.and_then(|(form, _)| form.sheet.as_deref());
+        CsvTable::from_contents(path, text::read(path, format, sheet)?, format, known)
     }
 
     /// The table in a file that was read.
@@ -96,7 +97,8 @@ impl CsvTable {
         trim_ends(&mut names, &mut rows, format.auto && form.header);
         for row in &mut rows {
             if row.problem.is_none() && row.cells.len() != names.len() {
-                row.problem = Some(format!("expected {} values, got {}", names.len(), row.cells.len()));
+                row.problem =
+                    Some(format!("expected {}, got {}", counted(names.len(), "value"), row.cells.len()));
             }
         }
         let mut columns = HashMap::with_capacity(names.len());

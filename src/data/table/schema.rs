@@ -12,7 +12,7 @@ use super::date::{self, DateOrder};
 use super::form::Form;
 use super::number::NumberFormat;
 use super::raw::{CsvTable, Row};
-use super::{CsvHint, CsvOptions, Format, Missing, composed, text};
+use super::{CsvHint, CsvOptions, Format, Missing, composed, counted, text};
 use crate::autograd::Tensor;
 use crate::data::LabeledDataset;
 use crate::error::{Error, Result};
@@ -203,7 +203,7 @@ impl CsvSchema {
     /// Reads a table as [`read_table`](CsvSchema::read_table) does from the bytes of a file; `name` stands for the path in errors.
     pub fn table_from_bytes(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<CsvTable> {
         let names: Vec<&str> = self.inputs.iter().map(|column| column.name.as_str()).collect();
-        let contents = text::contents(name.as_ref(), bytes.into(), &self.format)?;
+        let contents = text::contents(name.as_ref(), bytes.into(), &self.format, self.form.sheet.as_deref())?;
         CsvTable::from_contents(name.as_ref(), contents, &self.format, Some((&self.form, &names)))
     }
 
@@ -264,11 +264,8 @@ impl CsvSchema {
             ("word", kinds().filter(|kind| matches!(kind, Kind::Categorical { .. })).count()),
             ("date", kinds().filter(|kind| matches!(kind, Kind::Date { .. })).count()),
         ];
-        let plural = |count| if count == 1 { "" } else { "s" };
         let counts = counts.iter().filter(|(_, count)| *count > 0);
-        counts.fold(self.form.to_string(), |text, (name, count)| {
-            format!("{text}, {count} {name}{}", plural(*count))
-        })
+        counts.fold(self.form.to_string(), |text, (name, count)| text + ", " + &counted(*count, name))
     }
 
     /// What should be looked at: columns that were left out, dates that can be read in two ways, and columns that number the rows or
@@ -333,7 +330,8 @@ impl CsvSchema {
             notes.extend(giveaway(table, format, &kept, (input, column), (target, &target_column)));
         }
         Ok(CsvSchema {
-            format: format.clone(),
+            // Another file may have another sheet, or none.
+            format: Format { sheet: None, ..format.clone() },
             form: table.form.clone(),
             double: options.dtype == DType::F64,
             inputs: columns,

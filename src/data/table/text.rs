@@ -28,19 +28,24 @@ pub(super) enum Contents {
     },
 }
 
-pub(super) fn read(path: &Path, format: &Format) -> Result<Contents> {
-    contents(path, read_at_most(path, MAX_BYTES)?.into(), format)
+pub(super) fn read(path: &Path, format: &Format, sheet: Option<&str>) -> Result<Contents> {
+    contents(path, read_at_most(path, MAX_BYTES)?.into(), format, sheet)
 }
 
-/// What the bytes of a file hold.
-pub(super) fn contents(path: &Path, mut bytes: Cow<[u8]>, format: &Format) -> Result<Contents> {
+/// What the bytes of a file hold; of a workbook the `sheet` of this name, if it has one and the format names no other.
+pub(super) fn contents(
+    path: &Path,
+    mut bytes: Cow<[u8]>,
+    format: &Format,
+    #[cfg_attr(not(feature = "xlsx"), expect(unused_variables))] sheet: Option<&str>,
+) -> Result<Contents> {
     if bytes.starts_with(&[0x1f, 0x8b]) {
         bytes = unpacked(path, &bytes)?.into();
     }
     // Zip files and the older format of Microsoft.
     if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\xd0\xcf\x11\xe0") {
         #[cfg(feature = "xlsx")]
-        return super::sheet::read(path, &bytes, format.sheet.as_deref());
+        return super::sheet::read(path, &bytes, format.sheet.as_deref(), sheet);
         #[cfg(not(feature = "xlsx"))]
         return Err(file_error(
             path,

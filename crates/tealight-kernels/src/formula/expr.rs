@@ -102,7 +102,7 @@ impl Expr {
     }
 
     /// The value, if this is a constant.
-    fn known(self) -> Option<f64> {
+    pub(super) fn known(self) -> Option<f64> {
         match self.instruction() {
             Instruction::Constant(c) if FOLDS.get() => Some(c),
             _ => None,

@@ -14,6 +14,7 @@ mod expr;
 mod input_set;
 mod jet;
 pub mod math;
+mod parse;
 mod real;
 mod tape;
 
@@ -22,6 +23,7 @@ pub use elementary::slope;
 pub use expr::Expr;
 pub use input_set::InputSet;
 pub use jet::Jet;
+pub use parse::{ParseError, Parsed, parse};
 pub use real::Real;
 pub(crate) use real::Sealed;
 pub use tape::{Binary, Interpreter, Tape, Unary};

@@ -1,6 +1,8 @@
 //! [`Tape`], a formula as a list of instructions.
 
+use std::convert::Infallible;
 use std::fmt;
+use std::marker::PhantomData;
 
 use super::Real;
 use super::expr::{self, Expr};
@@ -83,6 +85,26 @@ pub trait Interpreter {
     fn binary(&mut self, f: Binary, a: &Self::Value, b: &Self::Value) -> Result<Self::Value, Self::Error>;
     /// `yes` where a > b, else `no`; `operands` are a, b, yes, no.
     fn select_gt(&mut self, operands: [&Self::Value; 4]) -> Result<Self::Value, Self::Error>;
+}
+
+/// Runs a tape with numbers.
+struct Numbers<R>(PhantomData<R>);
+
+impl<R: Real> Interpreter for Numbers<R> {
+    type Value = R;
+    type Error = Infallible;
+    fn constant(&mut self, value: f64) -> Result<R, Infallible> {
+        Ok(R::constant(value))
+    }
+    fn unary(&mut self, f: Unary, a: &R) -> Result<R, Infallible> {
+        Ok(f.apply(*a))
+    }
+    fn binary(&mut self, f: Binary, a: &R, b: &R) -> Result<R, Infallible> {
+        Ok(f.apply(*a, *b))
+    }
+    fn select_gt(&mut self, [a, b, yes, no]: [&R; 4]) -> Result<R, Infallible> {
+        Ok(a.select_gt(*b, *yes, *no))
+    }
 }
 
 /// One instruction; operands are the indices of earlier ones.
@@ -215,6 +237,22 @@ impl Tape {
             *own = (*name).to_string();
         }
         self
+    }
+
+    /// The value of each output, computed with any kind of number.
+    ///
+    /// # Panics
+    /// If the number of inputs is wrong.
+    ///
+    /// ```
+    /// # use tealight_kernels as tealight;
+    /// use tealight::formula::Tape;
+    /// assert_eq!(Tape::capture(|[a, b]| [a + b, a - b]).eval(&[5.0, 3.0]), [8.0, 2.0]);
+    /// ```
+    pub fn eval<R: Real>(&self, inputs: &[R]) -> Vec<R> {
+        match self.run(&mut Numbers(PhantomData), inputs) {
+            Ok(outputs) => outputs,
+        }
     }
 
     /// Runs the tape and returns one value for each output.

@@ -11,7 +11,7 @@ use tealight::data::{CsvSchema, CsvValue};
 use tealight::prelude::*;
 
 use super::server::{Response, failure, response};
-use crate::failure::{Failure, Result, one_line};
+use crate::failure::{Failure, Result, counted, one_line};
 use crate::inputs::{Inputs, Pictures};
 use crate::model::Model;
 use crate::options::{Form, Predict};
@@ -193,7 +193,8 @@ impl Served {
                 row.iter().map(cell).collect::<Result<_, _>>()?
             }
             Value::Array(row) => {
-                return Err(format!("expected {} values, got {}", self.columns.len(), row.len()));
+                let expected = counted(self.columns.len(), "values");
+                return Err(format!("expected {expected}, got {}", row.len()));
             }
             _ => return Err("expected an object or a list of values, got a single value".into()),
         };
@@ -388,14 +389,13 @@ fn flatten(
 }
 
 /// What the model sees, from 0 to 255 with the channels last, and how much each pixel matters, the most 255.
-fn picture(input: &Tensor, saliency: &Tensor) -> tealight::Result<Value> {
+pub(super) fn picture(input: &Tensor, saliency: &Tensor) -> tealight::Result<Value> {
     let (c, h, w) = (input.dims()[1], input.dims()[2], input.dims()[3]);
     let bytes = |x: &Tensor, scale: f32| -> tealight::Result<Vec<u8>> {
         Ok(x.flatten(0, -1)?.to_vec1::<f32>()?.iter().map(|x| (x * scale).round() as u8).collect())
     };
     let pixels = bytes(&input.permute(&[0, 2, 3, 1])?, 255.0)?;
-    let most = saliency.flatten(0, -1)?.to_vec1::<f32>()?.into_iter().fold(0.0, f32::max);
-    let saliency = bytes(saliency, if most > 0.0 { 255.0 / most } else { 0.0 })?;
+    let saliency = bytes(saliency, 255.0)?;
     Ok(json!({"width": w, "height": h, "channels": c, "pixels": pixels, "saliency": saliency}))
 }
 

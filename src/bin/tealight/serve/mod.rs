@@ -1,10 +1,11 @@
-//! `tealight serve`: a model in the browser, and for other programs over HTTP.
+//! `tealight serve`: a model in the browser, and for other programs over HTTP. And the page of `tealight train --watch`.
 
 #![allow(clippy::result_large_err)] // the error of a request is its answer
 
 mod answers;
 mod description;
 mod server;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,8 @@ use super::model::Model;
 use super::options::Serve;
 use answers::Query;
 use server::{Limits, Response, Site, response};
+
+pub(super) use watch::{Stage, Teller, Watch};
 
 /// Larger bodies are computed beside the threads that serve.
 const SMALL: usize = 64 << 10;
@@ -69,6 +72,7 @@ impl Site for ModelSite {
         let path = request.uri().path();
         let page = match path {
             "/" => Some(response("text/html; charset=utf-8", include_str!("page.html"))),
+            "/common.js" => Some(response("text/javascript; charset=utf-8", include_str!("common.js"))),
             "/page.js" => Some(response("text/javascript; charset=utf-8", include_str!("page.js"))),
             "/page.css" => Some(response("text/css; charset=utf-8", include_str!("page.css"))),
             "/docs" => Some(response("text/html; charset=utf-8", include_str!("docs.html"))),
@@ -112,8 +116,7 @@ impl ModelSite {
                 "expected an answer, got a fault of tealight",
             )),
             Err(_) => {
-                let expected =
-                    format!("expected an answer within {} seconds (--timeout)", limits.timeout.as_secs());
+                let expected = format!("expected an answer within {} (--timeout)", limits.seconds());
                 Err(server::failure(StatusCode::SERVICE_UNAVAILABLE, expected))
             }
         }

@@ -1,24 +1,15 @@
-// The page to try a model on. All text goes through textContent, so a name of a class or a file cannot be markup.
+// The page to try a model on.
 "use strict";
 
 const SHOWN = 10; // classes and
 const ROWS = 100; // rows that are shown
-const $ = (id) => document.getElementById(id);
-
 let model;
-
-function make(tag, properties = {}, ...children) {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.append(...children);
-  return node;
-}
 
 function say(text, error = false) {
   $("status").textContent = text;
   $("status").className = error ? "error" : "";
 }
 
-const percent = (share) => `${(100 * share).toFixed(1)} %`;
 const size = (bytes) => `${(bytes / 1048576).toFixed(1)} MB`;
 
 /** The server's answer, or an Error with a message for people. */
@@ -67,7 +58,7 @@ function bars(answer) {
     list.append(make("li", {}, make("span", { textContent: name }), track, make("span", { className: "share", textContent: percent(share) })));
   }
   const parts = [list];
-  if (all.length > SHOWN) parts.push(make("p", { textContent: `${all.length - SHOWN} other classes are less likely.` }));
+  if (all.length > SHOWN) parts.push(make("p", { textContent: `Less likely: ${all.length - SHOWN} other class${all.length - SHOWN === 1 ? "" : "es"}.` }));
   return parts;
 }
 
@@ -85,33 +76,6 @@ function card(answer, title, pictures = []) {
   if (answer.probabilities) box.append(...bars(answer));
   return box;
 }
-
-function figure(node, caption) {
-  return make("figure", {}, node, make("figcaption", { textContent: caption }));
-}
-
-/** What the model sees, and with `heat` where it looks. */
-function seen({ width, height, channels, pixels, saliency }, heat) {
-  const canvas = make("canvas", { width, height, role: "img" });
-  canvas.ariaLabel = heat ? "The picture as the model sees it, with the pixels that matter most in red" : "The picture as the model sees it";
-  const context = canvas.getContext("2d");
-  const image = context.createImageData(width, height);
-  for (let i = 0; i < width * height; i++) {
-    const color = [0, 1, 2].map((c) => pixels[i * channels + (channels === 3 ? c : 0)]);
-    const share = heat ? saliency[i] / 255 : 0;
-    const grey = heat ? color.map(() => (color[0] + color[1] + color[2]) / 3) : color;
-    const red = [255, 40, 0];
-    [0, 1, 2].forEach((c) => { image.data[4 * i + c] = grey[c] * (1 - share) + red[c] * share; });
-    image.data[4 * i + 3] = 255;
-  }
-  context.putImageData(image, 0, 0);
-  return canvas;
-}
-
-const views = (picture) => [
-  figure(seen(picture, false), "What the model sees"),
-  figure(seen(picture, true), "What matters most, in red"),
-];
 
 async function photos(files) {
   let wrong = 0;
@@ -135,7 +99,7 @@ async function photos(files) {
     if (wrong) throw new Error(last.replace("image: ", ""));
     return last;
   }
-  return `${files.length - wrong} of ${files.length} photos have an answer.`;
+  return `Answers: ${files.length - wrong} of ${counted(files.length, "photo")}.`;
 }
 
 /** Files that are dropped on a place, or chosen there. */
@@ -305,7 +269,7 @@ function table([file]) {
     scroll.ariaLabel = "Answers";
     $("answers").append(make("div", { className: "buttons" }, button), scroll);
     const wrong = predictions.filter((answer) => answer.problem).length;
-    return `${predictions.length - wrong} of ${predictions.length} rows have an answer.`;
+    return `Answers: ${predictions.length - wrong} of ${counted(predictions.length, "row")}.`;
   });
 }
 
@@ -318,7 +282,7 @@ async function start() {
   }
   const { inputs, classes, target, measured } = model;
   const listed = (names) => (names.length > 12 ? `${names.slice(0, 12).join(", ")} and ${names.length - 12} more` : names.join(", "));
-  const what = inputs.type === "image" ? "pictures" : `rows of ${inputs.columns.length} columns`;
+  const what = inputs.type === "image" ? "pictures" : `rows of ${counted(inputs.columns.length, "column")}`;
   const told = classes.length ? `${target ? `${target}: ` : ""}${listed(classes)}` : `the number ${target}`;
   const [name, value] = measured ?? [];
   const right = name?.startsWith("accuracy") ? ` Of examples that it had not learned from, ${percent(Number(value))} were right.` : name ? ` Its ${name}: ${value}.` : "";

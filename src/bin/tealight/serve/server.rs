@@ -23,7 +23,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use crate::failure::{Failure, Result, fail};
+use crate::failure::{Failure, Result, counted, fail};
 
 pub(super) type Response = hyper::Response<UnsyncBoxBody<Bytes, Infallible>>;
 
@@ -42,6 +42,13 @@ pub(super) struct Limits {
     /// For the headers, for the body, and for the answer.
     pub(super) timeout: Duration,
     pub(super) max_connections: usize,
+}
+
+impl Limits {
+    /// The timeout for people.
+    pub(super) fn seconds(&self) -> String {
+        counted(self.timeout.as_secs() as usize, "seconds")
+    }
 }
 
 /// What is served.
@@ -160,7 +167,7 @@ fn refused(request: &Request<Incoming>, hosts: &[String], bound: IpAddr) -> Opti
     let text =
         |name| request.headers().get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
     let host = text(header::HOST).and_then(|host| host.parse::<Authority>().ok());
-    let hint = "`tealight serve --host NAME` allows a name";
+    let hint = "`--host NAME` of `tealight serve` allows a name";
     for authority in [host.as_ref(), request.uri().authority()] {
         match authority {
             Some(authority) if !is_ours(authority.host(), hosts, bound) => {
@@ -215,8 +222,7 @@ pub(super) async fn body(request: Request<Incoming>, limits: &Limits) -> Result<
         })
     };
     timeout(limits.timeout, read).await.unwrap_or_else(|_| {
-        let expected =
-            format!("expected a whole body within {} seconds (--timeout)", limits.timeout.as_secs());
+        let expected = format!("expected a whole body within {} (--timeout)", limits.seconds());
         Err(failure(StatusCode::REQUEST_TIMEOUT, expected))
     })
 }
@@ -243,10 +249,7 @@ pub(super) fn failure(status: StatusCode, text: impl Into<String>) -> Response {
 pub(super) fn unknown(request: &Request<Incoming>, allowed: Option<&'static str>) -> Response {
     let path = request.uri().path();
     let Some(allowed) = allowed else {
-        return failure(
-            StatusCode::NOT_FOUND,
-            format!("expected a page of this server (see /docs), got {path:?}"),
-        );
+        return failure(StatusCode::NOT_FOUND, format!("expected a page of this server, got {path:?}"));
     };
     let text = format!("{path}: expected {allowed}, got {}", request.method());
     let mut response = failure(StatusCode::METHOD_NOT_ALLOWED, text);
