@@ -59,6 +59,11 @@ fn the_most_confident_errors_are_listed() {
         assert!(page.contains(part), "{part}");
     }
 
+    // None right: statsmodels' proportion_confint(0, 40, method="wilson") is 0 and 0.0876.
+    fs::write(here.join("none.csv"), noisy(40, &(0..40).collect::<Vec<_>>())).unwrap();
+    let out = said(here, &["evaluate", "model/model.safetensors", "none.csv"]);
+    assert!(out.contains("it could be 0.0 to 8.8 %\nno better than guessing\n"), "{out}");
+
     // The largest residuals of a regression; row 31 is far off.
     let price = |i: usize| format!("{i},{}\n", if i == 30 { 900 } else { 3 * i });
     let table = (0..60).fold("x,price\n".to_string(), |table, i| table + &price(i));

@@ -240,7 +240,9 @@ impl Evaluation {
 
     /// The 95 % interval of the score.
     pub(super) fn interval(&self) -> (f64, f64) {
-        if self.balance { self.balanced().1 } else { wilson(self.correct(), self.targets.len()) }
+        let (low, high) =
+            if self.balance { self.balanced().1 } else { wilson(self.correct(), self.targets.len()) };
+        (low.max(0.0), high.min(1.0)) // but for rounding they are
     }
 
     /// The most frequent class, and the score of guessing it.
