@@ -1,7 +1,11 @@
 //! Tables as people have them.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
+
+use tealight::data::{CsvOptions, Missing, read_csv};
+use tealight::prelude::*;
 
 use super::{error, folder, said, tealight, text};
 
@@ -276,4 +280,103 @@ fn a_finished_model_is_not_replaced_unasked() {
         line,
         "--out model: expected a folder without a model, got one (--force replaces it, --resume continues it)"
     );
+}
+
+/// A sheet that openpyxl wrote has what pandas reads in it (tests/reference/workbook.py).
+#[test]
+fn workbooks() {
+    let here = folder();
+    let here = here.path();
+    for name in ["workbook.xlsx", "workbook.csv"] {
+        fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name), here.join(name))
+            .unwrap();
+    }
+    let options = CsvOptions::auto().missing(Missing::Fill).dtype(DType::F64).unwrap();
+    let text = read_csv(here.join("workbook.csv"), &options).unwrap();
+    let sheet = read_csv(here.join("workbook.xlsx"), &options.clone().sheet("Sales 2024")).unwrap();
+    assert_eq!((&sheet.features, &sheet.classes), (&text.features, &text.classes));
+    let [numbers, expected] = [&sheet, &text].map(|data| data.inputs.to_vec2::<f64>().unwrap());
+    assert_eq!(numbers, expected);
+    assert_eq!(sheet.targets.to_vec1::<u32>().unwrap(), text.targets.to_vec1::<u32>().unwrap());
+
+    let train = ["train", "workbook.xlsx", "--target", "kind", "--epochs", "30"];
+    let out = said(here, &[&train[..], &["--sheet", "Sales 2024"]].concat());
+    let first = "read as: sheet \"Sales 2024\", 4 numbers, 3 words, 3 dates\n";
+    assert!(
+        out.starts_with(first) && out.contains("filled 3 missing values: price (1) with the mean "),
+        "{out}"
+    );
+    // The sheet of this name, or else the first; or a text.
+    let predict = |file| said(here, &["predict", "model/model.safetensors", file]);
+    let answers = predict("workbook.xlsx");
+    assert!(answers == predict("workbook.csv") && answers.lines().count() == 41, "{answers}");
+    let rows = [vec!["x", "kind"], vec!["1.5", "low"]];
+    workbook(&here.join("named.xlsx"), &[("About", &[]), ("Sales 2024", &rows)]);
+    workbook(&here.join("first.xlsx"), &[("Tabelle1", &rows)]);
+    for (file, arguments, expected) in [
+        (
+            "workbook.xlsx",
+            &["--sheet", "Sales"][..],
+            "expected one of the sheets [\"About\", \"Sales 2024\"], got \"Sales\"",
+        ),
+        ("workbook.csv", &["--sheet", "About"], "expected a workbook (.xlsx) to have a sheet, got text"),
+        (
+            "named.xlsx",
+            &[],
+            "expected a table in the sheet \"About\", got an empty one (the sheets are [\"About\", \"Sales 2024\"])",
+        ),
+        ("first.xlsx", &[], "column \"kind\": expected two classes or more, got \"low\" in every row"),
+    ] {
+        let line = error(here, &[&["train", file, "--out", "other"], arguments].concat());
+        assert!(line.contains(expected), "{line}");
+    }
+    fs::write(here.join("cut.xlsx"), &fs::read(here.join("workbook.xlsx")).unwrap()[..4000]).unwrap();
+    let line = error(here, &["train", "cut.xlsx", "--out", "other"]);
+    assert!(line.contains("expected text (CSV, TSV) or a workbook, got "), "{line}");
+}
+
+/// Writes a workbook with these sheets, of texts and numbers.
+fn workbook(path: &Path, sheets: &[(&str, &[Vec<&str>])]) {
+    let mut file = zip::ZipWriter::new(fs::File::create(path).unwrap());
+    let mut add = |name: &str, text: &str| {
+        file.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    };
+    let main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
+    let relations = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+    let packages = "http://schemas.openxmlformats.org/package/2006/relationships";
+    add(
+        "_rels/.rels",
+        &format!(
+            r#"<Relationships xmlns="{packages}"><Relationship Id="r" Type="{relations}/officeDocument" Target="xl/workbook.xml"/></Relationships>"#
+        ),
+    );
+    let (mut list, mut links) = (String::new(), String::new());
+    for (i, (name, rows)) in sheets.iter().enumerate() {
+        list += &format!(r#"<sheet name="{name}" sheetId="{}" r:id="r{i}"/>"#, i + 1);
+        links += &format!(
+            r#"<Relationship Id="r{i}" Type="{relations}/worksheet" Target="worksheets/sheet{i}.xml"/>"#
+        );
+        let cell = |text: &&str| match text.parse::<f64>() {
+            Ok(x) => format!("<c><v>{x}</v></c>"),
+            Err(_) => format!(r#"<c t="inlineStr"><is><t>{text}</t></is></c>"#),
+        };
+        let rows: String = rows
+            .iter()
+            .map(|row| format!("<row>{}</row>", row.iter().map(cell).collect::<String>()))
+            .collect();
+        add(
+            &format!("xl/worksheets/sheet{i}.xml"),
+            &format!(r#"<worksheet xmlns="{main}"><sheetData>{rows}</sheetData></worksheet>"#),
+        );
+    }
+    add(
+        "xl/_rels/workbook.xml.rels",
+        &format!(r#"<Relationships xmlns="{packages}">{links}</Relationships>"#),
+    );
+    add(
+        "xl/workbook.xml",
+        &format!(r#"<workbook xmlns="{main}" xmlns:r="{relations}"><sheets>{list}</sheets></workbook>"#),
+    );
+    file.finish().unwrap();
 }
