@@ -1,11 +1,10 @@
 //! [`Primitive`]: what a recorded kernel computes, as data.
-#![allow(dead_code)] // the exporter reads the rest
 
 use std::sync::Arc;
 
 use crate::formula::{Binary, Unary};
 use crate::formula::{Interpreter, Tape};
-use crate::kernel::{Conv, WindowAxis};
+use crate::kernel::{Conv, Window, WindowAxis};
 
 /// What a kernel makes of its operands, which have the layouts that are recorded beside it.
 #[derive(Clone, Debug)]
@@ -32,6 +31,10 @@ pub(crate) enum Primitive {
     Total { values: Tape, slopes: Option<Tape>, divisor: f64 },
     /// A convolution, with a bias if there are three operands.
     Conv(Box<Conv>),
+    /// Weighted means of windows along the second of the axes (outer, from, inner).
+    Resample { windows: Vec<Window>, sizes: [usize; 3] },
+    /// The first row of each operand, then the second ones, and so on: the number of rows, and their lengths.
+    Concat { outer: usize, rows: Vec<usize> },
     /// The largest elements of windows, and where they are.
     MaxPool([WindowAxis; 2]),
 }
@@ -82,6 +85,10 @@ impl Primitive {
                 count * (1 + operations(values) + slopes.as_ref().map_or(0, operations))
             }
             Primitive::Conv(conv) => 2 * conv.work(),
+            Primitive::Resample { windows, sizes: [outer, _, inner] } => {
+                windows.iter().map(|window| 2 * window.len + 1).sum::<usize>() * outer * inner
+            }
+            Primitive::Concat { .. } => 0,
             Primitive::MaxPool(sides) => count * sides[0].kernel * sides[1].kernel,
         })
     }

@@ -516,3 +516,27 @@ fn gradient_norm(x: &[f32], x_at: usize, n: usize) -> f64 {
     }
     largest * root_f64(sum)
 }
+
+/// Element `number` along an axis of length `to`: the weighted mean of a window.
+fn resample(x: &[f32], x_at: usize, y: &mut [f32], y_at: usize, outer: usize, from: usize, to: usize, inner: usize, number: usize, start: usize, len: usize, first: f32, rest: f32, divisor: f32) {
+    for o in 0..outer {
+        for i in 0..inner {
+            let mut sum: f32 = 0.0;
+            for k in 0..len {
+                let weight: f32 = if k == 0 { first } else { rest };
+                let part: f32 = weight * x[x_at + (o * from + start + k) * inner + i];
+                sum = sum + part;
+            }
+            y[y_at + (o * to + number) * inner + i] = sum / divisor;
+        }
+    }
+}
+
+/// Rows of one array between those of others.
+fn copy_rows(x: &[f32], x_at: usize, y: &mut [f32], y_at: usize, count: usize, row: usize, total: usize) {
+    for i in 0..count {
+        for j in 0..row {
+            y[y_at + i * total + j] = x[x_at + i * row + j];
+        }
+    }
+}

@@ -401,6 +401,24 @@ impl Writer<'_> {
                 }
             }
             Primitive::Conv(conv) => self.conv(call, conv, &operands, &y),
+            Primitive::Resample { windows, sizes: [outer, from, inner] } => {
+                for (i, window) in windows.iter().enumerate() {
+                    let [first, rest, divisor] =
+                        [window.first, window.rest, window.divisor].map(|x| number(x, DType::F32));
+                    let (to, start, len) = (windows.len(), window.start, window.len);
+                    self.line(&format!(
+                        "resample({}, {y}, 0, {outer}, {from}, {to}, {inner}, {i}, {start}, {len}, {first}, {rest}, {divisor});",
+                        at[0]
+                    ));
+                }
+            }
+            Primitive::Concat { outer, rows } => {
+                let (total, mut start) = (rows.iter().sum::<usize>(), 0);
+                for (x, row) in at.iter().zip(rows) {
+                    self.line(&format!("copy_rows({x}, {y}, {start}, {outer}, {row}, {total});"));
+                    start += row;
+                }
+            }
             Primitive::MaxPool([high, wide]) => {
                 let images = count / (high.output * wide.output).max(1);
                 self.line(&format!("max_pool({}, {y}, 0, {images}, {});", at[0], sides(high, wide)));

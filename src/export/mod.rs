@@ -39,7 +39,8 @@ pub fn rust(model: &dyn Layer, input: impl Into<Shape>) -> Result<String> {
 /// A model, a function or a training step as source text in f32, with its weights.
 ///
 /// The sums are in the same order as here, each product that is fused with a sum here is fused there, and the elementary functions are
-/// the same polynomials: the results have the same bits on each machine, with each compiler. Only a product of large matrices is
+/// the same polynomials: the results have the same bits on each machine, with each compiler, as those of an input of the same shape here: the order of a sum depends on the
+/// number of rows. Only a product of large matrices is
 /// not certain to; the header of the file says so where there is one.
 ///
 /// The memory is that of the program's plan, in static arrays. A header says how much flash and RAM that is, and what goes in and

@@ -233,6 +233,22 @@ fn convolutional_models() -> Result<()> {
 }
 
 #[test]
+fn recurrent_and_pooled_models() -> Result<()> {
+    let rng = &mut Rng::seed(4);
+    let lstm = Lstm::new(3, 6, RnnOptions::new(), rng)?;
+    let last = crate::layer::Lambda::new(|x| x.narrow(1, 6, 1)?.squeeze(1));
+    let model = Sequential::new().push(lstm).push(last).push(Linear::new(6, 4, rng)?);
+    same(&model, &[1, 7, 3], false)?;
+    let model = Sequential::new()
+        .push(Conv2d::new(2, 4, 3, ConvOptions::new(), rng)?)
+        .push(Silu)
+        .push(crate::layer::Lambda::new(|x| x.avg_pool2d(PoolOptions::new(2))?.adaptive_avg_pool2d([1, 2])))
+        .push(Flatten)
+        .push(Linear::new(8, 3, rng)?);
+    same(&model, &[1, 2, 9, 10], false)
+}
+
+#[test]
 fn what_has_no_form_is_named() -> Result<()> {
     let model = Sequential::new()
         .push(Linear::new(2, 2, &mut Rng::seed(1))?)

@@ -8,7 +8,7 @@ use super::axis::Axis;
 use super::narrow::{narrowed, selected};
 use super::take::with_data;
 use crate::autograd::array::{contiguous, count, fits};
-use crate::autograd::launch::{Operand, launch_all};
+use crate::autograd::launch::{Operand, Primitive, launch_all};
 use crate::autograd::{
     Array, Jacobian, Onnx, OnnxAttribute, OnnxValue, SaveContext, Saved, Tensor, VariadicOp,
 };
@@ -96,7 +96,9 @@ fn joined(arrays: impl Iterator<Item = Result<Array>>, axis: usize) -> Result<Ar
     fits("cat", &dims, arrays[0].dtype().size_in_bytes())?;
     let outer = if dims.contains(&0) { 0 } else { count(&dims[..axis]) };
     let rows: Vec<usize> = arrays.iter().map(|x| count(&x.dims()[axis..])).collect();
-    launch_all("cat", &arrays.iter().collect::<Vec<_>>(), &dims, move |x| {
+    let lengths = rows.clone();
+    let what = ("cat", move || Primitive::Concat { outer, rows: lengths });
+    launch_all(what, &arrays.iter().collect::<Vec<_>>(), &dims, move |x| {
         with_data!(x[0], first => rows_of(first, x, outer, &rows)).map(|[y]| y)
     })
 }

@@ -5,7 +5,7 @@ use candle_core::Device;
 use super::reduction::around;
 use super::window::in_memory;
 use crate::autograd::array::{contiguous, with_float};
-use crate::autograd::launch::launch;
+use crate::autograd::launch::{Primitive, launch};
 use crate::autograd::{Array, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::{self, Dims, ResampleMode};
@@ -29,7 +29,11 @@ impl AxisMap {
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {
                 let kernel = if transposed { kernel::resample_transpose::<T> } else { kernel::resample::<T> };
-                launch("resample", [&contiguous(x)?], &dims, move |[x]| kernel(x.elements(), rule, sizes))
+                let what = ("resample", || match transposed {
+                    true => Primitive::Opaque,
+                    false => Primitive::Resample { windows: rule.windows(from, to), sizes: [outer, from, inner] },
+                });
+                launch(what, [&contiguous(x)?], &dims, move |[x]| kernel(x.elements(), rule, sizes))
             })
         })
     }

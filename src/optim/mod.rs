@@ -81,8 +81,7 @@ pub use muon::{AdjustLr, Muon};
 pub use nadam::{NAdam, NAdamRule};
 pub use radam::{RAdam, RAdamRule};
 pub use rms_prop::{RmsProp, RmsPropRule};
-#[doc(hidden)]
-pub use rule::LoweredRule;
+pub(crate) use rule::LoweredRule;
 pub use rule::{StepInfo, UpdateFn, UpdateRule, update_fn};
 pub use sgd::{Sgd, SgdRule};
 pub use solve_cg::solve_cg;

@@ -49,7 +49,7 @@ pub use map::{Loop, SOURCES, Slots, Written, add_assign, cast, fuse, in_blocks, 
 pub use max_pool::{max_pool, pool_gather, pool_scatter};
 pub use parallel::simd_level;
 pub use reduce::{dot, fold_axis, is_finite, sum, sum_axis};
-pub use resample::{ResampleMode, resample, resample_transpose};
+pub use resample::{ResampleMode, Window, resample, resample_transpose};
 pub use view::{Dims, View, broadcast_dims};
 pub use window::WindowAxis;
 

@@ -18,12 +18,12 @@ pub enum ResampleMode {
 
 /// One element: (`first`·x[`start`] + `rest`·Σ of the next `len` − 1) / `divisor`.
 #[derive(Clone, Copy, Debug)]
-struct Window {
-    start: usize,
-    len: usize,
-    first: f64,
-    rest: f64,
-    divisor: f64,
+pub struct Window {
+    pub start: usize,
+    pub len: usize,
+    pub first: f64,
+    pub rest: f64,
+    pub divisor: f64,
 }
 
 impl Window {
@@ -39,7 +39,7 @@ impl Window {
 
 impl ResampleMode {
     /// The window of each of the `to` elements; neither length is 0.
-    fn windows(&self, from: usize, to: usize) -> Vec<Window> {
+    pub fn windows(&self, from: usize, to: usize) -> Vec<Window> {
         let scaled = |i: usize| (i as u128 * from as u128 / to as u128) as usize;
         let window = |i: usize| match *self {
             ResampleMode::Mean { side, padded } => {
