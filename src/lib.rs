@@ -46,6 +46,7 @@
 //! | `progress` | yes | progress bars on a terminal |
 //! | `interrupt` | yes | Ctrl-C saves a training before it ends |
 //! | `linalg` | | `cholesky`, `solve`, `inv` and `det` |
+//! | `mpi` | | training by several processes, on one machine or many |
 //! | `cli` | | the program `tealight` |
 //! | `cuda`, `metal` | | GPUs, through candle |
 //! | `mkl`, `accelerate` | | other matrix libraries, for candle's own products |
@@ -57,6 +58,7 @@ pub mod autograd;
 #[cfg(all(doctest, feature = "plot", feature = "csv", feature = "compress"))]
 mod book;
 pub mod data;
+pub mod distributed;
 pub mod error;
 pub mod export;
 mod file;

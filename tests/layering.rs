@@ -28,7 +28,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("program", &["optim"]),
     ("export", &["program"]), // a program as source text
     ("io", &["optim", "file"]),
-    ("train", &["program", "data", "io", "metrics", "plot"]),
+    ("distributed", &["ops"]),
+    ("train", &["program", "data", "distributed", "io", "metrics", "plot"]),
     ("memory", &["kernel"]), // settings of the whole process, for programs that ask
 ];
 

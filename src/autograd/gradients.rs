@@ -9,7 +9,7 @@ use crate::error::Result;
 /// Made by [`Tensor::backward`].
 #[derive(Debug, Default)]
 pub struct Gradients {
-    pub(super) by_node: BTreeMap<u64, Tensor>,
+    pub(crate) by_node: BTreeMap<u64, Tensor>,
 }
 
 impl Gradients {

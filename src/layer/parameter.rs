@@ -264,6 +264,14 @@ impl StateEntry {
         is_lent_by(self.value(), lender)
     }
 
+    /// The buffer, if it is one.
+    pub(crate) fn buffer(&self) -> Option<&Buffer> {
+        match self {
+            StateEntry::Buffer(buffer) => Some(buffer),
+            StateEntry::Parameter(_) => None,
+        }
+    }
+
     /// The value, detached from the graph.
     pub fn get(&self) -> Tensor {
         match self {

@@ -110,6 +110,9 @@ pub struct CallbackContext<'a> {
     pub model: &'a dyn Layer,
     /// The optimizer. Its learning rate may be changed; a schedule's factor multiplies it in each step.
     pub optimizer: &'a mut dyn Optimizer,
+    /// The number of this process in a [`distributed`](super::Trainer::distributed) training; else 0. A callback that writes files or
+    /// prints does so on rank 0 alone.
+    pub rank: usize,
     /// The number of finished epochs.
     pub epoch: u64,
     /// The number of steps taken.

@@ -4,14 +4,16 @@ use std::path::Path;
 
 use candle_core::DType;
 
+use super::shards::{Part, Share, exchange};
 use super::task::Task;
 use super::trainer::Trainer;
 use super::{Batches, EpochRecord, History, Scores};
 use crate::autograd::{Gradients, Tensor, named, no_grad};
 use crate::data::{DataLoader, Epoch, Position};
+use crate::distributed::Alone;
 use crate::error::{Error, Result};
 use crate::io::Checkpoint;
-use crate::layer::{ForwardContext, Layer, Parameter, StateEntry};
+use crate::layer::{Buffer, ForwardContext, Layer, Parameter, StateEntry};
 use crate::program::{Evaluation, step_rng};
 
 /// How far a training is.
@@ -71,13 +73,19 @@ impl Trainer<'_> {
     }
 
     fn unscheduled_step(&mut self, batches: &mut Epoch, state: &mut Progression) -> Result<f64> {
-        let batches = (0..self.accumulate).map_while(|_| batches.next_multi()).collect::<Result<Vec<_>>>()?;
+        let batches =
+            (0..self.accumulate).map_while(|_| batches.next_shards()).collect::<Result<Vec<_>>>()?;
         let (model, task, parameters) = (self.model, &self.task, &self.parameters);
         let (accumulate, max_norm, seed, step) =
             (self.accumulate as u64, self.max_norm, self.seed, state.step);
+        let (count, comm) = (self.shard_count(), self.distributed.as_deref().unwrap_or(&Alone));
+        // Whether the batch is one piece.
+        let whole = accumulate == 1 && count == 1;
         let (replay, entries) = (&mut self.replay, &self.entries);
         let summary = &mut state.history.summary;
-        if let (1, [(inputs, targets)]) = (accumulate, &batches[..]) {
+        if let (true, [shards]) = (whole, &batches[..])
+            && let [(_, (inputs, targets))] = &shards[..]
+        {
             let data: Vec<Tensor> = inputs.iter().chain(targets).cloned().collect();
             let (rng, optimizer) = (|| step_rng(seed, step), &mut *self.optimizer);
             if let Some(loss) = replay.step_in_place(entries, &data, &rng, optimizer, max_norm, &finite) {
@@ -91,47 +99,76 @@ impl Trainer<'_> {
         // The losses and divisors of the batches at the first evaluation, before the parameters change.
         let (mut first, mut evaluations, before) = (None, 0, replay.replayed());
         self.optimizer.step_with(&mut || {
-            let (mut total, mut together, mut parts) = (None, MeanLoss::default(), Vec::new());
-            for (number, (inputs, targets)) in (step.wrapping_mul(accumulate)..).zip(&batches) {
-                let (rng, mut weightless) = (step_rng(seed, number), false);
-                let data: Vec<Tensor> = inputs.iter().chain(targets).cloned().collect();
-                evaluations += 1;
-                let evaluated = replay.evaluate(entries, &data, &rng, &mut |data, ctx| {
-                    let (inputs, targets) = data.split_at(inputs.len());
-                    let outputs = forward(task, model, inputs, ctx, summary)?;
-                    weightless = accumulate > 1 && task.divisor(&outputs, targets)? == Some(0.0);
-                    let loss = task.loss(&outputs, targets)?;
-                    scalar(&loss)?;
-                    let gradients = loss.backward()?;
-                    Ok(Evaluation { outputs, loss, gradients })
-                });
-                let Evaluation { outputs, loss, gradients } = match evaluated {
-                    // A part of which no row counts has no loss, but the others have.
-                    Err(_) if weightless => continue,
-                    evaluated => evaluated?,
-                };
-                let (divisor, value) = (task.divisor(&outputs, targets)?, scalar_loss(&loss)?);
-                // Later evaluations are trial points of a line search, which may leave the range of the loss.
-                if first.is_none() {
-                    finite(value)?;
+            // The sum of a shard's gradients, each times the divisor of its loss, and its losses.
+            let mut evaluate = |shard: usize| -> Result<(Gradients, Vec<Part>)> {
+                let (mut total, mut parts) = (Gradients::default(), Vec::new());
+                for (batch, shards) in (step.wrapping_mul(accumulate)..).zip(&batches) {
+                    let Some((_, (inputs, targets))) = shards.iter().find(|(number, _)| *number == shard)
+                    else {
+                        parts.push(Part::Empty);
+                        continue;
+                    };
+                    let number = batch.wrapping_mul(count as u64).wrapping_add(shard as u64);
+                    let (rng, mut weightless) = (step_rng(seed, number), false);
+                    let data: Vec<Tensor> = inputs.iter().chain(targets).cloned().collect();
+                    evaluations += 1;
+                    let evaluated = replay.evaluate(entries, &data, &rng, &mut |data, ctx| {
+                        let (inputs, targets) = data.split_at(inputs.len());
+                        let outputs = forward(task, model, inputs, ctx, summary)?;
+                        weightless = !whole && task.divisor(&outputs, targets)? == Some(0.0);
+                        let loss = task.loss(&outputs, targets)?;
+                        scalar(&loss)?;
+                        let gradients = loss.backward()?;
+                        Ok(Evaluation { outputs, loss, gradients })
+                    });
+                    let Evaluation { outputs, loss, gradients } = match evaluated {
+                        // A part of which no row counts has no loss, but the others have.
+                        Err(_) if weightless => {
+                            parts.push(Part::Weightless);
+                            continue;
+                        }
+                        evaluated => evaluated?,
+                    };
+                    let (divisor, value) = (task.divisor(&outputs, targets)?, scalar_loss(&loss)?);
+                    parts.push(Part::Loss(value, divisor));
+                    total = match whole {
+                        true => gradients,
+                        false => add_scaled(parameters, total, gradients, divisor.unwrap_or(1.0))?,
+                    };
                 }
-                together.add(value, divisor);
-                parts.push((value, divisor));
-                total = Some(match accumulate {
-                    1 => gradients,
-                    _ => add_scaled(parameters, total, gradients, divisor.unwrap_or(1.0))?,
-                });
-            }
-            let Some(mut gradients) = total else {
-                return Err(Error::argument("fit", "a batch with a row that the loss counts", "none"));
+                Ok((total, parts))
             };
-            if accumulate > 1 {
-                gradients = add_scaled(parameters, None, gradients, 1.0 / together.divisor)?;
+            let (mut gradients, parts) = if count == 1 {
+                evaluate(0)?
+            } else {
+                let buffers: Vec<Buffer> =
+                    entries.iter().filter_map(|(_, entry)| entry.buffer()).cloned().collect();
+                let values = || buffers.iter().map(Buffer::get).collect::<Vec<_>>();
+                let (before, mut shares) = (values(), Vec::new());
+                for shard in (comm.rank()..count).step_by(comm.size()) {
+                    let (gradients, parts) = evaluate(shard)?;
+                    shares.push(Share { gradients, parts, buffers: values() });
+                    buffers.iter().zip(&before).try_for_each(|(buffer, before)| buffer.set(before))?;
+                }
+                let all = exchange(comm, count, parameters, &buffers, &before, &shares)?;
+                (all.gradients, all.parts)
+            };
+            let (mut together, losses) = (MeanLoss::default(), losses(&parts));
+            losses.iter().for_each(|&(loss, divisor)| together.add(loss, divisor));
+            if losses.is_empty() {
+                return Err(Error::argument("fit", "a batch with a row that the loss counts", "none"));
+            }
+            // Later evaluations are trial points of a line search, which may leave the range of the loss.
+            if first.is_none() {
+                losses.iter().try_for_each(|&(loss, _)| finite(loss))?;
+            }
+            if !whole {
+                gradients = add_scaled(parameters, Gradients::default(), gradients, 1.0 / together.divisor)?;
             }
             if let Some(max_norm) = max_norm {
                 gradients.clip_grad_norm(max_norm, parameters)?;
             }
-            first.get_or_insert((together.value(), parts));
+            first.get_or_insert((together.value(), losses));
             Ok((together.value(), gradients))
         })?;
         let Some((loss, parts)) = first else {
@@ -183,7 +220,7 @@ impl Trainer<'_> {
         end: f64,
         steps: u64,
     ) -> Result<LrFinder> {
-        let mut loader = data.batches(self.batch_size, Some(self.seed))?;
+        let mut loader = self.train_loader(data)?;
         if loader.is_empty() {
             return Err(Error::argument(
                 "lr_find",
@@ -217,8 +254,11 @@ impl Trainer<'_> {
         Ok(LrFinder { losses })
     }
 
-    /// Writes a checkpoint.
+    /// Writes a checkpoint, on rank 0.
     pub(super) fn save(&self, path: &Path, state: &Progression, position: Position) -> Result<()> {
+        if self.comm().rank() > 0 {
+            return Ok(());
+        }
         let mut checkpoint = Checkpoint::default();
         let model = self.model.state().into_iter().map(|(name, entry)| (name, entry.get()));
         checkpoint.insert("model", named(model));
@@ -229,6 +269,7 @@ impl Trainer<'_> {
         checkpoint.set_meta("callbacks", self.callbacks.len());
         checkpoint.set_meta("seed", self.seed);
         checkpoint.set_meta("accumulate", self.accumulate);
+        checkpoint.set_meta("shards", self.shard_count());
         checkpoint.set_meta("position", position);
         checkpoint.set_meta("epoch", state.epoch);
         checkpoint.set_meta("step", state.step);
@@ -266,8 +307,8 @@ impl Trainer<'_> {
     /// and the optimizer; [`fit`](Trainer::fit) restores the data and the callbacks. The number of epochs is the total.
     ///
     /// # Errors
-    /// Errors if the file cannot be read, is truncated, or is not a checkpoint, or if it is of another model, optimizer, seed or
-    /// number of accumulated batches.
+    /// Errors if the file cannot be read, is truncated, or is not a checkpoint, or if it is of another model, optimizer, seed, or
+    /// number of accumulated batches or [shards](Trainer::shards).
     ///
     /// ```
     /// # use tealight::prelude::*;
@@ -286,9 +327,15 @@ impl Trainer<'_> {
     /// ```
     pub fn resume(mut self, path: impl AsRef<Path>) -> Result<Self> {
         let checkpoint = Checkpoint::read(path)?;
-        let own = [("seed", self.seed), ("accumulate", self.accumulate as u64)];
+        let own = [
+            ("seed", self.seed),
+            ("accumulate", self.accumulate as u64),
+            ("shards", self.shard_count() as u64),
+        ];
+        // Those of earlier versions do not say that there is one shard.
+        let shards = checkpoint.meta("shards").unwrap_or(1);
         for (name, own) in own {
-            let saved: u64 = checkpoint.meta(name)?;
+            let saved: u64 = if name == "shards" { shards } else { checkpoint.meta(name)? };
             if saved != own {
                 return Err(Error::argument("resume", format!("a checkpoint with {name} {own}"), saved));
             }
@@ -326,6 +373,12 @@ pub(super) fn scalar_loss(loss: &Tensor) -> Result<f64> {
     loss.detach().to_dtype(DType::F64)?.to_scalar()
 }
 
+/// The losses and divisors of the parts that have one.
+fn losses(parts: &[Part]) -> Vec<(f64, Option<f64>)> {
+    let loss = |part: &Part| if let Part::Loss(loss, divisor) = *part { Some((loss, divisor)) } else { None };
+    parts.iter().filter_map(loss).collect()
+}
+
 fn finite(loss: f64) -> Result<()> {
     if loss.is_finite() {
         return Ok(());
@@ -346,11 +399,10 @@ fn scalar(loss: &Tensor) -> Result<()> {
 /// `total` + `gradients`·`factor`
 fn add_scaled(
     parameters: &[(String, Parameter)],
-    total: Option<Gradients>,
+    mut total: Gradients,
     gradients: Gradients,
     factor: f64,
 ) -> Result<Gradients> {
-    let mut total = total.unwrap_or_default();
     for (_, parameter) in parameters {
         let leaf = parameter.get();
         let Some(gradient) = gradients.get(&leaf) else { continue };

@@ -109,6 +109,9 @@ fn json(record: &EpochRecord) -> String {
 
 impl Callback for Log {
     fn on_train_begin(&mut self, ctx: &mut CallbackContext) -> Result<()> {
+        if ctx.rank > 0 {
+            return Ok(());
+        }
         let file = File::create(&self.path).map_err(|error| unwritable(&self.path, error))?;
         (self.file, self.written) = (Some(file), 0);
         self.write(ctx.history)

@@ -12,6 +12,7 @@ mod interrupt;
 mod log;
 mod on_plateau;
 mod progress;
+mod shards;
 mod task;
 mod tensor_board;
 #[cfg(test)]

@@ -97,25 +97,28 @@ impl TensorBoard {
 
 impl Callback for TensorBoard {
     fn on_train_begin(&mut self, ctx: &mut CallbackContext) -> Result<()> {
-        self.open(ctx.step)
+        if ctx.rank == 0 { self.open(ctx.step) } else { Ok(()) }
     }
 
     fn on_step_end(&mut self, ctx: &mut CallbackContext) -> Result<()> {
-        if ctx.step.checked_rem(self.every_steps) == Some(0) {
+        if ctx.rank == 0 && ctx.step.checked_rem(self.every_steps) == Some(0) {
             self.buffer.extend(scalars(ctx.step, [("step_loss", ctx.loss)].into_iter()));
         }
         if self.buffer.len() > MAX_BUFFER { self.flush() } else { Ok(()) }
     }
 
     fn on_epoch_end(&mut self, ctx: &mut CallbackContext) -> Result<()> {
+        if ctx.rank > 0 {
+            return Ok(());
+        }
         let record = ctx.history.records().last();
         let scores = record.into_iter().flat_map(|record| record.scores.iter());
         self.buffer.extend(scalars(ctx.step, scores));
         self.flush()
     }
 
-    fn on_train_end(&mut self, _: &mut CallbackContext) -> Result<()> {
-        self.flush()
+    fn on_train_end(&mut self, ctx: &mut CallbackContext) -> Result<()> {
+        if ctx.rank == 0 { self.flush() } else { Ok(()) }
     }
 }
 

@@ -8,11 +8,13 @@ use std::time::Instant;
 use super::callback::{Callback, CallbackContext, Requests, StepCallback};
 use super::fit::{MeanLoss, Progression, scalar_loss};
 use super::history::Short;
+use super::shards::COMPARE_EVERY;
 use super::task::Task;
 use super::{Batches, EpochRecord, History, Progress, Scores};
 use crate::autograd::array::is_finite;
 use crate::autograd::{Tensor, no_grad};
 use crate::data::DataLoader;
+use crate::distributed::Communicator;
 use crate::error::{Error, Result};
 use crate::io::Checkpoint;
 use crate::layer::{ForwardContext, Layer, Parameter, StateEntry};
@@ -61,6 +63,8 @@ pub struct Trainer<'a> {
     epochs: u64,
     pub(super) batch_size: usize,
     pub(super) accumulate: usize,
+    pub(super) distributed: Option<Box<dyn Communicator + 'a>>,
+    pub(super) shards: Option<usize>,
     pub(super) max_norm: Option<f64>,
     pub(super) seed: u64,
     silent: bool,
@@ -140,6 +144,8 @@ impl<'a> Trainer<'a> {
             epochs: 1,
             batch_size: 32,
             accumulate: 1,
+            distributed: None,
+            shards: None,
             max_norm: None,
             seed: 0,
             silent: false,
@@ -173,6 +179,49 @@ impl<'a> Trainer<'a> {
     #[doc(alias = "accumulate_grad_batches")]
     pub fn accumulate(mut self, batches: usize) -> Self {
         self.accumulate = batches.max(1);
+        self
+    }
+
+    /// Trains on all ranks together: each computes the gradients of some of the [`shards`](Trainer::shards) of a batch, and all take the
+    /// same step with their sum.
+    ///
+    /// All ranks run the same program with the same data, seeds and settings; each reads only the examples of its shards. The results
+    /// have the same bits with any number of ranks, also where a training is [resumed](Trainer::resume) with another number.
+    /// Every 100 steps the ranks compare their parameters. Validation runs on all ranks alike, so that early stopping and schedules
+    /// agree; other callbacks must do so too. Rank 0 alone shows progress and writes checkpoints and [`Log`](super::Log)s;
+    /// a resumed training reads its checkpoint on all ranks. Where one rank fails, all end with its error. Ctrl-C ends all without a
+    /// checkpoint: see [`Checkpoints::every_steps`](super::Checkpoints::every_steps).
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "mpi")] {
+    /// # use tealight::prelude::*;
+    /// # use tealight::distributed::Mpi;
+    /// # let x = Tensor::ones((40, 2), DType::F32, &Device::Cpu)?;
+    /// # let model = Linear::new(2, 1, &mut Rng::seed(1))?;
+    /// // mpirun -n 4 my_program
+    /// let mut trainer = Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).distributed(Mpi::init()?);
+    /// trainer.fit(&(x.clone(), x.sum_keepdim(1)?), None)?;
+    /// # }
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[must_use]
+    #[doc(alias = "DistributedDataParallel")]
+    pub fn distributed(mut self, comm: impl Communicator + 'a) -> Self {
+        self.distributed = Some(Box::new(comm));
+        self
+    }
+
+    /// Cuts each batch into this many shards, of equal size but for one row, and adds their gradients. Default: 4 for a
+    /// [`distributed`](Trainer::distributed) training, 1 for others; 0 counts as 1.
+    ///
+    /// Rank r of P computes the shards r, r + P, …: at most as many ranks as shards can share the work, and a number of ranks that
+    /// divides that of the shards shares it evenly. The bits of the results depend on the number of shards, not on that of ranks.
+    ///
+    /// A batch normalization sees one shard at a time, and its running statistics get the mean of all shards. Dropout draws other numbers
+    /// for each shard.
+    #[must_use]
+    pub fn shards(mut self, count: usize) -> Self {
+        self.shards = Some(count.max(1));
         self
     }
 
@@ -317,7 +366,8 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// Errors if there are no examples, if the loss is NaN or infinite (the error names the step, which is not taken), or if the
-    /// data, the model, the loss, the optimizer or a callback does. [`Error::Interrupted`] after Ctrl-C if a callback, such as
+    /// data, the model, the loss, the optimizer or a callback does. With several ranks an error ends all of them.
+    /// [`Error::Interrupted`] after Ctrl-C if a callback, such as
     /// [`Checkpoints`](super::Checkpoints), saves the training then.
     ///
     /// ```
@@ -333,8 +383,18 @@ impl<'a> Trainer<'a> {
     /// # Ok::<(), tealight::Error>(())
     /// ```
     pub fn fit(&mut self, train: &dyn Batches, valid: Option<&dyn Batches>) -> Result<History> {
+        let fitted = self.fit_here(train, valid);
+        if let Err(error) = &fitted
+            && self.comm().size() > 1
+        {
+            self.comm().abort(&error.to_string());
+        }
+        fitted
+    }
+
+    fn fit_here(&mut self, train: &dyn Batches, valid: Option<&dyn Batches>) -> Result<History> {
         self.history = History::default();
-        let mut loader = train.batches(self.batch_size, Some(self.seed))?;
+        let mut loader = self.train_loader(train)?;
         if loader.is_empty() {
             let got = format!("{} examples", loader.dataset().num_examples());
             return Err(Error::argument("fit", "enough examples for a batch", got));
@@ -347,14 +407,16 @@ impl<'a> Trainer<'a> {
         let mut state = self.begin(&mut loader)?;
         state.directions = self.directions(measured.as_ref().map(|(prefix, _)| *prefix));
         state.history.settings = self.settings(loader.dataset().num_examples(), measured.as_ref());
+        self.check_settings(&format!("{:?} at step {}", state.history.settings, state.step))?;
         #[cfg(feature = "interrupt")]
         let watch = match self.callbacks.iter().find_map(|callback| callback.checkpoint_on_interrupt()) {
-            Some(path) => Some((super::interrupt::Watch::start()?, path)),
-            None => None,
+            // The ranks would not notice it at the same step.
+            Some(path) if self.comm().size() == 1 => Some((super::interrupt::Watch::start()?, path)),
+            _ => None,
         };
         let mut position = loader.position();
         let mut requests = Requests::default();
-        let mut progress = (!self.silent).then(|| {
+        let mut progress = (!self.silent && self.comm().rank() == 0).then(|| {
             let steps = (loader.len().div_ceil(self.accumulate) as u64).saturating_mul(self.epochs);
             Progress::new(steps).after(state.step)
         });
@@ -370,6 +432,9 @@ impl<'a> Trainer<'a> {
             }
             while batches.len() > 0 && !requests.stop {
                 let step = state.step.saturating_add(1);
+                if state.step.is_multiple_of(COMPARE_EVERY) {
+                    self.compare_ranks()?;
+                }
                 let loss = self.step(&mut batches, &mut state);
                 let loss = loss.map_err(|error| error.context(format!("step {step}")))?;
                 state.history.replayed_steps += u64::from(state.replayed);
@@ -406,6 +471,7 @@ impl<'a> Trainer<'a> {
                 }
             }
         }
+        self.compare_ranks()?;
         self.notify(&state, f64::NAN, &mut requests, |callback, ctx| callback.on_train_end(ctx))?;
         requests.saves.drain(..).try_for_each(|path| self.save(&path, &state, position))?;
         if let Some(progress) = progress {
@@ -535,7 +601,7 @@ impl<'a> Trainer<'a> {
 
     /// Prints a line on standard error, unless the trainer is silent.
     fn say(&self, line: fmt::Arguments<'_>) {
-        if !self.silent {
+        if !self.silent && self.comm().rank() == 0 {
             // Not `eprintln!`, which panics when standard error is closed.
             let _ = writeln!(std::io::stderr(), "{line}");
         }
@@ -593,7 +659,9 @@ impl<'a> Trainer<'a> {
         requests: &mut Requests,
         mut call: impl FnMut(&mut dyn Callback, &mut CallbackContext) -> Result<()>,
     ) -> Result<()> {
+        let rank = self.comm().rank();
         let mut ctx = CallbackContext {
+            rank,
             model: self.model,
             optimizer: &mut *self.optimizer,
             epoch: state.epoch,
@@ -638,6 +706,7 @@ impl<'a> Trainer<'a> {
             ("schedule", self.schedule_name.clone()),
             ("epochs", Some(self.epochs.to_string())),
             ("batch size", Some(self.batch_size.min(examples).to_string())),
+            ("shards per batch", Some(self.shard_count()).filter(|&count| count > 1).map(|n| n.to_string())),
             ("batches per step", Some(self.accumulate.to_string())),
             ("training examples", Some(examples.to_string())),
             ("validation examples", valid.map(|(_, loader)| loader.dataset().num_examples().to_string())),

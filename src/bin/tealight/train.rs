@@ -6,6 +6,7 @@ use tealight::data::{
     CsvTable, DataLoader, RandomHorizontalFlip, TensorDataset, k_fold, random_split, stratified_k_fold,
     stratified_split,
 };
+use tealight::distributed::Communicator;
 use tealight::metrics::{Accuracy, Metric, temperature};
 use tealight::optim::AdamW;
 use tealight::plot::{Axes, Curves};
@@ -34,7 +35,35 @@ const CALIBRATED: usize = 100;
 const LISTED: usize = 10;
 const LAST: &str = "last.safetensors";
 
-pub(super) fn run(options: &Train) -> Result<()> {
+/// Where `mpirun` started several processes, they train together, and the first one prints and writes.
+#[cfg(feature = "mpi")]
+pub(super) fn run(mut options: Train) -> Result<()> {
+    // What Open MPI sets, and MPICH, and Slurm.
+    let started =
+        ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"].iter().any(|name| std::env::var_os(name).is_some());
+    if !started {
+        return run_with(&options, None);
+    }
+    let mpi = tealight::distributed::Mpi::init()?;
+    options.quiet |= mpi.rank() > 0;
+    let done = run_with(&options, Some(&mpi));
+    if let (Err(failure), true) = (&done, mpi.size() > 1) {
+        let text = match failure {
+            Failure::Message(text) => text.clone(),
+            Failure::Library(error) => one_line(error),
+            other => format!("{other:?}"),
+        };
+        mpi.abort(&text);
+    }
+    done
+}
+
+#[cfg(not(feature = "mpi"))]
+pub(super) fn run(options: Train) -> Result<()> {
+    run_with(&options, None)
+}
+
+fn run_with(options: &Train, ranks: Option<&dyn Communicator>) -> Result<()> {
     check(options)?;
     if let Some(threads) = options.threads {
         let started = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
@@ -89,12 +118,20 @@ pub(super) fn run(options: &Train) -> Result<()> {
     }
     data.insert(0, ("data".into(), options.data.display().to_string()));
     data.extend(skipped.into_iter().map(|why| ("skipped".into(), why)));
+    // Each process would have a page, and a button that stops it alone.
+    let alone = ranks.is_none_or(|ranks| ranks.size() == 1);
+    if options.watch && !alone {
+        return fail("--watch: expected a training of one process, got several (mpirun)");
+    }
     let watch = options.watch.then(Watch::start).transpose()?;
     if let Some(watch) = &watch {
         print_progress(&format!("the training is at {}\n", watch.address))?;
     }
-    let training = Training { options, plan, examples, table, watch };
+    let training = Training { options, ranks, plan, examples, table, watch };
     let mut done = training.run(&splits, &all, rng)?;
+    if ranks.is_some_and(|ranks| ranks.rank() > 0) {
+        return Ok(());
+    }
     let (summary, beats_guessing) = write(options, &mut done, data)?;
     training.watch.iter().for_each(|watch| watch.finish(&summary));
     if !options.quiet {
@@ -228,6 +265,7 @@ fn introduction(
 /// What is trained, and on what.
 struct Training<'a> {
     options: &'a Train,
+    ranks: Option<&'a dyn Communicator>,
     plan: Plan,
     examples: Examples,
     table: Option<CsvTable>,
@@ -374,7 +412,7 @@ impl Training<'_> {
         let mut model = Model::new(plan, net);
         let fit = |train: &Examples, valid: &Examples| {
             let valid = (valid.len() > 0).then_some(valid);
-            fit(self.options, &model, train, valid, run, self.watch.as_ref())
+            fit(self.options, self.ranks, &model, train, valid, run, self.watch.as_ref())
         };
         let (history, interrupted) = if model.plan.classes.is_empty() {
             let scale = Standardize::fit(&train.targets)?;
@@ -503,6 +541,7 @@ fn curves(done: &Done, name: &str) -> Option<Curves> {
 /// Trains a model; the second result is the step after which it was interrupted.
 fn fit(
     options: &Train,
+    ranks: Option<&dyn Communicator>,
     model: &Model,
     train: &Examples,
     valid: Option<&Examples>,
@@ -540,6 +579,9 @@ fn fit(
     trainer = trainer.callback(Teller::new(watch, stage));
     if options.quiet {
         trainer = trainer.silent();
+    }
+    if let Some(ranks) = ranks {
+        trainer = trainer.distributed(ranks);
     }
     if goes_on {
         trainer = match trainer.resume(place.join(LAST)) {

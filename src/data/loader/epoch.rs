@@ -1,6 +1,7 @@
 //! [`Epoch`]: the batches of one epoch, prepared in the background or when they are read.
 
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -66,13 +67,38 @@ pub(super) struct BatchSource {
     pub(super) order: Option<Vec<usize>>,
     pub(super) batch_size: usize,
     pub(super) augment: Option<(u64, Arc<dyn Augment>)>,
+    pub(super) shards: Shards,
     pub(super) epoch: u64,
 }
 
+/// The `count` shards of each batch, of which every `size`-th from number `rank` on is read.
+#[derive(Clone, Copy)]
+pub(super) struct Shards {
+    pub(super) count: usize,
+    pub(super) rank: usize,
+    pub(super) size: usize,
+}
+
 impl BatchSource {
-    fn batch(&self, number: usize) -> Result<Batch> {
+    /// The shards of a batch that are read, and their places in the order; none that is empty.
+    fn shards(&self, number: usize) -> impl Iterator<Item = (usize, Range<usize>)> + Clone {
+        let Shards { count, rank, size } = self.shards;
         let start = number.saturating_mul(self.batch_size);
-        let places = start..start.saturating_add(self.batch_size).min(self.dataset.num_examples());
+        let n = start.saturating_add(self.batch_size).min(self.dataset.num_examples()).saturating_sub(start);
+        let places = move |shard: usize| {
+            start + (shard * n).div_ceil(count)..start + ((shard + 1) * n).div_ceil(count)
+        };
+        (rank..count)
+            .step_by(size)
+            .map(move |shard| (shard, places(shard)))
+            .filter(|(_, places)| !places.is_empty())
+    }
+
+    fn batch(&self, number: usize) -> Result<Batch> {
+        let mut places = self.shards(number).flat_map(|(_, places)| places).peekable();
+        if places.peek().is_none() {
+            return Ok(Batch::default());
+        }
         let example = |place: usize| self.order.as_ref().map_or(place, |order| order[place]);
         no_grad(|| match &self.augment {
             None => self.dataset.batch_multi(&places.map(example).collect::<Vec<_>>()),
@@ -140,6 +166,26 @@ impl Epoch {
 }
 
 impl Epoch {
+    /// The shards of the next batch that are read, with their numbers.
+    pub(crate) fn next_shards(&mut self) -> Option<Result<Vec<(usize, Batch)>>> {
+        let (number, batch) = (self.next, self.next_multi()?);
+        Some(batch.and_then(|(inputs, targets)| {
+            if self.source.shards.count == 1 {
+                return Ok(vec![(0, (inputs, targets))]);
+            }
+            let mut first = 0;
+            let shard = |(shard, places): (usize, Range<usize>)| {
+                let rows = |all: &[Tensor]| {
+                    all.iter().map(|x| x.narrow(0, first, places.len())).collect::<Result<Vec<_>>>()
+                };
+                let batch = (rows(&inputs)?, rows(&targets)?);
+                first += places.len();
+                Ok((shard, batch))
+            };
+            self.source.shards(number).map(shard).collect()
+        }))
+    }
+
     /// The next batch of examples with several inputs or targets.
     pub fn next_multi(&mut self) -> Option<Result<(Vec<Tensor>, Vec<Tensor>)>> {
         let number = (self.next < self.batches).then_some(self.next)?;

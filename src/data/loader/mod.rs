@@ -13,7 +13,7 @@ use super::dataset::MultiDataset;
 use super::split::check_length;
 use crate::error::{Error, Result};
 use crate::ops::Rng;
-use epoch::{BatchSource, mix};
+use epoch::{BatchSource, Shards, mix};
 
 const NAME: &str = "DataLoader";
 
@@ -45,6 +45,7 @@ pub struct DataLoader {
     drop_last: bool,
     num_workers: usize,
     augment: Option<(u64, Arc<dyn Augment>)>,
+    shards: Shards,
     epoch: u64,
     batch: usize,
 }
@@ -73,6 +74,7 @@ impl DataLoader {
             drop_last: false,
             num_workers: 0,
             augment: None,
+            shards: Shards { count: 1, rank: 0, size: 1 },
             epoch: 0,
             batch: 0,
         })
@@ -165,6 +167,12 @@ impl DataLoader {
         }
     }
 
+    /// Cuts each batch into `count` shards, of which only every `size`-th from number `rank` on is read.
+    pub(crate) fn sharded(mut self, count: usize, rank: usize, size: usize) -> Self {
+        self.shards = Shards { count, rank, size };
+        self
+    }
+
     /// The number of batches in an epoch.
     pub fn len(&self) -> usize {
         let n = self.dataset.num_examples();
@@ -195,6 +203,7 @@ impl DataLoader {
             dataset: self.dataset.clone(),
             batch_size: self.batch_size,
             augment: self.augment.clone(),
+            shards: self.shards,
             epoch: self.epoch,
         });
         let epoch = Epoch::new(source, self.batch, self.len(), self.num_workers, self.fingerprint());

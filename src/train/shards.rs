@@ -1,0 +1,193 @@
+//! What the ranks of a distributed training exchange.
+
+use std::hash::{DefaultHasher, Hasher};
+
+use super::trainer::Trainer;
+use crate::autograd::{Gradients, Tensor, no_grad};
+use crate::data::DataLoader;
+use crate::distributed::{Alone, Communicator, agree, bytes, join, other_program, split, sum, tensor};
+use crate::error::{Error, Result};
+use crate::layer::{Buffer, Parameter, StateEntry};
+use crate::train::Batches;
+
+/// The shards of a batch where there are several ranks and [`Trainer::shards`] does not say.
+const SHARDS: usize = 4;
+
+/// The parameters of all ranks are compared after this many steps.
+pub(super) const COMPARE_EVERY: u64 = 100;
+
+/// What a shard has of one batch.
+#[derive(Clone, Copy)]
+pub(super) enum Part {
+    /// No rows.
+    Empty,
+    /// No row that the loss counts.
+    Weightless,
+    /// The loss and its divisor: see [`Loss::divisor`](crate::loss::Loss::divisor).
+    Loss(f64, Option<f64>),
+}
+
+impl Part {
+    fn numbers(self) -> [f64; 3] {
+        match self {
+            Part::Empty => [0.0; 3],
+            Part::Weightless => [1.0, 0.0, 0.0],
+            // A divisor is a sum of weights, and not NaN.
+            Part::Loss(loss, divisor) => [2.0, loss, divisor.unwrap_or(f64::NAN)],
+        }
+    }
+
+    fn of([kind, loss, divisor]: [f64; 3]) -> Self {
+        match kind {
+            0.0 => Part::Empty,
+            1.0 => Part::Weightless,
+            _ => Part::Loss(loss, (!divisor.is_nan()).then_some(divisor)),
+        }
+    }
+}
+
+/// What a step computed of one shard.
+pub(super) struct Share {
+    /// The sum of its gradients, each times the divisor of its loss.
+    pub(super) gradients: Gradients,
+    /// One for each batch of the step.
+    pub(super) parts: Vec<Part>,
+    /// The values of the buffers afterwards.
+    pub(super) buffers: Vec<Tensor>,
+}
+
+/// The sums over all shards, of which `shares` are those of this rank; sets the buffers, which were `before`. A float buffer that
+/// a shard has changed gets the mean of all shards with rows, another one the value of the first shard.
+pub(super) fn exchange(
+    comm: &dyn Communicator,
+    count: usize,
+    parameters: &[(String, Parameter)],
+    buffers: &[Buffer],
+    before: &[Tensor],
+    shares: &[Share],
+) -> Result<Share> {
+    let leaves: Vec<Tensor> = parameters.iter().map(|(_, p)| p.get()).filter(Tensor::requires_grad).collect();
+    let batches = shares.first().map_or(0, |share| share.parts.len());
+    let mut message: Vec<u8> = Vec::new();
+    for part in shares.iter().flat_map(|share| &share.parts) {
+        message.extend(part.numbers().iter().flat_map(|x| x.to_ne_bytes()));
+    }
+    let has = |leaf: &Tensor| shares.iter().any(|share| share.gradients.get(leaf).is_some());
+    message.extend(leaves.iter().map(|leaf| u8::from(has(leaf))));
+    for (i, before) in before.iter().enumerate() {
+        message.push(u8::from(shares.iter().any(|share| share.buffers[i] != *before)));
+    }
+    if let (0, [first, ..]) = (comm.rank(), shares) {
+        for exact in first.buffers.iter().filter(|x| !x.dtype().is_float()) {
+            message.extend(bytes(exact)?);
+        }
+    }
+    // What all ranks say: the parts, the flags, and the exact buffers.
+    let mut parts = vec![Part::Empty; count * batches];
+    let mut flags = vec![false; leaves.len() + before.len()];
+    let mut exact: Vec<u8> = Vec::new();
+    for (rank, message) in comm.all_gather(&message)?.into_iter().enumerate() {
+        let shards = (rank..count).step_by(comm.size());
+        let split = message.split_at_checked(shards.len() * batches * 24);
+        let (numbers, rest) = split.ok_or_else(|| other_program(rank))?;
+        let (said, rest) = rest.split_at_checked(flags.len()).ok_or_else(|| other_program(rank))?;
+        let numbers: Vec<f64> = numbers.as_chunks().0.iter().map(|&x| f64::from_ne_bytes(x)).collect();
+        let places = shards.flat_map(|shard| shard * batches..(shard + 1) * batches);
+        for (place, numbers) in places.zip(numbers.as_chunks().0) {
+            parts[place] = Part::of(*numbers);
+        }
+        flags.iter_mut().zip(said).for_each(|(flag, &said)| *flag |= said == 1);
+        exact.extend(rest);
+    }
+    let (has, changed) = flags.split_at(leaves.len());
+    no_grad(|| {
+        let floats = || before.iter().enumerate().filter(|(_, x)| x.dtype().is_float());
+        let like: Vec<Tensor> =
+            leaves.iter().map(Tensor::detach).chain(floats().map(|(_, x)| x.clone())).collect();
+        let flat = |share: &Share| {
+            let gradients = leaves.iter().map(|leaf| match share.gradients.get(leaf) {
+                Some(gradient) => Ok(gradient.clone()),
+                None => leaf.zeros_like(),
+            });
+            let empty = share.parts.iter().all(|part| matches!(part, Part::Empty));
+            let buffers =
+                floats().map(|(i, x)| if empty { x.zeros_like() } else { Ok(share.buffers[i].clone()) });
+            join(&gradients.chain(buffers).collect::<Result<Vec<_>>>()?)
+        };
+        let empty = join(&like)?;
+        let own = shares.iter().map(flat).collect::<Result<Vec<_>>>()?;
+        let mut sums = split(&sum(comm, own, count, empty.elem_count(), empty.dtype())?, &like)?;
+        let means = sums.split_off(leaves.len());
+        let mut gradients = Gradients::default();
+        for ((leaf, sum), _) in leaves.iter().zip(sums).zip(has).filter(|(_, has)| **has) {
+            gradients.replace(leaf, sum);
+        }
+        let ran = parts
+            .chunks(batches.max(1))
+            .filter(|parts| parts.iter().any(|part| !matches!(part, Part::Empty)));
+        let ran = ran.count() as f64;
+        let (mut means, mut exact) = (means.into_iter(), &exact[..]);
+        for ((buffer, before), changed) in buffers.iter().zip(before).zip(changed) {
+            let value = if before.dtype().is_float() {
+                (means.next().expect("each float buffer has a sum") / ran)?
+            } else {
+                let length = before.elem_count() * before.dtype().size_in_bytes();
+                let (own, rest) = exact.split_at_checked(length).ok_or_else(|| other_program(0))?;
+                exact = rest;
+                tensor(own, before.elem_count(), before.dtype())?.reshape(before.dims())?
+            };
+            buffer.set(if *changed { &value } else { before })?;
+        }
+        Ok(Share { gradients, parts, buffers: Vec::new() })
+    })
+}
+
+impl<'a> Trainer<'a> {
+    pub(super) fn comm(&self) -> &(dyn Communicator + 'a) {
+        self.distributed.as_deref().unwrap_or(&Alone)
+    }
+
+    /// The number of shards of a batch.
+    pub(super) fn shard_count(&self) -> usize {
+        self.shards.unwrap_or(if self.distributed.is_some() { SHARDS } else { 1 })
+    }
+
+    /// The batches to train on, of which this rank reads its shards.
+    pub(super) fn train_loader(&self, data: &dyn Batches) -> Result<DataLoader> {
+        let (count, comm) = (self.shard_count(), self.comm());
+        if comm.size() > count {
+            let expected = format!("at most {count} ranks, one for each shard of a batch (Trainer::shards)");
+            return Err(Error::argument("fit", expected, comm.size()));
+        }
+        Ok(data.batches(self.batch_size, Some(self.seed))?.sharded(count, comm.rank(), comm.size()))
+    }
+
+    /// Errors unless all ranks have these settings.
+    pub(super) fn check_settings(&self, settings: &str) -> Result<()> {
+        match self.comm() {
+            comm if comm.size() > 1 => agree(comm, "fit", "the same settings", settings),
+            _ => Ok(()),
+        }
+    }
+
+    /// Errors unless all ranks have the same parameters and buffers.
+    pub(super) fn compare_ranks(&self) -> Result<()> {
+        let comm = self.comm();
+        if comm.size() == 1 {
+            return Ok(());
+        }
+        let hash = |(_, entry): &(String, StateEntry)| {
+            let mut hasher = DefaultHasher::new();
+            hasher.write(&bytes(&entry.get())?);
+            Ok(hasher.finish().to_ne_bytes())
+        };
+        let own = self.entries.iter().map(hash).collect::<Result<Vec<_>>>()?.concat();
+        let all = comm.all_gather(&own)?;
+        let first = all.first().map_or(&[][..], Vec::as_slice);
+        let Some(rank) = all.iter().position(|other| other != first) else { return Ok(()) };
+        let differs = |i: &usize| all[rank].get(8 * i..8 * i + 8) != first.get(8 * i..8 * i + 8);
+        let name = (0..self.entries.len()).find(differs).map_or("list of parameters", |i| &self.entries[i].0);
+        let got = format!("one on rank 0 and another one on rank {rank} (is a seed not the same?)");
+        Err(Error::argument("fit", format!("the same {name} on all ranks"), got))
+    }
+}
