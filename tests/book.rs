@@ -10,7 +10,10 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const GALLERY: &str = "examples/README.md";
 /// The lines of an example, at most.
 /// Programs in examples/ that are none.
-const TOOLS: &[(&str, &str)] = &[("figures", "draws the pictures of the book, and teaches nothing")];
+const TOOLS: &[(&str, &str)] = &[
+    ("figures", "draws the pictures of the book, and teaches nothing"),
+    ("distributed", "needs MPI: tests/mpi/run runs it"),
+];
 
 fn read(path: impl AsRef<Path>) -> String {
     let path = Path::new(ROOT).join(path);

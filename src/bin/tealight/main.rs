@@ -24,7 +24,7 @@ use options::{Cli, Command};
 fn main() -> ExitCode {
     tealight::memory::keep_freed(512 << 20);
     let done = match Cli::parse().command {
-        Command::Train(options) => train::run(options),
+        Command::Train(options) => train::run(*options),
         Command::Predict(options) => predict::run(&options),
         Command::Evaluate(options) => evaluate::run(&options),
         Command::Inspect(options) => inspect::run(&options),
