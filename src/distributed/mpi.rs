@@ -97,6 +97,12 @@ fn counts(lengths: impl Iterator<Item = usize>) -> Result<(Vec<i32>, Vec<i32>)> 
     Ok((counts, places))
 }
 
+/// Room for so many bytes, at an address that MPI takes for one: that of an empty `Vec` of bytes is 1, which Open MPI calls
+/// `MPI_IN_PLACE`.
+fn buffer(lengths: &[u64]) -> Vec<u8> {
+    vec![0; lengths.iter().sum::<u64>() as usize + 1]
+}
+
 /// The buffer cut into parts of these lengths.
 fn cut(buffer: &[u8], counts: &[i32]) -> Vec<Vec<u8>> {
     let mut rest = buffer;
@@ -121,9 +127,11 @@ impl Communicator for Mpi {
         let mut lengths = vec![0_u64; self.size()];
         self.wait(|| self.world.all_gather_into(&(bytes.len() as u64), &mut lengths[..]));
         let (counts, places) = counts(lengths.iter().map(|&length| length as usize))?;
-        let mut received = vec![0; lengths.iter().sum::<u64>() as usize];
+        let (mut sent, mut received) = (buffer(&[bytes.len() as u64]), buffer(&lengths));
+        let sent = &mut sent[..bytes.len()];
+        sent.copy_from_slice(bytes);
         let mut parts = PartitionMut::new(&mut received[..], &counts[..], places);
-        self.wait(|| self.world.all_gather_varcount_into(bytes, &mut parts));
+        self.wait(|| self.world.all_gather_varcount_into(sent, &mut parts));
         Ok(cut(&received, &counts))
     }
 
@@ -133,13 +141,14 @@ impl Communicator for Mpi {
         self.wait(|| self.world.all_to_all_into(&lengths[..], &mut received[..]));
         let (to, to_places) = counts(parts.iter().map(Vec::len))?;
         let (from, from_places) = counts(received.iter().map(|&length| length as usize))?;
-        let sent = parts.concat();
-        let mut buffer = vec![0; received.iter().sum::<u64>() as usize];
-        let mut target = PartitionMut::new(&mut buffer[..], &from[..], from_places);
+        let mut sent = parts.concat();
+        sent.push(0); // as in `buffer`
+        let mut bytes = buffer(&received);
+        let mut target = PartitionMut::new(&mut bytes[..], &from[..], from_places);
         self.wait(|| {
             self.world.all_to_all_varcount_into(&Partition::new(&sent[..], to, to_places), &mut target);
         });
-        Ok(cut(&buffer, &from))
+        Ok(cut(&bytes, &from))
     }
 
     /// Prints the message with the number of this rank, and ends all ranks with the exit code 1.
