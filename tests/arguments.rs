@@ -16,7 +16,7 @@ const LINES: [&str; 14] = [
     "",
     "train photos --epochs 1 --size 8",
     "train photos --epochs 1 --size 1 --model mlp --colour grey --flip",
-    "train table.csv --epochs 2 --target kind",
+    "train table.csv --epochs 2 --target kind --watch",
     "train table.csv --epochs 1 --model logistic --missing drop --ignore id --categorical size",
     "train table.csv --epochs 1 --out flowers --resume --hidden 3,2 --valid 0.5 --patience 1 --threads 1",
     "train photos --epochs 1 --size 8 --out pets --resume --batch-size 2 --learning-rate 0.1 --quiet --seed 7",
