@@ -13,7 +13,7 @@ use tealight::layer::{
 use tealight::optim::schedule::{CosineAnnealingLr, OneCycleLr, Schedule};
 use tealight::optim::{Adadelta, Adagrad, Adamax, Ema, Lbfgs, Lion, Muon, NAdam, Optimizer, RAdam, RmsProp};
 use tealight::prelude::*;
-use tealight::program::TrainStep;
+use tealight::program::{TrainStep, compile};
 use tealight::train::History;
 
 type Batches = Vec<(Tensor, Tensor)>;
@@ -597,7 +597,6 @@ fn ten_thousand_steps() -> Result<()> {
 
 #[test]
 fn a_compiled_function() -> Result<()> {
-    use tealight::program::compile;
     let rng = &mut Rng::seed(3);
     let model = Sequential::new().push(Linear::new(4, 8, rng)?).push(Gelu).push(Linear::new(8, 1, rng)?);
     // The gradient by the input, and a number of axes that changes.
@@ -631,6 +630,76 @@ fn a_compiled_function() -> Result<()> {
     });
     counts.call([&x])?;
     assert!(counts.call([&x]).unwrap_err().to_string().contains("does the same each time"));
+    Ok(())
+}
+
+#[test]
+fn forward_mode_is_replayed() -> Result<()> {
+    type Function = fn(&Tensor, &Tensor, &Tensor) -> Result<Tensor>;
+    let functions: [(&str, Function); 7] = [
+        ("jvp", |u, x, v| autograd::jvp(u, [x], [v])),
+        ("taylor, 2", |u, x, v| Ok(autograd::taylor(u, x, v, 2)?[1].clone())),
+        ("taylor, 4", |u, x, v| Ok(autograd::taylor(u, x, v, 4)?[3].clone())),
+        ("laplacian", |u, x, _| autograd::laplacian(u, x)),
+        ("hessian_diagonal", |u, x, _| autograd::hessian_diagonal(u, x)),
+        ("divergence", |u, x, _| autograd::divergence(u, x)),
+        ("jvp of a gradient", |u, x, v| {
+            let [slope] = autograd::grad(&u.sqr()?.sum_all()?, [x])?;
+            autograd::jvp(&slope, [x], [v])
+        }),
+    ];
+    for (name, f) in functions {
+        // General, bilinear, diagonal, symmetric and linear operations.
+        let make = || {
+            let rng = &mut Rng::seed(3);
+            let model = Sequential::new()
+                .push(Linear::new(3, 8, rng)?)
+                .push(Tanh)
+                .push(Lambda::new(|x| x.softmax(-1)? + x.log_softmax(-1)?))
+                .push(Linear::new(8, 3, rng)?)
+                .push(Lambda::new(|x| x / (x.norm_keepdim(2.0, -1)? + 1.0)?));
+            model.to_dtype(DType::F64)?;
+            Ok::<_, Error>(model)
+        };
+        // As a function, which is seen to read the model's parameters.
+        let model = make()?;
+        let rng = &mut Rng::seed(4);
+        let function = |[x, v]: [&Tensor; 2]| {
+            let x = x.detach().into_parameter();
+            f(&model.forward(&x, &mut ForwardContext::eval())?, &x, v)
+        };
+        let mut compiled = compile(function);
+        let mut batch = |dims: [usize; 2]| Tensor::randn_dtype(0.0, 1.0, &dims[..], DType::F64, rng);
+        for i in 0..4 {
+            let (x, v) = (batch([5, 3])?, batch([5, 3])?);
+            let y = compiled.call([&x, &v])?;
+            assert!(y.flatten(0, -1)?.to_vec1::<f64>()?.iter().all(|y| y.is_finite()) && !y.requires_grad());
+            assert_eq!(bits(&y)?, bits(&function([&x, &v])?)?, "{name}");
+            if i == 1 {
+                let (_, first) = &model.parameters()[0];
+                first.set(&(first.get().detach() * 0.9)?)?;
+            }
+        }
+        // In a loss, which is differentiated by the parameters; in a step that is replayed and one that is not.
+        let loss = move |model: &Sequential, x: &Tensor, ctx: &mut ForwardContext| {
+            let x = x.detach().into_parameter();
+            f(&model.forward(&x, ctx)?, &x, &x.detach().sin()?)
+        };
+        struct Derived<F>(Sequential, F);
+        impl<F: Fn(&Sequential, &Tensor, &mut ForwardContext) -> Result<Tensor> + Send + Sync> Layer for Derived<F> {
+            fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+                (self.1)(&self.0, x, ctx)
+            }
+            fn fields<'a>(&'a self, fields: &mut tealight::layer::Fields<'a>) {
+                fields.layer("inner", &self.0);
+            }
+        }
+        let shape = function([&batch([5, 3])?, &batch([5, 3])?])?.dims().to_vec();
+        let pairs =
+            (0..3).map(|_| Ok((batch([5, 3])?, Tensor::zeros(&shape[..], DType::F64, &Device::Cpu)?)));
+        let pairs = pairs.collect::<Result<Batches>>()?;
+        compare(|| Ok(Derived(make()?, loss)), &pairs, Mse, 20, |step, _| step, |_, _| Ok(()))?;
+    }
     Ok(())
 }
 
