@@ -1,26 +1,36 @@
-//! A replayed step takes no memory from the heap.
+//! A replayed step takes no memory from the heap, and a solver of an equation none for its steps.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 #![allow(unsafe_code)] // an allocator
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tealight::implicit::Odeint;
 use tealight::prelude::*;
 use tealight::program::TrainStep;
 
 struct Counting;
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
+/// Bytes that are in use, and the most since this was set to them.
+static USED: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+/// One test at a time counts.
+static TURN: Mutex<()> = Mutex::new(());
 
 // SAFETY: everything is left to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         TAKEN.fetch_add(1, Ordering::Relaxed);
+        let used = USED.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        MOST.fetch_max(used, Ordering::Relaxed);
         // SAFETY: the caller's promises are the system's.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        USED.fetch_sub(layout.size(), Ordering::Relaxed);
         // SAFETY: the caller's promises are the system's.
         unsafe { System.dealloc(block, layout) }
     }
@@ -31,6 +41,7 @@ static COUNTING: Counting = Counting;
 
 #[test]
 fn a_step_takes_none() -> Result<()> {
+    let _turn = TURN.lock().unwrap();
     let rng = &mut Rng::seed(1);
     let model = Sequential::new().push(Linear::new(4, 16, rng)?).push(Relu).push(Linear::new(16, 3, rng)?);
     let x = Tensor::randn(0.0, 1.0, (16, 4), rng)?;
@@ -45,5 +56,34 @@ fn a_step_takes_none() -> Result<()> {
     }
     let taken = TAKEN.load(Ordering::Relaxed) - before;
     assert_eq!(taken, 0, "in 100 steps: {:?}", step.refusal());
+    Ok(())
+}
+
+#[test]
+fn odeint_takes_none_for_its_steps() -> Result<()> {
+    let _turn = TURN.lock().unwrap();
+    let rng = &mut Rng::seed(2);
+    let layer = Linear::new(64, 64, rng)?;
+    layer.to_dtype(DType::F64)?;
+    let start = Tensor::randn_dtype(0.0, 1.0, (16, 64), DType::F64, rng)?.into_parameter();
+    // The bytes of the solution and its gradients, and how often the function was evaluated.
+    let most = |end: f64| -> Result<(usize, usize)> {
+        let calls = std::sync::Arc::new(AtomicUsize::new(0));
+        let (held, counted) = (layer.clone(), calls.clone());
+        let field = move |t: f64, y: &Tensor| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            held.forward(y, &mut ForwardContext::eval())?.sin()? + 20.0 * (20.0 * t).cos()
+        };
+        let reads: Vec<Tensor> = layer.parameters().iter().map(|(_, p)| p.get()).collect();
+        let before = USED.load(Ordering::Relaxed);
+        MOST.store(before, Ordering::Relaxed);
+        let y = Odeint::new().rtol(1e-3)?.atol(1e-3)?.solve(field, &start, &[0.0, end], &reads)?;
+        assert_eq!(y.sum_all()?.backward()?.len(), 3);
+        Ok((MOST.load(Ordering::Relaxed) - before, calls.load(Ordering::Relaxed)))
+    };
+    most(0.1)?;
+    let ((short, few), (long, many)) = (most(0.5)?, most(20.0)?);
+    assert!(many > 10 * few, "{few} and {many} evaluations");
+    assert!(long < short + short / 20, "{short} bytes for {few} evaluations, {long} for {many}");
     Ok(())
 }

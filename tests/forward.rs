@@ -1,4 +1,4 @@
-//! Forward mode: jvp, taylor, laplacian, hessian_diagonal and divergence against reverse mode, and nested in each other.
+//! Forward mode: jvp, taylor, laplacian, hessian_diagonal and divergence against reverse mode, and nested in each other; derivatives of batches.
 
 #![allow(clippy::unwrap_used)] // in helpers of tests
 
@@ -552,5 +552,225 @@ fn hard_points() -> Result<()> {
     // (3x²·3(x + 1)²)′ = 9·(2x·(x + 1)² + 2x²·(x + 1)) at 2
     eq("Manzyuk et al. 2019", &numbers(&later), &[9.0 * (4.0 * 9.0 + 8.0 * 3.0)]);
     assert!(wrong.borrow().is_empty(), "{:#?}", wrong.borrow());
+    Ok(())
+}
+
+#[test]
+fn high_orders_are_nested_tangents() -> Result<()> {
+    type Function = fn(&Tensor) -> Result<Tensor>;
+    let functions: &[(&str, Function)] = &[
+        ("sin", |x| x.sin()),
+        ("exp of a polynomial", |x| (x.powf(3.0)? - (x * 0.5)?)?.exp()),
+        ("tanh, sigmoid", |x| x.tanh()? * x.sigmoid()?),
+        ("gelu", |x| x.gelu()),
+        ("a quotient", |x| x.cos()? / (x.sqr()? + 1.0)?),
+        ("a power", |x| (x.sqr()? + 0.5)?.pow(x)),
+        ("atan, erf, ln", |x| (x.atan()? + x.erf()?)? * (x.sqr()? + 2.0)?.ln()?),
+        ("broadcast", |x| x * x.narrow(0, 0, 1)?.exp()?),
+        ("matmul", |x| x.tanh()?.matmul(&x.t()?.sin()?)),
+        ("softmax", |x| x.softmax(1)),
+        ("log_softmax", |x| x.log_softmax(0)?.sqr()),
+        ("logsumexp", |x| x.logsumexp(1)),
+        ("norm", |x| x.norm(2.0, 1)),
+        ("prod", |x| x.prod(1)),
+        #[cfg(feature = "linalg")]
+        ("solve", |x| {
+            let square = (x.i((.., 0..3))? + (Tensor::eye(3, DType::F64, &Device::Cpu)? * 4.0)?)?;
+            square.solve(&x.i((.., 3))?)
+        }),
+        #[cfg(feature = "linalg")]
+        ("inv", |x| (x.i((.., 0..3))? + (Tensor::eye(3, DType::F64, &Device::Cpu)? * 4.0)?)?.inv()),
+        ("max, cumsum, cat", |x| Tensor::cat(&[&x.cumsum(1)?.sqr()?, &x.max_keepdim(0)?.powf(4.0)?], 0)),
+    ];
+    for &(name, f) in functions {
+        println!("{name}");
+        let (x, v) = ((normal(&[3, 4], 21) * 0.7)?.detach().into_parameter(), normal(&[3, 4], 22).detach());
+        let y = f(&x)?;
+        let found = autograd::taylor(&y, &x, &v, 5)?;
+        let unrecorded = no_grad(|| autograd::taylor(&y, &x, &v, 5))?;
+        let mut nested = y;
+        for (found, unrecorded) in found.iter().zip(&unrecorded) {
+            nested = autograd::jvp(&nested, [&x], [&v])?;
+            close(found, &nested, 1e-10);
+            close(unrecorded, found, 1e-12);
+            assert!(!unrecorded.requires_grad());
+        }
+        // The fourth one, differentiated backwards along the line, is the fifth.
+        let [slope] = autograd::grad(&found[3].sum_all()?, [&x])?;
+        close(&(slope * &v)?.sum_all()?, &found[4].sum_all()?, 1e-9);
+    }
+    Ok(())
+}
+
+#[test]
+fn the_fourth_derivative_of_a_network_is_that_of_mpmath() -> Result<()> {
+    // As in tests/reference/jets.py: x + t·v through 3-8-8-1.
+    let weights = |from: usize, n: usize| -> Vec<f64> {
+        (from..from + n).map(|i| ((i * 37 + 11) % 101) as f64 / 64.0 - 0.75).collect()
+    };
+    let tensor = |x: Vec<f64>, dims: &[usize]| Tensor::new(&x[..], &Device::Cpu)?.reshape(dims);
+    let rows: Vec<[f64; 3]> = include_str!("reference/jets.csv")
+        .lines()
+        .filter_map(|row| row.strip_prefix("mlp,"))
+        .map(|row| {
+            let numbers: Vec<f64> = row.split(',').map(|x| x.parse().unwrap()).collect();
+            [numbers[0], numbers[1], numbers[2]]
+        })
+        .collect();
+    assert!(rows.len() > 200);
+    let t = tensor(rows.iter().map(|row| row[0]).collect(), &[rows.len(), 1])?.into_parameter();
+    let line = (tensor(vec![0.5, -0.25, 1.0], &[3])? + (&t * tensor(vec![1.0, 2.0, -1.0], &[3])?)?)?;
+    let layer = |x: &Tensor, from: usize, dims: [usize; 2], bias: usize| {
+        let weight = tensor(weights(from, dims[0] * dims[1]), &dims)?;
+        x.matmul(&weight.t()?)? + tensor(weights(bias, dims[0]), &dims[..1])?
+    };
+    let hidden = layer(&layer(&line, 0, [8, 3], 24)?.tanh()?, 32, [8, 8], 96)?.tanh()?;
+    let y = hidden.matmul(&tensor(weights(104, 8), &[8, 1])?)?;
+    let fourth = &autograd::taylor(&y, &t, &t.ones_like()?, 4)?[3];
+    for (got, [at, exact, moved]) in numbers(fourth).into_iter().zip(rows) {
+        let error = (got - exact).abs() / (exact.abs() + moved);
+        assert!(error < 1e-12, "{at}: {got} {exact} {error:e}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_series_of_many_orders() -> Result<()> {
+    // sin: the derivatives go round; eˣ: they stay. By nested derivatives, order 16 would take 2¹⁶ operations.
+    let x = parameter(&[0.3, -1.2], &[2]);
+    let one = x.ones_like()?.detach();
+    let waves = autograd::taylor(&x.sin()?, &x, &one, 16)?;
+    let grown = autograd::taylor(&(x.exp()? * &x)?, &x, &one, 16)?;
+    for k in 1..=16 {
+        let wave = match k % 4 {
+            0 => x.sin()?,
+            1 => x.cos()?,
+            2 => x.sin()?.neg()?,
+            _ => x.cos()?.neg()?,
+        };
+        close(&waves[k - 1], &wave, 1e-12);
+        // (x·eˣ)⁽ᵏ⁾ = (x + k)·eˣ
+        close(&grown[k - 1], &((&x + k as f64)? * x.exp()?)?, 1e-12);
+    }
+    assert!(autograd::taylor(&x.sqr()?, &x, &one, 5)?[2..].iter().all(|x| numbers(x) == [0.0; 2]));
+    Ok(())
+}
+
+#[test]
+fn the_jacobians_of_a_batch() -> Result<()> {
+    let network = mlp(&[3, 8, 8, 2], &mut Rng::seed(31))?;
+    let x = normal(&[6, 3], 32);
+    let y = network.forward(&x, &mut ForwardContext::eval())?;
+    // Backward passes, and forward ones where y is wider.
+    let wide = Tensor::cat(&[&y.sin()?, &y, &(&y * &y)?], 1)?.reshape((6, 2, 3))?;
+    for (y, dims) in [(&y, &[6, 2, 3][..]), (&wide, &[6, 2, 3, 3])] {
+        let each = autograd::batch_jacobian(y, &x)?;
+        assert_eq!(each.dims(), dims);
+        let [all] = autograd::jacobian(y, [&x])?;
+        let all = all.reshape((6, y.elem_count() / 6, 6, 3))?;
+        let each = each.reshape((6, y.elem_count() / 6, 3))?;
+        for i in 0..6 {
+            close(&each.i(i)?, &all.i((i, .., i))?, 1e-13);
+        }
+        // Differentiated again.
+        let [slope] = autograd::grad(&each.sqr()?.sum_all()?, [&x])?;
+        let [expected] = autograd::grad(&all.sqr()?.sum_all()?, [&x])?;
+        close(&slope, &expected, 1e-12);
+    }
+    // Rows that depend on one another: by their mean, their order, or a norm.
+    let mixed: [fn(&Tensor) -> Result<Tensor>; 4] = [
+        |x| x - x.mean_keepdim(0)?,
+        |x| x.flip(&[0]),
+        |x| x / x.norm(2.0, [0, 1])?,
+        |x| BatchNorm1d::new(3)?.forward(&x.to_dtype(DType::F32)?, &mut ForwardContext::train(Rng::seed(1))),
+    ];
+    for f in mixed {
+        let error = autograd::batch_jacobian(&f(&x)?, &x).unwrap_err().to_string();
+        assert!(
+            error.starts_with("batch_jacobian: expected rows that do not depend on one another"),
+            "{error}"
+        );
+    }
+    let error = autograd::batch_jacobian(&x.sum(0)?, &x).unwrap_err().to_string();
+    assert_eq!(error, "batch_jacobian: expected a row of y for each row of x, got [3] and [6, 3]");
+    let scalar = scalar(1.0).into_parameter();
+    assert!(autograd::batch_jacobian(&scalar, &scalar).is_err());
+    assert!(autograd::batch_jacobian(&x.detach(), &x.detach()).is_err());
+    for dims in [[0, 3], [3, 0]] {
+        let empty = Tensor::zeros(&dims[..], DType::F64, &Device::Cpu)?.into_parameter();
+        assert_eq!(autograd::batch_jacobian(&empty.exp()?, &empty)?.dims(), [dims[0], dims[1], dims[1]]);
+    }
+    let one = normal(&[1, 2], 3);
+    assert_eq!(autograd::batch_jacobian(&one.exp()?, &one)?.dims(), [1, 2, 2]);
+    for dtype in [DType::F16, DType::BF16, DType::F32] {
+        let x = normal(&[5, 4], 3).detach().to_dtype(dtype)?.into_parameter();
+        assert_eq!(autograd::batch_jacobian(&x.softmax(1)?, &x)?.dtype(), dtype);
+    }
+    Ok(())
+}
+
+#[test]
+fn gradients_of_each_sample() -> Result<()> {
+    let rng = &mut Rng::seed(41);
+    // Weights that all rows share directly, tied and transposed, broadcast, in convolutions, and along further axes.
+    let conv = Sequential::new()
+        .push(Conv2d::new(2, 3, 3, ConvOptions::new().padding(1), rng)?)
+        .push(tealight::layer::GroupNorm::new(3, 3)?)
+        .push(Relu)
+        .push(MaxPool2d::new(PoolOptions::new(2)))
+        .push(Conv2d::new(3, 4, 2, ConvOptions::new(), rng)?.without_bias())
+        .push(Flatten)
+        .push(Linear::new(4, 3, rng)?);
+    let sequence = Sequential::new()
+        .push(Linear::new(4, 5, rng)?)
+        .push(LayerNorm::new(5)?)
+        .push(tealight::layer::PRelu::new()?)
+        .push(tealight::layer::TransformerEncoderLayer::new(5, 1, 7, rng)?)
+        .push(Flatten)
+        .push(Linear::new(15, 3, rng)?);
+    for (model, dims) in [(mlp(&[4, 6, 3], rng)?, &[5, 4][..]), (conv, &[5, 2, 4, 4]), (sequence, &[5, 3, 4])]
+    {
+        model.to_dtype(DType::F64)?;
+        let x = normal(dims, 42);
+        let target = Tensor::new(&[0_u32, 2, 1, 1, 0], &Device::Cpu)?;
+        let ctx = &mut ForwardContext::eval();
+        let y = model.forward(&x, ctx)?;
+        let losses =
+            (y.log_softmax(1)?.gather(1, &target.unsqueeze(1)?)?.squeeze(1)?.neg()? + y.sqr()?.sum(1)?)?;
+        for (name, p) in model.parameters() {
+            let [each] = autograd::per_sample_grad(&losses, &x, [&p.get()])?;
+            let [expected] = autograd::jacobian(&losses, [&p.get()])?;
+            println!("{name} {:?}", each.dims());
+            close(&each, &expected, 1e-12);
+            assert!(!each.requires_grad());
+        }
+    }
+    let (w, x) = (normal(&[3, 3], 43), normal(&[4, 3], 44));
+    // Used twice, as it is and transposed; not at all; and a function of x alone.
+    let losses = x.matmul(&w)?.tanh()?.matmul(&w.t()?)?.powf(3.0)?.sum(1)?;
+    let other = scalar(1.0).into_parameter();
+    let [each, none] = autograd::per_sample_grad(&losses, &x, [&w, &other])?;
+    close(&each, &autograd::jacobian(&losses, [&w])?[0], 1e-12);
+    assert_eq!(numbers(&none), [0.0; 4]);
+    let mixed = |y: &Tensor| {
+        let error = autograd::per_sample_grad(&y.sum(1).unwrap(), &x, [&w]).unwrap_err().to_string();
+        assert!(
+            error.starts_with("per_sample_grad: expected rows that do not depend on one another"),
+            "{error}"
+        );
+    };
+    let y = x.matmul(&w)?;
+    mixed(&(&y - y.mean_keepdim(0)?)?.powf(3.0)?);
+    mixed(&y.flip(&[0])?);
+    mixed(&(y.sqr()? + w.i(0)?.detach().into_parameter())?.matmul(&y.t()?)?);
+    // A loss that reads the parameter without x.
+    mixed(&w.narrow(0, 0, 1)?.broadcast_to((4, 3))?);
+    let error = autograd::per_sample_grad(&x, &x, [&w]).unwrap_err().to_string();
+    assert_eq!(error, "per_sample_grad: expected one loss for each row of x, got [4, 3] and [4, 3]");
+    assert!(autograd::per_sample_grad(&losses, &x.detach(), [&w]).is_err());
+    assert!(autograd::per_sample_grad(&losses, &x, [&w.detach()]).is_err());
+    let empty = Tensor::zeros((0, 3), DType::F64, &Device::Cpu)?.into_parameter();
+    let [each] = autograd::per_sample_grad(&empty.matmul(&w)?.sum(1)?, &empty, [&w])?;
+    assert_eq!(each.dims(), [0, 3, 3]);
     Ok(())
 }

@@ -198,6 +198,20 @@ pub(super) fn gradients_of(
     Ok(xs.iter().map(|x| found.get(&x.node.as_ref()?.id).cloned()).collect())
 }
 
+/// The gradients of `y`, weighted with `seed`, with respect to the `nodes` between it and the node `end`, by their ids.
+pub(super) fn gradients_along(
+    y: &Tensor,
+    seed: Tensor,
+    nodes: &BTreeMap<u64, &Arc<Node>>,
+    end: u64,
+) -> Result<BTreeMap<u64, Tensor>> {
+    let mut found = BTreeMap::new();
+    walk(y, seed, &|id| nodes.contains_key(&id), &|id| id == end, &mut |node, grad| {
+        found.insert(node.id, grad.clone());
+    })?;
+    Ok(found)
+}
+
 /// The nodes of y's history that depend on a target, oldest first. Besides the targets only those from id `oldest` on are visited: a node
 /// older than every target cannot depend on one. The inputs of targets are visited only if `through`.
 pub(super) fn leading_to<'a>(

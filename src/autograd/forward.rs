@@ -10,7 +10,8 @@ use super::grad::vjps;
 use super::jacobian::{inner_products, same_kind};
 use super::node::{Call, Node, again, next_id};
 use super::op::{Jacobian, Op};
-use super::{Array, Tensor, mode};
+use super::series::series;
+use super::{Array, Tensor, launch, mode};
 use crate::error::{Error, Result};
 
 /// The tangents of some nodes, by their ids.
@@ -37,7 +38,7 @@ fn inputs_of<'a>(node: &Node, tangents: &'a Seeds) -> Vec<Option<&'a Tensor>> {
     node.edges.iter().map(|edge| tangents.get(&edge.as_ref()?.id)).collect()
 }
 
-fn add(a: Option<Tensor>, b: Option<Tensor>) -> Result<Option<Tensor>> {
+pub(super) fn add(a: Option<Tensor>, b: Option<Tensor>) -> Result<Option<Tensor>> {
     match (a, b) {
         (Some(a), Some(b)) => Accumulate.apply([&a, &b]).map(Some),
         (a, b) => Ok(a.or(b)),
@@ -45,7 +46,7 @@ fn add(a: Option<Tensor>, b: Option<Tensor>) -> Result<Option<Tensor>> {
 }
 
 /// The tangent of a node's result, from those of its inputs.
-fn push(node: &Arc<Node>, tangents: &[Option<&Tensor>]) -> Result<Option<Tensor>> {
+pub(super) fn push(node: &Arc<Node>, tangents: &[Option<&Tensor>]) -> Result<Option<Tensor>> {
     if tangents.iter().all(Option::is_none) {
         return Ok(None);
     }
@@ -85,7 +86,7 @@ fn push(node: &Arc<Node>, tangents: &[Option<&Tensor>]) -> Result<Option<Tensor>
 }
 
 /// The gradient of input i alone.
-fn pull(node: &Arc<Node>, i: usize, grad: &Tensor) -> Result<Option<Tensor>> {
+pub(super) fn pull(node: &Arc<Node>, i: usize, grad: &Tensor) -> Result<Option<Tensor>> {
     let grads = node.rule.backward(&Call { node, wanted: &|j| i == j }, grad)?;
     Ok(grads.into_iter().nth(i).flatten())
 }
@@ -127,6 +128,9 @@ fn transposed(call: &Call, tangents: &[Option<&Tensor>]) -> Result<Option<Tensor
     mode::with_recording(true, || {
         for (grad, tangent) in node.rule.backward(call, &u)?.into_iter().zip(tangents) {
             let (Some(grad), Some(tangent)) = (grad, tangent) else { continue };
+            if grad.node.is_none() {
+                launch::refuse_reading("jvp", grad.array());
+            }
             if grad.node.is_none() && grad.array().abs()?.sum_all()?.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()? != 0.0 {
                 let reason = "backward is not made of tensor operations, so it cannot be differentiated (implement Op::jvp)";
                 return Err(Error::no_gradient(node.rule.name(), reason));
@@ -161,7 +165,7 @@ fn curvature(
 }
 
 /// The tangent without its history, unless this is recorded.
-fn kept(x: Tensor) -> Tensor {
+pub(super) fn kept(x: Tensor) -> Tensor {
     if mode::is_recording() { x } else { x.detach() }
 }
 
@@ -314,20 +318,12 @@ fn along_axes(y: &Tensor, x: &Tensor, seconds: impl Fn(usize) -> usize) -> Resul
     derivatives(y, BTreeMap::from([(id, seed)]), sizes)
 }
 
-/// The first and second derivative of `y` along one direction of all `xs` together.
-pub(super) fn along(y: &Tensor, xs: &[Tensor], vs: &[Tensor]) -> Result<[Tensor; 2]> {
-    let seed = |v: &Tensor| Derivatives { first: vec![Some(v.clone())], second: vec![None] };
-    let seeds = xs.iter().zip(vs).filter_map(|(x, v)| Some((x.node.as_ref()?.id, seed(v)))).collect();
-    let Derivatives { mut first, mut second } = derivatives(y, seeds, [1, 1])?;
-    Ok([or_zeros(first.pop().flatten(), y)?, or_zeros(second.pop().flatten(), y)?])
-}
-
 fn not_a_parameter(i: usize) -> Error {
     let reason = format!("input {i} does not require a gradient (make it with Tensor::parameter)");
     Error::no_gradient("jvp", reason)
 }
 
-fn or_zeros(tangent: Option<Tensor>, y: &Tensor) -> Result<Tensor> {
+pub(super) fn or_zeros(tangent: Option<Tensor>, y: &Tensor) -> Result<Tensor> {
     tangent.map_or_else(|| Ok(Tensor::constant(y.array.zeros_like()?)), Ok)
 }
 
@@ -363,8 +359,8 @@ pub fn jvp<const N: usize>(y: &Tensor, xs: [&Tensor; N], vs: [&Tensor; N]) -> Re
 
 /// The derivatives of `y` along the line x + t·v by t, at t = 0, up to `order`: \[y′, y″, …\], each in the shape of y.
 ///
-/// The first two come from one forward pass; each further order is one through the operations of all lower ones, which are recorded. (A formula's own series is
-/// [`formula::taylor`](crate::formula::taylor), to any order at once.)
+/// One forward pass, which carries the derivatives of all orders together: that of order k of a product is a sum of k products, so the cost
+/// grows with the square of the order. (A formula's own series is [`formula::taylor`](crate::formula::taylor).)
 ///
 /// # Errors
 /// As [`jvp`].
@@ -383,18 +379,10 @@ pub fn taylor(y: &Tensor, x: &Tensor, v: &Tensor, order: usize) -> Result<Vec<Te
     if x.node.is_none() {
         return Err(not_a_parameter(0));
     }
-    let (recorded, mut found) = (mode::is_recording(), Vec::new());
-    // The second derivative comes along with the first one, each further one is the derivative of the last.
-    while found.len() < order {
-        let left = order - found.len();
-        mode::with_recording(recorded || left > 2, || match found.last() {
-            None if order > 1 => {
-                along(y, std::slice::from_ref(x), std::slice::from_ref(v)).map(|both| found.extend(both))
-            }
-            last => jvp(last.unwrap_or(y), [x], [v]).map(|next| found.push(next)),
-        })?;
+    if order < 2 {
+        return (0..order).map(|_| jvp(y, [x], [v])).collect();
     }
-    Ok(found)
+    series(y, std::slice::from_ref(x), std::slice::from_ref(v), order)
 }
 
 /// The Laplacian of each row of `y` by the last axis of `x` (.., d): Σⱼ ∂²y/∂xⱼ², in the shape of y.

@@ -2,8 +2,8 @@
 
 use super::array::{self, place};
 use super::backward::op_names;
-use super::forward::along;
 use super::grad::vjps;
+use super::series::series;
 use super::{Array, Tensor};
 use crate::error::{Error, Mismatch, Result};
 
@@ -184,8 +184,8 @@ impl GradCheck {
             let terms: Vec<f64> = flat(a)?.iter().zip(flat(b)?).map(|(a, b)| a * b).collect();
             Ok([terms.iter().sum(), terms.iter().map(|x| x.abs()).sum()])
         };
-        let plain = super::no_grad(|| along(y, leaves, directions))?;
-        let recorded = along(y, leaves, directions)?;
+        let plain = super::no_grad(|| series(y, leaves, directions, 2))?;
+        let recorded = series(y, leaves, directions, 2)?;
         for (pass, tangents) in [("jvp", plain), ("recorded jvp", recorded)] {
             for (i, tangent) in tangents.into_iter().enumerate() {
                 let [given, size] = dot(&[tangent], std::slice::from_ref(v))?;

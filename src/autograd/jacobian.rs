@@ -239,7 +239,7 @@ impl Op<1> for AtRow {
     }
 }
 
-fn at_row(x: &Array, i: usize, n: usize) -> Result<Array> {
+pub(super) fn at_row(x: &Array, i: usize, n: usize) -> Result<Array> {
     Ok(x.reshape((1, x.elem_count()))?.pad_with_zeros(0, i, n - i - 1)?)
 }
 

@@ -9,6 +9,7 @@ mod anomaly;
 mod approx;
 pub(crate) mod array;
 mod backward;
+mod batched;
 mod broadcast;
 mod candle;
 mod display;
@@ -26,12 +27,14 @@ pub(crate) mod onnx;
 mod op;
 mod primitive;
 mod saved;
+mod series;
 mod tensor;
 pub(crate) mod trace;
 
 use std::collections::BTreeMap;
 
 pub use anomaly::{detect_anomaly, named_scope};
+pub use batched::{batch_jacobian, per_sample_grad};
 pub use candle::{CandleOp, from_candle};
 pub use forward::{divergence, hessian_diagonal, jvp, laplacian, taylor};
 pub use grad::{grad, vjp};

@@ -34,10 +34,18 @@ FUNCTIONS = {
 }
 for name, (f, low, high) in FUNCTIONS.items():
     order = 4 if name == "mlp" else 8
+    points = []
     for i in range(200):
         # Half of the points spread over the range, half of them near its middle.
         spread = random.uniform(low, high)
-        x = spread if i % 2 else (random.uniform(low, high) / 16 if low < 0 else low + (spread - low) / 16)
+        points.append(spread if i % 2 else (random.uniform(low, high) / 16 if low < 0 else low + (spread - low) / 16))
+    # The ends of the range, and where the functions have zeros, poles nearby, or a derivative that is zero.
+    singular = name in ("recip", "powi -3")
+    edges = [low, high, 0.0, 1e-6, -1e-6, 0.5, -0.5, 1.0, -1.0]
+    points += [x for x in edges if low <= x <= high and not (singular and abs(x) < 1e-3)]
+    for x in points:
         c = m.taylor(f, mpf(x), order + 1)
         d = c[order] * m.factorial(order)
-        print(f"{name},{x!r},{float(d)!r},{float(abs(x * c[order + 1]) * m.factorial(order + 1))!r}")
+        # What is exactly zero has only the error of mpmath's differences.
+        d = float(d) if abs(d) > 1e-40 else 0.0
+        print(f"{name},{x!r},{d!r},{float(abs(x * c[order + 1]) * m.factorial(order + 1))!r}")

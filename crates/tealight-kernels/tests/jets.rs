@@ -49,7 +49,7 @@ fn function<R: Real>(name: &str, x: R) -> R {
 #[test]
 fn high_derivatives_are_those_of_mpmath() {
     let rows = include_str!("../../../tests/reference/jets.csv").lines();
-    let (mut count, mut worst) = (0, std::collections::BTreeMap::new());
+    let mut worst = std::collections::BTreeMap::new();
     for row in rows {
         let fields: Vec<&str> = row.split(',').collect();
         let [x, exact, moved] = [1, 2, 3].map(|i| fields[i].parse::<f64>().unwrap());
@@ -57,14 +57,15 @@ fn high_derivatives_are_those_of_mpmath() {
         let got = function(fields[0], Jet8::variable(x)).derivative(order);
         // A relative error of 1e-12, or that of a rounding of x where the derivative is about to change its sign.
         let error = (got - exact).abs() / (exact.abs() + moved).max(f64::MIN_POSITIVE);
-        let known: &mut (f64, f64) = worst.entry(fields[0]).or_default();
+        let known: &mut (f64, f64, usize) = worst.entry(fields[0]).or_default();
         if error > known.0 || error.is_nan() {
-            *known = (error, x);
+            *known = (error, x, known.2);
         }
-        count += 1;
+        known.2 += 1;
     }
-    assert_eq!(count, 22 * 200);
-    for (name, (error, x)) in worst {
+    assert_eq!(worst.len(), 22);
+    for (name, (error, x, count)) in worst {
+        assert!(count > 200, "{name}: {count} points");
         assert!(error < 1e-12, "{name}({x}): {error:e}");
     }
 }

@@ -272,9 +272,11 @@ mod series {
         }
         sigmoid(u, y0) {
             let other = (-u.value).sigmoid();
+            // 1 − 2y with all its digits, also near 0.
+            let tilt = -(R::constant(0.5) * u.value).tanh();
             u.integrate(y0, |k, y| match k {
                 0 => Some(y0 * other),
-                _ => less(y.at(k).map(|c| (other - y0) * c), inner(y, k)),
+                _ => less(y.at(k).map(|c| tilt * c), inner(y, k)),
             })
         }
         erf(u, y0) {
