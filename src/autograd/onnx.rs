@@ -19,6 +19,7 @@ pub enum OnnxAttribute {
     Ints(Vec<i64>),
     Float(f32),
     Text(&'static str),
+    Texts(Vec<&'static str>),
 }
 
 /// The ONNX graph that an operation is added to by [`Op::onnx`](super::Op::onnx).
@@ -82,9 +83,9 @@ impl Onnx<'_> {
         self.inputs.get(i).map(|array| array.dims()).ok_or_else(|| no_input(i))
     }
 
-    /// The dtype of input `i`. Errors if there is no such input.
+    /// The dtype of input `i` in the file. Errors if there is no such input.
     pub fn dtype(&self, i: usize) -> Result<DType> {
-        self.inputs.get(i).map(|array| array.dtype()).ok_or_else(|| no_input(i))
+        self.inputs.get(i).map(|array| self.trace.target.dtype(array.dtype())).ok_or_else(|| no_input(i))
     }
 
     /// The shape of the output.
@@ -92,12 +93,17 @@ impl Onnx<'_> {
         self.output.dims()
     }
 
-    /// The dtype of the output.
+    /// The dtype of the output in the file.
     pub fn output_dtype(&self) -> DType {
-        self.output.dtype()
+        self.trace.target.dtype(self.output.dtype())
     }
 
-    /// The result of a new node. `operator` is one of opset 17.
+    /// The version of the operators in the file, from 17 on.
+    pub fn opset(&self) -> usize {
+        self.trace.target.opset
+    }
+
+    /// The first result of a new node. `operator` is one of this [`opset`](Onnx::opset).
     pub fn node(
         &mut self,
         operator: &'static str,
@@ -105,6 +111,12 @@ impl Onnx<'_> {
         attributes: &[(&'static str, OnnxAttribute)],
     ) -> OnnxValue {
         self.trace.node(operator, inputs, attributes)
+    }
+
+    /// Result `k` of a node, whose result 0 is `node`.
+    pub fn part(&mut self, node: OnnxValue, k: usize) -> OnnxValue {
+        let depends = self.trace.depends_on_input(node);
+        if k == 0 { node } else { self.trace.push(Source::Part(node, k), depends) }
     }
 
     /// A constant array. It must not depend on the model's input.
@@ -122,7 +134,7 @@ impl Onnx<'_> {
     /// # Errors
     /// If the CPU does not have the dtype.
     pub fn number(&mut self, number: f64, dtype: DType) -> Result<OnnxValue> {
-        let array = Array::new(number, &Device::Cpu)?.to_dtype(dtype)?;
+        let array = Array::new(number, &Device::Cpu)?.to_dtype(self.trace.target.dtype(dtype))?;
         Ok(self.constant(&array))
     }
 
@@ -158,7 +170,7 @@ impl Onnx<'_> {
     /// # Errors
     /// If ONNX does not have the dtype.
     pub fn cast(&mut self, x: OnnxValue, dtype: DType) -> Result<OnnxValue> {
-        let number = type_number(dtype).ok_or_else(|| no_type(dtype))?;
+        let number = type_number(self.trace.target.dtype(dtype)).ok_or_else(|| no_type(dtype))?;
         Ok(self.node("Cast", &[x], &[("to", OnnxAttribute::Int(number))]))
     }
 
@@ -177,6 +189,16 @@ impl Onnx<'_> {
     pub fn mask(&mut self, condition: OnnxValue) -> OnnxValue {
         let from_bool = (FROM_BOOL, OnnxAttribute::Int(1));
         self.node("Cast", &[condition], &[("to", OnnxAttribute::Int(UINT8)), from_bool])
+    }
+
+    /// Whether a value is a constant.
+    pub(crate) fn is_constant(&self, value: OnnxValue) -> bool {
+        matches!(self.trace.values.get(value.0), Some(Source::Constant(_)))
+    }
+
+    /// Whether a value is a constant number.
+    pub(crate) fn is_number(&self, value: OnnxValue) -> bool {
+        matches!(self.trace.values.get(value.0), Some(Source::Constant(array)) if array.rank() == 0)
     }
 
     pub(crate) fn no_form(&self, name: &str) -> Error {

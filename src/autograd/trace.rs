@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use candle_core::TensorId;
+use candle_core::{DType, TensorId};
 
 use super::mode::{ObserverGuard, TRACE, is_observed_by};
 use super::onnx::{Onnx, OnnxAttribute, OnnxValue};
@@ -30,13 +30,33 @@ pub(crate) enum Source {
         /// The layer, such as `encoder.fc1`.
         place: String,
     },
+    /// A further result of a node.
+    Part(OnnxValue, usize),
     /// The result of an operation without an ONNX form: an error if the output depends on it.
     Missing(Error),
 }
 
+/// What the file is to be like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target {
+    pub(crate) opset: usize,
+    /// Recurrent layers are written step by step.
+    pub(crate) unrolled: bool,
+    /// f64 is written as f32.
+    pub(crate) as_f32: bool,
+}
+
+impl Target {
+    /// The dtype in the file of what has this one here.
+    pub(crate) fn dtype(self, dtype: DType) -> DType {
+        if self.as_f32 && dtype == DType::F64 { DType::F32 } else { dtype }
+    }
+}
+
 /// The values of one run, in the order in which they were computed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Trace {
+    pub(crate) target: Target,
     pub(crate) values: Vec<Source>,
     known: HashMap<TensorId, OnnxValue>,
     /// Whether each value depends on an input.
@@ -45,17 +65,18 @@ pub(crate) struct Trace {
 
 thread_local!(static RUNNING: RefCell<Option<Trace>> = const { RefCell::new(None) });
 
-/// Writes an operation as ONNX nodes.
-pub(crate) type Form<'a> = &'a mut dyn FnMut(&mut Onnx) -> Result<OnnxValue>;
+/// Writes an operation as ONNX nodes: a value for each result.
+type Form<'a> = &'a mut dyn FnMut(&mut Onnx) -> Result<Vec<OnnxValue>>;
 
 impl Trace {
     /// Traces `f(inputs)`: the trace, the values of the results, and the results. `state` are parameters and buffers by name.
     pub(crate) fn of(
+        target: Target,
         inputs: &[Tensor],
         state: Vec<(String, Tensor)>,
         f: impl FnOnce(&[Tensor]) -> Result<Vec<Tensor>>,
     ) -> Result<(Trace, Vec<OnnxValue>, Vec<Tensor>)> {
-        let mut trace = Trace::default();
+        let mut trace = Trace { target, values: Vec::new(), known: HashMap::new(), depends: Vec::new() };
         for (name, tensor) in state {
             let array = tensor.into_array();
             let id = array.id();
@@ -116,12 +137,12 @@ impl Trace {
     }
 
     /// A value of another graph, which the export reports, does not depend on this one's input.
-    fn depends_on_input(&self, value: OnnxValue) -> bool {
+    pub(super) fn depends_on_input(&self, value: OnnxValue) -> bool {
         self.depends.get(value.0) == Some(&true)
     }
 
     /// Adds an operation.
-    fn add(&mut self, inputs: &[&Tensor], output: &Array, form: Form) {
+    fn add(&mut self, inputs: &[&Tensor], outputs: &[&Array], form: Form) {
         let is = |source: fn(&Trace, OnnxValue) -> bool| {
             inputs.iter().any(|x| self.known.get(&x.array().id()).is_some_and(|&value| source(self, value)))
         };
@@ -133,8 +154,9 @@ impl Trace {
         }
         let start = self.values.len();
         let arrays: Vec<&Array> = inputs.iter().map(|x| x.array()).collect();
-        let value = match form(&mut Onnx { trace: self, inputs: &arrays, output }) {
-            Ok(value) => value,
+        let Some(&output) = outputs.first() else { return };
+        let values = match form(&mut Onnx { trace: self, inputs: &arrays, output }) {
+            Ok(values) => values,
             Err(_) if !depends => {
                 self.forget_from(start);
                 return;
@@ -143,10 +165,15 @@ impl Trace {
                 self.forget_from(start);
                 let place = anomaly::current_scope();
                 let error = if place.is_empty() { error } else { error.context(place) };
-                self.push(Source::Missing(error), true)
+                vec![self.push(Source::Missing(error), true); outputs.len()]
             }
         };
-        self.known.insert(output.id(), value);
+        for (output, value) in outputs.iter().zip(values) {
+            // The result may be one of the inputs, which is known already.
+            if !arrays.iter().any(|x| x.id() == output.id()) {
+                self.known.insert(output.id(), value);
+            }
+        }
     }
 
     fn forget_from(&mut self, start: usize) {
@@ -158,16 +185,39 @@ impl Trace {
 
 /// Shows an operation to the observers: anomaly detection and the trace.
 #[cold]
-pub(super) fn observe(op: &'static str, inputs: &[&Tensor], output: &Array, form: Form) -> Result<()> {
+pub(super) fn observe(
+    op: &'static str,
+    inputs: &[&Tensor],
+    output: &Array,
+    form: &mut dyn FnMut(&mut Onnx) -> Result<OnnxValue>,
+) -> Result<()> {
     anomaly::check_forward(op, inputs, output)?;
     if is_observed_by(TRACE) {
         RUNNING.with_borrow_mut(|running| {
             if let Some(trace) = running {
-                trace.add(inputs, output, form);
+                trace.add(inputs, &[output], &mut |onnx| Ok(vec![form(onnx)?]));
             }
         });
     }
     Ok(())
+}
+
+/// What the file of the running trace is to be like, if there is a trace.
+fn target() -> Option<Target> {
+    if !is_observed_by(TRACE) {
+        return None;
+    }
+    RUNNING.with_borrow(|running| running.as_ref().map(|trace| trace.target))
+}
+
+/// Whether arrays of this dtype are f32 in the file of the running trace, if there is a trace, and else whether they are f32.
+pub(crate) fn is_f32(dtype: DType) -> bool {
+    target().map_or(dtype, |target| target.dtype(dtype)) == DType::F32
+}
+
+/// Whether there is a trace whose file has recurrent layers of this dtype as one node each.
+pub(crate) fn has_recurrent_nodes(dtype: DType) -> bool {
+    target().is_some_and(|target| !target.unrolled) && is_f32(dtype)
 }
 
 /// Errors if the elements of a tensor, which are about to be read, depend on the input of a trace.
@@ -194,19 +244,28 @@ pub(crate) fn traced(
     if !is_observed_by(TRACE) {
         return compute();
     }
+    let mut results = traced_many(inputs, || Ok(vec![compute()?]), |onnx| Ok(vec![form(onnx)?]))?;
+    Ok(results.pop().expect("one was computed"))
+}
+
+/// As [`traced`], with several results.
+pub(crate) fn traced_many(
+    inputs: &[&Tensor],
+    compute: impl FnOnce() -> Result<Vec<Tensor>>,
+    form: impl FnOnce(&mut Onnx) -> Result<Vec<OnnxValue>>,
+) -> Result<Vec<Tensor>> {
+    if !is_observed_by(TRACE) {
+        return compute();
+    }
     let guard = ObserverGuard::set(TRACE, false);
-    let y = compute()?;
+    let results = compute()?;
     drop(guard);
     let mut form = Some(form);
-    // The result may be one of the inputs, which is known already.
-    if !inputs.iter().any(|x| x.array().id() == y.array().id()) {
-        RUNNING.with_borrow_mut(|running| {
-            if let Some(trace) = running {
-                trace.add(inputs, y.array(), &mut |onnx| {
-                    form.take().expect("`add` calls the form once")(onnx)
-                });
-            }
-        });
-    }
-    Ok(y)
+    let arrays: Vec<&Array> = results.iter().map(Tensor::array).collect();
+    RUNNING.with_borrow_mut(|running| {
+        if let Some(trace) = running {
+            trace.add(inputs, &arrays, &mut |onnx| form.take().expect("`add` calls the form once")(onnx));
+        }
+    });
+    Ok(results)
 }

@@ -54,7 +54,7 @@ pub use prelu::PRelu;
 pub use reshape::Reshape;
 pub use residual::Residual;
 pub use rnn::{
-    Gru, GruCell, Lstm, LstmCell, Recurrent, RecurrentCell, RecurrentMap, Rnn, RnnCell, RnnOptions,
+    Gru, GruCell, Lstm, LstmCell, OnnxCell, Recurrent, RecurrentCell, RecurrentMap, Rnn, RnnCell, RnnOptions,
     RnnWeights,
 };
 pub use sequential::Sequential;

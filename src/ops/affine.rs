@@ -1,5 +1,7 @@
 //! The fused linear layer: a matrix product and a bias in one pass.
 
+use candle_core::DType;
+
 use super::matmul::{floats, save_factors};
 use super::reshape::reshaped;
 use crate::autograd::Element;
@@ -29,6 +31,13 @@ impl Op<3> for Affine {
 
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
         let inputs = [onnx.input(0), onnx.input(1), onnx.input(2)];
+        // Engines refuse Gemm of f64, or get it wrong.
+        if onnx.dtype(0)? == DType::F64 {
+            let [x, w, b] = inputs;
+            let turned = onnx.node("Transpose", &[w], &[("perm", OnnxAttribute::Ints(vec![1, 0]))]);
+            let product = onnx.node("MatMul", &[x, turned], &[]);
+            return Ok(onnx.node("Add", &[product, b], &[]));
+        }
         Ok(onnx.node("Gemm", &inputs, &[("transB", OnnxAttribute::Int(1))]))
     }
 

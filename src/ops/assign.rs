@@ -5,7 +5,7 @@ use candle_core::Device;
 use super::index::{Indices, Selection, axis_by_axis, indexed, resolve};
 use super::take::{Places, same_kind, written};
 use crate::autograd::array::contiguous;
-use crate::autograd::{self, Tensor};
+use crate::autograd::{self, Tensor, trace};
 use crate::error::{Error, Result};
 use crate::kernel::{broadcast_dims, strides, sums};
 
@@ -17,6 +17,11 @@ pub(super) fn assigned(
     source: &Tensor,
 ) -> Result<Tensor> {
     same_kind(op, x, source)?;
+    for selection in &selected {
+        if let Selection::Tensor(indices, _) = selection {
+            trace::read("indices (see scatter)", indices)?;
+        }
+    }
     if !axis_by_axis(&selected) {
         let places = Tensor::arange(0, x.elem_count() as i64, &Device::Cpu)?.reshape(x.dims())?;
         let places = indexed(op, &places, selected)?;

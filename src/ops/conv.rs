@@ -7,6 +7,7 @@
 mod bias;
 
 use super::matmul::{floats, save_factors};
+use super::onnx::batched;
 use super::pad::Pad;
 use super::reshape::reshaped;
 use super::window::{
@@ -15,7 +16,7 @@ use super::window::{
 };
 use crate::autograd::array::{contiguous, with_float};
 use crate::autograd::launch::{Primitive, launch};
-use crate::autograd::{Array, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
+use crate::autograd::{Array, Jacobian, Op, SaveContext, Saved, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Conv, Dims, WindowAxis};
 use bias::{apply_with_bias, onnx_node};
@@ -107,10 +108,6 @@ impl<const P: usize> Op<2> for Derivative<P> {
                 })
             })
         })
-    }
-
-    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
-        onnx_node::<P, 2>(&self.0, onnx)
     }
 
     fn jacobian(&self) -> Jacobian {
@@ -241,14 +238,20 @@ fn convolve<const D: usize>(
     let (from, to) = if transposed { (conv.y_dims(), conv.x_dims()) } else { (conv.x_dims(), conv.y_dims()) };
     room_for(op, &to)?;
 
-    let (x, weight) = (&reshaped(x, &from)?, &reshaped(weight, &conv.w_dims())?);
-    let result = match transposed {
-        true => apply_with_bias::<X>(conv, [weight, x], bias)?,
-        false => apply_with_bias::<G>(conv, [x, weight], bias)?,
-    };
     let mut dims = Dims::from_slice(&to[1 - lead..2]);
     dims.extend_from_slice(&to[4 - D..]);
-    reshaped(&result, &dims)
+    let compute = || {
+        let (x, weight) = (&reshaped(x, &from)?, &reshaped(weight, &conv.w_dims())?);
+        let result = match transposed {
+            true => apply_with_bias::<X>(conv, [weight, x], bias)?,
+            false => apply_with_bias::<G>(conv, [x, weight], bias)?,
+        };
+        reshaped(&result, &dims)
+    };
+    let inputs: Vec<&Tensor> = [x, weight].into_iter().chain(bias).collect();
+    traced(&inputs, compute, |onnx| {
+        batched::<D>(onnx, |onnx, x| Ok(onnx_node::<D>(&conv, transposed, x, onnx)))
+    })
 }
 
 impl Tensor {

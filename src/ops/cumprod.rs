@@ -1,13 +1,14 @@
 //! Cumulative products, with gradients that divide nothing and so are exact at zeros.
 
-use candle_core::WithDType;
+use candle_core::{DType, WithDType};
 
 use super::axis::Axis;
 use super::cumsum::{scan_floats, scan_integers};
+use super::onnx::counted;
 use super::reduction::{around, in_memory, integers};
 use crate::autograd::array::{contiguous, with_float};
 use crate::autograd::launch::launch;
-use crate::autograd::{Array, Jacobian, Op, SaveContext, Saved, Tensor};
+use crate::autograd::{Array, Jacobian, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::scan::{Walk, scan};
 
@@ -30,6 +31,37 @@ impl Op<1> for CumProd {
             return integers(x, times, |x| scan_integers(x, axis, 1, i64::wrapping_mul));
         }
         scan_floats(x, axis, Walk { reverse, exclusive: false }, 1.0, |a, x| a * x)
+    }
+
+    /// In opsets without an operator, products of 2, 4, 8 … elements, each of two of the ones before.
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        let &CumProd { axis, reverse } = self;
+        let (x, dtype) = (onnx.input(0), onnx.dtype(0)?);
+        let mut y = counted(x, dtype, onnx)?;
+        if onnx.opset() >= 26 {
+            let along = onnx.int(axis as i64);
+            return Ok(onnx.node(
+                "CumProd",
+                &[y, along],
+                &[("reverse", OnnxAttribute::Int(i64::from(reverse)))],
+            ));
+        }
+        let (rank, size) = (onnx.dims(0)?.len(), onnx.dims(0)?[axis]);
+        let one = onnx.number(1.0, if dtype.is_float() { dtype } else { DType::I64 })?;
+        let along = onnx.ints(&[axis as i64]);
+        for step in
+            std::iter::successors(Some(1_usize), |step| step.checked_mul(2)).take_while(|&step| step < size)
+        {
+            let (step, mut pads) = (step as i64, vec![0; 2 * rank]);
+            pads[if reverse { rank + axis } else { axis }] = step;
+            let [start, end] =
+                (if reverse { [step, i64::MAX] } else { [0, -step] }).map(|at| onnx.ints(&[at]));
+            let part = onnx.node("Slice", &[y, start, end, along], &[]);
+            let pads = onnx.ints(&pads);
+            let before = onnx.node("Pad", &[part, pads, one], &[]);
+            y = onnx.node("Mul", &[y, before], &[]);
+        }
+        Ok(y)
     }
 
     /// yᵢ₋₁·hᵢ, where hᵢ = gᵢ + xᵢ₊₁·hᵢ₊₁ is a recurrence from the end.

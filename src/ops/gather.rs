@@ -4,7 +4,7 @@ use super::axis::Axis;
 use super::narrow::narrowed;
 use super::onnx::counted;
 use super::take::{Places, added, checked_indices, same_kind, taken, written};
-use crate::autograd::{OnnxAttribute, Tensor, traced};
+use crate::autograd::{Onnx, OnnxAttribute, OnnxValue, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::{Dims, strides, sums};
 
@@ -29,6 +29,16 @@ fn flat_indices(op: &'static str, x: &Tensor, axis: usize, indices: &Tensor) -> 
             .for_each(|(place, start)| *place = start as i64 + *place * steps[axis] as i64);
     })?;
     Ok(Places { starts, block: 1, period: x.elem_count() })
+}
+
+/// Writes or adds the third input to the first, at an index for each of its elements.
+pub(super) fn scatter_node(at: OnnxValue, axis: usize, add: bool, onnx: &mut Onnx) -> Result<OnnxValue> {
+    let mut attributes = vec![("axis", OnnxAttribute::Int(axis as i64))];
+    if add {
+        attributes.push(("reduction", OnnxAttribute::Text("add")));
+    }
+    let inputs = [onnx.input(0), at, onnx.input(2)];
+    Ok(onnx.node("ScatterElements", &inputs, &attributes))
 }
 
 /// The part of `source` that has indices.
@@ -114,9 +124,15 @@ impl Tensor {
         source: &Tensor,
         combine: fn(&Tensor, &Tensor, Places) -> Result<Tensor>,
     ) -> Result<Tensor> {
-        let at = flat_indices(op, self, axis.to_index(op, self.dims())?, indices)?;
-        let compute = || combine(self, &indexed_part(op, self, indices, source)?, at);
-        traced(&[self, indices, source], compute, |onnx| Err(onnx.no_form(op)))
+        let axis = axis.to_index(op, self.dims())?;
+        let at = flat_indices(op, self, axis, indices)?;
+        let source = indexed_part(op, self, indices, source)?;
+        let compute = || combine(self, &source, at);
+        traced(&[self, indices, &source], compute, |onnx| {
+            let at = onnx.input(1);
+            let at = counted(at, onnx.dtype(1)?, onnx)?;
+            scatter_node(at, axis, op == "scatter_add", onnx)
+        })
     }
 }
 

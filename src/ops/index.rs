@@ -2,13 +2,16 @@
 
 use std::ops::{Bound, Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 
+use candle_core::Device;
+
 use super::axis::Axis;
 use super::create::checked;
 use super::narrow::{narrowed, selected};
+use super::onnx::counted;
 use super::reshape::reshaped;
 use super::take::{checked_indices, places_at, taken, taken_along};
 use crate::autograd::array::elements;
-use crate::autograd::{Array, Tensor, launch, trace};
+use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Tensor, launch, traced};
 use crate::error::{Error, Result};
 use crate::kernel::{Dims, broadcast_dims, strides, sums};
 
@@ -136,8 +139,8 @@ pub(super) enum Selection {
     /// The start and the length.
     Span(usize, usize),
     List(Vec<usize>),
-    /// The positions that a tensor of this shape names.
-    Tensor(Array, Dims),
+    /// The positions that a tensor names, and the same checked and counted from the start.
+    Tensor(Tensor, Array),
 }
 
 impl Selection {
@@ -146,7 +149,7 @@ impl Selection {
             &Selection::One(at) => vec![at],
             &Selection::Span(start, len) => (start..start + len).collect(),
             Selection::List(list) => list.clone(),
-            Selection::Tensor(indices, _) => {
+            Selection::Tensor(_, indices) => {
                 launch::refuse_reading("indices (see index_select)", indices);
                 elements::<i64>(indices)?.iter().map(|&index| index as usize).collect()
             }
@@ -159,7 +162,7 @@ impl Selection {
             Selection::One(_) => None,
             &Selection::Span(_, len) => Some(len),
             Selection::List(list) => Some(list.len()),
-            Selection::Tensor(indices, _) => Some(indices.elem_count()),
+            Selection::Tensor(_, indices) => Some(indices.elem_count()),
         }
     }
 }
@@ -167,7 +170,7 @@ impl Selection {
 /// Whether every axis is selected by itself: not if a tensor of indices is no vector, or several name elements together.
 pub(super) fn axis_by_axis(selected: &[Selection]) -> bool {
     let mut ranks = selected.iter().filter_map(|selection| match selection {
-        Selection::Tensor(_, dims) => Some(dims.len()),
+        Selection::Tensor(indices, _) => Some(indices.rank()),
         _ => None,
     });
     ranks.next().is_none_or(|rank| rank == 1) && ranks.next().is_none()
@@ -177,8 +180,8 @@ pub(super) fn axis_by_axis(selected: &[Selection]) -> bool {
 pub(super) fn indexed(op: &'static str, x: &Tensor, selected_by: Vec<Selection>) -> Result<Tensor> {
     let together = !axis_by_axis(&selected_by);
     let mut x = x.clone();
-    // The axes of the tensors of indices, their lists and shapes.
-    let mut tensors: Vec<(usize, Vec<usize>, Dims)> = vec![];
+    // The axes of the tensors of indices, their lists and themselves.
+    let mut tensors: Vec<(usize, Vec<usize>, Tensor)> = vec![];
     // From the last axis on, so that a removed axis moves none that is still to come.
     for (axis, selection) in selected_by.into_iter().enumerate().rev() {
         x = match selection {
@@ -187,42 +190,99 @@ pub(super) fn indexed(op: &'static str, x: &Tensor, selected_by: Vec<Selection>)
                 selected(&x, axis, at)?
             }
             Selection::Span(start, len) => narrowed(&x, axis, start, len)?,
-            Selection::Tensor(_, ref dims) if together => {
-                tensors.insert(0, (axis, selection.list()?, dims.clone()));
+            Selection::Tensor(ref indices, _) if together => {
+                tensors.insert(0, (axis, selection.list()?, indices.clone()));
                 x
             }
-            Selection::Tensor(indices, _) => {
+            Selection::Tensor(indices, at) => {
                 let mut dims = Dims::from_slice(x.dims());
-                dims[axis] = indices.elem_count();
+                dims[axis] = at.elem_count();
                 checked(op, dims[..].into(), x.dtype().size_in_bytes())?;
-                taken(&x, places_at(x.dims(), axis, indices)?, &dims)?
+                let compute = || taken(&x, places_at(x.dims(), axis, at)?, &dims);
+                traced(&[&x, &indices], compute, |onnx| gathered(axis, onnx))?
             }
             Selection::List(list) => taken_along(op, &x, axis, list.into_iter())?,
         };
     }
-    if together { indexed_together(op, &x, &tensors) } else { Ok(x) }
+    if !together {
+        return Ok(x);
+    }
+    let inputs: Vec<&Tensor> =
+        std::iter::once(&x).chain(tensors.iter().map(|(.., indices)| indices)).collect();
+    traced(&inputs, || indexed_together(op, &x, &tensors), |onnx| gathered_together(&tensors, onnx))
 }
 
-/// Makes one axis of those that have indices, and takes from it. The axes of the indices come where those were, or first if they were
-/// not adjacent.
-fn indexed_together(op: &'static str, x: &Tensor, tensors: &[(usize, Vec<usize>, Dims)]) -> Result<Tensor> {
+/// The slices of `axis` that the second input names.
+pub(super) fn gathered(axis: usize, onnx: &mut Onnx) -> Result<OnnxValue> {
+    let (x, at) = (onnx.input(0), onnx.input(1));
+    let at = counted(at, onnx.dtype(1)?, onnx)?;
+    Ok(onnx.node("Gather", &[x, at], &[("axis", OnnxAttribute::Int(axis as i64))]))
+}
+
+/// [`indexed_together`] in ONNX, where the axes that have indices must come first.
+fn gathered_together(tensors: &[(usize, Vec<usize>, Tensor)], onnx: &mut Onnx) -> Result<OnnxValue> {
+    if let &[(axis, ..)] = tensors {
+        return gathered(axis, onnx);
+    }
+    let axes = &tensors.iter().map(|(axis, ..)| *axis).collect::<Vec<_>>()[..];
+    let (x, last, rank) = (onnx.input(0), onnx.ints(&[-1]), onnx.dims(0)?.len());
+    let (output, at) = (onnx.output_dims().to_vec(), first_of(axes));
+    let common = &output[at..at + output.len() + axes.len() - rank];
+    let shape = onnx.shape(common);
+    let mut columns = Vec::with_capacity(axes.len());
+    for (i, (_, list, indices)) in (1..).zip(tensors) {
+        let own = onnx.input(i);
+        let mut column = if onnx.is_constant(own) {
+            // Counted from the start: not all engines know negative ones here.
+            let list = list.iter().map(|&at| at as i64).collect();
+            onnx.constant(&Array::from_vec(list, indices.dims(), &Device::Cpu)?)
+        } else {
+            counted(own, onnx.dtype(i)?, onnx)?
+        };
+        if onnx.dims(i)? != common {
+            column = onnx.node("Expand", &[column, shape], &[]);
+        }
+        columns.push(onnx.node("Unsqueeze", &[column, last], &[]));
+    }
+    let indices = onnx.node("Concat", &columns, &[("axis", OnnxAttribute::Int(-1))]);
+    let turned = |order: Vec<usize>, x: OnnxValue, onnx: &mut Onnx| {
+        if order.is_sorted() {
+            return x;
+        }
+        let order = order.into_iter().map(|axis| axis as i64).collect();
+        onnx.node("Transpose", &[x], &[("perm", OnnxAttribute::Ints(order))])
+    };
+    let others = (0..rank).filter(|axis| !axes.contains(axis));
+    let x = turned(axes.iter().copied().chain(others).collect(), x, onnx);
+    let y = onnx.node("GatherND", &[x, indices], &[]);
+    let (count, all) = (common.len(), output.len());
+    Ok(turned((count..count + at).chain(0..count).chain(count + at..all).collect(), y, onnx))
+}
+
+/// Where the axes of the indices come: where those are that they index, or first if those are not adjacent.
+fn first_of(axes: &[usize]) -> usize {
+    if axes.windows(2).all(|pair| pair[0] + 1 == pair[1]) { axes[0] } else { 0 }
+}
+
+/// Makes one axis of those that have indices, and takes from it.
+fn indexed_together(op: &'static str, x: &Tensor, tensors: &[(usize, Vec<usize>, Tensor)]) -> Result<Tensor> {
     let axes: Vec<usize> = tensors.iter().map(|(axis, ..)| *axis).collect();
-    let shapes = || tensors.iter().map(|(.., dims)| &dims[..]).collect::<Vec<_>>();
+    let shapes = || tensors.iter().map(|(.., indices)| indices.dims()).collect::<Vec<_>>();
     let common = shapes().into_iter().try_fold(Dims::new(), |common, dims| broadcast_dims(&common, dims));
     let common =
         common.ok_or_else(|| Error::shape(op, "tensors of indices that broadcast together", &shapes()))?;
-    let adjacent = axes.windows(2).all(|pair| pair[0] + 1 == pair[1]);
-    let at = if adjacent { axes[0] } else { 0 };
+    let at = first_of(&axes);
     let mut others: Vec<usize> = (0..x.rank()).filter(|axis| !axes.contains(axis)).collect();
     let sizes: Vec<usize> = axes.iter().map(|&axis| x.dims()[axis]).collect();
     let rest: Vec<usize> = others.iter().map(|&axis| x.dims()[axis]).collect();
     let around = |middle: &[usize]| [&rest[..at], middle, &rest[at..]].concat();
     checked(op, around(&common).into(), x.dtype().size_in_bytes())?;
     others.splice(at..at, axes);
-    let x = if adjacent { x.clone() } else { x.permute(&others[..])? };
+    let x = if others.is_sorted() { x.clone() } else { x.permute(&others[..])? };
     let x = reshaped(&x, &around(&[sizes.iter().product()]))?;
     let mut places = vec![0; common.iter().product()];
-    for ((_, list, dims), step) in tensors.iter().zip(strides(&sizes)) {
+    for ((_, list, indices), step) in tensors.iter().zip(strides(&sizes)) {
+        let dims = indices.dims();
         let missing = common.len() - dims.len();
         let steps = strides(dims);
         // Along an axis of length 1 every position is the first.
@@ -283,9 +343,8 @@ impl AxisIndex {
                 })
             }
             AxisIndex::Tensor(indices) => {
-                trace::read("indices (see index_select)", indices)?;
-                let dims = Dims::from_slice(indices.dims());
-                Ok(Selection::Tensor(checked_indices(op, x.dims(), axis, indices, |_| {})?, dims))
+                let at = checked_indices(op, x.dims(), axis, indices, |_| {})?;
+                Ok(Selection::Tensor(indices.clone(), at))
             }
         }
     }

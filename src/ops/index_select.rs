@@ -2,9 +2,11 @@
 
 use super::axis::Axis;
 use super::create::checked;
+use super::gather::scatter_node;
+use super::index::gathered;
 use super::onnx::counted;
 use super::take::{Places, added, checked_indices, places_at, same_kind, taken};
-use crate::autograd::{OnnxAttribute, Tensor, traced};
+use crate::autograd::{Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 
@@ -37,11 +39,7 @@ impl Tensor {
         dims[axis] = indices.elem_count();
         checked("index_select", dims[..].into(), self.dtype().size_in_bytes())?;
         let compute = || taken(self, slices, &dims);
-        traced(&[self, indices], compute, |onnx| {
-            let (x, at) = (onnx.input(0), onnx.input(1));
-            let at = counted(at, onnx.dtype(1)?, onnx)?;
-            Ok(onnx.node("Gather", &[x, at], &[("axis", OnnxAttribute::Int(axis as i64))]))
-        })
+        traced(&[self, indices], compute, |onnx| gathered(axis, onnx))
     }
 
     /// Returns a copy with slice i of `source` added to slice `indices[i]` of `axis`; an index that occurs twice adds both.
@@ -68,7 +66,16 @@ impl Tensor {
             return Err(Error::shape(OP, format!("a source of shape {dims:?}"), &[source.dims()]));
         }
         let compute = || added(self, source, slices);
-        traced(&[self, indices, source], compute, |onnx| Err(onnx.no_form(OP)))
+        traced(&[self, indices, source], compute, |onnx| {
+            let at = onnx.input(1);
+            let at = counted(at, onnx.dtype(1)?, onnx)?;
+            // An index for each element of the source.
+            let mut column = vec![1; dims.len()];
+            column[axis] = dims[axis];
+            let (at, shape) = (onnx.reshape(at, &column), onnx.shape(&dims));
+            let at = onnx.node("Expand", &[at, shape], &[]);
+            scatter_node(at, axis, true, onnx)
+        })
     }
 }
 

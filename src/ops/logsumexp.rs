@@ -1,5 +1,7 @@
 //! `logsumexp`.
 
+use candle_core::DType;
+
 use super::axis::Axes;
 use super::reduction::{ReducedAxes, float, in_memory, or_infinite};
 use crate::autograd::array::with_float;
@@ -52,8 +54,23 @@ impl Op<1> for LogSumExp {
         })
     }
 
+    /// m + ln Σ exp(x − m) with the maximum m, which is kept finite. Engines are wrong about `ReduceLogSumExp`, or overflow in it.
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
-        Ok(self.0.onnx("ReduceLogSumExp", onnx))
+        let (x, dtype) = (onnx.input(0), onnx.dtype(0)?);
+        let most = if dtype == DType::F16 { 65504.0 } else { f64::from(f32::MAX) };
+        let (low, high) = (onnx.number(-most, dtype)?, onnx.number(most, dtype)?);
+        let max = self.0.onnx_of("ReduceMax", x, true, onnx);
+        let max = onnx.node("Clip", &[max, low, high], &[]);
+        let shifted = onnx.node("Sub", &[x, max], &[]);
+        let powers = onnx.node("Exp", &[shifted], &[]);
+        let sum = self.0.onnx_of("ReduceSum", powers, true, onnx);
+        let log = onnx.node("Log", &[sum], &[]);
+        let y = onnx.node("Add", &[log, max], &[]);
+        if self.0.keepdim || self.0.axes.is_empty() {
+            return Ok(y);
+        }
+        let axes = onnx.ints(&self.0.axes.iter().map(|&axis| axis as i64).collect::<Vec<_>>());
+        Ok(onnx.node("Squeeze", &[y, axes], &[]))
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {

@@ -35,7 +35,7 @@ impl Op<1> for Norm {
 
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
         if self.p == 2.0 {
-            return Ok(self.over.onnx("ReduceL2", onnx));
+            return Ok(self.over.onnx_lengths(self.over.keepdim, onnx));
         }
         let (x, dtype) = (onnx.input(0), onnx.dtype(0)?);
         let (p, root) = (onnx.number(self.p, dtype)?, onnx.number(self.p.recip(), dtype)?);

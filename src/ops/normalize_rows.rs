@@ -40,7 +40,7 @@ impl Op<1> for NormalizeRows {
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
         let over = ReducedAxes { axes: [onnx.dims(0)?.len() - 1].into_iter().collect(), keepdim: true };
         let (x, dtype) = (onnx.input(0), onnx.dtype(0)?);
-        let length = over.onnx("ReduceL2", onnx);
+        let length = over.onnx_lengths(true, onnx);
         let (zero, one) = (onnx.number(0.0, dtype)?, onnx.number(1.0, dtype)?);
         let is_zero = onnx.node("Equal", &[length, zero], &[]);
         let length = onnx.node("Where", &[is_zero, one, length], &[]);

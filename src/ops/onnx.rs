@@ -6,12 +6,12 @@ use super::reduction::ReducedAxes;
 use super::window::reach;
 use crate::autograd::{Onnx, OnnxAttribute, OnnxValue};
 use crate::error::{Error, Result};
-use crate::formula::{Binary, Interpreter, Tape, Unary};
+use crate::formula::{Binary, Expr, Interpreter, Real, Tape, Unary};
 use crate::kernel::WindowAxis;
 
 /// The formula applied to all inputs; a single operator where ONNX has one.
 pub(super) fn formula(tape: &Tape, inputs: usize, onnx: &mut Onnx) -> Result<OnnxValue> {
-    if let Some((operator, attributes)) = operator(&tape.to_string(), onnx.dtype(0)?) {
+    if let Some((operator, attributes)) = operator(tape, onnx.dtype(0)?) {
         let x = onnx.input(0);
         return Ok(onnx.node(operator, &[x], &attributes));
     }
@@ -27,18 +27,24 @@ pub(super) fn formula(tape: &Tape, inputs: usize, onnx: &mut Onnx) -> Result<Onn
     Ok(onnx.node("Expand", &[y.value, shape], &[]))
 }
 
-/// The ONNX operator that computes this printed formula of x, and its attributes.
-fn operator(formula: &str, dtype: DType) -> Option<(&'static str, Vec<(&'static str, OnnxAttribute)>)> {
-    // An attribute is an f32, which cannot hold the slope of an f64 formula.
-    let slope = || formula.strip_prefix("(x > 0 ? x : ")?.strip_suffix(" * x)")?.parse::<f32>().ok();
-    match formula {
-        "(0 > x ? 0 : x)" => Some(("Relu", vec![])),
-        "1 / (1 + exp(-x))" => Some(("Sigmoid", vec![])),
-        _ if dtype != DType::F32 => None,
+/// The ONNX operator that computes exactly this, and its attributes.
+fn operator(tape: &Tape, dtype: DType) -> Option<(&'static str, Vec<(&'static str, OnnxAttribute)>)> {
+    let c = Expr::constant;
+    let of = |f: &dyn Fn(Expr) -> Expr| Tape::capture(|[x]| [f(x)]);
+    let plain: &[(&str, Tape)] = &[
+        ("Relu", of(&|x| c(0.0).select_gt(x, c(0.0), x))),
+        ("Sigmoid", of(&|x| x.sigmoid())),
         // onnxruntime supports it in f32 only.
-        "max(x, 0) + ln_1p(exp(-|x|))" => Some(("Softplus", vec![])),
-        _ => slope().map(|slope| ("LeakyRelu", vec![("alpha", OnnxAttribute::Float(slope))])),
+        ("Softplus", of(&|x| x.max(c(0.0)) + (-x.abs()).exp().ln_1p())),
+    ];
+    let known = if dtype == DType::F32 { plain } else { &plain[..2] };
+    if let Some((operator, _)) = known.iter().find(|(_, known)| known.is(tape)) {
+        return Some((operator, vec![]));
     }
+    // An attribute is an f32, which cannot hold the slope of an f64 formula.
+    let mut slopes = tape.constants().filter(|_| dtype == DType::F32);
+    let slope = slopes.find(|&slope| of(&|x| x.select_gt(c(0.0), x, c(slope) * x)).is(tape))?;
+    Some(("LeakyRelu", vec![("alpha", OnnxAttribute::Float(slope as f32))]))
 }
 
 /// A value, and the inputs it was computed from as a bit mask.
@@ -143,8 +149,10 @@ impl Interpreter for Nodes<'_, '_> {
             Binary::Mul => "Mul",
             Binary::Div => "Div",
             Binary::Pow => "Pow",
-            Binary::Max => "Max",
-            Binary::Min => "Min",
+            Binary::Max | Binary::Min => {
+                let value = bounded(self.onnx, f == Binary::Max, [a.value, b.value]);
+                return Ok(Node { value, reads: a.reads | b.reads });
+            }
             Binary::Rem => return Ok(Node { value: self.rem(a.value, b.value)?, reads: a.reads | b.reads }),
         };
         Ok(Node { value: self.node(operator, &[a.value, b.value]), reads: a.reads | b.reads })
@@ -155,6 +163,20 @@ impl Interpreter for Nodes<'_, '_> {
         let greater = self.node("Greater", &[a, b]);
         let reads = operands.iter().fold(0, |reads, operand| reads | operand.reads);
         Ok(Node { value: self.node("Where", &[greater, yes, no]), reads })
+    }
+}
+
+/// The larger of both, or the smaller. Not all engines have `Max`, and `Clip` takes numbers only.
+fn bounded(onnx: &mut Onnx, max: bool, [a, b]: [OnnxValue; 2]) -> OnnxValue {
+    let (x, bound) = if onnx.is_number(a) { (b, a) } else { (a, b) };
+    match max {
+        true if onnx.is_number(bound) => onnx.node("Clip", &[x, bound], &[]),
+        false if onnx.is_number(bound) => {
+            let absent = onnx.absent();
+            onnx.node("Clip", &[x, absent, bound], &[])
+        }
+        true => onnx.node("Max", &[a, b], &[]),
+        false => onnx.node("Min", &[a, b], &[]),
     }
 }
 
@@ -178,13 +200,20 @@ impl ReducedAxes {
         match operator {
             // Without axes these operators would reduce all axes.
             _ if axes.is_empty() => x,
-            // The only operator whose axes are an input in opset 17.
-            "ReduceSum" => {
+            _ if operator == "ReduceSum" || onnx.opset() >= 18 => {
                 let axes = onnx.ints(&axes);
                 onnx.node(operator, &[x, axes], &[kept])
             }
             _ => onnx.node(operator, &[x], &[("axes", OnnxAttribute::Ints(axes)), kept]),
         }
+    }
+
+    /// √Σx², kept. `ReduceL2` is not right in all engines.
+    pub(super) fn onnx_lengths(&self, keepdim: bool, onnx: &mut Onnx) -> OnnxValue {
+        let x = onnx.input(0);
+        let squares = onnx.node("Mul", &[x, x], &[]);
+        let sum = self.onnx_of("ReduceSum", squares, keepdim, onnx);
+        onnx.node("Sqrt", &[sum], &[])
     }
 
     /// The biased variance along the axes.

@@ -71,6 +71,7 @@ impl Tensor {
                     Pad::Constant(_) => "constant",
                     Pad::Reflect => "reflect",
                     Pad::Replicate => "edge",
+                    Pad::Circular if onnx.opset() >= 19 => "wrap",
                     Pad::Circular => return Ok(self.wrapped(first, pairs, onnx)),
                 };
                 let mut inputs = vec![onnx.input(0), onnx.ints(&pads)];

@@ -3,7 +3,7 @@
 use candle_core::DType;
 
 use super::axis::Axis;
-use super::reduction::float;
+use super::reduction::{ReducedAxes, float};
 use crate::autograd::array::{contiguous, converted, on_cpu, with_float};
 use crate::autograd::launch::{Primitive, launch};
 use crate::autograd::{Array, Jacobian, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
@@ -78,9 +78,19 @@ impl<const LOG: bool> Op<1> for SoftmaxOp<LOG> {
         self.value(x)
     }
 
+    /// The logarithm is composed: some engines take that of a softmax that has become 0.
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
-        let (x, axis) = (onnx.input(0), OnnxAttribute::Int(self.axis as i64));
-        Ok(onnx.node(if LOG { "LogSoftmax" } else { "Softmax" }, &[x], &[("axis", axis)]))
+        let x = onnx.input(0);
+        if !LOG {
+            return Ok(onnx.node("Softmax", &[x], &[("axis", OnnxAttribute::Int(self.axis as i64))]));
+        }
+        let along = ReducedAxes { axes: [self.axis].into_iter().collect(), keepdim: true };
+        let max = along.onnx("ReduceMax", onnx);
+        let shifted = onnx.node("Sub", &[x, max], &[]);
+        let powers = onnx.node("Exp", &[shifted], &[]);
+        let sum = along.onnx_of("ReduceSum", powers, true, onnx);
+        let log = onnx.node("Log", &[sum], &[]);
+        Ok(onnx.node("Sub", &[shifted, log], &[]))
     }
 
     fn jacobian(&self) -> Jacobian {

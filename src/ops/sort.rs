@@ -4,10 +4,11 @@ use candle_core::{DType, Device};
 
 use super::axis::Axis;
 use super::narrow::narrowed;
+use super::onnx::counted;
 use super::reduction::with_number;
 use crate::autograd::array::contiguous;
 use crate::autograd::launch::launch;
-use crate::autograd::{Array, Tensor, traced};
+use crate::autograd::{Array, OnnxAttribute, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
 use crate::kernel::order::{Order, places};
@@ -33,8 +34,21 @@ fn indices(op: &'static str, x: &Tensor, axis: usize, k: usize, order: Order) ->
     contiguous(&found.transpose(axis, last)?.to_device(x.device())?)
 }
 
-fn taken(x: &Tensor, axis: usize, indices: Array) -> Result<(Tensor, Tensor)> {
-    let indices = traced(&[x], || Ok(Tensor::constant(indices)), |onnx| Err(onnx.no_form("sort")))?;
+/// [`indices`], as ONNX has them.
+fn traced_indices(op: &'static str, x: &Tensor, axis: usize, k: usize, order: Order) -> Result<Tensor> {
+    let compute = || Ok(Tensor::constant(indices(op, x, axis, k, order)?));
+    traced(&[x], compute, |onnx| {
+        let (x, count) = (onnx.input(0), onnx.shape(&[k]));
+        let x = counted(x, onnx.dtype(0)?, onnx)?;
+        let largest = OnnxAttribute::Int(i64::from(order.descending));
+        let attributes = [("axis", OnnxAttribute::Int(axis as i64)), ("largest", largest)];
+        let sorted = onnx.node("TopK", &[x, count], &attributes);
+        Ok(onnx.part(sorted, 1))
+    })
+}
+
+fn taken(op: &'static str, x: &Tensor, axis: usize, k: usize, order: Order) -> Result<(Tensor, Tensor)> {
+    let indices = traced_indices(op, x, axis, k, order)?;
     Ok((x.gather(axis, &indices)?, indices))
 }
 
@@ -58,7 +72,7 @@ impl Tensor {
             return Err(Error::argument("topk", expected, format!("k = {k}")));
         }
         let order = Order { descending: true, nan_first: true };
-        taken(self, axis, indices("topk", self, axis, k, order)?)
+        taken("topk", self, axis, k, order)
     }
 
     /// The elements sorted along `axis`, and the indices (u32) that they had. The sort is stable. NaN comes last in both
@@ -75,7 +89,7 @@ impl Tensor {
     pub fn sort(&self, axis: impl Axis, descending: bool) -> Result<(Tensor, Tensor)> {
         let axis = axis.to_index("sort", self.dims())?;
         let order = Order { descending, nan_first: false };
-        taken(self, axis, indices("sort", self, axis, self.dims()[axis], order)?)
+        taken("sort", self, axis, self.dims()[axis], order)
     }
 
     /// The medians along `axis`, which is removed, and their indices (u32); of an even number of elements the lower of the two in the
@@ -109,8 +123,7 @@ impl Tensor {
     pub fn argsort(&self, axis: impl Axis, descending: bool) -> Result<Tensor> {
         let axis = axis.to_index("argsort", self.dims())?;
         let order = Order { descending, nan_first: false };
-        let compute = || Ok(Tensor::constant(indices("argsort", self, axis, self.dims()[axis], order)?));
-        traced(&[self], compute, |onnx| Err(onnx.no_form("argsort")))
+        traced_indices("argsort", self, axis, self.dims()[axis], order)
     }
 }
 

@@ -137,11 +137,22 @@ struct Case {
     dtype: DType,
     fixed: bool,
     axis: usize,
+    /// Axis 1 may have any size.
+    steps: bool,
+    unrolled: bool,
 }
 
 impl Case {
     fn words(self, dtype: DType, count: usize) -> Self {
         Case { integers: Some((dtype, count)), ..self }
+    }
+
+    fn steps(self) -> Self {
+        Case { name: format!("{}_steps", self.name), steps: true, ..self }
+    }
+
+    fn unrolled(self) -> Self {
+        Case { name: format!("{}_unrolled", self.name), unrolled: true, ..self }
     }
 
     /// The same in f64.
@@ -153,6 +164,9 @@ impl Case {
     fn input(&self, batch: usize, rng: &mut Rng) -> Result<Tensor> {
         let mut shape = self.shape.clone();
         shape[self.axis] = batch;
+        if self.steps {
+            shape[1] += batch - 1;
+        }
         match self.integers {
             None => Tensor::randn_dtype(0.0, 1.0, shape, self.dtype, rng),
             Some((dtype, count)) => {
@@ -169,14 +183,27 @@ impl Case {
         if let Some((dtype, count)) = self.integers {
             export = export.integers(dtype, count);
         }
+        // tests/engines/run tries newer ones.
+        if let Some(opset) = std::env::var("ONNX_OPSET").ok().and_then(|opset| opset.parse().ok()) {
+            export = export.opset(opset);
+        }
         if self.fixed {
             export = export.fixed_batch();
+        }
+        if self.steps {
+            export = export.free_axis("input", 1, "steps");
+        }
+        if self.unrolled {
+            export = export.unrolled();
+        }
+        if self.dtype == DType::F64 {
+            export = export.floats(DType::F64);
         }
         export
             .write(dir.join(format!("{}.onnx", self.name)), self.model.as_ref())
             .map_err(|e| e.context(self.name.as_str()))?;
         let own = self.shape[self.axis];
-        let batches = if self.fixed { vec![own; 3] } else { vec![1, own, own + 4] };
+        let batches = if self.fixed { vec![own; 3] } else { vec![1, own, 5] };
         let mut arrays = BTreeMap::new();
         for (i, batch) in batches.into_iter().enumerate() {
             let x = self.input(batch, rng)?;
@@ -191,7 +218,17 @@ impl Case {
 
 fn case(name: &str, model: impl Layer + 'static, shape: &[usize]) -> Case {
     let (name, shape) = (name.to_string(), shape.to_vec());
-    Case { name, model: Box::new(model), shape, integers: None, dtype: DType::F32, fixed: false, axis: 0 }
+    Case {
+        name,
+        model: Box::new(model),
+        shape,
+        integers: None,
+        dtype: DType::F32,
+        fixed: false,
+        axis: 0,
+        steps: false,
+        unrolled: false,
+    }
 }
 
 fn lambda(
@@ -237,6 +274,101 @@ fn activations() -> Vec<Case> {
         case("act_own", Bell, x),
         case("formulas", Formulas, &[3, 40]),
     ]
+}
+
+/// Those that engines know in f64.
+fn wide_activations() -> Result<Vec<Case>> {
+    let x = &[2, 200];
+    Ok(vec![
+        case("act_relu", Relu, x).wide()?,
+        case("act_leaky_relu", LeakyRelu::default(), x).wide()?,
+        case("act_sigmoid", Sigmoid, x).wide()?,
+        case("act_softplus", Softplus::default(), x).wide()?,
+        case("act_silu", Silu, x).wide()?,
+        case("act_hard_tanh", HardTanh::default(), x).wide()?,
+        case("act_selu", Selu, x).wide()?,
+    ])
+}
+
+/// The steps of a recurrent layer, and its last state in each layer and direction.
+struct States(Lstm);
+impl Layer for States {
+    fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+        let (y, [h, c]) = self.0.forward_with_state(x, None, ctx)?;
+        Tensor::cat(
+            &[y.flatten(1, -1)?, h.transpose(0, 1)?.flatten(1, -1)?, c.transpose(0, 1)?.flatten(1, -1)?],
+            1,
+        )
+    }
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        fields.layer("lstm", &self.0);
+    }
+}
+
+/// x·W·x + b for each row.
+struct Square(Bilinear);
+impl Layer for Square {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
+        self.0.apply(x, x)
+    }
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        fields.layer("map", &self.0);
+    }
+}
+
+/// More options of layers.
+fn options(rng: &mut Rng) -> Result<Vec<Case>> {
+    let (image, line, steps) = (&[2, 4, 9, 7], &[2, 4, 11], &[2, 6, 3]);
+    let one = ConvOptions::<1>::new;
+    let two = ConvOptions::<2>::new;
+    let plain = RnnOptions::new;
+    Ok(vec![
+        case("bilinear", Square(Bilinear::new(4, 4, 3, rng)?), &[2, 4]),
+        case("conv1d_no_bias", Conv1d::new(4, 6, 3, one(), rng)?.without_bias(), line),
+        case("conv1d_reflect", Conv1d::new(4, 6, 3, one().padding(2).padding_mode(Pad::Reflect), rng)?, line),
+        case(
+            "conv2d_replicate",
+            Conv2d::new(4, 6, 3, two().padding(1).padding_mode(Pad::Replicate), rng)?,
+            image,
+        ),
+        case("conv2d_depthwise", Conv2d::new(4, 8, 3, two().groups(4), rng)?, image),
+        case("conv2d_pointwise", Conv2d::new(4, 8, 1, two(), rng)?, image),
+        case(
+            "conv_transpose1d_groups",
+            ConvTranspose1d::new(4, 6, 3, one().padding(1).groups(2), rng)?,
+            line,
+        ),
+        case("adaptive_avg_pool1d_one", AdaptiveAvgPool1d::new(1), line),
+        case("adaptive_max_pool1d", AdaptiveMaxPool1d::new(4), line),
+        case("max_pool2d_plain", MaxPool2d::new(PoolOptions::new(2)), image),
+        case("avg_pool2d_plain", AvgPool2d::new(PoolOptions::new(2)), image),
+        case("max_pool1d_plain", MaxPool1d::new(PoolOptions::new(2)), line),
+        used(case("batch_norm2d", BatchNorm2d::new(4)?, image).wide()?)?,
+        case("layer_norm_no_bias", LayerNorm::new(6)?.without_bias(), &[2, 3, 6]),
+        case("rms_norm_eps", RmsNorm::new((3, 6))?.eps(0.1)?, &[2, 3, 6]),
+        case("group_norm_of_rows", GroupNorm::new(2, 4)?, &[2, 4]),
+        case("linear_wide", Linear::new(300, 200, rng)?, &[2, 300]),
+        case("rnn_both", Rnn::new(3, 5, plain().bidirectional(), rng)?, steps),
+        case("rnn_relu_both", Rnn::new(3, 5, plain().bidirectional(), rng)?.relu(), steps),
+        case("rnn", Rnn::new(3, 5, plain(), rng)?, steps).steps(),
+        case("rnn", Rnn::new(3, 5, plain(), rng)?, steps).unrolled(),
+        case("lstm_no_bias", Lstm::new(3, 5, plain().without_bias(), rng)?, steps),
+        case("lstm_both", Lstm::new(3, 5, plain().bidirectional(), rng)?, steps),
+        case("lstm", Lstm::new(3, 5, plain(), rng)?, steps).steps(),
+        case("lstm", Lstm::new(3, 5, plain(), rng)?, steps).unrolled(),
+        case("lstm", Lstm::new(3, 5, plain(), rng)?, steps).wide()?,
+        case("lstm_long", Lstm::new(8, 32, plain(), rng)?, &[2, 1000, 8]),
+        case("lstm_states", States(Lstm::new(3, 5, plain().layers(2).bidirectional(), rng)?), steps),
+        Case { axis: 1, ..case("lstm_time_first", Lstm::new(3, 5, plain().time_first(), rng)?, &[6, 2, 3]) },
+        case("gru_no_bias", Gru::new(3, 5, plain().without_bias(), rng)?, steps),
+        case("gru_deep", Gru::new(3, 5, plain().layers(2).bidirectional(), rng)?, steps),
+        case("gru", Gru::new(3, 5, plain(), rng)?, steps).steps(),
+        case("gru", Gru::new(3, 5, plain(), rng)?, steps).unrolled(),
+        case("attention", MultiHeadAttention::new(8, 2, rng)?, &[2, 5, 8]).steps(),
+        case("transformer", TransformerEncoderLayer::new(8, 2, 16, rng)?, &[2, 5, 8]).steps(),
+        case("embedding", Embedding::new(20, 5, rng)?, &[2, 7]).words(DType::I64, 20).steps(),
+        case("standardize", Standardize::fit(&Tensor::randn(3f32, 2.0, (50, 6), rng)?)?, &[2, 6]).wide()?,
+    ])
 }
 
 fn layers(rng: &mut Rng) -> Result<Vec<Case>> {
@@ -454,12 +586,83 @@ fn operations() -> Vec<Case> {
         all("op_to_dtype", |x| x.to_dtype(DType::F64)?.sin()?.to_dtype(DType::F32)),
         all("op_own", |x| Cube.apply([x])? + x),
         all("op_identity", |x| Ok(x.clone())),
+        all("op_sort", |x| x.sort(1, false)?.0 + x.sort(1, true)?.0),
+        all("op_sort_ties", |x| Ok((x * 2.0)?.round()?.sort(2, false)?.0)),
+        all("op_topk", |x| Ok(x.topk(2, 2)?.0)),
+        all("op_topk_indices", |x| Ok(x.topk(3, 2)?.1)),
+        all("op_argsort", |x| x.argsort(1, true)),
+        all("op_median", |x| Ok(x.median(2)?.0)),
+        all("op_cumprod", |x| x.cumprod(2)),
+        all("op_cumsum_last", |x| x.cumsum(2)),
+        all("op_scatter", |x| x.scatter(1, &x.argmax(1)?.unsqueeze(1)?, &x.sum_keepdim(1)?)),
+        all("op_scatter_add", |x| x.scatter_add(2, &x.argsort(2, false)?, &x.exp()?)),
+        all("op_index_add", |x| x.index_add(1, &Tensor::new(&[2_u32, 0, 2], &Device::Cpu)?, &x.exp()?)),
+        all("op_index_by_one", |x| x.i((.., .., &Tensor::new(&[-1_i64, 0, 1], &Device::Cpu)?))),
+        all("op_index_by_matrix", |x| x.i((.., &Tensor::new(&[[2_u32, 0], [1, 1]], &Device::Cpu)?))),
+        all("op_index_by_two", |x| {
+            let (i, j) =
+                (Tensor::new(&[0_i64, -1], &Device::Cpu)?, Tensor::new(&[[3_i64], [0]], &Device::Cpu)?);
+            x.i((.., &i, &j))
+        }),
+        all("op_index_by_input", |x| x.sum([0, 1])?.i(&x.argmax(2)?)),
+        all("op_trig", |x| {
+            ((x.tan()? * 0.1)? + x.tanh()?.asin()?.clamp(-0.5, 0.5)?)? + x.atan2(&x.exp()?)?
+        }),
+        all("op_hyperbolic", |x| (x.sinh()? + x.cosh()?)? * x.tanh()?),
+        all("op_logs", |x| {
+            let y = x.exp()?;
+            (y.log2()? + y.log10()?)? + (y.log1p()? + x.expm1()?)?
+        }),
+        all("op_rounding", |x| {
+            ((x * 3.0)?.floor()? + (x * 3.0)?.ceil()?)? + ((x * 3.0)?.trunc()? + (x * 3.0)?.round()?)?
+        }),
+        all("op_logaddexp", |x| (x * 100.0)?.logaddexp(x)),
+        all("op_lerp", |x| x.lerp(&x.exp()?, 0.3)? + x.addcmul(x, x, 0.5)?),
+        all("op_fmod", |x| x.fmod(0.7)? + x.rem(-0.7)?),
+        all("op_minimum", |x| x.minimum(0.25)? + x.clamp(-0.5, 0.5)?),
+        all("op_fmax", |x| x.fmax(&x.neg()?)? - x.fmin(&x.sqr()?)?),
+        all("op_max_pair", |x| x.maximum(&x.sqr()?)),
+        all("op_reciprocal", |x| (x.exp()?.recip()? + x.exp()?.rsqrt()?)? + x.sign()?),
+        all("op_erf", |x| x.erf()? - x.erfc()?),
+        all("op_pow", |x| x.exp()?.powf(2.5)? + x.powf(3.0)?),
+        all("op_xlogy", |x| x.relu()?.xlogy(&x.exp()?)),
+        all("op_max_axes", |x| x.max([1, 2])? + x.min_all()?),
+        all("op_logsumexp_kept", |x| x.logsumexp_keepdim([1, 2])? - x),
+        all("op_softmax_large", |x| (x * 200.0)?.log_softmax(1)? + (x * 200.0)?.softmax(2)?),
+        all("op_norm_far", |x| (x * 1e3)?.norm_keepdim(2.0, 2)? / x.norm_keepdim(2.0, 1)?),
+        all("op_cosine", |x| x.cosine_similarity(&x.exp()?, 2)),
+        all("op_distance", |x| x.pairwise_distance(&x.exp()?, 2.0)),
+        all("op_split", |x| Tensor::cat(&x.chunk(2, 2)?.into_iter().rev().collect::<Vec<_>>(), 2)),
+        all("op_broadcast", |x| x.sum_keepdim(1)?.broadcast_to(x.dims())? * x),
+        all("op_var_f32_large", |x| (x + 100.0)?.var_keepdim([1, 2], 1)),
+        all("op_einsum_batch", |x| Tensor::einsum("bij->bji", &[x])? * 2.0),
+        all("op_any_all", |x| {
+            x.gt(1.0)?.any_keepdim(2)?.to_dtype(DType::F32)?
+                + x.lt(1.0)?.all_keepdim(2)?.to_dtype(DType::F32)?
+        }),
+        all("op_masks", |x| x.gt(0.0)?.where_cond(&x.lt(1.0)?.where_cond(x, &x.zeros_like()?)?, &x.neg()?)),
+        all("op_floor_f32_half", |x| (x * 0.5)?.floor()? + (x * 2.0)?.round()? * 0.5),
         lambda("op_image_alone", &[3, 8, 6], |x| {
             let part = x.i(0)?.unsqueeze(0)?;
             part.max_pool2d(PoolOptions::new(2))? + part.avg_pool2d(PoolOptions::new(2))?
         }),
         Case { fixed: true, ..lambda("op_fixed", &[4, 3], |x| x.t()?.reshape((2, 6))?.softmax(0)) },
     ]
+}
+
+fn wide_operations() -> Result<Vec<Case>> {
+    let wide = |name: &str, f: fn(&Tensor) -> Result<Tensor>| lambda(name, &[2, 3, 4], f).wide();
+    Ok(vec![
+        wide("op_sum", |x| x.sum(1)? + x.mean(1)?)?,
+        wide("op_logsumexp", |x| (x * 500.0)?.logsumexp(1))?,
+        wide("op_norm", |x| x.norm(2.0, 1)? + x.norm(3.0, 1)?)?,
+        wide("op_softmax", |x| x.softmax(2)?.ln()? - x.log_softmax(2)?)?,
+        wide("op_matmul", |x| x.matmul(&x.t()?))?,
+        wide("op_minmax", |x| x.maximum(0.25)? * x.minimum(-0.25)?)?,
+        wide("op_sort", |x| Ok(x.sort(2, true)?.0))?,
+        wide("op_normalize_rows", |x| x.normalize_rows(2.0))?,
+        wide("op_where", |x| x.gt(0.0)?.where_cond(x, &x.exp()?))?,
+    ])
 }
 
 fn models(rng: &mut Rng) -> Result<Vec<Case>> {
@@ -559,7 +762,15 @@ pub(crate) fn write(dir: &Path) -> Result<()> {
     let dir = &dir.join("onnx");
     std::fs::create_dir_all(dir).map_err(|error| Error::io(dir, error))?;
     let rng = &mut Rng::seed(1);
-    let all = [activations(), layers(rng)?, operations(), models(rng)?];
+    let all = [
+        activations(),
+        wide_activations()?,
+        layers(rng)?,
+        options(rng)?,
+        operations(),
+        wide_operations()?,
+        models(rng)?,
+    ];
     all.iter().flatten().try_for_each(|case| case.write(dir))?;
     Detector::write(dir, rng)
 }

@@ -18,14 +18,15 @@ pub(super) fn run(options: &Export) -> Result<()> {
     let shape: Vec<usize> = [1].into_iter().chain(model.plan.inputs.shape()).collect();
     let inputs = match &model.plan.inputs {
         Inputs::Images(pictures) => pictures.description(),
-        Inputs::Table(schema) => json!({ "features": schema.features() }),
+        Inputs::Table(schema) => json!({ "features": schema.features(), "target": schema.target() }),
     };
     let mut written = Vec::new();
     if let Some(path) = &options.onnx {
-        OnnxExport::new(&shape)
+        let export = OnnxExport::new(&shape)
+            .opset(options.opset)
             .metadata("inputs", &inputs.to_string())
-            .metadata("classes", &json!(model.plan.classes).to_string())
-            .write(path, &model.net)?;
+            .metadata("classes", &json!(model.plan.classes).to_string());
+        if options.f32 { export.as_f32() } else { export }.write(path, &model.net)?;
         written.push(path.display().to_string());
     }
     if options.c.is_some() || options.rust.is_some() {
@@ -45,11 +46,10 @@ pub(super) fn run(options: &Export) -> Result<()> {
         }
     }
     let written = written.join(", ");
+    let bits = if options.f32 { "" } else { " of 64 bits" };
     let (input, output) = match &model.plan.inputs {
-        Inputs::Table(schema) if model.plan.classes.is_empty() => {
-            (" of 64 bits", schema.target().to_string())
-        }
-        Inputs::Table(_) => (" of 64 bits", format!("a score for each of {}", model.plan.classes.join(", "))),
+        Inputs::Table(schema) if model.plan.classes.is_empty() => (bits, schema.target().to_string()),
+        Inputs::Table(_) => (bits, format!("a score for each of {}", model.plan.classes.join(", "))),
         Inputs::Images(_) => ("", format!("a score for each of {}", model.plan.classes.join(", "))),
     };
     print(&format!("wrote {written}\ninput: {shape:?}{input}\noutput: {output}\n"))

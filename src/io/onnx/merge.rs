@@ -8,11 +8,22 @@ use crate::autograd::trace::{Source, Trace};
 use crate::autograd::{Array, OnnxAttribute, OnnxValue, Tensor};
 use crate::error::{Error, Result};
 
-/// A size in the file: a number, or a multiple of the batch size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A size that the user of the file chooses: its name, that of each of the two runs, and the inputs and axes that have it.
+#[derive(Debug)]
+pub(super) struct Axis {
+    pub(super) name: String,
+    pub(super) sizes: [usize; 2],
+    pub(super) places: Vec<(usize, usize)>,
+}
+
+/// A size in the file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Size {
     Fixed(usize),
-    Batches(usize),
+    /// A multiple of the product of free sizes.
+    Product(usize, Vec<usize>),
+    /// Another function of the free sizes.
+    Open,
 }
 
 /// A value in the file.
@@ -31,6 +42,8 @@ pub(super) enum Value {
         attributes: Vec<(&'static str, OnnxAttribute)>,
         place: String,
     },
+    /// A further result of a node.
+    Part(usize, usize),
 }
 
 /// The graph of the file. Unused values are `None`.
@@ -38,8 +51,7 @@ pub(super) enum Value {
 pub(super) struct Graph {
     pub(super) values: Vec<Option<Value>>,
     pub(super) outputs: Vec<usize>,
-    /// The axis of the inputs that is the batch.
-    pub(super) batch: Option<usize>,
+    pub(super) axes: Vec<Axis>,
     /// Shapes and types of the inputs and of the outputs.
     pub(super) ends: [Vec<(Vec<Size>, DType)>; 2],
 }
@@ -47,9 +59,8 @@ pub(super) struct Graph {
 /// A trace, its outputs, and the tensors at both ends.
 pub(super) type Run = (Trace, Vec<OnnxValue>, Vec<Tensor>, Vec<Tensor>);
 
-/// What both runs have in common; `batch` is the axis of the batch and its two sizes.
-pub(super) fn merged(runs: [Run; 2], batch: Option<(usize, [usize; 2])>) -> Result<Graph> {
-    let sizes = batch.map(|(_, sizes)| sizes);
+/// What both runs have in common.
+pub(super) fn merged(runs: [Run; 2], axes: Vec<Axis>) -> Result<Graph> {
     let [(mut a, outputs, x, y), (b, others, second_x, second_y)] = runs;
     if a.values.len() != b.values.len() || outputs != others {
         return Err(differ(&a, &b));
@@ -64,38 +75,59 @@ pub(super) fn merged(runs: [Run; 2], batch: Option<(usize, [usize; 2])>) -> Resu
     let mut values: Vec<Option<Value>> = a.values.iter().map(|_| None).collect();
     for i in (0..values.len()).rev() {
         let Some(by) = used_by[i].take() else { continue };
-        if let Source::Node { inputs, place, .. } = &a.values[i] {
-            if inputs.iter().any(|input| input.0 >= i) {
-                return Err(foreign());
-            }
-            inputs.iter().for_each(|input| used_by[input.0] = Some(place.clone()));
+        let (inputs, place) = match &a.values[i] {
+            Source::Node { inputs, place, .. } => (&inputs[..], place),
+            Source::Part(node, _) => (std::slice::from_ref(node), &by),
+            _ => (&[][..], &by),
+        };
+        if inputs.iter().any(|input| input.0 >= i) {
+            return Err(foreign());
         }
-        let place = |error: Error| if by.is_empty() { error } else { error.context(by.as_str()) };
+        inputs.iter().for_each(|input| used_by[input.0] = Some(place.clone()));
+        let within = |place: &str, error: Error| if place.is_empty() { error } else { error.context(place) };
+        for input in inputs {
+            if let (Source::Sizes(first), Source::Sizes(second)) = (&a.values[input.0], &b.values[input.0]) {
+                let sizes = same_sizes(first, second, &axes);
+                let open = sizes.iter().flatten().filter(|&size| *size == Size::Open).count();
+                let reshape =
+                    matches!(&a.values[i], Source::Node { kind: "Reshape", .. }) && !first.contains(&0);
+                if sizes.is_none() || open > usize::from(reshape) {
+                    return Err(within(place, other_sizes(first, second, &axes)));
+                }
+            }
+        }
+        let place = |error: Error| within(&by, error);
         if let Source::Missing(_) = a.values[i] {
             let Source::Missing(error) = std::mem::replace(&mut a.values[i], Source::Absent) else {
                 continue;
             };
             return Err(error);
         }
-        let found = value(&a.values[i], &b.values[i], sizes).map_err(place)?;
+        let found = value(&a.values[i], &b.values[i], &axes).map_err(place)?;
         values[i] = Some(found.ok_or_else(|| differ(&a, &b))?);
     }
-    let end =
-        |(a, b): (&Tensor, &Tensor)| Ok::<_, Error>((same_sizes(a.dims(), b.dims(), sizes)?, a.dtype()));
+    let end = |(a, b): (&Tensor, &Tensor)| match same_sizes(a.dims(), b.dims(), &axes) {
+        Some(sizes) => Ok((sizes, a.dtype())),
+        None => Err(other_sizes(a.dims(), b.dims(), &axes)),
+    };
     let side = |a: &[Tensor], b: &[Tensor]| a.iter().zip(b).map(end).collect::<Result<Vec<_>>>();
     let ends = [side(&x, &second_x)?, side(&y, &second_y)?];
     let outputs = outputs.into_iter().map(|output| output.0).collect();
-    Ok(Graph { values, outputs, batch: batch.map(|(axis, _)| axis), ends })
+    Ok(Graph { values, outputs, axes, ends })
 }
 
 /// A value that both runs have; `None` if they do not.
-fn value(a: &Source, b: &Source, batches: Option<[usize; 2]>) -> Result<Option<Value>> {
+fn value(a: &Source, b: &Source, axes: &[Axis]) -> Result<Option<Value>> {
     Ok(Some(match (a, b) {
         (Source::Input(a), Source::Input(b)) if a == b => Value::Input(*a),
         (Source::Absent, Source::Absent) => Value::Absent,
         (Source::State(a, array), Source::State(b, _)) if a == b => Value::Named(a.clone(), array.clone()),
-        (Source::Constant(a), Source::Constant(b)) => constant(a, b, batches)?,
-        (Source::Sizes(a), Source::Sizes(b)) => Value::Sizes(same_sizes(a, b, batches)?),
+        (Source::Constant(a), Source::Constant(b)) => constant(a, b, axes)?,
+        (Source::Sizes(a), Source::Sizes(b)) => match same_sizes(a, b, axes) {
+            Some(sizes) => Value::Sizes(sizes),
+            None => return Err(other_sizes(a, b, axes)),
+        },
+        (Source::Part(a, k), Source::Part(b, l)) if (a, k) == (b, l) => Value::Part(a.0, *k),
         (
             Source::Node { kind, inputs, attributes, place },
             Source::Node { kind: other, inputs: others, attributes: second, .. },
@@ -109,23 +141,34 @@ fn value(a: &Source, b: &Source, batches: Option<[usize; 2]>) -> Result<Option<V
     }))
 }
 
-/// Sizes that are the same in both runs, or grow with the batch.
-fn same_sizes(a: &[usize], b: &[usize], batches: Option<[usize; 2]>) -> Result<Vec<Size>> {
-    let size = |(&a, &b): (&usize, &usize)| match batches {
-        _ if a == b => Some(Size::Fixed(a)),
-        Some([m, n]) if a % m == 0 && b % n == 0 && a / m == b / n => Some(Size::Batches(a / m)),
-        _ => None,
+/// Sizes of both runs; none if there are not as many of them.
+fn same_sizes(a: &[usize], b: &[usize], axes: &[Axis]) -> Option<Vec<Size>> {
+    let size = |(&a, &b): (&usize, &usize)| {
+        if a == b {
+            return Size::Fixed(a);
+        }
+        // All products of free sizes, the short ones first.
+        let mut sets: Vec<u32> = (1..1 << axes.len()).collect();
+        sets.sort_by_key(|set: &u32| set.count_ones());
+        let product = |set: u32| {
+            let chosen: Vec<usize> = (0..axes.len()).filter(|i| set >> i & 1 == 1).collect();
+            let [m, n] = [0, 1].map(|run| chosen.iter().map(|&i| axes[i].sizes[run]).product::<usize>());
+            (a % m == 0 && b % n == 0 && a / m == b / n).then(|| Size::Product(a / m, chosen))
+        };
+        sets.into_iter().find_map(product).unwrap_or(Size::Open)
     };
-    let sizes: Option<Vec<Size>> = a.iter().zip(b).map(size).collect();
-    sizes.filter(|_| a.len() == b.len()).ok_or_else(|| {
-        let runs = batches.map_or(String::new(), |[m, n]| format!(" for batches of {m} and {n}"));
-        let expected = "sizes that stay, or are a multiple of the batch (see fixed_batch)";
-        Error::argument(OP, expected, format!("{a:?} and {b:?}{runs}"))
-    })
+    (a.len() == b.len()).then(|| a.iter().zip(b).map(size).collect())
+}
+
+fn other_sizes(a: &[usize], b: &[usize], axes: &[Axis]) -> Error {
+    let run = |axis: &Axis| format!(" for a {} of {} and {}", axis.name, axis.sizes[0], axis.sizes[1]);
+    let runs: Vec<String> = axes.iter().map(run).collect();
+    let expected = "sizes that stay, or are a multiple of the batch (see fixed_batch)";
+    Error::argument(OP, expected, format!("{a:?} and {b:?}{}", runs.join(",")))
 }
 
 /// A constant that both runs have. One that is a row repeated as often as the batch is that row.
-fn constant(a: &Array, b: &Array, batches: Option<[usize; 2]>) -> Result<Value> {
+fn constant(a: &Array, b: &Array, axes: &[Axis]) -> Result<Value> {
     let changed = || {
         let expected =
             "constants that depend on neither the input nor the batch (numbers read out of a tensor, say)";
@@ -137,7 +180,8 @@ fn constant(a: &Array, b: &Array, batches: Option<[usize; 2]>) -> Result<Value> 
     if a.dims() == b.dims() {
         return if bytes(a)? == bytes(b)? { Ok(Value::Constant(a.clone())) } else { Err(changed()) };
     }
-    let sizes = same_sizes(a.dims(), b.dims(), batches)?;
+    let sizes = same_sizes(a.dims(), b.dims(), axes).filter(|sizes| !sizes.contains(&Size::Open));
+    let sizes = sizes.ok_or_else(|| other_sizes(a.dims(), b.dims(), axes))?;
     let row = |x: &Array| -> Result<Array> {
         let mut row = x.clone();
         for axis in (0..x.rank()).filter(|&axis| a.dims()[axis] != b.dims()[axis]) {

@@ -10,33 +10,34 @@ use std::path::Path;
 
 use candle_core::{DType, Device};
 
-use crate::autograd::trace::Trace;
+use crate::autograd::trace::{Target, Trace};
 use crate::autograd::{Tensor, no_grad};
 use crate::error::{Error, Result};
 use crate::file::{file_error, write_atomically};
 use crate::layer::{ForwardContext, Layer};
 use crate::ops::Rng;
-use merge::{Graph, Run, merged};
+use merge::{Axis, Graph, Run, merged};
 
 /// Writes a model as an ONNX file. `shape` is that of an example input, whose first axis is the batch; the file takes batches of any
 /// size.
 ///
 /// The model runs in evaluation mode, and each operation that it performs becomes a node, whatever layers, formulas and functions it
-/// is made of. The input is called `input`, the output `output`, parameters keep their names (`0.weight`). The file has opset 17
-/// (2022). [`OnnxExport`] has options, and writes models with several inputs and outputs ([`OnnxExport::multi`]).
+/// is made of. Recurrent layers of f32 are `LSTM`, `GRU` and `RNN` nodes. The input is called `input`, the output `output`, parameters keep
+/// their names (`0.weight`). The file has opset 17 (2022). [`OnnxExport`] has options, and writes models with several inputs and outputs
+/// ([`OnnxExport::multi`]) or axes of any size ([`OnnxExport::free_axis`]). `docs/onnx.md` has what nine engines make of such files.
 ///
 /// # Precision
 /// An engine's results agree within rounding. Engines do not know all operators in every dtype: onnxruntime 1.32 knows
 /// convolutions, mean pools, upsampling and erf (for [`Gelu`](crate::activation::Gelu)) in f32 and not in f64 (see
-/// [`Layer::to_dtype`](crate::layer::Layer::to_dtype)), and few in bf16. NaN may be treated differently, and
-/// [`normalize_rows`](Tensor::normalize_rows) and norms square numbers that may overflow.
+/// [`OnnxExport::as_f32`]), and few in bf16. NaN may be treated differently, in sorting too;
+/// [`normalize_rows`](Tensor::normalize_rows) and norms square numbers that may overflow; and of several numbers that `scatter` writes to
+/// one place any may stay.
 ///
 /// # Errors
 /// Errors, beside those of the model for an input of this shape, if
-/// * an operation has no ONNX form: writing at indices (`scatter`, `index_add`, `assign`, `masked_scatter`), results whose shape depends
-///   on values (`masked_select`, `nonzero`), sorting (`sort`, `argsort`, `topk`), `unfold`, `diag`, `cumprod`, `det`, `inv`, `solve`,
-///   `cholesky`, losses, [`from_candle`](crate::autograd::from_candle), and a custom [`Op`](crate::autograd::Op) without
-///   [`onnx`](crate::autograd::Op::onnx);
+/// * an operation has no ONNX form: `assign`, `masked_scatter`, results whose shape depends on values (`masked_select`, `nonzero`),
+///   indices of maxima, `unfold`, `diag`, `det`, `inv`, `solve`, `cholesky`, losses, [`from_candle`](crate::autograd::from_candle),
+///   and a custom [`Op`](crate::autograd::Op) without [`onnx`](crate::autograd::Op::onnx);
 /// * the model does not perform the same operations for every input, or reads values out of tensors. Two runs with random batches
 ///   find out; a branch that both take is not noticed, and the file has that branch alone;
 /// * the model cannot take batches of several sizes: see [`OnnxExport::fixed_batch`];
@@ -74,7 +75,9 @@ pub fn export_onnx(path: impl AsRef<Path>, model: &(impl Layer + ?Sized), shape:
 pub struct OnnxExport {
     inputs: Vec<Input>,
     outputs: Vec<String>,
-    batch: Option<usize>,
+    /// The first is the batch.
+    free: Vec<FreeAxis>,
+    target: Target,
     metadata: BTreeMap<String, String>,
 }
 
@@ -84,6 +87,14 @@ struct Input {
     name: String,
     shape: Vec<usize>,
     numbers: Numbers,
+}
+
+/// An axis of an input, or of all inputs, that may have any size.
+#[derive(Clone, Debug)]
+struct FreeAxis {
+    name: String,
+    input: Option<String>,
+    axis: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +113,8 @@ impl OnnxExport {
         OnnxExport {
             inputs: vec![input],
             outputs: vec!["output".into()],
-            batch: Some(0),
+            free: vec![FreeAxis { name: BATCH.into(), input: None, axis: 0 }],
+            target: Target { opset: message::OLDEST, unrolled: false, as_f32: false },
             metadata: BTreeMap::new(),
         }
     }
@@ -162,17 +174,70 @@ impl OnnxExport {
         self
     }
 
-    /// The file takes inputs of exactly the given shapes.
+    /// The model's floats are of this dtype. Default: that of its first parameter, or `f32`.
     #[must_use]
-    pub fn fixed_batch(self) -> Self {
-        OnnxExport { batch: None, ..self }
+    pub fn floats(mut self, dtype: DType) -> Self {
+        self.inputs.iter_mut().for_each(|own| own.numbers = Numbers::FloatsOf(dtype));
+        self
+    }
+
+    /// The batch has the size of the given shapes.
+    #[must_use]
+    pub fn fixed_batch(mut self) -> Self {
+        self.free.retain(|free| free.input.is_some());
+        self
     }
 
     /// The axis of the batch: 1 for sequences with the time first. Default: 0.
     #[must_use]
     #[doc(alias = "dynamic_axes")]
     pub fn batch_axis(self, axis: usize) -> Self {
-        OnnxExport { batch: Some(axis), ..self }
+        let mut own = self.fixed_batch();
+        own.free.insert(0, FreeAxis { name: BATCH.into(), input: None, axis });
+        own
+    }
+
+    /// An axis of the input of this name may have any size, as the batch may. Axes of one `name` have one size.
+    ///
+    /// ```
+    /// # use tealight::io::OnnxExport;
+    /// # use tealight::prelude::*;
+    /// # let path = std::env::temp_dir().join(format!("tealight-doc-steps-{}.onnx", std::process::id()));
+    /// let model = Lstm::new(3, 5, RnnOptions::new(), &mut Rng::seed(1))?;
+    /// OnnxExport::new(&[1, 7, 3]).free_axis("input", 1, "steps").write(&path, &model)?; // any number of steps
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), tealight::Error>(())
+    /// ```
+    #[must_use]
+    #[doc(alias = "dynamic_axes")]
+    #[doc(alias = "dynamic_shapes")]
+    pub fn free_axis(mut self, input: &str, axis: usize, name: &str) -> Self {
+        self.free.push(FreeAxis { name: name.into(), input: Some(input.into()), axis });
+        self
+    }
+
+    /// The version of the operators, from 17 (2022) to 26 (2025). From 18 on `mean` has its axes as an input, from 19 on circular padding
+    /// is one operator, and from 26 on `cumprod` is. Default: `17`.
+    #[must_use]
+    #[doc(alias = "opset_version")]
+    pub fn opset(mut self, opset: usize) -> Self {
+        self.target.opset = opset;
+        self
+    }
+
+    /// Writes recurrent layers step by step, for a fixed number of steps and engines that do not know `LSTM`, `GRU` and `RNN`. Layers of
+    /// f64, which no engine has, are always written so.
+    #[must_use]
+    pub fn unrolled(mut self) -> Self {
+        self.target.unrolled = true;
+        self
+    }
+
+    /// Writes an f64 model as f32, with inputs and outputs of f32: few engines know all operators in f64.
+    #[must_use]
+    pub fn as_f32(mut self) -> Self {
+        self.target.as_f32 = true;
+        self
     }
 
     /// Writes this text under this name into the file's metadata (`metadata_props`): how images become inputs, or the classes.
@@ -218,7 +283,7 @@ impl OnnxExport {
 
     fn bytes(&self, graph: &Graph) -> Result<Vec<u8>> {
         let inputs: Vec<String> = self.inputs.iter().map(|input| input.name.clone()).collect();
-        message::model(graph, [&inputs, &self.outputs], &self.metadata)
+        message::model(graph, [&inputs, &self.outputs], self.target, &self.metadata)
     }
 
     fn graph(&self, model: &(impl Layer + ?Sized)) -> Result<Graph> {
@@ -232,46 +297,79 @@ impl OnnxExport {
         let state: Vec<(String, Tensor)> =
             model.state().into_iter().map(|(name, held)| (name, held.get())).collect();
         self.check_names(&state)?;
+        let axes = self.axes()?;
         // The given shapes first, so that the model's own error shows what is wrong with them.
-        let first = self.run(&state, forward, None, 1)?;
-        let Some(axis) = self.batch else {
-            return merged([first, self.run(&state, forward, None, 2)?], None);
-        };
-        if let Some(input) = self.inputs.iter().find(|input| axis >= input.shape.len()) {
-            let expected = format!("an example of the input with an axis {axis}, the batch");
-            return Err(Error::shape(OP, expected, &[&input.shape]));
+        let first = self.run(&state, forward, &axes, None, 1)?;
+        if axes.is_empty() {
+            return merged([first, self.run(&state, forward, &axes, None, 2)?], axes);
         }
-        let sizes = self.batches();
-        let with = |size: usize, seed| {
-            self.run(&state, forward, Some((axis, size)), seed).map_err(|error| {
-                let expected = format!("a model that takes a batch of {size} as well (see fixed_batch)");
+        let with = |run: usize| {
+            self.run(&state, forward, &axes, Some(run), run as u64 + 1).map_err(|error| {
+                let sizes: Vec<String> =
+                    axes.iter().map(|axis| format!("a {} of {}", axis.name, axis.sizes[run])).collect();
+                let expected =
+                    format!("a model that takes {} as well (see fixed_batch)", sizes.join(" and "));
                 Error::argument(OP, expected, error)
             })
         };
-        merged([with(sizes[0], 1)?, with(sizes[1], 2)?], Some((axis, sizes)))
+        merged([with(0)?, with(1)?], axes)
     }
 
-    /// Two batch sizes that no other axis of an input has, so that they cannot be confused with one.
-    fn batches(&self) -> [usize; 2] {
+    /// The free sizes, each with two that no axis of an input has, so that they cannot be confused with one.
+    fn axes(&self) -> Result<Vec<Axis>> {
+        let mut axes: Vec<Axis> = Vec::new();
         let used = |size: &usize| self.inputs.iter().any(|input| input.shape.contains(size));
-        let mut free = [5, 7, 11, 13, 17, 19].into_iter().filter(|size| !used(size));
-        [free.next().unwrap_or(5), free.next().unwrap_or(7)]
+        let mut sizes =
+            [5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53].into_iter().filter(|size| !used(size));
+        for free in &self.free {
+            if free.input.as_ref().is_some_and(|name| self.inputs.iter().all(|input| input.name != *name)) {
+                let expected = format!("an input that has the axis {:?}", free.name);
+                return Err(Error::argument(OP, expected, format!("{:?}", free.input)));
+            }
+            for (i, input) in self.inputs.iter().enumerate() {
+                if free.input.as_ref().is_some_and(|name| input.name != *name) {
+                    continue;
+                }
+                if free.axis >= input.shape.len() {
+                    let expected =
+                        format!("an example of the input with an axis {}, the {}", free.axis, free.name);
+                    return Err(Error::shape(OP, expected, &[&input.shape]));
+                }
+                let place = (i, free.axis);
+                if axes.iter().any(|axis| axis.name != free.name && axis.places.contains(&place)) {
+                    let expected = format!("one name for axis {} of {:?}", free.axis, input.name);
+                    return Err(Error::argument(OP, expected, "two"));
+                }
+                if let Some(axis) = axes.iter_mut().find(|axis| axis.name == free.name) {
+                    axis.places.push(place);
+                    continue;
+                }
+                let (Some(first), Some(second)) = (sizes.next(), sizes.next()) else {
+                    return Err(Error::argument(OP, "at most five free sizes", self.free.len()));
+                };
+                axes.push(Axis { name: free.name.clone(), sizes: [first, second], places: vec![place] });
+            }
+        }
+        Ok(axes)
     }
 
-    /// A run with random inputs, `batch` along its axis.
+    /// A run with random inputs, of the sizes of this run along the free axes.
     fn run(
         &self,
         state: &[(String, Tensor)],
         forward: Forward,
-        batch: Option<(usize, usize)>,
+        axes: &[Axis],
+        run: Option<usize>,
         seed: u64,
     ) -> Result<Run> {
         let rng = &mut Rng::seed(seed);
         let mut inputs = Vec::with_capacity(self.inputs.len());
-        for input in &self.inputs {
+        for (i, input) in self.inputs.iter().enumerate() {
             let mut shape = input.shape.clone();
-            if let Some((axis, size)) = batch {
-                shape[axis] = size;
+            for axis in axes {
+                for &(_, at) in axis.places.iter().filter(|place| place.0 == i) {
+                    shape[at] = run.map_or(shape[at], |run| axis.sizes[run]);
+                }
             }
             let x = input.numbers.draw(shape, floats(state), rng)?;
             inputs.push(match state.first() {
@@ -279,7 +377,7 @@ impl OnnxExport {
                 None => x,
             });
         }
-        let (trace, values, y) = Trace::of(&inputs, state.to_vec(), |x| no_grad(|| forward(x)))?;
+        let (trace, values, y) = Trace::of(self.target, &inputs, state.to_vec(), |x| no_grad(|| forward(x)))?;
         if y.len() != self.outputs.len() {
             let expected = format!("an output for each of {:?}", self.outputs);
             return Err(Error::argument(OP, expected, y.len()));
@@ -308,6 +406,11 @@ impl OnnxExport {
         if ends.iter().enumerate().any(taken) {
             let expected = "different names for the inputs and the outputs that no parameter has";
             return Err(Error::argument(OP, expected, format!("{ends:?}")));
+        }
+        let opsets = message::OLDEST..=message::NEWEST;
+        if !opsets.contains(&self.target.opset) {
+            let expected = format!("an opset from {} to {}", opsets.start(), opsets.end());
+            return Err(Error::argument(OP, expected, self.target.opset));
         }
         if self.inputs.is_empty() || self.outputs.is_empty() {
             return Err(Error::argument(OP, "an input and an output, or more", format!("{ends:?}")));
@@ -344,6 +447,9 @@ fn largest(x: &Tensor) -> Option<usize> {
 type Forward<'a> = &'a dyn Fn(&[Tensor]) -> Result<Vec<Tensor>>;
 
 const OP: &str = "export_onnx";
+
+/// The name of the free size of the first axis.
+const BATCH: &str = "batch";
 
 /// The float dtype of the model; f32 if it has none.
 fn floats(state: &[(String, Tensor)]) -> DType {

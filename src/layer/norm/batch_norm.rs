@@ -5,7 +5,7 @@ use candle_core::{DType, Device};
 use super::{affine, checked_eps, one_operator, ones, per_channel, zeros};
 use crate::autograd::array::{converted, count};
 use crate::autograd::launch::launch;
-use crate::autograd::{OnnxAttribute, Tensor, no_grad};
+use crate::autograd::{OnnxAttribute, Tensor, no_grad, trace};
 use crate::error::{Error, Result};
 use crate::layer::{Buffer, Fields, ForwardContext, Layer, Parameter};
 use crate::ops::standardize;
@@ -212,7 +212,7 @@ impl<const D: usize> Layer for BatchNorm<D> {
         };
         let rest = [running.mean.get(), running.var.get()];
         if (ctx.is_training() && !running.are_frozen())
-            || rest.iter().chain([x]).any(|tensor| tensor.dtype() != DType::F32)
+            || rest.iter().chain([x]).any(|tensor| !trace::is_f32(tensor.dtype()))
         {
             return self.standardized(x, ctx);
         }

@@ -1,11 +1,11 @@
 //! Layer normalization.
 
-use candle_core::{DType, Shape};
+use candle_core::Shape;
 
 use super::{
     affine, check_last_axes, checked_eps, checked_shape, one_operator, ones, standardize_last_axes, zeros,
 };
-use crate::autograd::{OnnxAttribute, Tensor};
+use crate::autograd::{OnnxAttribute, Tensor, trace};
 use crate::error::Result;
 use crate::layer::{ForwardContext, Layer, Parameter};
 
@@ -80,7 +80,7 @@ impl Layer for LayerNorm {
         };
         match (&self.weight, &self.bias) {
             // The operator's ε is an f32, and an engine may compute in f32 too.
-            (Some(weight), Some(bias)) if x.dtype() == DType::F32 => {
+            (Some(weight), Some(bias)) if trace::is_f32(x.dtype()) => {
                 let axis = OnnxAttribute::Int(-(self.shape.len() as i64));
                 let eps = OnnxAttribute::Float(self.eps as f32);
                 let operator = ("LayerNormalization", &[("axis", axis), ("epsilon", eps)][..]);

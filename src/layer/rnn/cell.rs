@@ -1,6 +1,6 @@
 //! [`RecurrentCell`]: one step of a recurrent layer.
 
-use crate::autograd::Tensor;
+use crate::autograd::{OnnxAttribute, Tensor};
 use crate::error::Result;
 
 /// One step of a recurrent layer. The state is S tensors of shape (n, hidden); the first one is the output.
@@ -38,6 +38,22 @@ pub trait RecurrentCell<const S: usize>: Clone + std::fmt::Debug + Send + Sync {
 
     /// The next state, from the gates W·x + b of the input and the state.
     fn step(&self, x: &Tensor, state: [Tensor; S], recurrent: &RecurrentMap) -> Result<[Tensor; S]>;
+
+    /// The ONNX operator that runs this cell over a sequence in one direction or two. Default: none; its steps are exported one by one.
+    fn onnx(&self, _directions: usize) -> Option<OnnxCell> {
+        None
+    }
+}
+
+/// A recurrent operator of ONNX; see [`RecurrentCell::onnx`].
+#[derive(Clone, Debug)]
+pub struct OnnxCell {
+    /// Its name: `LSTM`.
+    pub operator: &'static str,
+    /// The numbers of our gates, in the order of the operator.
+    pub gates: &'static [usize],
+    /// What is not as the operator has it by default.
+    pub attributes: Vec<(&'static str, OnnxAttribute)>,
 }
 
 /// The linear map of the previous output in a step, W_h·h + b_h.

@@ -1,7 +1,7 @@
 //! The gated recurrent unit.
 
-use super::{Recurrent, RecurrentCell, RecurrentMap};
-use crate::autograd::Tensor;
+use super::{OnnxCell, Recurrent, RecurrentCell, RecurrentMap};
+use crate::autograd::{OnnxAttribute, Tensor};
 use crate::error::Result;
 use crate::ops;
 
@@ -47,5 +47,10 @@ impl RecurrentCell<1> for GruCell {
         let (r, z) = (recurrent.gate(&sums, 0)?, recurrent.gate(&sums, 1)?);
         let n = ops::apply(Candidate, [&recurrent.gate(x, 2)?, &r, &recurrent.gate(&own, 2)?])?;
         Ok([ops::apply(Update, [&n, &z, &h])?])
+    }
+
+    fn onnx(&self, _: usize) -> Option<OnnxCell> {
+        let after = ("linear_before_reset", OnnxAttribute::Int(1));
+        Some(OnnxCell { operator: "GRU", gates: &[1, 0, 2], attributes: vec![after] })
     }
 }

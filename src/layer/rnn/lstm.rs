@@ -1,6 +1,6 @@
 //! The long short-term memory.
 
-use super::{Recurrent, RecurrentCell, RecurrentMap};
+use super::{OnnxCell, Recurrent, RecurrentCell, RecurrentMap};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::ops;
@@ -82,5 +82,9 @@ impl RecurrentCell<2> for LstmCell {
         let c = ops::apply(Kept, [&gate(1)?, &c, &written])?;
         let h = ops::apply(Gated, [&gate(3)?, &c])?;
         Ok([h, c])
+    }
+
+    fn onnx(&self, _: usize) -> Option<OnnxCell> {
+        Some(OnnxCell { operator: "LSTM", gates: &[0, 3, 1, 2], attributes: vec![] })
     }
 }

@@ -25,7 +25,7 @@ mod lstm;
 mod options;
 mod simple;
 
-pub use cell::{RecurrentCell, RecurrentMap};
+pub use cell::{OnnxCell, RecurrentCell, RecurrentMap};
 pub use gru::{Gru, GruCell};
 pub use lstm::{Lstm, LstmCell};
 pub use options::RnnOptions;
@@ -33,7 +33,7 @@ pub use simple::{Rnn, RnnCell};
 
 use super::dropout::dropped;
 use super::{Fields, ForwardContext, Layer, Parameter, init};
-use crate::autograd::Tensor;
+use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Tensor, trace, traced_many};
 use crate::error::{Error, Result};
 use crate::ops::{Pad, Rng};
 
@@ -176,6 +176,7 @@ impl<C: RecurrentCell<S>, const S: usize> Recurrent<C, S> {
         }
         let directions = self.options.directions();
         let dims = [self.weights.len(), n, self.hidden];
+        let given = state.is_some();
         let initial: [Tensor; S] = match state {
             Some(state) => state.map(Tensor::clone),
             None => {
@@ -203,14 +204,33 @@ impl<C: RecurrentCell<S>, const S: usize> Recurrent<C, S> {
             if layer > 0 {
                 y = dropped(C::NAME, &y, y.dims(), self.options.dropout, ctx)?;
             }
-            let mut outputs = Vec::with_capacity(directions);
-            for (direction, weights) in weights.iter().enumerate() {
-                let state = try_map(&initial, |tensor| tensor.i(layer * directions + direction))?;
-                let (output, state) = self.one_way(&y, weights, state, direction == 1, padding.as_ref())?;
-                outputs.push(output);
-                last.iter_mut().zip(state).for_each(|(list, tensor)| list.push(tensor));
+            let first = layer * directions;
+            let compute = || {
+                let mut outputs = Vec::with_capacity(directions);
+                let mut states = Vec::with_capacity(1 + directions * S);
+                for (direction, weights) in weights.iter().enumerate() {
+                    let state = try_map(&initial, |tensor| tensor.i(first + direction))?;
+                    let (output, state) =
+                        self.one_way(&y, weights, state, direction == 1, padding.as_ref())?;
+                    outputs.push(output);
+                    states.extend(state);
+                }
+                states.push(Tensor::cat(&outputs, 2)?);
+                Ok(states)
+            };
+            let whole = padding.is_none() && trace::has_recurrent_nodes(y.dtype());
+            let mut results = match self.cell.onnx(directions).filter(|_| whole) {
+                None => compute()?,
+                Some(cell) => {
+                    let own = try_map(&initial, |tensor| tensor.narrow(0, first, directions))?;
+                    let inputs: Vec<&Tensor> = [&y].into_iter().chain(own.iter().filter(|_| given)).collect();
+                    traced_many(&inputs, compute, |onnx| self.onnx_nodes(cell, weights, onnx))?
+                }
+            };
+            y = results.pop().expect("the outputs are last");
+            for (k, tensor) in results.into_iter().enumerate() {
+                last[k % S].push(tensor);
             }
-            y = Tensor::cat(&outputs, 2)?;
         }
         let last = try_map(&last, |list| Tensor::stack(list, 0))?;
         if let Some(padding) = padding {
@@ -218,6 +238,69 @@ impl<C: RecurrentCell<S>, const S: usize> Recurrent<C, S> {
         }
         let y = if self.options.time_first { y } else { y.transpose(0, 1)? };
         Ok((y, last))
+    }
+
+    /// One layer as a node: for each direction its last state, and the outputs of all steps.
+    fn onnx_nodes(&self, cell: OnnxCell, weights: &[RnnWeights], onnx: &mut Onnx) -> Result<Vec<OnnxValue>> {
+        let (directions, hidden) = (weights.len(), self.hidden);
+        // The gates of both directions in the order of the operator.
+        let joined = |of: &dyn Fn(&RnnWeights) -> Result<Vec<Array>>| -> Result<Array> {
+            let mut rows = Vec::new();
+            for weights in weights {
+                for array in of(weights)? {
+                    for &gate in cell.gates {
+                        rows.push(array.narrow(0, gate * hidden, hidden)?);
+                    }
+                }
+            }
+            let rows = Array::cat(&rows, 0)?;
+            let dims = [&[directions, rows.dims()[0] / directions], &rows.dims()[1..]].concat();
+            Ok(rows.reshape(dims)?)
+        };
+        let own = |parameter: &Parameter| Ok(vec![parameter.get().into_array()]);
+        let ih = joined(&|weights| own(&weights.weight_ih))?;
+        let hh = joined(&|weights| own(&weights.weight_hh))?;
+        let mut inputs = vec![onnx.input(0), onnx.constant(&ih), onnx.constant(&hh)];
+        let biases = |weights: &RnnWeights| {
+            let bias = |bias: &Option<Parameter>| -> Result<Array> {
+                match bias {
+                    Some(bias) => Ok(bias.get().into_array()),
+                    None => Ok(Array::zeros(C::GATES * hidden, hh.dtype(), hh.device())?),
+                }
+            };
+            Ok(vec![bias(&weights.bias_ih)?, bias(&weights.bias_hh)?])
+        };
+        let biased = weights.iter().any(|weights| weights.bias_ih.is_some() || weights.bias_hh.is_some());
+        inputs.push(if biased { onnx.constant(&joined(&biases)?) } else { onnx.absent() });
+        inputs.push(onnx.absent()); // the lengths of the sequences
+        for i in 1..onnx.input_count() {
+            inputs.push(onnx.input(i));
+        }
+        let mut attributes = vec![("hidden_size", OnnxAttribute::Int(hidden as i64))];
+        if directions == 2 {
+            attributes.push(("direction", OnnxAttribute::Text("bidirectional")));
+        }
+        attributes.extend(cell.attributes.iter().cloned());
+        let node = onnx.node(cell.operator, &inputs, &attributes);
+        let mut results = Vec::with_capacity(1 + directions * S);
+        for direction in 0..directions {
+            let at = onnx.int(direction as i64);
+            for k in 0..S {
+                let state = onnx.part(node, 1 + k);
+                results.push(onnx.node("Gather", &[state, at], &[("axis", OnnxAttribute::Int(0))]));
+            }
+        }
+        // (t, directions, n, hidden)
+        results.push(if directions == 1 {
+            let axis = onnx.ints(&[1]);
+            onnx.node("Squeeze", &[node, axis], &[])
+        } else {
+            let order = OnnxAttribute::Ints(vec![0, 2, 1, 3]);
+            let turned = onnx.node("Transpose", &[node], &[("perm", order)]);
+            let shape = onnx.ints(&[0, 0, (directions * hidden) as i64]);
+            onnx.node("Reshape", &[turned, shape], &[])
+        });
+        Ok(results)
     }
 
     /// One layer in one direction: (t, n, inputs) to (t, n, hidden).

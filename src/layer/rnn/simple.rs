@@ -1,8 +1,8 @@
 //! The simple recurrent layer.
 
-use super::{Recurrent, RecurrentCell, RecurrentMap};
+use super::{OnnxCell, Recurrent, RecurrentCell, RecurrentMap};
 use crate::activation::Activation;
-use crate::autograd::Tensor;
+use crate::autograd::{OnnxAttribute, Tensor};
 use crate::error::Result;
 
 /// The simple recurrent layer; see [`Recurrent`].
@@ -47,5 +47,11 @@ impl RecurrentCell<1> for RnnCell {
     fn step(&self, x: &Tensor, [h]: [Tensor; 1], recurrent: &RecurrentMap) -> Result<[Tensor; 1]> {
         let sum = (x + recurrent.gates(&h)?)?;
         Ok([if self.relu { crate::activation::Relu.apply(&sum)? } else { sum.tanh()? }])
+    }
+
+    fn onnx(&self, directions: usize) -> Option<OnnxCell> {
+        let f = if self.relu { "Relu" } else { "Tanh" };
+        let attributes = vec![("activations", OnnxAttribute::Texts(vec![f; directions]))];
+        Some(OnnxCell { operator: "RNN", gates: &[0], attributes })
     }
 }

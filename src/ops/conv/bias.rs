@@ -4,7 +4,7 @@ use super::super::matmul::save_factors;
 use super::super::onnx::{dilations, pad_after, windows};
 use super::super::reshape::reshaped;
 use super::super::window::reach;
-use super::{ConvOptions, Derivative, G, X, convolve, gradients};
+use super::{ConvOptions, Derivative, G, convolve, gradients};
 use crate::autograd::array::{contiguous, on_cpu, with_float};
 use crate::autograd::launch::{Primitive, launch};
 use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
@@ -31,10 +31,6 @@ impl<const P: usize> Op<3> for Biased<P> {
                 }
             })
         })
-    }
-
-    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
-        onnx_node::<P, 3>(&self.0, onnx)
     }
 
     fn jvp(&self, saved: &Saved, [a, b, bias]: [Option<&Tensor>; 3]) -> Result<Option<Tensor>> {
@@ -75,25 +71,33 @@ pub(super) fn apply_with_bias<const P: usize>(
     own.apply(inputs)? + bias.reshape((bias.elem_count(), 1, 1))?
 }
 
-/// The node of a convolution with N inputs, or of its transpose, whose first two inputs change places.
-pub(super) fn onnx_node<const P: usize, const N: usize>(conv: &Conv, onnx: &mut Onnx) -> Result<OnnxValue> {
-    let mut inputs: [OnnxValue; N] = std::array::from_fn(|i| onnx.input(i));
-    let mut attributes = windows::<2>(&conv.sides);
-    attributes.push(dilations::<2>(&conv.sides));
+/// The node of a convolution or of its transpose, of an input, a weight and perhaps a bias.
+pub(super) fn onnx_node<const D: usize>(
+    conv: &Conv,
+    transposed: bool,
+    x: OnnxValue,
+    onnx: &mut Onnx,
+) -> OnnxValue {
+    let mut inputs = vec![x];
+    inputs.extend((1..onnx.input_count()).map(|i| onnx.input(i)));
+    let channels = if transposed { conv.x_dims()[1] } else { conv.y_dims()[1] };
+    // A single bias is one for all channels.
+    if let Some(bias) = inputs.get_mut(2)
+        && onnx.dims(2).is_ok_and(|dims| dims != [channels])
+    {
+        let all = onnx.ints(&[channels as i64]);
+        *bias = onnx.node("Expand", &[*bias, all], &[]);
+    }
+    let mut attributes = windows::<D>(&conv.sides);
+    attributes.push(dilations::<D>(&conv.sides));
     attributes.push(("group", OnnxAttribute::Int(conv.groups as i64)));
-    let operator = match P {
-        G => "Conv",
-        X => {
-            inputs.swap(0, 1);
-            let extra =
-                |side: &WindowAxis| (side.input + side.padding + pad_after(side)) as i64 - reach(side) as i64;
-            let extra = conv.sides.iter().map(extra).collect();
-            attributes.push(("output_padding", OnnxAttribute::Ints(extra)));
-            "ConvTranspose"
-        }
-        _ => return Err(onnx.no_form(Derivative::<P>::NAME)),
-    };
-    Ok(onnx.node(operator, &inputs, &attributes))
+    if transposed {
+        let extra =
+            |side: &WindowAxis| (side.input + side.padding + pad_after(side)) as i64 - reach(side) as i64;
+        let extra = conv.sides[2 - D..].iter().map(extra).collect();
+        attributes.push(("output_padding", OnnxAttribute::Ints(extra)));
+    }
+    onnx.node(if transposed { "ConvTranspose" } else { "Conv" }, &inputs, &attributes)
 }
 
 impl Tensor {

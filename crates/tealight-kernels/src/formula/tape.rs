@@ -280,6 +280,24 @@ impl Tape {
         Ok(self.outputs.iter().map(|&i| values[i].clone()).collect())
     }
 
+    /// Whether both do the same, instruction by instruction.
+    #[doc(hidden)]
+    pub fn is(&self, other: &Tape) -> bool {
+        let same = |(a, b): (&Instruction, &Instruction)| a.is(b);
+        self.outputs == other.outputs
+            && self.instructions.len() == other.instructions.len()
+            && self.instructions.iter().zip(&other.instructions).all(same)
+    }
+
+    /// The constants, in the order of their use.
+    #[doc(hidden)]
+    pub fn constants(&self) -> impl Iterator<Item = f64> + '_ {
+        self.instructions.iter().filter_map(|instruction| match *instruction {
+            Instruction::Constant(c) => Some(c),
+            _ => None,
+        })
+    }
+
     /// How often each instruction's value is used.
     fn uses(&self) -> Vec<usize> {
         let mut uses = vec![0; self.instructions.len()];
