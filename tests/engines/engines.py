@@ -160,32 +160,32 @@ def text(error):
     return f"{type(error).__name__}: {' '.join(lines)[:160]}"
 
 
-def outside(dir, command, path, runs):
-    """Runs one model by a command, which writes a line of JSON for each run."""
-    try:
-        done = subprocess.run([*command, str(dir / "onnx" / "models.json"), path.stem], capture_output=True, timeout=120)
-    except subprocess.TimeoutExpired:
-        return ["no answer after 120 s"] * len(runs)
-    results = []
-    for line in done.stdout.decode().splitlines():
-        if not line.startswith("{"):
-            continue
-        run = json.loads(line)
-        if "error" in run:
-            results.append(run["error"][:200])
-        else:
-            results.append([numpy.array([float(x) for x in y["data"]]).reshape(y["dims"]) for y in run["outputs"]])
-    died = done.stderr.decode().strip().splitlines()
-    return results + [f"ended with {done.returncode}: {died[-1][:160] if died else ''}"] * (len(runs) - len(results))
+def outside(dir, command, names):
+    """Runs models by a command, which writes a line of JSON for each run; where it ends, it is started again behind that model."""
+    results, left = {name: [] for name in names}, list(names)
+    while left:
+        done = subprocess.run([*command, str(dir / "onnx" / "models.json"), *left], capture_output=True)
+        for line in done.stdout.decode(errors="replace").splitlines():
+            if line.startswith('{"'):
+                run = json.loads(line)
+                found = run.get("error") or [numpy.array([float(x) for x in y["data"]]).reshape(y["dims"]) for y in run["outputs"]]
+                results[run["name"]].append(found)
+        begun = max((left.index(name) for name in left if results[name]), default=-1)
+        end = begun + 1 if begun < 0 or len(results[left[begun]]) == 2 else begun
+        for name in left[end : end + 1]:
+            results[name] += [f"ended with {done.returncode}"] * (2 - len(results[name]))
+        left = left[end + 1 :]
+    return results
 
 
 def run(dir, name, command):
     import multiprocessing
 
-    table = {}
-    for path, runs in cases(dir):
+    table, models = {}, list(cases(dir))
+    found = outside(dir, command, [path.stem for path, _ in models]) if command else {}
+    for path, runs in models:
         if command:
-            results = outside(dir, command, path, runs)
+            results = found[path.stem]
         else:
             # An engine that ends its process ends the one model.
             read, write = multiprocessing.Pipe(False)

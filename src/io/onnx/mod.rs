@@ -24,7 +24,7 @@ use merge::{Axis, Graph, Run, merged};
 /// The model runs in evaluation mode, and each operation that it performs becomes a node, whatever layers, formulas and functions it
 /// is made of. Recurrent layers of f32 are `LSTM`, `GRU` and `RNN` nodes. The input is called `input`, the output `output`, parameters keep
 /// their names (`0.weight`). The file has opset 17 (2022). [`OnnxExport`] has options, and writes models with several inputs and outputs
-/// ([`OnnxExport::multi`]) or axes of any size ([`OnnxExport::free_axis`]). `docs/onnx.md` has what nine engines make of such files.
+/// ([`OnnxExport::multi`]) or axes of any size ([`OnnxExport::free_axis`]). `docs/onnx.md` has what other engines make of such files.
 ///
 /// # Precision
 /// An engine's results agree within rounding. Engines do not know all operators in every dtype: onnxruntime 1.32 knows

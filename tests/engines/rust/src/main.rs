@@ -1,4 +1,4 @@
-//! One model in the engine that this was built with: engines models.json NAME
+//! One model in the engine that this was built with: engines models.json NAME ...
 
 use serde::Deserialize;
 
@@ -37,7 +37,10 @@ impl Input {
         let bytes = std::fs::read(&self.file).unwrap();
         macro_rules! of {
             ($t:ty) => {
-                bytes.chunks_exact(size_of::<$t>()).map(|x| <$t>::from_le_bytes(x.try_into().unwrap())).collect()
+                bytes
+                    .chunks_exact(size_of::<$t>())
+                    .map(|x| <$t>::from_le_bytes(x.try_into().unwrap()))
+                    .collect()
             };
         }
         match self.kind.as_str() {
@@ -80,8 +83,8 @@ fn run(model: &Model, run: &Run) -> Result<Vec<Output>> {
 #[cfg(feature = "rten")]
 fn run(model: &Model, run: &Run) -> Result<Vec<Output>> {
     use rten::{Value, ValueOrView};
-    use rten_tensor::prelude::*;
     use rten_tensor::Tensor;
+    use rten_tensor::prelude::*;
     let graph = rten::Model::load_file(&model.file)?;
     let mut values: Vec<(rten::NodeId, ValueOrView)> = vec![];
     for input in &run.inputs {
@@ -89,12 +92,15 @@ fn run(model: &Model, run: &Run) -> Result<Vec<Output>> {
         let value: Value = match input.read() {
             Numbers::F32(x) => Tensor::from_data(dims, x).into(),
             Numbers::F64(_) => return Err("no f64".into()),
-            Numbers::I64(x) => Tensor::from_data(dims, x.iter().map(|&x| x as i32).collect::<Vec<i32>>()).into(),
+            Numbers::I64(x) => {
+                Tensor::from_data(dims, x.iter().map(|&x| x as i32).collect::<Vec<i32>>()).into()
+            }
             Numbers::U8(x) => Tensor::from_data(dims, x).into(),
         };
         values.push((graph.node_id(&input.name)?, value.into()));
     }
-    let outputs = run.outputs.iter().map(|name| graph.node_id(name)).collect::<std::result::Result<Vec<_>, _>>()?;
+    let outputs =
+        run.outputs.iter().map(|name| graph.node_id(name)).collect::<std::result::Result<Vec<_>, _>>()?;
     let found = graph.run(values, &outputs, None)?;
     let numbers = |x: Value| -> Result<Output> {
         Ok(match x {
@@ -135,21 +141,21 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let text = std::fs::read_to_string(&arguments[1]).unwrap();
     let models: Vec<Model> = serde_json::from_str(&text).unwrap();
-    let model = models.iter().find(|model| model.name == arguments[2]).unwrap();
-    for run_of in &model.runs {
-        let line = match run(model, run_of) {
-            Ok(outputs) => {
-                let outputs: Vec<_> = outputs
-                    .into_iter()
-                    .map(|(dims, data)| {
+    for model in models.iter().filter(|model| arguments[2..].contains(&model.name)) {
+        for one in &model.runs {
+            let found = std::panic::catch_unwind(|| run(model, one).map_err(|error| error.to_string()));
+            let line = match found.unwrap_or_else(|_| Err("a panic".into())) {
+                Ok(outputs) => {
+                    let output = |(dims, data): Output| {
                         let data: Vec<String> = data.iter().map(f64::to_string).collect();
                         serde_json::json!({ "dims": dims, "data": data })
-                    })
-                    .collect();
-                serde_json::json!({ "outputs": outputs })
-            }
-            Err(error) => serde_json::json!({ "error": error.to_string() }),
-        };
-        println!("{line}");
+                    };
+                    let outputs: Vec<_> = outputs.into_iter().map(output).collect();
+                    serde_json::json!({ "name": model.name, "outputs": outputs })
+                }
+                Err(error) => serde_json::json!({ "name": model.name, "error": error }),
+            };
+            println!("{line}");
+        }
     }
 }
