@@ -24,7 +24,8 @@ const MAX_DEPTH: usize = 64;
 /// | `(a > b ? c : d)`, `(a < b ? c : d)` | a choice: [`select_gt`](Real::select_gt) |
 /// | `a * a where a = exp(x), …` | names for parts; a later definition can use earlier ones |
 ///
-/// What [`Tape`] prints for one output is read back. Constants are computed in `f64` while the text is read. Errors if the text is no
+/// What [`Tape`] prints for one output can be read. It prints a·(b·c) without brackets, and what is read goes from left to right, so its
+/// last bits can differ. Constants are computed in `f64` while the text is read. Errors if the text is no
 /// formula, is longer than 4,096 bytes or nests deeper than 64 levels.
 ///
 /// ```
