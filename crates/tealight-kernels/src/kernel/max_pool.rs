@@ -73,10 +73,10 @@ fn two_by_two<T: Element>(x: &[T], wide: &WindowAxis, best: &mut [Uninit<T>], pl
             for i in (0..n).step_by(AT_ONCE) {
                 let i = i.min(n.saturating_sub(AT_ONCE));
                 if !some::<T, AT_ONCE>(x, width, start + 2 * i, first + i, best, places) {
-                    (0..n).for_each(|i| {
+                    for i in 0..n {
                         let done = some::<T, 1>(x, width, start + 2 * i, first + i, best, places);
                         assert!(done, "kernel::max_pool: a window reaches beyond its image");
-                    });
+                    }
                 }
             }
         }

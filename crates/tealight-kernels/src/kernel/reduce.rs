@@ -230,7 +230,7 @@ where
                 return;
             }
             out.copy_from_slice(&block[..inner]);
-            for row in block.chunks_exact(inner).skip(1) {
+            for row in block[inner..].chunks_exact(inner) {
                 for i in 0..inner {
                     out[i] = f(out[i], row[i]);
                 }

@@ -4,6 +4,10 @@
 //! then element k of the kernel lies `offsets[k]` behind the start of the window, wherever that is. Elements between the rows of
 //! the output are computed, too, and dropped. For a stride s the image is divided into s² planes, each with every s-th row and
 //! column, whose windows lie side by side.
+//!
+//! Where few sums are made of an element, as in a depthwise convolution, copying rows takes longer than the sums. There, at stride 1, a
+//! plane for each column of the kernel has the whole image moved by that column: rows are as long as those of the output, and vectors
+//! of a plane lie where those of the output do.
 
 use pulp::{Simd, WithSimd};
 
@@ -25,6 +29,15 @@ const SMALL: usize = 1 << 15;
 
 /// Elements in a level-1 cache.
 const CACHE: usize = 1 << 13;
+
+/// Elements of a line of a cache, at least.
+const LINE: usize = 16;
+
+/// From the first element on that a line of a cache begins with: a vector that lies in two lines is read twice.
+fn at_a_line<T>(buffer: &mut [T]) -> &mut [T] {
+    let first = buffer.as_ptr().align_offset(64).min(LINE);
+    &mut buffer[first..]
+}
 
 /// Elements of a vector.
 pub(super) fn lanes<T>() -> usize {
@@ -58,6 +71,10 @@ pub(super) struct Direct {
     channels: usize,
     /// From an element of the image to the next in the padded image: more than 1 for the transpose of a convolution with a stride.
     spread: [usize; 2],
+    /// Whether there is a plane for each column of the kernel.
+    moved: bool,
+    /// The planes of a channel.
+    planes: usize,
     /// From the start of a padded row to the next.
     pitch: usize,
     /// The elements of a plane.
@@ -79,13 +96,16 @@ impl Direct {
         }
         // The rows and columns of a plane that the windows reach.
         let reach = |side: WindowAxis| side.output + (side.kernel - 1) * side.dilation / side.stride;
+        let same = wide.input == wide.output && [high.stride, wide.stride] == [1; 2] && spread == [1; 2];
+        let moved = conv.outputs == 1 && same;
         let pitch = match wide.stride * spread[1] {
+            _ if moved => wide.output,
             // The padding before a row is also some of that behind the last one.
             1 => wide.output.max(wide.input + wide.padding).max(reach(wide).saturating_sub(wide.padding)),
             _ => reach(wide),
         };
-        let plane = reach(high).saturating_mul(pitch).saturating_add(wide.padding);
-        let planes = high.stride.saturating_mul(wide.stride);
+        let plane = reach(high).saturating_mul(pitch).saturating_add(if moved { 0 } else { wide.padding });
+        let planes = if moved { wide.kernel } else { high.stride.saturating_mul(wide.stride) };
         let places = high.output.saturating_mul(pitch);
         let channels = if conv.outputs == 1 { 1 } else { CHANNELS };
         let size = plane.saturating_mul(planes).saturating_mul(conv.inputs);
@@ -99,23 +119,61 @@ impl Direct {
         let mut offsets = Vec::with_capacity(conv.depth());
         for input in 0..conv.inputs {
             for ky in (0..high.kernel).map(|ky| ky * high.dilation) {
-                for kx in (0..wide.kernel).map(|kx| kx * wide.dilation) {
-                    let number = (input * high.stride + ky % high.stride) * wide.stride + kx % wide.stride;
-                    offsets.push(number * plane + ky / high.stride * pitch + kx / wide.stride);
+                for kx in 0..wide.kernel {
+                    let at = kx * wide.dilation;
+                    let (plane_number, at) = match moved {
+                        true => (kx, ky * pitch),
+                        false => (
+                            ky % high.stride * wide.stride + at % wide.stride,
+                            ky / high.stride * pitch + at / wide.stride,
+                        ),
+                    };
+                    offsets.push((input * planes + plane_number) * plane + at);
                 }
             }
         }
-        Some(Direct { conv: *conv, channels, spread, pitch, plane, used, places, offsets })
+        Some(Direct { conv: *conv, channels, spread, moved, planes, pitch, plane, used, places, offsets })
     }
 
     /// A padded image, and room behind it for the last vectors.
     fn image(&self) -> usize {
+        self.conv.inputs * self.planes * self.plane + self.places - self.used
+    }
+
+    /// Copies an image, moved by each column of the kernel, into planes whose rows above and below are 0 already.
+    fn move_by_columns<T: Element>(&self, image: &[T], padded: &mut [T]) {
         let [high, wide] = self.conv.sides;
-        self.conv.inputs * high.stride * wide.stride * self.plane + self.places - self.used
+        let width = wide.input;
+        let first = high.padding * width;
+        let size = (high.input * width).min(self.plane.saturating_sub(first));
+        let channels = image.chunks_exact((high.input * width).max(1));
+        for (image, planes) in channels.zip(padded.chunks_exact_mut(self.planes * self.plane)) {
+            for (kx, plane) in planes.chunks_exact_mut(self.plane).enumerate().filter(|_| size > 0) {
+                let to = &mut plane[first..][..size];
+                let (right, left) = (wide.padding, kx * wide.dilation);
+                let by = left.abs_diff(right).min(size);
+                let wrapped = match left < right {
+                    true => {
+                        to[by..].copy_from_slice(&image[..size - by]);
+                        0..by.min(width)
+                    }
+                    false => {
+                        to[..size - by].copy_from_slice(&image[by..size]);
+                        width - by.min(width)..width
+                    }
+                };
+                if !wrapped.is_empty() {
+                    to.chunks_exact_mut(width).for_each(|row| row[wrapped.clone()].fill(T::default()));
+                }
+            }
+        }
     }
 
     /// Copies an image into `padded`, whose padding is 0 already.
     fn pad<T: Element>(&self, image: &[T], padded: &mut [T]) {
+        if self.moved {
+            return self.move_by_columns(image, padded);
+        }
         let [high, wide] = self.conv.sides;
         let planes = high.stride * wide.stride;
         if self.plane == high.input * wide.input && planes == 1 && self.spread == [1, 1] {
@@ -176,7 +234,7 @@ impl Direct {
 
     /// Room for [`Direct::convolve`].
     pub(super) fn buffer<T: Element>(&self) -> (Vec<T>, Vec<T>) {
-        (vec![T::default(); self.image()], vec![T::default(); self.channels * self.places])
+        (vec![T::default(); self.image() + LINE], vec![T::default(); self.channels * self.places])
     }
 
     /// Writes all outputs of one group of one image.
@@ -188,6 +246,7 @@ impl Direct {
         (padded, rows): &mut (Vec<T>, Vec<T>),
         out: &mut [Uninit<T>],
     ) {
+        let padded = at_a_line(padded);
         self.pad(image, padded);
         let [height, width] = self.conv.sides.map(|side| side.output);
         let depth = self.offsets.len() * self.channels;
@@ -209,6 +268,7 @@ impl Direct {
                 }
             }
             for (out, rows) in out.chunks_mut(height * width).zip(rows.chunks_exact(self.places)) {
+                let width = if self.pitch == width { out.len() } else { width };
                 for (oy, out) in out.chunks_exact_mut(width).enumerate() {
                     copy_row(&rows[oy * self.pitch..], out, Uninit::new);
                 }
@@ -225,7 +285,7 @@ impl Direct {
     pub(super) fn kernel_buffer<T: Element>(&self) -> (Vec<T>, Vec<T>) {
         let gradients = self.conv.outputs.next_multiple_of(self.channels) * self.places;
         let n = self.batch();
-        (vec![T::default(); n * self.image()], vec![T::default(); n * gradients])
+        (vec![T::default(); n * self.image() + LINE], vec![T::default(); n * gradients + LINE])
     }
 
     /// Adds the gradient of one group's kernel for pairs of an image and the gradient of its output.
@@ -235,7 +295,9 @@ impl Direct {
         (xs, gs): &mut (Vec<T>, Vec<T>),
         sum: &mut [T],
     ) {
+        let (xs, gs) = (at_a_line(xs), at_a_line(gs));
         let width = self.conv.sides[1].output;
+        let width = if self.pitch == width { self.conv.windows() } else { width };
         let gradients = self.conv.outputs.next_multiple_of(self.channels) * self.places;
         loop {
             let places = xs.chunks_exact_mut(self.image()).zip(gs.chunks_exact_mut(gradients));
@@ -340,11 +402,15 @@ impl<T: Element, const C: usize, const N: usize> WithSimd for Products<'_, T, C,
                                 .cast::<T::Vector<S>>()
                                 .read_unaligned()
                         };
-                        let x = offsets.map(|offset| read(x, offset));
+                        // A loop, because the closure of `offsets.map` would not be inlined.
+                        let mut under = [T::splat(simd, T::default()); N];
+                        for t in 0..N {
+                            under[t] = read(x, offsets[t]);
+                        }
                         for o in 0..C {
                             let g = read(g, o * places);
                             for t in 0..N {
-                                sums[o][t] = T::fused(simd, g, x[t], sums[o][t]);
+                                sums[o][t] = T::fused(simd, g, under[t], sums[o][t]);
                             }
                         }
                     }

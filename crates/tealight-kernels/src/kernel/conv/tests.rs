@@ -123,6 +123,17 @@ fn directly_of_many_sizes() {
             see(Conv { batch: 0, groups, inputs, outputs, sides });
         }
     }
+    // One output, as wide as the image: also of kernels that reach beyond it, and of uneven padding.
+    let uneven = |input: usize| WindowAxis { output: input, ..side(input, 2, 1, 1, 1) };
+    let even =
+        [[1, 3, 1, 1], [2, 5, 2, 1], [9, 3, 1, 1], [33, 5, 2, 1], [20, 3, 3, 3], [5, 7, 3, 1], [4, 3, 4, 4]];
+    let even = even.map(|[input, kernel, padding, dilation]| side(input, kernel, 1, padding, dilation));
+    for wide in even.into_iter().chain([uneven(1), uneven(18), side(7, 1, 1, 0, 1)]) {
+        for high in [wide, side(6, 2, 1, 0, 1), side(3, 3, 1, 4, 1)] {
+            see(Conv { batch: 3, groups: 3, inputs: 1, outputs: 1, sides: [high, wide] });
+            see(Conv { batch: 2, groups: 1, inputs: 2, outputs: 1, sides: [high, wide] });
+        }
+    }
     assert!(direct > 60 || crate::kernel::parallel::is_scalar(), "{direct}");
 }
 
