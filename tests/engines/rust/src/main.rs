@@ -75,7 +75,7 @@ fn run(model: &Model, run: &Run) -> Result<Vec<Output>> {
     let numbers = |x: &TValue| -> Result<Output> {
         let dims = x.shape().to_vec();
         let x = x.cast_to::<f64>()?.into_owned();
-        Ok((dims, x.try_as_plain()?.as_slice::<f64>()?.to_vec()))
+        Ok((dims, x.try_as_plain_ram()?.as_slice::<f64>()?.to_vec()))
     };
     found.iter().map(numbers).collect()
 }
