@@ -56,7 +56,7 @@ pub(crate) use grad::partial_vjp;
 pub(crate) use mode::observed as is_observed;
 pub(crate) use mode::with_grad;
 pub(crate) use node::Call;
-pub(crate) use trace::{traced, traced_many};
+pub(crate) use trace::{is_traced, traced, traced_many};
 
 /// A map of tensors by name. `collect` would compile a sort for each caller.
 pub(crate) fn named(tensors: impl Iterator<Item = (String, Tensor)>) -> BTreeMap<String, Tensor> {

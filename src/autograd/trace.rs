@@ -235,6 +235,11 @@ pub(crate) fn read(what: &str, x: &Tensor) -> Result<()> {
     Err(Error::argument("export_onnx", format!("{what} that do not depend on the input"), "some that do"))
 }
 
+/// Whether the operations are traced for an ONNX export.
+pub(crate) fn is_traced() -> bool {
+    is_observed_by(TRACE)
+}
+
 /// Runs `compute`, which a trace sees as one operation of `inputs` with the given ONNX form.
 pub(crate) fn traced(
     inputs: &[&Tensor],

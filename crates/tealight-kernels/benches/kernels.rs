@@ -1,7 +1,8 @@
-//! Convolutions against the machine's peak, and normalisation: `cargo bench -p tealight-kernels --bench kernels [FILTER]`.
+//! Convolutions and recurrent layers against the machine's peak, and normalisation: `cargo bench -p tealight-kernels --bench kernels [FILTER]`.
 //!
 //! Prints, on one thread, GFLOP/s (two for each product of an element of a window with one of the kernel) and their share of what a loop
-//! of fused multiply-adds reaches, for a convolution, its transpose and the gradient of its kernel; and the elements a nanosecond of the
+//! of fused multiply-adds reaches, for a convolution, its transpose and the gradient of its kernel, and for the steps of a recurrent
+//! layer, forward and backward (without the products of the inputs); and the elements a nanosecond of the
 //! moments of (outer, groups, inner), of their normalisation and of its gradient. The fastest of many runs counts.
 
 #![allow(unsafe_code)]
@@ -9,7 +10,7 @@
 use std::hint::black_box;
 
 use tealight_kernels::kernel::{
-    Conv, WindowAxis, conv, conv_kernel, conv_transpose, keep_freed, norm, simd_level,
+    Conv, WindowAxis, conv, conv_kernel, conv_transpose, keep_freed, norm, recurrent, simd_level,
 };
 
 /// Seconds that this thread has computed.
@@ -112,6 +113,7 @@ fn main() {
         }
         println!();
     }
+    recurrent_layers(peak, &filter);
     for dims in
         [[64, 32, 64], [64, 64, 16], [32, 16, 1024], [32, 64, 64], [16, 32, 256], [1, 512, 64], [64, 128, 1]]
     {
@@ -131,6 +133,46 @@ fn main() {
         ];
         print!("{name:36}");
         times.iter().for_each(|time| print!("{:9.1} µs {:5.2}", time * 1e6, n as f64 / time * 1e-9));
+        println!();
+    }
+}
+
+fn recurrent_layers(peak: f64, filter: &str) {
+    use recurrent::{Cell, Inputs, Scan};
+    for (cell, [steps, batch, hidden]) in [
+        (Cell::Lstm, [32, 32, 64]),
+        (Cell::Gru, [32, 32, 64]),
+        (Cell::Tanh, [32, 32, 64]),
+        (Cell::Lstm, [16, 1, 32]),
+        (Cell::Lstm, [64, 64, 256]),
+    ] {
+        let name = format!("{cell:?} {steps} steps, batch {batch}, {hidden} units");
+        if !name.contains(filter) {
+            continue;
+        }
+        let array = |n: usize, salt: f32| -> Vec<f32> {
+            (0..n).map(|i| 0.2 * (i as f32 * 1.7 + salt).sin()).collect()
+        };
+        let (gates, state) = (cell.gates() * hidden, batch * hidden);
+        let (x, weight, h) =
+            (array(steps * batch * gates, 0.1), array(gates * hidden, 0.2), array(state, 0.3));
+        let (bias, c) = (array(gates, 0.4), if cell == Cell::Lstm { array(state, 0.5) } else { vec![] });
+        let bias = (cell == Cell::Gru).then_some(&bias[..]);
+        let inputs = Inputs { x: &x, weight: &weight, bias, h: &h, c: &c };
+        let (time_first, reverse, lengths, with_state) = (false, false, None, false);
+        let scan = Scan { cell, steps, batch, hidden, time_first, reverse, lengths, with_state };
+        let (y, kept) = scan.forward(inputs, true);
+        let g = array(y.len(), 0.6);
+        let kept = [&kept.gates[..], &kept.cells];
+        let times = [
+            seconds(|| drop(black_box(scan.forward(inputs, true)))),
+            seconds(|| drop(black_box(scan.backward(inputs, kept, &y, &g, true)))),
+        ];
+        print!("{name:36}");
+        for (time, products) in times.iter().zip([1, 2]) {
+            let rate = (2 * products * steps * state * gates) as f64 / time / 1e9;
+            print!("{:9.0} µs {rate:4.0} = {:3.0} %", time * 1e6, 100.0 * rate / peak);
+        }
         println!();
     }
 }

@@ -25,7 +25,7 @@ use crate::error::Result;
 /// # assert_eq!(layer.predict(&Tensor::ones((4, 7, 3), DType::F32, &Device::Cpu)?)?.dims(), [4, 7, 5]);
 /// # Ok::<(), tealight::Error>(())
 /// ```
-pub trait RecurrentCell<const S: usize>: Clone + std::fmt::Debug + Send + Sync {
+pub trait RecurrentCell<const S: usize>: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// The layer's name in error messages.
     const NAME: &'static str;
     /// The name of the layer's type in summaries.
@@ -38,6 +38,12 @@ pub trait RecurrentCell<const S: usize>: Clone + std::fmt::Debug + Send + Sync {
 
     /// The next state, from the gates W·x + b of the input and the state.
     fn step(&self, x: &Tensor, state: [Tensor; S], recurrent: &RecurrentMap) -> Result<[Tensor; S]>;
+
+    /// The loop that computes `step` of f32 and f64 in main memory. Default: none.
+    #[doc(hidden)]
+    fn kernel(&self) -> Option<crate::kernel::recurrent::Cell> {
+        None
+    }
 
     /// The ONNX operator that runs this cell over a sequence in one direction or two. Default: none; its steps are exported one by one.
     fn onnx(&self, _directions: usize) -> Option<OnnxCell> {

@@ -3,6 +3,7 @@
 use super::{OnnxCell, Recurrent, RecurrentCell, RecurrentMap};
 use crate::autograd::{OnnxAttribute, Tensor};
 use crate::error::Result;
+use crate::kernel::recurrent::Cell;
 use crate::ops;
 
 /// The gated recurrent unit; see [`Recurrent`].
@@ -47,6 +48,10 @@ impl RecurrentCell<1> for GruCell {
         let (r, z) = (recurrent.gate(&sums, 0)?, recurrent.gate(&sums, 1)?);
         let n = ops::apply(Candidate, [&recurrent.gate(x, 2)?, &r, &recurrent.gate(&own, 2)?])?;
         Ok([ops::apply(Update, [&n, &z, &h])?])
+    }
+
+    fn kernel(&self) -> Option<Cell> {
+        Some(Cell::Gru)
     }
 
     fn onnx(&self, _: usize) -> Option<OnnxCell> {

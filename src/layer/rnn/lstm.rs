@@ -3,6 +3,7 @@
 use super::{OnnxCell, Recurrent, RecurrentCell, RecurrentMap};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
+use crate::kernel::recurrent::Cell;
 use crate::ops;
 
 /// The long short-term memory, with the state [h, c]; see [`Recurrent`].
@@ -82,6 +83,10 @@ impl RecurrentCell<2> for LstmCell {
         let c = ops::apply(Kept, [&gate(1)?, &c, &written])?;
         let h = ops::apply(Gated, [&gate(3)?, &c])?;
         Ok([h, c])
+    }
+
+    fn kernel(&self) -> Option<Cell> {
+        Some(Cell::Lstm)
     }
 
     fn onnx(&self, _: usize) -> Option<OnnxCell> {

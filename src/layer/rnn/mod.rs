@@ -23,6 +23,7 @@ mod cell;
 mod gru;
 mod lstm;
 mod options;
+mod scan;
 mod simple;
 
 pub use cell::{OnnxCell, RecurrentCell, RecurrentMap};
@@ -31,10 +32,13 @@ pub use lstm::{Lstm, LstmCell};
 pub use options::RnnOptions;
 pub use simple::{Rnn, RnnCell};
 
+use scan::{Padding, Recurrence, Steps};
+
 use super::dropout::dropped;
 use super::{Fields, ForwardContext, Layer, Parameter, init};
-use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Tensor, trace, traced_many};
+use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Tensor, is_traced, trace, traced_many};
 use crate::error::{Error, Result};
+use crate::ops::affine::affine;
 use crate::ops::{Pad, Rng};
 
 /// The parameters of one layer in one direction, with the gates in PyTorch's order.
@@ -122,7 +126,8 @@ impl<C: RecurrentCell<S>, const S: usize> Recurrent<C, S> {
         state: Option<[&Tensor; S]>,
         ctx: &mut ForwardContext,
     ) -> Result<(Tensor, [Tensor; S])> {
-        self.run(x, None, state, ctx)
+        let (y, last) = self.run(x, None, state, true, ctx)?;
+        Ok((y, last.expect("the state is asked for")))
     }
 
     /// The outputs and the last state of sequences of different lengths, each padded to the longest: the padding is not looked at,
@@ -152,19 +157,21 @@ impl<C: RecurrentCell<S>, const S: usize> Recurrent<C, S> {
         state: Option<[&Tensor; S]>,
         ctx: &mut ForwardContext,
     ) -> Result<(Tensor, [Tensor; S])> {
-        self.run(x, Some(lengths), state, ctx)
+        let (y, last) = self.run(x, Some(lengths), state, true, ctx)?;
+        Ok((y, last.expect("the state is asked for")))
     }
 
+    /// The outputs, and the last state if it is wanted.
     fn run(
         &self,
         x: &Tensor,
         lengths: Option<&[usize]>,
         state: Option<[&Tensor; S]>,
+        with_state: bool,
         ctx: &mut ForwardContext,
-    ) -> Result<(Tensor, [Tensor; S])> {
+    ) -> Result<(Tensor, Option<[Tensor; S]>)> {
         let n = self.batch(x)?;
-        let mut y = if self.options.time_first { x.clone() } else { x.transpose(0, 1)? };
-        let t = y.dims()[0];
+        let t = x.dims()[usize::from(!self.options.time_first)];
         if let Some(lengths) = lengths
             && (lengths.len() != n || lengths.iter().any(|length| !(1..=t).contains(length)))
         {
@@ -192,12 +199,20 @@ impl<C: RecurrentCell<S>, const S: usize> Recurrent<C, S> {
         if n == 0 {
             // There may be more steps than a loop should count.
             let dims = [x.dims()[0], x.dims()[1], directions.saturating_mul(self.hidden)];
-            return Ok((Tensor::zeros(&dims[..], x.dtype(), x.device())?, initial));
+            return Ok((Tensor::zeros(&dims[..], x.dtype(), x.device())?, Some(initial)));
         }
-        let padding = lengths.map(|lengths| Padding::new(lengths, x)).transpose()?;
-        if let Some(padding) = &padding {
+        // The operators of ONNX have the time first.
+        let turned = is_traced() && !self.options.time_first;
+        let (time_first, with_state) = (self.options.time_first || turned, with_state || is_traced());
+        let time = usize::from(!time_first);
+        let mut y = if turned { x.transpose(0, 1)? } else { x.clone() };
+        let mut end = t;
+        if let Some(lengths) = lengths {
+            let padding = Padding::new(lengths, x)?;
+            end = padding.end;
+            let mask = if time_first { padding.mask } else { padding.mask.transpose(0, 1)? };
             // Not even a NaN of the padding may come through.
-            y = y.narrow(0, 0, padding.end)?.masked_fill(&padding.mask, 0.0)?;
+            y = y.narrow(time, 0, end)?.masked_fill(&mask, 0.0)?;
         }
         let mut last: [Vec<Tensor>; S] = std::array::from_fn(|_| Vec::with_capacity(self.weights.len()));
         for (layer, weights) in self.weights.chunks(directions).enumerate() {
@@ -210,15 +225,16 @@ impl<C: RecurrentCell<S>, const S: usize> Recurrent<C, S> {
                 let mut states = Vec::with_capacity(1 + directions * S);
                 for (direction, weights) in weights.iter().enumerate() {
                     let state = try_map(&initial, |tensor| tensor.i(first + direction))?;
-                    let (output, state) =
-                        self.one_way(&y, weights, state, direction == 1, padding.as_ref())?;
+                    let lengths = lengths.map(<[usize]>::to_vec);
+                    let how = Steps { time_first, reverse: direction == 1, lengths, with_state };
+                    let (output, state) = self.one_way(&y, weights, state, &how)?;
                     outputs.push(output);
-                    states.extend(state);
+                    states.extend(state.into_iter().flatten());
                 }
                 states.push(Tensor::cat(&outputs, 2)?);
                 Ok(states)
             };
-            let whole = padding.is_none() && trace::has_recurrent_nodes(y.dtype());
+            let whole = lengths.is_none() && trace::has_recurrent_nodes(y.dtype());
             let mut results = match self.cell.onnx(directions).filter(|_| whole) {
                 None => compute()?,
                 Some(cell) => {
@@ -232,11 +248,13 @@ impl<C: RecurrentCell<S>, const S: usize> Recurrent<C, S> {
                 last[k % S].push(tensor);
             }
         }
-        let last = try_map(&last, |list| Tensor::stack(list, 0))?;
-        if let Some(padding) = padding {
-            y = y.pad(&[(0, t - padding.end), (0, 0), (0, 0)], Pad::Constant(0.0))?;
+        if end < t {
+            let mut by = [(0, 0); 3];
+            by[time].1 = t - end;
+            y = y.pad(&by, Pad::Constant(0.0))?;
         }
-        let y = if self.options.time_first { y } else { y.transpose(0, 1)? };
+        let y = if turned { y.transpose(0, 1)? } else { y };
+        let last = with_state.then(|| try_map(&last, |list| Tensor::stack(list, 0))).transpose()?;
         Ok((y, last))
     }
 
@@ -303,53 +321,27 @@ impl<C: RecurrentCell<S>, const S: usize> Recurrent<C, S> {
         Ok(results)
     }
 
-    /// One layer in one direction: (t, n, inputs) to (t, n, hidden).
+    /// One layer in one direction.
     fn one_way(
         &self,
         x: &Tensor,
         weights: &RnnWeights,
-        mut state: [Tensor; S],
-        backwards: bool,
-        padding: Option<&Padding>,
-    ) -> Result<(Tensor, [Tensor; S])> {
+        state: [Tensor; S],
+        how: &Steps,
+    ) -> Result<(Tensor, Option<[Tensor; S]>)> {
         let bias = |bias: &Option<Parameter>| bias.as_ref().map(Parameter::get);
-        let (input_bias, step_bias) = match (bias(&weights.bias_ih), bias(&weights.bias_hh)) {
+        let (input_bias, bias) = match (bias(&weights.bias_ih), bias(&weights.bias_hh)) {
             (Some(bias_ih), Some(bias_hh)) if C::JOINT_BIAS => (Some((bias_ih + bias_hh)?), None),
             biases => biases,
         };
         // W·x + b of all steps in one product.
-        let mut projected = x.matmul(&weights.weight_ih.get().t()?)?;
-        if let Some(bias) = input_bias {
-            projected = (projected + bias)?;
-        }
-        let weight = weights.weight_hh.get().t()?;
-        let recurrent = RecurrentMap { weight, bias: step_bias, hidden: self.hidden };
-        let mut inputs: Vec<(usize, Tensor)> = steps(projected)?.into_iter().enumerate().collect();
-        if backwards {
-            inputs.reverse();
-        }
-        let mut outputs = Vec::with_capacity(inputs.len());
-        for (step, input) in &inputs {
-            match padding.filter(|padding| padding.start <= *step) {
-                None => {
-                    state = self.cell.step(input, state, &recurrent)?;
-                    outputs.push(state[0].clone());
-                }
-                // Sequences that have ended keep their state, or have not begun yet.
-                Some(padding) => {
-                    let ended = padding.mask.i(*step)?;
-                    let next = self.cell.step(input, state.clone(), &recurrent)?;
-                    outputs.push(next[0].masked_fill(&ended, 0.0)?);
-                    for (old, new) in state.iter_mut().zip(&next) {
-                        *old = ended.where_cond(old, new)?;
-                    }
-                }
-            }
-        }
-        if backwards {
-            outputs.reverse();
-        }
-        Ok((Tensor::stack(&outputs, 0)?, state))
+        let weight = weights.weight_ih.get();
+        let projected = match input_bias {
+            Some(bias) if !is_traced() => affine(x, &weight, &bias)?,
+            Some(bias) => (x.matmul(&weight.t()?)? + bias)?,
+            None => x.matmul(&weight.t()?)?,
+        };
+        scan::scan(&self.cell, &projected, Recurrence { weight: weights.weight_hh.get(), bias, state }, how)
     }
 
     /// Checks the shape of the inputs, and returns n.
@@ -362,26 +354,6 @@ impl<C: RecurrentCell<S>, const S: usize> Recurrent<C, S> {
                 Err(Error::shape(C::NAME, expected, &[dims]))
             }
         }
-    }
-}
-
-/// What lies behind the ends of sequences.
-struct Padding {
-    /// The first step at which a sequence has ended.
-    start: usize,
-    /// The first step at which all have.
-    end: usize,
-    /// (end, n, 1) of u8: 1 where a sequence has ended.
-    mask: Tensor,
-}
-
-impl Padding {
-    fn new(lengths: &[usize], x: &Tensor) -> Result<Self> {
-        let start = lengths.iter().copied().min().expect("there is a sequence");
-        let end = lengths.iter().copied().max().expect("there is a sequence");
-        let ended = (0..end).flat_map(|step| lengths.iter().map(move |&length| u8::from(step >= length)));
-        let mask = Tensor::from_vec(ended.collect::<Vec<u8>>(), (end, lengths.len(), 1), x.device())?;
-        Ok(Padding { start, end, mask })
     }
 }
 
@@ -407,7 +379,7 @@ fn try_map<T, const S: usize>(items: &[T; S], f: impl Fn(&T) -> Result<Tensor>) 
 
 impl<C: RecurrentCell<S>, const S: usize> Layer for Recurrent<C, S> {
     fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
-        Ok(self.forward_with_state(x, None, ctx)?.0)
+        Ok(self.run(x, None, None, false, ctx)?.0)
     }
 
     fn fields<'a>(&'a self, fields: &mut Fields<'a>) {

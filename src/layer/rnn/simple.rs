@@ -4,6 +4,7 @@ use super::{OnnxCell, Recurrent, RecurrentCell, RecurrentMap};
 use crate::activation::Activation;
 use crate::autograd::{OnnxAttribute, Tensor};
 use crate::error::Result;
+use crate::kernel::recurrent::Cell;
 
 /// The simple recurrent layer; see [`Recurrent`].
 ///
@@ -47,6 +48,10 @@ impl RecurrentCell<1> for RnnCell {
     fn step(&self, x: &Tensor, [h]: [Tensor; 1], recurrent: &RecurrentMap) -> Result<[Tensor; 1]> {
         let sum = (x + recurrent.gates(&h)?)?;
         Ok([if self.relu { crate::activation::Relu.apply(&sum)? } else { sum.tanh()? }])
+    }
+
+    fn kernel(&self) -> Option<Cell> {
+        Some(if self.relu { Cell::Relu } else { Cell::Tanh })
     }
 
     fn onnx(&self, directions: usize) -> Option<OnnxCell> {

@@ -27,6 +27,7 @@ pub mod optim;
 pub mod order;
 mod parallel;
 mod products;
+pub mod recurrent;
 mod reduce;
 mod resample;
 pub mod rows;
