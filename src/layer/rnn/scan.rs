@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{RecurrentCell, RecurrentMap, steps};
 use crate::autograd::array::{contiguous, fits, on_cpu, with_float};
 use crate::autograd::launch::{Operand, Outputs, launch_borrowed};
-use crate::autograd::{Array, Element, SaveContext, Saved, Tensor, VariadicOp, is_traced, partial_vjp};
+use crate::autograd::{Array, Element, SaveContext, Saved, Tensor, VariadicOp, is_written_down, partial_vjp};
 use crate::error::{Error, Result};
 use crate::kernel::recurrent::{self, Scan};
 use candle_core::CpuStorage;
@@ -56,7 +56,10 @@ pub(super) fn scan<C: RecurrentCell<S>, const S: usize>(
     recurrence: Recurrence<S>,
     how: &Steps,
 ) -> Result<(Tensor, Option<[Tensor; S]>)> {
-    let kernel = cell.kernel().filter(|_| on_cpu(x.array()) && !is_traced());
+    let [steps, batch] = if how.time_first { [x.dims()[0], x.dims()[1]] } else { [x.dims()[1], x.dims()[0]] };
+    // A product of one row has another order of its sums, on which an exported model relies.
+    let usable = |_: &_| batch > 1 && on_cpu(x.array()) && !is_written_down();
+    let kernel = cell.kernel().filter(usable);
     let Some(kernel) = kernel else { return one_by_one(cell, x, recurrence, how) };
     let Recurrence { weight, bias, state } = &recurrence;
     let all: Vec<&Tensor> = [x, weight].into_iter().chain(state).chain(bias).collect();
@@ -69,7 +72,6 @@ pub(super) fn scan<C: RecurrentCell<S>, const S: usize>(
         ));
     }
     let (mut dims, hidden) = (x.dims().to_vec(), weight.dims()[1]);
-    let [steps, batch] = if how.time_first { [dims[0], dims[1]] } else { [dims[1], dims[0]] };
     dims[2] = hidden;
     let &Steps { time_first, reverse, with_state, .. } = how;
     let lengths = how.lengths.clone();
@@ -121,7 +123,8 @@ fn one_by_one<C: RecurrentCell<S>, const S: usize>(
     if how.reverse {
         outputs.reverse();
     }
-    Ok((Tensor::stack(&outputs, if how.time_first { 0 } else { 1 })?, how.with_state.then_some(state)))
+    let y = Tensor::stack(&outputs, 0)?;
+    Ok((if how.time_first { y } else { y.transpose(0, 1)? }, how.with_state.then_some(state)))
 }
 
 /// All steps in one operation on x, W_h, the state and, if there is one, b_h. The last state follows the outputs in one vector.
