@@ -278,13 +278,8 @@ unsafe fn product<S: Simd, T: Element, const V: usize>(
                         // SAFETY: initialised by this function's contract, or by the part before.
                         let old = unsafe { assume_written(old) };
                         let mut line = [T::default(); WIDEST];
-                        for l in 0..columns {
-                            line[l] = old[l];
-                        }
-                        let line = &T::vectors::<S>(&line)[..V];
-                        for l in 0..V {
-                            sums[r][l] = line[l];
-                        }
+                        line[..columns].copy_from_slice(old);
+                        sums[r].copy_from_slice(&T::vectors::<S>(&line)[..V]);
                     }
                 }
                 for (p, row) in panel.chunks_exact(width).enumerate() {
@@ -298,10 +293,7 @@ unsafe fn product<S: Simd, T: Element, const V: usize>(
                 }
                 for r in 0..height {
                     let mut line = [T::default(); WIDEST];
-                    let vectors = &mut T::vectors_mut::<S>(&mut line)[..V];
-                    for l in 0..V {
-                        vectors[l] = sums[r][l];
-                    }
+                    T::vectors_mut::<S>(&mut line)[..V].copy_from_slice(&sums[r]);
                     let out = &mut out[(i + r) * stride + first..][..columns];
                     for l in 0..columns {
                         out[l].write(line[l]);
