@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use tealight::Error;
 use tealight::data::{CsvError, CsvHint};
 
+use super::options::Keep;
+
 /// Why a command ended before it was done.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -15,8 +17,8 @@ pub(super) enum Failure {
     Message(String),
     /// An error of the library.
     Library(Error),
-    /// Ctrl-C ended the training after this step, and the best model so far was kept.
-    Interrupted(u64),
+    /// Ctrl-C ended the training after this step, and the model so far was kept.
+    Interrupted { step: u64, keep: Keep },
     /// The model is no better than guessing, and --beat-guessing was given.
     Guessing,
     /// The errors were printed already.
@@ -95,9 +97,10 @@ pub(super) fn exit_code(done: Result<()>) -> ExitCode {
             note(&format!("error: {}", text.replace(['\n', '\r'], " ")));
             ExitCode::FAILURE
         }
-        Err(Failure::Interrupted(step)) => {
+        Err(Failure::Interrupted { step, keep }) => {
+            let best = if keep == Keep::Best { "best " } else { "" };
             note(&format!(
-                "interrupted after step {step}: the best model so far was kept; the same command with --resume goes on"
+                "interrupted after step {step}: the {best}model so far was kept; the same command with --resume goes on"
             ));
             ExitCode::from(130)
         }

@@ -153,6 +153,24 @@ impl FromStr for Kind {
     }
 }
 
+/// Whose weights a model gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Keep {
+    /// Those of the epoch that was best on the validation examples
+    Best,
+    /// Those of the last epoch: all --epochs are trained
+    Last,
+}
+
+/// What decides which epoch is best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Score {
+    /// The validation loss, which also counts how sure the answers are
+    Loss,
+    /// The share of right answers
+    Accuracy,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ColorMode {
     /// Grey if all images are grey
@@ -223,9 +241,15 @@ pub(super) struct Train {
     /// Validate each example once: train N models, each without one of N parts, and then the model on all examples; 0 for --valid 0.2
     #[arg(long, value_name = "N")]
     pub(super) folds: Option<usize>,
-    /// Stop after N epochs without a better validation loss; the best model is kept
+    /// Stop after N epochs without a better --score
     #[arg(long, value_name = "N", default_value_t = 15)]
     pub(super) patience: u64,
+    /// Which epoch's weights the model gets
+    #[arg(long, value_name = "EPOCH", default_value = "best")]
+    pub(super) keep: Keep,
+    /// The score on the validation examples by which an epoch is best
+    #[arg(long, value_name = "SCORE", default_value = "loss")]
+    pub(super) score: Score,
     /// The seed of all random numbers: the same seed gives the same model
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) seed: u64,

@@ -17,7 +17,7 @@ use super::artifacts::{self, Shown};
 use super::failure::{Failure, Result, counted, fail, one_line, print};
 use super::inputs::{Examples, Found, Inputs, Pictures};
 use super::model::{Model, Plan, in_units};
-use super::options::{Kind, Train};
+use super::options::{Keep, Kind, Score, Train};
 use super::scores::{Scores, digits};
 use super::serve::{Stage, Teller, Watch};
 
@@ -138,7 +138,7 @@ fn run_with(options: &Train, ranks: Option<&dyn Communicator>) -> Result<()> {
         print_progress(&summary)?;
     }
     match (done.interrupted, options.beat_guessing && !beats_guessing) {
-        (Some(step), _) => Err(Failure::Interrupted(step)),
+        (Some(step), _) => Err(Failure::Interrupted { step, keep: options.keep }),
         (None, true) => Err(Failure::Guessing),
         (None, false) => Ok(()),
     }
@@ -489,13 +489,16 @@ fn write(options: &Train, done: &mut Done, data: Vec<(String, String)>) -> Resul
     let unit = main.model.plan.inputs.unit();
     let epochs = |history: &History| counted(history.len(), "epochs");
     let mut text = match done.folds {
+        1 if options.keep == Keep::Last => format!("{}; kept the last\n", epochs(&main.history)),
         1 => format!("{}; kept the best, number {}\n", epochs(&main.history), kept(&main.history)),
         folds => {
-            let best: Vec<String> = done.parts.iter().map(|part| kept(&part.history).to_string()).collect();
+            let numbers: Vec<String> =
+                done.parts.iter().map(|part| kept(&part.history).to_string()).collect();
+            let which = if options.keep == Keep::Last { "last" } else { "best" };
             let kept = format!(
-                "{} of {folds} folds; kept the best epoch of each: {}",
+                "{} of {folds} folds; kept the {which} epoch of each: {}",
                 done.parts.len(),
-                best.join(", ")
+                numbers.join(", ")
             );
             let last = match &done.last {
                 Some(last) => {
@@ -571,11 +574,21 @@ fn fit(
     let epochs = run.epochs.or(options.epochs).unwrap_or(usual);
     let (name, later, steps_per_epoch) = (&run.name, run.later, loader.len() as u64);
     trainer = trainer.epochs(epochs).seed(options.seed).callback(Checkpoints::new(place)?);
-    if valid.is_some() {
-        trainer = trainer.callback(EarlyStopping::new("valid_loss", options.patience));
-        trainer = if plan.classes.is_empty() { trainer } else { trainer.metric(Accuracy::new()) };
+    let keeps_best = valid.is_some() && options.keep == Keep::Best;
+    if keeps_best {
+        let score = match (options.score, plan.classes.is_empty()) {
+            (Score::Loss, _) => "valid_loss",
+            (Score::Accuracy, false) => "valid_accuracy",
+            (Score::Accuracy, true) => {
+                return fail("--score accuracy: expected classes, got a numeric target");
+            }
+        };
+        trainer = trainer.callback(EarlyStopping::new(score, options.patience));
     }
-    let stage = Stage { name, epochs, steps_per_epoch, later, model, valid };
+    if valid.is_some() && !plan.classes.is_empty() {
+        trainer = trainer.metric(Accuracy::new());
+    }
+    let stage = Stage { name, epochs, steps_per_epoch, later, model, valid, keeps_best };
     trainer = trainer.callback(Teller::new(watch, stage));
     if options.quiet {
         trainer = trainer.silent();
@@ -659,7 +672,14 @@ fn about(options: &Train, done: &Done, train: &Scores, valid: &Scores) -> Vec<(S
     if main.model.temperature != 1.0 {
         about.push(("temperature".into(), digits(main.model.temperature)));
     }
-    about.push(("patience".into(), options.patience.to_string()));
+    match (options.keep, options.score) {
+        (Keep::Last, _) => about.push(("epoch kept".into(), "the last".into())),
+        (Keep::Best, score) => {
+            let score = if score == Score::Loss { "loss" } else { "accuracy" };
+            about.push(("patience".into(), options.patience.to_string()));
+            about.push(("epoch kept".into(), format!("the best validation {score}")));
+        }
+    }
     if options.images.flip {
         about.push(("mirror images".into(), "yes".into()));
     }

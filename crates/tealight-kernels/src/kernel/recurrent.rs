@@ -249,6 +249,7 @@ impl<T: Element> Panels<T> {
 /// # Safety
 /// If `add`, the first n elements of each row of `out` are initialised. (Otherwise they are afterwards.)
 #[inline(always)]
+#[expect(clippy::manual_memcpy, reason = "a call of memcpy takes the sums out of their registers")]
 unsafe fn product<S: Simd, T: Element, const V: usize>(
     simd: S,
     (out, stride): (&mut [Uninit<T>], usize),

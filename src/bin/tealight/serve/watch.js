@@ -68,7 +68,7 @@ async function worst(stage) {
 let state = {};
 
 function show() {
-  const { stage, epochs = 1, epoch = 0, seconds, steps_here: here, steps_left: left, curves = {}, stopping, done, summary } = state;
+  const { stage, epochs = 1, epoch = 0, seconds, steps_here: here, steps_left: left, curves = {}, stopping, done, summary, keeps_best: keepsBest = true } = state;
   $("progress").max = epochs;
   $("progress").value = epoch;
   const facts = [
@@ -85,6 +85,7 @@ function show() {
   const ended = summary ? "The training has ended." : "The training has ended early: the terminal says why.";
   const text = done ? ended : running;
   if ($("status").textContent !== text) $("status").textContent = text;
+  $("stop").textContent = keepsBest ? "Stop and keep the best" : "Stop after this epoch";
   $("stop").disabled = Boolean(done || stopping || !("epochs" in state));
   $("summary").hidden = !summary;
   $("summary").textContent = summary ?? "";

@@ -55,8 +55,9 @@ pub(crate) struct Stage<'a> {
     /// How many such trainings follow.
     pub(crate) later: u64,
     pub(crate) model: &'a Model,
-    /// Without them there is no best epoch to keep.
     pub(crate) valid: Option<&'a Examples>,
+    /// Whether the model gets the weights of the best epoch, and not those of the last.
+    pub(crate) keeps_best: bool,
 }
 
 impl Page {
@@ -136,11 +137,12 @@ impl<'a> Teller<'a> {
             let points = ctx.history.curve(name);
             (name.to_string(), points.into_iter().map(|(_, y)| number(y)).collect::<Value>())
         };
-        let Stage { name, epochs, steps_per_epoch, later, .. } = self.stage;
+        let Stage { name, epochs, steps_per_epoch, later, keeps_best, .. } = self.stage;
         let steps = epochs.saturating_mul(steps_per_epoch);
         let mut state = watch.page.state();
         state.now = json!({
             "stage": name,
+            "keeps_best": keeps_best,
             "epochs": epochs,
             "epoch": ctx.epoch,
             "loss": number(ctx.loss),
@@ -190,8 +192,8 @@ impl Callback for Teller<'_> {
         if self.last.is_none_or(|last| last.elapsed() >= PAUSE) {
             self.tell(watch, ctx);
         }
-        // An epoch that is not finished has no scores, so without validation its weights could not be told from the best.
-        if watch.stopped() && self.stage.valid.is_some() && !ctx.history.is_empty() {
+        // The weights in the middle of an epoch are given up for those of the best; otherwise the epoch is finished first.
+        if watch.stopped() && self.stage.keeps_best && !ctx.history.is_empty() {
             ctx.stop();
         }
         Ok(())
