@@ -183,6 +183,48 @@ fn probabilities_are_calibrated() {
 }
 
 #[test]
+fn which_epoch_is_kept() {
+    let here = folder();
+    let here = here.path();
+    let turned: Vec<usize> = (0..40).map(|i| i * 7919 % 200).collect();
+    fs::write(here.join("t.csv"), noisy(200, &turned)).unwrap();
+    let train = |epochs: usize, options: &[&str]| {
+        let epochs = epochs.to_string();
+        let fixed =
+            ["train", "t.csv", "--force", "--folds", "0", "--learning-rate", "0.02", "--epochs", &epochs];
+        let out = said(here, &[&fixed[..], options].concat());
+        (out, said(here, &["inspect", "model/model.safetensors"]))
+    };
+    let kept = |out: &str| {
+        let line = out.lines().find(|line| line.starts_with("12 epochs; kept the best, number ")).unwrap();
+        line.rsplit(' ').next().unwrap().parse::<usize>().unwrap()
+    };
+    // The scores of each epoch are those of a training that ends there and keeps the last.
+    let right: Vec<usize> = (1..=12)
+        .map(|epochs| {
+            let (out, about) = train(epochs, &["--keep", "last"]);
+            assert!(out.contains("; kept the last\n"), "{out}");
+            assert!(about.contains("\nepoch kept             the last\n"), "{about}");
+            let line = out.lines().find(|line| line.contains("of the validation rows right")).unwrap();
+            line.split_once('(').unwrap().1.split(' ').next().unwrap().parse().unwrap()
+        })
+        .collect();
+    let first = 1 + right.iter().position(|count| Some(count) == right.iter().max()).unwrap();
+    let (out, about) = train(12, &["--score", "accuracy", "--patience", "12"]);
+    assert_eq!(kept(&out), first, "{right:?}");
+    assert!(about.contains("\nepoch kept             the best validation accuracy\n"), "{about}");
+    let (out, about) = train(12, &["--patience", "12"]);
+    assert_ne!(kept(&out), first, "these data do not tell the two scores apart");
+    assert!(about.contains("\nepoch kept             the best validation loss\n"), "{about}");
+
+    let numbers = (0..60).fold("x,y\n".to_string(), |table, i| table + &format!("{i},{}\n", 3 * i));
+    fs::write(here.join("numbers.csv"), numbers).unwrap();
+    let output = tealight(here, &["train", "numbers.csv", "--out", "numbers", "--score", "accuracy"]);
+    let expected = "error: --score accuracy: expected classes, got a numeric target\n";
+    assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(1), expected));
+}
+
+#[test]
 fn the_column_that_matters() {
     let here = folder();
     let here = here.path();
