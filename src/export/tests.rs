@@ -249,6 +249,22 @@ fn recurrent_and_pooled_models() -> Result<()> {
 }
 
 #[test]
+fn standardized_rows_of_a_table() -> Result<()> {
+    let rng = &mut Rng::seed(6);
+    let (mean, std) = (
+        Tensor::rand_dtype(-1.0, 1.0, 9, DType::F64, rng)?,
+        Tensor::rand_dtype(0.5, 2.0, 9, DType::F64, rng)?,
+    );
+    let scaled =
+        crate::layer::Lambda::new(move |x| ((x.to_dtype(DType::F64)? - &mean)? / &std)?.to_dtype(DType::F32));
+    let model = Sequential::new()
+        .push(scaled)
+        .push(Linear::new(9, 3, rng)?)
+        .push(crate::layer::Lambda::new(|x| x.log_softmax(1)));
+    same(&model, &[1, 9], true)
+}
+
+#[test]
 fn what_has_no_form_is_named() -> Result<()> {
     let model = Sequential::new()
         .push(Linear::new(2, 2, &mut Rng::seed(1))?)
