@@ -181,6 +181,8 @@ pub(crate) struct Recording {
     externals: usize,
     /// Whether parameters and buffers are constants, so that what depends on them alone is one too.
     folds_state: bool,
+    /// The layers that computed step by step, for a program to be read, and would use one kernel otherwise.
+    pub(crate) stepwise: Vec<String>,
     /// Why the run cannot be replayed.
     refusal: Option<Error>,
     /// Values whose elements were read by other means than kernels.
@@ -639,6 +641,20 @@ pub(crate) fn refuse_reading(what: &str, x: &Array) {
             recording.refuse(looked(format!("{what} of a tensor of shape {:?} ({at})", x.dims())));
         }
     });
+}
+
+/// Whether a recurrent layer shall compute its steps one by one, of primitives, because the program is exported.
+pub(crate) fn wants_steps(layer: &str) -> bool {
+    recording()
+        && RUNNING.with_borrow_mut(|running| {
+            let Some(recording) = running.as_mut().filter(|recording| recording.folds_state) else {
+                return false;
+            };
+            let scope = anomaly::current_scope();
+            let place = if scope.is_empty() { "the model" } else { &scope };
+            recording.stepwise.push(format!("{layer} in {place}"));
+            true
+        })
 }
 
 /// Notes that a run reads a parameter or a buffer whose array is `x`.

@@ -54,7 +54,7 @@ pub(crate) use array::Element;
 pub(crate) use broadcast::broadcast_to;
 pub(crate) use grad::partial_vjp;
 pub(crate) use mode::observed as is_observed;
-pub(crate) use mode::{in_small_steps, is_written_down, with_grad};
+pub(crate) use mode::with_grad;
 pub(crate) use node::Call;
 pub(crate) use trace::{is_traced, traced, traced_many};
 

@@ -14,19 +14,6 @@ pub(super) const ANOMALY: u8 = 1;
 pub(super) const TRACE: u8 = 2;
 /// The bit of a program's recording.
 pub(super) const PROGRAM: u8 = 4;
-/// The bit of a recording that is written down in another language.
-const EXPORT: u8 = 8;
-
-/// Runs `f` with ops that are kernels of their own only where they have to be.
-pub(crate) fn in_small_steps<R>(f: impl FnOnce() -> R) -> R {
-    let _guard = ObserverGuard::set(EXPORT, true);
-    f()
-}
-
-/// Whether the ops that run are written down, in ONNX or in another language, so that each should be a known one.
-pub(crate) fn is_written_down() -> bool {
-    is_observed_by(TRACE | EXPORT)
-}
 
 pub(super) fn is_observed_by(observer: u8) -> bool {
     OBSERVERS.get() & observer != 0

@@ -144,7 +144,7 @@ pub(super) fn lower(
         used: Vec::new(),
         scratch: 0,
         temporaries: 0,
-        inexact: Vec::new(),
+        inexact: program.stepwise().to_vec(),
     };
     for place in &inputs {
         known(place.dtype, "an input", "")?;

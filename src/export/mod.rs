@@ -40,8 +40,8 @@ pub fn rust(model: &dyn Layer, input: impl Into<Shape>) -> Result<String> {
 ///
 /// The sums are in the same order as here, each product that is fused with a sum here is fused there, and the elementary functions are
 /// the same polynomials: the results have the same bits on each machine, with each compiler, as those of an input of the same shape here: the order of a sum depends on the
-/// number of rows. Only a product of large matrices is
-/// not certain to; the header of the file says so where there is one.
+/// number of rows. Products of large matrices, and recurrent layers with several sequences, are the same within rounding; the
+/// header of the file names them.
 ///
 /// The memory is that of the program's plan, in static arrays. A header says how much flash and RAM that is, and what goes in and
 /// comes out.
@@ -139,12 +139,9 @@ impl Export {
 
     fn header(&self) -> Vec<String> {
         let described = |place: &Place| format!("{}: {} {:?}", place.name, place.dtype.as_str(), place.dims);
+        let same = if self.lowered.inexact.is_empty() { ", as it computes, bit for bit" } else { "" };
         let mut lines = vec![
-            format!(
-                "{}: written by tealight {}, as it computes, bit for bit.",
-                self.name,
-                env!("CARGO_PKG_VERSION")
-            ),
+            format!("{}: written by tealight {}{same}.", self.name, env!("CARGO_PKG_VERSION")),
             String::new(),
             format!("flash: {} bytes of numbers, and the code", self.flash()),
             format!("RAM:   {} bytes, and the stack", self.ram()),

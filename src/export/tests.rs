@@ -125,6 +125,31 @@ fn same(model: &dyn Layer, dims: &[usize], with_rust: bool) -> Result<()> {
     Ok(())
 }
 
+/// [`same`], where sums have another order, which the header says.
+fn within_rounding(model: &dyn Layer, dims: &[usize]) -> Result<()> {
+    let source = Export::model(model, dims)?.to_c();
+    assert!(source.contains("Not the same bits, but within rounding: lstm in 0."), "{}", &source[..600]);
+    let x = Tensor::randn(0.0, 1.5, dims, &mut Rng::seed(9))?;
+    let expected = model.predict(&x)?.flatten(0, -1)?.to_vec1::<f32>()?;
+    let (n, m) = (x.elem_count(), expected.len());
+    let main = format!(
+        "int main(void) {{ static const float x[{n}] = {{ {} }}; static float y[{m}]; model_run(x, y);\n\
+         for (int i = 0; i < {m}; i += 1) printf(\"%08x \", (unsigned)to_bits32(y[i]));\nreturn 0; }}\n",
+        c_array(&x)
+    );
+    let here = tempfile::tempdir().expect("a directory");
+    let all = outputs(here.path(), &source, &main).unwrap_or_default();
+    for got in &all {
+        assert_eq!(got, &all[0]);
+        let got =
+            got.split_whitespace().map(|bits| f32::from_bits(u32::from_str_radix(bits, 16).expect("hex")));
+        for (got, expected) in got.zip(&expected) {
+            assert!((got - expected).abs() <= 1e-6, "{got} {expected}");
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn dense_models() -> Result<()> {
     let rng = &mut Rng::seed(1);
@@ -239,6 +264,7 @@ fn recurrent_and_pooled_models() -> Result<()> {
     let last = crate::layer::Lambda::new(|x| x.narrow(1, 6, 1)?.squeeze(1));
     let model = Sequential::new().push(lstm).push(last).push(Linear::new(6, 4, rng)?);
     same(&model, &[1, 7, 3], false)?;
+    within_rounding(&model, &[2, 7, 3])?;
     let model = Sequential::new()
         .push(Conv2d::new(2, 4, 3, ConvOptions::new(), rng)?)
         .push(Silu)

@@ -102,7 +102,7 @@ impl<const N: usize> Compiled<'_, N> {
 /// The program of a function of such inputs, with the present parameters and buffers as constants.
 pub(crate) fn record<const N: usize>(f: &Function<'_, N>, examples: [&Tensor; N]) -> Result<Program> {
     let own = examples.iter().map(|x| whole(x)).collect::<Result<Vec<_>>>()?;
-    let (_, program, _) = autograd::in_small_steps(|| recorded(f, std::array::from_fn(|i| &own[i]), true))?;
+    let (_, program, _) = recorded(f, std::array::from_fn(|i| &own[i]), true)?;
     Ok(program)
 }
 

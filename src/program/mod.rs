@@ -42,6 +42,8 @@ pub struct Program {
     sizes: Vec<usize>,
     outputs: Vec<ValueView>,
     assignments: Vec<(usize, ValueView)>,
+    /// See [`Recording::stepwise`].
+    stepwise: Vec<String>,
 }
 
 /// An array that changes from run to run.
@@ -64,7 +66,7 @@ impl Program {
     /// The program of a recording that gives the arrays `outputs`. `externals` are those that the recording was told of.
     fn new(mut recording: Recording, externals: &[Array], outputs: &[&Array]) -> Result<Program> {
         let outputs: Vec<ValueView> = outputs.iter().map(|y| recording.view(y)).collect();
-        let Recording { values, launches, assignments, .. } = recording;
+        let Recording { values, launches, assignments, stepwise, .. } = recording;
         let kept = outputs.iter().chain(assignments.iter().map(|(_, view)| view)).map(|view| view.value);
         let plan = plan::plan(&values, launches, kept.collect());
         let sizes = values.iter().map(|value| value.len * value.dtype.size_in_bytes()).collect();
@@ -90,6 +92,7 @@ impl Program {
             sizes,
             outputs,
             assignments,
+            stepwise,
         })
     }
 
@@ -262,6 +265,10 @@ impl Program {
 impl Program {
     pub(crate) fn launches(&self) -> &[Launch] {
         &self.launches
+    }
+
+    pub(crate) fn stepwise(&self) -> &[String] {
+        &self.stepwise
     }
 
     pub(crate) fn external_arrays(&self) -> impl Iterator<Item = (DType, &Layout)> {

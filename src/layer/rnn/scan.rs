@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{RecurrentCell, RecurrentMap, steps};
 use crate::autograd::array::{contiguous, fits, on_cpu, with_float};
-use crate::autograd::launch::{Operand, Outputs, launch_borrowed};
-use crate::autograd::{Array, Element, SaveContext, Saved, Tensor, VariadicOp, is_written_down, partial_vjp};
+use crate::autograd::launch::{Operand, Outputs, launch_borrowed, wants_steps};
+use crate::autograd::{Array, Element, SaveContext, Saved, Tensor, VariadicOp, is_traced, partial_vjp};
 use crate::error::{Error, Result};
 use crate::kernel::recurrent::{self, Scan};
 use candle_core::CpuStorage;
@@ -58,7 +58,7 @@ pub(super) fn scan<C: RecurrentCell<S>, const S: usize>(
 ) -> Result<(Tensor, Option<[Tensor; S]>)> {
     let [steps, batch] = if how.time_first { [x.dims()[0], x.dims()[1]] } else { [x.dims()[1], x.dims()[0]] };
     // A product of one row has another order of its sums, on which an exported model relies.
-    let usable = |_: &_| batch > 1 && on_cpu(x.array()) && !is_written_down();
+    let usable = |_: &_| batch > 1 && on_cpu(x.array()) && !is_traced() && !wants_steps(C::NAME);
     let kernel = cell.kernel().filter(usable);
     let Some(kernel) = kernel else { return one_by_one(cell, x, recurrence, how) };
     let Recurrence { weight, bias, state } = &recurrence;
