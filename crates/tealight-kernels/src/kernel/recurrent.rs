@@ -248,6 +248,8 @@ impl<T: Element> Panels<T> {
 ///
 /// # Safety
 /// If `add`, the first n elements of each row of `out` are initialised. (Otherwise they are afterwards.)
+// `copy_from_slice` would take the address of the sums, which then leave their registers.
+#[allow(clippy::manual_memcpy)]
 #[inline(always)]
 #[expect(clippy::manual_memcpy, reason = "a call of memcpy takes the sums out of their registers")]
 unsafe fn product<S: Simd, T: Element, const V: usize>(
@@ -280,7 +282,10 @@ unsafe fn product<S: Simd, T: Element, const V: usize>(
                         let old = unsafe { assume_written(old) };
                         let mut line = [T::default(); WIDEST];
                         line[..columns].copy_from_slice(old);
-                        sums[r].copy_from_slice(&T::vectors::<S>(&line)[..V]);
+                        let line = &T::vectors::<S>(&line)[..V];
+                        for l in 0..V {
+                            sums[r][l] = line[l];
+                        }
                     }
                 }
                 for (p, row) in panel.chunks_exact(width).enumerate() {
@@ -294,7 +299,10 @@ unsafe fn product<S: Simd, T: Element, const V: usize>(
                 }
                 for r in 0..height {
                     let mut line = [T::default(); WIDEST];
-                    T::vectors_mut::<S>(&mut line)[..V].copy_from_slice(&sums[r]);
+                    let vectors = &mut T::vectors_mut::<S>(&mut line)[..V];
+                    for l in 0..V {
+                        vectors[l] = sums[r][l];
+                    }
                     let out = &mut out[(i + r) * stride + first..][..columns];
                     for l in 0..columns {
                         out[l].write(line[l]);
