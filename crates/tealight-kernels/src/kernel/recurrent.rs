@@ -251,7 +251,6 @@ impl<T: Element> Panels<T> {
 // `copy_from_slice` would take the address of the sums, which then leave their registers.
 #[allow(clippy::manual_memcpy)]
 #[inline(always)]
-#[expect(clippy::manual_memcpy, reason = "a call of memcpy takes the sums out of their registers")]
 unsafe fn product<S: Simd, T: Element, const V: usize>(
     simd: S,
     (out, stride): (&mut [Uninit<T>], usize),
