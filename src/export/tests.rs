@@ -100,19 +100,24 @@ fn c_array(x: &Tensor) -> String {
     x.flatten(0, -1).unwrap().to_vec1::<f32>().unwrap().iter().map(|x| format!("{x:?}f, ")).collect()
 }
 
+/// A program that prints the bits of the m outputs for x.
+fn c_main(x: &Tensor, m: usize) -> String {
+    format!(
+        "int main(void) {{ static const float x[{}] = {{ {} }}; static float y[{m}]; model_run(x, y);\n\
+         for (int i = 0; i < {m}; i += 1) printf(\"%08x \", (unsigned)to_bits32(y[i]));\nreturn 0; }}\n",
+        x.elem_count(),
+        c_array(x)
+    )
+}
+
 /// Whether the source of a model gives its bits.
 fn same(model: &dyn Layer, dims: &[usize], with_rust: bool) -> Result<()> {
     let export = Export::model(model, dims)?;
     let here = tempfile::tempdir().unwrap();
     let x = Tensor::randn(0.0, 1.5, dims, &mut Rng::seed(9))?;
     let expected = hex(&model.predict(&x)?);
-    let (n, m) = (x.elem_count(), model.predict(&x)?.elem_count());
-    let main = format!(
-        "int main(void) {{ static const float x[{n}] = {{ {} }}; static float y[{m}]; model_run(x, y);\n\
-         for (int i = 0; i < {m}; i += 1) printf(\"%08x \", (unsigned)to_bits32(y[i]));\nreturn 0; }}\n",
-        c_array(&x)
-    );
-    for got in outputs(here.path(), &export.to_c(), &main).unwrap_or_default() {
+    let m = model.predict(&x)?.elem_count();
+    for got in outputs(here.path(), &export.to_c(), &c_main(&x, m)).unwrap_or_default() {
         assert_eq!(got, expected);
     }
     if with_rust {
@@ -131,14 +136,8 @@ fn within_rounding(model: &dyn Layer, dims: &[usize]) -> Result<()> {
     assert!(source.contains("Not the same bits, but within rounding: lstm in 0."), "{}", &source[..600]);
     let x = Tensor::randn(0.0, 1.5, dims, &mut Rng::seed(9))?;
     let expected = model.predict(&x)?.flatten(0, -1)?.to_vec1::<f32>()?;
-    let (n, m) = (x.elem_count(), expected.len());
-    let main = format!(
-        "int main(void) {{ static const float x[{n}] = {{ {} }}; static float y[{m}]; model_run(x, y);\n\
-         for (int i = 0; i < {m}; i += 1) printf(\"%08x \", (unsigned)to_bits32(y[i]));\nreturn 0; }}\n",
-        c_array(&x)
-    );
     let here = tempfile::tempdir().expect("a directory");
-    let all = outputs(here.path(), &source, &main).unwrap_or_default();
+    let all = outputs(here.path(), &source, &c_main(&x, expected.len())).unwrap_or_default();
     for got in &all {
         assert_eq!(got, &all[0]);
         let got =
