@@ -3,7 +3,6 @@
 #![allow(unsafe_code)] // an allocator
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tealight::implicit::Odeint;
@@ -16,8 +15,6 @@ static TAKEN: AtomicUsize = AtomicUsize::new(0);
 /// Bytes that are in use, and the most since this was set to them.
 static USED: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
-/// One test at a time counts.
-static TURN: Mutex<()> = Mutex::new(());
 
 // SAFETY: everything is left to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
@@ -39,9 +36,14 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
+/// One test after the other: the counters are those of the whole program, the threads of other tests included.
 #[test]
+fn memory() -> Result<()> {
+    a_step_takes_none()?;
+    odeint_takes_none_for_its_steps()
+}
+
 fn a_step_takes_none() -> Result<()> {
-    let _turn = TURN.lock().unwrap();
     let rng = &mut Rng::seed(1);
     let model = Sequential::new().push(Linear::new(4, 16, rng)?).push(Relu).push(Linear::new(16, 3, rng)?);
     let x = Tensor::randn(0.0, 1.0, (16, 4), rng)?;
@@ -59,9 +61,7 @@ fn a_step_takes_none() -> Result<()> {
     Ok(())
 }
 
-#[test]
 fn odeint_takes_none_for_its_steps() -> Result<()> {
-    let _turn = TURN.lock().unwrap();
     let rng = &mut Rng::seed(2);
     let layer = Linear::new(64, 64, rng)?;
     layer.to_dtype(DType::F64)?;
