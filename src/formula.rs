@@ -4,7 +4,6 @@
 
 use std::fmt::Debug;
 
-use crate::activation::Activation;
 use crate::error::Error;
 
 #[doc(inline)]
@@ -79,26 +78,6 @@ pub fn taylor<const K: usize, const N: usize, R: Real>(
     v: [R; N],
 ) -> Jet<R, K> {
     f.value(std::array::from_fn(|i| Jet::line(x[i], v[i])))
-}
-
-/// A formula from a text as an activation: it has its gradients, and is a layer.
-///
-/// ```
-/// use tealight::formula::parse;
-/// use tealight::prelude::*;
-/// let mish = parse("x * tanh(ln(1 + exp(x)))", ["x"])?;
-/// let x = Tensor::parameter(Tensor::new(&[0.0, 1.0], &Device::Cpu)?);
-/// let [slope] = autograd::grad(&mish.apply(&x)?.sum_all()?, [&x])?;
-/// assert_eq!(slope.to_string(), "[0.6        1.04903622]");
-/// assert!(parse("tanh x", ["x"]).is_err());
-/// # Ok::<(), tealight::Error>(())
-/// ```
-impl Activation for Parsed<1> {
-    const NAME: &'static str = "parsed";
-
-    fn value<R: Real>(&self, x: R) -> R {
-        Parsed::value(self, [x])
-    }
 }
 
 macro_rules! parsed {

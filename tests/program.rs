@@ -148,8 +148,11 @@ fn the_plan_is_printed() -> Result<()> {
     }
     let plan = step.program().unwrap().to_string();
     let first = plan.lines().next().unwrap();
-    // Input, weight, bias and output: 4·(64 + 32 + 8 + 128) bytes, whatever the slot holds in the end.
-    assert!(first.starts_with("   0  linear ") && first.ends_with(" -> slot 0  928 B  0"), "{first}");
+    // Input, weight, bias and output: 4·(64 + 32 + 8 + 128) bytes, whatever the slot holds in the end; 2·16·4·8 operations.
+    assert!(
+        first.starts_with("   0  linear ") && first.ends_with(" -> slot 0  928 B  1024 FLOP  0"),
+        "{first}"
+    );
     Ok(())
 }
 

@@ -8,6 +8,7 @@ mod hard_tanh;
 mod leaky_relu;
 mod log_sigmoid;
 mod mish;
+mod parsed;
 mod relu;
 mod sigmoid;
 mod silu;

@@ -28,8 +28,8 @@ use crate::error::{Error, Result};
 /// let x = Tensor::parameter(Tensor::new(&[[1.0, 2.0], [3.0, 4.0]], &Device::Cpu)?);
 /// let j = autograd::batch_jacobian(&x.sqr()?, &x)?;
 /// assert_eq!(j.to_vec3::<f64>()?, [[[2.0, 0.0], [0.0, 4.0]], [[6.0, 0.0], [0.0, 8.0]]]);
-/// let mean = x.broadcast_sub(&x.mean_keepdim(0)?)?;
-/// assert!(autograd::batch_jacobian(&mean, &x).is_err());
+/// let centered = (&x - x.mean_keepdim(0)?)?;
+/// assert!(autograd::batch_jacobian(&centered, &x).is_err());
 /// # Ok::<(), tealight::Error>(())
 /// ```
 #[doc(alias = "vmap")]
