@@ -22,3 +22,18 @@ impl Activation for Parsed<1> {
         Parsed::value(self, [x])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::extremes;
+    use crate::formula::parse;
+    use crate::ops::testing::check;
+    use crate::prelude::*;
+
+    #[test]
+    fn gradients() {
+        let f = parse("x / (1 + exp(-x))", ["x"]).unwrap();
+        check(&[-2.0, 0.0, 0.7, 3.0], |x| f.apply(x));
+        extremes(&parse("tanh(x)", ["x"]).unwrap(), [-1.0, 0.0, 0.0], [1.0, 0.0, 0.0]);
+    }
+}
