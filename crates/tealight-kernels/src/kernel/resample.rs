@@ -16,7 +16,7 @@ pub enum ResampleMode {
     Linear { corners: bool },
 }
 
-/// One element: (`first`·x[`start`] + `rest`·Σ of the next `len` − 1) / `divisor`.
+/// One element: (`first`·x\[`start`\] + `rest`·Σ of the next `len` − 1) / `divisor`.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
     pub start: usize,
