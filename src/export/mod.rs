@@ -1,6 +1,6 @@
 //! Models and training steps as one file of C or Rust that depends on nothing.
 //!
-//! A [`Program`](crate::program::Program) says what a model is made of. [`c`] and [`rust`] write it down with its weights, for a
+//! A [`Program`] says what a model is made of. [`c`] and [`rust`] write it down with its weights, for a
 //! microcontroller or for a program that shall predict without this crate: no allocation, no library, and the same bits.
 
 mod lower;
