@@ -57,7 +57,9 @@ fn outputs(here: &Path, source: &str, main: &str) -> Option<Vec<String>> {
         &["-O2", "-ffreestanding"],
         &["-std=gnu11", "-O3", "-march=native"],
     ];
-    let outputs = ways.iter().map(|way| {
+    // What the compilers make does not depend on the instruction set that the kernels are told.
+    let told = std::env::var_os("TEALIGHT_SIMD").is_some();
+    let outputs = ways.iter().skip(usize::from(told)).take(if told { 1 } else { 3 }).map(|way| {
         run(Command::new(compiler).args(STRICT).args(*way).arg(&file).arg("-o").arg(&program));
         String::from_utf8(run(&mut Command::new(&program))).unwrap()
     });
