@@ -1043,7 +1043,7 @@ fn decimal(text: &str) -> String {
 
 /// A number of the standard library.
 fn constant(path: &[String]) -> String {
-    let (wide, name) = (path.contains(&"f64".to_string()), path.last().map_or("", String::as_str));
+    let (wide, name) = (path.contains(&"f64".to_string()), path.last().expect("a path has a name").as_str());
     let number = match name {
         "INFINITY" => f64::INFINITY,
         "NEG_INFINITY" => f64::NEG_INFINITY,

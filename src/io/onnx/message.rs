@@ -135,7 +135,9 @@ impl<'a> Writer<'a> {
                     writer.add(&name, kind, &own, attributes, &results);
                     results.swap_remove(0)
                 }
-                Some(Value::Part(node, k)) => writer.parts.get(&(*node, *k)).cloned().unwrap_or_default(),
+                Some(Value::Part(node, k)) => {
+                    writer.parts.get(&(*node, *k)).expect("every part was noted before its node").clone()
+                }
             };
             names.push(name);
         }
