@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::Device;
-use rayon::prelude::*;
 
 use super::ImageFolder;
 use crate::autograd::Tensor;
 use crate::data::dataset::{Dataset, check, stacked};
 use crate::error::{Error, Result};
+use crate::kernel;
 
 /// The images of a directory, each read when it is needed: [`ImageFolder::open`].
 ///
@@ -68,7 +68,7 @@ impl Dataset for ImageFolderDataset {
 
     /// Decodes in parallel.
     fn batch(&self, indices: &[usize]) -> Result<(Tensor, Tensor)> {
-        let examples: Vec<_> = indices.par_iter().map(|&index| self.get(index)).collect();
+        let examples = kernel::map_indices(indices.len(), |i| self.get(indices[i]));
         stacked(examples.into_iter())
     }
 }

@@ -8,7 +8,6 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
-use rayon::prelude::*;
 
 pub use dataset::ImageFolderDataset;
 
@@ -17,6 +16,7 @@ use super::image::{Color, Fit, Interpolation, Pixels, ReadOptions, Size};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
 use crate::file::file_error;
+use crate::kernel;
 use listing::{list, no_images};
 
 /// Options for a directory with one sub-directory per class (`cats/1.jpg`, `cats/2.png`, `dogs/1.jpg`, …).
@@ -276,7 +276,7 @@ fn readable<T: Send>(
     errors: &mut Vec<Error>,
     read: impl Fn(&Path) -> Result<T> + Sync,
 ) -> Result<Vec<((u32, PathBuf), T)>> {
-    let results: Vec<Result<T>> = files.par_iter().map(|(_, path)| read(path)).collect();
+    let results = kernel::map_indices(files.len(), |i| read(&files[i].1));
     let mut found = Vec::with_capacity(files.len());
     for (file, result) in files.into_iter().zip(results) {
         match result {

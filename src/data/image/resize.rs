@@ -1,12 +1,11 @@
 //! Resizes and crops images.
 
-use rayon::prelude::*;
-
 use super::decode::{MAX_BYTES, MAX_SIDE};
 use super::pixels::Pixels;
 use super::read::grey;
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
+use crate::kernel;
 
 /// The filter of [`resize`]. Each is stretched when the image shrinks (PyTorch's `antialias=True`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -200,8 +199,8 @@ impl Pixels {
         }
         let (rows, columns) = (weights(self.height, height, filter), weights(self.width, width, filter));
         let mut bytes = vec![0; height * width * channels];
-        bytes.par_chunks_mut(width * channels).zip(&rows).for_each(|(out, row)| {
-            let narrow = blend_rows(self, row);
+        kernel::parts(&mut bytes, width * channels, true, &|row, out| {
+            let narrow = blend_rows(self, &rows[row]);
             for (pixel, column) in out.chunks_exact_mut(channels).zip(&columns) {
                 let mut sum = [0.0; 4];
                 let near = narrow[column.start * channels..].chunks_exact(channels);

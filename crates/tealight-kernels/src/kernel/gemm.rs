@@ -1,7 +1,10 @@
 //! The matrix product, by the crate `gemm`. Not through candle, which reads `/proc/cpuinfo` for every product.
 
 use super::buffer::{Uninit, fill};
-use super::parallel::{PIECE, arch, for_each_rows, gemm_worthwhile, parts, vectorize, worthwhile};
+use super::parallel::{
+    PARALLEL_GEMM_FROM, PIECE, Shared, arch, for_each, for_each_rows, gemm_worthwhile, parts, vectorize,
+    worthwhile,
+};
 use super::products::rows;
 use super::{Element, buffer};
 use pulp::{Simd, WithSimd};
@@ -66,33 +69,55 @@ unsafe fn product<T: Element>(
     if !threads && m * n * k <= SMALL {
         return arch().dispatch(Small { out, rows, sizes: [m, k, n], a, b, add });
     }
-    let old = if add { T::constant(1.0) } else { T::constant(0.0) };
-    let threads = if threads { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
-    // SAFETY: by this function's contract `out` may be written, and the assertion above shows that both operands lie inside
-    // their slices.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out,
-            1,
-            rows as isize,
-            add,
-            a.data.as_ptr(),
-            a.columns as isize,
-            a.rows as isize,
-            b.data.as_ptr(),
-            b.columns as isize,
-            b.rows as isize,
-            old,
-            T::constant(1.0),
-            false,
-            false,
-            false,
-            threads,
-        );
+    let (by_columns, size) = cut([m, n, k]);
+    let out = Shared::new(out);
+    let piece = |i: usize| {
+        let from = i * size;
+        let (i, j, m, n) =
+            if by_columns { (0, from, m, size.min(n - from)) } else { (from, 0, size.min(m - from), n) };
+        let (left, right) = (&a.data[i * a.rows..], &b.data[j * b.columns..]);
+        // SAFETY: by this function's contract `out` may be written, each piece has other rows or columns of it, and the assertion
+        // above shows that both operands lie inside their slices.
+        unsafe {
+            gemm::gemm(
+                m,
+                n,
+                k,
+                out.get().add(i * rows + j),
+                1,
+                rows as isize,
+                add,
+                left.as_ptr(),
+                a.columns as isize,
+                a.rows as isize,
+                right.as_ptr(),
+                b.columns as isize,
+                b.rows as isize,
+                if add { T::constant(1.0) } else { T::constant(0.0) },
+                T::constant(1.0),
+                false,
+                false,
+                false,
+                // Not gemm's own threads: while they wait they take up other tasks of rayon, such as a second training, which
+                // would run inside the `no_grad` and the locks of this one.
+                gemm::Parallelism::None,
+            );
+        }
+    };
+    for_each(if by_columns { n } else { m }.div_ceil(size), threads, &piece);
+}
+
+/// The pieces in which a large product is computed, by its sizes alone, so that its bits do not depend on the number of threads:
+/// whether they are columns, and how many rows or columns a piece has.
+fn cut([m, n, k]: [usize; 3]) -> (bool, usize) {
+    let work = m.saturating_mul(n).saturating_mul(k);
+    let pieces = if work < PARALLEL_GEMM_FROM { 1 } else { work / (PARALLEL_GEMM_FROM / 2) };
+    // Each piece packs all of the other factor, which is worth it for at least so many rows or columns. Runs of whole vectors.
+    let columns = n.div_ceil(pieces).max(96).next_multiple_of(32);
+    if columns < n || pieces == 1 {
+        return (true, columns);
     }
+    (false, m.div_ceil(pieces).max(128).next_multiple_of(8))
 }
 
 /// A product of so few multiplications is faster without the memory and the packing of a large one.
@@ -342,7 +367,32 @@ pub(super) fn matmul_by<'a, T: Element>(
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use rayon::prelude::*;
+
     use super::{Matrix, matmul, multiply};
+
+    thread_local!(static BUSY: Cell<bool> = const { Cell::new(false) });
+
+    /// What a caller holds while it multiplies, such as a lock or a mode of its thread, meets no other task.
+    #[test]
+    fn a_thread_that_waits_takes_up_no_other_task() {
+        let [m, k, n] = [128, 64, 256];
+        let (a, b) = (vec![0.5_f32; m * k], vec![0.25_f32; k * n]);
+        let (a, b) =
+            (Matrix { data: &a[..], rows: k, columns: 1 }, Matrix { data: &b[..], rows: n, columns: 1 });
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        pool.install(|| {
+            (0..300).into_par_iter().with_max_len(1).for_each(|_| {
+                assert!(!BUSY.replace(true), "a task inside another one");
+                let mut out = vec![0.0; m * n];
+                multiply((&mut out, n), [m, k, n], a, b, false, true);
+                assert!(out.iter().all(|&x| x == 8.0));
+                BUSY.set(false);
+            });
+        });
+    }
 
     #[test]
     fn small_products_are_sums_in_order() {
@@ -381,10 +431,18 @@ mod tests {
 
     #[test]
     fn against_plain_loops() {
-        let data: Vec<f64> = (0..5000).map(|i| (i as f64 * 0.7).sin()).collect();
-        for (batch, m, k, n) in
-            [(1, 1, 1, 1), (2, 3, 4, 5), (1, 0, 3, 2), (3, 2, 0, 2), (2, 33, 17, 9), (1, 7, 64, 1)]
-        {
+        let data: Vec<f64> = (0..30_000).map(|i| (i as f64 * 0.7).sin()).collect();
+        for (batch, m, k, n) in [
+            (1, 1, 1, 1),
+            (2, 3, 4, 5),
+            (1, 0, 3, 2),
+            (3, 2, 0, 2),
+            (2, 33, 17, 9),
+            (1, 7, 64, 1),
+            // In pieces: three of rows, four of columns.
+            (1, 300, 40, 70),
+            (1, 70, 40, 300),
+        ] {
             for (row_a, column_a) in [(k, 1), (1, m)] {
                 let a = |i: usize| Matrix { data: &data[i * m * k..], rows: row_a, columns: column_a };
                 let b = |i: usize| Matrix { data: &data[i * k * n + 100..], rows: n, columns: 1 };

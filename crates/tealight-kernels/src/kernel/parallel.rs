@@ -106,7 +106,7 @@ const PARALLEL_FROM: usize = if cfg!(test) { 1 << 14 } else { 1 << 18 };
 const PARALLEL_PRODUCTS_FROM: usize = if cfg!(test) { 1 << 19 } else { 1 << 22 };
 
 /// The same for one matrix product, in which threads wait for one another more often.
-const PARALLEL_GEMM_FROM: usize = if cfg!(test) { 1 << 19 } else { 1 << 25 };
+pub(super) const PARALLEL_GEMM_FROM: usize = if cfg!(test) { 1 << 19 } else { 1 << 25 };
 
 /// Elements that a thread takes at a time: few enough for its level-2 cache.
 pub(super) const PIECE: usize = 1 << 15;
@@ -141,9 +141,19 @@ pub(super) fn for_each(count: usize, threads: bool, work: &(dyn Fn(usize) + Sync
 }
 
 /// A pointer that threads may share.
-struct Shared<T>(*mut T);
+pub(super) struct Shared<T>(*mut T);
 // SAFETY: whoever uses the pointer gives each thread other elements.
 unsafe impl<T: Send> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    pub(super) fn new(data: *mut T) -> Self {
+        Shared(data)
+    }
+
+    pub(super) fn get(&self) -> *mut T {
+        self.0
+    }
+}
 
 /// A slice in parts of `size` elements (the last may be shorter), each of which one thread may take.
 pub(super) struct DisjointChunks<'a, T> {
@@ -176,12 +186,10 @@ impl<'a, T: Send> DisjointChunks<'a, T> {
 }
 
 /// Calls `f(i, part i)` for each part of `size` elements (the last may be shorter), on several threads if `threads`.
-pub(super) fn parts<T: Send>(
-    data: &mut [T],
-    size: usize,
-    threads: bool,
-    f: &(dyn Fn(usize, &mut [T]) + Sync),
-) {
+///
+/// Unlike with rayon's iterators, a thread that waits for the others takes up no other task: it could be a second training, which
+/// would run inside the `no_grad` and the locks of this one.
+pub fn parts<T: Send>(data: &mut [T], size: usize, threads: bool, f: &(dyn Fn(usize, &mut [T]) + Sync)) {
     if !threads {
         return data.chunks_mut(size.max(1)).enumerate().for_each(|(i, part)| f(i, part));
     }
@@ -219,6 +227,14 @@ pub(super) fn collect<R: Default + Clone + Send>(
         part.iter_mut().enumerate().for_each(|(i, slot)| *slot = f(first + i));
     });
     out
+}
+
+/// `f(i)` for every i below `n`, on several threads: for work that takes longer than waking one, such as reading a picture. See
+/// [`parts`].
+pub fn map_indices<R: Send>(n: usize, f: impl Fn(usize) -> R + Sync) -> Vec<R> {
+    let mut out: Vec<Option<R>> = (0..n).map(|_| None).collect();
+    parts(&mut out, 1, true, &|i, slot| slot.fill_with(|| Some(f(i))));
+    out.into_iter().map(|result| result.expect("each index has its part")).collect()
 }
 
 #[cfg(test)]
