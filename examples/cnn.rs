@@ -59,7 +59,7 @@ fn main() -> Result<()> {
     plot::weights(out("cnn-kernels.png"), "What the first layer looks for", &model.parameters()[0].1.get())?;
     println!("wrote cnn.safetensors, cnn.png and cnn-kernels.png to {}", options.out.display());
     let accuracy = history.last("valid_accuracy")?;
-    println!("test accuracy {accuracy:.4}");
+    println!("test accuracy {accuracy:.4}, {} steps replayed", history.replayed_steps());
     assert!(options.epochs < 20 || accuracy >= 0.96, "the digits were not learned");
     Ok(())
 }

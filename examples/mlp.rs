@@ -55,7 +55,7 @@ fn main() -> Result<()> {
     plot::misclassified(out("mlp.png"), &test, &model.predict(&test.inputs)?)?;
     println!("wrote mlp.safetensors and mlp.png to {}", options.out.display());
     let accuracy = history.last("valid_accuracy")?;
-    println!("test accuracy {accuracy:.4}");
+    println!("test accuracy {accuracy:.4}, {} steps replayed", history.replayed_steps());
     assert!(options.epochs < 30 || accuracy >= 0.95, "the digits were not learned");
     Ok(())
 }

@@ -453,8 +453,7 @@ impl<'a> Trainer<'a> {
                 if let Some(progress) = &mut progress {
                     progress.step(|| {
                         let rate = state.step.saturating_sub(first) as f64 / begun.elapsed().as_secs_f64();
-                        let way = if state.replayed { "replayed" } else { "eager" };
-                        format!("{}  {rate:.0} steps/s ({way})", self.message(&state))
+                        format!("{}  {rate:.0} steps per second", self.message(&state))
                     });
                 }
                 // Only now, so that a checkpoint after the last step of an epoch has the record of the epoch.

@@ -107,7 +107,7 @@ pub(super) enum Command {
     Evaluate(Evaluate),
     /// Show the contents of a model file
     Inspect(Inspect),
-    /// Convert a model to ONNX
+    /// Write a model as ONNX, or as one file of C or Rust
     Export(Export),
     /// Try a model in the browser, and let other programs use it
     Serve(Serve),
