@@ -1,9 +1,10 @@
 //! `tealight predict`: predicts the classes or numbers of new images or rows.
 
+use std::fmt::{Debug, Display, Formatter, Write};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use tealight::data::{CsvSchema, CsvTable};
 use tealight::prelude::*;
 
@@ -23,9 +24,55 @@ pub(super) fn run(options: &Predict) -> Result<()> {
     }
 }
 
-/// An f32 as the shortest JSON number that reads back as it.
-pub(super) fn number(x: f32) -> Value {
-    x.to_string().parse::<f64>().map_or(Value::Null, |x| json!(x))
+/// A JSON object, written field by field: a server has no time for a tree.
+pub(super) struct Object(String);
+
+impl Object {
+    pub(super) fn new() -> Self {
+        Object("{".into())
+    }
+
+    pub(super) fn insert(&mut self, name: &str, value: impl Display) {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        write!(self.0, "{}:{value}", Quoted(name)).expect("a String takes what is written");
+    }
+}
+
+impl Display for Object {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)?;
+        f.write_str("}")
+    }
+}
+
+/// A text in JSON.
+pub(super) struct Quoted<'a>(pub(super) &'a str);
+
+impl Display for Quoted<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        match self.0.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+            true => {
+                f.write_str("\"")?;
+                f.write_str(self.0)?;
+                f.write_str("\"")
+            }
+            false => Display::fmt(&Value::from(self.0), f),
+        }
+    }
+}
+
+/// The shortest JSON number that reads back as this f32 or f64.
+struct Number<T>(T);
+
+impl<T: Debug + Into<f64> + Copy> Display for Number<T> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        match self.0.into().is_finite() {
+            true => self.0.fmt(f),
+            false => f.write_str("null"),
+        }
+    }
 }
 
 /// The prediction for one example.
@@ -40,16 +87,17 @@ pub(super) enum Answer<'a> {
 }
 
 impl Answer<'_> {
-    pub(super) fn json(&self, classes: &[String]) -> Map<String, Value> {
-        let mut object = Map::new();
+    pub(super) fn json(&self, classes: &[String]) -> Object {
+        let mut object = Object::new();
         match self {
             Answer::Class { name, probability, all } => {
-                let all = classes.iter().zip(all).map(|(class, &p)| (class.clone(), number(p)));
-                object.insert("class".into(), (*name).into());
-                object.insert("probability".into(), number(*probability));
-                object.insert("probabilities".into(), Value::Object(all.collect()));
+                let mut probabilities = Object::new();
+                classes.iter().zip(all).for_each(|(class, &p)| probabilities.insert(class, Number(p)));
+                object.insert("class", Quoted(name));
+                object.insert("probability", Number(*probability));
+                object.insert("probabilities", probabilities);
             }
-            Answer::Number(x) => drop(object.insert("prediction".into(), json!(x))),
+            Answer::Number(x) => object.insert("prediction", Number(*x)),
         }
         object
     }
@@ -115,8 +163,8 @@ fn images(options: &Predict, model: &Model, pictures: &Pictures) -> Result<()> {
                 }
                 answer => {
                     let mut object = answer.json(&model.plan.classes);
-                    object.insert("path".into(), path.into());
-                    format!("{}\n", Value::Object(object))
+                    object.insert("path", Quoted(&path));
+                    format!("{object}\n")
                 }
             };
         }
@@ -229,17 +277,21 @@ impl<'a> Answers<'a> {
             let problem = encoded.as_ref().err().map(problem);
             let answer = if problem.is_none() { predicted.next() } else { None };
             if options.json {
-                let mut object = answer.map(|answer| answer.json(classes)).unwrap_or_default();
-                object.insert("path".into(), path.display().to_string().into());
-                object.insert("row".into(), (row + 1).into());
-                id.iter().for_each(|_| drop(object.insert("id".into(), name.clone().into())));
+                let mut object = answer.map_or_else(Object::new, |answer| answer.json(classes));
+                object.insert("path", Quoted(&path.display().to_string()));
+                object.insert("row", row + 1);
+                id.iter().for_each(|_| object.insert("id", Quoted(&name)));
                 if options.keep {
-                    let cells =
-                        table.names().iter().zip(&cells).map(|(name, cell)| (name.clone(), json!(cell)));
-                    object.insert("columns".into(), Value::Object(cells.collect()));
+                    let mut columns = Object::new();
+                    table
+                        .names()
+                        .iter()
+                        .zip(&cells)
+                        .for_each(|(name, cell)| columns.insert(name, Quoted(cell)));
+                    object.insert("columns", columns);
                 }
-                problem.into_iter().for_each(|text| drop(object.insert("problem".into(), text.into())));
-                self.lines += &format!("{}\n", Value::Object(object));
+                problem.iter().for_each(|text| object.insert("problem", Quoted(text)));
+                self.lines += &format!("{object}\n");
                 continue;
             }
             let mut line: Vec<String> = several.then(|| path.display().to_string()).into_iter().collect();

@@ -8,7 +8,6 @@ use super::evaluate::aligned;
 use super::failure::Result;
 use super::inputs::Examples;
 use super::model::Model;
-use super::predict::number;
 
 /// How many classes are told one by one.
 const FEW: usize = 20;
@@ -124,6 +123,8 @@ impl Scores {
                     .map(|i| (i, all[i][found.predicted[i] as usize]))
                     .collect();
                 wrong.sort_by(|a, b| b.1.total_cmp(&a.1));
+                // The shortest number that reads back as this f32.
+                let number = |p: f32| p.to_string().parse::<f64>().map_or(Value::Null, |p| json!(p));
                 let mistake = |(i, p): (usize, f32)| {
                     let [truth, answer] =
                         [&found.targets, &found.predicted].map(|of| json!(names[of[i] as usize]));

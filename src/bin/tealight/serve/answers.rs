@@ -1,6 +1,7 @@
 //! `POST /predict`: from the body of a request to the body of its answer.
 
 use std::borrow::Cow;
+use std::fmt::{Display, Write};
 use std::path::Path;
 
 use hyper::body::Incoming;
@@ -15,7 +16,7 @@ use crate::failure::{Failure, Result, counted, one_line};
 use crate::inputs::{Inputs, Pictures};
 use crate::model::Model;
 use crate::options::{Form, Predict};
-use crate::predict::{Answer, Answers, predictions, problem};
+use crate::predict::{Answer, Answers, Object, Quoted, predictions, problem};
 
 /// A model with what each request needs of it.
 pub(super) struct Served {
@@ -159,22 +160,18 @@ impl Served {
         let shape = (good, numbers.len() / good);
         let inputs = Tensor::from_vec(numbers, shape, &Device::Cpu).map_err(fault)?;
         let mut found = predictions(&self.model, &inputs).map_err(fault)?.into_iter();
-        let answers: Value = encoded
-            .iter()
-            .enumerate()
-            .map(|(i, row)| {
-                let mut object = match row {
-                    Ok(_) => self.json(&found.next().expect("each good row has a prediction")),
-                    Err(text) => Map::from_iter([("problem".into(), text.clone().into())]),
-                };
-                object.insert("row".into(), (i + 1).into());
-                Value::Object(object)
-            })
-            .collect();
+        let answers = encoded.iter().enumerate().map(|(i, row)| {
+            let mut object = match row {
+                Ok(_) => self.json(&found.next().expect("each good row has a prediction")),
+                Err(text) => refused(text),
+            };
+            object.insert("row", i + 1);
+            object
+        });
         Ok(predicted(answers))
     }
 
-    fn json(&self, answer: &Answer) -> Map<String, Value> {
+    fn json(&self, answer: &Answer) -> Object {
         answer.json(&self.model.plan.classes)
     }
 
@@ -236,7 +233,7 @@ impl Served {
             return Ok(response("text/csv; charset=utf-8", answers.csv().map_err(fault)?));
         }
         // A line is an object.
-        Ok(predicted(format!("[{}]", answers.lines.trim_end().replace('\n', ","))))
+        Ok(predicted(answers.lines.lines()))
     }
 
     /// Pictures as nested numbers.
@@ -268,8 +265,7 @@ impl Served {
         }
         let dims: Vec<usize> = [n].into_iter().chain(expected.iter().copied()).collect();
         let inputs = Tensor::from_vec(numbers, dims, &Device::Cpu).map_err(fault)?;
-        let answers = self.pictures(query, &inputs)?;
-        Ok(predicted(Value::from_iter(answers).to_string()))
+        Ok(predicted(self.pictures(query, &inputs)?.into_iter()))
     }
 
     /// Pictures as files.
@@ -294,16 +290,16 @@ impl Served {
         let named = read.iter().zip(files).map(|(image, (name, _))| {
             let mut object = match image {
                 Ok(_) => answers.next().expect("each image that was read has an answer"),
-                Err(error) => Map::from_iter([("problem".into(), problem(error).into())]),
+                Err(error) => refused(&problem(error)),
             };
-            object.insert("path".into(), name.as_ref().into());
-            Value::Object(object)
+            object.insert("path", Quoted(name));
+            object
         });
-        Ok(predicted(Value::from_iter(named).to_string()))
+        Ok(predicted(named))
     }
 
     /// The answers for pictures (n, c, h, w).
-    fn pictures(&self, query: &Query, inputs: &Tensor) -> Result<Vec<Map<String, Value>>, Refusal> {
+    fn pictures(&self, query: &Query, inputs: &Tensor) -> Result<Vec<Object>, Refusal> {
         let answers = predictions(&self.model, inputs).map_err(fault)?;
         let mut objects: Vec<_> = answers.iter().map(|answer| self.json(answer)).collect();
         if query.saliency {
@@ -313,7 +309,7 @@ impl Served {
                     &inputs.narrow(0, i, 1).map_err(fault)?,
                     &saliency.narrow(0, i, 1).map_err(fault)?,
                 );
-                object.insert("picture".into(), picture.map_err(fault)?);
+                object.insert("picture", picture.map_err(fault)?);
             }
         }
         Ok(objects)
@@ -337,9 +333,21 @@ fn parse(body: &[u8]) -> Result<Value, Refusal> {
         .or_else(|error| refuse(StatusCode::BAD_REQUEST, format!("expected JSON, got: {error}")))
 }
 
-/// The answer with a JSON list of predictions.
-fn predicted(list: impl std::fmt::Display) -> Response {
-    response("application/json", format!("{{\"predictions\":{list}}}"))
+/// The answer with a list of JSON objects.
+fn predicted(objects: impl Iterator<Item = impl Display>) -> Response {
+    let mut text = String::from("{\"predictions\":[");
+    for (i, object) in objects.enumerate() {
+        let comma = if i > 0 { "," } else { "" };
+        write!(text, "{comma}{object}").expect("a String takes what is written");
+    }
+    response("application/json", text + "]}")
+}
+
+/// What is answered for an input that cannot be used.
+fn refused(problem: &str) -> Object {
+    let mut object = Object::new();
+    object.insert("problem", Quoted(problem));
+    object
 }
 
 /// A fault of this program.
