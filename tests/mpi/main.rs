@@ -83,6 +83,11 @@ fn main() -> Result<()> {
     let parts: Vec<Vec<u8>> = (0..mpi.size()).map(|to| vec![mpi.rank() as u8; to]).collect();
     let received = mpi.all_to_all(&parts)?;
     assert!((0..mpi.size()).all(|from| received[from] == vec![from as u8; mpi.rank()]));
+    // Nothing from some ranks, and from all.
+    let gathered = mpi.all_gather(&vec![7; mpi.rank() % 2])?;
+    assert!((0..mpi.size()).all(|from| gathered[from] == vec![7; from % 2]));
+    assert!(mpi.all_gather(&[])?.iter().all(Vec::is_empty));
+    assert!(mpi.all_to_all(&vec![Vec::new(); mpi.size()])?.iter().all(Vec::is_empty));
     if mpi.rank() == 0 {
         println!("{:016x}", u64::from_ne_bytes(hash));
     }
