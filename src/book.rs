@@ -30,6 +30,7 @@ pages! {
     ShapesAndDtypes = "shapes-and-dtypes.md",
     MyPhotos = "how-to/my-photos.md",
     MyCsv = "how-to/my-csv.md",
+    LargeData = "how-to/large-data.md",
     MyActivation = "how-to/my-activation.md",
     MyLoss = "how-to/my-loss.md",
     MyLayer = "how-to/my-layer.md",

@@ -98,18 +98,19 @@ fn fuzz(target: &str, cases: u32) {
 }
 
 macro_rules! readers {
-    ($($name:ident: $cases:literal),*) => {
+    ($($(#[$if:meta])? $name:ident: $cases:literal),*) => {
         /// Each target has a test here.
-        const TESTED: &[&str] = &[$(stringify!($name)),*];
+        const TESTED: &[&str] = &[$($(#[$if])? stringify!($name)),*];
 
-        $(#[test]
+        $($(#[$if])?
+        #[test]
         fn $name() {
             fuzz(stringify!($name), $cases);
         })*
     };
 }
 
-readers! { image: 2000, idx: 2000, csv: 2000, npy: 2000, npz: 2000, safetensors: 2000, pth: 2000, checkpoint: 1000, model: 2000, formula: 4000 }
+readers! { image: 2000, idx: 2000, csv: 2000, npy: 2000, npz: 2000, safetensors: 2000, pth: 2000, checkpoint: 1000, model: 2000, formula: 4000, #[cfg(feature = "parquet")] parquet: 4000 }
 
 #[test]
 fn every_target_is_tested() {

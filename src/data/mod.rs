@@ -30,7 +30,8 @@ pub use augment::{
 pub use augment::{RandomErasing, RandomResizedCrop};
 pub use breast_cancer::breast_cancer;
 pub use dataset::{
-    Dataset, FromFn, Mapped, MultiDataset, MultiTensorDataset, Subset, TensorDataset, from_fn,
+    Dataset, FromFn, IterableDataset, Mapped, MultiDataset, MultiTensorDataset, Pieces, Subset,
+    TensorDataset, from_fn,
 };
 #[cfg(feature = "image")]
 pub use digits::digits;
@@ -44,7 +45,7 @@ pub use mnist::{fashion_mnist, mnist};
 pub use split::{Folds, k_fold, random_split, stratified_k_fold, stratified_split};
 #[cfg(feature = "csv")]
 pub use table::{
-    CsvColumn, CsvError, CsvHint, CsvKind, CsvOptions, CsvSchema, CsvTable, CsvValue, FillValue, Missing,
-    read_csv,
+    CsvColumn, CsvError, CsvHint, CsvKind, CsvOptions, CsvSchema, CsvStream, CsvTable, CsvValue, FillValue,
+    Missing, read_csv,
 };
 pub use unroll::image_to_vector;

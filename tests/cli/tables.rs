@@ -111,7 +111,10 @@ fn how_a_table_is_written_is_recognised_and_said() {
     }
     for (bytes, expected) in [
         (&b"PK\x03\x04\x14\0"[..], "workbook"),
-        (b"PAR1\x15\x04", "expected text (CSV, TSV), got a Parquet table"),
+        (
+            b"PAR1\x15\x04",
+            if cfg!(feature = "parquet") { "expected a whole Parquet table" } else { "got a Parquet table" },
+        ),
     ] {
         fs::write(here.join("odd"), bytes).unwrap();
         let line = error(here, &["train", "odd", "--force"]);
@@ -379,4 +382,21 @@ fn workbook(path: &Path, sheets: &[(&str, &[Vec<&str>])]) {
         &format!(r#"<workbook xmlns="{main}" xmlns:r="{relations}"><sheets>{list}</sheets></workbook>"#),
     );
     file.finish().unwrap();
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn parquet_as_csv() {
+    let here = folder();
+    let here = here.path();
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/parquet");
+    for name in ["pandas.parquet", "folder"] {
+        let data = place.join(name).display().to_string();
+        let said = said(here, &["train", &data, "--target", "kind", "--out", name, "--epochs", "2"]);
+        assert!(said.contains("read as: Parquet, "), "{said}");
+        let model = format!("{name}/model.safetensors");
+        assert!(super::said(here, &["evaluate", &model, &data]).contains("40 rows"));
+        let answers = super::said(here, &["predict", &model, &data]);
+        assert_eq!(answers.lines().count(), 41, "{answers}");
+    }
 }

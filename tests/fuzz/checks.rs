@@ -48,6 +48,8 @@ pub fn check(target: &str, bytes: &[u8]) {
         "checkpoint" => checkpoint(bytes),
         "model" => model(bytes),
         "formula" => formula(bytes),
+        #[cfg(feature = "parquet")]
+        "parquet" => parquet(bytes),
         other => panic!("no target {other}"),
     }
 }
@@ -173,6 +175,28 @@ pub fn csv(bytes: &[u8]) {
             Some(inputs) => same(&inputs, &table.inputs),
             None => assert_eq!(missing, Missing::Drop),
         }
+    }
+}
+
+/// A table in memory and the same as it is read in pieces.
+#[cfg(feature = "parquet")]
+pub fn parquet(bytes: &[u8]) {
+    use tealight::data::{CsvTable, DataLoader};
+    // What begins otherwise is read as text.
+    let bytes = &[&b"PAR1"[..], bytes].concat();
+    let (_folder, path) = file(bytes);
+    let options = CsvOptions::auto().missing(Missing::Fill).dtype(DType::F64).unwrap();
+    let Some(table) = answer(CsvTable::read(&path, &options), &path) else { return };
+    assert!(table.len() > 0 && table.len() * table.names().len() <= 1 << 28);
+    let Some(schema) = answer(CsvSchema::from_table(&table, &options), &path) else { return };
+    let whole = answer(schema.encode(&table), &path);
+    let Some(stream) = answer(schema.stream(&path), &path) else { return };
+    let mut loader = DataLoader::iterable(&stream, table.len()).unwrap();
+    let first = loader.epoch().unwrap().next().unwrap();
+    if let (Some(whole), Some((inputs, targets))) = (whole, answer(first, &path)) {
+        assert_eq!((whole.inputs.dims(), whole.targets.dims()), (inputs.dims(), targets.dims()));
+        same(&whole.inputs, &inputs);
+        same(&whole.targets, &targets);
     }
 }
 

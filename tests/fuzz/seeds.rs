@@ -9,8 +9,20 @@ use tealight::prelude::*;
 use super::{examples, file, one, program, trainer, zipped};
 
 /// All targets.
-pub const NAMES: [&str; 10] =
-    ["image", "idx", "csv", "npy", "npz", "safetensors", "pth", "checkpoint", "model", "formula"];
+pub const NAMES: &[&str] = &[
+    "image",
+    "idx",
+    "csv",
+    "npy",
+    "npz",
+    "safetensors",
+    "pth",
+    "checkpoint",
+    "model",
+    "formula",
+    #[cfg(feature = "parquet")]
+    "parquet",
+];
 
 pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     match target {
@@ -42,6 +54,19 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
             "1 / (1 + exp(-x)) + inf * NaN",
         ]
         .map(|text| text.as_bytes().to_vec())
+        .into(),
+        // Without the four bytes that they begin with.
+        #[cfg(feature = "parquet")]
+        "parquet" => [
+            &include_bytes!("../reference/parquet/pandas.parquet")[4..],
+            &include_bytes!("../reference/parquet/polars.parquet")[4..],
+            &include_bytes!("../reference/parquet/fastparquet.parquet")[4..],
+            &include_bytes!("../reference/parquet/datasets.parquet")[4..],
+            &include_bytes!("../reference/parquet/int128.parquet")[4..],
+            &include_bytes!("../reference/parquet/pyarrow-zstd.parquet")[4..],
+            &include_bytes!("../reference/parquet/pyarrow-none.parquet")[4..],
+        ]
+        .map(<[u8]>::to_vec)
         .into(),
         other => panic!("no target {other}"),
     }

@@ -223,7 +223,7 @@ impl Inputs {
         let place = path.display();
         let (size, colour) = (options.images.size, options.images.colour);
         let table = &options.table;
-        if path.is_dir() {
+        if path.is_dir() && !is_parquet(path) {
             let column = table.ignore.first().or(table.categorical.first()).or(table.target.as_ref());
             let told = table.task.is_some() || table.na_values.is_some() || table.form != Form::default();
             if column.is_some() || table.missing.is_some() || told {
@@ -239,7 +239,7 @@ impl Inputs {
             let fit = options.images.fit.unwrap_or(FitMode::Pad);
             let pictures = Pictures { size, color, background, interpolation: Interpolation::Bilinear, fit };
             folder(path, pictures, colour)
-        } else if path.is_file() {
+        } else if path.is_file() || path.is_dir() {
             if size.is_some()
                 || colour.is_some()
                 || options.images.background.is_some()
@@ -336,6 +336,13 @@ pub(super) fn table(schema: &CsvSchema, path: &Path, form: &Form) -> Result<CsvT
         return Ok(schema.read_table(path)?);
     }
     Ok(CsvTable::read(path, &csv_options(form)?)?)
+}
+
+/// Whether a folder is a table of Parquet files.
+fn is_parquet(folder: &Path) -> bool {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    cfg!(feature = "parquet")
+        && files.map(|file| file.path()).any(|file| file.extension().is_some_and(|end| end == "parquet"))
 }
 
 fn csv_options(form: &Form) -> Result<CsvOptions> {

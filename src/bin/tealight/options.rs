@@ -20,7 +20,7 @@ const TRAIN: &str = "\
 Images: DATA is a folder with one subfolder per class, named after the class:
   photos/cat/1.jpg  photos/cat/2.jpg  photos/dog/1.jpg  …
 They may lie deeper, in subfolders of these. Photos are turned as their Exif data say, and fitted into a square.
-Table: DATA is a CSV file (also .tsv, .csv.gz). How it is written, and columns of numbers, dates and words are recognised.
+Table: DATA is a CSV file (also .tsv, .csv.gz), a workbook, or Parquet where the program has that. How it is written, and columns of numbers, dates and words are recognised.
 
 Examples:
   tealight train photos --out pets

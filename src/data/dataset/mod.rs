@@ -1,5 +1,6 @@
 //! [`Dataset`] and the data sets that are made of tensors, functions and other data sets.
 
+mod iterable;
 mod multi;
 #[cfg(test)]
 mod tests;
@@ -8,6 +9,8 @@ use std::sync::Arc;
 
 use candle_core::Device;
 
+pub(super) use iterable::Counted;
+pub use iterable::{IterableDataset, Pieces};
 pub(super) use multi::{Batch, stacked_lists};
 pub use multi::{MultiDataset, MultiTensorDataset};
 

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
 use super::NAME;
+use super::stream::{StreamBatches, Streamed};
 use crate::autograd::{Tensor, no_grad};
 use crate::data::augment::Augment;
 use crate::data::dataset::{Batch, MultiDataset, stacked_lists};
@@ -65,6 +66,8 @@ pub(super) struct BatchSource {
     pub(super) dataset: Arc<dyn MultiDataset>,
     /// `None` for 0, 1, 2, ….
     pub(super) order: Option<Vec<usize>>,
+    /// An iterable data set has no order.
+    pub(super) stream: Option<Streamed>,
     pub(super) batch_size: usize,
     pub(super) augment: Option<(u64, Arc<dyn Augment>)>,
     pub(super) shards: Shards,
@@ -81,7 +84,7 @@ pub(super) struct Shards {
 
 impl BatchSource {
     /// The shards of a batch that are read, and their places in the order; none that is empty.
-    fn shards(&self, number: usize) -> impl Iterator<Item = (usize, Range<usize>)> + Clone {
+    pub(super) fn shards(&self, number: usize) -> impl Iterator<Item = (usize, Range<usize>)> + Clone {
         let Shards { count, rank, size } = self.shards;
         let start = number.saturating_mul(self.batch_size);
         let n = start.saturating_add(self.batch_size).min(self.dataset.num_examples()).saturating_sub(start);
@@ -115,6 +118,28 @@ impl BatchSource {
     }
 }
 
+/// A thread that prepares the batches of an iterable data set from `first` on, `ahead` of them; `None` if the system has no thread
+/// left.
+fn spawn_stream(
+    source: &Arc<BatchSource>,
+    first: usize,
+    batches: usize,
+    ahead: usize,
+) -> Option<Receiver<Result<Batch>>> {
+    let source = source.clone();
+    let (sender, receiver) = sync_channel(ahead - 1);
+    let work = move || {
+        let streamed = source.stream.clone().expect("the data set is iterable");
+        match StreamBatches::new(source, &streamed, first) {
+            Ok(mut all) => {
+                let _ = (first..batches).try_for_each(|number| sender.send(all.batch(number)));
+            }
+            Err(error) => drop(sender.send(Err(error))),
+        }
+    };
+    thread::Builder::new().name("data".into()).spawn(work).ok().map(|_| receiver)
+}
+
 /// A thread that prepares every `step`-th batch from `first` on, one ahead; `None` if the system has no thread left.
 fn spawn_worker(
     source: &Arc<BatchSource>,
@@ -138,6 +163,8 @@ pub struct Epoch {
     first: usize,
     batches: usize,
     workers: Vec<Option<Receiver<Result<Batch>>>>,
+    /// An iterable data set that is read here.
+    stream: Option<StreamBatches>,
     loader: u64,
 }
 
@@ -150,9 +177,11 @@ impl Epoch {
         loader: u64,
     ) -> Self {
         let threads = threads.min(batches.saturating_sub(first));
-        let workers =
-            (0..threads).map(|thread| spawn_worker(&source, first + thread, batches, threads)).collect();
-        Epoch { source, next: first, first, batches, workers, loader }
+        let workers = match source.stream {
+            Some(_) if threads > 0 => vec![spawn_stream(&source, first, batches, threads)],
+            _ => (0..threads).map(|thread| spawn_worker(&source, first + thread, batches, threads)).collect(),
+        };
+        Epoch { source, next: first, first, batches, workers, stream: None, loader }
     }
 
     /// Where to go on after the batches that were taken: in this epoch, or at the start of the next.
@@ -186,13 +215,23 @@ impl Epoch {
         }))
     }
 
+    fn streamed(&mut self, streamed: Streamed, number: usize) -> Result<Batch> {
+        if self.stream.is_none() {
+            self.stream = Some(StreamBatches::new(self.source.clone(), &streamed, number)?);
+        }
+        self.stream.as_mut().expect("the stream was begun").batch(number)
+    }
+
     /// The next batch of examples with several inputs or targets.
     pub fn next_multi(&mut self) -> Option<Result<(Vec<Tensor>, Vec<Tensor>)>> {
         let number = (self.next < self.batches).then_some(self.next)?;
         self.next += 1;
         let thread = (number - self.first).checked_rem(self.workers.len());
         Some(match thread.and_then(|thread| self.workers[thread].as_ref()) {
-            None => self.source.batch(number),
+            None => match &self.source.stream {
+                None => self.source.batch(number),
+                Some(streamed) => self.streamed(streamed.clone(), number),
+            },
             Some(receiver) => receiver.recv().unwrap_or_else(|_| {
                 Err(Error::argument(
                     NAME,

@@ -1,6 +1,7 @@
 //! [`DataLoader`]: the batches of a data set, epoch after epoch.
 
 mod epoch;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -9,11 +10,12 @@ use std::sync::Arc;
 pub use epoch::{Epoch, Position};
 
 use super::augment::Augment;
-use super::dataset::MultiDataset;
+use super::dataset::{Counted, IterableDataset, MultiDataset};
 use super::split::check_length;
 use crate::error::{Error, Result};
 use crate::ops::Rng;
 use epoch::{BatchSource, Shards, mix};
+use stream::Streamed;
 
 const NAME: &str = "DataLoader";
 
@@ -40,6 +42,8 @@ const MAX_THREADS: usize = 256;
 #[derive(Clone)]
 pub struct DataLoader {
     dataset: Arc<dyn MultiDataset>,
+    /// Where the examples come one after the other, and the size of the buffer that shuffles them.
+    stream: Option<(Arc<dyn IterableDataset>, usize)>,
     batch_size: usize,
     order: Order,
     drop_last: bool,
@@ -69,6 +73,7 @@ impl DataLoader {
         }
         Ok(DataLoader {
             dataset: Arc::new(data.clone()),
+            stream: None,
             batch_size,
             order: Order::Sequential,
             drop_last: false,
@@ -80,6 +85,24 @@ impl DataLoader {
         })
     }
 
+    /// The examples of an iterable data set, which stay in its files: memory holds a few pieces, the
+    /// [buffer](DataLoader::buffer_size) if they are shuffled, and the batches that are prepared ahead.
+    ///
+    /// [`num_workers`](DataLoader::num_workers) makes one thread prepare that many batches ahead. A saved position is found again by
+    /// reading up to it. Errors if `batch_size` is 0.
+    pub fn iterable<D: IterableDataset + Clone + 'static>(data: &D, batch_size: usize) -> Result<Self> {
+        let loader = DataLoader::new(&Counted(data.len()), batch_size)?;
+        Ok(DataLoader { stream: Some((Arc::new(data.clone()), 10_000)), ..loader })
+    }
+
+    /// The number of examples that are [shuffled](DataLoader::shuffle) at a time where the data set is
+    /// [iterable](DataLoader::iterable): half of them are given, and the others mixed with those that follow. Data that are sorted
+    /// need a buffer as large as they are, or files that are mixed. Default: 10,000; 0 counts as 1.
+    pub fn buffer_size(mut self, examples: usize) -> Self {
+        self.stream = self.stream.map(|(data, _)| (data, examples.max(1)));
+        self
+    }
+
     /// Shuffles the examples, differently in each epoch.
     pub fn shuffle(mut self, seed: u64) -> Self {
         self.order = Order::Shuffled(seed);
@@ -88,7 +111,8 @@ impl DataLoader {
 
     /// Draws the n examples of an epoch with replacement, each with a probability in proportion to its weight.
     ///
-    /// Errors if there is not one weight for each example, a weight is negative or not finite, or all are 0.
+    /// Errors if there is not one weight for each example, a weight is negative or not finite, or all are 0; and of an iterable data
+    /// set, whose examples are read in their order.
     ///
     /// ```
     /// # use tealight::data::{DataLoader, TensorDataset};
@@ -102,6 +126,13 @@ impl DataLoader {
     #[doc(alias = "WeightedRandomSampler")]
     pub fn weighted(mut self, weights: &[f64], seed: u64) -> Result<Self> {
         let n = self.dataset.num_examples();
+        if self.stream.is_some() {
+            return Err(Error::argument(
+                NAME,
+                "a data set with examples by index for weights",
+                "an iterable one",
+            ));
+        }
         if weights.len() != n {
             let got = format!("{} weights", weights.len());
             return Err(Error::argument(NAME, format!("a weight for each of the {n} examples"), got));
@@ -200,6 +231,13 @@ impl DataLoader {
     pub fn epoch(&mut self) -> Result<Epoch> {
         let source = Arc::new(BatchSource {
             order: self.epoch_order()?,
+            stream: self.stream.clone().map(|(data, buffer_size)| {
+                let seed = match self.order {
+                    Order::Shuffled(seed) => Some(mix(&[seed, self.epoch])),
+                    _ => None,
+                };
+                Streamed { data, buffer_size, seed }
+            }),
             dataset: self.dataset.clone(),
             batch_size: self.batch_size,
             augment: self.augment.clone(),
@@ -247,7 +285,10 @@ impl DataLoader {
     fn fingerprint(&self) -> u64 {
         let order = match &self.order {
             Order::Sequential => 0,
-            Order::Shuffled(seed) => mix(&[1, *seed]),
+            Order::Shuffled(seed) => match &self.stream {
+                None => mix(&[1, *seed]),
+                Some((_, buffer_size)) => mix(&[4, *seed, *buffer_size as u64]),
+            },
             Order::Weighted(seed, sums) => sums.iter().fold(mix(&[2, *seed]), |h, s| mix(&[h, s.to_bits()])),
         };
         let augment = self.augment.as_ref().map_or(0, |(seed, _)| mix(&[3, *seed]));
@@ -260,6 +301,7 @@ impl DataLoader {
         let n = self.dataset.num_examples();
         match &self.order {
             Order::Sequential => Ok(None),
+            _ if self.stream.is_some() => Ok(None),
             Order::Shuffled(seed) => {
                 check_length(NAME, n)?;
                 Ok(Some(Rng::seed(mix(&[*seed, self.epoch])).permutation(n)))

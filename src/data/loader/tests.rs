@@ -1,5 +1,5 @@
 use super::*;
-use crate::data::{TensorDataset, from_fn};
+use crate::data::{IterableDataset, Pieces, TensorDataset, from_fn};
 use crate::prelude::*;
 
 fn numbers(n: usize) -> TensorDataset {
@@ -198,5 +198,144 @@ fn batches_have_no_history() -> Result<()> {
     let x = Tensor::parameter(Tensor::ones((4, 2), DType::F64, &Device::Cpu)?);
     let data = TensorDataset::new(&x, &x)?;
     assert!(!DataLoader::new(&data, 2)?.epoch()?.next().unwrap()?.0.requires_grad());
+    Ok(())
+}
+
+/// The numbers below `n` in pieces of odd lengths, and their negatives.
+#[derive(Clone)]
+struct Counter(usize);
+
+impl IterableDataset for Counter {
+    fn len(&self) -> usize {
+        self.0
+    }
+
+    fn iter(&self) -> Result<Pieces> {
+        let (n, mut next) = (self.0, 0);
+        Ok(Box::new(std::iter::from_fn(move || {
+            let (from, to) = (next, n.min(next + 1 + next % 7));
+            next = to;
+            let piece = || {
+                let x = Tensor::arange(from as f64, to as f64, &Device::Cpu)?;
+                Ok((x.clone(), (-&x)?))
+            };
+            (from < to).then(piece)
+        })))
+    }
+}
+
+fn values(loader: &mut DataLoader) -> Result<Vec<Vec<f64>>> {
+    loader
+        .epoch()?
+        .map(|batch| {
+            let (x, y) = batch?;
+            assert_eq!(x, (-&y)?);
+            x.to_vec1::<f64>()
+        })
+        .collect()
+}
+
+#[test]
+fn iterable_data_are_all_read_once() -> Result<()> {
+    let in_order: Vec<f64> = (0..100).map(f64::from).collect();
+    for threads in [0, 1, 3] {
+        for (seed, size) in [(None, 1), (Some(1), 1), (Some(1), 2), (Some(1), 30), (Some(2), 1000)] {
+            let mut loader = DataLoader::iterable(&Counter(100), 32)?.num_workers(threads).buffer_size(size);
+            loader = if let Some(seed) = seed { loader.shuffle(seed) } else { loader };
+            let [first, second] = [values(&mut loader)?, values(&mut loader)?];
+            assert_eq!(first.iter().map(Vec::len).collect::<Vec<_>>(), [32, 32, 32, 4]);
+            let mut all = first.concat();
+            assert_eq!((all == in_order, first == second), (size == 1, size == 1), "{seed:?}, {size}");
+            all.sort_by(f64::total_cmp);
+            assert_eq!(all, in_order);
+        }
+    }
+    let mut empty = DataLoader::iterable(&Counter(0), 4)?.shuffle(1);
+    assert!(empty.epoch()?.next().is_none());
+    assert_eq!(DataLoader::iterable(&Counter(10), 4)?.drop_last().epoch()?.count(), 2);
+    assert!(DataLoader::iterable(&Counter(2), 1)?.weighted(&[1.0, 1.0], 1).is_err());
+    // A buffer lets none through before half of it is there.
+    let first = values(&mut DataLoader::iterable(&Counter(100), 10)?.shuffle(1).buffer_size(20))?.remove(0);
+    assert!(first.iter().all(|&x| x < 20.0) && first != in_order[..10], "{first:?}");
+    Ok(())
+}
+
+#[test]
+fn iterable_data_go_on_where_they_stopped() -> Result<()> {
+    let noise = |x: &Tensor, rng: &mut Rng| x + rng.uniform();
+    for threads in [0, 2] {
+        let loader = || {
+            Ok::<_, Error>(
+                DataLoader::iterable(&Counter(50), 8)?.shuffle(3).buffer_size(20).augment(noise, 4),
+            )
+        };
+        let mut whole = loader()?;
+        let batches = whole.epoch()?.collect::<Result<Vec<_>>>()?;
+        let mut epoch = loader()?.num_workers(threads).epoch()?;
+        for (taken, batch) in batches.iter().enumerate() {
+            let mut again = loader()?.num_workers(threads);
+            again.restore(epoch.position().to_string().parse()?)?;
+            let rest = again.epoch()?.collect::<Result<Vec<_>>>()?;
+            assert_eq!(rest, batches[taken..]);
+            assert_eq!(&epoch.next().unwrap()?, batch);
+        }
+        let other = loader()?.buffer_size(21).restore(epoch.position());
+        assert!(other.is_err());
+    }
+    // The shards of a batch, by two ranks.
+    let loader = || DataLoader::iterable(&Counter(20), 8)?.shuffle(3).buffer_size(9).drop_last().epoch();
+    let mut whole = loader()?;
+    let part = |rank| {
+        Ok::<_, Error>(
+            DataLoader::iterable(&Counter(20), 8)?.shuffle(3).buffer_size(9).drop_last().sharded(3, rank, 2),
+        )
+    };
+    let mut parts = [part(0)?.epoch()?, part(1)?.epoch()?];
+    for batch in whole.by_ref() {
+        let mut shards = Vec::new();
+        for part in &mut parts {
+            shards.extend(part.next_shards().unwrap()?);
+        }
+        shards.sort_by_key(|(number, _)| *number);
+        let inputs: Vec<Tensor> = shards.into_iter().map(|(_, (inputs, _))| inputs[0].clone()).collect();
+        assert_eq!(Tensor::cat(&inputs, 0)?, batch?.0);
+    }
+    Ok(())
+}
+
+#[test]
+fn iterable_data_with_faults_are_errors() -> Result<()> {
+    #[derive(Clone)]
+    struct Faulty(u8);
+    impl IterableDataset for Faulty {
+        fn len(&self) -> usize {
+            10
+        }
+
+        fn iter(&self) -> Result<Pieces> {
+            let x = Tensor::ones((4, 2), DType::F32, &Device::Cpu)?;
+            let y = x.narrow(1, 0, 1)?;
+            Ok(Box::new(match self.0 {
+                0 => vec![Ok((x.clone(), y.clone())), Ok((x, y))].into_iter(),
+                1 => vec![Ok((x.clone(), y.clone())), Ok((y, x))].into_iter(),
+                2 => vec![Ok((x.clone(), y.narrow(0, 0, 3)?))].into_iter(),
+                3 => vec![Ok((x, y)), Err(Error::argument("file", "a page", "none"))].into_iter(),
+                _ => return Err(Error::argument("file", "a folder", "none")),
+            }))
+        }
+    }
+    for (fault, expected) in [
+        (0, "an iterable data set of 10 examples, as it says, got 8"),
+        (1, "inputs: "),
+        (2, "pieces with a first axis that counts inputs and targets, got [4, 2] and [3, 1]"),
+        (3, "expected a page"),
+        (4, "expected a folder"),
+    ] {
+        for threads in [0, 1] {
+            let mut epoch = DataLoader::iterable(&Faulty(fault), 5)?.num_workers(threads).epoch()?;
+            let error = epoch.find_map(Result::err).unwrap().to_string();
+            assert!(error.contains(expected), "{fault}: {error}");
+        }
+    }
     Ok(())
 }

@@ -24,6 +24,8 @@ pub(super) struct Form {
     pub(super) numbers: NumberFormat,
     pub(super) encoding: String,
     pub(super) sheet: Option<String>,
+    #[serde(default)]
+    pub(super) parquet: bool,
     /// A number such as 1,234 has another meaning where the comma is the other mark.
     ambiguous: bool,
 }
@@ -41,7 +43,8 @@ pub(super) fn of_text(
             text[from..].split_inclusive('\n').find(|line| !line.trim().is_empty()).unwrap_or_default();
         let header = records(first, 0, known.delimiter).ok().and_then(|rows| rows.into_iter().next());
         let has = |name: &&str| header.as_ref().is_some_and(|row| row.cells.iter().any(|cell| cell == *name));
-        if known.sheet.is_none() && (!format.auto || !known.header || names.iter().all(has)) {
+        if known.sheet.is_none() && !known.parquet && (!format.auto || !known.header || names.iter().all(has))
+        {
             return (Form { encoding: encoding.into(), ..known.clone() }, true);
         }
     }
@@ -115,8 +118,14 @@ impl Form {
             numbers: NumberFormat::PLAIN,
             encoding: String::new(),
             sheet: Some(name),
+            parquet: false,
             ambiguous: false,
         }
+    }
+
+    #[cfg(feature = "parquet")]
+    pub(super) fn of_parquet() -> Form {
+        Form { sheet: None, parquet: true, ..Form::of_sheet(String::new()) }
     }
 
     /// Finds how numbers are written, and whether there is a header.
@@ -205,6 +214,7 @@ impl fmt::Display for Form {
         };
         match &self.sheet {
             Some(sheet) => write!(f, "sheet {sheet:?}")?,
+            None if self.parquet => write!(f, "Parquet")?,
             None if self.delimiter == b'\t' || self.delimiter == b' ' => {
                 write!(f, "{} between columns", name(self.delimiter.into()))?;
             }

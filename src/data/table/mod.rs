@@ -3,10 +3,13 @@
 mod date;
 mod form;
 mod number;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod raw;
 mod schema;
 #[cfg(feature = "xlsx")]
 mod sheet;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -17,6 +20,7 @@ use candle_core::DType;
 pub use raw::CsvTable;
 pub use schema::{CsvColumn, CsvKind, CsvSchema, CsvValue, FillValue};
 use serde::{Deserialize, Serialize};
+pub use stream::CsvStream;
 use unicode_normalization::UnicodeNormalization;
 
 use super::LabeledDataset;
@@ -124,6 +128,7 @@ pub struct CsvOptions {
     categorical: Vec<String>,
     ignored: Vec<String>,
     max_categories: usize,
+    nrows: Option<usize>,
     dtype: DType,
 }
 
@@ -156,6 +161,7 @@ impl CsvOptions {
             categorical: Vec::new(),
             ignored: Vec::new(),
             max_categories: 100,
+            nrows: None,
             dtype: DType::F32,
         }
     }
@@ -317,6 +323,13 @@ impl CsvOptions {
     #[doc(alias = "drop")]
     pub fn ignore(mut self, column: &str) -> Self {
         self.ignored.push(composed(column));
+        self
+    }
+
+    /// The most rows that are read. Default: all. A schema of the first 100,000 rows, say, reads a file of any size by
+    /// [`stream`](CsvSchema::stream); a word that none of them has is an error there.
+    pub fn nrows(mut self, most: usize) -> Self {
+        self.nrows = Some(most);
         self
     }
 

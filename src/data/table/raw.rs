@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use csv::{ReaderBuilder, StringRecord, Trim};
 
 use super::form::{self, Form};
+use super::stream;
 use super::text::{self, Contents};
 use super::{CsvError, CsvHint, CsvOptions, Format, composed, counted};
 use crate::error::{Error, Result};
@@ -19,6 +20,29 @@ pub(super) struct Row {
     pub(super) cells: StringRecord,
     /// Why the row cannot be used.
     pub(super) problem: Option<String>,
+}
+
+/// What a column is that the file itself says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "parquet"), expect(dead_code))]
+pub(super) enum Role {
+    /// Its values say it.
+    Values,
+    /// Categories, also if they are numbers.
+    Words,
+    /// The names of the rows.
+    Index,
+}
+
+/// What files other than text say of their tables.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Metadata {
+    /// Of each column, or empty.
+    pub(super) roles: Vec<Role>,
+    /// The columns that are neither numbers nor words, which are left out, and what they are.
+    pub(super) unread: Vec<(String, String)>,
+    /// The files of the table with the first row of each, from 0; or empty.
+    pub(super) parts: Vec<(usize, PathBuf)>,
 }
 
 /// A table as text: the names of its columns and its rows.
@@ -41,6 +65,7 @@ pub struct CsvTable {
     columns: HashMap<String, usize>,
     pub(super) rows: Vec<Row>,
     pub(super) form: Form,
+    pub(super) metadata: Metadata,
 }
 
 impl CsvTable {
@@ -49,13 +74,21 @@ impl CsvTable {
     /// # Errors
     /// Errors if the file cannot be read, is not text, or has no rows below its header or two columns of one name.
     pub fn read(path: impl AsRef<Path>, options: &CsvOptions) -> Result<Self> {
-        CsvTable::open(path.as_ref(), &options.format, None)
+        let (path, format) = (path.as_ref(), &options.format);
+        let Some(count) = options.nrows else { return CsvTable::open(path, format, None) };
+        if text::is_text(path) {
+            return stream::head(path, format, count);
+        }
+        let contents = text::read(path, format, None, count)?;
+        let mut table = CsvTable::from_contents(path, contents, format, None)?;
+        table.rows.truncate(count);
+        Ok(table)
     }
 
     /// Reads a table whose columns were found in another one of this form.
     pub(super) fn open(path: &Path, format: &Format, known: Option<(&Form, &[&str])>) -> Result<Self> {
         let sheet = known.and_then(|(form, _)| form.sheet.as_deref());
-        CsvTable::from_contents(path, text::read(path, format, sheet)?, format, known)
+        CsvTable::from_contents(path, text::read(path, format, sheet, usize::MAX)?, format, known)
     }
 
     /// The table in a file that was read.
@@ -65,22 +98,24 @@ impl CsvTable {
         format: &Format,
         known: Option<(&Form, &[&str])>,
     ) -> Result<Self> {
-        let (mut form, whole, mut rows) = match contents {
+        let (mut form, whole, mut rows, metadata) = match contents {
             Contents::Text { text, encoding } => {
                 let (form, whole) = form::of_text(&text, encoding, format, known);
                 let rows = records(&text, form::start(&text), form.delimiter);
-                (form, whole, rows.map_err(|message| file_error(path, message))?)
+                (form, whole, rows.map_err(|message| file_error(path, message))?, Metadata::default())
             }
             #[cfg(feature = "xlsx")]
             Contents::Sheet { name, rows } => {
                 let row = |(line, cells)| Row { line, cells: StringRecord::from(cells), problem: None };
-                (Form::of_sheet(name), false, rows.into_iter().map(row).collect())
+                (Form::of_sheet(name), false, rows.into_iter().map(row).collect(), Metadata::default())
+            }
+            #[cfg(feature = "parquet")]
+            Contents::Parquet(cells) => {
+                let header = Row { line: 0, cells: StringRecord::from(cells.names), problem: None };
+                (Form::of_parquet(), true, [header].into_iter().chain(cells.rows).collect(), cells.metadata)
             }
         };
-        // The cells, not the whole text: composed, a Greek question mark is a semicolon.
-        for row in rows.iter_mut().filter(|row| !row.cells.as_slice().is_ascii()) {
-            row.cells = row.cells.iter().map(composed).collect();
-        }
+        compose(&mut rows);
         let Some(first) = rows.first() else {
             return Err(file_error(path, "expected a table, got an empty file"));
         };
@@ -94,13 +129,8 @@ impl CsvTable {
             true => rows.remove(0).cells.iter().map(String::from).collect(),
             false => (0..rows[0].cells.len()).map(|column| column.to_string()).collect(),
         };
-        trim_ends(&mut names, &mut rows, format.auto && form.header);
-        for row in &mut rows {
-            if row.problem.is_none() && row.cells.len() != names.len() {
-                row.problem =
-                    Some(format!("expected {}, got {}", counted(names.len(), "value"), row.cells.len()));
-            }
-        }
+        trim_ends(&mut names, &rows, format.auto && form.header);
+        trim_rows(&names, &mut rows);
         let mut columns = HashMap::with_capacity(names.len());
         for (column, name) in names.iter_mut().enumerate() {
             if name.is_empty() {
@@ -113,7 +143,22 @@ impl CsvTable {
         if rows.is_empty() {
             return Err(file_error(path, "expected rows below the header, got none"));
         }
-        Ok(CsvTable { path: path.into(), names, columns, rows, form })
+        Ok(CsvTable { path: path.into(), names, columns, rows, form, metadata })
+    }
+
+    /// The same columns with other rows.
+    pub(super) fn with_rows(&self, rows: Vec<Row>) -> Self {
+        CsvTable { rows, ..self.clone() }
+    }
+
+    /// The rows in a later part of this table's text, which begins in this line.
+    pub(super) fn rows_of(&self, text: &str, line: usize) -> Result<Vec<Row>> {
+        let rows = records(text, 0, self.form.delimiter);
+        let mut rows = rows.map_err(|message| file_error(&self.path, message))?;
+        compose(&mut rows);
+        trim_rows(&self.names, &mut rows);
+        rows.iter_mut().for_each(|row| row.line += line - 1);
+        Ok(rows)
     }
 
     /// The number of rows.
@@ -137,8 +182,16 @@ impl CsvTable {
         found.ok_or_else(|| Error::argument("row", format!("a row below {}", self.len()), row))
     }
 
+    /// The error of a row, with its file and its line there.
+    fn row_error(&self, line: usize, message: String) -> Error {
+        match self.metadata.parts.iter().rfind(|(first, _)| *first < line) {
+            None => file_error(&self.path, format!("line {line}{message}")),
+            Some((first, path)) => file_error(path, format!("row {}{message}", line - first)),
+        }
+    }
+
     pub(super) fn value_error(&self, line: usize, column: usize, message: String) -> Error {
-        file_error(&self.path, format!("line {line}, column {:?}: {message}", self.names[column]))
+        self.row_error(line, format!(", column {:?}: {message}", self.names[column]))
     }
 
     pub(super) fn column_error(&self, column: usize, message: String) -> Error {
@@ -149,7 +202,7 @@ impl CsvTable {
     pub(super) fn check_row(&self, row: &Row) -> Result<()> {
         match &row.problem {
             None => Ok(()),
-            Some(problem) => Err(file_error(&self.path, format!("line {}: {problem}", row.line))),
+            Some(problem) => Err(self.row_error(row.line, format!(": {problem}"))),
         }
     }
 
@@ -170,24 +223,42 @@ impl CsvTable {
     }
 }
 
-/// Removes what trailing delimiters made: a last column without a name and values, or one value too many that is empty. With
+/// Removes a last column without a name and values, which trailing delimiters made. With
 /// `index`, a header that is one name short is that of R, whose first column has the names of the rows.
-fn trim_ends(names: &mut Vec<String>, rows: &mut [Row], index: bool) {
+fn trim_ends(names: &mut Vec<String>, rows: &[Row], index: bool) {
     let usual = |rows: &[Row], length: usize| {
         rows.iter().filter(|row| row.cells.len() == length).count() * 2 > rows.len()
     };
-    let empty_end =
-        |row: &Row, length: usize| row.cells.len() < length || row.cells.get(length - 1) == Some("");
     let n = names.len();
     if n > 1 && names[n - 1].is_empty() && rows.iter().all(|row| empty_end(row, n)) {
         names.pop();
     } else if index && usual(rows, n + 1) && !rows.iter().all(|row| empty_end(row, n + 1)) {
         names.insert(0, String::new());
     }
-    for row in
-        rows.iter_mut().filter(|row| row.cells.len() == names.len() + 1 && empty_end(row, names.len() + 1))
-    {
-        row.cells.truncate(names.len());
+}
+
+/// Whether a row has no value in the last of so many columns.
+fn empty_end(row: &Row, length: usize) -> bool {
+    row.cells.len() < length || row.cells.get(length - 1) == Some("")
+}
+
+/// Takes one empty value too many off the rows; those of another length have a problem.
+fn trim_rows(names: &[String], rows: &mut [Row]) {
+    let n = names.len();
+    for row in rows {
+        if row.cells.len() == n + 1 && empty_end(row, n + 1) {
+            row.cells.truncate(n);
+        }
+        if row.problem.is_none() && row.cells.len() != n {
+            row.problem = Some(format!("expected {}, got {}", counted(n, "value"), row.cells.len()));
+        }
+    }
+}
+
+/// The cells, not the whole text: composed, a Greek question mark is a semicolon.
+fn compose(rows: &mut [Row]) {
+    for row in rows.iter_mut().filter(|row| !row.cells.as_slice().is_ascii()) {
+        row.cells = row.cells.iter().map(composed).collect();
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::date::{self, DateOrder};
 use super::form::Form;
 use super::number::NumberFormat;
-use super::raw::{CsvTable, Row};
+use super::raw::{CsvTable, Role, Row};
 use super::{CsvHint, CsvOptions, Format, Missing, composed, counted, text};
 use crate::autograd::Tensor;
 use crate::data::LabeledDataset;
@@ -196,13 +196,13 @@ impl CsvSchema {
 
     /// Reads the table in a file as the first one was read, or in another form if that was recognised ([`CsvOptions::auto`]).
     pub fn read_table(&self, path: impl AsRef<Path>) -> Result<CsvTable> {
-        let names: Vec<&str> = self.inputs.iter().map(|column| column.name.as_str()).collect();
+        let names = self.input_names();
         CsvTable::open(path.as_ref(), &self.format, Some((&self.form, &names)))
     }
 
     /// Reads a table as [`read_table`](CsvSchema::read_table) does from the bytes of a file; `name` stands for the path in errors.
     pub fn table_from_bytes(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<CsvTable> {
-        let names: Vec<&str> = self.inputs.iter().map(|column| column.name.as_str()).collect();
+        let names = self.input_names();
         let contents = text::contents(name.as_ref(), bytes.into(), &self.format, self.form.sheet.as_deref())?;
         CsvTable::from_contents(name.as_ref(), contents, &self.format, Some((&self.form, &names)))
     }
@@ -279,10 +279,21 @@ impl CsvSchema {
         let format = &options.format;
         let target = match &options.target {
             Some(name) => table.find(name)?,
-            None => table.names.len() - 1,
+            None => {
+                let rows = |&column: &usize| table.metadata.roles.get(column) == Some(&Role::Index);
+                (0..table.names.len()).rev().find(|column| !rows(column)).unwrap_or(0)
+            }
         };
-        for name in options.ignored.iter().chain(&options.categorical) {
+        let unread = |name: &String| table.metadata.unread.iter().any(|(unread, _)| unread == name);
+        for name in options.ignored.iter().filter(|name| !unread(name)).chain(&options.categorical) {
             table.find(name)?;
+        }
+        if let Some((name, kind)) =
+            table.metadata.unread.iter().find(|(name, _)| !options.ignored.contains(name))
+        {
+            let message =
+                format!("column {name:?}: expected numbers, words, dates or lists of numbers, got {kind}");
+            return Err(CsvTable::hinted(file_error(&table.path, message), CsvHint::Ignore));
         }
         let ignored = |column: usize| options.ignored.contains(&table.names[column]);
         if ignored(target) {
@@ -296,6 +307,10 @@ impl CsvSchema {
                 && is_index(table, format, column)
             {
                 notes.push(format!("column {} has no name and numbers the rows: left out", column + 1));
+            } else if table.metadata.roles.get(column) == Some(&Role::Index)
+                && !options.categorical.contains(name)
+            {
+                notes.push(format!("column {name:?} has the names of the rows: left out"));
             } else {
                 inputs.push(column);
             }
@@ -312,6 +327,7 @@ impl CsvSchema {
                 true => options.categorical_target,
                 false => options.categorical.contains(&name),
             };
+            let categorical = categorical || table.metadata.roles.get(column) == Some(&Role::Words);
             let kind = infer_kind(table, format, &kept, column, categorical, column != target, &mut notes)?;
             if let Kind::Categorical { categories, .. } = &kind
                 && categories.len() > options.max_categories
@@ -402,45 +418,103 @@ impl CsvSchema {
         kept_rows(table, &self.format, &self.input_columns(table)?, table.find(&self.target.name)?)
     }
 
+    /// The same, of a part of a table, where there may be none.
+    pub(super) fn full_rows(&self, table: &CsvTable) -> Result<Vec<usize>> {
+        full_rows(table, &self.format, &self.input_columns(table)?, table.find(&self.target.name)?)
+    }
+
     /// The inputs and targets of a table, with the errors of [`read`](CsvSchema::read).
     pub fn encode(&self, table: &CsvTable) -> Result<LabeledDataset> {
-        let columns = self.input_columns(table)?;
-        let target = table.find(&self.target.name)?;
-        let kept = kept_rows(table, &self.format, &columns, target)?;
-        let (mut inputs, mut numbers, mut classes) = (Vec::new(), Vec::new(), Vec::new());
+        let kept = self.used_rows(table)?;
+        let (inputs, targets) = self.encode_text(table, &kept)?;
+        Ok(LabeledDataset { inputs, targets, classes: self.classes().to_vec(), features: self.features() })
+    }
+
+    /// The inputs and targets of a part of a table; `None` if all its rows are dropped.
+    pub(super) fn piece(&self, table: &CsvTable) -> Result<Option<(Tensor, Tensor)>> {
+        let kept = self.full_rows(table)?;
+        if kept.is_empty() { Ok(None) } else { self.encode_text(table, &kept).map(Some) }
+    }
+
+    fn encode_text(&self, table: &CsvTable, rows: &[usize]) -> Result<(Tensor, Tensor)> {
+        let columns = [self.input_columns(table)?, vec![table.find(&self.target.name)?]].concat();
+        let value = |row: usize, column: usize| {
+            let text = &table.rows[row].cells[columns[column]];
+            if self.format.is_missing(text) { CsvValue::Missing } else { CsvValue::Text(text) }
+        };
+        let error = |row: usize, column: usize, error: String| {
+            table.value_error(table.rows[row].line, columns[column], error)
+        };
+        self.encode_rows_of(rows, table.form.numbers, value, error)
+    }
+
+    /// The inputs and targets of rows by their values: the columns are those of the inputs, and then the target.
+    pub(super) fn encode_rows_of<'v>(
+        &self,
+        rows: &[usize],
+        numbers: NumberFormat,
+        value: impl Fn(usize, usize) -> CsvValue<'v>,
+        error: impl Fn(usize, usize, String) -> Error,
+    ) -> Result<(Tensor, Tensor)> {
+        let width = self.feature_counts().iter().sum();
+        let (mut inputs, mut targets, mut classes) =
+            (Vec::with_capacity(width * rows.len()), Vec::new(), Vec::new());
         // A map, since there may be as many classes as rows. The first of two equal names counts.
-        let known: HashMap<&str, usize> =
-            self.classes().iter().enumerate().rev().map(|(i, name)| (name.as_str(), i)).collect();
-        for &row in &kept {
-            let row = &table.rows[row];
-            self.encode_inputs(table, row, &columns, &mut inputs)?;
-            let value = &row.cells[target];
-            match &self.target.kind {
-                Kind::Categorical { categories, .. } => {
-                    let class = known.get(value).copied();
-                    let class =
-                        class.or_else(|| known.get(canonical(table.form.numbers, value)?.as_str()).copied());
-                    let class = class.ok_or_else(|| unknown(categories, CsvValue::Text(value)));
-                    classes
-                        .push(class.map_err(|error| table.value_error(row.line, target, error.to_string()))?
-                            as u32);
-                }
-                _ => numbers.push(
-                    self.number(table.form.numbers, value)
-                        .map_err(|error| table.value_error(row.line, target, error.to_string()))?,
-                ),
+        let known: HashMap<&str, u32> =
+            self.classes().iter().enumerate().rev().map(|(i, name)| (name.as_str(), i as u32)).collect();
+        let class = |value: CsvValue| {
+            let named = |name: String| known.get(name.as_str()).copied();
+            let found = match value {
+                CsvValue::Missing => None,
+                CsvValue::Number(x) => named((x + 0.0).to_string()),
+                CsvValue::Text(text) => known.get(text).copied().or_else(|| named(canonical(numbers, text)?)),
+            };
+            found.ok_or_else(|| unknown(self.classes(), value))
+        };
+        for &row in rows {
+            for (i, column) in self.inputs.iter().enumerate() {
+                self.encode_value(&column.kind, numbers, value(row, i), &mut inputs)
+                    .map_err(|unusable| error(row, i, unusable.to_string()))?;
             }
+            let last = self.inputs.len();
+            let target = match (&self.target.kind, value(row, last)) {
+                (Kind::Categorical { .. }, value) => class(value).map(|class| classes.push(class)),
+                (_, CsvValue::Text(text)) => self.number(numbers, text).map(|x| targets.push(x)),
+                (_, value @ CsvValue::Number(x)) => self.finite(x, value).map(|x| targets.push(x)),
+                (_, CsvValue::Missing) => Err(Unusable::new("a value", CsvValue::Missing)),
+            };
+            target.map_err(|unusable| error(row, last, unusable.to_string()))?;
         }
-        let features = self.features();
-        Ok(LabeledDataset {
-            inputs: self.tensor(inputs, kept.len(), features.len())?,
-            targets: match &self.target.kind {
-                Kind::Categorical { .. } => Tensor::from_vec(classes, kept.len(), &Device::Cpu)?,
-                _ => self.tensor(numbers, kept.len(), 1)?,
-            },
-            classes: self.classes().to_vec(),
-            features,
+        let inputs = self.tensor(inputs, rows.len(), width)?;
+        Ok(match &self.target.kind {
+            Kind::Categorical { .. } => (inputs, Tensor::from_vec(classes, rows.len(), &Device::Cpu)?),
+            _ => (inputs, self.tensor(targets, rows.len(), 1)?),
         })
+    }
+
+    pub(super) fn form(&self) -> &Form {
+        &self.form
+    }
+
+    pub(super) fn format(&self) -> &Format {
+        &self.format
+    }
+
+    pub(super) fn input_names(&self) -> Vec<&str> {
+        self.inputs.iter().map(|column| column.name.as_str()).collect()
+    }
+
+    /// The names of the inputs and of the target.
+    #[cfg(feature = "parquet")]
+    pub(super) fn column_names(&self) -> Vec<&str> {
+        [self.input_names(), vec![self.target()]].concat()
+    }
+
+    /// Whether the values of a column, the inputs and then the target, are numbers; not if they are dates or words.
+    #[cfg(feature = "parquet")]
+    pub(super) fn is_number(&self, column: usize) -> bool {
+        let column = self.inputs.get(column).unwrap_or(&self.target);
+        matches!(column.kind, Kind::Numeric { .. })
     }
 
     /// The inputs of each row of a table, which needs no target column, or why there are none: a row that is too short, a category
@@ -685,8 +759,17 @@ fn is_index(table: &CsvTable, format: &Format, column: usize) -> bool {
     values.all(|value| format.is_missing(value) || seen.insert(value))
 }
 
-/// The rows that are used.
+/// The rows that are used, at least one.
 fn kept_rows(table: &CsvTable, format: &Format, inputs: &[usize], target: usize) -> Result<Vec<usize>> {
+    let kept = full_rows(table, format, inputs, target)?;
+    if kept.is_empty() {
+        return Err(file_error(&table.path, "expected a row without missing values, got none"));
+    }
+    Ok(kept)
+}
+
+/// The rows that have all values that are needed.
+fn full_rows(table: &CsvTable, format: &Format, inputs: &[usize], target: usize) -> Result<Vec<usize>> {
     let mut kept = Vec::with_capacity(table.rows.len());
     for (i, row) in table.rows.iter().enumerate() {
         table.check_row(row)?;
@@ -705,9 +788,6 @@ fn kept_rows(table: &CsvTable, format: &Format, inputs: &[usize], target: usize)
                 return Err(CsvTable::hinted(error, CsvHint::Missing));
             }
         }
-    }
-    if kept.is_empty() {
-        return Err(file_error(&table.path, "expected a row without missing values, got none"));
     }
     Ok(kept)
 }

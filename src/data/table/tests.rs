@@ -1,4 +1,5 @@
 use super::*;
+use crate::data::IterableDataset;
 use crate::prelude::*;
 
 fn read(text: &str, options: &CsvOptions) -> Result<LabeledDataset> {
@@ -327,7 +328,10 @@ fn compressed_tables_and_other_files() {
     assert_eq!(inputs(&auto(&packed).unwrap().1), [[1.0], [2.0]]);
     for (bytes, expected) in [
         (&packed[..packed.len() - 9], "expected a whole gzip file"),
-        (b"PAR1\x15\x04", "expected text (CSV, TSV), got a Parquet table"),
+        (
+            b"PAR1\x15\x04",
+            if cfg!(feature = "parquet") { "whole Parquet table" } else { "got a Parquet table" },
+        ),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "expected text (CSV, TSV), got a PNG image"),
         (b"<!doctype html><p>1,2</p>", "got an HTML page"),
     ] {
@@ -514,5 +518,121 @@ fn a_row_of_values() -> Result<()> {
     assert!(error(&[Gap]).ends_with("expected 3 values, one for each column, got 1"));
     let strict = CsvSchema::infer(&path, &CsvOptions::auto().missing(Missing::Drop))?;
     assert!(strict.encode_values(&[Gap; 3]).unwrap_err().to_string().contains("expected a value in column"));
+    Ok(())
+}
+
+/// All examples of a stream.
+fn streamed(stream: &CsvStream) -> Result<(Tensor, Tensor)> {
+    let (inputs, targets): (Vec<_>, Vec<_>) = stream.iter()?.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+    assert_eq!(targets.iter().map(|part| part.dims()[0]).sum::<usize>(), stream.len());
+    Ok((Tensor::cat(&inputs, 0)?, Tensor::cat(&targets, 0)?))
+}
+
+/// A table of several blocks: text with delimiters and ends of lines in quotes, gaps, dates.
+fn long_table() -> String {
+    let mut text = "n,word,day,kind\n".to_string();
+    for i in 0..1200 {
+        let n = if i % 100 == 7 { String::new() } else { format!("{}.25", i % 977) };
+        let word = ["red", "\"a, \"\"b\"\"\"", "\"two\nlines\"", "5\" pipe"][i % 4];
+        text += &format!("{n},{word},2024-0{}-01,{}\n", i % 9 + 1, ["yes", "no"][i % 2]);
+        if i % 500 == 0 {
+            text += "\n";
+        }
+    }
+    text
+}
+
+#[test]
+fn streamed_tables_are_those_in_memory() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.csv");
+    let text = long_table();
+    for (bytes, missing) in [
+        (text.clone().into_bytes(), Missing::Fill),
+        (text.clone().into_bytes(), Missing::Drop),
+        (text.encode_utf16().flat_map(u16::to_le_bytes).collect(), Missing::Fill),
+        (text.replace("red", "r\u{e9}d").chars().map(|c| c as u8).collect(), Missing::Fill),
+        (text.replace(',', ";").replace(".25", ",25").into_bytes(), Missing::Fill),
+        (text.trim_end().replace('\n', "\r\n").into_bytes(), Missing::Fill),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let options = CsvOptions::auto().missing(missing);
+        let whole = CsvSchema::infer(&path, &options)?;
+        let data = whole.read(&path)?;
+        let stream = whole.stream(&path)?;
+        let (inputs, targets) = streamed(&stream)?;
+        assert!(stream.iter()?.count() > 1);
+        assert_eq!((inputs, targets), (data.inputs, data.targets));
+        // The same columns, found in the first rows.
+        let first = CsvSchema::infer(&path, &options.nrows(500))?;
+        assert_eq!(first.features(), whole.features());
+        assert_eq!(CsvTable::read(&path, &CsvOptions::auto().nrows(1000))?.len(), 1000);
+    }
+    Ok(())
+}
+
+#[test]
+fn small_streams_and_their_errors() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    let write = |text: &str| std::fs::write(&path, text).unwrap();
+    write("sep=;\nx;kind;\n1;a;\n2;b;\n");
+    let schema = CsvSchema::infer(&path, &CsvOptions::auto())?;
+    assert_eq!(streamed(&schema.stream(&path)?)?.0.to_vec2::<f32>()?, [[1.0], [2.0]]);
+    // In another form.
+    write("kind,y,x\nb,1,5");
+    assert_eq!(streamed(&schema.stream(&path)?)?.0.to_vec2::<f32>()?, [[5.0]]);
+    let fails = |text: &str| {
+        write(text);
+        let pieces = schema.stream(&path).and_then(|stream| stream.iter()?.collect::<Result<Vec<_>>>());
+        let error = pieces.unwrap_err().to_string();
+        error.split_once("t.csv: ").unwrap_or_else(|| panic!("no file in {error}")).1.to_string()
+    };
+    let many = |last: &str| format!("x,kind\n{}{last}", "1.000000,a\n\n2,b\n".repeat(1000));
+    let line = 1000 * 3 + 2;
+    for (text, expected) in [
+        (String::new(), "got an empty file".into()),
+        ("x,y\n1,a\n".into(), "expected a column \"kind\", got x, y".into()),
+        ("\u{89}PNG".chars().map(|c| c as u8 as char).collect(), "expected".into()),
+        (many("3,c\n"), format!("line {line}, column \"kind\": expected one of a, b, got \"c\"")),
+        (many("z,a\n"), format!("line {line}, column \"x\": expected a number, got \"z\"")),
+        (many("3\n"), format!("line {line}: expected 2 values, got 1")),
+        (many(",a\n"), format!("line {line}, column \"x\": expected a value, got \"\"")),
+    ] {
+        let error = fails(&text);
+        assert!(error.contains(&expected), "{error}");
+    }
+    Ok(())
+}
+
+#[cfg(feature = "compress")]
+#[test]
+fn compressed_streams() -> Result<()> {
+    use std::io::Write;
+    let folder = tempfile::tempdir().unwrap();
+    let text = long_table();
+    let plain = folder.path().join("long.csv");
+    std::fs::write(&plain, &text).unwrap();
+    let schema = CsvSchema::infer(&plain, &CsvOptions::new().missing(Missing::Fill))?;
+    let (path, mut files) = (folder.path().join("packed"), Vec::new());
+    // Several files one after the other are one.
+    let mut packed = Vec::new();
+    for part in [&text[..text.len() / 2], &text[text.len() / 2..]] {
+        let mut gzip = flate2::write::GzEncoder::new(packed, flate2::Compression::fast());
+        gzip.write_all(part.as_bytes()).unwrap();
+        packed = gzip.finish().unwrap();
+    }
+    files.push(packed);
+    #[cfg(feature = "zstd")]
+    files.push(zstd::encode_all(text.as_bytes(), 1).unwrap());
+    for bytes in files {
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(streamed(&schema.stream(&path)?)?.0, schema.read(&plain)?.inputs);
+        assert_eq!(schema.read(&path)?.inputs, schema.read(&plain)?.inputs);
+        std::fs::write(&path, &bytes[..bytes.len() - 20]).unwrap();
+        for error in [schema.stream(&path).unwrap_err(), schema.read(&path).unwrap_err()] {
+            assert!(error.to_string().contains("packed: "), "{error}");
+        }
+    }
     Ok(())
 }

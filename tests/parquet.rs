@@ -1,0 +1,181 @@
+//! Parquet files of other programs, with the cells that those wrote: tests/reference/parquet.py.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tealight::data::{
+    CsvError, CsvHint, CsvOptions, CsvSchema, CsvTable, DataLoader, IterableDataset, Missing, read_csv,
+};
+use tealight::prelude::*;
+
+fn place(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/parquet").join(name)
+}
+
+fn rows(table: &CsvTable) -> Vec<Vec<&str>> {
+    (0..table.len()).map(|row| table.row(row).unwrap()).collect()
+}
+
+#[test]
+fn cells_of_other_programs() -> Result<()> {
+    let codecs =
+        ["none", "snappy", "gzip", "lz4", "zstd"].map(|codec| (format!("pyarrow-{codec}"), "pyarrow"));
+    let others = ["pandas", "polars", "fastparquet"].map(|name| (name.to_string(), name));
+    for (name, cells) in codecs.into_iter().chain(others) {
+        let table = CsvTable::read(place(&format!("{name}.parquet")), &CsvOptions::new())?;
+        let mut expected = csv::Reader::from_path(place(&format!("{cells}.csv"))).unwrap();
+        let names: Vec<String> = expected.headers().unwrap().iter().map(String::from).collect();
+        assert_eq!(table.names(), names, "{name}");
+        for (row, record) in expected.records().enumerate() {
+            assert_eq!(table.row(row)?, record.unwrap().iter().collect::<Vec<_>>(), "{name}, row {row}");
+        }
+        assert_eq!(table.len(), 40, "{name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_table_as_inputs_and_targets() -> Result<()> {
+    let options = CsvOptions::auto().missing(Missing::Fill).dtype(DType::F64)?;
+    let path = place("pandas.parquet");
+    let schema = CsvSchema::infer(&path, &options)?;
+    assert_eq!(schema.summary(), "Parquet, 2 numbers, 4 words, 3 dates");
+    assert_eq!(schema.notes(), ["column \"who\" has the names of the rows: left out"]);
+    assert_eq!((schema.target(), schema.classes()), ("kind", &["high".to_string(), "low".into()][..]));
+    // Categories are those that rows have, not those that pandas knows.
+    let words: Vec<String> = schema.features().into_iter().filter(|name| name.starts_with("word=")).collect();
+    assert_eq!(words, ["word=blue", "word=green", "word=red"]);
+    let data = schema.read(&path)?;
+    let row = data.inputs.narrow(0, 4, 1)?.squeeze(0)?.to_vec1::<f64>()?;
+    assert_eq!(row[..2], [1.0, ((1_i64 << 53) + 5) as f64]);
+    // A schema goes with text of the same columns, and the other way round.
+    let text = tempfile::tempdir().unwrap();
+    let csv = text.path().join("same.csv");
+    fs::copy(place("pandas.csv"), &csv).unwrap();
+    let saved: CsvSchema = schema.to_string().parse()?;
+    assert_eq!(saved.read(&csv)?.inputs, data.inputs);
+    let other = CsvSchema::infer(&csv, &options.clone().target("kind").ignore("who"))?;
+    assert_eq!(other.read(&path)?.inputs, data.inputs);
+    // Dictionaries of numbers are words.
+    let codes = CsvSchema::infer(place("pyarrow-snappy.parquet"), &options.ignore("none"))?;
+    assert!(codes.features().contains(&"codes=10".to_string()), "{:?}", codes.features());
+    Ok(())
+}
+
+#[test]
+fn a_folder_is_a_table() -> Result<()> {
+    let folder = CsvTable::read(place("folder"), &CsvOptions::new())?;
+    let whole = CsvTable::read(place("fastparquet.parquet"), &CsvOptions::new())?;
+    assert_eq!((folder.names(), rows(&folder)), (whole.names(), rows(&whole)));
+    // The row of the file.
+    let error = read_csv(place("folder"), &CsvOptions::new()).unwrap_err().to_string();
+    assert!(error.contains("part-0.parquet: row 4, column \"x\": expected a value"), "{error}");
+    let bare = tempfile::tempdir().unwrap();
+    fs::copy(place("folder/part-0.parquet"), bare.path().join("a.parquet")).unwrap();
+    fs::copy(place("int128.parquet"), bare.path().join("b.parquet")).unwrap();
+    let error = CsvTable::read(bare.path(), &CsvOptions::new()).unwrap_err().to_string();
+    assert!(error.contains("b.parquet: expected the columns of "), "{error}");
+    let empty = tempfile::tempdir().unwrap();
+    let error = CsvTable::read(empty.path(), &CsvOptions::new()).unwrap_err().to_string();
+    assert!(error.contains("expected a table, or a folder with .parquet files"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn labels_of_hugging_face() -> Result<()> {
+    let path = place("datasets.parquet");
+    let error = read_csv(&path, &CsvOptions::new().target("label")).unwrap_err();
+    let said = error.to_string();
+    assert!(
+        said.contains("column \"image\": expected numbers, words, dates or lists of numbers, got Struct"),
+        "{said}"
+    );
+    let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<CsvError>());
+    assert_eq!(cause.map(|cause| cause.hint), Some(CsvHint::Ignore));
+    let data = read_csv(&path, &CsvOptions::new().target("label").ignore("image"))?;
+    assert_eq!(data.classes, ["cat", "dog"]);
+    assert_eq!(data.targets.to_vec1::<u32>()?, [0, 1, 0, 1, 0, 1, 0, 1]);
+    Ok(())
+}
+
+#[test]
+fn a_type_that_is_not_known_spoils_no_other_column() -> Result<()> {
+    let data = read_csv(place("int128.parquet"), &CsvOptions::new().ignore("odd"))?;
+    assert_eq!(data.inputs.to_vec2::<f32>()?, (0..40).map(|i| vec![i as f32]).collect::<Vec<_>>());
+    Ok(())
+}
+
+#[test]
+fn damaged_files_are_errors_with_a_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.parquet");
+    let whole = fs::read(place("pyarrow-zstd.parquet")).unwrap();
+    let mut errors = Vec::new();
+    for cut in [4, 5, 12, whole.len() / 2, whole.len() - 1] {
+        fs::write(&path, &whole[..cut]).unwrap();
+        errors.push(CsvTable::read(&path, &CsvOptions::new()).unwrap_err().to_string());
+    }
+    // The first column's pages.
+    let mut spoilt = whole.clone();
+    spoilt[4..60].fill(0xff);
+    fs::write(&path, spoilt).unwrap();
+    let error = CsvTable::read(&path, &CsvOptions::new()).unwrap_err().to_string();
+    assert!(error.contains("in row group 0, column \"half\""), "{error}");
+    errors.push(error);
+    for error in errors {
+        assert!(error.contains("bad.parquet: expected a whole Parquet table, got"), "{error}");
+    }
+}
+
+#[test]
+fn streams_are_the_tables_in_memory() -> Result<()> {
+    for name in ["pandas", "polars", "pyarrow-gzip", "fastparquet", "folder"] {
+        let path = if name == "folder" { place(name) } else { place(&format!("{name}.parquet")) };
+        for missing in [Missing::Fill, Missing::Drop] {
+            let mut options = CsvOptions::auto().missing(missing).dtype(DType::F64)?;
+            options = if name.starts_with("pyarrow") { options.ignore("none") } else { options };
+            options =
+                if name == "polars" && missing == Missing::Drop { options.ignore("nan") } else { options };
+            let schema = CsvSchema::infer(&path, &options)?;
+            let (data, stream) = (schema.read(&path)?, schema.stream(&path)?);
+            assert_eq!(stream.len(), data.len(), "{name}");
+            let mut loader = DataLoader::iterable(&stream, 7)?.num_workers(1);
+            let (inputs, targets): (Vec<_>, Vec<_>) =
+                loader.epoch()?.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+            assert_eq!(Tensor::cat(&inputs, 0)?, data.inputs, "{name}");
+            assert_eq!(Tensor::cat(&targets, 0)?, data.targets, "{name}");
+        }
+        assert_eq!(CsvTable::read(&path, &CsvOptions::new().nrows(21))?.len(), 21);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_training_from_a_stream_goes_on_in_mid_epoch() -> Result<()> {
+    let path = place("pandas.parquet");
+    let schema = CsvSchema::infer(&path, &CsvOptions::auto().missing(Missing::Fill))?;
+    let loader = DataLoader::iterable(&schema.stream(&path)?, 4)?.shuffle(1).buffer_size(10).num_workers(2);
+    let folder = tempfile::tempdir().unwrap();
+    let middle = folder.path().join("middle.safetensors");
+    let train = |resume: bool| {
+        let model = Linear::new(schema.features().len(), 2, &mut Rng::seed(1))?;
+        let mut trainer = Trainer::new(&model, CrossEntropy::new(), Sgd::new(model.parameters(), 0.01)?)
+            .epochs(3)
+            .silent()
+            .on_step_end(|ctx| {
+                if ctx.step == 14 {
+                    ctx.save(&middle);
+                }
+                Ok(())
+            });
+        if resume {
+            trainer = trainer.resume(&middle)?;
+        }
+        let history = trainer.fit(&loader, Some(&loader))?;
+        assert_eq!(history.records().last().unwrap().step, 30);
+        Ok::<_, Error>((model.weight.get().to_vec2::<f32>()?, history.curve("valid_loss")))
+    };
+    assert_eq!(train(false)?, train(true)?);
+    Ok(())
+}
