@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 
 use super::mode::{ObserverGuard, PROGRAM, is_observed_by};
 use super::node::BackwardRule;
-pub(crate) use super::primitive::{Describe, MatMul, Primitive};
+pub(crate) use super::primitive::{Describe, Int8, Int8Product, Int8Range, MatMul, Primitive, is_linear};
 use super::{Array, Tensor, anomaly};
 use crate::error::{Error, Result};
 use crate::kernel::{Dims, View};
@@ -304,11 +304,11 @@ pub(crate) fn launch_random<T: WithDType>(
 
 /// Calls a kernel that only checks its inputs; a program calls it again.
 pub(crate) fn launch_check<const N: usize>(
-    name: &'static str,
+    what: impl Describe,
     inputs: [&Array; N],
     check: impl Fn([Operand<'_>; N]) -> Result<()> + Send + Sync + 'static,
 ) -> Result<()> {
-    launch_many(name, inputs, [], move |x| check(x).map(|()| [])).map(|[]| ())
+    launch_many(what, inputs, [], move |x| check(x).map(|()| [])).map(|[]| ())
 }
 
 /// Calls `f` with the operands.

@@ -1,8 +1,9 @@
 //! [`Onnx`]: an operation as nodes of an ONNX graph.
 
-use candle_core::{DType, Device};
+use candle_core::{CpuStorage, DType, Device};
 
 use super::Array;
+use super::launch::array;
 use super::trace::{Source, Trace};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
@@ -124,6 +125,18 @@ impl Onnx<'_> {
         self.trace.push(Source::Constant(array.clone()), false)
     }
 
+    /// A constant of int8.
+    pub(crate) fn int8(&mut self, numbers: &[i8], dims: &[usize]) -> OnnxValue {
+        let bytes = CpuStorage::U8(numbers.iter().map(|&x| x as u8).collect());
+        self.trace.push(Source::Typed(array(bytes, dims), INT8), false)
+    }
+
+    /// A constant vector of int32.
+    pub(crate) fn int32(&mut self, numbers: &[i32]) -> OnnxValue {
+        let numbers = array(CpuStorage::I32(numbers.to_vec()), &[numbers.len()]);
+        self.trace.push(Source::Typed(numbers, INT32), false)
+    }
+
     /// Stands for an optional input that is not given.
     pub fn absent(&mut self) -> OnnxValue {
         self.trace.push(Source::Absent, false)
@@ -210,6 +223,8 @@ impl Onnx<'_> {
 pub(crate) const FROM_BOOL: &str = "_from_bool";
 const UINT8: i64 = 2;
 const BOOL: i64 = 9;
+const INT8: i64 = 3;
+const INT32: i64 = 6;
 
 /// ONNX's number of the type for `dtype`.
 pub(crate) fn type_number(dtype: DType) -> Option<i64> {

@@ -22,21 +22,119 @@ pub(crate) enum Primitive {
     /// The sum along the middle one of three axes.
     Sum([usize; 3]),
     /// Softmax of rows of this length, or its logarithm.
-    Softmax { width: usize, log: bool },
+    Softmax {
+        width: usize,
+        log: bool,
+    },
     /// The gradient of `Softmax` from its result and the gradient of that.
-    SoftmaxBackward { width: usize, log: bool },
+    SoftmaxBackward {
+        width: usize,
+        log: bool,
+    },
     /// −ln softmax at the class times `factor`, of each row or in total; and the gradient if `slopes`.
-    CrossEntropy { width: usize, factor: f64, total: bool, slopes: bool },
+    CrossEntropy {
+        width: usize,
+        factor: f64,
+        total: bool,
+        slopes: bool,
+    },
     /// The sum of a formula divided by a number; and its gradient by the first operand, of which the last input is the factor.
-    Total { values: Tape, slopes: Option<Tape>, divisor: f64 },
+    Total {
+        values: Tape,
+        slopes: Option<Tape>,
+        divisor: f64,
+    },
     /// A convolution, with a bias if there are three operands.
     Conv(Box<Conv>),
+    /// An error if an element is outside of the bounds or, if `absolute`, its absolute value is.
+    InRange {
+        bounds: [f64; 2],
+        absolute: bool,
+    },
+    /// The transpose of a convolution, of the kernel and the gradient, with a bias if there are three operands.
+    ConvTranspose(Box<Conv>),
+    /// The gradient of the kernel of a convolution, of the input and the gradient.
+    ConvKernel(Box<Conv>),
+    /// Of groups of an array (outer, groups, inner): the mean, the scale and the shift that standardise, the exact mean and the variance.
+    Moments {
+        sizes: [usize; 3],
+        eps: f64,
+        centred: bool,
+    },
+    /// (x − mean)·scale + shift of such groups.
+    Standardize([usize; 3]),
+    /// The gradient of `Standardize` and `Moments`, of x, the gradient, and the three numbers.
+    StandardizeBackward {
+        sizes: [usize; 3],
+        centred: bool,
+    },
+    /// Zeros with the elements of each of the images at the places that `MaxPool` found.
+    PoolScatter(usize),
+    /// The transpose of `Resample`.
+    ResampleTranspose {
+        windows: Vec<Window>,
+        sizes: [usize; 3],
+    },
     /// Weighted means of windows along the second of the axes (outer, from, inner).
-    Resample { windows: Vec<Window>, sizes: [usize; 3] },
+    Resample {
+        windows: Vec<Window>,
+        sizes: [usize; 3],
+    },
     /// The first row of each operand, then the second ones, and so on: the number of rows, and their lengths.
-    Concat { outer: usize, rows: Vec<usize> },
+    Concat {
+        outer: usize,
+        rows: Vec<usize>,
+    },
+    /// Rows of this length divided by their length, and the lengths; the gradient is of the rows, the lengths and the gradient.
+    NormalizeRows(usize),
+    NormalizeRowsBackward(usize),
+    /// Zeros with the operand from `start` on along the middle axis of (outer, to, inner), where it has length `len`.
+    Embed {
+        sizes: [usize; 3],
+        start: usize,
+        len: usize,
+    },
     /// The largest elements of windows, and where they are.
     MaxPool([WindowAxis; 2]),
+    Int8(Arc<Int8>),
+}
+
+/// Numbers as scale·(q − zero), where q is an integer of 8 bits, which is stored with 128 added.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Int8Range {
+    pub(crate) scale: f32,
+    pub(crate) zero: i32,
+}
+
+/// A kernel of integers of 8 bits.
+#[derive(Debug)]
+pub(crate) enum Int8 {
+    /// Numbers to integers.
+    Quantize(Int8Range),
+    /// Integers to numbers.
+    Dequantize(Int8Range),
+    /// A linear layer or a convolution.
+    Product(Int8Product),
+    /// The largest integers of windows.
+    MaxPool([WindowAxis; 2], Int8Range),
+}
+
+#[derive(Debug)]
+pub(crate) struct Int8Product {
+    /// Of one example.
+    pub(crate) conv: Conv,
+    pub(crate) weight: Vec<i8>,
+    pub(crate) bias: Vec<i32>,
+    /// The scale of the weights of each output channel.
+    pub(crate) scales: Vec<f32>,
+    /// What the sums of each output channel are multiplied by.
+    pub(crate) factors: Vec<f32>,
+    pub(crate) ranges: [Int8Range; 2],
+}
+
+/// Whether a convolution is a linear layer.
+pub(crate) fn is_linear(conv: &Conv) -> bool {
+    conv.groups == 1 && conv.sides.iter().all(|side| [side.input, side.kernel, side.output] == [1; 3])
 }
 
 #[derive(Debug)]
@@ -70,7 +168,7 @@ impl Primitive {
         Some(match self {
             Primitive::Opaque => return None,
             Primitive::Map(tape) => count * operations(tape),
-            Primitive::Cast => 0,
+            Primitive::Cast | Primitive::InRange { .. } => 0,
             Primitive::Affine(sizes) => 2 * sizes.iter().product::<usize>(),
             Primitive::MatMul(product) => 2 * product.starts.len() * product.sizes.iter().product::<usize>(),
             Primitive::Sum([outer, axis, inner]) => outer * axis * inner,
@@ -85,11 +183,24 @@ impl Primitive {
                 count * (1 + operations(values) + slopes.as_ref().map_or(0, operations))
             }
             Primitive::Conv(conv) => 2 * conv.work(),
-            Primitive::Resample { windows, sizes: [outer, _, inner] } => {
+            Primitive::ConvTranspose(conv) | Primitive::ConvKernel(conv) => 2 * conv.work(),
+            Primitive::Moments { sizes, .. } => 5 * sizes.iter().product::<usize>(),
+            Primitive::Standardize(_) => 3 * count,
+            Primitive::StandardizeBackward { .. } => 11 * count,
+            Primitive::NormalizeRows(_) => 3 * count,
+            Primitive::NormalizeRowsBackward(_) => 5 * count,
+            Primitive::PoolScatter(_) => count,
+            Primitive::Resample { windows, sizes: [outer, _, inner] }
+            | Primitive::ResampleTranspose { windows, sizes: [outer, _, inner] } => {
                 windows.iter().map(|window| 2 * window.len + 1).sum::<usize>() * outer * inner
             }
-            Primitive::Concat { .. } => 0,
+            Primitive::Concat { .. } | Primitive::Embed { .. } => 0,
             Primitive::MaxPool(sides) => count * sides[0].kernel * sides[1].kernel,
+            Primitive::Int8(kernel) => match &**kernel {
+                Int8::Quantize(_) | Int8::Dequantize(_) => 2 * count,
+                Int8::Product(product) => 2 * count / product.bias.len() * (product.weight.len()),
+                Int8::MaxPool(sides, _) => count * sides[0].kernel * sides[1].kernel,
+            },
         })
     }
 }

@@ -19,6 +19,8 @@ pub(crate) enum Source {
     /// A parameter or a buffer of the model, by name.
     State(String, Array),
     Constant(Array),
+    /// A constant of bytes (u8) or i32, of the type with this number in ONNX.
+    Typed(Array, i64),
     /// An optional input that is not given.
     Absent,
     /// Sizes, as a vector of int64. Some may be the size of the batch.

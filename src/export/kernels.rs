@@ -282,6 +282,18 @@ fn softmax_backward(y: &[f32], y_at: usize, g: &[f32], g_at: usize, out: &mut [f
     }
 }
 
+/// g − exp(y)·Σ g
+fn log_softmax_backward(y: &[f32], y_at: usize, g: &[f32], g_at: usize, out: &mut [f32], out_at: usize, count: usize, width: usize) {
+    for row in 0..count {
+        let at: usize = row * width;
+        let total: f32 = row_sum(g, g_at + at, width);
+        for i in 0..width {
+            let part: f32 = exp_f32(y[y_at + at + i]) * total;
+            out[out_at + at + i] = g[g_at + at + i] - part;
+        }
+    }
+}
+
 /// A convolution of one group of one image: element (channel, ky, kx) after the other, with 0 outside of the image. The sums start at
 /// the bias or, if not `ahead`, get it at the end.
 fn conv(x: &[f32], x_at: usize, w: &[f32], w_at: usize, bias: &[f32], bias_at: usize, y: &mut [f32], y_at: usize, biased: bool, ahead: bool, inputs: usize, outputs: usize, high: usize, wide: usize, to_high: usize, to_wide: usize, kernel_high: usize, kernel_wide: usize, step_high: usize, step_wide: usize, pad_high: usize, pad_wide: usize, far_high: usize, far_wide: usize) {
@@ -539,4 +551,342 @@ fn copy_rows(x: &[f32], x_at: usize, y: &mut [f32], y_at: usize, count: usize, r
             y[y_at + i * total + j] = x[x_at + i * row + j];
         }
     }
+}
+
+/// The first bits of 2/π behind the point.
+const TWO_OVER_PI: [u64; 4] = [0xa2f9836e4e441529, 0xfc2757d1f534ddc0, 0xdb6295993c439041, 0xfe5163abdebbc561];
+
+/// `count` binary digits of 2/π·2ᵉ modulo 4 from digit `skip` on, where digit 0 is worth 2, over 2ᵉ.
+fn quarter_digits(e: usize, skip: usize, count: usize) -> f64 {
+    let mut value: u64 = 0;
+    for i in 0..count {
+        let place: usize = e + skip + i;
+        value = value << 1;
+        if place > 1 {
+            value = value | ((TWO_OVER_PI[(place - 2) / 64] >> (63 - (place - 2) % 64)) & 1);
+        }
+    }
+    let scale: u64 = (1025 - e - skip - count) as u64;
+    value as f64 * f64::from_bits(scale << 52)
+}
+
+/// x = (n + part)·π/2 up to whole turns, as `reduce::quarter_turns_f32`, whose table is computed here.
+fn quarter_turns_f32(x: f32) -> (f64, u64) {
+    let row: u32 = (x.to_bits() >> 23) & 255;
+    let mut high: f64 = 0.6366197690367699;
+    let mut low: f64 = 0.0000000033308114761321754;
+    if row >= 150 {
+        let e: usize = (row - 150) as usize;
+        high = quarter_digits(e, 0, 29);
+        low = quarter_digits(e, 29, 53);
+    }
+    let wide: f64 = x as f64;
+    let product: f64 = wide * high;
+    let shifted: f64 = wide.mul_add(low, product) + 6755399441055744.0;
+    let part: f64 = product - (shifted - 6755399441055744.0);
+    (wide.mul_add(low, part), shifted.to_bits())
+}
+
+/// The largest integer ≤ x.
+fn floor_f32(x: f32) -> f32 {
+    let whole: f32 = round_f32(x);
+    if whole > x { whole - 1.0 } else { whole }
+}
+
+/// What a sum of `group_sum` is of: x − mean, its square, g, or y·g with y = (x − mean)·scale + shift.
+fn group_term(kind: usize, x: f32, g: f32, mean: f32, scale: f32, shift: f32) -> f32 {
+    let centred: f32 = x - mean;
+    if kind == 0 {
+        return centred;
+    }
+    if kind == 1 {
+        return centred * centred;
+    }
+    if kind == 2 {
+        return g;
+    }
+    let product: f32 = centred * scale;
+    let y: f32 = product + shift;
+    y * g
+}
+
+/// A sum over group `j` of an array of shape (outer, groups, inner), as `norm::sums`.
+fn group_sum(kind: usize, x: &[f32], x_at: usize, g: &[f32], g_at: usize, mean: f32, scale: f32, shift: f32, outer: usize, groups: usize, inner: usize, j: usize) -> f64 {
+    let mut total: [f64; 16] = [0.0; 16];
+    for o in 0..outer {
+        let start: usize = (o * groups + j) * inner;
+        if inner == 1 {
+            total[0] = total[0] + group_term(kind, x[x_at + start], g[g_at + start], mean, scale, shift) as f64;
+        } else {
+            let mut from: usize = 0;
+            while from < inner {
+                let to: usize = if inner - from < 512 { inner } else { from + 512 };
+                let whole: usize = from + (to - from) / 32 * 32;
+                let mut lane: [f32; 32] = [0.0; 32];
+                for i in from..whole {
+                    let l: usize = (i - from) % 32;
+                    lane[l] = lane[l] + group_term(kind, x[x_at + start + i], g[g_at + start + i], mean, scale, shift);
+                }
+                for i in 0..16 {
+                    total[i] = total[i] + (lane[i] + lane[i + 16]) as f64;
+                }
+                for i in whole..to {
+                    let l: usize = (i - whole) % 16;
+                    total[l] = total[l] + group_term(kind, x[x_at + start + i], g[g_at + start + i], mean, scale, shift) as f64;
+                }
+                from = to;
+            }
+        }
+    }
+    let mut width: usize = 8;
+    while width > 0 {
+        for i in 0..width {
+            total[i] = total[i] + total[i + width];
+        }
+        width = width / 2;
+    }
+    total[0]
+}
+
+/// The variance of a group, and how far its mean is from the true one.
+fn group_variance(x: &[f32], x_at: usize, mean: f32, centred: bool, outer: usize, groups: usize, inner: usize, j: usize) -> (f64, f64) {
+    let n: f64 = (outer * inner) as f64;
+    let squares: f64 = group_sum(1, x, x_at, x, x_at, mean, 0.0, 0.0, outer, groups, inner, j) / n;
+    let mut left: f64 = 0.0;
+    if centred {
+        left = group_sum(0, x, x_at, x, x_at, mean, 0.0, 0.0, outer, groups, inner, j) / n;
+    }
+    let variance: f64 = squares - left * left;
+    (if variance < 0.0 { 0.0 } else { variance }, left)
+}
+
+/// The mean of each group, and the scale and the shift that standardise it.
+fn moments(x: &[f32], x_at: usize, mean: &mut [f32], scale: &mut [f32], shift: &mut [f32], outer: usize, groups: usize, inner: usize, eps: f64, centred: bool) {
+    for j in 0..groups {
+        mean[j] = 0.0;
+        if centred {
+            mean[j] = (group_sum(0, x, x_at, x, x_at, 0.0, 0.0, 0.0, outer, groups, inner, j) / (outer * inner) as f64) as f32;
+        }
+        let (variance, left) = group_variance(x, x_at, mean[j], centred, outer, groups, inner, j);
+        let factor: f64 = 1.0 / root_f64(variance + eps);
+        scale[j] = factor as f32;
+        shift[j] = (-left * factor) as f32;
+    }
+}
+
+/// The variance of each group.
+fn variances(x: &[f32], x_at: usize, mean: &[f32], y: &mut [f32], outer: usize, groups: usize, inner: usize, centred: bool) {
+    for j in 0..groups {
+        let (variance, _) = group_variance(x, x_at, mean[j], centred, outer, groups, inner, j);
+        y[j] = variance as f32;
+    }
+}
+
+/// y = (x − mean)·scale + shift
+fn standardize(x: &[f32], x_at: usize, mean: &[f32], scale: &[f32], shift: &[f32], y: &mut [f32], y_at: usize, outer: usize, groups: usize, inner: usize) {
+    for row in 0..outer * groups {
+        let j: usize = row % groups;
+        for i in 0..inner {
+            let product: f32 = (x[x_at + row * inner + i] - mean[j]) * scale[j];
+            y[y_at + row * inner + i] = product + shift[j];
+        }
+    }
+}
+
+/// scale·(g − mean g − y·mean g·y), without the first mean unless `centred`.
+fn standardize_backward(x: &[f32], x_at: usize, g: &[f32], g_at: usize, mean: &[f32], scale: &[f32], shift: &[f32], y: &mut [f32], y_at: usize, outer: usize, groups: usize, inner: usize, centred: bool) {
+    let n: f64 = (outer * inner) as f64;
+    for j in 0..groups {
+        let mut plain: f32 = 0.0;
+        if centred {
+            plain = (group_sum(2, x, x_at, g, g_at, mean[j], scale[j], shift[j], outer, groups, inner, j) / n) as f32;
+        }
+        let along: f32 = (group_sum(3, x, x_at, g, g_at, mean[j], scale[j], shift[j], outer, groups, inner, j) / n) as f32;
+        for o in 0..outer {
+            for i in 0..inner {
+                let at: usize = (o * groups + j) * inner + i;
+                let product: f32 = (x[x_at + at] - mean[j]) * scale[j];
+                let part: f32 = (product + shift[j]) * along;
+                let difference: f32 = (g[g_at + at] - plain) - part;
+                y[y_at + at] = scale[j] * difference;
+            }
+        }
+    }
+}
+
+/// The transpose of `conv` for one group of one image, perhaps with a bias.
+fn conv_transpose(w: &[f32], w_at: usize, g: &[f32], g_at: usize, bias: &[f32], bias_at: usize, x: &mut [f32], x_at: usize, biased: bool, inputs: usize, outputs: usize, high: usize, wide: usize, to_high: usize, to_wide: usize, kernel_high: usize, kernel_wide: usize, step_high: usize, step_wide: usize, pad_high: usize, pad_wide: usize, far_high: usize, far_wide: usize) {
+    for c in 0..inputs {
+        for i in 0..high * wide {
+            x[x_at + c * high * wide + i] = if biased { bias[bias_at + c] } else { 0.0 };
+        }
+        for o in 0..outputs {
+            for row in 0..to_high {
+                for column in 0..to_wide {
+                    for ky in 0..kernel_high {
+                        for kx in 0..kernel_wide {
+                            let at_row: usize = row * step_high + ky * far_high;
+                            let at_column: usize = column * step_wide + kx * far_wide;
+                            if at_row >= pad_high && at_row < high + pad_high && at_column >= pad_wide && at_column < wide + pad_wide {
+                                let at: usize = x_at + (c * high + at_row - pad_high) * wide + at_column - pad_wide;
+                                x[at] = g[g_at + (o * to_high + row) * to_wide + column].mul_add(w[w_at + ((o * inputs + c) * kernel_high + ky) * kernel_wide + kx], x[at]);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds the gradient of the kernel of one group of one image.
+fn conv_kernel(x: &[f32], x_at: usize, g: &[f32], g_at: usize, w: &mut [f32], w_at: usize, inputs: usize, outputs: usize, high: usize, wide: usize, to_high: usize, to_wide: usize, kernel_high: usize, kernel_wide: usize, step_high: usize, step_wide: usize, pad_high: usize, pad_wide: usize, far_high: usize, far_wide: usize) {
+    for o in 0..outputs {
+        for c in 0..inputs {
+            for ky in 0..kernel_high {
+                for kx in 0..kernel_wide {
+                    let mut sum: f32 = 0.0;
+                    for row in 0..to_high {
+                        for column in 0..to_wide {
+                            let at_row: usize = row * step_high + ky * far_high;
+                            let at_column: usize = column * step_wide + kx * far_wide;
+                            if at_row >= pad_high && at_row < high + pad_high && at_column >= pad_wide && at_column < wide + pad_wide {
+                                let value: f32 = x[x_at + (c * high + at_row - pad_high) * wide + at_column - pad_wide];
+                                sum = value.mul_add(g[g_at + (o * to_high + row) * to_wide + column], sum);
+                            }
+                        }
+                    }
+                    let at: usize = w_at + ((o * inputs + c) * kernel_high + ky) * kernel_wide + kx;
+                    w[at] = w[at] + sum;
+                }
+            }
+        }
+    }
+}
+
+fn clear(y: &mut [f32], n: usize) {
+    for i in 0..n {
+        y[i] = 0.0;
+    }
+}
+
+/// Where the largest element of each window is in its image.
+fn max_places(x: &[f32], x_at: usize, places: &mut [u32], images: usize, high: usize, wide: usize, to_high: usize, to_wide: usize, kernel_high: usize, kernel_wide: usize, step_high: usize, step_wide: usize, pad_high: usize, pad_wide: usize, far_high: usize, far_wide: usize) {
+    for image in 0..images {
+        for row in 0..to_high {
+            for column in 0..to_wide {
+                let mut best: f32 = -f32::INFINITY;
+                let mut place: u32 = 4294967295;
+                for ky in 0..kernel_high {
+                    for kx in 0..kernel_wide {
+                        let at_row: usize = row * step_high + ky * far_high;
+                        let at_column: usize = column * step_wide + kx * far_wide;
+                        if at_row >= pad_high && at_row < high + pad_high && at_column >= pad_wide && at_column < wide + pad_wide {
+                            let at: usize = (at_row - pad_high) * wide + at_column - pad_wide;
+                            let value: f32 = x[x_at + image * high * wide + at];
+                            if place == 4294967295 || (best == best && !(value <= best)) {
+                                best = value;
+                                place = at as u32;
+                            }
+                        }
+                    }
+                }
+                places[(image * to_high + row) * to_wide + column] = place;
+            }
+        }
+    }
+}
+
+/// Zeros with each element added at its place in its image.
+fn pool_scatter(g: &[f32], g_at: usize, places: &[u32], places_at: usize, y: &mut [f32], y_at: usize, images: usize, width: usize, size: usize) {
+    for i in 0..images * size {
+        y[y_at + i] = 0.0;
+    }
+    for i in 0..images * width {
+        if places[places_at + i] != 4294967295 {
+            let at: usize = y_at + i / width * size + places[places_at + i] as usize;
+            y[at] = y[at] + g[g_at + i];
+        }
+    }
+}
+
+/// Adds the transpose of `resample` for element `number` of the axis.
+fn resample_transpose(g: &[f32], g_at: usize, y: &mut [f32], y_at: usize, outer: usize, from: usize, to: usize, inner: usize, number: usize, start: usize, len: usize, first: f32, rest: f32, divisor: f32) {
+    for o in 0..outer {
+        for k in 0..len {
+            let weight: f32 = if k == 0 { first } else { rest };
+            for i in 0..inner {
+                let quotient: f32 = g[g_at + (o * to + number) * inner + i] / divisor;
+                let at: usize = y_at + (o * from + start + k) * inner + i;
+                let part: f32 = weight * quotient;
+                y[at] = y[at] + part;
+            }
+        }
+    }
+}
+
+/// x / ‖x‖ of each row, and ‖x‖; a row of zeros stays zero.
+fn normalize_rows(x: &[f32], x_at: usize, y: &mut [f32], y_at: usize, lengths: &mut [f32], count: usize, width: usize) {
+    for row in 0..count {
+        let at: usize = row * width;
+        let mut largest: f32 = 0.0;
+        for i in 0..width {
+            let own: f32 = x[x_at + at + i].abs();
+            largest = if own > largest || own != own { own } else { largest };
+            y[y_at + at + i] = own * own;
+        }
+        let squares: f32 = row_sum(y, y_at + at, width);
+        let mut length: f32 = largest;
+        if squares > 1e-28 && squares < 1e28 {
+            length = root_f32(squares);
+        } else if largest > 0.0 && largest < f32::INFINITY {
+            let mut scaled: f32 = 0.0;
+            for i in 0..width {
+                let part: f32 = x[x_at + at + i] / largest;
+                let square: f32 = part * part;
+                scaled = scaled + square;
+            }
+            length = largest * root_f32(scaled);
+        }
+        lengths[row] = length;
+        let divisor: f32 = if length == 0.0 { 1.0 } else { length };
+        for i in 0..width {
+            y[y_at + at + i] = x[x_at + at + i] / divisor;
+        }
+    }
+}
+
+/// (g − y·Σ g·y) / ‖x‖; 0 for a row of zeros.
+fn normalize_rows_backward(y: &[f32], y_at: usize, lengths: &[f32], g: &[f32], g_at: usize, out: &mut [f32], out_at: usize, count: usize, width: usize) {
+    for row in 0..count {
+        let at: usize = row * width;
+        for i in 0..width {
+            out[out_at + at + i] = g[g_at + at + i] * y[y_at + at + i];
+        }
+        let along: f32 = row_sum(out, out_at + at, width);
+        let length: f32 = lengths[row];
+        let scale: f32 = 1.0 / length;
+        for i in 0..width {
+            let part: f32 = y[y_at + at + i] * along;
+            let difference: f32 = g[g_at + at + i] - part;
+            let mut slope: f32 = difference * scale;
+            if length == 0.0 {
+                slope = 0.0;
+            } else if !(scale.abs() < f32::INFINITY) {
+                slope = difference / length;
+            }
+            out[out_at + at + i] = slope;
+        }
+    }
+}
+
+/// Whether all numbers are within the bounds or, if `absolute`, their absolute values are.
+fn in_range(x: &[f32], x_at: usize, n: usize, low: f32, high: f32, absolute: bool) -> bool {
+    for i in 0..n {
+        let own: f32 = if absolute { x[x_at + i].abs() } else { x[x_at + i] };
+        if !(own >= low && own <= high) {
+            return false;
+        }
+    }
+    true
 }

@@ -7,7 +7,9 @@ use candle_core::{CpuStorage, DType, Layout};
 use super::numbers;
 use super::translate::Source;
 use crate::autograd::Array;
-use crate::autograd::launch::{Launch, MatMul, Primitive, ValueView};
+use crate::autograd::launch::{
+    Int8, Int8Product, Int8Range, Launch, MatMul, Primitive, ValueView, is_linear,
+};
 use crate::error::{Error, Result};
 use crate::formula::{Binary, Interpreter, Tape, Unary};
 use crate::kernel::{Conv, Dims, WindowAxis, broadcast_dims};
@@ -16,6 +18,7 @@ use crate::program::{Place as Storage, Program};
 
 /// The exported kernels.
 const KERNELS: &str = include_str!("kernels.rs");
+const INTEGERS: &str = include_str!("integers.rs");
 
 /// The longest sum that runs in one piece.
 const PIECE: usize = 1 << 15;
@@ -38,7 +41,8 @@ impl Place {
 #[derive(Debug)]
 pub(super) struct Data {
     pub(super) name: String,
-    pub(super) dtype: DType,
+    /// Rust's name of the type.
+    pub(super) ty: &'static str,
     pub(super) len: usize,
     /// What it starts with, if not 0.
     pub(super) values: Option<Vec<f64>>,
@@ -47,7 +51,12 @@ pub(super) struct Data {
 
 impl Data {
     pub(super) fn bytes(&self) -> usize {
-        self.len * self.dtype.size_in_bytes()
+        let size = match self.ty {
+            "f64" => 8,
+            "i8" | "u8" => 1,
+            _ => 4,
+        };
+        self.len * size
     }
 }
 
@@ -76,7 +85,7 @@ pub(super) struct Lowered {
 impl Lowered {
     pub(super) fn source(&self) -> Source {
         let mut files = crate::formula::MATH_SOURCES.to_vec();
-        files.extend([KERNELS, &self.run]);
+        files.extend([KERNELS, INTEGERS, &self.run]);
         Source::parse(&files)
     }
 }
@@ -121,6 +130,8 @@ struct Writer<'a> {
     scratch: usize,
     temporaries: usize,
     inexact: Vec<String>,
+    /// The numbers of kernels of integers.
+    tables: Vec<Data>,
 }
 
 pub(super) fn lower(
@@ -145,12 +156,17 @@ pub(super) fn lower(
         scratch: 0,
         temporaries: 0,
         inexact: program.stepwise().to_vec(),
+        tables: Vec::new(),
     };
     for place in &inputs {
         known(place.dtype, "an input", "")?;
     }
+    // Integers of 64 bits count batches, which nothing that has a form reads.
+    let counts = |value: usize| program.place(value).1 == DType::I64;
     for call in program.launches() {
-        writer.launch(call)?;
+        if !(call.outputs.len() == 1 && counts(call.outputs[0]) && update.is_some()) {
+            writer.launch(call)?;
+        }
     }
     let is_step = update.is_some();
     if let (Some((i, _)), false) = (program.assignments().first(), is_step) {
@@ -172,12 +188,13 @@ pub(super) fn lower(
     writer.map(identity, &[result], &output.name, output.dtype, output.len())?;
     let mut memory = Vec::new();
     if let Some(update) = &update {
-        for (external, view) in program.assignments() {
+        let gradients = writer.gradients(update)?;
+        for (external, view) in program.assignments().iter().filter(|(_, view)| !counts(view.value)) {
             let from = writer.operand(view)?;
             let (target, dtype, count) = (external_name(writer.inputs, *external), from.dtype, from.count());
             writer.map(identity, &[from], &target, dtype, count)?;
         }
-        writer.update(update, &mut memory)?;
+        writer.update(update, gradients, &mut memory)?;
     }
 
     let mut data = Vec::new();
@@ -185,38 +202,51 @@ pub(super) fn lower(
         let place = Storage::External(inputs.len() + i);
         let changed =
             update.as_ref().is_some_and(|update| update.gradients.iter().any(|(entry, _)| *entry == i))
-                || program.assignments().iter().any(|(external, _)| *external == inputs.len() + i);
+                || program
+                    .assignments()
+                    .iter()
+                    .any(|(external, view)| *external == inputs.len() + i && !counts(view.value));
         if writer.used.contains(&place) || changed {
             known(value.dtype(), "a parameter", name)?;
             let values = Some(numbers(value)?);
             let name = external_name(inputs.len(), inputs.len() + i);
-            data.push(Data { name, dtype: value.dtype(), len: value.elem_count(), values, mutable: changed });
+            data.push(Data {
+                name,
+                ty: value.dtype().as_str(),
+                len: value.elem_count(),
+                values,
+                mutable: changed,
+            });
         }
     }
     for (i, constant) in program.constants().iter().enumerate() {
         if writer.used.contains(&Storage::Constant(i)) {
             let values = Some(storage_numbers(constant)?);
             let len = crate::autograd::launch::storage_len(constant);
-            let dtype = candle_core::backend::BackendStorage::dtype(constant);
-            data.push(Data { name: format!("c{i}"), dtype, len, values, mutable: false });
+            let ty = candle_core::backend::BackendStorage::dtype(constant).as_str();
+            data.push(Data { name: format!("c{i}"), ty, len, values, mutable: false });
         }
     }
     for (i, (dtype, len)) in program.slot_sizes().enumerate() {
         if writer.used.contains(&Storage::Slot(i)) {
-            known(dtype, "a value", "")?;
-            data.push(Data { name: format!("s{i}"), dtype, len, values: None, mutable: true });
+            if dtype != DType::U8 {
+                known(dtype, "a value", "")?;
+            }
+            let ty = dtype.as_str();
+            data.push(Data { name: format!("s{i}"), ty, len, values: None, mutable: true });
         }
     }
     if writer.scratch > 0 {
         data.push(Data {
             name: "scratch".into(),
-            dtype: DType::F32,
+            ty: "f32",
             len: writer.scratch,
             values: None,
             mutable: true,
         });
     }
     data.extend(memory);
+    data.append(&mut writer.tables);
 
     let mut parameters: Vec<String> =
         inputs.iter().map(|place| format!("{}: &[{}]", place.name, place.dtype.as_str())).collect();
@@ -226,7 +256,7 @@ pub(super) fn lower(
     parameters.push(format!("{}: &mut [{}]", output.name, output.dtype.as_str()));
     for data in &data {
         let kind = if data.mutable { "&mut " } else { "&" };
-        parameters.push(format!("{}: {kind}[{}]", data.name, data.dtype.as_str()));
+        parameters.push(format!("{}: {kind}[{}]", data.name, data.ty));
     }
     let (result, end) = if is_step { (" -> bool", "    true\n") } else { ("", "") };
     let run = format!("fn run({}){result} {{\n{}{end}}}\n", parameters.join(", "), writer.body);
@@ -297,20 +327,36 @@ impl Writer<'_> {
             )
         };
         let operands = call.inputs.iter().map(|view| self.operand(view)).collect::<Result<Vec<_>>>()?;
-        let Some(&output) = call.outputs.first() else { return Err(refused(", a check")) };
+        let Some(&output) = call.outputs.first() else {
+            return match (&call.primitive, &operands[..]) {
+                (Primitive::InRange { bounds, absolute }, [x]) if self.is_step && x.dtype == DType::F32 => {
+                    let [low, high] = bounds.map(|bound| number(bound, DType::F32));
+                    let (at, n) = (x.at(), x.count());
+                    self.line(&format!(
+                        "if !in_range({at}, {n}, {low}, {high}, {absolute}) {{ return false; }}"
+                    ));
+                    Ok(())
+                }
+                _ => Err(refused(", a check")),
+            };
+        };
         let (place, dtype) = self.program.place(output);
         let Storage::Slot(slot) = place else { return Err(refused("")) };
         if !self.used.contains(&place) {
             self.used.push(place);
         }
         let (y, count) = (format!("s{slot}"), self.program.len(output));
+        if let Primitive::Int8(kernel) = &call.primitive {
+            self.int8(kernel, &operands[0], &y, count);
+            return Ok(());
+        }
         let is_map = matches!(call.primitive, Primitive::Map(_) | Primitive::Cast);
         if operands.iter().any(|x| known(x.dtype, "", "").is_err()) || (!is_map && dtype != DType::F32) {
             return Err(refused(&format!(" of {}", operands.first().map_or(dtype, |x| x.dtype).as_str())));
         }
         let at: Vec<String> = operands.iter().map(Operand::at).collect();
         match &call.primitive {
-            Primitive::Opaque => return Err(refused("")),
+            Primitive::Opaque | Primitive::Int8(_) | Primitive::InRange { .. } => return Err(refused("")),
             Primitive::Map(tape) => {
                 self.map(tape, &operands, &y, dtype, count).map_err(|error| refused(&format!(", {error}")))?
             }
@@ -336,15 +382,15 @@ impl Writer<'_> {
                 let name = if *log { "log_softmax" } else { "softmax" };
                 self.line(&format!("{name}({}, {y}, 0, {}, {width});", at[0], count / width));
             }
-            Primitive::SoftmaxBackward { width, log: false } => {
-                self.line(&format!(
-                    "softmax_backward({}, {}, {y}, 0, {}, {width});",
-                    at[0],
-                    at[1],
-                    count / width
-                ));
+            Primitive::Embed { sizes: [outer, to, inner], start, len } => {
+                let (row, total) = (len * inner, to * inner);
+                self.line(&format!("clear({y}, {count});"));
+                self.line(&format!("copy_rows({}, {y}, {}, {outer}, {row}, {total});", at[0], start * inner));
             }
-            Primitive::SoftmaxBackward { .. } => return Err(refused("")),
+            Primitive::SoftmaxBackward { width, log } => {
+                let name = if *log { "log_softmax_backward" } else { "softmax_backward" };
+                self.line(&format!("{name}({}, {}, {y}, 0, {}, {width});", at[0], at[1], count / width));
+            }
             Primitive::CrossEntropy { width, factor, total, slopes } => {
                 if !self.is_step {
                     return Err(refused(" outside of a training step"));
@@ -401,6 +447,92 @@ impl Writer<'_> {
                 }
             }
             Primitive::Conv(conv) => self.conv(call, conv, &operands, &y),
+            Primitive::ConvTranspose(conv) => self.conv_transpose(call, conv, &operands, &y),
+            Primitive::ConvKernel(conv) => {
+                // In blocks that depend on the machine.
+                self.differs(call, true);
+                self.line(&format!("clear({y}, {count});"));
+                let [x_step, w_step, y_step] = steps(conv);
+                self.line(&format!("for i in 0..{} {{", conv.batch * conv.groups));
+                self.line(&format!("    let group: usize = i % {};", conv.groups));
+                self.line(&format!(
+                    "    conv_kernel({} + i * {x_step}, {} + i * {y_step}, {y}, group * {w_step}, {}, {}, {});",
+                    at[0],
+                    at[1],
+                    conv.inputs,
+                    conv.outputs,
+                    sides(&conv.sides[0], &conv.sides[1]),
+                ));
+                self.line("}");
+            }
+            Primitive::Moments { sizes: [outer, groups, inner], eps, centred } => {
+                let names: Vec<Option<String>> =
+                    call.outputs.iter().map(|&output| self.slot(output)).collect();
+                let [Some(mean), Some(scale), Some(shift), exact, variance] = &names[..] else {
+                    return Err(refused(""));
+                };
+                let sizes = format!("{outer}, {groups}, {inner}");
+                self.line(&format!(
+                    "moments({}, {mean}, {scale}, {shift}, {sizes}, {eps:?}, {centred});",
+                    at[0]
+                ));
+                if let Some(exact) = exact {
+                    self.line(&format!(
+                        "for i in 0..{groups} {{ {exact}[i] = {mean}[i] - {shift}[i] / {scale}[i]; }}"
+                    ));
+                }
+                if let Some(variance) = variance {
+                    self.line(&format!("variances({}, {mean}, {variance}, {sizes}, {centred});", at[0]));
+                }
+            }
+            Primitive::Standardize([outer, groups, inner]) => {
+                let [_, m, scale, shift] = &operands[..] else { return Err(refused("")) };
+                let numbers = format!("{}, {}, {}", m.name, scale.name, shift.name);
+                self.line(&format!("standardize({}, {numbers}, {y}, 0, {outer}, {groups}, {inner});", at[0]));
+            }
+            Primitive::StandardizeBackward { sizes: [outer, groups, inner], centred } => {
+                let [_, _, m, scale, shift] = &operands[..] else { return Err(refused("")) };
+                let numbers = format!("{}, {}, {}", m.name, scale.name, shift.name);
+                let sizes = format!("{outer}, {groups}, {inner}, {centred}");
+                self.line(&format!(
+                    "standardize_backward({}, {}, {numbers}, {y}, 0, {sizes});",
+                    at[0], at[1]
+                ));
+            }
+            Primitive::NormalizeRows(width) => {
+                // The lengths may be for the backward pass alone.
+                let lengths = call.outputs.get(1).and_then(|&output| self.slot(output));
+                let rows = count / width;
+                if lengths.is_none() {
+                    self.scratch = self.scratch.max(rows);
+                }
+                let lengths = lengths.unwrap_or_else(|| "scratch".into());
+                self.line(&format!("normalize_rows({}, {y}, 0, {lengths}, {rows}, {width});", at[0]));
+            }
+            Primitive::NormalizeRowsBackward(width) => {
+                let lengths = &operands[1].name;
+                let rows = count / width;
+                self.line(&format!(
+                    "normalize_rows_backward({}, {lengths}, {}, {y}, 0, {rows}, {width});",
+                    at[0], at[2]
+                ));
+            }
+            Primitive::PoolScatter(images) => {
+                let (width, size) = (operands[0].count() / images.max(&1), count / images.max(&1));
+                self.line(&format!("pool_scatter({}, {}, {y}, 0, {images}, {width}, {size});", at[0], at[1]));
+            }
+            Primitive::ResampleTranspose { windows, sizes: [outer, from, inner] } => {
+                self.line(&format!("clear({y}, {count});"));
+                for (i, window) in windows.iter().enumerate() {
+                    let [first, rest, divisor] =
+                        [window.first, window.rest, window.divisor].map(|x| number(x, DType::F32));
+                    let (to, start, len) = (windows.len(), window.start, window.len);
+                    self.line(&format!(
+                        "resample_transpose({}, {y}, 0, {outer}, {from}, {to}, {inner}, {i}, {start}, {len}, {first}, {rest}, {divisor});",
+                        at[0]
+                    ));
+                }
+            }
             Primitive::Resample { windows, sizes: [outer, from, inner] } => {
                 for (i, window) in windows.iter().enumerate() {
                     let [first, rest, divisor] =
@@ -422,19 +554,51 @@ impl Writer<'_> {
             Primitive::MaxPool([high, wide]) => {
                 let images = count / (high.output * wide.output).max(1);
                 self.line(&format!("max_pool({}, {y}, 0, {images}, {});", at[0], sides(high, wide)));
+                // Where they are has a use in the backward pass alone.
+                if let Some(places) = call.outputs.get(1).and_then(|&output| self.slot(output)) {
+                    self.line(&format!("max_places({}, {places}, {images}, {});", at[0], sides(high, wide)));
+                }
             }
         }
-        // What it makes besides the first has a use in the backward pass alone.
-        if let (Primitive::MaxPool(_), Some(&places)) = (&call.primitive, call.outputs.get(1))
-            && self
-                .program
-                .launches()
-                .iter()
-                .any(|other| other.inputs.iter().any(|view| view.value == places))
-        {
-            return Err(refused(" with a gradient"));
-        }
         Ok(())
+    }
+
+    /// The memory of an output, if something reads it.
+    fn slot(&mut self, output: usize) -> Option<String> {
+        let read = |call: &Launch| call.inputs.iter().any(|view| view.value == output);
+        let kept =
+            self.program.outputs().iter().chain(self.program.assignments().iter().map(|(_, view)| view));
+        if !self.program.launches().iter().any(read) && !kept.into_iter().any(|view| view.value == output) {
+            return None;
+        }
+        let (place @ Storage::Slot(slot), _) = self.program.place(output) else { return None };
+        if !self.used.contains(&place) {
+            self.used.push(place);
+        }
+        Some(format!("s{slot}"))
+    }
+
+    fn conv_transpose(&mut self, call: &Launch, conv: &Conv, operands: &[Operand<'_>], y: &str) {
+        // In blocks that depend on the machine.
+        self.differs(call, true);
+        let (w, g) = (&operands[0], &operands[1]);
+        let [x_step, w_step, y_step] = steps(conv);
+        let bias = match operands.get(2) {
+            Some(bias) => format!("{} + group * {}", bias.at(), conv.inputs),
+            None => w.at(),
+        };
+        self.line(&format!("for i in 0..{} {{", conv.batch * conv.groups));
+        self.line(&format!("    let group: usize = i % {};", conv.groups));
+        self.line(&format!(
+            "    conv_transpose({} + group * {w_step}, {} + i * {y_step}, {bias}, {y}, i * {x_step}, {}, {}, {}, {});",
+            w.at(),
+            g.at(),
+            operands.len() > 2,
+            conv.inputs,
+            conv.outputs,
+            sides(&conv.sides[0], &conv.sides[1]),
+        ));
+        self.line("}");
     }
 
     fn matmul(&mut self, call: &Launch, product: &MatMul, operands: &[Operand<'_>], y: &str) {
@@ -495,6 +659,63 @@ impl Writer<'_> {
                     conv.outputs,
                     sides(&high, &wide),
                 ));
+            }
+        }
+    }
+
+    /// A kernel of integers.
+    fn int8(&mut self, kernel: &Int8, x: &Operand<'_>, y: &str, count: usize) {
+        let at = x.at();
+        match kernel {
+            Int8::Quantize(Int8Range { scale, zero }) => {
+                self.line(&format!("quantize({at}, {y}, 0, {count}, {scale:?}, {:?});", (zero + 128) as f32));
+            }
+            Int8::Dequantize(Int8Range { scale, zero }) => {
+                self.line(&format!("dequantize({at}, {y}, 0, {count}, {scale:?}, {});", zero + 128));
+            }
+            Int8::MaxPool(windows, _) => {
+                let [high, wide] = windows;
+                let images = count / (high.output * wide.output);
+                self.line(&format!("max_pool_u8({at}, {y}, 0, {images}, {});", sides(high, wide)));
+            }
+            Int8::Product(product) => {
+                let Int8Product { conv, weight, bias, factors, ranges, .. } = product;
+                let [from, to] = ranges.map(|range| range.zero + 128);
+                let own = format!("q{}", self.tables.len() / 3);
+                let mut table = |name: &str, ty, values: Vec<f64>| {
+                    let name = format!("{own}_{name}");
+                    self.tables.push(Data {
+                        name,
+                        ty,
+                        len: values.len(),
+                        values: Some(values),
+                        mutable: false,
+                    });
+                };
+                table("weight", "i8", weight.iter().map(|&x| x.into()).collect());
+                table("bias", "i32", bias.iter().map(|&x| x.into()).collect());
+                table("factor", "f32", factors.iter().map(|&x| x.into()).collect());
+                let (k, n) = (conv.inputs, conv.outputs);
+                if is_linear(conv) {
+                    let m = count / n;
+                    self.line(&format!(
+                        "affine_u8({at}, {own}_weight, {own}_bias, {own}_factor, {y}, 0, {m}, {k}, {n}, {from}, {to});"
+                    ));
+                    return;
+                }
+                let [high, wide] = conv.sides;
+                // Of all examples; the batch of the recorded convolution is one.
+                let [x_step, w_step, y_step] = steps(conv);
+                let start = x.layout.start_offset();
+                self.line(&format!("for i in 0..{} {{", count / y_step));
+                self.line(&format!("    let group: usize = i % {};", conv.groups));
+                self.line(&format!(
+                    "    conv_u8({}, {start} + i * {x_step}, {own}_weight, group * {w_step}, {own}_bias, {own}_factor, \
+                     group * {n}, {y}, i * {y_step}, {from}, {to}, {k}, {n}, {});",
+                    x.name,
+                    sides(&high, &wide)
+                ));
+                self.line("}");
             }
         }
     }
@@ -597,8 +818,8 @@ impl Writer<'_> {
         Ok(true)
     }
 
-    /// The check of the gradients and the update of the parameters; the arrays of the optimizer go to `memory`.
-    fn update(&mut self, update: &Update, memory: &mut Vec<Data>) -> Result<()> {
+    /// The gradients, which are checked: where each begins, its array, its place there and its length.
+    fn gradients(&mut self, update: &Update) -> Result<Vec<(String, String, usize, usize)>> {
         let mut gradients = Vec::new();
         for (_, output) in &update.gradients {
             let view = self.program.outputs()[*output].clone();
@@ -620,8 +841,18 @@ impl Writer<'_> {
         for (at, _, _, count) in &gradients {
             self.line(&format!("if !is_finite({at}, {count}) {{ return false; }}"));
         }
+        Ok(gradients)
+    }
+
+    /// The update of the parameters; the arrays of the optimizer go to `memory`.
+    fn update(
+        &mut self,
+        update: &Update,
+        gradients: Vec<(String, String, usize, usize)>,
+        memory: &mut Vec<Data>,
+    ) -> Result<()> {
         let clipped = self.clip(update.max_norm, &gradients)?;
-        memory.push(Data { name: "steps".into(), dtype: DType::F64, len: 1, values: None, mutable: true });
+        memory.push(Data { name: "steps".into(), ty: "f64", len: 1, values: None, mutable: true });
         self.line("steps[0] = steps[0] + 1.0;");
         for (((entry, _), rule), (_, gradient, start, count)) in
             update.gradients.iter().zip(&update.rules).zip(gradients)
@@ -640,13 +871,7 @@ impl Writer<'_> {
                 let name = kept.map(|initial| {
                     let name = format!("m{number}_{entry}");
                     let values = (initial != 0.0).then(|| vec![initial; count]);
-                    memory.push(Data {
-                        name: name.clone(),
-                        dtype: DType::F32,
-                        len: count,
-                        values,
-                        mutable: true,
-                    });
+                    memory.push(Data { name: name.clone(), ty: "f32", len: count, values, mutable: true });
                     name
                 });
                 values.push(name.as_ref().map_or("0.0".into(), |name| format!("{name}[i]")));
@@ -671,6 +896,12 @@ impl Writer<'_> {
         }
         Ok(())
     }
+}
+
+/// The elements of the input, the kernel and the output of one group of one image.
+fn steps(conv: &Conv) -> [usize; 3] {
+    let one = Conv { batch: 1, ..*conv };
+    [one.x_dims(), one.w_dims(), one.y_dims()].map(|dims| Conv::count(dims) / conv.groups.max(1))
 }
 
 /// Whether a product runs in blocks or in vectors whose width is the machine's.
@@ -777,6 +1008,11 @@ impl Interpreter for Block {
             Unary::Tanh => "tanh_f32",
             Unary::Sigmoid => "sigmoid_f32",
             Unary::Erf => "erf_f32",
+            Unary::Erfc => "erfc_f32",
+            Unary::Sin => "sin_f32",
+            Unary::Cos => "cos_f32",
+            Unary::Floor => "floor_f32",
+            Unary::Round => "round_f32",
             Unary::Signum => "signum_f32",
             other => return Err(Self::no_form(&format!("{other:?}"))),
         };

@@ -3,6 +3,10 @@
 //! A [`Program`] says what a model is made of. [`c`] and [`rust`] write it down with its weights, for a
 //! microcontroller or for a program that shall predict without this crate: no allocation, no library, and the same bits.
 
+mod int8;
+#[allow(unused_assignments, clippy::all, clippy::pedantic, clippy::restriction)] // in as little of Rust as `translate` knows
+#[rustfmt::skip]
+mod integers;
 mod lower;
 mod translate;
 
@@ -15,6 +19,7 @@ use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::program::{Program, TrainStep, record};
+pub use int8::{CalibrationMethod, Quantize, Quantized, quantize};
 use lower::{Lowered, Place, Update};
 
 /// A model in C11: `model_run(x, y)`. See [`Export`].
@@ -166,11 +171,11 @@ impl Export {
         text += &source.c_without(&["run"], &["fused_f32", "fused_f64"]);
         for data in data {
             let kind = if data.mutable { "static" } else { "static const" };
-            let ty = c_type(data.dtype);
+            let ty = c_type(data.ty);
             let _ = match &data.values {
                 Some(values) => {
                     let _ = writeln!(text, "{kind} {ty} {}[{}] = {{", data.name, data.len);
-                    text += &lines(values.iter().map(|&value| c_value(value, data.dtype)));
+                    text += &lines(values.iter().map(|&value| c_value(value, data.ty)));
                     writeln!(text, "}};\n")
                 }
                 None => writeln!(text, "{kind} {ty} {}[{}];\n", data.name, data.len),
@@ -178,12 +183,12 @@ impl Export {
         }
         let mut parameters: Vec<String> = inputs
             .iter()
-            .map(|place| format!("const {} {}[{}]", c_type(place.dtype), place.name, place.len()))
+            .map(|place| format!("const {} {}[{}]", c_type(place.dtype.as_str()), place.name, place.len()))
             .collect();
         if *is_step {
             parameters.push("double learning_rate".into());
         }
-        parameters.push(format!("{} {}[{}]", c_type(output.dtype), output.name, output.len()));
+        parameters.push(format!("{} {}[{}]", c_type(output.dtype.as_str()), output.name, output.len()));
         let arguments = self.arguments("", "");
         let (result, verb) = if *is_step { ("bool", "step") } else { ("void", "run") };
         let call = if *is_step { "return run" } else { "run" };
@@ -193,7 +198,7 @@ impl Export {
             "{result} {name}_{verb}({list});\n\n{result} {name}_{verb}({list}) {{\n    {call}({arguments});\n}}\n"
         );
         for data in data.iter().filter(|data| data.mutable && data.values.is_some()) {
-            let (ty, own) = (c_type(data.dtype), &data.name);
+            let (ty, own) = (c_type(data.ty), &data.name);
             let _ = write!(
                 text,
                 "\n{ty} *{name}_{own}(void);\n\n{ty} *{name}_{own}(void) {{\n    return {own};\n}}\n"
@@ -220,8 +225,8 @@ impl Export {
         text += "mod data {\n";
         for data in data.iter().filter(|data| !data.mutable) {
             let values = data.values.as_deref().unwrap_or_default();
-            let _ = writeln!(text, "pub static {}: [{}; {}] = [", data.name, data.dtype.as_str(), data.len);
-            text += &lines(values.iter().map(|&value| rust_value(value, data.dtype)));
+            let _ = writeln!(text, "pub static {}: [{}; {}] = [", data.name, data.ty, data.len);
+            text += &lines(values.iter().map(|&value| rust_value(value, data.ty)));
             text += "];\n\n";
         }
         text += "}\n\n";
@@ -229,23 +234,19 @@ impl Export {
         text += "/// The memory.\npub struct Model {\n";
         for data in mutable() {
             let shown = if data.values.is_some() { "pub " } else { "" };
-            let _ = writeln!(text, "    {shown}{}: [{}; {}],", data.name, data.dtype.as_str(), data.len);
+            let _ = writeln!(text, "    {shown}{}: [{}; {}],", data.name, data.ty, data.len);
         }
         text += "}\n\nimpl Model {\n    pub const fn new() -> Self {\n        Model {\n";
         for data in mutable() {
             let _ = match &data.values {
                 Some(values) => {
                     let _ = writeln!(text, "            {}: [", data.name);
-                    text += &lines(values.iter().map(|&value| rust_value(value, data.dtype)));
+                    text += &lines(values.iter().map(|&value| rust_value(value, data.ty)));
                     writeln!(text, "            ],")
                 }
-                None => writeln!(
-                    text,
-                    "            {}: [{}; {}],",
-                    data.name,
-                    rust_value(0.0, data.dtype),
-                    data.len
-                ),
+                None => {
+                    writeln!(text, "            {}: [{}; {}],", data.name, rust_value(0.0, data.ty), data.len)
+                }
             };
         }
         let mut parameters: Vec<String> = inputs
@@ -311,37 +312,41 @@ fn lines(numbers: impl Iterator<Item = String>) -> String {
     numbers.chunks(8).fold(String::new(), |text, line| text + "    " + &line.join(", ") + ",\n")
 }
 
-fn c_type(dtype: DType) -> &'static str {
-    match dtype {
-        DType::F64 => "double",
-        DType::U32 => "uint32_t",
+fn c_type(ty: &str) -> &'static str {
+    match ty {
+        "f64" => "double",
+        "u32" => "uint32_t",
+        "u8" => "uint8_t",
+        "i8" => "int8_t",
+        "i32" => "int32_t",
         _ => "float",
     }
 }
 
-fn c_value(value: f64, dtype: DType) -> String {
-    match dtype {
-        DType::U32 => format!("{value}u"),
-        // Not finite: no constant expression of C makes it with these bits.
-        _ if !value.is_finite() => {
+fn c_value(value: f64, ty: &str) -> String {
+    match ty {
+        "u32" => format!("{value}u"),
+        "f32" | "f64" if !value.is_finite() => {
+            // No constant expression of C makes it with these bits.
             let sign = if value < 0.0 { "-" } else { "" };
             let one = if value.is_nan() { "0.0" } else { "1.0" };
             format!("{sign}({one}f / 0.0f)")
         }
-        DType::F64 => translate::c_number(value, true),
-        _ => translate::c_number(value, false),
+        "f64" => translate::c_number(value, true),
+        "f32" => translate::c_number(value, false),
+        _ => format!("{value}"),
     }
 }
 
-fn rust_value(value: f64, dtype: DType) -> String {
-    match dtype {
-        DType::U32 => format!("{value}"),
-        _ if value.is_nan() => format!("{}::NAN", dtype.as_str()),
-        _ if value.is_infinite() => {
-            format!("{}::{}INFINITY", dtype.as_str(), if value < 0.0 { "NEG_" } else { "" })
+fn rust_value(value: f64, ty: &str) -> String {
+    match ty {
+        "f32" | "f64" if value.is_nan() => format!("{ty}::NAN"),
+        "f32" | "f64" if value.is_infinite() => {
+            format!("{ty}::{}INFINITY", if value < 0.0 { "NEG_" } else { "" })
         }
-        DType::F64 => format!("{value:?}"),
-        _ => format!("{:?}", value as f32),
+        "f64" => format!("{value:?}"),
+        "f32" => format!("{:?}", value as f32),
+        _ => format!("{value}"),
     }
 }
 

@@ -3,14 +3,16 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::Export;
+use super::{CalibrationMethod, Export, Quantize};
+use crate::layer::StateEntry;
 use crate::prelude::*;
 use crate::program::TrainStep;
 
 /// The kernels that programs are exported with, as Rust.
 #[allow(clippy::all, clippy::pedantic, dead_code)]
 mod kernels {
-    use tealight_kernels::formula::math::{exp_negative_f32, ln_f32};
+    use super::super::integers::round_f32;
+    use tealight_kernels::formula::math::{exp_f32, exp_negative_f32, ln_f32};
     include!("kernels.rs");
 
     pub(super) fn places(row: &[f32], vector: &[f32]) -> f32 {
@@ -117,6 +119,14 @@ fn c_main(x: &Tensor, m: usize) -> String {
     )
 }
 
+/// [`c_main`] in Rust.
+fn rust_main(x: &Tensor, m: usize) -> String {
+    format!(
+        "fn main() {{ let mut y = [0.0; {m}]; library::model::Model::new().run(&[{}], &mut y); for y in y {{ print!(\"{{:08x}} \", y.to_bits()) }} }}",
+        c_array(x).replace("f,", ",")
+    )
+}
+
 /// Whether the source of a model gives its bits.
 fn same(model: &dyn Layer, dims: &[usize], with_rust: bool) -> Result<()> {
     let export = Export::model(model, dims)?;
@@ -128,11 +138,7 @@ fn same(model: &dyn Layer, dims: &[usize], with_rust: bool) -> Result<()> {
         assert_eq!(got, expected);
     }
     if with_rust {
-        let main = format!(
-            "fn main() {{ let mut y = [0.0; {m}]; library::model::Model::new().run(&[{}], &mut y); for y in y {{ print!(\"{{:08x}} \", y.to_bits()) }} }}",
-            c_array(&x).replace("f,", ",")
-        );
-        assert_eq!(rust_output(here.path(), &export.to_rust(), &main), expected);
+        assert_eq!(rust_output(here.path(), &export.to_rust(), &rust_main(&x, m)), expected);
     }
     Ok(())
 }
@@ -250,6 +256,25 @@ fn training_steps() -> Result<()> {
         for got in outputs(here.path(), &export.to_c(), &main).unwrap_or_default() {
             assert!(got == expected, "{} {}", &got[..40], &expected[..40]);
         }
+        let classes = classes.replace(", ", "u32, ");
+        let mut main =
+            format!("static X: [f32; {}] = [{}];\n", x.elem_count(), c_array(&x).replace("f,", ","));
+        main += &format!("static TARGETS: [u32; {}] = [{classes}];\n", batch * steps);
+        main += "fn main() { let (mut model, mut loss) = (library::model::Model::new(), [0.0]); for i in 0..1000 {\n";
+        main += &format!(
+            "let i = i % {steps} * {batch}; let x = X[i * 64..][..{}].try_into().unwrap();\n",
+            batch * 64
+        );
+        main += &format!(
+            "assert!(model.step(x, TARGETS[i..][..{batch}].try_into().unwrap(), {rate:?}, &mut loss)); }}\n"
+        );
+        main += "let all = loss.iter()";
+        for i in 0..model.parameters().len() {
+            main += &format!(".chain(&model.p{i})");
+        }
+        main += ";\nfor x in all { print!(\"{:08x} \", x.to_bits()) } }\n";
+        let got = rust_output(here.path(), &export.to_rust(), &main);
+        assert!(got == expected, "{} {}", &got[..40], &expected[..40]);
     }
     Ok(())
 }
@@ -315,10 +340,10 @@ fn standardized_rows_of_a_table() -> Result<()> {
 fn what_has_no_form_is_named() -> Result<()> {
     let model = Sequential::new()
         .push(Linear::new(2, 2, &mut Rng::seed(1))?)
-        .push(crate::layer::Lambda::new(|x| x.sin()));
+        .push(crate::layer::Lambda::new(|x| x.atan()));
     let error = Export::model(&model, &[1, 2]).unwrap_err().to_string();
     assert!(
-        error.contains("sin") && error.starts_with("export: expected operations that have a form in C"),
+        error.contains("atan") && error.starts_with("export: expected operations that have a form in C"),
         "{error}"
     );
     Ok(())
@@ -363,5 +388,270 @@ fn rows_of_every_length() -> Result<()> {
         let product = row.matmul(&vector.t()?)?.flatten(0, -1)?.to_vec1::<f32>()?;
         assert_eq!(product[0].to_bits(), kernels::places(&a, &b).to_bits(), "{n}");
     }
+    Ok(())
+}
+
+#[test]
+fn normalised_models_and_rarer_functions() -> Result<()> {
+    use crate::layer::{GroupNorm, InstanceNorm, Lambda, LayerNorm, RmsNorm, TransformerEncoderLayer};
+    if !fuses() {
+        return Ok(());
+    }
+    let rng = &mut Rng::seed(8);
+    let model = Sequential::new()
+        .push(LayerNorm::new(40)?)
+        .push(Gelu)
+        .push(GroupNorm::new(2, 4)?)
+        .push(Lambda::new(|x| (x * 9.0)?.sin()? + (x * 1e5)?.cos()?))
+        .push(InstanceNorm::new(4))
+        .push(Lambda::new(|x| x.floor()? - (x * 2.5)?.round()?))
+        .push(RmsNorm::new(40)?)
+        .push(crate::normalize::NormalizeRows::default())
+        .push(Lambda::new(|x| (x * 3e30)?.sin()? + x.erfc()?));
+    same(&model, &[2, 4, 40], true)?;
+    let encoder = TransformerEncoderLayer::new(8, 2, 12, rng)?.dropout(0.0)?;
+    same(&encoder, &[1, 5, 8], false)
+}
+
+#[test]
+fn steps_of_a_convolutional_model() -> Result<()> {
+    let (digits, rng) = (crate::data::digits()?, &mut Rng::seed(5));
+    let model = Sequential::new()
+        .push(crate::layer::Reshape::new([1, 8, 8]))
+        .push(Conv2d::new(1, 4, 3, ConvOptions::new().padding(1), rng)?)
+        .push(BatchNorm2d::new(4)?)
+        .push(Relu)
+        .push(MaxPool2d::new(PoolOptions::new(2)))
+        .push(Conv2d::new(4, 8, 3, ConvOptions::new().padding(1).stride(2), rng)?)
+        .push(crate::layer::GroupNorm::new(2, 8)?)
+        .push(Gelu)
+        .push(crate::layer::AvgPool2d::new(PoolOptions::new(2)))
+        .push(Flatten)
+        .push(Linear::new(8, 10, rng)?);
+    let (x, target) = (digits.inputs.narrow(0, 0, 16)?, digits.targets.narrow(0, 0, 16)?);
+    let state = |model: &Sequential| -> Vec<Tensor> {
+        let float = |(_, held): (String, StateEntry)| Some(held.get()).filter(|x| x.dtype() == DType::F32);
+        model.state().into_iter().filter_map(float).collect()
+    };
+    let start: Vec<(StateEntry, Tensor)> =
+        model.state().into_iter().map(|(_, held)| (held.clone(), held.get())).collect();
+    let mut step = TrainStep::new(&model, CrossEntropy::new(), Sgd::new(model.parameters(), 0.1)?);
+    step.run(&x, &target)?;
+    for (held, value) in &start {
+        match held {
+            StateEntry::Parameter(parameter) => parameter.set(value)?,
+            StateEntry::Buffer(buffer) => buffer.set(value)?,
+        }
+    }
+    let export = Export::step(&step)?;
+    let header =
+        "Not the same bits, but within rounding: conv_transpose2d in the model, conv_kernel in the model.";
+    assert!(export.to_c().contains(header), "{}", &export.to_c()[..700]);
+    for _ in 0..30 {
+        step.run(&x, &target)?;
+    }
+    let expected: Vec<f32> =
+        state(&model).iter().flat_map(|x| x.flatten(0, -1).unwrap().to_vec1::<f32>().unwrap()).collect();
+    let classes: Vec<String> = target.to_vec1::<u32>()?.iter().map(u32::to_string).collect();
+    let mut main = format!(
+        "static const float x[1024] = {{ {} }};\nstatic const uint32_t t[16] = {{ {} }};\nint main(void) {{ float loss[1];\n\
+         for (int i = 0; i < 30; i += 1) if (!model_step(x, t, 0.1, loss)) return 1;\n",
+        c_array(&x),
+        classes.join(", ")
+    );
+    let mut fields = String::new();
+    for (i, (_, held)) in
+        model.state().iter().enumerate().filter(|(_, (_, held))| held.get().dtype() == DType::F32)
+    {
+        let n = held.get().elem_count();
+        main += &format!(
+            "for (int i = 0; i < {n}; i += 1) printf(\"%08x \", (unsigned)to_bits32(model_p{i}()[i]));\n"
+        );
+        fields += &format!(".chain(&model.p{i})");
+    }
+    main += "return 0; }\n";
+    let here = tempfile::tempdir().expect("a directory");
+    let mut got = outputs(here.path(), &export.to_c(), &main).unwrap_or_default();
+    let main = format!(
+        "fn main() {{ let (mut model, mut loss) = (library::model::Model::new(), [0.0]);\n\
+         for _ in 0..30 {{ assert!(model.step(&[{}], &[{}], 0.1, &mut loss)); }}\n\
+         for x in [0f32; 0].iter(){fields} {{ print!(\"{{:08x}} \", x.to_bits()) }} }}",
+        c_array(&x).replace("f,", ","),
+        classes.join(", ")
+    );
+    got.push(rust_output(here.path(), &export.to_rust(), &main));
+    for text in &got {
+        assert!(text == &got[0]);
+        let numbers =
+            text.split_whitespace().map(|bits| f32::from_bits(u32::from_str_radix(bits, 16).expect("hex")));
+        let worst =
+            numbers.zip(&expected).fold(0f32, |worst, (got, x)| worst.max((got - x).abs() / (1.0 + x.abs())));
+        assert!(worst < 2e-4 && text.split_whitespace().count() == expected.len(), "{worst}");
+    }
+    Ok(())
+}
+
+#[test]
+fn digits_in_integers() -> Result<()> {
+    let digits = crate::data::digits()?;
+    let rng = &mut Rng::seed(7);
+    let mlp = Sequential::new()
+        .push(crate::layer::Lambda::new(|x| (x - 0.3)? / 0.4))
+        .push(Flatten)
+        .push(Linear::new(64, 32, rng)?)
+        .push(Relu)
+        .push(Linear::new(32, 10, rng)?)
+        .push(crate::layer::Lambda::new(|x| x / 2.0));
+    let image = crate::layer::Reshape::new([1, 8, 8]);
+    let cnn = Sequential::new()
+        .push(image)
+        .push(Conv2d::new(1, 8, 3, ConvOptions::new().padding(1), rng)?)
+        .push(BatchNorm2d::new(8)?)
+        .push(Relu)
+        .push(MaxPool2d::new(PoolOptions::new(2)))
+        .push(Conv2d::new(8, 16, 3, ConvOptions::new().padding(1), rng)?)
+        .push(Relu)
+        .push(crate::layer::AvgPool2d::new(PoolOptions::new(2)))
+        .push(Flatten)
+        .push(Linear::new(64, 10, rng)?);
+    let percentile = Quantize::new().any_scale().calibration_method(CalibrationMethod::Percentile(99.9))?;
+    let (batch, tested) = (50, 497);
+    let part = |start, count| -> Result<(Tensor, Tensor)> {
+        Ok((digits.inputs.narrow(0, start, count)?, digits.targets.narrow(0, start, count)?))
+    };
+    let (x, targets) = part(0, tested)?;
+    let targets = targets.to_vec1::<u32>()?;
+    let wrong = |model: &dyn Layer| -> Result<usize> {
+        let best = model.predict(&x)?.argmax(1)?.to_vec1::<u32>()?;
+        Ok(best.iter().zip(&targets).filter(|(a, b)| a != b).count())
+    };
+    for model in [&mlp, &cnn] {
+        let mut step = TrainStep::new(model, CrossEntropy::new(), AdamW::new(model.parameters(), 0.01)?);
+        for i in 0..8 * (digits.len() - tested) / batch {
+            let (x, t) = part(tested + i * batch % (digits.len() - tested), batch)?;
+            step.run(&x, &t)?;
+        }
+        let (before, whole) = (wrong(model)?, Export::model(model, (1, 8, 8))?);
+        for (options, in_rust) in [(Quantize::new(), true), (percentile, false)] {
+            let small = options.model(model, &part(tested, 300)?.0)?;
+            let after = wrong(&small)?;
+            // Half a point.
+            assert!(before <= 60 && after * 200 <= before * 200 + tested, "{before} {after}");
+            let (x, export) = (part(5, 1)?.0, Export::model(&small, (1, 8, 8))?);
+            assert!(export.flash() * 3 < whole.flash() && export.ram() < whole.ram() + 100);
+            let (expected, here) = (hex(&small.predict(&x)?), tempfile::tempdir().expect("a directory"));
+            for got in outputs(here.path(), &export.to_c(), &c_main(&x, 10)).unwrap_or_default() {
+                assert_eq!(got, expected);
+            }
+            if in_rust {
+                assert_eq!(rust_output(here.path(), &export.to_rust(), &rust_main(&x, 10)), expected);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_has_no_integers_is_named() -> Result<()> {
+    let rng = &mut Rng::seed(1);
+    let x = Tensor::randn(0.0, 1.0, (6, 4), rng)?;
+    let error = |model: &dyn Layer, x: &Tensor| super::quantize(model, x).unwrap_err().to_string();
+    let tanh = Sequential::new().push(Linear::new(4, 3, rng)?).push(Tanh).push(Linear::new(3, 2, rng)?);
+    let expected = "quantize: expected relu and pools between linear layers and convolutions, and formulas around them, \
+                    got tanh in layer 1";
+    assert_eq!(error(&tanh, &x), expected);
+    let residual = crate::layer::Residual::new(Linear::new(4, 4, rng)?);
+    assert!(error(&residual, &x).starts_with("quantize: expected a chain of"), "{}", error(&residual, &x));
+    assert!(
+        error(&Relu, &x).ends_with("expected a model with a linear layer or a convolution, got one without")
+    );
+    let linear = Linear::new(4, 3, rng)?;
+    assert!(error(&linear, &x.narrow(0, 0, 0)?).contains("one or more"));
+    assert!(error(&linear, &(&x / 0.0)?).contains("finite activations"), "{}", error(&linear, &(&x / 0.0)?));
+    assert!(Quantize::new().calibration_method(CalibrationMethod::Percentile(30.0)).is_err());
+    let small = super::quantize(&linear, &x)?;
+    assert!(small.predict(&x.narrow(1, 0, 3)?).unwrap_err().to_string().contains("inputs of shape (n, [4])"));
+    // Activations that are all 0, and weights of 0 with a bias.
+    let zeros = Tensor::zeros((2, 4), DType::F32, &Device::Cpu)?;
+    let linear = Linear::new(4, 2, rng)?;
+    linear.parameters()[0].1.set(&Tensor::zeros((2, 4), DType::F32, &Device::Cpu)?)?;
+    linear.parameters()[1].1.set(&Tensor::new(&[0.5f32, -3.0], &Device::Cpu)?)?;
+    let y =
+        super::quantize(&linear, &zeros)?.predict(&x)?.narrow(0, 0, 1)?.flatten(0, -1)?.to_vec1::<f32>()?;
+    assert!((y[0] - 0.5).abs() < 0.02 && (y[1] + 3.0).abs() < 0.02, "{y:?}");
+    Ok(())
+}
+
+/// Each layer of docs/layers.md that takes one tensor, with the shape of an input.
+fn layers() -> Result<Vec<(&'static str, Box<dyn Layer>, Vec<usize>)>> {
+    use crate::layer::*;
+    use crate::ops::{ConvOptions, PoolOptions};
+    let rng = &mut Rng::seed(1);
+    let (conv1, conv2) = (ConvOptions::<1>::new(), ConvOptions::<2>::new());
+    let (pool1, pool2) = (PoolOptions::<1>::new(2), PoolOptions::<2>::new(2));
+    let rnn = RnnOptions::new();
+    let table = Tensor::randn(0.0, 1.0, (5, 4), rng)?.to_dtype(DType::F32)?;
+    Ok(vec![
+        ("Linear", Box::new(Linear::new(4, 3, rng)?) as Box<dyn Layer>, vec![2, 4]),
+        ("Conv1d", Box::new(Conv1d::new(2, 3, 3, conv1, rng)?), vec![2, 2, 6]),
+        ("Conv2d", Box::new(Conv2d::new(2, 3, 3, conv2.padding(1), rng)?), vec![2, 2, 5, 4]),
+        ("ConvTranspose1d", Box::new(ConvTranspose1d::new(2, 3, 3, conv1, rng)?), vec![2, 2, 6]),
+        ("ConvTranspose2d", Box::new(ConvTranspose2d::new(2, 3, 3, conv2, rng)?), vec![2, 2, 5, 4]),
+        ("MaxPool1d", Box::new(MaxPool1d::new(pool1)), vec![2, 2, 6]),
+        ("MaxPool2d", Box::new(MaxPool2d::new(pool2)), vec![2, 2, 6, 4]),
+        ("AvgPool1d", Box::new(AvgPool1d::new(pool1)), vec![2, 2, 6]),
+        ("AvgPool2d", Box::new(AvgPool2d::new(pool2)), vec![2, 2, 6, 4]),
+        ("AdaptiveAvgPool1d", Box::new(AdaptiveAvgPool1d::new(2)), vec![2, 2, 5]),
+        ("AdaptiveAvgPool2d", Box::new(AdaptiveAvgPool2d::new([1, 2])), vec![2, 2, 6, 5]),
+        ("AdaptiveMaxPool1d", Box::new(AdaptiveMaxPool1d::new(2)), vec![2, 2, 6]),
+        ("AdaptiveMaxPool2d", Box::new(AdaptiveMaxPool2d::new([1, 2])), vec![2, 2, 6, 4]),
+        ("Upsample", Box::new(Upsample::by(2)), vec![2, 2, 3, 4]),
+        ("BatchNorm1d", Box::new(BatchNorm1d::new(4)?), vec![6, 4]),
+        ("BatchNorm2d", Box::new(BatchNorm2d::new(2)?), vec![2, 2, 3, 4]),
+        ("LayerNorm", Box::new(LayerNorm::new(4)?), vec![3, 4]),
+        ("RmsNorm", Box::new(RmsNorm::new(4)?), vec![3, 4]),
+        ("GroupNorm", Box::new(GroupNorm::new(2, 4)?), vec![2, 4, 3]),
+        ("InstanceNorm", Box::new(InstanceNorm::new(2)), vec![2, 2, 3, 4]),
+        ("Rnn", Box::new(Rnn::new(3, 4, rnn, rng)?), vec![1, 3, 3]),
+        ("Lstm", Box::new(Lstm::new(3, 4, rnn, rng)?), vec![1, 3, 3]),
+        ("Gru", Box::new(Gru::new(3, 4, rnn, rng)?), vec![1, 3, 3]),
+        ("MultiHeadAttention", Box::new(MultiHeadAttention::new(4, 2, rng)?), vec![2, 3, 4]),
+        (
+            "TransformerEncoderLayer",
+            Box::new(TransformerEncoderLayer::new(4, 2, 6, rng)?.dropout(0.0)?),
+            vec![2, 3, 4],
+        ),
+        ("Dropout", Box::new(Dropout::new(0.5)?), vec![2, 4]),
+        ("Flatten", Box::new(Flatten), vec![2, 3, 2]),
+        ("Reshape", Box::new(Reshape::new([2, 3])), vec![2, 6]),
+        ("Softmax", Box::new(Softmax::default()), vec![3, 4]),
+        ("LogSoftmax", Box::new(LogSoftmax::default()), vec![3, 4]),
+        ("Softmin", Box::new(Softmin::default()), vec![3, 4]),
+        ("PRelu", Box::new(PRelu::new()?), vec![2, 4]),
+        ("Glu", Box::new(Glu::new(-1)), vec![2, 4]),
+        ("Residual", Box::new(Residual::new(Linear::new(4, 4, rng)?)), vec![2, 4]),
+        ("NormalizeRows", Box::new(crate::normalize::NormalizeRows::default()), vec![3, 4]),
+        ("Standardize", Box::new(crate::normalize::Standardize::fit(&table)?), vec![3, 4]),
+        ("MinMax", Box::new(crate::normalize::MinMax::fit(&table)?), vec![3, 4]),
+    ])
+}
+
+#[test]
+fn which_layers_have_a_form() -> Result<()> {
+    let mut table = String::new();
+    for (name, layer, dims) in layers()? {
+        let model = Sequential::new().push(crate::layer::PRelu::new()?).push(layer).push(Flatten);
+        let answer = |made: Result<Export>| match made {
+            Ok(_) => "yes".to_string(),
+            Err(error) => error.to_string().split("got ").nth(1).unwrap_or_default().to_string(),
+        };
+        let inference = answer(Export::model(&model, &dims[..]));
+        let x = Tensor::randn(0.0, 1.0, &dims[..], &mut Rng::seed(2))?;
+        let mut step = TrainStep::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?);
+        let y = Tensor::zeros(model.predict(&x)?.shape().clone(), DType::F32, &Device::Cpu)?;
+        let training = answer(step.run(&x, &y).and_then(|_| Export::step(&step)));
+        table += &format!("| `{name}` | {inference} | {training} |\n");
+    }
+    assert!(include_str!("../../docs/export.md").contains(&table), "{table}");
     Ok(())
 }

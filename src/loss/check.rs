@@ -3,7 +3,7 @@
 use candle_core::{DType, Device};
 
 use crate::autograd::array::{contiguous, converted, on_cpu, place, with_float};
-use crate::autograd::launch::launch_check;
+use crate::autograd::launch::{Primitive, launch_check};
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Dims};
@@ -49,7 +49,8 @@ fn require(
     expected: impl Fn() -> String + Send + Sync + 'static,
 ) -> Result<()> {
     let (array, dims) = (contiguous(&readable(x)?)?, Dims::from_slice(x.dims()));
-    with_float!(array.dtype(), T => launch_check("check", [&array], move |[x]| {
+    let what = ("check", || Primitive::InRange { bounds: [low, high], absolute });
+    with_float!(array.dtype(), T => launch_check(what, [&array], move |[x]| {
         let numbers = x.elements::<T>();
         match kernel::outside(numbers, low as T, high as T, absolute) {
             None => Ok(()),

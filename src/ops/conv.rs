@@ -37,6 +37,14 @@ impl<const P: usize> Derivative<P> {
         _ => [X, W],
     };
 
+    fn primitive(conv: Conv) -> Primitive {
+        match P {
+            X => Primitive::ConvTranspose(Box::new(conv)),
+            W => Primitive::ConvKernel(Box::new(conv)),
+            _ => Primitive::Conv(Box::new(conv)),
+        }
+    }
+
     fn dims(&self) -> [usize; 4] {
         match P {
             X => self.0.x_dims(),
@@ -97,7 +105,7 @@ impl<const P: usize> Op<2> for Derivative<P> {
         in_memory([a, b], |[a, b]| {
             with_float!(a.dtype(), T => {
                 let (a, b, conv) = (&contiguous(a)?, &contiguous(b)?, self.0);
-                let what = (Self::NAME, || if P == G { Primitive::Conv(Box::new(conv)) } else { Primitive::Opaque });
+                let what = (Self::NAME, || Derivative::<P>::primitive(conv));
                 launch(what, [a, b], &self.dims(), move |[a, b]| {
                     let (a, b) = (a.elements::<T>(), b.elements());
                     match P {

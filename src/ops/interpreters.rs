@@ -7,7 +7,7 @@ use super::where_cond::where_greater;
 use crate::autograd::array::numbers;
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
-use crate::formula::{Binary, Interpreter, Unary, elementary};
+use crate::formula::{Binary, Interpreter, Tape, Unary, elementary};
 
 /// A value on a tape. Constants are folded when a tape is captured, so operations have at least one array.
 #[derive(Clone, Debug)]
@@ -168,6 +168,12 @@ macro_rules! tensor_ops {
     };
 }
 elementary!(tensor_ops);
+
+/// The first output of a tape as tensor operations.
+pub(crate) fn run_tape(tape: &Tape, inputs: &[Tensor]) -> Result<Tensor> {
+    let values: Vec<Value<Tensor>> = inputs.iter().cloned().map(Value::Array).collect();
+    tape.run(&mut RecordedOps, &values)?.swap_remove(0).tensor(&inputs[0])
+}
 
 /// Runs a tape as tensor operations, which are recorded in turn.
 pub(super) struct RecordedOps;

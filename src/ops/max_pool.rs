@@ -89,7 +89,8 @@ impl Op<1> for ScatterIndices {
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {
                 let (inputs, images) = ([&contiguous(x)?, &self.indices], self.images);
-                launch(Self::NAME, inputs, &self.to, move |[x, indices]| {
+                let what = (Self::NAME, || Primitive::PoolScatter(images));
+                launch(what, inputs, &self.to, move |[x, indices]| {
                     kernel::pool_scatter(x.elements::<T>(), indices.elements(), images, size)
                 })
             })

@@ -81,6 +81,8 @@ mod window;
 
 pub use axis::{Axes, Axis};
 pub use index::{Index, Indices, StepRange, step};
+pub(crate) use interpreters::run_tape;
+pub(crate) use onnx::{dilations, windows};
 pub use operand::Operand;
 pub use pad::Pad;
 pub use pointwise::apply;

@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use crate::autograd::array::{contiguous, on_cpu, with_float};
-use crate::autograd::launch::launch;
+use crate::autograd::launch::{Primitive, launch};
 use crate::autograd::{Array, Jacobian, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::Dims;
@@ -98,7 +98,9 @@ impl Op<1> for Embed {
         dims[axis] = to;
         let inner: usize = dims[axis + 1..].iter().product();
         let count = dims.iter().product();
-        with_float!(x.dtype(), T => launch(Self::NAME, [&contiguous(x)?], &dims, move |[x]| {
+        let outer = dims[..axis].iter().product();
+        let what = (Self::NAME, || Primitive::Embed { sizes: [outer, to, inner], start, len });
+        with_float!(x.dtype(), T => launch(what, [&contiguous(x)?], &dims, move |[x]| {
             // The system zeroes fresh memory only where it is touched.
             let mut out: Vec<T> = vec![0.0; count];
             if len * inner > 0 {

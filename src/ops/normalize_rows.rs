@@ -4,7 +4,7 @@ use candle_core::{DType, WithDType};
 
 use super::reduction::{ReducedAxes, float, in_f32, or_infinite};
 use crate::autograd::array::{contiguous, on_cpu, with_float};
-use crate::autograd::launch::{launch, launch_many};
+use crate::autograd::launch::{Primitive, launch, launch_many};
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::rows;
@@ -30,7 +30,7 @@ impl Op<1> for NormalizeRows {
             return Ok(wide.broadcast_div(&length)?.to_dtype(x.dtype())?);
         }
         let dims = [x.dims(), &[x.elem_count() / width]];
-        let [y, lengths] = with_float!(x.dtype(), T => launch_many(Self::NAME, [&contiguous(x)?], dims, move |[x]| {
+        let [y, lengths] = with_float!(x.dtype(), T => launch_many((Self::NAME, || Primitive::NormalizeRows(width)), [&contiguous(x)?], dims, move |[x]| {
             Ok(rows::normalize(x.elements::<T>(), width).map(T::to_cpu_storage_owned))
         })?);
         ctx.save(lengths);
@@ -53,7 +53,7 @@ impl Op<1> for NormalizeRows {
         if !saved.recording() && on_cpu(grad.array()) && x.elem_count() > 0 {
             let inputs = [&contiguous(y.array())?, saved.array(0)?, &contiguous(grad.array())?];
             let slope = with_float!(y.dtype(), T => {
-                launch("normalize_rows_backward", inputs, x.dims(), move |inputs| {
+                launch(("normalize_rows_backward", || Primitive::NormalizeRowsBackward(width)), inputs, x.dims(), move |inputs| {
                     let [y, lengths, g] = inputs.map(|x| x.elements::<T>());
                     rows::normalize_backward(y, lengths, g, width)
                 })?

@@ -232,7 +232,7 @@ pub(super) fn counted(value: OnnxValue, dtype: DType, onnx: &mut Onnx) -> Result
 }
 
 /// The attributes of windows along two axes, or along the last one only.
-pub(super) fn windows<const D: usize>(sides: &[WindowAxis; 2]) -> Vec<(&'static str, OnnxAttribute)> {
+pub(crate) fn windows<const D: usize>(sides: &[WindowAxis; 2]) -> Vec<(&'static str, OnnxAttribute)> {
     let of = |number: fn(&WindowAxis) -> usize| {
         sides[2_usize.saturating_sub(D)..].iter().map(move |side| number(side) as i64)
     };
@@ -251,7 +251,7 @@ pub(super) fn pad_after(side: &WindowAxis) -> usize {
 }
 
 /// The dilations of [`windows`].
-pub(super) fn dilations<const D: usize>(sides: &[WindowAxis; 2]) -> (&'static str, OnnxAttribute) {
+pub(crate) fn dilations<const D: usize>(sides: &[WindowAxis; 2]) -> (&'static str, OnnxAttribute) {
     let sides = &sides[2_usize.saturating_sub(D)..];
     ("dilations", OnnxAttribute::Ints(sides.iter().map(|side| side.dilation as i64).collect()))
 }

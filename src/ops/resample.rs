@@ -29,9 +29,12 @@ impl AxisMap {
         in_memory([x], |[x]| {
             with_float!(x.dtype(), T => {
                 let kernel = if transposed { kernel::resample_transpose::<T> } else { kernel::resample::<T> };
-                let what = ("resample", || match transposed {
-                    true => Primitive::Opaque,
-                    false => Primitive::Resample { windows: rule.windows(from, to), sizes: [outer, from, inner] },
+                let what = ("resample", || {
+                    let (windows, sizes) = (rule.windows(from, to), [outer, from, inner]);
+                    match transposed {
+                        true => Primitive::ResampleTranspose { windows, sizes },
+                        false => Primitive::Resample { windows, sizes },
+                    }
                 });
                 launch(what, [&contiguous(x)?], &dims, move |[x]| kernel(x.elements(), rule, sizes))
             })

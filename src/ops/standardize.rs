@@ -4,7 +4,7 @@ use candle_core::{DType, WithDType};
 
 use super::reduction::ReducedAxes;
 use crate::autograd::array::{contiguous, on_cpu, with_float};
-use crate::autograd::launch::{launch, launch_many};
+use crate::autograd::launch::{Primitive, launch, launch_many};
 use crate::autograd::{Array, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{Dims, norm};
@@ -40,7 +40,8 @@ impl Op<1> for StandardizeGroups {
         ctx.save_input(0);
         let ([m, scale, shift], dims) = (&self.moments, sizes(x));
         with_float!(x.dtype(), T => {
-            launch(Self::NAME, [&contiguous(x)?, m, scale, shift], &dims, move |[x, moments @ ..]| {
+            let what = (Self::NAME, || Primitive::Standardize(dims));
+            launch(what, [&contiguous(x)?, m, scale, shift], &dims, move |[x, moments @ ..]| {
                 norm::standardize(x.elements::<T>(), dims, moments.map(|x| x.elements()))
             })
         })
@@ -82,7 +83,8 @@ impl Op<1> for StandardizeGroups {
         let inputs = [&contiguous(x.array())?, &contiguous(grad.array())?, m, scale, shift];
         let (dims, centred) = (sizes(grad.array()), self.centred);
         let slope = with_float!(x.dtype(), T => {
-            launch("standardize_backward", inputs, &dims, move |[x, g, moments @ ..]| {
+            let what = ("standardize_backward", || Primitive::StandardizeBackward { sizes: dims, centred });
+            launch(what, inputs, &dims, move |[x, g, moments @ ..]| {
                 let moments = moments.map(|x| x.elements());
                 norm::standardize_backward(x.elements::<T>(), g.elements(), dims, moments, centred)
             })?
@@ -128,7 +130,8 @@ pub(crate) fn standardize(x: &Tensor, eps: f64, centred: bool) -> Result<(Tensor
     }
     let (array, dims) = (x.array(), sizes(x.array()));
     let [m, scale, shift, mean, variance] = with_float!(x.dtype(), T => {
-        launch_many("moments", [&contiguous(array)?], [&[groups]; 5], move |[x]| {
+        let what = ("moments", || Primitive::Moments { sizes: dims, eps, centred });
+        launch_many(what, [&contiguous(array)?], [&[groups]; 5], move |[x]| {
             let norm::Moments { mean, scale, shift, variance } = norm::moments::<T>(x.elements(), dims, eps, centred);
             // The exact mean is where y is 0.
             let exact = (0..groups).map(|g| mean[g] - shift[g] / scale[g]).collect();

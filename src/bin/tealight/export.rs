@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::json;
-use tealight::export::Export as Source;
+use tealight::export::{Export as Source, quantize};
 use tealight::io::OnnxExport;
 use tealight::prelude::*;
 
@@ -20,20 +20,29 @@ pub(super) fn run(options: &Export) -> Result<()> {
         Inputs::Images(pictures) => pictures.description(),
         Inputs::Table(schema) => json!({ "features": schema.features(), "target": schema.target() }),
     };
+    let dtype = if model.plan.of_images() { DType::F32 } else { DType::F64 };
+    let small = match &options.calibrate {
+        Some(data) => {
+            let examples = model.plan.inputs.read(data, &model.plan.classes, &options.form)?;
+            Some(quantize(&model.net, &examples.inputs)?)
+        }
+        None => None,
+    };
+    let net: &dyn Layer = small.as_ref().map_or(&model.net, |small| small);
     let mut written = Vec::new();
     if let Some(path) = &options.onnx {
         let export = OnnxExport::new(&shape)
             .opset(options.opset)
+            .floats(dtype)
             .metadata("inputs", &inputs.to_string())
             .metadata("classes", &json!(model.plan.classes).to_string());
-        if options.f32 { export.as_f32() } else { export }.write(path, &model.net)?;
+        if options.f32 { export.as_f32() } else { export }.write(path, net)?;
         written.push(path.display().to_string());
     }
     if options.c.is_some() || options.rust.is_some() {
-        let dtype = if model.plan.of_images() { DType::F32 } else { DType::F64 };
         let example = Tensor::zeros(&shape[..], dtype, &Device::Cpu)?;
         let mut source =
-            Source::function(|[x]| model.net.predict(x), [&example])?.note(&format!("inputs: {inputs}"));
+            Source::function(|[x]| net.predict(x), [&example])?.note(&format!("inputs: {inputs}"));
         if !model.plan.classes.is_empty() {
             source = source.note(&format!("classes: {}", model.plan.classes.join(", ")));
         }

@@ -428,6 +428,14 @@ pub(super) struct Export {
     /// For a table's ONNX file: numbers of 32 bits, which more engines take
     #[arg(long, requires = "onnx")]
     pub(super) f32: bool,
+    /// Compute with integers of 8 bits: a quarter of the memory, and slightly other scores
+    #[arg(long, requires = "calibrate")]
+    pub(super) int8: bool,
+    /// For --int8: examples such as those of the training, by which the ranges of the integers are chosen
+    #[arg(long, value_name = "DATA", requires = "int8")]
+    pub(super) calibrate: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) form: Form,
 }
 
 #[derive(Args)]

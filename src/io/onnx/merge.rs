@@ -33,6 +33,8 @@ pub(super) enum Value {
     Absent,
     Named(String, Array),
     Constant(Array),
+    /// See [`Source::Typed`].
+    Typed(Array, i64),
     /// An array that is repeated to a shape that depends on the batch.
     Spread(Array, Vec<Size>),
     Sizes(Vec<Size>),
@@ -123,6 +125,9 @@ fn value(a: &Source, b: &Source, axes: &[Axis]) -> Result<Option<Value>> {
         (Source::Absent, Source::Absent) => Value::Absent,
         (Source::State(a, array), Source::State(b, _)) if a == b => Value::Named(a.clone(), array.clone()),
         (Source::Constant(a), Source::Constant(b)) => constant(a, b, axes)?,
+        (Source::Typed(a, number), Source::Typed(b, _)) if bytes(a)? == bytes(b)? => {
+            Value::Typed(a.clone(), *number)
+        }
         (Source::Sizes(a), Source::Sizes(b)) => match same_sizes(a, b, axes) {
             Some(sizes) => Value::Sizes(sizes),
             None => return Err(other_sizes(a, b, axes)),

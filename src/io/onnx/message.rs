@@ -109,6 +109,11 @@ impl<'a> Writer<'a> {
                     name.clone()
                 }
                 Some(Value::Constant(array)) => writer.constant(array)?,
+                Some(Value::Typed(array, number)) => {
+                    let name = writer.free("", "constant");
+                    writer.typed(&name, *number, array)?;
+                    name
+                }
                 Some(Value::Spread(row, sizes)) => {
                     let (row, sizes) = (writer.constant(row)?, writer.shape(sizes)?);
                     writer.node("Expand", &[&row, &sizes], &[], "")
@@ -213,11 +218,15 @@ impl<'a> Writer<'a> {
     }
 
     fn initializer(&mut self, name: &str, array: &Array) -> Result<()> {
+        let (number, array) = (self.type_number(array.dtype())?, self.converted(array)?);
+        self.typed(name, number, &array)
+    }
+
+    fn typed(&mut self, name: &str, number: i64, array: &Array) -> Result<()> {
         let mut message: Vec<u8> =
             array.dims().iter().flat_map(|&size| varint_field(1, size as u64)).collect();
-        let (number, array) = (self.type_number(array.dtype())?, self.converted(array)?);
         message.extend(
-            [varint_field(2, number as u64), field(8, name.as_bytes()), field(9, &bytes(&array)?)].concat(),
+            [varint_field(2, number as u64), field(8, name.as_bytes()), field(9, &bytes(array)?)].concat(),
         );
         self.initializers.extend(field(5, &message));
         Ok(())

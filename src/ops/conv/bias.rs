@@ -6,7 +6,7 @@ use super::super::reshape::reshaped;
 use super::super::window::reach;
 use super::{ConvOptions, Derivative, G, convolve, gradients};
 use crate::autograd::array::{contiguous, on_cpu, with_float};
-use crate::autograd::launch::{Primitive, launch};
+use crate::autograd::launch::launch;
 use crate::autograd::{Array, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::{self, Conv, WindowAxis};
@@ -22,7 +22,7 @@ impl<const P: usize> Op<3> for Biased<P> {
         save_factors(ctx);
         with_float!(a.dtype(), T => {
             let (inputs, conv) = ([&contiguous(a)?, &contiguous(b)?, &contiguous(bias)?], self.0);
-            let what = (Self::NAME, || if P == G { Primitive::Conv(Box::new(conv)) } else { Primitive::Opaque });
+            let what = (Self::NAME, || Derivative::<P>::primitive(conv));
             launch(what, inputs, &Derivative::<P>(conv).dims(), move |inputs| {
                 let [a, b, bias] = inputs.map(|x| x.elements::<T>());
                 match P {

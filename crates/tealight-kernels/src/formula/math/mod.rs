@@ -35,12 +35,13 @@ macro_rules! polynomial {
 
 /// The Rust of the functions, which an exported program is made of; first that with [`Singles`].
 #[doc(hidden)]
-pub const SOURCES: [&str; 6] = [
+pub const SOURCES: [&str; 7] = [
     include_str!("exp.rs"),
     include_str!("ln.rs"),
     include_str!("tanh.rs"),
     include_str!("erf.rs"),
     include_str!("pow.rs"),
+    include_str!("trig.rs"),
     include_str!("mod.rs"),
 ];
 
