@@ -7,6 +7,8 @@ use std::process::{Command, Output, Stdio};
 
 use tealight::prelude::*;
 
+#[path = "cli/exported.rs"]
+mod exported;
 #[path = "cli/honest.rs"]
 mod honest;
 #[path = "cli/serve.rs"]
