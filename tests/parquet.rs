@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use tealight::data::{
     CsvError, CsvHint, CsvOptions, CsvSchema, CsvTable, DataLoader, IterableDataset, Missing, read_csv,
 };
+use tealight::io;
 use tealight::prelude::*;
 
 fn place(name: &str) -> PathBuf {
@@ -177,5 +178,105 @@ fn a_training_from_a_stream_goes_on_in_mid_epoch() -> Result<()> {
         Ok::<_, Error>((model.weight.get().to_vec2::<f32>()?, history.curve("valid_loss")))
     };
     assert_eq!(train(false)?, train(true)?);
+    Ok(())
+}
+
+#[cfg(feature = "tar")]
+#[test]
+fn images_of_tables_and_archives() -> Result<()> {
+    use tealight::data::ImageFolder;
+    use tealight::data::image::read;
+    let table = ImageFolder::new(2, 3).stream(place("datasets.parquet"))?;
+    assert_eq!((table.len(), table.classes()), (8, &["cat".to_string(), "dog".into()][..]));
+    let mut loader = DataLoader::iterable(&table, 8)?.num_workers(1);
+    let (inputs, targets) = loader.epoch()?.next().unwrap()?;
+    assert_eq!(targets.to_vec1::<u32>()?, [0, 1, 0, 1, 0, 1, 0, 1]);
+    let colour =
+        |i: usize| inputs.narrow(0, i, 1)?.narrow(2, 0, 1)?.narrow(3, 0, 1)?.flatten(0, -1)?.to_vec1::<f32>();
+    assert_eq!((colour(0)?, colour(1)?), (vec![1.0, 0.0, 0.0], vec![0.0, 0.0, 1.0]));
+
+    // The same pictures in an archive: with classes as texts, and in directories.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shard.tar");
+    let picture = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/candle.jpg")).unwrap();
+    assert!(read(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/candle.jpg")).is_ok());
+    let archive = |files: &[(&str, &[u8])]| {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (name, bytes) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            tar.append_data(&mut header, name, *bytes).unwrap();
+        }
+        fs::write(&path, tar.into_inner().unwrap()).unwrap();
+        ImageFolder::new(4, 4).stream(&path)
+    };
+    let texts = archive(&[
+        ("a/01.jpg", &picture),
+        ("a/01.cls", b"10\n"),
+        ("a/02.cls", b"2"),
+        ("a/02.jpg", &picture),
+        ("a/02.json", b"{}"),
+    ])?;
+    assert_eq!((texts.len(), texts.classes()), (2, &["2".to_string(), "10".into()][..]));
+    let pieces = texts.iter()?.collect::<Result<Vec<_>>>()?;
+    assert_eq!((pieces[0].0.dims(), pieces[0].1.to_vec1::<u32>()?), (&[2, 3, 4, 4][..], vec![1, 0]));
+    let folders =
+        archive(&[("x/dogs/1.2.jpg", &picture), ("x/dogs/1.3.jpg", &picture), ("x/cats/1.JPG", &picture)])?;
+    assert_eq!((folders.len(), folders.classes()), (3, &["cats".to_string(), "dogs".into()][..]));
+    let other = folders.with_classes(&["dogs".into(), "cats".into()])?;
+    assert_eq!(other.iter()?.next().unwrap()?.1.to_vec1::<u32>()?, [0, 0, 1]);
+    assert!(other.with_classes(&["dogs".into()]).is_err());
+    // Damaged, or without a class.
+    for (files, expected) in [
+        (vec![("1.jpg", &picture[..])], "1.jpg: expected a directory of its class"),
+        (
+            vec![("a/1.cls", b"3"), ("a/1.jpg", &picture), ("a/2.jpg", &picture)],
+            "2.jpg: expected its class as a text",
+        ),
+        (
+            vec![("a/1.jpg", &picture), ("a/2.cls", b"3"), ("a/2.jpg", &picture)],
+            "2.jpg: expected a directory",
+        ),
+    ] {
+        let error = archive(&files).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    archive(&[("x/dogs/1.jpg", &picture)])?;
+    let whole = fs::read(&path).unwrap();
+    for (bytes, expected) in [(&whole[..3000], "tar archive"), (&b"not a tar"[..], "tar archive")] {
+        fs::write(&path, bytes).unwrap();
+        let error = ImageFolder::new(4, 4).stream(&path).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains("shard.tar"), "{error}");
+    }
+    let error = ImageFolder::new(4, 4).stream(place("pandas.parquet")).unwrap_err().to_string();
+    assert!(error.contains("expected a column of images"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn columns_are_written() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.parquet");
+    let device = &Device::Cpu;
+    let x = Tensor::new(&[[0.5_f64, f64::NAN, -1e300], [1.0, 2.0, 3.0]], device)?;
+    let n = Tensor::new(&[1_i64 << 60, -1], device)?;
+    let half = Tensor::new(&[0.5_f32, 2.0], device)?.to_dtype(DType::F16)?;
+    io::write_parquet(&path, &[("x", &x), ("n", &n), ("half", &half)])?;
+    let table = CsvTable::read(&path, &CsvOptions::new())?;
+    assert_eq!(table.names(), ["x[0]", "x[1]", "x[2]", "n", "half"]);
+    let large = (-1e300_f64).to_string();
+    assert_eq!(
+        rows(&table),
+        [vec!["0.5", "", large.as_str(), "1152921504606846976", "0.5"], vec!["1", "2", "3", "-1", "2"]]
+    );
+    for (columns, expected) in [
+        (vec![("a", &n), ("a", &n)], "one column of each name"),
+        (vec![], "columns of one length"),
+        (vec![("a", &n), ("b", &x.narrow(0, 0, 1)?.squeeze(0)?)], "columns of one length"),
+        (vec![("a", &Tensor::zeros((2, 2, 2), DType::F32, device)?)], "a tensor (n) or (n, k)"),
+    ] {
+        let error = io::write_parquet(&path, &columns).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
     Ok(())
 }

@@ -35,6 +35,8 @@ pub use dataset::{
 };
 #[cfg(feature = "image")]
 pub use digits::digits;
+#[cfg(feature = "tar")]
+pub use folder::ImageStream;
 #[cfg(feature = "image")]
 pub use folder::{ImageFolder, ImageFolderDataset, Unreadable, image_folder};
 pub use idx::read_idx;

@@ -187,7 +187,7 @@ pub fn parquet(bytes: &[u8]) {
     let (_folder, path) = file(bytes);
     let options = CsvOptions::auto().missing(Missing::Fill).dtype(DType::F64).unwrap();
     let Some(table) = answer(CsvTable::read(&path, &options), &path) else { return };
-    assert!(table.len() > 0 && table.len() * table.names().len() <= 1 << 28);
+    assert!(!table.is_empty() && table.len() * table.names().len() <= 1 << 28);
     let Some(schema) = answer(CsvSchema::from_table(&table, &options), &path) else { return };
     let whole = answer(schema.encode(&table), &path);
     let Some(stream) = answer(schema.stream(&path), &path) else { return };

@@ -2,6 +2,8 @@
 
 mod dataset;
 mod listing;
+#[cfg(feature = "tar")]
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +12,10 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 
 pub use dataset::ImageFolderDataset;
+#[cfg(feature = "tar")]
+pub use stream::ImageStream;
+#[cfg(all(feature = "tar", feature = "parquet"))]
+pub(super) use stream::{Sample, Take};
 
 use super::LabeledDataset;
 use super::image::{Color, Fit, Interpolation, Pixels, ReadOptions, Size};

@@ -106,6 +106,11 @@ impl ReadOptions {
         self
     }
 
+    #[cfg(feature = "tar")]
+    pub(in crate::data) fn most(&self) -> usize {
+        self.max_bytes
+    }
+
     /// The colour behind transparent parts.
     pub(in crate::data) fn ground(&self) -> [u8; 3] {
         match self.alpha {

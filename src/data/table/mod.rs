@@ -17,10 +17,14 @@ mod text;
 use std::path::Path;
 
 use candle_core::DType;
+#[cfg(all(feature = "tar", feature = "parquet"))]
+pub(super) use parquet::images;
 pub use raw::CsvTable;
 pub use schema::{CsvColumn, CsvKind, CsvSchema, CsvValue, FillValue};
 use serde::{Deserialize, Serialize};
 pub use stream::CsvStream;
+#[cfg(all(feature = "tar", feature = "parquet"))]
+pub(super) use text::is_parquet;
 use unicode_normalization::UnicodeNormalization;
 
 use super::LabeledDataset;

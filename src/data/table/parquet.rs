@@ -3,12 +3,16 @@
 use std::collections::HashMap;
 use std::fs::{File, read_dir};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+#[cfg(feature = "tar")]
+use std::path::Component;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use arrow_array::{Array, ArrayRef, RecordBatch};
+#[cfg(feature = "tar")]
+use arrow_schema::Field;
 use arrow_schema::{DataType, SchemaRef, TimeUnit};
 use csv::StringRecord;
 use parquet::arrow::ProjectionMask;
@@ -26,7 +30,13 @@ use super::schema::{CsvSchema, CsvValue};
 use super::{Missing, composed, counted};
 use crate::autograd::Tensor;
 use crate::data::Pieces;
+#[cfg(feature = "tar")]
+use crate::data::folder::{Sample, Take};
+#[cfg(feature = "tar")]
+use crate::data::image::MAX_BYTES;
 use crate::error::{Error, Result};
+#[cfg(feature = "tar")]
+use crate::file::read_at_most;
 use crate::file::{file_error, unreadable};
 
 /// The most cells of a table in memory.
@@ -37,6 +47,9 @@ const MAX_COLUMNS: usize = 1 << 16;
 const MAX_DEPTH: usize = 8;
 /// The rows that are decoded at once.
 const BATCH: usize = 8192;
+/// The images that are read at once.
+#[cfg(feature = "tar")]
+const IMAGES: usize = 32;
 
 /// The cells of a table.
 pub(super) struct Cells {
@@ -131,7 +144,8 @@ impl Batches {
         let opened = Opened::new(file)?;
         let names = self.schema.column_names();
         let columns = names.iter().map(|name| Ok(opened.column(name)?.0)).collect::<Result<Vec<_>>>()?;
-        let reader = opened.reader(&(0..opened.groups()).collect::<Vec<_>>(), Some(&columns), usize::MAX);
+        let reader =
+            opened.reader(&(0..opened.groups()).collect::<Vec<_>>(), Some(&columns), BATCH, usize::MAX);
         let reader = reader.map_err(|error| damaged(&opened.path, error))?;
         Ok((opened, reader, 0))
     }
@@ -309,11 +323,12 @@ impl Opened {
         })
     }
 
-    /// The first rows of groups, at most `most`; with `columns`, only those.
+    /// The first rows of groups, at most `most`, and `batch` at a time; with `columns`, only those.
     fn reader(
         &self,
         groups: &[usize],
         columns: Option<&[usize]>,
+        batch: usize,
         most: usize,
     ) -> Result<Reader, ParquetError> {
         let file = File::open(&self.path)?;
@@ -323,13 +338,13 @@ impl Opened {
             Some(columns) => ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied()),
         };
         let builder = builder.with_projection(mask).with_row_groups(groups.to_vec());
-        guarded(|| builder.with_batch_size(BATCH).with_limit(most).build().map(Reader))
+        guarded(|| builder.with_batch_size(batch).with_limit(most).build().map(Reader))
     }
 
     /// The first rows of a group, at most `most`.
     fn group(&self, group: usize, most: usize) -> Result<Vec<RecordBatch>> {
         let batches: Result<Vec<RecordBatch>, _> =
-            self.reader(&[group], None, most).and_then(Iterator::collect);
+            self.reader(&[group], None, BATCH, most).and_then(Iterator::collect);
         let batches = batches.map_err(|error| self.undecodable(group, error))?;
         let (rows, said) = (batches.iter().map(RecordBatch::num_rows).sum::<usize>(), self.group_rows(group));
         if rows != said.min(most) {
@@ -341,7 +356,7 @@ impl Opened {
     /// The error of a group, with the column if one alone cannot be read.
     fn undecodable(&self, group: usize, error: impl std::fmt::Display) -> Error {
         let fields = self.schema().fields();
-        let fails = |column: &usize| match self.reader(&[group], Some(&[*column]), usize::MAX) {
+        let fails = |column: &usize| match self.reader(&[group], Some(&[*column]), BATCH, usize::MAX) {
             Ok(mut rows) => rows.any(|batch| batch.is_err()),
             Err(_) => true,
         };
@@ -665,4 +680,108 @@ fn texts(array: &dyn Array) -> Option<Vec<String>> {
         DataType::UInt64 => all(array.as_primitive::<UInt64Type>().iter()),
         _ => None,
     }
+}
+
+/// The images of a table, each with its class, as long as they are taken.
+#[cfg(feature = "tar")]
+pub(in crate::data) fn images(path: &Path, take: &mut Take) -> Result<()> {
+    let mut of_file = |file: PathBuf| -> Result<bool> {
+        let opened = Opened::new(file)?;
+        let (image, label) = opened.image_columns()?;
+        let labels = labels(opened.note("huggingface"));
+        let groups: Vec<usize> = (0..opened.groups()).collect();
+        let reader = opened.reader(&groups, Some(&[image, label]), IMAGES, usize::MAX);
+        let mut row = 0;
+        for batch in reader.map_err(|error| damaged(&opened.path, error))? {
+            let batch = batch.map_err(|error| opened.undecodable(opened.group_of(row), error))?;
+            let name = |column: usize| opened.schema().field(column).name();
+            let column = |column| batch.column_by_name(name(column)).expect("the column was read");
+            let classes = match values(column(label), labels.get(name(label))) {
+                Some(Values::One(classes)) => classes,
+                _ => return Err(file_error(&opened.path, "expected a label for each image, got a list")),
+            };
+            for (i, class) in classes.into_iter().enumerate() {
+                let sample = opened.image(column(image), i).and_then(|(bytes, path)| {
+                    let name = opened.path.join(path.unwrap_or_else(|| format!("row {}", row + 1)));
+                    match class.as_str() {
+                        "" => Err(file_error(&name, "expected a label, got none")),
+                        _ => Ok(Sample { name, bytes, class: composed(&class) }),
+                    }
+                });
+                row += 1;
+                if !take(sample) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    };
+    for file in files(path)? {
+        if !of_file(file)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(feature = "tar")]
+impl Opened {
+    /// The columns of images and of their classes.
+    fn image_columns(&self) -> Result<(usize, usize)> {
+        let fields = self.schema().fields();
+        let is_image = |kind: &DataType| match kind {
+            DataType::Struct(inner) => inner.iter().any(|field| field.name() == "bytes"),
+            kind => is_binary(kind),
+        };
+        let known = labels(self.note("huggingface"));
+        let find = |has: &dyn Fn(&Field) -> bool| fields.iter().position(|field| has(field));
+        let image = find(&|field| is_image(field.data_type()));
+        let label = find(&|field| known.contains_key(field.name()))
+            .or_else(|| find(&|field| field.name() == "label"));
+        image.zip(label).ok_or_else(|| {
+            let names: Vec<String> = fields.iter().map(|field| format!("{} ({})", field.name(), field.data_type())).collect();
+            let expected = "expected a column of images ({bytes, path} or bytes) and one of a ClassLabel or of the name \"label\"";
+            file_error(&self.path, format!("{expected}, got {}", names.join(", ")))
+        })
+    }
+
+    /// The bytes of an image, and its path if there is one.
+    fn image(&self, column: &ArrayRef, row: usize) -> Result<(Vec<u8>, Option<String>)> {
+        let (array, path) = match column.as_struct_opt() {
+            None => (Some(column), None),
+            Some(parts) => {
+                let path =
+                    parts.column_by_name("path").filter(|paths| parts.is_valid(row) && paths.is_valid(row));
+                (parts.column_by_name("bytes"), path.and_then(|paths| texts(&paths.slice(row, 1))?.pop()))
+            }
+        };
+        let bytes = array.filter(|array| column.is_valid(row) && array.is_valid(row));
+        let bytes = bytes.and_then(|array| match array.data_type() {
+            DataType::Binary => Some(array.as_binary::<i32>().value(row).to_vec()),
+            DataType::LargeBinary => Some(array.as_binary::<i64>().value(row).to_vec()),
+            DataType::BinaryView => Some(array.as_binary_view().value(row).to_vec()),
+            _ => None,
+        });
+        match (bytes, path) {
+            (Some(bytes), path) => Ok((bytes, path)),
+            // Beside the table.
+            (None, Some(path)) => {
+                let inside = Path::new(&path).components().all(|part| matches!(part, Component::Normal(_)));
+                if !inside {
+                    let expected = "expected the bytes of an image, or its path beside the table";
+                    return Err(file_error(&self.path, format!("row {}: {expected}, got {path:?}", row + 1)));
+                }
+                let file = self.path.with_file_name(&path);
+                Ok((read_at_most(&file, MAX_BYTES as u64)?, Some(path)))
+            }
+            (None, None) => {
+                Err(file_error(&self.path, format!("row {}: expected an image, got none", row + 1)))
+            }
+        }
+    }
+}
+
+#[cfg(feature = "tar")]
+fn is_binary(kind: &DataType) -> bool {
+    matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
 }

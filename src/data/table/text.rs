@@ -187,7 +187,7 @@ pub(super) fn encoding_of(bytes: &[u8], format: &Format, whole: bool) -> Result<
 
 /// Whether a file, or a folder, is a Parquet table.
 #[cfg(feature = "parquet")]
-pub(super) fn is_parquet(path: &Path) -> bool {
+pub(in crate::data) fn is_parquet(path: &Path) -> bool {
     path.is_dir() || magic(path) == *b"PAR1"
 }
 
