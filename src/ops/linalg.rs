@@ -84,6 +84,18 @@ impl Op<2> for Solve {
         })
     }
 
+    /// `self`⁻¹·(b′ − a′·y)
+    fn jvp(&self, saved: &Saved, [a, b]: [Option<&Tensor>; 2]) -> Result<Option<Tensor>> {
+        let turned = a.map(|a| a.matmul(&saved.output()?)).transpose()?;
+        let right = match (turned, b) {
+            (Some(turned), Some(b)) => (b - turned)?,
+            (Some(turned), None) => turned.neg()?,
+            (None, Some(b)) => b.clone(),
+            (None, None) => return Ok(None),
+        };
+        Solve.apply([&saved.input(0)?, &right]).map(Some)
+    }
+
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let b = Solve.apply([&saved.input(0)?.t()?, grad])?;
         let a = saved.needs_input_grad(0).then(|| b.matmul(&saved.output()?.t()?)?.neg()).transpose()?;
@@ -106,6 +118,11 @@ impl Op<1> for Inv {
         })
     }
 
+    fn jvp(&self, saved: &Saved, [x]: [Option<&Tensor>; 1]) -> Result<Option<Tensor>> {
+        let y = saved.output()?;
+        x.map(|x| y.matmul(x)?.matmul(&y)?.neg()).transpose()
+    }
+
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let y = saved.output()?.t()?;
         Ok([Some(y.matmul(grad)?.matmul(&y)?.neg()?)])
@@ -113,13 +130,13 @@ impl Op<1> for Inv {
 }
 
 impl Tensor {
-    /// Solves the linear system `self`·y = `b` for y, as `numpy.linalg.solve`. Needs the feature `linalg`.
+    /// Solves the linear system `self`·y = `b` for y, as `torch.linalg.solve`. Needs the feature `linalg`.
     ///
     /// This is more accurate than multiplying with the inverse. Computed in f64 and rounded once. NaN elements are no error:
     /// they give a NaN result.
     ///
-    /// Shapes: (.., n, n) and (n) give (.., n); (.., n, n) and (.., n, k) give (.., n, k). Leading axes are batches and
-    /// broadcast. Gradient: `self`⁻ᵀ·g for `b`, and −(`self`⁻ᵀ·g)·yᵀ for `self`.
+    /// Shapes: (.., n, n) and (.., n, k) give (.., n, k), with batches that broadcast. A `b` of shape (n), or (.., n) with the batch of `self`,
+    /// is vectors and gives (.., n); `numpy.linalg.solve` takes only the former for one. Gradient: `self`⁻ᵀ·g for `b`, and −(`self`⁻ᵀ·g)·yᵀ for `self`.
     ///
     /// # Errors
     /// Errors if a matrix is not square or is singular (the message says which of the batch), or the dtype is not f32 or f64.
@@ -136,8 +153,9 @@ impl Tensor {
     pub fn solve(&self, b: &Tensor) -> Result<Tensor> {
         let n = check_square("solve", self)?;
         floats("solve", self, b)?;
+        let vectors = *b.dims() == [n] || b.dims() == &self.dims()[..self.rank() - 1];
         match *b.dims() {
-            [rows] if rows == n => Solve.apply([self, &b.unsqueeze(1)?])?.squeeze(-1),
+            _ if vectors => Solve.apply([self, &b.unsqueeze(-1)?])?.squeeze(-1),
             [.., rows, _] if rows == n => Solve.apply([self, b]),
             _ => {
                 let expected = format!("a right side of {n} rows");
@@ -190,6 +208,8 @@ pub(super) mod tests {
             (&[3, 3][..], &[3][..]),
             (&[3, 3], &[3, 2]),
             (&[2, 2, 2], &[2]),
+            (&[2, 2, 2], &[2, 2]),
+            (&[2, 3, 2, 2], &[2, 3, 2]),
             (&[2, 2, 2], &[2, 1]),
             (&[2, 2], &[3, 2, 1]),
             (&[2, 1, 2, 2], &[2, 2, 1]),
@@ -265,6 +285,14 @@ pub(super) mod tests {
                 assert_near(&one.solve(&vector)?, &y.i((i, j, .., 0))?, 0.0)?;
             }
         }
+        // A vector for each matrix, also where it could be a matrix for all.
+        let right = b.i((0..2, .., 0))?;
+        for a in [a.i((.., 0))?, a.i((.., 0, 0..2, 0..2))?] {
+            let right = right.narrow(1, 0, a.dims()[2])?;
+            for i in 0..2 {
+                assert_near(&a.solve(&right)?.i(i)?, &a.i(i)?.solve(&right.i(i)?)?, 0.0)?;
+            }
+        }
         let same = a.i((0, 0))?.broadcast_to((5, 4, 4))?;
         assert_near(&same.inv()?.i(4)?, &inverse.i((0, 0))?, 0.0)
     }
@@ -326,6 +354,7 @@ pub(super) mod tests {
         let text = "expected an invertible matrix, got a singular one at [1, 1] of the batch";
         assert_eq!(message(some.inv()), format!("inv: {text}"));
         assert_eq!(message(some.solve(&tensor(&[1.0, 2.0]))), format!("solve: {text}"));
+        assert_eq!(message(some.solve(&x.i((.., .., 0))?)), format!("solve: {text}"));
         let shape = "expected a square matrix or a batch of them, got [2, 3]";
         assert_eq!(message(Tensor::ones((2, 3), DType::F64, &Device::Cpu)?.inv()), format!("inv: {shape}"));
         let text = "solve: expected a right side of 2 rows, got [2, 3, 2, 2] and [3, 2]";

@@ -409,6 +409,7 @@ def definite(x):
 NO_NAN = "a decomposition may refuse it"
 case("positive(x)?.cholesky()", lambda x: torch.linalg.cholesky(definite(x)), N(3, 3), nan=NO_NAN)
 case("a.solve(b)", torch.linalg.solve, T([[4.0, 1.0, -0.5], [0.5, 3.0, 1.0], [-1.0, 0.25, 5.0]]), N(3, 2), nan=NO_NAN)
+case("a.solve(b)", torch.linalg.solve, T([[[3.0, 1.0], [0.5, 2.0]], [[4.0, -1.0], [1.0, 2.5]]]), N(2, 2), label="a batch of vectors", nan=NO_NAN)
 case("x.inv()", torch.linalg.inv, T([[4.0, 1.0, -0.5], [0.5, 3.0, 1.0], [-1.0, 0.25, 5.0]]), nan=NO_NAN)
 case("x.inv()", torch.linalg.inv, T([[0.0, 2.0], [-4.0, 0.0]]), label="needs a pivot")
 case("x.det()", torch.linalg.det, T([[4.0, 1.0, -0.5], [0.5, 3.0, 1.0], [-1.0, 0.25, 5.0]]), nan=NO_NAN)
