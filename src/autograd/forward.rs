@@ -169,133 +169,239 @@ pub(super) fn kept(x: Tensor) -> Tensor {
     if mode::is_recording() { x } else { x.detach() }
 }
 
-/// What is known of a node: its derivative along each direction, and its second derivatives along them or, if they are added up, the sum
-/// of those.
+/// What is known of a node: its derivatives along the directions, (directions, ..), and its second ones along them or, if they are added
+/// up, the sum of those in one row. `None` is zero, or not needed. Axes along which they do not change may be of length 1.
 #[derive(Clone, Debug, Default)]
 struct Derivatives {
-    first: Vec<Option<Tensor>>,
-    second: Vec<Option<Tensor>>,
+    first: Option<Tensor>,
+    second: Option<Tensor>,
 }
 
-impl Derivatives {
-    fn second_of(&self, direction: usize) -> usize {
-        direction.min(self.second.len().saturating_sub(1))
-    }
+/// What is to be found of a node.
+#[derive(Clone, Copy)]
+struct Wanted {
+    /// Whether the first derivatives are needed, and not those of the inputs alone.
+    first: bool,
+    second: bool,
+    /// Whether the second derivatives are added up.
+    total: bool,
 }
 
-/// Pushes all directions through one operation, with their second derivatives if there are any.
-fn push_all(node: &Arc<Node>, inputs: &[Option<&Derivatives>], sizes: [usize; 2]) -> Result<Derivatives> {
-    let [directions, seconds] = sizes;
-    let first = |i: usize| -> Vec<Option<&Tensor>> {
-        inputs.iter().map(|input| input.and_then(|input| input.first[i].as_ref())).collect()
-    };
-    let mut y = Derivatives { first: vec![None; directions], second: vec![None; seconds] };
-    for (i, slot) in y.second.iter_mut().enumerate() {
-        let tangents: Vec<_> =
-            inputs.iter().map(|input| input.and_then(|input| input.second[i].as_ref())).collect();
-        *slot = push(node, &tangents)?;
+/// Pushes all directions through one operation.
+fn push_all(node: &Arc<Node>, inputs: &[Option<&Derivatives>], wanted: Wanted) -> Result<Derivatives> {
+    if node.rule.jacobian() == Jacobian::Diagonal {
+        return elementwise(node, inputs, wanted);
     }
-    let kind = node.rule.jacobian();
-    if kind == Jacobian::Diagonal && seconds > 0 {
-        return elementwise(node, inputs, y);
-    }
-    for i in 0..directions {
-        let tangents = first(i);
-        if kind == Jacobian::Linear || seconds == 0 {
-            y.first[i] = push(node, &tangents)?;
-            continue;
+    let firsts: Vec<_> = inputs.iter().map(|input| input.and_then(|input| input.first.as_ref())).collect();
+    let seconds: Vec<_> = inputs.iter().map(|input| input.and_then(|input| input.second.as_ref())).collect();
+    let mut y = Derivatives { first: None, second: push_rows(node, &seconds)? };
+    if !wanted.second || is_linear(node, &|i| firsts[i].is_some()) {
+        if wanted.first {
+            y.first = push_rows(node, &firsts)?;
         }
+        return Ok(y);
+    }
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for i in 0..count_of(&firsts) {
+        let tangents = of_row(node, &firsts, i)?;
+        let tangents: Vec<_> = tangents.iter().map(Option::as_ref).collect();
         let start = next_id();
-        let Some(pushed) = mode::with_recording(true, || push(node, &tangents))? else { continue };
-        let own = kept(pushed.clone());
-        let second = curvature(node, &tangents, &pushed, &own, start)?;
-        let at = y.second_of(i);
-        y.second[at] = add(y.second[at].take(), second)?;
-        y.first[i] = Some(own);
+        let pushed = mode::with_recording(true, || push(node, &tangents))?;
+        let own = pushed.clone().map(kept);
+        second.push(match (pushed, &own) {
+            (Some(pushed), Some(own)) => curvature(node, &tangents, &pushed, own, start)?,
+            _ => None,
+        });
+        first.push(own);
+    }
+    y.first = stacked(first)?;
+    if let Some(second) = stacked(second)? {
+        let second = if wanted.total { second.sum_keepdim(0)? } else { second };
+        y.second = add(y.second, Some(second))?;
     }
     Ok(y)
 }
 
-/// [`push_all`] for a formula, whose slopes fₐ and fₐ₋ᵦ are computed once for all directions: y″ gains Σₐᵦ fₐᵦ·Σᵢ tₐᵢ·tᵦᵢ.
-fn elementwise(node: &Arc<Node>, inputs: &[Option<&Derivatives>], mut y: Derivatives) -> Result<Derivatives> {
-    let Some(like) = inputs.iter().flatten().flat_map(|input| &input.first).flatten().next() else {
+/// Whether an operation is linear in those inputs together that move.
+fn is_linear(node: &Node, moves: &dyn Fn(usize) -> bool) -> bool {
+    let alone = (0..node.edges.len()).filter(|&i| moves(i)).count() == 1;
+    match node.rule.jacobian() {
+        Jacobian::Linear => true,
+        Jacobian::Bilinear => alone,
+        _ => alone && node.rule.by_rows() && moves(0),
+    }
+}
+
+fn count_of(tangents: &[Option<&Tensor>]) -> usize {
+    tangents.iter().flatten().next().map_or(0, |tangent| tangent.dims()[0])
+}
+
+/// The tangents along direction i, in the shapes of the inputs.
+fn of_row(node: &Node, tangents: &[Option<&Tensor>], i: usize) -> Result<Vec<Option<Tensor>>> {
+    let row = |(edge, tangent): (&Option<Arc<Node>>, &Option<&Tensor>)| {
+        let (Some(edge), Some(tangent)) = (edge, tangent) else { return Ok(None) };
+        let row = tangent.narrow(0, i, 1)?.squeeze(0)?;
+        if row.dims() == &edge.dims[..] { Ok(Some(row)) } else { broadcast_to(&row, &edge.dims).map(Some) }
+    };
+    node.edges.iter().zip(tangents).map(row).collect()
+}
+
+/// Tangents of all directions as one tensor.
+fn stacked(rows: Vec<Option<Tensor>>) -> Result<Option<Tensor>> {
+    let Some(like) = rows.iter().flatten().next().cloned() else { return Ok(None) };
+    if rows.len() == 1 {
+        return like.unsqueeze(0).map(Some);
+    }
+    let rows = rows.into_iter().map(|row| or_zeros(row, &like)).collect::<Result<Vec<_>>>()?;
+    Tensor::stack(&rows.iter().collect::<Vec<_>>(), 0).map(Some)
+}
+
+/// [`push`] for tangents of all directions, one for each row: a product of matrices takes them together.
+fn push_rows(node: &Arc<Node>, tangents: &[Option<&Tensor>]) -> Result<Option<Tensor>> {
+    if let (true, [Some(x), others @ ..], [_, m]) = (node.rule.by_rows(), tangents, &node.dims[..])
+        && others.iter().all(Option::is_none)
+        && let (&[n, rows, _], Some(Some(input))) = (x.dims(), node.edges.first())
+    {
+        let k = input.dims[1];
+        let whole = if x.dims()[2] == k { x } else { &broadcast_to(x, &[n, rows, k])? };
+        let all = whole.reshape((n * rows, k))?;
+        let mut moved: Vec<Option<&Tensor>> = vec![None; tangents.len()];
+        moved[0] = Some(&all);
+        let call = Call { node, wanted: &|i| i == 0 };
+        let y = match node.rule.jvp(&call, &moved)? {
+            Some(y) => y,
+            None => again(node, &[&all, &call.input_with_history(1)?])?,
+        };
+        return y.reshape((n, rows, *m)).map(Some);
+    }
+    let mut pushed = Vec::new();
+    for i in 0..count_of(tangents) {
+        let row = of_row(node, tangents, i)?;
+        pushed.push(push(node, &row.iter().map(Option::as_ref).collect::<Vec<_>>())?);
+    }
+    stacked(pushed)
+}
+
+/// [`push_all`] for a formula, whose slopes fₐ and fₐᵦ are computed once for all directions: y″ is Σₐ fₐ·aᵢ″ + Σₐᵦ fₐᵦ·Σᵢ aᵢ′·bᵢ′, where a and
+/// b are variables: an operand that stands twice, as in x·x, is one.
+fn elementwise(node: &Arc<Node>, inputs: &[Option<&Derivatives>], wanted: Wanted) -> Result<Derivatives> {
+    let mut y = Derivatives::default();
+    let mut variables: Vec<(&Arc<Node>, &Derivatives)> = Vec::new();
+    for (edge, input) in node.edges.iter().zip(inputs) {
+        if let (Some(edge), Some(input)) = (edge, input)
+            && variables.iter().all(|(known, _)| known.id != edge.id)
+        {
+            variables.push((edge, input));
+        }
+    }
+    let Some(like) = variables.iter().find_map(|(_, of)| of.first.as_ref().or(of.second.as_ref())) else {
         return Ok(y);
     };
     let unit = Tensor::constant(Array::ones(&node.dims[..], node.dtype, like.device())?);
-    let moved: Vec<usize> = (0..inputs.len()).filter(|&a| inputs[a].is_some()).collect();
-    let id = |a: usize| node.edges[a].as_ref().map(|edge| edge.id);
-    // An operand that stands twice, as in x·x, is one variable.
-    let mut variables = moved.clone();
-    variables.dedup_by_key(|&mut b| id(b));
-    let shared = |b| (0..inputs.len()).map(move |c| id(c) == id(b));
-    for &a in &moved {
+    // Tangents of an input of fewer axes stand along the last ones.
+    let aligned = |x: &Tensor| {
+        let missing = (node.dims.len() + 1).saturating_sub(x.rank());
+        (0..missing).try_fold(x.clone(), |x, _| x.unsqueeze(1))
+    };
+    for (a, of_a) in &variables {
         let start = next_id();
-        let Some(slope) = mode::with_recording(true, || pull(node, a, &unit))? else { continue };
+        // Both slopes, where they are found together.
+        let mut bend = None;
+        let slope = if wanted.second && node.edges.len() == 1 {
+            let call = Call { node, wanted: &|_| true };
+            let [slope, second] = node.rule.slopes(&call)?.map_or([None, None], |slopes| slopes.map(Some));
+            bend = second;
+            slope
+        } else {
+            None
+        };
+        let slope = match slope {
+            Some(slope) => Some(slope),
+            None => mode::with_recording(true, || {
+                let stands = |edge: &Option<Arc<Node>>| edge.as_ref().is_some_and(|edge| edge.id == a.id);
+                let places = (0..node.edges.len()).filter(|&i| stands(&node.edges[i]));
+                places.map(|i| pull(node, i, &unit)).try_fold(None, |sum, slope| add(sum, slope?))
+            })?,
+        };
+        let Some(slope) = slope else { continue };
         let own = kept(slope.clone());
-        let firsts = &inputs[a].expect("chosen above").first;
-        for (to, tangent) in y.first.iter_mut().zip(firsts) {
-            let Some(tangent) = tangent else { continue };
-            // A constant slope has no history; most are 1.
-            let term = if slope.node.is_some() {
-                Some((&own * tangent)?)
-            } else {
-                pull(node, a, &broadcast_to(tangent, &node.dims)?)?
-            };
-            *to = add(to.take(), term)?;
+        let times = |x: &Option<Tensor>| -> Result<Option<Tensor>> {
+            let Some(x) = x else { return Ok(None) };
+            let x = aligned(x)?;
+            // Most constant slopes are 1.
+            if own.array.id() == unit.array.id() { Ok(Some(x)) } else { (&own * x).map(Some) }
+        };
+        if wanted.first {
+            y.first = sum_of(y.first, times(&of_a.first)?)?;
         }
+        if !wanted.second {
+            continue;
+        }
+        y.second = sum_of(y.second, times(&of_a.second)?)?;
+        let Some(first) = &of_a.first else { continue };
+        let first = aligned(first)?;
+        let mut bend_by = |bend: &Tensor, product: Tensor| -> Result<()> {
+            let product = if wanted.total { product.sum_keepdim(0)? } else { product };
+            y.second = sum_of(y.second.take(), Some((bend * product)?))?;
+            Ok(())
+        };
+        if let Some(bend) = bend {
+            bend_by(&bend, first.sqr()?)?;
+            continue;
+        }
+        // A constant slope has no history.
         if slope.node.is_none() {
             continue;
         }
-        for &b in &variables {
-            let Some(Some(input)) = node.edges.get(b) else { continue };
-            let one = Tensor::constant(Array::ones(&input.dims[..], input.dtype, like.device())?);
-            let twins: Vec<_> = shared(b).map(|is| is.then_some(&one)).collect();
-            let Some(along) = push(node, &twins)? else { continue };
+        for (b, of_b) in &variables {
+            let Some(other) = &of_b.first else { continue };
+            let one = Tensor::constant(Array::ones(&b.dims[..], b.dtype, like.device())?);
+            let twins: Vec<_> =
+                node.edges.iter().map(|edge| (edge.as_ref()?.id == b.id).then_some(&one)).collect();
+            let along =
+                if a.id == b.id && a.dims == node.dims { Some(own.clone()) } else { push(node, &twins)? };
+            let Some(along) = along else { continue };
             let Some(bend) = curvature(node, &twins, &slope, &along, start)? else { continue };
-            let others = &inputs[b].expect("chosen above").first;
-            for (i, pair) in firsts.iter().zip(others).enumerate() {
-                let (Some(s), Some(t)) = pair else { continue };
-                let at = y.second_of(i);
-                y.second[at] = add(y.second[at].take(), Some((&bend * (s * t)?)?))?;
-            }
+            bend_by(&bend, if a.id == b.id { first.sqr()? } else { (&first * aligned(other)?)? })?;
         }
     }
     Ok(y)
 }
 
-/// The unit directions along the last axis of `x`, the same in all rows.
-fn unit_directions(x: &Tensor) -> Result<Vec<Tensor>> {
-    let d = x.dims().last().copied().unwrap_or(1);
-    let unit = |j: usize| {
-        let mut row = vec![0_f64; d];
-        row[j] = 1.0;
-        let dims = if x.rank() == 0 { vec![] } else { vec![d] };
-        let row = Array::from_vec(row, dims, x.device())?.to_dtype(x.dtype())?;
-        Ok(Tensor::constant(row.broadcast_as(x.dims())?.contiguous()?))
-    };
-    (0..d).map(unit).collect()
+/// The sum of tangents that may broadcast.
+fn sum_of(a: Option<Tensor>, b: Option<Tensor>) -> Result<Option<Tensor>> {
+    match (a, b) {
+        (Some(a), Some(b)) if a.dims() != b.dims() => (a + b).map(Some),
+        (a, b) => add(a, b),
+    }
 }
 
-/// The derivatives of `y`, given those of some nodes: their numbers of directions and of second derivatives are `sizes`.
-fn derivatives(y: &Tensor, mut seeds: BTreeMap<u64, Derivatives>, sizes: [usize; 2]) -> Result<Derivatives> {
-    let targets: BTreeSet<u64> = seeds.keys().copied().collect();
-    let nodes =
-        leading_to(y, targets.first().copied().unwrap_or(u64::MAX), &|id| targets.contains(&id), true);
+/// The derivatives of `y`, given those of the node `target` along its directions.
+fn derivatives(y: &Tensor, target: u64, first: Tensor, wanted: Wanted) -> Result<Derivatives> {
+    let nodes = leading_to(y, target, &|id| id == target, true);
     let mut users: BTreeMap<u64, usize> = BTreeMap::new();
     for input in nodes.values().flat_map(|node| node.edges.iter().flatten()) {
         *users.entry(input.id).or_default() += 1;
     }
+    // Linear operations do not need the first derivatives for the second ones.
+    let mut needed = BTreeSet::new();
+    needed.extend(y.node.as_ref().filter(|_| wanted.first).map(|node| node.id));
+    for (id, node) in nodes.iter().rev() {
+        let moves = |i: usize| node.edges[i].as_ref().is_some_and(|edge| nodes.contains_key(&edge.id));
+        if needed.contains(id) || wanted.second && !is_linear(node, &moves) {
+            needed.extend(node.edges.iter().flatten().map(|edge| edge.id));
+        }
+    }
     let mut known: BTreeMap<u64, Derivatives> = BTreeMap::new();
+    known.insert(target, Derivatives { first: Some(first), second: None });
     for (id, node) in nodes {
         check_fresh("jvp", node)?;
-        let found = match seeds.remove(&id) {
-            Some(seed) => seed,
-            None => {
-                let inputs: Vec<_> = node.edges.iter().map(|edge| known.get(&edge.as_ref()?.id)).collect();
-                push_all(node, &inputs, sizes)?
-            }
-        };
-        known.insert(id, found);
+        if id != target {
+            let inputs: Vec<_> = node.edges.iter().map(|edge| known.get(&edge.as_ref()?.id)).collect();
+            let wanted = Wanted { first: needed.contains(&id), ..wanted };
+            let found = push_all(node, &inputs, wanted)?;
+            known.insert(id, found);
+        }
         for input in node.edges.iter().flatten() {
             if let Some(left) = users.get_mut(&input.id) {
                 *left -= 1;
@@ -305,17 +411,31 @@ fn derivatives(y: &Tensor, mut seeds: BTreeMap<u64, Derivatives>, sizes: [usize;
             }
         }
     }
-    let found = y.node.as_ref().and_then(|node| known.remove(&node.id));
-    Ok(found.unwrap_or_else(|| Derivatives { first: vec![None; sizes[0]], second: vec![None; sizes[1]] }))
+    Ok(y.node.as_ref().and_then(|node| known.remove(&node.id)).unwrap_or_default())
 }
 
-/// The derivatives of `y` along each axis of the rows of `x`, and `seconds` second ones.
-fn along_axes(y: &Tensor, x: &Tensor, seconds: impl Fn(usize) -> usize) -> Result<Derivatives> {
+/// The derivatives of `y` along each axis of the rows of `x`.
+fn along_axes(y: &Tensor, x: &Tensor, wanted: Wanted) -> Result<Derivatives> {
     let id = x.node.as_ref().ok_or_else(|| not_a_parameter(0))?.id;
-    let first: Vec<_> = unit_directions(x)?.into_iter().map(Some).collect();
-    let sizes = [first.len(), seconds(first.len())];
-    let seed = Derivatives { first, second: vec![None; sizes[1]] };
-    derivatives(y, BTreeMap::from([(id, seed)]), sizes)
+    let d = x.dims().last().copied().unwrap_or(1);
+    if d == 0 {
+        return Ok(Derivatives::default());
+    }
+    // The unit directions, the same in all rows.
+    let mut dims = vec![1; x.rank() + 1];
+    dims[0] = d;
+    if x.rank() > 0 {
+        dims[x.rank()] = d;
+    }
+    let numbers: Vec<f64> = (0..d * d).map(|i| f64::from(u8::from(i % (d + 1) == 0))).collect();
+    let units = Tensor::constant(Array::from_vec(numbers, dims, x.device())?.to_dtype(x.dtype())?);
+    derivatives(y, id, units, wanted)
+}
+
+/// In the shape of the rows of `y`.
+fn spread(found: Tensor, y: &Tensor) -> Result<Tensor> {
+    let dims = [&found.dims()[..1], y.dims()].concat();
+    if found.dims() == &dims[..] { Ok(found) } else { broadcast_to(&found, &dims) }
 }
 
 fn not_a_parameter(i: usize) -> Error {
@@ -402,8 +522,8 @@ pub fn taylor(y: &Tensor, x: &Tensor, v: &Tensor, order: usize) -> Result<Vec<Te
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub fn laplacian(y: &Tensor, x: &Tensor) -> Result<Tensor> {
-    let mut found = along_axes(y, x, |_| 1)?;
-    or_zeros(found.second.pop().flatten(), y)
+    let found = along_axes(y, x, Wanted { first: false, second: true, total: true })?.second;
+    or_zeros(found.map(|sum| spread(sum, y)?.squeeze(0)).transpose()?, y)
 }
 
 /// The second derivatives ∂²y/∂xⱼ² of each row of `y` by the last axis of `x` (.., d): y's shape followed by d. Rows as in [`laplacian`].
@@ -419,13 +539,14 @@ pub fn laplacian(y: &Tensor, x: &Tensor) -> Result<Tensor> {
 /// # Ok::<(), tealight::Error>(())
 /// ```
 pub fn hessian_diagonal(y: &Tensor, x: &Tensor) -> Result<Tensor> {
-    let found = along_axes(y, x, |d| d)?.second;
-    let columns = found.into_iter().map(|second| or_zeros(second, y)).collect::<Result<Vec<_>>>()?;
-    if columns.is_empty() {
-        let dims: Vec<usize> = y.dims().iter().copied().chain([0]).collect();
+    let found = along_axes(y, x, Wanted { first: false, second: true, total: false })?.second;
+    let Some(found) = found else {
+        let dims: Vec<usize> =
+            y.dims().iter().copied().chain([x.dims().last().copied().unwrap_or(1)]).collect();
         return Ok(Tensor::constant(Array::zeros(dims, y.dtype(), y.device())?));
-    }
-    Tensor::stack(&columns.iter().collect::<Vec<_>>(), y.rank())
+    };
+    let order: Vec<usize> = (1..=y.rank()).chain([0]).collect();
+    spread(found, y)?.permute(&order)
 }
 
 /// The divergence of each row of the field `y` (.., d) by the last axis of `x` (.., d): Σⱼ ∂yⱼ/∂xⱼ, without the last axis. Rows as in
@@ -449,13 +570,132 @@ pub fn divergence(y: &Tensor, x: &Tensor) -> Result<Tensor> {
         ));
     }
     let axis = y.rank() - 1;
-    let mut sum = None;
-    for (j, first) in along_axes(y, x, |_| 0)?.first.into_iter().enumerate() {
-        let own = first.map(|first| first.narrow(axis, j, 1)?.squeeze(axis)).transpose()?;
-        sum = add(sum, own)?;
+    let Some(found) = along_axes(y, x, Wanted { first: true, second: false, total: false })?.first else {
+        return Ok(Tensor::constant(Array::zeros(&y.dims()[..axis], y.dtype(), y.device())?));
+    };
+    let found = spread(found, y)?;
+    let own = |j: usize| found.i(j)?.narrow(axis, j, 1)?.squeeze(axis);
+    (1..found.dims()[0]).try_fold(own(0)?, |sum, j| sum + own(j)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::prelude::*;
+
+    /// The operation that docs/ops.md names, of a tensor (2, 3).
+    fn operation(name: &str, x: &Tensor) -> Result<Tensor> {
+        let rng = &mut Rng::seed(1);
+        let square = |x: &Tensor| x.matmul(&x.t()?)? + Tensor::eye(2, DType::F64, &Device::Cpu)?;
+        let layer = |layer: &dyn Layer, x: &Tensor| {
+            layer.to_dtype(DType::F64)?;
+            layer.forward(x, &mut ForwardContext::train(Rng::seed(1)))
+        };
+        let index = Tensor::new(&[1_u32, 0], &Device::Cpu)?;
+        match name {
+            "cumsum" => x.cumsum(0),
+            "narrow" => x.narrow(0, 0, 1),
+            "i" => x.i(1),
+            "cat" => Tensor::cat(&[x, x], 0),
+            "stack" => Tensor::stack(&[x, x], 0),
+            "pad" => x.pad(&[(1, 0), (0, 1)], crate::ops::Pad::Constant(0.0)),
+            "flip" => x.flip(&[0]),
+            "roll" => x.roll(1, 0),
+            "repeat" => x.repeat(2, 0),
+            "where_cond" => x.gt(0.0)?.where_cond(x, &x.detach()),
+            "to_dtype" => x.to_dtype(DType::F32),
+            "index_select" => x.index_select(0, &index),
+            "matmul" => x.matmul(&x.t()?),
+            "dot" => x.i(0)?.dot(&x.i(1)?),
+            "outer" => x.i(0)?.outer(&x.i(1)?),
+            "matvec" => x.matvec(&x.i(0)?),
+            "einsum" => Tensor::einsum("ij,kj->ik", &[x, x]),
+            "maximum" => x.maximum(0.0),
+            "clamp" => x.clamp(-1.0, 1.0),
+            "softmax" => x.softmax(1),
+            "log_softmax" => x.log_softmax(1),
+            "linear" => layer(&Linear::new(3, 2, rng)?, x),
+            "conv2d" => {
+                let conv = Conv2d::new(1, 1, 1, ConvOptions::new(), rng)?.without_bias();
+                layer(&conv, &x.reshape((1, 1, 2, 3))?)
+            }
+            "conv2d with a bias" => {
+                layer(&Conv2d::new(1, 1, 1, ConvOptions::new(), rng)?, &x.reshape((1, 1, 2, 3))?)
+            }
+            "BatchNorm1d" => layer(&BatchNorm1d::new(3)?, x),
+            "LayerNorm" => layer(&LayerNorm::new(3)?, x),
+            "logsumexp" => x.logsumexp(1),
+            "norm" => x.norm(2.0, 1),
+            "var" => x.var(1, 1),
+            "std" => x.std(1, 1),
+            "prod" => x.prod(1),
+            "cumprod" => x.cumprod(1),
+            #[cfg(feature = "linalg")]
+            "solve" => square(x)?.solve(&x.t()?.i((0..2, 0))?),
+            #[cfg(feature = "linalg")]
+            "inv" => square(x)?.inv(),
+            #[cfg(not(feature = "linalg"))]
+            "solve" | "inv" | "cholesky" | "det" => square(x),
+            #[cfg(feature = "linalg")]
+            "cholesky" => square(x)?.cholesky(),
+            #[cfg(feature = "linalg")]
+            "det" => square(x)?.det(),
+            name => panic!("docs/ops.md, Forward mode, names {name}: add how it is called"),
+        }
     }
-    match sum {
-        Some(sum) => Ok(sum),
-        None => Ok(Tensor::constant(Array::zeros(&y.dims()[..axis], y.dtype(), y.device())?)),
+
+    /// How tangents pass the operations between x and y.
+    fn rules(y: &Tensor, x: &Tensor) -> BTreeSet<&'static str> {
+        let target = x.node.as_ref().expect("a parameter").id;
+        let rule = |(id, node): (u64, &Arc<Node>)| {
+            if id == target {
+                return None;
+            }
+            let moved: Vec<_> = node
+                .edges
+                .iter()
+                .map(|edge| {
+                    Some(Tensor::constant(
+                        Array::ones(&edge.as_ref()?.dims[..], edge.as_ref()?.dtype, &Device::Cpu).ok()?,
+                    ))
+                })
+                .collect();
+            let tangents: Vec<_> = moved.iter().map(Option::as_ref).collect();
+            let own = node.rule.jvp(&Call { node, wanted: &|i| moved[i].is_some() }, &tangents);
+            Some(match (own, node.rule.jacobian()) {
+                (Ok(Some(_)), _) => "Op::jvp",
+                (_, Jacobian::General) => "Jacobian::General",
+                (_, Jacobian::Linear) => "Jacobian::Linear",
+                (_, Jacobian::Bilinear) => "Jacobian::Bilinear",
+                (_, Jacobian::Diagonal) => "Jacobian::Diagonal",
+                (_, Jacobian::Symmetric) => "Jacobian::Symmetric",
+            })
+        };
+        leading_to(y, target, &|id| id == target, false).into_iter().filter_map(rule).collect()
+    }
+
+    #[test]
+    fn the_document_says_which_rule_each_operation_has() -> Result<()> {
+        let text = include_str!("../../docs/ops.md").split("## Forward mode").nth(1).unwrap();
+        let x = Tensor::parameter(
+            Tensor::new(&[[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]], &Device::Cpu)?.into_array(),
+        );
+        let mut seen = 0;
+        for row in text.lines().filter(|line| line.starts_with("| ") && line.contains('`')) {
+            let cells: Vec<&str> = row.split(" | ").collect();
+            let rule = cells[0].split('`').nth(1).unwrap();
+            for name in cells[1].split('`').skip(1).step_by(2) {
+                if cfg!(not(feature = "linalg")) && ["solve", "inv", "cholesky", "det"].contains(&name) {
+                    continue;
+                }
+                let found = rules(&operation(name, &x)?, &x);
+                assert!(found.contains(rule), "{name}: {rule} in the document, {found:?} in the code");
+                seen += 1;
+            }
+        }
+        assert!(seen > 25, "{seen} operations");
+        Ok(())
     }
 }

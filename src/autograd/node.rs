@@ -31,6 +31,14 @@ pub(super) trait BackwardRule: Debug + Send + Sync {
     fn forward(&self, inputs: &[Operand<'_>], wanted: &[bool]) -> Result<Vec<Array>>;
     fn jacobian(&self) -> Jacobian;
     fn jvp(&self, call: &Call, tangents: &[Option<&Tensor>]) -> Result<Option<Tensor>>;
+    /// [`Op::by_rows`](super::Op::by_rows)
+    fn by_rows(&self) -> bool {
+        false
+    }
+    /// [`Op::slopes`](super::Op::slopes)
+    fn slopes(&self, _: &Call) -> Result<Option<[Tensor; 2]>> {
+        Ok(None)
+    }
     /// The forward pass on other inputs.
     fn run(&self, inputs: &[&Array], ctx: &mut SaveContext) -> Result<Array>;
 }
@@ -74,6 +82,14 @@ macro_rules! delegate {
             fn jvp(&self, call: &Call, tangents: &[Option<&Tensor>]) -> Result<Option<Tensor>> {
                 let $rule = &self.0;
                 $inner.jvp(call, tangents)
+            }
+            fn by_rows(&self) -> bool {
+                let $rule = &self.0;
+                $inner.by_rows()
+            }
+            fn slopes(&self, call: &Call) -> Result<Option<[Tensor; 2]>> {
+                let $rule = &self.0;
+                $inner.slopes(call)
             }
             fn run(&self, inputs: &[&Array], ctx: &mut SaveContext) -> Result<Array> {
                 let $rule = &self.0;

@@ -94,6 +94,21 @@ pub trait Op<const N: usize>: Debug + Send + Sync + 'static {
         Ok(None)
     }
 
+    /// Whether a matrix as the first input is changed row by row, however many rows there are: forward mode then pushes the tangents of all
+    /// directions at once, by [`jvp`](Self::jvp) or, if [`jacobian`](Self::jacobian) is bilinear, by `forward`.
+    #[doc(hidden)]
+    fn by_rows(&self) -> bool {
+        false
+    }
+
+    /// The first and the second derivative of a formula of one input, for each element and with their history; `None` if they are found
+    /// by differentiating `backward`.
+    #[doc(hidden)]
+    fn slopes(&self, saved: &Saved) -> Result<Option<[Tensor; 2]>> {
+        let _ = saved;
+        Ok(None)
+    }
+
     /// The derivative as a formula, shown by [`Tensor::graph`]. Default: none.
     fn derivative(&self) -> Option<String> {
         None
@@ -248,6 +263,14 @@ impl<O: Op<N>, const N: usize> BackwardRule for Fixed<O, N> {
 
     fn jvp(&self, call: &Call, tangents: &[Option<&Tensor>]) -> Result<Option<Tensor>> {
         self.0.jvp(&Saved { call }, tangents.try_into().expect("one tangent for each input"))
+    }
+
+    fn by_rows(&self) -> bool {
+        self.0.by_rows()
+    }
+
+    fn slopes(&self, call: &Call) -> Result<Option<[Tensor; 2]>> {
+        self.0.slopes(&Saved { call })
     }
 
     fn run(&self, inputs: &[&Array], ctx: &mut SaveContext) -> Result<Array> {

@@ -41,6 +41,10 @@ impl Op<3> for Affine {
         Ok(onnx.node("Gemm", &inputs, &[("transB", OnnxAttribute::Int(1))]))
     }
 
+    fn by_rows(&self) -> bool {
+        true
+    }
+
     fn jvp(&self, saved: &Saved, [x, w, b]: [Option<&Tensor>; 3]) -> Result<Option<Tensor>> {
         let by_x = x.map(|x| x.matmul(&saved.input(1)?.t()?)).transpose()?;
         let by_w = w.map(|w| saved.input(0)?.matmul(&w.t()?)).transpose()?;

@@ -78,6 +78,10 @@ impl Op<2> for MatMul {
         Ok(onnx.node("MatMul", &inputs, &[]))
     }
 
+    fn by_rows(&self) -> bool {
+        true
+    }
+
     fn jacobian(&self) -> Jacobian {
         Jacobian::Bilinear
     }

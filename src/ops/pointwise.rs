@@ -9,7 +9,7 @@ use crate::autograd::array::{converted, fits, on_cpu, with_float};
 use crate::autograd::launch::{DynKernel, Operand, Primitive, launch_borrowed, single};
 use crate::autograd::{Array, Call, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
-use crate::formula::{Formula, InputSet, Interpreter, Real, Tape};
+use crate::formula::{Formula, InputSet, Interpreter, Jet, Real, Tape};
 use crate::kernel::{self, Block, Dims, SOURCES, Slots, View, Written, broadcast_dims};
 
 /// Where the loops find the output and its gradient, after up to three inputs.
@@ -229,6 +229,10 @@ impl<F: Formula<N>, const N: usize> Op<N> for Pointwise<F, N> {
         Jacobian::Diagonal
     }
 
+    fn slopes(&self, saved: &Saved) -> Result<Option<[Tensor; 2]>> {
+        if N == 1 { slopes(self, saved.call) } else { Ok(None) }
+    }
+
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; N]> {
         let mut grads = [const { None }; N];
         for (i, slot) in grads.iter_mut().enumerate() {
@@ -379,6 +383,50 @@ pub(super) fn backward(
     arrays[GRAD] = Some(grad);
     let data = with_float!(grad.dtype(), T => run::<T>(formula, Which::Gradient(i), arrays, grad.dims())?);
     Ok(Some(Tensor::constant(data)))
+}
+
+/// A formula of x, of y or of both, given as a tape of the two.
+#[derive(Clone, Debug)]
+struct Taped(Tape);
+
+impl<const N: usize> Formula<N> for Taped {
+    const NAME: &'static str = "slope";
+
+    fn value<R: Real>(&self, inputs: [R; N]) -> R {
+        // Of one input the tape reads no other.
+        self.0.eval(&[inputs[0], inputs[N - 1]]).pop().expect("the tape of a formula has one output")
+    }
+}
+
+/// The first and the second derivative of a formula of one input, each as one operation; `None` if one of them is constant.
+fn slopes(formula: &AnyFormula, call: &Call) -> Result<Option<[Tensor; 2]>> {
+    let reads = formula.reads(0);
+    let slope = formula.slope(0);
+    let bend = Tape::capture_slice(2, |x| {
+        let along = slope.eval(x).pop().expect("the tape of a formula has one output");
+        slope
+            .eval(&[Jet::<_, 1>::variable(x[0]), Jet::line(x[1], along)])
+            .into_iter()
+            .map(|s| s.derivative(1))
+            .collect()
+    });
+    let read = |i| match i {
+        0 => call.input_with_history(0),
+        _ => call.output_with_history(),
+    };
+    let computed = |tape: Tape| -> Result<Option<Tensor>> {
+        let used = tape.eval(&[InputSet::input(0), InputSet::input(1)]);
+        Ok(Some(match [0, 1].map(|i| used[0].has(i) && reads.has(i)) {
+            [true, true] => apply(Taped(tape), [&read(0)?, &read(1)?])?,
+            [true, false] => apply(Taped(tape), [&read(0)?])?,
+            [false, true] => apply(Taped(tape), [&read(1)?])?,
+            [false, false] => return Ok(None),
+        }))
+    };
+    Ok(match (computed(slope.clone())?, computed(bend)?) {
+        (Some(slope), Some(bend)) => Some([slope, bend]),
+        _ => None,
+    })
 }
 
 /// grad · ∂f/∂xᵢ in tensor operations: recorded for a higher derivative, or on another device.
