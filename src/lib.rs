@@ -41,6 +41,9 @@
 //! | `image` | yes | reading and writing images, and the bundled digits |
 //! | `csv` | yes | CSV tables, and the iris and breast cancer data |
 //! | `xlsx` | | workbooks as tables: `.xlsx`, `.xls`, `.ods` |
+//! | `parquet` | | Parquet tables, and `zstd` |
+//! | `zstd` | | tables in `.zst` |
+//! | `tar` | | pictures in `.tar` archives, and in Parquet tables, one after the other |
 //! | `compress` | yes | compressed files: `.gz` and `.npz` |
 //! | `plot` | yes | plots and reports |
 //! | `progress` | yes | progress bars on a terminal |
