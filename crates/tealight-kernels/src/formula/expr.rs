@@ -116,13 +116,14 @@ impl Expr {
         }
     }
 
-    /// Folds constants, and drops what changes nothing: 1·x, x/1, x + −0, x − 0. (x + 0 stays: x may be −0; 0·x too: x may be
+    /// Folds constants, drops what changes nothing: 1·x, x/1, x + −0, x − 0, and makes 1/x one function. (x + 0 stays: x may be −0; 0·x too: x may be
     /// infinite.)
     fn binary(self, f: Binary, other: Self) -> Self {
         let is_zero = |x: Option<f64>, zero: f64| x.is_some_and(|x| x.to_bits() == zero.to_bits());
         match (f, self.known(), other.known()) {
             (_, Some(a), Some(b)) => Expr::constant(f.apply(a, b)),
             (Binary::Mul, Some(1.0), _) => other,
+            (Binary::Div, Some(1.0), _) => other.recip(),
             (Binary::Add, a, _) if is_zero(a, -0.0) => other,
             (Binary::Add, _, b) if is_zero(b, -0.0) => self,
             (Binary::Sub, _, b) if is_zero(b, 0.0) => self,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::tape::whole;
 use super::{Expr, Real, Tape};
 use crate::elementary;
 
@@ -24,8 +25,7 @@ const MAX_DEPTH: usize = 64;
 /// | `(a > b ? c : d)`, `(a < b ? c : d)` | a choice: [`select_gt`](Real::select_gt) |
 /// | `a * a where a = exp(x), …` | names for parts; a later definition can use earlier ones |
 ///
-/// What [`Tape`] prints for one output can be read. It prints a·(b·c) without brackets, and what is read goes from left to right, so its
-/// last bits can differ. Constants are computed in `f64` while the text is read. Errors if the text is no
+/// What [`Tape`] prints for one output is read back as the same formula. Constants are computed in `f64` while the text is read. Errors if the text is no
 /// formula, is longer than 4,096 bytes or nests deeper than 64 levels.
 ///
 /// ```
@@ -165,15 +165,14 @@ fn binary(name: &str, a: Expr, b: Expr) -> Option<Expr> {
         "max" => a.max(b),
         "min" => a.min(b),
         "rem" => a.rem(b),
-        "powf" => power(a, b),
+        "powf" => a.powf(b),
         _ => return None,
     })
 }
 
 /// a^b: `powi` where b is a constant that an `i32` holds.
 fn power(a: Expr, b: Expr) -> Expr {
-    let whole = |b: &f64| f64::from(*b as i32).to_bits() == b.to_bits();
-    b.known().filter(whole).map_or_else(|| a.powf(b), |n| a.powi(n as i32))
+    b.known().and_then(whole).map_or_else(|| a.powf(b), |n| a.powi(n))
 }
 
 fn constant(name: &str) -> Option<f64> {
@@ -393,7 +392,7 @@ impl<'a> Parser<'_, 'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formula::{Dual, Jet};
+    use crate::formula::{Binary, Dual, Interpreter, Jet, Unary};
 
     fn value(text: &str, x: f64) -> f64 {
         parse(text, ["x"]).unwrap_or_else(|error| panic!("{text}: {error}")).value([x])
@@ -514,30 +513,118 @@ mod tests {
         assert_eq!(error, "parse: expected at most 4096 bytes, got 4098 bytes at column 1");
     }
 
+    /// Gives each different part of a formula a number, whatever the order of its instructions.
+    #[derive(Default)]
+    struct Parts(std::collections::HashMap<String, usize>);
+
+    impl Parts {
+        fn number(&mut self, part: String) -> Result<usize, std::convert::Infallible> {
+            let next = self.0.len();
+            Ok(*self.0.entry(part).or_insert(next))
+        }
+    }
+
+    impl Interpreter for Parts {
+        type Value = usize;
+        type Error = std::convert::Infallible;
+        fn constant(&mut self, value: f64) -> Result<usize, Self::Error> {
+            self.number(if value.is_nan() { "NaN".into() } else { format!("{:x}", value.to_bits()) })
+        }
+        fn unary(&mut self, f: Unary, a: &usize) -> Result<usize, Self::Error> {
+            self.number(format!("{f:?} {a}"))
+        }
+        fn binary(&mut self, f: Binary, a: &usize, b: &usize) -> Result<usize, Self::Error> {
+            self.number(format!("{f:?} {a} {b}"))
+        }
+        fn select_gt(&mut self, operands: [&usize; 4]) -> Result<usize, Self::Error> {
+            self.number(format!("{operands:?}"))
+        }
+    }
+
+    fn assert_read_back(tape: &Tape) {
+        let names = ["x", "t1"];
+        let tape = tape.clone().named(&names);
+        let again = parse(&tape.to_string(), names).unwrap_or_else(|e| panic!("{tape}: {e}"));
+        let mut parts = Parts::default();
+        let inputs = [0, 1].map(|i| parts.number(format!("input {i}")).unwrap());
+        let structure = [&tape, &*again.tape].map(|tape| tape.run(&mut parts, &inputs).unwrap());
+        assert_eq!(structure[0], structure[1], "{tape} is read as {again}");
+        for x in [[-2.5, 3.0], [-0.0, 0.5], [0.5, -1.0], [3.0, f64::INFINITY]] {
+            let (ours, theirs): (f64, f64) = (again.value(x), tape.eval(&x)[0]);
+            assert!(
+                ours.to_bits() == theirs.to_bits() || ours.is_nan() && theirs.is_nan(),
+                "{tape} at {x:?}: {ours}, {theirs}"
+            );
+        }
+    }
+
     #[test]
     fn what_is_printed_is_read_back() {
-        let formulas: [fn(Expr) -> Expr; 9] = [
-            |x| x - (x - Expr::constant(2.0)),
-            |x| -(x + Expr::constant(1.0)).powi(-2) / (x / x),
-            |x| x.select_gt(Expr::constant(0.0), x, -x).recip().abs(),
-            |x| x.max(Expr::constant(-1.5)).abs().rem(x.floor().round_ties_even()),
-            |x| x.powf(Expr::constant(-0.0)) + x.powf(-x) - Expr::constant(-1.5).powf(x),
-            |x| (0..20).fold(x, |x, _| (x + x.exp()) * x),
-            |x| x * Expr::constant(1e-300) + Expr::constant(f64::INFINITY) - Expr::constant(f64::NAN),
-            |x| (Dual::variable(Dual::variable(x)).tanh() * Dual::constant(3.0)).slope().slope(),
-            |x| x.erfc().exp_m1().ln_1p().sqrt().erf().cos().sin().atan().sigmoid().signum(),
+        let formulas: [fn(Expr, Expr) -> Expr; 14] = [
+            |x, _| x - (x - Expr::constant(2.0)),
+            |x, y| x - (y + x),
+            |x, y| x + (y + x.exp()),
+            |x, y| x * (y / (x * y)),
+            |x, y| x * (y * x) + x.powf(Expr::constant(2.0)),
+            |x, _| -(x + Expr::constant(1.0)).powi(-2) / (x / x),
+            |x, _| x.select_gt(Expr::constant(0.0), x, -x).recip().abs(),
+            |x, _| x.max(Expr::constant(-1.5)).abs().rem(x.floor().round_ties_even()),
+            |x, _| x.powf(Expr::constant(-0.0)) + x.powf(-x) - Expr::constant(-1.5).powf(x),
+            |x, y| (0..20).fold(x, |x, _| (x + x.exp()) * y),
+            |x, _| x * Expr::constant(1e-300) + Expr::constant(f64::INFINITY) - Expr::constant(f64::NAN),
+            |x, _| (Dual::variable(Dual::variable(x)).tanh() * Dual::constant(3.0)).slope().slope(),
+            |x, _| x.erfc().exp_m1().ln_1p().sqrt().erf().cos().sin().atan().sigmoid().signum(),
+            |x, _| Expr::constant(1.0) / x / (Expr::constant(1.0) / -x),
         ];
         for f in formulas {
-            let tape = Tape::capture(|[x]| [f(x)]);
-            let again = parse(&tape.to_string(), ["x"]).unwrap_or_else(|e| panic!("{tape}: {e}"));
-            assert_eq!(again.to_string(), tape.to_string());
-            for x in [-2.5, -0.0, 0.5, 3.0] {
-                let (ours, theirs): (f64, f64) = (again.value([x]), tape.eval(&[x])[0]);
-                assert!(
-                    ours.to_bits() == theirs.to_bits() || ours.is_nan() && theirs.is_nan(),
-                    "{tape} at {x}"
-                );
-            }
+            assert_read_back(&Tape::capture(|[x, y]| [f(x, y)]));
+        }
+    }
+
+    /// A formula of each operation, drawn.
+    #[test]
+    fn what_is_printed_of_random_formulas_is_read_back() {
+        fn draw(state: &mut u64, below: usize) -> usize {
+            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (*state >> 33) as usize % below
+        }
+        macro_rules! functions {
+            ($x:ident $chosen:ident $($(#[$_:meta])* $method:ident $_variant:ident $_name:literal $_tensor:ident $_kernels:tt $_slope:tt;)*) => {{
+                let functions: &[fn(Expr) -> Expr] = &[$(|x| x.$method()),*];
+                functions[$chosen % functions.len()]($x)
+            }};
+        }
+        for seed in 0..3000 {
+            let state = &mut (seed * 7919);
+            let tape = Tape::capture(|[x, y]| {
+                let mut parts = vec![x, y];
+                parts.extend([-2.0, -1.0, -0.0, 0.0, 0.5, 1.0, 2.0, 1e-9, 1e20].map(Expr::constant));
+                for _ in 0..12 {
+                    // Often the latest, so that operations nest.
+                    let mut any = || match draw(state, 2) {
+                        0 => parts[parts.len() - 1],
+                        _ => parts[draw(state, parts.len())],
+                    };
+                    let (a, b, c, d) = (any(), any(), any(), any());
+                    let chosen = draw(state, 100);
+                    parts.push(match draw(state, 14) {
+                        0 => -a,
+                        1 => a.powi(chosen as i32 % 7 - 3),
+                        2 => a.powf(b),
+                        3 => a.max(b),
+                        4 => a.min(b),
+                        5 => a.rem(b),
+                        6 => a.select_gt(b, c, d),
+                        7 => elementary!(functions a chosen),
+                        8 | 9 => a * b,
+                        10 => a / b,
+                        11 | 12 => a - b,
+                        _ => a + b,
+                    });
+                }
+                [parts[parts.len() - 1]]
+            });
+            assert_read_back(&tape);
         }
     }
 }

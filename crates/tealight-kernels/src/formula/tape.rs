@@ -306,10 +306,15 @@ impl Tape {
         uses
     }
 
+    /// Whether this is a constant whole number, with which `^` is `powi`.
+    fn whole(&self, id: usize) -> bool {
+        matches!(self.instructions[id], Instruction::Constant(c) if whole(c).is_some())
+    }
+
     /// The text and precedence of each instruction. A long one that is used more than once gets a name, `t1`, and a
     /// definition in `shared`; otherwise the text could grow exponentially.
     fn texts(&self, shared: &mut Vec<String>) -> Vec<(String, u8)> {
-        let uses = self.uses();
+        let (uses, mut names) = (self.uses(), 0);
         let mut texts: Vec<(String, u8)> = Vec::with_capacity(self.instructions.len());
         for (id, instruction) in self.instructions.iter().enumerate() {
             let bare = |i: usize| texts[i].0.as_str();
@@ -322,16 +327,17 @@ impl Tape {
             let call = |name: &str, a: usize, b: usize| (format!("{name}({}, {})", bare(a), bare(b)), ATOM);
             let (text, level) = match *instruction {
                 Instruction::Input(i) => (self.names[i].clone(), ATOM),
-                Instruction::Constant(c) => (c.to_string(), if c.is_sign_negative() { SIGN } else { ATOM }),
+                Instruction::Constant(c) => (number(c), if c.is_sign_negative() { SIGN } else { ATOM }),
                 Instruction::Unary(Unary::Neg, a) => (format!("-{}", operand(a, SIGN)), SIGN),
                 Instruction::Unary(Unary::Abs, a) => (format!("|{}|", bare(a)), ATOM),
                 Instruction::Unary(Unary::Recip, a) => (format!("1 / {}", operand(a, SIGN)), PRODUCT),
                 Instruction::Unary(Unary::Powi(n), a) => (format!("{}^{n}", operand(a, ATOM)), SIGN),
                 Instruction::Unary(f, a) => (format!("{}({})", f.name(), bare(a)), ATOM),
-                Instruction::Binary(Binary::Add, a, b) => infix(a, " + ", b, SUM, SUM),
+                Instruction::Binary(Binary::Add, a, b) => infix(a, " + ", b, SUM, PRODUCT),
                 Instruction::Binary(Binary::Sub, a, b) => infix(a, " - ", b, SUM, PRODUCT),
-                Instruction::Binary(Binary::Mul, a, b) => infix(a, " * ", b, PRODUCT, PRODUCT),
+                Instruction::Binary(Binary::Mul, a, b) => infix(a, " * ", b, PRODUCT, SIGN),
                 Instruction::Binary(Binary::Div, a, b) => infix(a, " / ", b, PRODUCT, SIGN),
+                Instruction::Binary(Binary::Pow, a, b) if self.whole(b) => call("powf", a, b),
                 Instruction::Binary(Binary::Pow, a, b) => {
                     (format!("{}^{}", operand(a, ATOM), operand(b, ATOM)), SIGN)
                 }
@@ -344,7 +350,11 @@ impl Tape {
                 }
             };
             if uses[id] > 1 && text.len() > 12 {
-                let name = format!("t{}", shared.len() + 1);
+                names += 1;
+                while self.names.contains(&format!("t{names}")) {
+                    names += 1;
+                }
+                let name = format!("t{names}");
                 shared.push(format!("{name} = {text}"));
                 texts.push((name, ATOM));
             } else {
@@ -355,13 +365,25 @@ impl Tape {
     }
 }
 
+/// A number that an `i32` holds; −0 is none.
+pub(super) fn whole(number: f64) -> Option<i32> {
+    let n = number as i32;
+    (f64::from(n).to_bits() == number.to_bits()).then_some(n)
+}
+
+/// A constant as it is read back: 2, 0.5, 1e-7.
+fn number(c: f64) -> String {
+    let text = format!("{c:?}");
+    text.strip_suffix(".0").map(str::to_string).unwrap_or(text)
+}
+
 /// Precedence of a printed expression: a sum, a product, a sign or power, an atom.
 const SUM: u8 = 1;
 const PRODUCT: u8 = 2;
 const SIGN: u8 = 3;
 const ATOM: u8 = 4;
 
-/// The formula in the usual notation, such as `1 / (1 + exp(-x))`.
+/// The formula in the usual notation, such as `1 / (1 + exp(-x))`. [`parse`](super::parse) reads it.
 impl fmt::Display for Tape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shared = Vec::new();
