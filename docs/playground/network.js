@@ -39,7 +39,7 @@ const small = document.createElement("canvas");
 function draw() {
   if (!plane) return;
   const canvas = $("canvas.plane");
-  const size = Math.round(canvas.getBoundingClientRect().width * (devicePixelRatio || 1));
+  const size = Math.round(canvas.clientWidth * (devicePixelRatio || 1));
   [canvas.width, canvas.height] = [size, size];
   const context = canvas.getContext("2d");
   pixels(small, plane, (share) => diverging((2 * share - 1) * 0.8));

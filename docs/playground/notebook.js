@@ -9,8 +9,13 @@ const SECTIONS = [
   ["products", "Products", "The dot product of two rows is one number, the outer product a matrix, and * goes element by element.", "9 2 5\n9 2 2"],
   ["gradient", "A gradient through a graph", "x·s(x), summed: the graph below is what backward walks, with the derivative of each formula.", "1 2 3"],
   ["second", "A derivative of a derivative", "The gradient is recorded as well, so it has a gradient of its own.", "-1 0 1"],
-  ["unroll", "A picture, unrolled", "A picture is a matrix of numbers; row after row they make one vector. Choose a picture of your own.", "0 0.4 0.8\n0.2 1 0.2\n0.8 0.4 0"],
+  ["unroll", "A picture, unrolled", "A picture is a matrix of numbers; row after row they make one vector. A picture of your own is shrunk to 8 × 8 shades of grey first.", "0 0.4 0.8\n0.2 1 0.2\n0.8 0.4 0"],
 ];
+
+function wrong(output, message) {
+  output.textContent = message;
+  output.classList.add("wrong");
+}
 
 const form = document.querySelector("form");
 const jobs = {};
@@ -27,12 +32,14 @@ for (const [name, title, text, numbers] of SECTIONS) {
     part.querySelector("label").insertAdjacentHTML("afterend", `<div class="row"><canvas class="pixels" role="img" aria-label="The picture"></canvas><label>Picture <input type="file" accept="image/*"></label></div>`);
     shown = part.querySelector("canvas");
     part.querySelector("input").addEventListener("change", async ({ target }) => {
-      const picture = await createImageBitmap(target.files[0], { resizeWidth: 8, resizeHeight: 8 });
+      const [file] = target.files;
+      const picture = file && (await createImageBitmap(file, { resizeWidth: 8, resizeHeight: 8 }).catch(() => null));
+      if (!picture) return file && wrong(output, `expected a picture, got ${file.name}`);
       const context = new OffscreenCanvas(8, 8).getContext("2d");
       context.drawImage(picture, 0, 0);
       const { data } = context.getImageData(0, 0, 8, 8);
-      const ink = Array.from({ length: 64 }, (_, i) => ((data[4 * i] + data[4 * i + 1] + data[4 * i + 2]) / 765).toFixed(2));
-      area.value = Array.from({ length: 8 }, (_, row) => ink.slice(8 * row, 8 * row + 8).join(" ")).join("\n");
+      const light = Array.from({ length: 64 }, (_, i) => ((data[4 * i] + data[4 * i + 1] + data[4 * i + 2]) / 765).toFixed(2));
+      area.value = Array.from({ length: 8 }, (_, row) => light.slice(8 * row, 8 * row + 8).join(" ")).join("\n");
       area.dispatchEvent(new Event("input", { bubbles: true }));
     });
   }
@@ -43,8 +50,7 @@ for (const [name, title, text, numbers] of SECTIONS) {
       output.textContent = await call("section", name, new Float64Array(rows.flat()), rows[0].length);
       output.classList.remove("wrong");
     } catch ({ message }) {
-      output.textContent = message;
-      output.classList.add("wrong");
+      wrong(output, message);
     }
   });
 }

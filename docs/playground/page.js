@@ -28,11 +28,14 @@ export function remember(form, changed) {
 
 /** The numbers of a text, in rows. */
 export function matrix(text) {
-  const rows = text.trim().split(/[\n;]+/).map((row) => row.trim().split(/[\s,]+/).map(Number));
-  if (rows.some((row) => row.length !== rows[0].length || row.some((x) => !Number.isFinite(x)))) {
-    throw new Error("expected rows of numbers, all of one length");
-  }
-  return rows;
+  const rows = text.split(/[\n;]/).map((row) => row.split(/[\s,]+/).filter(Boolean)).filter((row) => row.length);
+  if (!rows.length) throw new Error("expected numbers, got none");
+  rows.forEach((row, i) => {
+    const wrong = row.find((word) => !Number.isFinite(Number(word)));
+    if (wrong) throw new Error(`expected a number, got "${wrong}" in row ${i + 1}`);
+    if (row.length !== rows[0].length) throw new Error(`expected rows of one length, got ${rows[0].length} numbers in row 1 and ${row.length} in row ${i + 1}`);
+  });
+  return rows.map((row) => row.map(Number));
 }
 
 export const color = (name) => {
@@ -45,7 +48,7 @@ export const color = (name) => {
 };
 
 function sharp(canvas) {
-  const { width, height } = canvas.getBoundingClientRect();
+  const { clientWidth: width, clientHeight: height } = canvas;
   const scale = devicePixelRatio || 1;
   [canvas.width, canvas.height] = [Math.max(1, width * scale), Math.max(1, height * scale)];
   const context = canvas.getContext("2d");
@@ -64,7 +67,9 @@ export function plot(canvas, x, series, { low, high } = {}) {
   const margin = (top - bottom) * 0.06;
   [bottom, top] = [bottom - margin, top + margin];
   const first = x[0], last = x[x.length - 1] === first ? first + 1 : x[x.length - 1];
-  const px = (value) => 44 + ((value - first) / (last - first)) * (width - 52);
+  // Room for half of the last number.
+  const right = width - 18;
+  const px = (value) => 44 + ((value - first) / (last - first)) * (right - 44);
   const py = (value) => height - 22 - ((value - bottom) / (top - bottom)) * (height - 30);
   context.font = "12px system-ui, sans-serif";
   context.fillStyle = color("quiet");
@@ -85,13 +90,13 @@ export function plot(canvas, x, series, { low, high } = {}) {
   context.textAlign = "right";
   for (let value = Math.ceil(bottom / dy) * dy; value <= top; value += dy) {
     context.moveTo(44, py(value));
-    context.lineTo(width - 8, py(value));
+    context.lineTo(right, py(value));
     context.fillText(label(value, dy), 38, py(value) + 4);
   }
   context.stroke();
   context.save();
   context.beginPath();
-  context.rect(44, 4, width - 52, height - 24);
+  context.rect(44, 4, right - 43, height - 24);
   context.clip();
   context.lineWidth = 2;
   for (const [name, y] of series) {

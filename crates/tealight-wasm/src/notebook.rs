@@ -22,6 +22,13 @@ fn run(name: &str, numbers: Vec<f64>, columns: usize) -> Result<String> {
         let indent = format!("\n{}", " ".repeat(name.chars().count() + 3));
         lines.push(format!("{name} = {}", x.to_string().replace('\n', &indent)));
     };
+    let two_rows = |section| match rows {
+        2 => Ok((matrix.i(0)?, matrix.i(1)?)),
+        _ => {
+            let expected = "two rows of numbers, one below the other";
+            Err(Error::argument(section, expected, format!("{rows} of them")))
+        }
+    };
     match name {
         "sigmoid" => {
             show("s(x)", &matrix.sigmoid()?);
@@ -40,7 +47,7 @@ fn run(name: &str, numbers: Vec<f64>, columns: usize) -> Result<String> {
             show("rows", &matrix.normalize_rows(2.0)?);
         }
         "losses" => {
-            let (prediction, target) = (matrix.i(0)?, matrix.i(1)?);
+            let (prediction, target) = two_rows("losses")?;
             show("differences", &(&prediction - &target)?);
             show("L1", &l1(&prediction, &target)?);
             show("L2", &l2(&prediction, &target)?);
@@ -50,7 +57,7 @@ fn run(name: &str, numbers: Vec<f64>, columns: usize) -> Result<String> {
             show("vector", &image_to_vector(&image)?.flatten(0, -1)?);
         }
         "products" => {
-            let (a, b) = (matrix.i(0)?, matrix.i(1)?);
+            let (a, b) = two_rows("products")?;
             show("dot", &a.dot(&b)?);
             show("outer", &a.outer(&b)?);
             show("a * b", &(&a * &b)?);

@@ -6,8 +6,9 @@ use pulp::{Simd, WithSimd};
 
 use super::Element;
 use super::buffer::{self, Uninit};
+use super::parallel::run;
 use super::reduce::{BLOCK, HALF, LANES, across};
-use super::simd::{Wide, prefetch, run};
+use super::simd::{Wide, prefetch};
 use crate::formula::math::{Singles, exp_negative_f32};
 
 /// exp(x − max x) of a row of at least [`LANES`] elements.

@@ -2,7 +2,7 @@
 
 use super::buffer::{Uninit, fill};
 use super::parallel::{
-    PARALLEL_GEMM_FROM, PIECE, Shared, arch, for_each, for_each_rows, gemm_worthwhile, parts, vectorize,
+    PARALLEL_GEMM_FROM, PIECE, Shared, for_each, for_each_rows, gemm_worthwhile, parts, run, vectorize,
     worthwhile,
 };
 use super::products::rows;
@@ -67,7 +67,7 @@ unsafe fn product<T: Element>(
 ) {
     assert!(a.holds(m, k) && b.holds(k, n), "kernel::matmul: a matrix reaches beyond its slice");
     if !threads && m * n * k <= SMALL {
-        return arch().dispatch(Small { out, rows, sizes: [m, k, n], a, b, add });
+        return run(Small { out, rows, sizes: [m, k, n], a, b, add });
     }
     let (by_columns, size) = cut([m, n, k]);
     let out = Shared::new(out);

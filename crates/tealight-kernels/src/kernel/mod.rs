@@ -111,7 +111,8 @@ pub trait Element:
 
     fn to_f64(self) -> f64;
 
-    /// self · a + b, rounded once.
+    /// self · a + b, rounded as [`Vectors::fused`](simd::Vectors::fused) does: once, but twice in WebAssembly, which has no instruction
+    /// for it.
     fn multiply_add(self, a: Self, b: Self) -> Self;
 
     /// eˣ for x ≤ 0; in f32 it is 0 where the result would be subnormal.
@@ -131,7 +132,7 @@ impl Element for f32 {
 
     #[inline(always)]
     fn multiply_add(self, a: Self, b: Self) -> Self {
-        self.mul_add(a, b)
+        if cfg!(target_arch = "wasm32") { self * a + b } else { self.mul_add(a, b) }
     }
 
     #[inline(always)]
@@ -155,7 +156,7 @@ impl Element for f64 {
 
     #[inline(always)]
     fn multiply_add(self, a: Self, b: Self) -> Self {
-        self.mul_add(a, b)
+        if cfg!(target_arch = "wasm32") { self * a + b } else { self.mul_add(a, b) }
     }
 
     #[inline(always)]

@@ -54,7 +54,30 @@ pub fn simd_level() -> &'static str {
 
 /// Whether there are no vector instructions.
 pub(super) fn is_scalar() -> bool {
+    if cfg!(target_arch = "wasm32") {
+        return !cfg!(target_feature = "simd128");
+    }
     matches!(arch(), pulp::Arch::Scalar)
+}
+
+/// Runs `f` on the instruction set in use.
+#[cfg(not(target_arch = "wasm32"))]
+#[inline(always)]
+pub(super) fn run<F: pulp::WithSimd>(f: F) -> F::Output {
+    arch().dispatch(f)
+}
+
+/// Runs `f` on the instruction set of the build: WebAssembly has no choice at run time, and so one copy of each loop.
+#[cfg(target_arch = "wasm32")]
+#[inline(always)]
+pub(super) fn run<F: pulp::WithSimd>(f: F) -> F::Output {
+    #[cfg(target_feature = "relaxed-simd")]
+    let simd = pulp::wasm::RelaxedSimd::try_new().expect("the build has relaxed SIMD");
+    #[cfg(all(target_feature = "simd128", not(target_feature = "relaxed-simd")))]
+    let simd = pulp::wasm::Simd128::try_new().expect("the build has simd128");
+    #[cfg(not(target_feature = "simd128"))]
+    let simd = pulp::Scalar;
+    pulp::Simd::vectorize(simd, f)
 }
 
 /// A closure for pulp.
@@ -71,7 +94,7 @@ impl<R, F: FnOnce() -> R> pulp::WithSimd for Body<F> {
 /// Calls `f`; see `vectorize!`.
 #[inline(always)]
 pub(super) fn dispatch<R>(f: impl FnOnce() -> R) -> R {
-    arch().dispatch(Body(f))
+    run(Body(f))
 }
 
 /// [`dispatch`] where [`is_scalar`] is known to be false: there is no copy of `f` for that case.

@@ -3,8 +3,8 @@
 use pulp::{Simd, WithSimd};
 
 use super::Element;
+use super::parallel::run;
 use super::reduce::{BLOCK, HALF, LANES, across};
-use super::simd::run;
 
 /// Σ aᵢ·bᵢ
 struct Dot<'a, T> {

@@ -8,8 +8,7 @@ use pulp::{Simd, WithSimd};
 
 use super::buffer::{self, Uninit, assume_written, assume_written_mut, fill};
 use super::gemm::{Matrix, multiply};
-use super::parallel::{DisjointChunks, for_each, gemm_worthwhile, product_worthwhile};
-use super::simd::run;
+use super::parallel::{DisjointChunks, for_each, gemm_worthwhile, product_worthwhile, run};
 use super::{Element, reduce};
 
 /// What a step computes from its gates.

@@ -1,8 +1,7 @@
 //! Explicit vectors, for the few loops that the compiler does not vectorise well.
 
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 
-use super::parallel::arch;
 use crate::formula::math::Singles;
 
 /// Floats and their vectors.
@@ -140,11 +139,6 @@ impl<S: Simd, const N: usize> Singles for Wide<S, N> {
             simd.transmute_f32s_u32s(simd.select_u32s(below, simd.splat_u32s(0), bits))
         })
     }
-}
-
-/// Runs `f` on the instruction set in use.
-pub(super) fn run<F: WithSimd>(f: F) -> F::Output {
-    arch().dispatch(f)
 }
 
 /// Prefetches `count` elements, which need not exist: the processor by itself prefetches no further than to the end of a page.

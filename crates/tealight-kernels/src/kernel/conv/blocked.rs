@@ -7,8 +7,7 @@ use pulp::{Simd, WithSimd};
 
 use super::super::Element;
 use super::super::buffer::Uninit;
-use super::super::parallel::{is_scalar, simd_level};
-use super::super::simd::run;
+use super::super::parallel::{is_scalar, run, simd_level};
 use super::Conv;
 use super::direct::{copy_row, lanes};
 

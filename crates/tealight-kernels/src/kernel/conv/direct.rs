@@ -13,8 +13,7 @@ use pulp::{Simd, WithSimd};
 
 use super::super::Element;
 use super::super::buffer::Uninit;
-use super::super::parallel::{is_scalar, simd_level};
-use super::super::simd::run;
+use super::super::parallel::{is_scalar, run, simd_level};
 use super::{Conv, WindowAxis};
 
 /// Channels of the output that are summed side by side; one, if there is only one, as in a depthwise convolution.
