@@ -68,7 +68,7 @@ impl Dataset for ImageFolderDataset {
 
     /// Decodes in parallel.
     fn batch(&self, indices: &[usize]) -> Result<(Tensor, Tensor)> {
-        let examples = kernel::map_indices(indices.len(), |i| self.get(indices[i]));
+        let examples = kernel::map_each(indices, |&index| self.get(index));
         stacked(examples.into_iter())
     }
 }

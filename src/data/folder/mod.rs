@@ -282,7 +282,7 @@ fn readable<T: Send>(
     errors: &mut Vec<Error>,
     read: impl Fn(&Path) -> Result<T> + Sync,
 ) -> Result<Vec<((u32, PathBuf), T)>> {
-    let results = kernel::map_indices(files.len(), |i| read(&files[i].1));
+    let results = kernel::map_each(&files, |(_, path)| read(path));
     let mut found = Vec::with_capacity(files.len());
     for (file, result) in files.into_iter().zip(results) {
         match result {

@@ -8,7 +8,6 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use candle_core::Device;
-use rayon::prelude::*;
 use unicode_normalization::UnicodeNormalization;
 
 use super::ImageFolder;
@@ -17,6 +16,7 @@ use crate::data::dataset::stacked;
 use crate::data::{IterableDataset, Pieces};
 use crate::error::Result;
 use crate::file::{file_error, unreadable};
+use crate::kernel;
 
 /// The images that are decoded at once.
 const PIECE: usize = 64;
@@ -115,7 +115,7 @@ impl IterableDataset for ImageStream {
         };
         Ok(Box::new(std::iter::from_fn(move || {
             let some: Vec<_> = samples.by_ref().take(PIECE).collect();
-            let decoded: Vec<_> = some.into_par_iter().map(&decode).collect();
+            let decoded = kernel::map_each(some, &decode);
             (!decoded.is_empty()).then(|| stacked(decoded.into_iter()))
         })))
     }

@@ -21,7 +21,6 @@ use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder as Builder,
 };
 use parquet::errors::ParquetError;
-use rayon::prelude::*;
 use serde_json::Value;
 
 use super::number::NumberFormat;
@@ -38,6 +37,7 @@ use crate::error::{Error, Result};
 #[cfg(feature = "tar")]
 use crate::file::read_at_most;
 use crate::file::{file_error, unreadable};
+use crate::kernel;
 
 /// The most cells of a table in memory.
 const MAX_CELLS: usize = 1 << 28;
@@ -429,7 +429,7 @@ fn cells(path: &Path, most: usize, files: Vec<Opened>) -> Result<Cells> {
             }
             Ok(file.group(group, left)?.iter().map(values).collect())
         };
-        let groups = (0..file.groups()).into_par_iter().map(group).collect::<Result<Vec<_>>>()?;
+        let groups = kernel::map_each(0..file.groups(), group).into_iter().collect::<Result<Vec<_>>>()?;
         for (rows, batch) in groups.into_iter().flatten() {
             count += rows;
             for (i, (all, more)) in columns.iter_mut().zip(batch).enumerate() {

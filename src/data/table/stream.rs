@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use encoding_rs::{Decoder, DecoderResult};
-use rayon::prelude::*;
 
 use super::form::{self, Form};
 use super::raw::{CsvTable, Row, newlines};
@@ -17,6 +16,7 @@ use crate::autograd::Tensor;
 use crate::data::{IterableDataset, Pieces};
 use crate::error::Result;
 use crate::file::{file_error, unreadable};
+use crate::kernel;
 
 /// The text that is looked at for the encoding, and that is read at once.
 const READ: usize = if cfg!(test) { 1 << 10 } else { 1 << 16 };
@@ -73,7 +73,7 @@ impl CsvSchema {
         while let Some(some) = blocks.some()? {
             let head = &blocks.head;
             let count = |block: Block| Ok(self.full_rows(&block.table(head)?)?.len());
-            len += some.into_par_iter().map(count).collect::<Result<Vec<_>>>()?.iter().sum::<usize>();
+            len += kernel::map_each(some, count).into_iter().sum::<Result<usize>>()?;
         }
         Ok(CsvStream { schema, path, len })
     }
@@ -117,7 +117,7 @@ impl Iterator for Rows {
                     Ok(Some(some)) => {
                         let (schema, head) = (&self.schema, &self.blocks.head);
                         let piece = |block: Block| schema.piece(&block.table(head)?);
-                        self.ready = some.into_par_iter().map(piece).collect();
+                        self.ready = kernel::map_each(some, piece);
                         self.ready.reverse();
                     }
                 },

@@ -48,7 +48,7 @@ pub use gemm::{Matrix, affine, matmul, outer};
 pub use index::{BlockIndices, last_of_each, nonzero, strides, sums};
 pub use map::{Loop, SOURCES, Slots, Written, add_assign, cast, fuse, in_blocks, map, map_by, sources};
 pub use max_pool::{max_pool, pool_gather, pool_scatter};
-pub use parallel::{map_indices, parts, simd_level};
+pub use parallel::{map_each, parts, simd_level};
 pub use reduce::{dot, fold_axis, is_finite, sum, sum_axis};
 pub use resample::{ResampleMode, Window, resample, resample_transpose};
 pub use view::{Dims, View, broadcast_dims};

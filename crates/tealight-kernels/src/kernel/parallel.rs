@@ -252,12 +252,13 @@ pub(super) fn collect<R: Default + Clone + Send>(
     out
 }
 
-/// `f(i)` for every i below `n`, on several threads: for work that takes longer than waking one, such as reading a picture. See
-/// [`parts`].
-pub fn map_indices<R: Send>(n: usize, f: impl Fn(usize) -> R + Sync) -> Vec<R> {
-    let mut out: Vec<Option<R>> = (0..n).map(|_| None).collect();
-    parts(&mut out, 1, true, &|i, slot| slot.fill_with(|| Some(f(i))));
-    out.into_iter().map(|result| result.expect("each index has its part")).collect()
+/// `f` of each item, on several threads: for work that takes longer than waking one, such as reading a picture. See [`parts`].
+pub fn map_each<T: Send, R: Send>(items: impl IntoIterator<Item = T>, f: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let mut slots: Vec<_> = items.into_iter().map(|item| (Some(item), None)).collect();
+    parts(&mut slots, 1, true, &|_, slots| {
+        slots.iter_mut().for_each(|(item, result)| *result = item.take().map(&f));
+    });
+    slots.into_iter().map(|(_, result)| result.expect("each item has its part")).collect()
 }
 
 #[cfg(test)]
