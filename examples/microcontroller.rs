@@ -1,13 +1,13 @@
 //! Example 16: a reader of digits for a chip. It is trained here, written as one file of C, and compiled.
 //!
-//! `cargo run --release --example microcontroller` writes `digits.c`, `digits.rs` and the model, compiles the C with the system's compiler
+//! `cargo run --release --example microcontroller` writes `digits.c`, `digits.rs`, the model, and `digits_int8.c` in integers of 8 bits, compiles the C with the system's compiler
 //! and reads digits with it, whose scores have the bits of those that are computed here.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Parser;
-use tealight::export::Export;
+use tealight::export::{Export, quantize};
 use tealight::prelude::*;
 use tealight::program::TrainStep;
 use tealight::{data, io};
@@ -51,6 +51,19 @@ fn main() -> Result<()> {
     let (source, rust) = (options.out.join("digits.c"), options.out.join("digits.rs"));
     std::fs::write(&source, export.to_c()).map_err(|error| Error::file(&source, error))?;
     std::fs::write(&rust, export.to_rust()).map_err(|error| Error::file(&rust, error))?;
+
+    // The same in integers of 8 bits.
+    let small = quantize(&model, &digits.inputs.narrow(0, 0, 300)?)?;
+    let export = Export::model(&small, (1, 8, 8))?.name("digits_int8")?;
+    let accuracy = |model: &dyn Layer| -> Result<f64> {
+        let best = model.predict(&digits.inputs)?.argmax(1)?.to_vec1::<u32>()?;
+        let right = best.iter().zip(digits.targets.to_vec1::<u32>()?).filter(|(a, b)| **a == *b).count();
+        Ok(right as f64 / digits.len() as f64)
+    };
+    println!("{} and {} bytes in integers of 8 bits", export.flash(), export.ram());
+    println!("{:.2} % right, {:.2} % in integers", 100.0 * accuracy(&model)?, 100.0 * accuracy(&small)?);
+    let source = options.out.join("digits_int8.c");
+    std::fs::write(&source, export.to_c()).map_err(|error| Error::file(&source, error))?;
 
     let images = digits.inputs.narrow(0, 0, READ)?;
     // One at a time, as the compiled program does: the order of a sum depends on the number of rows.

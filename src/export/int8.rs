@@ -426,6 +426,9 @@ fn nodes(program: &Program) -> Result<Vec<Node>> {
     Ok(nodes)
 }
 
+/// A kind with the shapes of its input and its output.
+type Shaped = (Kind, Vec<usize>, Vec<usize>);
+
 /// What a kernel does, with the shapes of its input and its output; nothing for a copy.
 fn kind(
     call: &Launch,
@@ -433,7 +436,7 @@ fn kind(
     input: Vec<usize>,
     dtype: DType,
     refused: &dyn Fn() -> Error,
-) -> Result<Option<(Kind, Vec<usize>, Vec<usize>)>> {
+) -> Result<Option<Shaped>> {
     let constant = |i: usize| match operands.get(i).and_then(Option::as_ref) {
         Some(x) => numbers(x.array()),
         None => Err(refused()),

@@ -9,8 +9,16 @@ fn places_dot(row: &[f32], row_at: usize, vector: &[f32], vector_at: usize, n: u
     while from < n {
         let to: usize = if n - from < 1024 { n } else { from + 1024 };
         let mut place: [f32; 16] = [0.0; 16];
-        for i in from..to {
-            let p: usize = (i - from) % 16;
+        // Whole runs first: compilers make vectors of them.
+        let whole: usize = from + (to - from) / 16 * 16;
+        for block in 0..(to - from) / 16 {
+            for p in 0..16 {
+                let i: usize = from + block * 16 + p;
+                place[p] = row[row_at + i].mul_add(vector[vector_at + i], place[p]);
+            }
+        }
+        for i in whole..to {
+            let p: usize = (i - whole) % 16;
             place[p] = row[row_at + i].mul_add(vector[vector_at + i], place[p]);
         }
         let mut width: usize = 8;

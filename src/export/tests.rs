@@ -582,8 +582,11 @@ fn what_has_no_integers_is_named() -> Result<()> {
     Ok(())
 }
 
-/// Each layer of docs/layers.md that takes one tensor, with the shape of an input.
-fn layers() -> Result<Vec<(&'static str, Box<dyn Layer>, Vec<usize>)>> {
+/// A layer with its name and the shape of an input.
+type Case = (&'static str, Box<dyn Layer>, Vec<usize>);
+
+/// Each layer of docs/layers.md that takes one tensor.
+fn layers() -> Result<Vec<Case>> {
     use crate::layer::*;
     use crate::ops::{ConvOptions, PoolOptions};
     let rng = &mut Rng::seed(1);
