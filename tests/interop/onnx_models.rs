@@ -5,6 +5,7 @@ use std::path::Path;
 
 use tealight::activation::*;
 use tealight::autograd::{Onnx, OnnxValue};
+use tealight::export::{Quantize, quantize};
 use tealight::formula::Formula;
 use tealight::io::{OnnxExport, write_npz};
 use tealight::layer::*;
@@ -689,6 +690,23 @@ fn models(rng: &mut Rng) -> Result<Vec<Case>> {
         lstm: Lstm::new(8, 12, RnnOptions::new(), rng)?,
         head: Linear::new(12, 3, rng)?,
     };
+    // In integers of 8 bits, where a difference of 1 in one of them would be seen.
+    let small = Sequential::new()
+        .push(Lambda::new(|x| (x - 0.1)? * 0.7))
+        .push(conv(1, 6, rng)?)
+        .push(BatchNorm2d::new(6)?)
+        .push(Relu)
+        .push(MaxPool2d::new(PoolOptions::new(2)))
+        .push(conv(6, 8, rng)?)
+        .push(AvgPool2d::new(PoolOptions::new(2)))
+        .push(Relu)
+        .push(Flatten)
+        .push(Linear::new(32, 10, rng)?)
+        .push(Softmax::default());
+    let (pictures, rows) =
+        (Tensor::randn(0f32, 1.0, (40, 1, 8, 8), rng)?, Tensor::randn(0f32, 1.0, (40, 64), rng)?);
+    let any = Quantize::new().any_scale().model(&mlp, &rows)?;
+    let (small_mlp, small) = (quantize(&mlp, &rows)?, quantize(&small, &pictures)?);
     let own = Own {
         inner: Linear::new(6, 6, rng)?,
         scale: Parameter::new(Tensor::randn(1f32, 0.5, 6, rng)?),
@@ -704,6 +722,9 @@ fn models(rng: &mut Rng) -> Result<Vec<Case>> {
         case("model_reader", reader, &[2, 9]).words(DType::U32, 50),
         case("model_own_layer", own, &[2, 6]),
         case("model_token", token, &[2, 5, 8]),
+        case("int8_mlp", small_mlp, &[1, 64]),
+        case("int8_mlp_any_scale", any, &[1, 64]),
+        case("int8_cnn", small, &[2, 1, 8, 8]),
     ])
 }
 
