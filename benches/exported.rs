@@ -10,9 +10,9 @@ use tealight::program::compile;
 
 /// What a program prints: nanoseconds.
 fn printed(command: &mut Command) -> f64 {
-    let done = command.output().unwrap();
+    let done = command.output().expect("the program is there");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    String::from_utf8_lossy(&done.stdout).trim().parse().unwrap()
+    String::from_utf8_lossy(&done.stdout).trim().parse().expect("a number")
 }
 
 const SESSION: &str = "import sys, time, numpy, onnxruntime as ort
@@ -48,7 +48,7 @@ fn compiled(here: &Path, name: &str, source: &str) -> Result<std::path::PathBuf>
         .arg(&program)
         .arg(&file)
         .status();
-    assert!(done.unwrap().success());
+    assert!(done.expect("gcc is there").success());
     Ok(program)
 }
 
