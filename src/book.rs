@@ -27,6 +27,7 @@ pages! {
     ForwardMode = "14-forward-mode.md",
     Programs = "15-programs.md",
     Microcontroller = "16-microcontroller.md",
+    Export = "export.md",
     ShapesAndDtypes = "shapes-and-dtypes.md",
     MyPhotos = "how-to/my-photos.md",
     MyCsv = "how-to/my-csv.md",
