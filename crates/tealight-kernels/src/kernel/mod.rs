@@ -111,7 +111,7 @@ pub trait Element:
 
     fn to_f64(self) -> f64;
 
-    /// self · a + b, rounded as [`Vectors::fused`](simd::Vectors::fused) does: once, but twice in WebAssembly, which has no instruction
+    /// self · a + b, rounded as `Vectors::fused` does: once, but twice in WebAssembly, which has no instruction
     /// for it.
     fn multiply_add(self, a: Self, b: Self) -> Self;
 
