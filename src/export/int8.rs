@@ -135,6 +135,10 @@ impl Quantize {
             }
             let run = match kind {
                 Kind::Product(product) => {
+                    let mut weights = product.weight.iter().chain(&product.bias);
+                    if let Some(x) = weights.find(|x| !x.is_finite()) {
+                        return Err(Error::argument(OP, format!("finite weights in {place}"), x));
+                    }
                     values = product.run(&values, examples.dims()[0]);
                     let next = self.range(values.iter().copied())?;
                     let kernel = Int8::Product(self.product(&product, [range, next]));

@@ -568,6 +568,10 @@ fn what_has_no_integers_is_named() -> Result<()> {
     let linear = Linear::new(4, 3, rng)?;
     assert!(error(&linear, &x.narrow(0, 0, 0)?).contains("one or more"));
     assert!(error(&linear, &(&x / 0.0)?).contains("finite activations"), "{}", error(&linear, &(&x / 0.0)?));
+    // Relu would make a NaN 0.
+    let broken = Sequential::new().push(Linear::new(4, 3, rng)?).push(Relu).push(Linear::new(3, 2, rng)?);
+    broken.parameters()[1].1.set(&Tensor::new(&[0.0f32, f32::NAN, 0.0], &Device::Cpu)?)?;
+    assert!(error(&broken, &x).contains("expected finite weights in"), "{}", error(&broken, &x));
     assert!(Quantize::new().calibration_method(CalibrationMethod::Percentile(30.0)).is_err());
     let small = super::quantize(&linear, &x)?;
     assert!(small.predict(&x.narrow(1, 0, 3)?).unwrap_err().to_string().contains("inputs of shape (n, [4])"));

@@ -162,8 +162,8 @@ fn archive(path: &Path, file: impl Read, most: usize, take: &mut Take) -> Result
         }
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let (folder, base) = name.rsplit_once('/').unwrap_or(("", &name));
-        let stem = base.split('.').next().unwrap_or_default();
-        let end = base.rsplit('.').next().unwrap_or_default().to_lowercase();
+        let stem = base.split_once('.').map_or(base, |(stem, _)| stem);
+        let end = base.rsplit_once('.').map_or("", |(_, end)| end).to_lowercase();
         let key = format!("{folder}/{stem}");
         let is_image = IMAGES.contains(&end.as_str());
         if stem.is_empty() || !(is_image || end == "cls") {

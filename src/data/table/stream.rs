@@ -227,7 +227,7 @@ impl Text {
 
     fn decode(&mut self, bytes: &[u8]) -> Result<()> {
         let length = self.decoder.max_utf8_buffer_length_without_replacement(bytes.len());
-        self.text.reserve(length.unwrap_or(0));
+        self.text.reserve(length.expect("a piece of a file is far from the largest length"));
         let (result, _) =
             self.decoder.decode_to_string_without_replacement(bytes, &mut self.text, self.ended);
         if let DecoderResult::InputEmpty = result {
