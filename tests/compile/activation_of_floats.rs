@@ -13,3 +13,10 @@ impl Activation for Bell {
 }
 
 fn main() {}
+
+//~ error[E0308]: mismatched types
+//~ activation_of_floats.rs:10:22
+//~ expected `f64`, found type parameter `R`
+//~ error[E0308]: mismatched types
+//~ activation_of_floats.rs:11:9
+//~ the caller chooses a type for `R` which can be different from `f64`

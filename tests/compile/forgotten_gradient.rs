@@ -15,3 +15,8 @@ impl Op<2> for Add {
 }
 
 fn main() {}
+
+//~ error[E0308]: mismatched types
+//~ forgotten_gradient.rs:13:12
+//~ expected an array with a size of 2, found one with a size of 1
+//~ expected array `[Option<tealight::autograd::Tensor>; 2]`

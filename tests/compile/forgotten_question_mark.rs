@@ -7,3 +7,8 @@ fn main() -> Result<()> {
     println!("{y}");
     Ok(())
 }
+
+//~ error[E0308]: mismatched types
+//~ forgotten_question_mark.rs:6:21
+//~ expected `Tensor`, found `Result<Tensor, Error>`
+//~ let y: Tensor = x.exp()?;

@@ -12,3 +12,7 @@ impl Layer for Scale {
 }
 
 fn main() {}
+
+//~ error[E0046]: not all trait items implemented, missing: `fields`
+//~ layer_without_fields.rs:8:1
+//~ missing `fields` in implementation

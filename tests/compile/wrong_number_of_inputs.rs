@@ -19,3 +19,8 @@ fn main() -> Result<()> {
     Add.apply([&x])?;
     Ok(())
 }
+
+//~ error[E0308]: mismatched types
+//~ wrong_number_of_inputs.rs:19:15
+//~ expected an array with a size of 2, found one with a size of 1
+//~ expected array `[&tealight::autograd::Tensor; 2]`
