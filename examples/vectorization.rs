@@ -39,7 +39,7 @@ const PRODUCTS: [(&str, Shape, Loops, Tensors); 4] = [
     ("general dot", |n| vec![3, n / 3], general_dot, |w, x| w.matvec(x)),
 ];
 
-/// The time of a run in seconds: the best of ten, each of so many runs that the clock can tell them apart.
+/// The time of a run in seconds: the best of ten rounds, each with enough runs for the clock to tell them apart.
 fn time<T>(n: usize, mut run: impl FnMut() -> T) -> f64 {
     let runs = 1 + 500_000 / n;
     let seconds = (0..10).map(|_| {

@@ -192,7 +192,7 @@ fn word() -> impl Strategy<Value = OsString> {
     ]
 }
 
-/// What is no text in UTF-8.
+/// An option that is not valid UTF-8.
 #[cfg(unix)]
 fn odd() -> OsString {
     std::os::unix::ffi::OsStringExt::from_vec(b"--out=\xff".to_vec())

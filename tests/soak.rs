@@ -38,7 +38,7 @@ fn train(name: &str, model: &dyn Layer, example: &[usize], target: &[usize], ste
     drop(trainer);
     assert!(history.last("loss").unwrap().is_finite());
     println!(
-        "{name}: resident after so many steps, in KiB: {:?}",
+        "{name}: resident after each number of steps, in KiB: {:?}",
         measured.iter().map(|(n, m)| (n, m >> 10)).collect::<Vec<_>>()
     );
     let first = measured[0].1;

@@ -97,7 +97,7 @@ fn counts(lengths: impl Iterator<Item = usize>) -> Result<(Vec<i32>, Vec<i32>)> 
     Ok((counts, places))
 }
 
-/// Room for so many bytes, at an address that MPI takes for one: that of an empty `Vec` of bytes is 1, which Open MPI calls
+/// Room for the sum of these lengths in bytes, at an address that MPI takes for one: that of an empty `Vec` of bytes is 1, which Open MPI calls
 /// `MPI_IN_PLACE`.
 fn buffer(lengths: &[u64]) -> Vec<u8> {
     vec![0; lengths.iter().sum::<u64>() as usize + 1]

@@ -222,7 +222,7 @@ mod tests {
         Ok(())
     }
 
-    /// A file with this header, and so many bytes after it.
+    /// A file with this header, and `bytes` bytes after it.
     fn file(header: &str, bytes: usize) -> Vec<u8> {
         [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![1; bytes]].concat()
     }

@@ -33,7 +33,7 @@ struct Inner {
 #[derive(Debug)]
 enum Value {
     Own(Tensor),
-    /// In the memory of a program, which changes it in place: whoever asks for it gets a copy.
+    /// In the memory of a program, which changes it in place: a reader gets a copy.
     Lent(Arc<dyn Lender>, usize),
 }
 

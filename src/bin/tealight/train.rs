@@ -25,7 +25,7 @@ use super::serve::{Stage, Teller, Watch};
 const MAX_WIDTH: usize = 16_384;
 /// The largest number of weights: 1 GiB, and the optimizer keeps twice as much.
 const MAX_WEIGHTS: usize = 1 << 28;
-/// With fewer examples they are validated in so many folds, with more on this share.
+/// Fewer examples than these are validated in `FOLDS` folds, others on the share `VALID`.
 const FEW: usize = 200;
 const FOLDS: usize = 5;
 const VALID: f64 = 0.2;

@@ -299,14 +299,14 @@ impl Opened {
             .expect("a length that was checked")
     }
 
-    /// The group that has a row.
+    /// The group that has a row; behind the last row, the last group, where reading stopped.
     fn group_of(&self, row: usize) -> usize {
         let mut before = 0;
         let has = |group: &usize| {
             before += self.group_rows(*group);
             row < before
         };
-        (0..self.groups()).find(has).unwrap_or(0)
+        (0..self.groups()).find(has).unwrap_or(self.groups().saturating_sub(1))
     }
 
     /// The column that has a column of a table, and the place in its lists.

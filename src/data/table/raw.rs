@@ -237,7 +237,7 @@ fn trim_ends(names: &mut Vec<String>, rows: &[Row], index: bool) {
     }
 }
 
-/// Whether a row has no value in the last of so many columns.
+/// Whether a row has no value in the last of `length` columns.
 fn empty_end(row: &Row, length: usize) -> bool {
     row.cells.len() < length || row.cells.get(length - 1) == Some("")
 }

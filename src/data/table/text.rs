@@ -157,7 +157,7 @@ fn decoded(path: &Path, bytes: &[u8], format: &Format) -> Result<Contents> {
             let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
             let name = if used == WINDOWS_1252 && format.encoding.is_none() { "UTF-8" } else { used.name() };
             let message = format!("expected text in {name}, got other bytes");
-            let line = newlines(bytes.get(..valid).unwrap_or_default()) + 1;
+            let line = newlines(bytes.get(..valid).expect("the valid part is of these bytes")) + 1;
             Err(CsvTable::hinted(file_error(path, format!("line {line}: {message}")), CsvHint::Encoding))
         }
     }

@@ -112,7 +112,7 @@ unsafe fn product<T: Element>(
 fn cut([m, n, k]: [usize; 3]) -> (bool, usize) {
     let work = m.saturating_mul(n).saturating_mul(k);
     let pieces = if work < PARALLEL_GEMM_FROM { 1 } else { work / (PARALLEL_GEMM_FROM / 2) };
-    // Each piece packs all of the other factor, which is worth it for at least so many rows or columns. Runs of whole vectors.
+    // Each piece packs all of the other factor, which pays from 96 columns or 128 rows on. Pieces are whole vectors.
     let columns = n.div_ceil(pieces).max(96).next_multiple_of(32);
     if columns < n || pieces == 1 {
         return (true, columns);

@@ -165,7 +165,7 @@ pub(super) fn for_each(count: usize, threads: bool, work: &(dyn Fn(usize) + Sync
 
 /// A pointer that threads may share.
 pub(super) struct Shared<T>(*mut T);
-// SAFETY: whoever uses the pointer gives each thread other elements.
+// SAFETY: the code that uses the pointer gives each thread other elements.
 unsafe impl<T: Send> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
