@@ -305,6 +305,21 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// The report holds the command that it came from, whatever bytes a path has.
+#[cfg(unix)]
+#[test]
+fn a_folder_whose_name_is_not_utf8_is_written_to() {
+    let whole = tempfile::tempdir().unwrap();
+    examples(whole.path());
+    let line = "train photos --epochs 1 --size 1 --model mlp --colour grey";
+    let arguments: Vec<OsString> = line.split(' ').map(OsString::from).chain([odd()]).collect();
+    let output = tealight(whole.path(), &arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let folder: OsString = std::os::unix::ffi::OsStringExt::from_vec(vec![0xff]);
+    let report = fs::read_to_string(whole.path().join(folder).join("report.html")).unwrap();
+    assert!(report.contains("\u{fffd}"), "{report}");
+}
+
 #[test]
 fn any_arguments_end_well() {
     let whole = tempfile::tempdir().unwrap();

@@ -71,7 +71,7 @@ pub(super) fn fill(page: &mut Report, shown: &Shown) -> Result<()> {
     page.tables.extend(importance(parts)?);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let command: Vec<String> =
-        std::env::args().skip(1).map(|argument| super::train::shell(argument.as_ref())).collect();
+        std::env::args_os().skip(1).map(|argument| super::train::shell(argument.as_ref())).collect();
     let told = [("command", format!("tealight {}", command.join(" "))), ("date", date(now / 86_400))];
     let rows = told.map(|(name, value)| vec![name.into(), value.into()]).into_iter();
     let rows = rows.chain(data.iter().map(|(name, value)| vec![name.as_str().into(), value.as_str().into()]));
