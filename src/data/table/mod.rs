@@ -99,7 +99,7 @@ struct Format {
 
 /// A text in Unicode's composed form, as names and values of tables are compared.
 fn composed(text: &str) -> String {
-    text.nfc().collect()
+    if text.is_ascii() { text.into() } else { text.nfc().collect() }
 }
 
 /// `1 value`, `2 values`
@@ -111,6 +111,34 @@ impl Format {
     fn is_missing(&self, value: &str) -> bool {
         self.na_values.iter().any(|missing| missing == value)
     }
+
+    /// [`is_missing`](Format::is_missing) for many values.
+    fn missing_words(&self) -> MissingWords<'_> {
+        let mut lengths = [0; 256];
+        for word in &self.na_values {
+            lengths[usize::from(last(word))] |= 1 << word.len().min(63);
+        }
+        MissingWords { lengths, words: &self.na_values }
+    }
+}
+
+/// The words that stand for no value, with a look at the last byte, which numbers rarely share, and the length before they are compared.
+struct MissingWords<'a> {
+    /// By the last byte, a bit for each length; the last bit also for all above.
+    lengths: [u64; 256],
+    words: &'a [String],
+}
+
+impl MissingWords<'_> {
+    fn contains(&self, value: &str) -> bool {
+        let length = value.len().min(63);
+        self.lengths[usize::from(last(value))] >> length & 1 == 1
+            && self.words.iter().any(|word| word == value)
+    }
+}
+
+fn last(text: &str) -> u8 {
+    text.as_bytes().last().copied().unwrap_or(0)
 }
 
 /// Options of [`read_csv`].

@@ -47,6 +47,8 @@ const MAX_COLUMNS: usize = 1 << 16;
 const MAX_DEPTH: usize = 8;
 /// The rows that are decoded at once.
 const BATCH: usize = 8192;
+/// The most batches that become examples at once, whatever the number of cores.
+const MAX_BATCHES: usize = 8;
 /// The images that are read at once.
 #[cfg(feature = "tar")]
 const IMAGES: usize = 32;
@@ -128,32 +130,41 @@ pub(super) fn count(schema: &Arc<CsvSchema>, path: &Path) -> Result<usize> {
 
 /// The inputs and targets of a table, some rows at a time. Of each file the columns of the schema alone are read.
 pub(super) fn pieces(schema: &Arc<CsvSchema>, path: &Path) -> Result<Pieces> {
-    Ok(Box::new(Batches { schema: schema.clone(), files: files(path)?.into_iter(), open: None }))
+    let files = files(path)?.into_iter();
+    Ok(Box::new(Batches { schema: schema.clone(), files, open: None, ready: Vec::new() }))
 }
 
 /// The examples of files, one after the other.
 struct Batches {
     schema: Arc<CsvSchema>,
     files: std::vec::IntoIter<PathBuf>,
-    /// A file, its rows, and how many of them were read.
-    open: Option<(Opened, Reader, usize)>,
+    open: Option<Open>,
+    /// The last comes first; nothing where all rows are left out.
+    ready: Vec<Result<Option<(Tensor, Tensor)>>>,
+}
+
+/// A file that is being read.
+struct Open {
+    file: Arc<Opened>,
+    reader: Reader,
+    /// How many of its rows were read.
+    row: usize,
 }
 
 impl Batches {
-    fn open(&self, file: PathBuf) -> Result<(Opened, Reader, usize)> {
-        let opened = Opened::new(file)?;
+    fn open(&self, file: PathBuf) -> Result<Open> {
+        let file = Opened::new(file)?;
         let names = self.schema.column_names();
-        let columns = names.iter().map(|name| Ok(opened.column(name)?.0)).collect::<Result<Vec<_>>>()?;
-        let reader =
-            opened.reader(&(0..opened.groups()).collect::<Vec<_>>(), Some(&columns), BATCH, usize::MAX);
-        let reader = reader.map_err(|error| damaged(&opened.path, error))?;
-        Ok((opened, reader, 0))
+        let columns = names.iter().map(|name| Ok(file.column(name)?.0)).collect::<Result<Vec<_>>>()?;
+        let reader = file.reader(&(0..file.groups()).collect::<Vec<_>>(), Some(&columns), BATCH, usize::MAX);
+        let reader = reader.map_err(|error| damaged(&file.path, error))?;
+        Ok(Open { file: Arc::new(file), reader, row: 0 })
     }
 
-    /// The next rows; an empty piece if all are left out.
-    fn piece(&mut self) -> Result<Option<Option<(Tensor, Tensor)>>> {
+    /// The next rows, with their file and the number of the first there.
+    fn batch(&mut self) -> Result<Option<(Arc<Opened>, RecordBatch, usize)>> {
         loop {
-            let (opened, reader, row) = match &mut self.open {
+            let Open { file, reader, row } = match &mut self.open {
                 Some(open) => open,
                 None => match self.files.next() {
                     None => return Ok(None),
@@ -166,13 +177,29 @@ impl Batches {
             match reader.next() {
                 None => self.open = None,
                 Some(batch) => {
-                    let batch = batch.map_err(|error| opened.undecodable(opened.group_of(*row), error))?;
+                    let batch = batch.map_err(|error| file.undecodable(file.group_of(*row), error))?;
                     let first = *row;
                     *row += batch.num_rows();
-                    return examples(&self.schema, opened, &batch, first).map(Some);
+                    return Ok(Some((file.clone(), batch, first)));
                 }
             }
         }
+    }
+
+    /// As many batches as there are cores. What comes after an error is not read.
+    fn some(&mut self) {
+        let (mut batches, mut error) = (Vec::new(), None);
+        while batches.len() < rayon::current_num_threads().min(MAX_BATCHES) && error.is_none() {
+            match self.batch() {
+                Ok(None) => break,
+                Ok(Some(batch)) => batches.push(batch),
+                Err(other) => error = Some(other),
+            }
+        }
+        let schema = &self.schema;
+        self.ready = kernel::map_each(batches, |(file, batch, first)| examples(schema, &file, &batch, first));
+        self.ready.extend(error.map(Err));
+        self.ready.reverse();
     }
 }
 
@@ -181,13 +208,14 @@ impl Iterator for Batches {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            match self.piece() {
-                Ok(None) => return None,
-                Ok(Some(None)) => {}
-                Ok(Some(Some(piece))) => return Some(Ok(piece)),
+            if self.ready.is_empty() {
+                self.some();
+            }
+            match self.ready.pop()? {
+                Ok(None) => {}
+                Ok(Some(piece)) => return Some(Ok(piece)),
                 Err(error) => {
-                    // What comes after it is not read.
-                    (self.files, self.open) = (Vec::new().into_iter(), None);
+                    (self.files, self.open, self.ready) = (Vec::new().into_iter(), None, Vec::new());
                     return Some(Err(error));
                 }
             }
@@ -248,10 +276,15 @@ fn examples(
     };
     let columns = names.iter().enumerate().map(column).collect::<Result<Vec<_>>>()?;
     let format = schema.format();
+    let missing = format.missing_words();
+    let whole = |column: usize| match &columns[column] {
+        Cell::Numbers(all) => Some(&all[..]),
+        Cell::Texts(_) => None,
+    };
     let value = |row: usize, column: usize| match &columns[column] {
         Cell::Numbers(all) if all[row].is_nan() => CsvValue::Missing,
         Cell::Numbers(all) => CsvValue::Number(all[row]),
-        Cell::Texts(all) if format.is_missing(&all[row]) => CsvValue::Missing,
+        Cell::Texts(all) if missing.contains(&all[row]) => CsvValue::Missing,
         Cell::Texts(all) => CsvValue::Text(&all[row]),
     };
     let full = |row: &usize| (0..columns.len()).all(|column| value(*row, column) != CsvValue::Missing);
@@ -263,7 +296,7 @@ fn examples(
     }
     let error =
         |row: usize, column: usize, message: String| value_error(opened, first + row, names[column], message);
-    schema.encode_rows_of(&rows, NumberFormat::PLAIN, value, error).map(Some)
+    schema.encode_rows_of(&rows, NumberFormat::PLAIN, whole, value, error).map(Some)
 }
 
 fn value_error(opened: &Opened, row: usize, column: &str, message: String) -> Error {
@@ -576,9 +609,13 @@ fn flat(array: &ArrayRef, row: usize, depth: usize) -> Option<Vec<String>> {
 /// The values of a column of numbers.
 fn numbers(array: &dyn Array) -> Option<Vec<f64>> {
     macro_rules! all {
-        ($kind:ty, $to:expr) => {
-            Some(array.as_primitive::<$kind>().iter().map(|x| x.map_or(f64::NAN, $to)).collect())
-        };
+        ($kind:ty, $to:expr) => {{
+            let numbers = array.as_primitive::<$kind>();
+            Some(match numbers.null_count() {
+                0 => numbers.values().iter().copied().map($to).collect(),
+                _ => numbers.iter().map(|x| x.map_or(f64::NAN, $to)).collect(),
+            })
+        }};
     }
     match array.data_type() {
         DataType::Int8 => all!(Int8Type, f64::from),

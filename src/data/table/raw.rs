@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use csv::{ReaderBuilder, StringRecord, Trim};
+use csv::{ReaderBuilder, StringRecord};
 
 use super::form::{self, Form};
 use super::stream;
@@ -161,6 +161,11 @@ impl CsvTable {
         Ok(rows)
     }
 
+    /// The number of [`rows_of`](CsvTable::rows_of).
+    pub(super) fn count_of(&self, text: &str) -> Result<usize> {
+        count(text, self.form.delimiter).map_err(|message| file_error(&self.path, message))
+    }
+
     /// The number of rows.
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -297,15 +302,15 @@ pub(super) fn records(text: &str, mut from: usize, delimiter: u8) -> Result<Vec<
     let mut line = newlines(&text.as_bytes()[..from]) + 1;
     loop {
         let bytes = &text.as_bytes()[from..];
-        let mut reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(delimiter)
-            .trim(Trim::All)
-            .from_reader(bytes);
+        let mut reader =
+            ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(bytes);
         let (mut start, first) = (0, rows.len());
         for record in reader.records() {
-            let cells = record.map_err(|error| format!("line {line}: {error}"))?;
+            let mut cells = record.map_err(|error| format!("line {line}: {error}"))?;
+            // What has only printed ASCII has no ends to trim, which would copy each record.
+            if cells.as_slice().bytes().any(|byte| byte <= b' ' || !byte.is_ascii()) {
+                cells.trim();
+            }
             // The crate's own line numbers leave out blank lines.
             let at = cells.position().expect("a record that was read has a position").byte() as usize;
             let at = at + bytes[at..].iter().take_while(|byte| b"\r\n".contains(byte)).count();
@@ -324,6 +329,57 @@ pub(super) fn records(text: &str, mut from: usize, delimiter: u8) -> Result<Vec<
             _ => return Ok(rows),
         }
     }
+}
+
+/// Whether a delimiter and the end of a line are that wherever they stand.
+fn is_plain(text: &str, delimiter: u8) -> bool {
+    delimiter != b' ' && !text.contains('"')
+}
+
+fn ends(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n')
+}
+
+/// The values of a text in ASCII without quotes, row by row; `None` of another text, or if a row has not `columns` of them.
+pub(super) fn plain_values(text: &str, delimiter: u8, columns: usize) -> Option<Vec<&str>> {
+    if !text.is_ascii() || !is_plain(text, delimiter) {
+        return None;
+    }
+    let bytes = text.as_bytes();
+    let (mut values, mut from, mut row) = (Vec::with_capacity(bytes.len() / 4), 0, 0);
+    for (at, &byte) in bytes.iter().chain(b"\n").enumerate() {
+        if byte != delimiter && !ends(byte) {
+            continue;
+        }
+        // A line without anything is no row.
+        let blank = ends(byte) && from == at && values.len() == row;
+        if !blank {
+            let value = &text[from..at];
+            let trimmed = |end: Option<&u8>| end.is_none_or(|&byte| byte > b' ');
+            let (first, last) = (value.as_bytes().first(), value.as_bytes().last());
+            values.push(if trimmed(first) && trimmed(last) { value } else { value.trim() });
+        }
+        if ends(byte) && !blank {
+            row += columns;
+            if values.len() != row {
+                return None;
+            }
+        }
+        from = at + 1;
+    }
+    Some(values)
+}
+
+/// The number of [`records`] in a text that begins with one.
+fn count(text: &str, delimiter: u8) -> Result<usize, String> {
+    if !is_plain(text, delimiter) {
+        return Ok(records(text, 0, delimiter)?.len());
+    }
+    let bytes = text.as_bytes();
+    let first = bytes.first().is_some_and(|&byte| !ends(byte));
+    let later =
+        bytes.iter().zip(bytes.iter().skip(1)).filter(|&(&before, &byte)| ends(before) && !ends(byte));
+    Ok(usize::from(first) + later.count())
 }
 
 pub(super) fn newlines(bytes: &[u8]) -> usize {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::date::{self, DateOrder};
 use super::form::Form;
 use super::number::NumberFormat;
-use super::raw::{CsvTable, Role, Row};
+use super::raw::{self, CsvTable, Role, Row};
 use super::{CsvHint, CsvOptions, Format, Missing, composed, counted, text};
 use crate::autograd::Tensor;
 use crate::data::LabeledDataset;
@@ -436,29 +436,75 @@ impl CsvSchema {
         if kept.is_empty() { Ok(None) } else { self.encode_text(table, &kept).map(Some) }
     }
 
+    /// [`piece`](CsvSchema::piece) of a later part of a table's text, without a copy of its values; `None` if some need a closer
+    /// look: quotes, letters beyond ASCII, and whatever is an error.
+    pub(super) fn plain_piece(&self, head: &CsvTable, text: &str) -> Option<Option<(Tensor, Tensor)>> {
+        let width = head.names().len();
+        let values = raw::plain_values(text, head.form.delimiter, width)?;
+        let columns = [self.input_columns(head).ok()?, vec![head.find(&self.target.name).ok()?]].concat();
+        let missing = self.format.missing_words();
+        let value = |row: usize, column: usize| {
+            let text = values[row * width + columns[column]];
+            if missing.contains(text) { CsvValue::Missing } else { CsvValue::Text(text) }
+        };
+        let rows = 0..values.len() / width;
+        let full = |&row: &usize| (0..columns.len()).all(|column| value(row, column) != CsvValue::Missing);
+        let rows: Vec<usize> = match self.format.missing {
+            Missing::Drop => rows.filter(full).collect(),
+            _ => rows.collect(),
+        };
+        if rows.is_empty() {
+            return Some(None);
+        }
+        let error = |_: usize, column: usize, message: String| head.column_error(columns[column], message);
+        self.encode_rows_of(&rows, head.form.numbers, |_| None, value, error).ok().map(Some)
+    }
+
     fn encode_text(&self, table: &CsvTable, rows: &[usize]) -> Result<(Tensor, Tensor)> {
         let columns = [self.input_columns(table)?, vec![table.find(&self.target.name)?]].concat();
+        let missing = self.format.missing_words();
         let value = |row: usize, column: usize| {
             let text = &table.rows[row].cells[columns[column]];
-            if self.format.is_missing(text) { CsvValue::Missing } else { CsvValue::Text(text) }
+            if missing.contains(text) { CsvValue::Missing } else { CsvValue::Text(text) }
         };
         let error = |row: usize, column: usize, error: String| {
             table.value_error(table.rows[row].line, columns[column], error)
         };
-        self.encode_rows_of(rows, table.form.numbers, value, error)
+        self.encode_rows_of(rows, table.form.numbers, |_| None, value, error)
     }
 
-    /// The inputs and targets of rows by their values: the columns are those of the inputs, and then the target.
+    /// The inputs and targets of rows by their values: the columns are those of the inputs, and then the target. Those that `whole`
+    /// knows are numbers, NaN where there is none.
     pub(super) fn encode_rows_of<'v>(
         &self,
         rows: &[usize],
         numbers: NumberFormat,
+        whole: impl Fn(usize) -> Option<&'v [f64]>,
         value: impl Fn(usize, usize) -> CsvValue<'v>,
         error: impl Fn(usize, usize, String) -> Error,
     ) -> Result<(Tensor, Tensor)> {
-        let width = self.feature_counts().iter().sum();
-        let (mut inputs, mut targets, mut classes) =
-            (Vec::with_capacity(width * rows.len()), Vec::new(), Vec::new());
+        let counts = self.feature_counts();
+        let width = counts.iter().sum();
+        let (mut inputs, mut targets, mut classes) = (vec![0.0; width * rows.len()], Vec::new(), Vec::new());
+        // The columns whose numbers are not all there, with their places; the others are copied at once.
+        let (mut single, mut from) = (Vec::new(), 0);
+        for (i, (column, &count)) in self.inputs.iter().zip(&counts).enumerate() {
+            let copied = match (&column.kind, whole(i)) {
+                (Kind::Numeric { mean }, Some(all)) => {
+                    let gap = if self.format.missing == Missing::Fill { *mean } else { f64::NAN };
+                    let places = inputs.iter_mut().skip(from).step_by(width);
+                    places.zip(rows).fold(true, |fits, (place, &row)| {
+                        *place = if all[row].is_nan() { gap } else { all[row] };
+                        fits & self.fits(*place)
+                    })
+                }
+                _ => false,
+            };
+            if !copied {
+                single.push((i, column, from..from + count));
+            }
+            from += count;
+        }
         // A map, since there may be as many classes as rows. The first of two equal names counts.
         let known: HashMap<&str, u32> =
             self.classes().iter().enumerate().rev().map(|(i, name)| (name.as_str(), i as u32)).collect();
@@ -471,10 +517,11 @@ impl CsvSchema {
             };
             found.ok_or_else(|| unknown(self.classes(), value))
         };
-        for &row in rows {
-            for (i, column) in self.inputs.iter().enumerate() {
-                self.encode_value(&column.kind, numbers, value(row, i), &mut inputs)
-                    .map_err(|unusable| error(row, i, unusable.to_string()))?;
+        for (n, &row) in rows.iter().enumerate() {
+            for (i, column, places) in &single {
+                let places = &mut inputs[n * width..][places.clone()];
+                self.encode_value(&column.kind, numbers, value(row, *i), places)
+                    .map_err(|unusable| error(row, *i, unusable.to_string()))?;
             }
             let last = self.inputs.len();
             let target = match (&self.target.kind, value(row, last)) {
@@ -530,27 +577,32 @@ impl CsvSchema {
                 let message = format!("expected a value, got {:?}", &row.cells[column]);
                 return Err(table.value_error(row.line, column, message));
             }
-            let mut inputs = Vec::new();
-            self.encode_inputs(table, row, &columns, &mut inputs)?;
-            Ok(inputs)
+            let text = |i: usize| &row.cells[columns[i]];
+            let value = |i: usize| match text(i) {
+                text if self.format.is_missing(text) => CsvValue::Missing,
+                text => CsvValue::Text(text),
+            };
+            self.encode_row(table.form.numbers, value)
+                .map_err(|(i, unusable)| table.value_error(row.line, columns[i], unusable.to_string()))
         };
         Ok(table.rows.iter().map(row).collect())
     }
 
-    fn encode_inputs(
+    /// The inputs of one row, or the column that has none.
+    fn encode_row<'v>(
         &self,
-        table: &CsvTable,
-        row: &Row,
-        columns: &[usize],
-        inputs: &mut Vec<f64>,
-    ) -> Result<()> {
-        for (&index, column) in columns.iter().zip(&self.inputs) {
-            let value = &row.cells[index];
-            let value = if self.format.is_missing(value) { CsvValue::Missing } else { CsvValue::Text(value) };
-            self.encode_value(&column.kind, table.form.numbers, value, inputs)
-                .map_err(|error| table.value_error(row.line, index, error.to_string()))?;
+        numbers: NumberFormat,
+        value: impl Fn(usize) -> CsvValue<'v>,
+    ) -> Result<Vec<f64>, (usize, Unusable)> {
+        let counts = self.feature_counts();
+        let mut inputs = vec![0.0; counts.iter().sum()];
+        let mut rest = &mut inputs[..];
+        for (i, (column, count)) in self.inputs.iter().zip(counts).enumerate() {
+            let (places, later) = rest.split_at_mut(count);
+            self.encode_value(&column.kind, numbers, value(i), places).map_err(|unusable| (i, unusable))?;
+            rest = later;
         }
-        Ok(())
+        Ok(inputs)
     }
 
     /// The inputs of one row, whose values stand in the order of [`columns`](CsvSchema::columns).
@@ -573,23 +625,22 @@ impl CsvSchema {
             let expected = format!("{} values, one for each column", self.inputs.len());
             return Err(Error::argument("encode_values", expected, values.len()));
         }
-        let mut inputs = Vec::with_capacity(values.len());
-        for (column, value) in self.inputs.iter().zip(values) {
-            let done = match value {
-                CsvValue::Text(text) if self.format.is_missing(text.trim()) => {
-                    self.encode_value(&column.kind, self.form.numbers, CsvValue::Missing, &mut inputs)
-                }
-                CsvValue::Text(text) => {
-                    let text = composed(text.trim());
-                    self.encode_value(&column.kind, self.form.numbers, CsvValue::Text(&text), &mut inputs)
-                }
-                &value => self.encode_value(&column.kind, self.form.numbers, value, &mut inputs),
-            };
-            done.map_err(|Unusable { expected, got }| {
-                Error::argument("encode_values", format!("{expected} in column {:?}", column.name), got)
-            })?;
-        }
-        Ok(inputs)
+        let texts: Vec<Option<String>> = values
+            .iter()
+            .map(|value| match value {
+                CsvValue::Text(text) => Some(composed(text.trim())),
+                _ => None,
+            })
+            .collect();
+        let value = |i: usize| match &texts[i] {
+            Some(text) if self.format.is_missing(text) => CsvValue::Missing,
+            Some(text) => CsvValue::Text(text),
+            None => values[i],
+        };
+        self.encode_row(self.form.numbers, value).map_err(|(i, Unusable { expected, got })| {
+            let expected = format!("{expected} in column {:?}", self.inputs[i].name);
+            Error::argument("encode_values", expected, got)
+        })
     }
 
     fn encode_value(
@@ -597,15 +648,15 @@ impl CsvSchema {
         kind: &Kind,
         numbers: NumberFormat,
         value: CsvValue,
-        inputs: &mut Vec<f64>,
+        places: &mut [f64],
     ) -> Result<(), Unusable> {
         if value == CsvValue::Missing && self.format.missing != Missing::Fill {
             return Err(Unusable::new("a value", value));
         }
         match (kind, value) {
-            (Kind::Numeric { mean }, CsvValue::Missing) => inputs.push(*mean),
-            (Kind::Numeric { .. }, CsvValue::Number(x)) => inputs.push(self.finite(x, value)?),
-            (Kind::Numeric { .. }, CsvValue::Text(text)) => inputs.push(self.number(numbers, text)?),
+            (Kind::Numeric { mean }, CsvValue::Missing) => places[0] = *mean,
+            (Kind::Numeric { .. }, CsvValue::Number(x)) => places[0] = self.finite(x, value)?,
+            (Kind::Numeric { .. }, CsvValue::Text(text)) => places[0] = self.number(numbers, text)?,
             (Kind::Date { order, timed, mean }, value) => {
                 // A date with the year first cannot be mistaken for another one.
                 let moment = match value {
@@ -624,7 +675,7 @@ impl CsvSchema {
                     DateOrder::Time => "a time",
                 };
                 let moment = moment.ok_or_else(|| Unusable::new(expected, value))?;
-                inputs.extend(date::features(moment, *order, *timed));
+                places.copy_from_slice(&date::features(moment, *order, *timed));
             }
             (Kind::Categorical { categories, most_frequent }, value) => {
                 let found = match value {
@@ -636,7 +687,8 @@ impl CsvSchema {
                     CsvValue::Text(text) => category(categories, numbers, text),
                 };
                 let found = found.ok_or_else(|| unknown(categories, value))?;
-                inputs.extend((0..categories.len()).map(|i| f64::from(u8::from(i == found))));
+                places.fill(0.0);
+                places[found] = 1.0;
             }
         }
         Ok(())
@@ -648,8 +700,13 @@ impl CsvSchema {
     }
 
     fn finite(&self, x: f64, value: CsvValue) -> Result<f64, Unusable> {
-        let (fits, bits) = if self.double { (x.is_finite(), 64) } else { ((x as f32).is_finite(), 32) };
-        fits.then_some(x).ok_or_else(|| Unusable::new(format!("a finite number (of {bits} bits)"), value))
+        let bits = if self.double { 64 } else { 32 };
+        let expected = || format!("a finite number (of {bits} bits)");
+        self.fits(x).then_some(x).ok_or_else(|| Unusable::new(expected(), value))
+    }
+
+    fn fits(&self, x: f64) -> bool {
+        if self.double { x.is_finite() } else { (x as f32).is_finite() }
     }
 
     fn tensor(&self, numbers: Vec<f64>, n: usize, d: usize) -> Result<Tensor> {
@@ -771,12 +828,13 @@ fn kept_rows(table: &CsvTable, format: &Format, inputs: &[usize], target: usize)
 /// The rows that have all values that are needed.
 fn full_rows(table: &CsvTable, format: &Format, inputs: &[usize], target: usize) -> Result<Vec<usize>> {
     let mut kept = Vec::with_capacity(table.rows.len());
+    let words = format.missing_words();
     for (i, row) in table.rows.iter().enumerate() {
         table.check_row(row)?;
         let mut columns = inputs.iter().chain([&target]);
         let gap = match format.missing {
-            Missing::Fill => Some(&target).filter(|&&column| format.is_missing(&row.cells[column])),
-            _ => columns.find(|&&column| format.is_missing(&row.cells[column])),
+            Missing::Fill => Some(&target).filter(|&&column| words.contains(&row.cells[column])),
+            _ => columns.find(|&&column| words.contains(&row.cells[column])),
         };
         match (gap, format.missing) {
             (None, _) => kept.push(i),

@@ -11,7 +11,7 @@ use super::form::{self, Form};
 use super::raw::{CsvTable, Row, newlines};
 use super::schema::CsvSchema;
 use super::text::{self, Contents};
-use super::{CsvHint, Format};
+use super::{CsvHint, Format, Missing};
 use crate::autograd::Tensor;
 use crate::data::{IterableDataset, Pieces};
 use crate::error::Result;
@@ -72,7 +72,10 @@ impl CsvSchema {
         let mut len = 0;
         while let Some(some) = blocks.some()? {
             let head = &blocks.head;
-            let count = |block: Block| Ok(self.full_rows(&block.table(head)?)?.len());
+            let count = |block: Block| match block {
+                Block::Text(_, text) if self.format().missing != Missing::Drop => head.count_of(&text),
+                block => Ok(self.full_rows(&block.table(head)?)?.len()),
+            };
             len += kernel::map_each(some, count).into_iter().sum::<Result<usize>>()?;
         }
         Ok(CsvStream { schema, path, len })
@@ -116,7 +119,13 @@ impl Iterator for Rows {
                     Ok(None) => return None,
                     Ok(Some(some)) => {
                         let (schema, head) = (&self.schema, &self.blocks.head);
-                        let piece = |block: Block| schema.piece(&block.table(head)?);
+                        let piece = |block: Block| {
+                            let plain = match &block {
+                                Block::Text(_, text) => schema.plain_piece(head, text),
+                                Block::First(_) => None,
+                            };
+                            plain.map_or_else(|| schema.piece(&block.table(head)?), Ok)
+                        };
                         self.ready = kernel::map_each(some, piece);
                         self.ready.reverse();
                     }

@@ -1,3 +1,4 @@
+use super::raw::plain_values;
 use super::*;
 use crate::data::IterableDataset;
 use crate::prelude::*;
@@ -547,7 +548,16 @@ fn streamed_tables_are_those_in_memory() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("long.csv");
     let text = long_table();
+    let plain = text.replace("\"a, \"\"b\"\"\"", " a b ").replace("\"two\nlines\"", "two\t").replace('"', "");
+    assert!(
+        plain_values(&plain, b',', 4).is_some_and(|values| values.len() == 4 * 1201 && values[5] == "red")
+    );
     for (bytes, missing) in [
+        (plain.clone().into_bytes(), Missing::Fill),
+        (plain.clone().into_bytes(), Missing::Drop),
+        (plain.replace(',', ";").replace('\n', "\r\n").into_bytes(), Missing::Drop),
+        // Its last rows need a closer look.
+        ((plain + &text[16..]).into_bytes(), Missing::Drop),
         (text.clone().into_bytes(), Missing::Fill),
         (text.clone().into_bytes(), Missing::Drop),
         (text.encode_utf16().flat_map(u16::to_le_bytes).collect(), Missing::Fill),
@@ -569,6 +579,17 @@ fn streamed_tables_are_those_in_memory() -> Result<()> {
         assert_eq!(CsvTable::read(&path, &CsvOptions::auto().nrows(1000))?.len(), 1000);
     }
     Ok(())
+}
+
+#[test]
+fn values_without_quotes() {
+    let values = |text| plain_values(text, b',', 2);
+    assert_eq!(values(""), Some(vec![]));
+    assert_eq!(values("\n\r\n a ,\tb\r\n\r\n,\n"), Some(vec!["a", "b", "", ""]));
+    assert_eq!(values("a,b"), Some(vec!["a", "b"]));
+    for text in ["a\n", "a,b,c\n", "a,b,\n", " \na,b\n", "a,\"b\"\n", "a,\u{e9}\n"] {
+        assert_eq!(values(text), None, "{text:?}");
+    }
 }
 
 #[test]
