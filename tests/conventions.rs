@@ -56,9 +56,9 @@ expressions! {
         CrossEntropy::new().elementwise(&x.unsqueeze(0)?, &Tensor::new(&[0_u32], &Device::Cpu)?),
         CrossEntropy::new().elementwise(&x.unsqueeze(0)?, &Tensor::new(&[1_u32], &Device::Cpu)?);
     [a]:
-        a.maximum(1.0), a.minimum(1.0), a.clamp(-1.0, 1.0), a.clamp(1.0, 1.0), a.rem(2.0);
+        a.maximum(1.0), a.minimum(1.0), a.clamp(-1.0, 1.0), a.clamp(1.0, 1.0), a.remainder(2.0);
     [a, b]:
-        a.add(b), a.sub(b), a.mul(b), a.div(b), a.pow(b), a.maximum(b), a.minimum(b), a.atan2(b), a.rem(b), a.fmod(b), a.fmax(b), a.fmin(b), a.xlogy(b), a.logaddexp(b),
+        a.add(b), a.sub(b), a.mul(b), a.div(b), a.pow(b), a.maximum(b), a.minimum(b), a.atan2(b), a.remainder(b), a.fmod(b), a.fmax(b), a.fmin(b), a.xlogy(b), a.logaddexp(b),
         a.cosine_similarity(b, 0), a.pairwise_distance(b, 2.0), a.lerp(b, 0.25),
         a.scatter(0, &Tensor::new(&[0_u32, 0, 1], &Device::Cpu)?, b),
         MarginRanking::new().reduction(Reduction::None).loss(a, b, &scalar(1.0)),

@@ -358,14 +358,14 @@ impl Program {
                 8 => a.erf() + b.erfc(),
                 9 => a.atan(),
                 10 => a.abs(),
-                11 => a.max(b),
-                12 => a.min(c(0.3)),
+                11 => a.maximum(b),
+                12 => a.minimum(c(0.3)),
                 13 => a.tanh().powi(3),
                 14 => positive.powf(c(-1.5)),
                 15 => positive.powf(b.tanh()),
                 16 => b.tanh().exp_m1() - (a * a).ln_1p(),
                 17 => a.select_gt(b, a.sin(), b.cos()),
-                18 => (a + c(7.3)).rem(c(1.7)),
+                18 => (a + c(7.3)).remainder(c(1.7)),
                 _ => a.tanh().powf(c(2.0)),
             });
         }

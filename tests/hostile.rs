@@ -231,7 +231,7 @@ fn operations_with_numbers() {
                 x.powf(f),
                 x.clamp(f, 1.0),
                 x.clamp(0.0, f),
-                x.rem(f),
+                x.remainder(f),
                 x.norm_all(f),
                 x.lerp(x, f),
                 x.full_like(f),

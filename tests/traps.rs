@@ -136,7 +136,7 @@ traps! {
         |x| tensor(&[0.0; 2]).scatter(0, &places(&[0, 0, 1]), x), at [3.0, 4.0, 5.0] => 9.0, [0.0, 1.0, 1.0], [0.0; 3];
     "a quantity written over", "torch: scatter": |x| x.scatter(0, &places(&[0]), &tensor(&[9.0])), at [3.0, 4.0] => 13.0,
         [0.0, 1.0], [0.0, 0.0];
-    "the remainder jumps, its slope does not", "torch": |x| x.rem(2.0), at [3.0, -1.5] => 1.5, [1.0, 1.0], [0.0, 0.0];
+    "the remainder jumps, its slope does not", "torch": |x| x.remainder(2.0), at [3.0, -1.5] => 1.5, [1.0, 1.0], [0.0, 0.0];
 }
 
 #[test]

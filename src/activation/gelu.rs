@@ -35,7 +35,7 @@ impl Activation for Gelu {
 
     #[inline(always)]
     fn value<R: Real>(&self, x: R) -> R {
-        let x = x.max(R::constant(-FAR));
+        let x = x.maximum(R::constant(-FAR));
         x * normal(x)
     }
 
@@ -59,7 +59,7 @@ impl Activation for GeluTanh {
     const NAME: &'static str = "gelu_tanh";
 
     fn value<R: Real>(&self, x: R) -> R {
-        let x = x.max(R::constant(-FAR));
+        let x = x.maximum(R::constant(-FAR));
         x * (x * (R::constant(LINEAR) + R::constant(CUBIC) * x * x)).sigmoid()
     }
 

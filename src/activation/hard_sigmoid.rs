@@ -15,7 +15,7 @@ impl Activation for HardSigmoid {
 
     fn value<R: Real>(&self, x: R) -> R {
         let six = R::constant(6.0);
-        (x + R::constant(3.0)).max(R::constant(0.0)).min(six) / six
+        (x + R::constant(3.0)).maximum(R::constant(0.0)).minimum(six) / six
     }
 
     fn derivative<R: Real>(&self, x: R, _: R) -> R {

@@ -19,8 +19,8 @@ impl Activation for HardSwish {
     fn value<R: Real>(&self, x: R) -> R {
         // Below −3 the other factor is 0: bounded, because −∞ · 0 is NaN.
         let (three, six) = (R::constant(3.0), R::constant(6.0));
-        let x = x.max(-three);
-        x * ((x + three).min(six) / six)
+        let x = x.maximum(-three);
+        x * ((x + three).minimum(six) / six)
     }
 
     fn derivative<R: Real>(&self, x: R, _: R) -> R {

@@ -37,7 +37,7 @@ impl Activation for HardTanh {
     const NAME: &'static str = "hard_tanh";
 
     fn value<R: Real>(&self, x: R) -> R {
-        x.max(R::constant(self.low)).min(R::constant(self.high))
+        x.maximum(R::constant(self.low)).minimum(R::constant(self.high))
     }
 
     fn derivative<R: Real>(&self, x: R, _: R) -> R {

@@ -14,7 +14,7 @@ impl Activation for LogSigmoid {
     const NAME: &'static str = "log_sigmoid";
 
     fn value<R: Real>(&self, x: R) -> R {
-        x.min(R::constant(0.0)) - (-x.abs()).exp().ln_1p()
+        x.minimum(R::constant(0.0)) - (-x.abs()).exp().ln_1p()
     }
 
     fn derivative<R: Real>(&self, x: R, _: R) -> R {

@@ -16,7 +16,7 @@ pub struct Mish;
 
 /// tanh(ln(1 + eˣ))
 fn gate<R: Real>(x: R) -> R {
-    let (two, e) = (R::constant(2.0), x.min(R::constant(20.0)).exp());
+    let (two, e) = (R::constant(2.0), x.minimum(R::constant(20.0)).exp());
     let n = e * (e + two);
     n / (n + two)
 }
@@ -25,7 +25,7 @@ impl Activation for Mish {
     const NAME: &'static str = "mish";
 
     fn value<R: Real>(&self, x: R) -> R {
-        let x = x.max(R::constant(-800.0));
+        let x = x.maximum(R::constant(-800.0));
         x * gate(x)
     }
 

@@ -124,7 +124,7 @@ fn not_above_0<R: Real>(x: R) -> R {
 /// x clamped to [low, high], for formulas that are constant or linear beyond.
 #[inline(always)]
 fn bounded<R: Real>(x: R, low: f64, high: f64) -> R {
-    x.max(R::constant(low)).min(R::constant(high))
+    x.maximum(R::constant(low)).minimum(R::constant(high))
 }
 
 /// `slope` where low < x < high, else 0.

@@ -30,7 +30,7 @@ impl Activation for Silu {
 
     #[inline(always)]
     fn value<R: Real>(&self, x: R) -> R {
-        let x = x.max(R::constant(-FAR));
+        let x = x.maximum(R::constant(-FAR));
         x * x.sigmoid()
     }
 

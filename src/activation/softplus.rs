@@ -37,7 +37,7 @@ impl Activation for Softplus {
 
     fn value<R: Real>(&self, x: R) -> R {
         let beta = R::constant(self.beta);
-        x.max(R::constant(0.0)) + (-(beta * x).abs()).exp().ln_1p() / beta
+        x.maximum(R::constant(0.0)) + (-(beta * x).abs()).exp().ln_1p() / beta
     }
 
     fn derivative<R: Real>(&self, x: R, _: R) -> R {

@@ -13,8 +13,8 @@ pub(super) fn extremes<A: Activation>(f: &A, below: [f64; 3], above: [f64; 3]) {
         at_the_ends(f, dtype, below, above).unwrap();
     }
     for x in [
-        -1e4, -745.0, -100.0, -20.0, -3.3, -1.2, -0.7, -1e-3, 1e-3, 0.4, 1.7, 2.9, 6.5, 20.0, 100.0, 745.0,
-        1e4,
+        -1e4_f64, -745.0, -100.0, -20.0, -3.3, -1.2, -0.7, -1e-3, 1e-3, 0.4, 1.7, 2.9, 6.5, 20.0, 100.0,
+        745.0, 1e4,
     ] {
         let by_hand = f.derivative(x, f.value(x));
         let exact = f.value(Dual::variable(x)).slope();

@@ -1036,7 +1036,7 @@ impl Interpreter for Block {
             }
             // Of a positive constant: Adam's bias correction.
             Binary::Pow if self.is_scalar => format!("magnitude_f64({a}, {b})"),
-            Binary::Pow | Binary::Rem => return Err(Self::no_form(&format!("{f:?}"))),
+            Binary::Pow | Binary::Remainder => return Err(Self::no_form(&format!("{f:?}"))),
         };
         Ok(self.declare(&text))
     }

@@ -25,7 +25,7 @@ pub struct Bce;
 /// ln p and ln(1 − p), not below −100.
 fn clamped_logs<R: Real>(p: R) -> (R, R) {
     let floor = R::constant(-100.0);
-    (p.ln().max(floor), (-p).ln_1p().max(floor))
+    (p.ln().maximum(floor), (-p).ln_1p().maximum(floor))
 }
 
 impl PointwiseLoss for Bce {
@@ -39,7 +39,7 @@ impl PointwiseLoss for Bce {
     fn derivative<R: Real>(&self, prediction: R, target: R) -> [R; 2] {
         let spread = prediction * (R::constant(1.0) - prediction);
         let (yes, no) = clamped_logs(prediction);
-        [(prediction - target) / spread.max(R::constant(1e-12)), no - yes]
+        [(prediction - target) / spread.maximum(R::constant(1e-12)), no - yes]
     }
 
     fn check(&self, prediction: &Tensor, target: &Tensor) -> Result<()> {

@@ -97,7 +97,7 @@ impl PointwiseLoss for SigmoidFocal {
         // The slope of q^γ times x, over q^γ: 0 where q is 0.
         let through = |x: R| q.select_gt(zero, R::constant(self.gamma) * x / divisor, zero);
         // From 1e4 on, where the entropy may be infinite, the slope of the sigmoid is 0.
-        let bounded = entropy.min(R::constant(1e4));
+        let bounded = entropy.minimum(R::constant(1e4));
         let by_z = p - t + through(bounded * (p * (-z).sigmoid() * (one - two * t)));
         let by_t = through(entropy * (one - two * p)) - z;
         [weight * power * by_z, weight * power * by_t + slope * power * entropy]
@@ -189,7 +189,7 @@ impl Formula<1> for OfLogProbability {
     fn derivative<R: Real>(&self, [x]: [R; 1], _: R) -> [R; 1] {
         let (zero, one) = (R::constant(0.0), R::constant(1.0));
         // From −1e4 on, where x may be infinite, exp(x) is 0.
-        let (q, x) = (-x.exp_m1(), x.max(R::constant(-1e4)));
+        let (q, x) = (-x.exp_m1(), x.maximum(R::constant(-1e4)));
         let ratio = q.select_gt(zero, x / q.select_gt(zero, q, one), -one);
         [q.powf(R::constant(self.gamma)) * (R::constant(self.gamma) * x.exp() * ratio - one)]
     }

@@ -47,7 +47,7 @@ impl PointwiseLoss for Huber {
 
     fn value<R: Real>(&self, prediction: R, target: R) -> R {
         let far = (prediction - target).abs();
-        let near = far.min(R::constant(self.delta));
+        let near = far.minimum(R::constant(self.delta));
         near * (far - R::constant(0.5) * near)
     }
 

@@ -44,7 +44,7 @@ impl PointwiseLoss for KlDiv {
     fn value<R: Real>(&self, prediction: R, target: R) -> R {
         let zero = R::constant(0.0);
         // 0, but NaN comes through.
-        let none = prediction.max(zero).min(zero);
+        let none = prediction.maximum(zero).minimum(zero);
         if self.log_target {
             let (t, p) = bounded_exp(target);
             return p.select_gt(zero, p * (t - prediction), none);
@@ -71,7 +71,7 @@ impl PointwiseLoss for KlDiv {
 
 /// t and exp(t) for t ≥ −10,000, where exp(t) is 0 already: 0·(−∞) would be NaN.
 fn bounded_exp<R: Real>(t: R) -> (R, R) {
-    let t = t.max(R::constant(-1e4));
+    let t = t.maximum(R::constant(-1e4));
     (t, t.exp())
 }
 

@@ -75,7 +75,7 @@ impl PointwiseLoss for PoissonNll {
         let (zero, one) = (R::constant(0.0), R::constant(1.0));
         let (rate, log) = self.rate(prediction);
         // The limits: ∞ − t·∞ is ∞ (above 1000 the rate is infinite), and 0·∞ is 0.
-        let loss = rate - target.select_gt(zero, target * log.min(R::constant(1000.0)), zero);
+        let loss = rate - target.select_gt(zero, target * log.minimum(R::constant(1000.0)), zero);
         if !self.full {
             return loss;
         }

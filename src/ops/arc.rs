@@ -15,7 +15,7 @@ formula!(blocks Atan = "atan", elementary atan);
 formula!(blocks Atan2 = "atan2", [y, x] => angle(y, x), angle => {
     // x² and y² themselves may overflow or vanish. At the origin all derivatives are 0.
     let [zero, one, infinity] = [0.0, 1.0, f64::INFINITY].map(R::constant);
-    let scale = x.abs().max(y.abs());
+    let scale = x.abs().maximum(y.abs());
     let origin = scale.select_gt(zero, zero, one);
     let scale = infinity.select_gt(scale, scale.select_gt(zero, scale, infinity), one);
     let (u, v) = (x / scale, y / scale);
@@ -37,7 +37,7 @@ fn angle<R: Real>(y: R, x: R) -> R {
     let (zero, one) = (R::constant(0.0), R::constant(1.0));
     let quarter = R::constant(std::f64::consts::FRAC_PI_2);
     let (across, up) = (x.abs(), y.abs());
-    let (low, high) = (across.min(up), across.max(up));
+    let (low, high) = (across.minimum(up), across.maximum(up));
     // Two infinities give the slope 1 (∞ · 0 is NaN, which is not below 1), two zeros the slope 0.
     let slope = one.select_gt(low * zero, low / high, one);
     let slope = high.select_gt(zero, slope, high);

@@ -9,10 +9,10 @@ use crate::formula::Real;
 
 formula!(blocks Abs = "abs", elementary abs);
 formula!(blocks Sign = "sign", elementary signum);
-formula!(blocks Maximum = "maximum", [a, b] => a.max(b), y => [above(a, b), above(b, a)]);
-formula!(blocks Minimum = "minimum", [a, b] => a.min(b), y => [above(b, a), above(a, b)]);
-formula!(blocks MaximumScalar(c: f64) = "maximum", [x] => x.max(R::constant(c)), y => [beyond(x, R::constant(c))]);
-formula!(blocks MinimumScalar(c: f64) = "minimum", [x] => x.min(R::constant(c)), y => [beyond(R::constant(c), x)]);
+formula!(blocks Maximum = "maximum", [a, b] => a.maximum(b), y => [above(a, b), above(b, a)]);
+formula!(blocks Minimum = "minimum", [a, b] => a.minimum(b), y => [above(b, a), above(a, b)]);
+formula!(blocks MaximumScalar(c: f64) = "maximum", [x] => x.maximum(R::constant(c)), y => [beyond(x, R::constant(c))]);
+formula!(blocks MinimumScalar(c: f64) = "minimum", [x] => x.minimum(R::constant(c)), y => [beyond(R::constant(c), x)]);
 
 /// 1 where a > b, ½ in a tie, else 0.
 #[inline(always)]
@@ -52,7 +52,7 @@ fn beyond<R: Real>(a: R, b: R) -> R {
 }
 
 formula!(blocks Clamp(bounds: [f64; 2]) = "clamp",
-[x] => x.max(R::constant(bounds[0])).min(R::constant(bounds[1])),
+[x] => x.maximum(R::constant(bounds[0])).minimum(R::constant(bounds[1])),
 y => {
     let [low, high, zero] = [bounds[0], bounds[1], 0.0].map(R::constant);
     [x.select_gt(low, beyond(high, x), zero)]

@@ -118,7 +118,7 @@ impl Interpreter for CandleOps {
             Binary::Mul => a.broadcast_mul(&b)?,
             Binary::Div => a.broadcast_div(&b)?,
             Binary::Pow => a.broadcast_pow(&b)?,
-            Binary::Rem => on_the_cpu([&a, &b], |[a, b]| f.apply(a, b))?,
+            Binary::Remainder => on_the_cpu([&a, &b], |[a, b]| f.apply(a, b))?,
             Binary::Max => a.broadcast_maximum(&b)?,
             Binary::Min => a.broadcast_minimum(&b)?,
         }))
@@ -200,7 +200,7 @@ impl Interpreter for RecordedOps {
             (Binary::Div, Array(x), Scalar(c)) => x / *c,
             (Binary::Div, Scalar(c), Array(x)) => *c / x,
             (Binary::Pow, Array(x), Scalar(c)) => x.powf(*c),
-            (Binary::Rem, Array(x), Scalar(c)) => x.rem(*c),
+            (Binary::Remainder, Array(x), Scalar(c)) => x.remainder(*c),
             // Max and min of a formula share a tie also with a number, unlike the methods of Tensor.
             (f, a, b) => {
                 let like = first_array([a, b]);
@@ -211,7 +211,7 @@ impl Interpreter for RecordedOps {
                     Binary::Mul => a * b,
                     Binary::Div => a / b,
                     Binary::Pow => a.pow(&b),
-                    Binary::Rem => a.rem(&b),
+                    Binary::Remainder => a.remainder(&b),
                     Binary::Max => a.maximum(&b),
                     Binary::Min => a.minimum(&b),
                 }

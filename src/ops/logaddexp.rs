@@ -6,16 +6,16 @@ use crate::autograd::Tensor;
 use crate::error::Result;
 use crate::formula::Real;
 
-formula!(blocks LogAddExp = "logaddexp", [a, b] => a.max(b) + (-apart(a, b).abs()).exp().ln_1p(), y => {
+formula!(blocks LogAddExp = "logaddexp", [a, b] => a.maximum(b) + (-apart(a, b).abs()).exp().ln_1p(), y => {
     // As those of logsumexp, the slopes are 0 where both are −∞.
     let [zero, lowest] = [0.0, f64::NEG_INFINITY].map(R::constant);
-    let (d, larger) = (apart(a, b), a.max(b));
+    let (d, larger) = (apart(a, b), a.maximum(b));
     [d, -d].map(|d| larger.select_gt(lowest, d.sigmoid(), zero * d))
 });
 formula!(blocks XLogY = "xlogy", [x, y] => {
     // 1 where x = 0, but NaN comes through.
     let one = R::constant(1.0);
-    x * x.abs().select_gt(R::constant(0.0), y, y.max(one).min(one)).ln()
+    x * x.abs().select_gt(R::constant(0.0), y, y.maximum(one).minimum(one)).ln()
 }, _y => {
     let [zero, one, infinity] = [0.0, 1.0, f64::INFINITY].map(R::constant);
     let logarithm = x.abs().select_gt(zero, y, y.select_gt(zero, y, one.select_gt(y, one, y))).ln();
@@ -25,7 +25,7 @@ formula!(blocks XLogY = "xlogy", [x, y] => {
 /// a − b; 0 for two equal infinities.
 #[inline(always)]
 fn apart<R: Real>(a: R, b: R) -> R {
-    let (d, larger) = (a - b, a.max(b));
+    let (d, larger) = (a - b, a.maximum(b));
     // 0, or NaN if there is one.
     let tie = R::constant(0.0) * larger.signum();
     let infinite = a.select_gt(b, d, b.select_gt(a, d, tie));

@@ -48,9 +48,9 @@ impl<const LARGEST: bool> Op<1> for Extremum<LARGEST> {
         }
         with_float!(x.dtype(), T => launch(Self::NAME, [&contiguous(&x)?], &dims, move |[x]| {
             if LARGEST {
-                kernel::fold_axis(x.elements::<T>(), outer, size, inner, Real::max)
+                kernel::fold_axis(x.elements::<T>(), outer, size, inner, Real::maximum)
             } else {
-                kernel::fold_axis(x.elements::<T>(), outer, size, inner, Real::min)
+                kernel::fold_axis(x.elements::<T>(), outer, size, inner, Real::minimum)
             }
         }))
     }

@@ -35,7 +35,7 @@ fn operator(tape: &Tape, dtype: DType) -> Option<(&'static str, Vec<(&'static st
         ("Relu", of(&|x| c(0.0).select_gt(x, c(0.0), x))),
         ("Sigmoid", of(&|x| x.sigmoid())),
         // onnxruntime supports it in f32 only.
-        ("Softplus", of(&|x| x.max(c(0.0)) + (-x.abs()).exp().ln_1p())),
+        ("Softplus", of(&|x| x.maximum(c(0.0)) + (-x.abs()).exp().ln_1p())),
     ];
     let known = if dtype == DType::F32 { plain } else { &plain[..2] };
     if let Some((operator, _)) = known.iter().find(|(_, known)| known.is(tape)) {
@@ -89,7 +89,7 @@ impl Nodes<'_, '_> {
     }
 
     /// The C remainder, plus b if its sign differs from that of b.
-    fn rem(&mut self, a: OnnxValue, b: OnnxValue) -> Result<OnnxValue> {
+    fn remainder(&mut self, a: OnnxValue, b: OnnxValue) -> Result<OnnxValue> {
         let left = self.onnx.node("Mod", &[a, b], &[("fmod", OnnxAttribute::Int(1))]);
         let signs = [left, b].map(|x| self.node("Sign", &[x]));
         let product = self.node("Mul", &signs);
@@ -153,7 +153,9 @@ impl Interpreter for Nodes<'_, '_> {
                 let value = bounded(self.onnx, f == Binary::Max, [a.value, b.value]);
                 return Ok(Node { value, reads: a.reads | b.reads });
             }
-            Binary::Rem => return Ok(Node { value: self.rem(a.value, b.value)?, reads: a.reads | b.reads }),
+            Binary::Remainder => {
+                return Ok(Node { value: self.remainder(a.value, b.value)?, reads: a.reads | b.reads });
+            }
         };
         Ok(Node { value: self.node(operator, &[a.value, b.value]), reads: a.reads | b.reads })
     }

@@ -8,20 +8,20 @@ use crate::error::Result;
 use crate::formula::{Formula, Real};
 
 #[derive(Clone, Copy, Debug)]
-struct Rem;
+struct Remainder;
 
-impl Formula<2> for Rem {
-    const NAME: &'static str = "rem";
+impl Formula<2> for Remainder {
+    const NAME: &'static str = "remainder";
     fn value<R: Real>(&self, [a, b]: [R; 2]) -> R {
-        a.rem(b)
+        a.remainder(b)
     }
 }
 
 formula!(blocks Fmod = "fmod", [a, b] => {
-    let (zero, left) = (R::constant(0.0), a.abs().rem(b.abs()));
+    let (zero, left) = (R::constant(0.0), a.abs().remainder(b.abs()));
     zero.select_gt(a, -left, left)
 }, y => [R::constant(1.0), -((a - y) / b).round_ties_even()]);
-formula!(blocks RemScalar(c: f64) = "rem", [x] => x.rem(R::constant(c)), y => [R::constant(1.0)]);
+formula!(blocks RemainderScalar(c: f64) = "remainder", [x] => x.remainder(R::constant(c)), y => [R::constant(1.0)]);
 
 impl Tensor {
     /// The remainder a − b·⌊a/b⌋, where b is a tensor or a scalar, without rounding error; it has the sign of `divisor`.
@@ -31,20 +31,19 @@ impl Tensor {
     /// ```
     /// # use tealight::prelude::*;
     /// let x = Tensor::new(&[-1.0, 5.5], &Device::Cpu)?;
-    /// assert_eq!(x.rem(3.0)?.to_vec1::<f64>()?, [2.0, 2.5]);
+    /// assert_eq!(x.remainder(3.0)?.to_vec1::<f64>()?, [2.0, 2.5]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    #[doc(alias = "remainder")]
     #[doc(alias = "mod")]
-    pub fn rem(&self, divisor: impl Operand) -> Result<Tensor> {
+    pub fn remainder(&self, divisor: impl Operand) -> Result<Tensor> {
         match divisor.get() {
-            TensorOrScalar::Tensor(divisor) => apply(Rem, [self, divisor]),
-            TensorOrScalar::Scalar(c) => apply(RemScalar(c), [self]),
+            TensorOrScalar::Tensor(divisor) => apply(Remainder, [self, divisor]),
+            TensorOrScalar::Scalar(c) => apply(RemainderScalar(c), [self]),
         }
     }
 
     /// The remainder a − b·trunc(a/b), where b is a tensor or a scalar, without rounding error; it has the sign of this tensor, as C's
-    /// `fmod` and Rust's `%`. ([`rem`](Tensor::rem) has the divisor's.)
+    /// `fmod` and Rust's `%`. ([`remainder`](Tensor::remainder) has the divisor's.)
     ///
     /// NaN where the divisor is 0 or this tensor infinite. Gradient: 1 for a and −trunc(a/b) for b.
     ///
@@ -69,10 +68,10 @@ mod tests {
 
     #[test]
     fn gradients() {
-        check2(|a, b| (a * 3.1)?.rem(b));
+        check2(|a, b| (a * 3.1)?.remainder(b));
         check2(|a, b| (a * -3.1)?.fmod(b));
         check2(|a, b| (a * b)?.fmod(0.7));
-        check(&[-1.7, 0.2, 2.6], |x| x.rem(-0.9));
+        check(&[-1.7, 0.2, 2.6], |x| x.remainder(-0.9));
     }
 
     #[test]
@@ -80,15 +79,15 @@ mod tests {
         let (a, b) = (tensor(&[5.5, -5.5, 5.5, -5.5, 1e300, -1.0, 1.0]), [2.0, 2.0, -2.0, -2.0, 7.0]);
         let b = tensor(&[&b[..], &[f64::INFINITY, f64::INFINITY]].concat());
         let expected = [1.5, 0.5, -0.5, -1.5, 1.0, f64::INFINITY, 1.0];
-        assert_eq!(a.rem(&b)?.to_vec1::<f64>()?, expected);
-        assert_eq!(a.rem(b)?.to_vec1::<f64>()?, expected);
-        assert_eq!(tensor(&[7.5, -7.5]).to_dtype(DType::F32)?.rem(2.0)?.to_vec1::<f32>()?, [1.5, 0.5]);
+        assert_eq!(a.remainder(&b)?.to_vec1::<f64>()?, expected);
+        assert_eq!(a.remainder(b)?.to_vec1::<f64>()?, expected);
+        assert_eq!(tensor(&[7.5, -7.5]).to_dtype(DType::F32)?.remainder(2.0)?.to_vec1::<f32>()?, [1.5, 0.5]);
         for (a, b) in [(1.0, 0.0), (f64::NEG_INFINITY, 2.0), (f64::NAN, 1.0), (1.0, f64::NAN)] {
-            assert!(tensor(&[a]).rem(b)?.to_vec1::<f64>()?[0].is_nan(), "{a} rem {b}");
+            assert!(tensor(&[a]).remainder(b)?.to_vec1::<f64>()?[0].is_nan(), "{a} remainder {b}");
         }
         // 6/0.1 rounds to 60.
-        assert_eq!(grad_at(0.1, |b| tensor(&[6.0]).rem(b))?, -59.0);
-        assert!(matches!(tensor(&[1.0; 2]).rem(tensor(&[1.0; 3])), Err(Error::Shape { .. })));
+        assert_eq!(grad_at(0.1, |b| tensor(&[6.0]).remainder(b))?, -59.0);
+        assert!(matches!(tensor(&[1.0; 2]).remainder(tensor(&[1.0; 3])), Err(Error::Shape { .. })));
         Ok(())
     }
 }

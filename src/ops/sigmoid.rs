@@ -8,7 +8,7 @@ use crate::error::Result;
 formula!(Sigmoid = "sigmoid", elementary sigmoid);
 formula!(Tanh = "tanh", elementary tanh);
 // eˣ itself would overflow.
-formula!(blocks Softplus = "softplus", [x] => x.max(R::constant(0.0)) + (-x.abs()).exp().ln_1p(), y => [x.sigmoid()]);
+formula!(blocks Softplus = "softplus", [x] => x.maximum(R::constant(0.0)) + (-x.abs()).exp().ln_1p(), y => [x.sigmoid()]);
 
 impl Tensor {
     /// 1/(1 + e⁻ˣ). Gradient: y(1 − y).

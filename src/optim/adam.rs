@@ -110,7 +110,7 @@ impl<const DECOUPLED: bool> AdamRule<DECOUPLED> {
         let g = g + decay * p;
         let m = m + new1 * (g - m);
         let v = R::constant(self.beta2) * v + new2 * (g * g);
-        let largest = largest.max(v);
+        let largest = largest.maximum(v);
         let scale = if self.amsgrad { largest } else { v }.sqrt() / root + R::constant(self.eps);
         (shrink * p - rate * (m / scale), [m, v, largest])
     }

@@ -79,7 +79,7 @@ impl UpdateRule<2> for AdamaxRule {
             move |p, g, [m, u]| {
                 let g = g + decay * p;
                 let m = m + new1 * (g - m);
-                let u = (beta2 * u).max(g.abs() + eps);
+                let u = (beta2 * u).maximum(g.abs() + eps);
                 (p - rate * (m / u), [m, u])
             },
         )

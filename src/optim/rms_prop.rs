@@ -101,7 +101,7 @@ impl UpdateRule<3> for RmsPropRule {
                 let v = alpha * v + new * (g * g);
                 let mean = mean + new * (g - mean);
                 // Rounding can make the variance negative, and its root NaN.
-                let square = if centered { (v - mean * mean).max(zero) } else { v };
+                let square = if centered { (v - mean * mean).maximum(zero) } else { v };
                 let buffer = momentum * buffer + g / (square.sqrt() + eps);
                 (p - rate * buffer, [v, buffer, mean])
             },

@@ -176,7 +176,7 @@ fn recorded_ops_compute_the_same() {
             x.to_dtype(DType::F64);
             x.to_dtype(DType::F32);
             x.to_dtype(DType::I64);
-            x.rem(3.0);
+            x.remainder(3.0);
             x.lerp(y, 0.3);
             x.maximum(y);
             x.matmul(&y.t()?);

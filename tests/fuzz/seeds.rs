@@ -49,7 +49,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "model" => both(program::seeds()),
         "formula" => [
             "x * tanh(ln(1 + exp(x))) - -2.5e-3^x^-2",
-            "(x > y ? |x - |y|| : max(x, rem(y, 3))) / pi",
+            "(x > y ? |x - |y|| : max(x, remainder(y, 3))) / pi",
             "t1 * t1 + e where t1 = sqrt(x * x), t2 = t1 ^ 2",
             "1 / (1 + exp(-x)) + inf * NaN",
         ]

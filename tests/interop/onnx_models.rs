@@ -32,14 +32,14 @@ impl Formula<2> for Everything {
         let c = R::constant;
         let small = (a * c(0.01)).exp_m1() + (b * c(1e-4)).ln_1p() + a.sin() * b.cos() + a.erfc() - b.erf();
         let whole = (a * c(3.0)).floor() + (b * c(3.0)).round_ties_even() + a.signum() + a.atan();
-        let rest = a.rem(c(0.7))
-            + a.rem(c(-0.7))
+        let rest = a.remainder(c(0.7))
+            + a.remainder(c(-0.7))
             + a.abs().powf(b)
             + (b * b + c(1.0)).recip()
             + a.powi(3)
-            + a.powi(-2).min(c(2.0));
-        let chosen = a.select_gt(b, a.max(b).sqrt(), a.min(b).tanh().sigmoid());
-        small + whole + rest + a.select_gt(c(0.0), chosen.max(c(0.0)), (b.abs() + c(0.1)).ln())
+            + a.powi(-2).minimum(c(2.0));
+        let chosen = a.select_gt(b, a.maximum(b).sqrt(), a.minimum(b).tanh().sigmoid());
+        small + whole + rest + a.select_gt(c(0.0), chosen.maximum(c(0.0)), (b.abs() + c(0.1)).ln())
     }
 }
 
@@ -578,7 +578,9 @@ fn operations() -> Vec<Case> {
         }),
         all("op_mask_max", |x| x.gt(0.0)?.max(1)),
         all("op_minmax", |x| x.maximum(0.25)? * x.minimum(&x.neg()?)?),
-        all("op_powers", |x| ((x.sqr()?.sqrt()? + x.abs()?.powf(1.5)?)? + x.exp()?.ln()?)? + x.rem(0.7)?),
+        all("op_powers", |x| {
+            ((x.sqr()?.sqrt()? + x.abs()?.powf(1.5)?)? + x.exp()?.ln()?)? + x.remainder(0.7)?
+        }),
         all("op_argmax", |x| x.argmax(2)),
         all("op_argmin_all", |x| x.argmin_all()),
         all("op_one_hot", |x| x.argmax(2)?.one_hot(4, DType::F32)? * x),
@@ -619,7 +621,7 @@ fn operations() -> Vec<Case> {
         }),
         all("op_logaddexp", |x| (x * 100.0)?.logaddexp(x)),
         all("op_lerp", |x| x.lerp(&x.exp()?, 0.3)? + x.addcmul(x, x, 0.5)?),
-        all("op_fmod", |x| x.fmod(0.7)? + x.rem(-0.7)?),
+        all("op_fmod", |x| x.fmod(0.7)? + x.remainder(-0.7)?),
         all("op_minimum", |x| x.minimum(0.25)? + x.clamp(-0.5, 0.5)?),
         all("op_fmax", |x| x.fmax(&x.neg()?)? - x.fmin(&x.sqr()?)?),
         all("op_max_pair", |x| x.maximum(&x.sqr()?)),

@@ -14,9 +14,9 @@ crate::expressions! {
         x + 2.5, 2.5 + x, x - 2.5, 2.5 - x, x * 2.5, 2.5 * x, x / 2.5, 2.5 / x, -x, x.full_like(2.5);
     [a, b]:
         a.add(b), a.sub(b), a.mul(b), a.div(b), a.pow(b), a.maximum(b), a.minimum(b), a.atan2(b),
-        a.rem(b), a.fmod(b), a.fmax(b), a.fmin(b), a.logaddexp(b), a.xlogy(b), a.eq(b), a.ne(b), a.lt(b), a.le(b), a.gt(b), a.ge(b), a.lerp(b, 0.25);
+        a.remainder(b), a.fmod(b), a.fmax(b), a.fmin(b), a.logaddexp(b), a.xlogy(b), a.eq(b), a.ne(b), a.lt(b), a.le(b), a.gt(b), a.ge(b), a.lerp(b, 0.25);
     [a]:
-        a.rem(2.5), a.fmod(2.5), a.pow(2.5), a.maximum(0.5), a.minimum(0.5), a.eq(2.0), a.ne(2.0), a.lt(2.0),
+        a.remainder(2.5), a.fmod(2.5), a.pow(2.5), a.maximum(0.5), a.minimum(0.5), a.eq(2.0), a.ne(2.0), a.lt(2.0),
         a.le(2.0), a.gt(2.0), a.ge(2.0);
     [a, b, c]:
         a.lerp(b, c);

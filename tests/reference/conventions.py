@@ -93,7 +93,7 @@ NUMBERS = [0.0, 1.0, -2.0, inf, -inf, nan]
 PAIRS = list(itertools.product(NUMBERS, NUMBERS))
 BINARY = {
     "a.add(b)": torch.add, "a.sub(b)": torch.sub, "a.mul(b)": torch.mul, "a.div(b)": torch.div,
-    "a.maximum(b)": torch.maximum, "a.minimum(b)": torch.minimum, "a.rem(b)": torch.remainder,
+    "a.maximum(b)": torch.maximum, "a.minimum(b)": torch.minimum, "a.remainder(b)": torch.remainder,
 }
 for key, f in BINARY.items():
     of(key, f, PAIRS)
@@ -108,7 +108,7 @@ of("a.maximum(1.0)", lambda a: a.clamp(min=1.0), PLAIN)
 of("a.minimum(1.0)", lambda a: a.clamp(max=1.0), PLAIN)
 of("a.clamp(-1.0, 1.0)", lambda a: a.clamp(-1.0, 1.0), PLAIN)
 of("a.clamp(1.0, 1.0)", lambda a: a.clamp(1.0, 1.0), [0.0, 1.0, 2.0])
-of("a.rem(2.0)", lambda a: torch.remainder(a, 2.0), PLAIN + [2.0, -2.0])
+of("a.remainder(2.0)", lambda a: torch.remainder(a, 2.0), PLAIN + [2.0, -2.0])
 of("a.lerp(b, 0.25)", lambda a, b: torch.lerp(a, b, 0.25), [(0.0, inf), (inf, inf), (inf, 0.0), (inf, -inf), (nan, 0.0)])
 of("a.addcmul(b, c, 2.0)", lambda a, b, c: torch.addcmul(a, b, c, value=2.0), [(1.0, 0.0, inf), (1.0, 0.0, 0.0), (inf, 1.0, 1.0)])
 

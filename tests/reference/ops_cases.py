@@ -98,7 +98,7 @@ BINARY = [
     ("a.maximum(b)", torch.maximum, N, N),
     ("a.minimum(b)", torch.minimum, N, N),
     ("a.atan2(b)", torch.atan2, N, N),
-    ("a.rem(b)", torch.remainder, N, N),
+    ("a.remainder(b)", torch.remainder, N, N),
     ("a.fmod(b)", torch.fmod, N, N),
     ("a.fmax(b)", torch.fmax, N, N),
     ("a.fmin(b)", torch.fmin, N, N),
@@ -108,7 +108,7 @@ BINARY = [
 for key, f, left, right in BINARY:
     for a, b in SPREAD:
         case(key, f, left(*a), right(*b), label=f"{list(a)} and {list(b)}")
-    if key == "a.rem(b)":  # PyTorch's is not exact where the quotient is large
+    if key == "a.remainder(b)":  # PyTorch's is not exact where the quotient is large
         f = lambda a, b: torch.tensor(np.remainder(a.numpy(), b.numpy()))  # noqa: E731
     if key == "a.fmod(b)":
         f = lambda a, b: torch.tensor(np.fmod(a.numpy(), b.numpy()))  # noqa: E731
@@ -123,8 +123,8 @@ for name in ["maximum", "minimum"]:
     case(f"a.{name}(b)", f, T([1.0, 2.0, -1.0]), T([1.0, 0.5, -1.0]), label="ties")
 case("a.pow(b)", torch.pow, T([0.0, 0.0, -2.0, 2.0]), T([2.0, 1.0, 3.0, 0.0]), label="kinks",
      value="the slope in b is not a number where a < 0")
-case("a.rem(b)", torch.remainder, T([5.5, -5.5, 5.5, -5.5, 6.0]), T([2.0, 2.0, -2.0, -2.0, 3.0]), label="signs")
-case("a.rem(2.5)", lambda a: torch.remainder(a, 2.5), T([5.5, -5.5, 0.5, -0.5, 100.0]))
+case("a.remainder(b)", torch.remainder, T([5.5, -5.5, 5.5, -5.5, 6.0]), T([2.0, 2.0, -2.0, -2.0, 3.0]), label="signs")
+case("a.remainder(2.5)", lambda a: torch.remainder(a, 2.5), T([5.5, -5.5, 0.5, -0.5, 100.0]))
 case("a.fmod(2.5)", lambda a: torch.fmod(a, 2.5), T([5.5, -5.5, 0.5, -0.5, 100.0]))
 case("a.logaddexp(b)", torch.logaddexp, T([1000.0, -1000.0, 700.0]), T([999.0, -1000.5, -700.0]), label="wide", each=True)
 case("a.pow(2.5)", lambda a: a ** 2.5, P(2, 3))

@@ -126,11 +126,11 @@ fn roots_and_powers_at_0() {
 #[test]
 fn kinks_follow_the_leading_coefficient() {
     let (x, c) = (Jet::<f64, 2>::variable(1.0), Jet::<f64, 2>::constant);
-    assert_eq!(coefficients((x * x).max(x)), [1.0, 1.5, 0.5]);
-    assert_eq!(coefficients((x * x).min(c(1.0))), [1.0, 1.0, 0.5]);
+    assert_eq!(coefficients((x * x).maximum(x)), [1.0, 1.5, 0.5]);
+    assert_eq!(coefficients((x * x).minimum(c(1.0))), [1.0, 1.0, 0.5]);
     assert_eq!(coefficients((-(x * x)).abs()), [1.0, 2.0, 1.0]);
     assert_eq!(coefficients((x * x).floor() + x.round_ties_even() + x.signum()), [3.0, 0.0, 0.0]);
-    assert_eq!(coefficients(c(7.5).rem(x * x)), [0.5, -14.0, -7.0]);
+    assert_eq!(coefficients(c(7.5).remainder(x * x)), [0.5, -14.0, -7.0]);
     assert_eq!(coefficients(x.select_gt(c(0.0), x * x, c(f64::NAN))), [1.0, 2.0, 1.0]);
     // A constant's zero is no factor: 2·x has the slope 2 at ∞.
     assert_eq!(coefficients(c(2.0) * Jet::variable(f64::INFINITY))[1..], [2.0, 0.0]);

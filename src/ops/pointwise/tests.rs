@@ -8,8 +8,10 @@ use crate::prelude::*;
 #[inline(always)]
 fn mixture<R: Real>(a: R, b: R) -> R {
     let c = (a * b).sin().exp() / (b.abs() + R::constant(0.5)).sqrt();
-    let d = (a * R::constant(3.0)).round_ties_even() + b.floor() + a.rem(b) * b.erfc() - c.atan();
-    d + c.select_gt(a, c.tanh() - a.erf(), a.max(b).sigmoid()) + b.powi(2).ln_1p().min(c) + b.abs().powf(a)
+    let d = (a * R::constant(3.0)).round_ties_even() + b.floor() + a.remainder(b) * b.erfc() - c.atan();
+    d + c.select_gt(a, c.tanh() - a.erf(), a.maximum(b).sigmoid())
+        + b.powi(2).ln_1p().minimum(c)
+        + b.abs().powf(a)
 }
 
 #[derive(Clone, Debug)]

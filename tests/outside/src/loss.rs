@@ -10,7 +10,7 @@ impl PointwiseLoss for SquaredHinge {
     const NAME: &'static str = "squared_hinge";
 
     fn value<R: Real>(&self, prediction: R, target: R) -> R {
-        let gap = (R::constant(1.0) - target * prediction).max(R::constant(0.0));
+        let gap = (R::constant(1.0) - target * prediction).maximum(R::constant(0.0));
         gap * gap
     }
 }

@@ -184,19 +184,19 @@ impl<R: Real> Real for Dual<R> {
         self.chain(y, || R::constant(f64::from(n)) * self.value.powi(n.saturating_sub(1)))
     }
     #[inline(always)]
-    fn rem(self, divisor: Self) -> Self {
-        let value = self.value.rem(divisor.value);
+    fn remainder(self, divisor: Self) -> Self {
+        let value = self.value.remainder(divisor.value);
         let times = || times_subtracted(self.value, divisor.value, value);
         Dual { value, slope: sum(self.slope, divisor.slope.map(|s| -(times() * s))) }
     }
     #[inline(always)]
-    fn max(self, other: Self) -> Self {
-        let value = self.value.max(other.value);
+    fn maximum(self, other: Self) -> Self {
+        let value = self.value.maximum(other.value);
         Dual { value, slope: share(self.value, other.value, self.slope, other.slope) }
     }
     #[inline(always)]
-    fn min(self, other: Self) -> Self {
-        let value = self.value.min(other.value);
+    fn minimum(self, other: Self) -> Self {
+        let value = self.value.minimum(other.value);
         Dual { value, slope: share(other.value, self.value, self.slope, other.slope) }
     }
     #[inline(always)]
@@ -251,15 +251,15 @@ mod tests {
     #[test]
     fn slopes_match_finite_differences() {
         let more: [(&str, Function); 8] = [
-            ("rem", |x| x.rem(Dual::constant(0.4))),
-            ("divisor", |x| Dual::constant(7.0).rem(x)),
+            ("remainder", |x| x.remainder(Dual::constant(0.4))),
+            ("divisor", |x| Dual::constant(7.0).remainder(x)),
             ("powf", |x| x.powf(Dual::constant(2.5))),
             ("exponent", |x| Dual::constant(1.5).powf(x)),
             ("x^x", |x| x.powf(x)),
             ("powi", |x| x.powi(-3) + x.powi(4)),
             ("quotient", |x| (x * x - Dual::constant(3.0)) / (x + x.exp())),
             ("select", |x| {
-                x.max(Dual::constant(0.5)) * x.min(Dual::constant(9.0)) - (-x).select_gt(x, x, x * x)
+                x.maximum(Dual::constant(0.5)) * x.minimum(Dual::constant(9.0)) - (-x).select_gt(x, x, x * x)
             }),
         ];
         for (name, f) in elementary!(list).into_iter().chain(more) {
@@ -280,9 +280,9 @@ mod tests {
     #[test]
     fn kinks() {
         assert_eq!(slope(|x| x.abs(), 0.0), 0.0);
-        assert_eq!(slope(|x| x.max(Dual::constant(1.0)), 1.0), 0.5);
-        assert_eq!(slope(|x| x.min(Dual::constant(1.0)), 1.0), 0.5);
-        assert_eq!(slope(|x| x.max(x), 1.0), 1.0);
+        assert_eq!(slope(|x| x.maximum(Dual::constant(1.0)), 1.0), 0.5);
+        assert_eq!(slope(|x| x.minimum(Dual::constant(1.0)), 1.0), 0.5);
+        assert_eq!(slope(|x| x.maximum(x), 1.0), 1.0);
         assert_eq!(slope(|x| x.floor() + x.round_ties_even(), 1.3), 0.0);
         assert_eq!(slope(|x| Dual::constant(2.0) * x, f64::INFINITY), 2.0);
         assert_eq!(slope(|x| Dual::constant(0.0).powf(x), 2.0), 0.0);
@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(slope(|x| x.powf(Dual::constant(0.0)), 0.0), 0.0);
         assert_eq!(slope(|x| Dual::constant(0.0).powf(x), 0.0), 0.0);
         assert_eq!(slope(|x| Dual::constant(0.0).powf(x), -1.0), f64::NEG_INFINITY);
-        assert_eq!(slope(|x| Dual::constant(1.0).rem(x), f64::NEG_INFINITY), 1.0);
+        assert_eq!(slope(|x| Dual::constant(1.0).remainder(x), f64::NEG_INFINITY), 1.0);
     }
 
     #[test]

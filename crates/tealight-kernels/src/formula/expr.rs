@@ -184,13 +184,13 @@ impl Real for Expr {
             _ => self.unary(Unary::Powi(n)),
         }
     }
-    fn rem(self, divisor: Self) -> Self {
-        self.binary(Binary::Rem, divisor)
+    fn remainder(self, divisor: Self) -> Self {
+        self.binary(Binary::Remainder, divisor)
     }
-    fn max(self, other: Self) -> Self {
+    fn maximum(self, other: Self) -> Self {
         self.binary(Binary::Max, other)
     }
-    fn min(self, other: Self) -> Self {
+    fn minimum(self, other: Self) -> Self {
         self.binary(Binary::Min, other)
     }
     fn select_gt(self, other: Self, yes: Self, no: Self) -> Self {
@@ -223,9 +223,9 @@ mod tests {
         assert_eq!(show(|x| -(x + Expr::constant(1.0)).powi(2)), "-(x + 1)^2");
         assert_eq!(show(|x| Expr::constant(2.0) * Expr::constant(3.0) * x), "6 * x");
         assert_eq!(show(|x| x.select_gt(Expr::constant(0.0), x, -x)), "(x > 0 ? x : -x)");
-        assert_eq!(show(|x| x.max(Expr::constant(-1.5)).abs()), "|max(x, -1.5)|");
-        assert_eq!(show(|x| x.rem(x.floor().atan())), "rem(x, atan(floor(x)))");
-        assert_eq!(show(|_| Expr::constant(-7.0).rem(Expr::constant(4.0))), "1");
+        assert_eq!(show(|x| x.maximum(Expr::constant(-1.5)).abs()), "|max(x, -1.5)|");
+        assert_eq!(show(|x| x.remainder(x.floor().atan())), "remainder(x, atan(floor(x)))");
+        assert_eq!(show(|_| Expr::constant(-7.0).remainder(Expr::constant(4.0))), "1");
         assert_eq!(show(|_| Expr::constant(f64::NAN)), "NaN");
     }
 
@@ -234,7 +234,7 @@ mod tests {
         let show = |f: fn(Expr) -> Expr| Tape::capture(|[x]| [f(x)]).to_string();
         let [plus, minus] = [|| Expr::constant(0.0), || Expr::constant(-0.0)];
         assert_eq!(
-            show(|x| x.max(Expr::constant(0.0)) + x.min(Expr::constant(-0.0))),
+            show(|x| x.maximum(Expr::constant(0.0)) + x.minimum(Expr::constant(-0.0))),
             "max(x, 0) + min(x, -0)"
         );
         assert_eq!(show(|x| x.powf(Expr::constant(-0.0))), "x^(-0)");

@@ -92,15 +92,15 @@ impl Real for InputSet {
         if n == 0 { InputSet(0) } else { self }
     }
     #[inline(always)]
-    fn rem(self, divisor: Self) -> Self {
+    fn remainder(self, divisor: Self) -> Self {
         self | divisor
     }
     #[inline(always)]
-    fn max(self, other: Self) -> Self {
+    fn maximum(self, other: Self) -> Self {
         self | other
     }
     #[inline(always)]
-    fn min(self, other: Self) -> Self {
+    fn minimum(self, other: Self) -> Self {
         self | other
     }
     #[inline(always)]

@@ -373,19 +373,19 @@ impl<R: Real, const K: usize> Real for Jet<R, K> {
         series::whole_power(self, n)
     }
     #[inline(always)]
-    fn rem(self, divisor: Self) -> Self {
-        let value = self.value.rem(divisor.value);
+    fn remainder(self, divisor: Self) -> Self {
+        let value = self.value.remainder(divisor.value);
         let times = || times_subtracted(self.value, divisor.value, value);
         Jet::build(value, |k, _| less(self.at(k), divisor.at(k).map(|c| times() * c)))
     }
     #[inline(always)]
-    fn max(self, other: Self) -> Self {
-        let value = self.value.max(other.value);
+    fn maximum(self, other: Self) -> Self {
+        let value = self.value.maximum(other.value);
         Jet::build(value, |k, _| share(self.value, other.value, self.at(k), other.at(k)))
     }
     #[inline(always)]
-    fn min(self, other: Self) -> Self {
-        let value = self.value.min(other.value);
+    fn minimum(self, other: Self) -> Self {
+        let value = self.value.minimum(other.value);
         Jet::build(value, |k, _| share(other.value, self.value, self.at(k), other.at(k)))
     }
     #[inline(always)]

@@ -20,7 +20,7 @@ const MAX_DEPTH: usize = 64;
 /// | `a + b`, `a - b`, `a * b`, `a / b`, `-a` | arithmetic, with the usual precedence |
 /// | `a^b` | a power. It binds more than a sign, from the right: `-x^2` is −(x²), `a^b^c` is a^(b^c). A constant whole exponent is [`powi`](Real::powi), any other [`powf`](Real::powf) |
 /// | `exp(a)`, `ln(a)`, `tanh(a)`, … | every function of [`Real`] by its name there, in tealight's tensors or in a printed formula: `ln_1p` and `log1p` |
-/// | `max(a, b)`, `min(a, b)`, `rem(a, b)`, `powf(a, b)` | functions of two numbers |
+/// | `max(a, b)`, `min(a, b)`, `remainder(a, b)`, `powf(a, b)` | functions of two numbers |
 /// | `\|a\|` | [`abs`](Real::abs) |
 /// | `(a > b ? c : d)`, `(a < b ? c : d)` | a choice: [`select_gt`](Real::select_gt) |
 /// | `a * a where a = exp(x), …` | names for parts; a later definition can use earlier ones |
@@ -162,9 +162,9 @@ fn unary(name: &str, x: Expr) -> Option<Expr> {
 
 fn binary(name: &str, a: Expr, b: Expr) -> Option<Expr> {
     Some(match name {
-        "max" => a.max(b),
-        "min" => a.min(b),
-        "rem" => a.rem(b),
+        "max" => a.maximum(b),
+        "min" => a.minimum(b),
+        "remainder" => a.remainder(b),
         "powf" => a.powf(b),
         _ => return None,
     })
@@ -420,7 +420,7 @@ mod tests {
             ("(x > 1 ? 3 : 4) + (x < 1 ? 3 : 4)", 7.0),
             ("x > 1 ? x < 3 ? 5 : 6 : 7", 5.0),
             ("||x - 5| - 1| * |-x|", 4.0),
-            ("rem(-7, x) + max(x, 3) + min(x, 1) + powf(x, 3)", 13.0),
+            ("remainder(-7, x) + max(x, 3) + min(x, 1) + powf(x, 3)", 13.0),
             ("expm1(0) + exp_m1(0) + ln_1p(0) + log1p(0) + sign(x) + round(2.5)", 3.0),
             ("a * b where a = x + 1, b = a * 2", 18.0),
             ("e - 2.718281828459045 + cos(pi)", -1.0),
@@ -568,7 +568,7 @@ mod tests {
             |x, y| x * (y * x) + x.powf(Expr::constant(2.0)),
             |x, _| -(x + Expr::constant(1.0)).powi(-2) / (x / x),
             |x, _| x.select_gt(Expr::constant(0.0), x, -x).recip().abs(),
-            |x, _| x.max(Expr::constant(-1.5)).abs().rem(x.floor().round_ties_even()),
+            |x, _| x.maximum(Expr::constant(-1.5)).abs().remainder(x.floor().round_ties_even()),
             |x, _| x.powf(Expr::constant(-0.0)) + x.powf(-x) - Expr::constant(-1.5).powf(x),
             |x, y| (0..20).fold(x, |x, _| (x + x.exp()) * y),
             |x, _| x * Expr::constant(1e-300) + Expr::constant(f64::INFINITY) - Expr::constant(f64::NAN),
@@ -611,9 +611,9 @@ mod tests {
                         0 => -a,
                         1 => a.powi(chosen as i32 % 7 - 3),
                         2 => a.powf(b),
-                        3 => a.max(b),
-                        4 => a.min(b),
-                        5 => a.rem(b),
+                        3 => a.maximum(b),
+                        4 => a.minimum(b),
+                        5 => a.remainder(b),
                         6 => a.select_gt(b, c, d),
                         7 => elementary!(functions a chosen),
                         8 | 9 => a * b,

@@ -55,13 +55,13 @@ macro_rules! real {
             /// ```
             /// # use tealight_kernels as tealight;
             /// use tealight::formula::Real;
-            /// assert_eq!((Real::rem(-5.5_f64, 2.0), Real::rem(5.5_f64, -2.0)), (0.5, -0.5));
+            /// assert_eq!((Real::remainder(-5.5_f64, 2.0), Real::remainder(5.5_f64, -2.0)), (0.5, -0.5));
             /// ```
-            fn rem(self, divisor: Self) -> Self;
+            fn remainder(self, divisor: Self) -> Self;
             /// The larger of two; NaN if either is. In a tie each side gets half of the gradient.
-            fn max(self, other: Self) -> Self;
+            fn maximum(self, other: Self) -> Self;
             /// The smaller of two; NaN if either is. In a tie each side gets half of the gradient.
-            fn min(self, other: Self) -> Self;
+            fn minimum(self, other: Self) -> Self;
             /// `yes` where self > other, else `no`; also `no` where either is NaN. It compiles to a selection, not a branch.
             ///
             /// ```
@@ -127,19 +127,19 @@ macro_rules! float {
                 }
             }
             #[inline(always)]
-            fn rem(self, divisor: Self) -> Self {
+            fn remainder(self, divisor: Self) -> Self {
                 let left = self % divisor;
                 let wrong_sign = (left > 0.0) & (divisor < 0.0) | (left < 0.0) & (divisor > 0.0);
                 let moved = if wrong_sign { left + divisor } else { left };
                 if left == 0.0 { moved.copysign(divisor) } else { moved }
             }
             #[inline(always)]
-            fn max(self, other: Self) -> Self {
+            fn maximum(self, other: Self) -> Self {
                 let larger = if self > other { self } else { other };
                 if self.is_nan() { self } else { larger }
             }
             #[inline(always)]
-            fn min(self, other: Self) -> Self {
+            fn minimum(self, other: Self) -> Self {
                 let smaller = if self < other { self } else { other };
                 if self.is_nan() { self } else { smaller }
             }
@@ -177,19 +177,19 @@ mod tests {
             (4.0, -2.0, -0.0),
         ];
         for (a, b, expected) in table {
-            let got = Real::rem(a, b);
-            assert_eq!(got.to_bits(), f64::to_bits(expected), "{a} rem {b} = {got}");
+            let got = Real::remainder(a, b);
+            assert_eq!(got.to_bits(), f64::to_bits(expected), "{a} remainder {b} = {got}");
         }
         for (a, b) in [(1.0, 0.0), (INF, 2.0), (INF, INF), (f64::NAN, 1.0), (1.0, f64::NAN)] {
-            assert!(Real::rem(a, b).is_nan(), "{a} rem {b}");
+            assert!(Real::remainder(a, b).is_nan(), "{a} remainder {b}");
         }
     }
 
     #[test]
     fn kinks_and_nan() {
         let x = f64::NAN;
-        assert!(Real::max(x, 1.0).is_nan() && Real::max(1.0, x).is_nan());
-        assert!(Real::min(x, 1.0).is_nan() && Real::min(1.0, x).is_nan());
+        assert!(Real::maximum(x, 1.0).is_nan() && Real::maximum(1.0, x).is_nan());
+        assert!(Real::minimum(x, 1.0).is_nan() && Real::minimum(1.0, x).is_nan());
         assert!(Real::signum(x).is_nan());
         assert_eq!(Real::signum(0.0_f32), 0.0);
         assert_eq!(Real::signum(-3.0_f32), -1.0);

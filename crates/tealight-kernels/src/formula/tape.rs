@@ -50,7 +50,7 @@ pub enum Binary {
     Mul,
     Div,
     Pow,
-    Rem,
+    Remainder,
     Max,
     Min,
 }
@@ -64,9 +64,9 @@ impl Binary {
             Binary::Mul => a * b,
             Binary::Div => a / b,
             Binary::Pow => a.powf(b),
-            Binary::Rem => a.rem(b),
-            Binary::Max => a.max(b),
-            Binary::Min => a.min(b),
+            Binary::Remainder => a.remainder(b),
+            Binary::Max => a.maximum(b),
+            Binary::Min => a.minimum(b),
         }
     }
 }
@@ -341,7 +341,7 @@ impl Tape {
                 Instruction::Binary(Binary::Pow, a, b) => {
                     (format!("{}^{}", operand(a, ATOM), operand(b, ATOM)), SIGN)
                 }
-                Instruction::Binary(Binary::Rem, a, b) => call("rem", a, b),
+                Instruction::Binary(Binary::Remainder, a, b) => call("remainder", a, b),
                 Instruction::Binary(Binary::Max, a, b) => call("max", a, b),
                 Instruction::Binary(Binary::Min, a, b) => call("min", a, b),
                 Instruction::Select([a, b, yes, no]) => {

@@ -112,16 +112,16 @@ macro_rules! block {
                 self.map(#[inline(always)] |x| Real::powi(x, n))
             }
             #[inline(never)]
-            fn rem(self, divisor: Self) -> Self {
-                self.zip(divisor, #[inline(always)] |a, b| Real::rem(a, b))
+            fn remainder(self, divisor: Self) -> Self {
+                self.zip(divisor, #[inline(always)] |a, b| Real::remainder(a, b))
             }
             #[inline(never)]
-            fn max(self, other: Self) -> Self {
-                self.zip(other, #[inline(always)] |a, b| Real::max(a, b))
+            fn maximum(self, other: Self) -> Self {
+                self.zip(other, #[inline(always)] |a, b| Real::maximum(a, b))
             }
             #[inline(never)]
-            fn min(self, other: Self) -> Self {
-                self.zip(other, #[inline(always)] |a, b| Real::min(a, b))
+            fn minimum(self, other: Self) -> Self {
+                self.zip(other, #[inline(always)] |a, b| Real::minimum(a, b))
             }
             #[inline(never)]
             fn select_gt(self, other: Self, yes: Self, no: Self) -> Self {

@@ -109,7 +109,7 @@ pub fn log_sum_exps<T: Element>(x: &[T], n: usize, width: usize) -> Vec<T> {
         let largest = vectorize!(row_max(x));
         if !largest.to_f64().is_finite() {
             // Here a NaN has no exponential to show in.
-            return x.iter().fold(largest, |a, &b| Real::max(a, b)).to_f64();
+            return x.iter().fold(largest, |a, &b| Real::maximum(a, b)).to_f64();
         }
         let total = sum_of(
             x,

@@ -284,7 +284,7 @@ pub(super) fn row_max<T: Element>(x: &[T]) -> T {
 /// The largest absolute value; NaN if there is one, 0 for no elements.
 #[inline(always)]
 pub(super) fn max_abs<T: Element>(x: &[T]) -> T {
-    if x.is_empty() { T::default() } else { fold(x, &|a: T, b: T| Real::max(a.abs(), b.abs())).abs() }
+    if x.is_empty() { T::default() } else { fold(x, &|a: T, b: T| Real::maximum(a.abs(), b.abs())).abs() }
 }
 
 /// ‖x‖ in A, given Σ x² (`squares`): its root, unless that is so `small`, or its reciprocal so large, that squares overflowed or
