@@ -40,7 +40,7 @@ pub trait Formula<const N: usize>: Clone + Debug + Send + Sync + 'static {
     ///
     /// Otherwise each operation of the formula runs as a separate vector loop over a block in cache, which is up to about
     /// twice as slow. Do not set it without the attribute: a function call per element is a hundred times as slow.
-    const ALWAYS_INLINE: bool = false;
+    const IS_INLINED: bool = false;
 
     /// f(x)
     fn value<R: Real>(&self, x: [R; N]) -> R;

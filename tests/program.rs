@@ -295,7 +295,7 @@ fn trainings_that_print() -> Result<()> {
     let data = batches(&[4], 3)?.remove(0);
     for (model, replayed) in [(looking()?, false), (small()?, true)] {
         let trainer = Trainer::new(&model, CrossEntropy::new(), Sgd::new(model.parameters(), 0.1)?);
-        let history = trainer.epochs(20).replay().fit(&data, None)?;
+        let history = trainer.epochs(20).always_replay().fit(&data, None)?;
         assert_eq!(history.replayed_steps() > 10, replayed, "{}", history.replayed_steps());
     }
     let model = looking()?;
@@ -497,7 +497,7 @@ fn train<O: Optimizer>(
         Accumulation => trainer.accumulate(2),
         _ => trainer,
     };
-    let history = if eager { trainer.eager() } else { trainer.replay() }.fit(&data, None)?;
+    let history = if eager { trainer.eager() } else { trainer.always_replay() }.fit(&data, None)?;
     let mut left = left.into_inner();
     left.extend(state_bits(&model)?);
     for (name, average) in ema.state()? {

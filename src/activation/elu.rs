@@ -33,7 +33,7 @@ impl Default for Elu {
 
 impl Activation for Elu {
     const NAME: &'static str = "elu";
-    const ALWAYS_INLINE: bool = true;
+    const IS_INLINED: bool = true;
 
     #[inline(always)]
     fn value<R: Real>(&self, x: R) -> R {

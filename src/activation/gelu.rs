@@ -31,7 +31,7 @@ fn normal<R: Real>(x: R) -> R {
 
 impl Activation for Gelu {
     const NAME: &'static str = "gelu";
-    const ALWAYS_INLINE: bool = true;
+    const IS_INLINED: bool = true;
 
     #[inline(always)]
     fn value<R: Real>(&self, x: R) -> R {

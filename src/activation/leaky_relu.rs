@@ -28,7 +28,7 @@ impl Default for LeakyRelu {
 
 impl Activation for LeakyRelu {
     const NAME: &'static str = "leaky_relu";
-    const ALWAYS_INLINE: bool = true;
+    const IS_INLINED: bool = true;
 
     #[inline(always)]
     fn value<R: Real>(&self, x: R) -> R {

@@ -63,8 +63,8 @@ pub trait Activation: Clone + Debug + Send + Sync + 'static {
     /// The name in error messages and graphs.
     const NAME: &'static str;
 
-    /// Whether both methods are marked `#[inline(always)]`; see [`Formula::ALWAYS_INLINE`].
-    const ALWAYS_INLINE: bool = false;
+    /// Whether both methods are marked `#[inline(always)]`; see [`Formula::IS_INLINED`].
+    const IS_INLINED: bool = false;
 
     /// f(x)
     fn value<R: Real>(&self, x: R) -> R;
@@ -101,7 +101,7 @@ pub trait Activation: Clone + Debug + Send + Sync + 'static {
 
 impl<A: Activation> Formula<1> for A {
     const NAME: &'static str = A::NAME;
-    const ALWAYS_INLINE: bool = A::ALWAYS_INLINE;
+    const IS_INLINED: bool = A::IS_INLINED;
 
     #[inline(always)]
     fn value<R: Real>(&self, [x]: [R; 1]) -> R {

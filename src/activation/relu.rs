@@ -21,7 +21,7 @@ pub struct Relu;
 
 impl Activation for Relu {
     const NAME: &'static str = "relu";
-    const ALWAYS_INLINE: bool = true;
+    const IS_INLINED: bool = true;
 
     #[inline(always)]
     fn value<R: Real>(&self, x: R) -> R {

@@ -26,7 +26,7 @@ pub struct Silu;
 
 impl Activation for Silu {
     const NAME: &'static str = "silu";
-    const ALWAYS_INLINE: bool = true;
+    const IS_INLINED: bool = true;
 
     #[inline(always)]
     fn value<R: Real>(&self, x: R) -> R {

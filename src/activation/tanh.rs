@@ -12,7 +12,7 @@ pub struct Tanh;
 
 impl Activation for Tanh {
     const NAME: &'static str = "tanh";
-    const ALWAYS_INLINE: bool = true;
+    const IS_INLINED: bool = true;
 
     #[inline(always)]
     fn value<R: Real>(&self, x: R) -> R {

@@ -23,7 +23,7 @@ pub struct BceWithLogits;
 
 impl PointwiseLoss for BceWithLogits {
     const NAME: &'static str = "bce_with_logits";
-    const ALWAYS_INLINE: bool = true;
+    const IS_INLINED: bool = true;
 
     #[inline(always)]
     fn value<R: Real>(&self, prediction: R, target: R) -> R {

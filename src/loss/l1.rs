@@ -20,7 +20,7 @@ pub struct L1;
 
 impl PointwiseLoss for L1 {
     const NAME: &'static str = "l1";
-    const ALWAYS_INLINE: bool = true;
+    const IS_INLINED: bool = true;
     const PROPAGATES_NAN: bool = true;
 
     #[inline(always)]

@@ -160,8 +160,8 @@ pub trait PointwiseLoss: Clone + Debug + Send + Sync + 'static {
     /// The name in error messages and graphs.
     const NAME: &'static str;
 
-    /// Whether both methods are marked `#[inline(always)]`; see [`Formula::ALWAYS_INLINE`].
-    const ALWAYS_INLINE: bool = false;
+    /// Whether both methods are marked `#[inline(always)]`; see [`Formula::IS_INLINED`].
+    const IS_INLINED: bool = false;
 
     /// Whether a NaN among the targets always makes the loss NaN. Then [`check`](Self::check) runs after a sum or mean, and
     /// only if that is not finite.
@@ -187,7 +187,7 @@ pub trait PointwiseLoss: Clone + Debug + Send + Sync + 'static {
 
 impl<L: PointwiseLoss> Formula<2> for L {
     const NAME: &'static str = L::NAME;
-    const ALWAYS_INLINE: bool = L::ALWAYS_INLINE;
+    const IS_INLINED: bool = L::IS_INLINED;
 
     #[inline(always)]
     fn value<R: Real>(&self, [prediction, target]: [R; 2]) -> R {

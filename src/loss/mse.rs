@@ -21,7 +21,7 @@ pub struct Mse;
 
 impl PointwiseLoss for Mse {
     const NAME: &'static str = "mse";
-    const ALWAYS_INLINE: bool = true;
+    const IS_INLINED: bool = true;
     const PROPAGATES_NAN: bool = true;
 
     #[inline(always)]

@@ -55,7 +55,7 @@ macro_rules! formula {
         pub(super) struct $name $((pub(super) $type))?;
         impl $crate::formula::Formula<{ [$(stringify!($x)),*].len() }> for $name {
             const NAME: &'static str = $label;
-            const ALWAYS_INLINE: bool = $fused;
+            const IS_INLINED: bool = $fused;
             #[inline(always)]
             fn value<R: $crate::formula::Real>(&self, [$($x),*]: [R; [$(stringify!($x)),*].len()]) -> R {
                 $(let $field = self.0;)?
@@ -150,7 +150,7 @@ fn run_loop<'s, const I: usize, F: Formula<N>, const N: usize, T: Element>(
 where
     Block<T>: Real,
 {
-    if !F::ALWAYS_INLINE {
+    if !F::IS_INLINED {
         return kernel::in_blocks(out, slices, &|s| element::<I, F, N, _>(formula, s));
     }
     kernel::fuse(

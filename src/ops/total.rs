@@ -101,7 +101,7 @@ impl<F: Formula<N>, const N: usize> Op<N> for Total<F, N> {
     fn forward(&self, inputs: [&Array; N], ctx: &mut SaveContext) -> Result<Array> {
         // No loop is compiled for the other formulas.
         let at_once: Option<&dyn AtOnce> =
-            if const { F::ALWAYS_INLINE && N == 2 } { Some(&self.formula) } else { None };
+            if const { F::IS_INLINED && N == 2 } { Some(&self.formula) } else { None };
         total_forward(&self.formula, at_once, &inputs, self.divisor, ctx)
     }
 

@@ -147,7 +147,7 @@ impl CallbackContext<'_> {
     }
 
     /// Says that the model has the weights of this epoch again, those of [`History::kept`].
-    pub fn keep(&mut self, epoch: u64) {
+    pub fn set_kept_epoch(&mut self, epoch: u64) {
         self.requests.kept = Some(epoch);
     }
 

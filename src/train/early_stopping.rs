@@ -84,7 +84,7 @@ impl Callback for EarlyStopping {
 
     fn on_train_end(&mut self, ctx: &mut CallbackContext) -> Result<()> {
         if !self.weights.is_empty() {
-            ctx.keep(self.epoch);
+            ctx.set_kept_epoch(self.epoch);
         }
         for (name, entry) in ctx.model.state() {
             if let Some(best) = self.weights.get(&name) {

@@ -126,7 +126,7 @@ impl History {
     /// # let x = Tensor::ones((64, 2), DType::F32, &Device::Cpu)?;
     /// # let model = Linear::new(2, 2, &mut Rng::seed(1))?;
     /// let trainer = || Ok::<_, Error>(Trainer::new(&model, Mse, Sgd::new(model.parameters(), 0.1)?).epochs(9).silent());
-    /// assert_eq!(trainer()?.replay().fit(&x, None)?.replayed_steps(), 17); // of 18: the first is recorded
+    /// assert_eq!(trainer()?.always_replay().fit(&x, None)?.replayed_steps(), 17); // of 18: the first is recorded
     /// assert_eq!(trainer()?.eager().fit(&x, None)?.replayed_steps(), 0);
     /// # Ok::<(), tealight::Error>(())
     /// ```

@@ -269,7 +269,7 @@ impl<'a> Trainer<'a> {
     /// [`TrainStep`](crate::program::TrainStep). The first step of each epoch is compared with a step computed anew: so what a
     /// callback changes between epochs, such as a number that a layer reads, is seen. Computed anew are all steps of epochs of
     /// fewer than 16 steps, and those of [`with_forward`](Trainer::with_forward), whose closures may read what changes at any
-    /// time; [`replay`](Trainer::replay) replays these, too. [`History::replayed_steps`] counts.
+    /// time; [`always_replay`](Trainer::always_replay) replays these, too. [`History::replayed_steps`] counts.
     #[must_use]
     pub fn eager(mut self) -> Self {
         self.replay.refuse(Error::argument("fit", "steps that may be recorded", "eager()"));
@@ -280,7 +280,7 @@ impl<'a> Trainer<'a> {
     /// step of each epoch: nothing that the model and the loss read besides tensors, parameters and buffers may change.
     #[must_use]
     #[doc(alias = "compile")]
-    pub fn replay(mut self) -> Self {
+    pub fn always_replay(mut self) -> Self {
         self.always_replay = true;
         self
     }

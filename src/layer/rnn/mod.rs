@@ -9,7 +9,7 @@ macro_rules! fused {
 
         impl $crate::formula::Formula<{ [$(stringify!($x)),*].len() }> for $name {
             const NAME: &'static str = $label;
-            const ALWAYS_INLINE: bool = true;
+            const IS_INLINED: bool = true;
 
             #[inline(always)]
             fn value<R: $crate::formula::Real>(&self, [$($x),*]: [R; [$(stringify!($x)),*].len()]) -> R {

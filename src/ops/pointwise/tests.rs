@@ -18,7 +18,7 @@ fn mixture<R: Real>(a: R, b: R) -> R {
 struct Fused;
 impl Formula<2> for Fused {
     const NAME: &'static str = "fused";
-    const ALWAYS_INLINE: bool = true;
+    const IS_INLINED: bool = true;
     #[inline(always)]
     fn value<R: Real>(&self, [a, b]: [R; 2]) -> R {
         mixture(a, b)
