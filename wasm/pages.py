@@ -247,7 +247,7 @@ def bits(browser, address):
       }
       const digits = await make("Digits", new Uint8Array(ink), new Uint8Array(ink.length / 64).map((_, i) => i % 10), 0.5, 32, 1);
       const loss = await digits.call("train", 200);
-      return [sums, sum(await digits.call("weights")), loss];
+      return [await call("simd_level"), sums, sum(await digits.call("weights")), loss];
     }"""
     expected = (ROOT / "wasm/bits.txt").read_text().splitlines()
     texts = [line.split(" ", 1)[1] for line in expected]
@@ -255,7 +255,8 @@ def bits(browser, address):
     trained = {}
     for build in [BUILD] if BUILD else ["simd128", "relaxed"]:
         with opened(browser, address, "index.html", build) as page:
-            sums, weights, loss = page.evaluate(script, [texts, ink])
+            level, sums, weights, loss = page.evaluate(script, [texts, ink])
+            assert level.startswith(build), level
             assert build != "simd128" or sums == expected, "\n".join(sums)
             trained[build] = weights, loss
     print("  ", trained)

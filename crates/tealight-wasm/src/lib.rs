@@ -6,13 +6,18 @@ mod digits;
 mod formula;
 mod network;
 mod notebook;
+#[cfg(feature = "speed")]
+mod speed;
+
+#[cfg(feature = "speed")]
+pub use speed::Mlp;
 
 use wasm_bindgen::prelude::*;
 
-/// The instructions that the loops use: `relaxed` or `simd128`.
+/// The instruction set of this build: `relaxed-simd` or `simd128`.
 #[wasm_bindgen]
-pub fn simd() -> String {
-    if cfg!(target_feature = "relaxed-simd") { "relaxed" } else { "simd128" }.into()
+pub fn simd_level() -> String {
+    tealight::simd_level().into()
 }
 
 fn thrown(error: impl std::fmt::Display) -> JsError {

@@ -31,10 +31,10 @@ pub(super) fn arch() -> pulp::Arch {
     })
 }
 
-/// The instruction set in use: `"avx512"`, `"avx2"`, `"neon"` or `"scalar"`.
+/// The instruction set in use: `"avx512"`, `"avx2"`, `"neon"`, `"relaxed-simd"`, `"simd128"` or `"scalar"`.
 ///
 /// The best one of the machine, or, for tests, the one in the environment variable `TEALIGHT_SIMD` if the machine has it. Results
-/// are the same bit for bit, except for matrix products.
+/// are the same bit for bit, except for matrix products. In WebAssembly it is the one of the build.
 ///
 /// ```
 /// # use tealight_kernels as tealight;
@@ -48,16 +48,15 @@ pub fn simd_level() -> &'static str {
         pulp::Arch::V4(_) => "avx512",
         #[cfg(target_arch = "aarch64")]
         pulp::Arch::Neon(_) => "neon",
+        _ if cfg!(target_feature = "relaxed-simd") => "relaxed-simd",
+        _ if cfg!(target_feature = "simd128") => "simd128",
         _ => "scalar",
     }
 }
 
 /// Whether there are no vector instructions.
 pub(super) fn is_scalar() -> bool {
-    if cfg!(target_arch = "wasm32") {
-        return !cfg!(target_feature = "simd128");
-    }
-    matches!(arch(), pulp::Arch::Scalar)
+    matches!(arch(), pulp::Arch::Scalar) && !cfg!(target_feature = "simd128")
 }
 
 /// Runs `f` on the instruction set in use.
