@@ -449,7 +449,11 @@ fn interrupted_and_resumed() {
         assert!(here.join(folds).join("report.html").exists());
         let out = said(here, &[&train[..], &["--epochs", "1", "--resume"]].concat());
         assert!(
-            out.contains(if folds == "0" { " epochs; kept the best, number " } else { "3 of 3 folds; kept" }),
+            out.contains(if folds == "0" {
+                " epochs; kept the best, number "
+            } else {
+                "3 of 3 folds; each at"
+            }),
             "{out}"
         );
     }

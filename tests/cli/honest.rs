@@ -87,12 +87,17 @@ fn few_examples_are_cross_validated() {
     assert!(out.contains("; on other rows of this kind it could be 88.6 to 99.1 %\n"), "{out}");
     let line = out
         .lines()
-        .find_map(|line| line.strip_prefix("5 of 5 folds; kept the best epoch of each: "))
+        .find_map(|line| line.strip_prefix("5 of 5 folds; each at the best epoch of the others: "))
         .unwrap();
     let (epochs, rest) = line.split_once("; the model: ").unwrap();
-    let mut epochs: Vec<u64> = epochs.split(", ").map(|epoch| epoch.parse().unwrap()).collect();
-    epochs.sort();
-    assert_eq!((epochs.len(), rest), (5, &*format!("{} epochs on all 60 rows", epochs[2])));
+    let epochs: Vec<u64> = epochs.split(", ").map(|epoch| epoch.parse().unwrap()).collect();
+    let all: u64 = rest.strip_suffix(" epochs on all 60 rows").unwrap().parse().unwrap();
+    assert!(epochs.len() == 5 && (1..=100).contains(&all), "{line}");
+    for (fold, epochs) in (1..).zip(&epochs) {
+        let again = format!("\nfold {fold} of 5 again, for {epochs} epochs\n");
+        let before = format!("\nfold {fold} of 5\n");
+        assert!(out.contains(&before) && (out.contains(&again) || !out.contains(&again[..17])), "{out}");
+    }
     let list = out.split("\nwrong, the most confident first:\n").nth(1).unwrap();
     let mut rows: Vec<&str> =
         list.lines().skip(1).take(2).map(|line| line.split(' ').next().unwrap()).collect();
@@ -120,6 +125,35 @@ fn few_examples_are_cross_validated() {
     .unwrap();
     let out = said(here, &["train", "rare.csv", "--force", "--epochs", "1"]);
     assert!(out.contains("a 37 of 37, b 0 of 3\n") || out.contains(" of 37, b "), "{out}");
+}
+
+/// Nobody foresees a coin, and no fold may choose the epoch at which it looks as if.
+#[test]
+fn a_coin_is_not_foreseen() {
+    let score = |seed: u64| {
+        let here = folder();
+        let here = here.path();
+        let rng = &mut Rng::seed(seed);
+        let mut sides: Vec<&str> = (0..60).map(|i| ["heads", "tails"][i % 2]).collect();
+        let table = (0..60).fold("a,b,c,y\n".to_string(), |table, _| {
+            let [a, b, c, side] = [0; 4].map(|_| rng.uniform());
+            let side = sides.swap_remove((side * sides.len() as f64) as usize);
+            table + &format!("{a:.3},{b:.3},{c:.3},{side}\n")
+        });
+        fs::write(here.join("t.csv"), table).unwrap();
+        let train = ["train", "t.csv", "--epochs", "20", "--hidden", "8", "--learning-rate", "0.02"];
+        let out = said(here, &train);
+        let right = out.lines().find(|line| line.contains(" % of the validation rows right")).unwrap();
+        let interval = out.split("it could be ").nth(1).unwrap().split(" %").next().unwrap();
+        let [right, low, high] =
+            [right.trim().split(' ').next(), interval.split(' ').next(), interval.split(' ').nth(2)]
+                .map(|number| number.unwrap().parse::<f64>().unwrap());
+        (right, low <= 50.0 && 50.0 <= high)
+    };
+    let scores: Vec<(f64, bool)> = (0..20).map(score).collect();
+    let mean = scores.iter().map(|(right, _)| right).sum::<f64>() / 20.0;
+    let held = scores.iter().filter(|(_, holds)| *holds).count();
+    assert!((mean - 50.0).abs() <= 2.0 && held >= 17, "{mean} {held} {scores:?}");
 }
 
 /// A balanced score is compared with guessing in a balanced way.

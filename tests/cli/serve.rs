@@ -571,8 +571,9 @@ fn a_training_is_watched() {
             assert_eq!(now["curves"][name].as_array().unwrap().len(), epochs, "{now}");
         }
         let steps = now["steps_left"].as_u64().unwrap();
-        // 192 rows are six batches; 19 photos are one, and five more trainings follow.
-        assert!(steps < 600_000 && steps > 540_000, "{now}");
+        // 192 rows are six batches; 19 photos are one, and ten more trainings follow at most.
+        let most = if stage.is_empty() { 600_000 } else { 1_100_000 };
+        assert!(steps < most && steps > most - 60_000, "{now}");
         // The pictures that are wrong, as the model sees them.
         if !stage.is_empty() {
             let after = reached(now["epoch"].as_u64().unwrap() + 3);

@@ -7,6 +7,7 @@ use tealight::data::{
     stratified_split,
 };
 use tealight::distributed::Communicator;
+use tealight::io::Checkpoint;
 use tealight::metrics::{Accuracy, Metric, temperature};
 use tealight::optim::AdamW;
 use tealight::plot::{Axes, Curves};
@@ -277,18 +278,20 @@ struct Run {
     /// For people; empty for the only one.
     name: String,
     place: PathBuf,
-    /// At most, instead of --epochs.
+    /// Exactly so many, instead of --epochs and --patience.
     epochs: Option<u64>,
     /// Whether it continues from the checkpoint in its place.
     goes_on: bool,
-    /// How many follow.
-    later: u64,
+    /// How many follow, at most.
+    later: usize,
 }
 
 /// A trained model with the examples that it was trained on, and those that it was not.
 struct Part {
     model: Model,
     history: History,
+    /// The epoch whose weights the model has.
+    kept: u64,
     train: Examples,
     valid: Examples,
 }
@@ -321,69 +324,98 @@ impl Done {
         first.train.len() + first.valid.len()
     }
 
-    /// The median of the kept epochs.
-    fn epochs(&self) -> u64 {
-        let mut kept: Vec<u64> = self.parts.iter().map(|part| kept(&part.history)).collect();
-        kept.sort_unstable();
-        kept[kept.len() / 2]
+    /// The epoch that is best on average of the folds, but for one that may be left out. A fold that ended before the others stays
+    /// as it was in its last epoch.
+    fn best_epoch(&self, options: &Train, but: Option<usize>) -> u64 {
+        let others = || (0..).zip(&self.parts).filter(|(fold, _)| Some(*fold) != but).map(|(_, part)| part);
+        let epochs = others().map(|part| part.history.len()).max().expect("there are two folds or more");
+        let (name, sign) = match options.score {
+            _ if options.keep == Keep::Last => return epochs as u64,
+            Score::Loss => ("valid_loss", 1.0),
+            Score::Accuracy => ("valid_accuracy", -1.0),
+        };
+        let curves: Vec<_> = others().map(|part| part.history.curve(name)).collect();
+        let sum = |epoch: usize| {
+            curves
+                .iter()
+                .filter_map(|curve| curve.get(epoch).or(curve.last()))
+                .map(|point| sign * point.1)
+                .sum()
+        };
+        let sums: Vec<f64> = (0..epochs).map(sum).collect();
+        let best = (0..epochs).min_by(|&a, &b| sums[a].total_cmp(&sums[b]));
+        best.expect("--epochs is 1 or more") as u64 + 1
     }
-}
-
-/// The epoch whose weights the model has.
-fn kept(history: &History) -> u64 {
-    history.kept().expect("--epochs is 1 or more").epoch
 }
 
 impl Training<'_> {
     fn run(&self, splits: &[(Vec<usize>, Vec<usize>)], all: &[usize], rng: &mut Rng) -> Result<Done> {
         let (options, folds) = (self.options, splits.len());
         let place = options.out.join("checkpoint");
-        let run = |name: String, place: PathBuf, later: usize| Run {
-            name,
-            place,
-            epochs: None,
-            goes_on: options.resume,
-            later: later as u64,
-        };
-        let mut runs = match folds {
-            1 => Vec::new(),
-            _ => (1..=folds)
-                .map(|fold| {
-                    let place = place.join(format!("fold-{fold}"));
-                    run(format!("fold {fold} of {folds}"), place, folds + 1 - fold)
-                })
-                .collect(),
-        };
-        let name = if folds > 1 { "all examples" } else { "" };
-        runs.push(run(name.into(), place, 0));
-        for (number, run) in runs.iter_mut().enumerate() {
-            let last = run.place.join(LAST);
-            if !options.resume {
-                // That of an earlier training is not continued.
-                let _ = std::fs::remove_file(&last);
+        let fold = |number: usize| place.join(format!("fold-{number}"));
+        if !options.resume {
+            // Those of an earlier training are not continued.
+            let places = (1..=folds).flat_map(|number| [fold(number), fold(number).join("again")]);
+            for place in places.chain([place.clone()]) {
+                let _ = std::fs::remove_file(place.join(LAST));
             }
-            run.goes_on &= number == 0 || last.exists();
         }
         let mut done = Done { parts: Vec::new(), last: None, folds, interrupted: None };
-        for (i, mut run) in runs.into_iter().enumerate() {
-            if !run.name.is_empty() && !options.quiet {
-                print_progress(&format!("{}\n", run.name))?;
-            }
-            let before = done.parts.len();
-            let goes_on = match splits.get(i) {
-                Some((train, valid)) => done.add(self.part(train, valid, &run, rng))?,
-                None => {
-                    run.epochs = Some(done.epochs());
-                    done.add(self.part(all, &[], &run, rng))?;
-                    done.last = if done.parts.len() > before { done.parts.pop() } else { None };
-                    false
-                }
+        let mut starts = Vec::new();
+        for (number, (train, valid)) in (1..).zip(splits) {
+            let (name, place, later) = match folds {
+                1 => (String::new(), place.clone(), 0),
+                _ => (format!("fold {number} of {folds}"), fold(number), 2 * folds + 1 - number),
             };
-            if !goes_on || self.watch.as_ref().is_some_and(Watch::stopped) {
-                break;
+            let goes_on = options.resume && (number == 1 || place.join(LAST).exists());
+            starts.push(rng.clone());
+            let part = self.part(train, valid, &Run { name, place, epochs: None, goes_on, later }, rng);
+            let part = done.take(part)?;
+            done.parts.extend(part);
+            if folds == 1 || self.has_ended(&done) {
+                return done.calibrated();
             }
         }
+        // A fold that chose its epoch itself would look better than it is.
+        let mut again = Vec::new();
+        for (i, ((train, valid), mut start)) in splits.iter().zip(starts).enumerate() {
+            let (number, epochs) = (i + 1, done.best_epoch(options, Some(i)));
+            if epochs == done.parts[i].kept {
+                again.push(None);
+                continue;
+            }
+            let name = format!("fold {number} of {folds} again, for {}", counted(epochs as usize, "epochs"));
+            let run = self.fixed(name, fold(number).join("again"), epochs, folds + 1 - number);
+            let part = done.take(self.part(train, valid, &run, &mut start))?;
+            if self.has_ended(&done) {
+                return done.calibrated();
+            }
+            again.push(part);
+        }
+        let epochs = done.best_epoch(options, None);
+        for (part, again) in done.parts.iter_mut().zip(again) {
+            if let Some(mut again) = again {
+                if again.history.len() < part.history.len() {
+                    again.history = std::mem::take(&mut part.history);
+                }
+                *part = again;
+            }
+        }
+        let run = self.fixed("all examples".into(), place, epochs, 0);
+        done.last = done.take(self.part(all, &[], &run, rng))?;
         done.calibrated()
+    }
+
+    /// A training of so many epochs.
+    fn fixed(&self, name: String, place: PathBuf, epochs: u64, later: usize) -> Run {
+        let before = Checkpoint::read(place.join(LAST)).and_then(|file| file.meta::<u64>("epoch"));
+        let goes_on = self.options.resume && before.is_ok_and(|done| done < epochs);
+        Run { name, place, epochs: Some(epochs), goes_on, later }
+    }
+
+    /// Whether the training was interrupted or stopped.
+    fn has_ended(&self, done: &Done) -> bool {
+        done.interrupted.is_some() || self.watch.as_ref().is_some_and(Watch::stopped)
     }
 
     /// Trains one model; the second result is the step after which it was interrupted.
@@ -394,6 +426,9 @@ impl Training<'_> {
         run: &Run,
         rng: &mut Rng,
     ) -> Result<(Part, Option<u64>)> {
+        if !run.name.is_empty() && !self.options.quiet {
+            print_progress(&format!("{}\n", run.name))?;
+        }
         let mut plan = self.plan.clone();
         let mut examples = None;
         if let (Inputs::Table(schema), Some(table)) = (&mut plan.inputs, &self.table) {
@@ -427,25 +462,26 @@ impl Training<'_> {
         } else {
             fit(&train, &valid)?
         };
-        Ok((Part { model, history, train, valid }, interrupted))
+        let kept = history.kept().expect("--epochs is 1 or more").epoch;
+        Ok((Part { model, history, kept, train, valid }, interrupted))
     }
 }
 
 impl Done {
-    /// Adds what was trained; returns whether the training goes on.
-    fn add(&mut self, part: Result<(Part, Option<u64>)>) -> Result<bool> {
+    /// What was trained, if one epoch was finished; notes when it was interrupted.
+    fn take(&mut self, part: Result<(Part, Option<u64>)>) -> Result<Option<Part>> {
         match part {
             Ok((part, interrupted)) => {
-                self.parts.push(part);
                 self.interrupted = interrupted;
+                Ok(Some(part))
             }
             // A model that was finished before is kept.
             Err(Failure::Library(Error::Interrupted { step, .. })) if !self.parts.is_empty() => {
                 self.interrupted = Some(step);
+                Ok(None)
             }
-            Err(error) => return Err(error),
+            Err(error) => Err(error),
         }
-        Ok(self.interrupted.is_none())
     }
 
     /// Calibrates the probabilities, if there are enough predictions for it.
@@ -490,23 +526,21 @@ fn write(options: &Train, done: &mut Done, data: Vec<(String, String)>) -> Resul
     let epochs = |history: &History| counted(history.len(), "epochs");
     let mut text = match done.folds {
         1 if options.keep == Keep::Last => format!("{}; kept the last\n", epochs(&main.history)),
-        1 => format!("{}; kept the best, number {}\n", epochs(&main.history), kept(&main.history)),
+        1 => format!("{}; kept the best, number {}\n", epochs(&main.history), main.kept),
         folds => {
-            let numbers: Vec<String> =
-                done.parts.iter().map(|part| kept(&part.history).to_string()).collect();
-            let which = if options.keep == Keep::Last { "last" } else { "best" };
-            let kept = format!(
-                "{} of {folds} folds; kept the {which} epoch of each: {}",
-                done.parts.len(),
-                numbers.join(", ")
-            );
+            let numbers: Vec<String> = done.parts.iter().map(|part| part.kept.to_string()).collect();
+            let which = match (options.keep, &done.last) {
+                (Keep::Last, _) => "kept the last epoch of each",
+                (Keep::Best, Some(_)) => "each at the best epoch of the others",
+                (Keep::Best, None) => "kept the best epoch of each",
+            };
             let last = match &done.last {
                 Some(last) => {
                     format!("; the model: {} on all {} {unit}", epochs(&last.history), last.train.len())
                 }
                 None => format!("; the model is that of fold {}", done.parts.len()),
             };
-            format!("{kept}{last}\n")
+            format!("{} of {folds} folds; {which}: {}{last}\n", done.parts.len(), numbers.join(", "))
         }
     };
     text += &on_train.line("training", unit);
@@ -527,12 +561,10 @@ fn write(options: &Train, done: &mut Done, data: Vec<(String, String)>) -> Resul
 fn curves(done: &Done, name: &str) -> Option<Curves> {
     let mut series = vec![("training".to_string(), done.main().history.curve(name))];
     let mut best = Vec::new();
-    for (fold, Part { history, .. }) in done.parts.iter().enumerate() {
+    for (fold, Part { history, kept, .. }) in done.parts.iter().enumerate() {
         let points = history.curve(&format!("valid_{name}"));
         // A gap after each point.
-        best.extend(
-            points.iter().filter(|point| point.0 == kept(history) as f64).copied().chain([(f64::NAN, 0.0)]),
-        );
+        best.extend(points.iter().filter(|point| point.0 == *kept as f64).copied().chain([(f64::NAN, 0.0)]));
         series.push((format!("fold {}", fold + 1), points));
     }
     series.push(("kept".into(), best));
@@ -572,9 +604,9 @@ fn fit(
         false => Trainer::new(net, loss(options, train)?, optimizer),
     };
     let epochs = run.epochs.or(options.epochs).unwrap_or(usual);
-    let (name, later, steps_per_epoch) = (&run.name, run.later, loader.len() as u64);
+    let (name, later, steps_per_epoch) = (&run.name, run.later as u64, loader.len() as u64);
     trainer = trainer.epochs(epochs).seed(options.seed).callback(Checkpoints::new(place)?);
-    let keeps_best = valid.is_some() && options.keep == Keep::Best;
+    let keeps_best = run.epochs.is_none() && options.keep == Keep::Best;
     if keeps_best {
         let score = match (options.score, plan.classes.is_empty()) {
             (Score::Loss, _) => "valid_loss",
@@ -677,7 +709,8 @@ fn about(options: &Train, done: &Done, train: &Scores, valid: &Scores) -> Vec<(S
         (Keep::Best, score) => {
             let score = if score == Score::Loss { "loss" } else { "accuracy" };
             about.push(("patience".into(), options.patience.to_string()));
-            about.push(("epoch kept".into(), format!("the best validation {score}")));
+            let of = if done.folds > 1 { "of the folds' mean validation" } else { "validation" };
+            about.push(("epoch kept".into(), format!("the best {of} {score}")));
         }
     }
     if options.images.flip {
