@@ -1,5 +1,6 @@
 //! cargo bench --bench program: a step replayed against the same step run eagerly, in turns.
-use tealight::layer::TransformerEncoderLayer;
+use tealight::activation::HardSwish;
+use tealight::layer::{AdaptiveAvgPool2d, TransformerEncoderLayer};
 use tealight::prelude::*;
 use tealight::program::TrainStep;
 
@@ -99,6 +100,34 @@ fn main() -> Result<()> {
             .push(Linear::new(64, 10, rng)?))
     };
     row("cnn", cnn, CrossEntropy::new(), &[64, 1, 8, 8], &classes(64, 10)?)?;
+
+    let pooled = |rng: &mut Rng| {
+        let mut model = Sequential::new();
+        for [inputs, outputs] in [[3, 16], [16, 32], [32, 64]] {
+            model = model
+                .push(Conv2d::new(inputs, outputs, 3, padded(), rng)?)
+                .push(BatchNorm2d::new(outputs)?)
+                .push(Relu)
+                .push(MaxPool2d::new(PoolOptions::new(2)));
+        }
+        Ok(model.push(Flatten).push(Linear::new(64 * 16, 10, rng)?))
+    };
+    row("cnn32", pooled, CrossEntropy::new(), &[32, 3, 32, 32], &classes(32, 10)?)?;
+    let separable = |rng: &mut Rng| {
+        let first = Conv2d::new(3, 16, 3, padded(), rng)?;
+        let mut model = Sequential::new().push(first).push(BatchNorm2d::new(16)?).push(HardSwish);
+        for [inputs, outputs] in [[16, 32], [32, 64]] {
+            model = model
+                .push(Conv2d::new(inputs, inputs, 3, padded().stride(2).groups(inputs), rng)?)
+                .push(BatchNorm2d::new(inputs)?)
+                .push(HardSwish)
+                .push(Conv2d::new(inputs, outputs, 1, ConvOptions::new(), rng)?)
+                .push(BatchNorm2d::new(outputs)?)
+                .push(HardSwish);
+        }
+        Ok(model.push(AdaptiveAvgPool2d::new([1, 1])).push(Flatten).push(Linear::new(64, 10, rng)?))
+    };
+    row("separable", separable, CrossEntropy::new(), &[16, 3, 32, 32], &classes(16, 10)?)?;
 
     let lstm = |rng: &mut Rng| Lstm::new(16, 64, RnnOptions::new(), rng);
     row("lstm", lstm, Mse, &[32, 32, 16], &random(&[32, 32, 64])?)?;

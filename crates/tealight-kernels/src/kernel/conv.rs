@@ -13,7 +13,7 @@ use super::gemm::multiply;
 use super::parallel::{large_product, parts, product_worthwhile};
 use super::{Element, Matrix, WindowAxis, add_assign, buffer, is_finite};
 use blocked::Blocked;
-use direct::Direct;
+use direct::{Direct, Phases};
 
 /// Elements of the matrix of windows that are made and multiplied at a time: few enough for a cache.
 const BLOCK: usize = if cfg!(test) { 64 } else { 1 << 17 };
@@ -84,7 +84,7 @@ impl Conv {
     pub fn starts_at_bias<T: Element>(&self) -> bool {
         self.depth() > 0
             && Conv::count(self.y_dims()) > 0
-            && (Blocked::new::<T>(self).is_some() || Direct::new::<T>(self, [1; 2]).is_some())
+            && (Blocked::new::<T>(self).is_some() || Direct::new::<T>(self).is_some())
     }
 
     /// Whether the matrix of windows is the image itself.
@@ -115,11 +115,16 @@ impl Conv {
         vec![T::default(); if self.is_plain() { 0 } else { self.depth() * self.step() }]
     }
 
-    /// The convolution at stride 1 that equals the transpose of this one, once there are zeros between the elements of its input.
+    /// The convolution that equals the transpose of this one, if that has stride 1.
     fn turned(&self) -> Option<Conv> {
         let turned = |side: WindowAxis| {
             let padding = ((side.kernel - 1) * side.dilation).checked_sub(side.padding)?;
-            Some(WindowAxis { input: side.output, output: side.input, padding, stride: 1, ..side })
+            (side.stride == 1).then_some(WindowAxis {
+                input: side.output,
+                output: side.input,
+                padding,
+                ..side
+            })
         };
         let sides = [turned(self.sides[0])?, turned(self.sides[1])?];
         Some(Conv { inputs: self.outputs, outputs: self.inputs, sides, ..*self })
@@ -226,7 +231,7 @@ pub fn conv<T: Element>(conv: &Conv, x: &[T], w: &[T], bias: Option<&[T]>) -> Ve
     }
     if size > 0
         && depth > 0
-        && let Some(direct) = Direct::new::<T>(conv, [1; 2])
+        && let Some(direct) = Direct::new::<T>(conv)
     {
         return directly(&direct, conv, x, |o, d| w[o * depth + d], bias);
     }
@@ -289,7 +294,7 @@ pub fn conv_transpose<T: Element>(conv: &Conv, w: &[T], g: &[T], bias: Option<&[
     if size > 0
         && m > 0
         && let Some(turned) = conv.turned()
-        && let Some(direct) = Direct::new::<T>(&turned, conv.sides.map(|side| side.stride))
+        && let Some(direct) = Direct::new::<T>(&turned)
         && is_finite(w)
     {
         let taps = depth / conv.inputs;
@@ -298,6 +303,34 @@ pub fn conv_transpose<T: Element>(conv: &Conv, w: &[T], g: &[T], bias: Option<&[
             w[((group * m + d / taps) * conv.inputs + i) * taps + (taps - 1 - d % taps)]
         };
         return directly(&direct, &turned, g, at, bias);
+    }
+    if size > 0
+        && m > 0
+        && let Some(phases) = Phases::new::<T>(conv)
+        && is_finite(w)
+    {
+        let taps = depth / conv.inputs;
+        let kernels = phases.pack(|i, o, place| {
+            let (group, i) = (i / conv.inputs, i % conv.inputs);
+            w[((group * m + o) * conv.inputs + i) * taps + place]
+        });
+        // SAFETY: the parts are all of the output, and `convolve` writes every element of its part.
+        return unsafe {
+            buffer::written(size, |x| {
+                conv.for_each_part(
+                    x,
+                    conv.image(),
+                    || phases.buffer(),
+                    |i, x, buffers, _| {
+                        let group = i % conv.groups;
+                        let bias = bias.map(|bias| &bias[group * conv.inputs..][..conv.inputs]);
+                        let (g, size) =
+                            (&g[i * m * windows..][..m * windows], conv.sides.map(|side| side.input));
+                        phases.convolve(g, (group, &kernels), bias, buffers, size, x);
+                    },
+                );
+            })
+        };
     }
     let mut x = buffer::zeros(size);
     if x.is_empty() {
@@ -365,7 +398,7 @@ pub fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
         );
         return total(sums);
     }
-    if let Some(direct) = Direct::new::<T>(conv, [1; 2]) {
+    if let Some(direct) = Direct::new::<T>(conv) {
         conv.for_each_part(
             &mut sums,
             size,

@@ -5,15 +5,18 @@
 //! the output are computed, too, and dropped. For a stride s the image is divided into s² planes, each with every s-th row and
 //! column, whose windows lie side by side.
 //!
-//! Where few sums are made of an element, as in a depthwise convolution, copying rows takes longer than the sums. There, at stride 1, a
-//! plane for each column of the kernel has the whole image moved by that column: rows are as long as those of the output, and vectors
-//! of a plane lie where those of the output do.
+//! Where few sums are made of an element, as in a depthwise convolution, copying rows takes longer than the sums. There, a plane for
+//! each column of the kernel has the elements that this column lies on: rows are as long as those of the output, and vectors of a
+//! plane lie where those of the output do. At stride 1 that is the whole image, moved.
+//!
+//! The transpose of a convolution with a stride is several convolutions at stride 1 ([`Phases`]), whose outputs lie between one another.
 
 use pulp::{Simd, WithSimd};
+use smallvec::SmallVec;
 
 use super::super::Element;
 use super::super::buffer::Uninit;
-use super::super::parallel::{is_scalar, run, simd_level};
+use super::super::parallel::{is_scalar, run, simd_level, vectorize};
 use super::{Conv, WindowAxis};
 
 /// Channels of the output that are summed side by side; one, if there is only one, as in a depthwise convolution.
@@ -25,6 +28,9 @@ const SUMS: usize = 8;
 /// The most elements of an image with four channels of an output, and of a kernel: a level-2 cache holds them, so that a matrix
 /// product is not faster.
 const SMALL: usize = 1 << 15;
+
+/// The fewest elements of an image for kernels of one element: a vector of fewer would have empty places.
+const FEWEST: usize = 32;
 
 /// Elements in a level-1 cache.
 const CACHE: usize = 1 << 13;
@@ -68,8 +74,6 @@ pub(super) struct Direct {
     conv: Conv,
     /// Channels of the output that are summed side by side.
     channels: usize,
-    /// From an element of the image to the next in the padded image: more than 1 for the transpose of a convolution with a stride.
-    spread: [usize; 2],
     /// Whether there is a plane for each column of the kernel.
     moved: bool,
     /// The planes of a channel.
@@ -87,24 +91,29 @@ pub(super) struct Direct {
 }
 
 impl Direct {
-    /// `None` if the matrix product is possible only, or faster. `spread` is the stride of a transposed convolution.
-    pub(super) fn new<T: Element>(conv: &Conv, spread: [usize; 2]) -> Option<Direct> {
+    /// `None` if the matrix product is possible only, or faster.
+    pub(super) fn new<T: Element>(conv: &Conv) -> Option<Direct> {
+        let few = conv.is_plain() && conv.windows() < FEWEST;
+        if conv.is_one_large() || few { None } else { Direct::of::<T>(conv) }
+    }
+
+    fn of<T: Element>(conv: &Conv) -> Option<Direct> {
         let [high, wide] = conv.sides;
-        if conv.is_one_large() || is_scalar() || conv.is_plain() || conv.windows() == 0 {
+        if is_scalar() || conv.windows() == 0 {
             return None;
         }
         // The rows and columns of a plane that the windows reach.
         let reach = |side: WindowAxis| side.output + (side.kernel - 1) * side.dilation / side.stride;
-        let same = wide.input == wide.output && [high.stride, wide.stride] == [1; 2] && spread == [1; 2];
-        let moved = conv.outputs == 1 && same;
-        let pitch = match wide.stride * spread[1] {
+        let same = wide.input == wide.output && high.stride == 1;
+        let moved = conv.outputs == 1 && (wide.stride > 1 || same);
+        let pitch = match wide.stride {
             _ if moved => wide.output,
             // The padding before a row is also some of that behind the last one.
             1 => wide.output.max(wide.input + wide.padding).max(reach(wide).saturating_sub(wide.padding)),
             _ => reach(wide),
         };
         let plane = reach(high).saturating_mul(pitch).saturating_add(if moved { 0 } else { wide.padding });
-        let planes = if moved { wide.kernel } else { high.stride.saturating_mul(wide.stride) };
+        let planes = high.stride.saturating_mul(if moved { wide.kernel } else { wide.stride });
         let places = high.output.saturating_mul(pitch);
         let channels = if conv.outputs == 1 { 1 } else { CHANNELS };
         let size = plane.saturating_mul(planes).saturating_mul(conv.inputs);
@@ -120,18 +129,13 @@ impl Direct {
             for ky in (0..high.kernel).map(|ky| ky * high.dilation) {
                 for kx in 0..wide.kernel {
                     let at = kx * wide.dilation;
-                    let (plane_number, at) = match moved {
-                        true => (kx, ky * pitch),
-                        false => (
-                            ky % high.stride * wide.stride + at % wide.stride,
-                            ky / high.stride * pitch + at / wide.stride,
-                        ),
-                    };
-                    offsets.push((input * planes + plane_number) * plane + at);
+                    let (number, at) = if moved { (kx, 0) } else { (at % wide.stride, at / wide.stride) };
+                    let number = ky % high.stride * (planes / high.stride) + number;
+                    offsets.push((input * planes + number) * plane + ky / high.stride * pitch + at);
                 }
             }
         }
-        Some(Direct { conv: *conv, channels, spread, moved, planes, pitch, plane, used, places, offsets })
+        Some(Direct { conv: *conv, channels, moved, planes, pitch, plane, used, places, offsets })
     }
 
     /// A padded image, and room behind it for the last vectors.
@@ -168,14 +172,59 @@ impl Direct {
         }
     }
 
+    /// Copies what each column of the kernel lies on at a stride into planes whose padding is 0 already.
+    #[inline(always)]
+    fn pick_by_columns<T: Element>(&self, image: &[T], padded: &mut [T]) {
+        let [high, wide] = self.conv.sides;
+        let rows = self.plane / self.pitch;
+        let columns: SmallVec<[_; 8]> = (0..wide.kernel)
+            .map(|kx| (wide.outputs(kx), kx))
+            .filter(|(outputs, _)| !outputs.is_empty())
+            .map(|(outputs, kx)| (kx * self.plane, wide.place(outputs.start, kx), outputs))
+            .collect();
+        let mut halves = SmallVec::<[T; 256]>::from_elem(T::default(), wide.input + 1);
+        let (evens, odds) = halves.split_at_mut(wide.input.div_ceil(2));
+        let channels = image.chunks_exact((high.input * wide.input).max(1));
+        for (image, planes) in channels.zip(padded.chunks_exact_mut(self.planes * self.plane)) {
+            // No division for each row: it would take longer than the copy.
+            let (mut group, mut at) = (high.padding % high.stride, high.padding / high.stride * self.pitch);
+            for row in image.chunks_exact(wide.input.max(1)) {
+                if at >= rows * self.pitch {
+                    break;
+                }
+                let first = group * wide.kernel * self.plane + at;
+                group += 1;
+                if group == high.stride {
+                    (group, at) = (0, at + self.pitch);
+                }
+                if wide.stride == 2 {
+                    split(row, evens, odds);
+                }
+                for (plane, from, outputs) in &columns {
+                    let to = &mut planes[first + plane..][outputs.clone()];
+                    if wide.stride == 2 {
+                        let half = if from % 2 == 0 { &evens } else { &odds };
+                        copy_row(&half[from / 2..], to, |x| x);
+                    } else {
+                        let row = row[*from..].iter().step_by(wide.stride);
+                        to.iter_mut().zip(row).for_each(|(to, &x)| *to = x);
+                    }
+                }
+            }
+        }
+    }
+
     /// Copies an image into `padded`, whose padding is 0 already.
     fn pad<T: Element>(&self, image: &[T], padded: &mut [T]) {
-        if self.moved {
-            return self.move_by_columns(image, padded);
-        }
         let [high, wide] = self.conv.sides;
+        if self.moved {
+            return match wide.stride {
+                1 => self.move_by_columns(image, padded),
+                _ => vectorize!(self.pick_by_columns(image, padded)),
+            };
+        }
         let planes = high.stride * wide.stride;
-        if self.plane == high.input * wide.input && planes == 1 && self.spread == [1, 1] {
+        if self.plane == high.input * wide.input && planes == 1 {
             padded[..image.len()].copy_from_slice(image);
             return;
         }
@@ -183,18 +232,17 @@ impl Direct {
         let channels = image.chunks_exact((high.input * wide.input).max(1));
         for (image, padded) in channels.zip(padded.chunks_exact_mut(planes * self.plane)) {
             for (y, row) in image.chunks_exact(wide.input.max(1)).enumerate() {
-                let y = y * self.spread[0] + high.padding;
+                let y = y + high.padding;
                 if y / high.stride >= rows {
                     break;
                 }
                 let first = y % high.stride * wide.stride;
                 let at = y / high.stride * self.pitch;
-                if wide.stride * self.spread[1] == 1 {
+                if wide.stride == 1 {
                     let to = &mut padded[first * self.plane + at + wide.padding..];
                     copy_row(row, to, |x| x);
                     continue;
                 }
-                // A convolution has a stride or its input is spread, not both.
                 for plane in 0..wide.stride {
                     let skipped = (plane + wide.stride - wide.padding % wide.stride) % wide.stride;
                     let to = &mut padded[(first + plane) * self.plane + at..][..self.pitch];
@@ -207,7 +255,7 @@ impl Direct {
                         to.iter_mut().zip(row).for_each(|(to, x)| *to = x);
                     } else {
                         let row = row.iter().step_by(wide.stride);
-                        to.iter_mut().step_by(self.spread[1]).zip(row).for_each(|(to, &x)| *to = x);
+                        to.iter_mut().zip(row).for_each(|(to, &x)| *to = x);
                     }
                 }
             }
@@ -236,6 +284,21 @@ impl Direct {
         (vec![T::default(); self.image() + LINE], vec![T::default(); self.channels * self.places])
     }
 
+    /// Writes the sums of a block of outputs to `rows`.
+    fn sum<T: Element>(&self, block: usize, kernel: &[T], bias: Option<&[T]>, x: &[T], rows: &mut [T]) {
+        let depth = self.offsets.len() * self.channels;
+        let (direct, kernel) = (self, &kernel[block * depth..][..depth]);
+        let start =
+            |o| bias.and_then(|bias| bias.get(block * self.channels + o)).copied().unwrap_or_default();
+        match self.channels {
+            1 => run(Sums::<T, 1, 8> { direct, x, kernel, start: [start(0)], rows }),
+            _ => {
+                let start = std::array::from_fn(start);
+                run(Sums::<T, CHANNELS, { SUMS / CHANNELS }> { direct, x, kernel, start, rows });
+            }
+        }
+    }
+
     /// Writes all outputs of one group of one image.
     pub(super) fn convolve<T: Element>(
         &self,
@@ -245,27 +308,16 @@ impl Direct {
         (padded, rows): &mut (Vec<T>, Vec<T>),
         out: &mut [Uninit<T>],
     ) {
-        let padded = at_a_line(padded);
-        self.pad(image, padded);
         let [height, width] = self.conv.sides.map(|side| side.output);
-        let depth = self.offsets.len() * self.channels;
+        // An image without padding whose vectors are whole is read where it is.
+        let mut x = image;
+        if !(self.conv.is_plain() && self.places == self.used) {
+            let padded = at_a_line(padded);
+            self.pad(image, padded);
+            x = padded;
+        }
         for (block, out) in out.chunks_mut(self.channels * height * width).enumerate() {
-            let kernel = &kernel[block * depth..][..depth];
-            let start =
-                |o| bias.and_then(|bias| bias.get(block * self.channels + o)).copied().unwrap_or_default();
-            match self.channels {
-                1 => run(Sums::<T, 1, 8> { direct: self, x: padded, kernel, start: [start(0)], rows }),
-                _ => {
-                    let start = std::array::from_fn(start);
-                    run(Sums::<T, CHANNELS, { SUMS / CHANNELS }> {
-                        direct: self,
-                        x: padded,
-                        kernel,
-                        start,
-                        rows,
-                    });
-                }
-            }
+            self.sum(block, kernel, bias, x, rows);
             for (out, rows) in out.chunks_mut(height * width).zip(rows.chunks_exact(self.places)) {
                 let width = if self.pitch == width { out.len() } else { width };
                 for (oy, out) in out.chunks_exact_mut(width).enumerate() {
@@ -321,6 +373,136 @@ impl Direct {
                 _ => run(Products::<T, CHANNELS, 2> { direct: self, xs, gs, sum }),
             }
         }
+    }
+}
+
+/// The elements of a row that have even and odd places.
+#[inline(always)]
+fn split<T: Element>(row: &[T], evens: &mut [T], odds: &mut [T]) {
+    let (pairs, last) = row.as_chunks::<2>();
+    let (even, odd) = (&mut evens[..pairs.len()], &mut odds[..pairs.len()]);
+    for i in 0..pairs.len() {
+        even[i] = pairs[i][0];
+        odd[i] = pairs[i][1];
+    }
+    if let [last] = last {
+        evens[pairs.len()] = *last;
+    }
+}
+
+/// The transpose of a convolution with strides, as a convolution at stride 1 for the places whose row and column leave the same
+/// remainders.
+pub(super) struct Phases {
+    /// From the outputs of the convolution to its inputs.
+    turned: Conv,
+    strides: [usize; 2],
+    /// By rows: each convolution, and the element of the kernel for each of its own.
+    phases: Vec<(Direct, Vec<usize>)>,
+}
+
+impl Phases {
+    /// `None` if the matrix product is possible only, or faster.
+    pub(super) fn new<T: Element>(conv: &Conv) -> Option<Phases> {
+        if conv.is_one_large() || conv.is_plain() {
+            return None;
+        }
+        // One axis of a phase, and which elements of the kernel it has.
+        let axis = |side: WindowAxis, first: usize| {
+            // Output o of the convolution reads x at o·stride + k·dilation − padding.
+            let tap = |k: usize| {
+                let at = (first + side.padding) as isize - (k * side.dilation) as isize;
+                let stride = side.stride as isize;
+                (at.rem_euclid(stride) == 0).then(|| (k, at.div_euclid(stride)))
+            };
+            let (taps, offsets): (Vec<usize>, Vec<isize>) = (0..side.kernel).rev().filter_map(tap).unzip();
+            let dilation = match offsets[..] {
+                [first, second, ..] => (second - first).unsigned_abs(),
+                _ => 1,
+            };
+            let output = side.input.saturating_sub(first).div_ceil(side.stride);
+            let padding = usize::try_from(-*offsets.first()?).ok()?;
+            let kernel = taps.len();
+            Some((WindowAxis { input: side.output, output, kernel, stride: 1, padding, dilation }, taps))
+        };
+        let [high, wide] = conv.sides;
+        let turned = Conv { inputs: conv.outputs, outputs: conv.inputs, ..*conv };
+        let mut phases = Vec::with_capacity(high.stride * wide.stride);
+        for y in 0..high.stride {
+            for x in 0..wide.stride {
+                let ((high, rows), (across, columns)) = (axis(high, y)?, axis(wide, x)?);
+                let direct = Direct::of::<T>(&Conv { sides: [high, across], ..turned })?;
+                let at = rows.iter().flat_map(|row| columns.iter().map(move |x| row * wide.kernel + x));
+                phases.push((direct, at.collect()));
+            }
+        }
+        Some(Phases { turned, strides: [high.stride, wide.stride], phases })
+    }
+
+    /// The kernel of all groups, whose element k of the sum from channel c to output o is `at(o, c, k)`, for each phase.
+    pub(super) fn pack<T: Element>(&self, at: impl Fn(usize, usize, usize) -> T) -> Vec<Vec<T>> {
+        let pack = |(direct, taps): &(Direct, Vec<usize>)| {
+            direct.pack(|o, d| at(o, d / taps.len(), taps[d % taps.len()]))
+        };
+        self.phases.iter().map(pack).collect()
+    }
+
+    /// Room for [`Phases::convolve`].
+    pub(super) fn buffer<T: Element>(&self) -> Vec<(Vec<T>, Vec<T>)> {
+        self.phases.iter().map(|(direct, _)| direct.buffer()).collect()
+    }
+
+    /// Writes all outputs of one group of one image, which has `size` rows and columns.
+    pub(super) fn convolve<T: Element>(
+        &self,
+        image: &[T],
+        (group, kernels): (usize, &[Vec<T>]),
+        bias: Option<&[T]>,
+        buffers: &mut [(Vec<T>, Vec<T>)],
+        size: [usize; 2],
+        out: &mut [Uninit<T>],
+    ) {
+        for ((direct, _), (padded, _)) in self.phases.iter().zip(&mut *buffers) {
+            direct.pad(image, at_a_line(padded));
+        }
+        let channels = self.phases[0].0.channels;
+        for (block, out) in out.chunks_mut(channels * size[0] * size[1]).enumerate() {
+            for (((direct, _), kernel), (padded, rows)) in self.phases.iter().zip(kernels).zip(&mut *buffers)
+            {
+                let length = kernel.len() / self.turned.groups;
+                direct.sum(block, &kernel[group * length..][..length], bias, at_a_line(padded), rows);
+            }
+            vectorize!(for (o, out) in out.chunks_mut(size[0] * size[1]).enumerate() {
+                for (y, out) in out.chunks_exact_mut(size[1]).enumerate() {
+                    let first = y % self.strides[0] * self.strides[1];
+                    let row = |x: usize| {
+                        let direct = &self.phases[first + x].0;
+                        let at = o * direct.places + y / self.strides[0] * direct.pitch;
+                        &buffers[first + x].1[at..][..direct.conv.sides[1].output]
+                    };
+                    if self.strides[1] == 2 {
+                        join(row(0), row(1), out);
+                        continue;
+                    }
+                    for x in 0..self.strides[1] {
+                        let places = out.iter_mut().skip(x).step_by(self.strides[1]);
+                        places.zip(row(x)).for_each(|(out, &sum)| *out = Uninit::new(sum));
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// The inverse of [`split`].
+#[inline(always)]
+fn join<T: Element>(evens: &[T], odds: &[T], row: &mut [Uninit<T>]) {
+    let (pairs, last) = row.as_chunks_mut::<2>();
+    let (even, odd) = (&evens[..pairs.len()], &odds[..pairs.len()]);
+    for i in 0..pairs.len() {
+        pairs[i] = [Uninit::new(even[i]), Uninit::new(odd[i])];
+    }
+    if let [last] = last {
+        *last = Uninit::new(evens[pairs.len()]);
     }
 }
 
