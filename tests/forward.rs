@@ -652,6 +652,29 @@ fn the_fourth_derivative_of_a_network_is_that_of_mpmath() -> Result<()> {
 }
 
 #[test]
+fn laplacians_nest() -> Result<()> {
+    // More axes than 16 are summed in blocks.
+    for d in [1, 3, 18] {
+        let network = mlp(&[d, 7, 6, 1], &mut Rng::seed(4))?;
+        let x = normal(&[5, d], 9);
+        let y = network.forward(&x, &mut ForwardContext::eval())?;
+        let first = autograd::laplacian(&y, &x)?;
+        let total = first.sum_all()?;
+        let v = normal(&[5, d], 10).detach();
+        let [slope] = autograd::grad(&total, [&x])?;
+        let along = (slope * &v)?.sum_keepdim(1)?;
+        close(&autograd::jvp(&first, [&x], [&v])?, &along, 1e-11);
+        let mut twice = Tensor::zeros((5, 1), DType::F64, &Device::Cpu)?;
+        for j in 0..d {
+            let axis = Tensor::eye(d, DType::F64, &Device::Cpu)?.i(j)?.broadcast_to((5, d))?;
+            twice = (twice + autograd::hvp(&total, [&x], [&axis])?[0].narrow(1, j, 1)?)?;
+        }
+        close(&autograd::laplacian(&first, &x)?, &twice, 1e-11);
+    }
+    Ok(())
+}
+
+#[test]
 fn a_series_of_many_orders() -> Result<()> {
     // sin: the derivatives go round; eˣ: they stay. By nested derivatives, order 16 would take 2¹⁶ operations.
     let x = parameter(&[0.3, -1.2], &[2]);

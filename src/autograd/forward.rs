@@ -3,16 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::array::count;
+use super::array::{contiguous, count, on_cpu, with_float};
 use super::backward::{check_fresh, leading_to, ones};
 use super::broadcast::{Accumulate, broadcast_to, sum_to};
 use super::grad::vjps;
 use super::jacobian::{inner_products, same_kind};
+use super::launch::Primitive;
 use super::node::{Call, Node, again, next_id};
 use super::op::{Jacobian, Op};
+use super::saved::{SaveContext, Saved};
 use super::series::series;
 use super::{Array, Tensor, launch, mode};
 use crate::error::{Error, Result};
+use crate::kernel;
 
 /// The tangents of some nodes, by their ids.
 type Seeds = BTreeMap<u64, Tensor>;
@@ -340,13 +343,13 @@ fn elementwise(node: &Arc<Node>, inputs: &[Option<&Derivatives>], wanted: Wanted
         y.second = sum_of(y.second, times(&of_a.second)?)?;
         let Some(first) = &of_a.first else { continue };
         let first = aligned(first)?;
+        let squares = || if wanted.total { square_sum(&first) } else { first.sqr() };
         let mut bend_by = |bend: &Tensor, product: Tensor| -> Result<()> {
-            let product = if wanted.total { product.sum_keepdim(0)? } else { product };
             y.second = sum_of(y.second.take(), Some((bend * product)?))?;
             Ok(())
         };
         if let Some(bend) = bend {
-            bend_by(&bend, first.sqr()?)?;
+            bend_by(&bend, squares()?)?;
             continue;
         }
         // A constant slope has no history.
@@ -362,10 +365,54 @@ fn elementwise(node: &Arc<Node>, inputs: &[Option<&Derivatives>], wanted: Wanted
                 if a.id == b.id && a.dims == node.dims { Some(own.clone()) } else { push(node, &twins)? };
             let Some(along) = along else { continue };
             let Some(bend) = curvature(node, &twins, &slope, &along, start)? else { continue };
-            bend_by(&bend, if a.id == b.id { first.sqr()? } else { (&first * aligned(other)?)? })?;
+            let product = if a.id == b.id {
+                squares()?
+            } else {
+                let each = (&first * aligned(other)?)?;
+                if wanted.total { each.sum_keepdim(0)? } else { each }
+            };
+            bend_by(&bend, product)?;
         }
     }
     Ok(y)
+}
+
+/// Σ x² along the first axis, which is kept with length 1.
+fn square_sum(x: &Tensor) -> Result<Tensor> {
+    let inner = x.dims()[1..].iter().product::<usize>();
+    // What observes sees the two operations, which have the same bits; single columns are summed another way.
+    if mode::observed() || !on_cpu(x.array()) || inner <= 1 {
+        return x.sqr()?.sum_keepdim(0);
+    }
+    SquareSum.apply([x])
+}
+
+#[derive(Debug)]
+struct SquareSum;
+
+impl Op<1> for SquareSum {
+    const NAME: &'static str = "square_sum";
+
+    fn forward(&self, [x]: [&Array; 1], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
+        let [axis, rest @ ..] = x.dims() else {
+            return Err(Error::shape(Self::NAME, "an axis", &[x.dims()]));
+        };
+        let (axis, inner) = (*axis, rest.iter().product());
+        let dims = [&[1], rest].concat();
+        with_float!(x.dtype(), T => {
+            let what = (Self::NAME, || Primitive::Opaque);
+            launch::launch(what, [&contiguous(x)?], &dims, move |[x]| kernel::sum_squares(x.elements::<T>(), axis, inner))
+        })
+    }
+
+    fn jvp(&self, saved: &Saved, [x]: [Option<&Tensor>; 1]) -> Result<Option<Tensor>> {
+        x.map(|x| ((saved.input(0)? * x)? * 2.0)?.sum_keepdim(0)).transpose()
+    }
+
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        Ok([Some((grad * (saved.input(0)? * 2.0)?)?)])
+    }
 }
 
 /// The sum of tangents that may broadcast.

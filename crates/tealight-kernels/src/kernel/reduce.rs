@@ -165,7 +165,7 @@ pub fn sum_axis<T: Element>(x: &[T], outer: usize, axis: usize, inner: usize) ->
         return out;
     }
     let column = |o: usize, start: usize, out: &mut [T]| {
-        vectorize!(columns(&x[o * axis * inner..], axis, inner, start, out));
+        vectorize!(columns(&x[o * axis * inner..], axis, inner, start, out, |x| x));
     };
     let threads = worthwhile(x.len());
     if outer == 1 {
@@ -178,19 +178,34 @@ pub fn sum_axis<T: Element>(x: &[T], outer: usize, axis: usize, inner: usize) ->
     out
 }
 
+/// The sums of squares along the first axis of an array of shape (axis, inner), with the bits that [`sum_axis`] gives of the squares.
+#[inline(never)]
+pub fn sum_squares<T: Element>(x: &[T], axis: usize, inner: usize) -> Vec<T> {
+    let mut out = buffer::zeros(inner);
+    if axis > 0 {
+        parts(&mut out, WIDTH, worthwhile(x.len()), &|i, part| {
+            vectorize!(columns(x, axis, inner, i * WIDTH, part, |x| x * x));
+        });
+    }
+    out
+}
+
 /// Columns that are summed together: their accumulators stay in level-1 cache.
 const WIDTH: usize = 256;
 
-/// Sums the columns from `start` on of an array (axis, inner) into `out`: 16 rows at a time in T, and these in f64.
+/// Sums `of` each number in the columns from `start` on of an array (axis, inner) into `out`: 16 rows at a time in T, and these in f64.
 #[inline(always)]
-fn columns<T: Element>(x: &[T], axis: usize, inner: usize, start: usize, out: &mut [T]) {
+fn columns<T: Element>(x: &[T], axis: usize, inner: usize, start: usize, out: &mut [T], of: impl Fn(T) -> T) {
     let n = out.len();
     if axis <= 16 {
-        out.copy_from_slice(&x[start..][..n]);
+        let row = &x[start..][..n];
+        for i in 0..n {
+            out[i] = of(row[i]);
+        }
         for row in 1..axis {
             let row = &x[row * inner + start..][..n];
             for i in 0..n {
-                out[i] += row[i];
+                out[i] += of(row[i]);
             }
         }
         return;
@@ -202,7 +217,7 @@ fn columns<T: Element>(x: &[T], axis: usize, inner: usize, start: usize, out: &m
         for row in from..axis.min(from + 16) {
             let row = &x[row * inner + start..][..n];
             for i in 0..n {
-                out[i] += row[i];
+                out[i] += of(row[i]);
             }
         }
         for i in 0..n {
@@ -312,7 +327,7 @@ fn extreme_length<T: Element, A: Element>(x: &[T], wide: impl Fn(T) -> A) -> A {
 #[cfg(test)]
 mod tests {
     use super::super::Element;
-    use super::{dot, fold_axis, sum, sum_axis};
+    use super::{dot, fold_axis, sum, sum_axis, sum_squares};
 
     #[test]
     fn ten_million_f32_stay_exact_to_1e_6() {
@@ -332,6 +347,16 @@ mod tests {
         (0..outer * inner)
             .map(|i| (0..axis).map(|k| x[(i / inner * axis + k) * inner + i % inner].to_f64()).sum())
             .collect()
+    }
+
+    #[test]
+    fn sums_of_squares_have_the_bits_of_squares_that_are_summed() {
+        for (axis, inner) in [(0, 3), (1, 5), (10, 300), (16, 64), (17, 64), (40, 1000)] {
+            let x: Vec<f32> = (0..axis * inner).map(|i| (i as f32 * 1.37).sin()).collect();
+            let squares: Vec<f32> = x.iter().map(|x| x * x).collect();
+            assert_eq!(sum_squares(&x, axis, inner), sum_axis(&squares, 1, axis, inner), "{axis}, {inner}");
+        }
+        assert!(sum_squares(&[1.0, f64::NAN, f64::INFINITY, -0.0], 2, 2)[1].is_nan());
     }
 
     #[test]
