@@ -289,7 +289,7 @@ pub(crate) fn launch_all(
 
 /// The array that `draw` makes of uniform random numbers.
 pub(crate) fn launch_random<T: WithDType>(
-    name: &'static str,
+    what: impl Describe,
     uniform: &mut dyn FnMut() -> f64,
     dims: &[usize],
     draw: impl Fn(&mut dyn FnMut() -> f64) -> Vec<T> + Send + Sync + 'static,
@@ -297,7 +297,7 @@ pub(crate) fn launch_random<T: WithDType>(
     let y = array(T::to_cpu_storage_owned(draw(uniform)), dims);
     if is_observed_by(PROGRAM) {
         let draw = move |uniform: &mut dyn FnMut() -> f64| single(draw(uniform));
-        record(name, Primitive::Opaque, &[], &[&y], Kernel::Random(Box::new(draw)));
+        record(what.name(), what.primitive(), &[], &[&y], Kernel::Random(Box::new(draw)));
     }
     y
 }

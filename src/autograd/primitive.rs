@@ -80,6 +80,15 @@ pub(crate) enum Primitive {
         windows: Vec<Window>,
         sizes: [usize; 3],
     },
+    /// Zeros with this probability, and else this number.
+    Mask {
+        p: f64,
+        kept: f64,
+    },
+    /// 1 where the first operand compares so with the second, by Rust's operator, else 0, as u8.
+    Compare(&'static str),
+    /// The second operand where the first is not 0, else the third.
+    WhereCond,
     /// The first row of each operand, then the second ones, and so on: the number of rows, and their lengths.
     Concat {
         outer: usize,
@@ -168,7 +177,8 @@ impl Primitive {
         Some(match self {
             Primitive::Opaque => return None,
             Primitive::Map(tape) => count * operations(tape),
-            Primitive::Cast | Primitive::InRange { .. } => 0,
+            Primitive::Cast | Primitive::InRange { .. } | Primitive::Mask { .. } | Primitive::WhereCond => 0,
+            Primitive::Compare(_) => count,
             Primitive::Affine(sizes) => 2 * sizes.iter().product::<usize>(),
             Primitive::MatMul(product) => 2 * product.starts.len() * product.sizes.iter().product::<usize>(),
             Primitive::Sum([outer, axis, inner]) => outer * axis * inner,

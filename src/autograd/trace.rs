@@ -46,6 +46,8 @@ pub(crate) struct Target {
     pub(crate) unrolled: bool,
     /// f64 is written as f32.
     pub(crate) as_f32: bool,
+    /// No size but that of the batch is free.
+    pub(crate) fixed_steps: bool,
 }
 
 impl Target {
@@ -220,6 +222,11 @@ pub(crate) fn is_f32(dtype: DType) -> bool {
 /// Whether there is a trace whose file has recurrent layers of this dtype as one node each.
 pub(crate) fn has_recurrent_nodes(dtype: DType) -> bool {
     target().is_some_and(|target| !target.unrolled) && is_f32(dtype)
+}
+
+/// Whether there is a trace whose file is for sequences of one length.
+pub(crate) fn has_fixed_steps() -> bool {
+    target().is_some_and(|target| target.fixed_steps)
 }
 
 /// Errors if the elements of a tensor, which are about to be read, depend on the input of a trace.

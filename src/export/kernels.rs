@@ -898,3 +898,65 @@ fn in_range(x: &[f32], x_at: usize, n: usize, low: f32, high: f32, absolute: boo
     }
     true
 }
+
+/// Block `number` of the ChaCha stream of a key, with 8 rounds.
+fn chacha8(key: &[u32], number: u64, x: &mut [u32]) {
+    let mut first: [u32; 16] = [0; 16];
+    first[0] = 0x61707865;
+    first[1] = 0x3320646e;
+    first[2] = 0x79622d32;
+    first[3] = 0x6b206574;
+    for i in 0..8 {
+        first[4 + i] = key[i];
+    }
+    first[12] = number as u32;
+    first[13] = (number >> 32) as u32;
+    for i in 0..16 {
+        x[i] = first[i];
+    }
+    for round in 0..32 {
+        let a: usize = round % 4;
+        let turn: usize = round / 4 % 2;
+        let b: usize = 4 + (a + turn) % 4;
+        let c: usize = 8 + (a + 2 * turn) % 4;
+        let d: usize = 12 + (a + 3 * turn) % 4;
+        x[a] = x[a].wrapping_add(x[b]);
+        x[d] = x[d] ^ x[a];
+        x[d] = (x[d] << 16) | (x[d] >> 16);
+        x[c] = x[c].wrapping_add(x[d]);
+        x[b] = x[b] ^ x[c];
+        x[b] = (x[b] << 12) | (x[b] >> 20);
+        x[a] = x[a].wrapping_add(x[b]);
+        x[d] = x[d] ^ x[a];
+        x[d] = (x[d] << 8) | (x[d] >> 24);
+        x[c] = x[c].wrapping_add(x[d]);
+        x[b] = x[b] ^ x[c];
+        x[b] = (x[b] << 7) | (x[b] >> 25);
+    }
+    for i in 0..16 {
+        x[i] = x[i].wrapping_add(first[i]);
+    }
+}
+
+/// 0 where a uniform number of `Rng` is below p, else `kept`: those from number `start` on that a seed gives.
+fn random_mask(seed: u64, start: usize, y: &mut [f32], n: usize, p: f64, kept: f32) {
+    let mut key: [u32; 8] = [0; 8];
+    let mut state: u64 = seed;
+    for i in 0..8 {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(11634580027462260723);
+        let word: u32 = (((state >> 18) ^ state) >> 27) as u32;
+        let by: u32 = (state >> 59) as u32;
+        key[i] = (word >> by) | (word << ((32 - by) & 31));
+    }
+    let mut block: [u32; 16] = [0; 16];
+    for i in 0..n {
+        let place: usize = (start + i) % 8;
+        if i == 0 || place == 0 {
+            chacha8(&key, ((start + i) / 8) as u64, &mut block);
+        }
+        let low: u64 = block[2 * place] as u64;
+        let high: u64 = block[2 * place + 1] as u64;
+        let uniform: f64 = (((high << 32) | low) >> 11) as f64 * 1.1102230246251565e-16;
+        y[i] = if uniform < p { 0.0 } else { kept };
+    }
+}

@@ -67,6 +67,8 @@ pub(super) struct Update {
     /// The rule for each of them.
     pub(super) rules: Vec<LoweredRule>,
     pub(super) max_norm: Option<f64>,
+    /// The seed of the random numbers of step 0; the number of another step is added to it bit by bit.
+    pub(super) seed: u64,
 }
 
 /// A program in Rust.
@@ -123,7 +125,10 @@ struct Writer<'a> {
     program: &'a Program,
     names: &'a [String],
     inputs: usize,
-    is_step: bool,
+    /// The seed of a training step.
+    seed: Option<u64>,
+    /// The random numbers that a step has drawn.
+    draws: usize,
     body: String,
     used: Vec<Storage>,
     /// The longest scratch that a kernel needs.
@@ -150,7 +155,8 @@ pub(super) fn lower(
         program,
         names: &names,
         inputs: inputs.len(),
-        is_step: update.is_some(),
+        seed: update.as_ref().map(|update| update.seed),
+        draws: 0,
         body: String::new(),
         used: Vec::new(),
         scratch: 0,
@@ -276,6 +282,7 @@ fn storage_numbers(storage: &CpuStorage) -> Result<Vec<f64>> {
         CpuStorage::F32(x) => x.iter().map(|&x| x.into()).collect(),
         CpuStorage::F64(x) => x.clone(),
         CpuStorage::U32(x) => x.iter().map(|&x| x.into()).collect(),
+        CpuStorage::U8(x) => x.iter().map(|&x| x.into()).collect(),
         _ => {
             return known(candle_core::backend::BackendStorage::dtype(storage), "a constant", "")
                 .map(|()| Vec::new());
@@ -329,7 +336,9 @@ impl Writer<'_> {
         let operands = call.inputs.iter().map(|view| self.operand(view)).collect::<Result<Vec<_>>>()?;
         let Some(&output) = call.outputs.first() else {
             return match (&call.primitive, &operands[..]) {
-                (Primitive::InRange { bounds, absolute }, [x]) if self.is_step && x.dtype == DType::F32 => {
+                (Primitive::InRange { bounds, absolute }, [x])
+                    if self.seed.is_some() && x.dtype == DType::F32 =>
+                {
                     let [low, high] = bounds.map(|bound| number(bound, DType::F32));
                     let (at, n) = (x.at(), x.count());
                     self.line(&format!(
@@ -350,8 +359,11 @@ impl Writer<'_> {
             self.int8(kernel, &operands[0], &y, count);
             return Ok(());
         }
-        let is_map = matches!(call.primitive, Primitive::Map(_) | Primitive::Cast);
-        if operands.iter().any(|x| known(x.dtype, "", "").is_err()) || (!is_map && dtype != DType::F32) {
+        let is_typed =
+            matches!(call.primitive, Primitive::Cast | Primitive::Compare(_) | Primitive::WhereCond);
+        let has_form = |x: &Operand<'_>| is_typed && x.dtype == DType::U8 || known(x.dtype, "", "").is_ok();
+        let is_map = is_typed || matches!(call.primitive, Primitive::Map(_));
+        if !operands.iter().all(has_form) || (!is_map && dtype != DType::F32) {
             return Err(refused(&format!(" of {}", operands.first().map_or(dtype, |x| x.dtype).as_str())));
         }
         let at: Vec<String> = operands.iter().map(Operand::at).collect();
@@ -369,6 +381,28 @@ impl Writer<'_> {
                 );
                 self.line(&text);
             }
+            Primitive::Mask { p, kept } => {
+                let Some(seed) = self.seed else { return Err(refused(" outside of a training step")) };
+                let (start, kept) = (self.draws, number(*kept, dtype));
+                self.line(&format!(
+                    "random_mask({seed} ^ (steps[0] as u64), {start}, {y}, {count}, {p:?}, {kept});"
+                ));
+                self.draws += count;
+            }
+            Primitive::Compare(sign) => {
+                self.elements(&operands, &y, count, |x| {
+                    Ok((
+                        Block::new(dtype, 0, false),
+                        format!("if {} {sign} {} {{ 1 }} else {{ 0 }}", x[0], x[1]),
+                    ))
+                })?;
+            }
+            Primitive::WhereCond => self.elements(&operands, &y, count, |x| {
+                Ok((
+                    Block::new(dtype, 0, false),
+                    format!("if {} != 0 {{ {} }} else {{ {} }}", x[0], x[1], x[2]),
+                ))
+            })?,
             Primitive::Affine([m, k, n]) => {
                 self.differs(call, *m > 1 && *n > 1 && is_blocked([*m, *k, *n], [*k, 1], [1, *k]));
                 self.line(&format!("affine({}, {}, {}, {y}, 0, {m}, {k}, {n});", at[0], at[1], at[2]));
@@ -392,7 +426,7 @@ impl Writer<'_> {
                 self.line(&format!("{name}({}, {}, {y}, 0, {}, {width});", at[0], at[1], count / width));
             }
             Primitive::CrossEntropy { width, factor, total, slopes } => {
-                if !self.is_step {
+                if self.seed.is_none() {
                     return Err(refused(" outside of a training step"));
                 }
                 if operands[1].dtype != DType::U32 {
@@ -741,12 +775,27 @@ impl Writer<'_> {
         dtype: DType,
         count: usize,
     ) -> Result<()> {
+        self.elements(operands, y, count, |values| {
+            let mut block = Block::new(dtype, 0, false);
+            let values = block.inputs(&[values, more].concat());
+            let mut results = tape.run(&mut block, &values)?;
+            Ok((block, results.swap_remove(0)))
+        })
+    }
+
+    /// A loop over elements that are broadcast; `make` gives the declarations for one, and the result.
+    fn elements(
+        &mut self,
+        operands: &[Operand<'_>],
+        y: &str,
+        count: usize,
+        make: impl FnOnce(&[String]) -> Result<(Block, String)>,
+    ) -> Result<()> {
         let dims = operands.iter().skip(1).fold(Dims::from_slice(operands[0].layout.dims()), |dims, x| {
             broadcast_dims(&dims, x.layout.dims()).expect("the operands of a recorded formula broadcast")
         });
         let flat =
             |x: &Operand<'_>| x.count() == 1 || x.layout.is_contiguous() && x.layout.dims() == &dims[..];
-        let mut block = Block::new(dtype, 0, false);
         let mut values = Vec::new();
         if operands.iter().all(flat) {
             for x in operands {
@@ -754,12 +803,10 @@ impl Writer<'_> {
                 let index = if x.count() == 1 { start.to_string() } else { format!("{start} + i") };
                 values.push(format!("{}[{index}]", x.name));
             }
-            values.extend(more.iter().cloned());
-            let values = block.inputs(&values);
-            let results = tape.run(&mut block, &values)?;
+            let (block, result) = make(&values)?;
             self.line(&format!("for i in 0..{count} {{"));
-            self.body += &block.text(&results, "        ");
-            self.line(&format!("    {y}[i] = {};", results[0]));
+            self.body += &block.text(std::slice::from_ref(&result), "        ");
+            self.line(&format!("    {y}[i] = {result};"));
             self.line("}");
             return Ok(());
         }
@@ -781,16 +828,14 @@ impl Writer<'_> {
             let index = index(&strides, dims.len() - own.len(), x.layout.start_offset());
             values.push(format!("{}[{index}]", x.name));
         }
-        values.extend(more.iter().cloned());
-        let values = block.inputs(&values);
-        let results = tape.run(&mut block, &values)?;
+        let (block, result) = make(&values)?;
         for (axis, size) in dims.iter().enumerate() {
             let _ = writeln!(self.body, "{}for i{axis} in 0..{size} {{", "    ".repeat(axis + 1));
         }
         let indent = "    ".repeat(dims.len() + 1);
-        self.body += &block.text(&results, &indent);
+        self.body += &block.text(std::slice::from_ref(&result), &indent);
         let strides: Vec<usize> = (0..dims.len()).map(|axis| dims[axis + 1..].iter().product()).collect();
-        let _ = writeln!(self.body, "{indent}{y}[{}] = {};", index(&strides, 0, 0), results[0]);
+        let _ = writeln!(self.body, "{indent}{y}[{}] = {};", index(&strides, 0, 0), result);
         for axis in (0..dims.len()).rev() {
             let _ = writeln!(self.body, "{}}}", "    ".repeat(axis + 1));
         }
@@ -1005,6 +1050,7 @@ impl Interpreter for Block {
             Unary::Ln1p => "ln_1p_f32",
             Unary::Sqrt if self.dtype == DType::F64 => return Ok(self.declare(&format!("root_f64({a})"))),
             Unary::Sqrt => "root_f32",
+            Unary::Atan => "atan_f32",
             Unary::Tanh => "tanh_f32",
             Unary::Sigmoid => "sigmoid_f32",
             Unary::Erf => "erf_f32",
@@ -1014,7 +1060,12 @@ impl Interpreter for Block {
             Unary::Floor => "floor_f32",
             Unary::Round => "round_f32",
             Unary::Signum => "signum_f32",
-            other => return Err(Self::no_form(&format!("{other:?}"))),
+            Unary::Powi(0) => return Ok(self.declare("1.0")),
+            Unary::Powi(1) => return Ok(a.clone()),
+            Unary::Powi(n) => {
+                let n = self.constant(n.into())?;
+                return self.binary(Binary::Pow, a, &n);
+            }
         };
         if self.dtype != DType::F32 {
             return Err(Self::no_form(&format!("{f:?} in f64")));
@@ -1036,6 +1087,7 @@ impl Interpreter for Block {
             }
             // Of a positive constant: Adam's bias correction.
             Binary::Pow if self.is_scalar => format!("magnitude_f64({a}, {b})"),
+            Binary::Pow if self.dtype == DType::F32 => format!("powf_f32({a}, {b})"),
             Binary::Pow | Binary::Remainder => return Err(Self::no_form(&format!("{f:?}"))),
         };
         Ok(self.declare(&text))

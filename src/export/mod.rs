@@ -81,14 +81,18 @@ impl Export {
     /// The step that was run last, with the present parameters: forward and backward pass, and the update.
     ///
     /// The optimizer, which is [`Sgd`](crate::optim::Sgd), [`Adam`](crate::optim::Adam) or
-    /// [`AdamW`](crate::optim::AdamW), starts without a state.
+    /// [`AdamW`](crate::optim::AdamW), starts without a state, and random numbers are those of a new [`TrainStep`] with this seed.
     ///
     /// # Errors
     /// Errors if no step was run, it cannot be replayed, or has an operation that has no form in C.
     pub fn step(step: &TrainStep<'_>) -> Result<Export> {
         let recorded = step.recorded()?;
-        let update =
-            Update { gradients: recorded.gradients, rules: recorded.rules, max_norm: recorded.max_norm };
+        let update = Update {
+            gradients: recorded.gradients,
+            rules: recorded.rules,
+            max_norm: recorded.max_norm,
+            seed: recorded.seed,
+        };
         Export::of(recorded.program, vec!["x".into(), "target".into()], recorded.state, Some(update))
     }
 
@@ -217,7 +221,7 @@ impl Export {
         text += &lower::singles();
         let source = self.lowered.source();
         text += &source
-            .rust(&["run", "fused_f32", "fused_f64"])
+            .rust(&["run", "fused_f32", "fused_f64", "floor_f32"])
             .replace("pub(super) fn", "fn")
             .replace("pub fn", "fn")
             .replace("pub(super) const", "const");
@@ -284,6 +288,17 @@ impl Export {
 const RUST_PRELUDE: &str = r"/// a·b + c, rounded once.
 trait Fused {
     fn mul_add(self, a: Self, b: Self) -> Self;
+}
+
+/// What `core` has not.
+trait Floor {
+    fn floor(self) -> Self;
+}
+
+impl Floor for f32 {
+    fn floor(self) -> f32 {
+        floor_f32(self)
+    }
 }
 
 impl Fused for f32 {

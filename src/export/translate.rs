@@ -303,7 +303,8 @@ impl Expr {
                 words.extend(path.last().cloned());
                 parts.iter().for_each(|part| part.names(words));
             }
-            Expr::Method(a, _, parts) => {
+            Expr::Method(a, name, parts) => {
+                words.extend((name == "floor").then(|| "floor_f32".into()));
                 a.names(words);
                 parts.iter().for_each(|part| part.names(words));
             }
@@ -750,6 +751,12 @@ fn bits(ty: &Type) -> &'static str {
     if *ty == Type::F64 { "64" } else { "32" }
 }
 
+/// Names that Rust leaves to variables and C does not.
+const RESERVED: [&str; 14] = [
+    "auto", "case", "char", "default", "double", "float", "int", "long", "register", "short", "signed",
+    "switch", "union", "unsigned",
+];
+
 /// The variables of a function.
 struct Scope<'a> {
     source: &'a Source,
@@ -760,7 +767,7 @@ struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     fn new(source: &'a Source) -> Self {
-        Scope { source, variables: HashMap::new(), used: BTreeSet::new() }
+        Scope { source, variables: HashMap::new(), used: RESERVED.map(String::from).into() }
     }
 
     /// A C name for a variable: Rust's may be declared again.
@@ -798,7 +805,8 @@ impl<'a> Scope<'a> {
                     let ty = ty
                         .clone()
                         .or_else(|| self.ty(value))
-                        .unwrap_or_else(|| unreachable!("translate: the type of {names:?}"));
+                        // Numbers alone are so in Rust, too.
+                        .unwrap_or(Type::F64);
                     let value = self.value(value, &ty);
                     let own = self.declare(&names[0], ty.clone());
                     let _ = writeln!(text, "{indent}{} = {value};", declared(&ty, &own));
@@ -1032,7 +1040,8 @@ impl<'a> Scope<'a> {
             }
             "wrapping_add" | "plus" => format!("({own} + {})", part(0)),
             "wrapping_sub" | "minus" => format!("({own} - {})", part(0)),
-            "times" => format!("({own} * {})", part(0)),
+            "wrapping_mul" | "times" => format!("({own} * {})", part(0)),
+            "floor" => format!("floor_f32({own})"),
             "all" => part(0),
             "power" => format!("from_bits32(to_bits32({own}) << 23)"),
             "zero_below" => format!("({} < {} ? 0.0f : {own})", part(0), part(1)),
@@ -1131,6 +1140,10 @@ UNUSED static inline float abs32(float x) {
 
 UNUSED static inline double abs64(double x) {
     return from_bits64(to_bits64(x) & UINT64_C(0x7fffffffffffffff));
+}
+
+UNUSED static inline double copysign64(double x, double sign) {
+    return from_bits64((to_bits64(x) & UINT64_C(0x7fffffffffffffff)) | (to_bits64(sign) & UINT64_C(0x8000000000000000)));
 }
 
 UNUSED static inline float copysign32(float x, float sign) {

@@ -5,7 +5,7 @@ use candle_core::DType;
 use super::{ForwardContext, Layer};
 use crate::autograd::Tensor;
 use crate::autograd::array::{converted, count, on_cpu, with_float};
-use crate::autograd::launch::launch_random;
+use crate::autograd::launch::{Primitive, launch_random};
 use crate::error::{Error, Result};
 
 /// Zeroes each element with probability p while training, and scales the others.
@@ -113,7 +113,8 @@ pub(super) fn dropped(
     let Some(rng) = ctx.rng().filter(|_| p > 0.0 && x.elem_count() > 0) else { return Ok(x.clone()) };
     let kept = if p < 1.0 { 1.0 / (1.0 - p) } else { 0.0 };
     let (count, wide) = (count(dims), if on_cpu(x.array()) { x.dtype() } else { DType::F64 });
-    let mask = with_float!(wide, T => launch_random("mask", &mut || rng.uniform(), dims, move |uniform| {
+    let what = ("mask", || Primitive::Mask { p, kept });
+    let mask = with_float!(wide, T => launch_random(what, &mut || rng.uniform(), dims, move |uniform| {
         (0..count).map(|_| if uniform() < p { 0.0 } else { kept as T }).collect()
     }));
     let mask = converted(&mask.to_device(x.device())?, x.dtype())?;

@@ -7,7 +7,7 @@ use candle_core::{DType, Device};
 use super::onnx::counted;
 use super::operand::{Operand, TensorOrScalar};
 use crate::autograd::array::fits;
-use crate::autograd::launch::launch_many;
+use crate::autograd::launch::{Primitive, launch_many};
 use crate::autograd::{Array, Onnx, OnnxValue, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::broadcast_dims;
@@ -71,7 +71,15 @@ pub(super) fn compared(op: &'static str, by: CmpOp, x: &Array, y: &Array) -> Res
     if !x.device().is_cpu() {
         return Ok(x.cmp(y, by)?);
     }
-    let [mask] = launch_many(op, [x, y], [x.dims()], move |[x, y]| {
+    let sign = match by {
+        CmpOp::Eq => "==",
+        CmpOp::Ne => "!=",
+        CmpOp::Lt => "<",
+        CmpOp::Le => "<=",
+        CmpOp::Gt => ">",
+        CmpOp::Ge => ">=",
+    };
+    let [mask] = launch_many((op, || Primitive::Compare(sign)), [x, y], [x.dims()], move |[x, y]| {
         Ok([x.storage().cmp(by, y.storage(), x.layout(), y.layout())?])
     })?;
     Ok(mask)

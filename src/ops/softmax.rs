@@ -78,7 +78,8 @@ impl<const LOG: bool> Op<1> for SoftmaxOp<LOG> {
         self.value(x)
     }
 
-    /// The logarithm is composed: some engines take that of a softmax that has become 0.
+    /// The logarithm is composed: some engines take that of a softmax that has become 0; OpenCV does it to these nodes, too, if a
+    /// difference is last.
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
         let x = onnx.input(0);
         if !LOG {
@@ -90,7 +91,8 @@ impl<const LOG: bool> Op<1> for SoftmaxOp<LOG> {
         let powers = onnx.node("Exp", &[shifted], &[]);
         let sum = along.onnx_of("ReduceSum", powers, true, onnx);
         let log = onnx.node("Log", &[sum], &[]);
-        Ok(onnx.node("Sub", &[shifted, log], &[]))
+        let log = onnx.node("Neg", &[log], &[]);
+        Ok(onnx.node("Add", &[shifted, log], &[]))
     }
 
     fn jacobian(&self) -> Jacobian {

@@ -6,7 +6,7 @@ use candle_core::op::CmpOp;
 
 use super::compare::compared;
 use crate::autograd::array::fits;
-use crate::autograd::launch::launch_many;
+use crate::autograd::launch::{Primitive, launch_many};
 use crate::autograd::{Array, Jacobian, Op, SaveContext, Saved, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::broadcast_dims;
@@ -51,7 +51,8 @@ pub(super) fn chosen(mask: &Array, yes: &Array, no: &Array) -> Result<Array> {
     if !mask.device().is_cpu() {
         return Ok(mask.where_cond(yes, no)?);
     }
-    let [y] = launch_many("where_cond", [mask, yes, no], [mask.dims()], |[mask, yes, no]| {
+    let what = ("where_cond", || Primitive::WhereCond);
+    let [y] = launch_many(what, [mask, yes, no], [mask.dims()], |[mask, yes, no]| {
         let storage = mask.storage();
         Ok([storage.where_cond(mask.layout(), yes.storage(), yes.layout(), no.storage(), no.layout())?])
     })?;

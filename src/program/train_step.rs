@@ -137,7 +137,7 @@ impl<'a> TrainStep<'a> {
             })?);
         }
         let state = self.state.iter().map(|(name, entry)| (name.clone(), entry.get().into_array())).collect();
-        Ok(Recorded { program, gradients, rules, max_norm: self.max_norm, state })
+        Ok(Recorded { program, gradients, rules, max_norm: self.max_norm, seed: base_seed(self.seed), state })
     }
 
     /// The program of the last recorded step; none before the first step, or if the step cannot be replayed.
@@ -162,11 +162,16 @@ pub(crate) struct Recorded<'a> {
     pub(crate) gradients: Vec<(usize, usize)>,
     pub(crate) rules: Vec<LoweredRule>,
     pub(crate) max_norm: Option<f64>,
+    /// The seed of the step with number 0; see [`step_rng`].
+    pub(crate) seed: u64,
     pub(crate) state: Vec<(String, Array)>,
 }
 
 /// The random numbers of one step follow from its number, so that a step can be evaluated again.
 pub(crate) fn step_rng(seed: u64, number: u64) -> Rng {
-    let base = (Rng::seed(seed).uniform() * 2f64.powi(53)) as u64;
-    Rng::seed(base ^ number)
+    Rng::seed(base_seed(seed) ^ number)
+}
+
+fn base_seed(seed: u64) -> u64 {
+    (Rng::seed(seed).uniform() * 2f64.powi(53)) as u64
 }

@@ -31,8 +31,10 @@ pub(super) fn run(options: &Export) -> Result<()> {
     let net: &dyn Layer = small.as_ref().map_or(&model.net, |small| small);
     let mut written = Vec::new();
     if let Some(path) = &options.onnx {
-        let export = OnnxExport::new(&shape)
-            .opset(options.opset)
+        let export = OnnxExport::new(&shape);
+        let export = options
+            .opset
+            .map_or(export.clone(), |opset| export.opset(opset))
             .floats(dtype)
             .metadata("inputs", &inputs.to_string())
             .metadata("classes", &json!(model.plan.classes).to_string());

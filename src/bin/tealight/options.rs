@@ -422,9 +422,9 @@ pub(super) struct Export {
     /// The Rust file to write: as --c, a module that needs `core` alone
     #[arg(long, value_name = "FILE")]
     pub(super) rust: Option<PathBuf>,
-    /// The version of ONNX's operators, from 17 to 26
-    #[arg(long, value_name = "N", default_value_t = 17)]
-    pub(super) opset: usize,
+    /// The version of ONNX's operators, from 17 to 26 [default: 17, and 19 with --int8]
+    #[arg(long, value_name = "N")]
+    pub(super) opset: Option<usize>,
     /// For a table's ONNX file: numbers of 32 bits, which more engines take
     #[arg(long, requires = "onnx")]
     pub(super) f32: bool,

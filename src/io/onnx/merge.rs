@@ -4,7 +4,7 @@ use candle_core::DType;
 use safetensors::View;
 
 use super::OP;
-use crate::autograd::trace::{Source, Trace};
+use crate::autograd::trace::{Source, Target, Trace};
 use crate::autograd::{Array, OnnxAttribute, OnnxValue, Tensor};
 use crate::error::{Error, Result};
 
@@ -56,6 +56,14 @@ pub(super) struct Graph {
     pub(super) axes: Vec<Axis>,
     /// Shapes and types of the inputs and of the outputs.
     pub(super) ends: [Vec<(Vec<Size>, DType)>; 2],
+    pub(super) target: Target,
+}
+
+impl Graph {
+    /// Whether it has integers of 8 bits.
+    pub(super) fn is_quantized(&self) -> bool {
+        self.values.iter().flatten().any(|value| matches!(value, Value::Node { kind: "QuantizeLinear", .. }))
+    }
 }
 
 /// A trace, its outputs, and the tensors at both ends.
@@ -115,7 +123,7 @@ pub(super) fn merged(runs: [Run; 2], axes: Vec<Axis>) -> Result<Graph> {
     let side = |a: &[Tensor], b: &[Tensor]| a.iter().zip(b).map(end).collect::<Result<Vec<_>>>();
     let ends = [side(&x, &second_x)?, side(&y, &second_y)?];
     let outputs = outputs.into_iter().map(|output| output.0).collect();
-    Ok(Graph { values, outputs, axes, ends })
+    Ok(Graph { values, outputs, axes, ends, target: a.target })
 }
 
 /// A value that both runs have; `None` if they do not.

@@ -15,6 +15,8 @@ use crate::file::protobuf::{field, float_field, varint_field};
 
 /// The versions of the operators.
 pub(super) const OLDEST: usize = 17;
+/// Before it onnx.reference has no `QuantizeLinear`.
+pub(super) const OF_INTEGERS: usize = 19;
 pub(super) const NEWEST: usize = 26;
 
 /// The version of the file format that goes with the operators.
@@ -33,16 +35,16 @@ fn format(opset: usize) -> u64 {
 pub(super) fn model(
     graph: &Graph,
     names: [&[String]; 2],
-    target: Target,
     metadata: &BTreeMap<String, String>,
 ) -> Result<Vec<u8>> {
     let entry = |(name, text): (&String, &String)| {
         field(14, &[field(1, name.as_bytes()), field(2, text.as_bytes())].concat())
     };
-    let graph = Writer::of(graph, names, target)?;
-    let opset = [field(1, b""), varint_field(2, target.opset as u64)].concat();
+    let Target { opset: version, .. } = graph.target;
+    let graph = Writer::of(graph, names)?;
+    let opset = [field(1, b""), varint_field(2, version as u64)].concat();
     Ok([
-        varint_field(1, format(target.opset)),
+        varint_field(1, format(version)),
         field(2, b"tealight"),
         field(3, env!("CARGO_PKG_VERSION").as_bytes()),
         field(7, &graph),
@@ -55,7 +57,6 @@ pub(super) fn model(
 /// The nodes and initializers so far.
 struct Writer<'a> {
     graph: &'a Graph,
-    target: Target,
     inputs: &'a [String],
     nodes: Vec<u8>,
     initializers: Vec<u8>,
@@ -72,10 +73,9 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn of(graph: &'a Graph, [inputs, outputs]: [&'a [String]; 2], target: Target) -> Result<Vec<u8>> {
+    fn of(graph: &'a Graph, [inputs, outputs]: [&'a [String]; 2]) -> Result<Vec<u8>> {
         let mut writer = Writer {
             graph,
-            target,
             inputs,
             nodes: Vec::new(),
             initializers: Vec::new(),
@@ -234,11 +234,11 @@ impl<'a> Writer<'a> {
 
     /// The number of the type of what has this dtype here.
     fn type_number(&self, dtype: DType) -> Result<i64> {
-        type_number(self.target.dtype(dtype)).ok_or_else(|| no_type(dtype))
+        type_number(self.graph.target.dtype(dtype)).ok_or_else(|| no_type(dtype))
     }
 
     fn converted(&self, array: &Array) -> Result<Array> {
-        Ok(array.to_dtype(self.target.dtype(array.dtype()))?)
+        Ok(array.to_dtype(self.graph.target.dtype(array.dtype()))?)
     }
 
     fn constant(&mut self, array: &Array) -> Result<String> {

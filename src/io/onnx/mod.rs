@@ -78,6 +78,8 @@ pub struct OnnxExport {
     /// The first is the batch.
     free: Vec<FreeAxis>,
     target: Target,
+    /// Whether the version of the operators was chosen.
+    has_opset: bool,
     metadata: BTreeMap<String, String>,
 }
 
@@ -114,7 +116,8 @@ impl OnnxExport {
             inputs: vec![input],
             outputs: vec!["output".into()],
             free: vec![FreeAxis { name: BATCH.into(), input: None, axis: 0 }],
-            target: Target { opset: message::OLDEST, unrolled: false, as_f32: false },
+            target: Target { opset: message::OLDEST, unrolled: false, as_f32: false, fixed_steps: true },
+            has_opset: false,
             metadata: BTreeMap::new(),
         }
     }
@@ -213,20 +216,22 @@ impl OnnxExport {
     #[doc(alias = "dynamic_shapes")]
     pub fn free_axis(mut self, input: &str, axis: usize, name: &str) -> Self {
         self.free.push(FreeAxis { name: name.into(), input: Some(input.into()), axis });
+        self.target.fixed_steps = false;
         self
     }
 
     /// The version of the operators, from 17 (2022) to 26 (2025). From 18 on `mean` has its axes as an input, from 19 on circular padding
-    /// is one operator, and from 26 on `cumprod` is. Default: `17`.
+    /// is one operator, and from 26 on `cumprod` is. Default: `17`, and `19` for a model in integers (`export::quantize`).
     #[must_use]
     #[doc(alias = "opset_version")]
     pub fn opset(mut self, opset: usize) -> Self {
-        self.target.opset = opset;
+        (self.target.opset, self.has_opset) = (opset, true);
         self
     }
 
     /// Writes recurrent layers step by step, for a fixed number of steps and engines that do not know `LSTM`, `GRU` and `RNN`. Layers of
-    /// f64, which no engine has, are always written so.
+    /// f64, which no engine has, are always written so, and an [`Rnn`](crate::layer::Rnn) with relu unless the number of steps is a
+    /// [`free_axis`](OnnxExport::free_axis): tract would compute tanh.
     #[must_use]
     pub fn unrolled(mut self) -> Self {
         self.target.unrolled = true;
@@ -283,7 +288,7 @@ impl OnnxExport {
 
     fn bytes(&self, graph: &Graph) -> Result<Vec<u8>> {
         let inputs: Vec<String> = self.inputs.iter().map(|input| input.name.clone()).collect();
-        message::model(graph, [&inputs, &self.outputs], self.target, &self.metadata)
+        message::model(graph, [&inputs, &self.outputs], &self.metadata)
     }
 
     fn graph(&self, model: &(impl Layer + ?Sized)) -> Result<Graph> {
@@ -294,6 +299,14 @@ impl OnnxExport {
     }
 
     fn graph_of(&self, model: &(impl Layer + ?Sized), forward: Forward) -> Result<Graph> {
+        let graph = self.graph_in_opset(model, forward)?;
+        if self.has_opset || !graph.is_quantized() {
+            return Ok(graph);
+        }
+        self.clone().opset(message::OF_INTEGERS).graph_in_opset(model, forward)
+    }
+
+    fn graph_in_opset(&self, model: &(impl Layer + ?Sized), forward: Forward) -> Result<Graph> {
         let state: Vec<(String, Tensor)> =
             model.state().into_iter().map(|(name, held)| (name, held.get())).collect();
         self.check_names(&state)?;

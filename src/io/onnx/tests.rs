@@ -413,6 +413,29 @@ fn newer_operators() -> Result<()> {
 }
 
 #[test]
+fn forms_by_what_engines_have() -> Result<()> {
+    let rng = &mut Rng::seed(1);
+    let model = Linear::new(4, 3, rng)?;
+    let small = crate::export::quantize(&model, &Tensor::randn(0.0, 1.0, (5, 4), rng)?)?;
+    let opset = |export: OnnxExport| -> Result<_> {
+        Ok(fields(of(&export.bytes(&export.graph(&small)?)?, 8)[0])[1].1)
+    };
+    // onnx.reference has integers from 19 on.
+    assert_eq!(opset(OnnxExport::new(&[1, 4]))?, 19);
+    assert_eq!(opset(OnnxExport::new(&[1, 4]).opset(17))?, 17);
+    // An RNN with relu is one with tanh to tract.
+    let has_node = |export: OnnxExport, rnn: &crate::layer::Rnn| -> Result<bool> {
+        Ok(operators(&written(&export, rnn)?).contains(&"RNN"))
+    };
+    let rnn = crate::layer::Rnn::new(4, 3, RnnOptions::new(), rng)?;
+    assert!(has_node(OnnxExport::new(&[1, 5, 4]), &rnn)?);
+    let rnn = rnn.relu();
+    assert!(!has_node(OnnxExport::new(&[1, 5, 4]), &rnn)?);
+    assert!(has_node(OnnxExport::new(&[1, 5, 4]).free_axis("input", 1, "steps"), &rnn)?);
+    Ok(())
+}
+
+#[test]
 fn two_parameters_of_one_name() -> Result<()> {
     struct Twins(Linear, Linear);
     impl Layer for Twins {

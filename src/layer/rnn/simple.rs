@@ -2,7 +2,7 @@
 
 use super::{OnnxCell, Recurrent, RecurrentCell, RecurrentMap};
 use crate::activation::Activation;
-use crate::autograd::{OnnxAttribute, Tensor};
+use crate::autograd::{OnnxAttribute, Tensor, trace};
 use crate::error::Result;
 use crate::kernel::recurrent::Cell;
 
@@ -55,6 +55,10 @@ impl RecurrentCell<1> for RnnCell {
     }
 
     fn onnx(&self, directions: usize) -> Option<OnnxCell> {
+        // Engines compute tanh instead, or have no relu here.
+        if self.relu && trace::has_fixed_steps() {
+            return None;
+        }
         let f = if self.relu { "Relu" } else { "Tanh" };
         let attributes = vec![("activations", OnnxAttribute::Texts(vec![f; directions]))];
         Some(OnnxCell { operator: "RNN", gates: &[0], attributes })

@@ -35,9 +35,13 @@ pub fn atan_f64(x: f64) -> f64 {
     const TAN_EIGHTH: f64 = 0.41421356237309503;
     const TAN_THREE_EIGHTHS: f64 = 2.414213562373095;
     let a = x.abs();
-    let (top, bottom, quarters) = if a > TAN_EIGHTH { (a - 1.0, a + 1.0, 0.5) } else { (a, 1.0, 0.0) };
-    let (top, bottom, quarters) =
-        if a > TAN_THREE_EIGHTHS { (-1.0, a, 1.0) } else { (top, bottom, quarters) };
+    let (above, far) = (a > TAN_EIGHTH, a > TAN_THREE_EIGHTHS);
+    let top = if above { a - 1.0 } else { a };
+    let top = if far { -1.0 } else { top };
+    let bottom = if above { a + 1.0 } else { 1.0 };
+    let bottom = if far { a } else { bottom };
+    let quarters = if above { 0.5 } else { 0.0 };
+    let quarters = if far { 1.0 } else { quarters };
     let t = top / bottom;
     let z = t * t;
     let small = polynomial!(z, ATAN[10 9 8 7 6 5 4 3 2 1 0]).mul_add(t * z, quarters * HALF_PI_LO);

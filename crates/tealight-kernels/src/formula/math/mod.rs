@@ -35,8 +35,9 @@ macro_rules! polynomial {
 
 /// The Rust of the functions, which an exported program is made of; first that with [`Singles`].
 #[doc(hidden)]
-pub const SOURCES: [&str; 7] = [
+pub const SOURCES: [&str; 8] = [
     include_str!("exp.rs"),
+    include_str!("atan.rs"),
     include_str!("ln.rs"),
     include_str!("tanh.rs"),
     include_str!("erf.rs"),

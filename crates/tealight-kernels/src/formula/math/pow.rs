@@ -59,23 +59,27 @@ fn fast_two_sum(a: f64, b: f64) -> (f64, f64) {
     (sum, (a - sum) + b)
 }
 
-macro_rules! finish {
-    ($name:ident, $float:ty) => {
-        /// x^y from |x|^y: the sign of an odd power, and NaN for a negative base with an exponent that is not whole.
-        #[inline(always)]
-        fn $name(x: $float, y: $float, magnitude: $float) -> $float {
-            let half = 0.5 * y;
-            let whole = y.floor() == y;
-            let odd = whole & (half.floor() != half);
-            let signed = if odd { magnitude.copysign(x) } else { magnitude };
-            // A zero or infinite base has its limit instead, so −∞ is let off; −0 < 0 is false.
-            if (x < 0.0) & (x > <$float>::NEG_INFINITY) & !whole { <$float>::NAN } else { signed }
-        }
-    };
+/// x^y from |x|^y: the sign of an odd power, and NaN for a negative base with an exponent that is not whole.
+#[inline(always)]
+fn finish_f32(x: f32, y: f32, magnitude: f32) -> f32 {
+    let half = 0.5 * y;
+    let whole = y.floor() == y;
+    let odd = whole & (half.floor() != half);
+    let signed = if odd { magnitude.copysign(x) } else { magnitude };
+    // A zero or infinite base has its limit instead, so −∞ is let off; −0 < 0 is false.
+    if (x < 0.0) & (x > f32::NEG_INFINITY) & !whole { f32::NAN } else { signed }
 }
 
-finish!(finish_f32, f32);
-finish!(finish_f64, f64);
+/// [`finish_f32`] in f64.
+#[inline(always)]
+fn finish_f64(x: f64, y: f64, magnitude: f64) -> f64 {
+    let half = 0.5 * y;
+    let whole = y.floor() == y;
+    let odd = whole & (half.floor() != half);
+    let signed = if odd { magnitude.copysign(x) } else { magnitude };
+    // A zero or infinite base has its limit instead, so −∞ is let off; −0 < 0 is false.
+    if (x < 0.0) & (x > f64::NEG_INFINITY) & !whole { f64::NAN } else { signed }
+}
 
 /// x to the power of y.
 ///
