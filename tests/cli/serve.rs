@@ -536,6 +536,38 @@ fn memory_is_flat() {
     assert!(after < before + 2048, "{before} kB, then {after} kB");
 }
 
+/// Rows of numbers alone are read without a tree of values, and one row is answered by the recorded program.
+#[test]
+fn one_row_of_numbers() {
+    let here = folder();
+    let here = here.path();
+    let row = |i: usize| format!("{},{},{}\n", i % 7, i % 5, ["no", "yes"][usize::from(i % 7 > 3)]);
+    fs::write(here.join("t.csv"), (0..210).fold("a,b,y\n".to_string(), |t, i| t + &row(i))).unwrap();
+    said(here, &["train", "t.csv", "--quiet", "--epochs", "2"]);
+    let server = Server::start(here, &["model/model.safetensors"]);
+    let post = |body: &str| server.post("/predict", "application/json", body);
+    let one = |body: &str| post(body).json()["predictions"][0]["probabilities"].clone();
+    let (first, second) = (one("[6, 1.5]"), one("[0, -0.25]"));
+    let together = post(r#"{"rows": [[6, 1.5], [0, -0.25]]}"#).json();
+    for (i, one) in [&first, &second].into_iter().enumerate() {
+        let p = together["predictions"][i]["probabilities"]["yes"].as_f64().unwrap();
+        assert!((p - one["yes"].as_f64().unwrap()).abs() < 1e-6, "{together} {one}");
+    }
+    assert_ne!(first, second);
+    for _ in 0..20 {
+        for body in
+            [r#" {"rows": [[6, 1.5]]}"#, r#"{"rows": [{"b": 1.5, "a": 6}]}"#, "[[6, 1.5]]", "[6, 1.5]"]
+        {
+            assert_eq!(one(body), first, "{body}");
+        }
+        assert_eq!(one(r#"{"rows": [[0, -0.25]]}"#), second);
+    }
+    for body in ["[[[6, 1.5]]]", r#"{"rows": [[6]]}"#, r#"{"rows": []}"#, r#"{"rows": [[[6], 1.5]]}"#] {
+        assert_eq!(post(body).status, 422, "{body}");
+    }
+    assert_eq!(post(r#"{"rows": [[6, 1e999]]}"#).status, 400);
+}
+
 /// `tealight train --watch`: its page, and the button that stops.
 #[test]
 fn a_training_is_watched() {

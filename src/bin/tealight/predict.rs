@@ -29,7 +29,9 @@ pub(super) struct Object(String);
 
 impl Object {
     pub(super) fn new() -> Self {
-        Object("{".into())
+        let mut text = String::with_capacity(512); // a few classes
+        text.push('{');
+        Object(text)
     }
 
     pub(super) fn insert(&mut self, name: &str, value: impl Display) {
@@ -114,8 +116,15 @@ impl Answer<'_> {
 }
 
 pub(super) fn predictions<'a>(model: &'a Model, inputs: &Tensor) -> Result<Vec<Answer<'a>>> {
+    let outputs = model.outputs(inputs)?;
+    answers(model, &if model.plan.classes.is_empty() { outputs } else { outputs.softmax(1)? })
+}
+
+/// The predictions of a model with these probabilities or numbers.
+pub(super) fn answers<'a>(model: &'a Model, scores: &Tensor) -> Result<Vec<Answer<'a>>> {
     if model.plan.classes.is_empty() {
-        return Ok(model.numbers(inputs)?.into_iter().map(Answer::Number).collect());
+        let numbers: Vec<f64> = scores.flatten(0, -1)?.to_vec1()?;
+        return Ok(numbers.into_iter().map(Answer::Number).collect());
     }
     let best = |all: Vec<f32>| {
         let first = (0, f32::NEG_INFINITY);
@@ -123,7 +132,7 @@ pub(super) fn predictions<'a>(model: &'a Model, inputs: &Tensor) -> Result<Vec<A
             all.iter().enumerate().fold(first, |best, (i, &p)| if p > best.1 { (i, p) } else { best });
         Answer::Class { name: &model.plan.classes[class], probability, all }
     };
-    Ok(model.probabilities(inputs)?.to_vec2::<f32>()?.into_iter().map(best).collect())
+    Ok(scores.to_vec2::<f32>()?.into_iter().map(best).collect())
 }
 
 fn images(options: &Predict, model: &Model, pictures: &Pictures) -> Result<()> {

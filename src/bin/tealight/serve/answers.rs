@@ -1,28 +1,43 @@
 //! `POST /predict`: from the body of a request to the body of its answer.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt::{Display, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode, header};
 use rayon::prelude::*;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tealight::data::{CsvSchema, CsvValue};
 use tealight::prelude::*;
+use tealight::program::{Compiled, compile};
 
 use super::server::{Response, failure, response};
 use crate::failure::{Failure, Result, counted, one_line};
 use crate::inputs::{Inputs, Pictures};
 use crate::model::Model;
 use crate::options::{Form, Predict};
-use crate::predict::{Answer, Answers, Object, Quoted, predictions, problem};
+use crate::predict::{Answer, Answers, Object, Quoted, answers, predictions, problem};
 
 /// A model with what each request needs of it.
 pub(super) struct Served {
-    pub(super) model: Model,
+    pub(super) model: Arc<Model>,
     /// The names of the columns of a table.
     columns: Vec<String>,
+}
+
+thread_local! {
+    /// The model's program for one example, as most requests have.
+    static ONE: RefCell<Option<Compiled<'static, 1>>> = const { RefCell::new(None) };
+}
+
+/// Rows in the order of the columns, of numbers alone.
+#[derive(Deserialize)]
+struct Numbers {
+    rows: Vec<Vec<f64>>,
 }
 
 /// What a request asks for, beside its body.
@@ -103,7 +118,25 @@ impl Served {
             Inputs::Table(schema) => schema.columns().iter().map(|column| column.name.to_string()).collect(),
             Inputs::Images(_) => Vec::new(),
         };
-        Served { model, columns }
+        Served { model: Arc::new(model), columns }
+    }
+
+    /// The predictions for inputs (n, …).
+    fn predictions(&self, inputs: &Tensor) -> Result<Vec<Answer<'_>>> {
+        if inputs.dims()[0] != 1 {
+            return predictions(&self.model, inputs);
+        }
+        let scores = ONE.with_borrow_mut(|program| {
+            let model = self.model.clone();
+            let program = program.get_or_insert_with(|| {
+                compile(move |[x]: [&Tensor; 1]| {
+                    let outputs = model.net.predict(x)?;
+                    if model.plan.classes.is_empty() { Ok(outputs) } else { outputs.softmax(1) }
+                })
+            });
+            program.call([inputs])
+        });
+        answers(&self.model, &scores?)
     }
 
     /// The answer to a request with this body.
@@ -138,6 +171,19 @@ impl Served {
 
     /// Rows as JSON: `{"rows": […]}`, a list of rows, or one row.
     fn rows(&self, schema: &CsvSchema, body: &[u8]) -> Result<Response, Refusal> {
+        // Without a tree of values, if it has nothing to say.
+        if body.trim_ascii_start().starts_with(b"{")
+            && let Ok(Numbers { rows }) = serde_json::from_slice(body)
+            && !rows.is_empty()
+            && !self.columns.iter().any(|name| name == "rows")
+            && rows.iter().all(|row| row.len() == self.columns.len())
+        {
+            let encode = |row: Vec<f64>| {
+                let values: Vec<CsvValue> = row.into_iter().map(CsvValue::Number).collect();
+                schema.encode_values(&values).map_err(|error| plain(&error))
+            };
+            return self.encoded(rows.into_iter().map(encode).collect());
+        }
         let value = parse(body)?;
         let listed = value
             .get("rows")
@@ -150,8 +196,11 @@ impl Served {
             }
             _ => std::slice::from_ref(value),
         };
-        let encoded: Vec<Result<Vec<f64>, String>> =
-            rows.iter().map(|row| self.encode(schema, row)).collect();
+        self.encoded(rows.iter().map(|row| self.encode(schema, row)).collect())
+    }
+
+    /// The answer for rows as the model's inputs, or with what is wrong with them.
+    fn encoded(&self, encoded: Vec<Result<Vec<f64>, String>>) -> Result<Response, Refusal> {
         let good = encoded.iter().flatten().count();
         if let (0, Some(Err(first))) = (good, encoded.first()) {
             return refuse(StatusCode::UNPROCESSABLE_ENTITY, format!("row 1: {first}"));
@@ -159,7 +208,7 @@ impl Served {
         let numbers: Vec<f64> = encoded.iter().flatten().flatten().copied().collect();
         let shape = (good, numbers.len() / good);
         let inputs = Tensor::from_vec(numbers, shape, &Device::Cpu).map_err(fault)?;
-        let mut found = predictions(&self.model, &inputs).map_err(fault)?.into_iter();
+        let mut found = self.predictions(&inputs).map_err(fault)?.into_iter();
         let answers = encoded.iter().enumerate().map(|(i, row)| {
             let mut object = match row {
                 Ok(_) => self.json(&found.next().expect("each good row has a prediction")),
@@ -300,7 +349,7 @@ impl Served {
 
     /// The answers for pictures (n, c, h, w).
     fn pictures(&self, query: &Query, inputs: &Tensor) -> Result<Vec<Object>, Refusal> {
-        let answers = predictions(&self.model, inputs).map_err(fault)?;
+        let answers = self.predictions(inputs).map_err(fault)?;
         let mut objects: Vec<_> = answers.iter().map(|answer| self.json(answer)).collect();
         if query.saliency {
             let saliency = self.model.saliency(inputs).map_err(fault)?;
@@ -335,7 +384,8 @@ fn parse(body: &[u8]) -> Result<Value, Refusal> {
 
 /// The answer with a list of JSON objects.
 fn predicted(objects: impl Iterator<Item = impl Display>) -> Response {
-    let mut text = String::from("{\"predictions\":[");
+    let mut text = String::with_capacity(1024);
+    text.push_str("{\"predictions\":[");
     for (i, object) in objects.enumerate() {
         let comma = if i > 0 { "," } else { "" };
         write!(text, "{comma}{object}").expect("a String takes what is written");

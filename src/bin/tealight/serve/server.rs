@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderValue};
@@ -25,12 +24,15 @@ use tokio::time::{sleep, timeout};
 
 use crate::failure::{Failure, Result, counted, fail};
 
-pub(super) type Response = hyper::Response<UnsyncBoxBody<Bytes, Infallible>>;
+pub(super) type Response = hyper::Response<Full<Bytes>>;
 
 /// How long a running request may go on after Ctrl-C.
 const GRACE: Duration = Duration::from_secs(5);
 /// The most bytes of the headers of a request.
 const MAX_HEADER: usize = 32 << 10;
+
+/// More headers than an answer has.
+const HEADERS: usize = 12;
 
 /// What a server accepts.
 #[derive(Clone, Debug)]
@@ -229,7 +231,8 @@ pub(super) async fn body(request: Request<Incoming>, limits: &Limits) -> Result<
 
 /// A response with this body.
 pub(super) fn response(kind: &'static str, body: impl Into<Bytes>) -> Response {
-    let mut response = hyper::Response::new(Full::new(body.into()).boxed_unsync());
+    let mut response = hyper::Response::new(Full::new(body.into()));
+    response.headers_mut().reserve(HEADERS);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
