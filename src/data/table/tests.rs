@@ -556,8 +556,8 @@ fn streamed_tables_are_those_in_memory() -> Result<()> {
         (plain.clone().into_bytes(), Missing::Fill),
         (plain.clone().into_bytes(), Missing::Drop),
         (plain.replace(',', ";").replace('\n', "\r\n").into_bytes(), Missing::Drop),
-        // Its last rows need a closer look.
-        ((plain + &text[16..]).into_bytes(), Missing::Drop),
+        // Its last row needs a closer look.
+        ((plain + "1.25,\"red\",2024-01-01,yes\n").into_bytes(), Missing::Drop),
         (text.clone().into_bytes(), Missing::Fill),
         (text.clone().into_bytes(), Missing::Drop),
         (text.encode_utf16().flat_map(u16::to_le_bytes).collect(), Missing::Fill),
