@@ -65,6 +65,8 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
             &include_bytes!("../reference/parquet/int128.parquet")[4..],
             &include_bytes!("../reference/parquet/pyarrow-zstd.parquet")[4..],
             &include_bytes!("../reference/parquet/pyarrow-none.parquet")[4..],
+            // Its numbers depend on whether its row groups are read together.
+            &include_bytes!("../reference/parquet/damaged-groups.parquet")[4..],
         ]
         .map(<[u8]>::to_vec)
         .into(),

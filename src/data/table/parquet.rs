@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{File, read_dir};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 #[cfg(feature = "tar")]
 use std::path::Component;
@@ -143,44 +144,70 @@ struct Batches {
     ready: Vec<Result<Option<(Tensor, Tensor)>>>,
 }
 
-/// A file that is being read.
+/// A file that is being read, one group after the other, as [`read`] does.
 struct Open {
     file: Arc<Opened>,
-    reader: Reader,
-    /// How many of its rows were read.
+    /// Those of the schema.
+    columns: Vec<usize>,
+    /// Those that follow.
+    groups: Range<usize>,
+    /// The group that is being read, with the rows of it that were not read yet.
+    group: Option<(usize, Reader, usize)>,
+    /// How many of the file's rows were read.
     row: usize,
 }
 
-impl Batches {
-    fn open(&self, file: PathBuf) -> Result<Open> {
-        let file = Opened::new(file)?;
-        let names = self.schema.column_names();
-        let columns = names.iter().map(|name| Ok(file.column(name)?.0)).collect::<Result<Vec<_>>>()?;
-        let reader = file.reader(&(0..file.groups()).collect::<Vec<_>>(), Some(&columns), BATCH, usize::MAX);
-        let reader = reader.map_err(|error| damaged(&file.path, error))?;
-        Ok(Open { file: Arc::new(file), reader, row: 0 })
+impl Open {
+    fn new(schema: &CsvSchema, file: PathBuf) -> Result<Self> {
+        let file = Arc::new(Opened::new(file)?);
+        let names = schema.column_names();
+        let columns = names.iter().map(|name| Ok(file.column(name)?.0)).collect::<Result<_>>()?;
+        Ok(Open { columns, groups: 0..file.groups(), group: None, row: 0, file })
     }
 
+    /// The next rows.
+    fn batch(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            let Some((group, reader, left)) = &mut self.group else {
+                let Some(group) = self.groups.next() else { return Ok(None) };
+                let reader = self.file.reader(&[group], Some(&self.columns), BATCH, usize::MAX);
+                let reader = reader.map_err(|error| self.file.undecodable(group, error))?;
+                self.group = Some((group, reader, self.file.group_rows(group)));
+                continue;
+            };
+            let batch = reader.next().transpose().map_err(|error| self.file.undecodable(*group, error))?;
+            match batch {
+                Some(batch) if batch.num_rows() <= *left => {
+                    *left -= batch.num_rows();
+                    return Ok(Some(batch));
+                }
+                None if *left == 0 => self.group = None,
+                _ => return Err(self.file.miscounted(*group)),
+            }
+        }
+    }
+}
+
+impl Batches {
     /// The next rows, with their file and the number of the first there.
     fn batch(&mut self) -> Result<Option<(Arc<Opened>, RecordBatch, usize)>> {
         loop {
-            let Open { file, reader, row } = match &mut self.open {
+            let open = match &mut self.open {
                 Some(open) => open,
                 None => match self.files.next() {
                     None => return Ok(None),
                     Some(file) => {
-                        let open = self.open(file)?;
+                        let open = Open::new(&self.schema, file)?;
                         self.open.insert(open)
                     }
                 },
             };
-            match reader.next() {
+            match open.batch()? {
                 None => self.open = None,
                 Some(batch) => {
-                    let batch = batch.map_err(|error| file.undecodable(file.group_of(*row), error))?;
-                    let first = *row;
-                    *row += batch.num_rows();
-                    return Ok(Some((file.clone(), batch, first)));
+                    let first = open.row;
+                    open.row += batch.num_rows();
+                    return Ok(Some((open.file.clone(), batch, first)));
                 }
             }
         }
@@ -379,11 +406,16 @@ impl Opened {
         let batches: Result<Vec<RecordBatch>, _> =
             self.reader(&[group], None, BATCH, most).and_then(Iterator::collect);
         let batches = batches.map_err(|error| self.undecodable(group, error))?;
-        let (rows, said) = (batches.iter().map(RecordBatch::num_rows).sum::<usize>(), self.group_rows(group));
-        if rows != said.min(most) {
-            return Err(damaged(&self.path, format!("{rows} rows in row group {group}, which says {said}")));
+        if batches.iter().map(RecordBatch::num_rows).sum::<usize>() != self.group_rows(group).min(most) {
+            return Err(self.miscounted(group));
         }
         Ok(batches)
+    }
+
+    /// The error of a group that has fewer or more rows than the file says.
+    fn miscounted(&self, group: usize) -> Error {
+        let said = self.group_rows(group);
+        damaged(&self.path, format!("another number of rows in row group {group}, which says {said}"))
     }
 
     /// The error of a group, with the column if one alone cannot be read.
