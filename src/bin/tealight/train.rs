@@ -278,7 +278,7 @@ struct Run {
     /// For people; empty for the only one.
     name: String,
     place: PathBuf,
-    /// Exactly so many, instead of --epochs and --patience.
+    /// The number of epochs, whatever --epochs and --patience say.
     epochs: Option<u64>,
     /// Whether it continues from the checkpoint in its place.
     goes_on: bool,
@@ -406,7 +406,7 @@ impl Training<'_> {
         done.calibrated()
     }
 
-    /// A training of so many epochs.
+    /// A training of this number of epochs.
     fn fixed(&self, name: String, place: PathBuf, epochs: u64, later: usize) -> Run {
         let before = Checkpoint::read(place.join(LAST)).and_then(|file| file.meta::<u64>("epoch"));
         let goes_on = self.options.resume && before.is_ok_and(|done| done < epochs);
