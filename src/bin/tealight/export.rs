@@ -32,12 +32,13 @@ pub(super) fn run(options: &Export) -> Result<()> {
     let mut written = Vec::new();
     if let Some(path) = &options.onnx {
         let export = OnnxExport::new(&shape);
-        let export = options
-            .opset
-            .map_or(export.clone(), |opset| export.opset(opset))
-            .floats(dtype)
-            .metadata("inputs", &inputs.to_string())
-            .metadata("classes", &json!(model.plan.classes).to_string());
+        let export = match options.opset {
+            Some(opset) => export.opset(opset),
+            None => export,
+        }
+        .floats(dtype)
+        .metadata("inputs", &inputs.to_string())
+        .metadata("classes", &json!(model.plan.classes).to_string());
         if options.f32 { export.as_f32() } else { export }.write(path, net)?;
         written.push(path.display().to_string());
     }

@@ -70,7 +70,7 @@ fn finish_f32(x: f32, y: f32, magnitude: f32) -> f32 {
     if (x < 0.0) & (x > f32::NEG_INFINITY) & !whole { f32::NAN } else { signed }
 }
 
-/// [`finish_f32`] in f64.
+/// [`finish_f32`] in f64; no macro makes both, since exported programs are made of this text.
 #[inline(always)]
 fn finish_f64(x: f64, y: f64, magnitude: f64) -> f64 {
     let half = 0.5 * y;
