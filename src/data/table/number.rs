@@ -86,6 +86,76 @@ impl NumberFormat {
     }
 }
 
+/// 10⁰ to 10²², which an f64 has exactly.
+const POWERS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
+    1e19, 1e20, 1e21, 1e22,
+];
+
+/// The number that a text begins with and its length, if it has only digits, a point, and a minus sign before them: −12.5 of `-12.5,7`.
+/// It is the one that `parse` finds.
+#[inline]
+pub(super) fn leading(text: &[u8]) -> Option<(f64, usize)> {
+    let negative = text.first() == Some(&b'-');
+    let from = usize::from(negative);
+    let short =
+        text.get(from..from + 8).and_then(|word| short(word.try_into().expect("these are eight bytes")));
+    let (x, length) = short.map_or_else(|| long(&text[from..]), Some)?;
+    Some((if negative { -x } else { x }, from + length))
+}
+
+/// [`leading`] of at most seven bytes without a sign, all of them together.
+#[inline]
+fn short(word: [u8; 8]) -> Option<(f64, usize)> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let word = u64::from_le_bytes(word);
+    // Of each byte the first bit, if it is no digit; a digit is at most 9 without the bits of '0'.
+    let value = word ^ (ONES * u64::from(b'0'));
+    let others = (((value & (ONES * 0x7f)) + ONES * (0x80 - 10)) | value) & (ONES * 0x80);
+    let first = others.trailing_zeros() / 8;
+    let pointed = first < 8 && (word >> (8 * first)) as u8 == b'.';
+    let end = if pointed { others & (others - 1) } else { others }.trailing_zeros() / 8;
+    let digits = end - u32::from(pointed);
+    if end == 8 || digits == 0 {
+        return None;
+    }
+    let before = (1 << (8 * first)) - 1;
+    let value = if pointed { (value & before) | ((value >> 8) & !before) } else { value };
+    // The digits at the end of eight, and then pairs, fours and all of them as a number.
+    let value = value << (64 - 8 * digits);
+    let value = (value * 10) + (value >> 8);
+    let value = (value & 0x0000_00ff_0000_00ff)
+        .wrapping_mul(100 + (1_000_000 << 32))
+        .wrapping_add(((value >> 16) & 0x0000_00ff_0000_00ff).wrapping_mul(1 + (10_000 << 32)))
+        >> 32;
+    let decimals = if pointed { digits - first } else { 0 };
+    Some((value as f64 / POWERS[decimals as usize], end as usize))
+}
+
+/// [`leading`] of any length without a sign.
+fn long(text: &[u8]) -> Option<(f64, usize)> {
+    let (mut value, mut point, mut end) = (0_u64, None, 0);
+    for &byte in text {
+        match byte {
+            b'0'..=b'9' => value = value.saturating_mul(10).saturating_add(u64::from(byte - b'0')),
+            b'.' if point.is_none() => point = Some(end),
+            _ => break,
+        }
+        end += 1;
+    }
+    let decimals = point.map_or(0, |point| end - point - 1);
+    if end == usize::from(point.is_some()) {
+        return None;
+    }
+    // Both exact, so that their quotient is the nearest number.
+    let exact = POWERS.get(decimals).filter(|_| value <= 1 << f64::MANTISSA_DIGITS);
+    let x = match exact {
+        Some(power) => value as f64 / power,
+        None => std::str::from_utf8(&text[..end]).ok()?.parse().ok()?,
+    };
+    Some((x, end))
+}
+
 fn signed(text: &str) -> (Option<char>, &str) {
     match text.chars().next() {
         Some(sign @ ('-' | '−' | '+')) => {
@@ -105,7 +175,54 @@ fn same(mark: char, c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::NumberFormat;
+    use super::{NumberFormat, leading};
+
+    #[test]
+    fn numbers_at_the_beginning_of_a_text() {
+        let mut texts: Vec<String> = [
+            "", "-", ".", "-.", "-.5", "5.", "0", "-0", "-0.0", "1.2.3", "..", "--1", "+1", "/1", ":1", "1:",
+            "é", "1é",
+        ]
+        .map(String::from)
+        .into();
+        let mut state = 1_u64;
+        for length in (0..45).cycle().take(20_000) {
+            let mut text = String::new();
+            for _ in 0..length {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                text.push(char::from(
+                    b"0123456789000999.-,e"[(state >> 40) as usize % if length % 3 == 0 { 20 } else { 16 }],
+                ));
+            }
+            let point = (state >> 33) as usize % (length + 1);
+            texts.extend([format!("{}.{}", &text[..point], &text[point..]), text]);
+        }
+        texts.extend(
+            [
+                "9007199254740992",
+                "9007199254740993",
+                "900719925474099.3",
+                "0.00000000000000000000001",
+                "18446744073709551616",
+            ]
+            .map(String::from),
+        );
+        for text in texts {
+            let digits = text.strip_prefix('-').unwrap_or(&text);
+            let whole = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+            let rest = digits[whole..]
+                .strip_prefix('.')
+                .map(|rest| rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()));
+            let length = text.len() - digits.len() + whole + rest.map_or(0, |decimals| 1 + decimals);
+            let expected = text[..length].parse::<f64>().ok().map(|x| (x.to_bits(), length));
+            for after in ["", ",1.5,2.5,3.5"] {
+                let after = if length == text.len() { after } else { "" };
+                let found =
+                    leading((text.clone() + after).as_bytes()).map(|(x, length)| (x.to_bits(), length));
+                assert_eq!(found, expected, "{text}{after}");
+            }
+        }
+    }
 
     #[test]
     fn numbers_as_they_are_written() {

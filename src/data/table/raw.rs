@@ -332,42 +332,13 @@ pub(super) fn records(text: &str, mut from: usize, delimiter: u8) -> Result<Vec<
 }
 
 /// Whether a delimiter and the end of a line are that wherever they stand.
-fn is_plain(text: &str, delimiter: u8) -> bool {
-    delimiter != b' ' && !text.contains('"')
+pub(super) fn is_plain(text: &str, delimiter: u8) -> bool {
+    delimiter != b' ' && !ends(delimiter) && count_bytes(text.as_bytes(), |byte| byte == b'"') == 0
 }
 
-fn ends(byte: u8) -> bool {
+/// Whether a byte ends a line.
+pub(super) fn ends(byte: u8) -> bool {
     matches!(byte, b'\r' | b'\n')
-}
-
-/// The values of a text in ASCII without quotes, row by row; `None` of another text, or if a row has not `columns` of them.
-pub(super) fn plain_values(text: &str, delimiter: u8, columns: usize) -> Option<Vec<&str>> {
-    if !text.is_ascii() || !is_plain(text, delimiter) {
-        return None;
-    }
-    let bytes = text.as_bytes();
-    let (mut values, mut from, mut row) = (Vec::with_capacity(bytes.len() / 4), 0, 0);
-    for (at, &byte) in bytes.iter().chain(b"\n").enumerate() {
-        if byte != delimiter && !ends(byte) {
-            continue;
-        }
-        // A line without anything is no row.
-        let blank = ends(byte) && from == at && values.len() == row;
-        if !blank {
-            let value = &text[from..at];
-            let trimmed = |end: Option<&u8>| end.is_none_or(|&byte| byte > b' ');
-            let (first, last) = (value.as_bytes().first(), value.as_bytes().last());
-            values.push(if trimmed(first) && trimmed(last) { value } else { value.trim() });
-        }
-        if ends(byte) && !blank {
-            row += columns;
-            if values.len() != row {
-                return None;
-            }
-        }
-        from = at + 1;
-    }
-    Some(values)
 }
 
 /// The number of [`records`] in a text that begins with one.
@@ -377,11 +348,21 @@ fn count(text: &str, delimiter: u8) -> Result<usize, String> {
     }
     let bytes = text.as_bytes();
     let first = bytes.first().is_some_and(|&byte| !ends(byte));
-    let later =
-        bytes.iter().zip(bytes.iter().skip(1)).filter(|&(&before, &byte)| ends(before) && !ends(byte));
-    Ok(usize::from(first) + later.count())
+    let begins =
+        bytes.chunks(LANE).zip(bytes.get(1..).unwrap_or_default().chunks(LANE)).map(|(before, after)| {
+            before.iter().zip(after).map(|(&before, &byte)| u8::from(ends(before) & !ends(byte))).sum::<u8>()
+        });
+    Ok(usize::from(first) + begins.map(usize::from).sum::<usize>())
+}
+
+/// As many bytes as are counted in one byte, so that vectors hold many counts.
+const LANE: usize = 255;
+
+fn count_bytes(bytes: &[u8], is: impl Fn(u8) -> bool) -> usize {
+    let count = |some: &[u8]| usize::from(some.iter().map(|&byte| u8::from(is(byte))).sum::<u8>());
+    bytes.chunks(LANE).map(count).sum()
 }
 
 pub(super) fn newlines(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|&&byte| byte == b'\n').count()
+    count_bytes(bytes, |byte| byte == b'\n')
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::date::{self, DateOrder};
 use super::form::Form;
-use super::number::NumberFormat;
+use super::number::{NumberFormat, leading};
 use super::raw::{self, CsvTable, Role, Row};
 use super::{CsvHint, CsvOptions, Format, Missing, composed, counted, text};
 use crate::autograd::Tensor;
@@ -436,28 +436,86 @@ impl CsvSchema {
         if kept.is_empty() { Ok(None) } else { self.encode_text(table, &kept).map(Some) }
     }
 
-    /// [`piece`](CsvSchema::piece) of a later part of a table's text, without a copy of its values; `None` if some need a closer
-    /// look: quotes, letters beyond ASCII, and whatever is an error.
+    /// [`piece`](CsvSchema::piece) of a later part of a table's text, whose values are read where they stand; `None` if some need a
+    /// closer look: quotes, letters beyond ASCII, and whatever is an error.
     pub(super) fn plain_piece(&self, head: &CsvTable, text: &str) -> Option<Option<(Tensor, Tensor)>> {
-        let width = head.names().len();
-        let values = raw::plain_values(text, head.form.delimiter, width)?;
-        let columns = [self.input_columns(head).ok()?, vec![head.find(&self.target.name).ok()?]].concat();
+        let (numbers, delimiter) = (head.form.numbers, head.form.delimiter);
+        if !text.is_ascii() || !raw::is_plain(text, delimiter) {
+            return None;
+        }
         let missing = self.format.missing_words();
-        let value = |row: usize, column: usize| {
-            let text = values[row * width + columns[column]];
-            if missing.contains(text) { CsvValue::Missing } else { CsvValue::Text(text) }
-        };
-        let rows = 0..values.len() / width;
-        let full = |&row: &usize| (0..columns.len()).all(|column| value(row, column) != CsvValue::Missing);
-        let rows: Vec<usize> = match self.format.missing {
-            Missing::Drop => rows.filter(full).collect(),
-            _ => rows.collect(),
-        };
-        if rows.is_empty() {
+        let in_digits = numbers == NumberFormat::PLAIN
+            && !delimiter.is_ascii_digit()
+            && !b"-.".contains(&delimiter)
+            && !self.format.na_values.iter().any(|word| leading(word.as_bytes()).is_some());
+        // What each column of the text is for: an input, with its places in a row, or the target; or nothing.
+        let mut uses = vec![None; head.names().len()];
+        let mut width = 0;
+        for (column, count) in self.inputs.iter().zip(self.feature_counts()) {
+            let first =
+                uses[head.find(&column.name).ok()?].replace((Some(&column.kind), width..width + count));
+            width += count;
+            first.is_none().then_some(())?;
+        }
+        let first = uses[head.find(&self.target.name).ok()?].replace((None, 0..0));
+        first.is_none().then_some(())?;
+        let is_end = |byte: Option<&u8>| byte.is_none_or(|&byte| raw::ends(byte));
+        let bytes = text.as_bytes();
+        let (mut inputs, mut targets, mut at) = (Vec::with_capacity(bytes.len() / 4), Targets::new(self), 0);
+        loop {
+            // A line without anything is no row.
+            at += bytes[at..].iter().take_while(|&&byte| raw::ends(byte)).count();
+            if at == bytes.len() {
+                break;
+            }
+            let (row, known, mut gap) = (inputs.len(), targets.len(), false);
+            inputs.resize(row + width, 0.0);
+            let places = &mut inputs[row..];
+            for (column, use_) in uses.iter().enumerate() {
+                let last = column + 1 == uses.len();
+                let ended =
+                    |end| if last { is_end(bytes.get(end)) } else { bytes.get(end) == Some(&delimiter) };
+                if in_digits
+                    && let Some((Some(Kind::Numeric { .. }), place)) = use_
+                    && let Some((x, length)) = leading(&bytes[at..])
+                    && ended(at + length)
+                    && self.fits(x)
+                {
+                    places[place.start] = x;
+                    at += length + 1;
+                    continue;
+                }
+                let value = &bytes[at..];
+                let length = value.iter().position(|&byte| byte == delimiter || raw::ends(byte));
+                let end = at + length.unwrap_or(value.len());
+                if !ended(end) {
+                    return None;
+                }
+                let value = text[at..end].trim();
+                at = end + 1;
+                let value = if missing.contains(value) { CsvValue::Missing } else { CsvValue::Text(value) };
+                match use_ {
+                    None => {}
+                    Some(_) if value == CsvValue::Missing && self.format.missing == Missing::Drop => {
+                        gap = true
+                    }
+                    Some((Some(kind), place)) => {
+                        self.encode_value(kind, numbers, value, &mut places[place.clone()]).ok()?;
+                    }
+                    Some((None, _)) => targets.push(numbers, value).ok()?,
+                }
+            }
+            if gap {
+                inputs.truncate(row);
+                targets.truncate(known);
+            }
+            at = at.min(bytes.len());
+        }
+        let rows = targets.len();
+        if rows == 0 {
             return Some(None);
         }
-        let error = |_: usize, column: usize, message: String| head.column_error(columns[column], message);
-        self.encode_rows_of(&rows, head.form.numbers, |_| None, value, error).ok().map(Some)
+        Some(Some((self.tensor(inputs, rows, width).ok()?, targets.tensor().ok()?)))
     }
 
     fn encode_text(&self, table: &CsvTable, rows: &[usize]) -> Result<(Tensor, Tensor)> {
@@ -485,7 +543,7 @@ impl CsvSchema {
     ) -> Result<(Tensor, Tensor)> {
         let counts = self.feature_counts();
         let width = counts.iter().sum();
-        let (mut inputs, mut targets, mut classes) = (vec![0.0; width * rows.len()], Vec::new(), Vec::new());
+        let (mut inputs, mut targets) = (vec![0.0; width * rows.len()], Targets::new(self));
         // The columns whose numbers are not all there, with their places; the others are copied at once.
         let (mut single, mut from) = (Vec::new(), 0);
         for (i, (column, &count)) in self.inputs.iter().zip(&counts).enumerate() {
@@ -505,18 +563,6 @@ impl CsvSchema {
             }
             from += count;
         }
-        // A map, since there may be as many classes as rows. The first of two equal names counts.
-        let known: HashMap<&str, u32> =
-            self.classes().iter().enumerate().rev().map(|(i, name)| (name.as_str(), i as u32)).collect();
-        let class = |value: CsvValue| {
-            let named = |name: String| known.get(name.as_str()).copied();
-            let found = match value {
-                CsvValue::Missing => None,
-                CsvValue::Number(x) => named((x + 0.0).to_string()),
-                CsvValue::Text(text) => known.get(text).copied().or_else(|| named(canonical(numbers, text)?)),
-            };
-            found.ok_or_else(|| unknown(self.classes(), value))
-        };
         for (n, &row) in rows.iter().enumerate() {
             for (i, column, places) in &single {
                 let places = &mut inputs[n * width..][places.clone()];
@@ -524,19 +570,11 @@ impl CsvSchema {
                     .map_err(|unusable| error(row, *i, unusable.to_string()))?;
             }
             let last = self.inputs.len();
-            let target = match (&self.target.kind, value(row, last)) {
-                (Kind::Categorical { .. }, value) => class(value).map(|class| classes.push(class)),
-                (_, CsvValue::Text(text)) => self.number(numbers, text).map(|x| targets.push(x)),
-                (_, value @ CsvValue::Number(x)) => self.finite(x, value).map(|x| targets.push(x)),
-                (_, CsvValue::Missing) => Err(Unusable::new("a value", CsvValue::Missing)),
-            };
-            target.map_err(|unusable| error(row, last, unusable.to_string()))?;
+            targets
+                .push(numbers, value(row, last))
+                .map_err(|unusable| error(row, last, unusable.to_string()))?;
         }
-        let inputs = self.tensor(inputs, rows.len(), width)?;
-        Ok(match &self.target.kind {
-            Kind::Categorical { .. } => (inputs, Tensor::from_vec(classes, rows.len(), &Device::Cpu)?),
-            _ => (inputs, self.tensor(targets, rows.len(), 1)?),
-        })
+        Ok((self.tensor(inputs, rows.len(), width)?, targets.tensor()?))
     }
 
     pub(super) fn form(&self) -> &Form {
@@ -713,6 +751,62 @@ impl CsvSchema {
         match self.double {
             true => Tensor::from_vec(numbers, (n, d), &Device::Cpu),
             false => Tensor::from_vec(numbers.into_iter().map(|x| x as f32).collect(), (n, d), &Device::Cpu),
+        }
+    }
+}
+
+/// Targets, one after the other.
+struct Targets<'s> {
+    schema: &'s CsvSchema,
+    /// The index of each class. A map, since there may be as many classes as rows.
+    known: HashMap<&'s str, u32>,
+    classes: Vec<u32>,
+    numbers: Vec<f64>,
+}
+
+impl<'s> Targets<'s> {
+    fn new(schema: &'s CsvSchema) -> Self {
+        // The first of two equal names counts.
+        let known =
+            schema.classes().iter().enumerate().rev().map(|(i, name)| (name.as_str(), i as u32)).collect();
+        Targets { schema, known, classes: Vec::new(), numbers: Vec::new() }
+    }
+
+    fn len(&self) -> usize {
+        self.classes.len() + self.numbers.len()
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.classes.truncate(len);
+        self.numbers.truncate(len);
+    }
+
+    fn push(&mut self, numbers: NumberFormat, value: CsvValue) -> Result<(), Unusable> {
+        if let Kind::Categorical { categories, .. } = &self.schema.target.kind {
+            let named = |name: String| self.known.get(name.as_str()).copied();
+            let found = match value {
+                CsvValue::Missing => None,
+                CsvValue::Number(x) => named((x + 0.0).to_string()),
+                CsvValue::Text(text) => {
+                    self.known.get(text).copied().or_else(|| named(canonical(numbers, text)?))
+                }
+            };
+            self.classes.push(found.ok_or_else(|| unknown(categories, value))?);
+            return Ok(());
+        }
+        self.numbers.push(match value {
+            CsvValue::Text(text) => self.schema.number(numbers, text)?,
+            CsvValue::Number(x) => self.schema.finite(x, value)?,
+            CsvValue::Missing => return Err(Unusable::new("a value", value)),
+        });
+        Ok(())
+    }
+
+    fn tensor(self) -> Result<Tensor> {
+        let n = self.len();
+        match &self.schema.target.kind {
+            Kind::Categorical { .. } => Tensor::from_vec(self.classes, n, &Device::Cpu),
+            _ => self.schema.tensor(self.numbers, n, 1),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -215,26 +216,31 @@ struct Text {
     text: String,
     line: usize,
     ended: bool,
+    /// What is read at once.
+    bytes: Vec<u8>,
 }
 
 impl Text {
     fn open(path: &Path, format: &Format, known: Option<(&Form, &[&str])>) -> Result<Self> {
         let file = File::open(path).map_err(|error| unreadable(path, error))?;
         let mut reader = text::unpacked(path, BufReader::with_capacity(READ, file))?;
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(READ);
         reader.by_ref().take(READ as u64).read_to_end(&mut bytes).map_err(|error| unreadable(path, error))?;
         let ended = bytes.len() < READ;
         text::check_kind(path, &bytes)?;
         let (encoding, mark) = text::encoding_of(&bytes, format, ended)?;
         let decoder = encoding.new_decoder_without_bom_handling();
         let (delimiter, text) = (b',', String::new());
-        let mut text = Text { path: path.into(), reader, decoder, delimiter, text, line: 1, ended };
-        text.decode(&bytes[mark..])?;
+        let mut text = Text { path: path.into(), reader, decoder, delimiter, text, line: 1, ended, bytes };
+        text.decode(mark..text.bytes.len())?;
+        text.bytes.resize(READ, 0);
         text.delimiter = form::of_text(&text.text, encoding.name(), format, known).0.delimiter;
         Ok(text)
     }
 
-    fn decode(&mut self, bytes: &[u8]) -> Result<()> {
+    /// Decodes some of the bytes that were read.
+    fn decode(&mut self, range: Range<usize>) -> Result<()> {
+        let bytes = &self.bytes[range];
         let length = self.decoder.max_utf8_buffer_length_without_replacement(bytes.len());
         self.text.reserve(length.expect("a piece of a file is far from the largest length"));
         let (result, _) =
@@ -253,10 +259,10 @@ impl Text {
         let mut wanted = BLOCK;
         loop {
             while self.text.len() < wanted && !self.ended {
-                let mut bytes = [0; READ];
-                let count = self.reader.read(&mut bytes).map_err(|error| unreadable(&self.path, error))?;
+                let count =
+                    self.reader.read(&mut self.bytes).map_err(|error| unreadable(&self.path, error))?;
                 self.ended = count == 0;
-                self.decode(&bytes[..count])?;
+                self.decode(0..count)?;
             }
             let end = if self.ended { self.text.len() } else { rows_end(&self.text, self.delimiter) };
             if end > 0 {

@@ -1,4 +1,3 @@
-use super::raw::plain_values;
 use super::*;
 use crate::data::IterableDataset;
 use crate::prelude::*;
@@ -549,9 +548,6 @@ fn streamed_tables_are_those_in_memory() -> Result<()> {
     let path = folder.path().join("long.csv");
     let text = long_table();
     let plain = text.replace("\"a, \"\"b\"\"\"", " a b ").replace("\"two\nlines\"", "two\t").replace('"', "");
-    assert!(
-        plain_values(&plain, b',', 4).is_some_and(|values| values.len() == 4 * 1201 && values[5] == "red")
-    );
     for (bytes, missing) in [
         (plain.clone().into_bytes(), Missing::Fill),
         (plain.clone().into_bytes(), Missing::Drop),
@@ -582,14 +578,53 @@ fn streamed_tables_are_those_in_memory() -> Result<()> {
 }
 
 #[test]
-fn values_without_quotes() {
-    let values = |text| plain_values(text, b',', 2);
-    assert_eq!(values(""), Some(vec![]));
-    assert_eq!(values("\n\r\n a ,\tb\r\n\r\n,\n"), Some(vec!["a", "b", "", ""]));
-    assert_eq!(values("a,b"), Some(vec!["a", "b"]));
-    for text in ["a\n", "a,b,c\n", "a,b,\n", " \na,b\n", "a,\"b\"\n", "a,\u{e9}\n"] {
-        assert_eq!(values(text), None, "{text:?}");
+fn values_without_quotes() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    std::fs::write(&path, "x,unused,kind\n1,2,a\n3,?,b\n").unwrap();
+    let options = CsvOptions::new().ignore("unused").target("kind");
+    let rows = |options: &CsvOptions, text: &str| {
+        let schema = CsvSchema::infer(&path, options)?;
+        let piece = schema.plain_piece(&CsvTable::read(&path, options)?, text);
+        let lists =
+            |(x, y): (Tensor, Tensor)| Ok::<_, Error>((x.to_vec2::<f32>()?.concat(), y.to_vec1::<u32>()?));
+        Ok::<_, Error>(match piece {
+            None => None,
+            Some(None) => Some(Default::default()),
+            Some(Some(piece)) => Some(lists(piece)?),
+        })
+    };
+    for (text, expected) in [
+        ("", (vec![], vec![])),
+        ("\n\r\n 1 ,\t,b \r\n\r\n-2.5,,a\n", (vec![1.0, -2.5], vec![1, 0])),
+        ("1.25,b,b", (vec![1.25], vec![1])),
+        (
+            "1e3,1,a\r12345678.5,1,b\r\n0.100000000000000001,?,a\n",
+            (vec![1e3, 12345678.5, 0.1], vec![0, 1, 0]),
+        ),
+        ("$5,1,a\n(1.5),1,b\n50 %,1,a", (vec![5.0, -1.5, 0.5], vec![0, 1, 0])),
+    ] {
+        assert_eq!(rows(&options, text)?, Some(expected), "{text:?}");
     }
+    for text in [
+        "1,2\n",
+        "1,2,a,b\n",
+        "1,2,a,\n",
+        " \n1,2,a\n",
+        "1,\"2\",a\n",
+        "1,\u{e9},a\n",
+        ",1,a\n",
+        "x,1,a\n",
+        "1,1,c",
+        "1",
+    ] {
+        assert_eq!(rows(&options, text)?, None, "{text:?}");
+    }
+    // A number that stands for no value, and rows without one.
+    let dropped = options.missing(Missing::Drop).na_values(&["-9"]);
+    assert_eq!(rows(&dropped, "-9,1,a\n1,-9,b\n2,,\n,2,b\n3,3,a\n")?, Some((vec![1.0, 3.0], vec![1, 0])));
+    assert_eq!(rows(&dropped, "-9,1,a\n")?, Some((vec![], vec![])));
+    Ok(())
 }
 
 #[test]
