@@ -545,7 +545,7 @@ fn what_cannot_be_meant_is_said_on_one_line() {
         ("flowers.csv --out flowers.csv/model", "flowers.csv/model"),
         (
             "flowers.csv --resume --out new",
-            "new/checkpoint/fold-1/last.safetensors: expected a file that can be read",
+            "--resume: expected the checkpoint of a training in new, got none: leave out --resume",
         ),
         ("one-row.csv", "one-row.csv: column \"y\": expected two classes or more, got \"a\" in every row"),
         (

@@ -89,7 +89,7 @@ fn how_a_table_is_written_is_recognised_and_said() {
     let price = |i: usize| format!("\"{},{:03}\",{}", [1, 4][i % 2], i * 37 % 1000, ["low", "high"][i % 2]);
     let said = trained(here, rows("price,class", 60, price), &[]);
     assert!(
-        said.starts_with("read as: , between columns, comma between thousands (the comma might be"),
+        said.starts_with("read as: , between columns, comma between thousands (the comma might also be"),
         "{said}"
     );
     assert!(said.contains("1 number, 1 word\n") && right(&said) == 100.0, "{said}");
@@ -131,7 +131,8 @@ fn words_that_are_missing_values_elsewhere() {
         format!("{country},{},{}", i % 7, if i % 4 == 0 { "yes" } else { "no" })
     });
     let said = trained(here, &table, &[]);
-    assert!(said.contains("filled 20 missing values: country (20, such as \"NA\") with \"DE\"\n"), "{said}");
+    let filled = "filled 20 missing values: country (20, such as \"NA\") with \"DE\" (--na-values '' keeps such words)\n";
+    assert!(said.contains(filled), "{said}");
     let said = trained(here, &table, &["--na-values="]);
     assert!(right(&said) == 100.0 && !said.contains("filled"), "{said}");
     assert_eq!(classes(&predicted(here, "country,x\nNA,1\nUS,1\n", &[])), ["yes", "no"]);
@@ -183,6 +184,78 @@ fn rare_classes() {
     assert_eq!(output.status.code(), Some(3));
     let said = trained(here, &table, &["--model", "logistic", "--balance"]);
     assert!(!said.contains("never found"), "{said}");
+}
+
+#[test]
+fn what_may_be_luck_beats_no_guessing() {
+    let here = folder();
+    let here = here.path();
+    let beats = |table: &str| {
+        fs::write(here.join("t.csv"), table).unwrap();
+        let out =
+            tealight(here, &["train", "t.csv", "--force", "--quiet", "--beat-guessing", "--epochs", "20"]);
+        out.status.code() == Some(0)
+    };
+    let noise = |i: usize| i * i * 31 % 101 * 17 % 13;
+    assert!(beats(&rows("x,y", 60, |i| format!("{},{}", noise(i), if noise(i) < 7 { "a" } else { "b" }))));
+    assert!(beats(&rows("x,y", 60, |i| format!("{},{}.5", noise(i), 3 * noise(i) + i % 3))));
+    for seed in 0..4 {
+        let x = |i: usize| (i + seed) * 7919 % 1009;
+        assert!(!beats(&rows("x,y", 60, |i| format!("{},{}", x(i), ["a", "b"][noise(i + seed) % 2]))));
+        assert!(!beats(&rows("x,y", 60, |i| format!("{},{}.5", x(i), noise(i + seed)))));
+    }
+}
+
+#[test]
+fn what_is_read_is_not_replaced() {
+    let here = folder();
+    let here = here.path();
+    let table = rows("x,y", 20, |i| format!("{i},{}", ["a", "b"][i % 2]));
+    trained(here, &table, &["--epochs", "1"]);
+    let model = "model/model.safetensors";
+    for arguments in [
+        &["predict", model, "t.csv", "--out", "./t.csv"][..],
+        &["predict", model, "t.csv", "--out", model],
+        &["evaluate", model, "t.csv", "--report", "t.csv"],
+        &["export", model, "--c", model],
+    ] {
+        let line = error(here, arguments);
+        assert!(line.ends_with("expected another file than those that are read"), "{line}");
+    }
+    assert_eq!(fs::read_to_string(here.join("t.csv")).unwrap(), table);
+    said(here, &["predict", model, "t.csv", "--out", "answers.csv"]);
+}
+
+#[test]
+fn numbers_beyond_what_can_be_computed() {
+    let here = folder();
+    let here = here.path();
+    for (table, problem) in [
+        (rows("x,y", 40, |i| format!("{i},{}", if i < 20 { "a" } else { "b" })), "class"),
+        (rows("x,y", 40, |i| format!("{i},{}.5", 3 * i)), "prediction"),
+    ] {
+        trained(here, &table, &["--epochs", "5"]);
+        let (answers, code) = predicted(here, "x\n1\n1e300\n-1e45\n", &[]);
+        assert_eq!((answers[0][1].as_str(), code), (problem, Some(1)));
+        assert!(
+            !answers[1][1].is_empty() && answers[2][1].is_empty() && answers[3][1].is_empty(),
+            "{answers:?}"
+        );
+        let last = answers[2].join(",");
+        assert!(last.contains("expected a number nearer to those of the training"), "{last}");
+        fs::write(here.join("e.csv"), "x,y\n1,a\n1e300,b\n").unwrap();
+        if problem == "class" {
+            let line = error(here, &["evaluate", "model/model.safetensors", "e.csv"]);
+            assert!(line.starts_with("e.csv: row 2: column \"x\": expected a number nearer"), "{line}");
+        }
+    }
+    fs::write(here.join("t.csv"), rows("x,y", 20, |i| format!("1e{},{}", 15 * i, ["a", "b"][i % 2])))
+        .unwrap();
+    let line = error(here, &["train", "t.csv", "--force"]);
+    assert!(
+        line.starts_with("t.csv: row 8, column \"x\": expected numbers up to 1e100, got 1e105 (--na"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -283,6 +356,28 @@ fn a_finished_model_is_not_replaced_unasked() {
         line,
         "--out model: expected a folder without a model, got one (--force replaces it, --resume continues it)"
     );
+    let line = error(here, &["train", "t.csv", "--out", "other", "--resume"]);
+    assert_eq!(
+        line,
+        "--resume: expected the checkpoint of a training in other, got none: leave out --resume"
+    );
+    let line = error(here, &["train", "t.csv", "--resume", "--keep", "last", "--epochs", "1", "--quiet"]);
+    assert!(
+        line.starts_with("--resume: expected a checkpoint of the same command, got one of another"),
+        "{line}"
+    );
+    fs::create_dir_all(here.join("photos/a")).unwrap();
+    let line = error(here, &["train", "photos", "--out", "photos/model"]);
+    assert_eq!(
+        line,
+        "--out photos/model: expected a folder outside of photos, whose folders are the classes"
+    );
+    assert_eq!(
+        error(here, &["evaluate", "model/model.safetensors", "photos"]),
+        "photos: expected a table, as the model was trained on, got a folder"
+    );
+    let said = trained(here, "x,y\n1,a\n,a\n3,b\n4,b\n5,a\n6,b\n", &["--missing", "drop", "--epochs", "1"]);
+    assert!(said.contains("left out 1 of 6 rows, which have missing values\n"), "{said}");
 }
 
 /// A sheet that openpyxl wrote has what pandas reads in it (tests/reference/workbook.py).

@@ -1,13 +1,18 @@
 //! `tealight evaluate`: metrics of a model on labeled examples.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 use tealight::metrics::{Average, F1, LogLoss, Metric, Precision, Recall};
 use tealight::plot::{self, Report};
+use tealight::prelude::*;
 
 use super::artifacts::{self, Shown};
-use super::failure::{Result, counted, print};
+use super::failure::{Result, check_out, counted, fail, print};
+use super::inputs::{Examples, Inputs};
 use super::model::Model;
 use super::options::Evaluate;
+use super::predict::too_far;
 use super::scores::{Evaluation, Scores};
 
 /// The confusion matrix is printed up to this many classes.
@@ -17,8 +22,10 @@ const MAX_COLUMNS: usize = 30;
 const MOST: usize = 20;
 
 pub(super) fn run(options: &Evaluate) -> Result<()> {
+    check_out("--report", options.report.as_deref(), &[&options.model, &options.data])?;
     let model = Model::read(&options.model)?;
     let examples = model.plan.inputs.read(&options.data, &model.plan.classes, &options.form)?;
+    check_answers(&options.data, &model, &examples)?;
     let parts = [(&model, &examples)];
     let scores = Scores::new(&parts)?;
     if let Some(path) = &options.report {
@@ -62,6 +69,19 @@ pub(super) fn run(options: &Evaluate) -> Result<()> {
             let (line, worth) = (residuals.line(), scores.worth("rows")?);
             let rows = counted(examples.len(), "rows");
             print(&format!("{rows}: {line}\n{worth}{}", scores.wrong(MOST, "rows")?))
+        }
+    }
+}
+
+/// Errors if the model has no answer for a row.
+fn check_answers(data: &Path, model: &Model, examples: &Examples) -> Result<()> {
+    let Inputs::Table(schema) = &model.plan.inputs else { return Ok(()) };
+    let outputs = model.outputs(&examples.inputs)?.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+    match outputs.iter().position(|scores| scores.iter().any(|score| !score.is_finite())) {
+        None => Ok(()),
+        Some(i) => {
+            let row = examples.inputs.narrow(0, i, 1)?.flatten(0, -1)?.to_vec1()?;
+            fail(format!("{}: row {}: {}", data.display(), examples.names[i], too_far(schema, &row)))
         }
     }
 }

@@ -7,12 +7,14 @@ use tealight::export::{Export as Source, quantize};
 use tealight::io::OnnxExport;
 use tealight::prelude::*;
 
-use super::failure::{Failure, Result, print};
+use super::failure::{Failure, Result, check_out, print};
 use super::inputs::Inputs;
 use super::model::Model;
 use super::options::Export;
 
 pub(super) fn run(options: &Export) -> Result<()> {
+    let outs = [("--onnx", &options.onnx), ("--c", &options.c), ("--rust", &options.rust)];
+    outs.iter().try_for_each(|(option, out)| check_out(option, out.as_deref(), &[&options.model]))?;
     let model = Model::read(&options.model)?;
     // One example at a time.
     let shape: Vec<usize> = [1].into_iter().chain(model.plan.inputs.shape()).collect();

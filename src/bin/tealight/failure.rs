@@ -53,7 +53,7 @@ pub(super) fn one_line(error: &Error) -> String {
             let advice = match hint {
                 CsvHint::Missing => "--missing drop leaves out such rows",
                 CsvHint::Categorical => {
-                    "--na-values counts a text as missing, --categorical takes numbers as categories"
+                    "--na-values counts a text as missing, --categorical takes all values as words"
                 }
                 CsvHint::Encoding => "--encoding names another encoding",
                 CsvHint::Delimiter => "is the delimiter another one? See --delimiter",
@@ -64,6 +64,17 @@ pub(super) fn one_line(error: &Error) -> String {
         _ => error.to_string(),
     };
     text.replace(['\n', '\r'], " ")
+}
+
+/// Errors if a file to write is one of those that are read.
+pub(super) fn check_out(option: &str, out: Option<&Path>, read: &[&Path]) -> Result<()> {
+    let same = |a: &Path, b: &Path| matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b);
+    match out {
+        Some(out) if read.iter().any(|path| same(out, path)) => {
+            fail(format!("{option} {}: expected another file than those that are read", out.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Prints a line to standard error; a closed standard error is ignored.

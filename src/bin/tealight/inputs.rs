@@ -15,6 +15,9 @@ use super::options::{ColorMode, FitMode, Form, MissingMode, Task, Train};
 /// The largest `--size`.
 pub(super) const MAX_SIZE: usize = 512;
 
+/// The largest number of a table.
+const MAX_NUMBER: f64 = 1e100;
+
 /// The most bytes of a picture as decoded: 223 megapixels, more than any phone makes.
 const MAX_PICTURE: usize = 640 << 20;
 
@@ -224,6 +227,17 @@ impl Inputs {
         let (size, colour) = (options.images.size, options.images.colour);
         let table = &options.table;
         if path.is_dir() && !is_parquet(path) {
+            // It would be a class of the next training.
+            let absolute =
+                |path: &Path| std::path::absolute(path.canonicalize().unwrap_or_else(|_| path.into()));
+            if let (Ok(folder), Ok(out)) = (absolute(path), absolute(&options.out))
+                && out.starts_with(&folder)
+            {
+                let out = options.out.display();
+                return fail(format!(
+                    "--out {out}: expected a folder outside of {place}, whose folders are the classes"
+                ));
+            }
             let column = table.ignore.first().or(table.categorical.first()).or(table.target.as_ref());
             let told = table.task.is_some() || table.na_values.is_some() || table.form != Form::default();
             if column.is_some() || table.missing.is_some() || told {
@@ -239,7 +253,7 @@ impl Inputs {
             let fit = options.images.fit.unwrap_or(FitMode::Pad);
             let pictures = Pictures { size, color, background, interpolation: Interpolation::Bilinear, fit };
             folder(path, pictures, colour)
-        } else if path.is_file() || path.is_dir() {
+        } else if path.exists() {
             if size.is_some()
                 || colour.is_some()
                 || options.images.background.is_some()
@@ -260,10 +274,15 @@ impl Inputs {
     pub(super) fn read(&self, path: &Path, classes: &[String], form: &Form) -> Result<Examples> {
         match self {
             Inputs::Table(schema) => {
+                check_table(path)?;
                 let found = examples(schema, &table(schema, path, form)?)?;
                 Ok(Examples { classes: classes.to_vec(), ..found })
             }
             Inputs::Images(pictures) => {
+                if path.is_file() {
+                    let expected = "expected a folder with one subfolder of images per class, as the model was trained on";
+                    return fail(format!("{}: {expected}, got a file", path.display()));
+                }
                 let (found, names, _) = images(path, pictures)?;
                 let mut numbers = Vec::new();
                 for (class, count) in found.classes.iter().zip(found.class_counts()?) {
@@ -330,6 +349,17 @@ fn is_grey(images: &Tensor) -> Result<bool> {
     Ok(red == green? && red == blue?)
 }
 
+/// Errors if this is no table, but a folder.
+pub(super) fn check_table(path: &Path) -> Result<()> {
+    if path.is_dir() && !is_parquet(path) {
+        return fail(format!(
+            "{}: expected a table, as the model was trained on, got a folder",
+            path.display()
+        ));
+    }
+    Ok(())
+}
+
 /// Reads a table for a model: as the training table was read, if nothing else was told.
 pub(super) fn table(schema: &CsvSchema, path: &Path, form: &Form) -> Result<CsvTable> {
     if *form == Form::default() {
@@ -355,6 +385,9 @@ fn csv_options(form: &Form) -> Result<CsvOptions> {
             _ => return fail(format!("--delimiter: expected one character or `tab`, got {text:?}")),
         },
     };
+    if form.decimal.is_some() && form.decimal == form.thousands {
+        return fail("--thousands: expected another mark than --decimal");
+    }
     options = form.decimal.iter().fold(options, |options, mark| options.decimal(*mark));
     options = form.thousands.iter().fold(options, |options, mark| options.thousands(*mark));
     options = form.sheet.iter().fold(options, |options, name| options.sheet(name));
@@ -385,6 +418,7 @@ fn read_table(path: &Path, table: &super::options::Table) -> Result<(CsvTable, C
     let mut examples = examples(&schema, &read)?;
     let wrong =
         |message: String| fail(format!("{}: column {:?}: {message}", path.display(), schema.target()));
+    check_size(path, &schema, &examples)?;
     if schema.classes().is_empty() {
         let numbers = examples.numbers()?;
         if table.task == Some(Task::Classification) || (table.task.is_none() && are_codes(&numbers)) {
@@ -413,6 +447,26 @@ pub(super) fn examples(schema: &CsvSchema, table: &CsvTable) -> Result<Examples>
     Ok(Examples { inputs: found.inputs, targets: found.targets, classes: found.classes, names })
 }
 
+/// Errors if a number is so large that the squares of such numbers have no sum.
+fn check_size(path: &Path, schema: &CsvSchema, examples: &Examples) -> Result<()> {
+    let mut columns: Vec<(String, Vec<f64>)> = Vec::new();
+    for (i, name) in schema.features().into_iter().enumerate() {
+        columns.push((name, examples.inputs.narrow(1, i, 1)?.flatten(0, -1)?.to_vec1()?));
+    }
+    if schema.classes().is_empty() {
+        columns.push((schema.target().into(), examples.numbers()?));
+    }
+    for (name, numbers) in columns {
+        if let Some(row) = numbers.iter().position(|x| x.abs() > MAX_NUMBER) {
+            let (x, row) = (numbers[row], &examples.names[row]);
+            let expected = format!("expected numbers up to {MAX_NUMBER:e}, got {x:e}");
+            let advice = "(--na-values counts it as missing, --ignore leaves out the column)";
+            return fail(format!("{}: row {row}, column {name:?}: {expected} {advice}", path.display()));
+        }
+    }
+    Ok(())
+}
+
 /// Whether numbers look like names of classes: two whole numbers, or 0 to k or 1 to k without a gap, each in several rows.
 fn are_codes(numbers: &[f64]) -> bool {
     let mut sorted = numbers.to_vec();
@@ -434,7 +488,9 @@ pub(super) fn filled(gaps: &[FillValue]) -> Option<String> {
     };
     let some = gaps.iter().take(10).map(one).collect::<Vec<_>>().join("; ");
     let more = if gaps.len() > 10 { "; …" } else { "" };
-    (cells > 0).then(|| format!("filled {}: {some}{more}", counted(cells, "missing values")))
+    let words = gaps.iter().any(|gap| gap.text.chars().all(char::is_alphabetic) && !gap.text.is_empty());
+    let advice = if words { " (--na-values '' keeps such words)" } else { "" };
+    (cells > 0).then(|| format!("filled {}: {some}{more}{advice}", counted(cells, "missing values")))
 }
 
 /// Errors if the target column does not hold classes.
@@ -452,7 +508,9 @@ fn check_classes(path: &Path, target: &str, examples: &Examples) -> Result<()> {
     }
     let counts = examples.counts()?;
     match counts.iter().position(|&count| count < 2).and_then(|lonely| classes.get(lonely)) {
-        Some(class) => wrong(format!("expected two rows or more of each class, got one of {class:?}")),
+        Some(class) => {
+            wrong(format!("expected two rows or more of each class, got one of {class:?}: leave out the row"))
+        }
         None => Ok(()),
     }
 }

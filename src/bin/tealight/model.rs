@@ -239,6 +239,10 @@ impl Model {
 
     pub(super) fn read(path: &Path) -> Result<Self> {
         let place = path.display();
+        if path.is_dir() {
+            let file = path.join("model.safetensors");
+            return fail(format!("{place}: expected a model file, got a folder: is it {}?", file.display()));
+        }
         let file = Checkpoint::read(path)?;
         let Ok(plan) = file.meta::<Value>(NAME) else {
             let got = "the checkpoint of a training";

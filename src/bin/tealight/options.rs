@@ -262,7 +262,7 @@ pub(super) struct Train {
     /// Give each class the same weight, however rare it is
     #[arg(long)]
     pub(super) balance: bool,
-    /// End with exit code 3 if the model is no better than guessing on the validation examples
+    /// End with exit code 3 if the model is, or may be, no better than guessing on the validation examples
     #[arg(long)]
     pub(super) beat_guessing: bool,
     /// Show the training on a page in the browser while it runs, with a button that stops it

@@ -8,15 +8,17 @@ use serde_json::Value;
 use tealight::data::{CsvSchema, CsvTable};
 use tealight::prelude::*;
 
-use super::failure::{Failure, Result, counted, fail, note, one_line, print, write};
+use super::failure::{Failure, Result, check_out, counted, fail, note, one_line, print, write};
 use super::inputs::{self, Inputs, Pictures, files};
 use super::model::Model;
-use super::options::Predict;
+use super::options::{Form, Predict};
 
 /// Images read and classified at a time.
 const CHUNK: usize = 64;
 
 pub(super) fn run(options: &Predict) -> Result<()> {
+    let read: Vec<&Path> = options.files.iter().chain([&options.model]).map(PathBuf::as_path).collect();
+    check_out("--out", options.out.as_deref(), &read)?;
     let model = Model::read(&options.model)?;
     match &model.plan.inputs {
         Inputs::Table(schema) => tables(options, &model, schema),
@@ -104,6 +106,14 @@ impl Answer<'_> {
         object
     }
 
+    /// Whether there is an answer; numbers that are too large have none.
+    pub(super) fn is_finite(&self) -> bool {
+        match self {
+            Answer::Class { all, .. } => all.iter().all(|p| p.is_finite()),
+            Answer::Number(x) => x.is_finite(),
+        }
+    }
+
     /// The columns of a table.
     fn cells(&self) -> Vec<String> {
         match self {
@@ -113,6 +123,13 @@ impl Answer<'_> {
             Answer::Number(x) => vec![x.to_string()],
         }
     }
+}
+
+/// Why a row has no answer: its largest number is too far from those that the model knows.
+pub(super) fn too_far(schema: &CsvSchema, row: &[f64]) -> String {
+    let largest = schema.features().into_iter().zip(row).max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
+    let (name, x) = largest.expect("a table has a column of inputs");
+    format!("column {name:?}: expected a number nearer to those of the training, got {x:e}")
 }
 
 pub(super) fn predictions<'a>(model: &'a Model, inputs: &Tensor) -> Result<Vec<Answer<'a>>> {
@@ -136,6 +153,9 @@ pub(super) fn answers<'a>(model: &'a Model, scores: &Tensor) -> Result<Vec<Answe
 }
 
 fn images(options: &Predict, model: &Model, pictures: &Pictures) -> Result<()> {
+    if options.id.is_some() || options.keep || options.form != Form::default() {
+        return fail("expected a model of a table for the options of tables, got one of images");
+    }
     let mut paths: Vec<PathBuf> = Vec::new();
     for path in &options.files {
         let before = paths.len();
@@ -191,6 +211,7 @@ fn tables(options: &Predict, model: &Model, schema: &CsvSchema) -> Result<()> {
     let mut answers = Answers::new(options, model);
     let (mut all, mut without, mut failed) = (0, 0, false);
     for path in &options.files {
+        inputs::check_table(path)?;
         match answers.add(schema, path) {
             Ok((rows, unanswered)) => {
                 all += rows;
@@ -206,8 +227,11 @@ fn tables(options: &Predict, model: &Model, schema: &CsvSchema) -> Result<()> {
     let text = if options.json { answers.lines } else { answers.csv()? };
     write(options.out.as_deref(), &text)?;
     if without > 0 {
+        // Each row has the same problem where the file writes numbers otherwise than the first table.
+        let told = options.form != Form::default();
+        let hint = if without == all && !told { " (see --decimal, --delimiter and the like)" } else { "" };
         note(&format!(
-            "error: {without} of {} could not be predicted: the column \"problem\" says why",
+            "error: {without} of {} could not be predicted: the column \"problem\" says why{hint}",
             counted(all, "rows")
         ));
     }
@@ -254,10 +278,10 @@ impl<'a> Answers<'a> {
             })
         };
         let id = options.id.as_ref().map(column).transpose()?;
-        let encoded = schema.encode_rows(table)?;
-        let good: Vec<usize> = (0..encoded.len()).filter(|&row| encoded[row].is_ok()).collect();
+        let encoded: Vec<Result<Vec<f64>, String>> =
+            schema.encode_rows(table)?.into_iter().map(|row| row.map_err(|error| problem(&error))).collect();
         let numbers: Vec<f64> = encoded.iter().flatten().flatten().copied().collect();
-        let predicted = match good.len() {
+        let predicted = match encoded.iter().flatten().count() {
             0 => Vec::new(),
             n => predictions(
                 self.model,
@@ -265,6 +289,15 @@ impl<'a> Answers<'a> {
             )?,
         };
         let mut predicted = predicted.into_iter();
+        let answers: Vec<Result<Answer, String>> = encoded
+            .into_iter()
+            .map(|row| {
+                let row = row?;
+                let answer = predicted.next().expect("each row that was encoded has a prediction");
+                if answer.is_finite() { Ok(answer) } else { Err(too_far(schema, &row)) }
+            })
+            .collect();
+        let good: Vec<usize> = (0..answers.len()).filter(|&row| answers[row].is_ok()).collect();
         let classes = &self.model.plan.classes;
         let several = options.files.len() > 1;
         if self.rows.is_empty() {
@@ -277,14 +310,16 @@ impl<'a> Answers<'a> {
             self.rows.push(header);
         }
         let kept = if options.keep { table.names().len() } else { 0 };
-        for (row, encoded) in encoded.iter().enumerate() {
+        for (row, answer) in answers.into_iter().enumerate() {
             let cells = table.row(row)?;
             let name = match id {
                 Some(column) => cells.get(column).copied().unwrap_or_default().to_string(),
                 None => (row + 1).to_string(),
             };
-            let problem = encoded.as_ref().err().map(problem);
-            let answer = if problem.is_none() { predicted.next() } else { None };
+            let (answer, problem) = match answer {
+                Ok(answer) => (Some(answer), None),
+                Err(problem) => (None, Some(problem)),
+            };
             if options.json {
                 let mut object = answer.map_or_else(Object::new, |answer| answer.json(classes));
                 object.insert("path", Quoted(&path.display().to_string()));

@@ -11,6 +11,8 @@ use super::model::Model;
 
 /// How many classes are told one by one.
 const FEW: usize = 20;
+/// 95 % of a normal distribution are within so many standard deviations.
+const Z: f64 = 1.959_963_984_540_054;
 /// Bins of the calibration error.
 const BINS: usize = 10;
 
@@ -73,8 +75,16 @@ impl Scores {
 
     /// What this is worth on examples that the model was not trained on: guessing, how sure it is, each class.
     pub(super) fn worth(&self, unit: &str) -> Result<String> {
-        let Scores::Classes(found) = self else {
-            return Ok(if self.beats_guessing() { "" } else { "no better than the mean alone\n" }.into());
+        let found = match self {
+            Scores::Classes(found) => found,
+            Scores::Numbers(found) => {
+                let text = match (found.gain() > 0.0, self.beats_guessing()) {
+                    (false, _) => "no better than the mean alone\n",
+                    (true, false) => "maybe no better than the mean alone: more examples would tell\n",
+                    (true, true) => "",
+                };
+                return Ok(text.into());
+            }
         };
         let (class, share) = found.guess()?;
         let (low, high) = found.interval();
@@ -85,7 +95,7 @@ impl Scores {
         };
         let mut text =
             format!("{guessing}; on other {unit} of this kind it could be {low:.1} to {high:.1} %\n");
-        text += match (self.beats_guessing(), low > share) {
+        text += match (p > share, self.beats_guessing()) {
             (false, _) => "no better than guessing\n",
             (true, false) => "maybe no better than guessing: more examples would tell\n",
             (true, true) => "",
@@ -104,11 +114,12 @@ impl Scores {
         Ok(text)
     }
 
-    /// Whether the model is better than the most frequent class, or than any class if all count the same, or than the mean.
+    /// Whether the model is better than the most frequent class, or than any class if all count the same, or than the mean, with the
+    /// whole interval of 95 %.
     pub(super) fn beats_guessing(&self) -> bool {
         match self {
-            Scores::Classes(classes) => classes.guess().is_ok_and(|(_, share)| self.score().1 > share),
-            Scores::Numbers(numbers) => numbers.rmse < numbers.rmse_of_mean,
+            Scores::Classes(classes) => classes.guess().is_ok_and(|(_, share)| classes.interval().0 > share),
+            Scores::Numbers(numbers) => numbers.gain() > Z * numbers.gain_error(),
         }
     }
 
@@ -177,7 +188,7 @@ pub(super) fn cell(value: &Value) -> String {
 
 /// The 95 % interval of a share: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
 fn wilson(right: usize, all: usize) -> (f64, f64) {
-    let (n, z2) = (all as f64, 1.959_963_984_540_054_f64.powi(2));
+    let (n, z2) = (all as f64, Z.powi(2));
     let p = right as f64 / n;
     let middle = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
     let half = (z2 * (p * (1.0 - p) / n + z2 / (4.0 * n * n))).sqrt() / (1.0 + z2 / n);
@@ -279,6 +290,8 @@ pub(super) struct Residuals {
     pub(super) rmse: f64,
     pub(super) mae_of_mean: f64,
     pub(super) rmse_of_mean: f64,
+    /// How much larger the squared error of the mean is, for each number.
+    gains: Vec<f64>,
 }
 
 impl Residuals {
@@ -290,6 +303,8 @@ impl Residuals {
         }
         let examples = Examples::cat(&parts.iter().map(|(_, part)| *part).collect::<Vec<_>>())?;
         let targets = examples.numbers()?;
+        let errors = targets.iter().zip(&predicted).zip(&means);
+        let gains = errors.map(|((t, y), mean)| (t - mean).powi(2) - (t - y).powi(2)).collect();
         let [y, t, mean] = [&predicted, &targets, &means].map(|x| Tensor::new(&x[..], &Device::Cpu));
         let (y, t, mean) = (y?, t?, mean?);
         let score = |mut metric: Box<dyn Metric>, y: &Tensor| {
@@ -305,14 +320,28 @@ impl Residuals {
             examples,
             predicted,
             targets,
+            gains,
         })
+    }
+
+    /// The mean of how much larger the squared error of the mean is, or less if R² is below 0: the mean of these numbers themselves
+    /// is as good.
+    fn gain(&self) -> f64 {
+        if self.r2 <= 0.0 { 0.0 } else { self.gains.iter().sum::<f64>() / self.gains.len() as f64 }
+    }
+
+    /// The standard error of the [`gain`](Residuals::gain).
+    fn gain_error(&self) -> f64 {
+        let (n, mean) = (self.gains.len() as f64, self.gain());
+        (self.gains.iter().map(|gain| (gain - mean).powi(2)).sum::<f64>() / (n * (n - 1.0))).sqrt()
     }
 
     /// `R² 0.9734, MAE 1.2 (the mean alone: 8.9), RMSE 1.7 (11.2)`
     pub(super) fn line(&self) -> String {
         let [mae, mae_of_mean, rmse, rmse_of_mean] =
             [self.mae, self.mae_of_mean, self.rmse, self.rmse_of_mean].map(digits);
-        format!("R² {:.4}, MAE {mae} (the mean alone: {mae_of_mean}), RMSE {rmse} ({rmse_of_mean})", self.r2)
+        let r2 = if self.r2.is_nan() { "unknown".into() } else { format!("{:.4}", self.r2) };
+        format!("R² {r2}, MAE {mae} (the mean alone: {mae_of_mean}), RMSE {rmse} ({rmse_of_mean})")
     }
 }
 

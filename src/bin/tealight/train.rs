@@ -103,13 +103,17 @@ fn run_with(options: &Train, ranks: Option<&dyn Communicator>) -> Result<()> {
         [(train, _)] => train.clone(),
         _ => (0..examples.len()).collect(),
     };
-    let mut filled = None;
+    if options.balance && examples.classes.is_empty() {
+        return fail("--balance: expected classes, got a numeric target");
+    }
+    let (mut filled, mut dropped) = (None, 0);
     if let (Inputs::Table(schema), Some(table)) = (&mut plan.inputs, &table) {
         let rows = schema.used_rows(table)?;
+        dropped = table.len() - rows.len();
         schema.fill_from(table, &all.iter().map(|&i| rows[i]).collect::<Vec<_>>())?;
         filled = super::inputs::filled(&schema.fill_values(table, &rows)?);
     }
-    let mut data = introduction(&plan, &examples, &splits, filled)?;
+    let mut data = introduction(&plan, &examples, &splits, dropped, filled)?;
     if !options.quiet {
         let line = |(name, value): &(String, String)| match name.as_str() {
             "read as" | "note" => format!("{name}: {value}\n"),
@@ -181,6 +185,11 @@ fn check(options: &Train) -> Result<()> {
     if out.exists() && !out.is_dir() {
         return fail(format!("--out {}: expected a folder, or nothing there yet, got a file", out.display()));
     }
+    let checkpoint = out.join("checkpoint");
+    if options.resume && !checkpoint.join(LAST).exists() && !checkpoint.join("fold-1").join(LAST).exists() {
+        let expected = "expected the checkpoint of a training";
+        return fail(format!("--resume: {expected} in {}, got none: leave out --resume", out.display()));
+    }
     if out.join("model.safetensors").exists() && !options.resume && !options.force {
         let (expected, out) = ("expected a folder without a model", out.display());
         return fail(format!(
@@ -225,6 +234,7 @@ fn introduction(
     plan: &Plan,
     all: &Examples,
     splits: &[(Vec<usize>, Vec<usize>)],
+    dropped: usize,
     filled: Option<String>,
 ) -> Result<Vec<(String, String)>> {
     let unit = plan.inputs.unit();
@@ -234,6 +244,10 @@ fn introduction(
         say("read as", schema.summary());
         schema.notes().iter().for_each(|note| say("note", note.clone()));
         filled.into_iter().for_each(|filled| say("filled", filled));
+        if dropped > 0 {
+            let all = counted(all.len() + dropped, "rows");
+            say("left out", format!("left out {dropped} of {all}, which have missing values"));
+        }
     }
     let mut examples = format!("{} {unit}", all.len());
     if !all.classes.is_empty() {
@@ -640,7 +654,9 @@ fn fit(
         None => trainer.fit(&loader, None),
     };
     match fitted {
-        Err(error @ Error::Argument { op: "DataLoader", .. }) if goes_on => Err(wrong_checkpoint(&error)),
+        Err(error @ Error::Argument { op: "DataLoader" | "fit", .. }) if goes_on => {
+            Err(wrong_checkpoint(&error))
+        }
         Err(Error::Interrupted { step, .. }) if !trainer.history().is_empty() => {
             Ok((trainer.history().clone(), Some(step)))
         }
@@ -689,7 +705,11 @@ fn about(options: &Train, done: &Done, train: &Scores, valid: &Scores) -> Vec<(S
         ("examples".into(), done.examples().to_string()),
     ];
     let scores = train.metrics("training").into_iter().chain(valid.metrics("validation"));
-    about.extend(scores.map(|(name, score)| (name, digits(score))));
+    // With more digits than are shown, which are rounded once.
+    let rounded = |score: f64| {
+        format!("{score:.5e}").parse::<f64>().expect("Rust reads the numbers that it writes").to_string()
+    };
+    about.extend(scores.map(|(name, score)| (name, rounded(score))));
     about.push(("epochs done".into(), main.history.len().to_string()));
     about.extend(main.history.settings().iter().map(|(name, value)| {
         let name = if name == "epochs" { "epochs at most" } else { name };

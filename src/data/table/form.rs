@@ -227,8 +227,9 @@ impl fmt::Display for Form {
             write!(f, ", {} between thousands", name(mark))?;
         }
         if self.ambiguous {
-            let other = if self.numbers.decimal == ',' { "between thousands" } else { "decimal mark" };
-            write!(f, " (the comma might be the {other}, too)")?;
+            let other =
+                if self.numbers.decimal == ',' { "stand between thousands" } else { "be the decimal mark" };
+            write!(f, " (the comma might also {other}: the option decimal tells)")?;
         }
         if !self.header {
             write!(f, ", no header")?;

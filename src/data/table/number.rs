@@ -156,6 +156,23 @@ fn long(text: &[u8]) -> Option<(f64, usize)> {
     Some((x, end))
 }
 
+/// Whether the number in a text has a percent sign.
+pub(super) fn is_percent(text: &str) -> bool {
+    // The last character but for the end of a negative in parentheses.
+    text.trim_end_matches([')', ' ']).ends_with('%')
+}
+
+/// The currency of the number in a text.
+pub(super) fn currency(text: &str) -> Option<&'static str> {
+    let digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
+    let bytes = text.as_bytes();
+    if digit(bytes.first()) && digit(bytes.last()) {
+        return None;
+    }
+    let text = text.trim_matches(|c: char| c.is_whitespace() || "()-−+%".contains(c));
+    CURRENCIES.into_iter().find(|sign| text.starts_with(sign) || text.ends_with(sign))
+}
+
 fn signed(text: &str) -> (Option<char>, &str) {
     match text.chars().next() {
         Some(sign @ ('-' | '−' | '+')) => {

@@ -137,7 +137,9 @@ impl CsvTable {
                 *name = format!("Unnamed: {column}");
             }
             if columns.insert(name.clone(), column).is_some() {
-                return Err(file_error(path, format!("expected one column of each name, got two {name:?}")));
+                let message =
+                    format!("expected one column of each name, got two {name:?}: rename one of them");
+                return Err(file_error(path, message));
             }
         }
         if rows.is_empty() {

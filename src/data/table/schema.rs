@@ -1,6 +1,6 @@
 //! [`CsvSchema`]: which columns a table has and how they are encoded.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::date::{self, DateOrder};
 use super::form::Form;
-use super::number::{NumberFormat, leading};
+use super::number::{self, NumberFormat, leading};
 use super::raw::{self, CsvTable, Role, Row};
 use super::{CsvHint, CsvOptions, Format, Missing, composed, counted, text};
 use crate::autograd::Tensor;
@@ -43,6 +43,9 @@ pub struct CsvSchema {
     double: bool,
     pub(super) inputs: Vec<Column>,
     pub(super) target: Column,
+    /// The currencies whose signs were left out.
+    #[serde(default)]
+    currencies: Vec<String>,
     #[serde(skip)]
     notes: Vec<String>,
 }
@@ -58,6 +61,9 @@ enum Kind {
     Numeric {
         #[serde(with = "exact")]
         mean: f64,
+        /// All of them have a percent sign, or none has.
+        #[serde(default)]
+        percent: bool,
     },
     Date {
         order: DateOrder,
@@ -210,7 +216,7 @@ impl CsvSchema {
     /// The columns that [`encode_values`](CsvSchema::encode_values) needs, in their order.
     pub fn columns(&self) -> Vec<CsvColumn<'_>> {
         let kind = |kind| match kind {
-            &Kind::Numeric { mean } => CsvKind::Number { mean },
+            &Kind::Numeric { mean, .. } => CsvKind::Number { mean },
             Kind::Date { order: DateOrder::Time, .. } => CsvKind::Time,
             Kind::Date { timed: true, .. } => CsvKind::DateTime,
             Kind::Date { .. } => CsvKind::Date,
@@ -256,7 +262,7 @@ impl CsvSchema {
         }
     }
 
-    /// How the table was read: `; between columns, decimal comma, 3 numbers, 2 words, 1 date`.
+    /// How the table was read: `; between columns, decimal comma, 3 numbers, 2 words, 1 date, 1 in percent (12 % is 0.12), in €`.
     pub fn summary(&self) -> String {
         let kinds = || self.inputs.iter().chain([&self.target]).map(|column| &column.kind);
         let counts = [
@@ -265,7 +271,15 @@ impl CsvSchema {
             ("date", kinds().filter(|kind| matches!(kind, Kind::Date { .. })).count()),
         ];
         let counts = counts.iter().filter(|(_, count)| *count > 0);
-        counts.fold(self.form.to_string(), |text, (name, count)| text + ", " + &counted(*count, name))
+        let text =
+            counts.fold(self.form.to_string(), |text, (name, count)| text + ", " + &counted(*count, name));
+        let percent = kinds().filter(|kind| matches!(kind, Kind::Numeric { percent: true, .. })).count();
+        let percent =
+            if percent > 0 { format!(", {percent} in percent (12 % is 0.12)") } else { String::new() };
+        match &self.currencies[..] {
+            [] => text + &percent,
+            some => format!("{text}{percent}, in {}", some.join(", ")),
+        }
     }
 
     /// What should be looked at: columns that were left out, dates that can be read in two ways, and columns that number the rows or
@@ -342,6 +356,20 @@ impl CsvSchema {
         };
         let columns = inputs.iter().map(|&input| column(input)).collect::<Result<Vec<_>>>()?;
         let target_column = column(target)?;
+        let mut currencies = Vec::new();
+        for (&index, column) in inputs.iter().zip(&columns).chain([(&target, &target_column)]) {
+            if matches!(column.kind, Kind::Numeric { .. }) {
+                let cells = kept.iter().filter_map(|&row| table.rows[row].cells.get(index));
+                let found: BTreeSet<&str> = cells.filter_map(number::currency).collect();
+                if found.len() > 1 {
+                    let found = found.iter().copied().collect::<Vec<_>>().join(", ");
+                    notes.push(format!("column {:?} has several currencies: {found}", column.name));
+                }
+                currencies.extend(found);
+            }
+        }
+        currencies.sort_unstable();
+        currencies.dedup();
         for (&input, column) in inputs.iter().zip(&columns) {
             notes.extend(giveaway(table, format, &kept, (input, column), (target, &target_column)));
         }
@@ -352,6 +380,7 @@ impl CsvSchema {
             double: options.dtype == DType::F64,
             inputs: columns,
             target: target_column,
+            currencies: currencies.into_iter().map(String::from).collect(),
             notes,
         })
     }
@@ -369,7 +398,7 @@ impl CsvSchema {
                 mean(&values.clone().filter_map(parse).collect::<Vec<_>>())
             };
             match &mut column.kind {
-                Kind::Numeric { mean } => {
+                Kind::Numeric { mean, .. } => {
                     *mean = numbers(&|text| table.form.numbers.parse(text)).unwrap_or(*mean)
                 }
                 Kind::Date { order, mean, .. } => {
@@ -396,7 +425,7 @@ impl CsvSchema {
                 rows.iter().filter_map(|&row| table.rows.get(row)).filter_map(|row| row.cells.get(index));
             let mut gaps = cells.filter(|value| self.format.is_missing(value)).peekable();
             let value = match &column.kind {
-                Kind::Numeric { mean } => format!("the mean {}", short(*mean)),
+                Kind::Numeric { mean, .. } => format!("the mean {}", short(*mean)),
                 Kind::Date { .. } => "the mean date".into(),
                 Kind::Categorical { categories, most_frequent } => {
                     format!("{:?}", categories[*most_frequent])
@@ -476,7 +505,7 @@ impl CsvSchema {
                 let ended =
                     |end| if last { is_end(bytes.get(end)) } else { bytes.get(end) == Some(&delimiter) };
                 if in_digits
-                    && let Some((Some(Kind::Numeric { .. }), place)) = use_
+                    && let Some((Some(Kind::Numeric { percent: false, .. }), place)) = use_
                     && let Some((x, length)) = leading(&bytes[at..])
                     && ended(at + length)
                     && self.fits(x)
@@ -548,7 +577,7 @@ impl CsvSchema {
         let (mut single, mut from) = (Vec::new(), 0);
         for (i, (column, &count)) in self.inputs.iter().zip(&counts).enumerate() {
             let copied = match (&column.kind, whole(i)) {
-                (Kind::Numeric { mean }, Some(all)) => {
+                (Kind::Numeric { mean, .. }, Some(all)) => {
                     let gap = if self.format.missing == Missing::Fill { *mean } else { f64::NAN };
                     let places = inputs.iter_mut().skip(from).step_by(width);
                     places.zip(rows).fold(true, |fits, (place, &row)| {
@@ -692,9 +721,11 @@ impl CsvSchema {
             return Err(Unusable::new("a value", value));
         }
         match (kind, value) {
-            (Kind::Numeric { mean }, CsvValue::Missing) => places[0] = *mean,
+            (Kind::Numeric { mean, .. }, CsvValue::Missing) => places[0] = *mean,
             (Kind::Numeric { .. }, CsvValue::Number(x)) => places[0] = self.finite(x, value)?,
-            (Kind::Numeric { .. }, CsvValue::Text(text)) => places[0] = self.number(numbers, text)?,
+            (Kind::Numeric { percent, .. }, CsvValue::Text(text)) => {
+                places[0] = self.number(numbers, *percent, text)?
+            }
             (Kind::Date { order, timed, mean }, value) => {
                 // A date with the year first cannot be mistaken for another one.
                 let moment = match value {
@@ -732,9 +763,15 @@ impl CsvSchema {
         Ok(())
     }
 
-    fn number(&self, numbers: NumberFormat, text: &str) -> Result<f64, Unusable> {
+    fn number(&self, numbers: NumberFormat, percent: bool, text: &str) -> Result<f64, Unusable> {
         let value = CsvValue::Text(text);
-        self.finite(numbers.parse(text).ok_or_else(|| Unusable::new("a number", value))?, value)
+        let x = numbers.parse(text).ok_or_else(|| Unusable::new("a number", value))?;
+        // 80 % is 0.8: beside numbers such as 80 it would be wrong.
+        if number::is_percent(text) != percent && x != 0.0 {
+            let sign = if percent { "with" } else { "without" };
+            return Err(Unusable::new(format!("a number {sign} a percent sign"), value));
+        }
+        self.finite(x, value)
     }
 
     fn finite(&self, x: f64, value: CsvValue) -> Result<f64, Unusable> {
@@ -795,7 +832,10 @@ impl<'s> Targets<'s> {
             return Ok(());
         }
         self.numbers.push(match value {
-            CsvValue::Text(text) => self.schema.number(numbers, text)?,
+            CsvValue::Text(text) => {
+                let percent = matches!(self.schema.target.kind, Kind::Numeric { percent: true, .. });
+                self.schema.number(numbers, percent, text)?
+            }
             CsvValue::Number(x) => self.schema.finite(x, value)?,
             CsvValue::Missing => return Err(Unusable::new("a value", value)),
         });
@@ -832,8 +872,8 @@ impl FromStr for CsvSchema {
         }
         for Column { name, kind } in schema.inputs.iter().chain([&schema.target]) {
             let valid = match kind {
-                Kind::Numeric { mean } if schema.double => mean.is_finite(),
-                Kind::Numeric { mean } => (*mean as f32).is_finite(),
+                Kind::Numeric { mean, .. } if schema.double => mean.is_finite(),
+                Kind::Numeric { mean, .. } => (*mean as f32).is_finite(),
                 Kind::Date { mean, .. } => mean.abs() < 1e15,
                 Kind::Categorical { categories, most_frequent } => *most_frequent < categories.len(),
             };
@@ -964,28 +1004,45 @@ fn infer_kind(
     let numbers: Vec<f64> = parsed.iter().flatten().copied().collect();
     if !categorical {
         if numbers.len() == cells.len() {
+            let percent: Vec<bool> = cells.iter().map(|(_, value)| number::is_percent(value)).collect();
+            let first = percent.iter().position(|percent| *percent);
+            let plain = (0..cells.len()).find(|&i| !percent[i] && numbers[i] != 0.0);
+            if let (Some(first), Some(plain)) = (first, plain) {
+                let ((like, _), (line, text)) = (cells[first], cells[plain]);
+                let message = format!("expected a percent sign, as in line {like}, got {text:?}");
+                return Err(CsvTable::hinted(table.value_error(line, column, message), CsvHint::Ignore));
+            }
             let mean = mean(&numbers).expect("the column has a value");
-            return Ok(Kind::Numeric { mean });
+            return Ok(Kind::Numeric { mean, percent: first.is_some() });
         }
         if let Some((order, ambiguous)) =
             Some(&cells).filter(|_| dates).and_then(|cells| date_order(cells, format))
         {
             if ambiguous {
                 let first = if order == DateOrder::Day { "day" } else { "month" };
-                let message = format!("dates such as {} are read with the {first} first", cells[0].1);
+                let message = format!(
+                    "dates such as {} are read with the {first} first (the option day-first changes that)",
+                    cells[0].1
+                );
                 notes.push(format!("column {:?}: {message}", table.names[column]));
             }
             let moments: Vec<f64> = cells.iter().filter_map(|(_, value)| date::parse(value, order)).collect();
             let timed = cells.iter().any(|(_, value)| date::has_time(value));
             return Ok(Kind::Date { order, timed, mean: mean(&moments).expect("the column has a value") });
         }
-        // A few texts among numbers are a mistake; a few numbers among texts are texts.
-        if numbers.len() * 2 >= cells.len() {
-            let like = parsed.iter().position(Option::is_some).expect("half of the cells are numbers");
+        // A few texts among numbers or dates are a mistake; a few numbers or dates among texts are texts.
+        let dates = if dates { nearest_dates(&cells) } else { Vec::new() };
+        let is_date = dates.iter().filter(|is| **is).count();
+        let (what, is) = match numbers.len() >= is_date {
+            true => ("number", parsed.iter().map(Option::is_some).collect()),
+            false => ("date", dates),
+        };
+        if numbers.len().max(is_date) * 2 >= cells.len() {
+            let like = is.iter().position(|is| *is).expect("half of the cells are");
             let like = cells[like].0;
-            let mut odd = cells.iter().zip(&parsed).filter(|(_, x)| x.is_none()).map(|(cell, _)| cell);
-            let (line, text) = odd.next().expect("not all are numbers");
-            let mut message = format!("expected a number, as in line {like}, got {text:?}");
+            let mut odd = cells.iter().zip(&is).filter(|(_, is)| !**is).map(|(cell, _)| cell);
+            let (line, text) = odd.next().expect("not all are");
+            let mut message = format!("expected a {what}, as in line {like}, got {text:?}");
             for (line, text) in odd.by_ref().take(4) {
                 message += &format!(", in line {line} {text:?}");
             }
@@ -996,13 +1053,13 @@ fn infer_kind(
             return Err(CsvTable::hinted(table.value_error(*line, column, message), CsvHint::Categorical));
         }
     }
-    let names = cells.iter().map(|(_, value)| canonical(table.form.numbers, value));
-    let names: Option<Vec<String>> = names.collect();
-    let names = names.unwrap_or_else(|| cells.iter().map(|(_, value)| value.to_string()).collect());
+    let all_numbers = numbers.len() == cells.len();
+    let name = |value: &str| canonical(table.form.numbers, value).filter(|_| all_numbers);
+    let names = cells.iter().map(|(_, value)| name(value).unwrap_or_else(|| value.to_string()));
     let mut counts = BTreeMap::<String, usize>::new();
-    names.into_iter().for_each(|name| *counts.entry(name).or_default() += 1);
+    names.for_each(|name| *counts.entry(name).or_default() += 1);
     let mut all: Vec<(String, usize)> = counts.into_iter().collect();
-    if numbers.len() == cells.len() {
+    if all_numbers {
         // 2 comes before 10.
         let number = |name: &str| name.parse().ok().or_else(|| table.form.numbers.parse(name));
         all.sort_by(|a, b| {
@@ -1035,6 +1092,15 @@ fn date_order(cells: &[(usize, &str)], format: &Format) -> Option<(DateOrder, bo
     }
 }
 
+/// Which values are dates, in the order in which most are.
+fn nearest_dates(cells: &[(usize, &str)]) -> Vec<bool> {
+    let orders = [DateOrder::Year, DateOrder::Day, DateOrder::Month, DateOrder::Named, DateOrder::Time];
+    let each = |order| cells.iter().map(|(_, value)| date::parse(value, order).is_some()).collect();
+    let found: [Vec<bool>; 5] = orders.map(each);
+    let count = |is: &Vec<bool>| is.iter().filter(|is| **is).count();
+    found.into_iter().max_by_key(count).expect("there are orders")
+}
+
 /// A note on a column that numbers the rows, or that tells the target in each row.
 fn giveaway(
     table: &CsvTable,
@@ -1062,6 +1128,9 @@ fn giveaway(
         (Kind::Numeric { .. }, _) if there.len() == n && is_dense(&numbers(input)?) => {
             Some(format!("numbers the rows: {rows}"))
         }
+        (Kind::Numeric { .. }, _) if there.len() == n && is_id(&numbers(input)?) => {
+            Some("has another whole number in every row: is it an id? The option ignore leaves it out".into())
+        }
         (Kind::Numeric { .. }, Kind::Numeric { .. })
             if correlation(&numbers(input)?, &numbers(target)?).abs() > 0.999999 =>
         {
@@ -1083,6 +1152,16 @@ fn giveaway(
 fn is_dense(numbers: &[f64]) -> bool {
     let range = numbers.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(*x), b.max(*x)));
     range.1 - range.0 == (numbers.len() - 1) as f64 && numbers.iter().all(|x| x.fract() == 0.0)
+}
+
+/// Whether different whole numbers look like ids: they rise from row to row, or most of them are as far apart as the others.
+fn is_id(numbers: &[f64]) -> bool {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let mut gaps: Vec<f64> = sorted.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    gaps.sort_by(f64::total_cmp);
+    let usual = gaps.chunk_by(|a, b| a == b).map(<[f64]>::len).max().expect("there are ten rows or more");
+    numbers.iter().all(|x| x.fract() == 0.0) && (sorted == numbers || usual * 10 >= gaps.len() * 9)
 }
 
 fn correlation(a: &[f64], b: &[f64]) -> f64 {

@@ -107,7 +107,7 @@ fn malformed_tables() {
         ("x,y\n", "expected rows below the header, got none"),
         ("x,y\n1,2\n\n1\n", "line 4: expected 2 values, got 1"),
         ("x,y\n1,2,3\n", "line 2: expected 2 values, got 3"),
-        ("x,x,y\n1,2,3\n", "expected one column of each name, got two \"x\""),
+        ("x,x,y\n1,2,3\n", "expected one column of each name, got two \"x\": rename one of them"),
         (
             "y\n1\n",
             "expected a column of inputs beside the target, got none (is the delimiter another one? See CsvOptions::delimiter)",
@@ -254,21 +254,21 @@ fn tables_as_they_come() -> Result<()> {
         (b"gr\xf6\xdfe,y\n1,a\n2,b\n", ", between columns, windows-1252, 1 number, 1 word", &[1.0]),
         (
             b"x|y\n$1,000.5|a\n$2|b\n",
-            "| between columns, comma between thousands, 1 number, 1 word",
+            "| between columns, comma between thousands, 1 number, 1 word, in $",
             &[1000.5],
         ),
         (
             b"x;y\n1.234,5 \x80;a\n2;b\n",
-            "; between columns, decimal comma, point between thousands, windows-1252, 1 number, 1 word",
+            "; between columns, decimal comma, point between thousands, windows-1252, 1 number, 1 word, in €",
             &[1234.5],
         ),
         (
             b"x,y\n\"1,000\",a\n\"2,500\",b\n",
-            ", between columns, comma between thousands (the comma might be the decimal mark, too), 1 number, 1 word",
+            ", between columns, comma between thousands (the comma might also be the decimal mark: the option decimal tells), 1 number, 1 word",
             &[1000.0],
         ),
         (b"x,y\n\"1,5\",a\n\"2,5\",b\n", ", between columns, decimal comma, 1 number, 1 word", &[1.5]),
-        (b"x,y\n12 %,a\n5%,b\n", ", between columns, 1 number, 1 word", &[0.12]),
+        (b"x,y\n12 %,a\n5%,b\n", ", between columns, 1 number, 1 word, 1 in percent (12 % is 0.12)", &[0.12]),
         (
             b"5.1,3.5,a\n4.9,3.0,a\n6.1,2.9,b\n5.9,3.1,b\n",
             ", between columns, no header, 2 numbers, 1 word",
@@ -386,7 +386,36 @@ fn what_should_be_looked_at() -> Result<()> {
         format!("pence,x,pounds\n{}", rows(&|i| format!("{}.5,0.{},{}\n", 100 * i * i, i % 7, i * i)));
     assert_eq!(notes(&table), ["column \"pence\" gives \"pounds\" away: is it known before?"]);
     let (schema, _) = auto("d,y\n1/2/2024,a\n3/4/2024,b\n")?;
-    assert_eq!(schema.notes(), ["column \"d\": dates such as 1/2/2024 are read with the month first"]);
+    assert_eq!(
+        schema.notes(),
+        [
+            "column \"d\": dates such as 1/2/2024 are read with the month first (the option day-first changes that)"
+        ]
+    );
+    let id =
+        "column \"id\" has another whole number in every row: is it an id? The option ignore leaves it out";
+    for first in [["1000", "5000"], ["77", "78"]] {
+        // Of the same length, or rising.
+        let id_of =
+            |i: usize| first[i % 2].parse::<usize>().unwrap() + if first[0] == "77" { 3 * i } else { i };
+        let table = format!("id,x,y\n{}", rows(&|i| format!("{},0.{},{}\n", id_of(i), i % 7, kind(i))));
+        assert_eq!(notes(&table), [id]);
+    }
+    let area = format!(
+        "area,x,y\n{}",
+        rows(&|i| format!(
+            "{},0.{},{}\n",
+            [61, 45, 90, 120, 77, 52, 88, 101, 64, 49, 73, 110][i],
+            i % 7,
+            kind(i)
+        ))
+    );
+    assert!(notes(&area).is_empty());
+    let prices = format!(
+        "p,x,y\n{}",
+        rows(&|i| format!("{}{}.5,0.{},{}\n", ["$", "€"][i % 2], i % 5, i % 7, kind(i)))
+    );
+    assert_eq!(notes(&prices), ["column \"p\" has several currencies: $, €"]);
     assert!(auto("d,y\n1/2/2024,a\n13/4/2024,b\n")?.0.notes().is_empty());
     Ok(())
 }
@@ -405,6 +434,35 @@ fn words_among_numbers_and_numbers_as_words() -> Result<()> {
         (data.classes, data.targets.to_vec1::<u32>()?),
         (vec!["1".to_string(), "2".into()], vec![0, 0, 1, 1])
     );
+    // One date that is none.
+    let dates = "d,y\n2024-01-31,1\nunknown,2\n2024-02-01,3\n2023-02-30,4\n2024-02-03,5\n";
+    let error = error_of(dates, &CsvOptions::auto());
+    assert!(error.starts_with("line 3, column \"d\": expected a date, as in line 2, got \"unknown\", in line 5 \"2023-02-30\" (CsvOptions::na_values"), "{error}");
+    assert_eq!(read("d,y\nmay,1\n2024-02-01,2\njune,3\n", &CsvOptions::auto())?.features.len(), 3);
+    // Percent signs on all numbers, or on none.
+    let (schema, data) = auto("p,y\n80 %,1\n(5 %),2\n0,3\n7%,4\n")?;
+    assert_eq!(data.inputs.flatten(0, -1)?.to_vec1::<f32>()?, [0.8, -0.05, 0.0, 0.07]);
+    assert_eq!(schema.summary(), ", between columns, 2 numbers, 1 in percent (12 % is 0.12)");
+    let again: CsvSchema = schema.to_string().parse()?;
+    assert!(
+        again.encode_values(&[CsvValue::Text("80")]).is_err()
+            && again.encode_values(&[CsvValue::Text("80%")]).is_ok()
+    );
+    let error = error_of("p,y\n80 %,1\n5 %,2\n20,3\n", &CsvOptions::auto());
+    assert!(
+        error.starts_with("line 4, column \"p\": expected a percent sign, as in line 2, got \"20\""),
+        "{error}"
+    );
+    let (schema, _) = auto("p,y\n80,1\n5,2\n20,3\n")?;
+    let error = schema.encode_values(&[CsvValue::Text("80 %")]).unwrap_err().to_string();
+    assert!(
+        error.contains("expected a number without a percent sign in column \"p\", got \"80 %\""),
+        "{error}"
+    );
+    assert_eq!(auto("p,y\n3 €,1\n5 €,2\n€ 4,3\n")?.0.summary(), ", between columns, 2 numbers, in €");
+    // One class, also beside a code.
+    let data = read("x,y\n1,1\n2,1.0\n3,01\n4,01\n", &CsvOptions::new().categorical_target())?;
+    assert_eq!(data.classes, ["01", "1"]);
     // A postcode keeps its zero.
     let data = read("code,y\n01067,1\n80331,2\n", &CsvOptions::new().categorical("code"))?;
     assert_eq!(data.features, ["code=01067", "code=80331"]);

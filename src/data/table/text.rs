@@ -154,6 +154,15 @@ fn decoded(path: &Path, bytes: &[u8], format: &Format) -> Result<Contents> {
             if let Some(kind) = kind_of(bytes).filter(|kind| !kind.starts_with("a text")) {
                 return Err(file_error(path, format!("expected text (CSV, TSV), got {kind}")));
             }
+            // Text with a character that is none.
+            if let Ok(text) = std::str::from_utf8(bytes)
+                && let Some((at, c)) = text.char_indices().find(|(_, c)| c.is_control() && !c.is_whitespace())
+            {
+                let line = newlines(&bytes[..at]) + 1;
+                let message =
+                    format!("line {line}: expected text, got the control character U+{:04X}", c as u32);
+                return Err(file_error(path, message));
+            }
             let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
             let name = if used == WINDOWS_1252 && format.encoding.is_none() { "UTF-8" } else { used.name() };
             let message = format!("expected text in {name}, got other bytes");

@@ -20,7 +20,7 @@ use crate::failure::{Failure, Result, counted, one_line};
 use crate::inputs::{Inputs, Pictures};
 use crate::model::Model;
 use crate::options::{Form, Predict};
-use crate::predict::{Answer, Answers, Object, Quoted, answers, predictions, problem};
+use crate::predict::{Answer, Answers, Object, Quoted, answers, predictions, problem, too_far};
 
 /// A model with what each request needs of it.
 pub(super) struct Served {
@@ -182,7 +182,7 @@ impl Served {
                 let values: Vec<CsvValue> = row.into_iter().map(CsvValue::Number).collect();
                 schema.encode_values(&values).map_err(|error| plain(&error))
             };
-            return self.encoded(rows.into_iter().map(encode).collect());
+            return self.encoded(schema, rows.into_iter().map(encode).collect());
         }
         let value = parse(body)?;
         let listed = value
@@ -196,11 +196,15 @@ impl Served {
             }
             _ => std::slice::from_ref(value),
         };
-        self.encoded(rows.iter().map(|row| self.encode(schema, row)).collect())
+        self.encoded(schema, rows.iter().map(|row| self.encode(schema, row)).collect())
     }
 
     /// The answer for rows as the model's inputs, or with what is wrong with them.
-    fn encoded(&self, encoded: Vec<Result<Vec<f64>, String>>) -> Result<Response, Refusal> {
+    fn encoded(
+        &self,
+        schema: &CsvSchema,
+        encoded: Vec<Result<Vec<f64>, String>>,
+    ) -> Result<Response, Refusal> {
         let good = encoded.iter().flatten().count();
         if let (0, Some(Err(first))) = (good, encoded.first()) {
             return refuse(StatusCode::UNPROCESSABLE_ENTITY, format!("row 1: {first}"));
@@ -211,7 +215,10 @@ impl Served {
         let mut found = self.predictions(&inputs).map_err(fault)?.into_iter();
         let answers = encoded.iter().enumerate().map(|(i, row)| {
             let mut object = match row {
-                Ok(_) => self.json(&found.next().expect("each good row has a prediction")),
+                Ok(row) => match found.next().expect("each good row has a prediction") {
+                    answer if answer.is_finite() => self.json(&answer),
+                    _ => refused(&too_far(schema, row)),
+                },
                 Err(text) => refused(text),
             };
             object.insert("row", i + 1);
