@@ -49,7 +49,7 @@ def timed(what, command, rows):
     start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     took = time.perf_counter() - start
-    print(f"{what:16} {rows / took:12,.0f} rows a second with its start  {done.stdout.strip()}", flush=True)
+    print(f"{what:24} {rows / took:12,.0f} rows a second with its start  {done.stdout.strip()}", flush=True)
 
 
 def main():
@@ -66,8 +66,9 @@ def main():
         timed("pandas CSV", [sys.executable, "-c", PANDAS, csv], rows)
         timed("tealight Parquet", [program, "read", parquet], rows)
         timed("pyarrow Parquet", [sys.executable, "-c", PYARROW, parquet, threads], rows)
-    timed("training, CSV", [program, "train", csv], rows)
-    timed("training, Parquet", [program, "train", parquet], rows)
+    for hidden in [[], ["64"], ["256"], ["1024"]]:
+        timed(f"training, CSV {' '.join(hidden)}", [program, "train", csv, *hidden], rows)
+        timed(f"training, Parquet {' '.join(hidden)}", [program, "train", parquet, *hidden], rows)
 
 
 if __name__ == "__main__":

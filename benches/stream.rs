@@ -1,4 +1,5 @@
-//! cargo bench --bench stream -- read|train FILE: a large table, read from its first row to its last, or logistic regression on it.
+//! cargo bench --bench stream -- read|train FILE [HIDDEN]: a large table, read from its first row to its last, or logistic regression on it; with
+//! HIDDEN, a network with as many hidden units.
 //!
 //! Prints the rows, their number a second, the share of the time that training waits for rows, and the most memory that was resident.
 //! `stream.py` makes the table and times pandas and pyarrow beside it.
@@ -10,9 +11,13 @@ use tealight::program::TrainStep;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    let [job, file] = arguments.as_slice() else {
-        println!("usage: cargo bench --bench stream -- read|train FILE");
-        return Ok(());
+    let (job, file, hidden) = match arguments.as_slice() {
+        [job, file] => (job, file, None),
+        [job, file, hidden] => (job, file, hidden.parse().ok()),
+        _ => {
+            println!("usage: cargo bench --bench stream -- read|train FILE [HIDDEN]");
+            return Ok(());
+        }
     };
     let schema = CsvSchema::infer(file, &CsvOptions::new().target("y").categorical_target().nrows(1000))?;
     let counting = Instant::now();
@@ -26,7 +31,14 @@ fn main() -> Result<()> {
             }
         }
         _ => {
-            let model = Linear::new(schema.features().len(), schema.classes().len(), &mut Rng::seed(1))?;
+            let (d, k, rng) = (schema.features().len(), schema.classes().len(), &mut Rng::seed(1));
+            let model = match hidden {
+                None => Sequential::new().push(Linear::new(d, k, rng)?),
+                Some(hidden) => Sequential::new()
+                    .push(Linear::new(d, hidden, rng)?)
+                    .push(Relu)
+                    .push(Linear::new(hidden, k, rng)?),
+            };
             let mut step = TrainStep::new(&model, CrossEntropy::new(), Sgd::new(model.parameters(), 0.1)?);
             let mut loader = DataLoader::iterable(&rows, 256)?.shuffle(1).buffer_size(20_000).num_workers(2);
             let mut epoch = loader.epoch()?;
