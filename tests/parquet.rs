@@ -83,6 +83,110 @@ fn a_folder_is_a_table() -> Result<()> {
     Ok(())
 }
 
+/// As pandas and polars write them with keys: the latter also as a column of the files.
+#[test]
+fn folders_are_columns() -> Result<()> {
+    let whole = CsvTable::read(place("fastparquet.parquet"), &CsvOptions::new())?;
+    let mut expected = Vec::new();
+    for (flag, word) in [("False", ""), ("False", "blue"), ("False", "green"), ("False", "red")]
+        .into_iter()
+        .chain([("True", ""), ("True", "blue"), ("True", "green"), ("True", "red")])
+    {
+        let at = |name: &str| whole.names().iter().position(|other| other == name).unwrap();
+        let fits = |row: &&Vec<&str>| row[at("flag")] == flag && row[at("word")] == word;
+        expected.extend(
+            rows(&whole)
+                .iter()
+                .filter(fits)
+                .map(|row| ["x", "kind", "flag", "word"].map(|name| row[at(name)].to_string())),
+        );
+    }
+    expected.sort();
+    for name in ["hive-pandas", "hive-polars"] {
+        let table = CsvTable::read(place(name), &CsvOptions::new())?;
+        let at = |name: &str| table.names().iter().position(|other| other == name).unwrap();
+        let mut found: Vec<_> = rows(&table)
+            .iter()
+            .map(|row| ["x", "kind", "flag", "word"].map(|name| row[at(name)].to_lowercase()))
+            .collect();
+        found.sort();
+        let lower: Vec<_> = expected.iter().map(|row| row.clone().map(|cell| cell.to_lowercase())).collect();
+        assert_eq!(found, lower, "{name}");
+        let options = CsvOptions::auto().target("kind").ignore("big").ignore("text").missing(Missing::Fill);
+        let schema = CsvSchema::infer(place(name), &options)?;
+        assert!(schema.features().contains(&"word=red".to_string()), "{:?}", schema.features());
+        let (stream, data) = (schema.stream(place(name))?, schema.read(place(name))?);
+        let (inputs, targets): (Vec<_>, Vec<_>) =
+            stream.iter()?.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        assert_eq!(
+            (Tensor::cat(&inputs, 0)?, Tensor::cat(&targets, 0)?),
+            (data.inputs, data.targets),
+            "{name}"
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let part = place("folder/part-0.parquet");
+    let copy = |to: &str| {
+        let to = folder.path().join(to);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(&part, to).unwrap();
+    };
+    copy("year=2023/a.parquet");
+    copy("year=2024/_old/a.parquet");
+    copy("year=2024/.tmp=1/a.parquet");
+    copy("year=2024/other/a.parquet");
+    copy("year=2024/b.parquet");
+    let schema = CsvSchema::infer(folder.path(), &CsvOptions::new().target("year").missing(Missing::Fill))?;
+    let years = schema.read(folder.path())?.targets.flatten(0, -1)?.to_vec1::<f32>()?;
+    assert_eq!((years.len(), years[0], years[39]), (40, 2023.0, 2024.0));
+    copy("b%3D=a%20%2Fé%zz/a.parquet");
+    let error = CsvTable::read(folder.path(), &CsvOptions::new()).unwrap_err().to_string();
+    assert!(
+        error.contains("a.parquet: expected folders of the columns [\"b=\"], as ")
+            && error.contains("got [\"year\"]"),
+        "{error}"
+    );
+    fs::remove_dir_all(folder.path().join("year=2023")).unwrap();
+    fs::remove_dir_all(folder.path().join("year=2024")).unwrap();
+    let table = CsvTable::read(folder.path(), &CsvOptions::new())?;
+    assert_eq!(table.row(0)?.last(), Some(&"a /é%zz"));
+    copy(&format!("{}a.parquet", "a=1/".repeat(9)));
+    let error = CsvTable::read(folder.path(), &CsvOptions::new()).unwrap_err().to_string();
+    assert!(error.contains("expected folders at most 8 deep"), "{error}");
+    Ok(())
+}
+
+/// What tests/reference/parquet.py reads by pandas, polars and pyarrow: written.parquet is what is written today, but for the footer,
+/// which has the writer's version. Delete it to write it again.
+#[test]
+fn written_for_other_programs() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("written.parquet");
+    let x = Tensor::new(&[-2.5, 0.0, 1.0, f64::NAN, f64::INFINITY], &Device::Cpu)?;
+    let numbers = Tensor::new(&[0.0, 1.0, 2.0, 100.0, 7.0], &Device::Cpu)?;
+    let mut columns = vec![
+        ("x".to_string(), x.clone()),
+        ("list".into(), Tensor::stack(&[x.clone(), numbers.clone()], 1)?.to_dtype(DType::F32)?),
+    ];
+    for dtype in [DType::F16, DType::F32, DType::U8, DType::U32, DType::I16, DType::I32, DType::I64] {
+        columns.push((format!("{dtype:?}"), numbers.to_dtype(dtype)?));
+    }
+    let columns: Vec<(&str, &Tensor)> = columns.iter().map(|(name, x)| (name.as_str(), x)).collect();
+    io::write_parquet(&path, &columns)?;
+    let kept = place("written.parquet");
+    if !kept.exists() {
+        fs::copy(&path, &kept).unwrap();
+    }
+    let pages = |path: &Path| {
+        let bytes = fs::read(path).unwrap();
+        let footer =
+            bytes[bytes.len() - 8..].first_chunk().map(|length| u32::from_le_bytes(*length)).unwrap();
+        bytes[..bytes.len() - 8 - footer as usize].to_vec()
+    };
+    assert!(pages(&path) == pages(&kept));
+    Ok(())
+}
+
 #[test]
 fn labels_of_hugging_face() -> Result<()> {
     let path = place("datasets.parquet");

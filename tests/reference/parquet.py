@@ -9,7 +9,6 @@ import datetime
 import decimal
 import io
 import pathlib
-import shutil
 
 import datasets
 import numpy
@@ -20,8 +19,7 @@ import pyarrow.parquet
 from PIL import Image
 
 PLACE = pathlib.Path(__file__).parent / "parquet"
-shutil.rmtree(PLACE, ignore_errors=True)
-PLACE.mkdir()
+PLACE.mkdir(exist_ok=True)
 N = 40
 I = range(N)
 BIG = 2**53 + 1

@@ -1,6 +1,7 @@
 //! Parquet files, and folders of them, as the cells of a table.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{File, read_dir};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,7 +45,7 @@ use crate::kernel;
 const MAX_CELLS: usize = 1 << 28;
 /// The most columns, also those of lists.
 const MAX_COLUMNS: usize = 1 << 16;
-/// How deep lists may lie in each other.
+/// How deep lists, and folders, may lie in each other.
 const MAX_DEPTH: usize = 8;
 /// The rows that are decoded at once.
 const BATCH: usize = 8192;
@@ -65,6 +66,8 @@ pub(super) struct Cells {
 struct Opened {
     path: PathBuf,
     metadata: ArrowReaderMetadata,
+    /// The columns that its folders name, and their value: `year=2024`. One that the file has itself is not among them.
+    keys: Vec<(String, String)>,
 }
 
 /// The rows of a file, some at a time.
@@ -91,21 +94,13 @@ enum Values {
     Many(Vec<Vec<String>>),
 }
 
-/// The files of a table: one, or those in a folder.
+/// The files of a table: one, or those in a folder, and in its folders such as `year=2024`.
 pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.into()]);
     }
     let mut found = Vec::new();
-    for entry in read_dir(path).map_err(|error| unreadable(path, error))? {
-        let entry = entry.map_err(|error| unreadable(path, error))?.path();
-        let hidden = entry
-            .file_name()
-            .is_none_or(|name| name.as_encoded_bytes().first().is_none_or(|byte| b"._".contains(byte)));
-        if !hidden && entry.extension().is_some_and(|end| end == "parquet" || end == "pq") {
-            found.push(entry);
-        }
-    }
+    walk(path, MAX_DEPTH, &mut found)?;
     found.sort();
     if found.is_empty() {
         return Err(file_error(
@@ -116,9 +111,55 @@ pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in read_dir(folder).map_err(|error| unreadable(folder, error))? {
+        let entry = entry.map_err(|error| unreadable(folder, error))?.path();
+        let name = entry.file_name().unwrap_or_default();
+        if name.as_encoded_bytes().first().is_none_or(|byte| b"._".contains(byte)) {
+            continue;
+        }
+        if entry.is_dir() {
+            match depth.checked_sub(1) {
+                _ if key(name).is_none() => {}
+                Some(depth) => walk(&entry, depth, found)?,
+                None => {
+                    return Err(file_error(
+                        &entry,
+                        format!("expected folders at most {MAX_DEPTH} deep, got more"),
+                    ));
+                }
+            }
+        } else if entry.extension().is_some_and(|end| end == "parquet" || end == "pq") {
+            found.push(entry);
+        }
+    }
+    Ok(())
+}
+
+/// The column and the value in the name of a folder, as Hive, Spark, pandas and polars write it: `name=a%20b`.
+fn key(folder: &OsStr) -> Option<(String, String)> {
+    let decoded = |text: &str| {
+        let mut bytes = Vec::new();
+        let mut rest = text.as_bytes();
+        while let Some((&byte, after)) = rest.split_first() {
+            let code =
+                after.get(..2).filter(|_| byte == b'%').and_then(|code| std::str::from_utf8(code).ok());
+            let code = code.filter(|code| code.bytes().all(|digit| digit.is_ascii_hexdigit()));
+            let code = code.and_then(|code| u8::from_str_radix(code, 16).ok());
+            bytes.push(code.unwrap_or(byte));
+            rest = if code.is_some() { &after[2..] } else { after };
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let (name, value) = folder.to_str()?.split_once('=')?;
+    let value = if value == "__HIVE_DEFAULT_PARTITION__" { String::new() } else { decoded(value) };
+    let name = decoded(name).trim().to_string();
+    (!name.is_empty()).then_some((name, value))
+}
+
 /// The first rows of the table in a file or a folder, at most `most`.
 pub(super) fn read(path: &Path, most: usize) -> Result<Cells> {
-    cells(path, most, files(path)?.into_iter().map(Opened::new).collect::<Result<_>>()?)
+    cells(path, most, files(path)?.into_iter().map(|file| Opened::new(path, file)).collect::<Result<_>>()?)
 }
 
 /// How many rows a schema takes of a table.
@@ -126,18 +167,19 @@ pub(super) fn count(schema: &Arc<CsvSchema>, path: &Path) -> Result<usize> {
     if schema.format().missing == Missing::Drop {
         return pieces(schema, path)?.map(|piece| Ok(piece?.1.dims()[0])).sum();
     }
-    files(path)?.into_iter().map(|file| Ok(Opened::new(file)?.rows())).sum()
+    files(path)?.into_iter().map(|file| Ok(Opened::new(path, file)?.rows())).sum()
 }
 
 /// The inputs and targets of a table, some rows at a time. Of each file the columns of the schema alone are read.
 pub(super) fn pieces(schema: &Arc<CsvSchema>, path: &Path) -> Result<Pieces> {
     let files = files(path)?.into_iter();
-    Ok(Box::new(Batches { schema: schema.clone(), files, open: None, ready: Vec::new() }))
+    Ok(Box::new(Batches { schema: schema.clone(), root: path.into(), files, open: None, ready: Vec::new() }))
 }
 
 /// The examples of files, one after the other.
 struct Batches {
     schema: Arc<CsvSchema>,
+    root: PathBuf,
     files: std::vec::IntoIter<PathBuf>,
     open: Option<Open>,
     /// The last comes first; nothing where all rows are left out.
@@ -158,10 +200,14 @@ struct Open {
 }
 
 impl Open {
-    fn new(schema: &CsvSchema, file: PathBuf) -> Result<Self> {
-        let file = Arc::new(Opened::new(file)?);
+    fn new(schema: &CsvSchema, root: &Path, file: PathBuf) -> Result<Self> {
+        let file = Arc::new(Opened::new(root, file)?);
         let names = schema.column_names();
-        let columns = names.iter().map(|name| Ok(file.column(name)?.0)).collect::<Result<_>>()?;
+        let columns = names
+            .iter()
+            .filter(|name| file.key(name).is_none())
+            .map(|name| Ok(file.column(name)?.0))
+            .collect::<Result<_>>()?;
         Ok(Open { columns, groups: 0..file.groups(), group: None, row: 0, file })
     }
 
@@ -197,7 +243,7 @@ impl Batches {
                 None => match self.files.next() {
                     None => return Ok(None),
                     Some(file) => {
-                        let open = Open::new(&self.schema, file)?;
+                        let open = Open::new(&self.schema, &self.root, file)?;
                         self.open.insert(open)
                     }
                 },
@@ -267,6 +313,9 @@ fn examples(
     let names = schema.column_names();
     let labels = labels(opened.note("huggingface"));
     let column = |(i, name): (usize, &&str)| {
+        if let Some(value) = opened.key(name) {
+            return Ok(Cell::Texts(vec![composed(value.trim()); batch.num_rows()]));
+        }
         let (root, place) = opened.column(name)?;
         let field = opened.schema().field(root).name();
         let array = batch.column_by_name(field).expect("the column was read");
@@ -336,10 +385,23 @@ fn damaged(path: &Path, error: impl std::fmt::Display) -> Error {
 }
 
 impl Opened {
-    fn new(path: PathBuf) -> Result<Self> {
+    /// A file of a table, which is the file, or the folder that it lies in.
+    fn new(root: &Path, path: PathBuf) -> Result<Self> {
         let file = File::open(&path).map_err(|error| unreadable(&path, error))?;
         let metadata = load(&path, &file)?;
-        Ok(Opened { path, metadata })
+        let folders =
+            path.parent().and_then(|folder| folder.strip_prefix(root).ok()).into_iter().flat_map(Path::iter);
+        let mut opened = Opened { keys: folders.filter_map(key).collect(), path, metadata };
+        let (schema, keys) = (opened.schema().clone(), std::mem::take(&mut opened.keys));
+        let own =
+            |name: &str| schema.fields().iter().any(|field| composed(field.name().trim()) == composed(name));
+        opened.keys = keys.into_iter().filter(|(name, _)| !own(name)).collect();
+        Ok(opened)
+    }
+
+    /// The value of a column that the folders name.
+    fn key(&self, name: &str) -> Option<&str> {
+        self.keys.iter().find(|(key, _)| composed(key) == name).map(|(_, value)| value.as_str())
     }
 
     fn schema(&self) -> &SchemaRef {
@@ -465,8 +527,9 @@ fn cells(path: &Path, most: usize, files: Vec<Opened>) -> Result<Cells> {
     let first = files.first().expect("a table has a file");
     let names: Vec<&String> = first.schema().fields().iter().map(|field| field.name()).collect();
     let total = files.iter().fold(0_usize, |sum, file| sum.saturating_add(file.rows())).min(most);
-    let fits = total.saturating_mul(names.len()) <= MAX_CELLS;
-    if names.len() > MAX_COLUMNS || !fits {
+    let width = names.len() + first.keys.len();
+    let fits = total.saturating_mul(width) <= MAX_CELLS;
+    if width > MAX_COLUMNS || !fits {
         let expected = format!("expected at most {MAX_COLUMNS} columns and {MAX_CELLS} values in memory");
         return Err(file_error(path, format!("{expected}, got more")));
     }
@@ -476,6 +539,12 @@ fn cells(path: &Path, most: usize, files: Vec<Opened>) -> Result<Cells> {
     for file in &files {
         parts.push((count, file.path.clone()));
         let order = names.iter().map(|name| file.schema().index_of(name)).collect::<Result<Vec<_>, _>>();
+        let keys = |file: &Opened| file.keys.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        if keys(file) != keys(first) {
+            let expected =
+                format!("expected folders of the columns {:?}, as {}", keys(first), first.path.display());
+            return Err(file_error(&file.path, format!("{expected}, got {:?}", keys(file))));
+        }
         let order = order.map_err(|_| {
             let expected = format!("expected the columns of {}", first.path.display());
             file_error(&file.path, format!("{expected} ({names:?}), got others"))
@@ -569,6 +638,16 @@ fn cells(path: &Path, most: usize, files: Vec<Opened>) -> Result<Cells> {
                     (0..width).for_each(|place| row.push_field(list.get(place).map_or("", |x| x.trim())));
                 }
             }
+        }
+    }
+    for (i, (name, _)) in first.keys.iter().enumerate() {
+        cells.names.push(name.clone());
+        cells.metadata.roles.push(Role::Values);
+        let ends = cells.metadata.parts.iter().skip(1).map(|(start, _)| *start).chain([count]);
+        let mut start = 0;
+        for (file, end) in files.iter().zip(ends) {
+            rows[start..end].iter_mut().for_each(|row| row.push_field(file.keys[i].1.trim()));
+            start = end;
         }
     }
     let row = |(number, cells): (usize, StringRecord)| Row {
@@ -755,7 +834,7 @@ fn texts(array: &dyn Array) -> Option<Vec<String>> {
 #[cfg(feature = "tar")]
 pub(in crate::data) fn images(path: &Path, take: &mut Take) -> Result<()> {
     let mut of_file = |file: PathBuf| -> Result<bool> {
-        let opened = Opened::new(file)?;
+        let opened = Opened::new(path, file)?;
         let (image, label) = opened.image_columns()?;
         let labels = labels(opened.note("huggingface"));
         let groups: Vec<usize> = (0..opened.groups()).collect();

@@ -46,7 +46,8 @@ impl CsvStream {
 impl CsvSchema {
     /// The rows of a table as they are read, one after the other: the file may be larger than the memory.
     ///
-    /// CSV, plain or compressed (.gz, .zst), and Parquet, where only the columns of this schema are read. The rows are counted now: by
+    /// CSV, plain or compressed (.gz, .zst), and Parquet, where only the columns of this schema are read: a file, or a folder of files. A
+    /// folder in it such as `year=2024` gives its files a column of that name, unless they have it. The rows are counted now: by
     /// a first pass through the file, but for Parquet without [`Missing::Drop`](super::Missing::Drop), which knows their number.
     ///
     /// ```
