@@ -110,7 +110,7 @@ macro_rules! readers {
     };
 }
 
-readers! { image: 2000, idx: 2000, csv: 2000, npy: 2000, npz: 2000, safetensors: 2000, pth: 2000, checkpoint: 1000, model: 2000, formula: 4000, #[cfg(feature = "parquet")] parquet: 4000 }
+readers! { image: 2000, idx: 2000, csv: 2000, npy: 2000, npz: 2000, safetensors: 2000, pth: 2000, checkpoint: 1000, model: 2000, formula: 4000, #[cfg(feature = "parquet")] parquet: 4000, compressed: 2000, #[cfg(feature = "tar")] tar: 1000 }
 
 #[test]
 fn every_target_is_tested() {

@@ -13,7 +13,7 @@ use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use tealight::data::image::{Color, MAX_BYTES, MAX_SIDE, ReadOptions};
-use tealight::data::{CsvOptions, CsvSchema, LabeledDataset, Missing};
+use tealight::data::{CsvOptions, CsvSchema, CsvTable, DataLoader, LabeledDataset, Missing};
 use tealight::formula::{Dual, parse};
 use tealight::io::{Checkpoint, LoadOptions};
 use tealight::prelude::*;
@@ -50,6 +50,9 @@ pub fn check(target: &str, bytes: &[u8]) {
         "formula" => formula(bytes),
         #[cfg(feature = "parquet")]
         "parquet" => parquet(bytes),
+        "compressed" => compressed(bytes),
+        #[cfg(feature = "tar")]
+        "tar" => tar(bytes),
         other => panic!("no target {other}"),
     }
 }
@@ -181,22 +184,97 @@ pub fn csv(bytes: &[u8]) {
 /// A table in memory and the same as it is read in pieces.
 #[cfg(feature = "parquet")]
 pub fn parquet(bytes: &[u8]) {
-    use tealight::data::{CsvTable, DataLoader};
     // What begins otherwise is read as text.
     let bytes = &[&b"PAR1"[..], bytes].concat();
     let (_folder, path) = file(bytes);
     let options = CsvOptions::auto().missing(Missing::Fill).dtype(DType::F64).unwrap();
-    let Some(table) = answer(CsvTable::read(&path, &options), &path) else { return };
-    assert!(!table.is_empty() && table.len() * table.names().len() <= 1 << 28);
-    let Some(schema) = answer(CsvSchema::from_table(&table, &options), &path) else { return };
-    let whole = answer(schema.encode(&table), &path);
-    let Some(stream) = answer(schema.stream(&path), &path) else { return };
+    if let Some(table) = answer(CsvTable::read(&path, &options), &path) {
+        assert!(!table.is_empty() && table.len() * table.names().len() <= 1 << 28);
+        streamed(&table, &options, &path);
+    }
+}
+
+/// A table, and its stream, have the same examples.
+fn streamed(table: &CsvTable, options: &CsvOptions, path: &Path) {
+    let Some(schema) = answer(CsvSchema::from_table(table, options), path) else { return };
+    let whole = answer(schema.encode(table), path);
+    let Some(stream) = answer(schema.stream(path), path) else { return };
     let mut loader = DataLoader::iterable(&stream, table.len()).unwrap();
     let first = loader.epoch().unwrap().next().unwrap();
-    if let (Some(whole), Some((inputs, targets))) = (whole, answer(first, &path)) {
+    if let (Some(whole), Some((inputs, targets))) = (whole, answer(first, path)) {
         assert_eq!((whole.inputs.dims(), whole.targets.dims()), (inputs.dims(), targets.dims()));
         same(&whole.inputs, &inputs);
         same(&whole.targets, &targets);
+    }
+}
+
+/// A table in gzip (the first byte is 0) or Zstandard (1), or as text, which is put into gzip, in two parts at that.
+pub fn compressed(bytes: &[u8]) {
+    let Some((&kind, bytes)) = bytes.split_first() else { return };
+    let packed = match kind {
+        0 => [&b"\x1f\x8b"[..], bytes].concat(),
+        1 => [&b"\x28\xb5\x2f\xfd"[..], bytes].concat(),
+        _ => {
+            let gzip = |text: &[u8]| {
+                let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                gzip.write_all(text).unwrap();
+                gzip.finish().unwrap()
+            };
+            let (first, second) = bytes.split_at(bytes.len() / 3);
+            [gzip(first), gzip(second)].concat()
+        }
+    };
+    let (_folder, path) = file(&packed);
+    let options = CsvOptions::auto().missing(Missing::Fill).dtype(DType::F64).unwrap();
+    let table = CsvTable::read(&path, &options);
+    let damaged = table.as_ref().is_err_and(|error| error.to_string().contains("expected a whole"));
+    let table = answer(table, &path);
+    if let Some(table) = &table {
+        streamed(table, &options, &path);
+    }
+    // The first rows of a file that ends too early can be read, but not all.
+    let some = options.clone().nrows(3);
+    if let Some(first) = answer(CsvTable::read(&path, &some), &path) {
+        assert!(first.len() <= 3);
+        if let Some(schema) = answer(CsvSchema::from_table(&first, &some), &path) {
+            let stream = answer(schema.stream(&path), &path);
+            assert!(stream.is_none() || !damaged);
+        }
+    }
+    if kind > 1 && ![&b"PAR1"[..], b"\x1f\x8b", b"\x28\xb5"].iter().any(|magic| bytes.starts_with(magic)) {
+        let (_folder, plain) = file(bytes);
+        let plain = CsvTable::read(&plain, &options).ok();
+        let rows = |table: CsvTable| {
+            (0..table.len()).map(|row| table.row(row).unwrap().concat()).collect::<Vec<_>>()
+        };
+        assert_eq!(table.map(rows), plain.map(rows));
+    }
+}
+
+/// An archive as it is, and with the checksums of its headers made right.
+#[cfg(feature = "tar")]
+pub fn tar(bytes: &[u8]) {
+    use tealight::data::{ImageFolder, IterableDataset};
+    let mut whole = bytes.to_vec();
+    let mut at = 0;
+    while let Some(header) = whole.get_mut(at..at + 512) {
+        header[148..156].fill(b' ');
+        let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        let digits = header[124..136].iter().copied().skip_while(|&byte| byte == b' ');
+        let digits = digits.take_while(|byte| (b'0'..b'8').contains(byte));
+        let size = digits.fold(0, |size, digit| size * 8 + usize::from(digit - b'0'));
+        at += 512 + size.next_multiple_of(512);
+    }
+    for bytes in [bytes, &whole] {
+        let (_folder, path) = file(bytes);
+        let options = ImageFolder::new(4, 4).max_bytes(1 << 20);
+        let Some(stream) = answer(options.stream(&path), &path) else { continue };
+        assert!(stream.len() <= bytes.len() / 512 && stream.classes().len() <= stream.len());
+        let Some(pieces) = answer(stream.iter(), &path) else { continue };
+        let pieces = pieces.map(|piece| answer(piece, &path)).collect::<Option<Vec<_>>>();
+        let rows = pieces.map(|pieces| pieces.iter().map(|(x, _)| x.dims()[0]).sum::<usize>());
+        assert!(rows.is_none_or(|rows| rows == stream.len()));
     }
 }
 

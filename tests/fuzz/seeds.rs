@@ -22,6 +22,9 @@ pub const NAMES: &[&str] = &[
     "formula",
     #[cfg(feature = "parquet")]
     "parquet",
+    "compressed",
+    #[cfg(feature = "tar")]
+    "tar",
 ];
 
 pub fn seeds(target: &str) -> Vec<Vec<u8>> {
@@ -70,6 +73,9 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         ]
         .map(<[u8]>::to_vec)
         .into(),
+        "compressed" => compressed(),
+        #[cfg(feature = "tar")]
+        "tar" => archives(),
         other => panic!("no target {other}"),
     }
 }
@@ -163,6 +169,72 @@ fn tables() -> Vec<Vec<u8>> {
     .into_iter()
     .chain([[&[0x80][..], schema.as_bytes(), b"\0", table.as_bytes()].concat()])
     .collect()
+}
+
+/// Tables in gzip, also in two parts with all that a header may have, and in Zstandard, each without the bytes it begins with: the first byte says
+/// which they are.
+fn compressed() -> Vec<Vec<u8>> {
+    let table = "a,b,y\n".to_string() + &"1,red,no\n-2.5e1,\"blue, pale\",yes\n,NA,no\n".repeat(20);
+    let gzip = |text: &str, level| {
+        let mut gzip = flate2::GzBuilder::new()
+            .filename("t.csv")
+            .comment("a table")
+            .extra([1_u8, 2])
+            .mtime(7)
+            .write(Vec::new(), level);
+        std::io::Write::write_all(&mut gzip, text.as_bytes()).unwrap();
+        gzip.finish().unwrap()
+    };
+    let (fast, none) = (flate2::Compression::fast(), flate2::Compression::none());
+    let parts = [gzip(&table[..100], fast), gzip(&table[100..], none)].concat();
+    let mut all: Vec<_> =
+        [gzip(&table, fast), parts].iter().map(|bytes| [b"\0", &bytes[2..]].concat()).collect();
+    #[cfg(feature = "parquet")]
+    all.push([b"\x01", &zstd_file(table.as_bytes())[4..]].concat());
+    // A text, which is packed.
+    all.push([b"\x02", table.as_bytes()].concat());
+    all
+}
+
+/// A Zstandard file with its bytes as they are.
+#[cfg(feature = "parquet")]
+fn zstd_file(bytes: &[u8]) -> Vec<u8> {
+    // A single segment, whose length has two bytes, and one raw block, the last.
+    let length = u16::try_from(bytes.len() - 256).unwrap().to_le_bytes();
+    let block = ((bytes.len() as u32) << 3 | 1).to_le_bytes();
+    [b"\x28\xb5\x2f\xfd\x60", &length[..], &block[..3], bytes].concat()
+}
+
+/// Archives of images: with their classes as texts, and by directories, with long names and entries that are no files.
+#[cfg(feature = "tar")]
+fn archives() -> Vec<Vec<u8>> {
+    let picture = &images()[0];
+    let archive = |files: &[(&str, &[u8])]| {
+        let mut archive = tar::Builder::new(Vec::new());
+        for (name, bytes) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            archive.append_data(&mut header, name, *bytes).unwrap();
+        }
+        archive.into_inner().unwrap()
+    };
+    let text = b"P2 2 1 255 7 9\n";
+    let deep = format!("{}cats/1.pgm", "a/".repeat(80));
+    let mut linked = tar::Builder::new(Vec::new());
+    linked.append_pax_extensions([("path", &b"dogs/2.pgm"[..]), ("size", &b"15"[..])]).unwrap();
+    let mut header = tar::Header::new_ustar();
+    header.set_size(text.len() as u64);
+    linked.append_data(&mut header, "x.pgm", &text[..]).unwrap();
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_size(0);
+    linked.append_link(&mut header, "cats/link.pgm", "/etc/passwd").unwrap();
+    vec![
+        archive(&[("0001.png", picture), ("0001.cls", b"1\n"), ("0002.pgm", text), ("0002.cls", b"0")]),
+        archive(&[("cats/1.png", picture), ("dogs/2.pgm", text), (&deep, text)]),
+        linked.into_inner().unwrap(),
+    ]
 }
 
 fn arrays() -> Vec<Vec<u8>> {
