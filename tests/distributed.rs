@@ -80,6 +80,15 @@ fn bits(state: Vec<(String, StateEntry)>, history: &History) -> Vec<u64> {
 
 /// A network with dropout and batch normalization, augmented images, accumulated batches, and a smaller last one.
 fn train_cnn(comm: impl Communicator, epochs: u64, directory: Option<&Path>) -> Result<Vec<u64>> {
+    train_with(comm, epochs, directory, false)
+}
+
+fn train_with(
+    comm: impl Communicator,
+    epochs: u64,
+    directory: Option<&Path>,
+    sync: bool,
+) -> Result<Vec<u64>> {
     let rng = &mut Rng::seed(1);
     let x = Tensor::randn(0_f32, 1.0, (75, 1, 6, 6), rng)?;
     let y = x.flatten(1, -1)?.narrow(1, 0, 4)?.sum(1)?.gt(0.0)?.to_dtype(DType::U32)?;
@@ -101,6 +110,7 @@ fn train_cnn(comm: impl Communicator, epochs: u64, directory: Option<&Path>) -> 
         .callback(EarlyStopping::new("valid_loss", 50))
         .silent()
         .distributed(comm);
+    trainer = if sync { trainer.sync_batch_norm() } else { trainer };
     if let Some(directory) = directory {
         let files = ["log.csv", "board"].map(|name| directory.join(name));
         trainer = trainer
@@ -191,6 +201,97 @@ fn shards_without_ranks() {
         let (a, b) = (f64::from_bits(*a), f64::from_bits(*b));
         assert!((a - b).abs() <= 1e-6 * (1.0 + a.abs()), "{a} {b}");
     }
+}
+
+/// As PyTorch 2.15 trains the whole batch, which is what its `SyncBatchNorm` does on several devices: three steps of SGD.
+#[test]
+fn synchronized_batch_norms_are_those_of_the_whole_batch() -> Result<()> {
+    let sines = |count: usize, from: usize| (0..count).map(|i| ((i + from) as f64).sin()).collect::<Vec<_>>();
+    let train = |comm: Option<Thread>, shards: usize| -> Result<Vec<f64>> {
+        let rng = &mut Rng::seed(1);
+        let model = Sequential::new()
+            .push(Linear::new(3, 4, rng)?)
+            .push(BatchNorm1d::new(4)?)
+            .push(Tanh)
+            .push(Linear::new(4, 1, rng)?);
+        model.to_dtype(DType::F64)?;
+        for (k, (_, parameter)) in model.parameters().into_iter().enumerate() {
+            let value = parameter.get();
+            parameter.set(&Tensor::from_vec(sines(value.elem_count(), k), value.dims(), &Device::Cpu)?)?;
+        }
+        let x = Tensor::from_vec(sines(33, 0), (11, 3), &Device::Cpu)?;
+        let y = Tensor::from_vec((0..11).map(|i| f64::from(i).cos()).collect(), (11, 1), &Device::Cpu)?;
+        let sgd = Sgd::new(model.parameters(), 0.1)?;
+        let mut trainer =
+            Trainer::new(&model, Mse, sgd).epochs(3).batch_size(11).silent().shards(shards).sync_batch_norm();
+        if let Some(comm) = comm {
+            trainer = trainer.distributed(comm);
+        }
+        let history = trainer.fit(&(x, y), None)?;
+        assert!(history.summary().contains("BatchNorm"), "{}", history.summary());
+        drop(trainer);
+        let mut numbers: Vec<f64> = history.curve("loss").into_iter().map(|(_, loss)| loss).collect();
+        for name in ["0.weight", "1.running_mean", "1.running_var", "1.weight"] {
+            let (_, entry) = model.state().into_iter().find(|(other, _)| other == name).unwrap();
+            numbers.extend(entry.get().flatten(0, -1)?.to_vec1::<f64>()?);
+        }
+        Ok(numbers)
+    };
+    let expected = [
+        0.6564336577612278,
+        0.5925266051703513,
+        0.5712299912974679,
+        -0.028451572931415307,
+        0.8270718628922523,
+        0.922189242210099,
+        0.13783112233842962,
+        -0.7588172826295742,
+        -0.9578125774131393,
+        -0.2772314728759669,
+        0.6585904546319902,
+        0.9889073553967885,
+        0.39256080268438137,
+        -0.5608833937381784,
+        -0.9986539846041526,
+        0.24783941416577532,
+        0.22478696155347555,
+        0.06147489252025344,
+        -0.2294028458840427,
+        1.0961744448339408,
+        1.1395319280669627,
+        1.1800335697275826,
+        1.2081355093124029,
+        0.9287738783425405,
+        0.1065754474524729,
+        -0.7304347904489187,
+        -0.961392526541756,
+    ];
+    for shards in [1, 2, 4, 11] {
+        let alone = train(None, shards)?;
+        for (a, b) in alone.iter().zip(expected) {
+            assert!((a - b).abs() < 1e-12, "{shards} shards: {a} {b}");
+        }
+        for size in [2, 4].into_iter().filter(|&size| size <= shards) {
+            let (all, _) = ranks(size, |comm| train(Some(comm), shards).unwrap());
+            assert!(all.iter().all(|numbers| *numbers == alone), "{shards} shards, {size} ranks");
+        }
+    }
+    let error = train(None, 12).unwrap_err().to_string();
+    assert!(error.contains("a row for each shard of a batch where batch norms are synchronized"), "{error}");
+    Ok(())
+}
+
+/// With dropout, accumulated batches and a smaller last one; and a rank that fails ends all.
+#[test]
+fn synchronized_batch_norms_have_the_same_bits_on_any_number_of_ranks() {
+    let (alone, _) = ranks(1, |comm| train_with(comm, 2, None, true).unwrap());
+    for size in [2, 3, 4] {
+        let (all, messages) = ranks(size, |comm| train_with(comm, 2, None, true).unwrap());
+        assert!(all.iter().all(|bits| *bits == alone[0]), "{size} ranks");
+        assert!(messages.is_empty());
+    }
+    let (other, _) = ranks(1, |comm| train_cnn(comm, 2, None).unwrap());
+    assert_ne!(alone, other);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use super::Layer;
 use super::summary::{Recorder, Summary};
+use super::{Layer, Peer};
 use crate::autograd::{Tensor, named_scope};
 use crate::error::Result;
 use crate::ops::Rng;
@@ -25,6 +25,7 @@ pub struct ForwardContext {
     rng: Option<Rng>,
     recorder: Option<Recorder>,
     outputs: Option<Outputs>,
+    peer: Option<Arc<Peer>>,
 }
 
 /// What happens to the outputs of the layers that are run, and the full name of the one that is running.
@@ -62,18 +63,28 @@ impl Outputs {
 impl ForwardContext {
     /// Training mode. Layers such as [`Dropout`](super::Dropout) draw from `rng`: the same seed gives the same output.
     pub fn train(rng: Rng) -> Self {
-        ForwardContext { rng: Some(rng), recorder: None, outputs: None }
+        ForwardContext { rng: Some(rng), recorder: None, outputs: None, peer: None }
     }
 
     /// Evaluation mode: nothing is random, and running statistics are used and not updated.
     pub fn eval() -> Self {
-        ForwardContext { rng: None, recorder: None, outputs: None }
+        ForwardContext { rng: None, recorder: None, outputs: None, peer: None }
     }
 
     /// Whether this is training mode.
     #[doc(alias = "training")]
     pub fn is_training(&self) -> bool {
         self.rng.is_some()
+    }
+
+    /// The same for one of the shards of a batch that are computed side by side.
+    pub(crate) fn with_peer(self, peer: Arc<Peer>) -> Self {
+        ForwardContext { peer: Some(peer), ..self }
+    }
+
+    /// What connects the shard with the others, if layers that look at a whole batch are to see all of them.
+    pub(crate) fn peer(&self) -> Option<&Arc<Peer>> {
+        self.peer.as_ref()
     }
 
     /// The random number generator of training mode; none in evaluation mode.

@@ -21,6 +21,7 @@ mod linear;
 mod norm;
 mod parameter;
 pub(crate) mod pattern;
+mod peers;
 mod prelu;
 mod reshape;
 mod residual;
@@ -50,6 +51,7 @@ pub use norm::{
 };
 pub(crate) use parameter::Lender;
 pub use parameter::{Buffer, Parameter, StateEntry};
+pub(crate) use peers::Peer;
 pub use prelu::PRelu;
 pub use reshape::Reshape;
 pub use residual::Residual;

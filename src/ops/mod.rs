@@ -88,7 +88,7 @@ pub use pad::Pad;
 pub use pointwise::apply;
 pub use random::Rng;
 pub use sigmoid::sigmoid_derivative;
-pub(crate) use standardize::standardize;
+pub(crate) use standardize::{Statistics, standardize};
 pub use window::{ConvOptions, ConvPadding, PerSpatialDim, PoolOptions};
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! One step of a [`Trainer`], the learning rate finder, and checkpoints.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::DType;
 
-use super::shards::{Part, Share, exchange};
-use super::task::Task;
+use super::shards::{Part, Share, exchange, side_by_side};
+use super::task::{Task, one};
 use super::trainer::Trainer;
 use super::{Batches, EpochRecord, History, Scores};
 use crate::autograd::{Gradients, Tensor, named, no_grad};
@@ -13,7 +14,7 @@ use crate::data::{DataLoader, Epoch, Position};
 use crate::distributed::Alone;
 use crate::error::{Error, Result};
 use crate::io::Checkpoint;
-use crate::layer::{Buffer, ForwardContext, Layer, Parameter, StateEntry};
+use crate::layer::{Buffer, ForwardContext, Layer, Parameter, Peer, StateEntry};
 use crate::program::{Evaluation, step_rng};
 
 /// How far a training is.
@@ -98,7 +99,58 @@ impl Trainer<'_> {
         }
         // The losses and divisors of the batches at the first evaluation, before the parameters change.
         let (mut first, mut evaluations, before) = (None, 0, replay.replayed());
+        let sync = self.sync_batch_norm && count > 1;
         self.optimizer.step_with(&mut || {
+            let buffers = || entries.iter().filter_map(|(_, entry)| entry.buffer()).cloned();
+            let buffers: Vec<Buffer> = if count == 1 { Vec::new() } else { buffers().collect() };
+            let values = || buffers.iter().map(Buffer::get).collect::<Vec<_>>();
+            let (before, mut shares) = (values(), Vec::new());
+            if sync {
+                let Task::One(model, loss) = task else {
+                    let expected = "a trainer of one input, output and target for synchronized batch norms";
+                    return Err(Error::argument("fit", expected, "one with a forward function"));
+                };
+                // The table of layers is that of the first shard.
+                let known = summary.clone();
+                let one_shard = |shard: usize, peer: Arc<Peer>| -> Result<(Gradients, Vec<Part>, String)> {
+                    let (mut total, mut parts, mut table) = (Gradients::default(), Vec::new(), known.clone());
+                    for (batch, shards) in (step.wrapping_mul(accumulate)..).zip(&batches) {
+                        let Some((_, (inputs, targets))) = shards.iter().find(|(number, _)| *number == shard) else {
+                            let expected = "a row for each shard of a batch where batch norms are synchronized \
+                                            (DataLoader::drop_last leaves out a smaller last batch)";
+                            return Err(Error::argument("fit", expected, format!("none for shard {shard}")));
+                        };
+                        let (x, y) = (one("input", inputs)?, one("target", targets)?);
+                        let number = batch.wrapping_mul(count as u64).wrapping_add(shard as u64);
+                        let mut ctx = ForwardContext::train(step_rng(seed, number)).with_peer(peer.clone());
+                        let output = if table.is_empty() {
+                            let (output, layers) = ctx.summarize(*model, x)?;
+                            table = layers.to_string();
+                            output
+                        } else {
+                            model.forward(x, &mut ctx)?
+                        };
+                        let divisor = loss.divisor(&output, y)?;
+                        // Weighted before the backward pass, where the shards meet.
+                        let weighted = if divisor == Some(0.0) {
+                            parts.push(Part::Weightless);
+                            output.sum_all()? * 0.0
+                        } else {
+                            let loss = loss.loss(&output, y)?;
+                            parts.push(Part::Loss(scalar_loss(&loss)?, divisor));
+                            loss * divisor.unwrap_or(1.0)
+                        };
+                        total = add_scaled(parameters, total, weighted?.backward()?, 1.0)?;
+                    }
+                    Ok((total, parts, table))
+                };
+                for (gradients, parts, table) in side_by_side(comm, count, &one_shard)? {
+                    evaluations += 1;
+                    *summary = table;
+                    shares.push(Share { gradients, parts, buffers: values() });
+                }
+                buffers.iter().zip(&before).try_for_each(|(buffer, before)| buffer.set(before))?;
+            }
             // The sum of a shard's gradients, each times the divisor of its loss, and its losses.
             let mut evaluate = |shard: usize| -> Result<(Gradients, Vec<Part>)> {
                 let (mut total, mut parts) = (Gradients::default(), Vec::new());
@@ -141,11 +193,7 @@ impl Trainer<'_> {
             let (mut gradients, parts) = if count == 1 {
                 evaluate(0)?
             } else {
-                let buffers: Vec<Buffer> =
-                    entries.iter().filter_map(|(_, entry)| entry.buffer()).cloned().collect();
-                let values = || buffers.iter().map(Buffer::get).collect::<Vec<_>>();
-                let (before, mut shares) = (values(), Vec::new());
-                for shard in (comm.rank()..count).step_by(comm.size()) {
+                for shard in (comm.rank()..count).step_by(comm.size()).filter(|_| !sync) {
                     let (gradients, parts) = evaluate(shard)?;
                     shares.push(Share { gradients, parts, buffers: values() });
                     buffers.iter().zip(&before).try_for_each(|(buffer, before)| buffer.set(before))?;

@@ -1,13 +1,16 @@
 //! What the ranks of a distributed training exchange.
 
 use std::hash::{DefaultHasher, Hasher};
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::thread::{self, ScopedJoinHandle};
 
 use super::trainer::Trainer;
 use crate::autograd::{Gradients, Tensor, no_grad};
 use crate::data::DataLoader;
 use crate::distributed::{Alone, Communicator, agree, bytes, join, other_program, split, sum, tensor};
 use crate::error::{Error, Result};
-use crate::layer::{Buffer, Parameter, StateEntry};
+use crate::layer::{Buffer, Parameter, Peer, StateEntry};
 use crate::train::Batches;
 
 /// The shards of a batch where there are several ranks and [`Trainer::shards`] does not say.
@@ -140,6 +143,68 @@ pub(super) fn exchange(
         }
         Ok(Share { gradients, parts, buffers: Vec::new() })
     })
+}
+
+/// What `evaluate` returns for each shard of this rank. They are computed side by side, each by a thread of its own, and their layers see
+/// all shards of all ranks.
+pub(super) fn side_by_side<R: Send>(
+    comm: &dyn Communicator,
+    count: usize,
+    evaluate: &(dyn Fn(usize, Arc<Peer>) -> Result<R> + Sync),
+) -> Result<Vec<R>> {
+    let unequal = || Error::argument("fit", "the same layers for each shard of a batch", "others");
+    thread::scope(|scope| {
+        let (mut threads, mut ends) = (Vec::new(), Vec::new());
+        for shard in (comm.rank()..count).step_by(comm.size()) {
+            let (peer, end) = Peer::new(threads.is_empty());
+            let work = move || {
+                let peer = Arc::new(peer);
+                let result = evaluate(shard, peer.clone());
+                peer.end();
+                result
+            };
+            let thread = thread::Builder::new().name(format!("shard {shard}")).spawn_scoped(scope, work);
+            threads.push(thread.map_err(|error| Error::argument("fit", "a thread for each shard", error))?);
+            ends.push(end);
+        }
+        let stopped = loop {
+            let said: Vec<Option<Vec<f64>>> =
+                ends.iter().map(|(said, _)| said.recv().ok().flatten()).collect();
+            let stopped = said.iter().position(Option::is_none);
+            let Some(said) = said.into_iter().collect::<Option<Vec<_>>>() else { break Ok(stopped) };
+            match gathered(comm, count, &said) {
+                Ok(all) => ends.iter().for_each(|(_, answer)| drop(answer.send(all.clone()))),
+                Err(error) => break Err(error),
+            }
+        };
+        // Who still waits gets an error.
+        drop(ends);
+        let join =
+            |thread: ScopedJoinHandle<Result<R>>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+        let mut results: Vec<Result<R>> = threads.into_iter().map(join).collect();
+        match stopped?.filter(|_| results.iter().any(Result::is_err)) {
+            // The others stopped because this one did.
+            Some(first) => Err(results.swap_remove(first).err().unwrap_or_else(unequal)),
+            None => results.into_iter().collect(),
+        }
+    })
+}
+
+/// What each shard says, in their order: `own` are those of this rank.
+fn gathered(comm: &dyn Communicator, count: usize, own: &[Vec<f64>]) -> Result<Vec<Vec<f64>>> {
+    let width = own.first().map_or(0, Vec::len);
+    if own.iter().any(|numbers| numbers.len() != width) {
+        return Err(other_program(comm.rank()));
+    }
+    let message: Vec<u8> = own.iter().flatten().flat_map(|x| x.to_ne_bytes()).collect();
+    let all = comm.all_gather(&message)?;
+    let shard = |shard: usize| {
+        let (rank, first) = (shard % comm.size(), shard / comm.size() * width * 8);
+        let bytes = all.get(rank).and_then(|bytes| bytes.get(first..first + width * 8));
+        let numbers = bytes.ok_or_else(|| other_program(rank))?.as_chunks().0;
+        Ok(numbers.iter().map(|&x| f64::from_ne_bytes(x)).collect())
+    };
+    (0..count).map(shard).collect()
 }
 
 impl<'a> Trainer<'a> {

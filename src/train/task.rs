@@ -6,7 +6,7 @@ use crate::layer::{ForwardContext, Layer};
 use crate::loss::Loss;
 
 /// The only tensor of a list.
-fn one<'t>(what: &str, tensors: &'t [Tensor]) -> Result<&'t Tensor> {
+pub(super) fn one<'t>(what: &str, tensors: &'t [Tensor]) -> Result<&'t Tensor> {
     match tensors {
         [tensor] => Ok(tensor),
         _ => {

@@ -65,6 +65,7 @@ pub struct Trainer<'a> {
     pub(super) accumulate: usize,
     pub(super) distributed: Option<Box<dyn Communicator + 'a>>,
     pub(super) shards: Option<usize>,
+    pub(super) sync_batch_norm: bool,
     pub(super) max_norm: Option<f64>,
     pub(super) seed: u64,
     silent: bool,
@@ -146,6 +147,7 @@ impl<'a> Trainer<'a> {
             accumulate: 1,
             distributed: None,
             shards: None,
+            sync_batch_norm: false,
             max_norm: None,
             seed: 0,
             silent: false,
@@ -217,11 +219,28 @@ impl<'a> Trainer<'a> {
     /// Rank r of P computes the shards r, r + P, …: at most as many ranks as shards can share the work, and a number of ranks that
     /// divides that of the shards shares it evenly. The bits of the results depend on the number of shards, not on that of ranks.
     ///
-    /// A batch normalization sees one shard at a time, and its running statistics get the mean of all shards. Dropout draws other numbers
-    /// for each shard.
+    /// A batch normalization sees one shard at a time, and its running statistics get the mean of all shards, unless they are
+    /// [synchronized](Trainer::sync_batch_norm). Dropout draws other numbers for each shard.
     #[must_use]
     pub fn shards(mut self, count: usize) -> Self {
         self.shards = Some(count.max(1));
+        self
+    }
+
+    /// Batch normalizations see all [`shards`](Trainer::shards) of a batch together, on all ranks: the training is that of the whole batch, but
+    /// for rounding. Default: each sees one shard.
+    ///
+    /// The shards of a rank are computed side by side, and all ranks exchange the sums of each batch normalization twice in a step. The bits
+    /// of the results depend on the number of shards, not on that of ranks. No step is replayed.
+    ///
+    /// # Errors
+    /// [`fit`](Trainer::fit) errors if a batch has fewer rows than shards, and for a trainer of several inputs
+    /// ([`with_forward`](Trainer::with_forward)).
+    #[must_use]
+    #[doc(alias = "SyncBatchNorm")]
+    #[doc(alias = "convert_sync_batchnorm")]
+    pub fn sync_batch_norm(mut self) -> Self {
+        self.sync_batch_norm = true;
         self
     }
 
@@ -706,6 +725,7 @@ impl<'a> Trainer<'a> {
             ("epochs", Some(self.epochs.to_string())),
             ("batch size", Some(self.batch_size.min(examples).to_string())),
             ("shards per batch", Some(self.shard_count()).filter(|&count| count > 1).map(|n| n.to_string())),
+            ("batch norms", self.sync_batch_norm.then(|| "synchronized".to_string())),
             ("batches per step", Some(self.accumulate.to_string())),
             ("training examples", Some(examples.to_string())),
             ("validation examples", valid.map(|(_, loader)| loader.dataset().num_examples().to_string())),

@@ -49,6 +49,7 @@ fn main() -> Result<()> {
         data = data.augment(RandomHorizontalFlip(0.5), 3).num_workers(1);
         trainer = trainer.accumulate(2).clip_grad_norm(0.5);
     }
+    trainer = if name == "sync" { trainer.sync_batch_norm() } else { trainer };
     trainer = trainer.epochs(steps.div_ceil(if cnn { 4 } else { 7 }));
     if name == "fails" {
         let rank = mpi.rank();

@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Device};
 
+use super::synchronized::synchronized;
 use super::{affine, checked_eps, one_operator, ones, per_channel, zeros};
 use crate::autograd::array::{converted, count};
 use crate::autograd::launch::launch;
@@ -19,7 +20,8 @@ use crate::ops::standardize;
 /// # Formula
 /// y = ŷ·w + b with ŷ = (x − mean) / √(var + ε). Training: mean and var (with divisor n) are those of the batch, and the
 /// running ones r become (1 − momentum)·r + momentum·(those of the batch; var with divisor n − 1). Evaluation, and training with
-/// frozen statistics ([`Layer::freeze_buffers`]): the running ones.
+/// frozen statistics ([`Layer::freeze_buffers`]): the running ones. Where a trainer cuts the batch into shards, a batch is one of them, or all
+/// together: `Trainer::sync_batch_norm`.
 ///
 /// # Gradient
 /// Training: (h − mean h − ŷ·mean h·ŷ) / √(var + ε) for x, with h = g·w. Evaluation: h / √(var + ε). Σ g·ŷ for w, Σ g for b.
@@ -150,14 +152,23 @@ impl<const D: usize> BatchNorm<D> {
                 ((x - shaped(&running.mean.get())?)? * shaped(&scale)?)?
             }
             running => {
-                let count = n.saturating_mul(width);
-                if count == 1 || (count == 0 && ctx.is_training()) {
+                let (flat, own) = (x.reshape((n, self.channels, width))?, n.saturating_mul(width));
+                let peer = ctx.peer().filter(|_| ctx.is_training() && own > 0);
+                if peer.is_none() && (own == 1 || (own == 0 && ctx.is_training())) {
                     let expected = "two values or more for each channel (one alone has no deviation; DataLoader::drop_last \
                                     leaves out a last batch of one)";
                     return Err(Error::shape(Self::NAME, expected, &[x.dims()]));
                 }
-                let (y, batch) = standardize(&x.reshape((n, self.channels, width))?, self.eps, true)?;
-                if let (Some(running), true) = (running, ctx.is_training()) {
+                let (y, batch, count) = match peer {
+                    Some(peer) => synchronized(&flat, self.eps, peer)?,
+                    None => {
+                        let (y, batch) = standardize(&flat, self.eps, true)?;
+                        (y, batch, own)
+                    }
+                };
+                // Of the shards of a process, one keeps the statistics.
+                let keeps = ctx.is_training() && peer.is_none_or(|peer| peer.is_first());
+                if let (Some(running), true) = (running, keeps) {
                     running.update(&batch.mean, &batch.variance, count, self.momentum)?;
                 }
                 y.reshape(x.dims())?

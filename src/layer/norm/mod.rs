@@ -4,6 +4,7 @@ mod batch_norm;
 mod group_norm;
 mod layer_norm;
 mod rms_norm;
+mod synchronized;
 
 pub use batch_norm::{BatchNorm, BatchNorm1d, BatchNorm2d, RunningStats};
 pub use group_norm::{GroupNorm, InstanceNorm};
