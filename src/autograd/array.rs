@@ -32,7 +32,31 @@ pub(crate) use with_float;
 
 /// Whether our kernels can read the array: f32 or f64, in main memory.
 pub(crate) fn on_cpu(x: &Array) -> bool {
-    matches!(x.dtype(), DType::F32 | DType::F64) && x.device().is_cpu()
+    matches!(x.dtype(), DType::F32 | DType::F64) && in_main_memory(x)
+}
+
+/// Whether the array lies in main memory. In WebAssembly all do, so that candle's kernels are left out of that build.
+pub(crate) fn in_main_memory(x: &Array) -> bool {
+    cfg!(target_arch = "wasm32") || x.device().is_cpu()
+}
+
+/// Whether a float array is computed in f32 and rounded once: f16 and bf16 in main memory, and in WebAssembly f8 as well.
+pub(crate) fn is_narrow(x: &Array) -> bool {
+    match cfg!(target_arch = "wasm32") {
+        true => !on_cpu(x),
+        false => matches!(x.dtype(), DType::F16 | DType::BF16) && x.device().is_cpu(),
+    }
+}
+
+/// Whether candle computes with a float array, because our kernels cannot: never in WebAssembly, where [`is_narrow`] arrays are widened.
+pub(crate) fn by_candle(x: &Array) -> bool {
+    !cfg!(target_arch = "wasm32") && !on_cpu(x)
+}
+
+/// `f` of [`is_narrow`] arrays as f32, and its result in their dtype.
+pub(crate) fn widened(inputs: [&Array; 2], f: impl FnOnce([&Array; 2]) -> Result<Array>) -> Result<Array> {
+    let [a, b] = inputs.map(|x| converted(x, DType::F32));
+    converted(&f([&a?, &b?])?, inputs[0].dtype())
 }
 
 /// A slice of the storage of an array in main memory: from its first element to its last.
@@ -94,7 +118,7 @@ pub(crate) fn converted(x: &Array, dtype: DType) -> Result<Array> {
     match (x.dtype(), dtype) {
         (from, to) if from == to => Ok(x.clone()),
         (DType::F8E4M3, DType::F64) => converted(&converted(x, DType::F32)?, dtype),
-        _ if x.device().is_cpu() => copied("to_dtype", x, dtype),
+        _ if in_main_memory(x) => copied("to_dtype", x, dtype),
         _ => Ok(x.to_dtype(dtype)?),
     }
 }
@@ -145,7 +169,7 @@ pub(crate) fn contiguous(x: &Array) -> Result<Array> {
     if x.is_contiguous() {
         return Ok(x.clone());
     }
-    if !x.device().is_cpu() {
+    if !in_main_memory(x) {
         return Ok(x.contiguous()?);
     }
     fits("copy", x.dims(), x.dtype().size_in_bytes())?;
@@ -162,8 +186,8 @@ pub(crate) fn contiguous(x: &Array) -> Result<Array> {
 /// a + b for arrays of one shape and dtype.
 pub(super) fn add(a: &Array, b: &Array) -> Result<Array> {
     if !(on_cpu(a) && on_cpu(b)) {
-        if a.device().is_cpu() && matches!(a.dtype(), DType::F16 | DType::BF16) {
-            return converted(&add(&converted(a, DType::F32)?, &converted(b, DType::F32)?)?, a.dtype());
+        if is_narrow(a) && a.dtype().is_float() {
+            return widened([a, b], |[a, b]| add(a, b));
         }
         return Ok((a + b)?);
     }

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::classes::{ClassRows, ClassTargets, Classes, class_matrix};
 use super::{ElementwiseLoss, Reduction, check, reduce_elementwise, that_counts};
-use crate::autograd::array::{contiguous, converted, on_cpu, with_float};
+use crate::autograd::array::{contiguous, converted, is_narrow, on_cpu, with_float};
 use crate::autograd::launch::{Operand, Primitive, launch, launch_many};
 use crate::autograd::{Array, Element, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
@@ -339,7 +339,7 @@ impl Op<2> for SoftTargets {
                 })
             });
         }
-        if matches!(x.dtype(), DType::F16 | DType::BF16) && x.device().is_cpu() {
+        if is_narrow(x) {
             let wide = [converted(x, DType::F32)?, converted(q, DType::F32)?];
             return converted(&self.forward([&wide[0], &wide[1]], ctx)?, x.dtype());
         }

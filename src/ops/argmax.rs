@@ -4,7 +4,7 @@ use candle_core::{DType, WithDType};
 
 use super::axis::Axis;
 use super::reduction::{around, with_number};
-use crate::autograd::array::contiguous;
+use crate::autograd::array::{contiguous, in_main_memory};
 use crate::autograd::launch::launch;
 use crate::autograd::{Array, OnnxAttribute, Tensor, traced};
 use crate::error::{Error, Result};
@@ -47,7 +47,7 @@ fn indices(op: &'static str, x: &Array, axis: Option<usize>, largest: bool) -> R
     if x.elem_count() == 0 {
         return Ok(Array::zeros(&dims[..], DType::U32, x.device())?);
     }
-    if !x.device().is_cpu() {
+    if !in_main_memory(x) {
         let x = x.contiguous()?.reshape(&shape)?;
         let found = if largest { x.argmax(1)? } else { x.argmin(1)? };
         return Ok(found.reshape(&dims[..])?);

@@ -7,7 +7,7 @@ use candle_core::WithDType;
 use super::axis::Axis;
 use super::narrow::{narrowed, selected};
 use super::take::with_data;
-use crate::autograd::array::{contiguous, count, fits};
+use crate::autograd::array::{contiguous, count, fits, in_main_memory};
 use crate::autograd::launch::{Operand, Primitive, launch_all};
 use crate::autograd::{
     Array, Jacobian, Onnx, OnnxAttribute, OnnxValue, SaveContext, Saved, Tensor, VariadicOp,
@@ -88,7 +88,7 @@ impl VariadicOp for Stack {
 /// Joins arrays, which are contiguous: of strided views candle may make a strided result.
 fn joined(arrays: impl Iterator<Item = Result<Array>>, axis: usize) -> Result<Array> {
     let arrays = arrays.collect::<Result<Vec<_>>>()?;
-    if !arrays[0].device().is_cpu() {
+    if !in_main_memory(&arrays[0]) {
         return Ok(Array::cat(&arrays, axis)?);
     }
     let mut dims = Dims::from_slice(arrays[0].dims());

@@ -6,7 +6,7 @@ use candle_core::{DType, Device};
 
 use super::onnx::counted;
 use super::operand::{Operand, TensorOrScalar};
-use crate::autograd::array::fits;
+use crate::autograd::array::{fits, in_main_memory};
 use crate::autograd::launch::{Primitive, launch_many};
 use crate::autograd::{Array, Onnx, OnnxValue, Tensor, traced};
 use crate::error::{Error, Result};
@@ -68,7 +68,7 @@ fn operands(op: &'static str, a: &Tensor, other: TensorOrScalar) -> Result<(Tens
 /// A comparison as an ONNX node; "" is the negation of `Equal`.
 /// The comparison of arrays of one shape.
 pub(super) fn compared(op: &'static str, by: CmpOp, x: &Array, y: &Array) -> Result<Array> {
-    if !x.device().is_cpu() {
+    if !in_main_memory(x) {
         return Ok(x.cmp(y, by)?);
     }
     let sign = match by {

@@ -14,7 +14,7 @@ use super::window::{
     ConvOptions, ConvPadding, at_least_one, in_memory, padding_fits, reach, room_for, side, span_text,
     transposed_side,
 };
-use crate::autograd::array::{contiguous, with_float};
+use crate::autograd::array::{contiguous, in_main_memory, with_float};
 use crate::autograd::launch::{Primitive, launch};
 use crate::autograd::{Array, Jacobian, Op, SaveContext, Saved, Tensor, traced};
 use crate::error::{Error, Result};
@@ -97,7 +97,7 @@ impl<const P: usize> Op<2> for Derivative<P> {
 
     fn forward(&self, [a, b]: [&Array; 2], ctx: &mut SaveContext) -> Result<Array> {
         save_factors(ctx);
-        if !a.device().is_cpu()
+        if !in_main_memory(a)
             && let Some(result) = self.by_candle(a, b)?
         {
             return Ok(result);

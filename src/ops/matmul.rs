@@ -6,7 +6,7 @@ use candle_core::DType;
 use smallvec::SmallVec;
 
 use super::reshape::reshaped;
-use crate::autograd::array::{contiguous, fits, on_cpu, with_float};
+use crate::autograd::array::{by_candle, contiguous, fits, on_cpu, widened, with_float};
 use crate::autograd::launch::{MatMul as Product, Primitive, launch};
 use crate::autograd::{Array, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
@@ -43,9 +43,12 @@ impl Op<2> for MatMul {
         let mut dims = batch.clone();
         dims.extend_from_slice(&[*m, *n]);
         fits(Self::NAME, &dims, a.dtype().size_in_bytes())?;
-        if !(on_cpu(a) && on_cpu(b)) {
+        if by_candle(a) || by_candle(b) {
             // candle multiplies only some layouts in place.
             return Ok(contiguous(a)?.broadcast_matmul(&contiguous(b)?)?);
+        }
+        if !on_cpu(a) {
+            return widened([a, b], |[a, b]| self.forward([a, b], ctx));
         }
         let (batch_a, batch_b) = (Dims::from_slice(batch_a), Dims::from_slice(batch_b));
         let sizes = [*m, *k, *n];
@@ -112,12 +115,15 @@ impl Op<2> for Dot {
 
     fn forward(&self, [a, b]: [&Array; 2], ctx: &mut SaveContext) -> Result<Array> {
         save_factors(ctx);
+        if cfg!(target_arch = "wasm32") && !on_cpu(a) {
+            return widened([a, b], |[a, b]| self.forward([a, b], ctx));
+        }
         if matches!(a.dtype(), DType::F16 | DType::BF16) {
             // candle would add in the narrow dtype, where a sum of 1,000 ones is 256 in bf16.
             let sum = (a.to_dtype(DType::F32)? * b.to_dtype(DType::F32)?)?.sum_all()?;
             return Ok(sum.to_dtype(a.dtype())?);
         }
-        if !on_cpu(a) {
+        if by_candle(a) {
             return Ok((a * b)?.sum_all()?);
         }
         with_float!(a.dtype(), T => {

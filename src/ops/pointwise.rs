@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::interpreters::{CandleOps, RecordedOps, Value};
 use crate::autograd::Element;
-use crate::autograd::array::{converted, fits, on_cpu, with_float};
+use crate::autograd::array::{by_candle, converted, fits, is_narrow, on_cpu, with_float};
 use crate::autograd::launch::{DynKernel, Operand, Primitive, launch_borrowed, single};
 use crate::autograd::{Array, Call, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
@@ -279,8 +279,7 @@ pub(super) fn forward(formula: &AnyFormula, inputs: &[&Array], ctx: &mut SaveCon
             ctx.save_output();
         }
     }
-    let narrow = matches!(inputs[0].dtype(), DType::F16 | DType::BF16);
-    if narrow && inputs[0].device().is_cpu() {
+    if is_narrow(inputs[0]) {
         let wide = inputs.iter().map(|x| converted(x, DType::F32)).collect::<Result<Vec<_>>>()?;
         let y = values(formula, &wide.iter().collect::<Vec<_>>(), &dims)?;
         return converted(&y, inputs[0].dtype());
@@ -299,7 +298,7 @@ fn output<I: Interpreter>(
 
 fn values(formula: &AnyFormula, inputs: &[&Array], dims: &[usize]) -> Result<Array> {
     let first = inputs[0];
-    if !on_cpu(first) {
+    if by_candle(first) {
         let operands: Vec<_> = inputs.iter().map(|&x| Value::Array(x.clone())).collect();
         return output(&formula.tape(), &mut CandleOps, &operands)?.into_array(first, dims);
     }

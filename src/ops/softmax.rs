@@ -4,7 +4,7 @@ use candle_core::DType;
 
 use super::axis::Axis;
 use super::reduction::{ReducedAxes, float};
-use crate::autograd::array::{contiguous, converted, on_cpu, with_float};
+use crate::autograd::array::{by_candle, contiguous, converted, is_narrow, on_cpu, with_float};
 use crate::autograd::launch::{Primitive, launch};
 use crate::autograd::{Array, Jacobian, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
@@ -39,10 +39,10 @@ impl<const LOG: bool> SoftmaxOp<LOG> {
         if x.elem_count() == 0 {
             return Ok(x.clone());
         }
-        if matches!(x.dtype(), DType::F16 | DType::BF16) && x.device().is_cpu() {
+        if is_narrow(x) {
             return converted(&self.value(&converted(x, DType::F32)?)?, x.dtype());
         }
-        if !on_cpu(x) {
+        if by_candle(x) {
             let shifted = x.broadcast_sub(&x.max_keepdim(self.axis)?)?;
             let exp = shifted.exp()?;
             let total = exp.sum_keepdim(self.axis)?;

@@ -5,7 +5,7 @@
 use candle_core::{CpuStorage, DType, Device, WithDType};
 
 use super::create::checked;
-use crate::autograd::array::{contiguous, converted, elements};
+use crate::autograd::array::{contiguous, converted, elements, in_main_memory};
 use crate::autograd::launch::{Operand, launch, launch_many};
 use crate::autograd::{Array, Jacobian, OnnxAttribute, Op, SaveContext, Saved, Tensor, traced};
 use crate::error::{Error, Result};
@@ -81,7 +81,7 @@ impl Op<1> for Take {
 
     fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         checked(Self::NAME, self.dims[..].into(), x.dtype().size_in_bytes())?;
-        if x.device().is_cpu() { self.on_cpu(x) } else { self.on_device(x) }
+        if in_main_memory(x) { self.on_cpu(x) } else { self.on_device(x) }
     }
 
     fn jacobian(&self) -> Jacobian {
@@ -131,7 +131,7 @@ impl Op<1> for Put {
     const NAME: &'static str = "put";
 
     fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
-        if x.device().is_cpu() { self.on_cpu(x) } else { self.on_device(x) }
+        if in_main_memory(x) { self.on_cpu(x) } else { self.on_device(x) }
     }
 
     fn jacobian(&self) -> Jacobian {
@@ -188,7 +188,7 @@ impl Op<2> for Add {
     const NAME: &'static str = "add_at";
 
     fn forward(&self, [x, source]: [&Array; 2], _: &mut SaveContext) -> Result<Array> {
-        if !x.device().is_cpu() {
+        if !in_main_memory(x) {
             let put = Put { places: self.0.clone(), dims: Dims::from_slice(x.dims()) };
             return Ok((x + put.on_device(source)?)?);
         }

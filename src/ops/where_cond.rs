@@ -5,7 +5,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::op::CmpOp;
 
 use super::compare::compared;
-use crate::autograd::array::fits;
+use crate::autograd::array::{fits, in_main_memory};
 use crate::autograd::launch::{Primitive, launch_many};
 use crate::autograd::{Array, Jacobian, Op, SaveContext, Saved, Tensor, traced};
 use crate::error::{Error, Result};
@@ -48,7 +48,7 @@ impl Op<2> for WhereCond {
 
 /// [`Tensor::where_cond`] for arrays of one shape.
 pub(super) fn chosen(mask: &Array, yes: &Array, no: &Array) -> Result<Array> {
-    if !mask.device().is_cpu() {
+    if !in_main_memory(mask) {
         return Ok(mask.where_cond(yes, no)?);
     }
     let what = ("where_cond", || Primitive::WhereCond);

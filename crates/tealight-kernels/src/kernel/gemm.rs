@@ -66,7 +66,8 @@ unsafe fn product<T: Element>(
     threads: bool,
 ) {
     assert!(a.holds(m, k) && b.holds(k, n), "kernel::matmul: a matrix reaches beyond its slice");
-    if !threads && m * n * k <= SMALL {
+    // `gemm` does not know relaxed SIMD, and its tiles are made for more registers.
+    if !threads && m * n * k <= SMALL || cfg!(target_arch = "wasm32") {
         return run(Small { out, rows, sizes: [m, k, n], a, b, add });
     }
     let (by_columns, size) = cut([m, n, k]);
@@ -124,7 +125,7 @@ fn cut([m, n, k]: [usize; 3]) -> (bool, usize) {
 const SMALL: usize = 1 << 15;
 
 /// The columns and the rows of a tile: their sums stay in registers.
-const WIDTH: usize = 16;
+const WIDTH: usize = if cfg!(target_arch = "wasm32") { 8 } else { 16 };
 const HEIGHT: usize = 4;
 
 /// Rows of the right factor that are copied at a time.
@@ -206,7 +207,9 @@ impl<T: Element> Small<'_, T> {
                     for p in 0..depth {
                         let row = T::vectors::<S>(&right[p * step..][..WIDTH]);
                         for r in 0..HEIGHT {
-                            let x = T::splat(simd, a.data[lines[r] + (from + p) * a.columns]);
+                            // SAFETY: a holds the element (i + r, from + p), or that of the last row.
+                            let x = unsafe { *a.data.get_unchecked(lines[r] + (from + p) * a.columns) };
+                            let x = T::splat(simd, x);
                             for l in 0..N {
                                 sums[r][l] = T::fused(simd, x, row[l], sums[r][l]);
                             }
