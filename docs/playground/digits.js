@@ -1,3 +1,4 @@
+import { digits } from "./data.js";
 import { make } from "./tealight.js";
 import { diverging, grey, latest, pixels, plot, redraw, remember } from "./page.js";
 
@@ -5,32 +6,13 @@ const SIDE = 8;
 const $ = (selector) => document.querySelector(selector);
 const [form, status, pad] = [$("form"), $("[role=status]"), $("#pad")];
 
-/** The ink of each digit, 0 to 16 a pixel, from the sheet of all, and what each is. */
-async function data() {
-  const [sheet, labels] = await Promise.all(["digits.png", "digits-labels.txt"].map((name) => fetch(`build/${name}`)));
-  const picture = await createImageBitmap(await sheet.blob(), { colorSpaceConversion: "none" });
-  const context = new OffscreenCanvas(picture.width, picture.height).getContext("2d");
-  context.drawImage(picture, 0, 0);
-  const bytes = context.getImageData(0, 0, picture.width, picture.height).data;
-  const known = [...(await labels.text()).trim()].map(Number);
-  const columns = picture.width / SIDE;
-  const ink = new Uint8Array(known.length * SIDE * SIDE);
-  for (let i = 0; i < ink.length; i++) {
-    const [digit, pixel] = [Math.floor(i / 64), i % 64];
-    const row = Math.floor(digit / columns) * SIDE + Math.floor(pixel / SIDE);
-    // The sheet has 15 steps of grey for one of ink.
-    ink[i] = Math.round(bytes[4 * (row * picture.width + (digit % columns) * SIDE + (pixel % SIDE))] / 15);
-  }
-  return [ink, new Uint8Array(known)];
-}
-
 const pictures = Array.from({ length: 10 }, (_, digit) => {
   const figure = $("#weights").appendChild(document.createElement("figure"));
   figure.innerHTML = `<canvas class="pixels" role="img" aria-label="The weights of ${digit}"></canvas><figcaption>${digit}</figcaption>`;
   return figure.firstChild;
 });
 
-const [ink, labels] = await data();
+const [ink, labels] = await digits();
 let model, losses, steps, training = false;
 
 const settings = () => {

@@ -2,7 +2,7 @@ import { call, make } from "./tealight.js";
 import { diverging, latest, pixels, plot, redraw, remember } from "./page.js";
 
 const SIDE = 48;
-const REACH = 1.7;
+const REACH = 1.9;
 const $ = (selector) => document.querySelector(selector);
 const [form, status] = [$("form"), $("[role=status]")];
 let model, points, plane, losses, steps, training = false;

@@ -3,11 +3,12 @@
 const PAGES = [["formula", "A formula is written once"], ["notebook", "The notebook, alive"], ["digits", "Digits"], ["network", "A network"]];
 
 const here = location.pathname.split("/").pop();
-const nav = document.querySelector("nav");
+const nav = document.querySelector('nav[aria-label="Pages"]');
 for (const [file, title] of [["index", "tealight"], ...PAGES]) {
   const link = Object.assign(document.createElement("a"), { href: `${file}.html`, textContent: title });
   if (here === `${file}.html` || (file === "index" && here === "")) link.setAttribute("aria-current", "page");
-  nav.append(link);
+  // The book draws with this module, and has its own links.
+  nav?.append(link);
 }
 
 /** Keeps the named fields of a form in the address, and takes them from there; `changed` is told of each change. */

@@ -21,6 +21,17 @@ function ask(message) {
 /** Calls a function of tealight's. */
 export const call = (name, ...args) => ask({ call: name, args });
 
+/** The rank, the shape and the numbers of nested arrays. */
+function packed(array) {
+  const shape = [];
+  for (let part = array; Array.isArray(part); part = part[0]) shape.push(part.length);
+  return [shape.length, ...shape, ...[array].flat(Infinity)];
+}
+
+/** Runs a script of the calculator's with the arrays that `given` names. */
+export const calculate = (given, lines) =>
+  call("calculate", [Object.keys(given).join(" "), ...lines].join("\n"), Float64Array.from(Object.values(given).flatMap(packed)));
+
 /** Makes an object in the worker; `call` is one of its methods. */
 export async function make(kind, ...args) {
   const object = await ask({ make: kind, args });

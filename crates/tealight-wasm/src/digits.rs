@@ -5,9 +5,9 @@ use wasm_bindgen::prelude::*;
 
 use crate::thrown;
 
-const PIXELS: usize = 64;
+pub(crate) const PIXELS: usize = 64;
 /// The digits after these were written by other people.
-const TRAIN: usize = 1437;
+pub(crate) const TRAIN: usize = 1437;
 
 /// A linear model with softmax over the ten digits, its data, and its training.
 #[wasm_bindgen]

@@ -69,14 +69,12 @@ fn verdict(parsed: &Parsed<1>, from: f64, to: f64) -> (bool, String) {
     let run = || autograd::gradcheck(|x| parsed.apply(&x[0]), &[Tensor::new(&at[..], &Device::Cpu)?]);
     match run() {
         Ok(report) => {
-            let second = report.second.unwrap_or(0.0);
-            (
-                true,
-                format!(
-                    "passes: f′ agrees with finite differences to {:.1e}, f″ to {second:.1e}",
-                    report.first
-                ),
-            )
+            let closely = |difference: f64| match difference {
+                0.0 => "within their rounding".to_string(),
+                _ => format!("to {difference:.1e}"),
+            };
+            let (first, second) = (closely(report.first), closely(report.second.unwrap_or(0.0)));
+            (true, format!("passes: f′ agrees with finite differences {first}, f″ {second}"))
         }
         Err(error) => (false, error.to_string()),
     }

@@ -2,8 +2,10 @@
 //!
 //! Errors are tealight's own texts, as JavaScript's `Error`.
 
+mod calculator;
 mod digits;
 mod formula;
+mod lesson;
 mod network;
 mod notebook;
 #[cfg(feature = "speed")]

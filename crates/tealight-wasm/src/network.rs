@@ -23,11 +23,16 @@ pub fn points(kind: &str, count: u32, noise: f64, seed: u32) -> Result<Vec<f32>,
                 let radius = 1.2 - 0.7 * class;
                 (radius * (2.0 * PI * t).cos(), radius * (2.0 * PI * t).sin())
             }
+            // The book's: a disc, and a ring around it.
+            "ring" => {
+                let radius = 0.8 * rng.uniform() + 1.2 * (1.0 - class);
+                (radius * (2.0 * PI * t).cos(), radius * (2.0 * PI * t).sin())
+            }
             "spirals" => {
                 let (radius, angle) = (0.15 + 1.2 * t, 3.5 * PI * t);
                 (sign * radius * angle.cos(), sign * radius * angle.sin())
             }
-            _ => return Err(thrown(Error::argument("points", "moons, circles or spirals", kind))),
+            _ => return Err(thrown(Error::argument("points", "moons, circles, ring or spirals", kind))),
         };
         points.extend([x + noise * rng.normal(), y + noise * rng.normal(), class].map(|x| x as f32));
     }
