@@ -1,16 +1,18 @@
-//! Convolutions and recurrent layers against the machine's peak, and normalisation: `cargo bench -p tealight-kernels --bench kernels [FILTER]`.
+//! Convolutions and recurrent layers against the machine's peak, normalisation and pooling: `cargo bench -p tealight-kernels --bench kernels [FILTER]`.
 //!
 //! Prints, on one thread, GFLOP/s (two for each product of an element of a window with one of the kernel) and their share of what a loop
 //! of fused multiply-adds reaches, for a convolution, its transpose and the gradient of its kernel, and for the steps of a recurrent
 //! layer, forward and backward (without the products of the inputs); and the elements a nanosecond of the
-//! moments of (outer, groups, inner), of their normalisation and of its gradient. The fastest of many runs counts.
+//! moments of (outer, groups, inner), of their normalisation with a weight and a bias and of its gradients; and the elements of the images a
+//! nanosecond of the largest elements of windows of two by two and of their gradient. The fastest of many runs counts.
 
 #![allow(unsafe_code)]
 
 use std::hint::black_box;
 
 use tealight_kernels::kernel::{
-    Conv, WindowAxis, conv, conv_kernel, conv_transpose, keep_freed, norm, recurrent, simd_level,
+    Conv, WindowAxis, conv, conv_kernel, conv_transpose, keep_freed, max_pool, norm, pool_scatter, recurrent,
+    simd_level,
 };
 
 /// Seconds that this thread has computed.
@@ -124,15 +126,34 @@ fn main() {
         let n = dims.iter().product();
         let array = |salt: f32| -> Vec<f32> { (0..n).map(|i| (i as f32 * 1.7 + salt).sin()).collect() };
         let (x, g) = (array(0.1), array(0.2));
-        let m = norm::moments(&x, dims, 1e-5, true);
-        let all = [&m.mean[..], &m.scale, &m.shift];
+        let moments = norm::moments(&x, dims, 1e-5, true);
+        let [m, scale, shift] = [&moments.mean[..], &moments.scale, &moments.shift];
         let times = [
             seconds(|| drop(black_box(norm::moments(&x, dims, 1e-5, true)))),
-            seconds(|| drop(black_box(norm::standardize(&x, dims, all)))),
-            seconds(|| drop(black_box(norm::standardize_backward(&x, &g, dims, all, true)))),
+            seconds(|| drop(black_box(norm::standardize_affine(&x, dims, [m, scale, shift, scale, m])))),
+            seconds(|| {
+                drop(black_box(norm::standardize_affine_backward(&x, &g, dims, [m, scale, shift, scale])))
+            }),
         ];
         print!("{name:36}");
         times.iter().for_each(|time| print!("{:9.1} µs {:5.2}", time * 1e6, n as f64 / time * 1e-9));
+        println!();
+    }
+    for [images, size] in [[4096, 8], [512, 32], [1024, 16], [512, 15]] {
+        let name = format!("max pool {images}, {size}x{size}");
+        if !name.contains(&filter) {
+            continue;
+        }
+        let x: Vec<f32> = (0..images * size * size).map(|i| (i as f32 * 1.7).sin()).collect();
+        let side =
+            WindowAxis { input: size, output: size / 2, kernel: 2, stride: 2, padding: 0, dilation: 1 };
+        let (y, places) = max_pool(&x, &[side; 2]);
+        let times = [
+            seconds(|| drop(black_box(max_pool(&x, &[side; 2])))),
+            seconds(|| drop(black_box(pool_scatter(&y, &places, images, x.len())))),
+        ];
+        print!("{name:36}");
+        times.iter().for_each(|time| print!("{:9.1} µs {:5.2}", time * 1e6, x.len() as f64 / time * 1e-9));
         println!();
     }
 }

@@ -1,7 +1,11 @@
 //! The largest element of every window of an image, and the pair of linear maps that its gradients are made of.
 
+use pulp::{Simd, WithSimd};
+use smallvec::SmallVec;
+
 use super::buffer::{Uninit, fill, written};
-use super::parallel::{PIECE, for_each_row, parts, vectorize, worthwhile};
+use super::parallel::{PIECE, for_each_row, parts, run, vectorize, worthwhile};
+use super::simd::{store, vector};
 use super::{Element, WindowAxis, buffer};
 
 /// The index for a window that lies on padding only.
@@ -22,24 +26,24 @@ pub fn max_pool<T: Element>(x: &[T], sides: &[WindowAxis; 2]) -> (Vec<T>, Vec<u3
             && 2 * side.output <= side.input
     });
     let pool = |i: usize, best: &mut [Uninit<T>], places: &mut [Uninit<u32>]| {
-        let x = &x[i * image..][..image];
-        if halves { two_by_two(x, wide, best, places) } else { any(x, sides, best, places) }
+        let x = &x[i * image..][..best.len() / size * image];
+        if halves {
+            return run(TwoByTwo { x, sides, best, places });
+        }
+        let images = best.chunks_exact_mut(size).zip(places.chunks_exact_mut(size));
+        x.chunks_exact(image).zip(images).for_each(|(x, (best, places))| any(x, sides, best, places));
     };
     let threads = worthwhile(images * size);
-    let run = if threads { PIECE.div_ceil(size) } else { images } * size;
+    let part = if threads { PIECE.div_ceil(size) } else { images };
     let mut values = vec![];
     // SAFETY: `pool` writes every slot of both of its slices, and these cover both outputs.
     let places = unsafe {
         written(images * size, |places| {
             values = written(images * size, |values| {
-                let mut both: Vec<_> = values.chunks_mut(run).zip(places.chunks_mut(run)).collect();
+                let mut both: Vec<_> =
+                    values.chunks_mut(part * size).zip(places.chunks_mut(part * size)).collect();
                 parts(&mut both, 1, threads, &|piece, both| {
-                    for (values, places) in both {
-                        let images = values.chunks_exact_mut(size).zip(places.chunks_exact_mut(size));
-                        images
-                            .enumerate()
-                            .for_each(|(i, (best, at))| pool(piece * (run / size) + i, best, at));
-                    }
+                    both.iter_mut().for_each(|(best, places)| pool(piece * part, best, places));
                 });
             });
         })
@@ -62,58 +66,99 @@ fn any<T: Element>(x: &[T], sides: &[WindowAxis; 2], best: &mut [Uninit<T>], pla
     });
 }
 
-/// Windows of two by two elements, side by side.
-fn two_by_two<T: Element>(x: &[T], wide: &WindowAxis, best: &mut [Uninit<T>], places: &mut [Uninit<u32>]) {
-    const AT_ONCE: usize = 8;
-    let (width, n) = (wide.input, wide.output);
-    vectorize!({
-        for first in (0..best.len()).step_by(n) {
-            let start = 2 * width * (first / n);
-            // Some windows twice, or a few of the next row too early, so that there are always as many.
-            for i in (0..n).step_by(AT_ONCE) {
-                let i = i.min(n.saturating_sub(AT_ONCE));
-                if !some::<T, AT_ONCE>(x, width, start + 2 * i, first + i, best, places) {
-                    for i in 0..n {
-                        let done = some::<T, 1>(x, width, start + 2 * i, first + i, best, places);
-                        assert!(done, "kernel::max_pool: a window reaches beyond its image");
-                    }
-                }
-            }
-        }
-    });
+/// Windows of two by two elements, side by side, of whole images: the larger element of each pair of neighbours, in one long loop for
+/// many short rows, then the larger one of two rows.
+struct TwoByTwo<'a, T> {
+    x: &'a [T],
+    sides: &'a [WindowAxis; 2],
+    best: &'a mut [Uninit<T>],
+    places: &'a mut [Uninit<u32>],
 }
 
-/// N windows of [`two_by_two`] from index `first` on, the first of which begins at `start` in the image; `false` and nothing if there
-/// are fewer.
-#[inline(always)]
-fn some<T: Element, const N: usize>(
-    x: &[T],
-    width: usize,
-    start: usize,
-    first: usize,
-    best: &mut [Uninit<T>],
-    places: &mut [Uninit<u32>],
-) -> bool {
-    let row = |from: usize| x.get(from..).and_then(|x| x.as_chunks::<2>().0.first_chunk::<N>());
-    let (Some(upper), Some(lower)) = (row(start), row(start + width)) else { return false };
-    let (Some(best), Some(places)) = (best[first..].first_chunk_mut(), places[first..].first_chunk_mut())
-    else {
-        return false;
-    };
-    let (start, below) = (start as u32, width as u32);
-    let (mut most, mut at) = ([T::default(); N], [0; N]);
-    for i in 0..N {
-        let ([a, b], [c, d]) = (upper[i], lower[i]);
-        let (mut best, mut place) = (a, 0);
-        for (x, step) in [(b, 1), (c, below), (d, below + 1)] {
-            let better = exceeds(x, best);
-            best = if better { x } else { best };
-            place = if better { step } else { place };
+/// Windows of [`TwoByTwo`] that are computed at a time, if rows are no longer.
+const WINDOWS: usize = if cfg!(test) { 24 } else { 512 };
+
+impl<T: Element> WithSimd for TwoByTwo<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let TwoByTwo { x, sides: [high, wide], best, places } = self;
+        let (width, n, rows) = (wide.input, wide.output, high.output);
+        let (image, lanes) = (high.input * width, size_of::<T::Vector<S>>() / size_of::<T>());
+        // Whole images or a part of one.
+        let (mut done, all) = (0, best.len() / n);
+        let at_once = (WINDOWS / n).clamp(1, all);
+        let at_once = if at_once > rows { at_once / rows * rows } else { at_once };
+        // Of each pair of neighbours: the elements and their places in the image, from the first row that is looked at on.
+        let mut buffers = [(); 8].map(|()| zeros::<T>(2 * at_once * n + lanes));
+        let [first, second, first_at, second_at, pairs, pairs_at, windows, windows_at] =
+            buffers.each_mut().map(|buffer| &mut buffer[..]);
+        for row in 0..2 * at_once {
+            let start = row % (2 * rows) * width;
+            for i in 0..n {
+                let place = (start + 2 * i) as u32;
+                (first_at[row * n + i], second_at[row * n + i]) =
+                    (T::of_index(place), T::of_index(place + 1));
+            }
         }
-        (most[i], at[i]) = (best, start + 2 * i as u32 + place);
+        while done < all {
+            let (from, oy) = (done / rows * image, done % rows);
+            let count = at_once.min(all - done).min(if at_once < rows { rows - oy } else { usize::MAX });
+            if width == 2 * n && high.input == 2 * rows {
+                split(&x[from + 2 * oy * width..][..2 * count * width], first, second);
+            } else {
+                for row in 0..2 * count {
+                    let (i, y) = (row / (2 * rows) * image, row % (2 * rows) + 2 * oy);
+                    let x = &x[from + i + y * width..][..2 * n];
+                    split(x, &mut first[row * n..], &mut second[row * n..]);
+                }
+            }
+            let read = |x: &[T], i: usize| vector::<S, T>(x, i);
+            for i in (0..2 * count * n).step_by(lanes) {
+                let both = [[read(first, i), read(first_at, i)], [read(second, i), read(second_at, i)]];
+                let [larger, place] = T::later(simd, both[0], both[1]);
+                store(larger, &mut pairs[i..i + lanes]);
+                store(place, &mut pairs_at[i..i + lanes]);
+            }
+            // Behind a row lies the next one, which is written later.
+            for row in 0..count {
+                for i in (0..n).step_by(lanes) {
+                    let (above, below) = (2 * row * n + i, (2 * row + 1) * n + i);
+                    let both = [
+                        [read(pairs, above), read(pairs_at, above)],
+                        [read(pairs, below), read(pairs_at, below)],
+                    ];
+                    let [larger, place] = T::later(simd, both[0], both[1]);
+                    store(larger, &mut windows[row * n + i..][..lanes]);
+                    store(place, &mut windows_at[row * n + i..][..lanes]);
+                }
+            }
+            let start = (2 * oy * width) as u32;
+            let (best, places) = (&mut best[done * n..][..count * n], &mut places[done * n..][..count * n]);
+            let (windows, windows_at) = (&windows[..count * n], &windows_at[..count * n]);
+            for i in 0..count * n {
+                best[i].write(windows[i]);
+                places[i].write(start + windows_at[i].index());
+            }
+            done += count;
+        }
     }
-    (*best, *places) = (most.map(Uninit::new), at.map(Uninit::new));
-    true
+}
+
+fn zeros<T: Element>(n: usize) -> SmallVec<[T; 2 * WINDOWS]> {
+    SmallVec::from_elem(T::default(), n)
+}
+
+/// The elements of a row that have even and odd places.
+#[inline(always)]
+fn split<T: Element>(row: &[T], evens: &mut [T], odds: &mut [T]) {
+    let pairs = row.as_chunks::<2>().0;
+    let (evens, odds) = (&mut evens[..pairs.len()], &mut odds[..pairs.len()]);
+    for i in 0..pairs.len() {
+        evens[i] = pairs[i][0];
+        odds[i] = pairs[i][1];
+    }
 }
 
 /// Whether x is larger, or a NaN where `best` is none.

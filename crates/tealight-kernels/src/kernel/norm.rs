@@ -1,10 +1,15 @@
 //! Mean 0 and variance 1 for each group of an array of shape (outer, groups, inner): layer, batch and group normalisation. A
 //! group is `outer` rows of `inner` elements.
 
+use std::marker::PhantomData;
+
+use pulp::{Scalar, Simd, WithSimd};
+
 use super::Element;
-use super::buffer::{self, Uninit, fill};
-use super::parallel::{PIECE, for_each_rows, parts, vectorize, worthwhile};
-use super::reduce::{BLOCK, HALF, across, lane_sums};
+use super::buffer::{self, Uninit};
+use super::parallel::{PIECE, for_each_rows, parts, run, worthwhile};
+use super::reduce::{BLOCK, HALF, LANES, across};
+use super::simd::{store, vector, vector_at};
 
 /// For each group its variance, and the numbers that standardise it: y = (x − mean)·scale + shift. The shift corrects for the
 /// rounding of the mean.
@@ -22,23 +27,10 @@ pub fn moments<T: Element>(x: &[T], dims: [usize; 3], eps: f64, centred: bool) -
     let n = (outer * inner) as f64;
     let mut mean = vec![T::default(); groups];
     if centred {
-        let total = sums::<T, false, _, _>(
-            [x, x],
-            dims,
-            #[inline(always)]
-            |_| (|x, _| x, |x, _| x),
-        );
-        mean = total.iter().map(|[total, _]| T::constant(total / n)).collect();
+        let total = sums::<T, Plain, 1, 0>([x, x], dims, []);
+        mean = total.iter().map(|[total]| T::constant(total / n)).collect();
     }
-    let rest = sums::<T, true, _, _>(
-        [x, x],
-        dims,
-        #[inline(always)]
-        |g| {
-            let mean = mean[g];
-            (move |x, _| x - mean, move |x, _| (x - mean) * (x - mean))
-        },
-    );
+    let rest = sums::<T, Squares, 2, 1>([x, x], dims, [&mean]);
     let (mut scale, mut shift, mut variance) = (Vec::new(), Vec::new(), Vec::new());
     for [left, squares] in rest {
         // How far the mean is from the true one.
@@ -54,126 +46,379 @@ pub fn moments<T: Element>(x: &[T], dims: [usize; 3], eps: f64, centred: bool) -
     Moments { mean, scale, shift, variance }
 }
 
-/// Σ f(aᵢ, bᵢ) of each group and, if `BOTH`, Σ g(aᵢ, bᵢ), where `functions` gives f and g for a group.
+/// N numbers of an element of each of two arrays and K numbers of their group, a vector at a time.
+trait Terms<T: Element, const N: usize, const K: usize> {
+    fn of<S: Simd>(simd: S, x: [T::Vector<S>; 2], numbers: [T::Vector<S>; K]) -> [T::Vector<S>; N];
+}
+
+/// x
+struct Plain;
+
+impl<T: Element> Terms<T, 1, 0> for Plain {
+    #[inline(always)]
+    fn of<S: Simd>(_: S, [x, _]: [T::Vector<S>; 2], []: [T::Vector<S>; 0]) -> [T::Vector<S>; 1] {
+        [x]
+    }
+}
+
+/// x − mean and its square
+struct Squares;
+
+impl<T: Element> Terms<T, 2, 1> for Squares {
+    #[inline(always)]
+    fn of<S: Simd>(simd: S, [x, _]: [T::Vector<S>; 2], [mean]: [T::Vector<S>; 1]) -> [T::Vector<S>; 2] {
+        let x = T::minus(simd, x, mean);
+        [x, T::times(simd, x, x)]
+    }
+}
+
+/// y = (x − mean)·scale + shift
+struct Standardized;
+
+impl<T: Element> Terms<T, 1, 3> for Standardized {
+    #[inline(always)]
+    fn of<S: Simd>(
+        simd: S,
+        [x, _]: [T::Vector<S>; 2],
+        [mean, scale, shift]: [T::Vector<S>; 3],
+    ) -> [T::Vector<S>; 1] {
+        [T::plus(simd, T::times(simd, T::minus(simd, x, mean), scale), shift)]
+    }
+}
+
+/// y·weight + bias
+struct Affine;
+
+impl<T: Element> Terms<T, 1, 5> for Affine {
+    #[inline(always)]
+    fn of<S: Simd>(
+        simd: S,
+        x: [T::Vector<S>; 2],
+        [mean, scale, shift, weight, bias]: [T::Vector<S>; 5],
+    ) -> [T::Vector<S>; 1] {
+        let [y] = <Standardized as Terms<T, 1, 3>>::of(simd, x, [mean, scale, shift]);
+        [T::plus(simd, T::times(simd, y, weight), bias)]
+    }
+}
+
+/// g and y·g
+struct Slopes;
+
+impl<T: Element> Terms<T, 2, 3> for Slopes {
+    #[inline(always)]
+    fn of<S: Simd>(simd: S, x: [T::Vector<S>; 2], numbers: [T::Vector<S>; 3]) -> [T::Vector<S>; 2] {
+        let [y] = <Standardized as Terms<T, 1, 3>>::of(simd, x, numbers);
+        [x[1], T::times(simd, y, x[1])]
+    }
+}
+
+/// slope·((g − plain) − y·along)
+struct Backward;
+
+impl<T: Element> Terms<T, 1, 6> for Backward {
+    #[inline(always)]
+    fn of<S: Simd>(
+        simd: S,
+        x: [T::Vector<S>; 2],
+        [mean, scale, shift, plain, along, slope]: [T::Vector<S>; 6],
+    ) -> [T::Vector<S>; 1] {
+        let [y] = <Standardized as Terms<T, 1, 3>>::of(simd, x, [mean, scale, shift]);
+        let part = T::minus(simd, T::minus(simd, x[1], plain), T::times(simd, y, along));
+        [T::times(simd, slope, part)]
+    }
+}
+
+/// Element j of each array, as a vector.
 #[inline(always)]
-fn sums<T: Element, const BOTH: bool, F: Fn(T, T) -> T, G: Fn(T, T) -> T>(
+fn splat_all<S: Simd, T: Element, const K: usize>(
+    simd: S,
+    numbers: [&[T]; K],
+    j: usize,
+) -> [T::Vector<S>; K] {
+    let mut out = [T::splat(simd, T::default()); K];
+    for k in 0..K {
+        out[k] = T::splat(simd, numbers[k][j]);
+    }
+    out
+}
+
+/// The vectors of each array from element `at` on.
+#[inline(always)]
+fn vectors_of<S: Simd, T: Element, const K: usize>(simd: S, x: [&[T]; K], at: usize) -> [T::Vector<S>; K] {
+    let mut out = [T::splat(simd, T::default()); K];
+    for k in 0..K {
+        out[k] = vector::<S, T>(x[k], at);
+    }
+    out
+}
+
+/// The sums of the terms of each group.
+fn sums<T: Element, F: Terms<T, N, K>, const N: usize, const K: usize>(
     x: [&[T]; 2],
     dims: [usize; 3],
-    functions: impl Fn(usize) -> (F, G) + Send + Sync,
-) -> Vec<[f64; 2]> {
+    numbers: [&[T]; K],
+) -> Vec<[f64; N]> {
     let [outer, groups, inner] = dims;
-    let mut out = vec![[0.0; 2]; groups];
+    let mut out = vec![[0.0; N]; groups];
     let piece = PIECE.div_ceil((outer * inner).max(1));
-    parts(&mut out, piece, worthwhile(x[0].len()), &|i, part| {
-        vectorize!(if inner == 1 {
-            columns::<T, BOTH, F, G>(i * piece, part, x, dims, &functions);
-        } else {
-            rows::<T, BOTH, F, G>(i * piece, part, x, dims, &functions);
-        });
+    parts(&mut out, piece, worthwhile(x[0].len()), &|i, out| {
+        run(Sums::<T, F, N, K> { first: i * piece, out, x, dims, numbers, terms: PhantomData });
     });
     out
 }
 
-/// [`sums`] of groups from `first` on that are columns.
-#[inline(always)]
-fn columns<T: Element, const BOTH: bool, F: Fn(T, T) -> T, G: Fn(T, T) -> T>(
+/// The sums of groups from `first` on.
+struct Sums<'a, T, F, const N: usize, const K: usize> {
     first: usize,
-    out: &mut [[f64; 2]],
-    [a, b]: [&[T]; 2],
-    [outer, groups, _]: [usize; 3],
-    functions: &impl Fn(usize) -> (F, G),
-) {
-    const SOME: usize = 32;
-    for (block, out) in out.chunks_mut(SOME).enumerate() {
-        let first = first + block * SOME;
-        let mut totals = [[0.0; SOME]; 2];
-        for o in 0..outer {
-            let from = o * groups + first;
-            let (a, b) = (&a[from..from + out.len()], &b[from..from + out.len()]);
-            for j in 0..out.len().min(SOME) {
-                let (f, g) = functions(first + j);
-                totals[0][j] += f(a[j], b[j]).to_f64();
-                if BOTH {
-                    totals[1][j] += g(a[j], b[j]).to_f64();
+    out: &'a mut [[f64; N]],
+    x: [&'a [T]; 2],
+    dims: [usize; 3],
+    numbers: [&'a [T]; K],
+    terms: PhantomData<F>,
+}
+
+impl<T: Element, F: Terms<T, N, K>, const N: usize, const K: usize> WithSimd for Sums<'_, T, F, N, K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Sums { first, out, x, dims: [outer, groups, inner], numbers, .. } = self;
+        if inner == 1 {
+            for (block, out) in out.chunks_mut(LANES).enumerate() {
+                let first = first + block * LANES;
+                let mut totals = [[0.0; LANES]; N];
+                for o in 0..outer {
+                    let at = o * groups + first;
+                    if out.len() == LANES {
+                        columns::<S, T, F, N, K>(
+                            simd,
+                            x.map(|x| &x[at..]),
+                            numbers.map(|x| &x[first..]),
+                            &mut totals,
+                        );
+                        continue;
+                    }
+                    for j in 0..out.len() {
+                        let terms = term::<T, F, N, K>(x, at + j, scalars(numbers, first + j));
+                        for k in 0..N {
+                            totals[k][j] += terms[k].to_f64();
+                        }
+                    }
+                }
+                for (j, out) in out.iter_mut().enumerate() {
+                    *out = totals.map(|total| total[j]);
                 }
             }
+            return;
         }
         for (j, out) in out.iter_mut().enumerate() {
-            *out = totals.map(|total| total[j]);
+            let (wide, narrow) = (splat_all(simd, numbers, first + j), scalars(numbers, first + j));
+            let mut totals = [[0.0; HALF]; N];
+            for o in 0..outer {
+                let from = (o * groups + first + j) * inner;
+                // In the order of `reduce::lane_sums`.
+                for from in (from..from + inner).step_by(BLOCK) {
+                    let n = BLOCK.min((o * groups + first + j + 1) * inner - from);
+                    let x = x.map(|x| &x[from..from + n]);
+                    let whole = n / LANES * LANES;
+                    if whole > 0 {
+                        lane_sums::<S, T, F, N, K>(simd, x.map(|x| &x[..whole]), wide, &mut totals);
+                    }
+                    let half = whole + (n - whole) / HALF * HALF;
+                    if half > whole {
+                        half_sums::<S, T, F, N, K>(simd, x.map(|x| &x[whole..half]), wide, &mut totals);
+                    }
+                    for i in half..n {
+                        let terms = term::<T, F, N, K>(x, i, narrow);
+                        for k in 0..N {
+                            totals[k][i - half] += terms[k].to_f64();
+                        }
+                    }
+                }
+            }
+            *out = totals.map(across);
         }
     }
 }
 
-/// [`sums`] of groups from `first` on that are rows.
+/// Element j of each array.
 #[inline(always)]
-fn rows<T: Element, const BOTH: bool, F: Fn(T, T) -> T, G: Fn(T, T) -> T>(
-    first: usize,
-    out: &mut [[f64; 2]],
-    [a, b]: [&[T]; 2],
-    [outer, groups, inner]: [usize; 3],
-    functions: &impl Fn(usize) -> (F, G),
+fn scalars<T: Element, const K: usize>(numbers: [&[T]; K], j: usize) -> [T; K] {
+    let mut out = [T::default(); K];
+    for k in 0..K {
+        out[k] = numbers[k][j];
+    }
+    out
+}
+
+/// The terms of element i.
+#[inline(always)]
+fn term<T: Element, F: Terms<T, N, K>, const N: usize, const K: usize>(
+    x: [&[T]; 2],
+    i: usize,
+    numbers: [T; K],
+) -> [T; N] {
+    let mut wide = [T::splat(Scalar, T::default()); K];
+    for k in 0..K {
+        wide[k] = T::splat(Scalar, numbers[k]);
+    }
+    let terms = F::of(Scalar, vectors_of::<Scalar, T, 2>(Scalar, x, i), wide);
+    let mut out = [T::default(); N];
+    for k in 0..N {
+        out[k] = T::total(Scalar, terms[k]);
+    }
+    out
+}
+
+/// Adds the sums of whole runs of lanes, of which two vectors are summed at a time.
+#[inline(always)]
+fn lane_sums<S: Simd, T: Element, F: Terms<T, N, K>, const N: usize, const K: usize>(
+    simd: S,
+    x: [&[T]; 2],
+    numbers: [T::Vector<S>; K],
+    totals: &mut [[f64; HALF]; N],
 ) {
-    for (j, out) in out.iter_mut().enumerate() {
-        let (f, g) = functions(first + j);
-        let mut totals = [[0.0; HALF]; 2];
-        for o in 0..outer {
-            let from = (o * groups + first + j) * inner;
-            let blocks = a[from..from + inner].chunks(BLOCK).zip(b[from..from + inner].chunks(BLOCK));
-            for (a, b) in blocks {
-                lane_sums(a, b, &mut totals[0], &f);
-                if BOTH {
-                    lane_sums(a, b, &mut totals[1], &g);
+    let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
+    let n = x[0].len();
+    assert!(n == x[1].len() && n.is_multiple_of(LANES), "kernel::norm: rows of whole lanes");
+    // Lanes of the two halves, which are added first, are summed side by side.
+    for lane in (0..HALF).step_by(lanes) {
+        let mut sums = [[T::splat(simd, T::default()); N]; 2];
+        for from in (0..n).step_by(LANES) {
+            for half in 0..2 {
+                let at = from + half * HALF + lane;
+                // SAFETY: vectors divide HALF, so that this one ends before LANES behind `from`, which both arrays have.
+                let x = unsafe {
+                    [vector_at::<S, T>(x[0].as_ptr().add(at)), vector_at::<S, T>(x[1].as_ptr().add(at))]
+                };
+                let terms = F::of(simd, x, numbers);
+                for k in 0..N {
+                    sums[half][k] = T::plus(simd, sums[half][k], terms[k]);
                 }
             }
         }
-        *out = totals.map(across);
+        for k in 0..N {
+            add_wide::<S, T>(T::plus(simd, sums[0][k], sums[1][k]), &mut totals[k], lane);
+        }
     }
 }
 
-/// f(elements of x, numbers of the group) for each place of the arrays x.
+/// Adds the terms of half as many elements as there are lanes.
 #[inline(always)]
-fn elements<T: Element, const N: usize, const K: usize>(
-    [outer, groups, inner]: [usize; 3],
-    x: [&[T]; N],
+fn half_sums<S: Simd, T: Element, F: Terms<T, N, K>, const N: usize, const K: usize>(
+    simd: S,
+    x: [&[T]; 2],
+    numbers: [T::Vector<S>; K],
+    totals: &mut [[f64; HALF]; N],
+) {
+    for lane in (0..HALF).step_by(size_of::<T::Vector<S>>() / size_of::<T>()) {
+        let terms = F::of(simd, vectors_of::<S, T, 2>(simd, x, lane), numbers);
+        for k in 0..N {
+            add_wide::<S, T>(terms[k], &mut totals[k], lane);
+        }
+    }
+}
+
+/// Adds the terms of the first elements.
+#[inline(always)]
+fn columns<S: Simd, T: Element, F: Terms<T, N, K>, const N: usize, const K: usize>(
+    simd: S,
+    x: [&[T]; 2],
     numbers: [&[T]; K],
-    f: impl Fn([T; N], [T; K]) -> T + Send + Sync,
+    totals: &mut [[f64; LANES]; N],
+) {
+    let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
+    for lane in (0..LANES).step_by(lanes) {
+        let terms = F::of(simd, vectors_of::<S, T, 2>(simd, x, lane), vectors_of(simd, numbers, lane));
+        for k in 0..N {
+            add_wide::<S, T>(terms[k], &mut totals[k], lane);
+        }
+    }
+}
+
+/// Adds the elements of a vector to the numbers from `at` on.
+#[inline(always)]
+fn add_wide<S: Simd, T: Element>(vector: T::Vector<S>, totals: &mut [f64], at: usize) {
+    let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
+    let mut elements = [T::default(); HALF];
+    store(vector, &mut elements[..lanes]);
+    let totals = &mut totals[at..at + lanes];
+    for i in 0..lanes {
+        totals[i] += elements[i].to_f64();
+    }
+}
+
+/// f of the elements of x and the numbers of the group, for each place of the arrays x.
+fn elements<T: Element, F: Terms<T, 1, K>, const K: usize>(
+    dims: [usize; 3],
+    x: [&[T]; 2],
+    numbers: [&[T]; K],
 ) -> Vec<T> {
+    let [outer, groups, inner] = dims;
     let width = if inner == 1 { groups } else { inner };
-    let rows = |first: usize, part: &mut [Uninit<T>]| {
-        vectorize!(for (r, row) in part.chunks_exact_mut(width).enumerate() {
+    let rows = |first: usize, out: &mut [Uninit<T>]| {
+        let by_column = inner == 1;
+        run(Elements::<T, F, K> { first, out, x, width, groups, by_column, numbers, terms: PhantomData });
+    };
+    // SAFETY: the rows are all of the output, and `Elements` writes every element of one.
+    unsafe { buffer::written(outer * groups * inner, |out| for_each_rows(out, width, &rows)) }
+}
+
+/// The rows from `first` on, of `width` elements: of one group each or, if `by_column`, of all groups.
+struct Elements<'a, T, F, const K: usize> {
+    first: usize,
+    out: &'a mut [Uninit<T>],
+    x: [&'a [T]; 2],
+    width: usize,
+    groups: usize,
+    by_column: bool,
+    numbers: [&'a [T]; K],
+    terms: PhantomData<F>,
+}
+
+impl<T: Element, F: Terms<T, 1, K>, const K: usize> WithSimd for Elements<'_, T, F, K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Elements { first, out, x, width, groups, numbers, by_column, .. } = self;
+        let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
+        for (r, out) in out.chunks_exact_mut(width).enumerate() {
             let r = first + r;
             let x = x.map(|x| &x[r * width..][..width]);
-            if inner == 1 {
-                let numbers = numbers.map(|numbers| &numbers[..width]);
-                fill(
-                    row,
-                    #[inline(always)]
-                    |i| f(x.map(|x| x[i]), numbers.map(|numbers| numbers[i])),
-                );
-            } else {
-                let numbers = numbers.map(|numbers| numbers[r % groups]);
-                fill(
-                    row,
-                    #[inline(always)]
-                    |i| f(x.map(|x| x[i]), numbers),
-                );
+            let wide = splat_all(simd, numbers, if by_column { 0 } else { r % groups });
+            let mut from = 0;
+            while from < width && width >= lanes {
+                // The last vector has some elements for the second time.
+                let at = from.min(width - lanes);
+                let numbers = if by_column { vectors_of(simd, numbers, at) } else { wide };
+                // SAFETY: `at` is at most `width - lanes`, and both rows have `width` elements.
+                let x = unsafe {
+                    [vector_at::<S, T>(x[0].as_ptr().add(at)), vector_at::<S, T>(x[1].as_ptr().add(at))]
+                };
+                let [y] = F::of(simd, x, numbers);
+                store(y, &mut out[at..at + lanes]);
+                from += lanes;
             }
-        });
-    };
-    // SAFETY: the rows are all of the output, and `fill` writes every element of one.
-    unsafe { buffer::written(outer * groups * inner, |out| for_each_rows(out, width, &rows)) }
+            for i in from..width {
+                let numbers = scalars(numbers, if by_column { i } else { r % groups });
+                let [y] = term::<T, F, 1, K>(x, i, numbers);
+                out[i].write(y);
+            }
+        }
+    }
 }
 
 /// y = (x − mean)·scale + shift
 #[inline(never)]
 pub fn standardize<T: Element>(x: &[T], dims: [usize; 3], numbers: [&[T]; 3]) -> Vec<T> {
-    elements(
-        dims,
-        [x],
-        numbers,
-        #[inline(always)]
-        |[x], [mean, scale, shift]| (x - mean) * scale + shift,
-    )
+    elements::<T, Standardized, 3>(dims, [x, x], numbers)
+}
+
+/// y·weight + bias, with y of [`standardize`].
+#[inline(never)]
+pub fn standardize_affine<T: Element>(x: &[T], dims: [usize; 3], numbers: [&[T]; 5]) -> Vec<T> {
+    elements::<T, Affine, 5>(dims, [x, x], numbers)
 }
 
 /// scale·(g − mean g − y·mean g·y), without the first mean unless `centred`.
@@ -182,30 +427,120 @@ pub fn standardize_backward<T: Element>(
     x: &[T],
     grad: &[T],
     dims: [usize; 3],
-    [mean, scale, shift]: [&[T]; 3],
+    numbers: [&[T]; 3],
     centred: bool,
 ) -> Vec<T> {
     let n = (dims[0] * dims[2]) as f64;
-    let totals = sums::<T, true, _, _>(
-        [x, grad],
-        dims,
-        #[inline(always)]
-        |g| {
-            let (mean, scale, shift) = (mean[g], scale[g], shift[g]);
-            (|_, grad| grad, move |x, grad| ((x - mean) * scale + shift) * grad)
-        },
-    );
+    let totals = sums::<T, Slopes, 2, 3>([x, grad], dims, numbers);
     let plain: Vec<T> =
         totals.iter().map(|total| if centred { T::constant(total[0] / n) } else { T::default() }).collect();
     let along: Vec<T> = totals.iter().map(|total| T::constant(total[1] / n)).collect();
-    elements(
-        dims,
-        [x, grad],
-        [mean, scale, shift, &plain, &along],
-        #[inline(always)]
-        |[x, grad], [mean, scale, shift, plain, along]| {
-            let y = (x - mean) * scale + shift;
-            scale * ((grad - plain) - y * along)
-        },
-    )
+    let [mean, scale, shift] = numbers;
+    elements::<T, Backward, 6>(dims, [x, grad], [mean, scale, shift, &plain, &along, scale])
+}
+
+/// The gradients of [`standardize_affine`] by x, the weight and the bias, where the mean and the scale depend on x:
+/// weight·scale·(g − mean g − y·mean g·y), Σ g·y and Σ g.
+#[inline(never)]
+pub fn standardize_affine_backward<T: Element>(
+    x: &[T],
+    grad: &[T],
+    dims: [usize; 3],
+    [mean, scale, shift, weight]: [&[T]; 4],
+) -> [Vec<T>; 3] {
+    let n = (dims[0] * dims[2]) as f64;
+    let totals = sums::<T, Slopes, 2, 3>([x, grad], dims, [mean, scale, shift]);
+    let each = |k: usize, n: f64| totals.iter().map(move |total| T::constant(total[k] / n));
+    // The results take the memory that a program gives.
+    let [mut by_weight, mut by_bias] = [(); 2].map(|()| buffer::empty(totals.len()));
+    by_weight.extend(each(1, 1.0));
+    by_bias.extend(each(0, 1.0));
+    let (plain, along): (Vec<T>, Vec<T>) = each(0, n).zip(each(1, n)).unzip();
+    let slope: Vec<T> = weight.iter().zip(scale).map(|(&weight, &scale)| weight * scale).collect();
+    let by_x = elements::<T, Backward, 6>(dims, [x, grad], [mean, scale, shift, &plain, &along, &slope]);
+    [by_x, by_weight, by_bias]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        Element, moments, standardize, standardize_affine, standardize_affine_backward, standardize_backward,
+    };
+
+    /// The sum of group j in the order of `reduce::lane_sums`, one element after the other.
+    fn sum<T: Element>(terms: &[T], [outer, groups, inner]: [usize; 3], j: usize) -> f64 {
+        let mut totals = [0.0; 16];
+        for o in 0..outer {
+            let row = &terms[(o * groups + j) * inner..][..inner];
+            if inner == 1 {
+                totals[0] += row[0].to_f64();
+                continue;
+            }
+            for block in row.chunks(512) {
+                let whole = block.len() / 32 * 32;
+                let mut lanes = [T::default(); 32];
+                block[..whole].iter().enumerate().for_each(|(i, &x)| lanes[i % 32] += x);
+                (0..16).for_each(|i| totals[i] += (lanes[i] + lanes[i + 16]).to_f64());
+                block[whole..].iter().enumerate().for_each(|(i, &x)| totals[i % 16] += x.to_f64());
+            }
+        }
+        for width in [8, 4, 2, 1] {
+            (0..width).for_each(|i| totals[i] += totals[i + width]);
+        }
+        totals[0]
+    }
+
+    fn bits_of_plain_loops<T: Element + std::fmt::Debug>() {
+        for dims in
+            [[3, 4, 7], [2, 70, 1], [5, 3, 1], [2, 3, 16], [3, 2, 33], [1, 3, 64], [2, 2, 1111], [4, 1, 5]]
+        {
+            let [outer, groups, inner] = dims;
+            let n = (outer * inner) as f64;
+            let numbers = |count: usize, salt: f64| -> Vec<T> {
+                (0..count).map(|i| T::constant((i as f64 * 1.7 + salt).sin())).collect()
+            };
+            let (x, grad) = (numbers(outer * groups * inner, 0.1), numbers(outer * groups * inner, 0.2));
+            let (weight, bias) = (numbers(groups, 0.3), numbers(groups, 0.4));
+            let each = |f: &dyn Fn(usize, usize) -> T| -> Vec<T> {
+                (0..x.len()).map(|i| f(i, i / inner % groups)).collect()
+            };
+            let sums = |terms: &[T]| -> Vec<f64> { (0..groups).map(|j| sum(terms, dims, j)).collect() };
+            let of =
+                |sums: &[f64], n: f64| -> Vec<T> { sums.iter().map(|sum| T::constant(sum / n)).collect() };
+
+            let got = moments(&x, dims, 1e-5, true);
+            let mean = of(&sums(&x), n);
+            assert_eq!(got.mean, mean, "{dims:?}");
+            let left = sums(&each(&|i, j| x[i] - mean[j]));
+            let squares = sums(&each(&|i, j| (x[i] - mean[j]) * (x[i] - mean[j])));
+            let variance = |j: usize| T::constant((squares[j] / n - (left[j] / n).powi(2)).max(0.0));
+            assert_eq!(got.variance, (0..groups).map(variance).collect::<Vec<T>>(), "{dims:?}");
+
+            let (scale, shift) = (got.scale, got.shift);
+            let y = each(&|i, j| (x[i] - mean[j]) * scale[j] + shift[j]);
+            assert_eq!(standardize(&x, dims, [&mean, &scale, &shift]), y, "{dims:?}");
+            let affine = standardize_affine(&x, dims, [&mean, &scale, &shift, &weight, &bias]);
+            assert_eq!(affine, each(&|i, j| y[i] * weight[j] + bias[j]), "{dims:?}");
+
+            let (plain, along) = (sums(&grad), sums(&each(&|i, _| y[i] * grad[i])));
+            for centred in [true, false] {
+                let means = [if centred { of(&plain, n) } else { vec![T::default(); groups] }, of(&along, n)];
+                let slope = |i: usize, j: usize| (grad[i] - means[0][j]) - y[i] * means[1][j];
+                let got = standardize_backward(&x, &grad, dims, [&mean, &scale, &shift], centred);
+                assert_eq!(got, each(&|i, j| scale[j] * slope(i, j)), "{dims:?}");
+                if centred {
+                    let numbers = [&mean[..], &scale, &shift, &weight];
+                    let [by_x, by_weight, by_bias] = standardize_affine_backward(&x, &grad, dims, numbers);
+                    assert_eq!(by_x, each(&|i, j| weight[j] * scale[j] * slope(i, j)), "{dims:?}");
+                    assert_eq!((by_weight, by_bias), (of(&along, 1.0), of(&plain, 1.0)), "{dims:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_bits_of_plain_loops() {
+        bits_of_plain_loops::<f32>();
+        bits_of_plain_loops::<f64>();
+    }
 }

@@ -17,9 +17,30 @@ pub trait Vectors: Copy {
 
     fn vectors_mut<S: Simd>(numbers: &mut [Self]) -> &mut [Self::Vector<S>];
 
+    /// An index as the bits of a number, which is not computed with.
+    fn of_index(i: u32) -> Self;
+
+    fn index(self) -> u32;
+
+    /// a + b.
+    fn plus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+
+    /// a − b.
+    fn minus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+
+    /// a·b.
+    fn times<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+
     /// a·b + c.
     fn fused<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>)
     -> Self::Vector<S>;
+
+    /// The second of each pair if its first number is larger, or a NaN where that of the first pair is none; else the first pair.
+    fn later<S: Simd>(
+        simd: S,
+        first: [Self::Vector<S>; 2],
+        second: [Self::Vector<S>; 2],
+    ) -> [Self::Vector<S>; 2];
 
     /// The larger number in each place.
     fn larger<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
@@ -32,7 +53,10 @@ pub trait Vectors: Copy {
 }
 
 macro_rules! fused {
-    ($($t:ident $vector:ident $splat:ident $vectors:ident $mutable:ident $fused:ident $larger:ident $largest:ident $total:ident;)*) => {$(
+    ($(
+        $t:ident $vector:ident $splat:ident $vectors:ident $mutable:ident $fused:ident $larger:ident $largest:ident $total:ident
+        $plus:ident $minus:ident $times:ident $equal:ident $most:ident $both:ident $not:ident $select:ident $to:ident $from:ident;
+    )*) => {$(
         impl Vectors for $t {
             type Vector<S: Simd> = S::$vector;
 
@@ -49,6 +73,43 @@ macro_rules! fused {
             #[inline(always)]
             fn vectors_mut<S: Simd>(numbers: &mut [Self]) -> &mut [S::$vector] {
                 S::$mutable(numbers).0
+            }
+
+            #[inline(always)]
+            fn of_index(i: u32) -> Self {
+                Self::from_bits(i.into())
+            }
+
+            #[inline(always)]
+            fn index(self) -> u32 {
+                self.to_bits() as u32
+            }
+
+            #[inline(always)]
+            fn plus<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+                simd.$plus(a, b)
+            }
+
+            #[inline(always)]
+            fn minus<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+                simd.$minus(a, b)
+            }
+
+            #[inline(always)]
+            fn times<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+                simd.$times(a, b)
+            }
+
+            #[inline(always)]
+            fn later<S: Simd>(simd: S, first: [S::$vector; 2], second: [S::$vector; 2]) -> [S::$vector; 2] {
+                let (a, b) = (first[0], second[0]);
+                let later = simd.$both(simd.$equal(a, a), simd.$not(simd.$most(b, a)));
+                let mut out = first;
+                for i in 0..2 {
+                    // `select_f32s` is not always inlined.
+                    out[i] = simd.$from(simd.$select(later, simd.$to(second[i]), simd.$to(first[i])));
+                }
+                out
             }
 
             #[inline(always)]
@@ -75,8 +136,36 @@ macro_rules! fused {
 }
 
 fused! {
-    f32 f32s splat_f32s as_simd_f32s as_mut_simd_f32s mul_add_e_f32s max_f32s reduce_max_f32s reduce_sum_f32s;
-    f64 f64s splat_f64s as_simd_f64s as_mut_simd_f64s mul_add_e_f64s max_f64s reduce_max_f64s reduce_sum_f64s;
+    f32 f32s splat_f32s as_simd_f32s as_mut_simd_f32s mul_add_e_f32s max_f32s reduce_max_f32s reduce_sum_f32s
+        add_f32s sub_f32s mul_f32s equal_f32s less_than_or_equal_f32s and_m32s not_m32s select_u32s transmute_u32s_f32s transmute_f32s_u32s;
+    f64 f64s splat_f64s as_simd_f64s as_mut_simd_f64s mul_add_e_f64s max_f64s reduce_max_f64s reduce_sum_f64s
+        add_f64s sub_f64s mul_f64s equal_f64s less_than_or_equal_f64s and_m64s not_m64s select_u64s transmute_u64s_f64s transmute_f64s_u64s;
+}
+
+/// The vector from element `at` on.
+#[inline(always)]
+pub(super) fn vector<S: Simd, T: Vectors>(x: &[T], at: usize) -> T::Vector<S> {
+    let x = &x[at..at + size_of::<T::Vector<S>>() / size_of::<T>()];
+    // SAFETY: the slice has a vector's elements.
+    unsafe { vector_at::<S, T>(x.as_ptr()) }
+}
+
+/// The vector at an address that need not be aligned.
+///
+/// # Safety
+/// As many elements as a vector has must lie there.
+#[inline(always)]
+pub(super) unsafe fn vector_at<S: Simd, T: Vectors>(from: *const T) -> T::Vector<S> {
+    // SAFETY: a vector is its elements, and the read takes any address.
+    unsafe { from.cast::<T::Vector<S>>().read_unaligned() }
+}
+
+/// Writes a vector to as many elements.
+#[inline(always)]
+pub(super) fn store<V: Copy, T: Copy>(vector: V, to: &mut [T]) {
+    assert_eq!(size_of_val(to), size_of::<V>(), "kernel::simd: a vector of another size");
+    // SAFETY: the slice has the size of the vector, whose elements have its type; it may lie at any address.
+    unsafe { to.as_mut_ptr().cast::<V>().write_unaligned(vector) }
 }
 
 /// N vectors of f32.
