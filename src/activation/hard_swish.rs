@@ -15,7 +15,9 @@ pub struct HardSwish;
 
 impl Activation for HardSwish {
     const NAME: &'static str = "hard_swish";
+    const IS_INLINED: bool = true;
 
+    #[inline(always)]
     fn value<R: Real>(&self, x: R) -> R {
         // Below −3 the other factor is 0: bounded, because −∞ · 0 is NaN.
         let (three, six) = (R::constant(3.0), R::constant(6.0));
@@ -23,6 +25,7 @@ impl Activation for HardSwish {
         x * ((x + three).minimum(six) / six)
     }
 
+    #[inline(always)]
     fn derivative<R: Real>(&self, x: R, _: R) -> R {
         let (three, zero, one) = (R::constant(3.0), R::constant(0.0), R::constant(1.0));
         let between = x / three + R::constant(0.5);

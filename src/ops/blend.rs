@@ -11,7 +11,7 @@ formula!(blocks Lerp = "lerp", [a, b, w] => {
     let (step, one) = (b - a, R::constant(1.0));
     R::constant(0.5).select_gt(w.abs(), a + w * step, b - step * (one - w))
 }, y => [R::constant(1.0) - w, w, b - a]);
-formula!(blocks AddCMul(c: f64) = "addcmul", [x, a, b] => x + R::constant(c) * (a * b),
+formula!(AddCMul(c: f64) = "addcmul", [x, a, b] => x + R::constant(c) * (a * b),
     y => [R::constant(1.0), R::constant(c) * b, R::constant(c) * a]);
 
 impl Tensor {
