@@ -61,9 +61,10 @@ pub(crate) enum Primitive {
         eps: f64,
         centred: bool,
     },
-    /// (x − mean)·scale + shift of such groups.
+    /// (x − mean)·scale + shift of such groups, then times a weight and plus a bias if there are six operands.
     Standardize([usize; 3]),
-    /// The gradient of `Standardize` and `Moments`, of x, the gradient, and the three numbers.
+    /// The gradient of `Standardize` and `Moments`, of x, the gradient, and the three numbers; by the weight and the bias, too, if the
+    /// weight is the sixth operand.
     StandardizeBackward {
         sizes: [usize; 3],
         centred: bool,

@@ -701,8 +701,26 @@ fn standardize(x: &[f32], x_at: usize, mean: &[f32], scale: &[f32], shift: &[f32
     }
 }
 
-/// scale·(g − mean g − y·mean g·y), without the first mean unless `centred`.
-fn standardize_backward(x: &[f32], x_at: usize, g: &[f32], g_at: usize, mean: &[f32], scale: &[f32], shift: &[f32], y: &mut [f32], y_at: usize, outer: usize, groups: usize, inner: usize, centred: bool) {
+/// y·weight + bias of each group.
+fn affine_groups(weight: &[f32], weight_at: usize, bias: &[f32], bias_at: usize, y: &mut [f32], y_at: usize, outer: usize, groups: usize, inner: usize) {
+    for row in 0..outer * groups {
+        let j: usize = row % groups;
+        for i in 0..inner {
+            let product: f32 = y[y_at + row * inner + i] * weight[weight_at + j];
+            y[y_at + row * inner + i] = product + bias[bias_at + j];
+        }
+    }
+}
+
+/// The sums of each group.
+fn group_sums(kind: usize, x: &[f32], x_at: usize, g: &[f32], g_at: usize, mean: &[f32], scale: &[f32], shift: &[f32], y: &mut [f32], outer: usize, groups: usize, inner: usize) {
+    for j in 0..groups {
+        y[j] = group_sum(kind, x, x_at, g, g_at, mean[j], scale[j], shift[j], outer, groups, inner, j) as f32;
+    }
+}
+
+/// scale·(g − mean g − y·mean g·y), without the first mean unless `centred`, and times the weight if `weighted`.
+fn standardize_backward(x: &[f32], x_at: usize, g: &[f32], g_at: usize, mean: &[f32], scale: &[f32], shift: &[f32], weight: &[f32], weight_at: usize, y: &mut [f32], y_at: usize, outer: usize, groups: usize, inner: usize, centred: bool, weighted: bool) {
     let n: f64 = (outer * inner) as f64;
     for j in 0..groups {
         let mut plain: f32 = 0.0;
@@ -710,13 +728,14 @@ fn standardize_backward(x: &[f32], x_at: usize, g: &[f32], g_at: usize, mean: &[
             plain = (group_sum(2, x, x_at, g, g_at, mean[j], scale[j], shift[j], outer, groups, inner, j) / n) as f32;
         }
         let along: f32 = (group_sum(3, x, x_at, g, g_at, mean[j], scale[j], shift[j], outer, groups, inner, j) / n) as f32;
+        let slope: f32 = if weighted { weight[weight_at + j] * scale[j] } else { scale[j] };
         for o in 0..outer {
             for i in 0..inner {
                 let at: usize = (o * groups + j) * inner + i;
                 let product: f32 = (x[x_at + at] - mean[j]) * scale[j];
                 let part: f32 = (product + shift[j]) * along;
                 let difference: f32 = (g[g_at + at] - plain) - part;
-                y[y_at + at] = scale[j] * difference;
+                y[y_at + at] = slope * difference;
             }
         }
     }

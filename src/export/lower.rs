@@ -520,16 +520,29 @@ impl Writer<'_> {
                 }
             }
             Primitive::Standardize([outer, groups, inner]) => {
-                let [_, m, scale, shift] = &operands[..] else { return Err(refused("")) };
+                let [_, m, scale, shift, ..] = &operands[..] else { return Err(refused("")) };
                 let numbers = format!("{}, {}, {}", m.name, scale.name, shift.name);
-                self.line(&format!("standardize({}, {numbers}, {y}, 0, {outer}, {groups}, {inner});", at[0]));
+                let sizes = format!("{outer}, {groups}, {inner}");
+                self.line(&format!("standardize({}, {numbers}, {y}, 0, {sizes});", at[0]));
+                if let [weight, bias] = &at[4..] {
+                    self.line(&format!("affine_groups({weight}, {bias}, {y}, 0, {sizes});"));
+                }
             }
             Primitive::StandardizeBackward { sizes: [outer, groups, inner], centred } => {
-                let [_, _, m, scale, shift] = &operands[..] else { return Err(refused("")) };
+                let [_, _, m, scale, shift, ..] = &operands[..] else { return Err(refused("")) };
                 let numbers = format!("{}, {}, {}", m.name, scale.name, shift.name);
-                let sizes = format!("{outer}, {groups}, {inner}, {centred}");
+                let sizes = format!("{outer}, {groups}, {inner}");
+                // Σ g·y and Σ g.
+                for (&output, kind) in call.outputs[1..].iter().zip([3, 2]) {
+                    if let Some(sums) = self.slot(output) {
+                        let (x, g) = (&at[0], &at[1]);
+                        self.line(&format!("group_sums({kind}, {x}, {g}, {numbers}, {sums}, {sizes});"));
+                    }
+                }
+                let weighted = at.len() > 5;
+                let weight = if weighted { &at[5] } else { &at[4] };
                 self.line(&format!(
-                    "standardize_backward({}, {}, {numbers}, {y}, 0, {sizes});",
+                    "standardize_backward({}, {}, {numbers}, {weight}, {y}, 0, {sizes}, {centred}, {weighted});",
                     at[0], at[1]
                 ));
             }

@@ -88,7 +88,7 @@ pub use pad::Pad;
 pub use pointwise::apply;
 pub use random::Rng;
 pub use sigmoid::sigmoid_derivative;
-pub(crate) use standardize::{Statistics, standardize};
+pub(crate) use standardize::{Statistics, standardize, standardize_affine};
 pub use window::{ConvOptions, ConvPadding, PerSpatialDim, PoolOptions};
 
 #[cfg(test)]

@@ -48,6 +48,34 @@ impl Op<1> for StandardizeGroups {
     }
 
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        self.onnx_of_x(onnx)
+    }
+
+    fn jacobian(&self) -> Jacobian {
+        Jacobian::Symmetric
+    }
+
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
+        let x = saved.input(0)?;
+        if saved.recording() {
+            return Ok([Some(self.slope(&x, &self.clone().apply([&x])?, grad)?)]);
+        }
+        let [m, scale, shift] = &self.moments;
+        let inputs = [&contiguous(x.array())?, &contiguous(grad.array())?, m, scale, shift];
+        let (dims, centred) = (sizes(grad.array()), self.centred);
+        let slope = with_float!(x.dtype(), T => {
+            let what = ("standardize_backward", || Primitive::StandardizeBackward { sizes: dims, centred });
+            launch(what, inputs, &dims, move |[x, g, moments @ ..]| {
+                let moments = moments.map(|x| x.elements());
+                norm::standardize_backward(x.elements::<T>(), g.elements(), dims, moments, centred)
+            })?
+        });
+        Ok([Some(slope.into())])
+    }
+}
+
+impl StandardizeGroups {
+    fn onnx_of_x(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
         let over = ReducedAxes { axes: Dims::from_slice(&[0, 2]), keepdim: true };
         let x = onnx.input(0);
         let centred = match self.centred {
@@ -65,31 +93,65 @@ impl Op<1> for StandardizeGroups {
         Ok(onnx.node("Div", &[centred, root], &[]))
     }
 
-    fn jacobian(&self) -> Jacobian {
-        Jacobian::Symmetric
+    /// The gradient by x of y, with its history.
+    fn slope(&self, x: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        let mut slope = (grad - y * mean(&(grad * y)?)?)?;
+        if self.centred {
+            slope = (slope - mean(grad)?)?;
+        }
+        slope * (variance(x, self.centred)? + self.eps)?.powf(-0.5)?
+    }
+}
+
+/// [`StandardizeGroups`] of the first input, times the second and plus the third for each group, in one pass.
+#[derive(Clone, Debug)]
+struct AffineGroups(StandardizeGroups);
+
+impl Op<3> for AffineGroups {
+    const NAME: &'static str = "standardize_affine";
+
+    fn forward(&self, [x, w, b]: [&Array; 3], ctx: &mut SaveContext) -> Result<Array> {
+        ctx.save_input(0);
+        ctx.save_input(1);
+        let ([m, scale, shift], dims) = (&self.0.moments, sizes(x));
+        let inputs = [&contiguous(x)?, m, scale, shift, &contiguous(w)?, &contiguous(b)?];
+        with_float!(x.dtype(), T => {
+            launch((Self::NAME, || Primitive::Standardize(dims)), inputs, &dims, move |[x, numbers @ ..]| {
+                norm::standardize_affine(x.elements::<T>(), dims, numbers.map(|x| x.elements()))
+            })
+        })
     }
 
-    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
-        let x = saved.input(0)?;
-        if saved.recording() {
-            let y = self.clone().apply([&x])?;
-            let mut slope = (grad - &y * mean(&(grad * &y)?)?)?;
-            if self.centred {
-                slope = (slope - mean(grad)?)?;
-            }
-            return Ok([Some((slope * (variance(&x, self.centred)? + self.eps)?.powf(-0.5)?)?)]);
+    fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
+        let mut y = self.0.onnx_of_x(onnx)?;
+        for (i, name) in [(1, "Mul"), (2, "Add")] {
+            let (numbers, groups) = (onnx.input(i), onnx.dims(i)?[0]);
+            let shaped = onnx.reshape(numbers, &[1, groups, 1]);
+            y = onnx.node(name, &[y, shaped], &[]);
         }
-        let [m, scale, shift] = &self.moments;
-        let inputs = [&contiguous(x.array())?, &contiguous(grad.array())?, m, scale, shift];
-        let (dims, centred) = (sizes(grad.array()), self.centred);
-        let slope = with_float!(x.dtype(), T => {
-            let what = ("standardize_backward", || Primitive::StandardizeBackward { sizes: dims, centred });
-            launch(what, inputs, &dims, move |[x, g, moments @ ..]| {
-                let moments = moments.map(|x| x.elements());
-                norm::standardize_backward(x.elements::<T>(), g.elements(), dims, moments, centred)
+        Ok(y)
+    }
+
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
+        let (x, w) = (saved.input(0)?, saved.input(1)?);
+        let (dims, groups) = (sizes(grad.array()), w.dims().to_vec());
+        if saved.recording() {
+            let y = self.0.clone().apply([&x])?;
+            let by_x = self.0.slope(&x, &y, &(grad * w.reshape((1, dims[1], 1))?)?)?;
+            return Ok([Some(by_x), Some((grad * y)?.sum([0, 2])?), Some(grad.sum([0, 2])?)]);
+        }
+        let [m, scale, shift] = &self.0.moments;
+        let inputs =
+            [&contiguous(x.array())?, &contiguous(grad.array())?, m, scale, shift, &contiguous(w.array())?];
+        let gradients = with_float!(x.dtype(), T => {
+            let what = ("standardize_backward", || Primitive::StandardizeBackward { sizes: dims, centred: true });
+            launch_many(what, inputs, [&dims, &groups[..], &groups], move |[x, g, numbers @ ..]| {
+                let numbers = numbers.map(|x| x.elements());
+                Ok(norm::standardize_affine_backward(x.elements::<T>(), g.elements(), dims, numbers)
+                    .map(T::to_cpu_storage_owned))
             })?
         });
-        Ok([Some(slope.into())])
+        Ok(gradients.map(|gradient| Some(gradient.into())))
     }
 }
 
@@ -128,7 +190,29 @@ pub(crate) fn standardize(x: &Tensor, eps: f64, centred: bool) -> Result<(Tensor
         let [mean, variance] = [m.reshape(groups)?.detach(), v.reshape(groups)?.detach()];
         return Ok((y, Statistics { mean, variance }));
     }
+    let (op, statistics) = measured(x, eps, centred)?;
+    Ok((op.apply([x])?, statistics))
+}
+
+/// [`standardize`] with the mean, times w and plus b of each group.
+pub(crate) fn standardize_affine(x: &Tensor, [w, b]: [&Tensor; 2], eps: f64) -> Result<(Tensor, Statistics)> {
+    let as_x = |numbers: &Tensor| {
+        numbers.dims() == &x.dims()[1..2] && numbers.dtype() == x.dtype() && on_cpu(numbers.array())
+    };
+    let fuses = x.rank() == 3 && x.elem_count() > 0 && on_cpu(x.array()) && as_x(w) && as_x(b);
+    if fuses && matches!(x.dtype(), DType::F32 | DType::F64) {
+        let (op, statistics) = measured(x, eps, true)?;
+        return Ok((AffineGroups(op).apply([x, w, b])?, statistics));
+    }
+    let (y, statistics) = standardize(x, eps, true)?;
+    let shaped = |numbers: &Tensor| numbers.reshape((1, numbers.elem_count(), 1));
+    Ok((shaped(b)?.addcmul(&y, &shaped(w)?, 1.0)?, statistics))
+}
+
+/// The operation with the numbers of each group of x, and their statistics.
+fn measured(x: &Tensor, eps: f64, centred: bool) -> Result<(StandardizeGroups, Statistics)> {
     let (array, dims) = (x.array(), sizes(x.array()));
+    let groups = dims[1];
     let [m, scale, shift, mean, variance] = with_float!(x.dtype(), T => {
         let what = ("moments", || Primitive::Moments { sizes: dims, eps, centred });
         launch_many(what, [&contiguous(array)?], [&[groups]; 5], move |[x]| {
@@ -138,13 +222,13 @@ pub(crate) fn standardize(x: &Tensor, eps: f64, centred: bool) -> Result<(Tensor
             Ok([mean, scale, shift, exact, variance].map(T::to_cpu_storage_owned))
         })?
     });
-    let y = StandardizeGroups { eps, centred, moments: [m, scale, shift] }.apply([x])?;
-    Ok((y, Statistics { mean: mean.into(), variance: variance.into() }))
+    let statistics = Statistics { mean: mean.into(), variance: variance.into() };
+    Ok((StandardizeGroups { eps, centred, moments: [m, scale, shift] }, statistics))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::standardize;
+    use super::{standardize, standardize_affine};
     use crate::ops::testing::check;
     use crate::prelude::*;
 
@@ -159,6 +243,13 @@ mod tests {
                     let more = x.elem_count() / 12;
                     let x = x.reshape((dims[0] * more, dims[1], dims[2]))?;
                     standardize(&x, 0.1, centred).map(|(y, _)| y)
+                });
+                // The numbers of groups are of the first elements.
+                check(&X, |x| {
+                    let more = x.elem_count() / 12;
+                    let numbers = |from| x.flatten(0, -1)?.narrow(0, from, dims[1]);
+                    let x = x.reshape((dims[0] * more, dims[1], dims[2]))?;
+                    standardize_affine(&x, [&numbers(1)?, &numbers(3)?], 0.1).map(|(y, _)| y)
                 });
             }
         }
@@ -199,6 +290,17 @@ mod tests {
                         assert!(got.len() == expected.len() && far < tolerance, "{dims:?} {dtype:?}: {far}");
                         Ok(())
                     };
+                    let [w, b] = [0.7, -0.2].map(|salt| {
+                        let numbers = (0..dims[1]).map(|g| (g as f64 + salt).sin()).collect::<Vec<_>>();
+                        Tensor::from_vec(numbers, dims[1], &Device::Cpu)?.to_dtype(dtype)
+                    });
+                    let (w, b) = (w?, b?);
+                    let own = standardize_affine(&x.to_dtype(dtype)?, [&w, &b], 1e-5)?.0;
+                    if centred && dtype != DType::BF16 {
+                        // In one pass and in two: the same bits.
+                        let shaped = |x: &Tensor| x.reshape((1, dims[1], 1));
+                        assert_eq!(own, ((&got * shaped(&w)?)? + shaped(&b)?)?);
+                    }
                     near(got, &y)?;
                     near(statistics.mean, &mean)?;
                     near(statistics.variance, &variance)?;

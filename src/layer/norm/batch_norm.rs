@@ -9,7 +9,7 @@ use crate::autograd::launch::launch;
 use crate::autograd::{OnnxAttribute, Tensor, no_grad, trace};
 use crate::error::{Error, Result};
 use crate::layer::{Buffer, Fields, ForwardContext, Layer, Parameter};
-use crate::ops::standardize;
+use crate::ops::{standardize, standardize_affine};
 
 /// Normalizes each channel over the batch and the D axes after the channels to mean 0 and variance 1, then scales and
 /// shifts it. Use it as [`BatchNorm1d`] or [`BatchNorm2d`].
@@ -159,9 +159,14 @@ impl<const D: usize> BatchNorm<D> {
                                     leaves out a last batch of one)";
                     return Err(Error::shape(Self::NAME, expected, &[x.dims()]));
                 }
-                let (y, batch, count) = match peer {
-                    Some(peer) => synchronized(&flat, self.eps, peer)?,
-                    None => {
+                let affine = self.weight.as_ref().zip(self.bias.as_ref()).filter(|_| peer.is_none());
+                let (y, batch, count) = match (peer, affine) {
+                    (Some(peer), _) => synchronized(&flat, self.eps, peer)?,
+                    (None, Some((weight, bias))) => {
+                        let (y, batch) = standardize_affine(&flat, [&weight.get(), &bias.get()], self.eps)?;
+                        (y, batch, own)
+                    }
+                    (None, None) => {
                         let (y, batch) = standardize(&flat, self.eps, true)?;
                         (y, batch, own)
                     }
@@ -171,7 +176,11 @@ impl<const D: usize> BatchNorm<D> {
                 if let (Some(running), true) = (running, keeps) {
                     running.update(&batch.mean, &batch.variance, count, self.momentum)?;
                 }
-                y.reshape(x.dims())?
+                let y = y.reshape(x.dims())?;
+                if affine.is_some() {
+                    return Ok(y);
+                }
+                y
             }
         };
         affine(y, &self.weight, &self.bias, &channels)
