@@ -652,6 +652,69 @@ fn the_fourth_derivative_of_a_network_is_that_of_mpmath() -> Result<()> {
 }
 
 #[test]
+fn the_second_derivatives_of_each_activation() -> Result<()> {
+    type Function = fn(&Tensor) -> Result<Tensor>;
+    let functions: &[(&str, Function)] = &[
+        ("tanh", |x| x.tanh()),
+        ("sigmoid", |x| x.sigmoid()),
+        ("gelu", |x| x.gelu()),
+        ("silu", |x| x.silu()),
+        ("softplus", |x| x.softplus()),
+        ("elu", |x| x.elu(0.7)),
+        ("relu, whose second derivative is 0", |x| x.relu()),
+        ("sin", |x| x.sin()),
+        ("sqr, whose second derivative is constant", |x| x.sqr()),
+        ("a slope that is constant", |x| x * 3.0),
+        ("exp, of y alone", |x| (x * 0.3)?.exp()),
+        ("√(1 + x²), of several", |x| (x.sqr()? + 1.0)?.sqrt()),
+        ("powf", |x| (x.sqr()? + 0.5)?.powf(1.5)),
+        ("two variables", |x| x.cos()? * x.atan()?),
+    ];
+    let rng = &mut Rng::seed(5);
+    let mut parameter = |n, m| {
+        Ok::<_, Error>(
+            (Tensor::randn_dtype(0.0, 1.0, (n, m), DType::F64, rng)? * 0.4)?.detach().into_parameter(),
+        )
+    };
+    for d in [1, 4] {
+        let [first, second, last] = [parameter(d, 7)?, parameter(7, 5)?, parameter(5, 1)?];
+        for &(name, f) in functions {
+            println!("{name}, {d}");
+            let (x, v) = (normal(&[6, d], 31), normal(&[6, d], 32).detach());
+            let y = f(&f(&x.matmul(&first)?)?.matmul(&second)?)?.matmul(&last)?;
+            let total = y.sum_all()?;
+            let mut diagonal = Vec::new();
+            for j in 0..d {
+                let axis = Tensor::eye(d, DType::F64, &Device::Cpu)?.i(j)?.broadcast_to((6, d))?;
+                diagonal.push(autograd::hvp(&total, [&x], [&axis])?[0].narrow(1, j, 1)?);
+            }
+            let diagonal = Tensor::cat(&diagonal.iter().collect::<Vec<_>>(), 1)?;
+            let [product] = autograd::hvp(&total, [&x], [&v])?;
+            type Derived = fn(&Tensor, &Tensor, &Tensor) -> Result<Tensor>;
+            let pairs: [(Derived, Tensor); 3] = [
+                (|y, x, _| autograd::laplacian(y, x), diagonal.sum_keepdim(1)?),
+                (|y, x, _| autograd::hessian_diagonal(y, x)?.squeeze(1), diagonal),
+                (|y, x, v| Ok(autograd::taylor(y, x, v, 2)?[1].clone()), (product * &v)?.sum_keepdim(1)?),
+            ];
+            for (derived, expected) in pairs {
+                let found = derived(&y, &x, &v)?;
+                close(&found, &expected, 1e-12);
+                close(&no_grad(|| derived(&y, &x, &v))?, &expected, 1e-12);
+                if !found.requires_grad() {
+                    continue;
+                }
+                // A loss may hold it.
+                let grads = |y: &Tensor| autograd::grad(&y.sin()?.sum_all()?, [&x, &first, &second, &last]);
+                for (found, expected) in grads(&found)?.iter().zip(&grads(&expected)?) {
+                    close(found, expected, 1e-11);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn laplacians_nest() -> Result<()> {
     // More axes than 16 are summed in blocks.
     for d in [1, 3, 18] {

@@ -4,7 +4,9 @@
 
 use tealight::autograd::{self, GradCheck};
 use tealight::implicit::{Argmin, FixedPoint, Odeint, argmin, fixed_point, odeint};
+use tealight::layer::{Fields, Parameter};
 use tealight::prelude::*;
+use tealight::program::{TrainStep, compile};
 
 fn tensor(numbers: &[f64]) -> Tensor {
     Tensor::new(numbers, &Device::Cpu).unwrap()
@@ -183,6 +185,66 @@ fn differential_equations() -> Result<()> {
     assert!((y.i((1, 0))?.to_scalar::<f32>()? - 8.0).abs() < 1e-4);
     assert_eq!(numbers(&odeint(|_, y| Ok(y.clone()), &end, &[3.0], &[])?), numbers(&end));
     assert_eq!(odeint(|_, y| Ok(y.clone()), &tensor(&[]), &[0.0, 1.0], &[])?.dims(), [2, 0]);
+    Ok(())
+}
+
+/// A layer that is one of the three.
+struct Solved(Parameter, fn(&Tensor, &Tensor) -> Result<Tensor>);
+
+impl Layer for Solved {
+    fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
+        (self.1)(x, &self.0.get())
+    }
+
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        fields.parameter("a", &self.0);
+    }
+}
+
+#[test]
+fn a_program_is_not_made_of_a_solver() -> Result<()> {
+    // How many steps it takes depends on the numbers: a step of training runs as without a program, and says why.
+    let layers: [(&str, fn(&Tensor, &Tensor) -> Result<Tensor>); 3] = [
+        ("fixed_point", |x, a| {
+            let (held, shift) = (a.clone(), x.clone());
+            fixed_point(move |z| (&held * z.sin()?)? + &shift, x, std::slice::from_ref(a))
+        }),
+        ("argmin", |x, a| {
+            let (held, to) = (a.clone(), x.clone());
+            argmin(
+                move |z| (z.sqr()?.sqr()? + (z - (&to * &held)?)?.sqr()?)?.sum_all(),
+                x,
+                std::slice::from_ref(a),
+            )
+        }),
+        ("odeint", |x, a| {
+            let held = a.clone();
+            odeint(move |_, y| y * &held, x, &[0.0, 1.0], std::slice::from_ref(a))?.i(1)
+        }),
+    ];
+    for (name, f) in layers {
+        let x = tensor(&[0.3, 1.0, -0.5]);
+        let make = || Solved(Parameter::new(tensor(&[0.4, 0.1, 0.2])), f);
+        let (a, b) = (make(), make());
+        let mut step = TrainStep::new(&a, Mse, Sgd::new(a.parameters(), 0.1)?);
+        let mut eager = TrainStep::new(&b, Mse, Sgd::new(b.parameters(), 0.1)?).eager();
+        for _ in 0..5 {
+            assert_eq!(step.run(&x, &x)?.to_bits(), eager.run(&x, &x)?.to_bits(), "{name}");
+        }
+        assert_eq!(numbers(&a.0.get()), numbers(&b.0.get()));
+        assert_ne!(numbers(&a.0.get()), [0.4, 0.1, 0.2]);
+        let refusal = step.refusal().expect(name).to_string();
+        println!("{name}: {refusal}");
+        assert_eq!(step.replayed(), 0);
+        let error = compile(|[x]: [&Tensor; 1]| f(x, &a.0.get())).call([&x]).unwrap_err().to_string();
+        println!("{error}");
+        for text in [refusal, error] {
+            assert!(
+                text.starts_with("program: expected a function that does not look at the numbers"),
+                "{text}"
+            );
+        }
+    }
     Ok(())
 }
 

@@ -705,6 +705,26 @@ fn forward_mode_is_replayed() -> Result<()> {
 }
 
 #[test]
+fn a_laplacian_of_any_number_of_axes_is_replayed() -> Result<()> {
+    for d in [1, 2, 16, 17, 40] {
+        let rng = &mut Rng::seed(6);
+        let model = Sequential::new().push(Linear::new(d, 9, rng)?).push(Tanh).push(Linear::new(9, 1, rng)?);
+        let model = model.push(Sigmoid).push(Linear::new(1, 1, rng)?);
+        let function = |[x]: [&Tensor; 1]| {
+            let x = x.detach().into_parameter();
+            autograd::laplacian(&model.forward(&x, &mut ForwardContext::eval())?, &x)
+        };
+        let mut compiled = compile(function);
+        for _ in 0..4 {
+            let x = Tensor::randn(0.0, 1.0, (33, d), rng)?;
+            assert_eq!(bits(&compiled.call([&x])?)?, bits(&function([&x])?)?, "{d}");
+        }
+        assert!(compiled.program().is_some());
+    }
+    Ok(())
+}
+
+#[test]
 fn what_a_callback_changes_between_epochs_is_seen() -> Result<()> {
     let data = (Tensor::randn(0.0, 1.0, (160, 4), &mut Rng::seed(2))?, classes(160, 3, &mut Rng::seed(3))?);
     // A weight of the loss that is 0 at first, in closures: these are never replayed unless it is asked for.

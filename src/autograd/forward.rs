@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use candle_core::WithDType;
+
 use super::array::{contiguous, count, on_cpu, with_float};
 use super::backward::{check_fresh, leading_to, ones};
 use super::broadcast::{Accumulate, broadcast_to, sum_to};
@@ -15,7 +17,9 @@ use super::saved::{SaveContext, Saved};
 use super::series::series;
 use super::{Array, Tensor, launch, mode};
 use crate::error::{Error, Result};
+use crate::formula::{Expr, InputSet, Real, Tape};
 use crate::kernel;
+use crate::ops::apply_tape;
 
 /// The tangents of some nodes, by their ids.
 type Seeds = BTreeMap<u64, Tensor>;
@@ -285,6 +289,96 @@ fn push_rows(node: &Arc<Node>, tangents: &[Option<&Tensor>]) -> Result<Option<Te
     stacked(pushed)
 }
 
+/// The derivatives of an operation that is a formula of one variable.
+pub(super) struct Slopes {
+    node: Arc<Node>,
+    /// The first and the second, from the input and the output.
+    tapes: [Tape; 2],
+}
+
+impl Slopes {
+    /// Those of a node, unless it is another operation or its slope is constant.
+    pub(super) fn of(node: &Arc<Node>) -> Option<Self> {
+        if node.edges.len() != 1 {
+            return None;
+        }
+        let tapes = node.rule.slopes()?;
+        let reads = tapes[0].eval(&[InputSet::input(0), InputSet::input(1)]);
+        (reads[0].has(0) || reads[0].has(1)).then(|| Slopes { node: node.clone(), tapes })
+    }
+
+    /// A formula of the two derivatives and of `others`, element by element; `None` if it has more than three variables.
+    fn apply(&self, others: &[&Tensor], f: impl Fn([Expr; 2], &[Expr]) -> Expr) -> Result<Option<Tensor>> {
+        let whole = Tape::capture_slice(2 + others.len(), |x| {
+            let of = |tape: &Tape| tape.eval(&x[..2]).pop().expect("the tape of a formula has one output");
+            vec![f(self.tapes.each_ref().map(of), &x[2..])]
+        });
+        let reads: Vec<_> = (0..2 + others.len()).map(InputSet::input).collect();
+        let reads = whole.eval(&reads)[0];
+        let read: Vec<usize> = (0..2 + others.len()).filter(|&i| reads.has(i)).collect();
+        if read.is_empty() || read.len() > 3 {
+            return Ok(None);
+        }
+        let call = Call { node: &self.node, wanted: &|_| true };
+        let inputs = read.iter().map(|&i| match i {
+            0 => call.input_with_history(0),
+            1 => call.output_with_history(),
+            _ => Ok(others[i - 2].clone()),
+        });
+        let inputs = inputs.collect::<Result<Vec<_>>>()?;
+        let tape = Tape::capture_slice(read.len(), |x| {
+            let place = |i| read.iter().position(|&own| own == i);
+            let unread = Expr::constant(0.0);
+            let all: Vec<Expr> = (0..2 + others.len()).map(|i| place(i).map_or(unread, |k| x[k])).collect();
+            whole.eval(&all)
+        });
+        apply_tape(tape, &inputs.iter().collect::<Vec<_>>()).map(Some)
+    }
+
+    /// f′
+    fn slope(&self) -> Result<Option<Tensor>> {
+        self.apply(&[], |[s, _], _| s)
+    }
+
+    /// f′·u′
+    pub(super) fn first(&self, u: &Tensor) -> Result<Option<Tensor>> {
+        self.apply(&[u], |[s, _], u| s * u[0])
+    }
+
+    /// f′·u″ + f″·`square`, where either may be missing.
+    fn second(&self, second: Option<&Tensor>, square: Option<&Tensor>) -> Result<Option<Tensor>> {
+        let both = match (second, square) {
+            (Some(second), Some(square)) => self.apply(&[second, square], |[s, b], x| s * x[0] + b * x[1])?,
+            _ => None,
+        };
+        match (both, second, square) {
+            (Some(both), ..) => Ok(Some(both)),
+            (None, None, None) => Ok(None),
+            (None, Some(second), None) => self.first(second),
+            (None, second, Some(square)) => {
+                let bent = self.apply(&[square], |[_, b], x| b * x[0])?;
+                match second {
+                    Some(second) => sum_of(self.second(Some(second), None)?, bent),
+                    None => Ok(bent),
+                }
+            }
+        }
+    }
+
+    /// f′·u″ + f″·u′²
+    pub(super) fn along(&self, second: Option<&Tensor>, first: Option<&Tensor>) -> Result<Option<Tensor>> {
+        let both = match (second, first) {
+            (Some(second), Some(u)) => self.apply(&[second, u], |[s, b], x| s * x[0] + b * (x[1] * x[1]))?,
+            (None, Some(u)) => self.apply(&[u], |[_, b], x| b * (x[0] * x[0]))?,
+            (second, None) => return self.second(second, None),
+        };
+        match (both, first) {
+            (None, Some(u)) => self.second(second, Some(&u.sqr()?)),
+            (both, _) => Ok(both),
+        }
+    }
+}
+
 /// [`push_all`] for a formula, whose slopes fₐ and fₐᵦ are computed once for all directions: y″ is Σₐ fₐ·aᵢ″ + Σₐᵦ fₐᵦ·Σᵢ aᵢ′·bᵢ′, where a and
 /// b are variables: an operand that stands twice, as in x·x, is one.
 fn elementwise(node: &Arc<Node>, inputs: &[Option<&Derivatives>], wanted: Wanted) -> Result<Derivatives> {
@@ -300,32 +394,36 @@ fn elementwise(node: &Arc<Node>, inputs: &[Option<&Derivatives>], wanted: Wanted
     let Some(like) = variables.iter().find_map(|(_, of)| of.first.as_ref().or(of.second.as_ref())) else {
         return Ok(y);
     };
-    let unit = Tensor::constant(Array::ones(&node.dims[..], node.dtype, like.device())?);
     // Tangents of an input of fewer axes stand along the last ones.
     let aligned = |x: &Tensor| {
         let missing = (node.dims.len() + 1).saturating_sub(x.rank());
         (0..missing).try_fold(x.clone(), |x, _| x.unsqueeze(1))
     };
+    if let (Some(slopes), [(_, of)]) = (Slopes::of(node), &variables[..]) {
+        let [first, second] = [&of.first, &of.second].map(|x| x.as_ref().map(aligned).transpose());
+        let (first, second) = (first?, second?);
+        if let Some(first) = first.as_ref().filter(|_| wanted.first) {
+            // In many directions the slope is computed once.
+            y.first = match first.dims()[0] {
+                1 => slopes.first(first)?,
+                _ => slopes.slope()?.map(|slope| slope * first).transpose()?,
+            };
+        }
+        if wanted.second {
+            let squares = |first: &Tensor| if wanted.total { square_sum(first) } else { first.sqr() };
+            let squares = first.as_ref().map(squares).transpose()?;
+            y.second = slopes.second(second.as_ref(), squares.as_ref())?;
+        }
+        return Ok(y);
+    }
+    let unit = Tensor::constant(Array::ones(&node.dims[..], node.dtype, like.device())?);
     for (a, of_a) in &variables {
         let start = next_id();
-        // Both slopes, where they are found together.
-        let mut bend = None;
-        let slope = if wanted.second && node.edges.len() == 1 {
-            let call = Call { node, wanted: &|_| true };
-            let [slope, second] = node.rule.slopes(&call)?.map_or([None, None], |slopes| slopes.map(Some));
-            bend = second;
-            slope
-        } else {
-            None
-        };
-        let slope = match slope {
-            Some(slope) => Some(slope),
-            None => mode::with_recording(true, || {
-                let stands = |edge: &Option<Arc<Node>>| edge.as_ref().is_some_and(|edge| edge.id == a.id);
-                let places = (0..node.edges.len()).filter(|&i| stands(&node.edges[i]));
-                places.map(|i| pull(node, i, &unit)).try_fold(None, |sum, slope| add(sum, slope?))
-            })?,
-        };
+        let slope = mode::with_recording(true, || {
+            let stands = |edge: &Option<Arc<Node>>| edge.as_ref().is_some_and(|edge| edge.id == a.id);
+            let places = (0..node.edges.len()).filter(|&i| stands(&node.edges[i]));
+            places.map(|i| pull(node, i, &unit)).try_fold(None, |sum, slope| add(sum, slope?))
+        })?;
         let Some(slope) = slope else { continue };
         let own = kept(slope.clone());
         let times = |x: &Option<Tensor>| -> Result<Option<Tensor>> {
@@ -348,10 +446,6 @@ fn elementwise(node: &Arc<Node>, inputs: &[Option<&Derivatives>], wanted: Wanted
             y.second = sum_of(y.second.take(), Some((bend * product)?))?;
             Ok(())
         };
-        if let Some(bend) = bend {
-            bend_by(&bend, squares()?)?;
-            continue;
-        }
         // A constant slope has no history.
         if slope.node.is_none() {
             continue;
@@ -380,8 +474,11 @@ fn elementwise(node: &Arc<Node>, inputs: &[Option<&Derivatives>], wanted: Wanted
 /// Σ x² along the first axis, which is kept with length 1.
 fn square_sum(x: &Tensor) -> Result<Tensor> {
     let inner = x.dims()[1..].iter().product::<usize>();
-    // What observes sees the two operations, which have the same bits; single columns are summed another way.
-    if mode::observed() || !on_cpu(x.array()) || inner <= 1 {
+    // A trace sees the two operations, which have the same bits; single columns are summed another way, and sums of more rows have no form
+    // in a program.
+    let rows = if launch::recording() { 1..17 } else { 1..usize::MAX };
+    let is_traced = mode::observed() && !launch::recording();
+    if is_traced || !on_cpu(x.array()) || inner <= 1 || !rows.contains(&x.dims()[0]) {
         return x.sqr()?.sum_keepdim(0);
     }
     SquareSum.apply([x])
@@ -398,11 +495,16 @@ impl Op<1> for SquareSum {
         let [axis, rest @ ..] = x.dims() else {
             return Err(Error::shape(Self::NAME, "an axis", &[x.dims()]));
         };
-        let (axis, inner) = (*axis, rest.iter().product());
-        let dims = [&[1], rest].concat();
+        let (axis, dims) = (*axis, [&[1], rest].concat());
+        let x = contiguous(x)?;
+        let rows = (0..axis).map(|i| Ok(x.narrow(0, i, 1)?)).collect::<Result<Vec<_>>>()?;
+        let squares = |x: &[Expr]| x[1..].iter().fold(x[0] * x[0], |sum, &x| sum + x * x);
+        let what = (Self::NAME, || Primitive::map(axis, squares));
         with_float!(x.dtype(), T => {
-            let what = (Self::NAME, || Primitive::Opaque);
-            launch::launch(what, [&contiguous(x)?], &dims, move |[x]| kernel::sum_squares(x.elements::<T>(), axis, inner))
+            launch::launch_all(what, &rows.iter().collect::<Vec<_>>(), &dims, |rows| {
+                let rows: Vec<&[T]> = rows.iter().map(|row| row.elements()).collect();
+                Ok(T::to_cpu_storage_owned(kernel::sum_squares(&rows)))
+            })
         })
     }
 

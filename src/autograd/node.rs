@@ -13,6 +13,7 @@ use super::saved::{SaveContext, SavedArrays};
 use super::tensor::placed;
 use super::{Array, Tensor, anomaly, mode, trace};
 use crate::error::{Error, Result};
+use crate::formula::Tape;
 use crate::kernel::Dims;
 
 /// One gradient for each input; `None` where it is zero or not needed.
@@ -36,8 +37,8 @@ pub(super) trait BackwardRule: Debug + Send + Sync {
         false
     }
     /// [`Op::slopes`](super::Op::slopes)
-    fn slopes(&self, _: &Call) -> Result<Option<[Tensor; 2]>> {
-        Ok(None)
+    fn slopes(&self) -> Option<[Tape; 2]> {
+        None
     }
     /// The forward pass on other inputs.
     fn run(&self, inputs: &[&Array], ctx: &mut SaveContext) -> Result<Array>;
@@ -87,9 +88,9 @@ macro_rules! delegate {
                 let $rule = &self.0;
                 $inner.by_rows()
             }
-            fn slopes(&self, call: &Call) -> Result<Option<[Tensor; 2]>> {
+            fn slopes(&self) -> Option<[Tape; 2]> {
                 let $rule = &self.0;
-                $inner.slopes(call)
+                $inner.slopes()
             }
             fn run(&self, inputs: &[&Array], ctx: &mut SaveContext) -> Result<Array> {
                 let $rule = &self.0;

@@ -9,6 +9,7 @@ use super::onnx::{Onnx, OnnxValue};
 use super::saved::{SaveContext, Saved, with_inputs};
 use super::{Array, Tensor, mode, trace};
 use crate::error::{Error, Result};
+use crate::formula::Tape;
 
 /// What the Jacobian of an operation is like: how forward mode ([`jvp`](super::jvp)) pushes tangents through it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,12 +102,11 @@ pub trait Op<const N: usize>: Debug + Send + Sync + 'static {
         false
     }
 
-    /// The first and the second derivative of a formula of one input, for each element and with their history; `None` if they are found
-    /// by differentiating `backward`.
+    /// The first and the second derivative of a formula of one input, from the input and the output; `None` if they are found by
+    /// differentiating `backward`.
     #[doc(hidden)]
-    fn slopes(&self, saved: &Saved) -> Result<Option<[Tensor; 2]>> {
-        let _ = saved;
-        Ok(None)
+    fn slopes(&self) -> Option<[Tape; 2]> {
+        None
     }
 
     /// The derivative as a formula, shown by [`Tensor::graph`]. Default: none.
@@ -269,8 +269,8 @@ impl<O: Op<N>, const N: usize> BackwardRule for Fixed<O, N> {
         self.0.by_rows()
     }
 
-    fn slopes(&self, call: &Call) -> Result<Option<[Tensor; 2]>> {
-        self.0.slopes(&Saved { call })
+    fn slopes(&self) -> Option<[Tape; 2]> {
+        self.0.slopes()
     }
 
     fn run(&self, inputs: &[&Array], ctx: &mut SaveContext) -> Result<Array> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::backward::{check_fresh, leading_to};
 use super::broadcast::broadcast_to;
-use super::forward::{add, kept, or_zeros, pull, push};
+use super::forward::{Slopes, add, kept, or_zeros, pull, push};
 use super::node::{Node, again, next_id};
 use super::op::Jacobian;
 use super::{Array, Tensor, mode};
@@ -21,6 +21,8 @@ struct Part {
 
 /// How the derivatives of a node follow from those of its inputs.
 enum Rule {
+    /// y′ = s·u′ and y″ = s·u″ + s′·u′², of a formula of one variable, if there are no higher ones.
+    Bend(Slopes),
     /// y′ = Σ sₐ·uₐ′, with the slope by each input that moves.
     Slopes(Vec<(usize, Part)>),
     /// y′ is computed from the inputs u, from y, and from a variable for each u′ that moves, with its id.
@@ -30,6 +32,7 @@ enum Rule {
 /// A line through some tensors.
 #[derive(Default)]
 struct Line {
+    order: usize,
     /// The derivatives of nodes, of order 1, 2, …, as far as they are known; `None` is zero.
     known: BTreeMap<u64, Vec<Option<Tensor>>>,
     rules: BTreeMap<u64, Rule>,
@@ -40,7 +43,7 @@ struct Line {
 /// Order k of a product is Leibniz's sum over those of its factors, of a linear operation the operation of order k, and of all others the order
 /// k − 1 of its tangent, which is made of operations in turn.
 pub(super) fn series(y: &Tensor, xs: &[Tensor], vs: &[Tensor], order: usize) -> Result<Vec<Tensor>> {
-    let mut line = Line::default();
+    let mut line = Line { order, ..Line::default() };
     for (node, v) in xs.iter().zip(vs).filter_map(|(x, v)| Some((x.node.as_ref()?, v))) {
         let mut straight = vec![None; order];
         straight[0] = Some(v.clone());
@@ -112,6 +115,11 @@ impl Line {
         let start = next_id();
         let moved = || tangents.iter().enumerate().filter_map(|(a, tangent)| Some((a, (*tangent)?)));
         let Some((_, like)) = moved().next() else { return Ok(None) };
+        if self.order == 2
+            && let Some(slopes) = Slopes::of(node)
+        {
+            return Ok(Some(Rule::Bend(slopes)));
+        }
         if node.rule.jacobian() == Jacobian::Diagonal {
             let unit = Tensor::constant(Array::ones(&node.dims[..], node.dtype, like.device())?);
             let mut slopes = Vec::new();
@@ -168,6 +176,12 @@ impl Line {
         let k = self.known[&node.id].len() + 1;
         let slopes = match rule {
             Rule::Slopes(slopes) => slopes,
+            Rule::Bend(slopes) if k == 1 => {
+                return inputs[0].as_ref().map_or(Ok(None), |first| slopes.first(first));
+            }
+            Rule::Bend(slopes) => {
+                return slopes.along(inputs[0].as_ref(), self.input(node, 0, 1).as_ref());
+            }
             Rule::Tangent(part, _) if k == 1 => return Ok(Some(part.value.clone())),
             Rule::Tangent(part, variables) => {
                 for &(a, id) in variables {

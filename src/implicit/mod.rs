@@ -6,6 +6,9 @@
 //!
 //! The functions are closures that are kept for the backward pass: clone into them what they read. `parameters` are those of the tensors
 //! that they read whose gradient is wanted, such as those of [`Parameter::get`](crate::layer::Parameter::get); the others are constants.
+//!
+//! How many steps a solver takes depends on the numbers, so it is no part of a [program](crate::program): a `TrainStep` with such a layer runs
+//! as it would without one, and `compile` is an error.
 
 mod argmin;
 mod fixed_point;

@@ -86,6 +86,7 @@ pub(crate) use onnx::{dilations, windows};
 pub use operand::Operand;
 pub use pad::Pad;
 pub use pointwise::apply;
+pub(crate) use pointwise::apply_tape;
 pub use random::Rng;
 pub use sigmoid::sigmoid_derivative;
 pub(crate) use standardize::{Statistics, standardize, standardize_affine};

@@ -1,5 +1,8 @@
 //! Any [`Formula`] as a tensor operation: fused loops on the CPU, candle ops elsewhere, tensor ops when it is recorded.
 
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
+
 use candle_core::DType;
 use smallvec::SmallVec;
 
@@ -150,6 +153,10 @@ fn run_loop<'s, const I: usize, F: Formula<N>, const N: usize, T: Element>(
 where
     Block<T>: Real,
 {
+    if let Some(taped) = (formula as &dyn Any).downcast_ref::<Taped>() {
+        let which = if I == OUTPUT { Which::Value } else { Which::Gradient(I) };
+        return kernel::taped(out, slices, taped.tape::<N>(which));
+    }
     if !F::IS_INLINED {
         return kernel::in_blocks(out, slices, &|s| element::<I, F, N, _>(formula, s));
     }
@@ -184,11 +191,15 @@ impl<F: Formula<N>, const N: usize> DynFormula for Pointwise<F, N> {
     }
 
     fn exact(&self, which: Which, used: [bool; SOURCES]) -> Tape {
+        let taped = (&self.0 as &dyn Any).downcast_ref::<Taped>().map(|taped| taped.tape::<N>(which));
         Tape::capture_exact(used.iter().filter(|used| **used).count(), |x| {
             let mut x = x.iter().copied();
             // Nothing reads the others.
             let sources =
                 used.map(|used| if used { x.next().expect("counted") } else { Real::constant(0.0) });
+            if let Some(tape) = taped {
+                return tape.eval(&sources[..tape.inputs()]);
+            }
             vec![match which {
                 Which::Value => element::<OUTPUT, F, N, _>(&self.0, &sources),
                 Which::Gradient(1) if N > 1 => element::<1, F, N, _>(&self.0, &sources),
@@ -229,8 +240,8 @@ impl<F: Formula<N>, const N: usize> Op<N> for Pointwise<F, N> {
         Jacobian::Diagonal
     }
 
-    fn slopes(&self, saved: &Saved) -> Result<Option<[Tensor; 2]>> {
-        if N == 1 { slopes(self, saved.call) } else { Ok(None) }
+    fn slopes(&self) -> Option<[Tape; 2]> {
+        (N == 1).then(|| slopes(self))
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; N]> {
@@ -384,48 +395,59 @@ pub(super) fn backward(
     Ok(Some(Tensor::constant(data)))
 }
 
-/// A formula of x, of y or of both, given as a tape of the two.
-#[derive(Clone, Debug)]
-struct Taped(Tape);
-
-impl<const N: usize> Formula<N> for Taped {
-    const NAME: &'static str = "slope";
-
-    fn value<R: Real>(&self, inputs: [R; N]) -> R {
-        // Of one input the tape reads no other.
-        self.0.eval(&[inputs[0], inputs[N - 1]]).pop().expect("the tape of a formula has one output")
-    }
-}
-
-/// The first and the second derivative of a formula of one input, each as one operation; `None` if one of them is constant.
-fn slopes(formula: &AnyFormula, call: &Call) -> Result<Option<[Tensor; 2]>> {
-    let reads = formula.reads(0);
+/// The first and the second derivative of a formula of one input, from the input and the output.
+fn slopes(formula: &AnyFormula) -> [Tape; 2] {
     let slope = formula.slope(0);
     let bend = Tape::capture_slice(2, |x| {
         let along = slope.eval(x).pop().expect("the tape of a formula has one output");
-        slope
-            .eval(&[Jet::<_, 1>::variable(x[0]), Jet::line(x[1], along)])
-            .into_iter()
-            .map(|s| s.derivative(1))
-            .collect()
+        let along = [Jet::<_, 1>::variable(x[0]), Jet::line(x[1], along)];
+        slope.eval(&along).into_iter().map(|s| s.derivative(1)).collect()
     });
-    let read = |i| match i {
-        0 => call.input_with_history(0),
-        _ => call.output_with_history(),
-    };
-    let computed = |tape: Tape| -> Result<Option<Tensor>> {
-        let used = tape.eval(&[InputSet::input(0), InputSet::input(1)]);
-        Ok(Some(match [0, 1].map(|i| used[0].has(i) && reads.has(i)) {
-            [true, true] => apply(Taped(tape), [&read(0)?, &read(1)?])?,
-            [true, false] => apply(Taped(tape), [&read(0)?])?,
-            [false, true] => apply(Taped(tape), [&read(1)?])?,
-            [false, false] => return Ok(None),
-        }))
-    };
-    Ok(match (computed(slope.clone())?, computed(bend)?) {
-        (Some(slope), Some(bend)) => Some([slope, bend]),
-        _ => None,
-    })
+    [slope, bend]
+}
+
+/// A formula given as a tape.
+#[derive(Clone, Debug)]
+struct Taped(Arc<Tapes>);
+
+#[derive(Debug)]
+struct Tapes {
+    value: Tape,
+    /// The output's gradient times the derivative by each input, from all [`SOURCES`]; made when they are needed.
+    gradients: [OnceLock<Tape>; OUTPUT],
+}
+
+impl<const N: usize> Formula<N> for Taped {
+    const NAME: &'static str = "formula";
+
+    fn value<R: Real>(&self, inputs: [R; N]) -> R {
+        self.0.value.eval(&inputs).pop().expect("the tape of a formula has one output")
+    }
+}
+
+impl Taped {
+    fn tape<const N: usize>(&self, which: Which) -> &Tape {
+        let Which::Gradient(i) = which else { return &self.0.value };
+        self.0.gradients[i].get_or_init(|| {
+            let slope = DynFormula::slope(&Pointwise::<_, N>(self.clone()), i);
+            Tape::capture_slice(SOURCES, |x| {
+                let mut inputs = x[..N].to_vec();
+                inputs.push(x[OUTPUT]);
+                slope.eval(&inputs).into_iter().map(|slope| x[GRAD] * slope).collect()
+            })
+        })
+    }
+}
+
+/// [`apply`] for a formula of one to three inputs that is given as a tape.
+pub(crate) fn apply_tape(tape: Tape, inputs: &[&Tensor]) -> Result<Tensor> {
+    let taped = Taped(Arc::new(Tapes { value: tape, gradients: Default::default() }));
+    match *inputs {
+        [a] => apply(taped, [a]),
+        [a, b] => apply(taped, [a, b]),
+        [a, b, c] => apply(taped, [a, b, c]),
+        _ => unreachable!("the callers give one to three inputs"),
+    }
 }
 
 /// grad · ∂f/∂xᵢ in tensor operations: recorded for a higher derivative, or on another device.

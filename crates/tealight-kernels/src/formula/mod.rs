@@ -26,4 +26,5 @@ pub use jet::Jet;
 pub use parse::{ParseError, Parsed, parse};
 pub use real::Real;
 pub(crate) use real::Sealed;
+pub(crate) use tape::Instruction;
 pub use tape::{Binary, Interpreter, Tape, Unary};

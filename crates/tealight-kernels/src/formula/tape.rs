@@ -109,7 +109,7 @@ impl<R: Real> Interpreter for Numbers<R> {
 
 /// One instruction; operands are the indices of earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Instruction {
+pub(crate) enum Instruction {
     Input(usize),
     Constant(f64),
     Unary(Unary, usize),
@@ -278,6 +278,15 @@ impl Tape {
             values.push(value);
         }
         Ok(self.outputs.iter().map(|&i| values[i].clone()).collect())
+    }
+
+    pub(crate) fn instructions(&self) -> &[Instruction] {
+        &self.instructions
+    }
+
+    /// The instruction that gives the first output.
+    pub(crate) fn first_output(&self) -> usize {
+        self.outputs[0]
     }
 
     /// Whether both do the same, instruction by instruction.

@@ -6,9 +6,9 @@ use std::mem::MaybeUninit;
 
 use super::Element;
 use super::block::{Block, WIDTH};
-use super::buffer::{self, Uninit};
+use super::buffer::{self, Uninit, fill};
 use super::parallel::{PIECE, dispatch_wide, is_scalar, parts, vectorize, worthwhile};
-use super::view::{View, Walk, coalesce, unravel};
+use super::view::{Dims, View, Walk, coalesce, unravel};
 
 /// The most arrays that one loop reads: three inputs, the output and its gradient.
 pub const SOURCES: usize = 5;
@@ -159,18 +159,19 @@ pub fn map_by<T: Element>(dims: &[usize], mut sources: [View<'_, T>; SOURCES], b
     if n == 0 {
         return Vec::new();
     }
-    let dims = coalesce(dims, &mut sources);
+    let mut dims = coalesce(dims, &mut sources);
     let contiguous = dims.len() <= 1
         && sources.iter().all(|view| {
             view.is_unused() || view.strides.iter().all(|&stride| stride == 1) && view.data.len() >= n
         });
+    let periods = if contiguous { [0; SOURCES] } else { join_rows(&mut dims, &mut sources) };
     let in_rows = dims.last().is_some_and(|&last| last >= LONG)
         && sources
             .iter()
             .all(|view| view.is_unused() || view.strides.last().is_some_and(|&stride| stride < 2));
     let piece = |start: usize, out: &mut [Uninit<T>]| {
         if in_rows && !contiguous {
-            rows(&sources, &dims, start, out, body);
+            rows(&sources, periods, &dims, start, out, body);
         } else if contiguous {
             let slices = sources.each_ref().map(|view| match view.is_unused() {
                 true => &[],
@@ -207,67 +208,112 @@ pub fn map<T: Element>(
 /// Rows at least this long are walked one after the other, without a copy.
 const LONG: usize = 48;
 
-/// Elements of a row that are taken at a time if a source is constant along it.
+/// Elements of a row that are taken at a time if a source is constant along it, or repeats.
 const RUN: usize = 1024;
 
-/// The elements from `start` on, row by row: along a row every source is constant or contiguous.
+/// The longest part that is repeated along a row.
+const PERIOD: usize = 512;
+
+/// Makes one axis of the last two where some sources repeat along the outer one of them, as a vector that is added to each row of a
+/// matrix does, and all others are contiguous or constant; the lengths of the parts that repeat.
+fn join_rows<T>(dims: &mut Dims, sources: &mut [View<'_, T>; SOURCES]) -> [usize; SOURCES] {
+    let mut periods = [0; SOURCES];
+    let &[.., outer, inner] = &dims[..] else { return periods };
+    if !(2..=PERIOD).contains(&inner) || outer * inner < LONG {
+        return periods;
+    }
+    for (period, view) in periods.iter_mut().zip(&*sources).filter(|(_, view)| !view.is_unused()) {
+        match view.strides[dims.len() - 2..] {
+            [0, 1] => *period = inner,
+            [0, 0] => {}
+            [outer, 1] if outer == inner => {}
+            _ => return [0; SOURCES],
+        }
+    }
+    if periods != [0; SOURCES] {
+        let last = dims.len() - 1;
+        dims.remove(last);
+        dims[last - 1] = outer * inner;
+        for view in sources.iter_mut().filter(|view| !view.is_unused()) {
+            view.strides.remove(last - 1);
+        }
+    }
+    periods
+}
+
+/// The elements from `start` on, row by row: along a row every source is constant, contiguous, or repeats its first elements.
 fn rows<T: Element>(
     sources: &[View<'_, T>; SOURCES],
+    periods: [usize; SOURCES],
     dims: &[usize],
     start: usize,
     out: &mut [Uninit<T>],
     body: Loop<T>,
 ) {
-    let mut numbers = [[MaybeUninit::<T>::uninit(); RUN]; SOURCES];
+    let mut numbers = [[MaybeUninit::<T>::uninit(); RUN + PERIOD]; SOURCES];
     let last = dims.len() - 1;
     let constant = sources.each_ref().map(|view| !view.is_unused() && view.strides[last] == 0);
-    let step = if constant.contains(&true) { RUN } else { usize::MAX };
+    let copied: [bool; SOURCES] = std::array::from_fn(|i| constant[i] || periods[i] > 0);
+    let step = if copied.contains(&true) { RUN } else { usize::MAX };
     let mut index = unravel(start, dims);
     let mut out = out;
     let mut known: [Option<usize>; SOURCES] = [None; SOURCES];
+    // Where the row begins in each source.
+    let mut begin = sources.each_ref().map(|view| match view.is_unused() {
+        true => 0,
+        false => index[..last].iter().zip(&view.strides).map(|(place, stride)| place * stride).sum(),
+    });
     while !out.is_empty() {
-        let mut slices: [&[T]; SOURCES] = [&[]; SOURCES];
         let n = (dims[last] - index[last]).min(out.len());
-        for i in 0..SOURCES {
-            let view = &sources[i];
-            if view.is_unused() {
+        for i in (0..SOURCES).filter(|&i| copied[i]) {
+            if known[i] == Some(begin[i]) {
                 continue;
             }
-            let at: usize = index.iter().zip(&view.strides).map(|(place, stride)| place * stride).sum();
-            if !constant[i] {
-                slices[i] = &view.data[at..at + n];
-                continue;
-            }
-            if known[i] != Some(at) {
-                // As many as the longest part of a row needs, not only this one.
-                numbers[i][..RUN.min(dims[last])].fill(MaybeUninit::new(view.data[at]));
-                known[i] = Some(at);
+            known[i] = Some(begin[i]);
+            // As many as the longest part of a row needs, not only this one.
+            let whole = RUN.min(dims[last]);
+            match periods[i] {
+                0 => numbers[i][..whole].fill(MaybeUninit::new(sources[i].data[begin[i]])),
+                period => {
+                    let first = &sources[i].data[begin[i]..begin[i] + period];
+                    for part in numbers[i][..whole + period].chunks_mut(period) {
+                        fill(part, |i| first[i]);
+                    }
+                }
             }
         }
         let (mut row, later) = out.split_at_mut(n);
         out = later;
-        let mut from = 0;
+        let mut from = index[last];
         while !row.is_empty() {
             let (part, next) = row.split_at_mut(step.min(row.len()));
-            let mut now = slices;
+            let mut now: [&[T]; SOURCES] = [&[]; SOURCES];
             for i in 0..SOURCES {
-                if constant[i] {
-                    // SAFETY: the first min(RUN, length of a row) numbers were written above, and the part is no longer.
-                    now[i] = unsafe { buffer::assume_written(&numbers[i][..part.len()]) };
+                if copied[i] {
+                    let first = if periods[i] > 0 { from % periods[i] } else { 0 };
+                    // SAFETY: the first min(RUN, length of a row) numbers were written above, and as many more as a period has; the part is
+                    // no longer than that, and starts within the first period.
+                    now[i] = unsafe { buffer::assume_written(&numbers[i][first..first + part.len()]) };
                 } else if !sources[i].is_unused() {
-                    now[i] = &slices[i][from..from + part.len()];
+                    now[i] = &sources[i].data[begin[i] + from..][..part.len()];
                 }
             }
             from += part.len();
             body(Slots::new(part), now);
             row = next;
         }
-        index[last] += n;
-        for axis in (1..dims.len()).rev() {
-            if index[axis] == dims[axis] {
-                index[axis] = 0;
-                index[axis - 1] += 1;
+        index[last] = 0;
+        for axis in (0..last).rev() {
+            index[axis] += 1;
+            let wraps = index[axis] == dims[axis];
+            for i in (0..SOURCES).filter(|&i| !sources[i].is_unused()) {
+                begin[i] += sources[i].strides[axis];
+                begin[i] -= if wraps { dims[axis] * sources[i].strides[axis] } else { 0 };
             }
+            if !wraps {
+                break;
+            }
+            index[axis] = 0;
         }
     }
 }

@@ -35,6 +35,7 @@ pub mod scan;
 mod scope;
 mod simd;
 pub mod soft_cross_entropy;
+mod taped;
 mod view;
 mod window;
 
@@ -51,6 +52,7 @@ pub use max_pool::{max_pool, pool_gather, pool_scatter};
 pub use parallel::{map_each, parts, simd_level};
 pub use reduce::{dot, fold_axis, is_finite, sum, sum_axis, sum_squares};
 pub use resample::{ResampleMode, Window, resample, resample_transpose};
+pub use taped::taped;
 pub use view::{Dims, View, broadcast_dims};
 pub use window::WindowAxis;
 
@@ -90,6 +92,7 @@ instances! {
     rows: softmax softmax_backward log_softmax log_softmax_backward cross_entropy cross_entropy_and_slopes normalize normalize_backward;
     scan: products other_products;
     soft_cross_entropy: soft_cross_entropy soft_cross_entropy_backward;
+    taped: taped;
 }
 
 /// The element types that the kernels are compiled for.

@@ -165,7 +165,8 @@ pub fn sum_axis<T: Element>(x: &[T], outer: usize, axis: usize, inner: usize) ->
         return out;
     }
     let column = |o: usize, start: usize, out: &mut [T]| {
-        vectorize!(columns(&x[o * axis * inner..], axis, inner, start, out, |x| x));
+        let x = &x[o * axis * inner..];
+        vectorize!(columns(axis, |row| &x[row * inner + start..], out, |x| x));
     };
     let threads = worthwhile(x.len());
     if outer == 1 {
@@ -178,32 +179,32 @@ pub fn sum_axis<T: Element>(x: &[T], outer: usize, axis: usize, inner: usize) ->
     out
 }
 
-/// The sums of squares along the first axis of an array of shape (axis, inner), with the bits that [`sum_axis`] gives of the squares.
+/// The sums of the squares of the elements of some rows at each place, with the bits that [`sum_axis`] gives of the squares.
 #[inline(never)]
-pub fn sum_squares<T: Element>(x: &[T], axis: usize, inner: usize) -> Vec<T> {
+pub fn sum_squares<T: Element>(rows: &[&[T]]) -> Vec<T> {
+    let inner = rows.first().map_or(0, |row| row.len());
     let mut out = buffer::zeros(inner);
-    if axis > 0 {
-        parts(&mut out, WIDTH, worthwhile(x.len()), &|i, part| {
-            vectorize!(columns(x, axis, inner, i * WIDTH, part, |x| x * x));
-        });
-    }
+    parts(&mut out, WIDTH, worthwhile(rows.len() * inner), &|i, part| {
+        vectorize!(columns(rows.len(), |row| &rows[row][i * WIDTH..], part, |x| x * x));
+    });
     out
 }
 
 /// Columns that are summed together: their accumulators stay in level-1 cache.
 const WIDTH: usize = 256;
 
-/// Sums `of` each number in the columns from `start` on of an array (axis, inner) into `out`: 16 rows at a time in T, and these in f64.
+/// Sums `of` each number in the columns of `axis` rows, which begin with those of `out`, into it: 16 rows at a time in T, and these in f64.
 #[inline(always)]
-fn columns<T: Element>(x: &[T], axis: usize, inner: usize, start: usize, out: &mut [T], of: impl Fn(T) -> T) {
+fn columns<'a, T: Element>(axis: usize, row: impl Fn(usize) -> &'a [T], out: &mut [T], of: impl Fn(T) -> T) {
     let n = out.len();
+    let row = |i: usize| &row(i)[..n];
     if axis <= 16 {
-        let row = &x[start..][..n];
+        let first = row(0);
         for i in 0..n {
-            out[i] = of(row[i]);
+            out[i] = of(first[i]);
         }
-        for row in 1..axis {
-            let row = &x[row * inner + start..][..n];
+        for next in 1..axis {
+            let row = row(next);
             for i in 0..n {
                 out[i] += of(row[i]);
             }
@@ -214,8 +215,8 @@ fn columns<T: Element>(x: &[T], axis: usize, inner: usize, start: usize, out: &m
     let total = &mut total[..];
     for from in (0..axis).step_by(16) {
         out.fill(T::default());
-        for row in from..axis.min(from + 16) {
-            let row = &x[row * inner + start..][..n];
+        for next in from..axis.min(from + 16) {
+            let row = row(next);
             for i in 0..n {
                 out[i] += of(row[i]);
             }
@@ -351,12 +352,14 @@ mod tests {
 
     #[test]
     fn sums_of_squares_have_the_bits_of_squares_that_are_summed() {
-        for (axis, inner) in [(0, 3), (1, 5), (10, 300), (16, 64), (17, 64), (40, 1000)] {
+        for (axis, inner) in [(1, 5), (10, 300), (16, 64), (17, 64), (40, 1000)] {
             let x: Vec<f32> = (0..axis * inner).map(|i| (i as f32 * 1.37).sin()).collect();
             let squares: Vec<f32> = x.iter().map(|x| x * x).collect();
-            assert_eq!(sum_squares(&x, axis, inner), sum_axis(&squares, 1, axis, inner), "{axis}, {inner}");
+            let rows: Vec<_> = x.chunks(inner).collect();
+            assert_eq!(sum_squares(&rows), sum_axis(&squares, 1, axis, inner), "{axis}, {inner}");
         }
-        assert!(sum_squares(&[1.0, f64::NAN, f64::INFINITY, -0.0], 2, 2)[1].is_nan());
+        assert!(sum_squares(&[&[1.0, f64::NAN], &[f64::INFINITY, -0.0]])[1].is_nan());
+        assert!(sum_squares::<f32>(&[]).is_empty());
     }
 
     #[test]
