@@ -1,5 +1,6 @@
 //! Example 14: networks that solve differential equations. Their losses hold second derivatives of the network by its input, which
-//! `autograd::taylor` finds in one forward pass.
+//! `autograd::taylor` finds in one forward pass. What is left of an equation is a layer, so that a step of its training is recorded and
+//! replayed.
 //!
 //! `cargo run --release --example pinn` finds the swing of a damped oscillator, u″ + 2δ·u′ + ω²·u = 0 with u(0) = 1 and u′(0) = 0, and how
 //! heat spreads in a rod with cold ends, ∂u/∂t = ∂²u/∂x², from the equations alone: it prints how little is left of each, and the largest
@@ -9,8 +10,10 @@ use std::f64::consts::PI;
 use std::path::PathBuf;
 
 use clap::Parser;
+use tealight::layer::Fields;
 use tealight::optim::Lbfgs;
 use tealight::prelude::*;
+use tealight::program::TrainStep;
 use tealight::{io, plot, train::Progress};
 
 /// Solves two differential equations with small networks.
@@ -32,39 +35,59 @@ fn exact(t: f64) -> f64 {
     (-DAMPING * t).exp() * ((swing * t).cos() + DAMPING / swing * (swing * t).sin())
 }
 
+/// What is left of an equation at some places, by a network: 0 everywhere for the solution alone.
+struct Left {
+    network: Sequential,
+    left: fn(&Sequential, &Tensor, &mut ForwardContext) -> Result<Tensor>,
+}
+
+impl Layer for Left {
+    fn forward(&self, places: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+        (self.left)(&self.network, &places.detach().into_parameter(), ctx)
+    }
+
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        fields.layer("network", &self.network);
+    }
+}
+
+/// A network with two layers of tanh.
+fn network(inputs: usize, width: usize, rng: &mut Rng) -> Result<Sequential> {
+    let network = Sequential::new()
+        .push(Linear::new(inputs, width, rng)?)
+        .push(Tanh)
+        .push(Linear::new(width, width, rng)?)
+        .push(Tanh)
+        .push(Linear::new(width, 1, rng)?);
+    network.to_dtype(DType::F64)?;
+    Ok(network)
+}
+
 /// u = 1 + t²·N(t): whatever the network N is, it starts at 1 and at rest.
 fn solution(network: &Sequential, t: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
     1.0 + (t.sqr()? * network.forward(t, ctx)?)?
+}
+
+/// u″ + 2δ·u′ + ω²·u
+fn oscillation(network: &Sequential, t: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+    let u = solution(network, t, ctx)?;
+    // Each u depends on its own t alone: all move at once.
+    let [speed, acceleration] = &autograd::taylor(&u, t, &t.ones_like()?, 2)?[..] else {
+        unreachable!("two orders")
+    };
+    (acceleration + (speed * (2.0 * DAMPING))?)? + (u * (FREQUENCY * FREQUENCY))?
 }
 
 fn main() -> Result<()> {
     tealight::memory::keep_freed(512 << 20);
     let options = Options::parse();
     std::fs::create_dir_all(&options.out).map_err(|error| Error::file(&options.out, error))?;
-    let rng = &mut Rng::seed(3);
-    let network = Sequential::new()
-        .push(Linear::new(1, 32, rng)?)
-        .push(Tanh)
-        .push(Linear::new(32, 32, rng)?)
-        .push(Tanh)
-        .push(Linear::new(32, 1, rng)?);
-    network.to_dtype(DType::F64)?;
+    let model = Left { network: network(1, 32, &mut Rng::seed(3))?, left: oscillation };
     let times = Tensor::linspace(0.0, 1.0, 64, &Device::Cpu)?.reshape((64, 1))?;
-    let t = Tensor::parameter(times.array().clone());
-    let one = t.ones_like()?;
-    // What is left of the equation: its mean square is 0 for the solution alone.
-    let loss = || {
-        let u = solution(&network, &t, &mut ForwardContext::eval())?;
-        // Each u depends on its own t alone: all move at once.
-        let [speed, acceleration] = &autograd::taylor(&u, &t, &one, 2)?[..] else {
-            unreachable!("two orders")
-        };
-        let left = ((acceleration + (speed * (2.0 * DAMPING))?)? + (u * (FREQUENCY * FREQUENCY))?)?;
-        left.sqr()?.mean_all()
-    };
-    train(&network, &options, loss)?;
+    train(&model, &times, &options)?;
 
-    let found = no_grad(|| solution(&network, &times, &mut ForwardContext::eval()))?
+    let network = &model.network;
+    let found = no_grad(|| solution(network, &times, &mut ForwardContext::eval()))?
         .flatten(0, -1)?
         .to_vec1::<f64>()?;
     let times = times.flatten(0, -1)?.to_vec1::<f64>()?;
@@ -74,18 +97,20 @@ fn main() -> Result<()> {
     let points = times.iter().zip(&found).step_by(2).map(|(&t, &u)| (t, u)).collect();
     let file = options.out.join("pinn.png");
     plot::curve(&file, "A damped oscillator", "time", "u", &[("exact", curve), ("network", points)])?;
-    io::save(options.out.join("pinn.safetensors"), &network)?;
+    io::save(options.out.join("pinn.safetensors"), network)?;
     println!("wrote {} and pinn.safetensors beside it", file.display());
     assert!(options.steps < 40 || worst < 1e-3, "the equation was not solved");
     heat(&options)
 }
 
-/// Minimizes the loss, and says how far it came.
-fn train(network: &Sequential, options: &Options, loss: impl Fn() -> Result<Tensor>) -> Result<()> {
-    let mut optimizer = Lbfgs::new(network.parameters(), 1.0)?.strong_wolfe();
+/// Minimizes the mean square of what is left, and says how far it came.
+fn train(model: &Left, places: &Tensor, options: &Options) -> Result<()> {
+    let optimizer = Lbfgs::new(model.parameters(), 1.0)?.strong_wolfe();
+    let mut step = TrainStep::new(model, Mse, optimizer);
+    let zeros = Tensor::zeros((places.dims()[0], 1), DType::F64, &Device::Cpu)?;
     let mut progress = Progress::new(options.steps);
     for _ in 0..options.steps {
-        let value = optimizer.step(&loss)?;
+        let value = step.run(places, &zeros)?;
         progress.step(|| format!("mean square of what is left of the equation: {value:.2e}"));
     }
     progress.finish();
@@ -98,39 +123,36 @@ fn warmth(x: f64, t: f64) -> f64 {
     wave(1.0) + 0.5 * wave(3.0)
 }
 
+/// The end of the time that is looked at: places are (x, t / END).
+const END: f64 = 0.1;
+
+/// u starts as it should, and its ends stay cold, whatever the network is.
+fn temperature(network: &Sequential, p: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+    let (x, t) = (p.narrow(1, 0, 1)?, p.narrow(1, 1, 1)?);
+    let start = ((&x * PI)?.sin()? + ((&x * (3.0 * PI))?.sin()? * 0.5)?)?;
+    let free = ((&x * (1.0 - &x)?)? * t)?;
+    start + (free * network.forward(p, ctx)?)?
+}
+
+/// ∂u/∂t − ∂²u/∂x²
+fn conduction(network: &Sequential, p: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+    let u = temperature(network, p, ctx)?;
+    let along = |row: [f64; 2]| Tensor::new(&row, &Device::Cpu)?.broadcast_to(p.dims());
+    let bend = autograd::taylor(&u, p, &along([1.0, 0.0])?, 2)?.pop().expect("two orders");
+    autograd::jvp(&u, [p], [&along([0.0, 1.0])?])? - (bend * END)?
+}
+
 fn heat(options: &Options) -> Result<()> {
     const SIDE: usize = 20;
-    const END: f64 = 0.1;
-    let rng = &mut Rng::seed(5);
-    let network = Sequential::new()
-        .push(Linear::new(2, 24, rng)?)
-        .push(Tanh)
-        .push(Linear::new(24, 24, rng)?)
-        .push(Tanh)
-        .push(Linear::new(24, 1, rng)?);
-    network.to_dtype(DType::F64)?;
+    let model = Left { network: network(2, 24, &mut Rng::seed(5))?, left: conduction };
     let along = |i: usize| i as f64 / (SIDE - 1) as f64;
     let places: Vec<f64> = (0..SIDE * SIDE).flat_map(|i| [along(i % SIDE), along(i / SIDE)]).collect();
-    // Rows (x, t / END)
-    let p = Tensor::new(&places[..], &Device::Cpu)?.reshape((SIDE * SIDE, 2))?.into_parameter();
-    let direction = |row: [f64; 2]| Tensor::new(&row, &Device::Cpu)?.broadcast_to(p.dims());
-    let (by_x, by_t) = (direction([1.0, 0.0])?, direction([0.0, 1.0])?);
-    // u starts as it should, and its ends stay cold, whatever the network is.
-    let solution = |network: &Sequential, p: &Tensor| -> Result<Tensor> {
-        let (x, t) = (p.narrow(1, 0, 1)?, p.narrow(1, 1, 1)?);
-        let start = ((&x * PI)?.sin()? + ((&x * (3.0 * PI))?.sin()? * 0.5)?)?;
-        let free = ((&x * (1.0 - &x)?)? * t)?;
-        start + (free * network.forward(p, &mut ForwardContext::eval())?)?
-    };
-    let loss = || {
-        let u = solution(&network, &p)?;
-        let bend = autograd::taylor(&u, &p, &by_x, 2)?.pop().expect("two orders");
-        let left = (autograd::jvp(&u, [&p], [&by_t])? - (bend * END)?)?;
-        left.sqr()?.mean_all()
-    };
-    train(&network, options, loss)?;
+    let p = Tensor::new(&places[..], &Device::Cpu)?.reshape((SIDE * SIDE, 2))?;
+    train(&model, &p, options)?;
 
-    let found = no_grad(|| solution(&network, &p))?.flatten(0, -1)?.to_vec1::<f64>()?;
+    let found = no_grad(|| temperature(&model.network, &p, &mut ForwardContext::eval()))?
+        .flatten(0, -1)?
+        .to_vec1::<f64>()?;
     let exact: Vec<f64> = places.chunks_exact(2).map(|p| warmth(p[0], p[1] * END)).collect();
     let worst = exact.iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     println!("largest difference from the exact temperature: {worst:.1e}");
@@ -145,7 +167,7 @@ fn heat(options: &Options) -> Result<()> {
         ("network", row(&found, last)),
     ];
     plot::curve(&file, "Heat in a rod", "place", "temperature", &curves)?;
-    io::save(options.out.join("heat.safetensors"), &network)?;
+    io::save(options.out.join("heat.safetensors"), &model.network)?;
     println!("wrote {} and heat.safetensors beside it", file.display());
     assert!(options.steps < 40 || worst < 1e-2, "the heat equation was not solved");
     Ok(())
