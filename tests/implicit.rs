@@ -188,8 +188,11 @@ fn differential_equations() -> Result<()> {
     Ok(())
 }
 
+/// Of an input and a parameter.
+type Function = fn(&Tensor, &Tensor) -> Result<Tensor>;
+
 /// A layer that is one of the three.
-struct Solved(Parameter, fn(&Tensor, &Tensor) -> Result<Tensor>);
+struct Solved(Parameter, Function);
 
 impl Layer for Solved {
     fn forward(&self, x: &Tensor, _: &mut ForwardContext) -> Result<Tensor> {
@@ -204,7 +207,7 @@ impl Layer for Solved {
 #[test]
 fn a_program_is_not_made_of_a_solver() -> Result<()> {
     // How many steps it takes depends on the numbers: a step of training runs as without a program, and says why.
-    let layers: [(&str, fn(&Tensor, &Tensor) -> Result<Tensor>); 3] = [
+    let layers: [(&str, Function); 3] = [
         ("fixed_point", |x, a| {
             let (held, shift) = (a.clone(), x.clone());
             fixed_point(move |z| (&held * z.sin()?)? + &shift, x, std::slice::from_ref(a))
