@@ -125,8 +125,9 @@ pub(crate) fn converted(x: &Array, dtype: DType) -> Result<Array> {
 
 /// A copy in row-major order, in any dtype.
 fn copied(name: &'static str, x: &Array, dtype: DType) -> Result<Array> {
+    let what = (name, || Primitive::Cast);
     let [y] =
-        launch_many(name, [x], [x.dims()], move |[x]| Ok([x.storage().to_dtype(x.layout(), dtype)?]))?;
+        launch_many(what, [x], [x.dims()], move |[x]| Ok([x.storage().to_dtype(x.layout(), dtype)?]))?;
     Ok(y)
 }
 

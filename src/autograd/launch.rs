@@ -15,7 +15,9 @@ use smallvec::SmallVec;
 
 use super::mode::{ObserverGuard, PROGRAM, is_observed_by};
 use super::node::BackwardRule;
-pub(crate) use super::primitive::{Describe, Int8, Int8Product, Int8Range, MatMul, Primitive, is_linear};
+pub(crate) use super::primitive::{
+    Describe, Int8, Int8Product, Int8Range, MatMul, PlacesKernel, Primitive, is_linear,
+};
 use super::{Array, Tensor, anomaly};
 use crate::error::{Error, Result};
 use crate::kernel::{Dims, View};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::formula::{Binary, Unary};
 use crate::formula::{Interpreter, Tape};
+use crate::kernel::scan::Walk;
 use crate::kernel::{Conv, Window, WindowAxis};
 
 /// What a kernel makes of its operands, which have the layouts that are recorded beside it.
@@ -104,9 +105,42 @@ pub(crate) enum Primitive {
         start: usize,
         len: usize,
     },
+    /// Blocks of this length of each piece of length `period`, from the places in the last operand on; those below 0 are none.
+    Places {
+        block: usize,
+        period: usize,
+        what: PlacesKernel,
+    },
+    /// What `step`, an expression in Rust of `total` and the operands' elements `a` and `b`, makes of the elements along the middle one of
+    /// three axes, in f64 and from `start` on: each partial result in the order of `walk`, or the last one alone.
+    Scan {
+        sizes: [usize; 3],
+        walk: Option<Walk>,
+        start: f64,
+        step: &'static str,
+    },
+    /// The largest or the smallest element along the middle one of three axes; or its place, as u32.
+    Extremum {
+        sizes: [usize; 3],
+        largest: bool,
+        place: bool,
+    },
     /// The largest elements of windows, and where they are.
     MaxPool([WindowAxis; 2]),
     Int8(Arc<Int8>),
+}
+
+/// What happens at [`Primitive::Places`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum PlacesKernel {
+    /// The blocks of the first operand, or zeros.
+    Take,
+    /// Zeros with the first operand added to the blocks.
+    Put,
+    /// The first operand with the second added to the blocks.
+    Add,
+    /// The first operand with the second in the blocks.
+    Write,
 }
 
 /// Numbers as scale·(q − zero), where q is an integer of 8 bits, which is stored with 128 added.
@@ -178,11 +212,17 @@ impl Primitive {
         Some(match self {
             Primitive::Opaque => return None,
             Primitive::Map(tape) => count * operations(tape),
-            Primitive::Cast | Primitive::InRange { .. } | Primitive::Mask { .. } | Primitive::WhereCond => 0,
+            Primitive::Cast
+            | Primitive::InRange { .. }
+            | Primitive::Mask { .. }
+            | Primitive::WhereCond
+            | Primitive::Places { .. } => 0,
             Primitive::Compare(_) => count,
             Primitive::Affine(sizes) => 2 * sizes.iter().product::<usize>(),
             Primitive::MatMul(product) => 2 * product.starts.len() * product.sizes.iter().product::<usize>(),
-            Primitive::Sum([outer, axis, inner]) => outer * axis * inner,
+            Primitive::Sum([outer, axis, inner])
+            | Primitive::Scan { sizes: [outer, axis, inner], .. }
+            | Primitive::Extremum { sizes: [outer, axis, inner], .. } => outer * axis * inner,
             // The maximum, the difference, the exponential, the sum and the quotient.
             Primitive::Softmax { .. } => 5 * count,
             Primitive::SoftmaxBackward { .. } => 4 * count,

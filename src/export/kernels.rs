@@ -95,27 +95,8 @@ fn vector_matrix(a: &[f32], a_at: usize, a_column: usize, b: &[f32], b_at: usize
     }
 }
 
-/// Σ x in 32 lanes over blocks of 512, whose pairs are added in f64.
-fn lanes_sum(x: &[f32], x_at: usize, n: usize) -> f64 {
-    let mut total: [f64; 16] = [0.0; 16];
-    let mut from: usize = 0;
-    while from < n {
-        let to: usize = if n - from < 512 { n } else { from + 512 };
-        let whole: usize = from + (to - from) / 32 * 32;
-        let mut lane: [f32; 32] = [0.0; 32];
-        for i in from..whole {
-            let l: usize = (i - from) % 32;
-            lane[l] = lane[l] + x[x_at + i];
-        }
-        for i in 0..16 {
-            total[i] = total[i] + (lane[i] + lane[i + 16]) as f64;
-        }
-        for i in whole..to {
-            let l: usize = (i - whole) % 16;
-            total[l] = total[l] + x[x_at + i] as f64;
-        }
-        from = to;
-    }
+/// The sum of 16 numbers, which are overwritten.
+fn across(total: &mut [f64]) -> f64 {
     let mut width: usize = 8;
     while width > 0 {
         for i in 0..width {
@@ -124,6 +105,52 @@ fn lanes_sum(x: &[f32], x_at: usize, n: usize) -> f64 {
         width = width / 2;
     }
     total[0]
+}
+
+/// What a sum of `lanes` is of: x − mean, its square, g, or y·g with y = (x − mean)·scale + shift.
+fn lane_term(kind: usize, x: f32, g: f32, mean: f32, scale: f32, shift: f32) -> f32 {
+    let centred: f32 = x - mean;
+    if kind == 0 {
+        return centred;
+    }
+    if kind == 1 {
+        return centred * centred;
+    }
+    if kind == 2 {
+        return g;
+    }
+    let product: f32 = centred * scale;
+    let y: f32 = product + shift;
+    y * g
+}
+
+/// Adds a sum in 32 lanes over blocks of 512, whose pairs are added in f64, to the 16 numbers whose sum it is.
+fn lanes(kind: usize, x: &[f32], x_at: usize, g: &[f32], g_at: usize, mean: f32, scale: f32, shift: f32, n: usize, total: &mut [f64]) {
+    let mut from: usize = 0;
+    while from < n {
+        let to: usize = if n - from < 512 { n } else { from + 512 };
+        let whole: usize = from + (to - from) / 32 * 32;
+        let mut lane: [f32; 32] = [0.0; 32];
+        for i in from..whole {
+            let l: usize = (i - from) % 32;
+            lane[l] = lane[l] + lane_term(kind, x[x_at + i], g[g_at + i], mean, scale, shift);
+        }
+        for i in 0..16 {
+            total[i] = total[i] + (lane[i] + lane[i + 16]) as f64;
+        }
+        for i in whole..to {
+            let l: usize = (i - whole) % 16;
+            total[l] = total[l] + lane_term(kind, x[x_at + i], g[g_at + i], mean, scale, shift) as f64;
+        }
+        from = to;
+    }
+}
+
+/// Σ x in lanes.
+fn lanes_sum(x: &[f32], x_at: usize, n: usize) -> f64 {
+    let mut total: [f64; 16] = [0.0; 16];
+    lanes(0, x, x_at, x, x_at, 0.0, 0.0, 0.0, n, &mut total);
+    across(&mut total)
 }
 
 /// Σ x of one row among several: a short one is summed in order.
@@ -180,6 +207,57 @@ fn row_max(x: &[f32], x_at: usize, n: usize) -> f32 {
     largest
 }
 
+/// The larger or the smaller number; NaN if either is.
+fn extreme(a: f32, b: f32, largest: bool) -> f32 {
+    let first: bool = if largest { a > b } else { a < b };
+    if a != a || first { a } else { b }
+}
+
+/// The largest or the smallest element along the middle one of three axes; in lanes where a row is long, which decides between zeros.
+fn extrema(x: &[f32], x_at: usize, y: &mut [f32], outer: usize, axis: usize, inner: usize, largest: bool) {
+    for row in 0..outer * inner {
+        let at: usize = x_at + row / inner * axis * inner + row % inner;
+        let mut lane: [f32; 32] = [0.0; 32];
+        let width: usize = if inner > 1 || axis < 32 { 1 } else { 32 };
+        for i in 0..width {
+            lane[i] = x[at];
+        }
+        for i in 0..axis / width * width {
+            lane[i % width] = extreme(lane[i % width], x[at + i * inner], largest);
+        }
+        if width > 1 {
+            for i in 0..width {
+                lane[i] = extreme(lane[i], x[at + axis - width + i], largest);
+            }
+        }
+        let mut half: usize = width / 2;
+        while half > 0 {
+            for i in 0..half {
+                lane[i] = extreme(lane[i], lane[i + half], largest);
+            }
+            half = half / 2;
+        }
+        y[row] = lane[0];
+    }
+}
+
+/// Where it is; the first of equal ones, and a NaN before all numbers.
+fn extremum_places(x: &[f32], x_at: usize, y: &mut [u32], outer: usize, axis: usize, inner: usize, largest: bool) {
+    for row in 0..outer * inner {
+        let at: usize = x_at + row / inner * axis * inner + row % inner;
+        let mut best: f32 = x[at];
+        y[row] = 0;
+        for i in 1..axis {
+            let own: f32 = x[at + i * inner];
+            let before: bool = if largest { own > best } else { own < best };
+            if before || (own != own && best == best) {
+                best = own;
+                y[row] = i as u32;
+            }
+        }
+    }
+}
+
 /// y = exp(x − largest), and its sum as for long rows: those behind the last whole run of lanes are added in lanes, too.
 fn exponentials(x: &[f32], x_at: usize, largest: f32, y: &mut [f32], y_at: usize, n: usize) -> f32 {
     let mut total: [f64; 16] = [0.0; 16];
@@ -198,14 +276,7 @@ fn exponentials(x: &[f32], x_at: usize, largest: f32, y: &mut [f32], y_at: usize
         }
         from = to;
     }
-    let mut width: usize = 8;
-    while width > 0 {
-        for i in 0..width {
-            total[i] = total[i] + total[i + width];
-        }
-        width = width / 2;
-    }
-    total[0] as f32
+    across(&mut total) as f32
 }
 
 /// y = exp(x − largest), and its sum.
@@ -505,14 +576,7 @@ fn lanes_squares(x: &[f32], x_at: usize, n: usize) -> f64 {
         }
         from = to;
     }
-    let mut width: usize = 8;
-    while width > 0 {
-        for i in 0..width {
-            total[i] = total[i] + total[i + width];
-        }
-        width = width / 2;
-    }
-    total[0]
+    across(&mut total)
 }
 
 /// The norm of a gradient; also where squares overflow or vanish.
@@ -595,27 +659,34 @@ fn quarter_turns_f32(x: f32) -> (f64, u64) {
     (wide.mul_add(low, part), shifted.to_bits())
 }
 
+/// The remainder of a division, with the sign of the divisor: the digits of the quotient one by one, all of which is exact in f64.
+fn remainder_f32(x: f32, divisor: f32) -> f32 {
+    let by: f64 = divisor.abs() as f64;
+    let mut rest: f64 = x.abs() as f64;
+    if !(rest < f64::INFINITY) || !(by > 0.0) {
+        return f32::NAN;
+    }
+    let mut part: f64 = by;
+    while part <= rest {
+        part = part + part;
+    }
+    while part > by {
+        part = part * 0.5;
+        if rest >= part {
+            rest = rest - part;
+        }
+    }
+    let left: f32 = (rest as f32).copysign(x);
+    if left == 0.0 {
+        return left.copysign(divisor);
+    }
+    if (left > 0.0) == (divisor > 0.0) { left } else { left + divisor }
+}
+
 /// The largest integer ≤ x.
 fn floor_f32(x: f32) -> f32 {
     let whole: f32 = round_f32(x);
     if whole > x { whole - 1.0 } else { whole }
-}
-
-/// What a sum of `group_sum` is of: x − mean, its square, g, or y·g with y = (x − mean)·scale + shift.
-fn group_term(kind: usize, x: f32, g: f32, mean: f32, scale: f32, shift: f32) -> f32 {
-    let centred: f32 = x - mean;
-    if kind == 0 {
-        return centred;
-    }
-    if kind == 1 {
-        return centred * centred;
-    }
-    if kind == 2 {
-        return g;
-    }
-    let product: f32 = centred * scale;
-    let y: f32 = product + shift;
-    y * g
 }
 
 /// A sum over group `j` of an array of shape (outer, groups, inner), as `norm::sums`.
@@ -624,36 +695,12 @@ fn group_sum(kind: usize, x: &[f32], x_at: usize, g: &[f32], g_at: usize, mean: 
     for o in 0..outer {
         let start: usize = (o * groups + j) * inner;
         if inner == 1 {
-            total[0] = total[0] + group_term(kind, x[x_at + start], g[g_at + start], mean, scale, shift) as f64;
+            total[0] = total[0] + lane_term(kind, x[x_at + start], g[g_at + start], mean, scale, shift) as f64;
         } else {
-            let mut from: usize = 0;
-            while from < inner {
-                let to: usize = if inner - from < 512 { inner } else { from + 512 };
-                let whole: usize = from + (to - from) / 32 * 32;
-                let mut lane: [f32; 32] = [0.0; 32];
-                for i in from..whole {
-                    let l: usize = (i - from) % 32;
-                    lane[l] = lane[l] + group_term(kind, x[x_at + start + i], g[g_at + start + i], mean, scale, shift);
-                }
-                for i in 0..16 {
-                    total[i] = total[i] + (lane[i] + lane[i + 16]) as f64;
-                }
-                for i in whole..to {
-                    let l: usize = (i - whole) % 16;
-                    total[l] = total[l] + group_term(kind, x[x_at + start + i], g[g_at + start + i], mean, scale, shift) as f64;
-                }
-                from = to;
-            }
+            lanes(kind, x, x_at + start, g, g_at + start, mean, scale, shift, inner, &mut total);
         }
     }
-    let mut width: usize = 8;
-    while width > 0 {
-        for i in 0..width {
-            total[i] = total[i] + total[i + width];
-        }
-        width = width / 2;
-    }
-    total[0]
+    across(&mut total)
 }
 
 /// The variance of a group, and how far its mean is from the true one.
@@ -786,6 +833,30 @@ fn conv_kernel(x: &[f32], x_at: usize, g: &[f32], g_at: usize, w: &mut [f32], w_
                     let at: usize = w_at + ((o * inputs + c) * kernel_high + ky) * kernel_wide + kx;
                     w[at] = w[at] + sum;
                 }
+            }
+        }
+    }
+}
+
+/// The blocks of each piece of x that start at the places; zeros for a place below 0.
+fn take(x: &[f32], x_at: usize, starts: &[i32], y: &mut [f32], pieces: usize, count: usize, block: usize, period: usize) {
+    for row in 0..pieces * count {
+        let start: i32 = starts[row % count];
+        for i in 0..block {
+            y[row * block + i] = if start < 0 { 0.0 } else { x[x_at + row / count * period + start as usize + i] };
+        }
+    }
+}
+
+/// Adds x to the blocks of each piece of y that start at the places, or writes it there.
+fn put(x: &[f32], x_at: usize, starts: &[i32], y: &mut [f32], pieces: usize, count: usize, block: usize, period: usize, adds: bool) {
+    for row in 0..pieces * count {
+        let start: i32 = starts[row % count];
+        if start >= 0 {
+            for i in 0..block {
+                let at: usize = row / count * period + start as usize + i;
+                let own: f32 = x[x_at + row * block + i];
+                y[at] = if adds { y[at] + own } else { own };
             }
         }
     }

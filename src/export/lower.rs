@@ -8,10 +8,11 @@ use super::numbers;
 use super::translate::Source;
 use crate::autograd::Array;
 use crate::autograd::launch::{
-    Int8, Int8Product, Int8Range, Launch, MatMul, Primitive, ValueView, is_linear,
+    Int8, Int8Product, Int8Range, Launch, MatMul, PlacesKernel, Primitive, ValueView, is_linear,
 };
 use crate::error::{Error, Result};
 use crate::formula::{Binary, Interpreter, Tape, Unary};
+use crate::kernel::scan::Walk;
 use crate::kernel::{Conv, Dims, WindowAxis, broadcast_dims};
 use crate::optim::LoweredRule;
 use crate::program::{Place as Storage, Program};
@@ -333,7 +334,19 @@ impl Writer<'_> {
                 format!("{}{layer}{why}", call.name),
             )
         };
-        let operands = call.inputs.iter().map(|view| self.operand(view)).collect::<Result<Vec<_>>>()?;
+        // Compilers warn of loops that never run.
+        if call.outputs.first().is_some_and(|&output| self.program.len(output) == 0) {
+            return Ok(());
+        }
+        let mut inputs = &call.inputs[..];
+        let mut places = None;
+        if let (Primitive::Places { .. }, [rest @ .., starts]) = (&call.primitive, inputs) {
+            let Some(found) = self.places(starts) else {
+                return Err(refused(" at places that are computed"));
+            };
+            (inputs, places) = (rest, Some(found));
+        }
+        let operands = inputs.iter().map(|view| self.operand(view)).collect::<Result<Vec<_>>>()?;
         let Some(&output) = call.outputs.first() else {
             return match (&call.primitive, &operands[..]) {
                 (Primitive::InRange { bounds, absolute }, [x])
@@ -363,7 +376,12 @@ impl Writer<'_> {
             matches!(call.primitive, Primitive::Cast | Primitive::Compare(_) | Primitive::WhereCond);
         let has_form = |x: &Operand<'_>| is_typed && x.dtype == DType::U8 || known(x.dtype, "", "").is_ok();
         let is_map = is_typed || matches!(call.primitive, Primitive::Map(_));
-        if !operands.iter().all(has_form) || (!is_map && dtype != DType::F32) {
+        let made = if matches!(call.primitive, Primitive::Extremum { place: true, .. }) {
+            DType::U32
+        } else {
+            DType::F32
+        };
+        if !operands.iter().all(has_form) || (!is_map && dtype != made) {
             return Err(refused(&format!(" of {}", operands.first().map_or(dtype, |x| x.dtype).as_str())));
         }
         let at: Vec<String> = operands.iter().map(Operand::at).collect();
@@ -373,13 +391,32 @@ impl Writer<'_> {
                 self.map(tape, &operands, &y, dtype, count).map_err(|error| refused(&format!(", {error}")))?
             }
             Primitive::Cast => {
-                let text = format!(
-                    "for i in 0..{count} {{ {y}[i] = {}[{} + i] as {}; }}",
-                    operands[0].name,
-                    operands[0].layout.start_offset(),
-                    dtype.as_str()
-                );
-                self.line(&text);
+                let (from, to) = (operands[0].dtype, dtype.as_str());
+                if from.is_float() && !dtype.is_float() || dtype != DType::U8 && known(dtype, "", "").is_err()
+                {
+                    return Err(refused(&format!(" from {} to {to}", from.as_str())));
+                }
+                self.elements(&operands, &y, count, |x| {
+                    Ok((Block::new(dtype, 0, false), format!("{} as {to}", x[0])))
+                })?;
+            }
+            Primitive::Places { block, period, what } => {
+                let (starts, n) = places.expect("those of the call, taken above");
+                let blocks =
+                    |len: usize| format!("{starts}, {y}, {}, {n}, {block}, {period}", len / (*period).max(1));
+                let (whole, changed) = (operands[0].count(), blocks(count));
+                match what {
+                    PlacesKernel::Take => self.line(&format!("take({}, {});", at[0], blocks(whole))),
+                    PlacesKernel::Put => {
+                        self.line(&format!("clear({y}, {count});"));
+                        self.line(&format!("put({}, {changed}, true);", at[0]));
+                    }
+                    PlacesKernel::Add | PlacesKernel::Write => {
+                        let adds = matches!(what, PlacesKernel::Add);
+                        self.line(&format!("copy_rows({}, {y}, 0, 1, {whole}, {whole});", at[0]));
+                        self.line(&format!("put({}, {changed}, {adds});", at[1]));
+                    }
+                }
             }
             Primitive::Mask { p, kept } => {
                 let Some(seed) = self.seed else { return Err(refused(" outside of a training step")) };
@@ -598,6 +635,34 @@ impl Writer<'_> {
                     start += row;
                 }
             }
+            Primitive::Scan { sizes: [outer, axis, inner], walk, start, step } => {
+                let Walk { reverse, exclusive } = walk.unwrap_or_default();
+                let place = if reverse { format!("{axis} - 1 - k") } else { "k".into() };
+                self.line(&format!("for o in 0..{outer} {{ for i in 0..{inner} {{"));
+                self.line(&format!("    let mut total: f64 = {start:?};"));
+                self.line(&format!("    for k in 0..{axis} {{"));
+                self.line(&format!("        let at: usize = (o * {axis} + {place}) * {inner} + i;"));
+                if exclusive {
+                    self.line(&format!("        {y}[at] = total as f32;"));
+                }
+                for (x, name) in operands.iter().zip(["a", "b"]) {
+                    let (array, start) = (&x.name, x.layout.start_offset());
+                    self.line(&format!("        let {name}: f64 = {array}[{start} + at] as f64;"));
+                }
+                self.line(&format!("        total = {step};"));
+                if walk.is_some() && !exclusive {
+                    self.line(&format!("        {y}[at] = total as f32;"));
+                }
+                self.line("    }");
+                if walk.is_none() {
+                    self.line(&format!("    {y}[o * {inner} + i] = total as f32;"));
+                }
+                self.line("} }");
+            }
+            Primitive::Extremum { sizes: [outer, axis, inner], largest, place } => {
+                let name = if *place { "extremum_places" } else { "extrema" };
+                self.line(&format!("{name}({}, {y}, {outer}, {axis}, {inner}, {largest});", at[0]));
+            }
             Primitive::MaxPool([high, wide]) => {
                 let images = count / (high.output * wide.output).max(1);
                 self.line(&format!("max_pool({}, {y}, 0, {images}, {});", at[0], sides(high, wide)));
@@ -608,6 +673,25 @@ impl Writer<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The array of places that do not change, and how many there are.
+    fn places(&mut self, starts: &ValueView) -> Option<(String, usize)> {
+        let Storage::Constant(i) = self.program.place(starts.value).0 else { return None };
+        let CpuStorage::I64(all) = &self.program.constants()[i] else { return None };
+        let (from, to) = starts.layout.contiguous_offsets()?;
+        let (name, places) = (format!("i{i}_{from}"), all.get(from..to)?);
+        if self.tables.iter().all(|table| table.name != name) {
+            let values = Some(places.iter().map(|&place| place as f64).collect());
+            self.tables.push(Data {
+                name: name.clone(),
+                ty: "i32",
+                len: places.len(),
+                values,
+                mutable: false,
+            });
+        }
+        Some((name, places.len()))
     }
 
     /// The memory of an output, if something reads it.
@@ -1101,6 +1185,7 @@ impl Interpreter for Block {
             // Of a positive constant: Adam's bias correction.
             Binary::Pow if self.is_scalar => format!("magnitude_f64({a}, {b})"),
             Binary::Pow if self.dtype == DType::F32 => format!("powf_f32({a}, {b})"),
+            Binary::Remainder if self.dtype == DType::F32 => format!("remainder_f32({a}, {b})"),
             Binary::Pow | Binary::Remainder => return Err(Self::no_form(&format!("{f:?}"))),
         };
         Ok(self.declare(&text))

@@ -5,7 +5,7 @@ use candle_core::{DType, WithDType};
 use super::axis::Axis;
 use super::reduction::{around, with_number};
 use crate::autograd::array::{contiguous, in_main_memory};
-use crate::autograd::launch::launch;
+use crate::autograd::launch::{Primitive, launch};
 use crate::autograd::{Array, OnnxAttribute, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel;
@@ -52,7 +52,8 @@ fn indices(op: &'static str, x: &Array, axis: Option<usize>, largest: bool) -> R
         let found = if largest { x.argmax(1)? } else { x.argmin(1)? };
         return Ok(found.reshape(&dims[..])?);
     }
-    with_number!(x, T => launch(op, [&contiguous(x)?], &dims, move |[x]| find(x.elements::<T>(), shape, largest)))
+    let what = (op, || Primitive::Extremum { sizes: shape, largest, place: true });
+    with_number!(x, T => launch(what, [&contiguous(x)?], &dims, move |[x]| find(x.elements::<T>(), shape, largest)))
 }
 
 macro_rules! arg_extrema {

@@ -7,7 +7,7 @@ use super::cumsum::{scan_floats, scan_integers};
 use super::onnx::counted;
 use super::reduction::{around, in_memory, integers};
 use crate::autograd::array::{contiguous, with_float};
-use crate::autograd::launch::launch;
+use crate::autograd::launch::{Primitive, launch};
 use crate::autograd::{Array, Jacobian, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::scan::{Walk, scan};
@@ -30,7 +30,7 @@ impl Op<1> for CumProd {
             let times = |x: &Array| scan_integers(x, axis, 1, u32::wrapping_mul);
             return integers(x, times, |x| scan_integers(x, axis, 1, i64::wrapping_mul));
         }
-        scan_floats(x, axis, Walk { reverse, exclusive: false }, 1.0, |a, x| a * x)
+        scan_floats(x, axis, Walk { reverse, exclusive: false }, 1.0, |total, a| total * a, "total * a")
     }
 
     /// In opsets without an operator, products of 2, 4, 8 … elements, each of two of the ones before.
@@ -87,7 +87,7 @@ impl Op<1> for Shift {
 
     fn forward(&self, [x]: [&Array; 1], _: &mut SaveContext) -> Result<Array> {
         let &Shift { axis, reverse, fill } = self;
-        scan_floats(x, axis, Walk { reverse, exclusive: true }, fill, |_, x| x)
+        scan_floats(x, axis, Walk { reverse, exclusive: true }, fill, |_, a| a, "a")
     }
 
     fn jacobian(&self) -> Jacobian {
@@ -117,8 +117,10 @@ impl Op<2> for Recurrence {
         in_memory(a, |a| {
             in_memory(b, |b| {
                 with_float!(a.dtype(), T => {
-                    launch(Self::NAME, [&contiguous(a)?, &contiguous(b)?], a.dims(), move |numbers| {
-                        let step = |h: f64, a: T, b: T| b.to_f64() + a.to_f64() * h;
+                    let step = "b + a * total";
+                    let what = (Self::NAME, || Primitive::Scan { sizes: shape, walk: Some(walk), start: 0.0, step });
+                    launch(what, [&contiguous(a)?, &contiguous(b)?], a.dims(), move |numbers| {
+                        let step = |total: f64, a: T, b: T| b.to_f64() + a.to_f64() * total;
                         scan(numbers.map(|x| x.elements()), shape, walk, 0.0, step, T::from_f64)
                     })
                 })

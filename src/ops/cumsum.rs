@@ -6,7 +6,7 @@ use super::axis::Axis;
 use super::onnx::counted;
 use super::reduction::{around, in_memory, integers};
 use crate::autograd::array::{contiguous, with_float};
-use crate::autograd::launch::launch;
+use crate::autograd::launch::{Primitive, launch};
 use crate::autograd::{Array, Jacobian, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::scan::{Walk, scan};
@@ -31,17 +31,19 @@ pub(super) fn scan_integers<T: WithDType + Default>(
     })
 }
 
-/// A scan of floats that accumulates in f64.
+/// A scan of floats that accumulates in f64; `text` is `step` for [`Primitive::Scan`].
 pub(super) fn scan_floats(
     x: &Array,
     axis: usize,
     walk: Walk,
     start: f64,
     step: impl Fn(f64, f64) -> f64 + Send + Sync + 'static,
+    text: &'static str,
 ) -> Result<Array> {
     in_memory(x, |x| {
         let shape = around(x.dims(), axis);
-        with_float!(x.dtype(), T => launch("scan", [&contiguous(x)?], x.dims(), move |[x]| {
+        let what = ("scan", || Primitive::Scan { sizes: shape, walk: Some(walk), start, step: text });
+        with_float!(x.dtype(), T => launch(what, [&contiguous(x)?], x.dims(), move |[x]| {
             scan([x.elements(); 2], shape, walk, start, |a, x: T, _: T| step(a, x.to_f64()), T::from_f64)
         }))
     })
@@ -57,7 +59,7 @@ impl Op<1> for CumSum {
             return integers(x, add, |x| scan_integers(x, axis, 0, i64::wrapping_add));
         }
         // A sum that starts with −0 keeps the sign of zeros.
-        scan_floats(x, axis, Walk { reverse, exclusive: false }, -0.0, |a, x| a + x)
+        scan_floats(x, axis, Walk { reverse, exclusive: false }, -0.0, |total, a| total + a, "total + a")
     }
 
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {

@@ -8,7 +8,7 @@ use super::compare::compared;
 use super::onnx::counted;
 use super::reduction::ReducedAxes;
 use crate::autograd::array::{contiguous, converted, on_cpu, sum_axes, with_float};
-use crate::autograd::launch::launch;
+use crate::autograd::launch::{Primitive, launch};
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::formula::Real;
@@ -46,7 +46,9 @@ impl<const LARGEST: bool> Op<1> for Extremum<LARGEST> {
             let extrema = if LARGEST { x.max(1)? } else { x.min(1)? };
             return Ok(extrema.reshape(&dims[..])?);
         }
-        with_float!(x.dtype(), T => launch(Self::NAME, [&contiguous(&x)?], &dims, move |[x]| {
+        let sizes = [outer, size, inner];
+        let what = (Self::NAME, || Primitive::Extremum { sizes, largest: LARGEST, place: false });
+        with_float!(x.dtype(), T => launch(what, [&contiguous(&x)?], &dims, move |[x]| {
             if LARGEST {
                 kernel::fold_axis(x.elements::<T>(), outer, size, inner, Real::maximum)
             } else {

@@ -5,7 +5,7 @@ use super::cumprod::products_of_others;
 use super::reduction::{ReducedAxes, around, in_memory, integers};
 use super::reshape::reshaped;
 use crate::autograd::array::{contiguous, with_float};
-use crate::autograd::launch::launch;
+use crate::autograd::launch::{Primitive, launch};
 use crate::autograd::{Array, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::Result;
 use crate::kernel::{Dims, scan};
@@ -36,7 +36,8 @@ impl Op<1> for Prod {
         in_memory(x, |x| {
             let shape = around(x.dims(), self.axis);
             with_float!(x.dtype(), T => {
-                launch(Self::NAME, [&contiguous(x)?], &dims, move |[x]| scan::products::<T>(x.elements(), shape))
+                let what = (Self::NAME, || Primitive::Scan { sizes: shape, walk: None, start: 1.0, step: "total * a" });
+                launch(what, [&contiguous(x)?], &dims, move |[x]| scan::products::<T>(x.elements(), shape))
             })
         })
     }

@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, DType, Device, WithDType};
 
 use super::create::checked;
 use crate::autograd::array::{contiguous, converted, elements, in_main_memory};
-use crate::autograd::launch::{Operand, launch, launch_many};
+use crate::autograd::launch::{Describe, Operand, PlacesKernel, Primitive, launch, launch_many};
 use crate::autograd::{Array, Jacobian, OnnxAttribute, Op, SaveContext, Saved, Tensor, traced};
 use crate::error::{Error, Result};
 use crate::kernel::{self, BlockIndices, Dims};
@@ -57,6 +57,12 @@ impl Places {
         move |starts| BlockIndices { starts: starts.elements(), block, period }
     }
 
+    /// What a kernel computes at these places.
+    fn describe(&self, name: &'static str, what: PlacesKernel) -> impl Describe + use<> {
+        let (block, period) = (self.block, self.period);
+        (name, move || Primitive::Places { block, period, what })
+    }
+
     /// The indices of blocks of one length on a device, and the length; `None` if there is a start without a block.
     fn on(&self, device: &Device) -> Result<Option<(Array, usize)>> {
         let (starts, block, period) = (&elements::<i64>(&self.starts)?[..], self.block, self.period);
@@ -98,7 +104,7 @@ impl Take {
     fn on_cpu(&self, x: &Array) -> Result<Array> {
         let (inputs, blocks) = ([&contiguous(x)?, &self.places.starts], self.places.blocks());
         let [y] = launch_many(
-            Self::NAME,
+            self.places.describe(Self::NAME, PlacesKernel::Take),
             inputs,
             [&self.dims],
             move |[x, starts]| with_data!(x, data => blocks(starts).take(data)),
@@ -148,7 +154,7 @@ impl Put {
         let (n, blocks) = (self.dims.iter().product(), self.places.blocks());
         let inputs = [&contiguous(&wide(x)?)?, &self.places.starts];
         let [y] = launch_many(
-            Self::NAME,
+            self.places.describe(Self::NAME, PlacesKernel::Put),
             inputs,
             [&self.dims],
             move |[x, starts]| with_data!([U8 U32 I16 I32 I64 F32 F64] x, data => blocks(starts).put(data, n)),
@@ -194,7 +200,8 @@ impl Op<2> for Add {
         }
         let blocks = self.0.blocks();
         let inputs = [&contiguous(&wide(x)?)?, &contiguous(&wide(source)?)?, &self.0.starts];
-        let [y] = launch_many(Self::NAME, inputs, [x.dims()], move |[x, source, starts]| {
+        let what = self.0.describe(Self::NAME, PlacesKernel::Add);
+        let [y] = launch_many(what, inputs, [x.dims()], move |[x, source, starts]| {
             with_data!([U8 U32 I16 I32 I64 F32 F64] x, data => {
                 changed(data, source, |out, source| blocks(starts).add(out, source))
             })
@@ -225,7 +232,7 @@ impl Op<2> for Write {
         let on_cpu = |x: &Array| contiguous(&x.to_device(&Device::Cpu)?);
         let (inputs, blocks) = ([&on_cpu(x)?, &on_cpu(source)?, &self.0.starts], self.0.blocks());
         let [y] = launch_many(
-            Self::NAME,
+            self.0.describe(Self::NAME, PlacesKernel::Write),
             inputs,
             [x.dims()],
             move |[x, source, starts]| with_data!(x, data => changed(data, source, |out, source| blocks(starts).set(out, source))),
