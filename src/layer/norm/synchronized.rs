@@ -65,7 +65,7 @@ pub(super) fn synchronized(x: &Tensor, eps: f64, peer: &Arc<Peer>) -> Result<(Te
     let (y, scale, statistics, count) = no_grad(|| {
         let (_, own) = standardize(x, eps, true)?;
         let [mean, variance] = [&own.mean, &own.variance].map(|x| x.to_dtype(DType::F64)?.to_vec1::<f64>());
-        let count = if channels == 0 { 0 } else { x.elem_count() / channels };
+        let count = x.elem_count().checked_div(channels).unwrap_or(0);
         let shards = peer.all_gather([vec![count as f64], mean?, variance?].concat())?;
         // As T. Chan, G. Golub and R. LeVeque combine them, in the order of the shards.
         let (mut all, mut mean, mut squares) = (0.0, vec![0.0; channels], vec![0.0; channels]);
