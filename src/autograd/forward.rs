@@ -12,14 +12,13 @@ use super::grad::vjps;
 use super::jacobian::{inner_products, same_kind};
 use super::launch::Primitive;
 use super::node::{Call, Node, again, next_id};
-use super::op::{Jacobian, Op};
+use super::op::{ApplyTape, Jacobian, Op};
 use super::saved::{SaveContext, Saved};
 use super::series::series;
 use super::{Array, Tensor, launch, mode};
 use crate::error::{Error, Result};
 use crate::formula::{Expr, InputSet, Real, Tape};
 use crate::kernel;
-use crate::ops::apply_tape;
 
 /// The tangents of some nodes, by their ids.
 type Seeds = BTreeMap<u64, Tensor>;
@@ -294,6 +293,7 @@ pub(super) struct Slopes {
     node: Arc<Node>,
     /// The first and the second, from the input and the output.
     tapes: [Tape; 2],
+    apply: ApplyTape,
 }
 
 impl Slopes {
@@ -302,9 +302,9 @@ impl Slopes {
         if node.edges.len() != 1 {
             return None;
         }
-        let tapes = node.rule.slopes()?;
+        let (tapes, apply) = node.rule.slopes()?;
         let reads = tapes[0].eval(&[InputSet::input(0), InputSet::input(1)]);
-        (reads[0].has(0) || reads[0].has(1)).then(|| Slopes { node: node.clone(), tapes })
+        (reads[0].has(0) || reads[0].has(1)).then(|| Slopes { node: node.clone(), tapes, apply })
     }
 
     /// A formula of the two derivatives and of `others`, element by element; `None` if it has more than three variables.
@@ -332,7 +332,7 @@ impl Slopes {
             let all: Vec<Expr> = (0..2 + others.len()).map(|i| place(i).map_or(unread, |k| x[k])).collect();
             whole.eval(&all)
         });
-        apply_tape(tape, &inputs.iter().collect::<Vec<_>>()).map(Some)
+        (self.apply)(tape, &inputs.iter().collect::<Vec<_>>()).map(Some)
     }
 
     /// f′

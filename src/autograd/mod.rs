@@ -44,6 +44,7 @@ pub use graph::Graph;
 pub use jacobian::{hessian, hvp, jacobian};
 pub use mode::{is_recording, no_grad};
 pub use onnx::{Onnx, OnnxAttribute, OnnxValue};
+pub(crate) use op::ApplyTape;
 pub use op::{Jacobian, Op, VariadicOp};
 pub use saved::{SaveContext, Saved};
 pub use tensor::{Array, Tensor};

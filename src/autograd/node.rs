@@ -8,7 +8,7 @@ use candle_core::DType;
 use smallvec::SmallVec;
 
 use super::launch::{self, Operand};
-use super::op::Jacobian;
+use super::op::{ApplyTape, Jacobian};
 use super::saved::{SaveContext, SavedArrays};
 use super::tensor::placed;
 use super::{Array, Tensor, anomaly, mode, trace};
@@ -37,7 +37,7 @@ pub(super) trait BackwardRule: Debug + Send + Sync {
         false
     }
     /// [`Op::slopes`](super::Op::slopes)
-    fn slopes(&self) -> Option<[Tape; 2]> {
+    fn slopes(&self) -> Option<([Tape; 2], ApplyTape)> {
         None
     }
     /// The forward pass on other inputs.
@@ -88,7 +88,7 @@ macro_rules! delegate {
                 let $rule = &self.0;
                 $inner.by_rows()
             }
-            fn slopes(&self) -> Option<[Tape; 2]> {
+            fn slopes(&self) -> Option<([Tape; 2], ApplyTape)> {
                 let $rule = &self.0;
                 $inner.slopes()
             }

@@ -28,6 +28,9 @@ pub enum Jacobian {
     Symmetric,
 }
 
+/// Applies a formula that is given as a tape.
+pub(crate) type ApplyTape = fn(Tape, &[&Tensor]) -> Result<Tensor>;
+
 /// A differentiable operation on N tensors.
 ///
 /// `forward` computes with plain arrays, on any device. `backward` is written in tensor operations, so it can be
@@ -103,9 +106,9 @@ pub trait Op<const N: usize>: Debug + Send + Sync + 'static {
     }
 
     /// The first and the second derivative of a formula of one input, from the input and the output; `None` if they are found by
-    /// differentiating `backward`.
+    /// differentiating `backward`. And what applies a formula of one to three inputs that is given as a tape.
     #[doc(hidden)]
-    fn slopes(&self) -> Option<[Tape; 2]> {
+    fn slopes(&self) -> Option<([Tape; 2], ApplyTape)> {
         None
     }
 
@@ -269,7 +272,7 @@ impl<O: Op<N>, const N: usize> BackwardRule for Fixed<O, N> {
         self.0.by_rows()
     }
 
-    fn slopes(&self) -> Option<[Tape; 2]> {
+    fn slopes(&self) -> Option<([Tape; 2], ApplyTape)> {
         self.0.slopes()
     }
 

@@ -10,7 +10,7 @@ use super::interpreters::{CandleOps, RecordedOps, Value};
 use crate::autograd::Element;
 use crate::autograd::array::{by_candle, converted, fits, is_narrow, on_cpu, with_float};
 use crate::autograd::launch::{DynKernel, Operand, Primitive, launch_borrowed, single};
-use crate::autograd::{Array, Call, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
+use crate::autograd::{ApplyTape, Array, Call, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::formula::{Formula, InputSet, Interpreter, Jet, Real, Tape};
 use crate::kernel::{self, Block, Dims, SOURCES, Slots, View, Written, broadcast_dims};
@@ -240,8 +240,8 @@ impl<F: Formula<N>, const N: usize> Op<N> for Pointwise<F, N> {
         Jacobian::Diagonal
     }
 
-    fn slopes(&self) -> Option<[Tape; 2]> {
-        (N == 1).then(|| slopes(self))
+    fn slopes(&self) -> Option<([Tape; 2], ApplyTape)> {
+        (N == 1).then(|| (slopes(self), super::apply_tape as ApplyTape))
     }
 
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; N]> {
