@@ -686,6 +686,63 @@ fn values_without_quotes() -> Result<()> {
     Ok(())
 }
 
+/// Numbers as people and programs write them, gaps, and rows of other kinds, in blocks of a few kilobytes.
+#[test]
+fn random_tables_are_read_alike_in_memory_and_as_streams() -> Result<()> {
+    const NUMBERS: [&str; 24] = [
+        "1",
+        "-2.5",
+        "+3",
+        "1e3",
+        " 7 ",
+        "1.",
+        ".5",
+        "-0",
+        "0.1000000000000000055",
+        "123456789.125",
+        "$5",
+        "$ 6",
+        "(3)",
+        "1e-400",
+        "12345678",
+        "1234567.8",
+        "0.30000000000000004",
+        "-179769313486231570000000000000000000000",
+        "99999999999999999999",
+        "\"6\"",
+        "",
+        "NA",
+        "-9",
+        "00012",
+    ];
+    const WORDS: [&str; 5] = ["red", " blue\t", "\"a, b\"", "gr\u{fc}n", ""];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    for seed in 0..24 {
+        let rng = &mut Rng::seed(seed);
+        let mut draw = |n: usize| (rng.uniform() * n as f64) as usize;
+        // Some tables have nothing that needs a closer look.
+        let (numbers, words) = ([24, 19, 12][draw(3)], [5, 2][draw(2)]);
+        let end = ["\n", "\r\n", "\r"][draw(3)];
+        let mut text = format!("a,unused,b,word,c,kind{end}");
+        for row in 0..400 {
+            let (a, b, c) = (NUMBERS[draw(numbers)], NUMBERS[draw(numbers)], NUMBERS[draw(4)]);
+            let (unused, word, kind) = (NUMBERS[draw(24)], WORDS[draw(words)], ["yes", "no"][draw(2)]);
+            text +=
+                &format!("{a},{unused},{b},{word},{c},{kind}{end}{}", if row % 97 == 3 { end } else { "" });
+        }
+        let options = CsvOptions::new().ignore("unused").dtype([DType::F32, DType::F64][draw(2)])?;
+        let options = if draw(2) == 0 { options } else { options.na_values(&["NA", "-9"]) };
+        std::fs::write(&path, text).unwrap();
+        for missing in [Missing::Fill, Missing::Drop] {
+            let schema = CsvSchema::infer(&path, &options.clone().missing(missing))?;
+            let data = schema.read(&path)?;
+            assert_eq!(streamed(&schema.stream(&path)?)?, (data.inputs, data.targets), "{seed}");
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn small_streams_and_their_errors() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
@@ -729,6 +786,12 @@ fn compressed_streams() -> Result<()> {
     let plain = folder.path().join("long.csv");
     std::fs::write(&plain, &text).unwrap();
     let schema = CsvSchema::infer(&plain, &CsvOptions::new().missing(Missing::Fill))?;
+    // A row that is larger than any, in a small file.
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    (0..80).for_each(|_| gzip.write_all(&[b'1'; 1 << 20]).unwrap());
+    std::fs::write(folder.path().join("bomb"), gzip.finish().unwrap()).unwrap();
+    let error = schema.stream(folder.path().join("bomb")).unwrap_err().to_string();
+    assert!(error.contains("line 1: expected a row of at most 67108864 bytes, got more"), "{error}");
     let (path, mut files) = (folder.path().join("packed"), Vec::new());
     // Several files one after the other are one.
     let mut packed = Vec::new();
