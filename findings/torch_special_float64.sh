@@ -4,7 +4,7 @@
 #   polygamma(3) do have them.
 # Versions: torch 2.15.0 (on the CPU; its wheel brings 5 GB), scipy 1.17.1, mpmath 1.3.0 (the reference, 40 digits), numpy 2.4.6.
 # Behaviour: it depends on the function and where, and the documentation says nothing of it. SciPy has 13 digits at least everywhere below.
-#   - bessel_j0, j1, y0, y1: 14 digits below 2 and 15 far out, but 5 or 6 around 5, where the expansion changes.
+#   - bessel_j0, j1, y0, y1: 13 digits below 2 and 15 far out, but 5 or 6 around 5, where the expansion changes.
 #   - airy_ai: 14 digits from -2 on, 5 just below it.
 #   - polygamma(1, x): 9 or 10 digits. It is the derivative of digamma, so of the log-likelihoods of Gamma, Beta and Dirichlet.
 #     polygamma(3, x) has 15.
