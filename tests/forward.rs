@@ -544,6 +544,17 @@ fn hard_points() -> Result<()> {
         &modes(&[0.0], |x| x.relu()? - x.neg()?.relu()?),
         &[0.0, 0.0],
     );
+    let largest = |x: &Tensor| {
+        let [a, d, b] = [x.narrow(0, 0, 1)?, x.narrow(0, 1, 1)?, x.narrow(0, 2, 1)?];
+        ((&a + &d)? * 0.5)?.sum_all()? + Tensor::cat(&[&((&a - &d)? * 0.5)?, &b], 0)?.norm(2.0, 0)?
+    };
+    eq(
+        "Overton 1988: the larger of two equal eigenvalues, of [[a, b], [b, d]]",
+        &modes(&[2.0, 2.0, 0.0], largest),
+        &[2.0, 1.0, 0.0],
+    );
+    let split = modes(&[3.0, 1.0, 0.0], largest);
+    eq("the same where they differ: 1 and 2·1/(3 − 1)", &split, &[3.0, 1.0, 1.0]);
     eq("HIPS/autograd#141: a tie of the largest", &modes(&[2.0, 2.0], |x| x.max(0)), &[2.0, 1.0, 0.0]);
     // Saturation and overflow.
     let flat = series::<5>(195.0, |x| x.tanh());
