@@ -73,7 +73,7 @@ fn oscillation(network: &Sequential, t: &Tensor, ctx: &mut ForwardContext) -> Re
     let u = solution(network, t, ctx)?;
     // Each u depends on its own t alone: all move at once.
     let [speed, acceleration] = &autograd::taylor(&u, t, &t.ones_like()?, 2)?[..] else {
-        unreachable!("two orders")
+        unreachable!("order 2 has two derivatives")
     };
     (acceleration + (speed * (2.0 * DAMPING))?)? + (u * (FREQUENCY * FREQUENCY))?
 }

@@ -11,7 +11,7 @@ use super::model::Model;
 
 /// How many classes are told one by one.
 const FEW: usize = 20;
-/// 95 % of a normal distribution are within so many standard deviations.
+/// The interval of 95 % of a normal distribution, in standard deviations to either side of the mean.
 const Z: f64 = 1.959_963_984_540_054;
 /// Bins of the calibration error.
 const BINS: usize = 10;
