@@ -132,6 +132,17 @@ impl Op<3> for AffineGroups {
         Ok(y)
     }
 
+    fn jvp(&self, saved: &Saved, [x, w, b]: [Option<&Tensor>; 3]) -> Result<Option<Tensor>> {
+        let (input, weight) = (saved.input(0)?, saved.input(1)?);
+        let y = self.0.clone().apply([&input])?;
+        let shaped = |numbers: &Tensor| numbers.reshape((1, numbers.elem_count(), 1));
+        // The gradient is its own transpose.
+        let by_x = x.map(|x| self.0.slope(&input, &y, x)? * shaped(&weight)?);
+        let by_w = w.map(|w| &y * shaped(w)?);
+        let by_b = b.map(|b| shaped(b)?.broadcast_as(input.dims()));
+        [by_x, by_w, by_b].into_iter().flatten().reduce(|a, b| a? + b?).transpose()
+    }
+
     fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
         let (x, w) = (saved.input(0)?, saved.input(1)?);
         let (dims, groups) = (sizes(grad.array()), w.dims().to_vec());
