@@ -139,7 +139,7 @@ impl Op<3> for AffineGroups {
         // The gradient is its own transpose.
         let by_x = x.map(|x| self.0.slope(&input, &y, x)? * shaped(&weight)?);
         let by_w = w.map(|w| &y * shaped(w)?);
-        let by_b = b.map(|b| shaped(b)?.broadcast_as(input.dims()));
+        let by_b = b.map(|b| shaped(b)?.broadcast_to(input.dims()));
         [by_x, by_w, by_b].into_iter().flatten().reduce(|a, b| a? + b?).transpose()
     }
 
