@@ -372,6 +372,12 @@ fn a_finished_model_is_not_replaced_unasked() {
         line,
         "--out photos/model: expected a folder outside of photos, whose folders are the classes"
     );
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("photos", here.join("link")).unwrap();
+        let line = error(here, &["train", "link", "--out", "link/new/model"]);
+        assert!(line.starts_with("--out link/new/model: expected a folder outside of link"), "{line}");
+    }
     assert_eq!(
         error(here, &["evaluate", "model/model.safetensors", "photos"]),
         "photos: expected a table, as the model was trained on, got a folder"

@@ -228,9 +228,11 @@ impl Inputs {
         let table = &options.table;
         if path.is_dir() && !is_parquet(path) {
             // It would be a class of the next training.
-            let absolute =
-                |path: &Path| std::path::absolute(path.canonicalize().unwrap_or_else(|_| path.into()));
-            if let (Ok(folder), Ok(out)) = (absolute(path), absolute(&options.out))
+            // Of a folder that is not there yet, the nearest one that is.
+            let nearest = |path: &Path| {
+                std::path::absolute(path).ok()?.ancestors().find_map(|path| path.canonicalize().ok())
+            };
+            if let (Some(folder), Some(out)) = (nearest(path), nearest(&options.out))
                 && out.starts_with(&folder)
             {
                 let out = options.out.display();

@@ -114,7 +114,7 @@ pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>> {
 fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
     for entry in read_dir(folder).map_err(|error| unreadable(folder, error))? {
         let entry = entry.map_err(|error| unreadable(folder, error))?.path();
-        let name = entry.file_name().unwrap_or_default();
+        let name = entry.file_name().expect("an entry of a folder has a name");
         if name.as_encoded_bytes().first().is_none_or(|byte| b"._".contains(byte)) {
             continue;
         }
