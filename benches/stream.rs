@@ -5,7 +5,7 @@
 //! `stream.py` makes the table and times pandas and pyarrow beside it.
 use std::time::{Duration, Instant};
 
-use tealight::data::{CsvOptions, CsvSchema, DataLoader, IterableDataset};
+use tealight::data::{DataLoader, IterableDataset, TableOptions, TableSchema};
 use tealight::prelude::*;
 use tealight::program::TrainStep;
 
@@ -19,7 +19,7 @@ fn main() -> Result<()> {
             return Ok(());
         }
     };
-    let schema = CsvSchema::infer(file, &CsvOptions::new().target("y").categorical_target().nrows(1000))?;
+    let schema = TableSchema::infer(file, &TableOptions::new().target("y").categorical_target().nrows(1000))?;
     let counting = Instant::now();
     let rows = schema.stream(file)?;
     let counting = counting.elapsed();

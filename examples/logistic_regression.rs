@@ -45,7 +45,8 @@ fn run(Options { digit, images, epochs, learning_rate, seed, out }: Options) -> 
     std::fs::create_dir_all(&out).map_err(|error| Error::file(&out, error))?;
     let (train, test) = match &images {
         Some(directory) => {
-            let (pictures, _, unreadable) = data::image_folder(directory, &data::ImageFolder::new(32, 32))?;
+            let (pictures, _, unreadable) =
+                data::image_folder(directory, &data::ImageFolderOptions::new(32, 32))?;
             unreadable.iter().for_each(|error| eprintln!("skipped: {error}"));
             println!("{} pictures: {}", pictures.len(), pictures.classes.join(" and "));
             pictures.one_vs_rest(1)?.train_test_split(0.2, rng)?

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tealight::data::{CsvOptions, DataLoader, ImageFolder};
+use tealight::data::{DataLoader, ImageFolderOptions, TableOptions};
 use tealight::io::Checkpoint;
 use tealight::prelude::*;
 use tealight::train::{Checkpoints, Log, TensorBoard, Trainer};
@@ -322,7 +322,7 @@ fn pictures_that_vanish_or_are_cut_off_while_a_model_learns_from_them() {
     let whole = fs::read(&victim).unwrap();
     for (how, said, hurt) in hurt {
         fs::write(&victim, &whole).unwrap();
-        let images = ImageFolder::new(8, 8).open(place.path()).unwrap();
+        let images = ImageFolderOptions::new(8, 8).open(place.path()).unwrap();
         for threads in [0, 2] {
             let mut loader = DataLoader::new(&images, 2).unwrap().num_workers(threads);
             assert!(threads > 0 || loader.epoch().unwrap().all(|batch| batch.is_ok()), "{how}");
@@ -362,7 +362,7 @@ fn files_that_change_while_they_are_read() {
         ("x.npz", |file| io::read_npz(file).map(drop)),
         ("x.safetensors", |file| io::load(file, &model())),
         ("last.safetensors", |file| Checkpoint::read(file).map(drop)),
-        ("x.csv", |file| data::read_csv(file, &CsvOptions::new().target("class")).map(drop)),
+        ("x.csv", |file| data::read_csv(file, &TableOptions::new().target("class")).map(drop)),
         ("x.idx", |file| data::read_idx(file).map(drop)),
         ("x.png", |file| data::image::read(file).map(drop)),
     ];

@@ -122,7 +122,7 @@ fn train_with(
     }
     let history = trainer.fit(&data, Some(&part(59, 16)?))?;
     drop(trainer);
-    Ok(bits(model.state(), &history))
+    Ok(bits(model.state_dict(), &history))
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn train_odd(comm: Option<Thread>, shards: usize) -> Result<Vec<u64>> {
         }
         let history = trainer.fit(&(x.clone(), y.clone()), None)?;
         drop(trainer);
-        numbers.extend(bits(both.state(), &history));
+        numbers.extend(bits(both.state_dict(), &history));
     }
     Ok(numbers)
 }
@@ -232,7 +232,7 @@ fn synchronized_batch_norms_are_those_of_the_whole_batch() -> Result<()> {
         drop(trainer);
         let mut numbers: Vec<f64> = history.curve("loss").into_iter().map(|(_, loss)| loss).collect();
         for name in ["0.weight", "1.running_mean", "1.running_var", "1.weight"] {
-            let (_, entry) = model.state().into_iter().find(|(other, _)| other == name).unwrap();
+            let (_, entry) = model.state_dict().into_iter().find(|(other, _)| other == name).unwrap();
             numbers.extend(entry.get().flatten(0, -1)?.to_vec1::<f64>()?);
         }
         Ok(numbers)

@@ -616,8 +616,8 @@ fn optimizers_and_schedules() {
         let gradients = model.forward(&x, &mut ForwardContext::eval())?.sum_all()?.backward()?;
         optimizer.step(&gradients)?;
         optimizer.set_learning_rate(f64::NAN).unwrap_err();
-        let state = optimizer.state()?;
-        optimizer.load_state(&state)
+        let state = optimizer.state_dict()?;
+        optimizer.load_state_dict(&state)
     };
     for f in FLOATS {
         calls!(

@@ -25,7 +25,7 @@ fn by<L: Layer + 'static>(
 ) -> Option<Case> {
     let layer = Arc::new(layer.unwrap());
     layer.to_dtype(DType::F64).unwrap();
-    let held = layer.state();
+    let held = layer.state_dict();
     Some(Case { held, run: Box::new(move |inputs, pass| run(&layer, inputs, pass)) })
 }
 

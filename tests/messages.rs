@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use tealight::data::{self, CsvOptions, DataLoader, ImageFolder, TensorDataset};
+use tealight::data::{self, DataLoader, ImageFolderOptions, TableOptions, TensorDataset};
 use tealight::io::{self, Checkpoint};
 use tealight::layer::MultiHeadAttention;
 use tealight::prelude::*;
@@ -63,7 +63,7 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
     let saved = d.join("wide.safetensors");
     io::save(&saved, &wide(5, 3)).unwrap();
     let csv = |text: &str, target: &str| {
-        data::read_csv(write("t.csv", text.as_bytes()), &CsvOptions::new().target(target))
+        data::read_csv(write("t.csv", text.as_bytes()), &TableOptions::new().target(target))
     };
     let half = |x: &Tensor, y: &Tensor| BceWithLogits.loss(x, y);
     let png = {
@@ -368,7 +368,7 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
         (
             "no folders of pictures",
             "DIR/none: expected a directory, got: No such file or directory (os error 2)",
-            said(data::image_folder(d.join("none"), &ImageFolder::new(8, 8)), d),
+            said(data::image_folder(d.join("none"), &ImageFolderOptions::new(8, 8)), d),
         ),
         (
             "CSV, no such column",
@@ -377,7 +377,7 @@ fn errors(d: &Path) -> Vec<(&'static str, &'static str, String)> {
         ),
         (
             "CSV, missing value",
-            "DIR/t.csv: line 3, column \"a\": expected a value, got \"\" (CsvOptions::missing can drop such rows)",
+            "DIR/t.csv: line 3, column \"a\": expected a value, got \"\" (TableOptions::missing can drop such rows)",
             said(csv("a,b\n1,x\n,y\n", "b"), d),
         ),
         (

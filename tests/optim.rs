@@ -355,34 +355,34 @@ fn training_goes_on_with_the_same_bits() -> Result<()> {
             let mut first = make(problem.layer.parameters())?;
             first.set_learning_rate(0.01)?;
             run(&problem, first.as_mut(), at)?;
-            let state = through_a_file(first.state()?)?;
+            let state = through_a_file(first.state_dict()?)?;
             let start = problem.values()?;
             let rest = run(&problem, first.as_mut(), 5)?;
 
             let again = Problem { layer: linear(&mut &start[..], 2, 3)?, ..problem };
             let mut second = make(again.layer.parameters())?;
-            second.load_state(&state)?;
+            second.load_state_dict(&state)?;
             assert_eq!(second.learning_rate(), 0.01);
             assert_eq!(run(&again, second.as_mut(), 5)?, rest, "{name} from step {at}");
 
             // Whatever is left out is missed, whatever is too much is noticed, and nothing is changed.
-            let before = format!("{:?}", second.state()?);
+            let before = format!("{:?}", second.state_dict()?);
             for key in state.keys() {
                 let mut less = state.clone();
                 let value = less.remove(key).unwrap();
                 let expected = format!("{key}: expected in the state, but not there");
-                assert_eq!(second.load_state(&less).unwrap_err().to_string(), expected);
+                assert_eq!(second.load_state_dict(&less).unwrap_err().to_string(), expected);
                 less.insert(key.clone(), Tensor::zeros((7, 7), value.dtype(), &Device::Cpu)?);
-                let error = second.load_state(&less).unwrap_err().to_string();
+                let error = second.load_state_dict(&less).unwrap_err().to_string();
                 assert!(error.starts_with(&format!("{key}: expected [")), "{error}");
                 less.insert(key.clone(), value.to_dtype(DType::U8)?);
-                assert!(second.load_state(&less).unwrap_err().to_string().contains("got"));
+                assert!(second.load_state_dict(&less).unwrap_err().to_string().contains("got"));
             }
             let mut more = state.clone();
             more.insert("weight.other".into(), Tensor::ones(1, DType::F32, &Device::Cpu)?);
-            let error = second.load_state(&more).unwrap_err().to_string();
+            let error = second.load_state_dict(&more).unwrap_err().to_string();
             assert_eq!(error, "weight.other: not expected in the state");
-            assert_eq!(format!("{:?}", second.state()?), before);
+            assert_eq!(format!("{:?}", second.state_dict()?), before);
         }
     }
     for (name, make) in lbfgs() {
@@ -390,17 +390,20 @@ fn training_goes_on_with_the_same_bits() -> Result<()> {
             let problem = Problem::new(&golden)?;
             let mut first = make(problem.layer.parameters())?;
             run_lbfgs(&problem, &mut first, at)?;
-            let state = through_a_file(first.state()?)?;
+            let state = through_a_file(first.state_dict()?)?;
             let start = problem.values()?;
             let rest = run_lbfgs(&problem, &mut first, 2)?;
             let again = Problem { layer: linear(&mut &start[..], 2, 3)?, ..problem };
             let mut second = make(again.layer.parameters())?;
-            second.load_state(&state)?;
+            second.load_state_dict(&state)?;
             assert_eq!(run_lbfgs(&again, &mut second, 2)?, rest, "{name} from step {at}");
             for key in state.keys() {
                 let mut less = state.clone();
                 less.remove(key);
-                assert!(second.load_state(&less).unwrap_err().to_string().contains("in the state"), "{key}");
+                assert!(
+                    second.load_state_dict(&less).unwrap_err().to_string().contains("in the state"),
+                    "{key}"
+                );
             }
         }
     }
@@ -570,9 +573,9 @@ fn a_group_does_not_set_the_rate_of_all() -> Result<()> {
         .unwrap_err()
         .to_string();
     assert_eq!(error, "Sgd: expected momentum or betas in a group, not set_momentum, got 0.5");
-    let state = sgd()?.state()?;
+    let state = sgd()?.state_dict()?;
     let loaded = sgd()?.group("*", |mut g| {
-        g.load_state(&state)?;
+        g.load_state_dict(&state)?;
         Ok(g)
     });
     assert_eq!(loaded.unwrap_err().to_string(), "bias.step: not expected in the state");
@@ -674,9 +677,9 @@ fn a_step_happens_whole_or_not_at_all() -> Result<()> {
         let problem = Problem::new(&golden)?;
         let mut optimizer = make(problem.layer.parameters())?;
         run(&problem, optimizer.as_mut(), 2)?;
-        let before = (problem.values()?, format!("{:?}", optimizer.state()?));
+        let before = (problem.values()?, format!("{:?}", optimizer.state_dict()?));
         let same = |optimizer: &dyn Optimizer| {
-            assert_eq!((problem.values().unwrap(), format!("{:?}", optimizer.state().unwrap())), before);
+            assert_eq!((problem.values().unwrap(), format!("{:?}", optimizer.state_dict().unwrap())), before);
         };
         // The weight has a good gradient, and the bias one that is NaN, infinite, or none.
         let [weight, bias] = [0, 1].map(|i| problem.layer.parameters()[i].1.get());
@@ -706,9 +709,12 @@ fn bad_gradients_can_be_skipped() -> Result<()> {
     let before = problem.values()?;
     optimizer.step(&(problem.loss()? * f64::NAN)?.backward()?)?;
     assert_eq!((problem.values()?, optimizer.skipped_steps()), (before, 1));
-    assert_eq!(optimizer.state()?["weight.step"].to_scalar::<i64>()?, 0);
+    assert_eq!(optimizer.state_dict()?["weight.step"].to_scalar::<i64>()?, 0);
     optimizer.step(&problem.loss()?.backward()?)?;
-    assert_eq!((optimizer.state()?["weight.step"].to_scalar::<i64>()?, optimizer.skipped_steps()), (1, 1));
+    assert_eq!(
+        (optimizer.state_dict()?["weight.step"].to_scalar::<i64>()?, optimizer.skipped_steps()),
+        (1, 1)
+    );
     Ok(())
 }
 
@@ -723,7 +729,7 @@ fn a_part_of_the_loss_may_weigh_nothing() -> Result<()> {
     optimizer.step(&(main.get().sum_all()? + (aux.get().sum_all()? * tensor(&[0.0], &[])?)?)?.backward()?)?;
     let (first, second) = values()?;
     assert!(first.abs() < 1e-6 && second == 3.0, "{first} {second}");
-    assert_eq!(optimizer.state()?["aux.step"].to_scalar::<i64>()?, 2);
+    assert_eq!(optimizer.state_dict()?["aux.step"].to_scalar::<i64>()?, 2);
     // relu of what is negative everywhere has the gradient 0, not none.
     let dead = Parameter::new(tensor(&[-1.0], &[1])?);
     let mut optimizer = Sgd::new(vec![("dead".into(), dead.clone())], 0.5)?;
@@ -744,7 +750,7 @@ fn parameters_that_a_step_leaves_out() -> Result<()> {
         .allow_unused("experts.*")?
         .group("experts.0", |group| group.weight_decay(0.0))?;
     optimizer.step(&(a.get().sum_all()? + b.get().sum_all()?)?.backward()?)?;
-    let state = optimizer.state()?;
+    let state = optimizer.state_dict()?;
     let steps =
         ["a.step", "experts.0.step", "experts.1.step"].map(|name| state[name].to_scalar::<i64>().unwrap());
     assert_eq!((steps, c.get().to_vec1::<f64>()?), ([1, 1, 0], vec![3.0]));
@@ -791,7 +797,7 @@ fn lbfgs_puts_everything_back() -> Result<()> {
             let problem = Problem::new(&golden)?;
             let mut optimizer = make(problem.layer.parameters())?;
             run_lbfgs(&problem, &mut optimizer, 1)?;
-            let before = (problem.values()?, format!("{:?}", optimizer.state()?));
+            let before = (problem.values()?, format!("{:?}", optimizer.state_dict()?));
             let mut call = 0;
             let result = optimizer.step(|| {
                 call += 1;
@@ -817,7 +823,11 @@ fn lbfgs_puts_everything_back() -> Result<()> {
                 _ => "bias: no gradient",
             };
             assert!(error.starts_with(expected), "{name}: {error}");
-            assert_eq!((problem.values()?, format!("{:?}", optimizer.state()?)), before, "{name} {fault}");
+            assert_eq!(
+                (problem.values()?, format!("{:?}", optimizer.state_dict()?)),
+                before,
+                "{name} {fault}"
+            );
         }
         // A frozen parameter stays, and what was learned of the curvature with it does not count any more.
         let problem = Problem::new(&golden)?;
@@ -841,11 +851,11 @@ fn frozen_tied_and_small_parameters() -> Result<()> {
     assert_eq!(weight.get().to_vec1::<f64>()?, [0.5, 1.5]);
     weight.set_frozen(true);
     optimizer.step(&Gradients::default())?;
-    assert_eq!(optimizer.state()?["a.step"].to_scalar::<i64>()?, 1);
+    assert_eq!(optimizer.state_dict()?["a.step"].to_scalar::<i64>()?, 1);
     // Two parameters of one name cannot be saved.
     let other = Parameter::new(tensor(&[1.0], &[1])?);
     let twice = Adam::new(vec![("a".into(), weight.clone()), ("a".into(), other)], 0.1)?;
-    assert!(twice.state().unwrap_err().to_string().starts_with("a.step: two parameters"));
+    assert!(twice.state_dict().unwrap_err().to_string().starts_with("a.step: two parameters"));
 
     for dtype in [DType::F16, DType::BF16, DType::F32] {
         for dims in [vec![], vec![0, 3], vec![2, 2]] {
@@ -861,7 +871,7 @@ fn frozen_tied_and_small_parameters() -> Result<()> {
                     .flatten(0, -1)
                     .map_or(true, |x| { x.to_vec1::<f32>().unwrap().iter().all(|&x| x == 0.75) })
             );
-            assert_eq!(optimizer.state()?["p.exp_avg"].dtype(), DType::F32);
+            assert_eq!(optimizer.state_dict()?["p.exp_avg"].dtype(), DType::F32);
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tealight::data::{
-    CsvError, CsvHint, CsvOptions, CsvSchema, CsvTable, DataLoader, IterableDataset, Missing, read_csv,
+    DataLoader, IterableDataset, Missing, Table, TableError, TableHint, TableOptions, TableSchema, read_csv,
 };
 use tealight::io;
 use tealight::prelude::*;
@@ -14,7 +14,7 @@ fn place(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/parquet").join(name)
 }
 
-fn rows(table: &CsvTable) -> Vec<Vec<&str>> {
+fn rows(table: &Table) -> Vec<Vec<&str>> {
     (0..table.len()).map(|row| table.row(row).unwrap()).collect()
 }
 
@@ -24,7 +24,7 @@ fn cells_of_other_programs() -> Result<()> {
         ["none", "snappy", "gzip", "lz4", "zstd"].map(|codec| (format!("pyarrow-{codec}"), "pyarrow"));
     let others = ["pandas", "polars", "fastparquet"].map(|name| (name.to_string(), name));
     for (name, cells) in codecs.into_iter().chain(others) {
-        let table = CsvTable::read(place(&format!("{name}.parquet")), &CsvOptions::new())?;
+        let table = Table::read(place(&format!("{name}.parquet")), &TableOptions::new())?;
         let mut expected = csv::Reader::from_path(place(&format!("{cells}.csv"))).unwrap();
         let names: Vec<String> = expected.headers().unwrap().iter().map(String::from).collect();
         assert_eq!(table.names(), names, "{name}");
@@ -38,9 +38,9 @@ fn cells_of_other_programs() -> Result<()> {
 
 #[test]
 fn a_table_as_inputs_and_targets() -> Result<()> {
-    let options = CsvOptions::auto().missing(Missing::Fill).dtype(DType::F64)?;
+    let options = TableOptions::auto().missing(Missing::Fill).dtype(DType::F64)?;
     let path = place("pandas.parquet");
-    let schema = CsvSchema::infer(&path, &options)?;
+    let schema = TableSchema::infer(&path, &options)?;
     assert_eq!(schema.summary(), "Parquet, 2 numbers, 4 words, 3 dates");
     assert_eq!(schema.notes(), ["column \"who\" has the names of the rows: left out"]);
     assert_eq!((schema.target(), schema.classes()), ("kind", &["high".to_string(), "low".into()][..]));
@@ -54,31 +54,31 @@ fn a_table_as_inputs_and_targets() -> Result<()> {
     let text = tempfile::tempdir().unwrap();
     let csv = text.path().join("same.csv");
     fs::copy(place("pandas.csv"), &csv).unwrap();
-    let saved: CsvSchema = schema.to_string().parse()?;
+    let saved: TableSchema = schema.to_string().parse()?;
     assert_eq!(saved.read(&csv)?.inputs, data.inputs);
-    let other = CsvSchema::infer(&csv, &options.clone().target("kind").ignore("who"))?;
+    let other = TableSchema::infer(&csv, &options.clone().target("kind").ignore("who"))?;
     assert_eq!(other.read(&path)?.inputs, data.inputs);
     // Dictionaries of numbers are words.
-    let codes = CsvSchema::infer(place("pyarrow-snappy.parquet"), &options.ignore("none"))?;
+    let codes = TableSchema::infer(place("pyarrow-snappy.parquet"), &options.ignore("none"))?;
     assert!(codes.features().contains(&"codes=10".to_string()), "{:?}", codes.features());
     Ok(())
 }
 
 #[test]
 fn a_folder_is_a_table() -> Result<()> {
-    let folder = CsvTable::read(place("folder"), &CsvOptions::new())?;
-    let whole = CsvTable::read(place("fastparquet.parquet"), &CsvOptions::new())?;
+    let folder = Table::read(place("folder"), &TableOptions::new())?;
+    let whole = Table::read(place("fastparquet.parquet"), &TableOptions::new())?;
     assert_eq!((folder.names(), rows(&folder)), (whole.names(), rows(&whole)));
     // The row of the file.
-    let error = read_csv(place("folder"), &CsvOptions::new()).unwrap_err().to_string();
+    let error = read_csv(place("folder"), &TableOptions::new()).unwrap_err().to_string();
     assert!(error.contains("part-0.parquet: row 4, column \"x\": expected a value"), "{error}");
     let bare = tempfile::tempdir().unwrap();
     fs::copy(place("folder/part-0.parquet"), bare.path().join("a.parquet")).unwrap();
     fs::copy(place("int128.parquet"), bare.path().join("b.parquet")).unwrap();
-    let error = CsvTable::read(bare.path(), &CsvOptions::new()).unwrap_err().to_string();
+    let error = Table::read(bare.path(), &TableOptions::new()).unwrap_err().to_string();
     assert!(error.contains("b.parquet: expected the columns of "), "{error}");
     let empty = tempfile::tempdir().unwrap();
-    let error = CsvTable::read(empty.path(), &CsvOptions::new()).unwrap_err().to_string();
+    let error = Table::read(empty.path(), &TableOptions::new()).unwrap_err().to_string();
     assert!(error.contains("expected a table, or a folder with .parquet files"), "{error}");
     Ok(())
 }
@@ -86,7 +86,7 @@ fn a_folder_is_a_table() -> Result<()> {
 /// As pandas and polars write them with keys: the latter also as a column of the files.
 #[test]
 fn folders_are_columns() -> Result<()> {
-    let whole = CsvTable::read(place("fastparquet.parquet"), &CsvOptions::new())?;
+    let whole = Table::read(place("fastparquet.parquet"), &TableOptions::new())?;
     let mut expected = Vec::new();
     for (flag, word) in [("False", ""), ("False", "blue"), ("False", "green"), ("False", "red")]
         .into_iter()
@@ -103,7 +103,7 @@ fn folders_are_columns() -> Result<()> {
     }
     expected.sort();
     for name in ["hive-pandas", "hive-polars"] {
-        let table = CsvTable::read(place(name), &CsvOptions::new())?;
+        let table = Table::read(place(name), &TableOptions::new())?;
         let at = |name: &str| table.names().iter().position(|other| other == name).unwrap();
         let mut found: Vec<_> = rows(&table)
             .iter()
@@ -112,8 +112,8 @@ fn folders_are_columns() -> Result<()> {
         found.sort();
         let lower: Vec<_> = expected.iter().map(|row| row.clone().map(|cell| cell.to_lowercase())).collect();
         assert_eq!(found, lower, "{name}");
-        let options = CsvOptions::auto().target("kind").ignore("big").ignore("text").missing(Missing::Fill);
-        let schema = CsvSchema::infer(place(name), &options)?;
+        let options = TableOptions::auto().target("kind").ignore("big").ignore("text").missing(Missing::Fill);
+        let schema = TableSchema::infer(place(name), &options)?;
         assert!(schema.features().contains(&"word=red".to_string()), "{:?}", schema.features());
         let (stream, data) = (schema.stream(place(name))?, schema.read(place(name))?);
         let (inputs, targets): (Vec<_>, Vec<_>) =
@@ -136,11 +136,12 @@ fn folders_are_columns() -> Result<()> {
     copy("year=2024/.tmp=1/a.parquet");
     copy("year=2024/other/a.parquet");
     copy("year=2024/b.parquet");
-    let schema = CsvSchema::infer(folder.path(), &CsvOptions::new().target("year").missing(Missing::Fill))?;
+    let schema =
+        TableSchema::infer(folder.path(), &TableOptions::new().target("year").missing(Missing::Fill))?;
     let years = schema.read(folder.path())?.targets.flatten(0, -1)?.to_vec1::<f32>()?;
     assert_eq!((years.len(), years[0], years[39]), (40, 2023.0, 2024.0));
     copy("b%3D=a%20%2Fé%zz/a.parquet");
-    let error = CsvTable::read(folder.path(), &CsvOptions::new()).unwrap_err().to_string();
+    let error = Table::read(folder.path(), &TableOptions::new()).unwrap_err().to_string();
     assert!(
         error.contains("a.parquet: expected folders of the columns [\"b=\"], as ")
             && error.contains("got [\"year\"]"),
@@ -148,10 +149,10 @@ fn folders_are_columns() -> Result<()> {
     );
     fs::remove_dir_all(folder.path().join("year=2023")).unwrap();
     fs::remove_dir_all(folder.path().join("year=2024")).unwrap();
-    let table = CsvTable::read(folder.path(), &CsvOptions::new())?;
+    let table = Table::read(folder.path(), &TableOptions::new())?;
     assert_eq!(table.row(0)?.last(), Some(&"a /é%zz"));
     copy(&format!("{}a.parquet", "a=1/".repeat(9)));
-    let error = CsvTable::read(folder.path(), &CsvOptions::new()).unwrap_err().to_string();
+    let error = Table::read(folder.path(), &TableOptions::new()).unwrap_err().to_string();
     assert!(error.contains("expected folders at most 8 deep"), "{error}");
     Ok(())
 }
@@ -190,15 +191,15 @@ fn written_for_other_programs() -> Result<()> {
 #[test]
 fn labels_of_hugging_face() -> Result<()> {
     let path = place("datasets.parquet");
-    let error = read_csv(&path, &CsvOptions::new().target("label")).unwrap_err();
+    let error = read_csv(&path, &TableOptions::new().target("label")).unwrap_err();
     let said = error.to_string();
     assert!(
         said.contains("column \"image\": expected numbers, words, dates or lists of numbers, got Struct"),
         "{said}"
     );
-    let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<CsvError>());
-    assert_eq!(cause.map(|cause| cause.hint), Some(CsvHint::Ignore));
-    let data = read_csv(&path, &CsvOptions::new().target("label").ignore("image"))?;
+    let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<TableError>());
+    assert_eq!(cause.map(|cause| cause.hint), Some(TableHint::Ignore));
+    let data = read_csv(&path, &TableOptions::new().target("label").ignore("image"))?;
     assert_eq!(data.classes, ["cat", "dog"]);
     assert_eq!(data.targets.to_vec1::<u32>()?, [0, 1, 0, 1, 0, 1, 0, 1]);
     Ok(())
@@ -206,7 +207,7 @@ fn labels_of_hugging_face() -> Result<()> {
 
 #[test]
 fn a_type_that_is_not_known_spoils_no_other_column() -> Result<()> {
-    let data = read_csv(place("int128.parquet"), &CsvOptions::new().ignore("odd"))?;
+    let data = read_csv(place("int128.parquet"), &TableOptions::new().ignore("odd"))?;
     assert_eq!(data.inputs.to_vec2::<f32>()?, (0..40).map(|i| vec![i as f32]).collect::<Vec<_>>());
     Ok(())
 }
@@ -219,13 +220,13 @@ fn damaged_files_are_errors_with_a_place() {
     let mut errors = Vec::new();
     for cut in [4, 5, 12, whole.len() / 2, whole.len() - 1] {
         fs::write(&path, &whole[..cut]).unwrap();
-        errors.push(CsvTable::read(&path, &CsvOptions::new()).unwrap_err().to_string());
+        errors.push(Table::read(&path, &TableOptions::new()).unwrap_err().to_string());
     }
     // The first column's pages.
     let mut spoilt = whole.clone();
     spoilt[4..60].fill(0xff);
     fs::write(&path, spoilt).unwrap();
-    let error = CsvTable::read(&path, &CsvOptions::new()).unwrap_err().to_string();
+    let error = Table::read(&path, &TableOptions::new()).unwrap_err().to_string();
     assert!(error.contains("in row group 0, column \"half\""), "{error}");
     errors.push(error);
     for error in errors {
@@ -238,11 +239,11 @@ fn streams_are_the_tables_in_memory() -> Result<()> {
     for name in ["pandas", "polars", "pyarrow-gzip", "fastparquet", "folder"] {
         let path = if name == "folder" { place(name) } else { place(&format!("{name}.parquet")) };
         for missing in [Missing::Fill, Missing::Drop] {
-            let mut options = CsvOptions::auto().missing(missing).dtype(DType::F64)?;
+            let mut options = TableOptions::auto().missing(missing).dtype(DType::F64)?;
             options = if name.starts_with("pyarrow") { options.ignore("none") } else { options };
             options =
                 if name == "polars" && missing == Missing::Drop { options.ignore("nan") } else { options };
-            let schema = CsvSchema::infer(&path, &options)?;
+            let schema = TableSchema::infer(&path, &options)?;
             let (data, stream) = (schema.read(&path)?, schema.stream(&path)?);
             assert_eq!(stream.len(), data.len(), "{name}");
             let mut loader = DataLoader::iterable(&stream, 7)?.num_workers(1);
@@ -251,7 +252,7 @@ fn streams_are_the_tables_in_memory() -> Result<()> {
             assert_eq!(Tensor::cat(&inputs, 0)?, data.inputs, "{name}");
             assert_eq!(Tensor::cat(&targets, 0)?, data.targets, "{name}");
         }
-        assert_eq!(CsvTable::read(&path, &CsvOptions::new().nrows(21))?.len(), 21);
+        assert_eq!(Table::read(&path, &TableOptions::new().nrows(21))?.len(), 21);
     }
     Ok(())
 }
@@ -259,7 +260,7 @@ fn streams_are_the_tables_in_memory() -> Result<()> {
 #[test]
 fn a_training_from_a_stream_goes_on_in_mid_epoch() -> Result<()> {
     let path = place("pandas.parquet");
-    let schema = CsvSchema::infer(&path, &CsvOptions::auto().missing(Missing::Fill))?;
+    let schema = TableSchema::infer(&path, &TableOptions::auto().missing(Missing::Fill))?;
     let loader = DataLoader::iterable(&schema.stream(&path)?, 4)?.shuffle(1).buffer_size(10).num_workers(2);
     let folder = tempfile::tempdir().unwrap();
     let middle = folder.path().join("middle.safetensors");
@@ -288,9 +289,9 @@ fn a_training_from_a_stream_goes_on_in_mid_epoch() -> Result<()> {
 #[cfg(feature = "tar")]
 #[test]
 fn images_of_tables_and_archives() -> Result<()> {
-    use tealight::data::ImageFolder;
+    use tealight::data::ImageFolderOptions;
     use tealight::data::image::read;
-    let table = ImageFolder::new(2, 3).stream(place("datasets.parquet"))?;
+    let table = ImageFolderOptions::new(2, 3).stream(place("datasets.parquet"))?;
     assert_eq!((table.len(), table.classes()), (8, &["cat".to_string(), "dog".into()][..]));
     let mut loader = DataLoader::iterable(&table, 8)?.num_workers(1);
     let (inputs, targets) = loader.epoch()?.next().unwrap()?;
@@ -312,7 +313,7 @@ fn images_of_tables_and_archives() -> Result<()> {
             tar.append_data(&mut header, name, *bytes).unwrap();
         }
         fs::write(&path, tar.into_inner().unwrap()).unwrap();
-        ImageFolder::new(4, 4).stream(&path)
+        ImageFolderOptions::new(4, 4).stream(&path)
     };
     let texts = archive(&[
         ("a/01.jpg", &picture),
@@ -349,10 +350,10 @@ fn images_of_tables_and_archives() -> Result<()> {
     let whole = fs::read(&path).unwrap();
     for (bytes, expected) in [(&whole[..3000], "tar archive"), (&b"not a tar"[..], "tar archive")] {
         fs::write(&path, bytes).unwrap();
-        let error = ImageFolder::new(4, 4).stream(&path).unwrap_err().to_string();
+        let error = ImageFolderOptions::new(4, 4).stream(&path).unwrap_err().to_string();
         assert!(error.contains(expected) && error.contains("shard.tar"), "{error}");
     }
-    let error = ImageFolder::new(4, 4).stream(place("pandas.parquet")).unwrap_err().to_string();
+    let error = ImageFolderOptions::new(4, 4).stream(place("pandas.parquet")).unwrap_err().to_string();
     assert!(error.contains("expected a column of images"), "{error}");
     Ok(())
 }
@@ -366,7 +367,7 @@ fn columns_are_written() -> Result<()> {
     let n = Tensor::new(&[1_i64 << 60, -1], device)?;
     let half = Tensor::new(&[0.5_f32, 2.0], device)?.to_dtype(DType::F16)?;
     io::write_parquet(&path, &[("x", &x), ("n", &n), ("half", &half)])?;
-    let table = CsvTable::read(&path, &CsvOptions::new())?;
+    let table = Table::read(&path, &TableOptions::new())?;
     assert_eq!(table.names(), ["x[0]", "x[1]", "x[2]", "n", "half"]);
     let large = (-1e300_f64).to_string();
     assert_eq!(

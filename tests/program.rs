@@ -31,7 +31,7 @@ fn bits(x: &Tensor) -> Result<Vec<u64>> {
 }
 
 fn state_bits(model: &dyn Layer) -> Result<Bits> {
-    model.state().into_iter().map(|(name, entry)| Ok((name, bits(&entry.get())?))).collect()
+    model.state_dict().into_iter().map(|(name, entry)| Ok((name, bits(&entry.get())?))).collect()
 }
 
 /// Two equal models and their steps: one replayed, one eager.
@@ -487,7 +487,7 @@ fn train<O: Optimizer>(
             Ok(())
         })
         .on_epoch_end(|ctx| {
-            let state = ctx.optimizer.state()?;
+            let state = ctx.optimizer.state_dict()?;
             *left.borrow_mut() =
                 state.iter().map(|(name, x)| Ok((name.clone(), bits(x)?))).collect::<Result<_>>()?;
             Ok(())
@@ -500,7 +500,7 @@ fn train<O: Optimizer>(
     let history = if eager { trainer.eager() } else { trainer.always_replay() }.fit(&data, None)?;
     let mut left = left.into_inner();
     left.extend(state_bits(&model)?);
-    for (name, average) in ema.state()? {
+    for (name, average) in ema.state_dict()? {
         left.push((name, bits(&average)?));
     }
     Ok((history, losses.into_inner(), left))

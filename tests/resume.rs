@@ -55,7 +55,7 @@ fn train(directory: &Path) -> Result<()> {
         return Ok(());
     }
     let mut state: std::collections::BTreeMap<_, _> =
-        model.state().into_iter().map(|(name, held)| (name, held.get())).collect();
+        model.state_dict().into_iter().map(|(name, held)| (name, held.get())).collect();
     for name in ["loss", "valid_loss"] {
         let curve: Vec<f64> = history.curve(name).into_iter().map(|(_, score)| score).collect();
         state.insert(format!("history.{name}"), Tensor::new(&curve[..], &Device::Cpu)?);

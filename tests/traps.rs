@@ -245,7 +245,7 @@ fn the_two_variances_of_batch_norm() -> Result<()> {
     let ctx = &mut ForwardContext::train(Rng::seed(1));
     let y = layer.forward(&Tensor::new(&[[1.0], [3.0]], &Device::Cpu)?, ctx)?;
     same("the output", &numbers(&y)?, &[-0.999_995_000_037_499_7, 0.999_995_000_037_499_7]);
-    let state = |name: &str| layer.state().into_iter().find(|(known, _)| known == name).unwrap().1.get();
+    let state = |name: &str| layer.state_dict().into_iter().find(|(known, _)| known == name).unwrap().1.get();
     same("the mean", &numbers(&state("running_mean"))?, &[0.2]);
     same("the variance", &numbers(&state("running_var"))?, &[1.1]);
     let x = Tensor::parameter(Tensor::new(&[[3.0], [3.0]], &Device::Cpu)?);
@@ -269,7 +269,7 @@ fn the_counter_of_adam_in_low_precision() -> Result<()> {
     for _ in 0..300 {
         optimizer.step(&p.get().sum_all()?.backward()?)?;
     }
-    assert_eq!(optimizer.state()?["p.step"].to_scalar::<i64>()?, 300);
+    assert_eq!(optimizer.state_dict()?["p.step"].to_scalar::<i64>()?, 300);
     Ok(())
 }
 

@@ -103,7 +103,7 @@ impl Tensor {
     /// to those of an earlier call.
     ///
     /// # Errors
-    /// If this is not a scalar, or depends on no parameter.
+    /// Errors if this is not a scalar, or depends on no parameter.
     ///
     /// ```
     /// # use tealight::prelude::*;
@@ -124,7 +124,7 @@ impl Tensor {
     /// Σ `gradient` · `self`.
     ///
     /// # Errors
-    /// If `gradient` has another shape or dtype, or this tensor depends on no parameter.
+    /// Errors if `gradient` has another shape or dtype, or this tensor depends on no parameter.
     ///
     /// ```
     /// # use tealight::prelude::*;

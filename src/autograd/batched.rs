@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 /// a direction that moves all rows. The result can be differentiated again.
 ///
 /// # Errors
-/// If x does not require a gradient, there is not a row of y for each of x, or rows depend on one another.
+/// Errors if x does not require a gradient, there is not a row of y for each of x, or rows depend on one another.
 ///
 /// ```
 /// # use tealight::prelude::*;
@@ -110,7 +110,7 @@ fn same_up_to_rounding(op: &'static str, a: &Tensor, b: &Tensor, size: &Tensor) 
 /// the first axis of all that lies between; this is checked by one more backward pass. x has to require a gradient. The result has no history.
 ///
 /// # Errors
-/// If there is not a loss for each row, a tensor does not require a gradient, or rows depend on one another.
+/// Errors if there is not a loss for each row, a tensor does not require a gradient, or rows depend on one another.
 ///
 /// ```
 /// # use tealight::prelude::*;

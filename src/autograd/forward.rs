@@ -603,7 +603,7 @@ pub(super) fn or_zeros(tangent: Option<Tensor>, y: &Tensor) -> Result<Tensor> {
 /// differentiated again, by any of the two modes.
 ///
 /// # Errors
-/// If an x does not require a gradient, a v has another shape or dtype than its x, or an operation has no derivative.
+/// Errors if an x does not require a gradient, a v has another shape or dtype than its x, or an operation has no derivative.
 ///
 /// ```
 /// # use tealight::prelude::*;
@@ -661,7 +661,7 @@ pub fn taylor(y: &Tensor, x: &Tensor, v: &Tensor, order: usize) -> Result<Vec<Te
 /// `BatchNorm`) are moved together. Unless under [`no_grad`](super::no_grad), it can be differentiated by the parameters: a loss may hold it.
 ///
 /// # Errors
-/// If x does not require a gradient, or an operation has no second derivative.
+/// Errors if x does not require a gradient, or an operation has no second derivative.
 ///
 /// ```
 /// # use tealight::prelude::*;
@@ -702,7 +702,7 @@ pub fn hessian_diagonal(y: &Tensor, x: &Tensor) -> Result<Tensor> {
 /// [`laplacian`].
 ///
 /// # Errors
-/// If x does not require a gradient, the last axes differ in length, or an operation has no derivative.
+/// Errors if x does not require a gradient, the last axes differ in length, or an operation has no derivative.
 ///
 /// ```
 /// # use tealight::prelude::*;

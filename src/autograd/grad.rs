@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 /// It is zero where `y` does not depend on an input. Only the part of the graph between `y` and `xs` is visited.
 ///
 /// # Errors
-/// If `y` is not a scalar, or an input does not require a gradient.
+/// Errors if `y` is not a scalar, or an input does not require a gradient.
 ///
 /// ```
 /// # use tealight::prelude::*;
@@ -31,7 +31,7 @@ pub fn grad<const N: usize>(y: &Tensor, xs: [&Tensor; N]) -> Result<[Tensor; N]>
 /// The vector-Jacobian product: the gradient of Σ v·y with respect to each of `xs`, recorded. `v` has the shape of `y`.
 ///
 /// # Errors
-/// If the shapes of `y` and `v` differ, or an input does not require a gradient.
+/// Errors if the shapes of `y` and `v` differ, or an input does not require a gradient.
 ///
 /// ```
 /// # use tealight::prelude::*;

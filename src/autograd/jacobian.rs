@@ -14,7 +14,7 @@ use crate::kernel::Dims;
 /// It takes one backward pass for each element of y.
 ///
 /// # Errors
-/// If an x does not require a gradient.
+/// Errors if an x does not require a gradient.
 ///
 /// ```
 /// # use tealight::prelude::*;
@@ -40,7 +40,7 @@ pub fn jacobian<const N: usize>(y: &Tensor, xs: [&Tensor; N]) -> Result<[Tensor;
 /// It takes one backward pass for each element of the xs; [`hvp`], its product with a vector, takes two in all.
 ///
 /// # Errors
-/// If y is not a scalar, an x does not require a gradient, or an operation has no second derivative.
+/// Errors if y is not a scalar, an x does not require a gradient, or an operation has no second derivative.
 ///
 /// ```
 /// # use tealight::prelude::*;

@@ -145,7 +145,7 @@ impl Onnx<'_> {
     /// A scalar constant.
     ///
     /// # Errors
-    /// If the CPU does not have the dtype.
+    /// Errors if the CPU does not have the dtype.
     pub fn number(&mut self, number: f64, dtype: DType) -> Result<OnnxValue> {
         let array = Array::new(number, &Device::Cpu)?.to_dtype(self.trace.target.dtype(dtype))?;
         Ok(self.constant(&array))
@@ -181,7 +181,7 @@ impl Onnx<'_> {
     /// `x` in another dtype.
     ///
     /// # Errors
-    /// If ONNX does not have the dtype.
+    /// Errors if ONNX does not have the dtype.
     pub fn cast(&mut self, x: OnnxValue, dtype: DType) -> Result<OnnxValue> {
         let number = type_number(self.trace.target.dtype(dtype)).ok_or_else(|| no_type(dtype))?;
         Ok(self.node("Cast", &[x], &[("to", OnnxAttribute::Int(number))]))

@@ -120,7 +120,7 @@ pub trait Op<const N: usize>: Debug + Send + Sync + 'static {
     /// Writes the operation as ONNX nodes, for [`io::export_onnx`](crate::io::export_onnx). Default: an error.
     ///
     /// # Errors
-    /// If the operation, or this use of it, has no ONNX form.
+    /// Errors if the operation, or this use of it, has no ONNX form.
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
         Err(onnx.no_form(Self::NAME))
     }
@@ -210,7 +210,7 @@ pub trait VariadicOp: Debug + Send + Sync + 'static {
     /// Writes the operation as ONNX nodes, for [`io::export_onnx`](crate::io::export_onnx). Default: an error.
     ///
     /// # Errors
-    /// If the operation, or this use of it, has no ONNX form.
+    /// Errors if the operation, or this use of it, has no ONNX form.
     fn onnx(&self, onnx: &mut Onnx) -> Result<OnnxValue> {
         Err(onnx.no_form(self.name()))
     }

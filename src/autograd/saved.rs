@@ -158,7 +158,7 @@ impl Saved<'_> {
     /// Input `i`. It has its history, so that what is computed from it can be differentiated again.
     ///
     /// # Errors
-    /// If `forward` did not save it.
+    /// Errors if `forward` did not save it.
     pub fn input(&self, i: usize) -> Result<Tensor> {
         self.call.input_with_history(i)
     }
@@ -166,7 +166,7 @@ impl Saved<'_> {
     /// The output, with its history.
     ///
     /// # Errors
-    /// If `forward` did not save it.
+    /// Errors if `forward` did not save it.
     pub fn output(&self) -> Result<Tensor> {
         self.call.output_with_history()
     }
@@ -174,7 +174,7 @@ impl Saved<'_> {
     /// The `i`-th array given to [`SaveContext::save`].
     ///
     /// # Errors
-    /// If there is none.
+    /// Errors if there is none.
     pub fn array(&self, i: usize) -> Result<&Array> {
         self.call.extra(i)
     }
@@ -187,7 +187,7 @@ impl Saved<'_> {
     /// The shape of input `i`, whether it was saved or not.
     ///
     /// # Errors
-    /// If input `i` is a constant, whose gradient is not needed.
+    /// Errors if input `i` is a constant, whose gradient is not needed.
     pub fn input_dims(&self, i: usize) -> Result<&[usize]> {
         self.call.known_dims(i)
     }

@@ -113,7 +113,7 @@ impl Tensor {
     /// The element of a tensor with one element.
     ///
     /// # Errors
-    /// If there is not exactly one element, or `T` is not the tensor's dtype.
+    /// Errors if there is not exactly one element, or `T` is not the tensor's dtype.
     #[doc(alias = "item")]
     #[track_caller]
     pub fn to_scalar<T: WithDType>(&self) -> Result<T> {
@@ -128,7 +128,7 @@ impl Tensor {
     /// The elements of a vector.
     ///
     /// # Errors
-    /// If the rank is not 1, or `T` is not the tensor's dtype.
+    /// Errors if the rank is not 1, or `T` is not the tensor's dtype.
     ///
     /// ```
     /// # use tealight::prelude::*;
@@ -149,7 +149,7 @@ impl Tensor {
     /// The elements of a matrix, row by row.
     ///
     /// # Errors
-    /// If the rank is not 2, or `T` is not the tensor's dtype.
+    /// Errors if the rank is not 2, or `T` is not the tensor's dtype.
     #[track_caller]
     pub fn to_vec2<T: WithDType>(&self) -> Result<Vec<Vec<T>>> {
         self.check_readable::<T>("to_vec2", 2)?;
@@ -159,7 +159,7 @@ impl Tensor {
     /// The elements of a tensor of rank 3.
     ///
     /// # Errors
-    /// If the rank is not 3, or `T` is not the tensor's dtype.
+    /// Errors if the rank is not 3, or `T` is not the tensor's dtype.
     #[track_caller]
     pub fn to_vec3<T: WithDType>(&self) -> Result<Vec<Vec<Vec<T>>>> {
         self.check_readable::<T>("to_vec3", 3)?;
@@ -190,7 +190,7 @@ impl Tensor {
     /// those of parameters.
     ///
     /// # Errors
-    /// If the tensor depends on no parameter.
+    /// Errors if the tensor depends on no parameter.
     ///
     /// ```
     /// # use tealight::prelude::*;

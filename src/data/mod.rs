@@ -38,7 +38,7 @@ pub use digits::digits;
 #[cfg(feature = "tar")]
 pub use folder::ImageStream;
 #[cfg(feature = "image")]
-pub use folder::{ImageFolder, ImageFolderDataset, Unreadable, image_folder};
+pub use folder::{ImageFolder, ImageFolderOptions, Unreadable, image_folder};
 pub use idx::read_idx;
 pub use iris::iris;
 pub use labeled_dataset::LabeledDataset;
@@ -47,7 +47,7 @@ pub use mnist::{fashion_mnist, mnist};
 pub use split::{Folds, k_fold, random_split, stratified_k_fold, stratified_split};
 #[cfg(feature = "csv")]
 pub use table::{
-    CsvColumn, CsvError, CsvHint, CsvKind, CsvOptions, CsvSchema, CsvStream, CsvTable, CsvValue, FillValue,
-    Missing, read_csv,
+    ColumnKind, FillValue, Missing, Table, TableColumn, TableError, TableHint, TableOptions, TableSchema,
+    TableStream, TableValue, read_csv,
 };
 pub use unroll::image_to_vector;

@@ -564,10 +564,10 @@ fn steps_of_a_convolutional_model() -> Result<()> {
     let (x, target) = (digits.inputs.narrow(0, 0, 16)?, digits.targets.narrow(0, 0, 16)?);
     let state = |model: &Sequential| -> Vec<Tensor> {
         let float = |(_, held): (String, StateEntry)| Some(held.get()).filter(|x| x.dtype() == DType::F32);
-        model.state().into_iter().filter_map(float).collect()
+        model.state_dict().into_iter().filter_map(float).collect()
     };
     let start: Vec<(StateEntry, Tensor)> =
-        model.state().into_iter().map(|(_, held)| (held.clone(), held.get())).collect();
+        model.state_dict().into_iter().map(|(_, held)| (held.clone(), held.get())).collect();
     let mut step = TrainStep::new(&model, CrossEntropy::new(), Sgd::new(model.parameters(), 0.1)?);
     step.run(&x, &target)?;
     for (held, value) in &start {
@@ -594,7 +594,7 @@ fn steps_of_a_convolutional_model() -> Result<()> {
     );
     let mut fields = String::new();
     for (i, (_, held)) in
-        model.state().iter().enumerate().filter(|(_, (_, held))| held.get().dtype() == DType::F32)
+        model.state_dict().iter().enumerate().filter(|(_, (_, held))| held.get().dtype() == DType::F32)
     {
         let n = held.get().elem_count();
         main += &format!(

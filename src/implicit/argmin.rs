@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 /// The z that makes the scalar f(z) smallest, near `start`: [`Argmin`] with its defaults. f reads `parameters`.
 ///
 /// # Errors
-/// If it does not converge, or f is flat or concave there.
+/// Errors if it does not converge, or f is flat or concave there.
 ///
 /// ```
 /// # use tealight::prelude::*;
@@ -58,7 +58,7 @@ impl Argmin {
     /// Newton's method doubles the correct digits.
     ///
     /// # Errors
-    /// Unless it is above 0.
+    /// Errors unless it is above 0.
     pub fn tolerance(mut self, tolerance: f64) -> Result<Self> {
         self.tolerance = positive("argmin", "a tolerance", tolerance)?;
         Ok(self)
@@ -74,7 +74,7 @@ impl Argmin {
     /// The minimum, in the shape and dtype of `start`.
     ///
     /// # Errors
-    /// If it does not converge, f is not a scalar, or, for the gradient, not strictly convex at the solution.
+    /// Errors if it does not converge, f is not a scalar, or, for the gradient, not strictly convex at the solution.
     pub fn solve(
         self,
         f: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,

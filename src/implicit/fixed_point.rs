@@ -11,7 +11,7 @@ use crate::error::Result;
 /// z with z = f(z), found from `start` by iteration: [`FixedPoint`] with its defaults. f reads `parameters`.
 ///
 /// # Errors
-/// If it does not converge.
+/// Errors if it does not converge.
 ///
 /// ```
 /// # use tealight::prelude::*;
@@ -60,7 +60,7 @@ impl FixedPoint {
     /// iteration converges fast.
     ///
     /// # Errors
-    /// Unless it is above 0.
+    /// Errors unless it is above 0.
     pub fn tolerance(mut self, tolerance: f64) -> Result<Self> {
         self.tolerance = positive("fixed_point", "a tolerance", tolerance)?;
         Ok(self)
@@ -76,7 +76,7 @@ impl FixedPoint {
     /// z = f(z), in the shape and dtype of `start`.
     ///
     /// # Errors
-    /// If it does not converge, or f changes the shape or the dtype.
+    /// Errors if it does not converge, or f changes the shape or the dtype.
     pub fn solve(
         self,
         f: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,

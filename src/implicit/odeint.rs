@@ -13,7 +13,7 @@ type Field = Arc<dyn Fn(f64, &Tensor) -> Result<Tensor> + Send + Sync>;
 /// y at each of `times`, where y′ = f(t, y) and y is `start` at the first time: [`Odeint`] with its defaults.
 ///
 /// # Errors
-/// If a step cannot be made as exact as asked.
+/// Errors if a step cannot be made as exact as asked.
 ///
 /// ```
 /// # use tealight::prelude::*;
@@ -64,7 +64,7 @@ impl Odeint {
     /// The error of a step, relative to y. Default: `1e-7`; take about `1e-5` for f32.
     ///
     /// # Errors
-    /// Unless it is above 0.
+    /// Errors unless it is above 0.
     pub fn rtol(mut self, rtol: f64) -> Result<Self> {
         self.rtol = positive("odeint", "an rtol", rtol)?;
         Ok(self)
@@ -73,7 +73,7 @@ impl Odeint {
     /// The error of a step where y is 0. Default: `1e-9`.
     ///
     /// # Errors
-    /// Unless it is above 0.
+    /// Errors unless it is above 0.
     pub fn atol(mut self, atol: f64) -> Result<Self> {
         self.atol = positive("odeint", "an atol", atol)?;
         Ok(self)
@@ -91,7 +91,7 @@ impl Odeint {
     /// f is a function of time and y, which reads `parameters`.
     ///
     /// # Errors
-    /// If a step cannot be made as exact as asked, or f changes the shape or the dtype.
+    /// Errors if a step cannot be made as exact as asked, or f changes the shape or the dtype.
     pub fn solve(
         self,
         f: impl Fn(f64, &Tensor) -> Result<Tensor> + Send + Sync + 'static,

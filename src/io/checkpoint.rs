@@ -148,7 +148,7 @@ mod tests {
         let model = Linear::new(3, 2, &mut Rng::seed(1))?;
         let mut checkpoint = Checkpoint::default();
         checkpoint
-            .insert("model", model.state().into_iter().map(|(name, held)| (name, held.get())).collect());
+            .insert("model", model.state_dict().into_iter().map(|(name, held)| (name, held.get())).collect());
         checkpoint.set_meta("step", 7);
         checkpoint.write(&file)?;
         let read = Checkpoint::read(&file)?;

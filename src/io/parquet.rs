@@ -22,13 +22,13 @@ use crate::file::file_error;
 /// The dtypes stay as they are (f16, f32, f64, u8, u32, i16, i32, i64).
 ///
 /// ```
-/// # use tealight::data::{CsvOptions, CsvTable};
+/// # use tealight::data::{TableOptions, Table};
 /// # use tealight::io;
 /// # use tealight::prelude::*;
 /// # let path = std::env::temp_dir().join("tealight-doc-write.parquet");
 /// let x = Tensor::new(&[[0.5_f32, 1.0], [2.0, 3.5]], &Device::Cpu)?;
 /// io::write_parquet(&path, &[("x", &x), ("class", &Tensor::new(&[1_u32, 0], &Device::Cpu)?)])?;
-/// let table = CsvTable::read(&path, &CsvOptions::new())?;
+/// let table = Table::read(&path, &TableOptions::new())?;
 /// assert_eq!((table.names().join(" "), table.row(1)?), ("x[0] x[1] class".into(), vec!["2", "3.5", "0"]));
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), tealight::Error>(())

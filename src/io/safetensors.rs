@@ -153,7 +153,7 @@ fn without_unknown_dtypes(bytes: &[u8]) -> Option<(Vec<u8>, BTreeMap<String, Str
 /// ```
 #[doc(alias = "save_weights")]
 pub fn save(path: impl AsRef<Path>, model: &dyn Layer) -> Result<()> {
-    let tensors = model.state().into_iter().map(|(name, entry)| (name, entry.get()));
+    let tensors = model.state_dict().into_iter().map(|(name, entry)| (name, entry.get()));
     write(path, &named(tensors))
 }
 

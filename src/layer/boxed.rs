@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn names_and_summary() -> Result<()> {
         let net = net(1)?;
-        let names: Vec<String> = net.state().into_iter().map(|(name, _)| name).collect();
+        let names: Vec<String> = net.state_dict().into_iter().map(|(name, _)| name).collect();
         let expected = [
             "blocks.0.weight",
             "blocks.0.bias",

@@ -10,7 +10,7 @@ pub(super) fn replace_state(
     convert: impl Fn(&Tensor) -> Result<Option<Tensor>>,
 ) -> Result<()> {
     let mut changed = Vec::new();
-    for (_, entry) in layer.state() {
+    for (_, entry) in layer.state_dict() {
         if let Some(value) = convert(&entry.get())? {
             changed.push((entry, value));
         }
@@ -36,7 +36,7 @@ mod tests {
         let x = Tensor::ones((4, 3), DType::F32, &Device::Cpu)?;
         let old = model.forward(&x, &mut ForwardContext::eval())?.sum_all()?;
         model.to_dtype(DType::F64)?;
-        let dtypes: Vec<DType> = model.state().iter().map(|(_, entry)| entry.get().dtype()).collect();
+        let dtypes: Vec<DType> = model.state_dict().iter().map(|(_, entry)| entry.get().dtype()).collect();
         assert_eq!(dtypes, [[DType::F64; 6].as_slice(), &[DType::I64]].concat());
         assert!(model.parameters()[0].1.get().requires_grad());
         // What was computed with the old parameters cannot be differentiated any more.

@@ -13,7 +13,7 @@ impl Restore {
     /// Saves all parameters and buffers of the layer, and converts the float ones to f64.
     fn after_widening(layer: &(impl Layer + ?Sized)) -> Result<Self> {
         let mut restore = Restore(Vec::new());
-        for (_, entry) in layer.state() {
+        for (_, entry) in layer.state_dict() {
             let value = match &entry {
                 StateEntry::Parameter(parameter) => parameter.leaf(),
                 StateEntry::Buffer(buffer) => buffer.get(),
@@ -129,8 +129,9 @@ mod tests {
         let tied = Linear::new(3, 3, rng)?;
         let model = Sequential::new().push(tied.clone()).push(BatchNorm1d::new(3)?).push(tied);
         model.freeze("1.*")?;
-        let state =
-            || model.state().into_iter().map(|(_, entry)| format!("{:?}", entry.get())).collect::<Vec<_>>();
+        let state = || {
+            model.state_dict().into_iter().map(|(_, entry)| format!("{:?}", entry.get())).collect::<Vec<_>>()
+        };
         let before = state();
         gradcheck(
             &model,

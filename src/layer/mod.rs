@@ -133,12 +133,11 @@ pub trait Layer: Send + Sync {
     ///
     /// ```
     /// use tealight::prelude::*;
-    /// let names: Vec<String> = BatchNorm1d::new(3)?.state().into_iter().map(|(name, _)| name).collect();
+    /// let names: Vec<String> = BatchNorm1d::new(3)?.state_dict().into_iter().map(|(name, _)| name).collect();
     /// assert_eq!(names, ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]);
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    #[doc(alias = "state_dict")]
-    fn state(&self) -> Vec<(String, StateEntry)> {
+    fn state_dict(&self) -> Vec<(String, StateEntry)> {
         let mut fields = Fields::default();
         self.fields(&mut fields);
         fields.into_entries()
@@ -152,7 +151,7 @@ pub trait Layer: Send + Sync {
             StateEntry::Parameter(parameter) => Some((name, parameter)),
             StateEntry::Buffer(_) => None,
         };
-        self.state().into_iter().filter_map(parameter).collect()
+        self.state_dict().into_iter().filter_map(parameter).collect()
     }
 
     /// Freezes the parameters whose full names match `pattern`, in which `*` stands for any text: they get no gradients,
@@ -170,7 +169,7 @@ pub trait Layer: Send + Sync {
     /// ```
     #[doc(alias = "requires_grad_")]
     fn freeze(&self, pattern: &str) -> Result<usize> {
-        set_frozen("freeze", "parameter", self.state(), pattern, true)
+        set_frozen("freeze", "parameter", self.state_dict(), pattern, true)
     }
 
     /// Unfreezes the parameters whose full names match `pattern`; see [`freeze`](Layer::freeze).
@@ -178,7 +177,7 @@ pub trait Layer: Send + Sync {
     /// # Errors
     /// Errors if no name matches.
     fn unfreeze(&self, pattern: &str) -> Result<usize> {
-        set_frozen("unfreeze", "parameter", self.state(), pattern, false)
+        set_frozen("unfreeze", "parameter", self.state_dict(), pattern, false)
     }
 
     /// Freezes the buffers whose full names match `pattern`, in which `*` stands for any text: training leaves them as they are. A
@@ -197,7 +196,7 @@ pub trait Layer: Send + Sync {
     /// ```
     #[doc(alias = "eval")]
     fn freeze_buffers(&self, pattern: &str) -> Result<usize> {
-        set_frozen("freeze_buffers", "buffer", self.state(), pattern, true)
+        set_frozen("freeze_buffers", "buffer", self.state_dict(), pattern, true)
     }
 
     /// Unfreezes the buffers whose full names match `pattern`; see [`freeze_buffers`](Layer::freeze_buffers).
@@ -205,7 +204,7 @@ pub trait Layer: Send + Sync {
     /// # Errors
     /// Errors if no name matches.
     fn unfreeze_buffers(&self, pattern: &str) -> Result<usize> {
-        set_frozen("unfreeze_buffers", "buffer", self.state(), pattern, false)
+        set_frozen("unfreeze_buffers", "buffer", self.state_dict(), pattern, false)
     }
 
     /// Changes all float parameters and buffers to another float dtype; integer buffers keep theirs.

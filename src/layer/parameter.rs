@@ -230,7 +230,7 @@ fn check_replacement(op: &'static str, current: &Tensor, value: &Tensor) -> Resu
     Ok(())
 }
 
-/// A parameter or a buffer, as [`Layer::state`](super::Layer::state) lists them.
+/// A parameter or a buffer, as [`Layer::state_dict`](super::Layer::state_dict) lists them.
 #[derive(Clone, Debug)]
 pub enum StateEntry {
     /// A learnable tensor.
@@ -288,7 +288,7 @@ impl StateEntry {
     /// ```
     /// use tealight::prelude::*;
     /// let layer = Linear::new(1, 1, &mut Rng::seed(1))?;
-    /// layer.state()[0].1.set(&Tensor::new(&[[3_f32]], &Device::Cpu)?)?;
+    /// layer.state_dict()[0].1.set(&Tensor::new(&[[3_f32]], &Device::Cpu)?)?;
     /// assert_eq!(layer.weight.get().to_vec2::<f32>()?, [[3.0]]);
     /// # Ok::<(), tealight::Error>(())
     /// ```

@@ -106,7 +106,7 @@ mod tests {
         let y = scale.normalize(&x)?;
         assert_eq!(y.min(0)?.to_vec1::<f64>()?, [0.0; 3]);
         assert_eq!(y.max(0)?.to_vec1::<f64>()?, [1.0; 3]);
-        assert_eq!(scale.state().len(), 2);
+        assert_eq!(scale.state_dict().len(), 2);
         let back = scale.inverse();
         let near =
             |a: &Tensor| -> Result<bool> { Ok((a - &x)?.abs()?.max_all()?.to_scalar::<f64>()? < 1e-14) };

@@ -109,7 +109,7 @@ impl Standardize {
     /// // Train the model on scaled targets, then save it with the way back.
     /// let model = Sequential::new().push(Tanh);
     /// let model = model.push(price.inverse());
-    /// # assert_eq!(model.state().len(), 2);
+    /// # assert_eq!(model.state_dict().len(), 2);
     /// # Ok::<(), tealight::Error>(())
     /// ```
     #[must_use]
@@ -256,7 +256,7 @@ mod tests {
         let scale = Standardize::new(3)?;
         let empty = Sequential::new().push(scale.clone()).push(Tanh).push(scale.inverse());
         assert_eq!(empty.predict(&x)?, x.tanh()?);
-        for ((name, from), (_, to)) in fitted.state().into_iter().zip(empty.state()) {
+        for ((name, from), (_, to)) in fitted.state_dict().into_iter().zip(empty.state_dict()) {
             assert!(["0.mean", "0.std", "2.mean", "2.std"].contains(&name.as_str()), "{name}");
             to.set(&from.get())?;
         }

@@ -150,7 +150,7 @@ impl Tensor {
     /// Their shapes are equal except along that axis. The gradient is split between them.
     ///
     /// # Errors
-    /// If there is no tensor, or their shapes differ on another axis.
+    /// Errors if there is no tensor, or their shapes differ on another axis.
     ///
     /// ```
     /// # use tealight::prelude::*;
@@ -181,7 +181,7 @@ impl Tensor {
     /// Joins tensors of one shape along a new axis, which becomes number `axis` of the result; −1 puts it last.
     ///
     /// # Errors
-    /// If there is no tensor, or their shapes differ.
+    /// Errors if there is no tensor, or their shapes differ.
     ///
     /// ```
     /// # use tealight::prelude::*;

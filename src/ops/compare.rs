@@ -18,7 +18,7 @@ macro_rules! comparisons {
             #[doc = concat!("Whether self ", $sign, " other, a tensor or a scalar, element by element: a u8 tensor of 0 and 1.")]
             ///
             /// # Errors
-            /// If `other` is a scalar that the dtype of an integer tensor cannot hold, such as 0.5.
+            /// Errors if `other` is a scalar that the dtype of an integer tensor cannot hold, such as 0.5.
             ///
             /// ```
             /// # use tealight::prelude::*;

@@ -125,7 +125,7 @@ impl Tensor {
     /// x limited to [`low`, `high`]. Gradient: 1 inside, 0 outside and at the bounds.
     ///
     /// # Errors
-    /// Unless `low` ≤ `high`.
+    /// Errors unless `low` ≤ `high`.
     ///
     /// ```
     /// # use tealight::prelude::*;

@@ -55,7 +55,7 @@ impl Tensor {
     /// The gradient is converted back to this tensor's dtype; an integer result has no gradient.
     ///
     /// # Errors
-    /// If the device does not support the dtype.
+    /// Errors if the device does not support the dtype.
     ///
     /// ```
     /// # use tealight::prelude::*;

@@ -114,8 +114,7 @@ impl Ema {
     ///
     /// # Errors
     /// Errors if two parameters have the same name.
-    #[doc(alias = "state_dict")]
-    pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
+    pub fn state_dict(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut writer = StateWriter::default();
         for ((name, _), average) in self.parameters.iter().zip(&self.averages) {
             writer.insert(name.clone(), average.clone())?;
@@ -123,12 +122,11 @@ impl Ema {
         Ok(writer.0)
     }
 
-    /// Loads what [`state`](Ema::state) returned.
+    /// Loads what [`state_dict`](Ema::state_dict) returned.
     ///
     /// # Errors
     /// Errors if an average is missing, unexpected, or of another shape or dtype; then nothing changes.
-    #[doc(alias = "load_state_dict")]
-    pub fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+    pub fn load_state_dict(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         let mut reader = StateReader::new(state);
         let mut averages = Vec::with_capacity(self.averages.len());
         for ((name, _), own) in self.parameters.iter().zip(&self.averages) {
@@ -191,11 +189,11 @@ mod tests {
         let text = ema.restore().unwrap_err().to_string();
         assert_eq!(text, "Ema: expected a model with the averages to restore, got one with its own weights");
 
-        let state = ema.state()?;
+        let state = ema.state_dict()?;
         let mut other = Ema::new(named, 0.75)?;
-        other.load_state(&state)?;
+        other.load_state_dict(&state)?;
         assert_eq!(other.evaluate(|| parameter.get().to_vec1::<f64>())?, [2.0, -2.0]);
-        let text = other.load_state(&Default::default()).unwrap_err().to_string();
+        let text = other.load_state_dict(&Default::default()).unwrap_err().to_string();
         assert_eq!(text, "w: expected in the state, but not there");
         assert!(Ema::new(Vec::new(), 1.0).is_err() && Ema::new(Vec::new(), f64::NAN).is_err());
         Ok(())
@@ -209,7 +207,7 @@ mod tests {
         for _ in 0..1000 {
             ema.update()?;
         }
-        let average = ema.state()?["w"].to_vec1::<f32>()?[0];
+        let average = ema.state_dict()?["w"].to_vec1::<f32>()?[0];
         assert!((average - (1.0 - 0.999_f32.powi(1000))).abs() < 1e-3, "{average}");
         Ok(())
     }

@@ -139,7 +139,7 @@ impl<R: UpdateRule<N>, const N: usize> FirstOrder<R, N> {
     /// # Errors
     /// Errors if no parameter matches, or if `settings` fails, or changes what is for all groups:
     /// [`set_learning_rate`](Optimizer::set_learning_rate), in place of which there is [`lr_factor`](FirstOrder::lr_factor),
-    /// [`set_momentum`](Optimizer::set_momentum) or [`load_state`](Optimizer::load_state).
+    /// [`set_momentum`](Optimizer::set_momentum) or [`load_state_dict`](Optimizer::load_state_dict).
     ///
     /// ```
     /// # use tealight::prelude::*;
@@ -428,7 +428,7 @@ impl<R: UpdateRule<N>, const N: usize> Optimizer for FirstOrder<R, N> {
         Ok(())
     }
 
-    fn state(&self) -> Result<BTreeMap<String, Tensor>> {
+    fn state_dict(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut writer = StateWriter::default();
         writer.scalar(LEARNING_RATE.into(), self.learning_rate)?;
         for entry in &self.entries {
@@ -449,7 +449,7 @@ impl<R: UpdateRule<N>, const N: usize> Optimizer for FirstOrder<R, N> {
         Ok(writer.0)
     }
 
-    fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+    fn load_state_dict(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         let mut reader = StateReader::new(state);
         let learning_rate = not_negative(R::NAME, "a learning rate", reader.scalar(LEARNING_RATE)?)?;
         let mut states = Vec::with_capacity(self.entries.len());

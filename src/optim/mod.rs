@@ -191,7 +191,7 @@ pub trait Optimizer {
     fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()>;
 
     /// Steps with this momentum, the β₁ of the Adam family, in every parameter group, until `None` sets back to each group's.
-    /// It is not part of the [`state`](Optimizer::state).
+    /// It is not part of the [`state_dict`](Optimizer::state_dict).
     ///
     /// A [`Trainer`](crate::train::Trainer) does it for a [schedule of the momentum](schedule::Schedule::momentum).
     ///
@@ -229,19 +229,17 @@ pub trait Optimizer {
     /// let new = || Sgd::new(vec![("p".into(), p.clone())], 0.25)?.momentum(0.5);
     /// let mut optimizer = new()?;
     /// optimizer.step(&(p.get() * 1.0)?.backward()?)?;
-    /// assert!(optimizer.state()?.keys().eq(["learning_rate", "p.momentum_buffer", "p.step"]));
-    /// new()?.load_state(&optimizer.state()?)?; // continues bit for bit
+    /// assert!(optimizer.state_dict()?.keys().eq(["learning_rate", "p.momentum_buffer", "p.step"]));
+    /// new()?.load_state_dict(&optimizer.state_dict()?)?; // continues bit for bit
     /// # Ok::<(), tealight::Error>(())
     /// ```
-    #[doc(alias = "state_dict")]
-    fn state(&self) -> Result<BTreeMap<String, Tensor>>;
+    fn state_dict(&self) -> Result<BTreeMap<String, Tensor>>;
 
-    /// Loads what [`state`](Optimizer::state) returned, into an optimizer with the same hyperparameters.
+    /// Loads what [`state_dict`](Optimizer::state_dict) returned, into an optimizer with the same hyperparameters.
     ///
     /// # Errors
     /// Errors if an entry is missing, unexpected, or of another shape or dtype. The error names it, and nothing changes.
-    #[doc(alias = "load_state_dict")]
-    fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()>;
+    fn load_state_dict(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()>;
 
     /// The name in reports. Default: the type's name.
     fn name(&self) -> String {

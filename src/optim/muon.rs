@@ -259,20 +259,20 @@ impl Optimizer for Muon {
         Ok(())
     }
 
-    fn state(&self) -> Result<BTreeMap<String, Tensor>> {
+    fn state_dict(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut writer = StateWriter::default();
         writer.scalar(LEARNING_RATE.into(), self.learning_rate)?;
         for (name, _, momentum) in &self.matrices {
             writer.insert(format!("{name}.momentum_buffer"), momentum.to_device(&Device::Cpu)?)?;
         }
-        let others = self.others.as_ref().map(|(others, _)| others.state()).transpose()?;
+        let others = self.others.as_ref().map(|(others, _)| others.state_dict()).transpose()?;
         for (name, value) in others.into_iter().flatten().filter(|(name, _)| name != LEARNING_RATE) {
             writer.insert(name, value)?;
         }
         Ok(writer.0)
     }
 
-    fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+    fn load_state_dict(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         let mut reader = StateReader::new(state);
         let learning_rate = not_negative("Muon", "a learning rate", reader.scalar(LEARNING_RATE)?)?;
         let mut momenta = Vec::with_capacity(self.matrices.len());
@@ -285,7 +285,7 @@ impl Optimizer for Muon {
             Some((others, ratio)) => {
                 let mut rest = reader.rest();
                 rest.insert(LEARNING_RATE.into(), Tensor::new(learning_rate * *ratio, &Device::Cpu)?);
-                others.load_state(&rest)?;
+                others.load_state_dict(&rest)?;
             }
             None => reader.finish()?,
         }

@@ -13,7 +13,7 @@ const POINTS: usize = 1400;
 /// Plots an activation and its derivative.
 ///
 /// # Errors
-/// If the range is empty or not within ±1e300.
+/// Errors if the range is empty or not within ±1e300.
 pub fn activation<A: Activation>(path: impl AsRef<Path>, activation: &A, range: Range<f64>) -> Result<()> {
     let width = range.end - range.start;
     if !(width > 0.0 && width < 1e300) {

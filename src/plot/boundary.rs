@@ -25,7 +25,7 @@ const BLOCK: f32 = 2.0;
 /// classes (n).
 ///
 /// # Errors
-/// If the examples are not (n, 2), empty or not finite, or a prediction has another shape.
+/// Errors if the examples are not (n, 2), empty or not finite, or a prediction has another shape.
 ///
 /// ```
 /// # use tealight::data::LabeledDataset;

@@ -29,7 +29,7 @@ const FULL: Rgb = [8, 48, 107];
 /// classes are numbered.
 ///
 /// # Errors
-/// If there are no examples, more than 560 classes, or another number of names than classes.
+/// Errors if there are no examples, more than 560 classes, or another number of names than classes.
 ///
 /// ```
 /// # use tealight::metrics::{ConfusionMatrix, Metric};

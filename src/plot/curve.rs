@@ -63,7 +63,7 @@ impl Axes {
 /// A line has a gap at points that are not finite. Lines of fewer than 40 points get markers.
 ///
 /// # Errors
-/// If a number is beyond ±1e300.
+/// Errors if a number is beyond ±1e300.
 ///
 /// ```
 /// # let path = std::env::temp_dir().join("tealight-doc-curve.svg");

@@ -29,7 +29,7 @@ const LINE: f32 = 18.0;
 /// (white). Where both would fit, the channels are the last axis. Small images are enlarged without smoothing. `captions` has one for each image, or none; a caption may have several lines.
 ///
 /// # Errors
-/// If the images have another shape, dtype or range, the number of captions is not n or 0, or the plot would have more than
+/// Errors if the images have another shape, dtype or range, the number of captions is not n or 0, or the plot would have more than
 /// 16,384 rows of pixels.
 ///
 /// ```

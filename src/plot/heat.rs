@@ -29,7 +29,7 @@ const NOT_FINITE: Rgb = [150, 150, 150];
 /// The darkest colours are ± the largest absolute value. Numbers that are not finite are grey, and counted below.
 ///
 /// # Errors
-/// If the matrix has another rank, no elements, or a number beyond ±1e300.
+/// Errors if the matrix has another rank, no elements, or a number beyond ±1e300.
 ///
 /// ```
 /// # use tealight::prelude::*;

@@ -26,7 +26,7 @@ const GRID: Rgb = [216, 216, 216];
 /// deviation. Elements that are not finite are counted but not shown.
 ///
 /// # Errors
-/// If there are more than 200 tensors, or a number is beyond ±1e300.
+/// Errors if there are more than 200 tensors, or a number is beyond ±1e300.
 ///
 /// ```
 /// # use tealight::prelude::*;

@@ -33,7 +33,7 @@ pub use heat::heatmap;
 pub use histogram::histogram;
 pub use predictions::{misclassified, predictions, weights};
 pub use ranking::{calibration_curve, roc_curve};
-pub use report::{Cell, Curves, Report, Table, report};
+pub use report::{Cell, Curves, Report, ReportTable, report};
 
 /// Red, green, blue.
 type Rgb = [u8; 3];

@@ -94,7 +94,7 @@ pub fn misclassified(path: impl AsRef<Path>, images: &LabeledDataset, predicted:
 /// finite are grey.
 ///
 /// # Errors
-/// If the weights have another shape, no elements, or a number beyond ±1e300, or the plot would have more than 16,384 rows of
+/// Errors if the weights have another shape, no elements, or a number beyond ±1e300, or the plot would have more than 16,384 rows of
 /// pixels.
 pub fn weights(path: impl AsRef<Path>, title: &str, weights: &Tensor) -> Result<()> {
     weighed(title, weights)?.save(path)

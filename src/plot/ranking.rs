@@ -15,7 +15,7 @@ const SIZE: (f32, f32) = (524.0, 560.0);
 /// Plots ROC curves, each with the area under it. More than two classes have a curve each, for that class against the rest.
 ///
 /// # Errors
-/// If a class has no examples, or all of them.
+/// Errors if a class has no examples, or all of them.
 ///
 /// ```
 /// # use tealight::metrics::{Metric, RocAuc};
@@ -56,7 +56,7 @@ pub(super) fn ranked<S: AsRef<str>>(title: &str, series: &[(S, &RocAuc)]) -> Res
 /// Larger dots stand for more examples. Below the diagonal a model is overconfident.
 ///
 /// # Errors
-/// If there are no examples.
+/// Errors if there are no examples.
 pub fn calibration_curve<S: AsRef<str>>(
     path: impl AsRef<Path>,
     title: &str,

@@ -35,12 +35,12 @@ pub struct Report {
     /// The calibration curve, as by [`calibration_curve`](super::calibration_curve()).
     pub calibration: Option<CalibrationError>,
     /// Tables, shown before the settings.
-    pub tables: Vec<Table>,
+    pub tables: Vec<ReportTable>,
 }
 
 /// A table in a [`Report`].
 #[derive(Clone, Debug, Default)]
-pub struct Table {
+pub struct ReportTable {
     /// The heading.
     pub title: String,
     /// The names of the columns. Default: no names.
@@ -49,7 +49,7 @@ pub struct Table {
     pub rows: Vec<Vec<Cell>>,
 }
 
-/// A cell of a [`Table`].
+/// A cell of a [`ReportTable`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Cell {
@@ -147,7 +147,7 @@ fn page(report: &Report) -> Result<String> {
     }
     let cells = |(name, value): &(String, String)| vec![name.clone().into(), value.clone().into()];
     let rows: Vec<Vec<Cell>> = report.settings.iter().map(cells).collect();
-    let settings = Table { title: "Settings".into(), head: Vec::new(), rows };
+    let settings = ReportTable { title: "Settings".into(), head: Vec::new(), rows };
     for part in report.tables.iter().chain((!settings.rows.is_empty()).then_some(&settings)) {
         table(&mut out, part)?;
     }
@@ -158,7 +158,7 @@ fn page(report: &Report) -> Result<String> {
     Ok(out)
 }
 
-fn table(out: &mut String, table: &Table) -> Result<()> {
+fn table(out: &mut String, table: &ReportTable) -> Result<()> {
     out.push_str(&format!("<h2>{}</h2>\n<div class=\"scroll\"><table>\n", escaped(&table.title)));
     if !table.head.is_empty() {
         let names = table.head.iter().map(|name| format!("<th scope=\"col\">{}</th>", escaped(name)));
@@ -227,7 +227,7 @@ mod tests {
             notes: vec!["1 < 2".into()],
             roc: vec![("dog".into(), auc)],
             calibration: Some(calibration),
-            tables: vec![Table {
+            tables: vec![ReportTable {
                 title: "Wrong & right".into(),
                 head: ["image", "true", ""].map(String::from).into(),
                 rows: vec![
@@ -285,7 +285,8 @@ mod tests {
         let empty = Report { confusion: Some(ConfusionMatrix::new()), ..Report::default() };
         assert!(report("never.html", &empty).is_err());
         let rows = vec![vec![Cell::Image(Tensor::full(2.0, (3, 3), &Device::Cpu)?)]];
-        let bright = Report { tables: vec![Table { rows, ..Table::default() }], ..Report::default() };
+        let bright =
+            Report { tables: vec![ReportTable { rows, ..ReportTable::default() }], ..Report::default() };
         assert!(report("never.html", &bright).is_err());
         assert!(matches!(report("no/such/place.html", &full()?), Err(Error::File { .. })));
         Ok(())

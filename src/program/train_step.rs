@@ -50,7 +50,7 @@ impl<'a> TrainStep<'a> {
             model,
             loss: Box::new(loss),
             optimizer: Box::new(optimizer),
-            state: model.state(),
+            state: model.state_dict(),
             parameters: distinct(model.parameters()),
             replay: Replay::default(),
             max_norm: None,

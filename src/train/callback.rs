@@ -75,15 +75,15 @@ pub trait Callback {
     ///
     /// # Errors
     /// An error ends the training.
-    fn state(&self) -> Result<BTreeMap<String, Tensor>> {
+    fn state_dict(&self) -> Result<BTreeMap<String, Tensor>> {
         Ok(BTreeMap::new())
     }
 
-    /// Loads what [`state`](Callback::state) returned.
+    /// Loads what [`state_dict`](Callback::state_dict) returned.
     ///
     /// # Errors
     /// Errors if an entry is missing, unexpected or invalid.
-    fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+    fn load_state_dict(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         StateReader::new(state).finish()
     }
 }

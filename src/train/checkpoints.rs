@@ -119,13 +119,13 @@ impl Callback for Checkpoints {
         Some(self.file("last"))
     }
 
-    fn state(&self) -> Result<BTreeMap<String, Tensor>> {
+    fn state_dict(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut writer = StateWriter::default();
         writer.scalar("best".into(), self.best)?;
         Ok(writer.0)
     }
 
-    fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+    fn load_state_dict(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         let mut reader = StateReader::new(state);
         let best = reader.scalar("best")?;
         reader.finish()?;

@@ -72,7 +72,7 @@ impl Callback for EarlyStopping {
     fn on_epoch_end(&mut self, ctx: &mut CallbackContext) -> Result<()> {
         if let Some(score) = ctx.improved(&self.score, self.best, self.min_delta)? {
             (self.best, self.epoch, self.bad) = (score, ctx.epoch, 0);
-            self.weights = named(ctx.model.state().into_iter().map(|(name, entry)| (name, entry.get())));
+            self.weights = named(ctx.model.state_dict().into_iter().map(|(name, entry)| (name, entry.get())));
         } else {
             self.bad += 1;
         }
@@ -86,7 +86,7 @@ impl Callback for EarlyStopping {
         if !self.weights.is_empty() {
             ctx.set_kept_epoch(self.epoch);
         }
-        for (name, entry) in ctx.model.state() {
+        for (name, entry) in ctx.model.state_dict() {
             if let Some(best) = self.weights.get(&name) {
                 entry.set(best)?;
             }
@@ -94,7 +94,7 @@ impl Callback for EarlyStopping {
         Ok(())
     }
 
-    fn state(&self) -> Result<BTreeMap<String, Tensor>> {
+    fn state_dict(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut writer = StateWriter::default();
         writer.scalar("best".into(), self.best)?;
         writer.count("epoch".into(), self.epoch)?;
@@ -105,7 +105,7 @@ impl Callback for EarlyStopping {
         Ok(writer.0)
     }
 
-    fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+    fn load_state_dict(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         let mut reader = StateReader::new(state);
         let (best, epoch, bad) = (reader.scalar("best")?, reader.count("epoch")?, reader.count("bad")?);
         let weight = |(name, value): (&String, &Tensor)| {

@@ -250,14 +250,14 @@ impl Trainer<'_> {
             let got = format!("{start}, {end} and {steps}");
             return Err(Error::argument("lr_find", "0 < start < end and two steps or more", got));
         }
-        let optimizer = self.optimizer.state()?;
+        let optimizer = self.optimizer.state_dict()?;
         let model: Vec<(StateEntry, Tensor)> =
-            self.model.state().into_iter().map(|(_, entry)| (entry.clone(), entry.get())).collect();
+            self.model.state_dict().into_iter().map(|(_, entry)| (entry.clone(), entry.get())).collect();
         let schedule = self.schedule.take();
         let found = self.try_learning_rates(data, start, end, steps);
         self.schedule = schedule;
         model.into_iter().try_for_each(|(entry, value)| entry.set(&value))?;
-        self.optimizer.load_state(&optimizer)?;
+        self.optimizer.load_state_dict(&optimizer)?;
         found
     }
 
@@ -308,11 +308,11 @@ impl Trainer<'_> {
             return Ok(());
         }
         let mut checkpoint = Checkpoint::default();
-        let model = self.model.state().into_iter().map(|(name, entry)| (name, entry.get()));
+        let model = self.model.state_dict().into_iter().map(|(name, entry)| (name, entry.get()));
         checkpoint.insert("model", named(model));
-        checkpoint.insert("optimizer", self.optimizer.state()?);
+        checkpoint.insert("optimizer", self.optimizer.state_dict()?);
         for (i, callback) in self.callbacks.iter().enumerate() {
-            checkpoint.insert(&format!("callback{i}"), callback.state()?);
+            checkpoint.insert(&format!("callback{i}"), callback.state_dict()?);
         }
         checkpoint.set_meta("callbacks", self.callbacks.len());
         checkpoint.set_meta("seed", self.seed);
@@ -338,7 +338,7 @@ impl Trainer<'_> {
         loader.restore(checkpoint.meta("position")?)?;
         for (i, callback) in self.callbacks.iter_mut().enumerate() {
             let name = format!("callback{i}");
-            callback.load_state(&checkpoint.tensors(&name)).map_err(|error| error.context(name))?;
+            callback.load_state_dict(&checkpoint.tensors(&name)).map_err(|error| error.context(name))?;
         }
         Ok(Progression {
             epoch: checkpoint.meta("epoch")?,
@@ -389,10 +389,10 @@ impl Trainer<'_> {
             }
         }
         // Both load all or nothing, so a model that does not fit leaves only the optimizer to put back.
-        let before = self.optimizer.state()?;
-        self.optimizer.load_state(&checkpoint.tensors("optimizer"))?;
+        let before = self.optimizer.state_dict()?;
+        self.optimizer.load_state_dict(&checkpoint.tensors("optimizer"))?;
         if let Err(error) = checkpoint.load(self.model) {
-            self.optimizer.load_state(&before)?;
+            self.optimizer.load_state_dict(&before)?;
             return Err(error);
         }
         self.resumed = Some(checkpoint);

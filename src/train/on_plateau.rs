@@ -47,11 +47,11 @@ impl Callback for OnPlateau {
         ctx.optimizer.set_learning_rate(learning_rate)
     }
 
-    fn state(&self) -> Result<BTreeMap<String, Tensor>> {
-        self.plateau.state()
+    fn state_dict(&self) -> Result<BTreeMap<String, Tensor>> {
+        self.plateau.state_dict()
     }
 
-    fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
-        self.plateau.load_state(state)
+    fn load_state_dict(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+        self.plateau.load_state_dict(state)
     }
 }

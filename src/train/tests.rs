@@ -20,7 +20,7 @@ fn data(n: usize) -> (Tensor, Tensor) {
 fn bits(model: &dyn Layer) -> Vec<u32> {
     let numbers =
         |entry: crate::layer::StateEntry| entry.get().to_dtype(DType::F32)?.flatten(0, -1)?.to_vec1::<f32>();
-    model.state().into_iter().flat_map(|(_, entry)| numbers(entry).unwrap()).map(f32::to_bits).collect()
+    model.state_dict().into_iter().flat_map(|(_, entry)| numbers(entry).unwrap()).map(f32::to_bits).collect()
 }
 
 fn linear() -> Linear {
@@ -858,12 +858,12 @@ impl Optimizer for Twice<'_> {
         self.0.set_learning_rate(learning_rate)
     }
 
-    fn state(&self) -> Result<std::collections::BTreeMap<String, Tensor>> {
-        self.0.state()
+    fn state_dict(&self) -> Result<std::collections::BTreeMap<String, Tensor>> {
+        self.0.state_dict()
     }
 
-    fn load_state(&mut self, state: &std::collections::BTreeMap<String, Tensor>) -> Result<()> {
-        self.0.load_state(state)
+    fn load_state_dict(&mut self, state: &std::collections::BTreeMap<String, Tensor>) -> Result<()> {
+        self.0.load_state_dict(state)
     }
 }
 

@@ -139,7 +139,7 @@ impl<'a> Trainer<'a> {
             schedule: None,
             schedule_name: None,
             parameters: distinct(model.parameters()),
-            entries: model.state(),
+            entries: model.state_dict(),
             replay: Replay::default(),
             always_replay: false,
             epochs: 1,

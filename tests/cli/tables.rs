@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use tealight::data::{CsvOptions, Missing, read_csv};
+use tealight::data::{Missing, TableOptions, read_csv};
 use tealight::prelude::*;
 
 use super::{error, folder, said, tealight, text};
@@ -395,7 +395,7 @@ fn workbooks() {
         fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name), here.join(name))
             .unwrap();
     }
-    let options = CsvOptions::auto().missing(Missing::Fill).dtype(DType::F64).unwrap();
+    let options = TableOptions::auto().missing(Missing::Fill).dtype(DType::F64).unwrap();
     let text = read_csv(here.join("workbook.csv"), &options).unwrap();
     let sheet = read_csv(here.join("workbook.xlsx"), &options.clone().sheet("Sales 2024")).unwrap();
     assert_eq!((&sheet.features, &sheet.classes), (&text.features, &text.classes));

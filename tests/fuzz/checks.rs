@@ -13,7 +13,7 @@ use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use tealight::data::image::{Color, MAX_BYTES, MAX_SIDE, ReadOptions};
-use tealight::data::{CsvOptions, CsvSchema, CsvTable, DataLoader, LabeledDataset, Missing};
+use tealight::data::{DataLoader, LabeledDataset, Missing, Table, TableOptions, TableSchema};
 use tealight::formula::{Dual, parse};
 use tealight::io::{Checkpoint, LoadOptions};
 use tealight::prelude::*;
@@ -153,7 +153,7 @@ pub fn csv(bytes: &[u8]) {
         return schema(&bytes[..at], bytes.get(at + 1..).unwrap_or_default());
     }
     let missing = [Missing::Error, Missing::Drop, Missing::Fill, Missing::Fill][usize::from(bits & 3)];
-    let mut options = CsvOptions::new().missing(missing);
+    let mut options = TableOptions::new().missing(missing);
     options = if bits & 4 != 0 { options.categorical_target() } else { options };
     options = if bits & 8 != 0 { options.no_header() } else { options };
     options = if bits & 16 != 0 { options.delimiter(b';') } else { options };
@@ -161,11 +161,11 @@ pub fn csv(bytes: &[u8]) {
 
     let (_folder, path) = file(bytes);
     let table = answer(data::read_csv(&path, &options), &path);
-    let schema = answer(CsvSchema::infer(&path, &options), &path);
+    let schema = answer(TableSchema::infer(&path, &options), &path);
     assert_eq!(table.is_some(), schema.is_some());
     let (Some(table), Some(schema)) = (table, schema) else { return };
     table_is_whole(&table);
-    let again: CsvSchema = schema.to_string().parse().unwrap();
+    let again: TableSchema = schema.to_string().parse().unwrap();
     assert_eq!(again.to_string(), schema.to_string());
     for schema in [schema, again] {
         let other = schema.read(&path).unwrap();
@@ -187,16 +187,16 @@ pub fn parquet(bytes: &[u8]) {
     // What begins otherwise is read as text.
     let bytes = &[&b"PAR1"[..], bytes].concat();
     let (_folder, path) = file(bytes);
-    let options = CsvOptions::auto().missing(Missing::Fill).dtype(DType::F64).unwrap();
-    if let Some(table) = answer(CsvTable::read(&path, &options), &path) {
+    let options = TableOptions::auto().missing(Missing::Fill).dtype(DType::F64).unwrap();
+    if let Some(table) = answer(Table::read(&path, &options), &path) {
         assert!(!table.is_empty() && table.len() * table.names().len() <= 1 << 28);
         streamed(&table, &options, &path);
     }
 }
 
 /// A table, and its stream, have the same examples.
-fn streamed(table: &CsvTable, options: &CsvOptions, path: &Path) {
-    let Some(schema) = answer(CsvSchema::from_table(table, options), path) else { return };
+fn streamed(table: &Table, options: &TableOptions, path: &Path) {
+    let Some(schema) = answer(TableSchema::from_table(table, options), path) else { return };
     let whole = answer(schema.encode(table), path);
     let Some(stream) = answer(schema.stream(path), path) else { return };
     let mut loader = DataLoader::iterable(&stream, table.len()).unwrap();
@@ -225,8 +225,8 @@ pub fn compressed(bytes: &[u8]) {
         }
     };
     let (_folder, path) = file(&packed);
-    let options = CsvOptions::auto().missing(Missing::Fill).dtype(DType::F64).unwrap();
-    let table = CsvTable::read(&path, &options);
+    let options = TableOptions::auto().missing(Missing::Fill).dtype(DType::F64).unwrap();
+    let table = Table::read(&path, &options);
     let damaged = table.as_ref().is_err_and(|error| error.to_string().contains("expected a whole"));
     let table = answer(table, &path);
     if let Some(table) = &table {
@@ -234,19 +234,18 @@ pub fn compressed(bytes: &[u8]) {
     }
     // The first rows of a file that ends too early can be read, but not all.
     let some = options.clone().nrows(3);
-    if let Some(first) = answer(CsvTable::read(&path, &some), &path) {
+    if let Some(first) = answer(Table::read(&path, &some), &path) {
         assert!(first.len() <= 3);
-        if let Some(schema) = answer(CsvSchema::from_table(&first, &some), &path) {
+        if let Some(schema) = answer(TableSchema::from_table(&first, &some), &path) {
             let stream = answer(schema.stream(&path), &path);
             assert!(stream.is_none() || !damaged);
         }
     }
     if kind > 1 && ![&b"PAR1"[..], b"\x1f\x8b", b"\x28\xb5"].iter().any(|magic| bytes.starts_with(magic)) {
         let (_folder, plain) = file(bytes);
-        let plain = CsvTable::read(&plain, &options).ok();
-        let rows = |table: CsvTable| {
-            (0..table.len()).map(|row| table.row(row).unwrap().concat()).collect::<Vec<_>>()
-        };
+        let plain = Table::read(&plain, &options).ok();
+        let rows =
+            |table: Table| (0..table.len()).map(|row| table.row(row).unwrap().concat()).collect::<Vec<_>>();
         assert_eq!(table.map(rows), plain.map(rows));
     }
 }
@@ -254,7 +253,7 @@ pub fn compressed(bytes: &[u8]) {
 /// An archive as it is, and with the checksums of its headers made right.
 #[cfg(feature = "tar")]
 pub fn tar(bytes: &[u8]) {
-    use tealight::data::{ImageFolder, IterableDataset};
+    use tealight::data::{ImageFolderOptions, IterableDataset};
     let mut whole = bytes.to_vec();
     let mut at = 0;
     while let Some(header) = whole.get_mut(at..at + 512) {
@@ -268,7 +267,7 @@ pub fn tar(bytes: &[u8]) {
     }
     for bytes in [bytes, &whole] {
         let (_folder, path) = file(bytes);
-        let options = ImageFolder::new(4, 4).max_bytes(1 << 20);
+        let options = ImageFolderOptions::new(4, 4).max_bytes(1 << 20);
         let Some(stream) = answer(options.stream(&path), &path) else { continue };
         assert!(stream.len() <= bytes.len() / 512 && stream.classes().len() <= stream.len());
         let Some(pieces) = answer(stream.iter(), &path) else { continue };
@@ -298,8 +297,8 @@ fn finite(x: &Tensor) {
 
 fn schema(text: &[u8], table: &[u8]) {
     let Ok(text) = std::str::from_utf8(text) else { return };
-    let Ok(schema) = text.parse::<CsvSchema>() else { return };
-    let again: CsvSchema = schema.to_string().parse().unwrap();
+    let Ok(schema) = text.parse::<TableSchema>() else { return };
+    let again: TableSchema = schema.to_string().parse().unwrap();
     assert_eq!(again.to_string(), schema.to_string());
     let (_folder, path) = file(table);
     if let Some(inputs) = answer(schema.read_inputs(&path), &path) {
@@ -396,7 +395,7 @@ pub fn safetensors(bytes: &[u8]) {
 }
 
 fn state(model: &dyn Layer) -> BTreeMap<String, Tensor> {
-    model.state().into_iter().map(|(name, held)| (name, held.get())).collect()
+    model.state_dict().into_iter().map(|(name, held)| (name, held.get())).collect()
 }
 
 /// PyTorch's file, or a pickle that is put into one.

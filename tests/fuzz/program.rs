@@ -14,7 +14,7 @@ use std::fs;
 use std::path::Path;
 
 use tealight::data::image::{Color, Interpolation};
-use tealight::data::{CsvOptions, CsvSchema, Missing};
+use tealight::data::{Missing, TableOptions, TableSchema};
 use tealight::prelude::*;
 
 use super::file;
@@ -50,8 +50,8 @@ pub(super) fn check(path: &Path) {
 /// Model files of every kind.
 pub(super) fn seeds() -> Vec<Vec<u8>> {
     let (_folder, path) = file(b"size,colour,kind\n1,red,a\n2,\"blue, pale\",b\n");
-    let options = CsvOptions::new().categorical_target().missing(Missing::Fill);
-    let table = Inputs::Table(Box::new(CsvSchema::infer(&path, &options).unwrap()));
+    let options = TableOptions::new().categorical_target().missing(Missing::Fill);
+    let table = Inputs::Table(Box::new(TableSchema::infer(&path, &options).unwrap()));
     let image = |size, color| {
         Inputs::Images(Pictures {
             size,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tealight::data::image::{self, Color, Interpolation, ReadOptions};
-use tealight::data::{CsvOptions, ImageFolder, LabeledDataset, Missing, image_folder, read_csv};
+use tealight::data::{ImageFolderOptions, LabeledDataset, Missing, TableOptions, image_folder, read_csv};
 use tealight::io;
 use tealight::layer::AdaptiveAvgPool2d;
 use tealight::prelude::*;
@@ -21,7 +21,7 @@ fn numbers(x: &Tensor) -> Result<Vec<f64>> {
 
 /// Tables of pandas, each recognised, and read by the options that say what it is.
 fn check_tables(dir: &Path) -> Result<()> {
-    let plain = CsvOptions::new;
+    let plain = TableOptions::new;
     let mut forms = vec![
         ("semicolon", plain().delimiter(b';').decimal(',')),
         ("tab", plain().delimiter(b'\t')),
@@ -35,7 +35,7 @@ fn check_tables(dir: &Path) -> Result<()> {
     let others = "plain index named-index crlf quoted quoted-words digits exponents nullable utc utf-8-sig utf-16 gzip milliseconds \
         days-points days-slashes na-0 na-1 na-2 na-3 na-4 na-5 na-6 na-7 na-8";
     forms.extend(others.split_whitespace().map(|name| (name, plain())));
-    let check = |name: &str, options: CsvOptions, missing, expected: &str| -> Result<()> {
+    let check = |name: &str, options: TableOptions, missing, expected: &str| -> Result<()> {
         let options = options.dtype(DType::F64)?.missing(missing);
         let options = if name == "named-index" { options.ignore("id") } else { options };
         let read: LabeledDataset = read_csv(dir.join(format!("{name}.csv")), &options)?;
@@ -58,10 +58,10 @@ fn check_tables(dir: &Path) -> Result<()> {
             _ => "all",
         };
         check(name, options.clone(), Missing::Fill, expected)?;
-        check(name, CsvOptions::auto(), Missing::Fill, expected)?;
+        check(name, TableOptions::auto(), Missing::Fill, expected)?;
     }
     check("plain", plain(), Missing::Drop, "dropped")?;
-    check("semicolon", CsvOptions::auto(), Missing::Drop, "dropped")?;
+    check("semicolon", TableOptions::auto(), Missing::Drop, "dropped")?;
 
     for (name, words) in [
         ("infinite", "line 2, column \"x\": expected a finite number"),
@@ -70,7 +70,7 @@ fn check_tables(dir: &Path) -> Result<()> {
         ("xz", "got an xz file: decompress it first"),
         ("zip", "a zip"),
     ] {
-        for options in [CsvOptions::auto(), plain()] {
+        for options in [TableOptions::auto(), plain()] {
             let error = read_csv(dir.join(format!("{name}.csv")), &options.missing(Missing::Fill))
                 .unwrap_err()
                 .to_string();
@@ -169,9 +169,9 @@ fn check_answers(dir: &Path) -> Result<()> {
     io::load(dir.join("stripes.safetensors"), &model)?;
     let expected = io::read_npy(dir.join("stripes.npy"))?.to_vec1::<i64>()?;
     let defaults =
-        ImageFolder::new(32, 32).resize(36).normalize(&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]);
+        ImageFolderOptions::new(32, 32).resize(36).normalize(&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]);
     let of_torchvision = defaults.clone().exif_orientation(false).without_alpha();
-    let others = |options: &ImageFolder| -> Result<f64> {
+    let others = |options: &ImageFolderOptions| -> Result<f64> {
         let (pictures, _, unreadable) = image_folder(dir.join("stripes/test"), options)?;
         assert!(unreadable.is_empty(), "{unreadable:?}");
         let answers = model.predict(&pictures.inputs)?.argmax(1)?.to_vec1::<u32>()?;

@@ -332,7 +332,8 @@ fn check_layers(dir: &Path) -> Result<()> {
             let outputs = io::read_npz(dir.join(format!("torch/{name}.npz")))?;
             let path = dir.join(format!("torch/{name}.{suffix}"));
             io::load(&path, &*layer)?;
-            let state: Tensors = layer.state().into_iter().map(|(name, held)| (name, held.get())).collect();
+            let state: Tensors =
+                layer.state_dict().into_iter().map(|(name, held)| (name, held.get())).collect();
             let written = io::read(&path, &Device::Cpu)?;
             assert!(state.iter().all(|(name, tensor)| same(tensor, &written[name])), "{name}");
             assert_eq!(outputs["x"].dims(), x.dims());

@@ -74,7 +74,7 @@ fn main() -> Result<()> {
     trainer.fit(&data, None)?;
     drop(trainer);
     let mut hasher = DefaultHasher::new();
-    for (_, entry) in model.state() {
+    for (_, entry) in model.state_dict() {
         let numbers = entry.get().to_dtype(DType::F64)?.flatten(0, -1)?.to_vec1::<f64>()?;
         numbers.iter().for_each(|number| hasher.write_u64(number.to_bits()));
     }

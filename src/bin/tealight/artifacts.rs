@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tealight::data::LabeledDataset;
 use tealight::metrics::{Metric, RocAuc};
-use tealight::plot::{self, Axes, Cell, Curves, Report, Table};
+use tealight::plot::{self, Axes, Cell, Curves, Report, ReportTable};
 use tealight::prelude::*;
 
 use super::failure::Result;
@@ -75,7 +75,7 @@ pub(super) fn fill(page: &mut Report, shown: &Shown) -> Result<()> {
     let told = [("command", format!("tealight {}", command.join(" "))), ("date", date(now / 86_400))];
     let rows = told.map(|(name, value)| vec![name.into(), value.into()]).into_iter();
     let rows = rows.chain(data.iter().map(|(name, value)| vec![name.as_str().into(), value.as_str().into()]));
-    page.tables.push(Table { title: "Data".into(), head: Vec::new(), rows: rows.collect() });
+    page.tables.push(ReportTable { title: "Data".into(), head: Vec::new(), rows: rows.collect() });
     Ok(())
 }
 
@@ -161,7 +161,7 @@ fn classes_in_short(classes: &[String]) -> String {
 }
 
 /// The errors, the most confident first, with images and what mattered in them.
-fn mistakes(parts: &[(&Model, &Examples)], scores: &Scores) -> Result<Option<Table>> {
+fn mistakes(parts: &[(&Model, &Examples)], scores: &Scores) -> Result<Option<ReportTable>> {
     let (all, (title, head)) = (scores.mistakes()?, scores.head());
     let pictures = match &parts[0].0.plan.inputs {
         Inputs::Images(pictures) => Some(pictures),
@@ -192,11 +192,11 @@ fn mistakes(parts: &[(&Model, &Examples)], scores: &Scores) -> Result<Option<Tab
     let names = [unit].into_iter().chain(head);
     let names = names.chain(pictures.iter().flat_map(|_| ["picture", "what mattered"])).map(String::from);
     let title = title[..1].to_uppercase() + &title[1..];
-    Ok((!rows.is_empty()).then(|| Table { title, head: names.collect(), rows }))
+    Ok((!rows.is_empty()).then(|| ReportTable { title, head: names.collect(), rows }))
 }
 
 /// How much the score falls when a column is shuffled, on average: L. Breiman 2001, "Random forests".
-fn importance(parts: &[(&Model, &Examples)]) -> Result<Option<Table>> {
+fn importance(parts: &[(&Model, &Examples)]) -> Result<Option<ReportTable>> {
     let Inputs::Table(schema) = &parts[0].0.plan.inputs else { return Ok(None) };
     let (columns, d) = (schema.columns(), schema.features().len());
     let widths = schema.feature_counts();
@@ -240,7 +240,7 @@ fn importance(parts: &[(&Model, &Examples)]) -> Result<Option<Table>> {
         |(column, drop): (String, f64)| vec![column.into(), digits(drop).into(), Cell::Bar(drop / most)];
     let title = format!("Columns, by how much the {name} falls when the column is shuffled");
     let head = ["column", "falls by", ""].map(String::from).into();
-    Ok(Some(Table { title, head, rows: drops.into_iter().map(row).collect() }))
+    Ok(Some(ReportTable { title, head, rows: drops.into_iter().map(row).collect() }))
 }
 
 /// Validation images with their predictions, wrong ones first.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use tealight::Error;
-use tealight::data::{CsvError, CsvHint};
+use tealight::data::{TableError, TableHint};
 
 use super::options::Keep;
 
@@ -47,16 +47,16 @@ pub(super) fn fail<T>(text: impl Into<String>) -> Result<T> {
 
 /// The message of an error on one line, with options of the command line where the library names its own.
 pub(super) fn one_line(error: &Error) -> String {
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<CsvError>());
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<TableError>());
     let text = match (error, cause) {
-        (Error::File { path, .. }, Some(CsvError { message, hint, .. })) => {
+        (Error::File { path, .. }, Some(TableError { message, hint, .. })) => {
             let advice = match hint {
-                CsvHint::Missing => "--missing drop leaves out such rows",
-                CsvHint::Categorical => {
+                TableHint::Missing => "--missing drop leaves out such rows",
+                TableHint::Categorical => {
                     "--na-values counts a text as missing, --categorical takes all values as words"
                 }
-                CsvHint::Encoding => "--encoding names another encoding",
-                CsvHint::Delimiter => "is the delimiter another one? See --delimiter",
+                TableHint::Encoding => "--encoding names another encoding",
+                TableHint::Delimiter => "is the delimiter another one? See --delimiter",
                 _ => "--ignore leaves out the column",
             };
             format!("{}: {message} ({advice})", path.display())

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tealight::data::image::{Color, Interpolation};
 use tealight::data::{
-    CsvOptions, CsvSchema, CsvTable, FillValue, ImageFolder, LabeledDataset, Missing, image_folder,
+    FillValue, ImageFolderOptions, LabeledDataset, Missing, Table, TableOptions, TableSchema, image_folder,
 };
 use tealight::prelude::*;
 
@@ -25,7 +25,7 @@ const MAX_PICTURE: usize = 640 << 20;
 #[derive(Clone, Debug)]
 pub(super) enum Inputs {
     Images(Pictures),
-    Table(Box<CsvSchema>),
+    Table(Box<TableSchema>),
 }
 
 /// How images become inputs.
@@ -41,8 +41,8 @@ pub(super) struct Pictures {
 }
 
 impl Pictures {
-    pub(super) fn reader(&self) -> ImageFolder {
-        let reader = ImageFolder::new(self.size, self.size)
+    pub(super) fn reader(&self) -> ImageFolderOptions {
+        let reader = ImageFolderOptions::new(self.size, self.size)
             .color(self.color)
             .interpolation(self.interpolation)
             .max_bytes(MAX_PICTURE);
@@ -144,7 +144,7 @@ pub(super) struct Found {
     pub(super) inputs: Inputs,
     pub(super) examples: Examples,
     /// The table that the examples come from.
-    pub(super) table: Option<CsvTable>,
+    pub(super) table: Option<Table>,
     /// Why files were skipped.
     pub(super) skipped: Vec<String>,
 }
@@ -363,11 +363,11 @@ pub(super) fn check_table(path: &Path) -> Result<()> {
 }
 
 /// Reads a table for a model: as the training table was read, if nothing else was told.
-pub(super) fn table(schema: &CsvSchema, path: &Path, form: &Form) -> Result<CsvTable> {
+pub(super) fn table(schema: &TableSchema, path: &Path, form: &Form) -> Result<Table> {
     if *form == Form::default() {
         return Ok(schema.read_table(path)?);
     }
-    Ok(CsvTable::read(path, &csv_options(form)?)?)
+    Ok(Table::read(path, &csv_options(form)?)?)
 }
 
 /// Whether a folder is a table of Parquet files.
@@ -377,8 +377,8 @@ fn is_parquet(folder: &Path) -> bool {
         && files.map(|file| file.path()).any(|file| file.extension().is_some_and(|end| end == "parquet"))
 }
 
-fn csv_options(form: &Form) -> Result<CsvOptions> {
-    let mut options = CsvOptions::auto();
+fn csv_options(form: &Form) -> Result<TableOptions> {
+    let mut options = TableOptions::auto();
     options = match form.delimiter.as_deref() {
         None => options,
         Some("tab") => options.delimiter(b'\t'),
@@ -402,7 +402,7 @@ fn csv_options(form: &Form) -> Result<CsvOptions> {
     }
 }
 
-fn read_table(path: &Path, table: &super::options::Table) -> Result<(CsvTable, CsvSchema, Examples)> {
+fn read_table(path: &Path, table: &super::options::Table) -> Result<(Table, TableSchema, Examples)> {
     let missing = match table.missing {
         None | Some(MissingMode::Fill) => Missing::Fill,
         Some(MissingMode::Drop) => Missing::Drop,
@@ -415,8 +415,8 @@ fn read_table(path: &Path, table: &super::options::Table) -> Result<(CsvTable, C
     if let Some(values) = &table.na_values {
         options = options.na_values(&values.iter().map(String::as_str).collect::<Vec<_>>());
     }
-    let read = CsvTable::read(path, &options)?;
-    let mut schema = CsvSchema::from_table(&read, &options)?;
+    let read = Table::read(path, &options)?;
+    let mut schema = TableSchema::from_table(&read, &options)?;
     let mut examples = examples(&schema, &read)?;
     let wrong =
         |message: String| fail(format!("{}: column {:?}: {message}", path.display(), schema.target()));
@@ -424,7 +424,7 @@ fn read_table(path: &Path, table: &super::options::Table) -> Result<(CsvTable, C
     if schema.classes().is_empty() {
         let numbers = examples.numbers()?;
         if table.task == Some(Task::Classification) || (table.task.is_none() && are_codes(&numbers)) {
-            schema = CsvSchema::from_table(&read, &options.categorical_target())?;
+            schema = TableSchema::from_table(&read, &options.categorical_target())?;
             examples = self::examples(&schema, &read)?;
             check_classes(path, schema.target(), &examples)?;
         } else if let Some(first) = numbers.first()
@@ -443,14 +443,14 @@ fn read_table(path: &Path, table: &super::options::Table) -> Result<(CsvTable, C
 }
 
 /// The examples in a table.
-pub(super) fn examples(schema: &CsvSchema, table: &CsvTable) -> Result<Examples> {
+pub(super) fn examples(schema: &TableSchema, table: &Table) -> Result<Examples> {
     let found = schema.encode(table)?;
     let names = schema.used_rows(table)?.into_iter().map(|row| (row + 1).to_string()).collect();
     Ok(Examples { inputs: found.inputs, targets: found.targets, classes: found.classes, names })
 }
 
 /// Errors if a number is so large that the squares of such numbers have no sum.
-fn check_size(path: &Path, schema: &CsvSchema, examples: &Examples) -> Result<()> {
+fn check_size(path: &Path, schema: &TableSchema, examples: &Examples) -> Result<()> {
     let mut columns: Vec<(String, Vec<f64>)> = Vec::new();
     for (i, name) in schema.features().into_iter().enumerate() {
         columns.push((name, examples.inputs.narrow(1, i, 1)?.flatten(0, -1)?.to_vec1()?));

@@ -198,7 +198,7 @@ impl Model {
 
     /// Whether the images that the model was trained on are dark in the mean; not for a table.
     pub(super) fn is_dark(&self) -> bool {
-        let state = self.net.state();
+        let state = self.net.state_dict();
         let mean =
             state.iter().find(|(name, _)| name.ends_with(".mean")).expect("the first layer has a mean");
         let mean = mean.1.get().to_dtype(DType::F64).and_then(|mean| mean.mean_all()?.to_scalar::<f64>());
@@ -207,7 +207,7 @@ impl Model {
 
     /// The mean of the numbers that the model was trained on: what to predict without one.
     pub(super) fn target_mean(&self) -> Result<f64> {
-        let state = self.net.state();
+        let state = self.net.state_dict();
         let (_, mean) =
             state.iter().rfind(|(name, _)| name.ends_with(".mean")).expect("the last layer has a mean");
         Ok(mean.get().flatten(0, -1)?.to_vec1::<f64>()?[0])
@@ -233,7 +233,10 @@ impl Model {
         });
         let mut file = Checkpoint::default();
         file.set_meta(NAME, plan);
-        file.insert("model", self.net.state().into_iter().map(|(name, entry)| (name, entry.get())).collect());
+        file.insert(
+            "model",
+            self.net.state_dict().into_iter().map(|(name, entry)| (name, entry.get())).collect(),
+        );
         Ok(file.write(path)?)
     }
 

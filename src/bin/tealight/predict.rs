@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde_json::Value;
-use tealight::data::{CsvSchema, CsvTable};
+use tealight::data::{Table, TableSchema};
 use tealight::prelude::*;
 
 use super::failure::{Failure, Result, check_out, counted, fail, note, one_line, print, write};
@@ -126,7 +126,7 @@ impl Answer<'_> {
 }
 
 /// Why a row has no answer: its largest number is too far from those that the model knows.
-pub(super) fn too_far(schema: &CsvSchema, row: &[f64]) -> String {
+pub(super) fn too_far(schema: &TableSchema, row: &[f64]) -> String {
     let largest = schema.features().into_iter().zip(row).max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
     let (name, x) = largest.expect("a table has a column of inputs");
     format!("column {name:?}: expected a number nearer to those of the training, got {x:e}")
@@ -207,7 +207,7 @@ fn images(options: &Predict, model: &Model, pictures: &Pictures) -> Result<()> {
 }
 
 /// Predicts the rows of tables; a row that cannot be used is answered with the problem.
-fn tables(options: &Predict, model: &Model, schema: &CsvSchema) -> Result<()> {
+fn tables(options: &Predict, model: &Model, schema: &TableSchema) -> Result<()> {
     let mut answers = Answers::new(options, model);
     let (mut all, mut without, mut failed) = (0, 0, false);
     for path in &options.files {
@@ -254,7 +254,7 @@ impl<'a> Answers<'a> {
     }
 
     /// Adds the rows of a file; returns how many there are, and how many of them have no prediction.
-    fn add(&mut self, schema: &CsvSchema, path: &Path) -> Result<(usize, usize)> {
+    fn add(&mut self, schema: &TableSchema, path: &Path) -> Result<(usize, usize)> {
         let table = inputs::table(schema, path, &self.options.form)?;
         let good = self.add_table(schema, path, &table)?;
         if let Some(text) = inputs::filled(&schema.fill_values(&table, &good)?) {
@@ -266,9 +266,9 @@ impl<'a> Answers<'a> {
     /// Adds the rows of a table; returns those that have a prediction.
     pub(super) fn add_table(
         &mut self,
-        schema: &CsvSchema,
+        schema: &TableSchema,
         path: &Path,
-        table: &CsvTable,
+        table: &Table,
     ) -> Result<Vec<usize>> {
         let options = self.options;
         let column = |name: &String| {

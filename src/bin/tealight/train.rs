@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tealight::data::{
-    CsvTable, DataLoader, RandomHorizontalFlip, TensorDataset, k_fold, random_split, stratified_k_fold,
+    DataLoader, RandomHorizontalFlip, Table, TensorDataset, k_fold, random_split, stratified_k_fold,
     stratified_split,
 };
 use tealight::distributed::Communicator;
@@ -283,7 +283,7 @@ struct Training<'a> {
     ranks: Option<&'a dyn Communicator>,
     plan: Plan,
     examples: Examples,
-    table: Option<CsvTable>,
+    table: Option<Table>,
     watch: Option<Watch>,
 }
 

@@ -43,7 +43,7 @@ const TRIES: usize = 10;
 /// Crops a random part of an image of floats, and resizes it, as torchvision's.
 ///
 /// Interpolation is bilinear with antialiasing. An image that is read larger than the result keeps its detail:
-/// `ImageFolder::new(256, 256)` for `RandomResizedCrop::new(224, 224)`.
+/// `ImageFolderOptions::new(256, 256)` for `RandomResizedCrop::new(224, 224)`.
 ///
 /// ```
 /// # use tealight::data::{Augment, RandomResizedCrop};

@@ -12,7 +12,7 @@ use crate::ops::Rng;
 ///
 /// Each of the first three is multiplied by a factor from max(0, 1 − x) to 1 + x, where 0 is black, all of the mean brightness,
 /// or grey; the hue is turned by up to x of the circle either way. Results are cut to 0 to 1, so it goes before normalizing:
-/// images that [`ImageFolder::normalize`](crate::data::ImageFolder::normalize) made are refused, and a model that has to have
+/// images that [`ImageFolderOptions::normalize`](crate::data::ImageFolderOptions::normalize) made are refused, and a model that has to have
 /// normalized inputs begins with [`Standardize`](crate::normalize::Standardize).
 ///
 /// ```

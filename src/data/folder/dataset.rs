@@ -1,38 +1,38 @@
-//! [`ImageFolderDataset`]: images that are read when they are needed.
+//! [`ImageFolder`]: images that are read when they are needed.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::Device;
 
-use super::ImageFolder;
+use super::ImageFolderOptions;
 use crate::autograd::Tensor;
 use crate::data::dataset::{Dataset, check, stacked};
 use crate::error::{Error, Result};
 use crate::kernel;
 
-/// The images of a directory, each read when it is needed: [`ImageFolder::open`].
+/// The images of a directory, each read when it is needed: [`ImageFolderOptions::open`].
 ///
 /// ```
-/// # use tealight::data::{Dataset, ImageFolder};
+/// # use tealight::data::{Dataset, ImageFolderOptions};
 /// # let dir = std::env::temp_dir().join("tealight-doc-image-folder-dataset");
 /// # std::fs::create_dir_all(dir.join("cats"))?;
 /// std::fs::write(dir.join("cats/1.pgm"), "P2 2 1 255 0 51\n")?;
 /// std::fs::write(dir.join("cats/2.pgm"), "P2 2 1 255 51 0\n")?;
-/// let images = ImageFolder::new(8, 8).open(&dir)?;
+/// let images = ImageFolderOptions::new(8, 8).open(&dir)?;
 /// assert_eq!(images.batch(&[1, 0])?.0.dims(), [2, 3, 8, 8]);
 /// # std::fs::remove_dir_all(dir).ok();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct ImageFolderDataset {
-    pub(super) options: ImageFolder,
+pub struct ImageFolder {
+    pub(super) options: ImageFolderOptions,
     pub(super) files: Arc<[(u32, PathBuf)]>,
     pub(super) classes: Vec<String>,
     pub(super) skipped: Arc<[Error]>,
 }
 
-impl ImageFolderDataset {
+impl ImageFolder {
     /// The name of each class.
     pub fn classes(&self) -> &[String] {
         &self.classes
@@ -55,7 +55,7 @@ impl ImageFolderDataset {
     }
 }
 
-impl Dataset for ImageFolderDataset {
+impl Dataset for ImageFolder {
     fn len(&self) -> usize {
         self.files.len()
     }

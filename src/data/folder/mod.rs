@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 
-pub use dataset::ImageFolderDataset;
+pub use dataset::ImageFolder;
 #[cfg(feature = "tar")]
 pub use stream::ImageStream;
 #[cfg(all(feature = "tar", feature = "parquet"))]
@@ -27,17 +27,17 @@ use listing::{list, no_images};
 
 /// Options for a directory with one sub-directory per class (`cats/1.jpg`, `cats/2.png`, `dogs/1.jpg`, …).
 ///
-/// [`open`](ImageFolder::open) reads each image when it is needed, [`image_folder`] all at once, [`read`](ImageFolder::read) one
+/// [`open`](ImageFolderOptions::open) reads each image when it is needed, [`image_folder`] all at once, [`read`](ImageFolderOptions::read) one
 /// from anywhere: to use a model, read new images by the options that it was trained with.
 ///
 /// An image is
-/// 1. turned as its Exif data say, unless [`exif_orientation`](ImageFolder::exif_orientation) is off,
-/// 2. converted to RGB or another [`color`](ImageFolder::color), transparent parts on white or another
-///    [`background`](ImageFolder::background),
-/// 3. resized to the height and width whatever its proportions, by the filter of [`interpolation`](ImageFolder::interpolation);
-///    [`resize`](ImageFolder::resize), [`crop_to_aspect_ratio`](ImageFolder::crop_to_aspect_ratio) and
-///    [`pad_to_aspect_ratio`](ImageFolder::pad_to_aspect_ratio) keep the proportions,
-/// 4. converted to f32 from 0 to 1, and [normalized](ImageFolder::normalize) if asked for,
+/// 1. turned as its Exif data say, unless [`exif_orientation`](ImageFolderOptions::exif_orientation) is off,
+/// 2. converted to RGB or another [`color`](ImageFolderOptions::color), transparent parts on white or another
+///    [`background`](ImageFolderOptions::background),
+/// 3. resized to the height and width whatever its proportions, by the filter of [`interpolation`](ImageFolderOptions::interpolation);
+///    [`resize`](ImageFolderOptions::resize), [`crop_to_aspect_ratio`](ImageFolderOptions::crop_to_aspect_ratio) and
+///    [`pad_to_aspect_ratio`](ImageFolderOptions::pad_to_aspect_ratio) keep the proportions,
+/// 4. converted to f32 from 0 to 1, and [normalized](ImageFolderOptions::normalize) if asked for,
 ///
 /// and has the axes (channels, height, width).
 ///
@@ -46,20 +46,20 @@ use listing::{list, no_images};
 /// directories (`.name`) and what archives and desktops leave (`__MACOSX`, `Thumbs.db`, `desktop.ini`) are ignored.
 ///
 /// ```
-/// # use tealight::data::ImageFolder;
+/// # use tealight::data::ImageFolderOptions;
 /// # let dir = std::env::temp_dir().join("tealight-doc-folder");
 /// for class in ["dogs", "cats"] {
 ///     std::fs::create_dir_all(dir.join(class))?;
 ///     std::fs::write(dir.join(class).join("1.pgm"), "P2 2 1 255 0 51\n")?;
 /// }
-/// let pets = ImageFolder::new(224, 224).resize(256).normalize(&[0.5; 3], &[0.25; 3]).open(&dir)?;
+/// let pets = ImageFolderOptions::new(224, 224).resize(256).normalize(&[0.5; 3], &[0.25; 3]).open(&dir)?;
 /// assert_eq!((pets.classes(), pets.targets()?.to_vec1::<u32>()?), (&["cats".to_string(), "dogs".into()][..], vec![0, 1]));
 /// # std::fs::remove_dir_all(dir).ok();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[doc(alias = "image_dataset_from_directory")]
-pub struct ImageFolder {
+pub struct ImageFolderOptions {
     height: usize,
     width: usize,
     color: Color,
@@ -70,22 +70,22 @@ pub struct ImageFolder {
     unreadable: Unreadable,
 }
 
-/// What [`ImageFolder::open`] does with files that are no image.
+/// What [`ImageFolderOptions::open`] does with files that are no image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unreadable {
     /// Reading the file is an error.
     #[default]
     Error,
-    /// Such files are left out and listed by [`ImageFolderDataset::skipped`]. All files are decoded once when the directory is opened.
+    /// Such files are left out and listed by [`ImageFolder::skipped`]. All files are decoded once when the directory is opened.
     Skip,
 }
 
-impl ImageFolder {
+impl ImageFolderOptions {
     /// RGB images, resized to this size whatever their proportions.
     pub fn new(height: usize, width: usize) -> Self {
         let color = Color::Rgb;
-        ImageFolder {
+        ImageFolderOptions {
             height,
             width,
             color,
@@ -135,7 +135,7 @@ impl ImageFolder {
         self
     }
 
-    /// Resizes to this size first, and takes the centre of it: `ImageFolder::new(224, 224).resize(256)` is torchvision's
+    /// Resizes to this size first, and takes the centre of it: `ImageFolderOptions::new(224, 224).resize(256)` is torchvision's
     /// `Resize(256)` and `CenterCrop(224)`. A number is the shorter side, as [`image::resize`](super::image::resize) has it.
     #[doc(alias = "Resize")]
     #[doc(alias = "CenterCrop")]
@@ -151,7 +151,7 @@ impl ImageFolder {
     }
 
     /// Keeps the proportions and the whole image, as Pillow's `ImageOps.pad`: resizes it so that it just fits, and fills up both
-    /// sides with the [`background`](ImageFolder::background), or with black [without alpha](ImageFolder::without_alpha).
+    /// sides with the [`background`](ImageFolderOptions::background), or with black [without alpha](ImageFolderOptions::without_alpha).
     #[doc(alias = "Pad")]
     #[doc(alias = "letterbox")]
     pub fn pad_to_aspect_ratio(mut self) -> Self {
@@ -163,11 +163,11 @@ impl ImageFolder {
     ///
     /// ```
     /// # use tealight::data::image::Color;
-    /// # use tealight::data::{Dataset, ImageFolder};
+    /// # use tealight::data::{Dataset, ImageFolderOptions};
     /// # let dir = std::env::temp_dir().join("tealight-doc-folder-normalize");
     /// # std::fs::create_dir_all(dir.join("cats"))?;
     /// std::fs::write(dir.join("cats/1.pgm"), "P2 2 1 255 0 255\n")?;
-    /// let gray = ImageFolder::new(1, 2).color(Color::Gray);
+    /// let gray = ImageFolderOptions::new(1, 2).color(Color::Gray);
     /// let (input, _) = gray.normalize(&[0.5], &[0.25]).open(&dir)?.get(0)?;
     /// assert_eq!(input.to_vec3::<f32>()?, [[[-2.0, 2.0]]]);
     /// # std::fs::remove_dir_all(dir).ok();
@@ -186,14 +186,14 @@ impl ImageFolder {
 
     /// The images of a directory as a data set that reads each when it is needed.
     ///
-    /// Inputs: (channels, height, width), f32 from 0 to 1 unless [normalized](ImageFolder::normalize). Targets: the class index, a
+    /// Inputs: (channels, height, width), f32 from 0 to 1 unless [normalized](ImageFolderOptions::normalize). Targets: the class index, a
     /// u32 scalar. [`DataLoader::num_workers`](super::DataLoader::num_workers) decodes in the background.
     ///
     /// # Errors
     /// Errors if the directory cannot be read, has no sub-directory or no image, or has one of images to train on and one of
     /// images to test with; if there are files beside the sub-directories that may not be skipped; if the means and deviations
     /// are not one per channel, with deviations above 0.
-    pub fn open(&self, directory: impl AsRef<Path>) -> Result<ImageFolderDataset> {
+    pub fn open(&self, directory: impl AsRef<Path>) -> Result<ImageFolder> {
         let directory = directory.as_ref();
         self.check()?;
         let (classes, mut files, mut skipped) = list(directory)?;
@@ -209,12 +209,7 @@ impl ImageFolder {
         if files.is_empty() {
             return Err(no_images(directory, &classes, &skipped));
         }
-        Ok(ImageFolderDataset {
-            options: self.clone(),
-            files: files.into(),
-            classes,
-            skipped: skipped.into(),
-        })
+        Ok(ImageFolder { options: self.clone(), files: files.into(), classes, skipped: skipped.into() })
     }
 
     fn channels(&self) -> usize {
@@ -231,7 +226,7 @@ impl ImageFolder {
             return Ok(());
         }
         let expected = format!("{0} means, and {0} deviations above 0", self.channels());
-        Err(Error::argument("ImageFolder::normalize", expected, format!("{mean:?} and {std:?}")))
+        Err(Error::argument("ImageFolderOptions::normalize", expected, format!("{mean:?} and {std:?}")))
     }
 
     /// One image from a file, (channels, height, width), as the images of a directory are read.
@@ -240,7 +235,7 @@ impl ImageFolder {
         self.tensor(&pixels(path.as_ref(), &self.read)?)
     }
 
-    /// [`read`](ImageFolder::read) from the bytes of a file; `name` stands for the path in errors.
+    /// [`read`](ImageFolderOptions::read) from the bytes of a file; `name` stands for the path in errors.
     pub fn from_bytes(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<Tensor> {
         self.check()?;
         self.tensor(&self.read.decode(name.as_ref(), bytes)?)
@@ -296,16 +291,16 @@ fn readable<T: Send>(
 
 /// Reads all images of a directory at once; returns them, the path of each, and an error for each file that could not be read.
 ///
-/// Inputs: (n, channels, height, width), f32 from 0 to 1 unless [normalized](ImageFolder::normalize). Errors as
-/// [`ImageFolder::open`] does, and if no image can be read.
+/// Inputs: (n, channels, height, width), f32 from 0 to 1 unless [normalized](ImageFolderOptions::normalize). Errors as
+/// [`ImageFolderOptions::open`] does, and if no image can be read.
 ///
 /// ```
-/// # use tealight::data::{ImageFolder, image_folder};
+/// # use tealight::data::{ImageFolderOptions, image_folder};
 /// # let dir = std::env::temp_dir().join("tealight-doc-image-folder");
 /// # std::fs::create_dir_all(dir.join("cats"))?;
 /// std::fs::write(dir.join("cats/1.pgm"), "P2 2 1 255 0 51\n")?;
 /// std::fs::write(dir.join("cats/2.txt"), "asleep")?;
-/// let (pets, paths, unreadable) = image_folder(&dir, &ImageFolder::new(8, 8))?;
+/// let (pets, paths, unreadable) = image_folder(&dir, &ImageFolderOptions::new(8, 8))?;
 /// assert_eq!((pets.inputs.dims(), &paths[0]), (&[1, 3, 8, 8][..], &dir.join("cats/1.pgm")));
 /// assert!(unreadable[0].to_string().contains("2.txt: expected a PNG, JPEG, "));
 /// # std::fs::remove_dir_all(dir).ok();
@@ -313,7 +308,7 @@ fn readable<T: Send>(
 /// ```
 pub fn image_folder(
     directory: impl AsRef<Path>,
-    options: &ImageFolder,
+    options: &ImageFolderOptions,
 ) -> Result<(LabeledDataset, Vec<PathBuf>, Vec<Error>)> {
     let directory = directory.as_ref();
     options.check()?;

@@ -10,7 +10,7 @@ use std::thread;
 use candle_core::Device;
 use unicode_normalization::UnicodeNormalization;
 
-use super::ImageFolder;
+use super::ImageFolderOptions;
 use crate::autograd::Tensor;
 use crate::data::dataset::stacked;
 use crate::data::{IterableDataset, Pieces};
@@ -35,10 +35,10 @@ pub(in crate::data) struct Sample {
 
 type Samples = Box<dyn Iterator<Item = Result<Sample>> + Send>;
 
-/// Images that stay in an archive or a table, as an [`IterableDataset`]: [`ImageFolder::stream`].
+/// Images that stay in an archive or a table, as an [`IterableDataset`]: [`ImageFolderOptions::stream`].
 #[derive(Clone, Debug)]
 pub struct ImageStream {
-    options: ImageFolder,
+    options: ImageFolderOptions,
     path: PathBuf,
     classes: Vec<String>,
     len: usize,
@@ -51,16 +51,16 @@ impl ImageStream {
     }
 }
 
-impl ImageFolder {
+impl ImageFolderOptions {
     /// The images of a file, one after the other:
     ///
     /// * a `.tar` in the layout of WebDataset, where `0001.jpg` is followed by its class as the text `0001.cls`, or with a directory for
-    ///   each class, as [`open`](ImageFolder::open) reads them;
+    ///   each class, as [`open`](ImageFolderOptions::open) reads them;
     /// * with the feature `parquet`, a Parquet table, or a folder of them, with a column of images, as `{bytes, path}` or bytes, and one
     ///   of Hugging Face's `ClassLabel` or of the name `label`.
     ///
     /// A first pass counts the images and collects the classes, which are in the order of their names (numbers by size). Pass those of
-    /// another stream with [`with_classes`](ImageStream::with_classes). Inputs and targets are those of [`open`](ImageFolder::open).
+    /// another stream with [`with_classes`](ImageStream::with_classes). Inputs and targets are those of [`open`](ImageFolderOptions::open).
     ///
     /// # Errors
     /// Errors, now or when a piece is read, if the file is damaged or of another kind, or an image has no class or cannot be read.

@@ -24,7 +24,7 @@ fn classes_images_and_other_files() -> Result<()> {
     fs::write(at("dogs/notes.txt"), b"good dogs").unwrap();
     fs::write(at("readme.txt"), b"pets").unwrap();
 
-    let (pets, paths, errors) = image_folder(root.path(), &ImageFolder::new(4, 6))?;
+    let (pets, paths, errors) = image_folder(root.path(), &ImageFolderOptions::new(4, 6))?;
     assert_eq!(pets.classes, ["cats", "dogs", "empty"]);
     assert_eq!((pets.inputs.dims(), pets.inputs.dtype()), (&[4, 3, 4, 6][..], DType::F32));
     assert_eq!(pets.targets.to_vec1::<u32>()?, [0, 0, 0, 1]);
@@ -45,9 +45,9 @@ fn classes_images_and_other_files() -> Result<()> {
         .collect();
     assert_eq!(paths, ["readme.txt", "cats/c.jpg", "dogs/notes.txt"].map(at));
 
-    let grey = ImageFolder::new(1, 1).color(Color::Gray);
+    let grey = ImageFolderOptions::new(1, 1).color(Color::Gray);
     assert_eq!(image_folder(root.path(), &grey)?.0.inputs.dims(), [4, 1, 1, 1]);
-    let error = image_folder(root.path(), &ImageFolder::new(0, 4));
+    let error = image_folder(root.path(), &ImageFolderOptions::new(0, 4));
     assert!(matches!(error, Err(Error::Argument { .. })), "{error:?}");
     Ok(())
 }
@@ -55,7 +55,7 @@ fn classes_images_and_other_files() -> Result<()> {
 #[test]
 fn a_directory_without_images_is_an_error() {
     let root = tempfile::tempdir().unwrap();
-    let options = ImageFolder::new(2, 2);
+    let options = ImageFolderOptions::new(2, 2);
     let message = |path: &Path| image_folder(path, &options).unwrap_err().to_string();
     assert!(message(&root.path().join("none")).contains("expected a directory"));
     assert!(message(root.path()).ends_with("expected a sub-directory for each class, got none"));
@@ -77,7 +77,8 @@ fn read_when_needed_the_images_are_the_same() -> Result<()> {
         let class = if i < 2 { "a" } else { "b" };
         write_png(at(&format!("{class}/{i}.png")), &Tensor::from_vec(pixels, (5, 6, 3), &Device::Cpu)?)?;
     }
-    let options = ImageFolder::new(4, 5).crop_to_aspect_ratio().normalize(&[0.5, 0.4, 0.3], &[0.2, 0.3, 0.4]);
+    let options =
+        ImageFolderOptions::new(4, 5).crop_to_aspect_ratio().normalize(&[0.5, 0.4, 0.3], &[0.2, 0.3, 0.4]);
     let eager = image_folder(root.path(), &options)?.0;
     let lazy = options.open(root.path())?;
     assert_eq!(
@@ -95,7 +96,7 @@ fn read_when_needed_the_images_are_the_same() -> Result<()> {
         (y.to_vec1::<u32>()?, lazy.targets()?.to_vec1::<u32>()?),
         (vec![0, 0, 1, 1, 1], eager.targets.to_vec1()?)
     );
-    let plain = ImageFolder::new(4, 5).crop_to_aspect_ratio().open(root.path())?.get(3)?.0;
+    let plain = ImageFolderOptions::new(4, 5).crop_to_aspect_ratio().open(root.path())?.get(3)?.0;
     let expected = ((plain.i(1)? - 0.4)? / 0.3)?;
     assert!((lazy.get(3)?.0.i(1)? - expected)?.abs()?.max_all()?.to_scalar::<f32>()? < 1e-6);
 
@@ -117,7 +118,7 @@ fn unreadable_files_are_errors_or_skipped() -> Result<()> {
     write_png(at("a/2.png"), &Tensor::full(9_u8, (2, 2), &Device::Cpu)?)?;
     fs::write(at("a/1.png"), b"none").unwrap();
     fs::write(at("a/3.png"), b"").unwrap();
-    let options = ImageFolder::new(2, 2).color(Color::Gray);
+    let options = ImageFolderOptions::new(2, 2).color(Color::Gray);
     let strict = options.open(root.path())?;
     assert_eq!((strict.len(), strict.get(1)?.0.dims()), (3, &[1, 2, 2][..]));
     let mut loader = DataLoader::new(&strict, 1)?.num_workers(1);
@@ -143,7 +144,9 @@ fn unreadable_files_are_errors_or_skipped() -> Result<()> {
     for (mean, std) in [(&[0.5; 3][..], &[1.0; 3][..]), (&[0.5], &[0.0]), (&[f32::NAN], &[1.0]), (&[], &[])] {
         let error = options.clone().normalize(mean, std).open(root.path()).unwrap_err().to_string();
         assert!(
-            error.starts_with("ImageFolder::normalize: expected 1 means, and 1 deviations above 0, got "),
+            error.starts_with(
+                "ImageFolderOptions::normalize: expected 1 means, and 1 deviations above 0, got "
+            ),
             "{error}"
         );
     }
@@ -171,7 +174,7 @@ fn directories_at_any_depth() -> Result<()> {
     }
     #[cfg(unix)]
     std::os::unix::fs::symlink(root.path().join("zoo"), root.path().join("zoo/b/cycle")).unwrap();
-    let found = ImageFolder::new(8, 8).open(root.path())?;
+    let found = ImageFolderOptions::new(8, 8).open(root.path())?;
     assert_eq!(found.classes(), ["zoo", "\u{e9}t\u{e9}"]);
     assert_eq!(found.targets()?.to_vec1::<u32>()?, [0, 0, 0, 1, 1]);
     let names: Vec<_> =
@@ -183,11 +186,13 @@ fn directories_at_any_depth() -> Result<()> {
     for part in ["Train", "valid", "test"] {
         fs::create_dir_all(split.path().join(part).join("cat")).unwrap();
     }
-    let error = ImageFolder::new(8, 8).open(split.path()).unwrap_err().to_string();
+    let error = ImageFolderOptions::new(8, 8).open(split.path()).unwrap_err().to_string();
     let got = format!("got Train, test, valid: open {} instead", split.path().join("Train").display());
     assert!(error.ends_with(&got), "{error}");
     fs::create_dir(split.path().join("bus")).unwrap();
-    assert!(ImageFolder::new(8, 8).open(split.path()).unwrap_err().to_string().contains("its 4 classes"));
+    assert!(
+        ImageFolderOptions::new(8, 8).open(split.path()).unwrap_err().to_string().contains("its 4 classes")
+    );
     Ok(())
 }
 
@@ -199,7 +204,7 @@ fn the_pixels_of_torchvision() -> Result<()> {
         let [file, steps, height, width, digits] = line.split(' ').collect::<Vec<_>>()[..] else {
             panic!("{line}")
         };
-        let images = ImageFolder::new(height.parse().unwrap(), width.parse().unwrap());
+        let images = ImageFolderOptions::new(height.parse().unwrap(), width.parse().unwrap());
         let images = match steps {
             "torchvision" => images.resize(24).exif_orientation(false).without_alpha(),
             "turned" => images.resize(24).without_alpha(),

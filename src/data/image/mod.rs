@@ -1,7 +1,7 @@
 //! Images: files to tensors and back.
 //!
 //! An image is (height, width, channels), with 1 channel for grey, 2 for grey and alpha, 3 for RGB, 4 for RGB and alpha; u8 from 0
-//! to 255, or floats from 0 to 1 ([`to_float`]). [`ImageFolder`](super::ImageFolder) reads, turns, resizes, crops and normalizes
+//! to 255, or floats from 0 to 1 ([`to_float`]). [`ImageFolderOptions`](super::ImageFolderOptions) reads, turns, resizes, crops and normalizes
 //! as torchvision does, and puts the channels first. An error of a file is an [`Error::File`](crate::Error::File) that names it.
 //! No file takes more memory than [`MAX_BYTES`] allows, not even one made to do so.
 

@@ -1,4 +1,4 @@
-//! CSV tables as inputs and targets.
+//! Tables as inputs and targets: CSV, workbooks and Parquet.
 
 mod date;
 mod form;
@@ -19,10 +19,10 @@ use std::path::Path;
 use candle_core::DType;
 #[cfg(all(feature = "tar", feature = "parquet"))]
 pub(super) use parquet::images;
-pub use raw::CsvTable;
-pub use schema::{CsvColumn, CsvKind, CsvSchema, CsvValue, FillValue};
+pub use raw::Table;
+pub use schema::{ColumnKind, FillValue, TableColumn, TableSchema, TableValue};
 use serde::{Deserialize, Serialize};
-pub use stream::CsvStream;
+pub use stream::TableStream;
 #[cfg(all(feature = "tar", feature = "parquet"))]
 pub(super) use text::is_parquet;
 use unicode_normalization::UnicodeNormalization;
@@ -33,26 +33,26 @@ use crate::error::{Error, Result};
 /// The option that avoids an error in a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum CsvHint {
-    /// [`CsvOptions::missing`]
-    #[error("CsvOptions::missing can drop such rows")]
+pub enum TableHint {
+    /// [`TableOptions::missing`]
+    #[error("TableOptions::missing can drop such rows")]
     Missing,
-    /// [`CsvOptions::ignore`]
-    #[error("CsvOptions::ignore leaves the column out")]
+    /// [`TableOptions::ignore`]
+    #[error("TableOptions::ignore leaves the column out")]
     Ignore,
-    /// [`CsvOptions::max_categories`]
-    #[error("ignore the column, or raise CsvOptions::max_categories")]
+    /// [`TableOptions::max_categories`]
+    #[error("ignore the column, or raise TableOptions::max_categories")]
     MaxCategories,
-    /// [`CsvOptions::categorical`]
+    /// [`TableOptions::categorical`]
     #[error(
-        "CsvOptions::na_values can count them as missing, categorical and categorical_target take numbers as categories"
+        "TableOptions::na_values can count them as missing, categorical and categorical_target take numbers as categories"
     )]
     Categorical,
-    /// [`CsvOptions::encoding`]
-    #[error("CsvOptions::encoding names another encoding")]
+    /// [`TableOptions::encoding`]
+    #[error("TableOptions::encoding names another encoding")]
     Encoding,
-    /// [`CsvOptions::delimiter`]
-    #[error("is the delimiter another one? See CsvOptions::delimiter")]
+    /// [`TableOptions::delimiter`]
+    #[error("is the delimiter another one? See TableOptions::delimiter")]
     Delimiter,
 }
 
@@ -61,14 +61,14 @@ pub enum CsvHint {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 #[non_exhaustive]
-pub struct CsvError {
+pub struct TableError {
     /// The message without the advice.
     pub message: String,
     /// The option.
-    pub hint: CsvHint,
+    pub hint: TableHint,
 }
 
-/// What to do about missing values: [`CsvOptions::missing`].
+/// What to do about missing values: [`TableOptions::missing`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Missing {
@@ -141,19 +141,20 @@ fn last(text: &str) -> u8 {
     text.as_bytes().last().copied().unwrap_or(0)
 }
 
-/// Options of [`read_csv`].
+/// How a table is read: by [`read_csv`], [`TableSchema::infer`] and [`Table::read`].
 ///
 /// ```
-/// # use tealight::data::{CsvOptions, read_csv};
+/// # use tealight::data::{TableOptions, read_csv};
 /// # let path = std::env::temp_dir().join("tealight-doc-options.csv");
 /// std::fs::write(&path, "1;0.5;a\n2;0.25;b\n")?;
-/// let data = read_csv(&path, &CsvOptions::new().delimiter(b';').no_header().ignore("0"))?;
+/// let data = read_csv(&path, &TableOptions::new().delimiter(b';').no_header().ignore("0"))?;
 /// assert_eq!((data.features, data.classes), (vec!["1".to_string()], vec!["a".to_string(), "b".into()]));
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct CsvOptions {
+#[doc(alias = "csv")]
+pub struct TableOptions {
     format: Format,
     target: Option<String>,
     categorical_target: bool,
@@ -164,18 +165,18 @@ pub struct CsvOptions {
     dtype: DType,
 }
 
-impl Default for CsvOptions {
+impl Default for TableOptions {
     fn default() -> Self {
-        CsvOptions::new()
+        TableOptions::new()
     }
 }
 
-impl CsvOptions {
+impl TableOptions {
     /// A comma-separated table in UTF-8 with a header whose last column is the target.
     pub fn new() -> Self {
         // The defaults of pandas, and the question mark of the UCI repository.
         let na_values = "|NA|N/A|n/a|#N/A|<NA>|NaN|nan|-NaN|-nan|NULL|null|None|?";
-        CsvOptions {
+        TableOptions {
             format: Format {
                 auto: false,
                 header: None,
@@ -200,21 +201,21 @@ impl CsvOptions {
 
     /// Recognises in the file what no other option says: the delimiter (`,` `;` tab `|` space, or Excel's first line `sep=;`), decimal
     /// comma and marks between thousands, a missing header, and the encoding (UTF-8, UTF-16 or Windows-1252).
-    /// [`CsvSchema::summary`] says what was recognised.
+    /// [`TableSchema::summary`] says what was recognised.
     ///
     /// ```
-    /// # use tealight::data::{CsvOptions, read_csv};
+    /// # use tealight::data::{TableOptions, read_csv};
     /// # let path = std::env::temp_dir().join("tealight-doc-options-auto.csv");
     /// std::fs::write(&path, "width;price;kind\n1,5;1.200,50 €;a\n2,5;900 €;b\n")?;
-    /// let data = read_csv(&path, &CsvOptions::auto())?;
+    /// let data = read_csv(&path, &TableOptions::auto())?;
     /// assert_eq!(data.inputs.to_vec2::<f32>()?, [[1.5, 1200.5], [2.5, 900.0]]);
     /// # std::fs::remove_file(path).ok();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "sniff")]
     pub fn auto() -> Self {
-        let options = CsvOptions::new();
-        CsvOptions { format: Format { auto: true, ..options.format }, ..options }
+        let options = TableOptions::new();
+        TableOptions { format: Format { auto: true, ..options.format }, ..options }
     }
 
     /// The column to predict: classes if it holds text, numbers for a regression otherwise. Default: the last column.
@@ -226,10 +227,10 @@ impl CsvOptions {
     /// Takes a numeric target as class names: stars from 1 to 5, say.
     ///
     /// ```
-    /// # use tealight::data::{CsvOptions, read_csv};
+    /// # use tealight::data::{TableOptions, read_csv};
     /// # let path = std::env::temp_dir().join("tealight-doc-options-categorical-target.csv");
     /// std::fs::write(&path, "size,stars\n1,5\n2,3\n3,5\n")?;
-    /// let data = read_csv(&path, &CsvOptions::new().categorical_target())?;
+    /// let data = read_csv(&path, &TableOptions::new().categorical_target())?;
     /// assert_eq!((data.classes, data.targets.to_vec1::<u32>()?), (vec!["3".to_string(), "5".into()], vec![1, 0, 1]));
     /// # std::fs::remove_file(path).ok();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -245,7 +246,7 @@ impl CsvOptions {
         self
     }
 
-    /// The first row has the names of the columns, whatever it looks like. Default, unless [`auto`](CsvOptions::auto) finds none.
+    /// The first row has the names of the columns, whatever it looks like. Default, unless [`auto`](TableOptions::auto) finds none.
     pub fn header(mut self) -> Self {
         self.format.header = Some(true);
         self
@@ -302,7 +303,7 @@ impl CsvOptions {
     /// Errors if it is another dtype.
     pub fn dtype(mut self, dtype: DType) -> Result<Self> {
         if !matches!(dtype, DType::F32 | DType::F64) {
-            return Err(Error::argument("CsvOptions::dtype", "f32 or f64", dtype.as_str()));
+            return Err(Error::argument("TableOptions::dtype", "f32 or f64", dtype.as_str()));
         }
         self.dtype = dtype;
         Ok(self)
@@ -311,10 +312,10 @@ impl CsvOptions {
     /// What to do about missing values. Default: [`Missing::Error`].
     ///
     /// ```
-    /// # use tealight::data::{CsvOptions, Missing, read_csv};
+    /// # use tealight::data::{TableOptions, Missing, read_csv};
     /// # let path = std::env::temp_dir().join("tealight-doc-options-missing.csv");
     /// std::fs::write(&path, "x,y\n1,5\nNA,6\n3,7\n")?;
-    /// let read = |missing| read_csv(&path, &CsvOptions::new().missing(missing));
+    /// let read = |missing| read_csv(&path, &TableOptions::new().missing(missing));
     /// assert!(read(Missing::Error).unwrap_err().to_string().contains("line 3"));
     /// assert_eq!(read(Missing::Drop)?.inputs.to_vec2::<f32>()?, [[1.0], [3.0]]);
     /// assert_eq!(read(Missing::Fill)?.inputs.to_vec2::<f32>()?, [[1.0], [2.0], [3.0]]);
@@ -337,10 +338,10 @@ impl CsvOptions {
     /// Takes the values of an input column as categories even if they are numbers: postcodes, say.
     ///
     /// ```
-    /// # use tealight::data::{CsvOptions, read_csv};
+    /// # use tealight::data::{TableOptions, read_csv};
     /// # let path = std::env::temp_dir().join("tealight-doc-options-categorical.csv");
     /// std::fs::write(&path, "code,price\n10115,2\n80331,3\n")?;
-    /// let data = read_csv(&path, &CsvOptions::new().categorical("code"))?;
+    /// let data = read_csv(&path, &TableOptions::new().categorical("code"))?;
     /// assert_eq!(data.features, ["code=10115", "code=80331"]);
     /// # std::fs::remove_file(path).ok();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -359,7 +360,7 @@ impl CsvOptions {
     }
 
     /// The most rows that are read. Default: all. A schema of the first 100,000 rows, say, reads a file of any size by
-    /// [`stream`](CsvSchema::stream); a word that none of them has is an error there.
+    /// [`stream`](TableSchema::stream); a word that none of them has is an error there.
     pub fn nrows(mut self, most: usize) -> Self {
         self.nrows = Some(most);
         self
@@ -381,7 +382,7 @@ impl CsvOptions {
 /// * Categories are sorted; 1 and 1.0 are one, and so are é as one letter and as two (NFC). A column of numbers and a few texts is an error that names them.
 /// * A column without a name (or called `Unnamed: 0`, as by pandas) whose values all differ numbers the rows, and is left out.
 ///
-/// Values in double quotes may contain the delimiter. To read a test set with the categories of the training set, use [`CsvSchema`].
+/// Values in double quotes may contain the delimiter. To read a test set with the categories of the training set, use [`TableSchema`].
 ///
 /// # Shapes
 /// Inputs: (n, columns). Targets: class indices, u32 (n); or numbers (n, 1), and then `classes` is empty.
@@ -391,17 +392,17 @@ impl CsvOptions {
 /// a value is missing or of the wrong kind.
 ///
 /// ```
-/// # use tealight::data::{CsvOptions, read_csv};
+/// # use tealight::data::{TableOptions, read_csv};
 /// # let path = std::env::temp_dir().join("tealight-doc-csv.csv");
 /// std::fs::write(&path, "length,colour,species\n1.5,red,a\n2,blue,b\n2.5,red,a\n")?;
-/// let data = read_csv(&path, &CsvOptions::new().target("species"))?;
+/// let data = read_csv(&path, &TableOptions::new().target("species"))?;
 /// assert_eq!(data.features, ["length", "colour=blue", "colour=red"]);
 /// assert_eq!(data.inputs.to_vec2::<f32>()?[1], [2.0, 1.0, 0.0]);
 /// assert_eq!((data.classes, data.targets.to_vec1::<u32>()?), (vec!["a".into(), "b".into()], vec![0, 1, 0]));
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn read_csv(path: impl AsRef<Path>, options: &CsvOptions) -> Result<LabeledDataset> {
-    let table = CsvTable::read(path, options)?;
-    CsvSchema::from_table(&table, options)?.encode(&table)
+pub fn read_csv(path: impl AsRef<Path>, options: &TableOptions) -> Result<LabeledDataset> {
+    let table = Table::read(path, options)?;
+    TableSchema::from_table(&table, options)?.encode(&table)
 }

@@ -27,7 +27,7 @@ use serde_json::Value;
 
 use super::number::NumberFormat;
 use super::raw::{Metadata, Role, Row};
-use super::schema::{CsvSchema, CsvValue};
+use super::schema::{TableSchema, TableValue};
 use super::{Missing, composed, counted};
 use crate::autograd::Tensor;
 use crate::data::Pieces;
@@ -163,7 +163,7 @@ pub(super) fn read(path: &Path, most: usize) -> Result<Cells> {
 }
 
 /// How many rows a schema takes of a table.
-pub(super) fn count(schema: &Arc<CsvSchema>, path: &Path) -> Result<usize> {
+pub(super) fn count(schema: &Arc<TableSchema>, path: &Path) -> Result<usize> {
     if schema.format().missing == Missing::Drop {
         return pieces(schema, path)?.map(|piece| Ok(piece?.1.dims()[0])).sum();
     }
@@ -171,14 +171,14 @@ pub(super) fn count(schema: &Arc<CsvSchema>, path: &Path) -> Result<usize> {
 }
 
 /// The inputs and targets of a table, some rows at a time. Of each file the columns of the schema alone are read.
-pub(super) fn pieces(schema: &Arc<CsvSchema>, path: &Path) -> Result<Pieces> {
+pub(super) fn pieces(schema: &Arc<TableSchema>, path: &Path) -> Result<Pieces> {
     let files = files(path)?.into_iter();
     Ok(Box::new(Batches { schema: schema.clone(), root: path.into(), files, open: None, ready: Vec::new() }))
 }
 
 /// The examples of files, one after the other.
 struct Batches {
-    schema: Arc<CsvSchema>,
+    schema: Arc<TableSchema>,
     root: PathBuf,
     files: std::vec::IntoIter<PathBuf>,
     open: Option<Open>,
@@ -200,7 +200,7 @@ struct Open {
 }
 
 impl Open {
-    fn new(schema: &CsvSchema, root: &Path, file: PathBuf) -> Result<Self> {
+    fn new(schema: &TableSchema, root: &Path, file: PathBuf) -> Result<Self> {
         let file = Arc::new(Opened::new(root, file)?);
         let names = schema.column_names();
         let columns = names
@@ -305,7 +305,7 @@ enum Cell {
 
 /// The examples in some rows, of which `first` is the number of the first in its file; `None` if all are dropped.
 fn examples(
-    schema: &CsvSchema,
+    schema: &TableSchema,
     opened: &Opened,
     batch: &RecordBatch,
     first: usize,
@@ -358,12 +358,12 @@ fn examples(
         Cell::Texts(_) => None,
     };
     let value = |row: usize, column: usize| match &columns[column] {
-        Cell::Numbers(all) if all[row].is_nan() => CsvValue::Missing,
-        Cell::Numbers(all) => CsvValue::Number(all[row]),
-        Cell::Texts(all) if missing.contains(&all[row]) => CsvValue::Missing,
-        Cell::Texts(all) => CsvValue::Text(&all[row]),
+        Cell::Numbers(all) if all[row].is_nan() => TableValue::Missing,
+        Cell::Numbers(all) => TableValue::Number(all[row]),
+        Cell::Texts(all) if missing.contains(&all[row]) => TableValue::Missing,
+        Cell::Texts(all) => TableValue::Text(&all[row]),
     };
-    let full = |row: &usize| (0..columns.len()).all(|column| value(*row, column) != CsvValue::Missing);
+    let full = |row: &usize| (0..columns.len()).all(|column| value(*row, column) != TableValue::Missing);
     let rows = 0..batch.num_rows();
     let rows: Vec<usize> =
         if format.missing == Missing::Drop { rows.filter(full).collect() } else { rows.collect() };

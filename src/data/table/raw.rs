@@ -1,4 +1,4 @@
-//! [`CsvTable`]: the values of a table as text.
+//! [`Table`]: the values of a table as text.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use csv::{ReaderBuilder, StringRecord};
 use super::form::{self, Form};
 use super::stream;
 use super::text::{self, Contents};
-use super::{CsvError, CsvHint, CsvOptions, Format, composed, counted};
+use super::{Format, TableError, TableHint, TableOptions, composed, counted};
 use crate::error::{Error, Result};
 use crate::file::file_error;
 
@@ -48,17 +48,17 @@ pub(super) struct Metadata {
 /// A table as text: the names of its columns and its rows.
 ///
 /// ```
-/// # use tealight::data::{CsvOptions, CsvTable};
+/// # use tealight::data::{TableOptions, Table};
 /// # let path = std::env::temp_dir().join("tealight-doc-raw.csv");
 /// std::fs::write(&path, "size;price\n1,5;2\n2,5;3\n")?;
-/// let table = CsvTable::read(&path, &CsvOptions::auto())?;
+/// let table = Table::read(&path, &TableOptions::auto())?;
 /// assert_eq!((table.len(), table.names()), (2, &["size".to_string(), "price".into()][..]));
 /// assert_eq!(table.row(1)?, ["2,5", "3"]);
 /// # std::fs::remove_file(path).ok();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct CsvTable {
+pub struct Table {
     pub(super) path: PathBuf,
     pub(super) names: Vec<String>,
     /// The index of each column by its name: there may be many columns.
@@ -68,19 +68,19 @@ pub struct CsvTable {
     pub(super) metadata: Metadata,
 }
 
-impl CsvTable {
+impl Table {
     /// Reads the table in a file. A row that is too long or too short is an error only when it is used.
     ///
     /// # Errors
     /// Errors if the file cannot be read, is not text, or has no rows below its header or two columns of one name.
-    pub fn read(path: impl AsRef<Path>, options: &CsvOptions) -> Result<Self> {
+    pub fn read(path: impl AsRef<Path>, options: &TableOptions) -> Result<Self> {
         let (path, format) = (path.as_ref(), &options.format);
-        let Some(count) = options.nrows else { return CsvTable::open(path, format, None) };
+        let Some(count) = options.nrows else { return Table::open(path, format, None) };
         if text::is_text(path) {
             return stream::head(path, format, count);
         }
         let contents = text::read(path, format, None, count)?;
-        let mut table = CsvTable::from_contents(path, contents, format, None)?;
+        let mut table = Table::from_contents(path, contents, format, None)?;
         table.rows.truncate(count);
         Ok(table)
     }
@@ -88,7 +88,7 @@ impl CsvTable {
     /// Reads a table whose columns were found in another one of this form.
     pub(super) fn open(path: &Path, format: &Format, known: Option<(&Form, &[&str])>) -> Result<Self> {
         let sheet = known.and_then(|(form, _)| form.sheet.as_deref());
-        CsvTable::from_contents(path, text::read(path, format, sheet, usize::MAX)?, format, known)
+        Table::from_contents(path, text::read(path, format, sheet, usize::MAX)?, format, known)
     }
 
     /// The table in a file that was read.
@@ -145,12 +145,12 @@ impl CsvTable {
         if rows.is_empty() {
             return Err(file_error(path, "expected rows below the header, got none"));
         }
-        Ok(CsvTable { path: path.into(), names, columns, rows, form, metadata })
+        Ok(Table { path: path.into(), names, columns, rows, form, metadata })
     }
 
     /// The same columns with other rows.
     pub(super) fn with_rows(&self, rows: Vec<Row>) -> Self {
-        CsvTable { rows, ..self.clone() }
+        Table { rows, ..self.clone() }
     }
 
     /// The rows in a later part of this table's text, which begins in this line.
@@ -163,7 +163,7 @@ impl CsvTable {
         Ok(rows)
     }
 
-    /// The number of [`rows_of`](CsvTable::rows_of).
+    /// The number of [`rows_of`](Table::rows_of).
     pub(super) fn count_of(&self, text: &str) -> Result<usize> {
         count(text, self.form.delimiter).map_err(|message| file_error(&self.path, message))
     }
@@ -214,9 +214,9 @@ impl CsvTable {
     }
 
     /// An error with the option that avoids it, for the message and as its source.
-    pub(super) fn hinted(error: Error, hint: CsvHint) -> Error {
+    pub(super) fn hinted(error: Error, hint: TableHint) -> Error {
         let Error::File { path, message, .. } = error else { return error };
-        let cause = CsvError { message: message.clone(), hint };
+        let cause = TableError { message: message.clone(), hint };
         Error::file(path, format!("{message} ({hint})")).with_source(cause)
     }
 
@@ -225,7 +225,7 @@ impl CsvTable {
         self.columns.get(name).copied().ok_or_else(|| {
             let expected = format!("expected a column {name:?}, got {}", self.names.join(", "));
             let error = file_error(&self.path, expected);
-            if self.names.len() > 1 { error } else { CsvTable::hinted(error, CsvHint::Delimiter) }
+            if self.names.len() > 1 { error } else { Table::hinted(error, TableHint::Delimiter) }
         })
     }
 }

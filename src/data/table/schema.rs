@@ -1,4 +1,4 @@
-//! [`CsvSchema`]: which columns a table has and how they are encoded.
+//! [`TableSchema`]: which columns a table has and how they are encoded.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::date::{self, DateOrder};
 use super::form::Form;
 use super::number::{self, NumberFormat, leading};
-use super::raw::{self, CsvTable, Role, Row};
-use super::{CsvHint, CsvOptions, Format, Missing, composed, counted, text};
+use super::raw::{self, Role, Row, Table};
+use super::{Format, Missing, TableHint, TableOptions, composed, counted, text};
 use crate::autograd::Tensor;
 use crate::data::LabeledDataset;
 use crate::error::{Error, Result};
@@ -23,20 +23,20 @@ use crate::file::file_error;
 /// `to_string` and `parse` convert it to text (JSON) and back, to keep it with a model.
 ///
 /// ```
-/// # use tealight::data::{CsvOptions, CsvSchema};
+/// # use tealight::data::{TableOptions, TableSchema};
 /// # let [train, test] = ["train", "test"].map(|part| std::env::temp_dir().join(format!("tealight-doc-{part}.csv")));
 /// std::fs::write(&train, "size,price\nsmall,1\nlarge,2\n")?;
 /// std::fs::write(&test, "size,price\nlarge,3\n")?;
-/// let schema = CsvSchema::infer(&train, &CsvOptions::new().target("price"))?;
+/// let schema = TableSchema::infer(&train, &TableOptions::new().target("price"))?;
 /// assert_eq!(schema.read(&test)?.inputs.to_vec2::<f32>()?, [[1.0, 0.0]]);
-/// let saved: CsvSchema = schema.to_string().parse()?;
+/// let saved: TableSchema = schema.to_string().parse()?;
 /// assert_eq!(saved.features(), ["size=large", "size=small"]);
 /// # std::fs::remove_file(train).ok();
 /// # std::fs::remove_file(test).ok();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct CsvSchema {
+pub struct TableSchema {
     format: Format,
     form: Form,
     /// Numbers of 64 bits.
@@ -105,20 +105,20 @@ pub struct FillValue {
     pub value: String,
 }
 
-/// A column of the inputs: [`CsvSchema::columns`].
+/// A column of the inputs: [`TableSchema::columns`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct CsvColumn<'a> {
+pub struct TableColumn<'a> {
     /// The name in the header.
     pub name: &'a str,
     /// What its values are.
-    pub kind: CsvKind<'a>,
+    pub kind: ColumnKind<'a>,
 }
 
 /// What the values of a column are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum CsvKind<'a> {
+pub enum ColumnKind<'a> {
     /// Numbers.
     Number {
         /// Their mean in the training rows.
@@ -139,9 +139,9 @@ pub enum CsvKind<'a> {
     },
 }
 
-/// A value of a row: [`CsvSchema::encode_values`].
+/// A value of a row: [`TableSchema::encode_values`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum CsvValue<'a> {
+pub enum TableValue<'a> {
     /// No value.
     Missing,
     /// A number; for a column of words, the word that is this number.
@@ -151,21 +151,21 @@ pub enum CsvValue<'a> {
 }
 
 /// As in an error.
-impl fmt::Display for CsvValue<'_> {
+impl fmt::Display for TableValue<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CsvValue::Missing => write!(f, "none"),
-            CsvValue::Number(x) => write!(f, "{x}"),
-            CsvValue::Text(text) => write!(f, "{text:?}"),
+            TableValue::Missing => write!(f, "none"),
+            TableValue::Number(x) => write!(f, "{x}"),
+            TableValue::Text(text) => write!(f, "{text:?}"),
         }
     }
 }
 
-impl CsvSchema {
+impl TableSchema {
     /// Finds the columns of the table in a file, with the errors of [`read_csv`](super::read_csv).
-    pub fn infer(path: impl AsRef<Path>, options: &CsvOptions) -> Result<Self> {
-        let table = CsvTable::read(path, options)?;
-        let schema = CsvSchema::from_table(&table, options)?;
+    pub fn infer(path: impl AsRef<Path>, options: &TableOptions) -> Result<Self> {
+        let table = Table::read(path, options)?;
+        let schema = TableSchema::from_table(&table, options)?;
         // Values that cannot be encoded are an error now, not when the schema is used.
         schema.encode(&table)?;
         Ok(schema)
@@ -184,11 +184,11 @@ impl CsvSchema {
     /// Each row gives a row of inputs, so [`Missing::Drop`] makes a missing value an error.
     ///
     /// ```
-    /// # use tealight::data::{CsvOptions, CsvSchema};
+    /// # use tealight::data::{TableOptions, TableSchema};
     /// # let [known, new] = ["known", "new"].map(|part| std::env::temp_dir().join(format!("tealight-doc-{part}.csv")));
     /// std::fs::write(&known, "size,colour,kind\n1,red,a\n2,blue,b\n")?;
     /// std::fs::write(&new, "colour,size\nblue,3\n")?;
-    /// let schema = CsvSchema::infer(&known, &CsvOptions::new().target("kind"))?;
+    /// let schema = TableSchema::infer(&known, &TableOptions::new().target("kind"))?;
     /// assert_eq!(schema.read_inputs(&new)?.to_vec2::<f32>()?, [[3.0, 1.0, 0.0]]);
     /// # std::fs::remove_file(known).ok();
     /// # std::fs::remove_file(new).ok();
@@ -200,31 +200,34 @@ impl CsvSchema {
         self.tensor(rows.concat(), rows.len(), self.features().len())
     }
 
-    /// Reads the table in a file as the first one was read, or in another form if that was recognised ([`CsvOptions::auto`]).
-    pub fn read_table(&self, path: impl AsRef<Path>) -> Result<CsvTable> {
+    /// Reads the table in a file as the first one was read, or in another form if that was recognised ([`TableOptions::auto`]).
+    pub fn read_table(&self, path: impl AsRef<Path>) -> Result<Table> {
         let names = self.input_names();
-        CsvTable::open(path.as_ref(), &self.format, Some((&self.form, &names)))
+        Table::open(path.as_ref(), &self.format, Some((&self.form, &names)))
     }
 
-    /// Reads a table as [`read_table`](CsvSchema::read_table) does from the bytes of a file; `name` stands for the path in errors.
-    pub fn table_from_bytes(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<CsvTable> {
+    /// Reads a table as [`read_table`](TableSchema::read_table) does from the bytes of a file; `name` stands for the path in errors.
+    pub fn table_from_bytes(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<Table> {
         let names = self.input_names();
         let contents = text::contents(name.as_ref(), bytes.into(), &self.format, self.form.sheet.as_deref())?;
-        CsvTable::from_contents(name.as_ref(), contents, &self.format, Some((&self.form, &names)))
+        Table::from_contents(name.as_ref(), contents, &self.format, Some((&self.form, &names)))
     }
 
-    /// The columns that [`encode_values`](CsvSchema::encode_values) needs, in their order.
-    pub fn columns(&self) -> Vec<CsvColumn<'_>> {
+    /// The columns that [`encode_values`](TableSchema::encode_values) needs, in their order.
+    pub fn columns(&self) -> Vec<TableColumn<'_>> {
         let kind = |kind| match kind {
-            &Kind::Numeric { mean, .. } => CsvKind::Number { mean },
-            Kind::Date { order: DateOrder::Time, .. } => CsvKind::Time,
-            Kind::Date { timed: true, .. } => CsvKind::DateTime,
-            Kind::Date { .. } => CsvKind::Date,
+            &Kind::Numeric { mean, .. } => ColumnKind::Number { mean },
+            Kind::Date { order: DateOrder::Time, .. } => ColumnKind::Time,
+            Kind::Date { timed: true, .. } => ColumnKind::DateTime,
+            Kind::Date { .. } => ColumnKind::Date,
             Kind::Categorical { categories, most_frequent } => {
-                CsvKind::Category { categories, most_frequent: &categories[*most_frequent] }
+                ColumnKind::Category { categories, most_frequent: &categories[*most_frequent] }
             }
         };
-        self.inputs.iter().map(|column| CsvColumn { name: &column.name, kind: kind(&column.kind) }).collect()
+        self.inputs
+            .iter()
+            .map(|column| TableColumn { name: &column.name, kind: kind(&column.kind) })
+            .collect()
     }
 
     /// The names of the columns of the inputs: `size` for a number, `colour=red` for a category.
@@ -239,7 +242,7 @@ impl CsvSchema {
         self.inputs.iter().flat_map(features).collect()
     }
 
-    /// How many [features](CsvSchema::features) each of the [columns](CsvSchema::columns) gives.
+    /// How many [features](TableSchema::features) each of the [columns](TableSchema::columns) gives.
     pub fn feature_counts(&self) -> Vec<usize> {
         let count = |column: &Column| match &column.kind {
             Kind::Numeric { .. } => 1,
@@ -289,7 +292,7 @@ impl CsvSchema {
     }
 
     /// Finds the columns of a table, with the errors of [`read_csv`](super::read_csv).
-    pub fn from_table(table: &CsvTable, options: &CsvOptions) -> Result<Self> {
+    pub fn from_table(table: &Table, options: &TableOptions) -> Result<Self> {
         let format = &options.format;
         let target = match &options.target {
             Some(name) => table.find(name)?,
@@ -307,7 +310,7 @@ impl CsvSchema {
         {
             let message =
                 format!("column {name:?}: expected numbers, words, dates or lists of numbers, got {kind}");
-            return Err(CsvTable::hinted(file_error(&table.path, message), CsvHint::Ignore));
+            return Err(Table::hinted(file_error(&table.path, message), TableHint::Ignore));
         }
         let ignored = |column: usize| options.ignored.contains(&table.names[column]);
         if ignored(target) {
@@ -332,7 +335,7 @@ impl CsvSchema {
         if inputs.is_empty() {
             let error = file_error(&table.path, "expected a column of inputs beside the target, got none");
             let one = table.names.len() == 1;
-            return Err(if one { CsvTable::hinted(error, CsvHint::Delimiter) } else { error });
+            return Err(if one { Table::hinted(error, TableHint::Delimiter) } else { error });
         }
         let kept = kept_rows(table, format, &inputs, target)?;
         let mut column = |column: usize| {
@@ -350,7 +353,7 @@ impl CsvSchema {
                 let (most, count) = (options.max_categories, categories.len());
                 let message = format!("expected at most {most} categories, got {count}");
                 let error = table.column_error(column, message);
-                return Err(CsvTable::hinted(error, CsvHint::MaxCategories));
+                return Err(Table::hinted(error, TableHint::MaxCategories));
             }
             Ok(Column { name, kind })
         };
@@ -373,7 +376,7 @@ impl CsvSchema {
         for (&input, column) in inputs.iter().zip(&columns) {
             notes.extend(giveaway(table, format, &kept, (input, column), (target, &target_column)));
         }
-        Ok(CsvSchema {
+        Ok(TableSchema {
             // Another file may have another sheet, or none.
             format: Format { sheet: None, ..format.clone() },
             form: table.form.clone(),
@@ -387,7 +390,7 @@ impl CsvSchema {
 
     /// Takes what [`Missing::Fill`] fills in from these rows of the table alone: those to train on. A column without a value in them
     /// keeps what it had.
-    pub fn fill_from(&mut self, table: &CsvTable, rows: &[usize]) -> Result<()> {
+    pub fn fill_from(&mut self, table: &Table, rows: &[usize]) -> Result<()> {
         let columns = self.input_columns(table)?;
         let format = &self.format;
         for (index, column) in columns.into_iter().zip(&mut self.inputs) {
@@ -418,7 +421,7 @@ impl CsvSchema {
     }
 
     /// What [`Missing::Fill`] fills into these rows of the table: an entry for each column with gaps.
-    pub fn fill_values(&self, table: &CsvTable, rows: &[usize]) -> Result<Vec<FillValue>> {
+    pub fn fill_values(&self, table: &Table, rows: &[usize]) -> Result<Vec<FillValue>> {
         let mut all = Vec::new();
         for (index, column) in self.input_columns(table)?.into_iter().zip(&self.inputs) {
             let cells =
@@ -438,36 +441,36 @@ impl CsvSchema {
         Ok(all)
     }
 
-    fn input_columns(&self, table: &CsvTable) -> Result<Vec<usize>> {
+    fn input_columns(&self, table: &Table) -> Result<Vec<usize>> {
         self.inputs.iter().map(|column| table.find(&column.name)).collect()
     }
 
-    /// The rows of a table that [`encode`](CsvSchema::encode) takes: all, or with [`Missing::Drop`] those without a gap.
-    pub fn used_rows(&self, table: &CsvTable) -> Result<Vec<usize>> {
+    /// The rows of a table that [`encode`](TableSchema::encode) takes: all, or with [`Missing::Drop`] those without a gap.
+    pub fn used_rows(&self, table: &Table) -> Result<Vec<usize>> {
         kept_rows(table, &self.format, &self.input_columns(table)?, table.find(&self.target.name)?)
     }
 
     /// The same, of a part of a table, where there may be none.
-    pub(super) fn full_rows(&self, table: &CsvTable) -> Result<Vec<usize>> {
+    pub(super) fn full_rows(&self, table: &Table) -> Result<Vec<usize>> {
         full_rows(table, &self.format, &self.input_columns(table)?, table.find(&self.target.name)?)
     }
 
-    /// The inputs and targets of a table, with the errors of [`read`](CsvSchema::read).
-    pub fn encode(&self, table: &CsvTable) -> Result<LabeledDataset> {
+    /// The inputs and targets of a table, with the errors of [`read`](TableSchema::read).
+    pub fn encode(&self, table: &Table) -> Result<LabeledDataset> {
         let kept = self.used_rows(table)?;
         let (inputs, targets) = self.encode_text(table, &kept)?;
         Ok(LabeledDataset { inputs, targets, classes: self.classes().to_vec(), features: self.features() })
     }
 
     /// The inputs and targets of a part of a table; `None` if all its rows are dropped.
-    pub(super) fn piece(&self, table: &CsvTable) -> Result<Option<(Tensor, Tensor)>> {
+    pub(super) fn piece(&self, table: &Table) -> Result<Option<(Tensor, Tensor)>> {
         let kept = self.full_rows(table)?;
         if kept.is_empty() { Ok(None) } else { self.encode_text(table, &kept).map(Some) }
     }
 
-    /// [`piece`](CsvSchema::piece) of a later part of a table's text, whose values are read where they stand; `None` if some need a
+    /// [`piece`](TableSchema::piece) of a later part of a table's text, whose values are read where they stand; `None` if some need a
     /// closer look: quotes, letters beyond ASCII, and whatever is an error.
-    pub(super) fn plain_piece(&self, head: &CsvTable, text: &str) -> Option<Option<(Tensor, Tensor)>> {
+    pub(super) fn plain_piece(&self, head: &Table, text: &str) -> Option<Option<(Tensor, Tensor)>> {
         let (numbers, delimiter) = (head.form.numbers, head.form.delimiter);
         if !text.is_ascii() || !raw::is_plain(text, delimiter) {
             return None;
@@ -522,10 +525,11 @@ impl CsvSchema {
                 }
                 let value = text[at..end].trim();
                 at = end + 1;
-                let value = if missing.contains(value) { CsvValue::Missing } else { CsvValue::Text(value) };
+                let value =
+                    if missing.contains(value) { TableValue::Missing } else { TableValue::Text(value) };
                 match use_ {
                     None => {}
-                    Some(_) if value == CsvValue::Missing && self.format.missing == Missing::Drop => {
+                    Some(_) if value == TableValue::Missing && self.format.missing == Missing::Drop => {
                         gap = true
                     }
                     Some((Some(kind), place)) => {
@@ -547,12 +551,12 @@ impl CsvSchema {
         Some(Some((self.tensor(inputs, rows, width).ok()?, targets.tensor().ok()?)))
     }
 
-    fn encode_text(&self, table: &CsvTable, rows: &[usize]) -> Result<(Tensor, Tensor)> {
+    fn encode_text(&self, table: &Table, rows: &[usize]) -> Result<(Tensor, Tensor)> {
         let columns = [self.input_columns(table)?, vec![table.find(&self.target.name)?]].concat();
         let missing = self.format.missing_words();
         let value = |row: usize, column: usize| {
             let text = &table.rows[row].cells[columns[column]];
-            if missing.contains(text) { CsvValue::Missing } else { CsvValue::Text(text) }
+            if missing.contains(text) { TableValue::Missing } else { TableValue::Text(text) }
         };
         let error = |row: usize, column: usize, error: String| {
             table.value_error(table.rows[row].line, columns[column], error)
@@ -567,7 +571,7 @@ impl CsvSchema {
         rows: &[usize],
         numbers: NumberFormat,
         whole: impl Fn(usize) -> Option<&'v [f64]>,
-        value: impl Fn(usize, usize) -> CsvValue<'v>,
+        value: impl Fn(usize, usize) -> TableValue<'v>,
         error: impl Fn(usize, usize, String) -> Error,
     ) -> Result<(Tensor, Tensor)> {
         let counts = self.feature_counts();
@@ -635,7 +639,7 @@ impl CsvSchema {
     /// that the first table did not have, a gap that is not filled.
     ///
     /// Errors if the table lacks a column.
-    pub fn encode_rows(&self, table: &CsvTable) -> Result<Vec<Result<Vec<f64>>>> {
+    pub fn encode_rows(&self, table: &Table) -> Result<Vec<Result<Vec<f64>>>> {
         let columns = self.input_columns(table)?;
         let row = |row: &Row| {
             table.check_row(row)?;
@@ -646,8 +650,8 @@ impl CsvSchema {
             }
             let text = |i: usize| &row.cells[columns[i]];
             let value = |i: usize| match text(i) {
-                text if self.format.is_missing(text) => CsvValue::Missing,
-                text => CsvValue::Text(text),
+                text if self.format.is_missing(text) => TableValue::Missing,
+                text => TableValue::Text(text),
             };
             self.encode_row(table.form.numbers, value)
                 .map_err(|(i, unusable)| table.value_error(row.line, columns[i], unusable.to_string()))
@@ -659,7 +663,7 @@ impl CsvSchema {
     fn encode_row<'v>(
         &self,
         numbers: NumberFormat,
-        value: impl Fn(usize) -> CsvValue<'v>,
+        value: impl Fn(usize) -> TableValue<'v>,
     ) -> Result<Vec<f64>, (usize, Unusable)> {
         let counts = self.feature_counts();
         let mut inputs = vec![0.0; counts.iter().sum()];
@@ -672,14 +676,14 @@ impl CsvSchema {
         Ok(inputs)
     }
 
-    /// The inputs of one row, whose values stand in the order of [`columns`](CsvSchema::columns).
+    /// The inputs of one row, whose values stand in the order of [`columns`](TableSchema::columns).
     ///
     /// ```
-    /// # use tealight::data::{CsvOptions, CsvSchema, CsvValue};
+    /// # use tealight::data::{TableOptions, TableSchema, TableValue};
     /// # let path = std::env::temp_dir().join("tealight-doc-values.csv");
     /// std::fs::write(&path, "size;colour;kind\n1,5;red;a\n2,5;blue;b\n")?;
-    /// let schema = CsvSchema::infer(&path, &CsvOptions::auto())?;
-    /// assert_eq!(schema.encode_values(&[CsvValue::Number(1.5), CsvValue::Text("red")])?, [1.5, 0.0, 1.0]);
+    /// let schema = TableSchema::infer(&path, &TableOptions::auto())?;
+    /// assert_eq!(schema.encode_values(&[TableValue::Number(1.5), TableValue::Text("red")])?, [1.5, 0.0, 1.0]);
     /// # std::fs::remove_file(path).ok();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -687,7 +691,7 @@ impl CsvSchema {
     /// # Errors
     /// Errors if there is not one value for each column, or one is of the wrong kind, a category that the table did not have, or
     /// missing and not [filled](Missing::Fill).
-    pub fn encode_values(&self, values: &[CsvValue]) -> Result<Vec<f64>> {
+    pub fn encode_values(&self, values: &[TableValue]) -> Result<Vec<f64>> {
         if values.len() != self.inputs.len() {
             let expected = format!("{} values, one for each column", self.inputs.len());
             return Err(Error::argument("encode_values", expected, values.len()));
@@ -695,13 +699,13 @@ impl CsvSchema {
         let texts: Vec<Option<String>> = values
             .iter()
             .map(|value| match value {
-                CsvValue::Text(text) => Some(composed(text.trim())),
+                TableValue::Text(text) => Some(composed(text.trim())),
                 _ => None,
             })
             .collect();
         let value = |i: usize| match &texts[i] {
-            Some(text) if self.format.is_missing(text) => CsvValue::Missing,
-            Some(text) => CsvValue::Text(text),
+            Some(text) if self.format.is_missing(text) => TableValue::Missing,
+            Some(text) => TableValue::Text(text),
             None => values[i],
         };
         self.encode_row(self.form.numbers, value).map_err(|(i, Unusable { expected, got })| {
@@ -714,24 +718,24 @@ impl CsvSchema {
         &self,
         kind: &Kind,
         numbers: NumberFormat,
-        value: CsvValue,
+        value: TableValue,
         places: &mut [f64],
     ) -> Result<(), Unusable> {
-        if value == CsvValue::Missing && self.format.missing != Missing::Fill {
+        if value == TableValue::Missing && self.format.missing != Missing::Fill {
             return Err(Unusable::new("a value", value));
         }
         match (kind, value) {
-            (Kind::Numeric { mean, .. }, CsvValue::Missing) => places[0] = *mean,
-            (Kind::Numeric { .. }, CsvValue::Number(x)) => places[0] = self.finite(x, value)?,
-            (Kind::Numeric { percent, .. }, CsvValue::Text(text)) => {
+            (Kind::Numeric { mean, .. }, TableValue::Missing) => places[0] = *mean,
+            (Kind::Numeric { .. }, TableValue::Number(x)) => places[0] = self.finite(x, value)?,
+            (Kind::Numeric { percent, .. }, TableValue::Text(text)) => {
                 places[0] = self.number(numbers, *percent, text)?
             }
             (Kind::Date { order, timed, mean }, value) => {
                 // A date with the year first cannot be mistaken for another one.
                 let moment = match value {
-                    CsvValue::Missing => Some(*mean),
-                    CsvValue::Number(_) => None,
-                    CsvValue::Text(text) => date::parse(text, *order).or_else(|| match order {
+                    TableValue::Missing => Some(*mean),
+                    TableValue::Number(_) => None,
+                    TableValue::Text(text) => date::parse(text, *order).or_else(|| match order {
                         DateOrder::Time => None,
                         _ => date::parse(text, DateOrder::Year),
                     }),
@@ -748,12 +752,12 @@ impl CsvSchema {
             }
             (Kind::Categorical { categories, most_frequent }, value) => {
                 let found = match value {
-                    CsvValue::Missing => Some(*most_frequent),
-                    CsvValue::Number(x) => {
+                    TableValue::Missing => Some(*most_frequent),
+                    TableValue::Number(x) => {
                         let name = (x + 0.0).to_string();
                         categories.iter().position(|category| *category == name)
                     }
-                    CsvValue::Text(text) => category(categories, numbers, text),
+                    TableValue::Text(text) => category(categories, numbers, text),
                 };
                 let found = found.ok_or_else(|| unknown(categories, value))?;
                 places.fill(0.0);
@@ -764,7 +768,7 @@ impl CsvSchema {
     }
 
     fn number(&self, numbers: NumberFormat, percent: bool, text: &str) -> Result<f64, Unusable> {
-        let value = CsvValue::Text(text);
+        let value = TableValue::Text(text);
         let x = numbers.parse(text).ok_or_else(|| Unusable::new("a number", value))?;
         // 80 % is 0.8: beside numbers such as 80 it would be wrong.
         if number::is_percent(text) != percent && x != 0.0 {
@@ -774,7 +778,7 @@ impl CsvSchema {
         self.finite(x, value)
     }
 
-    fn finite(&self, x: f64, value: CsvValue) -> Result<f64, Unusable> {
+    fn finite(&self, x: f64, value: TableValue) -> Result<f64, Unusable> {
         let bits = if self.double { 64 } else { 32 };
         let expected = || format!("a finite number (of {bits} bits)");
         self.fits(x).then_some(x).ok_or_else(|| Unusable::new(expected(), value))
@@ -794,7 +798,7 @@ impl CsvSchema {
 
 /// Targets, one after the other.
 struct Targets<'s> {
-    schema: &'s CsvSchema,
+    schema: &'s TableSchema,
     /// The index of each class. A map, since there may be as many classes as rows.
     known: HashMap<&'s str, u32>,
     classes: Vec<u32>,
@@ -802,7 +806,7 @@ struct Targets<'s> {
 }
 
 impl<'s> Targets<'s> {
-    fn new(schema: &'s CsvSchema) -> Self {
+    fn new(schema: &'s TableSchema) -> Self {
         // The first of two equal names counts.
         let known =
             schema.classes().iter().enumerate().rev().map(|(i, name)| (name.as_str(), i as u32)).collect();
@@ -818,13 +822,13 @@ impl<'s> Targets<'s> {
         self.numbers.truncate(len);
     }
 
-    fn push(&mut self, numbers: NumberFormat, value: CsvValue) -> Result<(), Unusable> {
+    fn push(&mut self, numbers: NumberFormat, value: TableValue) -> Result<(), Unusable> {
         if let Kind::Categorical { categories, .. } = &self.schema.target.kind {
             let named = |name: String| self.known.get(name.as_str()).copied();
             let found = match value {
-                CsvValue::Missing => None,
-                CsvValue::Number(x) => named((x + 0.0).to_string()),
-                CsvValue::Text(text) => {
+                TableValue::Missing => None,
+                TableValue::Number(x) => named((x + 0.0).to_string()),
+                TableValue::Text(text) => {
                     self.known.get(text).copied().or_else(|| named(canonical(numbers, text)?))
                 }
             };
@@ -832,12 +836,12 @@ impl<'s> Targets<'s> {
             return Ok(());
         }
         self.numbers.push(match value {
-            CsvValue::Text(text) => {
+            TableValue::Text(text) => {
                 let percent = matches!(self.schema.target.kind, Kind::Numeric { percent: true, .. });
                 self.schema.number(numbers, percent, text)?
             }
-            CsvValue::Number(x) => self.schema.finite(x, value)?,
-            CsvValue::Missing => return Err(Unusable::new("a value", value)),
+            TableValue::Number(x) => self.schema.finite(x, value)?,
+            TableValue::Missing => return Err(Unusable::new("a value", value)),
         });
         Ok(())
     }
@@ -852,18 +856,18 @@ impl<'s> Targets<'s> {
 }
 
 /// JSON that [`parse`](str::parse) reads.
-impl fmt::Display for CsvSchema {
+impl fmt::Display for TableSchema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
     }
 }
 
-impl FromStr for CsvSchema {
+impl FromStr for TableSchema {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let refuse = |got: String| Error::argument("CsvSchema", "the text of a schema", got);
-        let schema: CsvSchema = serde_json::from_str(text).map_err(|error| refuse(error.to_string()))?;
+        let refuse = |got: String| Error::argument("TableSchema", "the text of a schema", got);
+        let schema: TableSchema = serde_json::from_str(text).map_err(|error| refuse(error.to_string()))?;
         if schema.inputs.is_empty() {
             return Err(refuse("no column of inputs".into()));
         }
@@ -925,7 +929,7 @@ struct Unusable {
 }
 
 impl Unusable {
-    fn new(expected: impl Into<String>, got: CsvValue) -> Self {
+    fn new(expected: impl Into<String>, got: TableValue) -> Self {
         Unusable { expected: expected.into(), got: got.to_string() }
     }
 }
@@ -937,21 +941,21 @@ impl fmt::Display for Unusable {
 }
 
 /// The error of a value that is no known category.
-fn unknown(categories: &[String], value: CsvValue) -> Unusable {
+fn unknown(categories: &[String], value: TableValue) -> Unusable {
     let some = categories.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", ");
     let more = if categories.len() > 10 { ", …" } else { "" };
     Unusable::new(format!("one of {some}{more}"), value)
 }
 
 /// Whether a column's values all differ, or it has none.
-fn is_index(table: &CsvTable, format: &Format, column: usize) -> bool {
+fn is_index(table: &Table, format: &Format, column: usize) -> bool {
     let mut seen = HashSet::new();
     let mut values = table.rows.iter().filter_map(|row| row.cells.get(column));
     values.all(|value| format.is_missing(value) || seen.insert(value))
 }
 
 /// The rows that are used, at least one.
-fn kept_rows(table: &CsvTable, format: &Format, inputs: &[usize], target: usize) -> Result<Vec<usize>> {
+fn kept_rows(table: &Table, format: &Format, inputs: &[usize], target: usize) -> Result<Vec<usize>> {
     let kept = full_rows(table, format, inputs, target)?;
     if kept.is_empty() {
         return Err(file_error(&table.path, "expected a row without missing values, got none"));
@@ -960,7 +964,7 @@ fn kept_rows(table: &CsvTable, format: &Format, inputs: &[usize], target: usize)
 }
 
 /// The rows that have all values that are needed.
-fn full_rows(table: &CsvTable, format: &Format, inputs: &[usize], target: usize) -> Result<Vec<usize>> {
+fn full_rows(table: &Table, format: &Format, inputs: &[usize], target: usize) -> Result<Vec<usize>> {
     let mut kept = Vec::with_capacity(table.rows.len());
     let words = format.missing_words();
     for (i, row) in table.rows.iter().enumerate() {
@@ -977,7 +981,7 @@ fn full_rows(table: &CsvTable, format: &Format, inputs: &[usize], target: usize)
                 let what = if missing == Missing::Fill { "a target" } else { "a value" };
                 let message = format!("expected {what}, got {:?}", &row.cells[column]);
                 let error = table.value_error(row.line, column, message);
-                return Err(CsvTable::hinted(error, CsvHint::Missing));
+                return Err(Table::hinted(error, TableHint::Missing));
             }
         }
     }
@@ -986,7 +990,7 @@ fn full_rows(table: &CsvTable, format: &Format, inputs: &[usize], target: usize)
 
 /// Whether a column has numbers, dates or categories, and its mean or categories.
 fn infer_kind(
-    table: &CsvTable,
+    table: &Table,
     format: &Format,
     kept: &[usize],
     column: usize,
@@ -998,7 +1002,7 @@ fn infer_kind(
     let cells: Vec<(usize, &str)> = cells.filter(|(_, value)| !format.is_missing(value)).collect();
     if cells.is_empty() {
         let error = table.column_error(column, "expected a value, got none in any row".into());
-        return Err(CsvTable::hinted(error, CsvHint::Ignore));
+        return Err(Table::hinted(error, TableHint::Ignore));
     }
     let parsed: Vec<Option<f64>> = cells.iter().map(|(_, value)| table.form.numbers.parse(value)).collect();
     let numbers: Vec<f64> = parsed.iter().flatten().copied().collect();
@@ -1010,7 +1014,7 @@ fn infer_kind(
             if let (Some(first), Some(plain)) = (first, plain) {
                 let ((like, _), (line, text)) = (cells[first], cells[plain]);
                 let message = format!("expected a percent sign, as in line {like}, got {text:?}");
-                return Err(CsvTable::hinted(table.value_error(line, column, message), CsvHint::Ignore));
+                return Err(Table::hinted(table.value_error(line, column, message), TableHint::Ignore));
             }
             let mean = mean(&numbers).expect("the column has a value");
             return Ok(Kind::Numeric { mean, percent: first.is_some() });
@@ -1050,7 +1054,7 @@ fn infer_kind(
                 0 => {}
                 more => message += &format!(" and {more} more"),
             }
-            return Err(CsvTable::hinted(table.value_error(*line, column, message), CsvHint::Categorical));
+            return Err(Table::hinted(table.value_error(*line, column, message), TableHint::Categorical));
         }
     }
     let all_numbers = numbers.len() == cells.len();
@@ -1103,7 +1107,7 @@ fn nearest_dates(cells: &[(usize, &str)]) -> Vec<bool> {
 
 /// A note on a column that numbers the rows, or that tells the target in each row.
 fn giveaway(
-    table: &CsvTable,
+    table: &Table,
     format: &Format,
     kept: &[usize],
     (input, column): (usize, &Column),

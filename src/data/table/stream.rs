@@ -1,4 +1,4 @@
-//! [`CsvStream`]: the rows of a table that stays in its file.
+//! [`TableStream`]: the rows of a table that stays in its file.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -9,10 +9,10 @@ use std::sync::Arc;
 use encoding_rs::{Decoder, DecoderResult};
 
 use super::form::{self, Form};
-use super::raw::{CsvTable, Row, newlines};
-use super::schema::CsvSchema;
+use super::raw::{Row, Table, newlines};
+use super::schema::TableSchema;
 use super::text::{self, Contents};
-use super::{CsvHint, Format, Missing};
+use super::{Format, Missing, TableHint};
 use crate::autograd::Tensor;
 use crate::data::{IterableDataset, Pieces};
 use crate::error::Result;
@@ -28,22 +28,22 @@ const MAX_ROW: usize = 1 << 26;
 /// The most pieces that are read at once, whatever the number of cores.
 const MAX_PIECES: usize = 8;
 
-/// The rows of a table that stays in its file, or in the Parquet files of a folder, as an [`IterableDataset`]: [`CsvSchema::stream`].
+/// The rows of a table that stays in its file, or in the Parquet files of a folder, as an [`IterableDataset`]: [`TableSchema::stream`].
 #[derive(Clone, Debug)]
-pub struct CsvStream {
-    schema: Arc<CsvSchema>,
+pub struct TableStream {
+    schema: Arc<TableSchema>,
     path: PathBuf,
     len: usize,
 }
 
-impl CsvStream {
+impl TableStream {
     /// How the rows become inputs and targets.
-    pub fn schema(&self) -> &CsvSchema {
+    pub fn schema(&self) -> &TableSchema {
         &self.schema
     }
 }
 
-impl CsvSchema {
+impl TableSchema {
     /// The rows of a table as they are read, one after the other: the file may be larger than the memory.
     ///
     /// CSV, plain or compressed (.gz, .zst), and Parquet, where only the columns of this schema are read: a file, or a folder of files. A
@@ -51,10 +51,10 @@ impl CsvSchema {
     /// a first pass through the file, but for Parquet without [`Missing::Drop`](super::Missing::Drop), which knows their number.
     ///
     /// ```
-    /// # use tealight::data::{CsvOptions, CsvSchema, DataLoader};
+    /// # use tealight::data::{TableOptions, TableSchema, DataLoader};
     /// # let path = std::env::temp_dir().join("tealight-doc-stream.csv");
     /// std::fs::write(&path, "x,kind\n1,a\n2,b\n3,a\n4,b\n")?;
-    /// let schema = CsvSchema::infer(&path, &CsvOptions::new().nrows(2))?; // from the first rows
+    /// let schema = TableSchema::infer(&path, &TableOptions::new().nrows(2))?; // from the first rows
     /// let mut loader = DataLoader::iterable(&schema.stream(&path)?, 3)?;
     /// assert_eq!(loader.epoch()?.next().unwrap()?.0.to_vec2::<f32>()?, [[1.0], [2.0], [3.0]]);
     /// # std::fs::remove_file(path).ok();
@@ -62,13 +62,13 @@ impl CsvSchema {
     /// ```
     ///
     /// # Errors
-    /// Errors, now or when a piece is read, as [`read`](CsvSchema::read) does, and if the file is a workbook.
-    pub fn stream(&self, path: impl AsRef<Path>) -> Result<CsvStream> {
+    /// Errors, now or when a piece is read, as [`read`](TableSchema::read) does, and if the file is a workbook.
+    pub fn stream(&self, path: impl AsRef<Path>) -> Result<TableStream> {
         let (path, schema) = (path.as_ref().to_path_buf(), Arc::new(self.clone()));
         #[cfg(feature = "parquet")]
         if text::is_parquet(&path) {
             let len = super::parquet::count(&schema, &path)?;
-            return Ok(CsvStream { schema, path, len });
+            return Ok(TableStream { schema, path, len });
         }
         let mut blocks = Blocks::open(&path, self.format(), Some(self))?;
         let mut len = 0;
@@ -80,11 +80,11 @@ impl CsvSchema {
             };
             len += kernel::map_each(some, count).into_iter().sum::<Result<usize>>()?;
         }
-        Ok(CsvStream { schema, path, len })
+        Ok(TableStream { schema, path, len })
     }
 }
 
-impl IterableDataset for CsvStream {
+impl IterableDataset for TableStream {
     fn len(&self) -> usize {
         self.len
     }
@@ -101,7 +101,7 @@ impl IterableDataset for CsvStream {
 
 /// The examples of the blocks of a text.
 struct Rows {
-    schema: Arc<CsvSchema>,
+    schema: Arc<TableSchema>,
     blocks: Blocks,
     /// The last comes first.
     ready: Vec<Result<Option<(Tensor, Tensor)>>>,
@@ -138,7 +138,7 @@ impl Iterator for Rows {
 }
 
 /// The first rows of a text, at most `count`.
-pub(super) fn head(path: &Path, format: &Format, count: usize) -> Result<CsvTable> {
+pub(super) fn head(path: &Path, format: &Format, count: usize) -> Result<Table> {
     let mut blocks = Blocks::open(path, format, None)?;
     let mut rows = Vec::new();
     while rows.len() < count {
@@ -158,14 +158,14 @@ enum Block {
 }
 
 impl Block {
-    fn rows(self, head: &CsvTable) -> Result<Vec<Row>> {
+    fn rows(self, head: &Table) -> Result<Vec<Row>> {
         match self {
             Block::First(rows) => Ok(rows),
             Block::Text(line, text) => head.rows_of(&text, line),
         }
     }
 
-    fn table(self, head: &CsvTable) -> Result<CsvTable> {
+    fn table(self, head: &Table) -> Result<Table> {
         Ok(head.with_rows(self.rows(head)?))
     }
 }
@@ -173,18 +173,18 @@ impl Block {
 struct Blocks {
     text: Text,
     /// The table without its rows.
-    head: CsvTable,
+    head: Table,
     first: Option<Vec<Row>>,
 }
 
 impl Blocks {
-    fn open(path: &Path, format: &Format, schema: Option<&CsvSchema>) -> Result<Self> {
-        let names = schema.map(CsvSchema::input_names);
+    fn open(path: &Path, format: &Format, schema: Option<&TableSchema>) -> Result<Self> {
+        let names = schema.map(TableSchema::input_names);
         let known = schema.zip(names.as_deref()).map(|(schema, names)| (schema.form(), names));
         let mut text = Text::open(path, format, known)?;
         let (_, block) = text.next()?.unwrap_or_default();
         let contents = Contents::Text { text: block, encoding: text.decoder.encoding().name() };
-        let mut head = CsvTable::from_contents(path, contents, format, known)?;
+        let mut head = Table::from_contents(path, contents, format, known)?;
         let first = std::mem::take(&mut head.rows);
         Ok(Blocks { text, head, first: Some(first) })
     }
@@ -252,7 +252,7 @@ impl Text {
         let line = self.line + newlines(self.text.as_bytes());
         let message =
             format!("line {line}: expected text in {}, got other bytes", self.decoder.encoding().name());
-        Err(CsvTable::hinted(file_error(&self.path, message), CsvHint::Encoding))
+        Err(Table::hinted(file_error(&self.path, message), TableHint::Encoding))
     }
 
     /// The next block, and its first line.

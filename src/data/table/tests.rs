@@ -2,14 +2,14 @@ use super::*;
 use crate::data::IterableDataset;
 use crate::prelude::*;
 
-fn read(text: &str, options: &CsvOptions) -> Result<LabeledDataset> {
+fn read(text: &str, options: &TableOptions) -> Result<LabeledDataset> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("t.csv");
     std::fs::write(&path, text).unwrap();
     read_csv(&path, options)
 }
 
-fn error_of(text: &str, options: &CsvOptions) -> String {
+fn error_of(text: &str, options: &TableOptions) -> String {
     let error = read(text, options).unwrap_err().to_string();
     error.split_once("t.csv: ").unwrap_or_else(|| panic!("no file in {error}")).1.into()
 }
@@ -20,14 +20,14 @@ fn inputs(data: &LabeledDataset) -> Vec<Vec<f32>> {
 
 #[test]
 fn numeric_and_categorical_columns() -> Result<()> {
-    let options = CsvOptions::new();
+    let options = TableOptions::new();
     let data = read("\u{feff}b, a ,kind\r\n 1,x,yes\r\n\r\n-2.5e1,\"y, \"\"z\"\"\",no\r\n", &options)?;
     assert_eq!(data.features, ["b", "a=x", "a=y, \"z\""]);
     assert_eq!(inputs(&data), [[1.0, 1.0, 0.0], [-25.0, 0.0, 1.0]]);
     assert_eq!((data.classes, data.targets.to_vec1::<u32>()?), (vec!["no".into(), "yes".into()], vec![1, 0]));
 
     let table = "y;x;id\n10;1;a\n9;2;b\n10;3;c";
-    let options = CsvOptions::new().delimiter(b';').target("y").ignore("id");
+    let options = TableOptions::new().delimiter(b';').target("y").ignore("id");
     let data = read(table, &options)?;
     assert_eq!(
         (data.targets.to_vec2::<f32>()?, data.classes.len()),
@@ -41,10 +41,10 @@ fn numeric_and_categorical_columns() -> Result<()> {
     );
     assert_eq!(data.features, ["x=1", "x=2", "x=3"]);
 
-    let data = read("1,2,a\n3,4,b\n", &CsvOptions::new().no_header())?;
+    let data = read("1,2,a\n3,4,b\n", &TableOptions::new().no_header())?;
     assert_eq!((data.len(), data.features), (2, vec!["0".into(), "1".into()]));
     assert_eq!(
-        read("1,2,a\n3,4,b\n", &CsvOptions::new().no_header().target("0"))?.features,
+        read("1,2,a\n3,4,b\n", &TableOptions::new().no_header().target("0"))?.features,
         ["1", "2=a", "2=b"]
     );
     Ok(())
@@ -53,7 +53,7 @@ fn numeric_and_categorical_columns() -> Result<()> {
 #[test]
 fn missing_values() -> Result<()> {
     let table = "x,colour,y\n1,red,1\n,blue,2\n3,NA,3\n5,red,4\n";
-    let options = CsvOptions::new();
+    let options = TableOptions::new();
     let error = error_of(table, &options);
     assert!(error.starts_with("line 3, column \"x\": expected a value, got \"\""), "{error}");
     let dropped = read(table, &options.clone().missing(Missing::Drop))?;
@@ -81,7 +81,7 @@ fn a_second_file_is_read_as_the_first() -> Result<()> {
     let [first, second] = ["a.csv", "b.csv"].map(|name| directory.path().join(name));
     std::fs::write(&first, "x,colour,y\n1,red,no\n3,blue,yes\n").unwrap();
     std::fs::write(&second, "y,more,colour,x\nyes,0,red,\n").unwrap();
-    let schema = CsvSchema::infer(&first, &CsvOptions::new().target("y").missing(Missing::Fill))?;
+    let schema = TableSchema::infer(&first, &TableOptions::new().target("y").missing(Missing::Fill))?;
     let data = schema.read(&second)?;
     // The mean of the first file, and its names.
     assert_eq!((inputs(&data), data.targets.to_vec1::<u32>()?), (vec![vec![2.0, 0.0, 1.0]], vec![1]));
@@ -100,7 +100,7 @@ fn a_second_file_is_read_as_the_first() -> Result<()> {
 
 #[test]
 fn malformed_tables() {
-    let plain = CsvOptions::new();
+    let plain = TableOptions::new();
     for (text, message) in [
         ("", "expected a table, got an empty file"),
         ("\n\n", "expected a table, got an empty file"),
@@ -110,7 +110,7 @@ fn malformed_tables() {
         ("x,x,y\n1,2,3\n", "expected one column of each name, got two \"x\": rename one of them"),
         (
             "y\n1\n",
-            "expected a column of inputs beside the target, got none (is the delimiter another one? See CsvOptions::delimiter)",
+            "expected a column of inputs beside the target, got none (is the delimiter another one? See TableOptions::delimiter)",
         ),
         ("x,y\n1,a\n2,\"b\n3,c\n", "line 3: expected the end of a value in quotes, got the end of the file"),
         ("x,y\n1,2\ninf,2\n", "line 3, column \"x\": expected a finite number (of 32 bits), got \"inf\""),
@@ -143,7 +143,7 @@ fn malformed_tables() {
     let path = directory.path().join("t.csv");
     std::fs::write(&path, b"x,y\n1,2\n\xff,2\n").unwrap();
     let error = read_csv(&path, &plain).unwrap_err().to_string();
-    let expected = "t.csv: line 3: expected text in UTF-8, got other bytes (CsvOptions::encoding names another encoding)";
+    let expected = "t.csv: line 3: expected text in UTF-8, got other bytes (TableOptions::encoding names another encoding)";
     assert!(error.ends_with(expected), "{error}");
     assert!(matches!(read_csv(directory.path().join("none"), &plain), Err(Error::File { .. })));
 }
@@ -154,8 +154,8 @@ fn any_bytes_are_a_table_or_an_error() {
     let pieces = [",", "\n", "\"", "1", "x", "\r", ";", "é", "NA", " ", "-", "e9"];
     for round in 0..400 {
         let text: String = (0..rng.below(40)).map(|_| pieces[rng.below(pieces.len())]).collect();
-        let odd = CsvOptions::new().no_header().missing(Missing::Drop).delimiter(b'"');
-        for options in [CsvOptions::new(), CsvOptions::auto().missing(Missing::Fill), odd] {
+        let odd = TableOptions::new().no_header().missing(Missing::Drop).delimiter(b'"');
+        for options in [TableOptions::new(), TableOptions::auto().missing(Missing::Fill), odd] {
             if let Ok(data) = read(&text, &options) {
                 assert_eq!(
                     data.inputs.dims(),
@@ -174,9 +174,9 @@ fn a_schema_as_text() -> Result<()> {
     let (known, new) = (directory.path().join("known.csv"), directory.path().join("new.csv"));
     let table = "x;\"a \"\"b\"\"\";kind\n0.1;\"one\ntwo\";1\n?;;2\n0.3;é;2\n";
     std::fs::write(&known, table).unwrap();
-    let options = CsvOptions::new().delimiter(b';').categorical_target();
-    let filling = CsvSchema::infer(&known, &options.clone().missing(Missing::Fill))?;
-    let again: CsvSchema = filling.to_string().parse()?;
+    let options = TableOptions::new().delimiter(b';').categorical_target();
+    let filling = TableSchema::infer(&known, &options.clone().missing(Missing::Fill))?;
+    let again: TableSchema = filling.to_string().parse()?;
     assert_eq!((&again.inputs, &again.target), (&filling.inputs, &filling.target));
     assert_eq!((again.classes(), again.target()), (&["1".to_string(), "2".into()][..], "kind"));
     let (first, second) = (filling.read(&known)?, again.read(&known)?);
@@ -185,9 +185,9 @@ fn a_schema_as_text() -> Result<()> {
     std::fs::write(&new, "\"a \"\"b\"\"\";more;x\n\"one\ntwo\";;1\n;5;\n").unwrap();
     // The mean of 0.1 and 0.3, and the first of two names that are as frequent.
     assert_eq!(again.read_inputs(&new)?.to_vec2::<f32>()?, [[1.0, 1.0, 0.0], [0.2, 1.0, 0.0]]);
-    let dropping: CsvSchema =
-        CsvSchema::infer(&known, &options.clone().missing(Missing::Drop))?.to_string().parse()?;
-    let error_of = |schema: &CsvSchema, text: &str| {
+    let dropping: TableSchema =
+        TableSchema::infer(&known, &options.clone().missing(Missing::Drop))?.to_string().parse()?;
+    let error_of = |schema: &TableSchema, text: &str| {
         std::fs::write(&new, text).unwrap();
         let error = schema.read_inputs(&new).unwrap_err().to_string();
         error.split_once("new.csv: ").unwrap_or_else(|| panic!("no file in {error}")).1.to_string()
@@ -206,7 +206,7 @@ fn a_schema_as_text() -> Result<()> {
 
     let text = again.to_string();
     for length in 0..text.len() {
-        assert!(text.get(..length).is_none_or(|part| part.parse::<CsvSchema>().is_err()), "{length}");
+        assert!(text.get(..length).is_none_or(|part| part.parse::<TableSchema>().is_err()), "{length}");
     }
     for (from, to) in [
         (":59", ":300"),
@@ -222,22 +222,22 @@ fn a_schema_as_text() -> Result<()> {
         ("\"target\"", "\"other\""),
     ] {
         let text = text.replace(from, to);
-        assert!(matches!(text.parse::<CsvSchema>(), Err(Error::Argument { .. })), "{text}");
+        assert!(matches!(text.parse::<TableSchema>(), Err(Error::Argument { .. })), "{text}");
     }
     let target = r#"{"name":"y","kind":{"Numeric":{"mean":"1.0"}}}"#;
     let (format, rest) = text.split_once(",\"inputs\":").expect("the schema has inputs");
     assert!(rest.contains("\"target\":"), "{rest}");
     let alone = format!(r#"{format},"inputs":[],"target":{target}}}"#);
-    let error = alone.parse::<CsvSchema>().unwrap_err().to_string();
-    assert_eq!(error, "CsvSchema: expected the text of a schema, got no column of inputs");
+    let error = alone.parse::<TableSchema>().unwrap_err().to_string();
+    assert_eq!(error, "TableSchema: expected the text of a schema, got no column of inputs");
     Ok(())
 }
 
-fn auto(text: impl AsRef<[u8]>) -> Result<(CsvSchema, LabeledDataset)> {
+fn auto(text: impl AsRef<[u8]>) -> Result<(TableSchema, LabeledDataset)> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("t.csv");
     std::fs::write(&path, text).unwrap();
-    let schema = CsvSchema::infer(&path, &CsvOptions::auto().missing(Missing::Fill))?;
+    let schema = TableSchema::infer(&path, &TableOptions::auto().missing(Missing::Fill))?;
     let data = schema.read(&path)?;
     Ok((schema, data))
 }
@@ -312,7 +312,7 @@ fn tables_as_they_come() -> Result<()> {
         let (schema, data) = auto(text)?;
         assert_eq!(schema.summary(), summary, "{shown}");
         assert_eq!(inputs(&data)[0], first.iter().map(|x| *x as f32).collect::<Vec<_>>(), "{shown}");
-        let kept: CsvSchema = schema.to_string().parse()?;
+        let kept: TableSchema = schema.to_string().parse()?;
         assert_eq!(kept.summary(), summary);
     }
     Ok(())
@@ -343,24 +343,24 @@ fn compressed_tables_and_other_files() {
 #[test]
 fn told_is_stronger_than_recognised() -> Result<()> {
     let table = "x,y\n\"1,000\",a\n\"2,500\",b\n";
-    assert_eq!(inputs(&read(table, &CsvOptions::auto().decimal(','))?), [[1.0], [2.5]]);
-    assert_eq!(inputs(&read(table, &CsvOptions::new().thousands(','))?), [[1000.0], [2500.0]]);
-    assert_eq!(read(table, &CsvOptions::new())?.features, ["x=1,000", "x=2,500"]);
-    assert_eq!(read("1,2\n1,3\n2,3\n", &CsvOptions::auto().header())?.features, ["1"]);
+    assert_eq!(inputs(&read(table, &TableOptions::auto().decimal(','))?), [[1.0], [2.5]]);
+    assert_eq!(inputs(&read(table, &TableOptions::new().thousands(','))?), [[1000.0], [2500.0]]);
+    assert_eq!(read(table, &TableOptions::new())?.features, ["x=1,000", "x=2,500"]);
+    assert_eq!(read("1,2\n1,3\n2,3\n", &TableOptions::auto().header())?.features, ["1"]);
     assert_eq!(
-        read("x,y\n1/2/2024,a\n", &CsvOptions::new().day_first())?.inputs.to_vec2::<f32>()?[0][1],
+        read("x,y\n1/2/2024,a\n", &TableOptions::new().day_first())?.inputs.to_vec2::<f32>()?[0][1],
         2.0
     );
-    let latin = CsvOptions::new().encoding("latin1")?;
+    let latin = TableOptions::new().encoding("latin1")?;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("t.csv");
     std::fs::write(&path, b"x,y\n1,b\xf6\n").unwrap();
     assert_eq!(read_csv(&path, &latin)?.classes, ["bö"]);
-    let error = CsvOptions::new().encoding("klingon").unwrap_err().to_string();
+    let error = TableOptions::new().encoding("klingon").unwrap_err().to_string();
     assert_eq!(error, "encoding: expected an encoding such as utf-8 or windows-1252, got klingon");
-    assert!(CsvOptions::new().dtype(DType::U8).is_err());
+    assert!(TableOptions::new().dtype(DType::U8).is_err());
     // In f32 the two would be one.
-    let double = read("x,y\n20000000.16,1\n20000000.79,2\n", &CsvOptions::new().dtype(DType::F64)?)?;
+    let double = read("x,y\n20000000.16,1\n20000000.79,2\n", &TableOptions::new().dtype(DType::F64)?)?;
     assert_eq!(double.inputs.to_vec2::<f64>()?, [[20_000_000.16], [20_000_000.79]]);
     assert_eq!(double.targets.dtype(), DType::F64);
     Ok(())
@@ -424,54 +424,57 @@ fn what_should_be_looked_at() -> Result<()> {
 fn words_among_numbers_and_numbers_as_words() -> Result<()> {
     let error = error_of(
         "x,y\n1,a\n2,a\noops,b\n4,b\n?,b\nn.a.,b\n5,a\n",
-        &CsvOptions::auto().missing(Missing::Fill),
+        &TableOptions::auto().missing(Missing::Fill),
     );
-    assert!(error.starts_with("line 4, column \"x\": expected a number, as in line 2, got \"oops\", in line 7 \"n.a.\" (CsvOptions::na_values"), "{error}");
+    assert!(error.starts_with("line 4, column \"x\": expected a number, as in line 2, got \"oops\", in line 7 \"n.a.\" (TableOptions::na_values"), "{error}");
     // A cabin may look like a number.
-    assert_eq!(read("x,y\nC85,1\nE46,2\n123,3\n", &CsvOptions::new())?.features, ["x=123", "x=C85", "x=E46"]);
-    let data = read("x,y\n1,1\n2,1.0\n3,2.00\n4,2\n", &CsvOptions::new().categorical_target())?;
+    assert_eq!(
+        read("x,y\nC85,1\nE46,2\n123,3\n", &TableOptions::new())?.features,
+        ["x=123", "x=C85", "x=E46"]
+    );
+    let data = read("x,y\n1,1\n2,1.0\n3,2.00\n4,2\n", &TableOptions::new().categorical_target())?;
     assert_eq!(
         (data.classes, data.targets.to_vec1::<u32>()?),
         (vec!["1".to_string(), "2".into()], vec![0, 0, 1, 1])
     );
     // One date that is none.
     let dates = "d,y\n2024-01-31,1\nunknown,2\n2024-02-01,3\n2023-02-30,4\n2024-02-03,5\n";
-    let error = error_of(dates, &CsvOptions::auto());
-    assert!(error.starts_with("line 3, column \"d\": expected a date, as in line 2, got \"unknown\", in line 5 \"2023-02-30\" (CsvOptions::na_values"), "{error}");
-    assert_eq!(read("d,y\nmay,1\n2024-02-01,2\njune,3\n", &CsvOptions::auto())?.features.len(), 3);
+    let error = error_of(dates, &TableOptions::auto());
+    assert!(error.starts_with("line 3, column \"d\": expected a date, as in line 2, got \"unknown\", in line 5 \"2023-02-30\" (TableOptions::na_values"), "{error}");
+    assert_eq!(read("d,y\nmay,1\n2024-02-01,2\njune,3\n", &TableOptions::auto())?.features.len(), 3);
     // Percent signs on all numbers, or on none.
     let (schema, data) = auto("p,y\n80 %,1\n(5 %),2\n0,3\n7%,4\n")?;
     assert_eq!(data.inputs.flatten(0, -1)?.to_vec1::<f32>()?, [0.8, -0.05, 0.0, 0.07]);
     assert_eq!(schema.summary(), ", between columns, 2 numbers, 1 in percent (12 % is 0.12)");
-    let again: CsvSchema = schema.to_string().parse()?;
+    let again: TableSchema = schema.to_string().parse()?;
     assert!(
-        again.encode_values(&[CsvValue::Text("80")]).is_err()
-            && again.encode_values(&[CsvValue::Text("80%")]).is_ok()
+        again.encode_values(&[TableValue::Text("80")]).is_err()
+            && again.encode_values(&[TableValue::Text("80%")]).is_ok()
     );
-    let error = error_of("p,y\n80 %,1\n5 %,2\n20,3\n", &CsvOptions::auto());
+    let error = error_of("p,y\n80 %,1\n5 %,2\n20,3\n", &TableOptions::auto());
     assert!(
         error.starts_with("line 4, column \"p\": expected a percent sign, as in line 2, got \"20\""),
         "{error}"
     );
     let (schema, _) = auto("p,y\n80,1\n5,2\n20,3\n")?;
-    let error = schema.encode_values(&[CsvValue::Text("80 %")]).unwrap_err().to_string();
+    let error = schema.encode_values(&[TableValue::Text("80 %")]).unwrap_err().to_string();
     assert!(
         error.contains("expected a number without a percent sign in column \"p\", got \"80 %\""),
         "{error}"
     );
     assert_eq!(auto("p,y\n3 €,1\n5 €,2\n€ 4,3\n")?.0.summary(), ", between columns, 2 numbers, in €");
     // One class, also beside a code.
-    let data = read("x,y\n1,1\n2,1.0\n3,01\n4,01\n", &CsvOptions::new().categorical_target())?;
+    let data = read("x,y\n1,1\n2,1.0\n3,01\n4,01\n", &TableOptions::new().categorical_target())?;
     assert_eq!(data.classes, ["01", "1"]);
     // A postcode keeps its zero.
-    let data = read("code,y\n01067,1\n80331,2\n", &CsvOptions::new().categorical("code"))?;
+    let data = read("code,y\n01067,1\n80331,2\n", &TableOptions::new().categorical("code"))?;
     assert_eq!(data.features, ["code=01067", "code=80331"]);
     // The row of a quote without an end is known, and those below it.
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("t.csv");
     std::fs::write(&path, "x,y\n1,a\n\"2,b\n3,c\n4\n5,e\n").unwrap();
-    let table = CsvTable::read(&path, &CsvOptions::auto())?;
-    let known = CsvSchema::infer(&path, &CsvOptions::new());
+    let table = Table::read(&path, &TableOptions::auto())?;
+    let known = TableSchema::infer(&path, &TableOptions::new());
     assert!(
         known
             .unwrap_err()
@@ -479,7 +482,7 @@ fn words_among_numbers_and_numbers_as_words() -> Result<()> {
             .ends_with("line 3: expected the end of a value in quotes, got the end of the file")
     );
     std::fs::write(&path, "x,y\n1,a\n2,b\n").unwrap();
-    let rows = CsvSchema::infer(&path, &CsvOptions::new())?.encode_rows(&table)?;
+    let rows = TableSchema::infer(&path, &TableOptions::new())?.encode_rows(&table)?;
     let rows: Vec<Option<Vec<f64>>> = rows.into_iter().map(Result::ok).collect();
     assert_eq!(rows, [Some(vec![1.0]), None, Some(vec![3.0]), None, Some(vec![5.0])]);
     assert!(table.row(5).is_err());
@@ -491,9 +494,9 @@ fn gaps_are_filled_from_the_rows_to_train_on() -> Result<()> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("t.csv");
     std::fs::write(&path, "x,c,y\n1,red,1\n,red,2\n3,NA,3\n8,blue,4\n9,blue,5\n").unwrap();
-    let options = CsvOptions::new().missing(Missing::Fill);
-    let table = CsvTable::read(&path, &options)?;
-    let mut schema = CsvSchema::from_table(&table, &options)?;
+    let options = TableOptions::new().missing(Missing::Fill);
+    let table = Table::read(&path, &options)?;
+    let mut schema = TableSchema::from_table(&table, &options)?;
     assert_eq!(inputs(&schema.encode(&table)?)[1..3], [[5.25, 0.0, 1.0], [3.0, 1.0, 0.0]]);
     schema.fill_from(&table, &[0, 1, 2])?;
     assert_eq!(inputs(&schema.encode(&table)?)[1..3], [[2.0, 0.0, 1.0], [3.0, 0.0, 1.0]]);
@@ -509,7 +512,7 @@ fn another_file_may_be_written_otherwise() -> Result<()> {
     let directory = tempfile::tempdir().unwrap();
     let [first, second] = ["a.csv", "b.csv"].map(|name| directory.path().join(name));
     std::fs::write(&first, "x;z;y\n1,5;2;a\n2,5;3;b\n").unwrap();
-    let schema = CsvSchema::infer(&first, &CsvOptions::auto())?;
+    let schema = TableSchema::infer(&first, &TableOptions::auto())?;
     for text in ["z;x\n7;\"1,250\"\n", "x,z\n1.25,7\n", "x\tz\n1,25\t7\n"] {
         std::fs::write(&second, text).unwrap();
         assert_eq!(schema.read_inputs(&second)?.to_vec2::<f32>()?, [[1.25, 7.0]], "{text:?}");
@@ -522,29 +525,31 @@ fn texts_are_compared_in_composed_form() -> Result<()> {
     // é as one letter, and as e with an accent: what an editor and a file system of a Mac write.
     let [one, two] = ["\u{e9}t\u{e9}", "e\u{301}te\u{301}"];
     let text = format!("{one},kind,id\n{one},{two},1\n{two},{one},2\nhiver\u{37e},x,3\n");
-    let options = CsvOptions::new().target("kind").ignore("id").categorical(two);
+    let options = TableOptions::new().target("kind").ignore("id").categorical(two);
     let data = read(&text, &options)?;
     assert_eq!(
         (data.classes, data.features),
         (vec!["x".into(), one.into()], vec![format!("{one}=hiver;"), format!("{one}={one}")])
     );
     assert_eq!(data.targets.to_vec1::<u32>()?, [1, 1, 0]);
-    let data =
-        read(&text, &CsvOptions::new().target(two).ignore("kind").missing(Missing::Drop).na_values(&[two]))?;
+    let data = read(
+        &text,
+        &TableOptions::new().target(two).ignore("kind").missing(Missing::Drop).na_values(&[two]),
+    )?;
     assert_eq!((inputs(&data), data.classes), (vec![vec![3.0]], vec!["hiver;".to_string()]));
     Ok(())
 }
 
 #[test]
 fn a_row_of_values() -> Result<()> {
-    use CsvValue::{Missing as Gap, Number, Text};
+    use TableValue::{Missing as Gap, Number, Text};
     let table = "size;day;code;kind\n1,5;31.12.2024;7;a\n2,5;30.12.2024;10;b\n3,5;;7;b\n";
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("t.csv");
     std::fs::write(&path, table).unwrap();
-    let options = CsvOptions::auto().categorical("code").missing(Missing::Fill);
-    let schema = CsvSchema::infer(&path, &options)?;
-    let read = CsvTable::read(&path, &options)?;
+    let options = TableOptions::auto().categorical("code").missing(Missing::Fill);
+    let schema = TableSchema::infer(&path, &options)?;
+    let read = Table::read(&path, &options)?;
     let rows: Vec<Vec<f64>> = schema.encode_rows(&read)?.into_iter().collect::<Result<_>>()?;
     let from_bytes = schema.table_from_bytes("t.csv", table.as_bytes())?;
     assert_eq!(schema.encode_rows(&from_bytes)?.into_iter().collect::<Result<Vec<_>>>()?, rows);
@@ -552,17 +557,17 @@ fn a_row_of_values() -> Result<()> {
     let columns = schema.columns();
     assert_eq!(
         (columns[0], columns[1].kind),
-        (CsvColumn { name: "size", kind: CsvKind::Number { mean: 2.5 } }, CsvKind::Date)
+        (TableColumn { name: "size", kind: ColumnKind::Number { mean: 2.5 } }, ColumnKind::Date)
     );
     let codes = ["7".to_string(), "10".into()];
-    assert_eq!(columns[2].kind, CsvKind::Category { categories: &codes, most_frequent: "7" });
+    assert_eq!(columns[2].kind, ColumnKind::Category { categories: &codes, most_frequent: "7" });
     // The decimal mark and the order of dates are those of the table; numbers and dates with the year first need neither.
     assert_eq!(schema.encode_values(&[Text(" 1,5"), Text("31.12.2024"), Text("7")])?, rows[0]);
     assert_eq!(schema.encode_values(&[Number(1.5), Text("2024-12-31"), Number(7.0)])?, rows[0]);
     assert_eq!(schema.encode_values(&[Number(3.5), Gap, Text("7,0")])?, rows[2]);
     assert_eq!(schema.encode_values(&[Text("NA"), Text("30.12.2024"), Gap])?[0], 2.5);
 
-    let error = |values: &[CsvValue]| schema.encode_values(values).unwrap_err().to_string();
+    let error = |values: &[TableValue]| schema.encode_values(values).unwrap_err().to_string();
     assert_eq!(
         error(&[Text("long"), Gap, Gap]),
         "encode_values: expected a number in column \"size\", got \"long\""
@@ -574,13 +579,13 @@ fn a_row_of_values() -> Result<()> {
     );
     assert!(error(&[Gap, Gap, Number(8.0)]).ends_with("expected one of 7, 10 in column \"code\", got 8"));
     assert!(error(&[Gap]).ends_with("expected 3 values, one for each column, got 1"));
-    let strict = CsvSchema::infer(&path, &CsvOptions::auto().missing(Missing::Drop))?;
+    let strict = TableSchema::infer(&path, &TableOptions::auto().missing(Missing::Drop))?;
     assert!(strict.encode_values(&[Gap; 3]).unwrap_err().to_string().contains("expected a value in column"));
     Ok(())
 }
 
 /// All examples of a stream.
-fn streamed(stream: &CsvStream) -> Result<(Tensor, Tensor)> {
+fn streamed(stream: &TableStream) -> Result<(Tensor, Tensor)> {
     let (inputs, targets): (Vec<_>, Vec<_>) = stream.iter()?.collect::<Result<Vec<_>>>()?.into_iter().unzip();
     assert_eq!(targets.iter().map(|part| part.dims()[0]).sum::<usize>(), stream.len());
     Ok((Tensor::cat(&inputs, 0)?, Tensor::cat(&targets, 0)?))
@@ -620,17 +625,17 @@ fn streamed_tables_are_those_in_memory() -> Result<()> {
         (text.trim_end().replace('\n', "\r\n").into_bytes(), Missing::Fill),
     ] {
         std::fs::write(&path, bytes).unwrap();
-        let options = CsvOptions::auto().missing(missing);
-        let whole = CsvSchema::infer(&path, &options)?;
+        let options = TableOptions::auto().missing(missing);
+        let whole = TableSchema::infer(&path, &options)?;
         let data = whole.read(&path)?;
         let stream = whole.stream(&path)?;
         let (inputs, targets) = streamed(&stream)?;
         assert!(stream.iter()?.count() > 1);
         assert_eq!((inputs, targets), (data.inputs, data.targets));
         // The same columns, found in the first rows.
-        let first = CsvSchema::infer(&path, &options.nrows(500))?;
+        let first = TableSchema::infer(&path, &options.nrows(500))?;
         assert_eq!(first.features(), whole.features());
-        assert_eq!(CsvTable::read(&path, &CsvOptions::auto().nrows(1000))?.len(), 1000);
+        assert_eq!(Table::read(&path, &TableOptions::auto().nrows(1000))?.len(), 1000);
     }
     Ok(())
 }
@@ -640,10 +645,10 @@ fn values_without_quotes() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.csv");
     std::fs::write(&path, "x,unused,kind\n1,2,a\n3,?,b\n").unwrap();
-    let options = CsvOptions::new().ignore("unused").target("kind");
-    let rows = |options: &CsvOptions, text: &str| {
-        let schema = CsvSchema::infer(&path, options)?;
-        let piece = schema.plain_piece(&CsvTable::read(&path, options)?, text);
+    let options = TableOptions::new().ignore("unused").target("kind");
+    let rows = |options: &TableOptions, text: &str| {
+        let schema = TableSchema::infer(&path, options)?;
+        let piece = schema.plain_piece(&Table::read(&path, options)?, text);
         let lists =
             |(x, y): (Tensor, Tensor)| Ok::<_, Error>((x.to_vec2::<f32>()?.concat(), y.to_vec1::<u32>()?));
         Ok::<_, Error>(match piece {
@@ -731,11 +736,11 @@ fn random_tables_are_read_alike_in_memory_and_as_streams() -> Result<()> {
             text +=
                 &format!("{a},{unused},{b},{word},{c},{kind}{end}{}", if row % 97 == 3 { end } else { "" });
         }
-        let options = CsvOptions::new().ignore("unused").dtype([DType::F32, DType::F64][draw(2)])?;
+        let options = TableOptions::new().ignore("unused").dtype([DType::F32, DType::F64][draw(2)])?;
         let options = if draw(2) == 0 { options } else { options.na_values(&["NA", "-9"]) };
         std::fs::write(&path, text).unwrap();
         for missing in [Missing::Fill, Missing::Drop] {
-            let schema = CsvSchema::infer(&path, &options.clone().missing(missing))?;
+            let schema = TableSchema::infer(&path, &options.clone().missing(missing))?;
             let data = schema.read(&path)?;
             assert_eq!(streamed(&schema.stream(&path)?)?, (data.inputs, data.targets), "{seed}");
         }
@@ -749,7 +754,7 @@ fn small_streams_and_their_errors() -> Result<()> {
     let path = folder.path().join("t.csv");
     let write = |text: &str| std::fs::write(&path, text).unwrap();
     write("sep=;\nx;kind;\n1;a;\n2;b;\n");
-    let schema = CsvSchema::infer(&path, &CsvOptions::auto())?;
+    let schema = TableSchema::infer(&path, &TableOptions::auto())?;
     assert_eq!(streamed(&schema.stream(&path)?)?.0.to_vec2::<f32>()?, [[1.0], [2.0]]);
     // In another form.
     write("kind,y,x\nb,1,5");
@@ -785,7 +790,7 @@ fn compressed_streams() -> Result<()> {
     let text = long_table();
     let plain = folder.path().join("long.csv");
     std::fs::write(&plain, &text).unwrap();
-    let schema = CsvSchema::infer(&plain, &CsvOptions::new().missing(Missing::Fill))?;
+    let schema = TableSchema::infer(&plain, &TableOptions::new().missing(Missing::Fill))?;
     // A row that is larger than any, in a small file.
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     (0..80).for_each(|_| gzip.write_all(&[b'1'; 1 << 20]).unwrap());

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-use super::raw::{CsvTable, newlines};
-use super::{CsvHint, Format};
+use super::raw::{Table, newlines};
+use super::{Format, TableHint};
 use crate::error::{Error, Result};
 use crate::file::{file_error, kind_of, kind_or, read_at_most, unreadable};
 
@@ -167,7 +167,7 @@ fn decoded(path: &Path, bytes: &[u8], format: &Format) -> Result<Contents> {
             let name = if used == WINDOWS_1252 && format.encoding.is_none() { "UTF-8" } else { used.name() };
             let message = format!("expected text in {name}, got other bytes");
             let line = newlines(bytes.get(..valid).expect("the valid part is of these bytes")) + 1;
-            Err(CsvTable::hinted(file_error(path, format!("line {line}: {message}")), CsvHint::Encoding))
+            Err(Table::hinted(file_error(path, format!("line {line}: {message}")), TableHint::Encoding))
         }
     }
 }

@@ -170,7 +170,7 @@ impl LoadOptions {
         let tensors = tensors.into_iter().map(|(name, tensor)| (name, Ok(tensor)));
         let unreadable = unreadable.into_iter().map(|(name, message)| (name, Err(message)));
         let tensors: BTreeMap<String, Result<Tensor, String>> = tensors.chain(unreadable).collect();
-        let state = model.state();
+        let state = model.state_dict();
         let mut report = LoadReport::default();
         let mut skipped = Vec::new();
         // By their names in the model, with those in the file.

@@ -308,7 +308,7 @@ impl OnnxExport {
 
     fn graph_in_opset(&self, model: &(impl Layer + ?Sized), forward: Forward) -> Result<Graph> {
         let state: Vec<(String, Tensor)> =
-            model.state().into_iter().map(|(name, held)| (name, held.get())).collect();
+            model.state_dict().into_iter().map(|(name, held)| (name, held.get())).collect();
         self.check_names(&state)?;
         let axes = self.axes()?;
         // The given shapes first, so that the model's own error shows what is wrong with them.

@@ -279,7 +279,7 @@ mod tests {
     fn running_statistics() -> Result<()> {
         let x = Tensor::new(&[[1.0_f32, -4.0], [3.0, 2.0]], &Device::Cpu)?;
         let layer = BatchNorm1d::new(2)?.momentum(0.5)?;
-        let names: Vec<String> = layer.state().into_iter().map(|(name, _)| name).collect();
+        let names: Vec<String> = layer.state_dict().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]);
         layer.forward(&x, &mut train())?;
         layer.predict(&x)?;
@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(layer.running_stats.clone().unwrap().mean.get().to_vec1::<f32>()?, [3.0, 0.0]);
         // A model that is only run keeps no history in its buffers, and without them the batch decides.
         let layer = layer.without_running_stats();
-        assert_eq!(layer.state().len(), 2);
+        assert_eq!(layer.state_dict().len(), 2);
         let y = layer.predict(&x)?.to_vec2::<f32>()?;
         assert!((y[0][0] + 1.0).abs() < 1e-4 && (y[1][1] - 1.0).abs() < 1e-4, "{y:?}");
         Ok(())
@@ -316,10 +316,10 @@ mod tests {
         gradcheck(&model, &x, &train())?;
         let gradients = model.forward(&x, &mut train())?.sum_all()?.backward()?;
         assert!(gradients.get(&model.parameters()[0].1.get()).is_some());
-        assert_eq!(model.state()[2].1.get(), before);
+        assert_eq!(model.state_dict()[2].1.get(), before);
         model.unfreeze_buffers("*")?;
         model.forward(&x, &mut train())?;
-        assert_ne!(model.state()[2].1.get(), before);
+        assert_ne!(model.state_dict()[2].1.get(), before);
         let error = model.freeze_buffers("0.weight").unwrap_err().to_string();
         let expected =
             "a pattern that matches a buffer (0.running_mean, 0.running_var, 0.num_batches_tracked)";

@@ -274,7 +274,7 @@ impl Optimizer for Lbfgs {
         Ok(())
     }
 
-    fn state(&self) -> Result<BTreeMap<String, Tensor>> {
+    fn state_dict(&self) -> Result<BTreeMap<String, Tensor>> {
         let (mut writer, state) = (StateWriter::default(), &self.curvature);
         writer.scalar(LEARNING_RATE.into(), self.learning_rate)?;
         writer.count("n_iter".into(), state.iterations)?;
@@ -298,7 +298,7 @@ impl Optimizer for Lbfgs {
         Ok(writer.0)
     }
 
-    fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+    fn load_state_dict(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         let mut reader = StateReader::new(state);
         let learning_rate = not_negative("Lbfgs", "a learning rate", reader.scalar(LEARNING_RATE)?)?;
         let (iterations, evaluations) = (reader.count("n_iter")?, reader.count("func_evals")?);

@@ -140,8 +140,7 @@ impl ReduceLrOnPlateau {
     }
 
     /// The state as named tensors, to be saved.
-    #[doc(alias = "state_dict")]
-    pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
+    pub fn state_dict(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut writer = StateWriter::default();
         writer.scalar("best".into(), self.best)?;
         writer.count("num_bad_epochs".into(), self.bad)?;
@@ -149,12 +148,11 @@ impl ReduceLrOnPlateau {
         Ok(writer.0)
     }
 
-    /// Loads what [`state`](ReduceLrOnPlateau::state) returned.
+    /// Loads what [`state_dict`](ReduceLrOnPlateau::state_dict) returned.
     ///
     /// # Errors
     /// Errors if an entry is missing, unexpected or invalid. The error names it, and nothing changes.
-    #[doc(alias = "load_state_dict")]
-    pub fn load_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+    pub fn load_state_dict(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         let mut reader = StateReader::new(state);
         let best = reader.scalar("best")?;
         let (bad, cooling) = (reader.count("num_bad_epochs")?, reader.count("cooldown_counter")?);
@@ -184,11 +182,11 @@ mod tests {
         for at in 0..losses.len() {
             let (mut first, mut second) = (new()?, new()?);
             let rate = run(&mut first, &losses[..at], 1.0).last().copied().unwrap_or(1.0);
-            second.load_state(&first.state()?)?;
+            second.load_state_dict(&first.state_dict()?)?;
             assert_eq!(run(&mut second, &losses[at..], rate), rates[at..], "{at}");
         }
         let mut other = new()?;
-        let text = other.load_state(&Default::default()).unwrap_err().to_string();
+        let text = other.load_state_dict(&Default::default()).unwrap_err().to_string();
         assert_eq!(text, "best: expected in the state, but not there");
         assert!(ReduceLrOnPlateau::new(1.0).is_err() && ReduceLrOnPlateau::new(f64::NAN).is_err());
         Ok(())

@@ -43,12 +43,12 @@ mod tests {
         step(&mut optimizer)?;
         let after = model.weight.get().to_vec2::<f32>()?;
         assert_eq!(after[0], [before[0][0] - 0.25, before[0][1] + 0.25]);
-        let state = optimizer.state()?;
+        let state = optimizer.state_dict()?;
         assert_eq!(state["weight.average"].to_vec2::<f32>()?, [[1.5, -2.5]]);
         let mut again = SignDescent::new(model.parameters(), 0.25)?;
-        again.load_state(&state)?;
+        again.load_state_dict(&state)?;
         step(&mut again)?;
-        assert_eq!(again.state()?["weight.average"].to_vec2::<f32>()?, [[2.25, -3.75]]);
+        assert_eq!(again.state_dict()?["weight.average"].to_vec2::<f32>()?, [[2.25, -3.75]]);
         assert_eq!((again.name(), SignDescent::new(vec![], -1.0).is_err()), ("Signs".into(), true));
         Ok(())
     }

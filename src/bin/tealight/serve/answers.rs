@@ -11,7 +11,7 @@ use hyper::{Request, StatusCode, header};
 use rayon::prelude::*;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tealight::data::{CsvSchema, CsvValue};
+use tealight::data::{TableSchema, TableValue};
 use tealight::prelude::*;
 use tealight::program::{Compiled, compile};
 
@@ -170,7 +170,7 @@ impl Served {
     }
 
     /// Rows as JSON: `{"rows": […]}`, a list of rows, or one row.
-    fn rows(&self, schema: &CsvSchema, body: &[u8]) -> Result<Response, Refusal> {
+    fn rows(&self, schema: &TableSchema, body: &[u8]) -> Result<Response, Refusal> {
         // Without a tree of values, if it has nothing to say.
         if body.trim_ascii_start().starts_with(b"{")
             && let Ok(Numbers { rows }) = serde_json::from_slice(body)
@@ -179,7 +179,7 @@ impl Served {
             && rows.iter().all(|row| row.len() == self.columns.len())
         {
             let encode = |row: Vec<f64>| {
-                let values: Vec<CsvValue> = row.into_iter().map(CsvValue::Number).collect();
+                let values: Vec<TableValue> = row.into_iter().map(TableValue::Number).collect();
                 schema.encode_values(&values).map_err(|error| plain(&error))
             };
             return self.encoded(schema, rows.into_iter().map(encode).collect());
@@ -202,7 +202,7 @@ impl Served {
     /// The answer for rows as the model's inputs, or with what is wrong with them.
     fn encoded(
         &self,
-        schema: &CsvSchema,
+        schema: &TableSchema,
         encoded: Vec<Result<Vec<f64>, String>>,
     ) -> Result<Response, Refusal> {
         let good = encoded.iter().flatten().count();
@@ -232,12 +232,12 @@ impl Served {
     }
 
     /// The inputs of a row: values by name, or in the order of the columns.
-    fn encode(&self, schema: &CsvSchema, row: &Value) -> Result<Vec<f64>, String> {
+    fn encode(&self, schema: &TableSchema, row: &Value) -> Result<Vec<f64>, String> {
         let lacks = |name: &str, row: &Map<String, Value>| {
             let got: Vec<&str> = row.keys().take(10).map(String::as_str).collect();
             format!("expected a value for {name:?} (null if it is missing), got {}", got.join(", "))
         };
-        let values: Vec<CsvValue> = match row {
+        let values: Vec<TableValue> = match row {
             Value::Object(row) => {
                 let value = |name: &String| cell(row.get(name).ok_or_else(|| lacks(name, row))?);
                 self.columns.iter().map(value).collect::<Result<_, _>>()?
@@ -255,7 +255,13 @@ impl Served {
     }
 
     /// A table as text.
-    fn table(&self, schema: &CsvSchema, query: &Query, name: &str, body: &[u8]) -> Result<Response, Refusal> {
+    fn table(
+        &self,
+        schema: &TableSchema,
+        query: &Query,
+        name: &str,
+        body: &[u8],
+    ) -> Result<Response, Refusal> {
         // They could unpack to any size.
         for (start, kind) in [
             (&b"\x1f\x8b"[..], "a gzip file"),
@@ -372,14 +378,14 @@ impl Served {
     }
 }
 
-fn cell(value: &Value) -> Result<CsvValue<'_>, String> {
+fn cell(value: &Value) -> Result<TableValue<'_>, String> {
     match value {
-        Value::Null => Ok(CsvValue::Missing),
+        Value::Null => Ok(TableValue::Missing),
         Value::Number(x) => {
-            Ok(CsvValue::Number(x.as_f64().expect("serde_json keeps numbers as f64, i64 or u64")))
+            Ok(TableValue::Number(x.as_f64().expect("serde_json keeps numbers as f64, i64 or u64")))
         }
-        Value::String(text) => Ok(CsvValue::Text(text)),
-        Value::Bool(yes) => Ok(CsvValue::Text(if *yes { "true" } else { "false" })),
+        Value::String(text) => Ok(TableValue::Text(text)),
+        Value::Bool(yes) => Ok(TableValue::Text(if *yes { "true" } else { "false" })),
         _ => Err("expected numbers, texts or null as values, got a list or an object".into()),
     }
 }

@@ -1,7 +1,7 @@
 //! What a model takes and answers, as JSON for the page, and as OpenAPI.
 
 use serde_json::{Map, Value, json};
-use tealight::data::CsvKind;
+use tealight::data::ColumnKind;
 
 use super::server::Limits;
 use super::short;
@@ -21,16 +21,16 @@ pub(super) fn of_model(model: &Model, limits: &Limits) -> Value {
             (inputs, None)
         }
         Inputs::Table(schema) => {
-            let column = |column: &tealight::data::CsvColumn| {
+            let column = |column: &tealight::data::TableColumn| {
                 let (kind, example) = match column.kind {
-                    CsvKind::Number { mean } => ("number", short(mean)),
-                    CsvKind::DateTime => ("date-time", "2026-01-31T12:00".into()),
-                    CsvKind::Time => ("time", "12:00".into()),
-                    CsvKind::Category { most_frequent, .. } => ("category", most_frequent.into()),
+                    ColumnKind::Number { mean } => ("number", short(mean)),
+                    ColumnKind::DateTime => ("date-time", "2026-01-31T12:00".into()),
+                    ColumnKind::Time => ("time", "12:00".into()),
+                    ColumnKind::Category { most_frequent, .. } => ("category", most_frequent.into()),
                     _ => ("date", "2026-01-31".into()),
                 };
                 let mut object = json!({"name": column.name, "type": kind, "example": example});
-                if let CsvKind::Category { categories, .. } = column.kind {
+                if let ColumnKind::Category { categories, .. } = column.kind {
                     object["categories"] = categories.iter().take(WORDS).cloned().collect();
                 }
                 object
