@@ -90,10 +90,10 @@ fn laplacian(dtype: DType) -> Result<()> {
     Ok(())
 }
 
-/// What is left of the oscillator's equation in `examples/pinn.rs`.
-struct Left<F>(Sequential, F);
+/// The residual of the oscillator's equation in `examples/pinn.rs`.
+struct Residual<F>(Sequential, F);
 
-impl<F: Fn(&Tensor, &Tensor) -> Result<[Tensor; 2]> + Send + Sync> Layer for Left<F> {
+impl<F: Fn(&Tensor, &Tensor) -> Result<[Tensor; 2]> + Send + Sync> Layer for Residual<F> {
     fn forward(&self, t: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
         FORWARD_PASSES.fetch_add(1, Ordering::Relaxed);
         let t = t.detach().into_parameter();
@@ -119,13 +119,13 @@ fn equation() -> Result<()> {
         let [acceleration] = autograd::grad(&speed.sum_all()?, [t])?;
         Ok([speed, acceleration])
     };
-    let slow = Left(network()?, twice);
-    let slow_too = Left(network()?, twice);
+    let slow = Residual(network()?, twice);
+    let slow_too = Residual(network()?, twice);
     let taylor = |u: &Tensor, t: &Tensor| -> Result<[Tensor; 2]> {
         let mut both = autograd::taylor(u, t, &t.ones_like()?.detach(), 2)?.into_iter();
         Ok([both.next(), both.next()].map(|order| order.expect("two orders")))
     };
-    let fast = [Left(network()?, taylor), Left(network()?, taylor)];
+    let fast = [Residual(network()?, taylor), Residual(network()?, taylor)];
     fn step(model: &dyn Layer) -> Result<TrainStep<'_>> {
         Ok(TrainStep::new(model, Mse, Sgd::new(model.parameters(), 1e-6)?))
     }
@@ -143,8 +143,8 @@ fn equation() -> Result<()> {
         println!("| a step of a PINN, {name} | {took:.0} | {:.2} |", took / times[0]);
     }
     // Trained as in the example: an evaluation in 40 steps of L-BFGS, on average; the fastest of five trainings.
-    let slow = || Ok::<_, Error>(Left(network()?, twice));
-    let fast = || Ok::<_, Error>(Left(network()?, taylor));
+    let slow = || Ok::<_, Error>(Residual(network()?, twice));
+    let fast = || Ok::<_, Error>(Residual(network()?, taylor));
     let mut least = [f64::INFINITY; 4];
     for _ in 0..5 {
         least[0] = least[0].min(evaluation(&slow()?, &t, true)?);
@@ -158,9 +158,9 @@ fn equation() -> Result<()> {
     Ok(())
 }
 
-fn evaluation<F>(model: &Left<F>, t: &Tensor, eager: bool) -> Result<f64>
+fn evaluation<F>(model: &Residual<F>, t: &Tensor, eager: bool) -> Result<f64>
 where
-    Left<F>: Layer,
+    Residual<F>: Layer,
 {
     let mut step = TrainStep::new(model, Mse, Lbfgs::new(model.parameters(), 1.0)?.strong_wolfe());
     if eager {

@@ -1,10 +1,10 @@
-//! Example 14: networks that solve differential equations. Their losses hold second derivatives of the network by its input, which
-//! `autograd::taylor` finds in one forward pass. What is left of an equation is a layer, so that a step of its training is recorded and
+//! Example 14: physics-informed neural networks (PINNs). Their losses hold second derivatives of the network by its input, which
+//! `autograd::taylor` finds in one forward pass. The residual of an equation is a layer, so that a step of its training is recorded and
 //! replayed.
 //!
 //! `cargo run --release --example pinn` finds the swing of a damped oscillator, u″ + 2δ·u′ + ω²·u = 0 with u(0) = 1 and u′(0) = 0, and how
-//! heat spreads in a rod with cold ends, ∂u/∂t = ∂²u/∂x², from the equations alone: it prints how little is left of each, and the largest
-//! difference from the exact solution. It writes the networks, and the curves in `pinn.png` and `heat.png`.
+//! heat spreads in a rod with cold ends, ∂u/∂t = ∂²u/∂x², from the equations alone: it prints the mean square of each residual, and the
+//! largest difference from the exact solution. It writes the networks, and the curves in `pinn.png` and `heat.png`.
 
 use std::f64::consts::PI;
 use std::path::PathBuf;
@@ -35,15 +35,15 @@ fn exact(t: f64) -> f64 {
     (-DAMPING * t).exp() * ((swing * t).cos() + DAMPING / swing * (swing * t).sin())
 }
 
-/// What is left of an equation at some places, by a network: 0 everywhere for the solution alone.
-struct Left {
+/// The residual of an equation at collocation points, by a network: 0 everywhere for the solution alone.
+struct Residual {
     network: Sequential,
-    left: fn(&Sequential, &Tensor, &mut ForwardContext) -> Result<Tensor>,
+    equation: fn(&Sequential, &Tensor, &mut ForwardContext) -> Result<Tensor>,
 }
 
-impl Layer for Left {
-    fn forward(&self, places: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
-        (self.left)(&self.network, &places.detach().into_parameter(), ctx)
+impl Layer for Residual {
+    fn forward(&self, points: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+        (self.equation)(&self.network, &points.detach().into_parameter(), ctx)
     }
 
     fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
@@ -82,7 +82,7 @@ fn main() -> Result<()> {
     tealight::memory::keep_freed(512 << 20);
     let options = Options::parse();
     std::fs::create_dir_all(&options.out).map_err(|error| Error::file(&options.out, error))?;
-    let model = Left { network: network(1, 32, &mut Rng::seed(3))?, left: oscillation };
+    let model = Residual { network: network(1, 32, &mut Rng::seed(3))?, equation: oscillation };
     let times = Tensor::linspace(0.0, 1.0, 64, &Device::Cpu)?.reshape((64, 1))?;
     train(&model, &times, &options)?;
 
@@ -103,27 +103,27 @@ fn main() -> Result<()> {
     heat(&options)
 }
 
-/// Minimizes the mean square of what is left, and says how far it came.
-fn train(model: &Left, places: &Tensor, options: &Options) -> Result<()> {
+/// Minimizes the mean square of the residual.
+fn train(model: &Residual, points: &Tensor, options: &Options) -> Result<()> {
     let optimizer = Lbfgs::new(model.parameters(), 1.0)?.strong_wolfe();
     let mut step = TrainStep::new(model, Mse, optimizer);
-    let zeros = Tensor::zeros((places.dims()[0], 1), DType::F64, &Device::Cpu)?;
+    let zeros = Tensor::zeros((points.dims()[0], 1), DType::F64, &Device::Cpu)?;
     let mut progress = Progress::new(options.steps);
     for _ in 0..options.steps {
-        let value = step.run(places, &zeros)?;
-        progress.step(|| format!("mean square of what is left of the equation: {value:.2e}"));
+        let value = step.run(points, &zeros)?;
+        progress.step(|| format!("mean square of the residual: {value:.2e}"));
     }
     progress.finish();
     Ok(())
 }
 
-/// The temperature at a place between 0 and 1 of a rod that was sin πx + ½·sin 3πx warm.
-fn warmth(x: f64, t: f64) -> f64 {
+/// The temperature at x, between 0 and 1, of a rod that started with sin πx + ½·sin 3πx.
+fn exact_temperature(x: f64, t: f64) -> f64 {
     let wave = |k: f64| (-(k * PI).powi(2) * t).exp() * (k * PI * x).sin();
     wave(1.0) + 0.5 * wave(3.0)
 }
 
-/// The end of the time that is looked at: places are (x, t / END).
+/// The last time: points are (x, t / END).
 const END: f64 = 0.1;
 
 /// u starts as it should, and its ends stay cold, whatever the network is.
@@ -138,22 +138,22 @@ fn temperature(network: &Sequential, p: &Tensor, ctx: &mut ForwardContext) -> Re
 fn conduction(network: &Sequential, p: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
     let u = temperature(network, p, ctx)?;
     let along = |row: [f64; 2]| Tensor::new(&row, &Device::Cpu)?.broadcast_to(p.dims());
-    let bend = autograd::taylor(&u, p, &along([1.0, 0.0])?, 2)?.pop().expect("two orders");
-    autograd::jvp(&u, [p], [&along([0.0, 1.0])?])? - (bend * END)?
+    let second = autograd::taylor(&u, p, &along([1.0, 0.0])?, 2)?.pop().expect("two orders");
+    autograd::jvp(&u, [p], [&along([0.0, 1.0])?])? - (second * END)?
 }
 
 fn heat(options: &Options) -> Result<()> {
     const SIDE: usize = 20;
-    let model = Left { network: network(2, 24, &mut Rng::seed(5))?, left: conduction };
+    let model = Residual { network: network(2, 24, &mut Rng::seed(5))?, equation: conduction };
     let along = |i: usize| i as f64 / (SIDE - 1) as f64;
-    let places: Vec<f64> = (0..SIDE * SIDE).flat_map(|i| [along(i % SIDE), along(i / SIDE)]).collect();
-    let p = Tensor::new(&places[..], &Device::Cpu)?.reshape((SIDE * SIDE, 2))?;
+    let points: Vec<f64> = (0..SIDE * SIDE).flat_map(|i| [along(i % SIDE), along(i / SIDE)]).collect();
+    let p = Tensor::new(&points[..], &Device::Cpu)?.reshape((SIDE * SIDE, 2))?;
     train(&model, &p, options)?;
 
     let found = no_grad(|| temperature(&model.network, &p, &mut ForwardContext::eval()))?
         .flatten(0, -1)?
         .to_vec1::<f64>()?;
-    let exact: Vec<f64> = places.chunks_exact(2).map(|p| warmth(p[0], p[1] * END)).collect();
+    let exact: Vec<f64> = points.chunks_exact(2).map(|p| exact_temperature(p[0], p[1] * END)).collect();
     let worst = exact.iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     println!("largest difference from the exact temperature: {worst:.1e}");
     let row =
