@@ -306,6 +306,18 @@ impl Layer for States {
     }
 }
 
+/// The last state of a recurrent layer.
+struct LastState(Lstm);
+impl Layer for LastState {
+    fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+        let (_, [h, c]) = self.0.forward_with_state(x, None, ctx)?;
+        Tensor::cat(&[h.i(0)?, c.i(0)?], 1)
+    }
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        fields.layer("lstm", &self.0);
+    }
+}
+
 /// x·W·x + b for each row.
 struct Square(Bilinear);
 impl Layer for Square {
@@ -360,6 +372,10 @@ fn options(rng: &mut Rng) -> Result<Vec<Case>> {
         case("lstm", Lstm::new(3, 5, plain(), rng)?, steps).wide()?,
         case("lstm_long", Lstm::new(8, 32, plain(), rng)?, &[2, 1000, 8]),
         case("lstm_states", States(Lstm::new(3, 5, plain().layers(2).bidirectional(), rng)?), steps),
+        case("lstm_one_step", Lstm::new(3, 5, plain(), &mut Rng::seed(2))?, &[2, 1, 3]),
+        // As many steps as the larger batch has sequences: no shape tells the axes apart.
+        case("lstm_square", Lstm::new(3, 5, plain(), &mut Rng::seed(2))?, &[2, 5, 3]),
+        case("lstm_last_state", LastState(Lstm::new(3, 5, plain(), &mut Rng::seed(2))?), steps),
         Case { axis: 1, ..case("lstm_time_first", Lstm::new(3, 5, plain().time_first(), rng)?, &[6, 2, 3]) },
         case("gru_no_bias", Gru::new(3, 5, plain().without_bias(), rng)?, steps),
         case("gru_deep", Gru::new(3, 5, plain().layers(2).bidirectional(), rng)?, steps),

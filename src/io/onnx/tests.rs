@@ -340,6 +340,22 @@ fn recurrent_layers_are_nodes() -> Result<()> {
     let file = written(&export.clone().as_f32(), &model)?;
     assert_eq!(operators(&file), expected);
     assert_eq!(file.ends, ["input: 1 [batch, 6, 3]", "output: 1 [batch, 6, 10]"]);
+    // candle-onnx refuses the sum of one tensor, and would take the steps and sequences of the LSTM's outputs for each other.
+    let model = Lstm::new(3, 5, RnnOptions::new(), rng)?;
+    let of = |export: &OnnxExport| -> Result<String> { Ok(operators(&written(export, &model)?).join(" ")) };
+    let guarded = "Transpose LSTM Sum Squeeze Transpose";
+    assert_eq!(of(&export)?, guarded);
+    assert_eq!(of(&OnnxExport::new(&[1, 1, 3]).free_axis("input", 1, "steps"))?, guarded);
+    assert_eq!(of(&OnnxExport::new(&[4, 6, 3]).fixed_batch())?, guarded);
+    let plain = "Transpose LSTM Squeeze Transpose";
+    assert_eq!(of(&export.clone().fixed_batch())?, plain);
+    assert_eq!(of(&OnnxExport::new(&[1, 1, 3]))?, plain);
+    let x = Tensor::zeros((1, 6, 3), DType::F32, &Device::Cpu)?;
+    let export = OnnxExport::multi(&[("x", &x)], &["h", "c"]);
+    let file = read(&export.bytes(&export.graph_of(&model, &|x| {
+        Ok(model.forward_with_state(&x[0], None, &mut ForwardContext::eval())?.1.to_vec())
+    })?)?);
+    assert!(!operators(&file).contains(&"Sum"), "{:?}", file.nodes);
     // States in and out.
     let model = Gru::new(3, 5, RnnOptions::new(), rng)?;
     let [x, h] = [[1, 6, 3], [1, 1, 5]].map(|dims| Tensor::zeros(&dims, DType::F32, &Device::Cpu).unwrap());

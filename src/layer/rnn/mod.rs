@@ -302,16 +302,25 @@ impl<C: RecurrentCell<S>, const S: usize> Recurrent<C, S> {
         let node = onnx.node(cell.operator, &inputs, &attributes);
         let mut results = Vec::with_capacity(1 + directions * S);
         for direction in 0..directions {
-            let at = onnx.int(direction as i64);
             for k in 0..S {
                 let state = onnx.part(node, 1 + k);
-                results.push(onnx.node("Gather", &[state, at], &[("axis", OnnxAttribute::Int(0))]));
+                // tract fails at a Gather of both states of an LSTM whose outputs nothing takes.
+                results.push(if directions == 1 {
+                    let axis = onnx.ints(&[0]);
+                    onnx.node("Squeeze", &[state, axis], &[])
+                } else {
+                    let at = onnx.int(direction as i64);
+                    onnx.node("Gather", &[state, at], &[("axis", OnnxAttribute::Int(0))])
+                });
             }
         }
         // (t, directions, n, hidden)
         results.push(if directions == 1 {
             let axis = onnx.ints(&[1]);
-            onnx.node("Squeeze", &[node, axis], &[])
+            // candle-onnx takes t and n of these for each other, in silence. The sum of one tensor changes nothing elsewhere, and is refused there.
+            let misread = cell.operator == "LSTM" && !onnx.dims(0)?[..2].contains(&1);
+            let y = if misread { onnx.node("Sum", &[node], &[]) } else { node };
+            onnx.node("Squeeze", &[y, axis], &[])
         } else {
             let order = OnnxAttribute::Ints(vec![0, 2, 1, 3]);
             let turned = onnx.node("Transpose", &[node], &[("perm", order)]);
