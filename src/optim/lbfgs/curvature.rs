@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::kernel::dot;
+use crate::kernel::{add_scaled_dot, dot};
 
 /// A step and the change of the gradient along it.
 #[derive(Clone, Debug)]
@@ -44,24 +44,27 @@ impl Curvature {
                     self.pairs.pop_front();
                 }
             }
+            // Each pass applies a pair and makes the product for the next one; the last product is of no use.
             let mut alphas = Vec::with_capacity(self.pairs.len());
-            for pair in self.pairs.iter().rev() {
-                let alpha = dot(&pair.step, &d) * pair.inverse;
-                add_scaled(&mut d, -alpha, &pair.change);
+            let mut pairs = self.pairs.iter().rev().peekable();
+            let mut product = self.pairs.back().map_or(0.0, |pair| dot(&pair.step, &d));
+            while let Some(pair) = pairs.next() {
+                let alpha = product * pair.inverse;
                 alphas.push(alpha);
+                let next = pairs.peek().unwrap_or(&pair);
+                product = add_scaled_dot(&mut d, -alpha, &pair.change, &next.step);
             }
             d.iter_mut().for_each(|d| *d *= self.scale);
-            for (pair, alpha) in self.pairs.iter().zip(alphas.into_iter().rev()) {
-                let beta = dot(&pair.change, &d) * pair.inverse;
-                add_scaled(&mut d, alpha - beta, &pair.step);
+            let mut pairs = self.pairs.iter().zip(alphas.into_iter().rev()).peekable();
+            let mut product = self.pairs.front().map_or(0.0, |pair| dot(&pair.change, &d));
+            while let Some((pair, alpha)) = pairs.next() {
+                let beta = product * pair.inverse;
+                let next = pairs.peek().map_or(pair, |(next, _)| next);
+                product = add_scaled_dot(&mut d, alpha - beta, &pair.step, &next.change);
             }
         }
         (self.direction, self.grad) = (d.into(), grad.into());
     }
-}
-
-fn add_scaled(a: &mut [f64], t: f64, b: &[f64]) {
-    a.iter_mut().zip(b).for_each(|(a, b)| *a += t * b);
 }
 
 pub(super) fn max_abs(x: &[f64]) -> f64 {

@@ -194,10 +194,13 @@ impl Lbfgs {
                 break;
             }
             let mut new_evaluations = 0;
+            // Where on the line the parameters are.
+            let mut at_t = 0.0;
             if self.line_search {
                 let start = Point { t: 0.0, loss, slope, grad };
                 let at = |t: f64| {
                     flat.write(&along(&x, t, &d))?;
+                    at_t = t;
                     let (loss, grad) = flat.evaluate(evaluate)?;
                     // Where the loss is not defined, the step was too long.
                     let loss = if loss.is_nan() { f64::INFINITY } else { loss };
@@ -217,7 +220,9 @@ impl Lbfgs {
                 (state.t, loss, grad) = (found.t, found.loss, found.grad);
             }
             x = along(&x, state.t, &d);
-            flat.write(&x)?;
+            if state.t != at_t {
+                flat.write(&x)?;
+            }
             if !self.line_search && iteration < self.max_iter {
                 (loss, grad) = flat.evaluate(evaluate)?;
                 new_evaluations = 1;

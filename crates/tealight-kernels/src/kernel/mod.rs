@@ -50,7 +50,7 @@ pub use index::{BlockIndices, last_of_each, nonzero, strides, sums};
 pub use map::{Loop, SOURCES, Slots, Written, add_assign, cast, fuse, in_blocks, map, map_by, sources};
 pub use max_pool::{max_pool, pool_gather, pool_scatter};
 pub use parallel::{map_each, parts, simd_level};
-pub use reduce::{dot, fold_axis, is_finite, sum, sum_axis, sum_squares};
+pub use reduce::{add_scaled_dot, dot, fold_axis, is_finite, sum, sum_axis, sum_squares};
 pub use resample::{ResampleMode, Window, resample, resample_transpose};
 pub use taped::taped;
 pub use view::{Dims, View, broadcast_dims};
@@ -87,7 +87,7 @@ instances! {
     norm: moments standardize standardize_backward;
     optim: norm;
     order: places;
-    reduce: sum is_finite dot sum_axis sum_squares;
+    reduce: sum is_finite dot add_scaled_dot sum_axis sum_squares;
     resample: resample resample_transpose;
     rows: softmax softmax_backward log_softmax log_softmax_backward cross_entropy cross_entropy_and_slopes normalize normalize_backward;
     scan: products other_products;

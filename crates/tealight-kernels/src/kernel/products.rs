@@ -36,6 +36,59 @@ impl<T: Element> WithSimd for Sum<'_, T> {
     }
 }
 
+/// a ← a + t·b, and then Σ aᵢ·cᵢ
+struct AddScaledDot<'a, T> {
+    a: &'a mut [T],
+    t: T,
+    b: &'a [T],
+    c: &'a [T],
+}
+
+impl<T: Element> WithSimd for AddScaledDot<'_, T> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> f64 {
+        match LANES * size_of::<T>() / size_of::<T::Vector<S>>() {
+            2 => self.in_vectors::<S, 2>(simd),
+            4 => self.in_vectors::<S, 4>(simd),
+            8 => self.in_vectors::<S, 8>(simd),
+            16 => self.in_vectors::<S, 16>(simd),
+            _ => self.in_vectors::<S, LANES>(simd),
+        }
+    }
+}
+
+impl<T: Element> AddScaledDot<'_, T> {
+    /// The sums are those of [`in_vectors`].
+    #[inline(always)]
+    fn in_vectors<S: Simd, const N: usize>(self, simd: S) -> f64 {
+        let AddScaledDot { a, t, b, c } = self;
+        let mut total = [0.0; HALF];
+        let factors = T::splat(simd, t);
+        for ((a, b), c) in a.chunks_mut(BLOCK).zip(b.chunks(BLOCK)).zip(c.chunks(BLOCK)) {
+            let rest = a.len() / LANES * LANES;
+            let mut sums = [T::splat(simd, T::default()); N];
+            let vectors = T::vectors_mut::<S>(&mut a[..rest])
+                .chunks_exact_mut(N)
+                .zip(T::vectors::<S>(&b[..rest]).chunks_exact(N))
+                .zip(T::vectors::<S>(&c[..rest]).chunks_exact(N));
+            for ((a, b), c) in vectors {
+                for i in 0..N {
+                    a[i] = T::plus(simd, a[i], T::times(simd, factors, b[i]));
+                    sums[i] = T::fused(simd, a[i], c[i], sums[i]);
+                }
+            }
+            add_lanes::<S, T, N>(&sums, &mut total);
+            for (i, ((a, &b), &c)) in a[rest..].iter_mut().zip(&b[rest..]).zip(&c[rest..]).enumerate() {
+                *a += t * b;
+                total[i % HALF] += (*a * c).to_f64();
+            }
+        }
+        across(total)
+    }
+}
+
 /// The product of a matrix, row after row, with a vector.
 struct Rows<'a, T> {
     rows: &'a [T],
@@ -83,6 +136,11 @@ pub(super) fn dot<T: Element>(a: &[T], b: &[T]) -> f64 {
     run(Dot { a, b })
 }
 
+/// a ← a + t·b, and then Σ aᵢ·cᵢ
+pub(super) fn add_scaled_dot<T: Element>(a: &mut [T], t: T, b: &[T], c: &[T]) -> f64 {
+    run(AddScaledDot { a, t, b, c })
+}
+
 /// Σ xᵢ·factor
 pub(super) fn sum<T: Element>(x: &[T], factor: T) -> f64 {
     run(Sum { x, factor })
@@ -124,16 +182,22 @@ fn in_vectors<S: Simd, T: Element, const N: usize, const ALONE: bool>(
                 sums[i] = T::fused(simd, a[i], if ALONE { factors } else { b[i] }, sums[i]);
             }
         }
-        let mut lane = [T::default(); LANES];
-        T::vectors_mut::<S>(&mut lane)[..N].copy_from_slice(&sums);
-        for i in 0..HALF {
-            total[i] += (lane[i] + lane[i + HALF]).to_f64();
-        }
+        add_lanes::<S, T, N>(&sums, &mut total);
         for (i, (&a, &b)) in a[rest..].iter().zip(&b[rest..]).enumerate() {
             total[i % HALF] += (a * if ALONE { factor } else { b }).to_f64();
         }
     }
     across(total)
+}
+
+/// Adds the lanes of a block to the sums of the blocks before.
+#[inline(always)]
+fn add_lanes<S: Simd, T: Element, const N: usize>(sums: &[T::Vector<S>; N], total: &mut [f64; HALF]) {
+    let mut lane = [T::default(); LANES];
+    T::vectors_mut::<S>(&mut lane)[..N].copy_from_slice(sums);
+    for i in 0..HALF {
+        total[i] += (lane[i] + lane[i + HALF]).to_f64();
+    }
 }
 
 /// The places in which the products of [`four`] are summed: as many numbers as the widest vector has.

@@ -140,6 +140,20 @@ pub fn dot<T: Element>(a: &[T], b: &[T]) -> T {
     T::constant(in_pieces(a.len(), &|from, to| products::dot(&a[from..to], &b[from..to])))
 }
 
+/// a ← a + t·b, rounded twice, and then [`dot`] of a and c, in one pass: each step of L-BFGS's recursion.
+#[inline(never)]
+pub fn add_scaled_dot<T: Element>(a: &mut [T], t: T, b: &[T], c: &[T]) -> T {
+    if a.len() <= PIECE {
+        return T::constant(products::add_scaled_dot(a, t, b, c));
+    }
+    let add = |i: usize, a: &mut [T]| {
+        let b = &b[i * PIECE..];
+        vectorize!(a.iter_mut().zip(b).for_each(|(a, &b)| *a += t * b));
+    };
+    parts(a, PIECE, worthwhile(a.len()), &add);
+    dot(a, c)
+}
+
 /// The sum along the middle axis of an array of shape (outer, axis, inner).
 #[inline(never)]
 pub fn sum_axis<T: Element>(x: &[T], outer: usize, axis: usize, inner: usize) -> Vec<T> {
@@ -328,7 +342,7 @@ fn extreme_length<T: Element, A: Element>(x: &[T], wide: impl Fn(T) -> A) -> A {
 #[cfg(test)]
 mod tests {
     use super::super::Element;
-    use super::{dot, fold_axis, sum, sum_axis, sum_squares};
+    use super::{add_scaled_dot, dot, fold_axis, sum, sum_axis, sum_squares};
 
     #[test]
     fn ten_million_f32_stay_exact_to_1e_6() {
@@ -342,6 +356,22 @@ mod tests {
         let x: Vec<f32> = (0..10_000_000).map(|i| 1.0 + (i % 1009) as f32 * 1e-3).collect();
         let exact: f64 = x.iter().map(|&x| f64::from(x)).sum();
         assert!((f64::from(sum(&x)) - exact).abs() < 1e-6 * exact);
+    }
+
+    #[test]
+    fn adding_and_multiplying_has_the_bits_of_two_passes() {
+        fn check<T: Element>(n: usize) {
+            let numbers = |k: f64| (0..n).map(|i| T::constant((i as f64 * k).sin())).collect::<Vec<T>>();
+            let (mut a, b, c, t) = (numbers(0.7), numbers(1.3), numbers(2.9), T::constant(0.1));
+            // Rounded twice.
+            let sums: Vec<T> = a.iter().zip(&b).map(|(&a, &b)| a + std::hint::black_box(t * b)).collect();
+            let product = add_scaled_dot(&mut a, t, &b, &c);
+            assert!(a == sums && product == dot(&c, &sums), "{n} elements");
+        }
+        for n in [0, 1, 5, 16, 31, 32, 33, 511, 512, 513, 1153, 100_003] {
+            check::<f32>(n);
+            check::<f64>(n);
+        }
     }
 
     fn along<T: Element>(x: &[T], outer: usize, axis: usize, inner: usize) -> Vec<f64> {
