@@ -140,6 +140,15 @@ pub(super) unsafe fn assume_written_mut<T>(slots: &mut [Uninit<T>]) -> &mut [T] 
     unsafe { &mut *(std::ptr::from_mut(slots) as *mut [T]) }
 }
 
+/// Elements as slots.
+///
+/// # Safety
+/// No slot may be made uninitialised.
+pub(super) unsafe fn slots<T: Copy>(elements: &mut [T]) -> &mut [Uninit<T>] {
+    // SAFETY: MaybeUninit<T> has T's layout, and by this function's contract every element stays initialised.
+    unsafe { &mut *(std::ptr::from_mut(elements) as *mut [Uninit<T>]) }
+}
+
 /// Initialises every slot i with `f(i)`.
 #[inline(always)]
 pub(super) fn fill<T: Copy>(slots: &mut [Uninit<T>], f: impl Fn(usize) -> T) -> &mut [T] {

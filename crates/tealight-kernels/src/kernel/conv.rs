@@ -8,12 +8,14 @@ use std::ops::Range;
 mod blocked;
 mod columns;
 mod direct;
+mod winograd;
 
 use super::gemm::multiply;
 use super::parallel::{large_product, parts, product_worthwhile};
 use super::{Element, Matrix, WindowAxis, add_assign, buffer, is_finite};
 use blocked::Blocked;
 use direct::{Direct, Phases};
+use winograd::Winograd;
 
 /// Elements of the matrix of windows that are made and multiplied at a time: few enough for a cache.
 const BLOCK: usize = if cfg!(test) { 64 } else { 1 << 17 };
@@ -208,6 +210,39 @@ fn directly<T: Element>(
     }
 }
 
+/// The convolution of x with the kernel whose element at `place` from a channel to output o is `at(o, channel, place)`; `None` if a
+/// result is not finite, as this way spreads an infinity.
+fn in_tiles<T: Element>(
+    winograd: &Winograd,
+    conv: &Conv,
+    x: &[T],
+    at: impl Fn(usize, usize, usize) -> T,
+    bias: Option<&[T]>,
+) -> Option<Vec<T>> {
+    let (kernel, size) = (winograd.pack(at), conv.outputs * conv.windows());
+    let at_once = winograd.images();
+    // Fewer shares than elsewhere: each has large buffers.
+    let share = conv.batch.div_ceil(PARTS).next_multiple_of(at_once).min(conv.batch);
+    // SAFETY: the parts are all of the output, and `convolve` writes every element of its part.
+    let y = unsafe {
+        buffer::written(conv.batch * size, |y| {
+            conv.for_each_part(
+                y,
+                share * size,
+                || winograd.buffers(),
+                |i, y, buffers, _| {
+                    for (j, y) in y.chunks_mut(at_once * size).enumerate() {
+                        let images = &x[(i * share + j * at_once) * conv.image()..];
+                        let images = &images[..y.len() / size * conv.image()];
+                        winograd.convolve(images, &kernel, bias, buffers, y);
+                    }
+                },
+            );
+        })
+    };
+    is_finite(&y).then_some(y)
+}
+
 /// Adds `bias[i]` to channel i of an image.
 fn add_bias<T: Element>(image: &mut [T], bias: &[T]) {
     let size = (image.len() / bias.len().max(1)).max(1);
@@ -278,6 +313,14 @@ pub fn conv<T: Element>(conv: &Conv, x: &[T], w: &[T], bias: Option<&[T]>) -> Ve
 pub fn conv_transpose<T: Element>(conv: &Conv, w: &[T], g: &[T], bias: Option<&[T]>) -> Vec<T> {
     let (m, depth, windows) = (conv.outputs, conv.depth(), conv.windows());
     let size = Conv::count(conv.x_dims());
+    if size > 0
+        && let Some(turned) = conv.turned()
+        && let Some(winograd) = Winograd::new::<T>(&turned)
+        && let at = (|i: usize, o: usize, place: usize| w[(o * conv.inputs + i) * 9 + 8 - place])
+        && let Some(x) = in_tiles(&winograd, &turned, g, at, bias)
+    {
+        return x;
+    }
     if size > 0
         && m > 0
         && let Some(blocked) = Blocked::transpose::<T>(conv)
@@ -378,6 +421,32 @@ pub fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
         sums.truncate(size);
         sums
     };
+    if let Some(winograd) = Winograd::new::<T>(conv) {
+        let (size, at_once) = (winograd.kernel_size(), winograd.images());
+        let mut sums = vec![T::default(); parts * size];
+        conv.for_each_part(
+            &mut sums,
+            size,
+            || winograd.buffers(),
+            |part, sum, buffers, _| {
+                let images = images(part);
+                for first in images.clone().step_by(at_once) {
+                    let count = at_once.min(images.end - first);
+                    let x = &x[first * conv.image()..][..count * conv.image()];
+                    let g = &g[first * m * windows..][..count * m * windows];
+                    winograd.kernel(x, g, buffers, sum);
+                }
+            },
+        );
+        let (sum, rest) = sums.split_at_mut(size);
+        rest.chunks_exact(size).for_each(|part| add_assign(sum, part));
+        let mut gradient = buffer::zeros(Conv::count(conv.w_dims()));
+        winograd.unpack(sum, &mut gradient);
+        // As in `in_tiles`.
+        if is_finite(&gradient) {
+            return gradient;
+        }
+    }
     let mut sums = buffer::zeros(parts * size);
     if windows > 0
         && let Some(blocked) = Blocked::new::<T>(conv)

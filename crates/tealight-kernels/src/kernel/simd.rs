@@ -160,6 +160,42 @@ pub(super) unsafe fn vector_at<S: Simd, T: Vectors>(from: *const T) -> T::Vector
     unsafe { from.cast::<T::Vector<S>>().read_unaligned() }
 }
 
+/// Writes the transpose of a square of 4×4 elements, whose rows are `from_row` and `to_row` elements apart.
+///
+/// # Safety
+/// The rows must lie there, and `to` must not overlap `from`.
+#[inline(always)]
+pub(super) unsafe fn turn<T: Copy>(from: *const T, from_row: usize, to: *mut T, to_row: usize) {
+    // The compiler moves single elements otherwise.
+    #[cfg(target_arch = "x86_64")]
+    if size_of::<T>() == 4 {
+        use std::arch::x86_64::{
+            _mm_loadu_si128, _mm_storeu_si128, _mm_unpackhi_epi32, _mm_unpackhi_epi64, _mm_unpacklo_epi32,
+            _mm_unpacklo_epi64,
+        };
+        // SAFETY: a row is four elements of four bytes, and both instructions take any address; each x86-64 has them.
+        unsafe {
+            let row = |i: usize| _mm_loadu_si128(from.add(i * from_row).cast());
+            let [a, b, c, d] = [row(0), row(1), row(2), row(3)];
+            let [low, high] = [
+                [_mm_unpacklo_epi32(a, b), _mm_unpacklo_epi32(c, d)],
+                [_mm_unpackhi_epi32(a, b), _mm_unpackhi_epi32(c, d)],
+            ];
+            _mm_storeu_si128(to.cast(), _mm_unpacklo_epi64(low[0], low[1]));
+            _mm_storeu_si128(to.add(to_row).cast(), _mm_unpackhi_epi64(low[0], low[1]));
+            _mm_storeu_si128(to.add(2 * to_row).cast(), _mm_unpacklo_epi64(high[0], high[1]));
+            _mm_storeu_si128(to.add(3 * to_row).cast(), _mm_unpackhi_epi64(high[0], high[1]));
+        }
+        return;
+    }
+    for i in 0..4 {
+        for j in 0..4 {
+            // SAFETY: the caller says that the rows lie there.
+            unsafe { *to.add(j * to_row + i) = *from.add(i * from_row + j) };
+        }
+    }
+}
+
 /// Writes a vector to as many elements.
 #[inline(always)]
 pub(super) fn store<V: Copy, T: Copy>(vector: V, to: &mut [T]) {

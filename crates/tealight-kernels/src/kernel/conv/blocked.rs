@@ -6,8 +6,9 @@
 use pulp::{Simd, WithSimd};
 
 use super::super::Element;
-use super::super::buffer::Uninit;
+use super::super::buffer::{Uninit, slots};
 use super::super::parallel::{is_scalar, run, simd_level};
+use super::super::simd::turn;
 use super::Conv;
 use super::direct::{copy_row, lanes};
 
@@ -219,19 +220,7 @@ impl Blocked {
 
     /// The channels of the output that are summed side by side.
     fn blocks<T>(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
-        let lanes = lanes::<T>();
-        let most = if many_registers() { 4 } else { 2 };
-        let mut start = 0;
-        std::iter::from_fn(move || {
-            let vectors = match (self.width - start) / lanes {
-                0 => return None,
-                1 => 1,
-                2 | 3 => 2,
-                _ => most,
-            };
-            start += vectors * lanes;
-            Some(start - vectors * lanes..start)
-        })
+        blocks::<T>(self.width)
     }
 
     /// Room for [`Blocked::convolve`].
@@ -293,6 +282,23 @@ impl Blocked {
     }
 }
 
+/// Channels that are summed side by side, of `width` in whole vectors.
+pub(super) fn blocks<T>(width: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let lanes = lanes::<T>();
+    let most = if many_registers() { 4 } else { 2 };
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let vectors = match (width - start) / lanes {
+            0 => return None,
+            1 => 1,
+            2 | 3 => 2,
+            _ => most,
+        };
+        start += vectors * lanes;
+        Some(start - vectors * lanes..start)
+    })
+}
+
 /// Whether six places and four vectors of channels fit in registers.
 fn many_registers() -> bool {
     simd_level() != "avx2"
@@ -300,38 +306,42 @@ fn many_registers() -> bool {
 
 /// `to[j·to_row + i] = from[i·from_row + j]` for i below `rows` and j below `columns`.
 #[inline(always)]
-fn transpose<T: Copy, U: Copy>(
+pub(super) fn transpose<T: Copy>(
     from: &[T],
     from_row: usize,
-    to: &mut [U],
+    to: &mut [Uninit<T>],
     to_row: usize,
     [rows, columns]: [usize; 2],
-    f: impl Fn(T) -> U,
 ) {
     const SIDE: usize = 4;
-    let mut i = 0;
-    while i + SIDE <= rows {
-        let mut j = 0;
-        while j + SIDE <= columns {
-            let lines: [[T; SIDE]; SIDE] = std::array::from_fn(|r| {
-                *from[(i + r) * from_row + j..].first_chunk().expect("a whole block")
-            });
-            for c in 0..SIDE {
-                let line: [U; SIDE] = std::array::from_fn(|r| f(lines[r][c]));
-                to[(j + c) * to_row + i..][..SIDE].copy_from_slice(&line);
-            }
-            j += SIDE;
-        }
-        for j in j..columns {
-            for r in i..i + SIDE {
-                to[j * to_row + r] = f(from[r * from_row + j]);
-            }
-        }
-        i += SIDE;
+    if rows == 0 || columns == 0 {
+        return;
     }
-    for i in i..rows {
-        for j in 0..columns {
-            to[j * to_row + i] = f(from[i * from_row + j]);
+    assert!(
+        (rows - 1) * from_row + columns <= from.len() && (columns - 1) * to_row + rows <= to.len(),
+        "kernel::conv: a matrix outside of its slice"
+    );
+    let [whole, wide] = [rows, columns].map(|n| n / SIDE * SIDE);
+    let (start, end) = (from.as_ptr(), to.as_mut_ptr().cast::<T>());
+    // Along the rows that lie farther from one another: many of them may share one set of a cache.
+    if from_row > to_row {
+        for i in (0..whole).step_by(SIDE) {
+            for j in (0..wide).step_by(SIDE) {
+                // SAFETY: rows i to i + 3 and columns j to j + 3 lie inside of both by the assertion above.
+                unsafe { turn(start.add(i * from_row + j), from_row, end.add(j * to_row + i), to_row) };
+            }
+        }
+    } else {
+        for j in (0..wide).step_by(SIDE) {
+            for i in (0..whole).step_by(SIDE) {
+                // SAFETY: as above.
+                unsafe { turn(start.add(i * from_row + j), from_row, end.add(j * to_row + i), to_row) };
+            }
+        }
+    }
+    for i in 0..rows {
+        for j in if i < whole { wide } else { 0 }..columns {
+            to[j * to_row + i].write(from[i * from_row + j]);
         }
     }
 }
@@ -376,7 +386,7 @@ impl<T: Element> WithSimd for Convolve<'_, T> {
 }
 
 #[inline(always)]
-fn lanes_of<S: Simd, T: Element>() -> usize {
+pub(super) fn lanes_of<S: Simd, T: Element>() -> usize {
     size_of::<T::Vector<S>>() / size_of::<T>()
 }
 
@@ -443,7 +453,7 @@ impl Chunk<'_> {
         let size = to[0] * to[1];
         if phase.step == [1, 1] {
             let out = &mut out[channels.start * size + first..];
-            transpose(sums, width, out, size, [count, channels.len()], Uninit::new);
+            transpose(sums, width, out, size, [count, channels.len()]);
             return;
         }
         let mut places = [0; CHUNK];
@@ -480,7 +490,9 @@ impl<T: Element> WithSimd for Products<'_, T> {
         for (i, (x, g)) in pairs.iter().enumerate() {
             blocked.pad(x, &mut xs[i * image..][..image]);
             let to = &mut gs[i * places * blocked.width..][..places * blocked.width];
-            transpose(g, places, to, blocked.width, [blocked.outputs, places], |x| x);
+            // SAFETY: `transpose` writes elements.
+            let to = unsafe { slots(to) };
+            transpose(g, places, to, blocked.width, [blocked.outputs, places]);
         }
         let mut sums = sums;
         let (xs, gs) = (&xs[..pairs.len() * image], &gs[..pairs.len() * places * blocked.width]);

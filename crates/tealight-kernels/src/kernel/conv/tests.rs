@@ -1,4 +1,4 @@
-use super::{Blocked, Conv, Direct, PARTS, WindowAxis, conv, conv_kernel, conv_transpose};
+use super::{Blocked, Conv, Direct, PARTS, WindowAxis, Winograd, conv, conv_kernel, conv_transpose};
 
 /// Σ x·w·g with every index written out, as a derivative by x, w and g.
 fn plain(c: &Conv, x: &[f64], w: &[f64], g: &[f64]) -> [Vec<f64>; 3] {
@@ -209,6 +209,70 @@ fn in_blocks_of_many_sizes() {
         forward > 50 && transposed > 50 || crate::kernel::parallel::is_scalar(),
         "{forward} {transposed}"
     );
+}
+
+#[test]
+fn in_tiles_of_many_sizes() {
+    let mut tiled = 0;
+    for (batch, inputs, outputs) in [(1, 16, 16), (5, 16, 23), (2, 17, 32), (13, 24, 40)] {
+        for (high, wide) in [(4, 4), (6, 8), (5, 7), (2, 2), (9, 20), (12, 3)] {
+            for padding in 0..=2 {
+                let paddings = [padding, (padding + 1) % 3];
+                if high + 2 * paddings[0] < 3 || wide + 2 * paddings[1] < 3 {
+                    continue;
+                }
+                let sides = [side(high, 3, 1, paddings[0], 1), side(wide, 3, 1, paddings[1], 1)];
+                let c = Conv { batch, groups: 1, inputs, outputs, sides };
+                tiled += usize::from(Winograd::new::<f64>(&c).is_some());
+                agrees(&c);
+                let (w, g) = (numbers(Conv::count(c.w_dims()), 0.2), numbers(Conv::count(c.y_dims()), 0.3));
+                let bias = numbers(inputs, 0.4);
+                let plain = conv_transpose(&c, &w, &g, None);
+                for (i, x) in conv_transpose(&c, &w, &g, Some(&bias)).iter().enumerate() {
+                    let expected = plain[i] + bias[i / (high * wide) % inputs];
+                    assert!((x - expected).abs() < 1e-10, "{c:?} {i}");
+                }
+            }
+        }
+    }
+    // More padding on one side than on the other, and places that no window reaches.
+    for (before, after) in [(0, 1), (2, 0), (1, 3), (1, -2), (0, -1)] {
+        let uneven = |input: usize| WindowAxis {
+            output: (input as isize + before + after - 2) as usize,
+            ..side(input, 3, 1, before as usize, 1)
+        };
+        agrees(&Conv { batch: 3, groups: 1, inputs: 16, outputs: 16, sides: [uneven(6), uneven(9)] });
+        agrees(&Conv {
+            batch: 3,
+            groups: 1,
+            inputs: 16,
+            outputs: 16,
+            sides: [side(6, 3, 1, 1, 1), uneven(9)],
+        });
+    }
+    assert!(tiled > 30 || crate::kernel::parallel::is_scalar(), "{tiled}");
+}
+
+#[test]
+fn an_infinity_in_tiles_stays_where_it_is() {
+    let c = Conv { batch: 2, groups: 1, inputs: 16, outputs: 16, sides: [side(6, 3, 1, 1, 1); 2] };
+    assert!(Winograd::new::<f64>(&c).is_some() || crate::kernel::parallel::is_scalar());
+    let [x, w, g] = [(c.x_dims(), 0.1), (c.w_dims(), 0.2), (c.y_dims(), 0.3)]
+        .map(|(dims, salt)| numbers(Conv::count(dims), salt));
+    for value in [f64::INFINITY, f64::NAN, f64::MAX] {
+        for place in [0, 7, 700] {
+            let [mut bad_x, mut bad_g] = [x.clone(), g.clone()];
+            (bad_x[place], bad_g[place]) = (value, value);
+            let got = [conv_transpose(&c, &w, &bad_g, None), conv_kernel(&c, &bad_x, &g)];
+            let expected = [plain(&c, &x, &w, &bad_g)[0].clone(), plain(&c, &bad_x, &w, &g)[1].clone()];
+            for (got, expected) in got.iter().zip(&expected) {
+                let same = |(&a, &b): (&f64, &f64)| {
+                    a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() < 1e-10 * b.abs().max(1.0)
+                };
+                assert!(got.iter().zip(expected).all(same), "{value} {place}");
+            }
+        }
+    }
 }
 
 #[test]
