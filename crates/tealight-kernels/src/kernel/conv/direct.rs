@@ -11,6 +11,8 @@
 //!
 //! The transpose of a convolution with a stride is several convolutions at stride 1 ([`Phases`]), whose outputs lie between one another.
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 use smallvec::SmallVec;
 
@@ -68,6 +70,9 @@ pub(super) fn copy_row<T: Copy, U: Copy>(from: &[T], to: &mut [U], f: impl Fn(T)
         _ => to.iter_mut().zip(from).for_each(|(to, &from)| *to = f(from)),
     }
 }
+
+/// Where the plane of a column of the kernel begins, the first element of a row that it has, and the outputs that these are for.
+type Column = (usize, usize, Range<usize>);
 
 /// A convolution as sums over long rows.
 pub(super) struct Direct {
@@ -172,16 +177,70 @@ impl Direct {
         }
     }
 
+    /// Divides an image at stride 2 into its even and odd columns where these are two of the planes that [`Direct::pick_by_columns`] makes, and
+    /// moves those for the other planes; false if they are not.
+    #[inline(always)]
+    fn halve_by_columns<T: Element>(&self, image: &[T], padded: &mut [T], columns: &[Column]) -> bool {
+        let [high, wide] = self.conv.sides;
+        let (rows, sizes) = (self.plane / self.pitch, [wide.input.div_ceil(2), wide.input / 2]);
+        let mut halves = [None; 2];
+        for (half, size) in sizes.into_iter().enumerate() {
+            for (plane, from, outputs) in columns {
+                if *from == half && *outputs == (0..size) {
+                    halves[half] = Some(*plane);
+                }
+            }
+        }
+        let [Some(evens), Some(odds)] = halves else { return false };
+        let channels = image.chunks_exact((high.input * wide.input).max(1));
+        for (image, planes) in channels.zip(padded.chunks_exact_mut(self.planes * self.plane)) {
+            let (mut group, mut at) = (high.padding % high.stride, high.padding / high.stride * self.pitch);
+            for row in image.chunks_exact(wide.input.max(1)) {
+                if at >= rows * self.pitch {
+                    break;
+                }
+                let first = group * wide.kernel * self.plane + at;
+                let (even, odd) = (first + evens, first + odds);
+                let halves = planes.get_disjoint_mut([even..even + sizes[0], odd..odd + sizes[1]]);
+                let [evens, odds] = halves.expect("planes do not overlap");
+                split(row, evens, odds);
+                group += 1;
+                if group == high.stride {
+                    (group, at) = (0, at + self.pitch);
+                }
+            }
+            for group in planes.chunks_exact_mut(wide.kernel * self.plane) {
+                for (plane, from, outputs) in columns {
+                    let half = [evens, odds][from % 2];
+                    if *plane == half {
+                        continue;
+                    }
+                    let (to, from) = (outputs.start, from / 2);
+                    let n = self.plane - to.max(from);
+                    group.copy_within(half + from..half + from + n, plane + to);
+                    for row in group[*plane..plane + self.plane].chunks_exact_mut(self.pitch) {
+                        row[..outputs.start].fill(T::default());
+                        row[outputs.end..].fill(T::default());
+                    }
+                }
+            }
+        }
+        true
+    }
+
     /// Copies what each column of the kernel lies on at a stride into planes whose padding is 0 already.
     #[inline(always)]
     fn pick_by_columns<T: Element>(&self, image: &[T], padded: &mut [T]) {
         let [high, wide] = self.conv.sides;
         let rows = self.plane / self.pitch;
-        let columns: SmallVec<[_; 8]> = (0..wide.kernel)
+        let columns: SmallVec<[Column; 8]> = (0..wide.kernel)
             .map(|kx| (wide.outputs(kx), kx))
             .filter(|(outputs, _)| !outputs.is_empty())
             .map(|(outputs, kx)| (kx * self.plane, wide.place(outputs.start, kx), outputs))
             .collect();
+        if wide.stride == 2 && self.halve_by_columns(image, padded, &columns) {
+            return;
+        }
         let mut halves = SmallVec::<[T; 256]>::from_elem(T::default(), wide.input + 1);
         let (evens, odds) = halves.split_at_mut(wide.input.div_ceil(2));
         let channels = image.chunks_exact((high.input * wide.input).max(1));
