@@ -1,6 +1,7 @@
-"""The convolutional training steps of program.rs and its LSTM in PyTorch, with AdamW: python3 benches/program.py [THREADS] [NAME]
+"""The convolutional training steps of program.rs and its LSTM in PyTorch, with AdamW: python3 benches/program.py [THREADS] [NAME] [compiled]
 
-Microseconds a step, the fastest of many rounds: processor time on one thread, the clock's on more.
+Microseconds a step, the fastest of many rounds: processor time on one thread, the clock's on more. With `compiled` the model and its loss go
+through torch.compile, which needs a C++ compiler.
 """
 import sys
 import time
@@ -8,7 +9,9 @@ import time
 import torch
 from torch import nn
 
-threads = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+compiled = "compiled" in sys.argv
+arguments = [argument for argument in sys.argv[1:] if argument != "compiled"]
+threads = int(arguments[0]) if arguments else 1
 torch.set_num_threads(threads)
 torch.manual_seed(1)
 now = time.thread_time if threads == 1 else time.perf_counter
@@ -50,7 +53,7 @@ models = {
 }
 
 for name, (shape, layers) in models.items():
-    if name not in sys.argv[2:] + [name] * (len(sys.argv) < 3):
+    if name not in arguments[1:] + [name] * (len(arguments) < 2):
         continue
     model = nn.Sequential(*layers)
     x = torch.randn(shape)
@@ -60,12 +63,15 @@ for name, (shape, layers) in models.items():
         y, loss = torch.randn(32, 32, 64), nn.MSELoss()
         output = lambda x: model(x)[0]
     optimizer = torch.optim.AdamW(model.parameters(), 1e-4)
+    evaluate = lambda x, y: loss(output(x), y)
+    if compiled:
+        evaluate = torch.compile(evaluate)
     best = float("inf")
     for _ in range(60):
         start = now()
         for _ in range(4):
             optimizer.zero_grad()
-            loss(output(x), y).backward()
+            evaluate(x, y).backward()
             optimizer.step()
         best = min(best, (now() - start) / 4)
-    print(f"| {name}, AdamW | {best * 1e6:.1f} |")
+    print(f"| {name}, AdamW{', compiled' * compiled} | {best * 1e6:.1f} |", flush=True)
