@@ -344,7 +344,7 @@ pub(super) fn ends(byte: u8) -> bool {
 }
 
 /// The number of [`records`] in a text that begins with one.
-fn count(text: &str, delimiter: u8) -> Result<usize, String> {
+pub(super) fn count(text: &str, delimiter: u8) -> Result<usize, String> {
     if !is_plain(text, delimiter) {
         return Ok(records(text, 0, delimiter)?.len());
     }

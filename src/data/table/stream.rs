@@ -9,7 +9,7 @@ use std::sync::Arc;
 use encoding_rs::{Decoder, DecoderResult};
 
 use super::form::{self, Form};
-use super::raw::{Row, Table, newlines};
+use super::raw::{Row, Table, count, newlines};
 use super::schema::TableSchema;
 use super::text::{self, Contents};
 use super::{Format, Missing, TableHint};
@@ -22,7 +22,7 @@ use crate::kernel;
 /// The text that is looked at for the encoding, and that is read at once.
 const READ: usize = if cfg!(test) { 1 << 10 } else { 1 << 16 };
 /// The text of a piece.
-const BLOCK: usize = if cfg!(test) { 1 << 12 } else { 1 << 19 };
+const BLOCK: usize = if cfg!(test) { 1 << 12 } else { 1 << 18 };
 /// The most text of one row.
 const MAX_ROW: usize = 1 << 26;
 /// The most pieces that are read at once, whatever the number of cores.
@@ -182,7 +182,15 @@ impl Blocks {
         let names = schema.map(TableSchema::input_names);
         let known = schema.zip(names.as_deref()).map(|(schema, names)| (schema.form(), names));
         let mut text = Text::open(path, format, known)?;
-        let (_, block) = text.next()?.unwrap_or_default();
+        let (_, mut block) = text.next()?.unwrap_or_default();
+        // The header, which a row longer than a block may follow.
+        let records = |block: &str, delimiter| {
+            count(&block[form::start(block)..], delimiter).map_err(|message| file_error(path, message))
+        };
+        while records(&block, text.delimiter)? < 2 {
+            let Some((_, more)) = text.next()? else { break };
+            block += &more;
+        }
         let contents = Contents::Text { text: block, encoding: text.decoder.encoding().name() };
         let mut head = Table::from_contents(path, contents, format, known)?;
         let first = std::mem::take(&mut head.rows);

@@ -765,6 +765,11 @@ fn small_streams_and_their_errors() -> Result<()> {
         let error = pieces.unwrap_err().to_string();
         error.split_once("t.csv: ").unwrap_or_else(|| panic!("no file in {error}")).1.to_string()
     };
+    // A first row that is longer than a block, and no mistake.
+    let long = |row: &str| format!("x,kind\n\n{row}\n2,b\n");
+    write(&long(&format!("1.{},a", "0".repeat(10_000))));
+    assert_eq!(streamed(&schema.stream(&path)?)?.0.to_vec2::<f32>()?, [[1.0], [2.0]]);
+    assert_eq!(Table::read(&path, &TableOptions::new().nrows(1))?.len(), 1);
     let many = |last: &str| format!("x,kind\n{}{last}", "1.000000,a\n\n2,b\n".repeat(1000));
     let line = 1000 * 3 + 2;
     for (text, expected) in [
@@ -774,6 +779,7 @@ fn small_streams_and_their_errors() -> Result<()> {
         (many("3,c\n"), format!("line {line}, column \"kind\": expected one of a, b, got \"c\"")),
         (many("z,a\n"), format!("line {line}, column \"x\": expected a number, got \"z\"")),
         (many("3\n"), format!("line {line}: expected 2 values, got 1")),
+        (long(&"1,".repeat(5_000)), "line 3: expected 2 values, got 5001".into()),
         (many(",a\n"), format!("line {line}, column \"x\": expected a value, got \"\"")),
     ] {
         let error = fails(&text);
