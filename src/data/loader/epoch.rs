@@ -118,8 +118,11 @@ impl BatchSource {
     }
 }
 
-/// A thread that prepares the batches of an iterable data set from `first` on, `ahead` of them; `None` if the system has no thread
-/// left.
+/// The most batches of a shuffled stream that are prepared ahead only because its buffer has as many.
+const MAX_AHEAD: usize = 1 << 14;
+
+/// A thread that prepares the batches of an iterable data set from `first` on, `ahead` of them or more; `None` if the system has no
+/// thread left.
 fn spawn_stream(
     source: &Arc<BatchSource>,
     first: usize,
@@ -127,15 +130,15 @@ fn spawn_stream(
     ahead: usize,
 ) -> Option<Receiver<Result<Batch>>> {
     let source = source.clone();
-    let (sender, receiver) = sync_channel(ahead - 1);
-    let work = move || {
-        let streamed = source.stream.clone().expect("the data set is iterable");
-        match StreamBatches::new(source, &streamed, first) {
-            Ok(mut all) => {
-                let _ = (first..batches).try_for_each(|number| sender.send(all.batch(number)));
-            }
-            Err(error) => drop(sender.send(Err(error))),
+    let streamed = source.stream.clone().expect("the data set is iterable");
+    // All that a buffer deals at once, so that it fills up again while they are taken.
+    let dealt = streamed.dealt().div_ceil(source.batch_size).min(batches - first).min(MAX_AHEAD);
+    let (sender, receiver) = sync_channel(ahead.max(dealt) - 1);
+    let work = move || match StreamBatches::new(source, &streamed, first) {
+        Ok(mut all) => {
+            let _ = (first..batches).try_for_each(|number| sender.send(all.batch(number)));
         }
+        Err(error) => drop(sender.send(Err(error))),
     };
     thread::Builder::new().name("data".into()).spawn(work).ok().map(|_| receiver)
 }

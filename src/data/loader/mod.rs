@@ -88,8 +88,8 @@ impl DataLoader {
     /// The examples of an iterable data set, which stay in its files: memory holds a few pieces, the
     /// [buffer](DataLoader::buffer_size) if they are shuffled, and the batches that are prepared ahead.
     ///
-    /// [`num_workers`](DataLoader::num_workers) makes one thread prepare that many batches ahead. A saved position is found again by
-    /// reading up to it. Errors if `batch_size` is 0.
+    /// [`num_workers`](DataLoader::num_workers) makes one thread prepare that many batches ahead, or all that the buffer gives at once
+    /// if these are more. A saved position is found again by reading up to it. Errors if `batch_size` is 0.
     pub fn iterable<D: IterableDataset + Clone + 'static>(data: &D, batch_size: usize) -> Result<Self> {
         let loader = DataLoader::new(&Counted(data.len()), batch_size)?;
         Ok(DataLoader { stream: Some((Arc::new(data.clone()), 10_000)), ..loader })

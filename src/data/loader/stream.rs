@@ -21,6 +21,13 @@ pub(super) struct Streamed {
     pub(super) seed: Option<u64>,
 }
 
+impl Streamed {
+    /// The examples that a full buffer gives at once.
+    pub(super) fn dealt(&self) -> usize {
+        if self.seed.is_some() { self.buffer_size.div_ceil(2) } else { 1 }
+    }
+}
+
 /// Examples in their order, in pieces.
 #[derive(Default)]
 struct Queue {

@@ -1,3 +1,6 @@
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
 use super::*;
 use crate::data::{IterableDataset, Pieces, TensorDataset, from_fn};
 use crate::prelude::*;
@@ -300,6 +303,41 @@ fn iterable_data_go_on_where_they_stopped() -> Result<()> {
         let inputs: Vec<Tensor> = shards.into_iter().map(|(_, (inputs, _))| inputs[0].clone()).collect();
         assert_eq!(Tensor::cat(&inputs, 0)?, batch?.0);
     }
+    Ok(())
+}
+
+/// Numbers, one in a piece, each of which is told when it is read.
+#[derive(Clone)]
+struct Told(usize, Sender<usize>);
+
+impl IterableDataset for Told {
+    fn len(&self) -> usize {
+        self.0
+    }
+
+    fn iter(&self) -> Result<Pieces> {
+        let told = self.1.clone();
+        Ok(Box::new((0..self.0).map(move |i| {
+            told.send(i).unwrap();
+            let x = Tensor::ones(1, DType::F32, &Device::Cpu)?;
+            Ok((x.clone(), x))
+        })))
+    }
+}
+
+#[test]
+fn a_buffer_fills_up_again_while_its_batches_are_taken() -> Result<()> {
+    let (sender, told) = channel();
+    let data = Told(100, sender);
+    let mut epoch = DataLoader::iterable(&data, 2)?.shuffle(1).buffer_size(20).num_workers(1).epoch()?;
+    assert_eq!(epoch.next().unwrap()?.0.dims(), [2]);
+    // Nothing else is taken. The first buffer gives 5 batches, and the second one needs 10 examples more.
+    let read = |_| told.recv_timeout(Duration::from_secs(60));
+    assert_eq!((0..30).map(read).collect::<std::result::Result<Vec<_>, _>>(), Ok((0..30).collect()));
+    // As many as are told, whatever the buffer.
+    let mut all =
+        DataLoader::iterable(&data, 2)?.shuffle(1).buffer_size(usize::MAX).num_workers(1).epoch()?;
+    assert_eq!(all.by_ref().collect::<Result<Vec<_>>>()?.len(), 50);
     Ok(())
 }
 
