@@ -58,7 +58,8 @@ pub trait Communicator {
         let own: Vec<Tensor> = gradients.by_node.values().cloned().collect();
         let means = no_grad(|| {
             let flat = join(&own)?;
-            let total = sum(self, vec![flat.clone()], self.size(), flat.elem_count(), flat.dtype())?;
+            let (len, dtype) = (flat.elem_count(), flat.dtype());
+            let (total, _) = sum(self, vec![flat], self.size(), len, dtype, Vec::new())?;
             split(&(total / self.size() as f64)?, &own)
         })?;
         gradients.by_node.values_mut().zip(means).for_each(|(gradient, mean)| *gradient = mean);
@@ -131,7 +132,7 @@ pub(crate) fn agree(
 }
 
 /// The dtype in which numbers of these dtypes are added: f32, or f64 if there is one.
-pub(super) fn wide(dtypes: impl IntoIterator<Item = DType>) -> DType {
+pub(crate) fn wide(dtypes: impl IntoIterator<Item = DType>) -> DType {
     match dtypes.into_iter().any(|dtype| dtype == DType::F64) {
         true => DType::F64,
         false => DType::F32,

@@ -12,7 +12,7 @@ mod sum;
 mod tests;
 
 pub use communicator::Communicator;
-pub(crate) use communicator::{Alone, agree};
+pub(crate) use communicator::{Alone, agree, wide};
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
 pub(crate) use sum::{bytes, join, other_program, split, sum, tensor};

@@ -5,8 +5,7 @@ use std::ops::Range;
 use candle_core::{DType, Device};
 use safetensors::View;
 
-use super::Communicator;
-use super::communicator::wide;
+use super::{Communicator, wide};
 use crate::autograd::array::converted;
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
@@ -40,29 +39,39 @@ pub(crate) fn split(flat: &Tensor, like: &[Tensor]) -> Result<Vec<Tensor>> {
 ///
 /// As long as there are several, number i and number i + half are added, where half is `count`/2 rounded up. Where half is a
 /// multiple of the size, both are on the same rank; the rest of the tree is added in shares of the numbers, one by each rank.
+///
+/// The `note` of each rank goes to all others with these, by rank.
 pub(crate) fn sum(
     comm: &(impl Communicator + ?Sized),
     mut parts: Vec<Tensor>,
     mut count: usize,
     len: usize,
     dtype: DType,
-) -> Result<Tensor> {
+    note: Vec<u8>,
+) -> Result<(Tensor, Vec<Vec<u8>>)> {
     let size = comm.size();
     while count > 1 && count.div_ceil(2).is_multiple_of(size) {
         count = count.div_ceil(2);
         fold(&mut parts, count / size)?;
     }
     if size == 1 {
-        return Ok(parts.remove(0));
+        return Ok((parts.remove(0), vec![note]));
     }
     let share = |rank: usize| -> Range<usize> { rank * len / size..(rank + 1) * len / size };
-    let slice = |to: usize| -> Result<Vec<u8>> {
+    let message = |to: usize| -> Result<Vec<u8>> {
         let slices = parts.iter().map(|part| bytes(&part.narrow(0, share(to).start, share(to).len())?));
-        Ok(slices.collect::<Result<Vec<_>>>()?.concat())
+        let mut message = slices.collect::<Result<Vec<_>>>()?.concat();
+        message.extend_from_slice(&note);
+        Ok(message)
     };
-    let received = comm.all_to_all(&(0..size).map(slice).collect::<Result<Vec<_>>>()?)?;
+    let mut received = comm.all_to_all(&(0..size).map(message).collect::<Result<Vec<_>>>()?)?;
     let own = share(comm.rank()).len();
     let width = own * dtype.size_in_bytes();
+    let mut notes = Vec::with_capacity(size);
+    for (rank, message) in received.iter_mut().enumerate() {
+        let slices = width * (rank..count).step_by(size).len();
+        notes.push(if slices <= message.len() { message.split_off(slices) } else { Vec::new() });
+    }
     let part = |i: usize| {
         let (from, first) = (i % size, i / size * width);
         let slice = received.get(from).and_then(|bytes| bytes.get(first..first + width));
@@ -77,7 +86,7 @@ pub(crate) fn sum(
     if sums.len() != len * dtype.size_in_bytes() {
         return Err(other_program(comm.rank()));
     }
-    tensor(&sums, len, dtype)
+    Ok((tensor(&sums, len, dtype)?, notes))
 }
 
 /// Adds the parts from `keep` on to the first ones.

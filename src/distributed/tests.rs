@@ -56,7 +56,9 @@ fn sums_are_a_tree() -> Result<()> {
     let part = |x: f32| Tensor::new(&[x], &Device::Cpu);
     let all = |numbers: &[f32]| -> Result<f32> {
         let parts = numbers.iter().map(|&x| part(x)).collect::<Result<Vec<_>>>()?;
-        Ok(sum(&Alone, parts, numbers.len(), 1, DType::F32)?.to_vec1::<f32>()?[0])
+        let (total, notes) = sum(&Alone, parts, numbers.len(), 1, DType::F32, b"note".to_vec())?;
+        assert_eq!(notes, [b"note"]);
+        Ok(total.to_vec1::<f32>()?[0])
     };
     let (a, b, c, d, e) = (1e8_f32, 1.25, -1e8, 2.5, 0.125);
     assert_eq!(all(&[a])?.to_bits(), a.to_bits());
@@ -72,7 +74,7 @@ fn messages_of_other_programs() -> Result<()> {
     let comm = |received: Vec<Vec<u8>>| Played { rank: 0, size: 2, received };
     let one = || vec![Tensor::ones(3, DType::F32, &Device::Cpu).unwrap()];
     for received in [vec![], vec![vec![0; 4]; 2], vec![vec![0; 3], vec![]]] {
-        let error = sum(&comm(received), one(), 2, 3, DType::F32).unwrap_err().to_string();
+        let error = sum(&comm(received), one(), 2, 3, DType::F32, Vec::new()).unwrap_err().to_string();
         assert!(
             error.starts_with("distributed: expected the same program with the same settings"),
             "{error}"

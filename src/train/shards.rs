@@ -8,7 +8,7 @@ use std::thread::{self, ScopedJoinHandle};
 use super::trainer::Trainer;
 use crate::autograd::{Gradients, Tensor, no_grad};
 use crate::data::DataLoader;
-use crate::distributed::{Alone, Communicator, agree, bytes, join, other_program, split, sum, tensor};
+use crate::distributed::{Alone, Communicator, agree, bytes, join, other_program, split, sum, tensor, wide};
 use crate::error::{Error, Result};
 use crate::layer::{Buffer, Parameter, Peer, StateEntry};
 use crate::train::Batches;
@@ -85,24 +85,6 @@ pub(super) fn exchange(
             message.extend(bytes(exact)?);
         }
     }
-    // What all ranks say: the parts, the flags, and the exact buffers.
-    let mut parts = vec![Part::Empty; count * batches];
-    let mut flags = vec![false; leaves.len() + before.len()];
-    let mut exact: Vec<u8> = Vec::new();
-    for (rank, message) in comm.all_gather(&message)?.into_iter().enumerate() {
-        let shards = (rank..count).step_by(comm.size());
-        let split = message.split_at_checked(shards.len() * batches * 24);
-        let (numbers, rest) = split.ok_or_else(|| other_program(rank))?;
-        let (said, rest) = rest.split_at_checked(flags.len()).ok_or_else(|| other_program(rank))?;
-        let numbers: Vec<f64> = numbers.as_chunks().0.iter().map(|&x| f64::from_ne_bytes(x)).collect();
-        let places = shards.flat_map(|shard| shard * batches..(shard + 1) * batches);
-        for (place, numbers) in places.zip(numbers.as_chunks().0) {
-            parts[place] = Part::of(*numbers);
-        }
-        flags.iter_mut().zip(said).for_each(|(flag, &said)| *flag |= said == 1);
-        exact.extend(rest);
-    }
-    let (has, changed) = flags.split_at(leaves.len());
     no_grad(|| {
         let floats = || before.iter().enumerate().filter(|(_, x)| x.dtype().is_float());
         let like: Vec<Tensor> =
@@ -117,9 +99,28 @@ pub(super) fn exchange(
                 floats().map(|(i, x)| if empty { x.zeros_like() } else { Ok(share.buffers[i].clone()) });
             join(&gradients.chain(buffers).collect::<Result<Vec<_>>>()?)
         };
-        let empty = join(&like)?;
+        let (len, dtype) = (like.iter().map(Tensor::elem_count).sum(), wide(like.iter().map(Tensor::dtype)));
         let own = shares.iter().map(flat).collect::<Result<Vec<_>>>()?;
-        let mut sums = split(&sum(comm, own, count, empty.elem_count(), empty.dtype())?, &like)?;
+        let (sums, messages) = sum(comm, own, count, len, dtype, message)?;
+        let mut sums = split(&sums, &like)?;
+        // What all ranks say: the parts, the flags, and the exact buffers.
+        let mut parts = vec![Part::Empty; count * batches];
+        let mut flags = vec![false; leaves.len() + before.len()];
+        let mut exact: Vec<u8> = Vec::new();
+        for (rank, message) in messages.into_iter().enumerate() {
+            let shards = (rank..count).step_by(comm.size());
+            let split = message.split_at_checked(shards.len() * batches * 24);
+            let (numbers, rest) = split.ok_or_else(|| other_program(rank))?;
+            let (said, rest) = rest.split_at_checked(flags.len()).ok_or_else(|| other_program(rank))?;
+            let numbers: Vec<f64> = numbers.as_chunks().0.iter().map(|&x| f64::from_ne_bytes(x)).collect();
+            let places = shards.flat_map(|shard| shard * batches..(shard + 1) * batches);
+            for (place, numbers) in places.zip(numbers.as_chunks().0) {
+                parts[place] = Part::of(*numbers);
+            }
+            flags.iter_mut().zip(said).for_each(|(flag, &said)| *flag |= said == 1);
+            exact.extend(rest);
+        }
+        let (has, changed) = flags.split_at(leaves.len());
         let means = sums.split_off(leaves.len());
         let mut gradients = Gradients::default();
         for ((leaf, sum), _) in leaves.iter().zip(sums).zip(has).filter(|(_, has)| **has) {
