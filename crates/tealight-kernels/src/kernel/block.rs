@@ -29,11 +29,6 @@ impl<T: Element> Block<T> {
         self.0[..from.len()].copy_from_slice(from);
     }
 
-    /// Overwrites all of `to`, which is no longer than a block.
-    pub(super) fn copy_to(&self, to: &mut [T]) {
-        to.copy_from_slice(&self.0[..to.len()]);
-    }
-
     /// Initialises all of `out`, which is no longer than a block.
     pub(super) fn store(&self, out: &mut [Uninit<T>]) {
         let n = out.len();

@@ -2,7 +2,7 @@
 
 use super::Element;
 use super::block::{Block, WIDTH};
-use super::buffer::{Uninit, fill};
+use super::buffer::{Uninit, assume_written, fill};
 use super::map::{SOURCES, Slots, Written};
 use super::parallel::vectorize;
 use crate::formula::{Binary, Instruction, Real, Tape, Unary};
@@ -18,29 +18,44 @@ where
 {
     let code = tape.instructions();
     let last = tape.first_output();
+    // Where it has an element for each of the output's, the last instruction writes these.
+    let direct =
+        last + 1 == code.len() && !matches!(code[last], Instruction::Input(_) | Instruction::Constant(_));
+    let before_last = if direct { &code[..last] } else { code };
     let write = |out: &mut [Uninit<T>]| {
         let step = STEP.min(out.len());
-        let mut values = vec![T::default(); code.len() * step];
+        let mut memory: Vec<T> = Vec::with_capacity(code.len() * step);
+        let values = &mut memory.spare_capacity_mut()[..code.len() * step];
         for (number, part) in out.chunks_mut(STEP).enumerate() {
             let (from, n) = (number * STEP, part.len());
-            for (id, instruction) in code.iter().enumerate() {
+            for (id, instruction) in before_last.iter().enumerate() {
                 let (before, to) = values.split_at_mut(id * step);
-                let operand = |i: usize| operand(code, before, &slices, i, step, from, n);
+                // SAFETY: an instruction reads those before it.
+                let operand = |i: usize| unsafe { operand(code, before, &slices, i, step, from, n) };
                 run(instruction, &mut to[..n], operand, number == 0);
             }
-            let value = operand(code, &values, &slices, last, step, from, n);
-            fill(part, |i| value[i]);
+            // SAFETY: all instructions that it reads have run.
+            let operand = |i: usize| unsafe { operand(code, values, &slices, i, step, from, n) };
+            if direct {
+                run(&code[last], part, operand, false);
+            } else {
+                let value = operand(last);
+                fill(part, |i| value[i]);
+            }
         }
     };
-    // SAFETY: the chunks are all of `out`, and `fill` writes every element of each.
+    // SAFETY: the chunks are all of `out`, and `run` and `fill` write every element of each.
     unsafe { out.write(write).1 }
 }
 
 /// The value of instruction i at the elements from `from` on.
+///
+/// # Safety
+/// `values` must have the n elements of that instruction, unless it is an input.
 #[inline(always)]
-fn operand<'a, T>(
+unsafe fn operand<'a, T>(
     code: &[Instruction],
-    before: &'a [T],
+    values: &'a [Uninit<T>],
     slices: &[&'a [T]; SOURCES],
     i: usize,
     step: usize,
@@ -49,14 +64,16 @@ fn operand<'a, T>(
 ) -> &'a [T] {
     match code[i] {
         Instruction::Input(k) => &slices[k][from..from + n],
-        _ => &before[i * step..][..n],
+        // SAFETY: by this function's contract.
+        _ => unsafe { assume_written(&values[i * step..][..n]) },
     }
 }
 
+/// Writes all of `to`, but for an input, and for a constant if these are not the first elements.
 #[inline(always)]
 fn run<'a, T: Element>(
     instruction: &Instruction,
-    to: &mut [T],
+    to: &mut [Uninit<T>],
     operand: impl Fn(usize) -> &'a [T],
     is_first: bool,
 ) where
@@ -65,7 +82,7 @@ fn run<'a, T: Element>(
     match *instruction {
         Instruction::Input(_) => {}
         // The first elements are the most.
-        Instruction::Constant(c) if is_first => to.fill(T::constant(c)),
+        Instruction::Constant(c) if is_first => drop(fill(to, |_| T::constant(c))),
         Instruction::Constant(_) => {}
         Instruction::Binary(Binary::Add, a, b) => zip(to, operand(a), operand(b), |a, b| a + b),
         Instruction::Binary(Binary::Sub, a, b) => zip(to, operand(a), operand(b), |a, b| a - b),
@@ -79,18 +96,18 @@ fn run<'a, T: Element>(
 }
 
 #[inline(always)]
-fn zip<T: Element>(to: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T) -> T) {
+fn zip<T: Element>(to: &mut [Uninit<T>], a: &[T], b: &[T], f: impl Fn(T, T) -> T) {
     vectorize!({
         let n = to.len();
         let (a, b) = (&a[..n], &b[..n]);
         for i in 0..n {
-            to[i] = f(a[i], b[i]);
+            to[i].write(f(a[i], b[i]));
         }
     });
 }
 
 fn blocks<T: Element, const N: usize>(
-    to: &mut [T],
+    to: &mut [Uninit<T>],
     operands: [&[T]; N],
     f: impl Fn([Block<T>; N]) -> Block<T>,
 ) {
@@ -99,7 +116,7 @@ fn blocks<T: Element, const N: usize>(
         for (block, operand) in loaded.iter_mut().zip(operands) {
             block.load(&operand[number * WIDTH..][..to.len()]);
         }
-        f(loaded).copy_to(to);
+        f(loaded).store(to);
     }
 }
 
@@ -116,7 +133,7 @@ mod tests {
             let c = (a * b - Real::constant(2.0)).tanh() / (b + Real::constant(0.5)) - -a;
             [c.select_gt(a, c.powf(b), a.powi(3)).maximum(b) + Real::constant(1.0)]
         });
-        for n in [1, 63, 256, 257, 1000] {
+        for n in [0, 1, 63, 256, 257, 1000] {
             let x: Vec<f64> = (0..n).map(|i| (i as f64).sin()).collect();
             let y: Vec<f64> = (0..n).map(|i| 0.1 + (i as f64).cos().abs()).collect();
             let view = |data| View { data, strides: Dims::from_slice(&[1]) };
@@ -132,5 +149,11 @@ mod tests {
         let x = [1.0_f32, 2.0];
         let view = View { data: &x[..], strides: Dims::from_slice(&[1]) };
         assert_eq!(map_by(&[2], sources([view]), &|out, slices| taped(out, slices, &identity)), x);
+        // A constant last, for more elements than one step has.
+        let constant = Tape::capture(|[_]| [Real::constant(2.5)]);
+        let x = [1.0_f32; 300];
+        let view = View { data: &x[..], strides: Dims::from_slice(&[1]) };
+        let got = map_by(&[300], sources([view]), &|out, slices| taped(out, slices, &constant));
+        assert_eq!(got, [2.5; 300]);
     }
 }

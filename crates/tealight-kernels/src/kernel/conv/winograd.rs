@@ -66,7 +66,9 @@ impl Winograd {
     pub(super) fn new<T: Element>(conv: &Conv) -> Option<Winograd> {
         let three = conv.sides.iter().all(|side| (side.kernel, side.stride, side.dilation) == (3, 1, 1));
         let channels = [conv.inputs, conv.outputs];
-        if !three
+        // A page in the browser has no room for it: 27 kB with gzip.
+        if cfg!(target_arch = "wasm32")
+            || !three
             || conv.groups > 1
             || channels.iter().any(|&n| n < FEWEST)
             || is_scalar()
