@@ -22,7 +22,7 @@ use crate::file::file_error;
 /// The dtypes stay as they are (f16, f32, f64, u8, u32, i16, i32, i64).
 ///
 /// ```
-/// # use tealight::data::{TableOptions, Table};
+/// # use tealight::data::{Table, TableOptions};
 /// # use tealight::io;
 /// # use tealight::prelude::*;
 /// # let path = std::env::temp_dir().join("tealight-doc-write.parquet");

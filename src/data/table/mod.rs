@@ -312,7 +312,7 @@ impl TableOptions {
     /// What to do about missing values. Default: [`Missing::Error`].
     ///
     /// ```
-    /// # use tealight::data::{TableOptions, Missing, read_csv};
+    /// # use tealight::data::{Missing, TableOptions, read_csv};
     /// # let path = std::env::temp_dir().join("tealight-doc-options-missing.csv");
     /// std::fs::write(&path, "x,y\n1,5\nNA,6\n3,7\n")?;
     /// let read = |missing| read_csv(&path, &TableOptions::new().missing(missing));

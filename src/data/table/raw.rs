@@ -48,7 +48,7 @@ pub(super) struct Metadata {
 /// A table as text: the names of its columns and its rows.
 ///
 /// ```
-/// # use tealight::data::{TableOptions, Table};
+/// # use tealight::data::{Table, TableOptions};
 /// # let path = std::env::temp_dir().join("tealight-doc-raw.csv");
 /// std::fs::write(&path, "size;price\n1,5;2\n2,5;3\n")?;
 /// let table = Table::read(&path, &TableOptions::auto())?;

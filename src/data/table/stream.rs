@@ -51,7 +51,7 @@ impl TableSchema {
     /// a first pass through the file, but for Parquet without [`Missing::Drop`](super::Missing::Drop), which knows their number.
     ///
     /// ```
-    /// # use tealight::data::{TableOptions, TableSchema, DataLoader};
+    /// # use tealight::data::{DataLoader, TableOptions, TableSchema};
     /// # let path = std::env::temp_dir().join("tealight-doc-stream.csv");
     /// std::fs::write(&path, "x,kind\n1,a\n2,b\n3,a\n4,b\n")?;
     /// let schema = TableSchema::infer(&path, &TableOptions::new().nrows(2))?; // from the first rows
