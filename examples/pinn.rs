@@ -166,7 +166,7 @@ fn heat(options: &Options) -> Result<()> {
         ("exact, t = 0.1", row(&exact, last)),
         ("network", row(&found, last)),
     ];
-    plot::curve(&file, "Heat in a rod", "place", "temperature", &curves)?;
+    plot::curve(&file, "Heat in a rod", "position", "temperature", &curves)?;
     io::save(options.out.join("heat.safetensors"), &model.network)?;
     println!("wrote {} and heat.safetensors beside it", file.display());
     assert!(options.steps < 40 || worst < 1e-2, "the heat equation was not solved");
