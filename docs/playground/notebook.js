@@ -28,13 +28,17 @@ for (const [name, title, text, numbers, lines] of SECTIONS) {
   Object.assign(area, { name, value: numbers });
   output.id = `${name}-steps`;
   let shown;
+  // Of a file that is no picture: it stays until the numbers change.
+  let refusal = {};
   if (name === "unroll") {
     part.querySelector("label").insertAdjacentHTML("afterend", `<div class="row"><canvas class="pixels" role="img" aria-label="The picture"></canvas><label>Picture <input type="file" accept="image/*"></label></div>`);
     shown = part.querySelector("canvas");
     part.querySelector("input").addEventListener("change", async ({ target }) => {
       const [file] = target.files;
       const picture = file && (await createImageBitmap(file, { resizeWidth: 8, resizeHeight: 8 }).catch(() => null));
-      if (!picture) return file && wrong(output, `expected a picture, got ${file.name}`);
+      if (!file) return;
+      refusal = picture ? {} : { numbers: area.value, message: `expected a picture, got ${file.name}` };
+      if (!picture) return jobs[name]();
       const context = new OffscreenCanvas(8, 8).getContext("2d");
       context.drawImage(picture, 0, 0);
       const { data } = context.getImageData(0, 0, 8, 8);
@@ -45,6 +49,7 @@ for (const [name, title, text, numbers, lines] of SECTIONS) {
   }
   jobs[name] = latest(async () => {
     try {
+      if (area.value === refusal.numbers) throw new Error(refusal.message);
       const rows = matrix(area.value);
       if (shown && rows.length === rows[0].length) pixels(shown, rows.flat(), (x) => grey(1 - Math.min(1, Math.max(0, x))));
       if (lines.includes("b := i x 1") && rows.length !== 2) throw new Error(`${name}: expected two rows of numbers, one below the other, got ${rows.length} of them`);
