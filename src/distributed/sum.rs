@@ -70,6 +70,7 @@ pub(crate) fn sum(
     let mut notes = Vec::with_capacity(size);
     for (rank, message) in received.iter_mut().enumerate() {
         let slices = width * (rank..count).step_by(size).len();
+        // A message that is too short is found below, by the slice that it lacks.
         notes.push(if slices <= message.len() { message.split_off(slices) } else { Vec::new() });
     }
     let part = |i: usize| {

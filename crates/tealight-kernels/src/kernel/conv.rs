@@ -415,7 +415,7 @@ pub fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
     }
     let parts = if large_product(conv.work()) { PARTS.min(conv.batch) } else { 1 };
     let images = |part: usize| part * conv.batch / parts..(part + 1) * conv.batch / parts;
-    let total = |mut sums: Vec<T>| {
+    let total = |mut sums: Vec<T>, size: usize| {
         let (sum, rest) = sums.split_at_mut(size);
         rest.chunks_exact(size).for_each(|part| add_assign(sum, part));
         sums.truncate(size);
@@ -438,10 +438,8 @@ pub fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
                 }
             },
         );
-        let (sum, rest) = sums.split_at_mut(size);
-        rest.chunks_exact(size).for_each(|part| add_assign(sum, part));
         let mut gradient = buffer::zeros(Conv::count(conv.w_dims()));
-        winograd.unpack(sum, &mut gradient);
+        winograd.unpack(&total(sums, size), &mut gradient);
         // As in `in_tiles`.
         if is_finite(&gradient) {
             return gradient;
@@ -465,7 +463,7 @@ pub fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
                 }
             },
         );
-        return total(sums);
+        return total(sums, size);
     }
     if let Some(direct) = Direct::new::<T>(conv) {
         conv.for_each_part(
@@ -482,7 +480,7 @@ pub fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
                 }
             },
         );
-        let sum = total(sums);
+        let sum = total(sums, size);
         // Zeros between the rows are multiplied, too, which gives NaN for an infinity: then the other way is taken.
         if is_finite(&sum) {
             return sum;
@@ -514,7 +512,7 @@ pub fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
             }
         },
     );
-    total(sums)
+    total(sums, size)
 }
 
 #[cfg(test)]
