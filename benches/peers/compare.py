@@ -20,11 +20,29 @@ ROOT = HERE.parent.parent
 RUST = ["candle", "candle-mimalloc", "burn-flex", "burn-ndarray", "dfdx"]
 PYTHON = ["numpy", "torch", "torch-compiled", "jax"]
 PATIENCE = 600  # seconds for one answer: torch compiles before its first
-TOLERANCE = 2e-3  # jax's |x|′(0) is 1, and one number in a thousand is 0
+# How far a peer's number may be from ours. The first name that the job starts with counts, here and below.
+TOLERANCES = [
+    ("replayed-l1-grad/", 2e-3),
+    ("replayed-", 1e-4),
+    ("", 2e-3),  # jax's |x|′(0) is 1, and one number in a thousand is 0
+]
 IDLE = 0.02  # seconds until the spinning threads of the last process sleep
 
-# Ours may take at most this much of the best peer's time. The first name that the job starts with counts.
+# Ours may take at most this much of the best peer's time. `None`: as it comes.
 BOUNDS = [
+    ("replayed-tiny-mlp-sgd/", 0.32),
+    ("replayed-mlp-sgd/", 0.90),
+    ("replayed-mlp-adamw/", 0.74),
+    ("replayed-logistic-sgd/", 0.71),
+    ("replayed-l1-grad/", 0.11),
+    ("replayed-l2-grad/", 0.20),
+    ("replayed-cnn-adamw/", 0.59),
+    ("replayed-cnn32-adamw/", 0.55),
+    ("replayed-separable-adamw/", 0.60),
+    ("replayed-lstm-adamw/", 0.60),
+    ("replayed-transformer-adamw/", 0.45),
+    ("replayed-pinn-adamw/", 0.13),
+    ("replayed-", None),
     ("sigmoid-grad/10000000", 0.4),
     ("sigmoid/", 0.7),
     ("sigmoid-grad/", 0.7),
@@ -158,8 +176,8 @@ def servers(arguments):
     return started
 
 
-def same(value, right):
-    return abs(value - right) <= TOLERANCE * max(abs(right), 1e-30)
+def same(job, value, right):
+    return abs(value - right) <= first(TOLERANCES, job) * max(abs(right), 1e-30)
 
 
 def measure(job, all_servers, rounds, idle):
@@ -172,7 +190,7 @@ def measure(job, all_servers, rounds, idle):
             value = server.ask(f"check {job}")
             if right is None:
                 right = value
-            if not same(value, right):
+            if not same(job, value, right):
                 print(f"{job}: {server.name} gives {value}, not {right}: left out", file=sys.stderr)
                 continue
             server.ask(job)  # made, warm and calibrated
@@ -202,8 +220,8 @@ def measure(job, all_servers, rounds, idle):
     return {name: samples for name, samples in times.items() if samples}
 
 
-def bound(job):
-    return next(factor for start, factor in BOUNDS if job.startswith(start))
+def first(table, job):
+    return next(value for start, value in table if job.startswith(start))
 
 
 def text(microseconds):
@@ -217,16 +235,20 @@ def row(job, times, names):
     }
     cells = [job, *(text(kept[name]["median"]) if name in kept else "" for name in ["ours", *names])]
     peers = [name for name in names if name in kept]
-    result = {"job": job, "times": kept, "bound": bound(job)}
+    bound = first(BOUNDS, job)
+    limit = "" if bound is None else text(bound)
+    result = {"job": job, "times": kept, "bound": bound}
     if "ours" not in kept or not peers:
-        return [*cells, "", "", "", text(bound(job)), ""], result
+        return [*cells, "", "", "", limit, ""], result
     ratios = {}
     for figure in ["median", "least"]:
         best = min(peers, key=lambda name: kept[name][figure])
         ratios[figure] = kept["ours"][figure] / kept[best][figure]
         result[figure] = {"best": best, "ratio": ratios[figure]}
-    result["met"] = ratios["median"] <= bound(job)
-    cells += [result["median"]["best"], f"{ratios['median']:.2f}", f"{ratios['least']:.2f}", text(bound(job))]
+    cells += [result["median"]["best"], f"{ratios['median']:.2f}", f"{ratios['least']:.2f}", limit]
+    if bound is None:
+        return [*cells, ""], result
+    result["met"] = ratios["median"] <= bound
     return [*cells, "yes" if result["met"] else "no"], result
 
 

@@ -1,9 +1,17 @@
 //! The same jobs with candle and candle-nn. The peers in benches/peers share this file.
 
-use candle_core::{D, DType, Device, Result, Tensor, Var};
-use candle_nn::{AdamW, Conv2d, Linear, Module, Optimizer, ParamsAdamW, SGD};
+use std::collections::HashMap;
 
-use crate::job::{self, INPUT, Job, OTHER, Outcome, Spec, Total, classes, job, wave};
+use candle_core::{D, DType, Device, IndexOp, Result, Tensor, Var};
+use candle_nn::rnn::{GRU, LSTM, RNN};
+use candle_nn::{
+    Activation, AdamW, BatchNorm, Conv1d, Conv1dConfig, Conv2d, Conv2dConfig, Embedding, GroupNorm, Linear,
+    Module, ModuleT, Optimizer, ParamsAdamW, SGD, VarBuilder,
+};
+
+use crate::job::{
+    self, Block, INPUT, Input, Job, OTHER, Outcome, Spec, Step, Target, Total, classes, job, wave,
+};
 
 /// What a run gives; a type of its own because a tealight array is a candle tensor.
 struct Given(Tensor);
@@ -89,6 +97,142 @@ fn convolutions(x: Tensor) -> Result<(Vec<Var>, impl Fn() -> Result<Tensor>)> {
     Ok((vars.to_vec(), loss))
 }
 
+type Layer = Box<dyn Fn(&Tensor) -> Result<Tensor>>;
+
+/// The layers one after the other, whose learned arrays come into `vars`.
+fn sequence(blocks: &[Block], vars: &mut Vec<Var>) -> Outcome<Layer> {
+    let layers: Outcome<Vec<Layer>> = blocks.iter().map(|block| layer(block, vars)).collect();
+    let layers = layers?;
+    Ok(Box::new(move |x| layers.iter().try_fold(x.clone(), |x, layer| layer(&x))))
+}
+
+fn layer(block: &Block, vars: &mut Vec<Var>) -> Outcome<Layer> {
+    let s = block.sizes.clone();
+    let mut learn = |dims: &[usize], fill: Option<f64>| -> Result<Tensor> {
+        let numbers = fill.map_or_else(|| job::start(dims), |fill| vec![fill; dims.iter().product()]);
+        let var = Var::from_tensor(&array(numbers, dims, DType::F32)?)?;
+        vars.push(var.clone());
+        Ok(var.as_tensor().clone())
+    };
+    Ok(match block.kind {
+        "linear" => module(Linear::new(learn(&[s[1], s[0]], None)?, Some(learn(&[s[1]], None)?))),
+        "relu" => module(Activation::Relu),
+        "tanh" => Box::new(Tensor::tanh),
+        "gelu" => module(Activation::Gelu),
+        "hardswish" => module(Activation::HardSwish),
+        "conv" => {
+            let (weight, bias) = (learn(&[s[1], s[0] / s[4], s[2], s[2]], None)?, learn(&[s[1]], None)?);
+            let config = Conv2dConfig { padding: s[2] / 2, stride: s[3], groups: s[4], ..Default::default() };
+            module(Conv2d::new(weight, Some(bias), config))
+        }
+        "conv1d" => {
+            let (weight, bias) = (learn(&[s[1], s[0] / s[4], s[2]], None)?, learn(&[s[1]], None)?);
+            let config = Conv1dConfig { padding: s[2] / 2, stride: s[3], groups: s[4], ..Default::default() };
+            module(Conv1d::new(weight, Some(bias), config))
+        }
+        "batchnorm" => {
+            let (weight, bias) = (learn(&s, Some(1.0))?, learn(&s, None)?);
+            let statistics = array(vec![0.0; s[0]], &s, DType::F32)?;
+            let norm = BatchNorm::new(s[0], statistics.clone(), statistics.ones_like()?, weight, bias, 1e-5)?;
+            Box::new(move |x| norm.forward_t(x, true))
+        }
+        "groupnorm" => {
+            let (weight, bias) = (learn(&s[1..], Some(1.0))?, learn(&s[1..], None)?);
+            module(GroupNorm::new(weight, bias, s[1], s[0], 1e-5)?)
+        }
+        "layernorm" => {
+            // The faster one, which `LayerNorm` has, has no gradient.
+            let (weight, bias) = (learn(&s, Some(1.0))?, learn(&s, None)?);
+            Box::new(move |x| candle_nn::ops::layer_norm_slow(x, &weight, &bias, 1e-5))
+        }
+        "pool" => Box::new(move |x| x.max_pool2d(s[0])),
+        "pool1d" => Box::new(move |x| x.unsqueeze(2)?.max_pool2d((1, s[0]))?.squeeze(2)),
+        "average" => Box::new(|x| x.flatten_from(2)?.mean(2)),
+        "flatten" => Box::new(|x| x.flatten_from(1)),
+        "lstm" | "gru" => {
+            let gates = if block.kind == "lstm" { 4 } else { 3 } * s[1];
+            let mut weights = HashMap::new();
+            for (name, dims) in [("weight_ih_l0", [gates, s[0]]), ("weight_hh_l0", [gates, s[1]])] {
+                weights.insert(name.to_string(), learn(&dims, None)?);
+            }
+            for name in ["bias_ih_l0", "bias_hh_l0"] {
+                weights.insert(name.to_string(), learn(&[gates], None)?);
+            }
+            let weights = VarBuilder::from_tensors(weights, DType::F32, &Device::Cpu);
+            // `states_to_tensor` of a GRU puts the steps side by side.
+            if block.kind == "lstm" {
+                let lstm = LSTM::new(s[0], s[1], Default::default(), weights)?;
+                Box::new(move |x| lstm.states_to_tensor(&lstm.seq(x)?))
+            } else {
+                let gru = GRU::new(s[0], s[1], Default::default(), weights)?;
+                Box::new(move |x| {
+                    let steps: Vec<Tensor> = gru.seq(x)?.into_iter().map(|state| state.h).collect();
+                    Tensor::stack(&steps, 1)
+                })
+            }
+        }
+        "last" => Box::new(|x| x.i((.., x.dim(1)? - 1))?.contiguous()),
+        "mean" => Box::new(|x| x.mean(1)),
+        "embedding" => module(Embedding::new(learn(&s, None)?, s[1])),
+        "attention" => {
+            let (d, heads) = (s[0], s[1]);
+            let all = Linear::new(learn(&[3 * d, d], None)?, Some(learn(&[3 * d], None)?));
+            let out = Linear::new(learn(&[d, d], None)?, Some(learn(&[d], None)?));
+            Box::new(move |x| {
+                let (n, t, _) = x.dims3()?;
+                let all = all.forward(x)?.reshape((n, t, 3, heads, d / heads))?;
+                let part = |i: usize| all.i((.., .., i))?.transpose(1, 2)?.contiguous();
+                let scores = (part(0)? * (heads as f64 / d as f64).sqrt())?.matmul(&part(1)?.t()?)?;
+                let mixed = candle_nn::ops::softmax(&scores, D::Minus1)?.matmul(&part(2)?)?;
+                out.forward(&mixed.transpose(1, 2)?.reshape((n, t, d))?)
+            })
+        }
+        "encoder" => {
+            let [d, heads, wide] = s[..] else { return Err("encoder WIDTH HEADS FEED-FORWARD".into()) };
+            let block = |kind, sizes: &[usize]| Block { kind, sizes: sizes.to_vec(), inner: Vec::new() };
+            let attention = vec![block("attention", &[d, heads])];
+            let forward = vec![block("linear", &[d, wide]), block("relu", &[]), block("linear", &[wide, d])];
+            let residual = |inner| Block { kind: "residual", sizes: Vec::new(), inner };
+            let norm = || block("layernorm", &[d]);
+            sequence(&[residual(attention), norm(), residual(forward), norm()], vars)?
+        }
+        "residual" => {
+            let inner = sequence(&block.inner, vars)?;
+            Box::new(move |x| x + inner(x)?)
+        }
+        kind => return Err(format!("candle has no {kind}").into()),
+    })
+}
+
+fn module(module: impl Module + 'static) -> Layer {
+    Box::new(move |x| module.forward(x))
+}
+
+fn step(step: Step) -> Outcome<Box<dyn Job>> {
+    let mut vars = Vec::new();
+    let model = sequence(&step.layers, &mut vars)?;
+    let x = match step.input() {
+        Input::Numbers(numbers) => array(numbers, &step.dims, DType::F32)?,
+        Input::Indices(indices) => Tensor::from_vec(indices, &step.dims[..], &Device::Cpu)?,
+    };
+    let rows = step.dims[0];
+    let y = match &step.target {
+        Target::Classes(count) => labels(rows, *count)?,
+        Target::Binary => labels(rows, 2)?.to_dtype(DType::F32)?.unsqueeze(1)?,
+        Target::Wave(dims) => array(wave(dims.iter().product(), OTHER, 1.0), dims, DType::F32)?,
+        Target::Input => x.clone(),
+    };
+    let loss = move || match step.target {
+        Target::Classes(_) => candle_nn::loss::cross_entropy(&model(&x)?, &y),
+        Target::Binary => candle_nn::loss::binary_cross_entropy_with_logit(&model(&x)?, &y),
+        Target::Wave(_) | Target::Input => candle_nn::loss::mse(&model(&x)?, &y),
+    };
+    Ok(match step.adamw {
+        true => training(AdamW::new(vars, ParamsAdamW { lr: step.rate, ..Default::default() })?, loss),
+        false => training(SGD::new(vars, step.rate)?, loss),
+    })
+}
+
 /// The loss after a thousand steps of softmax regression.
 pub(crate) fn iris() -> Outcome<f64> {
     let x = array(wave(600, INPUT, 1.0), &[150, 4], DType::F32)?;
@@ -108,6 +252,12 @@ pub(crate) fn iris() -> Outcome<f64> {
 }
 
 pub(crate) fn make(name: &str) -> Outcome<Option<Box<dyn Job>>> {
+    match Step::of(name)? {
+        // Its gradients have none of their own.
+        Some(it) if it.layers[0].kind == "oscillation" => return Ok(None),
+        Some(it) => return step(it).map(Some),
+        None => {}
+    }
     let spec = Spec::of(name)?;
     let dims = &spec.dims[..];
     let dtype = if spec.double { DType::F64 } else { DType::F32 };

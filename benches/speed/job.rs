@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// Every job: what is computed, and the size.
-pub(crate) const JOBS: &[&str] = &[
+/// What is computed, and the size; [`STEPS`] has more.
+const JOBS: &[&str] = &[
     "sigmoid/1000",
     "sigmoid/100000",
     "sigmoid/1000000",
@@ -49,7 +49,114 @@ pub(crate) const JOBS: &[&str] = &[
     "l1-grad-f64/1000000",
     "l2-grad-f64/1000",
     "l2-grad-f64/1000000",
+    "replayed-l1-grad/1000",
+    "replayed-l2-grad/1000",
 ];
+
+const STEPS: &str = include_str!("steps.txt");
+
+/// The names of all jobs: of the list, and of the steps of training.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    JOBS.iter().copied().chain(steps().map(|(name, _)| name))
+}
+
+fn steps() -> impl Iterator<Item = (&'static str, &'static str)> {
+    STEPS.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(": "))
+}
+
+/// A step of training on one batch, from `steps.txt`.
+pub(crate) struct Step {
+    pub(crate) dims: Vec<usize>,
+    pub(crate) layers: Vec<Block>,
+    pub(crate) target: Target,
+    pub(crate) adamw: bool,
+    pub(crate) rate: f64,
+}
+
+/// A layer, its sizes, and the layers in it.
+pub(crate) struct Block {
+    pub(crate) kind: &'static str,
+    pub(crate) sizes: Vec<usize>,
+    pub(crate) inner: Vec<Block>,
+}
+
+/// What a loss compares the scores with, which says what loss it is.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// Cross-entropy with as many classes.
+    Classes(usize),
+    /// Binary cross-entropy of logits.
+    Binary,
+    /// The mean square of the difference from a wave.
+    Wave(Vec<usize>),
+    /// The mean square of the difference from the input.
+    Input,
+}
+
+impl Step {
+    /// The step with this name, if there is one.
+    pub(crate) fn of(name: &str) -> Outcome<Option<Step>> {
+        let Some((_, text)) = steps().find(|(step, _)| *step == name) else { return Ok(None) };
+        let [layers, loss, optimizer] = text.split("; ").collect::<Vec<_>>()[..] else {
+            return Err("a step is written LAYERS; LOSS; OPTIMIZER RATE".into());
+        };
+        let (loss, sizes) = words(loss)?;
+        let target = match (loss, &sizes[..]) {
+            ("entropy", &[count]) => Target::Classes(count),
+            ("binary", []) => Target::Binary,
+            ("mse", []) => Target::Input,
+            ("mse", _) => Target::Wave(sizes),
+            _ => return Err(format!("no loss {loss}").into()),
+        };
+        let (optimizer, rate) = optimizer.split_once(' ').ok_or("an optimizer has a rate")?;
+        let layers = blocks(&mut layers.split(", "), usize::MAX)?;
+        let adamw = match optimizer {
+            "adamw" => true,
+            "sgd" => false,
+            _ => return Err(format!("no optimizer {optimizer}").into()),
+        };
+        Ok(Some(Step { dims: Spec::of(name)?.dims, layers, target, adamw, rate: rate.parse()? }))
+    }
+
+    /// The numbers of the input; those of an embedding are indices.
+    ///
+    /// Their frequency rises: of a plain wave a pool has two largest numbers but for rounding, and the gradient goes either way.
+    pub(crate) fn input(&self) -> Input {
+        let count: usize = self.dims.iter().product();
+        match &self.layers[0] {
+            Block { kind: "embedding", sizes, .. } => Input::Indices(classes(count, sizes[0])),
+            _ => Input::Numbers(
+                (0..count).map(|i| i as f64).map(|i| (INPUT * i + 1e-3 * i * i).sin()).collect(),
+            ),
+        }
+    }
+}
+
+pub(crate) enum Input {
+    Numbers(Vec<f64>),
+    Indices(Vec<u32>),
+}
+
+fn words(text: &'static str) -> Outcome<(&'static str, Vec<usize>)> {
+    let mut words = text.split(' ');
+    Ok((words.next().unwrap_or_default(), words.map(str::parse).collect::<Result<_, _>>()?))
+}
+
+/// The next `count` layers, or all.
+fn blocks(texts: &mut dyn Iterator<Item = &'static str>, count: usize) -> Outcome<Vec<Block>> {
+    let mut made = Vec::new();
+    while made.len() < count
+        && let Some(text) = texts.next()
+    {
+        let (kind, sizes) = words(text)?;
+        let inner = match kind {
+            "residual" | "oscillation" => blocks(texts, sizes[0])?,
+            _ => Vec::new(),
+        };
+        made.push(Block { kind, sizes, inner });
+    }
+    Ok(made)
+}
 
 /// How many times the training of `iris-process` steps, and how far.
 pub(crate) const IRIS_STEPS: usize = 1000;
@@ -58,6 +165,8 @@ pub(crate) const IRIS_RATE: f64 = 0.1;
 /// A job's name, taken apart.
 pub(crate) struct Spec<'a> {
     pub(crate) kind: &'a str,
+    /// For us; the others do the same as without it.
+    pub(crate) replayed: bool,
     pub(crate) double: bool,
     pub(crate) dims: Vec<usize>,
 }
@@ -67,7 +176,9 @@ impl<'a> Spec<'a> {
         let (kind, dims) = name.split_once('/').ok_or("a job is written kind/size")?;
         let dims = dims.split('x').map(str::parse).collect::<Result<_, _>>()?;
         let single = kind.strip_suffix("-f64");
-        Ok(Spec { kind: single.unwrap_or(kind), double: single.is_some(), dims })
+        let kind = single.unwrap_or(kind);
+        let eager = kind.strip_prefix("replayed-");
+        Ok(Spec { kind: eager.unwrap_or(kind), replayed: eager.is_some(), double: single.is_some(), dims })
     }
 
     pub(crate) fn count(&self) -> usize {

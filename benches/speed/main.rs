@@ -10,7 +10,7 @@ mod serve;
 
 use std::time::Duration;
 
-use job::{JOBS, Outcome, Timer};
+use job::{Outcome, Timer};
 
 /// How long one sample lasts at least, so that the clock's own cost does not count.
 const SAMPLE: Duration = Duration::from_micros(500);
@@ -42,7 +42,7 @@ fn table(filters: &[&str], measure: bool) -> Outcome<()> {
         "| job | ours µs | candle-nn µs | candle-nn / ours | least: ours µs | candle-nn µs | candle-nn / ours |"
     );
     println!("|---|---|---|---|---|---|---|");
-    for name in JOBS {
+    for name in job::names() {
         let wanted = filters.is_empty() || filters.iter().any(|filter| name.contains(filter));
         if !wanted || (!measure && name.ends_with("/10000000")) {
             continue;

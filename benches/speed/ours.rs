@@ -1,10 +1,16 @@
 //! Tealight's jobs, written as a user would write them.
 
+use tealight::activation::HardSwish;
 use tealight::functional::{l1, l2};
-use tealight::ops::{ConvOptions, PoolOptions};
+use tealight::layer::{
+    AdaptiveAvgPool2d, GroupNorm, Lambda, MaxPool1d, MultiHeadAttention, TransformerEncoderLayer,
+};
 use tealight::prelude::*;
+use tealight::program::{TrainStep, compile};
 
-use crate::job::{self, INPUT, Job, OTHER, Outcome, Spec, Total, classes, job, wave};
+use crate::job::{
+    self, Block, INPUT, Input, Job, OTHER, Outcome, Spec, Step, Target, Total, classes, job, wave,
+};
 
 impl Total for Tensor {
     fn total(&self) -> Outcome<f64> {
@@ -29,6 +35,17 @@ fn gradient(x: Array, f: impl Fn(&Tensor) -> Result<Tensor> + 'static) -> Box<dy
     })
 }
 
+/// The gradient of the scalar f(x, y) by x, replayed.
+fn compiled(x: Array, y: Tensor, f: fn(&Tensor, &Tensor) -> Result<Tensor>) -> Box<dyn Job> {
+    let mut gradient = compile(move |[x, y]: [&Tensor; 2]| {
+        let x = x.detach().into_parameter();
+        let gradients = f(&x, y)?.backward()?;
+        Ok(gradients.get(&x).cloned().expect("the loss depends on x"))
+    });
+    let x = Tensor::constant(x);
+    job(move || gradient.call([&x, &y]))
+}
+
 /// The gradient by x, where w is the gradient by f(x).
 fn pulled(x: Array, w: Tensor, f: fn(&Tensor) -> Result<Tensor>) -> Box<dyn Job> {
     let x = Tensor::parameter(x);
@@ -38,10 +55,13 @@ fn pulled(x: Array, w: Tensor, f: fn(&Tensor) -> Result<Tensor>) -> Box<dyn Job>
     })
 }
 
-/// Gives the model the weights that every peer starts from.
+/// Gives the model the weights that every peer starts from; those of a normalization stay ones.
 fn started<M: Layer>(model: M) -> Outcome<M> {
-    for (_, parameter) in model.parameters() {
+    for (name, parameter) in model.parameters() {
         let dims = parameter.get().dims().to_vec();
+        if dims.len() == 1 && name.ends_with("weight") {
+            continue;
+        }
         parameter.set(&array(job::start(&dims), &dims, DType::F32)?.into())?;
     }
     Ok(model)
@@ -82,6 +102,101 @@ fn convolutions() -> Outcome<Sequential> {
     started(model)
 }
 
+/// f″(x) + f(x), each x alone.
+struct Oscillation(Sequential);
+
+impl Layer for Oscillation {
+    fn forward(&self, x: &Tensor, ctx: &mut ForwardContext) -> Result<Tensor> {
+        let x = x.detach().into_parameter();
+        let y = self.0.forward(&x, ctx)?;
+        &autograd::taylor(&y, &x, &x.ones_like()?, 2)?[1] + y
+    }
+
+    fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
+        self.0.fields(fields);
+    }
+}
+
+fn sequence(blocks: &[Block], rng: &mut Rng) -> Outcome<Sequential> {
+    let image = blocks.iter().any(|block| block.kind == "conv");
+    let mut model = Sequential::new();
+    for Block { kind, sizes, inner } in blocks {
+        let s = &sizes[..];
+        model = match *kind {
+            "linear" => model.push(Linear::new(s[0], s[1], rng)?),
+            "relu" => model.push(Relu),
+            "tanh" => model.push(Tanh),
+            "gelu" => model.push(Gelu),
+            "hardswish" => model.push(HardSwish),
+            "conv" => model.push(Conv2d::new(s[0], s[1], s[2], options(s), rng)?),
+            "conv1d" => model.push(Conv1d::new(s[0], s[1], s[2], options(s), rng)?),
+            "batchnorm" if image => model.push(BatchNorm2d::new(s[0])?),
+            "batchnorm" => model.push(BatchNorm1d::new(s[0])?),
+            "layernorm" => model.push(LayerNorm::new(s[0])?),
+            "groupnorm" => model.push(GroupNorm::new(s[0], s[1])?),
+            "pool" => model.push(MaxPool2d::new(PoolOptions::new(s[0]))),
+            "pool1d" => model.push(MaxPool1d::new(PoolOptions::new(s[0]))),
+            "average" => model.push(AdaptiveAvgPool2d::new([1, 1])).push(Flatten),
+            "flatten" => model.push(Flatten),
+            "lstm" => model.push(Lstm::new(s[0], s[1], RnnOptions::new(), rng)?),
+            "gru" => model.push(Gru::new(s[0], s[1], RnnOptions::new(), rng)?),
+            "last" => model.push(Lambda::new(|x| x.i((.., -1)))),
+            "mean" => model.push(Lambda::new(|x| x.mean(1))),
+            "embedding" => model.push(Embedding::new(s[0], s[1], rng)?),
+            "attention" => model.push(MultiHeadAttention::new(s[0], s[1], rng)?),
+            "encoder" => model.push(TransformerEncoderLayer::new(s[0], s[1], s[2], rng)?.dropout(0.0)?),
+            "residual" => model.push(Residual::new(sequence(inner, rng)?)),
+            "oscillation" => model.push(Oscillation(sequence(inner, rng)?)),
+            _ => return Err(format!("no layer {kind}").into()),
+        };
+    }
+    Ok(model)
+}
+
+fn options<const N: usize>(sizes: &[usize]) -> ConvOptions<N> {
+    ConvOptions::new().padding(sizes[2] / 2).stride(sizes[3]).groups(sizes[4])
+}
+
+impl Loss for Target {
+    fn loss(&self, scores: &Tensor, y: &Tensor) -> Result<Tensor> {
+        match self {
+            Target::Classes(_) => CrossEntropy::new().loss(scores, y),
+            Target::Binary => BceWithLogits.loss(scores, y),
+            Target::Wave(_) | Target::Input => Mse.loss(scores, y),
+        }
+    }
+}
+
+/// A step that is recorded once and replayed.
+fn replayed(step: Step) -> Outcome<Box<dyn Job>> {
+    // The step borrows its model, and lasts as long as the program.
+    let model: &'static Sequential =
+        Box::leak(Box::new(started(sequence(&step.layers, &mut Rng::seed(1))?)?));
+    let x: Tensor = match step.input() {
+        Input::Numbers(numbers) => array(numbers, &step.dims, DType::F32)?.into(),
+        Input::Indices(indices) => Tensor::from_vec(indices, &step.dims[..], &Device::Cpu)?,
+    };
+    let rows = step.dims[0];
+    let y = match &step.target {
+        Target::Classes(count) => labels(rows, *count)?,
+        Target::Binary => labels(rows, 2)?.to_dtype(DType::F32)?.unsqueeze(1)?,
+        Target::Wave(dims) => array(wave(dims.iter().product(), OTHER, 1.0), dims, DType::F32)?.into(),
+        Target::Input => x.clone(),
+    };
+    let (loss, parameters) = (step.target, model.parameters());
+    let mut training = match step.adamw {
+        true => TrainStep::new(model, loss, AdamW::new(parameters, step.rate)?),
+        false => TrainStep::new(model, loss, Sgd::new(parameters, step.rate)?),
+    };
+    Ok(job(move || -> Outcome<f64> {
+        let loss = training.run(&x, &y)?;
+        match training.refusal() {
+            Some(refusal) => Err(format!("the step is not replayed: {refusal}").into()),
+            None => Ok(loss),
+        }
+    }))
+}
+
 /// The loss after a thousand steps of softmax regression.
 pub(crate) fn iris() -> Outcome<f64> {
     let x = Tensor::constant(array(wave(600, INPUT, 1.0), &[150, 4], DType::F32)?);
@@ -100,6 +215,9 @@ pub(crate) fn iris() -> Outcome<f64> {
 }
 
 pub(crate) fn make(name: &str) -> Outcome<Option<Box<dyn Job>>> {
+    if let Some(step) = Step::of(name)? {
+        return replayed(step).map(Some);
+    }
     let spec = Spec::of(name)?;
     let dims = &spec.dims[..];
     let dtype = if spec.double { DType::F64 } else { DType::F32 };
@@ -126,6 +244,8 @@ pub(crate) fn make(name: &str) -> Outcome<Option<Box<dyn Job>>> {
             let w = other()?;
             pulled(input(1.0)?, w, |x| x.normalize_rows(2.0))
         }
+        "l1-grad" if spec.replayed => compiled(input(1.0)?, other()?, l1),
+        "l2-grad" if spec.replayed => compiled(input(1.0)?, other()?, l2),
         "l1-grad" => {
             let target = other()?;
             gradient(input(1.0)?, move |x| l1(x, &target))

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io::{Write, stdin, stdout};
 use std::time::Duration;
 
-use crate::job::{JOBS, Job, Outcome, Timer};
+use crate::job::{Job, Outcome, Timer, names};
 
 /// How long a sample lasts at least.
 const SAMPLE: Duration = Duration::from_millis(2);
@@ -17,7 +17,7 @@ pub(crate) type Maker = fn(&str) -> Outcome<Option<Box<dyn Job>>>;
 /// Serves the jobs that `make` knows: all but those with one of the words `without` in their names.
 pub(crate) fn serve(make: Maker, without: &[&str]) -> Outcome<()> {
     let offered = |name: &str| !without.iter().any(|word| name.contains(word));
-    for name in JOBS.iter().filter(|name| offered(name)) {
+    for name in names().filter(|name| offered(name)) {
         println!("{name}");
     }
     println!();
