@@ -770,7 +770,8 @@ impl Writer<'_> {
         let ahead = conv.starts_at_bias::<f32>();
         let depth = conv.inputs * high.kernel * wide.kernel;
         let windows = high.output * wide.output;
-        self.differs(call, !ahead && is_blocked([conv.outputs, depth, windows], [depth, 1], [windows, 1]));
+        let blocked = !ahead && is_blocked([conv.outputs, depth, windows], [depth, 1], [windows, 1]);
+        self.differs(call, blocked || conv.is_tiled::<f32>());
         let (x, w) = (&operands[0], &operands[1]);
         let bias = operands.get(2);
         for image in 0..conv.batch {

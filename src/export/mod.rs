@@ -45,8 +45,8 @@ pub fn rust(model: &dyn Layer, input: impl Into<Shape>) -> Result<String> {
 ///
 /// The sums are in the same order as here, each product that is fused with a sum here is fused there, and the elementary functions are
 /// the same polynomials: the results have the same bits on each machine, with each compiler, as those of an input of the same shape here: the order of a sum depends on the
-/// number of rows. (Here: where there are instructions for fused products, which is everywhere but on x86 before 2013.) Products of large matrices, and recurrent layers with several sequences, are the same within rounding; the
-/// header of the file names them.
+/// number of rows. (Here: where there are instructions for fused products, which is everywhere but on x86 before 2013.) Products of large matrices, convolutions of 3×3 at stride 1 from 16 channels on, and recurrent
+/// layers with several sequences, are the same within rounding; the header of the file names them.
 ///
 /// The memory is that of the program's plan, in static arrays. A header says how much flash and RAM that is, and what goes in and
 /// comes out.

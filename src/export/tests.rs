@@ -144,9 +144,10 @@ fn same(model: &dyn Layer, dims: &[usize], with_rust: bool) -> Result<()> {
 }
 
 /// [`same`], where sums have another order, which the header says.
-fn within_rounding(model: &dyn Layer, dims: &[usize]) -> Result<()> {
+fn within_rounding(model: &dyn Layer, dims: &[usize], what: &str) -> Result<()> {
     let source = Export::model(model, dims)?.to_c();
-    assert!(source.contains("Not the same bits, but within rounding: lstm in 0."), "{}", &source[..600]);
+    let note = format!("Not the same bits, but within rounding: {what}.");
+    assert!(source.contains(&note), "{}", &source[..600]);
     let x = Tensor::randn(0.0, 1.5, dims, &mut Rng::seed(9))?;
     let expected = model.predict(&x)?.flatten(0, -1)?.to_vec1::<f32>()?;
     let here = tempfile::tempdir().expect("a directory");
@@ -294,7 +295,12 @@ fn convolutional_models() -> Result<()> {
         .push(Relu)
         .push(Flatten)
         .push(Linear::new(64, 10, rng)?);
-    same(&model, &[1, 1, 8, 8], true)
+    same(&model, &[1, 1, 8, 8], true)?;
+    let model = Sequential::new()
+        .push(Conv2d::new(2, 16, 3, ConvOptions::new().padding(1), rng)?)
+        .push(Relu)
+        .push(Conv2d::new(16, 16, 3, ConvOptions::new().padding(1), rng)?);
+    within_rounding(&model, &[1, 2, 6, 6], "conv2d in 2")
 }
 
 #[test]
@@ -307,7 +313,7 @@ fn recurrent_and_pooled_models() -> Result<()> {
     let last = crate::layer::Lambda::new(|x| x.narrow(1, 6, 1)?.squeeze(1));
     let model = Sequential::new().push(lstm).push(last).push(Linear::new(6, 4, rng)?);
     same(&model, &[1, 7, 3], false)?;
-    within_rounding(&model, &[2, 7, 3])?;
+    within_rounding(&model, &[2, 7, 3], "lstm in 0")?;
     let model = Sequential::new()
         .push(Conv2d::new(2, 4, 3, ConvOptions::new(), rng)?)
         .push(Silu)

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
+use std::ops::{Deref, DerefMut};
 
 /// Used arrays by element type.
 #[derive(Default)]
@@ -12,7 +13,10 @@ struct Spare {
     u32: Vec<Vec<u32>>,
 }
 
-thread_local!(static SPARE: RefCell<Spare> = RefCell::default());
+thread_local! {
+    static SPARE: RefCell<Spare> = RefCell::default();
+    static SCRATCH: RefCell<Spare> = RefCell::default();
+}
 
 impl Spare {
     fn list<T: 'static>(&mut self) -> Option<&mut Vec<Vec<T>>> {
@@ -72,6 +76,60 @@ pub(super) fn zeros<T: Copy + Default + 'static>(n: usize) -> Vec<T> {
     };
     data.resize(n, T::default());
     data
+}
+
+/// The most elements of a [`Scratch`] that are kept.
+const KEPT: usize = 1 << 20;
+
+/// Memory of a kernel, which this thread keeps for the next one.
+pub(super) struct Scratch<T: 'static>(Vec<T>, usize);
+
+impl<T: Copy + Default + 'static> Scratch<T> {
+    /// Room for `n` elements of any values.
+    pub(super) fn new(n: usize) -> Scratch<T> {
+        let kept = SCRATCH.with_borrow_mut(|spare| {
+            let list = spare.list::<T>()?;
+            let fits = list.iter().enumerate().filter(|(_, data)| data.len() >= n);
+            let (best, _) = fits.min_by_key(|(_, data)| data.len())?;
+            Some(list.swap_remove(best))
+        });
+        Scratch(kept.unwrap_or_else(|| vec![T::default(); n]), n)
+    }
+}
+
+impl<T: 'static> Deref for Scratch<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0[..self.1]
+    }
+}
+
+impl<T: 'static> DerefMut for Scratch<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.0[..self.1]
+    }
+}
+
+impl<T: 'static> Drop for Scratch<T> {
+    fn drop(&mut self) {
+        let data = std::mem::take(&mut self.0);
+        if data.len() > KEPT {
+            return;
+        }
+        // A thread that ends has no list any more.
+        let _ = SCRATCH.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            let Some(list) = spare.list() else { return };
+            list.push(data);
+            // The largest stay, so that after some kernels no new memory is needed.
+            if list.len() > 4
+                && let Some((smallest, _)) = list.iter().enumerate().min_by_key(|(_, data)| data.len())
+            {
+                list.swap_remove(smallest);
+            }
+        });
+    }
 }
 
 /// A vector of one element.

@@ -11,9 +11,10 @@ mod direct;
 mod winograd;
 
 use super::gemm::multiply;
-use super::parallel::{large_product, parts, product_worthwhile};
+use super::parallel::{large_product, map_each, parts, product_worthwhile};
 use super::{Element, Matrix, WindowAxis, add_assign, buffer, is_finite};
 use blocked::Blocked;
+use buffer::Scratch;
 use direct::{Direct, Phases};
 use winograd::Winograd;
 
@@ -87,6 +88,11 @@ impl Conv {
         self.depth() > 0
             && Conv::count(self.y_dims()) > 0
             && (Blocked::new::<T>(self).is_some() || Direct::new::<T>(self).is_some())
+    }
+
+    /// Whether [`conv`] adds in another order than that of the elements of a window: by Winograd's transforms.
+    pub fn is_tiled<T: Element>(&self) -> bool {
+        Conv::count(self.y_dims()) > 0 && Winograd::new::<T>(self).is_some()
     }
 
     /// Whether the matrix of windows is the image itself.
@@ -210,37 +216,80 @@ fn directly<T: Element>(
     }
 }
 
-/// The convolution of x with the kernel whose element at `place` from a channel to output o is `at(o, channel, place)`; `None` if a
-/// result is not finite, as this way spreads an infinity.
+/// The convolution of x with w, which is the kernel of the transposed convolution if `transposed`. This way spreads an infinity, so that images
+/// with results that are not finite get those of `plainly`.
 fn in_tiles<T: Element>(
     winograd: &Winograd,
     conv: &Conv,
     x: &[T],
-    at: impl Fn(usize, usize, usize) -> T,
+    (w, transposed): (&[T], bool),
     bias: Option<&[T]>,
-) -> Option<Vec<T>> {
-    let (kernel, size) = (winograd.pack(at), conv.outputs * conv.windows());
+    plainly: impl Fn(&[T]) -> Vec<T>,
+) -> Vec<T> {
+    let (kernel, size, image) =
+        (&winograd.pack(w, transposed)[..], conv.outputs * conv.windows(), conv.image());
     let at_once = winograd.images();
+    let rows = winograd.rows();
     // Fewer shares than elsewhere: each has large buffers.
     let share = conv.batch.div_ceil(PARTS).next_multiple_of(at_once).min(conv.batch);
     // SAFETY: the parts are all of the output, and `convolve` writes every element of its part.
-    let y = unsafe {
+    let mut y = unsafe {
         buffer::written(conv.batch * size, |y| {
+            if conv.batch == 1 && product_worthwhile(conv.work()) {
+                return in_lines(winograd, conv, x, kernel, bias, y);
+            }
             conv.for_each_part(
                 y,
                 share * size,
-                || winograd.buffers(),
-                |i, y, buffers, _| {
+                || winograd.buffer(),
+                |i, y, buffer, _| {
                     for (j, y) in y.chunks_mut(at_once * size).enumerate() {
-                        let images = &x[(i * share + j * at_once) * conv.image()..];
-                        let images = &images[..y.len() / size * conv.image()];
-                        winograd.convolve(images, &kernel, bias, buffers, y);
+                        let images = &x[(i * share + j * at_once) * image..][..y.len() / size * image];
+                        winograd.convolve(images, rows.clone(), kernel, bias, buffer, y);
                     }
                 },
             );
         })
     };
-    is_finite(&y).then_some(y)
+    if !is_finite(&y) {
+        for (y, x) in y.chunks_exact_mut(size).zip(x.chunks_exact(image)) {
+            if !is_finite(y) {
+                y.copy_from_slice(&plainly(x));
+            }
+        }
+    }
+    y
+}
+
+/// Writes the output of one image, on several threads.
+fn in_lines<T: Element>(
+    winograd: &Winograd,
+    conv: &Conv,
+    x: &[T],
+    kernel: &[T],
+    bias: Option<&[T]>,
+    y: &mut [buffer::Uninit<T>],
+) {
+    let wide = conv.sides[1].output;
+    let shares = map_each(winograd.parts(SHARES), |rows| {
+        let lines = winograd.lines(&rows);
+        // SAFETY: `convolve` writes every element.
+        let part = unsafe {
+            buffer::written(conv.outputs * lines.len() * wide, |part| {
+                winograd.convolve(x, rows, kernel, bias, &mut winograd.buffer(), part);
+            })
+        };
+        (lines, part)
+    });
+    parts(y, conv.windows(), true, &|channel, y| {
+        for (lines, part) in &shares {
+            let size = lines.len() * wide;
+            let y = y[lines.start * wide..][..size].iter_mut();
+            y.zip(&part[channel * size..]).for_each(|(y, &part)| {
+                y.write(part);
+            });
+        }
+    });
 }
 
 /// Adds `bias[i]` to channel i of an image.
@@ -252,8 +301,19 @@ fn add_bias<T: Element>(image: &mut [T], bias: &[T]) {
 }
 
 /// The convolution of x with w, plus a bias for each channel.
-#[inline(never)]
 pub fn conv<T: Element>(conv: &Conv, x: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
+    if Conv::count(conv.y_dims()) > 0
+        && let Some(winograd) = Winograd::new::<T>(conv)
+    {
+        let one = Conv { batch: 1, ..*conv };
+        return in_tiles(&winograd, conv, x, (w, false), bias, |x| plain_conv(&one, x, w, bias));
+    }
+    plain_conv(conv, x, w, bias)
+}
+
+/// [`conv`] by sums over windows.
+#[inline(never)]
+fn plain_conv<T: Element>(conv: &Conv, x: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
     let (m, depth, windows) = (conv.outputs, conv.depth(), conv.windows());
     let size = Conv::count(conv.y_dims());
     if size > 0
@@ -309,18 +369,22 @@ pub fn conv<T: Element>(conv: &Conv, x: &[T], w: &[T], bias: Option<&[T]>) -> Ve
 }
 
 /// The transposed convolution of g with w, which is the gradient of x, plus a bias for each channel.
-#[inline(never)]
 pub fn conv_transpose<T: Element>(conv: &Conv, w: &[T], g: &[T], bias: Option<&[T]>) -> Vec<T> {
-    let (m, depth, windows) = (conv.outputs, conv.depth(), conv.windows());
-    let size = Conv::count(conv.x_dims());
-    if size > 0
+    if Conv::count(conv.x_dims()) > 0
         && let Some(turned) = conv.turned()
         && let Some(winograd) = Winograd::new::<T>(&turned)
-        && let at = (|i: usize, o: usize, place: usize| w[(o * conv.inputs + i) * 9 + 8 - place])
-        && let Some(x) = in_tiles(&winograd, &turned, g, at, bias)
     {
-        return x;
+        let one = Conv { batch: 1, ..*conv };
+        return in_tiles(&winograd, &turned, g, (w, true), bias, |g| plain_transpose(&one, w, g, bias));
     }
+    plain_transpose(conv, w, g, bias)
+}
+
+/// [`conv_transpose`] by sums over windows.
+#[inline(never)]
+fn plain_transpose<T: Element>(conv: &Conv, w: &[T], g: &[T], bias: Option<&[T]>) -> Vec<T> {
+    let (m, depth, windows) = (conv.outputs, conv.depth(), conv.windows());
+    let size = Conv::count(conv.x_dims());
     if size > 0
         && m > 0
         && let Some(blocked) = Blocked::transpose::<T>(conv)
@@ -405,6 +469,12 @@ pub fn conv_transpose<T: Element>(conv: &Conv, w: &[T], g: &[T], bias: Option<&[
     x
 }
 
+/// Adds the other parts of `size` elements to the first.
+fn add_parts<T: Element>(sums: &mut [T], size: usize) {
+    let (sum, rest) = sums.split_at_mut(size);
+    rest.chunks_exact(size).for_each(|part| add_assign(sum, part));
+}
+
 /// The gradient of the kernel.
 #[inline(never)]
 pub fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
@@ -416,30 +486,33 @@ pub fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
     let parts = if large_product(conv.work()) { PARTS.min(conv.batch) } else { 1 };
     let images = |part: usize| part * conv.batch / parts..(part + 1) * conv.batch / parts;
     let total = |mut sums: Vec<T>, size: usize| {
-        let (sum, rest) = sums.split_at_mut(size);
-        rest.chunks_exact(size).for_each(|part| add_assign(sum, part));
+        add_parts(&mut sums, size);
         sums.truncate(size);
         sums
     };
-    if let Some(winograd) = Winograd::new::<T>(conv) {
-        let (size, at_once) = (winograd.kernel_size(), winograd.images());
-        let mut sums = vec![T::default(); parts * size];
+    if !conv.is_one_large()
+        && let Some(winograd) = Winograd::new::<T>(conv)
+    {
+        let (sum_size, at_once) = (winograd.kernel_size(), winograd.images());
+        let mut sums = Scratch::new(parts * sum_size);
         conv.for_each_part(
             &mut sums,
-            size,
-            || winograd.buffers(),
-            |part, sum, buffers, _| {
+            sum_size,
+            || winograd.buffer(),
+            |part, sum, buffer, _| {
                 let images = images(part);
                 for first in images.clone().step_by(at_once) {
                     let count = at_once.min(images.end - first);
                     let x = &x[first * conv.image()..][..count * conv.image()];
                     let g = &g[first * m * windows..][..count * m * windows];
-                    winograd.kernel(x, g, buffers, sum);
+                    winograd.kernel(x, g, buffer, sum, first > images.start);
                 }
             },
         );
-        let mut gradient = buffer::zeros(Conv::count(conv.w_dims()));
-        winograd.unpack(&total(sums, size), &mut gradient);
+        add_parts(&mut sums, sum_size);
+        // SAFETY: `unpack` writes every element.
+        let gradient =
+            unsafe { buffer::written(size, |gradient| winograd.unpack(&sums[..sum_size], gradient)) };
         // As in `in_tiles`.
         if is_finite(&gradient) {
             return gradient;

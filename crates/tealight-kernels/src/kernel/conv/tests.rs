@@ -225,12 +225,23 @@ fn in_tiles_of_many_sizes() {
                 let c = Conv { batch, groups: 1, inputs, outputs, sides };
                 tiled += usize::from(Winograd::new::<f64>(&c).is_some());
                 agrees(&c);
-                let (w, g) = (numbers(Conv::count(c.w_dims()), 0.2), numbers(Conv::count(c.y_dims()), 0.3));
-                let bias = numbers(inputs, 0.4);
-                let plain = conv_transpose(&c, &w, &g, None);
-                for (i, x) in conv_transpose(&c, &w, &g, Some(&bias)).iter().enumerate() {
-                    let expected = plain[i] + bias[i / (high * wide) % inputs];
-                    assert!((x - expected).abs() < 1e-10, "{c:?} {i}");
+                let [x, w, g] = [(c.x_dims(), 0.1), (c.w_dims(), 0.2), (c.y_dims(), 0.3)]
+                    .map(|(dims, salt)| numbers(Conv::count(dims), salt));
+                let bias = numbers(inputs.max(outputs), 0.4);
+                let [to_x, to_y] = [&bias[..inputs], &bias[..outputs]];
+                for (plain, with_bias, bias, size) in [
+                    (
+                        conv_transpose(&c, &w, &g, None),
+                        conv_transpose(&c, &w, &g, Some(to_x)),
+                        to_x,
+                        high * wide,
+                    ),
+                    (conv(&c, &x, &w, None), conv(&c, &x, &w, Some(to_y)), to_y, c.windows()),
+                ] {
+                    for (i, got) in with_bias.iter().enumerate() {
+                        let expected = plain[i] + bias[i / size % bias.len()];
+                        assert!((got - expected).abs() < 1e-10, "{c:?} {i}");
+                    }
                 }
             }
         }
@@ -253,6 +264,80 @@ fn in_tiles_of_many_sizes() {
     assert!(tiled > 30 || crate::kernel::parallel::is_scalar(), "{tiled}");
 }
 
+/// Elements, with the same number for all NaN.
+fn bits(x: &[f64]) -> Vec<u64> {
+    x.iter().map(|x| if x.is_nan() { f64::NAN } else { *x }.to_bits()).collect()
+}
+
+#[test]
+fn an_image_in_tiles_has_the_bits_of_its_batch() {
+    // On one thread and on several, which divide the lines of a large image, as few as a part and odd; and beside an image that is not finite.
+    for (inputs, outputs, high, wide) in [(16, 16, 4, 4), (23, 32, 31, 9), (16, 24, 65, 20), (32, 16, 50, 3)]
+    {
+        let c = Conv {
+            batch: 5,
+            groups: 1,
+            inputs,
+            outputs,
+            sides: [side(high, 3, 1, 1, 1), side(wide, 3, 1, 1, 1)],
+        };
+        assert!(Winograd::new::<f64>(&c).is_some() || crate::kernel::parallel::is_scalar());
+        let [mut x, w, mut g] = [(c.x_dims(), 0.1), (c.w_dims(), 0.2), (c.y_dims(), 0.3)]
+            .map(|(dims, salt)| numbers(Conv::count(dims), salt));
+        let bias = numbers(inputs.max(outputs), 0.4);
+        let [x_size, y_size] = [x.len() / 5, g.len() / 5];
+        (x[2 * x_size + 7], g[2 * y_size + 7]) = (f64::INFINITY, f64::NAN);
+        let [to_x, to_y] = [Some(&bias[..inputs]), Some(&bias[..outputs])];
+        let one = Conv { batch: 1, ..c };
+        for threads in [1, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let (y, back) = (conv(&c, &x, &w, to_y), conv_transpose(&c, &w, &g, to_x));
+                for i in 0..5 {
+                    let [x_at, y_at] = [x_size, y_size].map(|size| i * size..(i + 1) * size);
+                    assert_eq!(
+                        bits(&conv(&one, &x[x_at.clone()], &w, to_y)),
+                        bits(&y[y_at.clone()]),
+                        "{i} of {c:?}"
+                    );
+                    let alone = conv_transpose(&one, &w, &g[y_at], to_x);
+                    assert_eq!(bits(&alone), bits(&back[x_at]), "{i} of {c:?}, back");
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn rounding_in_tiles() {
+    let c = Conv { batch: 8, groups: 1, inputs: 32, outputs: 64, sides: [side(8, 3, 1, 1, 1); 2] };
+    // Numbers that do not cancel, as those of `numbers` do.
+    let mut state = 1_u32;
+    let mut random = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        f64::from(state >> 8) / f64::from(1 << 23) - 1.0
+    };
+    let [x, w, g] = [c.x_dims(), c.w_dims(), c.y_dims()]
+        .map(|dims| (0..Conv::count(dims)).map(|_| random()).collect::<Vec<f64>>());
+    let [x32, w32, g32] = [&x, &w, &g].map(|x| x.iter().map(|&x| x as f32).collect::<Vec<f32>>());
+    let [gx, gw, y] = plain(&c, &x, &w, &g);
+    // The root of the mean square of the error, in that of the result.
+    let error = |got: Vec<f32>, exact: &[f64]| {
+        let squares = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>();
+        let difference = squares(&mut got.iter().zip(exact).map(|(&x, y)| f64::from(x) - y));
+        (difference / squares(&mut exact.iter().copied())).sqrt()
+    };
+    let forward = error(conv(&c, &x32, &w32, None), &y);
+    let back = error(conv_transpose(&c, &w32, &g32, None), &gx);
+    let kernel = error(conv_kernel(&c, &x32, &g32), &gw);
+    let [plainly, plainly_back] = [
+        error(super::plain_conv(&c, &x32, &w32, None), &y),
+        error(super::plain_transpose(&c, &w32, &g32, None), &gx),
+    ];
+    println!("{forward:.2e} for {plainly:.2e}, {back:.2e} for {plainly_back:.2e}, {kernel:.2e}");
+    assert!(forward < 1.25 * plainly && back < 1.25 * plainly_back && kernel < 5e-7);
+}
+
 #[test]
 fn an_infinity_in_tiles_stays_where_it_is() {
     let c = Conv { batch: 2, groups: 1, inputs: 16, outputs: 16, sides: [side(6, 3, 1, 1, 1); 2] };
@@ -261,15 +346,22 @@ fn an_infinity_in_tiles_stays_where_it_is() {
         .map(|(dims, salt)| numbers(Conv::count(dims), salt));
     for value in [f64::INFINITY, f64::NAN, f64::MAX] {
         for place in [0, 7, 700] {
-            let [mut bad_x, mut bad_g] = [x.clone(), g.clone()];
-            (bad_x[place], bad_g[place]) = (value, value);
-            let got = [conv_transpose(&c, &w, &bad_g, None), conv_kernel(&c, &bad_x, &g)];
-            let expected = [plain(&c, &x, &w, &bad_g)[0].clone(), plain(&c, &bad_x, &w, &g)[1].clone()];
-            for (got, expected) in got.iter().zip(&expected) {
+            let [mut bad_x, mut bad_g, mut bad_w] = [x.clone(), g.clone(), w.clone()];
+            (bad_x[place], bad_g[place], bad_w[place]) = (value, value, value);
+            let got = [
+                conv_transpose(&c, &w, &bad_g, None),
+                conv_kernel(&c, &bad_x, &g),
+                conv(&c, &bad_x, &w, None),
+                conv_transpose(&c, &bad_w, &g, None),
+            ];
+            let [by_g, by_x, by_w] =
+                [plain(&c, &x, &w, &bad_g), plain(&c, &bad_x, &w, &g), plain(&c, &x, &bad_w, &g)];
+            let expected = [&by_g[0], &by_x[1], &by_x[2], &by_w[0]];
+            for (part, (got, expected)) in got.iter().zip(expected).enumerate() {
                 let same = |(&a, &b): (&f64, &f64)| {
                     a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() < 1e-10 * b.abs().max(1.0)
                 };
-                assert!(got.iter().zip(expected).all(same), "{value} {place}");
+                assert!(got.iter().zip(expected).all(same), "{part}: {value} {place}");
             }
         }
     }

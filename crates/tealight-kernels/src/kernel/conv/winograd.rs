@@ -1,18 +1,19 @@
-//! Gradients of convolutions with kernels of 3×3 elements at stride 1, by Winograd's method F(2×2, 3×3).
+//! Convolutions with kernels of 3×3 elements at stride 1, and their gradients, by Winograd's method F(2×2, 3×3).
 //!
 //! A tile of 2×2 outputs, with the 4×4 elements under their windows, adds 4·9 products x·w·g for each pair of channels. They are also the sum over
 //! 16 places of Bᵀ·x·B times G·w·Gᵀ times A·g·Aᵀ, so that the derivative by one of the three takes 16 products: for each place a
 //! matrix product over the channels or the tiles.
 //!
-//! Not for the forward pass, which has the bits that exported programs have. An infinity makes its whole tile infinite or NaN, so
-//! a result with such elements is not used.
+//! An infinity makes its whole tile infinite or NaN, so a result with such elements is not used.
 //!
 //! A. Lavin and S. Gray 2016
+
+use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
 use super::super::Element;
-use super::super::buffer::{Uninit, assume_written_mut, slots};
+use super::super::buffer::{Scratch, Uninit, assume_written_mut, slots};
 use super::super::parallel::{is_scalar, run};
 use super::super::simd::{store, vector, vector_at};
 use super::Conv;
@@ -51,14 +52,14 @@ pub(super) struct Winograd {
     images: usize,
 }
 
-/// Memory for [`Winograd::convolve`] and [`Winograd::kernel`].
-pub(super) struct Buffers<T> {
+/// The parts of a buffer.
+struct Buffers<'a, T> {
     /// Lines of an image with its padding, channels last.
-    image: Vec<T>,
+    image: &'a mut [T],
     /// Lines of an output, channels last.
-    output: Vec<T>,
+    output: &'a mut [T],
     /// The transforms of both by place, tile and channel.
-    tiles: [Vec<T>; 2],
+    tiles: [&'a mut [T]; 2],
 }
 
 impl Winograd {
@@ -72,7 +73,6 @@ impl Winograd {
             || conv.groups > 1
             || channels.iter().any(|&n| n < FEWEST)
             || is_scalar()
-            || conv.is_one_large()
         {
             return None;
         }
@@ -103,43 +103,65 @@ impl Winograd {
         self.images * self.rows * self.tiles[1] * self.widths[of] + APART
     }
 
-    pub(super) fn buffers<T: Element>(&self) -> Buffers<T> {
-        let zeros = |n| vec![T::default(); n];
-        let lines = |extra: usize, width| (2 * self.rows + extra) * (2 * self.tiles[1] + extra) * width;
-        Buffers {
-            image: zeros(lines(2, self.widths[0])),
-            output: zeros(lines(0, self.widths[1])),
-            tiles: [0, 1].map(|of| zeros(PLACES * self.distance(of))),
-        }
+    /// Rows of tiles that one thread may compute.
+    pub(super) fn parts(&self, most: usize) -> impl ExactSizeIterator<Item = Range<usize>> {
+        let (all, step) = (self.tiles[0], self.tiles[0].div_ceil(most).next_multiple_of(self.rows));
+        (0..all).step_by(step).map(move |first| first..all.min(first + step))
     }
 
-    /// The transform of a kernel with the elements `at(output, channel, place)`: by place, channel of the image and of the output.
-    pub(super) fn pack<T: Element>(&self, at: impl Fn(usize, usize, usize) -> T) -> Vec<T> {
-        let ([inputs, outputs], width) = (self.channels, self.widths[1]);
-        let size = inputs * width;
-        let mut kernel = vec![T::default(); 9 * size];
-        for o in 0..outputs {
-            for channel in 0..inputs {
-                for place in 0..9 {
-                    kernel[place * size + channel * width + o] = at(o, channel, place);
-                }
-            }
-        }
-        let mut packed = vec![T::default(); PLACES * size];
-        run(Pack { kernel: &kernel, size, packed: &mut packed });
+    /// The lines of an output in rows of tiles.
+    pub(super) fn lines(&self, rows: &Range<usize>) -> Range<usize> {
+        2 * rows.start..self.to[0].min(2 * rows.end)
+    }
+
+    /// The rows of tiles of an image.
+    pub(super) fn rows(&self) -> Range<usize> {
+        0..self.tiles[0]
+    }
+
+    /// The elements of the parts of a buffer.
+    fn buffer_sizes(&self) -> [usize; 4] {
+        let lines = |extra: usize, width| (2 * self.rows + extra) * (2 * self.tiles[1] + extra) * width;
+        let [x, y] = [0, 1].map(|of| PLACES * self.distance(of));
+        [lines(2, self.widths[0]), lines(0, self.widths[1]), x, y]
+    }
+
+    /// Memory for [`convolve`](Self::convolve) and [`kernel`](Self::kernel).
+    pub(super) fn buffer<T: Element>(&self) -> Scratch<T> {
+        let sizes = self.buffer_sizes();
+        let mut buffer = Scratch::new(sizes.iter().sum());
+        // Places that are not written are padding.
+        buffer[..sizes[0] + sizes[1]].fill(T::default());
+        buffer
+    }
+
+    fn split<'a, T>(&self, buffer: &'a mut [T]) -> Buffers<'a, T> {
+        let [image, output, x, _] = self.buffer_sizes();
+        let (image, rest) = buffer.split_at_mut(image);
+        let (output, rest) = rest.split_at_mut(output);
+        Buffers { image, output, tiles: rest.split_at_mut(x).into() }
+    }
+
+    /// The transform of a kernel of (outputs, channels, 3, 3), by place, channel of the image and of the output; or of the kernel of the transposed
+    /// convolution, which is of (channels, outputs, 3, 3).
+    pub(super) fn pack<T: Element>(&self, kernel: &[T], transposed: bool) -> Scratch<T> {
+        let size = self.channels[0] * self.widths[1];
+        let (mut turned, mut packed) = (Scratch::new(9 * size), Scratch::new(PLACES * size));
+        run(Pack { own: self, kernel, transposed, turned: &mut turned, packed: &mut packed });
         packed
     }
 
-    /// Writes the outputs of some images, at most [`images`](Self::images) of them.
+    /// Writes the lines of the outputs in rows of tiles of some images, at most [`images`](Self::images) of them.
     pub(super) fn convolve<T: Element>(
         &self,
         images: &[T],
+        rows: Range<usize>,
         kernel: &[T],
         bias: Option<&[T]>,
-        buffers: &mut Buffers<T>,
+        buffer: &mut [T],
         out: &mut [Uninit<T>],
     ) {
-        run(Convolve { own: self, images, kernel, bias, buffers, out });
+        run(Convolve { own: self, images, rows, kernel, bias, buffers: self.split(buffer), out });
     }
 
     /// The elements of a transformed gradient of the kernel.
@@ -147,36 +169,29 @@ impl Winograd {
         PLACES * self.channels[0] * self.widths[1]
     }
 
-    /// Adds the transform of the gradient of the kernel for some images, at most [`images`](Self::images) of them.
+    /// The transform of the gradient of the kernel for some images, at most [`images`](Self::images) of them, which is added to
+    /// `sum` if `adds`.
     pub(super) fn kernel<T: Element>(
         &self,
         images: &[T],
         gradients: &[T],
-        buffers: &mut Buffers<T>,
+        buffer: &mut [T],
         sum: &mut [T],
+        adds: bool,
     ) {
-        run(Products { own: self, images, gradients, buffers, sum });
+        run(Products { own: self, images, gradients, buffers: self.split(buffer), sum, adds });
     }
 
     /// Writes the gradient of a kernel, of which `sum` is the transform.
-    pub(super) fn unpack<T: Element>(&self, sum: &[T], out: &mut [T]) {
-        let ([inputs, outputs], width) = (self.channels, self.widths[1]);
-        let size = inputs * width;
-        let mut kernel = vec![T::default(); 9 * size];
-        run(Unpack { sum, size, kernel: &mut kernel });
-        for o in 0..outputs {
-            for channel in 0..inputs {
-                for place in 0..9 {
-                    out[(o * inputs + channel) * 9 + place] = kernel[place * size + channel * width + o];
-                }
-            }
-        }
+    pub(super) fn unpack<T: Element>(&self, sum: &[T], out: &mut [Uninit<T>]) {
+        let mut turned = Scratch::new(9 * self.channels[0] * self.widths[1]);
+        run(Unpack { own: self, sum, turned: &mut turned, out });
     }
 
-    /// The first row of tiles and the number of rows of each part of an image.
-    fn bands(&self) -> impl Iterator<Item = (usize, usize)> {
-        let (all, rows) = (self.tiles[0], self.rows);
-        (0..all).step_by(rows).map(move |first| (first, rows.min(all - first)))
+    /// The first row of tiles and the number of rows of each part that is computed at a time.
+    fn bands(&self, Range { start, end }: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
+        let rows = self.rows;
+        (start..end).step_by(rows).map(move |first| (first, rows.min(end - first)))
     }
 
     /// Transforms rows of tiles of an image, and writes them from tile `at` on.
@@ -301,10 +316,13 @@ fn to_kernel<S: Simd, T: Element>(simd: S, [a, b, c, d]: [T::Vector<S>; 4]) -> [
     [T::plus(simd, a, inner), T::times(simd, T::minus(simd, b, c), half), T::plus(simd, inner, d)]
 }
 
-/// The transform of a kernel, by place, of `size` elements each.
+/// The transform of a kernel.
 struct Pack<'a, T> {
+    own: &'a Winograd,
     kernel: &'a [T],
-    size: usize,
+    transposed: bool,
+    /// The kernel with the channels of the output last.
+    turned: &'a mut [T],
     packed: &'a mut [T],
 }
 
@@ -313,21 +331,35 @@ impl<T: Element> WithSimd for Pack<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Pack { kernel, size, packed } = self;
-        let lanes = lanes_of::<S, T>();
-        for i in (0..size).step_by(lanes) {
-            let mut rows = [[T::splat(simd, T::default()); 4]; 3];
-            for y in 0..3 {
-                let mut w = [rows[0][0]; 3];
-                for x in 0..3 {
-                    w[x] = vector::<S, T>(kernel, (3 * y + x) * size + i);
-                }
-                rows[y] = of_kernel::<S, T>(simd, w);
+        let Pack { own, kernel, transposed, turned, packed } = self;
+        let ([inputs, outputs], width, lanes) = (own.channels, own.widths[1], lanes_of::<S, T>());
+        if transposed {
+            let channels = kernel.chunks_exact(9 * outputs).zip(turned.chunks_exact_mut(9 * width));
+            for (kernel, turned) in channels {
+                // SAFETY: `transpose` writes elements.
+                transpose(kernel, 9, unsafe { slots(turned) }, width, [outputs, 9]);
             }
-            for x in 0..4 {
-                let column = of_kernel::<S, T>(simd, [rows[0][x], rows[1][x], rows[2][x]]);
-                for y in 0..4 {
-                    store(column[y], &mut packed[(4 * y + x) * size + i..][..lanes]);
+        } else {
+            // SAFETY: as above.
+            transpose(kernel, 9 * inputs, unsafe { slots(turned) }, width, [outputs, 9 * inputs]);
+        }
+        for channel in 0..inputs {
+            for c in (0..width).step_by(lanes) {
+                let mut rows = [[T::splat(simd, T::default()); 4]; 3];
+                for y in 0..3 {
+                    let mut w = [rows[0][0]; 3];
+                    for x in 0..3 {
+                        let place = if transposed { 8 - (3 * y + x) } else { 3 * y + x };
+                        w[x] = vector::<S, T>(turned, (9 * channel + place) * width + c);
+                    }
+                    rows[y] = of_kernel::<S, T>(simd, w);
+                }
+                for x in 0..4 {
+                    let column = of_kernel::<S, T>(simd, [rows[0][x], rows[1][x], rows[2][x]]);
+                    for y in 0..4 {
+                        let at = ((4 * y + x) * inputs + channel) * width + c;
+                        store(column[y], &mut packed[at..][..lanes]);
+                    }
                 }
             }
         }
@@ -336,9 +368,10 @@ impl<T: Element> WithSimd for Pack<'_, T> {
 
 /// The transpose of [`Pack`].
 struct Unpack<'a, T> {
+    own: &'a Winograd,
     sum: &'a [T],
-    size: usize,
-    kernel: &'a mut [T],
+    turned: &'a mut [T],
+    out: &'a mut [Uninit<T>],
 }
 
 impl<T: Element> WithSimd for Unpack<'_, T> {
@@ -346,33 +379,38 @@ impl<T: Element> WithSimd for Unpack<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Unpack { sum, size, kernel } = self;
-        let lanes = lanes_of::<S, T>();
-        for i in (0..size).step_by(lanes) {
-            let mut rows = [[T::splat(simd, T::default()); 3]; 4];
-            for y in 0..4 {
-                let mut m = [rows[0][0]; 4];
-                for x in 0..4 {
-                    m[x] = vector::<S, T>(sum, (4 * y + x) * size + i);
+        let Unpack { own, sum, turned, out } = self;
+        let ([inputs, outputs], width, lanes) = (own.channels, own.widths[1], lanes_of::<S, T>());
+        for channel in 0..inputs {
+            for c in (0..width).step_by(lanes) {
+                let mut rows = [[T::splat(simd, T::default()); 3]; 4];
+                for y in 0..4 {
+                    let mut m = [rows[0][0]; 4];
+                    for x in 0..4 {
+                        m[x] = vector::<S, T>(sum, ((4 * y + x) * inputs + channel) * width + c);
+                    }
+                    rows[y] = to_kernel::<S, T>(simd, m);
                 }
-                rows[y] = to_kernel::<S, T>(simd, m);
-            }
-            for x in 0..3 {
-                let column = to_kernel::<S, T>(simd, [rows[0][x], rows[1][x], rows[2][x], rows[3][x]]);
-                for y in 0..3 {
-                    store(column[y], &mut kernel[(3 * y + x) * size + i..][..lanes]);
+                for x in 0..3 {
+                    let column = to_kernel::<S, T>(simd, [rows[0][x], rows[1][x], rows[2][x], rows[3][x]]);
+                    for y in 0..3 {
+                        let at = (9 * channel + 3 * y + x) * width + c;
+                        store(column[y], &mut turned[at..][..lanes]);
+                    }
                 }
             }
         }
+        transpose(turned, width, out, 9 * inputs, [9 * inputs, outputs]);
     }
 }
 
 struct Convolve<'a, T> {
     own: &'a Winograd,
     images: &'a [T],
+    rows: Range<usize>,
     kernel: &'a [T],
     bias: Option<&'a [T]>,
-    buffers: &'a mut Buffers<T>,
+    buffers: Buffers<'a, T>,
     out: &'a mut [Uninit<T>],
 }
 
@@ -381,13 +419,15 @@ impl<T: Element> WithSimd for Convolve<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Convolve { own, images, kernel, bias, buffers, out } = self;
+        let Convolve { own, images, rows: all, kernel, bias, buffers, out } = self;
         let Buffers { image: lines, output, tiles: [xs, ys] } = buffers;
         let ([inputs, outputs], [x_width, width]) = (own.channels, own.widths);
         let (size, [height, wide]) = (inputs * own.from[0] * own.from[1], own.to);
         let (lanes, beside) = (lanes_of::<S, T>(), own.tiles[1]);
-        let y_size = outputs * height * wide;
-        for (first, rows) in own.bands() {
+        let begin = 2 * all.start;
+        let plane = own.lines(&all).len() * wide;
+        let y_size = outputs * plane;
+        for (first, rows) in own.bands(all) {
             let (each, count) = (rows * beside, out.len() / y_size);
             for i in 0..count {
                 own.spread(simd, &images[i * size..][..size], (first, rows), lines, i * each, xs);
@@ -432,18 +472,18 @@ impl<T: Element> WithSimd for Convolve<'_, T> {
                         }
                     }
                 }
-                let top = 2 * first;
-                let lines = (2 * rows).min(height - top);
+                let lines = (2 * rows).min(height - 2 * first);
+                let top = 2 * first - begin;
                 if wide == 2 * beside {
-                    transpose(output, width, &mut out[top * wide..], height * wide, [lines * wide, outputs]);
+                    transpose(output, width, &mut out[top * wide..], plane, [lines * wide, outputs]);
                 } else {
                     for y in 0..lines {
                         let from = &output[y * 2 * beside * width..];
-                        transpose(from, width, &mut out[(top + y) * wide..], height * wide, [wide, outputs]);
+                        transpose(from, width, &mut out[(top + y) * wide..], plane, [wide, outputs]);
                     }
                 }
                 if let Some(bias) = bias {
-                    for (channel, &bias) in out.chunks_exact_mut(height * wide).zip(bias) {
+                    for (channel, &bias) in out.chunks_exact_mut(plane).zip(bias) {
                         // SAFETY: these lines of the channel were just written.
                         for y in unsafe { assume_written_mut(&mut channel[top * wide..(top + lines) * wide]) }
                         {
@@ -461,8 +501,9 @@ struct Products<'a, T> {
     own: &'a Winograd,
     images: &'a [T],
     gradients: &'a [T],
-    buffers: &'a mut Buffers<T>,
+    buffers: Buffers<'a, T>,
     sum: &'a mut [T],
+    adds: bool,
 }
 
 impl<T: Element> WithSimd for Products<'_, T> {
@@ -470,13 +511,13 @@ impl<T: Element> WithSimd for Products<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Products { own, images, gradients, buffers, sum } = self;
+        let Products { own, images, gradients, buffers, sum, adds } = self;
         let Buffers { image: lines, output, tiles: [xs, gs] } = buffers;
         let ([inputs, outputs], [x_width, width]) = (own.channels, own.widths);
         let [size, g_size] = [inputs * own.from[0] * own.from[1], outputs * own.to[0] * own.to[1]];
         let (lanes, beside, pitch) = (lanes_of::<S, T>(), own.tiles[1], 2 * own.tiles[1]);
         let distance = own.distance(1);
-        for (first, rows) in own.bands() {
+        for (first, rows) in own.bands(own.rows()) {
             let (each, count) = (rows * beside, gradients.len() / g_size);
             for i in 0..count {
                 own.spread(simd, &images[i * size..][..size], (first, rows), lines, i * each, xs);
@@ -518,7 +559,7 @@ impl<T: Element> WithSimd for Products<'_, T> {
                 let g = &gs[place * own.distance(1)..];
                 let sum = &mut sum[place * inputs * width..][..inputs * width];
                 let sizes = [inputs, count * each];
-                multiply::<S, T>(simd, sizes, (x, [1, x_width]), g, sum, width, true);
+                multiply::<S, T>(simd, sizes, (x, [1, x_width]), g, sum, width, adds || first > 0);
             }
         }
     }
