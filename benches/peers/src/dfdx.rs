@@ -4,7 +4,7 @@ use dfdx::losses::{binary_cross_entropy_with_logits_loss, cross_entropy_with_log
 use dfdx::optim::{Adam, Optimizer, Sgd};
 use dfdx::prelude::*;
 
-use crate::job::{self, INPUT, Job, OTHER, Outcome, Spec, Total, classes, job, wave};
+use crate::job::{self, INPUT, Input, Job, OTHER, Outcome, Spec, Step, Total, classes, job, wave};
 
 impl<S: Shape> Total for Tensor<S, f32, Cpu> {
     fn total(&self) -> Outcome<f64> {
@@ -65,6 +65,11 @@ fn sgd<M>(model: &M, lr: f64) -> Sgd<M, f32, Cpu> {
     Sgd::new(model, SgdConfig { lr, momentum: None, weight_decay: None })
 }
 
+fn adamw<M>(model: &M) -> Adam<M, f32, Cpu> {
+    let weight_decay = Some(WeightDecay::Decoupled(0.01));
+    Adam::new(model, AdamConfig { lr: 1e-3, weight_decay, ..Default::default() })
+}
+
 type Mlp = (Linear<784, 128>, ReLU, Linear<128, 10>);
 type TinyMlp = (Linear<4, 16>, Tanh, Linear<16, 3>);
 
@@ -99,6 +104,14 @@ pub(crate) fn make(name: &str) -> Outcome<Option<Box<dyn Job>>> {
     let (n, rows, columns) = (spec.count(), spec.dims[0], spec.dims.get(1).copied().unwrap_or_default());
     let scaled = |scale| -> Vector { dev.tensor_from_vec(single(wave(n, INPUT, scale)), (n,)) };
     let vector = |frequency| -> Vector { dev.tensor_from_vec(single(wave(n, frequency, 1.0)), (n,)) };
+    // The numbers of the input of a network.
+    let inputs = match Step::of(name)? {
+        Some(step) => match step.input() {
+            Input::Numbers(numbers) => numbers,
+            Input::Indices(_) => return Ok(None),
+        },
+        None => wave(n, INPUT, 1.0),
+    };
     let matrix =
         |frequency| -> Matrix { dev.tensor_from_vec(single(wave(n, frequency, 1.0)), (rows, columns)) };
     Ok(Some(match spec.kind {
@@ -152,7 +165,7 @@ pub(crate) fn make(name: &str) -> Outcome<Option<Box<dyn Job>>> {
         "logistic-sgd" => {
             let mut model = dev.build_module::<Linear<12288, 1>, f32>();
             started(&mut model);
-            let x = dev.tensor_from_vec(single(wave(n, INPUT, 1.0)), (Const::<209>, Const::<12288>));
+            let x = dev.tensor_from_vec(single(inputs), (Const::<209>, Const::<12288>));
             let ones = classes(209, 2).into_iter().map(|class| class as f32).collect();
             let target = dev.tensor_from_vec(ones, (Const::<209>, Const::<1>));
             let optimizer = sgd(&model, 1e-4);
@@ -162,26 +175,29 @@ pub(crate) fn make(name: &str) -> Outcome<Option<Box<dyn Job>>> {
             let mut model = dev.build_module::<Mlp, f32>();
             started(&mut model.0);
             started(&mut model.2);
-            let x = dev.tensor_from_vec(single(wave(n, INPUT, 1.0)), (Const::<64>, Const::<784>));
+            let x = dev.tensor_from_vec(single(inputs), (Const::<64>, Const::<784>));
             let target = dev.tensor_from_vec(one_hot(64, 10), (Const::<64>, Const::<10>));
             if spec.kind == "mlp-sgd" {
                 let optimizer = sgd(&model, 0.1);
                 training!(model, optimizer, x, target, cross_entropy_with_logits_loss)
             } else {
-                let weight_decay = Some(WeightDecay::Decoupled(0.01));
-                let optimizer =
-                    Adam::new(&model, AdamConfig { lr: 1e-3, weight_decay, ..Default::default() });
+                let optimizer = adamw(&model);
                 training!(model, optimizer, x, target, cross_entropy_with_logits_loss)
             }
         }
-        "tiny-mlp-sgd" => {
+        "tiny-mlp-sgd" | "tiny-mlp-adamw" => {
             let mut model = dev.build_module::<TinyMlp, f32>();
             started(&mut model.0);
             started(&mut model.2);
-            let x = dev.tensor_from_vec(single(wave(n, INPUT, 1.0)), (Const::<16>, Const::<4>));
+            let x = dev.tensor_from_vec(single(inputs), (Const::<16>, Const::<4>));
             let target = dev.tensor_from_vec(one_hot(16, 3), (Const::<16>, Const::<3>));
-            let optimizer = sgd(&model, 0.1);
-            training!(model, optimizer, x, target, cross_entropy_with_logits_loss)
+            if spec.kind == "tiny-mlp-sgd" {
+                let optimizer = sgd(&model, 0.1);
+                training!(model, optimizer, x, target, cross_entropy_with_logits_loss)
+            } else {
+                let optimizer = adamw(&model);
+                training!(model, optimizer, x, target, cross_entropy_with_logits_loss)
+            }
         }
         "iris-process" => job::process(&["--iris", "dfdx"]),
         _ => return Ok(None),
