@@ -121,6 +121,40 @@ fn a_convolutional_network() -> Result<()> {
 }
 
 #[test]
+fn batch_norm_and_relu_in_one_pass() -> Result<()> {
+    type After = fn(&Tensor) -> Result<Tensor>;
+    let cases: [(After, usize); 5] = [
+        (|x| x.relu()?.max_pool2d(PoolOptions::new(2)), 2),
+        // The gradient of a sum is a view of few elements.
+        (|x| x.relu(), 1),
+        (|x| x.tanh(), 0),
+        // The normalized values are read twice.
+        (|x| x.relu()? + x, 0),
+        (|x| x.transpose(2, 3)?.relu(), 0),
+    ];
+    let data = batches(&[2, 4, 4], 2)?;
+    for (after, expected) in cases {
+        let make = || {
+            let rng = &mut Rng::seed(1);
+            Ok(Sequential::new()
+                .push(Conv2d::new(2, 5, 3, ConvOptions::new().padding(1), rng)?)
+                .push(BatchNorm2d::new(5)?)
+                .push(Lambda::new(after))
+                .push(Lambda::new(|x| x.sum([2, 3])))
+                .push(Linear::new(5, 2, rng)?))
+        };
+        compare(make, &data, CrossEntropy::new(), 20, |step, _| step, |_, _| Ok(()))?;
+        let model = make()?;
+        let mut step = TrainStep::new(&model, CrossEntropy::new(), Sgd::new(model.parameters(), 0.1)?);
+        step.run(&data[0].0, &data[0].1)?;
+        step.run(&data[0].0, &data[0].1)?;
+        let text = step.program().unwrap().to_string();
+        assert_eq!(text.matches("-> within ").count(), expected, "{text}");
+    }
+    Ok(())
+}
+
+#[test]
 fn what_changes_between_steps_is_seen() -> Result<()> {
     let data = batches(&[4], 3)?;
     let file = tempfile::NamedTempFile::new().unwrap();

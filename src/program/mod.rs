@@ -2,6 +2,7 @@
 
 mod compiled;
 mod evaluate;
+mod fuse;
 mod in_place;
 mod plan;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use crate::autograd::Array;
 use crate::autograd::launch::{self, Kernel, Launch, Operand, Recording, Source, ValueView};
 use crate::error::{Error, Result};
 use crate::kernel;
+use fuse::Way;
 
 /// One recorded run: kernel calls on numbered values, which share memory that was planned ahead.
 ///
@@ -31,6 +33,8 @@ use crate::kernel;
 /// and the memory.
 pub struct Program {
     launches: Vec<Launch>,
+    /// How a run makes what each call makes.
+    ways: Vec<Way>,
     externals: Vec<External>,
     constants: Vec<CpuStorage>,
     /// The memory. A slot holds one value after the other.
@@ -84,6 +88,7 @@ impl Program {
         let external = |x: &Array| External { dtype: x.dtype(), layout: x.layout().clone() };
         Ok(Program {
             launches: plan.launches,
+            ways: plan.ways,
             externals: externals.iter().map(external).collect(),
             constants,
             lengths: plan.slots.iter().map(launch::storage_len).collect(),
@@ -116,19 +121,23 @@ impl Program {
 
     /// Runs the kernels on the storages of the externals. `uniform` draws random numbers.
     fn run(&mut self, externals: &[&CpuStorage], uniform: &mut dyn FnMut() -> f64) -> Result<()> {
-        let Program { launches, constants, slots, places, .. } = self;
-        for call in launches {
+        let Program { launches, ways, constants, slots, places, .. } = self;
+        for (call, way) in launches.iter().zip(ways) {
+            let (inputs, kernel) = match way {
+                Way::Own => (&call.inputs, &call.kernel),
+                Way::Within(_) => continue,
+                Way::Instead(inputs, kernel) => (&*inputs, &*kernel),
+            };
             // The kernel writes to the memory that is planned for its outputs, which no input has.
             for &output in &call.outputs {
                 if let Place::Slot(slot) = places[output] {
                     give_spare(std::mem::replace(&mut slots[slot], CpuStorage::U8(Vec::new())));
                 }
             }
-            let made = match &call.kernel {
+            let made = match kernel {
                 Kernel::Random(draw) => Ok(draw(uniform)),
                 Kernel::Map(kernel) => {
-                    let operands: SmallVec<[Operand<'_>; 6]> = call
-                        .inputs
+                    let operands: SmallVec<[Operand<'_>; 7]> = inputs
                         .iter()
                         .map(|view| {
                             Operand::new(find(places[view.value], externals, constants, slots), &view.layout)
@@ -224,7 +233,11 @@ impl fmt::Display for Program {
             (0, 0, |view: &ValueView, dtype: DType| view.layout.shape().elem_count() * dtype.size_in_bytes());
         for (i, call) in self.launches.iter().enumerate() {
             let (mut bytes, mut shapes) = (0, Vec::new());
-            for view in &call.inputs {
+            let inputs = match &self.ways[i] {
+                Way::Instead(inputs, _) => inputs,
+                _ => &call.inputs,
+            };
+            for view in inputs {
                 let dtype = self.dtype(view.value);
                 bytes += size(view, dtype);
                 shapes.push(format!("{}{:?}", dtype.as_str(), view.layout.dims()));
@@ -236,6 +249,9 @@ impl fmt::Display for Program {
                     count = count.max(self.sizes[output] / self.dtype(output).size_in_bytes());
                     targets.push(format!("slot {slot}"));
                 }
+            }
+            if let Way::Within(next) = &self.ways[i] {
+                (bytes, targets) = (0, vec![format!("within {next}")]);
             }
             moved += bytes;
             let operations = call.primitive.flops(count);

@@ -4,10 +4,12 @@ use candle_core::CpuStorage;
 use candle_core::DType;
 
 use super::Place;
+use super::fuse::{Way, ways};
 use crate::autograd::launch::{Kernel, Launch, Value};
 
 pub(super) struct Plan {
     pub(super) launches: Vec<Launch>,
+    pub(super) ways: Vec<Way>,
     /// By value; those of externals and constants are not set.
     pub(super) places: Vec<Place>,
     pub(super) slots: Vec<CpuStorage>,
@@ -32,6 +34,7 @@ pub(super) fn plan(values: &[Value], launches: Vec<Launch>, kept: Vec<usize>) ->
         }
     }
     used.reverse();
+    let ways = ways(&used, values, &kept);
 
     let mut lives: Vec<Option<(usize, usize)>> = vec![None; values.len()];
     for (i, call) in used.iter().enumerate() {
@@ -39,6 +42,13 @@ pub(super) fn plan(values: &[Value], launches: Vec<Launch>, kept: Vec<usize>) ->
         for view in &call.inputs {
             if let Some((_, last)) = &mut lives[view.value] {
                 *last = i;
+            }
+        }
+        if let Way::Instead(inputs, _) = &ways[i] {
+            for view in inputs {
+                if let Some((_, last)) = &mut lives[view.value] {
+                    *last = i;
+                }
             }
         }
     }
@@ -67,7 +77,20 @@ pub(super) fn plan(values: &[Value], launches: Vec<Launch>, kept: Vec<usize>) ->
         places[value] = Place::Slot(slot);
     }
     let slots = slots.into_iter().map(|(dtype, len, _)| zeros(dtype, len)).collect();
-    Plan { launches: used, places, slots }
+    Plan { launches: used, ways, places, slots }
+}
+
+/// The calls that read each of `count` values.
+pub(super) fn reads(calls: &[Launch], count: usize) -> Vec<Vec<usize>> {
+    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); count];
+    for (i, call) in calls.iter().enumerate() {
+        for view in &call.inputs {
+            if readers[view.value].last() != Some(&i) {
+                readers[view.value].push(i);
+            }
+        }
+    }
+    readers
 }
 
 fn zeros(dtype: DType, len: usize) -> CpuStorage {

@@ -101,6 +101,57 @@ impl<T: Element> Terms<T, 1, 5> for Affine {
     }
 }
 
+/// max(y·weight + bias, 0), where NaN and −0 stay
+struct Rectified;
+
+impl<T: Element> Terms<T, 1, 5> for Rectified {
+    #[inline(always)]
+    fn of<S: Simd>(simd: S, x: [T::Vector<S>; 2], numbers: [T::Vector<S>; 5]) -> [T::Vector<S>; 1] {
+        let [y] = <Affine as Terms<T, 1, 5>>::of(simd, x, numbers);
+        let zero = T::splat(simd, T::default());
+        [T::where_less(simd, y, zero, zero, y)]
+    }
+}
+
+/// g times 1 where y·weight + bias > 0, and times 0 elsewhere.
+#[inline(always)]
+fn rectified_slope<S: Simd, T: Element>(
+    simd: S,
+    x: [T::Vector<S>; 2],
+    numbers: [T::Vector<S>; 5],
+) -> T::Vector<S> {
+    let [y] = <Affine as Terms<T, 1, 5>>::of(simd, x, numbers);
+    let [zero, one] = [T::splat(simd, T::default()), T::splat(simd, T::constant(1.0))];
+    T::times(simd, x[1], T::where_less(simd, zero, y, one, zero))
+}
+
+/// [`Slopes`] for the gradient of [`Rectified`]
+struct RectifiedSlopes;
+
+impl<T: Element> Terms<T, 2, 5> for RectifiedSlopes {
+    #[inline(always)]
+    fn of<S: Simd>(simd: S, x: [T::Vector<S>; 2], numbers: [T::Vector<S>; 5]) -> [T::Vector<S>; 2] {
+        let g = rectified_slope::<S, T>(simd, x, numbers);
+        let [mean, scale, shift, ..] = numbers;
+        <Slopes as Terms<T, 2, 3>>::of(simd, [x[0], g], [mean, scale, shift])
+    }
+}
+
+/// [`Backward`] for the gradient of [`Rectified`]
+struct RectifiedBackward;
+
+impl<T: Element> Terms<T, 1, 8> for RectifiedBackward {
+    #[inline(always)]
+    fn of<S: Simd>(
+        simd: S,
+        x: [T::Vector<S>; 2],
+        [mean, scale, shift, plain, along, slope, weight, bias]: [T::Vector<S>; 8],
+    ) -> [T::Vector<S>; 1] {
+        let g = rectified_slope::<S, T>(simd, x, [mean, scale, shift, weight, bias]);
+        <Backward as Terms<T, 1, 6>>::of(simd, [x[0], g], [mean, scale, shift, plain, along, slope])
+    }
+}
+
 /// g and y·g
 struct Slopes;
 
@@ -448,8 +499,43 @@ pub fn standardize_affine_backward<T: Element>(
     dims: [usize; 3],
     [mean, scale, shift, weight]: [&[T]; 4],
 ) -> [Vec<T>; 3] {
-    let n = (dims[0] * dims[2]) as f64;
     let totals = sums::<T, Slopes, 2, 3>([x, grad], dims, [mean, scale, shift]);
+    affine_gradients(&totals, dims, weight, scale, |plain, along, slope| {
+        elements::<T, Backward, 6>(dims, [x, grad], [mean, scale, shift, plain, along, slope])
+    })
+}
+
+/// The rectified values of [`standardize_affine`]: max(y·weight + bias, 0).
+#[inline(never)]
+pub fn standardize_affine_relu<T: Element>(x: &[T], dims: [usize; 3], numbers: [&[T]; 5]) -> Vec<T> {
+    elements::<T, Rectified, 5>(dims, [x, x], numbers)
+}
+
+/// [`standardize_affine_backward`] of the gradient by the input of the rectifier of [`standardize_affine_relu`], of whose result `grad` is
+/// the gradient.
+#[inline(never)]
+pub fn standardize_affine_relu_backward<T: Element>(
+    x: &[T],
+    grad: &[T],
+    dims: [usize; 3],
+    [mean, scale, shift, weight, bias]: [&[T]; 5],
+) -> [Vec<T>; 3] {
+    let totals = sums::<T, RectifiedSlopes, 2, 5>([x, grad], dims, [mean, scale, shift, weight, bias]);
+    affine_gradients(&totals, dims, weight, scale, |plain, along, slope| {
+        let numbers = [mean, scale, shift, plain, along, slope, weight, bias];
+        elements::<T, RectifiedBackward, 8>(dims, [x, grad], numbers)
+    })
+}
+
+/// The gradients from Σ g and Σ g·y of each group, and from the gradient by x of the means of both and the slope weight·scale.
+fn affine_gradients<T: Element>(
+    totals: &[[f64; 2]],
+    dims: [usize; 3],
+    weight: &[T],
+    scale: &[T],
+    by_x: impl FnOnce(&[T], &[T], &[T]) -> Vec<T>,
+) -> [Vec<T>; 3] {
+    let n = (dims[0] * dims[2]) as f64;
     let each = |k: usize, n: f64| totals.iter().map(move |total| T::constant(total[k] / n));
     // The results take the memory that a program gives.
     let [mut by_weight, mut by_bias] = [(); 2].map(|()| buffer::empty(totals.len()));
@@ -457,14 +543,14 @@ pub fn standardize_affine_backward<T: Element>(
     by_bias.extend(each(0, 1.0));
     let (plain, along): (Vec<T>, Vec<T>) = each(0, n).zip(each(1, n)).unzip();
     let slope: Vec<T> = weight.iter().zip(scale).map(|(&weight, &scale)| weight * scale).collect();
-    let by_x = elements::<T, Backward, 6>(dims, [x, grad], [mean, scale, shift, &plain, &along, &slope]);
-    [by_x, by_weight, by_bias]
+    [by_x(&plain, &along, &slope), by_weight, by_bias]
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        Element, moments, standardize, standardize_affine, standardize_affine_backward, standardize_backward,
+        Element, moments, standardize, standardize_affine, standardize_affine_backward,
+        standardize_affine_relu, standardize_affine_relu_backward, standardize_backward,
     };
 
     /// The sum of group j in the order of `reduce::lane_sums`, one element after the other.
@@ -533,6 +619,18 @@ mod tests {
                     let [by_x, by_weight, by_bias] = standardize_affine_backward(&x, &grad, dims, numbers);
                     assert_eq!(by_x, each(&|i, j| weight[j] * scale[j] * slope(i, j)), "{dims:?}");
                     assert_eq!((by_weight, by_bias), (of(&along, 1.0), of(&plain, 1.0)), "{dims:?}");
+
+                    let numbers = [&mean[..], &scale, &shift, &weight, &bias];
+                    let zero = T::default();
+                    let rectified = each(&|i, _| if zero > affine[i] { zero } else { affine[i] });
+                    assert_eq!(standardize_affine_relu(&x, dims, numbers), rectified, "{dims:?}");
+                    let one = T::constant(1.0);
+                    let behind = each(&|i, _| grad[i] * if rectified[i] > zero { one } else { zero });
+                    assert_eq!(
+                        standardize_affine_relu_backward(&x, &grad, dims, numbers),
+                        standardize_affine_backward(&x, &behind, dims, [&mean, &scale, &shift, &weight]),
+                        "{dims:?}"
+                    );
                 }
             }
         }

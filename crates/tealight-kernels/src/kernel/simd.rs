@@ -42,6 +42,15 @@ pub trait Vectors: Copy {
         second: [Self::Vector<S>; 2],
     ) -> [Self::Vector<S>; 2];
 
+    /// `yes` in each place where a < b, else `no`.
+    fn where_less<S: Simd>(
+        simd: S,
+        a: Self::Vector<S>,
+        b: Self::Vector<S>,
+        yes: Self::Vector<S>,
+        no: Self::Vector<S>,
+    ) -> Self::Vector<S>;
+
     /// The larger number in each place.
     fn larger<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
 
@@ -55,7 +64,7 @@ pub trait Vectors: Copy {
 macro_rules! fused {
     ($(
         $t:ident $vector:ident $splat:ident $vectors:ident $mutable:ident $fused:ident $larger:ident $largest:ident $total:ident
-        $plus:ident $minus:ident $times:ident $equal:ident $most:ident $both:ident $not:ident $select:ident $to:ident $from:ident;
+        $plus:ident $minus:ident $times:ident $less:ident $equal:ident $most:ident $both:ident $not:ident $select:ident $to:ident $from:ident;
     )*) => {$(
         impl Vectors for $t {
             type Vector<S: Simd> = S::$vector;
@@ -113,6 +122,17 @@ macro_rules! fused {
             }
 
             #[inline(always)]
+            fn where_less<S: Simd>(
+                simd: S,
+                a: S::$vector,
+                b: S::$vector,
+                yes: S::$vector,
+                no: S::$vector,
+            ) -> S::$vector {
+                simd.$from(simd.$select(simd.$less(a, b), simd.$to(yes), simd.$to(no)))
+            }
+
+            #[inline(always)]
             fn fused<S: Simd>(simd: S, a: S::$vector, b: S::$vector, c: S::$vector) -> S::$vector {
                 simd.$fused(a, b, c)
             }
@@ -137,9 +157,9 @@ macro_rules! fused {
 
 fused! {
     f32 f32s splat_f32s as_simd_f32s as_mut_simd_f32s mul_add_e_f32s max_f32s reduce_max_f32s reduce_sum_f32s
-        add_f32s sub_f32s mul_f32s equal_f32s less_than_or_equal_f32s and_m32s not_m32s select_u32s transmute_u32s_f32s transmute_f32s_u32s;
+        add_f32s sub_f32s mul_f32s less_than_f32s equal_f32s less_than_or_equal_f32s and_m32s not_m32s select_u32s transmute_u32s_f32s transmute_f32s_u32s;
     f64 f64s splat_f64s as_simd_f64s as_mut_simd_f64s mul_add_e_f64s max_f64s reduce_max_f64s reduce_sum_f64s
-        add_f64s sub_f64s mul_f64s equal_f64s less_than_or_equal_f64s and_m64s not_m64s select_u64s transmute_u64s_f64s transmute_f64s_u64s;
+        add_f64s sub_f64s mul_f64s less_than_f64s equal_f64s less_than_or_equal_f64s and_m64s not_m64s select_u64s transmute_u64s_f64s transmute_f64s_u64s;
 }
 
 /// The vector from element `at` on.
