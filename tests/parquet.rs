@@ -257,6 +257,56 @@ fn streams_are_the_tables_in_memory() -> Result<()> {
     Ok(())
 }
 
+/// Of many rows, whose columns several threads decode.
+#[test]
+fn streams_are_the_same_on_any_number_of_threads() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, odd: f64| {
+        let path = folder.path().join(name);
+        let column = |value: &dyn Fn(usize) -> f64| {
+            Tensor::from_vec((0..20_000).map(value).collect::<Vec<f64>>(), 20_000, &Device::Cpu)
+        };
+        let a = column(&|i| match i {
+            15_000 => odd,
+            i if i % 97 == 3 => f64::NAN,
+            i => (i % 1013) as f64 / 8.0,
+        })?;
+        let b = column(&|i| if i == 9_000 { odd } else { i as f64 })?;
+        let (c, y) = (column(&|i| (i * i % 31) as f64)?, column(&|i| (i % 3) as f64)?);
+        io::write_parquet(&path, &[("a", &a), ("b", &b), ("c", &c), ("y", &y)])?;
+        Ok::<_, Error>(path)
+    };
+    let whole = write("whole.parquet", 0.5)?;
+    let schema = TableSchema::infer(&whole, &TableOptions::new().missing(Missing::Fill))?;
+    let streamed = |path: &Path, threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let pieces = schema.stream(path)?.iter()?.collect::<Result<Vec<_>>>()?;
+            let (inputs, targets): (Vec<_>, Vec<_>) = pieces.into_iter().unzip();
+            Ok::<_, Error>((Tensor::cat(&inputs, 0)?, Tensor::cat(&targets, 0)?))
+        })
+    };
+    let data = schema.read(&whole)?;
+    // Too large for 32 bits, in two places; and a column that cannot be decoded.
+    let odd = write("odd.parquet", 1e300)?;
+    let spoilt = folder.path().join("spoilt.parquet");
+    let mut bytes = fs::read(&whole).unwrap();
+    bytes[4..60].fill(0xff);
+    fs::write(&spoilt, bytes).unwrap();
+    for threads in [1, 2, 5] {
+        assert_eq!(streamed(&whole, threads)?, (data.inputs.clone(), data.targets.clone()), "{threads}");
+        for (path, expected) in [
+            (&odd, "odd.parquet: row 9001 (row group 0), column \"b\": expected a finite number"),
+            (&spoilt, "spoilt.parquet: expected a whole Parquet table, got: "),
+        ] {
+            let error = streamed(path, threads).unwrap_err().to_string();
+            assert!(error.contains(expected), "{threads}: {error}");
+            assert_eq!(error, streamed(path, 1).unwrap_err().to_string());
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn a_training_from_a_stream_goes_on_in_mid_epoch() -> Result<()> {
     let path = place("pandas.parquet");

@@ -2,6 +2,7 @@
 
 mod date;
 mod form;
+mod marks;
 mod number;
 #[cfg(feature = "parquet")]
 mod parquet;

@@ -94,44 +94,50 @@ const POWERS: [f64; 23] = [
 
 /// The number that a text begins with and its length, if it has only digits, a point, and a minus sign before them: −12.5 of `-12.5,7`.
 /// It is the one that `parse` finds.
-#[inline(always)]
 pub(super) fn leading(text: &[u8]) -> Option<(f64, usize)> {
     let negative = text.first() == Some(&b'-');
     let from = usize::from(negative);
-    let short =
-        text.get(from..from + 8).and_then(|word| short(word.try_into().expect("these are eight bytes")));
-    let (x, length) = short.map_or_else(|| long(&text[from..]), Some)?;
-    // Whether a number is negative cannot be foreseen: no branch.
-    Some((f64::from_bits(x.to_bits() | u64::from(negative) << 63), from + length))
+    let (x, length) = long(&text[from..])?;
+    Some((if negative { -x } else { x }, from + length))
 }
 
-/// [`leading`] of at most seven bytes without a sign, all of them together.
+const ONES: u64 = u64::from_le_bytes([1; 8]);
+
+/// 10 to the number of the bytes behind each of eight bytes, and 1 for none of them.
+const DECIMALS: [f64; 9] = [1e7, 1e6, 1e5, 1e4, 1e3, 1e2, 1e1, 1e0, 1e0];
+
+/// The number that some bytes of a text are, as [`leading`] finds it, if they are at most eight, without a sign, and as many stand before
+/// their end. All of them are read together.
 #[inline(always)]
-fn short(word: [u8; 8]) -> Option<(f64, usize)> {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    let word = u64::from_le_bytes(word);
-    // Of each byte the first bit, if it is no digit; a digit is at most 9 without the bits of '0'.
-    let value = word ^ (ONES * u64::from(b'0'));
-    let others = (((value & (ONES * 0x7f)) + ONES * (0x80 - 10)) | value) & (ONES * 0x80);
-    let first = others.trailing_zeros() / 8;
-    let pointed = first < 8 && (word >> (8 * first)) as u8 == b'.';
-    let end = if pointed { others & (others - 1) } else { others }.trailing_zeros() / 8;
-    let digits = end - u32::from(pointed);
-    if end == 8 || digits == 0 {
+pub(super) fn short(text: &[u8], from: usize, end: usize) -> Option<f64> {
+    let negative = text.get(from) == Some(&b'-');
+    let length = end.wrapping_sub(from + usize::from(negative));
+    let word = text.get(end.wrapping_sub(8)..end)?.try_into().expect("these are eight bytes");
+    if !(1..=8).contains(&length) {
         return None;
     }
-    let before = (1 << (8 * first)) - 1;
-    let value = if pointed { (value & before) | ((value >> 8) & !before) } else { value };
-    // The digits at the end of eight, and then pairs, fours and all of them as a number.
-    let value = value << (64 - 8 * digits);
+    // A digit is at most 9 without the bits of '0'; what stands before the number becomes zeros.
+    let value = (u64::from_le_bytes(word) ^ (ONES * u64::from(b'0'))) & (u64::MAX << (64 - 8 * length));
+    // Of each byte the first bit, if it is no digit.
+    let others = (((value & (ONES * 0x7f)) + ONES * (0x80 - 10)) | value) & (ONES * 0x80);
+    let point = others >> 7;
+    let is_point = value & (point * 0xff) == point * u64::from(b'.' ^ b'0');
+    if others & others.wrapping_sub(1) != 0 || !is_point || length == usize::from(point != 0) {
+        return None;
+    }
+    // The digits before the point move to those behind it: all of them, by nothing, if there is none.
+    let (before, behind) = (point.wrapping_sub(1), !(point << 8).wrapping_sub(1));
+    let value = ((value & before) << (8 * u32::from(point != 0))) | (value & behind);
+    // Pairs, fours and all of them as a number.
     let value = (value * 10) + (value >> 8);
     let value = (value & 0x0000_00ff_0000_00ff)
         .wrapping_mul(100 + (1_000_000 << 32))
         .wrapping_add(((value >> 16) & 0x0000_00ff_0000_00ff).wrapping_mul(1 + (10_000 << 32)))
         >> 32;
-    let decimals = if pointed { digits - first } else { 0 };
-    // An i64 becomes an f64 in one instruction.
-    Some((value as i64 as f64 / POWERS[decimals as usize], end as usize))
+    // An i64 becomes an f64 in one instruction. Both are exact, so that their quotient is the nearest number.
+    let x = value as i64 as f64 / DECIMALS[others.trailing_zeros() as usize / 8];
+    // Whether a number is negative cannot be foreseen: no branch.
+    Some(f64::from_bits(x.to_bits() | u64::from(negative) << 63))
 }
 
 /// [`leading`] of any length without a sign.
@@ -194,7 +200,7 @@ fn same(mark: char, c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{NumberFormat, leading};
+    use super::{NumberFormat, leading, short};
 
     #[test]
     fn numbers_at_the_beginning_of_a_text() {
@@ -239,6 +245,16 @@ mod tests {
                 let found =
                     leading((text.clone() + after).as_bytes()).map(|(x, length)| (x.to_bits(), length));
                 assert_eq!(found, expected, "{text}{after}");
+            }
+            // The same in another text, whatever stands before it.
+            for before in ["", "1.5,-2.5,", "........", "99999999\n"] {
+                let (from, all) = (before.len(), before.to_string() + &text);
+                let digits = text.strip_prefix('-').unwrap_or(&text).len();
+                let whole = expected.filter(|(_, length)| *length == text.len()).map(|(bits, _)| bits);
+                let expected = whole.filter(|_| (1..=8).contains(&digits) && all.len() >= 8);
+                let found =
+                    |after: &str| short((all.clone() + after).as_bytes(), from, all.len()).map(f64::to_bits);
+                assert_eq!((found(""), found(",7")), (expected, expected), "{before:?} {text:?}");
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Parquet files, and folders of them, as the cells of a table.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs::{File, read_dir};
 use std::ops::Range;
@@ -49,8 +50,10 @@ const MAX_COLUMNS: usize = 1 << 16;
 const MAX_DEPTH: usize = 8;
 /// The rows that are decoded at once.
 const BATCH: usize = 8192;
-/// The most batches that become examples at once, whatever the number of cores.
-const MAX_BATCHES: usize = 8;
+/// Those that become examples at once, of which a thread's cache has room for all numbers.
+const PIECE: usize = 2048;
+/// The most readers of one group, whatever the number of cores.
+const MAX_READERS: usize = 8;
 /// The images that are read at once.
 #[cfg(feature = "tar")]
 const IMAGES: usize = 32;
@@ -189,90 +192,114 @@ struct Batches {
 /// A file that is being read, one group after the other, as [`read`] does.
 struct Open {
     file: Arc<Opened>,
+    /// The names of the classes of each column that has only their numbers.
+    labels: Arc<HashMap<String, Vec<String>>>,
     /// Those of the schema.
     columns: Vec<usize>,
     /// Those that follow.
     groups: Range<usize>,
-    /// The group that is being read, with the rows of it that were not read yet.
-    group: Option<(usize, Reader, usize)>,
+    group: Option<Group>,
     /// How many of the file's rows were read.
     row: usize,
+}
+
+/// A group that is being read.
+struct Group {
+    number: usize,
+    /// Each has some of the columns, so that several threads decode them.
+    readers: Vec<Reader>,
+    /// The rows that were not taken yet.
+    left: usize,
 }
 
 impl Open {
     fn new(schema: &TableSchema, root: &Path, file: PathBuf) -> Result<Self> {
         let file = Arc::new(Opened::new(root, file)?);
         let names = schema.column_names();
-        let columns = names
-            .iter()
-            .filter(|name| file.key(name).is_none())
-            .map(|name| Ok(file.column(name)?.0))
-            .collect::<Result<_>>()?;
-        Ok(Open { columns, groups: 0..file.groups(), group: None, row: 0, file })
+        let columns =
+            names.iter().filter(|name| file.key(name).is_none()).map(|name| Ok(file.column(name)?.0));
+        // In the order of the file, so that one reader and several find the same errors.
+        let columns: BTreeSet<usize> = columns.collect::<Result<_>>()?;
+        let columns = columns.into_iter().collect();
+        let labels = Arc::new(labels(file.note("huggingface")));
+        Ok(Open { columns, groups: 0..file.groups(), group: None, row: 0, file, labels })
     }
 
-    /// The next rows.
-    fn batch(&mut self) -> Result<Option<RecordBatch>> {
+    /// The next rows. Their columns are in several parts.
+    fn batch(&mut self) -> Result<Option<Vec<RecordBatch>>> {
         loop {
-            let Some((group, reader, left)) = &mut self.group else {
-                let Some(group) = self.groups.next() else { return Ok(None) };
-                let reader = self.file.reader(&[group], Some(&self.columns), BATCH, usize::MAX);
-                let reader = reader.map_err(|error| self.file.undecodable(group, error))?;
-                self.group = Some((group, reader, self.file.group_rows(group)));
+            let Some(group) = &mut self.group else {
+                let Some(number) = self.groups.next() else { return Ok(None) };
+                let group = Group::open(&self.file, number, &self.columns);
+                self.group = Some(group.map_err(|error| self.file.undecodable(number, error))?);
                 continue;
             };
-            let batch = reader.next().transpose().map_err(|error| self.file.undecodable(*group, error))?;
-            match batch {
-                Some(batch) if batch.num_rows() <= *left => {
-                    *left -= batch.num_rows();
-                    return Ok(Some(batch));
+            let parts = group.next().map_err(|error| self.file.undecodable(group.number, error))?;
+            let rows = parts.first().map(RecordBatch::num_rows);
+            let whole = parts.is_empty() || parts.len() == group.readers.len();
+            match rows {
+                Some(rows)
+                    if rows <= group.left && whole && parts.iter().all(|part| part.num_rows() == rows) =>
+                {
+                    group.left -= rows;
+                    return Ok(Some(parts));
                 }
-                None if *left == 0 => self.group = None,
-                _ => return Err(self.file.miscounted(*group)),
+                None if group.left == 0 => self.group = None,
+                _ => return Err(self.file.miscounted(group.number)),
             }
         }
     }
 }
 
+impl Group {
+    fn open(file: &Opened, number: usize, columns: &[usize]) -> Result<Self, ParquetError> {
+        let size = columns.len().div_ceil(rayon::current_num_threads().min(MAX_READERS)).max(1);
+        let mut parts: Vec<&[usize]> = columns.chunks(size).collect();
+        if parts.is_empty() {
+            // It has the number of rows.
+            parts.push(&[]);
+        }
+        let readers = parts.into_iter().map(|part| file.reader(&[number], Some(part), BATCH, usize::MAX));
+        let readers: Vec<Reader> = readers.collect::<Result<_, _>>()?;
+        Ok(Group { number, readers, left: file.group_rows(number) })
+    }
+
+    /// The next rows of each reader that has some.
+    fn next(&mut self) -> Result<Vec<RecordBatch>, ParquetError> {
+        kernel::map_each(&mut self.readers, Iterator::next).into_iter().flatten().collect()
+    }
+}
+
 impl Batches {
-    /// The next rows, with their file and the number of the first there.
-    fn batch(&mut self) -> Result<Option<(Arc<Opened>, RecordBatch, usize)>> {
+    /// The examples of the next rows; whether there were some.
+    fn some(&mut self) -> Result<bool> {
         loop {
             let open = match &mut self.open {
                 Some(open) => open,
                 None => match self.files.next() {
-                    None => return Ok(None),
+                    None => return Ok(false),
                     Some(file) => {
                         let open = Open::new(&self.schema, &self.root, file)?;
                         self.open.insert(open)
                     }
                 },
             };
-            match open.batch()? {
-                None => self.open = None,
-                Some(batch) => {
-                    let first = open.row;
-                    open.row += batch.num_rows();
-                    return Ok(Some((open.file.clone(), batch, first)));
-                }
-            }
+            let Some(parts) = open.batch()? else {
+                self.open = None;
+                continue;
+            };
+            let (first, count) = (open.row, parts[0].num_rows());
+            open.row += count;
+            let (schema, file, labels) = (&self.schema, &open.file, &open.labels);
+            let piece = |from: usize| {
+                let part = |part: &RecordBatch| part.slice(from, PIECE.min(count - from));
+                let parts: Vec<RecordBatch> = parts.iter().map(part).collect();
+                examples(schema, file, labels, &parts, first + from)
+            };
+            self.ready = kernel::map_each((0..count).step_by(PIECE), piece);
+            self.ready.reverse();
+            return Ok(true);
         }
-    }
-
-    /// As many batches as there are cores. What comes after an error is not read.
-    fn some(&mut self) {
-        let (mut batches, mut error) = (Vec::new(), None);
-        while batches.len() < rayon::current_num_threads().min(MAX_BATCHES) && error.is_none() {
-            match self.batch() {
-                Ok(None) => break,
-                Ok(Some(batch)) => batches.push(batch),
-                Err(other) => error = Some(other),
-            }
-        }
-        let schema = &self.schema;
-        self.ready = kernel::map_each(batches, |(file, batch, first)| examples(schema, &file, &batch, first));
-        self.ready.extend(error.map(Err));
-        self.ready.reverse();
     }
 }
 
@@ -281,12 +308,18 @@ impl Iterator for Batches {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if self.ready.is_empty() {
-                self.some();
-            }
-            match self.ready.pop()? {
+            let next = match self.ready.pop() {
+                Some(next) => next,
+                None => match self.some() {
+                    Ok(true) => continue,
+                    Ok(false) => return None,
+                    Err(error) => Err(error),
+                },
+            };
+            match next {
                 Ok(None) => {}
                 Ok(Some(piece)) => return Some(Ok(piece)),
+                // What comes after it is not read.
                 Err(error) => {
                     (self.files, self.open, self.ready) = (Vec::new().into_iter(), None, Vec::new());
                     return Some(Err(error));
@@ -297,36 +330,40 @@ impl Iterator for Batches {
 }
 
 /// The values of a column of a schema.
-enum Cell {
+enum Cell<'a> {
     /// NaN is no value.
-    Numbers(Vec<f64>),
-    Texts(Vec<String>),
+    Numbers(Cow<'a, [f64]>),
+    Texts(Vec<Cow<'a, str>>),
 }
 
 /// The examples in some rows, of which `first` is the number of the first in its file; `None` if all are dropped.
 fn examples(
     schema: &TableSchema,
     opened: &Opened,
-    batch: &RecordBatch,
+    labels: &HashMap<String, Vec<String>>,
+    parts: &[RecordBatch],
     first: usize,
 ) -> Result<Option<(Tensor, Tensor)>> {
-    let names = schema.column_names();
-    let labels = labels(opened.note("huggingface"));
+    let (names, count) = (schema.column_names(), parts[0].num_rows());
     let column = |(i, name): (usize, &&str)| {
         if let Some(value) = opened.key(name) {
-            return Ok(Cell::Texts(vec![composed(value.trim()); batch.num_rows()]));
+            return Ok(Cell::Texts(vec![clean(value); count]));
         }
         let (root, place) = opened.column(name)?;
         let field = opened.schema().field(root).name();
-        let array = batch.column_by_name(field).expect("the column was read");
+        let array = parts.iter().find_map(|part| part.column_by_name(field)).expect("the column was read");
         let numbers = if schema.is_number(i) && place.is_none() { numbers(array) } else { None };
         if let Some(numbers) = numbers {
             return Ok(Cell::Numbers(numbers));
         }
-        let clean = |text: &str| composed(text.trim());
-        match (values(array, labels.get(field)), place) {
+        let owned = |text: &str| -> Cow<'static, str> { Cow::Owned(clean(text).into_owned()) };
+        let label = labels.get(field);
+        if let (None, None, Some(words)) = (label, place, words(array)) {
+            return Ok(Cell::Texts(words));
+        }
+        match (values(array, label), place) {
             (Some(Values::One(texts)), None) => {
-                Ok(Cell::Texts(texts.iter().map(|text| clean(text)).collect()))
+                Ok(Cell::Texts(texts.iter().map(|text| owned(text)).collect()))
             }
             (Some(Values::Many(lists)), Some(place)) => {
                 let prefix = format!("{}[", composed(field.trim()));
@@ -337,7 +374,7 @@ fn examples(
                             format!("expected a list of {}, got {}", counted(width, "value"), list.len());
                         return Err(value_error(opened, first + row, field, message));
                     }
-                    Ok(list.get(place).map_or_else(String::new, |text| clean(text)))
+                    Ok(list.get(place).map_or(Cow::Borrowed(""), |text| owned(text)))
                 };
                 Ok(Cell::Texts(lists.iter().enumerate().map(one).collect::<Result<_>>()?))
             }
@@ -364,7 +401,7 @@ fn examples(
         Cell::Texts(all) => TableValue::Text(&all[row]),
     };
     let full = |row: &usize| (0..columns.len()).all(|column| value(*row, column) != TableValue::Missing);
-    let rows = 0..batch.num_rows();
+    let rows = 0..count;
     let rows: Vec<usize> =
         if format.missing == Missing::Drop { rows.filter(full).collect() } else { rows.collect() };
     if rows.is_empty() {
@@ -393,8 +430,7 @@ impl Opened {
             path.parent().and_then(|folder| folder.strip_prefix(root).ok()).into_iter().flat_map(Path::iter);
         let mut opened = Opened { keys: folders.filter_map(key).collect(), path, metadata };
         let (schema, keys) = (opened.schema().clone(), std::mem::take(&mut opened.keys));
-        let own =
-            |name: &str| schema.fields().iter().any(|field| composed(field.name().trim()) == composed(name));
+        let own = |name: &str| schema.fields().iter().any(|field| clean(field.name()) == composed(name));
         opened.keys = keys.into_iter().filter(|(name, _)| !own(name)).collect();
         Ok(opened)
     }
@@ -434,7 +470,7 @@ impl Opened {
     /// The column that has a column of a table, and the place in its lists.
     fn column(&self, name: &str) -> Result<(usize, Option<usize>)> {
         let fields = self.schema().fields();
-        let find = |name: &str| fields.iter().position(|field| composed(field.name().trim()) == name);
+        let find = |name: &str| fields.iter().position(|field| clean(field.name()) == name);
         let item = || {
             let (list, place) = name.strip_suffix(']')?.rsplit_once('[')?;
             Some((find(list)?, Some(place.parse().ok()?)))
@@ -717,8 +753,35 @@ fn flat(array: &ArrayRef, row: usize, depth: usize) -> Option<Vec<String>> {
     }
 }
 
+/// A value as tables of text have it.
+fn clean(text: &str) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
+    // What has only printed ASCII has no ends to trim.
+    if text.is_ascii() && [bytes.first(), bytes.last()].into_iter().flatten().all(|&byte| byte > b' ') {
+        return Cow::Borrowed(text);
+    }
+    let text = text.trim();
+    if text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(composed(text)) }
+}
+
+/// The values of a column of words where they stand; `None` if it has others.
+fn words(array: &dyn Array) -> Option<Vec<Cow<'_, str>>> {
+    fn all<'a>(words: impl Iterator<Item = Option<&'a str>>) -> Option<Vec<Cow<'a, str>>> {
+        Some(words.map(|word| clean(word.unwrap_or(""))).collect())
+    }
+    match array.data_type() {
+        DataType::Utf8 => all(array.as_string::<i32>().iter()),
+        DataType::LargeUtf8 => all(array.as_string::<i64>().iter()),
+        DataType::Utf8View => all(array.as_string_view().iter()),
+        _ => None,
+    }
+}
+
 /// The values of a column of numbers.
-fn numbers(array: &dyn Array) -> Option<Vec<f64>> {
+fn numbers(array: &dyn Array) -> Option<Cow<'_, [f64]>> {
+    if let Some(numbers) = array.as_primitive_opt::<Float64Type>().filter(|all| all.null_count() == 0) {
+        return Some(Cow::Borrowed(numbers.values()));
+    }
     macro_rules! all {
         ($kind:ty, $to:expr) => {{
             let numbers = array.as_primitive::<$kind>();

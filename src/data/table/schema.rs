@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::date::{self, DateOrder};
 use super::form::Form;
+use super::marks::Marks;
 use super::number::{self, NumberFormat, leading};
 use super::raw::{self, Role, Row, Table};
 use super::{Format, Missing, TableHint, TableOptions, composed, counted, text};
@@ -472,13 +473,11 @@ impl TableSchema {
     /// closer look: quotes, letters beyond ASCII, and whatever is an error.
     pub(super) fn plain_piece(&self, head: &Table, text: &str) -> Option<Option<(Tensor, Tensor)>> {
         let (numbers, delimiter) = (head.form.numbers, head.form.delimiter);
-        if !text.is_ascii() || !raw::is_plain(text, delimiter) {
+        if !text.is_ascii() || !raw::is_plain(text, delimiter) || !Marks::has(delimiter) {
             return None;
         }
         let missing = self.format.missing_words();
         let in_digits = numbers == NumberFormat::PLAIN
-            && !delimiter.is_ascii_digit()
-            && !b"-.".contains(&delimiter)
             && !self.format.na_values.iter().any(|word| leading(word.as_bytes()).is_some());
         // What each column of the text is for: an input, with its places in a row, or the target; or nothing.
         let mut uses = vec![None; head.names().len()];
@@ -491,64 +490,89 @@ impl TableSchema {
         }
         let first = uses[head.find(&self.target.name).ok()?].replace((None, 0..0));
         first.is_none().then_some(())?;
-        let is_end = |byte: Option<&u8>| byte.is_none_or(|&byte| raw::ends(byte));
+        // The place of each column that is nothing but a number.
+        let plain: Vec<Option<usize>> = uses
+            .iter()
+            .map(|use_| match use_ {
+                Some((Some(Kind::Numeric { percent: false, .. }), place)) if in_digits => Some(place.start),
+                _ => None,
+            })
+            .collect();
         let bytes = text.as_bytes();
-        let (mut inputs, mut targets, mut at) = (Vec::with_capacity(bytes.len() / 4), Targets::new(self), 0);
+        let is_end = |at: usize| bytes.get(at).is_none_or(|&byte| raw::ends(byte));
+        let is_last = |at: usize| is_end(at) || bytes[at] == delimiter;
+        let (mut inputs, mut targets) = (Inputs::new(self), Targets::new(self));
+        let (mut marks, mut at, mut row) = (Marks::of(bytes), 0, vec![0.0; width]);
         loop {
             // A line without anything is no row.
-            at += bytes[at..].iter().take_while(|&&byte| raw::ends(byte)).count();
+            if at < bytes.len() && is_end(at) {
+                at += bytes[at..].iter().take_while(|&&byte| raw::ends(byte)).count();
+                marks.seek(at);
+            }
             if at == bytes.len() {
                 break;
             }
-            let (row, known, mut gap) = (inputs.len(), targets.len(), false);
-            inputs.resize(row + width, 0.0);
-            let places = &mut inputs[row..];
-            for (column, use_) in uses.iter().enumerate() {
-                let last = column + 1 == uses.len();
-                let ended =
-                    |end| if last { is_end(bytes.get(end)) } else { bytes.get(end) == Some(&delimiter) };
-                if in_digits
-                    && let Some((Some(Kind::Numeric { percent: false, .. }), place)) = use_
-                    && let Some((x, length)) = leading(&bytes[at..])
-                    && ended(at + length)
-                    && self.fits(x)
+            let (begin, known, mut gap) = (at, targets.len(), false);
+            for (column, &place) in plain.iter().enumerate() {
+                let last = column + 1 == plain.len();
+                let ended = |end| if last { is_end(end) } else { bytes.get(end) == Some(&delimiter) };
+                let mut end = marks.next();
+                if let Some(place) = place
+                    && ended(end)
+                    && let Some(x) = number::short(bytes, at, end)
                 {
-                    places[place.start] = x;
-                    at += length + 1;
+                    row[place] = x;
+                    at = end + 1;
                     continue;
                 }
-                let value = &bytes[at..];
-                let length = value.iter().position(|&byte| byte == delimiter || raw::ends(byte));
-                let end = at + length.unwrap_or(value.len());
+                while !is_last(end) {
+                    end = marks.next();
+                }
                 if !ended(end) {
                     return None;
                 }
-                let value = text[at..end].trim();
+                let value = &bytes[at..end];
+                if let Some(place) = place
+                    && let Some((x, length)) = leading(value)
+                    && length == value.len()
+                    && self.fits(x)
+                {
+                    row[place] = x;
+                    at = end + 1;
+                    continue;
+                }
+                let spaced = [value.first(), value.last()].into_iter().flatten().any(|&byte| byte <= b' ');
+                let value = if spaced { text[at..end].trim() } else { &text[at..end] };
                 at = end + 1;
                 let value =
                     if missing.contains(value) { TableValue::Missing } else { TableValue::Text(value) };
-                match use_ {
+                match &uses[column] {
                     None => {}
                     Some(_) if value == TableValue::Missing && self.format.missing == Missing::Drop => {
                         gap = true
                     }
                     Some((Some(kind), place)) => {
-                        self.encode_value(kind, numbers, value, &mut places[place.clone()]).ok()?;
+                        self.encode_value(kind, numbers, value, &mut row[place.clone()]).ok()?;
                     }
                     Some((None, _)) => targets.push(numbers, value).ok()?,
                 }
             }
-            if gap {
-                inputs.truncate(row);
-                targets.truncate(known);
-            }
             at = at.min(bytes.len());
+            if gap {
+                targets.truncate(known);
+                continue;
+            }
+            if inputs.is_empty() {
+                // About as many rows as there are of the length of the first.
+                inputs.reserve((bytes.len() / (at - begin) + 1) * width);
+            }
+            inputs.extend(&row);
         }
         let rows = targets.len();
         if rows == 0 {
             return Some(None);
         }
-        Some(Some((self.tensor(inputs, rows, width).ok()?, targets.tensor().ok()?)))
+        Some(Some((inputs.tensor(rows, width).ok()?, targets.tensor().ok()?)))
     }
 
     fn encode_text(&self, table: &Table, rows: &[usize]) -> Result<(Tensor, Tensor)> {
@@ -576,38 +600,43 @@ impl TableSchema {
     ) -> Result<(Tensor, Tensor)> {
         let counts = self.feature_counts();
         let width = counts.iter().sum();
-        let (mut inputs, mut targets) = (vec![0.0; width * rows.len()], Targets::new(self));
-        // The columns whose numbers are not all there, with their places; the others are copied at once.
-        let (mut single, mut from) = (Vec::new(), 0);
-        for (i, (column, &count)) in self.inputs.iter().zip(&counts).enumerate() {
-            let copied = match (&column.kind, whole(i)) {
-                (Kind::Numeric { mean, .. }, Some(all)) => {
-                    let gap = if self.format.missing == Missing::Fill { *mean } else { f64::NAN };
-                    let places = inputs.iter_mut().skip(from).step_by(width);
-                    places.zip(rows).fold(true, |fits, (place, &row)| {
-                        *place = if all[row].is_nan() { gap } else { all[row] };
-                        fits & self.fits(*place)
-                    })
+        let (mut inputs, mut targets) = (Inputs::new(self), Targets::new(self));
+        inputs.reserve(width * rows.len());
+        let mut block = vec![0.0; width * rows.len().min(BLOCK)];
+        for rows in rows.chunks(BLOCK) {
+            // The columns whose numbers are not all there, with their places; the others are copied at once.
+            let (mut single, mut from) = (Vec::new(), 0);
+            for (i, (column, &count)) in self.inputs.iter().zip(&counts).enumerate() {
+                let copied = match (&column.kind, whole(i)) {
+                    (Kind::Numeric { mean, .. }, Some(all)) => {
+                        let gap = if self.format.missing == Missing::Fill { *mean } else { f64::NAN };
+                        let places = block.iter_mut().skip(from).step_by(width);
+                        places.zip(rows).fold(true, |fits, (place, &row)| {
+                            *place = if all[row].is_nan() { gap } else { all[row] };
+                            fits & self.fits(*place)
+                        })
+                    }
+                    _ => false,
+                };
+                if !copied {
+                    single.push((i, column, from..from + count));
                 }
-                _ => false,
-            };
-            if !copied {
-                single.push((i, column, from..from + count));
+                from += count;
             }
-            from += count;
-        }
-        for (n, &row) in rows.iter().enumerate() {
-            for (i, column, places) in &single {
-                let places = &mut inputs[n * width..][places.clone()];
-                self.encode_value(&column.kind, numbers, value(row, *i), places)
-                    .map_err(|unusable| error(row, *i, unusable.to_string()))?;
+            for (n, &row) in rows.iter().enumerate() {
+                for (i, column, places) in &single {
+                    let places = &mut block[n * width..][places.clone()];
+                    self.encode_value(&column.kind, numbers, value(row, *i), places)
+                        .map_err(|unusable| error(row, *i, unusable.to_string()))?;
+                }
+                let last = self.inputs.len();
+                targets
+                    .push(numbers, value(row, last))
+                    .map_err(|unusable| error(row, last, unusable.to_string()))?;
             }
-            let last = self.inputs.len();
-            targets
-                .push(numbers, value(row, last))
-                .map_err(|unusable| error(row, last, unusable.to_string()))?;
+            inputs.extend(&block[..width * rows.len()]);
         }
-        Ok((self.tensor(inputs, rows.len(), width)?, targets.tensor()?))
+        Ok((inputs.tensor(rows.len(), width)?, targets.tensor()?))
     }
 
     pub(super) fn form(&self) -> &Form {
@@ -796,6 +825,52 @@ impl TableSchema {
     }
 }
 
+/// The inputs of examples, one row after the other, in the dtype of a schema.
+enum Inputs {
+    Single(Vec<f32>),
+    Double(Vec<f64>),
+}
+
+impl Inputs {
+    fn new(schema: &TableSchema) -> Self {
+        if schema.double { Inputs::Double(Vec::new()) } else { Inputs::Single(Vec::new()) }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Inputs::Single(all) => all.is_empty(),
+            Inputs::Double(all) => all.is_empty(),
+        }
+    }
+
+    fn reserve(&mut self, count: usize) {
+        match self {
+            Inputs::Single(all) => all.reserve(count),
+            Inputs::Double(all) => all.reserve(count),
+        }
+    }
+
+    /// Adds rows.
+    fn extend(&mut self, rows: &[f64]) {
+        match self {
+            Inputs::Single(all) => all.extend(rows.iter().map(|&x| x as f32)),
+            Inputs::Double(all) => all.extend_from_slice(rows),
+        }
+    }
+
+    fn tensor(self, n: usize, d: usize) -> Result<Tensor> {
+        match self {
+            Inputs::Single(all) => Tensor::from_vec(all, (n, d), &Device::Cpu),
+            Inputs::Double(all) => Tensor::from_vec(all, (n, d), &Device::Cpu),
+        }
+    }
+}
+
+/// The rows that are made of columns at once: few enough that all their numbers stay in the nearest cache.
+const BLOCK: usize = 64;
+/// From this many classes on a map finds one sooner than a look at each.
+const FEW_CLASSES: usize = 8;
+
 /// Targets, one after the other.
 struct Targets<'s> {
     schema: &'s TableSchema,
@@ -824,13 +899,14 @@ impl<'s> Targets<'s> {
 
     fn push(&mut self, numbers: NumberFormat, value: TableValue) -> Result<(), Unusable> {
         if let Kind::Categorical { categories, .. } = &self.schema.target.kind {
-            let named = |name: String| self.known.get(name.as_str()).copied();
+            let named = |name: &str| match categories.len() {
+                ..FEW_CLASSES => categories.iter().position(|class| class == name).map(|i| i as u32),
+                _ => self.known.get(name).copied(),
+            };
             let found = match value {
                 TableValue::Missing => None,
-                TableValue::Number(x) => named((x + 0.0).to_string()),
-                TableValue::Text(text) => {
-                    self.known.get(text).copied().or_else(|| named(canonical(numbers, text)?))
-                }
+                TableValue::Number(x) => named(&(x + 0.0).to_string()),
+                TableValue::Text(text) => named(text).or_else(|| named(&canonical(numbers, text)?)),
             };
             self.classes.push(found.ok_or_else(|| unknown(categories, value))?);
             return Ok(());

@@ -74,11 +74,12 @@ impl TableSchema {
         let mut len = 0;
         while let Some(some) = blocks.some()? {
             let head = &blocks.head;
-            let count = |block: Block| match block {
-                Block::Text(_, text) if self.format().missing != Missing::Drop => head.count_of(&text),
+            let count = |block: &Block| match block {
+                Block::Text(_, text) if self.format().missing != Missing::Drop => head.count_of(text),
                 block => Ok(self.full_rows(&block.table(head)?)?.len()),
             };
-            len += kernel::map_each(some, count).into_iter().sum::<Result<usize>>()?;
+            len += kernel::map_each(&some, count).into_iter().sum::<Result<usize>>()?;
+            blocks.take_back(some);
         }
         Ok(TableStream { schema, path, len })
     }
@@ -121,15 +122,16 @@ impl Iterator for Rows {
                     Ok(None) => return None,
                     Ok(Some(some)) => {
                         let (schema, head) = (&self.schema, &self.blocks.head);
-                        let piece = |block: Block| {
-                            let plain = match &block {
+                        let piece = |block: &Block| {
+                            let plain = match block {
                                 Block::Text(_, text) => schema.plain_piece(head, text),
                                 Block::First(_) => None,
                             };
                             plain.map_or_else(|| schema.piece(&block.table(head)?), Ok)
                         };
-                        self.ready = kernel::map_each(some, piece);
+                        self.ready = kernel::map_each(&some, piece);
                         self.ready.reverse();
+                        self.blocks.take_back(some);
                     }
                 },
             }
@@ -158,14 +160,14 @@ enum Block {
 }
 
 impl Block {
-    fn rows(self, head: &Table) -> Result<Vec<Row>> {
+    fn rows(&self, head: &Table) -> Result<Vec<Row>> {
         match self {
-            Block::First(rows) => Ok(rows),
-            Block::Text(line, text) => head.rows_of(&text, line),
+            Block::First(rows) => Ok(rows.clone()),
+            Block::Text(line, text) => head.rows_of(text, *line),
         }
     }
 
-    fn table(self, head: &Table) -> Result<Table> {
+    fn table(&self, head: &Table) -> Result<Table> {
         Ok(head.with_rows(self.rows(head)?))
     }
 }
@@ -213,6 +215,14 @@ impl Blocks {
         }
         Ok(Some(some).filter(|some| !some.is_empty()))
     }
+
+    /// The memory of blocks is that of later ones.
+    fn take_back(&mut self, blocks: Vec<Block>) {
+        self.text.spare.extend(blocks.into_iter().filter_map(|block| match block {
+            Block::First(_) => None,
+            Block::Text(_, text) => Some(text),
+        }));
+    }
 }
 
 /// A text that is decoded as it is read.
@@ -227,6 +237,8 @@ struct Text {
     ended: bool,
     /// What is read at once.
     bytes: Vec<u8>,
+    /// Texts that were used.
+    spare: Vec<String>,
 }
 
 impl Text {
@@ -240,7 +252,17 @@ impl Text {
         let (encoding, mark) = text::encoding_of(&bytes, format, ended)?;
         let decoder = encoding.new_decoder_without_bom_handling();
         let (delimiter, text) = (b',', String::new());
-        let mut text = Text { path: path.into(), reader, decoder, delimiter, text, line: 1, ended, bytes };
+        let mut text = Text {
+            path: path.into(),
+            reader,
+            decoder,
+            delimiter,
+            text,
+            line: 1,
+            ended,
+            bytes,
+            spare: Vec::new(),
+        };
         text.decode(mark..text.bytes.len())?;
         text.bytes.resize(READ, 0);
         text.delimiter = form::of_text(&text.text, encoding.name(), format, known).0.delimiter;
@@ -275,7 +297,10 @@ impl Text {
             }
             let end = if self.ended { self.text.len() } else { rows_end(&self.text, self.delimiter) };
             if end > 0 {
-                let rest = self.text.split_off(end);
+                let mut rest = self.spare.pop().unwrap_or_default();
+                rest.clear();
+                rest.push_str(&self.text[end..]);
+                self.text.truncate(end);
                 let line = self.line;
                 self.line += newlines(self.text.as_bytes());
                 return Ok(Some((line, std::mem::replace(&mut self.text, rest))));
