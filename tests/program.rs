@@ -149,7 +149,9 @@ fn batch_norm_and_relu_in_one_pass() -> Result<()> {
         step.run(&data[0].0, &data[0].1)?;
         step.run(&data[0].0, &data[0].1)?;
         let text = step.program().unwrap().to_string();
-        assert_eq!(text.matches("-> within ").count(), expected, "{text}");
+        let passes = ["standardize_affine+relu", "relu+standardize_backward"];
+        let count: usize = passes.iter().map(|pass| text.matches(pass).count()).sum();
+        assert_eq!(count, expected, "{text}");
     }
     Ok(())
 }
@@ -648,7 +650,7 @@ fn a_compiled_function() -> Result<()> {
             model.parameters()[1].1.set(&Tensor::ones(8, DType::F32, &Device::Cpu)?)?;
         }
     }
-    assert!(compiled.program().unwrap().kernel_count() > 4);
+    assert!(compiled.program().unwrap().kernel_count() > 2);
     // What it looks at is refused with the line; what it draws too.
     let mut looks = compile(|[x]: [&Tensor; 1]| x * f64::from(x.sum_all()?.to_scalar::<f32>()?));
     let x = Tensor::ones(3, DType::F32, &Device::Cpu)?;

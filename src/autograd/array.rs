@@ -1,15 +1,19 @@
 //! The elements of candle's arrays, as slices for the kernels.
 
 use std::marker::PhantomData;
-use std::ops::Deref;
+use std::ops::{Add, Deref};
+use std::sync::Arc;
 
 use candle_core::backend::BackendStorage;
 use candle_core::{DType, Device, Layout, Storage, StorageRef, WithDType};
 
 use super::Array;
-use super::launch::{COPY, Primitive, launch, launch_many, note_read, refuse_reading};
+use super::launch::{
+    COPY, FormulaKernel, Kernel, Operand, Outputs, Primitive, launch, launch_borrowed, launch_many,
+    note_read, refuse_reading, single,
+};
 use crate::error::{Error, Result};
-use crate::kernel::{self, Dims};
+use crate::kernel::{self, Block, Dims, ElementLoop, SOURCES, Slots, Written};
 
 /// The float types that our CPU kernels compute in.
 pub(crate) trait Element: kernel::Element + WithDType {}
@@ -192,13 +196,37 @@ pub(super) fn add(a: &Array, b: &Array) -> Result<Array> {
         }
         return Ok((a + b)?);
     }
-    with_float!(a.dtype(), T => {
-        let add = ("add", || Primitive::map(2, |x| x[0] + x[1]));
-        launch(add, [a, b], a.dims(), |[a, b]| {
-            let dims = a.dims();
-            kernel::map(dims, kernel::sources([a.view::<T>(dims), b.view(dims)]), |[a, b, ..]| a + b)
+    let what = ("add", || Primitive::map(2, |x| x[0] + x[1]));
+    let owned = || Kernel::Formula(Arc::new(AddKernel));
+    let mut made = launch_borrowed(what, &[a, b], &[a.dims()], &|x| AddKernel.call(x), owned)?;
+    Ok(made.pop().expect("a sum is one array"))
+}
+
+/// The loop of [`add`].
+struct AddKernel;
+
+impl<T: Element> ElementLoop<T> for AddKernel
+where
+    Block<T>: Add<Output = Block<T>>,
+{
+    fn run<'s>(&self, out: Slots<'s, T>, slices: [&[T]; SOURCES]) -> Written<'s> {
+        kernel::fuse(out, slices, |[a, b, ..]| a + b, &|[a, b, ..]| *a + *b)
+    }
+}
+
+impl FormulaKernel for AddKernel {
+    fn call(&self, operands: &[Operand<'_>]) -> Outputs {
+        let [a, b] = operands else { unreachable!("a sum has two terms") };
+        let dims = a.dims();
+        with_float!(a.dtype(), T => {
+            let views = kernel::sources([a.view::<T>(dims), b.view(dims)]);
+            single(kernel::map_by(dims, views, &|out, slices| self.run(out, slices)))
         })
-    })
+    }
+
+    fn used(&self) -> [bool; SOURCES] {
+        [true, true, false, false, false]
+    }
 }
 
 /// The sums over `axes` (ascending), which keep length 1. Of u8 they are u32.

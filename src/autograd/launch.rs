@@ -4,6 +4,7 @@
 //! inputs come from, and what it made. Views need no record: they share the storage of the array that they show, and it is the
 //! storage that is known.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ pub(crate) use super::primitive::{
 };
 use super::{Array, Tensor, anomaly};
 use crate::error::{Error, Result};
-use crate::kernel::{Dims, View};
+use crate::kernel::{Dims, ElementLoop, SOURCES, View};
 
 /// An array in main memory, as a kernel reads it.
 #[derive(Clone, Copy)]
@@ -118,17 +119,35 @@ impl<'a> Operand<'a> {
     }
 }
 
-/// What a kernel makes.
-pub(crate) type Outputs = SmallVec<[CpuStorage; 2]>;
+/// What a kernel makes: up to [`OUTPUTS`] without an allocation.
+pub(crate) type Outputs = SmallVec<[CpuStorage; OUTPUTS]>;
+pub(crate) const OUTPUTS: usize = 4;
 
 type MapKernel = dyn Fn(&[Operand<'_>]) -> Result<Outputs> + Send + Sync;
 type RandomKernel = dyn Fn(&mut dyn FnMut() -> f64) -> Outputs + Send + Sync;
 
 /// A kernel with everything it needs besides its inputs.
+#[derive(Clone)]
 pub(crate) enum Kernel {
-    Map(Box<MapKernel>),
+    Map(Arc<MapKernel>),
     /// From uniform random numbers in \[0, 1\).
-    Random(Box<RandomKernel>),
+    Random(Arc<RandomKernel>),
+    /// One that computes each element by itself, so that a program can run it in blocks.
+    Formula(Arc<dyn FormulaKernel>),
+}
+
+/// The loop of a formula over operands that are broadcast to the output.
+pub(crate) trait FormulaKernel: ElementLoop<f32> + ElementLoop<f64> + Send + Sync {
+    fn call(&self, operands: &[Operand<'_>]) -> Outputs;
+
+    /// Which of the sources of the loop the operands are, in their order.
+    fn used(&self) -> [bool; SOURCES];
+}
+
+impl Kernel {
+    pub(crate) fn map(kernel: impl Fn(&[Operand<'_>]) -> Outputs + Send + Sync + 'static) -> Self {
+        Kernel::Map(Arc::new(move |x| Ok(kernel(x))))
+    }
 }
 
 /// Where the storage of a value comes from.
@@ -158,14 +177,17 @@ pub(crate) struct ValueView {
 }
 
 /// A recorded kernel call.
+#[derive(Clone)]
 pub(crate) struct Launch {
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     pub(crate) primitive: Primitive,
     /// The layer, such as `encoder.fc1`; empty in the backward pass.
     pub(crate) scope: String,
     pub(crate) kernel: Kernel,
     pub(crate) inputs: Vec<ValueView>,
     pub(crate) outputs: SmallVec<[usize; 2]>,
+    /// The calls that this one stands for, if there are several.
+    pub(crate) parts: Vec<Launch>,
 }
 
 /// Reads a parameter or a buffer.
@@ -229,7 +251,7 @@ pub(crate) fn launch_many<const N: usize, const M: usize>(
             let x = x.try_into().expect("a program calls a kernel with the inputs that it recorded");
             Ok(kernel(x)?.into_iter().collect())
         };
-        record(what.name(), what.primitive(), &inputs, &outputs.each_ref(), Kernel::Map(Box::new(kernel)));
+        record(what.name(), what.primitive(), &inputs, &outputs.each_ref(), Kernel::Map(Arc::new(kernel)));
     }
     Ok(outputs)
 }
@@ -237,16 +259,13 @@ pub(crate) fn launch_many<const N: usize, const M: usize>(
 /// A copy in row-major order.
 pub(crate) const COPY: (&str, fn() -> Primitive) = ("copy", || Primitive::map(1, |x| x[0]));
 
-/// A kernel of any number of inputs and outputs.
-pub(crate) type DynKernel = dyn Fn(&[Operand<'_>]) -> Outputs + Send + Sync;
-
 /// [`launch`] for any number of inputs and outputs, with a kernel that borrows: `owned` makes one that does not.
 pub(crate) fn launch_borrowed(
     what: impl Describe,
     inputs: &[&Array],
     dims: &[&[usize]],
     kernel: &dyn Fn(&[Operand<'_>]) -> Outputs,
-    owned: impl FnOnce() -> Box<DynKernel>,
+    owned: impl FnOnce() -> Kernel,
 ) -> Result<SmallVec<[Array; 2]>> {
     let outputs = {
         let opened: SmallVec<[_; 5]> = inputs.iter().map(|x| x.storage_and_layout()).collect();
@@ -256,9 +275,8 @@ pub(crate) fn launch_borrowed(
     let outputs: SmallVec<[Array; 2]> =
         outputs.into_iter().zip(dims).map(|(storage, dims)| array(storage, dims)).collect();
     if recording() {
-        let kernel = owned();
         let views: SmallVec<[&Array; 2]> = outputs.iter().collect();
-        record(what.name(), what.primitive(), inputs, &views, Kernel::Map(Box::new(move |x| Ok(kernel(x)))));
+        record(what.name(), what.primitive(), inputs, &views, owned());
     }
     Ok(outputs)
 }
@@ -284,7 +302,7 @@ pub(crate) fn launch_all(
     };
     if is_observed_by(PROGRAM) {
         let kernel = move |x: &[Operand<'_>]| Ok(SmallVec::from_iter([kernel(x)?]));
-        record(what.name(), what.primitive(), inputs, &[&y], Kernel::Map(Box::new(kernel)));
+        record(what.name(), what.primitive(), inputs, &[&y], Kernel::Map(Arc::new(kernel)));
     }
     Ok(y)
 }
@@ -299,7 +317,7 @@ pub(crate) fn launch_random<T: WithDType>(
     let y = array(T::to_cpu_storage_owned(draw(uniform)), dims);
     if is_observed_by(PROGRAM) {
         let draw = move |uniform: &mut dyn FnMut() -> f64| single(draw(uniform));
-        record(what.name(), what.primitive(), &[], &[&y], Kernel::Random(Box::new(draw)));
+        record(what.name(), what.primitive(), &[], &[&y], Kernel::Random(Arc::new(draw)));
     }
     y
 }
@@ -410,12 +428,13 @@ impl Recording {
     ) {
         let outputs = outputs.iter().map(|y| self.insert(y, Source::Launch)).collect();
         self.launches.push(Launch {
-            name,
+            name: name.into(),
             primitive,
             scope: anomaly::current_scope(),
             kernel,
             inputs,
             outputs,
+            parts: Vec::new(),
         });
     }
 
@@ -593,7 +612,7 @@ pub(super) fn record_opaque(
         recording.reads.extend(reads.into_iter().filter(of_another));
         // The op may be more than a function of its inputs, such as one that draws random numbers: it is called though they are constants.
         let outputs: Vec<&Array> = [output].into_iter().chain(saved).collect();
-        recording.push(name, Primitive::Opaque, inputs, &outputs, Kernel::Map(Box::new(kernel)));
+        recording.push(name, Primitive::Opaque, inputs, &outputs, Kernel::Map(Arc::new(kernel)));
     });
 }
 

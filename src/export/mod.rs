@@ -93,7 +93,12 @@ impl Export {
             max_norm: recorded.max_norm,
             seed: recorded.seed,
         };
-        Export::of(recorded.program, vec!["x".into(), "target".into()], recorded.state, Some(update))
+        Export::of(
+            &recorded.program.unfused(),
+            vec!["x".into(), "target".into()],
+            recorded.state,
+            Some(update),
+        )
     }
 
     fn of(

@@ -9,11 +9,11 @@ use smallvec::SmallVec;
 use super::interpreters::{CandleOps, RecordedOps, Value};
 use crate::autograd::Element;
 use crate::autograd::array::{by_candle, converted, fits, is_narrow, on_cpu, with_float};
-use crate::autograd::launch::{DynKernel, Operand, Primitive, launch_borrowed, single};
+use crate::autograd::launch::{FormulaKernel, Kernel, Operand, Outputs, Primitive, launch_borrowed, single};
 use crate::autograd::{ApplyTape, Array, Call, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::formula::{Formula, InputSet, Interpreter, Jet, Real, Tape};
-use crate::kernel::{self, Block, Dims, SOURCES, Slots, View, Written, broadcast_dims};
+use crate::kernel::{self, Block, Dims, ElementLoop, SOURCES, Slots, View, Written, broadcast_dims};
 
 /// Where the loops find the output and its gradient, after up to three inputs.
 pub(super) const OUTPUT: usize = 3;
@@ -331,9 +331,8 @@ where
     let inputs: SmallVec<[&Array; SOURCES]> = arrays.into_iter().flatten().collect();
     let eager = |x: &[Operand<'_>]| single(looped::<T>(formula, which, used, dims, x));
     let owned = || {
-        let (formula, dims) = (formula.boxed(), Dims::from_slice(dims));
-        let kernel = move |x: &[Operand<'_>]| single(looped::<T>(&*formula, which, used, &dims, x));
-        Box::new(kernel) as Box<DynKernel>
+        let dims = Dims::from_slice(dims);
+        Kernel::Formula(Arc::new(Recorded { formula: formula.boxed(), which, used, dims }))
     };
     let mut made = launch_borrowed(
         (formula.name(), || Primitive::Map(formula.exact(which, used))),
@@ -343,6 +342,37 @@ where
         owned,
     )?;
     Ok(made.pop().expect("a formula makes one array"))
+}
+
+/// A call of [`run`], to be made again.
+struct Recorded {
+    formula: Box<AnyFormula>,
+    which: Which,
+    used: [bool; SOURCES],
+    dims: Dims,
+}
+
+impl<T: Element> ElementLoop<T> for Recorded
+where
+    AnyFormula: Loops<T>,
+{
+    fn run<'s>(&self, out: Slots<'s, T>, slices: [&[T]; SOURCES]) -> Written<'s> {
+        self.formula.run(self.which, out, slices)
+    }
+}
+
+impl FormulaKernel for Recorded {
+    fn call(&self, operands: &[Operand<'_>]) -> Outputs {
+        let Recorded { formula, which, used, dims } = self;
+        match operands[0].dtype() {
+            DType::F64 => single(looped::<f64>(&**formula, *which, *used, dims, operands)),
+            _ => single(looped::<f32>(&**formula, *which, *used, dims, operands)),
+        }
+    }
+
+    fn used(&self) -> [bool; SOURCES] {
+        self.used
+    }
 }
 
 /// The formula's loop over the operands, which stand at the places that are `used`.

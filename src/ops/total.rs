@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::pointwise::{AnyFormula, Loops, OUTPUT, Pointwise, Which, backward, forward};
 use crate::autograd::array::{contiguous, converted, elements, on_cpu, with_float};
-use crate::autograd::launch::{DynKernel, Operand, Outputs, Primitive, is_constant, launch_borrowed, single};
+use crate::autograd::launch::{Kernel, Operand, Outputs, Primitive, is_constant, launch_borrowed, single};
 use crate::autograd::{Array, Call, Element, Op, SaveContext, Saved, Tensor, broadcast_to};
 use crate::error::Result;
 use crate::formula::Formula;
@@ -146,8 +146,7 @@ fn total_forward(
         let eager = |x: &[Operand<'_>]| totals::<T>(formula, at_once, wanted, divisor, x);
         let owned = || {
             let (formula, at_once) = (formula.boxed(), at_once.map(AtOnce::boxed_at_once));
-            let kernel = move |x: &[Operand<'_>]| totals::<T>(&*formula, at_once.as_deref(), wanted, divisor, x);
-            Box::new(kernel) as Box<DynKernel>
+            Kernel::map(move |x| totals::<T>(&*formula, at_once.as_deref(), wanted, divisor, x))
         };
         let what = || {
             let mut used: [bool; SOURCES] = std::array::from_fn(|i| i < n);

@@ -85,6 +85,7 @@ impl<const N: usize> Compiled<'_, N> {
 
     fn record(&mut self, inputs: [&Tensor; N]) -> Result<Tensor> {
         let (y, program, state) = recorded(&*self.f, inputs, false)?;
+        let program = program.fused();
         let signature = signature(&inputs, &state);
         if self.entries.len() == PROGRAMS {
             self.entries.remove(0);

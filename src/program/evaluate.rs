@@ -7,6 +7,7 @@ use crate::autograd::array::contiguous;
 use crate::autograd::launch::{self, Recording, ValueView};
 use crate::autograd::{self, Array, Gradients, Tensor};
 use crate::error::{Error, Result};
+use crate::kernel;
 use crate::layer::{ForwardContext, StateEntry};
 use crate::ops::Rng;
 
@@ -29,6 +30,8 @@ pub(crate) struct Replay {
     recorded: u64,
     pub(super) paused: bool,
     pub(super) compare: bool,
+    /// Whether the last step was computed anew beside its recording or replay, and left more free memory than a replay needs.
+    pub(super) leaves_memory: bool,
     /// The values of parameters and buffers while steps change them in place.
     pub(super) memory: Arc<Memory>,
     /// The state entries by the address of their parameter.
@@ -151,6 +154,9 @@ impl Replay {
             return self.verify(i, state, &data, &externals, rng, eager);
         }
         self.replayed += 1;
+        if std::mem::take(&mut self.leaves_memory) {
+            kernel::trim_freed();
+        }
         let evaluation = entry.replay(state, &externals, rng)?;
         entry.assign(state, &externals)?;
         Ok(evaluation)
@@ -165,6 +171,7 @@ impl Replay {
         eager: &mut dyn FnMut(&[Tensor], ForwardContext) -> Result<Evaluation>,
     ) -> Result<Evaluation> {
         self.recorded += 1;
+        self.leaves_memory = true;
         if self.recorded > RECORDINGS + self.replayed / 4 {
             let got = format!("{} different ones in {} steps", self.recorded, self.recorded + self.replayed);
             self.refuse(Error::argument("program", "batches of few shapes", got));
@@ -219,6 +226,7 @@ impl Replay {
                 // The loss and the gradients; the outputs of the model are between them.
                 let floats = (0..program.outputs.len()).filter(|&output| output == 0 || output > outputs);
                 let in_place = program.is_local(floats);
+                let program = program.fused();
                 self.entries.push(Entry {
                     signature,
                     program,
@@ -243,6 +251,7 @@ impl Replay {
         eager: &mut dyn FnMut(&[Tensor], ForwardContext) -> Result<Evaluation>,
     ) -> Result<Evaluation> {
         self.compare = false;
+        self.leaves_memory = true;
         let evaluation = eager(data, ForwardContext::train(rng.clone()))?;
         let entry = &mut self.entries[i];
         let difference = match entry.replay(state, externals, rng) {

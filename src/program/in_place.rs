@@ -66,7 +66,7 @@ impl Replay {
                 Err(error) => Some(Err(error)),
             };
         }
-        let Replay { entries, memory, places, replayed, .. } = self;
+        let Replay { entries, memory, places, replayed, leaves_memory, .. } = self;
         let i = entries.iter().position(|entry| entry.fits(data, state, memory))?;
         if !entries[i].verified || !entries[i].in_place {
             return None;
@@ -77,6 +77,9 @@ impl Replay {
         }
         let entry = entries.iter_mut().find(|entry| entry.fits(data, state, memory)).expect("found above");
         *replayed += 1;
+        if std::mem::take(leaves_memory) {
+            kernel::trim_freed();
+        }
         let mut held = memory.0.lock().unwrap_or_else(PoisonError::into_inner);
         let loss = entry.step(&mut held, places, data, rng, optimizer, max_norm, check);
         drop(held);

@@ -2,6 +2,7 @@
 
 mod compiled;
 mod evaluate;
+#[cfg(not(target_arch = "wasm32"))]
 mod fuse;
 mod in_place;
 mod plan;
@@ -24,17 +25,17 @@ use smallvec::SmallVec;
 use crate::autograd::Array;
 use crate::autograd::launch::{self, Kernel, Launch, Operand, Recording, Source, ValueView};
 use crate::error::{Error, Result};
-use crate::kernel;
-use fuse::Way;
+use crate::kernel::{self, LINKS};
+use plan::Stored;
 
 /// One recorded run: kernel calls on numbered values, which share memory that was planned ahead.
+///
+/// Formulas that follow one another are one kernel, which runs them block by block.
 ///
 /// `Display` prints the plan: each kernel with its shapes, the bytes that it moves and its floating-point operations if they are known,
 /// and the memory.
 pub struct Program {
     launches: Vec<Launch>,
-    /// How a run makes what each call makes.
-    ways: Vec<Way>,
     externals: Vec<External>,
     constants: Vec<CpuStorage>,
     /// The memory. A slot holds one value after the other.
@@ -42,8 +43,7 @@ pub struct Program {
     /// The planned length of each slot.
     lengths: Vec<usize>,
     places: Vec<Place>,
-    /// The bytes of each value.
-    sizes: Vec<usize>,
+    values: Vec<Stored>,
     outputs: Vec<ValueView>,
     assignments: Vec<(usize, ValueView)>,
     /// See [`Recording::stepwise`].
@@ -51,6 +51,7 @@ pub struct Program {
 }
 
 /// An array that changes from run to run.
+#[derive(Clone)]
 struct External {
     dtype: DType,
     layout: Layout,
@@ -71,10 +72,7 @@ impl Program {
     fn new(mut recording: Recording, externals: &[Array], outputs: &[&Array]) -> Result<Program> {
         let outputs: Vec<ValueView> = outputs.iter().map(|y| recording.view(y)).collect();
         let Recording { values, launches, assignments, stepwise, .. } = recording;
-        let kept = outputs.iter().chain(assignments.iter().map(|(_, view)| view)).map(|view| view.value);
-        let plan = plan::plan(&values, launches, kept.collect());
-        let sizes = values.iter().map(|value| value.len * value.dtype.size_in_bytes()).collect();
-        let (mut places, mut constants) = (plan.places, Vec::new());
+        let (mut places, mut constants) = (vec![Place::Nowhere; values.len()], Vec::new());
         for (place, value) in places.iter_mut().zip(&values) {
             match &value.source {
                 Source::External(i) => *place = Place::External(*i),
@@ -86,19 +84,72 @@ impl Program {
             }
         }
         let external = |x: &Array| External { dtype: x.dtype(), layout: x.layout().clone() };
-        Ok(Program {
-            launches: plan.launches,
-            ways: plan.ways,
+        let mut program = Program {
+            launches,
             externals: externals.iter().map(external).collect(),
             constants,
-            lengths: plan.slots.iter().map(launch::storage_len).collect(),
-            slots: plan.slots,
+            slots: Vec::new(),
+            lengths: Vec::new(),
             places,
-            sizes,
+            values: values.iter().map(|value| Stored { dtype: value.dtype, len: value.len }).collect(),
             outputs,
             assignments,
             stepwise,
-        })
+        };
+        program.launches = plan::needed(values.len(), std::mem::take(&mut program.launches), &program.kept());
+        program.plan();
+        Ok(program)
+    }
+
+    /// The values that are read after the last call.
+    fn kept(&self) -> Vec<usize> {
+        let assigned = self.assignments.iter().map(|(_, view)| view);
+        self.outputs.iter().chain(assigned).map(|view| view.value).collect()
+    }
+
+    /// Gives each value that a call makes a place.
+    fn plan(&mut self) {
+        let (places, slots) = plan::plan(&self.values, &self.launches, &self.kept());
+        for (place, new) in self.places.iter_mut().zip(places) {
+            if let Place::Slot(_) | Place::Nowhere = place {
+                *place = new;
+            }
+        }
+        self.lengths = slots.iter().map(launch::storage_len).collect();
+        self.slots = slots;
+    }
+
+    /// The program with formulas that follow one another as one kernel.
+    fn fused(mut self) -> Program {
+        // A page has no room for that.
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            self.launches = fuse::fuse(&self.values, std::mem::take(&mut self.launches), &self.kept());
+            self.plan();
+        }
+        self
+    }
+
+    /// The program with each kernel by itself, for those that write it down in another language.
+    pub(crate) fn unfused(&self) -> Program {
+        let parts = |call: &Launch| match &call.parts[..] {
+            [] => vec![call.clone()],
+            parts => parts.to_vec(),
+        };
+        let mut program = Program {
+            launches: self.launches.iter().flat_map(parts).collect(),
+            externals: self.externals.clone(),
+            constants: self.constants.clone(),
+            slots: Vec::new(),
+            lengths: Vec::new(),
+            places: self.places.clone(),
+            values: self.values.clone(),
+            outputs: self.outputs.clone(),
+            assignments: self.assignments.clone(),
+            stepwise: self.stepwise.clone(),
+        };
+        program.plan();
+        program
     }
 
     /// Whether these arrays can stand where the recorded ones stood.
@@ -121,29 +172,22 @@ impl Program {
 
     /// Runs the kernels on the storages of the externals. `uniform` draws random numbers.
     fn run(&mut self, externals: &[&CpuStorage], uniform: &mut dyn FnMut() -> f64) -> Result<()> {
-        let Program { launches, ways, constants, slots, places, .. } = self;
-        for (call, way) in launches.iter().zip(ways) {
-            let (inputs, kernel) = match way {
-                Way::Own => (&call.inputs, &call.kernel),
-                Way::Within(_) => continue,
-                Way::Instead(inputs, kernel) => (&*inputs, &*kernel),
-            };
+        let Program { launches, constants, slots, places, .. } = self;
+        for call in launches {
             // The kernel writes to the memory that is planned for its outputs, which no input has.
             for &output in &call.outputs {
                 if let Place::Slot(slot) = places[output] {
                     give_spare(std::mem::replace(&mut slots[slot], CpuStorage::U8(Vec::new())));
                 }
             }
-            let made = match kernel {
-                Kernel::Random(draw) => Ok(draw(uniform)),
-                Kernel::Map(kernel) => {
-                    let operands: SmallVec<[Operand<'_>; 7]> = inputs
-                        .iter()
-                        .map(|view| {
-                            Operand::new(find(places[view.value], externals, constants, slots), &view.layout)
-                        })
-                        .collect();
-                    kernel(&operands)
+            let made = {
+                let find = |view| find(places[view], externals, constants, slots);
+                let operands = call.inputs.iter().map(|view| Operand::new(find(view.value), &view.layout));
+                let operands: SmallVec<[Operand<'_>; LINKS]> = operands.collect();
+                match &call.kernel {
+                    Kernel::Random(draw) => Ok(draw(uniform)),
+                    Kernel::Map(kernel) => kernel(&operands),
+                    Kernel::Formula(formula) => Ok(formula.call(&operands)),
                 }
             };
             kernel::clear_spare();
@@ -233,11 +277,7 @@ impl fmt::Display for Program {
             (0, 0, |view: &ValueView, dtype: DType| view.layout.shape().elem_count() * dtype.size_in_bytes());
         for (i, call) in self.launches.iter().enumerate() {
             let (mut bytes, mut shapes) = (0, Vec::new());
-            let inputs = match &self.ways[i] {
-                Way::Instead(inputs, _) => inputs,
-                _ => &call.inputs,
-            };
-            for view in inputs {
+            for view in &call.inputs {
                 let dtype = self.dtype(view.value);
                 bytes += size(view, dtype);
                 shapes.push(format!("{}{:?}", dtype.as_str(), view.layout.dims()));
@@ -245,16 +285,16 @@ impl fmt::Display for Program {
             let (mut targets, mut count) = (Vec::new(), 0);
             for &output in &call.outputs {
                 if let Place::Slot(slot) = self.places[output] {
-                    bytes += self.sizes[output];
-                    count = count.max(self.sizes[output] / self.dtype(output).size_in_bytes());
+                    bytes += self.values[output].bytes();
+                    count = count.max(self.len(output));
                     targets.push(format!("slot {slot}"));
                 }
             }
-            if let Way::Within(next) = &self.ways[i] {
-                (bytes, targets) = (0, vec![format!("within {next}")]);
-            }
             moved += bytes;
-            let operations = call.primitive.flops(count);
+            let operations = match &call.parts[..] {
+                [] => call.primitive.flops(count),
+                parts => parts.iter().map(|part| part.primitive.flops(self.len(part.outputs[0]))).sum(),
+            };
             flops += operations.unwrap_or(0);
             let operations = operations.map_or(String::new(), |flops| format!("  {flops} FLOP"));
             let (inputs, targets) = (shapes.join(", "), targets.join(", "));
@@ -268,12 +308,7 @@ impl fmt::Display for Program {
 
 impl Program {
     fn dtype(&self, value: usize) -> DType {
-        match self.places[value] {
-            Place::External(i) => self.externals[i].dtype,
-            Place::Constant(i) => self.constants[i].dtype(),
-            Place::Slot(i) => self.slots[i].dtype(),
-            Place::Nowhere => unreachable!("a value that is read has a place"),
-        }
+        self.values[value].dtype
     }
 }
 
@@ -315,7 +350,7 @@ impl Program {
 
     /// The elements of a value.
     pub(crate) fn len(&self, value: usize) -> usize {
-        self.sizes[value] / self.dtype(value).size_in_bytes()
+        self.values[value].len
     }
 }
 

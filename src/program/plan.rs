@@ -4,26 +4,28 @@ use candle_core::CpuStorage;
 use candle_core::DType;
 
 use super::Place;
-use super::fuse::{Way, ways};
-use crate::autograd::launch::{Kernel, Launch, Value};
+use crate::autograd::launch::{Kernel, Launch};
 
-pub(super) struct Plan {
-    pub(super) launches: Vec<Launch>,
-    pub(super) ways: Vec<Way>,
-    /// By value; those of externals and constants are not set.
-    pub(super) places: Vec<Place>,
-    pub(super) slots: Vec<CpuStorage>,
+/// What a value is stored as.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Stored {
+    pub(super) dtype: DType,
+    /// In elements.
+    pub(super) len: usize,
+}
+
+impl Stored {
+    pub(super) fn bytes(self) -> usize {
+        self.len * self.dtype.size_in_bytes()
+    }
 }
 
 /// The dtype, the length, and when values live in it: from one call to another.
 type Slot = (DType, usize, Vec<(usize, usize)>);
 
-/// The calls that the values `kept`, a check or the order of random numbers needs, and a slot for each value that they make.
-///
-/// A value lives from the call that makes it to the last one that reads it. The largest values are placed first, each in the first
-/// slot of its dtype in which nothing else lives then.
-pub(super) fn plan(values: &[Value], launches: Vec<Launch>, kept: Vec<usize>) -> Plan {
-    let mut needed = vec![false; values.len()];
+/// The calls that the values `kept`, a check or the order of random numbers needs.
+pub(super) fn needed(values: usize, launches: Vec<Launch>, kept: &[usize]) -> Vec<Launch> {
+    let mut needed = vec![false; values];
     kept.iter().for_each(|&value| needed[value] = true);
     let mut used: Vec<Launch> = Vec::new();
     for call in launches.into_iter().rev() {
@@ -34,33 +36,31 @@ pub(super) fn plan(values: &[Value], launches: Vec<Launch>, kept: Vec<usize>) ->
         }
     }
     used.reverse();
-    let ways = ways(&used, values, &kept);
+    used
+}
 
+/// A slot for each value that the calls make, by value, and the slots.
+///
+/// A value lives from the call that makes it to the last one that reads it. The largest values are placed first, each in the first
+/// slot of its dtype in which nothing else lives then.
+pub(super) fn plan(values: &[Stored], launches: &[Launch], kept: &[usize]) -> (Vec<Place>, Vec<CpuStorage>) {
     let mut lives: Vec<Option<(usize, usize)>> = vec![None; values.len()];
-    for (i, call) in used.iter().enumerate() {
+    for (i, call) in launches.iter().enumerate() {
         call.outputs.iter().for_each(|&output| lives[output] = Some((i, i)));
         for view in &call.inputs {
             if let Some((_, last)) = &mut lives[view.value] {
                 *last = i;
             }
         }
-        if let Way::Instead(inputs, _) = &ways[i] {
-            for view in inputs {
-                if let Some((_, last)) = &mut lives[view.value] {
-                    *last = i;
-                }
-            }
-        }
     }
-    for value in kept {
+    for &value in kept {
         if let Some((_, last)) = &mut lives[value] {
-            *last = used.len();
+            *last = launches.len();
         }
     }
 
     let mut order: Vec<usize> = (0..values.len()).filter(|&value| lives[value].is_some()).collect();
-    let bytes = |value: usize| values[value].len * values[value].dtype.size_in_bytes();
-    order.sort_by_key(|&value| (std::cmp::Reverse(bytes(value)), value));
+    order.sort_by_key(|&value| (std::cmp::Reverse(values[value].bytes()), value));
     let mut places = vec![Place::Nowhere; values.len()];
     let mut slots: Vec<Slot> = Vec::new();
     for value in order {
@@ -76,21 +76,7 @@ pub(super) fn plan(values: &[Value], launches: Vec<Launch>, kept: Vec<usize>) ->
         slots[slot].2.push((first, last));
         places[value] = Place::Slot(slot);
     }
-    let slots = slots.into_iter().map(|(dtype, len, _)| zeros(dtype, len)).collect();
-    Plan { launches: used, ways, places, slots }
-}
-
-/// The calls that read each of `count` values.
-pub(super) fn reads(calls: &[Launch], count: usize) -> Vec<Vec<usize>> {
-    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); count];
-    for (i, call) in calls.iter().enumerate() {
-        for view in &call.inputs {
-            if readers[view.value].last() != Some(&i) {
-                readers[view.value].push(i);
-            }
-        }
-    }
-    readers
+    (places, slots.into_iter().map(|(dtype, len, _)| zeros(dtype, len)).collect())
 }
 
 fn zeros(dtype: DType, len: usize) -> CpuStorage {

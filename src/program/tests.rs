@@ -51,21 +51,26 @@ type F<'a> = dyn Fn(&[Tensor], &mut ForwardContext) -> Result<Vec<Tensor>> + 'a;
 /// Whether a recording with the first inputs computes from the second ones what `f` does.
 fn same(name: &str, f: &F<'_>, [first, second]: [Vec<Array>; 2]) -> std::result::Result<(), String> {
     let text = |error: Error| format!("{name}: {error}");
-    let record = || {
+    let record = |fused: bool| {
         let (results, recording) = Recording::of(&first, || run(f, &first, 1))?;
         let (recording, state) = with_state(recording?);
         let externals = [first.clone(), state.clone()].concat();
         let mut program = Program::new(recording, &externals, &results.iter().collect::<Vec<_>>())?;
+        if fused {
+            program = program.fused();
+        }
         let views = program.outputs.clone();
         // The second run finds what the first one left in the memory.
         replay(&mut program, &externals, &views, 1)?;
         Ok((replay(&mut program, &[second.clone(), state].concat(), &views, 2)?, run(f, &second, 2)?))
     };
-    let (got, expected) = record().map_err(text)?;
-    for (i, (got, expected)) in got.iter().zip(&expected).enumerate() {
-        let (a, b) = (numbers(got).map_err(text)?, numbers(expected).map_err(text)?);
-        if !a.iter().zip(&b).all(|(a, b)| a == b || a.is_nan() && b.is_nan()) || a.len() != b.len() {
-            return Err(format!("{name}: result {i} is {a:?}, not {b:?}"));
+    for fused in [false, true] {
+        let (got, expected) = record(fused).map_err(text)?;
+        for (i, (got, expected)) in got.iter().zip(&expected).enumerate() {
+            let (a, b) = (numbers(got).map_err(text)?, numbers(expected).map_err(text)?);
+            if !a.iter().zip(&b).all(|(a, b)| a == b || a.is_nan() && b.is_nan()) || a.len() != b.len() {
+                return Err(format!("{name}: result {i} is {a:?}, not {b:?}, {fused}"));
+            }
         }
     }
     Ok(())
@@ -368,6 +373,90 @@ fn what_depends_on_the_data_is_refused_or_checked_again() -> Result<()> {
         let error = replay(&mut program, &[externals[0].clone(), wrong.clone()], &[], 0);
         let error = error.unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
+    }
+    Ok(())
+}
+
+/// The program of `f`, before and after formulas are fused, whose results have the bits of `f` itself.
+fn fused(f: &dyn Fn([&Tensor; 2]) -> Result<Vec<Tensor>>, examples: [[Array; 2]; 2]) -> Result<[Program; 2]> {
+    let [first, second] = examples;
+    let call = |x: &[Array; 2]| {
+        let [x, y] = x.each_ref().map(|x| Tensor::from(x.clone()));
+        Ok::<_, Error>(f([&x, &y])?.into_iter().map(Tensor::into_array).collect::<Vec<_>>())
+    };
+    let (results, recording) = Recording::of(&first, || call(&first))?;
+    let mut plain = Program::new(recording?, &first, &results.iter().collect::<Vec<_>>())?;
+    let mut fused = plain.unfused().fused();
+    assert_eq!(fused.unfused().to_string(), plain.to_string());
+    let expected = call(&second)?;
+    for program in [&mut plain, &mut fused] {
+        for _ in 0..2 {
+            let views = program.outputs.clone();
+            for (got, expected) in replay(program, &second, &views, 0)?.iter().zip(&expected) {
+                assert_eq!(got.dims(), expected.dims());
+                let bits =
+                    |x: &Array| Ok::<_, Error>(numbers(x)?.into_iter().map(f64::to_bits).collect::<Vec<_>>());
+                assert_eq!(bits(got)?, bits(expected)?);
+            }
+        }
+    }
+    Ok([plain, fused])
+}
+
+#[test]
+fn formulas_after_each_other_are_one_kernel() -> Result<()> {
+    for dtype in [DType::F32, DType::F64] {
+        for dims in [[1, 1], [3, 5], [1, 1024], [41, 25], [300, 211]] {
+            let examples =
+                [1, 2].map(|seed| [seed, seed + 10].map(|seed| normal(&dims, seed).to_dtype(dtype).unwrap()));
+            // A result in the middle, a number for all, an array that is read twice, and one that has another shape.
+            let f = |[x, y]: [&Tensor; 2]| {
+                let a = (x * y)?.tanh()?;
+                let b = (a.exp()? + &a)?;
+                let c = (b.reshape((dims[1], dims[0]))? * 0.5)?;
+                Ok(vec![b.clone(), (c.sqr()? / b.reshape((dims[1], dims[0]))?)?])
+            };
+            let [plain, fused] = self::fused(&f, examples.clone())?;
+            assert_eq!([plain.kernel_count(), fused.kernel_count()], [7, 1], "{plain}");
+            assert!(fused.to_string().contains("mul+tanh+exp+add+mul+sqr+div"), "{fused}");
+            assert_eq!(fused.memory_bytes(), 2 * dims[0] * dims[1] * dtype.size_in_bytes());
+            let flops = |program: &Program| {
+                program.to_string().split_once(" FLOP, ").map(|(text, _)| text.to_string())
+            };
+            let last = |program: &Program| {
+                flops(program).and_then(|text| text.split(' ').next_back().map(String::from))
+            };
+            assert_eq!(last(&plain), last(&fused));
+
+            // An array, and its first element for all.
+            let f = |[x, y]: [&Tensor; 2]| {
+                let first = x.i((0, 0))?.broadcast_to(&dims[..])?;
+                Ok(vec![((x * y)? + &first)?.exp()?, (x - first)?.sqr()?])
+            };
+            let [plain, fused] = self::fused(&f, examples.clone())?;
+            assert_eq!([plain.kernel_count(), fused.kernel_count()], [5, 1], "{plain}");
+
+            // A transposed array is read by another kernel; one that repeats is not whole.
+            let f = |[x, y]: [&Tensor; 2]| {
+                let a = (x.exp()? - y)?;
+                let b = (a.t()? * y.t()?)?.cos()?;
+                Ok(vec![(b.sqr()? + b.mean(1)?.unsqueeze(1)?)?])
+            };
+            let [plain, fused] = self::fused(&f, examples.clone())?;
+            assert!(fused.kernel_count() < plain.kernel_count(), "{fused}");
+
+            // More results than one kernel makes.
+            let f = |[x, y]: [&Tensor; 2]| {
+                let (mut all, mut z) = (vec![], x.clone());
+                for _ in 0..10 {
+                    z = (z.sin()? + y)?;
+                    all.push(z.clone());
+                }
+                Ok(all)
+            };
+            let [plain, fused] = self::fused(&f, examples)?;
+            assert_eq!([plain.kernel_count(), fused.kernel_count()], [20, 3], "{fused}");
+        }
     }
     Ok(())
 }

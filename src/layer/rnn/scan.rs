@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{RecurrentCell, RecurrentMap, steps};
 use crate::autograd::array::{contiguous, fits, on_cpu, with_float};
-use crate::autograd::launch::{Operand, Outputs, launch_borrowed, wants_steps};
+use crate::autograd::launch::{Kernel, Operand, Outputs, launch_borrowed, wants_steps};
 use crate::autograd::{Array, Element, SaveContext, Saved, Tensor, VariadicOp, is_traced, partial_vjp};
 use crate::error::{Error, Result};
 use crate::kernel::recurrent::{self, Scan};
@@ -165,7 +165,7 @@ impl<C: RecurrentCell<S>, const S: usize> VariadicOp for Fused<C, S> {
                 let (y, kept) = scan.forward::<T>(inputs(&scan, all), keep);
                 [y, kept.gates, kept.cells].into_iter().take(made).map(storage).collect()
             };
-            launch_borrowed(C::NAME, &all, &dims, &kernel, || Box::new(kernel.clone()))?
+            launch_borrowed(C::NAME, &all, &dims, &kernel, || Kernel::map(kernel.clone()))?
         })
         .into_iter();
         let y = made.next().expect("a kernel makes the outputs");
@@ -211,7 +211,7 @@ impl<C: RecurrentCell<S>, const S: usize> VariadicOp for Fused<C, S> {
                 let parameters = [Some(made.x), made.weight].into_iter().flatten();
                 parameters.chain(state).chain(made.bias.filter(|_| weight)).map(storage).collect()
             };
-            launch_borrowed(C::NAME, &all, &dims, &kernel, || Box::new(kernel.clone()))?
+            launch_borrowed(C::NAME, &all, &dims, &kernel, || Kernel::map(kernel.clone()))?
         });
         for (i, grad) in made.into_iter().zip(outputs) {
             if saved.needs_input_grad(i) {

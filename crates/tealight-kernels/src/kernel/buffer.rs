@@ -4,6 +4,8 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Used arrays by element type.
 #[derive(Default)]
@@ -142,10 +144,15 @@ pub fn one<T: 'static>(x: T) -> Vec<T> {
 /// An element that may not be initialised yet.
 pub(super) type Uninit<T> = MaybeUninit<T>;
 
+/// Whether [`keep_freed`] was called.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+static KEEPS: AtomicBool = AtomicBool::new(false);
+
 /// Makes glibc keep up to `bytes` of freed memory for later arrays, in the whole process; does nothing elsewhere.
 pub fn keep_freed(bytes: usize) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
+        KEEPS.store(true, Relaxed);
         let bytes = std::ffi::c_int::try_from(bytes).unwrap_or(std::ffi::c_int::MAX);
         // SAFETY: mallopt only sets how the allocator works from now on; it may be called at any time.
         unsafe {
@@ -156,6 +163,18 @@ pub fn keep_freed(bytes: usize) {
     }
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
     let _ = bytes;
+}
+
+/// Returns freed memory to the system, unless [`keep_freed`] was called: after a run that took much more than the next ones will. Only
+/// with glibc, whose `malloc` keeps what lies below something that is in use.
+pub fn trim_freed() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    if !KEEPS.load(Relaxed) {
+        // SAFETY: malloc_trim only returns pages that are not in use; it may be called at any time.
+        unsafe {
+            libc::malloc_trim(0);
+        }
+    }
 }
 
 /// Arrays of at least this many bytes get pages of 2 MiB.

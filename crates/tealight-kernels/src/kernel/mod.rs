@@ -10,6 +10,7 @@
 
 mod block;
 mod buffer;
+mod chain;
 mod conv;
 mod exponentials;
 mod find;
@@ -40,7 +41,8 @@ mod view;
 mod window;
 
 pub use block::Block;
-pub use buffer::{clear_spare, give_spare, keep_freed, one};
+pub use buffer::{clear_spare, give_spare, keep_freed, one, trim_freed};
+pub use chain::{ElementLoop, LINKS, Link, LinkSource, chain};
 pub use conv::{Conv, conv, conv_kernel, conv_transpose};
 pub use find::find_axis;
 pub use find_outside::outside;
@@ -77,6 +79,7 @@ macro_rules! instances {
     };
 }
 instances! {
+    chain: chain;
     conv: conv conv_transpose conv_kernel;
     find_outside: outside;
     fused_loss: total total_at_once;

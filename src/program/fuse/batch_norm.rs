@@ -1,36 +1,26 @@
-//! Pairs of kernel calls that a program runs as one pass over their array: batch normalization and the rectifier after it, and the
-//! gradients of both.
-//!
-//! The recorded calls stay as they are, for those that read a program; only a run has the passes. Both ways have the same bits.
+//! Batch normalization and the rectifier after it as one pass over their array, and so the gradients of both.
+
+use std::sync::Arc;
 
 use candle_core::{DType, WithDType};
 
-use super::plan::reads;
+use super::joined;
 use crate::activation::{Activation, Relu};
-use crate::autograd::launch::{Kernel, Launch, Operand, Primitive, Value, ValueView, single};
+use crate::autograd::launch::{Kernel, Launch, Operand, Primitive, ValueView, single};
 use crate::formula::Tape;
 use crate::kernel::{Element, norm};
+use crate::program::plan::Stored;
 
-/// How a run makes the outputs of a call.
-pub(super) enum Way {
-    /// By the call's own kernel.
-    Own,
-    /// Not at all: nothing but the call with this number reads them, which is another way.
-    Within(usize),
-    /// By another kernel, of other inputs.
-    Instead(Vec<ValueView>, Kernel),
-}
-
-/// The way of each call, where the values `kept` are read after the last one.
-pub(super) fn ways(calls: &[Launch], values: &[Value], kept: &[usize]) -> Vec<Way> {
+/// The calls, with pairs of which only the second reads what the first makes as one.
+pub(super) fn fuse(values: &[Stored], calls: Vec<Launch>, kept: &[usize]) -> Vec<Launch> {
     let relu = Tape::capture_exact(1, |x| vec![Relu.value(x[0])]);
     let slope = Tape::capture_exact(2, |x| vec![x[1] * Relu.derivative(x[0], x[0])]);
-    let mut ways: Vec<Way> = calls.iter().map(|_| Way::Own).collect();
-    // A page in the browser has no room for these kernels.
-    if cfg!(target_arch = "wasm32") {
-        return ways;
+    // By the second call of a pair: the first one, and the inputs and the kernel of both.
+    let mut pairs: Vec<Option<(usize, Vec<ValueView>, Kernel)>> = calls.iter().map(|_| None).collect();
+    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); values.len()];
+    for (i, call) in calls.iter().enumerate() {
+        call.inputs.iter().for_each(|view| readers[view.value].push(i));
     }
-    let readers = reads(calls, values.len());
     // The call that alone reads the only output of a call, all of it and once.
     let next = |i: usize| {
         let [made] = calls[i].outputs[..] else { return None };
@@ -57,8 +47,7 @@ pub(super) fn ways(calls: &[Launch], values: &[Value], kept: &[usize]) -> Vec<Wa
                     _ => continue,
                 };
                 rectified.push((i, after.outputs[0]));
-                ways[i] = Way::Within(j);
-                ways[j] = Way::Instead(call.inputs.clone(), kernel);
+                pairs[j] = Some((i, call.inputs.clone(), kernel));
             }
             (Primitive::Map(tape), &Primitive::StandardizeBackward { sizes, centred: true })
                 if call.inputs.len() == 2 && after.inputs.len() == 6 && tape.is(&slope) =>
@@ -81,17 +70,24 @@ pub(super) fn ways(calls: &[Launch], values: &[Value], kept: &[usize]) -> Vec<Wa
                 };
                 let mut inputs = vec![after.inputs[0].clone(), grad.clone()];
                 inputs.extend(calls[first].inputs[1..].iter().cloned());
-                ways[i] = Way::Within(j);
-                ways[j] = Way::Instead(inputs, kernel);
+                pairs[j] = Some((i, inputs, kernel));
             }
             _ => {}
         }
     }
-    ways
+    let mut calls: Vec<Option<Launch>> = calls.into_iter().map(Some).collect();
+    for (j, pair) in pairs.into_iter().enumerate() {
+        if let Some((i, inputs, kernel)) = pair {
+            let parts = [i, j].map(|i| calls[i].take().expect("a call is in one pair"));
+            let outputs = parts[1].outputs.clone();
+            calls[j] = Some(joined(parts.into(), inputs, outputs.into_iter(), kernel));
+        }
+    }
+    calls.into_iter().flatten().collect()
 }
 
 /// Whether a view is all of its value, in the order of its memory.
-fn is_whole(view: &ValueView, values: &[Value]) -> bool {
+fn is_whole(view: &ValueView, values: &[Stored]) -> bool {
     let layout = &view.layout;
     layout.is_contiguous()
         && layout.start_offset() == 0
@@ -104,11 +100,11 @@ fn is_same(a: &ValueView, b: &ValueView) -> bool {
 
 /// The operands of a kernel.
 fn operands<'a, const N: usize>(x: &[Operand<'a>]) -> [Operand<'a>; N] {
-    x.try_into().expect("a program calls a kernel with the inputs of its way")
+    x.try_into().expect("a program calls a kernel with the inputs of its call")
 }
 
 fn forward<T: Element + WithDType>(sizes: [usize; 3]) -> Kernel {
-    Kernel::Map(Box::new(move |inputs| {
+    Kernel::Map(Arc::new(move |inputs| {
         let [x, numbers @ ..]: [_; 6] = operands(inputs);
         let numbers = numbers.map(|x| x.elements());
         Ok(single(norm::standardize_affine_relu(x.elements::<T>(), sizes, numbers)))
@@ -116,7 +112,7 @@ fn forward<T: Element + WithDType>(sizes: [usize; 3]) -> Kernel {
 }
 
 fn backward<T: Element + WithDType>(sizes: [usize; 3]) -> Kernel {
-    Kernel::Map(Box::new(move |inputs| {
+    Kernel::Map(Arc::new(move |inputs| {
         let [x, grad, numbers @ ..]: [_; 7] = operands(inputs);
         let numbers = numbers.map(|x| x.elements());
         let gradients =

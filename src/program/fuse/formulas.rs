@@ -1,0 +1,186 @@
+//! Formulas that follow one another become one kernel, which takes them block by block: what only the next of them read stays in
+//! level-1 cache, and takes no memory of the plan.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use candle_core::{DType, Layout, WithDType};
+use smallvec::SmallVec;
+
+use crate::autograd::launch::{FormulaKernel, Kernel, Launch, OUTPUTS, Operand, Outputs, ValueView};
+use crate::kernel::{self, Element, ElementLoop, LINKS, Link, LinkSource, SOURCES, Slots, Written};
+
+use super::joined;
+use crate::program::plan::Stored;
+
+/// The calls with formulas of as many elements that follow one another as one call each. `kept` are read after the last call.
+pub(super) fn fuse(values: &[Stored], launches: Vec<Launch>, kept: &[usize]) -> Vec<Launch> {
+    // By value: the last call that reads it.
+    let mut readers = vec![0; values.len()];
+    for (i, call) in launches.iter().enumerate() {
+        call.inputs.iter().for_each(|view| readers[view.value] = i);
+    }
+    kept.iter().for_each(|&value| readers[value] = usize::MAX);
+    let mut fused = Vec::with_capacity(launches.len());
+    group(launches, 0, &readers, values, &mut fused);
+    fused
+}
+
+/// Adds the calls, of which the first has the number `first`, to `fused`, in groups.
+fn group(calls: Vec<Launch>, first: usize, readers: &[usize], values: &[Stored], fused: &mut Vec<Launch>) {
+    let (mut group, end) = (Group::default(), first + calls.len());
+    for (i, call) in calls.into_iter().enumerate() {
+        if !group.takes(&call, values) {
+            std::mem::take(&mut group).finish(first + i, readers, values, fused);
+        }
+        group.push(call, values);
+    }
+    group.finish(end, readers, values, fused);
+}
+
+/// Calls that run as one.
+#[derive(Default)]
+struct Group {
+    calls: Vec<Launch>,
+    made: HashSet<usize>,
+    /// What they read besides what they make: the values, and whether one element stands for all.
+    inputs: Vec<(ValueView, bool)>,
+}
+
+impl Group {
+    /// Whether the call can run with those of the group.
+    fn takes(&self, call: &Launch, values: &[Stored]) -> bool {
+        let Some(first) = self.calls.first() else { return true };
+        if !is_formula(first, values) || !is_formula(call, values) {
+            return false;
+        }
+        let (own, other) = (values[first.outputs[0]], values[call.outputs[0]]);
+        let is_new =
+            |view: &&ValueView| self.input(view, own.len).is_none() && !self.made.contains(&view.value);
+        let new = call.inputs.iter().filter(is_new);
+        own == other
+            && self.calls.len() < LINKS
+            && self.inputs.len() + new.count() <= LINKS
+            // What the group makes is read whole.
+            && call.inputs.iter().all(|view| !self.made.contains(&view.value) || is_whole(&view.layout, own.len))
+    }
+
+    /// The number of an input that is the same array or the same element.
+    fn input(&self, view: &ValueView, len: usize) -> Option<usize> {
+        let constant = !is_whole(&view.layout, len);
+        let same = |(own, is_one): &(ValueView, bool)| {
+            let start = own.layout.start_offset() == view.layout.start_offset();
+            own.value == view.value && start && *is_one == constant
+        };
+        self.inputs.iter().position(same)
+    }
+
+    fn push(&mut self, call: Launch, values: &[Stored]) {
+        if is_formula(&call, values) {
+            let len = values[call.outputs[0]].len;
+            for view in &call.inputs {
+                if !self.made.contains(&view.value) && self.input(view, len).is_none() {
+                    self.inputs.push((view.clone(), !is_whole(&view.layout, len)));
+                }
+            }
+            self.made.insert(call.outputs[0]);
+        }
+        self.calls.push(call);
+    }
+
+    /// Adds one call in place of those of the group to `fused`, or two where one would make too many arrays. Call `end` is the next one.
+    fn finish(mut self, end: usize, readers: &[usize], values: &[Stored], fused: &mut Vec<Launch>) {
+        if self.calls.len() < 2 {
+            return fused.extend(self.calls);
+        }
+        let is_kept = |value: usize| readers[value] >= end;
+        if self.calls.iter().filter(|call| is_kept(call.outputs[0])).count() > OUTPUTS {
+            let later = self.calls.split_off(self.calls.len() / 2);
+            let middle = end - later.len();
+            let first = middle - self.calls.len();
+            group(self.calls, first, readers, values, fused);
+            return group(later, middle, readers, values, fused);
+        }
+        let Stored { dtype, len } = values[self.calls[0].outputs[0]];
+        let links = self.calls.iter().map(|call| {
+            let Kernel::Formula(formula) = &call.kernel else {
+                unreachable!("a group of several has formulas")
+            };
+            let mut operands = call.inputs.iter();
+            let mut next = || {
+                let view = operands.next().expect("an operand for each used source");
+                match self.calls.iter().position(|call| call.outputs[0] == view.value) {
+                    Some(link) => LinkSource::Link(link),
+                    None => LinkSource::Input(self.input(view, len).expect("pushed with the call")),
+                }
+            };
+            let sources = formula.used().map(|used| if used { next() } else { LinkSource::Unused });
+            (formula.clone(), sources, is_kept(call.outputs[0]))
+        });
+        let links: Vec<_> = links.collect();
+        let constant: SmallVec<[bool; LINKS]> = self.inputs.iter().map(|&(_, constant)| constant).collect();
+        let kernel = Kernel::map(move |x| match dtype {
+            DType::F64 => run::<f64>(&links, len, &constant, x),
+            _ => run::<f32>(&links, len, &constant, x),
+        });
+        let outputs: Vec<usize> =
+            self.calls.iter().map(|call| call.outputs[0]).filter(|&value| is_kept(value)).collect();
+        let inputs = self.inputs.into_iter().map(|(view, _)| view).collect();
+        fused.push(joined(self.calls, inputs, outputs.into_iter(), kernel));
+    }
+}
+
+/// Whether the call is a formula of arrays that are read in the order of the result, or one element of which stands for all.
+fn is_formula(call: &Launch, values: &[Stored]) -> bool {
+    let Kernel::Formula(_) = call.kernel else { return false };
+    let own = values[call.outputs[0]];
+    matches!(own.dtype, DType::F32 | DType::F64)
+        && call.inputs.iter().all(|view| {
+            values[view.value].dtype == own.dtype && (is_whole(&view.layout, own.len) || is_one(&view.layout))
+        })
+}
+
+fn is_whole(layout: &Layout, len: usize) -> bool {
+    layout.is_contiguous() && layout.shape().elem_count() == len
+}
+
+fn is_one(layout: &Layout) -> bool {
+    layout.shape().elem_count() > 0
+        && layout.dims().iter().zip(layout.stride()).all(|(&len, &stride)| len == 1 || stride == 0)
+}
+
+/// A formula as a loop of either type.
+struct Body<'a>(&'a (dyn FormulaKernel + 'static));
+
+impl<T: Element> ElementLoop<T> for Body<'_>
+where
+    dyn FormulaKernel: ElementLoop<T>,
+{
+    fn run<'s>(&self, out: Slots<'s, T>, slices: [&[T]; SOURCES]) -> Written<'s> {
+        self.0.run(out, slices)
+    }
+}
+
+/// A formula, where its sources come from, and whether its array is kept.
+type Part = (Arc<dyn FormulaKernel>, [LinkSource; SOURCES], bool);
+
+fn run<T: Element + WithDType>(
+    parts: &[Part],
+    len: usize,
+    constant: &[bool],
+    operands: &[Operand<'_>],
+) -> Outputs
+where
+    dyn FormulaKernel: ElementLoop<T>,
+{
+    let count = |&constant: &bool| if constant { 1 } else { len };
+    let inputs: SmallVec<[&[T]; LINKS]> =
+        operands.iter().zip(constant).map(|(x, constant)| &x.elements()[..count(constant)]).collect();
+    let bodies: SmallVec<[Body<'_>; LINKS]> = parts.iter().map(|(formula, ..)| Body(&**formula)).collect();
+    let links: SmallVec<[Link<'_, T>; LINKS]> = bodies
+        .iter()
+        .zip(parts)
+        .map(|(body, &(_, sources, is_kept))| Link { body, sources, is_kept })
+        .collect();
+    kernel::chain(len, &inputs, &links).into_iter().map(T::to_cpu_storage_owned).collect()
+}
