@@ -8,9 +8,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
-use tealight::layer::Dropout;
+use tealight::layer::{Dropout, RnnOptions};
 use tealight::ops::{ConvOptions, PoolOptions};
 use tealight::prelude::*;
+use tealight::program::compile;
 use tealight::train::Trainer;
 
 fn bits(x: &Tensor) -> Result<Vec<u32>> {
@@ -26,6 +27,25 @@ fn with_gradients(f: impl Fn(&[Tensor]) -> Result<Tensor>, inputs: &[&[usize]]) 
     let seed = Tensor::rand(0.5_f32, 1.5, y.dims(), &mut Rng::seed(6))?;
     let gradients = y.backward_from(&seed)?;
     std::iter::once(&y).chain(inputs.iter().filter_map(|x| gradients.get(x))).map(bits).collect()
+}
+
+/// An LSTM's output and the gradients by its weights, large enough that threads divide the products.
+fn lstm() -> Result<Vec<Vec<u32>>> {
+    let rng = &mut Rng::seed(7);
+    let lstm = Lstm::new(16, 64, RnnOptions::new(), rng)?;
+    let x = Tensor::randn(0.0, 1.0, (32, 32, 16), rng)?;
+    let y = lstm.forward(&x, &mut ForwardContext::eval())?;
+    let gradients = y.sqr()?.sum_all()?.backward()?;
+    let parameters: Vec<Tensor> = lstm.parameters().iter().map(|(_, parameter)| parameter.get()).collect();
+    std::iter::once(&y).chain(parameters.iter().map(|x| gradients.get(x).unwrap())).map(bits).collect()
+}
+
+/// Formulas that a program runs as one kernel.
+fn fused() -> Result<Vec<Vec<u32>>> {
+    let rng = &mut Rng::seed(8);
+    let [x, y] = [Tensor::randn(0.0, 1.0, 1 << 19, rng)?, Tensor::randn(0.0, 1.0, 1 << 19, rng)?];
+    let mut compiled = compile(|[x, y]: [&Tensor; 2]| ((x * y)?.tanh()? + x)?.exp());
+    (0..3).map(|_| bits(&compiled.call([&x, &y])?)).collect()
 }
 
 fn everything() -> Result<Vec<Vec<Vec<u32>>>> {
@@ -51,6 +71,8 @@ fn everything() -> Result<Vec<Vec<Vec<u32>>>> {
         with_gradients(|x| x[0].matmul(&x[1]), &[&[400, 300], &[300, 350]])?,
         with_gradients(|x| x[0].conv2d(&x[1], ConvOptions::new()), &[&[40, 4, 24, 24], &[8, 4, 3, 3]])?,
         with_gradients(|x| pool.forward(&x[0], &mut ForwardContext::eval()), &[&[40, 8, 40, 40]])?,
+        lstm()?,
+        fused()?,
     ])
 }
 
