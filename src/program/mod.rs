@@ -2,7 +2,6 @@
 
 mod compiled;
 mod evaluate;
-#[cfg(not(target_arch = "wasm32"))]
 mod fuse;
 mod in_place;
 mod plan;
@@ -122,8 +121,7 @@ impl Program {
     /// The program with formulas that follow one another as one kernel.
     fn fused(mut self) -> Program {
         // A page has no room for that.
-        #[cfg(not(target_arch = "wasm32"))]
-        {
+        if cfg!(not(target_arch = "wasm32")) {
             self.launches = fuse::fuse(&self.values, std::mem::take(&mut self.launches), &self.kept());
             self.plan();
         }
