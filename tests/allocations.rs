@@ -44,22 +44,29 @@ fn memory() -> Result<()> {
     odeint_takes_none_for_its_steps()
 }
 
+fn replays_take_none(mut step: TrainStep, x: &Tensor, y: &Tensor) -> Result<()> {
+    for _ in 0..5 {
+        step.run(x, y)?;
+    }
+    let before = TAKEN.load(Ordering::Relaxed);
+    for _ in 0..100 {
+        step.run(x, y)?;
+    }
+    let taken = TAKEN.load(Ordering::Relaxed) - before;
+    assert_eq!(taken, 0, "in 100 steps: {:?}", step.refusal());
+    Ok(())
+}
+
 fn a_step_takes_none() -> Result<()> {
     let rng = &mut Rng::seed(1);
     let model = Sequential::new().push(Linear::new(4, 16, rng)?).push(Relu).push(Linear::new(16, 3, rng)?);
     let x = Tensor::randn(0.0, 1.0, (16, 4), rng)?;
     let y = Tensor::new(&[0u32, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0], &Device::Cpu)?;
-    let mut step = TrainStep::new(&model, CrossEntropy::new(), AdamW::new(model.parameters(), 1e-2)?);
-    for _ in 0..5 {
-        step.run(&x, &y)?;
-    }
-    let before = TAKEN.load(Ordering::Relaxed);
-    for _ in 0..100 {
-        step.run(&x, &y)?;
-    }
-    let taken = TAKEN.load(Ordering::Relaxed) - before;
-    assert_eq!(taken, 0, "in 100 steps: {:?}", step.refusal());
-    Ok(())
+    replays_take_none(
+        TrainStep::new(&model, CrossEntropy::new(), AdamW::new(model.parameters(), 1e-2)?),
+        &x,
+        &y,
+    )
 }
 
 fn convolutions_in_tiles_take_none() -> Result<()> {
@@ -77,17 +84,11 @@ fn convolutions_in_tiles_take_none() -> Result<()> {
         .push(Linear::new(1024, 3, rng)?);
     let x = Tensor::randn(0.0, 1.0, (4, 16, 8, 8), rng)?;
     let y = Tensor::new(&[0u32, 1, 2, 0], &Device::Cpu)?;
-    let mut step = TrainStep::new(&model, CrossEntropy::new(), AdamW::new(model.parameters(), 1e-3)?);
-    for _ in 0..5 {
-        step.run(&x, &y)?;
-    }
-    let before = TAKEN.load(Ordering::Relaxed);
-    for _ in 0..20 {
-        step.run(&x, &y)?;
-    }
-    let taken = TAKEN.load(Ordering::Relaxed) - before;
-    assert_eq!(taken, 0, "in 20 steps: {:?}", step.refusal());
-    Ok(())
+    replays_take_none(
+        TrainStep::new(&model, CrossEntropy::new(), AdamW::new(model.parameters(), 1e-3)?),
+        &x,
+        &y,
+    )
 }
 
 fn odeint_takes_none_for_its_steps() -> Result<()> {

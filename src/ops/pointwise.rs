@@ -364,10 +364,7 @@ where
 impl FormulaKernel for Recorded {
     fn call(&self, operands: &[Operand<'_>]) -> Outputs {
         let Recorded { formula, which, used, dims } = self;
-        match operands[0].dtype() {
-            DType::F64 => single(looped::<f64>(&**formula, *which, *used, dims, operands)),
-            _ => single(looped::<f32>(&**formula, *which, *used, dims, operands)),
-        }
+        with_float!(operands[0].dtype(), T => single(looped::<T>(&**formula, *which, *used, dims, operands)))
     }
 
     fn used(&self) -> [bool; SOURCES] {

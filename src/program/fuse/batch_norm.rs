@@ -80,7 +80,7 @@ pub(super) fn fuse(values: &[Stored], calls: Vec<Launch>, kept: &[usize]) -> Vec
         if let Some((i, inputs, kernel)) = pair {
             let parts = [i, j].map(|i| calls[i].take().expect("a call is in one pair"));
             let outputs = parts[1].outputs.clone();
-            calls[j] = Some(joined(parts.into(), inputs, outputs.into_iter(), kernel));
+            calls[j] = Some(joined(parts.into(), inputs, outputs, kernel));
         }
     }
     calls.into_iter().flatten().collect()

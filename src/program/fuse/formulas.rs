@@ -1,12 +1,12 @@
 //! Formulas that follow one another become one kernel, which takes them block by block: what only the next of them read stays in
 //! level-1 cache, and takes no memory of the plan.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use candle_core::{DType, Layout, WithDType};
 use smallvec::SmallVec;
 
+use crate::autograd::array::with_float;
 use crate::autograd::launch::{FormulaKernel, Kernel, Launch, OUTPUTS, Operand, Outputs, ValueView};
 use crate::kernel::{self, Element, ElementLoop, LINKS, Link, LinkSource, SOURCES, Slots, Written};
 
@@ -42,7 +42,6 @@ fn group(calls: Vec<Launch>, first: usize, readers: &[usize], values: &[Stored],
 #[derive(Default)]
 struct Group {
     calls: Vec<Launch>,
-    made: HashSet<usize>,
     /// What they read besides what they make: the values, and whether one element stands for all.
     inputs: Vec<(ValueView, bool)>,
 }
@@ -55,14 +54,17 @@ impl Group {
             return false;
         }
         let (own, other) = (values[first.outputs[0]], values[call.outputs[0]]);
-        let is_new =
-            |view: &&ValueView| self.input(view, own.len).is_none() && !self.made.contains(&view.value);
+        let is_new = |view: &&ValueView| self.input(view, own.len).is_none() && !self.makes(view.value);
         let new = call.inputs.iter().filter(is_new);
         own == other
             && self.calls.len() < LINKS
             && self.inputs.len() + new.count() <= LINKS
             // What the group makes is read whole.
-            && call.inputs.iter().all(|view| !self.made.contains(&view.value) || is_whole(&view.layout, own.len))
+            && call.inputs.iter().all(|view| !self.makes(view.value) || is_whole(&view.layout, own.len))
+    }
+
+    fn makes(&self, value: usize) -> bool {
+        self.calls.iter().any(|call| call.outputs.contains(&value))
     }
 
     /// The number of an input that is the same array or the same element.
@@ -79,11 +81,10 @@ impl Group {
         if is_formula(&call, values) {
             let len = values[call.outputs[0]].len;
             for view in &call.inputs {
-                if !self.made.contains(&view.value) && self.input(view, len).is_none() {
+                if !self.makes(view.value) && self.input(view, len).is_none() {
                     self.inputs.push((view.clone(), !is_whole(&view.layout, len)));
                 }
             }
-            self.made.insert(call.outputs[0]);
         }
         self.calls.push(call);
     }
@@ -119,14 +120,10 @@ impl Group {
         });
         let links: Vec<_> = links.collect();
         let constant: SmallVec<[bool; LINKS]> = self.inputs.iter().map(|&(_, constant)| constant).collect();
-        let kernel = Kernel::map(move |x| match dtype {
-            DType::F64 => run::<f64>(&links, len, &constant, x),
-            _ => run::<f32>(&links, len, &constant, x),
-        });
-        let outputs: Vec<usize> =
-            self.calls.iter().map(|call| call.outputs[0]).filter(|&value| is_kept(value)).collect();
+        let kernel = Kernel::map(move |x| with_float!(dtype, T => run::<T>(&links, len, &constant, x)));
+        let outputs = self.calls.iter().map(|call| call.outputs[0]).filter(|&value| is_kept(value)).collect();
         let inputs = self.inputs.into_iter().map(|(view, _)| view).collect();
-        fused.push(joined(self.calls, inputs, outputs.into_iter(), kernel));
+        fused.push(joined(self.calls, inputs, outputs, kernel));
     }
 }
 

@@ -3,6 +3,8 @@
 mod batch_norm;
 mod formulas;
 
+use smallvec::SmallVec;
+
 use super::plan::Stored;
 use crate::autograd::launch::{Kernel, Launch, Primitive, ValueView};
 
@@ -15,7 +17,7 @@ pub(super) fn fuse(values: &[Stored], calls: Vec<Launch>, kept: &[usize]) -> Vec
 fn joined(
     parts: Vec<Launch>,
     inputs: Vec<ValueView>,
-    outputs: impl Iterator<Item = usize>,
+    outputs: SmallVec<[usize; 2]>,
     kernel: Kernel,
 ) -> Launch {
     let names: Vec<&str> = parts.iter().map(|part| &*part.name).collect();
@@ -27,7 +29,7 @@ fn joined(
         scope: scopes.join("+"),
         kernel,
         inputs,
-        outputs: outputs.collect(),
+        outputs,
         parts,
     }
 }
