@@ -15,6 +15,9 @@ pub(super) fn formula(tape: &Tape, inputs: usize, onnx: &mut Onnx) -> Result<Onn
         let x = onnx.input(0);
         return Ok(onnx.node(operator, &[x], &attributes));
     }
+    if onnx.dtype(0)? == DType::F32 && softplus().is(tape) {
+        return Ok(softplus_nodes(onnx));
+    }
     let operands: Vec<Node> = (0..inputs).map(|i| Node { value: onnx.input(i), reads: 1 << i }).collect();
     let dtype = onnx.dtype(0)?;
     let y = tape.run(&mut Nodes { onnx, dtype }, &operands)?.remove(0);
@@ -31,20 +34,30 @@ pub(super) fn formula(tape: &Tape, inputs: usize, onnx: &mut Onnx) -> Result<Onn
 fn operator(tape: &Tape, dtype: DType) -> Option<(&'static str, Vec<(&'static str, OnnxAttribute)>)> {
     let c = Expr::constant;
     let of = |f: &dyn Fn(Expr) -> Expr| Tape::capture(|[x]| [f(x)]);
-    let plain: &[(&str, Tape)] = &[
-        ("Relu", of(&|x| c(0.0).select_gt(x, c(0.0), x))),
-        ("Sigmoid", of(&|x| x.sigmoid())),
-        // onnxruntime supports it in f32 only.
-        ("Softplus", of(&|x| x.maximum(c(0.0)) + (-x.abs()).exp().ln_1p())),
-    ];
-    let known = if dtype == DType::F32 { plain } else { &plain[..2] };
-    if let Some((operator, _)) = known.iter().find(|(_, known)| known.is(tape)) {
+    let plain: &[(&str, Tape)] =
+        &[("Relu", of(&|x| c(0.0).select_gt(x, c(0.0), x))), ("Sigmoid", of(&|x| x.sigmoid()))];
+    if let Some((operator, _)) = plain.iter().find(|(_, known)| known.is(tape)) {
         return Some((operator, vec![]));
     }
     // An attribute is an f32, which cannot hold the slope of an f64 formula.
     let mut slopes = tape.constants().filter(|_| dtype == DType::F32);
     let slope = slopes.find(|&slope| of(&|x| x.select_gt(c(0.0), x, c(slope) * x)).is(tape))?;
     Some(("LeakyRelu", vec![("alpha", OnnxAttribute::Float(slope as f32))]))
+}
+
+fn softplus() -> Tape {
+    Tape::capture(|[x]: [Expr; 1]| [x.maximum(Expr::constant(0.0)) + (-x.abs()).exp().ln_1p()])
+}
+
+/// Relu(x) + Softplus(−|x|): the operator alone is infinite from 89 on in tract and OpenCV. onnxruntime supports it in f32 only.
+fn softplus_nodes(onnx: &mut Onnx) -> OnnxValue {
+    let x = onnx.input(0);
+    let mut far = x;
+    for operator in ["Abs", "Neg", "Softplus"] {
+        far = onnx.node(operator, &[far], &[]);
+    }
+    let positive = onnx.node("Relu", &[x], &[]);
+    onnx.node("Add", &[positive, far], &[])
 }
 
 /// A value, and the inputs it was computed from as a bit mask.

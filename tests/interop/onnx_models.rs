@@ -603,6 +603,24 @@ fn operations() -> Vec<Case> {
         all("op_tril", |x| x.tril(0)? + x.triu(1)?),
         all("op_normalize_rows", |x| x.normalize_rows(2.0)? - x.relu()?.normalize_rows(2.0)?),
         all("op_to_dtype", |x| x.to_dtype(DType::F64)?.sin()?.to_dtype(DType::F32)),
+        // What e^x of is no f32, or cancels: an engine that computes the formula as it stands is infinite or wrong here.
+        all("op_far_activations", |x| {
+            let x = (x * 80.0)?;
+            let y = [
+                Softplus::default().apply(&x)?,
+                LogSigmoid.apply(&x)?,
+                Mish.apply(&x)?,
+                Silu.apply(&x)?,
+                Gelu.apply(&x)?,
+                Elu::default().apply(&x)?,
+            ];
+            Tensor::cat(&y, 2)
+        }),
+        all("op_far_softmax", |x| {
+            let x = (x * 80.0)?;
+            Tensor::cat(&[x.log_softmax(2)?, x.softmax(2)?, x.logsumexp_keepdim(2)?], 2)
+        }),
+        all("op_far_var", |x| (x + 500.0)?.var_keepdim(2, 0)),
         all("op_own", |x| Cube.apply([x])? + x),
         all("op_identity", |x| Ok(x.clone())),
         all("op_sort", |x| x.sort(1, false)?.0 + x.sort(1, true)?.0),

@@ -525,6 +525,17 @@ fn norms_are_one_operator() -> Result<()> {
     Ok(())
 }
 
+/// tract and OpenCV compute a Softplus as ln(1 + eˣ), which is infinite from 89 on.
+#[test]
+fn the_argument_of_softplus_is_never_positive() -> Result<()> {
+    let file =
+        written(&OnnxExport::new(&[1, 3]), &Sequential::new().push(crate::activation::Softplus::default()))?;
+    let operators: Vec<&str> = file.nodes.iter().filter_map(|node| node.split('(').next()).collect();
+    assert_eq!(operators, ["Abs", "Neg", "Softplus", "Relu", "Add"], "{:?}", file.nodes);
+    assert!(file.nodes[2].contains(&*file.nodes[1].rsplit(' ').next().unwrap()), "{:?}", file.nodes);
+    Ok(())
+}
+
 #[test]
 fn a_trace_ends_with_the_run() {
     let broken = Lambda::new(|_: &Tensor| -> Result<Tensor> { panic!("on purpose") });
