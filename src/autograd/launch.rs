@@ -134,6 +134,19 @@ pub(crate) enum Kernel {
     Random(Arc<RandomKernel>),
     /// One that computes each element by itself, so that a program can run it in blocks.
     Formula(Arc<dyn FormulaKernel>),
+    /// A sum of a formula and, if they are wanted, its slopes.
+    Total(Arc<dyn TotalKernel>),
+}
+
+/// The sum of a formula of whole operands, and the array of its slopes, each of which is computed by itself.
+pub(crate) trait TotalKernel: Send + Sync {
+    fn call(&self, operands: &[Operand<'_>]) -> Outputs;
+
+    /// The slopes alone, if they are wanted: of the operands and, as the last source, of 1 / divisor.
+    fn slopes(&self) -> Option<Arc<dyn FormulaKernel>>;
+
+    /// What the sum is divided by.
+    fn divisor(&self) -> f64;
 }
 
 /// The loop of a formula over operands that are broadcast to the output.
@@ -179,6 +192,8 @@ pub(crate) struct ValueView {
 /// A recorded kernel call.
 #[derive(Clone)]
 pub(crate) struct Launch {
+    /// Calls are recorded in this order.
+    pub(crate) number: usize,
     pub(crate) name: Cow<'static, str>,
     pub(crate) primitive: Primitive,
     /// The layer, such as `encoder.fc1`; empty in the backward pass.
@@ -428,6 +443,7 @@ impl Recording {
     ) {
         let outputs = outputs.iter().map(|y| self.insert(y, Source::Launch)).collect();
         self.launches.push(Launch {
+            number: self.launches.len(),
             name: name.into(),
             primitive,
             scope: anomaly::current_scope(),

@@ -71,27 +71,34 @@ fn rows_vector(rows: &[f32], rows_at: usize, stride: usize, vector: &[f32], vect
     }
 }
 
-/// y = vector·b, where b is k × n and stored row by row: four rows at a time.
-fn vector_matrix(a: &[f32], a_at: usize, a_column: usize, b: &[f32], b_at: usize, b_row: usize, y: &mut [f32], y_at: usize, k: usize, n: usize) {
+/// y = vector·b, where b is k × n and stored row by row: four rows at a time, and each `run` of rows by itself.
+fn vector_matrix(a: &[f32], a_at: usize, a_column: usize, b: &[f32], b_at: usize, b_row: usize, y: &mut [f32], y_at: usize, k: usize, n: usize, run: usize) {
     for j in 0..n {
-        let mut sum: f32 = 0.0;
-        let mut i: usize = 0;
-        while i + 4 <= k {
-            let first: f32 = a[a_at + i * a_column] * b[b_at + i * b_row + j];
-            let second: f32 = a[a_at + (i + 1) * a_column] * b[b_at + (i + 1) * b_row + j];
-            let third: f32 = a[a_at + (i + 2) * a_column] * b[b_at + (i + 2) * b_row + j];
-            let fourth: f32 = a[a_at + (i + 3) * a_column] * b[b_at + (i + 3) * b_row + j];
-            let left: f32 = first + second;
-            let right: f32 = third + fourth;
-            sum = sum + (left + right);
-            i = i + 4;
+        let mut total: f32 = 0.0;
+        let mut from: usize = 0;
+        while from < k {
+            let to: usize = if k - from < run { k } else { from + run };
+            let mut sum: f32 = 0.0;
+            let mut i: usize = from;
+            while i + 4 <= to {
+                let first: f32 = a[a_at + i * a_column] * b[b_at + i * b_row + j];
+                let second: f32 = a[a_at + (i + 1) * a_column] * b[b_at + (i + 1) * b_row + j];
+                let third: f32 = a[a_at + (i + 2) * a_column] * b[b_at + (i + 2) * b_row + j];
+                let fourth: f32 = a[a_at + (i + 3) * a_column] * b[b_at + (i + 3) * b_row + j];
+                let left: f32 = first + second;
+                let right: f32 = third + fourth;
+                sum = sum + (left + right);
+                i = i + 4;
+            }
+            while i < to {
+                let product: f32 = a[a_at + i * a_column] * b[b_at + i * b_row + j];
+                sum = sum + product;
+                i = i + 1;
+            }
+            total = total + sum;
+            from = to;
         }
-        while i < k {
-            let product: f32 = a[a_at + i * a_column] * b[b_at + i * b_row + j];
-            sum = sum + product;
-            i = i + 1;
-        }
-        y[y_at + j] = sum;
+        y[y_at + j] = total;
     }
 }
 

@@ -13,7 +13,7 @@ use crate::autograd::launch::{
 use crate::error::{Error, Result};
 use crate::formula::{Binary, Interpreter, Tape, Unary};
 use crate::kernel::scan::Walk;
-use crate::kernel::{Conv, Dims, WindowAxis, broadcast_dims};
+use crate::kernel::{Conv, Dims, WindowAxis, broadcast_dims, run_of};
 use crate::optim::LoweredRule;
 use crate::program::{Place as Storage, Program};
 
@@ -750,7 +750,12 @@ impl Writer<'_> {
                     format!("rows_vector({right}, {}, {left}, {y}, {to}, {n}, {k});", b[1])
                 }
                 true if *m == 1 && b[1] == 1 => {
-                    format!("vector_matrix({left}, {}, {right}, {}, {y}, {to}, {k}, {n});", a[1], b[0])
+                    let run = run_of(*k);
+                    format!("vector_matrix({left}, {}, {right}, {}, {y}, {to}, {k}, {n}, {run});", a[1], b[0])
+                }
+                true if *n == 1 && a[0] == 1 => {
+                    let run = run_of(*k);
+                    format!("vector_matrix({right}, {}, {left}, {}, {y}, {to}, {k}, {m}, {run});", b[0], a[1])
                 }
                 _ => {
                     self.differs(call, is_blocked([*m, *k, *n], *a, *b));

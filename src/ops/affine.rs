@@ -161,6 +161,7 @@ mod tests {
     fn edges() -> Result<()> {
         let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu);
         assert_eq!(affine(&zeros(&[0, 4])?, &zeros(&[2, 4])?, &zeros(&[2])?)?.dims(), [0, 2]);
+        assert_eq!(affine(&zeros(&[0, 4])?, &zeros(&[1, 4])?, &zeros(&[1])?)?.dims(), [0, 1]);
         let ones = Tensor::ones(2, DType::F32, &Device::Cpu)?;
         assert_eq!(affine(&zeros(&[3, 0])?, &zeros(&[2, 0])?, &ones)?.to_vec2::<f32>()?, [[1.0; 2]; 3]);
         let error = affine(&zeros(&[3, 4])?, &zeros(&[2, 3])?, &ones).unwrap_err().to_string();

@@ -330,10 +330,7 @@ where
     let used = arrays.map(|array| array.is_some());
     let inputs: SmallVec<[&Array; SOURCES]> = arrays.into_iter().flatten().collect();
     let eager = |x: &[Operand<'_>]| single(looped::<T>(formula, which, used, dims, x));
-    let owned = || {
-        let dims = Dims::from_slice(dims);
-        Kernel::Formula(Arc::new(Recorded { formula: formula.boxed(), which, used, dims }))
-    };
+    let owned = || Kernel::Formula(looped_again(formula.boxed(), which, used, dims));
     let mut made = launch_borrowed(
         (formula.name(), || Primitive::Map(formula.exact(which, used))),
         &inputs,
@@ -345,6 +342,15 @@ where
 }
 
 /// A call of [`run`], to be made again.
+pub(super) fn looped_again(
+    formula: Box<AnyFormula>,
+    which: Which,
+    used: [bool; SOURCES],
+    dims: &[usize],
+) -> Arc<dyn FormulaKernel> {
+    Arc::new(Recorded { formula, which, used, dims: Dims::from_slice(dims) })
+}
+
 struct Recorded {
     formula: Box<AnyFormula>,
     which: Which,

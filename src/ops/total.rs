@@ -1,15 +1,19 @@
 //! The sum or mean of a formula over all elements: most losses.
 
+use std::sync::Arc;
+
 use candle_core::DType;
 use smallvec::SmallVec;
 
-use super::pointwise::{AnyFormula, Loops, OUTPUT, Pointwise, Which, backward, forward};
+use super::pointwise::{AnyFormula, Loops, OUTPUT, Pointwise, Which, backward, forward, looped_again};
 use crate::autograd::array::{contiguous, converted, elements, on_cpu, with_float};
-use crate::autograd::launch::{Kernel, Operand, Outputs, Primitive, is_constant, launch_borrowed, single};
+use crate::autograd::launch::{
+    FormulaKernel, Kernel, Operand, Outputs, Primitive, TotalKernel, is_constant, launch_borrowed, single,
+};
 use crate::autograd::{Array, Call, Element, Op, SaveContext, Saved, Tensor, broadcast_to};
 use crate::error::Result;
 use crate::formula::Formula;
-use crate::kernel::{self, SOURCES, Slots, Written};
+use crate::kernel::{self, Dims, SOURCES, Slots, Written};
 
 /// Σ formula / `divisor` over tensors of one shape. The value and the gradient by the first input come from one pass. The
 /// derivative must not read the formula's value, which is not kept.
@@ -146,7 +150,8 @@ fn total_forward(
         let eager = |x: &[Operand<'_>]| totals::<T>(formula, at_once, wanted, divisor, x);
         let owned = || {
             let (formula, at_once) = (formula.boxed(), at_once.map(AtOnce::boxed_at_once));
-            Kernel::map(move |x| totals::<T>(&*formula, at_once.as_deref(), wanted, divisor, x))
+            let dims = Dims::from_slice(dims);
+            Kernel::Total(Arc::new(Recorded { formula, at_once, wanted, divisor, dims, inputs: n }))
         };
         let what = || {
             let mut used: [bool; SOURCES] = std::array::from_fn(|i| i < n);
@@ -161,6 +166,36 @@ fn total_forward(
     let total = made.next().expect("the total comes first");
     made.for_each(|slopes| ctx.save(slopes));
     Ok(total)
+}
+
+/// A call of [`totals`], to be made again.
+struct Recorded {
+    formula: Box<AnyFormula>,
+    at_once: Option<Box<dyn AtOnce>>,
+    wanted: bool,
+    divisor: f64,
+    dims: Dims,
+    inputs: usize,
+}
+
+impl TotalKernel for Recorded {
+    fn call(&self, operands: &[Operand<'_>]) -> Outputs {
+        let Recorded { formula, at_once, wanted, divisor, .. } = self;
+        with_float!(operands[0].dtype(), T => {
+            totals::<T>(&**formula, at_once.as_deref(), *wanted, *divisor, operands)
+        })
+    }
+
+    fn slopes(&self) -> Option<Arc<dyn FormulaKernel>> {
+        let mut used: [bool; SOURCES] = std::array::from_fn(|i| i < self.inputs);
+        used[SOURCES - 1] = true;
+        let slopes = || looped_again(self.formula.boxed(), Which::Gradient(0), used, &self.dims);
+        self.wanted.then(slopes)
+    }
+
+    fn divisor(&self) -> f64 {
+        self.divisor
+    }
 }
 
 /// The total and, if they are wanted, the slopes of the first of `inputs`.

@@ -134,8 +134,10 @@ impl Program {
             [] => vec![call.clone()],
             parts => parts.to_vec(),
         };
+        let mut launches: Vec<Launch> = self.launches.iter().flat_map(parts).collect();
+        launches.sort_by_key(|call| call.number);
         let mut program = Program {
-            launches: self.launches.iter().flat_map(parts).collect(),
+            launches,
             externals: self.externals.clone(),
             constants: self.constants.clone(),
             slots: Vec::new(),
@@ -186,6 +188,7 @@ impl Program {
                     Kernel::Random(draw) => Ok(draw(uniform)),
                     Kernel::Map(kernel) => kernel(&operands),
                     Kernel::Formula(formula) => Ok(formula.call(&operands)),
+                    Kernel::Total(total) => Ok(total.call(&operands)),
                 }
             };
             kernel::clear_spare();

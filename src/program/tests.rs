@@ -1,6 +1,6 @@
 //! What programs compute from other inputs, against the operations and layers themselves.
 
-use super::{Program, storage};
+use super::{Program, TrainStep, storage};
 use crate::autograd::array::numbers;
 use crate::autograd::launch::{Recording, ValueView};
 use crate::layer::{self, AttentionMask, BagMode, EmbeddingBag, ForwardContext, Layer, RnnOptions};
@@ -458,5 +458,113 @@ fn formulas_after_each_other_are_one_kernel() -> Result<()> {
             assert_eq!([plain.kernel_count(), fused.kernel_count()], [20, 3], "{fused}");
         }
     }
+    Ok(())
+}
+
+/// The plans of a training step, as recorded and as replayed, whose results have the bits of eager steps on any number of threads.
+fn plans(model: &dyn Layer, loss: &(impl Loss + Clone), x: &Tensor, y: &Tensor) -> Result<[String; 2]> {
+    let start: Vec<Tensor> = model.parameters().iter().map(|(_, p)| p.get().detach()).collect();
+    let run = |eager: bool| -> Result<(Vec<u64>, Option<[String; 2]>)> {
+        for ((_, p), value) in model.parameters().iter().zip(&start) {
+            p.set(value)?;
+        }
+        let mut step = TrainStep::new(model, loss.clone(), Sgd::new(model.parameters(), 1e-3)?);
+        if eager {
+            step = step.eager();
+        }
+        let mut bits = Vec::new();
+        for _ in 0..4 {
+            bits.push(step.run(x, y)?.to_bits());
+        }
+        for (_, p) in model.parameters() {
+            bits.extend(numbers(p.get().array())?.into_iter().map(f64::to_bits));
+        }
+        assert_eq!(step.replayed(), if eager { 0 } else { 3 }, "{:?}", step.refusal());
+        Ok((bits, step.program().map(|program| [program.unfused().to_string(), program.to_string()])))
+    };
+    let on = |threads, eager| {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool").install(|| run(eager))
+    };
+    let (expected, _) = on(1, true)?;
+    assert_eq!(on(2, true)?.0, expected);
+    assert_eq!(on(2, false)?.0, expected);
+    assert_eq!(on(3, false)?.0, expected);
+    let (bits, plans) = on(1, false)?;
+    assert_eq!(bits, expected);
+    Ok(plans.expect("a step that was replayed has a program"))
+}
+
+#[test]
+fn both_products_of_a_regression_are_one_pass() -> Result<()> {
+    let matrix = |m, k, dtype| Tensor::randn_dtype(0.0, 1.0, (m, k), dtype, &mut Rng::seed(7));
+    for (m, k) in [(209, 2000), (75, 12_289), (33_000, 5), (7, 10_000)] {
+        for dtype in [DType::F32, DType::F64] {
+            let x = matrix(m, k, dtype)?;
+            let y = matrix(m, 1, dtype)?;
+            let classes = y.gt(0.0)?.to_dtype(dtype)?;
+            let linear = Linear::new(k, 1, &mut Rng::seed(1))?;
+            let unbiased = Linear::new(k, 1, &mut Rng::seed(1))?.without_bias();
+            [&linear, &unbiased].map(|model| model.to_dtype(dtype)).into_iter().collect::<Result<()>>()?;
+            let sigmoid = Sequential::new().push(linear.clone()).push(Sigmoid);
+            for [plain, fused] in [
+                plans(&linear, &Mse, &x, &y)?,
+                plans(&linear, &BceWithLogits, &x, &classes)?,
+                plans(&linear, &L1.reduction(Reduction::Sum), &x, &y)?,
+                plans(&sigmoid, &loss::Bce, &x, &classes)?,
+            ] {
+                assert!(fused.contains("linear+matmul "), "{fused}");
+                assert!(!plain.contains("linear+matmul ") && plain.contains(" matmul "), "{plain}");
+                let operations =
+                    |plan: &str| plan.lines().last().map(|line| line.split(' ').nth(2).map(String::from));
+                assert_eq!(operations(&plain), operations(&fused));
+            }
+            let [_, fused] = plans(&unbiased, &Mse, &x, &y)?;
+            assert!(fused.contains("matmul+matmul "), "{fused}");
+        }
+    }
+    // Small ones, one row, and a vector that is made of something else between the products stay two.
+    let linear = Linear::new(3, 1, &mut Rng::seed(1))?;
+    for m in [1, 4] {
+        let [plain, fused] = plans(&linear, &Mse, &matrix(m, 3, DType::F32)?, &matrix(m, 1, DType::F32)?)?;
+        assert!(!fused.contains("linear+matmul ") && plain.contains("linear "), "{fused}");
+    }
+    let wide = Linear::new(70_000, 1, &mut Rng::seed(1))?;
+    plans(&wide, &Mse, &matrix(1, 70_000, DType::F32)?, &matrix(1, 1, DType::F32)?)?;
+    let model =
+        Sequential::new().push(Linear::new(700, 1, &mut Rng::seed(1))?).push(layer::BatchNorm1d::new(1)?);
+    let [_, fused] = plans(&model, &Mse, &matrix(100, 700, DType::F32)?, &matrix(100, 1, DType::F32)?)?;
+    assert!(!fused.contains("linear+matmul "), "{fused}");
+    Ok(())
+}
+
+#[test]
+fn a_matrix_and_a_vector_of_a_function_are_one_pass() -> Result<()> {
+    // No layer: the product has one axis, and the target is made before it.
+    let f = |[x, w]: [&Tensor; 2]| {
+        let (x, w) = (x.detach(), w.i(0)?.detach().into_parameter());
+        let target = x.i((.., 0))?.sin()?;
+        let z = (x.matmul(&w)? + 0.5)?.tanh()?;
+        let gradients = loss::Huber::new().loss(&z, &target)?.backward()?;
+        Ok(vec![gradients.get(&w).cloned().expect("a gradient")])
+    };
+    let examples = [1, 2].map(|seed| [normal(&[200, 700], seed), normal(&[1, 700], seed + 10)]);
+    let [plain, fused] = fused(&f, examples)?;
+    assert!(fused.to_string().contains("matmul+matmul "), "{plain}\n{fused}");
+    // A target out of range is the error that it was.
+    let f = |[x, t]: [&Tensor; 2]| {
+        let w = Tensor::ones((700, 1), DType::F32, &Device::Cpu)?.into_parameter();
+        let gradients = BceWithLogits.loss(&x.detach().matmul(&w)?, &t.detach())?.backward()?;
+        Ok(gradients.get(&w).cloned().expect("a gradient").into_array())
+    };
+    let good = [normal(&[200, 700], 1), Array::zeros((200, 1), DType::F32, &Device::Cpu)?];
+    let (y, recording) =
+        Recording::of(&good, || f(good.each_ref().map(|x| Tensor::from(x.clone())).each_ref()))?;
+    let mut program = Program::new(recording?, &good, &[&y])?.fused();
+    assert!(program.to_string().contains("matmul+matmul "), "{program}");
+    let mut bad = vec![0.0_f32; 200];
+    bad[77] = 2.0;
+    let bad = [good[0].clone(), Array::from_vec(bad, (200, 1), &Device::Cpu)?];
+    let error = replay(&mut program, &bad, &[], 0).unwrap_err().to_string();
+    assert_eq!(error, "bce_with_logits: expected targets from 0 to 1, got 2 at [77, 0]");
     Ok(())
 }

@@ -128,7 +128,7 @@ impl Group {
 }
 
 /// Whether the call is a formula of arrays that are read in the order of the result, or one element of which stands for all.
-fn is_formula(call: &Launch, values: &[Stored]) -> bool {
+pub(super) fn is_formula(call: &Launch, values: &[Stored]) -> bool {
     let Kernel::Formula(_) = call.kernel else { return false };
     let own = values[call.outputs[0]];
     matches!(own.dtype, DType::F32 | DType::F64)
@@ -137,17 +137,17 @@ fn is_formula(call: &Launch, values: &[Stored]) -> bool {
         })
 }
 
-fn is_whole(layout: &Layout, len: usize) -> bool {
+pub(super) fn is_whole(layout: &Layout, len: usize) -> bool {
     layout.is_contiguous() && layout.shape().elem_count() == len
 }
 
-fn is_one(layout: &Layout) -> bool {
+pub(super) fn is_one(layout: &Layout) -> bool {
     layout.shape().elem_count() > 0
         && layout.dims().iter().zip(layout.stride()).all(|(&len, &stride)| len == 1 || stride == 0)
 }
 
 /// A formula as a loop of either type.
-struct Body<'a>(&'a (dyn FormulaKernel + 'static));
+pub(super) struct Body<'a>(pub(super) &'a (dyn FormulaKernel + 'static));
 
 impl<T: Element> ElementLoop<T> for Body<'_>
 where

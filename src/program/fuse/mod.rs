@@ -2,6 +2,7 @@
 
 mod batch_norm;
 mod formulas;
+mod one_pass;
 
 use smallvec::SmallVec;
 
@@ -10,6 +11,7 @@ use crate::autograd::launch::{Kernel, Launch, Primitive, ValueView};
 
 /// The calls as fewer ones. `kept` are the values that are read after the last call.
 pub(super) fn fuse(values: &[Stored], calls: Vec<Launch>, kept: &[usize]) -> Vec<Launch> {
+    let calls = one_pass::fuse(values, calls);
     formulas::fuse(values, batch_norm::fuse(values, calls, kept), kept)
 }
 
@@ -24,6 +26,7 @@ fn joined(
     let mut scopes: Vec<&str> = parts.iter().map(|part| &*part.scope).collect();
     scopes.dedup();
     Launch {
+        number: parts[0].number,
         name: names.join("+").into(),
         primitive: Primitive::Opaque,
         scope: scopes.join("+"),

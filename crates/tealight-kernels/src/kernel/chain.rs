@@ -101,6 +101,36 @@ pub fn chain<T: Element>(n: usize, inputs: &[&[T]], links: &[Link<'_, T>]) -> Sm
     results
 }
 
+/// The most elements of [`last_link`].
+pub(super) const FEW: usize = 64;
+
+/// What the last of the links makes of a few elements, which the inputs are, or one element for all.
+pub(super) fn last_link<T: Element>(inputs: &[&[T]], links: &[Link<'_, T>], out: &mut [T]) {
+    let n = out.len();
+    assert!(n <= FEW && inputs.len() <= LINKS && links.len() <= LINKS, "the caller takes as many as fit");
+    let mut constants = [[T::default(); FEW]; LINKS];
+    for (constant, x) in constants.iter_mut().zip(inputs).filter(|(_, x)| x.len() == 1) {
+        constant[..n].fill(x[0]);
+    }
+    let mut made = [[T::default(); FEW]; LINKS];
+    for (i, link) in links.iter().enumerate() {
+        let (earlier, own) = made.split_at_mut(i);
+        let slices = link.sources.map(|source| match source {
+            LinkSource::Unused => &[][..],
+            LinkSource::Input(j) if inputs[j].len() > 1 => inputs[j],
+            LinkSource::Input(j) => &constants[j][..n],
+            LinkSource::Link(j) => &earlier[j][..n],
+        });
+        // SAFETY: MaybeUninit<T> has T's layout, and a loop writes only initialised elements.
+        let own = unsafe { &mut *(std::ptr::from_mut(&mut own[0][..n]) as *mut [Uninit<T>]) };
+        let _: Written<'_> = link.body.run(Slots::new(own), slices);
+    }
+    match links.len().checked_sub(1) {
+        Some(last) => out.copy_from_slice(&made[last][..n]),
+        None => out.copy_from_slice(inputs[0]),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{Slots, Written, fuse};

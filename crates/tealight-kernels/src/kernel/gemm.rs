@@ -1,6 +1,7 @@
 //! The matrix product, by the crate `gemm`. Not through candle, which reads `/proc/cpuinfo` for every product.
 
 use super::buffer::{Uninit, fill};
+use super::one_pass::vector_matrix;
 use super::parallel::{
     PARALLEL_GEMM_FROM, PIECE, Shared, for_each, for_each_rows, gemm_worthwhile, parts, run, vectorize,
     worthwhile,
@@ -232,11 +233,8 @@ impl<T: Element> Small<'_, T> {
     }
 }
 
-/// Columns of a one-row product that are summed at a time: they stay in level-1 cache.
-const STRIP: usize = 4096;
-
-/// out ← a·b (+ out, if `add`) where the product is one column or one row and the matrix is stored row by row; otherwise `false`,
-/// and nothing is done.
+/// out ← a·b (+ out, if `add`) where the product is one column or one row and the matrix is stored row by row, or column by column
+/// where it is transposed; otherwise `false`, and nothing is done.
 fn with_vector<T: Element>(
     out: &mut [T],
     [m, k, n]: [usize; 3],
@@ -247,7 +245,7 @@ fn with_vector<T: Element>(
 ) -> bool {
     if n == 1 && a.columns == 1 && b.rows == 1 {
         let v = &b.data[..k];
-        let size = (PIECE / k).clamp(1, m).next_multiple_of(4);
+        let size = (PIECE / k).clamp(1, m.max(1)).next_multiple_of(4);
         parts(out, size, threads, &|piece, out| {
             rows(&a.data[piece * size * a.rows..], a.rows, v, out, add);
         });
@@ -255,37 +253,18 @@ fn with_vector<T: Element>(
     }
     if m == 1 && a.columns == 1 && b.rows == 1 {
         let v = &a.data[..k];
-        let size = (PIECE / k).clamp(1, n).next_multiple_of(4);
+        let size = (PIECE / k).clamp(1, n.max(1)).next_multiple_of(4);
         parts(out, size, threads, &|piece, out| {
             rows(&b.data[piece * size * b.columns..], b.columns, v, out, add);
         });
         return true;
     }
     if m == 1 && b.columns == 1 {
-        parts(out, STRIP, threads, &|strip, out| {
-            let (from, width) = (strip * STRIP, out.len());
-            vectorize!({
-                if !add {
-                    out.fill(T::default());
-                }
-                let row = |i: usize| (a.data[i * a.columns], &b.data[i * b.rows + from..][..width]);
-                let mut i = 0;
-                // Four rows at a time: the sums are read and written a quarter as often.
-                while i + 4 <= k {
-                    let [(p, a), (q, b), (r, c), (s, d)] = [row(i), row(i + 1), row(i + 2), row(i + 3)];
-                    for j in 0..width {
-                        out[j] += (p * a[j] + q * b[j]) + (r * c[j] + s * d[j]);
-                    }
-                    i += 4;
-                }
-                for i in i..k {
-                    let (p, a) = row(i);
-                    for j in 0..width {
-                        out[j] += p * a[j];
-                    }
-                }
-            });
-        });
+        vector_matrix(out, [k, n], a.data, a.columns, (b.data, b.rows), add, threads);
+        return true;
+    }
+    if n == 1 && a.rows == 1 {
+        vector_matrix(out, [k, m], b.data, b.rows, (a.data, a.columns), add, threads);
         return true;
     }
     false

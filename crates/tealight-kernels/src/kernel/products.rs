@@ -131,6 +131,102 @@ impl<T: Element> Rows<'_, T> {
     }
 }
 
+/// out ← out + factorsᵀ·rows.
+struct AddRows<'a, T> {
+    rows: &'a [T],
+    stride: usize,
+    factors: &'a [T],
+    out: &'a mut [T],
+}
+
+impl<T: Element> WithSimd for AddRows<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let AddRows { rows, stride, factors, out } = self;
+        let width = out.len();
+        let row = |i: usize| &rows[i * stride..][..width];
+        let mut i = 0;
+        while i + 8 <= factors.len() {
+            let lines = std::array::from_fn(|r| row(i + r));
+            add_eight::<S, T>(simd, out, lines, std::array::from_fn(|r| factors[i + r]));
+            i += 8;
+        }
+        if i + 4 <= factors.len() {
+            let lines = std::array::from_fn(|r| row(i + r));
+            add_four::<S, T>(simd, out, lines, std::array::from_fn(|r| factors[i + r]));
+            i += 4;
+        }
+        for i in i..factors.len() {
+            add_one::<S, T>(simd, out, row(i), factors[i]);
+        }
+    }
+}
+
+/// How many of the elements are in whole vectors.
+#[inline(always)]
+fn in_whole_vectors<S: Simd, T: Element>(n: usize) -> usize {
+    let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
+    n / lanes * lanes
+}
+
+/// Adds eight rows times their factors as [`add_four`] does twice, and reads and writes the sums once.
+#[inline(always)]
+fn add_eight<S: Simd, T: Element>(simd: S, out: &mut [T], rows: [&[T]; 8], factors: [T; 8]) {
+    let whole = in_whole_vectors::<S, T>(out.len());
+    let [a, b, c, d, e, f, g, h] = rows.map(|row| T::vectors::<S>(&row[..whole]));
+    let [p, q, r, s, t, u, v, w] = factors.map(|factor| T::splat(simd, factor));
+    let sums = T::vectors_mut::<S>(&mut out[..whole]);
+    let n = sums.len();
+    let (a, b, c, d) = (&a[..n], &b[..n], &c[..n], &d[..n]);
+    let (e, f, g, h) = (&e[..n], &f[..n], &g[..n], &h[..n]);
+    for j in 0..n {
+        let first = T::plus(simd, T::times(simd, p, a[j]), T::times(simd, q, b[j]));
+        let second = T::plus(simd, T::times(simd, r, c[j]), T::times(simd, s, d[j]));
+        let third = T::plus(simd, T::times(simd, t, e[j]), T::times(simd, u, f[j]));
+        let fourth = T::plus(simd, T::times(simd, v, g[j]), T::times(simd, w, h[j]));
+        let sum = T::plus(simd, sums[j], T::plus(simd, first, second));
+        sums[j] = T::plus(simd, sum, T::plus(simd, third, fourth));
+    }
+    for j in whole..out.len() {
+        let pair = |i: usize| factors[i] * rows[i][j] + factors[i + 1] * rows[i + 1][j];
+        out[j] = out[j] + (pair(0) + pair(2)) + (pair(4) + pair(6));
+    }
+}
+
+#[inline(always)]
+fn add_four<S: Simd, T: Element>(simd: S, out: &mut [T], rows: [&[T]; 4], factors: [T; 4]) {
+    let whole = in_whole_vectors::<S, T>(out.len());
+    let [a, b, c, d] = rows.map(|row| T::vectors::<S>(&row[..whole]));
+    let [p, q, r, s] = factors.map(|factor| T::splat(simd, factor));
+    let sums = T::vectors_mut::<S>(&mut out[..whole]);
+    let n = sums.len();
+    let (a, b, c, d) = (&a[..n], &b[..n], &c[..n], &d[..n]);
+    for j in 0..n {
+        let first = T::plus(simd, T::times(simd, p, a[j]), T::times(simd, q, b[j]));
+        let second = T::plus(simd, T::times(simd, r, c[j]), T::times(simd, s, d[j]));
+        sums[j] = T::plus(simd, sums[j], T::plus(simd, first, second));
+    }
+    for j in whole..out.len() {
+        let pair = |i: usize| factors[i] * rows[i][j] + factors[i + 1] * rows[i + 1][j];
+        out[j] += pair(0) + pair(2);
+    }
+}
+
+#[inline(always)]
+fn add_one<S: Simd, T: Element>(simd: S, out: &mut [T], row: &[T], factor: T) {
+    let whole = in_whole_vectors::<S, T>(out.len());
+    let factors = T::splat(simd, factor);
+    let sums = T::vectors_mut::<S>(&mut out[..whole]);
+    for (sum, &x) in sums.iter_mut().zip(T::vectors::<S>(&row[..whole])) {
+        *sum = T::plus(simd, *sum, T::times(simd, factors, x));
+    }
+    for j in whole..out.len() {
+        out[j] += factor * row[j];
+    }
+}
+
 /// Σ aᵢ·bᵢ
 pub(super) fn dot<T: Element>(a: &[T], b: &[T]) -> f64 {
     run(Dot { a, b })
@@ -149,6 +245,11 @@ pub(super) fn sum<T: Element>(x: &[T], factor: T) -> f64 {
 /// out ← rows·vector, or out + rows·vector if `add`.
 pub(super) fn rows<T: Element>(rows: &[T], stride: usize, vector: &[T], out: &mut [T], add: bool) {
     run(Rows { rows, stride, vector, out, add });
+}
+
+/// out ← out + factorsᵀ·rows: four rows at a time, and what is left one by one.
+pub(super) fn add_rows<T: Element>(out: &mut [T], rows: &[T], stride: usize, factors: &[T]) {
+    run(AddRows { rows, stride, factors, out });
 }
 
 #[inline(always)]
