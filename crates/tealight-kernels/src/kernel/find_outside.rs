@@ -14,11 +14,22 @@ fn is_outside<T: Element>(x: T, low: T, high: T, absolute: bool) -> bool {
     !(low <= x && x <= high)
 }
 
+/// A loop, no fold: the closure of one would not be inlined into the vector code.
+#[inline(always)]
+fn any_outside<T: Element, const ABSOLUTE: bool>(x: &[T], low: T, high: T) -> bool {
+    let mut any = false;
+    for &x in x {
+        any |= is_outside(x, low, high, ABSOLUTE);
+    }
+    any
+}
+
 /// The index of the first element that is not from `low` to `high`; of the absolute values if `absolute`.
 #[inline(never)]
 pub fn outside<T: Element>(x: &[T], low: T, high: T, absolute: bool) -> Option<usize> {
-    let any = |piece: &[T]| {
-        vectorize!(piece.iter().fold(false, |any, &x| any | is_outside(x, low, high, absolute)))
+    let any = |piece: &[T]| match absolute {
+        true => vectorize!(any_outside::<T, true>(piece, low, high)),
+        false => vectorize!(any_outside::<T, false>(piece, low, high)),
     };
     let start = x.chunks(PIECE).position(any)? * PIECE;
     x[start..].iter().position(|&x| is_outside(x, low, high, absolute)).map(|i| start + i)
@@ -39,6 +50,16 @@ mod tests {
         x[5_000] = 2.0;
         x[5_001] = 2.0;
         assert_eq!(found(&x), Some(5_000));
+        // At each place of the vectors, and after the last.
+        for n in [1, 63, 64, 65, 200] {
+            for i in 0..n {
+                let mut x = vec![-0.5_f64; n];
+                x[i] = -1.5;
+                assert_eq!(outside(&x, -1.0, 0.0, false), Some(i), "{n}");
+                assert_eq!(outside(&x, 0.0, 1.0, true), Some(i), "{n}");
+                assert_eq!(outside(&x, 0.5, 1.5, true), None, "{n}");
+            }
+        }
     }
 
     #[test]

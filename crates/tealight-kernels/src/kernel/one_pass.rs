@@ -6,8 +6,10 @@ use super::parallel::{DisjointChunks, for_each, parts, worthwhile};
 use super::{Element, add_assign, products};
 use smallvec::SmallVec;
 
-/// Columns that are summed at a time: their sums stay in level-1 cache.
-const STRIP: usize = 2048;
+/// The fewest and the most columns that are summed at a time: enough for the processor to read ahead in each row, and as many as have
+/// their sums in level-2 cache.
+const FEWEST: usize = 2048;
+const MOST: usize = 1 << 14;
 
 /// Elements of the matrix that stay in level-2 cache from one product to the other.
 const CACHED: usize = 1 << 17;
@@ -15,7 +17,7 @@ const CACHED: usize = 1 << 17;
 /// How many of `n` rows are summed by themselves, before their sum is added to that of the rows before: by their number alone, so that
 /// threads give the same bits.
 pub fn run_of(n: usize) -> usize {
-    n.div_ceil(64).max(32).next_multiple_of(8)
+    n.div_ceil(16).max(48).next_multiple_of(8)
 }
 
 /// out ← vᵀ·b, or out + vᵀ·b if `add`, where b is k × n and its rows are `stride` apart, and the elements of v are `step` apart.
@@ -37,20 +39,25 @@ pub(super) fn vector_matrix<T: Element>(
         &copied
     };
     assert_eq!(out.len(), n, "the caller gives a row for the product");
-    parts(out, STRIP, threads, &|strip, out| {
+    // A column's sum does not depend on the others.
+    let strip = match threads {
+        true => n.div_ceil(2 * rayon::current_num_threads()).clamp(FEWEST, MOST),
+        false => MOST,
+    };
+    parts(out, strip, threads, &|number, out| {
         if !add {
             out.fill(T::default());
         }
-        let mut sums = [T::default(); STRIP];
-        let sums = &mut sums[..out.len()];
+        let columns = &b[number * strip..];
+        let mut sums = Scratch::<T>::new(if k > run { out.len() } else { 0 });
         for (number, factors) in v.chunks(run).enumerate() {
-            let rows = &b[number * run * stride + strip * STRIP..];
+            let rows = &columns[number * run * stride..];
             if number == 0 {
                 products::add_rows(out, rows, stride, factors);
             } else {
                 sums.fill(T::default());
-                products::add_rows(sums, rows, stride, factors);
-                add_assign(out, sums);
+                products::add_rows(&mut sums, rows, stride, factors);
+                add_assign(out, &sums);
             }
         }
     });
@@ -189,7 +196,7 @@ mod tests {
     #[test]
     fn as_two_products() {
         for (m, k) in
-            [(0, 3), (1, 1), (1, 300), (2, 5), (3, 5000), (31, 40), (33, 40), (64, 7), (209, 600), (2100, 9)]
+            [(0, 3), (1, 1), (1, 300), (2, 5), (3, 5000), (47, 40), (49, 40), (64, 7), (209, 600), (2100, 9)]
         {
             check::<f32>(m, k);
             check::<f64>(m, k);

@@ -148,14 +148,15 @@ impl<T: Element> WithSimd for AddRows<'_, T> {
         let width = out.len();
         let row = |i: usize| &rows[i * stride..][..width];
         let mut i = 0;
-        while i + 8 <= factors.len() {
+        // A page has no room for another loop, which would make the same sums.
+        while cfg!(not(target_arch = "wasm32")) && i + 8 <= factors.len() {
             let lines = std::array::from_fn(|r| row(i + r));
-            add_eight::<S, T>(simd, out, lines, std::array::from_fn(|r| factors[i + r]));
+            add_fours::<S, T, 8>(simd, out, lines, std::array::from_fn(|r| factors[i + r]));
             i += 8;
         }
-        if i + 4 <= factors.len() {
+        while i + 4 <= factors.len() {
             let lines = std::array::from_fn(|r| row(i + r));
-            add_four::<S, T>(simd, out, lines, std::array::from_fn(|r| factors[i + r]));
+            add_fours::<S, T, 4>(simd, out, lines, std::array::from_fn(|r| factors[i + r]));
             i += 4;
         }
         for i in i..factors.len() {
@@ -164,59 +165,105 @@ impl<T: Element> WithSimd for AddRows<'_, T> {
     }
 }
 
-/// How many of the elements are in whole vectors.
+/// Where the vectors of a row lie: the elements before the first that is at the start of a line of the cache, and those in whole vectors.
 #[inline(always)]
-fn in_whole_vectors<S: Simd, T: Element>(n: usize) -> usize {
+fn in_vectors_from<S: Simd, T: Element>(row: &[T]) -> [usize; 2] {
     let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
-    n / lanes * lanes
+    let from = row.as_ptr().align_offset(64).min(row.len());
+    [from, from + (row.len() - from) / lanes * lanes]
 }
 
-/// Adds eight rows times their factors as [`add_four`] does twice, and reads and writes the sums once.
+/// Vectors of the sums that stay in registers while rows are added.
+const WIDE: usize = if cfg!(target_arch = "wasm32") { 1 } else { 8 };
+
+/// Adds rows times their factors, four at a time.
 #[inline(always)]
-fn add_eight<S: Simd, T: Element>(simd: S, out: &mut [T], rows: [&[T]; 8], factors: [T; 8]) {
-    let whole = in_whole_vectors::<S, T>(out.len());
-    let [a, b, c, d, e, f, g, h] = rows.map(|row| T::vectors::<S>(&row[..whole]));
-    let [p, q, r, s, t, u, v, w] = factors.map(|factor| T::splat(simd, factor));
-    let sums = T::vectors_mut::<S>(&mut out[..whole]);
-    let n = sums.len();
-    let (a, b, c, d) = (&a[..n], &b[..n], &c[..n], &d[..n]);
-    let (e, f, g, h) = (&e[..n], &f[..n], &g[..n], &h[..n]);
-    for j in 0..n {
-        let first = T::plus(simd, T::times(simd, p, a[j]), T::times(simd, q, b[j]));
-        let second = T::plus(simd, T::times(simd, r, c[j]), T::times(simd, s, d[j]));
-        let third = T::plus(simd, T::times(simd, t, e[j]), T::times(simd, u, f[j]));
-        let fourth = T::plus(simd, T::times(simd, v, g[j]), T::times(simd, w, h[j]));
-        let sum = T::plus(simd, sums[j], T::plus(simd, first, second));
-        sums[j] = T::plus(simd, sum, T::plus(simd, third, fourth));
-    }
-    for j in whole..out.len() {
-        let pair = |i: usize| factors[i] * rows[i][j] + factors[i + 1] * rows[i + 1][j];
-        out[j] = out[j] + (pair(0) + pair(2)) + (pair(4) + pair(6));
+fn add_fours<S: Simd, T: Element, const ROWS: usize>(
+    simd: S,
+    out: &mut [T],
+    rows: [&[T]; ROWS],
+    factors: [T; ROWS],
+) {
+    let n = out.len();
+    // A vector that lies in two lines takes as long as two.
+    let [from, to] = in_vectors_from::<S, T>(rows[0]);
+    add_elements(&mut out[..from], rows, factors, 0);
+    add_vectors::<S, T, ROWS>(simd, &mut out[from..to], rows.map(|row| &row[from..to]), factors);
+    add_elements(&mut out[to..n], rows, factors, to);
+}
+
+/// [`add_fours`] one element after the other: those from `from` on.
+#[inline(always)]
+fn add_elements<T: Element, const ROWS: usize>(
+    out: &mut [T],
+    rows: [&[T]; ROWS],
+    factors: [T; ROWS],
+    from: usize,
+) {
+    for (j, sum) in out.iter_mut().enumerate() {
+        for r in (0..ROWS).step_by(4) {
+            let left = factors[r] * rows[r][from + j] + factors[r + 1] * rows[r + 1][from + j];
+            *sum += left + (factors[r + 2] * rows[r + 2][from + j] + factors[r + 3] * rows[r + 3][from + j]);
+        }
     }
 }
 
+/// [`add_fours`] of whole vectors.
 #[inline(always)]
-fn add_four<S: Simd, T: Element>(simd: S, out: &mut [T], rows: [&[T]; 4], factors: [T; 4]) {
-    let whole = in_whole_vectors::<S, T>(out.len());
-    let [a, b, c, d] = rows.map(|row| T::vectors::<S>(&row[..whole]));
-    let [p, q, r, s] = factors.map(|factor| T::splat(simd, factor));
-    let sums = T::vectors_mut::<S>(&mut out[..whole]);
+fn add_vectors<S: Simd, T: Element, const ROWS: usize>(
+    simd: S,
+    out: &mut [T],
+    rows: [&[T]; ROWS],
+    factors: [T; ROWS],
+) {
+    let sums = T::vectors_mut::<S>(out);
     let n = sums.len();
-    let (a, b, c, d) = (&a[..n], &b[..n], &c[..n], &d[..n]);
-    for j in 0..n {
-        let first = T::plus(simd, T::times(simd, p, a[j]), T::times(simd, q, b[j]));
-        let second = T::plus(simd, T::times(simd, r, c[j]), T::times(simd, s, d[j]));
-        sums[j] = T::plus(simd, sums[j], T::plus(simd, first, second));
+    let (mut vectors, mut splat) = ([&[][..]; ROWS], [T::splat(simd, T::default()); ROWS]);
+    for r in 0..ROWS {
+        vectors[r] = &T::vectors::<S>(rows[r])[..n];
+        splat[r] = T::splat(simd, factors[r]);
     }
-    for j in whole..out.len() {
-        let pair = |i: usize| factors[i] * rows[i][j] + factors[i + 1] * rows[i + 1][j];
-        out[j] += pair(0) + pair(2);
+    let wide = n / WIDE * WIDE;
+    for j in (0..wide).step_by(WIDE) {
+        let mut own = [T::splat(simd, T::default()); WIDE];
+        own.copy_from_slice(&sums[j..j + WIDE]);
+        for r in (0..ROWS).step_by(4) {
+            for l in 0..WIDE {
+                own[l] = T::plus(simd, own[l], four_products::<S, T, ROWS>(simd, &vectors, &splat, r, j + l));
+            }
+        }
+        sums[j..j + WIDE].copy_from_slice(&own);
     }
+    for j in wide..n {
+        for r in (0..ROWS).step_by(4) {
+            sums[j] = T::plus(simd, sums[j], four_products::<S, T, ROWS>(simd, &vectors, &splat, r, j));
+        }
+    }
+}
+
+/// The products of the vectors j of the rows from r on.
+#[inline(always)]
+fn four_products<S: Simd, T: Element, const ROWS: usize>(
+    simd: S,
+    rows: &[&[T::Vector<S>]; ROWS],
+    factors: &[T::Vector<S>; ROWS],
+    r: usize,
+    j: usize,
+) -> T::Vector<S> {
+    let left =
+        T::plus(simd, T::times(simd, factors[r], rows[r][j]), T::times(simd, factors[r + 1], rows[r + 1][j]));
+    let right = T::plus(
+        simd,
+        T::times(simd, factors[r + 2], rows[r + 2][j]),
+        T::times(simd, factors[r + 3], rows[r + 3][j]),
+    );
+    T::plus(simd, left, right)
 }
 
 #[inline(always)]
 fn add_one<S: Simd, T: Element>(simd: S, out: &mut [T], row: &[T], factor: T) {
-    let whole = in_whole_vectors::<S, T>(out.len());
+    let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
+    let whole = out.len() / lanes * lanes;
     let factors = T::splat(simd, factor);
     let sums = T::vectors_mut::<S>(&mut out[..whole]);
     for (sum, &x) in sums.iter_mut().zip(T::vectors::<S>(&row[..whole])) {
