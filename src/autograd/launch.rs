@@ -14,6 +14,7 @@ use candle_core::op::BackpropOp;
 use candle_core::{CpuStorage, DType, Layout, Storage, WithDType};
 use smallvec::SmallVec;
 
+use super::array::with_float;
 use super::mode::{ObserverGuard, PROGRAM, is_observed_by};
 use super::node::BackwardRule;
 pub(crate) use super::primitive::{
@@ -222,6 +223,8 @@ pub(crate) struct Recording {
     folds_state: bool,
     /// The layers that computed step by step, for a program to be read, and would use one kernel otherwise.
     pub(crate) stepwise: Vec<String>,
+    /// See [`unless_finite`].
+    result: Option<Array>,
     /// Why the run cannot be replayed.
     refusal: Option<Error>,
     /// Values whose elements were read by other means than kernels.
@@ -337,13 +340,52 @@ pub(crate) fn launch_random<T: WithDType>(
     y
 }
 
-/// Calls a kernel that only checks its inputs; a program calls it again.
+/// Calls a kernel that only checks its inputs; a program calls it again, see [`unless_finite`].
 pub(crate) fn launch_check<const N: usize>(
     what: impl Describe,
     inputs: [&Array; N],
     check: impl Fn([Operand<'_>; N]) -> Result<()> + Send + Sync + 'static,
 ) -> Result<()> {
-    launch_many(what, inputs, [], move |x| check(x).map(|()| [])).map(|[]| ())
+    with_operands(inputs, &check)?;
+    if !is_observed_by(PROGRAM) {
+        return Ok(());
+    }
+    let check = move |x: &[Operand<'_>]| {
+        // What follows the inputs says whether they need a look.
+        let (inputs, result) = x.split_at(N);
+        if !result.iter().all(is_finite) || result.is_empty() {
+            check(inputs.try_into().expect("a program calls a kernel with the inputs that it recorded"))?;
+        }
+        Ok(Outputs::new())
+    };
+    let result = RUNNING.with_borrow(|running| running.as_ref()?.result.clone());
+    // Inputs that are the same in each run were checked above.
+    let changing = inputs.iter().any(|x| !is_constant(x));
+    let inputs: SmallVec<[&Array; 4]> =
+        inputs.into_iter().chain(result.as_ref().filter(|_| changing)).collect();
+    record(what.name(), what.primitive(), &inputs, &[], Kernel::Map(Arc::new(check)));
+    Ok(())
+}
+
+/// Records the checks in `f` as ones that look only if `result`, a number that was computed of what they check, is not finite.
+pub(crate) fn unless_finite<R>(result: &Array, f: impl FnOnce() -> R) -> R {
+    let set = |result: Option<Array>| {
+        RUNNING.with_borrow_mut(|running| {
+            if let Some(recording) = running {
+                recording.result = result;
+            }
+        });
+    };
+    let known = matches!(result.dtype(), DType::F32 | DType::F64);
+    set(known.then(|| result.clone()));
+    let checked = f();
+    set(None);
+    checked
+}
+
+/// Whether the first element of a float array is.
+fn is_finite(x: &Operand<'_>) -> bool {
+    with_float!(x.dtype(), T => x.elements::<T>()[0].is_finite())
 }
 
 /// Calls `f` with the operands.

@@ -349,7 +349,7 @@ impl Writer<'_> {
         let operands = inputs.iter().map(|view| self.operand(view)).collect::<Result<Vec<_>>>()?;
         let Some(&output) = call.outputs.first() else {
             return match (&call.primitive, &operands[..]) {
-                (Primitive::InRange { bounds, absolute }, [x])
+                (Primitive::InRange { bounds, absolute }, [x, ..])
                     if self.seed.is_some() && x.dtype == DType::F32 =>
                 {
                     let [low, high] = bounds.map(|bound| number(bound, DType::F32));

@@ -45,7 +45,7 @@ pub use soft_margin::SoftMargin;
 pub use triplet_margin::TripletMargin;
 
 use crate::autograd::array::{count, is_finite};
-use crate::autograd::launch::recording;
+use crate::autograd::launch::{recording, unless_finite};
 use crate::autograd::{Tensor, no_grad};
 use crate::error::{Error, Result};
 use crate::formula::{Dual, Formula, Real};
@@ -310,8 +310,9 @@ impl<L: PointwiseLoss> ElementwiseLoss for L {
             self.check(prediction, target)?;
         }
         let total = ops::total::total(self.clone(), [prediction, target], divisor)?;
-        // A program cannot look at the total.
-        if L::PROPAGATES_NAN && (recording() || !is_finite(total.array())?) {
+        if L::PROPAGATES_NAN && recording() {
+            unless_finite(total.array(), || self.check(prediction, target))?;
+        } else if L::PROPAGATES_NAN && !is_finite(total.array())? {
             self.check(prediction, target)?;
         }
         Ok(total)

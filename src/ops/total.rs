@@ -10,7 +10,9 @@ use crate::autograd::array::{contiguous, converted, elements, on_cpu, with_float
 use crate::autograd::launch::{
     FormulaKernel, Kernel, Operand, Outputs, Primitive, TotalKernel, is_constant, launch_borrowed, single,
 };
-use crate::autograd::{Array, Call, Element, Op, SaveContext, Saved, Tensor, broadcast_to};
+use crate::autograd::{
+    Array, Call, Element, Op, SaveContext, Saved, Tensor, VariadicOp, broadcast_to, partial_vjp, with_grad,
+};
 use crate::error::Result;
 use crate::formula::Formula;
 use crate::kernel::{self, Dims, SOURCES, Slots, Written};
@@ -237,12 +239,63 @@ fn total_backward(
     i: usize,
     divisor: f64,
 ) -> Result<Option<Tensor>> {
-    if let (0, false, Ok(slopes)) = (i, call.recording(), call.extra(0)) {
-        return scaled(slopes, grad).map(Some);
+    if let (0, Ok(slopes)) = (i, call.extra(0)) {
+        if !call.recording() {
+            return scaled(slopes, grad).map(Some);
+        }
+        let mut inputs = (0..n).map(|i| call.input_with_history(i)).collect::<Result<Vec<_>>>()?;
+        inputs.push(grad.clone());
+        let op = TotalSlopes { formula: formula.boxed(), divisor, slopes: slopes.clone() };
+        return op.apply(&inputs.iter().collect::<Vec<_>>()).map(Some);
     }
     let dims = call.input(i)?.dims();
     let grad = broadcast_to(&(grad / divisor)?, dims)?;
     backward(formula, call, n, &grad, i)
+}
+
+/// The gradient of a [`Total`] by its first input, from the slopes that the forward pass found: it is differentiated as the formula's
+/// derivative is, in operations.
+struct TotalSlopes {
+    formula: Box<AnyFormula>,
+    divisor: f64,
+    slopes: Array,
+}
+
+impl std::fmt::Debug for TotalSlopes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TotalSlopes({})", self.formula.name())
+    }
+}
+
+/// Of the formula's inputs and the gradient of the total.
+impl VariadicOp for TotalSlopes {
+    fn name(&self) -> &'static str {
+        self.formula.name()
+    }
+
+    fn forward(&self, inputs: &[&Array], ctx: &mut SaveContext) -> Result<Array> {
+        (0..inputs.len()).for_each(|i| ctx.save_input(i));
+        let grad = inputs.last().expect("the gradient");
+        Ok(scaled(&self.slopes, &Tensor::constant((*grad).clone()))?.into_array())
+    }
+
+    fn backward(&self, saved: &Saved, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let count = saved.input_count();
+        let wanted: Vec<usize> = (0..count).filter(|&i| saved.needs_input_grad(i)).collect();
+        let mut grads = vec![None; count];
+        let found = with_grad(|| {
+            let inputs = (0..count).map(|i| saved.input(i)).collect::<Result<Vec<_>>>()?;
+            let scale = broadcast_to(&(&inputs[count - 1] / self.divisor)?, grad.dims())?;
+            let slopes = backward(&*self.formula, saved.call, count - 1, &scale, 0)?;
+            let Some(slopes) = slopes.filter(Tensor::requires_grad) else { return Ok(Vec::new()) };
+            let targets: Vec<&Tensor> = wanted.iter().map(|&i| &inputs[i]).collect();
+            partial_vjp(&slopes, &targets, grad)
+        })?;
+        for (i, found) in wanted.into_iter().zip(found) {
+            grads[i] = Some(if saved.recording() { found } else { found.detach() });
+        }
+        Ok(grads)
+    }
 }
 
 /// An array of slopes times a gradient, which is mostly the scalar 1.
@@ -285,6 +338,34 @@ mod tests {
                 [y, each].map(|y| y.backward().unwrap().get(&x).unwrap().to_vec1::<f64>().unwrap());
             assert_eq!(own, other, "{n}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_recorded_gradient_is_the_one_of_the_pass() -> Result<()> {
+        let rng = &mut Rng::seed(5);
+        let x = Tensor::randn_dtype(0.0, 1.0, (7, 5), DType::F32, rng)?.into_parameter();
+        let t = Tensor::rand_dtype(0.0, 1.0, (7, 5), DType::F32, rng)?;
+        let losses: [&dyn Loss; 4] = [&Mse, &L1, &BceWithLogits, &crate::loss::Huber::new()];
+        for loss in losses {
+            let y = loss.loss(&x, &t)?;
+            let [recorded] = autograd::grad(&y, [&x])?;
+            assert_eq!(Some(&recorded), y.backward()?.get(&x), "{loss:?}");
+        }
+        // Of the gradient of the total, too, which may depend on what it is of.
+        let inputs = [x, t].map(|x| x.to_dtype(DType::F64).unwrap().detach().into_parameter());
+        for loss in losses {
+            autograd::gradcheck(|x| loss.loss(&x[0].sqr()?, &x[1])?.sqr(), &inputs)?;
+        }
+        let third = |x: &Tensor| {
+            let [first] = autograd::grad(&Mse.loss(&x.powf(3.0)?, &x.detach())?, [x])?;
+            let [second] = autograd::grad(&first.sum_all()?, [x])?;
+            let [third] = autograd::grad(&second.sum_all()?, [x])?;
+            third.to_vec1::<f64>()
+        };
+        // (x³ − t)²: 120x³ − 12t.
+        let x = tensor(&[2.0]).into_parameter();
+        assert_eq!(third(&x)?, [120.0 * 8.0 - 12.0 * 2.0]);
         Ok(())
     }
 
