@@ -1,9 +1,10 @@
 //! [`compile`]: a function that is recorded once and replayed.
 
 use candle_core::DType;
+use smallvec::SmallVec;
 
 use super::Program;
-use super::evaluate::{same_bits, whole};
+use super::evaluate::{is_whole, same_bits, whole};
 use crate::autograd::launch::{Recording, State};
 use crate::autograd::{self, Array, Tensor};
 use crate::error::{Error, Result};
@@ -65,11 +66,15 @@ impl<const N: usize> Compiled<'_, N> {
         if autograd::is_observed() || inputs.iter().any(|x| !x.device().is_cpu()) {
             return (self.f)(inputs).map(|y| y.detach());
         }
-        let mut own = Vec::with_capacity(N);
-        for x in inputs {
-            own.push(whole(x)?);
+        if inputs.iter().any(|x| !is_whole(x.array())) {
+            let own = inputs.iter().map(|x| whole(x)).collect::<Result<Vec<_>>>()?;
+            return self.call_whole(std::array::from_fn(|i| &own[i]));
         }
-        let inputs: [&Tensor; N] = std::array::from_fn(|i| &own[i]);
+        self.call_whole(inputs)
+    }
+
+    /// [`call`](Self::call) with inputs whose layouts follow from their shapes.
+    fn call_whole(&mut self, inputs: [&Tensor; N]) -> Result<Tensor> {
         let found = self.entries.iter().position(|entry| entry.fits(&inputs));
         let Some(entry) = found.map(|i| &mut self.entries[i]) else { return self.record(inputs) };
         let replayed = entry.replay(&inputs)?;
@@ -150,7 +155,7 @@ impl Entry {
     }
 
     fn replay(&mut self, inputs: &[&Tensor]) -> Result<Tensor> {
-        let mut externals: Vec<Array> = inputs.iter().map(|x| x.array().clone()).collect();
+        let mut externals: SmallVec<[Array; 8]> = inputs.iter().map(|x| x.array().clone()).collect();
         for state in &self.state {
             externals.push(whole(&state())?.into_array());
         }

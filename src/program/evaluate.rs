@@ -1,6 +1,6 @@
 //! The loss and the gradients of a step: recorded once for each signature, and replayed.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::autograd::array::contiguous;
@@ -35,7 +35,7 @@ pub(crate) struct Replay {
     /// The values of parameters and buffers while steps change them in place.
     pub(super) memory: Arc<Memory>,
     /// The state entries by the address of their parameter.
-    pub(super) places: HashMap<usize, usize>,
+    pub(super) places: BTreeMap<usize, usize>,
     /// Why steps are not replayed.
     refusal: Option<Error>,
 }

@@ -1,6 +1,6 @@
 //! Steps that change parameters and buffers in place, in memory that belongs to the program.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::backend::BackendStorage;
@@ -95,7 +95,11 @@ impl Replay {
 
 /// Brings what is not in the memory into it, and tells whether something has another shape or dtype than before. `None` if the memory
 /// cannot hold it.
-fn take(memory: &Memory, places: &mut HashMap<usize, usize>, state: &[(String, StateEntry)]) -> Option<bool> {
+fn take(
+    memory: &Memory,
+    places: &mut BTreeMap<usize, usize>,
+    state: &[(String, StateEntry)],
+) -> Option<bool> {
     let mut new: SmallVec<[(usize, Array); 8]> = SmallVec::new();
     for (i, (_, entry)) in state.iter().enumerate() {
         if !entry.is_lent_by(std::ptr::from_ref(memory).cast()) {
@@ -155,7 +159,7 @@ impl Entry {
     fn step(
         &mut self,
         held: &mut [Held],
-        places: &HashMap<usize, usize>,
+        places: &BTreeMap<usize, usize>,
         data: &[Tensor],
         rng: &dyn Fn() -> Rng,
         optimizer: &mut dyn Optimizer,
@@ -189,14 +193,7 @@ impl Entry {
     fn whole_gradient(&self, output: usize) -> Option<&CpuStorage> {
         let view = &self.program.outputs[output];
         match self.program.places[view.value] {
-            Place::Slot(slot) => {
-                let storage = &self.program.slots[slot];
-                let count = view.layout.shape().elem_count();
-                let whole = view.layout.is_contiguous()
-                    && view.layout.start_offset() == 0
-                    && launch::storage_len(storage) == count;
-                whole.then_some(storage)
-            }
+            Place::Slot(slot) => self.program.is_whole(slot, &view.layout).then(|| &self.program.slots[slot]),
             _ => None,
         }
     }
@@ -212,7 +209,7 @@ impl Entry {
 struct ProgramGradients<'a> {
     entry: &'a Entry,
     held: &'a mut [Held],
-    places: &'a HashMap<usize, usize>,
+    places: &'a BTreeMap<usize, usize>,
 }
 
 impl ProgramGradients<'_> {
@@ -221,6 +218,14 @@ impl ProgramGradients<'_> {
         let &i = self.places.get(&parameter.address())?;
         let number = self.entry.gradients.iter().position(|&own| own == i)?;
         Some((i, 1 + self.entry.outputs + number))
+    }
+
+    /// The gradient of a state entry.
+    fn gradient_of(&self, i: usize, output: usize) -> Option<&CpuStorage> {
+        match &self.held[i].gradient {
+            CpuStorage::U8(_) => self.entry.whole_gradient(output),
+            copied => Some(copied),
+        }
     }
 
     /// Multiplies all gradients if their norm is larger than `max_norm`, and copies those that are part of something else.
@@ -266,10 +271,7 @@ fn scale(from: Operand<'_>, factor: f64, to: &mut CpuStorage) {
 impl ParameterMemory for ProgramGradients<'_> {
     fn gradient(&self, parameter: &Parameter) -> Option<&CpuStorage> {
         let (i, output) = self.find(parameter)?;
-        match &self.held[i].gradient {
-            CpuStorage::U8(_) => self.entry.whole_gradient(output),
-            copied => Some(copied),
-        }
+        self.gradient_of(i, output)
     }
 
     fn update(
@@ -277,9 +279,9 @@ impl ParameterMemory for ProgramGradients<'_> {
         parameter: &Parameter,
         update: &mut dyn FnMut(&CpuStorage, &CpuStorage) -> CpuStorage,
     ) {
-        let (i, _) = self.find(parameter).expect("an optimizer updates what has a gradient");
+        let (i, output) = self.find(parameter).expect("an optimizer updates what has a gradient");
         super::give_spare(std::mem::replace(&mut self.held[i].spare, CpuStorage::U8(Vec::new())));
-        let gradient = self.gradient(parameter).expect("found above");
+        let gradient = self.gradient_of(i, output).expect("what is found has a gradient");
         let updated = update(&self.held[i].storage, gradient);
         kernel::clear_spare();
         self.held[i].spare = std::mem::replace(&mut self.held[i].storage, updated);

@@ -44,6 +44,8 @@ pub struct Program {
     places: Vec<Place>,
     values: Vec<Stored>,
     outputs: Vec<ValueView>,
+    /// Whether nothing else is read of the value of an output after a run.
+    alone: Vec<bool>,
     assignments: Vec<(usize, ValueView)>,
     /// See [`Recording::stepwise`].
     stepwise: Vec<String>,
@@ -92,6 +94,7 @@ impl Program {
             places,
             values: values.iter().map(|value| Stored { dtype: value.dtype, len: value.len }).collect(),
             outputs,
+            alone: Vec::new(),
             assignments,
             stepwise,
         };
@@ -114,6 +117,9 @@ impl Program {
                 *place = new;
             }
         }
+        let mut reads = vec![0; self.values.len()];
+        self.kept().into_iter().for_each(|value| reads[value] += 1);
+        self.alone = self.outputs.iter().map(|view| reads[view.value] == 1).collect();
         self.lengths = slots.iter().map(launch::storage_len).collect();
         self.slots = slots;
     }
@@ -145,6 +151,7 @@ impl Program {
             places: self.places.clone(),
             values: self.values.clone(),
             outputs: self.outputs.clone(),
+            alone: Vec::new(),
             assignments: self.assignments.clone(),
             stepwise: self.stepwise.clone(),
         };
@@ -161,13 +168,43 @@ impl Program {
                 .all(|(x, own)| x.dtype() == own.dtype && x.layout() == &own.layout && x.device().is_cpu())
     }
 
-    /// Runs the kernels, and copies the outputs.
-    fn call(&mut self, externals: &[Array], uniform: &mut dyn FnMut() -> f64) -> Result<Vec<Array>> {
+    /// Runs the kernels, and gives the outputs away; those that are needed again or are a part of something are copied.
+    fn call(
+        &mut self,
+        externals: &[Array],
+        uniform: &mut dyn FnMut() -> f64,
+    ) -> Result<SmallVec<[Array; 4]>> {
         assert!(self.takes(externals), "the signature of a program is compared before it is run");
         with_storages(externals, |opened| {
             self.run(opened, uniform)?;
-            self.outputs.iter().map(|view| self.value(view, opened).to_array()).collect()
+            let mut outputs = SmallVec::new();
+            for output in 0..self.outputs.len() {
+                outputs.push(match self.own_slot(output) {
+                    Some(slot) => {
+                        let storage = emptied(&mut self.slots[slot]);
+                        launch::array(storage, self.outputs[output].layout.dims())
+                    }
+                    None => self.value(&self.outputs[output], opened).to_array()?,
+                });
+            }
+            Ok(outputs)
         })
+    }
+
+    /// The slot whose storage is an output, if nothing else is read of it after a run.
+    fn own_slot(&self, output: usize) -> Option<usize> {
+        let ValueView { value, layout } = &self.outputs[output];
+        let Place::Slot(slot) = self.places[*value] else { return None };
+        // A larger slot has more memory than the output needs.
+        let fits = self.lengths[slot] == layout.shape().elem_count();
+        (self.alone[output] && fits && self.is_whole(slot, layout)).then_some(slot)
+    }
+
+    /// Whether an array is all that its slot holds, in row-major order.
+    fn is_whole(&self, slot: usize, layout: &Layout) -> bool {
+        layout.is_contiguous()
+            && layout.start_offset() == 0
+            && layout.shape().elem_count() == launch::storage_len(&self.slots[slot])
     }
 
     /// Runs the kernels on the storages of the externals. `uniform` draws random numbers.
@@ -181,9 +218,12 @@ impl Program {
                 }
             }
             let made = {
-                let find = |view| find(places[view], externals, constants, slots);
-                let operands = call.inputs.iter().map(|view| Operand::new(find(view.value), &view.layout));
-                let operands: SmallVec<[Operand<'_>; LINKS]> = operands.collect();
+                // Pushed, and not collected, which would copy all that the vector has room for.
+                let mut operands: SmallVec<[Operand<'_>; LINKS]> = SmallVec::new();
+                for view in &call.inputs {
+                    let storage = find(places[view.value], externals, constants, slots);
+                    operands.push(Operand::new(storage, &view.layout));
+                }
                 match &call.kernel {
                     Kernel::Random(draw) => Ok(draw(uniform)),
                     Kernel::Map(kernel) => kernel(&operands),
@@ -192,7 +232,7 @@ impl Program {
                 }
             };
             kernel::clear_spare();
-            for (made, &output) in made?.into_iter().zip(&call.outputs) {
+            for (made, &output) in made?.drain(..).zip(&call.outputs) {
                 if let Place::Slot(slot) = places[output] {
                     slots[slot] = made;
                 }
@@ -225,6 +265,12 @@ impl Program {
         let slots = self.slots.iter().zip(&self.lengths);
         slots.map(|(slot, length)| length * slot.dtype().size_in_bytes()).sum()
     }
+}
+
+/// Takes a storage, and leaves an empty one of its dtype.
+fn emptied(storage: &mut CpuStorage) -> CpuStorage {
+    let empty = plan::zeros(storage.dtype(), 0);
+    std::mem::replace(storage, empty)
 }
 
 fn find<'a>(

@@ -79,7 +79,7 @@ pub(super) fn plan(values: &[Stored], launches: &[Launch], kept: &[usize]) -> (V
     (places, slots.into_iter().map(|(dtype, len, _)| zeros(dtype, len)).collect())
 }
 
-fn zeros(dtype: DType, len: usize) -> CpuStorage {
+pub(super) fn zeros(dtype: DType, len: usize) -> CpuStorage {
     match dtype {
         DType::F32 => CpuStorage::F32(vec![0.0; len]),
         DType::F64 => CpuStorage::F64(vec![0.0; len]),

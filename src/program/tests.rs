@@ -1,6 +1,6 @@
 //! What programs compute from other inputs, against the operations and layers themselves.
 
-use super::{Program, TrainStep, storage};
+use super::{Program, TrainStep, compile, storage};
 use crate::autograd::array::numbers;
 use crate::autograd::launch::{Recording, ValueView};
 use crate::layer::{self, AttentionMask, BagMode, EmbeddingBag, ForwardContext, Layer, RnnOptions};
@@ -566,5 +566,52 @@ fn a_matrix_and_a_vector_of_a_function_are_one_pass() -> Result<()> {
     let bad = [good[0].clone(), Array::from_vec(bad, (200, 1), &Device::Cpu)?];
     let error = replay(&mut program, &bad, &[], 0).unwrap_err().to_string();
     assert_eq!(error, "bce_with_logits: expected targets from 0 to 1, got 2 at [77, 0]");
+    Ok(())
+}
+
+#[test]
+fn a_recorded_gradient_of_a_loss_is_its_own_kernel() -> Result<()> {
+    let examples = [1, 2].map(|seed| [seed, seed + 10].map(|seed| normal(&[30, 40], seed)));
+    let f = |[x, t]: [&Tensor; 2]| {
+        let x = x.detach().into_parameter();
+        let [slopes] = autograd::grad(&L1.loss(&x, &t.detach())?, [&x])?;
+        Ok(vec![slopes])
+    };
+    // The loss with its slopes, and the check of the targets.
+    let [plain, mut fused] = fused(&f, examples.clone())?;
+    assert_eq!([plain.kernel_count(), fused.kernel_count()], [2, 2], "{fused}");
+    // The check looks only where the loss is not finite, and finds what it found before.
+    let mut numbers = vec![0.0_f32; 1200];
+    numbers[1_000] = f32::NAN;
+    let [x, _] = examples[0].clone();
+    let bad = [x.clone(), Array::from_vec(numbers.clone(), (30, 40), &Device::Cpu)?];
+    let error = replay(&mut fused, &bad, &[], 0).unwrap_err().to_string();
+    assert_eq!(error, "l1: expected targets that are not NaN, got NaN at [25, 0]");
+    // An infinite target, and a prediction that is NaN, are none of its faults.
+    numbers[1_000] = f32::INFINITY;
+    replay(&mut fused, &[x, Array::from_vec(numbers, (30, 40), &Device::Cpu)?], &[], 0)?;
+    let nan = Array::full(f32::NAN, (30, 40), &Device::Cpu)?;
+    replay(&mut fused, &[nan, examples[0][1].clone()], &[], 0)?;
+    Ok(())
+}
+
+#[test]
+fn a_result_is_given_away() -> Result<()> {
+    let x = Tensor::from(normal(&[30, 40], 1));
+    let mut f = compile(|[x]: [&Tensor; 1]| x.exp()?.tanh());
+    let expected = x.exp()?.tanh()?;
+    let results: Vec<Tensor> = (0..5).map(|_| f.call([&x])).collect::<Result<_>>()?;
+    // Later runs write to other memory.
+    let other = f.call([&x.neg()?])?;
+    assert!(results.iter().all(|y| *y == expected) && other != expected);
+    // A part of a value, and one that is given twice, are copied.
+    let mut part = compile(|[x]: [&Tensor; 1]| x.exp()?.i((.., 1..3)));
+    for _ in 0..3 {
+        assert_eq!(part.call([&x])?, x.exp()?.i((.., 1..3))?);
+    }
+    let mut own = compile(|[x]: [&Tensor; 1]| Ok(x.clone()));
+    for _ in 0..3 {
+        assert_eq!(own.call([&x])?, x);
+    }
     Ok(())
 }
