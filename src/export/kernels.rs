@@ -34,32 +34,46 @@ fn places_dot(row: &[f32], row_at: usize, vector: &[f32], vector_at: usize, n: u
     total as f32
 }
 
-/// y = x·wᵀ + b, where x is m × k and w is n × k.
+/// y = x·wᵀ + b, where x is m × k and w is n × k. The sums are those of `matmul`.
 fn affine(x: &[f32], x_at: usize, w: &[f32], w_at: usize, b: &[f32], b_at: usize, y: &mut [f32], y_at: usize, m: usize, k: usize, n: usize) {
     for i in 0..m {
         for j in 0..n {
-            let mut sum: f32 = 0.0;
+            let mut total: f32 = b[b_at + j];
             if n == 1 || m == 1 {
-                sum = places_dot(w, w_at + j * k, x, x_at + i * k, k);
+                total = total + places_dot(w, w_at + j * k, x, x_at + i * k, k);
             } else {
-                for p in 0..k {
-                    sum = x[x_at + i * k + p].mul_add(w[w_at + j * k + p], sum);
+                let mut from: usize = 0;
+                while from < k {
+                    let to: usize = if k - from < 512 { k } else { from + 512 };
+                    let mut sum: f32 = 0.0;
+                    for p in from..to {
+                        sum = x[x_at + i * k + p].mul_add(w[w_at + j * k + p], sum);
+                    }
+                    total = total + sum;
+                    from = to;
                 }
             }
-            y[y_at + i * n + j] = b[b_at + j] + sum;
+            y[y_at + i * n + j] = total;
         }
     }
 }
 
-/// y = a·b, each element one fused multiply-add after the other.
+/// y = a·b, each element the sum of blocks of 512 products, and each block one fused multiply-add after the other.
 fn matmul(a: &[f32], a_at: usize, a_row: usize, a_column: usize, b: &[f32], b_at: usize, b_row: usize, b_column: usize, y: &mut [f32], y_at: usize, m: usize, k: usize, n: usize) {
     for i in 0..m {
         for j in 0..n {
-            let mut sum: f32 = 0.0;
-            for p in 0..k {
-                sum = a[a_at + i * a_row + p * a_column].mul_add(b[b_at + p * b_row + j * b_column], sum);
+            let mut total: f32 = 0.0;
+            let mut from: usize = 0;
+            while from < k {
+                let to: usize = if k - from < 512 { k } else { from + 512 };
+                let mut sum: f32 = 0.0;
+                for p in from..to {
+                    sum = a[a_at + i * a_row + p * a_column].mul_add(b[b_at + p * b_row + j * b_column], sum);
+                }
+                total = if from == 0 { sum } else { total + sum };
+                from = to;
             }
-            y[y_at + i * n + j] = sum;
+            y[y_at + i * n + j] = total;
         }
     }
 }
@@ -381,15 +395,17 @@ fn log_softmax_backward(y: &[f32], y_at: usize, g: &[f32], g_at: usize, out: &mu
 }
 
 /// A convolution of one group of one image: element (channel, ky, kx) after the other, with 0 outside of the image. The sums start at
-/// the bias or, if not `ahead`, get it at the end.
+/// the bias or, if not `ahead`, get it at the end and are of blocks of 512 elements, as those of `matmul`.
 fn conv(x: &[f32], x_at: usize, w: &[f32], w_at: usize, bias: &[f32], bias_at: usize, y: &mut [f32], y_at: usize, biased: bool, ahead: bool, inputs: usize, outputs: usize, high: usize, wide: usize, to_high: usize, to_wide: usize, kernel_high: usize, kernel_wide: usize, step_high: usize, step_wide: usize, pad_high: usize, pad_wide: usize, far_high: usize, far_wide: usize) {
     for o in 0..outputs {
         for row in 0..to_high {
             for column in 0..to_wide {
+                let mut total: f32 = 0.0;
                 let mut sum: f32 = 0.0;
                 if biased && ahead {
                     sum = bias[bias_at + o];
                 }
+                let mut count: usize = 0;
                 for c in 0..inputs {
                     for ky in 0..kernel_high {
                         for kx in 0..kernel_wide {
@@ -399,9 +415,17 @@ fn conv(x: &[f32], x_at: usize, w: &[f32], w_at: usize, bias: &[f32], bias_at: u
                             if at_row >= pad_high && at_row < high + pad_high && at_column >= pad_wide && at_column < wide + pad_wide {
                                 value = x[x_at + (c * high + at_row - pad_high) * wide + at_column - pad_wide];
                             }
+                            if !ahead && count > 0 && count % 512 == 0 {
+                                total = if count == 512 { sum } else { total + sum };
+                                sum = 0.0;
+                            }
+                            count = count + 1;
                             sum = value.mul_add(w[w_at + ((o * inputs + c) * kernel_high + ky) * kernel_wide + kx], sum);
                         }
                     }
+                }
+                if !ahead && count > 512 {
+                    sum = total + sum;
                 }
                 if biased && !ahead {
                     sum = sum + bias[bias_at + o];

@@ -441,10 +441,9 @@ impl Writer<'_> {
                 ))
             })?,
             Primitive::Affine([m, k, n]) => {
-                self.differs(call, *m > 1 && *n > 1 && is_blocked([*m, *k, *n], [*k, 1], [1, *k]));
                 self.line(&format!("affine({}, {}, {}, {y}, 0, {m}, {k}, {n});", at[0], at[1], at[2]));
             }
-            Primitive::MatMul(product) => self.matmul(call, product, &operands, &y),
+            Primitive::MatMul(product) => self.matmul(product, &operands, &y),
             Primitive::Sum([outer, axis, inner]) => {
                 self.differs(call, *inner == 1 && *axis > PIECE);
                 self.line(&format!("sum_axis({}, {y}, 0, {outer}, {axis}, {inner});", at[0]));
@@ -732,7 +731,7 @@ impl Writer<'_> {
         self.line("}");
     }
 
-    fn matmul(&mut self, call: &Launch, product: &MatMul, operands: &[Operand<'_>], y: &str) {
+    fn matmul(&mut self, product: &MatMul, operands: &[Operand<'_>], y: &str) {
         let MatMul { sizes: [m, k, n], strides: [a, b], starts } = product;
         let mut text = String::new();
         for (i, [start_a, start_b]) in starts.iter().enumerate() {
@@ -757,13 +756,10 @@ impl Writer<'_> {
                     let run = run_of(*k);
                     format!("vector_matrix({right}, {}, {left}, {}, {y}, {to}, {k}, {m}, {run});", b[0], a[1])
                 }
-                _ => {
-                    self.differs(call, is_blocked([*m, *k, *n], *a, *b));
-                    format!(
-                        "matmul({left}, {}, {}, {right}, {}, {}, {y}, {to}, {m}, {k}, {n});",
-                        a[0], a[1], b[0], b[1]
-                    )
-                }
+                _ => format!(
+                    "matmul({left}, {}, {}, {right}, {}, {}, {y}, {to}, {m}, {k}, {n});",
+                    a[0], a[1], b[0], b[1]
+                ),
             };
             text += "\n    ";
         }
@@ -775,8 +771,7 @@ impl Writer<'_> {
         let ahead = conv.starts_at_bias::<f32>();
         let depth = conv.inputs * high.kernel * wide.kernel;
         let windows = high.output * wide.output;
-        let blocked = !ahead && is_blocked([conv.outputs, depth, windows], [depth, 1], [windows, 1]);
-        self.differs(call, blocked || conv.is_tiled::<f32>());
+        self.differs(call, conv.is_tiled::<f32>());
         let (x, w) = (&operands[0], &operands[1]);
         let bias = operands.get(2);
         for image in 0..conv.batch {
@@ -1050,13 +1045,6 @@ impl Writer<'_> {
 fn steps(conv: &Conv) -> [usize; 3] {
     let one = Conv { batch: 1, ..*conv };
     [one.x_dims(), one.w_dims(), one.y_dims()].map(|dims| Conv::count(dims) / conv.groups.max(1))
-}
-
-/// Whether a product runs in blocks or in vectors whose width is the machine's.
-fn is_blocked([m, k, n]: [usize; 3], a: [usize; 2], b: [usize; 2]) -> bool {
-    let in_order = m * k * n <= 1 << 15;
-    let horizontal = m * n <= 256 && a[1] == 1 && b[0] == 1;
-    !(in_order || (k <= 512 && k > 2 && !horizontal))
 }
 
 /// The sizes of windows, in the order of the kernels' parameters.

@@ -185,6 +185,24 @@ fn dense_models() -> Result<()> {
     same(&model, &[5, 30], false)
 }
 
+/// Products are summed in blocks, of a fixed size.
+#[test]
+fn long_sums() -> Result<()> {
+    if !fuses() {
+        return Ok(());
+    }
+    let rng = &mut Rng::seed(5);
+    let model = Sequential::new()
+        .push(Linear::new(1100, 20, rng)?)
+        .push(crate::layer::Lambda::new(|x| x.matmul(&x.t()?)?.matmul(x)));
+    same(&model, &[3, 1100], true)?;
+    same(&crate::layer::Lambda::new(|x| x.t()?.matmul(x)), &[513, 9], false)?;
+    let model = Sequential::new()
+        .push(Conv2d::new(64, 40, 3, ConvOptions::new().padding(1).stride(2), rng)?)
+        .push(Conv2d::new(40, 9, 4, ConvOptions::new(), rng)?);
+    same(&model, &[1, 64, 9, 9], false)
+}
+
 #[test]
 fn training_steps() -> Result<()> {
     if !fuses() {

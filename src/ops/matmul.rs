@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use candle_core::DType;
-use smallvec::SmallVec;
 
 use super::reshape::reshaped;
 use crate::autograd::array::{by_candle, contiguous, fits, on_cpu, widened, with_float};
@@ -54,23 +53,25 @@ impl Op<2> for MatMul {
         let sizes = [*m, *k, *n];
         let what = (Self::NAME, || {
             let [la, lb] = [a, b].map(|x| x.stride());
-            let (starts_a, starts_b) = (starts(&batch_a, la, &batch), starts(&batch_b, lb, &batch));
+            let steps = [steps(&batch_a, la, &batch), steps(&batch_b, lb, &batch)];
             let last = |strides: &[usize]| [strides[strides.len() - 2], strides[strides.len() - 1]];
-            let starts = starts_a.into_iter().zip(starts_b).map(<[usize; 2]>::from).collect();
+            let starts =
+                (0..batch.iter().product()).map(|i| [0, 1].map(|x| start(i, &batch, &steps[x]))).collect();
             Primitive::MatMul(Arc::new(Product { sizes, strides: [last(la), last(lb)], starts }))
         });
         with_float!(a.dtype(), T => {
             let (batch_a, batch_b, batch) = (batch_a.clone(), batch_b.clone(), batch.clone());
             launch(what, [a, b], &dims, move |[a, b]| {
                 let (la, lb) = (a.strides(), b.strides());
-                let (starts_a, starts_b) = (starts(&batch_a, la, &batch), starts(&batch_b, lb, &batch));
+                let steps = [steps(&batch_a, la, &batch), steps(&batch_b, lb, &batch)];
                 let (numbers_a, numbers_b) = (a.elements::<T>(), b.elements::<T>());
                 let matrix = |data, strides: &[usize]| {
                     let last = strides.len() - 1;
                     Matrix { data, rows: strides[last - 1], columns: strides[last] }
                 };
-                kernel::matmul(starts_a.len(), sizes, |i| {
-                    (matrix(&numbers_a[starts_a[i]..], la), matrix(&numbers_b[starts_b[i]..], lb))
+                kernel::matmul(batch.iter().product(), sizes, |i| {
+                    let [from_a, from_b] = [0, 1].map(|x| start(i, &batch, &steps[x]));
+                    (matrix(&numbers_a[from_a..], la), matrix(&numbers_b[from_b..], lb))
                 })
             })
         })
@@ -96,14 +97,24 @@ impl Op<2> for MatMul {
     }
 }
 
-/// Where each matrix of a batch starts, when the batch is broadcast to `out`.
-fn starts(dims: &[usize], strides: &[usize], out: &[usize]) -> SmallVec<[usize; 8]> {
-    let view = View::broadcast(&[()], dims, &strides[..dims.len()], out);
-    let mut starts = SmallVec::from_iter([0]);
-    for (&size, stride) in out.iter().zip(&view.strides) {
-        starts = starts.iter().flat_map(|start| (0..size).map(move |i| start + i * stride)).collect();
+/// The distances of the matrices of a batch along each of its axes, when the batch is broadcast to `out`.
+fn steps(dims: &[usize], strides: &[usize], out: &[usize]) -> Dims {
+    View::broadcast(&[()], dims, &strides[..dims.len()], out).strides
+}
+
+/// Where matrix i of a batch starts.
+fn start(mut i: usize, batch: &[usize], steps: &[usize]) -> usize {
+    let mut from = 0;
+    for (axis, (&size, &step)) in batch.iter().zip(steps).enumerate().rev() {
+        // Most batches have one axis or two, and dividing takes long.
+        if axis == 0 {
+            from += i * step;
+        } else {
+            from += i % size * step;
+            i /= size;
+        }
     }
-    starts
+    from
 }
 
 /// Σ aᵢ·bᵢ of two vectors, without the array of products.

@@ -1,8 +1,9 @@
-//! Convolutions and recurrent layers against the machine's peak, normalisation and pooling: `cargo bench -p tealight-kernels --bench kernels [FILTER]`.
+//! Convolutions, recurrent layers and matrix products against the machine's peak, normalisation and pooling: `cargo bench -p tealight-kernels --bench kernels [FILTER]`.
 //!
 //! Prints, on one thread (or on RAYON_NUM_THREADS, by the clock), GFLOP/s (two for each product of an element of a window with one of the kernel) and their share of what a loop
 //! of fused multiply-adds reaches, for a convolution, its transpose and the gradient of its kernel, and for the steps of a recurrent
-//! layer, forward and backward (without the products of the inputs); and the elements a nanosecond of the
+//! layer, forward and backward (without the products of the inputs), and for products of matrices, of which both are stored row by row,
+//! the left one column by column, or the right one; and the elements a nanosecond of the
 //! moments of (outer, groups, inner), of their normalisation with a weight and a bias and of its gradients; and the elements of the images a
 //! nanosecond of the largest elements of windows of two by two and of their gradient. The fastest of many runs counts.
 
@@ -13,8 +14,8 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use tealight_kernels::kernel::{
-    Conv, WindowAxis, conv, conv_kernel, conv_transpose, keep_freed, max_pool, norm, pool_scatter, recurrent,
-    simd_level,
+    Conv, Matrix, WindowAxis, conv, conv_kernel, conv_transpose, keep_freed, matmul, max_pool, norm,
+    pool_scatter, recurrent, simd_level,
 };
 
 /// Seconds that this thread has computed; or the clock's, if RAYON_NUM_THREADS says that there are more threads.
@@ -138,6 +139,7 @@ fn main() {
         println!();
     }
     recurrent_layers(peak, &filter);
+    products(peak, &filter);
     for dims in
         [[64, 32, 64], [64, 64, 16], [32, 16, 1024], [32, 64, 64], [16, 32, 256], [1, 512, 64], [64, 128, 1]]
     {
@@ -215,6 +217,56 @@ fn recurrent_layers(peak: f64, filter: &str) {
         for (time, products) in times.iter().zip([1, 2]) {
             let rate = (2 * products * steps * state * gates) as f64 / time / 1e9;
             print!("{:9.0} µs {rate:4.0} = {:3.0} %", time * 1e6, 100.0 * rate / peak);
+        }
+        println!();
+    }
+}
+
+fn products(peak: f64, filter: &str) {
+    for [batch, m, k, n] in [
+        [1, 16, 4, 16],
+        [1, 16, 16, 3],
+        [1, 64, 784, 128],
+        [1, 128, 64, 784],
+        [1, 64, 128, 10],
+        [1, 64, 10, 128],
+        [1, 64, 256, 64],
+        [1, 512, 64, 64],
+        [1, 512, 64, 256],
+        [1, 64, 512, 64],
+        [64, 32, 16, 32],
+        [64, 32, 32, 16],
+        [1, 128, 32, 32],
+        [1, 32, 128, 32],
+        [1, 48, 100, 24],
+        [1, 50, 100, 33],
+        [1, 100, 100, 100],
+        [1, 128, 128, 128],
+        [1, 256, 256, 256],
+        [1, 512, 512, 512],
+        [1, 1024, 1024, 1024],
+    ] {
+        let name = format!("product {batch}x{m}x{k}x{n}");
+        if !name.contains(filter) {
+            continue;
+        }
+        let array =
+            |n: usize, salt: f32| -> Vec<f32> { (0..n).map(|i| (i as f32 * 1.7 + salt).sin()).collect() };
+        let (a, b) = (array(batch * m * k, 0.1), array(batch * k * n, 0.2));
+        print!("{name:36}");
+        for (by_a, by_b) in [([k, 1], [n, 1]), ([1, m], [n, 1]), ([k, 1], [1, k])] {
+            // Reading the clock takes longer than a small one.
+            let calls = (1_000_000 / (batch * m * k * n)).max(1);
+            let time = seconds(|| {
+                for _ in 0..calls {
+                    drop(black_box(matmul(batch, [m, k, n], |i| {
+                        let matrix = |data, [rows, columns]: [usize; 2]| Matrix { data, rows, columns };
+                        (matrix(&a[i * m * k..], by_a), matrix(&b[i * k * n..], by_b))
+                    })));
+                }
+            }) / calls as f64;
+            let rate = 2.0 * (batch * m * k * n) as f64 / time / 1e9;
+            print!("{:9.2} µs {rate:4.0} = {:3.0} %", time * 1e6, 100.0 * rate / peak);
         }
         println!();
     }

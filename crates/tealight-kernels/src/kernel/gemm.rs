@@ -1,14 +1,16 @@
-//! The matrix product, by the crate `gemm`. Not through candle, which reads `/proc/cpuinfo` for every product.
+//! Products of matrices: in tiles, of vectors, and in pieces for several threads. Not by candle, which reads `/proc/cpuinfo` for each.
 
-use super::buffer::{Uninit, fill};
+use super::buffer::fill;
 use super::one_pass::vector_matrix;
 use super::parallel::{
-    PARALLEL_GEMM_FROM, PIECE, Shared, for_each, for_each_rows, gemm_worthwhile, parts, run, vectorize,
-    worthwhile,
+    PARALLEL_GEMM_FROM, PIECE, Shared, for_each, for_each_rows, gemm_worthwhile, parts, vectorize, worthwhile,
 };
 use super::products::rows;
+#[cfg(target_arch = "wasm32")]
+use super::small_tiles::Small;
+#[cfg(not(target_arch = "wasm32"))]
+use super::tiles::{Products, compute};
 use super::{Element, buffer};
-use pulp::{Simd, WithSimd};
 
 /// A matrix inside a slice: element (i, j) is `data[i·rows + j·columns]`.
 #[derive(Clone, Copy)]
@@ -20,7 +22,7 @@ pub struct Matrix<'a, T> {
 
 impl<T> Matrix<'_, T> {
     /// Whether every element of an m × n matrix lies inside the slice.
-    fn holds(&self, m: usize, n: usize) -> bool {
+    pub(super) fn holds(&self, m: usize, n: usize) -> bool {
         m == 0 || n == 0 || (m - 1) * self.rows + (n - 1) * self.columns < self.data.len()
     }
 }
@@ -67,170 +69,38 @@ unsafe fn product<T: Element>(
     threads: bool,
 ) {
     assert!(a.holds(m, k) && b.holds(k, n), "kernel::matmul: a matrix reaches beyond its slice");
-    // `gemm` does not know relaxed SIMD, and its tiles are made for more registers.
-    if !threads && m * n * k <= SMALL || cfg!(target_arch = "wasm32") {
-        return run(Small { out, rows, sizes: [m, k, n], a, b, add });
+    #[cfg(target_arch = "wasm32")]
+    {
+        let _ = threads;
+        super::parallel::run(Small { out, rows, sizes: [m, k, n], a, b, add });
     }
-    let (by_columns, size) = cut([m, n, k]);
-    let out = Shared::new(out);
-    let piece = |i: usize| {
-        let from = i * size;
-        let (i, j, m, n) =
-            if by_columns { (0, from, m, size.min(n - from)) } else { (from, 0, size.min(m - from), n) };
-        let (left, right) = (&a.data[i * a.rows..], &b.data[j * b.columns..]);
-        // SAFETY: by this function's contract `out` may be written, each piece has other rows or columns of it, and the assertion
-        // above shows that both operands lie inside their slices.
-        unsafe {
-            gemm::gemm(
-                m,
-                n,
-                k,
-                out.get().add(i * rows + j),
-                1,
-                rows as isize,
-                add,
-                left.as_ptr(),
-                a.columns as isize,
-                a.rows as isize,
-                right.as_ptr(),
-                b.columns as isize,
-                b.rows as isize,
-                if add { T::constant(1.0) } else { T::constant(0.0) },
-                T::constant(1.0),
-                false,
-                false,
-                false,
-                // Not gemm's own threads: while they wait they take up other tasks of rayon, such as a second training, which
-                // would run inside the `no_grad` and the locks of this one.
-                gemm::Parallelism::None,
-            );
-        }
-    };
-    for_each(if by_columns { n } else { m }.div_ceil(size), threads, &piece);
-}
-
-/// The pieces in which a large product is computed, by its sizes alone, so that its bits do not depend on the number of threads:
-/// whether they are columns, and how many rows or columns a piece has.
-fn cut([m, n, k]: [usize; 3]) -> (bool, usize) {
-    let work = m.saturating_mul(n).saturating_mul(k);
-    let pieces = if work < PARALLEL_GEMM_FROM { 1 } else { work / (PARALLEL_GEMM_FROM / 2) };
-    // Each piece packs all of the other factor, which pays from 96 columns or 128 rows on. Pieces are whole vectors.
-    let columns = n.div_ceil(pieces).max(96).next_multiple_of(32);
-    if columns < n || pieces == 1 {
-        return (true, columns);
-    }
-    (false, m.div_ceil(pieces).max(128).next_multiple_of(8))
-}
-
-/// A product of so few multiplications is faster without the memory and the packing of a large one.
-const SMALL: usize = 1 << 15;
-
-/// The columns and the rows of a tile: their sums stay in registers.
-const WIDTH: usize = if cfg!(target_arch = "wasm32") { 8 } else { 16 };
-const HEIGHT: usize = 4;
-
-/// Rows of the right factor that are copied at a time.
-const DEEP: usize = 256;
-
-/// [`product`] of small matrices: each element is one fused multiply-add after the other.
-///
-/// `out` is as for [`product`]; a holds m × k elements, b holds k × n.
-struct Small<'a, T> {
-    out: *mut T,
-    rows: usize,
-    sizes: [usize; 3],
-    a: Matrix<'a, T>,
-    b: Matrix<'a, T>,
-    add: bool,
-}
-
-impl<T: Element> WithSimd for Small<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match WIDTH * size_of::<T>() / size_of::<T::Vector<S>>() {
-            1 => self.tiles::<S, 1>(simd),
-            2 => self.tiles::<S, 2>(simd),
-            4 => self.tiles::<S, 4>(simd),
-            8 => self.tiles::<S, 8>(simd),
-            _ => self.one_by_one(),
-        }
-    }
-}
-
-impl<T: Element> Small<'_, T> {
-    /// The same sums without vectors.
-    fn one_by_one(self) {
-        let Small { out, rows, sizes: [m, k, n], a, b, add } = self;
-        for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
-            let sum = (0..k).fold(T::default(), |sum, p| {
-                a.data[i * a.rows + p * a.columns].multiply_add(b.data[p * b.rows + j * b.columns], sum)
-            });
-            // SAFETY: by the contract of `product`, for i < m and j < n.
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        let (by_columns, size) = if threads { cut([m, n, k]) } else { (true, n) };
+        let out = Shared::new(out);
+        let piece = |piece: usize| {
+            let from = piece * size;
+            let (i, j, m, n) =
+                if by_columns { (0, from, m, size.min(n - from)) } else { (from, 0, size.min(m - from), n) };
+            let a = Matrix { data: &a.data[i * a.rows..], ..a };
+            let b = Matrix { data: &b.data[j * b.columns..], ..b };
+            // SAFETY: by this function's contract, and because each piece has other rows or columns.
             unsafe {
-                let to = out.add(i * rows + j);
-                to.write(if add { to.read() + sum } else { sum });
+                let out = out.get().add(i * rows + j);
+                compute(Products { out, step: 0, rows, sizes: [m, k, n], count: 1, pair: &|_| (a, b), add });
             }
-        }
+        };
+        for_each(if by_columns { n } else { m }.div_ceil(size), threads, &piece);
     }
+}
 
-    #[inline(always)]
-    fn tiles<S: Simd, const N: usize>(self, simd: S) {
-        let Small { out, rows, sizes: [m, k, n], a, b, add } = self;
-        let mut packed = [const { Uninit::<T>::uninit() }; DEEP * WIDTH];
-        let in_place = b.columns == 1 && n % WIDTH == 0;
-        for j in (0..n).step_by(WIDTH) {
-            let width = WIDTH.min(n - j);
-            for i in (0..m).step_by(HEIGHT) {
-                let height = HEIGHT.min(m - i);
-                // The rows below the last one are computed from that one, and not written.
-                let lines: [usize; HEIGHT] = std::array::from_fn(|r| (i + r.min(height - 1)) * a.rows);
-                let mut sums = [[T::splat(simd, T::default()); N]; HEIGHT];
-                for from in (0..k).step_by(DEEP) {
-                    let depth = DEEP.min(k - from);
-                    if !in_place && (i == 0 || k > DEEP) {
-                        for p in 0..depth {
-                            let row = &mut packed[p * WIDTH..(p + 1) * WIDTH];
-                            for l in 0..width {
-                                row[l].write(b.data[(from + p) * b.rows + (j + l) * b.columns]);
-                            }
-                            for l in width..WIDTH {
-                                row[l].write(T::default());
-                            }
-                        }
-                    }
-                    let (right, step) = match in_place {
-                        true => (&b.data[from * b.rows + j..], b.rows),
-                        // SAFETY: these rows were written just now, or, if they are all there are, for the first tile.
-                        false => (unsafe { buffer::assume_written(&packed[..depth * WIDTH]) }, WIDTH),
-                    };
-                    for p in 0..depth {
-                        let row = T::vectors::<S>(&right[p * step..][..WIDTH]);
-                        for r in 0..HEIGHT {
-                            // SAFETY: a holds the element (i + r, from + p), or that of the last row.
-                            let x = unsafe { *a.data.get_unchecked(lines[r] + (from + p) * a.columns) };
-                            let x = T::splat(simd, x);
-                            for l in 0..N {
-                                sums[r][l] = T::fused(simd, x, row[l], sums[r][l]);
-                            }
-                        }
-                    }
-                }
-                for r in 0..height {
-                    let mut line = [T::default(); WIDTH];
-                    T::vectors_mut::<S>(&mut line)[..N].copy_from_slice(&sums[r]);
-                    for l in 0..width {
-                        // SAFETY: by the contract of `product`, for i + r < m and j + l < n.
-                        unsafe {
-                            let to = out.add((i + r) * rows + j + l);
-                            to.write(if add { to.read() + line[l] } else { line[l] });
-                        }
-                    }
-                }
-            }
-        }
-    }
+/// The pieces in which threads compute a product: whether they are columns, and how many rows or columns a piece has.
+#[cfg(not(target_arch = "wasm32"))]
+fn cut([m, n, k]: [usize; 3]) -> (bool, usize) {
+    let pieces = (m.saturating_mul(n).saturating_mul(k) / (PARALLEL_GEMM_FROM / 2)).max(1);
+    // Whole panels of columns, of which each is packed once; or rows, for each piece of which all panels are.
+    let columns = n.div_ceil(pieces).next_multiple_of(64);
+    if columns < n { (true, columns) } else { (false, m.div_ceil(pieces).next_multiple_of(48)) }
 }
 
 /// out ← a·b (+ out, if `add`) where the product is one column or one row and the matrix is stored row by row, or column by column
@@ -312,7 +182,7 @@ fn into<T: Element>(out: &mut [T], sizes: [usize; 3], a: Matrix<T>, b: Matrix<T>
 pub fn matmul<'a, T: Element>(
     batch: usize,
     sizes: [usize; 3],
-    pair: impl Fn(usize) -> (Matrix<'a, T>, Matrix<'a, T>),
+    pair: impl Fn(usize) -> (Matrix<'a, T>, Matrix<'a, T>) + Sync,
 ) -> Vec<T> {
     matmul_by(batch, sizes, &pair)
 }
@@ -322,9 +192,10 @@ pub fn matmul<'a, T: Element>(
 pub(super) fn matmul_by<'a, T: Element>(
     batch: usize,
     [m, k, n]: [usize; 3],
-    pair: &dyn Fn(usize) -> (Matrix<'a, T>, Matrix<'a, T>),
+    pair: &(dyn Fn(usize) -> (Matrix<'a, T>, Matrix<'a, T>) + Sync),
 ) -> Vec<T> {
-    if k == 0 {
+    // `pair` may have no matrix to give where one has no elements.
+    if k == 0 || batch * m * n == 0 {
         return buffer::zeros(batch * m * n);
     }
     if (m == 1 || n == 1) && m * n > 0 {
@@ -335,14 +206,35 @@ pub(super) fn matmul_by<'a, T: Element>(
         }
         return out;
     }
-    let threads = gemm_worthwhile(m.saturating_mul(n).saturating_mul(k));
-    // SAFETY: each part of `out` has m·n elements, and `product` writes them all, because k > 0, and reads none.
+    let each = m.saturating_mul(n).saturating_mul(k);
+    let (one, all) = (gemm_worthwhile(each), gemm_worthwhile(each.saturating_mul(batch)));
+    // Products that a thread takes at a time.
+    let size = if all && !one { (PARALLEL_GEMM_FROM / 4 / each.max(1)).max(1) } else { batch.max(1) };
+    // SAFETY: product i is the m·n elements from i·m·n on, whose elements are all written, because k > 0, and none is read.
     unsafe {
         buffer::written(batch * m * n, |out| {
-            for (i, out) in out.chunks_exact_mut((m * n).max(1)).enumerate() {
-                let (a, b) = pair(i);
-                product(out.as_mut_ptr().cast::<T>(), n, [m, k, n], a, b, false, threads);
-            }
+            let out = Shared::new(out.as_mut_ptr().cast::<T>());
+            for_each(batch.div_ceil(size), all && !one, &|piece| {
+                let products = piece * size..batch.min((piece + 1) * size);
+                let to = |i: usize| out.get().add(i * m * n);
+                if cfg!(target_arch = "wasm32") || one {
+                    for i in products {
+                        let (a, b) = pair(i);
+                        product(to(i), n, [m, k, n], a, b, false, one);
+                    }
+                    return;
+                }
+                #[cfg(not(target_arch = "wasm32"))]
+                compute(Products {
+                    out: to(products.start),
+                    step: m * n,
+                    rows: n,
+                    sizes: [m, k, n],
+                    count: products.len(),
+                    pair: &|i| pair(products.start + i),
+                    add: false,
+                });
+            });
         })
     }
 }
@@ -353,6 +245,7 @@ mod tests {
 
     use rayon::prelude::*;
 
+    use super::super::tiles::DEPTH;
     use super::{Matrix, matmul, multiply};
 
     thread_local!(static BUSY: Cell<bool> = const { Cell::new(false) });
@@ -377,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn small_products_are_sums_in_order() {
+    fn sums_are_blocks_in_order() {
         let numbers =
             |n: usize, seed: f64| (0..n).map(|i| ((i as f64 + seed) * 1.37).sin() as f32).collect::<Vec<_>>();
         for [m, k, n] in [
@@ -390,6 +283,16 @@ mod tests {
             [4, 100, 17],
             [2, 64, 130],
             [3, 600, 17],
+            // Tiles and panels of each size, packed ones, and more than one group of them.
+            [6, 70, 64],
+            [15, 70, 48],
+            [63, 1030, 33],
+            [64, 64, 10],
+            [10, 64, 128],
+            [50, 65, 512],
+            [49, 520, 300],
+            [49, 600, 784],
+            [1, 1, 1],
         ] {
             let (x, y, old) = (numbers(m * k, 0.5), numbers(k * n, 0.1), numbers(m * n, 0.7));
             for (a, b) in [([k, 1], [n, 1]), ([1, m], [1, k]), ([k, 1], [1, k]), ([1, m], [n, 1])] {
@@ -400,11 +303,14 @@ mod tests {
                     multiply((&mut own, n), [m, k, n], a, b, add, false);
                     for (i, &own) in own.iter().enumerate() {
                         let (row, column) = (i / n, i % n);
-                        let sum = (0..k).fold(0_f32, |sum, p| {
-                            a.data[row * a.rows + p * a.columns]
-                                .mul_add(b.data[p * b.rows + column * b.columns], sum)
-                        });
-                        assert_eq!(own, if add { old[i] + sum } else { sum }, "{m} x {k} x {n}, {add}");
+                        let mut expected = if add { old[i] } else { 0.0 };
+                        for from in (0..k).step_by(DEPTH) {
+                            expected += (from..k.min(from + DEPTH)).fold(0_f32, |sum, p| {
+                                a.data[row * a.rows + p * a.columns]
+                                    .mul_add(b.data[p * b.rows + column * b.columns], sum)
+                            });
+                        }
+                        assert_eq!(own, expected, "{m} x {k} x {n}, {add}: {row}, {column}");
                     }
                 }
             }
@@ -441,6 +347,31 @@ mod tests {
                     assert!((x - y).abs() < 1e-12, "{batch} {m} {k} {n}: {x} {y}");
                 }
             }
+        }
+    }
+
+    /// Sums of blocks keep digits that one long sum loses.
+    #[test]
+    fn long_sums_against_f64() {
+        let [m, k, n] = [3, 100_000, 20];
+        let numbers = |n: usize| -> Vec<f32> { (0..n).map(|i| (i as f32 * 1.7).sin().abs()).collect() };
+        let (a, b) = (numbers(m * k), numbers(k * n));
+        let got = matmul(1, [m, k, n], |_| {
+            (Matrix { data: &a[..], rows: k, columns: 1 }, Matrix { data: &b[..], rows: 1, columns: k })
+        });
+        for (i, got) in got.iter().enumerate() {
+            let (a, b) = (&a[i / n * k..][..k], &b[i % n * k..][..k]);
+            let exact: f64 = a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+            assert!((f64::from(*got) - exact).abs() < 3e-6 * exact, "{i}: {got} {exact}");
+        }
+    }
+
+    #[test]
+    fn matrices_without_elements_are_not_asked_for() {
+        for (batch, sizes) in [(0, [2, 3, 4]), (2, [0, 3, 4]), (2, [2, 0, 4]), (2, [2, 3, 0]), (3, [0, 1, 1])]
+        {
+            let zeros: Vec<f32> = matmul(batch, sizes, |i| unreachable!("matrix {i} of none"));
+            assert_eq!(zeros, vec![0.0; batch * sizes[0] * sizes[2]]);
         }
     }
 

@@ -36,8 +36,12 @@ pub mod rows;
 pub mod scan;
 mod scope;
 mod simd;
+#[cfg(target_arch = "wasm32")]
+mod small_tiles;
 pub mod soft_cross_entropy;
 mod taped;
+#[cfg(not(target_arch = "wasm32"))]
+mod tiles;
 mod view;
 mod window;
 

@@ -34,7 +34,7 @@ pub(super) fn arch() -> pulp::Arch {
 /// The instruction set in use: `"avx512"`, `"avx2"`, `"neon"`, `"relaxed-simd"`, `"simd128"` or `"scalar"`.
 ///
 /// The best one of the machine, or, for tests, the one in the environment variable `TEALIGHT_SIMD` if the machine has it. Results
-/// are the same bit for bit, except for matrix products. In WebAssembly it is the one of the build.
+/// are the same bit for bit, except for convolutions. In WebAssembly it is the one of the build.
 ///
 /// ```
 /// # use tealight_kernels as tealight;

@@ -59,12 +59,25 @@ pub trait Vectors: Copy {
 
     /// The sum of a vector's elements.
     fn total<S: Simd>(simd: S, x: Self::Vector<S>) -> Self;
+
+    /// A vector that starts with `count` elements.
+    ///
+    /// # Safety
+    /// They must lie there, and be fewer than a vector has.
+    unsafe fn load_first<S: Simd>(simd: S, from: *const Self, count: usize) -> Self::Vector<S>;
+
+    /// Writes the first `count` elements of a vector.
+    ///
+    /// # Safety
+    /// They must lie there, and be fewer than a vector has.
+    unsafe fn store_first<S: Simd>(simd: S, x: Self::Vector<S>, to: *mut Self, count: usize);
 }
 
 macro_rules! fused {
     ($(
         $t:ident $vector:ident $splat:ident $vectors:ident $mutable:ident $fused:ident $larger:ident $largest:ident $total:ident
-        $plus:ident $minus:ident $times:ident $less:ident $equal:ident $most:ident $both:ident $not:ident $select:ident $to:ident $from:ident;
+        $plus:ident $minus:ident $times:ident $less:ident $equal:ident $most:ident $both:ident $not:ident $select:ident $to:ident $from:ident
+        $between:ident $load:ident $store:ident;
     )*) => {$(
         impl Vectors for $t {
             type Vector<S: Simd> = S::$vector;
@@ -151,15 +164,29 @@ macro_rules! fused {
             fn total<S: Simd>(simd: S, x: S::$vector) -> Self {
                 simd.$total(x)
             }
+
+            #[inline(always)]
+            unsafe fn load_first<S: Simd>(simd: S, from: *const Self, count: usize) -> S::$vector {
+                // SAFETY: the elements of the mask lie there, by this function's contract.
+                unsafe { simd.$load(simd.$between(0, count as _), from) }
+            }
+
+            #[inline(always)]
+            unsafe fn store_first<S: Simd>(simd: S, x: S::$vector, to: *mut Self, count: usize) {
+                // SAFETY: as above.
+                unsafe { simd.$store(simd.$between(0, count as _), to, x) }
+            }
         }
     )*};
 }
 
 fused! {
     f32 f32s splat_f32s as_simd_f32s as_mut_simd_f32s mul_add_e_f32s max_f32s reduce_max_f32s reduce_sum_f32s
-        add_f32s sub_f32s mul_f32s less_than_f32s equal_f32s less_than_or_equal_f32s and_m32s not_m32s select_u32s transmute_u32s_f32s transmute_f32s_u32s;
+        add_f32s sub_f32s mul_f32s less_than_f32s equal_f32s less_than_or_equal_f32s and_m32s not_m32s select_u32s transmute_u32s_f32s transmute_f32s_u32s
+        mask_between_m32s mask_load_ptr_f32s mask_store_ptr_f32s;
     f64 f64s splat_f64s as_simd_f64s as_mut_simd_f64s mul_add_e_f64s max_f64s reduce_max_f64s reduce_sum_f64s
-        add_f64s sub_f64s mul_f64s less_than_f64s equal_f64s less_than_or_equal_f64s and_m64s not_m64s select_u64s transmute_u64s_f64s transmute_f64s_u64s;
+        add_f64s sub_f64s mul_f64s less_than_f64s equal_f64s less_than_or_equal_f64s and_m64s not_m64s select_u64s transmute_u64s_f64s transmute_f64s_u64s
+        mask_between_m64s mask_load_ptr_f64s mask_store_ptr_f64s;
 }
 
 /// The vector from element `at` on.
