@@ -871,8 +871,28 @@ def serve(peer):
             print("error:", " ".join(str(error).split())[:300], flush=True)
 
 
+def memory(peer, name):
+    """The resident size of a step of training above that of the model, as ../speed/memory.rs prints it."""
+
+    def size(line):
+        status = pathlib.Path("/proc/self/status").read_text()
+        return 1024 * int(status.split(line + ":")[1].split()[0])
+
+    def most(steps):
+        pathlib.Path("/proc/self/clear_refs").write_text("5")
+        for _ in range(steps):
+            step()
+        return (size("VmHWM") - before) / 1e6
+
+    step = PEERS[peer][0](name)
+    before = size("VmRSS")
+    print(f"{most(3):.1f} {most(50):.1f}")
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "--iris":
         print(iris(sys.argv[2]))
+    elif sys.argv[1] == "--memory":
+        memory(sys.argv[3], sys.argv[2])
     else:
         serve(sys.argv[2])

@@ -5,6 +5,7 @@
 
 mod candle;
 mod job;
+mod memory;
 mod ours;
 mod serve;
 
@@ -19,10 +20,14 @@ const SAMPLES: usize = 101;
 const FEW_SAMPLES: usize = 15;
 
 fn main() -> Outcome<()> {
-    tealight::memory::keep_freed(512 << 20);
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let ["--memory", job, how] = arguments[..] {
+        return memory::print(job, how);
+    }
+    tealight::memory::keep_freed(512 << 20);
     match arguments[..] {
+        ["--memory", job, how, "keep"] => memory::print(job, how)?,
         ["--iris", "candle"] => println!("{}", candle::iris()?),
         ["--iris", ..] => println!("{}", ours::iris()?),
         _ if arguments.contains(&"--serve") => serve::serve(ours::make, &[])?,

@@ -167,8 +167,9 @@ impl Loss for Target {
     }
 }
 
-/// A step that is recorded once and replayed.
-fn replayed(step: Step) -> Outcome<Box<dyn Job>> {
+/// A step that is recorded once and replayed, or `eager`.
+pub(crate) fn step(name: &str, eager: bool) -> Outcome<Option<Box<dyn Job>>> {
+    let Some(step) = Step::of(name)? else { return Ok(None) };
     // The step borrows its model, and lasts as long as the program.
     let model: &'static Sequential =
         Box::leak(Box::new(started(sequence(&step.layers, &mut Rng::seed(1))?)?));
@@ -188,13 +189,16 @@ fn replayed(step: Step) -> Outcome<Box<dyn Job>> {
         true => TrainStep::new(model, loss, AdamW::new(parameters, step.rate)?),
         false => TrainStep::new(model, loss, Sgd::new(parameters, step.rate)?),
     };
-    Ok(job(move || -> Outcome<f64> {
+    if eager {
+        training = training.eager();
+    }
+    Ok(Some(job(move || -> Outcome<f64> {
         let loss = training.run(&x, &y)?;
         match training.refusal() {
-            Some(refusal) => Err(format!("the step is not replayed: {refusal}").into()),
-            None => Ok(loss),
+            Some(refusal) if !eager => Err(format!("the step is not replayed: {refusal}").into()),
+            _ => Ok(loss),
         }
-    }))
+    })))
 }
 
 /// The loss after a thousand steps of softmax regression.
@@ -215,8 +219,8 @@ pub(crate) fn iris() -> Outcome<f64> {
 }
 
 pub(crate) fn make(name: &str) -> Outcome<Option<Box<dyn Job>>> {
-    if let Some(step) = Step::of(name)? {
-        return replayed(step).map(Some);
+    if let Some(step) = step(name, false)? {
+        return Ok(Some(step));
     }
     let spec = Spec::of(name)?;
     let dims = &spec.dims[..];
