@@ -882,11 +882,13 @@ def memory(peer, name):
         pathlib.Path("/proc/self/clear_refs").write_text("5")
         for _ in range(steps):
             step()
-        return (size("VmHWM") - before) / 1e6
+        return size("VmHWM")
 
     step = PEERS[peer][0](name)
-    before = size("VmRSS")
-    print(f"{most(3):.1f} {most(50):.1f}")
+    before, own = size("VmRSS"), size("RssAnon")
+    first, later = most(3) - before, most(50)
+    data = later - size("RssFile") - size("RssShmem") - own
+    print(*(f"{bytes / 1e6:.1f}" for bytes in (first, later - before, data)))
 
 
 if __name__ == "__main__":

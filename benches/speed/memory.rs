@@ -22,16 +22,18 @@ fn reset() -> Outcome<()> {
     Ok(write("/proc/self/clear_refs", "5")?)
 }
 
-/// Prints the resident size above that of the model, in megabytes: the largest one in the first steps, and that in later steps.
+/// Prints, in megabytes: the largest resident size above that of the model in the first steps and in later ones, and the latter without the pages of
+/// the program's file, which are read as they are needed.
 pub(crate) fn print(name: &str, how: &str) -> Outcome<()> {
     let mut job = ours::step(name, how == "eager")?.ok_or("not a step of training")?;
-    let before = bytes("VmRSS")?;
+    let (before, own) = (bytes("VmRSS")?, bytes("RssAnon")?);
     let mut most = |steps: usize| -> Outcome<f64> {
         reset()?;
         job.run(steps)?;
-        Ok((bytes("VmHWM")? - before) / 1e6)
+        bytes("VmHWM")
     };
-    let (first, later) = (most(FIRST)?, most(STEPS)?);
-    println!("{first:.1} {later:.1}");
+    let (first, later) = (most(FIRST)? - before, most(STEPS)?);
+    let data = later - bytes("RssFile")? - bytes("RssShmem")? - own;
+    println!("{:.1} {:.1} {:.1}", first / 1e6, (later - before) / 1e6, data / 1e6);
     Ok(())
 }
