@@ -82,7 +82,7 @@ impl Winograd {
         // Half a tile counts as a whole one.
         if conv.windows() == 0
             || 8 * tiles[0] * tiles[1] > 3 * conv.windows()
-            || 8 * channels[1] < 7 * widths[1]
+            || 4 * channels[1] < 3 * widths[1]
         {
             return None;
         }
