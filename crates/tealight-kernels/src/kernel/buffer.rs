@@ -97,6 +97,13 @@ impl<T: Copy + Default + 'static> Scratch<T> {
         });
         Scratch(kept.unwrap_or_else(|| vec![T::default(); n]), n)
     }
+
+    /// A copy of `x`.
+    pub(super) fn of(x: &[T]) -> Scratch<T> {
+        let mut copy = Scratch::new(x.len());
+        copy.copy_from_slice(x);
+        copy
+    }
 }
 
 impl<T: 'static> Deref for Scratch<T> {

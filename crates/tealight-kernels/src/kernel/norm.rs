@@ -9,7 +9,7 @@ use super::Element;
 use super::buffer::{self, Uninit};
 use super::parallel::{PIECE, for_each_rows, parts, run, worthwhile};
 use super::reduce::{BLOCK, HALF, LANES, across};
-use super::simd::{store, vector, vector_at};
+use super::simd::{Aligned, store, vector, vector_at};
 
 /// For each group its variance, and the numbers that standardise it: y = (x − mean)·scale + shift. The shift corrects for the
 /// rounding of the mean.
@@ -237,7 +237,7 @@ impl<T: Element, F: Terms<T, N, K>, const N: usize, const K: usize> WithSimd for
         if inner == 1 {
             for (block, out) in out.chunks_mut(LANES).enumerate() {
                 let first = first + block * LANES;
-                let mut totals = [[0.0; LANES]; N];
+                let mut totals = Aligned([[0.0; LANES]; N]);
                 for o in 0..outer {
                     let at = o * groups + first;
                     if out.len() == LANES {
@@ -245,26 +245,26 @@ impl<T: Element, F: Terms<T, N, K>, const N: usize, const K: usize> WithSimd for
                             simd,
                             x.map(|x| &x[at..]),
                             numbers.map(|x| &x[first..]),
-                            &mut totals,
+                            &mut totals.0,
                         );
                         continue;
                     }
                     for j in 0..out.len() {
                         let terms = term::<T, F, N, K>(x, at + j, scalars(numbers, first + j));
                         for k in 0..N {
-                            totals[k][j] += terms[k].to_f64();
+                            totals.0[k][j] += terms[k].to_f64();
                         }
                     }
                 }
                 for (j, out) in out.iter_mut().enumerate() {
-                    *out = totals.map(|total| total[j]);
+                    *out = totals.0.map(|total| total[j]);
                 }
             }
             return;
         }
         for (j, out) in out.iter_mut().enumerate() {
             let (wide, narrow) = (splat_all(simd, numbers, first + j), scalars(numbers, first + j));
-            let mut totals = [[0.0; HALF]; N];
+            let mut totals = Aligned([[0.0; HALF]; N]);
             for o in 0..outer {
                 let from = (o * groups + first + j) * inner;
                 // In the order of `reduce::lane_sums`.
@@ -273,21 +273,21 @@ impl<T: Element, F: Terms<T, N, K>, const N: usize, const K: usize> WithSimd for
                     let x = x.map(|x| &x[from..from + n]);
                     let whole = n / LANES * LANES;
                     if whole > 0 {
-                        lane_sums::<S, T, F, N, K>(simd, x.map(|x| &x[..whole]), wide, &mut totals);
+                        lane_sums::<S, T, F, N, K>(simd, x.map(|x| &x[..whole]), wide, &mut totals.0);
                     }
                     let half = whole + (n - whole) / HALF * HALF;
                     if half > whole {
-                        half_sums::<S, T, F, N, K>(simd, x.map(|x| &x[whole..half]), wide, &mut totals);
+                        half_sums::<S, T, F, N, K>(simd, x.map(|x| &x[whole..half]), wide, &mut totals.0);
                     }
                     for i in half..n {
                         let terms = term::<T, F, N, K>(x, i, narrow);
                         for k in 0..N {
-                            totals[k][i - half] += terms[k].to_f64();
+                            totals.0[k][i - half] += terms[k].to_f64();
                         }
                     }
                 }
             }
-            *out = totals.map(across);
+            *out = totals.0.map(across);
         }
     }
 }
@@ -391,11 +391,11 @@ fn columns<S: Simd, T: Element, F: Terms<T, N, K>, const N: usize, const K: usiz
 #[inline(always)]
 fn add_wide<S: Simd, T: Element>(vector: T::Vector<S>, totals: &mut [f64], at: usize) {
     let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
-    let mut elements = [T::default(); HALF];
-    store(vector, &mut elements[..lanes]);
+    let mut elements = Aligned([T::default(); HALF]);
+    store(vector, &mut elements.0[..lanes]);
     let totals = &mut totals[at..at + lanes];
     for i in 0..lanes {
-        totals[i] += elements[i].to_f64();
+        totals[i] += elements.0[i].to_f64();
     }
 }
 

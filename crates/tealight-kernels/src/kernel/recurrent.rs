@@ -6,12 +6,13 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::buffer::{self, Uninit, assume_written, assume_written_mut, fill};
+use super::buffer::{self, Scratch, Uninit, assume_written, assume_written_mut, fill, slots};
 use super::gemm::{Matrix, multiply};
 use super::parallel::{
     DisjointChunks, PARALLEL_GEMM_FROM, for_each, gemm_worthwhile, large_product, parts, product_worthwhile,
     run,
 };
+use super::simd::{Aligned, store};
 use super::{Element, reduce};
 
 /// What a step computes from its gates.
@@ -145,7 +146,8 @@ impl Scan {
 
     /// The rows of sequences, `width` elements each, in blocks that threads may take.
     fn chunks<'a, T: Send>(&self, data: &'a mut [T], width: usize, block: usize) -> DisjointChunks<'a, T> {
-        DisjointChunks::new(data, block * width * if self.time_first { 1 } else { self.steps })
+        let steps = if self.time_first && block < self.batch { 1 } else { self.steps };
+        DisjointChunks::new(data, block * width * steps)
     }
 
     /// Block number `i` of [`chunks`](Self::chunks).
@@ -156,11 +158,13 @@ impl Scan {
         block: usize,
         i: usize,
     ) -> Rows<'a, T> {
-        let runs = match self.time_first {
-            true => (0..self.steps).map(|step| chunks.take(step * self.batch / block + i)).collect(),
-            false => vec![chunks.take(i)],
-        };
-        Rows { runs, width, steps: if self.time_first { None } else { Some(self.steps) } }
+        let later = if self.time_first && block < self.batch { 1..self.steps } else { 0..0 };
+        Rows {
+            run: chunks.take(i),
+            later: later.map(|step| chunks.take(step * self.batch / block + i)).collect(),
+            width,
+            distances: if self.time_first { [block, 1] } else { [1, self.steps] },
+        }
     }
 
     /// The outputs of all steps, (rows, hidden), and behind them the last state if it is wanted; and what the backward pass needs if
@@ -182,27 +186,31 @@ impl Scan {
     }
 }
 
-/// The rows of some sequences: one run of memory, with all steps of a sequence side by side, or one for each step.
+/// The rows of some sequences: one run of memory, or one for each step.
 struct Rows<'a, T> {
-    runs: Vec<&'a mut [T]>,
+    run: &'a mut [T],
+    /// Those of the later steps, if each has one.
+    later: Vec<&'a mut [T]>,
     width: usize,
-    /// The steps of a run.
-    steps: Option<usize>,
+    /// In rows: from a step to the next, and from a sequence to the next.
+    distances: [usize; 2],
 }
 
 impl<'a, T> Rows<'a, T> {
     /// One step.
     fn of(rows: &'a mut [T], width: usize) -> Self {
-        Rows { runs: vec![rows], width, steps: None }
+        Rows { run: rows, later: Vec::new(), width, distances: [0, 1] }
     }
 
     /// From the first sequence on: element i of sequence k is number k · stride + i.
     #[inline(always)]
     fn from(&mut self, step: usize) -> (&mut [T], usize) {
-        match self.steps {
-            Some(steps) => (&mut self.runs[0][step * self.width..], steps * self.width),
-            None => (&mut *self.runs[step], self.width),
-        }
+        let [step_rows, sequence_rows] = self.distances;
+        let rows = match self.later.is_empty() || step == 0 {
+            true => &mut self.run[step * step_rows * self.width..],
+            false => &mut *self.later[step - 1],
+        };
+        (rows, sequence_rows * self.width)
     }
 
     #[inline(always)]
@@ -221,8 +229,8 @@ const DEPTH: usize = 64;
 const WIDEST: usize = 64;
 
 /// A matrix (k, n) in panels of `width` columns, each row by row.
-struct Panels<T> {
-    data: Vec<T>,
+struct Panels<T: 'static> {
+    data: Scratch<T>,
     k: usize,
     n: usize,
     width: usize,
@@ -231,7 +239,7 @@ struct Panels<T> {
 impl<T: Element> Panels<T> {
     #[inline(always)]
     fn new(matrix: Matrix<T>, [k, n]: [usize; 2], width: usize) -> Self {
-        let mut data = buffer::zeros(k * n.next_multiple_of(width));
+        let mut data = Scratch::new(k * n.next_multiple_of(width));
         for (panel, first) in data.chunks_exact_mut((k * width).max(1)).zip((0..n).step_by(width)) {
             let columns = width.min(n - first);
             for p in 0..k {
@@ -240,6 +248,7 @@ impl<T: Element> Panels<T> {
                 for (j, x) in row.iter_mut().enumerate() {
                     *x = matrix.data[from + j * matrix.columns];
                 }
+                panel[p * width..][columns..width].fill(T::default());
             }
         }
         Panels { data, k, n, width }
@@ -251,7 +260,7 @@ impl<T: Element> Panels<T> {
 /// # Safety
 /// If `add`, the first n elements of each row of `out` are initialised. (Otherwise they are afterwards.)
 // `copy_from_slice` would take the address of the sums, which then leave their registers.
-#[allow(clippy::manual_memcpy)]
+#[allow(clippy::manual_memcpy, clippy::needless_range_loop)]
 #[inline(always)]
 unsafe fn product<S: Simd, T: Element, const V: usize>(
     simd: S,
@@ -277,15 +286,27 @@ unsafe fn product<S: Simd, T: Element, const V: usize>(
                 }
                 let mut sums = [[T::splat(simd, T::default()); V]; HEIGHT];
                 if add || part > 0 {
-                    for r in 0..height {
-                        let old = &out[(i + r) * stride + first..][..columns];
-                        // SAFETY: initialised by this function's contract, or by the part before.
-                        let old = unsafe { assume_written(old) };
-                        let mut line = [T::default(); WIDEST];
-                        line[..columns].copy_from_slice(old);
-                        let line = &T::vectors::<S>(&line)[..V];
-                        for l in 0..V {
-                            sums[r][l] = line[l];
+                    // Over all rows of a tile: a number of them that is not known would take the sums out of their registers.
+                    for r in 0..HEIGHT {
+                        if r < height {
+                            let old = &out[(i + r) * stride + first..][..columns];
+                            // SAFETY: initialised by this function's contract, or by the part before.
+                            let old = unsafe { assume_written(old) };
+                            if columns == width {
+                                let old = &T::vectors::<S>(old)[..V];
+                                for l in 0..V {
+                                    sums[r][l] = old[l];
+                                }
+                            } else {
+                                let mut line = Aligned([T::default(); WIDEST]);
+                                for l in 0..columns {
+                                    line.0[l] = old[l];
+                                }
+                                let line = &T::vectors::<S>(&line.0)[..V];
+                                for l in 0..V {
+                                    sums[r][l] = line[l];
+                                }
+                            }
                         }
                     }
                 }
@@ -298,15 +319,23 @@ unsafe fn product<S: Simd, T: Element, const V: usize>(
                         }
                     }
                 }
-                for r in 0..height {
-                    let mut line = [T::default(); WIDEST];
-                    let vectors = &mut T::vectors_mut::<S>(&mut line)[..V];
-                    for l in 0..V {
-                        vectors[l] = sums[r][l];
-                    }
-                    let out = &mut out[(i + r) * stride + first..][..columns];
-                    for l in 0..columns {
-                        out[l].write(line[l]);
+                for r in 0..HEIGHT {
+                    if r < height {
+                        let out = &mut out[(i + r) * stride + first..][..columns];
+                        if columns == width {
+                            for l in 0..V {
+                                store(sums[r][l], &mut out[l * (width / V)..][..width / V]);
+                            }
+                        } else {
+                            let mut line = Aligned([T::default(); WIDEST]);
+                            let vectors = &mut T::vectors_mut::<S>(&mut line.0)[..V];
+                            for l in 0..V {
+                                vectors[l] = sums[r][l];
+                            }
+                            for l in 0..columns {
+                                out[l].write(line.0[l]);
+                            }
+                        }
                     }
                 }
             }
@@ -450,8 +479,7 @@ fn forward<T: Element>(scan: &Scan, inputs: Inputs<T>, keep: bool) -> (Vec<T>, K
     );
     let (block, width) = (scan.block(), cell.kept() * hidden);
     let blocks = batch.div_ceil(block);
-    let mut h = inputs.h.to_vec();
-    let mut c = inputs.c.to_vec();
+    let (mut h, mut c) = (Scratch::of(inputs.h), Scratch::of(inputs.c));
     let mut kept = empty();
     let lstm = cell == Cell::Lstm;
     // SAFETY: each step of each sequence writes a row of each array that is made here. The last state follows.
@@ -469,10 +497,11 @@ fn forward<T: Element>(scan: &Scan, inputs: Inputs<T>, keep: bool) -> (Vec<T>, K
                         let (y, h) = (scan.taken(&ys, hidden, block, i), hs.take(i));
                         let c = if lstm { cs.take(i) } else { &mut [] };
                         // Gates of one step, if they are not kept.
-                        let mut scratch: Vec<T> = buffer::empty(if keep { 0 } else { block * width });
+                        let mut scratch = Scratch::new(if keep { 0 } else { block * width });
                         let gates = match keep {
                             true => scan.taken(&all_gates, width, block, i),
-                            false => Rows::of(scratch.spare_capacity_mut(), width),
+                            // SAFETY: only numbers are written to the slots.
+                            false => Rows::of(slots(&mut scratch), width),
                         };
                         let cells = (keep && lstm).then(|| scan.taken(&all_cells, hidden, block, i));
                         run(Forward { scan, inputs, keep, first: i * block, y, gates, cells, h, c });
@@ -523,7 +552,7 @@ fn backward_block<S: Simd, T: Element, const V: usize>(simd: S, block: Backward<
     let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
     let weight = Matrix { data: inputs.weight, rows: hidden, columns: 1 };
     let panels = Panels::new(weight, [width, hidden], V * lanes);
-    let mut squashed = vec![T::default(); hidden];
+    let mut squashed = Scratch::new(hidden);
     for step in scan.order().rev() {
         for sequence in 0..m {
             let (row, all) = (scan.row(step, first + sequence), first + sequence);
@@ -670,36 +699,34 @@ fn backward<T: Element>(
     };
     let mut h = state(0);
     let mut c = if cell == Cell::Lstm { state(1) } else { Vec::new() };
-    let (mut x, mut own) = (Vec::new(), Vec::new());
+    let (mut x, mut own) = (Vec::new(), Scratch::new(if gru { rows * width } else { 0 }));
     if batch * hidden * steps > 0 {
         scan.check(&inputs);
         let block = scan.block();
         let blocks = batch.div_ceil(block);
         let (hs, cs) =
             (DisjointChunks::new(&mut h, block * hidden), DisjointChunks::new(&mut c, block * hidden));
-        // SAFETY: each step of each sequence writes a row of the arrays that are made here.
+        // SAFETY: each step of each sequence writes a row of both arrays.
         unsafe {
             x = buffer::written(rows * width, |x| {
                 let xs = scan.chunks(x, width, block);
-                own = buffer::written(if gru { rows * width } else { 0 }, |own| {
-                    let owns = scan.chunks(own, width, block);
-                    for_each(blocks, blocks > 1, &|i| {
-                        let (x, h) = (scan.taken(&xs, width, block, i), hs.take(i));
-                        let own = gru.then(|| scan.taken(&owns, width, block, i));
-                        let c = if cell == Cell::Lstm { cs.take(i) } else { &mut [] };
-                        run(Backward { scan, inputs, gates, cells, y, grad, first: i * block, x, own, h, c });
-                    });
+                let owns = scan.chunks(slots(&mut own), width, block);
+                for_each(blocks, blocks > 1, &|i| {
+                    let (x, h) = (scan.taken(&xs, width, block, i), hs.take(i));
+                    let own = gru.then(|| scan.taken(&owns, width, block, i));
+                    let c = if cell == Cell::Lstm { cs.take(i) } else { &mut [] };
+                    run(Backward { scan, inputs, gates, cells, y, grad, first: i * block, x, own, h, c });
                 });
             });
         }
     }
-    let of_product = if gru { &own } else { &x };
+    let of_product = if gru { &own[..] } else { &x };
     let weight = weight.then(|| {
-        let mut before = buffer::empty(rows * hidden);
-        for row in 0..rows {
+        let mut before = Scratch::new(rows * hidden);
+        for (row, out) in before.chunks_exact_mut(hidden.max(1)).enumerate() {
             let (step, sequence) =
                 if scan.time_first { (row / batch, row % batch) } else { (row % steps, row / steps) };
-            before.extend_from_slice(scan.before(y, inputs.h, step, sequence));
+            out.copy_from_slice(scan.before(y, inputs.h, step, sequence));
         }
         let mut out = buffer::zeros(width * hidden);
         let before = Matrix { data: &before, rows: hidden, columns: 1 };
