@@ -41,6 +41,7 @@ static COUNTING: Counting = Counting;
 fn memory() -> Result<()> {
     a_step_takes_none()?;
     convolutions_in_tiles_take_none()?;
+    a_replayed_step_holds_less()?;
     odeint_takes_none_for_its_steps()
 }
 
@@ -89,6 +90,45 @@ fn convolutions_in_tiles_take_none() -> Result<()> {
         &x,
         &y,
     )
+}
+
+fn a_replayed_step_holds_less() -> Result<()> {
+    let build = || -> Result<Sequential> {
+        let (rng, mut model) = (&mut Rng::seed(4), Sequential::new());
+        for [inputs, outputs] in [[3, 16], [16, 32]] {
+            model = model
+                .push(Conv2d::new(inputs, outputs, 3, ConvOptions::new().padding(1), rng)?)
+                .push(BatchNorm2d::new(outputs)?)
+                .push(Relu)
+                .push(MaxPool2d::new(PoolOptions::new(2)));
+        }
+        Ok(model.push(Flatten).push(Linear::new(512, 4, rng)?))
+    };
+    let x = Tensor::randn(0.0, 1.0, (16, 3, 16, 16), &mut Rng::seed(5))?;
+    let y = Tensor::new(&[0u32, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3], &Device::Cpu)?;
+    // The most bytes in the first steps and in later ones, above those of the model.
+    let most = |eager: bool| -> Result<[usize; 2]> {
+        let model = build()?;
+        let before = USED.load(Ordering::Relaxed);
+        let mut step = TrainStep::new(&model, CrossEntropy::new(), AdamW::new(model.parameters(), 1e-3)?);
+        if eager {
+            step = step.eager();
+        }
+        let mut most = |steps: usize| -> Result<usize> {
+            MOST.store(USED.load(Ordering::Relaxed), Ordering::Relaxed);
+            for _ in 0..steps {
+                step.run(&x, &y)?;
+            }
+            Ok(MOST.load(Ordering::Relaxed) - before)
+        };
+        Ok([most(3)?, most(5)?])
+    };
+    let ([first, _], [recorded, replayed]) = (most(true)?, most(false)?);
+    println!("eager: {first} bytes, replayed: {recorded} in the first steps, then {replayed}");
+    assert!(5 * replayed < 3 * first, "{replayed} bytes, {first} eager");
+    // The recording takes nothing of the size of an array, and its memory is free before the first replay takes some.
+    assert!(4 * recorded < 5 * first, "{recorded} bytes while recording, {first} eager");
+    Ok(())
 }
 
 fn odeint_takes_none_for_its_steps() -> Result<()> {

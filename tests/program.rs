@@ -121,16 +121,22 @@ fn a_convolutional_network() -> Result<()> {
 }
 
 #[test]
-fn batch_norm_and_relu_in_one_pass() -> Result<()> {
+fn batch_norm_with_relu_and_a_pool_in_one_pass() -> Result<()> {
     type After = fn(&Tensor) -> Result<Tensor>;
-    let cases: [(After, usize); 5] = [
-        (|x| x.relu()?.max_pool2d(PoolOptions::new(2)), 2),
+    // How many normalizations and gradients of one take the rectifier with them, and how many the windows as well.
+    let cases: [(After, [usize; 2]); 9] = [
+        (|x| x.relu()?.max_pool2d(PoolOptions::new(2)), [2, 2]),
+        (|x| x.relu()?.max_pool2d(PoolOptions::new(3).stride(1).padding(1)), [2, 2]),
+        (|x| x.relu()?.max_pool2d(PoolOptions::new([1, 2]))?.exp(), [2, 2]),
+        (|x| x.relu()?.flatten(2, -1)?.max_pool1d(PoolOptions::new(2))?.unsqueeze(-1), [2, 2]),
+        // The rectified values are read twice.
+        (|x| x.relu()?.max_pool2d(PoolOptions::new(2))? + x.relu()?.mean_all(), [0, 0]),
         // The gradient of a sum is a view of few elements.
-        (|x| x.relu(), 1),
-        (|x| x.tanh(), 0),
+        (|x| x.relu(), [1, 0]),
+        (|x| x.tanh(), [0, 0]),
         // The normalized values are read twice.
-        (|x| x.relu()? + x, 0),
-        (|x| x.transpose(2, 3)?.relu(), 0),
+        (|x| x.relu()? + x, [0, 0]),
+        (|x| x.transpose(2, 3)?.relu(), [0, 0]),
     ];
     let data = batches(&[2, 4, 4], 2)?;
     for (after, expected) in cases {
@@ -149,9 +155,12 @@ fn batch_norm_and_relu_in_one_pass() -> Result<()> {
         step.run(&data[0].0, &data[0].1)?;
         step.run(&data[0].0, &data[0].1)?;
         let text = step.program().unwrap().to_string();
-        let passes = ["standardize_affine+relu", "relu+standardize_backward"];
-        let count: usize = passes.iter().map(|pass| text.matches(pass).count()).sum();
-        assert_eq!(count, expected, "{text}");
+        let count = |passes: [&str; 2]| passes.iter().map(|pass| text.matches(pass).count()).sum::<usize>();
+        let counts = [
+            count(["standardize_affine+relu", "relu+standardize_backward"]),
+            count(["standardize_affine+relu+max_pool", "pool_scatter+relu+standardize_backward"]),
+        ];
+        assert_eq!(counts, expected, "{text}");
     }
     Ok(())
 }

@@ -125,12 +125,15 @@ pub(crate) type Outputs = SmallVec<[CpuStorage; OUTPUTS]>;
 pub(crate) const OUTPUTS: usize = 4;
 
 type MapKernel = dyn Fn(&[Operand<'_>]) -> Result<Outputs> + Send + Sync;
+type OverKernel = dyn Fn(CpuStorage, &[Operand<'_>]) -> Outputs + Send + Sync;
 type RandomKernel = dyn Fn(&mut dyn FnMut() -> f64) -> Outputs + Send + Sync;
 
 /// A kernel with everything it needs besides its inputs.
 #[derive(Clone)]
 pub(crate) enum Kernel {
     Map(Arc<MapKernel>),
+    /// From all of a value of the program that nothing reads later, whose memory its first output takes, and from the other inputs.
+    Over(Arc<OverKernel>),
     /// From uniform random numbers in \[0, 1\).
     Random(Arc<RandomKernel>),
     /// One that computes each element by itself, so that a program can run it in blocks.

@@ -252,7 +252,12 @@ impl Replay {
     ) -> Result<Evaluation> {
         self.compare = false;
         self.leaves_memory = true;
-        let evaluation = eager(data, ForwardContext::train(rng.clone()))?;
+        let mut evaluation = eager(data, ForwardContext::train(rng.clone()))?;
+        // The graph's memory is free before that of the replay is taken.
+        for result in evaluation.outputs.iter_mut().chain([&mut evaluation.loss]) {
+            *result = result.detach();
+        }
+        kernel::trim_freed();
         let entry = &mut self.entries[i];
         let difference = match entry.replay(state, externals, rng) {
             Err(error) => Some(error.to_string()),

@@ -37,10 +37,10 @@ pub struct Program {
     launches: Vec<Launch>,
     externals: Vec<External>,
     constants: Vec<CpuStorage>,
-    /// The memory. A slot holds one value after the other.
+    /// The memory: none before the first run. A slot holds one value after the other.
     slots: Vec<CpuStorage>,
-    /// The planned length of each slot.
-    lengths: Vec<usize>,
+    /// What is planned for each slot.
+    planned: Vec<Stored>,
     places: Vec<Place>,
     values: Vec<Stored>,
     outputs: Vec<ValueView>,
@@ -90,7 +90,7 @@ impl Program {
             externals: externals.iter().map(external).collect(),
             constants,
             slots: Vec::new(),
-            lengths: Vec::new(),
+            planned: Vec::new(),
             places,
             values: values.iter().map(|value| Stored { dtype: value.dtype, len: value.len }).collect(),
             outputs,
@@ -120,8 +120,8 @@ impl Program {
         let mut reads = vec![0; self.values.len()];
         self.kept().into_iter().for_each(|value| reads[value] += 1);
         self.alone = self.outputs.iter().map(|view| reads[view.value] == 1).collect();
-        self.lengths = slots.iter().map(launch::storage_len).collect();
-        self.slots = slots;
+        self.slots = Vec::new();
+        self.planned = slots;
     }
 
     /// The program with formulas that follow one another as one kernel.
@@ -147,7 +147,7 @@ impl Program {
             externals: self.externals.clone(),
             constants: self.constants.clone(),
             slots: Vec::new(),
-            lengths: Vec::new(),
+            planned: Vec::new(),
             places: self.places.clone(),
             values: self.values.clone(),
             outputs: self.outputs.clone(),
@@ -196,7 +196,7 @@ impl Program {
         let ValueView { value, layout } = &self.outputs[output];
         let Place::Slot(slot) = self.places[*value] else { return None };
         // A larger slot has more memory than the output needs.
-        let fits = self.lengths[slot] == layout.shape().elem_count();
+        let fits = self.planned[slot].len == layout.shape().elem_count();
         (self.alone[output] && fits && self.is_whole(slot, layout)).then_some(slot)
     }
 
@@ -209,22 +209,29 @@ impl Program {
 
     /// Runs the kernels on the storages of the externals. `uniform` draws random numbers.
     fn run(&mut self, externals: &[&CpuStorage], uniform: &mut dyn FnMut() -> f64) -> Result<()> {
-        let Program { launches, constants, slots, places, .. } = self;
+        let Program { launches, constants, slots, planned, places, .. } = self;
+        if slots.is_empty() {
+            *slots = planned.iter().map(|&slot| plan::zeros(slot)).collect();
+        }
         for call in launches {
-            // The kernel writes to the memory that is planned for its outputs, which no input has.
-            for &output in &call.outputs {
+            // The kernel writes to the memory that is planned for its outputs, which no input has but one that it may write over.
+            let over = matches!(call.kernel, Kernel::Over(_)) as usize;
+            let mut own = CpuStorage::U8(Vec::new());
+            for (i, &output) in call.outputs.iter().enumerate() {
                 if let Place::Slot(slot) = places[output] {
-                    give_spare(std::mem::replace(&mut slots[slot], CpuStorage::U8(Vec::new())));
+                    let used = std::mem::replace(&mut slots[slot], CpuStorage::U8(Vec::new()));
+                    if i < over { own = used } else { give_spare(used) }
                 }
             }
             let made = {
                 // Pushed, and not collected, which would copy all that the vector has room for.
                 let mut operands: SmallVec<[Operand<'_>; LINKS]> = SmallVec::new();
-                for view in &call.inputs {
+                for view in &call.inputs[over..] {
                     let storage = find(places[view.value], externals, constants, slots);
                     operands.push(Operand::new(storage, &view.layout));
                 }
                 match &call.kernel {
+                    Kernel::Over(kernel) => Ok(kernel(own, &operands)),
                     Kernel::Random(draw) => Ok(draw(uniform)),
                     Kernel::Map(kernel) => kernel(&operands),
                     Kernel::Formula(formula) => Ok(formula.call(&operands)),
@@ -262,14 +269,13 @@ impl Program {
 
     /// The bytes of memory that a run takes besides its inputs, parameters and constants.
     pub fn memory_bytes(&self) -> usize {
-        let slots = self.slots.iter().zip(&self.lengths);
-        slots.map(|(slot, length)| length * slot.dtype().size_in_bytes()).sum()
+        self.planned.iter().map(|slot| slot.bytes()).sum()
     }
 }
 
 /// Takes a storage, and leaves an empty one of its dtype.
 fn emptied(storage: &mut CpuStorage) -> CpuStorage {
-    let empty = plan::zeros(storage.dtype(), 0);
+    let empty = plan::zeros(Stored { dtype: storage.dtype(), len: 0 });
     std::mem::replace(storage, empty)
 }
 
@@ -348,7 +354,7 @@ impl fmt::Display for Program {
             write!(f, "{i:4}  {:<20} {inputs} -> {targets}  {bytes} B{operations}", call.name)?;
             writeln!(f, "{}{}", if call.scope.is_empty() { "" } else { "  " }, call.scope)?;
         }
-        let (calls, slots, memory) = (self.launches.len(), self.slots.len(), self.memory_bytes());
+        let (calls, slots, memory) = (self.launches.len(), self.planned.len(), self.memory_bytes());
         write!(f, "{calls} kernels, {flops} FLOP, {moved} bytes moved, {memory} bytes in {slots} slots")
     }
 }
@@ -379,7 +385,7 @@ impl Program {
 
     /// The dtype and length of each slot.
     pub(crate) fn slot_sizes(&self) -> impl Iterator<Item = (DType, usize)> {
-        self.slots.iter().zip(&self.lengths).map(|(slot, &length)| (slot.dtype(), length))
+        self.planned.iter().map(|slot| (slot.dtype, slot.len))
     }
 
     pub(crate) fn outputs(&self) -> &[ValueView] {

@@ -41,20 +41,28 @@ pub(super) fn needed(values: usize, launches: Vec<Launch>, kept: &[usize]) -> Ve
 
 /// A slot for each value that the calls make, by value, and the slots.
 ///
-/// A value lives from the call that makes it to the last one that reads it. The largest values are placed first, each in the first
+/// A value lives from the call that makes it to the last one that reads it, and on as what that makes of it in its place. The largest values are placed first, each in the first
 /// slot of its dtype in which nothing else lives then.
-pub(super) fn plan(values: &[Stored], launches: &[Launch], kept: &[usize]) -> (Vec<Place>, Vec<CpuStorage>) {
+pub(super) fn plan(values: &[Stored], launches: &[Launch], kept: &[usize]) -> (Vec<Place>, Vec<Stored>) {
     let mut lives: Vec<Option<(usize, usize)>> = vec![None; values.len()];
+    // The value whose place another one takes.
+    let mut firsts: Vec<usize> = (0..values.len()).collect();
     for (i, call) in launches.iter().enumerate() {
-        call.outputs.iter().for_each(|&output| lives[output] = Some((i, i)));
+        if let Kernel::Over(_) = call.kernel {
+            firsts[call.outputs[0]] = firsts[call.inputs[0].value];
+        }
+        for &output in &call.outputs {
+            let life = &mut lives[firsts[output]];
+            *life = Some((life.map_or(i, |(first, _)| first), i));
+        }
         for view in &call.inputs {
-            if let Some((_, last)) = &mut lives[view.value] {
+            if let Some((_, last)) = &mut lives[firsts[view.value]] {
                 *last = i;
             }
         }
     }
     for &value in kept {
-        if let Some((_, last)) = &mut lives[value] {
+        if let Some((_, last)) = &mut lives[firsts[value]] {
             *last = launches.len();
         }
     }
@@ -76,10 +84,14 @@ pub(super) fn plan(values: &[Stored], launches: &[Launch], kept: &[usize]) -> (V
         slots[slot].2.push((first, last));
         places[value] = Place::Slot(slot);
     }
-    (places, slots.into_iter().map(|(dtype, len, _)| zeros(dtype, len)).collect())
+    for (value, first) in firsts.into_iter().enumerate() {
+        places[value] = places[first];
+    }
+    (places, slots.into_iter().map(|(dtype, len, _)| Stored { dtype, len }).collect())
 }
 
-pub(super) fn zeros(dtype: DType, len: usize) -> CpuStorage {
+/// The memory of a slot.
+pub(super) fn zeros(Stored { dtype, len }: Stored) -> CpuStorage {
     match dtype {
         DType::F32 => CpuStorage::F32(vec![0.0; len]),
         DType::F64 => CpuStorage::F64(vec![0.0; len]),

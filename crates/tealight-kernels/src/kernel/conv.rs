@@ -494,22 +494,35 @@ pub fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
         && let Some(winograd) = Winograd::new::<T>(conv)
     {
         let (sum_size, at_once) = (winograd.kernel_size(), winograd.images());
-        let mut sums = Scratch::new(parts * sum_size);
-        conv.for_each_part(
-            &mut sums,
-            sum_size,
-            || winograd.buffer(),
-            |part, sum, buffer, _| {
-                let images = images(part);
-                for first in images.clone().step_by(at_once) {
-                    let count = at_once.min(images.end - first);
-                    let x = &x[first * conv.image()..][..count * conv.image()];
-                    let g = &g[first * m * windows..][..count * m * windows];
-                    winograd.kernel(x, g, buffer, sum, first > images.start);
-                }
-            },
-        );
-        add_parts(&mut sums, sum_size);
+        let add = |part: usize, sum: &mut [T], buffer: &mut [T]| {
+            let images = images(part);
+            for first in images.clone().step_by(at_once) {
+                let count = at_once.min(images.end - first);
+                let x = &x[first * conv.image()..][..count * conv.image()];
+                let g = &g[first * m * windows..][..count * m * windows];
+                winograd.kernel(x, g, buffer, sum, first > images.start);
+            }
+        };
+        // One thread adds each part to the first before it begins the next.
+        let at_a_time = if product_worthwhile(conv.work()) { parts } else { parts.min(2) };
+        let mut sums = Scratch::new(at_a_time * sum_size);
+        if at_a_time < parts {
+            let (total, sum) = sums.split_at_mut(sum_size);
+            let mut buffer = winograd.buffer();
+            add(0, total, &mut buffer);
+            for part in 1..parts {
+                add(part, sum, &mut buffer);
+                add_assign(total, sum);
+            }
+        } else {
+            conv.for_each_part(
+                &mut sums,
+                sum_size,
+                || winograd.buffer(),
+                |part, sum, buffer, _| add(part, sum, buffer),
+            );
+            add_parts(&mut sums, sum_size);
+        }
         // SAFETY: `unpack` writes every element.
         let gradient =
             unsafe { buffer::written(size, |gradient| winograd.unpack(&sums[..sum_size], gradient)) };

@@ -7,6 +7,7 @@ use super::buffer::{Uninit, fill, written};
 use super::parallel::{PIECE, for_each_row, parts, run, vectorize, worthwhile};
 use super::simd::{store, vector};
 use super::{Element, WindowAxis, buffer};
+use std::ops::DerefMut;
 
 /// The index for a window that lies on padding only.
 const NOWHERE: u32 = u32::MAX;
@@ -15,23 +16,69 @@ const NOWHERE: u32 = u32::MAX;
 /// largest; of equal elements the first is taken.
 #[inline(never)]
 pub fn max_pool<T: Element>(x: &[T], sides: &[WindowAxis; 2]) -> (Vec<T>, Vec<u32>) {
+    max_pool_of(x, x.len(), sides)
+}
+
+/// The images of which a pool takes elements.
+pub(super) trait Images<T>: Copy + Sync {
+    type Room: DerefMut<Target = [T]>;
+
+    /// Room for `n` elements that are computed.
+    fn room(n: usize) -> Self::Room;
+
+    /// Elements `from..from + n` of all images, which may be computed in `room`.
+    fn read<'a>(&'a self, from: usize, n: usize, room: &'a mut [T]) -> &'a [T];
+}
+
+impl<T: Element> Images<T> for &[T] {
+    type Room = Box<[T]>;
+
+    fn room(_: usize) -> Box<[T]> {
+        Box::default()
+    }
+
+    #[inline(always)]
+    fn read<'a>(&'a self, from: usize, n: usize, _: &'a mut [T]) -> &'a [T] {
+        &self[from..from + n]
+    }
+}
+
+/// Whether windows of `kernel` elements, one or two, lie side by side.
+fn is_simple(side: &WindowAxis, kernel: usize) -> bool {
+    // The height of a sequence has the stride and dilation of its length.
+    (side.kernel, side.padding) == (kernel, 0)
+        && (side.stride == kernel || side.output == 1)
+        && (side.dilation == 1 || kernel == 1)
+        && kernel * side.output <= side.input
+}
+
+/// Whether the windows are two neighbours of a row, or of two rows.
+fn are_halves([high, wide]: &[WindowAxis; 2]) -> bool {
+    is_simple(wide, 2) && (is_simple(high, 1) || is_simple(high, 2))
+}
+
+/// [`max_pool`] of images with `len` elements.
+pub(super) fn max_pool_of<T: Element, I: Images<T>>(
+    x: I,
+    len: usize,
+    sides: &[WindowAxis; 2],
+) -> (Vec<T>, Vec<u32>) {
     let [high, wide] = sides;
     let (image, size) = (high.input * wide.input, high.output * wide.output);
-    let images = x.len() / image.max(1);
+    let images = len / image.max(1);
     if size == 0 || images == 0 {
         return (vec![], vec![]);
     }
-    let halves = sides.iter().all(|side| {
-        (side.kernel, side.stride, side.padding, side.dilation) == (2, 2, 0, 1)
-            && 2 * side.output <= side.input
-    });
+    let halves = are_halves(sides);
     let pool = |i: usize, best: &mut [Uninit<T>], places: &mut [Uninit<u32>]| {
-        let x = &x[i * image..][..best.len() / size * image];
         if halves {
-            return run(TwoByTwo { x, sides, best, places });
+            return run(Halves { x, first: i * image, sides, best, places });
         }
+        let mut room = I::room(image);
         let images = best.chunks_exact_mut(size).zip(places.chunks_exact_mut(size));
-        x.chunks_exact(image).zip(images).for_each(|(x, (best, places))| any(x, sides, best, places));
+        for (k, (best, places)) in images.enumerate() {
+            any(x.read((i + k) * image, image, &mut room), sides, best, places);
+        }
     };
     let threads = worthwhile(images * size);
     let part = if threads { PIECE.div_ceil(size) } else { images };
@@ -66,36 +113,38 @@ fn any<T: Element>(x: &[T], sides: &[WindowAxis; 2], best: &mut [Uninit<T>], pla
     });
 }
 
-/// Windows of two by two elements, side by side, of whole images: the larger element of each pair of neighbours, in one long loop for
-/// many short rows, then the larger one of two rows.
-struct TwoByTwo<'a, T> {
-    x: &'a [T],
+/// Windows of two neighbours of one row or of two rows, side by side, of whole images from element `first` on: the larger element of
+/// each pair of neighbours, in one long loop for many short rows, then the larger one of two rows.
+struct Halves<'a, T, I> {
+    x: I,
+    first: usize,
     sides: &'a [WindowAxis; 2],
     best: &'a mut [Uninit<T>],
     places: &'a mut [Uninit<u32>],
 }
 
-/// Windows of [`TwoByTwo`] that are computed at a time, if rows are no longer.
+/// Windows of [`Halves`] that are computed at a time, if rows are no longer.
 const WINDOWS: usize = if cfg!(test) { 24 } else { 512 };
 
-impl<T: Element> WithSimd for TwoByTwo<'_, T> {
+impl<T: Element, I: Images<T>> WithSimd for Halves<'_, T, I> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let TwoByTwo { x, sides: [high, wide], best, places } = self;
-        let (width, n, rows) = (wide.input, wide.output, high.output);
+        let Halves { x, first: origin, sides: [high, wide], best, places } = self;
+        let (width, n, rows, tall) = (wide.input, wide.output, high.output, high.kernel);
         let (image, lanes) = (high.input * width, size_of::<T::Vector<S>>() / size_of::<T>());
         // Whole images or a part of one.
         let (mut done, all) = (0, best.len() / n);
         let at_once = (WINDOWS / n).clamp(1, all);
         let at_once = if at_once > rows { at_once / rows * rows } else { at_once };
+        let mut room = I::room(tall * at_once * width);
         // Of each pair of neighbours: the elements and their places in the image, from the first row that is looked at on.
-        let mut buffers = [(); 8].map(|()| zeros::<T>(2 * at_once * n + lanes));
+        let mut buffers = [(); 8].map(|()| zeros::<T>(tall * at_once * n + lanes));
         let [first, second, first_at, second_at, pairs, pairs_at, windows, windows_at] =
             buffers.each_mut().map(|buffer| &mut buffer[..]);
-        for row in 0..2 * at_once {
-            let start = row % (2 * rows) * width;
+        for row in 0..tall * at_once {
+            let start = row % (tall * rows) * width;
             for i in 0..n {
                 let place = (start + 2 * i) as u32;
                 (first_at[row * n + i], second_at[row * n + i]) =
@@ -103,26 +152,31 @@ impl<T: Element> WithSimd for TwoByTwo<'_, T> {
             }
         }
         while done < all {
-            let (from, oy) = (done / rows * image, done % rows);
+            let (from, oy) = (origin + done / rows * image, done % rows);
             let count = at_once.min(all - done).min(if at_once < rows { rows - oy } else { usize::MAX });
-            if width == 2 * n && high.input == 2 * rows {
-                split(&x[from + 2 * oy * width..][..2 * count * width], first, second);
+            if width == 2 * n && high.input == tall * rows {
+                let x = x.read(from + tall * oy * width, tall * count * width, &mut room);
+                split(x, first, second);
             } else {
-                for row in 0..2 * count {
-                    let (i, y) = (row / (2 * rows) * image, row % (2 * rows) + 2 * oy);
-                    let x = &x[from + i + y * width..][..2 * n];
+                for row in 0..tall * count {
+                    let (i, y) = (row / (tall * rows) * image, row % (tall * rows) + tall * oy);
+                    let x = x.read(from + i + y * width, 2 * n, &mut room);
                     split(x, &mut first[row * n..], &mut second[row * n..]);
                 }
             }
             let read = |x: &[T], i: usize| vector::<S, T>(x, i);
-            for i in (0..2 * count * n).step_by(lanes) {
+            let (larger_of, larger_at) = match tall {
+                1 => (&mut *windows, &mut *windows_at),
+                _ => (&mut *pairs, &mut *pairs_at),
+            };
+            for i in (0..tall * count * n).step_by(lanes) {
                 let both = [[read(first, i), read(first_at, i)], [read(second, i), read(second_at, i)]];
                 let [larger, place] = T::later(simd, both[0], both[1]);
-                store(larger, &mut pairs[i..i + lanes]);
-                store(place, &mut pairs_at[i..i + lanes]);
+                store(larger, &mut larger_of[i..i + lanes]);
+                store(place, &mut larger_at[i..i + lanes]);
             }
             // Behind a row lies the next one, which is written later.
-            for row in 0..count {
+            for row in 0..if tall == 2 { count } else { 0 } {
                 for i in (0..n).step_by(lanes) {
                     let (above, below) = (2 * row * n + i, (2 * row + 1) * n + i);
                     let both = [
@@ -134,7 +188,7 @@ impl<T: Element> WithSimd for TwoByTwo<'_, T> {
                     store(place, &mut windows_at[row * n + i..][..lanes]);
                 }
             }
-            let start = (2 * oy * width) as u32;
+            let start = (tall * oy * width) as u32;
             let (best, places) = (&mut best[done * n..][..count * n], &mut places[done * n..][..count * n]);
             let (windows, windows_at) = (&windows[..count * n], &windows_at[..count * n]);
             for i in 0..count * n {
@@ -229,13 +283,54 @@ pub fn pool_scatter<T: Element>(x: &[T], places: &[u32], images: usize, size: us
             fill(rest, |_| T::default());
             for_each_row(out, image, |i, out| {
                 let out = fill(out, |_| T::default());
-                for (&x, &place) in x[i * width..(i + 1) * width].iter().zip(&places[i * width..]) {
-                    if place != NOWHERE {
-                        out[place as usize] += x;
-                    }
-                }
+                let range = i * width..(i + 1) * width;
+                add_at(&x[range.clone()], &places[range], out);
             });
         })
+    }
+}
+
+/// Adds each element to that of the image at its place.
+#[inline(always)]
+fn add_at<T: Element>(x: &[T], places: &[u32], image: &mut [T]) {
+    for (&x, &place) in x.iter().zip(places) {
+        if place != NOWHERE {
+            image[place as usize] += x;
+        }
+    }
+}
+
+/// The gradient of images by that of a pool, which took the elements at `places`.
+#[derive(Clone, Copy)]
+pub(super) struct Scattered<'a, T> {
+    grad: &'a [T],
+    places: &'a [u32],
+    /// The windows of an image.
+    size: usize,
+    /// Whether no element is in two windows.
+    apart: bool,
+}
+
+impl<'a, T: Element> Scattered<'a, T> {
+    pub(super) fn new(grad: &'a [T], places: &'a [u32], sides: &[WindowAxis; 2]) -> Self {
+        Scattered { grad, places, size: sides[0].output * sides[1].output, apart: are_halves(sides) }
+    }
+
+    /// Writes the gradient of image i, as [`pool_scatter`] does.
+    #[inline(always)]
+    pub(super) fn write(&self, i: usize, image: &mut [T]) {
+        let size = self.size;
+        let (grad, places) = (&self.grad[i * size..][..size], &self.places[i * size..][..size]);
+        image.fill(T::default());
+        if !self.apart {
+            return add_at(grad, places, image);
+        }
+        for (&g, &place) in grad.iter().zip(places) {
+            if let Some(element) = image.get_mut(place as usize) {
+                // As a sum from 0 on: −0 becomes 0.
+                *element = T::default() + g;
+            }
+        }
     }
 }
 
@@ -297,6 +392,25 @@ mod tests {
             let number = |i: usize| if i % 7 == 3 { f32::NAN } else { (i * i % 5) as f32 };
             let (sides, size) = ([two(high), two(wide)], (high / 2) * (wide / 2));
             let x: Vec<f32> = (0..3 * high * wide).map(number).collect();
+            let places = max_places(&x, &sides);
+            for (x, places) in x.chunks(high * wide).zip(places.chunks(size)) {
+                let (mut best, mut expected) = (vec![Uninit::new(0.0); size], vec![Uninit::new(0); size]);
+                any(x, &sides, &mut best, &mut expected);
+                assert_eq!(places, numbers_of(&expected), "{high} {wide}");
+            }
+        }
+    }
+
+    #[test]
+    fn pairs_as_any_other_windows() {
+        for (high, wide) in [(1, 2), (1, 7), (1, 64), (1, 1001), (3, 5), (5, 34)] {
+            let number = |i: usize| if i % 7 == 3 { f64::NAN } else { (i * i % 5) as f64 };
+            let stride = if high == 1 { 2 } else { 1 };
+            let one = WindowAxis { input: high, output: high, kernel: 1, stride, padding: 0, dilation: 1 };
+            let two =
+                WindowAxis { input: wide, output: wide / 2, kernel: 2, stride: 2, padding: 0, dilation: 1 };
+            let (sides, size) = ([one, two], high * (wide / 2));
+            let x: Vec<f64> = (0..3 * high * wide).map(number).collect();
             let places = max_places(&x, &sides);
             for (x, places) in x.chunks(high * wide).zip(places.chunks(size)) {
                 let (mut best, mut expected) = (vec![Uninit::new(0.0); size], vec![Uninit::new(0); size]);

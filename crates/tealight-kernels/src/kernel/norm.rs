@@ -2,14 +2,16 @@
 //! group is `outer` rows of `inner` elements.
 
 use std::marker::PhantomData;
+use std::ops::DerefMut;
 
 use pulp::{Scalar, Simd, WithSimd};
 
-use super::Element;
-use super::buffer::{self, Uninit};
+use super::buffer::{self, Scratch, Uninit, slots};
+use super::max_pool::{Images, Scattered, max_pool_of};
 use super::parallel::{PIECE, for_each_rows, parts, run, worthwhile};
 use super::reduce::{BLOCK, HALF, LANES, across};
 use super::simd::{Aligned, store, vector, vector_at};
+use super::{Element, WindowAxis};
 
 /// For each group its variance, and the numbers that standardise it: y = (x − mean)·scale + shift. The shift corrects for the
 /// rounding of the mean.
@@ -27,10 +29,10 @@ pub fn moments<T: Element>(x: &[T], dims: [usize; 3], eps: f64, centred: bool) -
     let n = (outer * inner) as f64;
     let mut mean = vec![T::default(); groups];
     if centred {
-        let total = sums::<T, Plain, 1, 0>([x, x], dims, []);
+        let total = sums::<T, Plain, 1, 0>((x, x), dims, []);
         mean = total.iter().map(|[total]| T::constant(total / n)).collect();
     }
-    let rest = sums::<T, Squares, 2, 1>([x, x], dims, [&mean]);
+    let rest = sums::<T, Squares, 2, 1>((x, x), dims, [&mean]);
     let (mut scale, mut shift, mut variance) = (Vec::new(), Vec::new(), Vec::new());
     for [left, squares] in rest {
         // How far the mean is from the true one.
@@ -203,54 +205,96 @@ fn vectors_of<S: Simd, T: Element, const K: usize>(simd: S, x: [&[T]; K], at: us
     out
 }
 
+/// The second array of a pass.
+trait Second<T>: Copy + Sync {
+    type Room: DerefMut<Target = [T]>;
+
+    /// Room for `n` elements that are computed.
+    fn room(n: usize) -> Self::Room;
+
+    /// Row i of `width` elements, which may be computed in `room`.
+    fn row<'a>(&'a self, i: usize, width: usize, room: &'a mut [T]) -> &'a [T];
+}
+
+impl<T: Element> Second<T> for &[T] {
+    type Room = Box<[T]>;
+
+    fn room(_: usize) -> Box<[T]> {
+        Box::default()
+    }
+
+    #[inline(always)]
+    fn row<'a>(&'a self, i: usize, width: usize, _: &'a mut [T]) -> &'a [T] {
+        &self[i * width..][..width]
+    }
+}
+
+/// A row is an image.
+impl<T: Element> Second<T> for Scattered<'_, T> {
+    type Room = Scratch<T>;
+
+    fn room(n: usize) -> Scratch<T> {
+        Scratch::new(n)
+    }
+
+    #[inline(always)]
+    fn row<'a>(&'a self, i: usize, _: usize, room: &'a mut [T]) -> &'a [T] {
+        self.write(i, room);
+        room
+    }
+}
+
 /// The sums of the terms of each group.
 fn sums<T: Element, F: Terms<T, N, K>, const N: usize, const K: usize>(
-    x: [&[T]; 2],
+    x: (&[T], impl Second<T>),
     dims: [usize; 3],
     numbers: [&[T]; K],
 ) -> Vec<[f64; N]> {
     let [outer, groups, inner] = dims;
     let mut out = vec![[0.0; N]; groups];
     let piece = PIECE.div_ceil((outer * inner).max(1));
-    parts(&mut out, piece, worthwhile(x[0].len()), &|i, out| {
-        run(Sums::<T, F, N, K> { first: i * piece, out, x, dims, numbers, terms: PhantomData });
+    parts(&mut out, piece, worthwhile(x.0.len()), &|i, out| {
+        run(Sums::<T, F, _, N, K> { first: i * piece, out, x, dims, numbers, terms: PhantomData });
     });
     out
 }
 
 /// The sums of groups from `first` on.
-struct Sums<'a, T, F, const N: usize, const K: usize> {
+struct Sums<'a, T, F, G, const N: usize, const K: usize> {
     first: usize,
     out: &'a mut [[f64; N]],
-    x: [&'a [T]; 2],
+    x: (&'a [T], G),
     dims: [usize; 3],
     numbers: [&'a [T]; K],
     terms: PhantomData<F>,
 }
 
-impl<T: Element, F: Terms<T, N, K>, const N: usize, const K: usize> WithSimd for Sums<'_, T, F, N, K> {
+impl<T: Element, F: Terms<T, N, K>, G: Second<T>, const N: usize, const K: usize> WithSimd
+    for Sums<'_, T, F, G, N, K>
+{
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Sums { first, out, x, dims: [outer, groups, inner], numbers, .. } = self;
+        let Sums { first, out, x: (x, second), dims: [outer, groups, inner], numbers, .. } = self;
+        let mut room = G::room(inner);
         if inner == 1 {
             for (block, out) in out.chunks_mut(LANES).enumerate() {
                 let first = first + block * LANES;
                 let mut totals = Aligned([[0.0; LANES]; N]);
                 for o in 0..outer {
-                    let at = o * groups + first;
+                    let x = [&x[o * groups..][..groups], second.row(o, groups, &mut room)];
                     if out.len() == LANES {
                         columns::<S, T, F, N, K>(
                             simd,
-                            x.map(|x| &x[at..]),
+                            x.map(|x| &x[first..]),
                             numbers.map(|x| &x[first..]),
                             &mut totals.0,
                         );
                         continue;
                     }
                     for j in 0..out.len() {
-                        let terms = term::<T, F, N, K>(x, at + j, scalars(numbers, first + j));
+                        let terms = term::<T, F, N, K>(x, first + j, scalars(numbers, first + j));
                         for k in 0..N {
                             totals.0[k][j] += terms[k].to_f64();
                         }
@@ -266,10 +310,11 @@ impl<T: Element, F: Terms<T, N, K>, const N: usize, const K: usize> WithSimd for
             let (wide, narrow) = (splat_all(simd, numbers, first + j), scalars(numbers, first + j));
             let mut totals = Aligned([[0.0; HALF]; N]);
             for o in 0..outer {
-                let from = (o * groups + first + j) * inner;
+                let row = o * groups + first + j;
+                let x = [&x[row * inner..][..inner], second.row(row, inner, &mut room)];
                 // In the order of `reduce::lane_sums`.
-                for from in (from..from + inner).step_by(BLOCK) {
-                    let n = BLOCK.min((o * groups + first + j + 1) * inner - from);
+                for from in (0..inner).step_by(BLOCK) {
+                    let n = BLOCK.min(inner - from);
                     let x = x.map(|x| &x[from..from + n]);
                     let whole = n / LANES * LANES;
                     if whole > 0 {
@@ -402,24 +447,24 @@ fn add_wide<S: Simd, T: Element>(vector: T::Vector<S>, totals: &mut [f64], at: u
 /// f of the elements of x and the numbers of the group, for each place of the arrays x.
 fn elements<T: Element, F: Terms<T, 1, K>, const K: usize>(
     dims: [usize; 3],
-    x: [&[T]; 2],
+    (x, second): (&[T], impl Second<T>),
     numbers: [&[T]; K],
 ) -> Vec<T> {
     let [outer, groups, inner] = dims;
     let width = if inner == 1 { groups } else { inner };
     let rows = |first: usize, out: &mut [Uninit<T>]| {
-        let by_column = inner == 1;
-        run(Elements::<T, F, K> { first, out, x, width, groups, by_column, numbers, terms: PhantomData });
+        let (by_column, x) = (inner == 1, (x, second));
+        run(Elements::<T, F, _, K> { first, out, x, width, groups, by_column, numbers, terms: PhantomData });
     };
     // SAFETY: the rows are all of the output, and `Elements` writes every element of one.
     unsafe { buffer::written(outer * groups * inner, |out| for_each_rows(out, width, &rows)) }
 }
 
 /// The rows from `first` on, of `width` elements: of one group each or, if `by_column`, of all groups.
-struct Elements<'a, T, F, const K: usize> {
+struct Elements<'a, T, F, G, const K: usize> {
     first: usize,
     out: &'a mut [Uninit<T>],
-    x: [&'a [T]; 2],
+    x: (&'a [T], G),
     width: usize,
     groups: usize,
     by_column: bool,
@@ -427,49 +472,144 @@ struct Elements<'a, T, F, const K: usize> {
     terms: PhantomData<F>,
 }
 
-impl<T: Element, F: Terms<T, 1, K>, const K: usize> WithSimd for Elements<'_, T, F, K> {
+impl<T: Element, F: Terms<T, 1, K>, G: Second<T>, const K: usize> WithSimd for Elements<'_, T, F, G, K> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Elements { first, out, x, width, groups, numbers, by_column, .. } = self;
-        let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
+        let Elements { first, out, x: (x, second), width, groups, numbers, by_column, .. } = self;
+        let mut room = G::room(width);
         for (r, out) in out.chunks_exact_mut(width).enumerate() {
             let r = first + r;
-            let x = x.map(|x| &x[r * width..][..width]);
-            let wide = splat_all(simd, numbers, if by_column { 0 } else { r % groups });
-            let mut from = 0;
-            while from < width && width >= lanes {
-                // The last vector has some elements for the second time.
-                let at = from.min(width - lanes);
-                let numbers = if by_column { vectors_of(simd, numbers, at) } else { wide };
-                // SAFETY: `at` is at most `width - lanes`, and both rows have `width` elements.
-                let x = unsafe {
-                    [vector_at::<S, T>(x[0].as_ptr().add(at)), vector_at::<S, T>(x[1].as_ptr().add(at))]
-                };
-                let [y] = F::of(simd, x, numbers);
-                store(y, &mut out[at..at + lanes]);
-                from += lanes;
+            let x = [&x[r * width..][..width], second.row(r, width, &mut room)];
+            elements_of_row::<S, T, F, K>(
+                simd,
+                x,
+                numbers,
+                if by_column { None } else { Some(r % groups) },
+                out,
+            );
+        }
+    }
+}
+
+/// [`elements`] that take the places of those of x.
+fn elements_in_place<T: Element, F: Terms<T, 1, K>, const K: usize>(
+    dims: [usize; 3],
+    (mut x, second): (Vec<T>, impl Second<T>),
+    numbers: [&[T]; K],
+) -> Vec<T> {
+    let [_, groups, inner] = dims;
+    let width = if inner == 1 { groups } else { inner };
+    for_each_rows(&mut x, width, &|first, rows| {
+        let by_column = inner == 1;
+        run(InPlace::<T, F, _, K> {
+            first,
+            rows,
+            second,
+            width,
+            groups,
+            by_column,
+            numbers,
+            terms: PhantomData,
+        });
+    });
+    x
+}
+
+/// As [`Elements`], of which x are the rows themselves.
+struct InPlace<'a, T, F, G, const K: usize> {
+    first: usize,
+    rows: &'a mut [T],
+    second: G,
+    width: usize,
+    groups: usize,
+    by_column: bool,
+    numbers: [&'a [T]; K],
+    terms: PhantomData<F>,
+}
+
+impl<T: Element, F: Terms<T, 1, K>, G: Second<T>, const K: usize> WithSimd for InPlace<'_, T, F, G, K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let InPlace { first, rows, second, width, groups, by_column, numbers, .. } = self;
+        let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
+        let mut room = G::room(width);
+        for (r, row) in rows.chunks_exact_mut(width).enumerate() {
+            let r = first + r;
+            let (second, group) = (second.row(r, width, &mut room), r % groups);
+            let wide = splat_all(simd, numbers, if by_column { 0 } else { group });
+            let whole = width / lanes * lanes;
+            // The last vector has some elements for the second time, and of what they were before.
+            let mut last = None;
+            if width > whole && whole > 0 {
+                last = Some(vectors_of::<S, T, 2>(simd, [row, second], width - lanes));
             }
-            for i in from..width {
-                let numbers = scalars(numbers, if by_column { i } else { r % groups });
-                let [y] = term::<T, F, 1, K>(x, i, numbers);
-                out[i].write(y);
+            for at in (0..whole).step_by(lanes) {
+                let numbers = if by_column { vectors_of(simd, numbers, at) } else { wide };
+                let [y] = F::of(simd, vectors_of::<S, T, 2>(simd, [row, second], at), numbers);
+                store(y, &mut row[at..at + lanes]);
+            }
+            match last {
+                Some(x) => {
+                    let at = width - lanes;
+                    let [y] = F::of(simd, x, if by_column { vectors_of(simd, numbers, at) } else { wide });
+                    store(y, &mut row[at..]);
+                }
+                None => {
+                    for i in whole..width {
+                        let numbers = scalars(numbers, if by_column { i } else { group });
+                        [row[i]] = term::<T, F, 1, K>([row, second], i, numbers);
+                    }
+                }
             }
         }
+    }
+}
+
+/// f of the elements of a row: of one group, or one element of each group.
+#[inline(always)]
+fn elements_of_row<S: Simd, T: Element, F: Terms<T, 1, K>, const K: usize>(
+    simd: S,
+    x: [&[T]; 2],
+    numbers: [&[T]; K],
+    group: Option<usize>,
+    out: &mut [Uninit<T>],
+) {
+    let (lanes, width) = (size_of::<T::Vector<S>>() / size_of::<T>(), out.len());
+    let wide = splat_all(simd, numbers, group.unwrap_or(0));
+    let mut from = 0;
+    assert!(x.iter().all(|x| x.len() == width), "kernel::norm: rows of one length");
+    while from < width && width >= lanes {
+        // The last vector has some elements for the second time.
+        let at = from.min(width - lanes);
+        let numbers = if group.is_none() { vectors_of(simd, numbers, at) } else { wide };
+        // SAFETY: `at` is at most `width - lanes`, and both rows have `width` elements.
+        let x =
+            unsafe { [vector_at::<S, T>(x[0].as_ptr().add(at)), vector_at::<S, T>(x[1].as_ptr().add(at))] };
+        let [y] = F::of(simd, x, numbers);
+        store(y, &mut out[at..at + lanes]);
+        from += lanes;
+    }
+    for i in from..width {
+        let numbers = scalars(numbers, group.unwrap_or(i));
+        let [y] = term::<T, F, 1, K>(x, i, numbers);
+        out[i].write(y);
     }
 }
 
 /// y = (x − mean)·scale + shift
 #[inline(never)]
 pub fn standardize<T: Element>(x: &[T], dims: [usize; 3], numbers: [&[T]; 3]) -> Vec<T> {
-    elements::<T, Standardized, 3>(dims, [x, x], numbers)
+    elements::<T, Standardized, 3>(dims, (x, x), numbers)
 }
 
 /// y·weight + bias, with y of [`standardize`].
 #[inline(never)]
 pub fn standardize_affine<T: Element>(x: &[T], dims: [usize; 3], numbers: [&[T]; 5]) -> Vec<T> {
-    elements::<T, Affine, 5>(dims, [x, x], numbers)
+    elements::<T, Affine, 5>(dims, (x, x), numbers)
 }
 
 /// scale·(g − mean g − y·mean g·y), without the first mean unless `centred`.
@@ -482,12 +622,12 @@ pub fn standardize_backward<T: Element>(
     centred: bool,
 ) -> Vec<T> {
     let n = (dims[0] * dims[2]) as f64;
-    let totals = sums::<T, Slopes, 2, 3>([x, grad], dims, numbers);
+    let totals = sums::<T, Slopes, 2, 3>((x, grad), dims, numbers);
     let plain: Vec<T> =
         totals.iter().map(|total| if centred { T::constant(total[0] / n) } else { T::default() }).collect();
     let along: Vec<T> = totals.iter().map(|total| T::constant(total[1] / n)).collect();
     let [mean, scale, shift] = numbers;
-    elements::<T, Backward, 6>(dims, [x, grad], [mean, scale, shift, &plain, &along, scale])
+    elements::<T, Backward, 6>(dims, (x, grad), [mean, scale, shift, &plain, &along, scale])
 }
 
 /// The gradients of [`standardize_affine`] by x, the weight and the bias, where the mean and the scale depend on x:
@@ -499,32 +639,114 @@ pub fn standardize_affine_backward<T: Element>(
     dims: [usize; 3],
     [mean, scale, shift, weight]: [&[T]; 4],
 ) -> [Vec<T>; 3] {
-    let totals = sums::<T, Slopes, 2, 3>([x, grad], dims, [mean, scale, shift]);
+    let totals = sums::<T, Slopes, 2, 3>((x, grad), dims, [mean, scale, shift]);
     affine_gradients(&totals, dims, weight, scale, |plain, along, slope| {
-        elements::<T, Backward, 6>(dims, [x, grad], [mean, scale, shift, plain, along, slope])
+        elements::<T, Backward, 6>(dims, (x, grad), [mean, scale, shift, plain, along, slope])
     })
 }
 
 /// The rectified values of [`standardize_affine`]: max(y·weight + bias, 0).
 #[inline(never)]
 pub fn standardize_affine_relu<T: Element>(x: &[T], dims: [usize; 3], numbers: [&[T]; 5]) -> Vec<T> {
-    elements::<T, Rectified, 5>(dims, [x, x], numbers)
+    elements::<T, Rectified, 5>(dims, (x, x), numbers)
 }
 
 /// [`standardize_affine_backward`] of the gradient by the input of the rectifier of [`standardize_affine_relu`], of whose result `grad` is
-/// the gradient.
+/// the gradient. The gradient by x takes its place.
 #[inline(never)]
 pub fn standardize_affine_relu_backward<T: Element>(
-    x: &[T],
+    x: Vec<T>,
     grad: &[T],
+    dims: [usize; 3],
+    numbers: [&[T]; 5],
+) -> [Vec<T>; 3] {
+    rectified_backward(x, grad, dims, numbers)
+}
+
+fn rectified_backward<T: Element>(
+    x: Vec<T>,
+    grad: impl Second<T>,
     dims: [usize; 3],
     [mean, scale, shift, weight, bias]: [&[T]; 5],
 ) -> [Vec<T>; 3] {
-    let totals = sums::<T, RectifiedSlopes, 2, 5>([x, grad], dims, [mean, scale, shift, weight, bias]);
+    let numbers = [mean, scale, shift, weight, bias];
+    let totals = sums::<T, RectifiedSlopes, 2, 5>((&x, grad), dims, numbers);
     affine_gradients(&totals, dims, weight, scale, |plain, along, slope| {
         let numbers = [mean, scale, shift, plain, along, slope, weight, bias];
-        elements::<T, RectifiedBackward, 8>(dims, [x, grad], numbers)
+        elements_in_place::<T, RectifiedBackward, 8>(dims, (x, grad), numbers)
     })
+}
+
+/// [`max_pool`](super::max_pool()) of the images that [`standardize_affine_relu`] makes, of which none is written. A group is an image.
+#[inline(never)]
+pub fn standardize_affine_relu_pool<T: Element>(
+    x: &[T],
+    dims: [usize; 3],
+    numbers: [&[T]; 5],
+    sides: &[WindowAxis; 2],
+) -> (Vec<T>, Vec<u32>) {
+    max_pool_of(RectifiedImages { x, dims, numbers }, x.len(), sides)
+}
+
+/// [`standardize_affine_relu_backward`] of the gradient `grad` of [`standardize_affine_relu_pool`], which took the elements at `places`.
+#[inline(never)]
+pub fn standardize_affine_relu_pool_backward<T: Element>(
+    x: Vec<T>,
+    (grad, places): (&[T], &[u32]),
+    dims: [usize; 3],
+    numbers: [&[T]; 5],
+    sides: &[WindowAxis; 2],
+) -> [Vec<T>; 3] {
+    rectified_backward(x, Scattered::new(grad, places, sides), dims, numbers)
+}
+
+/// The images of [`standardize_affine_relu`].
+#[derive(Clone, Copy)]
+struct RectifiedImages<'a, T> {
+    x: &'a [T],
+    dims: [usize; 3],
+    numbers: [&'a [T]; 5],
+}
+
+impl<T: Element> Images<T> for RectifiedImages<'_, T> {
+    type Room = Scratch<T>;
+
+    fn room(n: usize) -> Scratch<T> {
+        Scratch::new(n)
+    }
+
+    fn read<'a>(&'a self, from: usize, n: usize, room: &'a mut [T]) -> &'a [T] {
+        let room = &mut room[..n];
+        run(ReadRectified { images: self, from, room });
+        room
+    }
+}
+
+/// The elements from `from` on.
+struct ReadRectified<'a, T> {
+    images: &'a RectifiedImages<'a, T>,
+    from: usize,
+    room: &'a mut [T],
+}
+
+impl<T: Element> WithSimd for ReadRectified<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let ReadRectified { images: RectifiedImages { x, dims: [_, groups, inner], numbers }, from, room } =
+            self;
+        let mut at = 0;
+        while at < room.len() {
+            let (row, start) = ((from + at) / inner, (from + at) % inner);
+            let count = (inner - start).min(room.len() - at);
+            let x = &x[from + at..][..count];
+            // SAFETY: elements are written.
+            let out = unsafe { slots(&mut room[at..at + count]) };
+            elements_of_row::<S, T, Rectified, 5>(simd, [x, x], *numbers, Some(row % groups), out);
+            at += count;
+        }
+    }
 }
 
 /// The gradients from Σ g and Σ g·y of each group, and from the gradient by x of the means of both and the slope weight·scale.
@@ -550,8 +772,10 @@ fn affine_gradients<T: Element>(
 mod tests {
     use super::{
         Element, moments, standardize, standardize_affine, standardize_affine_backward,
-        standardize_affine_relu, standardize_affine_relu_backward, standardize_backward,
+        standardize_affine_relu, standardize_affine_relu_backward, standardize_affine_relu_pool,
+        standardize_affine_relu_pool_backward, standardize_backward,
     };
+    use crate::kernel::{WindowAxis, max_pool, pool_scatter};
 
     /// The sum of group j in the order of `reduce::lane_sums`, one element after the other.
     fn sum<T: Element>(terms: &[T], [outer, groups, inner]: [usize; 3], j: usize) -> f64 {
@@ -627,13 +851,73 @@ mod tests {
                     let one = T::constant(1.0);
                     let behind = each(&|i, _| grad[i] * if rectified[i] > zero { one } else { zero });
                     assert_eq!(
-                        standardize_affine_relu_backward(&x, &grad, dims, numbers),
+                        standardize_affine_relu_backward(x.clone(), &grad, dims, numbers),
                         standardize_affine_backward(&x, &behind, dims, [&mean, &scale, &shift, &weight]),
                         "{dims:?}"
                     );
                 }
             }
         }
+    }
+
+    fn bits_of_separate_passes<T: Element + std::fmt::Debug>() {
+        let axis = |input, kernel, stride, padding| {
+            let output = (input + 2 * padding - kernel) / stride + 1;
+            WindowAxis { input, output, kernel, stride, padding, dilation: 1 }
+        };
+        let cases = [
+            ([3, 5], [axis(4, 2, 2, 0), axis(6, 2, 2, 0)]),
+            ([2, 3], [axis(5, 2, 2, 0), axis(7, 2, 2, 0)]),
+            ([2, 40], [axis(8, 2, 2, 0), axis(8, 2, 2, 0)]),
+            ([1, 3], [axis(34, 2, 2, 0), axis(66, 2, 2, 0)]),
+            ([2, 3], [axis(1, 1, 1, 0), axis(128, 2, 2, 0)]),
+            ([2, 3], [axis(3, 1, 1, 0), axis(9, 2, 2, 0)]),
+            ([2, 3], [axis(7, 3, 2, 1), axis(9, 3, 2, 1)]),
+            ([2, 3], [axis(6, 2, 1, 0), axis(5, 3, 1, 1)]),
+        ];
+        for ([outer, groups], sides) in cases {
+            let inner = sides[0].input * sides[1].input;
+            let (dims, images) = ([outer, groups, inner], outer * groups);
+            let numbers = |count: usize, salt: f64| -> Vec<T> {
+                (0..count).map(|i| T::constant((i as f64 * 1.7 + salt).sin())).collect()
+            };
+            let mut x = numbers(images * inner, 0.1);
+            // Zeros of both signs, and a NaN in one image.
+            let numbers: [Vec<T>; 5] = std::array::from_fn(|k| numbers(groups, k as f64 + 0.3));
+            x[inner / 2] = numbers[0][0];
+            for nan in [false, true] {
+                if nan {
+                    x[inner - 1] = T::constant(f64::NAN);
+                }
+                let numbers = numbers.each_ref().map(|numbers| &numbers[..]);
+                let y = standardize_affine_relu(&x, dims, numbers);
+                let (values, places) = max_pool(&y, &sides);
+                let got = standardize_affine_relu_pool(&x, dims, numbers, &sides);
+                assert_eq!(bits(&got.0), bits(&values), "{dims:?} {sides:?}");
+                assert_eq!(got.1, places);
+
+                let mut grad: Vec<T> = values.iter().map(|&y| y - T::constant(0.4)).collect();
+                grad[1] = T::constant(-0.0);
+                let scattered = pool_scatter(&grad, &places, images, images * inner);
+                let expected = standardize_affine_relu_backward(x.clone(), &scattered, dims, numbers);
+                let got =
+                    standardize_affine_relu_pool_backward(x.clone(), (&grad, &places), dims, numbers, &sides);
+                for (got, expected) in got.iter().zip(&expected) {
+                    assert_eq!(bits(got), bits(expected), "{dims:?} {sides:?}");
+                }
+            }
+        }
+    }
+
+    /// The bits; one number for all that are none.
+    fn bits<T: Element>(x: &[T]) -> Vec<u64> {
+        x.iter().map(|x| x.to_f64()).map(|x| if x.is_nan() { u64::MAX } else { x.to_bits() }).collect()
+    }
+
+    #[test]
+    fn pools_have_the_bits_of_separate_passes() {
+        bits_of_separate_passes::<f32>();
+        bits_of_separate_passes::<f64>();
     }
 
     #[test]
