@@ -124,9 +124,12 @@ impl<'a> Operand<'a> {
 pub(crate) type Outputs = SmallVec<[CpuStorage; OUTPUTS]>;
 pub(crate) const OUTPUTS: usize = 4;
 
+/// Writes uniform random numbers in \[0, 1), the next ones in their order.
+pub(crate) type Uniform<'a> = dyn FnMut(&mut [f64]) + 'a;
+
 type MapKernel = dyn Fn(&[Operand<'_>]) -> Result<Outputs> + Send + Sync;
 type OverKernel = dyn Fn(CpuStorage, &[Operand<'_>]) -> Outputs + Send + Sync;
-type RandomKernel = dyn Fn(&mut dyn FnMut() -> f64) -> Outputs + Send + Sync;
+type RandomKernel = dyn Fn(&mut Uniform<'_>) -> Outputs + Send + Sync;
 
 /// A kernel with everything it needs besides its inputs.
 #[derive(Clone)]
@@ -331,13 +334,13 @@ pub(crate) fn launch_all(
 /// The array that `draw` makes of uniform random numbers.
 pub(crate) fn launch_random<T: WithDType>(
     what: impl Describe,
-    uniform: &mut dyn FnMut() -> f64,
+    uniform: &mut Uniform<'_>,
     dims: &[usize],
-    draw: impl Fn(&mut dyn FnMut() -> f64) -> Vec<T> + Send + Sync + 'static,
+    draw: impl Fn(&mut Uniform<'_>) -> Vec<T> + Send + Sync + 'static,
 ) -> Array {
     let y = array(T::to_cpu_storage_owned(draw(uniform)), dims);
     if is_observed_by(PROGRAM) {
-        let draw = move |uniform: &mut dyn FnMut() -> f64| single(draw(uniform));
+        let draw = move |uniform: &mut Uniform<'_>| single(draw(uniform));
         record(what.name(), what.primitive(), &[], &[&y], Kernel::Random(Arc::new(draw)));
     }
     y

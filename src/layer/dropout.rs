@@ -7,6 +7,7 @@ use crate::autograd::Tensor;
 use crate::autograd::array::{converted, count, on_cpu, with_float};
 use crate::autograd::launch::{Primitive, launch_random};
 use crate::error::{Error, Result};
+use crate::kernel;
 
 /// Zeroes each element with probability p while training, and scales the others.
 ///
@@ -114,8 +115,8 @@ pub(super) fn dropped(
     let kept = if p < 1.0 { 1.0 / (1.0 - p) } else { 0.0 };
     let (count, wide) = (count(dims), if on_cpu(x.array()) { x.dtype() } else { DType::F64 });
     let what = ("mask", || Primitive::Mask { p, kept });
-    let mask = with_float!(wide, T => launch_random(what, &mut || rng.uniform(), dims, move |uniform| {
-        (0..count).map(|_| if uniform() < p { 0.0 } else { kept as T }).collect()
+    let mask = with_float!(wide, T => launch_random(what, &mut |out| rng.fill_uniform(out), dims, move |uniform| {
+        kernel::from_uniform(count, uniform, |[u]| if u < p { 0.0 } else { kept as T })
     }));
     let mask = converted(&mask.to_device(x.device())?, x.dtype())?;
     x * &Tensor::from(mask)
@@ -155,6 +156,21 @@ mod tests {
         let mut ctx = train();
         let first = Dropout::new(0.5)?.forward(&x, &mut ctx)?;
         assert_ne!(first, Dropout::new(0.5)?.forward(&x, &mut ctx)?);
+        Ok(())
+    }
+
+    #[test]
+    fn each_element_takes_the_next_uniform_number() -> Result<()> {
+        for dtype in [DType::F32, DType::F64] {
+            let (mut ctx, mut rng) = (ForwardContext::train(Rng::seed(6)), Rng::seed(6));
+            for n in [1, 255, 256, 257, 1000] {
+                let y = Dropout::new(0.25)?.forward(&Tensor::ones(n, dtype, &Device::Cpu)?, &mut ctx)?;
+                let kept = 1.0 / 0.75;
+                let kept = if dtype == DType::F32 { f64::from(kept as f32) } else { kept };
+                let mask: Vec<f64> = (0..n).map(|_| if rng.uniform() < 0.25 { 0.0 } else { kept }).collect();
+                assert_eq!(y.to_dtype(DType::F64)?.to_vec1::<f64>()?, mask, "{n} {dtype:?}");
+            }
+        }
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use crate::autograd::launch::launch_random;
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::formula::Real;
+use crate::kernel;
 
 /// A random number generator, passed on explicitly: the same seed gives the same numbers everywhere.
 ///
@@ -39,12 +40,24 @@ impl Rng {
 
     /// A uniform number in [0, 1), of 53 random bits.
     pub fn uniform(&mut self) -> f64 {
-        (self.0.next_u64() >> 11) as f64 * 2f64.powi(-53)
+        of_bits(self.0.next_u64())
+    }
+
+    /// Writes what calls of [`uniform`](Rng::uniform) would give.
+    pub(crate) fn fill_uniform(&mut self, out: &mut [f64]) {
+        let mut bytes = [0; 8 * 64];
+        for out in out.chunks_mut(64) {
+            let bytes = &mut bytes[..8 * out.len()];
+            self.0.fill_bytes(bytes);
+            for (x, bytes) in out.iter_mut().zip(bytes.as_chunks().0) {
+                *x = of_bits(u64::from_le_bytes(*bytes));
+            }
+        }
     }
 
     /// A number of the normal distribution with mean 0 and standard deviation 1: √(−2 ln u)·cos(2πv) of two uniform numbers.
     pub fn normal(&mut self) -> f64 {
-        standard_normal(&mut || self.uniform())
+        standard_normal([self.uniform(), self.uniform()])
     }
 
     /// A uniform integer from 0 to n − 1; 0 if n is 0.
@@ -151,10 +164,16 @@ impl Tensor {
     }
 }
 
-fn standard_normal(uniform: &mut dyn FnMut() -> f64) -> f64 {
+/// Of the upper 53 bits.
+fn of_bits(bits: u64) -> f64 {
+    // The conversion of a signed number is one instruction.
+    (bits >> 11).cast_signed() as f64 * 2f64.powi(-53)
+}
+
+fn standard_normal([u, v]: [f64; 2]) -> f64 {
     // 1 − u is never 0, and our own functions give the same bits everywhere.
-    let radius = Real::sqrt(-2.0 * Real::ln(1.0 - uniform()));
-    radius * Real::cos(std::f64::consts::TAU * uniform())
+    let radius = Real::sqrt(-2.0 * Real::ln(1.0 - u));
+    radius * Real::cos(std::f64::consts::TAU * v)
 }
 
 fn uniform(op: &'static str, bounds: [f64; 2], shape: Shape, dtype: DType, rng: &mut Rng) -> Result<Tensor> {
@@ -163,7 +182,7 @@ fn uniform(op: &'static str, bounds: [f64; 2], shape: Shape, dtype: DType, rng: 
         let got = format!("{} and {}", bounds[0], bounds[1]);
         return Err(Error::argument(op, "finite bounds, low <= high", got));
     }
-    let x = sample(op, shape, dtype, rng, move |uniform| low + (high - low) * uniform())?;
+    let x = sample(op, shape, dtype, rng, move |[u]| low + (high - low) * u)?;
     // Rounding may reach the upper bound, which does not belong to the interval.
     let bound = |bound| -> Result<Array> {
         Ok(scalar(op, bound, dtype, &Device::Cpu)?.array().broadcast_as(x.shape())?)
@@ -177,7 +196,7 @@ fn normal(op: &'static str, of: [f64; 2], shape: Shape, dtype: DType, rng: &mut 
     if !(std >= 0.0 && std.is_finite() && mean.is_finite()) {
         return Err(Error::argument(op, "finite numbers, std >= 0", format!("{} and {}", of[0], of[1])));
     }
-    Ok(sample(op, shape, dtype, rng, move |uniform| mean + std * standard_normal(uniform))?.into())
+    Ok(sample(op, shape, dtype, rng, move |uv| mean + std * standard_normal(uv))?.into())
 }
 
 /// The numbers, rounded to a float dtype.
@@ -189,17 +208,17 @@ fn rounded(op: &'static str, numbers: [f64; 2], dtype: DType) -> Result<[f64; 2]
     Ok([round(numbers[0])?, round(numbers[1])?])
 }
 
-fn sample(
+fn sample<const EACH: usize>(
     op: &'static str,
     shape: Shape,
     dtype: DType,
     rng: &mut Rng,
-    draw: impl Fn(&mut dyn FnMut() -> f64) -> f64 + Send + Sync + 'static,
+    of: impl Fn([f64; EACH]) -> f64 + Send + Sync + 'static,
 ) -> Result<Array> {
     let shape = checked(op, shape, size_of::<f64>())?;
     let count = shape.elem_count();
-    let numbers = launch_random(op, &mut || rng.uniform(), shape.dims(), move |uniform| {
-        (0..count).map(|_| draw(uniform)).collect::<Vec<f64>>()
+    let numbers = launch_random(op, &mut |out| rng.fill_uniform(out), shape.dims(), move |uniform| {
+        kernel::from_uniform(count, uniform, &of)
     });
     converted(&numbers, dtype)
 }
@@ -219,6 +238,34 @@ mod tests {
     // What this generator gave when it was made: a change breaks everybody's seeds.
     const GOLDEN: ([u64; 2], [u64; 2]) =
         ([4604317194420431787, 4606734539489062706], [13828173692884416540, 4602412878655256543]);
+
+    #[test]
+    fn many_numbers_are_those_one_by_one() {
+        let (mut many, mut single) = (Rng::seed(3), Rng::seed(3));
+        // With and without single numbers between them.
+        for between in [0, 1, 2, 7] {
+            for n in [0, 1, 3, 63, 64, 65, 255, 256, 257] {
+                let mut out = vec![f64::NAN; n];
+                many.fill_uniform(&mut out);
+                assert!(out.iter().all(|x| x.to_bits() == single.uniform().to_bits()), "{n}");
+                for _ in 0..between {
+                    assert_eq!(many.uniform().to_bits(), single.uniform().to_bits(), "{n}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn elements_are_the_numbers_of_the_generator() -> Result<()> {
+        let (mut many, mut single) = (Rng::seed(4), Rng::seed(4));
+        for n in [0, 1, 255, 256, 257] {
+            let uniform = Tensor::rand_dtype(0.0, 1.0, n, DType::F64, &mut many)?.to_vec1::<f64>()?;
+            assert!(uniform.iter().all(|x| x.to_bits() == single.uniform().to_bits()), "{n}");
+            let normal = Tensor::randn_dtype(0.0, 1.0, n, DType::F64, &mut many)?.to_vec1::<f64>()?;
+            assert!(normal.iter().all(|x| x.to_bits() == single.normal().to_bits()), "{n}");
+        }
+        Ok(())
+    }
 
     #[test]
     fn moments() -> Result<()> {

@@ -160,7 +160,7 @@ impl Entry {
             externals.push(whole(&state())?.into_array());
         }
         let mut made =
-            self.program.call(&externals, &mut || unreachable!("compile refuses random numbers"))?;
+            self.program.call(&externals, &mut |_| unreachable!("compile refuses random numbers"))?;
         Ok(made.pop().expect("a compiled function has one output").into())
     }
 }

@@ -298,7 +298,7 @@ impl Entry {
         rng: &Rng,
     ) -> Result<Evaluation> {
         let mut rng = rng.clone();
-        let mut made = self.program.call(externals, &mut || rng.uniform())?.into_iter();
+        let mut made = self.program.call(externals, &mut |out| rng.fill_uniform(out))?.into_iter();
         let mut next = || Ok::<_, Error>(made.next().expect("a program has the outputs that were recorded"));
         let loss = Tensor::constant(next()?);
         let outputs =

@@ -167,7 +167,7 @@ impl Entry {
         check: &dyn Fn(f64) -> Result<()>,
     ) -> Result<f64> {
         let mut own = None;
-        let mut uniform = || own.get_or_insert_with(rng).uniform();
+        let mut uniform = |out: &mut [f64]| own.get_or_insert_with(rng).fill_uniform(out);
         let opened: SmallVec<[_; 4]> = data.iter().map(|x| x.array().storage_and_layout().0).collect();
         let mut externals: SmallVec<[&CpuStorage; 64]> =
             opened.iter().map(|storage| on_cpu(storage)).collect();

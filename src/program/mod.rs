@@ -22,7 +22,7 @@ use candle_core::{CpuStorage, DType, Layout, Storage};
 use smallvec::SmallVec;
 
 use crate::autograd::Array;
-use crate::autograd::launch::{self, Kernel, Launch, Operand, Recording, Source, ValueView};
+use crate::autograd::launch::{self, Kernel, Launch, Operand, Recording, Source, Uniform, ValueView};
 use crate::error::{Error, Result};
 use crate::kernel::{self, LINKS};
 use plan::Stored;
@@ -169,11 +169,7 @@ impl Program {
     }
 
     /// Runs the kernels, and gives the outputs away; those that are needed again or are a part of something are copied.
-    fn call(
-        &mut self,
-        externals: &[Array],
-        uniform: &mut dyn FnMut() -> f64,
-    ) -> Result<SmallVec<[Array; 4]>> {
+    fn call(&mut self, externals: &[Array], uniform: &mut Uniform<'_>) -> Result<SmallVec<[Array; 4]>> {
         assert!(self.takes(externals), "the signature of a program is compared before it is run");
         with_storages(externals, |opened| {
             self.run(opened, uniform)?;
@@ -208,7 +204,7 @@ impl Program {
     }
 
     /// Runs the kernels on the storages of the externals. `uniform` draws random numbers.
-    fn run(&mut self, externals: &[&CpuStorage], uniform: &mut dyn FnMut() -> f64) -> Result<()> {
+    fn run(&mut self, externals: &[&CpuStorage], uniform: &mut Uniform<'_>) -> Result<()> {
         let Program { launches, constants, slots, planned, places, .. } = self;
         if slots.is_empty() {
             *slots = planned.iter().map(|&slot| plan::zeros(slot)).collect();

@@ -12,7 +12,7 @@ fn replay(program: &mut Program, externals: &[Array], views: &[ValueView], seed:
     let mut rng = Rng::seed(seed);
     let storages = externals.iter().map(storage).collect::<Result<Vec<_>>>()?;
     let storages: Vec<_> = storages.iter().collect();
-    program.run(&storages, &mut || rng.uniform())?;
+    program.run(&storages, &mut |out| rng.fill_uniform(out))?;
     views.iter().map(|view| program.value(view, &storages).to_array()).collect()
 }
 

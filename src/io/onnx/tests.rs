@@ -532,7 +532,7 @@ fn the_argument_of_softplus_is_never_positive() -> Result<()> {
         written(&OnnxExport::new(&[1, 3]), &Sequential::new().push(crate::activation::Softplus::default()))?;
     let operators: Vec<&str> = file.nodes.iter().filter_map(|node| node.split('(').next()).collect();
     assert_eq!(operators, ["Abs", "Neg", "Softplus", "Relu", "Add"], "{:?}", file.nodes);
-    assert!(file.nodes[2].contains(&*file.nodes[1].rsplit(' ').next().unwrap()), "{:?}", file.nodes);
+    assert!(file.nodes[2].contains(file.nodes[1].rsplit(' ').next().unwrap()), "{:?}", file.nodes);
     Ok(())
 }
 

@@ -29,6 +29,7 @@ pub mod optim;
 pub mod order;
 mod parallel;
 mod products;
+mod random;
 pub mod recurrent;
 mod reduce;
 mod resample;
@@ -58,6 +59,7 @@ pub use map::{Loop, SOURCES, Slots, Written, add_assign, cast, fuse, in_blocks, 
 pub use max_pool::{max_pool, pool_gather, pool_scatter};
 pub use one_pass::{one_pass, run_of};
 pub use parallel::{map_each, parts, simd_level};
+pub use random::from_uniform;
 pub use reduce::{add_scaled_dot, dot, fold_axis, is_finite, sum, sum_axis, sum_squares};
 pub use resample::{ResampleMode, Window, resample, resample_transpose};
 pub use taped::taped;
