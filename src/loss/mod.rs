@@ -310,10 +310,9 @@ impl<L: PointwiseLoss> ElementwiseLoss for L {
             self.check(prediction, target)?;
         }
         let total = ops::total::total(self.clone(), [prediction, target], divisor)?;
-        if L::PROPAGATES_NAN && recording() {
+        // A program looks again whenever its own total is not finite.
+        if L::PROPAGATES_NAN && (recording() || !is_finite(total.array())?) {
             unless_finite(total.array(), || self.check(prediction, target))?;
-        } else if L::PROPAGATES_NAN && !is_finite(total.array())? {
-            self.check(prediction, target)?;
         }
         Ok(total)
     }

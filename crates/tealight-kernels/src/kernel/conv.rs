@@ -83,6 +83,12 @@ impl Conv {
             .fold(self.depth(), |product, &n| product.saturating_mul(n))
     }
 
+    /// Whether a convolution is a matrix product whenever it can be one: a page has no room for the loops of numbers that its models
+    /// do not have.
+    fn is_product_only<T: Element>() -> bool {
+        cfg!(target_arch = "wasm32") && size_of::<T>() == 8
+    }
+
     /// Whether the sums of [`conv`] start at the bias, so that it is not added at the end.
     pub fn starts_at_bias<T: Element>(&self) -> bool {
         self.depth() > 0

@@ -54,7 +54,8 @@ fn is_simple(side: &WindowAxis, kernel: usize) -> bool {
 
 /// Whether the windows are two neighbours of a row, or of two rows.
 fn are_halves([high, wide]: &[WindowAxis; 2]) -> bool {
-    is_simple(wide, 2) && (is_simple(high, 1) || is_simple(high, 2))
+    // A page has no room for two loops.
+    is_simple(wide, 2) && (is_simple(high, 2) || (!cfg!(target_arch = "wasm32") && is_simple(high, 1)))
 }
 
 /// [`max_pool`] of images with `len` elements.
@@ -69,7 +70,8 @@ pub(super) fn max_pool_of<T: Element, I: Images<T>>(
     if size == 0 || images == 0 {
         return (vec![], vec![]);
     }
-    let halves = are_halves(sides);
+    // A page has no room for the loop of numbers that its models do not have.
+    let halves = are_halves(sides) && !(cfg!(target_arch = "wasm32") && size_of::<T>() == 8);
     let pool = |i: usize, best: &mut [Uninit<T>], places: &mut [Uninit<u32>]| {
         if halves {
             return run(Halves { x, first: i * image, sides, best, places });
@@ -132,7 +134,8 @@ impl<T: Element, I: Images<T>> WithSimd for Halves<'_, T, I> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Halves { x, first: origin, sides: [high, wide], best, places } = self;
-        let (width, n, rows, tall) = (wide.input, wide.output, high.output, high.kernel);
+        let (width, n, rows) = (wide.input, wide.output, high.output);
+        let tall = if cfg!(target_arch = "wasm32") { 2 } else { high.kernel };
         let (image, lanes) = (high.input * width, size_of::<T::Vector<S>>() / size_of::<T>());
         // Whole images or a part of one.
         let (mut done, all) = (0, best.len() / n);

@@ -52,11 +52,13 @@ pub(super) fn vector_matrix<T: Element>(
         let mut sums = Scratch::<T>::new(if k > run { out.len() } else { 0 });
         for (number, factors) in v.chunks(run).enumerate() {
             let rows = &columns[number * run * stride..];
-            if number == 0 {
-                products::add_rows(out, rows, stride, factors);
-            } else {
+            let is_first = number == 0;
+            if !is_first {
                 sums.fill(T::default());
-                products::add_rows(&mut sums, rows, stride, factors);
+            }
+            // One call: a page has room for one such loop.
+            products::add_rows(if is_first { &mut *out } else { &mut sums }, rows, stride, factors);
+            if !is_first {
                 add_assign(out, &sums);
             }
         }

@@ -92,7 +92,8 @@ pub(super) struct Blocked {
 impl Blocked {
     /// The convolution; `None` if another way is faster.
     pub(super) fn new<T: Element>(conv: &Conv) -> Option<Blocked> {
-        if conv.depth() < DEEP || conv.is_plain() || conv.is_one_large() {
+        let few = conv.depth() < DEEP;
+        if Conv::is_product_only::<T>() || few || conv.is_plain() || conv.is_one_large() {
             return None;
         }
         let axis = |side: super::WindowAxis| {
@@ -106,7 +107,8 @@ impl Blocked {
 
     /// The transpose, from the outputs of `conv` to its inputs; `None` if another way is faster.
     pub(super) fn transpose<T: Element>(conv: &Conv) -> Option<Blocked> {
-        if conv.depth() / conv.inputs.max(1) * conv.outputs < DEEP || conv.is_plain() || conv.is_one_large() {
+        let few = conv.depth() / conv.inputs.max(1) * conv.outputs < DEEP;
+        if Conv::is_product_only::<T>() || few || conv.is_plain() || conv.is_one_large() {
             return None;
         }
         let axis = |side: super::WindowAxis| {
