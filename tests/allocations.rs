@@ -126,8 +126,8 @@ fn a_replayed_step_holds_less() -> Result<()> {
     let ([first, _], [recorded, replayed]) = (most(true)?, most(false)?);
     println!("eager: {first} bytes, replayed: {recorded} in the first steps, then {replayed}");
     assert!(5 * replayed < 3 * first, "{replayed} bytes, {first} eager");
-    // The recording takes nothing of the size of an array, and its memory is free before the first replay takes some.
-    assert!(4 * recorded < 5 * first, "{recorded} bytes while recording, {first} eager");
+    // A run that is recorded or compared with, and less than another one beside it.
+    assert!(recorded < 2 * first, "{recorded} bytes in the first steps, {first} eager");
     Ok(())
 }
 
