@@ -579,6 +579,7 @@ fn elements_of_row<S: Simd, T: Element, F: Terms<T, 1, K>, const K: usize>(
     out: &mut [Uninit<T>],
 ) {
     let (lanes, width) = (size_of::<T::Vector<S>>() / size_of::<T>(), out.len());
+    // Of any group where each element has its own: these are not read then. A closure here would not be inlined.
     let wide = splat_all(simd, numbers, group.unwrap_or(0));
     let mut from = 0;
     assert!(x.iter().all(|x| x.len() == width), "kernel::norm: rows of one length");
