@@ -162,6 +162,11 @@ pub(crate) trait FormulaKernel: ElementLoop<f32> + ElementLoop<f64> + Send + Syn
 
     /// Which of the sources of the loop the operands are, in their order.
     fn used(&self) -> [bool; SOURCES];
+
+    /// Whether the loop runs operation by operation.
+    fn is_interpreted(&self) -> bool {
+        false
+    }
 }
 
 impl Kernel {

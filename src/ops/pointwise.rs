@@ -13,7 +13,7 @@ use crate::autograd::launch::{FormulaKernel, Kernel, Operand, Outputs, Primitive
 use crate::autograd::{ApplyTape, Array, Call, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::formula::{Formula, InputSet, Interpreter, Jet, Real, Tape};
-use crate::kernel::{self, Block, Dims, ElementLoop, SOURCES, Slots, View, Written, broadcast_dims};
+use crate::kernel::{self, Block, Code, Dims, ElementLoop, SOURCES, Slots, View, Written, broadcast_dims};
 
 /// Where the loops find the output and its gradient, after up to three inputs.
 pub(super) const OUTPUT: usize = 3;
@@ -102,6 +102,8 @@ pub(super) trait DynFormula: Loops<f32> + Loops<f64> + Send + Sync {
     fn tape(&self) -> Tape;
     /// The derivative by an input, from the inputs and the output.
     fn slope(&self, input: usize) -> Tape;
+    /// Whether its loops run operation by operation.
+    fn is_interpreted(&self) -> bool;
     /// What a loop computes, each operation as it is, from those of the [`SOURCES`] that are used.
     fn exact(&self, which: Which, used: [bool; SOURCES]) -> Tape;
     fn boxed(&self) -> Box<AnyFormula>;
@@ -155,7 +157,7 @@ where
 {
     if let Some(taped) = (formula as &dyn Any).downcast_ref::<Taped>() {
         let which = if I == OUTPUT { Which::Value } else { Which::Gradient(I) };
-        return kernel::taped(out, slices, taped.tape::<N>(which));
+        return kernel::taped(out, slices, &taped.ready::<N>(which).1);
     }
     if !F::IS_INLINED {
         return kernel::in_blocks(out, slices, &|s| element::<I, F, N, _>(formula, s));
@@ -190,8 +192,12 @@ impl<F: Formula<N>, const N: usize> DynFormula for Pointwise<F, N> {
         Tape::capture_slice(N + 1, |x| vec![self.0.derivative(first(x), x[N])[input]])
     }
 
+    fn is_interpreted(&self) -> bool {
+        !F::IS_INLINED
+    }
+
     fn exact(&self, which: Which, used: [bool; SOURCES]) -> Tape {
-        let taped = (&self.0 as &dyn Any).downcast_ref::<Taped>().map(|taped| taped.tape::<N>(which));
+        let taped = (&self.0 as &dyn Any).downcast_ref::<Taped>().map(|taped| &taped.ready::<N>(which).0);
         Tape::capture_exact(used.iter().filter(|used| **used).count(), |x| {
             let mut x = x.iter().copied();
             // Nothing reads the others.
@@ -376,6 +382,10 @@ impl FormulaKernel for Recorded {
     fn used(&self) -> [bool; SOURCES] {
         self.used
     }
+
+    fn is_interpreted(&self) -> bool {
+        self.formula.is_interpreted()
+    }
 }
 
 /// The formula's loop over the operands, which stand at the places that are `used`.
@@ -445,36 +455,40 @@ struct Taped(Arc<Tapes>);
 
 #[derive(Debug)]
 struct Tapes {
-    value: Tape,
+    value: (Tape, Code),
     /// The output's gradient times the derivative by each input, from all [`SOURCES`]; made when they are needed.
-    gradients: [OnceLock<Tape>; OUTPUT],
+    gradients: [OnceLock<(Tape, Code)>; OUTPUT],
 }
 
 impl<const N: usize> Formula<N> for Taped {
     const NAME: &'static str = "formula";
 
     fn value<R: Real>(&self, inputs: [R; N]) -> R {
-        self.0.value.eval(&inputs).pop().expect("the tape of a formula has one output")
+        self.0.value.0.eval(&inputs).pop().expect("the tape of a formula has one output")
     }
 }
 
 impl Taped {
-    fn tape<const N: usize>(&self, which: Which) -> &Tape {
+    /// What a loop computes, and the same ready to run.
+    fn ready<const N: usize>(&self, which: Which) -> &(Tape, Code) {
         let Which::Gradient(i) = which else { return &self.0.value };
         self.0.gradients[i].get_or_init(|| {
             let slope = DynFormula::slope(&Pointwise::<_, N>(self.clone()), i);
-            Tape::capture_slice(SOURCES, |x| {
+            let tape = Tape::capture_slice(SOURCES, |x| {
                 let mut inputs = x[..N].to_vec();
                 inputs.push(x[OUTPUT]);
                 slope.eval(&inputs).into_iter().map(|slope| x[GRAD] * slope).collect()
-            })
+            });
+            let code = Code::new(&tape);
+            (tape, code)
         })
     }
 }
 
 /// [`apply`] for a formula of one to three inputs that is given as a tape.
 pub(crate) fn apply_tape(tape: Tape, inputs: &[&Tensor]) -> Result<Tensor> {
-    let taped = Taped(Arc::new(Tapes { value: tape, gradients: Default::default() }));
+    let code = Code::new(&tape);
+    let taped = Taped(Arc::new(Tapes { value: (tape, code), gradients: Default::default() }));
     match *inputs {
         [a] => apply(taped, [a]),
         [a, b] => apply(taped, [a, b]),

@@ -461,6 +461,39 @@ fn formulas_after_each_other_are_one_kernel() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn formulas_with_others_between_them_are_one_kernel() -> Result<()> {
+    for dtype in [DType::F32, DType::F64] {
+        let examples =
+            [1, 2].map(|seed| [seed, seed + 10].map(|seed| normal(&[9, 9], seed).to_dtype(dtype).unwrap()));
+        // A product that comes before both, one that comes after, and a sum that stays between.
+        let f = |[x, y]: [&Tensor; 2]| {
+            let a = (x.tanh()? * 0.5)?;
+            let before = x.matmul(y)?;
+            let after = a.matmul(y)?;
+            let b = (&a * before)?;
+            Ok(vec![after, (b + a.sum(1)?.unsqueeze(1)?)?.sqr()?])
+        };
+        let [plain, fused] = self::fused(&f, examples.clone())?;
+        let plan = fused.to_string();
+        let names: Vec<&str> = plan.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+        assert_eq!(plain.kernel_count(), 8, "{plain}");
+        assert_eq!(names[..6], ["matmul", "tanh+mul+mul", "matmul", "sum", "add", "sqr"], "{fused}");
+        // The second derivatives along a line, and their gradients.
+        let f = |[x, y]: [&Tensor; 2]| {
+            let (x, w) = (x.detach().into_parameter(), y.detach().into_parameter());
+            let z = x.matmul(&w)?.tanh()?.matmul(&w)?.sin()?;
+            let series = autograd::taylor(&z, &x, &x.ones_like()?, 2)?;
+            let sum = ((&series[0] + &series[1])?.sqr()? + z)?.sum_all()?;
+            let gradients = sum.backward()?;
+            Ok(vec![sum.detach(), gradients.get(&w).cloned().expect("the sum depends on w")])
+        };
+        let [plain, fused] = self::fused(&f, examples)?;
+        assert!(fused.kernel_count() + 15 < plain.kernel_count(), "{plain}\n{fused}");
+    }
+    Ok(())
+}
+
 /// The plans of a training step, as recorded and as replayed, whose results have the bits of eager steps on any number of threads.
 fn plans(model: &dyn Layer, loss: &(impl Loss + Clone), x: &Tensor, y: &Tensor) -> Result<[String; 2]> {
     let start: Vec<Tensor> = model.parameters().iter().map(|(_, p)| p.get().detach()).collect();

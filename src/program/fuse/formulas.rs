@@ -1,20 +1,25 @@
 //! Formulas that follow one another become one kernel, which takes them block by block: what only the next of them read stays in
 //! level-1 cache, and takes no memory of the plan.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use candle_core::{DType, Layout, WithDType};
 use smallvec::SmallVec;
 
 use crate::autograd::array::with_float;
-use crate::autograd::launch::{FormulaKernel, Kernel, Launch, OUTPUTS, Operand, Outputs, ValueView};
-use crate::kernel::{self, Element, ElementLoop, LINKS, Link, LinkSource, SOURCES, Slots, Written};
+use crate::autograd::launch::{
+    FormulaKernel, Kernel, Launch, OUTPUTS, Operand, Outputs, Primitive, ValueView,
+};
+use crate::formula::{Expr, Tape};
+use crate::kernel::{self, Code, Element, ElementLoop, LINKS, Link, LinkSource, SOURCES, Slots, Written};
 
 use super::joined;
 use crate::program::plan::Stored;
 
 /// The calls with formulas of as many elements that follow one another as one call each. `kept` are read after the last call.
 pub(super) fn fuse(values: &[Stored], launches: Vec<Launch>, kept: &[usize]) -> Vec<Launch> {
+    let launches = gathered(launches, values);
     // By value: the last call that reads it.
     let mut readers = vec![0; values.len()];
     for (i, call) in launches.iter().enumerate() {
@@ -24,6 +29,62 @@ pub(super) fn fuse(values: &[Stored], launches: Vec<Launch>, kept: &[usize]) -> 
     let mut fused = Vec::with_capacity(launches.len());
     group(launches, 0, &readers, values, &mut fused);
     fused
+}
+
+/// The most elements of formulas that calls between them may leave their place for: their arrays stay in cache meanwhile.
+const FEW: usize = 1 << 14;
+
+/// The most calls between two formulas that shall follow one another.
+const NEAR: usize = 12;
+
+/// The calls in an order in which more formulas follow one another: what is between two of them runs before the first or after the second,
+/// if it makes nothing that the second reads.
+fn gathered(calls: Vec<Launch>, values: &[Stored]) -> Vec<Launch> {
+    let (mut rest, mut ordered) = (VecDeque::from(calls), Vec::new());
+    while let Some(first) = rest.pop_front() {
+        let few = first.outputs.first().is_some_and(|&made| values[made].len <= FEW);
+        if !few || !is_formula(&first, values) {
+            ordered.push(first);
+            continue;
+        }
+        let mut group = Group::default();
+        group.push(first, values);
+        // Of the calls that follow, which belong to the group, and which others can run before it; and how many lie up to the last of the group.
+        let (mut joins, mut precedes): (Vec<bool>, Vec<bool>) = Default::default();
+        let mut between = 0;
+        for (i, call) in rest.iter().enumerate() {
+            let later = |i: &usize| !joins[*i] && !precedes[*i];
+            let waits = (0..i).filter(later).any(|i| reads(call, &rest[i]));
+            // Others depend on the place of the rest.
+            let is_free =
+                !call.outputs.is_empty() && !matches!(call.kernel, Kernel::Random(_) | Kernel::Over(_));
+            let join = !waits && is_formula(call, values) && group.takes(call, values);
+            joins.push(join);
+            precedes.push(!join && !waits && is_free && !group.calls.iter().any(|made| reads(call, made)));
+            if join {
+                group.push(call.clone(), values);
+                between = i + 1;
+            } else if i + 1 - between == NEAR {
+                break;
+            }
+        }
+        let mut following = Vec::new();
+        for (i, call) in rest.drain(..between).enumerate() {
+            match (joins[i], precedes[i]) {
+                (true, _) => {}
+                (_, true) => ordered.push(call),
+                _ => following.push(call),
+            }
+        }
+        ordered.append(&mut group.calls);
+        following.into_iter().rev().for_each(|call| rest.push_front(call));
+    }
+    ordered
+}
+
+/// Whether a call reads what another one makes.
+fn reads(call: &Launch, other: &Launch) -> bool {
+    call.inputs.iter().any(|view| other.outputs.contains(&view.value))
 }
 
 /// Adds the calls, of which the first has the number `first`, to `fused`, in groups.
@@ -120,7 +181,15 @@ impl Group {
         });
         let links: Vec<_> = links.collect();
         let constant: SmallVec<[bool; LINKS]> = self.inputs.iter().map(|&(_, constant)| constant).collect();
-        let kernel = Kernel::map(move |x| with_float!(dtype, T => run::<T>(&links, len, &constant, x)));
+        let kernel = match joint(&self.calls, &links, self.inputs.len()) {
+            Some(code) => Kernel::map(move |x| {
+                with_float!(dtype, T => {
+                    let results = kernel::taped_all(len, &whole::<T>(len, &constant, x), &code);
+                    results.into_iter().map(T::to_cpu_storage_owned).collect()
+                })
+            }),
+            None => Kernel::map(move |x| with_float!(dtype, T => run::<T>(&links, len, &constant, x))),
+        };
         let outputs = self.calls.iter().map(|call| call.outputs[0]).filter(|&value| is_kept(value)).collect();
         let inputs = self.inputs.into_iter().map(|(view, _)| view).collect();
         fused.push(joined(self.calls, inputs, outputs, kernel));
@@ -158,6 +227,43 @@ where
     }
 }
 
+/// All of the calls as one list of operations, if some would be interpreted alone, and the others are so simple that loops of their own would not be
+/// faster.
+fn joint(calls: &[Launch], links: &[Part], inputs: usize) -> Option<Code> {
+    let tapes: Option<Vec<&Tape>> = calls
+        .iter()
+        .zip(links)
+        .map(|(call, (formula, ..))| match &call.primitive {
+            Primitive::Map(tape) if formula.is_interpreted() || tape.is_simple() => Some(tape),
+            _ => None,
+        })
+        .collect();
+    let tapes = tapes.filter(|_| links.iter().any(|(formula, ..)| formula.is_interpreted()))?;
+    Some(Code::new(&Tape::capture_exact(inputs, |x| {
+        let mut made = Vec::new();
+        for (tape, (_, sources, _)) in tapes.iter().zip(links) {
+            let operands = sources.iter().filter_map(|source| match *source {
+                LinkSource::Unused => None,
+                LinkSource::Input(i) => Some(x[i]),
+                LinkSource::Link(i) => Some(made[i]),
+            });
+            let operands: Vec<Expr> = operands.collect();
+            made.push(tape.eval(&operands).pop().expect("the tape of a formula has one output"));
+        }
+        made.into_iter().zip(links).filter(|(_, (.., is_kept))| *is_kept).map(|(y, _)| y).collect()
+    })))
+}
+
+/// The inputs of a group, of which one element may stand for all.
+fn whole<'a, T: Element + WithDType>(
+    len: usize,
+    constant: &[bool],
+    operands: &[Operand<'a>],
+) -> SmallVec<[&'a [T]; LINKS]> {
+    let count = |&constant: &bool| if constant { 1 } else { len };
+    operands.iter().zip(constant).map(|(x, constant)| &x.elements()[..count(constant)]).collect()
+}
+
 /// A formula, where its sources come from, and whether its array is kept.
 type Part = (Arc<dyn FormulaKernel>, [LinkSource; SOURCES], bool);
 
@@ -170,9 +276,7 @@ fn run<T: Element + WithDType>(
 where
     dyn FormulaKernel: ElementLoop<T>,
 {
-    let count = |&constant: &bool| if constant { 1 } else { len };
-    let inputs: SmallVec<[&[T]; LINKS]> =
-        operands.iter().zip(constant).map(|(x, constant)| &x.elements()[..count(constant)]).collect();
+    let inputs = whole(len, constant, operands);
     let bodies: SmallVec<[Body<'_>; LINKS]> = parts.iter().map(|(formula, ..)| Body(&**formula)).collect();
     let links: SmallVec<[Link<'_, T>; LINKS]> = bodies
         .iter()

@@ -127,7 +127,7 @@ impl Instruction {
         }
     }
 
-    pub(super) fn operands(&self) -> impl Iterator<Item = usize> + use<> {
+    pub(crate) fn operands(&self) -> impl Iterator<Item = usize> + use<> {
         let ids = match *self {
             Instruction::Input(_) | Instruction::Constant(_) => [None; 4],
             Instruction::Unary(_, a) => [Some(a), None, None, None],
@@ -284,9 +284,24 @@ impl Tape {
         &self.instructions
     }
 
-    /// The instruction that gives the first output.
-    pub(crate) fn first_output(&self) -> usize {
-        self.outputs[0]
+    /// The instructions that give the outputs.
+    pub(crate) fn outputs(&self) -> &[usize] {
+        &self.outputs
+    }
+
+    /// Whether it is one operation, or only adds, subtracts, multiplies, divides and negates.
+    #[doc(hidden)]
+    pub fn is_simple(&self) -> bool {
+        let functions = self.instructions.iter().filter(|instruction| match instruction {
+            Instruction::Unary(f, _) => *f != Unary::Neg,
+            Instruction::Binary(f, ..) => !matches!(f, Binary::Add | Binary::Sub | Binary::Mul | Binary::Div),
+            Instruction::Select(_) => true,
+            Instruction::Input(_) | Instruction::Constant(_) => false,
+        });
+        match functions.count() {
+            0 => true,
+            _ => self.instructions.len() == self.inputs() + 1,
+        }
     }
 
     /// Whether both do the same, instruction by instruction.

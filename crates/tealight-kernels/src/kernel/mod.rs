@@ -62,7 +62,7 @@ pub use parallel::{map_each, parts, simd_level};
 pub use random::from_uniform;
 pub use reduce::{add_scaled_dot, dot, fold_axis, is_finite, sum, sum_axis, sum_squares};
 pub use resample::{ResampleMode, Window, resample, resample_transpose};
-pub use taped::taped;
+pub use taped::{Code, taped, taped_all};
 pub use view::{Dims, View, broadcast_dims};
 pub use window::WindowAxis;
 
@@ -104,7 +104,7 @@ instances! {
     rows: softmax softmax_backward log_softmax log_softmax_backward cross_entropy cross_entropy_and_slopes normalize normalize_backward;
     scan: products other_products;
     soft_cross_entropy: soft_cross_entropy soft_cross_entropy_backward;
-    taped: taped;
+    taped: taped taped_all;
 }
 
 /// The element types that the kernels are compiled for.

@@ -243,6 +243,9 @@ pub(super) unsafe fn turn<T: Copy>(from: *const T, from_row: usize, to: *mut T, 
     }
 }
 
+/// Bytes of a cache line.
+pub(super) const LINE: usize = 64;
+
 /// An array that begins with a cache line. One on the stack does so in some processes only, and in some of the ways to its function:
 /// there, vectors that lie in two lines make a loop take half as long again.
 #[repr(align(64))]
