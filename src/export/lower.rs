@@ -435,10 +435,12 @@ impl Writer<'_> {
                 })?;
             }
             Primitive::WhereCond => self.elements(&operands, &y, count, |x| {
-                Ok((
-                    Block::new(dtype, 0, false),
-                    format!("if {} != 0 {{ {} }} else {{ {} }}", x[0], x[1], x[2]),
-                ))
+                let mut block = Block::new(dtype, 0, false);
+                // Both are read: of a choice between memory and a constant GCC 12 makes loads with masks, in other places than it should
+                // where the condition has fewer bits (-O3 with AVX2).
+                let [yes, no] = [&x[1], &x[2]].map(|value| block.declare(value));
+                let choice = block.declare(&format!("if {} != 0 {{ {yes} }} else {{ {no} }}", x[0]));
+                Ok((block, choice))
             })?,
             Primitive::Affine([m, k, n]) => {
                 self.line(&format!("affine({}, {}, {}, {y}, 0, {m}, {k}, {n});", at[0], at[1], at[2]));
