@@ -219,8 +219,12 @@ impl FormulaKernel for AddKernel {
         let [a, b] = operands else { unreachable!("a sum has two terms") };
         let dims = a.dims();
         with_float!(a.dtype(), T => {
-            let views = kernel::sources([a.view::<T>(dims), b.view(dims)]);
-            single(kernel::map_by(dims, views, &|out, slices| self.run(out, slices)))
+            let body: kernel::Loop<T> = &|out, slices| self.run(out, slices);
+            if a.fills(dims) && b.fills(dims) {
+                let slices = [a.elements(), b.elements(), &[], &[], &[]];
+                return single(kernel::map_slices(slices[0].len(), slices, body));
+            }
+            single(kernel::map_by(dims, kernel::sources([a.view::<T>(dims), b.view(dims)]), body))
         })
     }
 

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::array::add;
+use candle_core::WithDType;
+
+use super::array::{add, on_cpu, with_float};
 use super::broadcast::{Accumulate, add_in_place, sum_to};
 use super::gradients::Gradients;
 use super::node::{Call, Node};
@@ -34,6 +36,42 @@ impl Pending {
     }
 }
 
+/// The nodes that wait for their turn, of which the one with the largest id is next.
+#[derive(Default)]
+struct Queue {
+    /// Comes before all others: in a chain of operations there are none, and no memory is taken.
+    next: Option<Pending>,
+    others: BTreeMap<u64, Pending>,
+}
+
+impl Queue {
+    fn pop(&mut self) -> Option<Pending> {
+        self.next.take().or_else(|| self.others.pop_last().map(|(_, pending)| pending))
+    }
+
+    fn get_mut(&mut self, id: u64) -> Option<&mut Pending> {
+        match &mut self.next {
+            Some(next) if next.node.id == id => self.next.as_mut(),
+            _ => self.others.get_mut(&id),
+        }
+    }
+
+    /// Adds a node that does not wait yet.
+    fn insert(&mut self, pending: Pending) {
+        let last = match &self.next {
+            Some(next) => Some(next.node.id),
+            None => self.others.last_key_value().map(|(&id, _)| id),
+        };
+        let later = match last.is_none_or(|last| last < pending.node.id) {
+            true => self.next.replace(pending),
+            false => Some(pending),
+        };
+        if let Some(later) = later {
+            self.others.insert(later.node.id, later);
+        }
+    }
+}
+
 /// Errors if the parameter whose value this leaf was has another value now.
 pub(super) fn check_fresh(pass: &'static str, node: &Node) -> Result<()> {
     if !node.stale.load(Ordering::Relaxed) {
@@ -58,9 +96,9 @@ fn walk(
     found: &mut dyn FnMut(&Node, &Tensor),
 ) -> Result<()> {
     let Some(start) = root.node.clone().filter(|node| useful(node.id)) else { return Ok(()) };
-    let mut pending = BTreeMap::new();
-    pending.insert(start.id, Pending { node: start, grad: seed, owned: false });
-    while let Some((_, Pending { node, grad, .. })) = pending.pop_last() {
+    let mut queue = Queue::default();
+    queue.insert(Pending { node: start, grad: seed, owned: false });
+    while let Some(Pending { node, grad, .. }) = queue.pop() {
         check_fresh("backward", &node)?;
         found(&node, &grad);
         if ends(node.id) {
@@ -81,15 +119,13 @@ fn walk(
             }
             let grad = match grad {
                 Some(grad) => sum_to(&grad, &input.dims).map_err(|error| error.context(node.rule.name()))?,
-                None if pending.contains_key(&input.id) => continue,
+                None if queue.get_mut(input.id).is_some() => continue,
                 // Zero is a gradient, too: only what is not reached has none.
                 None => Tensor::constant(Array::zeros(&input.dims[..], input.dtype, &device)?),
             };
-            match pending.get_mut(&input.id) {
+            match queue.get_mut(input.id) {
                 Some(known) => known.add(grad)?,
-                None => {
-                    pending.insert(input.id, Pending { node: input.clone(), grad, owned: false });
-                }
+                None => queue.insert(Pending { node: input.clone(), grad, owned: false }),
             }
         }
     }
@@ -169,7 +205,12 @@ impl Tensor {
 }
 
 pub(super) fn ones(like: &Tensor) -> Result<Tensor> {
-    Ok(Tensor::constant(like.array.ones_like()?))
+    if !on_cpu(&like.array) {
+        return Ok(Tensor::constant(like.array.ones_like()?));
+    }
+    // Mostly of one element, for which candle's way takes longer than the rest of a short backward pass.
+    let ones = with_float!(like.dtype(), T => T::to_cpu_storage_owned(vec![1.0; like.elem_count()]));
+    Ok(Tensor::constant(launch::array(ones, like.dims())))
 }
 
 /// The gradients of `y`, weighted with `seed`, with respect to `xs`; `None` where y does not depend on x. What

@@ -79,6 +79,11 @@ impl<'a> Operand<'a> {
         View::broadcast(self.elements(), self.dims(), self.strides(), out)
     }
 
+    /// Whether it is contiguous, and not broadcast to `out`.
+    pub(crate) fn fills(&self, out: &[usize]) -> bool {
+        self.dims() == out && self.layout.is_contiguous()
+    }
+
     /// A copy in row-major order, of elements of type `T`.
     pub(crate) fn to_vec<T: WithDType>(self) -> Vec<T> {
         if self.layout.is_contiguous() {
@@ -296,13 +301,11 @@ pub(crate) fn launch_borrowed(
     kernel: &dyn Fn(&[Operand<'_>]) -> Outputs,
     owned: impl FnOnce() -> Kernel,
 ) -> Result<SmallVec<[Array; 2]>> {
-    let outputs = {
-        let opened: SmallVec<[_; 5]> = inputs.iter().map(|x| x.storage_and_layout()).collect();
-        let operands = opened.iter().map(|(storage, layout)| operand(storage, layout));
-        kernel(&operands.collect::<Result<SmallVec<[_; 5]>>>()?)
-    };
-    let outputs: SmallVec<[Array; 2]> =
-        outputs.into_iter().zip(dims).map(|(storage, dims)| array(storage, dims)).collect();
+    let made = with_all(inputs, |operands| Ok(kernel(operands)))?;
+    let mut outputs: SmallVec<[Array; 2]> = SmallVec::new();
+    for (storage, dims) in made.into_iter().zip(dims) {
+        outputs.push(array(storage, dims));
+    }
     if recording() {
         let views: SmallVec<[&Array; 2]> = outputs.iter().collect();
         record(what.name(), what.primitive(), inputs, &views, owned());
@@ -324,11 +327,7 @@ pub(crate) fn launch_all(
     dims: &[usize],
     kernel: impl Fn(&[Operand<'_>]) -> Result<CpuStorage> + Send + Sync + 'static,
 ) -> Result<Array> {
-    let y = {
-        let opened: Vec<_> = inputs.iter().map(|x| x.storage_and_layout()).collect();
-        let operands = opened.iter().map(|(storage, layout)| operand(storage, layout));
-        array(kernel(&operands.collect::<Result<Vec<_>>>()?)?, dims)
-    };
+    let y = array(with_all(inputs, &kernel)?, dims);
     if is_observed_by(PROGRAM) {
         let kernel = move |x: &[Operand<'_>]| Ok(SmallVec::from_iter([kernel(x)?]));
         record(what.name(), what.primitive(), inputs, &[&y], Kernel::Map(Arc::new(kernel)));
@@ -417,6 +416,20 @@ pub(crate) fn with_operands<const N: usize, R>(
         operand(storage, layout)?;
     }
     f(opened.each_ref().map(|(storage, layout)| operand(storage, layout).expect("checked above")))
+}
+
+/// [`with_operands`] for any number of inputs.
+fn with_all<R>(inputs: &[&Array], f: impl FnOnce(&[Operand<'_>]) -> Result<R>) -> Result<R> {
+    // Pushed, since `collect` of a few costs more than the kernel of a small array.
+    let mut opened: SmallVec<[_; 5]> = SmallVec::new();
+    for x in inputs {
+        opened.push(x.storage_and_layout());
+    }
+    let mut operands: SmallVec<[_; 5]> = SmallVec::new();
+    for (storage, layout) in &opened {
+        operands.push(operand(storage, layout)?);
+    }
+    f(&operands)
 }
 
 fn operand<'a>(storage: &'a Storage, layout: &'a Layout) -> Result<Operand<'a>> {

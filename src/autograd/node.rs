@@ -267,7 +267,8 @@ pub(super) fn needs_grad(inputs: &[&Tensor]) -> bool {
 impl<R: ?Sized> Drop for Node<R> {
     /// Drops a whole graph without recursion: a chain of a million operations would overflow the stack.
     fn drop(&mut self) {
-        let mut waiting: Vec<Arc<Node>> = self.edges.drain(..).flatten().collect();
+        let mut waiting: SmallVec<[Arc<Node>; 4]> = SmallVec::new();
+        self.edges.drain(..).flatten().for_each(|node| waiting.push(node));
         while let Some(mut node) = waiting.pop() {
             // A node with another owner is dropped by that; any other is dropped here, with no edges left.
             if let Some(node) = Arc::get_mut(&mut node) {

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::interpreters::{CandleOps, RecordedOps, Value};
 use crate::autograd::Element;
-use crate::autograd::array::{by_candle, converted, fits, is_narrow, on_cpu, with_float};
+use crate::autograd::array::{by_candle, converted, count, fits, is_narrow, on_cpu, with_float};
 use crate::autograd::launch::{FormulaKernel, Kernel, Operand, Outputs, Primitive, launch_borrowed, single};
 use crate::autograd::{ApplyTape, Array, Call, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
@@ -399,10 +399,16 @@ fn looped<T: Element>(
 where
     AnyFormula: Loops<T>,
 {
+    let body: kernel::Loop<T> = &|out, slices| formula.run(which, out, slices);
+    let whole = operands.iter().all(|x| x.fills(dims));
     let mut operands = operands.iter();
-    let mut next = || operands.next().expect("an operand for each used place").view(dims);
-    let sources = used.map(|used| if used { next() } else { View::unused() });
-    kernel::map_by(dims, sources, &|out, slices| formula.run(which, out, slices))
+    let mut next = || operands.next().expect("an operand for each used place");
+    if whole {
+        let slices = used.map(|used| if used { next().elements() } else { &[] });
+        return kernel::map_slices(count(dims), slices, body);
+    }
+    let sources = used.map(|used| if used { next().view(dims) } else { View::unused() });
+    kernel::map_by(dims, sources, body)
 }
 
 /// The gradient of input i of `n`.

@@ -141,12 +141,15 @@ fn total_forward(
         let total = (Tensor::constant(converted(&each, wide)?).sum_all()? / divisor)?;
         return converted(total.array(), each.dtype());
     }
-    let mut arrays = [const { None }; OUTPUT];
-    for (slot, x) in arrays.iter_mut().zip(inputs) {
-        *slot = Some(contiguous(x)?);
+    let mut copies = [const { None }; OUTPUT];
+    for (copy, x) in copies.iter_mut().zip(inputs).filter(|(_, x)| !x.is_contiguous()) {
+        *copy = Some(contiguous(x)?);
     }
     let wanted = ctx.needs_input_grad(0);
-    let inputs: SmallVec<[&Array; OUTPUT]> = arrays.iter().flatten().collect();
+    let mut rows: SmallVec<[&Array; OUTPUT]> = SmallVec::new();
+    for (copy, x) in copies.iter().zip(inputs) {
+        rows.push(copy.as_ref().unwrap_or(x));
+    }
     let shapes: &[&[usize]] = if wanted { &[&[], dims] } else { &[&[]] };
     let made = with_float!(first.dtype(), T => {
         let eager = |x: &[Operand<'_>]| totals::<T>(formula, at_once, wanted, divisor, x);
@@ -162,7 +165,7 @@ fn total_forward(
             let slopes = wanted.then(|| formula.exact(Which::Gradient(0), used));
             Primitive::Total { values, slopes, divisor }
         };
-        launch_borrowed((formula.name(), what), &inputs, shapes, &eager, owned)?
+        launch_borrowed((formula.name(), what), &rows, shapes, &eager, owned)?
     });
     let mut made = made.into_iter();
     let total = made.next().expect("the total comes first");
@@ -231,7 +234,9 @@ where
         None => kernel::total(slices[0].len(), slices, value, wanted.then_some((pull, factor))),
     };
     let mut made = single(kernel::one(total / T::constant(divisor)));
-    made.extend(slopes.map(T::to_cpu_storage_owned));
+    if let Some(slopes) = slopes {
+        made.push(T::to_cpu_storage_owned(slopes));
+    }
     made
 }
 

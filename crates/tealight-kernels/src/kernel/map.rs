@@ -164,28 +164,51 @@ pub fn map_by<T: Element>(dims: &[usize], mut sources: [View<'_, T>; SOURCES], b
         && sources.iter().all(|view| {
             view.is_unused() || view.strides.iter().all(|&stride| stride == 1) && view.data.len() >= n
         });
-    let periods = if contiguous { [0; SOURCES] } else { join_rows(&mut dims, &mut sources) };
+    if contiguous {
+        return map_slices(
+            n,
+            sources.each_ref().map(|view| if view.is_unused() { &[] } else { &view.data[..n] }),
+            body,
+        );
+    }
+    let periods = join_rows(&mut dims, &mut sources);
     let in_rows = dims.last().is_some_and(|&last| last >= LONG)
         && sources
             .iter()
             .all(|view| view.is_unused() || view.strides.last().is_some_and(|&stride| stride < 2));
     let piece = |start: usize, out: &mut [Uninit<T>]| {
-        if in_rows && !contiguous {
+        if in_rows {
             rows(&sources, periods, &dims, start, out, body);
-        } else if contiguous {
-            let slices = sources.each_ref().map(|view| match view.is_unused() {
-                true => &[],
-                false => &view.data[start..start + out.len()],
-            });
-            body(Slots::new(out), slices);
         } else {
             blocks(&sources, &dims, start, out, body);
         }
     };
-    // One thread takes all at once.
+    // SAFETY: `body` writes all of its slots, as the returned `Written` proves.
+    unsafe { in_pieces(n, &piece) }
+}
+
+/// `n` elements, computed by `body` from the elements of the sources in the same places; an unused source is empty.
+#[inline(never)]
+pub fn map_slices<T: Element>(n: usize, sources: [&[T]; SOURCES], body: Loop<T>) -> Vec<T> {
+    let piece = |start: usize, out: &mut [Uninit<T>]| {
+        let slices = sources.map(|x| if x.is_empty() { x } else { &x[start..start + out.len()] });
+        body(Slots::new(out), slices);
+    };
+    // SAFETY: as in `map_by`.
+    unsafe { in_pieces(n, &piece) }
+}
+
+/// `n` elements, of which `piece` writes those from a place on: all at once on one thread.
+///
+/// # Safety
+/// `piece` must initialise every element of the slice that it is given.
+unsafe fn in_pieces<T: Element>(n: usize, piece: &(dyn Fn(usize, &mut [Uninit<T>]) + Sync)) -> Vec<T> {
+    if n == 0 {
+        return Vec::new();
+    }
     let threads = worthwhile(n);
     let size = if threads { PIECE } else { n };
-    // SAFETY: `body` writes all of its slots, as the returned `Written` proves, and the pieces cover the whole output.
+    // SAFETY: `piece` writes all of its slots by this function's contract, and the pieces cover the whole output.
     unsafe {
         buffer::written(n, |out| {
             parts(out, size, threads, &|i, part| piece(i * size, part));

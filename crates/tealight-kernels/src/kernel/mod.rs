@@ -55,7 +55,9 @@ pub use find_outside::outside;
 pub use fused_loss::{Both, both, total, total_at_once};
 pub use gemm::{Matrix, affine, matmul, outer};
 pub use index::{BlockIndices, last_of_each, nonzero, strides, sums};
-pub use map::{Loop, SOURCES, Slots, Written, add_assign, cast, fuse, in_blocks, map, map_by, sources};
+pub use map::{
+    Loop, SOURCES, Slots, Written, add_assign, cast, fuse, in_blocks, map, map_by, map_slices, sources,
+};
 pub use max_pool::{max_pool, pool_gather, pool_scatter};
 pub use one_pass::{one_pass, run_of};
 pub use parallel::{map_each, parts, simd_level};
@@ -92,7 +94,7 @@ instances! {
     find_outside: outside;
     fused_loss: total total_at_once;
     gemm: outer affine matmul_by;
-    map: in_blocks map_by add_assign;
+    map: in_blocks map_by map_slices add_assign;
     max_pool: max_pool pool_gather pool_scatter;
     moments: variances centered norms log_sum_exps softmax;
     norm: moments standardize standardize_backward;
