@@ -27,6 +27,17 @@ impl<T> Matrix<'_, T> {
     }
 }
 
+/// What a product is added to.
+#[derive(Clone, Copy)]
+pub(super) enum Onto<'a, T> {
+    /// Nothing: what is there is never read.
+    Nothing,
+    /// What is there.
+    Output,
+    /// As many numbers as there are columns, which are added to each row.
+    Row(&'a [T]),
+}
+
 /// out ← a·b, or out + a·b if `add`, where a is m × k and b is k × n, on several threads if `threads`.
 ///
 /// Element (i, j) of the product is `out[i·rows + j]`.
@@ -51,28 +62,39 @@ pub(super) fn multiply<T: Element>(
     }
     // SAFETY: the assertion above shows that the product lies inside the slice, whose elements are all initialised.
     unsafe {
-        product(out.as_mut_ptr(), rows, sizes, a, b, add, threads);
+        product(out.as_mut_ptr(), rows, sizes, a, b, if add { Onto::Output } else { Onto::Nothing }, threads);
     }
 }
 
-/// out ← a·b, or out + a·b if `add`, where k > 0. Unless `add`, `out` is never read.
+/// out ← a·b, plus what it is added to, where k > 0.
 ///
 /// # Safety
-/// `out[i·rows + j]` must be valid to write for every i < m and j < n, and to read if `add`.
+/// `out[i·rows + j]` must be valid to write for every i < m and j < n, and to read if the product is added to it.
 unsafe fn product<T: Element>(
     out: *mut T,
     rows: usize,
     [m, k, n]: [usize; 3],
     a: Matrix<T>,
     b: Matrix<T>,
-    add: bool,
+    onto: Onto<T>,
     threads: bool,
 ) {
     assert!(a.holds(m, k) && b.holds(k, n), "kernel::matmul: a matrix reaches beyond its slice");
     #[cfg(target_arch = "wasm32")]
     {
         let _ = threads;
-        super::parallel::run(Small { out, rows, sizes: [m, k, n], a, b, add });
+        if let Onto::Row(row) = onto {
+            // SAFETY: by this function's contract.
+            (0..m).for_each(|i| unsafe { row[..n].as_ptr().copy_to_nonoverlapping(out.add(i * rows), n) });
+        }
+        super::parallel::run(Small {
+            out,
+            rows,
+            sizes: [m, k, n],
+            a,
+            b,
+            add: !matches!(onto, Onto::Nothing),
+        });
     }
     #[cfg(not(target_arch = "wasm32"))]
     {
@@ -84,10 +106,11 @@ unsafe fn product<T: Element>(
                 if by_columns { (0, from, m, size.min(n - from)) } else { (from, 0, size.min(m - from), n) };
             let a = Matrix { data: &a.data[i * a.rows..], ..a };
             let b = Matrix { data: &b.data[j * b.columns..], ..b };
+            let onto = if let Onto::Row(row) = onto { Onto::Row(&row[j..]) } else { onto };
             // SAFETY: by this function's contract, and because each piece has other rows or columns.
             unsafe {
                 let out = out.get().add(i * rows + j);
-                compute(Products { out, step: 0, rows, sizes: [m, k, n], count: 1, pair: &|_| (a, b), add });
+                compute(Products { out, step: 0, rows, sizes: [m, k, n], count: 1, pair: &|_| (a, b), onto });
             }
         };
         for_each(if by_columns { n } else { m }.div_ceil(size), threads, &piece);
@@ -97,7 +120,9 @@ unsafe fn product<T: Element>(
 /// The pieces in which threads compute a product: whether they are columns, and how many rows or columns a piece has.
 #[cfg(not(target_arch = "wasm32"))]
 fn cut([m, n, k]: [usize; 3]) -> (bool, usize) {
-    let pieces = (m.saturating_mul(n).saturating_mul(k) / (PARALLEL_GEMM_FROM / 2)).max(1);
+    // A few for each thread, of which some may come late.
+    let most = 4 * rayon::current_num_threads();
+    let pieces = (m.saturating_mul(n).saturating_mul(k) / (PARALLEL_GEMM_FROM / 2)).clamp(1, most);
     // Whole panels of columns, of which each is packed once; or rows, for each piece of which all panels are.
     let columns = n.div_ceil(pieces).next_multiple_of(64);
     if columns < n { (true, columns) } else { (false, m.div_ceil(pieces).next_multiple_of(48)) }
@@ -160,11 +185,21 @@ pub fn outer<T: Element>(a: &[T], b: &[T]) -> Vec<T> {
 /// x·wᵀ + bias, where x is m × k and w is n × k, both row by row.
 #[inline(never)]
 pub fn affine<T: Element>(x: &[T], w: &[T], bias: &[T], [m, k, n]: [usize; 3]) -> Vec<T> {
-    let mut out = buffer::empty(m * n);
-    (0..m).for_each(|_| out.extend_from_slice(&bias[..n]));
-    let x = Matrix { data: x, rows: k, columns: 1 };
-    into(&mut out, [m, k, n], x, Matrix { data: w, rows: 1, columns: k }, true);
-    out
+    let bias = &bias[..n];
+    let (x, w) = (Matrix { data: x, rows: k, columns: 1 }, Matrix { data: w, rows: 1, columns: k });
+    if m <= 1 || n <= 1 || k == 0 {
+        let mut out = buffer::empty(m * n);
+        (0..m).for_each(|_| out.extend_from_slice(bias));
+        into(&mut out, [m, k, n], x, w, true);
+        return out;
+    }
+    let threads = gemm_worthwhile(m.saturating_mul(n).saturating_mul(k));
+    // SAFETY: the product is the m·n elements, which are all written, because k > 0, and none is read.
+    unsafe {
+        buffer::written(m * n, |out| {
+            product(out.as_mut_ptr().cast(), n, [m, k, n], x, w, Onto::Row(bias), threads);
+        })
+    }
 }
 
 /// out ← a·b, or out + a·b if `add`, where `out` is m × n, row by row.
@@ -220,7 +255,7 @@ pub(super) fn matmul_by<'a, T: Element>(
                 if cfg!(target_arch = "wasm32") || one {
                     for i in products {
                         let (a, b) = pair(i);
-                        product(to(i), n, [m, k, n], a, b, false, one);
+                        product(to(i), n, [m, k, n], a, b, Onto::Nothing, one);
                     }
                     return;
                 }
@@ -232,7 +267,7 @@ pub(super) fn matmul_by<'a, T: Element>(
                     sizes: [m, k, n],
                     count: products.len(),
                     pair: &|i| pair(products.start + i),
-                    add: false,
+                    onto: Onto::Nothing,
                 });
             });
         })
@@ -246,7 +281,7 @@ mod tests {
     use rayon::prelude::*;
 
     use super::super::tiles::DEPTH;
-    use super::{Matrix, matmul, multiply};
+    use super::{Matrix, affine, matmul, multiply};
 
     thread_local!(static BUSY: Cell<bool> = const { Cell::new(false) });
 
@@ -292,6 +327,10 @@ mod tests {
             [50, 65, 512],
             [49, 520, 300],
             [49, 600, 784],
+            // Factors whose lines drive out one another.
+            [32, 200, 100],
+            [96, 600, 72],
+            [64, 300, 256],
             [1, 1, 1],
         ] {
             let (x, y, old) = (numbers(m * k, 0.5), numbers(k * n, 0.1), numbers(m * n, 0.7));
@@ -363,6 +402,25 @@ mod tests {
             let (a, b) = (&a[i / n * k..][..k], &b[i % n * k..][..k]);
             let exact: f64 = a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
             assert!((f64::from(*got) - exact).abs() < 3e-6 * exact, "{i}: {got} {exact}");
+        }
+    }
+
+    #[test]
+    fn a_bias_is_added_to_each_row() {
+        let data: Vec<f32> = (0..70_000).map(|i| (i as f32 * 0.7).sin()).collect();
+        // In one piece and in several, also as the transpose of another product.
+        for [m, k, n] in [[5, 70, 9], [2, 0, 3], [1, 8, 40], [64, 784, 70], [300, 40, 200], [8, 600, 64]] {
+            let (x, w, bias) = (&data[..m * k], &data[100..100 + n * k], &data[7..7 + n]);
+            let product = matmul(1, [m, k, n], |_| {
+                (Matrix { data: x, rows: k, columns: 1 }, Matrix { data: w, rows: 1, columns: k })
+            });
+            let got = affine(x, w, bias, [m, k, n]);
+            for (i, (got, product)) in got.iter().zip(product).enumerate() {
+                let expected = bias[i % n] + product;
+                // Several blocks are added one after the other.
+                let equal = if k <= DEPTH { *got == expected } else { (got - expected).abs() < 1e-4 };
+                assert!(equal, "{m} x {k} x {n}: {i}");
+            }
         }
     }
 

@@ -127,8 +127,8 @@ const PARALLEL_FROM: usize = if cfg!(test) { 1 << 14 } else { 1 << 18 };
 /// From this many multiplications of a convolution on a second thread pays.
 const PARALLEL_PRODUCTS_FROM: usize = if cfg!(test) { 1 << 19 } else { 1 << 22 };
 
-/// The same for one matrix product, in which threads wait for one another more often.
-pub(super) const PARALLEL_GEMM_FROM: usize = if cfg!(test) { 1 << 19 } else { 1 << 25 };
+/// The same for one matrix product, or several of one call. Those of a step follow one another, so that the other threads are still awake.
+pub(super) const PARALLEL_GEMM_FROM: usize = if cfg!(test) { 1 << 19 } else { 1 << 21 };
 
 /// Elements that a thread takes at a time: few enough for its level-2 cache.
 pub(super) const PIECE: usize = 1 << 15;

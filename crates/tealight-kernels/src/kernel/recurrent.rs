@@ -8,10 +8,7 @@ use pulp::{Simd, WithSimd};
 
 use super::buffer::{self, Scratch, Uninit, assume_written, assume_written_mut, fill, slots};
 use super::gemm::{Matrix, multiply};
-use super::parallel::{
-    DisjointChunks, PARALLEL_GEMM_FROM, for_each, gemm_worthwhile, large_product, parts, product_worthwhile,
-    run,
-};
+use super::parallel::{DisjointChunks, for_each, gemm_worthwhile, product_worthwhile, run};
 use super::simd::{Aligned, store};
 use super::{Element, reduce};
 
@@ -731,14 +728,8 @@ fn backward<T: Element>(
         let mut out = buffer::zeros(width * hidden);
         let before = Matrix { data: &before, rows: hidden, columns: 1 };
         let work = width * rows * hidden;
-        // `multiply` divides larger products only. The halves are by the sizes alone, on which bits may depend.
-        let halves = large_product(work) && work < PARALLEL_GEMM_FROM;
-        let size = if halves { width.div_ceil(2).next_multiple_of(8) } else { width };
-        parts(&mut out, size * hidden, halves && product_worthwhile(work), &|i, out| {
-            let grads = Matrix { data: &of_product[i * size..], rows: 1, columns: width };
-            let (sizes, threads) = ([out.len() / hidden, rows, hidden], !halves && gemm_worthwhile(work));
-            multiply((out, hidden), sizes, grads, before, false, threads);
-        });
+        let grads = Matrix { data: of_product, rows: 1, columns: width };
+        multiply((&mut out, hidden), [width, rows, hidden], grads, before, false, gemm_worthwhile(work));
         out
     });
     let bias = inputs.bias.map(|_| reduce::sum_axis(of_product, 1, rows, width));

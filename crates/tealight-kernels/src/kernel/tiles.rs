@@ -13,7 +13,7 @@ use pulp::{Simd, WithSimd};
 
 use super::Element;
 use super::buffer::{Scratch, Uninit};
-use super::gemm::Matrix;
+use super::gemm::{Matrix, Onto};
 use super::parallel::run;
 use super::simd::{turn, vector_at};
 
@@ -42,8 +42,7 @@ pub(super) struct Products<'a, T> {
     pub sizes: [usize; 3],
     pub count: usize,
     pub pair: &'a dyn Fn(usize) -> (Matrix<'a, T>, Matrix<'a, T>),
-    /// Whether the products are added to what is there. Otherwise that is never read.
-    pub add: bool,
+    pub onto: Onto<'a, T>,
 }
 
 /// Computes them.
@@ -66,7 +65,16 @@ impl<T: Element> WithSimd for Products<'_, T> {
             assert!(a.holds(m, k) && b.holds(k, n), "kernel::matmul: a matrix reaches beyond its slice");
             // SAFETY: by the contract of `compute`.
             let out = unsafe { self.out.add(i * self.step) };
-            let product = Product { out, strides: [self.rows, 1], sizes: self.sizes, a, b, add: self.add };
+            let strides = [self.rows, 1];
+            let base = match self.onto {
+                Onto::Nothing => None,
+                Onto::Output => Some((out.cast_const(), strides)),
+                Onto::Row(row) => {
+                    assert!(row.len() >= n, "kernel::matmul: a row that is too short");
+                    Some((row.as_ptr(), [0, 1]))
+                }
+            };
+            let product = Product { out, strides, sizes: self.sizes, a, b, base };
             if size_of::<T::Vector<S>>() == size_of::<T>() {
                 product.by_elements();
             } else {
@@ -76,7 +84,10 @@ impl<T: Element> WithSimd for Products<'_, T> {
     }
 }
 
-/// A product, whose factors hold m × k and k × n elements, and whose elements may be written, and read if it is added to them.
+/// Where the elements are that the sums are added to, and their strides.
+type Base<T> = Option<(*const T, [usize; 2])>;
+
+/// A product, whose factors hold m × k and k × n elements, and whose elements may be written, as those of the base may be read.
 #[derive(Clone, Copy)]
 struct Product<'a, T> {
     out: *mut T,
@@ -84,18 +95,37 @@ struct Product<'a, T> {
     sizes: [usize; 3],
     a: Matrix<'a, T>,
     b: Matrix<'a, T>,
-    add: bool,
+    base: Base<T>,
 }
 
-/// Columns of the left factor that lie so many bytes apart lie far apart.
-const FAR: usize = 2048;
+/// Whether so many lines of memory that lie `stride` elements apart drive out one another: they share few places of a level-1 cache,
+/// which starts anew every 4 KiB and holds eight lines in each place, half of them of the other factor.
+fn is_crowded<T>(stride: usize, lines: usize) -> bool {
+    let bytes = (stride * size_of::<T>()).max(1);
+    lines > 4 * (4096 >> bytes.trailing_zeros().clamp(6, 12))
+}
 
-/// A part of the left factor, whose element (i, p) lies i·rows + p·columns behind `from`.
+/// A part of the left factor, whose element (i, p) lies i·rows + p·columns behind `from`; or a copy, of as many rows at a time as a
+/// tile has.
 #[derive(Clone, Copy)]
 struct Left<T> {
     from: *const T,
     rows: usize,
     columns: usize,
+    /// The distance of the rows of one tile from those of the next one, and their number, in a copy.
+    copy: Option<[usize; 2]>,
+}
+
+impl<T> Left<T> {
+    /// From the row with this number on. It is the first of a tile, or lies in one that is whole.
+    #[inline(always)]
+    fn at(self, row: usize) -> Self {
+        let distance = match self.copy {
+            Some([step, rows]) => row / rows * step + row % rows,
+            None => row * self.rows,
+        };
+        Left { from: self.from.wrapping_add(distance), ..self }
+    }
 }
 
 /// Rows of a panel of the right factor: whole vectors, whose elements beyond the product's columns do not matter.
@@ -152,7 +182,7 @@ fn is_avx2<S: Simd>() -> bool {
 impl<T: Element> Product<'_, T> {
     /// The same sums without vectors.
     fn by_elements(self) {
-        let Product { out, strides, sizes: [m, k, n], a, b, add } = self;
+        let Product { out, strides, sizes: [m, k, n], a, b, base } = self;
         // A fused product that the processor has no instruction for takes a hundred times as long as two roundings.
         #[cfg(target_arch = "x86_64")]
         let is_fused = std::arch::is_x86_feature_detected!("fma");
@@ -161,14 +191,17 @@ impl<T: Element> Product<'_, T> {
         for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
             // SAFETY: the element lies there, for i < m and j < n.
             let to = unsafe { out.add(i * strides[0] + j * strides[1]) };
+            // SAFETY: as above.
+            let mut base = base.map(|(base, strides)| unsafe { *base.add(i * strides[0] + j * strides[1]) });
             for from in (0..k).step_by(DEPTH) {
                 let sum = (from..k.min(from + DEPTH)).fold(T::default(), |sum, p| {
                     let (x, y) = (a.data[i * a.rows + p * a.columns], b.data[p * b.rows + j * b.columns]);
                     if is_fused { x.multiply_add(y, sum) } else { x * y + sum }
                 });
-                // SAFETY: as above; behind the first block it was written.
-                unsafe { to.write(if add || from > 0 { to.read() + sum } else { sum }) };
+                base = Some(base.map_or(sum, |base| base + sum));
             }
+            // SAFETY: as above.
+            unsafe { to.write(base.unwrap_or_default()) };
         }
     }
 
@@ -185,10 +218,11 @@ impl<T: Element> Product<'_, T> {
         }
         Product {
             strides: [self.strides[1], self.strides[0]],
+            base: self.base.map(|(base, [down, along])| (base, [along, down])),
             sizes: [n, k, m],
             a: Matrix { data: self.b.data, rows: self.b.columns, columns: self.b.rows },
             b: Matrix { data: self.a.data, rows: self.a.columns, columns: self.a.rows },
-            ..self
+            out: self.out,
         }
     }
 
@@ -211,7 +245,7 @@ impl<T: Element> Product<'_, T> {
         let most = vectors.min(GROUP / lanes + 4) * lanes * k.min(DEPTH);
         for from in (0..k).step_by(DEPTH) {
             let block = from..k.min(from + DEPTH);
-            let add = self.add || from > 0;
+            let base = if from > 0 { Some((self.out.cast_const(), self.strides)) } else { self.base };
             let mut first = 0;
             while first < vectors {
                 let mut last = first;
@@ -220,6 +254,7 @@ impl<T: Element> Product<'_, T> {
                 }
                 let size = (last - first) * lanes * block.len();
                 assert!(size <= most, "a group is larger than its room");
+                let most_rows = self.most_rows::<S>(panel_vectors::<S>(vectors - first));
                 let room = if in_place || size <= FEW {
                     few.as_mut_ptr().cast::<T>()
                 } else {
@@ -228,7 +263,8 @@ impl<T: Element> Product<'_, T> {
                 for i in (0..m).step_by(STRIP) {
                     let strip = i..m.min(i + STRIP);
                     // SAFETY: a holds the rows of the strip and the columns of the block.
-                    let left = unsafe { self.left(&strip, &block, (last - first) * lanes, &mut copy) };
+                    let left =
+                        unsafe { self.left(&strip, &block, [(last - first) * lanes, most_rows], &mut copy) };
                     let mut at = first;
                     while at < last {
                         let count = panel_vectors::<S>(vectors - at);
@@ -243,11 +279,11 @@ impl<T: Element> Product<'_, T> {
                                 self.packed_panel(columns, &block, count * lanes, room, i == 0)
                             };
                             match count {
-                                1 => self.strip::<S, 1>(simd, strip.clone(), left, &panel, add),
-                                2 => self.strip::<S, 2>(simd, strip.clone(), left, &panel, add),
+                                1 => self.strip::<S, 1>(simd, strip.clone(), left, &panel, base),
+                                2 => self.strip::<S, 2>(simd, strip.clone(), left, &panel, base),
                                 _ if is_avx2::<S>() => unreachable!("a panel has at most two vectors"),
-                                3 => self.strip::<S, 3>(simd, strip.clone(), left, &panel, add),
-                                _ => self.strip::<S, 4>(simd, strip.clone(), left, &panel, add),
+                                3 => self.strip::<S, 3>(simd, strip.clone(), left, &panel, base),
+                                _ => self.strip::<S, 4>(simd, strip.clone(), left, &panel, base),
                             }
                         }
                         at += count;
@@ -258,16 +294,22 @@ impl<T: Element> Product<'_, T> {
         }
     }
 
-    /// Whether the right factor is read in place. Where its rows start at a few places of the cache only, they drive out one another.
+    /// Whether the right factor is read in place. Its rows are copied where they drive out one another from the cache.
     #[inline(always)]
     fn is_in_place(&self) -> bool {
         let [m, k, _] = self.sizes;
-        let few_places = (self.b.rows * size_of::<T>()).is_multiple_of(2048) && k >= 64;
-        self.b.columns == 1 && !(few_places && m >= STRIP)
+        self.b.columns == 1 && !(m >= STRIP && is_crowded::<T>(self.b.rows, k.min(DEPTH)))
     }
 
-    /// The left factor from the strip's first row and the block's first column on. It is copied where its columns lie far apart: then
-    /// each tile would read parts of many lines, which drive out one another.
+    /// The most rows of a tile of so many vectors. Where it is written turned, fours of rows are turned together.
+    #[inline(always)]
+    fn most_rows<S: Simd>(&self, vectors: usize) -> usize {
+        let most = tile_rows::<S>(vectors);
+        if self.strides[1] == 1 { most } else { most / 4 * 4 }
+    }
+
+    /// The left factor from the strip's first row and the block's first column on. It is copied where each tile would read parts of lines
+    /// that drive out one another.
     ///
     /// # Safety
     /// It must hold the rows of the strip and the columns of the block.
@@ -276,20 +318,26 @@ impl<T: Element> Product<'_, T> {
         &self,
         strip: &Range<usize>,
         block: &Range<usize>,
-        columns: usize,
+        [columns, rows]: [usize; 2],
         copy: &mut Option<Scratch<T>>,
     ) -> Left<T> {
         let a = self.a;
         // SAFETY: by this function's contract.
         let from = unsafe { a.data.as_ptr().add(strip.start * a.rows + block.start * a.columns) };
-        if a.columns * size_of::<T>() < FAR || columns < 64 || block.len() < 64 {
-            return Left { from, rows: a.rows, columns: a.columns };
+        if a.rows != 1 || columns < 64 || !is_crowded::<T>(a.columns, block.len()) {
+            return Left { from, rows: a.rows, columns: a.columns, copy: None };
         }
         let room = copy.get_or_insert_with(|| Scratch::new(STRIP * DEPTH)).as_mut_ptr();
         let sizes = [block.len(), strip.len()];
-        // SAFETY: the elements of the strip and the block, for which there is room.
-        unsafe { pack(from, [a.columns, a.rows], sizes, room, strip.len()) };
-        Left { from: room, rows: 1, columns: strip.len() }
+        // SAFETY: the elements of the strip and the block, for which there is room: a strip has whole tiles, but for its last rows.
+        unsafe {
+            match rows {
+                4 => pack_rows::<T, 4>(from, a.columns, sizes, room),
+                6 => pack_rows::<T, 6>(from, a.columns, sizes, room),
+                _ => pack_rows::<T, 8>(from, a.columns, sizes, room),
+            }
+        }
+        Left { from: room, rows: 1, columns: rows, copy: Some([rows * block.len(), rows]) }
     }
 
     /// A panel of `width` elements. `write` says that the rows from `readable` on are not copied to `room` yet.
@@ -370,27 +418,26 @@ impl<T: Element> Product<'_, T> {
         rows: Range<usize>,
         left: Left<T>,
         panel: &Panel<T>,
-        add: bool,
+        base: Base<T>,
     ) {
-        // Fours of rows are turned together.
-        let most = if self.strides[1] == 1 { tile_rows::<S>(V) } else { tile_rows::<S>(V) / 4 * 4 };
+        let most = left.copy.map_or_else(|| self.most_rows::<S>(V), |[_, rows]| rows);
         let mut done = 0;
         while done < rows.len() {
             let more = rows.len() - done;
-            let a = Left { from: left.from.wrapping_add(done * left.rows), ..left };
+            let a = left.at(done);
             let i = rows.start + done;
             // SAFETY: by this function's contract, for a tile of at most as many rows as are left.
             done += unsafe {
                 if most >= 8 && more >= 8 {
-                    self.tile::<S, 8, V>(simd, i, a, panel, add)
+                    self.tile::<S, 8, V>(simd, i, a, panel, base)
                 } else if most >= 6 && more >= 6 {
-                    self.tile::<S, 6, V>(simd, i, a, panel, add)
+                    self.tile::<S, 6, V>(simd, i, a, panel, base)
                 } else if more >= 4 {
-                    self.tile::<S, 4, V>(simd, i, a, panel, add)
+                    self.tile::<S, 4, V>(simd, i, a, panel, base)
                 } else if more >= 2 {
-                    self.tile::<S, 2, V>(simd, i, a, panel, add)
+                    self.tile::<S, 2, V>(simd, i, a, panel, base)
                 } else {
-                    self.tile::<S, 1, V>(simd, i, a, panel, add)
+                    self.tile::<S, 1, V>(simd, i, a, panel, base)
                 }
             };
         }
@@ -407,7 +454,7 @@ impl<T: Element> Product<'_, T> {
         i: usize,
         a: Left<T>,
         panel: &Panel<T>,
-        add: bool,
+        base: Base<T>,
     ) -> usize {
         let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
         let mut sums = [[T::splat(simd, T::default()); V]; R];
@@ -433,11 +480,13 @@ impl<T: Element> Product<'_, T> {
                 }
             }
             let [down, along] = self.strides;
-            let out = self.out.add(i * down + panel.columns.start * along);
+            let first = panel.columns.start;
+            let out = self.out.add(i * down + first * along);
+            let base = base.map(|(base, [down, along])| (base.add(i * down + first * along), [down, along]));
             let width = panel.columns.len();
-            if along != 1 {
+            if along != 1 || base.is_some_and(|(_, strides)| strides[1] != 1) {
                 let tile = sums;
-                scatter(tile.as_ptr().cast::<T>(), V * lanes, [R, width], out, self.strides, add);
+                scatter(tile.as_ptr().cast::<T>(), V * lanes, [R, width], out, self.strides, base);
                 return R;
             }
             let rest = width - (V - 1) * lanes;
@@ -446,16 +495,20 @@ impl<T: Element> Product<'_, T> {
                 each!(l in [0 1 2 3], V, {
                     let to = line.add(l * lanes);
                     if l + 1 < V || rest == lanes {
-                        let to = to.cast::<T::Vector<S>>();
-                        let sum = match add {
-                            true => T::plus(simd, to.read_unaligned(), sums[r][l]),
-                            false => sums[r][l],
+                        let sum = match base {
+                            Some((base, [down, _])) => {
+                                T::plus(simd, vector_at::<S, T>(base.add(r * down + l * lanes)), sums[r][l])
+                            }
+                            None => sums[r][l],
                         };
-                        to.write_unaligned(sum);
+                        to.cast::<T::Vector<S>>().write_unaligned(sum);
                     } else {
-                        let sum = match add {
-                            true => T::plus(simd, T::load_first(simd, to, rest), sums[r][l]),
-                            false => sums[r][l],
+                        let sum = match base {
+                            Some((base, [down, _])) => {
+                                let from = base.add(r * down + l * lanes);
+                                T::plus(simd, T::load_first(simd, from, rest), sums[r][l])
+                            }
+                            None => sums[r][l],
                         };
                         T::store_first(simd, sum, to, rest);
                     }
@@ -466,10 +519,10 @@ impl<T: Element> Product<'_, T> {
     }
 }
 
-/// Writes the first columns of a tile, whose rows are `step` elements apart, with any strides, or adds them if `add`.
+/// Writes the first columns of a tile, whose rows are `step` elements apart, with any strides, added to the base if there is one.
 ///
 /// # Safety
-/// The elements must lie there, and must be initialised if `add`.
+/// The elements must lie there, and those of the base must be initialised.
 #[inline(never)]
 unsafe fn scatter<T: Element>(
     tile: *const T,
@@ -477,11 +530,14 @@ unsafe fn scatter<T: Element>(
     [rows, columns]: [usize; 2],
     out: *mut T,
     strides: [usize; 2],
-    add: bool,
+    base: Base<T>,
 ) {
-    let put = |from: *const T, to: *mut T| {
-        // SAFETY: the callers below say that both lie there, and this function's contract that `to` may be read if `add`.
-        unsafe { to.write(if add { to.read() + *from } else { *from }) }
+    let put = |r: usize, j: usize, x: T| {
+        // SAFETY: the callers below name an element of the tile, and this function's contract says that it lies there, and in the base.
+        unsafe {
+            let sum = base.map_or(x, |(base, [down, along])| *base.add(r * down + j * along) + x);
+            out.add(r * strides[0] + j * strides[1]).write(sum);
+        }
     };
     let mut done = 0;
     if strides[0] == 1 {
@@ -491,11 +547,11 @@ unsafe fn scatter<T: Element>(
                 // SAFETY: four rows and four columns of the tile from row `done` on.
                 unsafe {
                     let (from, to) = (tile.add(done * step + j), out.add(j * strides[1] + done));
-                    if add {
+                    if base.is_some() {
                         let mut sums = [T::default(); 16];
                         turn(from, step, sums.as_mut_ptr(), 4);
                         for (l, sums) in sums.chunks_exact(4).enumerate() {
-                            (0..4).for_each(|r| *to.add(l * strides[1] + r) += sums[r]);
+                            (0..4).for_each(|r| put(done + r, j + l, sums[r]));
                         }
                     } else {
                         turn(from, step, to, strides[1]);
@@ -504,14 +560,46 @@ unsafe fn scatter<T: Element>(
             }
             for (j, r) in (whole..columns).flat_map(|j| (done..done + 4).map(move |r| (j, r))) {
                 // SAFETY: an element of the tile.
-                unsafe { put(tile.add(r * step + j), out.add(r + j * strides[1])) };
+                put(r, j, unsafe { *tile.add(r * step + j) });
             }
             done += 4;
         }
     }
     for (j, r) in (0..columns).flat_map(|j| (done..rows).map(move |r| (j, r))) {
         // SAFETY: an element of the tile.
-        unsafe { put(tile.add(r * step + j), out.add(r * strides[0] + j * strides[1])) };
+        put(r, j, unsafe { *tile.add(r * step + j) });
+    }
+}
+
+/// Copies columns of the left factor, `step` elements apart, so that R rows of all columns follow R others, and each column of R rows the
+/// one before.
+///
+/// # Safety
+/// The elements must lie there, and `to` must have room for all of them.
+#[inline(never)]
+unsafe fn pack_rows<T: Element, const R: usize>(
+    from: *const T,
+    step: usize,
+    [depth, rows]: [usize; 2],
+    to: *mut T,
+) {
+    let whole = rows / R * R;
+    // Few columns at a time: the lines that they share stay in level-1 cache.
+    for first in (0..depth).step_by(16) {
+        let columns = first..depth.min(first + 16);
+        for i in (0..whole).step_by(R) {
+            for p in columns.clone() {
+                // SAFETY: R of the elements.
+                unsafe {
+                    let rows = from.add(p * step + i).cast::<[T; R]>().read_unaligned();
+                    to.add(i * depth + p * R).cast::<[T; R]>().write_unaligned(rows);
+                }
+            }
+        }
+        for (p, i) in columns.flat_map(|p| (whole..rows).map(move |i| (p, i))) {
+            // SAFETY: one of the elements.
+            unsafe { *to.add(whole * depth + p * R + (i - whole)) = *from.add(p * step + i) };
+        }
     }
 }
 
