@@ -123,9 +123,10 @@ fn cut([m, n, k]: [usize; 3]) -> (bool, usize) {
     // A few for each thread, of which some may come late.
     let most = 4 * rayon::current_num_threads();
     let pieces = (m.saturating_mul(n).saturating_mul(k) / (PARALLEL_GEMM_FROM / 2)).clamp(1, most);
-    // Whole panels of columns, of which each is packed once; or rows, for each piece of which all panels are.
-    let columns = n.div_ceil(pieces).next_multiple_of(64);
-    if columns < n { (true, columns) } else { (false, m.div_ceil(pieces).next_multiple_of(48)) }
+    // Whole panels of columns, of which each is packed once, if there are enough; or rows, for each piece of which all panels are.
+    let columns = n.div_ceil(pieces).next_multiple_of(32);
+    let rows = m.div_ceil(pieces).next_multiple_of(48);
+    if n.div_ceil(columns) >= m.div_ceil(rows).min(most / 2) { (true, columns) } else { (false, rows) }
 }
 
 /// out ← a·b (+ out, if `add`) where the product is one column or one row and the matrix is stored row by row, or column by column
