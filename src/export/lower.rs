@@ -436,7 +436,7 @@ impl Writer<'_> {
             }
             Primitive::WhereCond => self.elements(&operands, &y, count, |x| {
                 let mut block = Block::new(dtype, 0, false);
-                // Both are read: of a choice between memory and a constant GCC 12 makes loads with masks, in other places than it should
+                // Both are read: of a choice between memory and a constant GCC 11 to 13 make loads with masks, in other places than they should
                 // where the condition has fewer bits (-O3 with AVX2).
                 let [yes, no] = [&x[1], &x[2]].map(|value| block.declare(value));
                 let choice = block.declare(&format!("if {} != 0 {{ {yes} }} else {{ {no} }}", x[0]));
