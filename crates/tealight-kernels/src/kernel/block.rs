@@ -17,6 +17,7 @@ pub(super) const WIDTH: usize = 64;
 
 /// 64 elements that are computed together, as one [`Real`].
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))] // a cache line, see `Aligned`
 pub struct Block<T>([T; WIDTH]);
 
 impl<T: Element> Block<T> {

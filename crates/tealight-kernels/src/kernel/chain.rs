@@ -8,6 +8,7 @@ use super::Element;
 use super::buffer::{self, Uninit};
 use super::map::{SOURCES, Slots, Written};
 use super::parallel::{PIECE, Shared, for_each, worthwhile};
+use super::simd::Aligned;
 
 /// The most loops of a [`chain`], and the most arrays that it reads.
 pub const LINKS: usize = 16;
@@ -57,9 +58,9 @@ pub fn chain<T: Element>(n: usize, inputs: &[&[T]], links: &[Link<'_, T>]) -> Sm
     let size = if threads { PIECE } else { n };
     let piece = |piece: usize| {
         let (first, end) = (piece * size, n.min((piece + 1) * size));
-        let mut made = [[const { MaybeUninit::<T>::uninit() }; BLOCK]; LINKS];
-        let mut constants = [[const { MaybeUninit::<T>::uninit() }; BLOCK]; LINKS];
-        for (block, x) in constants.iter_mut().zip(inputs) {
+        let mut made = Aligned([[const { MaybeUninit::<T>::uninit() }; BLOCK]; LINKS]);
+        let mut constants = Aligned([[const { MaybeUninit::<T>::uninit() }; BLOCK]; LINKS]);
+        for (block, x) in constants.0.iter_mut().zip(inputs) {
             if x.len() == 1 {
                 buffer::fill(&mut block[..BLOCK.min(end - first)], |_| x[0]);
             }
@@ -67,12 +68,12 @@ pub fn chain<T: Element>(n: usize, inputs: &[&[T]], links: &[Link<'_, T>]) -> Sm
         for from in (first..end).step_by(BLOCK) {
             let len = BLOCK.min(end - from);
             for (i, link) in links.iter().enumerate() {
-                let (earlier, own) = made.split_at_mut(i);
+                let (earlier, own) = made.0.split_at_mut(i);
                 let slices = link.sources.map(|source| match source {
                     LinkSource::Unused => &[][..],
                     LinkSource::Input(j) if inputs[j].len() > 1 => &inputs[j][from..from + len],
                     // SAFETY: as many elements as the longest block of the piece has were written above.
-                    LinkSource::Input(j) => unsafe { buffer::assume_written(&constants[j][..len]) },
+                    LinkSource::Input(j) => unsafe { buffer::assume_written(&constants.0[j][..len]) },
                     LinkSource::Link(j) => match &targets[..i][j] {
                         // SAFETY: link j has written these elements of its result, as the `Written` below proves. Only this piece has
                         // them, and nobody writes them again.
@@ -108,17 +109,17 @@ pub(super) const FEW: usize = 64;
 pub(super) fn last_link<T: Element>(inputs: &[&[T]], links: &[Link<'_, T>], out: &mut [T]) {
     let n = out.len();
     assert!(n <= FEW && inputs.len() <= LINKS && links.len() <= LINKS, "the caller takes as many as fit");
-    let mut constants = [[T::default(); FEW]; LINKS];
-    for (constant, x) in constants.iter_mut().zip(inputs).filter(|(_, x)| x.len() == 1) {
+    let mut constants = Aligned([[T::default(); FEW]; LINKS]);
+    for (constant, x) in constants.0.iter_mut().zip(inputs).filter(|(_, x)| x.len() == 1) {
         constant[..n].fill(x[0]);
     }
-    let mut made = [[T::default(); FEW]; LINKS];
+    let mut made = Aligned([[T::default(); FEW]; LINKS]);
     for (i, link) in links.iter().enumerate() {
-        let (earlier, own) = made.split_at_mut(i);
+        let (earlier, own) = made.0.split_at_mut(i);
         let slices = link.sources.map(|source| match source {
             LinkSource::Unused => &[][..],
             LinkSource::Input(j) if inputs[j].len() > 1 => inputs[j],
-            LinkSource::Input(j) => &constants[j][..n],
+            LinkSource::Input(j) => &constants.0[j][..n],
             LinkSource::Link(j) => &earlier[j][..n],
         });
         // SAFETY: MaybeUninit<T> has T's layout, and a loop writes only initialised elements.
@@ -126,7 +127,7 @@ pub(super) fn last_link<T: Element>(inputs: &[&[T]], links: &[Link<'_, T>], out:
         let _: Written<'_> = link.body.run(Slots::new(own), slices);
     }
     match links.len().checked_sub(1) {
-        Some(last) => out.copy_from_slice(&made[last][..n]),
+        Some(last) => out.copy_from_slice(&made.0[last][..n]),
         None => out.copy_from_slice(inputs[0]),
     }
 }

@@ -8,6 +8,7 @@ use super::Element;
 use super::block::{Block, WIDTH};
 use super::buffer::{self, Uninit, fill};
 use super::parallel::{PIECE, dispatch_wide, is_scalar, parts, vectorize, worthwhile};
+use super::simd::Aligned;
 use super::view::{Dims, View, Walk, coalesce, unravel};
 
 /// The most arrays that one loop reads: three inputs, the output and its gradient.
@@ -273,7 +274,8 @@ fn rows<T: Element>(
     out: &mut [Uninit<T>],
     body: Loop<T>,
 ) {
-    let mut numbers = [[MaybeUninit::<T>::uninit(); RUN + PERIOD]; SOURCES];
+    let mut numbers = Aligned([[MaybeUninit::<T>::uninit(); RUN + PERIOD]; SOURCES]);
+    let numbers = &mut numbers.0;
     let last = dims.len() - 1;
     let constant = sources.each_ref().map(|view| !view.is_unused() && view.strides[last] == 0);
     let copied: [bool; SOURCES] = std::array::from_fn(|i| constant[i] || periods[i] > 0);
@@ -349,7 +351,8 @@ fn blocks<T: Element>(
     out: &mut [Uninit<T>],
     body: Loop<T>,
 ) {
-    let mut blocks = [[MaybeUninit::<T>::uninit(); BLOCK]; SOURCES];
+    let mut blocks = Aligned([[MaybeUninit::<T>::uninit(); BLOCK]; SOURCES]);
+    let blocks = &mut blocks.0;
     let constant = sources.each_ref().map(|view| view.strides.iter().all(|&stride| stride == 0));
     let straight = sources.each_ref().map(|view| dims.len() == 1 && view.strides[..] == [1]);
     let mut walks = [const { None }; SOURCES];

@@ -6,6 +6,7 @@ use super::Element;
 use super::buffer::{self, Uninit, fill};
 use super::parallel::{PIECE, parts, vectorize, worthwhile};
 use super::reduce::{dot, length};
+use super::simd::Aligned;
 
 /// Elements that are copied to local arrays and computed together: of these the compiler sees that none overlaps another.
 const WIDTH: usize = 64;
@@ -56,11 +57,12 @@ fn blocks<T: Element, const N: usize>(
     f: &impl Fn(T, T, [T; N]) -> (T, [T; N]),
 ) {
     let zero = [T::default(); WIDTH];
-    let (mut p, mut g, mut m) = (zero, zero, [zero; N]);
+    let mut local = Aligned((zero, zero, [zero; N]));
+    let (p, g, m) = &mut local.0;
     for (number, out) in out.chunks_mut(WIDTH).enumerate() {
         let range = number * WIDTH..number * WIDTH + out.len();
-        load(&mut p, &value[range.clone()]);
-        load(&mut g, &grad[range.clone()]);
+        load(p, &value[range.clone()]);
+        load(g, &grad[range.clone()]);
         for k in 0..N {
             if let Some(memory) = &memory[k] {
                 load(&mut m[k], &memory[range.clone()]);

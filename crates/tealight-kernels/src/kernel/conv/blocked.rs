@@ -8,7 +8,7 @@ use pulp::{Simd, WithSimd};
 use super::super::Element;
 use super::super::buffer::{Uninit, slots};
 use super::super::parallel::{is_scalar, run, simd_level};
-use super::super::simd::turn;
+use super::super::simd::{Aligned, turn};
 use super::Conv;
 use super::direct::{copy_row, lanes};
 
@@ -368,7 +368,8 @@ impl<T: Element> WithSimd for Convolve<'_, T> {
             for block in blocked.blocks::<T>() {
                 let weights = kernel.split_off(..phase.elements.len() * block.len()).expect("a whole block");
                 let channels = block.start..block.end.min(blocked.outputs);
-                let mut start = [T::default(); 64];
+                let mut start = Aligned([T::default(); 64]);
+                let start = &mut start.0;
                 if let Some(bias) = bias {
                     start[..channels.len()].copy_from_slice(&bias[channels.clone()]);
                 }
