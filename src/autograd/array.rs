@@ -5,7 +5,7 @@ use std::ops::{Add, Deref};
 use std::sync::Arc;
 
 use candle_core::backend::BackendStorage;
-use candle_core::{DType, Device, Layout, Storage, StorageRef, WithDType};
+use candle_core::{CpuStorage, DType, Device, Layout, Storage, StorageRef, WithDType};
 
 use super::Array;
 use super::launch::{
@@ -130,9 +130,24 @@ pub(crate) fn converted(x: &Array, dtype: DType) -> Result<Array> {
 /// A copy in row-major order, in any dtype.
 fn copied(name: &'static str, x: &Array, dtype: DType) -> Result<Array> {
     let what = (name, || Primitive::Cast);
-    let [y] =
-        launch_many(what, [x], [x.dims()], move |[x]| Ok([x.storage().to_dtype(x.layout(), dtype)?]))?;
+    let [y] = launch_many(what, [x], [x.dims()], move |[x]| Ok([cast(x, dtype)?]))?;
     Ok(y)
+}
+
+/// The elements in row-major order, in another dtype: into spare memory where they are indices or numbers of layers.
+fn cast(x: Operand<'_>, dtype: DType) -> Result<CpuStorage> {
+    macro_rules! from {
+        ($($from:ident $to:ident;)*) => {
+            match (x.storage(), dtype) {
+                $((CpuStorage::$from(all), DType::$to) if x.layout().is_contiguous() => {
+                    let elements = x.of(all);
+                    CpuStorage::$to(kernel::collected(elements.len(), elements.iter().map(|&x| x.into())))
+                })*
+                _ => x.storage().to_dtype(x.layout(), dtype)?,
+            }
+        };
+    }
+    Ok(from!(U8 I64; U32 I64; I64 I64; F32 F64;))
 }
 
 /// The number of elements of a shape. It saturates: some axes of an empty array may have a product beyond `usize`.

@@ -127,7 +127,7 @@ impl<'a> Operand<'a> {
 
 /// What a kernel makes: up to [`OUTPUTS`] without an allocation.
 pub(crate) type Outputs = SmallVec<[CpuStorage; OUTPUTS]>;
-pub(crate) const OUTPUTS: usize = 4;
+pub(crate) const OUTPUTS: usize = 5;
 
 /// Writes uniform random numbers in \[0, 1), the next ones in their order.
 pub(crate) type Uniform<'a> = dyn FnMut(&mut [f64]) + 'a;

@@ -7,6 +7,7 @@ use crate::autograd::array::{contiguous, converted};
 use crate::autograd::launch::launch;
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
+use crate::kernel::{self, Scratch};
 use crate::ops::Rng;
 
 const NAME: &str = "embedding_bag";
@@ -113,7 +114,7 @@ impl EmbeddingBag {
                 true => n as u32,
                 false => offsets.partition_point(|&start| start <= i) as u32 - 1,
             };
-            x.elements().iter().enumerate().map(owner).collect::<Vec<u32>>()
+            kernel::collected(k, x.elements().iter().enumerate().map(owner))
         })?;
         let zeros = Tensor::zeros((n + 1, rows.dims()[1]), rows.dtype(), home)?;
         let sums = zeros.index_add(0, &owners.to_device(home)?.into(), &rows)?.narrow(0, 0, n)?;
@@ -121,9 +122,9 @@ impl EmbeddingBag {
             return Ok(sums);
         }
         let counts = launch("counts", [&owners], &[n, 1], move |[owners]| {
-            let mut counts = vec![0.0; n + 1];
+            let mut counts = Scratch::zeros(n + 1);
             owners.elements::<u32>().iter().for_each(|&bag| counts[bag as usize] += 1.0);
-            counts[..n].iter().map(|count| f64::max(*count, 1.0)).collect::<Vec<f64>>()
+            kernel::collected(n, counts[..n].iter().map(|count| f64::max(*count, 1.0)))
         })?;
         sums / Tensor::from(counts.to_device(home)?).to_dtype(rows.dtype())?
     }
@@ -136,7 +137,7 @@ fn maxima(rows: &Tensor, indices: &Array, offsets: Vec<usize>, padding: Option<i
     let numbers = contiguous(&converted(&rows.array().to_device(&Device::Cpu)?, DType::F64)?)?;
     let places = launch("maxima", [&numbers, indices], &[n, d], move |[numbers, indices]| {
         let (numbers, indices) = (numbers.elements::<f64>(), indices.elements::<i64>());
-        let mut places = Vec::with_capacity(n * d);
+        let mut places = kernel::empty(n * d);
         for (bag, &start) in offsets.iter().enumerate() {
             let end = offsets.get(bag + 1).copied().unwrap_or(k);
             for feature in 0..d {

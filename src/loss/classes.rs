@@ -12,6 +12,7 @@ use crate::autograd::launch::{Operand, launch_many, refuse_reading, with_operand
 use crate::autograd::{Array, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::rows::IGNORED;
+use crate::kernel::{self, Scratch};
 
 /// Class weights and the ignored class.
 #[derive(Clone, Debug, Default)]
@@ -70,16 +71,21 @@ impl ClassReader {
     pub(super) fn read_into(&self, target: Operand<'_>, classes: &mut Vec<u32>) -> Result<()> {
         classes.clear();
         classes.reserve(target.dims().iter().product());
+        self.each(target, |class| classes.push(class))
+    }
+
+    /// Calls `f` with each class.
+    fn each(&self, target: Operand<'_>, f: impl FnMut(u32)) -> Result<()> {
         match target.dtype() {
-            DType::U8 => self.all::<u8>(target, classes),
-            DType::U32 => self.all::<u32>(target, classes),
-            _ => self.all::<i64>(target, classes),
+            DType::U8 => self.all::<u8>(target, f),
+            DType::U32 => self.all::<u32>(target, f),
+            _ => self.all::<i64>(target, f),
         }
     }
 
-    fn all<I: WithDType + Into<i64>>(&self, target: Operand<'_>, classes: &mut Vec<u32>) -> Result<()> {
+    fn all<I: WithDType + Into<i64>>(&self, target: Operand<'_>, mut f: impl FnMut(u32)) -> Result<()> {
         for (row, &class) in target.elements::<I>().iter().enumerate() {
-            classes.push(match class.into() {
+            f(match class.into() {
                 class if Some(class) == self.ignored => IGNORED,
                 // Fewer than IGNORED: a row of scores that long fits in no memory.
                 class if (0..self.width as i64).contains(&class) => class as u32,
@@ -130,7 +136,10 @@ impl ClassTargets {
     ) -> Result<Tensor> {
         let reader = self.reader.clone();
         let [array] = launch_many("classes", [&self.array], [dims], move |[target]| {
-            Ok([T::to_cpu_storage_owned(f(&reader.read(target)?)?)])
+            let mut classes = Scratch::new(target.dims().iter().product());
+            let mut slots = classes.iter_mut();
+            reader.each(target, |class| *slots.next().expect("a place for each class") = class)?;
+            Ok([T::to_cpu_storage_owned(f(&classes)?)])
         })?;
         Ok(array.to_device(device)?.into())
     }
@@ -151,7 +160,7 @@ impl ClassTargets {
         let mut dims = vec![1; rows.rank()];
         dims[0] = self.len();
         let mask = self.derive(&dims, rows.device(), |classes| {
-            Ok(classes.iter().map(|&class| u8::from(class == IGNORED)).collect())
+            Ok(kernel::collected(classes.len(), classes.iter().map(|&class| u8::from(class == IGNORED))))
         })?;
         rows.masked_fill(&mask, 0.0)
     }
@@ -165,7 +174,8 @@ impl ClassRows {
             return self.scores.sum(1);
         }
         let own = self.targets.derive(&[n, 1], self.scores.device(), |classes| {
-            Ok(classes.iter().map(|&class| if class == IGNORED { 0 } else { class }).collect::<Vec<u32>>())
+            let own = classes.iter().map(|&class| if class == IGNORED { 0 } else { class });
+            Ok(kernel::collected(own.len(), own))
         })?;
         self.scores.gather(1, &own)?.squeeze(1)
     }

@@ -12,7 +12,7 @@ use crate::autograd::launch::{Operand, Primitive, launch, launch_many};
 use crate::autograd::{Array, Element, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::rows::{self, IGNORED};
-use crate::kernel::{self, soft_cross_entropy};
+use crate::kernel::{self, Scratch, soft_cross_entropy};
 use crate::ops;
 
 /// Cross-entropy of logits x and classes: the mean over rows of ln Σ exp(x) − x\[class\], which is −ln softmax(x)\[class\].
@@ -126,10 +126,10 @@ impl CrossEntropy {
     fn smooth_targets(&self, rows: &ClassRows) -> Result<Tensor> {
         let (width, own) = (rows.scores.dims()[1], self.clone());
         let q = rows.targets.derive(rows.scores.dims(), rows.scores.device(), move |classes| {
-            let uniform = (0..width as u32)
-                .map(|class| own.smoothing / width as f64 * own.classes.weight(class))
-                .collect::<Vec<f64>>();
-            let mut q = Vec::with_capacity(classes.len() * width);
+            let uniform =
+                (0..width as u32).map(|class| own.smoothing / width as f64 * own.classes.weight(class));
+            let uniform = Scratch::collect(width, uniform);
+            let mut q = kernel::empty(classes.len() * width);
             for &class in classes {
                 let start = q.len();
                 if class == IGNORED {

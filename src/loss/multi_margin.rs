@@ -4,6 +4,7 @@ use super::ElementwiseLoss;
 use super::classes::{ClassRows, Classes};
 use crate::autograd::Tensor;
 use crate::error::{Error, Result};
+use crate::kernel;
 
 /// The multi-class hinge loss: the mean over rows of w\[class\]/c · Σ max(0, margin − x\[class\] + x\[j\])ᵖ over the
 /// other classes j. The gradient is 0 at the kink.
@@ -80,7 +81,7 @@ impl ElementwiseLoss for MultiMargin {
             return prediction.sum(-1);
         }
         let right = targets.derive(&[n, width], scores.device(), move |classes| {
-            let mut right = vec![0_u8; n * width];
+            let mut right = kernel::zeros::<u8>(n * width);
             for (row, &class) in classes.iter().enumerate() {
                 right[row * width + class as usize] = 1;
             }

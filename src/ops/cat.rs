@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 
 use candle_core::WithDType;
+use smallvec::SmallVec;
 
 use super::axis::Axis;
 use super::narrow::{narrowed, selected};
@@ -13,7 +14,7 @@ use crate::autograd::{
     Array, Jacobian, Onnx, OnnxAttribute, OnnxValue, SaveContext, Saved, Tensor, VariadicOp,
 };
 use crate::error::{Error, Result};
-use crate::kernel::Dims;
+use crate::kernel::{self, Dims};
 
 #[derive(Debug)]
 struct Cat {
@@ -105,8 +106,8 @@ fn joined(arrays: impl Iterator<Item = Result<Array>>, axis: usize) -> Result<Ar
 
 /// The first row of each operand, then the second ones, and so on. `_` has their type.
 fn rows_of<T: WithDType>(_: &[T], operands: &[Operand<'_>], outer: usize, rows: &[usize]) -> Vec<T> {
-    let slices: Vec<&[T]> = operands.iter().map(Operand::elements).collect();
-    let mut out = Vec::with_capacity(slices.iter().map(|slice| slice.len()).sum());
+    let slices: SmallVec<[&[T]; 8]> = operands.iter().map(Operand::elements).collect();
+    let mut out = kernel::empty(slices.iter().map(|slice| slice.len()).sum());
     for i in 0..outer {
         slices.iter().zip(rows).for_each(|(slice, &row)| out.extend_from_slice(&slice[i * row..][..row]));
     }

@@ -6,7 +6,7 @@ use super::onnx::counted;
 use super::take::{Places, added, checked_indices, same_kind, taken, written};
 use crate::autograd::{Onnx, OnnxAttribute, OnnxValue, Tensor, traced};
 use crate::error::{Error, Result};
-use crate::kernel::{Dims, strides, sums};
+use crate::kernel::{Dims, strides};
 
 /// The element of `x` for each index.
 fn flat_indices(op: &'static str, x: &Tensor, axis: usize, indices: &Tensor) -> Result<Places> {
@@ -22,11 +22,19 @@ fn flat_indices(op: &'static str, x: &Tensor, axis: usize, indices: &Tensor) -> 
         }
         // Along `axis` only the index counts, not the position of the index.
         let step = |i: usize| if i == axis { 0 } else { steps[i] };
-        let starts = sums(other.iter().enumerate().map(|(i, &n)| (0..n).map(|at| at * step(i)).collect()));
-        places
-            .iter_mut()
-            .zip(starts)
-            .for_each(|(place, start)| *place = start as i64 + *place * steps[axis] as i64);
+        let (mut at, mut start) = (Dims::from_elem(0, other.len()), 0);
+        for place in places {
+            *place = start as i64 + *place * steps[axis] as i64;
+            for i in (0..other.len()).rev() {
+                at[i] += 1;
+                start += step(i);
+                if at[i] < other[i] {
+                    break;
+                }
+                start -= at[i] * step(i);
+                at[i] = 0;
+            }
+        }
     })?;
     Ok(Places { starts, block: 1, period: x.elem_count() })
 }

@@ -5,7 +5,7 @@ use crate::autograd::array::{contiguous, on_cpu, with_float};
 use crate::autograd::launch::{Primitive, launch};
 use crate::autograd::{Array, Jacobian, Onnx, OnnxAttribute, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
-use crate::kernel::Dims;
+use crate::kernel::{self, Dims};
 
 /// `len` positions along `axis`, from `start` on.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl Op<1> for Embed {
         let what = (Self::NAME, || Primitive::Embed { sizes: [outer, to, inner], start, len });
         with_float!(x.dtype(), T => launch(what, [&contiguous(x)?], &dims, move |[x]| {
             // The system zeroes fresh memory only where it is touched.
-            let mut out: Vec<T> = vec![0.0; count];
+            let mut out: Vec<T> = kernel::zeros(count);
             if len * inner > 0 {
                 let rows = out.chunks_exact_mut(to * inner).zip(x.elements::<T>().chunks_exact(len * inner));
                 rows.for_each(|(out, row)| out[start * inner..][..row.len()].copy_from_slice(row));

@@ -30,7 +30,7 @@ impl AxisMap {
             with_float!(x.dtype(), T => {
                 let kernel = if transposed { kernel::resample_transpose::<T> } else { kernel::resample::<T> };
                 let what = ("resample", || {
-                    let (windows, sizes) = (rule.windows(from, to), [outer, from, inner]);
+                    let (windows, sizes) = (rule.windows(from, to).to_vec(), [outer, from, inner]);
                     match transposed {
                         true => Primitive::ResampleTranspose { windows, sizes },
                         false => Primitive::Resample { windows, sizes },

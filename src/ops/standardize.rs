@@ -7,7 +7,7 @@ use crate::autograd::array::{contiguous, on_cpu, with_float};
 use crate::autograd::launch::{Primitive, launch, launch_many};
 use crate::autograd::{Array, Jacobian, Onnx, OnnxValue, Op, SaveContext, Saved, Tensor};
 use crate::error::{Error, Result};
-use crate::kernel::{Dims, norm};
+use crate::kernel::{self, Dims, norm};
 
 /// The mean and the variance (with divisor n) of each group; in f32 for f16 and bf16.
 pub(crate) struct Statistics {
@@ -229,7 +229,7 @@ fn measured(x: &Tensor, eps: f64, centred: bool) -> Result<(StandardizeGroups, S
         launch_many(what, [&contiguous(array)?], [&[groups]; 5], move |[x]| {
             let norm::Moments { mean, scale, shift, variance } = norm::moments::<T>(x.elements(), dims, eps, centred);
             // The exact mean is where y is 0.
-            let exact = (0..groups).map(|g| mean[g] - shift[g] / scale[g]).collect();
+            let exact = kernel::collected(groups, (0..groups).map(|g| mean[g] - shift[g] / scale[g]));
             Ok([mean, scale, shift, exact, variance].map(T::to_cpu_storage_owned))
         })?
     });

@@ -258,7 +258,7 @@ impl Op<2> for Write {
 
 /// A copy of `data`, the elements of x, changed by `change`.
 fn changed<T: WithDType>(data: &[T], source: Operand<'_>, change: impl FnOnce(&mut [T], &[T])) -> Vec<T> {
-    let mut out = data.to_vec();
+    let mut out = kernel::collected(data.len(), data.iter().copied());
     change(&mut out, source.elements());
     out
 }
@@ -292,7 +292,8 @@ pub(super) fn taken_along(
 pub(super) fn places_at(dims: &[usize], axis: usize, indices: Array) -> Result<Places> {
     let block: usize = dims[axis + 1..].iter().product();
     let starts = launch("starts", [&indices], indices.dims(), move |[x]| {
-        x.elements::<i64>().iter().map(|index| index * block as i64).collect::<Vec<i64>>()
+        let starts = x.elements::<i64>().iter().map(|index| index * block as i64);
+        kernel::collected(starts.len(), starts)
     })?;
     Ok(Places { starts, block, period: dims[axis] * block })
 }
@@ -341,7 +342,11 @@ pub(super) fn checked_indices(
             let expected = format!("indices from {} and below {size} (axis {axis} of shape {dims:?})", -size);
             Err(Error::argument(op, expected, format!("{index} (element {element} of the indices)")))
         };
-        let mut places = x.elements().iter().enumerate().map(place).collect::<Result<Vec<i64>>>()?;
+        let numbers = x.elements::<i64>();
+        let mut places = kernel::empty(numbers.len());
+        for number in numbers.iter().enumerate() {
+            places.push(place(number)?);
+        }
         finish(&mut places);
         Ok([CpuStorage::I64(places)])
     })?;

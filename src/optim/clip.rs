@@ -113,7 +113,7 @@ fn leaves_for(op: &'static str, max: f64, parameters: &[(String, Parameter)]) ->
 
 /// The norm of all gradients from that of each, and by what they are multiplied if it is too large.
 pub(crate) fn total_norm_and_factor(norms: &[f64], p: f64, max_norm: f64) -> (f64, Option<f64>) {
-    let total = kernel::moments::norms(norms, 1, norms.len(), p)[0];
+    let total = kernel::moments::norm(norms, p);
     let factor = max_norm / (total + 1e-6);
     (total, (total.is_finite() && factor < 1.0).then_some(factor))
 }

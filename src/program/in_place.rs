@@ -280,7 +280,8 @@ impl ParameterMemory for ProgramGradients<'_> {
         update: &mut dyn FnMut(&CpuStorage, &CpuStorage) -> CpuStorage,
     ) {
         let (i, output) = self.find(parameter).expect("an optimizer updates what has a gradient");
-        super::give_spare(std::mem::replace(&mut self.held[i].spare, CpuStorage::U8(Vec::new())));
+        let spare = std::mem::replace(&mut self.held[i].spare, CpuStorage::U8(Vec::new()));
+        super::give_spare(launch::storage_len(&self.held[i].storage), spare);
         let gradient = self.gradient_of(i, output).expect("what is found has a gradient");
         let updated = update(&self.held[i].storage, gradient);
         kernel::clear_spare();

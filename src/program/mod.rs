@@ -205,7 +205,7 @@ impl Program {
 
     /// Runs the kernels on the storages of the externals. `uniform` draws random numbers.
     fn run(&mut self, externals: &[&CpuStorage], uniform: &mut Uniform<'_>) -> Result<()> {
-        let Program { launches, constants, slots, planned, places, .. } = self;
+        let Program { launches, constants, slots, planned, places, values, .. } = self;
         if slots.is_empty() {
             *slots = planned.iter().map(|&slot| plan::zeros(slot)).collect();
         }
@@ -216,7 +216,7 @@ impl Program {
             for (i, &output) in call.outputs.iter().enumerate() {
                 if let Place::Slot(slot) = places[output] {
                     let used = std::mem::replace(&mut slots[slot], CpuStorage::U8(Vec::new()));
-                    if i < over { own = used } else { give_spare(used) }
+                    if i < over { own = used } else { give_spare(values[output].len, used) }
                 }
             }
             let made = {
@@ -310,12 +310,14 @@ fn storage(x: &Array) -> Result<CpuStorage> {
     }
 }
 
-/// Gives the memory of a used value to the next kernel.
-fn give_spare(storage: CpuStorage) {
+/// Gives the memory of a used value to the next kernel, for a result of `n` elements.
+fn give_spare(n: usize, storage: CpuStorage) {
     match storage {
-        CpuStorage::F32(data) => kernel::give_spare(data),
-        CpuStorage::F64(data) => kernel::give_spare(data),
-        CpuStorage::U32(data) => kernel::give_spare(data),
+        CpuStorage::F32(data) => kernel::give_spare(n, data),
+        CpuStorage::F64(data) => kernel::give_spare(n, data),
+        CpuStorage::U32(data) => kernel::give_spare(n, data),
+        CpuStorage::I64(data) => kernel::give_spare(n, data),
+        CpuStorage::U8(data) => kernel::give_spare(n, data),
         _ => {}
     }
 }

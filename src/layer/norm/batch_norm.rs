@@ -8,6 +8,7 @@ use crate::autograd::array::{converted, count};
 use crate::autograd::launch::launch;
 use crate::autograd::{OnnxAttribute, Tensor, no_grad, trace};
 use crate::error::{Error, Result};
+use crate::kernel;
 use crate::layer::{Buffer, Fields, ForwardContext, Layer, Parameter};
 use crate::ops::{standardize, standardize_affine};
 
@@ -201,7 +202,7 @@ impl RunningStats {
         }
         let batches =
             launch("next_batch", [&tracked.array().to_device(&Device::Cpu)?], tracked.dims(), |[n]| {
-                n.to_vec::<i64>().into_iter().map(|n| n.saturating_add(1)).collect::<Vec<i64>>()
+                kernel::collected(1, n.elements::<i64>().iter().map(|n| n.saturating_add(1)))
             })?;
         let unbiased = (variance * (count as f64 / (count as f64 - 1.0)))?;
         no_grad(|| {
@@ -212,7 +213,7 @@ impl RunningStats {
                     Some(share) => step * share,
                     None => {
                         let share = launch("share", [&batches], tracked.dims(), |[n]| {
-                            n.elements::<i64>().iter().map(|&n| 1.0 / n as f64).collect::<Vec<f64>>()
+                            kernel::collected(1, n.elements::<i64>().iter().map(|&n| 1.0 / n as f64))
                         });
                         step * Tensor::from(converted(&share?, old.dtype())?.to_device(old.device())?)
                     }

@@ -7,32 +7,36 @@ use std::ops::{Deref, DerefMut};
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// Used arrays by element type.
+/// Used arrays by element type, each with the length of the result that it is meant for.
 #[derive(Default)]
 struct Spare {
-    f32: Vec<Vec<f32>>,
-    f64: Vec<Vec<f64>>,
-    u32: Vec<Vec<u32>>,
+    f32: Vec<(usize, Vec<f32>)>,
+    f64: Vec<(usize, Vec<f64>)>,
+    u32: Vec<(usize, Vec<u32>)>,
+    i64: Vec<(usize, Vec<i64>)>,
+    u8: Vec<(usize, Vec<u8>)>,
 }
 
 thread_local! {
     static SPARE: RefCell<Spare> = RefCell::default();
-    static SCRATCH: RefCell<Spare> = RefCell::default();
+    /// A `Vec<Vec<T>>` for each type T of [`Scratch`].
+    static SCRATCH: RefCell<Vec<Box<dyn Any>>> = RefCell::default();
 }
 
 impl Spare {
-    fn list<T: 'static>(&mut self) -> Option<&mut Vec<Vec<T>>> {
-        let lists: [&mut dyn Any; 3] = [&mut self.f32, &mut self.f64, &mut self.u32];
+    fn list<T: 'static>(&mut self) -> Option<&mut Vec<(usize, Vec<T>)>> {
+        let lists: [&mut dyn Any; 5] =
+            [&mut self.f32, &mut self.f64, &mut self.u32, &mut self.i64, &mut self.u8];
         lists.into_iter().find_map(|list| list.downcast_mut())
     }
 }
 
-/// Gives an array that is no longer used to the kernels that this thread calls next: the first one that makes an array of this
-/// type which fits takes its memory instead of new memory.
-pub fn give_spare<T: 'static>(data: Vec<T>) {
+/// Gives an array that is no longer used to the kernels that this thread calls next: one that makes an array of this type which fits
+/// takes its memory instead of new memory, before all others one that makes an array of `n` elements.
+pub fn give_spare<T: 'static>(n: usize, data: Vec<T>) {
     SPARE.with_borrow_mut(|spare| {
         if let Some(list) = spare.list() {
-            list.push(data);
+            list.push((n, data));
         }
     });
 }
@@ -43,16 +47,18 @@ pub fn clear_spare() {
         spare.f32.clear();
         spare.f64.clear();
         spare.u32.clear();
+        spare.i64.clear();
+        spare.u8.clear();
     });
 }
 
-/// An empty vector for `n` elements: the smallest spare one that has room, or a new one.
-pub(super) fn empty<T: 'static>(n: usize) -> Vec<T> {
+/// An empty vector for `n` elements of a result: a spare one that is meant for as many, else the smallest that has room, or a new one.
+pub fn empty<T: 'static>(n: usize) -> Vec<T> {
     let spare = SPARE.with_borrow_mut(|spare| {
         let list = spare.list::<T>().filter(|list| !list.is_empty())?;
-        let fits = list.iter().enumerate().filter(|(_, data)| data.capacity() >= n);
-        let (best, _) = fits.min_by_key(|(_, data)| data.capacity())?;
-        Some(list.swap_remove(best))
+        let fits = list.iter().enumerate().filter(|(_, (_, data))| data.capacity() >= n);
+        let (best, _) = fits.min_by_key(|(_, (own, data))| (*own != n, data.capacity()))?;
+        Some(list.remove(best).1)
     });
     match spare {
         Some(mut data) => {
@@ -70,7 +76,7 @@ pub(super) fn empty<T: 'static>(n: usize) -> Vec<T> {
 }
 
 /// A vector of `n` zeros.
-pub(super) fn zeros<T: Copy + Default + 'static>(n: usize) -> Vec<T> {
+pub fn zeros<T: Copy + Default + 'static>(n: usize) -> Vec<T> {
     // `vec!` gets zeroed pages from the system where it can.
     let mut data = match SPARE.with_borrow_mut(|spare| spare.list::<T>().is_none_or(|list| list.is_empty())) {
         true => return vec![T::default(); n],
@@ -80,22 +86,55 @@ pub(super) fn zeros<T: Copy + Default + 'static>(n: usize) -> Vec<T> {
     data
 }
 
+/// A result of `n` elements.
+pub fn collected<T: 'static>(n: usize, elements: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut data = empty(n);
+    data.extend(elements);
+    data
+}
+
 /// The most elements of a [`Scratch`] that are kept.
 const KEPT: usize = 1 << 20;
 
+/// The most of one type that are kept: more than a kernel needs at a time.
+const COUNT: usize = 16;
+
 /// Memory of a kernel, which this thread keeps for the next one.
-pub(super) struct Scratch<T: 'static>(Vec<T>, usize);
+pub struct Scratch<T: 'static>(Vec<T>, usize);
+
+impl<T: Copy + 'static> Scratch<T> {
+    /// Room for `n` elements: those that another kernel left, if there are any, else `x`.
+    fn room(n: usize, x: T) -> Scratch<T> {
+        let kept = kept(|list| {
+            let fits = list.iter().enumerate().filter(|(_, data)| data.len() >= n);
+            let best = fits.min_by_key(|(_, data)| data.len()).map(|(best, _)| best);
+            if best.is_none() && n <= KEPT {
+                // The new one stands in for the largest, so that there are no more than are needed at a time.
+                let largest = list.iter().enumerate().max_by_key(|(_, data)| data.len());
+                largest.map(|(largest, _)| largest).map(|largest| list.swap_remove(largest));
+            }
+            Some(list.swap_remove(best?))
+        });
+        Scratch(kept.flatten().unwrap_or_else(|| vec![x; n]), n)
+    }
+
+    /// `n` times x.
+    pub fn filled(n: usize, x: T) -> Scratch<T> {
+        let mut filled = Scratch::room(n, x);
+        filled.fill(x);
+        filled
+    }
+}
 
 impl<T: Copy + Default + 'static> Scratch<T> {
     /// Room for `n` elements of any values.
-    pub(super) fn new(n: usize) -> Scratch<T> {
-        let kept = SCRATCH.with_borrow_mut(|spare| {
-            let list = spare.list::<T>()?;
-            let fits = list.iter().enumerate().filter(|(_, data)| data.len() >= n);
-            let (best, _) = fits.min_by_key(|(_, data)| data.len())?;
-            Some(list.swap_remove(best))
-        });
-        Scratch(kept.unwrap_or_else(|| vec![T::default(); n]), n)
+    pub fn new(n: usize) -> Scratch<T> {
+        Scratch::room(n, T::default())
+    }
+
+    /// `n` zeros.
+    pub fn zeros(n: usize) -> Scratch<T> {
+        Scratch::filled(n, T::default())
     }
 
     /// A copy of `x`.
@@ -104,6 +143,32 @@ impl<T: Copy + Default + 'static> Scratch<T> {
         copy.copy_from_slice(x);
         copy
     }
+
+    /// The elements, of which there are at most `n`.
+    pub fn collect(n: usize, elements: impl IntoIterator<Item = T>) -> Scratch<T> {
+        let mut collected = Scratch::new(n);
+        let mut count = 0;
+        for (slot, x) in collected.iter_mut().zip(elements) {
+            *slot = x;
+            count += 1;
+        }
+        collected.1 = count;
+        collected
+    }
+}
+
+/// Calls `f` with the memory that this thread keeps; not in a thread that ends, which has none any more.
+fn kept<T: 'static, R>(f: impl FnOnce(&mut Vec<Vec<T>>) -> R) -> Option<R> {
+    let call = |lists: &RefCell<Vec<Box<dyn Any>>>| {
+        let mut lists = lists.borrow_mut();
+        let own = lists.iter().position(|list| list.is::<Vec<Vec<T>>>());
+        let own = own.unwrap_or_else(|| {
+            lists.push(Box::new(Vec::<Vec<T>>::with_capacity(COUNT + 1)));
+            lists.len() - 1
+        });
+        f(lists[own].downcast_mut().expect("the list has this type"))
+    };
+    SCRATCH.try_with(call).ok()
 }
 
 impl<T: 'static> Deref for Scratch<T> {
@@ -123,16 +188,12 @@ impl<T: 'static> DerefMut for Scratch<T> {
 impl<T: 'static> Drop for Scratch<T> {
     fn drop(&mut self) {
         let data = std::mem::take(&mut self.0);
-        if data.len() > KEPT {
+        if data.is_empty() || data.len() > KEPT {
             return;
         }
-        // A thread that ends has no list any more.
-        let _ = SCRATCH.try_with(|spare| {
-            let mut spare = spare.borrow_mut();
-            let Some(list) = spare.list() else { return };
+        kept(|list| {
             list.push(data);
-            // The largest stay, so that after some kernels no new memory is needed.
-            if list.len() > 4
+            if list.len() > COUNT
                 && let Some((smallest, _)) = list.iter().enumerate().min_by_key(|(_, data)| data.len())
             {
                 list.swap_remove(smallest);

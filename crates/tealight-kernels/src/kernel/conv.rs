@@ -8,6 +8,7 @@ use std::ops::Range;
 mod blocked;
 mod columns;
 mod direct;
+mod plans;
 mod winograd;
 
 use super::gemm::multiply;
@@ -15,7 +16,7 @@ use super::parallel::{large_product, map_each, parts, product_worthwhile};
 use super::{Element, Matrix, WindowAxis, add_assign, buffer, is_finite};
 use blocked::Blocked;
 use buffer::Scratch;
-use direct::{Direct, Phases};
+use direct::Direct;
 use winograd::Winograd;
 
 /// Elements of the matrix of windows that are made and multiplied at a time: few enough for a cache.
@@ -31,7 +32,7 @@ const PARTS: usize = 8;
 const SHARES: usize = 32;
 
 /// The sizes of a convolution; `inputs` and `outputs` are the channels of one group.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Conv {
     pub batch: usize,
     pub groups: usize,
@@ -93,7 +94,7 @@ impl Conv {
     pub fn starts_at_bias<T: Element>(&self) -> bool {
         self.depth() > 0
             && Conv::count(self.y_dims()) > 0
-            && (Blocked::new::<T>(self).is_some() || Direct::new::<T>(self).is_some())
+            && (self.blocked::<T>().is_some() || self.direct::<T>().is_some())
     }
 
     /// Whether [`conv`] adds in another order than that of the elements of a window: by Winograd's transforms.
@@ -125,8 +126,8 @@ impl Conv {
     }
 
     /// Room for a block of the matrix of windows.
-    fn buffer<T: Element>(&self) -> Vec<T> {
-        vec![T::default(); if self.is_plain() { 0 } else { self.depth() * self.step() }]
+    fn buffer<T: Element>(&self) -> Scratch<T> {
+        Scratch::zeros(if self.is_plain() { 0 } else { self.depth() * self.step() })
     }
 
     /// The convolution that equals the transpose of this one, if that has stride 1.
@@ -324,7 +325,7 @@ fn plain_conv<T: Element>(conv: &Conv, x: &[T], w: &[T], bias: Option<&[T]>) -> 
     let size = Conv::count(conv.y_dims());
     if size > 0
         && depth > 0
-        && let Some(blocked) = Blocked::new::<T>(conv)
+        && let Some(blocked) = conv.blocked::<T>()
     {
         let taps = depth / conv.inputs;
         let at = |o, channel, place| w[o * depth + channel * taps + place];
@@ -332,7 +333,7 @@ fn plain_conv<T: Element>(conv: &Conv, x: &[T], w: &[T], bias: Option<&[T]>) -> 
     }
     if size > 0
         && depth > 0
-        && let Some(direct) = Direct::new::<T>(conv)
+        && let Some(direct) = conv.direct::<T>()
     {
         return directly(&direct, conv, x, |o, d| w[o * depth + d], bias);
     }
@@ -393,7 +394,7 @@ fn plain_transpose<T: Element>(conv: &Conv, w: &[T], g: &[T], bias: Option<&[T]>
     let size = Conv::count(conv.x_dims());
     if size > 0
         && m > 0
-        && let Some(blocked) = Blocked::transpose::<T>(conv)
+        && let Some(blocked) = conv.blocked_transpose::<T>()
         && is_finite(w)
     {
         let taps = depth / conv.inputs;
@@ -407,7 +408,7 @@ fn plain_transpose<T: Element>(conv: &Conv, w: &[T], g: &[T], bias: Option<&[T]>
     if size > 0
         && m > 0
         && let Some(turned) = conv.turned()
-        && let Some(direct) = Direct::new::<T>(&turned)
+        && let Some(direct) = turned.direct::<T>()
         && is_finite(w)
     {
         let taps = depth / conv.inputs;
@@ -419,10 +420,10 @@ fn plain_transpose<T: Element>(conv: &Conv, w: &[T], g: &[T], bias: Option<&[T]>
     }
     if size > 0
         && m > 0
-        && let Some(phases) = Phases::new::<T>(conv)
+        && let Some(phases) = conv.phases::<T>()
         && is_finite(w)
     {
-        let taps = depth / conv.inputs;
+        let (taps, phases) = (depth / conv.inputs, &*phases);
         let kernels = phases.pack(|i, o, place| {
             let (group, i) = (i / conv.inputs, i % conv.inputs);
             w[((group * m + o) * conv.inputs + i) * taps + place]
@@ -481,6 +482,24 @@ fn add_parts<T: Element>(sums: &mut [T], size: usize) {
     rest.chunks_exact(size).for_each(|part| add_assign(sum, part));
 }
 
+/// The sum of arrays of `size` elements, one for each of the `parts`, to which `add(part, array, buffer, threads)` adds.
+fn sum_of_parts<T: Element, B>(
+    conv: &Conv,
+    [parts, size]: [usize; 2],
+    buffer: impl Fn() -> B + Sync,
+    add: impl Fn(usize, &mut [T], &mut B, bool) + Sync,
+) -> Vec<T> {
+    if parts == 1 {
+        let mut sum = buffer::zeros(size);
+        conv.for_each_part(&mut sum, size, buffer, add);
+        return sum;
+    }
+    let mut sums = Scratch::zeros(parts * size);
+    conv.for_each_part(&mut sums, size, buffer, add);
+    add_parts(&mut sums, size);
+    buffer::collected(size, sums[..size].iter().copied())
+}
+
 /// The gradient of the kernel.
 #[inline(never)]
 pub fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
@@ -491,11 +510,6 @@ pub fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
     }
     let parts = if large_product(conv.work()) { PARTS.min(conv.batch) } else { 1 };
     let images = |part: usize| part * conv.batch / parts..(part + 1) * conv.batch / parts;
-    let total = |mut sums: Vec<T>, size: usize| {
-        add_parts(&mut sums, size);
-        sums.truncate(size);
-        sums
-    };
     if !conv.is_one_large()
         && let Some(winograd) = Winograd::new::<T>(conv)
     {
@@ -537,13 +551,13 @@ pub fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
             return gradient;
         }
     }
-    let mut sums = buffer::zeros(parts * size);
     if windows > 0
-        && let Some(blocked) = Blocked::new::<T>(conv)
+        && let Some(blocked) = conv.blocked::<T>()
     {
-        conv.for_each_part(
-            &mut sums,
-            size,
+        let blocked = &*blocked;
+        return sum_of_parts(
+            conv,
+            [parts, size],
             || blocked.kernel_buffer(),
             |part, sums, buffer, _| {
                 for (group, sum) in sums.chunks_exact_mut(m * depth).enumerate() {
@@ -555,12 +569,12 @@ pub fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
                 }
             },
         );
-        return total(sums, size);
     }
-    if let Some(direct) = Direct::new::<T>(conv) {
-        conv.for_each_part(
-            &mut sums,
-            size,
+    if let Some(direct) = conv.direct::<T>() {
+        let direct = &*direct;
+        let sum = sum_of_parts(
+            conv,
+            [parts, size],
             || direct.kernel_buffer(),
             |part, sums, buffer, _| {
                 for (group, sum) in sums.chunks_exact_mut(m * depth).enumerate() {
@@ -572,16 +586,14 @@ pub fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
                 }
             },
         );
-        let sum = total(sums, size);
         // Zeros between the rows are multiplied, too, which gives NaN for an infinity: then the other way is taken.
         if is_finite(&sum) {
             return sum;
         }
-        sums = buffer::zeros(parts * size);
     }
-    conv.for_each_part(
-        &mut sums,
-        size,
+    sum_of_parts(
+        conv,
+        [parts, size],
         || conv.buffer(),
         |part, sums, columns, threads| {
             let images = images(part);
@@ -603,8 +615,7 @@ pub fn conv_kernel<T: Element>(conv: &Conv, x: &[T], g: &[T]) -> Vec<T> {
                 }
             }
         },
-    );
-    total(sums, size)
+    )
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The sum of a formula over arrays, and the gradient of it in the same pass.
 
 use super::Element;
-use super::buffer::{self, Uninit};
+use super::buffer::{self, Scratch, Uninit};
 use super::map::{Loop, SOURCES, Slots, Written};
 use super::parallel::{DisjointChunks, PIECE, dispatch_wide, is_scalar};
 use super::reduce::{BLOCK, HALF, LANES, MADE, across, in_pieces, sum_made};
@@ -30,7 +30,7 @@ pub fn total<T: Element>(
         run(values, from, unsafe { &mut *(std::ptr::from_mut(out) as *mut [Uninit<T>]) }, &[]);
     };
     let Some((slopes, number)) = slopes else { return (sum_made(n, &make), None) };
-    let numbers = vec![number; n.min(MADE)];
+    let numbers = Scratch::filled(n.min(MADE), number);
     let mut total = T::default();
     // SAFETY: `sum_made` makes every block of the n elements, and each run writes its block.
     let slopes = unsafe {

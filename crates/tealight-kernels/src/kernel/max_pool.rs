@@ -1,10 +1,9 @@
 //! The largest element of every window of an image, and the pair of linear maps that its gradients are made of.
 
 use pulp::{Simd, WithSimd};
-use smallvec::SmallVec;
 
-use super::buffer::{Uninit, fill, written};
-use super::parallel::{PIECE, for_each_row, parts, run, vectorize, worthwhile};
+use super::buffer::{Scratch, Uninit, fill, written};
+use super::parallel::{DisjointChunks, PIECE, for_each_row, parts, run, vectorize, worthwhile};
 use super::simd::{store, vector};
 use super::{Element, WindowAxis, buffer};
 use std::ops::DerefMut;
@@ -89,10 +88,9 @@ pub(super) fn max_pool_of<T: Element, I: Images<T>>(
     let places = unsafe {
         written(images * size, |places| {
             values = written(images * size, |values| {
-                let mut both: Vec<_> =
-                    values.chunks_mut(part * size).zip(places.chunks_mut(part * size)).collect();
-                parts(&mut both, 1, threads, &|piece, both| {
-                    both.iter_mut().for_each(|(best, places)| pool(piece * part, best, places));
+                let places = DisjointChunks::new(places, part * size);
+                parts(values, part * size, threads, &|piece, best| {
+                    pool(piece * part, best, places.take(piece));
                 });
             });
         })
@@ -143,7 +141,7 @@ impl<T: Element, I: Images<T>> WithSimd for Halves<'_, T, I> {
         let at_once = if at_once > rows { at_once / rows * rows } else { at_once };
         let mut room = I::room(tall * at_once * width);
         // Of each pair of neighbours: the elements and their places in the image, from the first row that is looked at on.
-        let mut buffers = [(); 8].map(|()| zeros::<T>(tall * at_once * n + lanes));
+        let mut buffers = [(); 8].map(|()| Scratch::<T>::zeros(tall * at_once * n + lanes));
         let [first, second, first_at, second_at, pairs, pairs_at, windows, windows_at] =
             buffers.each_mut().map(|buffer| &mut buffer[..]);
         for row in 0..tall * at_once {
@@ -201,10 +199,6 @@ impl<T: Element, I: Images<T>> WithSimd for Halves<'_, T, I> {
             done += count;
         }
     }
-}
-
-fn zeros<T: Element>(n: usize) -> SmallVec<[T; 2 * WINDOWS]> {
-    SmallVec::from_elem(T::default(), n)
 }
 
 /// The elements of a row that have even and odd places.

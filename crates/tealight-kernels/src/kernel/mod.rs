@@ -47,7 +47,7 @@ mod view;
 mod window;
 
 pub use block::Block;
-pub use buffer::{clear_spare, give_spare, keep_freed, one, trim_freed};
+pub use buffer::{Scratch, clear_spare, collected, empty, give_spare, keep_freed, one, trim_freed, zeros};
 pub use chain::{ElementLoop, LINKS, Link, LinkSource, chain};
 pub use conv::{Conv, conv, conv_kernel, conv_transpose};
 pub use find::find_axis;
@@ -96,7 +96,7 @@ instances! {
     gemm: outer affine matmul_by;
     map: in_blocks map_by map_slices add_assign;
     max_pool: max_pool pool_gather pool_scatter;
-    moments: variances centered norms log_sum_exps softmax;
+    moments: variances centered norms norm log_sum_exps softmax;
     norm: moments standardize standardize_backward;
     one_pass: one_pass;
     optim: norm;

@@ -9,7 +9,9 @@ use crate::formula::Real;
 
 /// `f` of each of `n` rows of `width` elements.
 fn each_row<T: Element>(x: &[T], n: usize, width: usize, f: impl Fn(&[T]) -> f64 + Send + Sync) -> Vec<T> {
-    collect(n, width, &|i| T::constant(f(&x[i * width..(i + 1) * width])))
+    let mut out = buffer::zeros(n);
+    collect(&mut out, width, &|i| T::constant(f(&x[i * width..(i + 1) * width])));
+    out
 }
 
 /// `f(row, slots)` for each row of `width` elements.
@@ -81,22 +83,26 @@ pub fn centered<T: Element>(x: &[T], width: usize) -> Vec<T> {
 /// (Σ |x|ᵖ)^(1/p) of each row, p > 0 and finite.
 #[inline(never)]
 pub fn norms<T: Element>(x: &[T], n: usize, width: usize, p: f64) -> Vec<T> {
-    each_row(x, n, width, |x| {
-        if p == 2.0 {
-            return length(x, squares(x, 0.0), f64::SMALL_SQUARE, T::to_f64);
-        }
-        let largest = vectorize!(max_abs(x)).to_f64();
-        if largest == 0.0 || !largest.is_finite() {
-            return largest;
-        }
-        let powers = sum_of(
-            x,
-            x,
-            #[inline(always)]
-            |x: T, _| Real::powf((x.to_f64() / largest).abs(), p),
-        );
-        largest * powers.powf(p.recip())
-    })
+    each_row(x, n, width, |x| norm(x, p))
+}
+
+/// (Σ |x|ᵖ)^(1/p), p > 0 and finite.
+#[inline(never)]
+pub fn norm<T: Element>(x: &[T], p: f64) -> f64 {
+    if p == 2.0 {
+        return length(x, squares(x, 0.0), f64::SMALL_SQUARE, T::to_f64);
+    }
+    let largest = vectorize!(max_abs(x)).to_f64();
+    if largest == 0.0 || !largest.is_finite() {
+        return largest;
+    }
+    let powers = sum_of(
+        x,
+        x,
+        #[inline(always)]
+        |x: T, _| Real::powf((x.to_f64() / largest).abs(), p),
+    );
+    largest * powers.powf(p.recip())
 }
 
 /// ln Σ eˣ of each row.

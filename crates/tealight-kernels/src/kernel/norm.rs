@@ -27,14 +27,15 @@ pub struct Moments<T> {
 pub fn moments<T: Element>(x: &[T], dims: [usize; 3], eps: f64, centred: bool) -> Moments<T> {
     let [outer, groups, inner] = dims;
     let n = (outer * inner) as f64;
-    let mut mean = vec![T::default(); groups];
-    if centred {
+    let mean = if centred {
         let total = sums::<T, Plain, 1, 0>((x, x), dims, []);
-        mean = total.iter().map(|[total]| T::constant(total / n)).collect();
-    }
+        buffer::collected(groups, total.iter().map(|[total]| T::constant(total / n)))
+    } else {
+        buffer::zeros(groups)
+    };
     let rest = sums::<T, Squares, 2, 1>((x, x), dims, [&mean]);
-    let (mut scale, mut shift, mut variance) = (Vec::new(), Vec::new(), Vec::new());
-    for [left, squares] in rest {
+    let [mut scale, mut shift, mut variance] = [(); 3].map(|()| buffer::empty(groups));
+    for &[left, squares] in rest.iter() {
         // How far the mean is from the true one.
         let left = if centred { left / n } else { 0.0 };
         let wide = (squares / n - left * left).max(0.0);
@@ -249,9 +250,9 @@ fn sums<T: Element, F: Terms<T, N, K>, const N: usize, const K: usize>(
     x: (&[T], impl Second<T>),
     dims: [usize; 3],
     numbers: [&[T]; K],
-) -> Vec<[f64; N]> {
+) -> Scratch<[f64; N]> {
     let [outer, groups, inner] = dims;
-    let mut out = vec![[0.0; N]; groups];
+    let mut out = Scratch::filled(groups, [0.0; N]);
     let piece = PIECE.div_ceil((outer * inner).max(1));
     parts(&mut out, piece, worthwhile(x.0.len()), &|i, out| {
         run(Sums::<T, F, _, N, K> { first: i * piece, out, x, dims, numbers, terms: PhantomData });
@@ -624,9 +625,9 @@ pub fn standardize_backward<T: Element>(
 ) -> Vec<T> {
     let n = (dims[0] * dims[2]) as f64;
     let totals = sums::<T, Slopes, 2, 3>((x, grad), dims, numbers);
-    let plain: Vec<T> =
-        totals.iter().map(|total| if centred { T::constant(total[0] / n) } else { T::default() }).collect();
-    let along: Vec<T> = totals.iter().map(|total| T::constant(total[1] / n)).collect();
+    let plain = totals.iter().map(|total| if centred { T::constant(total[0] / n) } else { T::default() });
+    let plain = Scratch::collect(totals.len(), plain);
+    let along = Scratch::collect(totals.len(), totals.iter().map(|total| T::constant(total[1] / n)));
     let [mean, scale, shift] = numbers;
     elements::<T, Backward, 6>(dims, (x, grad), [mean, scale, shift, &plain, &along, scale])
 }
@@ -761,11 +762,10 @@ fn affine_gradients<T: Element>(
     let n = (dims[0] * dims[2]) as f64;
     let each = |k: usize, n: f64| totals.iter().map(move |total| T::constant(total[k] / n));
     // The results take the memory that a program gives.
-    let [mut by_weight, mut by_bias] = [(); 2].map(|()| buffer::empty(totals.len()));
-    by_weight.extend(each(1, 1.0));
-    by_bias.extend(each(0, 1.0));
-    let (plain, along): (Vec<T>, Vec<T>) = each(0, n).zip(each(1, n)).unzip();
-    let slope: Vec<T> = weight.iter().zip(scale).map(|(&weight, &scale)| weight * scale).collect();
+    let [by_weight, by_bias] = [1, 0].map(|k| buffer::collected(totals.len(), each(k, 1.0)));
+    let [plain, along] = [0, 1].map(|k| Scratch::collect(totals.len(), each(k, n)));
+    let slope = weight.iter().zip(scale).map(|(&weight, &scale)| weight * scale);
+    let slope = Scratch::collect(totals.len(), slope);
     [by_x(&plain, &along, &slope), by_weight, by_bias]
 }
 

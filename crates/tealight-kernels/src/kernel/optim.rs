@@ -1,10 +1,8 @@
 //! The loop and the norm that optimizers use.
 
-use smallvec::SmallVec;
-
 use super::Element;
 use super::buffer::{self, Uninit, fill};
-use super::parallel::{PIECE, parts, vectorize, worthwhile};
+use super::parallel::{DisjointChunks, PIECE, parts, vectorize, worthwhile};
 use super::reduce::{dot, length};
 use super::simd::Aligned;
 
@@ -21,23 +19,16 @@ pub fn update<T: Element, const N: usize>(
 ) -> Vec<T> {
     let n = value.len();
     let threads = worthwhile(n);
-    let mut rest = memory;
+    let size = if threads { PIECE } else { n.max(1) };
+    let memory = memory.map(|memory| memory.map(|memory| DisjointChunks::new(memory, size)));
     // SAFETY: the pieces cover the whole output, and `blocks` writes all of its piece.
     unsafe {
         buffer::written(n, |out| {
-            let mut pieces = SmallVec::<[_; 1]>::new();
-            for (i, out) in out.chunks_mut(if threads { PIECE } else { n.max(1) }).enumerate() {
-                let (from, to) = (i * PIECE, i * PIECE + out.len());
-                let mut memory = [const { None }; N];
-                for (own, rest) in memory.iter_mut().zip(&mut rest) {
-                    (*own, *rest) = rest.take().map(|rest| rest.split_at_mut(out.len())).unzip();
-                }
-                pieces.push(Chunk { out, value: &value[from..to], grad: &grad[from..to], memory });
-            }
-            parts(&mut pieces, 1, threads, &|_, pieces| {
-                for piece in pieces {
-                    vectorize!(blocks(piece, &f));
-                }
+            parts(out, size, threads, &|i, out| {
+                let (from, to) = (i * size, i * size + out.len());
+                let memory = memory.each_ref().map(|memory| memory.as_ref().map(|memory| memory.take(i)));
+                let mut piece = Chunk { out, value: &value[from..to], grad: &grad[from..to], memory };
+                vectorize!(blocks(&mut piece, &f));
             });
         })
     }

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use smallvec::SmallVec;
 
@@ -182,15 +182,19 @@ pub(super) struct DisjointChunks<'a, T> {
     start: Shared<T>,
     len: usize,
     size: usize,
-    taken: SmallVec<[AtomicBool; 8]>,
+    /// A bit for each part.
+    taken: SmallVec<[AtomicU64; 8]>,
+    count: usize,
     whole: PhantomData<fn(&'a mut [T])>,
 }
 
 impl<'a, T: Send> DisjointChunks<'a, T> {
     pub(super) fn new(data: &'a mut [T], size: usize) -> Self {
         let size = size.max(1);
-        let taken = (0..data.len().div_ceil(size)).map(|_| AtomicBool::new(false)).collect();
-        DisjointChunks { start: Shared(data.as_mut_ptr()), len: data.len(), size, taken, whole: PhantomData }
+        let count = data.len().div_ceil(size);
+        let taken = (0..count.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
+        let start = Shared(data.as_mut_ptr());
+        DisjointChunks { start, len: data.len(), size, taken, count, whole: PhantomData }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -199,7 +203,8 @@ impl<'a, T: Send> DisjointChunks<'a, T> {
 
     /// Part i. Panics if it is taken a second time.
     pub(super) fn take(&self, i: usize) -> &'a mut [T] {
-        assert!(!self.taken[i].swap(true, Relaxed), "kernel::DisjointChunks: a part is taken twice");
+        let taken = self.taken[i / 64].fetch_or(1 << (i % 64), Relaxed) >> (i % 64) & 1;
+        assert!(i < self.count && taken == 0, "kernel::DisjointChunks: a part is taken twice");
         let from = i * self.size;
         // SAFETY: part i is the elements from i·size to below min((i + 1)·size, len) of a slice that is borrowed mutably for
         // 'a; parts do not overlap, and each is handed out once.
@@ -216,7 +221,7 @@ pub fn parts<T: Send>(data: &mut [T], size: usize, threads: bool, f: &(dyn Fn(us
         return data.chunks_mut(size.max(1)).enumerate().for_each(|(i, part)| f(i, part));
     }
     let parts = DisjointChunks::new(data, size);
-    for_each(parts.taken.len(), true, &|i| f(i, parts.take(i)));
+    for_each(parts.count, true, &|i| f(i, parts.take(i)));
 }
 
 /// Calls `f(i, rows)` for runs of rows of `width` elements, where i is the index of the first row, on several threads if that pays.
@@ -236,19 +241,13 @@ pub(super) fn for_each_row<T: Send>(data: &mut [T], width: usize, f: impl Fn(usi
     });
 }
 
-/// `f(i)` for every i below `n`, each as costly as `each` elements, on several threads if that pays.
-pub(super) fn collect<R: Default + Clone + Send>(
-    n: usize,
-    each: usize,
-    f: &(dyn Fn(usize) -> R + Sync),
-) -> Vec<R> {
-    let mut out = vec![R::default(); n];
-    let threads = n > 1 && worthwhile(n.saturating_mul(each));
-    parts(&mut out, PIECE.div_ceil(each.max(1)), threads, &|piece, part| {
+/// Writes `f(i)` to each place i of `out`, each as costly as `each` elements, on several threads if that pays.
+pub(super) fn collect<R: Send>(out: &mut [R], each: usize, f: &(dyn Fn(usize) -> R + Sync)) {
+    let threads = out.len() > 1 && worthwhile(out.len().saturating_mul(each));
+    parts(out, PIECE.div_ceil(each.max(1)), threads, &|piece, part| {
         let first = piece * PIECE.div_ceil(each.max(1));
         part.iter_mut().enumerate().for_each(|(i, slot)| *slot = f(first + i));
     });
-    out
 }
 
 /// `f` of each item, on several threads: for work that takes longer than waking one, such as reading a picture. See [`parts`].
@@ -290,7 +289,9 @@ mod tests {
         let mut data = vec![0; 103];
         on(3, || parts(&mut data, 10, true, &|i, part| part.iter_mut().for_each(|x| *x += i + 1)));
         assert!(data.iter().enumerate().all(|(i, &x)| x == i / 10 + 1));
-        assert_eq!(on(3, || collect(70_000, 3, &|i| i)), (0..70_000).collect::<Vec<_>>());
+        let mut places = vec![0; 70_000];
+        on(3, || collect(&mut places, 3, &|i| i));
+        assert!(places.into_iter().eq(0..70_000));
     }
 
     #[test]

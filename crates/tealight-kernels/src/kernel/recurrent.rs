@@ -382,7 +382,7 @@ fn forward_block<S: Simd, T: Element, const V: usize>(simd: S, block: Forward<T>
     let weight = Matrix { data: inputs.weight, rows: 1, columns: hidden };
     let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
     let panels = Panels::new(weight, [hidden, width], V * lanes);
-    let zeros = if cell == Cell::Gru && inputs.bias.is_none() { vec![T::default(); width] } else { vec![] };
+    let zeros = Scratch::zeros(if cell == Cell::Gru && inputs.bias.is_none() { width } else { 0 });
     let bias = inputs.bias.unwrap_or(&zeros);
     for step in scan.order() {
         let slot = if keep { step } else { 0 };
@@ -689,7 +689,7 @@ fn backward<T: Element>(
     let state = |k: usize| {
         let from = (rows + k * batch) * hidden;
         if scan.with_state {
-            grad[from..from + batch * hidden].to_vec()
+            buffer::collected(batch * hidden, grad[from..from + batch * hidden].iter().copied())
         } else {
             buffer::zeros(batch * hidden)
         }

@@ -4,8 +4,7 @@
 //! accumulator adds more than 17 numbers in f32 and the relative error of a sum of positive numbers stays under 1e-6 for any
 //! length. The order of additions depends on the length alone, never on threads or instruction set.
 
-use smallvec::SmallVec;
-
+use super::buffer::Scratch;
 use super::parallel::{PIECE, collect, for_each_row, parts, vectorize, worthwhile};
 use super::products;
 use super::{Element, buffer};
@@ -37,7 +36,9 @@ pub(super) fn in_pieces(n: usize, f: &(dyn Fn(usize, usize) -> f64 + Sync)) -> f
     if n <= PIECE {
         return f(0, n);
     }
-    collect(n.div_ceil(PIECE), PIECE, &|i| f(i * PIECE, n.min((i + 1) * PIECE))).into_iter().sum()
+    let mut sums = Scratch::zeros(n.div_ceil(PIECE));
+    collect(&mut sums, PIECE, &|i| f(i * PIECE, n.min((i + 1) * PIECE)));
+    sums.iter().sum()
 }
 
 /// [`sum_of`] on this thread, to be inlined into a vector loop.
@@ -116,7 +117,7 @@ pub(super) const MADE: usize = 4 * BLOCK;
 /// The sum of `n` elements that `make(from, elements)` computes, [`MADE`] at a time.
 pub(super) fn sum_made<T: Element>(n: usize, make: &(dyn Fn(usize, &mut [T]) + Sync)) -> T {
     T::constant(in_pieces(n, &|from, to| {
-        let mut numbers = vec![T::default(); MADE.min(to - from)];
+        let mut numbers = Scratch::new(MADE.min(to - from));
         let mut total = 0.0;
         for start in (from..to).step_by(MADE) {
             let numbers = &mut numbers[..MADE.min(to - start)];
@@ -225,7 +226,7 @@ fn columns<'a, T: Element>(axis: usize, row: impl Fn(usize) -> &'a [T], out: &mu
         }
         return;
     }
-    let mut total = SmallVec::<[f64; 16]>::from_elem(0.0, n);
+    let mut total = Scratch::<f64>::zeros(n);
     let total = &mut total[..];
     for from in (0..axis).step_by(16) {
         out.fill(T::default());

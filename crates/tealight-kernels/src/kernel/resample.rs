@@ -1,5 +1,6 @@
 //! Mean pooling and interpolation along one axis: weighted sums of adjacent elements, and the transpose of that map.
 
+use super::buffer::Scratch;
 use super::parallel::{for_each_row, vectorize};
 use super::{Element, WindowAxis, buffer};
 
@@ -17,7 +18,7 @@ pub enum ResampleMode {
 }
 
 /// One element: (`first`·x\[`start`\] + `rest`·Σ of the next `len` − 1) / `divisor`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Window {
     pub start: usize,
     pub len: usize,
@@ -39,7 +40,7 @@ impl Window {
 
 impl ResampleMode {
     /// The window of each of the `to` elements; neither length is 0.
-    pub fn windows(&self, from: usize, to: usize) -> Vec<Window> {
+    pub fn windows(&self, from: usize, to: usize) -> Scratch<Window> {
         let scaled = |i: usize| (i as u128 * from as u128 / to as u128) as usize;
         let window = |i: usize| match *self {
             ResampleMode::Mean { side, padded } => {
@@ -68,7 +69,7 @@ impl ResampleMode {
                 Window { start, len, first, rest, divisor: 1.0 }
             }
         };
-        (0..to).map(window).collect()
+        Scratch::collect(to, (0..to).map(window))
     }
 }
 

@@ -259,7 +259,7 @@ fn with_slopes<T: Element>(
 /// x / ‖x‖ of each row, and ‖x‖; a row of zeros stays zero.
 #[inline(never)]
 pub fn normalize<T: Element>(x: &[T], width: usize) -> [Vec<T>; 2] {
-    let mut lengths = vec![T::default(); x.len() / width.max(1)];
+    let mut lengths = buffer::zeros(x.len() / width.max(1));
     let y = rows(
         [x],
         width,

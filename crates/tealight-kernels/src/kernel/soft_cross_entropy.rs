@@ -1,5 +1,6 @@
 //! The cross-entropy between a softmax and a weight for each class, row by row.
 
+use super::buffer::Scratch;
 use super::parallel::{for_each_row, vectorize};
 use super::reduce::row_max;
 use super::rows::sum;
@@ -23,7 +24,7 @@ pub fn soft_cross_entropy<T: Element>(x: &[T], q: &[T], rows: usize, width: usiz
     }
     for_each_row(&mut out, 1, |i, out| {
         let (x, q) = (&x[i * width..(i + 1) * width], &q[i * width..(i + 1) * width]);
-        let mut e = vec![T::default(); width];
+        let mut e = Scratch::new(width);
         vectorize!({
             let largest = row_max(x);
             let log = shifted_exponentials(x, largest, &mut e).ln();

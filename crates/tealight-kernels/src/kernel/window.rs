@@ -6,7 +6,7 @@ use std::ops::Range;
 ///
 /// `padding` is that before the input; that behind it follows from the number of outputs. `stride` and `dilation` are not 0, and
 /// input + padding and every o·stride + k·dilation fit in a `usize`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WindowAxis {
     pub input: usize,
     pub output: usize,

@@ -4,9 +4,10 @@
 //! for several places, and an element of the image, which is copied with its padding, once for several vectors.
 
 use pulp::{Simd, WithSimd};
+use smallvec::SmallVec;
 
 use super::super::Element;
-use super::super::buffer::{Uninit, slots};
+use super::super::buffer::{Scratch, Uninit, slots};
 use super::super::parallel::{is_scalar, run, simd_level};
 use super::super::simd::{Aligned, turn};
 use super::Conv;
@@ -201,9 +202,14 @@ impl Blocked {
     }
 
     /// The kernels of all groups in the order in which they are read, where `at(output, channel, place)` is an element.
-    pub(super) fn pack<T: Element>(&self, groups: usize, at: impl Fn(usize, usize, usize) -> T) -> Vec<T> {
+    pub(super) fn pack<T: Element>(
+        &self,
+        groups: usize,
+        at: impl Fn(usize, usize, usize) -> T,
+    ) -> Scratch<T> {
         let elements: usize = self.phases.iter().map(|phase| phase.elements.len()).sum();
-        let mut packed = Vec::with_capacity(groups * elements * self.width);
+        let mut packed = Scratch::new(groups * elements * self.width);
+        let mut rest = &mut packed[..];
         for group in 0..groups {
             let at = |o: usize, channel, place| match o < self.outputs {
                 true => at(group * self.outputs + o, channel, place),
@@ -212,7 +218,11 @@ impl Blocked {
             for phase in &self.phases {
                 for block in self.blocks::<T>() {
                     for &(channel, place) in &phase.elements {
-                        packed.extend(block.clone().map(|o| at(o, channel, place)));
+                        let slots = rest.split_off_mut(..block.len()).expect("each element has its room");
+                        slots
+                            .iter_mut()
+                            .zip(block.clone())
+                            .for_each(|(slot, o)| *slot = at(o, channel, place));
                     }
                 }
             }
@@ -226,8 +236,8 @@ impl Blocked {
     }
 
     /// Room for [`Blocked::convolve`].
-    pub(super) fn buffer<T: Element>(&self) -> (Vec<T>, Vec<T>) {
-        (vec![T::default(); self.image()], vec![T::default(); CHUNK * 4 * lanes::<T>()])
+    pub(super) fn buffer<T: Element>(&self) -> (Scratch<T>, Scratch<T>) {
+        (Scratch::zeros(self.image()), Scratch::zeros(CHUNK * 4 * lanes::<T>()))
     }
 
     /// Writes all outputs of one group of one image.
@@ -236,19 +246,19 @@ impl Blocked {
         image: &[T],
         kernel: &[T],
         bias: Option<&[T]>,
-        buffer: &mut (Vec<T>, Vec<T>),
+        buffer: &mut (Scratch<T>, Scratch<T>),
         out: &mut [Uninit<T>],
     ) {
         run(Convolve { blocked: self, image, kernel, bias, buffer, out });
     }
 
     /// Room for [`Blocked::kernel`].
-    pub(super) fn kernel_buffer<T: Element>(&self) -> [Vec<T>; 3] {
-        let [phase] = &self.phases[..] else { return [const { Vec::new() }; 3] };
+    pub(super) fn kernel_buffer<T: Element>(&self) -> [Scratch<T>; 3] {
+        let [phase] = &self.phases[..] else { return [0; 3].map(Scratch::new) };
         let n = self.batch();
         let sizes =
             [n * self.image(), n * phase.starts.len() * self.width, phase.elements.len() * self.width];
-        sizes.map(|size| vec![T::default(); size])
+        sizes.map(Scratch::zeros)
     }
 
     /// The images whose gradients of the kernel are summed at a time.
@@ -260,14 +270,14 @@ impl Blocked {
     pub(super) fn kernel<'a, T: Element>(
         &self,
         images: impl Iterator<Item = (&'a [T], &'a [T])>,
-        [xs, gs, sums]: &mut [Vec<T>; 3],
+        [xs, gs, sums]: &mut [Scratch<T>; 3],
         sum: &mut [T],
     ) {
         let phase = &self.phases[0];
         sums.fill(T::default());
         let mut images = images.peekable();
         while images.peek().is_some() {
-            let pairs: Vec<_> = images.by_ref().take(self.batch()).collect();
+            let pairs: SmallVec<[_; 8]> = images.by_ref().take(self.batch()).collect();
             run(Products { blocked: self, pairs: &pairs, xs, gs, sums });
         }
         let taps = sum.len() / (self.outputs * self.inputs);
@@ -348,12 +358,12 @@ pub(super) fn transpose<T: Copy>(
     }
 }
 
-struct Convolve<'a, T> {
+struct Convolve<'a, T: 'static> {
     blocked: &'a Blocked,
     image: &'a [T],
     kernel: &'a [T],
     bias: Option<&'a [T]>,
-    buffer: &'a mut (Vec<T>, Vec<T>),
+    buffer: &'a mut (Scratch<T>, Scratch<T>),
     out: &'a mut [Uninit<T>],
 }
 

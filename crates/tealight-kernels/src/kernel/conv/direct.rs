@@ -17,7 +17,7 @@ use pulp::{Simd, WithSimd};
 use smallvec::SmallVec;
 
 use super::super::Element;
-use super::super::buffer::Uninit;
+use super::super::buffer::{Scratch, Uninit};
 use super::super::parallel::{is_scalar, run, simd_level, vectorize};
 use super::{Conv, WindowAxis};
 
@@ -322,25 +322,35 @@ impl Direct {
     }
 
     /// The kernel of all groups, whose element d of output o is `at(o, d)`: some outputs side by side, with zeros for missing ones.
-    pub(super) fn pack<T: Element>(&self, at: impl Fn(usize, usize) -> T) -> Vec<T> {
-        let (Conv { groups, outputs, .. }, channels) = (self.conv, self.channels);
-        let mut packed = Vec::with_capacity(groups * outputs.next_multiple_of(channels) * self.offsets.len());
-        for group in 0..groups {
-            for first in (0..outputs).step_by(channels) {
-                for d in 0..self.offsets.len() {
-                    packed.extend(
-                        (first..first + channels)
-                            .map(|o| if o < outputs { at(group * outputs + o, d) } else { T::default() }),
-                    );
-                }
-            }
-        }
+    pub(super) fn pack<T: Element>(&self, at: impl Fn(usize, usize) -> T) -> Scratch<T> {
+        let mut packed = Scratch::new(self.packed());
+        self.pack_into(&mut packed, at);
         packed
     }
 
+    /// The elements of what [`Direct::pack`] makes.
+    fn packed(&self) -> usize {
+        self.conv.groups * self.conv.outputs.next_multiple_of(self.channels) * self.offsets.len()
+    }
+
+    fn pack_into<T: Element>(&self, packed: &mut [T], at: impl Fn(usize, usize) -> T) {
+        let (Conv { groups, outputs, .. }, channels) = (self.conv, self.channels);
+        let mut slots = packed.chunks_exact_mut(channels);
+        for group in 0..groups {
+            for first in (0..outputs).step_by(channels) {
+                for d in 0..self.offsets.len() {
+                    let slots = slots.next().expect("each element has its room").iter_mut();
+                    slots.zip(first..).for_each(|(slot, o)| {
+                        *slot = if o < outputs { at(group * outputs + o, d) } else { T::default() };
+                    });
+                }
+            }
+        }
+    }
+
     /// Room for [`Direct::convolve`].
-    pub(super) fn buffer<T: Element>(&self) -> (Vec<T>, Vec<T>) {
-        (vec![T::default(); self.image() + LINE], vec![T::default(); self.channels * self.places])
+    pub(super) fn buffer<T: Element>(&self) -> (Scratch<T>, Scratch<T>) {
+        (Scratch::zeros(self.image() + LINE), Scratch::zeros(self.channels * self.places))
     }
 
     /// Writes the sums of a block of outputs to `rows`.
@@ -364,7 +374,7 @@ impl Direct {
         image: &[T],
         kernel: &[T],
         bias: Option<&[T]>,
-        (padded, rows): &mut (Vec<T>, Vec<T>),
+        (padded, rows): &mut (Scratch<T>, Scratch<T>),
         out: &mut [Uninit<T>],
     ) {
         let [height, width] = self.conv.sides.map(|side| side.output);
@@ -392,17 +402,17 @@ impl Direct {
     }
 
     /// Room for [`Direct::kernel`].
-    pub(super) fn kernel_buffer<T: Element>(&self) -> (Vec<T>, Vec<T>) {
+    pub(super) fn kernel_buffer<T: Element>(&self) -> (Scratch<T>, Scratch<T>) {
         let gradients = self.conv.outputs.next_multiple_of(self.channels) * self.places;
         let n = self.batch();
-        (vec![T::default(); n * self.image() + LINE], vec![T::default(); n * gradients + LINE])
+        (Scratch::zeros(n * self.image() + LINE), Scratch::zeros(n * gradients + LINE))
     }
 
     /// Adds the gradient of one group's kernel for pairs of an image and the gradient of its output.
     pub(super) fn kernel<'a, T: Element>(
         &self,
         mut images: impl Iterator<Item = (&'a [T], &'a [T])>,
-        (xs, gs): &mut (Vec<T>, Vec<T>),
+        (xs, gs): &mut (Scratch<T>, Scratch<T>),
         sum: &mut [T],
     ) {
         let (xs, gs) = (at_a_line(xs), at_a_line(gs));
@@ -498,15 +508,18 @@ impl Phases {
     }
 
     /// The kernel of all groups, whose element k of the sum from channel c to output o is `at(o, c, k)`, for each phase.
-    pub(super) fn pack<T: Element>(&self, at: impl Fn(usize, usize, usize) -> T) -> Vec<Vec<T>> {
-        let pack = |(direct, taps): &(Direct, Vec<usize>)| {
-            direct.pack(|o, d| at(o, d / taps.len(), taps[d % taps.len()]))
-        };
-        self.phases.iter().map(pack).collect()
+    pub(super) fn pack<T: Element>(&self, at: impl Fn(usize, usize, usize) -> T) -> Scratch<T> {
+        let mut packed = Scratch::new(self.phases.iter().map(|(direct, _)| direct.packed()).sum());
+        let mut rest = &mut packed[..];
+        for (direct, taps) in &self.phases {
+            let own = rest.split_off_mut(..direct.packed()).expect("each phase has its room");
+            direct.pack_into(own, |o, d| at(o, d / taps.len(), taps[d % taps.len()]));
+        }
+        packed
     }
 
     /// Room for [`Phases::convolve`].
-    pub(super) fn buffer<T: Element>(&self) -> Vec<(Vec<T>, Vec<T>)> {
+    pub(super) fn buffer<T: Element>(&self) -> SmallVec<[(Scratch<T>, Scratch<T>); 4]> {
         self.phases.iter().map(|(direct, _)| direct.buffer()).collect()
     }
 
@@ -514,9 +527,9 @@ impl Phases {
     pub(super) fn convolve<T: Element>(
         &self,
         image: &[T],
-        (group, kernels): (usize, &[Vec<T>]),
+        (group, kernels): (usize, &[T]),
         bias: Option<&[T]>,
-        buffers: &mut [(Vec<T>, Vec<T>)],
+        buffers: &mut [(Scratch<T>, Scratch<T>)],
         size: [usize; 2],
         out: &mut [Uninit<T>],
     ) {
@@ -525,8 +538,10 @@ impl Phases {
         }
         let channels = self.phases[0].0.channels;
         for (block, out) in out.chunks_mut(channels * size[0] * size[1]).enumerate() {
-            for (((direct, _), kernel), (padded, rows)) in self.phases.iter().zip(kernels).zip(&mut *buffers)
-            {
+            let mut rest = kernels;
+            for ((direct, _), (padded, rows)) in self.phases.iter().zip(&mut *buffers) {
+                let (kernel, others) = rest.split_at(direct.packed());
+                rest = others;
                 let length = kernel.len() / self.turned.groups;
                 direct.sum(block, &kernel[group * length..][..length], bias, at_a_line(padded), rows);
             }
