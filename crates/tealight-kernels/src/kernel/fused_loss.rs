@@ -56,9 +56,13 @@ pub fn total_at_once<T: Element>([a, b]: [&[T]; 2], both: Both<T>) -> Option<(T,
         return None;
     }
     let mut total = T::default();
-    // SAFETY: `in_pieces` takes every piece, and `both` writes all of its slots, as the returned `Written` proves.
+    // SAFETY: `both` writes all of its slots, as the returned `Written` proves, and gets all, or `in_pieces` takes every piece.
     let slopes = unsafe {
         buffer::written(a.len(), |out| {
+            if a.len() <= PIECE {
+                total = T::constant(both(Slots::new(out), [a, b]).0);
+                return;
+            }
             let pieces = DisjointChunks::new(out, PIECE);
             total = T::constant(in_pieces(a.len(), &|from, to| {
                 both(Slots::new(pieces.take(from / PIECE)), [&a[from..to], &b[from..to]]).0

@@ -18,17 +18,18 @@ pub fn update<T: Element, const N: usize>(
     f: impl Fn(T, T, [T; N]) -> (T, [T; N]) + Send + Sync,
 ) -> Vec<T> {
     let n = value.len();
-    let threads = worthwhile(n);
-    let size = if threads { PIECE } else { n.max(1) };
-    let memory = memory.map(|memory| memory.map(|memory| DisjointChunks::new(memory, size)));
-    // SAFETY: the pieces cover the whole output, and `blocks` writes all of its piece.
+    if !worthwhile(n) {
+        // SAFETY: `in_blocks` writes all of its piece.
+        return unsafe { buffer::written(n, |out| in_blocks(Chunk { out, value, grad, memory }, &f)) };
+    }
+    let memory = memory.map(|memory| memory.map(|memory| DisjointChunks::new(memory, PIECE)));
+    // SAFETY: the pieces cover the whole output, and `in_blocks` writes all of its piece.
     unsafe {
         buffer::written(n, |out| {
-            parts(out, size, threads, &|i, out| {
-                let (from, to) = (i * size, i * size + out.len());
+            parts(out, PIECE, true, &|i, out| {
+                let (from, to) = (i * PIECE, i * PIECE + out.len());
                 let memory = memory.each_ref().map(|memory| memory.as_ref().map(|memory| memory.take(i)));
-                let mut piece = Chunk { out, value: &value[from..to], grad: &grad[from..to], memory };
-                vectorize!(blocks(&mut piece, &f));
+                in_blocks(Chunk { out, value: &value[from..to], grad: &grad[from..to], memory }, &f);
             });
         })
     }
@@ -40,6 +41,14 @@ struct Chunk<'a, T, const N: usize> {
     value: &'a [T],
     grad: &'a [T],
     memory: [Option<&'a mut [T]>; N],
+}
+
+#[inline(never)]
+fn in_blocks<T: Element, const N: usize>(
+    mut chunk: Chunk<'_, T, N>,
+    f: &impl Fn(T, T, [T; N]) -> (T, [T; N]),
+) {
+    vectorize!(blocks(&mut chunk, f));
 }
 
 #[inline(always)]

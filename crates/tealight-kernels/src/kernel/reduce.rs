@@ -32,10 +32,12 @@ where
 }
 
 /// The sum of `f(from, to)` over pieces of `n` elements, in a fixed order.
+#[inline]
 pub(super) fn in_pieces(n: usize, f: &(dyn Fn(usize, usize) -> f64 + Sync)) -> f64 {
-    if n <= PIECE {
-        return f(0, n);
-    }
+    if n <= PIECE { f(0, n) } else { in_several_pieces(n, f) }
+}
+
+fn in_several_pieces(n: usize, f: &(dyn Fn(usize, usize) -> f64 + Sync)) -> f64 {
     let mut sums = Scratch::zeros(n.div_ceil(PIECE));
     collect(&mut sums, PIECE, &|i| f(i * PIECE, n.min((i + 1) * PIECE)));
     sums.iter().sum()
