@@ -92,7 +92,13 @@ fn pictures() {
         let all = Tensor::from_vec(scores, (1, 2), &Device::Cpu).unwrap().softmax(1).unwrap();
         let got: Vec<f64> =
             all.to_vec2::<f32>().unwrap()[0].iter().map(|p| p.to_string().parse().unwrap()).collect();
-        assert_eq!(got, expected);
+        // Convolutions in tiles add in another order than those of the file, which then says so.
+        match fs::read_to_string(here.join("model.c")).unwrap().contains("bit for bit") {
+            true => assert_eq!(got, expected),
+            false => {
+                assert!(got.iter().zip(expected).all(|(p, q)| (p - q).abs() < 1e-6), "{got:?} {expected:?}")
+            }
+        }
     }
     // In integers nearly the same.
     let small = outputs(here, &pixels, "float", 2, &["--int8", "--calibrate", "pictures"]);
