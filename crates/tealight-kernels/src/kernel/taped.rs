@@ -320,11 +320,13 @@ unsafe fn arithmetic<T: Element>(step: &Step, places: &[*mut T], n: usize) {
     }
     // SAFETY: by this function's contract.
     unsafe {
-        #[cfg(not(target_arch = "wasm32"))]
-        pairs! {
-            Plus +: Plus +, Minus -, Times *;
-            Minus -: Plus +, Minus -, Times *;
-            Times *: Plus +, Minus -, Times *;
+        // A page has none of these.
+        if cfg!(not(target_arch = "wasm32")) {
+            pairs! {
+                Plus +: Plus +, Minus -, Times *;
+                Minus -: Plus +, Minus -, Times *;
+                Times *: Plus +, Minus -, Times *;
+            }
         }
         match step.what {
             What::Add => zip(to, a, b, n, |a, b| a + b),
