@@ -201,7 +201,7 @@ impl<T: Element> Product<'_, T> {
                 base = Some(base.map_or(sum, |base| base + sum));
             }
             // SAFETY: as above.
-            unsafe { to.write(base.unwrap_or_default()) };
+            unsafe { to.write(base.expect("a product has a block of columns: k > 0")) };
         }
     }
 
@@ -334,7 +334,8 @@ impl<T: Element> Product<'_, T> {
             match rows {
                 4 => pack_rows::<T, 4>(from, a.columns, sizes, room),
                 6 => pack_rows::<T, 6>(from, a.columns, sizes, room),
-                _ => pack_rows::<T, 8>(from, a.columns, sizes, room),
+                8 => pack_rows::<T, 8>(from, a.columns, sizes, room),
+                _ => unreachable!("a tile has 4, 6 or 8 rows"),
             }
         }
         Left { from: room, rows: 1, columns: rows, copy: Some([rows * block.len(), rows]) }
