@@ -147,6 +147,10 @@ fn cast(x: Operand<'_>, dtype: DType) -> Result<CpuStorage> {
             }
         };
     }
+    // A page trains no step for which that counts.
+    if cfg!(target_arch = "wasm32") {
+        return Ok(x.storage().to_dtype(x.layout(), dtype)?);
+    }
     Ok(from!(U8 I64; U32 I64; I64 I64; F32 F64;))
 }
 

@@ -489,15 +489,15 @@ fn sum_of_parts<T: Element, B>(
     buffer: impl Fn() -> B + Sync,
     add: impl Fn(usize, &mut [T], &mut B, bool) + Sync,
 ) -> Vec<T> {
-    if parts == 1 {
-        let mut sum = buffer::zeros(size);
-        conv.for_each_part(&mut sum, size, buffer, add);
-        return sum;
+    let mut sum = buffer::zeros(size);
+    let mut sums = Scratch::zeros(if parts == 1 { 0 } else { parts * size });
+    // One call: what `add` does is compiled into it.
+    conv.for_each_part(if parts == 1 { &mut sum } else { &mut sums }, size, buffer, add);
+    if parts > 1 {
+        add_parts(&mut sums, size);
+        sum.copy_from_slice(&sums[..size]);
     }
-    let mut sums = Scratch::zeros(parts * size);
-    conv.for_each_part(&mut sums, size, buffer, add);
-    add_parts(&mut sums, size);
-    buffer::collected(size, sums[..size].iter().copied())
+    sum
 }
 
 /// The gradient of the kernel.

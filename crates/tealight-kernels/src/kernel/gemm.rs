@@ -70,6 +70,7 @@ pub(super) fn multiply<T: Element>(
 ///
 /// # Safety
 /// `out[i·rows + j]` must be valid to write for every i < m and j < n, and to read if the product is added to it.
+#[inline(never)]
 unsafe fn product<T: Element>(
     out: *mut T,
     rows: usize,

@@ -94,7 +94,7 @@ impl Blocked {
     /// The convolution; `None` if another way is faster.
     pub(super) fn new<T: Element>(conv: &Conv) -> Option<Blocked> {
         let few = conv.depth() < DEEP;
-        if Conv::is_product_only::<T>() || few || conv.is_plain() || conv.is_one_large() {
+        if few || conv.is_plain() || conv.is_one_large() {
             return None;
         }
         let axis = |side: super::WindowAxis| {
@@ -109,7 +109,7 @@ impl Blocked {
     /// The transpose, from the outputs of `conv` to its inputs; `None` if another way is faster.
     pub(super) fn transpose<T: Element>(conv: &Conv) -> Option<Blocked> {
         let few = conv.depth() / conv.inputs.max(1) * conv.outputs < DEEP;
-        if Conv::is_product_only::<T>() || few || conv.is_plain() || conv.is_one_large() {
+        if few || conv.is_plain() || conv.is_one_large() {
             return None;
         }
         let axis = |side: super::WindowAxis| {

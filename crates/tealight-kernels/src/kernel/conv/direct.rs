@@ -99,7 +99,7 @@ impl Direct {
     /// `None` if the matrix product is possible only, or faster.
     pub(super) fn new<T: Element>(conv: &Conv) -> Option<Direct> {
         let few = conv.is_plain() && conv.windows() < FEWEST;
-        if Conv::is_product_only::<T>() || conv.is_one_large() || few { None } else { Direct::of::<T>(conv) }
+        if conv.is_one_large() || few { None } else { Direct::of::<T>(conv) }
     }
 
     fn of<T: Element>(conv: &Conv) -> Option<Direct> {
@@ -472,7 +472,7 @@ pub(super) struct Phases {
 impl Phases {
     /// `None` if the matrix product is possible only, or faster.
     pub(super) fn new<T: Element>(conv: &Conv) -> Option<Phases> {
-        if Conv::is_product_only::<T>() || conv.is_one_large() || conv.is_plain() {
+        if conv.is_one_large() || conv.is_plain() {
             return None;
         }
         // One axis of a phase, and which elements of the kernel it has.

@@ -21,7 +21,22 @@ thread_local! {
     static PLANS: RefCell<Vec<(Key, Kept)>> = const { RefCell::new(Vec::new()) };
 }
 
+/// [`kept`], or none where a convolution is a product: inlined, so that the loops of the others are left out of a page.
+#[inline(always)]
+fn plan<T: Element, P: 'static>(
+    name: &'static str,
+    conv: &Conv,
+    make: fn(&Conv) -> Option<P>,
+) -> Option<Rc<P>> {
+    if Conv::is_product_only::<T>() {
+        return None;
+    }
+    // A page has no room for the list.
+    if cfg!(target_arch = "wasm32") { make(conv).map(Rc::new) } else { kept::<T, P>(name, conv, make) }
+}
+
 /// What `make` makes of the sizes, or made of them before.
+#[inline(never)]
 fn kept<T: Element, P: 'static>(
     name: &'static str,
     conv: &Conv,
@@ -46,22 +61,26 @@ fn kept<T: Element, P: 'static>(
 
 impl Conv {
     /// [`Blocked::new`]
+    #[inline(always)]
     pub(super) fn blocked<T: Element>(&self) -> Option<Rc<Blocked>> {
-        kept::<T, _>("blocked", self, Blocked::new::<T>)
+        plan::<T, _>("blocked", self, Blocked::new::<T>)
     }
 
     /// [`Blocked::transpose`]
+    #[inline(always)]
     pub(super) fn blocked_transpose<T: Element>(&self) -> Option<Rc<Blocked>> {
-        kept::<T, _>("blocked_transpose", self, Blocked::transpose::<T>)
+        plan::<T, _>("blocked_transpose", self, Blocked::transpose::<T>)
     }
 
     /// [`Direct::new`]
+    #[inline(always)]
     pub(super) fn direct<T: Element>(&self) -> Option<Rc<Direct>> {
-        kept::<T, _>("direct", self, Direct::new::<T>)
+        plan::<T, _>("direct", self, Direct::new::<T>)
     }
 
     /// [`Phases::new`]
+    #[inline(always)]
     pub(super) fn phases<T: Element>(&self) -> Option<Rc<Phases>> {
-        kept::<T, _>("phases", self, Phases::new::<T>)
+        plan::<T, _>("phases", self, Phases::new::<T>)
     }
 }
